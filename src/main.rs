@@ -1,0 +1,3 @@
+//! The process: parse, build, run, exit code.
+
+fn main() {}
