@@ -37,7 +37,7 @@ impl Observation {
     pub fn forwarded(&mut self) {}
 
     /// A piece of the request's body was read from the client.
-    pub fn request_frame(&mut self, _piece: &[u8]) {}
+    pub fn request_frame(&mut self, _piece: &[u8], _readable: bool) {}
 
     /// The request's body ended and was taken over whole by the backend connection.
     pub fn request_done(&mut self) {}

@@ -10,3 +10,17 @@ pub struct Address {
     /// Path put before every target, without a slash at its end. Often empty.
     pub prefix: String,
 }
+
+impl Address {
+    /// Host and port as a `Host` field has them.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "http://{}{}", self.authority(), self.prefix)
+    }
+}

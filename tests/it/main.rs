@@ -1,1 +1,4 @@
 //! The promises of inferometer, each against real sockets.
+
+mod proxy;
+mod support;

@@ -1,0 +1,139 @@
+//! The way of the bytes: client to backend and back.
+//!
+//! One thread accepts and hands sockets round robin to worker threads, each with a runtime of its own. On a worker, one
+//! task serves one client and drives the backend's connection inline, so no byte crosses a thread or waits for a lock.
+//!
+//! Promises: bodies pass byte for byte in both directions and nothing waits for a later byte; a client that leaves closes
+//! the backend's connection; a head that could be read in two ways goes nowhere; no byte, no timing and no outcome depends
+//! on whether the observation understands what passes. It knows nothing of metrics, history or pages, only
+//! [`crate::exchange::sink::Sink`].
+
+mod accept;
+mod answer;
+mod body;
+mod client_io;
+mod connection;
+mod error;
+mod forward;
+pub mod guard;
+mod headers;
+mod pool;
+mod shared;
+mod tap;
+mod upgrade;
+mod upstream;
+mod watch;
+mod worker;
+
+use std::io;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch as life};
+
+pub use headers::HostHeader;
+pub use worker::Life;
+use worker::{Accepted, Worker};
+
+use crate::backend::Backend;
+use crate::exchange;
+use crate::exchange::sink::Sink;
+
+/// What the proxy needs to be told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What to do with the `Host` field.
+    pub host_header: HostHeader,
+    /// How long a backend may take to accept a connection.
+    pub connect_timeout: Duration,
+    /// How long an idle connection to the backend is kept. Zero keeps none.
+    pub pool_idle: Duration,
+    /// The client's time limits.
+    pub client: ClientLimits,
+    /// Most client connections served at once; those above are told so.
+    pub max_connections: u64,
+    /// Worker threads.
+    pub threads: NonZeroUsize,
+    /// How exchanges are observed.
+    pub observe: exchange::Settings,
+}
+
+/// The client's time limits. None is no limit.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientLimits {
+    /// From a head's first byte to its last.
+    pub head: Option<Duration>,
+    /// Silence within a request's body.
+    pub body_idle: Option<Duration>,
+    /// Silence between exchanges.
+    pub keep_alive_idle: Option<Duration>,
+    /// A client that does not read.
+    pub write_stall: Option<Duration>,
+}
+
+/// What every worker gets.
+#[derive(Clone)]
+struct Parts {
+    settings: Settings,
+    backend: Arc<Backend>,
+    sink: Arc<dyn Sink>,
+    ids: Arc<AtomicU64>,
+}
+
+/// The running proxy.
+pub struct Proxy {
+    threads: Vec<JoinHandle<()>>,
+    clients: Vec<mpsc::UnboundedSender<Accepted>>,
+    life: life::Receiver<Life>,
+    max_connections: u64,
+    connections: Arc<AtomicU64>,
+}
+
+impl Proxy {
+    /// Starts the worker threads. `life` tells them to drain, and after that to give up.
+    ///
+    /// # Errors
+    /// When the system gives no thread or no poller.
+    pub fn start(
+        settings: Settings,
+        backend: Arc<Backend>,
+        sink: Arc<dyn Sink>,
+        life: life::Receiver<Life>,
+    ) -> io::Result<Self> {
+        let max_connections = settings.max_connections;
+        let count = settings.threads.get();
+        let parts = Parts { settings, backend, sink, ids: Arc::default() };
+        let (mut threads, mut clients) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        for index in 0..count {
+            let (sender, receiver) = mpsc::unbounded_channel();
+            threads.push(Worker::spawn(index, parts.clone(), life.clone(), receiver)?);
+            clients.push(sender);
+        }
+        Ok(Self { threads, clients, life, max_connections, connections: Arc::default() })
+    }
+
+    /// Accepts clients until the life is over running, then waits for the workers to finish.
+    ///
+    /// Cancel safety: dropping the future stops accepting and closes nothing; the workers end with their process.
+    ///
+    /// # Errors
+    /// When a worker thread has panicked.
+    pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
+        accept::accept(&listener, &self).await;
+        // Late clients are refused by the system, not left in the queue.
+        drop(listener);
+        let threads = self.threads;
+        drop(self.clients);
+        let joined = tokio::task::spawn_blocking(move || {
+            threads.into_iter().map(JoinHandle::join).filter(Result::is_err).count()
+        });
+        match joined.await {
+            Ok(0) => Ok(()),
+            _ => Err(io::Error::other("a proxy thread panicked")),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! Our own answers, recognisable and in the caller's dialect.
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
+use serde_json::json;
+
+use super::body::ProxyBody;
+use super::guard::Refusal;
+use crate::exchange::outcome::{ErrorType, Malformed};
+use crate::wire::route::ErrorShape;
+
+/// Marks an answer as ours.
+const MARK: HeaderName = HeaderName::from_static("x-inferometer-error");
+
+/// An error of ours.
+#[derive(Clone, Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) why: ErrorType,
+    /// What happened and what to do about it.
+    pub(super) text: String,
+}
+
+impl Answer {
+    /// As a response that the HTTP library writes. A HEAD gets the fields alone.
+    pub(super) fn respond(&self, shape: ErrorShape) -> Response<ProxyBody> {
+        let mut response = Response::new(ProxyBody::own(self.body(shape)));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(MARK, HeaderValue::from_static(self.why.as_str()));
+        response
+    }
+
+    fn body(&self, shape: ErrorShape) -> Bytes {
+        let text = format!("inferometer: {}", self.text);
+        let body = match shape {
+            ErrorShape::Native => json!({ "error": text }),
+            ErrorShape::OpenAi => {
+                json!({ "error": { "message": text, "type": self.kind(), "param": null, "code": self.why.as_str() } })
+            }
+            ErrorShape::Anthropic => {
+                json!({ "type": "error", "error": { "type": self.kind(), "message": text } })
+            }
+        };
+        Bytes::from(body.to_string())
+    }
+
+    /// The word that `OpenAI`'s and Anthropic's clients know for the status.
+    fn kind(&self) -> &'static str {
+        match self.status.as_u16() {
+            400..=499 => "invalid_request_error",
+            503 => "overloaded_error",
+            _ => "api_error",
+        }
+    }
+}
+
+/// The answer to a refused head, as bytes: the HTTP library never saw the request.
+pub(super) fn to_refusal(refusal: Refusal) -> Vec<u8> {
+    let (status, why, text) = explain(refusal.why);
+    let answer = Answer { status, why, text: text.to_owned() };
+    let body = answer.body(refusal.shape);
+    let reason = status.canonical_reason().unwrap_or_default();
+    let mut bytes = format!(
+        "HTTP/1.1 {} {reason}\r\ncontent-type: application/json\r\n{MARK}: {}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+        status.as_u16(),
+        why.as_str(),
+        body.len(),
+    )
+    .into_bytes();
+    bytes.extend_from_slice(&body);
+    bytes
+}
+
+fn explain(why: Malformed) -> (StatusCode, ErrorType, &'static str) {
+    let bad = |text| (StatusCode::BAD_REQUEST, ErrorType::BadRequest, text);
+    match why {
+        Malformed::RequestLine => {
+            bad("the request line is malformed: send METHOD, target and HTTP version, ended by CRLF")
+        }
+        Malformed::Target => bad("the target holds bytes that must be percent-encoded (non-ASCII, '#', '<', '>', ...)"),
+        Malformed::Version => (
+            StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            ErrorType::BadRequest,
+            "only HTTP/1.1 and HTTP/1.0 are spoken here",
+        ),
+        Malformed::Header => {
+            bad("a header field is malformed: one NAME: VALUE a line, no folding, no control characters")
+        }
+        Malformed::Host => bad("exactly one valid Host field is needed, equal to the target's where that is absolute"),
+        Malformed::ContentLength => {
+            bad("one Content-Length of digits alone is allowed, and none beside Transfer-Encoding")
+        }
+        Malformed::TransferEncoding => bad("the only Transfer-Encoding allowed is one 'chunked', and only in HTTP/1.1"),
+        Malformed::Connect => (
+            StatusCode::METHOD_NOT_ALLOWED,
+            ErrorType::BadRequest,
+            "CONNECT is not for a reverse proxy: set this address as base URL, not as HTTP proxy",
+        ),
+        Malformed::TooLarge => (
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            ErrorType::Limit,
+            "the request's head is too large: at most 256 KiB and 500 fields",
+        ),
+        Malformed::Timeout => {
+            (StatusCode::REQUEST_TIMEOUT, ErrorType::ClientTimeout, "the request's head took too long to arrive")
+        }
+        Malformed::Other => bad("the request is malformed"),
+    }
+}

@@ -1,0 +1,76 @@
+//! Idle connections to the backend, one small pool a thread: no lock, no wake-up across threads.
+//!
+//! A connection is polled by whoever uses it. While it rests here nobody polls it; when it is taken out it is polled
+//! once, which notices a backend that has closed it. Connections older than the idle limit are dropped, well below the
+//! 5 s after which backends such as vLLM and llama.cpp close theirs.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::upstream::Upstream;
+
+/// Most idle connections kept by one thread.
+const MAX_IDLE: usize = 64;
+
+/// Idle connections, the most recently used at the back.
+pub(super) struct Pool {
+    idle: RefCell<VecDeque<(Instant, Box<Upstream>)>>,
+    limit: Duration,
+    sweeping: Cell<bool>,
+}
+
+impl Pool {
+    pub(super) fn new(limit: Duration) -> Rc<Self> {
+        Rc::new(Self { idle: RefCell::default(), limit, sweeping: Cell::new(false) })
+    }
+
+    /// A connection that can be used at once.
+    pub(super) fn take(&self) -> Option<Box<Upstream>> {
+        let now = Instant::now();
+        loop {
+            let (since, mut upstream) = self.idle.borrow_mut().pop_back()?;
+            if now.duration_since(since) < self.limit && upstream.is_usable() {
+                return Some(upstream);
+            }
+        }
+    }
+
+    /// Keeps a connection whose exchange is over.
+    pub(super) fn put(self: &Rc<Self>, upstream: Box<Upstream>) {
+        if self.limit.is_zero() {
+            return;
+        }
+        let mut idle = self.idle.borrow_mut();
+        if idle.len() == MAX_IDLE {
+            idle.pop_front();
+        }
+        idle.push_back((Instant::now(), upstream));
+        if !self.sweeping.replace(true) {
+            tokio::task::spawn_local(Rc::clone(self).sweep());
+        }
+    }
+
+    /// Drops all that is idle.
+    pub(super) fn clear(&self) {
+        self.idle.borrow_mut().clear();
+    }
+
+    /// Drops connections as they grow old; ends when none is left.
+    async fn sweep(self: Rc<Self>) {
+        while let Some(due) = self.next_due() {
+            tokio::time::sleep_until(due.into()).await;
+            let now = Instant::now();
+            let mut idle = self.idle.borrow_mut();
+            while idle.front().is_some_and(|(since, _)| now.duration_since(*since) >= self.limit) {
+                idle.pop_front();
+            }
+        }
+        self.sweeping.set(false);
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        self.idle.borrow().front().map(|(since, _)| *since + self.limit)
+    }
+}

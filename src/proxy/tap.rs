@@ -1,0 +1,342 @@
+//! Looks at the bytes of an exchange while they pass, and hands on the very same frames.
+//!
+//! Nothing here can change, delay or end traffic: the observation is called behind a barrier that catches panics, and
+//! after one the bytes pass unobserved. Size hints, the end-of-stream flag and trailers are those of the body inside.
+//! How an exchange ended is told exactly once: by the response's body, or by whoever gives the exchange up before.
+
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::Sleep;
+
+use super::error::classify;
+use super::pool::Pool;
+use super::shared::Shared;
+use super::upstream::Upstream;
+use crate::exchange::Observation;
+use crate::exchange::outcome::{End, ErrorType};
+use crate::wire::event::Defect;
+
+/// The status that stands for a client that left before a response's head (nginx's convention).
+const CLIENT_CLOSED_REQUEST: u16 = 499;
+
+/// The observer of one exchange, shared by both directions.
+pub(super) struct Tap {
+    observation: RefCell<Option<Observation>>,
+    shared: Rc<Shared>,
+    /// What was sent to the client.
+    status: Cell<u16>,
+    polls_before: Duration,
+    ended: Cell<bool>,
+}
+
+impl Tap {
+    /// Starts with what `observe` makes; without an observation if that fails.
+    pub(super) fn start(shared: Rc<Shared>, now: Instant, observe: impl FnOnce() -> Observation) -> Rc<Self> {
+        let observation = catch_unwind(AssertUnwindSafe(observe)).ok();
+        let polls_before = shared.polls.total(now);
+        Rc::new(Self {
+            observation: RefCell::new(observation),
+            shared,
+            status: Cell::new(CLIENT_CLOSED_REQUEST),
+            polls_before,
+            ended: Cell::new(false),
+        })
+    }
+
+    /// Lets the observation see something. A panic in it takes its reader out; the exchange does not notice.
+    pub(super) fn observe(&self, look: impl FnOnce(&mut Observation)) {
+        let mut slot = self.observation.borrow_mut();
+        let Some(observation) = slot.as_mut() else { return };
+        if catch_unwind(AssertUnwindSafe(|| look(observation))).is_err()
+            && catch_unwind(AssertUnwindSafe(|| observation.defect(Defect::Panic))).is_err()
+        {
+            drop(slot);
+            self.give_up();
+        }
+    }
+
+    /// The status of the head that is handed to the client now.
+    pub(super) fn answer(&self, status: u16) {
+        self.status.set(status);
+    }
+
+    /// The exchange is over; only the first call counts.
+    pub(super) fn end(&self, end: End) {
+        if self.ended.replace(true) {
+            return;
+        }
+        let now = Instant::now();
+        let overhead = self.shared.polls.total(now).saturating_sub(self.polls_before);
+        self.shared.exchange_finished();
+        if let Some(observation) = self.observation.borrow_mut().take() {
+            // A sink that fails has lost its own record, nothing else.
+            drop(catch_unwind(AssertUnwindSafe(|| observation.finish(end, self.status.get(), now, overhead))));
+        }
+    }
+
+    /// The observation is beyond repair: forget it.
+    fn give_up(&self) {
+        let observation = self.observation.borrow_mut().take();
+        let _ = catch_unwind(AssertUnwindSafe(move || std::mem::drop(observation)));
+    }
+
+    /// How an exchange ended that is dropped before its end.
+    fn abandoned(&self) -> End {
+        if self.shared.killed.get() {
+            End::Rejected(ErrorType::Draining)
+        } else if self.shared.too_slow.get() {
+            End::Rejected(ErrorType::ClientTimeout)
+        } else {
+            End::ClientLeft
+        }
+    }
+}
+
+impl Drop for Tap {
+    fn drop(&mut self) {
+        self.end(self.abandoned());
+    }
+}
+
+/// When a request's body may be asked for.
+pub(super) struct Gate {
+    /// The backend said that it wants the body.
+    open: Arc<AtomicBool>,
+    /// It gets the body anyway after this.
+    patience: Pin<Box<Sleep>>,
+}
+
+impl Gate {
+    pub(super) fn new(open: Arc<AtomicBool>, patience: Duration) -> Self {
+        Self { open, patience: Box::pin(tokio::time::sleep(patience)) }
+    }
+
+    fn poll_open(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.open.load(Ordering::Relaxed) { Poll::Ready(()) } else { self.patience.as_mut().poll(cx) }
+    }
+}
+
+/// The request's body on its way to the backend.
+pub(super) struct RequestBody {
+    inner: Incoming,
+    tap: Rc<Tap>,
+    /// The body is in no coding and of no kind that hides its JSON.
+    readable: bool,
+    gate: Option<Gate>,
+    done: bool,
+}
+
+impl RequestBody {
+    pub(super) fn new(inner: Incoming, tap: Rc<Tap>, readable: bool, gate: Option<Gate>) -> Self {
+        Self { inner, tap, readable, gate, done: false }
+    }
+
+    fn finish(&mut self) {
+        if !self.done {
+            self.done = true;
+            self.tap.observe(Observation::request_done);
+        }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = &mut *self;
+        if let Some(gate) = &mut this.gate {
+            std::task::ready!(gate.poll_open(cx));
+            this.gate = None;
+        }
+        let polled = Pin::new(&mut this.inner).poll_frame(cx);
+        match &polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                if let Some(data) = frame.data_ref() {
+                    let readable = this.readable;
+                    this.tap.observe(|observation| observation.request_frame(data, readable));
+                }
+                if this.inner.is_end_stream() {
+                    this.finish();
+                }
+            }
+            Poll::Ready(None) => this.finish(),
+            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// The response's body on its way to the client. It drives the backend's connection itself.
+pub(super) struct ResponseBody {
+    inner: Incoming,
+    tap: Rc<Tap>,
+    upstream: Option<Box<Upstream>>,
+    pool: Rc<Pool>,
+    /// The end of the body cannot be told from a cut: the client must see a reset.
+    reset_on_error: bool,
+    /// The head announces a length of zero: the library keeps such a field in its place only if it asks for a frame.
+    announce_empty: bool,
+    /// Why the body failed; told to the library once what came before is written.
+    failed: Failed,
+    ended: bool,
+}
+
+/// A body's failure on its way to the library, which throws away what it has not written when it hears of one.
+enum Failed {
+    No,
+    /// The library is given a turn to write.
+    Held(hyper::Error),
+    /// It has had its turn, and waits for the client to read.
+    Flushing(hyper::Error),
+}
+
+impl ResponseBody {
+    pub(super) fn new(inner: Incoming, tap: Rc<Tap>, upstream: Box<Upstream>, pool: Rc<Pool>) -> Self {
+        Self {
+            inner,
+            tap,
+            upstream: Some(upstream),
+            pool,
+            reset_on_error: false,
+            announce_empty: false,
+            failed: Failed::No,
+            ended: false,
+        }
+    }
+
+    /// See [`ResponseBody::reset_on_error`].
+    pub(super) fn reset_on_error(mut self, reset: bool) -> Self {
+        self.reset_on_error = reset;
+        self
+    }
+
+    /// See [`ResponseBody::announce_empty`].
+    pub(super) fn announce_empty(mut self, announce: bool) -> Self {
+        self.announce_empty = announce;
+        self
+    }
+
+    /// The next frame that the backend has sent, driving its connection where none lies ready.
+    fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let ready = Pin::new(&mut self.inner).poll_frame(cx);
+        if ready.is_ready() {
+            return ready;
+        }
+        if let Some(upstream) = &mut self.upstream {
+            upstream.drive(cx);
+        }
+        Pin::new(&mut self.inner).poll_frame(cx)
+    }
+
+    /// Tells a failure once everything before it has been handed to the system.
+    fn poll_failed(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match std::mem::replace(&mut self.failed, Failed::No) {
+            Failed::No => Poll::Ready(None),
+            Failed::Held(error) => {
+                self.failed = Failed::Flushing(error);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Failed::Flushing(error) if self.tap.shared.is_flushed() => Poll::Ready(Some(Err(error))),
+            Failed::Flushing(error) => {
+                self.failed = Failed::Flushing(error);
+                self.tap.shared.wait(cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    fn complete(&mut self) {
+        if self.ended {
+            return;
+        }
+        self.ended = true;
+        self.tap.end(End::Complete);
+        if let Some(mut upstream) = self.upstream.take()
+            && upstream.is_usable()
+        {
+            upstream.reused = true;
+            self.pool.put(upstream);
+        }
+    }
+
+    fn fail(&mut self, error: &hyper::Error) {
+        self.ended = true;
+        self.upstream = None;
+        if self.reset_on_error {
+            self.tap.shared.reset.set(true);
+        }
+        self.tap.end(match classify(error, &self.tap.shared) {
+            ErrorType::ClientBody => End::Rejected(ErrorType::ClientBody),
+            ErrorType::ClientTimeout => End::Rejected(ErrorType::ClientTimeout),
+            why => End::BackendFailed(why),
+        });
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        self.announce_empty = false;
+        if !matches!(self.failed, Failed::No) {
+            return self.poll_failed(cx);
+        }
+        let polled = std::task::ready!(self.poll_inner(cx));
+        match &polled {
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    self.tap.observe(|observation| observation.response_frame(data, Instant::now()));
+                }
+            }
+            Some(Err(error)) => self.fail(error),
+            None => self.complete(),
+        }
+        match polled {
+            Some(Err(error)) => {
+                self.failed = Failed::Held(error);
+                self.poll_failed(cx)
+            }
+            polled => Poll::Ready(polled),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        !self.announce_empty && self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        // A body that is known to have ended is not asked for its end.
+        if self.inner.is_end_stream() {
+            self.complete();
+        } else if !self.ended {
+            self.tap.end(self.tap.abandoned());
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! After a 101: bytes of any meaning in both directions, each closed on its own.
+
+use std::io;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use tokio::io::{AsyncWriteExt, copy_bidirectional};
+use tokio::net::TcpStream;
+
+use super::tap::Tap;
+use crate::exchange::outcome::{End, ErrorType};
+
+/// The backend's side of a protocol switch.
+pub(super) struct Upgraded {
+    pub(super) backend: TcpStream,
+    /// What the backend sent behind its head.
+    pub(super) ahead: Bytes,
+    pub(super) tap: Rc<Tap>,
+}
+
+impl Upgraded {
+    /// Joins both sides until each has closed. `ahead` is what the client sent behind its head.
+    pub(super) async fn join(mut self, mut client: TcpStream, ahead: &[u8]) {
+        let end = match self.relay(&mut client, ahead).await {
+            Ok(()) => End::Complete,
+            // Either side may reset a tunnel; whose doing it was cannot be told, and it is no fault of the exchange.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => End::Complete,
+            Err(_) => End::BackendFailed(ErrorType::Reset),
+        };
+        self.tap.end(end);
+    }
+
+    async fn relay(&mut self, client: &mut TcpStream, ahead: &[u8]) -> io::Result<()> {
+        self.backend.write_all(ahead).await?;
+        client.write_all(&self.ahead).await?;
+        copy_bidirectional(client, &mut self.backend).await.map(drop)
+    }
+}

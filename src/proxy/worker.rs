@@ -1,0 +1,168 @@
+//! One thread with a runtime of its own: it serves the clients it is handed, and shares nothing on their way.
+
+use std::cell::Cell;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use http::{HeaderValue, StatusCode};
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{Notify, mpsc, watch};
+
+use super::answer::Answer;
+use super::connection;
+use super::pool::Pool;
+use super::{Parts, Settings};
+use crate::backend::Backend;
+use crate::backend::dial::Dialer;
+use crate::exchange::outcome::ErrorType;
+use crate::exchange::sink::Sink;
+
+/// How far the process has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Life {
+    /// Serving.
+    Running,
+    /// No new connections; exchanges in flight are finished.
+    Draining,
+    /// The time to drain is over.
+    Killed,
+}
+
+/// A client's socket on its way to the thread that serves it.
+pub(super) struct Accepted {
+    pub(super) stream: std::net::TcpStream,
+    /// Above the connection limit: it is told so and closed.
+    pub(super) over_limit: bool,
+    /// Counts the connection until it is dropped.
+    pub(super) ticket: Ticket,
+}
+
+/// Holds one place among the connections.
+pub(super) struct Ticket(Arc<AtomicU64>);
+
+impl Ticket {
+    /// Takes a place and tells how many are taken now.
+    pub(super) fn take(count: &Arc<AtomicU64>) -> (Self, u64) {
+        let taken = count.fetch_add(1, Ordering::Relaxed) + 1;
+        (Self(count.clone()), taken)
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What the connections of one thread share.
+pub(super) struct Worker {
+    pub(super) backend: Arc<Backend>,
+    pub(super) authority: HeaderValue,
+    pub(super) settings: Settings,
+    pub(super) dialer: Dialer,
+    pub(super) sink: Arc<dyn Sink>,
+    pub(super) pool: Rc<Pool>,
+    ids: Arc<AtomicU64>,
+    life: watch::Receiver<Life>,
+    connections: Cell<usize>,
+    idle: Notify,
+}
+
+impl Worker {
+    /// Starts the thread; it ends when its channel is closed and its last connection is over, or when it is killed.
+    ///
+    /// # Errors
+    /// When the system gives no thread or no poller.
+    pub(super) fn spawn(
+        index: usize,
+        parts: Parts,
+        life: watch::Receiver<Life>,
+        clients: mpsc::UnboundedReceiver<Accepted>,
+    ) -> io::Result<JoinHandle<()>> {
+        let (started, starting) = std::sync::mpsc::sync_channel(1);
+        let thread =
+            std::thread::Builder::new().name(format!("proxy-{index}")).spawn(
+                move || match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+                    Ok(runtime) => {
+                        drop(started.send(Ok(())));
+                        runtime.block_on(Self::new(parts, life).run(clients));
+                    }
+                    Err(error) => drop(started.send(Err(error))),
+                },
+            )?;
+        starting.recv().map_err(|_| io::Error::other("a proxy thread died while it started"))??;
+        Ok(thread)
+    }
+
+    fn new(parts: Parts, life: watch::Receiver<Life>) -> Rc<Self> {
+        let Parts { settings, backend, sink, ids } = parts;
+        let authority = backend.address.authority();
+        Rc::new(Self {
+            authority: HeaderValue::try_from(authority).expect("an address was checked when it was configured"),
+            pool: Pool::new(settings.pool_idle),
+            dialer: Dialer::default(),
+            connections: Cell::new(0),
+            idle: Notify::new(),
+            backend,
+            settings,
+            sink,
+            ids,
+            life,
+        })
+    }
+
+    /// Serves what it is handed until the channel is closed and the last connection is over.
+    async fn run(self: Rc<Self>, mut clients: mpsc::UnboundedReceiver<Accepted>) {
+        while let Some(accepted) = clients.recv().await {
+            let Ok(stream) = TcpStream::from_std(accepted.stream) else { continue };
+            self.connections.set(self.connections.get() + 1);
+            let worker = self.clone();
+            tokio::task::spawn_local(async move {
+                let place = Place(worker.clone());
+                connection::serve(worker, stream, accepted.over_limit).await;
+                drop((place, accepted.ticket));
+            });
+        }
+        self.pool.clear();
+        while self.connections.get() > 0 {
+            self.idle.notified().await;
+        }
+    }
+
+    /// How far the process has come, now and later.
+    pub(super) fn life(&self) -> watch::Receiver<Life> {
+        self.life.clone()
+    }
+
+    /// The next exchange's number, unique within the process.
+    pub(super) fn next_id(&self) -> u64 {
+        self.ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Why no exchange can be served now, if so.
+    pub(super) fn refusal(&self, over_limit: bool) -> Option<Answer> {
+        let refuse =
+            |why, text: &str| Some(Answer { status: StatusCode::SERVICE_UNAVAILABLE, why, text: text.to_owned() });
+        if *self.life.borrow() != Life::Running {
+            refuse(ErrorType::Draining, "shutting down: try again in a moment")
+        } else if over_limit {
+            refuse(ErrorType::Limit, "too many connections: raise max_connections or the limit of open files")
+        } else {
+            None
+        }
+    }
+}
+
+/// One connection of a worker's count, given back also when its task panics.
+struct Place(Rc<Worker>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.connections.set(self.0.connections.get() - 1);
+        self.0.idle.notify_one();
+    }
+}

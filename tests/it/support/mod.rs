@@ -1,0 +1,10 @@
+//! What the tests are made of: a scripted backend, a raw client, and the proxy between them.
+
+pub(crate) mod backend;
+pub(crate) mod client;
+pub(crate) mod rig;
+
+use std::time::Duration;
+
+/// How long anything may take before a test fails. Nothing is measured against it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

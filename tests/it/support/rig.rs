@@ -1,0 +1,137 @@
+//! The real proxy on a free port, with its records laid open.
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use inferometer::backend::Backend;
+use inferometer::backend::address::Address;
+use inferometer::exchange::outcome::Malformed;
+use inferometer::exchange::record::{Record, Start};
+use inferometer::exchange::sink::{Fanout, Sink, Watch};
+use inferometer::proxy::{ClientLimits, HostHeader, Life, Proxy, Settings};
+use tokio::sync::watch;
+
+use super::PATIENCE;
+
+/// The proxy under test. Dropping it ends it.
+pub(crate) struct Rig {
+    pub(crate) address: SocketAddr,
+    pub(crate) life: watch::Sender<Life>,
+    records: mpsc::Receiver<Record>,
+    refused: mpsc::Receiver<Malformed>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What a test may change.
+pub(crate) struct Options {
+    pub(crate) settings: Settings,
+    pub(crate) prefix: &'static str,
+    pub(crate) extra: Vec<Arc<dyn Sink>>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let settings = Settings {
+            host_header: HostHeader::Preserve,
+            connect_timeout: Duration::from_secs(5),
+            pool_idle: Duration::from_secs(2),
+            client: ClientLimits { head: None, body_idle: None, keep_alive_idle: None, write_stall: None },
+            max_connections: 10_000,
+            threads: NonZeroUsize::new(2).expect("two"),
+            observe: inferometer::exchange::Settings { stall: Duration::from_secs(5) },
+        };
+        Self { settings, prefix: "", extra: Vec::new() }
+    }
+}
+
+impl Rig {
+    /// Before this backend, with the defaults.
+    pub(crate) fn before(backend: SocketAddr) -> Self {
+        Self::with(backend, Options::default())
+    }
+
+    pub(crate) fn with(backend: SocketAddr, options: Options) -> Self {
+        let (record, records) = mpsc::channel();
+        let (refuse, refused) = mpsc::channel();
+        let mut sinks = options.extra;
+        sinks.insert(0, Arc::new(Recorder { record, refuse }));
+        let backend = Arc::new(Backend {
+            name: "test".into(),
+            address: Address {
+                host: backend.ip().to_string(),
+                port: backend.port(),
+                prefix: options.prefix.to_owned(),
+            },
+        });
+        let (life, lives) = watch::channel(Life::Running);
+        let (bound, binding) = mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(async {
+                let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+                bound.send(listener.local_addr().expect("an address")).expect("a test waits");
+                let sink = Arc::new(Fanout::new(sinks));
+                let proxy = Proxy::start(options.settings, backend, sink, lives).expect("threads");
+                proxy.serve(listener).await.expect("no thread panics");
+            });
+        });
+        let address = binding.recv_timeout(PATIENCE).expect("it starts");
+        Self { address, life, records, refused, thread: Some(thread) }
+    }
+
+    /// The next finished exchange.
+    pub(crate) fn record(&self) -> Record {
+        self.records.recv_timeout(PATIENCE).expect("an exchange ends")
+    }
+
+    /// The next refused head.
+    pub(crate) fn refusal(&self) -> Malformed {
+        self.refused.recv_timeout(PATIENCE).expect("a head is refused")
+    }
+
+    /// Whether no exchange has ended that was not asked for.
+    pub(crate) fn no_more_records(&self) -> bool {
+        self.records.try_recv().is_err()
+    }
+
+    /// Waits until the proxy has ended by itself.
+    pub(crate) fn join(mut self) {
+        self.thread.take().expect("joined once").join().expect("no panic");
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.life.send_replace(Life::Killed);
+        if let Some(thread) = self.thread.take() {
+            let ended = thread.join();
+            assert!(ended.is_ok() || std::thread::panicking(), "the proxy panicked");
+        }
+    }
+}
+
+struct Recorder {
+    record: mpsc::Sender<Record>,
+    refuse: mpsc::Sender<Malformed>,
+}
+
+impl Sink for Recorder {
+    fn started(&self, _start: &Start) -> Box<dyn Watch> {
+        Box::new(Recording(self.record.clone()))
+    }
+
+    fn refused(&self, why: Malformed) {
+        let _ = self.refuse.send(why);
+    }
+}
+
+struct Recording(mpsc::Sender<Record>);
+
+impl Watch for Recording {
+    fn finished(self: Box<Self>, record: &Record) {
+        drop(self.0.send(record.clone()));
+    }
+}
