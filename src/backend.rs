@@ -7,7 +7,7 @@ use std::sync::Arc;
 use address::Address;
 
 /// One configured backend.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backend {
     /// Its configured name: the label value.
     pub name: Arc<str>,

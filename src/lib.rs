@@ -1,6 +1,9 @@
 //! inferometer: a transparent, Prometheus-exporting reverse proxy for Ollama-style inference servers.
 
 pub mod backend;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod exchange;
+pub mod logs;
 pub mod wire;
