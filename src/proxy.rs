@@ -40,6 +40,7 @@ pub use worker::Life;
 use worker::{Accepted, Worker};
 
 use crate::backend::Backend;
+use crate::backend::dial::Dialer;
 use crate::exchange;
 use crate::exchange::sink::Sink;
 
@@ -79,7 +80,8 @@ pub struct ClientLimits {
 #[derive(Clone)]
 struct Parts {
     settings: Settings,
-    backend: Arc<Backend>,
+    backend: Backend,
+    dialer: Arc<Dialer>,
     sink: Arc<dyn Sink>,
     ids: Arc<AtomicU64>,
 }
@@ -100,13 +102,14 @@ impl Proxy {
     /// When the system gives no thread or no poller.
     pub fn start(
         settings: Settings,
-        backend: Arc<Backend>,
+        backend: Backend,
+        dialer: Arc<Dialer>,
         sink: Arc<dyn Sink>,
         life: life::Receiver<Life>,
     ) -> io::Result<Self> {
         let max_connections = settings.max_connections;
         let count = settings.threads.get();
-        let parts = Parts { settings, backend, sink, ids: Arc::default() };
+        let parts = Parts { settings, backend, dialer, sink, ids: Arc::default() };
         let (mut threads, mut clients) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for index in 0..count {
             let (sender, receiver) = mpsc::unbounded_channel();

@@ -1,4 +1,21 @@
 //! Where a backend is: what people write for Ollama, understood.
+//!
+//! Promises: what Ollama's own clients take for a server address means the same here (`envconfig.Host` in Ollama):
+//! a bare host is port 11434, `http://host` is port 80, a path is a prefix. An address printed with `Display` parses
+//! to itself. Left out: `https`, zone identifiers, and names that are not ASCII (write them in their `xn--` form).
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+/// Port of a bare host: Ollama's own.
+pub const OLLAMA_PORT: u16 = 11434;
+
+/// Port of `http://host` (RFC 9110, 4.2.1).
+const HTTP_PORT: u16 = 80;
+
+/// Longest host name, in bytes (RFC 1035, 2.3.4).
+const MAX_HOST: usize = 253;
 
 /// The address of a backend, as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,16 +28,256 @@ pub struct Address {
     pub prefix: String,
 }
 
-impl Address {
-    /// Host and port as a `Host` field has them.
-    #[must_use]
-    pub fn authority(&self) -> String {
-        format!("{}:{}", self.host, self.port)
+/// Why a text is not the address of a backend.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressError {
+    /// Nothing stands where the host belongs.
+    Empty,
+    /// `https://`: not built yet.
+    Https,
+    /// A scheme other than `http`.
+    Scheme,
+    /// A user name or password before the host.
+    UserInfo,
+    /// A query.
+    Query,
+    /// A fragment.
+    Fragment,
+    /// Not a host name or address.
+    Host,
+    /// Not a port.
+    Port,
+    /// A path with bytes or segments that cannot be a prefix.
+    Path,
+}
+
+impl fmt::Display for AddressError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Empty => "a host is missing",
+            Self::Https => "`https://` is not built yet; use an `http://` address",
+            Self::Scheme => "the scheme must be `http://`",
+            Self::UserInfo => "a user name or password in the address is not supported",
+            Self::Query => "a query (`?…`) cannot be part of a backend's address",
+            Self::Fragment => "a fragment (`#…`) cannot be part of a backend's address",
+            Self::Host => "the host must be a name, an IPv4 address or an IPv6 address in brackets",
+            Self::Port => "the port must be a number from 1 to 65535",
+            Self::Path => "the path may hold printable ASCII only and no `.` or `..` segments",
+        })
     }
 }
 
-impl std::fmt::Display for Address {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "http://{}{}", self.authority(), self.prefix)
+impl std::error::Error for AddressError {}
+
+impl FromStr for Address {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let (default_port, rest) = scheme(text.trim())?;
+        if rest.contains('#') {
+            return Err(AddressError::Fragment);
+        }
+        if rest.contains('?') {
+            return Err(AddressError::Query);
+        }
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        if authority.contains('@') {
+            return Err(AddressError::UserInfo);
+        }
+        let (host, port) = split_authority(authority)?;
+        Ok(Self { host: dialled(host)?, port: port_number(port, default_port)?, prefix: prefix(path)? })
+    }
+}
+
+/// The port that the scheme implies, and what follows the scheme.
+fn scheme(text: &str) -> Result<(u16, &str), AddressError> {
+    match text.split_once("://") {
+        None => Ok((OLLAMA_PORT, text)),
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => Ok((HTTP_PORT, rest)),
+        Some((scheme, _)) if scheme.eq_ignore_ascii_case("https") => Err(AddressError::Https),
+        Some(_) => Err(AddressError::Scheme),
+    }
+}
+
+/// Host without brackets, and the text of the port where there is one.
+fn split_authority(authority: &str) -> Result<(&str, Option<&str>), AddressError> {
+    if authority.is_empty() {
+        return Err(AddressError::Empty);
+    }
+    if let Some(inner) = authority.strip_prefix('[') {
+        let (host, after) = inner.split_once(']').ok_or(AddressError::Host)?;
+        host.parse::<Ipv6Addr>().map_err(|_| AddressError::Host)?;
+        return match after.strip_prefix(':') {
+            Some(port) => Ok((host, Some(port))),
+            None if after.is_empty() => Ok((host, None)),
+            None => Err(AddressError::Host),
+        };
+    }
+    if authority.parse::<Ipv6Addr>().is_ok() {
+        return Ok((authority, None));
+    }
+    match authority.split_once(':') {
+        Some((_, port)) if port.contains(':') => Err(AddressError::Host),
+        Some((host, port)) => Ok((host, Some(port))),
+        None => Ok((authority, None)),
+    }
+}
+
+/// The host as it is dialled: lower case, and an unspecified address as the loopback address of its family.
+fn dialled(host: &str) -> Result<String, AddressError> {
+    if host.is_empty() {
+        return Ok(Ipv4Addr::LOCALHOST.to_string());
+    }
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Ok(match ip {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.to_string(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.to_string(),
+            _ => ip.to_string(),
+        });
+    }
+    if is_host_name(host) { Ok(host.to_ascii_lowercase()) } else { Err(AddressError::Host) }
+}
+
+/// Letters, digits, `-` and `_` in labels; a numeric last label would be a mistyped IPv4 address.
+fn is_host_name(host: &str) -> bool {
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let label =
+        |label: &str| !label.is_empty() && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+    let last = name.rsplit('.').next().unwrap_or_default();
+    name.len() <= MAX_HOST && name.split('.').all(label) && !last.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn port_number(text: Option<&str>, default: u16) -> Result<u16, AddressError> {
+    let Some(text) = text else { return Ok(default) };
+    // `u16::from_str` takes a leading `+`.
+    if !text.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(AddressError::Port);
+    }
+    text.parse().ok().filter(|port| *port != 0).ok_or(AddressError::Port)
+}
+
+fn prefix(path: &str) -> Result<String, AddressError> {
+    let path = path.trim_end_matches('/');
+    let printable = path.bytes().all(|b| b.is_ascii_graphic());
+    if printable && !path.split('/').any(|segment| matches!(segment, "." | "..")) {
+        Ok(path.to_owned())
+    } else {
+        Err(AddressError::Path)
+    }
+}
+
+impl Address {
+    /// The host and port as a client of the backend would write them in `Host`: brackets around IPv6, port 80 left
+    /// out.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        if self.port == HTTP_PORT { self.bracketed() } else { self.host_port() }
+    }
+
+    /// Host and port, always both. The default name of a backend.
+    #[must_use]
+    pub fn host_port(&self) -> String {
+        format!("{}:{}", self.bracketed(), self.port)
+    }
+
+    /// The host as an address, where it is one.
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.host.parse().ok()
+    }
+
+    /// Whether the host is the name `localhost` (RFC 6761, 6.3), which is never asked of a resolver.
+    #[must_use]
+    pub fn is_localhost(&self) -> bool {
+        let name = self.host.strip_suffix('.').unwrap_or(&self.host);
+        name == "localhost" || name.ends_with(".localhost")
+    }
+
+    fn bracketed(&self) -> String {
+        if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "http://{}{}", self.host_port(), self.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Address, AddressError};
+
+    #[test]
+    fn everything_that_people_write_for_ollama_is_understood() {
+        let table = [
+            ("localhost", "localhost", 11434, ""),
+            ("LOCALHOST:80", "localhost", 80, ""),
+            (" gpu-box:1234 ", "gpu-box", 1234, ""),
+            ("http://host", "host", 80, ""),
+            ("HTTP://Host:8000/", "host", 8000, ""),
+            ("host/ollama/", "host", 11434, "/ollama"),
+            ("http://host/a/b//", "host", 80, "/a/b"),
+            ("0.0.0.0", "127.0.0.1", 11434, ""),
+            ("http://0.0.0.0:9000", "127.0.0.1", 9000, ""),
+            ("[::]:9000", "::1", 9000, ""),
+            ("::1", "::1", 11434, ""),
+            ("[2001:db8::2]", "2001:db8::2", 11434, ""),
+            ("http://[::1]/x", "::1", 80, "/x"),
+            (":8080", "127.0.0.1", 8080, ""),
+            ("my_service.ns.svc.cluster.local:80", "my_service.ns.svc.cluster.local", 80, ""),
+        ];
+        for (text, host, port, prefix) in table {
+            let expected = Address { host: host.into(), port, prefix: prefix.into() };
+            assert_eq!(text.parse::<Address>(), Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_an_address_is_refused_for_its_own_reason() {
+        let table = [
+            ("", AddressError::Empty),
+            ("http://", AddressError::Empty),
+            ("/path", AddressError::Empty),
+            ("https://host", AddressError::Https),
+            ("unix:///run/x", AddressError::Scheme),
+            ("http://user:pw@host", AddressError::UserInfo),
+            ("host?x=1", AddressError::Query),
+            ("http://host/#top", AddressError::Fragment),
+            ("http://ho st", AddressError::Host),
+            ("256.1.1.1", AddressError::Host),
+            ("127.1", AddressError::Host),
+            ("a..b", AddressError::Host),
+            ("bücher.example", AddressError::Host),
+            ("[::1", AddressError::Host),
+            ("[::1]x", AddressError::Host),
+            ("[127.0.0.1]:80", AddressError::Host),
+            ("fe80::1%eth0", AddressError::Host),
+            ("a:b:c", AddressError::Host),
+            ("host:", AddressError::Port),
+            ("host:0", AddressError::Port),
+            ("host:+80", AddressError::Port),
+            ("host:65536", AddressError::Port),
+            ("host/a b", AddressError::Path),
+            ("host/a/../b", AddressError::Path),
+        ];
+        for (text, expected) in table {
+            assert_eq!(text.parse::<Address>(), Err(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_printed_address_parses_to_itself_and_the_host_field_is_a_clients() {
+        for (text, authority) in [
+            ("http://host", "host"),
+            ("http://[::1]", "[::1]"),
+            ("host", "host:11434"),
+            ("[::1]:9/x", "[::1]:9"),
+            ("1.2.3.4:80", "1.2.3.4"),
+        ] {
+            let address: Address = text.parse().expect(text);
+            assert_eq!(address.to_string().parse(), Ok(address.clone()));
+            assert_eq!(address.authority(), authority);
+        }
     }
 }

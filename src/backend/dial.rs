@@ -1,43 +1,221 @@
-//! Connects to a backend.
+//! Opens connections to a backend.
+//!
+//! Promises: names are resolved each time; `localhost` is never asked of a resolver, both loopback addresses are tried
+//! and the one that answered comes first next time; one dead address of several does not use up the time of the
+//! others. Left out: trying addresses side by side.
 
+use std::fmt;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, timeout_at};
 
 use super::address::Address;
 
-/// Why a backend could not be reached.
+/// A silent generation may take minutes: below the idle time of common NAT tables, so that a vanished backend is
+/// noticed and a living one is not cut off.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+
+/// Between two keep-alive probes that are not answered.
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
+
+/// Why there is no connection.
 #[derive(Debug)]
 pub enum DialError {
-    /// Connection refused.
+    /// Nobody listens there.
     Refused,
     /// Not accepted in time.
     Timeout,
-    /// The name does not resolve.
-    Dns,
-    /// Anything else.
+    /// The name did not resolve.
+    Dns(io::Error),
+    /// Anything else: no route, no descriptor left, …
     Other(io::Error),
 }
 
-/// Connects, remembering what worked.
-#[derive(Debug, Default)]
-pub struct Dialer {}
+impl fmt::Display for DialError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused => out.write_str("the connection was refused"),
+            Self::Timeout => out.write_str("the connection was not accepted in time"),
+            Self::Dns(_) => out.write_str("the name did not resolve"),
+            Self::Other(_) => out.write_str("the connection failed"),
+        }
+    }
+}
+
+impl std::error::Error for DialError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Dns(cause) | Self::Other(cause) => Some(cause),
+            Self::Refused | Self::Timeout => None,
+        }
+    }
+}
+
+impl DialError {
+    /// Of several attempts the most telling one is reported: a port that refuses says more than a missing route.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Refused => 3,
+            Self::Timeout => 2,
+            Self::Other(_) => 1,
+            Self::Dns(_) => 0,
+        }
+    }
+}
+
+impl From<io::Error> for DialError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionRefused => Self::Refused,
+            io::ErrorKind::TimedOut => Self::Timeout,
+            _ => Self::Other(error),
+        }
+    }
+}
+
+/// Opens connections to one address. Shared by all who do.
+#[derive(Debug)]
+pub struct Dialer {
+    address: Address,
+    /// The address that answered last, where there was a choice.
+    answered: Mutex<Option<SocketAddr>>,
+}
 
 impl Dialer {
-    /// Connects within a time limit.
-    ///
-    /// # Errors
-    /// See [`DialError`].
-    pub async fn dial(&self, address: &Address, limit: Duration) -> Result<TcpStream, DialError> {
-        let stream = tokio::time::timeout(limit, TcpStream::connect((address.host.as_str(), address.port)))
-            .await
-            .map_err(|_| DialError::Timeout)?
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::ConnectionRefused => DialError::Refused,
-                _ => DialError::Other(error),
-            })?;
-        stream.set_nodelay(true).map_err(DialError::Other)?;
-        Ok(stream)
+    /// For one backend.
+    #[must_use]
+    pub fn new(address: Address) -> Self {
+        Self { address, answered: Mutex::new(None) }
+    }
+
+    /// Where it dials.
+    #[must_use]
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// Opens a connection within `limit`, resolution included. Dropping the future gives the attempt up.
+    pub async fn dial(&self, limit: Duration) -> Result<TcpStream, DialError> {
+        let deadline = Instant::now() + limit;
+        let addresses = self.preferred(self.resolve(deadline).await?);
+        let mut worst = None;
+        for (tried, address) in addresses.iter().enumerate() {
+            let now = Instant::now();
+            let share = deadline.saturating_duration_since(now) / u32::try_from(addresses.len() - tried).unwrap_or(1);
+            match connect(*address, now + share).await {
+                Ok(stream) => {
+                    if addresses.len() > 1 {
+                        *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = Some(*address);
+                    }
+                    return Ok(stream);
+                }
+                Err(error) if worst.as_ref().is_none_or(|worst: &DialError| error.rank() > worst.rank()) => {
+                    worst = Some(error);
+                }
+                Err(_) => {}
+            }
+        }
+        Err(worst.unwrap_or_else(|| DialError::Dns(io::Error::from(io::ErrorKind::NotFound))))
+    }
+
+    async fn resolve(&self, deadline: Instant) -> Result<Vec<SocketAddr>, DialError> {
+        let port = self.address.port;
+        if let Some(ip) = self.address.ip() {
+            return Ok(vec![SocketAddr::new(ip, port)]);
+        }
+        if self.address.is_localhost() {
+            let both = [IpAddr::V6(Ipv6Addr::LOCALHOST), IpAddr::V4(Ipv4Addr::LOCALHOST)];
+            return Ok(both.map(|ip| SocketAddr::new(ip, port)).to_vec());
+        }
+        let lookup = tokio::net::lookup_host((self.address.host.as_str(), port));
+        match timeout_at(deadline, lookup).await {
+            Ok(found) => found.map(Iterator::collect).map_err(DialError::Dns),
+            Err(_) => Err(DialError::Dns(io::Error::from(io::ErrorKind::TimedOut))),
+        }
+    }
+
+    /// The address that answered last first, if it is still one.
+    fn preferred(&self, mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+        let answered = *self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        addresses.sort_by_key(|address| Some(*address) != answered);
+        addresses
+    }
+}
+
+async fn connect(address: SocketAddr, deadline: Instant) -> Result<TcpStream, DialError> {
+    let stream = timeout_at(deadline, TcpStream::connect(address)).await.map_err(|_| DialError::Timeout)??;
+    stream.set_nodelay(true)?;
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY);
+    SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+    Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    const LIMIT: Duration = Duration::from_secs(5);
+
+    fn dialer(address: &str) -> Dialer {
+        Dialer::new(address.parse().expect("an address"))
+    }
+
+    #[tokio::test]
+    async fn a_connection_sends_at_once_and_is_kept_alive() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let address = listener.local_addr().expect("address");
+        let stream = dialer(&address.to_string()).dial(LIMIT).await.expect("a connection");
+        assert!(stream.nodelay().expect("option"));
+        assert!(SockRef::from(&stream).keepalive().expect("option"));
+    }
+
+    #[tokio::test]
+    async fn localhost_finds_a_server_on_ipv4_only_and_remembers_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let address = listener.local_addr().expect("address");
+        let dialer = dialer(&format!("localhost:{}", address.port()));
+        let before = dialer.preferred(dialer.resolve(Instant::now() + LIMIT).await.expect("two"));
+        assert!(before[0].is_ipv6());
+        let stream = dialer.dial(LIMIT).await.expect("a connection");
+        assert_eq!(stream.peer_addr().expect("peer"), address);
+        let after = dialer.preferred(dialer.resolve(Instant::now() + LIMIT).await.expect("two"));
+        assert_eq!(after[0], address, "the one that answered comes first");
+        assert_eq!(after.len(), 2, "the other one is still tried");
+    }
+
+    #[tokio::test]
+    async fn a_closed_port_is_refused_and_a_name_that_is_none_does_not_resolve() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+        let address = listener.local_addr().expect("address");
+        drop(listener);
+        for host in ["127.0.0.1", "localhost"] {
+            let error = dialer(&format!("{host}:{}", address.port())).dial(LIMIT).await.expect_err("closed");
+            assert!(matches!(error, DialError::Refused), "{host}: {error:?}");
+        }
+        let error = dialer("no-such-host.invalid").dial(LIMIT).await.expect_err("no such name");
+        assert!(matches!(error, DialError::Dns(_)), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn a_full_backlog_times_out() {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("socket");
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).expect("bind");
+        socket.listen(0).expect("listen");
+        let address = socket.local_addr().expect("address").as_socket().expect("IP");
+        let dialer = dialer(&address.to_string());
+        let mut held = Vec::new();
+        let error = loop {
+            match dialer.dial(Duration::from_millis(50)).await {
+                Ok(stream) => held.push(stream),
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(error, DialError::Timeout), "{error:?}");
     }
 }

@@ -149,7 +149,7 @@ async fn send(
 }
 
 async fn connect(worker: &Worker) -> Result<Box<Upstream>, Answer> {
-    let dialled = worker.dialer.dial(&worker.backend.address, worker.settings.connect_timeout).await;
+    let dialled = worker.dialer.dial(worker.settings.connect_timeout).await;
     let failed = |why, text: String| {
         let status =
             if why == ErrorType::ConnectTimeout { StatusCode::GATEWAY_TIMEOUT } else { StatusCode::BAD_GATEWAY };
@@ -165,7 +165,7 @@ async fn connect(worker: &Worker) -> Result<Box<Upstream>, Answer> {
             ErrorType::ConnectTimeout,
             format!("the backend at {at} does not accept connections in time: check --backend and --connect-timeout"),
         ),
-        DialError::Dns => {
+        DialError::Dns(_) => {
             failed(ErrorType::Dns, format!("the name of the backend {at} does not resolve: check --backend"))
         }
         DialError::Other(error) => failed(ErrorType::Reset, format!("the backend at {at} cannot be reached: {error}")),

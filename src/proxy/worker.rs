@@ -60,10 +60,10 @@ impl Drop for Ticket {
 
 /// What the connections of one thread share.
 pub(super) struct Worker {
-    pub(super) backend: Arc<Backend>,
+    pub(super) backend: Backend,
     pub(super) authority: HeaderValue,
     pub(super) settings: Settings,
-    pub(super) dialer: Dialer,
+    pub(super) dialer: Arc<Dialer>,
     pub(super) sink: Arc<dyn Sink>,
     pub(super) pool: Rc<Pool>,
     ids: Arc<AtomicU64>,
@@ -99,12 +99,12 @@ impl Worker {
     }
 
     fn new(parts: Parts, life: watch::Receiver<Life>) -> Rc<Self> {
-        let Parts { settings, backend, sink, ids } = parts;
+        let Parts { settings, backend, dialer, sink, ids } = parts;
         let authority = backend.address.authority();
         Rc::new(Self {
             authority: HeaderValue::try_from(authority).expect("an address was checked when it was configured"),
             pool: Pool::new(settings.pool_idle),
-            dialer: Dialer::default(),
+            dialer,
             connections: Cell::new(0),
             idle: Notify::new(),
             backend,

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use inferometer::backend::Backend;
 use inferometer::backend::address::Address;
+use inferometer::backend::dial::Dialer;
 use inferometer::exchange::outcome::Malformed;
 use inferometer::exchange::record::{Record, Start};
 use inferometer::exchange::sink::{Fanout, Sink, Watch};
@@ -58,14 +59,9 @@ impl Rig {
         let (refuse, refused) = mpsc::channel();
         let mut sinks = options.extra;
         sinks.insert(0, Arc::new(Recorder { record, refuse }));
-        let backend = Arc::new(Backend {
-            name: "test".into(),
-            address: Address {
-                host: backend.ip().to_string(),
-                port: backend.port(),
-                prefix: options.prefix.to_owned(),
-            },
-        });
+        let address: Address = format!("http://{backend}{}", options.prefix).parse().expect("an address");
+        let dialer = Arc::new(Dialer::new(address.clone()));
+        let backend = Backend { name: "test".into(), address };
         let (life, lives) = watch::channel(Life::Running);
         let (bound, binding) = mpsc::channel();
         let thread = std::thread::spawn(move || {
@@ -74,7 +70,7 @@ impl Rig {
                 let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
                 bound.send(listener.local_addr().expect("an address")).expect("a test waits");
                 let sink = Arc::new(Fanout::new(sinks));
-                let proxy = Proxy::start(options.settings, backend, sink, lives).expect("threads");
+                let proxy = Proxy::start(options.settings, backend, dialer, sink, lives).expect("threads");
                 proxy.serve(listener).await.expect("no thread panics");
             });
         });

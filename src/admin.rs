@@ -1,0 +1,251 @@
+//! The second listener: metrics, health and a page for people.
+//!
+//! | path | answer |
+//! |---|---|
+//! | `/` | a page: addresses, backends, what is in flight |
+//! | `/metrics` | every metric, Prometheus text format 0.0.4 |
+//! | `/livez`, `/-/healthy` | 200: the process runs |
+//! | `/readyz`, `/-/ready` | 200 while clients are served, 503 before and while draining; never the backend's state |
+//! | `/health` | JSON: status, backends, how many exchanges are in flight |
+//!
+//! GET and HEAD only. Promises: nothing here delays an exchange (metrics are written on a blocking thread, two at a
+//! time); bound to loopback it answers to loopback names only, so that no web site can read it through a browser
+//! (DNS rebinding); nothing that is shown is content. Left out: credentials, TLS, compression.
+
+mod guard;
+mod health;
+mod page;
+pub mod ready;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use crate::backend::monitor::Monitor;
+use crate::history::in_flight::InFlight;
+use ready::Readiness;
+
+/// Connections at once: scrapers, probes and a few people.
+const CONNECTIONS: usize = 64;
+
+/// For a head, and for the next one on a connection that is kept.
+const HEAD: Duration = Duration::from_secs(30);
+
+/// Bytes of a head.
+const HEAD_BYTES: usize = 16 * 1024;
+
+/// A connection's life at most, so that a client that does not read cannot hold its place for ever.
+const LIFETIME: Duration = Duration::from_secs(10 * 60);
+
+/// For an answer under way when a connection is to end.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// After a failed `accept`: the descriptors are used up, and trying again at once would not free one.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Scrapes that are written at once.
+const SCRAPES: usize = 2;
+
+/// Writes every metric in the text format.
+pub type Encode = Arc<dyn Fn() -> Vec<u8> + Send + Sync>;
+
+/// What is shown.
+pub struct Parts {
+    /// Version of the program.
+    pub version: &'static str,
+    /// Source revision of the program.
+    pub revision: &'static str,
+    /// When the program started.
+    pub started: Instant,
+    /// Where clients are served.
+    pub clients: SocketAddr,
+    /// Whether clients are served.
+    pub readiness: Arc<Readiness>,
+    /// The metrics.
+    pub metrics: Encode,
+    /// The backends.
+    pub backends: Vec<Arc<Monitor>>,
+    /// What is going on.
+    pub in_flight: InFlight,
+}
+
+struct Site {
+    parts: Parts,
+    own: SocketAddr,
+    scrapes: Arc<Semaphore>,
+}
+
+/// Serves until `shutdown` is true or its sender is gone, and a second longer for answers under way.
+pub async fn serve(listener: TcpListener, parts: Parts, mut shutdown: watch::Receiver<bool>) {
+    // A listener that does not know its address is treated as the stricter kind.
+    let own = listener.local_addr().unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 0)));
+    let site = Arc::new(Site { parts, own, scrapes: Arc::new(Semaphore::new(SCRAPES)) });
+    let mut connections = JoinSet::new();
+    let on_stop = shutdown.clone();
+    loop {
+        tokio::select! {
+            () = stopped(&mut shutdown) => break,
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            stream = accept(&listener), if connections.len() < CONNECTIONS => {
+                connections.spawn(connection(stream, site.clone(), on_stop.clone()));
+            }
+        }
+    }
+    drop(listener);
+    let ended = async { while connections.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(GRACE, ended).await;
+}
+
+async fn stopped(shutdown: &mut watch::Receiver<bool>) {
+    let _ = shutdown.wait_for(|stop| *stop).await;
+}
+
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(error) => {
+                tracing::debug!(%error, "cannot accept a connection to the second listener");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, site: Arc<Site>, mut shutdown: watch::Receiver<bool>) {
+    let service = service_fn(|request| {
+        let site = site.clone();
+        async move { Ok::<_, Infallible>(site.answer(&request).await) }
+    });
+    let mut connection = pin!(
+        http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEAD)
+            .max_buf_size(HEAD_BYTES)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    tokio::select! {
+        _ = &mut connection => return,
+        () = stopped(&mut shutdown) => {}
+        () = tokio::time::sleep(LIFETIME) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = tokio::time::timeout(GRACE, connection).await;
+}
+
+#[derive(Clone, Copy)]
+enum Page {
+    Home,
+    Metrics,
+    Live,
+    Ready,
+    Health,
+}
+
+impl Page {
+    fn of(path: &str) -> Option<Self> {
+        Some(match path {
+            "/" => Self::Home,
+            "/metrics" => Self::Metrics,
+            "/livez" | "/-/healthy" => Self::Live,
+            "/readyz" | "/-/ready" => Self::Ready,
+            "/health" => Self::Health,
+            _ => return None,
+        })
+    }
+}
+
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+/// Prometheus 3 refuses a scrape without it.
+const EXPOSITION: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+const ALLOW: HeaderValue = HeaderValue::from_static("GET, HEAD");
+/// The page is one file without scripts: nothing may be loaded, framed or sent.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
+
+type Answer = Response<Full<Bytes>>;
+
+impl Site {
+    async fn answer(&self, request: &Request<Incoming>) -> Answer {
+        if let Err(refusal) = guard::check(self.own, request) {
+            return answer(refusal.status(), TEXT, refusal.text());
+        }
+        let Some(page) = Page::of(request.uri().path()) else {
+            return answer(StatusCode::NOT_FOUND, TEXT, "not found; see /\n");
+        };
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            let mut refusal = answer(StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET and HEAD only\n");
+            refusal.headers_mut().insert(header::ALLOW, ALLOW);
+            return refusal;
+        }
+        match page {
+            Page::Live => answer(StatusCode::OK, TEXT, "ok\n"),
+            Page::Ready => self.ready(),
+            Page::Metrics => self.metrics().await,
+            Page::Health => answer(StatusCode::OK, JSON, health::json(&self.parts, Instant::now())),
+            Page::Home => {
+                let mut home = answer(StatusCode::OK, HTML, page::html(&self.parts, self.own, Instant::now()));
+                home.headers_mut().insert(header::CONTENT_SECURITY_POLICY, POLICY);
+                home
+            }
+        }
+    }
+
+    fn ready(&self) -> Answer {
+        let state = self.parts.readiness.state();
+        let status = if state.serves() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        answer(status, TEXT, format!("{}\n", state.as_str()))
+    }
+
+    async fn metrics(&self) -> Answer {
+        // The place travels with the work: a scraper that leaves does not free it early.
+        let Ok(place) = self.scrapes.clone().acquire_owned().await else { return broken() };
+        let encode = self.parts.metrics.clone();
+        let work = move || {
+            let text = encode();
+            drop(place);
+            text
+        };
+        match tokio::task::spawn_blocking(work).await {
+            Ok(text) => answer(StatusCode::OK, EXPOSITION, text),
+            Err(error) => {
+                tracing::error!(%error, "the metrics could not be written");
+                broken()
+            }
+        }
+    }
+}
+
+fn broken() -> Answer {
+    answer(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "the metrics could not be written; see the log\n")
+}
+
+fn answer(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -> Answer {
+    let mut answer = Response::new(Full::new(body.into()));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, content_type);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    answer
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,62 @@
+//! The JSON of `/health`.
+
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::Parts;
+use crate::backend::monitor::Monitor;
+use crate::backend::status::State;
+
+#[derive(Serialize)]
+struct Health<'a> {
+    /// `starting`, `serving` or `draining`.
+    status: &'static str,
+    version: &'a str,
+    revision: &'a str,
+    uptime_seconds: u64,
+    in_flight: usize,
+    backends: Vec<BackendHealth<'a>>,
+}
+
+#[derive(Serialize)]
+struct BackendHealth<'a> {
+    name: &'a str,
+    address: String,
+    /// `null` before the first probe.
+    up: Option<bool>,
+    /// Seconds since it became up or down.
+    since_seconds: u64,
+    /// Why it is down; `null` where it is not.
+    reason: Option<&'static str>,
+    /// `null` before the first probe.
+    probe_seconds: Option<f64>,
+}
+
+/// The process answers, so the status code is always 200: what is behind it is in the text.
+pub(super) fn json(parts: &Parts, now: Instant) -> Vec<u8> {
+    let health = Health {
+        status: parts.readiness.state().as_str(),
+        version: parts.version,
+        revision: parts.revision,
+        uptime_seconds: now.saturating_duration_since(parts.started).as_secs(),
+        in_flight: parts.in_flight.count(),
+        backends: parts.backends.iter().map(|monitor| backend(monitor, now)).collect(),
+    };
+    serde_json::to_vec(&health).expect("strings, numbers and lists only")
+}
+
+fn backend(monitor: &Monitor, now: Instant) -> BackendHealth<'_> {
+    let status = monitor.status.snapshot();
+    BackendHealth {
+        name: &monitor.backend.name,
+        address: monitor.backend.address.to_string(),
+        up: status.state.up(),
+        since_seconds: now.saturating_duration_since(status.since).as_secs(),
+        reason: match status.state {
+            State::Down(failure) => Some(failure.as_str()),
+            State::Unknown | State::Up => None,
+        },
+        probe_seconds: status.probe.map(|took| took.as_secs_f64()),
+    }
+}

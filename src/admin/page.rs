@@ -1,0 +1,178 @@
+//! The page for people: one file, no script, light and dark.
+//!
+//! Promises: every value that is not a number of ours is escaped; nothing is loaded; it shows models, ages and counts,
+//! never content.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use super::Parts;
+use crate::backend::monitor::Monitor;
+use crate::backend::status::State;
+use crate::exchange::outcome::Phase;
+use crate::history::in_flight::InFlightExchange;
+
+/// Exchanges that are listed; the rest is a number.
+const ROWS: usize = 100;
+
+const STYLE: &str = include_str!("page.css");
+
+/// The whole page.
+pub(super) fn html(parts: &Parts, own: SocketAddr, now: Instant) -> String {
+    let life = parts.readiness.state();
+    let exchanges = parts.in_flight.snapshot();
+    let up = age(now.saturating_duration_since(parts.started));
+    let pill = if life.serves() { "up" } else { "wait" };
+    let head = format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <meta http-equiv=\"refresh\" content=\"3\"><title>inferometer</title>\n<style>{STYLE}</style></head>\n<body>\
+         <header><h1>inferometer</h1><span class=\"pill {pill}\">{}</span>\
+         <span class=\"quiet\">version {} · {} · up {up}</span></header>\n<main>",
+        life.as_str(),
+        escaped(parts.version),
+        escaped(parts.revision),
+    );
+    let foot = "</main>\n<footer><a href=\"/metrics\">metrics</a> <a href=\"/health\">health</a> \
+                <a href=\"/readyz\">ready</a><span>refreshes every 3 s · never shows a prompt or an answer</span>\
+                </footer></body></html>\n";
+    [head, addresses(parts.clients, own), backends(&parts.backends, now), in_flight(&exchanges, now), foot.to_owned()]
+        .concat()
+}
+
+fn addresses(clients: SocketAddr, own: SocketAddr) -> String {
+    let (base, wide) = dialable(clients);
+    let (metrics, _) = dialable(own);
+    let note = if wide { " <span class=\"quiet\">and every other address of this machine</span>" } else { "" };
+    format!(
+        "<section><h2>Addresses</h2><dl>\
+         <dt>Ollama clients</dt><dd><code>OLLAMA_HOST={base}</code>{note}</dd>\
+         <dt>OpenAI clients</dt><dd><code>{base}/v1</code></dd>\
+         <dt>Prometheus</dt><dd><code>{metrics}/metrics</code></dd></dl></section>\n"
+    )
+}
+
+/// The address as one would dial it on this machine, and whether it stands for all of them.
+fn dialable(address: SocketAddr) -> (String, bool) {
+    let wide = address.ip().is_unspecified();
+    let shown = if wide { SocketAddr::from(([127, 0, 0, 1], address.port())) } else { address };
+    (format!("http://{shown}"), wide)
+}
+
+fn backends(monitors: &[std::sync::Arc<Monitor>], now: Instant) -> String {
+    let rows: String = monitors.iter().map(|monitor| backend(monitor, now)).collect();
+    format!(
+        "<section><h2>Backends</h2><div class=\"wide\"><table><thead><tr><th>Name<th>Address<th>State<th>Since\
+         <th class=\"n\">Probe</tr></thead><tbody>{rows}</tbody></table></div></section>\n"
+    )
+}
+
+fn backend(monitor: &Monitor, now: Instant) -> String {
+    let status = monitor.status.snapshot();
+    let (class, state) = match status.state {
+        State::Unknown => ("wait", "not probed yet".to_owned()),
+        State::Up => ("up", "answers".to_owned()),
+        State::Down(failure) => ("down", format!("down: {}", failure.as_str())),
+    };
+    let probe = status.probe.map_or("–".to_owned(), |took| format!("{:.1} ms", took.as_secs_f64() * 1e3));
+    format!(
+        "<tr><td>{}<td><code>{}</code><td><span class=\"dot {class}\"></span>{state}<td>{}<td class=\"n\">{probe}</tr>",
+        escaped(&monitor.backend.name),
+        escaped(&monitor.backend.address.to_string()),
+        age(now.saturating_duration_since(status.since)),
+    )
+}
+
+fn in_flight(exchanges: &[InFlightExchange], now: Instant) -> String {
+    let count = exchanges.len();
+    let mut out = format!("<section><h2>In flight <span class=\"count\">{count}</span></h2>");
+    if exchanges.is_empty() {
+        out.push_str("<p class=\"empty\">Nothing in flight.</p></section>\n");
+        return out;
+    }
+    out.push_str(
+        "<div class=\"wide\"><table><thead><tr><th>Model<th>Endpoint<th>Backend<th>Phase<th class=\"n\">Age\
+         <th class=\"n\">Chunks</tr></thead><tbody>",
+    );
+    exchanges.iter().take(ROWS).for_each(|exchange| row(&mut out, exchange, now));
+    out.push_str("</tbody></table></div>");
+    if count > ROWS {
+        // Writing to a string does not fail.
+        let _ = write!(out, "<p class=\"empty\">The {ROWS} oldest are shown; {} more.</p>", count - ROWS);
+    }
+    out.push_str("</section>\n");
+    out
+}
+
+fn row(out: &mut String, exchange: &InFlightExchange, now: Instant) {
+    let model = exchange.model.as_deref().map_or("<span class=\"quiet\">not known</span>".to_owned(), escaped);
+    let phase = exchange.phase.as_str();
+    let chunks = match exchange.phase {
+        Phase::Upload | Phase::Waiting if exchange.chunks == 0 => "–".to_owned(),
+        _ => exchange.chunks.to_string(),
+    };
+    // Writing to a string does not fail.
+    let _ = write!(
+        out,
+        "<tr><td>{model}<td><code>{} {}</code><td>{}<td><span class=\"phase {phase}\">{phase}</span>\
+         <td class=\"n\">{}<td class=\"n\">{chunks}</tr>",
+        exchange.method.as_str(),
+        escaped(exchange.endpoint),
+        escaped(&exchange.backend),
+        age(now.saturating_duration_since(exchange.started)),
+    );
+}
+
+/// An age in the two units that matter.
+fn age(age: Duration) -> String {
+    let seconds = age.as_secs();
+    match seconds {
+        0..60 => format!("{:.1} s", age.as_secs_f64()),
+        60..3600 => format!("{} m {:02} s", seconds / 60, seconds % 60),
+        3600..86_400 => format!("{} h {:02} m", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{} d {:02} h", seconds / 86_400, seconds % 86_400 / 3600),
+    }
+}
+
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            // A name must not be able to hide what stands beside it.
+            c if c.is_control() => out.push('\u{fffd}'),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn markup_in_a_name_is_text() {
+        assert_eq!(escaped("<b a='1' b=\"2\">&\n"), "&lt;b a=&#39;1&#39; b=&quot;2&quot;&gt;&amp;\u{fffd}");
+    }
+
+    #[test]
+    fn ages_read_well() {
+        for (millis, expected) in
+            [(0, "0.0 s"), (12_340, "12.3 s"), (185_000, "3 m 05 s"), (3_660_000, "1 h 01 m"), (90_000_000, "1 d 01 h")]
+        {
+            assert_eq!(age(Duration::from_millis(millis)), expected);
+        }
+    }
+
+    #[test]
+    fn a_listener_on_every_address_is_shown_as_one_that_can_be_dialled() {
+        assert_eq!(dialable("0.0.0.0:80".parse().expect("address")), ("http://127.0.0.1:80".into(), true));
+        assert_eq!(dialable("[::1]:80".parse().expect("address")), ("http://[::1]:80".into(), false));
+    }
+}

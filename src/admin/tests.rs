@@ -1,0 +1,216 @@
+//! The second listener against real sockets.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::ready::Readiness;
+use super::{Encode, Parts, serve};
+use crate::backend::Backend;
+use crate::backend::monitor::{Monitor, Pace};
+use crate::backend::status::Failure;
+use crate::exchange::outcome::Phase;
+use crate::exchange::record::{Method, Start};
+use crate::exchange::sink::{Sink, TokenFrame};
+use crate::history::in_flight::InFlight;
+use crate::wire::route::Route;
+
+struct Admin {
+    address: std::net::SocketAddr,
+    readiness: Arc<Readiness>,
+    backend: Arc<Monitor>,
+    in_flight: InFlight,
+    stop: watch::Sender<bool>,
+    server: JoinHandle<()>,
+}
+
+async fn admin_with(metrics: Encode) -> Admin {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let address = listener.local_addr().expect("address");
+    let backend = Backend { name: "gpu1".into(), address: "gpu.lan:1234".parse().expect("an address") };
+    let backend = Arc::new(Monitor::new(backend, None, Pace::default(), Instant::now()));
+    let (readiness, in_flight) = (Arc::new(Readiness::default()), InFlight::default());
+    let parts = Parts {
+        version: "1.2.3",
+        revision: "abc",
+        started: Instant::now(),
+        clients: "127.0.0.1:11435".parse().expect("address"),
+        readiness: readiness.clone(),
+        metrics,
+        backends: vec![backend.clone()],
+        in_flight: in_flight.clone(),
+    };
+    let (stop, stopped) = watch::channel(false);
+    let server = tokio::spawn(serve(listener, parts, stopped));
+    Admin { address, readiness, backend, in_flight, stop, server }
+}
+
+async fn admin() -> Admin {
+    admin_with(Arc::new(|| b"up 1\n".to_vec())).await
+}
+
+impl Admin {
+    /// Sends the bytes and reads until the other side closes.
+    async fn raw(&self, request: &str) -> String {
+        let mut stream = TcpStream::connect(self.address).await.expect("connect");
+        stream.write_all(request.as_bytes()).await.expect("write");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer and a close");
+        answer
+    }
+
+    async fn ask(&self, method: &str, path: &str) -> String {
+        self.raw(&format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")).await
+    }
+
+    async fn get(&self, path: &str) -> String {
+        self.ask("GET", path).await
+    }
+}
+
+fn body(answer: &str) -> &str {
+    answer.split_once("\r\n\r\n").expect("a head").1
+}
+
+#[tokio::test]
+async fn metrics_come_with_the_content_type_that_prometheus_wants() {
+    let answer = admin().await.get("/metrics?name=x").await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.contains("\r\ncontent-type: text/plain; version=0.0.4; charset=utf-8\r\n"), "{answer}");
+    assert_eq!(body(&answer), "up 1\n");
+}
+
+#[tokio::test]
+async fn a_head_request_gets_the_same_head_and_no_body() {
+    let admin = admin().await;
+    for path in ["/metrics", "/livez", "/health"] {
+        let (get, head) = (admin.get(path).await, admin.ask("HEAD", path).await);
+        let fields = |answer: &str| {
+            let head = answer.split_once("\r\n\r\n").expect("a head").0;
+            head.lines().filter(|line| !line.starts_with("date:")).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(fields(&head), fields(&get), "{path}");
+        assert_eq!(body(&head), "", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn readiness_follows_the_life_of_the_program_and_liveness_does_not() {
+    let admin = admin().await;
+    let backend_down = admin.backend.status.record(Instant::now(), Err(Failure::Refused), Duration::ZERO);
+    assert!(backend_down);
+    for (tell, status) in [
+        ((|_| {}) as fn(&Readiness), "HTTP/1.1 503 "),
+        (Readiness::serving, "HTTP/1.1 200 "),
+        (Readiness::draining, "HTTP/1.1 503 "),
+        (Readiness::serving, "HTTP/1.1 503 "),
+    ] {
+        tell(&admin.readiness);
+        for path in ["/readyz", "/-/ready"] {
+            assert!(admin.get(path).await.starts_with(status), "{path} {status}");
+        }
+        for path in ["/livez", "/-/healthy", "/health"] {
+            assert!(admin.get(path).await.starts_with("HTTP/1.1 200 "), "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn health_is_json_and_says_null_where_it_does_not_know() {
+    let admin = admin().await;
+    let read = |answer: String| serde_json::from_str::<serde_json::Value>(body(&answer)).expect("JSON");
+    let health = read(admin.get("/health").await);
+    assert_eq!((&health["status"], &health["version"]), (&"starting".into(), &"1.2.3".into()));
+    assert_eq!(health["backends"][0]["up"], serde_json::Value::Null);
+    assert_eq!(health["backends"][0]["probe_seconds"], serde_json::Value::Null);
+    admin.backend.status.record(Instant::now(), Err(Failure::Dns), Duration::from_millis(250));
+    let down = &read(admin.get("/health").await)["backends"][0];
+    assert_eq!((&down["up"], &down["reason"]), (&false.into(), &"name does not resolve".into()));
+    assert_eq!(down["probe_seconds"], 0.25);
+}
+
+#[tokio::test]
+async fn other_methods_other_paths_and_foreign_names_are_refused() {
+    let admin = admin().await;
+    let post = admin.ask("POST", "/metrics").await;
+    assert!(post.starts_with("HTTP/1.1 405 ") && post.contains("\r\nallow: GET, HEAD\r\n"), "{post}");
+    for path in ["/metrics/", "//metrics", "/Metrics", "/api/tags", "/..%2fmetrics", "/metrics%00"] {
+        assert!(admin.get(path).await.starts_with("HTTP/1.1 404 "), "{path}");
+    }
+    let foreign = admin.raw("GET /metrics HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n").await;
+    assert!(foreign.starts_with("HTTP/1.1 403 ") && foreign.contains("--admin-listen"), "{foreign}");
+    let without = admin.raw("GET /livez HTTP/1.0\r\n\r\n").await;
+    assert!(without.starts_with("HTTP/1.0 200 "), "{without}");
+}
+
+#[tokio::test]
+async fn the_page_shows_what_is_in_flight_and_escapes_it() {
+    let admin = admin().await;
+    assert!(admin.get("/").await.contains("Nothing in flight."));
+    let start = Start { id: 1, method: Method::Post, route: Route::OTHER, backend: "gpu1".into(), at: Instant::now() };
+    let _row = {
+        let mut row = admin.in_flight.started(&start);
+        row.requested(Some("<script>alert(1)</script>"));
+        row.phase(Phase::Decode);
+        row.tokens(TokenFrame { events: 41, gap: None, stalled: false });
+        row
+    };
+    let page = admin.get("/").await;
+    assert!(page.contains("\r\ncontent-type: text/html; charset=utf-8\r\n"), "{page}");
+    assert!(page.contains("\r\ncontent-security-policy: default-src 'none'"), "{page}");
+    assert!(!page.contains("<script"), "{page}");
+    for shown in
+        ["&lt;script&gt;", ">decode<", ">41<", "OLLAMA_HOST=http://127.0.0.1:11435", "http://gpu.lan:1234", "1.2.3"]
+    {
+        assert!(page.contains(shown), "{shown} in {page}");
+    }
+}
+
+#[tokio::test]
+async fn metrics_that_panic_are_a_500_and_the_next_scrape_is_answered() {
+    let admin = admin_with(Arc::new(|| panic!("on purpose"))).await;
+    for _ in 0..super::SCRAPES + 1 {
+        assert!(admin.get("/metrics").await.starts_with("HTTP/1.1 500 "));
+    }
+    assert!(admin.get("/livez").await.starts_with("HTTP/1.1 200 "));
+}
+
+#[tokio::test]
+async fn a_slow_scrape_delays_nobody_else() {
+    let (release, blocked) = std::sync::mpsc::channel::<()>();
+    let blocked = std::sync::Mutex::new(blocked);
+    let (entered, mut has_entered) = tokio::sync::mpsc::unbounded_channel();
+    let admin = admin_with(Arc::new(move || {
+        let _ = entered.send(());
+        let _ = blocked.lock().expect("lock").recv();
+        b"late 1\n".to_vec()
+    }))
+    .await;
+    let mut scrape = TcpStream::connect(admin.address).await.expect("connect");
+    scrape.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.expect("write");
+    has_entered.recv().await.expect("the scrape began");
+    assert!(admin.get("/livez").await.starts_with("HTTP/1.1 200 "));
+    release.send(()).expect("it waits");
+    let mut answer = String::new();
+    scrape.read_to_string(&mut answer).await.expect("an answer");
+    assert_eq!(body(&answer), "late 1\n");
+}
+
+#[tokio::test]
+async fn it_ends_when_told_also_with_idle_connections() {
+    let admin = admin().await;
+    let mut idle = TcpStream::connect(admin.address).await.expect("connect");
+    idle.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("write");
+    let mut first = [0; 12];
+    idle.read_exact(&mut first).await.expect("an answer");
+    assert_eq!(&first, b"HTTP/1.1 200");
+    admin.stop.send(true).expect("it listens");
+    admin.server.await.expect("it ends");
+    let mut rest = Vec::new();
+    idle.read_to_end(&mut rest).await.expect("a clean close");
+    assert!(TcpStream::connect(admin.address).await.is_err(), "nobody listens any more");
+}

@@ -1,0 +1,75 @@
+//! What is watched of one backend, and how often.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::HeaderValue;
+use tokio::sync::{Notify, watch};
+
+use super::Backend;
+use super::dial::Dialer;
+use super::status::Status;
+
+/// How often a backend is asked, and how long it may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Between two probes.
+    pub probe_every: Duration,
+    /// For one probe.
+    pub probe_limit: Duration,
+    /// Between two listings of the models.
+    pub list_every: Duration,
+    /// For one listing.
+    pub list_limit: Duration,
+}
+
+impl Default for Pace {
+    /// A probe as often as metrics are scraped; models come and go more slowly.
+    fn default() -> Self {
+        Self {
+            probe_every: Duration::from_secs(5),
+            probe_limit: Duration::from_secs(2),
+            list_every: Duration::from_secs(30),
+            list_limit: Duration::from_secs(10),
+        }
+    }
+}
+
+/// One backend as it is watched. The prober writes, everybody reads.
+#[derive(Debug)]
+pub struct Monitor {
+    /// Its name and address.
+    pub backend: Backend,
+    /// Opens connections to it; the proxy may share it.
+    pub dialer: Arc<Dialer>,
+    /// Whether it answers.
+    pub status: Status,
+    pub(super) pace: Pace,
+    /// The `Host` of our own requests.
+    pub(super) host: HeaderValue,
+    /// It answered after it had not.
+    pub(super) came_up: Notify,
+}
+
+impl Monitor {
+    /// Watches nothing yet: see [`super::probe::run`] and [`super::listing::run`]. `host` is the `Host` of our own
+    /// requests where the backend wants a certain one; else it is the backend's address.
+    #[must_use]
+    pub fn new(backend: Backend, host: Option<&str>, pace: Pace, now: Instant) -> Self {
+        let authority = backend.address.authority();
+        let host = HeaderValue::from_str(host.unwrap_or(&authority));
+        Self {
+            dialer: Arc::new(Dialer::new(backend.address.clone())),
+            status: Status::new(now),
+            pace,
+            host: host.unwrap_or_else(|_| HeaderValue::from_static("localhost")),
+            came_up: Notify::new(),
+            backend,
+        }
+    }
+}
+
+/// Completes when the program stops, also when whoever would say so is gone.
+pub(super) async fn stopped(shutdown: &mut watch::Receiver<bool>) {
+    let _ = shutdown.wait_for(|stop| *stop).await;
+}

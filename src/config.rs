@@ -1,0 +1,201 @@
+//! What the settings mean: flags over environment over file over defaults, checked.
+//!
+//! Promises: [`resolve`] is pure apart from the file reader that it is given; a wrong value is refused with its key,
+//! where it came from and what is allowed; what is printed by [`Config::to_toml`] reads back as the same
+//! configuration. Left out: whether an address can be bound or a name resolves.
+
+mod backends;
+pub mod default;
+pub mod error;
+mod layers;
+mod print;
+mod value;
+
+use std::ffi::OsString;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::backend::Backend;
+use crate::cli::Cli;
+use crate::logs;
+use error::ConfigError;
+use layers::Layers;
+
+/// What the names of our variables begin with.
+pub const VARIABLE_PREFIX: &str = "INFEROMETER_";
+
+/// The keys that a flag, a variable or the file can set.
+const SETTING_KEYS: [&str; 10] = [
+    "listen",
+    "admin_listen",
+    "backend",
+    "host_header",
+    "max_models",
+    "connect_timeout",
+    "drain_timeout",
+    "log_level",
+    "log_format",
+    "access_log",
+];
+
+/// The keys of the file's `[limits]`.
+const LIMIT_KEYS: [&str; 8] = [
+    "limits.head",
+    "limits.keep_alive_idle",
+    "limits.body_idle",
+    "limits.write_stall",
+    "limits.first_byte",
+    "limits.pool_idle",
+    "limits.stall",
+    "limits.max_connections",
+];
+
+/// Everything that can be configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Where clients are served. Port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Where metrics, health and the page are served. Port 0 lets the system choose.
+    pub admin_listen: SocketAddr,
+    /// The inference servers; exactly one for now. None of them is a listener of ours.
+    pub backends: Vec<Backend>,
+    /// What the backend finds in `Host`.
+    pub host_header: HostHeader,
+    /// Model names that become labels, 1 to 10,000.
+    pub max_models: usize,
+    /// How long a backend may take to accept a connection, from 1 ms.
+    pub connect_timeout: Duration,
+    /// How long exchanges may go on after a request to stop. Zero ends them at once.
+    pub drain_timeout: Duration,
+    /// What is logged: a level or directives that [`logs::filter`] takes.
+    pub log_level: String,
+    /// The shape of the log.
+    pub log_format: logs::Format,
+    /// Whether each finished exchange gets a line.
+    pub access_log: bool,
+    /// How long and how many.
+    pub limits: Limits,
+    /// Threads that serve clients; `None` is one a core.
+    pub worker_threads: Option<usize>,
+    /// What is allowed and yet worth a word at start.
+    pub warnings: Vec<String>,
+}
+
+/// Time limits, where `None` is off, and the limit of connections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// A request's head, from its first byte.
+    pub head: Option<Duration>,
+    /// A keep-alive connection without a request.
+    pub keep_alive_idle: Option<Duration>,
+    /// A request's body of which nothing comes.
+    pub body_idle: Option<Duration>,
+    /// A client that takes nothing of its response.
+    pub write_stall: Option<Duration>,
+    /// From the request to the first byte of the backend's response.
+    pub first_byte: Option<Duration>,
+    /// A connection to the backend that is kept for the next request; `None` keeps it until the backend closes it.
+    pub pool_idle: Option<Duration>,
+    /// A gap between tokens above this is counted as a stall; nothing is ended. `None` counts none.
+    pub stall: Option<Duration>,
+    /// Client connections at once.
+    pub max_connections: MaxConnections,
+}
+
+/// How many client connections there may be at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MaxConnections {
+    /// A third of the descriptors that the process may open: each exchange needs three.
+    Auto,
+    /// As many as the system gives.
+    Unlimited,
+    /// This many, at least one.
+    AtMost(usize),
+}
+
+/// What the backend finds in the `Host` field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostHeader {
+    /// What the client sent.
+    Preserve,
+    /// The backend's own address.
+    Upstream,
+    /// This host, with a port where one is given.
+    Literal(String),
+}
+
+/// Lays the sources over each other and checks the result. `env` is the process's environment; `read` reads the file
+/// that `--config` or `INFEROMETER_CONFIG` names.
+pub fn resolve(
+    cli: &Cli,
+    env: impl IntoIterator<Item = (OsString, OsString)>,
+    read: impl FnOnce(&Path) -> io::Result<String>,
+) -> Result<Config, ConfigError> {
+    let mut layers = Layers::collect(cli, env, read)?;
+    let listen = layers.value("listen", default::LISTEN, value::listen)?;
+    let admin_listen = layers.value("admin_listen", default::ADMIN_LISTEN, value::listen)?;
+    apart(&layers, listen, admin_listen)?;
+    let warnings = warnings(std::mem::take(&mut layers.warnings), listen, admin_listen);
+    Ok(Config {
+        listen,
+        admin_listen,
+        backends: backends::backends(&layers, &[listen, admin_listen])?,
+        host_header: layers.value("host_header", HostHeader::Preserve, value::host_header)?,
+        max_models: layers.value("max_models", default::MAX_MODELS, value::max_models)?,
+        connect_timeout: layers.value("connect_timeout", default::CONNECT_TIMEOUT, value::duration)?,
+        drain_timeout: layers.value("drain_timeout", default::DRAIN_TIMEOUT, value::duration_or_zero)?,
+        log_level: layers.value("log_level", default::LOG_LEVEL.to_owned(), value::log_level)?,
+        log_format: layers.value("log_format", logs::Format::Text, value::log_format)?,
+        access_log: layers.value("access_log", default::ACCESS_LOG, value::switch)?,
+        limits: limits(&layers)?,
+        worker_threads: layers.value("worker_threads", None, value::worker_threads)?,
+        warnings,
+    })
+}
+
+fn limits(layers: &Layers) -> Result<Limits, ConfigError> {
+    Ok(Limits {
+        head: layers.value("limits.head", default::LIMIT_HEAD, value::limit)?,
+        keep_alive_idle: layers.value("limits.keep_alive_idle", default::LIMIT_KEEP_ALIVE_IDLE, value::limit)?,
+        body_idle: layers.value("limits.body_idle", default::LIMIT_BODY_IDLE, value::limit)?,
+        write_stall: layers.value("limits.write_stall", default::LIMIT_WRITE_STALL, value::limit)?,
+        first_byte: layers.value("limits.first_byte", default::LIMIT_FIRST_BYTE, value::limit)?,
+        pool_idle: layers.value("limits.pool_idle", default::LIMIT_POOL_IDLE, value::limit)?,
+        stall: layers.value("limits.stall", default::LIMIT_STALL, value::limit)?,
+        max_connections: layers.value("limits.max_connections", MaxConnections::Auto, value::max_connections)?,
+    })
+}
+
+/// Refuses two listeners that would claim the same port.
+fn apart(layers: &Layers, listen: SocketAddr, admin: SocketAddr) -> Result<(), ConfigError> {
+    let (one, two) = (listen.ip().to_canonical(), admin.ip().to_canonical());
+    let same = one == two || one.is_unspecified() || two.is_unspecified();
+    if !same || listen.port() != admin.port() || listen.port() == 0 {
+        return Ok(());
+    }
+    Err(ConfigError::Value {
+        key: "admin_listen",
+        origin: layers.origin("admin_listen"),
+        value: admin.to_string(),
+        reason: format!("clients are already served on {listen}; choose another port"),
+    })
+}
+
+fn warnings(mut warnings: Vec<String>, listen: SocketAddr, admin: SocketAddr) -> Vec<String> {
+    if !listen.ip().to_canonical().is_loopback() {
+        warnings.push(format!(
+            "clients are served on {listen}, beyond this machine: whoever reaches it can use the backend"
+        ));
+    }
+    if !admin.ip().to_canonical().is_loopback() {
+        warnings.push(format!(
+            "metrics are served on {admin}, beyond this machine: whoever reaches it sees which models are used"
+        ));
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+//! `[NAME=]URL`, and the loops that it could close.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use super::default;
+use super::error::{ConfigError, Origin};
+use super::layers::{Layers, Setting};
+use crate::backend::Backend;
+use crate::backend::address::Address;
+
+/// Longest name of a backend, in bytes. It is a label value.
+const MAX_NAME: usize = 64;
+
+/// The backends, each checked against our own listeners.
+pub(super) fn backends(layers: &Layers, own: &[SocketAddr]) -> Result<Vec<Backend>, ConfigError> {
+    let default = [Setting { text: default::BACKEND.to_owned(), origin: Origin::Default }];
+    let settings = match layers.all("backend") {
+        [] => &default,
+        settings => settings,
+    };
+    if let [_, second, ..] = settings {
+        return Err(second.refuse("backend", "a second backend is not built yet; give exactly one"));
+    }
+    settings.iter().map(|setting| backend(setting, own)).collect()
+}
+
+fn backend(setting: &Setting, own: &[SocketAddr]) -> Result<Backend, ConfigError> {
+    let parsed = parse(&setting.text).map_err(|reason| setting.refuse("backend", reason))?;
+    match own.iter().find(|own| reaches(&parsed.address, **own)) {
+        None => Ok(parsed),
+        Some(own) => Err(setting.refuse(
+            "backend",
+            format!("this program itself listens on {own}; give the inference server's address, or listen elsewhere"),
+        )),
+    }
+}
+
+/// Reads `[NAME=]URL`. A `=` counts only where a name can stand before it.
+pub(super) fn parse(text: &str) -> Result<Backend, String> {
+    let (name, url) = match text.split_once('=') {
+        Some((name, url)) if !name.contains(['/', '?', '#']) => (Some(name.trim()), url),
+        _ => (None, text),
+    };
+    let address: Address = url.parse().map_err(|error: crate::backend::address::AddressError| error.to_string())?;
+    let name = match name {
+        None => Arc::from(address.host_port()),
+        Some(name) if is_name(name) => Arc::from(name),
+        Some(_) => {
+            return Err(format!("the name must be 1 to {MAX_NAME} letters, digits, `.`, `_`, `:`, `-`, `[` or `]`"));
+        }
+    };
+    Ok(Backend { name, address })
+}
+
+fn is_name(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b".:_-[]".contains(&b);
+    (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(plain)
+}
+
+/// Whether dialling the address would reach a listener of ours: requests would go round in a circle. Names other than
+/// `localhost` and the machine's outer addresses behind `0.0.0.0` are not looked up: that takes a resolver.
+fn reaches(address: &Address, own: SocketAddr) -> bool {
+    let dialled = match address.ip() {
+        Some(ip) => vec![ip.to_canonical()],
+        None if address.is_localhost() => vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)],
+        None => return false,
+    };
+    let listened = own.ip().to_canonical();
+    address.port == own.port()
+        && dialled.iter().any(|ip| *ip == listened || (listened.is_unspecified() && ip.is_loopback()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_backend_is_a_name_and_an_address() {
+        for (text, name, address) in [
+            ("http://127.0.0.1:11434", "127.0.0.1:11434", "http://127.0.0.1:11434"),
+            ("gpu1=http://gpu", "gpu1", "http://gpu:80"),
+            ("gpu1=gpu", "gpu1", "http://gpu:11434"),
+            ("host/a=b", "host:11434", "http://host:11434/a=b"),
+            ("[::1]", "[::1]:11434", "http://[::1]:11434"),
+        ] {
+            let backend = parse(text).expect(text);
+            assert_eq!((&*backend.name, backend.address.to_string().as_str()), (name, address), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_a_label_is_refused() {
+        for text in ["=http://h", "a b=h", "é=h", &format!("{}=h", "x".repeat(65))] {
+            assert!(parse(text).expect_err(text).starts_with("the name must"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_backend_that_is_our_own_listener_is_seen_through_every_spelling() {
+        let circles = [
+            ("127.0.0.1:5", "127.0.0.1:5", true),
+            ("localhost:5", "127.0.0.1:5", true),
+            ("localhost:5", "[::1]:5", true),
+            ("0.0.0.0:5", "127.0.0.1:5", true),
+            ("[::]:5", "[::1]:5", true),
+            ("127.0.0.1:5", "0.0.0.0:5", true),
+            ("[::1]:5", "[::]:5", true),
+            ("[::ffff:127.0.0.1]:5", "127.0.0.1:5", true),
+            ("127.0.0.1:5", "[::]:5", true),
+            ("192.168.1.2:5", "192.168.1.2:5", true),
+            ("127.0.0.1:6", "127.0.0.1:5", false),
+            ("127.0.0.2:5", "127.0.0.1:5", false),
+            ("192.168.1.2:5", "127.0.0.1:5", false),
+            ("other:5", "127.0.0.1:5", false),
+        ];
+        for (backend, own, circle) in circles {
+            let address: Address = backend.parse().expect(backend);
+            assert_eq!(reaches(&address, own.parse().expect(own)), circle, "{backend} from {own}");
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! What is wrong with a configuration: the key, the value, where it came from, what is allowed.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// Where a setting came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The command line.
+    Flag,
+    /// The environment.
+    Variable,
+    /// The configuration file.
+    File {
+        /// Its path as given.
+        path: PathBuf,
+        /// The line of the key, from 1.
+        line: usize,
+    },
+    /// Nobody set it.
+    Default,
+}
+
+/// Why there is no configuration. The exit code is 2 for each.
+#[derive(Debug)]
+pub enum ConfigError {
+    /// A value that is not allowed.
+    Value {
+        /// The key as written in a file; the flag and the variable follow from it.
+        key: &'static str,
+        /// Where the value came from.
+        origin: Origin,
+        /// The value as given.
+        value: String,
+        /// What is allowed, or why this is not.
+        reason: String,
+    },
+    /// A key that the file must not hold.
+    UnknownKey {
+        /// The file.
+        path: PathBuf,
+        /// The line of the key, from 1.
+        line: usize,
+        /// The key, with its table.
+        key: String,
+        /// The known key that looks most like it.
+        similar: Option<String>,
+    },
+    /// The file is not TOML.
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// The line of the fault, from 1.
+        line: usize,
+        /// What is wrong.
+        message: String,
+    },
+    /// The file cannot be read.
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+}
+
+impl ConfigError {
+    /// The exit code of the process.
+    pub const EXIT_CODE: u8 = 2;
+}
+
+/// The flag that sets a key.
+pub(super) fn flag(key: &str) -> String {
+    format!("--{}", key.replace('_', "-"))
+}
+
+/// The variable that sets a key.
+pub(super) fn variable(key: &str) -> String {
+    format!("{}{}", super::VARIABLE_PREFIX, key.to_ascii_uppercase())
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Value { key, origin, value, reason } => {
+                match origin {
+                    Origin::Flag => write!(out, "{}", flag(key))?,
+                    Origin::Variable => write!(out, "{}", variable(key))?,
+                    Origin::File { path, line } => write!(out, "{}:{line}: {key}", path.display())?,
+                    Origin::Default => write!(out, "{key} (default)")?,
+                }
+                write!(out, ": `{}` is not allowed: {reason}", value.escape_debug())
+            }
+            Self::UnknownKey { path, line, key, similar } => {
+                write!(out, "{}:{line}: unknown key `{}`", path.display(), key.escape_debug())?;
+                match similar {
+                    Some(similar) => write!(out, "; did you mean `{similar}`?"),
+                    None => out.write_str("; `--print-config` shows every key"),
+                }
+            }
+            Self::Syntax { path, line, message } => write!(out, "{}:{line}: not TOML: {message}", path.display()),
+            Self::Read { path, cause } => write!(out, "--config: cannot read `{}`: {cause}", path.display()),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Read { cause, .. } => Some(cause),
+            Self::Value { .. } | Self::UnknownKey { .. } | Self::Syntax { .. } => None,
+        }
+    }
+}

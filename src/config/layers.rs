@@ -1,0 +1,225 @@
+//! Flags over environment over file: for every key the text that counts, and where it came from.
+//!
+//! The file may hold only keys that exist. The environment may hold anything: Kubernetes, for one, sets
+//! `INFEROMETER_PORT` and its like beside a service of that name, so an unknown variable is at most a warning.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::io;
+use std::path::Path;
+
+use toml::de::{DeTable, DeValue};
+
+use super::error::{ConfigError, Origin, variable};
+use super::{LIMIT_KEYS, SETTING_KEYS, VARIABLE_PREFIX};
+use crate::cli::Cli;
+
+/// How alike two names must be (Jaro-Winkler, 0 to 1) for one to be a slip of the other.
+const SIMILAR: f64 = 0.88;
+
+/// A setting as text, with its origin.
+#[derive(Clone, Debug)]
+pub(super) struct Setting {
+    pub(super) text: String,
+    pub(super) origin: Origin,
+}
+
+/// The settings that count, by key; a list where the key takes one.
+#[derive(Debug, Default)]
+pub(super) struct Layers {
+    settings: HashMap<&'static str, Vec<Setting>>,
+    /// Variables that look like a slip of one of ours.
+    pub(super) warnings: Vec<String>,
+}
+
+impl Layers {
+    /// Lays the three sources over each other.
+    pub(super) fn collect(
+        cli: &Cli,
+        env: impl IntoIterator<Item = (OsString, OsString)>,
+        read: impl FnOnce(&Path) -> io::Result<String>,
+    ) -> Result<Self, ConfigError> {
+        let mut layers = Self::default();
+        let mut from_env = HashMap::new();
+        let mut file = None;
+        for (name, value) in env {
+            let Some(name) = name.to_str() else { continue };
+            let Some(rest) = name.strip_prefix(VARIABLE_PREFIX) else { continue };
+            if value.is_empty() {
+                continue; // `VARIABLE=` is how compose files and shells write "not set"
+            }
+            if name == variable("config") {
+                file = Some(value);
+            } else if let Some(key) = SETTING_KEYS.iter().find(|key| variable(key) == name) {
+                from_env.insert(*key, vec![variable_text(key, &value)?]);
+            } else if let Some(key) = similar(&rest.to_ascii_lowercase(), SETTING_KEYS.map(str::to_owned).into_iter()) {
+                let meant = variable(&key);
+                layers.warnings.push(format!("{name} is not a variable of this program; did you mean {meant}?"));
+            }
+        }
+        if let Some(path) = cli.config.as_deref().or(file.as_deref().map(Path::new)) {
+            layers.file(path, read)?;
+        }
+        layers.settings.extend(from_env);
+        layers.flags(cli);
+        Ok(layers)
+    }
+
+    /// The value of a key, or its default.
+    pub(super) fn value<T>(
+        &self,
+        key: &'static str,
+        default: T,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<T, ConfigError> {
+        let Some(setting) = self.all(key).last() else { return Ok(default) };
+        parse(&setting.text).map_err(|reason| setting.refuse(key, reason))
+    }
+
+    /// Every setting of a key that takes a list.
+    pub(super) fn all(&self, key: &'static str) -> &[Setting] {
+        self.settings.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    /// Where the value of a key came from.
+    pub(super) fn origin(&self, key: &'static str) -> Origin {
+        self.all(key).last().map_or(Origin::Default, |setting| setting.origin.clone())
+    }
+
+    fn flags(&mut self, cli: &Cli) {
+        let single = [
+            ("listen", &cli.listen),
+            ("admin_listen", &cli.admin_listen),
+            ("host_header", &cli.host_header),
+            ("max_models", &cli.max_models),
+            ("connect_timeout", &cli.connect_timeout),
+            ("drain_timeout", &cli.drain_timeout),
+            ("log_level", &cli.log_level),
+            ("log_format", &cli.log_format),
+            ("access_log", &cli.access_log),
+        ];
+        let flag = |text: &String| Setting { text: text.clone(), origin: Origin::Flag };
+        for (key, text) in single {
+            if let Some(text) = text {
+                self.settings.insert(key, vec![flag(text)]);
+            }
+        }
+        if !cli.backend.is_empty() {
+            self.settings.insert("backend", cli.backend.iter().map(flag).collect());
+        }
+    }
+
+    fn file(&mut self, path: &Path, read: impl FnOnce(&Path) -> io::Result<String>) -> Result<(), ConfigError> {
+        let text = read(path).map_err(|cause| ConfigError::Read { path: path.to_owned(), cause })?;
+        let line = |at: usize| text.as_bytes()[..at.min(text.len())].iter().filter(|b| **b == b'\n').count() + 1;
+        let table = DeTable::parse(&text).map_err(|error| ConfigError::Syntax {
+            path: path.to_owned(),
+            line: line(error.span().map_or(0, |span| span.start)),
+            message: error.message().to_owned(),
+        })?;
+        let place = |at: usize| Origin::File { path: path.to_owned(), line: line(at) };
+        for (key, value) in table.get_ref() {
+            let origin = place(key.span().start);
+            match (key.get_ref().as_ref(), value.get_ref()) {
+                ("limits", DeValue::Table(limits)) => {
+                    for (key, value) in limits {
+                        let origin = place(key.span().start);
+                        self.file_setting("limits.", &LIMIT_KEYS, key.get_ref(), value.get_ref(), origin)?;
+                    }
+                }
+                ("limits", value) => {
+                    let (value, reason) = (value.type_str().to_owned(), "expected a table: `[limits]`".to_owned());
+                    return Err(ConfigError::Value { key: "limits", origin, value, reason });
+                }
+                (key, value) => self.file_setting("", &FILE_KEYS, key, value, origin)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn file_setting(
+        &mut self,
+        table: &str,
+        known: &[&'static str],
+        key: &str,
+        value: &DeValue<'_>,
+        origin: Origin,
+    ) -> Result<(), ConfigError> {
+        let full = format!("{table}{key}");
+        let Some(known) = known.iter().find(|known| **known == full) else {
+            return Err(unknown_key(full, origin));
+        };
+        let texts: Option<Vec<String>> = match value {
+            DeValue::Array(values) if full == "backend" => values.iter().map(|v| scalar(v.get_ref())).collect(),
+            value => scalar(value).map(|text| vec![text]),
+        };
+        let refuse = || {
+            let (value, origin) = (value.type_str().to_owned(), origin.clone());
+            ConfigError::Value { key: known, origin, value, reason: "expected a string, a number or a switch".into() }
+        };
+        let settings = texts.ok_or_else(refuse)?.into_iter();
+        self.settings.insert(known, settings.map(|text| Setting { text, origin: origin.clone() }).collect());
+        Ok(())
+    }
+}
+
+impl Setting {
+    /// This value is not allowed.
+    pub(super) fn refuse(&self, key: &'static str, reason: impl Into<String>) -> ConfigError {
+        ConfigError::Value { key, origin: self.origin.clone(), value: self.text.clone(), reason: reason.into() }
+    }
+}
+
+/// What may stand at the top of the file: every setting, and what only a file can set.
+const FILE_KEYS: [&str; SETTING_KEYS.len() + 1] = {
+    let mut keys = ["worker_threads"; SETTING_KEYS.len() + 1];
+    let mut at = 0;
+    while at < SETTING_KEYS.len() {
+        keys[at] = SETTING_KEYS[at];
+        at += 1;
+    }
+    keys
+};
+
+fn variable_text(key: &'static str, value: &OsString) -> Result<Setting, ConfigError> {
+    let setting = |text: String| Setting { text, origin: Origin::Variable };
+    match value.to_str() {
+        Some(text) => Ok(setting(text.to_owned())),
+        None => Err(setting(value.to_string_lossy().into_owned()).refuse(key, "expected UTF-8")),
+    }
+}
+
+/// A value of the file as it would be typed.
+fn scalar(value: &DeValue<'_>) -> Option<String> {
+    match value {
+        DeValue::String(text) => Some(text.clone().into_owned()),
+        DeValue::Integer(number) => Some(number.to_string()),
+        DeValue::Float(number) => Some(number.to_string()),
+        DeValue::Boolean(on) => Some(on.to_string()),
+        DeValue::Datetime(_) | DeValue::Array(_) | DeValue::Table(_) => None,
+    }
+}
+
+fn unknown_key(key: String, origin: Origin) -> ConfigError {
+    let (path, line) = match origin {
+        Origin::File { path, line } => (path, line),
+        Origin::Flag | Origin::Variable | Origin::Default => Default::default(),
+    };
+    // A limit outside its table is as likely as a slip.
+    let written = key.replace('-', "_");
+    let in_table = LIMIT_KEYS.iter().find(|known| known.strip_prefix("limits.") == Some(&written));
+    let known = FILE_KEYS.iter().chain(&LIMIT_KEYS).chain(&["limits"]);
+    let similar = match in_table {
+        Some(found) => Some((*found).to_owned()),
+        None => similar(&written, known.map(|key| (*key).to_owned())),
+    };
+    ConfigError::UnknownKey { path, line, key, similar }
+}
+
+fn similar(name: &str, known: impl Iterator<Item = String>) -> Option<String> {
+    known
+        .map(|known| (strsim::jaro_winkler(name, &known), known))
+        .filter(|(likeness, _)| *likeness >= SIMILAR)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, known)| known)
+}

@@ -1,0 +1,83 @@
+//! The effective configuration as a file that can be fed back.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::{Config, HostHeader, MaxConnections};
+
+impl Config {
+    /// Every setting as TOML. Read back, it gives this configuration again.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        let mut out = String::new();
+        let mut line = |key: &str, value: String| {
+            // Writing to a string does not fail.
+            let _ = writeln!(out, "{key} = {value}");
+        };
+        line("listen", quoted(&self.listen.to_string()));
+        line("admin_listen", quoted(&self.admin_listen.to_string()));
+        let backends: Vec<String> =
+            self.backends.iter().map(|backend| quoted(&format!("{}={}", backend.name, backend.address))).collect();
+        line("backend", format!("[{}]", backends.join(", ")));
+        line("host_header", quoted(self.host_header.as_str()));
+        line("max_models", self.max_models.to_string());
+        line("connect_timeout", duration(Some(self.connect_timeout)));
+        line("drain_timeout", duration(Some(self.drain_timeout)));
+        line("log_level", quoted(&self.log_level));
+        line("log_format", quoted(self.log_format.as_str()));
+        line("access_log", quoted(if self.access_log { "on" } else { "off" }));
+        line("worker_threads", self.worker_threads.unwrap_or(0).to_string());
+        out.push_str("\n[limits]\n");
+        out.push_str(&self.limits());
+        out
+    }
+
+    fn limits(&self) -> String {
+        let limits = &self.limits;
+        let connections = match limits.max_connections {
+            MaxConnections::Auto => quoted("auto"),
+            MaxConnections::Unlimited => "0".to_owned(),
+            MaxConnections::AtMost(most) => most.to_string(),
+        };
+        [
+            ("head", duration(limits.head)),
+            ("keep_alive_idle", duration(limits.keep_alive_idle)),
+            ("body_idle", duration(limits.body_idle)),
+            ("write_stall", duration(limits.write_stall)),
+            ("first_byte", duration(limits.first_byte)),
+            ("pool_idle", duration(limits.pool_idle)),
+            ("stall", duration(limits.stall)),
+            ("max_connections", connections),
+        ]
+        .into_iter()
+        .fold(String::new(), |text, (key, value)| text + key + " = " + &value + "\n")
+    }
+}
+
+impl HostHeader {
+    /// The policy as it is configured.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Preserve => "preserve",
+            Self::Upstream => "upstream",
+            Self::Literal(host) => host,
+        }
+    }
+}
+
+/// A TOML string.
+fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+/// A duration in the largest unit that is exact; off is `0`.
+fn duration(duration: Option<Duration>) -> String {
+    let millis = duration.unwrap_or_default().as_millis();
+    let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)];
+    match units.into_iter().find(|(_, unit)| millis != 0 && millis.is_multiple_of(*unit)) {
+        Some((name, unit)) => quoted(&format!("{}{name}", millis / unit)),
+        None if millis == 0 => "0".to_owned(),
+        None => quoted(&format!("{millis}ms")),
+    }
+}

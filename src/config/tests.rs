@@ -1,0 +1,247 @@
+//! The layers together: what wins, what is refused, and in which words.
+
+use std::ffi::OsString;
+use std::io;
+use std::time::Duration;
+
+use clap::Parser;
+
+use super::error::ConfigError;
+use super::*;
+use crate::cli::Cli;
+
+fn resolved(flags: &[&str], env: &[(&str, &str)], file: &str) -> Result<Config, ConfigError> {
+    let flags = ["inferometer"].iter().chain(flags);
+    let mut cli = Cli::try_parse_from(flags).expect("flags that exist");
+    if !file.is_empty() {
+        cli.config = Some("proxy.toml".into());
+    }
+    let env = env.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    resolve(&cli, env, |path| {
+        assert_eq!(path, Path::new("proxy.toml"));
+        Ok(file.to_owned())
+    })
+}
+
+fn refusal(flags: &[&str], env: &[(&str, &str)], file: &str) -> String {
+    resolved(flags, env, file).expect_err("refused").to_string()
+}
+
+#[test]
+fn without_settings_everything_is_the_default() {
+    let config = resolved(&[], &[], "").expect("defaults");
+    assert_eq!(config.listen, "127.0.0.1:11435".parse().expect("address"));
+    assert_eq!(config.admin_listen, "127.0.0.1:8001".parse().expect("address"));
+    assert_eq!(config.backends.len(), 1);
+    assert_eq!(&*config.backends[0].name, "127.0.0.1:11434");
+    assert_eq!(config.host_header, HostHeader::Preserve);
+    assert_eq!((config.max_models, config.access_log, config.worker_threads), (200, true, None));
+    assert_eq!(config.connect_timeout, Duration::from_secs(5));
+    assert_eq!(config.drain_timeout, Duration::from_secs(30));
+    assert_eq!(config.limits.head, Some(Duration::from_secs(30)));
+    assert_eq!(config.limits.keep_alive_idle, None);
+    assert_eq!(config.limits.first_byte, None);
+    assert_eq!(config.limits.pool_idle, Some(Duration::from_secs(2)));
+    assert_eq!(config.limits.max_connections, MaxConnections::Auto);
+    assert!(config.warnings.is_empty());
+}
+
+#[test]
+fn the_help_names_the_defaults_that_hold() {
+    use clap::CommandFactory;
+    let help = Cli::command().render_long_help().to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+    for default in [
+        default::LISTEN.to_string(),
+        default::ADMIN_LISTEN.to_string(),
+        default::BACKEND.to_owned(),
+        default::MAX_MODELS.to_string(),
+        format!("{:?}", default::CONNECT_TIMEOUT),
+        format!("{:?}", default::DRAIN_TIMEOUT),
+        default::LOG_LEVEL.to_owned(),
+    ] {
+        assert!(help.contains(&format!("[default: {default}]")), "{default} in {help}");
+    }
+}
+
+#[test]
+fn flags_win_over_variables_and_variables_over_the_file() {
+    let file = "max_models = 1\nlog_level = \"warn\"\nconnect_timeout = \"1s\"";
+    let env = [("INFEROMETER_MAX_MODELS", "2"), ("INFEROMETER_LOG_LEVEL", "error")];
+    let config = resolved(&["--max-models", "3"], &env, file).expect("fine");
+    assert_eq!(config.max_models, 3);
+    assert_eq!(config.log_level, "error");
+    assert_eq!(config.connect_timeout, Duration::from_secs(1));
+}
+
+#[test]
+fn every_flag_has_its_variable_and_its_key() {
+    let values = [
+        ("listen", "127.0.0.1:1"),
+        ("admin_listen", "127.0.0.1:2"),
+        ("backend", "gpu=http://gpu:3"),
+        ("host_header", "upstream"),
+        ("max_models", "4"),
+        ("connect_timeout", "5m"),
+        ("drain_timeout", "0"),
+        ("log_level", "debug"),
+        ("log_format", "json"),
+        ("access_log", "off"),
+    ];
+    assert_eq!(values.map(|(key, _)| key), SETTING_KEYS);
+    for (key, value) in values {
+        let flag = resolved(&[&error::flag(key), value], &[], "").expect(key);
+        let variable = resolved(&[], &[(&error::variable(key), value)], "").expect(key);
+        let in_file = resolved(&[], &[], &format!("{key} = \"{value}\"")).expect(key);
+        assert_eq!(flag, variable, "{key}");
+        assert_eq!(flag, in_file, "{key}");
+        assert_ne!(flag, resolved(&[], &[], "").expect("defaults"), "{key}");
+    }
+}
+
+/// Flags, variables, file, and the words of the refusal.
+type Refused = (&'static [&'static str], &'static [(&'static str, &'static str)], &'static str, &'static str);
+
+#[test]
+fn a_wrong_value_is_named_with_its_place_and_with_what_is_allowed() {
+    let table: [Refused; 9] = [
+        (
+            &["--connect-timeout", "5"],
+            &[],
+            "",
+            "--connect-timeout: `5` is not allowed: expected a duration with a unit (ms, s, m, h, d), such as `500ms`, \
+             `5s` or `1m30s`, from 1ms to 365d",
+        ),
+        (
+            &[],
+            &[("INFEROMETER_ACCESS_LOG", "maybe")],
+            "",
+            "INFEROMETER_ACCESS_LOG: `maybe` is not allowed: expected `on` or `off`",
+        ),
+        (
+            &[],
+            &[],
+            "# comment\n\nmax_models = 0\n",
+            "proxy.toml:3: max_models: `0` is not allowed: expected a number from 1 to 10000",
+        ),
+        (
+            &[],
+            &[],
+            "[limits]\nhead = 30",
+            "proxy.toml:2: limits.head: `30` is not allowed: expected a duration with a unit (ms, s, m, h, d), such as \
+             `500ms`, `5s` or `1m30s`, up to 365d, or `0` for off",
+        ),
+        (&["--log-format", "xml"], &[], "", "--log-format: `xml` is not allowed: expected `text` or `json`"),
+        (
+            &["--backend", "https://h"],
+            &[],
+            "",
+            "--backend: `https://h` is not allowed: `https://` is not built yet; use an `http://` address",
+        ),
+        (
+            &["--backend", "a", "--backend", "b"],
+            &[],
+            "",
+            "--backend: `b` is not allowed: a second backend is not built yet; give exactly one",
+        ),
+        (
+            &["--backend", "localhost:11435"],
+            &[],
+            "",
+            "--backend: `localhost:11435` is not allowed: this program itself listens on 127.0.0.1:11435; give the \
+             inference server's address, or listen elsewhere",
+        ),
+        (
+            &["--admin-listen", "0.0.0.0:11435"],
+            &[],
+            "",
+            "--admin-listen: `0.0.0.0:11435` is not allowed: clients are already served on 127.0.0.1:11435; choose \
+             another port",
+        ),
+    ];
+    for (flags, env, file, expected) in table {
+        assert_eq!(refusal(flags, env, file), expected);
+    }
+}
+
+#[test]
+fn a_value_in_an_error_cannot_write_control_characters_to_a_terminal() {
+    assert!(refusal(&["--listen", "\u{1b}[31m"], &[], "").contains("\\u{1b}"));
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_a_hint() {
+    for (file, expected) in [
+        ("lisen = \"x\"", "proxy.toml:1: unknown key `lisen`; did you mean `listen`?"),
+        ("connect-timeout = \"5s\"", "proxy.toml:1: unknown key `connect-timeout`; did you mean `connect_timeout`?"),
+        ("\nbody_idle = 0", "proxy.toml:2: unknown key `body_idle`; did you mean `limits.body_idle`?"),
+        ("[limits]\nbody_idel = 0", "proxy.toml:2: unknown key `limits.body_idel`; did you mean `limits.body_idle`?"),
+        ("zebra = 1", "proxy.toml:1: unknown key `zebra`; `--print-config` shows every key"),
+    ] {
+        assert_eq!(refusal(&[], &[], file), expected);
+    }
+}
+
+#[test]
+fn a_value_of_the_wrong_type_and_a_broken_file_are_refused_with_their_line() {
+    assert!(refusal(&[], &[], "\nlisten = [1]").starts_with("proxy.toml:2: listen: "));
+    assert!(refusal(&[], &[], "limits = 3").starts_with("proxy.toml:1: limits: `integer` is not allowed"));
+    assert!(refusal(&[], &[], "a = 1\nb = = 2").starts_with("proxy.toml:2: not TOML: "));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let cli = Cli { config: Some("gone.toml".into()), ..Cli::default() };
+    let error = resolve(&cli, [], |_| Err(io::Error::from(io::ErrorKind::NotFound))).expect_err("refused");
+    assert!(error.to_string().starts_with("--config: cannot read `gone.toml`: "), "{error}");
+}
+
+#[test]
+fn the_file_can_be_named_by_a_variable() {
+    let env = [(OsString::from("INFEROMETER_CONFIG"), OsString::from("other.toml"))];
+    let config = resolve(&Cli::default(), env, |path| {
+        assert_eq!(path, Path::new("other.toml"));
+        Ok("max_models = 7".to_owned())
+    });
+    assert_eq!(config.expect("fine").max_models, 7);
+}
+
+#[test]
+fn an_empty_or_foreign_variable_changes_nothing_and_ollama_host_is_never_read() {
+    let env = [
+        ("INFEROMETER_BACKEND", ""),
+        ("INFEROMETER_PORT", "tcp://10.0.0.1:11435"),
+        ("INFEROMETER_SERVICE_HOST", "10.0.0.1"),
+        ("OLLAMA_HOST", "https://elsewhere"),
+    ];
+    assert_eq!(resolved(&[], &env, "").expect("fine"), resolved(&[], &[], "").expect("defaults"));
+}
+
+#[test]
+fn a_slip_in_a_variable_and_a_wide_listener_earn_a_warning() {
+    let env = [("INFEROMETER_LISTN", "127.0.0.1:1")];
+    let config = resolved(&["--listen", "0.0.0.0:11435", "--admin-listen", "[::]:8001"], &env, "").expect("fine");
+    assert_eq!(config.warnings.len(), 3, "{:?}", config.warnings);
+    assert!(config.warnings[0].contains("did you mean INFEROMETER_LISTEN?"));
+}
+
+#[test]
+fn the_printed_configuration_reads_back_as_itself() {
+    let file = "backend = [\"gpu=http://[::1]:80/x\"]\nhost_header = \"ollama.lan:11434\"\nworker_threads = 3\n\
+                drain_timeout = 0\naccess_log = false\nlog_level = \"info,inferometer::backend=debug\"\n[limits]\n\
+                head = \"1500ms\"\nkeep_alive_idle = \"2d\"\nbody_idle = 0\nmax_connections = 12";
+    for config in [resolved(&[], &[], "").expect("defaults"), resolved(&[], &[], file).expect("fine")] {
+        let printed = config.to_toml();
+        assert_eq!(resolved(&[], &[], &printed).expect(&printed), config, "{printed}");
+        let keys = SETTING_KEYS.iter().chain(LIMIT_KEYS.iter());
+        for key in keys.map(|key| key.trim_start_matches("limits.")) {
+            assert!(printed.contains(&format!("{key} = ")), "{key} in {printed}");
+        }
+    }
+}
+
+#[test]
+fn a_log_level_that_is_a_slip_is_refused() {
+    for level in ["inof", "info,hyper=loud", "info,backend", ""] {
+        assert!(resolved(&["--log-level", level], &[], "").is_err(), "{level}");
+    }
+}

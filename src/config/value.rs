@@ -1,0 +1,217 @@
+//! One parser a kind of value. Each says what is allowed where it refuses.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use super::{HostHeader, MaxConnections};
+use crate::backend::address::Address;
+use crate::logs;
+
+/// Longest duration taken, in any setting.
+const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// Most model names that may become labels. Each carries a few hundred series.
+const MAX_MODELS: usize = 10_000;
+
+/// Most worker threads.
+const MAX_WORKERS: usize = 1024;
+
+const DURATION: &str = "expected a duration with a unit (ms, s, m, h, d), such as `500ms`, `5s` or `1m30s`";
+
+/// An address to listen on. A name would need a resolver, so only `localhost` is taken.
+pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
+    let local = text.strip_prefix("localhost:").and_then(|port| port.parse().ok());
+    local.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))).or_else(|| text.parse().ok()).ok_or_else(|| {
+        "expected an IP address and a port, such as `127.0.0.1:11435`, `0.0.0.0:11435` or `[::1]:0`".into()
+    })
+}
+
+/// A duration of at least a millisecond.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    match parse_duration(text) {
+        Some(duration) if duration >= Duration::from_millis(1) => Ok(duration),
+        _ => Err(format!("{DURATION}, from 1ms to 365d")),
+    }
+}
+
+/// A duration, or nothing of it.
+pub(super) fn duration_or_zero(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| format!("{DURATION}, from 0 to 365d"))
+}
+
+/// A limit: `0` switches it off.
+pub(super) fn limit(text: &str) -> Result<Option<Duration>, String> {
+    parse_duration(text)
+        .map(|duration| Some(duration).filter(|d| !d.is_zero()))
+        .ok_or_else(|| format!("{DURATION}, up to 365d, or `0` for off"))
+}
+
+/// One or more numbers with units, summed; `0` needs none. Whole milliseconds at the finest.
+fn parse_duration(text: &str) -> Option<Duration> {
+    if text == "0" {
+        return Some(Duration::ZERO);
+    }
+    let mut rest = text;
+    let mut total: u64 = 0;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).filter(|at| *at > 0)?;
+        let number: u64 = rest[..digits].parse().ok()?;
+        rest = &rest[digits..];
+        let letters = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
+        total = total.checked_add(number.checked_mul(unit_millis(&rest[..letters])?)?)?;
+        rest = &rest[letters..];
+    }
+    let duration = Duration::from_millis(total);
+    (!text.is_empty() && duration <= MAX_DURATION).then_some(duration)
+}
+
+fn unit_millis(unit: &str) -> Option<u64> {
+    Some(match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60 * 1000,
+        "h" => 60 * 60 * 1000,
+        "d" => 24 * 60 * 60 * 1000,
+        _ => return None,
+    })
+}
+
+/// How many model names become labels.
+pub(super) fn max_models(text: &str) -> Result<usize, String> {
+    count(text, 1, MAX_MODELS).ok_or_else(|| format!("expected a number from 1 to {MAX_MODELS}"))
+}
+
+/// How many worker threads; `0` leaves it to the machine.
+pub(super) fn worker_threads(text: &str) -> Result<Option<usize>, String> {
+    count(text, 0, MAX_WORKERS)
+        .map(|threads| Some(threads).filter(|n| *n > 0))
+        .ok_or_else(|| format!("expected a number from 1 to {MAX_WORKERS}, or `0` for one a core"))
+}
+
+/// How many connections at once.
+pub(super) fn max_connections(text: &str) -> Result<MaxConnections, String> {
+    match text {
+        "auto" => Ok(MaxConnections::Auto),
+        "0" => Ok(MaxConnections::Unlimited),
+        _ => count(text, 1, u32::MAX as usize)
+            .map(MaxConnections::AtMost)
+            .ok_or_else(|| "expected a number, `0` for off, or `auto` for a third of the descriptors".into()),
+    }
+}
+
+fn count(text: &str, least: usize, most: usize) -> Option<usize> {
+    // `usize::from_str` takes a leading `+`.
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    text.parse().ok().filter(|n| digits && (least..=most).contains(n))
+}
+
+/// A switch.
+pub(super) fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" | "true" => Ok(true),
+        "off" | "false" => Ok(false),
+        _ => Err("expected `on` or `off`".into()),
+    }
+}
+
+/// The shape of the log.
+pub(super) fn log_format(text: &str) -> Result<logs::Format, String> {
+    logs::Format::ALL
+        .into_iter()
+        .find(|format| format.as_str() == text)
+        .ok_or_else(|| "expected `text` or `json`".into())
+}
+
+/// What is logged.
+pub(super) fn log_level(text: &str) -> Result<String, String> {
+    logs::filter(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+/// The policy for the `Host` field.
+pub(super) fn host_header(text: &str) -> Result<HostHeader, String> {
+    match text {
+        "preserve" => Ok(HostHeader::Preserve),
+        "upstream" => Ok(HostHeader::Upstream),
+        _ if is_authority(text) => Ok(HostHeader::Literal(text.to_owned())),
+        _ => Err("expected `preserve`, `upstream`, or a host with an optional port, such as `ollama.lan:11434`".into()),
+    }
+}
+
+/// Whether it can stand in a `Host` field: a host and an optional port (RFC 9110, 7.2).
+fn is_authority(text: &str) -> bool {
+    let bare_ipv6 = text.contains("::") && !text.starts_with('[');
+    let extra = text.starts_with(':') || text.contains('/') || text.contains(char::is_whitespace);
+    !bare_ipv6 && !extra && text.parse::<Address>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn durations_carry_units_and_add_up() {
+        for (text, millis) in [
+            ("0", 0),
+            ("0s", 0),
+            ("500ms", 500),
+            ("5s", 5_000),
+            ("1m30s", 90_000),
+            ("2h", 7_200_000),
+            ("1d1ms", 86_400_001),
+            ("365d", 31_536_000_000),
+        ] {
+            assert_eq!(parse_duration(text), Some(Duration::from_millis(millis)), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_duration_without_unit_sign_or_sense_is_refused() {
+        let wrong =
+            ["", "5", "s", "5 s", "-5s", "+5s", "1.5s", "5S", "5sec", "5s5", "366d", "99999999999999999999s", "5µs"];
+        for text in wrong {
+            assert_eq!(parse_duration(text), None, "{text}");
+        }
+        assert!(duration("0").is_err(), "a timeout of nothing");
+        assert_eq!(limit("0"), Ok(None), "0 is off");
+    }
+
+    #[test]
+    fn listening_needs_an_address_and_a_port() {
+        for text in ["127.0.0.1:1", "[::1]:0", "0.0.0.0:80", "localhost:11435"] {
+            assert!(listen(text).is_ok(), "{text}");
+        }
+        for text in
+            ["", "11435", ":11435", "example.com:80", "127.0.0.1", "localhost", "localhost:x", "127.0.0.1:70000"]
+        {
+            assert!(listen(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn counts_stay_in_their_ranges() {
+        assert_eq!(max_models("200"), Ok(200));
+        for text in ["0", "-1", "+5", "1e3", "10001", ""] {
+            assert!(max_models(text).is_err(), "{text}");
+        }
+        assert_eq!(worker_threads("0"), Ok(None));
+        assert_eq!(worker_threads("4"), Ok(Some(4)));
+        assert_eq!(max_connections("auto"), Ok(MaxConnections::Auto));
+        assert_eq!(max_connections("0"), Ok(MaxConnections::Unlimited));
+        assert_eq!(max_connections("1000"), Ok(MaxConnections::AtMost(1000)));
+        assert!(max_connections("many").is_err());
+    }
+
+    #[test]
+    fn the_host_field_is_a_policy_or_an_authority() {
+        assert_eq!(host_header("preserve"), Ok(HostHeader::Preserve));
+        assert_eq!(host_header("upstream"), Ok(HostHeader::Upstream));
+        for text in ["localhost", "ollama.lan:11434", "[::1]:80"] {
+            assert_eq!(host_header(text), Ok(HostHeader::Literal(text.into())));
+        }
+        for text in ["", "a b", "a\r\nb: c", "http://a", "a/b", "user@a", "a:b", ":80", "::1"] {
+            assert!(host_header(text).is_err(), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! The exchanges that are going on.
+//!
+//! Promises: a lock is taken at an exchange's start, at its end and by a snapshot, never for a token; an exchange that
+//! is dropped leaves the table like one that finishes.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Instant;
+
+use crate::exchange::outcome::Phase;
+use crate::exchange::record::{Method, Record, Start};
+use crate::exchange::sink::{Sink, TokenFrame, Watch};
+
+/// Locks to spread the starts and ends of many threads over.
+const SHARDS: usize = 16;
+
+/// One exchange, as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InFlightExchange {
+    /// Unique within this process.
+    pub id: u64,
+    /// The request's method.
+    pub method: Method,
+    /// The endpoint's template.
+    pub endpoint: &'static str,
+    /// The configured name of the backend.
+    pub backend: Arc<str>,
+    /// The model that answers, else the one asked for; `None` while neither is known.
+    pub model: Option<Box<str>>,
+    /// Time zero.
+    pub started: Instant,
+    /// How far it has come.
+    pub phase: Phase,
+    /// Token-bearing events so far.
+    pub chunks: u64,
+}
+
+/// A table of what is in flight. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct InFlight(Arc<Table>);
+
+type Shard = HashMap<u64, Arc<Entry>>;
+
+#[derive(Debug, Default)]
+struct Table([Mutex<Shard>; SHARDS]);
+
+#[derive(Debug)]
+struct Entry {
+    start: Start,
+    requested: OnceLock<Box<str>>,
+    answered: OnceLock<Box<str>>,
+    /// Index in [`Phase::ALL`].
+    phase: AtomicU8,
+    chunks: AtomicU64,
+}
+
+impl Table {
+    fn shard(&self, id: u64) -> MutexGuard<'_, Shard> {
+        let index = usize::try_from(id % SHARDS as u64).expect("below the number of shards");
+        self.0[index].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl InFlight {
+    /// Every exchange in flight, the oldest first.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<InFlightExchange> {
+        let mut all = Vec::new();
+        for shard in &self.0.0 {
+            // Copied out first, so that a start or an end waits for pointers only.
+            let entries: Vec<_> = shard.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+            all.extend(entries.iter().map(|entry| entry.snapshot()));
+        }
+        all.sort_by_key(|exchange| (exchange.started, exchange.id));
+        all
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.0.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
+    }
+}
+
+impl Entry {
+    fn snapshot(&self) -> InFlightExchange {
+        let phase = usize::from(self.phase.load(Ordering::Relaxed));
+        InFlightExchange {
+            id: self.start.id,
+            method: self.start.method,
+            endpoint: self.start.route.endpoint,
+            backend: self.start.backend.clone(),
+            model: self.answered.get().or(self.requested.get()).cloned(),
+            started: self.start.at,
+            phase: Phase::ALL.get(phase).copied().unwrap_or(Phase::Upload),
+            chunks: self.chunks.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Sink for InFlight {
+    fn started(&self, start: &Start) -> Box<dyn Watch> {
+        let entry = Arc::new(Entry {
+            start: start.clone(),
+            requested: OnceLock::new(),
+            answered: OnceLock::new(),
+            phase: AtomicU8::new(Phase::Upload as u8),
+            chunks: AtomicU64::new(0),
+        });
+        self.0.shard(start.id).insert(start.id, entry.clone());
+        Box::new(Row { table: self.0.clone(), entry })
+    }
+}
+
+/// Keeps the exchange in the table as long as it lives.
+#[derive(Debug)]
+struct Row {
+    table: Arc<Table>,
+    entry: Arc<Entry>,
+}
+
+impl Drop for Row {
+    fn drop(&mut self) {
+        self.table.shard(self.entry.start.id).remove(&self.entry.start.id);
+    }
+}
+
+impl Watch for Row {
+    fn requested(&mut self, model: Option<&str>) {
+        if let Some(model) = model {
+            self.entry.requested.get_or_init(|| model.into());
+        }
+    }
+
+    fn answered(&mut self, model: &str) {
+        self.entry.answered.get_or_init(|| model.into());
+    }
+
+    fn phase(&mut self, phase: Phase) {
+        self.entry.phase.store(phase as u8, Ordering::Relaxed);
+    }
+
+    fn tokens(&mut self, frame: TokenFrame) {
+        self.entry.chunks.fetch_add(u64::from(frame.events), Ordering::Relaxed);
+    }
+
+    fn finished(self: Box<Self>, _record: &Record) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::wire::route::Route;
+
+    fn start(id: u64, at: Instant) -> Start {
+        Start { id, method: Method::Post, route: Route::OTHER, backend: "gpu1".into(), at }
+    }
+
+    #[test]
+    fn an_exchange_is_seen_from_its_start_to_its_end_with_how_far_it_is() {
+        let table = InFlight::default();
+        let begun = Instant::now();
+        let mut watch = table.started(&start(7, begun));
+        let seen = table.snapshot();
+        assert_eq!((seen[0].id, seen[0].phase, seen[0].chunks, seen[0].model.clone()), (7, Phase::Upload, 0, None));
+
+        watch.requested(Some("llama3"));
+        watch.phase(Phase::Decode);
+        watch.tokens(TokenFrame { events: 2, gap: None, stalled: false });
+        watch.tokens(TokenFrame { events: 1, gap: Some(Duration::ZERO), stalled: false });
+        let seen = table.snapshot();
+        assert_eq!((seen[0].phase, seen[0].chunks, seen[0].model.as_deref()), (Phase::Decode, 3, Some("llama3")));
+
+        watch.answered("llama3:latest");
+        assert_eq!(table.snapshot()[0].model.as_deref(), Some("llama3:latest"));
+        drop(watch);
+        assert!(table.snapshot().is_empty());
+    }
+
+    #[test]
+    fn every_phase_survives_its_encoding() {
+        let table = InFlight::default();
+        let mut watch = table.started(&start(1, Instant::now()));
+        for phase in Phase::ALL {
+            watch.phase(*phase);
+            assert_eq!(table.snapshot()[0].phase, *phase);
+        }
+    }
+
+    #[test]
+    fn the_oldest_comes_first_and_each_leaves_alone() {
+        let table = InFlight::default();
+        let now = Instant::now();
+        let ages = [(1, 5), (2, 9), (33, 1), (17, 9)];
+        let mut watches: Vec<_> =
+            ages.iter().map(|(id, age)| table.started(&start(*id, now - Duration::from_secs(*age)))).collect();
+        let ids = |table: &InFlight| table.snapshot().iter().map(|exchange| exchange.id).collect::<Vec<_>>();
+        assert_eq!(ids(&table), [2, 17, 1, 33]);
+        watches.remove(0);
+        assert_eq!(ids(&table), [2, 17, 33]);
+        assert_eq!(table.count(), 3);
+    }
+}

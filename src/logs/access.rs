@@ -1,0 +1,87 @@
+//! One line a finished exchange, and one hint a process.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use crate::exchange::outcome::{Malformed, Outcome};
+use crate::exchange::record::{Method, Record, Start};
+use crate::exchange::sink::{Sink, Watch};
+use crate::wire::route::Dialect;
+
+/// Writes a line when an exchange is over. The endpoint is a template and the path is never written.
+#[derive(Clone, Debug)]
+pub struct AccessLog {
+    lines: bool,
+    hinted: Arc<AtomicBool>,
+}
+
+impl AccessLog {
+    /// With or without the lines; the hint about `--host-header` is given either way.
+    #[must_use]
+    pub fn new(lines: bool) -> Self {
+        Self { lines, hinted: Arc::default() }
+    }
+
+    fn hint(&self, record: &Record) {
+        if refused_by_host(record) && !self.hinted.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                backend = &*record.start.backend,
+                "the backend answered 403 without a body: Ollama does so for a Host or Origin that it does not allow; \
+                 `--host-header upstream` sends the backend's own name, OLLAMA_ORIGINS on the backend allows origins"
+            );
+        }
+    }
+}
+
+/// Whether the answer looks like that of Ollama's check against DNS rebinding (`allowedHostsMiddleware`).
+fn refused_by_host(record: &Record) -> bool {
+    record.status == 403
+        && record.response_bytes == 0
+        && record.outcome == Outcome::HttpError
+        && record.start.method != Method::Head
+        && record.start.route.dialect == Dialect::Ollama
+}
+
+impl Sink for AccessLog {
+    fn started(&self, _start: &Start) -> Box<dyn Watch> {
+        Box::new(Line(self.clone()))
+    }
+
+    fn refused(&self, why: Malformed) {
+        tracing::debug!(kind = why.as_str(), "refused a request before it became an exchange");
+    }
+}
+
+#[derive(Debug)]
+struct Line(AccessLog);
+
+impl Watch for Line {
+    fn finished(self: Box<Self>, record: &Record) {
+        if self.0.lines {
+            write(record);
+        }
+        self.0.hint(record);
+    }
+}
+
+fn write(record: &Record) {
+    tracing::info!(
+        method = record.start.method.as_str(),
+        endpoint = record.start.route.endpoint,
+        status = record.status,
+        model = record.model(),
+        outcome = record.outcome.as_str(),
+        error = record.error.map(|error| error.as_str()),
+        ttft_ms = record.time_to_first_token.map(millis),
+        prompt_tokens = record.prompt_tokens.map(|count| count.value),
+        generated_tokens = record.generated_tokens.map(|count| count.value),
+        duration_ms = millis(record.duration),
+        "exchange finished"
+    );
+}
+
+/// Milliseconds, to the microsecond.
+fn millis(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
