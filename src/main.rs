@@ -1,3 +1,46 @@
 //! The process: parse, build, run, exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use inferometer::cli::Cli;
+use inferometer::config::{Config, ConfigError};
+use inferometer::{app, config, logs};
+
+/// Failed while running.
+const FAILED: u8 = 1;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let config = match config::resolve(&cli, std::env::vars_os(), |path| std::fs::read_to_string(path)) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("inferometer: {error}");
+            return ExitCode::from(ConfigError::EXIT_CODE);
+        }
+    };
+    if cli.print_config {
+        print(&config.to_toml());
+        return ExitCode::SUCCESS;
+    }
+    if cli.check_config {
+        print("the configuration is fine\n");
+        return ExitCode::SUCCESS;
+    }
+    run(&config)
+}
+
+fn run(config: &Config) -> ExitCode {
+    let filter = logs::filter(&config.log_level).expect("checked with the configuration");
+    let logs = logs::start(filter, config.log_format).expect("a log is started once");
+    app::run(config, logs.dropped_counter()).unwrap_or_else(|error| {
+        tracing::error!("{error}");
+        ExitCode::from(FAILED)
+    })
+}
+
+/// A closed standard output is nothing to fail for.
+fn print(text: &str) {
+    use std::io::Write;
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}

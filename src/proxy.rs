@@ -51,8 +51,10 @@ pub struct Settings {
     pub host_header: HostHeader,
     /// How long a backend may take to accept a connection.
     pub connect_timeout: Duration,
-    /// How long an idle connection to the backend is kept. Zero keeps none.
-    pub pool_idle: Duration,
+    /// From the request to the head of the backend's response. None is no limit.
+    pub first_byte: Option<Duration>,
+    /// How long an idle connection to the backend is kept. None keeps it until the backend closes it.
+    pub pool_idle: Option<Duration>,
     /// The client's time limits.
     pub client: ClientLimits,
     /// Most client connections served at once; those above are told so.

@@ -86,7 +86,11 @@ async fn serve(
         return Err(refused);
     }
     let request = prepare(worker, tap, request)?;
-    let (upstream, response) = send(worker, shared, tap, request).await?;
+    let sent = send(worker, shared, tap, request);
+    let (upstream, response) = match worker.settings.first_byte {
+        None => sent.await?,
+        Some(limit) => tokio::time::timeout(limit, sent).await.map_err(|_| too_late(worker))??,
+    };
     Ok(hand_on(worker, shared, tap, upstream, response, asked))
 }
 
@@ -171,6 +175,16 @@ async fn connect(worker: &Worker) -> Result<Box<Upstream>, Answer> {
         DialError::Other(error) => failed(ErrorType::Reset, format!("the backend at {at} cannot be reached: {error}")),
     })?;
     Upstream::new(stream).await.map_err(|error| failed(ErrorType::Protocol, format!("the backend at {at}: {error}")))
+}
+
+/// The backend took longer than it may.
+fn too_late(worker: &Worker) -> Answer {
+    let at = &worker.backend.address;
+    Answer {
+        status: StatusCode::GATEWAY_TIMEOUT,
+        why: ErrorType::Incomplete,
+        text: format!("the backend at {at} did not begin its answer in time: raise limits.first_byte, or set it to 0"),
+    }
 }
 
 /// An exchange failed between the request and the response's head.

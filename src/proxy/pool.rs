@@ -17,12 +17,13 @@ const MAX_IDLE: usize = 64;
 /// Idle connections, the most recently used at the back.
 pub(super) struct Pool {
     idle: RefCell<VecDeque<(Instant, Box<Upstream>)>>,
-    limit: Duration,
+    /// None is no limit.
+    limit: Option<Duration>,
     sweeping: Cell<bool>,
 }
 
 impl Pool {
-    pub(super) fn new(limit: Duration) -> Rc<Self> {
+    pub(super) fn new(limit: Option<Duration>) -> Rc<Self> {
         Rc::new(Self { idle: RefCell::default(), limit, sweeping: Cell::new(false) })
     }
 
@@ -31,7 +32,7 @@ impl Pool {
         let now = Instant::now();
         loop {
             let (since, mut upstream) = self.idle.borrow_mut().pop_back()?;
-            if now.duration_since(since) < self.limit && upstream.is_usable() {
+            if self.is_young(since, now) && upstream.is_usable() {
                 return Some(upstream);
             }
         }
@@ -39,15 +40,12 @@ impl Pool {
 
     /// Keeps a connection whose exchange is over.
     pub(super) fn put(self: &Rc<Self>, upstream: Box<Upstream>) {
-        if self.limit.is_zero() {
-            return;
-        }
         let mut idle = self.idle.borrow_mut();
         if idle.len() == MAX_IDLE {
             idle.pop_front();
         }
         idle.push_back((Instant::now(), upstream));
-        if !self.sweeping.replace(true) {
+        if self.limit.is_some() && !self.sweeping.replace(true) {
             tokio::task::spawn_local(Rc::clone(self).sweep());
         }
     }
@@ -63,7 +61,7 @@ impl Pool {
             tokio::time::sleep_until(due.into()).await;
             let now = Instant::now();
             let mut idle = self.idle.borrow_mut();
-            while idle.front().is_some_and(|(since, _)| now.duration_since(*since) >= self.limit) {
+            while idle.front().is_some_and(|(since, _)| !self.is_young(*since, now)) {
                 idle.pop_front();
             }
         }
@@ -71,6 +69,11 @@ impl Pool {
     }
 
     fn next_due(&self) -> Option<Instant> {
-        self.idle.borrow().front().map(|(since, _)| *since + self.limit)
+        let limit = self.limit?;
+        self.idle.borrow().front().map(|(since, _)| *since + limit)
+    }
+
+    fn is_young(&self, since: Instant, now: Instant) -> bool {
+        self.limit.is_none_or(|limit| now.duration_since(since) < limit)
     }
 }

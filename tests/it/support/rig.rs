@@ -38,7 +38,8 @@ impl Default for Options {
         let settings = Settings {
             host_header: HostHeader::Preserve,
             connect_timeout: Duration::from_secs(5),
-            pool_idle: Duration::from_secs(2),
+            first_byte: None,
+            pool_idle: Some(Duration::from_secs(2)),
             client: ClientLimits { head: None, body_idle: None, keep_alive_idle: None, write_stall: None },
             max_connections: 10_000,
             threads: NonZeroUsize::new(2).expect("two"),

@@ -1,0 +1,243 @@
+//! Builds every part and joins them; owns the listeners, the tasks, the signals and the drain.
+//!
+//! The main thread runs everything that is not traffic (second listener, probes, signals) on a runtime of its own; the
+//! proxy has its own threads. Nothing else wires parts together.
+
+mod files;
+mod signals;
+
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::HeaderValue;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::admin::ready::Readiness;
+use crate::admin::{self, Encode};
+use crate::backend::catalogue::Catalogue;
+use crate::backend::monitor::{Monitor, Pace};
+use crate::backend::{listing, probe};
+use crate::cli::{REVISION, VERSION};
+use crate::config::{Config, HostHeader, MaxConnections};
+use crate::exchange;
+use crate::exchange::residency::Residency;
+use crate::exchange::sink::{Fanout, Sink};
+use crate::history::in_flight::InFlight;
+use crate::logs::access::AccessLog;
+use crate::metrics::{self, Metrics};
+use crate::proxy::{self, ClientLimits, Life, Proxy};
+
+/// Why the program could not start or go on.
+#[derive(Debug)]
+pub enum AppError {
+    /// An address cannot be listened on.
+    Bind {
+        /// Which of our addresses.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        cause: io::Error,
+    },
+    /// Threads, signals or the poller.
+    System(io::Error),
+}
+
+impl std::fmt::Display for AppError {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bind { key, address, cause } if cause.kind() == io::ErrorKind::AddrInUse => {
+                write!(out, "--{key} {address}: something else listens there already; stop it, or choose another port")
+            }
+            Self::Bind { key, address, cause } => write!(out, "--{key} {address}: cannot listen there: {cause}"),
+            Self::System(cause) => write!(out, "the system refuses what is needed: {cause}"),
+        }
+    }
+}
+
+impl std::error::Error for AppError {}
+
+/// Runs until a signal ends it. The exit code is 0 once drained; a second signal ends the process at once.
+///
+/// # Errors
+/// When an address is taken or the system gives no threads.
+pub fn run(config: &Config, log_drops: impl Fn() -> u64 + Send + Sync + 'static) -> Result<ExitCode, AppError> {
+    let descriptors = files::raise_limit();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AppError::System)?;
+    runtime.block_on(serve(config, descriptors, log_drops))
+}
+
+async fn serve(
+    config: &Config,
+    descriptors: Option<u64>,
+    log_drops: impl Fn() -> u64 + Send + Sync + 'static,
+) -> Result<ExitCode, AppError> {
+    let mut signals = signals::Signals::new().map_err(AppError::System)?;
+    let clients = bind("listen", config.listen).await?;
+    let admin = bind("admin-listen", config.admin_listen).await?;
+    let (life, lives) = watch::channel(Life::Running);
+    let (stop, stopped) = watch::channel(false);
+
+    let catalogue = Arc::new(Catalogue::new(config.max_models));
+    let monitors: Vec<Arc<Monitor>> = config.backends.iter().map(|backend| monitor(config, backend)).collect();
+    let names: Vec<Arc<str>> = monitors.iter().map(|monitor| monitor.backend.name.clone()).collect();
+    let settings = metrics::Settings { version: VERSION, revision: REVISION, ..metrics::Settings::default() };
+    let metrics = Metrics::new(&settings, &names, catalogue.clone());
+    metrics.count_dropped("log", log_drops);
+    let in_flight = InFlight::default();
+    let readiness = Arc::new(Readiness::default());
+
+    for monitor in &monitors {
+        tokio::spawn(probe::run(monitor.clone(), Arc::new(ProbeMetrics(metrics.clone())), stopped.clone()));
+        tokio::spawn(listing::run(monitor.clone(), catalogue.clone(), stopped.clone()));
+    }
+    let address = clients.local_addr().map_err(AppError::System)?;
+    let encode: Encode = {
+        let metrics = metrics.clone();
+        Arc::new(move || metrics.encode())
+    };
+    let site = admin::Parts {
+        version: VERSION,
+        revision: REVISION,
+        started: Instant::now(),
+        clients: address,
+        readiness: readiness.clone(),
+        metrics: encode,
+        backends: monitors.clone(),
+        in_flight: in_flight.clone(),
+    };
+    greet(config, address, admin.local_addr().map_err(AppError::System)?);
+    let admin = tokio::spawn(admin::serve(admin, site, stopped));
+
+    let sinks: Vec<Arc<dyn Sink>> =
+        vec![metrics, Arc::new(in_flight), Arc::new(AccessLog::new(config.access_log))];
+    let monitor = monitors.first().expect("a configuration has a backend");
+    let proxy = Proxy::start(
+        proxy_settings(config, descriptors),
+        monitor.backend.clone(),
+        monitor.dialer.clone(),
+        Arc::new(Fanout::new(sinks)),
+        lives,
+    )
+    .map_err(AppError::System)?;
+    readiness.serving();
+    let served = drain(proxy, clients, &life, &readiness, &mut signals, config.drain_timeout).await;
+    stop.send_replace(true);
+    // Its own grace is short and ends by itself.
+    let _ = admin.await;
+    served.map_err(AppError::System)
+}
+
+/// Serves until a signal, then drains for as long as is allowed. A second signal ends the process here.
+async fn drain(
+    proxy: Proxy,
+    clients: TcpListener,
+    life: &watch::Sender<Life>,
+    readiness: &Readiness,
+    signals: &mut signals::Signals,
+    limit: Duration,
+) -> io::Result<ExitCode> {
+    let mut serving = std::pin::pin!(proxy.serve(clients));
+    let signal = tokio::select! {
+        ended = &mut serving => return ended.map(|()| ExitCode::SUCCESS),
+        signal = signals.next() => signal,
+    };
+    tracing::info!(signal = signal.name(), limit = ?limit, "draining: no new connections, exchanges in flight go on");
+    readiness.draining();
+    life.send_replace(Life::Draining);
+    let ended = tokio::select! {
+        ended = &mut serving => ended,
+        () = tokio::time::sleep(limit) => {
+            tracing::warn!("the time to drain is over: ending what is still in flight");
+            life.send_replace(Life::Killed);
+            serving.await
+        }
+        again = signals.next() => {
+            tracing::warn!(signal = again.name(), "a second signal: ending at once");
+            return Ok(again.exit_code());
+        }
+    };
+    tracing::info!("drained");
+    ended.map(|()| ExitCode::SUCCESS)
+}
+
+async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, AppError> {
+    TcpListener::bind(address).await.map_err(|cause| AppError::Bind { key, address, cause })
+}
+
+fn monitor(config: &Config, backend: &crate::backend::Backend) -> Arc<Monitor> {
+    let host = match &config.host_header {
+        HostHeader::Literal(host) => Some(host.as_str()),
+        HostHeader::Preserve | HostHeader::Upstream => None,
+    };
+    Arc::new(Monitor::new(backend.clone(), host, Pace::default(), Instant::now()))
+}
+
+fn proxy_settings(config: &Config, descriptors: Option<u64>) -> proxy::Settings {
+    let limits = &config.limits;
+    let threads = config.worker_threads.and_then(NonZeroUsize::new);
+    proxy::Settings {
+        host_header: match &config.host_header {
+            HostHeader::Preserve => proxy::HostHeader::Preserve,
+            HostHeader::Upstream => proxy::HostHeader::Upstream,
+            HostHeader::Literal(host) => {
+                proxy::HostHeader::Literal(HeaderValue::from_str(host).expect("checked with the configuration"))
+            }
+        },
+        connect_timeout: config.connect_timeout,
+        first_byte: limits.first_byte,
+        pool_idle: limits.pool_idle,
+        client: ClientLimits {
+            head: limits.head,
+            body_idle: limits.body_idle,
+            keep_alive_idle: limits.keep_alive_idle,
+            write_stall: limits.write_stall,
+        },
+        max_connections: match limits.max_connections {
+            // Each exchange needs three: the client's socket, its duplicate and the backend's.
+            MaxConnections::Auto => descriptors.map_or(u64::MAX, |most| (most / 3).max(1)),
+            MaxConnections::Unlimited => u64::MAX,
+            MaxConnections::AtMost(most) => most as u64,
+        },
+        threads: threads.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
+        observe: exchange::Settings {
+            stall: limits.stall.unwrap_or(Duration::MAX),
+            residency: Arc::new(Residency::default()),
+        },
+    }
+}
+
+/// What a person needs to know at start.
+fn greet(config: &Config, clients: SocketAddr, admin: SocketAddr) {
+    for backend in &config.backends {
+        tracing::info!(
+            version = VERSION,
+            clients = %format_args!("http://{clients}"),
+            metrics = %format_args!("http://{admin}/metrics"),
+            backend = %format_args!("{} ({})", backend.name, backend.address),
+            "inferometer is listening: point clients at the first address, Prometheus at the second"
+        );
+    }
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    for (what, address) in [("listen", clients), ("admin-listen", admin)] {
+        if !address.ip().is_loopback() {
+            tracing::warn!(%address, "--{what} is bound beyond loopback: whoever reaches it can use it");
+        }
+    }
+}
+
+/// Hands probes to the metrics, which the backend's room does not know.
+struct ProbeMetrics(Arc<Metrics>);
+
+impl probe::Report for ProbeMetrics {
+    fn probed(&self, backend: &str, up: bool, took: Duration) {
+        self.0.backend_probe(backend, up, took);
+    }
+}
