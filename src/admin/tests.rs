@@ -214,3 +214,36 @@ async fn it_ends_when_told_also_with_idle_connections() {
     idle.read_to_end(&mut rest).await.expect("a clean close");
     assert!(TcpStream::connect(admin.address).await.is_err(), "nobody listens any more");
 }
+
+/// One exchange on a connection that is kept.
+async fn round(stream: &mut TcpStream) {
+    stream.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("write");
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"ok\n") {
+        answer.push(stream.read_u8().await.expect("an answer"));
+    }
+}
+
+#[tokio::test]
+async fn connections_beyond_the_cap_wait_for_a_place() {
+    let admin = admin().await;
+    let mut held = Vec::new();
+    for _ in 0..super::CONNECTIONS {
+        let mut stream = TcpStream::connect(admin.address).await.expect("connect");
+        round(&mut stream).await;
+        held.push(stream);
+    }
+    let mut late = TcpStream::connect(admin.address).await.expect("the system accepts");
+    let mut waiting = std::pin::pin!(round(&mut late));
+    let others = async {
+        for stream in &mut held {
+            round(stream).await;
+        }
+    };
+    tokio::select! {
+        () = &mut waiting => panic!("answered beyond the cap"),
+        () = others => {}
+    }
+    held.pop();
+    waiting.await;
+}
