@@ -86,8 +86,7 @@ fn annotations() -> Value {
 fn variables() -> Value {
     json!([
         {
-            "type": "datasource", "name": "datasource", "label": "Data source", "query": "prometheus",
-            "current": {}, "options": [], "refresh": 1, "regex": "", "hide": 0, "includeAll": false, "multi": false,
+            "type": "datasource", "name": "datasource", "label": "Data source", "query": "prometheus", "options": [], "refresh": 1, "regex": "", "hide": 0, "includeAll": false, "multi": false,
         },
         variable("job", "Job", "label_values(ollama_proxy_build_info, job)"),
         variable("instance", "Instance", r#"label_values(ollama_proxy_build_info{job=~"$job"}, instance)"#),

@@ -5,6 +5,9 @@
 
 use serde_json::{Value, json};
 
+/// The Grafana whose options these are; without it Grafana migrates them as if they were of version 6.
+const PLUGIN_VERSION: &str = "11.6.0";
+
 /// Units as Grafana names them.
 #[derive(Clone, Copy)]
 pub(crate) enum Unit {
@@ -83,7 +86,7 @@ impl Panel {
         panel.json["fieldConfig"]["defaults"]["custom"] = json!({ "fillOpacity": 80, "lineWidth": 0 });
         panel.json["options"] = json!({
             "alignValue": "left", "mergeValues": true, "rowHeight": 0.8, "showValue": "auto",
-            "legend": { "displayMode": "list", "placement": "bottom", "showLegend": false },
+            "legend": { "displayMode": "list", "placement": "bottom", "showLegend": false, "calcs": [] },
             "tooltip": { "mode": "single", "sort": "none" },
         });
         panel
@@ -94,7 +97,8 @@ impl Panel {
         let mut panel = Self::new("heatmap", title, description, Unit::Count, 12);
         panel.json["options"] = json!({
             "calculate": false, "cellGap": 1, "filterValues": { "le": 1e-9 },
-            "color": { "mode": "scheme", "scheme": "Turbo", "steps": 64, "exponent": 0.5, "scale": "exponential" },
+            "color": { "mode": "scheme", "scheme": "Turbo", "steps": 64, "exponent": 0.5, "scale": "exponential",
+                "fill": "dark-orange", "reverse": false },
             "rowsFrame": { "layout": "auto" }, "showValue": "never",
             "yAxis": { "axisPlacement": "left", "unit": unit.as_str() },
             "legend": { "show": true }, "tooltip": { "mode": "single", "yHistogram": true },
@@ -211,7 +215,7 @@ impl Panel {
 
     fn new(kind: &str, title: &str, description: &str, unit: Unit, width: u64) -> Self {
         let json = json!({
-            "type": kind, "title": title, "description": description, "datasource": datasource(), "targets": [],
+            "type": kind, "pluginVersion": PLUGIN_VERSION, "title": title, "description": description, "datasource": datasource(), "targets": [],
             "fieldConfig": {
                 "defaults": {
                     "unit": unit.as_str(), "mappings": [],

@@ -116,10 +116,7 @@ fn of_query(expr: &str, is_table: bool) -> Vec<String> {
             lines.push(format!("the window {window} is not $__rate_interval (in a table: $__range)"));
         }
     }
-    if ["le=", "le =", "le!="]
-        .iter()
-        .any(|matcher| expr.contains(&format!("{{{matcher}")) || expr.contains(&format!(", {matcher}")))
-    {
+    if matches_le(expr) {
         lines.push("matches `le` literally".to_owned());
     }
     for (start, _) in expr.match_indices("ollama_proxy_") {
@@ -128,6 +125,12 @@ fn of_query(expr: &str, is_table: bool) -> Vec<String> {
         lines.extend(of_selector(before, selector, expr));
     }
     lines
+}
+
+/// Whether a query names a bucket. Buckets can be configured, so nothing shipped may depend on one.
+pub(super) fn matches_le(expr: &str) -> bool {
+    let compact = expr.replace(' ', "");
+    ["{le=", "{le!", ",le=", ",le!"].iter().any(|matcher| compact.contains(matcher))
 }
 
 fn of_selector(before: &str, selector: &str, expr: &str) -> Vec<String> {

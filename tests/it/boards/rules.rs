@@ -1,6 +1,7 @@
 //! The alerting rules, and what each of them must have beside it.
 
 use super::files::{self, File};
+use super::lint;
 use serde_json::Value;
 
 const SEVERITIES: &[&str] = &["critical", "warning", "info"];
@@ -58,7 +59,7 @@ fn of_the_rule(alert: &Alert, runbook: &str) -> Vec<String> {
     let anchor = format!("prometheus/runbook.md#{}", alert.name.to_lowercase());
     demand(annotation("runbook_url") == anchor, &format!("runbook_url is not {anchor}"));
     demand(runbook.lines().any(|line| line == format!("## {}", alert.name)), "no heading in the runbook");
-    demand(!alert.expr.contains("le=") && !alert.expr.contains("le =~"), "matches `le` literally");
+    demand(!lint::matches_le(&alert.expr), "matches `le` literally");
     let line_before = |name: &str| {
         let (before, _) = alert.file.split_once(&format!("- alert: {name}\n"))?;
         before.trim_end_matches(' ').trim_end().lines().last()
