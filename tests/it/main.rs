@@ -1,1 +1,3 @@
 //! The promises of inferometer, each against real sockets.
+
+mod wire;
