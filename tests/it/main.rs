@@ -3,3 +3,4 @@
 mod boards;
 mod proxy;
 mod support;
+mod wire;

@@ -1,0 +1,129 @@
+//! Numbers and words: the one conversion through which every number from a backend passes.
+
+use super::Value;
+use super::table::Want;
+use crate::wire::event::Defect;
+
+/// Numbers at or above this are absurd: 2^53, where a double stops telling whole numbers apart.
+const LIMIT: f64 = 9_007_199_254_740_992.0;
+
+/// So many digits always stay below the limit.
+const SAFE_DIGITS: usize = 15;
+
+/// What a number or word says where something is wanted. `null` says nothing.
+pub(super) fn read<F: Copy>(want: &Want<F>, text: &[u8]) -> Result<Option<(F, Value<'static>)>, Defect> {
+    let word = match text {
+        b"null" => return Ok(None),
+        b"true" => Some(true),
+        b"false" => Some(false),
+        _ => None,
+    };
+    let told = match (want, word) {
+        (Want::Flag(field) | Want::Truthy(field), Some(word)) => (*field, Value::Is(word)),
+        (Want::Count(field), None) => (*field, Value::Count(count(text)?)),
+        (Want::Quantity(field), None) => (*field, Value::Quantity(quantity(text)?)),
+        (Want::Truthy(field), None) => (*field, Value::Is(quantity(text) != Ok(0.0))),
+        _ => return Err(Defect::Type),
+    };
+    Ok(Some(told))
+}
+
+/// Reads a JSON number that must be whole: `1.0` and `1e3` are, `1.5` is not.
+fn count(text: &[u8]) -> Result<u64, Defect> {
+    if matches!(text, [b'0'] | [b'1'..=b'9', ..]) && text.len() <= SAFE_DIGITS && text.iter().all(u8::is_ascii_digit) {
+        return Ok(text.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')));
+    }
+    let value = quantity(text)?;
+    if value.fract() == 0.0 { Ok(value as u64) } else { Err(Defect::Number) }
+}
+
+/// Reads a JSON number: finite, not negative, below 2^53.
+fn quantity(text: &[u8]) -> Result<f64, Defect> {
+    if matches!(text, b"NaN" | b"Infinity" | b"-Infinity") {
+        return Err(Defect::Number);
+    }
+    if !is_number(text) {
+        return Err(Defect::Json);
+    }
+    let value = std::str::from_utf8(text).ok().and_then(|text| text.parse::<f64>().ok()).ok_or(Defect::Json)?;
+    if (0.0..LIMIT).contains(&value) { Ok(value) } else { Err(Defect::Number) }
+}
+
+/// The grammar of RFC 8259, section 6; the parser of the standard library takes more.
+fn is_number(text: &[u8]) -> bool {
+    let text = text.strip_prefix(b"-").unwrap_or(text);
+    let text = match text {
+        [b'0', rest @ ..] => rest,
+        [b'1'..=b'9', rest @ ..] => after_digits(rest),
+        _ => return false,
+    };
+    let text = match text {
+        [b'.', b'0'..=b'9', rest @ ..] => after_digits(rest),
+        _ => text,
+    };
+    match text {
+        [] => true,
+        [b'e' | b'E', b'+' | b'-', b'0'..=b'9', rest @ ..] | [b'e' | b'E', b'0'..=b'9', rest @ ..] => {
+            after_digits(rest).is_empty()
+        }
+        _ => false,
+    }
+}
+
+fn after_digits(text: &[u8]) -> &[u8] {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    &text[digits..]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_says_what_is_wanted_or_is_a_defect() {
+        assert_eq!(read(&Want::Flag(7), b"true"), Ok(Some((7, Value::Is(true)))));
+        assert_eq!(read(&Want::Truthy(7), b"0"), Ok(Some((7, Value::Is(false)))));
+        assert_eq!(read(&Want::Truthy(7), b"500"), Ok(Some((7, Value::Is(true)))));
+        for want in [Want::Flag(7), Want::Count(7), Want::Text(7), Want::Present(7), Want::Length(7)] {
+            assert_eq!(read(&want, b"null"), Ok(None), "null is unknown");
+        }
+        for (want, text) in
+            [(Want::Count(7), "true"), (Want::Flag(7), "1"), (Want::Text(7), "5"), (Want::Present(7), "false")]
+        {
+            assert_eq!(read(&want, text.as_bytes()), Err(Defect::Type), "{text}");
+        }
+    }
+
+    #[test]
+    fn whole_numbers_are_read_however_they_are_written() {
+        let good = [("0", 0), ("7", 7), ("1.0", 1), ("-0", 0), ("1e3", 1000), ("999999999999999", 999_999_999_999_999)];
+        for (text, value) in good {
+            assert_eq!(count(text.as_bytes()), Ok(value), "{text}");
+        }
+        assert_eq!(count(b"9007199254740991"), Ok(9_007_199_254_740_991));
+        assert_eq!(count(b"1.2e1"), Ok(12));
+    }
+
+    #[test]
+    fn absurd_numbers_are_defects() {
+        for text in ["-1", "1.5", "9007199254740992", "18446744073709551616", "1e400", "-1e400", "NaN", "Infinity"] {
+            assert_eq!(count(text.as_bytes()), Err(Defect::Number), "{text}");
+        }
+        assert_eq!(quantity(b"-0.5"), Err(Defect::Number));
+        assert_eq!(quantity(b"1e400"), Err(Defect::Number));
+    }
+
+    #[test]
+    fn what_is_not_a_json_number_is_a_defect() {
+        for text in ["", "-", "01", "00", "1.", ".5", "+1", "0x10", "1e", "1e+", "1.2.3", "inf", "nan", "1_000", "12a"]
+        {
+            assert_eq!(count(text.as_bytes()), Err(Defect::Json), "{text}");
+        }
+    }
+
+    #[test]
+    fn fractions_are_kept_where_no_count_is_expected() {
+        assert_eq!(quantity(b"0.924"), Ok(0.924));
+        assert_eq!(quantity(b"2.5e-3"), Ok(0.0025));
+    }
+}

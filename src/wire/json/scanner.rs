@@ -1,0 +1,427 @@
+//! The scanner itself: a state machine that takes whole tokens where a piece holds them, and resumes where not.
+
+use super::pass::end_of_scalar;
+use super::table::{Object, Want};
+use super::text::{Text, special};
+use super::{Value, Visit, scalar};
+use crate::wire::event::{Defect, Defects};
+
+/// Deepest nesting of wanted values in any table, and one more.
+const DEPTH: usize = 8;
+
+const NULL: &[u8] = b"null";
+
+/// Reads one JSON object after another, each ended by [`Scanner::reset`].
+#[derive(Debug)]
+pub(crate) struct Scanner<F: 'static> {
+    root: &'static Object<F>,
+    pub(super) state: State,
+    /// Containers that are open around the present position, down to where nothing is wanted any more.
+    stack: [Frame<F>; DEPTH],
+    depth: usize,
+    /// What is wanted of the value that comes next, or that is being read.
+    want: Option<&'static Want<F>>,
+    /// In a value that is passed over: how many brackets of its kind are open.
+    pub(super) passing: u64,
+    pub(super) brackets: [u8; 2],
+    /// A token that a split or an escape keeps from being borrowed.
+    text: Text,
+    defects: Defects,
+}
+
+/// An open container.
+#[derive(Debug)]
+struct Frame<F: 'static> {
+    inside: Inside<F>,
+    /// What is told when it closes.
+    want: Option<&'static Want<F>>,
+    is_object: bool,
+    /// Elements or members that ended.
+    count: u64,
+}
+
+/// What is wanted inside a container.
+#[derive(Debug)]
+enum Inside<F: 'static> {
+    Nothing,
+    Members(&'static Object<F>),
+    Elements(F, &'static Want<F>),
+}
+
+/// Where in the grammar the next byte stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Before the value; nothing but space so far.
+    Start,
+    /// Inside a bare `null`, which llama.cpp sends as an element of its own.
+    Null,
+    /// After `{`.
+    FirstMember,
+    /// After a comma in an object.
+    Member,
+    /// Inside a key that did not come whole.
+    Key,
+    /// After a key.
+    Colon,
+    /// After `[`.
+    FirstElement,
+    /// Before a value.
+    Value,
+    /// At the first byte of a string of which only that byte matters.
+    Peek,
+    /// Inside a wanted string that did not come whole.
+    Text,
+    /// Inside a wanted number or word that did not come whole.
+    Scalar,
+    /// Inside a number or word that is passed over.
+    PassScalar,
+    /// Inside a string that is passed over.
+    PassString,
+    /// After a backslash in such a string.
+    PassEscape,
+    /// Inside an array or object that is passed over.
+    PassNested,
+    /// After a value in a container.
+    After,
+    /// The value is whole.
+    Done,
+    /// This is not JSON.
+    Broken,
+}
+
+impl<F: Copy> Scanner<F> {
+    pub(crate) fn new(root: &'static Object<F>) -> Self {
+        Self {
+            root,
+            state: State::Start,
+            stack: std::array::from_fn(|_| Frame { inside: Inside::Nothing, want: None, is_object: true, count: 0 }),
+            depth: 0,
+            want: None,
+            passing: 0,
+            brackets: [0; 2],
+            text: Text::new(),
+            defects: Defects::default(),
+        }
+    }
+
+    /// Forgets the value that was read, whole or not.
+    pub(crate) fn reset(&mut self) {
+        self.state = State::Start;
+        self.depth = 0;
+        self.want = None;
+        self.passing = 0;
+    }
+
+    /// A whole value was read.
+    pub(crate) fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
+
+    /// A whole value was read if nothing more belongs to it.
+    #[inline]
+    pub(crate) fn is_whole(&self) -> bool {
+        self.is_done() || (self.state == State::Null && self.text.get() == Some(NULL))
+    }
+
+    /// What was read is not JSON; the rest of it is ignored.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.state == State::Broken
+    }
+
+    /// Nothing but space was read since the last value.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.state == State::Start
+    }
+
+    /// What was not as documented so far, over all values.
+    pub(crate) fn defects(&self) -> Defects {
+        self.defects
+    }
+
+    /// Counts a defect that was found around the JSON.
+    pub(crate) fn defect(&mut self, defect: Defect) {
+        self.defects.add(defect);
+    }
+
+    /// Reads on. Returns how much of `bytes` belongs to the value: all of it, unless the value ends before.
+    pub(crate) fn read(&mut self, bytes: &[u8], visit: &mut impl Visit<F>) -> usize {
+        let mut at = 0;
+        while at < bytes.len() {
+            at = match self.state {
+                State::FirstMember | State::Member => self.member(bytes, at, visit),
+                State::After => self.after(bytes, at, visit),
+                State::Start | State::FirstElement | State::Value => self.value(bytes, at, visit),
+                State::Colon => self.colon(bytes, at),
+                State::Key => self.rest_of_key(bytes, at),
+                State::Peek => self.peek(bytes, at, visit),
+                State::Text => self.rest_of_text(bytes, at, visit),
+                State::Scalar => self.rest_of_scalar(bytes, at, visit),
+                State::PassScalar => self.pass_scalar(bytes, at),
+                State::PassString => self.pass_string(bytes, at),
+                State::PassEscape => {
+                    self.state = State::PassString;
+                    at + 1
+                }
+                State::PassNested => self.pass_nested(bytes, at),
+                State::Null => self.null(bytes, at),
+                State::Done => return at,
+                State::Broken => return bytes.len(),
+            };
+        }
+        at
+    }
+
+    fn broken(&mut self, at: usize) -> usize {
+        self.defects.add(Defect::Json);
+        self.state = State::Broken;
+        at
+    }
+
+    fn top(&mut self) -> Option<&mut Frame<F>> {
+        self.stack.get_mut(self.depth.wrapping_sub(1))
+    }
+
+    #[inline]
+    fn member(&mut self, bytes: &[u8], at: usize, visit: &mut impl Visit<F>) -> usize {
+        match bytes[at] {
+            b'"' => self.key(bytes, at + 1, visit),
+            byte if is_space(byte) => at + 1,
+            b'}' if self.state == State::FirstMember => self.close(at, visit),
+            _ => self.broken(at),
+        }
+    }
+
+    #[inline]
+    fn key(&mut self, bytes: &[u8], start: usize, visit: &mut impl Visit<F>) -> usize {
+        let Some(end) = special(bytes, start).filter(|end| bytes[*end] == b'"') else {
+            self.text.clear();
+            self.state = State::Key;
+            return self.rest_of_key(bytes, start);
+        };
+        self.want = self.top().and_then(|frame| frame.inside.member(&bytes[start..end]));
+        // Servers put no space around the colon; any is taken the slower way.
+        if bytes.get(end + 1) == Some(&b':') && end + 2 < bytes.len() {
+            self.state = State::Value;
+            return self.value(bytes, end + 2, visit);
+        }
+        self.state = State::Colon;
+        end + 1
+    }
+
+    fn rest_of_key(&mut self, bytes: &[u8], at: usize) -> usize {
+        let Some(end) = self.text.read(bytes, at) else { return bytes.len() };
+        // A key longer than is kept is longer than any that is wanted.
+        let frame = self.stack.get(self.depth.wrapping_sub(1));
+        self.want = frame.zip(self.text.get()).and_then(|(frame, key)| frame.inside.member(key));
+        self.state = State::Colon;
+        end
+    }
+
+    fn colon(&mut self, bytes: &[u8], at: usize) -> usize {
+        match bytes[at] {
+            b':' => {
+                self.state = State::Value;
+                at + 1
+            }
+            byte if is_space(byte) => at + 1,
+            _ => self.broken(at),
+        }
+    }
+
+    #[inline]
+    fn value(&mut self, bytes: &[u8], at: usize, visit: &mut impl Visit<F>) -> usize {
+        match bytes[at] {
+            b'"' if self.depth > 0 => self.string(bytes, at + 1, visit),
+            b'{' | b'[' => self.open(bytes, at),
+            b'-' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' if self.depth > 0 => self.scalar(bytes, at, visit),
+            byte if is_space(byte) => at + 1,
+            b']' if self.state == State::FirstElement => self.close(at, visit),
+            b'n' if self.depth == 0 => {
+                self.text.clear();
+                self.null(bytes, at)
+            }
+            _ => self.broken(at),
+        }
+    }
+
+    fn null(&mut self, bytes: &[u8], from: usize) -> usize {
+        let end = end_of_scalar(bytes, from);
+        self.text.push(&bytes[from..end.unwrap_or(bytes.len())]);
+        self.state = State::Null;
+        match end {
+            None => bytes.len(),
+            Some(end) if !self.is_whole() => self.broken(end),
+            Some(end) => {
+                self.state = State::Done;
+                end
+            }
+        }
+    }
+
+    #[inline]
+    fn string(&mut self, bytes: &[u8], start: usize, visit: &mut impl Visit<F>) -> usize {
+        match self.want {
+            None => self.pass_string(bytes, start),
+            Some(Want::Present(_) | Want::Truthy(_)) => {
+                self.state = State::Peek;
+                if start < bytes.len() { self.peek(bytes, start, visit) } else { start }
+            }
+            Some(Want::Text(field)) => {
+                let Some(end) = special(bytes, start).filter(|end| bytes[*end] == b'"') else {
+                    self.text.clear();
+                    self.state = State::Text;
+                    return self.rest_of_text(bytes, start, visit);
+                };
+                self.state = State::After;
+                let mut text = &bytes[start..end];
+                if text.len() > Text::MAX {
+                    self.defects.add(Defect::TooLong);
+                    text = b"";
+                }
+                visit.value(*field, Value::Text(text));
+                end + 1
+            }
+            Some(_) => {
+                self.defects.add(Defect::Type);
+                self.pass_string(bytes, start)
+            }
+        }
+    }
+
+    #[inline]
+    fn peek(&mut self, bytes: &[u8], at: usize, visit: &mut impl Visit<F>) -> usize {
+        if let Some(Want::Present(field) | Want::Truthy(field)) = self.want {
+            visit.value(*field, Value::Is(bytes[at] != b'"'));
+        }
+        self.pass_string(bytes, at)
+    }
+
+    fn rest_of_text(&mut self, bytes: &[u8], at: usize, visit: &mut impl Visit<F>) -> usize {
+        let Some(end) = self.text.read(bytes, at) else { return bytes.len() };
+        self.state = State::After;
+        if let Some(Want::Text(field)) = self.want {
+            if self.text.get().is_none() {
+                self.defects.add(Defect::TooLong);
+            }
+            visit.value(*field, Value::Text(self.text.get().unwrap_or_default()));
+        }
+        end
+    }
+
+    #[inline]
+    fn scalar(&mut self, bytes: &[u8], start: usize, visit: &mut impl Visit<F>) -> usize {
+        let Some(want) = self.want else { return self.pass_scalar(bytes, start) };
+        let Some(end) = end_of_scalar(bytes, start) else {
+            self.text.clear();
+            self.text.push(&bytes[start..]);
+            self.state = State::Scalar;
+            return bytes.len();
+        };
+        self.state = State::After;
+        match scalar::read(want, &bytes[start..end]) {
+            Ok(Some((field, value))) => visit.value(field, value),
+            Ok(None) => {}
+            Err(defect) => self.defects.add(defect),
+        }
+        end
+    }
+
+    fn rest_of_scalar(&mut self, bytes: &[u8], at: usize, visit: &mut impl Visit<F>) -> usize {
+        let end = end_of_scalar(bytes, at);
+        self.text.push(&bytes[at..end.unwrap_or(bytes.len())]);
+        let Some(end) = end else { return bytes.len() };
+        self.state = State::After;
+        match self.want.zip(self.text.get()).map(|(want, text)| scalar::read(want, text)) {
+            Some(Ok(Some((field, value)))) => visit.value(field, value),
+            Some(Ok(None)) => {}
+            Some(Err(defect)) => self.defects.add(defect),
+            None => self.defects.add(Defect::TooLong),
+        }
+        end
+    }
+
+    #[inline]
+    fn open(&mut self, bytes: &[u8], at: usize) -> usize {
+        let is_object = bytes[at] == b'{';
+        let inside = match (self.want, is_object) {
+            _ if self.depth == 0 => is_object.then_some(Inside::Members(self.root)),
+            (Some(Want::Object(members)), true) => Some(Inside::Members(members)),
+            (Some(Want::Each(field, want)), false) => Some(Inside::Elements(*field, want)),
+            (Some(Want::Length(_)), false) | (Some(Want::Present(_) | Want::Truthy(_)), _) => Some(Inside::Nothing),
+            (None, _) => return self.pass(bytes, at),
+            (Some(_), _) => None,
+        };
+        let Some((inside, frame)) = inside.zip(self.stack.get_mut(self.depth)) else {
+            self.defects.add(Defect::Type);
+            return self.pass(bytes, at);
+        };
+        *frame = Frame { inside, want: self.want, is_object, count: 0 };
+        self.depth += 1;
+        self.state = if is_object { State::FirstMember } else { State::FirstElement };
+        self.want = frame.inside.element();
+        at + 1
+    }
+
+    #[inline]
+    fn after(&mut self, bytes: &[u8], at: usize, visit: &mut impl Visit<F>) -> usize {
+        let byte = bytes[at];
+        if is_space(byte) {
+            return at + 1;
+        }
+        let Some(frame) = self.stack.get_mut(self.depth.wrapping_sub(1)) else { return self.broken(at) };
+        let close = if frame.is_object { b'}' } else { b']' };
+        if byte != b',' && byte != close {
+            return self.broken(at);
+        }
+        frame.count += 1;
+        if let Inside::Elements(field, _) = frame.inside {
+            visit.value(field, Value::Ended);
+        }
+        if byte == close {
+            return self.close(at, visit);
+        }
+        self.state = if frame.is_object { State::Member } else { State::Value };
+        self.want = frame.inside.element();
+        at + 1
+    }
+
+    #[inline]
+    fn close(&mut self, at: usize, visit: &mut impl Visit<F>) -> usize {
+        self.depth -= 1;
+        let frame = &self.stack[self.depth];
+        match frame.want {
+            Some(Want::Present(field) | Want::Truthy(field)) => visit.value(*field, Value::Is(frame.count > 0)),
+            Some(Want::Length(field)) => visit.value(*field, Value::Length(frame.count)),
+            _ => {}
+        }
+        self.state = self.after_value();
+        at + 1
+    }
+
+    pub(super) fn after_value(&self) -> State {
+        if self.depth == 0 { State::Done } else { State::After }
+    }
+}
+
+impl<F> Inside<F> {
+    #[inline]
+    fn member(&self, key: &[u8]) -> Option<&'static Want<F>> {
+        match self {
+            Self::Members(members) => members.find(key),
+            Self::Nothing | Self::Elements(..) => None,
+        }
+    }
+
+    #[inline]
+    fn element(&self) -> Option<&'static Want<F>> {
+        match self {
+            Self::Elements(_, want) => Some(want),
+            Self::Nothing | Self::Members(_) => None,
+        }
+    }
+}
+
+#[inline]
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}

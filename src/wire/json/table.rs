@@ -1,0 +1,129 @@
+//! The static tables of wanted values.
+
+/// What is wanted of a value. `F` is the dialect's name for the field.
+#[derive(Debug)]
+pub(crate) enum Want<F: 'static> {
+    /// Members of an object.
+    Object(&'static Object<F>),
+    /// The same of every element of an array; the end of each is told.
+    Each(F, &'static Want<F>),
+    /// A short string.
+    Text(F),
+    /// A whole number.
+    Count(F),
+    /// A number.
+    Quantity(F),
+    /// A boolean.
+    Flag(F),
+    /// Whether a string, array or object is not empty. Its content is never kept.
+    Present(F),
+    /// As [`Want::Present`], and a boolean or number may stand there too: `true` and anything but zero count.
+    Truthy(F),
+    /// How many elements an array has.
+    Length(F),
+}
+
+/// The wanted members of an object, found by a hash without collisions that is worked out at compile time.
+#[derive(Debug)]
+pub(crate) struct Object<F: 'static> {
+    members: &'static [(&'static str, Want<F>)],
+    seed: u32,
+    /// Position in `members` plus one; zero is empty.
+    slots: [u8; SLOTS],
+    fold: bool,
+}
+
+const SLOTS: usize = 64;
+
+impl<F> Object<F> {
+    /// Names the members. Fails to compile where no hash without collisions is found.
+    pub(crate) const fn new(members: &'static [(&'static str, Want<F>)]) -> Self {
+        let mut seed = 0x9E37_79B1_u32;
+        loop {
+            if let Some(slots) = Self::arrange(members, seed) {
+                return Self { members, seed, slots, fold: false };
+            }
+            seed = seed.wrapping_mul(0x2C1B_3C6D).wrapping_add(0x9E37_79B2) | 1;
+        }
+    }
+
+    /// As [`Object::new`], but keys are compared without case (ASCII). The names must be in lower case.
+    pub(crate) const fn ignoring_case(members: &'static [(&'static str, Want<F>)]) -> Self {
+        let mut object = Self::new(members);
+        object.fold = true;
+        object
+    }
+
+    const fn arrange(members: &'static [(&'static str, Want<F>)], seed: u32) -> Option<[u8; SLOTS]> {
+        assert!(members.len() < SLOTS, "too many members");
+        let mut slots = [0; SLOTS];
+        let mut at = 0;
+        while at < members.len() {
+            let slot = slot(members[at].0.as_bytes(), seed);
+            if slots[slot] != 0 {
+                return None;
+            }
+            at += 1;
+            slots[slot] = at as u8;
+        }
+        Some(slots)
+    }
+
+    /// What is wanted of the member with this key, if anything.
+    #[inline]
+    pub(crate) fn find(&'static self, key: &[u8]) -> Option<&'static Want<F>> {
+        if key.is_empty() {
+            return None;
+        }
+        let place = self.slots[slot(key, self.seed)];
+        let (name, want) = self.members.get(usize::from(place).wrapping_sub(1))?;
+        let same = if self.fold { name.as_bytes().eq_ignore_ascii_case(key) } else { name.as_bytes() == key };
+        same.then_some(want)
+    }
+}
+
+/// Case does not matter to the slot, so that one table serves both ways of comparing. The key is not empty.
+#[inline]
+const fn slot(key: &[u8], seed: u32) -> usize {
+    let len = key.len();
+    let word = (key[0] | 0x20) as u32
+        | ((key[len - 1] | 0x20) as u32) << 8
+        | ((key[len / 2] | 0x20) as u32) << 16
+        | (len as u32) << 24;
+    (word.wrapping_mul(seed) >> 26) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static PLAIN: Object<u8> =
+        Object::new(&[("model", Want::Text(1)), ("done", Want::Flag(2)), ("data", Want::Text(3))]);
+    static FOLDED: Object<u8> = Object::ignoring_case(&[("model", Want::Text(1)), ("name", Want::Text(2))]);
+
+    fn field(want: Option<&Want<u8>>) -> Option<u8> {
+        match want? {
+            Want::Text(field) | Want::Flag(field) => Some(*field),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn members_are_found_by_their_exact_key_and_nothing_else_is() {
+        assert_eq!(field(PLAIN.find(b"model")), Some(1));
+        assert_eq!(field(PLAIN.find(b"done")), Some(2));
+        assert_eq!(field(PLAIN.find(b"data")), Some(3));
+        for other in ["Model", "mode", "modem", "", "m", "models", "DONE"] {
+            assert_eq!(field(PLAIN.find(other.as_bytes())), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn case_is_ignored_where_asked_for() {
+        for key in ["model", "Model", "MODEL", "mOdEl"] {
+            assert_eq!(field(FOLDED.find(key.as_bytes())), Some(1), "{key}");
+        }
+        assert_eq!(field(FOLDED.find(b"NAME")), Some(2));
+        assert_eq!(field(FOLDED.find(b"m\x0fdel")), None);
+    }
+}

@@ -1,0 +1,223 @@
+//! Strings: where they end, and what a short one says once its escapes are resolved.
+
+use std::fmt;
+
+const QUOTE: u8 = b'"';
+const BACKSLASH: u8 = b'\\';
+
+/// Where the next quote or backslash is, at or after `from`.
+#[inline]
+pub(super) fn special(bytes: &[u8], from: usize) -> Option<usize> {
+    // Most strings in a chunk are shorter than what a call of the vector search costs.
+    const NEAR: usize = 32;
+    let mut at = from;
+    while let Some(word) = bytes.get(at..at + 8) {
+        if at - from >= NEAR {
+            return memchr::memchr2(QUOTE, BACKSLASH, &bytes[at..]).map(|found| at + found);
+        }
+        let word = u64::from_le_bytes(word.try_into().expect("eight bytes"));
+        let hits = zeros(word ^ (u64::from(QUOTE) * ONES)) | zeros(word ^ (u64::from(BACKSLASH) * ONES));
+        if hits != 0 {
+            return Some(at + (hits.trailing_zeros() / 8) as usize);
+        }
+        at += 8;
+    }
+    bytes[at..].iter().position(|byte| matches!(*byte, QUOTE | BACKSLASH)).map(|found| at + found)
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+
+/// The high bit of each zero byte. Bits above the lowest zero byte may be wrong; only the lowest is used.
+#[inline]
+const fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(ONES) & !word & (ONES << 7)
+}
+
+/// A short text that is put together from pieces.
+#[derive(Clone)]
+pub(crate) struct Text {
+    bytes: [u8; Self::MAX],
+    len: usize,
+    overflow: bool,
+    escape: Escape,
+    /// A high surrogate that waits for its other half.
+    high: Option<u16>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Escape {
+    None,
+    Begun,
+    Unicode { digits: u8, unit: u16 },
+}
+
+/// Never shows the text: it is what people wrote.
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Text").field("len", &self.len).finish_non_exhaustive()
+    }
+}
+
+impl Text {
+    /// Longest text that is kept, in bytes.
+    pub(crate) const MAX: usize = 512;
+
+    pub(super) const fn new() -> Self {
+        Self { bytes: [0; Self::MAX], len: 0, overflow: false, escape: Escape::None, high: None }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.len = 0;
+        self.overflow = false;
+        self.escape = Escape::None;
+        self.high = None;
+    }
+
+    /// What was read; nothing if it was longer than is kept.
+    pub(super) fn get(&self) -> Option<&[u8]> {
+        (!self.overflow).then(|| &self.bytes[..self.len])
+    }
+
+    /// Appends bytes as they are.
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        let Some(room) = self.bytes.get_mut(self.len..self.len + bytes.len()) else {
+            self.overflow = true;
+            return;
+        };
+        room.copy_from_slice(bytes);
+        self.len += bytes.len();
+    }
+
+    /// Reads on inside a string. Returns the position past its closing quote, or nothing if that is not in `bytes`.
+    pub(super) fn read(&mut self, bytes: &[u8], from: usize) -> Option<usize> {
+        let mut at = from;
+        loop {
+            if !matches!(self.escape, Escape::None) {
+                self.escaped(*bytes.get(at)?);
+                at += 1;
+                continue;
+            }
+            let found = special(bytes, at);
+            let run = &bytes[at..found.unwrap_or(bytes.len())];
+            if !run.is_empty() {
+                self.settle();
+                self.push(run);
+            }
+            at = found? + 1;
+            if bytes[at - 1] == QUOTE {
+                self.settle();
+                return Some(at);
+            }
+            self.escape = Escape::Begun;
+        }
+    }
+
+    fn escaped(&mut self, byte: u8) {
+        match self.escape {
+            Escape::Unicode { digits, unit } => {
+                let digit = (byte as char).to_digit(16).unwrap_or(0) as u16;
+                let unit = unit << 4 | digit;
+                self.escape = Escape::Unicode { digits: digits + 1, unit };
+                if digits == 3 {
+                    self.escape = Escape::None;
+                    self.unit(unit);
+                }
+            }
+            _ if byte == b'u' => self.escape = Escape::Unicode { digits: 0, unit: 0 },
+            _ => {
+                self.escape = Escape::None;
+                self.settle();
+                self.push(&[match byte {
+                    b'b' => 0x08,
+                    b'f' => 0x0c,
+                    b'n' => b'\n',
+                    b'r' => b'\r',
+                    b't' => b'\t',
+                    other => other,
+                }]);
+            }
+        }
+    }
+
+    /// Takes one UTF-16 unit. A half that lacks its other half becomes U+FFFD.
+    fn unit(&mut self, unit: u16) {
+        match (self.high.take(), unit) {
+            (Some(high), 0xDC00..=0xDFFF) => {
+                let code = 0x1_0000 + (u32::from(high - 0xD800) << 10) + u32::from(unit - 0xDC00);
+                self.character(code);
+            }
+            (high, _) => {
+                if high.is_some() {
+                    self.character(0xFFFD);
+                }
+                match unit {
+                    0xD800..=0xDBFF => self.high = Some(unit),
+                    other => self.character(u32::from(other)),
+                }
+            }
+        }
+    }
+
+    fn character(&mut self, code: u32) {
+        let character = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
+        self.push(character.encode_utf8(&mut [0; 4]).as_bytes());
+    }
+
+    /// Whatever follows is not the other half that a surrogate waits for.
+    fn settle(&mut self) {
+        if self.high.take().is_some() {
+            self.character(0xFFFD);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(pieces: &[&[u8]]) -> String {
+        let mut text = Text::new();
+        for (index, piece) in pieces.iter().enumerate() {
+            let end = text.read(piece, 0);
+            assert_eq!(end.is_some(), index + 1 == pieces.len(), "the quote ends it");
+        }
+        String::from_utf8(text.get().expect("short").to_vec()).expect("UTF-8")
+    }
+
+    #[test]
+    fn escapes_are_resolved_at_every_split() {
+        let written = br#"a\"b\\c\/d\b\f\n\r\te\u00e9\u20AC\uD83D\uDE00\uD83Dx\uDE00\uD83D\n\ud83d\ud83d\ude00""#;
+        let meant = "a\"b\\c/d\u{8}\u{c}\n\r\te\u{e9}\u{20ac}\u{1f600}\u{fffd}x\u{fffd}\u{fffd}\n\u{fffd}\u{1f600}";
+        assert_eq!(read(&[written]), meant);
+        for split in 1..written.len() {
+            assert_eq!(read(&[&written[..split], &written[split..]]), meant, "split at {split}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_kept_up_to_its_bound_and_not_beyond() {
+        let mut text = Text::new();
+        text.push(&[b'x'; Text::MAX]);
+        assert_eq!(text.get().map(<[u8]>::len), Some(Text::MAX));
+        text.push(b"y");
+        assert_eq!(text.get(), None);
+        text.clear();
+        assert_eq!(text.get(), Some(&[][..]));
+    }
+
+    #[test]
+    fn quotes_and_backslashes_are_found_wherever_they_stand() {
+        for len in 0..100 {
+            for place in 0..len {
+                for wanted in [b'"', b'\\'] {
+                    let mut bytes = vec![b'!' + 128; len];
+                    bytes[place] = wanted;
+                    for from in 0..=len {
+                        let expected = (from <= place).then_some(place);
+                        assert_eq!(special(&bytes, from), expected, "{len} {place} {from}");
+                    }
+                }
+            }
+        }
+    }
+}

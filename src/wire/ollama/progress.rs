@@ -1,0 +1,140 @@
+//! Ollama's transfers: pull, push, create. Source: Ollama `api/types.go` (`ProgressResponse`), `server/download.go`.
+//!
+//! Each object tells of one layer, named by its digest; the end is `status: "success"`. An answer that does not
+//! stream is the last such object.
+
+use std::hash::{DefaultHasher, Hasher};
+
+use crate::wire::dialect::{Dialect, Element};
+use crate::wire::event::{self, Event, FinishReason};
+use crate::wire::json::{Object, Value, Visit, Want};
+
+/// Layers whose bytes are told apart. Ollama moves them one after another, so those that are put together first
+/// are long done.
+const LAYERS: usize = 64;
+
+/// Reads transfers.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    object: Draft,
+    layers: Vec<Layer>,
+    /// The sum of layers that are not told apart any more.
+    before: event::Progress,
+    ended: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Layer {
+    /// A hash of its digest.
+    id: u64,
+    bytes: event::Progress,
+}
+
+#[derive(Debug, Default)]
+struct Draft {
+    status: Option<Status>,
+    error: bool,
+    layer: Option<u64>,
+    bytes: Option<event::Progress>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Status {
+    Success,
+    Other,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Field {
+    Status,
+    Digest,
+    Total,
+    Completed,
+    Error,
+}
+
+static OBJECT: Object<Field> = Object::new(&[
+    ("status", Want::Text(Field::Status)),
+    ("digest", Want::Text(Field::Digest)),
+    ("total", Want::Count(Field::Total)),
+    ("completed", Want::Count(Field::Completed)),
+    ("error", Want::Truthy(Field::Error)),
+]);
+
+impl Visit<Field> for Progress {
+    fn value(&mut self, field: Field, value: Value<'_>) {
+        let object = &mut self.object;
+        match (field, value) {
+            (Field::Status, Value::Text(b"success")) => object.status = Some(Status::Success),
+            (Field::Status, Value::Text(_)) => object.status = Some(Status::Other),
+            (Field::Digest, Value::Text(digest)) => {
+                let mut hasher = DefaultHasher::new();
+                hasher.write(digest);
+                object.layer = Some(hasher.finish());
+            }
+            (Field::Total, Value::Count(bytes)) => object.bytes.get_or_insert_default().total = bytes,
+            (Field::Completed, Value::Count(bytes)) => object.bytes.get_or_insert_default().completed = bytes,
+            (Field::Error, Value::Is(there)) => object.error = there,
+            _ => {}
+        }
+    }
+}
+
+impl Dialect for Progress {
+    type Field = Field;
+    const WANTED: &'static Object<Field> = &OBJECT;
+
+    fn element(&mut self, element: Element, emit: &mut impl FnMut(Event<'_>)) {
+        let object = std::mem::take(&mut self.object);
+        if let (Some(id), Some(bytes)) = (object.layer, object.bytes) {
+            self.moved(Layer { id, bytes });
+            emit(Event::Progress(self.sum()));
+        }
+        if object.error || element == Element::ErrorPart {
+            emit(Event::Error);
+        } else if object.status == Some(Status::Success) {
+            self.ended = true;
+            emit(Event::Finish(FinishReason::Success));
+            emit(Event::Terminal);
+        }
+    }
+
+    fn discard(&mut self) {
+        self.object = Draft::default();
+    }
+
+    fn done_marker(&mut self, _emit: &mut impl FnMut(Event<'_>)) {}
+
+    fn is_part(&self) -> bool {
+        self.object.status == Some(Status::Other) && !self.object.error
+    }
+
+    fn is_open(&self) -> bool {
+        !self.ended
+    }
+}
+
+impl Progress {
+    fn moved(&mut self, layer: Layer) {
+        if let Some(known) = self.layers.iter_mut().rev().find(|known| known.id == layer.id) {
+            known.bytes = layer.bytes;
+            return;
+        }
+        if self.layers.len() == LAYERS {
+            let oldest = self.layers.remove(0);
+            self.before = add(self.before, oldest.bytes);
+        }
+        self.layers.push(layer);
+    }
+
+    fn sum(&self) -> event::Progress {
+        self.layers.iter().fold(self.before, |sum, layer| add(sum, layer.bytes))
+    }
+}
+
+fn add(one: event::Progress, other: event::Progress) -> event::Progress {
+    event::Progress {
+        completed: one.completed.saturating_add(other.completed),
+        total: one.total.saturating_add(other.total),
+    }
+}

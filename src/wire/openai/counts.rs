@@ -1,0 +1,181 @@
+//! Token counts as servers print them, and how several reports become one.
+//!
+//! A report may come with every object (cumulative, for the choice that stands beside it: vLLM's
+//! `continuous_usage_stats`, llama.cpp's `timings_per_token`), with a choice's last object, or at the end without any
+//! choice: then it is the sum of all (vLLM, `OpenAI`, Ollama), or that of the choice that finished last (llama.cpp,
+//! told by the `timings` beside it). Zeros are no report: Ollama's completions carry them in every object but one.
+
+use super::fields::Count;
+use crate::wire::event::Usage;
+
+/// Choices whose counts are told apart. `OpenAI` allows 128.
+const CHOICES: usize = 128;
+
+/// Counts of one report. `None` was not stated.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    prompt: Option<u64>,
+    generated: Option<u64>,
+    cached: Option<u64>,
+    reasoning: Option<u64>,
+    drafted: Option<u64>,
+    accepted: Option<u64>,
+    rejected: Option<u64>,
+}
+
+impl Counts {
+    pub(super) fn set(&mut self, count: Count, value: u64) {
+        let field = match count {
+            Count::Prompt => &mut self.prompt,
+            Count::Generated => &mut self.generated,
+            Count::Cached => &mut self.cached,
+            Count::Reasoning => &mut self.reasoning,
+            Count::Drafted => &mut self.drafted,
+            Count::Accepted => &mut self.accepted,
+            Count::Rejected => &mut self.rejected,
+        };
+        *field = Some(value);
+    }
+
+    /// `usage` as a report. Prediction counts are printed as zeros where nothing was predicted.
+    pub(super) fn of_usage(self) -> Option<Self> {
+        if self.prompt.unwrap_or(0) == 0 && self.generated.unwrap_or(0) == 0 {
+            return None;
+        }
+        let drafted = self.accepted.zip(self.rejected).map(|(accepted, rejected)| accepted.saturating_add(rejected));
+        let drafted = drafted.filter(|drafted| *drafted > 0);
+        Some(Self { drafted, accepted: self.accepted.filter(|_| drafted.is_some()), ..self })
+    }
+
+    /// llama.cpp's `timings` as a report: there `prompt_n` leaves out what was cached.
+    pub(super) fn of_llama(self) -> Option<Self> {
+        self.generated?;
+        let prompt = self.prompt.zip(self.cached).map(|(prompt, cached)| prompt.saturating_add(cached));
+        Some(Self { prompt, ..self })
+    }
+
+    /// What is stated here, else what is stated there.
+    pub(super) fn or(self, other: Self) -> Self {
+        Self {
+            prompt: self.prompt.or(other.prompt),
+            generated: self.generated.or(other.generated),
+            cached: self.cached.or(other.cached),
+            reasoning: self.reasoning.or(other.reasoning),
+            drafted: self.drafted.or(other.drafted),
+            accepted: self.accepted.or(other.accepted),
+            rejected: self.rejected.or(other.rejected),
+        }
+    }
+
+    /// Both together; prompts only where each choice has its own.
+    fn plus(self, other: Self, own_prompts: bool) -> Self {
+        let prompts = if own_prompts { sum } else { greater };
+        Self {
+            prompt: prompts(self.prompt, other.prompt),
+            cached: prompts(self.cached, other.cached),
+            generated: sum(self.generated, other.generated),
+            reasoning: sum(self.reasoning, other.reasoning),
+            drafted: sum(self.drafted, other.drafted),
+            accepted: sum(self.accepted, other.accepted),
+            rejected: sum(self.rejected, other.rejected),
+        }
+    }
+}
+
+fn sum(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    one.zip(other).map(|(one, other)| one.saturating_add(other)).or(one).or(other)
+}
+
+fn greater(one: Option<u64>, other: Option<u64>) -> Option<u64> {
+    one.max(other)
+}
+
+/// Reports of one exchange, put together.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    /// Each choice has its own prompt: several prompts in one request, as completions allow.
+    own_prompts: bool,
+    /// The last report of each choice.
+    choices: Vec<Counts>,
+    /// The report for all choices, and how many reports it is the sum of.
+    all: Option<(Counts, u32)>,
+    /// Choices that were seen, as bits.
+    seen: u128,
+    finished: u128,
+    last_finished: u64,
+}
+
+impl Ledger {
+    pub(super) fn new(own_prompts: bool) -> Self {
+        Self { own_prompts, choices: Vec::new(), all: None, seen: 0, finished: 0, last_finished: 0 }
+    }
+
+    /// A choice was seen.
+    #[inline]
+    pub(super) fn choice(&mut self, index: u64, finished: bool) {
+        let bit = bit(index);
+        self.seen |= bit;
+        if finished {
+            self.finished |= bit;
+            self.last_finished = index;
+        }
+    }
+
+    /// Some choice finished.
+    pub(super) fn any_finished(&self) -> bool {
+        self.finished != 0
+    }
+
+    /// Every choice that was seen finished, and there was one.
+    pub(super) fn all_finished(&self) -> bool {
+        self.finished != 0 && self.seen & !self.finished == 0
+    }
+
+    /// A report that stands beside a choice.
+    pub(super) fn report_choice(&mut self, index: u64, counts: Counts) -> Usage {
+        let place = usize::try_from(index).unwrap_or(usize::MAX).min(CHOICES - 1);
+        if self.choices.len() <= place {
+            self.choices.resize(place + 1, Counts::default());
+        }
+        self.choices[place] = counts.or(self.choices[place]);
+        self.usage()
+    }
+
+    /// A report without any choice, for the one that finished last.
+    pub(super) fn report_finished(&mut self, counts: Counts) -> Usage {
+        self.report_choice(self.last_finished, counts)
+    }
+
+    /// A report without any choice. It holds for all, unless there is one for each.
+    pub(super) fn report_all(&mut self, counts: Counts) -> Usage {
+        let (counts, reports) = match self.all {
+            Some((before, reports)) if self.choices.is_empty() && reports < self.finished.count_ones() => {
+                (before.plus(counts, self.own_prompts), reports + 1)
+            }
+            _ => (counts, 1),
+        };
+        self.all = Some((counts, reports));
+        self.usage()
+    }
+
+    fn usage(&self) -> Usage {
+        let counts = self.all.map_or_else(
+            || self.choices.iter().fold(Counts::default(), |sum, counts| sum.plus(*counts, self.own_prompts)),
+            |(counts, _)| counts,
+        );
+        Usage {
+            last: self.all.is_some() || self.all_finished(),
+            prompt: counts.prompt,
+            generated: counts.generated,
+            cached: counts.cached,
+            reasoning: counts.reasoning,
+            drafted: counts.drafted,
+            draft_accepted: counts.accepted,
+            choices: self.seen.count_ones().max(1),
+        }
+    }
+}
+
+const fn bit(index: u64) -> u128 {
+    1 << if index < CHOICES as u64 { index } else { CHOICES as u64 - 1 }
+}

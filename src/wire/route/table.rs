@@ -1,0 +1,129 @@
+//! The endpoints.
+
+use super::Dialect::{Anthropic, LlamaCpp, LmStudio, Ollama, OpenAi, SgLang, Tgi};
+use super::Operation::{Chat, Create, Embeddings, Other, Pull, Push, TextCompletion};
+use super::{Format, Route};
+
+/// Writes each path once: it is both what is matched and the label.
+macro_rules! endpoints {
+    ($path:expr; $($endpoint:literal: $method:literal $dialect:ident $operation:ident $format:ident,)+) => {
+        match $path {
+            $($endpoint => Some(($method, Route {
+                endpoint: $endpoint,
+                dialect: $dialect,
+                operation: $operation,
+                names_model: true,
+                format: Format::$format,
+            })),)+
+            _ => None,
+        }
+    };
+}
+
+/// Endpoints whose request names a model, each with the one method that does.
+pub(super) fn spoken(path: &str) -> Option<(&'static str, Route)> {
+    endpoints! { path;
+        "/api/chat": "POST" Ollama Chat Ollama,
+        "/api/generate": "POST" Ollama TextCompletion Ollama,
+        "/v1/chat/completions": "POST" OpenAi Chat OpenAi,
+        "/v1/completions": "POST" OpenAi TextCompletion OpenAi,
+        "/v1/responses": "POST" OpenAi Chat Responses,
+        "/v1/messages": "POST" Anthropic Chat Anthropic,
+        "/api/embed": "POST" Ollama Embeddings Ollama,
+        "/v1/embeddings": "POST" OpenAi Embeddings OpenAi,
+        "/api/embeddings": "POST" Ollama Embeddings Ollama,
+        "/api/pull": "POST" Ollama Pull OllamaProgress,
+        "/api/push": "POST" Ollama Push OllamaProgress,
+        "/api/create": "POST" Ollama Create OllamaProgress,
+        "/api/show": "POST" Ollama Other None,
+        "/api/delete": "DELETE" Ollama Other None,
+        "/v1/messages/count_tokens": "POST" Anthropic Other None,
+        "/v1/responses/compact": "POST" OpenAi Other None,
+        "/v1/chat/completions/input_tokens": "POST" OpenAi Other None,
+        "/v1/moderations": "POST" OpenAi Other None,
+        "/v1/audio/speech": "POST" OpenAi Other None,
+        "/v1/audio/transcriptions": "POST" OpenAi Other None,
+        "/v1/audio/translations": "POST" OpenAi Other None,
+        "/v1/images/generations": "POST" OpenAi Other None,
+        "/v1/rerank": "POST" OpenAi Other None,
+        "/v1/score": "POST" OpenAi Other None,
+        "/v2/rerank": "POST" OpenAi Other None,
+        "/rerank": "POST" OpenAi Other None,
+        "/score": "POST" OpenAi Other None,
+        "/pooling": "POST" OpenAi Other None,
+        "/classify": "POST" OpenAi Other None,
+        // llama.cpp serves these without a prefix as well; `/completion` and `/completions` are its own.
+        "/chat/completions": "POST" OpenAi Chat OpenAi,
+        "/responses": "POST" OpenAi Chat Responses,
+        "/completion": "POST" LlamaCpp TextCompletion LlamaCpp,
+        "/completions": "POST" LlamaCpp TextCompletion LlamaCpp,
+        "/infill": "POST" LlamaCpp TextCompletion LlamaCpp,
+        "/embedding": "POST" LlamaCpp Embeddings LlamaCpp,
+        "/embeddings": "POST" LlamaCpp Embeddings LlamaCpp,
+        "/audio/transcriptions": "POST" OpenAi Other None,
+        "/models/load": "POST" LlamaCpp Other None,
+        "/models/unload": "POST" LlamaCpp Other None,
+        // TGI has this path too; it was archived, and its clients stream from the next.
+        "/generate": "POST" SgLang TextCompletion SgLang,
+        "/generate_stream": "POST" Tgi TextCompletion Tgi,
+        "/api/v0/chat/completions": "POST" LmStudio Chat OpenAi,
+        "/api/v0/completions": "POST" LmStudio TextCompletion OpenAi,
+        "/api/v0/embeddings": "POST" LmStudio Embeddings OpenAi,
+        "/api/v1/chat": "POST" LmStudio Chat LmStudio,
+        "/api/v1/models/load": "POST" LmStudio Other None,
+        "/api/v1/models/download": "POST" LmStudio Other None,
+    }
+}
+
+macro_rules! plain_endpoints {
+    ($path:expr; $($dialect:ident: $($endpoint:literal)+;)+) => {
+        match $path {
+            $($($endpoint => Route::plain($endpoint, $dialect),)+)+
+            _ => return None,
+        }
+    };
+}
+
+/// Endpoints with nothing to read.
+pub(super) fn plain(method: &str, path: &str) -> Route {
+    if method == "POST" && path == "/" {
+        return Route {
+            endpoint: "/",
+            dialect: Tgi,
+            operation: TextCompletion,
+            names_model: false,
+            format: Format::Tgi,
+        };
+    }
+    fixed(path).or_else(|| templated(path)).unwrap_or(Route::OTHER)
+}
+
+fn fixed(path: &str) -> Option<Route> {
+    Some(plain_endpoints! { path;
+        Ollama: "/" "/api/tags" "/api/ps" "/api/version" "/api/status" "/api/copy" "/api/me" "/api/signout"
+            "/api/experimental/web_search" "/api/experimental/web_fetch" "/api/experimental/model-recommendations";
+        OpenAi: "/v1/models" "/v1/realtime" "/v1/load_lora_adapter" "/v1/unload_lora_adapter";
+        LlamaCpp: "/health" "/v1/health" "/metrics" "/props" "/models" "/models/sse" "/slots" "/lora-adapters"
+            "/tokenize" "/detokenize" "/apply-template" "/v1/stream" "/v1/chat/completions/control";
+        SgLang: "/get_model_info" "/model_info" "/get_server_info" "/server_info" "/flush_cache" "/abort_request"
+            "/health_generate" "/get_load";
+        Tgi: "/info" "/chat_tokenize";
+        LmStudio: "/api/v0/models" "/api/v1/models" "/api/v1/models/unload" "/api/v1/models/download/status";
+    })
+}
+
+/// Paths with a name in them. The name may hold slashes where the server takes it so.
+fn templated(path: &str) -> Option<Route> {
+    let templates = [
+        ("/api/blobs/", "/api/blobs/:digest", Ollama),
+        ("/v1/models/", "/v1/models/:model", OpenAi),
+        ("/v1/responses/", "/v1/responses/:id", OpenAi),
+        ("/slots/", "/slots/:id", LlamaCpp),
+        ("/api/user/keys/", "/api/user/keys/:key", Ollama),
+        ("/api/v0/models/", "/api/v0/models/:model", LmStudio),
+        ("/api/v1/models/download/status/", "/api/v1/models/download/status/:job", LmStudio),
+    ];
+    let named = |prefix: &str| path.strip_prefix(prefix).is_some_and(|name| !name.is_empty());
+    let (_, endpoint, dialect) = templates.into_iter().find(|(prefix, ..)| named(prefix))?;
+    Some(Route::plain(endpoint, dialect))
+}
