@@ -1,6 +1,57 @@
 //! inferometer: a transparent, Prometheus-exporting reverse proxy for Ollama-style inference servers.
+//!
+//! ```text
+//! client ──► proxy ──► backend server
+//!              │ tap (looks at each frame, hands on the very same frame)
+//!              ▼
+//!           wire (bytes → events) ──► exchange (events + instants → one Record)
+//!                                         │ Sink: started · tokens · finished
+//!                  ┌──────────────────────┼──────────────────────┐
+//!               metrics                history                  logs
+//!                  └───────────► admin: /metrics, health, page ◄── backend status
+//! ```
+//!
+//! # The rooms, in the order of the flow
+//! * [`cli`], [`config`]: what was typed, and what it means.
+//! * [`app`]: builds every part and joins them; owns the listeners, the signals and the drain.
+//! * [`proxy`]: the way of the bytes.
+//! * [`wire`]: what servers say, read from a stream split anywhere. Pure.
+//! * [`exchange`]: one request with its response, from its head to its record. Pure.
+//! * [`backend`]: the servers behind: where they are, whether they answer, what they list.
+//! * [`metrics`]: every Prometheus family.
+//! * [`history`]: what is going on now.
+//! * [`admin`]: the second listener.
+//! * [`logs`], [`clock`]: words and time.
+//!
+//! # The life of an exchange
+//! 1. The accepting thread hands a socket to a worker (`proxy::accept`); there, one task serves it to its end
+//!    (`proxy::connection`).
+//! 2. The guard reads a head before the HTTP library does; what could be read in two ways ends here (`proxy::guard`).
+//! 3. The service is called: time zero. An [`exchange::Observation`] starts, and with it every [`exchange::sink::Watch`].
+//! 4. A connection to the backend is taken from the worker's pool or dialled, and the request is sent; its body is searched
+//!    for the model's name as it passes (`proxy::forward`, [`wire::request`]).
+//! 5. The backend's head arrives. Framing and dialect are chosen from it ([`wire::reader`]).
+//! 6. Each frame is shown to the observation and handed on (`proxy::tap`). Events become instants, counts and gaps; sinks
+//!    hear of token-bearing frames.
+//! 7. The body ends, fails, or is dropped because the client left. Exactly one [`exchange::record::Record`] comes out.
+//! 8. The backend's connection goes back to the pool if it can be used again, else it is closed.
+//!
+//! # Invariants
+//! 1. Observation never changes, delays or ends traffic. The tap returns the frame it was given; trouble in parsing marks
+//!    the record, and a panic takes the observation out, not the exchange.
+//! 2. Wire parsing does not fail: it yields facts and defects, in bounded memory.
+//! 3. Every exchange ends exactly once, also when the body is dropped.
+//! 4. Time is an argument below [`proxy`].
+//! 5. Metric names exist only in [`metrics`]; label values are enums or members of a capped set.
+//! 6. What is shown as JSON is known only to [`admin`]; domain types are not `Serialize`.
+//! 7. No global registry, no mutable statics: everything is built in [`app`] and passed.
+//!
+//! # Cancel safety
+//! Dropping the future that serves a connection closes both sockets and ends its exchange as left by the client. Nothing is
+//! spawned for an exchange, so nothing outlives it, except a backend connection that has become idle.
 
 pub mod admin;
+pub mod app;
 pub mod backend;
 pub mod cli;
 pub mod clock;
@@ -8,5 +59,6 @@ pub mod config;
 pub mod exchange;
 pub mod history;
 pub mod logs;
+pub mod metrics;
 pub mod proxy;
 pub mod wire;

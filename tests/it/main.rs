@@ -1,6 +1,7 @@
 //! The promises of inferometer, each against real sockets.
 
 mod boards;
+mod house;
 mod proxy;
 mod support;
 mod wire;

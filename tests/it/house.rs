@@ -1,0 +1,100 @@
+//! Who may know whom, and what the code must not hold. Read from the sources themselves.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// Each room and the rooms that it may import.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("admin", &["backend", "clock", "exchange", "history"]),
+    ("app", &["admin", "backend", "cli", "config", "exchange", "history", "logs", "metrics", "proxy"]),
+    ("backend", &[]),
+    ("cli", &[]),
+    ("clock", &[]),
+    ("config", &["backend", "cli", "logs"]),
+    ("exchange", &["wire"]),
+    ("history", &["exchange"]),
+    ("logs", &["exchange", "wire"]),
+    ("metrics", &["backend", "exchange"]),
+    ("proxy", &["backend", "exchange", "wire"]),
+    ("wire", &[]),
+];
+
+/// Rooms that are pure: none of these crates may appear in them.
+const PURE: &[&str] = &["wire", "exchange"];
+const IMPURE: &[&str] = &["tokio", "hyper", "prometheus", "tracing", "Instant::now", "SystemTime::now"];
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The room that a file belongs to, and its code without its tests and comments.
+fn rooms() -> Vec<(String, PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let all = sources(&root);
+    all.into_iter()
+        .filter(|path| path.file_stem().is_some_and(|stem| stem != "tests"))
+        .map(|path| {
+            let inside = path.strip_prefix(&root).expect("inside").with_extension("");
+            let room = inside.iter().next().expect("a name").to_string_lossy().into_owned();
+            let text = std::fs::read_to_string(&path).expect("text");
+            let code = text.split("#[cfg(test)]").next().expect("a first part");
+            let code = code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+            (room, path, code)
+        })
+        .collect()
+}
+
+/// The rooms that a piece of code names as `crate::room`, also within `use crate::{a, b}`.
+fn named(code: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (at, _) in code.match_indices("crate::") {
+        let rest = &code[at + "crate::".len()..];
+        let end = if rest.starts_with('{') { rest.find('}') } else { rest.find([':', ';', ',', ' ', ')']) };
+        for name in rest[..end.unwrap_or(0)].trim_start_matches('{').split(',') {
+            found.insert(name.trim().split("::").next().unwrap_or_default().to_owned());
+        }
+    }
+    found
+}
+
+#[test]
+fn rooms_know_only_whom_they_may() {
+    let mut faults = Vec::new();
+    for (room, path, code) in rooms() {
+        let Some((_, allowed)) = MAY_IMPORT.iter().find(|(name, _)| *name == room) else { continue };
+        let known: BTreeSet<&str> = MAY_IMPORT.iter().map(|(name, _)| *name).collect();
+        for other in named(&code).iter().filter(|other| **other != room && known.contains(other.as_str())) {
+            if !allowed.contains(&other.as_str()) {
+                faults.push(format!("{}: {room} must not know {other}", path.display()));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn pure_rooms_ask_for_no_time_and_do_no_io() {
+    for (room, path, code) in rooms() {
+        if PURE.contains(&room.as_str()) {
+            for word in IMPURE {
+                assert!(!code.contains(word), "{} holds {word}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn metric_names_exist_only_in_the_metrics_room() {
+    for (room, path, code) in rooms() {
+        assert!(room == "metrics" || !code.contains("ollama_proxy_"), "{} names a metric", path.display());
+    }
+}
