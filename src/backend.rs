@@ -1,6 +1,7 @@
 //! The servers behind: where they are, whether they answer, which models they list.
 
 pub mod address;
+pub mod catalogue;
 
 use std::sync::Arc;
 

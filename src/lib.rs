@@ -3,4 +3,5 @@
 pub mod backend;
 pub mod clock;
 pub mod exchange;
+pub mod metrics;
 pub mod wire;
