@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderValue;
 use tokio::net::TcpListener;
@@ -86,9 +86,8 @@ async fn serve(
     let catalogue = Arc::new(Catalogue::new(config.max_models));
     let monitors: Vec<Arc<Monitor>> = config.backends.iter().map(|backend| monitor(config, backend)).collect();
     let names: Vec<Arc<str>> = monitors.iter().map(|monitor| monitor.backend.name.clone()).collect();
-    let settings = metrics::Settings { version: VERSION, revision: REVISION, ..metrics::Settings::default() };
-    let metrics = Metrics::new(&settings, &names, catalogue.clone());
-    metrics.count_dropped("log", log_drops);
+    let metrics = Metrics::new(metrics_settings(), &names, catalogue.clone());
+    metrics.config_loaded(true, SystemTime::now());
     let in_flight = InFlight::default();
     let readiness = Arc::new(Readiness::default());
 
@@ -99,7 +98,11 @@ async fn serve(
     let address = clients.local_addr().map_err(AppError::System)?;
     let encode: Encode = {
         let metrics = metrics.clone();
-        Arc::new(move || metrics.encode())
+        let dropped = metrics.sink_dropped("log");
+        Arc::new(move || {
+            dropped.inc_by(log_drops().saturating_sub(dropped.get()));
+            metrics.encode()
+        })
     };
     let site = admin::Parts {
         version: VERSION,
@@ -114,8 +117,7 @@ async fn serve(
     greet(config, address, admin.local_addr().map_err(AppError::System)?);
     let admin = tokio::spawn(admin::serve(admin, site, stopped));
 
-    let sinks: Vec<Arc<dyn Sink>> =
-        vec![metrics, Arc::new(in_flight), Arc::new(AccessLog::new(config.access_log))];
+    let sinks: Vec<Arc<dyn Sink>> = vec![metrics, Arc::new(in_flight), Arc::new(AccessLog::new(config.access_log))];
     let monitor = monitors.first().expect("a configuration has a backend");
     let proxy = Proxy::start(
         proxy_settings(config, descriptors),
@@ -168,6 +170,15 @@ async fn drain(
 
 async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, AppError> {
     TcpListener::bind(address).await.map_err(|cause| AppError::Bind { key, address, cause })
+}
+
+fn metrics_settings() -> metrics::Settings {
+    metrics::Settings {
+        build: metrics::Build { version: VERSION, revision: REVISION, rustc: env!("INFEROMETER_RUSTC") },
+        started: SystemTime::now(),
+        max_histograms: metrics::DEFAULT_MAX_HISTOGRAMS,
+        max_series: metrics::DEFAULT_MAX_SERIES,
+    }
 }
 
 fn monitor(config: &Config, backend: &crate::backend::Backend) -> Arc<Monitor> {

@@ -1,65 +1,385 @@
 //! One request with its response: events and instants become one [`record::Record`].
 //!
 //! Pure: every instant is an argument. The proxy feeds an [`Observation`] while the bytes pass and ends it exactly
-//! once; sinks learn of it through [`sink::Sink`].
+//! once; sinks learn of it through [`sink::Sink`]. No call allocates for a chunk. A call may panic only through a fault
+//! in a parser or a sink; the caller catches that, says so with [`Observation::defect`] and goes on: status, bytes,
+//! time to first byte, duration and outcome stay right.
+//!
+//! The words of the wire that a record speaks are handed on in [`vocabulary`], so sinks need not know the wire.
 
+mod answer;
 pub mod outcome;
+mod rates;
 pub mod record;
+pub mod residency;
 pub mod sink;
+mod timing;
+mod usage;
+mod verdict;
 
+#[cfg(test)]
+mod tests;
+
+/// What the wire calls things, as far as records speak of them.
+pub mod vocabulary {
+    pub use crate::wire::event::{Defect, Defects, FinishReason, Source};
+    pub use crate::wire::route::{Dialect, Operation, Route};
+}
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use answer::Answer;
 use outcome::{End, Phase};
-use record::Start;
-use sink::Sink;
+use rates::Decode;
+use record::{Record, Start};
+use residency::{Residency, Stay};
+use sink::{Sink, TokenFrame, Watch};
+use verdict::Evidence;
 
-use crate::wire::event::Defect;
-use crate::wire::reader::Head;
+use crate::wire::event::{Defect, Defects};
+use crate::wire::reader::{Framing, Head, Reader};
+use crate::wire::request::ModelScanner;
+use crate::wire::route::{Operation, Route};
 
-/// What the observation needs to be told.
-#[derive(Clone, Copy, Debug)]
+/// The status of an exchange whose client left before a head was sent.
+pub const CLIENT_CLOSED_REQUEST: u16 = 499;
+
+/// What every observation shares.
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// A gap between token-bearing frames above this counts as a stall.
     pub stall: Duration,
+    /// Which models have exchanges in flight.
+    pub residency: Arc<Residency>,
 }
 
 /// Follows one exchange from its head to its end.
-pub struct Observation {}
+///
+/// It ends exactly once: with [`Observation::finish`], or, dropped before that, as left by the client at the last
+/// instant it was told.
+pub struct Observation {
+    start: Start,
+    settings: Settings,
+    /// Gone once the exchange has ended.
+    watch: Option<Box<dyn Watch>>,
+    phase: Phase,
+    /// The last instant that was told.
+    last: Instant,
+    /// Reads the request's body; gone once it has ended, or after a fault.
+    scanner: Option<ModelScanner>,
+    requested_model: Option<Box<str>>,
+    request_bytes: u64,
+    /// Holds a place among the exchanges on the requested model.
+    stay: Option<Stay>,
+    /// The status of the backend's final response.
+    answered_status: Option<u16>,
+    tunnel: bool,
+    response_bytes: u64,
+    /// Reads the response's body; none before its head, and after a fault.
+    reader: Option<Reader>,
+    answer: Answer,
+    model_told: bool,
+    /// A token frame of a body that may yet turn out to be whole.
+    held: Option<TokenFrame>,
+    /// What a reader that failed left behind.
+    left: Option<Reading>,
+}
+
+/// What a reader knows besides the events. The default is that of a body that nobody reads.
+#[derive(Clone, Copy, Debug, Default)]
+struct Reading {
+    streamed: bool,
+    expects_terminal: bool,
+    defects: Defects,
+}
 
 impl Observation {
     /// An exchange begins.
     #[must_use]
-    pub fn start(_start: Start, _settings: Settings, _sink: &dyn Sink) -> Self {
-        Self {}
+    pub fn start(start: Start, settings: &Settings, sink: &dyn Sink) -> Self {
+        let watch = sink.started(&start);
+        Self {
+            settings: settings.clone(),
+            watch: Some(watch),
+            phase: Phase::Upload,
+            last: start.at,
+            scanner: start.route.names_model.then(ModelScanner::default),
+            requested_model: None,
+            request_bytes: 0,
+            stay: None,
+            answered_status: None,
+            tunnel: false,
+            response_bytes: 0,
+            reader: None,
+            answer: Answer::default(),
+            model_told: false,
+            held: None,
+            left: None,
+            start,
+        }
     }
 
     /// The head was sent to the backend.
-    pub fn forwarded(&mut self) {}
+    pub fn forwarded(&mut self) {
+        if let Some(watch) = &mut self.watch {
+            watch.forwarded();
+        }
+    }
 
     /// A piece of the request's body was read from the client.
-    pub fn request_frame(&mut self, _piece: &[u8], _readable: bool) {}
+    pub fn request_frame(&mut self, piece: &[u8]) {
+        self.request_bytes += piece.len() as u64;
+        if let Some(scanner) = &mut self.scanner {
+            scanner.read(piece);
+        }
+    }
+
+    /// The request's body is in a coding or of a kind that hides its JSON: it is counted and not read.
+    pub fn request_opaque(&mut self) {
+        self.scanner = None;
+    }
 
     /// The request's body ended and was taken over whole by the backend connection.
-    pub fn request_done(&mut self) {}
+    pub fn request_done(&mut self) {
+        self.advance(Phase::Waiting);
+        self.settle_requested();
+    }
 
     /// The head of the backend's final response arrived.
-    pub fn responded(&mut self, _head: &Head<'_>, _now: Instant) {}
+    pub fn responded(&mut self, head: &Head<'_>, now: Instant) {
+        self.last = now;
+        self.answered_status = Some(head.status);
+        self.advance(Phase::Prefill);
+        if self.left.is_none() {
+            self.reader = Some(Reader::new(self.start.route, head));
+        }
+    }
 
     /// The response switches protocols: from here on nothing is read.
-    pub fn tunnelled(&mut self) {}
+    pub fn tunnelled(&mut self) {
+        self.tunnel = true;
+        self.reader = None;
+    }
 
     /// A piece of the response's body, before it is handed on.
-    pub fn response_frame(&mut self, _piece: &[u8], _now: Instant) {}
+    pub fn response_frame(&mut self, piece: &[u8], now: Instant) {
+        self.last = now;
+        if piece.is_empty() {
+            return;
+        }
+        self.response_bytes += piece.len() as u64;
+        self.answer.timing.bytes(now);
+        if let Some(reader) = &mut self.reader {
+            let answer = &mut self.answer;
+            reader.read(piece, &mut |event, offset| answer.event(event, offset, now));
+            let streamed = is_stream(reader.framing());
+            self.settle_frame(streamed);
+        }
+    }
 
     /// The inspector failed; nothing more is read, the exchange goes on.
-    pub fn defect(&mut self, _defect: Defect) {}
+    pub fn defect(&mut self, defect: Defect) {
+        let mut left = self.reading();
+        left.expects_terminal = false;
+        left.defects.add(defect);
+        self.left = Some(left);
+        self.reader = None;
+        self.scanner = None;
+        self.held = None;
+    }
 
     /// How far it has come.
     #[must_use]
     pub fn phase(&self) -> Phase {
-        Phase::Upload
+        self.phase
     }
 
     /// It is over. `status` is what was sent to the client: 499 where it left before a head.
-    pub fn finish(self, _end: End, _status: u16, _now: Instant, _overhead: Duration) {}
+    pub fn finish(mut self, end: End, status: u16, now: Instant, overhead: Duration) {
+        self.last = now.max(self.last);
+        self.conclude(end, status, Some(overhead));
+    }
+
+    /// Ends it, unless it has ended.
+    fn conclude(&mut self, end: End, status: u16, overhead: Option<Duration>) {
+        if self.watch.is_none() {
+            return;
+        }
+        // An element without its terminator arrived with the last frame; a fault in reading it must not lose the end.
+        if catch_unwind(AssertUnwindSafe(|| self.read_rest())).is_err() {
+            self.defect(Defect::Panic);
+        }
+        let reading = self.reading();
+        let record = self.record(end, status, overhead, reading);
+        self.stay = None;
+        if let Some(watch) = self.watch.take() {
+            watch.finished(&record);
+        }
+    }
+
+    fn read_rest(&mut self) {
+        self.settle_requested();
+        let arrived = self.arrived();
+        if let Some(reader) = &mut self.reader {
+            let answer = &mut self.answer;
+            reader.end(&mut |event, offset| answer.event(event, offset, arrived));
+            let streamed = is_stream(reader.framing());
+            self.settle_frame(streamed);
+        }
+    }
+
+    /// The request's body is over, or the exchange is: what it named is final.
+    fn settle_requested(&mut self) {
+        let Some(scanner) = self.scanner.take() else { return };
+        self.requested_model = scanner.model().map(Box::from);
+        let model = self.requested_model.as_deref();
+        if let Some(model) = model.filter(|_| uses_model(self.start.route)) {
+            self.stay = Some(self.settings.residency.enter(&self.start.backend, model));
+        }
+        if let Some(watch) = &mut self.watch {
+            watch.requested(model);
+        }
+    }
+
+    /// A frame was read to its end: tells the watch what it bore.
+    fn settle_frame(&mut self, streamed: bool) {
+        self.tell_model();
+        let arrived = self.arrived();
+        let frame = self.answer.timing.frame_end(self.settings.stall, arrived);
+        if frame.is_some() {
+            self.advance(Phase::Decode);
+        }
+        if !streamed {
+            // One whole value so far. Should another follow, this one was the stream's first frame.
+            self.held = self.held.or(frame);
+            return;
+        }
+        let held = self.held.take();
+        if let Some(watch) = &mut self.watch {
+            held.into_iter().chain(frame).for_each(|frame| watch.tokens(frame));
+        }
+    }
+
+    /// When the frame that is being read arrived.
+    fn arrived(&self) -> Instant {
+        self.answer.timing.last_byte.unwrap_or(self.last)
+    }
+
+    fn tell_model(&mut self) {
+        if self.model_told || !self.names_answer() {
+            return;
+        }
+        if let (Some(model), Some(watch)) = (&self.answer.model, &mut self.watch) {
+            self.model_told = true;
+            watch.answered(model);
+        }
+    }
+
+    /// Whether a name in the answer is that of a model which did the work.
+    fn names_answer(&self) -> bool {
+        uses_model(self.start.route) && self.answered_status.is_some_and(|status| (200..300).contains(&status))
+    }
+
+    fn advance(&mut self, phase: Phase) {
+        if phase > self.phase {
+            self.phase = phase;
+            if let Some(watch) = &mut self.watch {
+                watch.phase(phase);
+            }
+        }
+    }
+
+    fn reading(&self) -> Reading {
+        match &self.reader {
+            Some(reader) => Reading {
+                streamed: is_stream(reader.framing()),
+                expects_terminal: reader.expects_terminal(),
+                defects: reader.defects(),
+            },
+            None => self.left.unwrap_or_default(),
+        }
+    }
+
+    fn record(&mut self, end: End, status: u16, overhead: Option<Duration>, reading: Reading) -> Record {
+        let error = self.answer.error && status < 400;
+        let evidence = Evidence {
+            end,
+            status,
+            tunnel: self.tunnel,
+            terminal: self.answer.terminal,
+            error,
+            expects_terminal: reading.expects_terminal,
+        };
+        let (outcome, error) = evidence.verdict();
+        let (timing, tally, reported) = (&self.answer.timing, &self.answer.tally, self.answer.reported);
+        let since = |at: Instant| at.saturating_duration_since(self.start.at);
+        let first_token = timing.first_token.filter(|_| reading.streamed);
+        let first_answer = timing.first_answer.filter(|_| reading.streamed);
+        let generated = tally.generated();
+        let decode = Decode {
+            generated: generated.map(|count| count.value),
+            reported: reported.decode,
+            watched: timing.window().filter(|_| reading.streamed),
+            events: timing.events,
+            several_choices: tally.several_choices(),
+        };
+        Record {
+            status,
+            outcome,
+            error,
+            phase: self.phase,
+            tunnel: self.tunnel,
+            streamed: reading.streamed,
+            duration: since(self.last),
+            time_to_first_byte: timing.first_byte.map(since),
+            time_to_first_token: first_token.map(|mark| since(mark.at)),
+            time_to_first_answer: first_answer.map(|mark| since(mark.at)),
+            first_token_offset: first_token.map(|mark| mark.offset),
+            first_answer_offset: first_answer.map(|mark| mark.offset),
+            token_events: timing.events,
+            stalls: if reading.streamed { timing.stalls } else { 0 },
+            prompt_tokens: tally.prompt(),
+            generated_tokens: generated,
+            cached_tokens: tally.cached(),
+            reasoning_tokens: tally.reasoning(),
+            drafted_tokens: tally.drafted(),
+            draft_accepted_tokens: tally.draft_accepted(),
+            load: reported.load,
+            cold: reported.load.zip(self.stay.as_ref()).is_some_and(|(load, stay)| stay.cold(load)),
+            prefill: reported.prefill,
+            decode: reported.decode,
+            time_per_output_token: decode.time_per_output_token(),
+            tokens_per_second: decode.tokens_per_second(),
+            finish_reason: self.answer.finish,
+            progress_bytes: self.answer.progress,
+            request_bytes: self.request_bytes,
+            response_bytes: self.response_bytes,
+            overhead: overhead.filter(|_| !self.tunnel),
+            defects: reading.defects,
+            requested_model: self.requested_model.take(),
+            answered_model: if self.model_told { self.answer.model.take() } else { None },
+            start: self.start.clone(),
+        }
+    }
+}
+
+/// Dropped unfinished, the client is taken to have left. A fault in a sink stays here: a panic in a destructor could
+/// end the process.
+impl Drop for Observation {
+    fn drop(&mut self) {
+        let status = self.answered_status.unwrap_or(CLIENT_CLOSED_REQUEST);
+        let _fault_of_a_sink = catch_unwind(AssertUnwindSafe(|| self.conclude(End::ClientLeft, status, None)));
+    }
+}
+
+/// Whether the body is divided into events that arrive one by one.
+fn is_stream(framing: Framing) -> bool {
+    matches!(framing, Framing::Ndjson | Framing::Sse)
+}
+
+/// Whether the exchange makes a model compute.
+fn uses_model(route: Route) -> bool {
+    route.operation.generates() || route.operation == Operation::Embeddings
 }

@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use inferometer::cli::Cli;
-use inferometer::config::{Config, ConfigError};
+use inferometer::config::Config;
+use inferometer::config::error::ConfigError;
 use inferometer::{app, config, logs};
 
 /// Failed while running.

@@ -1,21 +1,127 @@
-//! The model names that a backend confirmed.
+//! The model names that a backend has confirmed: the only ones that may become label values.
+//!
+//! Promises: bounded (a number of names, each of bounded length and without control characters), and cheap to read at
+//! the same time from many threads. A name once admitted stays: its series exist anyway. Left out: what else is known
+//! of a model, and who asks the backend.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+/// How many models have labels of their own, unless configured otherwise.
+pub const DEFAULT_MAX_MODELS: usize = 200;
+
+/// Longest name that becomes a label, in bytes. Ollama's own names (host, namespace, model, tag) stay below it.
+pub const MAX_NAME: usize = 256;
+
+/// The tag that Ollama means where a name has none.
+const LATEST: &str = ":latest";
 
 /// Names that may become labels.
+#[derive(Debug)]
+pub struct Catalogue {
+    max_models: usize,
+    names: RwLock<Names>,
+}
+
 #[derive(Debug, Default)]
-pub struct Catalogue(Mutex<HashSet<Arc<str>>>);
+struct Names {
+    /// Each admitted name, and `x` as another name of `x:latest`.
+    labels: HashMap<Box<str>, Arc<str>>,
+    admitted: usize,
+}
+
+impl Default for Catalogue {
+    fn default() -> Self {
+        Self::new(DEFAULT_MAX_MODELS)
+    }
+}
 
 impl Catalogue {
-    /// A backend confirmed this name.
-    pub fn admit(&self, name: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(name.into());
+    /// An empty catalogue that will admit so many names.
+    #[must_use]
+    pub fn new(max_models: usize) -> Self {
+        Self { max_models, names: RwLock::default() }
     }
 
-    /// The name as admitted, if it was.
+    /// A backend listed this name, or a success answer named it. Returns its label; none where it can have none of its
+    /// own: the catalogue is full, or the name is empty, longer than [`MAX_NAME`] or holds control characters.
+    pub fn admit(&self, name: &str) -> Option<Arc<str>> {
+        if let Some(label) = self.admitted(name) {
+            return Some(label);
+        }
+        if !is_fit(name) {
+            return None;
+        }
+        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(label) = names.labels.get(name).filter(|label| ***label == *name) {
+            return Some(Arc::clone(label));
+        }
+        if names.admitted >= self.max_models {
+            return None;
+        }
+        names.admitted += 1;
+        let label: Arc<str> = name.into();
+        names.labels.insert(name.into(), Arc::clone(&label));
+        if let Some(short) = name.strip_suffix(LATEST) {
+            names.labels.insert(short.into(), Arc::clone(&label));
+        }
+        Some(label)
+    }
+
+    /// The label of a name, if it was admitted. `x` is `x:latest` where that was.
     #[must_use]
     pub fn admitted(&self, name: &str) -> Option<Arc<str>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        self.names.read().unwrap_or_else(PoisonError::into_inner).labels.get(name).cloned()
+    }
+}
+
+fn is_fit(name: &str) -> bool {
+    !name.is_empty() && name.len() <= MAX_NAME && !name.chars().any(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_admitted_names_have_labels() {
+        let catalogue = Catalogue::default();
+        assert_eq!(catalogue.admitted("a"), None);
+        assert_eq!(catalogue.admit("a").as_deref(), Some("a"));
+        assert_eq!(catalogue.admitted("a").as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn a_name_without_a_tag_is_the_latest_one_where_that_is_listed() {
+        let catalogue = Catalogue::default();
+        catalogue.admit("hf.co/x/y");
+        catalogue.admit("llama3:latest");
+        assert_eq!(catalogue.admitted("llama3").as_deref(), Some("llama3:latest"));
+        assert_eq!(catalogue.admit("llama3").as_deref(), Some("llama3:latest"));
+        assert_eq!(catalogue.admitted("hf.co/x/y").as_deref(), Some("hf.co/x/y"));
+        assert_eq!(catalogue.admitted("llama3:8b"), None);
+    }
+
+    #[test]
+    fn a_full_catalogue_admits_no_more_and_forgets_none() {
+        let catalogue = Catalogue::new(2);
+        for name in ["a:latest", "b", "a", "a:latest", "b"] {
+            assert!(catalogue.admit(name).is_some(), "{name}");
+        }
+        assert_eq!(catalogue.admit("c"), None);
+        assert_eq!(catalogue.admitted("c"), None);
+        assert_eq!(catalogue.admitted("a").as_deref(), Some("a:latest"));
+    }
+
+    #[test]
+    fn names_that_could_harm_a_scrape_are_not_admitted() {
+        let catalogue = Catalogue::default();
+        let long = "x".repeat(MAX_NAME + 1);
+        for name in ["", "a\nb", "a\0", "a\u{7f}", "a\u{85}", &long] {
+            assert_eq!(catalogue.admit(name), None, "{name:?}");
+        }
+        for name in ["qwen \"q\" \\ {le=\"1\"}", "模型:7b", &long[1..]] {
+            assert_eq!(catalogue.admit(name).as_deref(), Some(name));
+        }
     }
 }

@@ -48,7 +48,10 @@ async fn next(monitor: &Monitor, catalogue: &Catalogue) -> bool {
         Some(names) => Some(names),
         None => read(monitor, "/v1/models", openai_names).await,
     };
-    names.iter().flatten().for_each(|name| catalogue.admit(name));
+    for name in names.iter().flatten() {
+        // Beyond the cap a name has no label of its own.
+        let _ = catalogue.admit(name);
+    }
     names.is_some()
 }
 

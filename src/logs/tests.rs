@@ -11,7 +11,7 @@ use crate::exchange::outcome::{ErrorType, Outcome, Phase};
 use crate::exchange::record::{Count, Method, Record, Start};
 use crate::exchange::sink::Sink;
 use crate::wire::event::{Defects, Source};
-use crate::wire::route::{Dialect, Operation, Route};
+use crate::wire::route::Route;
 
 #[derive(Clone, Default)]
 struct Memory(Arc<Mutex<Vec<u8>>>);
@@ -41,8 +41,7 @@ fn logged(format: Format, work: impl FnOnce()) -> String {
 }
 
 fn record() -> Record {
-    let route =
-        Route { endpoint: "/api/chat", dialect: Dialect::Ollama, operation: Operation::Chat, names_model: true };
+    let route = Route::of("POST", "/api/chat");
     let start = Start { id: 1, method: Method::Post, route, backend: "gpu1".into(), at: Instant::now() };
     let count = |value| Some(Count { value, source: Source::Reported });
     Record {

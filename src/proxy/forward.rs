@@ -55,7 +55,7 @@ pub(super) async fn exchange(
             backend: worker.backend.name.clone(),
             at: now,
         };
-        Observation::start(start, worker.settings.observe, &*worker.sink)
+        Observation::start(start, &worker.settings.observe, &*worker.sink)
     });
     Ok(match serve(&worker, &shared, &tap, request, &asked).await {
         Ok(response) => response,
@@ -112,8 +112,10 @@ fn prepare(worker: &Worker, tap: &Rc<Tap>, request: Request<Incoming>) -> Result
     }
     let open = Arc::new(AtomicBool::new(false));
     let gate = waits.then(|| Gate::new(open.clone(), CONTINUE_PATIENCE));
-    let readable = is_readable(&parts.headers);
-    let mut request = Request::from_parts(parts, RequestBody::new(body, tap.clone(), readable, gate));
+    if !is_readable(&parts.headers) {
+        tap.observe(Observation::request_opaque);
+    }
+    let mut request = Request::from_parts(parts, RequestBody::new(body, tap.clone(), gate));
     if waits {
         hyper::ext::on_informational(&mut request, move |response| {
             if response.status() == StatusCode::CONTINUE {

@@ -130,15 +130,13 @@ impl Gate {
 pub(super) struct RequestBody {
     inner: Incoming,
     tap: Rc<Tap>,
-    /// The body is in no coding and of no kind that hides its JSON.
-    readable: bool,
     gate: Option<Gate>,
     done: bool,
 }
 
 impl RequestBody {
-    pub(super) fn new(inner: Incoming, tap: Rc<Tap>, readable: bool, gate: Option<Gate>) -> Self {
-        Self { inner, tap, readable, gate, done: false }
+    pub(super) fn new(inner: Incoming, tap: Rc<Tap>, gate: Option<Gate>) -> Self {
+        Self { inner, tap, gate, done: false }
     }
 
     fn finish(&mut self) {
@@ -163,8 +161,7 @@ impl Body for RequestBody {
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(data) = frame.data_ref() {
-                    let readable = this.readable;
-                    this.tap.observe(|observation| observation.request_frame(data, readable));
+                    this.tap.observe(|observation| observation.request_frame(data));
                 }
                 if this.inner.is_end_stream() {
                     this.finish();

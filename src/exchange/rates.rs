@@ -1,0 +1,120 @@
+//! How fast tokens came, where that is known.
+//!
+//! Both rates need a count that someone stated: counted events are a lower bound, and a rate from them would be made
+//! up. A duration that the backend reports beats what was watched, but it is that of one choice: where several share
+//! the answer, only what was watched counts, and time per token of one choice is not known.
+
+use std::time::Duration;
+
+/// Decode shorter than this says nothing about a rate.
+const SHORTEST_DECODE: Duration = Duration::from_millis(1);
+
+/// What the rates are made from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Decode {
+    /// Generated tokens, if someone stated them.
+    pub(super) generated: Option<u64>,
+    /// Decode as the backend reports it.
+    pub(super) reported: Option<Duration>,
+    /// From the first token to the last, as watched. None unless streamed.
+    pub(super) watched: Option<Duration>,
+    /// Token-bearing events that were watched.
+    pub(super) events: u64,
+    /// Several choices share the answer.
+    pub(super) several_choices: bool,
+}
+
+impl Decode {
+    /// Time per output token: decode over the tokens after the first.
+    pub(super) fn time_per_output_token(&self) -> Option<Duration> {
+        let after_first = self.generated?.checked_sub(1).filter(|more| *more > 0)?;
+        if self.several_choices {
+            return None;
+        }
+        let decode = self.reported.or_else(|| self.window())?;
+        Some(Duration::from_secs_f64(decode.as_secs_f64() / after_first as f64))
+    }
+
+    /// Tokens per second. The watched window opens with the first token, so that one is not made in it.
+    pub(super) fn tokens_per_second(&self) -> Option<f64> {
+        let generated = self.generated.filter(|tokens| *tokens >= 2)?;
+        let (tokens, decode) = match self.reported {
+            Some(reported) if !self.several_choices => (generated, reported),
+            _ => (generated - 1, self.window()?),
+        };
+        (decode >= SHORTEST_DECODE).then(|| tokens as f64 / decode.as_secs_f64())
+    }
+
+    /// The watched window, if enough events fell into it to stand for all tokens, and not all at one instant.
+    fn window(&self) -> Option<Duration> {
+        let enough = self.events >= 2 && self.events.saturating_mul(2) >= self.generated?;
+        self.watched.filter(|window| enough && !window.is_zero())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOTHING: Decode =
+        Decode { generated: None, reported: None, watched: None, events: 0, several_choices: false };
+
+    fn ms(ms: u64) -> Option<Duration> {
+        Some(Duration::from_millis(ms))
+    }
+
+    #[test]
+    fn a_reported_decode_is_divided_by_the_tokens_after_the_first() {
+        let decode = Decode { generated: Some(11), reported: ms(1000), watched: ms(5000), events: 11, ..NOTHING };
+        assert_eq!(decode.time_per_output_token(), ms(100));
+        assert_eq!(decode.tokens_per_second(), Some(11.0));
+    }
+
+    #[test]
+    fn without_a_report_the_watched_window_counts() {
+        let decode = Decode { generated: Some(11), watched: ms(1000), events: 11, ..NOTHING };
+        assert_eq!(decode.time_per_output_token(), ms(100));
+        assert_eq!(decode.tokens_per_second(), Some(10.0));
+    }
+
+    #[test]
+    fn a_window_counts_only_with_events_for_half_of_the_tokens_and_at_least_two() {
+        let watched = Decode { watched: ms(1000), ..NOTHING };
+        for (generated, events, known) in [(10, 5, true), (10, 4, false), (11, 5, false), (2, 2, true), (2, 1, false)] {
+            let decode = Decode { generated: Some(generated), events, ..watched };
+            assert_eq!(decode.time_per_output_token().is_some(), known, "{generated} tokens in {events} events");
+            assert_eq!(decode.tokens_per_second().is_some(), known, "{generated} tokens in {events} events");
+        }
+    }
+
+    #[test]
+    fn below_two_tokens_there_is_no_rate() {
+        for generated in [None, Some(0), Some(1)] {
+            let decode = Decode { generated, reported: ms(100), watched: ms(100), events: 9, ..NOTHING };
+            assert_eq!(decode.time_per_output_token(), None);
+            assert_eq!(decode.tokens_per_second(), None);
+        }
+    }
+
+    #[test]
+    fn below_a_millisecond_of_decode_there_is_no_rate() {
+        let short = Decode { generated: Some(5), reported: Some(Duration::from_micros(999)), ..NOTHING };
+        assert_eq!(short.tokens_per_second(), None);
+        assert_eq!(Decode { reported: ms(1), ..short }.tokens_per_second(), Some(5000.0));
+    }
+
+    #[test]
+    fn several_choices_have_no_time_per_token_and_a_rate_only_as_watched() {
+        let decode =
+            Decode { generated: Some(21), reported: ms(100), watched: ms(1000), events: 21, several_choices: true };
+        assert_eq!(decode.time_per_output_token(), None);
+        assert_eq!(decode.tokens_per_second(), Some(20.0));
+    }
+
+    #[test]
+    fn tokens_that_all_came_at_once_have_no_rate() {
+        let decode = Decode { generated: Some(5), watched: ms(0), events: 5, ..NOTHING };
+        assert_eq!(decode.time_per_output_token(), None);
+        assert_eq!(decode.tokens_per_second(), None);
+    }
+}

@@ -1,0 +1,519 @@
+//! The contract's sentences on an exchange, with exact instants. Events are fed as a reader would emit them.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use std::sync::Mutex;
+
+use super::outcome::{ErrorType, Outcome};
+use super::record::{Count, Method};
+use super::vocabulary::{Dialect, FinishReason, Source};
+use super::*;
+use crate::wire::event::{Event, Timings, Tokens, Usage};
+use crate::wire::route::Format;
+
+const CHAT: Route = Route {
+    endpoint: "/api/chat",
+    dialect: Dialect::Ollama,
+    operation: Operation::Chat,
+    format: Format::Ollama,
+    names_model: true,
+};
+const OK: Head<'_> = Head { status: 200, content_type: None, content_encoding: None };
+const TEXT: Event<'_> = Event::Tokens(Tokens { answer: true, thinking: false, listed: None });
+const THOUGHT: Event<'_> = Event::Tokens(Tokens { answer: false, thinking: true, listed: None });
+
+/// What a sink was told.
+#[derive(Clone, Debug, PartialEq)]
+enum Told {
+    Requested(Option<String>),
+    Forwarded,
+    Answered(String),
+    Phase(Phase),
+    Tokens(TokenFrame),
+    Finished(Outcome),
+}
+
+#[derive(Clone, Default)]
+struct Recorder {
+    told: Arc<Mutex<Vec<Told>>>,
+    records: Arc<Mutex<Vec<Record>>>,
+    panics_on_tokens: bool,
+}
+
+impl Recorder {
+    fn tell(&self, told: Told) {
+        self.told.lock().unwrap().push(told);
+    }
+    fn told(&self) -> Vec<Told> {
+        self.told.lock().unwrap().clone()
+    }
+    fn frames(&self) -> Vec<TokenFrame> {
+        self.told()
+            .into_iter()
+            .filter_map(|told| if let Told::Tokens(frame) = told { Some(frame) } else { None })
+            .collect()
+    }
+    fn record(&self) -> Record {
+        let records = self.records.lock().unwrap();
+        assert_eq!(records.len(), 1, "an exchange ends exactly once");
+        records[0].clone()
+    }
+}
+
+impl Sink for Recorder {
+    fn started(&self, _start: &Start) -> Box<dyn Watch> {
+        Box::new(self.clone())
+    }
+}
+
+impl Watch for Recorder {
+    fn requested(&mut self, model: Option<&str>) {
+        self.tell(Told::Requested(model.map(str::to_owned)));
+    }
+    fn forwarded(&mut self) {
+        self.tell(Told::Forwarded);
+    }
+    fn answered(&mut self, model: &str) {
+        self.tell(Told::Answered(model.to_owned()));
+    }
+    fn phase(&mut self, phase: Phase) {
+        self.tell(Told::Phase(phase));
+    }
+    fn tokens(&mut self, frame: TokenFrame) {
+        assert!(!self.panics_on_tokens, "on purpose");
+        self.tell(Told::Tokens(frame));
+    }
+    fn finished(self: Box<Self>, record: &Record) {
+        self.tell(Told::Finished(record.outcome));
+        self.records.lock().unwrap().push(record.clone());
+    }
+}
+
+/// One exchange under test: instants are milliseconds after time zero, and frames of one element are 10 bytes.
+struct Case {
+    observation: Observation,
+    recorder: Recorder,
+    zero: Instant,
+    streamed: bool,
+}
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+impl Case {
+    fn on(route: Route, recorder: Recorder, residency: &Arc<Residency>) -> Self {
+        let zero = Instant::now();
+        let start = Start { id: 1, method: Method::Post, route, backend: "local".into(), at: zero };
+        let settings = Settings { stall: ms(5000), residency: Arc::clone(residency) };
+        let observation = Observation::start(start, &settings, &recorder);
+        Self { observation, recorder, zero, streamed: true }
+    }
+
+    fn chat() -> Self {
+        Self::on(CHAT, Recorder::default(), &Arc::default())
+    }
+
+    /// A stream whose head has arrived at 10 ms.
+    fn stream() -> Self {
+        let mut case = Self::chat();
+        case.observation.forwarded();
+        case.observation.request_done();
+        case.head(OK, 10);
+        case.reading(true, true);
+        case
+    }
+
+    /// A whole body whose head has arrived at 10 ms.
+    fn whole() -> Self {
+        let mut case = Self::stream();
+        case.reading(false, false);
+        case
+    }
+
+    fn at(&self, after: u64) -> Instant {
+        self.zero + ms(after)
+    }
+
+    fn head(&mut self, head: Head<'_>, after: u64) {
+        self.observation.responded(&head, self.at(after));
+    }
+
+    /// Stands for the reader.
+    fn reading(&mut self, streamed: bool, expects_terminal: bool) {
+        self.streamed = streamed;
+        self.observation.reader = None;
+        self.observation.left = Some(Reading { streamed, expects_terminal, defects: Defects::default() });
+    }
+
+    fn frame(&mut self, after: u64, events: &[Event<'_>]) -> &mut Self {
+        let now = self.at(after);
+        self.observation.response_frame(&[b' '; 10], now);
+        let offset = self.observation.response_bytes;
+        events.iter().for_each(|event| self.observation.answer.event(*event, offset, now));
+        self.observation.settle_frame(self.streamed);
+        self
+    }
+
+    fn end(self, end: End, status: u16, after: u64) -> Record {
+        let now = self.at(after);
+        self.observation.finish(end, status, now, ms(0));
+        self.recorder.record()
+    }
+
+    fn complete(self, after: u64) -> Record {
+        self.end(End::Complete, 200, after)
+    }
+}
+
+fn usage(last: bool, prompt: u64, generated: u64) -> Event<'static> {
+    Event::Usage(Usage { last, prompt: Some(prompt), generated: Some(generated), choices: 1, ..Usage::default() })
+}
+
+#[test]
+fn time_zero_is_the_call_with_the_head() {
+    let mut case = Case::stream();
+    case.frame(40, &[THOUGHT]).frame(55, &[TEXT]).frame(70, &[Event::Terminal]);
+    let record = case.complete(90);
+    assert_eq!(record.time_to_first_byte, Some(ms(40)));
+    assert_eq!(record.time_to_first_token, Some(ms(40)));
+    assert_eq!(record.time_to_first_answer, Some(ms(55)));
+    assert_eq!((record.first_token_offset, record.first_answer_offset), (Some(10), Some(20)));
+    assert_eq!(record.duration, ms(90));
+    assert!(record.streamed);
+}
+
+#[test]
+fn the_first_byte_is_not_yet_a_token() {
+    let mut case = Case::stream();
+    case.frame(20, &[]).frame(50, &[TEXT]).frame(50, &[Event::Terminal]);
+    let record = case.complete(60);
+    assert_eq!((record.time_to_first_byte, record.time_to_first_token), (Some(ms(20)), Some(ms(50))));
+}
+
+#[test]
+fn an_empty_frame_is_no_first_byte() {
+    let mut case = Case::stream();
+    let now = case.at(20);
+    case.observation.response_frame(b"", now);
+    assert_eq!(case.complete(60).time_to_first_byte, None);
+}
+
+#[test]
+fn tokens_that_are_only_listed_are_counted_but_are_no_first_token() {
+    let mut case = Case::stream();
+    case.frame(20, &[Event::Tokens(Tokens { listed: Some(2), ..Tokens::default() })]);
+    case.frame(30, &[Event::Tokens(Tokens { answer: true, listed: Some(1), thinking: false })]);
+    let record = case.end(End::ClientLeft, 200, 40);
+    assert_eq!((record.time_to_first_token, record.token_events), (Some(ms(30)), 1));
+    assert_eq!(record.generated_tokens, Some(Count { value: 3, source: Source::Logprobs }));
+}
+
+#[test]
+fn the_events_of_one_frame_share_the_gap_and_the_first_frame_has_none() {
+    let mut case = Case::stream();
+    case.frame(20, &[TEXT, TEXT]).frame(25, &[]).frame(50, &[TEXT, TEXT, TEXT]).frame(60, &[TEXT]);
+    let frame = |events, gap: Option<u64>| TokenFrame { events, gap: gap.map(ms), stalled: false };
+    assert_eq!(case.recorder.frames(), [frame(2, None), frame(3, Some(30)), frame(1, Some(10))]);
+    assert_eq!(case.complete(70).token_events, 6);
+}
+
+#[test]
+fn a_gap_above_the_threshold_is_a_stall() {
+    let mut case = Case::stream();
+    case.frame(10, &[TEXT]).frame(5010, &[TEXT]).frame(10_011, &[TEXT]).frame(10_012, &[Event::Terminal]);
+    let stalled: Vec<bool> = case.recorder.frames().iter().map(|frame| frame.stalled).collect();
+    assert_eq!(stalled, [false, false, true]);
+    assert_eq!(case.complete(10_020).stalls, 1);
+}
+
+#[test]
+fn a_whole_response_gives_no_token_times_but_its_counts_and_reported_durations() {
+    let mut case = Case::whole();
+    let timings = Timings { load: Some(ms(5)), prefill: Some(ms(20)), decode: Some(ms(1000)), total: None };
+    case.frame(900, &[TEXT, usage(true, 7, 11), Event::Timings(timings), Event::Terminal]);
+    assert_eq!(case.recorder.frames(), []);
+    let record = case.complete(950);
+    assert!(!record.streamed);
+    assert_eq!(record.time_to_first_byte, Some(ms(900)));
+    assert_eq!((record.time_to_first_token, record.time_to_first_answer, record.stalls), (None, None, 0));
+    assert_eq!((record.first_token_offset, record.first_answer_offset), (None, None));
+    assert_eq!((record.load, record.prefill, record.decode), (Some(ms(5)), Some(ms(20)), Some(ms(1000))));
+    assert_eq!((record.time_per_output_token, record.tokens_per_second), (Some(ms(100)), Some(11.0)));
+}
+
+#[test]
+fn a_whole_response_without_reported_durations_has_no_rate() {
+    let mut case = Case::whole();
+    case.frame(500, &[TEXT]).frame(900, &[TEXT, usage(true, 7, 2)]);
+    let record = case.complete(950);
+    assert_eq!((record.time_per_output_token, record.tokens_per_second), (None, None));
+    assert_eq!(record.generated_tokens, Some(Count { value: 2, source: Source::Reported }));
+}
+
+#[test]
+fn a_body_that_turns_out_to_be_a_stream_keeps_its_first_instant() {
+    let mut case = Case::whole();
+    case.frame(30, &[TEXT]);
+    assert_eq!(case.recorder.frames(), []);
+    case.reading(true, true);
+    case.frame(50, &[TEXT]).frame(60, &[Event::Terminal]);
+    let gaps: Vec<_> = case.recorder.frames().iter().map(|frame| frame.gap).collect();
+    assert_eq!(gaps, [None, Some(ms(20))]);
+    assert_eq!(case.complete(60).time_to_first_token, Some(ms(30)));
+}
+
+#[test]
+fn a_stream_without_reported_durations_is_timed_as_watched() {
+    let mut case = Case::stream();
+    for token in 0..11 {
+        case.frame(100 + token * 20, &[TEXT]);
+    }
+    case.frame(310, &[usage(true, 3, 11), Event::Terminal]);
+    let record = case.complete(320);
+    assert_eq!((record.time_per_output_token, record.tokens_per_second), (Some(ms(20)), Some(50.0)));
+}
+
+#[test]
+fn counted_events_stay_apart_from_counts() {
+    let mut case = Case::stream();
+    case.frame(20, &[TEXT]).frame(30, &[TEXT]);
+    let record = case.end(End::ClientLeft, 200, 40);
+    assert_eq!((record.generated_tokens, record.token_events), (None, 2));
+    assert_eq!(record.best_generated(), Some(Count { value: 2, source: Source::Chunks }));
+    assert_eq!((record.time_per_output_token, record.tokens_per_second), (None, None));
+}
+
+#[test]
+fn several_choices_have_no_time_per_token() {
+    let mut case = Case::stream();
+    let counts = Usage { last: true, generated: Some(4), choices: 2, ..Usage::default() };
+    case.frame(20, &[TEXT, TEXT]).frame(1020, &[TEXT, TEXT, Event::Usage(counts), Event::Terminal]);
+    let record = case.complete(1030);
+    assert_eq!((record.time_per_output_token, record.tokens_per_second), (None, Some(3.0)));
+}
+
+#[test]
+fn a_load_says_nothing_about_tokens() {
+    let mut case = Case::whole();
+    case.frame(900, &[Event::Model("m"), Event::Finish(FinishReason::Load), Event::Terminal]);
+    let record = case.complete(900);
+    assert!(record.only_loads() && !record.is_generation());
+    assert_eq!((record.outcome, record.prompt_tokens, record.generated_tokens), (Outcome::Completed, None, None));
+}
+
+#[test]
+fn phases_follow_the_exchange_and_never_go_back() {
+    let mut case = Case::chat();
+    assert_eq!(case.observation.phase(), Phase::Upload);
+    case.observation.forwarded();
+    case.observation.request_done();
+    assert_eq!(case.observation.phase(), Phase::Waiting);
+    case.head(OK, 10);
+    assert_eq!(case.observation.phase(), Phase::Prefill);
+    case.reading(true, true);
+    case.frame(20, &[]);
+    assert_eq!(case.observation.phase(), Phase::Prefill);
+    case.frame(30, &[TEXT]);
+    assert_eq!(case.observation.phase(), Phase::Decode);
+    case.observation.request_done();
+    assert_eq!(case.observation.phase(), Phase::Decode);
+    let phases: Vec<_> = case.recorder.told().into_iter().filter(|told| matches!(told, Told::Phase(_))).collect();
+    assert_eq!(phases, [Phase::Waiting, Phase::Prefill, Phase::Decode].map(Told::Phase));
+}
+
+#[test]
+fn a_head_that_comes_before_the_upload_is_done_ends_the_upload() {
+    let mut case = Case::chat();
+    case.head(Head { status: 413, ..OK }, 10);
+    assert_eq!(case.observation.phase(), Phase::Prefill);
+    let record = case.end(End::Complete, 413, 20);
+    assert_eq!((record.outcome, record.error), (Outcome::HttpError, None));
+}
+
+#[test]
+fn a_client_that_leaves_is_cancelled_before_the_terminal_event_and_completed_after() {
+    let mut before = Case::stream();
+    before.frame(20, &[TEXT]);
+    let record = before.end(End::ClientLeft, 200, 30);
+    assert_eq!((record.outcome, record.phase, record.error), (Outcome::ClientCancelled, Phase::Decode, None));
+    let mut after = Case::stream();
+    after.frame(20, &[TEXT, Event::Terminal]);
+    assert_eq!(after.end(End::ClientLeft, 200, 30).outcome, Outcome::Completed);
+}
+
+#[test]
+fn a_client_that_leaves_before_a_head_waits_with_status_499() {
+    let mut case = Case::chat();
+    case.observation.request_done();
+    let record = case.end(End::ClientLeft, CLIENT_CLOSED_REQUEST, 30);
+    assert_eq!((record.outcome, record.phase, record.status), (Outcome::ClientCancelled, Phase::Waiting, 499));
+}
+
+#[test]
+fn a_clean_end_without_the_terminal_event_is_truncated() {
+    let mut case = Case::stream();
+    case.frame(20, &[TEXT]);
+    let record = case.complete(30);
+    assert_eq!((record.outcome, record.error), (Outcome::Truncated, Some(ErrorType::Truncated)));
+}
+
+#[test]
+fn an_error_inside_a_success_keeps_its_status() {
+    let mut case = Case::stream();
+    case.frame(20, &[TEXT]).frame(30, &[Event::Error]);
+    let record = case.complete(30);
+    assert_eq!((record.outcome, record.status), (Outcome::StreamError, 200));
+    assert_eq!(record.error, Some(ErrorType::StreamError));
+}
+
+#[test]
+fn an_error_in_the_body_of_an_error_status_is_an_http_error() {
+    let mut case = Case::chat();
+    case.head(Head { status: 500, ..OK }, 10);
+    case.reading(false, false);
+    case.frame(20, &[Event::Error]);
+    let record = case.end(End::Complete, 500, 30);
+    assert_eq!((record.outcome, record.error), (Outcome::HttpError, Some(ErrorType::Http5xx)));
+}
+
+#[test]
+fn a_model_is_confirmed_only_by_a_success_of_a_route_that_uses_it() {
+    let embeddings = Route { operation: Operation::Embeddings, ..CHAT };
+    let show = Route { operation: Operation::Other, ..CHAT };
+    for (route, status, confirmed) in
+        [(CHAT, 200, true), (CHAT, 404, false), (embeddings, 200, true), (show, 200, false)]
+    {
+        let mut case = Case::on(route, Recorder::default(), &Arc::default());
+        case.observation.request_done();
+        case.head(Head { status, ..OK }, 10);
+        case.reading(true, false);
+        case.frame(20, &[Event::Model(""), Event::Model("m"), TEXT]).frame(30, &[Event::Model("n")]);
+        let answered: Vec<_> =
+            case.recorder.told().into_iter().filter(|told| matches!(told, Told::Answered(_))).collect();
+        let expected: &[Told] = if confirmed { &[Told::Answered("m".into())] } else { &[] };
+        assert_eq!(answered, expected, "{route:?} {status}");
+        let record = case.end(End::Complete, status, 40);
+        assert_eq!(record.answered_model.as_deref(), confirmed.then_some("m"), "{route:?} {status}");
+    }
+}
+
+#[test]
+fn the_model_is_told_before_the_tokens_of_its_frame() {
+    let mut case = Case::stream();
+    case.frame(20, &[TEXT, Event::Model("m")]);
+    let told = case.recorder.told();
+    let answered = told.iter().position(|told| matches!(told, Told::Answered(_)));
+    let tokens = told.iter().position(|told| matches!(told, Told::Tokens(_)));
+    assert!(answered.unwrap() < tokens.unwrap());
+}
+
+#[test]
+fn what_the_request_named_is_told_once_also_where_the_upload_never_ended() {
+    for done in [true, false] {
+        let mut case = Case::chat();
+        case.observation.request_frame(b"{}");
+        if done {
+            case.observation.request_done();
+            case.observation.request_done();
+        }
+        let recorder = case.recorder.clone();
+        assert_eq!(case.end(End::ClientLeft, 499, 10).request_bytes, 2);
+        let told = recorder.told();
+        assert_eq!(told.iter().filter(|told| matches!(told, Told::Requested(_))).count(), 1);
+    }
+}
+
+#[test]
+fn a_route_that_names_no_model_is_not_searched_for_one() {
+    let case = Case::on(Route::OTHER, Recorder::default(), &Arc::default());
+    let recorder = case.recorder.clone();
+    case.complete(10);
+    assert_eq!(recorder.told(), [Told::Finished(Outcome::Completed)]);
+}
+
+#[test]
+fn a_cold_load_is_long_and_alone() {
+    for (load, company, cold) in [(100, false, true), (99, false, false), (3000, true, false)] {
+        let residency = Arc::new(Residency::default());
+        let other = residency.enter(&"local".into(), "m");
+        let other = company.then_some(other);
+        let mut case = Case::on(CHAT, Recorder::default(), &residency);
+        case.observation.scanner = None;
+        case.observation.stay = Some(residency.enter(&"local".into(), "m"));
+        case.head(OK, 10);
+        case.reading(true, true);
+        case.frame(20, &[Event::Timings(Timings { load: Some(ms(load)), ..Timings::default() }), Event::Terminal]);
+        assert_eq!(case.complete(30).cold, cold, "load {load} ms, company {company}");
+        drop(other);
+        assert!(residency.enter(&"local".into(), "m").cold(ms(100)), "the exchange gave its place back");
+    }
+}
+
+#[test]
+fn dropped_unfinished_the_client_has_left() {
+    let mut case = Case::stream();
+    case.frame(20, &[TEXT]).frame(45, &[TEXT]);
+    let recorder = case.recorder.clone();
+    drop(case.observation);
+    let record = recorder.record();
+    assert_eq!((record.outcome, record.status, record.phase), (Outcome::ClientCancelled, 200, Phase::Decode));
+    assert_eq!((record.duration, record.overhead), (ms(45), None));
+    let waiting = Case::chat();
+    let recorder = waiting.recorder.clone();
+    drop(waiting.observation);
+    assert_eq!((recorder.record().status, recorder.record().duration), (499, ms(0)));
+}
+
+#[test]
+fn after_a_fault_nothing_is_read_and_the_rest_stays_right() {
+    let mut case = Case::stream();
+    case.frame(20, &[TEXT]);
+    case.observation.defect(Defect::Panic);
+    let now = case.at(30);
+    case.observation.response_frame(b"12345", now);
+    case.head(OK, 31);
+    assert!(case.observation.reader.is_none() && case.observation.scanner.is_none());
+    let record = case.complete(40);
+    assert_eq!((record.outcome, record.error, record.status), (Outcome::Completed, None, 200));
+    assert_eq!((record.response_bytes, record.duration), (15, ms(40)));
+    assert_eq!((record.time_to_first_byte, record.time_to_first_token), (Some(ms(20)), Some(ms(20))));
+    assert_eq!(record.defects.iter().collect::<Vec<_>>(), [(Defect::Panic, 1)]);
+}
+
+#[test]
+fn a_fault_in_the_middle_of_a_call_loses_no_byte_and_no_end() {
+    let recorder = Recorder { panics_on_tokens: true, ..Recorder::default() };
+    let mut case = Case::on(CHAT, recorder, &Arc::default());
+    case.head(OK, 10);
+    case.reading(true, true);
+    assert!(catch_unwind(AssertUnwindSafe(|| case.frame(20, &[TEXT]).streamed)).is_err());
+    case.observation.defect(Defect::Panic);
+    let record = case.complete(40);
+    assert_eq!((record.response_bytes, record.outcome), (10, Outcome::Completed));
+}
+
+#[test]
+fn a_fault_does_not_excuse_the_backend() {
+    let mut case = Case::stream();
+    case.observation.defect(Defect::Panic);
+    let record = case.end(End::BackendFailed(ErrorType::Reset), 200, 40);
+    assert_eq!((record.outcome, record.error), (Outcome::BackendFailed, Some(ErrorType::Reset)));
+}
+
+#[test]
+fn a_tunnel_is_not_read_and_costs_nothing_that_is_told() {
+    let mut case = Case::chat();
+    case.head(Head { status: 101, ..OK }, 10);
+    case.observation.tunnelled();
+    let record = case.end(End::ClientLeft, 101, 5000);
+    assert_eq!((record.outcome, record.tunnel, record.overhead), (Outcome::Completed, true, None));
+}
+
+#[test]
+fn time_that_runs_backwards_counts_as_none() {
+    let mut case = Case::stream();
+    case.frame(50, &[TEXT]).frame(40, &[TEXT, Event::Terminal]);
+    assert_eq!(case.recorder.frames()[1].gap, Some(ms(0)));
+    assert_eq!(case.complete(30).duration, ms(40));
+}

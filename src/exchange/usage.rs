@@ -1,0 +1,157 @@
+//! How many tokens, and who says so.
+//!
+//! Precedence: the final report, else the last cumulative count, else lists of log probabilities or token ids. Counted
+//! events are kept apart: they are a lower bound and never fill a count. A count that nobody stated stays unknown.
+
+use super::record::Count;
+use crate::wire::event::{Source, Tokens, Usage};
+
+/// Counts collected over one answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tally {
+    reported: Usage,
+    running: Usage,
+    /// A final report was seen.
+    ended: bool,
+    /// Tokens listed by events so far.
+    listed: u64,
+    /// Some token-bearing event listed none, so the sum is not the whole.
+    unlisted: bool,
+}
+
+impl Tally {
+    /// The backend stated counts. A field that is known replaces what was known before.
+    pub(super) fn usage(&mut self, usage: Usage) {
+        self.ended |= usage.last;
+        let known = if usage.last { &mut self.reported } else { &mut self.running };
+        known.prompt = usage.prompt.or(known.prompt);
+        known.generated = usage.generated.or(known.generated);
+        known.cached = usage.cached.or(known.cached);
+        known.reasoning = usage.reasoning.or(known.reasoning);
+        known.drafted = usage.drafted.or(known.drafted);
+        known.draft_accepted = usage.draft_accepted.or(known.draft_accepted);
+        known.choices = known.choices.max(usage.choices);
+    }
+
+    /// An event bore tokens, or listed some without text.
+    pub(super) fn tokens(&mut self, tokens: Tokens) {
+        match tokens.listed {
+            Some(listed) => self.listed = self.listed.saturating_add(listed),
+            None => self.unlisted = true,
+        }
+    }
+
+    /// Prompt tokens. A running count is as good as a report once a report has closed the stream: the prompt does
+    /// not grow.
+    pub(super) fn prompt(&self) -> Option<Count> {
+        let source = if self.ended { Source::Reported } else { Source::Running };
+        count(self.reported.prompt, Source::Reported).or_else(|| count(self.running.prompt, source))
+    }
+
+    /// Generated tokens.
+    pub(super) fn generated(&self) -> Option<Count> {
+        let listed = (self.listed > 0 && !self.unlisted).then_some(self.listed);
+        count(self.reported.generated, Source::Reported)
+            .or_else(|| count(self.running.generated, Source::Running))
+            .or_else(|| count(listed, Source::Logprobs))
+    }
+
+    /// Prompt tokens that came from a cache.
+    pub(super) fn cached(&self) -> Option<u64> {
+        self.reported.cached.or(self.running.cached)
+    }
+
+    /// Generated tokens that were thinking.
+    pub(super) fn reasoning(&self) -> Option<u64> {
+        self.reported.reasoning.or(self.running.reasoning)
+    }
+
+    /// Draft tokens proposed.
+    pub(super) fn drafted(&self) -> Option<u64> {
+        self.reported.drafted.or(self.running.drafted)
+    }
+
+    /// Draft tokens accepted.
+    pub(super) fn draft_accepted(&self) -> Option<u64> {
+        self.reported.draft_accepted.or(self.running.draft_accepted)
+    }
+
+    /// The answer holds several choices, which share time and tokens.
+    pub(super) fn several_choices(&self) -> bool {
+        self.reported.choices.max(self.running.choices) > 1
+    }
+}
+
+fn count(value: Option<u64>, source: Source) -> Option<Count> {
+    value.map(|value| Count { value, source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usage(last: bool, prompt: Option<u64>, generated: Option<u64>) -> Usage {
+        Usage { last, prompt, generated, choices: 1, ..Usage::default() }
+    }
+
+    fn listing(listed: Option<u64>) -> Tokens {
+        Tokens { answer: true, thinking: false, listed }
+    }
+
+    #[test]
+    fn the_final_report_beats_running_counts_and_lists() {
+        let mut tally = Tally::default();
+        tally.tokens(listing(Some(3)));
+        assert_eq!(tally.generated(), Some(Count { value: 3, source: Source::Logprobs }));
+        tally.usage(usage(false, Some(7), Some(4)));
+        assert_eq!(tally.generated(), Some(Count { value: 4, source: Source::Running }));
+        assert_eq!(tally.prompt(), Some(Count { value: 7, source: Source::Running }));
+        tally.usage(usage(true, Some(8), Some(5)));
+        assert_eq!(tally.generated(), Some(Count { value: 5, source: Source::Reported }));
+        assert_eq!(tally.prompt(), Some(Count { value: 8, source: Source::Reported }));
+        tally.usage(usage(false, None, Some(99)));
+        assert_eq!(tally.generated(), Some(Count { value: 5, source: Source::Reported }));
+    }
+
+    #[test]
+    fn counted_events_never_fill_a_count() {
+        let mut tally = Tally::default();
+        tally.tokens(listing(None));
+        tally.tokens(listing(None));
+        assert_eq!(tally.generated(), None);
+        assert_eq!(tally.prompt(), None);
+    }
+
+    #[test]
+    fn a_list_counts_only_where_every_event_has_one() {
+        let mut tally = Tally::default();
+        tally.tokens(listing(Some(1)));
+        tally.tokens(listing(None));
+        assert_eq!(tally.generated(), None);
+    }
+
+    #[test]
+    fn a_field_that_is_unknown_does_not_erase_what_was_known() {
+        let mut tally = Tally::default();
+        tally.usage(Usage { cached: Some(2), ..usage(true, Some(10), Some(5)) });
+        tally.usage(Usage { reasoning: Some(1), ..usage(true, None, None) });
+        assert_eq!(tally.prompt(), Some(Count { value: 10, source: Source::Reported }));
+        assert_eq!((tally.cached(), tally.reasoning()), (Some(2), Some(1)));
+        assert_eq!((tally.drafted(), tally.draft_accepted()), (None, None));
+    }
+
+    #[test]
+    fn a_running_prompt_count_is_final_once_the_stream_is_closed_by_a_report() {
+        let mut tally = Tally::default();
+        tally.usage(usage(false, Some(10), None));
+        tally.usage(usage(true, None, Some(5)));
+        assert_eq!(tally.prompt(), Some(Count { value: 10, source: Source::Reported }));
+    }
+
+    #[test]
+    fn zero_is_a_count_and_not_unknown() {
+        let mut tally = Tally::default();
+        tally.usage(usage(true, Some(3), Some(0)));
+        assert_eq!(tally.generated(), Some(Count { value: 0, source: Source::Reported }));
+    }
+}

@@ -1,0 +1,137 @@
+//! How an exchange ended: what the proxy saw joined with what was read.
+//!
+//! The order of the outcomes is fixed; the first that fits counts.
+
+use super::outcome::{End, ErrorType, Outcome};
+
+/// What an outcome is decided from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Evidence {
+    /// What the proxy saw.
+    pub(super) end: End,
+    /// The status that was sent.
+    pub(super) status: u16,
+    /// A protocol switch: there is no terminal event, and either side may end it.
+    pub(super) tunnel: bool,
+    /// The terminal event was handed on.
+    pub(super) terminal: bool,
+    /// The backend reported an error inside a success status.
+    pub(super) error: bool,
+    /// A clean end without the terminal event means that the answer was cut. False once nothing more was read.
+    pub(super) expects_terminal: bool,
+}
+
+impl Evidence {
+    /// The outcome, and what went wrong where it is an error: client errors and cancellations are not.
+    pub(super) fn verdict(&self) -> (Outcome, Option<ErrorType>) {
+        match self.end {
+            End::Rejected(why) => (Outcome::Rejected, Some(why)),
+            End::ClientLeft if !self.was_whole() => (Outcome::ClientCancelled, None),
+            _ if self.error => (Outcome::StreamError, Some(ErrorType::StreamError)),
+            End::BackendFailed(why) => (Outcome::BackendFailed, Some(why)),
+            _ if self.was_cut() => (Outcome::Truncated, Some(ErrorType::Truncated)),
+            _ if self.status >= 400 => (Outcome::HttpError, (self.status >= 500).then_some(ErrorType::Http5xx)),
+            _ => (Outcome::Completed, None),
+        }
+    }
+
+    /// Nothing of the answer was still to come. An error inside a stream is the last thing a backend says, and
+    /// official clients hang up on it as they do on the terminal event.
+    fn was_whole(&self) -> bool {
+        self.terminal || self.error || self.tunnel
+    }
+
+    fn was_cut(&self) -> bool {
+        self.expects_terminal && !self.terminal && !self.tunnel && self.status < 400
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLEAN: Evidence = Evidence {
+        end: End::Complete,
+        status: 200,
+        tunnel: false,
+        terminal: false,
+        error: false,
+        expects_terminal: false,
+    };
+    const RESET: End = End::BackendFailed(ErrorType::Reset);
+    const LIMIT: End = End::Rejected(ErrorType::Limit);
+
+    /// One line a sentence of the contract.
+    #[test]
+    fn the_first_outcome_that_fits_counts() {
+        let all_bad = Evidence { error: true, expects_terminal: true, status: 503, ..CLEAN };
+        let stream = Evidence { expects_terminal: true, ..CLEAN };
+        let done = Evidence { terminal: true, ..stream };
+        let table: &[(&str, Evidence, Outcome, Option<ErrorType>)] = &[
+            ("rejected before all", Evidence { end: LIMIT, ..all_bad }, Outcome::Rejected, Some(ErrorType::Limit)),
+            (
+                "client left before the terminal event",
+                Evidence { end: End::ClientLeft, ..stream },
+                Outcome::ClientCancelled,
+                None,
+            ),
+            (
+                "client left before a head",
+                Evidence { end: End::ClientLeft, status: 499, ..CLEAN },
+                Outcome::ClientCancelled,
+                None,
+            ),
+            (
+                "client left after the terminal event",
+                Evidence { end: End::ClientLeft, ..done },
+                Outcome::Completed,
+                None,
+            ),
+            (
+                "client left after an error",
+                Evidence { end: End::ClientLeft, error: true, ..stream },
+                Outcome::StreamError,
+                Some(ErrorType::StreamError),
+            ),
+            (
+                "an error inside a 200",
+                Evidence { error: true, ..stream },
+                Outcome::StreamError,
+                Some(ErrorType::StreamError),
+            ),
+            (
+                "an error, then the terminal event",
+                Evidence { error: true, ..done },
+                Outcome::StreamError,
+                Some(ErrorType::StreamError),
+            ),
+            (
+                "an error before a reset",
+                Evidence { error: true, end: RESET, ..stream },
+                Outcome::StreamError,
+                Some(ErrorType::StreamError),
+            ),
+            ("a reset", Evidence { end: RESET, ..stream }, Outcome::BackendFailed, Some(ErrorType::Reset)),
+            (
+                "a refused dial answered 502",
+                Evidence { end: End::BackendFailed(ErrorType::ConnectRefused), status: 502, ..CLEAN },
+                Outcome::BackendFailed,
+                Some(ErrorType::ConnectRefused),
+            ),
+            ("a clean end without the terminal event", stream, Outcome::Truncated, Some(ErrorType::Truncated)),
+            ("a clean end that needs no terminal event", CLEAN, Outcome::Completed, None),
+            ("a 404", Evidence { status: 404, ..stream }, Outcome::HttpError, None),
+            ("a 500", Evidence { status: 500, ..stream }, Outcome::HttpError, Some(ErrorType::Http5xx)),
+            ("all well", done, Outcome::Completed, None),
+            (
+                "a tunnel that the client ends",
+                Evidence { tunnel: true, status: 101, end: End::ClientLeft, ..CLEAN },
+                Outcome::Completed,
+                None,
+            ),
+        ];
+        for (sentence, evidence, outcome, error) in table {
+            assert_eq!(evidence.verdict(), (*outcome, *error), "{sentence}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! What went wrong, what was given up, and what could not be understood.
+
+use std::sync::Arc;
+
+use prometheus::IntCounter;
+
+use super::family::{Family, Register, Spec};
+use super::number::{MAX_TOKENS, whole};
+use super::{buckets, labels};
+use crate::exchange::outcome::{ErrorType, Outcome, Phase};
+use crate::exchange::record::Record;
+use crate::exchange::vocabulary::{Defect, Dialect, Source};
+
+pub(super) struct Failures {
+    errors: Family<IntCounter>,
+    cancellations: Family<IntCounter>,
+    wasted: Family<IntCounter>,
+    usage_missing: Family<IntCounter>,
+    defects: Family<IntCounter>,
+}
+
+impl Failures {
+    /// What can be listed beforehand starts at 0, so that the first failure shows in a rate: for each backend the
+    /// failures of requests whose model is not known, and every kind of defect.
+    pub(super) fn register(register: &Register<'_>, backends: &[Arc<str>]) -> Self {
+        let failures = Self {
+            errors: register.family(ERRORS),
+            cancellations: register.family(CANCELLATIONS),
+            wasted: register.family(WASTED),
+            usage_missing: register.family(USAGE_MISSING),
+            defects: register.family(DEFECTS),
+        };
+        for backend in backends {
+            for model in [labels::NONE, labels::UNKNOWN] {
+                ErrorType::ALL.iter().for_each(|error| drop(failures.error(model, backend, *error)));
+                Phase::ALL
+                    .iter()
+                    .for_each(|phase| drop(failures.cancellations.child(&[model, backend, phase.as_str()])));
+            }
+        }
+        for dialect in Dialect::ALL {
+            Defect::ALL.iter().for_each(|defect| drop(failures.defect(dialect, *defect)));
+        }
+        failures
+    }
+
+    pub(super) fn finished(&self, model: &str, record: &Record) {
+        let (route, backend) = (record.start.route, &*record.start.backend);
+        if let Some(error) = record.error {
+            self.error(model, backend, error).inc();
+        }
+        if record.outcome == Outcome::ClientCancelled {
+            self.cancelled(model, backend, record);
+        }
+        if record.outcome == Outcome::Completed && record.is_generation() {
+            let reported = record.generated_tokens.is_some_and(|count| count.source == Source::Reported);
+            self.usage_missing.child(&[model, backend, route.endpoint]).inc_by(u64::from(!reported));
+        }
+        for (defect, times) in record.defects.iter() {
+            self.defect(route.dialect, defect).inc_by(u64::from(times));
+        }
+    }
+
+    fn cancelled(&self, model: &str, backend: &str, record: &Record) {
+        let phase = record.phase.as_str();
+        self.cancellations.child(&[model, backend, phase]).inc();
+        let wasted = record.best_generated().filter(|_| record.phase == Phase::Decode);
+        if let Some(tokens) = wasted.and_then(|count| whole(count.value, MAX_TOKENS)) {
+            self.wasted.child(&[model, backend, phase]).inc_by(tokens);
+        }
+    }
+
+    fn error(&self, model: &str, backend: &str, error: ErrorType) -> IntCounter {
+        self.errors.child(&[model, backend, error.as_str(), error.origin().as_str()])
+    }
+
+    fn defect(&self, dialect: Dialect, defect: Defect) -> IntCounter {
+        self.defects.child(&[dialect.as_str(), defect.as_str()])
+    }
+}
+
+const ERRORS: Spec = Spec {
+    name: "ollama_proxy_errors_total",
+    help: "Requests that failed, by what went wrong and whose doing it was.",
+    labels: &["model", "backend", "error_type", "origin"],
+    buckets: buckets::NONE,
+};
+const CANCELLATIONS: Spec = Spec {
+    name: "ollama_proxy_client_cancellations_total",
+    help: "Requests whose client left before the end, by how far they had come.",
+    labels: &["model", "backend", "phase"],
+    buckets: buckets::NONE,
+};
+const WASTED: Spec = Spec {
+    name: "ollama_proxy_wasted_tokens_total",
+    help: "Tokens generated for clients that left before the end, by the best count there is.",
+    labels: &["model", "backend", "phase"],
+    buckets: buckets::NONE,
+};
+const USAGE_MISSING: Spec = Spec {
+    name: "ollama_proxy_usage_missing_total",
+    help: "Completed generations without a reported count of tokens.",
+    labels: &["model", "backend", "endpoint"],
+    buckets: buckets::NONE,
+};
+const DEFECTS: Spec = Spec {
+    name: "ollama_proxy_parse_defects_total",
+    help: "Parts of responses that could not be understood; traffic is not touched by them.",
+    labels: &["dialect", "kind"],
+    buckets: buckets::NONE,
+};

@@ -1,0 +1,21 @@
+//! All families that exchanges feed, together with what names them.
+
+use std::sync::Arc;
+
+use super::backends::Backends;
+use super::failures::Failures;
+use super::per_model::PerModel;
+use super::program::Program;
+use super::requests::Requests;
+use super::tokens::TokenCounts;
+use crate::backend::catalogue::Catalogue;
+
+pub(super) struct Families {
+    pub(super) catalogue: Arc<Catalogue>,
+    pub(super) per_model: PerModel,
+    pub(super) requests: Requests,
+    pub(super) tokens: TokenCounts,
+    pub(super) failures: Failures,
+    pub(super) backends: Backends,
+    pub(super) program: Program,
+}

@@ -1,0 +1,127 @@
+//! Exchanges as requests: how many, how long, how large, and what the proxy itself cost.
+
+use std::sync::Arc;
+
+use prometheus::{Histogram, IntCounter};
+
+use super::family::{Family, Register, Spec};
+use super::{buckets, labels, number};
+use crate::exchange::outcome::{Malformed, Outcome, Phase};
+use crate::exchange::record::{Record, Start};
+
+pub(super) struct Requests {
+    total: Family<IntCounter>,
+    started: Family<IntCounter>,
+    duration: Family<Histogram>,
+    request_size: Family<Histogram>,
+    response_size: Family<Histogram>,
+    overhead: Histogram,
+    malformed: Family<IntCounter>,
+    progress: Family<IntCounter>,
+}
+
+impl Requests {
+    pub(super) fn register(register: &Register<'_>) -> Self {
+        let requests = Self {
+            total: register.family(TOTAL),
+            started: register.family(STARTED),
+            duration: register.family(DURATION),
+            request_size: register.family(REQUEST_SIZE),
+            response_size: register.family(RESPONSE_SIZE),
+            overhead: register.family(OVERHEAD).child(&[]),
+            malformed: register.family(MALFORMED),
+            progress: register.family(PROGRESS),
+        };
+        Malformed::ALL.iter().for_each(|kind| drop(requests.malformed.child(&[kind.as_str()])));
+        requests
+    }
+
+    pub(super) fn started(&self, start: &Start) {
+        self.started.child(&[&start.backend, start.route.endpoint]).inc();
+    }
+
+    pub(super) fn refused(&self, why: Malformed) {
+        self.malformed.child(&[why.as_str()]).inc();
+    }
+
+    pub(super) fn finished(&self, model: &str, record: &Record) {
+        let Start { method, route, backend, .. } = &record.start;
+        let status = record.status.to_string();
+        let outcome = record.outcome.as_str();
+        self.total.child(&[model, method.as_str(), route.endpoint, &status, backend, outcome]).inc();
+        if let Some(bytes) = record.progress_bytes.and_then(|bytes| number::whole(bytes, number::MAX_BYTES)) {
+            self.progress.child(&[backend, route.operation.as_str()]).inc_by(bytes);
+        }
+        if record.tunnel {
+            return;
+        }
+        if let Some(seconds) = number::seconds(record.duration) {
+            let method = labels::duration_method(*method);
+            self.duration.child(&[model, method, route.endpoint, backend]).observe(seconds);
+        }
+        if let Some(seconds) = record.overhead.and_then(number::seconds) {
+            self.overhead.observe(seconds);
+        }
+        self.sizes(route.endpoint, backend, record);
+    }
+
+    /// A request that we refused may not have been read; where no head came from the backend, no response did.
+    fn sizes(&self, endpoint: &str, backend: &Arc<str>, record: &Record) {
+        let request = (record.outcome != Outcome::Rejected).then_some(record.request_bytes);
+        let response = (record.phase >= Phase::Prefill).then_some(record.response_bytes);
+        for (family, bytes) in [(&self.request_size, request), (&self.response_size, response)] {
+            if let Some(bytes) = bytes.and_then(|bytes| number::whole(bytes, number::MAX_BYTES)) {
+                family.child(&[endpoint, backend]).observe(bytes as f64);
+            }
+        }
+    }
+}
+
+const TOTAL: Spec = Spec {
+    name: "ollama_proxy_requests_total",
+    help: "Requests, each counted once at its end.",
+    labels: &["model", "method", "endpoint", "status", "backend", "outcome"],
+    buckets: buckets::NONE,
+};
+const STARTED: Spec = Spec {
+    name: "ollama_proxy_requests_started_total",
+    help: "Requests whose head was accepted.",
+    labels: &["backend", "endpoint"],
+    buckets: buckets::NONE,
+};
+const DURATION: Spec = Spec {
+    name: "ollama_proxy_request_duration_seconds",
+    help: "Time from the request's head to the last byte handed on.",
+    labels: &["model", "method", "endpoint", "backend"],
+    buckets: buckets::DURATION,
+};
+const REQUEST_SIZE: Spec = Spec {
+    name: "ollama_proxy_request_size_bytes",
+    help: "Bytes of request bodies.",
+    labels: &["endpoint", "backend"],
+    buckets: buckets::SIZE,
+};
+const RESPONSE_SIZE: Spec = Spec {
+    name: "ollama_proxy_response_size_bytes",
+    help: "Bytes of response bodies.",
+    labels: &["endpoint", "backend"],
+    buckets: buckets::SIZE,
+};
+const OVERHEAD: Spec = Spec {
+    name: "ollama_proxy_overhead_seconds",
+    help: "Time that the proxy itself worked on an exchange.",
+    labels: &[],
+    buckets: buckets::OVERHEAD,
+};
+const MALFORMED: Spec = Spec {
+    name: "ollama_proxy_http_malformed_total",
+    help: "Heads refused before they became a request.",
+    labels: &["kind"],
+    buckets: buckets::NONE,
+};
+const PROGRESS: Spec = Spec {
+    name: "ollama_proxy_progress_bytes_total",
+    help: "Bytes of model files that backends reported as moved.",
+    labels: &["backend", "operation"],
+    buckets: buckets::NONE,
+};

@@ -1,0 +1,134 @@
+//! Follows one exchange through the families.
+//!
+//! Everything that needs a look-up happens when the exchange begins, names its model or ends; a frame of tokens costs a
+//! few atomic operations on handles that are at hand.
+
+use std::sync::Arc;
+
+use prometheus::IntGauge;
+
+use super::families::Families;
+use super::per_model::Series;
+use super::{labels, number};
+use crate::exchange::outcome::Outcome;
+use crate::exchange::record::{Record, Start};
+use crate::exchange::sink::{TokenFrame, Watch};
+
+/// One unit of a gauge, given back exactly once: when it is dropped.
+struct Held(IntGauge);
+
+impl Held {
+    fn new(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+pub(super) struct ExchangeWatch {
+    families: Arc<Families>,
+    start: Start,
+    /// The model as far as it is known.
+    series: Arc<Series>,
+    request: Held,
+    generation: Option<Held>,
+    /// The gauges have gone from `unknown` to the model.
+    moved: bool,
+}
+
+impl ExchangeWatch {
+    pub(super) fn new(families: Arc<Families>, start: &Start) -> Self {
+        let label = if start.route.names_model { labels::UNKNOWN } else { labels::NONE };
+        let series = families.per_model.series(label, &start.backend);
+        families.requests.started(start);
+        let request = Held::new(series.active_requests());
+        Self { families, start: start.clone(), series, request, generation: None, moved: false }
+    }
+
+    /// The model's label is known, or known better. Only the first time the gauges follow.
+    fn is(&mut self, label: &str) {
+        self.series = self.families.per_model.series(label, &self.start.backend);
+        if !std::mem::replace(&mut self.moved, true) {
+            self.request = Held::new(self.series.active_requests());
+            if self.generation.is_some() {
+                self.generation = Some(Held::new(self.series.active_generations()));
+            }
+        }
+    }
+
+    /// Durations that need no label besides the model's.
+    fn durations(&self, record: &Record) {
+        let series = &self.series;
+        let without_load = record.time_to_first_token.zip(record.load).and_then(|(ttft, load)| ttft.checked_sub(load));
+        let load_of_cold = record.load.filter(|_| record.cold);
+        for (histogram, duration) in [
+            (Series::time_to_first_byte as fn(&Series) -> &_, record.time_to_first_byte.filter(|_| !record.tunnel)),
+            (Series::time_to_first_token, record.time_to_first_token),
+            (Series::time_to_first_answer_token, record.time_to_first_answer),
+            (Series::time_to_first_token_excluding_load, without_load),
+            (Series::time_per_output_token, record.time_per_output_token),
+            (Series::model_load_duration, load_of_cold),
+            (Series::prefill_duration, record.prefill),
+            (Series::decode_duration, record.decode),
+        ] {
+            if let Some(seconds) = duration.and_then(number::seconds) {
+                histogram(series).observe(seconds);
+            }
+        }
+        if let Some(rate) = record.tokens_per_second.and_then(number::rate) {
+            series.tokens_per_second().observe(rate);
+        }
+    }
+}
+
+impl Watch for ExchangeWatch {
+    fn requested(&mut self, model: Option<&str>) {
+        let Some(model) = model else { return };
+        let name = labels::full_name(model, self.start.route.dialect);
+        if let Some(label) = self.families.catalogue.admitted(&name) {
+            self.is(&label);
+        }
+    }
+
+    fn forwarded(&mut self) {
+        if self.start.route.operation.generates() {
+            self.generation = Some(Held::new(self.series.active_generations()));
+        }
+    }
+
+    fn answered(&mut self, model: &str) {
+        let name = labels::full_name(model, self.start.route.dialect);
+        let label = self.families.catalogue.admit(&name);
+        self.is(label.as_deref().unwrap_or(labels::OTHER));
+    }
+
+    fn tokens(&mut self, frame: TokenFrame) {
+        self.series.stream_chunks().inc_by(u64::from(frame.events));
+        let stalls = self.series.stream_stalls();
+        if frame.stalled {
+            stalls.inc();
+        }
+        if let Some(seconds) = frame.gap.and_then(number::seconds) {
+            let share = seconds / f64::from(frame.events.max(1));
+            let latency = self.series.inter_token_latency();
+            (0..frame.events).for_each(|_| latency.observe(share));
+        }
+    }
+
+    fn finished(self: Box<Self>, record: &Record) {
+        let families = &self.families;
+        families.requests.finished(self.series.model(), record);
+        families.failures.finished(self.series.model(), record);
+        families.tokens.finished(&self.series, record);
+        self.durations(record);
+        // A completed generation that was warm makes the 0 known from which the first cold start is seen.
+        if record.cold || (record.is_generation() && record.outcome == Outcome::Completed) {
+            self.series.cold_starts().inc_by(u64::from(record.cold));
+        }
+    }
+}
