@@ -208,11 +208,12 @@ fn tokens_are_wasted_only_in_decode() {
     let metrics = metrics();
     let cancelled = Record { outcome: Outcome::ClientCancelled, generated_tokens: None, ..full_chat() };
     complete(&metrics, "m", &cancelled);
-    complete(&metrics, "m", &Record { phase: Phase::Waiting, token_events: 0, ..cancelled });
+    let counted = Some(Count { value: 9, source: Source::Running });
+    complete(&metrics, "m", &Record { phase: Phase::Prefill, generated_tokens: counted, ..cancelled });
     let of_phase =
         |name, phase| value(&metrics, &format!(r#"{name}{{backend="local",model="m:latest",phase="{phase}"}}"#));
     assert_eq!(of_phase("client_cancellations_total", "decode"), Some(1.0));
-    assert_eq!(of_phase("client_cancellations_total", "waiting"), Some(1.0));
+    assert_eq!(of_phase("client_cancellations_total", "prefill"), Some(1.0));
     assert_eq!(of_phase("wasted_tokens_total", "decode"), Some(5.0));
     assert_eq!(values(&metrics, "wasted_tokens_total").len(), 1);
 }
