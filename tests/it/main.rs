@@ -3,5 +3,6 @@
 mod boards;
 mod house;
 mod proxy;
+mod recorded;
 mod support;
 mod wire;
