@@ -69,7 +69,10 @@ impl std::error::Error for AppError {}
 pub fn run(config: &Config, log_drops: impl Fn() -> u64 + Send + Sync + 'static) -> Result<ExitCode, AppError> {
     let descriptors = files::raise_limit();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AppError::System)?;
-    runtime.block_on(serve(config, descriptors, log_drops))
+    let ended = runtime.block_on(serve(config, descriptors, log_drops));
+    // After a second signal nothing is waited for.
+    runtime.shutdown_background();
+    ended
 }
 
 async fn serve(
@@ -114,7 +117,7 @@ async fn serve(
         backends: monitors.clone(),
         in_flight: in_flight.clone(),
     };
-    greet(config, address, admin.local_addr().map_err(AppError::System)?);
+    let admin_address = admin.local_addr().map_err(AppError::System)?;
     let admin = tokio::spawn(admin::serve(admin, site, stopped));
 
     let sinks: Vec<Arc<dyn Sink>> = vec![metrics, Arc::new(in_flight), Arc::new(AccessLog::new(config.access_log))];
@@ -128,6 +131,7 @@ async fn serve(
     )
     .map_err(AppError::System)?;
     readiness.serving();
+    greet(config, address, admin_address);
     let served = drain(proxy, clients, &life, &readiness, &mut signals, config.drain_timeout).await;
     stop.send_replace(true);
     // Its own grace is short and ends by itself.

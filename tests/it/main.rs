@@ -2,6 +2,7 @@
 
 mod boards;
 mod house;
+mod program;
 mod proxy;
 mod recorded;
 mod support;

@@ -3,6 +3,7 @@
 pub(crate) mod backend;
 pub(crate) mod client;
 pub(crate) mod fixture;
+pub(crate) mod program;
 pub(crate) mod rig;
 
 use std::time::Duration;

@@ -1,0 +1,253 @@
+//! The program as its users run it: what it says, what it counts, how it ends.
+
+use std::process::Output;
+use std::sync::mpsc;
+use std::time::Instant;
+
+use rustix::process::Signal;
+
+use crate::support::PATIENCE;
+use crate::support::backend::{Backend, Connection};
+use crate::support::client::{Client, ask};
+use crate::support::program::{Program, command};
+
+const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n";
+const CHAT: &str = "POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: 41\r\n\r\n{\"model\":\"llama3\",\"messages\":[{\"a\":\"b\"}]}";
+
+fn chunk(line: &str) -> String {
+    format!("{:x}\r\n{line}\n\r\n", line.len() + 1)
+}
+
+fn word(text: &str) -> String {
+    chunk(&format!(r#"{{"model":"llama3","message":{{"role":"assistant","content":"{text}"}},"done":false}}"#))
+}
+
+fn last(tokens: u64) -> String {
+    let counts = format!(
+        r#""prompt_eval_count":5,"prompt_eval_duration":7000000,"eval_count":{tokens},"eval_duration":9000000"#
+    );
+    chunk(&format!(r#"{{"model":"llama3","message":{{"content":""}},"done":true,"done_reason":"stop",{counts}}}"#))
+        + "0\r\n\r\n"
+}
+
+/// Serves a scripted chat; probes and listings get an empty answer.
+fn chatting(script: impl Fn(&mut Connection) + Send + Sync + 'static) -> Backend {
+    Backend::start(move |connection| {
+        while let Some(request) = connection.request() {
+            if request.starts_with(b"POST /api/") {
+                script(connection);
+            } else {
+                connection.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+            }
+        }
+    })
+}
+
+fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
+    command().args(arguments).envs(environment.iter().copied()).output().expect("it runs")
+}
+
+#[test]
+fn a_wrong_value_is_named_with_what_is_allowed_and_exits_2() {
+    for (arguments, environment, words) in [
+        (&["--listen", "nowhere"][..], &[][..], &["--listen", "nowhere"][..]),
+        (&[], &[("INFEROMETER_CONNECT_TIMEOUT", "soon")], &["INFEROMETER_CONNECT_TIMEOUT", "soon", "5s"]),
+        (&["--backend", "https://a"], &[], &["https://a", "not built yet"]),
+        (&["--backend", "127.0.0.1:11435"], &[], &["--backend", "127.0.0.1:11435"]),
+        (&["--config", "no-such-file"], &[], &["no-such-file"]),
+    ] {
+        let output = run(arguments, environment);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        for word in words {
+            assert!(said.contains(word), "{word} in {said}");
+        }
+    }
+}
+
+#[test]
+fn the_printed_configuration_is_the_effective_one() {
+    let output = run(&["--print-config", "--max-models", "7"], &[("INFEROMETER_LISTEN", "127.0.0.1:9")]);
+    let printed = String::from_utf8(output.stdout).expect("text");
+    assert!(printed.contains("max_models = 7") && printed.contains("127.0.0.1:9"), "{printed}");
+    assert_eq!(run(&["--check-config"], &[]).status.code(), Some(0));
+}
+
+#[test]
+fn a_taken_port_is_a_clear_error() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address").to_string();
+    let output = run(&["--listen", &address, "--admin-listen", "127.0.0.1:0"], &[]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(&address) && said.contains("choose another port"), "{said}");
+}
+
+#[test]
+fn a_stream_is_measured_as_the_client_sees_it() {
+    let (step, steps) = mpsc::channel::<()>();
+    let steps = std::sync::Mutex::new(steps);
+    let backend = chatting(move |connection| {
+        let next = || steps.lock().expect("one script").recv_timeout(PATIENCE).expect("a step");
+        next();
+        connection.write(format!("{HEAD}{}", word("a")).as_bytes());
+        next();
+        connection.write(format!("{}{}", word("b"), last(3)).as_bytes());
+    });
+    let program = Program::before(backend.address);
+    let mut client = Client::connect(program.clients);
+    let sent = Instant::now();
+    client.send(CHAT);
+    program.wait_for("active_generations", &[], 1.0);
+    step.send(()).expect("the backend waits");
+    client.until("}\n\r\n");
+    let first = sent.elapsed();
+    program.wait_for("stream_chunks_total", &["model=\"llama3:latest\""], 1.0);
+    let page = program.fetch("/");
+    assert!(page.contains("llama3") && page.contains("decode"), "the page shows what is in flight: {page}");
+    step.send(()).expect("the backend waits");
+    client.until("0\r\n\r\n");
+    program.wait_for("requests_total", &["outcome=\"completed\"", "model=\"llama3:latest\"", "status=\"200\""], 1.0);
+    let measured = program.metric("time_to_first_token_seconds_sum", &["model=\"llama3:latest\""]);
+    println!("TTFT by the client {first:?}, by the histogram {measured:.6} s");
+    assert!(measured <= first.as_secs_f64(), "the proxy sees the first token before the client does");
+    for (name, value) in [
+        ("generated_tokens_total", 3.0),
+        ("prompt_tokens_total", 5.0),
+        ("time_to_first_token_seconds_count", 1.0),
+        ("inter_token_latency_seconds_count", 1.0),
+        ("active_requests", 0.0),
+        ("active_generations", 0.0),
+    ] {
+        assert!((program.metric(name, &["model=\"llama3:latest\""]) - value).abs() < 1e-9, "{name}");
+    }
+    let line = program.logged(|line| line["endpoint"] == "/api/chat");
+    assert_eq!(line["outcome"], "completed", "{line}");
+    assert!(!line.to_string().contains("127.0.0.1"), "no client address: {line}");
+}
+
+#[test]
+fn the_second_listener_answers_as_promised() {
+    let backend = chatting(|_| {});
+    let program = Program::before(backend.address);
+    let metrics = program.fetch_whole("/metrics");
+    assert!(metrics.contains("content-type: text/plain; version=0.0.4"), "{metrics}");
+    for path in ["/livez", "/readyz", "/-/healthy", "/-/ready", "/health", "/"] {
+        assert!(program.fetch_whole(path).starts_with("HTTP/1.1 200 "), "{path}");
+    }
+    program.wait_for("backend_up", &["backend=\"test\""], 1.0);
+    let rebound = ask(program.admin, "GET /metrics HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n");
+    assert!(rebound.starts_with("HTTP/1.1 403 "), "{rebound}");
+}
+
+#[test]
+fn a_signal_drains_and_a_second_one_ends_at_once() {
+    let (step, steps) = mpsc::channel::<()>();
+    let steps = std::sync::Mutex::new(steps);
+    let backend = chatting(move |connection| {
+        connection.write(format!("{HEAD}{}", word("a")).as_bytes());
+        let _ = steps.lock().expect("one script").recv_timeout(PATIENCE);
+        connection.write(last(2).as_bytes());
+    });
+    let mut program = Program::before(backend.address);
+    let mut client = Client::connect(program.clients);
+    client.send(CHAT).until("}\n\r\n");
+    program.signal(Signal::TERM);
+    program.logged(|line| line["message"].as_str().is_some_and(|message| message.starts_with("draining")));
+    assert!(program.fetch_whole("/readyz").starts_with("HTTP/1.1 503 "), "not ready while draining");
+    step.send(()).expect("the backend waits");
+    client.until("0\r\n\r\n");
+    assert_eq!(program.ended().code(), Some(0));
+
+    let mut program = Program::before(backend.address);
+    let mut client = Client::connect(program.clients);
+    client.send(CHAT).until("}\n\r\n");
+    program.signal(Signal::TERM);
+    program.logged(|line| line["message"].as_str().is_some_and(|message| message.starts_with("draining")));
+    program.signal(Signal::TERM);
+    assert_eq!(program.ended().code(), Some(143));
+}
+
+#[test]
+fn a_drain_that_takes_too_long_ends_what_is_left_and_says_so() {
+    let backend = chatting(|connection| {
+        connection.write(format!("{HEAD}{}", word("a")).as_bytes());
+        connection.closed();
+    });
+    let mut program = Program::with(backend.address, &["--drain-timeout", "1ms"]);
+    let mut client = Client::connect(program.clients);
+    client.send(CHAT).until("}\n\r\n");
+    program.signal(Signal::INT);
+    let line = program.logged(|line| line["endpoint"] == "/api/chat");
+    assert_eq!(line["outcome"], "rejected", "{line}");
+    assert_eq!(program.ended().code(), Some(0));
+    assert!(!client.rest().0.ends_with(b"0\r\n\r\n"));
+}
+
+#[test]
+fn nothing_of_a_prompt_an_answer_or_a_credential_is_logged_or_exposed() {
+    let backend = chatting(|connection| {
+        connection.write(format!("{HEAD}{}{}", word("ANSWER-SECRET"), last(2)).as_bytes());
+    });
+    let program = Program::with(backend.address, &["--log-level", "trace"]);
+    let body = r#"{"model":"llama3","messages":[{"content":"PROMPT-SECRET"}]}"#;
+    let head = "POST /api/chat?key=QUERY-SECRET HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer KEY-SECRET";
+    ask(program.clients, format!("{head}\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+    let mut log = String::new();
+    program.logged(|line| {
+        log += &line.to_string();
+        line["endpoint"] == "/api/chat"
+    });
+    log += &program.fetch("/metrics");
+    log += &program.fetch("/");
+    assert!(!log.contains("SECRET"), "{log}");
+}
+
+#[test]
+fn every_exchange_of_a_storm_is_counted_once_and_nothing_is_left() {
+    const EACH: usize = 250;
+    let backend = chatting(|connection| {
+        connection.write(HEAD.as_bytes());
+        for _ in 0..5 {
+            connection.write(word("a").as_bytes());
+        }
+        connection.write(last(6).as_bytes());
+    });
+    let program = Program::with(backend.address, &["--access-log", "off"]);
+    let address = program.clients;
+    let descriptors = || std::fs::read_dir(format!("/proc/{}/fd", program.id())).map(Iterator::count).unwrap_or(0);
+    let before = descriptors();
+    let clients: Vec<_> = (0..8)
+        .map(|kind: usize| {
+            std::thread::spawn(move || {
+                for _ in 0..EACH {
+                    let mut client = Client::connect(address);
+                    match kind % 4 {
+                        0 | 1 => drop(client.send(CHAT).until("0\r\n\r\n")),
+                        // Leaves in the middle of the answer, politely or not.
+                        2 => drop(client.send(CHAT).until("}\n\r\n")),
+                        _ => {
+                            client.send(CHAT).until("\r\n\r\n");
+                            client.reset();
+                        }
+                    }
+                }
+            })
+        })
+        .collect();
+    clients.into_iter().for_each(|client| client.join().expect("a client"));
+    let sent = (8 * EACH) as f64;
+    program.wait_for("requests_total", &[], sent);
+    program.wait_for("requests_started_total", &[], sent);
+    program.wait_for("active_requests", &[], 0.0);
+    program.wait_for("active_generations", &[], 0.0);
+    let whole = program.metric("requests_total", &["outcome=\"completed\""]);
+    let left = program.metric("requests_total", &["outcome=\"client_cancelled\""]);
+    assert!((whole + left - sent).abs() < 1e-9 && whole >= sent / 2.0, "{whole} completed, {left} cancelled");
+    // Idle connections to the backend close after 2 s.
+    let begun = Instant::now();
+    while descriptors() > before {
+        assert!(begun.elapsed() < PATIENCE, "{} descriptors, {before} before", descriptors());
+        std::thread::yield_now();
+    }
+}

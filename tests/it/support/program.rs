@@ -1,0 +1,133 @@
+//! The real program as a child process, with its log laid open.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc;
+use std::time::Instant;
+
+use serde_json::Value;
+
+use super::PATIENCE;
+use super::client::ask;
+
+/// The program under test. Dropping it kills it.
+pub(crate) struct Program {
+    pub(crate) clients: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    child: Child,
+    log: mpsc::Receiver<Value>,
+}
+
+/// The program's binary with a clean environment, ready for arguments.
+pub(crate) fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_inferometer"));
+    command.env_clear();
+    command
+}
+
+impl Program {
+    pub(crate) fn before(backend: SocketAddr) -> Self {
+        Self::with(backend, &[])
+    }
+
+    pub(crate) fn with(backend: SocketAddr, arguments: &[&str]) -> Self {
+        let mut command = command();
+        command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log-format", "json"]);
+        command.args(["--backend", &format!("test=http://{backend}")]).args(arguments);
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("the binary runs");
+        let lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+        let (sender, log) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let line = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not JSON: {line}"));
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        let greeting = wait(&log, |line| line["clients"].is_string());
+        let address = |key: &str, path: &str| {
+            let text = greeting[key].as_str().expect("an address");
+            text.trim_start_matches("http://").trim_end_matches(path).parse().expect("an address")
+        };
+        Self { clients: address("clients", ""), admin: address("metrics", "/metrics"), child, log }
+    }
+
+    /// The next line of the log that fits.
+    pub(crate) fn logged(&self, fits: impl FnMut(&Value) -> bool) -> Value {
+        wait(&self.log, fits)
+    }
+
+    /// The body that the second listener answers with.
+    pub(crate) fn fetch(&self, path: &str) -> String {
+        let answer = self.fetch_whole(path);
+        answer.split_once("\r\n\r\n").expect("a head").1.to_owned()
+    }
+
+    pub(crate) fn fetch_whole(&self, path: &str) -> String {
+        ask(self.admin, format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
+    }
+
+    /// The sum of all series of this name whose labels hold these words.
+    pub(crate) fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        let text = self.fetch("/metrics");
+        let series = text.lines().filter(|line| {
+            let rest = line.strip_prefix("ollama_proxy_").and_then(|line| line.strip_prefix(name));
+            rest.is_some_and(|rest| rest.starts_with(['{', ' '])) && labels.iter().all(|label| line.contains(label))
+        });
+        series.map(|line| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()).expect("a value")).sum()
+    }
+
+    /// Polls until a metric has this value.
+    pub(crate) fn wait_for(&self, name: &str, labels: &[&str], value: f64) {
+        let begun = Instant::now();
+        loop {
+            let now = self.metric(name, labels);
+            if (now - value).abs() < 1e-9 {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{name}{labels:?} is {now}, not {value}:\n{}", self.fetch("/metrics"));
+            std::thread::yield_now();
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).expect("it lives");
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for its end.
+    pub(crate) fn ended(&mut self) -> ExitStatus {
+        let begun = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child") {
+                return status;
+            }
+            assert!(begun.elapsed() < PATIENCE, "it goes on");
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn wait(log: &mpsc::Receiver<Value>, mut fits: impl FnMut(&Value) -> bool) -> Value {
+    let begun = Instant::now();
+    loop {
+        let left = PATIENCE.saturating_sub(begun.elapsed());
+        let line = log.recv_timeout(left).expect("a line of the log that fits");
+        if fits(&line) {
+            return line;
+        }
+    }
+}
