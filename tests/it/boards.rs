@@ -9,6 +9,7 @@
 mod dashboards;
 mod files;
 mod lint;
+mod live;
 mod names;
 mod panels;
 mod prometheus;

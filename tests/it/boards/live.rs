@@ -1,0 +1,115 @@
+//! Every shipped query, answered by a real Prometheus that scraped the real program under traffic.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::files::Scratch;
+use super::panels::{self, Api};
+use super::prometheus::Prometheus;
+use super::{PATIENCE, names, rules, shipped_dashboards, synthetic};
+use crate::support::backend::{Backend, Connection};
+use crate::support::client::Client;
+use crate::support::program::Program;
+
+/// A model server that loads, streams, fails and refuses as the prompt says.
+fn server() -> Backend {
+    Backend::start(|connection| {
+        while let Some(request) = connection.request() {
+            let text = String::from_utf8_lossy(&request).into_owned();
+            if text.starts_with("GET /api/tags") {
+                let list = r#"{"models":[{"name":"llama3:latest"}]}"#;
+                connection.write(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{list}", list.len()).as_bytes());
+            } else if text.starts_with("POST") && text.contains("refuse") {
+                connection.write(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 2\r\n\r\n{}");
+            } else if text.starts_with("POST") {
+                answer(connection, text.contains("error"));
+            } else {
+                connection.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+            }
+        }
+    })
+}
+
+fn answer(connection: &mut Connection, fails: bool) {
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n";
+    connection.write(head.as_bytes());
+    let chunk = |line: &str| format!("{:x}\r\n{line}\n\r\n", line.len() + 1);
+    for kind in ["thinking", "content", "content"] {
+        let line = format!(r#"{{"model":"llama3","message":{{"role":"assistant","{kind}":"word"}},"done":false}}"#);
+        connection.write(chunk(&line).as_bytes());
+    }
+    let last = if fails {
+        r#"{"error":"an error was encountered while running the model"}"#.to_owned()
+    } else {
+        let durations = r#""total_duration":900000000,"load_duration":200000000,"prompt_eval_duration":7000000"#;
+        let counts = r#""prompt_eval_count":5,"prompt_eval_cached_count":2,"eval_count":4,"eval_duration":9000000"#;
+        format!(r#"{{"model":"llama3","message":{{"content":""}},"done":true,"done_reason":"stop",{durations},{counts}}}"#)
+    };
+    connection.write((chunk(&last) + "0\r\n\r\n").as_bytes());
+}
+
+/// Traffic of every kind until it is stopped.
+struct Traffic {
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Traffic {
+    fn start(address: SocketAddr) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let thread = std::thread::spawn(move || {
+            while !stopped.load(Ordering::Relaxed) {
+                for prompt in ["hello", "error", "refuse", "leave"] {
+                    ask(address, prompt);
+                }
+                // A pace, not a wait: a test machine has better things to do than to be asked as fast as it can.
+                std::thread::park_timeout(Duration::from_millis(50));
+            }
+        });
+        Self { stop, thread: Some(thread) }
+    }
+}
+
+fn ask(address: SocketAddr, prompt: &str) {
+    let body = format!(r#"{{"model":"llama3","messages":[{{"role":"user","content":"{prompt}"}}]}}"#);
+    let head = format!("POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len());
+    let mut client = Client::connect(address);
+    client.send(head + &body);
+    match prompt {
+        "leave" => client.until("}\n\r\n"),
+        "refuse" => client.until("{}"),
+        _ => client.until("0\r\n\r\n"),
+    };
+}
+
+impl Drop for Traffic {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+#[test]
+fn every_panel_and_alert_is_answered_from_the_real_program() {
+    let backend = server();
+    let program = Program::with(backend.address, &["--access-log", "off"]);
+    let _traffic = Traffic::start(program.clients);
+    let tmp = Scratch::new("live");
+    let prometheus = Prometheus::start(&[program.admin], &tmp);
+    prometheus.wait_for_scrapes(2);
+    let api = Api::now(prometheus.address());
+    let left = panels::wait_until_answered(&api, &shipped_dashboards(), &rules::alerts(), PATIENCE);
+    assert!(left.is_empty(), "{}", left.join("\n"));
+
+    let scraped = program.fetch("/metrics");
+    let unknown = names::names_unknown_to(&scraped);
+    assert!(unknown.is_empty(), "{}", unknown.join("\n"));
+    let different = names::differences(&scraped, &synthetic::exposition(1));
+    assert!(different.is_empty(), "{}", different.join("\n"));
+}
