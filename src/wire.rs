@@ -17,3 +17,5 @@ mod openai;
 pub mod reader;
 pub mod request;
 pub mod route;
+#[cfg(test)]
+mod testing;

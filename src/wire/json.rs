@@ -9,6 +9,8 @@ mod pass;
 mod scalar;
 mod scanner;
 mod table;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub(crate) use scanner::Scanner;

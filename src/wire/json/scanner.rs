@@ -2,7 +2,7 @@
 
 use super::pass::end_of_scalar;
 use super::table::{Object, Want};
-use super::text::{Text, special};
+use super::text::{Text, plain_end, special};
 use super::{Value, Visit, scalar};
 use crate::wire::event::{Defect, Defects};
 
@@ -177,35 +177,50 @@ impl<F: Copy> Scanner<F> {
         at
     }
 
-    fn top(&mut self) -> Option<&mut Frame<F>> {
-        self.stack.get_mut(self.depth.wrapping_sub(1))
-    }
-
     #[inline]
     fn member(&mut self, bytes: &[u8], at: usize, visit: &mut impl Visit<F>) -> usize {
         match bytes[at] {
-            b'"' => self.key(bytes, at + 1, visit),
+            b'"' => self.members(bytes, at + 1, visit),
             byte if is_space(byte) => at + 1,
             b'}' if self.state == State::FirstMember => self.close(at, visit),
             _ => self.broken(at),
         }
     }
 
-    #[inline]
-    fn key(&mut self, bytes: &[u8], start: usize, visit: &mut impl Visit<F>) -> usize {
-        let Some(end) = special(bytes, start).filter(|end| bytes[*end] == b'"') else {
-            self.text.clear();
-            self.state = State::Key;
-            return self.rest_of_key(bytes, start);
-        };
-        self.want = self.top().and_then(|frame| frame.inside.member(&bytes[start..end]));
-        // Servers put no space around the colon; any is taken the slower way.
-        if bytes.get(end + 1) == Some(&b':') && end + 2 < bytes.len() {
-            self.state = State::Value;
-            return self.value(bytes, end + 2, visit);
+    /// Reads members from inside a key on, one after another as long as they are written the way servers do:
+    /// whole, without space. This is where a plain chunk spends its time.
+    fn members(&mut self, bytes: &[u8], start: usize, visit: &mut impl Visit<F>) -> usize {
+        let inside = self.stack[self.depth - 1].inside;
+        let mut start = start;
+        loop {
+            let Some(end) = special(bytes, start).filter(|end| bytes[*end] == b'"') else {
+                self.text.clear();
+                self.state = State::Key;
+                return self.rest_of_key(bytes, start);
+            };
+            self.want = inside.member(&bytes[start..end]);
+            let [b':', first, ..] = bytes[end + 1..] else {
+                self.state = State::Colon;
+                return end + 1;
+            };
+            let passed = match (self.want, first) {
+                (None, b'"') => plain_end(bytes, end + 3).map(|end| end + 1),
+                (None, b'0'..=b'9' | b'-' | b'a'..=b'z') => end_of_scalar(bytes, end + 2),
+                _ => None,
+            };
+            let next = passed.unwrap_or_else(|| {
+                self.state = State::Value;
+                self.value(bytes, end + 2, visit)
+            });
+            if passed.is_some() {
+                self.state = State::After;
+            }
+            let [b',', b'"', ..] = bytes[next..] else { return next };
+            if self.state != State::After {
+                return next;
+            }
+            start = next + 2;
         }
-        self.state = State::Colon;
-        end + 1
     }
 
     fn rest_of_key(&mut self, bytes: &[u8], at: usize) -> usize {
@@ -402,6 +417,14 @@ impl<F: Copy> Scanner<F> {
         if self.depth == 0 { State::Done } else { State::After }
     }
 }
+
+impl<F: Copy> Clone for Inside<F> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<F: Copy> Copy for Inside<F> {}
 
 impl<F> Inside<F> {
     #[inline]
