@@ -12,6 +12,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod text;
+mod values;
 
 pub(crate) use scanner::Scanner;
 pub(crate) use table::{Object, Want};

@@ -165,6 +165,15 @@ fn a_whole_value_that_breaks_off_is_cut() {
 }
 
 #[test]
+fn a_body_that_is_neither_is_opaque_and_a_defect() {
+    let heard = hear(CHAT, "text/html", "<html>{}</html>");
+    assert_eq!(
+        (heard.framing, heard.defects.as_slice(), heard.is_cut()),
+        (Framing::Opaque, &[(Defect::Json, 1)][..], false)
+    );
+}
+
+#[test]
 fn a_line_of_any_length_is_read_in_constant_memory() {
     let mut pieces = vec![br#"{"model":"m","response":"x","context":["#.to_vec()];
     pieces.extend((0..1024).map(|_| b"123456,".repeat(9362)));

@@ -56,7 +56,7 @@ fn text_thinking_and_tools_bear_tokens_and_nothing_else_does() {
 fn each_choice_of_an_object_is_an_event_of_its_own() {
     let choice = r#"{"index":0,"delta":{"content":"x"}}"#;
     assert_eq!(chat(&[&format!(r#"{{"choices":[{choice},{choice}]}}"#)]).tokens(), 2);
-    let many = format!(r#"{{"choices":[{}]}}"#, vec![choice; 9].join(","));
+    let many = format!(r#"{{"choices":[{}]}}"#, [choice; 9].join(","));
     assert_eq!(chat(&[&many]).tokens(), 4, "beyond the last place they share it");
 }
 
