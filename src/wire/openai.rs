@@ -44,6 +44,7 @@ struct Draft {
     choice: Choice,
     choices: Choices,
     finish: Option<FinishReason>,
+    /// Something stood in a `delta`, which a whole answer does not have.
     is_delta: bool,
     /// Tokens listed with choices that bore no text.
     listed: u64,
@@ -181,8 +182,14 @@ impl Visit<Field> for OpenAi {
                 choice.text |= there;
                 object.is_delta |= there;
             }
-            (Field::Thinking, Value::Is(there)) => choice.thinking |= there,
-            (Field::Tools, Value::Is(there)) => choice.tools |= there,
+            (Field::Thinking, Value::Is(there)) => {
+                choice.thinking |= there;
+                object.is_delta |= there;
+            }
+            (Field::Tools, Value::Is(there)) => {
+                choice.tools |= there;
+                object.is_delta |= there;
+            }
             (Field::Listed, Value::Length(tokens)) => choice.listed = choice.listed.max(tokens),
             (Field::ChoiceEnd, _) => self.choice_end(),
             (Field::Usage(count), Value::Count(tokens)) => self.report().usage.set(count, tokens),
