@@ -6,6 +6,8 @@
 //! `prompt_eval_cached_count` says so.
 
 pub(crate) mod progress;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
