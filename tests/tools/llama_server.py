@@ -5,7 +5,7 @@ Prints `ready http://127.0.0.1:PORT` on standard output once the server answers,
 SIGTERM, at SIGINT, or when its standard input closes, so that it cannot outlive the test that started it; a server
 for a terminal is had with `--keep` and ends at SIGTERM and SIGINT only.
 
-Usage: llama_server.py [--port PORT] [--context TOKENS] [--slots N] [--feed-forward N] [--embeddings] [--keep]
+Usage: llama_server.py [--port PORT] [--context TOKENS] [--slots N] [--feed-forward N] [--keep]
 """
 
 import argparse
@@ -49,7 +49,8 @@ def start(model, chosen):
     params.cpuparams_batch.n_threads = 1
     params.endpoint_metrics = True
     params.endpoint_slots = True
-    params.embedding = chosen.embeddings
+    params.embedding = True
+    params.pooling_type = xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     params.warmup = False
     params.fit_params = False
     params.verbosity = 0
@@ -80,7 +81,6 @@ def main():
     parser.add_argument("--context", type=int, default=2048, metavar="TOKENS", help="context of a slot")
     parser.add_argument("--slots", type=int, default=2, metavar="N", help="answers at a time")
     parser.add_argument("--feed-forward", type=int, default=64, metavar="N", help="wider is slower")
-    parser.add_argument("--embeddings", action="store_true", help="serve embeddings")
     parser.add_argument("--keep", action="store_true", help="do not end when standard input closes")
     chosen = parser.parse_args()
 
