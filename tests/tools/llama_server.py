@@ -87,15 +87,16 @@ def main():
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
+    # The engine keeps the file open: without a name it is gone with the process, however that ends.
     with tempfile.TemporaryDirectory(prefix="scripted-model-") as folder:
         model = os.path.join(folder, "script.gguf")
         write_model(model, chosen.feed_forward)
         _server, address = start(model, chosen)
         wait_for_answer(address)
-        print(f"ready {address}", flush=True)
-        if not chosen.keep:
-            threading.Thread(target=end_with_input, args=(ended,), daemon=True).start()
-        ended.wait()
+    print(f"ready {address}", flush=True)
+    if not chosen.keep:
+        threading.Thread(target=end_with_input, args=(ended,), daemon=True).start()
+    ended.wait()
     # The engine's own threads do not end by themselves while a stream is running.
     os._exit(0)
 

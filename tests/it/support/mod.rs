@@ -2,6 +2,7 @@
 
 pub(crate) mod backend;
 pub(crate) mod client;
+pub(crate) mod python;
 pub(crate) mod rig;
 
 use std::time::Duration;
