@@ -4,6 +4,7 @@ pub(crate) mod backend;
 pub(crate) mod client;
 pub(crate) mod fixture;
 pub(crate) mod program;
+pub(crate) mod python;
 pub(crate) mod rig;
 
 use std::time::Duration;

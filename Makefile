@@ -1,0 +1,59 @@
+# Every recipe of the project. CI runs nothing that this file does not.
+
+.DEFAULT_GOAL := help
+# Recipes share `target` and the machine's cores: one after the other, also under `make -j`.
+.NOTPARALLEL:
+SHELL := /bin/bash
+
+# rustup's home for cargo, for shells that did not read its profile.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+VENV := target/venv
+
+.PHONY: help setup build demo lint test golden clean cargo
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: cargo ## have what the tests need (installs missing Debian packages where it may)
+	@tests/tools/setup.sh
+	@$(MAKE) --no-print-directory $(VENV)/stamp
+
+build: cargo ## the release binary, in target/release
+	cargo build --release --locked
+
+demo: cargo ## watch it work, before your Ollama or a simulated one (needs Rust only)
+	cargo build --release --locked --bins --examples
+	cargo run --release --locked --example demo
+
+lint: cargo ## formatting and lints, as CI wants them
+	cargo fmt --all -- --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+
+test: setup lint ## everything CI runs: setup, lint, every test
+	cargo test --workspace --locked
+
+golden: setup ## write golden files and dashboards anew (look at the diff)
+	UPDATE_GOLDEN=1 cargo test --workspace --locked
+	UPDATE_DASHBOARDS=1 cargo test --workspace --locked
+
+clean: cargo ## remove everything that was built
+	cargo clean
+
+cargo:
+	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs, then try again" >&2; exit 1; }
+
+# A half-made environment has no stamp, and is made anew.
+$(VENV)/stamp: tests/tools/requirements.txt
+	rm -rf $(VENV)
+	python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --no-input --disable-pip-version-check --only-binary :all: --requirement $<
+	touch $@
+
+# The binary says which revision it is, where git knows. Tests do without: a new commit need not rebuild them.
+REVISION := $(shell git rev-parse --short HEAD 2>/dev/null)
+ifneq ($(REVISION),)
+build demo: export INFEROMETER_REVISION := $(REVISION)
+endif
+
+-include benches/bench.mk
