@@ -1,0 +1,86 @@
+//! What all requests share: the pace, the models in memory and the count of what was done.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::residency::Residency;
+
+/// How much faster than the models' own pace everything goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    factor: f64,
+}
+
+impl Pace {
+    /// `factor` 2 halves every wait; 0, and anything that is no positive number, waits for nothing.
+    pub(crate) fn new(factor: f64) -> Self {
+        Self { factor }
+    }
+
+    /// What is left of a wait.
+    pub(crate) fn scaled(self, wait: Duration) -> Duration {
+        self.seconds(wait.as_secs_f64())
+    }
+
+    /// How long `count` steps take at `rate` steps a second.
+    pub(crate) fn steps(self, count: u32, rate: f64) -> Duration {
+        self.seconds(f64::from(count) / rate)
+    }
+
+    fn seconds(self, seconds: f64) -> Duration {
+        if self.factor > 0.0 {
+            Duration::try_from_secs_f64(seconds / self.factor).unwrap_or(Duration::MAX)
+        } else {
+            Duration::ZERO
+        }
+    }
+}
+
+/// What was done since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    /// Requests received, of any kind.
+    pub(crate) requests: AtomicU64,
+    /// Generations under way.
+    pub(crate) running: AtomicU64,
+    /// Generations whose client left.
+    pub(crate) cancelled: AtomicU64,
+    /// Generations that came to an end, good or bad.
+    pub(crate) ended: AtomicU64,
+    /// Tokens generated, those of cancelled generations too.
+    pub(crate) tokens: AtomicU64,
+}
+
+impl Tally {
+    /// The body of `GET /simulated/state`.
+    pub(crate) fn state(&self) -> Value {
+        json!({
+            "requests": self.requests.load(Relaxed),
+            "running": self.running.load(Relaxed),
+            "ended": self.ended.load(Relaxed),
+            "cancelled": self.cancelled.load(Relaxed),
+            "generated_tokens": self.tokens.load(Relaxed),
+        })
+    }
+}
+
+/// All that requests share.
+#[derive(Debug)]
+pub(crate) struct World {
+    /// The pace.
+    pub(crate) pace: Pace,
+    /// Models in memory.
+    pub(crate) residency: Arc<Residency>,
+    /// What was done.
+    pub(crate) tally: Arc<Tally>,
+}
+
+impl World {
+    /// A server just started, with no model in memory.
+    pub(crate) fn new(pace: Pace) -> Self {
+        Self { pace, residency: Arc::default(), tally: Arc::default() }
+    }
+}
