@@ -1,8 +1,5 @@
 //! Real engines and the official clients: what the program counts is what the clients counted.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
-
 use serde_json::Value;
 
 use crate::support::program::Program;
@@ -54,7 +51,11 @@ fn the_openai_client_and_llama_cpp_count_the_same_as_the_program() {
     tell_ttft(&program, &calls);
     // llama.cpp's timings make every stream exactly countable, also where the client asked for no usage.
     let reported = program.metric("generated_tokens_total", &["source=\"reported\""]);
-    let lines: f64 = calls.iter().filter(|(call, _)| call["outcome"] == "completed").filter_map(|(_, line)| line["generated_tokens"].as_f64()).sum();
+    let lines: f64 = calls
+        .iter()
+        .filter(|(call, _)| call["outcome"] == "completed")
+        .filter_map(|(_, line)| line["generated_tokens"].as_f64())
+        .sum();
     assert!((reported - lines).abs() < 1e-9, "{reported} in the counter, {lines} in the log");
     assert!(reported >= sum(&calls, "generated_tokens"), "{reported}");
     assert!(program.metric("usage_missing_total", &[]) < 1e-9, "every count was reported");
@@ -64,7 +65,8 @@ fn the_openai_client_and_llama_cpp_count_the_same_as_the_program() {
 fn the_ollama_client_and_the_simulated_server_count_the_same_as_the_program() {
     let server = Simulator::start();
     let program = Program::before(server.address);
-    let calls = drive(&program, "clients/ollama_client.py", &[]);
+    let calls =
+        drive(&program, "clients/ollama_client.py", &["--model", "qwen3:8b", "--embedding-model", "nomic-embed-text"]);
     compare(&calls);
     tell_ttft(&program, &calls);
     let reported = program.metric("generated_tokens_total", &["source=\"reported\""]);

@@ -6,6 +6,7 @@ pub(crate) mod fixture;
 pub(crate) mod program;
 pub(crate) mod python;
 pub(crate) mod rig;
+pub(crate) mod simulator;
 
 use std::time::Duration;
 

@@ -1,0 +1,36 @@
+//! The simulated Ollama of `examples/`, as a child process.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+
+/// A simulated Ollama on a port of its own. Dropping it ends it.
+pub(crate) struct Simulator {
+    pub(crate) address: SocketAddr,
+    child: Child,
+}
+
+impl Simulator {
+    /// Returns once it listens. Twenty times as fast as a real one, so that a client can still leave in the middle.
+    pub(crate) fn start() -> Self {
+        // `cargo test` builds the examples beside the tests' folder.
+        let tests = std::env::current_exe().expect("a path");
+        let binary = tests.parent().and_then(|deps| deps.parent()).expect("target").join("examples/simulated_ollama");
+        let mut child = Command::new(binary)
+            .args(["--listen", "127.0.0.1:0", "--speed", "20"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the example is built with the tests");
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
+        let address = line.split_whitespace().find_map(|word| word.trim_start_matches("http://").parse().ok());
+        Self { address: address.unwrap_or_else(|| panic!("no address in {line:?}")), child }
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
