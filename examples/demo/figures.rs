@@ -49,6 +49,12 @@ impl History {
         (seconds > 0.0).then(|| (sum(now, family, model) - sum(then, family, model)).max(0.0) / seconds)
     }
 
+    /// Mean of a histogram since the start. `None` where nothing was observed.
+    pub(crate) fn mean(&self, family: &str, model: Option<&str>) -> Option<f64> {
+        let count = self.sum(&format!("{family}_count"), model);
+        (count > 0.0).then(|| self.sum(&format!("{family}_sum"), model) / count)
+    }
+
     /// A quantile of a histogram since the start, as Prometheus' `histogram_quantile` reckons it. `None` where nothing
     /// was observed.
     pub(crate) fn quantile(&self, family: &str, model: Option<&str>, quantile: f64) -> Option<f64> {
@@ -79,5 +85,7 @@ fn of(sample: &Sample, model: Option<&str>) -> bool {
 }
 
 fn sum(samples: &[Sample], family: &str, model: Option<&str>) -> f64 {
-    samples.iter().filter(|sample| sample.is(family) && of(sample, model)).map(|sample| sample.value).sum()
+    // Folded, because an empty sum of floats is -0.
+    let values = samples.iter().filter(|sample| sample.is(family) && of(sample, model)).map(|sample| sample.value);
+    values.fold(0.0, |sum, value| sum + value)
 }

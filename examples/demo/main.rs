@@ -66,7 +66,7 @@ async fn demo(arguments: &Arguments) -> io::Result<()> {
     let (program, simulator) = programs()?;
     let backend = backend::find_or_start(&simulator).await?;
     let proxy = Proxy::start(&program, backend.address).await?;
-    let notes = [backend.note.clone(), proxy.note()];
+    let intro = view::intro(&proxy.addresses(), &[backend.note.clone(), proxy.note()]);
     let _traffic = traffic::Traffic::start(proxy.clients, &backend);
 
     let end = arguments.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
@@ -79,7 +79,7 @@ async fn demo(arguments: &Arguments) -> io::Result<()> {
             Ok(text) => history.push(Instant::now(), exposition::parse(&text)),
             Err(error) => return Err(proxy.child.explain(&format!("inferometer does not tell its metrics: {error}"))),
         }
-        screen.show(&view::page(&history, &proxy.addresses(), &notes), &view::line(&history));
+        screen.show(&intro, &view::figures(&history), &view::line(&history));
     }
     Ok(())
 }
@@ -110,10 +110,11 @@ impl Proxy {
     }
 
     fn note(&self) -> String {
-        match (self.clients.port() == Self::CLIENTS, self.metrics.port() == Self::METRICS) {
-            (true, true) => "inferometer runs on its own ports.".to_owned(),
-            _ => format!("Ports {} or {} were taken, so free ones were chosen.", Self::CLIENTS, Self::METRICS),
-        }
+        let ports = [(Self::CLIENTS, self.clients), (Self::METRICS, self.metrics)];
+        let moved = ports.iter().filter(|(wanted, address)| address.port() != *wanted);
+        let moved: Vec<_> =
+            moved.map(|(wanted, address)| format!("port {wanted} is taken, {} it is", address.port())).collect();
+        if moved.is_empty() { "inferometer runs on its own ports.".to_owned() } else { moved.join("; ") + "." }
     }
 
     fn addresses(&self) -> [(&'static str, String); 3] {

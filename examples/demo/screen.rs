@@ -26,14 +26,15 @@ impl Screen {
         Self { terminal: io::stdout().is_terminal(), shown: None }
     }
 
-    /// Shows the page on a terminal. Elsewhere the page once, then the line now and then.
-    pub(crate) fn show(&mut self, page: &[String], line: &str) {
+    /// Shows the introduction and all figures on a terminal. Elsewhere the introduction once, then the line now and then.
+    pub(crate) fn show(&mut self, intro: &[String], figures: &[String], line: &str) {
         let text = match (self.terminal, self.shown) {
             (true, shown) => {
                 let begin = if shown.is_none() { format!("{HIDE_CURSOR}{CLEAR}") } else { String::new() };
-                begin + HOME + &page.join(&format!("{CLEAR_LINE_END}\n")) + CLEAR_LINE_END + "\n" + CLEAR_BELOW
+                let end = format!("{CLEAR_LINE_END}\n");
+                begin + HOME + &[intro, figures].concat().join(&end) + CLEAR_LINE_END + CLEAR_BELOW
             }
-            (false, None) => page.join("\n") + "\n",
+            (false, None) => intro.join("\n") + "\n",
             (false, Some(shown)) if shown.elapsed() >= PAUSE => format!("{line}\n"),
             (false, Some(_)) => return,
         };

@@ -4,20 +4,23 @@ use std::collections::BTreeMap;
 
 use crate::figures::History;
 
-/// All of it, a line each, for eighty columns.
-pub(crate) fn page(history: &History, addresses: &[(&str, String)], notes: &[String]) -> Vec<String> {
-    let mut page = vec!["inferometer, live".to_owned(), String::new()];
-    page.extend(notes.iter().cloned());
-    page.extend(addresses.iter().map(|(what, address)| format!("  {what:<8} {address}")));
-    page.push(String::new());
-    page.extend(totals(history));
+/// What runs where.
+pub(crate) fn intro(addresses: &[(&str, String)], notes: &[String]) -> Vec<String> {
+    let mut intro = vec!["inferometer, live. Ctrl-C ends it, and everything it started.".to_owned(), String::new()];
+    intro.extend(notes.iter().cloned());
+    intro.extend(addresses.iter().map(|(what, address)| format!("  {what:<8} {address}")));
+    intro.push(String::new());
+    intro
+}
+
+/// All figures, for eighty columns and, with the introduction, twenty-four rows.
+pub(crate) fn figures(history: &History) -> Vec<String> {
+    let mut page = totals(history).to_vec();
     page.push(String::new());
     page.extend(models(history));
     page.push(String::new());
     page.push(format!("errors         {}", counts(&history.by("errors_total", "error_type"))));
     page.push(format!("cancellations  {}", cancellations(history)));
-    page.push(String::new());
-    page.push("Ctrl-C ends it, and everything it started.".to_owned());
     page
 }
 
@@ -62,7 +65,7 @@ fn models(history: &History) -> Vec<String> {
         table.push(format!(
             "{name:<26.26}{requests:>9}{:>8}{:>9}{:>9}{:>9}{:>7}",
             history.sum("active_requests", of),
-            number(history.quantile("tokens_per_second", of, 0.5)),
+            number(history.mean("tokens_per_second", of)),
             seconds(history.quantile("time_to_first_token_seconds", of, 0.5)),
             seconds(history.quantile("time_to_first_token_seconds", of, 0.95)),
             history.sum("cold_starts_total", of),
