@@ -5,6 +5,7 @@ mod engines;
 mod house;
 mod program;
 mod proxy;
+mod readme;
 mod recorded;
 mod support;
 mod wire;
