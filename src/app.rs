@@ -241,11 +241,6 @@ fn greet(config: &Config, clients: SocketAddr, admin: SocketAddr) {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    for (what, address) in [("listen", clients), ("admin-listen", admin)] {
-        if !address.ip().is_loopback() {
-            tracing::warn!(%address, "--{what} is bound beyond loopback: whoever reaches it can use it");
-        }
-    }
 }
 
 /// Hands probes to the metrics, which the backend's room does not know.
