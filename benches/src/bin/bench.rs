@@ -36,8 +36,8 @@ mod linux {
   --only TEXT             only tests with this in their name
   --inferometer PATH      this project's program [default: beside this one]
   --nginx PATH            nginx [default: the first in PATH, /usr/sbin and /usr/local/sbin]
-  --server-cores A,B,...  cores of what is measured [default: the first half]
-  --load-cores A,B,...    cores of client and backend [default: the second half]";
+  --server-cores A,B,...  cores of what is measured [default: the last one]
+  --load-cores A,B,...    cores of client and backend [default: the last one]";
 
     struct Options {
         rounds: usize,
@@ -59,9 +59,6 @@ mod linux {
         let first = machine::go_first();
         let (contestants, mut missing) = contestants(&options)?;
         let tests = tests(&options.only, limit, &mut missing)?;
-        if options.cores.shared() {
-            missing.push("Client, backend and what is measured share a core: times are theirs together.".into());
-        }
         if !first {
             missing.push("A higher priority was not allowed: what else runs here disturbs more.".into());
         }
@@ -112,7 +109,7 @@ mod linux {
             only: String::new(),
             inferometer: beside_us("inferometer")?,
             nginx: find("nginx"),
-            cores: Cores::split(),
+            cores: Cores::together(),
         };
         let mut words = typed.iter();
         while let Some(word) = words.next() {
