@@ -10,10 +10,14 @@
 //! | `machine` | what it runs on, and which core does what |
 //! | `load` | the tests, and how one is run against one contestant |
 //! | `report` | medians, ratios and remarks as Markdown |
+//! | `chunks` | one plain chunk of each dialect and framing |
+//! | `observed` | the inspector outside of the proxy, to count its instructions |
 //!
 //! CPU time of the measured process decides: wall time over loopback hardly tells good proxies apart. Everything stays
-//! on loopback addresses and ends with the run. Linux only: the accounts are those of its `/proc`.
+//! on loopback addresses and ends with the run. The comparison is for Linux only: its accounts are those of `/proc`.
 
+pub mod chunks;
+pub mod observed;
 pub mod script;
 
 #[cfg(target_os = "linux")]

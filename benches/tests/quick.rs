@@ -72,6 +72,17 @@ fn a_program_that_is_not_there_is_named_and_the_rest_is_measured() {
 }
 
 #[test]
+fn a_chunk_is_counted_or_the_reason_is_named() {
+    // The one it runs is built with it.
+    assert!(std::path::Path::new(env!("CARGO_BIN_EXE_tap")).exists());
+    let run = Command::new(env!("CARGO_BIN_EXE_instructions")).arg("--quick").output().expect("it starts");
+    let text = String::from_utf8(run.stdout).expect("Markdown is text");
+    let row = text.lines().find(|line| line.starts_with("| Ollama chat |")).expect("a row for the plain chunk");
+    assert_eq!(row.split('|').count(), 10, "{row}");
+    assert!(!row.contains('–') || text.contains("valgrind is not installed"), "{text}");
+}
+
+#[test]
 fn a_program_that_does_not_answer_is_named() {
     let (_, output) = quick(&["--only", "1 connection", "--nginx", "/bin/false"]);
     let text = String::from_utf8(output.stdout).expect("Markdown is text");
