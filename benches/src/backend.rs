@@ -1,0 +1,339 @@
+//! A simulated backend: answers at once, streams at a pace, or as fast as the socket takes it.
+//!
+//! One thread, one poller, one write a chunk. Streams start at phases spread over their pace, so that chunks do not come
+//! in volleys. It counts the chunks that it could not write in time: a pace that was not kept is not a measurement.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::machine;
+use crate::poll::Poll;
+use crate::script::{Clock, Form, Lines, Wish};
+
+/// A chunk this much behind its time counts as late.
+const LATE: u64 = 10_000_000;
+
+/// How often the thread looks whether it should end.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Chunks written to one stream without a pause before the others have their turn.
+const TURN: usize = 16;
+
+/// Longest request that is read, in bytes.
+const MAX_REQUEST: usize = 64 * 1024;
+
+const LISTENER: usize = usize::MAX;
+
+/// A running backend. It ends when dropped.
+pub struct Backend {
+    address: SocketAddr,
+    late: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Backend {
+    /// Listens on a free port of the loopback address and serves from a thread on these cores.
+    ///
+    /// # Errors
+    /// When the system gives no socket or no thread.
+    pub fn start(clock: Clock, cores: Vec<usize>) -> io::Result<Self> {
+        let listener = machine::listen_deep()?;
+        let address = listener.local_addr()?;
+        let (late, stop) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
+        let mut server = Server::new(listener, clock, Arc::clone(&late))?;
+        let stopped = Arc::clone(&stop);
+        let thread = std::thread::Builder::new().name("backend".into()).spawn(move || {
+            machine::pin(&cores);
+            while !stopped.load(Ordering::Relaxed) {
+                server.turn().expect("the poller works");
+            }
+        })?;
+        Ok(Self { address, late, stop, thread: Some(thread) })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Chunks that were written late since the last call.
+    pub fn take_late(&self) -> u64 {
+        self.late.swap(0, Ordering::Relaxed)
+    }
+}
+
+impl Drop for Backend {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Connection {
+    socket: TcpStream,
+    request: Vec<u8>,
+    stream: Option<Stream>,
+    /// What the socket did not take yet.
+    unsent: Vec<u8>,
+    /// Tells this connection from an earlier one in the same place.
+    generation: u64,
+}
+
+struct Stream {
+    wish: Wish,
+    written: u64,
+}
+
+struct Server {
+    poll: Poll,
+    listener: TcpListener,
+    connections: Vec<Option<Connection>>,
+    free: Vec<usize>,
+    /// When the next chunk is due, and where.
+    due: BinaryHeap<Reverse<(u64, usize, u64)>>,
+    ready: Vec<(usize, bool)>,
+    generation: u64,
+    clock: Clock,
+    late: Arc<AtomicU64>,
+    script: Script,
+}
+
+struct Script {
+    ndjson: Lines,
+    sse: Lines,
+    whole: Lines,
+    about: Lines,
+}
+
+impl Script {
+    fn of(&mut self, form: Form) -> &mut Lines {
+        match form {
+            Form::Ndjson => &mut self.ndjson,
+            Form::Sse => &mut self.sse,
+            Form::Whole => &mut self.whole,
+        }
+    }
+}
+
+impl Server {
+    fn new(listener: TcpListener, clock: Clock, late: Arc<AtomicU64>) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        poll.add(&listener, LISTENER)?;
+        Ok(Self {
+            poll,
+            listener,
+            connections: Vec::new(),
+            free: Vec::new(),
+            due: BinaryHeap::new(),
+            ready: Vec::new(),
+            generation: 0,
+            clock,
+            late,
+            script: Script {
+                ndjson: Lines::of(Form::Ndjson),
+                sse: Lines::of(Form::Sse),
+                whole: Lines::of(Form::Whole),
+                about: Lines::about(),
+            },
+        })
+    }
+
+    fn turn(&mut self) -> io::Result<()> {
+        let now = self.clock.nanos();
+        let limit =
+            self.due.peek().map_or(LOOK, |Reverse((at, ..))| Duration::from_nanos(at.saturating_sub(now)).min(LOOK));
+        let mut ready = std::mem::take(&mut self.ready);
+        self.poll.wait(limit, &mut ready)?;
+        for &(key, readable) in &ready {
+            if key == LISTENER {
+                self.accept();
+            } else if self.serve(key, readable).is_err() {
+                self.close(key);
+            }
+        }
+        self.ready = ready;
+        self.write_due();
+        Ok(())
+    }
+
+    fn accept(&mut self) {
+        while let Ok((socket, _)) = self.listener.accept() {
+            if socket.set_nonblocking(true).and_then(|()| socket.set_nodelay(true)).is_err() {
+                continue;
+            }
+            let key = self.free.pop().unwrap_or_else(|| {
+                self.connections.push(None);
+                self.connections.len() - 1
+            });
+            self.generation += 1;
+            if self.poll.add(&socket, key).is_ok() {
+                let generation = self.generation;
+                let (request, unsent) = (Vec::with_capacity(1024), Vec::new());
+                self.connections[key] = Some(Connection { socket, request, stream: None, unsent, generation });
+            } else {
+                self.free.push(key);
+            }
+        }
+    }
+
+    fn close(&mut self, key: usize) {
+        if self.connections[key].take().is_some() {
+            self.free.push(key);
+        }
+    }
+
+    /// A connection is ready: reads a request and begins its answer, or goes on with one.
+    fn serve(&mut self, key: usize, readable: bool) -> io::Result<()> {
+        let Some(connection) = self.connections[key].as_mut() else { return Ok(()) };
+        if !readable {
+            return self.resume(key);
+        }
+        let mut piece = [0; 16 * 1024];
+        let read = match connection.socket.read(&mut piece) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        connection.request.extend_from_slice(&piece[..read]);
+        if connection.request.len() > MAX_REQUEST {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let Some(head) = whole_request(&connection.request) else { return Ok(()) };
+        let wish = Wish::read(&connection.request[..head]);
+        connection.request.clear();
+        self.begin(key, wish)
+    }
+
+    fn begin(&mut self, key: usize, wish: Option<Wish>) -> io::Result<()> {
+        let connection = self.connections[key].as_mut().expect("it has just been read");
+        let Some(wish) = wish else { return connection.send(self.script.about.head()) };
+        let lines = self.script.of(wish.form);
+        if wish.form == Form::Whole {
+            return connection.send(lines.head());
+        }
+        // Head and first chunk leave in one write, as a backend's do that answers at once.
+        let now = self.clock.nanos();
+        let mut first = lines.head().to_vec();
+        first.extend_from_slice(lines.chunk(now));
+        connection.send(&first)?;
+        connection.stream = Some(Stream { wish, written: 1 });
+        if wish.pace.is_zero() {
+            return self.poll.change(&connection.socket, key, true);
+        }
+        let pace = wish.pace.as_nanos() as u64;
+        // Multiples of the golden ratio fill the interval evenly, however many there are.
+        let share = u128::from(connection.generation.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        let phase = (share * u128::from(pace)) >> 64;
+        self.due.push(Reverse((now + phase as u64, key, connection.generation)));
+        Ok(())
+    }
+
+    /// The socket takes bytes again, of a stream without pauses or of one that was behind.
+    fn resume(&mut self, key: usize) -> io::Result<()> {
+        let Some(connection) = self.connections[key].as_mut() else { return Ok(()) };
+        for _ in 0..TURN {
+            if !connection.flush()? {
+                return Ok(());
+            }
+            match &mut connection.stream {
+                Some(stream) if stream.wish.pace.is_zero() => {
+                    let lines = self.script.of(stream.wish.form);
+                    if stream.wish.chunks.is_some_and(|chunks| stream.written >= chunks) {
+                        connection.stream = None;
+                        connection.send(lines.last())?;
+                    } else {
+                        stream.written += 1;
+                        connection.send(lines.chunk(self.clock.nanos()))?;
+                    }
+                }
+                _ => return self.poll.change(&connection.socket, key, false),
+            }
+        }
+        Ok(())
+    }
+
+    fn write_due(&mut self) {
+        while let Some(&Reverse((at, key, generation))) = self.due.peek() {
+            let now = self.clock.nanos();
+            if at > now {
+                return;
+            }
+            self.due.pop();
+            if now - at > LATE {
+                self.late.fetch_add(1, Ordering::Relaxed);
+            }
+            let Some(connection) = self.connections[key].as_mut().filter(|it| it.generation == generation) else {
+                continue;
+            };
+            let Some(stream) = &mut connection.stream else { continue };
+            let lines = self.script.of(stream.wish.form);
+            let over = stream.wish.chunks.is_some_and(|chunks| stream.written >= chunks);
+            stream.written += 1;
+            let pace = stream.wish.pace.as_nanos() as u64;
+            let sent = if over {
+                connection.stream = None;
+                connection.send(lines.last())
+            } else {
+                self.due.push(Reverse((at + pace, key, generation)));
+                connection.send(lines.chunk(now))
+            };
+            let waits = !connection.unsent.is_empty();
+            if sent.is_err() || (waits && self.poll.change(&connection.socket, key, true).is_err()) {
+                self.close(key);
+            }
+        }
+    }
+}
+
+impl Connection {
+    /// Writes, and keeps what the socket does not take.
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if !self.unsent.is_empty() {
+            self.unsent.extend_from_slice(bytes);
+            return Ok(());
+        }
+        let taken = match self.socket.write(bytes) {
+            Ok(taken) => taken,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+            Err(error) => return Err(error),
+        };
+        self.unsent.extend_from_slice(&bytes[taken..]);
+        Ok(())
+    }
+
+    /// Writes what was kept; whether nothing is left.
+    fn flush(&mut self) -> io::Result<bool> {
+        if self.unsent.is_empty() {
+            return Ok(true);
+        }
+        match self.socket.write(&self.unsent) {
+            Ok(taken) => drop(self.unsent.drain(..taken)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+        Ok(self.unsent.is_empty())
+    }
+}
+
+/// The length of the head, once the request is there with its body (a length, or chunks).
+fn whole_request(request: &[u8]) -> Option<usize> {
+    let head = memchr::memmem::find(request, b"\r\n\r\n")? + 4;
+    let body = &request[head..];
+    let field = |name: &[u8]| crate::script::field(&request[..head], name);
+    if field(b"transfer-encoding: ").is_some() {
+        return body.ends_with(b"0\r\n\r\n").then_some(head);
+    }
+    let length = field(b"content-length: ").and_then(crate::script::number).unwrap_or(0);
+    (body.len() as u64 >= length).then_some(head)
+}

@@ -1,0 +1,207 @@
+//! Runs every test against every contestant, in turns, and prints tables ready for the README.
+
+#[cfg(not(target_os = "linux"))]
+fn main() {
+    eprintln!("bench: the accounts of CPU time and memory are read from Linux's /proc; there is nothing here to read");
+    std::process::exit(1);
+}
+
+#[cfg(target_os = "linux")]
+fn main() -> std::process::ExitCode {
+    match linux::main() {
+        Ok(()) => std::process::ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bench: {error}");
+            std::process::ExitCode::from(2)
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::path::{Path, PathBuf};
+    use std::time::Duration;
+
+    use inferometer_bench::backend::Backend;
+    use inferometer_bench::contestant::Contestant;
+    use inferometer_bench::load::{Extent, Ground, TESTS, Test};
+    use inferometer_bench::machine::{self, Cores};
+    use inferometer_bench::report::Report;
+    use inferometer_bench::script::Clock;
+
+    const HELP: &str = "usage: bench [OPTION]...
+  --quick                 one short round, to see that everything works: its numbers mean nothing
+  --rounds COUNT          rounds, each contestant once in each [default: 5]
+  --window SECONDS        how long CPU time is counted in each test [default: 2]
+  --only TEXT             only tests with this in their name
+  --inferometer PATH      this project's program [default: beside this one]
+  --nginx PATH            nginx [default: the first in PATH, /usr/sbin and /usr/local/sbin]
+  --server-cores A,B,...  cores of what is measured [default: the last one]
+  --load-cores A,B,...    cores of client and backend [default: the last one]";
+
+    struct Options {
+        rounds: usize,
+        extent: Extent,
+        only: String,
+        inferometer: PathBuf,
+        nginx: Option<PathBuf>,
+        cores: Cores,
+    }
+
+    pub(super) fn main() -> Result<(), String> {
+        let typed: Vec<String> = std::env::args().skip(1).collect();
+        if typed.iter().any(|word| word == "--help") {
+            println!("{HELP}");
+            return Ok(());
+        }
+        let options = parse(&typed)?;
+        let limit = machine::raise_descriptors();
+        let first = machine::go_first();
+        let (contestants, mut missing) = contestants(&options)?;
+        let tests = tests(&options.only, limit, &mut missing)?;
+        if !first {
+            missing.push("A higher priority was not allowed: what else runs here disturbs more.".into());
+        }
+        println!("{}", preamble(&options, &typed, &contestants));
+        let report = measure(&options, tests, contestants, missing).map_err(|error| error.to_string())?;
+        println!("{}", report.markdown());
+        Ok(())
+    }
+
+    fn measure(
+        options: &Options,
+        tests: Vec<Test>,
+        contestants: Vec<Contestant>,
+        missing: Vec<String>,
+    ) -> std::io::Result<Report> {
+        machine::pin(&options.cores.load);
+        let clock = Clock::start();
+        let backend = Backend::start(clock, options.cores.load.clone())?;
+        let ground = Ground { backend, clock, cores: options.cores.clone(), extent: options.extent };
+        let mut report = Report::new(tests.clone(), contestants.clone(), missing);
+        for round in 1..=options.rounds {
+            for (row, test) in tests.iter().enumerate() {
+                eprintln!("round {round} of {}: {}", options.rounds, test.name);
+                for (column, contestant) in contestants.iter().enumerate() {
+                    report.add(row, column, ground.run(test, contestant));
+                }
+            }
+        }
+        Ok(report)
+    }
+
+    fn parse(typed: &[String]) -> Result<Options, String> {
+        let full = Extent {
+            warm_up: Duration::from_millis(500),
+            window: Duration::from_secs(2),
+            probe: Duration::from_millis(1500),
+            blast: 50_000,
+        };
+        let quick = Extent {
+            warm_up: Duration::from_millis(50),
+            window: Duration::from_millis(200),
+            probe: Duration::from_millis(100),
+            blast: 1_000,
+        };
+        let mut options = Options {
+            rounds: 5,
+            extent: full,
+            only: String::new(),
+            inferometer: beside_us("inferometer")?,
+            nginx: find("nginx"),
+            cores: Cores::together(),
+        };
+        let mut words = typed.iter();
+        while let Some(word) = words.next() {
+            if word == "--quick" {
+                (options.rounds, options.extent) = (1, quick);
+                continue;
+            }
+            let value = words.next().ok_or_else(|| format!("{word} is not known or wants a value\n{HELP}"))?;
+            match word.as_str() {
+                "--rounds" => options.rounds = number(word, value)?,
+                "--window" => options.extent.window = Duration::from_secs(number(word, value)?),
+                "--only" => options.only.clone_from(value),
+                "--inferometer" => options.inferometer = value.into(),
+                "--nginx" => options.nginx = Some(value.into()),
+                "--server-cores" => options.cores.server = cores(word, value)?,
+                "--load-cores" => options.cores.load = cores(word, value)?,
+                _ => return Err(format!("{word} is not known\n{HELP}")),
+            }
+        }
+        Ok(options)
+    }
+
+    fn number<T: std::str::FromStr>(word: &str, value: &str) -> Result<T, String> {
+        value.parse().map_err(|_| format!("{word}: '{value}' is not a whole number"))
+    }
+
+    fn cores(word: &str, value: &str) -> Result<Vec<usize>, String> {
+        value.split(',').map(|core| number(word, core)).collect()
+    }
+
+    /// Who can be measured, and why others cannot.
+    fn contestants(options: &Options) -> Result<(Vec<Contestant>, Vec<String>), String> {
+        let mut there = vec![Contestant::Direct, Contestant::Relay(beside_us("relay")?)];
+        let mut missing = Vec::new();
+        match &options.nginx {
+            Some(nginx) if nginx.exists() => there.push(Contestant::Nginx(nginx.clone())),
+            _ => missing.push("nginx is not installed (Debian: `apt-get install nginx-light`).".into()),
+        }
+        if options.inferometer.exists() {
+            there.push(Contestant::Inferometer(options.inferometer.clone()));
+        } else {
+            missing.push("inferometer is not built (`cargo build --release`).".into());
+        }
+        Ok((there, missing))
+    }
+
+    /// The tests that can be run with so many descriptors, and why others cannot.
+    fn tests(only: &str, limit: Option<u64>, missing: &mut Vec<String>) -> Result<Vec<Test>, String> {
+        let wanted: Vec<Test> = TESTS.into_iter().filter(|test| test.name.contains(only)).collect();
+        if wanted.is_empty() {
+            return Err(format!("no test has '{only}' in its name"));
+        }
+        let (fits, large): (Vec<_>, Vec<_>) =
+            wanted.into_iter().partition(|test| limit.is_none_or(|limit| test.load.descriptors() <= limit));
+        missing.extend(large.iter().map(|test| {
+            format!(
+                "{}: needs {} descriptors, and {} are allowed.",
+                test.name,
+                test.load.descriptors(),
+                limit.unwrap_or(0)
+            )
+        }));
+        Ok(fits)
+    }
+
+    fn preamble(options: &Options, typed: &[String], contestants: &[Contestant]) -> String {
+        let list = |cores: &[usize]| cores.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
+        let versions: Vec<String> = contestants.iter().filter_map(Contestant::version).collect();
+        let command = std::iter::once("bench").chain(typed.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
+        format!(
+            "{}. What is measured runs on core {}, client and backend on core {}. Medians of {} rounds in turns, {:?} each; \
+             {}. Command: `{command}`.\n",
+            machine::description(),
+            list(&options.cores.server),
+            list(&options.cores.load),
+            options.rounds,
+            options.extent.window,
+            versions.join(", "),
+        )
+    }
+
+    fn beside_us(name: &str) -> Result<PathBuf, String> {
+        let ours = std::env::current_exe().map_err(|error| format!("where this program lies is not known: {error}"))?;
+        Ok(ours.with_file_name(name))
+    }
+
+    fn find(name: &str) -> Option<PathBuf> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let system = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
+        std::env::split_paths(&path)
+            .chain(system)
+            .map(|folder: PathBuf| folder.join(name))
+            .find(|file: &PathBuf| Path::is_file(file))
+    }
+}

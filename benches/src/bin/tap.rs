@@ -1,0 +1,76 @@
+//! The inspector alone, so often: `tap reader|exchange CASE COUNT`, `tap scrape COUNT`.
+//!
+//! Run under a tool that counts, with a number and with its double: the difference is what the added ones cost, to the
+//! instruction. It says how many nanoseconds the loop took, and for a scrape how many bytes and series there are.
+
+use std::hint::black_box;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use inferometer::wire::reader::Reader;
+use inferometer::wire::route::Route;
+use inferometer_bench::chunks::{Case, GATHERED};
+use inferometer_bench::observed::{self, Observed};
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let count = words.last().and_then(|word| word.parse().ok());
+    let took = match (words.as_slice(), count) {
+        (["scrape", _], Some(count)) => Some(scrape(count)),
+        (["reader", name, _], Some(count)) => Case::named(name).map(|case| read(case, count)),
+        (["exchange", name, _], Some(count)) => Case::named(name).map(|case| observe(case, count)),
+        _ => None,
+    };
+    let Some(took) = took else {
+        eprintln!("usage: tap reader|exchange CASE COUNT, or tap scrape COUNT");
+        return ExitCode::from(2);
+    };
+    println!("{} ns", took.as_nanos());
+    ExitCode::SUCCESS
+}
+
+/// Framing and dialect alone.
+fn read(case: &Case, elements: usize) -> Duration {
+    let pieces = case.pieces(GATHERED);
+    let mut reader = Reader::new(Route::of("POST", case.path), &observed::head(case, 200));
+    let start = Instant::now();
+    for _ in 0..elements / GATHERED {
+        for piece in &pieces {
+            reader.read(black_box(piece), &mut |event, offset| {
+                black_box((event, offset));
+            });
+        }
+    }
+    start.elapsed()
+}
+
+/// Everything that happens to a chunk between its arrival and its departure, metrics included.
+fn observe(case: &Case, elements: usize) -> Duration {
+    let pieces = case.pieces(GATHERED);
+    let mut observed = Observed::default();
+    let mut observation = observed.answering(case, "llama3.2", 200);
+    let start = Instant::now();
+    for _ in 0..elements / GATHERED {
+        for piece in &pieces {
+            let now = observed.tick();
+            observation.response_frame(black_box(piece), now);
+        }
+    }
+    start.elapsed()
+}
+
+/// Scrapes with as many series as there can be.
+fn scrape(count: usize) -> Duration {
+    let mut observed = Observed::default();
+    observed.fill();
+    let text = observed.scrape();
+    let series = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty() && !line.starts_with(b"#")).count();
+    println!("{} bytes\n{series} series", text.len());
+    drop(text);
+    let start = Instant::now();
+    for _ in 0..count {
+        black_box(observed.scrape());
+    }
+    start.elapsed()
+}

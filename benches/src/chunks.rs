@@ -1,0 +1,177 @@
+//! One plain chunk of each dialect and framing, as real servers send it.
+
+/// How elements of a stream arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// One element a piece.
+    Each,
+    /// Each element in two pieces, cut in the middle.
+    Cut,
+    /// Sixteen elements in one piece, as after a pause.
+    Gathered,
+}
+
+/// Elements in a gathered piece.
+pub const GATHERED: usize = 16;
+
+/// A stream of equal chunks.
+#[derive(Clone, Copy, Debug)]
+pub struct Case {
+    /// What it is called.
+    pub name: &'static str,
+    /// The request's path.
+    pub path: &'static str,
+    /// The response's content type.
+    pub kind: &'static str,
+    /// One element with its end.
+    pub element: &'static str,
+    /// How elements arrive.
+    pub arrival: Arrival,
+}
+
+impl Case {
+    /// The pieces that hold so many elements.
+    #[must_use]
+    pub fn pieces(&self, elements: usize) -> Vec<Vec<u8>> {
+        let element = self.element.as_bytes();
+        match self.arrival {
+            Arrival::Each => vec![element.to_vec(); elements],
+            Arrival::Cut => {
+                let (start, end) = element.split_at(element.len() / 2);
+                (0..elements).flat_map(|_| [start.to_vec(), end.to_vec()]).collect()
+            }
+            Arrival::Gathered => vec![element.repeat(GATHERED); elements / GATHERED],
+        }
+    }
+
+    /// Finds a case by its name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Self> {
+        CASES.iter().find(|case| case.name == name)
+    }
+}
+
+const NDJSON: &str = "application/x-ndjson";
+const SSE: &str = "text/event-stream";
+
+const OLLAMA_CHAT: &str = "{\"model\":\"llama3.2\",\"created_at\":\"2026-01-01T00:00:00.123456789Z\",\
+    \"message\":{\"role\":\"assistant\",\"content\":\" upon\"},\"done\":false}\n";
+
+const OPENAI_CHAT: &str = "data: {\"id\":\"chatcmpl-123\",\"object\":\"chat.completion.chunk\",\"created\":1767225600,\
+    \"model\":\"llama3.2\",\"system_fingerprint\":\"fp_ollama\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\
+    \"content\":\" upon\"},\"finish_reason\":null}]}\n\n";
+
+const fn case(name: &'static str, path: &'static str, kind: &'static str, element: &'static str) -> Case {
+    Case { name, path, kind, element, arrival: Arrival::Each }
+}
+
+/// Every dialect in its framing, the framings under other arrivals, and what nobody reads.
+pub const CASES: &[Case] = &[
+    case("Ollama chat", "/api/chat", NDJSON, OLLAMA_CHAT),
+    Case { arrival: Arrival::Cut, ..case("Ollama chat, cut in two", "/api/chat", NDJSON, OLLAMA_CHAT) },
+    Case { arrival: Arrival::Gathered, ..case("Ollama chat, 16 at once", "/api/chat", NDJSON, OLLAMA_CHAT) },
+    case(
+        "Ollama chat, thinking",
+        "/api/chat",
+        NDJSON,
+        "{\"model\":\"llama3.2\",\"created_at\":\"2026-01-01T00:00:00.123456789Z\",\"message\":{\"role\":\"assistant\",\
+         \"content\":\"\",\"thinking\":\" upon\"},\"done\":false}\n",
+    ),
+    case(
+        "Ollama generate",
+        "/api/generate",
+        NDJSON,
+        "{\"model\":\"llama3.2\",\"created_at\":\"2026-01-01T00:00:00.123456789Z\",\"response\":\" upon\",\"done\":false}\n",
+    ),
+    case(
+        "Ollama pull",
+        "/api/pull",
+        NDJSON,
+        "{\"status\":\"pulling dde5aa3fc5ff\",\
+         \"digest\":\"sha256:dde5aa3fc5ffc17176b5e8bdc82f587b24b2678c6c66101bf7da77af9f7ccdff\",\"total\":2019377376,\
+         \"completed\":1019377376}\n",
+    ),
+    case("OpenAI chat", "/v1/chat/completions", SSE, OPENAI_CHAT),
+    Case { arrival: Arrival::Cut, ..case("OpenAI chat, cut in two", "/v1/chat/completions", SSE, OPENAI_CHAT) },
+    Case { arrival: Arrival::Gathered, ..case("OpenAI chat, 16 at once", "/v1/chat/completions", SSE, OPENAI_CHAT) },
+    case(
+        "OpenAI chat, usage in each chunk",
+        "/v1/chat/completions",
+        SSE,
+        "data: {\"id\":\"chatcmpl-123\",\"object\":\"chat.completion.chunk\",\"created\":1767225600,\"model\":\"llama3.2\",\
+         \"choices\":[{\"index\":0,\"delta\":{\"content\":\" upon\"},\"logprobs\":null,\"finish_reason\":null}],\
+         \"usage\":{\"prompt_tokens\":26,\"total_tokens\":38,\"completion_tokens\":12}}\n\n",
+    ),
+    case(
+        "OpenAI completions",
+        "/v1/completions",
+        SSE,
+        "data: {\"id\":\"cmpl-123\",\"object\":\"text_completion\",\"created\":1767225600,\"choices\":[{\"text\":\" upon\",\
+         \"index\":0,\"finish_reason\":null}],\"model\":\"llama3.2\",\"system_fingerprint\":\"fp_ollama\"}\n\n",
+    ),
+    case(
+        "OpenAI responses",
+        "/v1/responses",
+        SSE,
+        "event: response.output_text.delta\ndata: {\"type\":\"response.output_text.delta\",\"sequence_number\":7,\
+         \"item_id\":\"msg_123\",\"output_index\":0,\"content_index\":0,\"delta\":\" upon\",\"logprobs\":[]}\n\n",
+    ),
+    case(
+        "Anthropic messages",
+        "/v1/messages",
+        SSE,
+        "event: content_block_delta\ndata: {\"type\":\"content_block_delta\",\"index\":0,\
+         \"delta\":{\"type\":\"text_delta\",\"text\":\" upon\"}}\n\n",
+    ),
+    case(
+        "llama.cpp completion",
+        "/completion",
+        SSE,
+        "data: {\"index\":0,\"content\":\" upon\",\"tokens\":[330],\"stop\":false,\"id_slot\":-1,\"tokens_predicted\":2,\
+         \"tokens_evaluated\":4}\n\n",
+    ),
+    case(
+        "SGLang generate",
+        "/generate",
+        SSE,
+        "data: {\"text\":\"Once upon\",\"output_ids\":[329,330],\"meta_info\":{\"id\":\"9f1c\",\"finish_reason\":null,\
+         \"prompt_tokens\":4,\"completion_tokens\":2,\"cached_tokens\":0}}\n\n",
+    ),
+    case(
+        "TGI generate",
+        "/generate_stream",
+        SSE,
+        "data: {\"index\":2,\"token\":{\"id\":330,\"text\":\" upon\",\"logprob\":-0.51,\"special\":false},\
+         \"generated_text\":null,\"details\":null}\n\n",
+    ),
+    case(
+        "LM Studio chat",
+        "/api/v1/chat",
+        SSE,
+        "event: message.delta\ndata: {\"type\":\"message.delta\",\"content\":\" upon\"}\n\n",
+    ),
+    case("nothing that is read", "/elsewhere", "application/octet-stream", OLLAMA_CHAT),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn however_elements_arrive_the_bytes_are_the_same() {
+        for case in CASES {
+            assert_eq!(
+                case.pieces(2 * GATHERED).concat(),
+                case.element.repeat(2 * GATHERED).as_bytes(),
+                "{}",
+                case.name
+            );
+        }
+    }
+
+    #[test]
+    fn names_tell_cases_apart() {
+        let names: std::collections::BTreeSet<_> = CASES.iter().map(|case| case.name).collect();
+        assert_eq!(names.len(), CASES.len());
+    }
+}

@@ -1,0 +1,254 @@
+//! Starts and ends what is measured.
+//!
+//! Each contestant runs as a child on cores of its own, in the foreground, and ends with the benchmark however that
+//! ends. Nothing is installed, and everything it writes is in a folder that is removed.
+
+use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::account::Tree;
+use crate::machine::{self, Cores};
+
+/// How long a contestant may take to answer its first request.
+const START: Duration = Duration::from_secs(10);
+
+/// How long it may take to end before it is killed.
+const END: Duration = Duration::from_secs(3);
+
+/// Who is measured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Contestant {
+    /// Nobody: the client asks the backend itself.
+    Direct,
+    /// The bare relay.
+    Relay(PathBuf),
+    /// nginx.
+    Nginx(PathBuf),
+    /// This project's program.
+    Inferometer(PathBuf),
+}
+
+impl Contestant {
+    /// The column it has in a table.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Relay(_) => "TCP relay",
+            Self::Nginx(_) => "nginx",
+            Self::Inferometer(_) => "inferometer",
+        }
+    }
+
+    /// Which build it is, in its own words. None where it does not say.
+    #[must_use]
+    pub fn version(&self) -> Option<String> {
+        let (program, flag) = match self {
+            Self::Nginx(program) => (program, "-v"),
+            Self::Inferometer(program) => (program, "--version"),
+            Self::Direct | Self::Relay(_) => return None,
+        };
+        let said = Command::new(program).arg(flag).output().ok()?;
+        let text = if said.stdout.is_empty() { said.stderr } else { said.stdout };
+        Some(String::from_utf8_lossy(&text).trim().replace("nginx version: ", ""))
+    }
+
+    /// Starts it and waits until it answers.
+    ///
+    /// # Errors
+    /// With the reason for the report when it is not there or does not answer.
+    pub fn start(&self, backend: SocketAddr, cores: &Cores) -> Result<Running, String> {
+        if *self == Self::Direct {
+            return Ok(Running { address: backend, child: None, folder: None });
+        }
+        let listen = machine::free_address().map_err(|error| error.to_string())?;
+        let folder = fresh_folder().map_err(|error| format!("no temporary folder: {error}"))?;
+        let command = self.command(listen, backend, cores, &folder);
+        let log = folder.join("output.log");
+        let mut running = Running { address: listen, child: None, folder: Some(folder) };
+        let mut command = command.map_err(|error| error.to_string())?;
+        let output = fs::File::create(&log).map_err(|error| error.to_string())?;
+        let errors = output.try_clone().map_err(|error| error.to_string())?;
+        command.stdin(Stdio::null()).stdout(output).stderr(errors);
+        // A child is born on the cores of the thread that starts it.
+        machine::pin(&cores.server);
+        let child = command.spawn();
+        machine::pin(&cores.load);
+        running.child = Some(child.map_err(|error| format!("{} could not be started: {error}", self.name()))?);
+        running.wait_until_it_answers().map_err(|error| {
+            let said = fs::read_to_string(&log).unwrap_or_default();
+            format!("{} did not answer: {error}; it said: {}", self.name(), said.trim().replace('\n', " "))
+        })?;
+        Ok(running)
+    }
+
+    fn command(&self, listen: SocketAddr, backend: SocketAddr, cores: &Cores, folder: &Path) -> io::Result<Command> {
+        let mut arguments = vec![listen.to_string(), backend.to_string()];
+        let program = match self {
+            Self::Direct => return Err(io::Error::other("there is nothing to start")),
+            Self::Relay(program) => program,
+            Self::Nginx(program) => {
+                let file = folder.join("nginx.conf");
+                fs::write(&file, nginx_config(listen, backend, cores.server.len().max(1), folder))?;
+                let text = |path: &Path| path.display().to_string();
+                arguments = vec!["-p".into(), text(folder), "-c".into(), text(&file), "-e".into(), "stderr".into()];
+                program
+            }
+            Self::Inferometer(program) => {
+                let admin = machine::free_address()?;
+                arguments = vec![
+                    format!("--listen={listen}"),
+                    format!("--admin-listen={admin}"),
+                    format!("--backend=http://{backend}"),
+                    "--access-log=off".into(),
+                    "--log-level=warn".into(),
+                ];
+                program
+            }
+        };
+        let mut command = bound_to_us(program);
+        command.args(arguments);
+        Ok(command)
+    }
+}
+
+/// A command whose process the kernel ends when ours is gone, where the system has the tool for that.
+fn bound_to_us(program: &Path) -> Command {
+    let tool = Path::new("/usr/bin/setpriv");
+    if !tool.exists() {
+        return Command::new(program);
+    }
+    let mut command = Command::new(tool);
+    command.args(["--pdeathsig", "TERM", "--"]).arg(program);
+    command
+}
+
+fn fresh_folder() -> io::Result<PathBuf> {
+    let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+    let folder = std::env::temp_dir().join(format!("inferometer-bench-{}-{nanos}", std::process::id()));
+    fs::create_dir(&folder)?;
+    Ok(folder)
+}
+
+/// nginx tuned as one would for streaming: nothing is held back, connections to the backend are kept, nothing is logged.
+fn nginx_config(listen: SocketAddr, backend: SocketAddr, workers: usize, folder: &Path) -> String {
+    let folder = folder.display();
+    format!(
+        "daemon off;
+worker_processes {workers};
+worker_rlimit_nofile 16384;
+pid {folder}/nginx.pid;
+events {{ worker_connections 8192; use epoll; }}
+http {{
+    access_log off;
+    tcp_nodelay on;
+    keepalive_timeout 1h;
+    keepalive_requests 1000000000;
+    client_body_temp_path {folder}/client;
+    proxy_temp_path {folder}/proxy;
+    fastcgi_temp_path {folder}/fastcgi;
+    uwsgi_temp_path {folder}/uwsgi;
+    scgi_temp_path {folder}/scgi;
+    upstream backend {{
+        server {backend};
+        keepalive 4096;
+        keepalive_requests 1000000000;
+    }}
+    server {{
+        listen {listen} backlog=4096;
+        location / {{
+            proxy_pass http://backend;
+            proxy_http_version 1.1;
+            proxy_set_header Connection \"\";
+            proxy_set_header Host $http_host;
+            proxy_buffering off;
+            proxy_request_buffering off;
+            proxy_read_timeout 1h;
+            client_max_body_size 0;
+        }}
+    }}
+}}
+"
+    )
+}
+
+/// A contestant that answers. It ends when dropped.
+#[derive(Debug)]
+pub struct Running {
+    address: SocketAddr,
+    child: Option<Child>,
+    folder: Option<PathBuf>,
+}
+
+impl Running {
+    /// Where it takes requests.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its processes. None where nothing stands between client and backend.
+    #[must_use]
+    pub fn tree(&self) -> Option<Tree> {
+        self.child.as_ref().map(|child| Tree::of(child.id()))
+    }
+
+    fn wait_until_it_answers(&mut self) -> io::Result<()> {
+        let end = Instant::now() + START;
+        loop {
+            let error = match answers(self.address) {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten()) {
+                return Err(io::Error::other(format!("it ended with {status}")));
+            }
+            if Instant::now() > end {
+                return Err(error);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+fn answers(address: SocketAddr) -> io::Result<()> {
+    let mut socket = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
+    socket.set_read_timeout(Some(Duration::from_secs(1)))?;
+    socket.write_all(b"GET /api/version HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+    let mut start = [0; 12];
+    socket.read_exact(&mut start)?;
+    if start == *b"HTTP/1.1 200" { Ok(()) } else { Err(io::Error::other("it answers with an error")) }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            end(child);
+        }
+        if let Some(folder) = &self.folder {
+            let _ = fs::remove_dir_all(folder);
+        }
+    }
+}
+
+/// Asks a child to end, and makes it end.
+fn end(child: &mut Child) {
+    if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
+        let _ = kill_process(pid, Signal::TERM);
+    }
+    let limit = Instant::now() + END;
+    while Instant::now() < limit {
+        if !matches!(child.try_wait(), Ok(None)) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+}

@@ -1,0 +1,139 @@
+//! The inspector outside of the proxy: the very parts that the program joins, without sockets.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use inferometer::backend::catalogue::{Catalogue, DEFAULT_MAX_MODELS};
+use inferometer::exchange::outcome::End;
+use inferometer::exchange::record::{Method, Start};
+use inferometer::exchange::residency::Residency;
+use inferometer::exchange::sink::{Fanout, Sink};
+use inferometer::exchange::{Observation, Settings};
+use inferometer::history::in_flight::InFlight;
+use inferometer::metrics::{self, Metrics};
+use inferometer::wire::reader::Head;
+use inferometer::wire::route::Route;
+
+use crate::chunks::{CASES, Case};
+
+/// Time between two chunks, as told to the observation.
+pub const GAP: Duration = Duration::from_millis(20);
+
+/// The last line of an Ollama answer, with everything that it reports.
+const OLLAMA_LAST: &str = "{\"model\":\"llama3.2\",\"created_at\":\"2026-01-01T00:00:09.123456789Z\",\
+    \"message\":{\"role\":\"assistant\",\"content\":\"\"},\"done\":true,\"done_reason\":\"stop\",\
+    \"total_duration\":9123456789,\"load_duration\":1234567,\"prompt_eval_count\":26,\"prompt_eval_duration\":123456789,\
+    \"eval_count\":298,\"eval_duration\":8123456789}\n";
+
+/// Sinks and settings as the program has them, the access log off.
+pub struct Observed {
+    metrics: Arc<Metrics>,
+    catalogue: Arc<Catalogue>,
+    sink: Fanout,
+    settings: Settings,
+    backend: Arc<str>,
+    now: Instant,
+}
+
+impl Default for Observed {
+    fn default() -> Self {
+        let catalogue = Arc::new(Catalogue::default());
+        let backend: Arc<str> = "127.0.0.1:11434".into();
+        let build = metrics::Build { version: "0", revision: "", rustc: "" };
+        let settings = metrics::Settings {
+            build,
+            started: SystemTime::now(),
+            max_histograms: metrics::DEFAULT_MAX_HISTOGRAMS,
+            max_series: metrics::DEFAULT_MAX_SERIES,
+        };
+        let metrics = Metrics::new(settings, std::slice::from_ref(&backend), Arc::clone(&catalogue));
+        let sinks: Vec<Arc<dyn Sink>> = vec![Arc::clone(&metrics) as Arc<dyn Sink>, Arc::new(InFlight::default())];
+        Self {
+            metrics,
+            catalogue,
+            sink: Fanout::new(sinks),
+            settings: Settings { stall: Duration::from_secs(5), residency: Arc::new(Residency::default()) },
+            backend,
+            now: Instant::now(),
+        }
+    }
+}
+
+impl Observed {
+    /// An exchange on a listed model whose response's head has just arrived.
+    pub fn answering(&mut self, case: &Case, model: &str, status: u16) -> Observation {
+        self.catalogue.admit(model);
+        let route = Route::of("POST", case.path);
+        let start = Start { id: 1, method: Method::Post, route, backend: Arc::clone(&self.backend), at: self.now };
+        let mut observation = Observation::start(start, &self.settings, &self.sink);
+        observation.forwarded();
+        observation.request_frame(format!("{{\"model\":\"{model}\",\"stream\":true}}").as_bytes());
+        observation.request_done();
+        observation.responded(&head(case, status), self.tick());
+        observation
+    }
+
+    /// Lets [`GAP`] pass. The clock itself is not read: what is counted is the work on a chunk alone.
+    pub fn tick(&mut self) -> Instant {
+        self.now += GAP;
+        self.now
+    }
+
+    /// What a scrape gives.
+    #[must_use]
+    pub fn scrape(&self) -> Vec<u8> {
+        self.metrics.encode()
+    }
+
+    /// Makes as many series as the label caps allow: every listed model on every endpoint, ended in every common way.
+    pub fn fill(&mut self) {
+        let models: Vec<String> =
+            (0..DEFAULT_MAX_MODELS).map(|model| format!("registry/model-{model:03}:latest")).collect();
+        for model in &models {
+            for case in CASES {
+                for (status, end, whole) in [
+                    (200, End::Complete, true),
+                    (200, End::Complete, false),
+                    (200, End::ClientLeft, false),
+                    (500, End::Complete, false),
+                ] {
+                    let mut observation = self.answering(case, model, status);
+                    for _ in 0..3 {
+                        observation.response_frame(case.element.as_bytes(), self.tick());
+                    }
+                    if whole {
+                        observation.response_frame(OLLAMA_LAST.as_bytes(), self.tick());
+                    }
+                    observation.finish(end, status, self.tick(), Duration::from_micros(50));
+                }
+            }
+        }
+    }
+}
+
+/// The head of a response.
+#[must_use]
+pub fn head(case: &Case, status: u16) -> Head<'static> {
+    Head { status, content_type: Some(case.kind.as_bytes()), content_encoding: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_of_the_main_dialects_are_seen_as_tokens() {
+        for name in ["Ollama chat", "OpenAI chat"] {
+            let case = Case::named(name).expect("a case of this name");
+            let mut observed = Observed::default();
+            let mut observation = observed.answering(case, "llama3.2", 200);
+            for piece in case.pieces(3) {
+                observation.response_frame(&piece, observed.tick());
+            }
+            observation.finish(End::ClientLeft, 200, observed.tick(), Duration::ZERO);
+            let text = String::from_utf8(observed.scrape()).expect("text");
+            let gaps = text.lines().find(|line| line.contains("inter_token") && line.contains("_count{"));
+            assert!(gaps.is_some_and(|line| line.ends_with(" 2")), "{name}: {gaps:?}");
+        }
+    }
+}

@@ -1,0 +1,298 @@
+//! Medians, ratios and remarks as Markdown.
+//!
+//! A ratio is the median of the ratios of each round, so that a machine that grows slower during the run does not count
+//! against whoever came last. What was not measured says why.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use crate::contestant::Contestant;
+use crate::load::{Sample, Test};
+
+/// A spread of CPU time between rounds above this is named: (highest − lowest) / median.
+const NOISY: f64 = 0.2;
+
+/// Work of others above this is named, in cores.
+const FOREIGN: f64 = 0.1;
+
+/// A share of late chunks above this is named.
+const LATE: f64 = 0.01;
+
+/// A cell without a number; why, is told below the tables.
+const NOTHING: &str = "–";
+
+/// Every sample of one contestant in one test, one a round; an error is the reason why there is none.
+type Rounds = Vec<Result<Sample, String>>;
+
+/// What was measured so far.
+pub struct Report {
+    tests: Vec<Test>,
+    contestants: Vec<Contestant>,
+    /// By test, then by contestant.
+    rounds: Vec<Vec<Rounds>>,
+    missing: Vec<String>,
+}
+
+impl Report {
+    /// A report without samples. `missing` names what cannot be measured at all.
+    #[must_use]
+    pub fn new(tests: Vec<Test>, contestants: Vec<Contestant>, missing: Vec<String>) -> Self {
+        let rounds = vec![vec![Vec::new(); contestants.len()]; tests.len()];
+        Self { tests, contestants, rounds, missing }
+    }
+
+    /// Adds what one round gave.
+    pub fn add(&mut self, test: usize, contestant: usize, sample: Result<Sample, String>) {
+        self.rounds[test][contestant].push(sample);
+    }
+
+    /// The tables and the remarks.
+    #[must_use]
+    pub fn markdown(&self) -> String {
+        let mut text = String::new();
+        self.cpu_table(&mut text);
+        self.first_byte_table(&mut text);
+        self.transit_table(&mut text);
+        self.memory_table(&mut text);
+        let remarks = self.remarks();
+        if !remarks.is_empty() {
+            text.push_str("Not measured, or to be read with care:\n\n");
+            remarks.iter().for_each(|remark| writeln!(text, "- {remark}").expect("a string takes everything"));
+        }
+        text
+    }
+
+    /// Contestants that are processes, with their place.
+    fn proxies(&self) -> Vec<(usize, &Contestant)> {
+        self.contestants.iter().enumerate().filter(|(_, who)| **who != Contestant::Direct).collect()
+    }
+
+    fn place(&self, wanted: fn(&Contestant) -> bool) -> Option<usize> {
+        self.contestants.iter().position(wanted)
+    }
+
+    fn cpu_table(&self, text: &mut String) {
+        let proxies = self.proxies();
+        let mut head = vec!["CPU time".to_owned(), "per".to_owned()];
+        head.extend(proxies.iter().map(|(_, who)| who.name().to_owned()));
+        let relay = self.place(|who| matches!(who, Contestant::Relay(_)));
+        let nginx = self.place(|who| matches!(who, Contestant::Nginx(_)));
+        let ours = self.place(|who| matches!(who, Contestant::Inferometer(_)));
+        let ratios: Vec<(String, Option<usize>, Option<usize>)> = [
+            ("nginx ÷ relay", nginx, relay),
+            ("inferometer ÷ relay", ours, relay),
+            ("inferometer ÷ nginx", ours, nginx),
+        ]
+        .map(|(name, over, under)| (name.to_owned(), over, under))
+        .into();
+        head.extend(ratios.iter().map(|(name, ..)| name.clone()));
+        let rows = self.tests.iter().zip(&self.rounds).map(|(test, rounds)| {
+            let mut row = vec![test.name.to_owned(), test.load.unit().to_owned()];
+            row.extend(proxies.iter().map(|&(at, _)| {
+                median(values(&rounds[at], |sample| sample.cpu))
+                    .map_or(NOTHING.into(), |nanos| format!("{:.2} µs", nanos / 1e3))
+            }));
+            row.extend(ratios.iter().map(|&(_, over, under)| {
+                let pair = over.zip(under).map(|(over, under)| paired(&rounds[over], &rounds[under], |it| it.cpu));
+                let ratio =
+                    pair.and_then(|pairs| median(pairs.into_iter().map(|(over, under)| over / under).collect()));
+                ratio.map_or(NOTHING.into(), |ratio| format!("{ratio:.2}"))
+            }));
+            row
+        });
+        table(text, &head, rows);
+    }
+
+    fn first_byte_table(&self, text: &mut String) {
+        self.added_table(text, "Time to first byte, p50 / p99", |_| true, |sample| sample.first);
+    }
+
+    fn transit_table(&self, text: &mut String) {
+        let paced = |test: &Test| test.load.quiet_streams().is_some();
+        self.added_table(text, "A chunk's way to the client, p50 / p99", paced, |sample| sample.transit);
+    }
+
+    /// A duration of the direct way, and what each proxy adds to it.
+    fn added_table(
+        &self,
+        text: &mut String,
+        title: &str,
+        fits: fn(&Test) -> bool,
+        what: fn(&Sample) -> Option<(u64, u64)>,
+    ) {
+        let direct = self.place(|who| *who == Contestant::Direct);
+        let mut head = vec![title.to_owned()];
+        head.extend(self.contestants.iter().map(|who| match who {
+            Contestant::Direct => who.name().to_owned(),
+            _ => format!("{} adds", who.name()),
+        }));
+        let rows = self.tests.iter().zip(&self.rounds).filter(|(test, _)| fits(test) && has_no_blast(test));
+        let rows = rows.map(|(test, rounds)| {
+            let cells = (0..self.contestants.len()).map(|at| {
+                let number = |pick: fn((u64, u64)) -> u64| {
+                    let value = |sample: &Sample| what(sample).map(|pair| pick(pair) as f64);
+                    if Some(at) == direct {
+                        return median(values(&rounds[at], value));
+                    }
+                    let pairs = paired(&rounds[at], &rounds[direct?], value);
+                    median(pairs.into_iter().map(|(through, direct)| through - direct).collect())
+                };
+                let sign = if Some(at) == direct { "" } else { "+" };
+                let show = |nanos: f64| {
+                    if nanos < 0.0 { format!("{:.0}", nanos / 1e3) } else { format!("{sign}{:.0}", nanos / 1e3) }
+                };
+                match (number(|pair| pair.0), number(|pair| pair.1)) {
+                    (Some(half), Some(most)) => format!("{} / {} µs", show(half), show(most)),
+                    _ => NOTHING.to_owned(),
+                }
+            });
+            std::iter::once(test.name.to_owned()).chain(cells).collect()
+        });
+        table(text, &head, rows);
+    }
+
+    fn memory_table(&self, text: &mut String) {
+        let proxies = self.proxies();
+        let mut head = vec!["Memory (PSS): all, and per stream".to_owned()];
+        head.extend(proxies.iter().map(|(_, who)| who.name().to_owned()));
+        let streams = |test: &Test| test.load.quiet_streams().filter(|streams| *streams >= 500);
+        let rows =
+            self.tests.iter().zip(&self.rounds).filter_map(|(test, rounds)| Some((test, streams(test)?, rounds)));
+        let rows = rows.map(|(test, streams, rounds)| {
+            let cells = proxies.iter().map(|&(at, _)| {
+                let all = median(values(&rounds[at], |sample| Some(sample.memory?.pss as f64)));
+                let grown = median(values(&rounds[at], |sample| {
+                    Some(sample.memory?.pss.saturating_sub(sample.memory_before?.pss) as f64)
+                }));
+                match (all, grown) {
+                    (Some(all), Some(grown)) => {
+                        format!("{:.1} MiB, {:.1} KiB", all / 1_048_576.0, grown / 1024.0 / streams as f64)
+                    }
+                    _ => NOTHING.to_owned(),
+                }
+            });
+            std::iter::once(test.name.to_owned()).chain(cells).collect()
+        });
+        table(text, &head, rows);
+    }
+
+    /// What has no number, and which numbers deserve doubt.
+    fn remarks(&self) -> Vec<String> {
+        let mut remarks: Vec<String> = self.missing.clone();
+        for (test, rounds) in self.tests.iter().zip(&self.rounds) {
+            for (who, rounds) in self.contestants.iter().zip(rounds) {
+                let reasons: BTreeSet<&String> = rounds.iter().filter_map(|round| round.as_ref().err()).collect();
+                remarks.extend(reasons.iter().map(|reason| format!("{}, {}: {reason}.", test.name, who.name())));
+                remarks.extend(doubts(who, rounds).map(|doubt| format!("{}, {}: {doubt}.", test.name, who.name())));
+            }
+        }
+        remarks.extend(self.disturbance(|sample| sample.foreign, "Other processes used"));
+        remarks.extend(self.disturbance(|sample| sample.stolen, "The hypervisor took"));
+        remarks
+    }
+
+    /// How much of the machine was somebody else's during all measurements.
+    fn disturbance(&self, what: fn(&Sample) -> Option<f64>, who: &str) -> Option<String> {
+        let mut all: Vec<f64> = self.rounds.iter().flatten().flat_map(|rounds| values(rounds, what)).collect();
+        all.sort_unstable_by(f64::total_cmp);
+        let (middle, most) = (median(all.clone())?, *all.last()?);
+        let worth = most > FOREIGN;
+        worth.then(|| format!("{who} {:.0} % of a core at the median, {:.0} % at most.", middle * 100.0, most * 100.0))
+    }
+}
+
+fn has_no_blast(test: &Test) -> bool {
+    !matches!(test.load, crate::load::Load::Blast { .. })
+}
+
+fn doubts(who: &Contestant, rounds: &Rounds) -> impl Iterator<Item = String> {
+    let cpu = values(rounds, |sample| sample.cpu);
+    let spread = median(cpu.clone()).map(|middle| {
+        let (low, high) = cpu.iter().fold((f64::MAX, 0.0_f64), |(low, high), it| (low.min(*it), high.max(*it)));
+        (high - low) / middle
+    });
+    let late = median(values(rounds, |sample| Some(sample.late))).unwrap_or(0.0);
+    let no_cpu = *who != Contestant::Direct && rounds.iter().flatten().any(|sample| sample.cpu.is_none());
+    let percent = |share: f64| (share * 100.0).round();
+    [
+        spread
+            .filter(|spread| *spread > NOISY)
+            .map(|it| format!("too noisy, CPU time spread over {} % of its median", percent(it))),
+        (late > LATE).then(|| format!("the backend wrote {} % of the chunks late", percent(late))),
+        no_cpu.then(|| "the kernel gave no account of CPU time".to_owned()),
+    ]
+    .into_iter()
+    .flatten()
+}
+
+fn values(rounds: &Rounds, what: impl Fn(&Sample) -> Option<f64>) -> Vec<f64> {
+    rounds.iter().flatten().filter_map(what).collect()
+}
+
+/// The values of two contestants in the rounds where both have one.
+fn paired(one: &Rounds, other: &Rounds, what: impl Fn(&Sample) -> Option<f64>) -> Vec<(f64, f64)> {
+    let value = |round: &Result<Sample, String>| round.as_ref().ok().and_then(&what);
+    one.iter().zip(other).filter_map(|(one, other)| Some((value(one)?, value(other)?))).collect()
+}
+
+/// The middle value; of an even number of them, the mean of the two in the middle. None without values.
+fn median(mut values: Vec<f64>) -> Option<f64> {
+    values.sort_unstable_by(f64::total_cmp);
+    let (low, high) = (values.get(values.len().checked_sub(1)? / 2)?, values.get(values.len() / 2)?);
+    Some(f64::midpoint(*low, *high))
+}
+
+fn table(text: &mut String, head: &[String], rows: impl Iterator<Item = Vec<String>>) {
+    let mut rows = rows.peekable();
+    if rows.peek().is_none() {
+        return;
+    }
+    let mut line = |cells: &[String]| writeln!(text, "| {} |", cells.join(" | ")).expect("a string takes everything");
+    line(head);
+    line(&vec!["---".to_owned(); head.len()]);
+    rows.for_each(|row| line(&row));
+    text.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::TESTS;
+
+    fn sample(cpu: f64) -> Result<Sample, String> {
+        Ok(Sample { cpu: Some(cpu), ..Sample::default() })
+    }
+
+    #[test]
+    fn ratios_are_those_of_the_same_round() {
+        let contestants = vec![Contestant::Relay("relay".into()), Contestant::Nginx("nginx".into())];
+        let mut report = Report::new(TESTS[..1].to_vec(), contestants, Vec::new());
+        for (relay, nginx) in [(1000.0, 1500.0), (2000.0, 3000.0), (4000.0, 6000.0)] {
+            report.add(0, 0, sample(relay));
+            report.add(0, 1, sample(nginx));
+        }
+        let text = report.markdown();
+        assert!(text.contains("| 2.00 µs | 3.00 µs | 1.50 | – | – |"), "{text}");
+        assert!(text.contains("TCP relay: too noisy, CPU time spread over 150 % of its median."), "{text}");
+    }
+
+    #[test]
+    fn what_failed_says_why_and_voids_only_its_own_round() {
+        let mut report =
+            Report::new(TESTS[..1].to_vec(), vec![Contestant::Nginx("nginx".into())], vec!["gone.".into()]);
+        report.add(0, 0, Err("it broke".into()));
+        report.add(0, 0, sample(1000.0));
+        let text = report.markdown();
+        assert!(
+            text.contains("| 1.00 µs |") && text.contains("nginx: it broke.") && text.contains("- gone."),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_median_of_an_even_number_lies_between() {
+        assert_eq!(median(vec![4.0, 1.0, 3.0, 2.0]), Some(2.5));
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(Vec::new()), None);
+    }
+}

@@ -1,0 +1,260 @@
+//! What client and backend say to each other.
+//!
+//! The client asks for a pace and a number of chunks in a field of the head, so that the backend needs no state of its
+//! own and every contestant forwards the same bytes. Each chunk carries one mark, a byte that occurs nowhere else, and
+//! behind it the instant at which it was written: the client counts and times chunks without reading the framing, which
+//! a proxy may change.
+
+use std::time::{Duration, Instant};
+
+/// Stands once in each chunk and nowhere else in a response.
+pub const MARK: u8 = b'~';
+
+/// Digits of nanoseconds behind a mark.
+pub const STAMP_DIGITS: usize = 16;
+
+/// Ends every streamed answer.
+pub const LAST_BYTES: &[u8] = b"\r\n0\r\n\r\n";
+
+/// The field of the request's head that tells the backend what to do, in lower case.
+pub const FIELD: &[u8] = b"x-bench: ";
+
+const STAMP: &str = "~0000000000000000";
+
+/// In which form an answer is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// One JSON value a line, as Ollama streams.
+    Ndjson,
+    /// Server-sent events, as `OpenAI` streams.
+    Sse,
+    /// One JSON value with its length in the head.
+    Whole,
+}
+
+impl Form {
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Ndjson => "/api/chat",
+            Self::Sse => "/v1/chat/completions",
+            Self::Whole => "/api/generate",
+        }
+    }
+
+    /// The form that a request asks for, by its first line. None is a question about the backend itself.
+    #[must_use]
+    pub fn asked(head: &[u8]) -> Option<Self> {
+        [Self::Ndjson, Self::Sse, Self::Whole]
+            .into_iter()
+            .find(|form| head.strip_prefix(b"POST ").is_some_and(|rest| rest.starts_with(form.path().as_bytes())))
+    }
+}
+
+/// What a request wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wish {
+    /// In which form.
+    pub form: Form,
+    /// Time between two chunks; zero is no pause. The first one is written at once.
+    pub pace: Duration,
+    /// Chunks before the closing one. None is a stream that ends when the client leaves.
+    pub chunks: Option<u64>,
+}
+
+impl Wish {
+    /// One answer, whole.
+    pub const WHOLE: Self = Self { form: Form::Whole, pace: Duration::ZERO, chunks: None };
+
+    /// The request, head and body.
+    #[must_use]
+    pub fn request(&self) -> Vec<u8> {
+        let body = match self.form {
+            Form::Whole => format!(r#"{{"model":"bench","prompt":"{PROMPT}","stream":false}}"#),
+            Form::Ndjson | Form::Sse => {
+                format!(r#"{{"model":"bench","messages":[{{"role":"user","content":"{PROMPT}"}}],"stream":true}}"#)
+            }
+        };
+        let path = self.form.path();
+        let (pace, chunks) = (self.pace.as_micros(), self.chunks.unwrap_or(0));
+        format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench\r\nAccept: */*\r\n\
+             Content-Type: application/json\r\nx-bench: {pace} {chunks}\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .into_bytes()
+    }
+
+    /// Reads the wish from a request's head. None is a question about the backend itself.
+    #[must_use]
+    pub fn read(head: &[u8]) -> Option<Self> {
+        let form = Form::asked(head)?;
+        let mut numbers = field(head, FIELD)?.split(|byte| *byte == b' ').map(number);
+        let (pace, chunks) = (numbers.next()??, numbers.next()??);
+        Some(Self { form, pace: Duration::from_micros(pace), chunks: (chunks > 0).then_some(chunks) })
+    }
+}
+
+const PROMPT: &str =
+    "Why does a proxy that only looks on cost anything at all? Answer in two or three sentences, please.";
+
+/// The value of a field whose name is given in lower case with `: ` behind it.
+#[must_use]
+pub fn field<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    head.split(|byte| *byte == b'\n').find_map(|line| {
+        let value =
+            line.get(..name.len()).filter(|start| start.eq_ignore_ascii_case(name)).map(|_| &line[name.len()..])?;
+        Some(value.strip_suffix(b"\r").unwrap_or(value))
+    })
+}
+
+/// A number in decimal digits and nothing else.
+#[must_use]
+pub fn number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |sum, byte| match byte {
+        b'0'..=b'9' => sum.checked_mul(10)?.checked_add(u64::from(byte - b'0')),
+        _ => None,
+    })
+}
+
+/// One clock for both sides: nanoseconds since the benchmark began.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock(Instant);
+
+impl Clock {
+    /// Begins now.
+    #[must_use]
+    pub fn start() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Nanoseconds since the start.
+    #[must_use]
+    pub fn nanos(&self) -> u64 {
+        u64::try_from(self.0.elapsed().as_nanos()).expect("a benchmark is over before 500 years")
+    }
+}
+
+/// What the backend says, framed and ready to be written.
+#[derive(Debug)]
+pub struct Lines {
+    head: Vec<u8>,
+    chunk: Vec<u8>,
+    stamp: usize,
+    last: Vec<u8>,
+}
+
+impl Lines {
+    /// The lines of one form.
+    #[must_use]
+    pub fn of(form: Form) -> Self {
+        let (kind, chunk, last) = match form {
+            Form::Ndjson => ("application/x-ndjson", NDJSON.to_owned(), NDJSON_LAST.to_owned()),
+            Form::Sse => {
+                ("text/event-stream", format!("data: {SSE}\n\n"), format!("data: {SSE_LAST}\n\ndata: [DONE]\n\n"))
+            }
+            Form::Whole => return Self::whole(WHOLE),
+        };
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n{DATE}Transfer-Encoding: chunked\r\n\r\n");
+        let chunk = framed(&chunk.replace('~', STAMP)).into_bytes();
+        let stamp = memchr::memchr(MARK, &chunk).expect("every chunk has a mark") + 1;
+        Self { head: head.into_bytes(), chunk, stamp, last: (framed(&last) + "0\r\n\r\n").into_bytes() }
+    }
+
+    /// An answer that is whole.
+    fn whole(body: &str) -> Self {
+        let length = body.len();
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{DATE}Content-Length: {length}\r\n\r\n{body}"
+        );
+        Self { head: head.into_bytes(), chunk: Vec::new(), stamp: 0, last: Vec::new() }
+    }
+
+    /// What a question about the backend itself is answered with: the one model that there is.
+    #[must_use]
+    pub fn about() -> Self {
+        Self::whole(ABOUT)
+    }
+
+    /// The response's head; of a whole answer, everything.
+    #[must_use]
+    pub fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    /// A chunk that says that it is written now.
+    pub fn chunk(&mut self, mut nanos: u64) -> &[u8] {
+        for digit in self.chunk[self.stamp..self.stamp + STAMP_DIGITS].iter_mut().rev() {
+            *digit = b'0' + (nanos % 10) as u8;
+            nanos /= 10;
+        }
+        &self.chunk
+    }
+
+    /// The closing chunk and the end of the body.
+    #[must_use]
+    pub fn last(&self) -> &[u8] {
+        &self.last
+    }
+}
+
+fn framed(chunk: &str) -> String {
+    format!("{:x}\r\n{chunk}\r\n", chunk.len())
+}
+
+const DATE: &str = "Date: Thu, 01 Jan 2026 00:00:00 GMT\r\n";
+
+const NDJSON: &str = "{\"model\":\"bench\",\"created_at\":\"2026-01-01T00:00:00.123456789Z\",\
+    \"message\":{\"role\":\"assistant\",\"content\":\" ~\"},\"done\":false}\n";
+
+const NDJSON_LAST: &str = "{\"model\":\"bench\",\"created_at\":\"2026-01-01T00:00:09.123456789Z\",\
+    \"message\":{\"role\":\"assistant\",\"content\":\"\"},\"done\":true,\"done_reason\":\"stop\",\
+    \"total_duration\":9123456789,\"load_duration\":1234567,\"prompt_eval_count\":26,\"prompt_eval_duration\":123456789,\
+    \"eval_count\":298,\"eval_duration\":8123456789}\n";
+
+const SSE: &str = "{\"id\":\"chatcmpl-123\",\"object\":\"chat.completion.chunk\",\"created\":1767225600,\"model\":\"bench\",\
+    \"system_fingerprint\":\"fp_ollama\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\" ~\"},\
+    \"finish_reason\":null}]}";
+
+const SSE_LAST: &str = "{\"id\":\"chatcmpl-123\",\"object\":\"chat.completion.chunk\",\"created\":1767225609,\
+    \"model\":\"bench\",\"system_fingerprint\":\"fp_ollama\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\
+    \"content\":\"\"},\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":26,\"completion_tokens\":298,\
+    \"total_tokens\":324}}";
+
+const WHOLE: &str = "{\"model\":\"bench\",\"created_at\":\"2026-01-01T00:00:00.123456789Z\",\"response\":\"Looking on means \
+    that every byte is copied into the process and out of it again, and each copy is a call to the system. Counting adds \
+    to that what the reading of each line costs, and good counting adds little.\",\"done\":true,\"done_reason\":\"stop\",\
+    \"context\":[1,2,3,4,5,6,7,8],\"total_duration\":5043500667,\"load_duration\":5025959,\"prompt_eval_count\":26,\
+    \"prompt_eval_duration\":325953000,\"eval_count\":290,\"eval_duration\":4709213000}";
+
+const ABOUT: &str = "{\"version\":\"0.13.1\",\"models\":[{\"name\":\"bench:latest\",\"model\":\"bench:latest\"}]}";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wish_survives_its_way_through_a_request() {
+        for form in [Form::Ndjson, Form::Sse] {
+            let wish = Wish { form, pace: Duration::from_millis(20), chunks: Some(7) };
+            assert_eq!(Wish::read(&wish.request()), Some(wish));
+        }
+        assert_eq!(Wish::read(&Wish::WHOLE.request()), Some(Wish::WHOLE));
+        assert_eq!(Wish::read(b"GET /api/tags HTTP/1.1\r\n\r\n"), None);
+    }
+
+    #[test]
+    fn each_chunk_has_one_mark_and_its_instant_and_the_rest_has_none() {
+        for form in [Form::Ndjson, Form::Sse] {
+            let mut lines = Lines::of(form);
+            let chunk = lines.chunk(1_234_567).to_vec();
+            let marks: Vec<usize> = memchr::memchr_iter(MARK, &chunk).collect();
+            assert_eq!(marks.len(), 1);
+            assert_eq!(number(&chunk[marks[0] + 1..][..STAMP_DIGITS]), Some(1_234_567));
+            assert!(!lines.head().contains(&MARK) && !lines.last().contains(&MARK));
+            assert!(lines.last().ends_with(LAST_BYTES));
+        }
+    }
+}
