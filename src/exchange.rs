@@ -98,9 +98,10 @@ struct Reading {
 impl Observation {
     /// An exchange begins.
     #[must_use]
-    pub fn start(start: Start, settings: &Settings, sink: &dyn Sink) -> Self {
+    pub fn start(start: Start, settings: &Settings, sink: &dyn Sink) -> Box<Self> {
         let watch = sink.started(&start);
-        Self {
+        // Some 3 KB: boxed where it is made, so that nobody moves it about.
+        Box::new(Self {
             settings: settings.clone(),
             watch: Some(watch),
             phase: Phase::Upload,
@@ -118,7 +119,7 @@ impl Observation {
             held: None,
             left: None,
             start,
-        }
+        })
     }
 
     /// The head was sent to the backend.
@@ -197,7 +198,7 @@ impl Observation {
     }
 
     /// It is over. `status` is what was sent to the client: 499 where it left before a head.
-    pub fn finish(mut self, end: End, status: u16, now: Instant, overhead: Duration) {
+    pub fn finish(mut self: Box<Self>, end: End, status: u16, now: Instant, overhead: Duration) {
         self.last = now.max(self.last);
         self.conclude(end, status, Some(overhead));
     }

@@ -91,7 +91,7 @@ impl Watch for Recorder {
 
 /// One exchange under test: instants are milliseconds after time zero, and frames of one element are 10 bytes.
 struct Case {
-    observation: Observation,
+    observation: Box<Observation>,
     recorder: Recorder,
     zero: Instant,
     streamed: bool,

@@ -31,7 +31,7 @@ const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 /// The observer of one exchange, shared by both directions.
 pub(super) struct Tap {
-    observation: RefCell<Option<Observation>>,
+    observation: RefCell<Option<Box<Observation>>>,
     shared: Rc<Shared>,
     /// What was sent to the client.
     status: Cell<u16>,
@@ -41,7 +41,7 @@ pub(super) struct Tap {
 
 impl Tap {
     /// Starts with what `observe` makes; without an observation if that fails.
-    pub(super) fn start(shared: Rc<Shared>, now: Instant, observe: impl FnOnce() -> Observation) -> Rc<Self> {
+    pub(super) fn start(shared: Rc<Shared>, now: Instant, observe: impl FnOnce() -> Box<Observation>) -> Rc<Self> {
         let observation = catch_unwind(AssertUnwindSafe(observe)).ok();
         let polls_before = shared.polls.total(now);
         Rc::new(Self {
