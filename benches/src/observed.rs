@@ -61,7 +61,7 @@ impl Default for Observed {
 
 impl Observed {
     /// An exchange on a listed model whose response's head has just arrived.
-    pub fn answering(&mut self, case: &Case, model: &str, status: u16) -> Observation {
+    pub fn answering(&mut self, case: &Case, model: &str, status: u16) -> Box<Observation> {
         self.catalogue.admit(model);
         let route = Route::of("POST", case.path);
         let start = Start { id: 1, method: Method::Post, route, backend: Arc::clone(&self.backend), at: self.now };
