@@ -1,4 +1,5 @@
 //! The promises of inferometer, each against real sockets.
 
+mod boards;
 mod proxy;
 mod support;

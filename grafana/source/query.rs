@@ -1,0 +1,111 @@
+//! PromQL as the panels use it.
+//!
+//! Promises: every selector carries the dashboard's variables that the metric has labels for; counters and
+//! histograms appear only inside `rate` or `increase`. Left out: queries of one panel alone, which stand there.
+
+/// The variables that select, for a metric that has these labels.
+#[derive(Clone, Copy)]
+enum Scope {
+    Instance,
+    Backend,
+    Model,
+}
+
+/// A metric of the proxy: its name without the prefix, and which variables select it.
+#[derive(Clone, Copy)]
+pub(crate) struct Metric {
+    name: &'static str,
+    scope: Scope,
+    extra: &'static str,
+}
+
+impl Metric {
+    /// A metric without labels of its own.
+    pub(crate) const fn of_instance(name: &'static str) -> Self {
+        Self { name, scope: Scope::Instance, extra: "" }
+    }
+
+    /// A metric with the label `backend`.
+    pub(crate) const fn of_backend(name: &'static str) -> Self {
+        Self { name, scope: Scope::Backend, extra: "" }
+    }
+
+    /// A metric with the labels `backend` and `model`.
+    pub(crate) const fn of_model(name: &'static str) -> Self {
+        Self { name, scope: Scope::Model, extra: "" }
+    }
+
+    /// The same with one more matcher, for example `source!="chunks"`.
+    pub(crate) const fn with(self, extra: &'static str) -> Self {
+        Self { extra, ..self }
+    }
+
+    /// The selector: the current values of a gauge.
+    pub(crate) fn now(self) -> String {
+        self.selector("")
+    }
+
+    /// Increase per second, summed by these labels (`""` sums everything).
+    pub(crate) fn rate(self, by: &str) -> String {
+        format!("{} (rate({}[$__rate_interval]))", sum(by), self.selector(""))
+    }
+
+    /// Increase in each step of the graph.
+    pub(crate) fn increase(self, by: &str) -> String {
+        format!("{} (increase({}[$__rate_interval]))", sum(by), self.selector(""))
+    }
+
+    /// Increase over the whole time range shown.
+    pub(crate) fn in_range(self, by: &str) -> String {
+        format!("{} (increase({}[$__range]))", sum(by), self.selector(""))
+    }
+
+    /// A quantile of a histogram.
+    pub(crate) fn quantile(self, q: f64, by: &str) -> String {
+        self.quantile_over(q, by, "$__rate_interval")
+    }
+
+    /// A quantile of a histogram over the whole time range shown.
+    pub(crate) fn quantile_in_range(self, q: f64, by: &str) -> String {
+        self.quantile_over(q, by, "$__range")
+    }
+
+    /// The buckets of a histogram, for a heatmap.
+    pub(crate) fn buckets(self) -> String {
+        format!("sum by (le) (increase({}[$__rate_interval]))", self.selector("_bucket"))
+    }
+
+    fn quantile_over(self, q: f64, by: &str, window: &str) -> String {
+        let by = if by.is_empty() { "le".to_owned() } else { format!("le, {by}") };
+        format!("histogram_quantile({q}, sum by ({by}) (rate({}[{window}])))", self.selector("_bucket"))
+    }
+
+    fn selector(self, suffix: &str) -> String {
+        let mut matchers = String::from(r#"job=~"$job", instance=~"$instance""#);
+        if !matches!(self.scope, Scope::Instance) {
+            matchers.push_str(r#", backend=~"$backend""#);
+        }
+        if matches!(self.scope, Scope::Model) {
+            matchers.push_str(r#", model=~"$model""#);
+        }
+        if !self.extra.is_empty() {
+            matchers.push_str(", ");
+            matchers.push_str(self.extra);
+        }
+        format!("ollama_proxy_{}{suffix}{{{matchers}}}", self.name)
+    }
+}
+
+/// `part / whole`, without a value where there is no whole.
+pub(crate) fn share(part: &str, whole: &str) -> String {
+    format!("{part} / ({whole} > 0)")
+}
+
+/// Gives the series of requests without a model a name that can be read in a legend.
+pub(crate) fn named_model(expr: &str) -> String {
+    format!(r#"label_replace({expr}, "model", "(no model)", "model", "")"#)
+}
+
+fn sum(by: &str) -> String {
+    if by.is_empty() { "sum".to_owned() } else { format!("sum by ({by})") }
+}

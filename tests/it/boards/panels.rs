@@ -1,0 +1,146 @@
+//! Whether a Prometheus answers what dashboards and alerts ask, in the words they ask it.
+
+use super::prometheus::get;
+use super::rules::Alert;
+use serde_json::Value;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A Prometheus, and the moment for which it is asked.
+pub(super) struct Api {
+    url: String,
+    /// Seconds since 1970; absent: now.
+    at: Option<u64>,
+}
+
+impl Api {
+    /// Asks for now.
+    pub(super) fn now(url: &str) -> Self {
+        Self { url: url.to_owned(), at: None }
+    }
+
+    /// Asks for this moment, in seconds since 1970.
+    pub(super) fn at(url: &str, at: u64) -> Self {
+        Self { url: url.to_owned(), at: Some(at) }
+    }
+
+    /// The series that answer a query. A value that is no number (0/0) is no answer.
+    fn answers(&self, expr: &str) -> Result<usize, String> {
+        let time = self.at.map(|at| format!("&time={at}")).unwrap_or_default();
+        let reply = get(&self.url, &format!("/api/v1/query?query={}{time}", percent_encoded(expr)))?;
+        let result = reply["data"]["result"].as_array().cloned().unwrap_or_default();
+        Ok(result.iter().filter(|series| series["value"][1] != "NaN").count())
+    }
+
+    /// The values of a label of the series that a selector finds.
+    fn label_values(&self, selector: &str, label: &str) -> Result<usize, String> {
+        let reply = get(&self.url, &format!("/api/v1/label/{label}/values?match[]={}", percent_encoded(selector)))?;
+        Ok(reply["data"].as_array().map_or(0, |values| values.iter().filter(|value| *value != "").count()))
+    }
+}
+
+/// Asks until every panel, variable and alert is answered, as it takes a few scrapes under traffic until every rate
+/// has a value. What is still unanswered after `patience` comes back.
+pub(super) fn wait_until_answered(
+    api: &Api,
+    dashboards: &[Value],
+    alerts: &[Alert],
+    patience: Duration,
+) -> Vec<String> {
+    let begin = Instant::now();
+    loop {
+        let mut lines = panels_without_data(api, dashboards);
+        lines.extend(alerts_without_data(api, alerts));
+        if lines.is_empty() || begin.elapsed() > patience {
+            return lines;
+        }
+        thread::sleep(Duration::from_millis(250));
+    }
+}
+
+/// Panels and variables that get no data, a line each with dashboard, panel and query. A panel must be answered in
+/// each of its queries.
+pub(super) fn panels_without_data(api: &Api, dashboards: &[Value]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for dashboard in dashboards {
+        let title = dashboard["title"].as_str().unwrap_or("a dashboard without a title");
+        let mut note = |what: String, query: &str, answer: Result<usize, String>| match answer {
+            Ok(0) => lines.push(format!("{title}, {what}: no data for {query}")),
+            Ok(_) => {}
+            Err(error) => lines.push(format!("{title}, {what}: {error} for {query}")),
+        };
+        for variable in each(&dashboard["templating"]["list"]).filter(|it| it["type"] == "query") {
+            let query = substituted(variable["query"]["query"].as_str().unwrap_or_default());
+            note(
+                format!("variable {}", variable["name"].as_str().unwrap_or("?")),
+                &query,
+                variable_values(api, &query),
+            );
+        }
+        for panel in each(&dashboard["panels"]) {
+            for target in each(&panel["targets"]) {
+                let query = substituted(target["expr"].as_str().unwrap_or_default());
+                note(format!("panel {}", panel["title"]), &query, api.answers(&query));
+            }
+        }
+    }
+    lines
+}
+
+/// Alerts of which a part measures nothing, a line each. An alert's whole expression is to find nothing while all is
+/// well, so each of its selectors is asked for by itself, and the whole only for being understood.
+pub(super) fn alerts_without_data(api: &Api, alerts: &[Alert]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for alert in alerts {
+        if let Err(error) = api.answers(&alert.expr) {
+            lines.push(format!("{}: {error}", alert.name));
+        }
+        for selector in selectors(&alert.expr) {
+            match api.answers(selector) {
+                Ok(0) => lines.push(format!("{}: no data for {selector}", alert.name)),
+                Ok(_) => {}
+                Err(error) => lines.push(format!("{}: {error} for {selector}", alert.name)),
+            }
+        }
+    }
+    lines
+}
+
+/// A query with Grafana's variables replaced as "All" replaces them.
+fn substituted(query: &str) -> String {
+    let mut text = query.replace("$__rate_interval", "30s").replace("$__interval", "5s").replace("$__range", "10m");
+    for name in ["job", "instance", "backend", "model"] {
+        text = text.replace(&format!("${{{name}}}"), ".*").replace(&format!("${name}"), ".*");
+    }
+    text
+}
+
+fn variable_values(api: &Api, query: &str) -> Result<usize, String> {
+    let inside = query.strip_prefix("label_values(").and_then(|rest| rest.strip_suffix(')'));
+    let (selector, label) = inside.and_then(|inside| inside.rsplit_once(", ")).ok_or("not label_values(…, …)")?;
+    api.label_values(selector, label)
+}
+
+/// The selectors of the proxy's own metrics, with their matchers and without their windows.
+fn selectors(expr: &str) -> Vec<&str> {
+    let starts = expr.match_indices("ollama_proxy_").map(|(start, _)| &expr[start..]);
+    starts
+        .map(|rest| {
+            let name = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+            let matchers =
+                if rest[name..].starts_with('{') { rest[name..].find('}').map_or(0, |end| end + 1) } else { 0 };
+            &rest[..name + matchers]
+        })
+        .collect()
+}
+
+fn percent_encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    text.bytes().fold(String::new(), |all, byte| {
+        if plain(byte) { all + char::from(byte).encode_utf8(&mut [0; 4]) } else { format!("{all}%{byte:02X}") }
+    })
+}
+
+fn each(list: &Value) -> impl Iterator<Item = &Value> {
+    list.as_array().into_iter().flatten()
+}

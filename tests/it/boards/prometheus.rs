@@ -1,0 +1,163 @@
+//! A real Prometheus with the shipped configuration and rules, on a free port, for as long as a test holds it.
+
+use super::files;
+use super::promtool::HOW_TO_HAVE_IT;
+use serde_json::{Value, json};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long anything may take on a busy machine before the test gives up.
+const DEADLINE: Duration = Duration::from_secs(60);
+/// How often a condition is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Another program may take a free port before Prometheus does; then the next one is tried.
+const ATTEMPTS: usize = 3;
+
+/// A running Prometheus; dropping it ends it.
+pub(super) struct Prometheus {
+    process: Child,
+    url: String,
+    targets: usize,
+    log: PathBuf,
+}
+
+impl Prometheus {
+    /// Starts it on the storage in `tmp/data` (empty, or blocks laid there before) with the shipped configuration,
+    /// in which only the targets and, so that tests need not wait, the intervals (1 s) are others. It is ready when
+    /// this returns.
+    pub(super) fn start(targets: &[SocketAddr], tmp: &Path) -> Self {
+        let config = tmp.join("prometheus.yml");
+        std::fs::write(&config, configuration(targets).to_string()).expect("the scratch folder can be written");
+        for _ in 0..ATTEMPTS {
+            let mut started = Self::spawn(&config, tmp, targets.len());
+            if started.becomes_ready() {
+                return started;
+            }
+        }
+        panic!("Prometheus does not start:\n{}", files::read(&tmp.join("prometheus.log")));
+    }
+
+    /// Where it answers, `127.0.0.1:PORT`.
+    pub(super) fn address(&self) -> &str {
+        &self.url
+    }
+
+    /// Waits until every target was scraped this often, each time with success.
+    pub(super) fn wait_for_scrapes(&self, times: usize) {
+        let query = "/api/v1/query?query=sum_over_time(up%7Bjob%3D%22ollama_proxy%22%7D%5B5m%5D)";
+        let scraped = self.poll(|prometheus| {
+            let Ok(reply) = get(&prometheus.url, query) else { return false };
+            let counts = reply["data"]["result"].as_array().cloned().unwrap_or_default();
+            let enough = |series: &Value| {
+                series["value"][1]
+                    .as_str()
+                    .and_then(|count| count.parse().ok())
+                    .is_some_and(|count: usize| count >= times)
+            };
+            counts.len() == prometheus.targets && counts.iter().all(enough)
+        });
+        let targets = get(&self.url, "/api/v1/targets").unwrap_or_default();
+        assert!(scraped, "not scraped {times} times within {DEADLINE:?}: {targets:#}\n{}", files::read(&self.log));
+    }
+
+    /// The alerts it has loaded, in the order of the files.
+    pub(super) fn loaded_alerts(&self) -> Vec<String> {
+        let reply = get(&self.url, "/api/v1/rules?type=alert").expect("Prometheus answers");
+        let groups = reply["data"]["groups"].as_array().cloned().unwrap_or_default();
+        let rules = groups.iter().flat_map(|group| group["rules"].as_array().cloned().unwrap_or_default());
+        rules.filter_map(|rule| Some(rule["name"].as_str()?.to_owned())).collect()
+    }
+
+    fn spawn(config: &Path, tmp: &Path, targets: usize) -> Self {
+        let url = free_address().to_string();
+        let log = tmp.join("prometheus.log");
+        let process = Command::new("prometheus")
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--storage.tsdb.path={}", tmp.join("data").display()))
+            .arg(format!("--web.listen-address={url}"))
+            .arg("--log.level=warn")
+            .stderr(File::create(&log).expect("the scratch folder can be written"))
+            .spawn()
+            .unwrap_or_else(|error| panic!("Prometheus cannot be run ({error}): {HOW_TO_HAVE_IT}"));
+        Self { process, url, targets, log }
+    }
+
+    /// False when it ended before it was ready.
+    fn becomes_ready(&mut self) -> bool {
+        let begin = Instant::now();
+        while begin.elapsed() < DEADLINE {
+            if self.process.try_wait().expect("the process can be asked").is_some() {
+                return false;
+            }
+            if fetch(&self.url, "/-/ready").is_ok_and(|reply| reply.starts_with("HTTP/1.0 200")) {
+                return true;
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+        false
+    }
+
+    fn poll(&self, condition: impl Fn(&Self) -> bool) -> bool {
+        let begin = Instant::now();
+        while begin.elapsed() < DEADLINE {
+            if condition(self) {
+                return true;
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+        false
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Asks the HTTP API. An error is what Prometheus says is wrong.
+pub(super) fn get(address: &str, path: &str) -> Result<Value, String> {
+    let reply = fetch(address, path).map_err(|error| format!("{address} does not answer: {error}"))?;
+    let body = reply.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    let json: Value = serde_json::from_str(body).map_err(|_| format!("no JSON for {path}: {reply}"))?;
+    match json["status"].as_str() {
+        Some("success") => Ok(json),
+        _ => Err(json["error"].as_str().unwrap_or("an error without a text").to_owned()),
+    }
+}
+
+/// One request in HTTP/1.0: the answer ends with the connection, and is never chunked.
+fn fetch(address: &str, path: &str) -> std::io::Result<String> {
+    let mut connection = TcpStream::connect(address)?;
+    connection.set_read_timeout(Some(DEADLINE))?;
+    write!(connection, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
+    let mut reply = String::new();
+    connection.read_to_string(&mut reply)?;
+    Ok(reply)
+}
+
+/// The shipped configuration for these targets; JSON is YAML too.
+fn configuration(targets: &[SocketAddr]) -> Value {
+    let shipped = files::shipped(&["prometheus/prometheus.yml"], &["yml"]).remove(0);
+    let mut config = shipped.parse().expect("the configuration parses");
+    for interval in ["scrape_interval", "evaluation_interval"] {
+        assert_eq!(config["global"][interval], "5s", "{interval} is promised to be 5 s");
+        config["global"][interval] = json!("1s");
+    }
+    assert_eq!(config["rule_files"], json!(["rules/*.yml"]), "the rules stand beside the configuration");
+    config["rule_files"] = json!([files::root().join("prometheus/rules/*.yml")]);
+    assert_eq!(config["scrape_configs"][0]["static_configs"][0]["targets"], json!(["localhost:8001"]));
+    config["scrape_configs"][0]["static_configs"][0]["targets"] = json!(targets);
+    config
+}
+
+fn free_address() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    listener.local_addr().expect("a listener has an address")
+}

@@ -1,0 +1,120 @@
+//! The alerting rules, and what each of them must have beside it.
+
+use super::files::{self, File};
+use super::lint;
+use serde_json::Value;
+
+const SEVERITIES: &[&str] = &["critical", "warning", "info"];
+
+/// An alerting rule as it is shipped.
+pub(super) struct Alert {
+    pub(super) name: String,
+    pub(super) expr: String,
+    rule: Value,
+    file: String,
+}
+
+/// Every alerting rule, in the order of the files.
+pub(super) fn alerts() -> Vec<Alert> {
+    let mut alerts = Vec::new();
+    for file in files::shipped(&["prometheus/rules"], &["yml"]) {
+        let parsed = file.parse().expect("the rules parse");
+        for rule in each(&parsed["groups"]).flat_map(|group| each(&group["rules"])) {
+            if let (Some(name), Some(expr)) = (rule["alert"].as_str(), rule["expr"].as_str()) {
+                let file = file.text.clone();
+                alerts.push(Alert { name: name.to_owned(), expr: expr.to_owned(), rule: rule.clone(), file });
+            }
+        }
+    }
+    assert!(!alerts.is_empty(), "no alerts are shipped");
+    alerts
+}
+
+/// What is missing beside the alerts, a line each.
+pub(super) fn complaints() -> Vec<String> {
+    let runbook = files::read(&files::root().join("prometheus/runbook.md"));
+    let tests = files::shipped(&["prometheus/tests"], &["yml"]);
+    alerts()
+        .iter()
+        .flat_map(|alert| {
+            let mut lines = of_the_rule(alert, &runbook);
+            lines.extend(of_its_test(&alert.name, &tests));
+            lines.into_iter().map(|line| format!("{}: {line}", alert.name)).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+fn of_the_rule(alert: &Alert, runbook: &str) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut demand = |holds: bool, line: &str| {
+        if !holds {
+            lines.push(line.to_owned());
+        }
+    };
+    let annotation = |name: &str| alert.rule["annotations"][name].as_str().unwrap_or_default();
+    demand(alert.name.starts_with("Inferometer"), "its name does not begin with Inferometer");
+    demand(alert.rule["labels"]["severity"].as_str().is_some_and(|it| SEVERITIES.contains(&it)), "no known severity");
+    demand(!annotation("summary").is_empty(), "no summary");
+    demand(!annotation("description").is_empty(), "no description");
+    let anchor = format!("prometheus/runbook.md#{}", alert.name.to_lowercase());
+    demand(annotation("runbook_url") == anchor, &format!("runbook_url is not {anchor}"));
+    demand(runbook.lines().any(|line| line == format!("## {}", alert.name)), "no heading in the runbook");
+    demand(!lint::matches_le(&alert.expr), "matches `le` literally");
+    let line_before = |name: &str| {
+        let (before, _) = alert.file.split_once(&format!("- alert: {name}\n"))?;
+        before.trim_end_matches(' ').trim_end().lines().last()
+    };
+    let explained = line_before(&alert.name).is_some_and(|line| line.trim_start().starts_with('#'));
+    demand(explained, "no comment above it explains the threshold");
+    lines
+}
+
+/// Some test must see it silent, a minute later at most firing, and silent again.
+fn of_its_test(name: &str, files: &[File]) -> Option<String> {
+    let parsed: Vec<_> = files.iter().map(|file| file.parse().expect("the rule tests parse")).collect();
+    let mut cases = parsed.iter().flat_map(|file| each(&file["tests"])).map(|test| course(name, test));
+    let proved = cases.any(|course| {
+        course.windows(2).any(|pair| {
+            let [(silent_at, silent), (firing_at, firing)] = [pair[0], pair[1]];
+            let clears = course.iter().any(|(at, firing)| *at > firing_at && !firing);
+            !silent && firing && firing_at - silent_at <= 60 && clears
+        })
+    });
+    (!proved).then(|| "no test sees it silent, firing within a minute of that, and clear".to_owned())
+}
+
+/// When (in seconds) a test looks at this alert, and whether it is to fire then.
+fn course(name: &str, test: &Value) -> Vec<(u64, bool)> {
+    let mut course: Vec<_> = each(&test["alert_rule_test"])
+        .filter(|look| look["alertname"] == name)
+        .map(|look| {
+            let at = look["eval_time"].as_str().expect("a test says when it looks");
+            (seconds(at), each(&look["exp_alerts"]).next().is_some())
+        })
+        .collect();
+    course.sort_unstable();
+    course
+}
+
+/// `1h2m3s` in seconds.
+fn seconds(text: &str) -> u64 {
+    let (mut total, mut number) = (0, 0);
+    for c in text.chars() {
+        let unit = match c {
+            'h' => 3600,
+            'm' => 60,
+            's' => 1,
+            _ => {
+                number = number * 10 + u64::from(c.to_digit(10).unwrap_or_else(|| panic!("{text} is no duration")));
+                continue;
+            }
+        };
+        total += number * unit;
+        number = 0;
+    }
+    total
+}
+
+fn each(list: &Value) -> impl Iterator<Item = &Value> {
+    list.as_array().into_iter().flatten()
+}

@@ -1,0 +1,245 @@
+//! What the program would expose, made up: every family of the catalogue with its type and labels, growing.
+//!
+//! Promises: names, types and labels are the catalogue's; counters grow at every tick, so that each rate has a
+//! value. Left out: plausible numbers, and the real buckets (nothing that is shipped may depend on them).
+
+use inferometer::exchange::outcome::{ErrorType, Origin, Outcome, Phase};
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+use Kind::{Counter, Gauge, Histogram};
+
+/// Name without the prefix, type, labels.
+const CATALOGUE: &[(&str, Kind, &str)] = &[
+    ("requests_total", Counter, "model method endpoint status backend outcome"),
+    ("requests_started_total", Counter, "backend endpoint"),
+    ("request_duration_seconds", Histogram, "model method endpoint backend"),
+    ("active_requests", Gauge, "model backend"),
+    ("active_generations", Gauge, "model backend"),
+    ("prompt_tokens_total", Counter, "model backend source"),
+    ("generated_tokens_total", Counter, "model backend source"),
+    ("cached_prompt_tokens_total", Counter, "model backend"),
+    ("reasoning_tokens_total", Counter, "model backend"),
+    ("draft_tokens_total", Counter, "model backend result"),
+    ("tokens_per_chunk_ratio", Gauge, "model backend"),
+    ("tokens_per_second", Histogram, "model backend"),
+    ("time_to_first_token_seconds", Histogram, "model backend"),
+    ("time_to_first_byte_seconds", Histogram, "model backend"),
+    ("time_to_first_answer_token_seconds", Histogram, "model backend"),
+    ("time_to_first_token_excluding_load_seconds", Histogram, "model backend"),
+    ("model_load_duration_seconds", Histogram, "model backend"),
+    ("cold_starts_total", Counter, "model backend"),
+    ("prefill_duration_seconds", Histogram, "model backend"),
+    ("decode_duration_seconds", Histogram, "model backend"),
+    ("inter_token_latency_seconds", Histogram, "model backend"),
+    ("time_per_output_token_seconds", Histogram, "model backend"),
+    ("stream_stalls_total", Counter, "model backend"),
+    ("stream_chunks_total", Counter, "model backend"),
+    ("errors_total", Counter, "model backend error_type origin"),
+    ("client_cancellations_total", Counter, "model backend phase"),
+    ("wasted_tokens_total", Counter, "model backend phase"),
+    ("usage_missing_total", Counter, "model backend endpoint"),
+    ("prompt_truncation_suspected_total", Counter, "model backend"),
+    ("request_size_bytes", Histogram, "endpoint backend"),
+    ("response_size_bytes", Histogram, "endpoint backend"),
+    ("context_length_tokens", Histogram, "model"),
+    ("overhead_seconds", Histogram, ""),
+    ("http_malformed_total", Counter, "kind"),
+    ("progress_bytes_total", Counter, "backend operation"),
+    ("backend_up", Gauge, "backend"),
+    ("backend_probe_duration_seconds", Gauge, "backend"),
+    ("build_info", Gauge, "version revision rustc"),
+    ("start_time_seconds", Gauge, ""),
+    ("series_dropped_total", Counter, "metric"),
+    ("parse_defects_total", Counter, "dialect kind"),
+    ("sink_dropped_total", Counter, "sink"),
+];
+
+/// Upper bounds that suit no unit in particular.
+const BOUNDS: &[f64] = &[0.01, 0.1, 1.0, 10.0, 100.0];
+
+const HISTORY_SECONDS: u64 = 3600;
+const HISTORY_STEP_SECONDS: u64 = 10;
+
+/// One sample of a family: the end of its name, its labels, and how much it grows a tick (for a gauge: its value).
+struct Series {
+    suffix: &'static str,
+    labels: String,
+    per_tick: f64,
+}
+
+impl Series {
+    fn value(&self, kind: Kind, tick: u64) -> f64 {
+        if kind == Gauge { self.per_tick } else { self.per_tick * f64::from(u32::try_from(tick).expect("few ticks")) }
+    }
+}
+
+/// The exposition in text format 0.0.4 after so many ticks.
+pub(super) fn exposition(tick: u64) -> String {
+    let mut text = String::new();
+    for (name, kind, labels) in CATALOGUE {
+        writeln!(text, "# HELP ollama_proxy_{name} Made up.\n# TYPE ollama_proxy_{name} {}", word(*kind))
+            .expect("text");
+        for series in series(*kind, labels) {
+            let value = series.value(*kind, tick);
+            writeln!(text, "ollama_proxy_{name}{}{{{}}} {value}", series.suffix, series.labels).expect("text");
+        }
+    }
+    text
+}
+
+/// Writes an hour up to now in OpenMetrics, as one scrape target would have left it, and returns its last second.
+pub(super) fn write_history(path: &Path) -> u64 {
+    let end = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970").as_secs();
+    let mut text = String::new();
+    for (name, kind, labels) in CATALOGUE {
+        writeln!(text, "# TYPE ollama_proxy_{} {}", name.trim_end_matches("_total"), word(*kind)).expect("text");
+        for series in series(*kind, labels) {
+            let comma = if series.labels.is_empty() { "" } else { "," };
+            let target = r#"job="ollama_proxy",instance="localhost:8001""#;
+            for tick in 0..=HISTORY_SECONDS / HISTORY_STEP_SECONDS {
+                let at = end - HISTORY_SECONDS + tick * HISTORY_STEP_SECONDS;
+                let value = series.value(*kind, tick);
+                let Series { suffix, labels, .. } = &series;
+                writeln!(text, "ollama_proxy_{name}{suffix}{{{target}{comma}{labels}}} {value} {at}").expect("text");
+            }
+        }
+    }
+    text.push_str("# EOF\n");
+    std::fs::write(path, text).expect("the scratch folder can be written");
+    end
+}
+
+/// A target that exposes all of it on `/metrics` and grows by a tick a scrape; dropping it ends it.
+pub(super) struct Target {
+    address: SocketAddr,
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Target {
+    /// Starts it on a free port.
+    pub(super) fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let address = listener.local_addr().expect("a listener has an address");
+        let over = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&over);
+        let thread = thread::spawn(move || {
+            for (tick, connection) in (1..).zip(listener.incoming()) {
+                if seen.load(Ordering::Relaxed) {
+                    return;
+                }
+                // A scraper that hangs up is its own affair; the next one is served.
+                let _ = connection.and_then(|connection| answer(connection, tick));
+            }
+        });
+        Self { address, over, thread: Some(thread) }
+    }
+
+    /// Where it listens.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        // Wakes the thread, which then sees that it is over.
+        let _ = TcpStream::connect(self.address);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn answer(mut connection: TcpStream, tick: u64) -> std::io::Result<()> {
+    let head = BufReader::new(&connection).lines();
+    for line in head {
+        if line?.is_empty() {
+            break;
+        }
+    }
+    let body = exposition(tick);
+    let length = body.len();
+    write!(
+        connection,
+        "HTTP/1.1 200 OK\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n\
+         Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
+}
+
+/// Every series of a family: each combination of label values, for a histogram each of its parts.
+fn series(kind: Kind, labels: &str) -> Vec<Series> {
+    let mut all = Vec::new();
+    for (index, labels) in (1_u32..).zip(combinations(labels)) {
+        let weight = f64::from(index);
+        match kind {
+            Counter => all.push(Series { suffix: "", labels, per_tick: weight }),
+            Gauge => all.push(Series { suffix: "", labels, per_tick: 1.0 }),
+            Histogram => histogram(&labels, weight, &mut all),
+        }
+    }
+    all
+}
+
+/// Each bucket takes `weight` samples a tick.
+fn histogram(labels: &str, weight: f64, into: &mut Vec<Series>) {
+    let comma = if labels.is_empty() { "" } else { "," };
+    let mut count = 0.0;
+    for bound in BOUNDS.iter().map(f64::to_string).chain(["+Inf".to_owned()]) {
+        count += weight;
+        into.push(Series { suffix: "_bucket", labels: format!("{labels}{comma}le=\"{bound}\""), per_tick: count });
+    }
+    into.push(Series { suffix: "_sum", labels: labels.to_owned(), per_tick: weight * 50.0 });
+    into.push(Series { suffix: "_count", labels: labels.to_owned(), per_tick: count });
+}
+
+fn combinations(labels: &str) -> Vec<String> {
+    labels.split_whitespace().fold(vec![String::new()], |so_far, label| {
+        let values = values_of(label);
+        let longer = |begun: &String| {
+            let comma = if begun.is_empty() { "" } else { "," };
+            values.iter().map(|value| format!("{begun}{comma}{label}=\"{value}\"")).collect::<Vec<_>>()
+        };
+        so_far.iter().flat_map(longer).collect()
+    })
+}
+
+fn values_of(label: &str) -> Vec<&'static str> {
+    match label {
+        "model" => vec!["", "llama3.2:1b", "qwen3:8b"],
+        "outcome" => Outcome::ALL.iter().map(|it| it.as_str()).collect(),
+        "error_type" => ErrorType::ALL.iter().map(|it| it.as_str()).collect(),
+        "origin" => Origin::ALL.iter().map(|it| it.as_str()).take(1).collect(),
+        "phase" => Phase::ALL.iter().map(|it| it.as_str()).collect(),
+        "source" => vec!["reported", "chunks"],
+        "result" => vec!["proposed", "accepted"],
+        "backend" => vec!["127.0.0.1:11434"],
+        "endpoint" => vec!["/api/chat"],
+        "method" => vec!["POST"],
+        "status" => vec!["200"],
+        "operation" => vec!["pull"],
+        _ => vec!["any"],
+    }
+}
+
+const fn word(kind: Kind) -> &'static str {
+    match kind {
+        Counter => "counter",
+        Gauge => "gauge",
+        Histogram => "histogram",
+    }
+}
