@@ -7,6 +7,7 @@ pub mod clock;
 pub mod config;
 pub mod exchange;
 pub mod history;
+pub mod host;
 pub mod logs;
 pub mod proxy;
 pub mod wire;
