@@ -9,5 +9,6 @@ pub mod exchange;
 pub mod history;
 pub mod host;
 pub mod logs;
+pub mod metrics;
 pub mod proxy;
 pub mod wire;

@@ -97,13 +97,12 @@ impl<P> Slot<P> {
         state.reading = None;
         state.duration = Some(now.saturating_duration_since(begun));
         let before = state.success.replace(success);
-        let mut old = None;
+        let mut _old = None;
         if let Some(part) = part {
             state.last_success = Some(now);
-            old = std::mem::replace(&mut state.part, part);
+            _old = std::mem::replace(&mut state.part, part);
         }
-        drop(state);
-        drop(old);
+        drop(state); // before the old part, which may be large
         before.is_none_or(|before| before != success)
     }
 }

@@ -1,0 +1,3 @@
+//! Every Prometheus family.
+
+pub mod host;
