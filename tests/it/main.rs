@@ -1,5 +1,6 @@
 //! The promises of inferometer, each against real sockets.
 
 mod boards;
+mod host;
 mod proxy;
 mod support;
