@@ -23,11 +23,13 @@ use crate::backend::catalogue::Catalogue;
 use crate::backend::monitor::{Monitor, Pace};
 use crate::backend::{listing, probe};
 use crate::cli::{REVISION, VERSION};
+use crate::clock::Clock;
 use crate::config::{Config, HostHeader, MaxConnections};
 use crate::exchange;
 use crate::exchange::residency::Residency;
 use crate::exchange::sink::{Fanout, Sink};
 use crate::history::in_flight::InFlight;
+use crate::host::{self, Host};
 use crate::logs::access::AccessLog;
 use crate::metrics::{self, Metrics};
 use crate::proxy::{self, ClientLimits, Life, Proxy};
@@ -107,6 +109,9 @@ async fn serve(
             metrics.encode()
         })
     };
+    if let Some(host) = host(config).map_err(AppError::System)? {
+        metrics.watch_host(Clock::start(), move |now| host.snapshot(now));
+    }
     let site = admin::Parts {
         version: VERSION,
         revision: REVISION,
@@ -191,6 +196,12 @@ fn monitor(config: &Config, backend: &crate::backend::Backend) -> Arc<Monitor> {
         HostHeader::Preserve | HostHeader::Upstream => None,
     };
     Arc::new(Monitor::new(backend.clone(), host, Pace::default(), Instant::now()))
+}
+
+/// The machine's sources, where they are wanted.
+fn host(config: &Config) -> io::Result<Option<Host>> {
+    let settings = |period| host::Settings { period, helper: config.helper_url.clone(), ..host::Settings::default() };
+    config.host_period.map(|period| Host::start(&settings(period))).transpose()
 }
 
 fn proxy_settings(config: &Config, descriptors: Option<u64>) -> proxy::Settings {

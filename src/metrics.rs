@@ -11,6 +11,7 @@
 //! | `tokens` | counts of tokens with their source |
 //! | `failures` | errors, cancellations, waste, missing usage, defects |
 //! | `backends` | whether they answer |
+//! | `host` | the machine underneath |
 //! | `program` | build, start, configuration, what was dropped, the process |
 //!
 //! Left out: who serves the exposition, and OpenMetrics.
@@ -20,6 +21,7 @@ mod buckets;
 mod failures;
 mod families;
 mod family;
+pub mod host;
 mod labels;
 mod number;
 mod per_model;
@@ -32,7 +34,7 @@ mod watch;
 mod tests;
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use prometheus::{IntCounter, Registry, TextEncoder};
 
@@ -41,9 +43,11 @@ use family::Register;
 use watch::ExchangeWatch;
 
 use crate::backend::catalogue::Catalogue;
+use crate::clock::Clock;
 use crate::exchange::outcome::Malformed;
 use crate::exchange::record::Start;
 use crate::exchange::sink::{Sink, Watch};
+use crate::host::HostSnapshot;
 
 /// The content type of [`Metrics::encode`]. Prometheus 3 refuses a scrape without one.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -121,6 +125,11 @@ impl Metrics {
     #[must_use]
     pub fn sink_dropped(&self, sink: &'static str) -> IntCounter {
         self.families.program.sink_dropped(sink)
+    }
+
+    /// Exposes the machine too. `take` is asked once a scrape and must not wait.
+    pub fn watch_host(&self, clock: Clock, take: impl Fn(Instant) -> HostSnapshot + Send + Sync + 'static) {
+        host::HostMetrics::register(&self.registry, clock, take);
     }
 
     /// Everything in the text format 0.0.4. A family that cannot be written is left out, and the rest stays.

@@ -2,6 +2,8 @@
 
 mod boards;
 mod engines;
+mod helper;
+mod host;
 mod house;
 mod program;
 mod proxy;

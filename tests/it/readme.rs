@@ -15,10 +15,14 @@ fn read(path: &str) -> String {
 /// The rows between the markers: `name`, `name` | type | labels.
 fn documented() -> BTreeMap<String, Shape> {
     let readme = read("README.md");
-    let table =
-        readme.split("<!-- metrics:begin -->").nth(1).and_then(|rest| rest.split("<!-- metrics:end -->").next());
+    let tables: Vec<_> = readme
+        .split("<!-- metrics:begin -->")
+        .skip(1)
+        .filter_map(|rest| rest.split("<!-- metrics:end -->").next())
+        .collect();
+    assert_eq!(tables.len(), 2, "the tables are marked");
     let mut shapes = BTreeMap::new();
-    for row in table.expect("the table is marked").lines().filter(|row| row.starts_with("| `")) {
+    for row in tables.iter().flat_map(|table| table.lines()).filter(|row| row.starts_with("| `")) {
         let cells: Vec<_> = row.split('|').map(str::trim).collect();
         let labels: BTreeSet<_> = cells[3].split(',').map(str::trim).filter(|label| !label.is_empty()).collect();
         for name in cells[1].split('`').skip(1).step_by(2) {
@@ -29,9 +33,10 @@ fn documented() -> BTreeMap<String, Shape> {
     shapes
 }
 
-/// What the golden exposition of the metrics room shows.
+/// What the golden expositions show: the metrics room's, and those of two machines.
 fn exposed() -> BTreeMap<String, Shape> {
-    let golden = read("tests/golden/exposition.txt");
+    let golden =
+        ["tests/golden/exposition.txt", "tests/it/host/linux.prom", "tests/it/host/mac.prom"].map(read).concat();
     let mut shapes: BTreeMap<String, Shape> = BTreeMap::new();
     let mut family = String::new();
     for line in golden.lines() {
