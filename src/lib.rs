@@ -21,6 +21,7 @@
 //! * [`metrics`]: every Prometheus family.
 //! * [`history`]: what is going on now.
 //! * [`admin`]: the second listener.
+//! * [`tls`]: certificates, keys, and sockets with or without TLS around them.
 //! * [`logs`], [`clock`]: words and time.
 //!
 //! # The life of an exchange
@@ -61,4 +62,5 @@ pub mod history;
 pub mod logs;
 pub mod metrics;
 pub mod proxy;
+pub mod tls;
 pub mod wire;

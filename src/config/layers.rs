@@ -11,7 +11,7 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, Origin, variable};
-use super::{LIMIT_KEYS, SETTING_KEYS, VARIABLE_PREFIX};
+use super::{BACKEND_TLS_KEYS, LIMIT_KEYS, SETTING_KEYS, TLS_KEYS, VARIABLE_PREFIX};
 use crate::cli::Cli;
 
 /// How alike two names must be (Jaro-Winkler, 0 to 1) for one to be a slip of the other.
@@ -90,6 +90,7 @@ impl Layers {
         let single = [
             ("listen", &cli.listen),
             ("admin_listen", &cli.admin_listen),
+            ("admin_web_config_file", &cli.admin_web_config_file),
             ("host_header", &cli.host_header),
             ("max_models", &cli.max_models),
             ("connect_timeout", &cli.connect_timeout),
@@ -120,18 +121,19 @@ impl Layers {
         let place = |at: usize| Origin::File { path: path.to_owned(), line: line(at) };
         for (key, value) in table.get_ref() {
             let origin = place(key.span().start);
-            match (key.get_ref().as_ref(), value.get_ref()) {
-                ("limits", DeValue::Table(limits)) => {
-                    for (key, value) in limits {
+            let name = key.get_ref().as_ref();
+            match (TABLES.iter().find(|(table, _)| *table == name), value.get_ref()) {
+                (Some((table, keys)), DeValue::Table(settings)) => {
+                    for (key, value) in settings {
                         let origin = place(key.span().start);
-                        self.file_setting("limits.", &LIMIT_KEYS, key.get_ref(), value.get_ref(), origin)?;
+                        self.file_setting(&format!("{table}."), keys, key.get_ref(), value.get_ref(), origin)?;
                     }
                 }
-                ("limits", value) => {
-                    let (value, reason) = (value.type_str().to_owned(), "expected a table: `[limits]`".to_owned());
-                    return Err(ConfigError::Value { key: "limits", origin, value, reason });
+                (Some((table, _)), value) => {
+                    let (value, reason) = (value.type_str().to_owned(), format!("expected a table: `[{table}]`"));
+                    return Err(ConfigError::Value { key: table, origin, value, reason });
                 }
-                (key, value) => self.file_setting("", &FILE_KEYS, key, value, origin)?,
+                (None, value) => self.file_setting("", &FILE_KEYS, name, value, origin)?,
             }
         }
         Ok(())
@@ -169,6 +171,9 @@ impl Setting {
         ConfigError::Value { key, origin: self.origin.clone(), value: self.text.clone(), reason: reason.into() }
     }
 }
+
+/// The tables of the file, and what may stand in each.
+const TABLES: [(&str, &[&str]); 3] = [("limits", &LIMIT_KEYS), ("tls", &TLS_KEYS), ("backend_tls", &BACKEND_TLS_KEYS)];
 
 /// What may stand at the top of the file: every setting, and what only a file can set.
 const FILE_KEYS: [&str; SETTING_KEYS.len() + 1] = {
@@ -208,7 +213,8 @@ fn unknown_key(key: String, origin: Origin) -> ConfigError {
     // A limit outside its table is as likely as a slip.
     let written = key.replace('-', "_");
     let in_table = LIMIT_KEYS.iter().find(|known| known.strip_prefix("limits.") == Some(&written));
-    let known = FILE_KEYS.iter().chain(&LIMIT_KEYS).chain(&["limits"]);
+    let tables = TABLES.iter().flat_map(|(table, keys)| keys.iter().chain([table]));
+    let known = FILE_KEYS.iter().chain(tables);
     let similar = match in_table {
         Some(found) => Some((*found).to_owned()),
         None => similar(&written, known.map(|key| (*key).to_owned())),

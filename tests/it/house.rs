@@ -5,17 +5,18 @@ use std::path::{Path, PathBuf};
 
 /// Each room and the rooms that it may import.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
-    ("admin", &["backend", "clock", "exchange", "history"]),
-    ("app", &["admin", "backend", "cli", "config", "exchange", "history", "logs", "metrics", "proxy"]),
-    ("backend", &[]),
+    ("admin", &["backend", "clock", "exchange", "history", "tls"]),
+    ("app", &["admin", "backend", "cli", "config", "exchange", "history", "logs", "metrics", "proxy", "tls"]),
+    ("backend", &["tls"]),
     ("cli", &[]),
     ("clock", &[]),
-    ("config", &["backend", "cli", "logs"]),
+    ("config", &["backend", "cli", "logs", "tls"]),
     ("exchange", &["wire"]),
     ("history", &["exchange"]),
     ("logs", &["exchange", "wire"]),
     ("metrics", &["backend", "exchange"]),
-    ("proxy", &["backend", "exchange", "wire"]),
+    ("proxy", &["backend", "exchange", "tls", "wire"]),
+    ("tls", &[]),
     ("wire", &[]),
 ];
 

@@ -43,6 +43,7 @@ impl Default for Options {
             client: ClientLimits { head: None, body_idle: None, keep_alive_idle: None, write_stall: None },
             max_connections: 10_000,
             threads: NonZeroUsize::new(2).expect("two"),
+            tls: None,
             observe: inferometer::exchange::Settings { stall: Duration::from_secs(5), residency: Arc::default() },
         };
         Self { settings, prefix: "", extra: Vec::new() }
