@@ -164,7 +164,7 @@ impl Dialer {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(ConnectError::Tls(fault))) => Err(DialError::Tls(fault)),
             Ok(Err(ConnectError::Socket(error))) => Err(DialError::Other(error)),
-            Err(_) => Err(DialError::Timeout),
+            Err(_) => Err(DialError::Tls(Fault::Silent)),
         }
     }
 

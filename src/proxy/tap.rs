@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -202,6 +202,23 @@ impl Body for RequestBody {
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
+    }
+}
+
+/// A stream that its client broke may end before its body was asked for.
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        let shared = &self.tap.shared;
+        if !shared.is_stream || self.done {
+            return;
+        }
+        let mut cx = Context::from_waker(Waker::noop());
+        while let Poll::Ready(Some(frame)) = Pin::new(&mut self.inner).poll_frame(&mut cx) {
+            if let Err(error) = frame {
+                shared.bad_body.set(shared.bad_body.get() || is_client_fault(&error));
+                return;
+            }
+        }
     }
 }
 

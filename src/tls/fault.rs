@@ -21,19 +21,22 @@ pub enum Fault {
     ClientCertificate,
     /// It does not speak TLS.
     NotTls,
+    /// It accepted the connection and said nothing more in time.
+    Silent,
     /// Anything else.
     Other,
 }
 
 impl Fault {
     /// Every value.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Untrusted,
         Self::Authority,
         Self::Expired,
         Self::WrongName,
         Self::ClientCertificate,
         Self::NotTls,
+        Self::Silent,
         Self::Other,
     ];
 
@@ -55,6 +58,7 @@ impl Fault {
                 "it does not accept our certificate, or wants one: set backend_tls.cert_file and backend_tls.key_file"
             }
             Self::NotTls => "it does not speak TLS there: use http:// in --backend",
+            Self::Silent => "it did not answer the TLS handshake in time: check --backend and --connect-timeout",
             Self::Other => "the TLS handshake failed",
         }
     }

@@ -2,8 +2,10 @@
 
 mod boards;
 mod house;
+mod http2;
 mod program;
 mod proxy;
 mod recorded;
 mod support;
+mod tls;
 mod wire;

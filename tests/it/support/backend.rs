@@ -1,10 +1,9 @@
 //! A backend that does exactly what a script says, on real sockets, and keeps the raw bytes it was sent.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use super::PATIENCE;
 
@@ -116,12 +115,6 @@ impl Connection {
                 Err(error) => return !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
             }
         }
-    }
-
-    /// Closes with a reset.
-    pub(crate) fn reset(&mut self) {
-        socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).expect("linger");
-        let _ = self.stream.shutdown(Shutdown::Both);
     }
 
     fn fill(&mut self) -> usize {
