@@ -40,8 +40,8 @@ pub struct Cli {
     #[arg(long, value_name = "FILE")]
     pub admin_web_config_file: Option<String>,
 
-    /// Inference server to forward to: host, host:port or http[s]://host[:port][/prefix], with a name for metrics if
-    /// wanted [default: http://127.0.0.1:11434]
+    /// Inference server to forward to: host, host:port, http://host:port/prefix or https://host, with a name for metrics
+    /// if wanted [default: http://127.0.0.1:11434]
     #[arg(long, value_name = "[NAME=]URL")]
     pub backend: Vec<String>,
 
