@@ -10,12 +10,16 @@
 //!
 //! GET and HEAD only. Promises: nothing here delays an exchange (metrics are written on a blocking thread, two at a
 //! time); bound to loopback it answers to loopback names only, so that no web site can read it through a browser
-//! (DNS rebinding); nothing that is shown is content. Left out: credentials, TLS, compression.
+//! (DNS rebinding); with users in the web configuration file every path but `/livez` and `/readyz`, known or not, wants
+//! a password; nothing that is shown is content. Left out: compression, HTTP/2.
 
+pub mod access;
 mod guard;
 mod health;
 mod page;
+mod password;
 pub mod ready;
+mod web_config;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -36,6 +40,8 @@ use tokio::task::JoinSet;
 
 use crate::backend::monitor::Monitor;
 use crate::history::in_flight::InFlight;
+use crate::tls::Stream;
+use access::Access;
 use ready::Readiness;
 
 /// Connections at once: scrapers, probes and a few people.
@@ -72,6 +78,10 @@ pub struct Parts {
     pub started: Instant,
     /// Where clients are served.
     pub clients: SocketAddr,
+    /// Whether they speak TLS there.
+    pub clients_speak_tls: bool,
+    /// Who may ask, and whether over TLS.
+    pub access: Access,
     /// Whether clients are served.
     pub readiness: Arc<Readiness>,
     /// The metrics.
@@ -125,7 +135,8 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     }
 }
 
-async fn connection(stream: TcpStream, site: Arc<Site>, mut shutdown: watch::Receiver<bool>) {
+async fn connection(socket: TcpStream, site: Arc<Site>, mut shutdown: watch::Receiver<bool>) {
+    let Some(stream) = secured(socket, &site.parts.access).await else { return };
     let service = service_fn(|request| {
         let site = site.clone();
         async move { Ok::<_, Infallible>(site.answer(&request).await) }
@@ -144,6 +155,19 @@ async fn connection(stream: TcpStream, site: Arc<Site>, mut shutdown: watch::Rec
     }
     connection.as_mut().graceful_shutdown();
     let _ = tokio::time::timeout(GRACE, connection).await;
+}
+
+/// The socket as HTTP uses it; none where the handshake fails or takes too long.
+async fn secured(socket: TcpStream, access: &Access) -> Option<Stream> {
+    let Some(tls) = &access.tls else { return Some(Stream::Plain(socket)) };
+    match tokio::time::timeout(HEAD, tls.accept(socket)).await {
+        Ok(Ok(stream)) => Some(stream),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a TLS handshake with the second listener failed");
+            None
+        }
+        Err(_) => None,
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -173,6 +197,7 @@ const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 /// Prometheus 3 refuses a scrape without it.
 const EXPOSITION: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+const REALM: HeaderValue = HeaderValue::from_static("Basic realm=\"inferometer\", charset=\"UTF-8\"");
 const ALLOW: HeaderValue = HeaderValue::from_static("GET, HEAD");
 /// The page is one file without scripts: nothing may be loaded, framed or sent.
 const POLICY: HeaderValue = HeaderValue::from_static(
@@ -185,6 +210,11 @@ impl Site {
     async fn answer(&self, request: &Request<Incoming>) -> Answer {
         if let Err(refusal) = guard::check(self.own, request) {
             return answer(refusal.status(), TEXT, refusal.text());
+        }
+        if !self.parts.access.admits(request.uri().path(), request.headers()).await {
+            let mut refusal = answer(StatusCode::UNAUTHORIZED, TEXT, "a user and a password are needed\n");
+            refusal.headers_mut().insert(header::WWW_AUTHENTICATE, REALM);
+            return refusal;
         }
         let Some(page) = Page::of(request.uri().path()) else {
             return answer(StatusCode::NOT_FOUND, TEXT, "not found; see /\n");

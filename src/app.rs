@@ -4,6 +4,7 @@
 //! proxy has its own threads. Nothing else wires parts together.
 
 mod files;
+pub mod material;
 mod signals;
 
 use std::io;
@@ -33,6 +34,8 @@ use crate::host::{self, Host};
 use crate::logs::access::AccessLog;
 use crate::metrics::{self, Metrics};
 use crate::proxy::{self, ClientLimits, Life, Proxy};
+use crate::tls::server::Server;
+use material::Material;
 
 /// Why the program could not start or go on.
 #[derive(Debug)]
@@ -68,10 +71,14 @@ impl std::error::Error for AppError {}
 ///
 /// # Errors
 /// When an address is taken or the system gives no threads.
-pub fn run(config: &Config, log_drops: impl Fn() -> u64 + Send + Sync + 'static) -> Result<ExitCode, AppError> {
+pub fn run(
+    config: &Config,
+    material: Material,
+    log_drops: impl Fn() -> u64 + Send + Sync + 'static,
+) -> Result<ExitCode, AppError> {
     let descriptors = files::raise_limit();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AppError::System)?;
-    let ended = runtime.block_on(serve(config, descriptors, log_drops));
+    let ended = runtime.block_on(serve(config, material, descriptors, log_drops));
     // After a second signal nothing is waited for.
     runtime.shutdown_background();
     ended
@@ -79,6 +86,7 @@ pub fn run(config: &Config, log_drops: impl Fn() -> u64 + Send + Sync + 'static)
 
 async fn serve(
     config: &Config,
+    material: Material,
     descriptors: Option<u64>,
     log_drops: impl Fn() -> u64 + Send + Sync + 'static,
 ) -> Result<ExitCode, AppError> {
@@ -89,7 +97,8 @@ async fn serve(
     let (stop, stopped) = watch::channel(false);
 
     let catalogue = Arc::new(Catalogue::new(config.max_models));
-    let monitors: Vec<Arc<Monitor>> = config.backends.iter().map(|backend| monitor(config, backend)).collect();
+    let monitors: Vec<Arc<Monitor>> =
+        config.backends.iter().map(|backend| monitor(config, backend, &material)).collect();
     let names: Vec<Arc<str>> = monitors.iter().map(|monitor| monitor.backend.name.clone()).collect();
     let metrics = Metrics::new(metrics_settings(), &names, catalogue.clone());
     metrics.config_loaded(true, SystemTime::now());
@@ -112,11 +121,15 @@ async fn serve(
     if let Some(host) = host(config).map_err(AppError::System)? {
         metrics.watch_host(Clock::start(), move |now| host.snapshot(now));
     }
+    let clients_scheme = scheme(material.clients.is_some());
+    let admin_scheme = scheme(material.admin.speaks_tls());
     let site = admin::Parts {
         version: VERSION,
         revision: REVISION,
         started: Instant::now(),
         clients: address,
+        clients_speak_tls: material.clients.is_some(),
+        access: material.admin,
         readiness: readiness.clone(),
         metrics: encode,
         backends: monitors.clone(),
@@ -128,7 +141,7 @@ async fn serve(
     let sinks: Vec<Arc<dyn Sink>> = vec![metrics, Arc::new(in_flight), Arc::new(AccessLog::new(config.access_log))];
     let monitor = monitors.first().expect("a configuration has a backend");
     let proxy = Proxy::start(
-        proxy_settings(config, descriptors),
+        proxy_settings(config, descriptors, material.clients),
         monitor.backend.clone(),
         monitor.dialer.clone(),
         Arc::new(Fanout::new(sinks)),
@@ -136,7 +149,7 @@ async fn serve(
     )
     .map_err(AppError::System)?;
     readiness.serving();
-    greet(config, address, admin_address);
+    greet(config, (clients_scheme, address), (admin_scheme, admin_address));
     let served = drain(proxy, clients, &life, &readiness, &mut signals, config.drain_timeout).await;
     stop.send_replace(true);
     // Its own grace is short and ends by itself.
@@ -190,12 +203,17 @@ fn metrics_settings() -> metrics::Settings {
     }
 }
 
-fn monitor(config: &Config, backend: &crate::backend::Backend) -> Arc<Monitor> {
+const fn scheme(tls: bool) -> &'static str {
+    if tls { "https" } else { "http" }
+}
+
+fn monitor(config: &Config, backend: &crate::backend::Backend, material: &Material) -> Arc<Monitor> {
     let host = match &config.host_header {
         HostHeader::Literal(host) => Some(host.as_str()),
         HostHeader::Preserve | HostHeader::Upstream => None,
     };
-    Arc::new(Monitor::new(backend.clone(), host, Pace::default(), Instant::now()))
+    let monitor = Monitor::new(backend.clone(), host, Pace::default(), Instant::now());
+    Arc::new(monitor.over(material.backend.clone()))
 }
 
 /// The machine's sources, where they are wanted.
@@ -204,7 +222,7 @@ fn host(config: &Config) -> io::Result<Option<Host>> {
     config.host_period.map(|period| Host::start(&settings(period))).transpose()
 }
 
-fn proxy_settings(config: &Config, descriptors: Option<u64>) -> proxy::Settings {
+fn proxy_settings(config: &Config, descriptors: Option<u64>, tls: Option<Server>) -> proxy::Settings {
     let limits = &config.limits;
     let threads = config.worker_threads.and_then(NonZeroUsize::new);
     proxy::Settings {
@@ -231,6 +249,7 @@ fn proxy_settings(config: &Config, descriptors: Option<u64>) -> proxy::Settings 
             MaxConnections::AtMost(most) => most as u64,
         },
         threads: threads.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
+        tls,
         observe: exchange::Settings {
             stall: limits.stall.unwrap_or(Duration::MAX),
             residency: Arc::new(Residency::default()),
@@ -239,12 +258,12 @@ fn proxy_settings(config: &Config, descriptors: Option<u64>) -> proxy::Settings 
 }
 
 /// What a person needs to know at start.
-fn greet(config: &Config, clients: SocketAddr, admin: SocketAddr) {
+fn greet(config: &Config, clients: (&str, SocketAddr), admin: (&str, SocketAddr)) {
     for backend in &config.backends {
         tracing::info!(
             version = VERSION,
-            clients = %format_args!("http://{clients}"),
-            metrics = %format_args!("http://{admin}/metrics"),
+            clients = %format_args!("{}://{}", clients.0, clients.1),
+            metrics = %format_args!("{}://{}/metrics", admin.0, admin.1),
             backend = %format_args!("{} ({})", backend.name, backend.address),
             "inferometer is listening: point clients at the first address, Prometheus at the second"
         );

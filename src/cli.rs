@@ -36,8 +36,12 @@ pub struct Cli {
     #[arg(long, value_name = "IP:PORT")]
     pub admin_listen: Option<String>,
 
-    /// Inference server to forward to: host, host:port or http://host[:port][/prefix], with a name for metrics if
-    /// wanted [default: http://127.0.0.1:11434]
+    /// TLS certificate and passwords for that address, in the file format of Prometheus exporters' --web.config.file
+    #[arg(long, value_name = "FILE")]
+    pub admin_web_config_file: Option<String>,
+
+    /// Inference server to forward to: host, host:port, http://host:port/prefix or https://host, with a name for metrics
+    /// if wanted [default: http://127.0.0.1:11434]
     #[arg(long, value_name = "[NAME=]URL")]
     pub backend: Vec<String>,
 

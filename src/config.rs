@@ -9,18 +9,20 @@ pub mod default;
 pub mod error;
 mod layers;
 mod print;
+mod tls;
 mod value;
 
 use std::ffi::OsString;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::backend::Backend;
 use crate::cli::Cli;
 use crate::host::helper::HelperAddress;
 use crate::logs;
+use crate::tls::{Identity, client};
 use error::ConfigError;
 use layers::Layers;
 
@@ -28,9 +30,10 @@ use layers::Layers;
 pub const VARIABLE_PREFIX: &str = "INFEROMETER_";
 
 /// The keys that a flag, a variable or the file can set.
-const SETTING_KEYS: [&str; 10] = [
+const SETTING_KEYS: [&str; 11] = [
     "listen",
     "admin_listen",
+    "admin_web_config_file",
     "backend",
     "host_header",
     "max_models",
@@ -55,6 +58,12 @@ const LIMIT_KEYS: [&str; 8] = [
 
 /// The keys of the file's `[host]`.
 const HOST_KEYS: [&str; 1] = ["host.period"];
+/// The keys of the file's `[tls]`.
+const TLS_KEYS: [&str; 2] = ["tls.cert_file", "tls.key_file"];
+
+/// The keys of the file's `[backend_tls]`.
+const BACKEND_TLS_KEYS: [&str; 4] =
+    ["backend_tls.ca_file", "backend_tls.cert_file", "backend_tls.key_file", "backend_tls.server_name"];
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +72,12 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Where metrics, health and the page are served. Port 0 lets the system choose.
     pub admin_listen: SocketAddr,
+    /// TLS and credentials of the second listener, in the shape that Prometheus exporters use. `None` is neither.
+    pub admin_web_config_file: Option<PathBuf>,
+    /// What clients see where they speak TLS. `None` is plain HTTP.
+    pub tls: Option<Identity>,
+    /// How an `https://` backend is spoken to.
+    pub backend_tls: client::Settings,
     /// The inference servers; exactly one for now. None of them is a listener of ours.
     pub backends: Vec<Backend>,
     /// What the backend finds in `Host`.
@@ -145,11 +160,19 @@ pub fn resolve(
     let listen = layers.value("listen", default::LISTEN, value::listen)?;
     let admin_listen = layers.value("admin_listen", default::ADMIN_LISTEN, value::listen)?;
     apart(&layers, listen, admin_listen)?;
-    let warnings = warnings(std::mem::take(&mut layers.warnings), listen, admin_listen);
+    let admin_web_config_file = layers.value("admin_web_config_file", None, value::file)?;
+    let backends = backends::backends(&layers, &[listen, admin_listen])?;
+    let backend_tls = tls::of_backend(&layers)?;
+    let mut warnings = std::mem::take(&mut layers.warnings);
+    warnings.extend(wide(listen, admin_listen, admin_web_config_file.is_some()));
+    warnings.extend(tls::idle(&backends, &backend_tls));
     Ok(Config {
         listen,
         admin_listen,
-        backends: backends::backends(&layers, &[listen, admin_listen])?,
+        admin_web_config_file,
+        tls: tls::of_clients(&layers)?,
+        backend_tls,
+        backends,
         host_header: layers.value("host_header", HostHeader::Preserve, value::host_header)?,
         max_models: layers.value("max_models", default::MAX_MODELS, value::max_models)?,
         connect_timeout: layers.value("connect_timeout", default::CONNECT_TIMEOUT, value::duration)?,
@@ -193,15 +216,18 @@ fn apart(layers: &Layers, listen: SocketAddr, admin: SocketAddr) -> Result<(), C
     })
 }
 
-fn warnings(mut warnings: Vec<String>, listen: SocketAddr, admin: SocketAddr) -> Vec<String> {
+/// What is said of listeners that other machines reach.
+fn wide(listen: SocketAddr, admin: SocketAddr, admin_is_guarded: bool) -> Vec<String> {
+    let mut warnings = Vec::new();
     if !listen.ip().to_canonical().is_loopback() {
         warnings.push(format!(
             "clients are served on {listen}, beyond this machine: whoever reaches it can use the backend"
         ));
     }
-    if !admin.ip().to_canonical().is_loopback() {
+    if !admin.ip().to_canonical().is_loopback() && !admin_is_guarded {
         warnings.push(format!(
-            "metrics are served on {admin}, beyond this machine: whoever reaches it sees which models are used"
+            "metrics are served on {admin}, beyond this machine: whoever reaches it sees which models are used \
+             (admin_web_config_file asks for a password)"
         ));
     }
     warnings

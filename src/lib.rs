@@ -22,12 +22,14 @@
 //! * [`history`]: what is going on now.
 //! * [`host`]: the machine underneath, read beside the traffic.
 //! * [`admin`]: the second listener.
+//! * [`tls`]: certificates, keys, and sockets with or without TLS around them.
 //! * [`logs`], [`clock`]: words and time.
 //!
 //! # The life of an exchange
 //! 1. The accepting thread hands a socket to a worker (`proxy::accept`); there, one task serves it to its end
 //!    (`proxy::connection`).
 //! 2. The guard reads a head before the HTTP library does; what could be read in two ways ends here (`proxy::guard`).
+//!    A connection that begins with the preface of HTTP/2, or agrees on it over TLS, goes to `proxy::http2` instead.
 //! 3. The service is called: time zero. An [`exchange::Observation`] starts, and with it every [`exchange::sink::Watch`].
 //! 4. A connection to the backend is taken from the worker's pool or dialled, and the request is sent; its body is searched
 //!    for the model's name as it passes (`proxy::forward`, [`wire::request`]).
@@ -49,7 +51,8 @@
 //!
 //! # Cancel safety
 //! Dropping the future that serves a connection closes both sockets and ends its exchange as left by the client. Nothing is
-//! spawned for an exchange, so nothing outlives it, except a backend connection that has become idle.
+//! spawned for an exchange, so nothing outlives it, except a backend connection that has become idle. Over HTTP/2 each
+//! exchange is a task that belongs to its connection: a reset stream ends its own, the end of the connection all.
 
 pub mod admin;
 pub mod app;
@@ -63,4 +66,5 @@ pub mod host;
 pub mod logs;
 pub mod metrics;
 pub mod proxy;
+pub mod tls;
 pub mod wire;

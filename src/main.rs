@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use inferometer::app::material::Material;
 use inferometer::cli::Cli;
 use inferometer::config::Config;
 use inferometer::config::error::ConfigError;
@@ -15,26 +16,32 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let config = match config::resolve(&cli, std::env::vars_os(), |path| std::fs::read_to_string(path)) {
         Ok(config) => config,
-        Err(error) => {
-            eprintln!("inferometer: {error}");
-            return ExitCode::from(ConfigError::EXIT_CODE);
-        }
+        Err(error) => return refused(&error),
     };
     if cli.print_config {
         print(&config.to_toml());
         return ExitCode::SUCCESS;
     }
+    let material = match Material::load(&config) {
+        Ok(material) => material,
+        Err(error) => return refused(&error),
+    };
     if cli.check_config {
         print("the configuration is fine\n");
         return ExitCode::SUCCESS;
     }
-    run(&config)
+    run(&config, material)
 }
 
-fn run(config: &Config) -> ExitCode {
+fn refused(error: &dyn std::error::Error) -> ExitCode {
+    eprintln!("inferometer: {error}");
+    ExitCode::from(ConfigError::EXIT_CODE)
+}
+
+fn run(config: &Config, material: Material) -> ExitCode {
     let filter = logs::filter(&config.log_level).expect("checked with the configuration");
     let logs = logs::start(filter, config.log_format).expect("a log is started once");
-    app::run(config, logs.dropped_counter()).unwrap_or_else(|error| {
+    app::run(config, material, logs.dropped_counter()).unwrap_or_else(|error| {
         tracing::error!("{error}");
         ExitCode::from(FAILED)
     })

@@ -16,7 +16,9 @@ mod connection;
 mod error;
 mod forward;
 pub mod guard;
+mod handshake;
 mod headers;
+mod http2;
 mod pool;
 mod shared;
 mod tap;
@@ -44,6 +46,7 @@ use crate::backend::Backend;
 use crate::backend::dial::Dialer;
 use crate::exchange;
 use crate::exchange::sink::Sink;
+use crate::tls::server::Server;
 
 /// What the proxy needs to be told.
 #[derive(Clone, Debug)]
@@ -62,6 +65,8 @@ pub struct Settings {
     pub max_connections: u64,
     /// Worker threads.
     pub threads: NonZeroUsize,
+    /// Where clients speak TLS, how.
+    pub tls: Option<Server>,
     /// How exchanges are observed.
     pub observe: exchange::Settings,
 }
@@ -87,6 +92,8 @@ struct Parts {
     dialer: Arc<Dialer>,
     sink: Arc<dyn Sink>,
     ids: Arc<AtomicU64>,
+    /// Client connections now, and streams within them.
+    connections: Arc<AtomicU64>,
 }
 
 /// The running proxy.
@@ -112,14 +119,16 @@ impl Proxy {
     ) -> io::Result<Self> {
         let max_connections = settings.max_connections;
         let count = settings.threads.get();
-        let parts = Parts { settings, backend, dialer, sink, ids: Arc::default() };
+        let connections = Arc::default();
+        let parts =
+            Parts { settings, backend, dialer, sink, ids: Arc::default(), connections: Arc::clone(&connections) };
         let (mut threads, mut clients) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for index in 0..count {
             let (sender, receiver) = mpsc::unbounded_channel();
             threads.push(Worker::spawn(index, parts.clone(), life.clone(), receiver)?);
             clients.push(sender);
         }
-        Ok(Self { threads, clients, life, max_connections, connections: Arc::default() })
+        Ok(Self { threads, clients, life, max_connections, connections })
     }
 
     /// Accepts clients until the life is over running, then waits for the workers to finish.

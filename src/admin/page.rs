@@ -37,11 +37,17 @@ pub(super) fn html(parts: &Parts, own: SocketAddr, now: Instant) -> String {
     let foot = "</main>\n<footer><a href=\"/metrics\">metrics</a> <a href=\"/health\">health</a> \
                 <a href=\"/readyz\">ready</a><span>refreshes every 3 s · never shows a prompt or an answer</span>\
                 </footer></body></html>\n";
-    [head, addresses(parts.clients, own), backends(&parts.backends, now), in_flight(&exchanges, now), foot.to_owned()]
-        .concat()
+    [
+        head,
+        addresses((parts.clients_speak_tls, parts.clients), (parts.access.speaks_tls(), own)),
+        backends(&parts.backends, now),
+        in_flight(&exchanges, now),
+        foot.to_owned(),
+    ]
+    .concat()
 }
 
-fn addresses(clients: SocketAddr, own: SocketAddr) -> String {
+fn addresses(clients: (bool, SocketAddr), own: (bool, SocketAddr)) -> String {
     let (base, wide) = dialable(clients);
     let (metrics, _) = dialable(own);
     let note = if wide { " <span class=\"quiet\">and every other address of this machine</span>" } else { "" };
@@ -54,10 +60,10 @@ fn addresses(clients: SocketAddr, own: SocketAddr) -> String {
 }
 
 /// The address as one would dial it on this machine, and whether it stands for all of them.
-fn dialable(address: SocketAddr) -> (String, bool) {
+fn dialable((tls, address): (bool, SocketAddr)) -> (String, bool) {
     let wide = address.ip().is_unspecified();
     let shown = if wide { SocketAddr::from(([127, 0, 0, 1], address.port())) } else { address };
-    (format!("http://{shown}"), wide)
+    (format!("{}://{shown}", if tls { "https" } else { "http" }), wide)
 }
 
 fn backends(monitors: &[std::sync::Arc<Monitor>], now: Instant) -> String {
@@ -172,7 +178,8 @@ mod tests {
 
     #[test]
     fn a_listener_on_every_address_is_shown_as_one_that_can_be_dialled() {
-        assert_eq!(dialable("0.0.0.0:80".parse().expect("address")), ("http://127.0.0.1:80".into(), true));
-        assert_eq!(dialable("[::1]:80".parse().expect("address")), ("http://[::1]:80".into(), false));
+        let (wide, local) = ("0.0.0.0:80".parse().expect("address"), "[::1]:80".parse().expect("address"));
+        assert_eq!(dialable((false, wide)), ("http://127.0.0.1:80".into(), true));
+        assert_eq!(dialable((true, local)), ("https://[::1]:80".into(), false));
     }
 }

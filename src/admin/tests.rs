@@ -8,6 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::access::Access;
 use super::ready::Readiness;
 use super::{Encode, Parts, serve};
 use crate::backend::Backend;
@@ -29,6 +30,10 @@ struct Admin {
 }
 
 async fn admin_with(metrics: Encode) -> Admin {
+    guarded(metrics, Access::open()).await
+}
+
+async fn guarded(metrics: Encode, access: Access) -> Admin {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let address = listener.local_addr().expect("address");
     let backend = Backend { name: "gpu1".into(), address: "gpu.lan:1234".parse().expect("an address") };
@@ -39,6 +44,8 @@ async fn admin_with(metrics: Encode) -> Admin {
         revision: "abc",
         started: Instant::now(),
         clients: "127.0.0.1:11435".parse().expect("address"),
+        clients_speak_tls: false,
+        access,
         readiness: readiness.clone(),
         metrics,
         backends: vec![backend.clone()],

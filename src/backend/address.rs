@@ -1,8 +1,8 @@
 //! Where a backend is: what people write for Ollama, understood.
 //!
 //! Promises: what Ollama's own clients take for a server address means the same here (`envconfig.Host` in Ollama):
-//! a bare host is port 11434, `http://host` is port 80, a path is a prefix. An address printed with `Display` parses
-//! to itself. Left out: `https`, zone identifiers, and names that are not ASCII (write them in their `xn--` form).
+//! a bare host is port 11434, `http://host` is port 80, `https://host` is port 443, a path is a prefix. An address printed with `Display` parses
+//! to itself. Left out: zone identifiers, and names that are not ASCII (write them in their `xn--` form).
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -14,12 +14,17 @@ pub const OLLAMA_PORT: u16 = 11434;
 /// Port of `http://host` (RFC 9110, 4.2.1).
 const HTTP_PORT: u16 = 80;
 
+/// Port of `https://host` (RFC 9110, 4.2.2).
+const HTTPS_PORT: u16 = 443;
+
 /// Longest host name, in bytes (RFC 1035, 2.3.4).
 const MAX_HOST: usize = 253;
 
 /// The address of a backend, as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
+    /// Whether TLS is spoken there.
+    pub tls: bool,
     /// Host name or address to dial, without brackets. `0.0.0.0` has become `127.0.0.1`.
     pub host: String,
     /// TCP port.
@@ -33,9 +38,7 @@ pub struct Address {
 pub enum AddressError {
     /// Nothing stands where the host belongs.
     Empty,
-    /// `https://`: not built yet.
-    Https,
-    /// A scheme other than `http`.
+    /// A scheme other than `http` and `https`.
     Scheme,
     /// A user name or password before the host.
     UserInfo,
@@ -55,8 +58,7 @@ impl fmt::Display for AddressError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.write_str(match self {
             Self::Empty => "a host is missing",
-            Self::Https => "`https://` is not built yet; use an `http://` address",
-            Self::Scheme => "the scheme must be `http://`",
+            Self::Scheme => "the scheme must be `http://` or `https://`",
             Self::UserInfo => "a user name or password in the address is not supported",
             Self::Query => "a query (`?…`) cannot be part of a backend's address",
             Self::Fragment => "a fragment (`#…`) cannot be part of a backend's address",
@@ -73,7 +75,7 @@ impl FromStr for Address {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
-        let (default_port, rest) = scheme(text.trim())?;
+        let (tls, default_port, rest) = scheme(text.trim())?;
         if rest.contains('#') {
             return Err(AddressError::Fragment);
         }
@@ -85,16 +87,16 @@ impl FromStr for Address {
             return Err(AddressError::UserInfo);
         }
         let (host, port) = split_authority(authority)?;
-        Ok(Self { host: dialled(host)?, port: port_number(port, default_port)?, prefix: prefix(path)? })
+        Ok(Self { tls, host: dialled(host)?, port: port_number(port, default_port)?, prefix: prefix(path)? })
     }
 }
 
-/// The port that the scheme implies, and what follows the scheme.
-fn scheme(text: &str) -> Result<(u16, &str), AddressError> {
+/// Whether the scheme means TLS, the port that it implies, and what follows it.
+fn scheme(text: &str) -> Result<(bool, u16, &str), AddressError> {
     match text.split_once("://") {
-        None => Ok((OLLAMA_PORT, text)),
-        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => Ok((HTTP_PORT, rest)),
-        Some((scheme, _)) if scheme.eq_ignore_ascii_case("https") => Err(AddressError::Https),
+        None => Ok((false, OLLAMA_PORT, text)),
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => Ok((false, HTTP_PORT, rest)),
+        Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => Ok((true, HTTPS_PORT, rest)),
         Some(_) => Err(AddressError::Scheme),
     }
 }
@@ -167,11 +169,11 @@ fn prefix(path: &str) -> Result<String, AddressError> {
 }
 
 impl Address {
-    /// The host and port as a client of the backend would write them in `Host`: brackets around IPv6, port 80 left
-    /// out.
+    /// The host and port as a client of the backend would write them in `Host`: brackets around IPv6, the scheme's own
+    /// port left out.
     #[must_use]
     pub fn authority(&self) -> String {
-        if self.port == HTTP_PORT { self.bracketed() } else { self.host_port() }
+        if self.port == if self.tls { HTTPS_PORT } else { HTTP_PORT } { self.bracketed() } else { self.host_port() }
     }
 
     /// Host and port, always both. The default name of a backend.
@@ -200,7 +202,8 @@ impl Address {
 
 impl fmt::Display for Address {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "http://{}{}", self.host_port(), self.prefix)
+        let scheme = if self.tls { "https" } else { "http" };
+        write!(out, "{scheme}://{}{}", self.host_port(), self.prefix)
     }
 }
 
@@ -225,10 +228,13 @@ mod tests {
             ("[2001:db8::2]", "2001:db8::2", 11434, ""),
             ("http://[::1]/x", "::1", 80, "/x"),
             (":8080", "127.0.0.1", 8080, ""),
+            ("https://Host", "host", 443, ""),
+            ("https://host:80/v1", "host", 80, "/v1"),
             ("my_service.ns.svc.cluster.local:80", "my_service.ns.svc.cluster.local", 80, ""),
         ];
         for (text, host, port, prefix) in table {
-            let expected = Address { host: host.into(), port, prefix: prefix.into() };
+            let tls = text.starts_with("https");
+            let expected = Address { tls, host: host.into(), port, prefix: prefix.into() };
             assert_eq!(text.parse::<Address>(), Ok(expected), "{text}");
         }
     }
@@ -239,7 +245,7 @@ mod tests {
             ("", AddressError::Empty),
             ("http://", AddressError::Empty),
             ("/path", AddressError::Empty),
-            ("https://host", AddressError::Https),
+            ("httpss://host", AddressError::Scheme),
             ("unix:///run/x", AddressError::Scheme),
             ("http://user:pw@host", AddressError::UserInfo),
             ("host?x=1", AddressError::Query),
@@ -274,6 +280,9 @@ mod tests {
             ("host", "host:11434"),
             ("[::1]:9/x", "[::1]:9"),
             ("1.2.3.4:80", "1.2.3.4"),
+            ("https://host", "host"),
+            ("https://host:80", "host:80"),
+            ("http://host:443", "host:443"),
         ] {
             let address: Address = text.parse().expect(text);
             assert_eq!(address.to_string().parse(), Ok(address.clone()));

@@ -2,7 +2,7 @@
 //!
 //! Promises: names are resolved each time; `localhost` is never asked of a resolver, both loopback addresses are tried
 //! and the one that answered comes first next time; one dead address of several does not use up the time of the
-//! others. Left out: trying addresses side by side.
+//! others; an `https://` backend is never spoken to without TLS. Left out: trying addresses side by side.
 
 use std::fmt;
 use std::io;
@@ -15,6 +15,8 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use super::address::Address;
+use crate::tls::client::{Client, ConnectError};
+use crate::tls::{Fault, Stream};
 
 /// A silent generation may take minutes: below the idle time of common NAT tables, so that a vanished backend is
 /// noticed and a living one is not cut off.
@@ -32,6 +34,8 @@ pub enum DialError {
     Timeout,
     /// The name did not resolve.
     Dns(io::Error),
+    /// Connected, and then no TLS.
+    Tls(Fault),
     /// Anything else: no route, no descriptor left, …
     Other(io::Error),
 }
@@ -42,6 +46,7 @@ impl fmt::Display for DialError {
             Self::Refused => out.write_str("the connection was refused"),
             Self::Timeout => out.write_str("the connection was not accepted in time"),
             Self::Dns(_) => out.write_str("the name did not resolve"),
+            Self::Tls(fault) => fault.fmt(out),
             Self::Other(_) => out.write_str("the connection failed"),
         }
     }
@@ -51,7 +56,7 @@ impl std::error::Error for DialError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Dns(cause) | Self::Other(cause) => Some(cause),
-            Self::Refused | Self::Timeout => None,
+            Self::Refused | Self::Timeout | Self::Tls(_) => None,
         }
     }
 }
@@ -60,6 +65,7 @@ impl DialError {
     /// Of several attempts the most telling one is reported: a port that refuses says more than a missing route.
     fn rank(&self) -> u8 {
         match self {
+            Self::Tls(_) => 4,
             Self::Refused => 3,
             Self::Timeout => 2,
             Self::Other(_) => 1,
@@ -82,15 +88,24 @@ impl From<io::Error> for DialError {
 #[derive(Debug)]
 pub struct Dialer {
     address: Address,
+    /// What an `https://` address needs.
+    tls: Option<Client>,
     /// The address that answered last, where there was a choice.
     answered: Mutex<Option<SocketAddr>>,
 }
 
 impl Dialer {
-    /// For one backend.
+    /// For one backend. An `https://` one is reached only after [`Dialer::over`].
     #[must_use]
     pub fn new(address: Address) -> Self {
-        Self { address, answered: Mutex::new(None) }
+        Self { address, tls: None, answered: Mutex::new(None) }
+    }
+
+    /// Speaks TLS like this where the address asks for it.
+    #[must_use]
+    pub fn over(mut self, tls: Option<Client>) -> Self {
+        self.tls = tls;
+        self
     }
 
     /// Where it dials.
@@ -99,15 +114,15 @@ impl Dialer {
         &self.address
     }
 
-    /// Opens a connection within `limit`, resolution included. Dropping the future gives the attempt up.
-    pub async fn dial(&self, limit: Duration) -> Result<TcpStream, DialError> {
+    /// Opens a connection within `limit`, resolution and handshake included. Dropping the future gives the attempt up.
+    pub async fn dial(&self, limit: Duration) -> Result<Stream, DialError> {
         let deadline = Instant::now() + limit;
         let addresses = self.preferred(self.resolve(deadline).await?);
         let mut worst = None;
         for (tried, address) in addresses.iter().enumerate() {
             let now = Instant::now();
             let share = deadline.saturating_duration_since(now) / u32::try_from(addresses.len() - tried).unwrap_or(1);
-            match connect(*address, now + share).await {
+            match self.connect(*address, now + share).await {
                 Ok(stream) => {
                     if addresses.len() > 1 {
                         *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = Some(*address);
@@ -136,6 +151,20 @@ impl Dialer {
         match timeout_at(deadline, lookup).await {
             Ok(found) => found.map(Iterator::collect).map_err(DialError::Dns),
             Err(_) => Err(DialError::Dns(io::Error::from(io::ErrorKind::TimedOut))),
+        }
+    }
+
+    async fn connect(&self, address: SocketAddr, deadline: Instant) -> Result<Stream, DialError> {
+        let socket = connect(address, deadline).await?;
+        if !self.address.tls {
+            return Ok(Stream::Plain(socket));
+        }
+        let Some(tls) = &self.tls else { return Err(DialError::Tls(Fault::Other)) };
+        match timeout_at(deadline, tls.connect(socket)).await {
+            Ok(Ok(stream)) => Ok(stream),
+            Ok(Err(ConnectError::Tls(fault))) => Err(DialError::Tls(fault)),
+            Ok(Err(ConnectError::Socket(error))) => Err(DialError::Other(error)),
+            Err(_) => Err(DialError::Tls(Fault::Silent)),
         }
     }
 
@@ -171,8 +200,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
         let address = listener.local_addr().expect("address");
         let stream = dialer(&address.to_string()).dial(LIMIT).await.expect("a connection");
-        assert!(stream.nodelay().expect("option"));
-        assert!(SockRef::from(&stream).keepalive().expect("option"));
+        assert!(stream.tcp().nodelay().expect("option"));
+        assert!(SockRef::from(stream.tcp()).keepalive().expect("option"));
     }
 
     #[tokio::test]
@@ -183,7 +212,7 @@ mod tests {
         let before = dialer.preferred(dialer.resolve(Instant::now() + LIMIT).await.expect("two"));
         assert!(before[0].is_ipv6());
         let stream = dialer.dial(LIMIT).await.expect("a connection");
-        assert_eq!(stream.peer_addr().expect("peer"), address);
+        assert_eq!(stream.tcp().peer_addr().expect("peer"), address);
         let after = dialer.preferred(dialer.resolve(Instant::now() + LIMIT).await.expect("two"));
         assert_eq!(after[0], address, "the one that answered comes first");
         assert_eq!(after.len(), 2, "the other one is still tried");

@@ -11,10 +11,10 @@ use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use super::dial::{DialError, Dialer};
+use crate::tls::{Fault, Stream};
 
 /// What a backend's log shows beside our own requests.
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("inferometer/", env!("CARGO_PKG_VERSION")));
@@ -68,10 +68,10 @@ pub(super) async fn fetch(
     timeout_at(deadline, exchange(stream, request, budget.body)).await.unwrap_or(Err(FetchError::Timeout))
 }
 
-async fn exchange(stream: TcpStream, request: Request<Empty<Bytes>>, most: usize) -> Result<Answer, FetchError> {
+async fn exchange(stream: Stream, request: Request<Empty<Bytes>>, most: usize) -> Result<Answer, FetchError> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|_| FetchError::Protocol)?;
     let mut answer = pin!(async move {
-        let response = sender.send_request(request).await.map_err(|_| FetchError::Protocol)?;
+        let response = sender.send_request(request).await.map_err(|error| unanswered(&error))?;
         let status = response.status();
         let body = Limited::new(response.into_body(), most).collect().await.map_err(|error| {
             if error.is::<http_body_util::LengthLimitError>() { FetchError::TooLarge } else { FetchError::Protocol }
@@ -85,4 +85,9 @@ async fn exchange(stream: TcpStream, request: Request<Empty<Bytes>>, most: usize
         answer = &mut answer => answer,
         _ = &mut connection => answer.await,
     }
+}
+
+/// TLS may refuse us only once the handshake is over on our side.
+fn unanswered(error: &hyper::Error) -> FetchError {
+    Fault::find(error).map_or(FetchError::Protocol, |fault| FetchError::Dial(DialError::Tls(fault)))
 }

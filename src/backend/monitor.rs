@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 use super::Backend;
 use super::dial::Dialer;
 use super::status::Status;
+use crate::tls::client::Client;
 
 /// How often a backend is asked, and how long it may take.
 #[derive(Clone, Copy, Debug)]
@@ -66,6 +67,13 @@ impl Monitor {
             came_up: Notify::new(),
             backend,
         }
+    }
+
+    /// Speaks TLS like this where the backend's address asks for it.
+    #[must_use]
+    pub fn over(mut self, tls: Option<Client>) -> Self {
+        self.dialer = Arc::new(Dialer::new(self.backend.address.clone()).over(tls));
+        self
     }
 }
 

@@ -62,6 +62,7 @@ fn failure(error: &FetchError) -> Failure {
         FetchError::Dial(DialError::Refused) => Failure::Refused,
         FetchError::Dial(DialError::Timeout) => Failure::ConnectTimeout,
         FetchError::Dial(DialError::Dns(_)) => Failure::Dns,
+        FetchError::Dial(DialError::Tls(fault)) => Failure::Tls(*fault),
         FetchError::Dial(DialError::Other(_)) => Failure::Unreachable,
         FetchError::Timeout => Failure::NoAnswer,
         FetchError::Protocol | FetchError::TooLarge => Failure::Protocol,

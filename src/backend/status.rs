@@ -5,6 +5,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::tls::Fault;
+
 /// Why a backend counts as down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
@@ -20,11 +22,17 @@ pub enum Failure {
     NoAnswer,
     /// What it answered is not HTTP.
     Protocol,
+    /// It was connected to, and TLS failed.
+    Tls(Fault),
 }
 
 impl Failure {
-    const ALL: [Self; 6] =
+    const PLAIN: [Self; 6] =
         [Self::Refused, Self::ConnectTimeout, Self::Dns, Self::Unreachable, Self::NoAnswer, Self::Protocol];
+
+    fn all() -> impl Iterator<Item = Self> {
+        Self::PLAIN.into_iter().chain(Fault::ALL.map(Self::Tls))
+    }
 
     /// A few words for people.
     #[must_use]
@@ -36,6 +44,7 @@ impl Failure {
             Self::Unreachable => "cannot be reached",
             Self::NoAnswer => "no answer in time",
             Self::Protocol => "no HTTP answer",
+            Self::Tls(fault) => fault.as_str(),
         }
     }
 }
@@ -129,7 +138,7 @@ fn encode(state: State) -> u64 {
     match state {
         State::Unknown => 0,
         State::Up => 1,
-        State::Down(failure) => 2 + failure as u64,
+        State::Down(failure) => 2 + Failure::all().take_while(|other| *other != failure).count() as u64,
     }
 }
 
@@ -138,8 +147,8 @@ fn decode(word: u64) -> State {
         0 => State::Unknown,
         1 => State::Up,
         index => {
-            let failure = usize::try_from(index - 2).ok().and_then(|index| Failure::ALL.get(index));
-            State::Down(*failure.expect("only encode writes the word"))
+            let failure = usize::try_from(index - 2).ok().and_then(|index| Failure::all().nth(index));
+            State::Down(failure.expect("only encode writes the word"))
         }
     }
 }
@@ -150,7 +159,7 @@ mod tests {
 
     #[test]
     fn every_state_survives_its_encoding() {
-        let downs = Failure::ALL.map(State::Down);
+        let downs = Failure::all().map(State::Down);
         for state in [State::Unknown, State::Up].into_iter().chain(downs) {
             assert_eq!(decode(7 << STATE_BITS | encode(state)), state);
         }

@@ -11,7 +11,7 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, Origin, variable};
-use super::{HOST_KEYS, LIMIT_KEYS, SETTING_KEYS, VARIABLE_PREFIX};
+use super::{BACKEND_TLS_KEYS, HOST_KEYS, LIMIT_KEYS, SETTING_KEYS, TLS_KEYS, VARIABLE_PREFIX};
 use crate::cli::Cli;
 
 /// How alike two names must be (Jaro-Winkler, 0 to 1) for one to be a slip of the other.
@@ -90,6 +90,7 @@ impl Layers {
         let single = [
             ("listen", &cli.listen),
             ("admin_listen", &cli.admin_listen),
+            ("admin_web_config_file", &cli.admin_web_config_file),
             ("host_header", &cli.host_header),
             ("max_models", &cli.max_models),
             ("connect_timeout", &cli.connect_timeout),
@@ -120,17 +121,17 @@ impl Layers {
         let place = |at: usize| Origin::File { path: path.to_owned(), line: line(at) };
         for (key, value) in table.get_ref() {
             let origin = place(key.span().start);
-            let (name, value) = (key.get_ref().as_ref(), value.get_ref());
-            match (TABLES.iter().find(|(table, ..)| *table == name), value) {
-                (Some((_, prefix, keys)), DeValue::Table(table)) => {
-                    for (key, value) in table {
+            let name = key.get_ref().as_ref();
+            match (TABLES.iter().find(|(table, _)| *table == name), value.get_ref()) {
+                (Some((table, keys)), DeValue::Table(settings)) => {
+                    for (key, value) in settings {
                         let origin = place(key.span().start);
-                        self.file_setting(prefix, keys, key.get_ref(), value.get_ref(), origin)?;
+                        self.file_setting(&format!("{table}."), keys, key.get_ref(), value.get_ref(), origin)?;
                     }
                 }
-                (Some((key, ..)), value) => {
-                    let reason = format!("expected a table: `[{key}]`");
-                    return Err(ConfigError::Value { key, origin, value: value.type_str().to_owned(), reason });
+                (Some((table, _)), value) => {
+                    let (value, reason) = (value.type_str().to_owned(), format!("expected a table: `[{table}]`"));
+                    return Err(ConfigError::Value { key: table, origin, value, reason });
                 }
                 (None, value) => self.file_setting("", &FILE_KEYS, name, value, origin)?,
             }
@@ -171,8 +172,9 @@ impl Setting {
     }
 }
 
-/// The file's tables: name, what their keys begin with, their keys.
-const TABLES: [(&str, &str, &[&str]); 2] = [("limits", "limits.", &LIMIT_KEYS), ("host", "host.", &HOST_KEYS)];
+/// The tables of the file, and what may stand in each.
+const TABLES: [(&str, &[&str]); 4] =
+    [("limits", &LIMIT_KEYS), ("host", &HOST_KEYS), ("tls", &TLS_KEYS), ("backend_tls", &BACKEND_TLS_KEYS)];
 
 /// What may stand at the top of the file: every setting, and what only a file can set.
 const FILE_KEYS: [&str; SETTING_KEYS.len() + 2] = {
@@ -212,9 +214,9 @@ fn unknown_key(key: String, origin: Origin) -> ConfigError {
     };
     // A key outside its table is as likely as a slip.
     let written = key.replace('-', "_");
-    let in_tables = || TABLES.iter().flat_map(|(_, _, keys)| keys.iter());
+    let in_tables = || TABLES.iter().flat_map(|(_, keys)| keys.iter());
     let in_table = in_tables().find(|known| known.split_once('.').is_some_and(|(_, name)| name == written));
-    let known = FILE_KEYS.iter().chain(in_tables()).chain(TABLES.iter().map(|(table, ..)| table));
+    let known = FILE_KEYS.iter().chain(in_tables()).chain(TABLES.iter().map(|(table, _)| table));
     let similar = match in_table {
         Some(found) => Some((*found).to_owned()),
         None => similar(&written, known.map(|key| (*key).to_owned())),

@@ -1,6 +1,7 @@
 //! The effective configuration as a file that can be fed back.
 
 use std::fmt::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use super::{Config, HostHeader, MaxConnections};
@@ -19,6 +20,7 @@ impl Config {
         let backends: Vec<String> =
             self.backends.iter().map(|backend| quoted(&format!("{}={}", backend.name, backend.address))).collect();
         line("backend", format!("[{}]", backends.join(", ")));
+        line("admin_web_config_file", path(self.admin_web_config_file.as_deref()));
         line("host_header", quoted(self.host_header.as_str()));
         line("max_models", self.max_models.to_string());
         line("connect_timeout", duration(Some(self.connect_timeout)));
@@ -33,7 +35,23 @@ impl Config {
         out.push_str(&self.limits());
         out.push_str("\n[host]\n");
         let _ = writeln!(out, "period = {}", duration(self.host_period));
+        out.push_str(&self.tls());
         out
+    }
+
+    fn tls(&self) -> String {
+        let (client, backend) = (self.tls.as_ref(), &self.backend_tls);
+        let shown = backend.identity.as_ref();
+        format!(
+            "\n[tls]\ncert_file = {}\nkey_file = {}\n\n\
+             [backend_tls]\nca_file = {}\ncert_file = {}\nkey_file = {}\nserver_name = {}\n",
+            path(client.map(|identity| identity.cert_file.as_path())),
+            path(client.map(|identity| identity.key_file.as_path())),
+            path(backend.ca_file.as_deref()),
+            path(shown.map(|identity| identity.cert_file.as_path())),
+            path(shown.map(|identity| identity.key_file.as_path())),
+            quoted(backend.server_name.as_deref().unwrap_or_default()),
+        )
     }
 
     fn limits(&self) -> String {
@@ -68,6 +86,11 @@ impl HostHeader {
             Self::Literal(host) => host,
         }
     }
+}
+
+/// The name of a file; none is an empty one.
+fn path(path: Option<&Path>) -> String {
+    quoted(&path.unwrap_or(Path::new("")).to_string_lossy())
 }
 
 /// A TOML string.

@@ -78,6 +78,7 @@ fn every_flag_has_its_variable_and_its_key() {
     let values = [
         ("listen", "127.0.0.1:1"),
         ("admin_listen", "127.0.0.1:2"),
+        ("admin_web_config_file", "web.yml"),
         ("backend", "gpu=http://gpu:3"),
         ("host_header", "upstream"),
         ("max_models", "4"),
@@ -132,10 +133,10 @@ fn a_wrong_value_is_named_with_its_place_and_with_what_is_allowed() {
         ),
         (&["--log-format", "xml"], &[], "", "--log-format: `xml` is not allowed: expected `text` or `json`"),
         (
-            &["--backend", "https://h"],
             &[],
-            "",
-            "--backend: `https://h` is not allowed: `https://` is not built yet; use an `http://` address",
+            &[],
+            "[tls]\nkey_file = \"k\"",
+            "proxy.toml:2: tls.key_file: `k` is not allowed: tls.cert_file must be set beside it",
         ),
         (
             &["--backend", "a", "--backend", "b"],
@@ -231,15 +232,35 @@ fn a_slip_in_a_variable_and_a_wide_listener_earn_a_warning() {
 fn the_printed_configuration_reads_back_as_itself() {
     let file = "backend = [\"gpu=http://[::1]:80/x\"]\nhost_header = \"ollama.lan:11434\"\nworker_threads = 3\n\
                 drain_timeout = 0\naccess_log = false\nlog_level = \"info,inferometer::backend=debug\"\n[limits]\n\
-                head = \"1500ms\"\nkeep_alive_idle = \"2d\"\nbody_idle = 0\nmax_connections = 12\n[host]\nperiod = \"10s\"\n";
+                head = \"1500ms\"\nkeep_alive_idle = \"2d\"\nbody_idle = 0\nmax_connections = 12\n[host]\nperiod = \"10s\"\n\
+                [tls]\ncert_file = \"c\"\nkey_file = \"k\"\n\
+                [backend_tls]\nca_file = \"a\"\ncert_file = \"c\"\nkey_file = \"k\"\nserver_name = \"gpu.lan\"";
     let file = &format!("helper_url = \"unix:/run/helper.sock\"\n{file}");
     for config in [resolved(&[], &[], "").expect("defaults"), resolved(&[], &[], file).expect("fine")] {
         let printed = config.to_toml();
         assert_eq!(resolved(&[], &[], &printed).expect(&printed), config, "{printed}");
-        let keys = SETTING_KEYS.iter().chain(LIMIT_KEYS.iter()).chain(&HOST_KEYS).chain(&["helper_url"]);
-        for key in keys.map(|key| key.rsplit('.').next().unwrap_or(key)) {
+        let keys = SETTING_KEYS.iter().chain(&LIMIT_KEYS).chain(&TLS_KEYS).chain(&BACKEND_TLS_KEYS);
+        let keys = keys.chain(&HOST_KEYS).chain(&["helper_url"]);
+        for key in keys.map(|key| key.rsplit('.').next().expect("a last part")) {
             assert!(printed.contains(&format!("{key} = ")), "{key} in {printed}");
         }
+    }
+}
+
+#[test]
+fn tls_that_no_backend_asks_for_earns_a_warning() {
+    let file = "[backend_tls]\nca_file = \"ca.pem\"";
+    assert_eq!(resolved(&["--backend", "https://gpu"], &[], file).expect("fine").warnings, Vec::<String>::new());
+    let warnings = resolved(&["--backend", "http://gpu"], &[], file).expect("fine").warnings;
+    assert!(matches!(&*warnings, [one] if one.contains("https://")), "{warnings:?}");
+}
+
+#[test]
+fn the_name_in_a_certificate_is_a_host_without_a_port() {
+    for (name, fine) in [("gpu.lan", true), ("10.0.0.1", true), ("gpu:443", false), ("https://gpu", false), ("", true)]
+    {
+        let file = format!("[backend_tls]\nserver_name = \"{name}\"");
+        assert_eq!(resolved(&["--backend", "https://gpu"], &[], &file).is_ok(), fine, "{name}");
     }
 }
 

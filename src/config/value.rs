@@ -1,6 +1,7 @@
 //! One parser a kind of value. Each says what is allowed where it refuses.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{HostHeader, MaxConnections};
@@ -25,6 +26,21 @@ pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
     local.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))).or_else(|| text.parse().ok()).ok_or_else(|| {
         "expected an IP address and a port, such as `127.0.0.1:11435`, `0.0.0.0:11435` or `[::1]:0`".into()
     })
+}
+
+/// The name of a file; an empty one is none.
+pub(super) fn file(text: &str) -> Result<Option<PathBuf>, String> {
+    Ok((!text.is_empty()).then(|| text.into()))
+}
+
+/// A host as it stands in a certificate; an empty one is none.
+pub(super) fn server_name(text: &str) -> Result<Option<String>, String> {
+    let is_host = text.parse::<Address>().is_ok_and(|address| address.host == text.to_ascii_lowercase());
+    match text {
+        "" => Ok(None),
+        _ if is_host => Ok(Some(text.to_owned())),
+        _ => Err("expected a host name or an IP address, without a port".into()),
+    }
 }
 
 /// A duration of at least a millisecond.

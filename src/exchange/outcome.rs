@@ -66,6 +66,8 @@ labels! {
         ConnectTimeout = "connect_timeout",
         /// The backend's name did not resolve.
         Dns = "dns",
+        /// The backend's TLS was not accepted, or ours by it.
+        Tls = "tls",
         /// The backend reset the connection.
         Reset = "reset",
         /// The backend's answer ended too early.
@@ -101,6 +103,7 @@ impl ErrorType {
             Self::ConnectRefused
             | Self::ConnectTimeout
             | Self::Dns
+            | Self::Tls
             | Self::Reset
             | Self::Incomplete
             | Self::Protocol
@@ -134,7 +137,9 @@ labels! {
         RequestLine = "request_line",
         /// The target holds bytes that must not be forwarded.
         Target = "target",
-        /// Not HTTP/1.0 or 1.1.
+        /// A TLS handshake that failed, or something else where TLS is spoken.
+        Tls = "tls",
+        /// Not HTTP/1.0 or 1.1, nor HTTP/2 from a connection's first byte on.
         Version = "version",
         /// A header field that is not one.
         Header = "header",

@@ -57,10 +57,16 @@ impl Answer {
     }
 }
 
+/// The answer to a refused head.
+pub(super) fn of_refusal(refusal: Refusal) -> Answer {
+    let (status, why, text) = explain(refusal.why);
+    Answer { status, why, text: text.to_owned() }
+}
+
 /// The answer to a refused head, as bytes: the HTTP library never saw the request.
 pub(super) fn to_refusal(refusal: Refusal) -> Vec<u8> {
-    let (status, why, text) = explain(refusal.why);
-    let answer = Answer { status, why, text: text.to_owned() };
+    let answer = of_refusal(refusal);
+    let Answer { status, why, .. } = answer;
     let body = answer.body(refusal.shape);
     let reason = status.canonical_reason().unwrap_or_default();
     let mut bytes = format!(
@@ -84,8 +90,9 @@ fn explain(why: Malformed) -> (StatusCode, ErrorType, &'static str) {
         Malformed::Version => (
             StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             ErrorType::BadRequest,
-            "only HTTP/1.1 and HTTP/1.0 are spoken here",
+            "only HTTP/1.1, HTTP/1.0 and (from a connection's first byte on) HTTP/2 are spoken here",
         ),
+        Malformed::Tls => bad("TLS is spoken here: use https:// in the base URL"),
         Malformed::Header => {
             bad("a header field is malformed: one NAME: VALUE a line, no folding, no control characters")
         }
@@ -97,7 +104,8 @@ fn explain(why: Malformed) -> (StatusCode, ErrorType, &'static str) {
         Malformed::Connect => (
             StatusCode::METHOD_NOT_ALLOWED,
             ErrorType::BadRequest,
-            "CONNECT is not for a reverse proxy: set this address as base URL, not as HTTP proxy",
+            "CONNECT is not for a reverse proxy: set this address as base URL, not as HTTP proxy; \
+             for a WebSocket, open an HTTP/1.1 connection",
         ),
         Malformed::TooLarge => (
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,

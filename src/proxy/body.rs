@@ -21,6 +21,14 @@ impl ProxyBody {
     pub(super) fn own(bytes: Bytes) -> Self {
         Self::Own(bytes)
     }
+
+    /// A body of ours goes where the request was for the head alone. The HTTP library does this for HTTP/1.1 by itself.
+    pub(super) fn without_own(self, head_only: bool) -> Self {
+        match self {
+            Self::Own(_) if head_only => Self::Own(Bytes::new()),
+            body => body,
+        }
+    }
 }
 
 impl Body for ProxyBody {

@@ -17,6 +17,7 @@ use super::ClientLimits;
 use super::guard::{Guard, Refusal, Verdict};
 use super::shared::Shared;
 use crate::exchange::outcome::Malformed;
+use crate::tls::Stream;
 use crate::wire::route::ErrorShape;
 
 /// Most bytes taken from a socket at once.
@@ -24,7 +25,7 @@ pub(super) const READ: usize = 16 * 1024;
 
 /// A client's socket.
 pub(super) struct ClientIo {
-    stream: TcpStream,
+    stream: Stream,
     shared: Rc<Shared>,
     guard: Guard,
     /// Bytes read and not yet handed on: the first `released` of them may be.
@@ -36,7 +37,7 @@ pub(super) struct ClientIo {
 }
 
 impl ClientIo {
-    pub(super) fn new(stream: TcpStream, shared: Rc<Shared>, limits: ClientLimits) -> Self {
+    pub(super) fn new(stream: Stream, shared: Rc<Shared>, limits: ClientLimits) -> Self {
         Self {
             stream,
             shared,
@@ -50,14 +51,27 @@ impl ClientIo {
     }
 
     /// Gives the socket back, and whether the client may still be sending a body.
-    pub(super) fn into_parts(self) -> (TcpStream, bool) {
+    pub(super) fn into_parts(self) -> (Stream, bool) {
         (self.stream, self.guard.in_body() || !self.held.is_empty())
     }
 
     /// Takes what was read ahead. From here on bytes are not HTTP.
-    pub(super) fn into_tunnel(mut self) -> (TcpStream, Vec<u8>) {
+    pub(super) fn into_tunnel(mut self) -> (Stream, Vec<u8>) {
         self.guard.switch_protocol();
         (self.stream, self.held)
+    }
+
+    /// The same socket for HTTP/2, what was read ahead included. From here on bytes are not HTTP/1.1.
+    pub(super) fn into_http2(mut self, shared: Rc<Shared>) -> Self {
+        self.guard.switch_protocol();
+        self.released = self.held.len();
+        self.shared = shared;
+        self
+    }
+
+    /// The socket below.
+    pub(super) fn tcp(&self) -> &TcpStream {
+        self.stream.tcp()
     }
 
     /// Hands on held bytes that may be.
@@ -81,6 +95,13 @@ impl ClientIo {
                 }
                 Verdict::More => break,
                 Verdict::Refuse(refusal) => {
+                    self.shared.refused.set(Some(refusal));
+                    break;
+                }
+                Verdict::Http2 => {
+                    // A refusal like others, unless the connection's owner can serve it: only its first bytes may ask.
+                    self.shared.http2.set(!self.shared.has_had_heads());
+                    let refusal = Refusal { why: Malformed::Version, shape: ErrorShape::Native };
                     self.shared.refused.set(Some(refusal));
                     break;
                 }
@@ -248,28 +269,33 @@ impl AsyncWrite for ClientIo {
         false
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // The library flushes only when its own buffer is empty; a socket has none.
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The library flushes only when its own buffer is empty; a socket has none, TLS has one.
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx).map_ok(|()| 0);
+        ready!(self.poll_written(cx, flushed))?;
         self.shared.flush();
         Poll::Ready(Ok(()))
     }
 
-    /// The connection's owner closes it: a refusal may still have to be written, or unread bytes drained.
-    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// The connection's owner closes it, except for HTTP/2: a refusal may still have to be written, or unread bytes drained.
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.guard.has_switched() {
+            return Pin::new(&mut self.stream).poll_shutdown(cx);
+        }
         Poll::Ready(Ok(()))
     }
 }
 
 /// A timer that costs nothing while it is not needed.
 #[derive(Default)]
-struct Timer {
+pub(super) struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
     armed: bool,
 }
 
 impl Timer {
     /// Arms the timer if it is not (or `anew`), and waits for it. Pending for ever without a limit.
-    fn poll(&mut self, cx: &mut Context<'_>, limit: Option<Duration>, anew: bool) -> Poll<()> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, limit: Option<Duration>, anew: bool) -> Poll<()> {
         let Some(limit) = limit else {
             self.armed = false;
             return Poll::Pending;

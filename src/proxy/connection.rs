@@ -1,6 +1,5 @@
 //! One client connection from accept to close.
 
-use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
@@ -8,10 +7,8 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper::server::conn::http1::{Builder, Connection};
-use hyper::service::{Service, service_fn};
+use hyper::server::conn::http1::Builder;
+use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -19,13 +16,14 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 
 use super::answer::to_refusal;
-use super::body::ProxyBody;
 use super::client_io::ClientIo;
 use super::forward::exchange;
 use super::guard::{MAX_FIELDS, MAX_HEAD};
 use super::shared::Shared;
 use super::watch::Watcher;
 use super::worker::{Life, Worker};
+use super::{handshake, http2};
+use crate::tls::Stream;
 
 /// After an answer to a client that is still sending: how long, and how much, is read and thrown away, so that closing
 /// does not destroy the answer on its way (RFC 9112, 9.6).
@@ -34,7 +32,7 @@ const LINGER_BYTES: usize = 256 * 1024;
 
 /// How serving ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ended {
+pub(super) enum Ended {
     /// The HTTP library is done with it.
     Done,
     /// The client left in the middle of an exchange.
@@ -46,10 +44,26 @@ enum Ended {
 /// Serves one client until either side is done. Dropping the future cancels whatever it is serving.
 pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, over_limit: bool) {
     let shared = Rc::new(Shared::new(over_limit));
-    let life = worker.life();
     // Without a descriptor to spare the connection works; only a client that leaves with unread bytes goes unnoticed.
     let watcher = Watcher::new(&stream).ok();
-    let io = TokioIo::new(ClientIo::new(stream, shared.clone(), worker.settings.client));
+    let stream = match &worker.settings.tls {
+        None => Stream::Plain(stream),
+        Some(server) => match handshake::shake(&worker, stream, server).await {
+            Some(stream) => stream,
+            None => return,
+        },
+    };
+    let is_http2 = stream.agreed_on_http2();
+    let io = ClientIo::new(stream, shared.clone(), worker.settings.client);
+    if is_http2 {
+        http2::serve(worker, io.into_http2(shared.clone()), shared, watcher).await;
+    } else {
+        serve_http1(worker, io, shared, watcher).await;
+    }
+}
+
+async fn serve_http1(worker: Rc<Worker>, io: ClientIo, shared: Rc<Shared>, watcher: Option<Watcher>) {
+    let life = worker.life();
     let service = {
         let (worker, shared) = (worker.clone(), shared.clone());
         service_fn(move |request| exchange(worker.clone(), shared.clone(), request))
@@ -59,30 +73,35 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: TcpStream, over_limit: boo
         .preserve_header_case(true)
         .max_headers(MAX_FIELDS)
         .max_buf_size(2 * MAX_HEAD)
-        .serve_connection(io, service);
-    let ended = drive(&mut connection, &shared, watcher, &life).await;
+        .serve_connection(TokioIo::new(io), service);
+    let shut_down = |connection: Pin<&mut _>| hyper::server::conn::http1::Connection::graceful_shutdown(connection);
+    let ended = drive(Pin::new(&mut connection), shut_down, &shared, watcher, &life).await;
     shared.killed.set(ended == Ended::Killed);
     if ended == Ended::Done {
         let parts = connection.into_parts();
-        finish(&worker, &shared, parts.io.into_inner(), &parts.read_buf, life).await;
+        let io = parts.io.into_inner();
+        if shared.http2.get() {
+            let (shared, watcher) = (Rc::new(Shared::new(shared.over_limit)), Watcher::new(io.tcp()).ok());
+            return http2::serve(worker, io.into_http2(shared.clone()), shared, watcher).await;
+        }
+        finish(&worker, &shared, io, &parts.read_buf, life).await;
     }
 }
 
-/// Polls the HTTP connection, the watcher and the life of the process together.
-async fn drive<S>(
-    connection: &mut Connection<TokioIo<ClientIo>, S>,
+/// Polls the HTTP connection, the watcher and the life of the process together. `shut_down` lets the connection end with
+/// what it is serving.
+pub(super) async fn drive<C: Future>(
+    mut connection: Pin<&mut C>,
+    shut_down: impl Fn(Pin<&mut C>),
     shared: &Shared,
     mut watcher: Option<Watcher>,
     life: &watch::Receiver<Life>,
-) -> Ended
-where
-    S: Service<Request<Incoming>, Response = Response<ProxyBody>, Error = Infallible>,
-{
+) -> Ended {
     let mut change = pin!(reached(life.clone(), Life::Draining));
     let mut draining = false;
     poll_fn(|cx| {
         shared.polls.begin(Instant::now());
-        let done = Pin::new(&mut *connection).poll(cx).is_ready();
+        let done = connection.as_mut().poll(cx).is_ready();
         shared.polls.end(Instant::now());
         if done {
             return Poll::Ready(Ended::Done);
@@ -101,7 +120,7 @@ where
                 return Poll::Ready(Ended::Killed);
             }
             draining = true;
-            Pin::new(&mut *connection).graceful_shutdown();
+            shut_down(connection.as_mut());
             // The library looks at its state only when it is polled.
             cx.waker().wake_by_ref();
             change.set(reached(life.clone(), Life::Killed));
@@ -112,7 +131,7 @@ where
 }
 
 /// Waits until the process has come that far. It never does once its owner is gone.
-async fn reached(mut life: watch::Receiver<Life>, state: Life) {
+pub(super) async fn reached(mut life: watch::Receiver<Life>, state: Life) {
     if life.wait_for(|now| *now >= state).await.is_err() {
         std::future::pending().await
     }
@@ -133,7 +152,7 @@ async fn finish(worker: &Worker, shared: &Shared, io: ClientIo, read: &[u8], lif
     let (mut stream, sending) = io.into_parts();
     if shared.reset.get() {
         // Where the end of a body is the end of the connection, only a reset tells a cut one from a whole one.
-        drop(SockRef::from(&stream).set_linger(Some(Duration::ZERO)));
+        drop(SockRef::from(stream.tcp()).set_linger(Some(Duration::ZERO)));
         return;
     }
     if let Some(refusal) = shared.refused.get() {
@@ -142,14 +161,21 @@ async fn finish(worker: &Worker, shared: &Shared, io: ClientIo, read: &[u8], lif
             return;
         }
     } else if !sending {
+        if stream.wants_farewell() {
+            drop(tokio::time::timeout(LINGER, stream.shutdown()).await);
+        }
         return;
     }
-    // Whether the rest arrives or not, the connection is over.
-    drop(tokio::time::timeout(LINGER, drain(&mut stream)).await);
+    linger(&mut stream).await;
+}
+
+/// Closes after an answer to a client that may still be sending. Whether the rest arrives or not, the connection is over.
+pub(super) async fn linger(stream: &mut Stream) {
+    drop(tokio::time::timeout(LINGER, drain(stream)).await);
 }
 
 /// Reads and throws away what a client is still sending, up to a bound.
-async fn drain(stream: &mut TcpStream) -> io::Result<()> {
+async fn drain(stream: &mut Stream) -> io::Result<()> {
     stream.shutdown().await?;
     let mut buffer = [0; 4096];
     let mut left = LINGER_BYTES;

@@ -5,6 +5,7 @@ use std::io;
 
 use super::shared::Shared;
 use crate::exchange::outcome::ErrorType;
+use crate::tls::Fault;
 
 /// Names an error of the backend's connection. The client's own faults surface there too: they were flagged where they
 /// happened, and never count against the backend.
@@ -14,6 +15,9 @@ pub(super) fn classify(error: &hyper::Error, shared: &Shared) -> ErrorType {
     }
     if shared.too_slow.get() {
         return ErrorType::ClientTimeout;
+    }
+    if Fault::find(error).is_some() {
+        return ErrorType::Tls;
     }
     match find_io(error) {
         Some(io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionAborted) => {

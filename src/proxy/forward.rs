@@ -23,6 +23,7 @@ use crate::backend::dial::DialError;
 use crate::exchange::Observation;
 use crate::exchange::outcome::{End, ErrorType, Origin};
 use crate::exchange::record::{Method, Start};
+use crate::tls::Fault;
 use crate::wire::reader::Head;
 use crate::wire::route::{ErrorShape, Route};
 
@@ -91,6 +92,10 @@ async fn serve(
         None => sent.await?,
         Some(limit) => tokio::time::timeout(limit, sent).await.map_err(|_| too_late(worker))??,
     };
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS && shared.is_stream {
+        let text = format!("the backend at {} switches protocols unasked", worker.backend.address);
+        return Err(Answer { status: StatusCode::BAD_GATEWAY, why: ErrorType::Protocol, text });
+    }
     Ok(hand_on(worker, shared, tap, upstream, response, asked))
 }
 
@@ -103,7 +108,7 @@ fn prepare(worker: &Worker, tap: &Rc<Tap>, request: Request<Incoming>) -> Result
         text: "the target does not fit behind the backend's path prefix".to_owned(),
     })?;
     headers::to_backend(&mut parts.headers, parts.version, &worker.settings.host_header, &worker.authority);
-    let waits = parts.version == Version::HTTP_11
+    let waits = parts.version >= Version::HTTP_11
         && !body.is_end_stream()
         && parts.headers.get(EXPECT).is_some_and(|expect| headers::has_token(expect, "100-continue"));
     parts.version = Version::HTTP_11;
@@ -174,6 +179,7 @@ async fn connect(worker: &Worker) -> Result<Box<Upstream>, Answer> {
         DialError::Dns(_) => {
             failed(ErrorType::Dns, format!("the name of the backend {at} does not resolve: check --backend"))
         }
+        DialError::Tls(fault) => failed(ErrorType::Tls, format!("the backend at {at}: {fault}")),
         DialError::Other(error) => failed(ErrorType::Reset, format!("the backend at {at} cannot be reached: {error}")),
     })?;
     Upstream::new(stream).await.map_err(|error| failed(ErrorType::Protocol, format!("the backend at {at}: {error}")))
@@ -199,6 +205,10 @@ fn explain(worker: &Worker, why: ErrorType, error: &hyper::Error) -> Answer {
         }
         ErrorType::Protocol => {
             (StatusCode::BAD_GATEWAY, format!("the backend at {at} does not answer in proper HTTP/1.1: {error}"))
+        }
+        ErrorType::Tls => {
+            let fault = Fault::find(error).unwrap_or(Fault::Other);
+            (StatusCode::BAD_GATEWAY, format!("the backend at {at}: {fault}"))
         }
         ErrorType::Reset => {
             (StatusCode::BAD_GATEWAY, format!("the backend at {at} reset the connection before it answered"))

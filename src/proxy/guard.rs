@@ -16,6 +16,8 @@ pub const MAX_FIELDS: usize = 500;
 const MAX_CHUNK_EXTENSION: usize = 4 * 1024;
 /// A chunk size of more hexadecimal digits than this is refused; 2^60 bytes are enough.
 const MAX_CHUNK_DIGITS: u8 = 15;
+/// What begins a connection that speaks HTTP/2 (RFC 9113, 3.4), up to its empty line.
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
 
 /// Why a request was refused, and how its sender expects to be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +35,8 @@ pub(super) enum Verdict {
     More,
     /// The head must not be handed on.
     Refuse(Refusal),
+    /// What is shown begins a connection that speaks HTTP/2.
+    Http2,
     /// The body's chunk framing is broken.
     BadBody,
 }
@@ -66,6 +70,11 @@ impl Guard {
     /// From here on bytes are not HTTP.
     pub(super) fn switch_protocol(&mut self) {
         self.state = State::Raw;
+    }
+
+    /// Whether bytes are no longer looked at.
+    pub(super) fn has_switched(&self) -> bool {
+        matches!(self.state, State::Raw)
     }
 
     /// Whether a body is being read.
@@ -145,6 +154,7 @@ fn show_head(bytes: &[u8], searched: &mut usize) -> (Verdict, Option<State>) {
         Ok(Body::Chunked) => {
             (Verdict::Pass { bytes: blank + end, head: true }, Some(State::Chunked(Chunks::default())))
         }
+        Err(_) if bytes.starts_with(HTTP2_PREFACE) => (Verdict::Http2, None),
         Err(why) => (refuse(why, head), None),
     }
 }
@@ -248,7 +258,7 @@ fn judge_request_line(line: &[u8]) -> Result<RequestLine<'_>, Malformed> {
 }
 
 /// Accepts origin-form, `*` for OPTIONS, and absolute-form (RFC 9112, 3.2); gives the authority of the last.
-fn judge_target<'a>(method: &[u8], target: &'a [u8]) -> Result<Option<&'a [u8]>, Malformed> {
+pub(super) fn judge_target<'a>(method: &[u8], target: &'a [u8]) -> Result<Option<&'a [u8]>, Malformed> {
     if target == b"*" {
         return if method == b"OPTIONS" { Ok(None) } else { Err(Malformed::Target) };
     }
@@ -326,7 +336,7 @@ fn judge_field<'a>(fields: &mut Fields<'a>, name: &[u8], value: &'a [u8]) -> Res
 }
 
 /// Digits only, and few enough that nobody can read them differently.
-fn parse_length(value: &[u8]) -> Option<u64> {
+pub(super) fn parse_length(value: &[u8]) -> Option<u64> {
     if value.is_empty() || value.len() > 18 || !value.iter().all(u8::is_ascii_digit) {
         return None;
     }
@@ -348,7 +358,7 @@ const fn is_value(byte: u8) -> bool {
 }
 
 /// Characters of a host with port; an empty one is allowed (RFC 9110, 7.2).
-fn is_host(value: &[u8]) -> bool {
+pub(super) fn is_host(value: &[u8]) -> bool {
     value.iter().all(|byte| {
         byte.is_ascii_alphanumeric()
             || matches!(

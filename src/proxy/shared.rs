@@ -34,6 +34,14 @@ pub(super) struct Shared {
     waiting: RefCell<Option<Waker>>,
     /// Polls the backend's side without waking the task that is doing so.
     pub(super) quiet: Quiet,
+    /// The connection turned out to speak HTTP/2.
+    pub(super) http2: Cell<bool>,
+    /// This is one stream of several on its connection.
+    pub(super) is_stream: bool,
+    /// Of a stream: waiting for the client to send more of its request.
+    pub(super) upload: Progress,
+    /// Of a stream: waiting for the client to make room for more of its response.
+    pub(super) download: Progress,
     /// Time that the task of this connection has been polled.
     pub(super) polls: Polls,
 }
@@ -53,8 +61,17 @@ impl Shared {
             flushed: Cell::new(true),
             waiting: RefCell::new(None),
             quiet: Quiet::default(),
+            http2: Cell::new(false),
+            is_stream: false,
+            upload: Progress::default(),
+            download: Progress::default(),
             polls: Polls::default(),
         }
+    }
+
+    /// Of one stream of several on a connection.
+    pub(super) fn of_stream(over_limit: bool) -> Self {
+        Self { is_stream: true, ..Self::new(over_limit) }
     }
 
     /// A head was handed to the HTTP library: an exchange will follow.
@@ -66,6 +83,11 @@ impl Shared {
     pub(super) fn exchange_finished(&self) {
         self.finished.set(self.finished.get() + 1);
         self.wake_waiting();
+    }
+
+    /// Whether a head was ever handed to the HTTP library.
+    pub(super) fn has_had_heads(&self) -> bool {
+        self.heads.get() > 0
     }
 
     /// Whether a request is being answered.
@@ -98,6 +120,32 @@ impl Shared {
         if let Some(waker) = self.waiting.borrow_mut().take() {
             waker.wake();
         }
+    }
+}
+
+/// Whether the client is waited for. It takes no clock: whoever limits the time counts the turns.
+#[derive(Default)]
+pub(super) struct Progress {
+    waiting: Cell<bool>,
+    turns: Cell<u64>,
+}
+
+impl Progress {
+    /// It is the client's turn.
+    pub(super) fn wait(&self) {
+        if !self.waiting.replace(true) {
+            self.turns.set(self.turns.get() + 1);
+        }
+    }
+
+    /// The client has moved on.
+    pub(super) fn moved(&self) {
+        self.waiting.set(false);
+    }
+
+    /// Which turn of the client's is waited for.
+    pub(super) fn waiting(&self) -> Option<u64> {
+        self.waiting.get().then(|| self.turns.get())
     }
 }
 

@@ -10,7 +10,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -96,6 +96,8 @@ impl Tap {
             End::Rejected(ErrorType::Draining)
         } else if self.shared.too_slow.get() {
             End::Rejected(ErrorType::ClientTimeout)
+        } else if self.shared.is_stream && self.shared.bad_body.get() {
+            End::Rejected(ErrorType::ClientBody)
         } else {
             End::ClientLeft
         }
@@ -139,6 +141,24 @@ impl RequestBody {
         Self { inner, tap, gate, done: false }
     }
 
+    /// Of a stream: pending where it is dead. There is nobody to answer then, whoever polls this is dropped at once, and
+    /// the backend must not take what came so far for the whole.
+    fn poll_stream(&self, polled: &Poll<Option<Result<Frame<Bytes>, hyper::Error>>>) -> Poll<()> {
+        let shared = &self.tap.shared;
+        match polled {
+            Poll::Pending => shared.upload.wait(),
+            Poll::Ready(_) => shared.upload.moved(),
+        }
+        match polled {
+            Poll::Ready(Some(Err(error))) => {
+                shared.bad_body.set(shared.bad_body.get() || is_client_fault(error));
+                Poll::Pending
+            }
+            Poll::Ready(None) if !self.inner.is_end_stream() => Poll::Pending,
+            Poll::Ready(_) | Poll::Pending => Poll::Ready(()),
+        }
+    }
+
     fn finish(&mut self) {
         if !self.done {
             self.done = true;
@@ -158,6 +178,9 @@ impl Body for RequestBody {
             this.gate = None;
         }
         let polled = Pin::new(&mut this.inner).poll_frame(cx);
+        if this.tap.shared.is_stream {
+            std::task::ready!(this.poll_stream(&polled));
+        }
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(data) = frame.data_ref() {
@@ -180,6 +203,29 @@ impl Body for RequestBody {
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
     }
+}
+
+/// A stream that its client broke may end before its body was asked for.
+impl Drop for RequestBody {
+    fn drop(&mut self) {
+        let shared = &self.tap.shared;
+        if !shared.is_stream || self.done {
+            return;
+        }
+        let mut cx = Context::from_waker(Waker::noop());
+        while let Poll::Ready(Some(frame)) = Pin::new(&mut self.inner).poll_frame(&mut cx) {
+            if let Err(error) = frame {
+                shared.bad_body.set(shared.bad_body.get() || is_client_fault(&error));
+                return;
+            }
+        }
+    }
+}
+
+/// Whether a stream ended because its client sent what it must not, rather than because the client left.
+fn is_client_fault(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(h2::Error::is_library)
 }
 
 /// The response's body on its way to the client. It drives the backend's connection itself.

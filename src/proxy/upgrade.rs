@@ -5,14 +5,14 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
-use tokio::net::TcpStream;
 
 use super::tap::Tap;
 use crate::exchange::outcome::{End, ErrorType};
+use crate::tls::Stream;
 
 /// The backend's side of a protocol switch.
 pub(super) struct Upgraded {
-    pub(super) backend: TcpStream,
+    pub(super) backend: Stream,
     /// What the backend sent behind its head.
     pub(super) ahead: Bytes,
     pub(super) tap: Rc<Tap>,
@@ -20,19 +20,24 @@ pub(super) struct Upgraded {
 
 impl Upgraded {
     /// Joins both sides until each has closed. `ahead` is what the client sent behind its head.
-    pub(super) async fn join(mut self, mut client: TcpStream, ahead: &[u8]) {
+    pub(super) async fn join(mut self, mut client: Stream, ahead: &[u8]) {
         let end = match self.relay(&mut client, ahead).await {
             Ok(()) => End::Complete,
             // Either side may reset a tunnel; whose doing it was cannot be told, and it is no fault of the exchange.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => End::Complete,
+            // Over TLS the same is an end without a farewell.
+            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof) => {
+                End::Complete
+            }
             Err(_) => End::BackendFailed(ErrorType::Reset),
         };
         self.tap.end(end);
     }
 
-    async fn relay(&mut self, client: &mut TcpStream, ahead: &[u8]) -> io::Result<()> {
+    async fn relay(&mut self, client: &mut Stream, ahead: &[u8]) -> io::Result<()> {
         self.backend.write_all(ahead).await?;
+        self.backend.flush().await?;
         client.write_all(&self.ahead).await?;
+        client.flush().await?;
         copy_bidirectional(client, &mut self.backend).await.map(drop)
     }
 }

@@ -14,12 +14,12 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::client_io::READ;
 use super::guard::{MAX_FIELDS, MAX_HEAD};
 use super::tap::RequestBody;
 use super::wake::Quiet;
+use crate::tls::Stream;
 
 /// A connection to the backend.
 pub(super) struct Upstream {
@@ -43,7 +43,7 @@ impl Upstream {
     ///
     /// # Errors
     /// When the HTTP library refuses the socket.
-    pub(super) async fn new(stream: TcpStream) -> hyper::Result<Box<Self>> {
+    pub(super) async fn new(stream: Stream) -> hyper::Result<Box<Self>> {
         let (sender, connection) = Builder::new()
             .preserve_header_case(true)
             .max_headers(MAX_FIELDS)
@@ -86,7 +86,7 @@ impl Upstream {
     }
 
     /// After a 101: the bare socket, and what was read past the response's head.
-    pub(super) fn into_tunnel(self: Box<Self>) -> (TcpStream, Bytes) {
+    pub(super) fn into_tunnel(self: Box<Self>) -> (Stream, Bytes) {
         let parts = self.connection.into_parts();
         (parts.io.into_inner().stream, parts.read_buf)
     }
@@ -95,7 +95,7 @@ impl Upstream {
 /// The backend's socket. A backend that answers early and closes makes our writes fail while its answer lies unread: the
 /// failure is kept silent, and reading goes on until the answer or the end of the connection says what happened.
 struct UpstreamIo {
-    stream: TcpStream,
+    stream: Stream,
     write_failed: bool,
 }
 
@@ -142,7 +142,11 @@ impl AsyncWrite for UpstreamIo {
         true
     }
 
-    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // A socket has nothing to flush; TLS may. Its failure is told as that of a write.
+        if !self.write_failed && ready!(Pin::new(&mut self.stream).poll_flush(cx)).is_err() {
+            self.write_failed = true;
+        }
         Poll::Ready(Ok(()))
     }
 

@@ -66,9 +66,11 @@ pub(super) struct Worker {
     pub(super) dialer: Arc<Dialer>,
     pub(super) sink: Arc<dyn Sink>,
     pub(super) pool: Rc<Pool>,
+    /// Client connections now, and streams within them, over all threads.
+    pub(super) connections: Arc<AtomicU64>,
     ids: Arc<AtomicU64>,
     life: watch::Receiver<Life>,
-    connections: Cell<usize>,
+    serving: Cell<usize>,
     idle: Notify,
 }
 
@@ -99,18 +101,19 @@ impl Worker {
     }
 
     fn new(parts: Parts, life: watch::Receiver<Life>) -> Rc<Self> {
-        let Parts { settings, backend, dialer, sink, ids } = parts;
+        let Parts { settings, backend, dialer, sink, ids, connections } = parts;
         let authority = backend.address.authority();
         Rc::new(Self {
             authority: HeaderValue::try_from(authority).expect("an address was checked when it was configured"),
             pool: Pool::new(settings.pool_idle),
             dialer,
-            connections: Cell::new(0),
+            serving: Cell::new(0),
             idle: Notify::new(),
             backend,
             settings,
             sink,
             ids,
+            connections,
             life,
         })
     }
@@ -119,7 +122,7 @@ impl Worker {
     async fn run(self: Rc<Self>, mut clients: mpsc::UnboundedReceiver<Accepted>) {
         while let Some(accepted) = clients.recv().await {
             let Ok(stream) = TcpStream::from_std(accepted.stream) else { continue };
-            self.connections.set(self.connections.get() + 1);
+            self.serving.set(self.serving.get() + 1);
             let worker = self.clone();
             tokio::task::spawn_local(async move {
                 let place = Place(worker.clone());
@@ -128,7 +131,7 @@ impl Worker {
             });
         }
         self.pool.clear();
-        while self.connections.get() > 0 {
+        while self.serving.get() > 0 {
             self.idle.notified().await;
         }
     }
@@ -162,7 +165,7 @@ struct Place(Rc<Worker>);
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.connections.set(self.0.connections.get() - 1);
+        self.0.serving.set(self.0.serving.get() - 1);
         self.0.idle.notify_one();
     }
 }

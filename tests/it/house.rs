@@ -5,18 +5,25 @@ use std::path::{Path, PathBuf};
 
 /// Each room and the rooms that it may import.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
-    ("admin", &["backend", "clock", "exchange", "history"]),
-    ("app", &["admin", "backend", "cli", "clock", "config", "exchange", "history", "host", "logs", "metrics", "proxy"]),
-    ("backend", &[]),
+    ("admin", &["backend", "clock", "exchange", "history", "tls"]),
+    (
+        "app",
+        &[
+            "admin", "backend", "cli", "clock", "config", "exchange", "history", "host", "logs", "metrics", "proxy",
+            "tls",
+        ],
+    ),
+    ("backend", &["tls"]),
     ("cli", &[]),
     ("clock", &[]),
-    ("config", &["backend", "cli", "host", "logs"]),
+    ("config", &["backend", "cli", "host", "logs", "tls"]),
     ("exchange", &["wire"]),
     ("history", &["exchange"]),
-    ("logs", &["exchange", "wire"]),
     ("host", &["clock"]),
+    ("logs", &["exchange", "wire"]),
     ("metrics", &["backend", "clock", "exchange", "host"]),
-    ("proxy", &["backend", "exchange", "wire"]),
+    ("proxy", &["backend", "exchange", "tls", "wire"]),
+    ("tls", &[]),
     ("wire", &[]),
 ];
 

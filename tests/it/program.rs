@@ -52,7 +52,11 @@ fn a_wrong_value_is_named_with_what_is_allowed_and_exits_2() {
     for (arguments, environment, words) in [
         (&["--listen", "nowhere"][..], &[][..], &["--listen", "nowhere"][..]),
         (&[], &[("INFEROMETER_CONNECT_TIMEOUT", "soon")], &["INFEROMETER_CONNECT_TIMEOUT", "soon", "5s"]),
-        (&["--backend", "https://a"], &[], &["https://a", "not built yet"]),
+        (
+            &["--admin-web-config-file", "no-such-file"],
+            &[],
+            &["admin_web_config_file", "no-such-file", "cannot be read"],
+        ),
         (&["--backend", "127.0.0.1:11435"], &[], &["--backend", "127.0.0.1:11435"]),
         (&["--config", "no-such-file"], &[], &["no-such-file"]),
     ] {

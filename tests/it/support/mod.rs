@@ -1,11 +1,14 @@
 //! What the tests are made of: a scripted backend, a raw client, and the proxy between them.
 
+pub(crate) mod authority;
 pub(crate) mod backend;
 pub(crate) mod client;
 pub(crate) mod fixture;
+pub(crate) mod http2;
 pub(crate) mod program;
 pub(crate) mod python;
 pub(crate) mod rig;
+pub(crate) mod secure;
 pub(crate) mod simulator;
 
 use std::time::Duration;

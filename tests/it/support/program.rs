@@ -49,7 +49,11 @@ impl Program {
         let greeting = wait(&log, |line| line["clients"].is_string());
         let address = |key: &str, path: &str| {
             let text = greeting[key].as_str().expect("an address");
-            text.trim_start_matches("http://").trim_end_matches(path).parse().expect("an address")
+            text.trim_start_matches("http://")
+                .trim_start_matches("https://")
+                .trim_end_matches(path)
+                .parse()
+                .expect("an address")
         };
         Self { clients: address("clients", ""), admin: address("metrics", "/metrics"), child, log }
     }

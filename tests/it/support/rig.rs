@@ -13,6 +13,7 @@ use inferometer::exchange::outcome::Malformed;
 use inferometer::exchange::record::{Record, Start};
 use inferometer::exchange::sink::{Fanout, Sink, Watch};
 use inferometer::proxy::{ClientLimits, HostHeader, Life, Proxy, Settings};
+use inferometer::tls::client::Client;
 use tokio::sync::watch;
 
 use super::PATIENCE;
@@ -31,6 +32,8 @@ pub(crate) struct Options {
     pub(crate) settings: Settings,
     pub(crate) prefix: &'static str,
     pub(crate) extra: Vec<Arc<dyn Sink>>,
+    /// How the backend is spoken to, where it speaks TLS.
+    pub(crate) backend_tls: Option<Client>,
 }
 
 impl Default for Options {
@@ -43,9 +46,10 @@ impl Default for Options {
             client: ClientLimits { head: None, body_idle: None, keep_alive_idle: None, write_stall: None },
             max_connections: 10_000,
             threads: NonZeroUsize::new(2).expect("two"),
+            tls: None,
             observe: inferometer::exchange::Settings { stall: Duration::from_secs(5), residency: Arc::default() },
         };
-        Self { settings, prefix: "", extra: Vec::new() }
+        Self { settings, prefix: "", extra: Vec::new(), backend_tls: None }
     }
 }
 
@@ -60,8 +64,9 @@ impl Rig {
         let (refuse, refused) = mpsc::channel();
         let mut sinks = options.extra;
         sinks.insert(0, Arc::new(Recorder { record, refuse }));
-        let address: Address = format!("http://{backend}{}", options.prefix).parse().expect("an address");
-        let dialer = Arc::new(Dialer::new(address.clone()));
+        let scheme = if options.backend_tls.is_some() { "https" } else { "http" };
+        let address: Address = format!("{scheme}://{backend}{}", options.prefix).parse().expect("an address");
+        let dialer = Arc::new(Dialer::new(address.clone()).over(options.backend_tls));
         let backend = Backend { name: "test".into(), address };
         let (life, lives) = watch::channel(Life::Running);
         let (bound, binding) = mpsc::channel();

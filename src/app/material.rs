@@ -1,0 +1,45 @@
+//! What stands in the files that the configuration names: certificates, keys and passwords.
+//!
+//! Everything is read and checked once, before anything is listened on. Left out: reading a file again when it changes.
+
+use crate::admin::access::Access;
+use crate::config::Config;
+use crate::tls::client::Client;
+use crate::tls::server::{Clients, Server, Settings, Version};
+use crate::tls::{FileError, Identity};
+
+/// Ready for use.
+pub struct Material {
+    /// For an `https://` backend.
+    pub(super) backend: Option<Client>,
+    /// For the clients, where they speak TLS.
+    pub(super) clients: Option<Server>,
+    /// For the second listener.
+    pub(super) admin: Access,
+}
+
+impl Material {
+    /// Reads every file that is named.
+    ///
+    /// # Errors
+    /// When one is missing, holds something else, or does not fit another.
+    pub fn load(config: &Config) -> Result<Self, FileError> {
+        let secure = config.backends.iter().find(|backend| backend.address.tls);
+        let backend = secure.map(|backend| Client::load(&config.backend_tls, &backend.address.host)).transpose()?;
+        let admin = match &config.admin_web_config_file {
+            Some(path) => Access::load(path)?,
+            None => Access::open(),
+        };
+        Ok(Self { backend, clients: config.tls.as_ref().map(server).transpose()?, admin })
+    }
+}
+
+fn server(identity: &Identity) -> Result<Server, FileError> {
+    Server::load(&Settings {
+        identity: identity.clone(),
+        clients: Clients::Anyone,
+        least: Version::Tls12,
+        http2: true,
+        table: "tls",
+    })
+}

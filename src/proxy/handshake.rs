@@ -1,0 +1,68 @@
+//! TLS with a client, where the listener speaks it.
+
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use super::answer::to_refusal;
+use super::connection::{linger, reached};
+use super::guard::Refusal;
+use super::worker::{Life, Worker};
+use crate::exchange::outcome::Malformed;
+use crate::tls::Stream;
+use crate::tls::server::Server;
+use crate::wire::route::ErrorShape;
+
+/// The first byte of a TLS handshake (RFC 8446, 5.1).
+const HANDSHAKE: u8 = 22;
+
+/// Shakes hands within the time of a head; none where the client is not to be served. A connection that is given up
+/// before its first byte, as health checks do, is nobody's fault and not counted.
+pub(super) async fn shake(worker: &Worker, socket: TcpStream, server: &Server) -> Option<Stream> {
+    let limit = worker.settings.client.head.unwrap_or(Duration::MAX);
+    let shaken = {
+        let mut shaking = pin!(tokio::time::timeout(limit, accept(server, socket)));
+        tokio::select! {
+            biased;
+            shaken = &mut shaking => shaken,
+            () = reached(worker.life(), Life::Draining) => return None,
+        }
+    };
+    match shaken {
+        Ok(Ok(stream)) => return Some(stream),
+        Ok(Err(Refused::Plain(mut stream))) => {
+            let refusal = Refusal { why: Malformed::Tls, shape: ErrorShape::Native };
+            worker.sink.refused(refusal.why);
+            if stream.write_all(&to_refusal(refusal)).await.is_ok() {
+                linger(&mut stream).await;
+            }
+        }
+        Ok(Err(Refused::Handshake(error))) => {
+            worker.sink.refused(Malformed::Tls);
+            tracing::debug!(%error, "a TLS handshake failed");
+        }
+        Ok(Err(Refused::Left)) => {}
+        Err(_) => worker.sink.refused(Malformed::Timeout),
+    }
+    None
+}
+
+enum Refused {
+    /// It speaks something else.
+    Plain(Stream),
+    Handshake(io::Error),
+    /// It said nothing.
+    Left,
+}
+
+async fn accept(server: &Server, socket: TcpStream) -> Result<Stream, Refused> {
+    let mut first = [0];
+    match socket.peek(&mut first).await {
+        Ok(1) if first[0] == HANDSHAKE => server.accept(socket).await.map_err(Refused::Handshake),
+        Ok(1) => Err(Refused::Plain(Stream::Plain(socket))),
+        _ => Err(Refused::Left),
+    }
+}

@@ -1,0 +1,59 @@
+//! A client connection that speaks HTTP/2: by prior knowledge, or agreed on in a TLS handshake.
+//!
+//! Each stream is an exchange with a connection to the backend of its own, which speaks HTTP/1.1. Streams are tasks that
+//! belong to their connection: they end with it at the latest. What they share is the client's socket, behind the same
+//! time limits as with HTTP/1.1. Left out: protocol switches (WebSocket over HTTP/2 is not offered, so that clients open
+//! an HTTP/1.1 connection for it), server push, `h2c` by upgrade from HTTP/1.1.
+
+mod head;
+mod stream;
+
+use std::pin::pin;
+use std::rc::Rc;
+
+use hyper::server::conn::http2::Builder;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+
+use super::client_io::ClientIo;
+use super::connection::{Ended, drive};
+use super::guard::MAX_HEAD;
+use super::shared::Shared;
+use super::watch::Watcher;
+use super::worker::Worker;
+use stream::Streams;
+
+/// Exchanges at once on one connection; clients open another one for more.
+const STREAMS: u32 = 100;
+
+/// Most bytes of one response that wait here for a client that does not read.
+const SEND_BUFFER: usize = 64 * 1024;
+
+/// Most bytes of one request's body that wait here for the backend, and of all on a connection.
+const STREAM_WINDOW: u32 = 128 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// Serves one client until either side is done.
+pub(super) async fn serve(worker: Rc<Worker>, io: ClientIo, shared: Rc<Shared>, watcher: Option<Watcher>) {
+    let life = worker.life();
+    let streams = Streams::new(worker, shared.clone());
+    let service = {
+        let streams = streams.clone();
+        service_fn(move |request| streams.answer(request))
+    };
+    let ended = {
+        let mut connection = pin!(
+            Builder::new(streams.clone())
+                .auto_date_header(false)
+                .max_concurrent_streams(STREAMS)
+                .max_header_list_size(MAX_HEAD as u32)
+                .max_send_buf_size(SEND_BUFFER)
+                .initial_stream_window_size(STREAM_WINDOW)
+                .initial_connection_window_size(CONNECTION_WINDOW)
+                .serve_connection(TokioIo::new(io), service)
+        );
+        drive(connection.as_mut(), |connection| connection.graceful_shutdown(), &shared, watcher, &life).await
+    };
+    shared.killed.set(ended == Ended::Killed);
+    streams.end().await;
+}

@@ -1,0 +1,153 @@
+//! A head of HTTP/2 as HTTP/1.1 would say it, and the way back.
+//!
+//! The HTTP library has refused what RFC 9113 calls malformed; what HTTP/1.1 could read in two ways is refused here, by
+//! the same rules as in [`crate::proxy::guard`].
+
+use http::header::{CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
+use http::request::Parts;
+use http::{Method, Request};
+use http_body::Body;
+
+use crate::exchange::outcome::Malformed;
+use crate::proxy::guard::{MAX_FIELDS, is_host, judge_target, parse_length};
+
+/// The request for a backend that speaks HTTP/1.1.
+pub(super) fn to_http1<B: Body>(request: Request<B>) -> Result<Request<B>, Malformed> {
+    let (mut parts, body) = request.into_parts();
+    let host = judge(&parts)?;
+    parts.headers = fields(&parts.headers, host, !body.is_end_stream());
+    Ok(Request::from_parts(parts, body))
+}
+
+/// The fields of a response that HTTP/2 may carry (RFC 9113, 8.2.2). The others went with the connection's.
+pub(super) fn to_http2(headers: &mut HeaderMap) {
+    if !headers.contains_key(TRANSFER_ENCODING) {
+        return;
+    }
+    // Removing a field would move others.
+    let kept = headers.iter().filter(|(name, _)| **name != TRANSFER_ENCODING);
+    *headers = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
+}
+
+/// Judges a head and gives its host.
+fn judge(parts: &Parts) -> Result<HeaderValue, Malformed> {
+    if parts.method == Method::CONNECT {
+        return Err(Malformed::Connect);
+    }
+    let target = parts.uri.path_and_query().ok_or(Malformed::Target)?;
+    judge_target(parts.method.as_str().as_bytes(), target.as_str().as_bytes())?;
+    if parts.headers.len() > MAX_FIELDS {
+        return Err(Malformed::TooLarge);
+    }
+    let mut lengths = parts.headers.get_all(CONTENT_LENGTH).iter();
+    match (lengths.next(), lengths.next()) {
+        (None, _) => {}
+        (Some(length), None) if parse_length(length.as_bytes()).is_some() => {}
+        _ => return Err(Malformed::ContentLength),
+    }
+    host(parts)
+}
+
+/// `:authority`, else `Host`; both must agree (RFC 9113, 8.3.1).
+fn host(parts: &Parts) -> Result<HeaderValue, Malformed> {
+    let mut hosts = parts.headers.get_all(HOST).iter();
+    let host = match (parts.uri.authority(), hosts.next(), hosts.next()) {
+        (Some(authority), None, _) => authority.as_str().as_bytes(),
+        (Some(authority), Some(host), None) if host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes()) => {
+            host.as_bytes()
+        }
+        (None, Some(host), None) => host.as_bytes(),
+        _ => return Err(Malformed::Host),
+    };
+    if !is_host(host) {
+        return Err(Malformed::Host);
+    }
+    HeaderValue::from_bytes(host).map_err(|_| Malformed::Host)
+}
+
+/// The fields as HTTP/1.1 sends them: the host first, cookies in one field (RFC 9113, 8.2.3), a framing for the body.
+fn fields(given: &HeaderMap, host: HeaderValue, body: bool) -> HeaderMap {
+    let mut fields = HeaderMap::with_capacity(given.len() + 2);
+    fields.append(HOST, host);
+    for (name, value) in given {
+        match *name {
+            HOST => {}
+            COOKIE if fields.contains_key(COOKIE) => {}
+            COOKIE => drop(fields.append(COOKIE, cookies(given, value))),
+            _ => drop(fields.append(name.clone(), value.clone())),
+        }
+    }
+    if body && !given.contains_key(CONTENT_LENGTH) {
+        fields.append(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    fields
+}
+
+fn cookies(given: &HeaderMap, first: &HeaderValue) -> HeaderValue {
+    let all: Vec<&[u8]> = given.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    // Each part is a valid value, so the whole is one.
+    HeaderValue::from_bytes(&all.join(&b"; "[..])).unwrap_or_else(|_| first.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use http_body_util::{Empty, Full};
+
+    use super::*;
+
+    fn request(uri: &str, fields: &[(&'static str, &'static str)]) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(Bytes::from_static(b"x")));
+        *request.uri_mut() = uri.parse().expect("a target");
+        for (name, value) in fields {
+            request.headers_mut().append(*name, HeaderValue::from_static(value));
+        }
+        request
+    }
+
+    fn lines(headers: &HeaderMap) -> Vec<String> {
+        headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().expect("text"))).collect()
+    }
+
+    #[test]
+    fn the_authority_becomes_the_host_and_the_body_gets_a_framing() {
+        let given =
+            request("http://a:1/x", &[("accept", "1"), ("cookie", "a=b"), ("te", "trailers"), ("cookie", "c=d")]);
+        let made = to_http1(given).expect("a request");
+        let expected = ["host: a:1", "accept: 1", "cookie: a=b; c=d", "te: trailers", "transfer-encoding: chunked"];
+        assert_eq!(lines(made.headers()), expected);
+        let made = to_http1(request("http://a/x", &[("content-length", "1")])).expect("a request");
+        assert_eq!(lines(made.headers()), ["host: a", "content-length: 1"]);
+        let made = to_http1(request("/x", &[("x", "y"), ("host", "b")]).map(|_| Empty::<Bytes>::new()));
+        assert_eq!(lines(made.expect("a request").headers()), ["host: b", "x: y"]);
+    }
+
+    #[test]
+    fn what_http1_could_read_in_two_ways_is_refused() {
+        for (uri, fields, why) in [
+            ("/x", &[][..], Malformed::Host),
+            ("http://a/x", &[("host", "b")][..], Malformed::Host),
+            ("http://a/x", &[("host", "a"), ("host", "a")], Malformed::Host),
+            ("http://u@a/x", &[], Malformed::Host),
+            ("/x", &[("host", "a/b")], Malformed::Host),
+            ("http://a/x", &[("content-length", "1"), ("content-length", "1")], Malformed::ContentLength),
+            ("http://a/x", &[("content-length", "+1")], Malformed::ContentLength),
+            ("http://a/x\u{e9}", &[], Malformed::Target),
+        ] {
+            assert_eq!(to_http1(request(uri, fields)).err(), Some(why), "{uri} {fields:?}");
+        }
+        let mut connect = request("http://a:1/", &[]);
+        *connect.method_mut() = Method::CONNECT;
+        assert_eq!(to_http1(connect).err(), Some(Malformed::Connect));
+    }
+
+    #[test]
+    fn a_response_loses_its_framing_and_nothing_else() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [("a", "1"), ("transfer-encoding", "chunked"), ("b", "2"), ("a", "3")] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        to_http2(&mut headers);
+        assert_eq!(lines(&headers), ["a: 1", "a: 3", "b: 2"]);
+    }
+}
