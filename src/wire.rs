@@ -8,12 +8,21 @@
 //! [`dialect`] asked for; at the element's end the dialect says what they mean. A new dialect is one file that
 //! implements [`dialect::Dialect`], one variant in [`reader`], and its paths in [`route`].
 
+mod anthropic;
+mod counts;
 mod dialect;
 pub mod event;
 mod framing;
 mod json;
+mod llamacpp;
+mod lmstudio;
 mod ollama;
 mod openai;
 pub mod reader;
 pub mod request;
+mod responses;
 pub mod route;
+mod sglang;
+mod tgi;
+mod transcription;
+mod units;

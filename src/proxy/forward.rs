@@ -23,7 +23,7 @@ use crate::backend::dial::DialError;
 use crate::exchange::Observation;
 use crate::exchange::outcome::{End, ErrorType, Origin};
 use crate::exchange::record::{Method, Start};
-use crate::wire::reader::Head;
+use crate::wire::reader::{Head, Reported};
 use crate::wire::route::{ErrorShape, Route};
 
 /// How long a body that waits for `100 Continue` is held back from a backend that says nothing (RFC 9110, 10.1.1 lets
@@ -222,6 +222,7 @@ fn hand_on(
             status: parts.status.as_u16(),
             content_type: parts.headers.get(CONTENT_TYPE).map(|value| value.as_bytes()),
             content_encoding: parts.headers.get(CONTENT_ENCODING).map(|value| value.as_bytes()),
+            reported: Reported::default(),
         };
         observation.responded(&head, now);
     });

@@ -3,12 +3,22 @@
 //! Only what can hold facts is read: a success status, no content coding, and a route whose body format has a
 //! parser. Everything else is opaque and costs nothing.
 
+use std::time::Duration;
+
+use super::anthropic::Anthropic;
 use super::event::{Defect, Defects, Event};
 use super::framing::Stream;
+use super::llamacpp::LlamaCpp;
+use super::lmstudio::LmStudio;
 use super::ollama::Ollama;
 use super::ollama::progress::Progress;
 use super::openai::OpenAi;
+use super::responses::Responses;
 use super::route::{Format, Operation, Route};
+use super::sglang::SgLang;
+use super::tgi::Tgi;
+use super::transcription::Transcription;
+use super::units;
 
 /// How a response body is divided, decided from the response and never from the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +42,39 @@ pub struct Head<'a> {
     pub content_type: Option<&'a [u8]>,
     /// The `Content-Encoding` field as sent.
     pub content_encoding: Option<&'a [u8]>,
+    /// What the head itself reports. Only TGI's does.
+    pub reported: Reported,
+}
+
+/// Facts that a server states in header fields of its response: TGI, of a whole answer. `None` is unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reported {
+    /// `x-prompt-tokens`.
+    pub prompt_tokens: Option<u64>,
+    /// `x-generated-tokens`.
+    pub generated_tokens: Option<u64>,
+    /// `x-total-time`, which is in milliseconds.
+    pub total: Option<Duration>,
+}
+
+impl Reported {
+    /// Reads them through a look-up of a field by its name in lower case. It asks only where the route's server may
+    /// have such fields.
+    #[must_use]
+    pub fn read<'a>(route: Route, field: impl Fn(&str) -> Option<&'a [u8]>) -> Self {
+        if !matches!(route.format, Format::Tgi | Format::SgLang) {
+            return Self::default();
+        }
+        let count = |name| {
+            let number = field(name).and_then(|value| std::str::from_utf8(value.trim_ascii()).ok()?.parse().ok());
+            number.filter(|number: &u64| *number < 1 << 53)
+        };
+        Self {
+            prompt_tokens: count("x-prompt-tokens"),
+            generated_tokens: count("x-generated-tokens"),
+            total: count("x-total-time").and_then(|millis| units::millis(millis as f64)),
+        }
+    }
 }
 
 /// Reads one response body, in pieces of any size.
@@ -55,6 +98,13 @@ enum Choice {
     Ollama(Stream<Ollama>),
     Progress(Stream<Progress>),
     OpenAi(Stream<OpenAi>),
+    Responses(Stream<Responses>),
+    Transcription(Stream<Transcription>),
+    Anthropic(Stream<Anthropic>),
+    LlamaCpp(Stream<LlamaCpp>),
+    SgLang(Stream<SgLang>),
+    Tgi(Stream<Tgi>),
+    LmStudio(Stream<LmStudio>),
 }
 
 /// Runs the same on whatever stream there is.
@@ -65,6 +115,13 @@ macro_rules! each {
             Choice::Ollama($stream) => $run,
             Choice::Progress($stream) => $run,
             Choice::OpenAi($stream) => $run,
+            Choice::Responses($stream) => $run,
+            Choice::Transcription($stream) => $run,
+            Choice::Anthropic($stream) => $run,
+            Choice::LlamaCpp($stream) => $run,
+            Choice::SgLang($stream) => $run,
+            Choice::Tgi($stream) => $run,
+            Choice::LmStudio($stream) => $run,
         }
     };
 }
@@ -74,7 +131,8 @@ impl Reader {
     #[must_use]
     pub fn new(route: Route, head: &Head<'_>) -> Self {
         let operation = route.operation;
-        let ends = operation.generates() || matches!(operation, Operation::Pull | Operation::Push | Operation::Create);
+        let ends = operation.generates() || matches!(operation, Operation::Pull | Operation::Push | Operation::Create)
+            || route.format == Format::Transcription;
         let mut reader = Self { stream: Choice::Opaque, ends, defects: Defects::default() };
         if route.format == Format::None || !(200..300).contains(&head.status) {
             return reader;
@@ -89,8 +147,19 @@ impl Reader {
             Format::Ollama => Choice::Ollama(Stream::new(Ollama::default(), framing)),
             Format::OllamaProgress => Choice::Progress(Stream::new(Progress::default(), framing)),
             Format::OpenAi => Choice::OpenAi(Stream::new(OpenAi::new(operation), framing)),
-            Format::None | Format::Responses | Format::Anthropic | Format::LlamaCpp => Choice::Opaque,
-            Format::SgLang | Format::Tgi | Format::LmStudio => Choice::Opaque,
+            Format::Responses => Choice::Responses(Stream::new(Responses::default(), framing)),
+            // Plain text may begin as an event does.
+            Format::Transcription if framing == Framing::Opaque => Choice::Opaque,
+            Format::Transcription => Choice::Transcription(Stream::new(Transcription::default(), framing)),
+            Format::Anthropic => Choice::Anthropic(Stream::new(Anthropic::default(), framing)),
+            Format::LlamaCpp => Choice::LlamaCpp(Stream::new(LlamaCpp::default(), framing)),
+            // The two share a path, and only TGI counts in the head.
+            Format::SgLang if head.reported == Reported::default() => {
+                Choice::SgLang(Stream::new(SgLang::default(), framing))
+            }
+            Format::SgLang | Format::Tgi => Choice::Tgi(Stream::new(Tgi::new(head.reported), framing)),
+            Format::LmStudio => Choice::LmStudio(Stream::new(LmStudio::default(), framing)),
+            Format::None => Choice::Opaque,
         };
         reader
     }
