@@ -86,11 +86,8 @@ static OBJECT: Object<Field> = Object::new(&[
     ("usage", Want::Object(&USAGE)),
 ]);
 
-static MESSAGE: Object<Field> = Object::new(&[
-    ("id", Want::Text(Field::Id)),
-    ("model", Want::Text(Field::Model)),
-    ("usage", Want::Object(&USAGE)),
-]);
+static MESSAGE: Object<Field> =
+    Object::new(&[("id", Want::Text(Field::Id)), ("model", Want::Text(Field::Model)), ("usage", Want::Object(&USAGE))]);
 
 /// A signature or a citation is no token.
 static DELTA: Object<Field> = Object::new(&[

@@ -101,50 +101,87 @@ fn greater(one: Option<u64>, other: Option<u64>) -> Option<u64> {
     one.max(other)
 }
 
-/// Reports of one exchange, put together.
-#[derive(Debug)]
-pub(crate) struct Ledger {
-    /// Each choice has its own prompt: several prompts in one request, as completions allow.
-    own_prompts: bool,
-    /// The last report of each choice.
-    choices: Vec<Counts>,
-    /// The report for all choices, and how many reports it is the sum of.
-    all: Option<(Counts, u32)>,
-    /// Choices that were seen, as bits.
+/// Which choices were seen, and which of them finished.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Choices {
+    /// As bits.
     seen: u128,
     finished: u128,
+    last: u64,
     last_finished: u64,
 }
 
-impl Ledger {
-    pub(crate) fn new(own_prompts: bool) -> Self {
-        Self { own_prompts, choices: Vec::new(), all: None, seen: 0, finished: 0, last_finished: 0 }
-    }
-
-    /// A choice was seen.
+impl Choices {
+    /// One ended within an object.
     #[inline]
-    pub(crate) fn choice(&mut self, index: u64, finished: bool) {
-        let bit = bit(index);
+    pub(crate) fn add(&mut self, index: u64, finished: bool) {
+        let bit = 1 << index.min(CHOICES as u64 - 1);
         self.seen |= bit;
+        self.last = index;
         if finished {
             self.finished |= bit;
             self.last_finished = index;
         }
     }
 
+    pub(crate) fn is_empty(self) -> bool {
+        self.seen == 0
+    }
+
+    /// The one that was seen last.
+    pub(crate) fn last(self) -> u64 {
+        self.last
+    }
+}
+
+/// Reports of one exchange, put together.
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    /// Each choice has its own prompt: several prompts in one request, as completions allow.
+    own_prompts: bool,
+    seen: Choices,
+    /// The last report of each choice.
+    choices: Vec<Counts>,
+    /// The report for all choices, and how many reports it is the sum of.
+    all: Option<(Counts, u32)>,
+}
+
+impl Ledger {
+    pub(crate) fn new(own_prompts: bool) -> Self {
+        Self { own_prompts, seen: Choices::default(), choices: Vec::new(), all: None }
+    }
+
+    /// An object held these choices.
+    #[inline]
+    pub(crate) fn saw(&mut self, choices: Choices) {
+        self.seen.seen |= choices.seen;
+        if choices.finished != 0 {
+            self.seen.finished |= choices.finished;
+            self.seen.last_finished = choices.last_finished;
+        }
+    }
+
+    /// An object was of one choice.
+    #[inline]
+    pub(crate) fn choice(&mut self, index: u64, finished: bool) {
+        let mut choices = Choices::default();
+        choices.add(index, finished);
+        self.saw(choices);
+    }
+
     /// Some choice finished.
     pub(crate) fn any_finished(&self) -> bool {
-        self.finished != 0
+        self.seen.finished != 0
     }
 
     /// Every choice that was seen finished, and there was one.
     pub(crate) fn all_finished(&self) -> bool {
-        self.finished != 0 && self.seen & !self.finished == 0
+        self.any_finished() && self.seen.seen & !self.seen.finished == 0
     }
 
     /// Nothing that was seen goes on.
     pub(crate) fn is_settled(&self) -> bool {
-        self.seen & !self.finished == 0
+        self.seen.seen & !self.seen.finished == 0
     }
 
     /// A report that stands beside a choice.
@@ -159,13 +196,13 @@ impl Ledger {
 
     /// A report without any choice, for the one that finished last.
     pub(crate) fn report_finished(&mut self, counts: Counts) -> Usage {
-        self.report_choice(self.last_finished, counts)
+        self.report_choice(self.seen.last_finished, counts)
     }
 
     /// A report without any choice. It holds for all, unless there is one for each.
     pub(crate) fn report_all(&mut self, counts: Counts) -> Usage {
         let (counts, reports) = match self.all {
-            Some((before, reports)) if self.choices.is_empty() && reports < self.finished.count_ones() => {
+            Some((before, reports)) if self.choices.is_empty() && reports < self.seen.finished.count_ones() => {
                 (before.plus(counts, self.own_prompts), reports + 1)
             }
             _ => (counts, 1),
@@ -187,11 +224,7 @@ impl Ledger {
             reasoning: counts.reasoning,
             drafted: counts.drafted,
             draft_accepted: counts.accepted,
-            choices: self.seen.count_ones().max(1),
+            choices: self.seen.seen.count_ones().max(1),
         }
     }
-}
-
-const fn bit(index: u64) -> u128 {
-    1 << if index < CHOICES as u64 { index } else { CHOICES as u64 - 1 }
 }

@@ -7,6 +7,8 @@
 mod lines;
 mod sniff;
 mod sse;
+#[cfg(test)]
+mod tests;
 
 use super::dialect::{Dialect, Element};
 use super::event::{Defect, Defects, Event};

@@ -10,7 +10,10 @@ mod pass;
 mod scalar;
 mod scanner;
 mod table;
+#[cfg(test)]
+mod tests;
 mod text;
+mod values;
 
 pub(crate) use scanner::Scanner;
 pub(crate) use table::{Object, Want};

@@ -6,6 +6,8 @@
 //! `prompt_eval_cached_count` says so.
 
 pub(crate) mod progress;
+#[cfg(test)]
+mod tests;
 
 use super::dialect::{Dialect, Element, ModelName};
 use super::event::{Event, FinishReason, Timings, Tokens, Usage};

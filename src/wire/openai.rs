@@ -8,10 +8,12 @@
 //! if it ends without the marker.
 
 mod fields;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use fields::Field;
 
-use super::counts::{Counts, Ledger};
+use super::counts::{Choices, Counts, Ledger};
 use super::dialect::{Dialect, Element, ModelName};
 use super::event::{Event, FinishReason, Timings, Tokens};
 use super::json::{Object, Value, Visit};
@@ -23,6 +25,9 @@ use super::units;
 pub(crate) struct OpenAi {
     model: ModelName,
     object: Draft,
+    bearing: Bearing,
+    report: Report,
+    has_report: bool,
     ledger: Ledger,
     /// Tokens that were listed with choices that bore no text: characters that were not whole yet.
     listed_before: u64,
@@ -36,15 +41,26 @@ struct Draft {
     error: bool,
     /// The choice that is being read.
     choice: Choice,
-    /// Choices that ended.
-    choices: u32,
-    /// The last of them that ended.
-    index: u64,
+    choices: Choices,
     finish: Option<FinishReason>,
-    /// Choices that bore tokens, in order. Objects with more than one are rare; beyond the last place they share it.
-    tokens: [Tokens; 4],
-    bearing: usize,
+    /// Something stood in a `delta`, which a whole answer does not have.
     is_delta: bool,
+    /// Tokens listed with choices that bore no text.
+    listed: u64,
+}
+
+/// Choices of the present object that bore tokens, in order. More than one is rare; beyond the last place they
+/// share it.
+#[derive(Debug, Default)]
+struct Bearing {
+    tokens: [Tokens; 4],
+    len: usize,
+}
+
+/// Counts and durations of the present object. Most objects have none, so they are kept apart from what is cleared
+/// with each.
+#[derive(Debug, Default)]
+struct Report {
     usage: Counts,
     llama: Counts,
     timings: Timings,
@@ -66,6 +82,9 @@ impl OpenAi {
         Self {
             model: ModelName::default(),
             object: Draft::default(),
+            bearing: Bearing::default(),
+            report: Report::default(),
+            has_report: false,
             ledger: Ledger::new(operation == Operation::TextCompletion),
             listed_before: 0,
             failed: false,
@@ -76,47 +95,71 @@ impl OpenAi {
     /// The choice that was being read is whole.
     #[inline]
     fn choice_end(&mut self) {
-        let choice = std::mem::take(&mut self.object.choice);
-        self.ledger.choice(choice.index, choice.finish.is_some());
         let object = &mut self.object;
-        object.choices += 1;
-        object.index = choice.index;
+        let choice = std::mem::take(&mut object.choice);
+        object.choices.add(choice.index, choice.finish.is_some());
         object.finish = choice.finish.or(object.finish);
-        self.listed_before += choice.listed;
+        object.listed += choice.listed;
         let answer = choice.text || choice.tools;
         if answer || choice.thinking {
-            let listed = std::mem::take(&mut self.listed_before);
-            object.bear(Tokens { answer, thinking: choice.thinking, listed: (listed > 0).then_some(listed) });
+            let listed = std::mem::take(&mut object.listed);
+            self.bearing.add(Tokens { answer, thinking: choice.thinking, listed: (listed > 0).then_some(listed) });
         }
     }
 
-    /// Puts the counts of the object where they belong, and tells the totals.
-    fn tell_counts(&mut self, object: &Draft, element: Element, emit: &mut impl FnMut(Event<'_>)) {
-        let llama = object.llama.of_llama();
-        let counts = match (object.usage.of_usage(), llama) {
-            (Some(usage), llama) => usage.or(llama.unwrap_or_default()),
-            (None, Some(llama)) => llama,
-            (None, None) => return,
-        };
-        let usage = match (element, object.choices) {
-            (Element::Whole, _) => self.ledger.report_all(counts),
-            (_, 1..) => self.ledger.report_choice(object.index, counts),
-            (_, 0) if llama.is_some() => self.ledger.report_finished(counts),
-            (_, 0) => self.ledger.report_all(counts),
-        };
-        emit(Event::Usage(usage));
+    /// Tells what bore tokens. What was listed before without any text belongs to the first.
+    #[inline]
+    fn tell_tokens(&mut self, emit: &mut impl FnMut(Event<'_>)) {
+        let bearing = self.bearing.take();
+        if let (Some(first), 1..) = (bearing.first_mut(), self.listed_before) {
+            first.listed = Some(first.listed.unwrap_or(0) + std::mem::take(&mut self.listed_before));
+        }
+        self.listed_before += self.object.listed;
+        bearing.iter().for_each(|tokens| emit(Event::Tokens(*tokens)));
+    }
+
+    /// Puts the counts of the object where they belong, and tells the totals and the durations.
+    fn tell_report(&mut self, element: Element, emit: &mut impl FnMut(Event<'_>)) {
+        self.has_report = false;
+        let Report { usage, llama, timings } = std::mem::take(&mut self.report);
+        let llama = llama.of_llama();
+        let by_choice = element != Element::Whole && !self.object.choices.is_empty();
+        if let Some(counts) = usage.of_usage().map(|usage| usage.or(llama.unwrap_or_default())).or(llama) {
+            emit(Event::Usage(match by_choice {
+                true => self.ledger.report_choice(self.object.choices.last(), counts),
+                // llama.cpp has one of these for each choice.
+                false if llama.is_some() && element != Element::Whole => self.ledger.report_finished(counts),
+                false => self.ledger.report_all(counts),
+            }));
+        }
+        if timings != Timings::default() {
+            emit(Event::Timings(timings));
+        }
+    }
+
+    #[inline]
+    fn report(&mut self) -> &mut Report {
+        self.has_report = true;
+        &mut self.report
     }
 }
 
-impl Draft {
+impl Bearing {
     #[inline]
-    fn bear(&mut self, tokens: Tokens) {
-        let place = self.bearing.min(self.tokens.len() - 1);
-        let merged = &mut self.tokens[place];
-        merged.answer |= tokens.answer;
-        merged.thinking |= tokens.thinking;
-        merged.listed = merged.listed.map_or(tokens.listed, |listed| Some(listed + tokens.listed.unwrap_or(0)));
-        self.bearing = place + 1;
+    fn add(&mut self, tokens: Tokens) {
+        if let Some(place) = self.tokens.get_mut(self.len) {
+            *place = tokens;
+            self.len += 1;
+        } else if let Some(last) = self.tokens.last_mut() {
+            last.answer |= tokens.answer;
+            last.thinking |= tokens.thinking;
+            last.listed = last.listed.map(|listed| listed + tokens.listed.unwrap_or(0)).or(tokens.listed);
+        }
+    }
+
+    #[inline]
+    fn take(&mut self) -> &mut [Tokens] {
+        &mut self.tokens[..std::mem::take(&mut self.len)]
     }
 }
 
@@ -138,15 +181,21 @@ impl Visit<Field> for OpenAi {
                 choice.text |= there;
                 object.is_delta |= there;
             }
-            (Field::Thinking, Value::Is(there)) => choice.thinking |= there,
-            (Field::Tools, Value::Is(there)) => choice.tools |= there,
+            (Field::Thinking, Value::Is(there)) => {
+                choice.thinking |= there;
+                object.is_delta |= there;
+            }
+            (Field::Tools, Value::Is(there)) => {
+                choice.tools |= there;
+                object.is_delta |= there;
+            }
             (Field::Listed, Value::Length(tokens)) => choice.listed = choice.listed.max(tokens),
             (Field::ChoiceEnd, _) => self.choice_end(),
-            (Field::Usage(count), Value::Count(tokens)) => object.usage.set(count, tokens),
-            (Field::Llama(count), Value::Count(tokens)) => object.llama.set(count, tokens),
-            (Field::PrefillMs, Value::Quantity(millis)) => object.timings.prefill = units::millis(millis),
-            (Field::DecodeMs, Value::Quantity(millis)) => object.timings.decode = units::millis(millis),
-            (Field::DecodeSeconds, Value::Quantity(seconds)) => object.timings.decode = units::seconds(seconds),
+            (Field::Usage(count), Value::Count(tokens)) => self.report().usage.set(count, tokens),
+            (Field::Llama(count), Value::Count(tokens)) => self.report().llama.set(count, tokens),
+            (Field::PrefillMs, Value::Quantity(millis)) => self.report().timings.prefill = units::millis(millis),
+            (Field::DecodeMs, Value::Quantity(millis)) => self.report().timings.decode = units::millis(millis),
+            (Field::DecodeSeconds, Value::Quantity(seconds)) => self.report().timings.decode = units::seconds(seconds),
             _ => {}
         }
     }
@@ -158,15 +207,15 @@ impl Dialect for OpenAi {
 
     #[inline]
     fn element(&mut self, element: Element, emit: &mut impl FnMut(Event<'_>)) {
-        let object = std::mem::take(&mut self.object);
         self.model.tell(emit);
+        self.ledger.saw(self.object.choices);
         if element != Element::Whole {
-            object.tokens[..object.bearing].iter().for_each(|tokens| emit(Event::Tokens(*tokens)));
+            self.tell_tokens(emit);
         }
-        self.tell_counts(&object, element, emit);
-        if object.timings != Timings::default() {
-            emit(Event::Timings(object.timings));
+        if self.has_report {
+            self.tell_report(element, emit);
         }
+        let object = std::mem::take(&mut self.object);
         if let Some(finish) = object.finish {
             emit(Event::Finish(finish));
         }
@@ -181,6 +230,8 @@ impl Dialect for OpenAi {
 
     fn discard(&mut self) {
         self.object = Draft::default();
+        self.bearing.take();
+        self.report = Report::default();
     }
 
     fn done_marker(&mut self, emit: &mut impl FnMut(Event<'_>)) {

@@ -131,7 +131,8 @@ impl Reader {
     #[must_use]
     pub fn new(route: Route, head: &Head<'_>) -> Self {
         let operation = route.operation;
-        let ends = operation.generates() || matches!(operation, Operation::Pull | Operation::Push | Operation::Create)
+        let ends = operation.generates()
+            || matches!(operation, Operation::Pull | Operation::Push | Operation::Create)
             || route.format == Format::Transcription;
         let mut reader = Self { stream: Choice::Opaque, ends, defects: Defects::default() };
         if route.format == Format::None || !(200..300).contains(&head.status) {
@@ -221,5 +222,62 @@ fn declared(content_type: Option<&[u8]>) -> Framing {
         Framing::Json
     } else {
         Framing::Opaque
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BODY: &[u8] = b"{\"response\":\"x\",\"done\":false}\n";
+
+    fn events(route: Route, head: Head<'_>) -> (usize, Reader) {
+        let (mut reader, mut events) = (Reader::new(route, &head), 0);
+        reader.read(BODY, &mut |_, _| events += 1);
+        reader.end(&mut |_, _| events += 1);
+        (events, reader)
+    }
+
+    const OK: Head<'_> = Head {
+        status: 200,
+        content_type: Some(b"application/x-ndjson"),
+        content_encoding: None,
+        reported: Reported { prompt_tokens: None, generated_tokens: None, total: None },
+    };
+
+    #[test]
+    fn only_a_success_on_a_route_with_a_parser_is_read() {
+        let generate = Route::of("POST", "/api/generate");
+        let (told, reader) = events(generate, OK);
+        assert_eq!((told, reader.streamed(), reader.expects_terminal()), (1, true, true));
+        for (route, status) in
+            [(generate, 404), (generate, 304), (Route::of("GET", "/api/tags"), 200), (Route::OTHER, 200)]
+        {
+            let (told, reader) = events(route, Head { status, ..OK });
+            assert_eq!((told, reader.framing(), reader.streamed()), (0, Framing::Opaque, false));
+            assert!(!reader.expects_terminal() && reader.defects().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_coded_body_is_opaque_and_a_defect() {
+        let generate = Route::of("POST", "/api/generate");
+        for coding in ["gzip", "br", "zstd", "identity, gzip"] {
+            let (told, reader) = events(generate, Head { content_encoding: Some(coding.as_bytes()), ..OK });
+            assert_eq!((told, reader.framing()), (0, Framing::Opaque), "{coding}");
+            assert_eq!(reader.defects().iter().collect::<Vec<_>>(), [(Defect::Encoding, 1)], "{coding}");
+        }
+        for coding in ["identity", " Identity ", ""] {
+            assert_eq!(events(generate, Head { content_encoding: Some(coding.as_bytes()), ..OK }).0, 1, "{coding}");
+        }
+    }
+
+    #[test]
+    fn a_media_type_is_read_without_case_and_parameters() {
+        assert_eq!(declared(Some(b"Application/X-NDJSON")), Framing::Ndjson);
+        assert_eq!(declared(Some(b"text/event-stream; charset=utf-8")), Framing::Sse);
+        assert_eq!(declared(Some(b" application/json;charset=utf-8")), Framing::Json);
+        assert_eq!(declared(Some(b"text/html")), Framing::Opaque);
+        assert_eq!(declared(None), Framing::Opaque);
     }
 }

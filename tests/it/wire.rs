@@ -280,25 +280,61 @@ fn a_split_at_any_byte_says_the_same() {
     }
 }
 
+/// A generator that gives the same numbers in every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % bound as u64).unwrap()
+    }
+
+    /// Pieces of random lengths, empty ones too.
+    fn pieces<'a>(&mut self, body: &'a [u8]) -> Vec<&'a [u8]> {
+        let (mut rest, mut pieces) = (body, Vec::new());
+        while !rest.is_empty() {
+            let (piece, more) = rest.split_at(self.below(300.min(rest.len() + 1)));
+            pieces.push(piece);
+            rest = more;
+        }
+        pieces
+    }
+}
+
 #[test]
 fn random_splits_say_the_same() {
-    let mut random = 0x2545_F491_4F6C_DD1D_u64;
-    let mut next = |below: usize| {
-        random ^= random << 13;
-        random ^= random >> 7;
-        random ^= random << 17;
-        usize::try_from(random % below as u64).unwrap()
-    };
+    let mut random = Random(0x2545_F491_4F6C_DD1D);
     for fixture in readable() {
         let whole = read(&fixture, [fixture.body.as_slice()]);
         for round in 0..10 {
-            let (mut rest, mut pieces) = (fixture.body.as_slice(), Vec::new());
-            while !rest.is_empty() {
-                let (piece, more) = rest.split_at(next(300.min(rest.len() + 1)));
-                pieces.push(piece);
-                rest = more;
-            }
+            let pieces = random.pieces(&fixture.body);
             assert_eq!(read(&fixture, pieces), whole, "{} round {round}", fixture.name);
+        }
+    }
+}
+
+#[test]
+fn damaged_bodies_say_the_same_however_they_are_split() {
+    const MARKS: &[u8] = b"{}[]\",:\\ \n\r0-tn\xff";
+    let mut random = Random(0x9E37_79B9_7F4A_7C15);
+    for mut fixture in readable().filter(|fixture| !fixture.body.is_empty()) {
+        let body = fixture.body.clone();
+        for round in 0..10 {
+            fixture.body.clone_from(&body);
+            for _ in 0..=random.below(4) {
+                let at = random.below(fixture.body.len());
+                match random.below(3) {
+                    0 => fixture.body[at] = MARKS[random.below(MARKS.len())],
+                    1 => fixture.body.insert(at, MARKS[random.below(MARKS.len())]),
+                    _ => fixture.body.truncate(at.max(1)),
+                }
+            }
+            let whole = read(&fixture, [fixture.body.as_slice()]);
+            let pieces = random.pieces(&fixture.body);
+            assert_eq!(read(&fixture, pieces), whole, "{} round {round}", fixture.name);
+            assert_eq!(read(&fixture, fixture.body.chunks(1)), whole, "{} round {round}", fixture.name);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Stream;
 use crate::wire::dialect::Dialect;
+use crate::wire::event::Defect;
 use crate::wire::reader::Framing;
 
 /// U+FEFF in UTF-8, which some writers put in front.
@@ -16,6 +17,9 @@ impl<D: Dialect> Stream<D> {
             } else if !byte.is_ascii_whitespace() {
                 self.sniffing = false;
                 self.framing = correct(self.framing, *byte);
+                if self.framing == Framing::Opaque {
+                    self.elements.scanner.defect(Defect::Json);
+                }
                 return at;
             }
         }

@@ -24,6 +24,8 @@ pub(super) struct Events {
     name_len: usize,
     /// The present event has data.
     has_data: bool,
+    /// Something stands behind the value in the present event's data.
+    has_junk: bool,
     /// How much of the marker the present event's data is so far.
     marker: usize,
     /// The present event's name is the word `error` so far, for so many bytes.
@@ -152,7 +154,7 @@ impl Events {
             elements.read(&MARKER[..std::mem::take(&mut self.marker)]);
         }
         let value = elements.read(rest);
-        if !rest[value..].trim_ascii().is_empty() {
+        if !rest[value..].trim_ascii().is_empty() && !std::mem::replace(&mut self.has_junk, true) {
             elements.scanner.defect(Defect::Json);
         }
     }
@@ -199,6 +201,7 @@ impl Events {
             }
         }
         self.has_data = false;
+        self.has_junk = false;
         self.marker = 0;
         self.error = None;
     }

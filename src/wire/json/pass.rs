@@ -69,6 +69,16 @@ impl<F: Copy> Scanner<F> {
 /// Where a number or word ends that goes on at `from`; nothing if not within `bytes`.
 #[inline]
 pub(super) fn end_of_scalar(bytes: &[u8], from: usize) -> Option<usize> {
-    let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'+' | b'.');
-    bytes[from..].iter().position(|byte| !is_part(byte)).map(|found| from + found)
+    bytes[from..].iter().position(|byte| !PART_OF_SCALAR[usize::from(*byte)]).map(|found| from + found)
 }
+
+/// Bytes that numbers and words are made of, by value.
+static PART_OF_SCALAR: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = (byte as u8).is_ascii_alphanumeric() || matches!(byte as u8, b'-' | b'+' | b'.');
+        byte += 1;
+    }
+    table
+};

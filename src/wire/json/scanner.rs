@@ -2,14 +2,12 @@
 
 use super::pass::end_of_scalar;
 use super::table::{Object, Want};
-use super::text::{Text, special};
-use super::{Value, Visit, scalar};
+use super::text::{Text, plain_end, special};
+use super::{Value, Visit};
 use crate::wire::event::{Defect, Defects};
 
 /// Deepest nesting of wanted values in any table, and one more.
 const DEPTH: usize = 8;
-
-const NULL: &[u8] = b"null";
 
 /// Reads one JSON object after another, each ended by [`Scanner::reset`].
 #[derive(Debug)]
@@ -27,10 +25,10 @@ pub(crate) struct Scanner<F: 'static> {
     pub(super) passing: u64,
     pub(super) brackets: [u8; 2],
     /// A token that a split or an escape keeps from being borrowed.
-    text: Text,
+    pub(super) text: Text,
     /// Characters so far of a string that is measured; an escape that is half read may make it negative.
     pub(super) measured: i64,
-    defects: Defects,
+    pub(super) defects: Defects,
 }
 
 /// An open container.
@@ -136,7 +134,7 @@ impl<F: Copy> Scanner<F> {
     /// A whole value was read if nothing more belongs to it.
     #[inline]
     pub(crate) fn is_whole(&self) -> bool {
-        self.is_done() || (self.state == State::Null && self.text.get() == Some(NULL))
+        self.is_done() || (self.state == State::Null && self.text.get() == Some(b"null"))
     }
 
     /// What was read is not JSON; the rest of it is ignored.
@@ -193,41 +191,56 @@ impl<F: Copy> Scanner<F> {
         at
     }
 
-    fn broken(&mut self, at: usize) -> usize {
+    pub(super) fn broken(&mut self, at: usize) -> usize {
         self.defects.add(Defect::Json);
         self.state = State::Broken;
         at
     }
 
-    fn top(&mut self) -> Option<&mut Frame<F>> {
-        self.stack.get_mut(self.depth.wrapping_sub(1))
-    }
-
     #[inline]
     fn member(&mut self, bytes: &[u8], at: usize, visit: &mut impl Visit<F>) -> usize {
         match bytes[at] {
-            b'"' => self.key(bytes, at + 1, visit),
+            b'"' => self.members(bytes, at + 1, visit),
             byte if is_space(byte) => at + 1,
             b'}' if self.state == State::FirstMember => self.close(at, visit),
             _ => self.broken(at),
         }
     }
 
-    #[inline]
-    fn key(&mut self, bytes: &[u8], start: usize, visit: &mut impl Visit<F>) -> usize {
-        let Some(end) = special(bytes, start).filter(|end| bytes[*end] == b'"') else {
-            self.text.clear();
-            self.state = State::Key;
-            return self.rest_of_key(bytes, start);
-        };
-        self.want = self.top().and_then(|frame| frame.inside.member(&bytes[start..end]));
-        // Servers put no space around the colon; any is taken the slower way.
-        if bytes.get(end + 1) == Some(&b':') && end + 2 < bytes.len() {
-            self.state = State::Value;
-            return self.value(bytes, end + 2, visit);
+    /// Reads members from inside a key on, one after another as long as they are written the way servers do:
+    /// whole, without space. This is where a plain chunk spends its time.
+    fn members(&mut self, bytes: &[u8], start: usize, visit: &mut impl Visit<F>) -> usize {
+        let inside = self.stack[self.depth - 1].inside;
+        let mut start = start;
+        loop {
+            let Some(end) = special(bytes, start).filter(|end| bytes[*end] == b'"') else {
+                self.text.clear();
+                self.state = State::Key;
+                return self.rest_of_key(bytes, start);
+            };
+            self.want = inside.member(&bytes[start..end]);
+            let [b':', first, ..] = bytes[end + 1..] else {
+                self.state = State::Colon;
+                return end + 1;
+            };
+            let passed = match (self.want, first) {
+                (None, b'"') => plain_end(bytes, end + 3).map(|end| end + 1),
+                (None, b'0'..=b'9' | b'-' | b'a'..=b'z') => end_of_scalar(bytes, end + 2),
+                _ => None,
+            };
+            let next = passed.unwrap_or_else(|| {
+                self.state = State::Value;
+                self.value(bytes, end + 2, visit)
+            });
+            if passed.is_some() {
+                self.state = State::After;
+            }
+            let [b',', b'"', ..] = bytes[next..] else { return next };
+            if self.state != State::After {
+                return next;
+            }
+            start = next + 2;
         }
-        self.state = State::Colon;
-        end + 1
     }
 
     fn rest_of_key(&mut self, bytes: &[u8], at: usize) -> usize {
@@ -264,106 +277,6 @@ impl<F: Copy> Scanner<F> {
             }
             _ => self.broken(at),
         }
-    }
-
-    fn null(&mut self, bytes: &[u8], from: usize) -> usize {
-        let end = end_of_scalar(bytes, from);
-        self.text.push(&bytes[from..end.unwrap_or(bytes.len())]);
-        self.state = State::Null;
-        match end {
-            None => bytes.len(),
-            Some(end) if !self.is_whole() => self.broken(end),
-            Some(end) => {
-                self.state = State::Done;
-                end
-            }
-        }
-    }
-
-    #[inline]
-    fn string(&mut self, bytes: &[u8], start: usize, visit: &mut impl Visit<F>) -> usize {
-        match self.want {
-            None => self.pass_string(bytes, start),
-            Some(Want::Present(_) | Want::Truthy(_)) => {
-                self.state = State::Peek;
-                if start < bytes.len() { self.peek(bytes, start, visit) } else { start }
-            }
-            Some(Want::Text(field)) => {
-                let Some(end) = special(bytes, start).filter(|end| bytes[*end] == b'"') else {
-                    self.text.clear();
-                    self.state = State::Text;
-                    return self.rest_of_text(bytes, start, visit);
-                };
-                self.state = State::After;
-                let mut text = &bytes[start..end];
-                if text.len() > Text::MAX {
-                    self.defects.add(Defect::TooLong);
-                    text = b"";
-                }
-                visit.value(*field, Value::Text(text));
-                end + 1
-            }
-            Some(Want::Measured(..)) => {
-                self.measured = 0;
-                self.measure(bytes, start, visit)
-            }
-            Some(_) => {
-                self.defects.add(Defect::Type);
-                self.pass_string(bytes, start)
-            }
-        }
-    }
-
-    #[inline]
-    fn peek(&mut self, bytes: &[u8], at: usize, visit: &mut impl Visit<F>) -> usize {
-        if let Some(Want::Present(field) | Want::Truthy(field)) = self.want {
-            visit.value(*field, Value::Is(bytes[at] != b'"'));
-        }
-        self.pass_string(bytes, at)
-    }
-
-    fn rest_of_text(&mut self, bytes: &[u8], at: usize, visit: &mut impl Visit<F>) -> usize {
-        let Some(end) = self.text.read(bytes, at) else { return bytes.len() };
-        self.state = State::After;
-        if let Some(Want::Text(field)) = self.want {
-            if self.text.get().is_none() {
-                self.defects.add(Defect::TooLong);
-            }
-            visit.value(*field, Value::Text(self.text.get().unwrap_or_default()));
-        }
-        end
-    }
-
-    #[inline]
-    fn scalar(&mut self, bytes: &[u8], start: usize, visit: &mut impl Visit<F>) -> usize {
-        let Some(want) = self.want else { return self.pass_scalar(bytes, start) };
-        let Some(end) = end_of_scalar(bytes, start) else {
-            self.text.clear();
-            self.text.push(&bytes[start..]);
-            self.state = State::Scalar;
-            return bytes.len();
-        };
-        self.state = State::After;
-        match scalar::read(want, &bytes[start..end]) {
-            Ok(Some((field, value))) => visit.value(field, value),
-            Ok(None) => {}
-            Err(defect) => self.defects.add(defect),
-        }
-        end
-    }
-
-    fn rest_of_scalar(&mut self, bytes: &[u8], at: usize, visit: &mut impl Visit<F>) -> usize {
-        let end = end_of_scalar(bytes, at);
-        self.text.push(&bytes[at..end.unwrap_or(bytes.len())]);
-        let Some(end) = end else { return bytes.len() };
-        self.state = State::After;
-        match self.want.zip(self.text.get()).map(|(want, text)| scalar::read(want, text)) {
-            Some(Ok(Some((field, value)))) => visit.value(field, value),
-            Some(Ok(None)) => {}
-            Some(Err(defect)) => self.defects.add(defect),
-            None => self.defects.add(Defect::TooLong),
-        }
-        end
     }
 
     #[inline]
@@ -433,6 +346,14 @@ impl<F: Copy> Scanner<F> {
         if self.depth == 0 { State::Done } else { State::After }
     }
 }
+
+impl<F: Copy> Clone for Inside<F> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<F: Copy> Copy for Inside<F> {}
 
 impl<F> Inside<F> {
     #[inline]

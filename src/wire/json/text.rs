@@ -8,21 +8,41 @@ const BACKSLASH: u8 = b'\\';
 /// Where the next quote or backslash is, at or after `from`.
 #[inline]
 pub(super) fn special(bytes: &[u8], from: usize) -> Option<usize> {
-    // Most strings in a chunk are shorter than what a call of the vector search costs.
-    const NEAR: usize = 32;
-    let mut at = from;
-    while let Some(word) = bytes.get(at..at + 8) {
-        if at - from >= NEAR {
-            return memchr::memchr2(QUOTE, BACKSLASH, &bytes[at..]).map(|found| at + found);
-        }
-        let word = u64::from_le_bytes(word.try_into().expect("eight bytes"));
-        let hits = zeros(word ^ (u64::from(QUOTE) * ONES)) | zeros(word ^ (u64::from(BACKSLASH) * ONES));
+    let near = |word| zeros(word ^ (u64::from(QUOTE) * ONES)) | zeros(word ^ (u64::from(BACKSLASH) * ONES));
+    find(bytes, from, near, |byte| matches!(byte, QUOTE | BACKSLASH), |far| memchr::memchr2(QUOTE, BACKSLASH, far))
+}
+
+/// Where the string ends that goes on at `from`, if that is plain to see: at a quote with no backslash before it.
+#[inline]
+pub(super) fn plain_end(bytes: &[u8], from: usize) -> Option<usize> {
+    let near = |word| zeros(word ^ (u64::from(QUOTE) * ONES));
+    let end = find(bytes, from, near, |byte| byte == QUOTE, |far| memchr::memchr(QUOTE, far))?;
+    (end == from || bytes[end - 1] != BACKSLASH).then_some(end)
+}
+
+/// Looks for a byte: by words first, for most strings in a chunk are shorter than what a vector search costs.
+#[inline(always)]
+fn find(
+    bytes: &[u8],
+    from: usize,
+    near: impl Fn(u64) -> u64,
+    last: impl Fn(u8) -> bool,
+    far: impl Fn(&[u8]) -> Option<usize>,
+) -> Option<usize> {
+    const NEAR: usize = 64;
+    let mut rest = bytes.get(from..)?;
+    let len = rest.len();
+    while let Some((word, more)) = rest.split_first_chunk::<8>() {
+        let hits = near(u64::from_le_bytes(*word));
         if hits != 0 {
-            return Some(at + (hits.trailing_zeros() / 8) as usize);
+            return Some(from + len - rest.len() + (hits.trailing_zeros() / 8) as usize);
         }
-        at += 8;
+        rest = more;
+        if len - rest.len() >= NEAR {
+            return far(rest).map(|found| from + len - rest.len() + found);
+        }
     }
-    bytes[at..].iter().position(|byte| matches!(*byte, QUOTE | BACKSLASH)).map(|found| at + found)
+    rest.iter().position(|byte| last(*byte)).map(|found| from + len - rest.len() + found)
 }
 
 const ONES: u64 = 0x0101_0101_0101_0101;

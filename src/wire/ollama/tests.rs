@@ -1,0 +1,170 @@
+//! What Ollama's objects mean, good and bad.
+
+use std::time::Duration;
+
+use crate::wire::event::{Defect, Event, FinishReason, Progress, Timings, Tokens, Usage};
+use crate::wire::reader::Framing;
+use crate::wire::testing::{Heard, hear};
+
+fn stream(lines: &[&str]) -> Heard {
+    hear("/api/chat", "application/x-ndjson", lines.join("\n") + "\n")
+}
+
+fn pull(lines: &[&str]) -> Heard {
+    hear("/api/pull", "application/x-ndjson", lines.join("\n") + "\n")
+}
+
+const ANSWER: Tokens = Tokens { answer: true, thinking: false, listed: None };
+
+#[test]
+fn text_thinking_and_tools_bear_tokens_and_nothing_else_does() {
+    let cases = [
+        (r#"{"message":{"role":"assistant","content":"x"}}"#, Some(ANSWER)),
+        (r#"{"response":"x","done":false}"#, Some(ANSWER)),
+        (r#"{"message":{"content":"","tool_calls":[{"function":{"name":"f","arguments":{}}}]}}"#, Some(ANSWER)),
+        (r#"{"message":{"content":"","thinking":"x"}}"#, Some(Tokens { answer: false, thinking: true, listed: None })),
+        (r#"{"response":"y","thinking":"x"}"#, Some(Tokens { answer: true, thinking: true, listed: None })),
+        (r#"{"message":{"role":"assistant","content":"","images":null,"tool_calls":[]}}"#, None),
+        (r#"{"response":"","context":[1,2]}"#, None),
+        (r#"{"model":"","created_at":"now"}"#, None),
+    ];
+    for (line, tokens) in cases {
+        assert_eq!(stream(&[line]).events, tokens.map(Event::Tokens).into_iter().collect::<Vec<_>>(), "{line}");
+    }
+}
+
+#[test]
+fn listed_tokens_without_text_go_with_the_next_text() {
+    let heard = stream(&[
+        r#"{"response":"","logprobs":[{},{}]}"#,
+        r#"{"response":"x","logprobs":[{"token":"x","top_logprobs":[{},{}]}]}"#,
+        r#"{"response":"y"}"#,
+    ]);
+    let listed = |listed| Event::Tokens(Tokens { listed, ..ANSWER });
+    assert_eq!(heard.events, [listed(Some(3)), listed(None)]);
+}
+
+#[test]
+fn the_model_is_told_when_it_changes() {
+    let heard = stream(&[r#"{"model":"a"}"#, r#"{"model":"a"}"#, r#"{"model":""}"#, r#"{"model":"b"}"#]);
+    assert_eq!(heard.events, [Event::Model("a"), Event::Model("b")]);
+    assert_eq!(hear("/api/chat", "application/x-ndjson", b"{\"model\":\"\xff\"}\n").events, []);
+}
+
+#[test]
+fn the_end_tells_counts_durations_and_reason() {
+    let line = r#"{"done":true,"done_reason":"length","total_duration":9,"load_duration":1,"prompt_eval_count":14,"prompt_eval_duration":2,"prompt_eval_cached_count":0,"eval_count":3,"eval_duration":4}"#;
+    let nanos = |nanos| Some(Duration::from_nanos(nanos));
+    let usage =
+        Usage { last: true, prompt: Some(14), generated: Some(3), cached: Some(0), choices: 1, ..Usage::default() };
+    let timings = Timings { load: nanos(1), prefill: nanos(2), decode: nanos(4), total: nanos(9) };
+    let end = [Event::Usage(usage), Event::Timings(timings), Event::Finish(FinishReason::Length), Event::Terminal];
+    assert_eq!(stream(&[line]).events, end);
+}
+
+#[test]
+fn done_or_a_reason_is_the_end() {
+    assert!(stream(&[r#"{"done":true}"#]).has(Event::Terminal));
+    assert!(stream(&[r#"{"done_reason":"stop"}"#]).has(Event::Terminal), "some relays forget done");
+    for line in [r#"{"done":false,"done_reason":""}"#, r#"{"done":false,"done_reason":null}"#, r#"{"done":null}"#, "{}"]
+    {
+        assert!(stream(&[line]).is_cut(), "{line}");
+    }
+    let twice = stream(&[r#"{"done":true,"eval_count":1}"#, r#"{"done":true,"eval_count":2}"#]);
+    assert_eq!(twice.usage().and_then(|usage| usage.generated), Some(2), "the last one counts");
+}
+
+#[test]
+fn zero_durations_are_unknown() {
+    let heard =
+        stream(&[r#"{"done":true,"total_duration":0,"load_duration":0,"prompt_eval_duration":0,"eval_duration":0}"#]);
+    assert_eq!(heard.events, [Event::Terminal]);
+    let heard = stream(&[r#"{"done":true,"prompt_eval_count":null,"eval_count":0}"#]);
+    assert_eq!(heard.usage().map(|usage| (usage.prompt, usage.generated)), Some((None, Some(0))));
+}
+
+#[test]
+fn bad_numbers_are_unknown_and_the_rest_is_read() {
+    for bad in ["-1", "1.5", "1e400", "18446744073709551616", "NaN", "\"5\"", "{}", "[5]", "true"] {
+        let heard = stream(&[&format!(r#"{{"eval_count":{bad},"prompt_eval_count":2.0,"done":true}}"#)]);
+        let counts = heard.usage().map(|usage| (usage.prompt, usage.generated));
+        assert_eq!(counts, Some((Some(2), None)), "{bad}");
+        assert!(matches!(heard.defects[..], [(Defect::Number | Defect::Type, 1)]), "{bad}");
+        assert!(heard.has(Event::Terminal), "{bad}");
+    }
+    let duplicate = stream(&[r#"{"eval_count":1,"done":false,"eval_count":2,"done":true}"#]);
+    assert_eq!(duplicate.usage().and_then(|usage| usage.generated), Some(2));
+}
+
+#[test]
+fn an_error_inside_a_success_is_an_error_and_no_end() {
+    let heard = stream(&[r#"{"response":"x"}"#, r#"{"error":"an error was encountered"}"#]);
+    assert_eq!(heard.events, [Event::Tokens(ANSWER), Event::Error]);
+    for fine in [r#"{"error":""}"#, r#"{"error":null}"#, r#"{"error":false}"#] {
+        assert!(!stream(&[fine]).has(Event::Error), "{fine}");
+    }
+    assert_eq!(hear("/api/chat", "application/json", r#"{"error":"x"}"#).events, [Event::Error]);
+}
+
+#[test]
+fn loading_is_whole_and_ends() {
+    let body = r#"{"model":"m","created_at":"now","response":"","done":true,"done_reason":"load"}"#;
+    let heard = hear("/api/generate", "application/json; charset=utf-8", body);
+    assert_eq!(heard.events, [Event::Model("m"), Event::Finish(FinishReason::Load), Event::Terminal]);
+    assert_eq!(heard.framing, Framing::Json);
+}
+
+#[test]
+fn an_embedding_ends_with_its_object_and_never_counts_as_cut() {
+    let body = r#"{"model":"e","embeddings":[[0.1,-2],[3]],"total_duration":5,"prompt_eval_count":4}"#;
+    let heard = hear("/api/embed", "application/json", body);
+    assert!(heard.has(Event::Terminal));
+    assert_eq!(heard.usage().map(|usage| (usage.prompt, usage.generated)), Some((Some(4), None)));
+    assert_eq!(hear("/api/embeddings", "application/json", r#"{"embedding":[0.5]}"#).events, [Event::Terminal]);
+    assert!(!hear("/api/embed", "application/json", &body[..30]).is_cut());
+}
+
+#[test]
+fn a_rendered_template_is_whole_though_it_is_not_done() {
+    let body = r#"{"model":"m","response":"","done":false,"_debug_info":{"rendered_template":"x"}}"#;
+    let heard = hear("/api/generate", "application/json; charset=utf-8", body);
+    assert_eq!((heard.framing, heard.is_cut()), (Framing::Json, false));
+}
+
+#[test]
+fn bytes_are_summed_over_layers() {
+    let heard = pull(&[
+        r#"{"status":"pulling manifest"}"#,
+        r#"{"status":"pulling a","digest":"sha256:a","total":100}"#,
+        r#"{"status":"pulling a","digest":"sha256:a","total":100,"completed":40}"#,
+        r#"{"status":"pulling b","digest":"sha256:b","total":10,"completed":10}"#,
+        r#"{"status":"pulling a","digest":"sha256:a","total":100,"completed":100}"#,
+        r#"{"status":"success"}"#,
+    ]);
+    let progress = |completed, total| Event::Progress(Progress { completed, total });
+    let moved = [progress(0, 100), progress(40, 100), progress(50, 110), progress(110, 110)];
+    assert_eq!(heard.events[..4], moved);
+    assert_eq!(heard.events[4..], [Event::Finish(FinishReason::Success), Event::Terminal]);
+}
+
+#[test]
+fn any_number_of_layers_is_summed_in_bounded_memory() {
+    let lines: Vec<_> = (0..200)
+        .map(|layer| format!(r#"{{"status":"x","digest":"sha256:{layer}","total":2,"completed":2}}"#))
+        .collect();
+    let heard = crate::wire::testing::hear_pieces(
+        "/api/pull",
+        "application/x-ndjson",
+        lines.iter().flat_map(|line| [line.as_bytes(), b"\n"]),
+    );
+    assert_eq!(heard.events.last(), Some(&Event::Progress(Progress { completed: 400, total: 400 })));
+}
+
+#[test]
+fn a_transfer_without_success_is_cut_or_failed() {
+    assert!(pull(&[r#"{"status":"pulling manifest"}"#]).is_cut());
+    let failed = pull(&[r#"{"status":"pulling manifest"}"#, r#"{"error":"file does not exist"}"#]);
+    assert_eq!(failed.events, [Event::Error]);
+    let whole = hear("/api/create", "application/json", r#"{"status":"success"}"#);
+    assert_eq!((whole.framing, whole.has(Event::Terminal)), (Framing::Json, true));
+}

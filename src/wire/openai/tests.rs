@@ -1,0 +1,221 @@
+//! What `OpenAI` objects mean, whoever wrote them.
+
+use std::time::Duration;
+
+use crate::wire::event::{Defect, Event, FinishReason, Timings, Tokens, Usage};
+use crate::wire::reader::Framing;
+use crate::wire::testing::{Heard, hear};
+
+const CHAT: &str = "/v1/chat/completions";
+const COMPLETIONS: &str = "/v1/completions";
+
+fn stream(path: &str, events: &[&str]) -> Heard {
+    let body: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+    hear(path, "text/event-stream", body)
+}
+
+fn chat(events: &[&str]) -> Heard {
+    stream(CHAT, events)
+}
+
+/// Prompt, generated, and whether it is final.
+fn counts(heard: &Heard) -> Option<(Option<u64>, Option<u64>, bool)> {
+    heard.usage().map(|usage| (usage.prompt, usage.generated, usage.last))
+}
+
+const ANSWER: Tokens = Tokens { answer: true, thinking: false, listed: None };
+const STOP: &str = r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
+
+#[test]
+fn text_thinking_and_tools_bear_tokens_and_nothing_else_does() {
+    let thinking = Tokens { answer: false, thinking: true, listed: None };
+    let cases = [
+        (r#"{"role":"assistant","content":"x"}"#, Some(ANSWER)),
+        (r#"{"refusal":"no"}"#, Some(ANSWER)),
+        (r#"{"reasoning":"x"}"#, Some(thinking)),
+        (r#"{"reasoning_content":"x","content":null}"#, Some(thinking)),
+        (r#"{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":""}}]}"#, Some(ANSWER)),
+        (r#"{"tool_calls":[{"index":0,"function":{"arguments":"{"}}]}"#, Some(ANSWER)),
+        (r#"{"function_call":{"arguments":"{"}}"#, Some(ANSWER)),
+        (r#"{"role":"assistant","content":null}"#, None),
+        (r#"{"role":"assistant","content":"","refusal":null}"#, None),
+        (r#"{"tool_calls":[{"index":0,"function":{"arguments":""}}]}"#, None),
+        (r#"{"tool_calls":[],"function_call":null}"#, None),
+        ("{}", None),
+        ("null", None),
+    ];
+    for (delta, tokens) in cases {
+        let heard = chat(&[&format!(r#"{{"choices":[{{"index":0,"delta":{delta},"finish_reason":null}}]}}"#)]);
+        assert_eq!(heard.events, tokens.map(Event::Tokens).into_iter().collect::<Vec<_>>(), "{delta}");
+    }
+    assert_eq!(stream(COMPLETIONS, &[r#"{"choices":[{"text":"x","index":0}]}"#]).tokens(), 1);
+    assert_eq!(stream(COMPLETIONS, &[r#"{"choices":[{"text":"","index":0}]}"#]).tokens(), 0);
+}
+
+#[test]
+fn each_choice_of_an_object_is_an_event_of_its_own() {
+    let choice = r#"{"index":0,"delta":{"content":"x"}}"#;
+    assert_eq!(chat(&[&format!(r#"{{"choices":[{choice},{choice}]}}"#)]).tokens(), 2);
+    let many = format!(r#"{{"choices":[{}]}}"#, [choice; 9].join(","));
+    assert_eq!(chat(&[&many]).tokens(), 4, "beyond the last place they share it");
+}
+
+#[test]
+fn listed_tokens_are_told_once() {
+    let heard = chat(&[
+        r#"{"choices":[{"delta":{"content":""},"logprobs":{"content":[{}]}}]}"#,
+        r#"{"choices":[{"delta":{"content":"x"},"logprobs":{"content":[{},{}],"refusal":null}}]}"#,
+        r#"{"choices":[{"delta":{"content":"x"},"token_ids":[5,6,7],"logprobs":null}]}"#,
+    ]);
+    let listed = |listed| Event::Tokens(Tokens { listed, ..ANSWER });
+    assert_eq!(heard.events, [listed(Some(3)), listed(Some(3))]);
+    let old = stream(COMPLETIONS, &[r#"{"choices":[{"text":"x","logprobs":{"tokens":["a","b"]}}]}"#]);
+    assert_eq!(old.events, [listed(Some(2))]);
+}
+
+#[test]
+fn the_marker_is_the_end_only_after_a_finish_and_without_an_error() {
+    assert!(chat(&[STOP, "[DONE]"]).has(Event::Terminal));
+    let delta = r#"{"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":null}]}"#;
+    assert!(chat(&[delta, "[DONE]"]).is_cut());
+    assert!(chat(&["[DONE]"]).is_cut());
+    let failed = chat(&[delta, r#"{"error":{"message":"no","code":500}}"#, "[DONE]"]);
+    assert_eq!(failed.events, [Event::Tokens(ANSWER), Event::Error]);
+    let late = chat(&[STOP, r#"{"error":{"message":"no"}}"#, "[DONE]"]);
+    assert!(late.has(Event::Error) && !late.has(Event::Terminal));
+}
+
+#[test]
+fn a_stream_whose_choices_all_finished_is_not_cut() {
+    assert!(!chat(&[STOP]).is_cut());
+    let other = r#"{"choices":[{"index":1,"delta":{"content":"x"},"finish_reason":null}]}"#;
+    assert!(chat(&[other, STOP]).is_cut());
+    let empty = r#"{"choices":[{"index":0,"delta":{},"finish_reason":""}]}"#;
+    assert!(chat(&[empty]).is_cut(), "an empty reason is none");
+}
+
+#[test]
+fn an_error_that_ollama_swallows_leaves_the_stream_cut() {
+    let heard = chat(&[
+        r#"{"model":"m","choices":[{"index":0,"delta":{"content":"x"},"finish_reason":null}]}"#,
+        r#"{"model":"","choices":[{"index":0,"delta":{"content":""},"finish_reason":null}]}"#,
+    ]);
+    assert_eq!(heard.events, [Event::Model("m"), Event::Tokens(ANSWER)]);
+    assert!(heard.is_cut());
+}
+
+#[test]
+fn usage_at_the_end_is_final_and_null_is_none() {
+    let delta = r#"{"choices":[{"index":0,"delta":{"content":"x"}}],"usage":null}"#;
+    let usage = r#"{"choices":[],"usage":{"prompt_tokens":14,"completion_tokens":19,"total_tokens":33,"prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":5,"accepted_prediction_tokens":0,"rejected_prediction_tokens":0}}}"#;
+    let expected = Usage {
+        last: true,
+        prompt: Some(14),
+        generated: Some(19),
+        cached: Some(0),
+        reasoning: Some(5),
+        choices: 1,
+        ..Usage::default()
+    };
+    assert_eq!(chat(&[delta, STOP, usage, "[DONE]"]).usage(), Some(expected));
+    assert_eq!(chat(&[delta, STOP, "[DONE]"]).usage(), None);
+}
+
+#[test]
+fn zeros_are_no_usage() {
+    let zeros =
+        r#"{"choices":[{"text":"x","index":0}],"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}"#;
+    assert_eq!(stream(COMPLETIONS, &[zeros]).usage(), None);
+    let real = r#"{"choices":[],"usage":{"prompt_tokens":4,"completion_tokens":1,"total_tokens":5}}"#;
+    assert_eq!(counts(&stream(COMPLETIONS, &[zeros, real])), Some((Some(4), Some(1), true)));
+}
+
+#[test]
+fn running_counts_are_summed_over_choices_until_the_total_comes() {
+    let running = |index: u32, generated: u32, finish: &str| {
+        format!(
+            r#"{{"choices":[{{"index":{index},"delta":{{"content":"x"}},"finish_reason":{finish}}}],"usage":{{"prompt_tokens":7,"completion_tokens":{generated}}}}}"#
+        )
+    };
+    let mut events = vec![running(0, 3, "null"), running(1, 2, "null"), running(0, 4, "null")];
+    let hear = |events: &[String]| counts(&chat(&events.iter().map(String::as_str).collect::<Vec<_>>()));
+    assert_eq!(hear(&events), Some((Some(7), Some(6), false)));
+    events.extend([running(0, 5, "\"stop\""), running(1, 3, "\"stop\"")]);
+    assert_eq!(hear(&events), Some((Some(7), Some(8), true)), "every choice reported its last");
+    events.push(r#"{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":9}}"#.into());
+    assert_eq!(hear(&events), Some((Some(7), Some(9), true)), "the total is what counts");
+}
+
+#[test]
+fn closing_reports_of_several_choices_are_summed() {
+    let other = STOP.replace(r#""index":0"#, r#""index":1"#);
+    let usage = r#"{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":10}}"#;
+    assert_eq!(counts(&chat(&[STOP, &other, usage, usage])), Some((Some(7), Some(20), true)));
+    assert_eq!(counts(&chat(&[STOP, usage, usage])), Some((Some(7), Some(10), true)), "the same said twice");
+}
+
+#[test]
+fn llama_cpp_timings_are_reported_counts() {
+    let end = r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"timings":{"cache_n":13,"prompt_n":1,"prompt_ms":0.925,"predicted_n":19,"predicted_ms":2.811,"draft_n":8,"draft_n_accepted":6}}"#;
+    let heard = chat(&[end, "[DONE]"]);
+    let usage = heard.usage().expect("counts");
+    assert_eq!((usage.prompt, usage.cached, usage.generated), (Some(14), Some(13), Some(19)));
+    assert_eq!((usage.drafted, usage.draft_accepted, usage.last), (Some(8), Some(6), true));
+    let nanos = |nanos| Some(Duration::from_nanos(nanos));
+    assert!(heard.has(Event::Timings(Timings {
+        prefill: nanos(925_000),
+        decode: nanos(2_811_000),
+        ..Timings::default()
+    })));
+    let running = r#"{"choices":[{"index":0,"delta":{"content":"x"}}],"timings":{"cache_n":0,"prompt_n":4,"prompt_ms":0,"predicted_n":2,"predicted_ms":0}}"#;
+    let heard = chat(&[running]);
+    assert_eq!(counts(&heard), Some((Some(4), Some(2), false)));
+    assert_eq!(heard.events.len(), 2, "zero durations are unknown");
+}
+
+#[test]
+fn per_token_timings_and_closing_usage_of_two_choices_agree() {
+    let part = |index: u32, finish: &str, count: u32| {
+        format!(
+            r#"{{"choices":[{{"index":{index},"delta":{{"content":"x"}},"finish_reason":{finish}}}],"timings":{{"cache_n":1,"prompt_n":3,"predicted_n":{count}}}}}"#
+        )
+    };
+    let closing = r#"{"choices":[],"usage":{"prompt_tokens":4,"completion_tokens":3},"timings":{"cache_n":1,"prompt_n":3,"predicted_n":3}}"#;
+    let (a, b) = (part(0, "null", 1), part(1, "null", 1));
+    let (c, d) = (part(0, "\"stop\"", 2), part(1, "\"stop\"", 2));
+    assert_eq!(counts(&chat(&[&a, &b, &c, closing, &d, closing])), Some((Some(4), Some(6), true)));
+}
+
+#[test]
+fn progress_of_the_prompt_bears_no_tokens() {
+    let event = r#"{"choices":[{"index":0,"delta":{"role":"assistant","content":null},"finish_reason":null}],"prompt_progress":{"total":2002,"cache":0,"processed":2002,"time_ms":92}}"#;
+    assert_eq!(chat(&[event]).events, []);
+}
+
+#[test]
+fn a_whole_answer_tells_no_token_events() {
+    let body = r#"{"id":"x","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"all","tool_calls":[{"function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":4,"completion_tokens":19,"total_tokens":23}}"#;
+    let heard = hear(CHAT, "application/json", body);
+    assert_eq!((heard.tokens(), heard.framing), (0, Framing::Json));
+    assert_eq!(counts(&heard), Some((Some(4), Some(19), true)));
+    assert!(heard.has(Event::Finish(FinishReason::ToolCalls)) && heard.has(Event::Terminal));
+    assert_eq!(hear(CHAT, "application/json", r#"{"error":{"message":"x"}}"#).events, [Event::Error]);
+}
+
+#[test]
+fn an_embedding_has_prompt_tokens_alone() {
+    let body = r#"{"data":[{"embedding":"AAAA","index":0}],"model":"e","usage":{"prompt_tokens":6,"total_tokens":6}}"#;
+    let heard = hear("/v1/embeddings", "application/json", body);
+    assert_eq!(counts(&heard), Some((Some(6), None, true)));
+}
+
+#[test]
+fn values_of_another_type_are_defects_and_nothing_more() {
+    let heard =
+        chat(&[r#"{"choices":[{"index":"0","delta":{"content":5},"finish_reason":{}}],"usage":[]}"#, STOP, "[DONE]"]);
+    assert_eq!(heard.defects, [(Defect::Type, 4)]);
+    assert!(heard.has(Event::Terminal));
+    let heard =
+        chat(&[r#"{"choices":[{"index":1e300,"delta":{"content":"x"}},{"index":900,"delta":{"content":"x"}}]}"#]);
+    assert_eq!((heard.tokens(), heard.defects), (2, vec![(Defect::Number, 1)]));
+}
