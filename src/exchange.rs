@@ -6,6 +6,7 @@
 pub mod outcome;
 pub mod record;
 pub mod sink;
+pub mod truncation;
 
 use std::time::{Duration, Instant};
 
