@@ -8,6 +8,9 @@
 //! (Anthropic), the others have other ids (llama.cpp, vLLM: `chatcmpl-`).
 //! The end is `message_stop`; vLLM leaves it out after an error.
 
+#[cfg(test)]
+mod tests;
+
 use super::dialect::{Dialect, Element, ModelName};
 use super::event::{Event, FinishReason, Tokens, Usage};
 use super::json::{Object, Value, Visit, Want};

@@ -6,6 +6,9 @@
 //! whole prompt, which is passed over. Progress of the prompt bears no tokens. Replays (`/v1/stream`) are not read at
 //! all.
 
+#[cfg(test)]
+mod tests;
+
 use super::counts::{Count, Counts, Ledger};
 use super::dialect::{Dialect, Element, ModelName};
 use super::event::{Event, FinishReason, Timings, Tokens};

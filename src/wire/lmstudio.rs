@@ -4,6 +4,9 @@
 //! `chat.end`, which comes after an error too and then ends nothing. The time to the first token that it states
 //! includes waiting, so that it is no prefill.
 
+#[cfg(test)]
+mod tests;
+
 use super::dialect::{Dialect, Element, ModelName};
 use super::event::{Event, Timings, Tokens, Usage};
 use super::json::{Object, Value, Visit, Want};

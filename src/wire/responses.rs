@@ -6,6 +6,9 @@
 //! Ollama prints zeros for the details that it does not know: zero thinking is unknown, and so is a cache of zero
 //! beside it. llama.cpp states the cache alone, and there zero is zero.
 
+#[cfg(test)]
+mod tests;
+
 use super::dialect::{Dialect, Element, ModelName};
 use super::event::{Event, FinishReason, Timings, Tokens, Usage};
 use super::json::{Object, Value, Visit, Want};

@@ -5,6 +5,9 @@
 //! the count has grown. The end is `[DONE]` after a finish reason; one of type `abort` is an error.
 //! Several samples of one prompt cannot be told from several prompts: their prompt tokens are added up.
 
+#[cfg(test)]
+mod tests;
+
 use super::counts::{Count, Counts, Ledger};
 use super::dialect::{Dialect, Element};
 use super::event::{Event, FinishReason, Timings, Tokens};

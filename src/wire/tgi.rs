@@ -5,6 +5,9 @@
 //! fields of a whole answer ([`Reported`]) count where the body has no `details`. Left out on purpose:
 //! `x-inference-time`, which holds prefill and decode together, and `x-queue-time`.
 
+#[cfg(test)]
+mod tests;
+
 use super::dialect::{Dialect, Element};
 use super::event::{Event, FinishReason, Timings, Tokens, Usage};
 use super::json::{Object, Value, Visit, Want};

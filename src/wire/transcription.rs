@@ -4,6 +4,9 @@
 //! `transcript.text.done`, or `[DONE]` after a choice that finished. An answer that is billed by its length states
 //! seconds in place of tokens, and plain text states nothing.
 
+#[cfg(test)]
+mod tests;
+
 use super::dialect::{Dialect, Element};
 use super::event::{Event, FinishReason, Tokens, Usage};
 use super::json::{Object, Value, Visit, Want};

@@ -1,6 +1,10 @@
-//! Every recorded stream says what its `expect.json` says, however its bytes are split.
+//! Every recorded stream says what its `expect.json` says, however its bytes are split or coded.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
+
+mod coded;
+mod properties;
+mod truncation;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,6 +18,8 @@ use serde_json::Value;
 /// One recorded exchange.
 struct Fixture {
     name: String,
+    /// The body of the request.
+    request: Vec<u8>,
     route: Route,
     status: u16,
     content_type: Option<String>,
@@ -55,6 +61,7 @@ fn load(root: &Path, case: &Path) -> Fixture {
     };
     Fixture {
         name: case.strip_prefix(root).unwrap().display().to_string(),
+        request: request[request.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4..].to_vec(),
         route: Route::of(method, target.split('?').next().unwrap()),
         status: head.split(' ').nth(1).unwrap().parse().unwrap(),
         content_type: field("content-type"),
@@ -153,10 +160,18 @@ impl Facts {
 }
 
 fn read<'a>(fixture: &Fixture, pieces: impl IntoIterator<Item = &'a [u8]>) -> Facts {
+    read_coded(fixture, None, pieces)
+}
+
+fn read_coded<'a>(
+    fixture: &Fixture,
+    coding: Option<&'static str>,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> Facts {
     let head = Head {
         status: fixture.status,
         content_type: fixture.content_type.as_deref().map(str::as_bytes),
-        content_encoding: None,
+        content_encoding: coding.map(str::as_bytes),
         reported: Reported::default(),
     };
     let mut reader = Reader::new(fixture.route, &head);

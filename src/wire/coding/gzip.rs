@@ -148,12 +148,13 @@ fn inflated<'a>(inflate: &mut Decompress, bytes: &'a [u8], out: &mut Output<'_>)
     let mut rest = bytes;
     loop {
         let (read, written) = (inflate.total_in(), inflate.total_out());
-        let status = inflate.decompress(rest, out.buffer, FlushDecompress::None).map_err(|_| Broken)?;
+        let status = inflate.decompress(rest, out.buffer, FlushDecompress::None);
         // Both are differences of counters that move by at most a buffer's length.
         let (read, written) = ((inflate.total_in() - read) as usize, (inflate.total_out() - written) as usize);
+        // What came out before the bytes broke is good.
         out.give(written)?;
         rest = &rest[read..];
-        if status == Status::StreamEnd {
+        if status.map_err(|_| Broken)? == Status::StreamEnd {
             return Ok(Some(rest));
         }
         if written < out.buffer.len() && (rest.is_empty() || read + written == 0) {
