@@ -4,6 +4,7 @@
 
 mod coded;
 mod properties;
+mod seeds;
 mod truncation;
 
 use std::fs;
