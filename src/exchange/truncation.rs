@@ -16,7 +16,7 @@
 //! | `generate-big-context` (0.13, 0.24) | 7,509 | 2,048 | yes, rightly |
 //! | `generate-big-context` (0.33) | 7,509 | 1,027 | yes, rightly |
 //! | `slow-chat-long-prompt` and its repetition | 1,509 | 1,502 | no, rightly |
-//! | all others | up to 800 | up to 400 | no, rightly |
+//! | all others | up to 2,009 | up to 2,002 | no, rightly |
 //!
 //! No false positive and no miss there. What may be missed elsewhere: a prompt cut to another length, a prompt cut by
 //! a few percent to half the context, prompts of token ids, images that are dropped. What may be suspected wrongly: a
