@@ -22,7 +22,7 @@ use crate::admin::ready::Readiness;
 use crate::admin::{self, Encode};
 use crate::backend::catalogue::Catalogue;
 use crate::backend::monitor::{Monitor, Pace};
-use crate::backend::{listing, probe};
+use crate::backend::{listing, probe, resident};
 use crate::cli::{REVISION, VERSION};
 use crate::clock::Clock;
 use crate::config::{Config, HostHeader, MaxConnections};
@@ -105,9 +105,11 @@ async fn serve(
     let in_flight = InFlight::default();
     let readiness = Arc::new(Readiness::default());
 
+    let residency = Arc::new(Residency::default());
     for monitor in &monitors {
         tokio::spawn(probe::run(monitor.clone(), Arc::new(ProbeMetrics(metrics.clone())), stopped.clone()));
         tokio::spawn(listing::run(monitor.clone(), catalogue.clone(), stopped.clone()));
+        tokio::spawn(resident::run(monitor.clone(), Arc::new(InMemory(residency.clone())), stopped.clone()));
     }
     let address = clients.local_addr().map_err(AppError::System)?;
     let encode: Encode = {
@@ -141,7 +143,7 @@ async fn serve(
     let sinks: Vec<Arc<dyn Sink>> = vec![metrics, Arc::new(in_flight), Arc::new(AccessLog::new(config.access_log))];
     let monitor = monitors.first().expect("a configuration has a backend");
     let proxy = Proxy::start(
-        proxy_settings(config, descriptors, material.clients),
+        proxy_settings(config, descriptors, material.clients, residency),
         monitor.backend.clone(),
         monitor.dialer.clone(),
         Arc::new(Fanout::new(sinks)),
@@ -222,7 +224,12 @@ fn host(config: &Config) -> io::Result<Option<Host>> {
     config.host_period.map(|period| Host::start(&settings(period))).transpose()
 }
 
-fn proxy_settings(config: &Config, descriptors: Option<u64>, tls: Option<Server>) -> proxy::Settings {
+fn proxy_settings(
+    config: &Config,
+    descriptors: Option<u64>,
+    tls: Option<Server>,
+    residency: Arc<Residency>,
+) -> proxy::Settings {
     let limits = &config.limits;
     let threads = config.worker_threads.and_then(NonZeroUsize::new);
     proxy::Settings {
@@ -250,10 +257,7 @@ fn proxy_settings(config: &Config, descriptors: Option<u64>, tls: Option<Server>
         },
         threads: threads.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
         tls,
-        observe: exchange::Settings {
-            stall: limits.stall.unwrap_or(Duration::MAX),
-            residency: Arc::new(Residency::default()),
-        },
+        observe: exchange::Settings { stall: limits.stall.unwrap_or(Duration::MAX), residency },
     }
 }
 
@@ -270,6 +274,15 @@ fn greet(config: &Config, clients: (&str, SocketAddr), admin: (&str, SocketAddr)
     }
     for warning in &config.warnings {
         tracing::warn!("{warning}");
+    }
+}
+
+/// Hands listings of what is in memory to the exchanges, which the backend's room does not know.
+struct InMemory(Arc<Residency>);
+
+impl resident::Report for InMemory {
+    fn resident(&self, backend: &Arc<str>, models: &[resident::Resident]) {
+        self.0.listed(backend, models.iter().map(|resident| (resident.model.as_str(), resident.context)));
     }
 }
 

@@ -11,6 +11,7 @@ mod fetch;
 pub mod listing;
 pub mod monitor;
 pub mod probe;
+pub mod resident;
 pub mod status;
 
 use std::sync::Arc;

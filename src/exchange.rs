@@ -14,6 +14,7 @@ pub mod record;
 pub mod residency;
 pub mod sink;
 mod timing;
+pub mod truncation;
 mod usage;
 mod verdict;
 
@@ -31,14 +32,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use answer::Answer;
-use outcome::{End, Phase};
+use outcome::{End, Outcome, Phase};
 use rates::Decode;
 use record::{Record, Start};
 use residency::{Residency, Stay};
 use sink::{Sink, TokenFrame, Watch};
 use verdict::Evidence;
 
-use crate::wire::event::{Defect, Defects};
+use crate::wire::event::{Defect, Defects, Source};
 use crate::wire::reader::{Framing, Head, Reader};
 use crate::wire::request::ModelScanner;
 use crate::wire::route::{Operation, Route};
@@ -70,6 +71,8 @@ pub struct Observation {
     /// Reads the request's body; gone once it has ended, or after a fault.
     scanner: Option<ModelScanner>,
     requested_model: Option<Box<str>>,
+    /// Characters of the prompt in the request's body.
+    prompt_characters: Option<u64>,
     request_bytes: u64,
     /// Holds a place among the exchanges on the requested model.
     stay: Option<Stay>,
@@ -108,6 +111,7 @@ impl Observation {
             last: start.at,
             scanner: start.route.names_model.then(ModelScanner::default),
             requested_model: None,
+            prompt_characters: None,
             request_bytes: 0,
             stay: None,
             answered_status: None,
@@ -137,9 +141,14 @@ impl Observation {
         }
     }
 
-    /// The request's body is in a coding or of a kind that hides its JSON: it is counted and not read.
+    /// The request's body is of a kind that is not JSON: it is counted and not read.
     pub fn request_opaque(&mut self) {
         self.scanner = None;
+    }
+
+    /// The request's body is in a content coding: a copy is decoded as it passes. To be told before the first piece.
+    pub fn request_coded(&mut self, coding: &[u8]) {
+        self.scanner = self.scanner.take().map(|_| ModelScanner::coded(Some(coding)));
     }
 
     /// The request's body ended and was taken over whole by the backend connection.
@@ -213,11 +222,30 @@ impl Observation {
             self.defect(Defect::Panic);
         }
         let reading = self.reading();
-        let record = self.record(end, status, overhead, reading);
-        self.stay = None;
+        let mut record = self.record(end, status, overhead, reading);
+        record.truncation_suspected = self.suspects_truncation(&record);
+        if let Some(stay) = self.stay.take().filter(|_| self.answered()) {
+            stay.answered();
+        }
         if let Some(watch) = self.watch.take() {
             watch.finished(&record);
         }
+    }
+
+    /// The backend gave an answer, not an error.
+    fn answered(&self) -> bool {
+        self.answered_status.is_some_and(|status| (200..300).contains(&status))
+    }
+
+    /// Only a completed generation with a reported count of its prompt says anything about cuts.
+    fn suspects_truncation(&self, record: &Record) -> bool {
+        let reported = record.prompt_tokens.filter(|count| count.source == Source::Reported);
+        let known = reported.zip(record.prompt_characters).zip(record.model());
+        known.filter(|_| record.is_generation() && record.outcome == Outcome::Completed).is_some_and(
+            |((tokens, characters), model)| {
+                self.settings.residency.suspects(&self.start.backend, model, characters, tokens.value)
+            },
+        )
     }
 
     fn read_rest(&mut self) {
@@ -235,6 +263,7 @@ impl Observation {
     fn settle_requested(&mut self) {
         let Some(scanner) = self.scanner.take() else { return };
         self.requested_model = scanner.model().map(Box::from);
+        self.prompt_characters = scanner.prompt_characters();
         let model = self.requested_model.as_deref();
         if let Some(model) = model.filter(|_| uses_model(self.start.route)) {
             self.stay = Some(self.settings.residency.enter(&self.start.backend, model));
@@ -348,7 +377,9 @@ impl Observation {
             drafted_tokens: tally.drafted(),
             draft_accepted_tokens: tally.draft_accepted(),
             load: reported.load,
-            cold: reported.load.zip(self.stay.as_ref()).is_some_and(|(load, stay)| stay.cold(load)),
+            cold: self.answered() && self.stay.as_ref().is_some_and(|stay| stay.cold(reported.load)),
+            prompt_characters: self.prompt_characters,
+            truncation_suspected: false,
             prefill: reported.prefill,
             decode: reported.decode,
             time_per_output_token: decode.time_per_output_token(),

@@ -11,7 +11,7 @@ use inferometer::exchange::sink::{Fanout, Sink};
 use inferometer::exchange::{Observation, Settings};
 use inferometer::history::in_flight::InFlight;
 use inferometer::metrics::{self, Metrics};
-use inferometer::wire::reader::Head;
+use inferometer::wire::reader::{Head, Reported};
 use inferometer::wire::route::Route;
 
 use crate::chunks::{CASES, Case};
@@ -114,7 +114,7 @@ impl Observed {
 /// The head of a response.
 #[must_use]
 pub fn head(case: &Case, status: u16) -> Head<'static> {
-    Head { status, content_type: Some(case.kind.as_bytes()), content_encoding: None }
+    Head { status, content_type: Some(case.kind.as_bytes()), content_encoding: None, reported: Reported::default() }
 }
 
 #[cfg(test)]

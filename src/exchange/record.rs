@@ -121,6 +121,10 @@ pub struct Record {
     pub token_events: u64,
     /// Gaps between token-bearing frames above the stall threshold.
     pub stalls: u64,
+    /// Characters of the prompt that the request's body held. None where it could not be read.
+    pub prompt_characters: Option<u64>,
+    /// The prompt was probably cut without a word: it cannot fit what the backend says it read.
+    pub truncation_suspected: bool,
     /// Prompt tokens, cached ones included.
     pub prompt_tokens: Option<Count>,
     /// Generated tokens. Where only events could be counted this is unknown; see `token_events`.

@@ -9,6 +9,7 @@ use super::record::{Count, Method};
 use super::vocabulary::{Dialect, FinishReason, Source};
 use super::*;
 use crate::wire::event::{Event, Timings, Tokens, Usage};
+use crate::wire::reader::Reported;
 use crate::wire::route::Format;
 
 const CHAT: Route = Route {
@@ -18,7 +19,9 @@ const CHAT: Route = Route {
     format: Format::Ollama,
     names_model: true,
 };
-const OK: Head<'_> = Head { status: 200, content_type: None, content_encoding: None };
+/// The head itself reports nothing.
+const NOTHING: Reported = Reported { prompt_tokens: None, generated_tokens: None, total: None };
+const OK: Head<'_> = Head { status: 200, content_type: None, content_encoding: None, reported: NOTHING };
 const TEXT: Event<'_> = Event::Tokens(Tokens { answer: true, thinking: false, listed: None });
 const THOUGHT: Event<'_> = Event::Tokens(Tokens { answer: false, thinking: true, listed: None });
 
@@ -446,7 +449,7 @@ fn a_cold_load_is_long_and_alone() {
         case.frame(20, &[Event::Timings(Timings { load: Some(ms(load)), ..Timings::default() }), Event::Terminal]);
         assert_eq!(case.complete(30).cold, cold, "load {load} ms, company {company}");
         drop(other);
-        assert!(residency.enter(&"local".into(), "m").cold(ms(100)), "the exchange gave its place back");
+        assert!(residency.enter(&"local".into(), "m").cold(Some(ms(100))), "the exchange gave its place back");
     }
 }
 

@@ -67,6 +67,8 @@ fn record() -> Record {
         cached_tokens: None,
         reasoning_tokens: None,
         drafted_tokens: None,
+        prompt_characters: None,
+        truncation_suspected: false,
         draft_accepted_tokens: None,
         load: None,
         cold: false,

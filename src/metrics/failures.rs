@@ -16,6 +16,7 @@ pub(super) struct Failures {
     cancellations: Family<IntCounter>,
     wasted: Family<IntCounter>,
     usage_missing: Family<IntCounter>,
+    truncation: Family<IntCounter>,
     defects: Family<IntCounter>,
 }
 
@@ -28,6 +29,7 @@ impl Failures {
             cancellations: register.family(CANCELLATIONS),
             wasted: register.family(WASTED),
             usage_missing: register.family(USAGE_MISSING),
+            truncation: register.family(TRUNCATION),
             defects: register.family(DEFECTS),
         };
         for backend in backends {
@@ -55,6 +57,7 @@ impl Failures {
         if record.outcome == Outcome::Completed && record.is_generation() {
             let reported = record.generated_tokens.is_some_and(|count| count.source == Source::Reported);
             self.usage_missing.child(&[model, backend, route.endpoint]).inc_by(u64::from(!reported));
+            self.truncation.child(&[model, backend]).inc_by(u64::from(record.truncation_suspected));
         }
         for (defect, times) in record.defects.iter() {
             self.defect(route.dialect, defect).inc_by(u64::from(times));
@@ -101,6 +104,12 @@ const USAGE_MISSING: Spec = Spec {
     name: "ollama_proxy_usage_missing_total",
     help: "Completed generations without a reported count of tokens.",
     labels: &["model", "backend", "endpoint"],
+    buckets: buckets::NONE,
+};
+const TRUNCATION: Spec = Spec {
+    name: "ollama_proxy_prompt_truncation_suspected_total",
+    help: "Completed generations whose prompt cannot fit what the backend says it read.",
+    labels: &["model", "backend"],
     buckets: buckets::NONE,
 };
 const DEFECTS: Spec = Spec {

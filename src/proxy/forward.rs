@@ -24,7 +24,7 @@ use crate::exchange::Observation;
 use crate::exchange::outcome::{End, ErrorType, Origin};
 use crate::exchange::record::{Method, Start};
 use crate::tls::Fault;
-use crate::wire::reader::Head;
+use crate::wire::reader::{Head, Reported};
 use crate::wire::route::{ErrorShape, Route};
 
 /// How long a body that waits for `100 Continue` is held back from a backend that says nothing (RFC 9110, 10.1.1 lets
@@ -34,6 +34,7 @@ const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
 /// What the response needs to know of its request.
 struct Asked {
     shape: ErrorShape,
+    route: Route,
     method: HttpMethod,
     version: Version,
 }
@@ -46,13 +47,14 @@ pub(super) async fn exchange(
 ) -> Result<Response<ProxyBody>, Infallible> {
     let now = Instant::now();
     let path = request.uri().path();
-    let asked = Asked { shape: ErrorShape::of(path), method: request.method().clone(), version: request.version() };
+    let route = Route::of(request.method().as_str(), path);
+    let asked =
+        Asked { shape: ErrorShape::of(path), route, method: request.method().clone(), version: request.version() };
     let tap = Tap::start(shared.clone(), now, || {
-        let method = request.method().as_str();
         let start = Start {
             id: worker.next_id(),
-            method: Method::parse(method),
-            route: Route::of(method, path),
+            method: Method::parse(request.method().as_str()),
+            route,
             backend: worker.backend.name.clone(),
             at: now,
         };
@@ -117,9 +119,7 @@ fn prepare(worker: &Worker, tap: &Rc<Tap>, request: Request<Incoming>) -> Result
     }
     let open = Arc::new(AtomicBool::new(false));
     let gate = waits.then(|| Gate::new(open.clone(), CONTINUE_PATIENCE));
-    if !is_readable(&parts.headers) {
-        tap.observe(Observation::request_opaque);
-    }
+    tap.observe(|observation| describe_body(observation, &parts.headers));
     let mut request = Request::from_parts(parts, RequestBody::new(body, tap.clone(), gate));
     if waits {
         hyper::ext::on_informational(&mut request, move |response| {
@@ -131,10 +131,13 @@ fn prepare(worker: &Worker, tap: &Rc<Tap>, request: Request<Incoming>) -> Result
     Ok(request)
 }
 
-/// Whether a body can be searched for a model's name: not compressed, and not a form or a file.
-fn is_readable(headers: &HeaderMap) -> bool {
-    let plain = headers.get(CONTENT_ENCODING).is_none_or(|coding| headers::has_token(coding, "identity"));
-    plain && headers.get(CONTENT_TYPE).is_none_or(|kind| !kind.as_bytes().starts_with(b"multipart/"))
+/// Tells how the body has to be read for what it names. `x-body-compressed` is SGLang's own field.
+fn describe_body(observation: &mut Observation, headers: &HeaderMap) {
+    if headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"multipart/")) {
+        observation.request_opaque();
+    } else if let Some(coding) = headers.get(CONTENT_ENCODING).or_else(|| headers.get("x-body-compressed")) {
+        observation.request_coded(coding.as_bytes());
+    }
 }
 
 /// Sends the request over an idle connection, else over a fresh one. It is sent again only if not one byte of it was
@@ -234,6 +237,7 @@ fn hand_on(
             status: parts.status.as_u16(),
             content_type: parts.headers.get(CONTENT_TYPE).map(|value| value.as_bytes()),
             content_encoding: parts.headers.get(CONTENT_ENCODING).map(|value| value.as_bytes()),
+            reported: Reported::read(asked.route, |name| parts.headers.get(name).map(|value| value.as_bytes())),
         };
         observation.responded(&head, now);
     });

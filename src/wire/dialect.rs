@@ -1,7 +1,7 @@
 //! What a dialect does: it names the values it wants, collects them, and says at each element's end what they mean.
 
 use super::event::Event;
-use super::json::{Object, Visit};
+use super::json::{Object, Visit, Want};
 
 /// One server family's body format. A new one is a file that implements this.
 pub(crate) trait Dialect: Visit<Self::Field> {
@@ -10,6 +10,10 @@ pub(crate) trait Dialect: Visit<Self::Field> {
 
     /// The values wanted of each JSON object.
     const WANTED: &'static Object<Self::Field>;
+
+    /// What is wanted of each element where a server sends an array of such objects in place of one: the answers to
+    /// a list of prompts. The end of each is told.
+    const MANY: Option<(Self::Field, &'static Want<Self::Field>)> = None;
 
     /// A whole JSON object was read: tells what it means and forgets it.
     fn element(&mut self, element: Element, emit: &mut impl FnMut(Event<'_>));

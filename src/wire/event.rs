@@ -200,7 +200,7 @@ pub enum Defect {
     Type,
     /// A wanted value longer than is kept.
     TooLong,
-    /// The body is in a content coding that is not decoded.
+    /// The body is in a content coding that is not decoded, or is not what its coding says.
     Encoding,
     /// The inspector itself failed; it was taken out of the exchange.
     Panic,
@@ -233,6 +233,13 @@ impl Defects {
     pub fn add(&mut self, defect: Defect) {
         let count = &mut self.0[defect as usize];
         *count = count.saturating_add(1);
+    }
+
+    /// Counts those of another too.
+    #[must_use]
+    pub(crate) fn with(mut self, other: Self) -> Self {
+        self.0.iter_mut().zip(other.0).for_each(|(count, more)| *count = count.saturating_add(more));
+        self
     }
 
     /// Each kind that was met, with its count.

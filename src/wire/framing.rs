@@ -33,7 +33,7 @@ pub(crate) struct Stream<D: Dialect> {
 impl<D: Dialect> Stream<D> {
     pub(crate) fn new(dialect: D, declared: Framing) -> Self {
         Self {
-            elements: Elements { scanner: Scanner::new(D::WANTED), dialect, readable: true },
+            elements: Elements { scanner: Scanner::new(D::WANTED).or_each(D::MANY), dialect, readable: true },
             framing: declared,
             sniffing: true,
             mark: 0,

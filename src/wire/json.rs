@@ -5,6 +5,7 @@
 //! (one short buffer for a value that a split or an escape keeps from being borrowed); nothing is allocated.
 //! Left out on purpose: a full check of the syntax of what is passed over, and keeping any long value.
 
+mod measure;
 mod pass;
 mod scalar;
 mod scanner;
@@ -29,7 +30,7 @@ pub(crate) enum Value<'a> {
     Quantity(f64),
     /// A truth: of a boolean, or whether something is there and not empty.
     Is(bool),
-    /// How many elements an array has.
+    /// How many elements an array has, or characters a string that is measured.
     Length(u64),
     /// An element of an array ended; what it held was told before.
     Ended,

@@ -9,11 +9,10 @@ pub(crate) mod progress;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
-
 use super::dialect::{Dialect, Element, ModelName};
 use super::event::{Event, FinishReason, Timings, Tokens, Usage};
 use super::json::{Object, Value, Visit, Want};
+use super::units;
 
 /// Reads generations and embeddings.
 #[derive(Debug, Default)]
@@ -107,18 +106,13 @@ impl Visit<Field> for Ollama {
             (Field::Prompt, Value::Count(tokens)) => object.usage.prompt = (tokens > 0).then_some(tokens),
             (Field::Cached, Value::Count(tokens)) => object.usage.cached = Some(tokens),
             (Field::Generated, Value::Count(tokens)) => object.usage.generated = Some(tokens),
-            (Field::Load, Value::Count(nanos)) => object.timings.load = duration(nanos),
-            (Field::Prefill, Value::Count(nanos)) => object.timings.prefill = duration(nanos),
-            (Field::Decode, Value::Count(nanos)) => object.timings.decode = duration(nanos),
-            (Field::Total, Value::Count(nanos)) => object.timings.total = duration(nanos),
+            (Field::Load, Value::Count(nanos)) => object.timings.load = units::nanos(nanos),
+            (Field::Prefill, Value::Count(nanos)) => object.timings.prefill = units::nanos(nanos),
+            (Field::Decode, Value::Count(nanos)) => object.timings.decode = units::nanos(nanos),
+            (Field::Total, Value::Count(nanos)) => object.timings.total = units::nanos(nanos),
             _ => {}
         }
     }
-}
-
-/// Zero is printed for "unknown".
-fn duration(nanos: u64) -> Option<Duration> {
-    (nanos > 0).then(|| Duration::from_nanos(nanos))
 }
 
 impl Dialect for Ollama {

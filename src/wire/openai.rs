@@ -1,4 +1,5 @@
-//! `OpenAI`'s API, whoever serves it: chat completions, completions, embeddings; streamed and whole.
+//! `OpenAI`'s API, whoever serves it: chat completions, completions, embeddings; streamed and whole. LM Studio's
+//! older API is the same with `stats`.
 //!
 //! Sources: openai-python `types/`, llama.cpp `tools/server/server-task.cpp` (`timings`), vLLM and SGLang
 //! `protocol.py`, Ollama `openai/openai.go`.
@@ -6,20 +7,18 @@
 //! error too, Ollama leaves it out where it swallows one. A stream whose every choice finished is not cut, though,
 //! if it ends without the marker.
 
-mod counts;
 mod fields;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
-
-use counts::{Choices, Counts, Ledger};
 pub(crate) use fields::Field;
 
+use super::counts::{Choices, Counts, Ledger};
 use super::dialect::{Dialect, Element, ModelName};
 use super::event::{Event, FinishReason, Timings, Tokens};
 use super::json::{Object, Value, Visit};
 use super::route::Operation;
+use super::units;
 
 /// Reads chat completions, completions and embeddings.
 #[derive(Debug)]
@@ -194,16 +193,12 @@ impl Visit<Field> for OpenAi {
             (Field::ChoiceEnd, _) => self.choice_end(),
             (Field::Usage(count), Value::Count(tokens)) => self.report().usage.set(count, tokens),
             (Field::Llama(count), Value::Count(tokens)) => self.report().llama.set(count, tokens),
-            (Field::PrefillMs, Value::Quantity(millis)) => self.report().timings.prefill = duration(millis),
-            (Field::DecodeMs, Value::Quantity(millis)) => self.report().timings.decode = duration(millis),
+            (Field::PrefillMs, Value::Quantity(millis)) => self.report().timings.prefill = units::millis(millis),
+            (Field::DecodeMs, Value::Quantity(millis)) => self.report().timings.decode = units::millis(millis),
+            (Field::DecodeSeconds, Value::Quantity(seconds)) => self.report().timings.decode = units::seconds(seconds),
             _ => {}
         }
     }
-}
-
-/// Zero is printed for "unknown".
-fn duration(millis: f64) -> Option<Duration> {
-    Duration::try_from_secs_f64(millis / 1e3).ok().filter(|duration| !duration.is_zero())
 }
 
 impl Dialect for OpenAi {

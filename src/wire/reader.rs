@@ -1,14 +1,25 @@
 //! Reads one response: framing and dialect joined.
 //!
-//! Only what can hold facts is read: a success status, no content coding, and a route whose body format has a
-//! parser. Everything else is opaque and costs nothing.
+//! Only what can hold facts is read: a success status, and a route whose body format has a parser. Everything else is
+//! opaque and costs nothing. A coded body is decoded on the way; where that fails, what was read before stays.
 
+use std::time::Duration;
+
+use super::anthropic::Anthropic;
+use super::coding::{Coding, Decoder};
 use super::event::{Defect, Defects, Event};
 use super::framing::Stream;
+use super::llamacpp::LlamaCpp;
+use super::lmstudio::LmStudio;
 use super::ollama::Ollama;
 use super::ollama::progress::Progress;
 use super::openai::OpenAi;
+use super::responses::Responses;
 use super::route::{Format, Operation, Route};
+use super::sglang::SgLang;
+use super::tgi::Tgi;
+use super::transcription::Transcription;
+use super::units;
 
 /// How a response body is divided, decided from the response and never from the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,15 +43,53 @@ pub struct Head<'a> {
     pub content_type: Option<&'a [u8]>,
     /// The `Content-Encoding` field as sent.
     pub content_encoding: Option<&'a [u8]>,
+    /// What the head itself reports. Only TGI's does.
+    pub reported: Reported,
+}
+
+/// Facts that a server states in header fields of its response: TGI, of a whole answer. `None` is unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reported {
+    /// `x-prompt-tokens`.
+    pub prompt_tokens: Option<u64>,
+    /// `x-generated-tokens`.
+    pub generated_tokens: Option<u64>,
+    /// `x-total-time`, which is in milliseconds.
+    pub total: Option<Duration>,
+}
+
+impl Reported {
+    /// Reads them through a look-up of a field by its name in lower case. It asks only where the route's server may
+    /// have such fields.
+    #[must_use]
+    pub fn read<'a>(route: Route, field: impl Fn(&str) -> Option<&'a [u8]>) -> Self {
+        if !matches!(route.format, Format::Tgi | Format::SgLang) {
+            return Self::default();
+        }
+        let count = |name| {
+            let number = field(name).and_then(|value| std::str::from_utf8(value.trim_ascii()).ok()?.parse().ok());
+            number.filter(|number: &u64| *number < 1 << 53)
+        };
+        Self {
+            prompt_tokens: count("x-prompt-tokens"),
+            generated_tokens: count("x-generated-tokens"),
+            total: count("x-total-time").and_then(|millis| units::millis(millis as f64)),
+        }
+    }
 }
 
 /// Reads one response body, in pieces of any size.
 #[derive(Debug)]
 pub struct Reader {
     stream: Choice,
+    decoder: Option<Box<Decoder>>,
+    /// The coding broke: nothing more is read.
+    broken: bool,
+    /// Something was told of a coded body.
+    told: bool,
     /// The operation has a terminal event where its answer is a stream.
     ends: bool,
-    /// Met before the body.
+    /// Met around the JSON.
     defects: Defects,
 }
 
@@ -55,6 +104,13 @@ enum Choice {
     Ollama(Stream<Ollama>),
     Progress(Stream<Progress>),
     OpenAi(Stream<OpenAi>),
+    Responses(Stream<Responses>),
+    Transcription(Stream<Transcription>),
+    Anthropic(Stream<Anthropic>),
+    LlamaCpp(Stream<LlamaCpp>),
+    SgLang(Stream<SgLang>),
+    Tgi(Stream<Tgi>),
+    LmStudio(Stream<LmStudio>),
 }
 
 /// Runs the same on whatever stream there is.
@@ -65,6 +121,13 @@ macro_rules! each {
             Choice::Ollama($stream) => $run,
             Choice::Progress($stream) => $run,
             Choice::OpenAi($stream) => $run,
+            Choice::Responses($stream) => $run,
+            Choice::Transcription($stream) => $run,
+            Choice::Anthropic($stream) => $run,
+            Choice::LlamaCpp($stream) => $run,
+            Choice::SgLang($stream) => $run,
+            Choice::Tgi($stream) => $run,
+            Choice::LmStudio($stream) => $run,
         }
     };
 }
@@ -74,38 +137,95 @@ impl Reader {
     #[must_use]
     pub fn new(route: Route, head: &Head<'_>) -> Self {
         let operation = route.operation;
-        let ends = operation.generates() || matches!(operation, Operation::Pull | Operation::Push | Operation::Create);
-        let mut reader = Self { stream: Choice::Opaque, ends, defects: Defects::default() };
+        let ends = operation.generates()
+            || matches!(operation, Operation::Pull | Operation::Push | Operation::Create)
+            || route.format == Format::Transcription;
+        let mut reader = Self {
+            stream: Choice::Opaque,
+            decoder: None,
+            broken: false,
+            told: false,
+            ends,
+            defects: Defects::default(),
+        };
         if route.format == Format::None || !(200..300).contains(&head.status) {
             return reader;
         }
-        // A decoder of a copy would sit here, before the stream.
-        if head.content_encoding.is_some_and(is_coded) {
-            reader.defects.add(Defect::Encoding);
-            return reader;
+        match Coding::of(head.content_encoding) {
+            Coding::Plain => {}
+            Coding::Coded(decoder) => reader.decoder = Some(decoder),
+            Coding::Unknown => {
+                reader.defects.add(Defect::Encoding);
+                return reader;
+            }
         }
-        let framing = declared(head.content_type);
-        reader.stream = match route.format {
-            Format::Ollama => Choice::Ollama(Stream::new(Ollama::default(), framing)),
-            Format::OllamaProgress => Choice::Progress(Stream::new(Progress::default(), framing)),
-            Format::OpenAi => Choice::OpenAi(Stream::new(OpenAi::new(operation), framing)),
-            Format::None | Format::Responses | Format::Anthropic | Format::LlamaCpp => Choice::Opaque,
-            Format::SgLang | Format::Tgi | Format::LmStudio => Choice::Opaque,
-        };
+        reader.stream = Choice::of(route, head);
         reader
     }
 
     /// Reads the next piece. `emit` is called with each fact and the number of body bytes up to the end of the
     /// stream element (line, SSE event, whole value) that held it: past the newline of a line, past the blank line
-    /// of an event (with CRLF: past its CR), past the closing brace of a whole value.
+    /// of an event (with CRLF: past its CR), past the closing brace of a whole value. Of a coded body the decoded bytes
+    /// are counted. Of one in zstd no tokens are told, for they would come too late: their time would be wrong.
     #[inline]
     pub fn read(&mut self, piece: &[u8], emit: &mut impl FnMut(Event<'_>, u64)) {
+        if self.decoder.is_some() {
+            return self.read_coded(piece, emit);
+        }
         each!(&mut self.stream, stream => stream.read(piece, emit), ());
     }
 
+    #[cold]
+    fn read_coded(&mut self, piece: &[u8], emit: &mut impl FnMut(Event<'_>, u64)) {
+        let Some(decoder) = self.decoder.as_mut().filter(|_| !self.broken) else { return };
+        let (timely, stream, told) = (decoder.is_timely(), &mut self.stream, &mut self.told);
+        let mut emit = |event: Event<'_>, offset: u64| {
+            *told = true;
+            if timely || !matches!(event, Event::Tokens(_)) {
+                emit(event, offset);
+            }
+        };
+        let decoded = decoder.decode(piece, &mut |bytes| each!(stream, stream => stream.read(bytes, &mut emit), ()));
+        if decoded.is_err() {
+            self.broken = true;
+            self.defects.add(Defect::Encoding);
+            if !self.told {
+                self.stream = Choice::Opaque;
+            }
+        }
+    }
+}
+
+impl Choice {
+    fn of(route: Route, head: &Head<'_>) -> Self {
+        let framing = declared(head.content_type);
+        match route.format {
+            Format::Ollama => Choice::Ollama(Stream::new(Ollama::default(), framing)),
+            Format::OllamaProgress => Choice::Progress(Stream::new(Progress::default(), framing)),
+            Format::OpenAi => Choice::OpenAi(Stream::new(OpenAi::new(route.operation), framing)),
+            Format::Responses => Choice::Responses(Stream::new(Responses::default(), framing)),
+            // Plain text may begin as an event does.
+            Format::Transcription if framing == Framing::Opaque => Choice::Opaque,
+            Format::Transcription => Choice::Transcription(Stream::new(Transcription::default(), framing)),
+            Format::Anthropic => Choice::Anthropic(Stream::new(Anthropic::default(), framing)),
+            Format::LlamaCpp => Choice::LlamaCpp(Stream::new(LlamaCpp::default(), framing)),
+            // The two share a path, and only TGI counts in the head.
+            Format::SgLang if head.reported == Reported::default() => {
+                Choice::SgLang(Stream::new(SgLang::default(), framing))
+            }
+            Format::SgLang | Format::Tgi => Choice::Tgi(Stream::new(Tgi::new(head.reported), framing)),
+            Format::LmStudio => Choice::LmStudio(Stream::new(LmStudio::default(), framing)),
+            Format::None => Choice::Opaque,
+        }
+    }
+}
+
+impl Reader {
     /// The body ended, or was left: an element that is complete but unterminated is read now.
     pub fn end(&mut self, emit: &mut impl FnMut(Event<'_>, u64)) {
-        each!(&mut self.stream, stream => stream.end(emit), ());
+        if !self.broken {
+            each!(&mut self.stream, stream => stream.end(emit), ());
+        }
     }
 
     /// The framing, as known so far. It is settled before the first event of tokens is told.
@@ -124,20 +244,14 @@ impl Reader {
     /// in a dialect and framing that has such an event, whose last element was understood.
     #[must_use]
     pub fn expects_terminal(&self) -> bool {
-        self.ends && each!(&self.stream, stream => stream.is_open(), false)
+        self.ends && !self.broken && each!(&self.stream, stream => stream.is_open(), false)
     }
 
     /// What could not be understood so far.
     #[must_use]
     pub fn defects(&self) -> Defects {
-        each!(&self.stream, stream => stream.defects(), self.defects)
+        self.defects.with(each!(&self.stream, stream => stream.defects(), Defects::default()))
     }
-}
-
-/// A content coding other than none at all.
-fn is_coded(field: &[u8]) -> bool {
-    let field = field.trim_ascii();
-    !(field.is_empty() || field.eq_ignore_ascii_case(b"identity"))
 }
 
 /// What the media type says, parameters aside. Opaque where it says nothing: the first byte decides then.
@@ -168,7 +282,12 @@ mod tests {
         (events, reader)
     }
 
-    const OK: Head<'_> = Head { status: 200, content_type: Some(b"application/x-ndjson"), content_encoding: None };
+    const OK: Head<'_> = Head {
+        status: 200,
+        content_type: Some(b"application/x-ndjson"),
+        content_encoding: None,
+        reported: Reported { prompt_tokens: None, generated_tokens: None, total: None },
+    };
 
     #[test]
     fn only_a_success_on_a_route_with_a_parser_is_read() {
@@ -185,9 +304,9 @@ mod tests {
     }
 
     #[test]
-    fn a_coded_body_is_opaque_and_a_defect() {
+    fn a_coding_that_lies_or_is_unknown_is_opaque_and_a_defect() {
         let generate = Route::of("POST", "/api/generate");
-        for coding in ["gzip", "br", "zstd", "identity, gzip"] {
+        for coding in ["gzip", "deflate", "br", "zstd", "identity, gzip", "compress"] {
             let (told, reader) = events(generate, Head { content_encoding: Some(coding.as_bytes()), ..OK });
             assert_eq!((told, reader.framing()), (0, Framing::Opaque), "{coding}");
             assert_eq!(reader.defects().iter().collect::<Vec<_>>(), [(Defect::Encoding, 1)], "{coding}");

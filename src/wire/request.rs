@@ -1,5 +1,6 @@
-//! Finds the model that a request's body names, while the body passes.
+//! Finds in a request's body, while it passes, the model that it names and how long its prompt is.
 
+use super::coding::{Coding, Decoder};
 use super::json::{Object, Scanner, Text, Value, Visit, Want};
 
 /// A scanner over a request body for its top-level `model` (or `name`) field: the last duplicate wins, the key is
@@ -7,33 +8,74 @@ use super::json::{Object, Scanner, Text, Value, Visit, Want};
 ///
 /// Where both are named, `model` counts unless it is empty. A body that is not a JSON object costs nothing once
 /// its first byte is known. A name that is too long or not UTF-8 is unknown.
+///
+/// The characters of the prompt are counted on the way: of `prompt`, `system`, `suffix`, `messages`, `input`,
+/// `instructions` and their like, near enough (half a surrogate pair counts as one). Images, tools and templates are
+/// left out, and so are prompts of token ids. Nothing of the text is kept.
 #[derive(Debug)]
 pub struct ModelScanner {
     scanner: Scanner<Field>,
-    names: Names,
+    found: Found,
+    coding: Coding,
 }
 
-/// Which of the two keys.
+/// What is looked for.
 #[derive(Clone, Copy, Debug)]
 enum Field {
     Model,
     Name,
+    /// Text of the prompt, or an element that holds some.
+    Prompt,
 }
 
-static BODY: Object<Field> =
-    Object::ignoring_case(&[("model", Want::Text(Field::Model)), ("name", Want::Text(Field::Name))]);
+static BODY: Object<Field> = Object::ignoring_case(&[
+    ("model", Want::Text(Field::Model)),
+    ("name", Want::Text(Field::Name)),
+    // Completions; SGLang and TGI have names of their own for it, llama.cpp for the parts of an infill.
+    ("prompt", CONTENT),
+    ("suffix", CONTENT),
+    ("text", CONTENT),
+    ("inputs", CONTENT),
+    ("input_prefix", CONTENT),
+    ("input_suffix", CONTENT),
+    // Chats.
+    ("messages", Want::Each(Field::Prompt, &Want::Object(&MESSAGE))),
+    ("system", CONTENT),
+    // Responses, embeddings, LM Studio.
+    ("input", Want::Measured(Field::Prompt, &Want::Each(Field::Prompt, &ITEM))),
+    ("instructions", CONTENT),
+    ("system_prompt", CONTENT),
+]);
+
+/// A text, or several, or parts that have one.
+const CONTENT: Want<Field> = Want::Measured(Field::Prompt, &Want::Each(Field::Prompt, &PART));
+static PART: Want<Field> = Want::Measured(Field::Prompt, &Want::Object(&TEXT));
+static TEXT: Object<Field> = Object::new(&[("text", WORDS), ("content", WORDS)]);
+const WORDS: Want<Field> = Want::Measured(Field::Prompt, &Want::Object(&NOTHING));
+static NOTHING: Object<Field> = Object::new(&[]);
+
+static ITEM: Want<Field> = Want::Measured(Field::Prompt, &Want::Object(&MESSAGE));
+static MESSAGE: Object<Field> =
+    Object::new(&[("content", CONTENT), ("thinking", WORDS), ("text", WORDS), ("output", CONTENT)]);
 
 #[derive(Debug, Default)]
-struct Names {
+struct Found {
     model: Vec<u8>,
     name: Vec<u8>,
+    /// Characters of the prompt.
+    prompt: u64,
 }
 
-impl Visit<Field> for Names {
+impl Visit<Field> for Found {
     fn value(&mut self, field: Field, value: Value<'_>) {
-        let kept = match field {
-            Field::Model => &mut self.model,
-            Field::Name => &mut self.name,
+        let kept = match (field, value) {
+            (Field::Prompt, Value::Length(characters)) => {
+                self.prompt = self.prompt.saturating_add(characters);
+                return;
+            }
+            (Field::Prompt, _) => return,
+            (Field::Model, _) => &mut self.model,
+            (Field::Name, _) => &mut self.name,
         };
         if let Value::Text(text) = value {
             kept.clear();
@@ -44,7 +86,7 @@ impl Visit<Field> for Names {
 
 impl Default for ModelScanner {
     fn default() -> Self {
-        Self { scanner: Scanner::new(&BODY), names: Names::default() }
+        Self::coded(None)
     }
 }
 
@@ -52,18 +94,53 @@ impl ModelScanner {
     /// Longest model name that is kept, in bytes. A longer one is unknown.
     pub const MAX_NAME: usize = Text::MAX;
 
+    /// For a body with this `Content-Encoding` (SGLang: `x-body-compressed`). Of one that is not decoded, or is not
+    /// what its coding says, nothing more is known.
+    #[must_use]
+    pub fn coded(content_encoding: Option<&[u8]>) -> Self {
+        Self { scanner: Scanner::new(&BODY), found: Found::default(), coding: Coding::of(content_encoding) }
+    }
+
     /// Reads the next piece of the body.
     pub fn read(&mut self, piece: &[u8]) {
-        self.scanner.read(piece, &mut self.names);
+        let Self { scanner, found, coding } = self;
+        match coding {
+            Coding::Plain => {
+                scanner.read(piece, found);
+            }
+            Coding::Coded(decoder) => {
+                if decode(decoder, piece, scanner, found).is_err() {
+                    *coding = Coding::Unknown;
+                }
+            }
+            Coding::Unknown => {}
+        }
     }
 
     /// The model named so far; final once the body has ended.
     #[must_use]
     pub fn model(&self) -> Option<&str> {
-        let Names { model, name } = &self.names;
+        let Found { model, name, .. } = &self.found;
         let named = if model.is_empty() { name } else { model };
         std::str::from_utf8(named).ok().filter(|named| !named.is_empty())
     }
+
+    /// Characters of the prompt so far; final once the body has ended. None where no text was found.
+    #[must_use]
+    pub fn prompt_characters(&self) -> Option<u64> {
+        Some(self.found.prompt).filter(|characters| *characters > 0)
+    }
+}
+
+fn decode(
+    decoder: &mut Decoder,
+    piece: &[u8],
+    scanner: &mut Scanner<Field>,
+    found: &mut Found,
+) -> Result<(), super::coding::Broken> {
+    decoder.decode(piece, &mut |bytes| {
+        scanner.read(bytes, found);
+    })
 }
 
 #[cfg(test)]
@@ -137,5 +214,81 @@ mod tests {
         scanner.read(br#""]}],"model":"late"}"#);
         assert_eq!(scanner.model(), Some("late"));
         assert!(size_of::<ModelScanner>() < 2048);
+    }
+
+    /// Reads it whole, split at every byte, and byte by byte: always the same.
+    #[track_caller]
+    fn characters(body: &str) -> Option<u64> {
+        let read = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+            let mut scanner = ModelScanner::default();
+            pieces.for_each(|piece| scanner.read(piece));
+            scanner.prompt_characters()
+        };
+        let body = body.as_bytes();
+        let whole = read(&mut [body].into_iter());
+        for at in 0..=body.len() {
+            assert_eq!(read(&mut [&body[..at], &body[at..]].into_iter()), whole, "split at {at}");
+        }
+        assert_eq!(read(&mut body.chunks(1)), whole, "byte by byte");
+        whole
+    }
+
+    #[test]
+    fn the_characters_of_the_prompt_are_counted_in_every_dialect() {
+        let cases = [
+            (r#"{"prompt":"12345","system":"678","template":"no","images":["no"]}"#, 8),
+            (r#"{"prompt":["123","45"],"suffix":"6","max_tokens":9}"#, 6),
+            (
+                r#"{"messages":[{"role":"no","content":"12"},{"content":"345","images":["no"]}],"tools":[{"name":"no"}]}"#,
+                5,
+            ),
+            (
+                r#"{"system":[{"type":"text","text":"12"}],"messages":[{"content":[{"type":"text","text":"345"},{"type":"image_url","image_url":{"url":"no"}}]}]}"#,
+                5,
+            ),
+            (r#"{"messages":[{"content":[{"type":"tool_result","content":"123"}]}]}"#, 3),
+            (r#"{"input":"123","instructions":"45"}"#, 5),
+            (r#"{"input":["12","3"]}"#, 3),
+            (
+                r#"{"input":[{"role":"no","content":[{"type":"input_text","text":"12"}]},{"type":"function_call_output","output":"345"}]}"#,
+                5,
+            ),
+            (r#"{"inputs":"1234","parameters":{"x":"no"}}"#, 4),
+            (r#"{"text":["12"],"sampling_params":{"x":"no"}}"#, 2),
+            (r#"{"prompt":"a\n\"\u00e9é€😀\ud83d\ude00"}"#, 9),
+        ];
+        for (body, expected) in cases {
+            assert_eq!(characters(body), Some(expected), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_prompt_without_text_is_unknown() {
+        for body in [
+            r#"{"model":"m"}"#,
+            r#"{"prompt":""}"#,
+            r#"{"prompt":[1,2,3]}"#,
+            r#"{"prompt":[[1,2],[3]]}"#,
+            r#"{"prompt":null,"messages":null}"#,
+            r#"{"messages":"x","input":{"content":"x"}}"#,
+            r#"["prompt","x"]"#,
+        ] {
+            assert_eq!(characters(body), None, "{body}");
+        }
+    }
+
+    #[test]
+    fn a_coded_body_names_its_model_too() {
+        let body = br#"{"model":"m","prompt":"12345"}"#;
+        let coded = ruzstd::encoding::compress_to_vec(&body[..], ruzstd::encoding::CompressionLevel::Fastest);
+        let mut scanner = ModelScanner::coded(Some(b"zstd"));
+        coded.chunks(1).for_each(|piece| scanner.read(piece));
+        assert_eq!((scanner.model(), scanner.prompt_characters()), (Some("m"), Some(5)));
+        for coding in ["gzip", "zstd", "br", "gzip, zstd"] {
+            let mut scanner = ModelScanner::coded(Some(coding.as_bytes()));
+            scanner.read(body);
+            scanner.read(body);
+            assert_eq!(scanner.model(), None, "{coding}");
+        }
     }
 }

@@ -134,6 +134,8 @@ pub enum Format {
     OpenAi,
     /// `OpenAI`'s responses.
     Responses,
+    /// `OpenAI`'s transcriptions and translations of speech.
+    Transcription,
     /// Anthropic's messages.
     Anthropic,
     /// llama.cpp's own completions and embeddings.

@@ -1,7 +1,7 @@
 //! For the tests of framings and dialects: what a reader says of a body, however its bytes are split.
 
 use super::event::{Defect, Event};
-use super::reader::{Framing, Head, Reader};
+use super::reader::{Framing, Head, Reader, Reported};
 use super::route::Route;
 
 /// All that was said.
@@ -40,7 +40,12 @@ impl Heard {
 
 /// Reads pieces as the body of a success.
 pub(crate) fn hear_pieces<'a>(path: &str, media: &str, pieces: impl IntoIterator<Item = &'a [u8]>) -> Heard {
-    let head = Head { status: 200, content_type: Some(media.as_bytes()), content_encoding: None };
+    let head = Head {
+        status: 200,
+        content_type: Some(media.as_bytes()),
+        content_encoding: None,
+        reported: Reported::default(),
+    };
     let mut reader = Reader::new(Route::of("POST", path), &head);
     let (mut events, mut offsets) = (Vec::new(), Vec::new());
     let mut emit = |event: Event<'_>, offset: u64| {

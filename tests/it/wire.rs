@@ -1,19 +1,26 @@
-//! Every recorded stream says what its `expect.json` says, however its bytes are split.
+//! Every recorded stream says what its `expect.json` says, however its bytes are split or coded.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
+
+mod coded;
+mod properties;
+mod seeds;
+mod truncation;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use inferometer::wire::event::{Defect, Event, FinishReason, Timings, Usage};
-use inferometer::wire::reader::{Framing, Head, Reader};
+use inferometer::wire::reader::{Framing, Head, Reader, Reported};
 use inferometer::wire::route::{Format, Operation, Route};
 use serde_json::Value;
 
 /// One recorded exchange.
 struct Fixture {
     name: String,
+    /// The body of the request.
+    request: Vec<u8>,
     route: Route,
     status: u16,
     content_type: Option<String>,
@@ -55,6 +62,7 @@ fn load(root: &Path, case: &Path) -> Fixture {
     };
     Fixture {
         name: case.strip_prefix(root).unwrap().display().to_string(),
+        request: request[request.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4..].to_vec(),
         route: Route::of(method, target.split('?').next().unwrap()),
         status: head.split(' ').nth(1).unwrap().parse().unwrap(),
         content_type: field("content-type"),
@@ -153,10 +161,19 @@ impl Facts {
 }
 
 fn read<'a>(fixture: &Fixture, pieces: impl IntoIterator<Item = &'a [u8]>) -> Facts {
+    read_coded(fixture, None, pieces)
+}
+
+fn read_coded<'a>(
+    fixture: &Fixture,
+    coding: Option<&'static str>,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> Facts {
     let head = Head {
         status: fixture.status,
         content_type: fixture.content_type.as_deref().map(str::as_bytes),
-        content_encoding: None,
+        content_encoding: coding.map(str::as_bytes),
+        reported: Reported::default(),
     };
     let mut reader = Reader::new(fixture.route, &head);
     let mut facts = Facts::default();
@@ -172,8 +189,7 @@ fn read<'a>(fixture: &Fixture, pieces: impl IntoIterator<Item = &'a [u8]>) -> Fa
 
 /// The fixtures that have a parser, and an answer to read.
 fn readable() -> impl Iterator<Item = Fixture> {
-    let formats = [Format::Ollama, Format::OllamaProgress, Format::OpenAi];
-    fixtures().into_iter().filter(move |fixture| formats.contains(&fixture.route.format))
+    fixtures().into_iter().filter(|fixture| fixture.route.format != Format::None)
 }
 
 #[test]
@@ -226,7 +242,8 @@ fn check(fixture: &Fixture, facts: &Facts) {
     assert_eq!(facts.usage.prompt, count("prompt_tokens"), "{name}: prompt tokens");
     assert_eq!(facts.usage.generated, count("generated_tokens"), "{name}: generated tokens");
     assert_eq!(facts.usage.cached, count("cached_tokens"), "{name}: cached tokens");
-    assert_eq!(facts.usage.last, facts.usage.prompt.is_some(), "{name}: the last report is final");
+    let running = expect["outcome"] == "client_cancelled";
+    assert_eq!(facts.usage.last, facts.usage.prompt.is_some() && !running, "{name}: the last report is final");
     assert_eq!(Some(facts.token_events), count("token_events"), "{name}: token events");
     let nanos = |duration: Option<Duration>| duration.map(|duration| u64::try_from(duration.as_nanos()).unwrap());
     assert_eq!(nanos(facts.timings.load), count("load_ns"), "{name}: load");

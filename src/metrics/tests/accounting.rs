@@ -4,7 +4,7 @@ use super::*;
 use crate::exchange::outcome::{End, ErrorType};
 use crate::exchange::vocabulary::Defect;
 use crate::exchange::{self, Observation};
-use crate::wire::reader::Head;
+use crate::wire::reader::{Head, Reported};
 
 /// A small generator (xorshift64*), so that a failure can be repeated.
 struct Dice(u64);
@@ -40,7 +40,10 @@ fn live(observation: &mut Observation, at: Instant, dice: &mut Dice) {
             0 => observation.forwarded(),
             1 => observation.request_frame(b"{\"model\":\"m\"}"),
             2 => observation.request_done(),
-            3 => observation.responded(&Head { status: 200, content_type: None, content_encoding: None }, now),
+            3 => observation.responded(
+                &Head { status: 200, content_type: None, content_encoding: None, reported: Reported::default() },
+                now,
+            ),
             4 if dice.roll(4) == 0 => observation.defect(Defect::Panic),
             5 if dice.roll(8) == 0 => observation.tunnelled(),
             _ => observation.response_frame(b"{}", now),

@@ -22,6 +22,7 @@ pub(super) fn read<F: Copy>(want: &Want<F>, text: &[u8]) -> Result<Option<(F, Va
         (Want::Flag(field) | Want::Truthy(field), Some(word)) => (*field, Value::Is(word)),
         (Want::Count(field), None) => (*field, Value::Count(count(text)?)),
         (Want::Quantity(field), None) => (*field, Value::Quantity(quantity(text)?)),
+        (Want::Measured(..), _) => return Ok(None),
         (Want::Truthy(field), None) => (*field, Value::Is(quantity(text) != Ok(0.0))),
         _ => return Err(Defect::Type),
     };

@@ -13,6 +13,8 @@ const DEPTH: usize = 8;
 #[derive(Debug)]
 pub(crate) struct Scanner<F: 'static> {
     root: &'static Object<F>,
+    /// What is wanted of each element where the value is an array.
+    many: Option<(F, &'static Want<F>)>,
     pub(super) state: State,
     /// Containers that are open around the present position, down to where nothing is wanted any more.
     stack: [Frame<F>; DEPTH],
@@ -24,6 +26,8 @@ pub(crate) struct Scanner<F: 'static> {
     pub(super) brackets: [u8; 2],
     /// A token that a split or an escape keeps from being borrowed.
     pub(super) text: Text,
+    /// Characters so far of a string that is measured; an escape that is half read may make it negative.
+    pub(super) measured: i64,
     pub(super) defects: Defects,
 }
 
@@ -77,6 +81,10 @@ pub(super) enum State {
     PassString,
     /// After a backslash in such a string.
     PassEscape,
+    /// Inside a string that is measured.
+    Measure,
+    /// After a backslash in such a string.
+    MeasureEscape,
     /// Inside an array or object that is passed over.
     PassNested,
     /// After a value in a container.
@@ -91,6 +99,7 @@ impl<F: Copy> Scanner<F> {
     pub(crate) fn new(root: &'static Object<F>) -> Self {
         Self {
             root,
+            many: None,
             state: State::Start,
             stack: std::array::from_fn(|_| Frame { inside: Inside::Nothing, want: None, is_object: true, count: 0 }),
             depth: 0,
@@ -98,8 +107,15 @@ impl<F: Copy> Scanner<F> {
             passing: 0,
             brackets: [0; 2],
             text: Text::new(),
+            measured: 0,
             defects: Defects::default(),
         }
+    }
+
+    /// Takes an array in place of the object too.
+    pub(crate) fn or_each(mut self, many: Option<(F, &'static Want<F>)>) -> Self {
+        self.many = many;
+        self
     }
 
     /// Forgets the value that was read, whole or not.
@@ -161,6 +177,12 @@ impl<F: Copy> Scanner<F> {
                     at + 1
                 }
                 State::PassNested => self.pass_nested(bytes, at),
+                State::Measure => self.measure(bytes, at, visit),
+                State::MeasureEscape => {
+                    self.measure_escape(bytes[at]);
+                    self.state = State::Measure;
+                    at + 1
+                }
                 State::Null => self.null(bytes, at),
                 State::Done => return at,
                 State::Broken => return bytes.len(),
@@ -260,8 +282,13 @@ impl<F: Copy> Scanner<F> {
     #[inline]
     fn open(&mut self, bytes: &[u8], at: usize) -> usize {
         let is_object = bytes[at] == b'{';
-        let inside = match (self.want, is_object) {
-            _ if self.depth == 0 => is_object.then_some(Inside::Members(self.root)),
+        let want = match self.want {
+            Some(Want::Measured(_, nested)) => Some(*nested),
+            want => want,
+        };
+        let inside = match (want, is_object) {
+            _ if self.depth == 0 && is_object => Some(Inside::Members(self.root)),
+            _ if self.depth == 0 => self.many.map(|(field, want)| Inside::Elements(field, want)),
             (Some(Want::Object(members)), true) => Some(Inside::Members(members)),
             (Some(Want::Each(field, want)), false) => Some(Inside::Elements(*field, want)),
             (Some(Want::Length(_)), false) | (Some(Want::Present(_) | Want::Truthy(_)), _) => Some(Inside::Nothing),

@@ -21,6 +21,9 @@ pub(crate) enum Want<F: 'static> {
     Truthy(F),
     /// How many elements an array has.
     Length(F),
+    /// How many characters a string has, near enough: half a surrogate pair counts as one. Of anything else, what
+    /// stands here; a number or word says nothing.
+    Measured(F, &'static Want<F>),
 }
 
 /// The wanted members of an object, found by a hash without collisions that is worked out at compile time.

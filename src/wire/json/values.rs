@@ -45,6 +45,10 @@ impl<F: Copy> Scanner<F> {
                 visit.value(*field, Value::Text(text));
                 end + 1
             }
+            Some(Want::Measured(..)) => {
+                self.measured = 0;
+                self.measure(bytes, start, visit)
+            }
             Some(_) => {
                 self.defects.add(Defect::Type);
                 self.pass_string(bytes, start)

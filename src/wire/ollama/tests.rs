@@ -168,3 +168,14 @@ fn a_transfer_without_success_is_cut_or_failed() {
     let whole = hear("/api/create", "application/json", r#"{"status":"success"}"#);
     assert_eq!((whole.framing, whole.has(Event::Terminal)), (Framing::Json, true));
 }
+
+/// Written from the protocol, not recorded: SGLang and Docker's model runner in Ollama's words.
+#[test]
+fn an_end_without_counts_is_an_end() {
+    let heard = stream(&[
+        r#"{"model":"m","message":{"role":"assistant","content":"x","images":null},"done":false}"#,
+        r#"{"model":"m","message":{"role":"assistant","content":""},"done":true,"done_reason":"stop","total_duration":null,"eval_count":null}"#,
+    ]);
+    assert_eq!((heard.tokens(), heard.usage(), heard.defects.len()), (1, None, 0));
+    assert!(heard.has(Event::Finish(FinishReason::Stop)) && heard.has(Event::Terminal));
+}

@@ -1,5 +1,6 @@
 //! The values wanted of an `OpenAI` object.
 
+use crate::wire::counts::Count;
 use crate::wire::json::{Object, Want};
 
 #[derive(Clone, Copy, Debug)]
@@ -26,17 +27,7 @@ pub(crate) enum Field {
     Llama(Count),
     PrefillMs,
     DecodeMs,
-}
-
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Count {
-    Prompt,
-    Generated,
-    Cached,
-    Reasoning,
-    Drafted,
-    Accepted,
-    Rejected,
+    DecodeSeconds,
 }
 
 use Field::{Llama, Usage};
@@ -48,6 +39,7 @@ pub(super) static OBJECT: Object<Field> = Object::new(&[
     ("usage", Want::Object(&USAGE)),
     ("timings", Want::Object(&TIMINGS)),
     ("metrics", Want::Object(&METRICS)),
+    ("stats", Want::Object(&STATS)),
 ]);
 
 static CHOICE: Object<Field> = Object::new(&[
@@ -116,4 +108,13 @@ static TIMINGS: Object<Field> = Object::new(&[
 static METRICS: Object<Field> = Object::new(&[
     ("time_to_first_token_ms", Want::Quantity(Field::PrefillMs)),
     ("generation_time_ms", Want::Quantity(Field::DecodeMs)),
+    ("speculative_decoding", Want::Object(&SPECULATION)),
 ]);
+
+static SPECULATION: Object<Field> = Object::new(&[
+    ("num_draft_tokens", Want::Count(Usage(Count::Drafted))),
+    ("num_accepted_draft_tokens", Want::Count(Usage(Count::Accepted))),
+]);
+
+/// LM Studio's older API. Its time to the first token includes waiting and loading, so that it is no prefill.
+static STATS: Object<Field> = Object::new(&[("generation_time", Want::Quantity(Field::DecodeSeconds))]);

@@ -219,3 +219,29 @@ fn values_of_another_type_are_defects_and_nothing_more() {
         chat(&[r#"{"choices":[{"index":1e300,"delta":{"content":"x"}},{"index":900,"delta":{"content":"x"}}]}"#]);
     assert_eq!((heard.tokens(), heard.defects), (2, vec![(Defect::Number, 1)]));
 }
+
+/// Written from the protocol, not recorded: vLLM with `--enable-per-request-metrics`.
+#[test]
+fn vllm_metrics_tell_durations_and_drafts() {
+    let heard = chat(&[
+        r#"{"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":"stop"}]}"#,
+        r#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":7},"metrics":{"time_to_first_token_ms":12.5,"generation_time_ms":100.0,"queue_time_ms":1.0,"speculative_decoding":{"num_draft_tokens":8,"num_accepted_draft_tokens":5}}}"#,
+        "[DONE]",
+    ]);
+    let usage = heard.usage().expect("reported");
+    assert_eq!((usage.generated, usage.drafted, usage.draft_accepted), (Some(7), Some(8), Some(5)));
+    let timings = Timings {
+        prefill: Some(Duration::from_micros(12_500)),
+        decode: Some(Duration::from_millis(100)),
+        ..Timings::default()
+    };
+    assert!(heard.has(Event::Timings(timings)));
+}
+
+/// Written from the protocol, not recorded: SGLang.
+#[test]
+fn an_event_with_a_name_of_its_own_says_nothing() {
+    let body = "event: sglext_ids\ndata: {\"ids\":[1]}\n\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"}}]}\n\n";
+    let heard = hear("/v1/chat/completions", "text/event-stream", body);
+    assert_eq!((heard.tokens(), heard.events.len(), heard.defects.len()), (1, 1, 0));
+}

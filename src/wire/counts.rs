@@ -5,15 +5,26 @@
 //! choice: then it is the sum of all (vLLM, `OpenAI`, Ollama), or that of the choice that finished last (llama.cpp,
 //! told by the `timings` beside it). Zeros are no report: Ollama's completions carry them in every object but one.
 
-use super::fields::Count;
-use crate::wire::event::Usage;
+use super::event::Usage;
+
+/// Which count.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Count {
+    Prompt,
+    Generated,
+    Cached,
+    Reasoning,
+    Drafted,
+    Accepted,
+    Rejected,
+}
 
 /// Choices whose counts are told apart. `OpenAI` allows 128.
 const CHOICES: usize = 128;
 
 /// Counts of one report. `None` was not stated.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counts {
+pub(crate) struct Counts {
     prompt: Option<u64>,
     generated: Option<u64>,
     cached: Option<u64>,
@@ -24,7 +35,7 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    pub(super) fn set(&mut self, count: Count, value: u64) {
+    pub(crate) fn set(&mut self, count: Count, value: u64) {
         let field = match count {
             Count::Prompt => &mut self.prompt,
             Count::Generated => &mut self.generated,
@@ -38,24 +49,24 @@ impl Counts {
     }
 
     /// `usage` as a report. Prediction counts are printed as zeros where nothing was predicted.
-    pub(super) fn of_usage(self) -> Option<Self> {
+    pub(crate) fn of_usage(self) -> Option<Self> {
         if self.prompt.unwrap_or(0) == 0 && self.generated.unwrap_or(0) == 0 {
             return None;
         }
-        let drafted = self.accepted.zip(self.rejected).map(|(accepted, rejected)| accepted.saturating_add(rejected));
-        let drafted = drafted.filter(|drafted| *drafted > 0);
+        let predicted = self.accepted.zip(self.rejected).map(|(accepted, rejected)| accepted.saturating_add(rejected));
+        let drafted = self.drafted.or(predicted).filter(|drafted| *drafted > 0);
         Some(Self { drafted, accepted: self.accepted.filter(|_| drafted.is_some()), ..self })
     }
 
     /// llama.cpp's `timings` as a report: there `prompt_n` leaves out what was cached.
-    pub(super) fn of_llama(self) -> Option<Self> {
+    pub(crate) fn of_llama(self) -> Option<Self> {
         self.generated?;
         let prompt = self.prompt.zip(self.cached).map(|(prompt, cached)| prompt.saturating_add(cached));
         Some(Self { prompt, ..self })
     }
 
     /// What is stated here, else what is stated there.
-    pub(super) fn or(self, other: Self) -> Self {
+    pub(crate) fn or(self, other: Self) -> Self {
         Self {
             prompt: self.prompt.or(other.prompt),
             generated: self.generated.or(other.generated),
@@ -92,7 +103,7 @@ fn greater(one: Option<u64>, other: Option<u64>) -> Option<u64> {
 
 /// Which choices were seen, and which of them finished.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Choices {
+pub(crate) struct Choices {
     /// As bits.
     seen: u128,
     finished: u128,
@@ -103,7 +114,7 @@ pub(super) struct Choices {
 impl Choices {
     /// One ended within an object.
     #[inline]
-    pub(super) fn add(&mut self, index: u64, finished: bool) {
+    pub(crate) fn add(&mut self, index: u64, finished: bool) {
         let bit = 1 << index.min(CHOICES as u64 - 1);
         self.seen |= bit;
         self.last = index;
@@ -113,19 +124,19 @@ impl Choices {
         }
     }
 
-    pub(super) fn is_empty(self) -> bool {
+    pub(crate) fn is_empty(self) -> bool {
         self.seen == 0
     }
 
     /// The one that was seen last.
-    pub(super) fn last(self) -> u64 {
+    pub(crate) fn last(self) -> u64 {
         self.last
     }
 }
 
 /// Reports of one exchange, put together.
 #[derive(Debug)]
-pub(super) struct Ledger {
+pub(crate) struct Ledger {
     /// Each choice has its own prompt: several prompts in one request, as completions allow.
     own_prompts: bool,
     seen: Choices,
@@ -136,13 +147,13 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    pub(super) fn new(own_prompts: bool) -> Self {
+    pub(crate) fn new(own_prompts: bool) -> Self {
         Self { own_prompts, seen: Choices::default(), choices: Vec::new(), all: None }
     }
 
     /// An object held these choices.
     #[inline]
-    pub(super) fn saw(&mut self, choices: Choices) {
+    pub(crate) fn saw(&mut self, choices: Choices) {
         self.seen.seen |= choices.seen;
         if choices.finished != 0 {
             self.seen.finished |= choices.finished;
@@ -150,18 +161,31 @@ impl Ledger {
         }
     }
 
+    /// An object was of one choice.
+    #[inline]
+    pub(crate) fn choice(&mut self, index: u64, finished: bool) {
+        let mut choices = Choices::default();
+        choices.add(index, finished);
+        self.saw(choices);
+    }
+
     /// Some choice finished.
-    pub(super) fn any_finished(&self) -> bool {
+    pub(crate) fn any_finished(&self) -> bool {
         self.seen.finished != 0
     }
 
     /// Every choice that was seen finished, and there was one.
-    pub(super) fn all_finished(&self) -> bool {
+    pub(crate) fn all_finished(&self) -> bool {
         self.any_finished() && self.seen.seen & !self.seen.finished == 0
     }
 
+    /// Nothing that was seen goes on.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.seen.seen & !self.seen.finished == 0
+    }
+
     /// A report that stands beside a choice.
-    pub(super) fn report_choice(&mut self, index: u64, counts: Counts) -> Usage {
+    pub(crate) fn report_choice(&mut self, index: u64, counts: Counts) -> Usage {
         let place = usize::try_from(index).unwrap_or(usize::MAX).min(CHOICES - 1);
         if self.choices.len() <= place {
             self.choices.resize(place + 1, Counts::default());
@@ -171,12 +195,12 @@ impl Ledger {
     }
 
     /// A report without any choice, for the one that finished last.
-    pub(super) fn report_finished(&mut self, counts: Counts) -> Usage {
+    pub(crate) fn report_finished(&mut self, counts: Counts) -> Usage {
         self.report_choice(self.seen.last_finished, counts)
     }
 
     /// A report without any choice. It holds for all, unless there is one for each.
-    pub(super) fn report_all(&mut self, counts: Counts) -> Usage {
+    pub(crate) fn report_all(&mut self, counts: Counts) -> Usage {
         let (counts, reports) = match self.all {
             Some((before, reports)) if self.choices.is_empty() && reports < self.seen.finished.count_ones() => {
                 (before.plus(counts, self.own_prompts), reports + 1)

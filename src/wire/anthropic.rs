@@ -1,0 +1,239 @@
+//! Anthropic's messages, as Anthropic, Ollama, llama.cpp and vLLM serve them.
+//!
+//! Sources: anthropic-sdk-python `types/`, Ollama `middleware/anthropic.go`, llama.cpp `tools/server/server-task.cpp`,
+//! vLLM `entrypoints/anthropic`. `input_tokens` leaves out what was read from or written to a cache: the prompt is
+//! the sum of the three. Counts are merged field by field, for llama.cpp states the prompt in `message_start` alone
+//! and Ollama in `message_delta` alone. What Ollama prints in `message_start` is an estimate and never counted: it is
+//! known by an id that begins with `msg_` and by the lack of cache fields. Whoever prints both names the cache
+//! (Anthropic), the others have other ids (llama.cpp, vLLM: `chatcmpl-`).
+//! The end is `message_stop`; vLLM leaves it out after an error.
+
+#[cfg(test)]
+mod tests;
+
+use super::dialect::{Dialect, Element, ModelName};
+use super::event::{Event, FinishReason, Tokens, Usage};
+use super::json::{Object, Value, Visit, Want};
+
+/// Reads messages.
+#[derive(Debug, Default)]
+pub(crate) struct Anthropic {
+    model: ModelName,
+    object: Draft,
+    counts: Counts,
+    ended: bool,
+}
+
+/// What the present object has said so far.
+#[derive(Debug, Default)]
+struct Draft {
+    kind: Kind,
+    answer: bool,
+    thinking: bool,
+    error: bool,
+    /// The message's id is one that both Anthropic and Ollama give.
+    plain_id: bool,
+    finish: Option<FinishReason>,
+    counts: Counts,
+}
+
+/// The object's `type`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Kind {
+    Start,
+    BlockDelta,
+    Delta,
+    Stop,
+    Error,
+    /// Another event of a stream: a block's start or stop, a ping.
+    Event,
+    /// A whole message, or unknown.
+    #[default]
+    Other,
+}
+
+/// Counts as printed; `None` was not stated.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    input: Option<u64>,
+    cache_read: Option<u64>,
+    cache_written: Option<u64>,
+    output: Option<u64>,
+    reasoning: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Field {
+    Kind,
+    Model,
+    Id,
+    Answer,
+    Thinking,
+    Error,
+    Finish,
+    Input,
+    CacheRead,
+    CacheWritten,
+    Output,
+    Reasoning,
+}
+
+static OBJECT: Object<Field> = Object::new(&[
+    ("type", Want::Text(Field::Kind)),
+    ("message", Want::Object(&MESSAGE)),
+    ("delta", Want::Object(&DELTA)),
+    ("error", Want::Truthy(Field::Error)),
+    // Of a whole message.
+    ("model", Want::Text(Field::Model)),
+    ("stop_reason", Want::Text(Field::Finish)),
+    ("usage", Want::Object(&USAGE)),
+]);
+
+static MESSAGE: Object<Field> =
+    Object::new(&[("id", Want::Text(Field::Id)), ("model", Want::Text(Field::Model)), ("usage", Want::Object(&USAGE))]);
+
+/// A signature or a citation is no token.
+static DELTA: Object<Field> = Object::new(&[
+    ("text", Want::Present(Field::Answer)),
+    ("thinking", Want::Present(Field::Thinking)),
+    ("partial_json", Want::Present(Field::Answer)),
+    ("stop_reason", Want::Text(Field::Finish)),
+]);
+
+static USAGE: Object<Field> = Object::new(&[
+    ("input_tokens", Want::Count(Field::Input)),
+    ("cache_read_input_tokens", Want::Count(Field::CacheRead)),
+    ("cache_creation_input_tokens", Want::Count(Field::CacheWritten)),
+    ("output_tokens", Want::Count(Field::Output)),
+    ("output_tokens_details", Want::Object(&OUTPUT_DETAILS)),
+]);
+
+static OUTPUT_DETAILS: Object<Field> = Object::new(&[
+    ("thinking_tokens", Want::Count(Field::Reasoning)),
+    ("reasoning_tokens", Want::Count(Field::Reasoning)),
+]);
+
+impl Kind {
+    fn parse(word: &[u8]) -> Self {
+        match word {
+            b"content_block_delta" => Self::BlockDelta,
+            b"message_start" => Self::Start,
+            b"message_delta" => Self::Delta,
+            b"message_stop" => Self::Stop,
+            b"error" => Self::Error,
+            b"content_block_start" | b"content_block_stop" | b"ping" => Self::Event,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl Visit<Field> for Anthropic {
+    #[inline]
+    fn value(&mut self, field: Field, value: Value<'_>) {
+        let object = &mut self.object;
+        let counts = &mut object.counts;
+        match (field, value) {
+            (Field::Kind, Value::Text(word)) => object.kind = Kind::parse(word),
+            (Field::Model, Value::Text(name)) => self.model.set(name),
+            (Field::Id, Value::Text(id)) => object.plain_id = id.starts_with(b"msg_"),
+            (Field::Finish, Value::Text(word)) => object.finish = Some(FinishReason::parse(word)),
+            (Field::Answer, Value::Is(there)) => object.answer |= there,
+            (Field::Thinking, Value::Is(there)) => object.thinking |= there,
+            (Field::Error, Value::Is(there)) => object.error = there,
+            (Field::Input, Value::Count(tokens)) => counts.input = Some(tokens),
+            (Field::CacheRead, Value::Count(tokens)) => counts.cache_read = Some(tokens),
+            (Field::CacheWritten, Value::Count(tokens)) => counts.cache_written = Some(tokens),
+            (Field::Output, Value::Count(tokens)) => counts.output = Some(tokens),
+            (Field::Reasoning, Value::Count(tokens)) => counts.reasoning = Some(tokens),
+            _ => {}
+        }
+    }
+}
+
+impl Dialect for Anthropic {
+    type Field = Field;
+    const WANTED: &'static Object<Field> = &OBJECT;
+
+    #[inline]
+    fn element(&mut self, element: Element, emit: &mut impl FnMut(Event<'_>)) {
+        let object = std::mem::take(&mut self.object);
+        self.model.tell(emit);
+        if object.kind == Kind::BlockDelta && (object.answer || object.thinking) {
+            emit(Event::Tokens(Tokens { answer: object.answer, thinking: object.thinking, listed: None }));
+            return;
+        }
+        if object.error || object.kind == Kind::Error || element == Element::ErrorPart {
+            emit(Event::Error);
+            return;
+        }
+        self.tell_counts(&object, element, emit);
+        if let Some(finish) = object.finish {
+            emit(Event::Finish(finish));
+        }
+        if object.kind == Kind::Stop || element == Element::Whole {
+            self.ended = true;
+            emit(Event::Terminal);
+        }
+    }
+
+    fn discard(&mut self) {
+        self.object = Draft::default();
+    }
+
+    fn done_marker(&mut self, _emit: &mut impl FnMut(Event<'_>)) {}
+
+    fn is_part(&self) -> bool {
+        !matches!(self.object.kind, Kind::Other | Kind::Error)
+    }
+
+    fn is_open(&self) -> bool {
+        !self.ended
+    }
+}
+
+impl Anthropic {
+    fn tell_counts(&mut self, object: &Draft, element: Element, emit: &mut impl FnMut(Event<'_>)) {
+        let stated = match object.kind {
+            Kind::Start if object.plain_id && !object.counts.name_cache() => return,
+            // What is generated by then is a placeholder.
+            Kind::Start => Counts { output: None, ..object.counts },
+            _ => object.counts,
+        };
+        self.counts = stated.or(self.counts);
+        let last = element == Element::Whole || object.finish.is_some();
+        let usage = Usage { last, ..self.counts.usage() };
+        if stated.input.or(stated.output).is_some() && usage.prompt.or(usage.generated).is_some() {
+            emit(Event::Usage(usage));
+        }
+    }
+}
+
+impl Counts {
+    fn name_cache(&self) -> bool {
+        self.cache_read.or(self.cache_written).is_some()
+    }
+
+    /// What is stated here, else what is stated there.
+    fn or(self, other: Self) -> Self {
+        Self {
+            input: self.input.or(other.input),
+            cache_read: self.cache_read.or(other.cache_read),
+            cache_written: self.cache_written.or(other.cache_written),
+            output: self.output.or(other.output),
+            reasoning: self.reasoning.or(other.reasoning),
+        }
+    }
+
+    fn usage(&self) -> Usage {
+        let cache = self.cache_read.unwrap_or(0).saturating_add(self.cache_written.unwrap_or(0));
+        Usage {
+            // A prompt of no tokens does not exist.
+            prompt: self.input.map(|input| input.saturating_add(cache)).filter(|prompt| *prompt > 0),
+            generated: self.output,
+            cached: self.cache_read,
+            reasoning: self.reasoning,
+            choices: 1,
+            ..Usage::default()
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! What Anthropic's events mean, as different servers send them. Written from the protocol, not recorded: Anthropic
+//! itself and vLLM.
+
+use crate::wire::event::{Event, FinishReason, Tokens, Usage};
+use crate::wire::testing::{Heard, hear};
+
+/// Events named as Anthropic names them: by their type.
+fn stream(events: &[&str]) -> Heard {
+    let name = |event: &str| event.split('"').nth(3).unwrap_or_default().to_owned();
+    let body: String = events.iter().map(|event| format!("event: {}\ndata: {event}\n\n", name(event))).collect();
+    hear("/v1/messages", "text/event-stream; charset=utf-8", body)
+}
+
+const START: &str = r#"{"type":"message_start","message":{"id":"msg_01","type":"message","role":"assistant","model":"c","content":[],"stop_reason":null,"usage":{"input_tokens":25,"cache_creation_input_tokens":100,"cache_read_input_tokens":1000,"output_tokens":1,"service_tier":"standard"}}}"#;
+const STOP: &str = r#"{"type":"message_stop"}"#;
+
+fn delta(delta: &str) -> String {
+    format!(r#"{{"type":"content_block_delta","index":0,"delta":{delta}}}"#)
+}
+
+#[test]
+fn text_thinking_and_tool_data_bear_tokens_and_nothing_else_does() {
+    let answer = Some(Tokens { answer: true, ..Tokens::default() });
+    let cases = [
+        (r#"{"type":"text_delta","text":"x"}"#, answer),
+        (r#"{"type":"input_json_delta","partial_json":"{"}"#, answer),
+        (r#"{"type":"thinking_delta","thinking":"x"}"#, Some(Tokens { thinking: true, ..Tokens::default() })),
+        (r#"{"type":"text_delta","text":""}"#, None),
+        (r#"{"type":"input_json_delta","partial_json":""}"#, None),
+        (r#"{"type":"signature_delta","signature":"x"}"#, None),
+        (r#"{"type":"citations_delta","citation":{"cited_text":"x"}}"#, None),
+    ];
+    for (said, tokens) in cases {
+        let heard = stream(&[&delta(said)]);
+        assert_eq!(heard.events, tokens.map(Event::Tokens).into_iter().collect::<Vec<_>>(), "{said}");
+    }
+    let block = r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"t","name":"f"}}"#;
+    assert_eq!(stream(&[r#"{"type":"ping"}"#, block]).events, []);
+}
+
+#[test]
+fn the_prompt_is_what_was_new_and_what_was_cached() {
+    let end = r#"{"type":"message_delta","delta":{"stop_reason":"max_tokens","stop_sequence":null},"usage":{"output_tokens":15,"output_tokens_details":{"thinking_tokens":4}}}"#;
+    let heard = stream(&[START, &delta(r#"{"type":"text_delta","text":"x"}"#), end, STOP]);
+    let usage = Usage {
+        last: true,
+        prompt: Some(1125),
+        generated: Some(15),
+        cached: Some(1000),
+        reasoning: Some(4),
+        choices: 1,
+        ..Usage::default()
+    };
+    assert_eq!(heard.usage(), Some(usage));
+    assert!(heard.has(Event::Finish(FinishReason::MaxTokens)) && heard.has(Event::Terminal));
+}
+
+#[test]
+fn the_prompt_of_a_stream_that_is_left_is_known_from_its_start() {
+    let heard = stream(&[START]);
+    let usage = heard.usage().expect("stated");
+    assert_eq!((usage.last, usage.prompt, usage.generated), (false, Some(1125), None), "one token is a placeholder");
+    assert!(heard.is_cut());
+}
+
+#[test]
+fn an_estimate_is_never_counted() {
+    // Ollama.
+    let start = r#"{"type":"message_start","message":{"id":"msg_3c1ec4a9b55e9336ae71e333","type":"message","role":"assistant","model":"m","content":[],"usage":{"input_tokens":6,"output_tokens":0}}}"#;
+    assert_eq!(stream(&[start]).usage(), None);
+    let end =
+        r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"input_tokens":14,"output_tokens":19}}"#;
+    let usage = stream(&[start, end, STOP]).usage().expect("stated");
+    assert_eq!((usage.prompt, usage.generated, usage.cached), (Some(14), Some(19), None));
+}
+
+#[test]
+fn vllm_names_itself_by_its_id_and_is_believed() {
+    let start = r#"{"type":"message_start","message":{"id":"chatcmpl-1","content":[],"model":"m","stop_reason":null,"usage":{"input_tokens":9,"output_tokens":0}}}"#;
+    assert_eq!(stream(&[start]).usage().and_then(|usage| usage.prompt), Some(9));
+}
+
+#[test]
+fn an_error_wrapped_or_bare_fails_the_answer() {
+    let wrapped = stream(&[START, r#"{"type":"error","error":{"type":"overloaded_error","message":"x"}}"#]);
+    assert!(wrapped.has(Event::Error) && !wrapped.has(Event::Terminal));
+    // llama.cpp: only the event's name tells.
+    let bare = hear(
+        "/v1/messages",
+        "text/event-stream",
+        "event: error\ndata: {\"code\":500,\"message\":\"x\",\"type\":\"server_error\"}\n\n",
+    );
+    assert_eq!(bare.events, [Event::Error]);
+    let whole =
+        hear("/v1/messages", "application/json", r#"{"type":"error","error":{"type":"api_error","message":"x"}}"#);
+    assert_eq!(whole.events, [Event::Error]);
+}
+
+#[test]
+fn a_last_event_without_its_blank_line_counts() {
+    let body = format!("event: message_start\ndata: {START}\n\nevent: message_stop\ndata: {STOP}\n");
+    assert!(hear("/v1/messages", "text/event-stream", body).has(Event::Terminal));
+}

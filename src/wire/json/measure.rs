@@ -1,0 +1,42 @@
+//! How many characters a string has, without keeping any.
+
+use super::scanner::{Scanner, State};
+use super::table::Want;
+use super::text::special;
+use super::{Value, Visit};
+
+impl<F: Copy> Scanner<F> {
+    /// Reads on inside a string that is measured.
+    pub(super) fn measure(&mut self, bytes: &[u8], from: usize, visit: &mut impl Visit<F>) -> usize {
+        let mut at = from;
+        while let Some(found) = special(bytes, at) {
+            self.measured += characters(&bytes[at..found]);
+            if bytes[found] == b'"' {
+                self.state = State::After;
+                if let Some(Want::Measured(field, _)) = self.want {
+                    visit.value(*field, Value::Length(u64::try_from(self.measured).unwrap_or(0)));
+                }
+                return found + 1;
+            }
+            let Some(escaped) = bytes.get(found + 1) else {
+                self.state = State::MeasureEscape;
+                return found + 1;
+            };
+            self.measure_escape(*escaped);
+            at = found + 2;
+        }
+        self.measured += characters(&bytes[at.min(bytes.len())..]);
+        self.state = State::Measure;
+        bytes.len()
+    }
+
+    /// An escape is one character; the four digits of `\u` are about to be counted as characters of their own.
+    pub(super) fn measure_escape(&mut self, escaped: u8) {
+        self.measured += if escaped == b'u' { 1 - 4 } else { 1 };
+    }
+}
+
+/// Bytes that begin a character of UTF-8.
+fn characters(bytes: &[u8]) -> i64 {
+    bytes.iter().map(|byte| i64::from(byte & 0xC0 != 0x80)).sum()
+}

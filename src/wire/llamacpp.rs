@@ -1,0 +1,204 @@
+//! llama.cpp's own API: completion, infill, embeddings; streamed, whole, and an array for a list of prompts.
+//!
+//! Source: llama.cpp `tools/server/server-task.cpp` (`to_json_non_oaicompat`). Each event bears cumulative counts, so
+//! that a stream that is left can be counted. The end is `stop: true` for every result that was seen; where a list of
+//! prompts is answered one after another, it is told once for each. There is no `[DONE]`. The last event repeats the
+//! whole prompt, which is passed over. Progress of the prompt bears no tokens. Replays (`/v1/stream`) are not read at
+//! all.
+
+#[cfg(test)]
+mod tests;
+
+use super::counts::{Count, Counts, Ledger};
+use super::dialect::{Dialect, Element, ModelName};
+use super::event::{Event, FinishReason, Timings, Tokens};
+use super::json::{Object, Value, Visit, Want};
+use super::units;
+
+/// Reads completions.
+#[derive(Debug)]
+pub(crate) struct LlamaCpp {
+    model: ModelName,
+    object: Draft,
+    /// The result that is being read.
+    result: Completion,
+    ledger: Ledger,
+    /// Tokens that were listed with results that bore no text: characters that were not whole yet.
+    listed_before: u64,
+    ended: bool,
+}
+
+/// What the present object has said so far, over its results.
+#[derive(Debug, Default)]
+struct Draft {
+    error: bool,
+    stopped: bool,
+    tokens: Option<Tokens>,
+    counts: Option<(u64, Counts)>,
+    timings: Timings,
+    finish: Option<FinishReason>,
+}
+
+#[derive(Debug, Default)]
+struct Completion {
+    index: u64,
+    text: bool,
+    listed: u64,
+    stop: Option<bool>,
+    finish: Option<FinishReason>,
+    /// `tokens_predicted`, `tokens_evaluated`.
+    counts: Counts,
+    /// `timings`.
+    timed: Counts,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Field {
+    Model,
+    Error,
+    ResultEnd,
+    Index,
+    Text,
+    Listed,
+    Stop,
+    Finish,
+    Stated(Count),
+    Timed(Count),
+    PrefillMs,
+    DecodeMs,
+}
+
+use Field::{Stated, Timed};
+
+static RESULT: Want<Field> = Want::Object(&OBJECT);
+
+static OBJECT: Object<Field> = Object::new(&[
+    ("model", Want::Text(Field::Model)),
+    ("error", Want::Truthy(Field::Error)),
+    ("index", Want::Count(Field::Index)),
+    ("content", Want::Present(Field::Text)),
+    ("tokens", Want::Length(Field::Listed)),
+    ("stop", Want::Flag(Field::Stop)),
+    ("stop_type", Want::Text(Field::Finish)),
+    ("tokens_predicted", Want::Count(Stated(Count::Generated))),
+    ("tokens_evaluated", Want::Count(Stated(Count::Prompt))),
+    ("timings", Want::Object(&TIMINGS)),
+]);
+
+static TIMINGS: Object<Field> = Object::new(&[
+    ("cache_n", Want::Count(Timed(Count::Cached))),
+    ("prompt_n", Want::Count(Timed(Count::Prompt))),
+    ("predicted_n", Want::Count(Timed(Count::Generated))),
+    ("draft_n", Want::Count(Timed(Count::Drafted))),
+    ("draft_n_accepted", Want::Count(Timed(Count::Accepted))),
+    ("prompt_ms", Want::Quantity(Field::PrefillMs)),
+    ("predicted_ms", Want::Quantity(Field::DecodeMs)),
+]);
+
+impl Default for LlamaCpp {
+    fn default() -> Self {
+        Self {
+            model: ModelName::default(),
+            object: Draft::default(),
+            result: Completion::default(),
+            ledger: Ledger::new(true),
+            listed_before: 0,
+            ended: false,
+        }
+    }
+}
+
+impl Visit<Field> for LlamaCpp {
+    #[inline]
+    fn value(&mut self, field: Field, value: Value<'_>) {
+        let (object, result) = (&mut self.object, &mut self.result);
+        match (field, value) {
+            (Field::Model, Value::Text(name)) => self.model.set(name),
+            (Field::Error, Value::Is(there)) => object.error |= there,
+            (Field::ResultEnd, _) => self.result_end(Element::Whole),
+            (Field::Index, Value::Count(index)) => result.index = index,
+            (Field::Text, Value::Is(there)) => result.text = there,
+            (Field::Listed, Value::Length(tokens)) => result.listed = tokens,
+            (Field::Stop, Value::Is(stop)) => result.stop = Some(stop),
+            (Field::Finish, Value::Text(word)) => {
+                result.finish = (word != b"none").then(|| FinishReason::parse(word));
+            }
+            (Stated(count), Value::Count(tokens)) => result.counts.set(count, tokens),
+            (Timed(count), Value::Count(tokens)) => result.timed.set(count, tokens),
+            (Field::PrefillMs, Value::Quantity(millis)) => object.timings.prefill = units::millis(millis),
+            (Field::DecodeMs, Value::Quantity(millis)) => object.timings.decode = units::millis(millis),
+            _ => {}
+        }
+    }
+}
+
+impl Dialect for LlamaCpp {
+    type Field = Field;
+    const WANTED: &'static Object<Field> = &OBJECT;
+    const MANY: Option<(Field, &'static Want<Field>)> = Some((Field::ResultEnd, &RESULT));
+
+    #[inline]
+    fn element(&mut self, element: Element, emit: &mut impl FnMut(Event<'_>)) {
+        self.result_end(element);
+        let object = std::mem::take(&mut self.object);
+        self.model.tell(emit);
+        if let Some(tokens) = object.tokens.filter(|_| element != Element::Whole) {
+            emit(Event::Tokens(tokens));
+        }
+        if let Some((index, counts)) = object.counts {
+            emit(Event::Usage(self.ledger.report_choice(index, counts)));
+        }
+        if object.timings != Timings::default() {
+            emit(Event::Timings(object.timings));
+        }
+        if let Some(finish) = object.finish {
+            emit(Event::Finish(finish));
+        }
+        if object.error || element == Element::ErrorPart {
+            emit(Event::Error);
+        } else if element == Element::Whole || (object.stopped && self.ledger.all_finished()) {
+            self.ended = true;
+            emit(Event::Terminal);
+        }
+    }
+
+    fn discard(&mut self) {
+        self.object = Draft::default();
+        self.result = Completion::default();
+    }
+
+    fn done_marker(&mut self, _emit: &mut impl FnMut(Event<'_>)) {}
+
+    fn is_part(&self) -> bool {
+        self.result.stop == Some(false)
+    }
+
+    fn is_open(&self) -> bool {
+        !self.ended || !self.ledger.is_settled()
+    }
+}
+
+impl LlamaCpp {
+    /// The result that was being read is whole. Of several in one array, the counts of all but the last are put away
+    /// here; the last is told with the object.
+    #[inline]
+    fn result_end(&mut self, element: Element) {
+        let result = std::mem::take(&mut self.result);
+        let object = &mut self.object;
+        let Some(stop) = result.stop.or((element == Element::Whole && result.text).then_some(true)) else { return };
+        self.ledger.choice(result.index, stop);
+        object.stopped |= stop;
+        object.finish = result.finish.or(object.finish);
+        self.listed_before += result.listed;
+        if result.text {
+            let listed = std::mem::take(&mut self.listed_before);
+            let listed = (listed > 0).then_some(listed);
+            object.tokens = Some(Tokens { answer: true, thinking: false, listed });
+        }
+        let timed = result.timed.of_llama().unwrap_or_default();
+        let counts = result.counts.or(timed);
+        if let Some((index, before)) = object.counts.replace((result.index, counts)) {
+            self.ledger.report_choice(index, before);
+        }
+    }
+}

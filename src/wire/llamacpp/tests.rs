@@ -1,0 +1,82 @@
+//! What llama.cpp's own answers mean, where no recording exists: several prompts, progress, errors, embeddings.
+
+use crate::wire::event::{Event, FinishReason, Tokens};
+use crate::wire::testing::{Heard, hear};
+
+fn stream(events: &[&str]) -> Heard {
+    let body: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+    hear("/completion", "text/event-stream", body)
+}
+
+fn chunk(index: u64, text: &str, generated: u64) -> String {
+    format!(
+        r#"{{"index":{index},"content":"{text}","tokens":[7],"stop":false,"id_slot":0,"tokens_predicted":{generated},"tokens_evaluated":11}}"#
+    )
+}
+
+fn last(index: u64, generated: u64) -> String {
+    format!(
+        r#"{{"index":{index},"content":"","tokens":[],"stop":true,"model":"m","tokens_predicted":{generated},"tokens_evaluated":11,"prompt":"\"stop\":false {{","stop_type":"limit","timings":{{"cache_n":0,"prompt_n":11,"prompt_ms":2.5,"predicted_n":{generated},"predicted_ms":10.0,"draft_n":4,"draft_n_accepted":3}}}}"#
+    )
+}
+
+#[test]
+fn a_stream_that_is_left_is_counted_so_far() {
+    let heard = stream(&[&chunk(0, "a", 1), &chunk(0, "", 2), &chunk(0, "b", 3)]);
+    let usage = heard.usage().expect("running");
+    assert_eq!((usage.last, usage.prompt, usage.generated), (false, Some(11), Some(3)));
+    let tokens = |listed| Event::Tokens(Tokens { answer: true, thinking: false, listed: Some(listed) });
+    assert!(heard.has(tokens(1)) && heard.has(tokens(2)), "a token without text goes with the next text");
+    assert!(heard.is_cut());
+}
+
+#[test]
+fn several_prompts_are_told_apart_and_added_up() {
+    let events = [chunk(0, "a", 1), chunk(1, "x", 1), chunk(1, "y", 2), last(0, 2), chunk(1, "z", 3), last(1, 4)];
+    let heard = stream(&events.each_ref().map(String::as_str));
+    let usage = heard.usage().expect("reported");
+    assert_eq!((usage.last, usage.prompt, usage.generated, usage.choices), (true, Some(22), Some(6), 2));
+    assert_eq!((usage.cached, usage.drafted, usage.draft_accepted), (Some(0), Some(8), Some(6)));
+    assert_eq!(heard.events.iter().filter(|event| **event == Event::Terminal).count(), 1);
+    assert!(stream(&events[..5].iter().map(String::as_str).collect::<Vec<_>>()).is_cut());
+}
+
+#[test]
+fn an_array_of_whole_answers_is_added_up() {
+    let whole = |index, generated| last(index, generated).replace(r#""content":"""#, r#""content":"text""#);
+    for path in ["/completion", "/infill"] {
+        let heard = hear(path, "application/json", format!("[{},{}]", whole(0, 5), whole(1, 6)));
+        let usage = heard.usage().expect("reported");
+        assert_eq!((usage.last, usage.prompt, usage.generated), (true, Some(22), Some(11)), "{path}");
+        assert_eq!((heard.tokens(), heard.defects.len()), (0, 0));
+        assert!(heard.has(Event::Finish(FinishReason::Limit)) && heard.has(Event::Terminal));
+    }
+}
+
+#[test]
+fn progress_of_the_prompt_bears_no_tokens() {
+    let progress = r#"{"index":0,"content":"","tokens":[],"stop":false,"tokens_predicted":0,"tokens_evaluated":11,"prompt_progress":{"total":11,"cache":0,"processed":4,"time_ms":3}}"#;
+    assert_eq!(stream(&[progress, ":", progress]).tokens(), 0);
+}
+
+#[test]
+fn an_error_fails_the_answer() {
+    let heard = stream(&[&chunk(0, "a", 1), r#"{"error":{"code":500,"message":"x","type":"server_error"}}"#]);
+    assert!(heard.has(Event::Error) && !heard.has(Event::Terminal));
+}
+
+#[test]
+fn embeddings_are_whole_without_any_count() {
+    let heard = hear(
+        "/embedding",
+        "application/json",
+        r#"[{"index":0,"embedding":[[0.5,-1e-3]]},{"index":1,"embedding":[[1]]}]"#,
+    );
+    assert_eq!((heard.events, heard.defects.len()), (vec![Event::Terminal], 0));
+}
+
+#[test]
+fn a_replay_is_not_read() {
+    let body = format!("data: {}\n\n", last(0, 5));
+    assert_eq!(hear("/v1/stream", "text/event-stream", body).events, []);
+}

@@ -1,0 +1,155 @@
+//! LM Studio's own API, `/api/v1/chat`: named events, and whole answers. (`/api/v0` is `OpenAI`'s with `stats`.)
+//!
+//! Source: LM Studio's REST documentation. Progress of loading and of the prompt bears no tokens. The end is
+//! `chat.end`, which comes after an error too and then ends nothing. The time to the first token that it states
+//! includes waiting, so that it is no prefill.
+
+#[cfg(test)]
+mod tests;
+
+use super::dialect::{Dialect, Element, ModelName};
+use super::event::{Event, Timings, Tokens, Usage};
+use super::json::{Object, Value, Visit, Want};
+use super::units;
+
+/// Reads chats.
+#[derive(Debug, Default)]
+pub(crate) struct LmStudio {
+    model: ModelName,
+    object: Draft,
+    failed: bool,
+    ended: bool,
+}
+
+/// What the present object has said so far.
+#[derive(Debug, Default)]
+struct Draft {
+    kind: Kind,
+    /// There is content or arguments.
+    content: bool,
+    error: bool,
+    usage: Usage,
+    timings: Timings,
+}
+
+/// The object's `type`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Kind {
+    Answer,
+    Thinking,
+    End,
+    Error,
+    /// Another event of a stream.
+    Event,
+    /// A whole answer, or unknown.
+    #[default]
+    Other,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Field {
+    Kind,
+    Model,
+    Content,
+    Error,
+    Prompt,
+    Generated,
+    Reasoning,
+    LoadSeconds,
+}
+
+static OBJECT: Object<Field> = Object::new(&[
+    ("type", Want::Text(Field::Kind)),
+    ("model_instance_id", Want::Text(Field::Model)),
+    ("content", Want::Present(Field::Content)),
+    ("arguments", Want::Present(Field::Content)),
+    ("error", Want::Truthy(Field::Error)),
+    ("load_time_seconds", Want::Quantity(Field::LoadSeconds)),
+    ("result", Want::Object(&RESULT)),
+    ("stats", Want::Object(&STATS)),
+]);
+
+static RESULT: Object<Field> =
+    Object::new(&[("model_instance_id", Want::Text(Field::Model)), ("stats", Want::Object(&STATS))]);
+
+static STATS: Object<Field> = Object::new(&[
+    ("input_tokens", Want::Count(Field::Prompt)),
+    ("total_output_tokens", Want::Count(Field::Generated)),
+    ("reasoning_output_tokens", Want::Count(Field::Reasoning)),
+    ("model_load_time_seconds", Want::Quantity(Field::LoadSeconds)),
+]);
+
+impl Kind {
+    fn parse(word: &[u8]) -> Self {
+        match word {
+            b"message.delta" | b"tool_call.arguments" => Self::Answer,
+            b"reasoning.delta" => Self::Thinking,
+            b"chat.end" => Self::End,
+            b"error" => Self::Error,
+            _ if word.contains(&b'.') => Self::Event,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl Visit<Field> for LmStudio {
+    #[inline]
+    fn value(&mut self, field: Field, value: Value<'_>) {
+        let object = &mut self.object;
+        match (field, value) {
+            (Field::Kind, Value::Text(word)) => object.kind = Kind::parse(word),
+            (Field::Model, Value::Text(name)) => self.model.set(name),
+            (Field::Content, Value::Is(there)) => object.content |= there,
+            (Field::Error, Value::Is(there)) => object.error = there,
+            (Field::Prompt, Value::Count(tokens)) => object.usage.prompt = Some(tokens),
+            (Field::Generated, Value::Count(tokens)) => object.usage.generated = Some(tokens),
+            (Field::Reasoning, Value::Count(tokens)) => object.usage.reasoning = Some(tokens),
+            (Field::LoadSeconds, Value::Quantity(seconds)) => object.timings.load = units::seconds(seconds),
+            _ => {}
+        }
+    }
+}
+
+impl Dialect for LmStudio {
+    type Field = Field;
+    const WANTED: &'static Object<Field> = &OBJECT;
+
+    #[inline]
+    fn element(&mut self, element: Element, emit: &mut impl FnMut(Event<'_>)) {
+        let object = std::mem::take(&mut self.object);
+        self.model.tell(emit);
+        if object.content && matches!(object.kind, Kind::Answer | Kind::Thinking) {
+            let thinking = object.kind == Kind::Thinking;
+            emit(Event::Tokens(Tokens { answer: !thinking, thinking, listed: None }));
+        }
+        if object.usage.prompt.or(object.usage.generated).is_some() {
+            emit(Event::Usage(Usage { last: true, choices: 1, ..object.usage }));
+        }
+        if object.timings != Timings::default() {
+            emit(Event::Timings(object.timings));
+        }
+        if object.error || object.kind == Kind::Error || element == Element::ErrorPart {
+            self.failed = true;
+            emit(Event::Error);
+        } else if object.kind == Kind::End || element == Element::Whole {
+            self.ended = true;
+            if !self.failed {
+                emit(Event::Terminal);
+            }
+        }
+    }
+
+    fn discard(&mut self) {
+        self.object = Draft::default();
+    }
+
+    fn done_marker(&mut self, _emit: &mut impl FnMut(Event<'_>)) {}
+
+    fn is_part(&self) -> bool {
+        !matches!(self.object.kind, Kind::Other | Kind::Error)
+    }
+
+    fn is_open(&self) -> bool {
+        !self.ended
+    }
+}

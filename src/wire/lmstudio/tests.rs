@@ -1,0 +1,68 @@
+//! What the answers of LM Studio's own APIs mean. Written from its documentation, not recorded.
+
+use std::time::Duration;
+
+use crate::wire::event::{Event, Timings, Tokens};
+use crate::wire::testing::{Heard, hear};
+
+fn stream(events: &[&str]) -> Heard {
+    let name = |event: &str| event.split('"').nth(3).unwrap_or_default().to_owned();
+    let body: String = events.iter().map(|event| format!("event: {}\ndata: {event}\n\n", name(event))).collect();
+    hear("/api/v1/chat", "text/event-stream", body)
+}
+
+const END: &str = r#"{"type":"chat.end","result":{"model_instance_id":"m","output":[{"type":"message","content":"whole"}],"stats":{"input_tokens":329,"total_output_tokens":268,"reasoning_output_tokens":5,"tokens_per_second":43.7,"time_to_first_token_seconds":0.78,"model_load_time_seconds":2.5},"response_id":"resp_1"}}"#;
+
+#[test]
+fn deltas_bear_tokens_and_the_end_counts() {
+    let heard = stream(&[
+        r#"{"type":"chat.start","model_instance_id":"m"}"#,
+        r#"{"type":"model_load.progress","model_instance_id":"m","progress":0.5}"#,
+        r#"{"type":"prompt_processing.progress","progress":0.5}"#,
+        r#"{"type":"reasoning.delta","content":"x"}"#,
+        r#"{"type":"tool_call.arguments","tool":"f","arguments":{"a":1}}"#,
+        r#"{"type":"message.delta","content":"x"}"#,
+        r#"{"type":"message.delta","content":""}"#,
+        END,
+    ]);
+    let told: Vec<_> = heard
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Tokens(Tokens { answer, thinking, .. }) => Some((*answer, *thinking)),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, [(false, true), (true, false), (true, false)]);
+    let usage = heard.usage().expect("reported");
+    assert_eq!((usage.last, usage.prompt, usage.generated, usage.reasoning), (true, Some(329), Some(268), Some(5)));
+    assert!(heard.has(Event::Timings(Timings { load: Some(Duration::from_millis(2500)), ..Timings::default() })));
+    assert_eq!((heard.events.first(), heard.events.last()), (Some(&Event::Model("m")), Some(&Event::Terminal)));
+}
+
+#[test]
+fn an_end_after_an_error_completes_nothing() {
+    let heard = stream(&[r#"{"type":"error","error":{"type":"internal_error","message":"x"}}"#, END]);
+    assert!(heard.has(Event::Error) && !heard.has(Event::Terminal) && heard.usage().is_some());
+}
+
+#[test]
+fn a_stream_without_its_end_is_cut() {
+    assert!(stream(&[r#"{"type":"message.delta","content":"x"}"#]).is_cut());
+}
+
+#[test]
+fn a_whole_answer_counts() {
+    let body = r#"{"model_instance_id":"m","output":[{"type":"message","content":"x"}],"stats":{"input_tokens":3,"total_output_tokens":2}}"#;
+    let heard = hear("/api/v1/chat", "application/json", body);
+    assert_eq!(heard.usage().map(|usage| (usage.prompt, usage.generated)), Some((Some(3), Some(2))));
+    assert_eq!((heard.tokens(), heard.events.last()), (0, Some(&Event::Terminal)));
+}
+
+#[test]
+fn the_older_api_is_the_other_one_with_stats() {
+    let body = r#"{"model":"m","choices":[{"index":0,"finish_reason":"stop","message":{"content":"x"}}],"usage":{"prompt_tokens":24,"completion_tokens":53,"total_tokens":77},"stats":{"tokens_per_second":51.4,"time_to_first_token":0.111,"generation_time":0.954,"stop_reason":"eosFound"}}"#;
+    let heard = hear("/api/v0/chat/completions", "application/json", body);
+    assert!(heard.has(Event::Timings(Timings { decode: Some(Duration::from_millis(954)), ..Timings::default() })));
+    assert_eq!(heard.usage().and_then(|usage| usage.generated), Some(53));
+}

@@ -1,0 +1,70 @@
+//! What SGLang's own answers mean. Written from the protocol, not recorded.
+
+use std::time::Duration;
+
+use crate::wire::event::{Event, FinishReason, Timings};
+use crate::wire::testing::{Heard, hear};
+
+fn stream(events: &[&str]) -> Heard {
+    let body: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
+    hear("/generate", "text/event-stream", body)
+}
+
+fn chunk(text: &str, generated: u64, more: &str) -> String {
+    format!(
+        r#"{{"text":"{text}","meta_info":{{"id":"x","finish_reason":null,"prompt_tokens":5,"weight_version":"default","completion_tokens":{generated},"cached_tokens":2}}{more}}}"#
+    )
+}
+
+fn last(text: &str, generated: u64, reason: &str) -> String {
+    let reason = format!(r#"{{"type":"{reason}","length":8}}"#);
+    chunk(text, generated, "")
+        .replace("null", &reason)
+        .replace(r#""cached_tokens":2"#, r#""cached_tokens":2,"e2e_latency":1.5"#)
+}
+
+#[test]
+fn text_is_cumulative_and_so_are_counts() {
+    let heard =
+        stream(&[&chunk("a", 1, ""), &chunk("ab", 3, ""), &chunk("ab", 3, ""), &last("abc", 4, "length"), "[DONE]"]);
+    let usage = heard.usage().expect("reported");
+    assert_eq!(heard.tokens(), 3, "what did not grow bore nothing");
+    assert_eq!((usage.last, usage.prompt, usage.generated, usage.cached), (true, Some(5), Some(4), Some(2)));
+    assert!(heard.has(Event::Finish(FinishReason::Length)) && heard.has(Event::Terminal));
+    assert!(heard.has(Event::Timings(Timings { total: Some(Duration::from_millis(1500)), ..Timings::default() })));
+}
+
+#[test]
+fn a_stream_that_is_left_is_counted_so_far() {
+    let heard = stream(&[&chunk("a", 1, ""), &chunk("ab", 2, "")]);
+    assert_eq!(heard.usage().map(|usage| (usage.last, usage.generated)), Some((false, Some(2))));
+    assert!(heard.is_cut());
+}
+
+#[test]
+fn an_error_or_an_abort_before_the_marker_fails_the_answer() {
+    for end in [r#"{"error":{"message":"x"}}"#.to_owned(), last("a", 1, "abort")] {
+        let heard = stream(&[&chunk("a", 1, ""), &end, "[DONE]"]);
+        assert!(heard.has(Event::Error) && !heard.has(Event::Terminal), "{end}");
+    }
+}
+
+#[test]
+fn several_prompts_are_added_up_streamed_and_whole() {
+    let index = |chunk: String, index: u64| chunk.replacen('{', &format!(r#"{{"index":{index},"#), 1);
+    let events = [
+        index(chunk("a", 1, ""), 0),
+        index(chunk("x", 1, ""), 1),
+        index(last("ab", 2, "stop"), 0),
+        index(last("xyz", 3, "stop"), 1),
+        "[DONE]".to_owned(),
+    ];
+    let streamed = stream(&events.each_ref().map(String::as_str));
+    let whole =
+        hear("/generate", "application/json", format!("[{},{}]", last("ab", 2, "stop"), last("xyz", 3, "stop")));
+    for heard in [streamed, whole] {
+        let usage = heard.usage().expect("reported");
+        assert_eq!((usage.last, usage.prompt, usage.generated, usage.choices), (true, Some(10), Some(5), 2));
+        assert_eq!((heard.defects.len(), heard.events.last()), (0, Some(&Event::Terminal)));
+    }
+}

@@ -1,0 +1,85 @@
+//! What TGI's own answers mean. Written from the protocol, not recorded.
+
+use std::time::Duration;
+
+use crate::wire::event::{Event, FinishReason, Timings, Tokens};
+use crate::wire::reader::{Head, Reader, Reported};
+use crate::wire::route::Route;
+use crate::wire::testing::{Heard, hear};
+
+/// TGI writes no space behind the colon.
+fn stream(events: &[&str]) -> Heard {
+    let body: String = events.iter().map(|event| format!("data:{event}\n\n")).collect();
+    hear("/generate_stream", "text/event-stream", body)
+}
+
+fn token(index: u64, text: &str, special: bool) -> String {
+    format!(
+        r#"{{"index":{index},"token":{{"id":7,"text":"{text}","logprob":-0.5,"special":{special}}},"generated_text":null,"details":null}}"#
+    )
+}
+
+#[test]
+fn each_event_is_one_token_and_special_ones_show_none() {
+    let last = token(4, "</s>", true).replace(r#""generated_text":null"#, r#""generated_text":"abc""#).replace(
+        r#""details":null"#,
+        r#""details":{"finish_reason":"eos_token","generated_tokens":4,"seed":null,"input_length":9}"#,
+    );
+    let heard = stream(&[&token(1, "a", false), &token(2, "<x>", true), &token(3, "b", false), &last]);
+    let tokens = |listed| Event::Tokens(Tokens { answer: true, thinking: false, listed: Some(listed) });
+    assert_eq!((heard.tokens(), heard.has(tokens(1)), heard.has(tokens(2))), (2, true, true));
+    let usage = heard.usage().expect("reported");
+    assert_eq!((usage.last, usage.prompt, usage.generated), (true, Some(9), Some(4)));
+    assert!(heard.has(Event::Finish(FinishReason::EosToken)) && heard.has(Event::Terminal));
+}
+
+#[test]
+fn without_details_the_number_of_the_last_event_counts() {
+    let last = token(2, "b", false).replace(r#""generated_text":null"#, r#""generated_text":"""#);
+    let usage = stream(&[&token(1, "a", false), &last]).usage().expect("numbered");
+    assert_eq!((usage.last, usage.prompt, usage.generated), (true, None, Some(2)));
+    let left = stream(&[&token(1, "a", false)]);
+    assert_eq!(left.usage().map(|usage| (usage.last, usage.generated)), Some((false, Some(1))));
+    assert!(left.is_cut());
+}
+
+#[test]
+fn an_error_fails_the_answer() {
+    let heard = stream(&[&token(1, "a", false), r#"{"error":"Request failed","error_type":"generation"}"#]);
+    assert!(heard.has(Event::Error) && !heard.has(Event::Terminal));
+}
+
+#[test]
+fn the_head_of_a_whole_answer_counts_where_the_body_does_not() {
+    let fields = [("x-prompt-tokens", "9"), ("x-generated-tokens", "4"), ("x-total-time", "120")];
+    let read = |path: &str, body: &str| {
+        let route = Route::of("POST", path);
+        let value = |name: &str| fields.iter().find(|(field, _)| *field == name).map(|(_, value)| value.as_bytes());
+        let reported = Reported::read(route, value);
+        let head = Head { status: 200, content_type: Some(b"application/json"), content_encoding: None, reported };
+        let (mut reader, mut usage, mut timings) = (Reader::new(route, &head), None, None);
+        reader.read(body.as_bytes(), &mut |event, _| match event {
+            Event::Usage(told) => usage = Some((told.last, told.prompt, told.generated)),
+            Event::Timings(told) => timings = Some(told),
+            _ => {}
+        });
+        (usage, timings)
+    };
+    let timings = Some(Timings { total: Some(Duration::from_millis(120)), ..Timings::default() });
+    for (path, body) in [("/", r#"[{"generated_text":"abc"}]"#), ("/generate", r#"{"generated_text":"abc"}"#)] {
+        let (usage, told) = read(path, body);
+        assert_eq!((usage, told), (Some((true, Some(9), Some(4))), timings), "{path}");
+    }
+    let details =
+        r#"{"generated_text":"abc","details":{"finish_reason":"length","generated_tokens":5,"input_length":8}}"#;
+    assert_eq!(read("/generate", details).0, Some((true, Some(8), Some(5))));
+    assert_eq!(read("/api/chat", "{}").0, None, "nobody else has such fields");
+}
+
+#[test]
+fn absurd_fields_are_unknown() {
+    let route = Route::of("POST", "/generate");
+    for value in ["", "-1", "1.5", "x", "99999999999999999999", "\u{e9}"] {
+        assert_eq!(Reported::read(route, |_| Some(value.as_bytes())), Reported::default(), "{value}");
+    }
+}

@@ -1,0 +1,31 @@
+//! The seeds of the fuzz targets hold what the targets try to break.
+
+#[allow(unreachable_pub, reason = "public there")]
+#[path = "../../../fuzz/src/lib.rs"]
+mod targets;
+
+use std::fs;
+use std::path::Path;
+
+#[test]
+fn every_fuzz_target_has_seeds_and_each_holds() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    let names = targets::RESPONSES.iter().map(|(name, _)| *name).chain(["request", "coding"]);
+    for name in names {
+        assert!(root.join("fuzz_targets").join(name).with_extension("rs").is_file(), "{name} is a target");
+        let mut seeds = 0;
+        for seed in fs::read_dir(root.join("seeds").join(name)).unwrap() {
+            let seed = fs::read(seed.unwrap().path()).unwrap();
+            for size in [1, 2, 3, 64, 255] {
+                let mut input = seed.clone();
+                input[usize::from(name == "coding")] = size;
+                targets::run(name, &input);
+            }
+            for len in 0..seed.len() {
+                targets::run(name, &seed[..len]);
+            }
+            seeds += 1;
+        }
+        assert!(seeds > 0, "{name} has seeds");
+    }
+}

@@ -1,0 +1,62 @@
+//! Silent truncation on the recorded streams: all that was cut is suspected, and nothing else.
+
+use std::collections::BTreeMap;
+
+use inferometer::exchange::truncation::{Evidence, Truncation};
+use inferometer::wire::request::ModelScanner;
+use serde_json::Value;
+
+use super::{Fixture, fixtures};
+
+/// What the recorded servers had loaded.
+const CONTEXT: u64 = 2048;
+
+fn evidence(fixture: &Fixture, context: Option<u64>) -> Option<Evidence> {
+    let mut scanner = ModelScanner::default();
+    scanner.read(&fixture.request);
+    let tokens = fixture.expect["prompt_tokens"].as_u64()?;
+    Some(Evidence { characters: scanner.prompt_characters()?, tokens, context })
+}
+
+/// The suspected cases, in one observer for each server.
+fn suspected(context: Option<u64>) -> Vec<String> {
+    let mut servers = BTreeMap::<String, Truncation>::new();
+    let observe = |fixture: &Fixture| {
+        let evidence = evidence(fixture, context)?;
+        let server = fixture.name.split('/').next().unwrap().to_owned();
+        let model = fixture.expect["model"].as_str().unwrap_or_default();
+        servers.entry(server).or_default().observe(model, evidence).then(|| fixture.name.clone())
+    };
+    fixtures().iter().filter_map(observe).collect()
+}
+
+#[test]
+fn every_cut_prompt_is_suspected_and_no_other_is() {
+    let cut = |case: &str| ["0.13.1", "0.24.0", "0.33.0-rc2"].map(|version| format!("ollama-{version}/{case}"));
+    let mut expected = [cut("generate-big-context"), cut("generate-truncated-prompt")].concat();
+    expected.sort();
+    assert_eq!(suspected(Some(CONTEXT)), expected);
+}
+
+#[test]
+fn without_the_contexts_length_nothing_recorded_is_suspected() {
+    assert_eq!(suspected(None), Vec::<String>::new(), "misses, but no false positive");
+}
+
+#[test]
+fn the_characters_of_recorded_prompts_are_those_that_a_parser_counts() {
+    let mut counted = 0;
+    for fixture in fixtures().iter().filter(|fixture| fixture.route.operation.generates()) {
+        let Ok(body) = serde_json::from_slice::<Value>(&fixture.request) else { continue };
+        let texts = [&body["prompt"], &body["system"], &body["suffix"], &body["input"], &body["instructions"]];
+        let messages = body["messages"].as_array().into_iter().flatten().map(|message| &message["content"]);
+        let several = body["prompt"].as_array().into_iter().flatten();
+        let length = |value: &Value| value.as_str().map_or(0, |text| text.chars().count() as u64);
+        let expected: u64 = texts.into_iter().chain(messages).chain(several).map(length).sum();
+        let mut scanner = ModelScanner::default();
+        scanner.read(&fixture.request);
+        assert_eq!(scanner.prompt_characters().unwrap_or(0), expected, "{}", fixture.name);
+        counted += u64::from(expected > 0);
+    }
+    assert!(counted > 100, "{counted} prompts");
+}
