@@ -58,6 +58,7 @@ pub mod clock;
 pub mod config;
 pub mod exchange;
 pub mod history;
+pub mod host;
 pub mod logs;
 pub mod metrics;
 pub mod proxy;

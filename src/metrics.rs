@@ -20,6 +20,7 @@ mod buckets;
 mod failures;
 mod families;
 mod family;
+pub mod host;
 mod labels;
 mod number;
 mod per_model;

@@ -1,0 +1,212 @@
+//! The machine underneath: what its processors, memory, disks and GPUs do, read beside the traffic.
+//!
+//! Promises: each source has a thread of its own, named after it, so that one that is slow or hangs is felt by nobody
+//! else; [`Host::snapshot`] never waits for a source; what is unknown or stale is absent, never zero. Left out: names
+//! of metrics, and everything that needs privileges (that is the helper's, of which only a client is here).
+//!
+//! A new collector is
+//! 1. a file here with its part and an `impl` of [`collector::Collector`];
+//! 2. a field in [`HostSnapshot`] and in [`Host`];
+//! 3. a line each in [`Host::start`], [`Host::snapshot`] and its list of health.
+
+pub mod amd;
+pub mod collector;
+pub mod cpu;
+pub mod disks;
+pub mod filesystems;
+pub mod gpu;
+pub mod helper;
+mod kernel_file;
+pub mod memory;
+pub mod networks;
+#[cfg(any(test, not(target_os = "linux")))]
+pub mod portable;
+pub mod pressure;
+pub mod processes;
+pub mod source;
+pub mod temperatures;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use collector::Health;
+use gpu::Gpu;
+use helper::{HelperAddress, HelperPart};
+use source::Source;
+
+/// What is to be read, and how often.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Between two readings of a source.
+    pub period: Duration,
+    /// Where the helper is; `None` where there is none.
+    pub helper: Option<HelperAddress>,
+    /// The kernel's files about processes and the system.
+    pub proc: PathBuf,
+    /// The kernel's files about devices.
+    pub sys: PathBuf,
+    /// The machine's name.
+    pub node: Arc<str>,
+}
+
+impl Default for Settings {
+    /// Of this machine, as often as metrics are scraped.
+    fn default() -> Self {
+        Self {
+            period: Duration::from_secs(5),
+            helper: None,
+            proc: "/proc".into(),
+            sys: "/sys".into(),
+            node: rustix::system::uname().nodename().to_string_lossy().into(),
+        }
+    }
+}
+
+/// All that is known of the machine at one instant. `None` is unknown, not there, or too old.
+#[derive(Clone, Debug, Default)]
+pub struct HostSnapshot {
+    /// The processors.
+    pub cpu: Option<Arc<cpu::Cpu>>,
+    /// Memory and swap.
+    pub memory: Option<Arc<memory::Memory>>,
+    /// What tasks wait for.
+    pub pressure: Option<Arc<pressure::Pressure>>,
+    /// Disks.
+    pub disks: Option<Arc<disks::Disks>>,
+    /// How full disks are.
+    pub filesystems: Option<Arc<Vec<filesystems::Filesystem>>>,
+    /// Networks.
+    pub networks: Option<Arc<Vec<networks::Network>>>,
+    /// Temperatures.
+    pub temperatures: Option<Arc<temperatures::Temperatures>>,
+    /// The inference server's processes.
+    pub processes: Option<Arc<processes::Processes>>,
+    /// AMD's GPUs.
+    pub amd: Option<Arc<Vec<Gpu>>>,
+    /// What the helper knows, not older than [`helper::STALE`].
+    pub helper: Option<Arc<HelperPart>>,
+    /// Whether the helper is there and its facts are fresh; `None` where none is configured, or it was not asked yet.
+    pub helper_up: Option<bool>,
+    /// How each source does.
+    pub collectors: Vec<Health>,
+    /// The machine's name.
+    pub node: Arc<str>,
+}
+
+impl HostSnapshot {
+    /// The GPUs of every maker. That of the helper is Apple's, and only where no driver here knows one.
+    #[must_use]
+    pub fn gpus(&self) -> Vec<Gpu> {
+        let known: Vec<Gpu> = self.amd.iter().flat_map(|gpus| gpus.iter().cloned()).collect();
+        let of_helper = || self.helper.iter().filter_map(|helper| helper.reading.gpu()).collect();
+        if known.is_empty() { of_helper() } else { known }
+    }
+}
+
+/// The sources. Dropping it ends their threads.
+#[derive(Debug)]
+pub struct Host {
+    cpu: Source<cpu::Cpu>,
+    memory: Source<memory::Memory>,
+    pressure: Source<pressure::Pressure>,
+    disks: Source<disks::Disks>,
+    filesystems: Source<Vec<filesystems::Filesystem>>,
+    networks: Source<Vec<networks::Network>>,
+    temperatures: Source<temperatures::Temperatures>,
+    processes: Source<processes::Processes>,
+    amd: Source<Vec<Gpu>>,
+    helper: Option<Source<HelperPart>>,
+    node: Arc<str>,
+}
+
+impl Host {
+    /// Starts a thread for each source.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    #[cfg(target_os = "linux")]
+    pub fn start(settings: &Settings) -> io::Result<Self> {
+        let (proc, sys, period) = (|| settings.proc.clone(), || settings.sys.clone(), settings.period);
+        Ok(Self {
+            cpu: Source::spawn(cpu::CpuCollector::new(proc()), period)?,
+            memory: Source::spawn(memory::MemoryCollector::new(proc()), period)?,
+            pressure: Source::spawn(pressure::PressureCollector::new(proc()), period)?,
+            disks: Source::spawn(disks::DisksCollector::new(proc(), sys()), period)?,
+            filesystems: Source::spawn(filesystems::FilesystemsCollector::new(proc()), period)?,
+            networks: Source::spawn(networks::NetworksCollector::new(proc()), period)?,
+            temperatures: Source::spawn(temperatures::TemperaturesCollector::new(sys()), period)?,
+            processes: Source::spawn(processes::ProcessesCollector::new(proc()), period)?,
+            amd: Source::spawn(amd::AmdCollector::new(sys()), period)?,
+            helper: helper_source(settings)?,
+            node: Arc::clone(&settings.node),
+        })
+    }
+
+    /// Starts a thread for each source.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    #[cfg(not(target_os = "linux"))]
+    pub fn start(settings: &Settings) -> io::Result<Self> {
+        let (proc, sys, period) = (|| settings.proc.clone(), || settings.sys.clone(), settings.period);
+        Ok(Self {
+            cpu: Source::spawn(portable::CpuCollector::default(), period)?,
+            memory: Source::spawn(portable::MemoryCollector::default(), period)?,
+            pressure: Source::spawn(pressure::PressureCollector::new(proc()), period)?,
+            disks: Source::spawn(portable::DisksCollector::default(), period)?,
+            filesystems: Source::spawn(portable::FilesystemsCollector::default(), period)?,
+            networks: Source::spawn(portable::NetworksCollector::default(), period)?,
+            temperatures: Source::spawn(portable::TemperaturesCollector::default(), period)?,
+            processes: Source::spawn(portable::ProcessesCollector::default(), period)?,
+            amd: Source::spawn(amd::AmdCollector::new(sys()), period)?,
+            helper: helper_source(settings)?,
+            node: Arc::clone(&settings.node),
+        })
+    }
+
+    /// What is known now. Waits for nobody.
+    #[must_use]
+    pub fn snapshot(&self, now: Instant) -> HostSnapshot {
+        let helper = self.helper.as_ref().and_then(|source| source.latest(now));
+        let helper = helper.filter(|part| now.saturating_duration_since(part.at) <= helper::STALE);
+        let helper_asked = self.helper.as_ref().is_some_and(|source| source.health(now).success.is_some());
+        HostSnapshot {
+            cpu: self.cpu.latest(now),
+            memory: self.memory.latest(now),
+            pressure: self.pressure.latest(now),
+            disks: self.disks.latest(now),
+            filesystems: self.filesystems.latest(now),
+            networks: self.networks.latest(now),
+            temperatures: self.temperatures.latest(now),
+            processes: self.processes.latest(now),
+            amd: self.amd.latest(now),
+            helper_up: helper_asked.then_some(helper.is_some()),
+            helper,
+            collectors: self.health(now),
+            node: Arc::clone(&self.node),
+        }
+    }
+
+    fn health(&self, now: Instant) -> Vec<Health> {
+        let mut all = vec![
+            self.cpu.health(now),
+            self.memory.health(now),
+            self.pressure.health(now),
+            self.disks.health(now),
+            self.filesystems.health(now),
+            self.networks.health(now),
+            self.temperatures.health(now),
+            self.processes.health(now),
+            self.amd.health(now),
+        ];
+        all.extend(self.helper.as_ref().map(|source| source.health(now)));
+        all
+    }
+}
+
+fn helper_source(settings: &Settings) -> io::Result<Option<Source<HelperPart>>> {
+    let collector = settings.helper.clone().map(helper::HelperCollector::new);
+    collector.map(|collector| Source::spawn(collector, settings.period)).transpose()
+}

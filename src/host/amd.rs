@@ -1,0 +1,67 @@
+//! AMD's GPUs: what the amdgpu driver shows in /sys/class/drm. Not tried on hardware: written from the driver's
+//! documentation (Linux, Documentation/gpu/amdgpu/driver-misc.rst and thermal.rst) and held against a made-up tree.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use super::collector::{Collector, ReadError};
+use super::gpu::Gpu;
+use super::kernel_file;
+
+/// AMD's number among the makers of PCI devices.
+const VENDOR: &str = "0x1002";
+
+/// Reads them.
+#[derive(Debug)]
+pub struct AmdCollector {
+    sys: PathBuf,
+}
+
+impl AmdCollector {
+    /// From this /sys.
+    #[must_use]
+    pub fn new(sys: PathBuf) -> Self {
+        Self { sys }
+    }
+}
+
+impl Collector for AmdCollector {
+    type Part = Vec<Gpu>;
+
+    fn name(&self) -> &'static str {
+        "amd"
+    }
+
+    fn read(&mut self, _: Instant) -> Result<Option<Vec<Gpu>>, ReadError> {
+        let cards = kernel_file::entries(&self.sys.join("class/drm"))?.unwrap_or_default();
+        let devices = cards.iter().filter(|card| is_card(card)).map(|card| card.join("device"));
+        let amd = devices.filter(|device| kernel_file::line(&device.join("vendor")).as_deref() == Some(VENDOR));
+        let gpus: Vec<_> = amd.zip(0..).map(|(device, index)| gpu(&device, index)).collect();
+        Ok(Some(gpus).filter(|gpus| !gpus.is_empty()))
+    }
+}
+
+/// `card0`, and not its outputs (`card0-DP-1`).
+fn is_card(path: &Path) -> bool {
+    let name = kernel_file::name(path);
+    name.strip_prefix("card").is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+}
+
+fn gpu(device: &Path, index: u32) -> Gpu {
+    let monitors = kernel_file::entries(&device.join("hwmon")).ok().flatten().unwrap_or_default();
+    let monitor = monitors.first();
+    let sensor = |name: &str| monitor.and_then(|monitor| kernel_file::number(&monitor.join(name)));
+    // Newer chips show what they draw now, older ones an average over a short while; both in microwatts.
+    let power = sensor("power1_average").or_else(|| sensor("power1_input"));
+    Gpu {
+        index: index.to_string(),
+        uuid: kernel_file::line(&device.join("unique_id")).unwrap_or_default(),
+        name: kernel_file::line(&device.join("product_name")).unwrap_or_default(),
+        utilization: kernel_file::number(&device.join("gpu_busy_percent")).map(|percent| percent / 100.0),
+        power_watts: power.map(|microwatts| microwatts / 1e6),
+        energy_joules: None,
+        temperature_celsius: sensor("temp1_input").map(|thousandths| thousandths / 1000.0),
+        memory_used_bytes: kernel_file::integer(&device.join("mem_info_vram_used")),
+        memory_total_bytes: kernel_file::integer(&device.join("mem_info_vram_total")),
+    }
+}

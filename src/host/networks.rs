@@ -1,0 +1,97 @@
+//! Networks: /proc/net/dev.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use super::collector::{Collector, ReadError};
+use super::kernel_file;
+
+/// What one interface carried since it came up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Network {
+    /// Its name.
+    pub interface: String,
+    /// Bytes received.
+    pub received_bytes: u64,
+    /// Bytes sent.
+    pub transmitted_bytes: u64,
+}
+
+impl Network {
+    /// Neither the loopback nor one that never carried anything. Containers come and go with an interface each
+    /// (`veth…`): their bytes pass the machine's own interfaces as well, and each would leave its series behind.
+    pub(super) fn is_of_interest(&self) -> bool {
+        let silent = self.received_bytes == 0 && self.transmitted_bytes == 0;
+        let inward = matches!(self.interface.as_str(), "lo" | "lo0") || self.interface.starts_with("veth");
+        !inward && !silent
+    }
+}
+
+/// Reads those of interest.
+#[derive(Debug)]
+pub struct NetworksCollector {
+    proc: PathBuf,
+}
+
+impl NetworksCollector {
+    /// From this /proc.
+    #[must_use]
+    pub fn new(proc: PathBuf) -> Self {
+        Self { proc }
+    }
+}
+
+impl Collector for NetworksCollector {
+    type Part = Vec<Network>;
+
+    fn name(&self) -> &'static str {
+        "networks"
+    }
+
+    fn read(&mut self, _: Instant) -> Result<Option<Vec<Network>>, ReadError> {
+        // `net` itself is a link to the reader's own namespace.
+        let text = kernel_file::read(&self.proc.join("net/dev"))?;
+        Ok(text.map(|text| text.lines().filter_map(parse_interface).filter(Network::is_of_interest).collect()))
+    }
+}
+
+/// `eth0: ` and 16 numbers: bytes received first, bytes sent ninth (proc(5)).
+fn parse_interface(line: &str) -> Option<Network> {
+    let (interface, numbers) = line.rsplit_once(':')?;
+    let mut numbers = numbers.split_ascii_whitespace();
+    Some(Network {
+        interface: interface.trim().to_owned(),
+        received_bytes: numbers.next()?.parse().ok()?,
+        transmitted_bytes: numbers.nth(7)?.parse().ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_and_the_ninth_number_are_bytes() {
+        let line = "  eth0: 460555514   12052    0    0    0     0          0         0   665733    7138    0    0    0     0       0          0";
+        let network = parse_interface(line).expect("it parses");
+        assert_eq!(
+            network,
+            Network { interface: "eth0".into(), received_bytes: 460_555_514, transmitted_bytes: 665_733 }
+        );
+        let glued = parse_interface("wlan0:7 0 0 0 0 0 0 0 9 0").expect("old kernels leave no space");
+        assert_eq!((glued.received_bytes, glued.transmitted_bytes), (7, 9));
+    }
+
+    #[test]
+    fn the_heading_and_what_is_broken_are_no_interfaces() {
+        for line in [
+            "Inter-|   Receive  |  Transmit",
+            " face |bytes    packets",
+            "eth0:",
+            "eth0: 1 2 3",
+            "eth0: x 0 0 0 0 0 0 0 9",
+        ] {
+            assert_eq!(parse_interface(line), None, "{line}");
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! The same facts through the `sysinfo` crate, where there is no /proc: on macOS. On Linux it is the second opinion
+//! that the tests ask for.
+//!
+//! Left out: temperatures by chip (one chip, called `smc`), and counts of disk operations, which it does not know.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use sysinfo::{
+    Components, CpuRefreshKind, Disks as SystemDisks, MemoryRefreshKind, Networks, ProcessRefreshKind,
+    ProcessesToUpdate, RefreshKind, System, UpdateKind,
+};
+
+use super::collector::{Collector, ReadError};
+use super::cpu::Cpu;
+use super::disks::{Disk, DiskRates, Disks};
+use super::filesystems::Filesystem;
+use super::memory::Memory;
+use super::networks::Network;
+use super::processes::{Process, Processes, Role, RoleUse, role_of};
+use super::temperatures::{Temperature, Temperatures};
+
+/// Reads the processors.
+#[derive(Debug, Default)]
+pub struct CpuCollector {
+    system: System,
+    read_before: bool,
+}
+
+impl Collector for CpuCollector {
+    type Part = Cpu;
+
+    fn name(&self) -> &'static str {
+        "cpu"
+    }
+
+    fn read(&mut self, _: Instant) -> Result<Option<Cpu>, ReadError> {
+        self.system.refresh_specifics(RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing().with_cpu_usage()));
+        let load = System::load_average();
+        let read_before = std::mem::replace(&mut self.read_before, true);
+        let utilization = f64::from(self.system.global_cpu_usage()) / 100.0;
+        Ok(Some(Cpu {
+            utilization: read_before.then_some(utilization.clamp(0.0, 1.0)),
+            load: Some([load.one, load.five, load.fifteen]),
+            processors: u32::try_from(self.system.cpus().len()).ok().filter(|n| *n > 0),
+        }))
+    }
+}
+
+/// Reads memory and swap.
+#[derive(Debug, Default)]
+pub struct MemoryCollector {
+    system: System,
+}
+
+impl Collector for MemoryCollector {
+    type Part = Memory;
+
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    fn read(&mut self, _: Instant) -> Result<Option<Memory>, ReadError> {
+        self.system.refresh_memory_specifics(MemoryRefreshKind::everything());
+        Ok(Some(Memory {
+            total_bytes: Some(self.system.total_memory()).filter(|total| *total > 0),
+            available_bytes: Some(self.system.available_memory()).filter(|available| *available > 0),
+            swap_total_bytes: Some(self.system.total_swap()),
+            swap_used_bytes: Some(self.system.used_swap()),
+        }))
+    }
+}
+
+/// Reads disks. Operations are not known, so rates of all together are neither.
+#[derive(Debug, Default)]
+pub struct DisksCollector {
+    disks: SystemDisks,
+    before: Option<(Instant, u64, u64)>,
+}
+
+impl Collector for DisksCollector {
+    type Part = Disks;
+
+    fn name(&self) -> &'static str {
+        "disks"
+    }
+
+    fn read(&mut self, now: Instant) -> Result<Option<Disks>, ReadError> {
+        self.disks.refresh(true);
+        let mut devices: Vec<Disk> = Vec::new();
+        for disk in self.disks.list() {
+            let device = disk.name().to_string_lossy().into_owned();
+            let usage = disk.usage();
+            // Volumes of one container share its counters.
+            if !devices.iter().any(|known| known.device == device) {
+                devices.push(Disk {
+                    device,
+                    stacked: false,
+                    read_bytes: usage.total_read_bytes,
+                    written_bytes: usage.total_written_bytes,
+                    operations: None,
+                });
+            }
+        }
+        let read = devices.iter().map(|disk| disk.read_bytes).sum();
+        let written = devices.iter().map(|disk| disk.written_bytes).sum();
+        let rates = self.before.replace((now, read, written)).and_then(|(then, read_before, written_before)| {
+            let seconds = (now - then).as_secs_f64();
+            let rate = |new: u64, old: u64| new.saturating_sub(old) as f64 / seconds;
+            (seconds > 0.0).then(|| DiskRates {
+                read_bytes: rate(read, read_before),
+                written_bytes: rate(written, written_before),
+                operations: None,
+            })
+        });
+        Ok(Some(Disks { devices, rates }))
+    }
+}
+
+/// Reads how full disks are.
+#[derive(Debug, Default)]
+pub struct FilesystemsCollector {
+    disks: SystemDisks,
+}
+
+impl Collector for FilesystemsCollector {
+    type Part = Vec<Filesystem>;
+
+    fn name(&self) -> &'static str {
+        "filesystems"
+    }
+
+    fn read(&mut self, _: Instant) -> Result<Option<Vec<Filesystem>>, ReadError> {
+        self.disks.refresh(true);
+        let filesystem = |disk: &sysinfo::Disk| Filesystem {
+            device: disk.name().to_string_lossy().into_owned(),
+            mountpoint: disk.mount_point().to_string_lossy().into_owned(),
+            kind: disk.file_system().to_string_lossy().into_owned(),
+            size_bytes: disk.total_space(),
+            available_bytes: disk.available_space(),
+        };
+        Ok(Some(self.disks.list().iter().filter(|disk| disk.total_space() > 0).map(filesystem).collect()))
+    }
+}
+
+/// Reads networks.
+#[derive(Debug, Default)]
+pub struct NetworksCollector {
+    networks: Networks,
+}
+
+impl Collector for NetworksCollector {
+    type Part = Vec<Network>;
+
+    fn name(&self) -> &'static str {
+        "networks"
+    }
+
+    fn read(&mut self, _: Instant) -> Result<Option<Vec<Network>>, ReadError> {
+        self.networks.refresh(true);
+        let network = |(interface, data): (&String, &sysinfo::NetworkData)| Network {
+            interface: interface.clone(),
+            received_bytes: data.total_received(),
+            transmitted_bytes: data.total_transmitted(),
+        };
+        let mut found: Vec<_> = self.networks.iter().map(network).filter(Network::is_of_interest).collect();
+        found.sort_by(|one, other| one.interface.cmp(&other.interface));
+        Ok(Some(found))
+    }
+}
+
+/// Reads temperatures.
+#[derive(Debug, Default)]
+pub struct TemperaturesCollector {
+    components: Components,
+}
+
+impl Collector for TemperaturesCollector {
+    type Part = Temperatures;
+
+    fn name(&self) -> &'static str {
+        "temperatures"
+    }
+
+    fn read(&mut self, _: Instant) -> Result<Option<Temperatures>, ReadError> {
+        self.components.refresh(true);
+        let sensor = |component: &sysinfo::Component| {
+            let celsius = f64::from(component.temperature()?);
+            let sensor = component.label().to_owned();
+            Some(Temperature { chip: "smc".to_owned(), device: String::new(), sensor, celsius })
+        };
+        let found = self.components.iter().filter_map(sensor).filter(Temperature::is_plausible);
+        let sensors: Vec<_> = found.collect();
+        let of_cpu =
+            |it: &&Temperature| it.sensor.contains("CPU") || it.sensor.contains("pACC") || it.sensor.contains("eACC");
+        let cpu_celsius = sensors.iter().filter(of_cpu).map(|it| it.celsius).reduce(f64::max);
+        let found = Temperatures { cpu_celsius, sensors };
+        Ok(Some(found).filter(|found| *found != Temperatures::default()))
+    }
+}
+
+/// Reads the inference server's processes.
+#[derive(Debug, Default)]
+pub struct ProcessesCollector {
+    system: System,
+    /// Milliseconds of each at the reading before.
+    before: Option<HashMap<(u32, u64), u64>>,
+    /// Milliseconds of each role so far.
+    spent: HashMap<Role, u64>,
+}
+
+impl Collector for ProcessesCollector {
+    type Part = Processes;
+
+    fn name(&self) -> &'static str {
+        "processes"
+    }
+
+    fn read(&mut self, _: Instant) -> Result<Option<Processes>, ReadError> {
+        let wanted = ProcessRefreshKind::nothing().with_cpu().with_memory().with_cmd(UpdateKind::OnlyIfNotSet);
+        self.system.refresh_processes_specifics(ProcessesToUpdate::All, true, wanted);
+        let mut now = HashMap::new();
+        let mut processes = Vec::new();
+        for (pid, process) in self.system.processes() {
+            let arguments: Vec<_> = process.cmd().iter().map(|argument| argument.to_string_lossy()).collect();
+            let arguments: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
+            // Linux lists threads as well.
+            let Some(role) = role_of(&arguments).filter(|_| process.thread_kind().is_none()) else { continue };
+            let spent = process.accumulated_cpu_time();
+            let identity = (pid.as_u32(), process.start_time());
+            let known = self.before.as_ref().map_or(spent, |before| before.get(&identity).copied().unwrap_or(0));
+            *self.spent.entry(role).or_default() += spent.saturating_sub(known);
+            now.insert(identity, spent);
+            processes.push(Process { pid: pid.as_u32(), role, memory_bytes: process.memory() });
+        }
+        self.before = Some(now);
+        let of_role = |role: Role| {
+            let milliseconds = *self.spent.get(&role)?;
+            Some((role, RoleUse::of(role, &processes, milliseconds as f64 / 1000.0)))
+        };
+        Ok(Some(Processes { roles: Role::ALL.into_iter().filter_map(of_role).collect(), processes }))
+    }
+}

@@ -1,0 +1,253 @@
+//! The inference server's own processes: memory and processor time of servers and runners.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use super::collector::{Collector, ReadError};
+use super::kernel_file;
+
+/// What a process does for inference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Role {
+    /// Takes requests.
+    Server,
+    /// Holds a model and computes.
+    Runner,
+}
+
+impl Role {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Server, Self::Runner];
+
+    /// As a label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Runner => "runner",
+        }
+    }
+}
+
+/// All processes of one role together.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct RoleUse {
+    /// How many there are.
+    pub count: u32,
+    /// Memory that is resident, in bytes; files that are mapped by several count for each, as `ps` shows it.
+    pub memory_bytes: u64,
+    /// Processor time since this program began to watch, in seconds; never goes back, also when a process ends.
+    pub cpu_seconds: f64,
+}
+
+impl RoleUse {
+    pub(super) fn of(role: Role, processes: &[Process], cpu_seconds: f64) -> Self {
+        let of_role = || processes.iter().filter(|it| it.role == role);
+        Self {
+            count: u32::try_from(of_role().count()).unwrap_or(u32::MAX),
+            memory_bytes: of_role().map(|it| it.memory_bytes).sum(),
+            cpu_seconds,
+        }
+    }
+}
+
+/// One process that was found to be of an inference server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Process {
+    /// Its number.
+    pub pid: u32,
+    /// What it does.
+    pub role: Role,
+    /// Memory that is resident, in bytes.
+    pub memory_bytes: u64,
+}
+
+/// What was found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Processes {
+    /// By role; a role that has had no process yet is not there.
+    pub roles: Vec<(Role, RoleUse)>,
+    /// One by one, for those who know more about some of them (memory of a GPU, say).
+    pub processes: Vec<Process>,
+}
+
+/// A process and when it began, so that a number that is given again is another process.
+type Identity = (u32, u64);
+
+/// Finds them by their command lines.
+#[derive(Debug)]
+pub struct ProcessesCollector {
+    proc: PathBuf,
+    ticks_per_second: f64,
+    /// Ticks of each at the reading before; `None` before the first reading.
+    before: Option<HashMap<Identity, u64>>,
+    /// Ticks of each role so far.
+    spent: HashMap<Role, u64>,
+}
+
+impl ProcessesCollector {
+    /// From this /proc.
+    #[must_use]
+    pub fn new(proc: PathBuf) -> Self {
+        Self { proc, ticks_per_second: ticks_per_second(), before: None, spent: HashMap::new() }
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn ticks_per_second() -> f64 {
+    rustix::param::clock_ticks_per_second() as f64
+}
+
+#[cfg(not(target_os = "linux"))]
+fn ticks_per_second() -> f64 {
+    100.0
+}
+
+impl Collector for ProcessesCollector {
+    type Part = Processes;
+
+    fn name(&self) -> &'static str {
+        "processes"
+    }
+
+    fn read(&mut self, _: Instant) -> Result<Option<Processes>, ReadError> {
+        let Some(entries) = kernel_file::entries(&self.proc)? else { return Ok(None) };
+        let found: Vec<_> = entries.iter().filter_map(|entry| read_process(entry)).collect();
+        self.spend(&found);
+        let processes: Vec<_> = found.into_iter().map(|found| found.process).collect();
+        let roles = Role::ALL.into_iter().filter_map(|role| Some((role, self.of_role(role, &processes)?))).collect();
+        Ok(Some(Processes { roles, processes }))
+    }
+}
+
+impl ProcessesCollector {
+    /// Adds what each process spent since the reading before. A process that is new since then brings all it has
+    /// spent; one that was there before this program brings nothing at first.
+    fn spend(&mut self, found: &[Found]) {
+        let before = self.before.take();
+        for it in found {
+            let known = before.as_ref().map_or(it.ticks, |before| before.get(&it.identity).copied().unwrap_or(0));
+            *self.spent.entry(it.process.role).or_default() += it.ticks.saturating_sub(known);
+        }
+        self.before = Some(found.iter().map(|it| (it.identity, it.ticks)).collect());
+    }
+
+    fn of_role(&self, role: Role, processes: &[Process]) -> Option<RoleUse> {
+        let spent = self.spent.get(&role)?;
+        Some(RoleUse::of(role, processes, *spent as f64 / self.ticks_per_second))
+    }
+}
+
+struct Found {
+    process: Process,
+    identity: Identity,
+    ticks: u64,
+}
+
+/// `None` for whatever is no inference process, or ended meanwhile.
+fn read_process(folder: &Path) -> Option<Found> {
+    let pid = kernel_file::name(folder).parse().ok()?;
+    let command_line = kernel_file::read(&folder.join("cmdline")).ok()??;
+    let arguments: Vec<_> = command_line.split('\0').take(8).collect();
+    let role = role_of(&arguments)?;
+    let (ticks, started) = parse_stat(&kernel_file::line(&folder.join("stat"))?)?;
+    let memory_bytes = parse_resident(&kernel_file::read(&folder.join("status")).ok()??)?;
+    Some(Found { process: Process { pid, role, memory_bytes }, identity: (pid, started), ticks })
+}
+
+/// By the program's name and its first words: `ollama serve` with its `ollama runner`, llama.cpp's server, vLLM with
+/// the names that its workers give themselves. Clients (`ollama run`) are neither.
+pub(super) fn role_of(arguments: &[&str]) -> Option<Role> {
+    let name = |argument: &str| argument.rsplit('/').next().unwrap_or_default().to_owned();
+    let program = name(arguments.first()?);
+    let second = arguments.get(1).copied().unwrap_or_default();
+    match program.as_str() {
+        "ollama" if second == "serve" => Some(Role::Server),
+        "ollama" if second == "runner" => Some(Role::Runner),
+        "ollama_llama_server" | "ollama-llama-server" => Some(Role::Runner),
+        "llama-server" | "llama-box" | "koboldcpp" => Some(Role::Server),
+        _ if program.starts_with("VLLM::") => Some(Role::Runner),
+        "vllm" if second == "serve" => Some(Role::Server),
+        _ if program.starts_with("python") => python_role(arguments),
+        _ => None,
+    }
+}
+
+fn python_role(arguments: &[&str]) -> Option<Role> {
+    let rest = arguments.get(1..)?;
+    let script = rest.windows(2).any(|pair| pair[0].ends_with("/vllm") && pair[1] == "serve");
+    let module = rest.windows(2).any(|pair| {
+        pair[0] == "-m"
+            && (pair[1].starts_with("vllm.entrypoints.") || matches!(pair[1], "sglang.launch_server" | "mlx_lm.server"))
+    });
+    (script || module).then_some(Role::Server)
+}
+
+/// Ticks in user and system mode, and when it began. The name in parentheses may hold anything (proc(5)).
+fn parse_stat(text: &str) -> Option<(u64, u64)> {
+    let (_, rest) = text.rsplit_once(')')?;
+    let fields: Vec<_> = rest.split_ascii_whitespace().collect();
+    // The state, the third field, is the first here.
+    let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
+    Some((field(14)?.checked_add(field(15)?)?, field(22)?))
+}
+
+fn parse_resident(status: &str) -> Option<u64> {
+    let value = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?.trim().strip_suffix("kB")?;
+    value.trim_end().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_and_runners_are_told_from_clients_and_others() {
+        let role = |line: &str| role_of(&line.split(' ').collect::<Vec<_>>());
+        for line in [
+            "ollama serve",
+            "/usr/local/bin/ollama serve",
+            "/opt/llama-server -m x",
+            "vllm serve m",
+            "python3 -m vllm.entrypoints.openai.api_server",
+            "/venv/bin/python /venv/bin/vllm serve m",
+        ] {
+            assert_eq!(role(line), Some(Role::Server), "{line}");
+        }
+        for line in [
+            "/usr/bin/ollama runner --model x",
+            "ollama_llama_server --model x",
+            "VLLM::EngineCore",
+            "VLLM::Worker_TP0",
+        ] {
+            assert_eq!(role(line), Some(Role::Runner), "{line}");
+        }
+        for line in ["", "ollama run llama3", "ollama", "vim ollama", "python3 -m http.server", "grep llama-server"] {
+            assert_eq!(role(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_name_with_spaces_and_parentheses_does_not_move_the_fields() {
+        let line = "7 (a) b (c)) S 0 0 0 0 -1 4194560 1 2 3 4 205 713 20143 7419 20 0 13 0 24 52817920 5048 1";
+        assert_eq!(parse_stat(line), Some((918, 24)));
+        assert_eq!(parse_stat("7 (x) S 1 2"), None);
+    }
+
+    #[test]
+    fn processor_time_of_a_role_never_goes_back_when_a_process_ends() {
+        let found = |pid: u32, ticks: u64| Found {
+            process: Process { pid, role: Role::Runner, memory_bytes: 0 },
+            identity: (pid, 1),
+            ticks,
+        };
+        let mut collector = ProcessesCollector::new(PathBuf::new());
+        collector.spend(&[found(1, 1000)]);
+        assert_eq!(collector.spent[&Role::Runner], 0, "what was spent before this program is not its to count");
+        collector.spend(&[found(1, 1200), found(2, 50)]);
+        assert_eq!(collector.spent[&Role::Runner], 250);
+        collector.spend(&[found(2, 60)]);
+        assert_eq!(collector.spent[&Role::Runner], 260);
+    }
+}
