@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use crate::backend::Backend;
 use crate::cli::Cli;
+use crate::host::helper::HelperAddress;
 use crate::logs;
 use error::ConfigError;
 use layers::Layers;
@@ -52,6 +53,9 @@ const LIMIT_KEYS: [&str; 8] = [
     "limits.max_connections",
 ];
 
+/// The keys of the file's `[host]`.
+const HOST_KEYS: [&str; 1] = ["host.period"];
+
 /// Everything that can be configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -77,6 +81,10 @@ pub struct Config {
     pub access_log: bool,
     /// How long and how many.
     pub limits: Limits,
+    /// How often each source of facts about the machine is read, from 1 s; `None` reads none.
+    pub host_period: Option<Duration>,
+    /// Where the privileged helper is; `None` asks none.
+    pub helper_url: Option<HelperAddress>,
     /// Threads that serve clients; `None` is one a core.
     pub worker_threads: Option<usize>,
     /// What is allowed and yet worth a word at start.
@@ -150,6 +158,8 @@ pub fn resolve(
         log_format: layers.value("log_format", logs::Format::Text, value::log_format)?,
         access_log: layers.value("access_log", default::ACCESS_LOG, value::switch)?,
         limits: limits(&layers)?,
+        host_period: layers.value("host.period", default::HOST_PERIOD, value::host_period)?,
+        helper_url: layers.value("helper_url", None, value::helper_url)?,
         worker_threads: layers.value("worker_threads", None, value::worker_threads)?,
         warnings,
     })

@@ -21,6 +21,16 @@ pub(crate) enum Unit {
     TokensPerSecond,
     /// A count.
     Count,
+    /// Bytes; Grafana picks KiB, MiB and so on.
+    Bytes,
+    /// Bytes per second.
+    BytesPerSecond,
+    /// Reads and writes per second.
+    OperationsPerSecond,
+    /// Watts.
+    Watts,
+    /// Degrees Celsius.
+    Celsius,
 }
 
 impl Unit {
@@ -31,6 +41,11 @@ impl Unit {
             Self::RequestsPerSecond => "reqps",
             Self::TokensPerSecond => "suffix: tok/s",
             Self::Count => "short",
+            Self::Bytes => "bytes",
+            Self::BytesPerSecond => "Bps",
+            Self::OperationsPerSecond => "iops",
+            Self::Watts => "watt",
+            Self::Celsius => "celsius",
         }
     }
 }

@@ -51,3 +51,6 @@ pub const LIMIT_POOL_IDLE: Option<Duration> = Some(Duration::from_secs(2));
 
 /// A gap between tokens that counts as a stall.
 pub const LIMIT_STALL: Option<Duration> = Some(Duration::from_secs(5));
+
+/// How often the machine is read: as often as metrics are scraped.
+pub const HOST_PERIOD: Option<Duration> = Some(Duration::from_secs(5));

@@ -11,7 +11,7 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, Origin, variable};
-use super::{LIMIT_KEYS, SETTING_KEYS, VARIABLE_PREFIX};
+use super::{HOST_KEYS, LIMIT_KEYS, SETTING_KEYS, VARIABLE_PREFIX};
 use crate::cli::Cli;
 
 /// How alike two names must be (Jaro-Winkler, 0 to 1) for one to be a slip of the other.
@@ -120,18 +120,19 @@ impl Layers {
         let place = |at: usize| Origin::File { path: path.to_owned(), line: line(at) };
         for (key, value) in table.get_ref() {
             let origin = place(key.span().start);
-            match (key.get_ref().as_ref(), value.get_ref()) {
-                ("limits", DeValue::Table(limits)) => {
-                    for (key, value) in limits {
+            let (name, value) = (key.get_ref().as_ref(), value.get_ref());
+            match (TABLES.iter().find(|(table, ..)| *table == name), value) {
+                (Some((_, prefix, keys)), DeValue::Table(table)) => {
+                    for (key, value) in table {
                         let origin = place(key.span().start);
-                        self.file_setting("limits.", &LIMIT_KEYS, key.get_ref(), value.get_ref(), origin)?;
+                        self.file_setting(prefix, keys, key.get_ref(), value.get_ref(), origin)?;
                     }
                 }
-                ("limits", value) => {
-                    let (value, reason) = (value.type_str().to_owned(), "expected a table: `[limits]`".to_owned());
-                    return Err(ConfigError::Value { key: "limits", origin, value, reason });
+                (Some((key, ..)), value) => {
+                    let reason = format!("expected a table: `[{key}]`");
+                    return Err(ConfigError::Value { key, origin, value: value.type_str().to_owned(), reason });
                 }
-                (key, value) => self.file_setting("", &FILE_KEYS, key, value, origin)?,
+                (None, value) => self.file_setting("", &FILE_KEYS, name, value, origin)?,
             }
         }
         Ok(())
@@ -170,9 +171,13 @@ impl Setting {
     }
 }
 
+/// The file's tables: name, what their keys begin with, their keys.
+const TABLES: [(&str, &str, &[&str]); 2] = [("limits", "limits.", &LIMIT_KEYS), ("host", "host.", &HOST_KEYS)];
+
 /// What may stand at the top of the file: every setting, and what only a file can set.
-const FILE_KEYS: [&str; SETTING_KEYS.len() + 1] = {
-    let mut keys = ["worker_threads"; SETTING_KEYS.len() + 1];
+const FILE_KEYS: [&str; SETTING_KEYS.len() + 2] = {
+    let mut keys = ["worker_threads"; SETTING_KEYS.len() + 2];
+    keys[SETTING_KEYS.len()] = "helper_url";
     let mut at = 0;
     while at < SETTING_KEYS.len() {
         keys[at] = SETTING_KEYS[at];
@@ -205,10 +210,11 @@ fn unknown_key(key: String, origin: Origin) -> ConfigError {
         Origin::File { path, line } => (path, line),
         Origin::Flag | Origin::Variable | Origin::Default => Default::default(),
     };
-    // A limit outside its table is as likely as a slip.
+    // A key outside its table is as likely as a slip.
     let written = key.replace('-', "_");
-    let in_table = LIMIT_KEYS.iter().find(|known| known.strip_prefix("limits.") == Some(&written));
-    let known = FILE_KEYS.iter().chain(&LIMIT_KEYS).chain(&["limits"]);
+    let in_tables = || TABLES.iter().flat_map(|(_, _, keys)| keys.iter());
+    let in_table = in_tables().find(|known| known.split_once('.').is_some_and(|(_, name)| name == written));
+    let known = FILE_KEYS.iter().chain(in_tables()).chain(TABLES.iter().map(|(table, ..)| table));
     let similar = match in_table {
         Some(found) => Some((*found).to_owned()),
         None => similar(&written, known.map(|key| (*key).to_owned())),

@@ -27,8 +27,12 @@ impl Config {
         line("log_format", quoted(self.log_format.as_str()));
         line("access_log", quoted(if self.access_log { "on" } else { "off" }));
         line("worker_threads", self.worker_threads.unwrap_or(0).to_string());
+        let helper = self.helper_url.as_ref().map(ToString::to_string).unwrap_or_default();
+        line("helper_url", quoted(&helper));
         out.push_str("\n[limits]\n");
         out.push_str(&self.limits());
+        out.push_str("\n[host]\n");
+        let _ = writeln!(out, "period = {}", duration(self.host_period));
         out
     }
 

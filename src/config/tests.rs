@@ -175,6 +175,7 @@ fn an_unknown_key_is_refused_with_a_hint() {
         ("connect-timeout = \"5s\"", "proxy.toml:1: unknown key `connect-timeout`; did you mean `connect_timeout`?"),
         ("\nbody_idle = 0", "proxy.toml:2: unknown key `body_idle`; did you mean `limits.body_idle`?"),
         ("[limits]\nbody_idel = 0", "proxy.toml:2: unknown key `limits.body_idel`; did you mean `limits.body_idle`?"),
+        ("period = \"5s\"", "proxy.toml:1: unknown key `period`; did you mean `host.period`?"),
         ("zebra = 1", "proxy.toml:1: unknown key `zebra`; `--print-config` shows every key"),
     ] {
         assert_eq!(refusal(&[], &[], file), expected);
@@ -183,6 +184,8 @@ fn an_unknown_key_is_refused_with_a_hint() {
 
 #[test]
 fn a_value_of_the_wrong_type_and_a_broken_file_are_refused_with_their_line() {
+    assert!(refusal(&[], &[], "host = 3").starts_with("proxy.toml:1: host: `integer` is not allowed"));
+    assert!(refusal(&[], &[], "helper_url = \"8002\"").contains("http://127.0.0.1:8002"));
     assert!(refusal(&[], &[], "\nlisten = [1]").starts_with("proxy.toml:2: listen: "));
     assert!(refusal(&[], &[], "limits = 3").starts_with("proxy.toml:1: limits: `integer` is not allowed"));
     assert!(refusal(&[], &[], "a = 1\nb = = 2").starts_with("proxy.toml:2: not TOML: "));
@@ -228,12 +231,13 @@ fn a_slip_in_a_variable_and_a_wide_listener_earn_a_warning() {
 fn the_printed_configuration_reads_back_as_itself() {
     let file = "backend = [\"gpu=http://[::1]:80/x\"]\nhost_header = \"ollama.lan:11434\"\nworker_threads = 3\n\
                 drain_timeout = 0\naccess_log = false\nlog_level = \"info,inferometer::backend=debug\"\n[limits]\n\
-                head = \"1500ms\"\nkeep_alive_idle = \"2d\"\nbody_idle = 0\nmax_connections = 12";
+                head = \"1500ms\"\nkeep_alive_idle = \"2d\"\nbody_idle = 0\nmax_connections = 12\n[host]\nperiod = \"10s\"\n";
+    let file = &format!("helper_url = \"unix:/run/helper.sock\"\n{file}");
     for config in [resolved(&[], &[], "").expect("defaults"), resolved(&[], &[], file).expect("fine")] {
         let printed = config.to_toml();
         assert_eq!(resolved(&[], &[], &printed).expect(&printed), config, "{printed}");
-        let keys = SETTING_KEYS.iter().chain(LIMIT_KEYS.iter());
-        for key in keys.map(|key| key.trim_start_matches("limits.")) {
+        let keys = SETTING_KEYS.iter().chain(LIMIT_KEYS.iter()).chain(&HOST_KEYS).chain(&["helper_url"]);
+        for key in keys.map(|key| key.rsplit('.').next().unwrap_or(key)) {
             assert!(printed.contains(&format!("{key} = ")), "{key} in {printed}");
         }
     }

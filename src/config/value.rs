@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{HostHeader, MaxConnections};
 use crate::backend::address::Address;
+use crate::host::helper::{HelperAddress, InvalidHelperAddress};
 use crate::logs;
 
 /// Longest duration taken, in any setting.
@@ -44,6 +45,23 @@ pub(super) fn limit(text: &str) -> Result<Option<Duration>, String> {
     parse_duration(text)
         .map(|duration| Some(duration).filter(|d| !d.is_zero()))
         .ok_or_else(|| format!("{DURATION}, up to 365d, or `0` for off"))
+}
+
+/// How often to read the machine: `0` switches it off.
+pub(super) fn host_period(text: &str) -> Result<Option<Duration>, String> {
+    match limit(text) {
+        Ok(period) if period.is_none_or(|period| period >= Duration::from_secs(1)) => Ok(period),
+        _ => Err(format!("{DURATION}, from 1s, or `0` for off")),
+    }
+}
+
+/// Where the helper is; nothing is none.
+pub(super) fn helper_url(text: &str) -> Result<Option<HelperAddress>, String> {
+    if text.is_empty() {
+        Ok(None)
+    } else {
+        text.parse().map(Some).map_err(|error: InvalidHelperAddress| error.to_string())
+    }
 }
 
 /// One or more numbers with units, summed; `0` needs none. Whole milliseconds at the finest.
@@ -175,6 +193,9 @@ mod tests {
         }
         assert!(duration("0").is_err(), "a timeout of nothing");
         assert_eq!(limit("0"), Ok(None), "0 is off");
+        assert_eq!(host_period("0"), Ok(None));
+        assert_eq!(host_period("1s"), Ok(Some(Duration::from_secs(1))));
+        assert!(host_period("999ms").is_err(), "reading the machine has a cost");
     }
 
     #[test]

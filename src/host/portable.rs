@@ -241,3 +241,37 @@ impl Collector for ProcessesCollector {
         Ok(Some(Processes { roles: Role::ALL.into_iter().filter_map(of_role).collect(), processes }))
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+    use crate::host;
+
+    /// The same fact from both, or nothing from either.
+    fn close(what: &str, one: f64, other: f64, tolerance: f64) {
+        assert!((one - other).abs() <= other.abs() * tolerance + 1e-9, "{what}: {one} and {other}");
+    }
+
+    fn read<C: Collector>(mut collector: C) -> C::Part {
+        collector.read(Instant::now()).expect("it reads").expect("it is there")
+    }
+
+    #[test]
+    fn two_independent_readings_of_this_machine_agree() {
+        let (ours, theirs) = (read(host::cpu::CpuCollector::new("/proc".into())), read(CpuCollector::default()));
+        assert_eq!(ours.processors, theirs.processors);
+        close("load", ours.load.expect("known")[2], theirs.load.expect("known")[2], 0.1);
+
+        let (ours, theirs) =
+            (read(host::memory::MemoryCollector::new("/proc".into())), read(MemoryCollector::default()));
+        assert_eq!((ours.total_bytes, ours.swap_total_bytes), (theirs.total_bytes, theirs.swap_total_bytes));
+        let available = |memory: &Memory| memory.available_bytes.expect("known") as f64;
+        close("available", available(&ours), available(&theirs), 0.05);
+
+        let ours = read(host::networks::NetworksCollector::new("/proc".into()));
+        let theirs = read(NetworksCollector::default());
+        let names =
+            |all: &[Network]| all.iter().map(|it| it.interface.clone()).collect::<std::collections::BTreeSet<_>>();
+        assert_eq!(names(&ours), names(&theirs));
+    }
+}

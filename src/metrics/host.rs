@@ -73,7 +73,7 @@ fn processors(batch: &mut Batch, snapshot: &HostSnapshot) {
     let Some(cpu) = snapshot.cpu.as_deref() else { return };
     batch.add(&names::CPU_USAGE_PERCENT, &[], cpu.utilization.map(|ratio| ratio * 100.0));
     batch.add(&names::CPU_UTILIZATION_RATIO, &[], cpu.utilization);
-    batch.add(&names::CPU_COUNT, &[], cpu.processors.map(f64::from));
+    batch.add(&names::CPU_PROCESSORS, &[], cpu.processors.map(f64::from));
     for (index, window) in ["1m", "5m", "15m"].into_iter().enumerate() {
         batch.add(&names::LOAD_AVERAGE, &[window], cpu.load.map(|load| load[index]));
     }

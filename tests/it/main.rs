@@ -2,6 +2,8 @@
 
 mod boards;
 mod engines;
+mod gpu;
+mod host;
 mod house;
 mod program;
 mod proxy;

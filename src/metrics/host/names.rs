@@ -9,7 +9,7 @@ const GPU: &[&str] = &["gpu", "gpu_uuid", "gpu_name", "node"];
 pub(super) static ALL: [&Name; 42] = [
     &CPU_USAGE_PERCENT,
     &CPU_UTILIZATION_RATIO,
-    &CPU_COUNT,
+    &CPU_PROCESSORS,
     &LOAD_AVERAGE,
     &MEMORY_USAGE_BYTES,
     &MEMORY_TOTAL_BYTES,
@@ -63,8 +63,8 @@ pub(super) static CPU_UTILIZATION_RATIO: Name = Name {
     kind: Kind::Gauge,
     labels: &[],
 };
-pub(super) static CPU_COUNT: Name =
-    Name { name: "ollama_proxy_cpu_count", help: "Processors that are online.", kind: Kind::Gauge, labels: &[] };
+pub(super) static CPU_PROCESSORS: Name =
+    Name { name: "ollama_proxy_cpu_processors", help: "Processors that are online.", kind: Kind::Gauge, labels: &[] };
 pub(super) static LOAD_AVERAGE: Name = Name {
     name: "ollama_proxy_load_average",
     help: "Tasks that run or wait to, averaged over the window.",

@@ -67,6 +67,52 @@ const CATALOGUE: &[(&str, Kind, &str)] = &[
     ("sink_dropped_total", Counter, "sink"),
 ];
 
+/// What the machine underneath would show if it had everything. A real one lacks some of it.
+const MACHINE: &[(&str, Kind, &str)] = &[
+    ("cpu_usage_percent", Gauge, ""),
+    ("cpu_utilization_ratio", Gauge, ""),
+    ("cpu_processors", Gauge, ""),
+    ("load_average", Gauge, "window"),
+    ("memory_usage_bytes", Gauge, ""),
+    ("memory_total_bytes", Gauge, ""),
+    ("swap_used_bytes", Gauge, ""),
+    ("swap_total_bytes", Gauge, ""),
+    ("memory_pressure_percent", Gauge, ""),
+    ("memory_pressure_ratio", Gauge, ""),
+    ("pressure_stalled_seconds_total", Counter, "resource kind"),
+    ("cpu_power_milliwatts", Gauge, ""),
+    ("cpu_power_watts", Gauge, ""),
+    ("cpu_energy_joules_total", Counter, ""),
+    ("cpu_temperature_celsius", Gauge, ""),
+    ("temperature_celsius", Gauge, "chip device sensor"),
+    ("thermal_pressure", Gauge, "level"),
+    ("gpu_active_residency_percent", Gauge, ""),
+    ("gpu_power_milliwatts", Gauge, ""),
+    ("gpu_utilization_ratio", Gauge, "gpu gpu_uuid gpu_name node"),
+    ("gpu_power_watts", Gauge, "gpu gpu_uuid gpu_name node"),
+    ("gpu_energy_joules_total", Counter, "gpu gpu_uuid gpu_name node"),
+    ("gpu_temperature_celsius", Gauge, "gpu gpu_uuid gpu_name node"),
+    ("gpu_memory_used_bytes", Gauge, "gpu gpu_uuid gpu_name node"),
+    ("gpu_memory_total_bytes", Gauge, "gpu gpu_uuid gpu_name node"),
+    ("disk_read_bytes_per_second", Gauge, ""),
+    ("disk_write_bytes_per_second", Gauge, ""),
+    ("disk_iops", Gauge, ""),
+    ("disk_read_bytes_total", Counter, "device"),
+    ("disk_written_bytes_total", Counter, "device"),
+    ("disk_operations_total", Counter, "device operation"),
+    ("filesystem_size_bytes", Gauge, "device mountpoint fstype"),
+    ("filesystem_available_bytes", Gauge, "device mountpoint fstype"),
+    ("network_received_bytes_total", Counter, "interface"),
+    ("network_transmitted_bytes_total", Counter, "interface"),
+    ("inference_processes", Gauge, "role"),
+    ("inference_process_memory_bytes", Gauge, "role"),
+    ("inference_process_cpu_seconds_total", Counter, "role"),
+    ("collector_success", Gauge, "collector"),
+    ("collector_duration_seconds", Gauge, "collector"),
+    ("collector_last_success_timestamp_seconds", Gauge, "collector"),
+    ("helper_up", Gauge, ""),
+];
+
 /// Upper bounds that suit no unit in particular.
 const BOUNDS: &[f64] = &[0.01, 0.1, 1.0, 10.0, 100.0];
 
@@ -88,8 +134,17 @@ impl Series {
 
 /// The exposition in text format 0.0.4 after so many ticks.
 pub(super) fn exposition(tick: u64) -> String {
+    exposition_of(CATALOGUE, tick) + &machine(tick)
+}
+
+/// The machine's part of it.
+pub(super) fn machine(tick: u64) -> String {
+    exposition_of(MACHINE, tick)
+}
+
+fn exposition_of(families: &[(&str, Kind, &str)], tick: u64) -> String {
     let mut text = String::new();
-    for (name, kind, labels) in CATALOGUE {
+    for (name, kind, labels) in families {
         writeln!(text, "# HELP ollama_proxy_{name} Made up.\n# TYPE ollama_proxy_{name} {}", word(*kind))
             .expect("text");
         for series in series(*kind, labels) {
@@ -104,7 +159,7 @@ pub(super) fn exposition(tick: u64) -> String {
 pub(super) fn write_history(path: &Path) -> u64 {
     let end = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970").as_secs();
     let mut text = String::new();
-    for (name, kind, labels) in CATALOGUE {
+    for (name, kind, labels) in CATALOGUE.iter().chain(MACHINE) {
         writeln!(text, "# TYPE ollama_proxy_{} {}", name.trim_end_matches("_total"), word(*kind)).expect("text");
         for series in series(*kind, labels) {
             let comma = if series.labels.is_empty() { "" } else { "," };
@@ -231,7 +286,13 @@ fn values_of(label: &str) -> Vec<&'static str> {
         "endpoint" => vec!["/api/chat"],
         "method" => vec!["POST"],
         "status" => vec!["200"],
-        "operation" => vec!["pull"],
+        "operation" => vec!["pull", "read", "write"],
+        "window" => vec!["1m", "5m", "15m"],
+        "resource" => vec!["cpu", "memory", "io"],
+        "kind" => vec!["any", "some", "full"],
+        "level" => vec!["nominal", "heavy"],
+        "role" => vec!["server", "runner"],
+        "collector" => vec!["cpu", "helper"],
         _ => vec!["any"],
     }
 }

@@ -1,0 +1,115 @@
+//! What is known of the machine, and how it is said.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Map, Value};
+
+/// Facts that are older are not told: who asks would take them for those of now.
+pub(crate) const STALE: Duration = Duration::from_secs(15);
+
+/// One sample. `None` is unknown, and then its key is left out.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Facts {
+    /// Share of time in which the GPU was busy, in percent.
+    pub(crate) gpu_utilization: Option<f64>,
+    /// Powers, in milliwatts.
+    pub(crate) gpu_power: Option<f64>,
+    pub(crate) cpu_power: Option<f64>,
+    pub(crate) ane_power: Option<f64>,
+    pub(crate) dram_power: Option<f64>,
+    /// Of processors, GPU and neural engine together, in milliwatts.
+    pub(crate) combined_power: Option<f64>,
+    /// What the processors took since the helper started, in joules.
+    pub(crate) cpu_energy_joules: Option<f64>,
+    /// In degrees Celsius.
+    pub(crate) cpu_temperature: Option<f64>,
+    /// In percent: on Linux the share of the last ten seconds in which a task waited, on macOS what is not free.
+    pub(crate) memory_pressure: Option<f64>,
+    /// In percent, Linux only.
+    pub(crate) cpu_pressure: Option<f64>,
+    /// In percent, Linux only.
+    pub(crate) io_pressure: Option<f64>,
+    /// What macOS calls it: `Nominal`, `Moderate`, `Heavy`, `Trapping`, `Sleeping`.
+    pub(crate) thermal_pressure: Option<String>,
+}
+
+impl Facts {
+    /// As JSON, with when they were so in seconds since 1970.
+    pub(crate) fn to_json(&self, at: SystemTime) -> String {
+        let mut object = Map::new();
+        for (key, value) in [
+            ("gpu_utilization", self.gpu_utilization),
+            ("gpu_power", self.gpu_power),
+            ("cpu_power", self.cpu_power),
+            ("ane_power", self.ane_power),
+            ("dram_power", self.dram_power),
+            ("combined_power", self.combined_power),
+            ("cpu_energy_joules", self.cpu_energy_joules),
+            ("cpu_temperature", self.cpu_temperature),
+            ("memory_pressure", self.memory_pressure),
+            ("cpu_pressure", self.cpu_pressure),
+            ("io_pressure", self.io_pressure),
+            ("timestamp", Some(at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64())),
+        ] {
+            // What is not finite has no JSON.
+            if let Some(number) = value.and_then(serde_json::Number::from_f64) {
+                object.insert(key.to_owned(), Value::Number(number));
+            }
+        }
+        if let Some(level) = &self.thermal_pressure {
+            object.insert("thermal_pressure".to_owned(), Value::String(level.clone()));
+        }
+        Value::Object(object).to_string()
+    }
+}
+
+/// The last sample, between the thread that reads and those that answer.
+#[derive(Debug, Default)]
+pub(crate) struct Shared(Mutex<Option<Sample>>);
+
+#[derive(Clone, Debug)]
+struct Sample {
+    facts: Facts,
+    at: Instant,
+    wall: SystemTime,
+}
+
+impl Shared {
+    /// A new sample, of now.
+    pub(crate) fn put(&self, facts: Facts) {
+        *self.lock() = Some(Sample { facts, at: Instant::now(), wall: SystemTime::now() });
+    }
+
+    /// When the last one came.
+    pub(crate) fn last(&self) -> Option<Instant> {
+        self.lock().as_ref().map(|sample| sample.at)
+    }
+
+    /// The last one as JSON; `None` when there is none yet, or it is stale.
+    pub(crate) fn json(&self) -> Option<String> {
+        let sample = self.lock().clone()?;
+        (sample.at.elapsed() <= STALE).then(|| sample.facts.to_json(sample.wall))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Sample>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_unknown_or_not_a_number_has_no_key() {
+        let facts = Facts {
+            cpu_power: Some(0.0),
+            gpu_power: Some(f64::NAN),
+            thermal_pressure: Some("Nominal".into()),
+            ..Facts::default()
+        };
+        let at = UNIX_EPOCH + Duration::from_millis(1_700_000_000_500);
+        assert_eq!(facts.to_json(at), r#"{"cpu_power":0.0,"thermal_pressure":"Nominal","timestamp":1700000000.5}"#);
+    }
+}

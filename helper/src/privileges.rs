@@ -1,0 +1,57 @@
+//! Giving up what privileges there are, for good.
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{ChildStdout, Command, Stdio};
+
+use crate::options::{Listen, Options, User};
+
+/// Becomes this user where the process is root, and keeps no capability. Must come before any other thread is
+/// started: on Linux each thread has privileges of its own, and a new one takes those of its parent.
+#[cfg(target_os = "linux")]
+pub(crate) fn drop_all(user: User) -> io::Result<()> {
+    use rustix::process::{Gid, Uid, geteuid};
+    use rustix::thread;
+
+    if geteuid().is_root() {
+        let (uid, gid) = (Uid::from_raw(user.uid), Gid::from_raw(user.gid));
+        thread::set_thread_groups(&[])?;
+        thread::set_thread_res_gid(gid, gid, gid)?;
+        thread::set_thread_res_uid(uid, uid, uid)?;
+    }
+    let none = thread::CapabilitySet::empty();
+    thread::set_capabilities(None, thread::CapabilitySets { effective: none, permitted: none, inheritable: none })?;
+    thread::set_no_new_privs(true)?;
+    if geteuid().is_root() { Err(io::Error::other("still root after dropping it")) } else { Ok(()) }
+}
+
+/// Elsewhere a process gives itself up by starting itself anew: see [`become_unprivileged_reader`].
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn drop_all(_: User) -> io::Result<()> {
+    if rustix::process::geteuid().is_root() {
+        return Err(io::Error::other("will not listen as root; use --source powermetrics, which drops it"));
+    }
+    Ok(())
+}
+
+/// Turns this process into an unprivileged one that reads the output of a program which keeps its own privileges.
+/// The process is replaced by this very program, as another user with no other groups, so that nothing of its
+/// privileged life is left in it. Returns only when that fails.
+pub(crate) fn become_unprivileged_reader(options: &Options, output: ChildStdout) -> io::Error {
+    let program = match std::env::current_exe() {
+        Ok(program) => program,
+        Err(error) => return error,
+    };
+    let listen = match &options.listen {
+        Listen::Tcp(address) => address.to_string(),
+        Listen::Unix(path) => format!("unix:{}", path.display()),
+    };
+    let User { uid, gid } = options.user;
+    let mut command = Command::new(program);
+    command.args(["--source", "-", "--listen", &listen, "--user", &format!("{uid}:{gid}")]);
+    command.env_clear().current_dir("/").stdin(Stdio::from(output));
+    if rustix::process::geteuid().is_root() {
+        command.uid(uid).gid(gid); // which also empties the list of other groups
+    }
+    command.exec()
+}

@@ -1,0 +1,271 @@
+//! The machine underneath: golden expositions from made-up trees, real readings held against the system's own tools,
+//! and sources that hang.
+
+mod tree;
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use inferometer::clock::Clock;
+use inferometer::host::collector::{Collector, Health};
+use inferometer::host::helper::{HelperPart, parse_answer};
+use inferometer::host::{Host, HostSnapshot, Settings, amd, cpu, disks, filesystems, memory, networks, pressure};
+use inferometer::host::{processes, temperatures};
+use inferometer::metrics::host::HostMetrics;
+use prometheus::{Registry, TextEncoder};
+use tree::Tree;
+
+/// How long anything may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn exposition(snapshot: &HostSnapshot) -> String {
+    let registry = Registry::new();
+    let snapshot = snapshot.clone();
+    HostMetrics::register(&registry, Clock::start(), move |_| snapshot.clone());
+    TextEncoder::new().encode_to_string(&registry.gather()).expect("it can be written")
+}
+
+/// Reads a collector twice, two seconds apart, with what happened meanwhile.
+fn read_twice<C: Collector>(mut collector: C, meanwhile: impl FnOnce()) -> Option<Arc<C::Part>> {
+    let start = Instant::now();
+    collector.read(start).expect("it reads");
+    meanwhile();
+    collector.read(start + Duration::from_secs(2)).expect("it reads").map(Arc::new)
+}
+
+/// Everything that can be read of a made-up machine.
+fn snapshot_of(tree: &Tree) -> HostSnapshot {
+    let (proc, sys) = (|| tree.path("proc"), || tree.path("sys"));
+    HostSnapshot {
+        cpu: read_twice(cpu::CpuCollector::new(proc()), || tree.cpu_works()),
+        memory: read_twice(memory::MemoryCollector::new(proc()), || ()),
+        pressure: read_twice(pressure::PressureCollector::new(proc()), || ()),
+        disks: read_twice(disks::DisksCollector::new(proc(), sys()), || tree.disks_work()),
+        filesystems: None,
+        networks: read_twice(networks::NetworksCollector::new(proc()), || ()),
+        temperatures: read_twice(temperatures::TemperaturesCollector::new(sys()), || ()),
+        processes: read_twice(processes::ProcessesCollector::new(proc()), || tree.runner_works()),
+        amd: read_twice(amd::AmdCollector::new(sys()), || ()),
+        node: "gpu-box".into(),
+        ..HostSnapshot::default()
+    }
+}
+
+/// With `UPDATE_GOLDEN` set the file is written anew instead of compared.
+fn hold_against(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/host").join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, text).expect("it can be written");
+    }
+    let golden = std::fs::read_to_string(&path).expect("it is there");
+    assert!(golden == text, "{name} is not what is exposed: UPDATE_GOLDEN=1 cargo test --test it host::\n{text}");
+}
+
+#[test]
+fn a_linux_machine_is_exposed_as_the_golden_file_says() {
+    let tree = Tree::linux("linux");
+    let mut snapshot = snapshot_of(&tree);
+    let answer = br#"{"cpu_power": 35500, "cpu_energy_joules": 1200.5, "cpu_temperature": 70, "memory_pressure": 99}"#;
+    let reading = parse_answer(answer).expect("it parses");
+    snapshot.helper = Some(Arc::new(HelperPart { reading, at: Instant::now() }));
+    snapshot.helper_up = Some(true);
+    hold_against("linux.prom", &exposition(&snapshot));
+}
+
+#[test]
+fn a_mac_with_its_helper_alone_is_exposed_as_the_golden_file_says() {
+    let answer = br#"{"gpu_utilization": 42.5, "gpu_power": 8500, "cpu_power": 3250, "cpu_temperature": 61.5,
+        "memory_pressure": 12.5, "thermal_pressure": "Heavy", "timestamp": 1700000000}"#;
+    let reading = parse_answer(answer).expect("it parses");
+    let snapshot = HostSnapshot {
+        helper: Some(Arc::new(HelperPart { reading, at: Instant::now() })),
+        helper_up: Some(true),
+        node: "mac".into(),
+        ..HostSnapshot::default()
+    };
+    hold_against("mac.prom", &exposition(&snapshot));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_machine_of_which_nothing_is_known_has_no_series() {
+    assert_eq!(exposition(&HostSnapshot::default()), "");
+    let empty = Tree::empty("empty");
+    let host = Host::start(&Settings { proc: empty.path("proc"), sys: empty.path("sys"), ..Settings::default() });
+    let host = host.expect("threads");
+    let mut snapshot = wait_for(&host, |snapshot| snapshot.collectors.iter().all(|it| it.success.is_some()));
+    assert!(snapshot.collectors.iter().all(|it| it.success == Some(true)), "nothing there is no failure");
+    snapshot.collectors.clear();
+    assert_eq!(exposition(&snapshot), "", "and no zero");
+}
+
+#[test]
+fn an_unknown_gpu_leaves_out_the_sum_and_keeps_the_others() {
+    let tree = Tree::linux("unknown");
+    tree.remove("sys/class/drm/card1/device/gpu_busy_percent");
+    let text = exposition(&snapshot_of(&tree));
+    assert!(!text.contains("gpu_active_residency_percent"), "{text}");
+    assert!(text.contains("ollama_proxy_gpu_utilization_ratio{gpu=\"0\""), "{text}");
+    assert!(text.contains("ollama_proxy_gpu_power_milliwatts 310000"), "{text}");
+}
+
+#[test]
+fn the_golden_files_are_accepted_but_for_the_units_that_are_older_than_the_rules() {
+    for name in ["linux.prom", "mac.prom"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/host").join(name);
+        let file = std::fs::File::open(path).expect("it is there");
+        let output = Command::new("promtool").args(["check", "metrics"]).stdin(file).output().expect("promtool runs");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let complaints: Vec<_> =
+            said.lines().filter(|line| !line.contains("milliwatts") && !line.contains("_percent")).collect();
+        assert!(complaints.is_empty(), "{name}: {complaints:?}");
+    }
+}
+
+#[test]
+fn collectors_say_how_they_do_and_when_they_last_did_well() {
+    let clock = Clock::start();
+    let health = |name, success| Health {
+        name,
+        success: Some(success),
+        duration: Some(Duration::from_millis(250)),
+        last_success: success.then(|| clock.started()),
+    };
+    let snapshot =
+        HostSnapshot { collectors: vec![health("cpu", true), health("helper", false)], ..HostSnapshot::default() };
+    let text = exposition(&snapshot);
+    for line in [
+        "ollama_proxy_collector_success{collector=\"cpu\"} 1",
+        "ollama_proxy_collector_success{collector=\"helper\"} 0",
+        "ollama_proxy_collector_duration_seconds{collector=\"helper\"} 0.25",
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+    let last: Vec<_> = text.lines().filter(|line| line.starts_with("ollama_proxy_collector_last_success")).collect();
+    assert_eq!(last.len(), 1, "one that never did well has no time: {last:?}");
+}
+
+/// Waits for a snapshot that is as wanted.
+fn wait_for(host: &Host, wanted: impl Fn(&HostSnapshot) -> bool) -> HostSnapshot {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let snapshot = host.snapshot(Instant::now());
+        if wanted(&snapshot) {
+            return snapshot;
+        }
+        assert!(Instant::now() < until, "{snapshot:?}");
+        std::thread::yield_now();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_source_and_a_helper_that_hang_are_named_and_felt_by_nobody() {
+    let tree = Tree::linux("hanging");
+    // A pipe without a writer: whoever opens it waits.
+    tree.remove("proc/meminfo");
+    rustix::fs::mkfifoat(rustix::fs::CWD, tree.path("proc/meminfo"), 0o600.into()).expect("it can be made");
+    // A helper that accepts and says nothing.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    let url = format!("http://{}", silent.local_addr().expect("it has one"));
+    let host = Host::start(&Settings {
+        period: Duration::from_secs(1),
+        helper: Some(url.parse().expect("an address")),
+        proc: tree.path("proc"),
+        sys: tree.path("sys"),
+        node: "box".into(),
+    })
+    .expect("threads");
+    let snapshot = wait_for(&host, |snapshot| snapshot.helper_up.is_some() && snapshot.disks.is_some());
+    assert_eq!(snapshot.helper_up, Some(false), "it was given up after its time");
+    assert!(snapshot.memory.is_none() && snapshot.cpu.is_some() && snapshot.pressure.is_some());
+    let begun = Instant::now();
+    let later = host.snapshot(begun + Health::HANGING + Duration::from_secs(1));
+    assert!(begun.elapsed() < Duration::from_millis(100), "a snapshot waits for nobody");
+    let hanging: Vec<_> = later.collectors.iter().filter(|it| it.success == Some(false)).map(|it| it.name).collect();
+    assert_eq!(hanging, ["memory", "helper"]);
+}
+
+/// What a command prints.
+#[cfg(target_os = "linux")]
+fn said(program: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(arguments).env("LC_ALL", "C").output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// That two numbers are the same but for what happens between two readings.
+#[cfg(target_os = "linux")]
+fn agree(what: &str, ours: u64, theirs: u64, tolerance: f64) {
+    let (ours, theirs) = (ours as f64, theirs as f64);
+    assert!((ours - theirs).abs() <= theirs * tolerance, "{what}: {ours} here, {theirs} there");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_and_disks_are_what_free_and_df_say() {
+    let host = Host::start(&Settings::default()).expect("threads");
+    let snapshot = wait_for(&host, |snapshot| snapshot.memory.is_some() && snapshot.filesystems.is_some());
+    let memory = snapshot.memory.expect("it was waited for");
+    if let Some(free) = said("free", &["-b"]) {
+        let numbers: Vec<u64> =
+            free.lines().nth(1).expect("a line").split_whitespace().filter_map(|it| it.parse().ok()).collect();
+        agree("total", memory.total_bytes.expect("known"), numbers[0], 0.0);
+        agree("available", memory.available_bytes.expect("known"), numbers[5], 0.05);
+    }
+    for filesystem in snapshot.filesystems.expect("it was waited for").iter() {
+        let arguments = ["-B1", "--output=size,avail", filesystem.mountpoint.as_str()];
+        let Some(df) = said("df", &arguments) else { continue };
+        let numbers: Vec<u64> =
+            df.lines().nth(1).expect("a line").split_whitespace().filter_map(|it| it.parse().ok()).collect();
+        agree("size", filesystem.size_bytes, numbers[0], 0.0);
+        agree("available", filesystem.available_bytes, numbers[1], 0.05);
+    }
+}
+
+/// A process that calls itself a server, so that it is found; `ps` is asked about the same one.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_server_s_memory_and_time_are_what_ps_says() {
+    use std::os::unix::process::CommandExt;
+    let mut child = Command::new("sleep").arg0("/opt/llama-server").arg("1000").spawn().expect("it starts");
+    let mut collector = processes::ProcessesCollector::new("/proc".into());
+    let pid = child.id();
+    let mut ours = || {
+        let part = collector.read(Instant::now()).expect("it reads").expect("there is a /proc");
+        part.processes.iter().find(|it| it.pid == pid).cloned()
+    };
+    let until = Instant::now() + PATIENCE;
+    // It still grows while it starts: what counts is a figure that was the same before and after ps looked.
+    let (found, ps) = loop {
+        let before = ours();
+        let ps = said("ps", &["-o", "rss=,comm=", "-p", &pid.to_string()]);
+        match before {
+            Some(before) if ps.as_ref().is_none_or(|ps| ps.contains("sleep")) && ours().as_ref() == Some(&before) => {
+                break (before, ps);
+            }
+            _ => assert!(Instant::now() < until, "it was not found, or does not come to rest"),
+        }
+    };
+    child.kill().and_then(|()| child.wait()).expect("it ends");
+    assert_eq!(found.role, processes::Role::Server);
+    if let Some(ps) = ps {
+        let kibibytes: u64 = ps.split_whitespace().next().and_then(|it| it.parse().ok()).expect("a number");
+        agree("resident", found.memory_bytes, kibibytes * 1024, 0.0);
+    }
+}
+
+/// Filesystems are asked of the system, not of a tree.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_filesystem_that_is_not_there_is_left_out() {
+    let tree = Tree::empty("mounts");
+    tree.write(
+        "proc/self/mounts",
+        "/dev/sda1 /no/such/place ext4 rw 0 0\n/dev/sdb1 / ext4 rw 0 0\n/dev/sdb1 /tmp ext4 rw 0 0\n",
+    );
+    let mut collector = filesystems::FilesystemsCollector::new(tree.path("proc"));
+    let found = collector.read(Instant::now()).expect("it reads").expect("there are mounts");
+    assert_eq!(found.iter().map(|it| it.mountpoint.as_str()).collect::<Vec<_>>(), ["/"], "and each device once");
+}
