@@ -17,9 +17,11 @@
 
 mod backends;
 mod buckets;
+pub mod energy;
 mod failures;
 mod families;
 mod family;
+pub mod gpu;
 pub mod host;
 mod labels;
 mod number;

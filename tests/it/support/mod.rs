@@ -3,6 +3,7 @@
 pub(crate) mod backend;
 pub(crate) mod client;
 pub(crate) mod fixture;
+pub(crate) mod nvml;
 pub(crate) mod program;
 pub(crate) mod python;
 pub(crate) mod rig;
