@@ -21,14 +21,18 @@ use crate::admin::ready::Readiness;
 use crate::admin::{self, Encode};
 use crate::backend::catalogue::Catalogue;
 use crate::backend::monitor::{Monitor, Pace};
-use crate::backend::{listing, probe};
+use crate::backend::{Backend, listing, probe};
 use crate::cli::{REVISION, VERSION};
-use crate::config::{Config, HostHeader, MaxConnections};
+use crate::clock::Clock;
+use crate::config::{Config, ElectricityPrice, HostHeader, MaxConnections};
 use crate::exchange;
 use crate::exchange::residency::Residency;
 use crate::exchange::sink::{Fanout, Sink};
 use crate::history::in_flight::InFlight;
+use crate::host::energy::Meter;
+use crate::host::{self, Host};
 use crate::logs::access::AccessLog;
+use crate::metrics::energy::EnergySink;
 use crate::metrics::{self, Metrics};
 use crate::proxy::{self, ClientLimits, Life, Proxy};
 
@@ -107,6 +111,11 @@ async fn serve(
             metrics.encode()
         })
     };
+    let meter = Arc::<Meter>::default();
+    if let Some(host) = host(config, &meter).map_err(AppError::System)? {
+        metrics.watch_host(Clock::start(), move |now| host.snapshot(now));
+        metrics.watch_energy(Arc::clone(&meter), config.electricity_price.map(ElectricityPrice::per_kilowatt_hour));
+    }
     let site = admin::Parts {
         version: VERSION,
         revision: REVISION,
@@ -120,7 +129,10 @@ async fn serve(
     let admin_address = admin.local_addr().map_err(AppError::System)?;
     let admin = tokio::spawn(admin::serve(admin, site, stopped));
 
-    let sinks: Vec<Arc<dyn Sink>> = vec![metrics, Arc::new(in_flight), Arc::new(AccessLog::new(config.access_log))];
+    // After the metrics, which admit the names of models.
+    let energy = EnergySink::new(meter, catalogue.clone(), on_this_machine(&config.backends));
+    let log = AccessLog::new(config.access_log);
+    let sinks: Vec<Arc<dyn Sink>> = vec![metrics, Arc::new(energy), Arc::new(in_flight), Arc::new(log)];
     let monitor = monitors.first().expect("a configuration has a backend");
     let proxy = Proxy::start(
         proxy_settings(config, descriptors),
@@ -185,12 +197,27 @@ fn metrics_settings() -> metrics::Settings {
     }
 }
 
-fn monitor(config: &Config, backend: &crate::backend::Backend) -> Arc<Monitor> {
+fn monitor(config: &Config, backend: &Backend) -> Arc<Monitor> {
     let host = match &config.host_header {
         HostHeader::Literal(host) => Some(host.as_str()),
         HostHeader::Preserve | HostHeader::Upstream => None,
     };
     Arc::new(Monitor::new(backend.clone(), host, Pace::default(), Instant::now()))
+}
+
+/// The machine's sources, where they are wanted.
+fn host(config: &Config, meter: &Arc<Meter>) -> io::Result<Option<Host>> {
+    let (helper, meter) = (config.helper_url.clone(), Arc::clone(meter));
+    let settings = |period| host::Settings { period, helper, meter, ..host::Settings::default() };
+    config.host_period.map(|period| Host::start(&settings(period))).transpose()
+}
+
+/// The backends that draw from this machine's meters: those on a loopback address, or on one that can be bound here.
+/// A name other than `localhost` may be of any machine.
+fn on_this_machine(backends: &[Backend]) -> Vec<Arc<str>> {
+    let bound = |ip| std::net::UdpSocket::bind((ip, 0)).is_ok();
+    let local = |backend: &&Backend| backend.address.is_localhost() || backend.address.ip().is_some_and(bound);
+    backends.iter().filter(local).map(|backend| Arc::clone(&backend.name)).collect()
 }
 
 fn proxy_settings(config: &Config, descriptors: Option<u64>) -> proxy::Settings {
@@ -240,11 +267,6 @@ fn greet(config: &Config, clients: SocketAddr, admin: SocketAddr) {
     }
     for warning in &config.warnings {
         tracing::warn!("{warning}");
-    }
-    for (what, address) in [("listen", clients), ("admin-listen", admin)] {
-        if !address.ip().is_loopback() {
-            tracing::warn!(%address, "--{what} is bound beyond loopback: whoever reaches it can use it");
-        }
     }
 }
 

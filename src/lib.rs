@@ -8,7 +8,7 @@
 //!                                         │ Sink: started · tokens · finished
 //!                  ┌──────────────────────┼──────────────────────┐
 //!               metrics                history                  logs
-//!                  └───────────► admin: /metrics, health, page ◄── backend status
+//!                  └───────────► admin: /metrics, health, page ◄── backend status, host
 //! ```
 //!
 //! # The rooms, in the order of the flow
@@ -20,6 +20,7 @@
 //! * [`backend`]: the servers behind: where they are, whether they answer, what they list.
 //! * [`metrics`]: every Prometheus family.
 //! * [`history`]: what is going on now.
+//! * [`host`]: the machine underneath, read beside the traffic.
 //! * [`admin`]: the second listener.
 //! * [`logs`], [`clock`]: words and time.
 //!

@@ -22,6 +22,7 @@ mod shared;
 mod tap;
 mod upgrade;
 mod upstream;
+mod wake;
 mod watch;
 mod worker;
 

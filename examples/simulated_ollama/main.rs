@@ -87,5 +87,5 @@ async fn serve(stream: TcpStream, world: Arc<World>) {
         async move { Ok::<_, std::convert::Infallible>(routes::answer(request, world).await) }
     });
     // An error here is a client that left or spoke no HTTP: nothing to tell anybody.
-    let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    let _ = http1::Builder::new().title_case_headers(true).serve_connection(TokioIo::new(stream), service).await;
 }

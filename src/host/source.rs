@@ -97,12 +97,13 @@ impl<P> Slot<P> {
         state.reading = None;
         state.duration = Some(now.saturating_duration_since(begun));
         let before = state.success.replace(success);
-        let mut _old = None;
-        if let Some(part) = part {
+        let old = part.and_then(|part| {
             state.last_success = Some(now);
-            _old = std::mem::replace(&mut state.part, part);
-        }
-        drop(state); // before the old part, which may be large
+            std::mem::replace(&mut state.part, part)
+        });
+        // The lock first: the old part may be large.
+        drop(state);
+        drop(old);
         before.is_none_or(|before| before != success)
     }
 }

@@ -146,7 +146,7 @@ async fn send(
             None => connect(worker).await?,
         };
         tap.observe(Observation::forwarded);
-        match upstream.send(request).await {
+        match upstream.send(request, &shared.quiet).await {
             Ok(response) => return Ok((upstream, response)),
             Err(SendError { unsent: Some(again), .. }) if upstream.reused => request = again,
             Err(SendError { error, .. }) => return Err(explain(worker, classify(&error, shared), &error)),

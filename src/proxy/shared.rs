@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::guard::Refusal;
 use super::upgrade::Upgraded;
+use super::wake::Quiet;
 
 /// The state of one client connection.
 pub(super) struct Shared {
@@ -31,6 +32,8 @@ pub(super) struct Shared {
     flushed: Cell<bool>,
     /// Wakes who waits for that, or for the exchanges before a refused head to be over.
     waiting: RefCell<Option<Waker>>,
+    /// Polls the backend's side without waking the task that is doing so.
+    pub(super) quiet: Quiet,
     /// Time that the task of this connection has been polled.
     pub(super) polls: Polls,
 }
@@ -49,6 +52,7 @@ impl Shared {
             upgraded: RefCell::new(None),
             flushed: Cell::new(true),
             waiting: RefCell::new(None),
+            quiet: Quiet::default(),
             polls: Polls::default(),
         }
     }

@@ -234,14 +234,13 @@ impl ResponseBody {
 
     /// The next frame that the backend has sent, driving its connection where none lies ready.
     fn poll_inner(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let ready = Pin::new(&mut self.inner).poll_frame(cx);
-        if ready.is_ready() {
-            return ready;
-        }
-        if let Some(upstream) = &mut self.upstream {
+        let Self { inner, tap, upstream, .. } = self;
+        tap.shared.quiet.poll(cx, |cx| {
+            let ready = Pin::new(&mut *inner).poll_frame(cx);
+            let Some(upstream) = upstream.as_mut().filter(|_| ready.is_pending()) else { return ready };
             upstream.drive(cx);
-        }
-        Pin::new(&mut self.inner).poll_frame(cx)
+            Pin::new(&mut *inner).poll_frame(cx)
+        })
     }
 
     /// Tells a failure once everything before it has been handed to the system.

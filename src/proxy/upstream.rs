@@ -19,6 +19,7 @@ use tokio::net::TcpStream;
 use super::client_io::READ;
 use super::guard::{MAX_FIELDS, MAX_HEAD};
 use super::tap::RequestBody;
+use super::wake::Quiet;
 
 /// A connection to the backend.
 pub(super) struct Upstream {
@@ -66,13 +67,19 @@ impl Upstream {
     }
 
     /// Sends a request and waits for the head of its response. The request's body may still be under way then.
-    pub(super) async fn send(&mut self, request: Request<RequestBody>) -> Result<Response<Incoming>, SendError> {
+    pub(super) async fn send(
+        &mut self,
+        request: Request<RequestBody>,
+        quiet: &Quiet,
+    ) -> Result<Response<Incoming>, SendError> {
         let mut response = pin!(self.sender.try_send_request(request));
         poll_fn(|cx| {
-            if !self.over {
-                self.over = self.connection.poll_without_shutdown(cx).is_ready();
-            }
-            response.as_mut().poll(cx)
+            quiet.poll(cx, |cx| {
+                if !self.over {
+                    self.over = self.connection.poll_without_shutdown(cx).is_ready();
+                }
+                response.as_mut().poll(cx)
+            })
         })
         .await
         .map_err(|mut failed| SendError { unsent: failed.take_message(), error: failed.into_error() })

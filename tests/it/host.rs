@@ -53,6 +53,20 @@ fn snapshot_of(tree: &Tree) -> HostSnapshot {
     }
 }
 
+fn health(name: &'static str, success: bool) -> Health {
+    let last_success = success.then(Instant::now);
+    Health { name, success: Some(success), duration: Some(Duration::from_millis(250)), last_success }
+}
+
+/// With every time of a last success the same, so that two expositions can be compared.
+fn at_a_fixed_time(exposition: &str) -> String {
+    let fixed = |line: &str| match line.split_once("} ") {
+        Some((series, _)) if line.contains("_last_success_") => format!("{series}}} 1700000000\n"),
+        _ => format!("{line}\n"),
+    };
+    exposition.lines().map(fixed).collect()
+}
+
 /// With `UPDATE_GOLDEN` set the file is written anew instead of compared.
 fn hold_against(name: &str, text: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/host").join(name);
@@ -71,7 +85,19 @@ fn a_linux_machine_is_exposed_as_the_golden_file_says() {
     let reading = parse_answer(answer).expect("it parses");
     snapshot.helper = Some(Arc::new(HelperPart { reading, at: Instant::now() }));
     snapshot.helper_up = Some(true);
-    hold_against("linux.prom", &exposition(&snapshot));
+    snapshot.filesystems = Some(Arc::new(vec![filesystems::Filesystem {
+        device: "/dev/md0".into(),
+        mountpoint: "/my \"models\"".into(),
+        kind: "ext4".into(),
+        size_bytes: 4_000_000_000_000,
+        available_bytes: 1_000_000_000_000,
+    }]));
+    // AMD's driver has no energy; others do.
+    if let Some(gpu) = snapshot.amd.as_mut().and_then(Arc::get_mut).and_then(|gpus| gpus.first_mut()) {
+        gpu.energy_joules = Some(250.5);
+    }
+    snapshot.collectors = vec![health("cpu", true), health("helper", false)];
+    hold_against("linux.prom", &at_a_fixed_time(&exposition(&snapshot)));
 }
 
 #[test]
@@ -126,13 +152,6 @@ fn the_golden_files_are_accepted_but_for_the_units_that_are_older_than_the_rules
 
 #[test]
 fn collectors_say_how_they_do_and_when_they_last_did_well() {
-    let clock = Clock::start();
-    let health = |name, success| Health {
-        name,
-        success: Some(success),
-        duration: Some(Duration::from_millis(250)),
-        last_success: success.then(|| clock.started()),
-    };
     let snapshot =
         HostSnapshot { collectors: vec![health("cpu", true), health("helper", false)], ..HostSnapshot::default() };
     let text = exposition(&snapshot);

@@ -6,15 +6,16 @@ use std::path::{Path, PathBuf};
 /// Each room and the rooms that it may import.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("admin", &["backend", "clock", "exchange", "history"]),
-    ("app", &["admin", "backend", "cli", "config", "exchange", "history", "logs", "metrics", "proxy"]),
+    ("app", &["admin", "backend", "cli", "clock", "config", "exchange", "history", "host", "logs", "metrics", "proxy"]),
     ("backend", &[]),
     ("cli", &[]),
     ("clock", &[]),
-    ("config", &["backend", "cli", "logs"]),
+    ("config", &["backend", "cli", "host", "logs"]),
     ("exchange", &["wire"]),
     ("history", &["exchange"]),
     ("logs", &["exchange", "wire"]),
-    ("metrics", &["backend", "exchange"]),
+    ("host", &["clock"]),
+    ("metrics", &["backend", "clock", "exchange", "host"]),
     ("proxy", &["backend", "exchange", "wire"]),
     ("wire", &[]),
 ];

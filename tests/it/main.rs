@@ -3,10 +3,12 @@
 mod boards;
 mod engines;
 mod gpu;
+mod helper;
 mod host;
 mod house;
 mod program;
 mod proxy;
+mod readme;
 mod recorded;
 mod support;
 mod wire;

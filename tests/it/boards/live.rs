@@ -106,11 +106,16 @@ fn every_panel_and_alert_is_answered_from_the_real_program() {
     let prometheus = Prometheus::start(&[program.admin], &tmp);
     prometheus.wait_for_scrapes(2);
     let api = Api::now(prometheus.address());
-    let left = panels::wait_until_answered(&api, &shipped_dashboards(), &rules::alerts(), PATIENCE);
+    // What a machine tells differs from one to the next: its board and alerts are held against the catalogue alone.
+    let mut dashboards = shipped_dashboards();
+    dashboards.retain(|dashboard| dashboard["uid"] != "inferometer-host");
+    let mut alerts = rules::alerts();
+    alerts.retain(|alert| alert.file_name != "prometheus/rules/host.yml");
+    let left = panels::wait_until_answered(&api, &dashboards, &alerts, PATIENCE);
     assert!(left.is_empty(), "{}", left.join("\n"));
 
     let scraped = program.fetch("/metrics");
-    let unknown = names::names_unknown_to(&scraped);
+    let unknown = names::names_unknown_to(&(scraped.clone() + &synthetic::machine(1)));
     assert!(unknown.is_empty(), "{}", unknown.join("\n"));
     let different = names::differences(&scraped, &synthetic::exposition(1));
     assert!(different.is_empty(), "{}", different.join("\n"));

@@ -10,6 +10,8 @@ const SEVERITIES: &[&str] = &["critical", "warning", "info"];
 pub(super) struct Alert {
     pub(super) name: String,
     pub(super) expr: String,
+    /// Where it stands, from the root of the repository.
+    pub(super) file_name: String,
     rule: Value,
     file: String,
 }
@@ -21,8 +23,9 @@ pub(super) fn alerts() -> Vec<Alert> {
         let parsed = file.parse().expect("the rules parse");
         for rule in each(&parsed["groups"]).flat_map(|group| each(&group["rules"])) {
             if let (Some(name), Some(expr)) = (rule["alert"].as_str(), rule["expr"].as_str()) {
-                let file = file.text.clone();
-                alerts.push(Alert { name: name.to_owned(), expr: expr.to_owned(), rule: rule.clone(), file });
+                let (file_name, file) = (file.name.clone(), file.text.clone());
+                let (name, expr) = (name.to_owned(), expr.to_owned());
+                alerts.push(Alert { name, expr, file_name, rule: rule.clone(), file });
             }
         }
     }

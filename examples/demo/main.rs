@@ -1,0 +1,145 @@
+//! A minute with inferometer: `make demo`.
+//!
+//! Takes the Ollama on this machine if one answers, else starts the simulated one; starts inferometer in front of it,
+//! sends it a little varied traffic and shows, second by second, what its metrics say. Ctrl-C or SIGTERM end all of
+//! it. It shows only what `/metrics` says: what it sent itself is not counted here.
+
+mod backend;
+mod child;
+mod exposition;
+mod figures;
+mod http_client;
+mod screen;
+mod traffic;
+mod view;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::child::Child;
+use crate::figures::History;
+use crate::screen::Screen;
+
+/// How long a started program may take to answer.
+const START: Duration = Duration::from_secs(15);
+
+/// Shows inferometer at work, on the Ollama of this machine or a simulated one.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// End by itself after so many seconds
+    #[arg(long, value_name = "N")]
+    seconds: Option<u64>,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let ended = tokio::select! {
+        ended = demo(&arguments) => ended,
+        ended = interrupted() => ended,
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("demo: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Waits for Ctrl-C or SIGTERM. The demo is dropped then, which ends its children.
+async fn interrupted() -> io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        pressed = tokio::signal::ctrl_c() => pressed,
+        _ = terminate.recv() => Ok(()),
+    }
+}
+
+async fn demo(arguments: &Arguments) -> io::Result<()> {
+    let (program, simulator) = programs()?;
+    let backend = backend::find_or_start(&simulator).await?;
+    let proxy = Proxy::start(&program, backend.address).await?;
+    let intro = view::intro(&proxy.addresses(), &[backend.note.clone(), proxy.note()]);
+    let _traffic = traffic::Traffic::start(proxy.clients, &backend);
+
+    let end = arguments.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let mut history = History::default();
+    let mut screen = Screen::new();
+    let mut beat = tokio::time::interval(Duration::from_secs(1));
+    while end.is_none_or(|end| Instant::now() < end) {
+        beat.tick().await;
+        match http_client::get(proxy.metrics, "/metrics").await {
+            Ok(text) => history.push(Instant::now(), exposition::parse(&text)),
+            Err(error) => return Err(proxy.child.explain(&format!("inferometer does not tell its metrics: {error}"))),
+        }
+        screen.show(&intro, &view::figures(&history), &view::line(&history));
+    }
+    Ok(())
+}
+
+/// inferometer, started.
+struct Proxy {
+    child: Child,
+    clients: SocketAddr,
+    metrics: SocketAddr,
+}
+
+impl Proxy {
+    const CLIENTS: u16 = 11_435;
+    const METRICS: u16 = 8_001;
+
+    async fn start(program: &Path, backend: SocketAddr) -> io::Result<Self> {
+        let clients = free_address(Self::CLIENTS)?;
+        let metrics = free_address(Self::METRICS)?;
+        let backend = format!("ollama=http://{backend}");
+        let (listen, admin) = (clients.to_string(), metrics.to_string());
+        // Short, since the demo's own exchanges are all there is to drain.
+        let drain = ["--drain-timeout", "1s", "--access-log", "off"];
+        let typed = [["--listen", &listen], ["--admin-listen", &admin], ["--backend", &backend]];
+        let typed = [typed.as_flattened(), &drain].concat();
+        let mut child = Child::start(program, &typed)?;
+        child.answers(metrics, "/metrics", START).await?;
+        Ok(Self { child, clients, metrics })
+    }
+
+    fn note(&self) -> String {
+        let ports = [(Self::CLIENTS, self.clients), (Self::METRICS, self.metrics)];
+        let moved = ports.iter().filter(|(wanted, address)| address.port() != *wanted);
+        let moved: Vec<_> =
+            moved.map(|(wanted, address)| format!("port {wanted} is taken, {} it is", address.port())).collect();
+        if moved.is_empty() { "inferometer runs on its own ports.".to_owned() } else { moved.join("; ") + "." }
+    }
+
+    fn addresses(&self) -> [(&'static str, String); 3] {
+        [
+            ("clients", format!("http://{}  (in place of Ollama's)", self.clients)),
+            ("metrics", format!("http://{}/metrics", self.metrics)),
+            ("page", format!("http://{}/", self.metrics)),
+        ]
+    }
+}
+
+/// inferometer and the simulator, which are built beside this program.
+fn programs() -> io::Result<(PathBuf, PathBuf)> {
+    let this = std::env::current_exe()?;
+    let examples = this.parent().unwrap_or(Path::new("."));
+    let program = examples.parent().unwrap_or(examples).join("inferometer");
+    if program.exists() {
+        return Ok((program, examples.join("simulated_ollama")));
+    }
+    let missing = format!("{} is missing; build it first: cargo build --release --bins --examples", program.display());
+    Err(io::Error::new(io::ErrorKind::NotFound, missing))
+}
+
+/// The wanted port of this machine, or a free one where it is taken.
+fn free_address(wanted: u16) -> io::Result<SocketAddr> {
+    let bound = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted));
+    bound.or_else(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)))?.local_addr()
+}

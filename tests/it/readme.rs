@@ -1,0 +1,58 @@
+//! The README's table of metrics is the program's own.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+const PREFIX: &str = "ollama_proxy_";
+
+/// Type and labels of a metric.
+type Shape = (String, BTreeSet<String>);
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect("a file")
+}
+
+/// The rows between the markers: `name`, `name` | type | labels.
+fn documented() -> BTreeMap<String, Shape> {
+    let readme = read("README.md");
+    let tables: Vec<_> = readme
+        .split("<!-- metrics:begin -->")
+        .skip(1)
+        .filter_map(|rest| rest.split("<!-- metrics:end -->").next())
+        .collect();
+    assert_eq!(tables.len(), 2, "the tables are marked");
+    let mut shapes = BTreeMap::new();
+    for row in tables.iter().flat_map(|table| table.lines()).filter(|row| row.starts_with("| `")) {
+        let cells: Vec<_> = row.split('|').map(str::trim).collect();
+        let labels: BTreeSet<_> = cells[3].split(',').map(str::trim).filter(|label| !label.is_empty()).collect();
+        for name in cells[1].split('`').skip(1).step_by(2) {
+            let labels = labels.iter().map(|label| (*label).to_owned()).collect();
+            assert!(shapes.insert(name.to_owned(), (cells[2].to_owned(), labels)).is_none(), "{name} twice");
+        }
+    }
+    shapes
+}
+
+/// What the golden expositions show: the metrics room's, and those of two machines.
+fn exposed() -> BTreeMap<String, Shape> {
+    let golden =
+        ["tests/golden/exposition.txt", "tests/it/host/linux.prom", "tests/it/host/mac.prom"].map(read).concat();
+    let mut shapes: BTreeMap<String, Shape> = BTreeMap::new();
+    let mut family = String::new();
+    for line in golden.lines() {
+        if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
+            family = name.trim_start_matches(PREFIX).to_owned();
+            shapes.insert(family.clone(), (kind.to_owned(), BTreeSet::new()));
+        } else if let Some((_, labels)) = line.split_once('{').filter(|_| !line.starts_with('#')) {
+            let labels = labels.split("\",").filter_map(|label| label.split_once('=')).map(|(name, _)| name.to_owned());
+            shapes.get_mut(&family).expect("a type first").1.extend(labels.filter(|label| label != "le"));
+        }
+    }
+    shapes.retain(|name, _| !name.starts_with("process_"));
+    shapes
+}
+
+#[test]
+fn the_readme_lists_every_metric_with_its_type_and_labels() {
+    assert_eq!(documented(), exposed());
+}
