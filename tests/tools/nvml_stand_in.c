@@ -218,7 +218,9 @@ int nvmlDeviceGetMemoryInfo_v2(Device *d, Memory *out) {
 }
 int nvmlDeviceGetTotalEnergyConsumption(Device *d, u64 *out) {
     CARD_ONLY(d);
-    *out = (d->card ? 200000250ULL : 500000750ULL) + grown() * 3500;
+    /* 100 W, and 700 W more in the first half of every four seconds. */
+    u64 ms = plays("live") ? now_ms() % 1000000000ULL : 0, busy = ms / 4000 * 2000 + (ms % 4000 < 2000 ? ms % 4000 : 2000);
+    *out = (d->card ? 200000250ULL : 500000750ULL) + ms * 100 + busy * 700;
     return OK;
 }
 int nvmlDeviceGetViolationStatus(Device *d, u32 policy, Violation *out) {
