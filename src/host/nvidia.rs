@@ -38,7 +38,7 @@ const QUICK: Duration = Duration::from_secs(1);
 pub struct Identity {
     /// Its number in the library's list.
     pub index: u32,
-    /// `GPU-…`, for good.
+    /// `GPU-…`, for good; empty for a card that was lost before it told.
     pub uuid: String,
     /// Its product name.
     pub name: String,
@@ -143,25 +143,37 @@ impl NvidiaCollector {
         self.open = None;
     }
 
+    /// Whether the card with this number once told its name.
+    fn knows(&self, index: u32) -> bool {
+        self.last.gpus.iter().any(|gpu| gpu.identity.index == index && !gpu.identity.uuid.is_empty())
+    }
+
     /// Every card that answers, and every other one that did before.
     fn gpus(&self, nvml: &Nvml, whole: bool) -> Result<Vec<NvidiaGpu>, NvmlError> {
         let mut reader = Reader::default();
         let mut found = BTreeMap::new();
         for index in 0..nvml.device_count()? {
-            let Some(device) = reader.seen(nvml.device_by_index(index)) else { continue };
+            reader.next_card();
+            let device = reader.seen(nvml.device_by_index(index));
             let before = self.last.gpus.iter().find(|gpu| gpu.identity.index == index && gpu.up);
-            let gpu = match before.filter(|_| !whole) {
-                Some(before) => reader.quick(&device, before),
-                None => reader.whole(&device, index),
-            };
-            found.extend(gpu.map(|gpu| (gpu.identity.uuid.clone(), gpu)));
+            let gpu = device.and_then(|device| {
+                let quick = before.filter(|_| !whole).and_then(|before| reader.quick(&device, before));
+                quick.or_else(|| reader.whole(&device, index))
+            });
+            match gpu {
+                Some(gpu) => drop(found.insert(gpu.identity.uuid.clone(), gpu)),
+                None if reader.card_lost() && !self.knows(index) => {
+                    found.insert(format!("{index}"), lost(&Identity { index, ..Identity::default() }));
+                }
+                None => {}
+            }
         }
         if reader.driver_gone() {
             return Err(NvmlError::DriverNotLoaded);
         }
-        for before in &self.last.gpus {
-            let gone = || NvidiaGpu { identity: before.identity.clone(), up: false, facts: Facts::default() };
-            found.entry(before.identity.uuid.clone()).or_insert_with(gone);
+        // One that was lost before it could tell its name is another one once it has it.
+        for before in self.last.gpus.iter().filter(|gpu| !gpu.identity.uuid.is_empty()) {
+            found.entry(before.identity.uuid.clone()).or_insert_with(|| lost(&before.identity));
         }
         let mut gpus: Vec<_> = found.into_values().collect();
         gpus.sort_by(|a, b| (a.identity.index, &a.identity.uuid).cmp(&(b.identity.index, &b.identity.uuid)));
@@ -221,6 +233,11 @@ impl Collector for NvidiaCollector {
         self.last = Nvidia { driver, cuda, gpus };
         Ok(Some(self.last.clone()).filter(|nvidia| !nvidia.gpus.is_empty()))
     }
+}
+
+/// A card that does not answer.
+fn lost(identity: &Identity) -> NvidiaGpu {
+    NvidiaGpu { identity: identity.clone(), up: false, facts: Facts::default() }
 }
 
 /// 12040 is 12.4.

@@ -1,16 +1,20 @@
 //! NVIDIA's cards, played by a stand-in for their driver's library: what is exposed, and what no fault of a card, a
 //! library or a driver can do to anybody else.
 
+use std::io::Write as _;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use inferometer::host::collector::{Collector, Health};
+use inferometer::host::energy::{Consumer, Meter, Reading};
 use inferometer::host::nvidia::facts::Facts;
 use inferometer::host::nvidia::xid::XidClass;
 use inferometer::host::nvidia::{Nvidia, NvidiaCollector};
 use inferometer::host::processes::{Process, Processes, Role};
 use inferometer::host::{Host, HostSnapshot, Settings};
+use inferometer::metrics::energy::EnergyMetrics;
 use inferometer::metrics::gpu::GpuMetrics;
 use prometheus::{Registry, TextEncoder};
 
@@ -114,6 +118,31 @@ fn a_card_that_fell_off_the_bus_is_marked_and_the_other_goes_on() {
 }
 
 #[test]
+fn a_card_that_was_lost_before_it_told_its_name_is_shown_by_its_number() {
+    let stand_in = StandIn::new("unnamed");
+    stand_in.play("lost=1");
+    let mut collector = collector(&stand_in);
+    let up = |nvidia: &Nvidia| nvidia.gpus.iter().map(|gpu| (gpu.identity.index, gpu.up)).collect::<Vec<_>>();
+    assert_eq!(up(&seen(&mut collector)), [(0, true), (1, false)]);
+    assert_eq!(up(&seen(&mut collector)), [(0, true), (1, false)], "and stays there");
+    stand_in.play("");
+    assert_eq!(up(&seen(&mut collector)), [(0, true), (1, true)], "once it is back it is one card, not two");
+}
+
+#[test]
+fn a_card_that_takes_the_number_of_a_lost_one_keeps_its_own_name_also_between_whole_readings() {
+    let stand_in = StandIn::new("renumbered");
+    let mut collector = NvidiaCollector::new(vec![stand_in.path()], Duration::from_secs(5));
+    let start = Instant::now();
+    collector.read(start).expect("it reads");
+    stand_in.play("without0");
+    let now = collector.read(start + Duration::from_secs(1)).expect("it reads").expect("cards");
+    let of = |uuid: &str| now.gpus.iter().find(|gpu| gpu.identity.uuid.starts_with(uuid)).expect("it is known");
+    assert!(!of("GPU-00000000").up);
+    assert_eq!((of("GPU-00000001").up, of("GPU-00000001").identity.index), (true, 0));
+}
+
+#[test]
 fn between_two_whole_readings_power_is_read_anew_and_the_rest_is_kept() {
     let stand_in = StandIn::new("quick");
     let mut collector = NvidiaCollector::new(vec![stand_in.path()], Duration::from_secs(5));
@@ -181,4 +210,40 @@ fn a_call_that_hangs_is_reported_and_holds_up_nobody() {
         std::thread::yield_now();
     }
     assert_eq!(well("nvidia", Instant::now()), Some(true));
+}
+
+#[test]
+fn energy_by_model_is_exposed_as_the_golden_file_says() {
+    let (start, meter) = (Instant::now(), Arc::<Meter>::default());
+    let read = |seconds: u64, joules| {
+        let reading = Reading { meter: "card".into(), joules: Some(joules), watts: None };
+        meter.observe(start + Duration::from_secs(seconds), &[reading]);
+    };
+    read(0, 1000.0);
+    read(1, 1050.0);
+    let consumer = Consumer { model: "llama3:latest".into(), backend: "local".into() };
+    meter.began(&consumer, start + Duration::from_secs(1));
+    read(3, 1550.0);
+    let registry = Registry::new();
+    EnergyMetrics::register(&registry, meter, Some(0.31));
+    hold_against("energy.txt", &TextEncoder::new().encode_to_string(&registry.gather()).expect("it can be written"));
+}
+
+#[test]
+fn promtool_objects_to_no_name_but_those_of_dcgm() {
+    let golden = ["gpu.txt", "energy.txt"].map(|name| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+        std::fs::read(path).expect("it is there")
+    });
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool is installed");
+    promtool.stdin.take().expect("piped").write_all(&golden.concat()).expect("it reads");
+    let output = promtool.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let ours: Vec<_> = said.lines().filter(|line| !line.starts_with("DCGM_")).collect();
+    assert!(ours.is_empty(), "{ours:?}");
 }

@@ -5,6 +5,7 @@
  *   gone         the driver is not loaded
  *   lost=N       card N fell off the bus
  *   fewer        only the first card is listed
+ *   without0     only the second card is listed, with the number of the first
  *   hang         the utilisation of a card is not answered until the word is gone
  *   xid=S,N,X    card N reports the error X; told once for each S, which grows
  *   pid=P        the process on the first card (4242 otherwise)
@@ -78,8 +79,9 @@ int nvmlInit_v2(void) { return plays("gone") ? DRIVER_NOT_LOADED : OK; }
 int nvmlShutdown(void) { return OK; }
 int nvmlSystemGetDriverVersion(char *out, u32 n) { CHECK(NULL); snprintf(out, n, "550.54.14"); return OK; }
 int nvmlSystemGetCudaDriverVersion_v2(int *out) { CHECK(NULL); *out = 12040; return OK; }
-int nvmlDeviceGetCount_v2(u32 *out) { CHECK(NULL); *out = plays("fewer") ? 1 : 2; return OK; }
+int nvmlDeviceGetCount_v2(u32 *out) { CHECK(NULL); *out = plays("fewer") || plays("without0") ? 1 : 2; return OK; }
 int nvmlDeviceGetHandleByIndex_v2(u32 i, Device **out) {
+    if (plays("without0")) i++;
     if (i > 1) return INVALID_ARGUMENT;
     CHECK(&cards[i]);
     *out = &cards[i];

@@ -40,6 +40,16 @@ impl Reader {
         self.driver_gone
     }
 
+    /// What is read from here on is of another card.
+    pub(super) fn next_card(&mut self) {
+        self.card_lost = false;
+    }
+
+    /// The card fell off the bus, or needs a reset.
+    pub(super) fn card_lost(&self) -> bool {
+        self.card_lost
+    }
+
     /// A fact, where there is one. What a card does not support or allow is simply not there.
     pub(super) fn seen<T>(&mut self, answer: Result<T, NvmlError>) -> Option<T> {
         match answer {
@@ -53,7 +63,6 @@ impl Reader {
 
     /// Everything. `None` where the card does not even tell which it is, or is lost.
     pub(super) fn whole(&mut self, device: &Device<'_>, index: u32) -> Option<NvidiaGpu> {
-        self.card_lost = false;
         let identity = Identity {
             index,
             uuid: self.seen(device.uuid())?,
@@ -80,9 +89,9 @@ impl Reader {
         (!self.card_lost).then_some(NvidiaGpu { identity, up: true, facts })
     }
 
-    /// What changes every second; the rest is as it was before.
+    /// What changes every second; the rest is as it was before. `None` also where another card has its number now.
     pub(super) fn quick(&mut self, device: &Device<'_>, before: &NvidiaGpu) -> Option<NvidiaGpu> {
-        self.card_lost = false;
+        self.seen(device.uuid()).filter(|uuid| *uuid == before.identity.uuid)?;
         let mut gpu = before.clone();
         self.quick_facts(device, &mut gpu.facts);
         (!self.card_lost).then_some(gpu)

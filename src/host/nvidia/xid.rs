@@ -9,12 +9,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use nvml_wrapper::Nvml;
 use nvml_wrapper::bitmasks::event::EventTypes;
 use nvml_wrapper::enums::event::XidError;
 use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::event::EventSet;
 use nvml_wrapper::struct_wrappers::event::EventData;
+use nvml_wrapper::{Device, Nvml};
 
 use super::NvidiaGpu;
 
@@ -101,7 +101,9 @@ impl Tally {
 /// The thread that listens. Dropping this ends it after its wait.
 #[derive(Debug, Default)]
 pub(super) struct XidWatch {
-    /// The cards that are listened to.
+    /// The cards that were there when it began.
+    asked: Vec<String>,
+    /// Those of them that report XIDs.
     cards: Vec<String>,
     stop: Option<Arc<AtomicBool>>,
 }
@@ -114,7 +116,7 @@ impl XidWatch {
 
     /// Listens to the cards that answer, anew if they are others than before.
     pub(super) fn keep(&mut self, nvml: &Arc<Nvml>, gpus: &[NvidiaGpu], tally: &Tally) {
-        let is_new = |gpu: &NvidiaGpu| gpu.up && !self.cards.contains(&gpu.identity.uuid);
+        let is_new = |gpu: &NvidiaGpu| gpu.up && !self.asked.contains(&gpu.identity.uuid);
         if gpus.iter().any(is_new) {
             *self = Self::start(nvml, gpus, tally);
         }
@@ -128,12 +130,17 @@ impl XidWatch {
     }
 
     fn start(nvml: &Arc<Nvml>, gpus: &[NvidiaGpu], tally: &Tally) -> Self {
-        let cards: Vec<String> = gpus.iter().filter(|gpu| gpu.up).map(|gpu| gpu.identity.uuid.clone()).collect();
+        let asked: Vec<String> = gpus.iter().filter(|gpu| gpu.up).map(|gpu| gpu.identity.uuid.clone()).collect();
+        let listed = if nvml.create_event_set().is_ok() { reporting(nvml) } else { Vec::new() };
+        let cards: Vec<String> = listed.iter().filter_map(|device| device.uuid().ok()).collect();
+        if cards.is_empty() {
+            return Self { asked, cards, stop: None };
+        }
         let stop = Arc::new(AtomicBool::new(false));
         let (nvml, tally, stopped, of) = (Arc::clone(nvml), tally.clone(), Arc::clone(&stop), cards.clone());
         let thread = thread::Builder::new().name("nvidia-xid".to_owned());
         let listening = thread.spawn(move || listen(&nvml, &of, &tally, &stopped));
-        Self { cards, stop: listening.ok().map(|_| stop) }
+        Self { asked, cards, stop: listening.ok().map(|_| stop) }
     }
 }
 
@@ -159,18 +166,20 @@ fn listen(nvml: &Nvml, cards: &[String], tally: &Tally, stopped: &AtomicBool) {
     }
 }
 
-/// An event set of every card that reports XIDs. A registration that fails takes the set with it, so each card is
+/// The cards that report XIDs.
+fn reporting(nvml: &Nvml) -> Vec<Device<'_>> {
+    let all = (0..nvml.device_count().unwrap_or(0)).filter_map(|index| nvml.device_by_index(index).ok());
+    let reports = |types: EventTypes| types.contains(EventTypes::CRITICAL_XID_ERROR);
+    all.filter(|device| device.supported_event_types().is_ok_and(reports)).collect()
+}
+
+/// An event set of every card that reports XIDs. A registration that fails takes the set with it, so each card was
 /// asked before.
 fn subscribe(nvml: &Nvml) -> Option<EventSet<'_>> {
-    let mut set = nvml.create_event_set().ok()?;
-    for index in 0..nvml.device_count().ok()? {
-        let Ok(device) = nvml.device_by_index(index) else { continue };
-        let supported = device.supported_event_types();
-        if supported.is_ok_and(|types| types.contains(EventTypes::CRITICAL_XID_ERROR)) {
-            set = device.register_events(EventTypes::CRITICAL_XID_ERROR, set).ok()?;
-        }
-    }
-    Some(set)
+    let set = nvml.create_event_set().ok()?;
+    reporting(nvml)
+        .into_iter()
+        .try_fold(set, |set, device| device.register_events(EventTypes::CRITICAL_XID_ERROR, set).ok())
 }
 
 /// A card that is lost may not even tell its name; with only one there is no doubt.
