@@ -34,7 +34,7 @@ impl Rig {
             let next = (self.now / 1000 * 1000 + 1000).min(millis);
             self.joules += watts * (next - self.now) as f64 / 1000.0;
             self.now = next;
-            if next % 1000 == 0 {
+            if next.is_multiple_of(1000) {
                 self.read();
             }
         }
