@@ -22,16 +22,18 @@ use crate::admin::ready::Readiness;
 use crate::admin::{self, Encode};
 use crate::backend::catalogue::Catalogue;
 use crate::backend::monitor::{Monitor, Pace};
-use crate::backend::{listing, probe, resident};
+use crate::backend::{Backend, listing, probe, resident};
 use crate::cli::{REVISION, VERSION};
 use crate::clock::Clock;
-use crate::config::{Config, HostHeader, MaxConnections};
+use crate::config::{Config, ElectricityPrice, HostHeader, MaxConnections};
 use crate::exchange;
 use crate::exchange::residency::Residency;
 use crate::exchange::sink::{Fanout, Sink};
 use crate::history::in_flight::InFlight;
+use crate::host::energy::Meter;
 use crate::host::{self, Host};
 use crate::logs::access::AccessLog;
+use crate::metrics::energy::EnergySink;
 use crate::metrics::{self, Metrics};
 use crate::proxy::{self, ClientLimits, Life, Proxy};
 use crate::tls::server::Server;
@@ -120,8 +122,10 @@ async fn serve(
             metrics.encode()
         })
     };
-    if let Some(host) = host(config).map_err(AppError::System)? {
+    let meter = Arc::<Meter>::default();
+    if let Some(host) = host(config, &meter).map_err(AppError::System)? {
         metrics.watch_host(Clock::start(), move |now| host.snapshot(now));
+        metrics.watch_energy(Arc::clone(&meter), config.electricity_price.map(ElectricityPrice::per_kilowatt_hour));
     }
     let clients_scheme = scheme(material.clients.is_some());
     let admin_scheme = scheme(material.admin.speaks_tls());
@@ -140,7 +144,10 @@ async fn serve(
     let admin_address = admin.local_addr().map_err(AppError::System)?;
     let admin = tokio::spawn(admin::serve(admin, site, stopped));
 
-    let sinks: Vec<Arc<dyn Sink>> = vec![metrics, Arc::new(in_flight), Arc::new(AccessLog::new(config.access_log))];
+    // After the metrics, which admit the names of models.
+    let energy = EnergySink::new(meter, catalogue.clone(), on_this_machine(&config.backends));
+    let log = AccessLog::new(config.access_log);
+    let sinks: Vec<Arc<dyn Sink>> = vec![metrics, Arc::new(energy), Arc::new(in_flight), Arc::new(log)];
     let monitor = monitors.first().expect("a configuration has a backend");
     let proxy = Proxy::start(
         proxy_settings(config, descriptors, material.clients, residency),
@@ -209,7 +216,7 @@ const fn scheme(tls: bool) -> &'static str {
     if tls { "https" } else { "http" }
 }
 
-fn monitor(config: &Config, backend: &crate::backend::Backend, material: &Material) -> Arc<Monitor> {
+fn monitor(config: &Config, backend: &Backend, material: &Material) -> Arc<Monitor> {
     let host = match &config.host_header {
         HostHeader::Literal(host) => Some(host.as_str()),
         HostHeader::Preserve | HostHeader::Upstream => None,
@@ -219,9 +226,18 @@ fn monitor(config: &Config, backend: &crate::backend::Backend, material: &Materi
 }
 
 /// The machine's sources, where they are wanted.
-fn host(config: &Config) -> io::Result<Option<Host>> {
-    let settings = |period| host::Settings { period, helper: config.helper_url.clone(), ..host::Settings::default() };
+fn host(config: &Config, meter: &Arc<Meter>) -> io::Result<Option<Host>> {
+    let (helper, meter) = (config.helper_url.clone(), Arc::clone(meter));
+    let settings = |period| host::Settings { period, helper, meter, ..host::Settings::default() };
     config.host_period.map(|period| Host::start(&settings(period))).transpose()
+}
+
+/// The backends that draw from this machine's meters: those on a loopback address, or on one that can be bound here.
+/// A name other than `localhost` may be of any machine.
+fn on_this_machine(backends: &[Backend]) -> Vec<Arc<str>> {
+    let bound = |ip| std::net::UdpSocket::bind((ip, 0)).is_ok();
+    let local = |backend: &&Backend| backend.address.is_localhost() || backend.address.ip().is_some_and(bound);
+    backends.iter().filter(local).map(|backend| Arc::clone(&backend.name)).collect()
 }
 
 fn proxy_settings(

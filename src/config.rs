@@ -57,7 +57,7 @@ const LIMIT_KEYS: [&str; 8] = [
 ];
 
 /// The keys of the file's `[host]`.
-const HOST_KEYS: [&str; 1] = ["host.period"];
+const HOST_KEYS: [&str; 2] = ["host.period", "host.electricity_price_per_kwh"];
 /// The keys of the file's `[tls]`.
 const TLS_KEYS: [&str; 2] = ["tls.cert_file", "tls.key_file"];
 
@@ -98,6 +98,8 @@ pub struct Config {
     pub limits: Limits,
     /// How often each source of facts about the machine is read, from 1 s; `None` reads none.
     pub host_period: Option<Duration>,
+    /// What electricity costs; `None` is not known.
+    pub electricity_price: Option<ElectricityPrice>,
     /// Where the privileged helper is; `None` asks none.
     pub helper_url: Option<HelperAddress>,
     /// Threads that serve clients; `None` is one a core.
@@ -125,6 +127,18 @@ pub struct Limits {
     pub stall: Option<Duration>,
     /// Client connections at once.
     pub max_connections: MaxConnections,
+}
+
+/// What a kilowatt-hour costs, in millionths of whatever currency, so that it is exact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ElectricityPrice(u64);
+
+impl ElectricityPrice {
+    /// The price in the currency it was configured in.
+    #[must_use]
+    pub fn per_kilowatt_hour(self) -> f64 {
+        self.0 as f64 / 1e6
+    }
 }
 
 /// How many client connections there may be at once.
@@ -182,6 +196,7 @@ pub fn resolve(
         access_log: layers.value("access_log", default::ACCESS_LOG, value::switch)?,
         limits: limits(&layers)?,
         host_period: layers.value("host.period", default::HOST_PERIOD, value::host_period)?,
+        electricity_price: layers.value("host.electricity_price_per_kwh", None, value::electricity_price)?,
         helper_url: layers.value("helper_url", None, value::helper_url)?,
         worker_threads: layers.value("worker_threads", None, value::worker_threads)?,
         warnings,

@@ -13,12 +13,14 @@ pub mod amd;
 pub mod collector;
 pub mod cpu;
 pub mod disks;
+pub mod energy;
 pub mod filesystems;
 pub mod gpu;
 pub mod helper;
 mod kernel_file;
 pub mod memory;
 pub mod networks;
+pub mod nvidia;
 #[cfg(any(test, not(target_os = "linux")))]
 pub mod portable;
 pub mod pressure;
@@ -31,7 +33,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use collector::Health;
+use collector::{Collector, Health};
 use gpu::Gpu;
 use helper::{HelperAddress, HelperPart};
 use source::Source;
@@ -47,6 +49,10 @@ pub struct Settings {
     pub proc: PathBuf,
     /// The kernel's files about devices.
     pub sys: PathBuf,
+    /// NVIDIA's library: the first of these that can be loaded.
+    pub nvml: Vec<PathBuf>,
+    /// Who counts energy.
+    pub meter: Arc<energy::Meter>,
     /// The machine's name.
     pub node: Arc<str>,
 }
@@ -59,6 +65,8 @@ impl Default for Settings {
             helper: None,
             proc: "/proc".into(),
             sys: "/sys".into(),
+            nvml: nvidia::default_libraries(),
+            meter: Arc::default(),
             node: rustix::system::uname().nodename().to_string_lossy().into(),
         }
     }
@@ -85,6 +93,8 @@ pub struct HostSnapshot {
     pub processes: Option<Arc<processes::Processes>>,
     /// AMD's GPUs.
     pub amd: Option<Arc<Vec<Gpu>>>,
+    /// NVIDIA's GPUs.
+    pub nvidia: Option<Arc<nvidia::Nvidia>>,
     /// What the helper knows, not older than [`helper::STALE`].
     pub helper: Option<Arc<HelperPart>>,
     /// Whether the helper is there and its facts are fresh; `None` where none is configured, or it was not asked yet.
@@ -99,7 +109,8 @@ impl HostSnapshot {
     /// The GPUs of every maker. That of the helper is Apple's, and only where no driver here knows one.
     #[must_use]
     pub fn gpus(&self) -> Vec<Gpu> {
-        let known: Vec<Gpu> = self.amd.iter().flat_map(|gpus| gpus.iter().cloned()).collect();
+        let nvidia = self.nvidia.iter().flat_map(|nvidia| nvidia.gpus.iter().map(nvidia::NvidiaGpu::gpu));
+        let known: Vec<Gpu> = nvidia.chain(self.amd.iter().flat_map(|gpus| gpus.iter().cloned())).collect();
         let of_helper = || self.helper.iter().filter_map(|helper| helper.reading.gpu()).collect();
         if known.is_empty() { of_helper() } else { known }
     }
@@ -117,6 +128,7 @@ pub struct Host {
     temperatures: Source<temperatures::Temperatures>,
     processes: Source<processes::Processes>,
     amd: Source<Vec<Gpu>>,
+    nvidia: Source<nvidia::Nvidia>,
     helper: Option<Source<HelperPart>>,
     node: Arc<str>,
 }
@@ -138,7 +150,8 @@ impl Host {
             networks: Source::spawn(networks::NetworksCollector::new(proc()), period)?,
             temperatures: Source::spawn(temperatures::TemperaturesCollector::new(sys()), period)?,
             processes: Source::spawn(processes::ProcessesCollector::new(proc()), period)?,
-            amd: Source::spawn(amd::AmdCollector::new(sys()), period)?,
+            amd: metered(amd::AmdCollector::new(sys()), settings)?,
+            nvidia: nvidia_source(settings)?,
             helper: helper_source(settings)?,
             node: Arc::clone(&settings.node),
         })
@@ -160,7 +173,8 @@ impl Host {
             networks: Source::spawn(portable::NetworksCollector::default(), period)?,
             temperatures: Source::spawn(portable::TemperaturesCollector::default(), period)?,
             processes: Source::spawn(portable::ProcessesCollector::default(), period)?,
-            amd: Source::spawn(amd::AmdCollector::new(sys()), period)?,
+            amd: metered(amd::AmdCollector::new(sys()), settings)?,
+            nvidia: nvidia_source(settings)?,
             helper: helper_source(settings)?,
             node: Arc::clone(&settings.node),
         })
@@ -182,6 +196,7 @@ impl Host {
             temperatures: self.temperatures.latest(now),
             processes: self.processes.latest(now),
             amd: self.amd.latest(now),
+            nvidia: self.nvidia.latest(now),
             helper_up: helper_asked.then_some(helper.is_some()),
             helper,
             collectors: self.health(now),
@@ -200,6 +215,7 @@ impl Host {
             self.temperatures.health(now),
             self.processes.health(now),
             self.amd.health(now),
+            self.nvidia.health(now),
         ];
         all.extend(self.helper.as_ref().map(|source| source.health(now)));
         all
@@ -208,5 +224,14 @@ impl Host {
 
 fn helper_source(settings: &Settings) -> io::Result<Option<Source<HelperPart>>> {
     let collector = settings.helper.clone().map(helper::HelperCollector::new);
-    collector.map(|collector| Source::spawn(collector, settings.period)).transpose()
+    collector.map(|collector| metered(collector, settings)).transpose()
+}
+
+fn nvidia_source(settings: &Settings) -> io::Result<Source<nvidia::Nvidia>> {
+    metered(nvidia::NvidiaCollector::new(settings.nvml.clone(), settings.period), settings)
+}
+
+/// A source with meters in it.
+fn metered<C: Collector<Part: energy::Metered>>(collector: C, settings: &Settings) -> io::Result<Source<C::Part>> {
+    Source::spawn(energy::WithMeter { collector, meter: Arc::clone(&settings.meter) }, settings.period)
 }

@@ -13,14 +13,18 @@
 //! | `backends` | whether they answer |
 //! | `host` | the machine underneath |
 //! | `program` | build, start, configuration, what was dropped, the process |
+//! | `gpu` | what GPUs tell beyond what every machine does; DCGM's names |
+//! | `energy` | energy by model, and the price of it |
 //!
 //! Left out: who serves the exposition, and OpenMetrics.
 
 mod backends;
 mod buckets;
+pub mod energy;
 mod failures;
 mod families;
 mod family;
+pub mod gpu;
 pub mod host;
 mod labels;
 mod number;
@@ -48,6 +52,7 @@ use crate::exchange::outcome::Malformed;
 use crate::exchange::record::Start;
 use crate::exchange::sink::{Sink, Watch};
 use crate::host::HostSnapshot;
+use crate::host::energy::Meter;
 
 /// The content type of [`Metrics::encode`]. Prometheus 3 refuses a scrape without one.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -127,9 +132,17 @@ impl Metrics {
         self.families.program.sink_dropped(sink)
     }
 
-    /// Exposes the machine too. `take` is asked once a scrape and must not wait.
+    /// Exposes the machine and its GPUs too. `take` is asked twice a scrape and must not wait.
     pub fn watch_host(&self, clock: Clock, take: impl Fn(Instant) -> HostSnapshot + Send + Sync + 'static) {
-        host::HostMetrics::register(&self.registry, clock, take);
+        let take = Arc::new(take);
+        let again = Arc::clone(&take);
+        host::HostMetrics::register(&self.registry, clock, move |now| take(now));
+        gpu::GpuMetrics::register(&self.registry, move |now| again(now));
+    }
+
+    /// Exposes what energy was spent for, and the price of a kilowatt-hour where one is configured.
+    pub fn watch_energy(&self, meter: Arc<Meter>, price: Option<f64>) {
+        energy::EnergyMetrics::register(&self.registry, meter, price);
     }
 
     /// Everything in the text format 0.0.4. A family that cannot be written is left out, and the rest stays.

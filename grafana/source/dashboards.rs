@@ -5,6 +5,8 @@
 //! files with what stands here, and `UPDATE_DASHBOARDS=1 cargo test --test it boards::dashboards_are` writes them anew.
 //! Left out: ids (Grafana gives them), and anything that is not provisioned from a file.
 
+mod energy;
+mod gpu;
 mod host;
 mod layout;
 mod overview;
@@ -15,5 +17,10 @@ use serde_json::Value;
 
 /// Every dashboard: the name of its file without `.json`, and its content.
 pub(crate) fn all() -> Vec<(&'static str, Value)> {
-    vec![("overview", overview::dashboard()), ("host", host::dashboard())]
+    vec![
+        ("overview", overview::dashboard()),
+        ("host", host::dashboard()),
+        ("gpu", gpu::dashboard()),
+        ("energy", energy::dashboard()),
+    ]
 }

@@ -31,6 +31,16 @@ pub(crate) enum Unit {
     Watts,
     /// Degrees Celsius.
     Celsius,
+    /// Hertz; Grafana picks MHz or GHz.
+    Hertz,
+    /// Joules.
+    Joules,
+    /// Joules for each token.
+    JoulesPerToken,
+    /// Tokens for each joule.
+    TokensPerJoule,
+    /// Money in whatever currency was configured.
+    Money,
 }
 
 impl Unit {
@@ -46,6 +56,11 @@ impl Unit {
             Self::OperationsPerSecond => "iops",
             Self::Watts => "watt",
             Self::Celsius => "celsius",
+            Self::Hertz => "hertz",
+            Self::Joules => "joule",
+            Self::JoulesPerToken => "suffix: J/tok",
+            Self::TokensPerJoule => "suffix: tok/J",
+            Self::Money => "short",
         }
     }
 }

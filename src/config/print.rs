@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Config, HostHeader, MaxConnections};
+use super::{Config, ElectricityPrice, HostHeader, MaxConnections};
 
 impl Config {
     /// Every setting as TOML. Read back, it gives this configuration again.
@@ -35,6 +35,8 @@ impl Config {
         out.push_str(&self.limits());
         out.push_str("\n[host]\n");
         let _ = writeln!(out, "period = {}", duration(self.host_period));
+        let price = self.electricity_price.map_or(0.0, ElectricityPrice::per_kilowatt_hour);
+        let _ = writeln!(out, "electricity_price_per_kwh = {price}");
         out.push_str(&self.tls());
         out
     }

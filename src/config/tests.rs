@@ -232,7 +232,7 @@ fn a_slip_in_a_variable_and_a_wide_listener_earn_a_warning() {
 fn the_printed_configuration_reads_back_as_itself() {
     let file = "backend = [\"gpu=http://[::1]:80/x\"]\nhost_header = \"ollama.lan:11434\"\nworker_threads = 3\n\
                 drain_timeout = 0\naccess_log = false\nlog_level = \"info,inferometer::backend=debug\"\n[limits]\n\
-                head = \"1500ms\"\nkeep_alive_idle = \"2d\"\nbody_idle = 0\nmax_connections = 12\n[host]\nperiod = \"10s\"\n\
+                head = \"1500ms\"\nkeep_alive_idle = \"2d\"\nbody_idle = 0\nmax_connections = 12\n[host]\nperiod = \"10s\"\nelectricity_price_per_kwh = 0.31\n\
                 [tls]\ncert_file = \"c\"\nkey_file = \"k\"\n\
                 [backend_tls]\nca_file = \"a\"\ncert_file = \"c\"\nkey_file = \"k\"\nserver_name = \"gpu.lan\"";
     let file = &format!("helper_url = \"unix:/run/helper.sock\"\n{file}");

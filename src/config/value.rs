@@ -4,10 +4,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{HostHeader, MaxConnections};
+use super::{ElectricityPrice, HostHeader, MaxConnections};
 use crate::backend::address::Address;
 use crate::host::helper::{HelperAddress, InvalidHelperAddress};
 use crate::logs;
+
+/// More than any currency asks for.
+const MOST_FOR_A_KILOWATT_HOUR: f64 = 1e6;
 
 /// Longest duration taken, in any setting.
 const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -69,6 +72,16 @@ pub(super) fn host_period(text: &str) -> Result<Option<Duration>, String> {
         Ok(period) if period.is_none_or(|period| period >= Duration::from_secs(1)) => Ok(period),
         _ => Err(format!("{DURATION}, from 1s, or `0` for off")),
     }
+}
+
+/// What a kilowatt-hour costs, to a millionth; `0` is not known.
+pub(super) fn electricity_price(text: &str) -> Result<Option<ElectricityPrice>, String> {
+    let price: f64 = text.parse().unwrap_or(-1.0);
+    if !(0.0..=MOST_FOR_A_KILOWATT_HOUR).contains(&price) {
+        return Err(format!("expected a number from 0 to {MOST_FOR_A_KILOWATT_HOUR}, such as 0.30"));
+    }
+    let millionths = (price * 1e6).round() as u64;
+    Ok((millionths > 0).then_some(ElectricityPrice(millionths)))
 }
 
 /// Where the helper is; nothing is none.
@@ -210,6 +223,11 @@ mod tests {
         assert!(duration("0").is_err(), "a timeout of nothing");
         assert_eq!(limit("0"), Ok(None), "0 is off");
         assert_eq!(host_period("0"), Ok(None));
+        assert_eq!(electricity_price("0"), Ok(None));
+        assert_eq!(electricity_price("0.3").map(|price| price.map(|it| it.per_kilowatt_hour())), Ok(Some(0.3)));
+        for text in ["-1", "nan", "inf", "cheap", "2e6"] {
+            assert!(electricity_price(text).is_err(), "{text}");
+        }
         assert_eq!(host_period("1s"), Ok(Some(Duration::from_secs(1))));
         assert!(host_period("999ms").is_err(), "reading the machine has a cost");
     }

@@ -4,7 +4,7 @@
 //! a name that breaks the conventions (percent, milliwatts) and its conventional twin come from the same value; two
 //! devices that call themselves the same cost one of them, never the scrape. Left out: names of GPUs' makers.
 
-mod exposition;
+pub(super) mod exposition;
 mod names;
 
 use std::sync::Arc;

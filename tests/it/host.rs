@@ -195,6 +195,7 @@ fn a_source_and_a_helper_that_hang_are_named_and_felt_by_nobody() {
         proc: tree.path("proc"),
         sys: tree.path("sys"),
         node: "box".into(),
+        ..Settings::default()
     })
     .expect("threads");
     let snapshot = wait_for(&host, |snapshot| snapshot.helper_up.is_some() && snapshot.disks.is_some());

@@ -2,6 +2,7 @@
 
 mod boards;
 mod engines;
+mod gpu;
 mod helper;
 mod host;
 mod house;

@@ -20,7 +20,7 @@ fn documented() -> BTreeMap<String, Shape> {
         .skip(1)
         .filter_map(|rest| rest.split("<!-- metrics:end -->").next())
         .collect();
-    assert_eq!(tables.len(), 2, "the tables are marked");
+    assert_eq!(tables.len(), 4, "the tables are marked");
     let mut shapes = BTreeMap::new();
     for row in tables.iter().flat_map(|table| table.lines()).filter(|row| row.starts_with("| `")) {
         let cells: Vec<_> = row.split('|').map(str::trim).collect();
@@ -33,10 +33,17 @@ fn documented() -> BTreeMap<String, Shape> {
     shapes
 }
 
-/// What the golden expositions show: the metrics room's, and those of two machines.
+/// What the golden expositions show: the metrics room's, those of two machines, of two cards and of energy.
 fn exposed() -> BTreeMap<String, Shape> {
-    let golden =
-        ["tests/golden/exposition.txt", "tests/it/host/linux.prom", "tests/it/host/mac.prom"].map(read).concat();
+    let golden = [
+        "tests/golden/exposition.txt",
+        "tests/it/host/linux.prom",
+        "tests/it/host/mac.prom",
+        "tests/golden/gpu.txt",
+        "tests/golden/energy.txt",
+    ]
+    .map(read)
+    .concat();
     let mut shapes: BTreeMap<String, Shape> = BTreeMap::new();
     let mut family = String::new();
     for line in golden.lines() {
@@ -48,7 +55,8 @@ fn exposed() -> BTreeMap<String, Shape> {
             shapes.get_mut(&family).expect("a type first").1.extend(labels.filter(|label| label != "le"));
         }
     }
-    shapes.retain(|name, _| !name.starts_with("process_"));
+    // Names of others are theirs to document.
+    shapes.retain(|name, _| !name.starts_with("process_") && !name.starts_with("DCGM_"));
     shapes
 }
 

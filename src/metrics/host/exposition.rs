@@ -11,23 +11,23 @@ const MOST: usize = 1_000;
 
 /// Gauge or counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::metrics) enum Kind {
     Gauge,
     Counter,
 }
 
 /// One family.
 #[derive(Debug)]
-pub(super) struct Name {
-    pub(super) name: &'static str,
+pub(in crate::metrics) struct Name {
+    pub(in crate::metrics) name: &'static str,
     /// A sentence, with its full stop.
-    pub(super) help: &'static str,
-    pub(super) kind: Kind,
-    pub(super) labels: &'static [&'static str],
+    pub(in crate::metrics) help: &'static str,
+    pub(in crate::metrics) kind: Kind,
+    pub(in crate::metrics) labels: &'static [&'static str],
 }
 
 impl Name {
-    pub(super) fn desc(&self) -> Desc {
+    pub(in crate::metrics) fn desc(&self) -> Desc {
         let labels = self.labels.iter().map(ToString::to_string).collect();
         Desc::new(self.name.into(), self.help.into(), labels, HashMap::new())
             .expect("names and labels are valid constants")
@@ -36,7 +36,7 @@ impl Name {
 
 /// What one scrape gives.
 #[derive(Default)]
-pub(super) struct Batch(BTreeMap<&'static str, Family>);
+pub(in crate::metrics) struct Batch(BTreeMap<&'static str, Family>);
 
 struct Family {
     name: &'static Name,
@@ -45,7 +45,7 @@ struct Family {
 
 impl Batch {
     /// One series, where there is a value. The first of two with the same labels stays.
-    pub(super) fn add(&mut self, name: &'static Name, labels: &[&str], value: Option<f64>) {
+    pub(in crate::metrics) fn add(&mut self, name: &'static Name, labels: &[&str], value: Option<f64>) {
         debug_assert_eq!(labels.len(), name.labels.len(), "{}", name.name);
         let Some(value) = value.filter(|value| value.is_finite()) else { return };
         let family = self.0.entry(name.name).or_insert_with(|| Family { name, series: BTreeMap::new() });
@@ -54,7 +54,7 @@ impl Batch {
         }
     }
 
-    pub(super) fn into_families(self) -> Vec<MetricFamily> {
+    pub(in crate::metrics) fn into_families(self) -> Vec<MetricFamily> {
         self.0.into_values().map(Family::into_proto).collect()
     }
 }

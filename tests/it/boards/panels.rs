@@ -25,7 +25,7 @@ impl Api {
     }
 
     /// The series that answer a query. A value that is no number (0/0) is no answer.
-    fn answers(&self, expr: &str) -> Result<usize, String> {
+    pub(super) fn answers(&self, expr: &str) -> Result<usize, String> {
         let time = self.at.map(|at| format!("&time={at}")).unwrap_or_default();
         let reply = get(&self.url, &format!("/api/v1/query?query={}{time}", percent_encoded(expr)))?;
         let result = reply["data"]["result"].as_array().cloned().unwrap_or_default();

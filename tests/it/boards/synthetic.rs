@@ -113,6 +113,52 @@ const MACHINE: &[(&str, Kind, &str)] = &[
     ("helper_up", Gauge, ""),
 ];
 
+/// What NVIDIA's cards would show if they had everything, and energy.
+const CARDS: &[(&str, Kind, &str)] = &[
+    ("gpu_up", Gauge, "gpu gpu_uuid gpu_name node"),
+    ("gpu_info", Gauge, "gpu gpu_uuid gpu_name node pci_bus_id driver cuda"),
+    ("gpu_memory_busy_ratio", Gauge, "gpu gpu_uuid gpu_name node"),
+    ("gpu_memory_reserved_bytes", Gauge, "gpu gpu_uuid gpu_name node"),
+    ("gpu_power_limit_watts", Gauge, "gpu gpu_uuid gpu_name node"),
+    ("gpu_memory_temperature_celsius", Gauge, "gpu gpu_uuid gpu_name node"),
+    ("gpu_temperature_limit_celsius", Gauge, "gpu gpu_uuid gpu_name node limit"),
+    ("gpu_fan_speed_ratio", Gauge, "gpu gpu_uuid gpu_name node"),
+    ("gpu_clock_hertz", Gauge, "gpu gpu_uuid gpu_name node clock"),
+    ("gpu_clock_max_hertz", Gauge, "gpu gpu_uuid gpu_name node clock"),
+    ("gpu_performance_state", Gauge, "gpu gpu_uuid gpu_name node"),
+    ("gpu_throttled", Gauge, "gpu gpu_uuid gpu_name node reason"),
+    ("gpu_throttled_seconds_total", Counter, "gpu gpu_uuid gpu_name node reason"),
+    ("gpu_encoder_utilization_ratio", Gauge, "gpu gpu_uuid gpu_name node"),
+    ("gpu_decoder_utilization_ratio", Gauge, "gpu gpu_uuid gpu_name node"),
+    ("gpu_ecc_enabled", Gauge, "gpu gpu_uuid gpu_name node"),
+    ("gpu_ecc_errors_total", Counter, "gpu gpu_uuid gpu_name node severity"),
+    ("gpu_ecc_errors_since_load_total", Counter, "gpu gpu_uuid gpu_name node severity"),
+    ("gpu_remapped_rows_total", Counter, "gpu gpu_uuid gpu_name node severity"),
+    ("gpu_row_remap_pending", Gauge, "gpu gpu_uuid gpu_name node"),
+    ("gpu_row_remap_failed", Gauge, "gpu gpu_uuid gpu_name node"),
+    ("gpu_retired_pages_total", Counter, "gpu gpu_uuid gpu_name node severity"),
+    ("gpu_page_retirement_pending", Gauge, "gpu gpu_uuid gpu_name node"),
+    ("gpu_pcie_link_generation", Gauge, "gpu gpu_uuid gpu_name node"),
+    ("gpu_pcie_link_generation_max", Gauge, "gpu gpu_uuid gpu_name node"),
+    ("gpu_pcie_link_lanes", Gauge, "gpu gpu_uuid gpu_name node"),
+    ("gpu_pcie_link_lanes_max", Gauge, "gpu gpu_uuid gpu_name node"),
+    ("gpu_pcie_replays_total", Counter, "gpu gpu_uuid gpu_name node"),
+    ("gpu_pcie_bytes_per_second", Gauge, "gpu gpu_uuid gpu_name node direction"),
+    ("gpu_nvlink_up", Gauge, "gpu gpu_uuid gpu_name node link"),
+    ("gpu_nvlink_errors_total", Counter, "gpu gpu_uuid gpu_name node link kind"),
+    ("gpu_processes", Gauge, "gpu gpu_uuid gpu_name node role"),
+    ("gpu_process_memory_bytes", Gauge, "gpu gpu_uuid gpu_name node role"),
+    ("gpu_mig_enabled", Gauge, "gpu gpu_uuid gpu_name node"),
+    ("gpu_mig_memory_used_bytes", Gauge, "gpu gpu_uuid gpu_name node mig_uuid mig_profile"),
+    ("gpu_mig_memory_total_bytes", Gauge, "gpu gpu_uuid gpu_name node mig_uuid mig_profile"),
+    ("gpu_xid_errors_total", Counter, "gpu gpu_uuid gpu_name node class"),
+    ("gpu_last_xid", Gauge, "gpu gpu_uuid gpu_name node"),
+    ("inference_process_gpu_memory_bytes", Gauge, "role"),
+    ("energy_joules_total", Counter, "model backend"),
+    ("energy_idle_watts", Gauge, ""),
+    ("electricity_price_per_kilowatt_hour", Gauge, ""),
+];
+
 /// Upper bounds that suit no unit in particular.
 const BOUNDS: &[f64] = &[0.01, 0.1, 1.0, 10.0, 100.0];
 
@@ -139,7 +185,7 @@ pub(super) fn exposition(tick: u64) -> String {
 
 /// The machine's part of it.
 pub(super) fn machine(tick: u64) -> String {
-    exposition_of(MACHINE, tick)
+    exposition_of(MACHINE, tick) + &exposition_of(CARDS, tick)
 }
 
 fn exposition_of(families: &[(&str, Kind, &str)], tick: u64) -> String {
@@ -159,7 +205,7 @@ fn exposition_of(families: &[(&str, Kind, &str)], tick: u64) -> String {
 pub(super) fn write_history(path: &Path) -> u64 {
     let end = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970").as_secs();
     let mut text = String::new();
-    for (name, kind, labels) in CATALOGUE.iter().chain(MACHINE) {
+    for (name, kind, labels) in CATALOGUE.iter().chain(MACHINE).chain(CARDS) {
         writeln!(text, "# TYPE ollama_proxy_{} {}", name.trim_end_matches("_total"), word(*kind)).expect("text");
         for series in series(*kind, labels) {
             let comma = if series.labels.is_empty() { "" } else { "," };
@@ -292,7 +338,11 @@ fn values_of(label: &str) -> Vec<&'static str> {
         "kind" => vec!["any", "some", "full"],
         "level" => vec!["nominal", "heavy"],
         "role" => vec!["server", "runner"],
-        "collector" => vec!["cpu", "helper"],
+        "collector" => vec!["cpu", "helper", "nvidia"],
+        "class" => vec!["application", "memory", "nvlink", "bus", "firmware", "other"],
+        "severity" => vec!["corrected", "uncorrected"],
+        "clock" => vec!["sm", "memory"],
+        "reason" => vec!["idle", "power_cap", "power_brake", "hardware_thermal"],
         _ => vec!["any"],
     }
 }

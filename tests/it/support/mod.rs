@@ -5,6 +5,7 @@ pub(crate) mod backend;
 pub(crate) mod client;
 pub(crate) mod fixture;
 pub(crate) mod http2;
+pub(crate) mod nvml;
 pub(crate) mod program;
 pub(crate) mod python;
 pub(crate) mod rig;

@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::Instant;
@@ -32,7 +33,17 @@ impl Program {
     }
 
     pub(crate) fn with(backend: SocketAddr, arguments: &[&str]) -> Self {
+        Self::started(command(), backend, arguments)
+    }
+
+    /// With a folder in which the loader looks for libraries first.
+    pub(crate) fn with_libraries(folder: &Path, backend: SocketAddr, arguments: &[&str]) -> Self {
         let mut command = command();
+        command.env("LD_LIBRARY_PATH", folder);
+        Self::started(command, backend, arguments)
+    }
+
+    fn started(mut command: Command, backend: SocketAddr, arguments: &[&str]) -> Self {
         command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log-format", "json"]);
         command.args(["--backend", &format!("test=http://{backend}")]).args(arguments);
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the binary runs");

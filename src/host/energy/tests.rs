@@ -1,0 +1,178 @@
+//! A power curve and a timetable of exchanges, and who pays for what.
+
+use super::*;
+
+/// A machine that idles at 60 W and draws more while something runs, in thousandths of a second.
+struct Rig {
+    start: Instant,
+    meter: Meter,
+    joules: f64,
+    now: u64,
+}
+
+const IDLE: f64 = 60.0;
+
+impl Rig {
+    fn new() -> Self {
+        let rig = Self { start: Instant::now(), meter: Meter::default(), joules: 1e6, now: 0 };
+        rig.read();
+        rig
+    }
+
+    fn at(&self, millis: u64) -> Instant {
+        self.start + Duration::from_millis(millis)
+    }
+
+    fn read(&self) {
+        let reading = Reading { meter: "gpu".into(), joules: Some(self.joules), watts: None };
+        self.meter.observe(self.at(self.now), &[reading]);
+    }
+
+    /// Goes on to this moment at so many watts, with a reading at each full second.
+    fn until(&mut self, millis: u64, watts: f64) {
+        while self.now < millis {
+            let next = (self.now / 1000 * 1000 + 1000).min(millis);
+            self.joules += watts * (next - self.now) as f64 / 1000.0;
+            self.now = next;
+            if next.is_multiple_of(1000) {
+                self.read();
+            }
+        }
+    }
+
+    fn began(&self, model: &str) {
+        self.meter.began(&consumer(model), self.at(self.now));
+    }
+
+    fn ended(&self, model: &str) {
+        self.meter.ended(&consumer(model), self.at(self.now));
+    }
+
+    fn joules_of(&self, model: &str) -> f64 {
+        let totals = self.meter.totals().expect("it was read");
+        totals.used.iter().filter(|(consumer, _)| &*consumer.model == model).map(|(_, joules)| joules).sum()
+    }
+
+    fn rest(&self) -> f64 {
+        self.meter.totals().expect("it was read").rest
+    }
+
+    fn counted(&self) -> f64 {
+        self.joules - 1e6
+    }
+}
+
+fn consumer(model: &str) -> Consumer {
+    Consumer { model: model.into(), backend: "local".into() }
+}
+
+#[track_caller]
+fn assert_within_2_percent(have: f64, want: f64) {
+    assert!((have - want).abs() <= want * 0.02, "{have} J instead of {want} J");
+}
+
+#[test]
+fn on_a_scripted_curve_every_model_pays_for_what_it_drew_above_idle_and_it_adds_up() {
+    let mut rig = Rig::new();
+    rig.until(5_000, IDLE);
+    rig.began("a"); // alone, not at full seconds
+    rig.until(12_300, 300.0);
+    rig.ended("a");
+    rig.until(15_650, IDLE);
+    rig.began("b");
+    rig.until(21_000, 200.0);
+    rig.began("a"); // both
+    rig.until(31_000, 400.0);
+    rig.ended("b");
+    rig.until(33_400, 250.0);
+    rig.ended("a");
+    rig.until(60_000, IDLE);
+
+    let a = 7.3 * (300.0 - IDLE) + 10.0 * (400.0 - IDLE) / 2.0 + 2.4 * (250.0 - IDLE);
+    let b = 5.35 * (200.0 - IDLE) + 10.0 * (400.0 - IDLE) / 2.0;
+    assert_within_2_percent(rig.joules_of("a"), a);
+    assert_within_2_percent(rig.joules_of("b"), b);
+    assert_within_2_percent(rig.rest(), 60.0 * IDLE);
+    assert_within_2_percent(rig.joules_of("a") + rig.joules_of("b") + rig.rest(), rig.counted());
+    assert!((rig.meter.totals().expect("read").idle_watts - IDLE).abs() < 1e-9);
+}
+
+#[test]
+fn shares_are_by_exchange_so_three_of_four_pay_three_quarters() {
+    let mut rig = Rig::new();
+    rig.until(2_000, IDLE);
+    ["a", "a", "a", "b"].into_iter().for_each(|model| rig.began(model));
+    rig.until(6_000, 460.0);
+    assert_within_2_percent(rig.joules_of("a"), 1200.0);
+    assert_within_2_percent(rig.joules_of("b"), 400.0);
+}
+
+#[test]
+fn work_while_nothing_is_in_flight_belongs_to_nobody() {
+    let mut rig = Rig::new();
+    rig.until(2_000, IDLE);
+    rig.until(10_000, 500.0);
+    assert_within_2_percent(rig.rest(), rig.counted());
+}
+
+#[test]
+fn before_it_was_seen_at_rest_the_lowest_power_counts_as_idle() {
+    let mut rig = Rig::new();
+    rig.began("a");
+    rig.until(5_000, 300.0);
+    assert!(rig.joules_of("a").abs() < 1e-9, "all of it might be idle");
+    rig.until(10_000, 500.0);
+    assert_within_2_percent(rig.joules_of("a"), 1000.0);
+}
+
+#[test]
+fn a_counter_that_begins_anew_and_one_that_was_not_read_again_are_no_energy() {
+    let mut rig = Rig::new();
+    rig.until(3_000, IDLE);
+    rig.read();
+    let before = rig.rest();
+    rig.joules = 10.0; // the driver was loaded again
+    rig.now = 4_000;
+    rig.read();
+    assert!((rig.rest() - before).abs() < 1e-9);
+    rig.until(5_000, IDLE);
+    assert_within_2_percent(rig.rest(), before + IDLE);
+}
+
+#[test]
+fn a_meter_that_only_tells_watts_is_added_up_unless_it_was_silent_for_long() {
+    let rig = Rig::new();
+    let meter = Meter::default();
+    let reading = |watts| [Reading { meter: "amd".into(), joules: None, watts }];
+    meter.observe(rig.at(0), &reading(Some(50.0)));
+    meter.observe(rig.at(2_000), &reading(Some(50.0)));
+    meter.began(&consumer("a"), rig.at(2_000));
+    meter.observe(rig.at(4_000), &reading(Some(150.0)));
+    let totals = meter.totals().expect("read");
+    assert_within_2_percent(totals.rest, 200.0);
+    assert_within_2_percent(totals.used[0].1, 200.0);
+    meter.observe(rig.at(3_600_000), &reading(Some(150.0)));
+    assert_eq!(meter.totals(), Some(totals), "an hour of silence");
+}
+
+#[test]
+fn numbers_that_are_none_poison_nothing_and_without_a_meter_nothing_is_known() {
+    let rig = Rig::new();
+    let meter = Meter::default();
+    meter.began(&consumer("a"), rig.at(0));
+    for joules in [f64::NAN, f64::INFINITY, -1.0] {
+        meter.observe(rig.at(1), &[Reading { meter: "x".into(), joules: Some(joules), watts: None }]);
+    }
+    assert_eq!(meter.totals(), None);
+}
+
+#[test]
+fn an_end_without_a_beginning_changes_nothing() {
+    let mut rig = Rig::new();
+    rig.ended("a");
+    rig.began("b");
+    rig.ended("a");
+    rig.until(1_000, IDLE);
+    rig.until(2_000, 160.0);
+    assert_within_2_percent(rig.joules_of("b"), 100.0);
+}

@@ -1,0 +1,96 @@
+//! Who is given energy, through the sink that exchanges tell.
+
+use super::*;
+use crate::exchange::sink::Watch;
+use crate::host::energy::{Meter, Reading};
+use crate::metrics::energy::EnergySink;
+
+struct Rig {
+    meter: Arc<Meter>,
+    catalogue: Arc<Catalogue>,
+    sink: EnergySink,
+    joules: f64,
+}
+
+fn rig() -> Rig {
+    let (meter, catalogue) = (Arc::<Meter>::default(), Arc::<Catalogue>::default());
+    let sink = EnergySink::new(meter.clone(), catalogue.clone(), vec!["local".into()]);
+    let mut rig = Rig { meter, catalogue, sink, joules: 0.0 };
+    rig.spend(0.0);
+    // At rest it draws next to nothing: whatever comes is above idle.
+    rig.spend(1e-6);
+    rig
+}
+
+impl Rig {
+    /// The meter went on by this much.
+    fn spend(&mut self, joules: f64) {
+        self.joules += joules;
+        let reading = Reading { meter: "card".into(), joules: Some(self.joules), watts: None };
+        self.meter.observe(Instant::now(), &[reading]);
+    }
+
+    fn in_flight(&self, route: Route) -> Box<dyn Watch> {
+        let mut watch = self.sink.started(&start(route));
+        watch.forwarded();
+        watch
+    }
+
+    /// Everybody for whom something could be counted.
+    fn consumers(&self) -> Vec<String> {
+        let used = self.meter.totals().unwrap().used;
+        used.into_iter().map(|(consumer, _)| consumer.model.to_string()).collect()
+    }
+}
+
+#[test]
+fn only_what_makes_a_model_work_on_this_machine_is_given_energy() {
+    let rig = rig();
+    drop(rig.in_flight(TAGS));
+    let elsewhere = Start { backend: "far".into(), ..start(CHAT) };
+    let mut watch = rig.sink.started(&elsewhere);
+    watch.forwarded();
+    drop(watch);
+    let refused = rig.sink.started(&start(CHAT));
+    drop(refused);
+    assert!(rig.consumers().is_empty(), "{:?}", rig.consumers());
+    let embeddings = Route { operation: Operation::Embeddings, ..CHAT };
+    drop(rig.in_flight(embeddings));
+    assert_eq!(rig.consumers(), ["unknown"]);
+}
+
+#[test]
+fn the_label_is_the_admitted_name_and_an_unknown_one_is_nobodys() {
+    let rig = rig();
+    rig.catalogue.admit("llama3:latest");
+    let mut watch = rig.sink.started(&start(CHAT));
+    watch.requested(Some("llama3"));
+    watch.forwarded();
+    assert_eq!(rig.consumers(), ["llama3:latest"], "known before it worked");
+    let mut other = rig.in_flight(CHAT);
+    other.requested(Some("made-up"));
+    assert_eq!(rig.consumers(), ["llama3:latest", "unknown"]);
+    other.answered("mistral");
+    assert_eq!(rig.consumers(), ["llama3:latest", "unknown", "mistral:latest"]);
+}
+
+#[test]
+fn however_an_exchange_ends_it_is_given_nothing_afterwards() {
+    for finished in [true, false] {
+        let mut rig = rig();
+        let watch = rig.in_flight(CHAT);
+        if finished {
+            watch.finished(&plain(CHAT))
+        } else {
+            drop(watch)
+        }
+        // This slice reaches back into the exchange, the next one does not.
+        rig.spend(100.0);
+        let before = rig.meter.totals().unwrap();
+        rig.spend(100.0);
+        let after = rig.meter.totals().unwrap();
+        assert_eq!(after.used, before.used, "finished: {finished}");
+        assert!((after.rest - before.rest - 100.0).abs() < 1e-6);
+        assert!(before.used[0].1 > 99.0, "it was given what it drew");
+    }
+}

@@ -1,0 +1,249 @@
+//! NVIDIA's cards, played by a stand-in for their driver's library: what is exposed, and what no fault of a card, a
+//! library or a driver can do to anybody else.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use inferometer::host::collector::{Collector, Health};
+use inferometer::host::energy::{Consumer, Meter, Reading};
+use inferometer::host::nvidia::facts::Facts;
+use inferometer::host::nvidia::xid::XidClass;
+use inferometer::host::nvidia::{Nvidia, NvidiaCollector};
+use inferometer::host::processes::{Process, Processes, Role};
+use inferometer::host::{Host, HostSnapshot, Settings};
+use inferometer::metrics::energy::EnergyMetrics;
+use inferometer::metrics::gpu::GpuMetrics;
+use prometheus::{Registry, TextEncoder};
+
+use crate::support::PATIENCE;
+use crate::support::nvml::StandIn;
+
+/// A collector that reads everything each time.
+fn collector(stand_in: &StandIn) -> NvidiaCollector {
+    NvidiaCollector::new(vec![stand_in.path()], Duration::ZERO)
+}
+
+fn read(collector: &mut NvidiaCollector) -> Option<Nvidia> {
+    collector.read(Instant::now()).expect("it reads")
+}
+
+fn seen(collector: &mut NvidiaCollector) -> Nvidia {
+    read(collector).expect("the cards are there")
+}
+
+/// One process of an inference server, beside whatever the cards name.
+fn snapshot(nvidia: Nvidia) -> HostSnapshot {
+    let runner = Process { pid: 4242, role: Role::Runner, memory_bytes: 0 };
+    let processes = Processes { roles: Vec::new(), processes: vec![runner] };
+    HostSnapshot {
+        nvidia: Some(Arc::new(nvidia)),
+        processes: Some(Arc::new(processes)),
+        node: "gpu-box".into(),
+        ..HostSnapshot::default()
+    }
+}
+
+fn exposition(nvidia: Nvidia) -> String {
+    let registry = Registry::new();
+    let snapshot = snapshot(nvidia);
+    GpuMetrics::register(&registry, move |_| snapshot.clone());
+    TextEncoder::new().encode_to_string(&registry.gather()).expect("it can be written")
+}
+
+/// With `UPDATE_GOLDEN` set the file is written anew instead of compared.
+fn hold_against(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&path, text).expect("it can be written");
+    }
+    let golden = std::fs::read_to_string(&path).expect("it is there");
+    assert!(golden == text, "{name} is not what is exposed: UPDATE_GOLDEN=1 cargo test --test it gpu::\n{text}");
+}
+
+#[test]
+fn two_cards_one_of_them_in_instances_are_exposed_as_the_golden_file_says() {
+    let stand_in = StandIn::new("golden");
+    hold_against("gpu.txt", &exposition(seen(&mut collector(&stand_in))));
+}
+
+#[test]
+fn what_an_older_library_lacks_costs_only_its_own_series() {
+    let stand_in = StandIn::old("old");
+    hold_against("gpu-old-library.txt", &exposition(seen(&mut collector(&stand_in))));
+}
+
+#[test]
+fn without_a_library_and_without_a_driver_there_is_nothing_and_no_failure() {
+    let mut none = NvidiaCollector::new(vec!["/nowhere/libnvidia-ml.so.1".into()], Duration::ZERO);
+    assert_eq!(read(&mut none), None);
+    let stand_in = StandIn::new("without");
+    stand_in.play("gone");
+    assert_eq!(read(&mut collector(&stand_in)), None);
+}
+
+#[test]
+fn a_driver_may_come_later_go_and_come_back() {
+    let stand_in = StandIn::new("comes");
+    stand_in.play("gone");
+    let mut collector = collector(&stand_in);
+    assert_eq!(read(&mut collector), None);
+    for _ in 0..2 {
+        stand_in.play("");
+        assert_eq!(seen(&mut collector).gpus.iter().filter(|gpu| gpu.up).count(), 2);
+        stand_in.play("gone");
+        assert_eq!(read(&mut collector), None);
+    }
+}
+
+#[test]
+fn a_card_that_fell_off_the_bus_is_marked_and_the_other_goes_on() {
+    for fault in ["lost=1", "fewer"] {
+        let stand_in = StandIn::new(&format!("lost-{}", fault.len()));
+        let mut collector = collector(&stand_in);
+        let well = seen(&mut collector);
+        stand_in.play(fault);
+        let now = seen(&mut collector);
+        assert_eq!(now.gpus[0], well.gpus[0], "{fault}: the first is as it was");
+        assert_eq!(now.gpus[1].identity, well.gpus[1].identity, "{fault}: it is still known which is lost");
+        let of_lost = Facts { xids: now.gpus[1].facts.xids.clone(), ..Facts::default() };
+        assert!(!now.gpus[1].up && now.gpus[1].facts == of_lost, "{fault}: only what was heard of it is told");
+        let text = exposition(now);
+        assert!(text.lines().any(|line| line.starts_with("ollama_proxy_gpu_up{gpu=\"1\"") && line.ends_with(" 0")));
+        stand_in.play("");
+        assert!(seen(&mut collector).gpus[1].up, "{fault}: it came back");
+    }
+}
+
+#[test]
+fn a_card_that_was_lost_before_it_told_its_name_is_shown_by_its_number() {
+    let stand_in = StandIn::new("unnamed");
+    stand_in.play("lost=1");
+    let mut collector = collector(&stand_in);
+    let up = |nvidia: &Nvidia| nvidia.gpus.iter().map(|gpu| (gpu.identity.index, gpu.up)).collect::<Vec<_>>();
+    assert_eq!(up(&seen(&mut collector)), [(0, true), (1, false)]);
+    assert_eq!(up(&seen(&mut collector)), [(0, true), (1, false)], "and stays there");
+    stand_in.play("");
+    assert_eq!(up(&seen(&mut collector)), [(0, true), (1, true)], "once it is back it is one card, not two");
+}
+
+#[test]
+fn a_card_that_takes_the_number_of_a_lost_one_keeps_its_own_name_also_between_whole_readings() {
+    let stand_in = StandIn::new("renumbered");
+    let mut collector = NvidiaCollector::new(vec![stand_in.path()], Duration::from_secs(5));
+    let start = Instant::now();
+    collector.read(start).expect("it reads");
+    stand_in.play("without0");
+    let now = collector.read(start + Duration::from_secs(1)).expect("it reads").expect("cards");
+    let of = |uuid: &str| now.gpus.iter().find(|gpu| gpu.identity.uuid.starts_with(uuid)).expect("it is known");
+    assert!(!of("GPU-00000000").up);
+    assert_eq!((of("GPU-00000001").up, of("GPU-00000001").identity.index), (true, 0));
+}
+
+#[test]
+fn between_two_whole_readings_power_is_read_anew_and_the_rest_is_kept() {
+    let stand_in = StandIn::new("quick");
+    let mut collector = NvidiaCollector::new(vec![stand_in.path()], Duration::from_secs(5));
+    assert_eq!(collector.period(Duration::from_secs(5)), Duration::from_secs(1));
+    let start = Instant::now();
+    let first = collector.read(start).expect("it reads").expect("cards");
+    stand_in.play("live hot");
+    let quick = collector.read(start + Duration::from_secs(1)).expect("it reads").expect("cards");
+    assert!(quick.gpus[0].facts.energy_joules > first.gpus[0].facts.energy_joules);
+    assert_eq!(quick.gpus[0].facts.throttles, first.gpus[0].facts.throttles);
+    assert_eq!(quick.driver, first.driver);
+    let whole = collector.read(start + Duration::from_secs(5)).expect("it reads").expect("cards");
+    assert_ne!(whole.gpus[0].facts.throttles, first.gpus[0].facts.throttles);
+}
+
+#[test]
+fn an_error_that_the_driver_reports_is_counted_once_by_its_class_and_card() {
+    let stand_in = StandIn::new("xid");
+    let mut collector = collector(&stand_in);
+    let xids = |nvidia: &Nvidia, gpu: usize| nvidia.gpus[gpu].facts.xids.clone().expect("it is listened to");
+    assert_eq!(xids(&seen(&mut collector), 0).last, None);
+    stand_in.play("xid=1,0,79");
+    let begun = Instant::now();
+    let heard = loop {
+        let now = seen(&mut collector);
+        if xids(&now, 0).last.is_some() {
+            break now;
+        }
+        assert!(begun.elapsed() < PATIENCE, "it is not heard");
+        std::thread::yield_now();
+    };
+    assert_eq!(xids(&heard, 0).last, Some(79));
+    assert_eq!(xids(&heard, 0).counts.into_iter().collect::<Vec<_>>(), [(XidClass::Bus, 1)]);
+    assert_eq!(xids(&heard, 1).last, None, "the other card is well");
+    stand_in.play("gone");
+    assert_eq!(read(&mut collector), None);
+    stand_in.play("");
+    assert_eq!(xids(&seen(&mut collector), 0).counts[&XidClass::Bus], 1, "a driver that comes back forgets nothing");
+}
+
+#[test]
+fn a_call_that_hangs_is_reported_and_holds_up_nobody() {
+    let stand_in = StandIn::new("hang");
+    stand_in.play("hang");
+    let settings = Settings { nvml: vec![stand_in.path()], period: Duration::from_secs(1), ..Settings::default() };
+    let host = Host::start(&settings).expect("threads");
+    let well = |name: &str, at: Instant| {
+        let snapshot = host.snapshot(at);
+        snapshot.collectors.iter().find(|health| health.name == name).and_then(|health| health.success)
+    };
+    let begun = Instant::now();
+    while well("cpu", Instant::now()).is_none() {
+        assert!(begun.elapsed() < PATIENCE, "the others read");
+        std::thread::yield_now();
+    }
+    while well("nvidia", Instant::now() + Health::HANGING + Duration::from_secs(1)) != Some(false) {
+        assert!(begun.elapsed() < PATIENCE, "it is named");
+        std::thread::yield_now();
+    }
+    assert!(host.snapshot(Instant::now()).nvidia.is_none());
+
+    stand_in.play("");
+    while host.snapshot(Instant::now()).nvidia.is_none() {
+        assert!(begun.elapsed() < PATIENCE, "it goes on where it hung");
+        std::thread::yield_now();
+    }
+    assert_eq!(well("nvidia", Instant::now()), Some(true));
+}
+
+#[test]
+fn energy_by_model_is_exposed_as_the_golden_file_says() {
+    let (start, meter) = (Instant::now(), Arc::<Meter>::default());
+    let read = |seconds: u64, joules| {
+        let reading = Reading { meter: "card".into(), joules: Some(joules), watts: None };
+        meter.observe(start + Duration::from_secs(seconds), &[reading]);
+    };
+    read(0, 1000.0);
+    read(1, 1050.0);
+    let consumer = Consumer { model: "llama3:latest".into(), backend: "local".into() };
+    meter.began(&consumer, start + Duration::from_secs(1));
+    read(3, 1550.0);
+    let registry = Registry::new();
+    EnergyMetrics::register(&registry, meter, Some(0.31));
+    hold_against("energy.txt", &TextEncoder::new().encode_to_string(&registry.gather()).expect("it can be written"));
+}
+
+#[test]
+fn promtool_objects_to_no_name_but_those_of_dcgm() {
+    let golden = ["gpu.txt", "energy.txt"].map(|name| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+        std::fs::read(path).expect("it is there")
+    });
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("promtool is installed");
+    promtool.stdin.take().expect("piped").write_all(&golden.concat()).expect("it reads");
+    let output = promtool.wait_with_output().expect("it ends");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let ours: Vec<_> = said.lines().filter(|line| !line.starts_with("DCGM_")).collect();
+    assert!(ours.is_empty(), "{ours:?}");
+}
