@@ -36,6 +36,7 @@ pub(super) struct Tap {
     /// What was sent to the client.
     status: Cell<u16>,
     polls_before: Duration,
+    uploaded: Cell<bool>,
     ended: Cell<bool>,
 }
 
@@ -49,6 +50,7 @@ impl Tap {
             shared,
             status: Cell::new(CLIENT_CLOSED_REQUEST),
             polls_before,
+            uploaded: Cell::new(false),
             ended: Cell::new(false),
         })
     }
@@ -68,6 +70,18 @@ impl Tap {
     /// The status of the head that is handed to the client now.
     pub(super) fn answer(&self, status: u16) {
         self.status.set(status);
+    }
+
+    /// The request's body is over; only the first call counts.
+    pub(super) fn uploaded(&self) {
+        if !self.uploaded.replace(true) {
+            self.observe(Observation::request_done);
+        }
+    }
+
+    /// Whether the request's body is over.
+    pub(super) fn is_uploaded(&self) -> bool {
+        self.uploaded.get()
     }
 
     /// The exchange is over; only the first call counts.
@@ -131,19 +145,11 @@ pub(super) struct RequestBody {
     inner: Incoming,
     tap: Rc<Tap>,
     gate: Option<Gate>,
-    done: bool,
 }
 
 impl RequestBody {
     pub(super) fn new(inner: Incoming, tap: Rc<Tap>, gate: Option<Gate>) -> Self {
-        Self { inner, tap, gate, done: false }
-    }
-
-    fn finish(&mut self) {
-        if !self.done {
-            self.done = true;
-            self.tap.observe(Observation::request_done);
-        }
+        Self { inner, tap, gate }
     }
 }
 
@@ -164,10 +170,10 @@ impl Body for RequestBody {
                     this.tap.observe(|observation| observation.request_frame(data));
                 }
                 if this.inner.is_end_stream() {
-                    this.finish();
+                    this.tap.uploaded();
                 }
             }
-            Poll::Ready(None) => this.finish(),
+            Poll::Ready(None) => this.tap.uploaded(),
             Poll::Ready(Some(Err(_))) | Poll::Pending => {}
         }
         polled
@@ -269,6 +275,7 @@ impl ResponseBody {
         self.ended = true;
         self.tap.end(End::Complete);
         if let Some(mut upstream) = self.upstream.take()
+            && !upstream.once
             && upstream.is_usable()
         {
             upstream.reused = true;

@@ -28,6 +28,8 @@ pub(super) struct Upstream {
     over: bool,
     /// It has served an exchange before.
     pub(super) reused: bool,
+    /// It must not be used again.
+    pub(super) once: bool,
 }
 
 /// A request failed before its response's head.
@@ -49,7 +51,7 @@ impl Upstream {
             .max_buf_size(MAX_HEAD)
             .handshake(TokioIo::new(UpstreamIo { stream, write_failed: false }))
             .await?;
-        Ok(Box::new(Self { sender, connection, over: false, reused: false }))
+        Ok(Box::new(Self { sender, connection, over: false, reused: false, once: false }))
     }
 
     /// Drives the socket. Whatever it ends with reaches the response or its body too.

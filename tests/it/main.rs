@@ -1,6 +1,7 @@
 //! The promises of inferometer, each against real sockets.
 
 mod boards;
+mod differential;
 mod house;
 mod program;
 mod proxy;

@@ -46,7 +46,9 @@ fn answer(connection: &mut Connection, fails: bool) {
     } else {
         let durations = r#""total_duration":900000000,"load_duration":200000000,"prompt_eval_duration":7000000"#;
         let counts = r#""prompt_eval_count":5,"prompt_eval_cached_count":2,"eval_count":4,"eval_duration":9000000"#;
-        format!(r#"{{"model":"llama3","message":{{"content":""}},"done":true,"done_reason":"stop",{durations},{counts}}}"#)
+        format!(
+            r#"{{"model":"llama3","message":{{"content":""}},"done":true,"done_reason":"stop",{durations},{counts}}}"#
+        )
     };
     connection.write((chunk(&last) + "0\r\n\r\n").as_bytes());
 }
