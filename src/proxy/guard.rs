@@ -295,9 +295,17 @@ fn judge_fields(mut rest: &[u8]) -> Result<Fields<'_>, Malformed> {
 /// Name and trimmed value of a field line; None where it is not one.
 fn split_field(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = memchr::memchr(b':', line)?;
-    let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+    let (name, value) = (&line[..colon], trim(&line[colon + 1..]));
     let fine = !name.is_empty() && name.iter().all(|byte| is_token(*byte)) && value.iter().all(|byte| is_value(*byte));
     fine.then_some((name, value))
+}
+
+/// Without the spaces and tabs around it. Other white space is not trimmed: a bare CR must be seen and refused.
+fn trim(value: &[u8]) -> &[u8] {
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let start = value.iter().position(|byte| !blank(byte)).unwrap_or(value.len());
+    let end = value.iter().rposition(|byte| !blank(byte)).map_or(start, |last| last + 1);
+    &value[start..end]
 }
 
 fn judge_field<'a>(fields: &mut Fields<'a>, name: &[u8], value: &'a [u8]) -> Result<(), Malformed> {
@@ -580,7 +588,20 @@ mod tests {
 
     #[test]
     fn malformed_fields_are_refused() {
-        for field in ["A : b", " A: b", "A", ": b", "A: b\r\n c", "A: b\0c", "A: b\x7f", "A: b\nC: d", "A\t: b"] {
+        for field in [
+            "A : b",
+            " A: b",
+            "A",
+            ": b",
+            "A: b\r\n c",
+            "A: b\0c",
+            "A: b\x7f",
+            "A: b\nC: d",
+            "A\t: b",
+            "A: b\r",
+            "A:\r b",
+            "A: \x0cb",
+        ] {
             refused(&format!("GET / HTTP/1.1\r\nHost: a\r\n{field}\r\n\r\n"), Malformed::Header);
         }
         let many: String = (0..MAX_FIELDS).map(|n| format!("X{n}: y\r\n")).collect();

@@ -1,5 +1,6 @@
 //! The promises of inferometer, each against real sockets.
 
+mod ambiguity;
 mod boards;
 mod differential;
 mod house;
