@@ -222,7 +222,9 @@ fn too_late(worker: &Worker) -> Answer {
 fn explain(worker: &Worker, why: ErrorType, error: &hyper::Error) -> Answer {
     let at = &worker.backend.address;
     let (status, text) = match why {
-        ErrorType::ClientBody => (StatusCode::BAD_REQUEST, "the request's chunked framing is broken".to_owned()),
+        ErrorType::ClientBody => {
+            (StatusCode::BAD_REQUEST, "the request's body is framed wrongly or breaks off".to_owned())
+        }
         ErrorType::ClientTimeout => {
             (StatusCode::REQUEST_TIMEOUT, "the request's body took too long to arrive".to_owned())
         }

@@ -15,7 +15,7 @@ pub(super) struct Shared {
     finished: Cell<u64>,
     /// A head that must not be handed on; it is answered once everything before it is.
     pub(super) refused: Cell<Option<Refusal>>,
-    /// The framing of the request's body is broken.
+    /// The request's body is framed wrongly or broke off.
     pub(super) bad_body: Cell<bool>,
     /// The client was too slow, in its body or in reading.
     pub(super) too_slow: Cell<bool>,

@@ -18,7 +18,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
-use super::error::classify;
+use super::error::{classify, is_malformed};
 use super::pool::Pool;
 use super::shared::Shared;
 use super::upstream::Upstream;
@@ -76,6 +76,16 @@ impl Tap {
     pub(super) fn uploaded(&self) {
         if !self.uploaded.replace(true) {
             self.observe(Observation::request_done);
+        }
+    }
+
+    /// The request's body failed. It surfaces as an error of the request to the backend, which must not be blamed: the
+    /// framing was broken, or else the client left, whichever of the library and the watcher sees it first.
+    fn upload_failed(&self, error: &hyper::Error) {
+        let known = self.shared.bad_body.get() || self.shared.too_slow.get();
+        self.shared.bad_body.set(!self.shared.too_slow.get());
+        if !known && !is_malformed(error) {
+            self.end(End::ClientLeft);
         }
     }
 
@@ -174,7 +184,8 @@ impl Body for RequestBody {
                 }
             }
             Poll::Ready(None) => this.tap.uploaded(),
-            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+            Poll::Ready(Some(Err(error))) => this.tap.upload_failed(error),
+            Poll::Pending => {}
         }
         polled
     }

@@ -153,7 +153,7 @@ pub(super) enum Chunks {
 }
 
 /// The data of a chunked body, as far as it goes. `lenient` allows spaces behind a size,
-/// as recipients may, and anything within an extension: what stands there goes nowhere.
+/// as recipients may, and anything within extensions and trailers: what stands there goes nowhere.
 pub(super) fn chunks(bytes: &[u8], lenient: bool) -> (Vec<u8>, Chunks) {
     let (mut data, mut at) = (Vec::new(), 0);
     loop {
@@ -169,7 +169,8 @@ pub(super) fn chunks(bytes: &[u8], lenient: bool) -> (Vec<u8>, Chunks) {
         let Some(size) = size.filter(|_| clean) else { return (data, Chunks::Bad) };
         at += end + 2;
         if size == 0 {
-            return (data, last(&bytes[at..], at));
+            let end = if lenient { any_last(&bytes[at..], at) } else { last(&bytes[at..], at) };
+            return (data, end);
         }
         let body = &bytes[at..];
         data.extend_from_slice(&body[..size.min(body.len())]);
@@ -194,6 +195,18 @@ fn last(bytes: &[u8], at: usize) -> Chunks {
         Some(()) => Chunks::Whole(at + end + 4),
         None => Chunks::Bad,
     }
+}
+
+/// The same, whatever the trailers look like.
+fn any_last(bytes: &[u8], at: usize) -> Chunks {
+    let mut length = 0;
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        length += line.len();
+        if matches!(line, b"\r\n" | b"\n") {
+            return Chunks::Whole(at + length);
+        }
+    }
+    Chunks::Part
 }
 
 /// The final response that bytes hold: status and body. `ended` tells that nothing follows. None where there is none
