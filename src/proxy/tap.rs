@@ -317,10 +317,15 @@ impl Body for ResponseBody {
         if !matches!(self.failed, Failed::No) {
             return self.poll_failed(cx);
         }
+        if self.tap.shared.is_full() {
+            self.tap.shared.wait(cx);
+            return Poll::Pending;
+        }
         let polled = std::task::ready!(self.poll_inner(cx));
         match &polled {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
+                    self.tap.shared.buffer(data.len());
                     self.tap.observe(|observation| observation.response_frame(data, Instant::now()));
                 }
             }

@@ -169,7 +169,9 @@ fn without_descriptors_it_waits_and_goes_on() {
     // Each that the program accepts costs it two descriptors; the rest wait in the system's queue.
     let mut clients: Vec<Client> = (0..60).map(|_| Client::connect(program.clients)).collect();
     program.logged(|line| line["message"].as_str().is_some_and(|said| said.starts_with("cannot accept connections")));
-    clients.iter_mut().for_each(|client| drop(client.send("GET ")));
+    for client in &mut clients {
+        client.send("GET ");
+    }
     drop(clients);
     let begun = Instant::now();
     loop {
