@@ -125,6 +125,24 @@ impl Guard {
     }
 }
 
+/// Shows a whole stream in pieces of that many bytes, and keeps what may not be handed on yet, as the client's socket does.
+/// Gives how many bytes are handed on, and whether the guard stopped the stream. For those who hold the guard to account.
+#[must_use]
+pub fn follow(stream: &[u8], piece: usize) -> (usize, bool) {
+    let (mut guard, mut passed) = (Guard::new(), 0);
+    let ends = (piece.max(1)..stream.len()).step_by(piece.max(1)).chain([stream.len()]);
+    for end in ends {
+        while passed < end {
+            match guard.show(&stream[passed..end]) {
+                Verdict::Pass { bytes, .. } => passed += bytes,
+                Verdict::More => break,
+                Verdict::Refuse(_) | Verdict::BadBody => return (passed, true),
+            }
+        }
+    }
+    (passed, false)
+}
+
 /// Looks for a whole head and judges it.
 fn show_head(bytes: &[u8], searched: &mut usize) -> (Verdict, Option<State>) {
     // Empty lines before a request line are allowed (RFC 9112, 2.2); they travel with the head.
@@ -656,6 +674,20 @@ mod tests {
         ] {
             let stream = format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
             assert_eq!(dribble(stream.as_bytes()).1, Some(Verdict::BadBody), "{body:?}");
+        }
+    }
+
+    #[test]
+    fn where_a_stream_is_split_changes_nothing() {
+        let seeds = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/guard");
+        for seed in std::fs::read_dir(seeds).expect("the seeds") {
+            let stream = std::fs::read(seed.expect("an entry").path()).expect("a seed");
+            let (dribbled, stopped) = follow(&stream, 1);
+            for piece in 2..=stream.len() {
+                let (passed, stops) = follow(&stream, piece);
+                assert_eq!(stops, stopped, "{} in pieces of {piece}", stream.escape_ascii());
+                assert!(passed <= dribbled && (stopped || passed == dribbled), "{}", stream.escape_ascii());
+            }
         }
     }
 

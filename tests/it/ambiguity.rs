@@ -13,6 +13,8 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use inferometer::proxy::guard::follow;
+
 use self::mutate::{Random, message};
 use self::strict::{Read, Request};
 use crate::support::PATIENCE;
@@ -177,6 +179,11 @@ fn what_can_be_read_in_two_ways_reaches_no_backend() {
         for number in numbers {
             let mut bytes = message(&mut Random::new(number), REQUESTS, SMUGGLED);
             bytes.extend_from_slice(LAST.as_bytes());
+            assert_eq!(
+                follow(&bytes, 1).1,
+                follow(&bytes, bytes.len()).1,
+                "case {number}: a split changes the verdict"
+            );
             let (whole, part, leaves) = meaning(&bytes);
             let (answer, _) = converse(rig.address, &bytes, leaves);
             let sent = whole.len();

@@ -38,6 +38,20 @@ fn each(program: &Program, before: u64, count: u64, what: &str) -> u64 {
     each
 }
 
+/// Waits until nobody has counted anything for a while, and gives the count.
+fn stands_still(count: &AtomicU64) -> u64 {
+    let (begun, mut last, mut since) = (Instant::now(), 0, Instant::now());
+    while since.elapsed() < Duration::from_millis(500) {
+        let now = count.load(Ordering::Relaxed);
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
+        assert!(begun.elapsed() < PATIENCE, "they go on");
+        std::thread::yield_now();
+    }
+    last
+}
+
 #[test]
 fn a_quiet_stream_costs_little() {
     const STREAMS: u64 = 300;
@@ -75,18 +89,44 @@ fn a_stalled_reader_costs_no_more_than_promised() {
     for client in &mut clients {
         client.send(CHAT);
     }
-    // All stand still once no backend has written anything for a while.
-    let (begun, mut last, mut since) = (Instant::now(), 0, Instant::now());
-    while since.elapsed() < Duration::from_millis(500) {
-        let now = written.load(Ordering::Relaxed);
-        if now != last {
-            (last, since) = (now, Instant::now());
-        }
-        assert!(begun.elapsed() < PATIENCE, "they go on");
-        std::thread::yield_now();
-    }
+    let last = stands_still(&written);
     assert!(last > STREAMS, "they have begun");
     assert!(each(&program, before, STREAMS, "a stalled reader") < PROMISE);
+}
+
+#[test]
+fn an_upload_to_a_stalled_backend_costs_no_more_than_promised() {
+    const STREAMS: u64 = 60;
+    let backend = Backend::start(|connection| {
+        let Some(head) = connection.head() else { return };
+        if head.starts_with(b"POST ") {
+            // Reads nothing more, until its client is gone.
+            std::thread::park_timeout(PATIENCE);
+        }
+        connection.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+    });
+    let program = Program::with(backend.address, &["--access-log", "off"]);
+    program.wait_for("backend_up", &[], 1.0);
+    let before = program.resident();
+    let sent = AtomicU64::new(0);
+    let mut clients: Vec<Client> = (0..STREAMS).map(|_| Client::connect(program.clients)).collect();
+    std::thread::scope(|scope| {
+        for client in &mut clients {
+            let (sent, mut stream) = (&sent, client.stream.try_clone().expect("a descriptor"));
+            client.send("POST /api/blobs/sha256:1 HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000000\r\n\r\n");
+            scope.spawn(move || {
+                while stream.write_all(&[b'x'; 4096]).is_ok() {
+                    sent.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        assert!(stands_still(&sent) > STREAMS, "they have begun");
+        let cost = each(&program, before, STREAMS, "an upload to a stalled backend");
+        for client in &clients {
+            client.stream.shutdown(std::net::Shutdown::Both).expect("it is open");
+        }
+        assert!(cost < PROMISE);
+    });
 }
 
 #[test]

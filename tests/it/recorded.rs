@@ -115,7 +115,7 @@ struct Faulty;
 
 impl Sink for Faulty {
     fn started(&self, start: &Start) -> Box<dyn Watch> {
-        assert!(start.id % 4 != 0, "a fault on purpose, at the start");
+        assert!(!start.id.is_multiple_of(4), "a fault on purpose, at the start");
         Box::new(Self)
     }
 }
