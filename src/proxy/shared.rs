@@ -4,12 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
+use super::fill::Fill;
 use super::guard::Refusal;
 use super::upgrade::Upgraded;
-
-/// Most of a response that lies here unread by its client, in bytes. The library's own limit is also that of a head, which
-/// is too much for every client that stalls.
-const MAX_BUFFERED: usize = 64 * 1024;
 
 /// The state of one client connection.
 pub(super) struct Shared {
@@ -31,8 +28,8 @@ pub(super) struct Shared {
     pub(super) killed: Cell<bool>,
     /// What a protocol switch left to be joined.
     pub(super) upgraded: RefCell<Option<Upgraded>>,
-    /// Bytes of the response given to the HTTP library since everything was last handed to the system.
-    buffered: Cell<usize>,
+    /// What lies unwritten of the response.
+    pub(super) fill: Fill,
     /// Everything given to the client's socket has been handed to the system.
     flushed: Cell<bool>,
     /// Wakes who waits for that, or for the exchanges before a refused head to be over.
@@ -53,7 +50,7 @@ impl Shared {
             over_limit,
             killed: Cell::new(false),
             upgraded: RefCell::new(None),
-            buffered: Cell::new(0),
+            fill: Fill::default(),
             flushed: Cell::new(true),
             waiting: RefCell::new(None),
             polls: Polls::default(),
@@ -85,19 +82,9 @@ impl Shared {
         self.flushed.set(false);
     }
 
-    /// Bytes of the response were given to the HTTP library.
-    pub(super) fn buffer(&self, bytes: usize) {
-        self.buffered.set(self.buffered.get() + bytes);
-    }
-
-    /// Whether so much lies in the HTTP library that the client must read first.
-    pub(super) fn is_full(&self) -> bool {
-        self.buffered.get() >= MAX_BUFFERED
-    }
-
     /// All of them have been handed to the system.
     pub(super) fn flush(&self) {
-        self.buffered.set(0);
+        self.fill.clear();
         if !self.flushed.replace(true) {
             self.wake_waiting();
         }

@@ -19,6 +19,7 @@ use hyper::body::Incoming;
 use tokio::time::Sleep;
 
 use super::error::{classify, is_malformed};
+use super::fill::Fill;
 use super::pool::Pool;
 use super::shared::Shared;
 use super::upstream::Upstream;
@@ -155,11 +156,18 @@ pub(super) struct RequestBody {
     inner: Incoming,
     tap: Rc<Tap>,
     gate: Option<Gate>,
+    /// What lies unwritten at the backend's connection; none before one is chosen.
+    fill: Option<Rc<Fill>>,
 }
 
 impl RequestBody {
     pub(super) fn new(inner: Incoming, tap: Rc<Tap>, gate: Option<Gate>) -> Self {
-        Self { inner, tap, gate }
+        Self { inner, tap, gate, fill: None }
+    }
+
+    /// A connection was chosen.
+    pub(super) fn attach(&mut self, fill: &Rc<Fill>) {
+        self.fill = Some(fill.clone());
     }
 }
 
@@ -173,10 +181,16 @@ impl Body for RequestBody {
             std::task::ready!(gate.poll_open(cx));
             this.gate = None;
         }
+        if this.fill.as_ref().is_some_and(|fill| fill.is_full(cx)) {
+            return Poll::Pending;
+        }
         let polled = Pin::new(&mut this.inner).poll_frame(cx);
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(data) = frame.data_ref() {
+                    if let Some(fill) = &this.fill {
+                        fill.add(data.len());
+                    }
                     this.tap.observe(|observation| observation.request_frame(data));
                 }
                 if this.inner.is_end_stream() {
@@ -317,15 +331,14 @@ impl Body for ResponseBody {
         if !matches!(self.failed, Failed::No) {
             return self.poll_failed(cx);
         }
-        if self.tap.shared.is_full() {
-            self.tap.shared.wait(cx);
+        if self.tap.shared.fill.is_full(cx) {
             return Poll::Pending;
         }
         let polled = std::task::ready!(self.poll_inner(cx));
         match &polled {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
-                    self.tap.shared.buffer(data.len());
+                    self.tap.shared.fill.add(data.len());
                     self.tap.observe(|observation| observation.response_frame(data, Instant::now()));
                 }
             }

@@ -6,6 +6,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
@@ -17,6 +18,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::client_io::READ;
+use super::fill::Fill;
 use super::guard::{MAX_FIELDS, MAX_HEAD};
 use super::tap::RequestBody;
 
@@ -24,6 +26,8 @@ use super::tap::RequestBody;
 pub(super) struct Upstream {
     sender: SendRequest<RequestBody>,
     connection: Connection<TokioIo<UpstreamIo>, RequestBody>,
+    /// What lies unwritten of the request.
+    fill: Rc<Fill>,
     /// The connection has ended and must not be polled again.
     over: bool,
     /// It has served an exchange before.
@@ -45,13 +49,14 @@ impl Upstream {
     /// # Errors
     /// When the HTTP library refuses the socket.
     pub(super) async fn new(stream: TcpStream) -> hyper::Result<Box<Self>> {
+        let fill = Rc::<Fill>::default();
         let (sender, connection) = Builder::new()
             .preserve_header_case(true)
             .max_headers(MAX_FIELDS)
             .max_buf_size(MAX_HEAD)
-            .handshake(TokioIo::new(UpstreamIo { stream, write_failed: false }))
+            .handshake(TokioIo::new(UpstreamIo { stream, fill: fill.clone(), write_failed: false }))
             .await?;
-        Ok(Box::new(Self { sender, connection, over: false, reused: false, once: false }))
+        Ok(Box::new(Self { sender, connection, fill, over: false, reused: false, once: false }))
     }
 
     /// Drives the socket. Whatever it ends with reaches the response or its body too.
@@ -68,7 +73,8 @@ impl Upstream {
     }
 
     /// Sends a request and waits for the head of its response. The request's body may still be under way then.
-    pub(super) async fn send(&mut self, request: Request<RequestBody>) -> Result<Response<Incoming>, SendError> {
+    pub(super) async fn send(&mut self, mut request: Request<RequestBody>) -> Result<Response<Incoming>, SendError> {
+        request.body_mut().attach(&self.fill);
         let mut response = pin!(self.sender.try_send_request(request));
         poll_fn(|cx| {
             if !self.over {
@@ -91,6 +97,7 @@ impl Upstream {
 /// failure is kept silent, and reading goes on until the answer or the end of the connection says what happened.
 struct UpstreamIo {
     stream: TcpStream,
+    fill: Rc<Fill>,
     write_failed: bool,
 }
 
@@ -138,6 +145,8 @@ impl AsyncWrite for UpstreamIo {
     }
 
     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Asked for only when the library's own buffer is empty; a socket has none.
+        self.fill.clear();
         Poll::Ready(Ok(()))
     }
 

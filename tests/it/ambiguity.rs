@@ -17,9 +17,9 @@ use inferometer::proxy::guard::follow;
 
 use self::mutate::{Random, message};
 use self::strict::{Read, Request};
-use crate::support::PATIENCE;
 use crate::support::backend::{Backend, Connection};
 use crate::support::rig::Rig;
+use crate::support::{PATIENCE, alone};
 
 /// Clients at the same time, each with a proxy and a backend of its own.
 const LANES: u64 = 4;
@@ -171,6 +171,7 @@ fn same_head(sent: &Request, received: &Request) -> bool {
 
 #[test]
 fn what_can_be_read_in_two_ways_reaches_no_backend() {
+    let _alone = alone();
     let counts = in_lanes(|numbers| {
         let received = Arc::new(Mutex::new(Received::default()));
         let backend = strict_backend(received.clone());
@@ -243,6 +244,7 @@ fn broken_backend(next: Arc<Mutex<Vec<u8>>>) -> Backend {
 
 #[test]
 fn a_broken_reply_never_looks_whole() {
+    let _alone = alone();
     let counts = in_lanes(|numbers| {
         let reply = Arc::new(Mutex::new(Vec::new()));
         let backend = broken_backend(reply.clone());
@@ -271,6 +273,7 @@ fn a_broken_reply_never_looks_whole() {
 
 #[test]
 fn replies_with_too_large_a_head_and_floods_of_interim_ones_are_contained() {
+    let _alone = alone();
     let many: String = (0..600).map(|number| format!("X-{number}: y\r\n")).collect();
     let long = format!("X: {}\r\n", "y".repeat(300 << 10));
     for fields in [many, long] {

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::support::PATIENCE;
 use crate::support::backend::Backend;
 use crate::support::client::Client;
 use crate::support::program::Program;
+use crate::support::{PATIENCE, alone};
 
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n";
 const CHAT: &str = "POST /api/chat HTTP/1.1\r\nHost: a\r\nContent-Length: 16\r\n\r\n{\"model\":\"many\"}";
@@ -54,6 +54,7 @@ fn stands_still(count: &AtomicU64) -> u64 {
 
 #[test]
 fn a_quiet_stream_costs_little() {
+    let _alone = alone();
     const STREAMS: u64 = 300;
     let backend = backend(|connection| {
         connection.write(&[HEAD, b"1e\r\n{\"response\":\"x\",\"done\":false}\n\r\n"].concat());
@@ -69,6 +70,7 @@ fn a_quiet_stream_costs_little() {
 
 #[test]
 fn a_stalled_reader_costs_no_more_than_promised() {
+    let _alone = alone();
     const STREAMS: u64 = 60;
     let written = Arc::new(AtomicU64::new(0));
     let backend = {
@@ -96,6 +98,7 @@ fn a_stalled_reader_costs_no_more_than_promised() {
 
 #[test]
 fn an_upload_to_a_stalled_backend_costs_no_more_than_promised() {
+    let _alone = alone();
     const STREAMS: u64 = 60;
     let backend = Backend::start(|connection| {
         let Some(head) = connection.head() else { return };
@@ -131,6 +134,7 @@ fn an_upload_to_a_stalled_backend_costs_no_more_than_promised() {
 
 #[test]
 fn a_line_without_an_end_costs_no_more_than_the_inspectors_cap() {
+    let _alone = alone();
     // 1 GiB; an unoptimised inspector takes too long for that.
     const PIECES: usize = if cfg!(debug_assertions) { 64 } else { 1024 };
     let backend = backend(|connection| {
@@ -160,6 +164,7 @@ fn a_line_without_an_end_costs_no_more_than_the_inspectors_cap() {
 
 #[test]
 fn many_model_names_cost_a_few_mib() {
+    let _alone = alone();
     const NAMES: u64 = if cfg!(debug_assertions) { 20_000 } else { 1_000_000 };
     const BATCH: u64 = 100;
     let backend = backend(|connection| connection.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}"));
