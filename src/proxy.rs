@@ -14,6 +14,7 @@ mod body;
 mod client_io;
 mod connection;
 mod error;
+mod fill;
 mod forward;
 pub mod guard;
 mod handshake;

@@ -32,6 +32,11 @@ pub(super) fn classify(error: &hyper::Error, shared: &Shared) -> ErrorType {
     }
 }
 
+/// Whether a body failed because of its framing, rather than because it broke off.
+pub(super) fn is_malformed(error: &hyper::Error) -> bool {
+    matches!(find_io(error), Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput))
+}
+
 /// The kind of the first I/O error in the chain of causes.
 fn find_io(error: &hyper::Error) -> Option<io::ErrorKind> {
     let mut cause: Option<&(dyn Error + 'static)> = error.source();

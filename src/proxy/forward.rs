@@ -37,6 +37,8 @@ struct Asked {
     route: Route,
     method: HttpMethod,
     version: Version,
+    /// It asks for another protocol.
+    upgrade: bool,
 }
 
 /// Serves one request. Dropping the future at any point closes the backend's connection and ends the exchange.
@@ -48,8 +50,13 @@ pub(super) async fn exchange(
     let now = Instant::now();
     let path = request.uri().path();
     let route = Route::of(request.method().as_str(), path);
-    let asked =
-        Asked { shape: ErrorShape::of(path), route, method: request.method().clone(), version: request.version() };
+    let asked = Asked {
+        shape: ErrorShape::of(path),
+        route,
+        method: request.method().clone(),
+        version: request.version(),
+        upgrade: request.version() == Version::HTTP_11 && headers::wants_upgrade(request.headers()),
+    };
     let tap = Tap::start(shared.clone(), now, || {
         let start = Start {
             id: worker.next_id(),
@@ -90,14 +97,15 @@ async fn serve(
     }
     let request = prepare(worker, tap, request)?;
     let sent = send(worker, shared, tap, request);
-    let (upstream, response) = match worker.settings.first_byte {
+    let (mut upstream, response) = match worker.settings.first_byte {
         None => sent.await?,
         Some(limit) => tokio::time::timeout(limit, sent).await.map_err(|_| too_late(worker))??,
     };
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS && shared.is_stream {
-        let text = format!("the backend at {} switches protocols unasked", worker.backend.address);
-        return Err(Answer { status: StatusCode::BAD_GATEWAY, why: ErrorType::Protocol, text });
+    if let Some(fault) = fault(&response, tap, asked) {
+        return Err(improper(worker, fault));
     }
+    // The HTTP library would speak HTTP/1.0 to this peer from now on, and a chunked upload would lose its body.
+    upstream.once = response.version() == Version::HTTP_10;
     Ok(hand_on(worker, shared, tap, upstream, response, asked))
 }
 
@@ -115,7 +123,7 @@ fn prepare(worker: &Worker, tap: &Rc<Tap>, request: Request<Incoming>) -> Result
         && parts.headers.get(EXPECT).is_some_and(|expect| headers::has_token(expect, "100-continue"));
     parts.version = Version::HTTP_11;
     if body.is_end_stream() {
-        tap.observe(Observation::request_done);
+        tap.uploaded();
     }
     let open = Arc::new(AtomicBool::new(false));
     let gate = waits.then(|| Gate::new(open.clone(), CONTINUE_PATIENCE));
@@ -188,6 +196,23 @@ async fn connect(worker: &Worker) -> Result<Box<Upstream>, Answer> {
     Upstream::new(stream).await.map_err(|error| failed(ErrorType::Protocol, format!("the backend at {at}: {error}")))
 }
 
+/// What makes a response's head unfit to be handed on, though the HTTP library could read it.
+fn fault(response: &Response<Incoming>, tap: &Tap, asked: &Asked) -> Option<&'static str> {
+    if !headers::is_framed_clearly(response.headers()) {
+        return Some("its length can be read in two ways");
+    }
+    // After a switch nothing is looked at: it must be wanted, and no byte of the request may be under way.
+    let switching = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    (switching && !(asked.upgrade && tap.is_uploaded())).then_some("it switches protocols unasked")
+}
+
+/// The backend answered in a way that cannot be handed on.
+fn improper(worker: &Worker, fault: impl std::fmt::Display) -> Answer {
+    let at = &worker.backend.address;
+    let text = format!("the backend at {at} does not answer in proper HTTP/1.1: {fault}");
+    Answer { status: StatusCode::BAD_GATEWAY, why: ErrorType::Protocol, text }
+}
+
 /// The backend took longer than it may.
 fn too_late(worker: &Worker) -> Answer {
     let at = &worker.backend.address;
@@ -202,17 +227,17 @@ fn too_late(worker: &Worker) -> Answer {
 fn explain(worker: &Worker, why: ErrorType, error: &hyper::Error) -> Answer {
     let at = &worker.backend.address;
     let (status, text) = match why {
-        ErrorType::ClientBody => (StatusCode::BAD_REQUEST, "the request's chunked framing is broken".to_owned()),
+        ErrorType::ClientBody => {
+            (StatusCode::BAD_REQUEST, "the request's body is framed wrongly or breaks off".to_owned())
+        }
         ErrorType::ClientTimeout => {
             (StatusCode::REQUEST_TIMEOUT, "the request's body took too long to arrive".to_owned())
-        }
-        ErrorType::Protocol => {
-            (StatusCode::BAD_GATEWAY, format!("the backend at {at} does not answer in proper HTTP/1.1: {error}"))
         }
         ErrorType::Tls => {
             let fault = Fault::find(error).unwrap_or(Fault::Other);
             (StatusCode::BAD_GATEWAY, format!("the backend at {at}: {fault}"))
         }
+        ErrorType::Protocol => return improper(worker, error),
         ErrorType::Reset => {
             (StatusCode::BAD_GATEWAY, format!("the backend at {at} reset the connection before it answered"))
         }

@@ -134,6 +134,24 @@ impl Guard {
     }
 }
 
+/// Shows a whole stream in pieces of that many bytes, and keeps what may not be handed on yet, as the client's socket does.
+/// Gives how many bytes are handed on, and whether the guard stopped the stream. For those who hold the guard to account.
+#[must_use]
+pub fn follow(stream: &[u8], piece: usize) -> (usize, bool) {
+    let (mut guard, mut passed) = (Guard::new(), 0);
+    let ends = (piece.max(1)..stream.len()).step_by(piece.max(1)).chain([stream.len()]);
+    for end in ends {
+        while passed < end {
+            match guard.show(&stream[passed..end]) {
+                Verdict::Pass { bytes, .. } => passed += bytes,
+                Verdict::More => break,
+                Verdict::Refuse(_) | Verdict::BadBody | Verdict::Http2 => return (passed, true),
+            }
+        }
+    }
+    (passed, false)
+}
+
 /// Looks for a whole head and judges it.
 fn show_head(bytes: &[u8], searched: &mut usize) -> (Verdict, Option<State>) {
     // Empty lines before a request line are allowed (RFC 9112, 2.2); they travel with the head.
@@ -305,9 +323,17 @@ fn judge_fields(mut rest: &[u8]) -> Result<Fields<'_>, Malformed> {
 /// Name and trimmed value of a field line; None where it is not one.
 fn split_field(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = memchr::memchr(b':', line)?;
-    let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+    let (name, value) = (&line[..colon], trim(&line[colon + 1..]));
     let fine = !name.is_empty() && name.iter().all(|byte| is_token(*byte)) && value.iter().all(|byte| is_value(*byte));
     fine.then_some((name, value))
+}
+
+/// Without the spaces and tabs around it. Other white space is not trimmed: a bare CR must be seen and refused.
+fn trim(value: &[u8]) -> &[u8] {
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let start = value.iter().position(|byte| !blank(byte)).unwrap_or(value.len());
+    let end = value.iter().rposition(|byte| !blank(byte)).map_or(start, |last| last + 1);
+    &value[start..end]
 }
 
 fn judge_field<'a>(fields: &mut Fields<'a>, name: &[u8], value: &'a [u8]) -> Result<(), Malformed> {
@@ -507,150 +533,4 @@ impl Chunks {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Shows a whole stream byte by byte, keeping what is held, and gives the bytes handed on or the refusal.
-    fn dribble(stream: &[u8]) -> (Vec<u8>, Option<Verdict>) {
-        let (mut guard, mut held, mut passed) = (Guard::new(), Vec::new(), Vec::new());
-        for byte in stream {
-            held.push(*byte);
-            loop {
-                match guard.show(&held) {
-                    Verdict::Pass { bytes, .. } => passed.extend(held.drain(..bytes)),
-                    Verdict::More => break,
-                    bad => return (passed, Some(bad)),
-                }
-                if held.is_empty() {
-                    break;
-                }
-            }
-        }
-        (passed, None)
-    }
-
-    fn verdict(head: &str) -> Verdict {
-        Guard::new().show(head.as_bytes())
-    }
-
-    #[track_caller]
-    fn refused(head: &str, why: Malformed) {
-        match verdict(head) {
-            Verdict::Refuse(refusal) => assert_eq!(refusal.why, why, "{head:?}"),
-            other => panic!("{head:?} gave {other:?}"),
-        }
-        assert!(matches!(dribble(head.as_bytes()).1, Some(Verdict::Refuse(_))), "{head:?} split");
-    }
-
-    #[track_caller]
-    fn accepted(stream: &str) {
-        let (passed, bad) = dribble(stream.as_bytes());
-        assert_eq!(bad, None, "{stream:?}");
-        assert_eq!(passed, stream.as_bytes(), "{stream:?}");
-    }
-
-    #[test]
-    fn ordinary_requests_pass_unchanged_however_they_are_split() {
-        accepted("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-        accepted("GET /a?b=c HTTP/1.0\r\n\r\n");
-        accepted("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n");
-        accepted("GET http://a:1/x HTTP/1.1\r\nHost: a:1\r\n\r\n");
-        accepted("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET / HTTP/1.1\r\nHost:\r\n\r\n");
-        accepted(
-            "\r\n\r\nPOST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n3\r\nabc\r\nA;x=\"y\"\r\n0123456789\r\n0\r\nT: v\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
-        );
-        accepted("M-SEARCH /a HTTP/1.1\r\nHost: [::1]:80\r\nX:\u{e9}\r\n\r\n");
-    }
-
-    #[test]
-    fn ambiguous_framing_is_refused() {
-        let post = |fields: &str| format!("POST / HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n");
-        for fields in [
-            "Content-Length: 1\r\nContent-Length: 1",
-            "Content-Length: 1, 1",
-            "Content-Length: +1",
-            "Content-Length: 0x1",
-            "Content-Length:",
-            "Content-Length: 9999999999999999999",
-            "Content-Length: 1\r\nTransfer-Encoding: chunked",
-        ] {
-            refused(&post(fields), Malformed::ContentLength);
-        }
-        for fields in [
-            "Transfer-Encoding: gzip, chunked",
-            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
-            "Transfer-Encoding: identity",
-            "Transfer-Encoding: chunked, chunked",
-            "Transfer-Encoding: xchunked",
-        ] {
-            refused(&post(fields), Malformed::TransferEncoding);
-        }
-        refused("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", Malformed::TransferEncoding);
-    }
-
-    #[test]
-    fn malformed_fields_are_refused() {
-        for field in ["A : b", " A: b", "A", ": b", "A: b\r\n c", "A: b\0c", "A: b\x7f", "A: b\nC: d", "A\t: b"] {
-            refused(&format!("GET / HTTP/1.1\r\nHost: a\r\n{field}\r\n\r\n"), Malformed::Header);
-        }
-        let many: String = (0..MAX_FIELDS).map(|n| format!("X{n}: y\r\n")).collect();
-        refused(&format!("GET / HTTP/1.1\r\nHost: a\r\n{many}\r\n"), Malformed::TooLarge);
-        refused(&format!("GET / HTTP/1.1\r\nA: {}\r\n\r\n", "b".repeat(MAX_HEAD)), Malformed::TooLarge);
-    }
-
-    #[test]
-    fn a_host_must_be_one_and_valid() {
-        refused("GET / HTTP/1.1\r\n\r\n", Malformed::Host);
-        refused("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", Malformed::Host);
-        refused("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", Malformed::Host);
-        refused("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", Malformed::Host);
-        refused("GET / HTTP/1.1\r\nHost: a@b\r\n\r\n", Malformed::Host);
-        refused("GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n", Malformed::Host);
-    }
-
-    #[test]
-    fn request_lines_must_be_exact() {
-        for line in ["GET  / HTTP/1.1", "GET / HTTP/1.1 ", "GET /", "GET / x HTTP/1.1", "G(T / HTTP/1.1"] {
-            refused(&format!("{line}\r\nHost: a\r\n\r\n"), Malformed::RequestLine);
-        }
-        for line in ["GET / HTTP/1.2", "GET / HTTP/2.0", "GET / http/1.1", "GET / HTTP/1.1x"] {
-            refused(&format!("{line}\r\nHost: a\r\n\r\n"), Malformed::Version);
-        }
-        for target in ["a", "*", "/a#b", "/\u{e9}", "/<", "/\x7f", "/?\"", "http:///", "ftp://a/", "/a\\b"] {
-            refused(&format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"), Malformed::Target);
-        }
-        refused("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", Malformed::Connect);
-        refused("GET / HTTP/1.1\nHost: a\n\n", Malformed::RequestLine);
-        refused("\x16\x03\x01\x02", Malformed::RequestLine);
-    }
-
-    #[test]
-    fn broken_chunk_framing_is_a_bad_body() {
-        for body in [
-            "g\r\n",
-            "\r\n",
-            "1\n",
-            "1 \r\n",
-            "1\r\nab",
-            "1\r\na\n",
-            "1;\n",
-            "1;a\0\r\n",
-            "0\r\n a: b\r\n",
-            "0\r\na\r\n",
-            "0\r\na: b\n",
-            "1000000000000000\r\n",
-            "-1\r\n",
-            "0x1\r\n",
-            "1\r\r\n",
-        ] {
-            let stream = format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{body}");
-            assert_eq!(dribble(stream.as_bytes()).1, Some(Verdict::BadBody), "{body:?}");
-        }
-    }
-
-    #[test]
-    fn a_refusal_knows_the_callers_dialect() {
-        let Verdict::Refuse(refusal) = verdict("POST /v1/messages?x HTTP/1.1\r\n\r\n") else { panic!("passed") };
-        assert_eq!(refusal.shape, ErrorShape::Anthropic);
-    }
-}
+mod tests;

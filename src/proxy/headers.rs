@@ -4,7 +4,9 @@
 //! and where none must, it stays as it is. `Transfer-Encoding: chunked` and `Trailer` keep their places, because the
 //! message is framed the same way on both sides.
 
-use http::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, TE, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
+};
 use http::{Uri, Version};
 
 /// What to do with the `Host` field.
@@ -25,8 +27,9 @@ const HOP_BY_HOP: [HeaderName; 3] = [
     HeaderName::from_static("proxy-connection"),
     HeaderName::from_static("http2-settings"),
 ];
-/// Fields that stay although `Connection` may name them: they frame the message or travel with the framing.
-const KEPT: [HeaderName; 3] = [http::header::TRANSFER_ENCODING, http::header::TRAILER, http::header::CONTENT_LENGTH];
+/// Fields that stay although `Connection` may name them: they frame the message or travel with the framing, or they are
+/// what a backend defends itself by (a client must not be able to have its `Host` replaced by ours).
+const KEPT: [HeaderName; 4] = [TRANSFER_ENCODING, http::header::TRAILER, CONTENT_LENGTH, HOST];
 
 /// Prepares the fields of a request for the backend.
 pub(super) fn to_backend(headers: &mut HeaderMap, version: Version, host: &HostHeader, authority: &HeaderValue) {
@@ -43,6 +46,23 @@ pub(super) fn to_backend(headers: &mut HeaderMap, version: Version, host: &HostH
 /// Prepares the fields of a response for the client.
 pub(super) fn to_client(headers: &mut HeaderMap, switching: bool) {
     strip(headers, switching, false);
+}
+
+/// Whether the framing of a response can be read in one way only: at most one `chunked`, or one length.
+///
+/// The HTTP library is as lenient as RFC 9112, 6.3 allows it to be, but what is behind us need not be lenient in the same
+/// way. Lines that repeat one length are merged by the library.
+pub(super) fn is_framed_clearly(headers: &HeaderMap) -> bool {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    match (codings.next(), lengths.next()) {
+        (None, None) => true,
+        (Some(coding), None) => codings.next().is_none() && coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        (None, Some(length)) => {
+            length.as_bytes().iter().all(u8::is_ascii_digit) && lengths.all(|other| other == length)
+        }
+        (Some(_), Some(_)) => false,
+    }
 }
 
 /// Whether the request asks for another protocol that can be tunnelled. `h2c` is not passed on: backends that do not
@@ -140,11 +160,29 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_field_cannot_remove_the_framing() {
+    fn a_connection_field_cannot_remove_the_framing_or_the_host() {
         let mut headers =
-            map(&[("host", "a"), ("connection", "content-length, transfer-encoding"), ("content-length", "3")]);
+            map(&[("host", "a"), ("connection", "content-length, transfer-encoding, host"), ("content-length", "3")]);
         to_backend(&mut headers, Version::HTTP_11, &HostHeader::Preserve, &AUTHORITY);
         assert_eq!(list(&headers), [("host", "a"), ("content-length", "3")]);
+    }
+
+    #[test]
+    fn a_response_is_framed_in_one_way_or_not_at_all() {
+        for (clear, fields) in [
+            (true, &[][..]),
+            (true, &[("content-length", "3")]),
+            (true, &[("content-length", "3"), ("content-length", "3")]),
+            (true, &[("transfer-encoding", "Chunked")]),
+            (false, &[("content-length", "3"), ("content-length", "4")]),
+            (false, &[("content-length", "3, 3")]),
+            (false, &[("content-length", "3"), ("transfer-encoding", "chunked")]),
+            (false, &[("transfer-encoding", "gzip, chunked")]),
+            (false, &[("transfer-encoding", "chunked"), ("transfer-encoding", "chunked")]),
+            (false, &[("transfer-encoding", "identity")]),
+        ] {
+            assert_eq!(is_framed_clearly(&map(fields)), clear, "{fields:?}");
+        }
     }
 
     #[test]

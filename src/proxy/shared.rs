@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
+use super::fill::Fill;
 use super::guard::Refusal;
 use super::upgrade::Upgraded;
 use super::wake::Quiet;
@@ -16,7 +17,7 @@ pub(super) struct Shared {
     finished: Cell<u64>,
     /// A head that must not be handed on; it is answered once everything before it is.
     pub(super) refused: Cell<Option<Refusal>>,
-    /// The framing of the request's body is broken.
+    /// The request's body is framed wrongly or broke off.
     pub(super) bad_body: Cell<bool>,
     /// The client was too slow, in its body or in reading.
     pub(super) too_slow: Cell<bool>,
@@ -28,6 +29,8 @@ pub(super) struct Shared {
     pub(super) killed: Cell<bool>,
     /// What a protocol switch left to be joined.
     pub(super) upgraded: RefCell<Option<Upgraded>>,
+    /// What lies unwritten of the response.
+    pub(super) fill: Fill,
     /// Everything given to the client's socket has been handed to the system.
     flushed: Cell<bool>,
     /// Wakes who waits for that, or for the exchanges before a refused head to be over.
@@ -58,6 +61,7 @@ impl Shared {
             over_limit,
             killed: Cell::new(false),
             upgraded: RefCell::new(None),
+            fill: Fill::default(),
             flushed: Cell::new(true),
             waiting: RefCell::new(None),
             quiet: Quiet::default(),
@@ -106,6 +110,7 @@ impl Shared {
 
     /// All of them have been handed to the system.
     pub(super) fn flush(&self) {
+        self.fill.clear();
         if !self.flushed.replace(true) {
             self.wake_waiting();
         }

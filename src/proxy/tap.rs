@@ -18,7 +18,8 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Sleep;
 
-use super::error::classify;
+use super::error::{classify, is_malformed};
+use super::fill::Fill;
 use super::pool::Pool;
 use super::shared::Shared;
 use super::upstream::Upstream;
@@ -36,6 +37,7 @@ pub(super) struct Tap {
     /// What was sent to the client.
     status: Cell<u16>,
     polls_before: Duration,
+    uploaded: Cell<bool>,
     ended: Cell<bool>,
 }
 
@@ -49,6 +51,7 @@ impl Tap {
             shared,
             status: Cell::new(CLIENT_CLOSED_REQUEST),
             polls_before,
+            uploaded: Cell::new(false),
             ended: Cell::new(false),
         })
     }
@@ -68,6 +71,28 @@ impl Tap {
     /// The status of the head that is handed to the client now.
     pub(super) fn answer(&self, status: u16) {
         self.status.set(status);
+    }
+
+    /// The request's body is over; only the first call counts.
+    pub(super) fn uploaded(&self) {
+        if !self.uploaded.replace(true) {
+            self.observe(Observation::request_done);
+        }
+    }
+
+    /// The request's body failed. It surfaces as an error of the request to the backend, which must not be blamed: the
+    /// framing was broken, or else the client left, whichever of the library and the watcher sees it first.
+    fn upload_failed(&self, error: &hyper::Error) {
+        let known = self.shared.bad_body.get() || self.shared.too_slow.get();
+        self.shared.bad_body.set(!self.shared.too_slow.get());
+        if !known && !is_malformed(error) {
+            self.end(End::ClientLeft);
+        }
+    }
+
+    /// Whether the request's body is over.
+    pub(super) fn is_uploaded(&self) -> bool {
+        self.uploaded.get()
     }
 
     /// The exchange is over; only the first call counts.
@@ -133,12 +158,13 @@ pub(super) struct RequestBody {
     inner: Incoming,
     tap: Rc<Tap>,
     gate: Option<Gate>,
-    done: bool,
+    /// What lies unwritten at the backend's connection; none before one is chosen.
+    fill: Option<Rc<Fill>>,
 }
 
 impl RequestBody {
     pub(super) fn new(inner: Incoming, tap: Rc<Tap>, gate: Option<Gate>) -> Self {
-        Self { inner, tap, gate, done: false }
+        Self { inner, tap, gate, fill: None }
     }
 
     /// Of a stream: pending where it is dead. There is nobody to answer then, whoever polls this is dropped at once, and
@@ -159,11 +185,9 @@ impl RequestBody {
         }
     }
 
-    fn finish(&mut self) {
-        if !self.done {
-            self.done = true;
-            self.tap.observe(Observation::request_done);
-        }
+    /// A connection was chosen.
+    pub(super) fn attach(&mut self, fill: &Rc<Fill>) {
+        self.fill = Some(fill.clone());
     }
 }
 
@@ -177,6 +201,9 @@ impl Body for RequestBody {
             std::task::ready!(gate.poll_open(cx));
             this.gate = None;
         }
+        if this.fill.as_ref().is_some_and(|fill| fill.is_full(cx)) {
+            return Poll::Pending;
+        }
         let polled = Pin::new(&mut this.inner).poll_frame(cx);
         if this.tap.shared.is_stream {
             std::task::ready!(this.poll_stream(&polled));
@@ -184,14 +211,18 @@ impl Body for RequestBody {
         match &polled {
             Poll::Ready(Some(Ok(frame))) => {
                 if let Some(data) = frame.data_ref() {
+                    if let Some(fill) = &this.fill {
+                        fill.add(data.len());
+                    }
                     this.tap.observe(|observation| observation.request_frame(data));
                 }
                 if this.inner.is_end_stream() {
-                    this.finish();
+                    this.tap.uploaded();
                 }
             }
-            Poll::Ready(None) => this.finish(),
-            Poll::Ready(Some(Err(_))) | Poll::Pending => {}
+            Poll::Ready(None) => this.tap.uploaded(),
+            Poll::Ready(Some(Err(error))) => this.tap.upload_failed(error),
+            Poll::Pending => {}
         }
         polled
     }
@@ -209,7 +240,7 @@ impl Body for RequestBody {
 impl Drop for RequestBody {
     fn drop(&mut self) {
         let shared = &self.tap.shared;
-        if !shared.is_stream || self.done {
+        if !shared.is_stream || self.tap.is_uploaded() {
             return;
         }
         let mut cx = Context::from_waker(Waker::noop());
@@ -314,6 +345,7 @@ impl ResponseBody {
         self.ended = true;
         self.tap.end(End::Complete);
         if let Some(mut upstream) = self.upstream.take()
+            && !upstream.once
             && upstream.is_usable()
         {
             upstream.reused = true;
@@ -344,10 +376,14 @@ impl Body for ResponseBody {
         if !matches!(self.failed, Failed::No) {
             return self.poll_failed(cx);
         }
+        if self.tap.shared.fill.is_full(cx) {
+            return Poll::Pending;
+        }
         let polled = std::task::ready!(self.poll_inner(cx));
         match &polled {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
+                    self.tap.shared.fill.add(data.len());
                     self.tap.observe(|observation| observation.response_frame(data, Instant::now()));
                 }
             }

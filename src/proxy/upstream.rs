@@ -6,6 +6,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
+use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
@@ -16,6 +17,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use super::client_io::READ;
+use super::fill::Fill;
 use super::guard::{MAX_FIELDS, MAX_HEAD};
 use super::tap::RequestBody;
 use super::wake::Quiet;
@@ -25,10 +27,14 @@ use crate::tls::Stream;
 pub(super) struct Upstream {
     sender: SendRequest<RequestBody>,
     connection: Connection<TokioIo<UpstreamIo>, RequestBody>,
+    /// What lies unwritten of the request.
+    fill: Rc<Fill>,
     /// The connection has ended and must not be polled again.
     over: bool,
     /// It has served an exchange before.
     pub(super) reused: bool,
+    /// It must not be used again.
+    pub(super) once: bool,
 }
 
 /// A request failed before its response's head.
@@ -44,13 +50,14 @@ impl Upstream {
     /// # Errors
     /// When the HTTP library refuses the socket.
     pub(super) async fn new(stream: Stream) -> hyper::Result<Box<Self>> {
+        let fill = Rc::<Fill>::default();
         let (sender, connection) = Builder::new()
             .preserve_header_case(true)
             .max_headers(MAX_FIELDS)
             .max_buf_size(MAX_HEAD)
-            .handshake(TokioIo::new(UpstreamIo { stream, write_failed: false }))
+            .handshake(TokioIo::new(UpstreamIo { stream, fill: fill.clone(), write_failed: false }))
             .await?;
-        Ok(Box::new(Self { sender, connection, over: false, reused: false }))
+        Ok(Box::new(Self { sender, connection, fill, over: false, reused: false, once: false }))
     }
 
     /// Drives the socket. Whatever it ends with reaches the response or its body too.
@@ -69,9 +76,10 @@ impl Upstream {
     /// Sends a request and waits for the head of its response. The request's body may still be under way then.
     pub(super) async fn send(
         &mut self,
-        request: Request<RequestBody>,
+        mut request: Request<RequestBody>,
         quiet: &Quiet,
     ) -> Result<Response<Incoming>, SendError> {
+        request.body_mut().attach(&self.fill);
         let mut response = pin!(self.sender.try_send_request(request));
         poll_fn(|cx| {
             quiet.poll(cx, |cx| {
@@ -96,6 +104,7 @@ impl Upstream {
 /// failure is kept silent, and reading goes on until the answer or the end of the connection says what happened.
 struct UpstreamIo {
     stream: Stream,
+    fill: Rc<Fill>,
     write_failed: bool,
 }
 
@@ -147,6 +156,8 @@ impl AsyncWrite for UpstreamIo {
         if !self.write_failed && ready!(Pin::new(&mut self.stream).poll_flush(cx)).is_err() {
             self.write_failed = true;
         }
+        // Asked for only when the library's own buffer is empty.
+        self.fill.clear();
         Poll::Ready(Ok(()))
     }
 

@@ -1,16 +1,22 @@
 //! The promises of inferometer, each against real sockets.
 
+mod ambiguity;
 mod boards;
+mod cancellation;
+mod differential;
 mod engines;
+mod faults;
 mod gpu;
 mod helper;
 mod host;
 mod house;
 mod http2;
+mod memory;
 mod program;
 mod proxy;
 mod readme;
 mod recorded;
+mod storm;
 mod support;
 mod tls;
 mod wire;

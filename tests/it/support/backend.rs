@@ -117,6 +117,11 @@ impl Connection {
         }
     }
 
+    /// Closes with a reset once the script lets go of the connection.
+    pub(crate) fn reset(&mut self) {
+        socket2::SockRef::from(&self.stream).set_linger(Some(std::time::Duration::ZERO)).expect("linger");
+    }
+
     fn fill(&mut self) -> usize {
         let mut buffer = [0; 64 * 1024];
         let read = self.stream.read(&mut buffer).unwrap_or(0);

@@ -12,7 +12,14 @@ pub(crate) mod rig;
 pub(crate) mod secure;
 pub(crate) mod simulator;
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How long anything may take before a test fails. Nothing is measured against it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Holds back the other tests that load or measure the machine, until it is dropped.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}

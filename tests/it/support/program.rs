@@ -33,17 +33,18 @@ impl Program {
     }
 
     pub(crate) fn with(backend: SocketAddr, arguments: &[&str]) -> Self {
-        Self::started(command(), backend, arguments)
+        Self::start(command(), backend, arguments)
     }
 
     /// With a folder in which the loader looks for libraries first.
     pub(crate) fn with_libraries(folder: &Path, backend: SocketAddr, arguments: &[&str]) -> Self {
         let mut command = command();
         command.env("LD_LIBRARY_PATH", folder);
-        Self::started(command, backend, arguments)
+        Self::start(command, backend, arguments)
     }
 
-    fn started(mut command: Command, backend: SocketAddr, arguments: &[&str]) -> Self {
+    /// Starts what `command` makes of the program.
+    pub(crate) fn start(mut command: Command, backend: SocketAddr, arguments: &[&str]) -> Self {
         command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log-format", "json"]);
         command.args(["--backend", &format!("test=http://{backend}")]).args(arguments);
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the binary runs");
@@ -112,8 +113,35 @@ impl Program {
         rustix::process::kill_process(pid, signal).expect("it lives");
     }
 
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
+    /// A file of the system about the program.
+    fn about(&self, file: &str) -> std::path::PathBuf {
+        std::path::Path::new("/proc").join(self.child.id().to_string()).join(file)
+    }
+
+    /// Open descriptors.
+    pub(crate) fn descriptors(&self) -> usize {
+        std::fs::read_dir(self.about("fd")).map(Iterator::count).unwrap_or(0)
+    }
+
+    /// Running threads.
+    pub(crate) fn threads(&self) -> usize {
+        std::fs::read_dir(self.about("task")).map(Iterator::count).unwrap_or(0)
+    }
+
+    /// Resident memory, in bytes.
+    pub(crate) fn resident(&self) -> u64 {
+        self.kibibytes("VmRSS:") << 10
+    }
+
+    /// The most memory that was ever resident, in bytes.
+    pub(crate) fn peak(&self) -> u64 {
+        self.kibibytes("VmHWM:") << 10
+    }
+
+    fn kibibytes(&self, key: &str) -> u64 {
+        let status = std::fs::read_to_string(self.about("status")).expect("it lives");
+        let line = status.lines().find_map(|line| line.strip_prefix(key)).expect("a value");
+        line.trim().trim_end_matches(" kB").parse().expect("a number")
     }
 
     /// Waits for its end.

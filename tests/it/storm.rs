@@ -1,0 +1,285 @@
+//! Many clients at once, each with a fate of its own: every exchange is counted once, under the outcome that it had.
+//!
+//! The real program, more than 20,000 exchanges in two waves: after each of them the sums are what was sent, gauges are
+//! zero, no descriptor and no thread is left; and the second wave leaves no more memory in use than the first.
+
+use std::collections::HashSet;
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Instant;
+
+use crate::support::backend::{Backend, Connection};
+use crate::support::client::Client;
+use crate::support::program::Program;
+use crate::support::{PATIENCE, alone};
+
+const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n";
+const BODY: &str = r#"{"model":"llama3","messages":[]}"#;
+/// Clients at the same time.
+const LANES: u64 = 32;
+/// Rounds through all fates that each client makes in a wave.
+const ROUNDS: u64 = 30;
+
+/// What becomes of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Whole,
+    WholeAgain,
+    SlowReader,
+    NotFound,
+    StreamError,
+    Truncated,
+    ResetBeforeHead,
+    CutMidStream,
+    BadChunk,
+    LeavesInUpload,
+    LeavesWaiting,
+    LeavesInPrefill,
+    LeavesInDecode,
+    /// No exchange: the head is refused.
+    Malformed,
+    /// No exchange: the client connects and leaves.
+    Dropped,
+}
+
+const FATES: [Fate; 15] = [
+    Fate::Whole,
+    Fate::WholeAgain,
+    Fate::SlowReader,
+    Fate::NotFound,
+    Fate::StreamError,
+    Fate::Truncated,
+    Fate::ResetBeforeHead,
+    Fate::CutMidStream,
+    Fate::BadChunk,
+    Fate::LeavesInUpload,
+    Fate::LeavesWaiting,
+    Fate::LeavesInPrefill,
+    Fate::LeavesInDecode,
+    Fate::Malformed,
+    Fate::Dropped,
+];
+
+impl Fate {
+    /// The outcome that the exchange is counted under; none where there is no exchange.
+    fn outcome(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Whole | Self::WholeAgain | Self::SlowReader => "completed",
+            Self::NotFound => "http_error",
+            Self::StreamError => "stream_error",
+            Self::Truncated => "truncated",
+            Self::ResetBeforeHead | Self::CutMidStream => "backend_failed",
+            Self::BadChunk => "rejected",
+            Self::LeavesInUpload | Self::LeavesWaiting | Self::LeavesInPrefill | Self::LeavesInDecode => {
+                "client_cancelled"
+            }
+            Self::Malformed | Self::Dropped => return None,
+        })
+    }
+}
+
+/// Requests that have reached the backend, by number.
+#[derive(Default)]
+struct Arrivals(Mutex<HashSet<u64>>, Condvar);
+
+impl Arrivals {
+    fn arrive(&self, number: u64) {
+        self.0.lock().expect("no panic").insert(number);
+        self.1.notify_all();
+    }
+
+    fn wait(&self, number: u64) {
+        let arrived = self.0.lock().expect("no panic");
+        let waiting = |arrived: &mut HashSet<u64>| !arrived.remove(&number);
+        let (_arrived, timeout) = self.1.wait_timeout_while(arrived, PATIENCE, waiting).expect("no panic");
+        assert!(!timeout.timed_out(), "request {number} never reached the backend");
+    }
+}
+
+fn chunk(line: &str) -> Vec<u8> {
+    format!("{:x}\r\n{line}\n\r\n", line.len() + 1).into_bytes()
+}
+
+fn word() -> Vec<u8> {
+    chunk(r#"{"model":"llama3","message":{"role":"assistant","content":"a"},"done":false}"#)
+}
+
+/// Answers as the request's target says: `/api/chat?FATE-NUMBER`.
+fn backend(arrivals: Arc<Arrivals>) -> Backend {
+    Backend::start(move |connection| {
+        while let Some(head) = connection.head() {
+            let head = String::from_utf8_lossy(&head).into_owned();
+            let Some((fate, number)) = head.split([' ', '?']).nth(2).and_then(|query| query.split_once('-')) else {
+                connection.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+                continue;
+            };
+            arrivals.arrive(number.parse().expect("a number"));
+            if !answer(connection, fate) {
+                return;
+            }
+        }
+    })
+}
+
+/// Gives the answer; false where the connection is over after it.
+fn answer(connection: &mut Connection, fate: &str) -> bool {
+    let done = chunk(r#"{"model":"llama3","message":{"content":""},"done":true,"done_reason":"stop","eval_count":3}"#);
+    if matches!(fate, "LeavesInUpload" | "BadChunk") {
+        return !connection.closed();
+    }
+    connection.exactly(BODY.len());
+    match fate {
+        "NotFound" => connection.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}"),
+        "ResetBeforeHead" => connection.reset(),
+        "LeavesWaiting" => return !connection.closed(),
+        "LeavesInPrefill" => {
+            connection.write(HEAD);
+            return !connection.closed();
+        }
+        "LeavesInDecode" => {
+            connection.write(&[HEAD, &word()].concat());
+            return !connection.closed();
+        }
+        "CutMidStream" => {
+            connection.write(&[HEAD, &word()].concat());
+            return false;
+        }
+        "StreamError" => {
+            connection.write(&[HEAD, &word(), &chunk(r#"{"error":"out of memory"}"#), b"0\r\n\r\n"].concat())
+        }
+        "Truncated" => connection.write(&[HEAD, &word(), b"0\r\n\r\n"].concat()),
+        "SlowReader" => {
+            connection.write(HEAD);
+            (0..100).for_each(|_| connection.write(&word()));
+            connection.write(&[done.as_slice(), b"0\r\n\r\n"].concat());
+        }
+        _ => connection.write(&[HEAD, &word(), &word(), &done, b"0\r\n\r\n"].concat()),
+    }
+    fate != "ResetBeforeHead"
+}
+
+/// Lives through one fate.
+fn live(fate: Fate, number: u64, address: SocketAddr, kept: &mut Option<Client>, arrivals: &Arrivals) {
+    let head = format!("POST /api/chat?{fate:?}-{number} HTTP/1.1\r\nHost: a\r\n");
+    let sized = format!("{head}Content-Length: {}\r\n\r\n", BODY.len());
+    let fresh = || Client::connect(address);
+    let sent = |text: String| {
+        let mut client = fresh();
+        client.send(text);
+        client
+    };
+    match fate {
+        Fate::Whole | Fate::WholeAgain | Fate::NotFound | Fate::StreamError | Fate::Truncated => {
+            let client = kept.get_or_insert_with(fresh);
+            client.send(format!("{sized}{BODY}"));
+            client.until(if fate == Fate::NotFound { "{}" } else { "0\r\n\r\n" });
+            arrivals.wait(number);
+        }
+        Fate::SlowReader => {
+            let mut client = sent(format!("{sized}{BODY}"));
+            let (mut bytes, mut piece) = (Vec::new(), [0; 97]);
+            while !bytes.ends_with(b"0\r\n\r\n") {
+                let read = client.stream.read(&mut piece).expect("it answers");
+                bytes.extend_from_slice(&piece[..read]);
+                std::thread::yield_now();
+            }
+        }
+        Fate::ResetBeforeHead | Fate::CutMidStream => {
+            let mut client = sent(format!("{}Connection: close\r\nContent-Length: {}\r\n\r\n{BODY}", head, BODY.len()));
+            client.rest();
+        }
+        Fate::BadChunk => {
+            let mut client = sent(format!("{head}Transfer-Encoding: chunked\r\n\r\n2\r\n{{}}\r\n"));
+            arrivals.wait(number);
+            drop(client.stream.write_all(b"nonsense\r\n"));
+            client.rest();
+        }
+        Fate::LeavesInUpload => {
+            let client = sent(format!("{head}Content-Length: 100\r\n\r\n{BODY}"));
+            arrivals.wait(number);
+            client.reset();
+        }
+        Fate::LeavesWaiting => {
+            let client = sent(format!("{sized}{BODY}"));
+            arrivals.wait(number);
+            drop(client);
+        }
+        Fate::LeavesInPrefill => drop(sent(format!("{sized}{BODY}")).until("\r\n\r\n")),
+        Fate::LeavesInDecode => {
+            let mut client = sent(format!("{sized}{BODY}"));
+            client.until("}\n\r\n");
+            client.reset();
+        }
+        Fate::Malformed => {
+            let mut client = sent(format!("{sized}{BODY}").replace("Host: a", "Host: a\r\nHost: b"));
+            client.rest();
+        }
+        Fate::Dropped => fresh().reset(),
+    }
+}
+
+/// Every client lives through every fate, in an order of its own.
+fn wave(address: SocketAddr, arrivals: &Arrivals, number: u64) {
+    std::thread::scope(|scope| {
+        for lane in 0..LANES {
+            scope.spawn(move || {
+                let mut kept = None;
+                for round in 0..ROUNDS {
+                    for step in 0..FATES.len() as u64 {
+                        let fate = FATES[((step * 7 + lane + round) % FATES.len() as u64) as usize];
+                        let number = ((number * LANES + lane) * ROUNDS + round) * 100 + step;
+                        live(fate, number, address, &mut kept, arrivals);
+                    }
+                }
+            });
+        }
+    });
+}
+
+fn check(program: &Program, waves: u64) {
+    let each = (waves * LANES * ROUNDS) as f64;
+    let mut all = 0.0;
+    for outcome in FATES.iter().filter_map(|fate| fate.outcome()).collect::<HashSet<_>>() {
+        let fates = FATES.iter().filter(|fate| fate.outcome() == Some(outcome)).count() as f64;
+        program.wait_for("requests_total", &[&format!("outcome=\"{outcome}\"")], fates * each);
+        all += fates * each;
+    }
+    program.wait_for("requests_total", &[], all);
+    program.wait_for("requests_started_total", &[], all);
+    program.wait_for("http_malformed_total", &["kind=\"host\""], each);
+    program.wait_for("active_requests", &[], 0.0);
+    program.wait_for("active_generations", &[], 0.0);
+    println!("{all} exchanges, {each} refused heads, {each} connections dropped at once");
+}
+
+#[test]
+fn every_exchange_of_a_storm_is_counted_once_and_nothing_is_left() {
+    let _alone = alone();
+    let arrivals = Arc::new(Arrivals::default());
+    let backend = backend(arrivals.clone());
+    let program = Program::with(backend.address, &["--access-log", "off"]);
+    // What starts with the first exchange is there before the counting begins.
+    program.wait_for("backend_up", &[], 1.0);
+    let before = (program.descriptors(), program.threads());
+    wave(program.clients, &arrivals, 0);
+    check(&program, 1);
+    settle(&program, before);
+    let first = program.resident();
+    wave(program.clients, &arrivals, 1);
+    check(&program, 2);
+    settle(&program, before);
+    let second = program.resident();
+    println!("resident: {} KiB after one wave, {} KiB after two", first >> 10, second >> 10);
+    assert!(second < first + (4 << 20), "memory comes back");
+}
+
+/// Idle connections to the backend close after 2 s; nothing else is left.
+fn settle(program: &Program, before: (usize, usize)) {
+    let begun = Instant::now();
+    while program.descriptors() > before.0 || program.threads() > before.1 {
+        let now = (program.descriptors(), program.threads());
+        assert!(begun.elapsed() < PATIENCE, "descriptors and threads {now:?}, {before:?} before");
+        std::thread::yield_now();
+    }
+}
