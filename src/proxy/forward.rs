@@ -37,12 +37,13 @@ struct Asked {
     version: Version,
 }
 
-/// Serves one request. Dropping the future at any point closes the backend's connection and ends the exchange.
-pub(super) async fn exchange(
+/// Serves one request. The exchange begins with the call: a client that leaves right behind its head has the future
+/// dropped before it is ever polled. Dropping it at any point closes the backend's connection and ends the exchange.
+pub(super) fn exchange(
     worker: Rc<Worker>,
     shared: Rc<Shared>,
     request: Request<Incoming>,
-) -> Result<Response<ProxyBody>, Infallible> {
+) -> impl Future<Output = Result<Response<ProxyBody>, Infallible>> {
     let now = Instant::now();
     let path = request.uri().path();
     let asked = Asked { shape: ErrorShape::of(path), method: request.method().clone(), version: request.version() };
@@ -57,14 +58,16 @@ pub(super) async fn exchange(
         };
         Observation::start(start, &worker.settings.observe, &*worker.sink)
     });
-    Ok(match serve(&worker, &shared, &tap, request, &asked).await {
-        Ok(response) => response,
-        Err(answer) => {
-            tap.answer(answer.status.as_u16());
-            tap.end(end_of(answer.why));
-            answer.respond(asked.shape)
-        }
-    })
+    async move {
+        Ok(match serve(&worker, &shared, &tap, request, &asked).await {
+            Ok(response) => response,
+            Err(answer) => {
+                tap.answer(answer.status.as_u16());
+                tap.end(end_of(answer.why));
+                answer.respond(asked.shape)
+            }
+        })
+    }
 }
 
 /// Whose doing an answer of ours counts as.
