@@ -5,6 +5,7 @@ mod engines;
 mod helper;
 mod host;
 mod house;
+mod limits;
 mod program;
 mod proxy;
 mod readme;
