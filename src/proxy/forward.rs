@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap};
+use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap, HeaderValue};
 use http::{Method as HttpMethod, Request, Response, StatusCode, Version};
 use hyper::body::{Body, Incoming};
 
@@ -64,7 +64,12 @@ pub(super) fn exchange(
             Err(answer) => {
                 tap.answer(answer.status.as_u16());
                 tap.end(end_of(answer.why));
-                answer.respond(asked.shape)
+                let mut response = answer.respond(asked.shape);
+                if shared.over_limit {
+                    // A connection stays one too many however many others end.
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                response
             }
         })
     }

@@ -26,13 +26,15 @@ fn without_a_limit_clients_are_served() {
 }
 
 #[test]
-fn one_connection_too_many_is_told_so() {
+fn one_connection_too_many_is_told_so_and_closed() {
     let (_backend, rig) = limited(1);
     let mut served = Client::connect(rig.address);
     served.send(REQUEST).until("ok");
-    let head = Client::connect(rig.address).send(REQUEST).until("\r\n\r\n");
-    let head = String::from_utf8_lossy(&head).into_owned();
-    assert!(head.starts_with("HTTP/1.1 503 ") && head.contains("x-inferometer-error: limit\r\n"), "{head}");
+    let (answer, broken) = Client::connect(rig.address).send(REQUEST).rest();
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("x-inferometer-error: limit\r\n"), "{answer}");
+    // A client that kept it would be refused for as long as it uses it.
+    assert!(!broken, "it is closed");
     served.send(REQUEST).until("ok");
 }
 
