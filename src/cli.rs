@@ -19,10 +19,15 @@ pub const REVISION: &str = match option_env!("INFEROMETER_REVISION") {
 
 static LONG_VERSION: LazyLock<String> = LazyLock::new(|| format!("{VERSION} (revision {REVISION})"));
 
+/// One line a paragraph: they are broken to fit the terminal.
 const AFTER_HELP: &str = "\
-Every option can also be set by a variable (INFEROMETER_ and the option in upper snake case, such as
-INFEROMETER_CONNECT_TIMEOUT) or by a key in the file (such as connect_timeout). Options win over variables, variables
-over the file. OLLAMA_HOST is not read: it tells Ollama's clients where to find this program.";
+Every option can also be set by a variable (INFEROMETER_ and the option in upper snake case, such as \
+INFEROMETER_CONNECT_TIMEOUT) or by a key in the file (such as connect_timeout). Options win over variables, variables \
+over the file. Limits and the machine's settings stand in the file only: --print-config shows every key. OLLAMA_HOST is \
+not read: it tells Ollama's clients where to find this program.
+
+SIGTERM and SIGINT drain, a second one ends at once. Exit codes: 0 drained, 1 failed while running, 2 wrong \
+configuration, 130 and 143 ended by a second signal.";
 
 /// A transparent, Prometheus-exporting reverse proxy for Ollama-style inference servers.
 #[derive(Clone, Debug, Default, Parser)]
@@ -51,15 +56,15 @@ pub struct Cli {
     pub host_header: Option<String>,
 
     /// Model names that become metric labels; later ones are counted as `other` [default: 200]
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", allow_hyphen_values = true)]
     pub max_models: Option<String>,
 
     /// How long the backend may take to accept a connection [default: 5s]
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     pub connect_timeout: Option<String>,
 
     /// How long exchanges may go on after a request to stop [default: 30s]
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
     pub drain_timeout: Option<String>,
 
     /// Least severe events to log: off, error, warn, info, debug, trace, or directives such as
@@ -92,7 +97,7 @@ pub struct Cli {
 mod tests {
     use clap::{CommandFactory, Parser};
 
-    use super::{Cli, VERSION};
+    use super::{AFTER_HELP, Cli, VERSION};
 
     #[test]
     fn the_command_line_is_well_formed_and_names_its_version() {
@@ -106,6 +111,21 @@ mod tests {
         for typed in [["--lisen=x", "--check-config"], ["--listen=a", "--listen=b"]] {
             let error = Cli::try_parse_from(std::iter::once("inferometer").chain(typed)).expect_err("refused");
             assert_eq!(error.exit_code(), 2);
+        }
+    }
+
+    #[test]
+    fn a_number_below_zero_is_a_value_and_not_an_option() {
+        for typed in [["--max-models", "-1"], ["--connect-timeout", "-5s"], ["--drain-timeout", "-5s"]] {
+            let parsed = Cli::try_parse_from(std::iter::once("inferometer").chain(typed));
+            assert!(parsed.is_ok(), "{typed:?}");
+        }
+    }
+
+    #[test]
+    fn the_help_is_broken_into_lines_by_the_terminal_alone() {
+        for paragraph in AFTER_HELP.lines().filter(|line| !line.is_empty()) {
+            assert!(paragraph.ends_with('.'), "{paragraph}");
         }
     }
 }

@@ -44,7 +44,7 @@ use crate::wire::reader::{Framing, Head, Reader};
 use crate::wire::request::ModelScanner;
 use crate::wire::route::{Operation, Route};
 
-/// The status of an exchange whose client left before a head was sent.
+/// The status of an exchange whose client left before a head was sent (nginx's convention).
 pub const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 /// What every observation shares.

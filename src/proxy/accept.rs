@@ -4,6 +4,7 @@
 //! connections unevenly, and reset pending ones on close.
 
 use std::io;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -43,11 +44,12 @@ pub(super) async fn accept(listener: &TcpListener, proxy: &Proxy) {
 }
 
 async fn next_client(listener: &TcpListener, proxy: &Proxy) -> io::Result<Accepted> {
-    let (stream, _) = listener.accept().await?;
-    let (ticket, taken) = Ticket::take(&proxy.connections);
-    if taken > proxy.max_connections + OVERFLOW {
+    // Asked before it is taken from the queue. Only this task adds to the count.
+    if proxy.connections.load(Ordering::Relaxed) >= proxy.max_connections.saturating_add(OVERFLOW) {
         return Err(io::Error::other("too many connections: raise max_connections or the limit of open files"));
     }
+    let (stream, _) = listener.accept().await?;
+    let (ticket, taken) = Ticket::take(&proxy.connections);
     prepare(&stream);
     let over_limit = taken > proxy.max_connections;
     Ok(Accepted { stream: stream.into_std()?, over_limit, ticket })

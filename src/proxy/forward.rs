@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap};
+use http::header::{CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap, HeaderValue};
 use http::{Method as HttpMethod, Request, Response, StatusCode, Version};
 use hyper::body::{Body, Incoming};
 
@@ -41,12 +41,13 @@ struct Asked {
     upgrade: bool,
 }
 
-/// Serves one request. Dropping the future at any point closes the backend's connection and ends the exchange.
-pub(super) async fn exchange(
+/// Serves one request. The exchange begins with the call: a client that leaves right behind its head has the future
+/// dropped before it is ever polled. Dropping it at any point closes the backend's connection and ends the exchange.
+pub(super) fn exchange(
     worker: Rc<Worker>,
     shared: Rc<Shared>,
     request: Request<Incoming>,
-) -> Result<Response<ProxyBody>, Infallible> {
+) -> impl Future<Output = Result<Response<ProxyBody>, Infallible>> {
     let now = Instant::now();
     let path = request.uri().path();
     let route = Route::of(request.method().as_str(), path);
@@ -67,14 +68,21 @@ pub(super) async fn exchange(
         };
         Observation::start(start, &worker.settings.observe, &*worker.sink)
     });
-    Ok(match serve(&worker, &shared, &tap, request, &asked).await {
-        Ok(response) => response,
-        Err(answer) => {
-            tap.answer(answer.status.as_u16());
-            tap.end(end_of(answer.why));
-            answer.respond(asked.shape)
-        }
-    })
+    async move {
+        Ok(match serve(&worker, &shared, &tap, request, &asked).await {
+            Ok(response) => response,
+            Err(answer) => {
+                tap.answer(answer.status.as_u16());
+                tap.end(end_of(answer.why));
+                let mut response = answer.respond(asked.shape);
+                if shared.over_limit {
+                    // A connection stays one too many however many others end.
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                response
+            }
+        })
+    }
 }
 
 /// Whose doing an answer of ours counts as.

@@ -23,12 +23,9 @@ use super::fill::Fill;
 use super::pool::Pool;
 use super::shared::Shared;
 use super::upstream::Upstream;
-use crate::exchange::Observation;
 use crate::exchange::outcome::{End, ErrorType};
+use crate::exchange::{CLIENT_CLOSED_REQUEST, Observation};
 use crate::wire::event::Defect;
-
-/// The status that stands for a client that left before a response's head (nginx's convention).
-const CLIENT_CLOSED_REQUEST: u16 = 499;
 
 /// The observer of one exchange, shared by both directions.
 pub(super) struct Tap {

@@ -11,6 +11,7 @@ mod helper;
 mod host;
 mod house;
 mod http2;
+mod limits;
 mod memory;
 mod program;
 mod proxy;

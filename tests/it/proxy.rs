@@ -4,6 +4,7 @@ use std::io::Write;
 use std::sync::mpsc;
 use std::time::Instant;
 
+use inferometer::exchange::outcome::Outcome;
 use inferometer::proxy::HostHeader;
 
 use crate::support::PATIENCE;
@@ -269,6 +270,19 @@ fn a_half_close_counts_as_leaving() {
     readies.recv_timeout(PATIENCE).expect("the backend is asked");
     client.half_close();
     assert!(goes.recv_timeout(PATIENCE).expect("an end"));
+}
+
+#[test]
+fn a_client_that_leaves_with_its_request_is_counted() {
+    let backend = Backend::start(|connection| assert!(connection.closed()));
+    let rig = Rig::before(backend.address);
+    for _ in 0..50 {
+        let mut client = Client::connect(rig.address);
+        client.send("POST /api/chat HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}").half_close();
+        let record = rig.record();
+        assert_eq!((record.outcome, record.status), (Outcome::ClientCancelled, 499));
+    }
+    assert!(rig.no_more_records());
 }
 
 #[test]
