@@ -6,13 +6,15 @@
 //! Left out: ids (Grafana gives them), and anything that is not provisioned from a file.
 
 mod layout;
+mod model;
 mod overview;
 mod panel;
+mod proxy;
 mod query;
 
 use serde_json::Value;
 
 /// Every dashboard: the name of its file without `.json`, and its content.
 pub(crate) fn all() -> Vec<(&'static str, Value)> {
-    vec![("overview", overview::dashboard())]
+    vec![("overview", overview::dashboard()), ("model", model::dashboard()), ("proxy", proxy::dashboard())]
 }

@@ -21,6 +21,8 @@ pub(crate) enum Unit {
     TokensPerSecond,
     /// A count.
     Count,
+    /// A size, in steps of 1024.
+    Bytes,
 }
 
 impl Unit {
@@ -31,6 +33,7 @@ impl Unit {
             Self::RequestsPerSecond => "reqps",
             Self::TokensPerSecond => "suffix: tok/s",
             Self::Count => "short",
+            Self::Bytes => "bytes",
         }
     }
 }
@@ -118,6 +121,11 @@ impl Panel {
             { "id": "organize", "options": { "excludeByName": { "Time": true }, "renameByName": {} } },
         ]);
         panel
+    }
+
+    /// Another width than that of its kind, in columns of 24.
+    pub(crate) fn wide(self, width: u64) -> Self {
+        Self { width, ..self }
     }
 
     /// Adds a query and how its series are called.

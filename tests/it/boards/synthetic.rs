@@ -60,12 +60,47 @@ const CATALOGUE: &[(&str, Kind, &str)] = &[
     ("progress_bytes_total", Counter, "backend operation"),
     ("backend_up", Gauge, "backend"),
     ("backend_probe_duration_seconds", Gauge, "backend"),
+    ("backend_info", Gauge, "backend runtime version node zone"),
+    ("backend_requests_waiting", Gauge, "backend model"),
+    ("backend_requests_running", Gauge, "backend model"),
+    ("backend_kv_cache_usage_ratio", Gauge, "backend model"),
+    ("model_info", Gauge, "model backend revision quant family parameter_size format"),
+    ("model_loaded", Gauge, "model backend"),
+    ("model_vram_bytes", Gauge, "model backend"),
+    ("model_size_bytes", Gauge, "model backend"),
+    ("model_context_length", Gauge, "model backend"),
+    ("model_expires_timestamp_seconds", Gauge, "model backend"),
+    ("model_loads_total", Counter, "model backend"),
+    ("model_evictions_total", Counter, "model backend"),
+    ("memory_usage_bytes", Gauge, ""),
+    ("gpu_active_residency_percent", Gauge, ""),
+    ("collector_success", Gauge, "collector"),
+    ("collector_duration_seconds", Gauge, "collector"),
+    ("config_last_reload_successful", Gauge, ""),
+    ("config_last_reload_success_timestamp_seconds", Gauge, ""),
     ("build_info", Gauge, "version revision rustc"),
     ("start_time_seconds", Gauge, ""),
     ("series_dropped_total", Counter, "metric"),
     ("parse_defects_total", Counter, "dialect kind"),
     ("sink_dropped_total", Counter, "sink"),
 ];
+
+/// Full name, type, labels: what the proxy exposes without its prefix.
+const WITHOUT_PREFIX: &[(&str, Kind, &str)] = &[
+    ("process_cpu_seconds_total", Counter, ""),
+    ("process_open_fds", Gauge, ""),
+    ("process_max_fds", Gauge, ""),
+    ("process_resident_memory_bytes", Gauge, ""),
+    ("process_threads", Gauge, ""),
+    ("DCGM_FI_DEV_GPU_UTIL", Gauge, "gpu_uuid node"),
+    ("DCGM_FI_DEV_FB_USED", Gauge, "gpu_uuid node"),
+    ("DCGM_FI_DEV_FB_TOTAL", Gauge, "gpu_uuid node"),
+    ("DCGM_FI_DEV_ECC_DBE_AGG_TOTAL", Gauge, "gpu_uuid node"),
+];
+
+/// What Prometheus itself adds to every scrape.
+const OF_THE_SCRAPE: &[(&str, Kind, &str)] =
+    &[("up", Gauge, ""), ("scrape_duration_seconds", Gauge, ""), ("scrape_samples_scraped", Gauge, "")];
 
 /// Upper bounds that suit no unit in particular.
 const BOUNDS: &[f64] = &[0.01, 0.1, 1.0, 10.0, 100.0];
@@ -89,31 +124,52 @@ impl Series {
 /// The exposition in text format 0.0.4 after so many ticks.
 pub(super) fn exposition(tick: u64) -> String {
     let mut text = String::new();
-    for (name, kind, labels) in CATALOGUE {
-        writeln!(text, "# HELP ollama_proxy_{name} Made up.\n# TYPE ollama_proxy_{name} {}", word(*kind))
-            .expect("text");
-        for series in series(*kind, labels) {
-            let value = series.value(*kind, tick);
-            writeln!(text, "ollama_proxy_{name}{}{{{}}} {value}", series.suffix, series.labels).expect("text");
+    for (name, kind, labels) in exposed() {
+        writeln!(text, "# HELP {name} Made up.\n# TYPE {name} {}", word(kind)).expect("text");
+        for series in series(kind, &labels) {
+            let value = series.value(kind, tick);
+            writeln!(text, "{name}{}{{{}}} {value}", series.suffix, series.labels).expect("text");
         }
     }
     text
 }
 
+/// Every family as it is exposed: full name, type, labels.
+fn exposed() -> Vec<(String, Kind, String)> {
+    let owned = |(name, kind, labels): &(&str, Kind, &str)| ((*name).to_owned(), *kind, (*labels).to_owned());
+    let prefixed =
+        CATALOGUE.iter().map(owned).map(|(name, kind, labels)| (format!("ollama_proxy_{name}"), kind, labels));
+    prefixed.chain(WITHOUT_PREFIX.iter().map(owned)).collect()
+}
+
+/// Every family that an hour leaves in Prometheus: with the scrape's own, and what these rules recorded. The level
+/// before the first colon of a rule's name lists its labels.
+fn kept(recorded: &[String]) -> Vec<(String, Kind, String)> {
+    let rules = recorded.iter().filter_map(|name| {
+        let (level, _) = name.split_once(':')?;
+        let labels = if level == "instance" { String::new() } else { level.replace('_', " ") };
+        Some((name.clone(), Gauge, labels))
+    });
+    let of_the_scrape =
+        OF_THE_SCRAPE.iter().map(|(name, kind, labels)| ((*name).to_owned(), *kind, (*labels).to_owned()));
+    exposed().into_iter().chain(of_the_scrape).chain(rules).collect()
+}
+
 /// Writes an hour up to now in OpenMetrics, as one scrape target would have left it, and returns its last second.
-pub(super) fn write_history(path: &Path) -> u64 {
+pub(super) fn write_history(path: &Path, recorded: &[String]) -> u64 {
     let end = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970").as_secs();
     let mut text = String::new();
-    for (name, kind, labels) in CATALOGUE {
-        writeln!(text, "# TYPE ollama_proxy_{} {}", name.trim_end_matches("_total"), word(*kind)).expect("text");
-        for series in series(*kind, labels) {
+    for (name, kind, labels) in kept(recorded) {
+        let family = if kind == Counter { name.trim_end_matches("_total") } else { &name };
+        writeln!(text, "# TYPE {family} {}", word(kind)).expect("text");
+        for series in series(kind, &labels) {
             let comma = if series.labels.is_empty() { "" } else { "," };
             let target = r#"job="ollama_proxy",instance="localhost:8001""#;
             for tick in 0..=HISTORY_SECONDS / HISTORY_STEP_SECONDS {
                 let at = end - HISTORY_SECONDS + tick * HISTORY_STEP_SECONDS;
-                let value = series.value(*kind, tick);
+                let value = series.value(kind, tick);
                 let Series { suffix, labels, .. } = &series;
-                writeln!(text, "ollama_proxy_{name}{suffix}{{{target}{comma}{labels}}} {value} {at}").expect("text");
+                writeln!(text, "{name}{suffix}{{{target}{comma}{labels}}} {value} {at}").expect("text");
             }
         }
     }
@@ -220,12 +276,13 @@ fn combinations(labels: &str) -> Vec<String> {
 
 fn values_of(label: &str) -> Vec<&'static str> {
     match label {
-        "model" => vec!["", "llama3.2:1b", "qwen3:8b"],
+        "model" => vec!["", "llama3.2:1b", "qwen3:8b", "other"],
         "outcome" => Outcome::ALL.iter().map(|it| it.as_str()).collect(),
         "error_type" => ErrorType::ALL.iter().map(|it| it.as_str()).collect(),
-        "origin" => Origin::ALL.iter().map(|it| it.as_str()).take(1).collect(),
+        "origin" => Origin::ALL.iter().map(|it| it.as_str()).collect(),
         "phase" => Phase::ALL.iter().map(|it| it.as_str()).collect(),
         "source" => vec!["reported", "chunks"],
+        "gpu_uuid" => vec!["GPU-0", "GPU-1"],
         "result" => vec!["proposed", "accepted"],
         "backend" => vec!["127.0.0.1:11434"],
         "endpoint" => vec!["/api/chat"],
