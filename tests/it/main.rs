@@ -2,6 +2,7 @@
 
 mod boards;
 mod engines;
+mod examples;
 mod house;
 mod program;
 mod proxy;
