@@ -9,8 +9,10 @@ mod energy;
 mod gpu;
 mod host;
 mod layout;
+mod model;
 mod overview;
 mod panel;
+mod proxy;
 mod query;
 
 use serde_json::Value;
@@ -19,6 +21,8 @@ use serde_json::Value;
 pub(crate) fn all() -> Vec<(&'static str, Value)> {
     vec![
         ("overview", overview::dashboard()),
+        ("model", model::dashboard()),
+        ("proxy", proxy::dashboard()),
         ("host", host::dashboard()),
         ("gpu", gpu::dashboard()),
         ("energy", energy::dashboard()),

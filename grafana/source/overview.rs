@@ -20,7 +20,7 @@ const GENERATED: Metric = Metric::of_model("generated_tokens_total").with(r#"sou
 const PROMPT: Metric = Metric::of_model("prompt_tokens_total").with(r#"source!="chunks""#);
 
 /// Good is green, whose fault it is not is blue, the rest grows from yellow to red.
-const OUTCOMES: &[(&str, &str)] = &[
+pub(super) const OUTCOMES: &[(&str, &str)] = &[
     ("completed", "#73BF69"),
     ("client_cancelled", "#5794F2"),
     ("rejected", "#B877D9"),
@@ -31,7 +31,7 @@ const OUTCOMES: &[(&str, &str)] = &[
 ];
 
 /// Up and down, in words and colours.
-const UP_DOWN: &[(&str, &str, &str)] = &[("0", "DOWN", "red"), ("1", "UP", "green")];
+pub(super) const UP_DOWN: &[(&str, &str, &str)] = &[("0", "DOWN", "red"), ("1", "UP", "green")];
 
 pub(super) fn dashboard() -> Value {
     Dashboard::new(
@@ -44,12 +44,14 @@ pub(super) fn dashboard() -> Value {
     .line(9, traffic())
     .heading("Models")
     .line(7, vec![models()])
+    .line(8, in_memory())
     .line(9, by_model())
     .heading("Latency")
     .line(9, latency())
     .heading("Tokens")
     .line(9, tokens())
     .heading("Backends and the proxy itself")
+    .line(6, vec![backends()])
     .line(8, machinery())
     .build()
 }
@@ -99,12 +101,13 @@ fn stats() -> Vec<Panel> {
         .query(&GENERATED.rate(""), "tokens")
         .thresholds("blue", &[]),
         Panel::stat(
-            "Proxy's own cost, p99",
-            "Time the proxy itself spent on a request from beginning to end, for 99 of 100.",
-            Unit::Seconds,
+            "Decode speed, median",
+            "How fast one answer comes once it has begun: half of the answers are faster. People read about 5 words a \
+             second.",
+            Unit::TokensPerSecond,
         )
-        .query(&OVERHEAD.quantile(0.99, ""), "p99")
-        .thresholds("green", &[(0.005, "orange"), (0.02, "red")]),
+        .query(&DECODE_SPEED.quantile(0.5, ""), "p50")
+        .thresholds("red", &[(3.0, "orange"), (8.0, "green")]),
     ]
 }
 
@@ -129,18 +132,22 @@ fn traffic() -> Vec<Panel> {
     ]
 }
 
+/// Colours the cells of a column from these values on.
+fn limits(steps: &[(f64, &str)]) -> Value {
+    let mut all = vec![json!({ "color": "transparent", "value": null })];
+    all.extend(steps.iter().map(|(from, colour)| json!({ "color": colour, "value": from })));
+    json!([
+        { "id": "thresholds", "value": { "mode": "absolute", "steps": all } },
+        { "id": "custom.cellOptions", "value": { "type": "color-background", "mode": "basic" } },
+    ])
+}
+
 fn models() -> Panel {
     let named = |metric: Metric| metric.with(r#"model!="""#);
     let requests = named(REQUESTS).in_range("model");
     let errors = named(ERRORS).in_range("model");
     let tokens = Metric::of_model("generated_tokens_total").with(r#"source!="chunks", model!="""#);
-    let limits = json!({ "mode": "absolute", "steps": [
-        { "color": "transparent", "value": null }, { "color": "orange", "value": 0.01 }, { "color": "red", "value": 0.05 },
-    ]});
-    let shaded = json!([
-        { "id": "thresholds", "value": limits },
-        { "id": "custom.cellOptions", "value": { "type": "color-background", "mode": "basic" } },
-    ]);
+    let shaded = limits(&[(0.01, "orange"), (0.05, "red")]);
     let gauge = json!([
         { "id": "min", "value": 0 },
         { "id": "color", "value": { "mode": "continuous-BlPu" } },
@@ -148,7 +155,7 @@ fn models() -> Panel {
     ]);
     let whole = json!([{ "id": "decimals", "value": 0 }]);
     let link = json!([{ "id": "links", "value": [{
-        "title": "Only this model", "url": "/d/inferometer-overview?var-model=${__value.raw}&${__url_time_range}",
+        "title": "Look at this model", "url": "/d/inferometer-model?var-model=${__value.raw}&${__url_time_range}",
     }]}]);
     let columns = Panel::table("Models at a glance", "Every model that was asked for, over the time range shown.")
         .label_column("model", "Model", link)
@@ -164,13 +171,44 @@ fn models() -> Panel {
         .sorted_by("Requests")
 }
 
+/// What people with one GPU ask first: what is loaded, how full is it, and does it have to be loaded again and again?
+fn in_memory() -> Vec<Panel> {
+    let loaded = Metric::of_model("model_loaded").with(r#"model!="""#);
+    let vram = Metric::of_model("model_vram_bytes");
+    let evicted = Metric::of_model("model_evictions_total");
+    vec![
+        Panel::timeline("Models in memory", "When each model was loaded on one of the backends at least.")
+            .query(&format!("max by (model) ({})", loaded.now()), "{{model}}")
+            .words(&[("0", "out", "transparent"), ("1", "loaded", "green")])
+            .thresholds("transparent", &[(1.0, "green")]),
+        Panel::series(
+            "GPU memory by model",
+            "What each loaded model takes of GPU memory, over all backends.",
+            Unit::Bytes,
+        )
+        .query(&format!("sum by (model) ({})", vram.now()), "{{model}}")
+        .stacked(),
+        Panel::series(
+            "Evictions by model",
+            "Models that left memory. Many, together with cold starts, mean that models push each other out.",
+            Unit::Count,
+        )
+        .query(&evicted.increase("model"), "{{model}}")
+        .bars(),
+    ]
+}
+
 fn by_model() -> Vec<Panel> {
     vec![
         Panel::series("Requests by model", "Finished requests, by model.", Unit::RequestsPerSecond)
             .query(&named_model(&REQUESTS.rate("model")), "{{model}}")
             .stacked(),
-        Panel::series("First token by model, p95", "95 of 100 streamed answers begin sooner.", Unit::Seconds)
-            .query(&TTFT.quantile(0.95, "model"), "{{model}}"),
+        Panel::series(
+            "First token by model, p95",
+            "95 of 100 streamed answers of the last five minutes began sooner; the slowest of the backends.",
+            Unit::Seconds,
+        )
+        .query(&format!("max by (model) ({})", TTFT.recorded("p95_5m")), "{{model}}"),
         Panel::series("Cold starts by model", "Requests that had to wait until the model was loaded.", Unit::Count)
             .query(&COLD_STARTS.increase("model"), "{{model}}")
             .bars(),
@@ -216,11 +254,39 @@ fn tokens() -> Vec<Panel> {
         .stacked(),
         Panel::series(
             "Decode speed by model, median",
-            "How fast one answer comes once it has begun: half of the answers are faster.",
+            "How fast one answer comes once it has begun: half of the answers of the last five minutes were faster; \
+             the slowest of the backends.",
             Unit::TokensPerSecond,
         )
-        .query(&DECODE_SPEED.quantile(0.5, "model"), "{{model}}"),
+        .query(&format!("min by (model) ({})", DECODE_SPEED.recorded("p50_5m")), "{{model}}"),
     ]
+}
+
+/// One row a backend, so that a fleet shows which of its members is the odd one.
+fn backends() -> Panel {
+    let requests = REQUESTS.in_range("backend");
+    let link = json!([{ "id": "links", "value": [{
+        "title": "Only this backend", "url": "/d/inferometer-overview?var-backend=${__value.raw}&${__url_time_range}",
+    }]}]);
+    let state = json!([
+        { "id": "mappings", "value": [{ "type": "value", "options": {
+            "0": { "text": "DOWN", "color": "red", "index": 0 }, "1": { "text": "UP", "color": "green", "index": 1 },
+        }}]},
+        { "id": "custom.cellOptions", "value": { "type": "color-text" } },
+    ]);
+    let shaded = limits(&[(0.01, "orange"), (0.05, "red")]);
+    let whole = json!([{ "id": "decimals", "value": 0 }]);
+    let waiting = Metric::of_backend("backend_requests_waiting");
+    Panel::table("Backends at a glance", "Every backend, over the time range shown; state and queues are those of now.")
+        .label_column("backend", "Backend", link)
+        .column("State", &format!("min by (backend) ({})", BACKEND_UP.now()), Unit::Count, state)
+        .column("Requests", &requests, Unit::Count, whole.clone())
+        .column("Errors", &share(&ERRORS.in_range("backend"), &requests), Unit::Share, shaded)
+        .column("In flight", &format!("sum by (backend) ({})", ACTIVE.now()), Unit::Count, whole.clone())
+        .column("Waiting there", &format!("sum by (backend) ({})", waiting.now()), Unit::Count, whole)
+        .column("First token p95", &TTFT.quantile_in_range(0.95, "backend"), Unit::Seconds, json!([]))
+        .column("Decode speed p50", &DECODE_SPEED.quantile_in_range(0.5, "backend"), Unit::TokensPerSecond, json!([]))
+        .sorted_by("Requests")
 }
 
 fn machinery() -> Vec<Panel> {

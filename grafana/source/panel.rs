@@ -150,6 +150,11 @@ impl Panel {
         panel
     }
 
+    /// Another width than that of its kind, in columns of 24.
+    pub(crate) fn wide(self, width: u64) -> Self {
+        Self { width, ..self }
+    }
+
     /// Adds a query and how its series are called.
     pub(crate) fn query(mut self, expr: &str, legend: &str) -> Self {
         let format = if self.json["type"] == "heatmap" { "heatmap" } else { "time_series" };

@@ -9,30 +9,54 @@ enum Scope {
     Instance,
     Backend,
     Model,
+    /// The label `model`, and no `backend`.
+    ModelAlone,
 }
 
-/// A metric of the proxy: its name without the prefix, and which variables select it.
+/// A metric: its name, which variables select it, and what else does.
 #[derive(Clone, Copy)]
 pub(crate) struct Metric {
+    prefix: &'static str,
     name: &'static str,
     scope: Scope,
     extra: &'static str,
 }
 
 impl Metric {
-    /// A metric without labels of its own.
+    /// A metric of the proxy (named without its prefix, as all below) without labels of its own.
     pub(crate) const fn of_instance(name: &'static str) -> Self {
-        Self { name, scope: Scope::Instance, extra: "" }
+        Self { prefix: "ollama_proxy_", name, scope: Scope::Instance, extra: "" }
+    }
+
+    /// A metric of the process or of the scrape itself, named in full.
+    pub(crate) const fn of_target(name: &'static str) -> Self {
+        Self { prefix: "", ..Self::of_instance(name) }
     }
 
     /// A metric with the label `backend`.
     pub(crate) const fn of_backend(name: &'static str) -> Self {
-        Self { name, scope: Scope::Backend, extra: "" }
+        Self { scope: Scope::Backend, ..Self::of_instance(name) }
     }
 
     /// A metric with the labels `backend` and `model`.
     pub(crate) const fn of_model(name: &'static str) -> Self {
-        Self { name, scope: Scope::Model, extra: "" }
+        Self { scope: Scope::Model, ..Self::of_instance(name) }
+    }
+
+    /// A metric with the label `model` alone.
+    pub(crate) const fn of_model_alone(name: &'static str) -> Self {
+        Self { scope: Scope::ModelAlone, ..Self::of_instance(name) }
+    }
+
+    /// What a recording rule makes of a metric of the level `backend_model`.
+    pub(crate) fn recorded(self, operation: &str) -> String {
+        format!("backend_model:{}", self.selector(&format!(":{operation}")))
+    }
+
+    /// The mean of a histogram's samples.
+    pub(crate) fn mean(self, by: &str) -> String {
+        let rate = |part| format!("{} (rate({}[$__rate_interval]))", sum(by), self.selector(part));
+        share(&rate("_sum"), &rate("_count"))
     }
 
     /// The same with one more matcher, for example `source!="chunks"`.
@@ -82,17 +106,17 @@ impl Metric {
 
     fn selector(self, suffix: &str) -> String {
         let mut matchers = String::from(r#"job=~"$job", instance=~"$instance""#);
-        if !matches!(self.scope, Scope::Instance) {
+        if matches!(self.scope, Scope::Backend | Scope::Model) {
             matchers.push_str(r#", backend=~"$backend""#);
         }
-        if matches!(self.scope, Scope::Model) {
+        if matches!(self.scope, Scope::Model | Scope::ModelAlone) {
             matchers.push_str(r#", model=~"$model""#);
         }
         if !self.extra.is_empty() {
             matchers.push_str(", ");
             matchers.push_str(self.extra);
         }
-        format!("ollama_proxy_{}{suffix}{{{matchers}}}", self.name)
+        format!("{}{}{suffix}{{{matchers}}}", self.prefix, self.name)
     }
 }
 

@@ -373,7 +373,8 @@ impl Body for ResponseBody {
         if !matches!(self.failed, Failed::No) {
             return self.poll_failed(cx);
         }
-        if self.tap.shared.fill.is_full(cx) {
+        // A stream of several on a connection is held back by its own window.
+        if !self.tap.shared.is_stream && self.tap.shared.fill.is_full(cx) {
             return Poll::Pending;
         }
         let polled = std::task::ready!(self.poll_inner(cx));

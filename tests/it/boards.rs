@@ -15,6 +15,7 @@ mod panels;
 mod prometheus;
 mod promtool;
 mod rules;
+mod seeds;
 mod synthetic;
 
 use files::Scratch;
@@ -83,7 +84,7 @@ fn the_lint_sees_each_kind_of_fault() {
         ("without a legend", "/panels/0/targets/0/legendFormat", json!("")),
         ("threshold", "/panels/0/fieldConfig/defaults/thresholds/steps", json!([])),
     ] {
-        let mut dashboard = shipped_dashboards().remove(0);
+        let mut dashboard = overview();
         set(&mut dashboard, pointer, value);
         let complaints = lint::complaints(&dashboard);
         assert!(complaints.iter().any(|line| line.contains(fault)), "{fault} at {pointer} is not seen: {complaints:?}");
@@ -134,7 +135,7 @@ fn an_exposition_of_another_shape_than_the_catalogue_is_seen() {
 #[test]
 fn every_panel_is_answered_on_synthetic_history() {
     let tmp = Scratch::new("history");
-    let end = synthetic::write_history(&tmp.join("history.om"));
+    let end = synthetic::write_history(&tmp.join("history.om"), &rules::recorded());
     promtool::blocks(&tmp.join("history.om"), &tmp.join("data"));
     let prometheus = Prometheus::start(&[], &tmp);
     let api = Api::at(prometheus.address(), end);
@@ -143,17 +144,19 @@ fn every_panel_is_answered_on_synthetic_history() {
     assert!(unanswered.is_empty(), "{}", unanswered.join("\n"));
     let unmeasured = panels::alerts_without_data(&api, &rules::alerts());
     assert!(unmeasured.is_empty(), "{}", unmeasured.join("\n"));
+    let unrecorded = panels::records_without_data(&api, &rules::records(), false);
+    assert!(unrecorded.is_empty(), "{}", unrecorded.join("\n"));
 }
 
 #[test]
 fn a_panel_a_variable_and_an_alert_without_data_are_named() {
     let tmp = Scratch::new("named");
-    let end = synthetic::write_history(&tmp.join("history.om"));
+    let end = synthetic::write_history(&tmp.join("history.om"), &rules::recorded());
     promtool::blocks(&tmp.join("history.om"), &tmp.join("data"));
     let prometheus = Prometheus::start(&[], &tmp);
     let api = Api::at(prometheus.address(), end);
 
-    let mut dashboard = shipped_dashboards().remove(0);
+    let mut dashboard = overview();
     set(&mut dashboard, "/panels/2/targets/0/expr", json!("sum(ollama_proxy_no_such_gauge)"));
     set(&mut dashboard, "/panels/3/targets/0/expr", json!("sum(rate(up[$__rate_interval])"));
     set(&mut dashboard, "/templating/list/4/query/query", json!("label_values(ollama_proxy_no_such_gauge, model)"));
@@ -175,10 +178,26 @@ fn a_real_prometheus_with_the_shipped_rules_answers_from_what_it_scrapes() {
     prometheus.wait_for_scrapes(2);
     let api = Api::now(prometheus.address());
 
-    let unanswered = panels::wait_until_answered(&api, &shipped_dashboards(), &rules::alerts(), PATIENCE);
+    let unanswered = panels::wait_until_answered(PATIENCE, || unanswered(&api));
     assert!(unanswered.is_empty(), "{}", unanswered.join("\n"));
     let loaded = prometheus.loaded_alerts();
     assert_eq!(loaded, rules::alerts().into_iter().map(|alert| alert.name).collect::<Vec<_>>());
+}
+
+/// Everything that is asked of a Prometheus that scrapes: panels, alerts, recording rules and the seeds' queries.
+fn unanswered(api: &Api) -> Vec<String> {
+    let mut lines = panels::panels_without_data(api, &shipped_dashboards());
+    lines.extend(panels::alerts_without_data(api, &rules::alerts()));
+    lines.extend(panels::records_without_data(api, &rules::records(), true));
+    lines.extend(seeds::without_data(api));
+    lines
+}
+
+/// The Overview, on which faults are tried.
+fn overview() -> Value {
+    let mut all = shipped_dashboards();
+    let at = all.iter().position(|it| it["uid"] == "inferometer-overview").expect("the Overview is shipped");
+    all.swap_remove(at)
 }
 
 /// In the order of their source, the overview first.
@@ -191,7 +210,7 @@ fn shipped_dashboards() -> Vec<Value> {
 /// Colours that a reader learns must hold for every value.
 #[test]
 fn every_outcome_has_a_colour_of_its_own() {
-    let dashboard = shipped_dashboards().remove(0);
+    let dashboard = overview();
     let panels = dashboard["panels"].as_array().expect("it has panels");
     let panel = panels.iter().find(|panel| panel["title"] == "Requests by outcome").expect("the panel is there");
     let overrides = panel["fieldConfig"]["overrides"].as_array().expect("it has overrides");

@@ -5,6 +5,7 @@ mod boards;
 mod cancellation;
 mod differential;
 mod engines;
+mod examples;
 mod faults;
 mod gpu;
 mod helper;

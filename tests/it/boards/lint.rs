@@ -137,7 +137,7 @@ fn of_selector(before: &str, selector: &str, expr: &str) -> Vec<String> {
     let name = selector.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next().unwrap_or(selector);
     let counts = ["_total", "_bucket", "_sum", "_count"].iter().any(|end| name.ends_with(end));
     let inside = before.ends_with("rate(") || before.ends_with("increase(");
-    let tokens = name.ends_with("generated_tokens_total") || name.ends_with("prompt_tokens_total");
+    let tokens = ["ollama_proxy_generated_tokens_total", "ollama_proxy_prompt_tokens_total"].contains(&name);
     let exact = selector.contains(r#"source!="chunks""#) || expr.contains("by (source");
     let selected = ["job", "instance"].iter().all(|label| selector.contains(&format!(r#"{label}=~"${label}""#)));
     failed(&[

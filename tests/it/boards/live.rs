@@ -11,11 +11,56 @@ use serde_json::Value;
 use super::files::Scratch;
 use super::panels::{self, Api};
 use super::prometheus::Prometheus;
-use super::{PATIENCE, names, rules, shipped_dashboards, synthetic};
+use super::{PATIENCE, names, rules, shipped_dashboards, synthetic, unanswered};
 use crate::support::backend::{Backend, Connection};
 use crate::support::client::Client;
 use crate::support::nvml::StandIn;
 use crate::support::program::Program;
+
+/// What files that are shipped ask for and the program does not expose yet. A line without an answer is tolerated only
+/// if it is about one of these, and none of them may be exposed: then it has to leave this list.
+const NOT_YET_EXPOSED: &[&str] = &[
+    "ollama_proxy_model_loaded",
+    "ollama_proxy_model_vram_bytes",
+    "ollama_proxy_model_context_length",
+    "ollama_proxy_model_evictions_total",
+    "ollama_proxy_backend_requests_waiting",
+];
+/// What is recorded from one of those.
+const NOT_YET_RECORDED: &[&str] = &["infermesh_model_queue_depth"];
+
+/// Boards, alerts and rules of the machine underneath and of its cards.
+fn is_of_the_machine(line: &str) -> bool {
+    let names = [
+        "Host",
+        "GPU health",
+        "Energy",
+        "gpu",
+        "DCGM",
+        "cpu_",
+        "memory_",
+        "disk_",
+        "pressure",
+        "swap",
+        "filesystem",
+        "network_",
+        "temperature",
+        "thermal",
+        "helper",
+        "energy",
+        "joule",
+        "power",
+        "processes",
+        "load_average",
+        "inference_process",
+        "collector",
+    ];
+    names.iter().any(|name| line.contains(name))
+}
+
+fn is_tolerated(line: &str) -> bool {
+    NOT_YET_EXPOSED.iter().chain(NOT_YET_RECORDED).any(|name| line.contains(name))
+}
 
 /// A model server that loads, streams, fails and refuses as the prompt says.
 fn server() -> Backend {
@@ -23,12 +68,13 @@ fn server() -> Backend {
         while let Some(request) = connection.request() {
             let text = String::from_utf8_lossy(&request).into_owned();
             if text.starts_with("GET /api/tags") {
-                let list = r#"{"models":[{"name":"llama3:latest"}]}"#;
+                let list = r#"{"models":[{"name":"llama3:latest"},{"name":"spare:latest"}]}"#;
                 connection.write(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{list}", list.len()).as_bytes());
             } else if text.starts_with("POST") && text.contains("refuse") {
                 connection.write(b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 2\r\n\r\n{}");
             } else if text.starts_with("POST") {
-                answer(connection, text.contains("error"));
+                let model = if text.contains("spare") { "spare" } else { "llama3" };
+                answer(connection, model, text.contains("error"));
             } else {
                 connection.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
             }
@@ -36,21 +82,23 @@ fn server() -> Backend {
     })
 }
 
-fn answer(connection: &mut Connection, fails: bool) {
+/// One model is loaded for each answer, the other is there already.
+fn answer(connection: &mut Connection, model: &str, fails: bool) {
     let head = "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n";
     connection.write(head.as_bytes());
     let chunk = |line: &str| format!("{:x}\r\n{line}\n\r\n", line.len() + 1);
     for kind in ["thinking", "content", "content"] {
-        let line = format!(r#"{{"model":"llama3","message":{{"role":"assistant","{kind}":"word"}},"done":false}}"#);
+        let line = format!(r#"{{"model":"{model}","message":{{"role":"assistant","{kind}":"word"}},"done":false}}"#);
         connection.write(chunk(&line).as_bytes());
     }
     let last = if fails {
         r#"{"error":"an error was encountered while running the model"}"#.to_owned()
     } else {
-        let durations = r#""total_duration":900000000,"load_duration":200000000,"prompt_eval_duration":7000000"#;
+        let load = if model == "spare" { 1000 } else { 200_000_000 };
+        let durations = format!(r#""total_duration":900000000,"load_duration":{load},"prompt_eval_duration":7000000"#);
         let counts = r#""prompt_eval_count":5,"prompt_eval_cached_count":2,"eval_count":4,"eval_duration":9000000"#;
         format!(
-            r#"{{"model":"llama3","message":{{"content":""}},"done":true,"done_reason":"stop",{durations},{counts}}}"#
+            r#"{{"model":"{model}","message":{{"content":""}},"done":true,"done_reason":"stop",{durations},{counts}}}"#
         )
     };
     connection.write((chunk(&last) + "0\r\n\r\n").as_bytes());
@@ -68,7 +116,7 @@ impl Traffic {
         let stopped = stop.clone();
         let thread = std::thread::spawn(move || {
             while !stopped.load(Ordering::Relaxed) {
-                for prompt in ["hello", "error", "refuse", "leave"] {
+                for prompt in ["hello", "error", "refuse", "leave", "spare"] {
                     ask(address, prompt);
                 }
                 // A pace, not a wait: a test machine has better things to do than to be asked as fast as it can.
@@ -80,7 +128,8 @@ impl Traffic {
 }
 
 fn ask(address: SocketAddr, prompt: &str) {
-    let body = format!(r#"{{"model":"llama3","messages":[{{"role":"user","content":"{prompt}"}}]}}"#);
+    let model = if prompt == "spare" { "spare" } else { "llama3" };
+    let body = format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"{prompt}"}}]}}"#);
     let head = format!("POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len());
     let mut client = Client::connect(address);
     client.send(head + &body);
@@ -101,24 +150,33 @@ impl Drop for Traffic {
 }
 
 #[test]
-fn every_panel_and_alert_is_answered_from_the_real_program() {
+fn every_panel_alert_rule_and_known_query_is_answered_from_the_real_program() {
     let backend = server();
-    let program = Program::with(backend.address, &["--access-log", "off"]);
+    let program = Program::with(backend.address, &["--access-log", "off", "--max-models", "1"]);
     let _traffic = Traffic::start(program.clients);
     let tmp = Scratch::new("live");
     let prometheus = Prometheus::start(&[program.admin], &tmp);
     prometheus.wait_for_scrapes(2);
     let api = Api::now(prometheus.address());
     // What a machine tells differs from one to the next: its board and alerts are held against the catalogue alone.
-    let mut dashboards = shipped_dashboards();
-    dashboards.retain(|dashboard| dashboard["uid"] != "inferometer-host" && !is_of_cards(dashboard));
-    let mut alerts = rules::alerts();
-    alerts.retain(|alert| !["prometheus/rules/host.yml", CARD_RULES].contains(&&*alert.file_name));
-    let left = panels::wait_until_answered(&api, &dashboards, &alerts, PATIENCE);
-    assert!(left.is_empty(), "{}", left.join("\n"));
+    let left = panels::wait_until_answered(PATIENCE, || {
+        unanswered(&api).into_iter().filter(|line| !is_tolerated(line) && !is_of_the_machine(line)).collect()
+    });
+    assert!(
+        left.is_empty(),
+        "{}",
+        left.join(
+            "
+"
+        )
+    );
 
     let scraped = program.fetch("/metrics");
+    let exposed = |name: &&&str| scraped.contains(&format!("# TYPE {name} "));
+    let late: Vec<_> = NOT_YET_EXPOSED.iter().filter(exposed).collect();
+    assert!(late.is_empty(), "exposed by now, take them off the list: {late:?}");
     let unknown = names::names_unknown_to(&(scraped.clone() + &synthetic::machine(1)));
+    let unknown: Vec<_> = unknown.into_iter().filter(|line| !is_tolerated(line)).collect();
     assert!(unknown.is_empty(), "{}", unknown.join("\n"));
     let different = names::differences(&scraped, &synthetic::exposition(1));
     assert!(different.is_empty(), "{}", different.join("\n"));
@@ -156,7 +214,11 @@ fn panels_and_alerts_on_gpus_and_energy_are_answered_from_the_real_program_with_
     dashboards.retain(is_of_cards);
     let mut alerts = rules::alerts();
     alerts.retain(|alert| alert.file_name == CARD_RULES);
-    let left = panels::wait_until_answered(&api, &dashboards, &alerts, PATIENCE);
+    let left = panels::wait_until_answered(PATIENCE, || {
+        let mut lines = panels::panels_without_data(&api, &dashboards);
+        lines.extend(panels::alerts_without_data(&api, &alerts));
+        lines
+    });
     assert!(left.is_empty(), "{}", left.join("\n"));
     for query in FOR_DCGM {
         assert!(api.answers(query).is_ok_and(|series| series > 0), "{query}");

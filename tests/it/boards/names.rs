@@ -14,10 +14,18 @@ pub(super) fn names_unknown_to(exposition: &str) -> Vec<String> {
     for file in files::shipped(&places, &["json", "yml", "md"]) {
         let used: BTreeSet<_> = used_in(&file.text).collect();
         unknown.extend(
-            used.into_iter().filter(|name| !known.contains(*name)).map(|name| format!("{}: {name}", file.name)),
+            used.into_iter().filter(|name| !is_known(name, &known)).map(|name| format!("{}: {name}", file.name)),
         );
     }
     unknown
+}
+
+/// A recorded name, with its operation after a colon, leaves out the `_total` of the counter that it is made from.
+fn is_known(name: &str, known: &BTreeSet<String>) -> bool {
+    match name.strip_suffix(':') {
+        Some(stem) => known.contains(stem) || known.contains(&format!("{stem}_total")),
+        None => known.contains(name),
+    }
 }
 
 /// Families of this exposition that have another type or other labels than in the catalogue, another exposition.
@@ -31,12 +39,14 @@ pub(super) fn differences(exposition: &str, catalogue: &str) -> Vec<String> {
         .collect()
 }
 
-/// Every name of the prefix in a text; a stem such as `ollama_proxy_gpu_*` is no name.
+/// Every name of the prefix in a text, a recorded one with the colon behind it; a stem such as `ollama_proxy_gpu_*` is
+/// no name.
 fn used_in(text: &str) -> impl Iterator<Item = &str> {
     text.match_indices(PREFIX).filter_map(|(start, _)| {
         let rest = &text[start..];
         let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
-        let name = &rest[..end];
+        let recorded = text[..start].ends_with(':') && rest[end..].starts_with(':');
+        let name = &rest[..end + usize::from(recorded)];
         (!name.ends_with('_')).then_some(name)
     })
 }

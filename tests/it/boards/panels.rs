@@ -1,7 +1,7 @@
 //! Whether a Prometheus answers what dashboards and alerts ask, in the words they ask it.
 
 use super::prometheus::get;
-use super::rules::Alert;
+use super::rules::{Alert, Record};
 use serde_json::Value;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -39,18 +39,12 @@ impl Api {
     }
 }
 
-/// Asks until every panel, variable and alert is answered, as it takes a few scrapes under traffic until every rate
-/// has a value. What is still unanswered after `patience` comes back.
-pub(super) fn wait_until_answered(
-    api: &Api,
-    dashboards: &[Value],
-    alerts: &[Alert],
-    patience: Duration,
-) -> Vec<String> {
+/// Asks until nothing is left unanswered, as it takes a few scrapes under traffic until every rate has a value. What
+/// is still unanswered after `patience` comes back.
+pub(super) fn wait_until_answered(patience: Duration, unanswered: impl Fn() -> Vec<String>) -> Vec<String> {
     let begin = Instant::now();
     loop {
-        let mut lines = panels_without_data(api, dashboards);
-        lines.extend(alerts_without_data(api, alerts));
+        let lines = unanswered();
         if lines.is_empty() || begin.elapsed() > patience {
             return lines;
         }
@@ -106,6 +100,30 @@ pub(super) fn alerts_without_data(api: &Api, alerts: &[Alert]) -> Vec<String> {
     lines
 }
 
+/// Recording rules whose expression finds nothing, or whose result is not there where `results` are asked for too.
+pub(super) fn records_without_data(api: &Api, records: &[Record], results: bool) -> Vec<String> {
+    let questions = records.iter().flat_map(|Record { name, expr }| {
+        [(name, expr, expr), (name, expr, name)].into_iter().take(if results { 2 } else { 1 })
+    });
+    questions
+        .filter_map(|(name, expr, question)| match api.answers(question) {
+            Ok(0) => Some(format!("{name}: no data for {question} (recorded from {expr})")),
+            Ok(_) => None,
+            Err(error) => Some(format!("{name}: {error} for {question}")),
+        })
+        .collect()
+}
+
+/// Queries of somebody else that find nothing.
+pub(super) fn queries_without_data(api: &Api, queries: &[&str]) -> Vec<String> {
+    let answer = |query: &&str| match api.answers(query) {
+        Ok(0) => Some(format!("no data for {query}")),
+        Ok(_) => None,
+        Err(error) => Some(format!("{error} for {query}")),
+    };
+    queries.iter().filter_map(answer).collect()
+}
+
 /// A query with Grafana's variables replaced as "All" replaces them.
 fn substituted(query: &str) -> String {
     let mut text = query.replace("$__rate_interval", "30s").replace("$__interval", "5s").replace("$__range", "10m");
@@ -121,12 +139,17 @@ fn variable_values(api: &Api, query: &str) -> Result<usize, String> {
     api.label_values(selector, label)
 }
 
-/// The selectors of the proxy's own metrics, with their matchers and without their windows.
+/// The selectors of the proxy's own metrics and of what is recorded from them, with their matchers and without their
+/// windows.
 fn selectors(expr: &str) -> Vec<&str> {
-    let starts = expr.match_indices("ollama_proxy_").map(|(start, _)| &expr[start..]);
+    let of_a_name = |c: char| c.is_ascii_alphanumeric() || "_:".contains(c);
+    let starts = expr.match_indices("ollama_proxy_").map(|(start, _)| {
+        let level = expr[..start].chars().rev().take_while(|c| of_a_name(*c)).count();
+        &expr[start - level..]
+    });
     starts
         .map(|rest| {
-            let name = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+            let name = rest.find(|c| !of_a_name(c)).unwrap_or(rest.len());
             let matchers =
                 if rest[name..].starts_with('{') { rest[name..].find('}').map_or(0, |end| end + 1) } else { 0 };
             &rest[..name + matchers]

@@ -32,7 +32,7 @@ impl Prometheus {
     /// this returns.
     pub(super) fn start(targets: &[SocketAddr], tmp: &Path) -> Self {
         let config = tmp.join("prometheus.yml");
-        std::fs::write(&config, configuration(targets).to_string()).expect("the scratch folder can be written");
+        std::fs::write(&config, configuration(targets, tmp).to_string()).expect("the scratch folder can be written");
         for _ in 0..ATTEMPTS {
             let mut started = Self::spawn(&config, tmp, targets.len());
             if started.becomes_ready() {
@@ -142,8 +142,9 @@ fn fetch(address: &str, path: &str) -> std::io::Result<String> {
     Ok(reply)
 }
 
-/// The shipped configuration for these targets; JSON is YAML too.
-fn configuration(targets: &[SocketAddr]) -> Value {
+/// The shipped configuration for these targets; JSON is YAML too. The rules are laid beside it, evaluated as often as
+/// the rest.
+fn configuration(targets: &[SocketAddr], tmp: &Path) -> Value {
     let shipped = files::shipped(&["prometheus/prometheus.yml"], &["yml"]).remove(0);
     let mut config = shipped.parse().expect("the configuration parses");
     for interval in ["scrape_interval", "evaluation_interval"] {
@@ -151,10 +152,21 @@ fn configuration(targets: &[SocketAddr]) -> Value {
         config["global"][interval] = json!("1s");
     }
     assert_eq!(config["rule_files"], json!(["rules/*.yml"]), "the rules stand beside the configuration");
-    config["rule_files"] = json!([files::root().join("prometheus/rules/*.yml")]);
+    config["rule_files"] = json!(rules(tmp));
     assert_eq!(config["scrape_configs"][0]["static_configs"][0]["targets"], json!(["localhost:8001"]));
     config["scrape_configs"][0]["static_configs"][0]["targets"] = json!(targets);
     config
+}
+
+/// Copies of the shipped rules without intervals of their own, in the order of their names.
+fn rules(tmp: &Path) -> Vec<PathBuf> {
+    let copy = |file: &files::File| {
+        let lines = file.text.lines().filter(|line| !line.trim_start().starts_with("interval: "));
+        let path = tmp.join(file.name.replace('/', "-"));
+        std::fs::write(&path, lines.collect::<Vec<_>>().join("\n")).expect("the scratch folder can be written");
+        path
+    };
+    files::shipped(&["prometheus/rules"], &["yml"]).iter().map(copy).collect()
 }
 
 fn free_address() -> SocketAddr {

@@ -33,6 +33,32 @@ pub(super) fn alerts() -> Vec<Alert> {
     alerts
 }
 
+/// A recording rule as it is shipped.
+pub(super) struct Record {
+    pub(super) name: String,
+    pub(super) expr: String,
+}
+
+/// Every recording rule, in the order of the files.
+pub(super) fn records() -> Vec<Record> {
+    let files = files::shipped(&["prometheus/rules"], &["yml"]);
+    let parsed: Vec<_> = files.iter().map(|file| file.parse().expect("the rules parse")).collect();
+    let rules = parsed.iter().flat_map(|file| each(&file["groups"])).flat_map(|group| each(&group["rules"]));
+    let records: Vec<_> = rules
+        .filter_map(|rule| {
+            let (name, expr) = (rule["record"].as_str()?, rule["expr"].as_str()?);
+            Some(Record { name: name.to_owned(), expr: expr.to_owned() })
+        })
+        .collect();
+    assert!(!records.is_empty(), "no recording rules are shipped");
+    records
+}
+
+/// The names that recording rules make.
+pub(super) fn recorded() -> Vec<String> {
+    records().into_iter().map(|record| record.name).collect()
+}
+
 /// What is missing beside the alerts, a line each.
 pub(super) fn complaints() -> Vec<String> {
     let runbook = files::read(&files::root().join("prometheus/runbook.md"));

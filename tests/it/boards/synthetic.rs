@@ -60,6 +60,24 @@ const CATALOGUE: &[(&str, Kind, &str)] = &[
     ("progress_bytes_total", Counter, "backend operation"),
     ("backend_up", Gauge, "backend"),
     ("backend_probe_duration_seconds", Gauge, "backend"),
+    ("backend_info", Gauge, "backend runtime version node zone"),
+    ("backend_requests_waiting", Gauge, "backend model"),
+    ("backend_requests_running", Gauge, "backend model"),
+    ("backend_kv_cache_usage_ratio", Gauge, "backend model"),
+    ("model_info", Gauge, "model backend revision quant family parameter_size format"),
+    ("model_loaded", Gauge, "model backend"),
+    ("model_vram_bytes", Gauge, "model backend"),
+    ("model_size_bytes", Gauge, "model backend"),
+    ("model_context_length", Gauge, "model backend"),
+    ("model_expires_timestamp_seconds", Gauge, "model backend"),
+    ("model_loads_total", Counter, "model backend"),
+    ("model_evictions_total", Counter, "model backend"),
+    ("memory_usage_bytes", Gauge, ""),
+    ("gpu_active_residency_percent", Gauge, ""),
+    ("collector_success", Gauge, "collector"),
+    ("collector_duration_seconds", Gauge, "collector"),
+    ("config_last_reload_successful", Gauge, ""),
+    ("config_last_reload_success_timestamp_seconds", Gauge, ""),
     ("build_info", Gauge, "version revision rustc"),
     ("start_time_seconds", Gauge, ""),
     ("series_dropped_total", Counter, "metric"),
@@ -159,6 +177,29 @@ const CARDS: &[(&str, Kind, &str)] = &[
     ("electricity_price_per_kilowatt_hour", Gauge, ""),
 ];
 
+/// What the program exposes of itself without its prefix.
+const OF_THE_PROCESS: &[(&str, Kind, &str)] = &[
+    ("process_cpu_seconds_total", Counter, ""),
+    ("process_open_fds", Gauge, ""),
+    ("process_max_fds", Gauge, ""),
+    ("process_resident_memory_bytes", Gauge, ""),
+    ("process_threads", Gauge, ""),
+];
+
+/// Names of NVIDIA's exporter that are asked for, with its labels and the seed's.
+const OF_DCGM: &[(&str, Kind, &str)] = &[
+    ("DCGM_FI_DEV_GPU_UTIL", Gauge, DCGM_LABELS),
+    ("DCGM_FI_DEV_FB_USED", Gauge, DCGM_LABELS),
+    ("DCGM_FI_DEV_FB_TOTAL", Gauge, DCGM_LABELS),
+    ("DCGM_FI_DEV_ECC_DBE_AGG_TOTAL", Counter, DCGM_LABELS),
+];
+const DCGM_LABELS: &str =
+    "gpu UUID pci_bus_id device modelName Hostname GPU_I_ID GPU_I_PROFILE gpu_uuid node mig_profile";
+
+/// What Prometheus itself adds to every scrape.
+const OF_THE_SCRAPE: &[(&str, Kind, &str)] =
+    &[("up", Gauge, ""), ("scrape_duration_seconds", Gauge, ""), ("scrape_samples_scraped", Gauge, "")];
+
 /// Upper bounds that suit no unit in particular.
 const BOUNDS: &[f64] = &[0.01, 0.1, 1.0, 10.0, 100.0];
 
@@ -178,43 +219,80 @@ impl Series {
     }
 }
 
+/// A family: full name, type, labels.
+type Family = (String, Kind, String);
+
 /// The exposition in text format 0.0.4 after so many ticks.
 pub(super) fn exposition(tick: u64) -> String {
-    exposition_of(CATALOGUE, tick) + &machine(tick)
+    exposition_of(&exposed(), tick)
 }
 
 /// The machine's part of it.
 pub(super) fn machine(tick: u64) -> String {
-    exposition_of(MACHINE, tick) + &exposition_of(CARDS, tick)
+    exposition_of(&of_the_machine(), tick)
 }
 
-fn exposition_of(families: &[(&str, Kind, &str)], tick: u64) -> String {
+fn exposition_of(families: &[Family], tick: u64) -> String {
     let mut text = String::new();
     for (name, kind, labels) in families {
-        writeln!(text, "# HELP ollama_proxy_{name} Made up.\n# TYPE ollama_proxy_{name} {}", word(*kind))
-            .expect("text");
+        writeln!(text, "# HELP {name} Made up.\n# TYPE {name} {}", word(*kind)).expect("text");
         for series in series(*kind, labels) {
             let value = series.value(*kind, tick);
-            writeln!(text, "ollama_proxy_{name}{}{{{}}} {value}", series.suffix, series.labels).expect("text");
+            writeln!(text, "{name}{}{{{}}} {value}", series.suffix, series.labels).expect("text");
         }
     }
     text
 }
 
+/// Every family as it is exposed, once.
+fn exposed() -> Vec<Family> {
+    let mut all = of_the_machine();
+    let program = CATALOGUE.iter().map(|family| owned("ollama_proxy_", family));
+    for family in program.chain(OF_THE_PROCESS.iter().map(|family| owned("", family))) {
+        if all.iter().all(|(name, ..)| *name != family.0) {
+            all.push(family);
+        }
+    }
+    all
+}
+
+fn of_the_machine() -> Vec<Family> {
+    let prefixed = MACHINE.iter().chain(CARDS).map(|family| owned("ollama_proxy_", family));
+    prefixed.chain(OF_DCGM.iter().map(|family| owned("", family))).collect()
+}
+
+fn owned(prefix: &str, (name, kind, labels): &(&str, Kind, &str)) -> Family {
+    (format!("{prefix}{name}"), *kind, (*labels).to_owned())
+}
+
+/// Every family that an hour leaves in Prometheus: with the scrape's own, and what these rules recorded. The level
+/// before the first colon of a rule's name lists its labels.
+fn kept(recorded: &[String]) -> Vec<(String, Kind, String)> {
+    let rules = recorded.iter().filter_map(|name| {
+        let (level, _) = name.split_once(':')?;
+        let labels = if level == "instance" { String::new() } else { level.replace('_', " ") };
+        Some((name.clone(), Gauge, labels))
+    });
+    let of_the_scrape =
+        OF_THE_SCRAPE.iter().map(|(name, kind, labels)| ((*name).to_owned(), *kind, (*labels).to_owned()));
+    exposed().into_iter().chain(of_the_scrape).chain(rules).collect()
+}
+
 /// Writes an hour up to now in OpenMetrics, as one scrape target would have left it, and returns its last second.
-pub(super) fn write_history(path: &Path) -> u64 {
+pub(super) fn write_history(path: &Path, recorded: &[String]) -> u64 {
     let end = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970").as_secs();
     let mut text = String::new();
-    for (name, kind, labels) in CATALOGUE.iter().chain(MACHINE).chain(CARDS) {
-        writeln!(text, "# TYPE ollama_proxy_{} {}", name.trim_end_matches("_total"), word(*kind)).expect("text");
-        for series in series(*kind, labels) {
+    for (name, kind, labels) in kept(recorded) {
+        let family = if kind == Counter { name.trim_end_matches("_total") } else { &name };
+        writeln!(text, "# TYPE {family} {}", word(kind)).expect("text");
+        for series in series(kind, &labels) {
             let comma = if series.labels.is_empty() { "" } else { "," };
             let target = r#"job="ollama_proxy",instance="localhost:8001""#;
             for tick in 0..=HISTORY_SECONDS / HISTORY_STEP_SECONDS {
                 let at = end - HISTORY_SECONDS + tick * HISTORY_STEP_SECONDS;
-                let value = series.value(*kind, tick);
+                let value = series.value(kind, tick);
                 let Series { suffix, labels, .. } = &series;
-                writeln!(text, "ollama_proxy_{name}{suffix}{{{target}{comma}{labels}}} {value} {at}").expect("text");
+                writeln!(text, "{name}{suffix}{{{target}{comma}{labels}}} {value} {at}").expect("text");
             }
         }
     }
@@ -321,12 +399,13 @@ fn combinations(labels: &str) -> Vec<String> {
 
 fn values_of(label: &str) -> Vec<&'static str> {
     match label {
-        "model" => vec!["", "llama3.2:1b", "qwen3:8b"],
+        "model" => vec!["", "llama3.2:1b", "qwen3:8b", "other"],
         "outcome" => Outcome::ALL.iter().map(|it| it.as_str()).collect(),
         "error_type" => ErrorType::ALL.iter().map(|it| it.as_str()).collect(),
-        "origin" => Origin::ALL.iter().map(|it| it.as_str()).take(1).collect(),
+        "origin" => Origin::ALL.iter().map(|it| it.as_str()).collect(),
         "phase" => Phase::ALL.iter().map(|it| it.as_str()).collect(),
         "source" => vec!["reported", "chunks"],
+        "gpu_uuid" => vec!["GPU-0", "GPU-1"],
         "result" => vec!["proposed", "accepted"],
         "backend" => vec!["127.0.0.1:11434"],
         "endpoint" => vec!["/api/chat"],
