@@ -14,6 +14,7 @@ pub mod record;
 pub mod residency;
 pub mod sink;
 mod timing;
+pub mod trace;
 mod usage;
 mod verdict;
 

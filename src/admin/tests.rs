@@ -16,6 +16,7 @@ use crate::backend::status::Failure;
 use crate::exchange::outcome::Phase;
 use crate::exchange::record::{Method, Start};
 use crate::exchange::sink::{Sink, TokenFrame};
+use crate::exchange::trace::TraceId;
 use crate::history::in_flight::InFlight;
 use crate::wire::route::Route;
 
@@ -151,7 +152,14 @@ async fn other_methods_other_paths_and_foreign_names_are_refused() {
 async fn the_page_shows_what_is_in_flight_and_escapes_it() {
     let admin = admin().await;
     assert!(admin.get("/").await.contains("Nothing in flight."));
-    let start = Start { id: 1, method: Method::Post, route: Route::OTHER, backend: "gpu1".into(), at: Instant::now() };
+    let start = Start {
+        id: 1,
+        method: Method::Post,
+        route: Route::OTHER,
+        backend: "gpu1".into(),
+        trace: TraceId::made_up(1),
+        at: Instant::now(),
+    };
     let _row = {
         let mut row = admin.in_flight.started(&start);
         row.requested(Some("<script>alert(1)</script>"));

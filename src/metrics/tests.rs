@@ -14,6 +14,7 @@ use crate::backend::catalogue::Catalogue;
 use crate::exchange::outcome::{Outcome, Phase};
 use crate::exchange::record::{Count, Method, Record, Start};
 use crate::exchange::sink::{Sink, TokenFrame};
+use crate::exchange::trace::TraceId;
 use crate::exchange::vocabulary::{Defects, Dialect, Operation, Route, Source};
 use crate::wire::route::Format;
 
@@ -50,7 +51,7 @@ fn metrics_with(settings: Settings, catalogue: Catalogue) -> Arc<Metrics> {
 
 fn start(route: Route) -> Start {
     let method = if route == TAGS { Method::Get } else { Method::Post };
-    Start { id: 1, method, route, backend: "local".into(), at: Instant::now() }
+    Start { id: 1, method, route, backend: "local".into(), trace: TraceId::made_up(1), at: Instant::now() }
 }
 
 /// A completed exchange of which nothing more is known.

@@ -23,6 +23,7 @@ use crate::backend::dial::DialError;
 use crate::exchange::Observation;
 use crate::exchange::outcome::{End, ErrorType, Origin};
 use crate::exchange::record::{Method, Start};
+use crate::exchange::trace::TraceId;
 use crate::wire::reader::Head;
 use crate::wire::route::{ErrorShape, Route};
 
@@ -48,11 +49,13 @@ pub(super) async fn exchange(
     let asked = Asked { shape: ErrorShape::of(path), method: request.method().clone(), version: request.version() };
     let tap = Tap::start(shared.clone(), now, || {
         let method = request.method().as_str();
+        let id = worker.next_id();
         let start = Start {
-            id: worker.next_id(),
+            id,
             method: Method::parse(method),
             route: Route::of(method, path),
             backend: worker.backend.name.clone(),
+            trace: trace_of(request.headers()).unwrap_or_else(|| worker.make_trace(id)),
             at: now,
         };
         Observation::start(start, &worker.settings.observe, &*worker.sink)
@@ -65,6 +68,15 @@ pub(super) async fn exchange(
             answer.respond(asked.shape)
         }
     })
+}
+
+/// The trace that a client names. Two headers name none (W3C Trace Context, 3.2).
+fn trace_of(headers: &HeaderMap) -> Option<TraceId> {
+    let mut all = headers.get_all("traceparent").iter();
+    match (all.next(), all.next()) {
+        (Some(parent), None) => TraceId::parse(parent.as_bytes()),
+        _ => None,
+    }
 }
 
 /// Whose doing an answer of ours counts as.
