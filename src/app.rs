@@ -20,8 +20,12 @@ use tokio::sync::watch;
 use crate::admin::ready::Readiness;
 use crate::admin::{self, Encode};
 use crate::backend::catalogue::Catalogue;
+use crate::backend::engine::EngineLoad;
+use crate::backend::inventory::Inventory;
 use crate::backend::monitor::{Monitor, Pace};
-use crate::backend::{listing, probe};
+use crate::backend::report::Report;
+use crate::backend::track::Change;
+use crate::backend::{probe, survey};
 use crate::cli::{REVISION, VERSION};
 use crate::config::{Config, HostHeader, MaxConnections};
 use crate::exchange;
@@ -93,18 +97,23 @@ async fn serve(
     metrics.config_loaded(true, SystemTime::now());
     let in_flight = InFlight::default();
     let readiness = Arc::new(Readiness::default());
+    let residency = Arc::new(Residency::default());
 
     for monitor in &monitors {
-        tokio::spawn(probe::run(monitor.clone(), Arc::new(ProbeMetrics(metrics.clone())), stopped.clone()));
-        tokio::spawn(listing::run(monitor.clone(), catalogue.clone(), stopped.clone()));
+        tokio::spawn(probe::run(monitor.clone(), metrics.clone(), stopped.clone()));
+        let report = Arc::new(Found { metrics: metrics.clone(), residency: residency.clone() });
+        tokio::spawn(survey::run(monitor.clone(), catalogue.clone(), report, stopped.clone()));
     }
     let address = clients.local_addr().map_err(AppError::System)?;
     let encode: Encode = {
         let metrics = metrics.clone();
         let dropped = metrics.sink_dropped("log");
-        Arc::new(move || {
+        Arc::new(move |format| {
             dropped.inc_by(log_drops().saturating_sub(dropped.get()));
-            metrics.encode()
+            metrics.encode(match format {
+                admin::Format::Text => metrics::Format::Text,
+                admin::Format::OpenMetrics => metrics::Format::OpenMetrics,
+            })
         })
     };
     let site = admin::Parts {
@@ -123,7 +132,7 @@ async fn serve(
     let sinks: Vec<Arc<dyn Sink>> = vec![metrics, Arc::new(in_flight), Arc::new(AccessLog::new(config.access_log))];
     let monitor = monitors.first().expect("a configuration has a backend");
     let proxy = Proxy::start(
-        proxy_settings(config, descriptors),
+        proxy_settings(config, descriptors, residency),
         monitor.backend.clone(),
         monitor.dialer.clone(),
         Arc::new(Fanout::new(sinks)),
@@ -193,7 +202,7 @@ fn monitor(config: &Config, backend: &crate::backend::Backend) -> Arc<Monitor> {
     Arc::new(Monitor::new(backend.clone(), host, Pace::default(), Instant::now()))
 }
 
-fn proxy_settings(config: &Config, descriptors: Option<u64>) -> proxy::Settings {
+fn proxy_settings(config: &Config, descriptors: Option<u64>, residency: Arc<Residency>) -> proxy::Settings {
     let limits = &config.limits;
     let threads = config.worker_threads.and_then(NonZeroUsize::new);
     proxy::Settings {
@@ -220,10 +229,7 @@ fn proxy_settings(config: &Config, descriptors: Option<u64>) -> proxy::Settings 
             MaxConnections::AtMost(most) => most as u64,
         },
         threads: threads.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
-        observe: exchange::Settings {
-            stall: limits.stall.unwrap_or(Duration::MAX),
-            residency: Arc::new(Residency::default()),
-        },
+        observe: exchange::Settings { stall: limits.stall.unwrap_or(Duration::MAX), residency },
     }
 }
 
@@ -248,11 +254,24 @@ fn greet(config: &Config, clients: SocketAddr, admin: SocketAddr) {
     }
 }
 
-/// Hands probes to the metrics, which the backend's room does not know.
-struct ProbeMetrics(Arc<Metrics>);
+/// Hands what is found out about backends to the metrics, and what is not in memory to the exchanges, neither of which
+/// the backend's room knows.
+struct Found {
+    metrics: Arc<Metrics>,
+    residency: Arc<Residency>,
+}
 
-impl probe::Report for ProbeMetrics {
-    fn probed(&self, backend: &str, up: bool, took: Duration) {
-        self.0.backend_probe(backend, up, took);
+impl Report for Found {
+    fn listed(&self, backend: &Arc<str>, inventory: &Inventory) {
+        self.metrics.listed(backend, inventory);
+    }
+
+    fn resident(&self, backend: &Arc<str>, inventory: &Inventory, changes: &[Change]) {
+        self.residency.absent(backend, inventory.absent().unwrap_or_default());
+        self.metrics.resident(backend, inventory, changes);
+    }
+
+    fn load(&self, backend: &Arc<str>, load: &[EngineLoad]) {
+        self.metrics.load(backend, load);
     }
 }

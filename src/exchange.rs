@@ -39,7 +39,7 @@ use residency::{Residency, Stay};
 use sink::{Sink, TokenFrame, Watch};
 use verdict::Evidence;
 
-use crate::wire::event::{Defect, Defects};
+use crate::wire::event::{Defect, Defects, FinishReason};
 use crate::wire::reader::{Framing, Head, Reader};
 use crate::wire::request::ModelScanner;
 use crate::wire::route::{Operation, Route};
@@ -283,6 +283,14 @@ impl Observation {
         uses_model(self.start.route) && self.answered_status.is_some_and(|status| (200..300).contains(&status))
     }
 
+    /// Whether it loaded its model: something answered in the model's name, and not to say that it was sent away.
+    fn was_cold(&self) -> bool {
+        let load = self.answer.reported.load;
+        let answered = load.is_some() || (self.names_answer() && self.answer.model.is_some());
+        let unloads = self.answer.finish == Some(FinishReason::Unload);
+        answered && !unloads && self.stay.as_ref().is_some_and(|stay| stay.cold(load))
+    }
+
     fn advance(&mut self, phase: Phase) {
         if phase > self.phase {
             self.phase = phase;
@@ -348,7 +356,7 @@ impl Observation {
             drafted_tokens: tally.drafted(),
             draft_accepted_tokens: tally.draft_accepted(),
             load: reported.load,
-            cold: reported.load.zip(self.stay.as_ref()).is_some_and(|(load, stay)| stay.cold(load)),
+            cold: self.was_cold(),
             prefill: reported.prefill,
             decode: reported.decode,
             time_per_output_token: decode.time_per_output_token(),

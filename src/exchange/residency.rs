@@ -1,10 +1,11 @@
-//! Which models have exchanges in flight, so that a cold start can be told from a wait.
+//! Which models have exchanges in flight and which are not in memory, so that a cold start can be told from a wait.
 //!
 //! Ollama's reported load includes the time in its queue: a long load means a cold model only for an exchange that
-//! found no other on that model. Memory is bounded by the exchanges in flight. The lock is taken twice an exchange and
-//! never while a stream is running.
+//! found no other on that model. Where the backend was heard to have a model and not to hold it in memory, the first
+//! exchange on it since then is cold whatever it reports (`/v1` routes report no load). Memory is bounded by the
+//! exchanges in flight and by what backends list. The lock is taken twice an exchange and never while a stream is running.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,27 +14,45 @@ const COLD_LOAD: Duration = Duration::from_millis(100);
 
 type Key = (Arc<str>, Box<str>);
 
-/// Exchanges in flight for each backend and model.
+/// Exchanges in flight for each backend and model, and what each backend has and does not hold in memory.
 #[derive(Debug, Default)]
 pub struct Residency {
-    in_flight: Mutex<HashMap<Key, usize>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    in_flight: HashMap<Key, usize>,
+    absent: HashMap<Arc<str>, HashSet<Box<str>>>,
+}
+
+/// A tag of `latest` and no tag are the same model, and Ollama does not tell large letters from small ones.
+fn plain(model: &str) -> Box<str> {
+    model.strip_suffix(":latest").unwrap_or(model).to_ascii_lowercase().into()
 }
 
 impl Residency {
-    /// An exchange on this model begins; it lasts until the returned value is dropped. A tag of `latest` and no tag
-    /// are the same model.
-    pub(super) fn enter(self: &Arc<Self>, backend: &Arc<str>, model: &str) -> Stay {
-        let model = model.strip_suffix(":latest").unwrap_or(model);
-        let key = (Arc::clone(backend), Box::from(model));
-        let mut in_flight = self.lock();
-        let others = in_flight.entry(key.clone()).or_insert(0);
-        let alone = *others == 0;
-        *others += 1;
-        Stay { residency: Arc::clone(self), key, alone }
+    /// The backend was heard to have these models and not to hold them in memory. It replaces what was heard before;
+    /// nothing is absent where nobody knows.
+    pub fn absent<'a>(&self, backend: &Arc<str>, models: impl IntoIterator<Item = &'a str>) {
+        let models = models.into_iter().map(plain).collect();
+        self.lock().absent.insert(Arc::clone(backend), models);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, usize>> {
-        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
+    /// An exchange on this model begins; it lasts until the returned value is dropped.
+    pub(super) fn enter(self: &Arc<Self>, backend: &Arc<str>, model: &str) -> Stay {
+        let key = (Arc::clone(backend), plain(model));
+        let mut known = self.lock();
+        // Whoever comes next finds the model loaded by this one.
+        let absent = known.absent.get_mut(backend).is_some_and(|absent| absent.remove(&key.1));
+        let others = known.in_flight.entry(key.clone()).or_insert(0);
+        let alone = *others == 0;
+        *others += 1;
+        Stay { residency: Arc::clone(self), key, alone, absent }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -44,22 +63,24 @@ pub(super) struct Stay {
     key: Key,
     /// No other exchange was in flight on the model when this one came.
     alone: bool,
+    /// The model was heard not to be in memory.
+    absent: bool,
 }
 
 impl Stay {
-    /// Whether a reported load was that of a cold model.
-    pub(super) fn cold(&self, load: Duration) -> bool {
-        self.alone && load >= COLD_LOAD
+    /// Whether a model that answered was cold; `load` is what it reported.
+    pub(super) fn cold(&self, load: Option<Duration>) -> bool {
+        self.alone && (self.absent || load.is_some_and(|load| load >= COLD_LOAD))
     }
 }
 
 impl Drop for Stay {
     fn drop(&mut self) {
-        let mut in_flight = self.residency.lock();
-        if let Some(count) = in_flight.get_mut(&self.key) {
+        let mut known = self.residency.lock();
+        if let Some(count) = known.in_flight.get_mut(&self.key) {
             *count -= 1;
             if *count == 0 {
-                in_flight.remove(&self.key);
+                known.in_flight.remove(&self.key);
             }
         }
     }
@@ -69,7 +90,7 @@ impl Drop for Stay {
 mod tests {
     use super::*;
 
-    const LONG: Duration = Duration::from_secs(2);
+    const LONG: Option<Duration> = Some(Duration::from_secs(2));
 
     #[test]
     fn only_the_first_exchange_on_a_model_can_be_cold() {
@@ -88,14 +109,32 @@ mod tests {
     fn a_short_load_is_not_cold() {
         let residency = Arc::new(Residency::default());
         let stay = residency.enter(&"a".into(), "m");
-        assert!(!stay.cold(Duration::from_micros(99_999)));
-        assert!(stay.cold(Duration::from_millis(100)));
+        assert!(!stay.cold(Some(Duration::from_micros(99_999))));
+        assert!(stay.cold(Some(Duration::from_millis(100))));
     }
 
     #[test]
     fn nothing_is_kept_of_exchanges_that_ended() {
         let residency = Arc::new(Residency::default());
         drop((residency.enter(&"a".into(), "m"), residency.enter(&"a".into(), "m")));
-        assert!(residency.lock().is_empty());
+        assert!(residency.lock().in_flight.is_empty());
+    }
+
+    #[test]
+    fn the_first_exchange_on_a_model_that_is_not_in_memory_is_cold_whatever_it_reports() {
+        let residency = Arc::new(Residency::default());
+        let (here, there): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
+        residency.absent(&here, ["M:latest", "n"]);
+        assert!(!residency.enter(&there, "m").cold(None), "nothing was heard of that backend");
+        assert!(residency.enter(&here, "m").cold(None));
+        assert!(!residency.enter(&here, "m").cold(None), "the first one loaded it");
+        residency.absent(&here, ["m"]);
+        assert!(residency.enter(&here, "m").cold(Some(Duration::ZERO)));
+        assert!(!residency.enter(&here, "n").cold(None), "it is in memory by now");
+        residency.absent(&here, ["n"]);
+        let waits_for = residency.enter(&here, "n");
+        residency.absent(&here, ["n"]);
+        assert!(!residency.enter(&here, "n").cold(None), "the load of another is no cold start");
+        drop(waits_for);
     }
 }

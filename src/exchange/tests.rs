@@ -448,7 +448,7 @@ fn a_cold_load_is_long_and_alone() {
         case.frame(20, &[Event::Timings(Timings { load: Some(ms(load)), ..Timings::default() }), Event::Terminal]);
         assert_eq!(case.complete(30).cold, cold, "load {load} ms, company {company}");
         drop(other);
-        assert!(residency.enter(&"local".into(), "m").cold(ms(100)), "the exchange gave its place back");
+        assert!(residency.enter(&"local".into(), "m").cold(Some(ms(100))), "the exchange gave its place back");
     }
 }
 
