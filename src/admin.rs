@@ -2,7 +2,7 @@
 //!
 //! | path | answer |
 //! |---|---|
-//! | `/` | a page: addresses, backends, what is in flight |
+//! | `/` | a page: addresses, backends, models in memory, what is in flight |
 //! | `/metrics` | every metric, in Prometheus text format 0.0.4 or `OpenMetrics` 1.0 as asked for; gzip where accepted |
 //! | `/livez`, `/-/healthy` | 200: the process runs |
 //! | `/readyz`, `/-/ready` | 200 while clients are served, 503 before and while draining; never the backend's state |
@@ -15,6 +15,7 @@
 mod accept;
 mod guard;
 mod health;
+mod models;
 mod page;
 pub mod ready;
 

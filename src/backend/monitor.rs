@@ -81,7 +81,7 @@ impl Monitor {
     }
 
     /// It was seen like this.
-    pub(super) fn see(&self, inventory: Inventory) {
+    pub(crate) fn see(&self, inventory: Inventory) {
         *self.inventory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(inventory);
     }
 }
