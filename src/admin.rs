@@ -2,8 +2,8 @@
 //!
 //! | path | answer |
 //! |---|---|
-//! | `/` | a page: addresses, backends, what is in flight |
-//! | `/metrics` | every metric, Prometheus text format 0.0.4 |
+//! | `/` | a page: addresses, backends, models in memory, what is in flight |
+//! | `/metrics` | every metric, in Prometheus text format 0.0.4 or `OpenMetrics` 1.0 as asked for; gzip where accepted |
 //! | `/livez`, `/-/healthy` | 200: the process runs |
 //! | `/readyz`, `/-/ready` | 200 while clients are served, 503 before and while draining; never the backend's state |
 //! | `/health` | JSON: status, backends, how many exchanges are in flight |
@@ -11,24 +11,29 @@
 //! GET and HEAD only. Promises: nothing here delays an exchange (metrics are written on a blocking thread, two at a
 //! time); bound to loopback it answers to loopback names only, so that no web site can read it through a browser
 //! (DNS rebinding); with users in the web configuration file every path but `/livez` and `/readyz`, known or not, wants
-//! a password; nothing that is shown is content. Left out: compression, HTTP/2.
+//! a password; nothing that is shown is content. Left out: HTTP/2.
 
 pub mod access;
+mod accept;
 mod guard;
 mod health;
+mod models;
 mod page;
 mod password;
 pub mod ready;
 mod web_config;
 
 use std::convert::Infallible;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -37,6 +42,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+
+pub use accept::Format;
 
 use crate::backend::monitor::Monitor;
 use crate::history::in_flight::InFlight;
@@ -65,8 +72,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Scrapes that are written at once.
 const SCRAPES: usize = 2;
 
-/// Writes every metric in the text format.
-pub type Encode = Arc<dyn Fn() -> Vec<u8> + Send + Sync>;
+/// Writes every metric.
+pub type Encode = Arc<dyn Fn(Format) -> Vec<u8> + Send + Sync>;
 
 /// What is shown.
 pub struct Parts {
@@ -195,8 +202,6 @@ impl Page {
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-/// Prometheus 3 refuses a scrape without it.
-const EXPOSITION: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 const REALM: HeaderValue = HeaderValue::from_static("Basic realm=\"inferometer\", charset=\"UTF-8\"");
 const ALLOW: HeaderValue = HeaderValue::from_static("GET, HEAD");
 /// The page is one file without scripts: nothing may be loaded, framed or sent.
@@ -227,7 +232,7 @@ impl Site {
         match page {
             Page::Live => answer(StatusCode::OK, TEXT, "ok\n"),
             Page::Ready => self.ready(),
-            Page::Metrics => self.metrics().await,
+            Page::Metrics => self.metrics(request.headers()).await,
             Page::Health => answer(StatusCode::OK, JSON, health::json(&self.parts, Instant::now())),
             Page::Home => {
                 let mut home = answer(StatusCode::OK, HTML, page::html(&self.parts, self.own, Instant::now()));
@@ -243,23 +248,51 @@ impl Site {
         answer(status, TEXT, format!("{}\n", state.as_str()))
     }
 
-    async fn metrics(&self) -> Answer {
+    async fn metrics(&self, wanted: &HeaderMap) -> Answer {
         // The place travels with the work: a scraper that leaves does not free it early.
         let Ok(place) = self.scrapes.clone().acquire_owned().await else { return broken() };
         let encode = self.parts.metrics.clone();
+        let (format, gzip) = (accept::format(wanted), accept::gzip(wanted));
         let work = move || {
-            let text = encode();
+            let text = encode(format);
+            let body = if gzip { compressed(&text) } else { Ok(text) };
             drop(place);
-            text
+            body
         };
         match tokio::task::spawn_blocking(work).await {
-            Ok(text) => answer(StatusCode::OK, EXPOSITION, text),
+            Ok(Ok(body)) => exposition(format, gzip, body),
+            Ok(Err(error)) => {
+                tracing::error!(%error, "the metrics could not be compressed");
+                broken()
+            }
             Err(error) => {
                 tracing::error!(%error, "the metrics could not be written");
                 broken()
             }
         }
     }
+}
+
+/// Speed before size: a scrape crosses a network every few seconds, and is thrown away.
+fn compressed(text: &[u8]) -> io::Result<Vec<u8>> {
+    let mut out = GzEncoder::new(Vec::with_capacity(text.len() / 8), Compression::fast());
+    out.write_all(text)?;
+    out.finish()
+}
+
+/// Prometheus 3 refuses a scrape without a content type.
+fn exposition(format: Format, gzip: bool, body: Vec<u8>) -> Answer {
+    let kind = HeaderValue::from_static(match format {
+        Format::Text => "text/plain; version=0.0.4; charset=utf-8",
+        Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+    });
+    let mut answer = answer(StatusCode::OK, kind, body);
+    let headers = answer.headers_mut();
+    headers.insert(header::VARY, HeaderValue::from_static("accept, accept-encoding"));
+    if gzip {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    answer
 }
 
 fn broken() -> Answer {

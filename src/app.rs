@@ -21,8 +21,12 @@ use tokio::sync::watch;
 use crate::admin::ready::Readiness;
 use crate::admin::{self, Encode};
 use crate::backend::catalogue::Catalogue;
+use crate::backend::engine::EngineLoad;
+use crate::backend::inventory::Inventory;
 use crate::backend::monitor::{Monitor, Pace};
-use crate::backend::{Backend, listing, probe, resident};
+use crate::backend::report::Report;
+use crate::backend::track::Change;
+use crate::backend::{Backend, probe, survey};
 use crate::cli::{REVISION, VERSION};
 use crate::clock::Clock;
 use crate::config::{Config, ElectricityPrice, HostHeader, MaxConnections};
@@ -106,20 +110,23 @@ async fn serve(
     metrics.config_loaded(true, SystemTime::now());
     let in_flight = InFlight::default();
     let readiness = Arc::new(Readiness::default());
-
     let residency = Arc::new(Residency::default());
+
     for monitor in &monitors {
-        tokio::spawn(probe::run(monitor.clone(), Arc::new(ProbeMetrics(metrics.clone())), stopped.clone()));
-        tokio::spawn(listing::run(monitor.clone(), catalogue.clone(), stopped.clone()));
-        tokio::spawn(resident::run(monitor.clone(), Arc::new(InMemory(residency.clone())), stopped.clone()));
+        tokio::spawn(probe::run(monitor.clone(), metrics.clone(), stopped.clone()));
+        let report = Arc::new(Found { metrics: metrics.clone(), residency: residency.clone() });
+        tokio::spawn(survey::run(monitor.clone(), catalogue.clone(), report, stopped.clone()));
     }
     let address = clients.local_addr().map_err(AppError::System)?;
     let encode: Encode = {
         let metrics = metrics.clone();
         let dropped = metrics.sink_dropped("log");
-        Arc::new(move || {
+        Arc::new(move |format| {
             dropped.inc_by(log_drops().saturating_sub(dropped.get()));
-            metrics.encode()
+            metrics.encode(match format {
+                admin::Format::Text => metrics::Format::Text,
+                admin::Format::OpenMetrics => metrics::Format::OpenMetrics,
+            })
         })
     };
     let meter = Arc::<Meter>::default();
@@ -293,20 +300,23 @@ fn greet(config: &Config, clients: (&str, SocketAddr), admin: (&str, SocketAddr)
     }
 }
 
-/// Hands listings of what is in memory to the exchanges, which the backend's room does not know.
-struct InMemory(Arc<Residency>);
-
-impl resident::Report for InMemory {
-    fn resident(&self, backend: &Arc<str>, models: &[resident::Resident]) {
-        self.0.listed(backend, models.iter().map(|resident| (resident.model.as_str(), resident.context)));
-    }
+/// the backend's room knows.
+struct Found {
+    metrics: Arc<Metrics>,
+    residency: Arc<Residency>,
 }
 
-/// Hands probes to the metrics, which the backend's room does not know.
-struct ProbeMetrics(Arc<Metrics>);
+impl Report for Found {
+    fn listed(&self, backend: &Arc<str>, inventory: &Inventory) {
+        self.metrics.listed(backend, inventory);
+    }
 
-impl probe::Report for ProbeMetrics {
-    fn probed(&self, backend: &str, up: bool, took: Duration) {
-        self.0.backend_probe(backend, up, took);
+    fn resident(&self, backend: &Arc<str>, inventory: &Inventory, changes: &[Change]) {
+        self.residency.absent(backend, inventory.absent().unwrap_or_default());
+        self.metrics.resident(backend, inventory, changes);
+    }
+
+    fn load(&self, backend: &Arc<str>, load: &[EngineLoad]) {
+        self.metrics.load(backend, load);
     }
 }

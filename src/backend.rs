@@ -1,18 +1,25 @@
-//! The servers behind: where they are, whether they answer, which models they list.
+//! The servers behind: where they are, whether they answer, what they are, which models they have.
 //!
 //! [`dial`] opens connections for the proxy and for us. A [`monitor::Monitor`] per backend is kept up to date by two
-//! futures, [`probe::run`] and [`listing::run`]; its [`status::Status`] is read without a lock. Neither ever decides
-//! about traffic: a backend that seems down is still asked by whoever wants it.
+//! futures, [`probe::run`] (does it answer) and [`survey::run`] (what is it, what does it list, what is in memory, how
+//! busy is it); a [`report::Report`] learns of everything. Neither ever decides about traffic: a backend that seems down
+//! is still asked by whoever wants it.
 
 pub mod address;
+mod answers;
 pub mod catalogue;
 pub mod dial;
+pub mod engine;
 mod fetch;
-pub mod listing;
+pub mod inventory;
 pub mod monitor;
 pub mod probe;
-pub mod resident;
+mod recognise;
+pub mod report;
+mod rfc3339;
 pub mod status;
+pub mod survey;
+pub mod track;
 
 use std::sync::Arc;
 

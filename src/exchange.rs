@@ -14,6 +14,7 @@ pub mod record;
 pub mod residency;
 pub mod sink;
 mod timing;
+pub mod trace;
 pub mod truncation;
 mod usage;
 mod verdict;
@@ -39,7 +40,7 @@ use residency::{Residency, Stay};
 use sink::{Sink, TokenFrame, Watch};
 use verdict::Evidence;
 
-use crate::wire::event::{Defect, Defects, Source};
+use crate::wire::event::{Defect, Defects, FinishReason, Source};
 use crate::wire::reader::{Framing, Head, Reader};
 use crate::wire::request::ModelScanner;
 use crate::wire::route::{Operation, Route};
@@ -224,9 +225,7 @@ impl Observation {
         let reading = self.reading();
         let mut record = self.record(end, status, overhead, reading);
         record.truncation_suspected = self.suspects_truncation(&record);
-        if let Some(stay) = self.stay.take().filter(|_| self.answered()) {
-            stay.answered();
-        }
+        self.stay = None;
         if let Some(watch) = self.watch.take() {
             watch.finished(&record);
         }
@@ -312,6 +311,14 @@ impl Observation {
         uses_model(self.start.route) && self.answered_status.is_some_and(|status| (200..300).contains(&status))
     }
 
+    /// Whether it loaded its model: something answered in the model's name, and not to say that it was sent away.
+    fn was_cold(&self) -> bool {
+        let load = self.answer.reported.load;
+        let answered = load.is_some() || (self.names_answer() && self.answer.model.is_some());
+        let unloads = self.answer.finish == Some(FinishReason::Unload);
+        answered && !unloads && self.stay.as_ref().is_some_and(|stay| stay.cold(load))
+    }
+
     fn advance(&mut self, phase: Phase) {
         if phase > self.phase {
             self.phase = phase;
@@ -377,7 +384,7 @@ impl Observation {
             drafted_tokens: tally.drafted(),
             draft_accepted_tokens: tally.draft_accepted(),
             load: reported.load,
-            cold: self.answered() && self.stay.as_ref().is_some_and(|stay| stay.cold(reported.load)),
+            cold: self.was_cold(),
             prompt_characters: self.prompt_characters,
             truncation_suspected: false,
             prefill: reported.prefill,

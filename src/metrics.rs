@@ -12,26 +12,35 @@
 //! | `failures` | errors, cancellations, waste, missing usage, defects |
 //! | `backends` | whether they answer |
 //! | `host` | the machine underneath |
+//! | `models` | what backends say of themselves, of their models and of their load |
 //! | `program` | build, start, configuration, what was dropped, the process |
 //! | `gpu` | what GPUs tell beyond what every machine does; DCGM's names |
 //! | `energy` | energy by model, and the price of it |
 //!
-//! Left out: who serves the exposition, and OpenMetrics.
+//! `family` (series that exchanges feed), `table` (gauges replaced as a whole) and `traced` (histograms with exemplars)
+//! hold the numbers; `exposition` writes them, `openmetrics` knows what that format wants otherwise.
+//!
+//! Left out: who serves the exposition.
 
 mod backends;
 mod buckets;
 pub mod energy;
+mod exposition;
 mod failures;
 mod families;
 mod family;
 pub mod gpu;
 pub mod host;
 mod labels;
+mod models;
 mod number;
+mod openmetrics;
 mod per_model;
 mod program;
 mod requests;
+mod table;
 mod tokens;
+mod traced;
 mod watch;
 
 #[cfg(test)]
@@ -40,22 +49,25 @@ mod tests;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use prometheus::{IntCounter, Registry, TextEncoder};
+use prometheus::IntCounter;
 
+pub use exposition::Format;
+use exposition::Registry;
 use families::Families;
 use family::Register;
 use watch::ExchangeWatch;
 
 use crate::backend::catalogue::Catalogue;
 use crate::clock::Clock;
+use crate::backend::engine::EngineLoad;
+use crate::backend::inventory::Inventory;
+use crate::backend::report::Report;
+use crate::backend::track::Change;
 use crate::exchange::outcome::Malformed;
 use crate::exchange::record::Start;
 use crate::exchange::sink::{Sink, Watch};
 use crate::host::HostSnapshot;
 use crate::host::energy::Meter;
-
-/// The content type of [`Metrics::encode`]. Prometheus 3 refuses a scrape without one.
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Most histograms of one name: each is some twenty series.
 pub const DEFAULT_MAX_HISTOGRAMS: usize = 2_000;
@@ -97,7 +109,7 @@ impl Metrics {
     /// Registers every family. What can be listed beforehand starts at 0.
     #[must_use]
     pub fn new(settings: Settings, backends: &[Arc<str>], catalogue: Arc<Catalogue>) -> Arc<Self> {
-        let registry = Registry::new();
+        let registry = Registry::default();
         let register = Register {
             registry: &registry,
             max_histograms: settings.max_histograms,
@@ -105,6 +117,7 @@ impl Metrics {
             dropped: program::series_dropped(&registry),
         };
         let families = Arc::new(Families {
+            models: models::Models::register(&register, catalogue.clone()),
             catalogue,
             per_model: per_model::PerModel::register(&register, backends),
             requests: requests::Requests::register(&register),
@@ -114,11 +127,6 @@ impl Metrics {
             program: program::Program::register(&register, settings.build, settings.started),
         });
         Arc::new(Self { registry, families })
-    }
-
-    /// A probe of a backend ended.
-    pub fn backend_probe(&self, backend: &str, up: bool, duration: Duration) {
-        self.families.backends.probed(backend, up, duration);
     }
 
     /// The configuration was loaded again, or could not be.
@@ -145,18 +153,10 @@ impl Metrics {
         energy::EnergyMetrics::register(&self.registry, meter, price);
     }
 
-    /// Everything in the text format 0.0.4. A family that cannot be written is left out, and the rest stays.
+    /// Everything that is known, in a format.
     #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        let encoder = TextEncoder::new();
-        let mut text = String::new();
-        for family in self.registry.gather() {
-            let whole = text.len();
-            if encoder.encode_utf8(&[family], &mut text).is_err() {
-                text.truncate(whole);
-            }
-        }
-        text.into_bytes()
+    pub fn encode(&self, format: Format) -> Vec<u8> {
+        self.registry.write(format).into_bytes()
     }
 }
 
@@ -167,5 +167,23 @@ impl Sink for Metrics {
 
     fn refused(&self, why: Malformed) {
         self.families.requests.refused(why);
+    }
+}
+
+impl Report for Metrics {
+    fn probed(&self, backend: &Arc<str>, up: bool, took: Duration) {
+        self.families.backends.probed(backend, up, took);
+    }
+
+    fn listed(&self, backend: &Arc<str>, inventory: &Inventory) {
+        self.families.models.listed(backend, inventory);
+    }
+
+    fn resident(&self, backend: &Arc<str>, inventory: &Inventory, changes: &[Change]) {
+        self.families.models.resident(backend, inventory, changes);
+    }
+
+    fn load(&self, backend: &Arc<str>, load: &[EngineLoad]) {
+        self.families.models.load(backend, load);
     }
 }

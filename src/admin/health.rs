@@ -23,6 +23,10 @@ struct Health<'a> {
 struct BackendHealth<'a> {
     name: &'a str,
     address: String,
+    /// `ollama`, `llama.cpp`, …; `unknown` where it was not recognised.
+    runtime: &'static str,
+    /// `null` where it is not known.
+    version: Option<Box<str>>,
     /// `null` before the first probe.
     up: Option<bool>,
     /// Seconds since it became up or down.
@@ -47,10 +51,12 @@ pub(super) fn json(parts: &Parts, now: Instant) -> Vec<u8> {
 }
 
 fn backend(monitor: &Monitor, now: Instant) -> BackendHealth<'_> {
-    let status = monitor.status.snapshot();
+    let (status, inventory) = (monitor.status.snapshot(), monitor.inventory());
     BackendHealth {
         name: &monitor.backend.name,
         address: monitor.backend.address.to_string(),
+        runtime: inventory.runtime.as_str(),
+        version: inventory.version.clone(),
         up: status.state.up(),
         since_seconds: now.saturating_duration_since(status.since).as_secs(),
         reason: match status.state {

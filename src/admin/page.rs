@@ -5,9 +5,10 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use super::Parts;
+use super::{Parts, models};
+use crate::backend::inventory::{Inventory, Runtime};
 use crate::backend::monitor::Monitor;
 use crate::backend::status::State;
 use crate::exchange::outcome::Phase;
@@ -35,12 +36,13 @@ pub(super) fn html(parts: &Parts, own: SocketAddr, now: Instant) -> String {
         escaped(parts.revision),
     );
     let foot = "</main>\n<footer><a href=\"/metrics\">metrics</a> <a href=\"/health\">health</a> \
-                <a href=\"/readyz\">ready</a><span>refreshes every 3 s · never shows a prompt or an answer</span>\
+                <a href=\"/readyz\">ready</a> <a href=\"/livez\">live</a><span>refreshes every 3 s · never shows a prompt or an answer</span>\
                 </footer></body></html>\n";
     [
         head,
         addresses((parts.clients_speak_tls, parts.clients), (parts.access.speaks_tls(), own)),
         backends(&parts.backends, now),
+        models::section(&parts.backends, SystemTime::now()),
         in_flight(&exchanges, now),
         foot.to_owned(),
     ]
@@ -69,7 +71,7 @@ fn dialable((tls, address): (bool, SocketAddr)) -> (String, bool) {
 fn backends(monitors: &[std::sync::Arc<Monitor>], now: Instant) -> String {
     let rows: String = monitors.iter().map(|monitor| backend(monitor, now)).collect();
     format!(
-        "<section><h2>Backends</h2><div class=\"wide\"><table><thead><tr><th>Name<th>Address<th>State<th>Since\
+        "<section><h2>Backends</h2><div class=\"wide\"><table><thead><tr><th>Name<th>Server<th>Address<th>State<th>Since\
          <th class=\"n\">Probe</tr></thead><tbody>{rows}</tbody></table></div></section>\n"
     )
 }
@@ -83,11 +85,21 @@ fn backend(monitor: &Monitor, now: Instant) -> String {
     };
     let probe = status.probe.map_or("–".to_owned(), |took| format!("{:.1} ms", took.as_secs_f64() * 1e3));
     format!(
-        "<tr><td>{}<td><code>{}</code><td><span class=\"dot {class}\"></span>{state}<td>{}<td class=\"n\">{probe}</tr>",
+        "<tr><td>{}<td>{}<td><code>{}</code><td><span class=\"dot {class}\"></span>{state}<td>{}<td class=\"n\">{probe}</tr>",
         escaped(&monitor.backend.name),
+        server(&monitor.inventory()),
         escaped(&monitor.backend.address.to_string()),
         age(now.saturating_duration_since(status.since)),
     )
+}
+
+/// Which server it is, with its version.
+fn server(inventory: &Inventory) -> String {
+    match (inventory.runtime, &inventory.version) {
+        (Runtime::Unknown, _) => "<span class=\"quiet\">not known</span>".to_owned(),
+        (runtime, None) => runtime.as_str().to_owned(),
+        (runtime, Some(version)) => format!("{} {}", runtime.as_str(), escaped(version)),
+    }
 }
 
 fn in_flight(exchanges: &[InFlightExchange], now: Instant) -> String {
@@ -131,7 +143,7 @@ fn row(out: &mut String, exchange: &InFlightExchange, now: Instant) {
 }
 
 /// An age in the two units that matter.
-fn age(age: Duration) -> String {
+pub(super) fn age(age: Duration) -> String {
     let seconds = age.as_secs();
     match seconds {
         0..60 => format!("{:.1} s", age.as_secs_f64()),
@@ -141,7 +153,7 @@ fn age(age: Duration) -> String {
     }
 }
 
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

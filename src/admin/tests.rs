@@ -17,6 +17,7 @@ use crate::backend::status::Failure;
 use crate::exchange::outcome::Phase;
 use crate::exchange::record::{Method, Start};
 use crate::exchange::sink::{Sink, TokenFrame};
+use crate::exchange::trace::TraceId;
 use crate::history::in_flight::InFlight;
 use crate::wire::route::Route;
 
@@ -57,17 +58,21 @@ async fn guarded(metrics: Encode, access: Access) -> Admin {
 }
 
 async fn admin() -> Admin {
-    admin_with(Arc::new(|| b"up 1\n".to_vec())).await
+    admin_with(Arc::new(|_| b"up 1\n".to_vec())).await
 }
 
 impl Admin {
     /// Sends the bytes and reads until the other side closes.
-    async fn raw(&self, request: &str) -> String {
+    async fn raw_bytes(&self, request: &str) -> Vec<u8> {
         let mut stream = TcpStream::connect(self.address).await.expect("connect");
         stream.write_all(request.as_bytes()).await.expect("write");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.expect("an answer and a close");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await.expect("an answer and a close");
         answer
+    }
+
+    async fn raw(&self, request: &str) -> String {
+        String::from_utf8(self.raw_bytes(request).await).expect("text")
     }
 
     async fn ask(&self, method: &str, path: &str) -> String {
@@ -89,6 +94,27 @@ async fn metrics_come_with_the_content_type_that_prometheus_wants() {
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     assert!(answer.contains("\r\ncontent-type: text/plain; version=0.0.4; charset=utf-8\r\n"), "{answer}");
     assert_eq!(body(&answer), "up 1\n");
+}
+
+#[tokio::test]
+async fn metrics_come_in_the_format_and_coding_that_were_asked_for() {
+    let admin = admin_with(Arc::new(|format| format!("{format:?}\n").into_bytes())).await;
+    let ask =
+        |accept: &str| format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{accept}\r\n\r\n");
+    let open = admin.raw(&ask("Accept: application/openmetrics-text;version=1.0.0")).await;
+    assert!(
+        open.contains("\r\ncontent-type: application/openmetrics-text; version=1.0.0; charset=utf-8\r\n"),
+        "{open}"
+    );
+    assert!(open.contains("\r\nvary: accept, accept-encoding\r\n"), "{open}");
+    assert_eq!(body(&open), "OpenMetrics\n");
+    let zipped = admin.raw_bytes(&ask("Accept-Encoding: gzip")).await;
+    let end = zipped.windows(4).position(|window| window == b"\r\n\r\n").expect("a head") + 4;
+    let head = String::from_utf8_lossy(&zipped[..end]);
+    assert!(head.contains("\r\ncontent-encoding: gzip\r\n") && head.contains("text/plain"), "{head}");
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut flate2::read::GzDecoder::new(&zipped[end..]), &mut text).expect("gzip");
+    assert_eq!(text, "Text\n");
 }
 
 #[tokio::test]
@@ -158,7 +184,14 @@ async fn other_methods_other_paths_and_foreign_names_are_refused() {
 async fn the_page_shows_what_is_in_flight_and_escapes_it() {
     let admin = admin().await;
     assert!(admin.get("/").await.contains("Nothing in flight."));
-    let start = Start { id: 1, method: Method::Post, route: Route::OTHER, backend: "gpu1".into(), at: Instant::now() };
+    let start = Start {
+        id: 1,
+        method: Method::Post,
+        route: Route::OTHER,
+        backend: "gpu1".into(),
+        trace: TraceId::made_up(1),
+        at: Instant::now(),
+    };
     let _row = {
         let mut row = admin.in_flight.started(&start);
         row.requested(Some("<script>alert(1)</script>"));
@@ -179,7 +212,7 @@ async fn the_page_shows_what_is_in_flight_and_escapes_it() {
 
 #[tokio::test]
 async fn metrics_that_panic_are_a_500_and_the_next_scrape_is_answered() {
-    let admin = admin_with(Arc::new(|| panic!("on purpose"))).await;
+    let admin = admin_with(Arc::new(|_| panic!("on purpose"))).await;
     for _ in 0..super::SCRAPES + 1 {
         assert!(admin.get("/metrics").await.starts_with("HTTP/1.1 500 "));
     }
@@ -191,7 +224,7 @@ async fn a_slow_scrape_delays_nobody_else() {
     let (release, blocked) = std::sync::mpsc::channel::<()>();
     let blocked = std::sync::Mutex::new(blocked);
     let (entered, mut has_entered) = tokio::sync::mpsc::unbounded_channel();
-    let admin = admin_with(Arc::new(move || {
+    let admin = admin_with(Arc::new(move |_| {
         let _ = entered.send(());
         let _ = blocked.lock().expect("lock").recv();
         b"late 1\n".to_vec()

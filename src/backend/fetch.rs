@@ -32,6 +32,8 @@ pub(super) struct Budget {
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
+    /// What the server calls itself.
+    pub(super) server: Option<HeaderValue>,
     pub(super) body: Bytes,
 }
 
@@ -73,10 +75,11 @@ async fn exchange(stream: Stream, request: Request<Empty<Bytes>>, most: usize) -
     let mut answer = pin!(async move {
         let response = sender.send_request(request).await.map_err(|error| unanswered(&error))?;
         let status = response.status();
+        let server = response.headers().get(header::SERVER).cloned();
         let body = Limited::new(response.into_body(), most).collect().await.map_err(|error| {
             if error.is::<http_body_util::LengthLimitError>() { FetchError::TooLarge } else { FetchError::Protocol }
         })?;
-        Ok(Answer { status, body: body.to_bytes() })
+        Ok(Answer { status, server, body: body.to_bytes() })
     });
     let mut connection = pin!(connection);
     // The connection may end before its last frames have been taken out.

@@ -1,6 +1,6 @@
 //! What is watched of one backend, and how often.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use http::HeaderValue;
@@ -8,6 +8,7 @@ use tokio::sync::{Notify, watch};
 
 use super::Backend;
 use super::dial::Dialer;
+use super::inventory::Inventory;
 use super::status::Status;
 use crate::tls::client::Client;
 
@@ -20,8 +21,10 @@ pub struct Pace {
     pub probe_limit: Duration,
     /// Between two listings of the models.
     pub list_every: Duration,
-    /// For one listing.
+    /// For one question of a listing, or of a look.
     pub list_limit: Duration,
+    /// Between two looks at what is in memory.
+    pub look_every: Duration,
 }
 
 impl Default for Pace {
@@ -32,6 +35,7 @@ impl Default for Pace {
             probe_limit: Duration::from_secs(2),
             list_every: Duration::from_secs(30),
             list_limit: Duration::from_secs(10),
+            look_every: Duration::from_secs(5),
         }
     }
 }
@@ -50,10 +54,11 @@ pub struct Monitor {
     pub(super) host: HeaderValue,
     /// It answered after it had not.
     pub(super) came_up: Notify,
+    inventory: RwLock<Arc<Inventory>>,
 }
 
 impl Monitor {
-    /// Watches nothing yet: see [`super::probe::run`] and [`super::listing::run`]. `host` is the `Host` of our own
+    /// Watches nothing yet: see [`super::probe::run`] and [`super::survey::run`]. `host` is the `Host` of our own
     /// requests where the backend wants a certain one; else it is the backend's address.
     #[must_use]
     pub fn new(backend: Backend, host: Option<&str>, pace: Pace, now: Instant) -> Self {
@@ -65,6 +70,7 @@ impl Monitor {
             pace,
             host: host.unwrap_or_else(|_| HeaderValue::from_static("localhost")),
             came_up: Notify::new(),
+            inventory: RwLock::default(),
             backend,
         }
     }
@@ -74,6 +80,17 @@ impl Monitor {
     pub fn over(mut self, tls: Option<Client>) -> Self {
         self.dialer = Arc::new(Dialer::new(self.backend.address.clone()).over(tls));
         self
+    }
+
+    /// What it is and has, as it was last seen.
+    #[must_use]
+    pub fn inventory(&self) -> Arc<Inventory> {
+        Arc::clone(&self.inventory.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// It was seen like this.
+    pub(crate) fn see(&self, inventory: Inventory) {
+        *self.inventory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(inventory);
     }
 }
 

@@ -4,7 +4,7 @@
 //! least, and Ollama's own client asks the same. Only changes are logged.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::Method;
 use tokio::sync::watch;
@@ -13,16 +13,11 @@ use tokio::time::MissedTickBehavior;
 use super::dial::DialError;
 use super::fetch::{Budget, FetchError, fetch};
 use super::monitor::{Monitor, stopped};
+use super::report::Report;
 use super::status::{Failure, State};
 
 /// Bytes of an answer to `HEAD`: none, whatever it says.
 const BODY: usize = 1024;
-
-/// Learns of each probe. Must not block.
-pub trait Report: Send + Sync {
-    /// A probe of this backend ended.
-    fn probed(&self, backend: &str, up: bool, took: Duration);
-}
 
 /// Probes until `shutdown` is true or its sender is gone. The first probe is sent at once.
 pub async fn run(monitor: Arc<Monitor>, report: Arc<dyn Report>, mut shutdown: watch::Receiver<bool>) {

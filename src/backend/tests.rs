@@ -10,22 +10,27 @@ use tokio::sync::watch;
 
 use super::Backend;
 use super::catalogue::Catalogue;
+use super::engine::EngineLoad;
+use super::inventory::{Inventory, Runtime};
 use super::monitor::{Monitor, Pace};
-use super::probe::{self, Report};
+use super::probe;
+use super::report::Report;
 use super::status::{Failure, State};
+use super::track::Change;
 
 const PACE: Pace = Pace {
     probe_every: Duration::from_millis(5),
     probe_limit: Duration::from_millis(100),
     list_every: Duration::from_millis(5),
     list_limit: Duration::from_secs(5),
+    look_every: Duration::from_millis(5),
 };
 
 struct Told(UnboundedSender<bool>);
 
 impl Report for Told {
-    fn probed(&self, backend: &str, up: bool, _took: Duration) {
-        assert_eq!(backend, "gpu1");
+    fn probed(&self, backend: &Arc<str>, up: bool, _took: Duration) {
+        assert_eq!(&**backend, "gpu1");
         let _ = self.0.send(up);
     }
 }
@@ -48,7 +53,7 @@ async fn head(stream: &mut TcpStream) -> String {
 }
 
 /// Answers each request by its first line; tells of each one afterwards.
-async fn serve(listener: TcpListener, heads: UnboundedSender<String>, answer: fn(&str) -> Option<&'static str>) {
+async fn serve(listener: TcpListener, heads: UnboundedSender<String>, answer: impl Fn(&str) -> Option<String>) {
     while let Ok((mut stream, _)) = listener.accept().await {
         let head = head(&mut stream).await;
         if let Some(answer) = answer(&head) {
@@ -60,6 +65,14 @@ async fn serve(listener: TcpListener, heads: UnboundedSender<String>, answer: fn
     }
 }
 
+fn json(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+fn not_found() -> String {
+    "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_owned()
+}
+
 async fn until(told: &mut UnboundedReceiver<bool>, up: bool) {
     while told.recv().await.expect("the prober runs") != up {}
 }
@@ -69,7 +82,8 @@ async fn any_http_answer_is_up_and_a_closed_port_is_down_again() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let address = listener.local_addr().expect("address").to_string();
     let (heads, mut seen) = unbounded_channel();
-    let server = tokio::spawn(serve(listener, heads, |_| Some("HTTP/1.1 500 Oops\r\nContent-Length: 5\r\n\r\n")));
+    let server =
+        tokio::spawn(serve(listener, heads, |_| Some("HTTP/1.1 500 Oops\r\nContent-Length: 5\r\n\r\n".into())));
     let (tell, mut told) = unbounded_channel();
     let (stop, stopped) = watch::channel(false);
     let monitor = monitor(&format!("{address}/under/"));
@@ -91,9 +105,9 @@ async fn any_http_answer_is_up_and_a_closed_port_is_down_again() {
 
 #[tokio::test]
 async fn silence_and_noise_are_down_for_their_own_reasons() {
-    type Answer = fn(&str) -> Option<&'static str>;
+    type Answer = fn(&str) -> Option<String>;
     let cases: [(Answer, Failure); 2] =
-        [(|_| None, Failure::NoAnswer), (|_| Some("SSH-2.0-OpenSSH_9\r\n\r\n"), Failure::Protocol)];
+        [(|_| None, Failure::NoAnswer), (|_| Some("SSH-2.0-OpenSSH_9\r\n\r\n".into()), Failure::Protocol)];
     for (answer, failure) in cases {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
         let monitor = monitor(&listener.local_addr().expect("address").to_string());
@@ -115,16 +129,13 @@ async fn a_backend_without_ollamas_listing_is_asked_for_openais_as_soon_as_it_is
     let monitor = monitor(&listener.local_addr().expect("address").to_string());
     let (heads, mut seen) = unbounded_channel();
     tokio::spawn(serve(listener, heads, |head| {
-        Some(if head.starts_with("GET /v1/models ") {
-            "HTTP/1.1 200 OK\r\nContent-Length: 29\r\n\r\n{\"data\":[{\"id\":\"org/model\"}]}"
-        } else {
-            "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
-        })
+        Some(if head.starts_with("GET /v1/models ") { json(r#"{"data":[{"id":"org/model"}]}"#) } else { not_found() })
     }));
     let (tell, _told) = unbounded_channel();
     let (_stop, stopped) = watch::channel(false);
     let catalogue = Arc::new(Catalogue::default());
-    tokio::spawn(super::listing::run(monitor.clone(), catalogue.clone(), stopped.clone()));
+    let report = Arc::new(Told(tell.clone()));
+    tokio::spawn(super::survey::run(monitor.clone(), catalogue.clone(), report, stopped.clone()));
     tokio::spawn(probe::run(monitor, Arc::new(Told(tell)), stopped));
 
     let mut listings = 0;
@@ -154,4 +165,166 @@ async fn a_listing_without_end_is_given_up() {
     let answer = super::fetch::fetch(&monitor.dialer, &monitor.host, (http::Method::GET, "/"), budget).await;
     assert!(matches!(answer, Err(super::fetch::FetchError::TooLarge)), "{answer:?}");
     assert!(server.await.expect("the server ends") < 64 * 1024 * 1024, "the connection is closed early");
+}
+
+/// What was found out, as it came.
+#[derive(Debug, PartialEq)]
+enum Found {
+    Listed(Inventory),
+    Resident(Inventory, Vec<Change>),
+    Load(Vec<EngineLoad>),
+}
+
+struct Finder(UnboundedSender<Found>);
+
+impl Report for Finder {
+    fn listed(&self, _backend: &Arc<str>, inventory: &Inventory) {
+        let _ = self.0.send(Found::Listed(inventory.clone()));
+    }
+    fn resident(&self, _backend: &Arc<str>, inventory: &Inventory, changes: &[Change]) {
+        let _ = self.0.send(Found::Resident(inventory.clone(), changes.to_vec()));
+    }
+    fn load(&self, _backend: &Arc<str>, load: &[EngineLoad]) {
+        let _ = self.0.send(Found::Load(load.to_vec()));
+    }
+}
+
+/// A surveyed backend that answers each request line so; it is taken away by aborting the first task.
+async fn surveyed(
+    answer: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+) -> (tokio::task::JoinHandle<()>, Arc<Monitor>, UnboundedReceiver<Found>, watch::Sender<bool>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
+    let monitor = monitor(&listener.local_addr().expect("address").to_string());
+    let (heads, _) = unbounded_channel();
+    let server = tokio::spawn(serve(listener, heads, answer));
+    let (tell, told) = unbounded_channel();
+    let (stop, stopped) = watch::channel(false);
+    let report: Arc<dyn Report> = Arc::new(Finder(tell));
+    let catalogue = Arc::new(Catalogue::default());
+    tokio::spawn(super::survey::run(monitor.clone(), catalogue, report.clone(), stopped.clone()));
+    tokio::spawn(probe::run(monitor.clone(), report, stopped));
+    (server, monitor, told, stop)
+}
+
+async fn found<T>(told: &mut UnboundedReceiver<Found>, mut wanted: impl FnMut(Found) -> Option<T>) -> T {
+    loop {
+        if let Some(found) = wanted(told.recv().await.expect("the survey runs")) {
+            return found;
+        }
+    }
+}
+
+fn path(head: &str) -> &str {
+    head.split(' ').nth(1).unwrap_or_default()
+}
+
+#[tokio::test]
+async fn each_server_is_recognised_by_what_only_it_answers() {
+    type Answers = &'static [(&'static str, &'static str)];
+    let openai = |owner: &str| format!(r#"{{"data":[{{"id":"org/m","owned_by":"{owner}","max_model_len":4096}}]}}"#);
+    let table: [(Runtime, Option<&str>, String, Answers); 7] = [
+        (
+            Runtime::Ollama,
+            Some("0.24.0"),
+            openai("library"),
+            &[("/api/tags", r#"{"models":[{"name":"org/m"}]}"#), ("/api/version", r#"{"version":"0.24.0"}"#)],
+        ),
+        (
+            Runtime::LlamaCpp,
+            Some("b1-0c1e570"),
+            openai("llamacpp"),
+            &[("/api/tags", r#"{"models":[{"name":"org/m"}]}"#), ("/props", r#"{"build_info":"b1-0c1e570"}"#)],
+        ),
+        (Runtime::Vllm, Some("0.33.0"), openai("vllm"), &[("/version", r#"{"version":"0.33.0"}"#)]),
+        (
+            Runtime::Sglang,
+            Some("0.5.23"),
+            openai("sglang"),
+            &[
+                ("/api/tags", r#"{"models":[{"name":"org/m"}]}"#),
+                ("/api/version", r#"{"version":"0.5.23"}"#),
+                ("/server_info", r#"{"version":"0.5.23","api_key":"secret"}"#),
+            ],
+        ),
+        (
+            Runtime::Tgi,
+            Some("3.3.4"),
+            openai("org/m"),
+            &[("/info", r#"{"model_id":"org/m","version":"3.3.4","max_concurrent_requests":1,"max_best_of":1}"#)],
+        ),
+        (
+            Runtime::LmStudio,
+            None,
+            openai("organization_owner"),
+            &[("/api/v0/models", r#"{"data":[{"id":"org/m","state":"loaded"}]}"#)],
+        ),
+        (Runtime::Unknown, None, openai("somebody"), &[]),
+    ];
+    for (runtime, version, models, answers) in table {
+        let (_server, _monitor, mut told, _stop) = surveyed(move |head| {
+            let known = answers.iter().find(|(known, _)| *known == path(head)).map(|(_, body)| json(body));
+            Some(known.unwrap_or_else(|| if path(head) == "/v1/models" { json(&models) } else { not_found() }))
+        })
+        .await;
+        let listed = found(&mut told, |found| match found {
+            Found::Listed(inventory) => Some(inventory),
+            _ => None,
+        })
+        .await;
+        assert_eq!((listed.runtime, listed.version.as_deref()), (runtime, version));
+        assert_eq!(&*listed.models[0].name, "org/m", "{runtime:?}");
+    }
+}
+
+#[tokio::test]
+async fn loads_and_evictions_are_seen_and_forgotten_when_the_backend_goes() {
+    use std::sync::atomic::{AtomicU8, Ordering};
+    let memory = Arc::new(AtomicU8::new(0));
+    let held = memory.clone();
+    let (server, monitor, mut told, _stop) = surveyed(move |head| {
+        Some(match path(head) {
+            "/api/tags" => json(r#"{"models":[{"name":"a:1"},{"name":"b:1"}]}"#),
+            "/api/version" => json(r#"{"version":"0.24.0"}"#),
+            "/api/ps" if held.load(Ordering::SeqCst) == 0 => json(r#"{"models":[{"name":"a:1","size_vram":7}]}"#),
+            "/api/ps" => json(r#"{"models":[{"name":"b:1"}]}"#),
+            _ => not_found(),
+        })
+    })
+    .await;
+    let look = |found| match found {
+        Found::Resident(inventory, changes) => Some((inventory, changes)),
+        _ => None,
+    };
+    let (inventory, changes) = found(&mut told, look).await;
+    assert_eq!((inventory.absent(), changes), (Some(vec!["b:1"]), vec![]));
+    memory.store(1, Ordering::SeqCst);
+    let changes = found(&mut told, |found| look(found).map(|(_, changes)| changes).filter(|all| !all.is_empty())).await;
+    assert_eq!(changes, [Change::Evicted("a:1".into()), Change::Loaded("b:1".into())]);
+    server.abort();
+    found(&mut told, |found| look(found).filter(|(inventory, _)| inventory.resident.is_none())).await;
+    assert_eq!(monitor.inventory().resident, None);
+    assert_eq!(monitor.inventory().models.len(), 2, "what it lists is as it was last seen");
+}
+
+#[tokio::test]
+async fn the_load_of_engines_is_read_and_taken_back_where_it_is_no_longer_served() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let serves = Arc::new(AtomicBool::new(true));
+    let served = serves.clone();
+    let (_server, _monitor, mut told, _stop) = surveyed(move |head| {
+        Some(match path(head) {
+            "/v1/models" => json(r#"{"data":[{"id":"m.gguf","owned_by":"llamacpp"}]}"#),
+            "/metrics" if served.load(Ordering::SeqCst) => json("llamacpp:requests_processing 2\n"),
+            _ => not_found(),
+        })
+    })
+    .await;
+    let load = |found| match found {
+        Found::Load(load) => Some(load),
+        _ => None,
+    };
+    let first = found(&mut told, load).await;
+    assert_eq!((first[0].model.as_deref(), first[0].running), (Some("m.gguf"), Some(2.0)));
+    serves.store(false, Ordering::SeqCst);
+    found(&mut told, |found| load(found).filter(Vec::is_empty)).await;
 }

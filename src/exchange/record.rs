@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::outcome::{ErrorType, Outcome, Phase};
+use super::trace::TraceId;
 use crate::wire::event::{Defects, FinishReason, Source};
 use crate::wire::route::Route;
 
@@ -80,6 +81,8 @@ pub struct Start {
     pub route: Route,
     /// The configured name of the backend.
     pub backend: Arc<str>,
+    /// The trace that the client named, else an id that was made up.
+    pub trace: TraceId,
     /// Time zero: the service was called with the head.
     pub at: Instant,
 }

@@ -1,13 +1,11 @@
-//! Which models have exchanges in flight and which are in memory, so that a cold start can be told from a wait.
+//! Which models have exchanges in flight and which are not in memory, so that a cold start can be told from a wait.
 //!
 //! Ollama's reported load includes the time in its queue: a long load means a cold model only for an exchange that
-//! found no other on that model. Where the backend lists what is in its memory (`/api/ps`), a model that was not there
-//! is cold whatever its load; one that an exchange has used since then is taken to be there. What is learnt of prompts
-//! that were cut lives here too, because it needs the length of the loaded context. Memory is bounded by the models
-//! that a backend lists and by the exchanges in flight. Locks are taken a few times an exchange and never while a
-//! stream is running.
+//! found no other on that model. Where the backend was heard to have a model and not to hold it in memory, the first
+//! exchange on it since then is cold whatever it reports (`/v1` routes report no load). Memory is bounded by the
+//! exchanges in flight and by what backends list. The lock is taken twice an exchange and never while a stream is running.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,56 +16,76 @@ const COLD_LOAD: Duration = Duration::from_millis(100);
 
 type Key = (Arc<str>, Box<str>);
 
-/// Models in memory, with the length of their context where it is told.
-type Models = HashMap<Box<str>, Option<u64>>;
-
-/// What is known of the models of each backend.
+/// Exchanges in flight for each backend and model, what each backend has and does not hold in memory, and what was learnt
+/// of prompts that were cut, which needs the length of the loaded context.
 #[derive(Debug, Default)]
 pub struct Residency {
-    in_flight: Mutex<HashMap<Key, usize>>,
-    /// Backends that list what is in their memory.
-    resident: Mutex<HashMap<Arc<str>, Models>>,
-    truncation: Mutex<HashMap<Arc<str>, Truncation>>,
+    known: Mutex<Known>,
+    cuts: Mutex<HashMap<Arc<str>, Cuts>>,
+}
+
+/// What is known of the prompts of one backend.
+#[derive(Debug, Default)]
+struct Cuts {
+    /// Length of the context of each model in memory, where it is told.
+    contexts: HashMap<Box<str>, u64>,
+    truncation: Truncation,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    in_flight: HashMap<Key, usize>,
+    absent: HashMap<Arc<str>, HashSet<Box<str>>>,
+}
+
+/// A tag of `latest` and no tag are the same model, and Ollama does not tell large letters from small ones.
+fn plain(model: &str) -> Box<str> {
+    model.strip_suffix(":latest").unwrap_or(model).to_ascii_lowercase().into()
 }
 
 impl Residency {
-    /// A backend listed these models, and no others, as being in its memory.
-    pub fn listed<'a>(&self, backend: &Arc<str>, models: impl Iterator<Item = (&'a str, Option<u64>)>) {
-        let models = models.map(|(model, context)| (Box::from(untagged(model)), context)).collect();
-        lock(&self.resident).insert(Arc::clone(backend), models);
+    /// The backend was heard to have these models and not to hold them in memory. It replaces what was heard before;
+    /// nothing is absent where nobody knows.
+    pub fn absent<'a>(&self, backend: &Arc<str>, models: impl IntoIterator<Item = &'a str>) {
+        let models = models.into_iter().map(plain).collect();
+        self.lock().absent.insert(Arc::clone(backend), models);
     }
 
-    /// An exchange on this model begins; it lasts until the returned value is dropped. A tag of `latest` and no tag
-    /// are the same model.
+    /// An exchange on this model begins; it lasts until the returned value is dropped.
     pub(super) fn enter(self: &Arc<Self>, backend: &Arc<str>, model: &str) -> Stay {
-        let key: Key = (Arc::clone(backend), Box::from(untagged(model)));
-        let resident = lock(&self.resident).get(backend).map(|models| models.contains_key(&key.1));
-        let mut in_flight = self.lock();
-        let others = in_flight.entry(key.clone()).or_insert(0);
+        let key = (Arc::clone(backend), plain(model));
+        let mut known = self.lock();
+        // Whoever comes next finds the model loaded by this one.
+        let absent = known.absent.get_mut(backend).is_some_and(|absent| absent.remove(&key.1));
+        let others = known.in_flight.entry(key.clone()).or_insert(0);
         let alone = *others == 0;
         *others += 1;
-        Stay { residency: Arc::clone(self), key, alone, resident }
+        Stay { residency: Arc::clone(self), key, alone, absent }
+    }
+
+    /// The backend was heard to hold these models in memory, with contexts of so many tokens. It replaces what was heard
+    /// before.
+    pub fn contexts<'a>(&self, backend: &Arc<str>, models: impl IntoIterator<Item = (&'a str, u64)>) {
+        let contexts = models.into_iter().map(|(model, length)| (plain(model), length)).collect();
+        self.cuts().entry(Arc::clone(backend)).or_default().contexts = contexts;
     }
 
     /// Learns from a completed exchange, and tells whether its prompt was probably cut.
     pub(super) fn suspects(&self, backend: &Arc<str>, model: &str, characters: u64, tokens: u64) -> bool {
-        let model = untagged(model);
-        let context = lock(&self.resident).get(backend).and_then(|models| models.get(model).copied().flatten());
-        let mut truncation = lock(&self.truncation);
-        truncation.entry(Arc::clone(backend)).or_default().observe(model, Evidence { characters, tokens, context })
+        let model = plain(model);
+        let mut cuts = self.cuts();
+        let Cuts { contexts, truncation } = cuts.entry(Arc::clone(backend)).or_default();
+        let context = contexts.get(&model).copied();
+        truncation.observe(&model, Evidence { characters, tokens, context })
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, usize>> {
-        lock(&self.in_flight)
+    fn cuts(&self) -> MutexGuard<'_, HashMap<Arc<str>, Cuts>> {
+        self.cuts.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn untagged(model: &str) -> &str {
-    model.strip_suffix(":latest").unwrap_or(model)
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// One exchange in flight on a model.
@@ -77,32 +95,24 @@ pub(super) struct Stay {
     key: Key,
     /// No other exchange was in flight on the model when this one came.
     alone: bool,
-    /// The model was in memory when this one came. None where the backend does not list that.
-    resident: Option<bool>,
+    /// The model was heard not to be in memory.
+    absent: bool,
 }
 
 impl Stay {
-    /// Whether the model was cold, given the reported load.
+    /// Whether a model that answered was cold; `load` is what it reported.
     pub(super) fn cold(&self, load: Option<Duration>) -> bool {
-        self.resident == Some(false) || (self.alone && load.is_some_and(|load| load >= COLD_LOAD))
-    }
-
-    /// The model has answered: until the next listing it is taken to be in memory.
-    pub(super) fn answered(&self) {
-        let (backend, model) = &self.key;
-        if let Some(models) = lock(&self.residency.resident).get_mut(backend) {
-            models.entry(model.clone()).or_insert(None);
-        }
+        self.alone && (self.absent || load.is_some_and(|load| load >= COLD_LOAD))
     }
 }
 
 impl Drop for Stay {
     fn drop(&mut self) {
-        let mut in_flight = self.residency.lock();
-        if let Some(count) = in_flight.get_mut(&self.key) {
+        let mut known = self.residency.lock();
+        if let Some(count) = known.in_flight.get_mut(&self.key) {
             *count -= 1;
             if *count == 0 {
-                in_flight.remove(&self.key);
+                known.in_flight.remove(&self.key);
             }
         }
     }
@@ -111,6 +121,16 @@ impl Drop for Stay {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_prompt_is_held_against_the_context_that_is_loaded() {
+        let residency = Residency::default();
+        let backend: Arc<str> = "a".into();
+        assert!(!residency.suspects(&backend, "m", 15_000, 2_048), "the context is not known");
+        residency.contexts(&backend, [("m:latest", 2_048)]);
+        assert!(residency.suspects(&backend, "m", 15_000, 2_048));
+        assert!(!residency.suspects(&backend, "m", 600, 140));
+    }
 
     const LONG: Option<Duration> = Some(Duration::from_secs(2));
 
@@ -136,35 +156,27 @@ mod tests {
     }
 
     #[test]
-    fn a_model_that_was_not_listed_is_cold_until_it_has_answered() {
-        let residency = Arc::new(Residency::default());
-        let backend: Arc<str> = "a".into();
-        let quick = Some(Duration::from_millis(3));
-        assert!(!residency.enter(&backend, "m").cold(quick), "nothing was listed");
-        residency.listed(&backend, [("other:1", None)].into_iter());
-        let first = residency.enter(&backend, "m");
-        let beside = residency.enter(&backend, "m");
-        assert!(first.cold(quick) && beside.cold(None), "both waited for the load");
-        first.answered();
-        assert!(!residency.enter(&backend, "m:latest").cold(quick), "it is in memory by now");
-        residency.listed(&backend, [("m:latest", Some(4096))].into_iter());
-        assert!(!residency.enter(&backend, "m").cold(quick));
-    }
-
-    #[test]
-    fn a_prompt_is_held_against_the_context_that_is_loaded() {
-        let residency = Residency::default();
-        let backend: Arc<str> = "a".into();
-        assert!(!residency.suspects(&backend, "m", 15_000, 2_048), "the context is not known");
-        residency.listed(&backend, [("m:latest", Some(2_048))].into_iter());
-        assert!(residency.suspects(&backend, "m", 15_000, 2_048));
-        assert!(!residency.suspects(&backend, "m", 600, 140));
-    }
-
-    #[test]
     fn nothing_is_kept_of_exchanges_that_ended() {
         let residency = Arc::new(Residency::default());
         drop((residency.enter(&"a".into(), "m"), residency.enter(&"a".into(), "m")));
-        assert!(residency.lock().is_empty());
+        assert!(residency.lock().in_flight.is_empty());
+    }
+
+    #[test]
+    fn the_first_exchange_on_a_model_that_is_not_in_memory_is_cold_whatever_it_reports() {
+        let residency = Arc::new(Residency::default());
+        let (here, there): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
+        residency.absent(&here, ["M:latest", "n"]);
+        assert!(!residency.enter(&there, "m").cold(None), "nothing was heard of that backend");
+        assert!(residency.enter(&here, "m").cold(None));
+        assert!(!residency.enter(&here, "m").cold(None), "the first one loaded it");
+        residency.absent(&here, ["m"]);
+        assert!(residency.enter(&here, "m").cold(Some(Duration::ZERO)));
+        assert!(!residency.enter(&here, "n").cold(None), "it is in memory by now");
+        residency.absent(&here, ["n"]);
+        let waits_for = residency.enter(&here, "n");
+        residency.absent(&here, ["n"]);
+        assert!(!residency.enter(&here, "n").cold(None), "the load of another is no cold start");
+        drop(waits_for);
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 
 use super::outcome::{ErrorType, Outcome};
 use super::record::{Count, Method};
+use super::trace::TraceId;
 use super::vocabulary::{Dialect, FinishReason, Source};
 use super::*;
 use crate::wire::event::{Event, Timings, Tokens, Usage};
@@ -107,7 +108,8 @@ fn ms(ms: u64) -> Duration {
 impl Case {
     fn on(route: Route, recorder: Recorder, residency: &Arc<Residency>) -> Self {
         let zero = Instant::now();
-        let start = Start { id: 1, method: Method::Post, route, backend: "local".into(), at: zero };
+        let start =
+            Start { id: 1, method: Method::Post, route, backend: "local".into(), trace: TraceId::made_up(1), at: zero };
         let settings = Settings { stall: ms(5000), residency: Arc::clone(residency) };
         let observation = Observation::start(start, &settings, &recorder);
         Self { observation, recorder, zero, streamed: true }

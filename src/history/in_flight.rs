@@ -153,10 +153,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::exchange::trace::TraceId;
     use crate::wire::route::Route;
 
     fn start(id: u64, at: Instant) -> Start {
-        Start { id, method: Method::Post, route: Route::OTHER, backend: "gpu1".into(), at }
+        Start { id, method: Method::Post, route: Route::OTHER, backend: "gpu1".into(), trace: TraceId::made_up(1), at }
     }
 
     #[test]

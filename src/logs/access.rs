@@ -77,6 +77,7 @@ fn write(record: &Record) {
         prompt_tokens = record.prompt_tokens.map(|count| count.value),
         generated_tokens = record.generated_tokens.map(|count| count.value),
         duration_ms = millis(record.duration),
+        trace_id = %record.start.trace,
         "exchange finished"
     );
 }

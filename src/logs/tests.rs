@@ -10,6 +10,7 @@ use super::{Format, filter, json, queue, text};
 use crate::exchange::outcome::{ErrorType, Outcome, Phase};
 use crate::exchange::record::{Count, Method, Record, Start};
 use crate::exchange::sink::Sink;
+use crate::exchange::trace::TraceId;
 use crate::wire::event::{Defects, Source};
 use crate::wire::route::Route;
 
@@ -42,7 +43,14 @@ fn logged(format: Format, work: impl FnOnce()) -> String {
 
 fn record() -> Record {
     let route = Route::of("POST", "/api/chat");
-    let start = Start { id: 1, method: Method::Post, route, backend: "gpu1".into(), at: Instant::now() };
+    let start = Start {
+        id: 1,
+        method: Method::Post,
+        route,
+        backend: "gpu1".into(),
+        trace: TraceId::made_up(1),
+        at: Instant::now(),
+    };
     let count = |value| Some(Count { value, source: Source::Reported });
     Record {
         start,
@@ -94,7 +102,7 @@ fn a_finished_exchange_is_one_line_with_its_fields() {
     let lines = logged(Format::Json, || finish(&AccessLog::new(true), &record()));
     assert_eq!(lines.lines().count(), 1, "{lines}");
     let line: serde_json::Value = serde_json::from_str(&lines).expect("JSON");
-    let expected: [(&str, serde_json::Value); 10] = [
+    let expected: [(&str, serde_json::Value); 11] = [
         ("level", "INFO".into()),
         ("method", "POST".into()),
         ("endpoint", "/api/chat".into()),
@@ -105,6 +113,7 @@ fn a_finished_exchange_is_one_line_with_its_fields() {
         ("prompt_tokens", 11.into()),
         ("generated_tokens", 7.into()),
         ("duration_ms", 1500.0.into()),
+        ("trace_id", "00000000000000000000000000000001".into()),
     ];
     for (field, expected) in expected {
         assert_eq!(line[field], expected, "{field} in {line}");

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::backends::Backends;
 use super::failures::Failures;
+use super::models::Models;
 use super::per_model::PerModel;
 use super::program::Program;
 use super::requests::Requests;
@@ -13,6 +14,7 @@ use crate::backend::catalogue::Catalogue;
 pub(super) struct Families {
     pub(super) catalogue: Arc<Catalogue>,
     pub(super) per_model: PerModel,
+    pub(super) models: Models,
     pub(super) requests: Requests,
     pub(super) tokens: TokenCounts,
     pub(super) failures: Failures,

@@ -7,48 +7,81 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use prometheus::core::{Collector, Desc, Metric};
-use prometheus::proto::{MetricFamily, MetricType};
-use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntGauge, Opts, Registry};
+use prometheus::core::Metric;
+use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntGauge};
 
+use super::exposition::{self, Expose, Kind, Page, Registry};
 use super::labels::OTHER;
+use super::openmetrics::Exemplar;
+use super::table::Table;
 
 /// What a family is.
 #[derive(Debug)]
 pub(super) struct Spec {
     pub(super) name: &'static str,
-    /// A sentence, with its full stop.
+    /// A sentence, with its full stop; neither quotes nor backslashes.
     pub(super) help: &'static str,
     pub(super) labels: &'static [&'static str],
     /// Upper bounds, ascending; empty unless a histogram.
     pub(super) buckets: &'static [f64],
 }
 
-/// One series, or one histogram.
-pub(super) trait Child: Metric + 'static {
-    const TYPE: MetricType;
-    fn create(spec: &Spec, labels: HashMap<String, String>) -> prometheus::Result<Self>;
+/// One series, or one histogram. A clone is another handle of the same.
+pub(super) trait Child: Clone + Send + Sync + 'static {
+    const KIND: Kind;
+    fn create(spec: &Spec) -> prometheus::Result<Self>;
+    fn write(&self, place: &mut Place<'_>);
+}
+
+/// Where a child is written.
+pub(super) struct Place<'a> {
+    page: &'a mut Page,
+    name: &'static str,
+    labels: &'a str,
+    /// As [`Page::bounds`] writes them.
+    bounds: &'a [String],
 }
 
 macro_rules! simple_child {
     ($($child:ty: $kind:ident),+) => {
         $(impl Child for $child {
-            const TYPE: MetricType = MetricType::$kind;
-            fn create(spec: &Spec, labels: HashMap<String, String>) -> prometheus::Result<Self> {
-                Self::with_opts(Opts::new(spec.name, spec.help).const_labels(labels))
+            const KIND: Kind = Kind::$kind;
+            fn create(spec: &Spec) -> prometheus::Result<Self> {
+                Self::new(spec.name, spec.help)
+            }
+            fn write(&self, place: &mut Place<'_>) {
+                place.page.sample(place.name, place.labels, self.get());
             }
         })+
     };
 }
 
-simple_child!(IntCounter: COUNTER, IntGauge: GAUGE, Gauge: GAUGE);
+simple_child!(IntCounter: Counter, IntGauge: Gauge, Gauge: Gauge);
 
 impl Child for Histogram {
-    const TYPE: MetricType = MetricType::HISTOGRAM;
-    fn create(spec: &Spec, labels: HashMap<String, String>) -> prometheus::Result<Self> {
-        let opts = HistogramOpts::new(spec.name, spec.help).const_labels(labels).buckets(spec.buckets.to_vec());
-        Self::with_opts(opts)
+    const KIND: Kind = Kind::Histogram;
+    fn create(spec: &Spec) -> prometheus::Result<Self> {
+        Self::with_opts(HistogramOpts::new(spec.name, spec.help).buckets(spec.buckets.to_vec()))
     }
+    fn write(&self, place: &mut Place<'_>) {
+        histogram_lines(self, place, |_| None);
+    }
+}
+
+/// Writes a histogram, with what is remembered of its buckets.
+pub(super) fn histogram_lines<'e>(
+    histogram: &Histogram,
+    place: &mut Place<'_>,
+    exemplar: impl Fn(usize) -> Option<&'e Exemplar>,
+) {
+    let metric = histogram.metric();
+    let seen = metric.get_histogram();
+    let (sum, count) = (seen.get_sample_sum(), seen.get_sample_count());
+    let counts = seen.get_bucket().iter().map(|bucket| bucket.cumulative_count()).chain([count]);
+    for (index, (bound, count)) in place.bounds.iter().zip(counts).enumerate() {
+        place.page.bucket(place.name, place.labels, bound, count, exemplar(index));
+    }
+    place.page.total(place.name, place.labels, sum, count);
 }
 
 /// Where families are registered, and how far they may grow.
@@ -63,9 +96,15 @@ pub(super) struct Register<'a> {
 impl Register<'_> {
     /// A new family, with its refusals counted from 0.
     pub(super) fn family<C: Child>(&self, spec: Spec) -> Family<C> {
-        let cap = if C::TYPE == MetricType::HISTOGRAM { self.max_histograms } else { self.max_series };
+        let cap = if C::KIND == Kind::Histogram { self.max_histograms } else { self.max_series };
         let dropped = self.dropped.child(&[spec.name]);
         Family::register(self.registry, spec, cap, Some(dropped))
+    }
+
+    /// A new table, with its refusals counted from 0.
+    pub(super) fn table(&self, spec: Spec) -> Table {
+        let dropped = self.dropped.child(&[spec.name]);
+        Table::register(self.registry, spec, self.max_series, dropped)
     }
 }
 
@@ -77,9 +116,9 @@ pub(super) struct Family<C>(Arc<Inner<C>>);
 
 struct Inner<C> {
     spec: Spec,
-    desc: Desc,
     cap: usize,
-    children: RwLock<HashMap<Key, C>>,
+    /// Each with its labels as they are written.
+    children: RwLock<HashMap<Key, (Arc<str>, C)>>,
     dropped: Option<IntCounter>,
 }
 
@@ -90,13 +129,10 @@ impl<C> Clone for Family<C> {
 }
 
 impl<C: Child> Family<C> {
-    /// Makes a family known to the registry. Names and labels are constants, so a refusal is a fault in them.
+    /// Gives a family its place on the page.
     pub(super) fn register(registry: &Registry, spec: Spec, cap: usize, dropped: Option<IntCounter>) -> Self {
-        let labels = spec.labels.iter().map(ToString::to_string).collect();
-        let desc = Desc::new(spec.name.into(), spec.help.into(), labels, HashMap::new())
-            .expect("names and labels are valid constants");
-        let family = Self(Arc::new(Inner { spec, desc, cap, children: RwLock::default(), dropped }));
-        registry.register(Box::new(family.clone())).expect("every name is registered once");
+        let family = Self(Arc::new(Inner { spec, cap, children: RwLock::default(), dropped }));
+        registry.add(Box::new(family.clone()));
         family
     }
 
@@ -104,43 +140,51 @@ impl<C: Child> Family<C> {
     pub(super) fn child(&self, values: &[&str]) -> C {
         debug_assert_eq!(values.len(), self.0.spec.labels.len(), "{}", self.0.spec.name);
         let key = key(values);
-        let known = self.0.children.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
-        known.unwrap_or_else(|| self.make(key, values))
+        let known = self.0.children.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, child)) = known.get(&key) {
+            return child.clone();
+        }
+        drop(known);
+        self.make(key, values)
     }
 
     fn make(&self, key: Key, values: &[&str]) -> C {
         let mut children = self.0.children.write().unwrap_or_else(PoisonError::into_inner);
         if children.len() < self.0.cap || children.contains_key(&key) {
-            return children.entry(key).or_insert_with(|| self.create(values)).clone();
+            return children.entry(key).or_insert_with(|| self.create(values)).1.clone();
         }
         if let Some(dropped) = &self.0.dropped {
             dropped.inc();
         }
         let others = vec![OTHER; values.len()];
-        children.entry(self::key(&others)).or_insert_with(|| self.create(&others)).clone()
+        children.entry(self::key(&others)).or_insert_with(|| self.create(&others)).1.clone()
     }
 
-    fn create(&self, values: &[&str]) -> C {
-        let labels = self.0.spec.labels.iter().zip(values).map(|(label, value)| (label.to_string(), value.to_string()));
-        C::create(&self.0.spec, labels.collect()).expect("names, labels and bounds are valid constants")
+    fn create(&self, values: &[&str]) -> (Arc<str>, C) {
+        let labels = exposition::labels(self.0.spec.labels, values);
+        (labels.into(), C::create(&self.0.spec).expect("names and bounds are valid constants"))
     }
 }
 
 /// The lock is held only to copy the handles: a scrape keeps no exchange waiting.
-impl<C: Child> Collector for Family<C> {
-    fn desc(&self) -> Vec<&Desc> {
-        vec![&self.0.desc]
+impl<C: Child> Expose for Family<C> {
+    fn name(&self) -> &'static str {
+        self.0.spec.name
     }
 
-    fn collect(&self) -> Vec<MetricFamily> {
-        let children: Vec<C> =
+    fn expose(&self, page: &mut Page) {
+        let mut children: Vec<(Arc<str>, C)> =
             self.0.children.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
-        let mut family = MetricFamily::default();
-        family.set_name(self.0.spec.name.to_owned());
-        family.set_help(self.0.spec.help.to_owned());
-        family.set_field_type(C::TYPE);
-        family.set_metric(children.iter().map(Metric::metric).collect());
-        vec![family]
+        if children.is_empty() {
+            return;
+        }
+        children.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+        let Spec { name, help, buckets, .. } = self.0.spec;
+        page.family(name, help, C::KIND);
+        let bounds = page.bounds(buckets);
+        for (labels, child) in &children {
+            child.write(&mut Place { page, name, labels, bounds: &bounds });
+        }
     }
 }
 
@@ -155,10 +199,11 @@ fn key(values: &[&str]) -> Key {
 
 #[cfg(test)]
 mod tests {
+    use super::super::exposition::Format;
     use super::*;
 
     fn family(cap: usize) -> (Registry, Family<IntCounter>, IntCounter) {
-        let registry = Registry::new();
+        let registry = Registry::default();
         let dropped = IntCounter::new("dropped", "Dropped.").expect("valid");
         let spec = Spec { name: "seen_total", help: "Seen.", labels: &["model", "backend"], buckets: &[] };
         let family = Family::register(&registry, spec, cap, Some(dropped.clone()));
@@ -182,12 +227,12 @@ mod tests {
         assert_eq!((family.child(&["a", "x"]).get(), family.child(&["b", "x"]).get()), (2, 1));
         assert_eq!(dropped.get(), 2);
         assert_eq!(family.child(&[OTHER, OTHER]).get(), 2);
-        assert_eq!(registry.gather()[0].get_metric().len(), 3);
+        assert_eq!(registry.write(Format::Text).matches("\nseen_total{").count(), 3);
     }
 
     #[test]
     fn a_family_without_children_is_absent() {
         let (registry, _family, _) = family(2);
-        assert!(registry.gather().is_empty());
+        assert_eq!(registry.write(Format::Text), "");
     }
 }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
 
 use super::family::{Family, Register, Spec};
+use super::traced::TracedHistogram;
 use super::{buckets, labels};
 
 macro_rules! per_model {
@@ -67,7 +68,7 @@ per_model! {
         "Generations in flight at the backend.";
     time_to_first_byte: Histogram = "ollama_proxy_time_to_first_byte_seconds", buckets::FIRST,
         "Time from the request's head to the first byte of the response's body.";
-    time_to_first_token: Histogram = "ollama_proxy_time_to_first_token_seconds", buckets::FIRST,
+    time_to_first_token: TracedHistogram = "ollama_proxy_time_to_first_token_seconds", buckets::FIRST,
         "Time from the request's head to the first streamed event with text, thinking or tool data.";
     time_to_first_answer_token: Histogram = "ollama_proxy_time_to_first_answer_token_seconds", buckets::FIRST,
         "Time from the request's head to the first streamed event with text or tool data.";
@@ -76,11 +77,11 @@ per_model! {
         "Time to first token less the load that the backend reported.";
     inter_token_latency: Histogram = "ollama_proxy_inter_token_latency_seconds", buckets::TOKEN,
         "Gap between two streamed token-bearing events; events of one frame share its gap.";
-    time_per_output_token: Histogram = "ollama_proxy_time_per_output_token_seconds", buckets::TOKEN,
+    time_per_output_token: TracedHistogram = "ollama_proxy_time_per_output_token_seconds", buckets::TOKEN,
         "Decode time of one exchange over its generated tokens after the first.";
     tokens_per_second: Histogram = "ollama_proxy_tokens_per_second", buckets::RATE,
         "Decode rate of one exchange in tokens per second, from the backend's durations, else as observed.";
-    model_load_duration: Histogram = "ollama_proxy_model_load_duration_seconds", buckets::LOAD,
+    model_load_duration: TracedHistogram = "ollama_proxy_model_load_duration_seconds", buckets::LOAD,
         "Reported load of a model that was cold; Ollama's figure includes queueing.";
     prefill_duration: Histogram = "ollama_proxy_prefill_duration_seconds", buckets::FIRST,
         "Reported processing of the part of the prompt that was not cached.";

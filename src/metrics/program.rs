@@ -2,10 +2,11 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use prometheus::{Gauge, IntCounter, IntGauge, Registry};
+use prometheus::{Gauge, IntCounter, IntGauge};
 
 use super::Build;
 use super::buckets;
+use super::exposition::Registry;
 use super::family::{Family, Register, Spec};
 
 pub(super) struct Program {
@@ -49,11 +50,39 @@ pub(super) fn series_dropped(registry: &Registry) -> Family<IntCounter> {
 }
 
 /// The library reads `/proc`: Linux only, elsewhere these are absent.
+#[cfg(target_os = "linux")]
+mod process {
+    use prometheus::core::Collector;
+    use prometheus::process_collector::ProcessCollector;
+    use prometheus::proto::MetricType;
+
+    use crate::metrics::exposition::{Expose, Kind, Page};
+
+    pub(super) struct Process(pub(super) ProcessCollector);
+
+    impl Expose for Process {
+        fn name(&self) -> &'static str {
+            "process_"
+        }
+
+        fn expose(&self, page: &mut Page) {
+            let mut families = self.0.collect();
+            families.sort_by(|one, other| one.name().cmp(other.name()));
+            for family in families {
+                let counts = family.get_field_type() == MetricType::COUNTER;
+                page.family(family.name(), family.help(), if counts { Kind::Counter } else { Kind::Gauge });
+                for metric in family.get_metric() {
+                    let value = if counts { metric.get_counter().get_value() } else { metric.get_gauge().get_value() };
+                    page.sample(family.name(), "", value);
+                }
+            }
+        }
+    }
+}
+
 fn register_process(registry: &Registry) {
     #[cfg(target_os = "linux")]
-    registry
-        .register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))
-        .expect("no other metric is named process_*");
+    registry.add(Box::new(process::Process(prometheus::process_collector::ProcessCollector::for_self())));
     #[cfg(not(target_os = "linux"))]
     let _ = registry;
 }

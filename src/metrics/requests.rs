@@ -1,10 +1,12 @@
 //! Exchanges as requests: how many, how long, how large, and what the proxy itself cost.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use prometheus::{Histogram, IntCounter};
 
 use super::family::{Family, Register, Spec};
+use super::traced::TracedHistogram;
 use super::{buckets, labels, number};
 use crate::exchange::outcome::{Malformed, Outcome, Phase};
 use crate::exchange::record::{Record, Start};
@@ -12,7 +14,7 @@ use crate::exchange::record::{Record, Start};
 pub(super) struct Requests {
     total: Family<IntCounter>,
     started: Family<IntCounter>,
-    duration: Family<Histogram>,
+    duration: Family<TracedHistogram>,
     request_size: Family<Histogram>,
     response_size: Family<Histogram>,
     overhead: Histogram,
@@ -44,8 +46,8 @@ impl Requests {
         self.malformed.child(&[why.as_str()]).inc();
     }
 
-    pub(super) fn finished(&self, model: &str, record: &Record) {
-        let Start { method, route, backend, .. } = &record.start;
+    pub(super) fn finished(&self, model: &str, record: &Record, now: SystemTime) {
+        let Start { method, route, backend, trace, .. } = &record.start;
         let status = record.status.to_string();
         let outcome = record.outcome.as_str();
         self.total.child(&[model, method.as_str(), route.endpoint, &status, backend, outcome]).inc();
@@ -57,7 +59,7 @@ impl Requests {
         }
         if let Some(seconds) = number::seconds(record.duration) {
             let method = labels::duration_method(*method);
-            self.duration.child(&[model, method, route.endpoint, backend]).observe(seconds);
+            self.duration.child(&[model, method, route.endpoint, backend]).observe(seconds, *trace, now);
         }
         if let Some(seconds) = record.overhead.and_then(number::seconds) {
             self.overhead.observe(seconds);

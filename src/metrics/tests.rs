@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod accounting;
+mod cost;
 mod energy;
 mod exposition;
 mod facts;
@@ -10,19 +11,20 @@ mod facts;
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use super::{Build, Metrics, Settings};
+use super::{Build, Format, Metrics, Settings};
 use crate::backend::catalogue::Catalogue;
+use crate::backend::report::Report;
 use crate::exchange::outcome::{Outcome, Phase};
 use crate::exchange::record::{Count, Method, Record, Start};
 use crate::exchange::sink::{Sink, TokenFrame};
+use crate::exchange::trace::TraceId;
 use crate::exchange::vocabulary::{Defects, Dialect, Operation, Route, Source};
-use crate::wire::route::Format;
 
 const CHAT: Route = Route {
     endpoint: "/api/chat",
     dialect: Dialect::Ollama,
     operation: Operation::Chat,
-    format: Format::Ollama,
+    format: crate::wire::route::Format::Ollama,
     names_model: true,
 };
 const OPENAI: Route = Route { endpoint: "/v1/chat/completions", dialect: Dialect::OpenAi, ..CHAT };
@@ -51,7 +53,7 @@ fn metrics_with(settings: Settings, catalogue: Catalogue) -> Arc<Metrics> {
 
 fn start(route: Route) -> Start {
     let method = if route == TAGS { Method::Get } else { Method::Post };
-    Start { id: 1, method, route, backend: "local".into(), at: Instant::now() }
+    Start { id: 1, method, route, backend: "local".into(), trace: TraceId::made_up(1), at: Instant::now() }
 }
 
 /// A completed exchange of which nothing more is known.
@@ -143,7 +145,7 @@ fn frame(events: u32, gap: Option<u64>, stalled: bool) -> TokenFrame {
 }
 
 fn text(metrics: &Metrics) -> String {
-    String::from_utf8(metrics.encode()).unwrap()
+    String::from_utf8(metrics.encode(Format::Text)).unwrap()
 }
 
 /// The value of one series, written as in the exposition without the common prefix.

@@ -4,6 +4,7 @@
 //! few atomic operations on handles that are at hand.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use prometheus::IntGauge;
 
@@ -62,22 +63,27 @@ impl ExchangeWatch {
     }
 
     /// Durations that need no label besides the model's.
-    fn durations(&self, record: &Record) {
+    fn durations(&self, record: &Record, now: SystemTime) {
         let series = &self.series;
         let without_load = record.time_to_first_token.zip(record.load).and_then(|(ttft, load)| ttft.checked_sub(load));
-        let load_of_cold = record.load.filter(|_| record.cold);
         for (histogram, duration) in [
             (Series::time_to_first_byte as fn(&Series) -> &_, record.time_to_first_byte.filter(|_| !record.tunnel)),
-            (Series::time_to_first_token, record.time_to_first_token),
             (Series::time_to_first_answer_token, record.time_to_first_answer),
             (Series::time_to_first_token_excluding_load, without_load),
-            (Series::time_per_output_token, record.time_per_output_token),
-            (Series::model_load_duration, load_of_cold),
             (Series::prefill_duration, record.prefill),
             (Series::decode_duration, record.decode),
         ] {
             if let Some(seconds) = duration.and_then(number::seconds) {
                 histogram(series).observe(seconds);
+            }
+        }
+        for (histogram, duration) in [
+            (Series::time_to_first_token as fn(&Series) -> &_, record.time_to_first_token),
+            (Series::time_per_output_token, record.time_per_output_token),
+            (Series::model_load_duration, record.load.filter(|_| record.cold)),
+        ] {
+            if let Some(seconds) = duration.and_then(number::seconds) {
+                histogram(series).observe(seconds, record.start.trace, now);
             }
         }
         if let Some(rate) = record.tokens_per_second.and_then(number::rate) {
@@ -122,10 +128,12 @@ impl Watch for ExchangeWatch {
 
     fn finished(self: Box<Self>, record: &Record) {
         let families = &self.families;
-        families.requests.finished(self.series.model(), record);
+        // Exemplars carry the wall time of their end; read here, it follows a clock that was set or a machine that slept.
+        let now = SystemTime::now();
+        families.requests.finished(self.series.model(), record, now);
         families.failures.finished(self.series.model(), record);
         families.tokens.finished(&self.series, record);
-        self.durations(record);
+        self.durations(record, now);
         // A completed generation that was warm makes the 0 known from which the first cold start is seen.
         if record.cold || (record.is_generation() && record.outcome == Outcome::Completed) {
             self.series.cold_starts().inc_by(u64::from(record.cold));

@@ -23,6 +23,7 @@ use crate::backend::dial::DialError;
 use crate::exchange::Observation;
 use crate::exchange::outcome::{End, ErrorType, Origin};
 use crate::exchange::record::{Method, Start};
+use crate::exchange::trace::TraceId;
 use crate::tls::Fault;
 use crate::wire::reader::{Head, Reported};
 use crate::wire::route::{ErrorShape, Route};
@@ -59,11 +60,13 @@ pub(super) fn exchange(
         upgrade: request.version() == Version::HTTP_11 && headers::wants_upgrade(request.headers()),
     };
     let tap = Tap::start(shared.clone(), now, || {
+        let id = worker.next_id();
         let start = Start {
-            id: worker.next_id(),
+            id,
             method: Method::parse(request.method().as_str()),
             route,
             backend: worker.backend.name.clone(),
+            trace: trace_of(request.headers()).unwrap_or_else(|| worker.make_trace(id)),
             at: now,
         };
         Observation::start(start, &worker.settings.observe, &*worker.sink)
@@ -82,6 +85,15 @@ pub(super) fn exchange(
                 response
             }
         })
+    }
+}
+
+/// The trace that a client names. Two headers name none (W3C Trace Context, 3.2).
+fn trace_of(headers: &HeaderMap) -> Option<TraceId> {
+    let mut all = headers.get_all("traceparent").iter();
+    match (all.next(), all.next()) {
+        (Some(parent), None) => TraceId::parse(parent.as_bytes()),
+        _ => None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! One thread with a runtime of its own: it serves the clients it is handed, and shares nothing on their way.
 
 use std::cell::Cell;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use crate::backend::Backend;
 use crate::backend::dial::Dialer;
 use crate::exchange::outcome::ErrorType;
 use crate::exchange::sink::Sink;
+use crate::exchange::trace::TraceId;
 
 /// How far the process has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,6 +71,8 @@ pub(super) struct Worker {
     /// Client connections now, and streams within them, over all threads.
     pub(super) connections: Arc<AtomicU64>,
     ids: Arc<AtomicU64>,
+    /// Keys that no two processes share.
+    random: RandomState,
     life: watch::Receiver<Life>,
     serving: Cell<usize>,
     idle: Notify,
@@ -114,6 +118,7 @@ impl Worker {
             sink,
             ids,
             connections,
+            random: RandomState::new(),
             life,
         })
     }
@@ -144,6 +149,12 @@ impl Worker {
     /// The next exchange's number, unique within the process.
     pub(super) fn next_id(&self) -> u64 {
         self.ids.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A trace id for an exchange whose client named none: no other exchange has it, in this process or another.
+    pub(super) fn make_trace(&self, exchange: u64) -> TraceId {
+        let half = |which: u8| u128::from(self.random.hash_one((exchange, which)));
+        TraceId::made_up(half(0) << 64 | half(1))
     }
 
     /// Why no exchange can be served now, if so.

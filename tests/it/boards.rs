@@ -7,6 +7,7 @@
 
 #[path = "../../grafana/source/dashboards.rs"]
 mod dashboards;
+mod exemplars;
 mod files;
 mod lint;
 mod live;

@@ -130,7 +130,7 @@ fn threads_that_count_at_the_same_time_lose_nothing() {
                 for life in 0..500 {
                     complete(metrics, &format!("m{}", (thread + life) % 9), &full_chat());
                     if life % 50 == 0 {
-                        assert!(!metrics.encode().is_empty());
+                        assert!(!metrics.encode(super::Format::OpenMetrics).is_empty());
                     }
                 }
             });

@@ -349,10 +349,10 @@ fn refused_heads_and_defects_are_counted_from_zero() {
 fn a_backend_is_neither_up_nor_down_before_it_was_asked() {
     let metrics = metrics();
     assert_eq!(values(&metrics, "backend_up"), [0.0; 0]);
-    metrics.backend_probe("local", true, ms(5));
+    metrics.probed(&"local".into(), true, ms(5));
     assert_eq!(value(&metrics, r#"backend_up{backend="local"}"#), Some(1.0));
     assert_eq!(value(&metrics, r#"backend_probe_duration_seconds{backend="local"}"#), Some(0.005));
-    metrics.backend_probe("local", false, ms(5000));
+    metrics.probed(&"local".into(), false, ms(5000));
     assert_eq!(value(&metrics, r#"backend_up{backend="local"}"#), Some(0.0));
 }
 

@@ -81,6 +81,7 @@ impl Prometheus {
             .arg(format!("--storage.tsdb.path={}", tmp.join("data").display()))
             .arg(format!("--web.listen-address={url}"))
             .arg("--log.level=warn")
+            .arg("--enable-feature=exemplar-storage")
             .stderr(File::create(&log).expect("the scratch folder can be written"))
             .spawn()
             .unwrap_or_else(|error| panic!("Prometheus cannot be run ({error}): {HOW_TO_HAVE_IT}"));

@@ -1,0 +1,266 @@
+//! What backends answer to questions about themselves, read.
+//!
+//! Every field is optional and of any type: servers that speak each other's languages leave out or misuse what they do
+//! not know (llama.cpp answers `/api/tags` with `"size":""`). What is not understood is unknown.
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Map, Value};
+
+use super::inventory::{Expiry, MAX_MODELS, Model, Resident, text};
+use super::rfc3339;
+
+/// An expiry further away than this is Ollama's `keep_alive: -1`, which it shows as the end of its time (292 years).
+const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// One object of JSON, whatever stands in it.
+pub(super) struct Object(Map<String, Value>);
+
+impl Object {
+    pub(super) fn parse(body: &[u8]) -> Option<Self> {
+        serde_json::from_slice(body).ok().map(Self)
+    }
+
+    /// A text that is fit to be shown.
+    pub(super) fn text(&self, key: &str) -> Option<Box<str>> {
+        text(self.0.get(key)?.as_str()?)
+    }
+
+    pub(super) fn number(&self, key: &str) -> Option<u64> {
+        self.0.get(key)?.as_u64()
+    }
+
+    pub(super) fn object(&self, key: &str) -> Option<Self> {
+        Some(Self(self.0.get(key)?.as_object()?.clone()))
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.0.contains_key(key)
+    }
+
+    /// The objects of a list, as many as are remembered.
+    fn list(mut self, key: &str) -> Option<Vec<Self>> {
+        let Value::Array(all) = self.0.remove(key)? else { return None };
+        let objects = all.into_iter().filter_map(|entry| match entry {
+            Value::Object(entry) => Some(Self(entry)),
+            _ => None,
+        });
+        Some(objects.take(MAX_MODELS).collect())
+    }
+
+    /// The digest without its kind.
+    fn digest(&self) -> Option<Box<str>> {
+        self.text("digest").map(|digest| digest.strip_prefix("sha256:").map_or(digest.clone(), Into::into))
+    }
+
+    fn name(&self) -> Option<Box<str>> {
+        self.raw("model").or_else(|| self.raw("name"))
+    }
+
+    /// A name is not shortened or changed here: whether it is fit to be a label is the catalogue's to say.
+    fn raw(&self, key: &str) -> Option<Box<str>> {
+        self.0.get(key)?.as_str().filter(|name| !name.is_empty()).map(Into::into)
+    }
+}
+
+/// `/api/tags` (Ollama, `api/types.go`, `ListResponse`).
+pub(super) fn tags(body: &[u8]) -> Option<Vec<Model>> {
+    let models = Object::parse(body)?.list("models")?;
+    Some(models.iter().filter_map(tag).collect())
+}
+
+fn tag(entry: &Object) -> Option<Model> {
+    let details = entry.object("details");
+    let detail = |key| details.as_ref().and_then(|details| details.text(key));
+    Some(Model {
+        name: entry.name()?,
+        revision: entry.digest(),
+        quant: detail("quantization_level"),
+        family: detail("family"),
+        parameter_size: detail("parameter_size"),
+        format: detail("format"),
+    })
+}
+
+/// `/api/ps` (Ollama, `api/types.go`, `ProcessResponse`).
+pub(super) fn ps(body: &[u8], now: SystemTime) -> Option<Vec<Resident>> {
+    let models = Object::parse(body)?.list("models")?;
+    let resident = |entry: &Object| {
+        Some(Resident {
+            name: entry.name()?,
+            revision: entry.digest(),
+            size: entry.number("size"),
+            vram: entry.number("size_vram"),
+            context: entry.number("context_length").filter(|tokens| *tokens > 0),
+            expires: entry.text("expires_at").and_then(|at| rfc3339::parse(&at)).map(|at| {
+                if at.duration_since(now).is_ok_and(|left| left > NEVER) { Expiry::Never } else { Expiry::At(at) }
+            }),
+        })
+    };
+    Some(models.iter().filter_map(resident).collect())
+}
+
+/// One entry of `/v1/models`, with what the servers add to it.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Served {
+    pub(super) model: Model,
+    pub(super) owner: Option<Box<str>>,
+    /// Tokens of context, where it says.
+    pub(super) context: Option<u64>,
+    /// Whether it is in memory, where it says (llama.cpp with several models).
+    pub(super) loaded: Option<bool>,
+}
+
+/// `/v1/models` (`OpenAI`, "List models"). llama.cpp adds `meta` and `status`, vLLM and `SGLang` `max_model_len`.
+pub(super) fn models(body: &[u8]) -> Option<Vec<Served>> {
+    let entries = Object::parse(body)?.list("data")?;
+    Some(entries.iter().filter_map(served).collect())
+}
+
+fn served(entry: &Object) -> Option<Served> {
+    let meta = entry.object("meta");
+    let number = |key| meta.as_ref().and_then(|meta| meta.number(key));
+    Some(Served {
+        model: Model {
+            name: entry.raw("id")?,
+            quant: meta.as_ref().and_then(|meta| meta.text("ftype")),
+            parameter_size: number("n_params").map(parameters),
+            ..Model::default()
+        },
+        owner: entry.text("owned_by"),
+        context: entry.number("max_model_len").or_else(|| number("n_ctx")).filter(|tokens| *tokens > 0),
+        loaded: entry.object("status").and_then(|status| status.text("value")).map(|value| &*value == "loaded"),
+    })
+}
+
+/// `/api/v0/models` (LM Studio, "REST API v0").
+pub(super) fn lm_studio(body: &[u8]) -> Option<Vec<Served>> {
+    let entries = Object::parse(body)?.list("data")?;
+    let entry = |entry: &Object| {
+        Some(Served {
+            model: Model {
+                name: entry.raw("id")?,
+                quant: entry.text("quantization"),
+                family: entry.text("arch"),
+                format: entry.text("compatibility_type"),
+                ..Model::default()
+            },
+            owner: None,
+            context: entry.number("loaded_context_length"),
+            loaded: entry.text("state").map(|state| &*state == "loaded"),
+        })
+    };
+    Some(entries.iter().filter_map(entry).collect())
+}
+
+/// `/info` (TGI, `router/src/lib.rs`, `Info`): its one model, and its version.
+pub(super) fn tgi(body: &[u8]) -> Option<(Served, Option<Box<str>>)> {
+    let info = Object::parse(body)?;
+    // Others answer `/info` too; these three stand in every version of TGI.
+    if !["version", "max_concurrent_requests", "max_best_of"].iter().all(|key| info.has(key)) {
+        return None;
+    }
+    let quant = info.text("model_dtype").map(|kind| kind.strip_prefix("torch.").map_or(kind.clone(), Into::into));
+    let model = Model { name: info.raw("model_id")?, revision: info.text("model_sha"), quant, ..Model::default() };
+    let served = Served { model, owner: None, context: info.number("max_total_tokens"), loaded: Some(true) };
+    Some((served, info.text("version")))
+}
+
+/// As Ollama writes it: `3.13M`, `8.0B`.
+fn parameters(count: u64) -> Box<str> {
+    let count = count as f64;
+    let text = match count {
+        1e9.. => format!("{:.1}B", count / 1e9),
+        1e6.. => format!("{:.2}M", count / 1e6),
+        1e3.. => format!("{:.0}K", count / 1e3),
+        _ => count.to_string(),
+    };
+    text.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    fn recorded(case: &str) -> Vec<u8> {
+        let file = format!("{}/tests/fixtures/{case}/response.http", env!("CARGO_MANIFEST_DIR"));
+        let response = std::fs::read(file).expect("it was recorded");
+        let head = response.windows(4).position(|window| window == b"\r\n\r\n").expect("a head");
+        response[head + 4..].to_vec()
+    }
+
+    #[test]
+    fn ollamas_listing_is_read_with_its_details() {
+        for version in ["ollama-0.13.1", "ollama-0.24.0", "ollama-0.33.0-rc2"] {
+            let models = tags(&recorded(&format!("{version}/tags"))).expect("a listing");
+            let names: Vec<&str> = models.iter().map(|model| &*model.name).collect();
+            assert_eq!(names, ["script:latest", "slow:latest", "embedder:latest", "tiny:latest"], "{version}");
+            let script = &models[0];
+            assert_eq!((script.quant.as_deref(), script.family.as_deref()), (Some("F16"), Some("llama")));
+            assert_eq!((script.parameter_size.as_deref(), script.format.as_deref()), (Some("3.13M"), Some("gguf")));
+            assert!(script.revision.as_deref().is_some_and(|digest| digest.starts_with("13179ec05f77")));
+        }
+        let unknown = tags(&recorded("ollama-0.13.1/tags")).expect("a listing");
+        assert_eq!(unknown[3].quant, None, "the word `unknown` says nothing");
+    }
+
+    #[test]
+    fn what_is_in_memory_is_read_with_its_expiry() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_795_239_545);
+        let resident = ps(&recorded("ollama-0.13.1/ps-loaded"), now).expect("a list");
+        let at = UNIX_EPOCH + Duration::from_secs(1_795_243_145);
+        assert_eq!(&*resident[0].name, "script:latest");
+        assert_eq!((resident[0].size, resident[0].vram, resident[0].context), (Some(12_555_264), Some(0), Some(2048)));
+        assert_eq!(resident[0].expires, Some(Expiry::At(at)));
+        assert_eq!(ps(&recorded("ollama-0.13.1/ps-empty"), now), Some(vec![]));
+        let forever = br#"{"models":[{"name":"a","expires_at":"2318-03-01T10:00:00Z"}]}"#;
+        assert_eq!(ps(forever, now).expect("a list")[0].expires, Some(Expiry::Never));
+    }
+
+    #[test]
+    fn llama_cpp_tells_of_its_model_in_openais_listing() {
+        let served = models(&recorded("llamacpp-server/models")).expect("a listing");
+        assert_eq!(served[0].owner.as_deref(), Some("llamacpp"));
+        assert_eq!((served[0].context, served[0].loaded), (Some(2048), None));
+        assert_eq!((&*served[0].model.name, served[0].model.quant.as_deref()), ("script.gguf", Some("F16")));
+        assert_eq!(served[0].model.parameter_size.as_deref(), Some("3.13M"));
+    }
+
+    #[test]
+    fn a_listing_of_a_router_says_what_is_loaded() {
+        let body = br#"{"data":[{"id":"a","status":{"value":"loaded"}},{"id":"b","status":{"value":"unloaded"}},{}]}"#;
+        let loaded: Vec<_> = models(body).expect("a listing").iter().map(|served| served.loaded).collect();
+        assert_eq!(loaded, [Some(true), Some(false)]);
+    }
+
+    #[test]
+    fn lm_studio_and_tgi_are_read_as_documented() {
+        let body = br#"{"object":"list","data":[{"id":"a","arch":"llama","compatibility_type":"gguf","quantization":
+            "Q4_K_M","state":"loaded","loaded_context_length":4096},{"id":"b","state":"not-loaded"}]}"#;
+        let studio = lm_studio(body).expect("a listing");
+        assert_eq!((studio[0].loaded, studio[0].context), (Some(true), Some(4096)));
+        assert_eq!((studio[1].loaded, studio[1].context), (Some(false), None));
+        let body =
+            br#"{"model_id":"org/m","model_sha":"e4ce","model_dtype":"torch.float16","max_concurrent_requests":128,
+            "max_best_of":2,"max_total_tokens":4096,"version":"3.3.4","sha":"f00"}"#;
+        let (served, version) = tgi(body).expect("TGI");
+        assert_eq!((&*served.model.name, served.model.quant.as_deref()), ("org/m", Some("float16")));
+        assert_eq!((served.context, version.as_deref()), (Some(4096), Some("3.3.4")));
+    }
+
+    #[test]
+    fn what_is_no_such_answer_is_none_and_strange_fields_are_unknown() {
+        for body in [&b""[..], b"<html>", b"[]", br#"{"models":"many"}"#, br#"{"error":"not found"}"#] {
+            assert_eq!(models(body), None);
+            assert_eq!(tags(body), None);
+            assert_eq!(ps(body, UNIX_EPOCH), None);
+            assert!(tgi(body).is_none());
+        }
+        let strange = br#"{"models":[7,{"model":""},{"name":"b:1","digest":7,"details":"none","size":"","size_vram":-1,
+            "context_length":0,"expires_at":"0001-01-01T00:00:00Z"}]}"#;
+        assert_eq!(tags(strange), Some(vec![Model { name: "b:1".into(), ..Model::default() }]));
+        assert_eq!(ps(strange, UNIX_EPOCH), Some(vec![Resident { name: "b:1".into(), ..Resident::default() }]));
+    }
+}

@@ -1,0 +1,176 @@
+//! What inference engines say of their load in metrics of their own, in one vocabulary.
+//!
+//! Promises: only the few names that are needed are read, from the Prometheus text format as these servers write it;
+//! a line that is none is passed over. Ranks that report the same numbers as the first are left out, data-parallel
+//! engines are added up (the use of their caches is averaged).
+
+use std::collections::BTreeMap;
+
+use super::inventory::Runtime;
+
+/// The load of one model's engines. `None` where the server does not say.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct EngineLoad {
+    /// The model, where the server says.
+    pub model: Option<Box<str>>,
+    /// Requests that wait for a place.
+    pub waiting: Option<f64>,
+    /// Requests that are worked on.
+    pub running: Option<f64>,
+    /// Used share of the KV cache, 0 to 1.
+    pub kv_cache: Option<f64>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Fact {
+    Waiting,
+    Running,
+    KvCache,
+}
+
+/// Each name with what it says. vLLM: `vllm/v1/metrics/loggers.py` and the V0 name of the cache; `SGLang`:
+/// "Production Metrics"; llama.cpp: `tools/server/server.cpp`, the cache in versions of 2025; TGI: "Metrics".
+const NAMES: [(&str, Runtime, Fact); 12] = [
+    ("vllm:num_requests_waiting", Runtime::Vllm, Fact::Waiting),
+    ("vllm:num_requests_running", Runtime::Vllm, Fact::Running),
+    ("vllm:kv_cache_usage_perc", Runtime::Vllm, Fact::KvCache),
+    ("vllm:gpu_cache_usage_perc", Runtime::Vllm, Fact::KvCache),
+    ("sglang:num_queue_reqs", Runtime::Sglang, Fact::Waiting),
+    ("sglang:num_running_reqs", Runtime::Sglang, Fact::Running),
+    ("sglang:token_usage", Runtime::Sglang, Fact::KvCache),
+    ("llamacpp:requests_deferred", Runtime::LlamaCpp, Fact::Waiting),
+    ("llamacpp:requests_processing", Runtime::LlamaCpp, Fact::Running),
+    ("llamacpp:kv_cache_usage_ratio", Runtime::LlamaCpp, Fact::KvCache),
+    ("tgi_queue_size", Runtime::Tgi, Fact::Waiting),
+    ("tgi_batch_current_size", Runtime::Tgi, Fact::Running),
+];
+
+/// What several samples of one fact add up to.
+#[derive(Default)]
+struct Sum {
+    total: f64,
+    samples: f64,
+}
+
+/// The runtime that these metrics are of, and the load of each model. None where no name is known.
+pub(super) fn parse(text: &str) -> Option<(Runtime, Vec<EngineLoad>)> {
+    let mut runtime = None;
+    // By model, fact and name: an old and a new name of the same fact must not be added up.
+    let mut sums: BTreeMap<(Option<String>, Fact, &str), Sum> = BTreeMap::new();
+    for line in text.lines() {
+        let name = &line[..line.find(['{', ' ', '\t']).unwrap_or(line.len())];
+        let Some((known, of, fact)) = NAMES.iter().find(|(known, ..)| *known == name) else { continue };
+        let Some((labels, value)) = sample(&line[name.len()..]) else { continue };
+        runtime = runtime.or(Some(*of));
+        let label = |wanted: &str| labels.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
+        if ["tp_rank", "pp_rank", "moe_ep_rank"].iter().any(|rank| label(rank).is_some_and(|rank| rank != "0")) {
+            continue;
+        }
+        let sum = sums.entry((label("model_name"), *fact, known)).or_default();
+        (sum.total, sum.samples) = (sum.total + value, sum.samples + 1.0);
+    }
+    let mut loads: BTreeMap<Option<String>, EngineLoad> = BTreeMap::new();
+    for ((model, fact, _), sum) in sums {
+        let load = loads
+            .entry(model.clone())
+            .or_insert_with(|| EngineLoad { model: model.map(String::into_boxed_str), ..EngineLoad::default() });
+        match fact {
+            Fact::Waiting => load.waiting = Some(sum.total),
+            Fact::Running => load.running = Some(sum.total),
+            Fact::KvCache => load.kv_cache = Some(sum.total / sum.samples),
+        }
+    }
+    Some((runtime?, loads.into_values().collect()))
+}
+
+type Labels = Vec<(String, String)>;
+
+/// Labels and value of what follows a sample's name. A value that is not a number of something is none.
+fn sample(rest: &str) -> Option<(Labels, f64)> {
+    let (labels, rest) = match rest.strip_prefix('{') {
+        Some(inside) => labels(inside)?,
+        None => (Labels::new(), rest),
+    };
+    let value: f64 = rest.split_ascii_whitespace().next()?.parse().ok()?;
+    (value.is_finite() && value >= 0.0).then_some((labels, value))
+}
+
+/// The labels up to the closing brace, and what follows it.
+fn labels(mut rest: &str) -> Option<(Labels, &str)> {
+    let mut labels = Labels::new();
+    loop {
+        rest = rest.trim_start_matches([',', ' ']);
+        if let Some(after) = rest.strip_prefix('}') {
+            return Some((labels, after));
+        }
+        let (name, quoted) = rest.split_once("=\"")?;
+        let (value, after) = unescaped(quoted)?;
+        labels.push((name.trim().to_owned(), value));
+        rest = after;
+    }
+}
+
+/// A value up to its closing quote, and what follows it.
+fn unescaped(text: &str) -> Option<(String, &str)> {
+    let mut value = String::new();
+    let mut characters = text.char_indices();
+    loop {
+        match characters.next()? {
+            (at, '"') => return Some((value, &text[at + 1..])),
+            (_, '\\') => value.push(match characters.next()?.1 {
+                'n' => '\n',
+                other => other,
+            }),
+            (_, other) => value.push(other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(model: Option<&str>, waiting: f64, running: f64, kv_cache: Option<f64>) -> EngineLoad {
+        EngineLoad { model: model.map(Into::into), waiting: Some(waiting), running: Some(running), kv_cache }
+    }
+
+    #[test]
+    fn the_engines_of_one_model_are_added_up_and_their_caches_averaged() {
+        let text = "# HELP vllm:num_requests_running Running.\n# TYPE vllm:num_requests_running gauge\n\
+            vllm:num_requests_running{engine=\"0\",model_name=\"org/m\"} 3.0\n\
+            vllm:num_requests_running{engine=\"1\",model_name=\"org/m\"} 4.0\n\
+            vllm:num_requests_waiting{engine=\"0\",model_name=\"org/m\"} 1.0\n\
+            vllm:num_requests_waiting_by_reason{engine=\"0\",model_name=\"org/m\",reason=\"x\"} 9.0\n\
+            vllm:kv_cache_usage_perc{engine=\"0\",model_name=\"org/m\"} 0.25\n\
+            vllm:kv_cache_usage_perc{engine=\"1\",model_name=\"org/m\"} 0.75\n";
+        assert_eq!(parse(text), Some((Runtime::Vllm, vec![load(Some("org/m"), 1.0, 7.0, Some(0.5))])));
+    }
+
+    #[test]
+    fn ranks_that_say_the_same_count_once() {
+        let text = "sglang:num_running_reqs{model_name=\"m\",tp_rank=\"0\"} 5\n\
+            sglang:num_running_reqs{model_name=\"m\",tp_rank=\"1\"} 5\n\
+            sglang:num_queue_reqs{model_name=\"m\",tp_rank=\"0\"} 2\nsglang:token_usage{model_name=\"m\"} 0.28\n";
+        assert_eq!(parse(text), Some((Runtime::Sglang, vec![load(Some("m"), 2.0, 5.0, Some(0.28))])));
+    }
+
+    #[test]
+    fn llama_cpp_and_tgi_name_no_model_and_tell_no_cache() {
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/llamacpp-server/metrics/response.http");
+        let recorded = std::fs::read_to_string(file).expect("it was recorded");
+        assert_eq!(parse(&recorded), Some((Runtime::LlamaCpp, vec![load(None, 0.0, 0.0, None)])));
+        let text = "tgi_queue_size 4\ntgi_batch_current_size 8 1700000000000\n";
+        assert_eq!(parse(text), Some((Runtime::Tgi, vec![load(None, 4.0, 8.0, None)])));
+    }
+
+    #[test]
+    fn strange_labels_and_values_do_no_harm() {
+        let text = "vllm:num_requests_running{model_name=\"a\\\"},{\\\\\\n\", x=\"=\"} 1\n\
+            vllm:num_requests_waiting{model_name=\"cut\n\
+            vllm:num_requests_waiting{} NaN\nvllm:num_requests_waiting -1\nvllm:kv_cache_usage_perc{é} 1\n\
+            vllm:gpu_cache_usage_perc\n{ } é\n";
+        let expected = EngineLoad { model: Some("a\"},{\\\n".into()), running: Some(1.0), ..EngineLoad::default() };
+        assert_eq!(parse(text), Some((Runtime::Vllm, vec![expected])));
+        assert_eq!(parse("up 1\n"), None);
+    }
+}

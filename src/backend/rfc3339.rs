@@ -1,0 +1,77 @@
+//! Times as Go writes them (RFC 3339, 5.6), to the second.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+const DAY: i64 = 24 * 60 * 60;
+
+/// `2026-11-21T06:39:05.501022126Z`, or with an offset as `-07:00`. A time before 1970 is none.
+pub(super) fn parse(text: &str) -> Option<SystemTime> {
+    let (date, rest) = text.split_once(['T', 't', ' '])?;
+    let at = rest.find(['Z', 'z', '+', '-'])?;
+    let (time, zone) = rest.split_at(at);
+    let [year, month, day] = numbers(date, '-')?;
+    let [hour, minute, second] = numbers(time.split('.').next()?, ':')?;
+    let fits = (1..=12).contains(&month) && (1..=31).contains(&day) && hour < 24 && minute < 60 && second <= 60;
+    let seconds = days(year, month, day) * DAY + hour * 3600 + minute * 60 + second - offset(zone)?;
+    let seconds = u64::try_from(seconds).ok().filter(|_| fits)?;
+    UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+}
+
+/// Seconds that a zone is ahead.
+fn offset(zone: &str) -> Option<i64> {
+    let sign = match zone.chars().next()? {
+        'Z' | 'z' => return (zone.len() == 1).then_some(0),
+        '-' => -1,
+        _ => 1,
+    };
+    let (hours, minutes) = zone[1..].split_once(':')?;
+    let (hours, minutes): (i64, i64) = (number(hours)?, number(minutes)?);
+    (hours < 24 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
+}
+
+fn numbers<const COUNT: usize>(text: &str, between: char) -> Option<[i64; COUNT]> {
+    let all: Option<Vec<i64>> = text.split(between).map(number).collect();
+    all?.try_into().ok()
+}
+
+/// At most four digits, so that nothing overflows.
+fn number(text: &str) -> Option<i64> {
+    let digits = (1..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| digits)
+}
+
+/// Days since 1970 of a Gregorian date (years counted from March, so that the leap day is the last).
+fn days(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let of_era = year.rem_euclid(400);
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_in_every_zone() {
+        for (text, expected) in [
+            ("1970-01-01T00:00:00Z", Some(0)),
+            ("2000-02-29T12:00:00Z", Some(951_825_600)),
+            ("2026-11-21T06:39:05.501022126Z", Some(1_795_243_145)),
+            ("2026-11-20T23:39:05.5-07:00", Some(1_795_243_145)),
+            ("2026-11-21T12:09:05+05:30", Some(1_795_243_145)),
+            ("2318-03-01T10:00:00Z", Some(10_986_919_200)),
+            ("0001-01-01T00:00:00Z", None),
+            ("2026-13-01T00:00:00Z", None),
+            ("2026-11-21", None),
+            ("2026-11-21T06:39:05", None),
+            ("soon", None),
+            ("99999-01-01T00:00:00Z", None),
+            ("2026-11-21T06:39:05+é0:00", None),
+        ] {
+            let expected = expected.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
+            assert_eq!(parse(text), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Keeps the picture of a backend: which server it is and what it lists every half minute, what is in memory and how busy
+//! its engines are every few seconds. Right after the backend comes up both are asked at once.
+//!
+//! One question at a time, each with a limit on its time and size, and never on behalf of a scrape. A listing that fails
+//! leaves what is known as it is; what is in memory is forgotten once the backend is out of reach.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::answers;
+use super::catalogue::Catalogue;
+use super::engine;
+use super::inventory::{Inventory, Runtime};
+use super::monitor::{Monitor, stopped};
+use super::recognise::{ANSWER, read, recognise};
+use super::report::Report;
+use super::track::Tracker;
+
+/// Asks until `shutdown` is true or its sender is gone.
+pub async fn run(
+    monitor: Arc<Monitor>,
+    catalogue: Arc<Catalogue>,
+    report: Arc<dyn Report>,
+    mut shutdown: watch::Receiver<bool>,
+) {
+    let mut survey = Survey { monitor, catalogue, report, tracker: Tracker::default(), lists: true, asked: false };
+    tokio::select! {
+        () = stopped(&mut shutdown) => {}
+        () = survey.go_on() => {}
+    }
+}
+
+struct Survey {
+    monitor: Arc<Monitor>,
+    catalogue: Arc<Catalogue>,
+    report: Arc<dyn Report>,
+    tracker: Tracker,
+    /// The last listing succeeded; said when it changes.
+    lists: bool,
+    /// Something is told of what is in memory or of load, and must be taken back when the backend goes.
+    asked: bool,
+}
+
+impl Survey {
+    async fn go_on(&mut self) {
+        let pace = self.monitor.pace;
+        let mut next_list = Instant::now() + pace.list_every;
+        loop {
+            let fresh = tokio::select! {
+                () = self.monitor.came_up.notified() => true,
+                () = tokio::time::sleep(pace.look_every) => false,
+            };
+            if self.monitor.status.snapshot().state.up() != Some(true) {
+                self.forget();
+                continue;
+            }
+            if fresh || Instant::now() >= next_list {
+                self.list(fresh).await;
+                next_list = Instant::now() + pace.list_every;
+            }
+            self.look().await;
+        }
+    }
+
+    async fn list(&mut self, fresh: bool) {
+        let before = self.monitor.inventory();
+        let known = if fresh { Runtime::Unknown } else { before.runtime };
+        let found = recognise(&self.monitor, known).await;
+        if self.lists && found.is_none() {
+            let backend = &*self.monitor.backend.name;
+            tracing::warn!(backend, "the backend lists no models: their names are learnt from answers only");
+        }
+        self.lists = found.is_some();
+        let Some(mut found) = found else { return };
+        for model in &found.models {
+            // Beyond the cap a name has no label of its own.
+            let _ = self.catalogue.admit(&model.name);
+        }
+        if fresh || before.runtime != found.runtime || before.version != found.version {
+            let (backend, runtime) = (&*self.monitor.backend.name, found.runtime.as_str());
+            let version = found.version.as_deref();
+            tracing::info!(backend, runtime, version, models = found.models.len(), "the backend was recognised");
+        }
+        if found.polled {
+            found.resident.clone_from(&before.resident);
+        }
+        self.report.listed(&self.monitor.backend.name, &found);
+        self.monitor.see(found);
+    }
+
+    async fn look(&mut self) {
+        let inventory = self.monitor.inventory();
+        if let Some(resident) = self.resident(&inventory).await {
+            for model in &resident.resident.iter().flatten().map(|held| &held.name).collect::<Vec<_>>() {
+                let _ = self.catalogue.admit(model);
+            }
+            let changes = self.tracker.look(resident.resident.as_deref().unwrap_or_default());
+            self.asked = true;
+            self.report.resident(&self.monitor.backend.name, &resident, &changes);
+            self.monitor.see(resident);
+        }
+        if matches!(inventory.runtime, Runtime::Vllm | Runtime::Sglang | Runtime::LlamaCpp | Runtime::Tgi) {
+            let load = read(&self.monitor, "/metrics", ANSWER).await;
+            let load = load.and_then(|answer| engine::parse(&String::from_utf8_lossy(&answer.body)));
+            let mut load = load.map(|(_, load)| load).unwrap_or_default();
+            if let ([only], [model]) = (&mut load[..], &inventory.models[..]) {
+                only.model.get_or_insert_with(|| model.name.clone());
+            }
+            self.asked = true;
+            self.report.load(&self.monitor.backend.name, &load);
+        }
+    }
+
+    /// What is in memory now, if that is known.
+    async fn resident(&self, inventory: &Inventory) -> Option<Inventory> {
+        if !inventory.polled {
+            return inventory.resident.is_some().then(|| inventory.clone());
+        }
+        let answer = read(&self.monitor, "/api/ps", ANSWER).await?;
+        let resident = answers::ps(&answer.body, SystemTime::now())?;
+        Some(Inventory { resident: Some(resident), ..inventory.clone() })
+    }
+
+    /// The backend is out of reach: nothing is known of its memory and its load.
+    fn forget(&mut self) {
+        if std::mem::take(&mut self.asked) {
+            self.tracker.forget();
+            let gone = Inventory { resident: None, ..(*self.monitor.inventory()).clone() };
+            self.report.resident(&self.monitor.backend.name, &gone, &[]);
+            self.report.load(&self.monitor.backend.name, &[]);
+            self.monitor.see(gone);
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The page that Prometheus reads: every family, written in the format that was asked for.
+//!
+//! Promises: the same samples in both formats; series in a fixed order; writing cannot fail, and keeps no exchange
+//! waiting (a family's lock is held only to copy handles). Labels are escaped once, when a series is made, and not at
+//! every scrape. Left out: `_created` samples (Prometheus would store each as a series of its own; the program's start
+//! time says the same) and timestamps.
+
+use std::fmt::{Display, Write as _};
+use std::sync::{Mutex, PoisonError};
+
+use super::openmetrics::{self, Exemplar};
+
+/// How metrics are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Prometheus text format 0.0.4.
+    Text,
+    /// `OpenMetrics` 1.0: units and exemplars too.
+    OpenMetrics,
+}
+
+/// What the values of a family are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Counter,
+    Gauge,
+    Histogram,
+}
+
+impl Kind {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// Something that has its place on the page.
+pub(super) trait Expose: Send + Sync {
+    /// The name, or the first of its names.
+    fn name(&self) -> &'static str;
+    /// Writes what there is: nothing where nothing is known.
+    fn expose(&self, page: &mut Page);
+}
+
+/// Everything that is exposed, by name.
+#[derive(Default)]
+pub(super) struct Registry(Mutex<Vec<Box<dyn Expose>>>);
+
+impl Registry {
+    /// Gives it its place. Names are constants, so one that is taken is a fault in them.
+    pub(super) fn add(&self, exposed: Box<dyn Expose>) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = all.binary_search_by(|known| known.name().cmp(exposed.name()));
+        let at = at.expect_err("every name is registered once");
+        all.insert(at, exposed);
+    }
+
+    /// The whole page.
+    pub(super) fn write(&self, format: Format) -> String {
+        let mut page = Page { format, text: String::new() };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|exposed| exposed.expose(&mut page));
+        if format == Format::OpenMetrics {
+            page.text.push_str(openmetrics::END);
+        }
+        page.text
+    }
+}
+
+/// The page so far.
+pub(super) struct Page {
+    format: Format,
+    text: String,
+}
+
+impl Page {
+    /// Begins a family: its samples follow.
+    pub(super) fn family(&mut self, name: &str, help: &str, kind: Kind) {
+        // Writing to a string does not fail, here and below.
+        let _ = match self.format {
+            Format::Text => writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {}", kind.as_str()),
+            Format::OpenMetrics => {
+                let (family, kind) = openmetrics::family(name, kind);
+                let unit = openmetrics::unit(family).map(|unit| format!("# UNIT {family} {unit}\n"));
+                let unit = unit.unwrap_or_default();
+                write!(self.text, "# HELP {family} {help}\n# TYPE {family} {kind}\n{unit}")
+            }
+        };
+    }
+
+    /// One sample. `labels` is as [`labels`] writes it.
+    pub(super) fn sample(&mut self, name: &str, labels: &str, value: impl Display) {
+        self.text.push_str(name);
+        if !labels.is_empty() {
+            self.text.extend(["{", labels, "}"]);
+        }
+        let _ = writeln!(self.text, " {value}");
+    }
+
+    /// A histogram's upper bounds as they are written, the last one without end.
+    pub(super) fn bounds(&self, buckets: &[f64]) -> Vec<String> {
+        let write = |bound: &f64| match self.format {
+            Format::Text => bound.to_string(),
+            Format::OpenMetrics => openmetrics::bound(*bound),
+        };
+        buckets.iter().map(write).chain(["+Inf".to_owned()]).collect()
+    }
+
+    /// How many values a histogram saw up to a bound.
+    pub(super) fn bucket(&mut self, name: &str, labels: &str, bound: &str, count: u64, exemplar: Option<&Exemplar>) {
+        self.text.extend([name, "_bucket{", labels]);
+        if !labels.is_empty() {
+            self.text.push(',');
+        }
+        let _ = write!(self.text, "le=\"{bound}\"}} {count}");
+        if let (Format::OpenMetrics, Some(exemplar)) = (self.format, exemplar) {
+            exemplar.write(&mut self.text);
+        }
+        self.text.push('\n');
+    }
+
+    /// The sum and the count of a histogram.
+    pub(super) fn total(&mut self, name: &str, labels: &str, sum: f64, count: u64) {
+        for (part, value) in [("_sum", &sum as &dyn Display), ("_count", &count)] {
+            self.text.extend([name, part]);
+            self.sample("", labels, value);
+        }
+    }
+}
+
+/// Names and values as they stand between the braces, sorted by name.
+pub(super) fn labels(names: &[&str], values: &[&str]) -> String {
+    let mut pairs: Vec<_> = names.iter().zip(values).collect();
+    pairs.sort_unstable();
+    let mut text = String::new();
+    for (name, value) in pairs {
+        text.extend([if text.is_empty() { "" } else { "," }, name, "=\""]);
+        for character in value.chars() {
+            match character {
+                '\\' => text.push_str("\\\\"),
+                '"' => text.push_str("\\\""),
+                '\n' => text.push_str("\\n"),
+                character => text.push(character),
+            }
+        }
+        text.push('"');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(format: Format) -> Page {
+        Page { format, text: String::new() }
+    }
+
+    #[test]
+    fn strange_label_values_are_escaped() {
+        assert_eq!(labels(&["b", "a"], &["x\\\"\n", "é"]), "a=\"é\",b=\"x\\\\\\\"\\n\"");
+        assert_eq!(labels(&[], &[]), "");
+    }
+
+    #[test]
+    fn a_counter_is_named_in_each_format_as_it_wants() {
+        for (format, expected) in [
+            (Format::Text, "# HELP a_bytes_total B.\n# TYPE a_bytes_total counter\na_bytes_total 1\n"),
+            (Format::OpenMetrics, "# HELP a_bytes B.\n# TYPE a_bytes counter\n# UNIT a_bytes bytes\na_bytes_total 1\n"),
+        ] {
+            let mut page = page(format);
+            page.family("a_bytes_total", "B.", Kind::Counter);
+            page.sample("a_bytes_total", "", 1);
+            assert_eq!(page.text, expected);
+        }
+    }
+
+    #[test]
+    fn a_family_without_a_unit_has_no_line_for_it() {
+        let mut page = page(Format::OpenMetrics);
+        page.family("up", "Up.", Kind::Gauge);
+        page.sample("up", "a=\"b\"", 0.5);
+        assert_eq!(page.text, "# HELP up Up.\n# TYPE up gauge\nup{a=\"b\"} 0.5\n");
+    }
+
+    #[test]
+    #[should_panic(expected = "registered once")]
+    fn a_name_is_registered_once() {
+        struct Same;
+        impl Expose for Same {
+            fn name(&self) -> &'static str {
+                "same"
+            }
+            fn expose(&self, _page: &mut Page) {}
+        }
+        let registry = Registry::default();
+        registry.add(Box::new(Same));
+        registry.add(Box::new(Same));
+    }
+}
