@@ -18,6 +18,12 @@ fn a_scrape_of_two_thousand_histograms_a_family() {
             };
             let (fastest, bytes) = (0..10).map(took).min().unwrap();
             let histograms = String::from_utf8(metrics.encode(format)).unwrap().matches("le=\"+Inf\"").count();
+            let page = metrics.encode(format);
+            let begun = Instant::now();
+            let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            std::io::Write::write_all(&mut gzip, &page).unwrap();
+            let (zipped, zip) = (gzip.finish().unwrap().len(), begun.elapsed());
+            println!("  gzip: {zipped} bytes in {zip:?}");
             println!("{format:?}: {histograms} histograms, {bytes} bytes in {fastest:?}");
         }
     }
