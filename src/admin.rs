@@ -13,8 +13,8 @@
 //! (DNS rebinding); with users in the web configuration file every path but `/livez` and `/readyz`, known or not, wants
 //! a password; nothing that is shown is content. Left out: HTTP/2.
 
-pub mod access;
 mod accept;
+pub mod access;
 mod guard;
 mod health;
 mod models;

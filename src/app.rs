@@ -313,6 +313,8 @@ impl Report for Found {
 
     fn resident(&self, backend: &Arc<str>, inventory: &Inventory, changes: &[Change]) {
         self.residency.absent(backend, inventory.absent().unwrap_or_default());
+        let held = inventory.resident.iter().flatten();
+        self.residency.contexts(backend, held.filter_map(|held| Some((&*held.name, held.context?))));
         self.metrics.resident(backend, inventory, changes);
     }
 

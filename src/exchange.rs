@@ -231,11 +231,6 @@ impl Observation {
         }
     }
 
-    /// The backend gave an answer, not an error.
-    fn answered(&self) -> bool {
-        self.answered_status.is_some_and(|status| (200..300).contains(&status))
-    }
-
     /// Only a completed generation with a reported count of its prompt says anything about cuts.
     fn suspects_truncation(&self, record: &Record) -> bool {
         let reported = record.prompt_tokens.filter(|count| count.source == Source::Reported);

@@ -29,6 +29,7 @@ mod exposition;
 mod failures;
 mod families;
 mod family;
+mod gathered;
 pub mod gpu;
 pub mod host;
 mod labels;
@@ -55,14 +56,15 @@ pub use exposition::Format;
 use exposition::Registry;
 use families::Families;
 use family::Register;
+use gathered::Gathered;
 use watch::ExchangeWatch;
 
 use crate::backend::catalogue::Catalogue;
-use crate::clock::Clock;
 use crate::backend::engine::EngineLoad;
 use crate::backend::inventory::Inventory;
 use crate::backend::report::Report;
 use crate::backend::track::Change;
+use crate::clock::Clock;
 use crate::exchange::outcome::Malformed;
 use crate::exchange::record::Start;
 use crate::exchange::sink::{Sink, Watch};
@@ -144,13 +146,17 @@ impl Metrics {
     pub fn watch_host(&self, clock: Clock, take: impl Fn(Instant) -> HostSnapshot + Send + Sync + 'static) {
         let take = Arc::new(take);
         let again = Arc::clone(&take);
-        host::HostMetrics::register(&self.registry, clock, move |now| take(now));
-        gpu::GpuMetrics::register(&self.registry, move |now| again(now));
+        let registry = prometheus::Registry::new();
+        host::HostMetrics::register(&registry, clock, move |now| take(now));
+        gpu::GpuMetrics::register(&registry, move |now| again(now));
+        self.registry.add(Box::new(Gathered { name: "machine", registry }));
     }
 
     /// Exposes what energy was spent for, and the price of a kilowatt-hour where one is configured.
     pub fn watch_energy(&self, meter: Arc<Meter>, price: Option<f64>) {
-        energy::EnergyMetrics::register(&self.registry, meter, price);
+        let registry = prometheus::Registry::new();
+        energy::EnergyMetrics::register(&registry, meter, price);
+        self.registry.add(Box::new(Gathered { name: "energy", registry }));
     }
 
     /// Everything that is known, in a format.

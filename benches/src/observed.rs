@@ -8,9 +8,10 @@ use inferometer::exchange::outcome::End;
 use inferometer::exchange::record::{Method, Start};
 use inferometer::exchange::residency::Residency;
 use inferometer::exchange::sink::{Fanout, Sink};
+use inferometer::exchange::trace::TraceId;
 use inferometer::exchange::{Observation, Settings};
 use inferometer::history::in_flight::InFlight;
-use inferometer::metrics::{self, Metrics};
+use inferometer::metrics::{self, Format, Metrics};
 use inferometer::wire::reader::{Head, Reported};
 use inferometer::wire::route::Route;
 
@@ -64,7 +65,8 @@ impl Observed {
     pub fn answering(&mut self, case: &Case, model: &str, status: u16) -> Box<Observation> {
         self.catalogue.admit(model);
         let route = Route::of("POST", case.path);
-        let start = Start { id: 1, method: Method::Post, route, backend: Arc::clone(&self.backend), at: self.now };
+        let (backend, trace) = (Arc::clone(&self.backend), TraceId::made_up(1));
+        let start = Start { id: 1, method: Method::Post, route, backend, trace, at: self.now };
         let mut observation = Observation::start(start, &self.settings, &self.sink);
         observation.forwarded();
         observation.request_frame(format!("{{\"model\":\"{model}\",\"stream\":true}}").as_bytes());
@@ -82,7 +84,7 @@ impl Observed {
     /// What a scrape gives.
     #[must_use]
     pub fn scrape(&self) -> Vec<u8> {
-        self.metrics.encode()
+        self.metrics.encode(Format::Text)
     }
 
     /// Makes as many series as the label caps allow: every listed model on every endpoint, ended in every common way.
