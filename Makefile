@@ -57,3 +57,4 @@ build demo: export INFEROMETER_REVISION := $(REVISION)
 endif
 
 -include benches/bench.mk
+-include tests/fuzz.mk
