@@ -174,8 +174,14 @@ impl Observation {
         self.reader = None;
     }
 
-    /// A piece of the response's body, before it is handed on.
-    pub fn response_frame(&mut self, piece: &[u8], now: Instant) {
+    /// A frame of the response's body: all that could be read at one instant.
+    pub fn response_frame(&mut self, frame: &[u8], now: Instant) {
+        self.response_piece(frame, now);
+        self.response_frame_end();
+    }
+
+    /// A piece of a frame of the response's body, before it is handed on.
+    pub fn response_piece(&mut self, piece: &[u8], now: Instant) {
         self.last = now;
         if piece.is_empty() {
             return;
@@ -185,6 +191,12 @@ impl Observation {
         if let Some(reader) = &mut self.reader {
             let answer = &mut self.answer;
             reader.read(piece, &mut |event, offset| answer.event(event, offset, now));
+        }
+    }
+
+    /// The frame is over.
+    pub fn response_frame_end(&mut self) {
+        if let Some(reader) = &self.reader {
             let streamed = is_stream(reader.framing());
             self.settle_frame(streamed);
         }

@@ -27,21 +27,22 @@
 //!
 //! # The life of an exchange
 //! 1. The accepting thread hands a socket to a worker (`proxy::accept`); there, one task serves it to its end
-//!    (`proxy::connection`).
-//! 2. The guard reads a head before the HTTP library does; what could be read in two ways ends here (`proxy::guard`).
-//!    A connection that begins with the preface of HTTP/2, or agrees on it over TLS, goes to `proxy::http2` instead.
-//! 3. The service is called: time zero. An [`exchange::Observation`] starts, and with it every [`exchange::sink::Watch`].
-//! 4. A connection to the backend is taken from the worker's pool or dialled, and the request is sent; its body is searched
-//!    for the model's name as it passes (`proxy::forward`, [`wire::request`]).
-//! 5. The backend's head arrives. Framing and dialect are chosen from it ([`wire::reader`]).
-//! 6. Each frame is shown to the observation and handed on (`proxy::tap`). Events become instants, counts and gaps; sinks
-//!    hear of token-bearing frames.
-//! 7. The body ends, fails, or is dropped because the client left. Exactly one [`exchange::record::Record`] comes out.
+//!    (`proxy::http1`). A connection that begins with the preface of HTTP/2, or agrees on it over TLS, goes to
+//!    `proxy::http2` instead.
+//! 2. A head is read whole; what could be read in two ways ends here (`proxy::guard`).
+//! 3. Time zero: an [`exchange::Observation`] starts, and with it every [`exchange::sink::Watch`] (`proxy::forward`).
+//! 4. A connection to the backend is taken from the worker's pool or dialled, and the request is sent: its head written
+//!    anew (`proxy::request`), its body as it stands, searched for the model's name as it passes ([`wire::request`]).
+//! 5. The backend's head arrives and is judged (`proxy::response`). How the body is framed and what it speaks are chosen
+//!    from it ([`wire::reader`]).
+//! 6. What is read at one instant is followed (`proxy::framing`), its data shown to the observation (`proxy::tap`), and
+//!    the very same bytes are handed on. Events become instants, counts and gaps; sinks hear of token-bearing frames.
+//! 7. The body ends or fails, or the client leaves. Exactly one [`exchange::record::Record`] comes out.
 //! 8. The backend's connection goes back to the pool if it can be used again, else it is closed.
 //!
 //! # Invariants
-//! 1. Observation never changes, delays or ends traffic. The tap returns the frame it was given; trouble in parsing marks
-//!    the record, and a panic takes the observation out, not the exchange.
+//! 1. Observation never changes, delays or ends traffic. The tap is shown bytes and gives nothing back; trouble in parsing
+//!    marks the record, and a panic takes the observation out, not the exchange.
 //! 2. Wire parsing does not fail: it yields facts and defects, in bounded memory.
 //! 3. Every exchange ends exactly once, also when the body is dropped.
 //! 4. Time is an argument below [`proxy`].

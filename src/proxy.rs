@@ -1,7 +1,8 @@
 //! The way of the bytes: client to backend and back.
 //!
 //! One thread accepts and hands sockets round robin to worker threads, each with a runtime of its own. On a worker, one
-//! task serves one client and drives the backend's connection inline, so no byte crosses a thread or waits for a lock.
+//! task serves one client and polls the backend's socket too, so no byte crosses a thread or waits for a lock. HTTP/1 is
+//! read here, so that bodies pass as they stand on the wire; HTTP/2, from clients only, is the HTTP library's.
 //!
 //! Promises: bodies pass byte for byte in both directions and nothing waits for a later byte; a client that leaves closes
 //! the backend's connection; a head that could be read in two ways goes nowhere; no byte, no timing and no outcome depends
@@ -10,22 +11,25 @@
 
 mod accept;
 mod answer;
-mod body;
-mod client_io;
-mod connection;
-mod error;
-mod fill;
+mod chunks;
+mod client;
+mod closing;
+mod fields;
 mod forward;
+mod framing;
 pub mod guard;
 mod handshake;
-mod headers;
+mod http1;
 mod http2;
+mod polls;
 mod pool;
-mod shared;
+mod request;
+mod response;
+mod socket;
 mod tap;
+mod timer;
 mod upgrade;
 mod upstream;
-mod wake;
 mod watch;
 mod worker;
 
@@ -39,7 +43,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch as life};
 
-pub use headers::HostHeader;
+pub use request::HostHeader;
 pub use worker::Life;
 use worker::{Accepted, Worker};
 

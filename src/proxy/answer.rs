@@ -5,11 +5,12 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 use serde_json::json;
 
-use super::body::ProxyBody;
 use super::guard::Refusal;
+use super::response::{Persistence, Version};
 use crate::exchange::outcome::{ErrorType, Malformed};
 use crate::wire::route::ErrorShape;
 
+const KIND: &str = "application/json";
 /// Marks an answer as ours.
 const MARK: HeaderName = HeaderName::from_static("x-inferometer-error");
 
@@ -23,12 +24,44 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// As a response that the HTTP library writes. A HEAD gets the fields alone.
-    pub(super) fn respond(&self, shape: ErrorShape) -> Response<ProxyBody> {
-        let mut response = Response::new(ProxyBody::own(self.body(shape)));
+    /// For a client that speaks HTTP/1. A HEAD gets the head alone.
+    pub(super) fn to_bytes(
+        &self,
+        shape: ErrorShape,
+        version: Version,
+        persistence: Persistence,
+        head_only: bool,
+    ) -> Vec<u8> {
+        let version = match version {
+            Version::Http10 => "HTTP/1.0",
+            Version::Http11 => "HTTP/1.1",
+        };
+        let connection = match persistence {
+            Persistence::Implied => "",
+            Persistence::Close => "connection: close\r\n",
+            Persistence::KeepAlive => "connection: keep-alive\r\n",
+        };
+        let body = self.body(shape);
+        let mut bytes = format!(
+            "{version} {} {}\r\ncontent-type: {KIND}\r\n{MARK}: {}\r\ncontent-length: {}\r\n{connection}\r\n",
+            self.status.as_u16(),
+            self.status.canonical_reason().unwrap_or_default(),
+            self.why.as_str(),
+            body.len(),
+        )
+        .into_bytes();
+        if !head_only {
+            bytes.extend_from_slice(&body);
+        }
+        bytes
+    }
+
+    /// For the HTTP library.
+    pub(super) fn respond(&self, shape: ErrorShape) -> Response<Bytes> {
+        let mut response = Response::new(self.body(shape));
         *response.status_mut() = self.status;
         let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(KIND));
         headers.insert(MARK, HeaderValue::from_static(self.why.as_str()));
         response
     }
@@ -63,21 +96,9 @@ pub(super) fn of_refusal(refusal: Refusal) -> Answer {
     Answer { status, why, text: text.to_owned() }
 }
 
-/// The answer to a refused head, as bytes: the HTTP library never saw the request.
+/// The answer to a refused head, as bytes.
 pub(super) fn to_refusal(refusal: Refusal) -> Vec<u8> {
-    let answer = of_refusal(refusal);
-    let Answer { status, why, .. } = answer;
-    let body = answer.body(refusal.shape);
-    let reason = status.canonical_reason().unwrap_or_default();
-    let mut bytes = format!(
-        "HTTP/1.1 {} {reason}\r\ncontent-type: application/json\r\n{MARK}: {}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
-        status.as_u16(),
-        why.as_str(),
-        body.len(),
-    )
-    .into_bytes();
-    bytes.extend_from_slice(&body);
-    bytes
+    of_refusal(refusal).to_bytes(refusal.shape, Version::Http11, Persistence::Close, refusal.head_only)
 }
 
 fn explain(why: Malformed) -> (StatusCode, ErrorType, &'static str) {

@@ -8,13 +8,12 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use super::answer::to_refusal;
-use super::connection::{linger, reached};
+use super::closing::linger;
 use super::guard::Refusal;
 use super::worker::{Life, Worker};
 use crate::exchange::outcome::Malformed;
 use crate::tls::Stream;
 use crate::tls::server::Server;
-use crate::wire::route::ErrorShape;
 
 /// The first byte of a TLS handshake (RFC 8446, 5.1).
 const HANDSHAKE: u8 = 22;
@@ -28,13 +27,13 @@ pub(super) async fn shake(worker: &Worker, socket: TcpStream, server: &Server) -
         tokio::select! {
             biased;
             shaken = &mut shaking => shaken,
-            () = reached(worker.life(), Life::Draining) => return None,
+            () = draining(worker) => return None,
         }
     };
     match shaken {
         Ok(Ok(stream)) => return Some(stream),
         Ok(Err(Refused::Plain(mut stream))) => {
-            let refusal = Refusal { why: Malformed::Tls, shape: ErrorShape::Native };
+            let refusal = Refusal::plain(Malformed::Tls);
             worker.sink.refused(refusal.why);
             if stream.write_all(&to_refusal(refusal)).await.is_ok() {
                 linger(&mut stream).await;
@@ -48,6 +47,13 @@ pub(super) async fn shake(worker: &Worker, socket: TcpStream, server: &Server) -
         Err(_) => worker.sink.refused(Malformed::Timeout),
     }
     None
+}
+
+/// Waits until the process drains. It never does once its owner is gone.
+async fn draining(worker: &Worker) {
+    if worker.life_to_come().wait_for(|now| *now >= Life::Draining).await.is_err() {
+        std::future::pending().await
+    }
 }
 
 enum Refused {

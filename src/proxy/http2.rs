@@ -5,22 +5,25 @@
 //! time limits as with HTTP/1.1. Left out: protocol switches (WebSocket over HTTP/2 is not offered, so that clients open
 //! an HTTP/1.1 connection for it), server push, `h2c` by upgrade from HTTP/1.1.
 
+mod exchange;
 mod head;
+mod socket;
 mod stream;
 
+use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 
 use hyper::server::conn::http2::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 
-use super::client_io::ClientIo;
-use super::connection::{Ended, drive};
 use super::guard::MAX_HEAD;
-use super::shared::Shared;
 use super::watch::Watcher;
-use super::worker::Worker;
+use super::worker::{Life, Worker};
+use crate::tls::Stream;
+use socket::{Shared, Socket};
 use stream::Streams;
 
 /// Exchanges at once on one connection; clients open another one for more.
@@ -33,15 +36,18 @@ const SEND_BUFFER: usize = 64 * 1024;
 const STREAM_WINDOW: u32 = 128 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
-/// Serves one client until either side is done.
-pub(super) async fn serve(worker: Rc<Worker>, io: ClientIo, shared: Rc<Shared>, watcher: Option<Watcher>) {
-    let life = worker.life();
-    let streams = Streams::new(worker, shared.clone());
+/// Serves one client until either side is done. `ahead` was read from it already.
+pub(super) async fn serve(worker: Rc<Worker>, stream: Stream, ahead: Vec<u8>, over_limit: bool) {
+    let shared = Rc::<Shared>::default();
+    // Without a descriptor to spare the connection works; the library notices most clients that leave by itself.
+    let mut watcher = Watcher::new(stream.tcp()).ok();
+    let socket = Socket::new(stream, ahead, shared.clone(), worker.settings.client);
+    let streams = Streams::new(worker.clone(), shared.clone(), over_limit);
     let service = {
         let streams = streams.clone();
         service_fn(move |request| streams.answer(request))
     };
-    let ended = {
+    {
         let mut connection = pin!(
             Builder::new(streams.clone())
                 .auto_date_header(false)
@@ -50,10 +56,28 @@ pub(super) async fn serve(worker: Rc<Worker>, io: ClientIo, shared: Rc<Shared>, 
                 .max_send_buf_size(SEND_BUFFER)
                 .initial_stream_window_size(STREAM_WINDOW)
                 .initial_connection_window_size(CONNECTION_WINDOW)
-                .serve_connection(TokioIo::new(io), service)
+                .serve_connection(TokioIo::new(socket), service)
         );
-        drive(connection.as_mut(), |connection| connection.graceful_shutdown(), &shared, watcher, &life).await
-    };
-    shared.killed.set(ended == Ended::Killed);
+        let mut draining = false;
+        poll_fn(|cx| {
+            if worker.life() != Life::Running && !std::mem::replace(&mut draining, true) {
+                connection.as_mut().graceful_shutdown();
+            }
+            if connection.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            if let Some(watching) = &mut watcher
+                && watching.poll_left(cx).is_ready()
+            {
+                if shared.streams.get() > 0 {
+                    return Poll::Ready(());
+                }
+                // Between exchanges the library sees the end by itself.
+                watcher = None;
+            }
+            Poll::Pending
+        })
+        .await;
+    }
     streams.end().await;
 }

@@ -32,14 +32,15 @@ impl Pool {
         let now = Instant::now();
         loop {
             let (since, mut upstream) = self.idle.borrow_mut().pop_back()?;
-            if self.is_young(since, now) && upstream.is_usable() {
+            if self.is_young(since, now) && upstream.is_quiet() {
                 return Some(upstream);
             }
         }
     }
 
     /// Keeps a connection whose exchange is over.
-    pub(super) fn put(self: &Rc<Self>, upstream: Box<Upstream>) {
+    pub(super) fn put(self: &Rc<Self>, mut upstream: Box<Upstream>) {
+        upstream.reused = true;
         let mut idle = self.idle.borrow_mut();
         if idle.len() == MAX_IDLE {
             idle.pop_front();

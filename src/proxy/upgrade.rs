@@ -1,9 +1,6 @@
 //! After a 101: bytes of any meaning in both directions, each closed on its own.
 
 use std::io;
-use std::rc::Rc;
-
-use bytes::Bytes;
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
 
 use super::tap::Tap;
@@ -14,8 +11,8 @@ use crate::tls::Stream;
 pub(super) struct Upgraded {
     pub(super) backend: Stream,
     /// What the backend sent behind its head.
-    pub(super) ahead: Bytes,
-    pub(super) tap: Rc<Tap>,
+    pub(super) ahead: Vec<u8>,
+    pub(super) tap: Tap,
 }
 
 impl Upgraded {

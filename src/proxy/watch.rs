@@ -1,17 +1,15 @@
-//! Notices that a client has left, also while bytes that it sent ahead lie unread.
-//!
-//! The HTTP library sees a disconnect only by reading, and it does not read while unread bytes are buffered. A duplicate
-//! of the socket has a readiness of its own, which can be cleared without losing the library's. A half-close counts as
-//! leaving: a client that shuts its sending side before it has its answer gets none.
+//! Notices that a client has left, also while bytes that it sent ahead lie unread: by the readiness of its socket, which
+//! says so without a byte being read.
 
 use std::io;
 use std::os::fd::AsFd;
-use std::task::{Context, Poll};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-/// Watches one client's socket.
+/// Watches a duplicate of a socket: where TLS reads the first, nobody else may clear its readiness.
 pub(super) struct Watcher {
     duplicate: TcpStream,
 }
@@ -28,21 +26,27 @@ impl Watcher {
 
     /// Ready once the client has closed its sending side or reset the connection.
     pub(super) fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while let Poll::Ready(readable) = self.duplicate.poll_read_ready(cx) {
-            if readable.is_err() || self.read_closed() {
-                return Poll::Ready(());
-            }
-            // Bytes arrived: clear the readiness, so that the next event wakes us.
-            let cleared = self.duplicate.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
-            debug_assert!(cleared.is_err(), "the closure always fails");
-        }
-        Poll::Pending
+        poll_left(&self.duplicate, cx, || {})
     }
+}
 
-    /// Whether the readiness that is known now says that nothing more will be read.
-    fn read_closed(&self) -> bool {
-        let mut ready = std::pin::pin!(self.duplicate.ready(Interest::READABLE));
-        let mut cx = Context::from_waker(std::task::Waker::noop());
-        matches!(ready.as_mut().poll(&mut cx), Poll::Ready(Ok(ready)) if ready.is_read_closed())
+/// Ready once the peer has closed its sending side or reset the connection. Readiness is cleared where bytes have
+/// arrived, and `arrived` told: tokio does not know of them any more.
+pub(super) fn poll_left(stream: &TcpStream, cx: &mut Context<'_>, mut arrived: impl FnMut()) -> Poll<()> {
+    while let Poll::Ready(readable) = stream.poll_read_ready(cx) {
+        if readable.is_err() || is_read_closed(stream) {
+            return Poll::Ready(());
+        }
+        arrived();
+        let cleared = stream.try_io(Interest::READABLE, || Err::<(), _>(io::ErrorKind::WouldBlock.into()));
+        debug_assert!(cleared.is_err(), "the closure always fails");
     }
+    Poll::Pending
+}
+
+/// Whether the readiness that is known now says that nothing more will be read.
+fn is_read_closed(stream: &TcpStream) -> bool {
+    let mut ready = pin!(stream.ready(Interest::READABLE));
+    let mut cx = Context::from_waker(Waker::noop());
+    matches!(ready.as_mut().poll(&mut cx), Poll::Ready(Ok(ready)) if ready.is_read_closed())
 }

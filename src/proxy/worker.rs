@@ -1,11 +1,15 @@
 //! One thread with a runtime of its own: it serves the clients it is handed, and shares nothing on their way.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::poll_fn;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Poll, Waker};
 use std::thread::JoinHandle;
 
 use http::{HeaderValue, StatusCode};
@@ -14,7 +18,8 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::answer::Answer;
-use super::connection;
+use super::http1;
+use super::polls::Polls;
 use super::pool::Pool;
 use super::{Parts, Settings};
 use crate::backend::Backend;
@@ -60,6 +65,9 @@ impl Drop for Ticket {
     }
 }
 
+/// Most bytes taken from a socket at once. The memory is the thread's, so that a quiet connection has none.
+const READ: usize = 64 * 1024;
+
 /// What the connections of one thread share.
 pub(super) struct Worker {
     pub(super) backend: Backend,
@@ -73,8 +81,16 @@ pub(super) struct Worker {
     ids: Arc<AtomicU64>,
     /// Keys that no two processes share.
     random: RandomState,
+    /// What is read goes here first.
+    pub(super) scratch: RefCell<Box<[u8]>>,
+    /// Where a head and what follows it are put together.
+    pub(super) build: RefCell<Vec<u8>>,
     life: watch::Receiver<Life>,
-    serving: Cell<usize>,
+    /// The same, for asking at every turn.
+    stage: Cell<Life>,
+    /// The tasks of the connections, to be told of a change.
+    tasks: RefCell<HashMap<u64, Option<Waker>>>,
+    tasks_begun: Cell<u64>,
     idle: Notify,
 }
 
@@ -111,7 +127,11 @@ impl Worker {
             authority: HeaderValue::try_from(authority).expect("an address was checked when it was configured"),
             pool: Pool::new(settings.pool_idle),
             dialer,
-            serving: Cell::new(0),
+            scratch: RefCell::new(vec![0; READ].into()),
+            build: RefCell::default(),
+            stage: Cell::new(Life::Running),
+            tasks: RefCell::default(),
+            tasks_begun: Cell::new(0),
             idle: Notify::new(),
             backend,
             settings,
@@ -125,24 +145,41 @@ impl Worker {
 
     /// Serves what it is handed until the channel is closed and the last connection is over.
     async fn run(self: Rc<Self>, mut clients: mpsc::UnboundedReceiver<Accepted>) {
+        let follower = tokio::task::spawn_local(self.clone().follow_life());
         while let Some(accepted) = clients.recv().await {
             let Ok(stream) = TcpStream::from_std(accepted.stream) else { continue };
-            self.serving.set(self.serving.get() + 1);
-            let worker = self.clone();
+            let place = Place::take(&self);
             tokio::task::spawn_local(async move {
-                let place = Place(worker.clone());
-                connection::serve(worker, stream, accepted.over_limit).await;
-                drop((place, accepted.ticket));
+                let polls = Rc::<Polls>::default();
+                let serving = http1::serve(place.worker.clone(), polls.clone(), stream, accepted.over_limit);
+                place.attend(&polls, serving).await;
+                drop(accepted.ticket);
             });
         }
         self.pool.clear();
-        while self.serving.get() > 0 {
+        while !self.tasks.borrow().is_empty() {
             self.idle.notified().await;
+        }
+        follower.abort();
+    }
+
+    /// Tells every connection when the process comes further.
+    async fn follow_life(self: Rc<Self>) {
+        let mut life = self.life.clone();
+        // Without its owner the process stays as it is.
+        while life.changed().await.is_ok() {
+            self.stage.set(*life.borrow_and_update());
+            self.tasks.borrow().values().flatten().for_each(Waker::wake_by_ref);
         }
     }
 
-    /// How far the process has come, now and later.
-    pub(super) fn life(&self) -> watch::Receiver<Life> {
+    /// How far the process has come.
+    pub(super) fn life(&self) -> Life {
+        self.stage.get()
+    }
+
+    /// How far the process comes.
+    pub(super) fn life_to_come(&self) -> watch::Receiver<Life> {
         self.life.clone()
     }
 
@@ -161,7 +198,7 @@ impl Worker {
     pub(super) fn refusal(&self, over_limit: bool) -> Option<Answer> {
         let refuse =
             |why, text: &str| Some(Answer { status: StatusCode::SERVICE_UNAVAILABLE, why, text: text.to_owned() });
-        if *self.life.borrow() != Life::Running {
+        if self.life() != Life::Running {
             refuse(ErrorType::Draining, "shutting down: try again in a moment")
         } else if over_limit {
             refuse(ErrorType::Limit, "too many connections: raise max_connections or the limit of open files")
@@ -171,12 +208,40 @@ impl Worker {
     }
 }
 
-/// One connection of a worker's count, given back also when its task panics.
-struct Place(Rc<Worker>);
+/// One connection among those of a worker, given back also when its task panics.
+struct Place {
+    worker: Rc<Worker>,
+    number: u64,
+}
+
+impl Place {
+    fn take(worker: &Rc<Worker>) -> Self {
+        let number = worker.tasks_begun.get();
+        worker.tasks_begun.set(number + 1);
+        worker.tasks.borrow_mut().insert(number, None);
+        Self { worker: worker.clone(), number }
+    }
+
+    /// Serves the connection to its end, or until the process has no more time for it.
+    async fn attend(self, polls: &Polls, serving: impl Future<Output = ()>) {
+        let mut serving = pin!(serving);
+        let mut known = false;
+        poll_fn(|cx| {
+            if !std::mem::replace(&mut known, true) {
+                self.worker.tasks.borrow_mut().insert(self.number, Some(cx.waker().clone()));
+            }
+            polls.begin();
+            let served = serving.as_mut().poll(cx);
+            polls.end();
+            if self.worker.life() == Life::Killed { Poll::Ready(()) } else { served }
+        })
+        .await;
+    }
+}
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.serving.set(self.0.serving.get() - 1);
-        self.0.idle.notify_one();
+        self.worker.tasks.borrow_mut().remove(&self.number);
+        self.worker.idle.notify_one();
     }
 }

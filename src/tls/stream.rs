@@ -36,9 +36,10 @@ impl Stream {
         }
     }
 
-    /// Whether the peer must be told of the end before the socket is closed: else it cannot tell it from a cut.
+    /// Whether TLS is around it. Then bytes may be held back until it is flushed, and the peer must be told of the end
+    /// before the socket is closed: else it cannot tell it from a cut.
     #[must_use]
-    pub fn wants_farewell(&self) -> bool {
+    pub fn is_tls(&self) -> bool {
         matches!(self, Self::Tls(_))
     }
 }

@@ -68,7 +68,7 @@ const MOMENTS: [Moment; 8] = [
         name: "decode, until the end",
         request: REQUEST,
         answer: "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\n\r\n{\"response\":\"x\",\"done\":false}\n",
-        seen: "}\n\r\n",
+        seen: "}\n",
     },
 ];
 

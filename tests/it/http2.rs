@@ -356,7 +356,7 @@ fn a_connection_is_idle_only_between_streams() {
         connection.write(b"1\r\nb\r\n0\r\n\r\n");
     });
     let mut options = Options::default();
-    options.settings.client.keep_alive_idle = Some(Duration::from_millis(20));
+    options.settings.client.keep_alive_idle = Some(Duration::from_millis(200));
     let rig = Rig::with(backend.address, options);
     let client = Client::connect(rig.address);
     let (response, _) = client.send(request(Method::GET, "/"), true);

@@ -53,12 +53,8 @@ fn a_request_reaches_the_backend_as_it_was_sent() {
         "GET /with/body HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}",
         "PUT /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\nHost: a\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
         "GET /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
-        "HEAD /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
         "BREW /pot HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nCookie: \"é\"\r\n\r\n",
     ] {
-        if request.starts_with("HEAD") {
-            continue;
-        }
         assert_eq!(forwarded(request.as_bytes(), Options::default()), request);
     }
 }
@@ -77,7 +73,7 @@ fn a_response_reaches_the_client_as_it_was_sent() {
     for (response, expected) in [
         (
             &b"HTTP/1.1 200 Fine\r\nX-One: 1\r\nCONTENT-length: 5\r\nx-one: 2\r\nDate: never\r\n\r\nhello"[..],
-            "HTTP/1.1 200 Fine\r\nX-One: 1\r\nx-one: 2\r\nCONTENT-length: 5\r\nDate: never\r\nconnection: close\r\n\r\nhello",
+            "HTTP/1.1 200 Fine\r\nX-One: 1\r\nCONTENT-length: 5\r\nx-one: 2\r\nDate: never\r\nconnection: close\r\n\r\nhello",
         ),
         (
             b"HTTP/1.1 299 Odd\r\nTransfer-Encoding: chunked\r\nA: b\r\n\r\n2\r\nhi\r\n0\r\n\r\n",

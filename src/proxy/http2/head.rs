@@ -3,13 +3,15 @@
 //! The HTTP library has refused what RFC 9113 calls malformed; what HTTP/1.1 could read in two ways is refused here, by
 //! the same rules as in [`crate::proxy::guard`].
 
-use http::header::{CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{Method, Request};
 use http_body::Body;
 
 use crate::exchange::outcome::Malformed;
+use crate::proxy::fields::{Field, fields as lines_of};
 use crate::proxy::guard::{MAX_FIELDS, is_host, judge_target, parse_length};
+use crate::proxy::response::Response;
 
 /// The request for a backend that speaks HTTP/1.1.
 pub(super) fn to_http1<B: Body>(request: Request<B>) -> Result<Request<B>, Malformed> {
@@ -19,14 +21,55 @@ pub(super) fn to_http1<B: Body>(request: Request<B>) -> Result<Request<B>, Malfo
     Ok(Request::from_parts(parts, body))
 }
 
-/// The fields of a response that HTTP/2 may carry (RFC 9113, 8.2.2). The others went with the connection's.
-pub(super) fn to_http2(headers: &mut HeaderMap) {
-    if !headers.contains_key(TRANSFER_ENCODING) {
-        return;
+/// The head as HTTP/1.1 writes it.
+pub(super) fn to_bytes(parts: &Parts) -> Vec<u8> {
+    let target = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    let mut bytes = format!("{} {target} HTTP/1.1\r\n", parts.method).into_bytes();
+    write(&parts.headers, &mut bytes);
+    bytes.extend_from_slice(b"\r\n");
+    bytes
+}
+
+/// What ends a chunked body.
+pub(super) fn last_chunk(trailers: &HeaderMap) -> Vec<u8> {
+    let mut bytes = b"0\r\n".to_vec();
+    write(trailers, &mut bytes);
+    bytes.extend_from_slice(b"\r\n");
+    bytes
+}
+
+fn write(headers: &HeaderMap, out: &mut Vec<u8>) {
+    for (name, value) in headers {
+        out.extend_from_slice(name.as_str().as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(value.as_bytes());
+        out.extend_from_slice(b"\r\n");
     }
-    // Removing a field would move others.
-    let kept = headers.iter().filter(|(name, _)| **name != TRANSFER_ENCODING);
-    *headers = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
+}
+
+/// The head of a response that HTTP/2 may carry: nothing of the connection, no framing (RFC 9113, 8.2.2). None where
+/// the library cannot say it.
+pub(super) fn to_http2(response: &Response<'_>) -> Option<http::Response<()>> {
+    let mut made = http::Response::new(());
+    *made.status_mut() = http::StatusCode::from_u16(response.status).ok()?;
+    let mut repeated = false;
+    for field in response.passing().filter(|field| !field.is(TRANSFER_ENCODING.as_str())) {
+        if field.is(CONTENT_LENGTH.as_str()) && std::mem::replace(&mut repeated, true) {
+            continue;
+        }
+        let (name, value) = parse(&field)?;
+        made.headers_mut().append(name, value);
+    }
+    Some(made)
+}
+
+/// Trailers from their lines. What the library cannot say is left out.
+pub(super) fn trailers(lines: &[u8]) -> HeaderMap {
+    lines_of(lines).filter_map(|field| parse(&field)).collect()
+}
+
+fn parse(field: &Field<'_>) -> Option<(HeaderName, HeaderValue)> {
+    Some((HeaderName::from_bytes(field.name).ok()?, HeaderValue::from_bytes(field.value).ok()?))
 }
 
 /// Judges a head and gives its host.
@@ -143,11 +186,18 @@ mod tests {
 
     #[test]
     fn a_response_loses_its_framing_and_nothing_else() {
-        let mut headers = HeaderMap::new();
-        for (name, value) in [("a", "1"), ("transfer-encoding", "chunked"), ("b", "2"), ("a", "3")] {
-            headers.append(name, HeaderValue::from_static(value));
-        }
-        to_http2(&mut headers);
-        assert_eq!(lines(&headers), ["a: 1", "a: 3", "b: 2"]);
+        let head =
+            b"HTTP/1.1 201 Made\r\nA: 1\r\nTransfer-Encoding: chunked\r\nConnection: x\r\nX: 1\r\nB: 2\r\na: 3\r\n\r\n";
+        let (response, _) = crate::proxy::response::read(head, &mut 0).expect("proper").expect("whole");
+        let made = to_http2(&response).expect("a response");
+        assert_eq!(
+            (made.status().as_u16(), lines(made.headers())),
+            (201, vec!["a: 1".into(), "a: 3".into(), "b: 2".into()])
+        );
+    }
+
+    #[test]
+    fn trailers_are_read_from_their_lines() {
+        assert_eq!(lines(&trailers(b"X-Sum: 1\r\nY: z\r\n")), ["x-sum: 1", "y: z"]);
     }
 }

@@ -1,28 +1,67 @@
-//! One stream: an exchange, its task, and its time limits.
+//! One stream: its task, and its time limits.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Method, Request, Response};
-use http_body::{Body, Frame, SizeHint};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::rt::Executor;
 use tokio::task::JoinSet;
 
+use super::exchange::{Body, Exchange};
 use super::head;
+use super::socket::Shared;
 use crate::proxy::answer;
-use crate::proxy::body::ProxyBody;
-use crate::proxy::client_io::Timer;
-use crate::proxy::forward::exchange;
 use crate::proxy::guard::Refusal;
-use crate::proxy::shared::{Progress, Shared};
+use crate::proxy::polls::Polls;
+use crate::proxy::timer::Timer;
 use crate::proxy::worker::{Ticket, Worker};
 use crate::wire::route::ErrorShape;
+
+/// What a stream's task and its exchange tell each other.
+#[derive(Default)]
+pub(super) struct Turn {
+    /// Waiting for the client to send more of its request.
+    pub(super) upload: Progress,
+    /// Waiting for the client to make room for more of its response.
+    pub(super) download: Progress,
+    /// The client was too slow.
+    pub(super) too_slow: Cell<bool>,
+    /// The client sent what it must not.
+    pub(super) bad_body: Cell<bool>,
+    /// Time that the stream's task has been polled.
+    pub(super) polls: Rc<Polls>,
+}
+
+/// Whether the client is waited for. It takes no clock: whoever limits the time counts the turns.
+#[derive(Default)]
+pub(super) struct Progress {
+    waiting: Cell<bool>,
+    turns: Cell<u64>,
+}
+
+impl Progress {
+    /// It is the client's turn.
+    pub(super) fn wait(&self) {
+        if !self.waiting.replace(true) {
+            self.turns.set(self.turns.get() + 1);
+        }
+    }
+
+    /// The client has moved on.
+    pub(super) fn moved(&self) {
+        self.waiting.set(false);
+    }
+
+    /// Which turn of the client's is waited for.
+    fn waiting(&self) -> Option<u64> {
+        self.waiting.get().then(|| self.turns.get())
+    }
+}
 
 /// The streams of one connection.
 #[derive(Clone)]
@@ -31,46 +70,49 @@ pub(super) struct Streams(Rc<Inner>);
 struct Inner {
     worker: Rc<Worker>,
     connection: Rc<Shared>,
+    over_limit: bool,
     tasks: RefCell<JoinSet<()>>,
-    /// The exchange whose task the HTTP library is about to start: it does so right after it called the service.
-    next: RefCell<Option<Exchange>>,
+    /// The stream whose task the HTTP library is about to start: it does so right after it called the service.
+    next: RefCell<Option<Place>>,
 }
 
 /// What a stream has from its connection.
-struct Exchange {
-    shared: Rc<Shared>,
+struct Place {
+    turn: Rc<Turn>,
     connection: Rc<Shared>,
     /// A stream needs as many descriptors as a connection, and counts as one.
     _ticket: Ticket,
 }
 
 impl Streams {
-    pub(super) fn new(worker: Rc<Worker>, connection: Rc<Shared>) -> Self {
-        Self(Rc::new(Inner { worker, connection, tasks: RefCell::default(), next: RefCell::default() }))
+    pub(super) fn new(worker: Rc<Worker>, connection: Rc<Shared>, over_limit: bool) -> Self {
+        Self(Rc::new(Inner { worker, connection, over_limit, tasks: RefCell::default(), next: RefCell::default() }))
     }
 
     /// The service: one call a stream.
     pub(super) fn answer(
         &self,
         request: Request<Incoming>,
-    ) -> impl Future<Output = Result<Response<StreamBody>, Infallible>> + use<> {
+    ) -> impl Future<Output = Result<Response<Body>, Infallible>> + use<> {
         let (worker, connection) = (self.0.worker.clone(), self.0.connection.clone());
         let (ticket, taken) = Ticket::take(&worker.connections);
-        let shared = Rc::new(Shared::of_stream(connection.over_limit || taken > worker.settings.max_connections));
-        connection.head_passed();
-        *self.0.next.borrow_mut() = Some(Exchange { shared: shared.clone(), connection, _ticket: ticket });
+        let over_limit = self.0.over_limit || taken > worker.settings.max_connections;
+        let turn = Rc::<Turn>::default();
+        connection.streams.set(connection.streams.get() + 1);
+        *self.0.next.borrow_mut() = Some(Place { turn: turn.clone(), connection, _ticket: ticket });
+        let shape = ErrorShape::of(request.uri().path());
+        let head_only = request.method() == http::Method::HEAD;
+        // The exchange begins with the call: a client that resets the stream at once is counted too.
+        let begun = head::to_http1(request).map(|request| Exchange::begin(&worker, turn, request));
         async move {
-            let head_only = *request.method() == Method::HEAD;
-            let shape = ErrorShape::of(request.uri().path());
-            let mut response = match head::to_http1(request) {
-                Ok(request) => exchange(worker, shared.clone(), request).await?,
+            Ok(match begun {
+                Ok(exchange) => exchange.respond(over_limit).await,
                 Err(why) => {
                     worker.sink.refused(why);
-                    answer::of_refusal(Refusal { why, shape }).respond(shape)
+                    let refusal = Refusal { why, shape, head_only };
+                    Body::own(answer::of_refusal(refusal).respond(shape), head_only)
                 }
-            };
-            head::to_http2(response.headers_mut());
-            Ok(response.map(|body| StreamBody { body: body.without_own(head_only), shared }))
+            })
         }
     }
 
@@ -87,13 +129,13 @@ where
 {
     fn execute(&self, future: F) {
         // Anything else would be a protocol switch, and none is ever answered.
-        let Some(exchange) = self.0.next.borrow_mut().take() else { return };
+        let Some(place) = self.0.next.borrow_mut().take() else { return };
         let limits = &self.0.worker.settings.client;
         let task = Task {
             future: Box::pin(future),
             upload: Stall::new(limits.body_idle),
             download: Stall::new(limits.write_stall),
-            exchange,
+            place,
         };
         let mut tasks = self.0.tasks.borrow_mut();
         while tasks.try_join_next().is_some() {}
@@ -106,7 +148,7 @@ struct Task<F> {
     future: Pin<Box<F>>,
     upload: Stall,
     download: Stall,
-    exchange: Exchange,
+    place: Place,
 }
 
 impl<F: Future> Future for Task<F> {
@@ -114,17 +156,17 @@ impl<F: Future> Future for Task<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        let shared = &this.exchange.shared;
-        shared.polls.begin(Instant::now());
+        let turn = &this.place.turn;
+        turn.polls.begin();
         let done = this.future.as_mut().poll(cx).is_ready();
-        shared.polls.end(Instant::now());
+        turn.polls.end();
         if done {
             return Poll::Ready(());
         }
-        if this.upload.poll(cx, &shared.upload).is_pending() {
-            ready!(this.download.poll(cx, &shared.download));
+        if this.upload.poll(cx, &turn.upload).is_pending() {
+            ready!(this.download.poll(cx, &turn.download));
         }
-        shared.too_slow.set(true);
+        turn.too_slow.set(true);
         Poll::Ready(())
     }
 }
@@ -132,10 +174,9 @@ impl<F: Future> Future for Task<F> {
 /// Runs before the future is dropped, which then tells how its exchange ended.
 impl<F> Drop for Task<F> {
     fn drop(&mut self) {
-        let Exchange { shared, connection, .. } = &self.exchange;
-        shared.killed.set(connection.killed.get());
-        shared.too_slow.set(shared.too_slow.get() || connection.too_slow.get());
-        connection.exchange_finished();
+        let Place { turn, connection, .. } = &self.place;
+        turn.too_slow.set(turn.too_slow.get() || connection.too_slow.get());
+        connection.streams.set(connection.streams.get() - 1);
     }
 }
 
@@ -156,32 +197,5 @@ impl Stall {
         let waiting = progress.waiting();
         let anew = waiting.is_some_and(|turn| std::mem::replace(&mut self.turn, turn) != turn);
         self.timer.poll(cx, self.limit.filter(|_| waiting.is_some()), anew)
-    }
-}
-
-/// The body of a response on its way into a stream. The HTTP library asks for a frame only when the client has room
-/// for the one before.
-pub(super) struct StreamBody {
-    body: ProxyBody,
-    shared: Rc<Shared>,
-}
-
-impl Body for StreamBody {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        self.shared.download.moved();
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        self.shared.download.wait();
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

@@ -67,10 +67,6 @@ impl Message {
     pub(crate) fn status(&self) -> u16 {
         self.start.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
     }
-
-    pub(crate) fn method(&self) -> &str {
-        self.start.split(' ').next().unwrap_or_default()
-    }
 }
 
 /// Each byte as the character of the same number, so that no byte is lost.

@@ -1,6 +1,6 @@
 //! What differs through the proxy, one rule for each row of the table.
 
-use super::message::{Body, Chunk, Message};
+use super::message::{Body, Message};
 use super::run::{Case, End, Seen, Step};
 
 /// One row of the table.
@@ -18,9 +18,6 @@ pub(crate) const RULES: &[Rule] = &[
     Rule { id: "bytes-behind", apply: bytes_behind },
     Rule { id: "empty-lines", apply: empty_lines },
     Rule { id: "line-ends", apply: line_ends },
-    Rule { id: "continue", apply: continues },
-    Rule { id: "interim", apply: interim },
-    Rule { id: "field-spaces", apply: field_spaces },
     Rule { id: "h2c", apply: h2c },
     Rule { id: "te", apply: te },
     Rule { id: "http-1.0-client", apply: old_client },
@@ -28,14 +25,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule { id: "hop-by-hop", apply: hop_by_hop },
     Rule { id: "connection-close", apply: connection_close },
     Rule { id: "absolute-form", apply: absolute_form },
-    Rule { id: "trailers", apply: trailers },
-    Rule { id: "close-delimited", apply: close_delimited },
-    Rule { id: "head-reply", apply: head_reply },
-    Rule { id: "not-modified", apply: not_modified },
     Rule { id: "repeated-length", apply: repeated_length },
-    Rule { id: "reason", apply: reason },
-    Rule { id: "field-order", apply: field_order },
-    Rule { id: "chunks", apply: chunks },
 ];
 
 fn is_old(request: &Message) -> bool {
@@ -106,34 +96,6 @@ fn line_ends(_: &Case, direct: &mut Seen, _: &mut Seen) {
     }
 }
 
-/// `100 Continue` is written anew, and by the proxy itself after a second of silence.
-fn continues(_: &Case, direct: &mut Seen, proxied: &mut Seen) {
-    let asked = direct.requests.iter().any(|request| has_token(request, "expect", "100-continue"));
-    let Some(bare) = proxied.responses.first().filter(|first| asked && first.status() == 100) else { return };
-    match direct.responses.first_mut() {
-        Some(first) if first.status() == 100 => *first = bare.clone(),
-        Some(_) => direct.responses.insert(0, bare.clone()),
-        None => {}
-    }
-}
-
-/// Other interim responses are lost.
-fn interim(_: &Case, direct: &mut Seen, _: &mut Seen) {
-    let asked = direct.requests.iter().any(|request| request.has("expect"));
-    direct.responses.retain(|response| !(102..200).contains(&response.status()) && (asked || response.status() != 100));
-}
-
-fn field_spaces(_: &Case, direct: &mut Seen, proxied: &mut Seen) {
-    for seen in [direct, proxied] {
-        let messages = seen.requests.iter_mut().chain(&mut seen.responses);
-        for line in messages.flat_map(|message| &mut message.fields) {
-            if let Some((name, value)) = line.split_once(':') {
-                *line = format!("{name}: {}", value.trim());
-            }
-        }
-    }
-}
-
 fn h2c(_: &Case, direct: &mut Seen, _: &mut Seen) {
     for request in direct.requests.iter_mut().filter(|request| has_token(request, "upgrade", "h2c")) {
         request.drop_fields(|name| matches!(name, "connection" | "upgrade" | "http2-settings"));
@@ -163,14 +125,12 @@ fn old_client(case: &Case, direct: &mut Seen, proxied: &mut Seen) {
     }
     for (response, kept) in direct.responses.iter_mut().zip(kept) {
         response.start = response.start.replace("HTTP/1.1 ", "HTTP/1.0 ");
-        let spelt = response.fields.iter().find(|line| Message::name(line) == "connection");
-        let spelt = spelt.and_then(|line| line.split(':').next()).unwrap_or("connection").to_owned();
         response.drop_fields(|name| matches!(name, "transfer-encoding" | "connection"));
         if let Body::Chunked { chunks, .. } = &response.body {
             response.body = Body::Rest(chunks.iter().flat_map(|chunk| chunk.data.clone()).collect());
         }
         if kept {
-            response.fields.push(format!("{spelt}: keep-alive"));
+            response.fields.push("connection: keep-alive".to_owned());
         }
     }
 }
@@ -208,7 +168,10 @@ fn connection_close(case: &Case, direct: &mut Seen, proxied: &mut Seen) {
     let asked = case.steps.iter().any(|step| matches!(step, Step::Client(sent) if closes(sent)));
     let unread = direct.requests.iter().any(|request| !request.complete);
     for (response, received) in direct.responses.iter_mut().zip(&proxied.responses) {
-        if (asked || unread) && received.fields.last().is_some_and(|last| last == "connection: close") {
+        let ends_with_connection = matches!(response.body, Body::Rest(_));
+        if (asked || unread || ends_with_connection)
+            && received.fields.last().is_some_and(|last| last == "connection: close")
+        {
             response.fields.push("connection: close".to_owned());
         }
     }
@@ -226,46 +189,6 @@ fn absolute_form(_: &Case, direct: &mut Seen, _: &mut Seen) {
     }
 }
 
-/// Trailers pass where `Trailer` announces them and, to clients, where they are asked for; their names in lower case.
-fn trailers(_: &Case, direct: &mut Seen, _: &mut Seen) {
-    let asked: Vec<bool> = direct.requests.iter().map(|request| has_token(request, "te", "trailers")).collect();
-    let requests = direct.requests.iter_mut().map(|request| (request, true));
-    for (message, wanted) in requests.chain(direct.responses.iter_mut().zip(asked)) {
-        let announced = message.values("trailer").join(",").to_ascii_lowercase();
-        if let Body::Chunked { trailers, .. } = &mut message.body {
-            trailers.retain(|line| wanted && announced.split(',').any(|name| name.trim() == Message::name(line)));
-            for line in trailers {
-                let name = Message::name(line);
-                line.replace_range(..name.len(), &name);
-            }
-        }
-    }
-}
-
-/// A response that ends with the backend's connection is chunked for HTTP/1.1 clients.
-fn close_delimited(case: &Case, direct: &mut Seen, _: &mut Seen) {
-    for response in direct.responses.iter_mut().filter(|_| !old_case(case)) {
-        if let Body::Rest(data) = &mut response.body {
-            let chunk = Chunk { extension: String::new(), data: std::mem::take(data) };
-            response.body = Body::Chunked { chunks: vec![chunk], trailers: Vec::new() };
-            response.fields.push("transfer-encoding: chunked".to_owned());
-        }
-    }
-}
-
-fn head_reply(_: &Case, direct: &mut Seen, _: &mut Seen) {
-    let heads: Vec<bool> = direct.requests.iter().map(|request| request.method() == "HEAD").collect();
-    for (response, _) in direct.responses.iter_mut().zip(heads).filter(|(_, head)| *head) {
-        response.drop_fields(|name| name == "transfer-encoding");
-    }
-}
-
-fn not_modified(_: &Case, direct: &mut Seen, _: &mut Seen) {
-    for response in direct.responses.iter_mut().filter(|response| response.status() == 304) {
-        response.drop_fields(|name| name == "content-length");
-    }
-}
-
 fn repeated_length(_: &Case, direct: &mut Seen, _: &mut Seen) {
     for response in &mut direct.responses {
         let mut seen = 0;
@@ -273,40 +196,5 @@ fn repeated_length(_: &Case, direct: &mut Seen, _: &mut Seen) {
             seen += usize::from(Message::name(line) == "content-length");
             Message::name(line) != "content-length" || seen == 1
         });
-    }
-}
-
-/// A missing reason becomes an empty one; one above ASCII is dropped.
-fn reason(_: &Case, direct: &mut Seen, _: &mut Seen) {
-    for response in &mut direct.responses {
-        let line = &mut response.start;
-        if line.len() == "HTTP/1.1 200".len() || !line.is_ascii() {
-            *line = format!("{} ", &line[.."HTTP/1.1 200".len()]);
-        }
-    }
-}
-
-/// Fields of one name stand together, where the first of them stood.
-fn field_order(_: &Case, direct: &mut Seen, _: &mut Seen) {
-    for message in direct.requests.iter_mut().chain(&mut direct.responses) {
-        let mut grouped: Vec<String> = Vec::new();
-        for line in std::mem::take(&mut message.fields) {
-            let same = |other: &String| Message::name(other) == Message::name(&line);
-            let at = grouped.iter().rposition(same).map_or(grouped.len(), |last| last + 1);
-            grouped.insert(at, line);
-        }
-        message.fields = grouped;
-    }
-}
-
-/// How a body is cut into chunks is not kept, nor what stands behind their sizes.
-fn chunks(_: &Case, direct: &mut Seen, proxied: &mut Seen) {
-    for seen in [direct, proxied] {
-        for message in seen.requests.iter_mut().chain(&mut seen.responses) {
-            if let Body::Chunked { chunks, .. } = &mut message.body {
-                let data: Vec<u8> = chunks.drain(..).flat_map(|chunk| chunk.data).collect();
-                chunks.extend((!data.is_empty()).then(|| Chunk { extension: String::new(), data }));
-            }
-        }
     }
 }

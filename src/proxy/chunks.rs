@@ -1,0 +1,203 @@
+//! Follows chunked framing (RFC 9112, 7.1), split anywhere, without changing a byte of it.
+//!
+//! Pure. It is as strict as the framing can be read in one way only: sizes of few digits, CRLF and nothing else as line
+//! ends, no control characters in what stands behind a size or in trailers. A backend may put blanks behind a size, as
+//! some servers do; a client may not.
+
+use super::guard::{MAX_HEAD, is_token, is_value};
+
+/// Longest extension of one chunk, in bytes.
+const MAX_EXTENSION: usize = 4 * 1024;
+/// A size of more hexadecimal digits than this is refused; 2^60 bytes are enough.
+const MAX_DIGITS: u8 = 15;
+
+/// A part of a body on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part<'a> {
+    /// Data.
+    Data(&'a [u8]),
+    /// Lines behind the last chunk, line ends included, the empty one left out.
+    Trailer(&'a [u8]),
+}
+
+/// How far bytes were followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Followed {
+    /// Bytes that belong to the body and stand before any fault.
+    pub(super) bytes: usize,
+    /// What ends there.
+    pub(super) state: Progress,
+}
+
+/// How a body goes on behind the bytes that were followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    Goes,
+    Ended,
+    /// The framing is broken.
+    Broken,
+}
+
+/// One body.
+#[derive(Debug, Default)]
+pub(super) struct Chunks {
+    at: State,
+    size: u64,
+    digits: u8,
+    extension: usize,
+    trailer: usize,
+    lenient: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Size,
+    /// Blanks behind a size.
+    Blank,
+    Extension,
+    SizeLf,
+    Data,
+    DataCr,
+    DataLf,
+    /// At the start of a trailer line.
+    TrailerStart,
+    TrailerName,
+    TrailerValue,
+    TrailerLf,
+    LastLf,
+}
+
+impl Chunks {
+    /// The body of a response: blanks may stand behind a size.
+    pub(super) fn of_backend() -> Self {
+        Self { lenient: true, ..Self::default() }
+    }
+
+    /// Follows the next bytes.
+    pub(super) fn follow(&mut self, bytes: &[u8], part: &mut impl FnMut(Part<'_>)) -> Followed {
+        let mut at = 0;
+        while at < bytes.len() {
+            if self.at == State::Data {
+                let left = bytes.len() - at;
+                let take = left.min(usize::try_from(self.size).unwrap_or(usize::MAX));
+                part(Part::Data(&bytes[at..at + take]));
+                self.size -= take as u64;
+                at += take;
+                if self.size == 0 {
+                    self.at = State::DataCr;
+                }
+                continue;
+            }
+            let in_trailer = matches!(self.at, State::TrailerName | State::TrailerValue | State::TrailerLf);
+            match self.step(bytes[at]) {
+                Some(ended) => {
+                    if in_trailer || self.at == State::TrailerName {
+                        part(Part::Trailer(&bytes[at..=at]));
+                    }
+                    at += 1;
+                    if ended {
+                        return Followed { bytes: at, state: Progress::Ended };
+                    }
+                }
+                None => return Followed { bytes: at, state: Progress::Broken },
+            }
+        }
+        Followed { bytes: at, state: Progress::Goes }
+    }
+
+    /// One byte of framing; true after the last one, None where it must not stand.
+    fn step(&mut self, byte: u8) -> Option<bool> {
+        self.at = match (self.at, byte) {
+            (State::Size, _) if byte.is_ascii_hexdigit() => self.digit(byte)?,
+            (State::Size | State::Blank, b'\r') if self.digits > 0 => State::SizeLf,
+            (State::Size | State::Blank, b';') if self.digits > 0 => State::Extension,
+            (State::Size | State::Blank, b' ' | b'\t') if self.lenient && self.digits > 0 => self.blank()?,
+            (State::Extension, b'\r') => State::SizeLf,
+            (State::Extension, _) if is_value(byte) => self.extension()?,
+            (State::SizeLf, b'\n') => self.after_size(),
+            (State::DataCr, b'\r') => State::DataLf,
+            (State::DataLf, b'\n') => State::Size,
+            (State::TrailerStart, b'\r') => State::LastLf,
+            (State::TrailerStart | State::TrailerName, _) if is_token(byte) => self.trailer(State::TrailerName)?,
+            (State::TrailerName, b':') => State::TrailerValue,
+            (State::TrailerValue, b'\r') => State::TrailerLf,
+            (State::TrailerValue, _) if is_value(byte) => self.trailer(State::TrailerValue)?,
+            (State::TrailerLf, b'\n') => State::TrailerStart,
+            (State::LastLf, b'\n') => return Some(true),
+            _ => return None,
+        };
+        Some(false)
+    }
+
+    fn digit(&mut self, byte: u8) -> Option<State> {
+        let digit = char::from(byte).to_digit(16).filter(|_| self.digits < MAX_DIGITS)?;
+        self.size = self.size << 4 | u64::from(digit);
+        self.digits += 1;
+        Some(State::Size)
+    }
+
+    fn blank(&mut self) -> Option<State> {
+        self.extension().map(|_| State::Blank)
+    }
+
+    fn extension(&mut self) -> Option<State> {
+        self.extension += 1;
+        (self.extension <= MAX_EXTENSION).then_some(State::Extension)
+    }
+
+    fn after_size(&mut self) -> State {
+        self.digits = 0;
+        self.extension = 0;
+        if self.size == 0 { State::TrailerStart } else { State::Data }
+    }
+
+    fn trailer(&mut self, state: State) -> Option<State> {
+        self.trailer += 1;
+        (self.trailer <= MAX_HEAD).then_some(state)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn follow(chunks: &mut Chunks, bytes: &[u8]) -> (Followed, Vec<u8>, Vec<u8>) {
+        let (mut data, mut trailers) = (Vec::new(), Vec::new());
+        let followed = chunks.follow(bytes, &mut |part| match part {
+            Part::Data(bytes) => data.extend_from_slice(bytes),
+            Part::Trailer(bytes) => trailers.extend_from_slice(bytes),
+        });
+        (followed, data, trailers)
+    }
+
+    #[test]
+    fn data_and_trailers_are_told_apart_however_they_are_split() {
+        let body = b"5;x=y\r\nhello\r\nA\r\n0123456789\r\n0\r\nX-Sum: 1\r\nY: z\r\n\r\n";
+        for at in 0..body.len() {
+            let mut chunks = Chunks::default();
+            let (first, mut data, mut trailers) = follow(&mut chunks, &body[..at]);
+            assert_eq!(first, Followed { bytes: at, state: Progress::Goes });
+            let (second, more, last) = follow(&mut chunks, &[&body[at..], b"GET"].concat());
+            data.extend(more);
+            trailers.extend(last);
+            assert_eq!(second, Followed { bytes: body.len() - at, state: Progress::Ended }, "split at {at}");
+            assert_eq!(data, b"hello0123456789");
+            assert_eq!(trailers, b"X-Sum: 1\r\nY: z\r\n");
+        }
+    }
+
+    #[test]
+    fn what_stands_before_a_fault_is_told() {
+        let (followed, data, _) = follow(&mut Chunks::default(), b"2\r\nhi\r\nx");
+        assert_eq!((followed, &data[..]), (Followed { bytes: 7, state: Progress::Broken }, &b"hi"[..]));
+    }
+
+    #[test]
+    fn only_a_backend_may_put_blanks_behind_a_size() {
+        let body = b"2 \t\r\nhi\r\n0 \r\n\r\n";
+        assert_eq!(follow(&mut Chunks::default(), body).0.state, Progress::Broken);
+        assert_eq!(follow(&mut Chunks::of_backend(), body).0.state, Progress::Ended);
+        assert_eq!(follow(&mut Chunks::of_backend(), b" 2\r\n").0.state, Progress::Broken);
+    }
+}

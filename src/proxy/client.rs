@@ -1,0 +1,154 @@
+//! The client's side of an HTTP/1 connection: its socket, its time limits, and whether it is still there.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use super::ClientLimits;
+use super::socket::Socket;
+use super::timer::Timer;
+use super::watch::{self, Watcher};
+use crate::tls::Stream;
+
+/// Why nothing more can be written to a client, or read from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lost {
+    /// It has closed or reset its connection.
+    Left,
+    /// It was too slow.
+    Slow,
+}
+
+/// A client.
+pub(super) struct Client {
+    pub(super) socket: Socket,
+    /// What it has sent ahead.
+    pub(super) inbox: Vec<u8>,
+    limits: ClientLimits,
+    read_timer: Timer,
+    write_timer: Timer,
+    /// Bytes lie unread in the system that tokio does not know of any more.
+    unread: bool,
+    /// A duplicate of the socket, where TLS owns the readiness of the first.
+    watcher: Option<Watcher>,
+}
+
+impl Client {
+    pub(super) fn new(stream: Stream, limits: ClientLimits) -> Self {
+        // Without a descriptor to spare the connection works; only a client that leaves with unread bytes goes unnoticed.
+        let watcher = if stream.is_tls() { Watcher::new(stream.tcp()).ok() } else { None };
+        Self {
+            socket: Socket::new(stream),
+            inbox: Vec::new(),
+            limits,
+            read_timer: Timer::default(),
+            write_timer: Timer::default(),
+            unread: false,
+            watcher,
+        }
+    }
+
+    /// Ready once the client has closed its sending side or reset the connection, also while bytes that it sent ahead
+    /// lie unread. A half-close counts as leaving: a client that shuts its sending side before it has its answer gets
+    /// none.
+    pub(super) fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Stream::Plain(stream) = &self.socket.stream else {
+            return self.watcher.as_mut().map_or(Poll::Pending, |watcher| watcher.poll_left(cx));
+        };
+        watch::poll_left(stream, cx, || self.unread = true)
+    }
+
+    /// Reads what is there; 0 is the end.
+    fn poll_socket(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        while self.unread {
+            match rustix::net::recv(self.socket.stream.tcp(), &mut *into, rustix::net::RecvFlags::DONTWAIT) {
+                Ok((_, read)) => {
+                    self.unread = read == into.len();
+                    return Poll::Ready(Ok(read));
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::AGAIN) => self.unread = false,
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
+        }
+        self.socket.poll_read(cx, into)
+    }
+
+    /// Reads a piece of a body.
+    ///
+    /// # Errors
+    /// When the client stands still for too long, or is gone: whoever is in the middle of a body is not done.
+    pub(super) fn poll_body(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<Result<usize, Lost>> {
+        match self.poll_socket(cx, into) {
+            Poll::Ready(read) => {
+                self.read_timer.disarm();
+                Poll::Ready(read.ok().filter(|read| *read > 0).ok_or(Lost::Left))
+            }
+            Poll::Pending => {
+                ready!(self.read_timer.poll(cx, self.limits.body_idle, false));
+                Poll::Ready(Err(Lost::Slow))
+            }
+        }
+    }
+
+    /// Reads what belongs to heads; 0 is the end. The time of a head runs from its first byte: more of it does not
+    /// start it anew.
+    ///
+    /// # Errors
+    /// As for [`Client::poll_body`]. Between exchanges nobody is too slow, but an idle connection may be over.
+    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<Result<usize, Lost>> {
+        let idle = self.inbox.is_empty();
+        match self.poll_socket(cx, into) {
+            Poll::Ready(read) => {
+                if idle {
+                    self.read_timer.disarm();
+                }
+                Poll::Ready(read.map_err(|_| Lost::Left))
+            }
+            Poll::Pending => {
+                let limit = if idle { self.limits.keep_alive_idle } else { self.limits.head };
+                ready!(self.read_timer.poll(cx, limit, false));
+                Poll::Ready(if idle { Ok(0) } else { Err(Lost::Slow) })
+            }
+        }
+    }
+
+    /// A head is whole, or refused.
+    pub(super) fn head_over(&mut self) {
+        self.read_timer.disarm();
+    }
+
+    /// Writes bytes behind all that waits.
+    ///
+    /// # Errors
+    /// When the client is gone.
+    pub(super) fn send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Result<(), Lost> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.socket.send(cx, bytes).map(drop).map_err(|_| Lost::Left)
+    }
+
+    /// Waits until the system has taken everything.
+    ///
+    /// # Errors
+    /// When the client is gone, or does not read.
+    pub(super) fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+        let left = self.socket.left();
+        match self.socket.poll_drain(cx) {
+            Poll::Ready(drained) => {
+                self.write_timer.disarm();
+                Poll::Ready(drained.map_err(|_| Lost::Left))
+            }
+            Poll::Pending => {
+                let moved = self.socket.left() != left;
+                ready!(self.write_timer.poll(cx, self.limits.write_stall, moved));
+                Poll::Ready(Err(Lost::Slow))
+            }
+        }
+    }
+
+    /// Whether bytes may lie unread: closing the socket then would reset it, and destroy an answer on its way.
+    pub(super) fn has_more(&self) -> bool {
+        self.unread || !self.inbox.is_empty()
+    }
+}

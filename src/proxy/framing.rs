@@ -1,0 +1,48 @@
+//! Where a body ends, in either direction. Pure.
+
+use super::chunks::{Chunks, Followed, Part, Progress};
+
+/// How the rest of a body is framed.
+#[derive(Debug)]
+pub(super) enum Framing {
+    /// That many bytes; none of them is a body that is over.
+    Length(u64),
+    /// Chunks.
+    Chunked(Chunks),
+    /// All up to the end of the connection. Never a request's.
+    Close,
+}
+
+impl Framing {
+    /// No body, or none left.
+    pub(super) const OVER: Self = Self::Length(0);
+
+    /// Whether nothing of it is left.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(self, Self::Length(0))
+    }
+
+    /// Follows the next bytes, and becomes [`Framing::OVER`] where the body ends in them.
+    pub(super) fn follow(&mut self, bytes: &[u8], part: &mut impl FnMut(Part<'_>)) -> Followed {
+        let followed = match self {
+            Self::Length(left) => {
+                let take = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                *left -= take as u64;
+                if take > 0 {
+                    part(Part::Data(&bytes[..take]));
+                }
+                let state = if *left == 0 { Progress::Ended } else { Progress::Goes };
+                return Followed { bytes: take, state };
+            }
+            Self::Chunked(chunks) => chunks.follow(bytes, part),
+            Self::Close => {
+                part(Part::Data(bytes));
+                return Followed { bytes: bytes.len(), state: Progress::Goes };
+            }
+        };
+        if followed.state == Progress::Ended {
+            *self = Self::OVER;
+        }
+        followed
+    }
+}

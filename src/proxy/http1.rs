@@ -1,0 +1,331 @@
+//! A client connection that speaks HTTP/1, from accept to close.
+//!
+//! Heads are read, judged and written anew; bodies pass as they stand on the wire, framing included, from one socket to
+//! the other through memory that the thread lends. Whoever is quiet holds no buffer. One task does all of it and polls
+//! both sockets itself.
+
+mod relay;
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use tokio::net::TcpStream;
+use tokio::time::Sleep;
+
+use super::answer::{Answer, to_refusal};
+use super::client::{Client, Lost};
+use super::closing;
+use super::forward::{Forward, blame, connect, explain};
+use super::guard::{Refusal, Verdict, look};
+use super::polls::Polls;
+use super::response::{Persistence, Version};
+use super::upgrade::Upgraded;
+use super::upstream::Upstream;
+use super::worker::{Life, Worker};
+use super::{handshake, http2};
+use crate::exchange::Observation;
+use crate::exchange::outcome::{End, ErrorType, Malformed};
+use crate::tls::Stream;
+use relay::{Over, Relay};
+
+/// How a connection goes on.
+enum Next {
+    /// With the next request.
+    Request,
+    /// It closes behind a whole answer.
+    Close,
+    /// The same, to a client that may still be sending.
+    Linger,
+    /// It closes behind half an answer.
+    Cut { reset: bool },
+    /// A head must not be handed on.
+    Refuse(Refusal),
+    /// It speaks HTTP/2.
+    Http2,
+    /// Something else than HTTP.
+    Tunnel(Box<Upgraded>),
+}
+
+/// Serves one client until either side is done. Dropping the future cancels whatever it is serving.
+pub(super) async fn serve(worker: Rc<Worker>, polls: Rc<Polls>, stream: TcpStream, over_limit: bool) {
+    let stream = match &worker.settings.tls {
+        None => Stream::Plain(stream),
+        // Large futures that few connections need, or few of them for long, are not part of every connection's.
+        Some(server) => match Box::pin(handshake::shake(&worker, stream, server)).await {
+            Some(stream) => stream,
+            None => return,
+        },
+    };
+    if stream.agreed_on_http2() {
+        return Box::pin(http2::serve(worker, stream, Vec::new(), over_limit)).await;
+    }
+    let client = Client::new(stream, worker.settings.client);
+    let mut connection = Connection { worker, polls, client, over_limit, searched: 0, begun: false };
+    let next = connection.serve().await;
+    Box::pin(connection.finish(next)).await;
+}
+
+struct Connection {
+    worker: Rc<Worker>,
+    polls: Rc<Polls>,
+    client: Client,
+    over_limit: bool,
+    /// So much of what the client has sent ahead was searched for the end of a head.
+    searched: usize,
+    /// It has had an exchange.
+    begun: bool,
+}
+
+impl Connection {
+    /// Serves exchanges until one is the last.
+    async fn serve(&mut self) -> Next {
+        loop {
+            let forward = match poll_fn(|cx| self.poll_request(cx)).await {
+                Ok(forward) => forward,
+                Err(next) => return next,
+            };
+            self.begun = true;
+            match self.exchange(forward).await {
+                Next::Request => {}
+                next => return next,
+            }
+        }
+    }
+
+    fn is_draining(&self) -> bool {
+        self.worker.life() != Life::Running
+    }
+
+    /// Waits for a whole head, and begins an exchange with it.
+    fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<Forward, Next>> {
+        let worker = self.worker.clone();
+        let mut scratch = worker.scratch.borrow_mut();
+        if self.searched < self.client.inbox.len()
+            && let Some(begun) = self.judge_ahead()
+        {
+            return Poll::Ready(begun);
+        }
+        loop {
+            if self.client.inbox.is_empty() && self.is_draining() {
+                return Poll::Ready(Err(Next::Close));
+            }
+            let read = match ready!(self.client.poll_head(cx, &mut scratch)) {
+                Ok(0) => return Poll::Ready(Err(Next::Close)),
+                Ok(read) => &scratch[..read],
+                Err(Lost::Left) => return Poll::Ready(Err(Next::Cut { reset: false })),
+                Err(Lost::Slow) => return Poll::Ready(Err(Next::Refuse(Refusal::plain(Malformed::Timeout)))),
+            };
+            let begun = if self.client.inbox.is_empty() {
+                let begun = self.judge(read);
+                if begun.is_none() {
+                    self.client.inbox = read.to_vec();
+                }
+                begun
+            } else {
+                self.client.inbox.extend_from_slice(read);
+                self.judge_ahead()
+            };
+            if let Some(begun) = begun {
+                return Poll::Ready(begun);
+            }
+        }
+    }
+
+    /// Looks at what lies in the inbox.
+    fn judge_ahead(&mut self) -> Option<Result<Forward, Next>> {
+        let ahead = std::mem::take(&mut self.client.inbox);
+        let begun = self.judge(&ahead);
+        if begun.is_none() {
+            self.client.inbox = ahead;
+        }
+        begun
+    }
+
+    /// Looks at all that the client has sent and that belongs to no exchange yet. What is left of it behind the head
+    /// and what came of its body goes into the inbox. None while a head is not whole.
+    fn judge(&mut self, ahead: &[u8]) -> Option<Result<Forward, Next>> {
+        let (judged, left) = match look(ahead, &mut self.searched) {
+            Verdict::More => return None,
+            Verdict::Head(request, bytes) => {
+                let mut behind = &ahead[bytes..];
+                (Ok(Forward::begin(&self.worker, &self.polls, request, &mut behind)), behind)
+            }
+            Verdict::Refuse(refusal) => (Err(Next::Refuse(refusal)), ahead),
+            Verdict::Http2 if self.begun => (Err(Next::Refuse(Refusal::plain(Malformed::Version))), ahead),
+            Verdict::Http2 => (Err(Next::Http2), ahead),
+        };
+        self.client.inbox = left.to_vec();
+        self.searched = 0;
+        self.client.head_over();
+        Some(judged)
+    }
+
+    /// Serves one exchange.
+    async fn exchange(&mut self, mut forward: Forward) -> Next {
+        if let Some(refused) = self.worker.refusal(self.over_limit) {
+            return self.answer(forward, refused).await;
+        }
+        if forward.broken {
+            return self.answer(forward, blame(ErrorType::ClientBody)).await;
+        }
+        let limit = self.worker.settings.first_byte;
+        let mut patience = limit.map(|limit| Box::pin(tokio::time::sleep(limit)));
+        loop {
+            let upstream = match self.worker.pool.take() {
+                Some(upstream) => Ok(upstream),
+                None => self.dial(&mut patience).await,
+            };
+            let mut relay = match upstream {
+                Ok(upstream) => Relay::new(forward, upstream, patience.take()),
+                Err(over) => return self.over_before(forward, over).await,
+            };
+            relay.forward.tap.observe(Observation::forwarded);
+            let over = poll_fn(|cx| self.poll_relay(cx, &mut relay)).await;
+            if let Over::Stale = over {
+                (forward, patience) = relay.again();
+                continue;
+            }
+            return self.over(relay, over).await;
+        }
+    }
+
+    /// Opens a connection to the backend, for a client that may leave meanwhile.
+    async fn dial(&mut self, patience: &mut Option<std::pin::Pin<Box<Sleep>>>) -> Result<Box<Upstream>, Over> {
+        let mut dialling = pin!(Box::pin(connect(self.worker.clone())));
+        poll_fn(|cx| {
+            if let Poll::Ready(dialled) = dialling.as_mut().poll(cx) {
+                return Poll::Ready(dialled.map_err(Over::Answer));
+            }
+            if self.client.poll_left(cx).is_ready() {
+                return Poll::Ready(Err(Over::Lost(Lost::Left)));
+            }
+            match patience {
+                Some(patience) => {
+                    patience.as_mut().poll(cx).map(|()| Err(Over::Failed(super::upstream::Failure::Late)))
+                }
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// An exchange is over that never reached a backend.
+    async fn over_before(&mut self, mut forward: Forward, over: Over) -> Next {
+        match over {
+            Over::Answer(answer) => self.answer(forward, answer).await,
+            Over::Failed(failure) => {
+                let answer = explain(&self.worker, &failure);
+                self.answer(forward, answer).await
+            }
+            _ => {
+                forward.tap.end(End::ClientLeft);
+                Next::Cut { reset: false }
+            }
+        }
+    }
+
+    /// An exchange is over.
+    async fn over(&mut self, mut relay: Relay, over: Over) -> Next {
+        match over {
+            Over::Complete => self.complete(relay).await,
+            Over::Switch(ahead) => {
+                relay.forward.tap.observe(Observation::tunnelled);
+                let Relay { forward, upstream, .. } = relay;
+                Next::Tunnel(Box::new(Upgraded { backend: upstream.socket.stream, ahead, tap: forward.tap }))
+            }
+            // Where an answer has begun there is nothing more to say, and half of it must not look whole.
+            Over::Lost(lost) if relay.has_answered() || lost == Lost::Left => {
+                relay.forward.tap.end(match lost {
+                    Lost::Left => End::ClientLeft,
+                    Lost::Slow => End::Rejected(ErrorType::ClientTimeout),
+                });
+                Next::Cut { reset: relay.resets() }
+            }
+            Over::BadBody if relay.has_answered() => {
+                relay.forward.tap.end(End::Rejected(ErrorType::ClientBody));
+                Next::Cut { reset: relay.resets() }
+            }
+            Over::Failed(failure) if relay.has_answered() => {
+                relay.forward.tap.end(End::BackendFailed(failure.why()));
+                Next::Cut { reset: relay.resets() }
+            }
+            over => {
+                let answer = match over {
+                    Over::Answer(answer) => answer,
+                    Over::Failed(failure) => explain(&self.worker, &failure),
+                    Over::Lost(_) => blame(ErrorType::ClientTimeout),
+                    _ => blame(ErrorType::ClientBody),
+                };
+                // The backend's connection ends with this.
+                let Relay { forward, .. } = relay;
+                self.answer(forward, answer).await
+            }
+        }
+    }
+
+    /// The whole answer was handed on.
+    async fn complete(&mut self, mut relay: Relay) -> Next {
+        relay.forward.tap.end(End::Complete);
+        if !relay.forward.upload.is_over() && !poll_fn(|cx| self.poll_rest(cx, &mut relay)).await {
+            return Next::Linger;
+        }
+        let closes = relay.closes() || self.is_draining();
+        if let Some(upstream) = relay.into_reusable() {
+            self.worker.pool.put(upstream);
+        }
+        match closes {
+            false => Next::Request,
+            true if self.client.has_more() => Next::Linger,
+            true => Next::Close,
+        }
+    }
+
+    /// Gives an answer of ours.
+    async fn answer(&mut self, mut forward: Forward, answer: Answer) -> Next {
+        forward.give_up(&answer);
+        let unread = !forward.upload.is_over() || forward.broken;
+        let asked = forward.asked;
+        drop(forward);
+        let closes = unread || !asked.keeps || self.over_limit || self.is_draining();
+        let persistence = match (closes, asked.version) {
+            (true, _) => Persistence::Close,
+            (false, Version::Http10) => Persistence::KeepAlive,
+            (false, Version::Http11) => Persistence::Implied,
+        };
+        let bytes = answer.to_bytes(asked.shape, asked.version, persistence, asked.head_only);
+        let sent = poll_fn(|cx| Poll::Ready(self.client.send(cx, &bytes))).await;
+        let drained = match sent {
+            Ok(()) => poll_fn(|cx| self.client.poll_drain(cx)).await,
+            Err(lost) => Err(lost),
+        };
+        match drained {
+            Err(_) => Next::Cut { reset: false },
+            Ok(()) if unread || (closes && self.client.has_more()) => Next::Linger,
+            Ok(()) if closes => Next::Close,
+            Ok(()) => Next::Request,
+        }
+    }
+
+    /// What is left to do when no further request is served.
+    async fn finish(self, next: Next) {
+        let Self { worker, mut client, over_limit, .. } = self;
+        let ahead = std::mem::take(&mut client.inbox);
+        let mut stream = client.socket.stream;
+        match next {
+            Next::Request | Next::Cut { reset: false } => {}
+            Next::Close => closing::close(stream).await,
+            Next::Linger => closing::linger(&mut stream).await,
+            Next::Cut { reset: true } => closing::reset(&stream),
+            Next::Refuse(refusal) => {
+                worker.sink.refused(refusal.why);
+                if tokio::io::AsyncWriteExt::write_all(&mut stream, &to_refusal(refusal)).await.is_ok() {
+                    closing::linger(&mut stream).await;
+                }
+            }
+            Next::Http2 => http2::serve(worker, stream, ahead, over_limit).await,
+            Next::Tunnel(upgraded) => upgraded.join(stream, &ahead).await,
+        }
+    }
+}

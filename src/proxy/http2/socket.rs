@@ -1,0 +1,96 @@
+//! The client's socket as the HTTP/2 library sees it: what was read ahead comes first, and the client has its time limits.
+
+use std::cell::Cell;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::proxy::ClientLimits;
+use crate::proxy::timer::Timer;
+use crate::tls::Stream;
+
+/// What the socket and the streams of one connection tell each other.
+#[derive(Default)]
+pub(super) struct Shared {
+    /// Streams that are not over.
+    pub(super) streams: Cell<u64>,
+    /// The client does not read.
+    pub(super) too_slow: Cell<bool>,
+}
+
+/// A client's socket.
+pub(super) struct Socket {
+    stream: Stream,
+    ahead: Vec<u8>,
+    shared: Rc<Shared>,
+    limits: ClientLimits,
+    read_timer: Timer,
+    write_timer: Timer,
+}
+
+impl Socket {
+    pub(super) fn new(stream: Stream, ahead: Vec<u8>, shared: Rc<Shared>, limits: ClientLimits) -> Self {
+        Self { stream, ahead, shared, limits, read_timer: Timer::default(), write_timer: Timer::default() }
+    }
+
+    fn poll_written(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if written.is_ready() {
+            self.write_timer.disarm();
+            return written;
+        }
+        ready!(self.write_timer.poll(cx, self.limits.write_stall, false));
+        self.shared.too_slow.set(true);
+        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read")))
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if !this.ahead.is_empty() {
+            let bytes = this.ahead.len().min(buf.remaining());
+            buf.put_slice(&this.ahead[..bytes]);
+            this.ahead.drain(..bytes);
+            return Poll::Ready(Ok(()));
+        }
+        if let Poll::Ready(read) = Pin::new(&mut this.stream).poll_read(cx, buf) {
+            this.read_timer.disarm();
+            return Poll::Ready(read);
+        }
+        let idle = this.shared.streams.get() == 0;
+        // An idle connection is over when its time is.
+        this.read_timer.poll(cx, this.limits.keep_alive_idle.filter(|_| idle), false).map(Ok)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.poll_written(cx, written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
+        self.poll_written(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx).map_ok(|()| 0);
+        self.poll_written(cx, flushed).map_ok(drop)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,137 @@
+//! Heads of requests on their way to the backend: as they were sent, but for the fields of the connection, the target's
+//! form and what the `Host` policy says. Pure.
+
+use super::fields::{passing, write_line};
+use super::guard::Request;
+
+/// What to do with the `Host` field.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum HostHeader {
+    /// It stays as the client sent it.
+    #[default]
+    Preserve,
+    /// It becomes the backend's address.
+    Upstream,
+    /// It becomes this.
+    Literal(http::HeaderValue),
+}
+
+/// Writes a head for a backend at `authority`, whose paths begin with `prefix`.
+pub(super) fn write(request: &Request<'_>, prefix: &str, host: &HostHeader, authority: &[u8], out: &mut Vec<u8>) {
+    let target = request.path_and_query();
+    out.reserve(request.method.len() + prefix.len() + target.len() + request.fields.len() + authority.len() + 32);
+    out.extend_from_slice(request.method);
+    out.push(b' ');
+    out.extend_from_slice(prefix.as_bytes());
+    // An absolute-form target may have no path before its query.
+    if !target.starts_with(b"/") && target != b"*" {
+        out.push(b'/');
+    }
+    out.extend_from_slice(target);
+    out.extend_from_slice(b" HTTP/1.1\r\n");
+    let host = match host {
+        HostHeader::Preserve if request.has_host => None,
+        HostHeader::Preserve | HostHeader::Upstream => Some(authority),
+        HostHeader::Literal(literal) => Some(literal.as_bytes()),
+    };
+    for field in passing(request.fields, &request.hop, switches(request), true) {
+        match host {
+            Some(host) if field.is("host") => write_field(out, field.name, host),
+            _ => write_line(&field, out),
+        }
+    }
+    if let Some(host) = host.filter(|_| !request.has_host) {
+        write_field(out, b"host", host);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Whether the request asks for another protocol that can be tunnelled.
+pub(super) fn switches(request: &Request<'_>) -> bool {
+    request.http11 && request.hop.switches()
+}
+
+fn write_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::guard::judge;
+    use super::*;
+
+    fn sent(head: &str, prefix: &str, host: &HostHeader) -> String {
+        let head = format!("{head}\r\n\r\n");
+        let mut out = Vec::new();
+        write(&judge(head.as_bytes()).expect("a proper head"), prefix, host, b"b:1", &mut out);
+        String::from_utf8(out).expect("text").strip_suffix("\r\n\r\n").expect("an end").to_owned()
+    }
+
+    fn preserved(head: &str) -> String {
+        sent(head, "", &HostHeader::Preserve)
+    }
+
+    #[test]
+    fn fields_of_the_connection_go_and_the_others_stand_as_they_were_sent() {
+        let head = "POST /a HTTP/1.1\r\nhOST:a\r\nConnection: keep-alive, X-Hop\r\nA:  1 \r\nx-hop: 2\r\n\
+                    Transfer-Encoding: chunked\r\nKeep-Alive: 3\r\nTE: gzip\r\nB: 4\r\na: 5\r\nProxy-Connection: x";
+        let expected = "POST /a HTTP/1.1\r\nhOST:a\r\nA:  1 \r\nTransfer-Encoding: chunked\r\nB: 4\r\na: 5";
+        assert_eq!(preserved(head), expected);
+        let head = "GET / HTTP/1.1\r\nHost: a\r\nConnection: x\r\nX: 1\r\nConnection: y\r\nY: 2\r\nZ: 3";
+        assert_eq!(preserved(head), "GET / HTTP/1.1\r\nHost: a\r\nZ: 3");
+    }
+
+    #[test]
+    fn a_connection_field_cannot_remove_the_framing_or_the_host() {
+        let head =
+            "GET / HTTP/1.1\r\nHost: a\r\nConnection: content-length, transfer-encoding, host\r\nContent-Length: 3";
+        assert_eq!(preserved(head), "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 3");
+    }
+
+    #[test]
+    fn the_host_follows_the_policy() {
+        let head = "GET / HTTP/1.1\r\nA: b\r\nhost: a\r\nC: d";
+        for (policy, host) in [
+            (HostHeader::Preserve, "a"),
+            (HostHeader::Upstream, "b:1"),
+            (HostHeader::Literal(http::HeaderValue::from_static("c")), "c"),
+        ] {
+            assert_eq!(sent(head, "", &policy), format!("GET / HTTP/1.1\r\nA: b\r\nhost: {host}\r\nC: d"));
+        }
+        assert_eq!(preserved("GET / HTTP/1.0\r\nX: y"), "GET / HTTP/1.1\r\nX: y\r\nhost: b:1");
+    }
+
+    #[test]
+    fn an_upgrade_passes_whole_and_h2c_not_at_all() {
+        let head = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket";
+        assert_eq!(preserved(head), head);
+        let h2c = "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n\
+                   HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA";
+        assert_eq!(preserved(h2c), "GET / HTTP/1.1\r\nHost: a");
+    }
+
+    #[test]
+    fn trailers_are_asked_for_where_the_client_asks() {
+        let head = "GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nConnection: te";
+        assert_eq!(preserved(head), "GET / HTTP/1.1\r\nHost: a\r\nTE: trailers");
+    }
+
+    #[test]
+    fn targets_become_origin_form_behind_the_prefix() {
+        for (given, prefix, expected) in [
+            ("/a?b", "", "/a?b"),
+            ("//a/../%2e", "", "//a/../%2e"),
+            ("http://h:1/a?b", "", "/a?b"),
+            ("http://h:1", "", "/"),
+            ("/a", "/p", "/p/a"),
+            ("http://h:1?q", "", "/?q"),
+        ] {
+            let sent = sent(&format!("GET {given} HTTP/1.1\r\nHost: h:1"), prefix, &HostHeader::Preserve);
+            assert_eq!(sent, format!("GET {expected} HTTP/1.1\r\nHost: h:1"));
+        }
+        assert_eq!(sent("OPTIONS * HTTP/1.1\r\nHost: a", "", &HostHeader::Preserve), "OPTIONS * HTTP/1.1\r\nHost: a");
+    }
+}

@@ -1,0 +1,299 @@
+//! Heads of responses: judged as strictly as those of requests where leniency could be told apart, and handed on as they
+//! were sent but for the fields of the connection. Pure.
+
+use super::chunks::Chunks;
+use super::fields::{Field, Hop, passing, split_any_line, write_line};
+use super::framing::Framing;
+use super::guard::{MAX_FIELDS, MAX_HEAD, is_value, parse_length};
+
+/// What a client must be able to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    Http10,
+    Http11,
+}
+
+/// The head of a response.
+#[derive(Debug)]
+pub(super) struct Response<'a> {
+    pub(super) status: u16,
+    pub(super) version: Version,
+    /// What stands behind the version: status and, where one was sent, a space and a reason.
+    status_line: &'a [u8],
+    /// All field lines, the empty line included.
+    pub(super) fields: &'a [u8],
+    /// How the body is framed, had the request been for one.
+    pub(super) framing: Framing,
+    /// One of several equal `Content-Length` is kept.
+    repeated_length: bool,
+    pub(super) content_type: Option<&'a [u8]>,
+    pub(super) content_encoding: Option<&'a [u8]>,
+    pub(super) hop: Hop<'a>,
+}
+
+/// What is said to the client beyond the backend's own words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Persistence {
+    /// Nothing: the connection goes on, as it does in HTTP/1.1.
+    Implied,
+    /// It closes behind this response.
+    Close,
+    /// It goes on, which HTTP/1.0 must be told.
+    KeepAlive,
+}
+
+impl<'a> Response<'a> {
+    /// Whether no body follows whatever the fields say (RFC 9112, 6.3).
+    pub(super) fn is_bodiless(&self) -> bool {
+        matches!(self.status, 100..=199 | 204 | 304)
+    }
+
+    /// Whether another response follows this one.
+    pub(super) fn is_interim(&self) -> bool {
+        matches!(self.status, 100 | 102..=199)
+    }
+
+    /// The value of a field by its name.
+    pub(super) fn field(&self, name: &str) -> Option<&'a [u8]> {
+        super::fields::fields(self.fields).find(|field| field.is(name)).map(|field| field.value)
+    }
+
+    /// The fields that do not belong to the connection.
+    pub(super) fn passing(&self) -> impl Iterator<Item = Field<'a>> {
+        passing(self.fields, &self.hop, self.status == 101, false)
+    }
+
+    /// Writes the head for the client.
+    pub(super) fn write(&self, client: Version, persistence: Persistence, out: &mut Vec<u8>) {
+        out.reserve(self.status_line.len() + self.fields.len() + 64);
+        out.extend_from_slice(match client {
+            Version::Http10 => b"HTTP/1.0 ",
+            Version::Http11 => b"HTTP/1.1 ",
+        });
+        out.extend_from_slice(self.status_line);
+        out.extend_from_slice(b"\r\n");
+        let mut lengths = 0;
+        for field in self.passing() {
+            let passes = match field.name.len() {
+                14 if self.repeated_length && field.is("content-length") => {
+                    lengths += 1;
+                    lengths == 1
+                }
+                17 if client == Version::Http10 => !field.is("transfer-encoding"),
+                _ => true,
+            };
+            if passes {
+                write_line(&field, out);
+            }
+        }
+        out.extend_from_slice(match persistence {
+            Persistence::Implied => b"\r\n",
+            Persistence::Close => b"connection: close\r\n\r\n",
+            Persistence::KeepAlive => b"connection: keep-alive\r\n\r\n",
+        });
+    }
+}
+
+/// Reads the head that bytes begin with, and tells its length; None where it is not whole. `searched` of the bytes have
+/// been looked at before without one.
+///
+/// # Errors
+/// What is improper, in words.
+pub(super) fn read<'a>(bytes: &'a [u8], searched: &mut usize) -> Result<Option<(Response<'a>, usize)>, &'static str> {
+    let blank = bytes.len() - without_empty_lines(bytes).len();
+    let head = &bytes[blank..];
+    let Some(end) = end_of(head, searched.saturating_sub(blank)) else {
+        *searched = bytes.len();
+        return if bytes.len() > MAX_HEAD { Err("its head is too large") } else { Ok(None) };
+    };
+    *searched = 0;
+    if end > MAX_HEAD {
+        return Err("its head is too large");
+    }
+    judge(&head[..end]).map(|response| Some((response, blank + end)))
+}
+
+/// Empty lines before a status line are skipped, as those before a request line are.
+fn without_empty_lines(mut bytes: &[u8]) -> &[u8] {
+    while let Some(rest) = bytes.strip_prefix(b"\r\n").or_else(|| bytes.strip_prefix(b"\n")) {
+        bytes = rest;
+    }
+    bytes
+}
+
+/// Where a head ends: behind its empty line. A line may end in a bare line feed.
+fn end_of(head: &[u8], searched: usize) -> Option<usize> {
+    let from = searched.saturating_sub(3);
+    memchr::memchr_iter(b'\n', &head[from..]).map(|at| from + at).find_map(|at| match head.get(at + 1..)? {
+        [b'\n', ..] => Some(at + 2),
+        [b'\r', b'\n', ..] => Some(at + 3),
+        _ => None,
+    })
+}
+
+fn judge(head: &[u8]) -> Result<Response<'_>, &'static str> {
+    let (line, fields) = split_any_line(head).ok_or("its status line has no end")?;
+    let (version, status_line) = match line.split_at_checked(9) {
+        Some((b"HTTP/1.1 ", rest)) => (Version::Http11, rest),
+        Some((b"HTTP/1.0 ", rest)) => (Version::Http10, rest),
+        _ => return Err("its status line is not of HTTP/1"),
+    };
+    let status = parse_status(status_line).ok_or("its status line is malformed")?;
+    let mut response = Response {
+        status,
+        version,
+        status_line,
+        fields,
+        framing: Framing::Close,
+        repeated_length: false,
+        content_type: None,
+        content_encoding: None,
+        hop: Hop::default(),
+    };
+    judge_fields(&mut response)?;
+    Ok(response)
+}
+
+/// Three digits, and a reason or none.
+fn parse_status(line: &[u8]) -> Option<u16> {
+    let (digits, reason) = line.split_at_checked(3)?;
+    let fine = digits.iter().all(u8::is_ascii_digit)
+        && digits[0] != b'0'
+        && (reason.is_empty() || reason[0] == b' ')
+        && reason.iter().all(|byte| is_value(*byte));
+    fine.then(|| digits.iter().fold(0, |status, digit| status * 10 + u16::from(digit - b'0')))
+}
+
+fn judge_fields(response: &mut Response<'_>) -> Result<(), &'static str> {
+    const TWO_WAYS: &str = "its length can be read in two ways";
+    let (mut rest, mut count) = (response.fields, 0);
+    let (mut length, mut codings, mut chunked): (Option<&[u8]>, _, _) = (None, 0, false);
+    while let Some((line, after)) = split_any_line(rest) {
+        if line.is_empty() {
+            break;
+        }
+        rest = after;
+        count += 1;
+        let field = Field::parse(line).filter(|_| count <= MAX_FIELDS).ok_or("one of its fields is malformed")?;
+        let value = field.value;
+        match field.name.len() {
+            12 if field.is("content-type") => response.content_type = response.content_type.or(Some(value)),
+            14 if field.is("content-length") => match length.replace(value) {
+                Some(before) if before == value => response.repeated_length = true,
+                Some(_) => return Err(TWO_WAYS),
+                None => {}
+            },
+            16 if field.is("content-encoding") => {
+                response.content_encoding = response.content_encoding.or(Some(value));
+            }
+            17 if field.is("transfer-encoding") => {
+                codings += 1;
+                chunked = value.eq_ignore_ascii_case(b"chunked");
+            }
+            _ => {}
+        }
+        response.hop.note(&field);
+    }
+    if codings > 1 || (codings == 1 && !chunked) {
+        return Err(TWO_WAYS);
+    }
+    response.framing = match (chunked, length) {
+        (true, Some(_)) => return Err(TWO_WAYS),
+        (true, None) if response.version == Version::Http10 => return Err("it is chunked in HTTP/1.0"),
+        // A client that takes these for the frame of a body would wait for it.
+        (true, None) if response.status < 200 => return Err("it is interim and has a body"),
+        (true, None) => Framing::Chunked(Chunks::of_backend()),
+        (false, Some(length)) => Framing::Length(parse_length(length).ok_or(TWO_WAYS)?),
+        (false, None) => Framing::Close,
+    };
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn whole(bytes: &[u8]) -> Result<(Response<'_>, usize), &'static str> {
+        read(bytes, &mut 0).map(|read| read.expect("a whole head"))
+    }
+
+    fn written(bytes: &[u8], client: Version, persistence: Persistence) -> String {
+        let mut out = Vec::new();
+        whole(bytes).expect("proper").0.write(client, persistence, &mut out);
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn a_response_is_framed_in_one_way_or_not_at_all() {
+        for (clear, fields) in [
+            (true, ""),
+            (true, "Content-Length: 3\r\n"),
+            (true, "Content-Length: 3\r\ncontent-length: 3\r\n"),
+            (true, "Transfer-Encoding: Chunked\r\n"),
+            (false, "Content-Length: 3\r\nContent-Length: 4\r\n"),
+            (false, "Content-Length: 3, 3\r\n"),
+            (false, "Content-Length: +3\r\n"),
+            (false, "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n"),
+            (false, "Transfer-Encoding: gzip, chunked\r\n"),
+            (false, "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"),
+            (false, "Transfer-Encoding: identity\r\n"),
+        ] {
+            let head = format!("HTTP/1.1 200 OK\r\n{fields}\r\n");
+            assert_eq!(whole(head.as_bytes()).is_ok(), clear, "{fields}");
+        }
+    }
+
+    #[test]
+    fn improper_heads_are_refused() {
+        for head in [
+            "HTTP/2 200 OK\r\n\r\n",
+            "HTTP/1.1 20 OK\r\n\r\n",
+            "HTTP/1.1 2000 OK\r\n\r\n",
+            "HTTP/1.1 099 OK\r\n\r\n",
+            "HTTP/1.1  200 OK\r\n\r\n",
+            "HTTP/1.1 200 O\0K\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nA : b\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nA: b\rc\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nno field\r\n\r\n",
+            "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "HTTP/1.1 100 Continue\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "garbage\r\n\r\n",
+            "\rHTTP/1.1 200 OK\r\n\r\n",
+        ] {
+            assert!(whole(head.as_bytes()).is_err(), "{head:?}");
+        }
+    }
+
+    #[test]
+    fn a_head_passes_as_it_was_sent_but_for_the_connections_fields() {
+        let head = b"HTTP/1.1 299 \xc3\xa4h\r\nB:1 \r\nKeep-Alive: timeout=5\r\nA:  2\r\nConnection: X-Hop, close\r\nx-hop: 1\r\nB: 3\r\n\r\n";
+        let expected = "HTTP/1.1 299 \u{e4}h\r\nB:1 \r\nA:  2\r\nB: 3\r\n\r\n";
+        assert_eq!(written(head, Version::Http11, Persistence::Implied), expected);
+        assert!(whole(head).expect("proper").0.hop.close);
+    }
+
+    #[test]
+    fn what_is_lenient_is_written_properly() {
+        let head = b"\r\n\nHTTP/1.0 200\nContent-Length: 2\r\nContent-Length: 2\n\nok";
+        assert_eq!(written(head, Version::Http11, Persistence::Implied), "HTTP/1.1 200\r\nContent-Length: 2\r\n\r\n");
+        assert_eq!(whole(head).expect("proper").1, head.len() - 2);
+    }
+
+    #[test]
+    fn an_old_client_is_told_in_its_own_terms() {
+        let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nA: b\r\n\r\n";
+        let expected = "HTTP/1.0 200 OK\r\nA: b\r\nconnection: close\r\n\r\n";
+        assert_eq!(written(head, Version::Http10, Persistence::Close), expected);
+    }
+
+    #[test]
+    fn a_head_is_found_however_it_is_split() {
+        let head = b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n";
+        let mut searched = 0;
+        for end in 0..head.len() {
+            assert!(read(&head[..end], &mut searched).expect("proper so far").is_none(), "{end}");
+        }
+        assert_eq!(read(head, &mut searched).expect("proper").expect("whole").1, head.len());
+    }
+}
