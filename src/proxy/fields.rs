@@ -3,7 +3,7 @@
 //!
 //! What must not pass is what belongs to one connection (RFC 9110, 7.6.1).
 
-use super::guard::{is_token, is_value};
+use super::guard::{are_value, is_token};
 
 /// One field line.
 #[derive(Clone, Copy, Debug)]
@@ -18,11 +18,16 @@ pub(super) struct Field<'a> {
 impl<'a> Field<'a> {
     /// Reads a line; None where it is not a field.
     pub(super) fn parse(line: &'a [u8]) -> Option<Self> {
-        let colon = memchr::memchr(b':', line)?;
-        let (name, value) = (&line[..colon], trim(&line[colon + 1..]));
-        let fine =
-            !name.is_empty() && name.iter().all(|byte| is_token(*byte)) && value.iter().all(|byte| is_value(*byte));
-        fine.then_some(Self { line, name, value })
+        let field = Self::split(line)?;
+        let fine = !field.name.is_empty() && field.name.iter().all(|byte| is_token(*byte)) && are_value(field.value);
+        fine.then_some(field)
+    }
+
+    /// Splits a line that was read before.
+    fn split(line: &'a [u8]) -> Option<Self> {
+        // Names are short.
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        Some(Self { line, name: &line[..colon], value: trim(&line[colon + 1..]) })
     }
 
     pub(super) fn is(&self, name: &str) -> bool {
@@ -49,7 +54,7 @@ pub(super) fn fields(mut rest: &[u8]) -> impl Iterator<Item = Field<'_>> {
     std::iter::from_fn(move || {
         let (line, after) = split_any_line(rest)?;
         rest = after;
-        Field::parse(line)
+        Field::split(line)
     })
 }
 

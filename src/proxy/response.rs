@@ -4,7 +4,7 @@
 use super::chunks::Chunks;
 use super::fields::{Field, Hop, passing, split_any_line, write_line};
 use super::framing::Framing;
-use super::guard::{MAX_FIELDS, MAX_HEAD, is_value, parse_length};
+use super::guard::{MAX_FIELDS, MAX_HEAD, are_value, parse_length};
 
 /// What a client must be able to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,7 +160,7 @@ fn parse_status(line: &[u8]) -> Option<u16> {
     let fine = digits.iter().all(u8::is_ascii_digit)
         && digits[0] != b'0'
         && (reason.is_empty() || reason[0] == b' ')
-        && reason.iter().all(|byte| is_value(*byte));
+        && are_value(reason);
     fine.then(|| digits.iter().fold(0, |status, digit| status * 10 + u16::from(digit - b'0')))
 }
 
