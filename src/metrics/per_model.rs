@@ -7,9 +7,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
-use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
+use prometheus::{Gauge, IntCounter, IntGauge};
 
 use super::family::{Family, Register, Spec};
+use super::histogram::Histogram;
 use super::traced::TracedHistogram;
 use super::{buckets, labels};
 

@@ -9,6 +9,7 @@ mod measure;
 mod pass;
 mod scalar;
 mod scanner;
+mod shape;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ mod text;
 mod values;
 
 pub(crate) use scanner::Scanner;
+pub(crate) use shape::Gap;
 pub(crate) use table::{Object, Want};
 pub(crate) use text::Text;
 
@@ -40,4 +42,9 @@ pub(crate) enum Value<'a> {
 pub(crate) trait Visit<F> {
     /// One wanted value.
     fn value(&mut self, field: F, value: Value<'_>);
+
+    /// The bytes from here to there were read in a way that does not depend on them, or only as the gap says; if it has
+    /// a value, that was told just before.
+    #[inline]
+    fn gap(&mut self, _gap: Gap<F>, _from: usize, _to: usize) {}
 }
