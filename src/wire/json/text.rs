@@ -23,6 +23,10 @@ pub(super) fn plain_end(bytes: &[u8], from: usize) -> Option<usize> {
 /// Where the closing quote of the string is that goes on at `from`.
 #[inline]
 pub(super) fn string_end(bytes: &[u8], from: usize) -> Option<usize> {
+    let first = from + memchr::memchr(QUOTE, bytes.get(from..)?)?;
+    if first == from || bytes[first - 1] != BACKSLASH {
+        return Some(first);
+    }
     let mut at = from;
     loop {
         let found = special(bytes, at)?;
