@@ -52,7 +52,7 @@ pub struct Peak {
 /// With the reason for the report when there is no measurement.
 pub fn long_stream(ground: &Ground, contestant: &Contestant, quick: bool) -> Result<Long, String> {
     let running = contestant.start(ground.backend.address(), &ground.cores)?;
-    let part = CHUNKS / PART / if quick { 100 } else { 1 };
+    let part = CHUNKS / PART / if quick { 10 } else { 1 };
     follow(ground, &running, part).map_err(|error| format!("the client failed: {error}"))?
 }
 

@@ -6,6 +6,9 @@
 //! by step in the same way, so the same is told of it, at a third of the cost. Whatever differs elsewhere is read in
 //! full: a finish reason, a count that is reported once, a key more or less.
 //!
+//! The second element of a shape shows which gaps vary at all: an id that is the same in all chunks is compared with the
+//! bytes around it from then on. Where it changes after all, as a time does, it stays a gap.
+//!
 //! Only elements that came whole in one piece are learnt and compared. Memory is bounded, and nothing is allocated but
 //! for a lesson; lessons that do not pay become rare.
 
@@ -37,6 +40,9 @@ const MAX_BETWEEN: u32 = 1024;
 /// So many elements must a shape fit, for each that was read in full before its lesson, to have paid for the next.
 const PAID: u32 = 4;
 
+/// The same for a shape with fewer gaps than there could be; below that they stay.
+const PAID_NARROW: u32 = 64;
+
 /// A stretch of bytes whose content does not matter, or only as said here.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Gap<F> {
@@ -60,7 +66,11 @@ struct Shape<F: 'static> {
     told: Vec<Told<F>>,
     /// Texts that are told, run together.
     texts: Vec<u8>,
+    /// What stood in the gaps of the element that was learnt from, until a second one shows which vary.
+    contents: Option<Contents>,
 }
+
+type Contents = Vec<Box<[u8]>>;
 
 #[derive(Debug)]
 enum Told<F> {
@@ -84,11 +94,13 @@ pub(super) struct Lessons<F: 'static> {
     missed: u32,
     /// How many of those it takes for the next lesson.
     patience: u32,
+    /// What seemed not to vary did.
+    varies: bool,
 }
 
 impl<F> Default for Lessons<F> {
     fn default() -> Self {
-        Self { shape: None, fitted: 0, missed: 0, patience: BEFORE_FIRST }
+        Self { shape: None, fitted: 0, missed: 0, patience: BEFORE_FIRST, varies: false }
     }
 }
 
@@ -100,6 +112,9 @@ impl<F: Copy> Scanner<F> {
         let mut places = [(0, 0); MAX_GAPS];
         let end = shape.fit(bytes, &mut places)?;
         shape.tell(bytes, &places, visit);
+        if shape.contents.is_some() {
+            self.narrow(&bytes[..end]);
+        }
         self.lessons.fitted = self.lessons.fitted.saturating_add(1);
         self.state = State::Done;
         Some(end)
@@ -114,21 +129,36 @@ impl<F: Copy> Scanner<F> {
         }
     }
 
+    /// A second element fitted.
+    #[cold]
+    fn narrow(&mut self, element: &[u8]) {
+        let Some(shape) = &mut self.lessons.shape else { return };
+        let contents = shape.contents.take().unwrap_or_default();
+        if !self.lessons.varies
+            && let Some(narrow) = Shape::of(self.root, element, &contents)
+        {
+            **shape = Shape { contents: None, ..narrow };
+        }
+    }
+
     #[cold]
     fn learn(&mut self, element: &[u8]) {
         let lessons = &mut self.lessons;
+        let was_narrow = lessons.shape.as_ref().is_some_and(|shape| shape.contents.is_none());
+        let varies = lessons.varies || (was_narrow && lessons.fitted / PAID_NARROW < lessons.missed);
         let paid = lessons.fitted / PAID >= lessons.missed;
         let patience = if paid { 1 } else { (lessons.patience * 2).min(MAX_BETWEEN) };
         // A shape that is not to be had leaves the one that there is.
-        let shape = Shape::of(self.root, element).map(Box::new).or(lessons.shape.take());
-        *lessons = Lessons { shape, fitted: 0, missed: 0, patience };
+        let shape = Shape::of(self.root, element, &Vec::new()).map(Box::new).or(lessons.shape.take());
+        *lessons = Lessons { shape, fitted: 0, missed: 0, patience, varies };
     }
 }
 
 impl<F: Copy> Shape<F> {
     /// Reads the element once more and keeps what the reading depended on. None where that is more than is kept, or
-    /// where something was not as documented: each such element counts by itself.
-    fn of(root: &'static super::Object<F>, element: &[u8]) -> Option<Self> {
+    /// where something was not as documented: each such element counts by itself. `before` is what stood in the gaps of
+    /// an element of the same shape: what still stands there is no gap.
+    fn of(root: &'static super::Object<F>, element: &[u8], before: &Contents) -> Option<Self> {
         if element.first() != Some(&b'{') || element.len() > MAX_ELEMENT {
             return None;
         }
@@ -137,10 +167,14 @@ impl<F: Copy> Shape<F> {
             element,
             copied: 0,
             overflow: false,
-            shape: Self { bytes: Vec::new(), gaps: Vec::new(), told: Vec::new(), texts: Vec::new() },
+            before,
+            seen: 0,
+            contents: Vec::new(),
+            shape: Self { bytes: Vec::new(), gaps: Vec::new(), told: Vec::new(), texts: Vec::new(), contents: None },
         };
         let end = scanner.read_on(element, &mut pupil);
-        let Pupil { copied, overflow, mut shape, .. } = pupil;
+        let Pupil { copied, overflow, contents, mut shape, .. } = pupil;
+        shape.contents = Some(contents);
         shape.bytes.extend_from_slice(&element[copied..end]);
         shape.bytes.shrink_to_fit();
         shape.gaps.shrink_to_fit();
@@ -211,6 +245,10 @@ struct Pupil<'a, F: 'static> {
     /// Bytes of the element that are in the shape or in its gaps.
     copied: usize,
     overflow: bool,
+    before: &'a Contents,
+    /// Gaps so far, with those that turned out to be none.
+    seen: usize,
+    contents: Contents,
     shape: Shape<F>,
 }
 
@@ -237,6 +275,14 @@ impl<F: Copy> Visit<F> for Pupil<'_, F> {
         if self.overflow || !is_plain {
             return;
         }
+        let content = &self.element[from..to];
+        let varies = self.before.get(self.seen).is_none_or(|before| **before != *content);
+        self.seen += 1;
+        // What an element is for varies, whatever two of them say.
+        if !varies && matches!(gap, Gap::String | Gap::Word) {
+            return;
+        }
+        self.contents.push(content.into());
         let before = &self.element[self.copied..from];
         self.shape.bytes.extend_from_slice(before);
         self.shape.gaps.push((before.len(), gap));

@@ -52,6 +52,15 @@ fn taught(element: &str) -> Scanner<Field> {
     scanner
 }
 
+/// One that has also seen which gaps vary: the time and the text.
+fn taught_twice() -> Scanner<Field> {
+    let mut scanner = taught(ELEMENT);
+    let second = ELEMENT.replacen("12:00", "12:01", 1).replacen("\" a\"", "\" b\"", 1);
+    scanner.read(second.as_bytes(), &mut Log::default());
+    scanner.reset();
+    scanner
+}
+
 /// Reads one element: what was told, where it ends, whether it is whole, and what was wrong.
 fn read(scanner: &mut Scanner<Field>, element: &[u8]) -> (Vec<String>, usize, bool, Defects) {
     let mut log = Log::default();
@@ -105,10 +114,26 @@ fn whatever_differs_elsewhere_does_not_fit() {
 }
 
 #[test]
+fn what_stays_the_same_is_no_gap_until_it_varies() {
+    let gaps = |scanner: &Scanner<Field>| scanner.lessons.shape.as_ref().map_or(0, |shape| shape.gaps.len());
+    let mut scanner = taught_twice();
+    assert!(gaps(&scanner) < gaps(&taught(ELEMENT)));
+    let (later, last) = (ELEMENT.replacen("17", "18", 1), ELEMENT.replacen("17", "19", 1));
+    for element in [ELEMENT, &later, &later, &later, &later, ELEMENT, &last] {
+        read(&mut scanner, element.as_bytes());
+        scanner.reset();
+    }
+    assert_eq!((scanner.lessons.varies, gaps(&scanner)), (true, gaps(&taught(ELEMENT))));
+    assert_eq!(scanner.lessons.fitted, 2);
+}
+
+#[test]
 fn every_change_of_a_byte_is_told_as_reading_in_full_tells_it() {
     let same = |element: &[u8]| {
-        let told = read(&mut taught(ELEMENT), element);
-        assert_eq!(told, read(&mut Scanner::new(&OBJECT), element), "{}", String::from_utf8_lossy(element));
+        let expected = read(&mut Scanner::new(&OBJECT), element);
+        for mut scanner in [taught(ELEMENT), taught_twice()] {
+            assert_eq!(read(&mut scanner, element), expected, "{}", String::from_utf8_lossy(element));
+        }
     };
     for at in 0..ELEMENT.len() {
         let (before, after) = ELEMENT.as_bytes().split_at(at);
