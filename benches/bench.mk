@@ -1,15 +1,18 @@
-# Included by the Makefile. Options of the benchmark go into BENCH_ARGS: `make bench BENCH_ARGS='--rounds 3 --only blast'`.
+# Included by the Makefile. Options of the benchmark go into ARGS: `make bench ARGS='--rounds 3 --only blast'`.
 
-.PHONY: bench bench-quick bench-instructions
+.PHONY: bench bench-quick bench-instructions bench-setup
 
-bench: ## Compare with a bare TCP relay and nginx: about 12 minutes, on a machine that does nothing else
-	cargo build --release --package inferometer --bin inferometer
-	cargo build --release --package inferometer-bench
-	cargo run --release --package inferometer-bench --bin bench -- $(BENCH_ARGS)
+bench: cargo bench-setup ## Compare with a bare TCP relay and nginx: about 6 minutes, on a machine that does nothing else
+	cargo build --release --locked --package inferometer --bin inferometer
+	cargo build --release --locked --package inferometer-bench
+	@cargo run --quiet --release --locked --package inferometer-bench --bin bench -- $(ARGS)
 
 bench-quick: ## See that the benchmark works: its numbers mean nothing
-	$(MAKE) bench BENCH_ARGS=--quick
+	@$(MAKE) --no-print-directory bench ARGS=--quick
 
-bench-instructions: ## Count instructions and allocations of the inspector (wants valgrind)
-	cargo build --release --package inferometer-bench
-	cargo run --release --package inferometer-bench --bin instructions
+bench-instructions: cargo bench-setup ## Count instructions and allocations of the inspector (wants valgrind)
+	cargo build --release --locked --package inferometer-bench
+	@cargo run --quiet --release --locked --package inferometer-bench --bin instructions
+
+bench-setup:
+	@benches/setup.sh

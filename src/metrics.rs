@@ -17,8 +17,8 @@
 //! | `gpu` | what GPUs tell beyond what every machine does; DCGM's names |
 //! | `energy` | energy by model, and the price of it |
 //!
-//! `family` (series that exchanges feed), `table` (gauges replaced as a whole) and `traced` (histograms with exemplars)
-//! hold the numbers; `exposition` writes them, `openmetrics` knows what that format wants otherwise.
+//! `family` (series that exchanges feed), `table` (gauges replaced as a whole), `histogram` and `traced` (histograms with
+//! exemplars) hold the numbers; `exposition` writes them, `openmetrics` knows what that format wants otherwise.
 //!
 //! Left out: who serves the exposition.
 
@@ -31,6 +31,7 @@ mod families;
 mod family;
 mod gathered;
 pub mod gpu;
+mod histogram;
 pub mod host;
 mod labels;
 mod models;

@@ -48,6 +48,15 @@ impl Tree {
             Some(Memory { pss: sum.pss + pss * 1024, rss: sum.rss + rss * 1024 })
         })
     }
+
+    /// The most that was resident in each process since it started, together, in bytes. None where it cannot be read.
+    #[must_use]
+    pub fn peak(&self) -> Option<u64> {
+        self.0.iter().try_fold(0, |sum, pid| {
+            let text = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+            Some(sum + kib(&text, "VmHWM:")? * 1024)
+        })
+    }
 }
 
 fn processes() -> impl Iterator<Item = u32> {

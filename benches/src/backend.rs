@@ -25,7 +25,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Chunks written to one stream without a pause before the others have their turn.
 const TURN: usize = 16;
 
-/// Longest request that is read, in bytes.
+/// Longest request without a stated length, or head, that is kept, in bytes.
 const MAX_REQUEST: usize = 64 * 1024;
 
 const LISTENER: usize = usize::MAX;
@@ -82,6 +82,8 @@ impl Drop for Backend {
 struct Connection {
     socket: TcpStream,
     request: Vec<u8>,
+    /// A request whose body is still coming: what it wants, and how many bytes are missing.
+    upload: Option<(Option<Wish>, u64)>,
     stream: Option<Stream>,
     /// What the socket did not take yet.
     unsent: Vec<u8>,
@@ -179,7 +181,8 @@ impl Server {
             if self.poll.add(&socket, key).is_ok() {
                 let generation = self.generation;
                 let (request, unsent) = (Vec::with_capacity(1024), Vec::new());
-                self.connections[key] = Some(Connection { socket, request, stream: None, unsent, generation });
+                let (upload, stream) = (None, None);
+                self.connections[key] = Some(Connection { socket, request, upload, stream, unsent, generation });
             } else {
                 self.free.push(key);
             }
@@ -205,19 +208,18 @@ impl Server {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             Err(error) => return Err(error),
         };
-        connection.request.extend_from_slice(&piece[..read]);
-        if connection.request.len() > MAX_REQUEST {
-            return Err(io::ErrorKind::InvalidData.into());
+        match connection.take(&piece[..read])? {
+            Some(wish) => self.begin(key, wish),
+            None => Ok(()),
         }
-        let Some(head) = whole_request(&connection.request) else { return Ok(()) };
-        let wish = Wish::read(&connection.request[..head]);
-        connection.request.clear();
-        self.begin(key, wish)
     }
 
     fn begin(&mut self, key: usize, wish: Option<Wish>) -> io::Result<()> {
         let connection = self.connections[key].as_mut().expect("it has just been read");
         let Some(wish) = wish else { return connection.send(self.script.about.head()) };
+        if let Some(model) = wish.model {
+            return connection.send(&Lines::at_once(&wish, model, self.clock.nanos()));
+        }
         let lines = self.script.of(wish.form);
         if wish.form == Form::Whole {
             return connection.send(lines.head());
@@ -297,6 +299,28 @@ impl Server {
 }
 
 impl Connection {
+    /// Takes a piece of a request. Once it is whole: what it wants. A body of stated length is counted and not kept.
+    fn take(&mut self, piece: &[u8]) -> io::Result<Option<Option<Wish>>> {
+        let broken = || io::Error::from(io::ErrorKind::InvalidData);
+        let (wish, left) = match self.upload.take() {
+            Some((wish, left)) => (wish, left.checked_sub(piece.len() as u64).ok_or_else(broken)?),
+            None => {
+                self.request.extend_from_slice(piece);
+                let Some((head, left)) = missing(&self.request) else {
+                    return if self.request.len() > MAX_REQUEST { Err(broken()) } else { Ok(None) };
+                };
+                let wish = Wish::read(&self.request[..head]);
+                self.request.clear();
+                (wish, left)
+            }
+        };
+        if left > 0 {
+            self.upload = Some((wish, left));
+            return Ok(None);
+        }
+        Ok(Some(wish))
+    }
+
     /// Writes, and keeps what the socket does not take.
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         if !self.unsent.is_empty() {
@@ -326,14 +350,15 @@ impl Connection {
     }
 }
 
-/// The length of the head, once the request is there with its body (a length, or chunks).
-fn whole_request(request: &[u8]) -> Option<usize> {
+/// The length of the head, once it is there, and how much of the body is missing. Of a body in chunks everything must
+/// be there.
+fn missing(request: &[u8]) -> Option<(usize, u64)> {
     let head = memchr::memmem::find(request, b"\r\n\r\n")? + 4;
     let body = &request[head..];
     let field = |name: &[u8]| crate::script::field(&request[..head], name);
     if field(b"transfer-encoding: ").is_some() {
-        return body.ends_with(b"0\r\n\r\n").then_some(head);
+        return body.ends_with(b"0\r\n\r\n").then_some((head, 0));
     }
     let length = field(b"content-length: ").and_then(crate::script::number).unwrap_or(0);
-    (body.len() as u64 >= length).then_some(head)
+    Some((head, length.saturating_sub(body.len() as u64)))
 }

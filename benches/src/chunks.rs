@@ -1,4 +1,4 @@
-//! One plain chunk of each dialect and framing, as real servers send it.
+//! What is counted: one plain chunk of each dialect and framing, and whole exchanges, as real servers send them.
 
 /// How elements of a stream arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,84 @@ impl Case {
         CASES.iter().find(|case| case.name == name)
     }
 }
+
+/// A request with its whole answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Exchange {
+    /// What it is called.
+    pub name: &'static str,
+    /// The request's method.
+    pub method: &'static str,
+    /// The request's path.
+    pub path: &'static str,
+    /// The request's body.
+    pub request: &'static str,
+    /// The response's content type.
+    pub kind: &'static str,
+    /// The response's body, in the pieces in which it arrives.
+    pub response: &'static [&'static str],
+}
+
+impl Exchange {
+    /// Finds an exchange by its name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Self> {
+        EXCHANGES.iter().find(|exchange| exchange.name == name)
+    }
+}
+
+const JSON: &str = "application/json";
+
+/// The common ends of an exchange: whole, of one chunk and its closing one, and nothing to do with a model.
+pub const EXCHANGES: &[Exchange] = &[
+    Exchange {
+        name: "Ollama generate, whole",
+        method: "POST",
+        path: "/api/generate",
+        request: "{\"model\":\"llama3.2\",\"prompt\":\"Why is the sky blue?\",\"stream\":false}",
+        kind: JSON,
+        response: &[
+            "{\"model\":\"llama3.2\",\"created_at\":\"2026-01-01T00:00:00.123456789Z\",\"response\":\"Rayleigh.\",\
+            \"done\":true,\"done_reason\":\"stop\",\"context\":[1,2,3,4,5,6,7,8],\"total_duration\":5043500667,\
+            \"load_duration\":5025959,\"prompt_eval_count\":26,\"prompt_eval_duration\":325953000,\"eval_count\":290,\
+            \"eval_duration\":4709213000}",
+        ],
+    },
+    Exchange {
+        name: "Ollama chat, a stream of one chunk",
+        method: "POST",
+        path: "/api/chat",
+        request: "{\"model\":\"llama3.2\",\"messages\":[{\"role\":\"user\",\"content\":\"Why is the sky blue?\"}]}",
+        kind: NDJSON,
+        response: &[OLLAMA_CHAT, OLLAMA_LAST],
+    },
+    Exchange {
+        name: "OpenAI chat, whole",
+        method: "POST",
+        path: "/v1/chat/completions",
+        request: "{\"model\":\"llama3.2\",\"messages\":[{\"role\":\"user\",\"content\":\"Why is the sky blue?\"}]}",
+        kind: JSON,
+        response: &[
+            "{\"id\":\"chatcmpl-123\",\"object\":\"chat.completion\",\"created\":1767225600,\"model\":\"llama3.2\",\
+            \"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"Rayleigh.\"},\
+            \"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":26,\"completion_tokens\":290,\"total_tokens\":316}}",
+        ],
+    },
+    Exchange {
+        name: "a list of models",
+        method: "GET",
+        path: "/api/tags",
+        request: "",
+        kind: JSON,
+        response: &["{\"models\":[{\"name\":\"llama3.2\",\"model\":\"llama3.2\"}]}"],
+    },
+];
+
+/// The last line of an Ollama answer, with everything that it reports.
+pub const OLLAMA_LAST: &str = "{\"model\":\"llama3.2\",\"created_at\":\"2026-01-01T00:00:09.123456789Z\",\
+    \"message\":{\"role\":\"assistant\",\"content\":\"\"},\"done\":true,\"done_reason\":\"stop\",\
+    \"total_duration\":9123456789,\"load_duration\":1234567,\"prompt_eval_count\":26,\"prompt_eval_duration\":123456789,\
+    \"eval_count\":298,\"eval_duration\":8123456789}\n";
 
 const NDJSON: &str = "application/x-ndjson";
 const SSE: &str = "text/event-stream";
@@ -171,7 +249,8 @@ mod tests {
 
     #[test]
     fn names_tell_cases_apart() {
-        let names: std::collections::BTreeSet<_> = CASES.iter().map(|case| case.name).collect();
-        assert_eq!(names.len(), CASES.len());
+        let names = CASES.iter().map(|case| case.name).chain(EXCHANGES.iter().map(|exchange| exchange.name));
+        let apart: std::collections::BTreeSet<_> = names.clone().collect();
+        assert_eq!(apart.len(), names.count());
     }
 }

@@ -130,6 +130,19 @@ impl Client {
         Ok(())
     }
 
+    /// Works until so many chunks of streams were seen in all since the last [`Client::take`], or all connections are
+    /// closed, or the time is over.
+    ///
+    /// # Errors
+    /// When the poller fails.
+    pub fn run_until(&mut self, chunks: u64, limit: Duration) -> io::Result<()> {
+        let end = Instant::now() + limit;
+        while self.open > 0 && self.tally.chunks < chunks && Instant::now() < end {
+            self.turn(PAUSE)?;
+        }
+        Ok(())
+    }
+
     /// Connections that are open.
     #[must_use]
     pub fn connections(&self) -> usize {

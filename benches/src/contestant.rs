@@ -65,13 +65,15 @@ impl Contestant {
     /// With the reason for the report when it is not there or does not answer.
     pub fn start(&self, backend: SocketAddr, cores: &Cores) -> Result<Running, String> {
         if *self == Self::Direct {
-            return Ok(Running { address: backend, child: None, folder: None });
+            return Ok(Running { address: backend, admin: None, child: None, folder: None });
         }
         let listen = machine::free_address().map_err(|error| error.to_string())?;
         let folder = fresh_folder().map_err(|error| format!("no temporary folder: {error}"))?;
-        let command = self.command(listen, backend, cores, &folder);
+        let admin = machine::free_address().map_err(|error| error.to_string())?;
+        let command = self.command(listen, admin, backend, cores, &folder);
         let log = folder.join("output.log");
-        let mut running = Running { address: listen, child: None, folder: Some(folder) };
+        let admin = matches!(self, Self::Inferometer(_)).then_some(admin);
+        let mut running = Running { address: listen, admin, child: None, folder: Some(folder) };
         let mut command = command.map_err(|error| error.to_string())?;
         let output = fs::File::create(&log).map_err(|error| error.to_string())?;
         let errors = output.try_clone().map_err(|error| error.to_string())?;
@@ -88,7 +90,14 @@ impl Contestant {
         Ok(running)
     }
 
-    fn command(&self, listen: SocketAddr, backend: SocketAddr, cores: &Cores, folder: &Path) -> io::Result<Command> {
+    fn command(
+        &self,
+        listen: SocketAddr,
+        admin: SocketAddr,
+        backend: SocketAddr,
+        cores: &Cores,
+        folder: &Path,
+    ) -> io::Result<Command> {
         let mut arguments = vec![listen.to_string(), backend.to_string()];
         let program = match self {
             Self::Direct => return Err(io::Error::other("there is nothing to start")),
@@ -101,7 +110,6 @@ impl Contestant {
                 program
             }
             Self::Inferometer(program) => {
-                let admin = machine::free_address()?;
                 arguments = vec![
                     format!("--listen={listen}"),
                     format!("--admin-listen={admin}"),
@@ -182,6 +190,7 @@ http {{
 #[derive(Debug)]
 pub struct Running {
     address: SocketAddr,
+    admin: Option<SocketAddr>,
     child: Option<Child>,
     folder: Option<PathBuf>,
 }
@@ -191,6 +200,12 @@ impl Running {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where its metrics are. None where it has none.
+    #[must_use]
+    pub fn admin(&self) -> Option<SocketAddr> {
+        self.admin
     }
 
     /// Its processes. None where nothing stands between client and backend.

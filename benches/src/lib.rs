@@ -9,6 +9,8 @@
 //! | `account` | CPU time and memory of a process, from the operating system |
 //! | `machine` | what it runs on, and which core does what |
 //! | `load` | the tests, and how one is run against one contestant |
+//! | `flat` | what must not grow: with the length of a stream, with the size of a request |
+//! | `scrape` | whether streams feel that somebody reads the metrics |
 //! | `report` | medians, ratios and remarks as Markdown |
 //! | `chunks` | one plain chunk of each dialect and framing |
 //! | `observed` | the inspector outside of the proxy, to count its instructions |
@@ -29,6 +31,8 @@ pub mod client;
 #[cfg(target_os = "linux")]
 pub mod contestant;
 #[cfg(target_os = "linux")]
+pub mod flat;
+#[cfg(target_os = "linux")]
 pub mod load;
 #[cfg(target_os = "linux")]
 pub mod machine;
@@ -36,3 +40,5 @@ pub mod machine;
 mod poll;
 #[cfg(target_os = "linux")]
 pub mod report;
+#[cfg(target_os = "linux")]
+pub mod scrape;

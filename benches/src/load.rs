@@ -55,19 +55,24 @@ pub struct Test {
     pub load: Load,
 }
 
-const fn paced(name: &'static str, streams: usize, pace: u64, form: Form) -> Test {
-    Test { name, load: Load::Paced { streams, pace: Duration::from_millis(pace), form } }
+const fn paced(name: &'static str, streams: usize, pace: Duration) -> Test {
+    Test { name, load: Load::Paced { streams, pace, form: Form::Ndjson } }
 }
 
+/// Few streams with as many chunks a second together as [`MANY`] have: a chunk should cost the same in both.
+pub const FEW: &str = "10 streams, 0.5 ms a chunk";
+
+/// Many streams.
+pub const MANY: &str = "2,048 streams, 100 ms a chunk";
+
 /// Every test, in the order of the tables.
-pub const TESTS: [Test; 9] = [
+pub const TESTS: [Test; 8] = [
     Test { name: "request/response, 1 connection", load: Load::Exchanges { connections: 1 } },
     Test { name: "request/response, 64 connections", load: Load::Exchanges { connections: 64 } },
-    paced("10 streams, 20 ms a chunk", 10, 20, Form::Ndjson),
-    paced("64 streams, 20 ms a chunk", 64, 20, Form::Ndjson),
-    paced("64 streams, 20 ms a chunk, SSE", 64, 20, Form::Sse),
-    paced("512 streams, 50 ms a chunk", 512, 50, Form::Ndjson),
-    paced("2,048 streams, 100 ms a chunk", 2048, 100, Form::Ndjson),
+    paced("64 streams, 20 ms a chunk", 64, Duration::from_millis(20)),
+    paced("512 streams, 50 ms a chunk", 512, Duration::from_millis(50)),
+    paced(MANY, 2048, Duration::from_millis(100)),
+    paced(FEW, 10, Duration::from_micros(500)),
     Test { name: "blast, NDJSON", load: Load::Blast { form: Form::Ndjson } },
     Test { name: "blast, SSE", load: Load::Blast { form: Form::Sse } },
 ];
@@ -148,6 +153,8 @@ pub struct Ground {
     pub clock: Clock,
     /// Who runs where.
     pub cores: Cores,
+    /// Every core that may be used.
+    pub all: Vec<usize>,
     /// How long is measured.
     pub extent: Extent,
 }
@@ -162,7 +169,7 @@ impl Ground {
         self.backend.take_late();
         let measured = match test.load {
             Load::Exchanges { connections } => self.exchanges(&running, connections),
-            Load::Paced { streams, pace, form } => self.paced(&running, streams, Wish { form, pace, chunks: None }),
+            Load::Paced { streams, pace, form } => self.paced(&running, streams, Wish::of(form, pace)),
             Load::Blast { form } => self.blast(&running, form),
         };
         measured.map_err(|error| format!("the client failed: {error}"))?
@@ -198,7 +205,7 @@ impl Ground {
         sample.transit = percentiles(&mut tally.transit);
         tally.failed += opened.failed + streams.abs_diff(client.connections()) as u64;
         // While the streams go on, one more connection asks for short answers.
-        let short = Wish { pace: Duration::ZERO, chunks: Some(2), ..wish };
+        let short = Wish::of(wish.form, Duration::ZERO).ended(2);
         client.open(1, short, Then::After(PROBE_PAUSE))?;
         client.run(self.extent.probe)?;
         sample.first = percentiles(&mut client.take().first);
@@ -209,7 +216,7 @@ impl Ground {
         let mut client = Client::new(running.address(), self.clock)?;
         for (chunks, counts) in [(self.extent.blast / 8, false), (self.extent.blast, true)] {
             let account = Account::open(running);
-            client.open(BLAST_STREAMS, Wish { form, pace: Duration::ZERO, chunks: Some(chunks) }, Then::Close)?;
+            client.open(BLAST_STREAMS, Wish::of(form, Duration::ZERO).ended(chunks), Then::Close)?;
             client.run(BLAST_LIMIT)?;
             let tally = client.take();
             if client.connections() > 0 {
@@ -269,7 +276,7 @@ impl Account {
 }
 
 /// Median and 99th percentile. None without samples.
-fn percentiles(samples: &mut [u64]) -> Option<(u64, u64)> {
+pub(crate) fn percentiles(samples: &mut [u64]) -> Option<(u64, u64)> {
     samples.sort_unstable();
     let at = |share: f64| samples.get((samples.len() as f64 * share) as usize).copied();
     Some((at(0.5)?, at(0.99)?))

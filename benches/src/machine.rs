@@ -33,7 +33,9 @@ impl Cores {
     }
 }
 
-fn allowed() -> Vec<usize> {
+/// Cores that the calling thread may use now.
+#[must_use]
+pub fn allowed() -> Vec<usize> {
     sched_getaffinity(None)
         .map_or_else(|_| Vec::new(), |set| (0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect())
 }

@@ -11,20 +11,17 @@ use inferometer::exchange::sink::{Fanout, Sink};
 use inferometer::exchange::trace::TraceId;
 use inferometer::exchange::{Observation, Settings};
 use inferometer::history::in_flight::InFlight;
+use inferometer::host::energy::Meter;
+use inferometer::logs::access::AccessLog;
+use inferometer::metrics::energy::EnergySink;
 use inferometer::metrics::{self, Format, Metrics};
 use inferometer::wire::reader::{Head, Reported};
 use inferometer::wire::route::Route;
 
-use crate::chunks::{CASES, Case};
+use crate::chunks::{CASES, Case, Exchange, OLLAMA_LAST};
 
 /// Time between two chunks, as told to the observation.
 pub const GAP: Duration = Duration::from_millis(20);
-
-/// The last line of an Ollama answer, with everything that it reports.
-const OLLAMA_LAST: &str = "{\"model\":\"llama3.2\",\"created_at\":\"2026-01-01T00:00:09.123456789Z\",\
-    \"message\":{\"role\":\"assistant\",\"content\":\"\"},\"done\":true,\"done_reason\":\"stop\",\
-    \"total_duration\":9123456789,\"load_duration\":1234567,\"prompt_eval_count\":26,\"prompt_eval_duration\":123456789,\
-    \"eval_count\":298,\"eval_duration\":8123456789}\n";
 
 /// Sinks and settings as the program has them, the access log off.
 pub struct Observed {
@@ -48,7 +45,13 @@ impl Default for Observed {
             max_series: metrics::DEFAULT_MAX_SERIES,
         };
         let metrics = Metrics::new(settings, std::slice::from_ref(&backend), Arc::clone(&catalogue));
-        let sinks: Vec<Arc<dyn Sink>> = vec![Arc::clone(&metrics) as Arc<dyn Sink>, Arc::new(InFlight::default())];
+        let energy = EnergySink::new(Arc::<Meter>::default(), Arc::clone(&catalogue), vec![Arc::clone(&backend)]);
+        let sinks: Vec<Arc<dyn Sink>> = vec![
+            Arc::clone(&metrics) as Arc<dyn Sink>,
+            Arc::new(energy),
+            Arc::new(InFlight::default()),
+            Arc::new(AccessLog::new(false)),
+        ];
         Self {
             metrics,
             catalogue,
@@ -73,6 +76,24 @@ impl Observed {
         observation.request_done();
         observation.responded(&head(case, status), self.tick());
         observation
+    }
+
+    /// A whole exchange, from the look at its route to its record in every family.
+    pub fn exchange(&mut self, exchange: &Exchange) {
+        let route = Route::of(exchange.method, exchange.path);
+        let (backend, trace) = (Arc::clone(&self.backend), TraceId::made_up(1));
+        let start = Start { id: 1, method: Method::parse(exchange.method), route, backend, trace, at: self.now };
+        let mut observation = Observation::start(start, &self.settings, &self.sink);
+        observation.forwarded();
+        observation.request_frame(exchange.request.as_bytes());
+        observation.request_done();
+        let content_type = Some(exchange.kind.as_bytes());
+        let head = Head { status: 200, content_type, content_encoding: None, reported: Reported::default() };
+        observation.responded(&head, self.tick());
+        for piece in exchange.response {
+            observation.response_frame(piece.as_bytes(), self.tick());
+        }
+        observation.finish(End::Complete, 200, self.tick(), Duration::from_micros(50));
     }
 
     /// Lets [`GAP`] pass. The clock itself is not read: what is counted is the work on a chunk alone.
@@ -122,6 +143,19 @@ pub fn head(case: &Case, status: u16) -> Head<'static> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chunks::EXCHANGES;
+
+    #[test]
+    fn whole_exchanges_are_counted_by_their_model() {
+        for exchange in EXCHANGES {
+            let mut observed = Observed::default();
+            observed.exchange(exchange);
+            let text = String::from_utf8(observed.scrape()).expect("text");
+            let completed = text.lines().find(|line| line.starts_with("ollama_proxy_requests_total{"));
+            let named = completed.is_some_and(|line| line.contains("model=\"llama3.2"));
+            assert_eq!(named, exchange.method == "POST", "{}: {completed:?}", exchange.name);
+        }
+    }
 
     #[test]
     fn chunks_of_the_main_dialects_are_seen_as_tokens() {

@@ -3,8 +3,12 @@
 //! A ratio is the median of the ratios of each round, so that a machine that grows slower during the run does not count
 //! against whoever came last. What was not measured says why.
 
+mod beside;
+
 use std::collections::BTreeSet;
 use std::fmt::Write;
+
+pub use beside::{Beside, LARGE, LONG, SCRAPE};
 
 use crate::contestant::Contestant;
 use crate::load::{Sample, Test};
@@ -31,6 +35,8 @@ pub struct Report {
     /// By test, then by contestant.
     rounds: Vec<Vec<Rounds>>,
     missing: Vec<String>,
+    /// What is no test of the tables.
+    pub beside: Beside,
 }
 
 impl Report {
@@ -38,7 +44,8 @@ impl Report {
     #[must_use]
     pub fn new(tests: Vec<Test>, contestants: Vec<Contestant>, missing: Vec<String>) -> Self {
         let rounds = vec![vec![Vec::new(); contestants.len()]; tests.len()];
-        Self { tests, contestants, rounds, missing }
+        let beside = Beside::new(contestants.len());
+        Self { tests, contestants, rounds, missing, beside }
     }
 
     /// Adds what one round gave.
@@ -54,6 +61,8 @@ impl Report {
         self.first_byte_table(&mut text);
         self.transit_table(&mut text);
         self.memory_table(&mut text);
+        self.flat_table(&mut text);
+        self.beside.scrape_table(&mut text);
         let remarks = self.remarks();
         if !remarks.is_empty() {
             text.push_str("Not measured, or to be read with care:\n\n");
@@ -71,13 +80,23 @@ impl Report {
         self.contestants.iter().position(wanted)
     }
 
+    fn relay(&self) -> Option<usize> {
+        self.place(|who| matches!(who, Contestant::Relay(_)))
+    }
+
+    fn nginx(&self) -> Option<usize> {
+        self.place(|who| matches!(who, Contestant::Nginx(_)))
+    }
+
+    fn ours(&self) -> Option<usize> {
+        self.place(|who| matches!(who, Contestant::Inferometer(_)))
+    }
+
     fn cpu_table(&self, text: &mut String) {
         let proxies = self.proxies();
         let mut head = vec!["CPU time".to_owned(), "per".to_owned()];
         head.extend(proxies.iter().map(|(_, who)| who.name().to_owned()));
-        let relay = self.place(|who| matches!(who, Contestant::Relay(_)));
-        let nginx = self.place(|who| matches!(who, Contestant::Nginx(_)));
-        let ours = self.place(|who| matches!(who, Contestant::Inferometer(_)));
+        let (relay, nginx, ours) = (self.relay(), self.nginx(), self.ours());
         let ratios: Vec<(String, Option<usize>, Option<usize>)> = [
             ("nginx ÷ relay", nginx, relay),
             ("inferometer ÷ relay", ours, relay),
@@ -93,10 +112,7 @@ impl Report {
                     .map_or(NOTHING.into(), |nanos| format!("{:.2} µs", nanos / 1e3))
             }));
             row.extend(ratios.iter().map(|&(_, over, under)| {
-                let pair = over.zip(under).map(|(over, under)| paired(&rounds[over], &rounds[under], |it| it.cpu));
-                let ratio =
-                    pair.and_then(|pairs| median(pairs.into_iter().map(|(over, under)| over / under).collect()));
-                ratio.map_or(NOTHING.into(), |ratio| format!("{ratio:.2}"))
+                ratio(over.zip(under).map(|(over, under)| (&rounds[over], &rounds[under])), |it| it.cpu)
             }));
             row
         });
@@ -126,27 +142,36 @@ impl Report {
             Contestant::Direct => who.name().to_owned(),
             _ => format!("{} adds", who.name()),
         }));
+        head.push("inferometer ÷ nginx".to_owned());
+        let (nginx, ours) = (self.nginx(), self.ours());
         let rows = self.tests.iter().zip(&self.rounds).filter(|(test, _)| fits(test) && has_no_blast(test));
         let rows = rows.map(|(test, rounds)| {
+            let number = |at: usize, pick: fn((u64, u64)) -> u64| {
+                let value = |sample: &Sample| what(sample).map(|pair| pick(pair) as f64);
+                if Some(at) == direct {
+                    return median(values(&rounds[at], value));
+                }
+                let pairs = paired(&rounds[at], &rounds[direct?], value);
+                median(pairs.into_iter().map(|(through, direct)| through - direct).collect())
+            };
             let cells = (0..self.contestants.len()).map(|at| {
-                let number = |pick: fn((u64, u64)) -> u64| {
-                    let value = |sample: &Sample| what(sample).map(|pair| pick(pair) as f64);
-                    if Some(at) == direct {
-                        return median(values(&rounds[at], value));
-                    }
-                    let pairs = paired(&rounds[at], &rounds[direct?], value);
-                    median(pairs.into_iter().map(|(through, direct)| through - direct).collect())
-                };
                 let sign = if Some(at) == direct { "" } else { "+" };
                 let show = |nanos: f64| {
                     if nanos < 0.0 { format!("{:.0}", nanos / 1e3) } else { format!("{sign}{:.0}", nanos / 1e3) }
                 };
-                match (number(|pair| pair.0), number(|pair| pair.1)) {
+                match (number(at, |pair| pair.0), number(at, |pair| pair.1)) {
                     (Some(half), Some(most)) => format!("{} / {} µs", show(half), show(most)),
                     _ => NOTHING.to_owned(),
                 }
             });
-            std::iter::once(test.name.to_owned()).chain(cells).collect()
+            let pair = ours.zip(nginx);
+            let ratio = |pick: fn((u64, u64)) -> u64| {
+                let (ours, nginx) = pair.and_then(|(ours, nginx)| Some((number(ours, pick)?, number(nginx, pick)?)))?;
+                Some(if nginx > 0.0 { format!("{:.2}", ours / nginx) } else { "nginx adds none".to_owned() })
+            };
+            let ratios = ratio(|pair| pair.0).zip(ratio(|pair| pair.1));
+            let ratios = ratios.map_or(NOTHING.to_owned(), |(half, most)| format!("{half} / {most}"));
+            std::iter::once(test.name.to_owned()).chain(cells).chain([ratios]).collect()
         });
         table(text, &head, rows);
     }
@@ -155,15 +180,15 @@ impl Report {
         let proxies = self.proxies();
         let mut head = vec!["Memory (PSS): all, and per stream".to_owned()];
         head.extend(proxies.iter().map(|(_, who)| who.name().to_owned()));
+        head.extend(["inferometer ÷ relay", "inferometer ÷ nginx"].map(str::to_owned));
+        let (relay, nginx, ours) = (self.relay(), self.nginx(), self.ours());
         let streams = |test: &Test| test.load.quiet_streams().filter(|streams| *streams >= 500);
         let rows =
             self.tests.iter().zip(&self.rounds).filter_map(|(test, rounds)| Some((test, streams(test)?, rounds)));
         let rows = rows.map(|(test, streams, rounds)| {
             let cells = proxies.iter().map(|&(at, _)| {
                 let all = median(values(&rounds[at], |sample| Some(sample.memory?.pss as f64)));
-                let grown = median(values(&rounds[at], |sample| {
-                    Some(sample.memory?.pss.saturating_sub(sample.memory_before?.pss) as f64)
-                }));
+                let grown = median(values(&rounds[at], grown));
                 match (all, grown) {
                     (Some(all), Some(grown)) => {
                         format!("{:.1} MiB, {:.1} KiB", all / 1_048_576.0, grown / 1024.0 / streams as f64)
@@ -171,7 +196,9 @@ impl Report {
                     _ => NOTHING.to_owned(),
                 }
             });
-            std::iter::once(test.name.to_owned()).chain(cells).collect()
+            let ratios = [relay, nginx]
+                .map(|under| ratio(ours.zip(under).map(|(ours, under)| (&rounds[ours], &rounds[under])), grown));
+            std::iter::once(test.name.to_owned()).chain(cells).chain(ratios).collect()
         });
         table(text, &head, rows);
     }
@@ -186,6 +213,7 @@ impl Report {
                 remarks.extend(doubts(who, rounds).map(|doubt| format!("{}, {}: {doubt}.", test.name, who.name())));
             }
         }
+        remarks.extend(self.beside.remarks(&self.contestants));
         remarks.extend(self.disturbance(|sample| sample.foreign, "Other processes used"));
         remarks.extend(self.disturbance(|sample| sample.stolen, "The hypervisor took"));
         remarks
@@ -199,6 +227,18 @@ impl Report {
         let worth = most > FOREIGN;
         worth.then(|| format!("{who} {:.0} % of a core at the median, {:.0} % at most.", middle * 100.0, most * 100.0))
     }
+}
+
+/// What all streams together added to the memory.
+fn grown(sample: &Sample) -> Option<f64> {
+    Some(sample.memory?.pss.saturating_sub(sample.memory_before?.pss) as f64)
+}
+
+/// The median of the ratios of each round, as a cell.
+fn ratio(pair: Option<(&Rounds, &Rounds)>, what: impl Fn(&Sample) -> Option<f64>) -> String {
+    let pairs = pair.map(|(over, under)| paired(over, under, what)).unwrap_or_default();
+    let ratios = pairs.into_iter().filter(|(_, under)| *under > 0.0).map(|(over, under)| over / under);
+    median(ratios.collect()).map_or(NOTHING.into(), |ratio| format!("{ratio:.2}"))
 }
 
 fn has_no_blast(test: &Test) -> bool {

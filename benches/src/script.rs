@@ -41,12 +41,13 @@ impl Form {
         }
     }
 
-    /// The form that a request asks for, by its first line. None is a question about the backend itself.
+    /// The form that a request asks for, by its first line: whole at every path that does not stream. None is a
+    /// question about the backend itself.
     #[must_use]
     pub fn asked(head: &[u8]) -> Option<Self> {
-        [Self::Ndjson, Self::Sse, Self::Whole]
-            .into_iter()
-            .find(|form| head.strip_prefix(b"POST ").is_some_and(|rest| rest.starts_with(form.path().as_bytes())))
+        let path = head.strip_prefix(b"POST ")?;
+        let streams = [Self::Ndjson, Self::Sse].into_iter().find(|form| path.starts_with(form.path().as_bytes()));
+        Some(streams.unwrap_or(Self::Whole))
     }
 }
 
@@ -59,11 +60,31 @@ pub struct Wish {
     pub pace: Duration,
     /// Chunks before the closing one. None is a stream that ends when the client leaves.
     pub chunks: Option<u64>,
+    /// Which of the [`models`] the answer names, all of it at once. None is the first one, at the pace.
+    pub model: Option<usize>,
 }
 
 impl Wish {
     /// One answer, whole.
-    pub const WHOLE: Self = Self { form: Form::Whole, pace: Duration::ZERO, chunks: None };
+    pub const WHOLE: Self = Self::of(Form::Whole, Duration::ZERO);
+
+    /// A stream at a pace, or an answer that is whole.
+    #[must_use]
+    pub const fn of(form: Form, pace: Duration) -> Self {
+        Self { form, pace, chunks: None, model: None }
+    }
+
+    /// With so many chunks.
+    #[must_use]
+    pub const fn ended(self, chunks: u64) -> Self {
+        Self { chunks: Some(chunks), ..self }
+    }
+
+    /// With the name of this model.
+    #[must_use]
+    pub const fn naming(self, model: usize) -> Self {
+        Self { model: Some(model), ..self }
+    }
 
     /// The request, head and body.
     #[must_use]
@@ -74,11 +95,18 @@ impl Wish {
                 format!(r#"{{"model":"bench","messages":[{{"role":"user","content":"{PROMPT}"}}],"stream":true}}"#)
             }
         };
-        let path = self.form.path();
+        self.post(self.form.path(), &body)
+    }
+
+    /// The request with another path and body.
+    #[must_use]
+    pub fn post(&self, path: &str, body: &str) -> Vec<u8> {
+        // Models are counted from 1 here: 0 is none.
         let (pace, chunks) = (self.pace.as_micros(), self.chunks.unwrap_or(0));
+        let model = self.model.map_or(0, |model| model + 1);
         format!(
             "POST {path} HTTP/1.1\r\nHost: localhost\r\nUser-Agent: bench\r\nAccept: */*\r\n\
-             Content-Type: application/json\r\nx-bench: {pace} {chunks}\r\nContent-Length: {}\r\n\r\n{body}",
+             Content-Type: application/json\r\nx-bench: {pace} {chunks} {model}\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         )
         .into_bytes()
@@ -89,8 +117,13 @@ impl Wish {
     pub fn read(head: &[u8]) -> Option<Self> {
         let form = Form::asked(head)?;
         let mut numbers = field(head, FIELD)?.split(|byte| *byte == b' ').map(number);
-        let (pace, chunks) = (numbers.next()??, numbers.next()??);
-        Some(Self { form, pace: Duration::from_micros(pace), chunks: (chunks > 0).then_some(chunks) })
+        let (pace, chunks, model) = (numbers.next()??, numbers.next()??, numbers.next()??);
+        Some(Self {
+            form,
+            pace: Duration::from_micros(pace),
+            chunks: (chunks > 0).then_some(chunks),
+            model: usize::try_from(model).ok()?.checked_sub(1),
+        })
     }
 }
 
@@ -147,16 +180,21 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// The lines of one form.
+    /// The lines of one form, with the first model's name.
     #[must_use]
     pub fn of(form: Form) -> Self {
+        Self::naming(form, "bench")
+    }
+
+    fn naming(form: Form, model: &str) -> Self {
         let (kind, chunk, last) = match form {
             Form::Ndjson => ("application/x-ndjson", NDJSON.to_owned(), NDJSON_LAST.to_owned()),
             Form::Sse => {
                 ("text/event-stream", format!("data: {SSE}\n\n"), format!("data: {SSE_LAST}\n\ndata: [DONE]\n\n"))
             }
-            Form::Whole => return Self::whole(WHOLE),
+            Form::Whole => return Self::whole(&WHOLE.replace("bench", model)),
         };
+        let [chunk, last] = [chunk, last].map(|text| text.replace("bench", model));
         let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n{DATE}Transfer-Encoding: chunked\r\n\r\n");
         let chunk = framed(&chunk.replace('~', STAMP)).into_bytes();
         let stamp = memchr::memchr(MARK, &chunk).expect("every chunk has a mark") + 1;
@@ -172,10 +210,23 @@ impl Lines {
         Self { head: head.into_bytes(), chunk: Vec::new(), stamp: 0, last: Vec::new() }
     }
 
-    /// What a question about the backend itself is answered with: the one model that there is.
+    /// What a question about the backend itself is answered with: its models, as many as have labels of their own.
     #[must_use]
     pub fn about() -> Self {
-        Self::whole(ABOUT)
+        let models: Vec<String> = models().map(|name| format!(r#"{{"name":"{name}","model":"{name}"}}"#)).collect();
+        Self::whole(&format!(r#"{{"version":"0.13.1","models":[{}]}}"#, models.join(",")))
+    }
+
+    /// A whole answer, or a stream with all of its chunks, that names one of the [`models`].
+    #[must_use]
+    pub fn at_once(wish: &Wish, model: usize, nanos: u64) -> Vec<u8> {
+        let mut lines = Self::naming(wish.form, &models().nth(model).unwrap_or_default());
+        let mut text = lines.head.clone();
+        for _ in 0..wish.chunks.unwrap_or(0) {
+            text.extend_from_slice(lines.chunk(nanos));
+        }
+        text.extend_from_slice(&lines.last);
+        text
     }
 
     /// The response's head; of a whole answer, everything.
@@ -229,7 +280,12 @@ const WHOLE: &str = "{\"model\":\"bench\",\"created_at\":\"2026-01-01T00:00:00.1
     \"context\":[1,2,3,4,5,6,7,8],\"total_duration\":5043500667,\"load_duration\":5025959,\"prompt_eval_count\":26,\
     \"prompt_eval_duration\":325953000,\"eval_count\":290,\"eval_duration\":4709213000}";
 
-const ABOUT: &str = "{\"version\":\"0.13.1\",\"models\":[{\"name\":\"bench:latest\",\"model\":\"bench:latest\"}]}";
+/// The backend's models.
+pub fn models() -> impl Iterator<Item = String> {
+    let others =
+        (1..inferometer::backend::catalogue::DEFAULT_MAX_MODELS).map(|model| format!("bench-{model:03}:latest"));
+    std::iter::once("bench:latest".to_owned()).chain(others)
+}
 
 #[cfg(test)]
 mod tests {
@@ -238,8 +294,9 @@ mod tests {
     #[test]
     fn a_wish_survives_its_way_through_a_request() {
         for form in [Form::Ndjson, Form::Sse] {
-            let wish = Wish { form, pace: Duration::from_millis(20), chunks: Some(7) };
+            let wish = Wish::of(form, Duration::from_millis(20)).ended(7);
             assert_eq!(Wish::read(&wish.request()), Some(wish));
+            assert_eq!(Wish::read(&wish.naming(3).request()), Some(wish.naming(3)));
         }
         assert_eq!(Wish::read(&Wish::WHOLE.request()), Some(Wish::WHOLE));
         assert_eq!(Wish::read(b"GET /api/tags HTTP/1.1\r\n\r\n"), None);

@@ -4,8 +4,9 @@
 //! the same time from many threads. A name once admitted stays: its series exist anyway. Left out: what else is known
 //! of a model, and who asks the backend.
 
-use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
+
+use hashbrown::HashMap;
 
 /// How many models have labels of their own, unless configured otherwise.
 pub const DEFAULT_MAX_MODELS: usize = 200;
@@ -14,7 +15,7 @@ pub const DEFAULT_MAX_MODELS: usize = 200;
 pub const MAX_NAME: usize = 256;
 
 /// The tag that Ollama means where a name has none.
-const LATEST: &str = ":latest";
+pub const LATEST: &str = ":latest";
 
 /// Names that may become labels.
 #[derive(Debug)]
@@ -25,7 +26,8 @@ pub struct Catalogue {
 
 #[derive(Debug, Default)]
 struct Names {
-    /// Each admitted name, and `x` as another name of `x:latest`.
+    /// Each admitted name, and `x` as another name of `x:latest`. Hashed fast: backends say what is in it, clients only
+    /// look.
     labels: HashMap<Box<str>, Arc<str>>,
     admitted: usize,
 }

@@ -66,7 +66,7 @@ struct State {
     at: Option<Instant>,
     in_flight: u32,
     consumers: Vec<Use>,
-    places: HashMap<Consumer, usize>,
+    places: hashbrown::HashMap<Consumer, usize>,
     lines: HashMap<String, Line>,
     rest: f64,
 }
@@ -153,12 +153,12 @@ impl State {
         self.consumers.len() - 1
     }
 
-    /// Counts everybody's share up to now.
+    /// Counts everybody's share up to now. Before a meter was read nothing can be shared.
     fn advance(&mut self, now: Instant) {
         let at = self.at.unwrap_or(now);
         let seconds = now.saturating_duration_since(at).as_secs_f64();
         self.at = Some(at.max(now));
-        if self.in_flight > 0 {
+        if self.in_flight > 0 && !self.lines.is_empty() {
             let each = seconds / f64::from(self.in_flight);
             self.consumers.iter_mut().for_each(|it| it.share += each * f64::from(it.in_flight));
         }

@@ -78,13 +78,14 @@ pub struct EnergySink {
     meter: Arc<Meter>,
     catalogue: Arc<Catalogue>,
     local: Vec<Arc<str>>,
+    unknown: Arc<str>,
 }
 
 impl EnergySink {
     /// `local` are the names of the backends on this machine: those of others draw from other meters.
     #[must_use]
     pub fn new(meter: Arc<Meter>, catalogue: Arc<Catalogue>, local: Vec<Arc<str>>) -> Self {
-        Self { meter, catalogue, local }
+        Self { meter, catalogue, local, unknown: labels::UNKNOWN.into() }
     }
 }
 
@@ -98,7 +99,7 @@ impl Sink for EnergySink {
             meter: Arc::clone(&self.meter),
             catalogue: Arc::clone(&self.catalogue),
             dialect: start.route.dialect,
-            consumer: Consumer { model: labels::UNKNOWN.into(), backend: Arc::clone(&start.backend) },
+            consumer: Consumer { model: Arc::clone(&self.unknown), backend: Arc::clone(&start.backend) },
             works: false,
         })
     }
@@ -138,7 +139,7 @@ impl EnergyWatch {
 impl Watch for EnergyWatch {
     fn requested(&mut self, model: Option<&str>) {
         let Some(model) = model else { return };
-        if let Some(label) = self.catalogue.admitted(&labels::full_name(model, self.dialect)) {
+        if let Some(label) = labels::admitted(&self.catalogue, model, self.dialect) {
             self.is(label);
         }
     }
@@ -150,7 +151,7 @@ impl Watch for EnergyWatch {
     }
 
     fn answered(&mut self, model: &str) {
-        let label = self.catalogue.admit(&labels::full_name(model, self.dialect));
+        let label = labels::admit(&self.catalogue, model, self.dialect);
         self.is(label.unwrap_or_else(|| labels::OTHER.into()));
     }
 

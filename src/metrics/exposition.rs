@@ -6,6 +6,7 @@
 //! time says the same) and timestamps.
 
 use std::fmt::{Display, Write as _};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::openmetrics::{self, Exemplar};
@@ -47,12 +48,16 @@ pub(super) trait Expose: Send + Sync {
 
 /// Everything that is exposed, by name.
 #[derive(Default)]
-pub(super) struct Registry(Mutex<Vec<Box<dyn Expose>>>);
+pub(super) struct Registry {
+    all: Mutex<Vec<Box<dyn Expose>>>,
+    /// Bytes of the longest page so far: the next one has room from the start.
+    longest: AtomicUsize,
+}
 
 impl Registry {
     /// Gives it its place. Names are constants, so one that is taken is a fault in them.
     pub(super) fn add(&self, exposed: Box<dyn Expose>) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         let at = all.binary_search_by(|known| known.name().cmp(exposed.name()));
         let at = at.expect_err("every name is registered once");
         all.insert(at, exposed);
@@ -60,11 +65,13 @@ impl Registry {
 
     /// The whole page.
     pub(super) fn write(&self, format: Format) -> String {
-        let mut page = Page { format, text: String::new() };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|exposed| exposed.expose(&mut page));
+        let text = String::with_capacity(self.longest.load(Ordering::Relaxed));
+        let mut page = Page { format, text, stem: String::new() };
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|exposed| exposed.expose(&mut page));
         if format == Format::OpenMetrics {
             page.text.push_str(openmetrics::END);
         }
+        self.longest.fetch_max(page.text.len(), Ordering::Relaxed);
         page.text
     }
 }
@@ -73,6 +80,8 @@ impl Registry {
 pub(super) struct Page {
     format: Format,
     text: String,
+    /// What the lines of the present histogram begin with.
+    stem: String,
 }
 
 impl Page {
@@ -99,26 +108,21 @@ impl Page {
         let _ = writeln!(self.text, " {value}");
     }
 
-    /// A histogram's upper bounds as they are written, the last one without end.
+    /// A histogram's upper bounds as they are written behind the other labels, the last one without end.
     pub(super) fn bounds(&self, buckets: &[f64]) -> Vec<String> {
         let write = |bound: &f64| match self.format {
             Format::Text => bound.to_string(),
             Format::OpenMetrics => openmetrics::bound(*bound),
         };
-        buckets.iter().map(write).chain(["+Inf".to_owned()]).collect()
+        let bounds = buckets.iter().map(write).chain(["+Inf".to_owned()]);
+        bounds.map(|bound| format!("le=\"{bound}\"}} ")).collect()
     }
 
-    /// How many values a histogram saw up to a bound.
-    pub(super) fn bucket(&mut self, name: &str, labels: &str, bound: &str, count: u64, exemplar: Option<&Exemplar>) {
-        self.text.extend([name, "_bucket{", labels]);
-        if !labels.is_empty() {
-            self.text.push(',');
-        }
-        let _ = write!(self.text, "le=\"{bound}\"}} {count}");
-        if let (Format::OpenMetrics, Some(exemplar)) = (self.format, exemplar) {
-            exemplar.write(&mut self.text);
-        }
-        self.text.push('\n');
+    /// Begins the lines of a histogram's buckets.
+    pub(super) fn buckets(&mut self, name: &str, labels: &str) -> Buckets<'_> {
+        self.stem.clear();
+        self.stem.extend([name, "_bucket{", labels, if labels.is_empty() { "" } else { "," }]);
+        Buckets(self)
     }
 
     /// The sum and the count of a histogram.
@@ -127,6 +131,23 @@ impl Page {
             self.text.extend([name, part]);
             self.sample("", labels, value);
         }
+    }
+}
+
+/// The lines of one histogram's buckets: nine in ten lines of a page.
+pub(super) struct Buckets<'a>(&'a mut Page);
+
+impl Buckets<'_> {
+    /// How many values the histogram saw up to a bound, which is as [`Page::bounds`] writes it.
+    pub(super) fn line(&mut self, bound: &str, count: u64, exemplar: Option<&Exemplar>) {
+        let Page { format, text, stem } = &mut *self.0;
+        text.push_str(stem);
+        text.push_str(bound);
+        text.push_str(itoa::Buffer::new().format(count));
+        if let (Format::OpenMetrics, Some(exemplar)) = (format, exemplar) {
+            exemplar.write(text);
+        }
+        text.push('\n');
     }
 }
 
@@ -155,7 +176,7 @@ mod tests {
     use super::*;
 
     fn page(format: Format) -> Page {
-        Page { format, text: String::new() }
+        Page { format, text: String::new(), stem: String::new() }
     }
 
     #[test]

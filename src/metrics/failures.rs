@@ -56,8 +56,8 @@ impl Failures {
         }
         if record.outcome == Outcome::Completed && record.is_generation() {
             let reported = record.generated_tokens.is_some_and(|count| count.source == Source::Reported);
-            self.usage_missing.child(&[model, backend, route.endpoint]).inc_by(u64::from(!reported));
-            self.truncation.child(&[model, backend]).inc_by(u64::from(record.truncation_suspected));
+            self.usage_missing.with(&[model, backend, route.endpoint], |missing| missing.inc_by(u64::from(!reported)));
+            self.truncation.with(&[model, backend], |cut| cut.inc_by(u64::from(record.truncation_suspected)));
         }
         for (defect, times) in record.defects.iter() {
             self.defect(route.dialect, defect).inc_by(u64::from(times));

@@ -3,14 +3,18 @@
 //! The library's own vectors find a child by a hash of its label values run together, so `("a", "bc")` and
 //! `("ab", "c")` are one, and they grow without bound. Here a child is found by the values themselves, and beyond a
 //! cap every label value is `other` and the refusal is counted.
+//!
+//! A look-up allocates nothing, and hashes fast: label values come from closed or capped sets, so nobody outside chooses
+//! what collides.
 
-use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use prometheus::core::Metric;
-use prometheus::{Gauge, Histogram, HistogramOpts, IntCounter, IntGauge};
+use hashbrown::{DefaultHashBuilder, HashTable};
+use prometheus::{Gauge, IntCounter, IntGauge};
 
 use super::exposition::{self, Expose, Kind, Page, Registry};
+use super::histogram::Histogram;
 use super::labels::OTHER;
 use super::openmetrics::Exemplar;
 use super::table::Table;
@@ -29,7 +33,7 @@ pub(super) struct Spec {
 /// One series, or one histogram. A clone is another handle of the same.
 pub(super) trait Child: Clone + Send + Sync + 'static {
     const KIND: Kind;
-    fn create(spec: &Spec) -> prometheus::Result<Self>;
+    fn create(spec: &Spec) -> Self;
     fn write(&self, place: &mut Place<'_>);
 }
 
@@ -46,8 +50,8 @@ macro_rules! simple_child {
     ($($child:ty: $kind:ident),+) => {
         $(impl Child for $child {
             const KIND: Kind = Kind::$kind;
-            fn create(spec: &Spec) -> prometheus::Result<Self> {
-                Self::new(spec.name, spec.help)
+            fn create(spec: &Spec) -> Self {
+                Self::new(spec.name, spec.help).expect("names are valid constants")
             }
             fn write(&self, place: &mut Place<'_>) {
                 place.page.sample(place.name, place.labels, self.get());
@@ -60,8 +64,8 @@ simple_child!(IntCounter: Counter, IntGauge: Gauge, Gauge: Gauge);
 
 impl Child for Histogram {
     const KIND: Kind = Kind::Histogram;
-    fn create(spec: &Spec) -> prometheus::Result<Self> {
-        Self::with_opts(HistogramOpts::new(spec.name, spec.help).buckets(spec.buckets.to_vec()))
+    fn create(spec: &Spec) -> Self {
+        Self::new(spec.buckets)
     }
     fn write(&self, place: &mut Place<'_>) {
         histogram_lines(self, place, |_| None);
@@ -74,14 +78,13 @@ pub(super) fn histogram_lines<'e>(
     place: &mut Place<'_>,
     exemplar: impl Fn(usize) -> Option<&'e Exemplar>,
 ) {
-    let metric = histogram.metric();
-    let seen = metric.get_histogram();
-    let (sum, count) = (seen.get_sample_sum(), seen.get_sample_count());
-    let counts = seen.get_bucket().iter().map(|bucket| bucket.cumulative_count()).chain([count]);
-    for (index, (bound, count)) in place.bounds.iter().zip(counts).enumerate() {
-        place.page.bucket(place.name, place.labels, bound, count, exemplar(index));
+    let mut count = 0;
+    let mut buckets = place.page.buckets(place.name, place.labels);
+    for (index, (bound, added)) in place.bounds.iter().zip(histogram.counts()).enumerate() {
+        count += added;
+        buckets.line(bound, count, exemplar(index));
     }
-    place.page.total(place.name, place.labels, sum, count);
+    place.page.total(place.name, place.labels, histogram.sum(), count);
 }
 
 /// Where families are registered, and how far they may grow.
@@ -108,19 +111,48 @@ impl Register<'_> {
     }
 }
 
-/// Label values joined by a byte that no text holds.
-type Key = Box<[u8]>;
-
 /// All children of one metric name.
 pub(super) struct Family<C>(Arc<Inner<C>>);
 
 struct Inner<C> {
     spec: Spec,
     cap: usize,
-    /// Each with its labels as they are written.
-    children: RwLock<HashMap<Key, (Arc<str>, C)>>,
+    hasher: DefaultHashBuilder,
+    rows: RwLock<Rows<C>>,
     dropped: Option<IntCounter>,
 }
+
+/// The children twice: as they are looked up, and as they are written.
+struct Rows<C> {
+    by_values: HashTable<Arc<Row<C>>>,
+    /// By their labels. A scrape takes it as it is; a child that comes meanwhile goes into a copy.
+    in_order: Arc<Vec<Arc<Row<C>>>>,
+}
+
+struct Row<C> {
+    hash: u64,
+    /// Label values, each with a byte behind it that no text holds.
+    values: Box<[u8]>,
+    /// As they are written.
+    labels: String,
+    child: C,
+}
+
+impl<C> Row<C> {
+    fn is(&self, values: &[&str]) -> bool {
+        let mut rest = &*self.values;
+        values.iter().all(|value| match rest.split_at_checked(value.len()) {
+            Some((start, [END, more @ ..])) if start == value.as_bytes() => {
+                rest = more;
+                true
+            }
+            _ => false,
+        })
+    }
+}
+
+/// Stands behind each label value.
+const END: u8 = 0xff;
 
 impl<C> Clone for Family<C> {
     fn clone(&self) -> Self {
@@ -131,70 +163,97 @@ impl<C> Clone for Family<C> {
 impl<C: Child> Family<C> {
     /// Gives a family its place on the page.
     pub(super) fn register(registry: &Registry, spec: Spec, cap: usize, dropped: Option<IntCounter>) -> Self {
-        let family = Self(Arc::new(Inner { spec, cap, children: RwLock::default(), dropped }));
+        let rows = Rows { by_values: HashTable::new(), in_order: Arc::default() };
+        let hasher = DefaultHashBuilder::default();
+        let family = Self(Arc::new(Inner { spec, cap, hasher, rows: RwLock::new(rows), dropped }));
         registry.add(Box::new(family.clone()));
         family
     }
 
-    /// The child with these label values, in the order of the labels. Made at its first use.
+    /// The child with these label values, in the order of the labels, to be kept. Made at its first use.
     pub(super) fn child(&self, values: &[&str]) -> C {
-        debug_assert_eq!(values.len(), self.0.spec.labels.len(), "{}", self.0.spec.name);
-        let key = key(values);
-        let known = self.0.children.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, child)) = known.get(&key) {
-            return child.clone();
-        }
-        drop(known);
-        self.make(key, values)
+        self.with(values, C::clone)
     }
 
-    fn make(&self, key: Key, values: &[&str]) -> C {
-        let mut children = self.0.children.write().unwrap_or_else(PoisonError::into_inner);
-        if children.len() < self.0.cap || children.contains_key(&key) {
-            return children.entry(key).or_insert_with(|| self.create(values)).1.clone();
+    /// Does something with the child that has these label values.
+    pub(super) fn with<T>(&self, values: &[&str], what: impl FnOnce(&C) -> T) -> T {
+        debug_assert_eq!(values.len(), self.0.spec.labels.len(), "{}", self.0.spec.name);
+        let hash = self.hash(values);
+        let rows = self.0.rows.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(row) = rows.find(hash, values) {
+            return what(&row.child);
+        }
+        drop(rows);
+        what(&self.make(hash, values).child)
+    }
+
+    fn hash(&self, values: &[&str]) -> u64 {
+        let mut hasher = self.0.hasher.build_hasher();
+        for value in values {
+            hasher.write(value.as_bytes());
+            hasher.write_u8(END);
+        }
+        hasher.finish()
+    }
+
+    fn make(&self, hash: u64, values: &[&str]) -> Arc<Row<C>> {
+        let mut rows = self.0.rows.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(row) = rows.find(hash, values) {
+            return Arc::clone(row);
+        }
+        if rows.in_order.len() < self.0.cap {
+            return rows.add(self.row(hash, values));
         }
         if let Some(dropped) = &self.0.dropped {
             dropped.inc();
         }
         let others = vec![OTHER; values.len()];
-        children.entry(self::key(&others)).or_insert_with(|| self.create(&others)).1.clone()
+        let hash = self.hash(&others);
+        match rows.find(hash, &others) {
+            Some(row) => Arc::clone(row),
+            None => rows.add(self.row(hash, &others)),
+        }
     }
 
-    fn create(&self, values: &[&str]) -> (Arc<str>, C) {
+    fn row(&self, hash: u64, values: &[&str]) -> Row<C> {
         let labels = exposition::labels(self.0.spec.labels, values);
-        (labels.into(), C::create(&self.0.spec).expect("names and bounds are valid constants"))
+        let values = values.iter().flat_map(|value| value.bytes().chain([END])).collect();
+        Row { hash, values, labels, child: C::create(&self.0.spec) }
     }
 }
 
-/// The lock is held only to copy the handles: a scrape keeps no exchange waiting.
+impl<C> Rows<C> {
+    fn find(&self, hash: u64, values: &[&str]) -> Option<&Arc<Row<C>>> {
+        self.by_values.find(hash, |row| row.hash == hash && row.is(values))
+    }
+
+    fn add(&mut self, row: Row<C>) -> Arc<Row<C>> {
+        let row = Arc::new(row);
+        let at = self.in_order.partition_point(|other| other.labels < row.labels);
+        Arc::make_mut(&mut self.in_order).insert(at, Arc::clone(&row));
+        self.by_values.insert_unique(row.hash, Arc::clone(&row), |row| row.hash);
+        row
+    }
+}
+
+/// The lock is held only to take the list: a scrape keeps no exchange waiting.
 impl<C: Child> Expose for Family<C> {
     fn name(&self) -> &'static str {
         self.0.spec.name
     }
 
     fn expose(&self, page: &mut Page) {
-        let mut children: Vec<(Arc<str>, C)> =
-            self.0.children.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
-        if children.is_empty() {
+        let rows = Arc::clone(&self.0.rows.read().unwrap_or_else(PoisonError::into_inner).in_order);
+        if rows.is_empty() {
             return;
         }
-        children.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
         let Spec { name, help, buckets, .. } = self.0.spec;
         page.family(name, help, C::KIND);
         let bounds = page.bounds(buckets);
-        for (labels, child) in &children {
-            child.write(&mut Place { page, name, labels, bounds: &bounds });
+        for row in &*rows {
+            row.child.write(&mut Place { page, name, labels: &row.labels, bounds: &bounds });
         }
     }
-}
-
-fn key(values: &[&str]) -> Key {
-    let mut key = Vec::with_capacity(values.iter().map(|value| value.len() + 1).sum());
-    for value in values {
-        key.extend_from_slice(value.as_bytes());
-        key.push(0xff);
-    }
-    key.into_boxed_slice()
 }
 
 #[cfg(test)]
@@ -228,6 +287,17 @@ mod tests {
         assert_eq!(dropped.get(), 2);
         assert_eq!(family.child(&[OTHER, OTHER]).get(), 2);
         assert_eq!(registry.write(Format::Text).matches("\nseen_total{").count(), 3);
+    }
+
+    #[test]
+    fn children_are_written_by_their_labels_however_they_came() {
+        let (registry, family, _) = family(100);
+        let models = ["c", "a", "b\"", "b", "", "ab"];
+        models.iter().for_each(|model| family.with(&[model, "x"], IntCounter::inc));
+        let text = registry.write(Format::Text);
+        let written: Vec<_> = text.lines().skip(2).collect();
+        assert_eq!(written.len(), models.len());
+        assert!(written.is_sorted(), "{text}");
     }
 
     #[test]

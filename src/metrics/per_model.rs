@@ -4,12 +4,13 @@
 //! at its first use and then found without a lock, so a token costs a few atomic operations. A series that was never
 //! fed is absent.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
-use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
+use hashbrown::HashMap;
+use prometheus::{Gauge, IntCounter, IntGauge};
 
 use super::family::{Family, Register, Spec};
+use super::histogram::Histogram;
 use super::traced::TracedHistogram;
 use super::{buckets, labels};
 

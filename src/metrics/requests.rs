@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use prometheus::{Histogram, IntCounter};
+use prometheus::IntCounter;
 
 use super::family::{Family, Register, Spec};
+use super::histogram::Histogram;
 use super::traced::TracedHistogram;
 use super::{buckets, labels, number};
 use crate::exchange::outcome::{Malformed, Outcome, Phase};
@@ -39,27 +40,28 @@ impl Requests {
     }
 
     pub(super) fn started(&self, start: &Start) {
-        self.started.child(&[&start.backend, start.route.endpoint]).inc();
+        self.started.with(&[&start.backend, start.route.endpoint], IntCounter::inc);
     }
 
     pub(super) fn refused(&self, why: Malformed) {
-        self.malformed.child(&[why.as_str()]).inc();
+        self.malformed.with(&[why.as_str()], IntCounter::inc);
     }
 
     pub(super) fn finished(&self, model: &str, record: &Record, now: SystemTime) {
         let Start { method, route, backend, trace, .. } = &record.start;
-        let status = record.status.to_string();
-        let outcome = record.outcome.as_str();
-        self.total.child(&[model, method.as_str(), route.endpoint, &status, backend, outcome]).inc();
+        let mut status = itoa::Buffer::new();
+        let (status, outcome) = (status.format(record.status), record.outcome.as_str());
+        self.total.with(&[model, method.as_str(), route.endpoint, status, backend, outcome], IntCounter::inc);
         if let Some(bytes) = record.progress_bytes.and_then(|bytes| number::whole(bytes, number::MAX_BYTES)) {
-            self.progress.child(&[backend, route.operation.as_str()]).inc_by(bytes);
+            self.progress.with(&[backend, route.operation.as_str()], |moved| moved.inc_by(bytes));
         }
         if record.tunnel {
             return;
         }
         if let Some(seconds) = number::seconds(record.duration) {
             let method = labels::duration_method(*method);
-            self.duration.child(&[model, method, route.endpoint, backend]).observe(seconds, *trace, now);
+            let labels = [model, method, route.endpoint, backend];
+            self.duration.with(&labels, |durations| durations.observe(seconds, *trace, now));
         }
         if let Some(seconds) = record.overhead.and_then(number::seconds) {
             self.overhead.observe(seconds);
@@ -73,7 +75,7 @@ impl Requests {
         let response = (record.phase >= Phase::Prefill).then_some(record.response_bytes);
         for (family, bytes) in [(&self.request_size, request), (&self.response_size, response)] {
             if let Some(bytes) = bytes.and_then(|bytes| number::whole(bytes, number::MAX_BYTES)) {
-                family.child(&[endpoint, backend]).observe(bytes as f64);
+                family.with(&[endpoint, backend], |sizes| sizes.observe(bytes as f64));
             }
         }
     }

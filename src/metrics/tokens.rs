@@ -1,9 +1,10 @@
 //! Tokens, each count with its source.
 
-use prometheus::{Histogram, IntCounter};
+use prometheus::IntCounter;
 
 use super::buckets;
 use super::family::{Family, Register, Spec};
+use super::histogram::Histogram;
 use super::number::{MAX_TOKENS, whole};
 use super::per_model::Series;
 use crate::exchange::outcome::Outcome;
@@ -31,18 +32,18 @@ impl TokenCounts {
         let (model, backend) = (series.model(), &*record.start.backend);
         let prompt = record.prompt_tokens.and_then(sane);
         if let Some(count) = prompt {
-            self.prompt.child(&[model, backend, count.source.as_str()]).inc_by(count.value);
+            self.prompt.with(&[model, backend, count.source.as_str()], |tokens| tokens.inc_by(count.value));
         }
         if let Some(count) = record.best_generated().and_then(sane) {
-            self.generated.child(&[model, backend, count.source.as_str()]).inc_by(count.value);
+            self.generated.with(&[model, backend, count.source.as_str()], |tokens| tokens.inc_by(count.value));
         }
         let generated = record.generated_tokens.and_then(sane);
         if let (true, Some(prompt), Some(generated)) = (record.is_generation(), prompt, generated) {
-            self.context.child(&[model]).observe((prompt.value + generated.value) as f64);
+            self.context.with(&[model], |context| context.observe((prompt.value + generated.value) as f64));
         }
         for (result, tokens) in [("proposed", record.drafted_tokens), ("accepted", record.draft_accepted_tokens)] {
             if let Some(tokens) = tokens.and_then(|tokens| whole(tokens, MAX_TOKENS)) {
-                self.draft.child(&[model, backend, result]).inc_by(tokens);
+                self.draft.with(&[model, backend, result], |drafted| drafted.inc_by(tokens));
             }
         }
         parts(series, record);

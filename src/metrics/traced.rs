@@ -6,10 +6,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use prometheus::{Histogram, HistogramOpts};
-
 use super::exposition::Kind;
 use super::family::{Child, Place, Spec, histogram_lines};
+use super::histogram::Histogram;
 use super::openmetrics::Exemplar;
 use crate::exchange::trace::TraceId;
 
@@ -17,7 +16,6 @@ use crate::exchange::trace::TraceId;
 #[derive(Clone)]
 pub(super) struct TracedHistogram {
     histogram: Histogram,
-    buckets: &'static [f64],
     exemplars: Arc<Mutex<Vec<(usize, Exemplar)>>>,
 }
 
@@ -25,7 +23,7 @@ impl TracedHistogram {
     /// An exchange of this trace ended now, with this value.
     pub(super) fn observe(&self, value: f64, trace: TraceId, now: SystemTime) {
         self.histogram.observe(value);
-        let bucket = self.buckets.partition_point(|bound| *bound < value);
+        let bucket = self.histogram.bucket(value);
         let exemplar = Exemplar { value, trace, at: now };
         let mut exemplars = self.exemplars.lock().unwrap_or_else(PoisonError::into_inner);
         match exemplars.iter_mut().find(|(index, _)| *index == bucket) {
@@ -38,9 +36,8 @@ impl TracedHistogram {
 impl Child for TracedHistogram {
     const KIND: Kind = Kind::Histogram;
 
-    fn create(spec: &Spec) -> prometheus::Result<Self> {
-        let opts = HistogramOpts::new(spec.name, spec.help).buckets(spec.buckets.to_vec());
-        Ok(Self { histogram: Histogram::with_opts(opts)?, buckets: spec.buckets, exemplars: Arc::default() })
+    fn create(spec: &Spec) -> Self {
+        Self { histogram: Histogram::new(spec.buckets), exemplars: Arc::default() }
     }
 
     fn write(&self, place: &mut Place<'_>) {

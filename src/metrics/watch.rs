@@ -53,6 +53,9 @@ impl ExchangeWatch {
 
     /// The model's label is known, or known better. Only the first time the gauges follow.
     fn is(&mut self, label: &str) {
+        if self.moved && label == self.series.model() {
+            return;
+        }
         self.series = self.families.per_model.series(label, &self.start.backend);
         if !std::mem::replace(&mut self.moved, true) {
             self.request = Held::new(self.series.active_requests());
@@ -95,8 +98,7 @@ impl ExchangeWatch {
 impl Watch for ExchangeWatch {
     fn requested(&mut self, model: Option<&str>) {
         let Some(model) = model else { return };
-        let name = labels::full_name(model, self.start.route.dialect);
-        if let Some(label) = self.families.catalogue.admitted(&name) {
+        if let Some(label) = labels::admitted(&self.families.catalogue, model, self.start.route.dialect) {
             self.is(&label);
         }
     }
@@ -108,8 +110,7 @@ impl Watch for ExchangeWatch {
     }
 
     fn answered(&mut self, model: &str) {
-        let name = labels::full_name(model, self.start.route.dialect);
-        let label = self.families.catalogue.admit(&name);
+        let label = labels::admit(&self.families.catalogue, model, self.start.route.dialect);
         self.is(label.as_deref().unwrap_or(labels::OTHER));
     }
 
@@ -122,7 +123,7 @@ impl Watch for ExchangeWatch {
         if let Some(seconds) = frame.gap.and_then(number::seconds) {
             let share = seconds / f64::from(frame.events.max(1));
             let latency = self.series.inter_token_latency();
-            (0..frame.events).for_each(|_| latency.observe(share));
+            latency.observe_times(share, u64::from(frame.events));
         }
     }
 

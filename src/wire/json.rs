@@ -2,13 +2,15 @@
 //!
 //! What is wanted stands in a static table: an [`Object`] names members, each with a [`Want`]. Everything else is
 //! passed over with a depth counter and a byte search. The bytes may be split anywhere; memory is constant
-//! (one short buffer for a value that a split or an escape keeps from being borrowed); nothing is allocated.
+//! (one short buffer for a value that a split or an escape keeps from being borrowed); nothing is allocated for a value.
+//! Elements like those before are not read but compared (`shape`).
 //! Left out on purpose: a full check of the syntax of what is passed over, and keeping any long value.
 
 mod measure;
 mod pass;
 mod scalar;
 mod scanner;
+mod shape;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -16,6 +18,7 @@ mod text;
 mod values;
 
 pub(crate) use scanner::Scanner;
+pub(crate) use shape::Gap;
 pub(crate) use table::{Object, Want};
 pub(crate) use text::Text;
 
@@ -40,4 +43,9 @@ pub(crate) enum Value<'a> {
 pub(crate) trait Visit<F> {
     /// One wanted value.
     fn value(&mut self, field: F, value: Value<'_>);
+
+    /// The bytes from here to there were read in a way that does not depend on them, or only as the gap says; if it has
+    /// a value, that was told just before.
+    #[inline]
+    fn gap(&mut self, _gap: Gap<F>, _from: usize, _to: usize) {}
 }

@@ -24,16 +24,19 @@ mod linux {
 
     use inferometer_bench::backend::Backend;
     use inferometer_bench::contestant::Contestant;
+    use inferometer_bench::flat;
     use inferometer_bench::load::{Extent, Ground, TESTS, Test};
     use inferometer_bench::machine::{self, Cores};
-    use inferometer_bench::report::Report;
+    use inferometer_bench::report::{LARGE, LONG, Report, SCRAPE};
+    use inferometer_bench::scrape;
     use inferometer_bench::script::Clock;
 
     const HELP: &str = "usage: bench [OPTION]...
   --quick                 one short round, to see that everything works: its numbers mean nothing
   --rounds COUNT          rounds, each contestant once in each [default: 5]
-  --window SECONDS        how long CPU time is counted in each test [default: 2]
-  --only TEXT             only tests with this in their name
+  --window SECONDS        how long CPU time is counted in each test [default: 1]
+  --only TEXT             only tests with this in their name; may be given again. Beside the tests of the tables there are
+                          'a stream of hours', 'a 10 MB request' and 'scrape'
   --inferometer PATH      this project's program [default: beside this one]
   --nginx PATH            nginx [default: the first in PATH, /usr/sbin and /usr/local/sbin]
   --server-cores A,B,...  cores of what is measured [default: the last one]
@@ -41,11 +44,18 @@ mod linux {
 
     struct Options {
         rounds: usize,
+        quick: bool,
         extent: Extent,
-        only: String,
+        only: Vec<String>,
         inferometer: PathBuf,
         nginx: Option<PathBuf>,
         cores: Cores,
+    }
+
+    impl Options {
+        fn wants(&self, name: &str) -> bool {
+            self.only.is_empty() || self.only.iter().any(|only| name.contains(only))
+        }
     }
 
     pub(super) fn main() -> Result<(), String> {
@@ -58,7 +68,7 @@ mod linux {
         let limit = machine::raise_descriptors();
         let first = machine::go_first();
         let (contestants, mut missing) = contestants(&options)?;
-        let tests = tests(&options.only, limit, &mut missing)?;
+        let tests = tests(&options, limit, &mut missing)?;
         if !first {
             missing.push("A higher priority was not allowed: what else runs here disturbs more.".into());
         }
@@ -74,10 +84,11 @@ mod linux {
         contestants: Vec<Contestant>,
         missing: Vec<String>,
     ) -> std::io::Result<Report> {
+        let all = machine::allowed();
         machine::pin(&options.cores.load);
         let clock = Clock::start();
         let backend = Backend::start(clock, options.cores.load.clone())?;
-        let ground = Ground { backend, clock, cores: options.cores.clone(), extent: options.extent };
+        let ground = Ground { backend, clock, cores: options.cores.clone(), all, extent: options.extent };
         let mut report = Report::new(tests.clone(), contestants.clone(), missing);
         for round in 1..=options.rounds {
             for (row, test) in tests.iter().enumerate() {
@@ -86,15 +97,28 @@ mod linux {
                     report.add(row, column, ground.run(test, contestant));
                 }
             }
+            for (column, contestant) in contestants.iter().enumerate().filter(|(_, who)| **who != Contestant::Direct) {
+                if options.wants(LONG) {
+                    report.beside.long(column, flat::long_stream(&ground, contestant, options.quick));
+                }
+                if options.wants(LARGE) {
+                    report.beside.large(column, flat::large_request(&ground, contestant));
+                }
+            }
+        }
+        let ours = contestants.iter().find(|who| matches!(who, Contestant::Inferometer(_)));
+        if let Some(ours) = ours.filter(|_| options.wants(SCRAPE)) {
+            eprintln!("{SCRAPE}");
+            report.beside.felt(scrape::felt(&ground, ours, options.rounds));
         }
         Ok(report)
     }
 
     fn parse(typed: &[String]) -> Result<Options, String> {
         let full = Extent {
-            warm_up: Duration::from_millis(500),
-            window: Duration::from_secs(2),
-            probe: Duration::from_millis(1500),
+            warm_up: Duration::from_millis(400),
+            window: Duration::from_secs(1),
+            probe: Duration::from_millis(700),
             blast: 50_000,
         };
         let quick = Extent {
@@ -105,8 +129,9 @@ mod linux {
         };
         let mut options = Options {
             rounds: 5,
+            quick: false,
             extent: full,
-            only: String::new(),
+            only: Vec::new(),
             inferometer: beside_us("inferometer")?,
             nginx: find("nginx"),
             cores: Cores::together(),
@@ -114,14 +139,14 @@ mod linux {
         let mut words = typed.iter();
         while let Some(word) = words.next() {
             if word == "--quick" {
-                (options.rounds, options.extent) = (1, quick);
+                (options.rounds, options.quick, options.extent) = (1, true, quick);
                 continue;
             }
             let value = words.next().ok_or_else(|| format!("{word} is not known or wants a value\n{HELP}"))?;
             match word.as_str() {
                 "--rounds" => options.rounds = number(word, value)?,
                 "--window" => options.extent.window = Duration::from_secs(number(word, value)?),
-                "--only" => options.only.clone_from(value),
+                "--only" => options.only.push(value.clone()),
                 "--inferometer" => options.inferometer = value.into(),
                 "--nginx" => options.nginx = Some(value.into()),
                 "--server-cores" => options.cores.server = cores(word, value)?,
@@ -157,10 +182,10 @@ mod linux {
     }
 
     /// The tests that can be run with so many descriptors, and why others cannot.
-    fn tests(only: &str, limit: Option<u64>, missing: &mut Vec<String>) -> Result<Vec<Test>, String> {
-        let wanted: Vec<Test> = TESTS.into_iter().filter(|test| test.name.contains(only)).collect();
-        if wanted.is_empty() {
-            return Err(format!("no test has '{only}' in its name"));
+    fn tests(options: &Options, limit: Option<u64>, missing: &mut Vec<String>) -> Result<Vec<Test>, String> {
+        let wanted: Vec<Test> = TESTS.into_iter().filter(|test| options.wants(test.name)).collect();
+        if wanted.is_empty() && ![LONG, LARGE, SCRAPE].into_iter().any(|name| options.wants(name)) {
+            return Err(format!("no test has '{}' in its name", options.only.join("' or '")));
         }
         let (fits, large): (Vec<_>, Vec<_>) =
             wanted.into_iter().partition(|test| limit.is_none_or(|limit| test.load.descriptors() <= limit));
@@ -178,10 +203,13 @@ mod linux {
     fn preamble(options: &Options, typed: &[String], contestants: &[Contestant]) -> String {
         let list = |cores: &[usize]| cores.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
         let versions: Vec<String> = contestants.iter().filter_map(Contestant::version).collect();
-        let command = std::iter::once("bench").chain(typed.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
+        let command = match typed {
+            [] => "make bench".to_owned(),
+            typed => format!("make bench ARGS='{}'", typed.join(" ")),
+        };
         format!(
-            "{}. What is measured runs on core {}, client and backend on core {}. Medians of {} rounds in turns, {:?} each; \
-             {}. Command: `{command}`.\n",
+            "{}. What is measured runs on core {} with one thread or worker for each, client and backend on core {}. Medians \
+             of {} rounds in turns, {:?} each; {}. Command: `{command}`.\n",
             machine::description(),
             list(&options.cores.server),
             list(&options.cores.load),

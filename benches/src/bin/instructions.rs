@@ -1,4 +1,4 @@
-//! Counts instructions and allocations of the inspector, a chunk and a scrape at a time, and prints tables.
+//! Counts instructions and allocations of the inspector, a chunk, an exchange and a scrape at a time, and prints tables.
 //!
 //! Counts do not depend on what else the machine does. Each is the difference between two runs, one twice as long as the
 //! other, so start and warm-up are not in it. Times stand beside them to give the counts a scale.
@@ -6,10 +6,16 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use inferometer_bench::chunks::CASES;
+use inferometer_bench::chunks::{CASES, EXCHANGES};
 
 /// Chunks in the shorter run of a pair: a multiple of what arrives at once.
 const CHUNKS: usize = 1_600;
+
+/// Exchanges in the shorter run of a pair.
+const REQUESTS: usize = 200;
+
+/// Exchanges in a run that is timed.
+const TIMED_REQUESTS: usize = 20_000;
 
 /// Chunks in a run that is timed.
 const TIMED: usize = 320_000;
@@ -48,9 +54,20 @@ fn main() -> ExitCode {
         println!("| {} | {} | {reader} | {whole} |", case.name, case.element.len());
     }
     if !quick {
+        requests(&tap, valgrind);
         scrape(&tap, valgrind);
     }
     ExitCode::SUCCESS
+}
+
+fn requests(tap: &Path, valgrind: bool) {
+    println!("\n| one exchange, outside of HTTP | instructions | allocations | ns |");
+    println!("| --- | --- | --- | --- |");
+    for exchange in EXCHANGES {
+        let cost = cost(tap, &["request", exchange.name], REQUESTS, TIMED_REQUESTS, valgrind);
+        let (instructions, allocations) = (show(cost.instructions, 0), show(cost.allocations, 1));
+        println!("| {} | {instructions} | {allocations} | {} |", exchange.name, show(cost.nanos, 0));
+    }
 }
 
 fn scrape(tap: &Path, valgrind: bool) {

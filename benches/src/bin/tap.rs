@@ -1,4 +1,4 @@
-//! The inspector alone, so often: `tap reader|exchange CASE COUNT`, `tap scrape COUNT`.
+//! The inspector alone, so often: `tap reader|exchange CASE COUNT`, `tap request EXCHANGE COUNT`, `tap scrape COUNT`.
 //!
 //! Run under a tool that counts, with a number and with its double: the difference is what the added ones cost, to the
 //! instruction. It says how many nanoseconds the loop took, and for a scrape how many bytes and series there are.
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use inferometer::wire::reader::Reader;
 use inferometer::wire::route::Route;
-use inferometer_bench::chunks::{Case, GATHERED};
+use inferometer_bench::chunks::{Case, Exchange, GATHERED};
 use inferometer_bench::observed::{self, Observed};
 
 fn main() -> ExitCode {
@@ -20,10 +20,11 @@ fn main() -> ExitCode {
         (["scrape", _], Some(count)) => Some(scrape(count)),
         (["reader", name, _], Some(count)) => Case::named(name).map(|case| read(case, count)),
         (["exchange", name, _], Some(count)) => Case::named(name).map(|case| observe(case, count)),
+        (["request", name, _], Some(count)) => Exchange::named(name).map(|exchange| request(exchange, count)),
         _ => None,
     };
     let Some(took) = took else {
-        eprintln!("usage: tap reader|exchange CASE COUNT, or tap scrape COUNT");
+        eprintln!("usage: tap reader|exchange CASE COUNT, tap request EXCHANGE COUNT, or tap scrape COUNT");
         return ExitCode::from(2);
     };
     println!("{} ns", took.as_nanos());
@@ -56,6 +57,18 @@ fn observe(case: &Case, elements: usize) -> Duration {
             let now = observed.tick();
             observation.response_frame(black_box(piece), now);
         }
+    }
+    start.elapsed()
+}
+
+/// Everything that is done for an exchange outside of HTTP.
+fn request(exchange: &Exchange, count: usize) -> Duration {
+    let mut observed = Observed::default();
+    // The first makes the series.
+    observed.exchange(exchange);
+    let start = Instant::now();
+    for _ in 0..count {
+        observed.exchange(black_box(exchange));
     }
     start.elapsed()
 }

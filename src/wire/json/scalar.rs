@@ -31,11 +31,21 @@ pub(super) fn read<F: Copy>(want: &Want<F>, text: &[u8]) -> Result<Option<(F, Va
 
 /// Reads a JSON number that must be whole: `1.0` and `1e3` are, `1.5` is not.
 fn count(text: &[u8]) -> Result<u64, Defect> {
-    if matches!(text, [b'0'] | [b'1'..=b'9', ..]) && text.len() <= SAFE_DIGITS && text.iter().all(u8::is_ascii_digit) {
-        return Ok(text.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')));
+    if is_plain_count(text) {
+        return Ok(digits(text));
     }
     let value = quantity(text)?;
     if value.fract() == 0.0 { Ok(value as u64) } else { Err(Defect::Number) }
+}
+
+/// Whether it is a whole number in digits alone, and surely below the limit.
+pub(super) fn is_plain_count(text: &[u8]) -> bool {
+    matches!(text, [b'0'] | [b'1'..=b'9', ..]) && text.len() <= SAFE_DIGITS && text.iter().all(u8::is_ascii_digit)
+}
+
+/// The value of a plain count.
+pub(super) fn digits(text: &[u8]) -> u64 {
+    text.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'))
 }
 
 /// Reads a JSON number: finite, not negative, below 2^53.

@@ -1,6 +1,7 @@
 //! The scanner itself: a state machine that takes whole tokens where a piece holds them, and resumes where not.
 
 use super::pass::end_of_scalar;
+use super::shape::{Gap, Lessons};
 use super::table::{Object, Want};
 use super::text::{Text, plain_end, special};
 use super::{Value, Visit};
@@ -12,7 +13,7 @@ const DEPTH: usize = 8;
 /// Reads one JSON object after another, each ended by [`Scanner::reset`].
 #[derive(Debug)]
 pub(crate) struct Scanner<F: 'static> {
-    root: &'static Object<F>,
+    pub(super) root: &'static Object<F>,
     /// What is wanted of each element where the value is an array.
     many: Option<(F, &'static Want<F>)>,
     pub(super) state: State,
@@ -29,6 +30,8 @@ pub(crate) struct Scanner<F: 'static> {
     /// Characters so far of a string that is measured; an escape that is half read may make it negative.
     pub(super) measured: i64,
     pub(super) defects: Defects,
+    /// What the elements so far had in common.
+    pub(super) lessons: Lessons<F>,
 }
 
 /// An open container.
@@ -109,6 +112,7 @@ impl<F: Copy> Scanner<F> {
             text: Text::new(),
             measured: 0,
             defects: Defects::default(),
+            lessons: Lessons::default(),
         }
     }
 
@@ -158,7 +162,23 @@ impl<F: Copy> Scanner<F> {
     }
 
     /// Reads on. Returns how much of `bytes` belongs to the value: all of it, unless the value ends before.
+    #[inline]
     pub(crate) fn read(&mut self, bytes: &[u8], visit: &mut impl Visit<F>) -> usize {
+        if self.state != State::Start || bytes.is_empty() {
+            return self.read_on(bytes, visit);
+        }
+        if let Some(end) = self.read_again(bytes, visit) {
+            return end;
+        }
+        let end = self.read_on(bytes, visit);
+        if self.is_done() {
+            self.read_in_full(&bytes[..end]);
+        }
+        end
+    }
+
+    /// Reads on step by step.
+    pub(super) fn read_on(&mut self, bytes: &[u8], visit: &mut impl Visit<F>) -> usize {
         let mut at = 0;
         while at < bytes.len() {
             at = match self.state {
@@ -228,13 +248,20 @@ impl<F: Copy> Scanner<F> {
                 (None, b'0'..=b'9' | b'-' | b'a'..=b'z') => end_of_scalar(bytes, end + 2),
                 _ => None,
             };
-            let next = passed.unwrap_or_else(|| {
-                self.state = State::Value;
-                self.value(bytes, end + 2, visit)
-            });
-            if passed.is_some() {
-                self.state = State::After;
-            }
+            let next = match passed {
+                Some(next) => {
+                    self.state = State::After;
+                    match first {
+                        b'"' => visit.gap(Gap::String, end + 3, next - 1),
+                        _ => visit.gap(Gap::Word, end + 2, next),
+                    }
+                    next
+                }
+                None => {
+                    self.state = State::Value;
+                    self.value(bytes, end + 2, visit)
+                }
+            };
             let [b',', b'"', ..] = bytes[next..] else { return next };
             if self.state != State::After {
                 return next;

@@ -20,6 +20,23 @@ pub(super) fn plain_end(bytes: &[u8], from: usize) -> Option<usize> {
     (end == from || bytes[end - 1] != BACKSLASH).then_some(end)
 }
 
+/// Where the closing quote of the string is that goes on at `from`.
+#[inline]
+pub(super) fn string_end(bytes: &[u8], from: usize) -> Option<usize> {
+    let first = from + memchr::memchr(QUOTE, bytes.get(from..)?)?;
+    if first == from || bytes[first - 1] != BACKSLASH {
+        return Some(first);
+    }
+    let mut at = from;
+    loop {
+        let found = special(bytes, at)?;
+        if bytes[found] == QUOTE {
+            return Some(found);
+        }
+        at = found + 2;
+    }
+}
+
 /// Looks for a byte: by words first, for most strings in a chunk are shorter than what a vector search costs.
 #[inline(always)]
 fn find(

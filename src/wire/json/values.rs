@@ -2,6 +2,7 @@
 
 use super::pass::end_of_scalar;
 use super::scanner::{Scanner, State};
+use super::shape::Gap;
 use super::table::Want;
 use super::text::{Text, special};
 use super::{Value, Visit, scalar};
@@ -25,7 +26,11 @@ impl<F: Copy> Scanner<F> {
     #[inline]
     pub(super) fn string(&mut self, bytes: &[u8], start: usize, visit: &mut impl Visit<F>) -> usize {
         match self.want {
-            None => self.pass_string(bytes, start),
+            None => {
+                let end = self.pass_string(bytes, start);
+                visit.gap(Gap::String, start, end - 1);
+                end
+            }
             Some(Want::Present(_) | Want::Truthy(_)) => {
                 self.state = State::Peek;
                 if start < bytes.len() { self.peek(bytes, start, visit) } else { start }
@@ -58,10 +63,11 @@ impl<F: Copy> Scanner<F> {
 
     #[inline]
     pub(super) fn peek(&mut self, bytes: &[u8], at: usize, visit: &mut impl Visit<F>) -> usize {
-        if let Some(Want::Present(field) | Want::Truthy(field)) = self.want {
-            visit.value(*field, Value::Is(bytes[at] != b'"'));
-        }
-        self.pass_string(bytes, at)
+        let Some(Want::Present(field) | Want::Truthy(field)) = self.want else { return self.pass_string(bytes, at) };
+        visit.value(*field, Value::Is(bytes[at] != b'"'));
+        let end = self.pass_string(bytes, at);
+        visit.gap(Gap::Present(*field), at, end - 1);
+        end
     }
 
     pub(super) fn rest_of_text(&mut self, bytes: &[u8], at: usize, visit: &mut impl Visit<F>) -> usize {
@@ -78,7 +84,11 @@ impl<F: Copy> Scanner<F> {
 
     #[inline]
     pub(super) fn scalar(&mut self, bytes: &[u8], start: usize, visit: &mut impl Visit<F>) -> usize {
-        let Some(want) = self.want else { return self.pass_scalar(bytes, start) };
+        let Some(want) = self.want else {
+            let end = self.pass_scalar(bytes, start);
+            visit.gap(Gap::Word, start, end);
+            return end;
+        };
         let Some(end) = end_of_scalar(bytes, start) else {
             self.text.clear();
             self.text.push(&bytes[start..]);
@@ -87,7 +97,12 @@ impl<F: Copy> Scanner<F> {
         };
         self.state = State::After;
         match scalar::read(want, &bytes[start..end]) {
-            Ok(Some((field, value))) => visit.value(field, value),
+            Ok(Some((field, value))) => {
+                visit.value(field, value);
+                if let Value::Count(_) = value {
+                    visit.gap(Gap::Count(field), start, end);
+                }
+            }
             Ok(None) => {}
             Err(defect) => self.defects.add(defect),
         }
