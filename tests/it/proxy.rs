@@ -1,10 +1,12 @@
 //! Bytes pass unchanged, in time, and only where they are unambiguous.
 
 use std::io::Write;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Instant;
 
 use inferometer::exchange::outcome::Outcome;
+use inferometer::exchange::record::{Record, Start};
+use inferometer::exchange::sink::{Sink, TokenFrame, Watch};
 use inferometer::proxy::HostHeader;
 
 use crate::support::PATIENCE;
@@ -116,6 +118,54 @@ fn each_piece_of_a_stream_passes_before_the_next_is_sent() {
     client.until("0\r\n\r\n");
 }
 
+/// Keeps how many token-bearing events each frame held.
+#[derive(Clone, Default)]
+struct Frames(Arc<Mutex<Vec<u32>>>);
+
+impl Sink for Frames {
+    fn started(&self, _start: &Start) -> Box<dyn Watch> {
+        Box::new(self.clone())
+    }
+}
+
+impl Watch for Frames {
+    fn tokens(&mut self, frame: TokenFrame) {
+        self.0.lock().expect("no panic").push(frame.events);
+    }
+
+    fn finished(self: Box<Self>, _record: &Record) {}
+}
+
+#[test]
+fn what_is_readable_at_one_instant_is_one_frame_however_many_chunks_it_holds() {
+    let word = "1e\r\n{\"response\":\"x\",\"done\":false}\n\r\n";
+    let (step, steps) = mpsc::channel::<()>();
+    let steps = Mutex::new(steps);
+    let backend = Backend::start(move |connection| {
+        connection.request();
+        connection
+            .write(b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n");
+        for words in [1, 3, 1] {
+            connection.write(word.repeat(words).as_bytes());
+            steps.lock().expect("one script").recv_timeout(PATIENCE).expect("the client has read");
+        }
+        connection.write(b"0\r\n\r\n");
+    });
+    let frames = Frames::default();
+    let rig = Rig::with(backend.address, Options { extra: vec![Arc::new(frames.clone())], ..Options::default() });
+    let mut client = Client::connect(rig.address);
+    client.send("POST /api/generate HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}");
+    for words in [1, 3, 1] {
+        for _ in 0..words {
+            client.until("}\n\r\n");
+        }
+        step.send(()).expect("the backend waits");
+    }
+    client.until("0\r\n\r\n");
+    assert_eq!(rig.record().token_events, 5);
+    assert_eq!(*frames.0.lock().expect("no panic"), [1, 3, 1]);
+}
+
 #[test]
 fn an_upload_streams_and_an_early_answer_reaches_the_client() {
     let backend = Backend::start(|connection| {
@@ -208,6 +258,38 @@ fn a_pooled_connection_is_used_again_and_a_closed_one_is_not() {
         closed.recv_timeout(PATIENCE).expect("the backend closes");
     }
     assert_eq!(closing.accepted(), 5);
+}
+
+/// A backend closes a connection just as the next request arrives on it, as those do whose idle time is over.
+#[test]
+fn what_is_safe_to_repeat_is_asked_again_and_a_generation_never() {
+    for (request, status, times) in [
+        ("GET /api/tags HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "HTTP/1.1 200 ", 2),
+        ("POST /api/chat HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx", "HTTP/1.1 502 ", 1),
+    ] {
+        let (ask, asked) = mpsc::channel();
+        let first = std::sync::atomic::AtomicBool::new(true);
+        let backend = Backend::start(move |connection| {
+            let first = first.swap(false, std::sync::atomic::Ordering::SeqCst);
+            while let Some(request) = connection.request() {
+                if request.starts_with(b"GET / ") {
+                    connection.write(OK);
+                    continue;
+                }
+                ask.send(()).expect("the test waits");
+                if first {
+                    return;
+                }
+                connection.write(OK);
+            }
+        });
+        let rig = Rig::before(backend.address);
+        let mut client = Client::connect(rig.address);
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").until("ok");
+        let (answer, _) = client.send(request).rest();
+        assert!(answer.starts_with(status.as_bytes()), "{}", String::from_utf8_lossy(&answer));
+        assert_eq!(asked.try_iter().count(), times, "{request}");
+    }
 }
 
 #[test]
