@@ -167,7 +167,7 @@ impl Report {
             let pair = ours.zip(nginx);
             let ratio = |pick: fn((u64, u64)) -> u64| {
                 let (ours, nginx) = pair.and_then(|(ours, nginx)| Some((number(ours, pick)?, number(nginx, pick)?)))?;
-                Some(if nginx > 0.0 { format!("{:.2}", ours / nginx) } else { "nginx adds none".to_owned() })
+                Some(if nginx > 0.0 { format!("{:.2}", ours.max(0.0) / nginx) } else { "nginx adds none".to_owned() })
             };
             let ratios = ratio(|pair| pair.0).zip(ratio(|pair| pair.1));
             let ratios = ratios.map_or(NOTHING.to_owned(), |(half, most)| format!("{half} / {most}"));

@@ -24,6 +24,9 @@ const PACE: Duration = Duration::from_millis(20);
 /// From one scrape to the next: far more often than anybody scrapes.
 const INTERVAL: Duration = Duration::from_secs(1);
 
+/// For one scrape: a build without optimisation on a busy machine takes its time.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// Endpoints that name a model: enough of them to reach the cap of a histogram with its models.
 const PATHS: [&str; 11] = [
     "/api/generate",
@@ -158,7 +161,7 @@ fn alone(admin: SocketAddr, tree: &Tree) -> io::Result<(Duration, usize)> {
 /// The body of one answer.
 fn scrape(admin: SocketAddr, request: &str) -> io::Result<Vec<u8>> {
     let mut socket = TcpStream::connect(admin)?;
-    socket.set_read_timeout(Some(Duration::from_secs(10)))?;
+    socket.set_read_timeout(Some(PATIENCE))?;
     socket.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     socket.read_to_end(&mut answer)?;

@@ -31,8 +31,9 @@ const MAX_GAPS: usize = 16;
 /// Most values that are told of an element.
 const MAX_TOLD: usize = 24;
 
-/// Elements that are read in full before the first lesson: an answer that is one element teaches nothing.
-const BEFORE_FIRST: u32 = 2;
+/// Elements that are read in full before the first lesson: it costs as much as ten of them, which a short answer would not
+/// earn.
+const BEFORE_FIRST: u32 = 4;
 
 /// Most elements that are read in full between two lessons.
 const MAX_BETWEEN: u32 = 1024;

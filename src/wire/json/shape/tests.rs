@@ -119,7 +119,8 @@ fn what_stays_the_same_is_no_gap_until_it_varies() {
     let mut scanner = taught_twice();
     assert!(gaps(&scanner) < gaps(&taught(ELEMENT)));
     let (later, last) = (ELEMENT.replacen("17", "18", 1), ELEMENT.replacen("17", "19", 1));
-    for element in [ELEMENT, &later, &later, &later, &later, ELEMENT, &last] {
+    let missed = std::iter::repeat_n(&*later, (2 * BEFORE_FIRST) as usize);
+    for element in [ELEMENT].into_iter().chain(missed).chain([ELEMENT, &last]) {
         read(&mut scanner, element.as_bytes());
         scanner.reset();
     }
@@ -192,5 +193,5 @@ fn lessons_that_do_not_pay_become_rare_and_those_that_pay_do_not() {
     };
     assert_eq!(read_in_full(1), (10_000, MAX_BETWEEN));
     let (in_full, patience) = read_in_full(100);
-    assert!(in_full < 110 && patience == 1, "{in_full} {patience}");
+    assert!(in_full < 120 && patience == 1, "{in_full} {patience}");
 }
