@@ -33,9 +33,6 @@ use http::Listener;
 use kernel::Kernel;
 use options::{Options, Source, USAGE};
 
-/// A source that says nothing for so long is taken for dead. Longer than any interval that is allowed.
-const SILENCE: Duration = Duration::from_secs(60);
-
 /// How often somebody looks whether the source has fallen silent.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -77,12 +74,12 @@ fn run(options: &Options) -> io::Result<()> {
         Source::Input => {
             let listener = prepare(options)?;
             let samples = powermetrics::Samples::new(io::stdin().lock(), options.memory_level);
-            serve(listener, &shared, samples)
+            serve(listener, &shared, options.silence, samples)
         }
         Source::Kernel { proc, sys } => {
             let kernel = Kernel::open(proc, sys, options.interval)?;
             let listener = prepare(options)?;
-            serve(listener, &shared, kernel)
+            serve(listener, &shared, options.silence, kernel)
         }
     }
 }
@@ -98,11 +95,12 @@ fn prepare(options: &Options) -> io::Result<Listener> {
 fn serve(
     listener: Listener,
     shared: &Arc<Shared>,
+    silence: Duration,
     samples: impl Iterator<Item = io::Result<facts::Facts>>,
 ) -> io::Result<()> {
     eprintln!("inferometer-helper: listening on {}", listener.address());
     listener.serve(shared)?;
-    watch(Arc::clone(shared))?;
+    watch(Arc::clone(shared), silence)?;
     for sample in samples {
         shared.put(sample?);
     }
@@ -110,13 +108,13 @@ fn serve(
 }
 
 /// Ends the process when nothing comes any more: the thread that reads cannot be woken from a read that hangs.
-fn watch(shared: Arc<Shared>) -> io::Result<()> {
+fn watch(shared: Arc<Shared>, silence: Duration) -> io::Result<()> {
     let started = Instant::now();
     let look = move || {
         loop {
             std::thread::sleep(LOOK);
-            if shared.last().map_or(started.elapsed(), |last| last.elapsed()) > SILENCE {
-                eprintln!("inferometer-helper: the source has said nothing for {SILENCE:?}");
+            if shared.last().map_or(started.elapsed(), |last| last.elapsed()) > silence {
+                eprintln!("inferometer-helper: the source has said nothing for {silence:?}");
                 std::process::exit(i32::from(FAILED));
             }
         }

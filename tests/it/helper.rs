@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::support::backend::Backend;
 use crate::support::client::ask;
+use crate::support::helper;
 use crate::support::program::Program;
 
 const SAMPLE: &[u8] = include_bytes!("../../helper/tests/powermetrics/m4-macos15.plist");
@@ -47,10 +48,7 @@ struct Helper(Child, String);
 
 impl Helper {
     fn start() -> Self {
-        let built = Command::new(env!("CARGO")).args(["build", "--quiet", "--package", "inferometer-helper"]).status();
-        assert!(built.expect("cargo runs").success(), "the helper can be built");
-        let program = Path::new(env!("CARGO_BIN_EXE_inferometer")).with_file_name("inferometer-helper");
-        let mut command = Command::new(program);
+        let mut command = Command::new(helper::program());
         command.args(["--source", "-", "--listen", "127.0.0.1:0"]).stdin(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("it starts");
         let mut line = String::new();

@@ -4,6 +4,7 @@ pub(crate) mod authority;
 pub(crate) mod backend;
 pub(crate) mod client;
 pub(crate) mod fixture;
+pub(crate) mod helper;
 pub(crate) mod http2;
 pub(crate) mod nvml;
 pub(crate) mod program;
