@@ -1,6 +1,8 @@
 //! The machine underneath: golden expositions from made-up trees, real readings held against the system's own tools,
 //! and sources that hang.
 
+#[cfg(target_os = "linux")]
+mod seeds;
 mod tree;
 
 use std::path::Path;
