@@ -4,8 +4,6 @@
 //! declared. What is read in pieces must be what is read whole, and offsets never go back. There is nothing else to
 //! check, for parsing does not fail.
 
-pub mod machine;
-
 use inferometer::wire::event::{Defect, Event, Usage};
 use inferometer::wire::reader::{Framing, Head, Reader, Reported};
 use inferometer::wire::request::ModelScanner;

@@ -1,6 +1,7 @@
 //! The seeds of the helper's fuzz targets, whole, cut anywhere and with any byte changed, hold what the targets try to
 //! break.
 
+#[allow(unreachable_pub, reason = "public there")]
 #[path = "../../fuzz/src/helper.rs"]
 mod targets;
 
