@@ -58,3 +58,4 @@ endif
 
 -include benches/bench.mk
 -include tests/fuzz.mk
+-include tests/hanging.mk

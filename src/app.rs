@@ -322,3 +322,23 @@ impl Report for Found {
         self.metrics.load(backend, load);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn energy_is_counted_for_a_backend_that_is_surely_on_this_machine() {
+        let local = |address: &str| {
+            let address = address.parse().expect("an address");
+            !on_this_machine(&[Backend { name: "it".into(), address }]).is_empty()
+        };
+        for here in ["localhost", "127.0.0.1:8080", "http://[::1]:11434", "0.0.0.0"] {
+            assert!(local(here), "{here}");
+        }
+        // Addresses for documentation belong to nobody, and a name may be of any machine.
+        for elsewhere in ["192.0.2.1", "http://gpu-box:11434", "https://gpu.lan", "http://[2001:db8::1]:80"] {
+            assert!(!local(elsewhere), "{elsewhere}");
+        }
+    }
+}

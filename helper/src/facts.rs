@@ -35,7 +35,8 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// As JSON, with when they were so in seconds since 1970.
+    /// As JSON, with when they were so in seconds since 1970, and the helper's version: older helpers send the same
+    /// keys and mean by a zero that they do not know.
     pub(crate) fn to_json(&self, at: SystemTime) -> String {
         let mut object = Map::new();
         for (key, value) in [
@@ -60,6 +61,7 @@ impl Facts {
         if let Some(level) = &self.thermal_pressure {
             object.insert("thermal_pressure".to_owned(), Value::String(level.clone()));
         }
+        object.insert("version".to_owned(), Value::String(env!("CARGO_PKG_VERSION").to_owned()));
         Value::Object(object).to_string()
     }
 }
@@ -99,7 +101,16 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+    fn object(facts: &Facts) -> Value {
+        let at = UNIX_EPOCH + Duration::from_millis(1_700_000_000_500);
+        serde_json::from_str(&facts.to_json(at)).expect("JSON")
+    }
 
     #[test]
     fn what_is_unknown_or_not_a_number_has_no_key() {
@@ -109,7 +120,48 @@ mod tests {
             thermal_pressure: Some("Nominal".into()),
             ..Facts::default()
         };
-        let at = UNIX_EPOCH + Duration::from_millis(1_700_000_000_500);
-        assert_eq!(facts.to_json(at), r#"{"cpu_power":0.0,"thermal_pressure":"Nominal","timestamp":1700000000.5}"#);
+        assert_eq!(
+            object(&facts),
+            json!({"cpu_power": 0.0, "thermal_pressure": "Nominal", "timestamp": 1_700_000_000.5, "version": VERSION})
+        );
+    }
+
+    #[test]
+    fn facts_that_are_stale_are_told_to_nobody() {
+        let shared = Shared::default();
+        shared.put(Facts { cpu_power: Some(5.0), ..Facts::default() });
+        assert!(shared.json().is_some());
+        if let (Some(sample), Some(at)) = (&mut *shared.lock(), Instant::now().checked_sub(STALE * 2)) {
+            sample.at = at;
+        }
+        assert_eq!(shared.json(), None);
+    }
+
+    /// The keys are a contract with everybody who reads them.
+    #[test]
+    fn every_key_has_its_name_and_its_unit() {
+        let facts = Facts {
+            gpu_utilization: Some(22.5),
+            gpu_power: Some(476.5),
+            cpu_power: Some(993.25),
+            ane_power: Some(1.0),
+            dram_power: Some(2.0),
+            combined_power: Some(3.0),
+            cpu_energy_joules: Some(4.0),
+            cpu_temperature: Some(61.5),
+            memory_pressure: Some(12.5),
+            cpu_pressure: Some(5.0),
+            io_pressure: Some(6.0),
+            thermal_pressure: Some("Heavy".into()),
+        };
+        assert_eq!(
+            object(&facts),
+            json!({
+                "gpu_utilization": 22.5, "gpu_power": 476.5, "cpu_power": 993.25, "cpu_temperature": 61.5,
+                "memory_pressure": 12.5, "thermal_pressure": "Heavy", "timestamp": 1_700_000_000.5,
+                "ane_power": 1.0, "dram_power": 2.0, "combined_power": 3.0, "cpu_energy_joules": 4.0,
+                "cpu_pressure": 5.0, "io_pressure": 6.0, "version": VERSION,
+            })
+        );
     }
 }

@@ -222,6 +222,11 @@ fn respond(head: Option<&[u8]>, checks_host: bool, shared: &Shared) -> Answer {
     }
 }
 
+/// The whole answer to a head that came in over a port.
+pub(crate) fn answer_to(head: &[u8], shared: &Shared) -> String {
+    respond(Some(head), true, shared).to_string()
+}
+
 type Fields<'a> = Vec<(&'a str, &'a str)>;
 
 /// Method, path without its query, and fields.

@@ -11,7 +11,7 @@ Answers with the machine's power, temperatures and pressures, as JSON, on a sock
 Started as root it opens its sources and then becomes an unprivileged user.
 
   --listen ADDRESS      127.0.0.1:PORT, [::1]:PORT or unix:/path/of/a/socket [default: 127.0.0.1:8002]
-  --interval DURATION   how often to read, 1s to 15s [default: 2s]
+  --interval DURATION   how often to read, 1s to 10s [default: 2s]
   --source SOURCE       powermetrics (macOS), kernel (Linux: RAPL, hwmon, pressure), or - for the output of
                         `powermetrics --format plist` on the standard input [default: that of the system]
   --user NAME|UID:GID   whom to become when started as root [default: nobody]
@@ -27,6 +27,8 @@ pub(crate) struct Options {
     pub(crate) interval: Duration,
     pub(crate) source: Source,
     pub(crate) user: User,
+    /// A source that says nothing for so long is taken for dead.
+    pub(crate) silence: Duration,
     /// Whether to ask macOS for the level of free memory beside each sample.
     pub(crate) memory_level: bool,
 }
@@ -59,12 +61,16 @@ pub(crate) struct User {
 
 const DEFAULT_PORT: u16 = 8002;
 
+/// Several of the longest intervals that are allowed.
+const DEFAULT_SILENCE: Duration = Duration::from_secs(60);
+
 impl Options {
     /// `None` when help or the version was asked for.
     pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Option<Self>, String> {
         let macos = cfg!(target_os = "macos");
         let mut listen = Listen::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)));
         let mut interval = Duration::from_secs(2);
+        let mut silence = DEFAULT_SILENCE;
         let mut source = if macos { "powermetrics" } else { "kernel" }.to_owned();
         let mut user = "nobody".to_owned();
         let mut program = PathBuf::from("/usr/bin/powermetrics");
@@ -85,7 +91,8 @@ impl Options {
                 "--source" => source = value,
                 "--user" => user = value,
                 "--powermetrics" => program = value.into(),
-                // Other roots are for trying it out; they are not in the help.
+                // These are for trying it out; they are not in the help.
+                "--silence" => silence = parse_interval(&value)?,
                 "--proc" => proc = value.into(),
                 "--sys" => sys = value.into(),
                 _ => return Err(format!("{name} is not an option")),
@@ -97,7 +104,7 @@ impl Options {
             "-" => Source::Input,
             other => return Err(format!("--source {other}: expected powermetrics, kernel or -")),
         };
-        Ok(Some(Self { listen, interval, source, user: parse_user(&user)?, memory_level: macos }))
+        Ok(Some(Self { listen, interval, source, user: parse_user(&user)?, silence, memory_level: macos }))
     }
 }
 
@@ -116,9 +123,9 @@ fn parse_interval(text: &str) -> Result<Duration, String> {
     let (digits, unit) = text.strip_suffix("ms").map_or((text.strip_suffix('s'), 1000), |digits| (Some(digits), 1));
     let number = digits.and_then(|digits| digits.parse::<u64>().ok()).and_then(|number| number.checked_mul(unit));
     number
-        .filter(|millis| (1000..=15_000).contains(millis))
+        .filter(|millis| (1000..=10_000).contains(millis))
         .map(Duration::from_millis)
-        .ok_or_else(|| format!("--interval {text}: expected 1s to 15s, such as 2s or 1500ms"))
+        .ok_or_else(|| format!("--interval {text}: expected 1s to 10s, such as 2s or 1500ms"))
 }
 
 /// A name of /etc/passwd, or two numbers. Root is refused: then nothing would be dropped.
@@ -169,7 +176,7 @@ mod tests {
     #[test]
     fn reading_faster_than_once_a_second_is_refused() {
         assert_eq!(parse_interval("1500ms"), Ok(Duration::from_millis(1500)));
-        for typed in ["999ms", "0s", "16s", "1", "-1s", "1m", ""] {
+        for typed in ["999ms", "0s", "11s", "1", "-1s", "1m", ""] {
             assert!(parse_interval(typed).is_err(), "{typed}");
         }
     }

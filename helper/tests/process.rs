@@ -34,6 +34,13 @@ impl Scratch {
         path
     }
 
+    /// The helper, where everybody can start it: the build's folder may be closed to others.
+    fn copied(&self) -> PathBuf {
+        let own = self.0.join("helper");
+        std::fs::copy(env!("CARGO_BIN_EXE_inferometer-helper"), &own).expect("it can be copied");
+        own
+    }
+
     /// A machine with one package, one sensor and pressure. Its counter is for the owner alone, as in the kernel.
     fn machine(&self) -> [String; 4] {
         let zone = "sys/class/powercap/intel-rapl:0";
@@ -118,6 +125,23 @@ impl Helper {
         line.trim().replace('\t', " ")
     }
 
+    /// Neither it nor any of its threads can do what an ordinary user cannot.
+    fn has_no_privilege(&self) {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it lives");
+        let threads: Vec<_> = threads.map(|thread| thread.expect("a thread").path().join("status")).collect();
+        assert!(threads.len() >= 5, "one that reads and four that answer: {threads:?}");
+        for path in threads {
+            let status = std::fs::read_to_string(path).expect("it lives");
+            let of =
+                |key: &str| status.lines().find_map(|line| line.strip_prefix(key)).expect("told").trim().to_owned();
+            for set in ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"] {
+                assert_eq!(of(set), "0000000000000000", "{set} of {status}");
+            }
+            assert_eq!(of("NoNewPrivs:"), "1", "{status}");
+            assert!(of("Uid:").split_whitespace().all(|uid| uid == NOBODY.to_string()), "{status}");
+        }
+    }
+
     /// How it ended, and what it said.
     fn wait(&mut self) -> (ExitStatus, String) {
         let mut said = String::new();
@@ -133,9 +157,11 @@ impl Drop for Helper {
     }
 }
 
+const AT_A_FREE_PORT: [&str; 4] = ["--listen", "127.0.0.1:0", "--interval", "1s"];
+
 fn helper() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_inferometer-helper"));
-    command.args(["--listen", "127.0.0.1:0", "--interval", "1s"]);
+    command.args(AT_A_FREE_PORT);
     command
 }
 
@@ -175,10 +201,42 @@ fn root_opens_its_counters_and_keeps_no_privilege() {
     let nobody = format!("{NOBODY} {NOBODY} {NOBODY} {NOBODY}");
     assert_eq!((helper.status("Uid:"), helper.status("Gid:")), (nobody.clone(), nobody));
     assert_eq!(helper.status("Groups:"), "");
-    for set in ["CapInh:", "CapPrm:", "CapEff:"] {
-        assert_eq!(helper.status(set), "0000000000000000", "{set}");
+    helper.has_no_privilege();
+}
+
+/// As its systemd unit starts it: somebody who owns nothing, with one capability.
+#[cfg(target_os = "linux")]
+#[test]
+fn one_capability_is_enough_to_open_the_counters_and_is_given_up() {
+    if !is_root() {
+        eprintln!("left out: needs root to give a capability");
+        return;
     }
-    assert_eq!(helper.status("NoNewPrivs:"), "1");
+    let scratch = Scratch::new("capability");
+    let own = scratch.copied();
+    let (user, group) = (format!("--reuid={NOBODY}"), format!("--regid={NOBODY}"));
+    let capability = ["--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search"];
+    let mut command = Command::new("setpriv");
+    command.args([&user, &group, "--clear-groups"]).args(capability).arg("--").arg(own).args(AT_A_FREE_PORT);
+    let helper = Helper::start(command.args(scratch.machine()));
+    helper.facts(|_| true);
+    energy(&scratch, 6_000_000);
+    helper.facts(|facts| facts["cpu_energy_joules"] == 5.0);
+    helper.has_no_privilege();
+}
+
+/// Finer readings of energy tell what others compute (CVE-2020-8694), so nobody may have them by asking often.
+#[cfg(target_os = "linux")]
+#[test]
+fn however_often_it_is_asked_the_counters_are_read_once_a_second() {
+    let scratch = Scratch::new("often");
+    let helper = Helper::start(helper().args(scratch.machine()));
+    let timestamp = |facts: &serde_json::Value| facts["timestamp"].as_f64().expect("a number");
+    let first = timestamp(&helper.facts(|_| true));
+    let second = timestamp(&helper.facts(|facts| timestamp(facts) > first));
+    let third = timestamp(&helper.facts(|facts| timestamp(facts) > second));
+    // It reads a second after the last reading began; when that ended is what it tells.
+    assert!(second - first > 0.9 && third - first > 1.9, "{first} {second} {third}");
 }
 
 #[cfg(target_os = "linux")]
@@ -242,6 +300,28 @@ fn a_source_that_talks_nonsense_gives_no_facts_and_may_come_to_its_senses() {
 }
 
 #[test]
+fn a_source_that_lies_is_believed_only_what_can_be() {
+    let mut helper = reading_input();
+    let sample = std::str::from_utf8(SAMPLE).expect("text");
+    let lying = sample.replace(">993.156<", ">1e99<").replace(">0.777314<", ">-3<");
+    assert_ne!(lying, sample);
+    send(&mut helper, lying.as_bytes());
+    let facts = helper.facts(|_| true);
+    assert_eq!((facts.get("cpu_power"), facts.get("gpu_utilization")), (None, None), "{facts}");
+    assert_eq!(facts["gpu_power"], 476.674, "the rest is believed");
+}
+
+#[test]
+fn a_source_that_falls_silent_ends_the_helper_with_1() {
+    let mut helper = Helper::start(helper().args(["--source", "-", "--silence", "1s"]).stdin(Stdio::piped()));
+    send(&mut helper, SAMPLE);
+    helper.facts(|_| true);
+    let (status, said) = helper.wait();
+    assert_eq!(status.code(), Some(1));
+    assert!(said.contains("said nothing for 1s"), "{said}");
+}
+
+#[test]
 fn a_source_that_ends_ends_the_helper_with_1() {
     let mut helper = reading_input();
     send(&mut helper, SAMPLE);
@@ -266,10 +346,8 @@ fn powermetrics_keeps_its_privileges_alone_and_its_death_ends_the_helper() {
     let program = scratch.write("powermetrics", &script);
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).expect("it can be changed");
     let program = program.display().to_string();
-    // Whom it becomes must be able to start it again: the build's folder may be closed to others.
-    let own = scratch.0.join("helper");
-    std::fs::copy(env!("CARGO_BIN_EXE_inferometer-helper"), &own).expect("it can be copied");
-    let mut command = Command::new(own);
+    // Whom it becomes must be able to start it again.
+    let mut command = Command::new(scratch.copied());
     command.args([
         "--listen",
         "127.0.0.1:0",

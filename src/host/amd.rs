@@ -7,9 +7,13 @@ use std::time::Instant;
 use super::collector::{Collector, ReadError};
 use super::gpu::Gpu;
 use super::kernel_file;
+use super::temperatures::PLAUSIBLE;
 
 /// AMD's number among the makers of PCI devices.
 const VENDOR: &str = "0x1002";
+
+/// Far above what any card draws; a sensor that is broken says more.
+const MOST_WATTS: f64 = 10_000.0;
 
 /// Reads them.
 #[derive(Debug)]
@@ -52,16 +56,20 @@ fn gpu(device: &Path, index: u32) -> Gpu {
     let monitor = monitors.first();
     let sensor = |name: &str| monitor.and_then(|monitor| kernel_file::number(&monitor.join(name)));
     // Newer chips show what they draw now, older ones an average over a short while; both in microwatts.
-    let power = sensor("power1_average").or_else(|| sensor("power1_input"));
+    let power = sensor("power1_average").or_else(|| sensor("power1_input")).map(|microwatts| microwatts / 1e6);
+    let percent = kernel_file::number(&device.join("gpu_busy_percent"));
+    let celsius = sensor("temp1_input").map(|thousandths| thousandths / 1000.0);
+    let memory = |name: &str| kernel_file::integer(&device.join(name));
+    let total = memory("mem_info_vram_total");
     Gpu {
         index: index.to_string(),
         uuid: kernel_file::line(&device.join("unique_id")).unwrap_or_default(),
         name: kernel_file::line(&device.join("product_name")).unwrap_or_default(),
-        utilization: kernel_file::number(&device.join("gpu_busy_percent")).map(|percent| percent / 100.0),
-        power_watts: power.map(|microwatts| microwatts / 1e6),
+        utilization: percent.filter(|percent| (0.0..=100.0).contains(percent)).map(|percent| percent / 100.0),
+        power_watts: power.filter(|watts| (0.0..=MOST_WATTS).contains(watts)),
         energy_joules: None,
-        temperature_celsius: sensor("temp1_input").map(|thousandths| thousandths / 1000.0),
-        memory_used_bytes: kernel_file::integer(&device.join("mem_info_vram_used")),
-        memory_total_bytes: kernel_file::integer(&device.join("mem_info_vram_total")),
+        temperature_celsius: celsius.filter(|celsius| PLAUSIBLE.contains(celsius)),
+        memory_used_bytes: memory("mem_info_vram_used").filter(|used| total.is_none_or(|total| *used <= total)),
+        memory_total_bytes: total,
     }
 }

@@ -59,8 +59,9 @@ impl Collector for NetworksCollector {
 fn parse_interface(line: &str) -> Option<Network> {
     let (interface, numbers) = line.rsplit_once(':')?;
     let mut numbers = numbers.split_ascii_whitespace();
+    let interface = Some(interface.trim()).filter(|name| !name.is_empty())?;
     Some(Network {
-        interface: interface.trim().to_owned(),
+        interface: interface.to_owned(),
         received_bytes: numbers.next()?.parse().ok()?,
         transmitted_bytes: numbers.nth(7)?.parse().ok()?,
     })
@@ -90,6 +91,7 @@ mod tests {
             "eth0:",
             "eth0: 1 2 3",
             "eth0: x 0 0 0 0 0 0 0 9",
+            " : 1 0 0 0 0 0 0 0 9",
         ] {
             assert_eq!(parse_interface(line), None, "{line}");
         }

@@ -46,7 +46,7 @@ impl RoleUse {
         let of_role = || processes.iter().filter(|it| it.role == role);
         Self {
             count: u32::try_from(of_role().count()).unwrap_or(u32::MAX),
-            memory_bytes: of_role().map(|it| it.memory_bytes).sum(),
+            memory_bytes: of_role().map(|it| it.memory_bytes).fold(0, u64::saturating_add),
             cpu_seconds,
         }
     }
@@ -128,7 +128,8 @@ impl ProcessesCollector {
         let before = self.before.take();
         for it in found {
             let known = before.as_ref().map_or(it.ticks, |before| before.get(&it.identity).copied().unwrap_or(0));
-            *self.spent.entry(it.process.role).or_default() += it.ticks.saturating_sub(known);
+            let spent = self.spent.entry(it.process.role).or_default();
+            *spent = spent.saturating_add(it.ticks.saturating_sub(known));
         }
         self.before = Some(found.iter().map(|it| (it.identity, it.ticks)).collect());
     }

@@ -35,7 +35,7 @@ impl Temperature {
 }
 
 /// What a sensor can mean, in degrees Celsius; broken ones say -128 or 255 and the like.
-const PLAUSIBLE: std::ops::RangeInclusive<f64> = -50.0..=150.0;
+pub(super) const PLAUSIBLE: std::ops::RangeInclusive<f64> = -50.0..=150.0;
 
 /// Reads them.
 #[derive(Debug)]

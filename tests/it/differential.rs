@@ -12,20 +12,26 @@ mod run;
 
 use std::collections::BTreeSet;
 use std::net::TcpListener;
+use std::sync::Arc;
+
+use inferometer::exchange::sink::Sink;
 
 use self::rules::RULES;
 use self::run::{Case, Seen, play};
-use crate::support::rig::Rig;
+#[cfg(target_os = "linux")]
+use crate::support::hanging::{Hanging, Scraped};
+use crate::support::rig::{Options, Rig};
 
 /// Cases played at the same time.
 const THREADS: usize = 8;
 
-fn both(case: &Case) -> (Seen, Seen) {
+fn both(case: &Case, sinks: &[Arc<dyn Sink>]) -> (Seen, Seen) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");
     let direct = if case.refused { Seen::nothing() } else { play(case, &listener, address) };
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let rig = Rig::before(listener.local_addr().expect("an address"));
+    let options = Options { extra: sinks.to_vec(), ..Options::default() };
+    let rig = Rig::with(listener.local_addr().expect("an address"), options);
     (direct, play(case, &listener, rig.address))
 }
 
@@ -66,8 +72,8 @@ fn difference(case: &Case, expected: &Seen, received: &Seen) -> String {
 }
 
 /// What a case needs to be explained: rules, or words.
-fn judge(case: &Case) -> Result<Vec<&'static str>, String> {
-    let seen = both(case);
+fn judge(case: &Case, sinks: &[Arc<dyn Sink>]) -> Result<Vec<&'static str>, String> {
+    let seen = both(case, sinks);
     if !seen.0.stuck.is_empty() && !case.bad_reply && seen.0.responses.iter().any(|response| response.complete) {
         return Err(format!("{}: waits in vain without the proxy: {:?}", case.name, seen.0.stuck));
     }
@@ -78,13 +84,13 @@ fn judge(case: &Case) -> Result<Vec<&'static str>, String> {
     if direct == proxied { Ok(needed(case, &seen).collect()) } else { Err(difference(case, &direct, &proxied)) }
 }
 
-#[test]
-fn nothing_differs_but_what_the_table_says() {
+/// Plays every case through a proxy with these sinks, and holds what differs against the table.
+fn hold_against_the_table(sinks: &[Arc<dyn Sink>]) {
     let cases = catalogue::all();
     let share = cases.len().div_ceil(THREADS);
+    let judge_all = |share: &[Case]| share.iter().map(|case| judge(case, sinks)).collect::<Vec<_>>();
     let verdicts: Vec<_> = std::thread::scope(|scope| {
-        let shares: Vec<_> =
-            cases.chunks(share).map(|share| scope.spawn(|| share.iter().map(judge).collect::<Vec<_>>())).collect();
+        let shares: Vec<_> = cases.chunks(share).map(|share| scope.spawn(|| judge_all(share))).collect();
         shares
             .into_iter()
             .flat_map(|share| share.join().unwrap_or_else(|_| panic!("a case panicked")))
@@ -98,4 +104,19 @@ fn nothing_differs_but_what_the_table_says() {
     println!("{} cases, {} differences", cases.len(), rules.len());
     assert_eq!(used, rules, "every rule is needed by a case");
     assert_eq!(published(), rules.iter().map(|id| (*id).to_owned()).collect(), "the table and the rules are the same");
+}
+
+#[test]
+fn nothing_differs_but_what_the_table_says() {
+    hold_against_the_table(&[]);
+}
+
+/// With everything that the program wires between traffic and the machine: metrics, energy, and a scraper that never
+/// rests.
+#[cfg(target_os = "linux")]
+#[test]
+fn nothing_else_differs_while_every_source_of_the_machine_hangs() {
+    let hanging = Hanging::start("differential");
+    let metrics = Scraped::over(Some(Arc::clone(&hanging.host)));
+    hold_against_the_table(&metrics.sinks());
 }

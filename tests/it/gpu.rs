@@ -19,7 +19,10 @@ use inferometer::metrics::gpu::GpuMetrics;
 use prometheus::{Registry, TextEncoder};
 
 use crate::support::PATIENCE;
+use crate::support::backend::Backend;
+use crate::support::client::Client;
 use crate::support::nvml::StandIn;
+use crate::support::program::Program;
 
 /// A collector that reads everything each time.
 fn collector(stand_in: &StandIn) -> NvidiaCollector {
@@ -246,4 +249,51 @@ fn promtool_objects_to_no_name_but_those_of_dcgm() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let ours: Vec<_> = said.lines().filter(|line| !line.starts_with("DCGM_")).collect();
     assert!(ours.is_empty(), "{ours:?}");
+}
+
+/// The cards' power goes up and down on its own, with one answer under way for some of the time: whatever is told by
+/// model adds up to what the cards have counted.
+#[test]
+fn joules_by_model_add_up_to_the_cards_own_meters_in_the_real_program() {
+    const CHUNK: &str = r#"{"model":"llama3","message":{"role":"assistant","content":"word"},"done":false}"#;
+    let backend = Backend::start(|connection| {
+        while let Some(request) = connection.request() {
+            if !request.starts_with(b"POST") {
+                connection.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+                continue;
+            }
+            connection
+                .write(b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n");
+            connection.write(format!("{:x}\r\n{CHUNK}\n\r\n", CHUNK.len() + 1).as_bytes());
+            connection.closed();
+        }
+    });
+    let stand_in = StandIn::new("adds-up");
+    stand_in.play("live");
+    let program = Program::with_libraries(stand_in.folder(), backend.address, &["--access-log", "off"]);
+    let sum = |metric: &str, labels: &[&str]| program.metric(metric, labels);
+    let wait = |what: &str, done: &dyn Fn() -> bool| {
+        let begun = Instant::now();
+        while !done() {
+            assert!(begun.elapsed() < PATIENCE, "{what}");
+            std::thread::yield_now();
+        }
+    };
+    wait("the cards are read", &|| sum("gpu_energy_joules_total", &[]) > 0.0);
+    let began_at = sum("gpu_energy_joules_total", &[]) - sum("energy_joules_total", &[]);
+    wait("they were seen at rest", &|| sum("energy_joules_total", &[]) > 0.0 && sum("energy_idle_watts", &[]) < 250.0);
+    let body = r#"{"model":"llama3","messages":[]}"#;
+    let mut client = Client::connect(program.clients);
+    client.send(format!("POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len()));
+    client.send(body).until("}\n\r\n");
+    // More than one of the cards' ups and downs.
+    wait("the answer costs energy", &|| sum("energy_joules_total", &["llama3"]) > 3000.0);
+    drop(client);
+    let text = program.fetch("/metrics");
+    let of = |name: &str| -> f64 {
+        let lines = text.lines().filter(|line| line.starts_with(&format!("ollama_proxy_{name}{{")));
+        lines.map(|line| line.rsplit(' ').next().and_then(|it| it.parse::<f64>().ok()).expect("a value")).sum()
+    };
+    let (counted, told) = (of("gpu_energy_joules_total") - began_at, of("energy_joules_total"));
+    assert!((told - counted).abs() <= counted * 0.02, "{told} J are told, {counted} J were counted");
 }

@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::support::backend::Backend;
 use crate::support::client::ask;
+use crate::support::helper;
 use crate::support::program::Program;
 
 const SAMPLE: &[u8] = include_bytes!("../../helper/tests/powermetrics/m4-macos15.plist");
@@ -47,11 +48,12 @@ struct Helper(Child, String);
 
 impl Helper {
     fn start() -> Self {
-        let built = Command::new(env!("CARGO")).args(["build", "--quiet", "--package", "inferometer-helper"]).status();
-        assert!(built.expect("cargo runs").success(), "the helper can be built");
-        let program = Path::new(env!("CARGO_BIN_EXE_inferometer")).with_file_name("inferometer-helper");
-        let mut command = Command::new(program);
-        command.args(["--source", "-", "--listen", "127.0.0.1:0"]).stdin(Stdio::piped()).stderr(Stdio::piped());
+        Self::with(&["--source", "-"])
+    }
+
+    fn with(arguments: &[&str]) -> Self {
+        let mut command = Command::new(helper::program());
+        command.args(["--listen", "127.0.0.1:0"]).args(arguments).stdin(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("it starts");
         let mut line = String::new();
         BufReader::new(child.stderr.take().expect("a pipe")).read_line(&mut line).expect("text");
@@ -73,6 +75,11 @@ impl Drop for Helper {
 
 /// A helper that does with each connection what the script says.
 fn scripted(script: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> SocketAddr {
+    asked(move |stream, _| script(stream))
+}
+
+/// The same, told what it was asked.
+fn asked(script: impl Fn(&mut TcpStream, &str) + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = listener.local_addr().expect("it has one");
     let script = Arc::new(script);
@@ -81,8 +88,9 @@ fn scripted(script: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> SocketAd
             let script = Arc::clone(&script);
             std::thread::spawn(move || {
                 let mut stream = stream;
-                let _ = stream.read(&mut [0; 4096]);
-                script(&mut stream);
+                let mut request = [0; 4096];
+                let length = stream.read(&mut request).unwrap_or(0);
+                script(&mut stream, &String::from_utf8_lossy(&request[..length]));
             });
         }
     });
@@ -159,4 +167,79 @@ fn a_helper_that_lives_in_the_past_is_not_believed_and_one_that_catches_up_is() 
     *told.lock().expect("nobody panicked") = now();
     program.wait_for("cpu_power_milliwatts", &[], 5000.0);
     assert!(!program.fetch("/metrics").contains("gpu_power"), "and so is what cannot be");
+}
+
+/// A helper's answers: where it is asked, what it says, and what comes out of the program of the powers of the processor
+/// and the GPU in milliwatts.
+const FORMS: [(&str, &str, f64, Option<f64>); 4] = [
+    ("/metrics", r#"{"version": "0.1.0", "cpu_power": 5000, "gpu_power": 0.0, "timestamp": NOW}"#, 5000.0, Some(0.0)),
+    (
+        "/metrics/json",
+        r#"{"cpu_power": 1500.0, "gpu_power": 0.0, "cpu_temperature": 0.0, "timestamp": NOW}"#,
+        1500.0,
+        None,
+    ),
+    ("/lines", "cpu_power: 2500\ngpu_power: 0.0\ngpu_utilization: 0.0\n", 2500.0, None),
+    ("/json", r#"{"temp": {"cpu_temp_avg": 43.5}, "cpu_power": 0.25, "gpu_power": 0.5}"#, 250.0, Some(500.0)),
+];
+
+#[test]
+fn every_form_that_helpers_answer_in_is_understood() {
+    for (path, body, cpu, gpu) in FORMS {
+        let asked_for = format!("GET {path} HTTP/1.");
+        let helper = asked(move |stream, request| {
+            let body = body.replace("NOW", &now().to_string());
+            answer(stream, if request.starts_with(&asked_for) { &body } else { "wrong path" });
+        });
+        let backend = backend();
+        let name = format!("form{}", path.replace('/', "-"));
+        let (program, _file) = program(&name, &backend, &format!("http://{helper}{path}"));
+        program.wait_for("cpu_power_milliwatts", &[], cpu);
+        let text = program.fetch("/metrics");
+        let told = text.lines().find_map(|line| line.strip_prefix("ollama_proxy_gpu_power_milliwatts "));
+        assert_eq!(told.map(|told| told.parse().expect("a number")), gpu, "{path}");
+    }
+}
+
+/// A machine with one package, in files; dropping it removes them.
+struct Rapl(PathBuf);
+
+impl Rapl {
+    fn new() -> Self {
+        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("rapl-{}", std::process::id()));
+        let rapl = Self(root);
+        rapl.write("name", "package-0\n");
+        rapl.write("max_energy_range_uj", "1000000000\n");
+        rapl.write("energy_uj", "1000000\n");
+        rapl
+    }
+
+    fn write(&self, file: &str, text: &str) {
+        let folder = self.0.join("sys/class/powercap/intel-rapl:0");
+        std::fs::create_dir_all(&folder).expect("it can be made");
+        std::fs::write(folder.join(file), text).expect("it can be written");
+    }
+}
+
+impl Drop for Rapl {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn what_the_processors_took_comes_from_the_kernel_through_the_helper_to_the_metrics() {
+    let (backend, rapl) = (backend(), Rapl::new());
+    let root = rapl.0.display().to_string();
+    let (proc, sys) = (format!("{root}/proc"), format!("{root}/sys"));
+    let helper = Helper::with(&["--source", "kernel", "--interval", "1s", "--proc", &proc, "--sys", &sys]);
+    let (program, _file) = program("rapl", &backend, &helper.1);
+    program.wait_for("helper_up", &[], 1.0);
+    rapl.write("energy_uj", "6000000\n");
+    program.wait_for("cpu_energy_joules_total", &[], 5.0);
+    // Then nothing more is taken, and that is a power too.
+    program.wait_for("cpu_power_watts", &[], 0.0);
+    let text = program.fetch("/metrics");
+    assert!(text.contains("ollama_proxy_cpu_power_milliwatts 0\n"), "{text}");
+    assert!(text.contains("ollama_proxy_energy_joules_total{backend=\"\",model=\"\"} 5\n"), "for nobody: {text}");
 }

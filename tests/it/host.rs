@@ -1,10 +1,13 @@
 //! The machine underneath: golden expositions from made-up trees, real readings held against the system's own tools,
 //! and sources that hang.
 
+#[cfg(target_os = "linux")]
+mod seeds;
 mod tree;
 
+use std::io::Read as _;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -249,31 +252,82 @@ fn memory_and_disks_are_what_free_and_df_say() {
 #[test]
 fn a_server_s_memory_and_time_are_what_ps_says() {
     use std::os::unix::process::CommandExt;
-    let mut child = Command::new("sleep").arg0("/opt/llama-server").arg("1000").spawn().expect("it starts");
     let mut collector = processes::ProcessesCollector::new("/proc".into());
-    let pid = child.id();
-    let mut ours = || {
-        let part = collector.read(Instant::now()).expect("it reads").expect("there is a /proc");
-        part.processes.iter().find(|it| it.pid == pid).cloned()
-    };
-    let until = Instant::now() + PATIENCE;
-    // It still grows while it starts: what counts is a figure that was the same before and after ps looked.
-    let (found, ps) = loop {
-        let before = ours();
-        let ps = said("ps", &["-o", "rss=,comm=", "-p", &pid.to_string()]);
-        match before {
-            Some(before) if ps.as_ref().is_none_or(|ps| ps.contains("sleep")) && ours().as_ref() == Some(&before) => {
-                break (before, ps);
-            }
-            _ => assert!(Instant::now() < until, "it was not found, or does not come to rest"),
-        }
-    };
-    child.kill().and_then(|()| child.wait()).expect("it ends");
+    collector.read(Instant::now()).expect("it reads");
+    // It works for a while, says that it has, and rests until it is killed.
+    let script = "i=0; while [ $i -lt 400000 ]; do i=$((i+1)); done; echo; read rest";
+    let mut command = Command::new("sh");
+    command.arg0("/opt/llama-server").args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("it starts");
+    child.stdout.take().expect("piped").read_exact(&mut [0]).expect("it says so");
+    let part = collector.read(Instant::now()).expect("it reads").expect("there is a /proc");
+    let ps = said("ps", &["-o", "rss=,cputimes=", "-p", &child.id().to_string()]);
+    child.kill().and_then(|()| child.wait().map(drop)).expect("it ends");
+    let found = part.processes.iter().find(|it| it.pid == child.id()).expect("it is found");
     assert_eq!(found.role, processes::Role::Server);
+    let (_, used) = part.roles.iter().find(|(role, _)| *role == processes::Role::Server).expect("there is one");
+    assert!(used.cpu_seconds > 0.05, "it has worked: {used:?}");
     if let Some(ps) = ps {
-        let kibibytes: u64 = ps.split_whitespace().next().and_then(|it| it.parse().ok()).expect("a number");
-        agree("resident", found.memory_bytes, kibibytes * 1024, 0.0);
+        let numbers: Vec<u64> = ps.split_whitespace().map(|it| it.parse().expect("a number")).collect();
+        agree("resident", found.memory_bytes, numbers[0] * 1024, 0.01);
+        // ps shows whole seconds, and other tests' servers may be counted with it for moments.
+        assert!(used.cpu_seconds >= numbers[1] as f64, "{used:?}, ps: {ps}");
     }
+}
+
+/// The figures of a file, by the word that its lines begin with: the numbers behind it.
+#[cfg(target_os = "linux")]
+fn numbers(path: &str, name: usize) -> std::collections::BTreeMap<String, Vec<u64>> {
+    let text = std::fs::read_to_string(path).expect("it can be read").replace(':', " ");
+    let line = |line: &str| {
+        let words: Vec<_> = line.split_whitespace().map(str::to_owned).collect();
+        let numbers = words.iter().skip(name + 1).filter_map(|word| word.parse().ok()).collect();
+        Some((words.get(name)?.clone(), numbers))
+    };
+    text.lines().filter_map(line).collect()
+}
+
+/// Counters that grow meanwhile lie between a reading before and one after.
+#[cfg(target_os = "linux")]
+#[test]
+fn disks_networks_load_and_pressure_are_what_proc_says() {
+    let read = || {
+        let pressure = std::fs::read_to_string("/proc/pressure/cpu").unwrap_or_default();
+        let stalled = pressure.split("total=").nth(1).and_then(|it| it.split_whitespace().next()?.parse::<u64>().ok());
+        let load = std::fs::read_to_string("/proc/loadavg").expect("it can be read");
+        (numbers("/proc/diskstats", 2), numbers("/proc/net/dev", 0), stalled, load)
+    };
+    let begun = Instant::now();
+    let before = read();
+    let disks = disks::DisksCollector::new("/proc".into(), "/sys".into()).read(begun).expect("it reads");
+    let networks = networks::NetworksCollector::new("/proc".into()).read(begun).expect("it reads").expect("known");
+    let pressure = pressure::PressureCollector::new("/proc".into()).read(begun).expect("it reads");
+    let cpu = cpu::CpuCollector::new("/proc".into()).read(begun).expect("it reads").expect("known");
+    let after = read();
+
+    let within = |what: &str, ours: u64, before: u64, after: u64| {
+        assert!((before..=after).contains(&ours), "{what}: {ours} is not within {before} and {after}");
+    };
+    for it in disks.iter().flat_map(|disks| &disks.devices) {
+        let (old, new) = (&before.0[&it.device], &after.0[&it.device]);
+        within(&it.device, it.read_bytes / 512, old[2], new[2]);
+        within(&it.device, it.written_bytes / 512, old[6], new[6]);
+        let operations = it.operations.expect("Linux counts them");
+        within(&it.device, operations.reads, old[0], new[0]);
+        within(&it.device, operations.writes, old[4], new[4]);
+    }
+    for it in networks {
+        let (old, new) = (&before.1[&it.interface], &after.1[&it.interface]);
+        within(&it.interface, it.received_bytes, old[0], new[0]);
+        within(&it.interface, it.transmitted_bytes, old[8], new[8]);
+    }
+    if let (Some(stall), Some(old), Some(new)) = (pressure.and_then(|it| it.cpu), before.2, after.2) {
+        within("pressure", u64::try_from(stall.some.total.as_micros()).expect("it fits"), old, new);
+    }
+    let ours = cpu.load.expect("known").map(|load| format!("{load:.2}")).join(" ");
+    assert!(before.3.starts_with(&ours) || after.3.starts_with(&ours), "{ours}: {} or {}", before.3, after.3);
+    let online = said("getconf", &["_NPROCESSORS_ONLN"]).and_then(|it| it.trim().parse().ok());
+    assert!(online.is_none_or(|online| cpu.processors == Some(online)), "{:?} of {online:?}", cpu.processors);
 }
 
 /// Filesystems are asked of the system, not of a tree.

@@ -8,6 +8,8 @@ mod engines;
 mod examples;
 mod faults;
 mod gpu;
+#[cfg(target_os = "linux")]
+mod hanging;
 mod helper;
 mod host;
 mod house;

@@ -10,6 +10,7 @@
  *   xid=S,N,X    card N reports the error X; told once for each S, which grows
  *   pid=P        the process on the first card (4242 otherwise)
  *   hot          the first card is throttled by heat and power, and has a row to be remapped
+ *   full         the first card's memory is nearly all in use
  *   live         energy, clocks and errors grow with time
  * Compiled with -DOLD it lacks what older libraries lack.
  */
@@ -214,7 +215,7 @@ int nvmlDeviceGetMemoryInfo_v2(Device *d, Memory *out) {
     u64 of[4] = { 80 * GIB, 40 * GIB, 5 * GIB, 10 * GIB };
     out->total = of[d->instance < 0 ? d->card : 2 + d->instance];
     out->reserved = GIB / 2;
-    out->used = out->total / 4;
+    out->used = !d->card && plays("full") ? out->total - out->reserved - out->total / 25 : out->total / 4;
     out->free = out->total - out->reserved - out->used;
     return OK;
 }

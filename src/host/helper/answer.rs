@@ -1,5 +1,8 @@
-//! The forms of an answer: this project's (and the older JSON, which has the same keys), the older `key: value`
-//! lines, and that of macmon (<https://github.com/vladkens/macmon>, "Output format").
+//! The forms of an answer: this project's, the older helpers' (JSON with the same keys, and `key: value` lines), and that
+//! of macmon (<https://github.com/vladkens/macmon>, "Output format").
+//!
+//! The older helpers send every key always, and begin with zeros and `nominal`: there, these say that nothing was
+//! measured. This project's leaves out what it does not know and tells its `version`, by which it is recognised.
 //!
 //! Promises: any bytes are read or refused, never a panic; a number beyond what its quantity can be is unknown.
 
@@ -90,7 +93,7 @@ impl ThermalPressure {
 pub fn parse_answer(body: &[u8]) -> Option<Reading> {
     let reading = match serde_json::from_slice(body) {
         Ok(Value::Object(object)) if object.get("temp").is_some_and(Value::is_object) => of_macmon(&object),
-        Ok(Value::Object(object)) => of_keys(&|key| object.get(key).cloned(), false),
+        Ok(Value::Object(object)) => of_keys(&|key| object.get(key).cloned(), !object.contains_key("version")),
         Ok(_) => return None,
         Err(_) => of_lines(std::str::from_utf8(body).ok()?),
     };
@@ -98,11 +101,16 @@ pub fn parse_answer(body: &[u8]) -> Option<Reading> {
     (reading != empty).then_some(reading)
 }
 
-/// The keys of both our form and the older ones. In the oldest, zero means that the helper does not know.
+/// The keys of both our form and the older ones.
 fn of_keys(value: &dyn Fn(&str) -> Option<Value>, zero_is_unknown: bool) -> Reading {
     let number = |key: &str, range| {
         let number = within(value(key)?.as_f64()?, range)?;
         (!zero_is_unknown || number != 0.0).then_some(number)
+    };
+    // What was measured has a capital, as powermetrics writes it.
+    let level = |text: &str| {
+        let unknown = zero_is_unknown && text == ThermalPressure::Nominal.as_str();
+        (!unknown).then(|| ThermalPressure::parse(text)).flatten()
     };
     Reading {
         timestamp: value("timestamp").and_then(|it| within(it.as_f64()?, (0.0, 1e12))),
@@ -113,7 +121,7 @@ fn of_keys(value: &dyn Fn(&str) -> Option<Value>, zero_is_unknown: bool) -> Read
         cpu_celsius: number("cpu_temperature", CELSIUS),
         gpu_celsius: number("gpu_temperature", CELSIUS),
         memory_pressure: number("memory_pressure", PERCENT).map(|percent| percent / 100.0),
-        thermal_pressure: value("thermal_pressure").and_then(|it| ThermalPressure::parse(it.as_str()?)),
+        thermal_pressure: value("thermal_pressure").and_then(|it| level(it.as_str()?)),
     }
 }
 
@@ -164,13 +172,32 @@ mod tests {
     #[test]
     fn our_form_has_milliwatts_and_percent_and_a_zero_is_a_zero() {
         let body = br#"{"gpu_utilization": 42.5, "gpu_power": 8500, "cpu_power": 0.0, "cpu_temperature": 61.5,
-            "memory_pressure": 12, "thermal_pressure": "Nominal", "timestamp": 1700000000.5, "new_key": [1]}"#;
+            "memory_pressure": 12, "thermal_pressure": "Nominal", "timestamp": 1700000000.5, "version": "0.1.0",
+            "new_key": [1]}"#;
         let reading = parse_answer(body).expect("it parses");
         assert_eq!(reading.gpu_utilization, Some(0.425));
         assert_eq!((reading.gpu_power_watts, reading.cpu_power_watts), (Some(8.5), Some(0.0)));
         assert_eq!((reading.memory_pressure, reading.cpu_celsius), (Some(0.12), Some(61.5)));
         assert_eq!(reading.thermal_pressure, Some(ThermalPressure::Nominal));
         assert_eq!((reading.timestamp, reading.gpu_celsius), (Some(1_700_000_000.5), None));
+    }
+
+    #[test]
+    fn an_older_helper_s_first_values_are_unknown_and_its_others_are_believed() {
+        let first = br#"{"gpu_utilization": 0.0, "gpu_power": 0.0, "cpu_power": 0.0, "cpu_temperature": 0.0,
+            "memory_pressure": 0.0, "thermal_pressure": "nominal", "timestamp": 1700000000.5}"#;
+        assert_eq!(parse_answer(first), None, "nothing was measured");
+        let later = br#"{"gpu_utilization": 25.0, "gpu_power": 0.0, "cpu_power": 1500, "cpu_temperature": 0.0,
+            "memory_pressure": 40.0, "thermal_pressure": "Nominal", "timestamp": 1700000000.5}"#;
+        let expected = Reading {
+            timestamp: Some(1_700_000_000.5),
+            gpu_utilization: Some(0.25),
+            cpu_power_watts: Some(1.5),
+            memory_pressure: Some(0.4),
+            thermal_pressure: Some(ThermalPressure::Nominal),
+            ..Reading::default()
+        };
+        assert_eq!(parse_answer(later), Some(expected));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::files::Scratch;
 use super::panels::{self, Api};
 use super::prometheus::Prometheus;
-use super::{PATIENCE, names, rules, shipped_dashboards, synthetic, unanswered};
+use super::{PATIENCE, files, names, rules, seeds, shipped_dashboards, synthetic, unanswered};
 use crate::support::backend::{Backend, Connection};
 use crate::support::client::Client;
 use crate::support::nvml::StandIn;
@@ -187,19 +187,11 @@ fn is_of_cards(dashboard: &Value) -> bool {
     dashboard["uid"] == "inferometer-gpu" || dashboard["uid"] == "inferometer-energy"
 }
 
-/// The GPU queries and the GPU alert that others have written for DCGM's names, unmodified.
-const FOR_DCGM: [&str; 4] = [
-    r#"avg(DCGM_FI_DEV_GPU_UTIL{gpu_uuid!=""}) by (gpu_uuid, node)"#,
-    r#"(avg(DCGM_FI_DEV_FB_USED{gpu_uuid!=""}) by (gpu_uuid)) / (avg(DCGM_FI_DEV_FB_TOTAL{gpu_uuid!=""}) by (gpu_uuid))"#,
-    "sum(rate(DCGM_FI_DEV_ECC_DBE_AGG_TOTAL[5m])) by (gpu_uuid)",
-    "(DCGM_FI_DEV_FB_USED / DCGM_FI_DEV_FB_TOTAL) > 0.2",
-];
-
 #[test]
 fn panels_and_alerts_on_gpus_and_energy_are_answered_from_the_real_program_with_two_cards() {
     let backend = server();
     let stand_in = StandIn::new("boards");
-    stand_in.play("live hot");
+    stand_in.play("live hot full");
     let tmp = Scratch::new("cards");
     let config = tmp.join("inferometer.toml");
     std::fs::write(&config, "[host]\nperiod = \"1s\"\nelectricity_price_per_kwh = 0.3\n").expect("it can be written");
@@ -216,12 +208,48 @@ fn panels_and_alerts_on_gpus_and_energy_are_answered_from_the_real_program_with_
     let left = panels::wait_until_answered(PATIENCE, || {
         let mut lines = panels::panels_without_data(&api, &dashboards);
         lines.extend(panels::alerts_without_data(&api, &alerts));
+        for queries in [seeds::OF_GPUS, seeds::DCGM_DASHBOARD, seeds::DCGM_DEFAULTS] {
+            lines.extend(panels::queries_without_data(&api, queries));
+        }
         lines
     });
     assert!(left.is_empty(), "{}", left.join("\n"));
-    for query in FOR_DCGM {
-        assert!(api.answers(query).is_ok_and(|series| series > 0), "{query}");
-    }
     let different = names::differences(&program.fetch("/metrics"), &synthetic::exposition(1));
     assert!(different.is_empty(), "{}", different.join("\n"));
+}
+
+/// What the program exposes of two whole machines, beside traffic; tests of their own hold these files against the code.
+fn of_whole_machines() -> String {
+    let golden = |path: &str| files::read(&files::root().join(path));
+    let traffic = golden("tests/golden/exposition.txt");
+    let (linux, mac) = (golden("tests/it/host/linux.prom"), golden("tests/it/host/mac.prom"));
+    let name = |family: &str| family.split(' ').next().unwrap_or_default().to_owned();
+    let known: Vec<_> = linux.split("# HELP ").map(name).collect();
+    // What only a Mac has comes behind it.
+    let only_mac = mac.split("# HELP ").filter(|family| !known.contains(&name(family)));
+    only_mac.fold(traffic + &linux, |all, family| all + "# HELP " + family)
+}
+
+#[test]
+fn the_board_and_the_alerts_of_the_machine_are_answered_from_what_the_program_exposes_of_one() {
+    let whole = of_whole_machines();
+    let different = names::differences(&whole, &synthetic::exposition(1));
+    assert!(different.is_empty(), "{}", different.join("\n"));
+    let target = synthetic::Target::serving(move |_| whole.clone());
+    let tmp = Scratch::new("machine");
+    let prometheus = Prometheus::start(&[target.address()], &tmp);
+    prometheus.wait_for_scrapes(2);
+    let api = Api::now(prometheus.address());
+    let mut dashboards = shipped_dashboards();
+    dashboards.retain(|dashboard| dashboard["uid"] == "inferometer-host");
+    let mut alerts = rules::alerts();
+    alerts.retain(|alert| alert.file_name == "prometheus/rules/host.yml");
+    assert!(!dashboards.is_empty() && alerts.len() >= 7);
+    let left = panels::wait_until_answered(PATIENCE, || {
+        let mut lines = panels::panels_without_data(&api, &dashboards);
+        lines.extend(panels::alerts_without_data(&api, &alerts));
+        lines.extend(panels::queries_without_data(&api, seeds::CORE_MACHINE));
+        lines
+    });
+    assert!(left.is_empty(), "{}", left.join("\n"));
 }

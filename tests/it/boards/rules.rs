@@ -70,7 +70,21 @@ pub(super) fn complaints() -> Vec<String> {
             lines.extend(of_its_test(&alert.name, &tests));
             lines.into_iter().map(|line| format!("{}: {line}", alert.name)).collect::<Vec<_>>()
         })
+        .chain(
+            twice(alerts().into_iter().map(|alert| alert.name)).map(|name| format!("{name}: two alerts of that name")),
+        )
+        .chain(twice(headings(&runbook)).map(|name| format!("{name}: two headings in the runbook")))
         .collect()
+}
+
+fn headings(runbook: &str) -> impl Iterator<Item = String> {
+    runbook.lines().filter_map(|line| line.strip_prefix("## ")).map(str::to_owned)
+}
+
+/// What comes a second time.
+fn twice(names: impl Iterator<Item = String>) -> impl Iterator<Item = String> {
+    let mut seen = std::collections::BTreeSet::new();
+    names.filter(move |name| !seen.insert(name.clone()))
 }
 
 fn of_the_rule(alert: &Alert, runbook: &str) -> Vec<String> {

@@ -16,6 +16,20 @@ const CORE: &[&str] = &[
     "rate(ollama_proxy_generated_tokens_total[1m])",
 ];
 
+/// The names of the machine in the same guide.
+pub(super) const CORE_MACHINE: &[&str] = &[
+    "ollama_proxy_cpu_usage_percent",
+    "ollama_proxy_memory_usage_bytes",
+    "ollama_proxy_gpu_active_residency_percent",
+    "ollama_proxy_gpu_power_milliwatts",
+    "ollama_proxy_cpu_power_milliwatts",
+    "ollama_proxy_cpu_temperature_celsius",
+    "ollama_proxy_memory_pressure_percent",
+    "ollama_proxy_disk_read_bytes_per_second",
+    "ollama_proxy_disk_write_bytes_per_second",
+    "ollama_proxy_disk_iops",
+];
+
 /// infermesh: dashboards, then alerts. The alert on one model is asked of all.
 const INFERMESH: &[&str] = &[
     "sum(rate(infermesh_inferences_total[1m])) by (model, revision)",
@@ -45,6 +59,49 @@ const OPENTELEMETRY: &[&str] = &[
     "histogram_quantile(0.95, sum by (le, gen_ai_request_model) (rate(gen_ai_server_time_to_first_token_seconds_bucket[5m])))",
     "histogram_quantile(0.95, sum by (le, gen_ai_request_model) (rate(gen_ai_server_time_per_output_token_seconds_bucket[5m])))",
     "sum by (gen_ai_request_model, gen_ai_token_type) (rate(gen_ai_client_token_usage_sum[5m]))",
+];
+
+/// What the second of these documents asks of GPUs, to the letter: four queries, and the alert of which it makes one.
+pub(super) const OF_GPUS: &[&str] = &[
+    r#"avg(DCGM_FI_DEV_GPU_UTIL{gpu_uuid!=""}) by (gpu_uuid, node)"#,
+    "(avg(DCGM_FI_DEV_FB_USED{gpu_uuid!=\"\"}) by (gpu_uuid))\n/\n(avg(DCGM_FI_DEV_FB_TOTAL{gpu_uuid!=\"\"}) by (gpu_uuid))",
+    "sum(rate(DCGM_FI_DEV_ECC_DBE_AGG_TOTAL[5m])) by (gpu_uuid)",
+    "(DCGM_FI_DEV_FB_USED / DCGM_FI_DEV_FB_TOTAL) > 0.9",
+];
+
+/// The dashboard that NVIDIA ships with its exporter (grafana.com number 12239), with its variables at "All". Its two
+/// panels of profiling metrics (`DCGM_FI_PROF_*`) have no answer here: NVML does not have these.
+pub(super) const DCGM_DASHBOARD: &[&str] = &[
+    r#"max(DCGM_FI_DEV_GPU_TEMP{Hostname=~".*", gpu=~".*"}) by (Hostname, gpu, uuid)"#,
+    r#"avg(DCGM_FI_DEV_GPU_TEMP{Hostname=~".*", gpu=~".*"})"#,
+    r#"max(DCGM_FI_DEV_POWER_USAGE{Hostname=~".*", gpu=~".*"}) by (Hostname, gpu, uuid)"#,
+    r#"sum(max(DCGM_FI_DEV_POWER_USAGE{Hostname=~".*", gpu=~".*"}) by (gpu))"#,
+    r#"max(DCGM_FI_DEV_SM_CLOCK{Hostname=~".*", gpu=~".*"} * 1000000) by (Hostname, UUID, gpu)"#,
+    r#"max(DCGM_FI_DEV_FB_USED{Hostname=~".*", gpu=~".*"}) by (Hostname, gpu, GPU_I_ID, GPU_I_PROFILE)"#,
+    // Its variables: label_values(DCGM_FI_DEV_FB_FREE, Hostname), and of gpu.
+    "count by (Hostname, gpu) (DCGM_FI_DEV_FB_FREE)",
+];
+
+/// What its exporter exposes unless told otherwise, but for what NVML does not tell (bytes on links, licences), and the
+/// bytes on PCIe, which are rates here and counters there.
+pub(super) const DCGM_DEFAULTS: &[&str] = &[
+    "DCGM_FI_DEV_SM_CLOCK",
+    "DCGM_FI_DEV_MEM_CLOCK",
+    "DCGM_FI_DEV_MEMORY_TEMP",
+    "DCGM_FI_DEV_GPU_TEMP",
+    "DCGM_FI_DEV_POWER_USAGE",
+    "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION",
+    "DCGM_FI_DEV_PCIE_REPLAY_COUNTER",
+    "DCGM_FI_DEV_GPU_UTIL",
+    "DCGM_FI_DEV_MEM_COPY_UTIL",
+    "DCGM_FI_DEV_ENC_UTIL",
+    "DCGM_FI_DEV_DEC_UTIL",
+    "DCGM_FI_DEV_XID_ERRORS",
+    "DCGM_FI_DEV_FB_FREE",
+    "DCGM_FI_DEV_FB_USED",
+    "DCGM_FI_DEV_UNCORRECTABLE_REMAPPED_ROWS",
+    "DCGM_FI_DEV_CORRECTABLE_REMAPPED_ROWS",
+    "DCGM_FI_DEV_ROW_REMAP_FAILURE",
 ];
 
 /// The queries that find nothing, a line each.

@@ -311,6 +311,11 @@ pub(super) struct Target {
 impl Target {
     /// Starts it on a free port.
     pub(super) fn start() -> Self {
+        Self::serving(exposition)
+    }
+
+    /// With an exposition of the test's own, by the number of the scrape.
+    pub(super) fn serving(exposition: impl Fn(u64) -> String + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let address = listener.local_addr().expect("a listener has an address");
         let over = Arc::new(AtomicBool::new(false));
@@ -321,7 +326,7 @@ impl Target {
                     return;
                 }
                 // A scraper that hangs up is its own affair; the next one is served.
-                let _ = connection.and_then(|connection| answer(connection, tick));
+                let _ = connection.and_then(|connection| answer(connection, &exposition(tick)));
             }
         });
         Self { address, over, thread: Some(thread) }
@@ -344,14 +349,13 @@ impl Drop for Target {
     }
 }
 
-fn answer(mut connection: TcpStream, tick: u64) -> std::io::Result<()> {
+fn answer(mut connection: TcpStream, body: &str) -> std::io::Result<()> {
     let head = BufReader::new(&connection).lines();
     for line in head {
         if line?.is_empty() {
             break;
         }
     }
-    let body = exposition(tick);
     let length = body.len();
     write!(
         connection,

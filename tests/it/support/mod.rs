@@ -4,6 +4,9 @@ pub(crate) mod authority;
 pub(crate) mod backend;
 pub(crate) mod client;
 pub(crate) mod fixture;
+#[cfg(target_os = "linux")]
+pub(crate) mod hanging;
+pub(crate) mod helper;
 pub(crate) mod http2;
 pub(crate) mod nvml;
 pub(crate) mod program;
