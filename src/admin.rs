@@ -48,7 +48,7 @@ pub use accept::Format;
 use crate::backend::monitor::Monitor;
 use crate::history::in_flight::InFlight;
 use crate::tls::Stream;
-use access::Access;
+use access::{Access, Policy};
 use ready::Readiness;
 
 /// Connections at once: scrapers, probes and a few people.
@@ -143,7 +143,9 @@ async fn accept(listener: &TcpListener) -> TcpStream {
 }
 
 async fn connection(socket: TcpStream, site: Arc<Site>, mut shutdown: watch::Receiver<bool>) {
-    let Some(stream) = secured(socket, &site.parts.access).await else { return };
+    let mut access = site.parts.access.watch();
+    let policy = access.borrow_and_update().clone();
+    let Some(stream) = secured(socket, &policy).await else { return };
     let service = service_fn(|request| {
         let site = site.clone();
         async move { Ok::<_, Infallible>(site.answer(&request).await) }
@@ -158,6 +160,7 @@ async fn connection(socket: TcpStream, site: Arc<Site>, mut shutdown: watch::Rec
     tokio::select! {
         _ = &mut connection => return,
         () = stopped(&mut shutdown) => {}
+        _ = access.changed() => {}
         () = tokio::time::sleep(LIFETIME) => {}
     }
     connection.as_mut().graceful_shutdown();
@@ -165,8 +168,8 @@ async fn connection(socket: TcpStream, site: Arc<Site>, mut shutdown: watch::Rec
 }
 
 /// The socket as HTTP uses it; none where the handshake fails or takes too long.
-async fn secured(socket: TcpStream, access: &Access) -> Option<Stream> {
-    let Some(tls) = &access.tls else { return Some(Stream::Plain(socket)) };
+async fn secured(socket: TcpStream, policy: &Policy) -> Option<Stream> {
+    let Some(tls) = &policy.tls else { return Some(Stream::Plain(socket)) };
     match tokio::time::timeout(HEAD, tls.accept(socket)).await {
         Ok(Ok(stream)) => Some(stream),
         Ok(Err(error)) => {

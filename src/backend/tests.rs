@@ -162,7 +162,7 @@ async fn a_listing_without_end_is_given_up() {
         sent
     });
     let budget = super::fetch::Budget { time: Duration::from_secs(60), body: 64 * 1024 };
-    let answer = super::fetch::fetch(&monitor.dialer, &monitor.host, (http::Method::GET, "/"), budget).await;
+    let answer = super::fetch::fetch(&monitor.dialer, &monitor.host(), (http::Method::GET, "/"), budget).await;
     assert!(matches!(answer, Err(super::fetch::FetchError::TooLarge)), "{answer:?}");
     assert!(server.await.expect("the server ends") < 64 * 1024 * 1024, "the connection is closed early");
 }

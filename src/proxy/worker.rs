@@ -74,8 +74,8 @@ pub(super) struct Worker {
     /// Keys that no two processes share.
     random: RandomState,
     life: watch::Receiver<Life>,
-    serving: Cell<usize>,
-    idle: Notify,
+    serving: Rc<Cell<usize>>,
+    idle: Rc<Notify>,
 }
 
 impl Worker {
@@ -95,7 +95,8 @@ impl Worker {
                 move || match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
                     Ok(runtime) => {
                         drop(started.send(Ok(())));
-                        runtime.block_on(Self::new(parts, life).run(clients));
+                        let settings = parts.settings.clone();
+                        runtime.block_on(Self::new(parts, life).run(clients, settings));
                     }
                     Err(error) => drop(started.send(Err(error))),
                 },
@@ -106,13 +107,14 @@ impl Worker {
 
     fn new(parts: Parts, life: watch::Receiver<Life>) -> Rc<Self> {
         let Parts { settings, backend, dialer, sink, ids, connections } = parts;
+        let settings = settings.borrow().clone();
         let authority = backend.address.authority();
         Rc::new(Self {
             authority: HeaderValue::try_from(authority).expect("an address was checked when it was configured"),
             pool: Pool::new(settings.pool_idle),
             dialer,
-            serving: Cell::new(0),
-            idle: Notify::new(),
+            serving: Rc::default(),
+            idle: Rc::default(),
             backend,
             settings,
             sink,
@@ -123,10 +125,36 @@ impl Worker {
         })
     }
 
+    /// The same with other settings, for the connections that come from now on; those that are served keep theirs.
+    fn with(&self, settings: Settings) -> Rc<Self> {
+        let same_pool = settings.pool_idle == self.settings.pool_idle;
+        Rc::new(Self {
+            pool: if same_pool { self.pool.clone() } else { Pool::new(settings.pool_idle) },
+            settings,
+            backend: self.backend.clone(),
+            authority: self.authority.clone(),
+            dialer: self.dialer.clone(),
+            sink: self.sink.clone(),
+            connections: self.connections.clone(),
+            ids: self.ids.clone(),
+            random: self.random.clone(),
+            life: self.life.clone(),
+            serving: self.serving.clone(),
+            idle: self.idle.clone(),
+        })
+    }
+
     /// Serves what it is handed until the channel is closed and the last connection is over.
-    async fn run(self: Rc<Self>, mut clients: mpsc::UnboundedReceiver<Accepted>) {
+    async fn run(
+        mut self: Rc<Self>,
+        mut clients: mpsc::UnboundedReceiver<Accepted>,
+        mut settings: watch::Receiver<Settings>,
+    ) {
         while let Some(accepted) = clients.recv().await {
             let Ok(stream) = TcpStream::from_std(accepted.stream) else { continue };
+            if settings.has_changed().unwrap_or(false) {
+                self = self.with(settings.borrow_and_update().clone());
+            }
             self.serving.set(self.serving.get() + 1);
             let worker = self.clone();
             tokio::task::spawn_local(async move {

@@ -18,6 +18,7 @@ mod program;
 mod proxy;
 mod readme;
 mod recorded;
+mod reload;
 mod storm;
 mod support;
 mod tls;
