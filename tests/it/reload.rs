@@ -13,7 +13,7 @@ use crate::support::PATIENCE;
 use crate::support::authority::{Authority, folder};
 use crate::support::backend::Backend;
 use crate::support::client::{Client, ask};
-use crate::support::program::Program;
+use crate::support::program::{Program, command};
 use crate::support::secure;
 
 const GET: &str = "GET /api/tags HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
@@ -229,13 +229,7 @@ fn the_way_to_a_backend_over_tls_is_renewed() {
     std::fs::copy(old.file(), &ca).expect("a file");
     std::fs::write(&toml, format!("backend = \"https://{backend}\"\n[backend_tls]\nca_file = \"{}\"\n", ca.display()))
         .expect("a file");
-    // The flag of the support would win over the file.
-    let mut command = Command::new("sh");
-    command
-        .env_clear()
-        .args(["-c", "shift 8; exec \"$0\" --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 --log-format json \"$@\""]);
-    command.arg(env!("CARGO_BIN_EXE_inferometer"));
-    let program = Program::start(command, backend, &["--config", &toml.display().to_string()]);
+    let program = Program::configured(command(), &toml);
     let answer = ask(program.clients, GET);
     assert!(answer.starts_with("HTTP/1.1 502 ") && answer.contains("x-inferometer-error: tls"), "{answer}");
     std::fs::copy(new.file(), &ca).expect("a file");
