@@ -1,5 +1,7 @@
 //! HTTP/2 from clients: each stream is an exchange of its own, to a backend that speaks HTTP/1.1.
 
+mod attacks;
+mod cancellation;
 mod catalogue;
 mod differential;
 

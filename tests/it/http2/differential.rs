@@ -128,7 +128,8 @@ fn request_of(case: &Case) -> Message {
         }
     }
     let sized = case.fields.iter().any(|(name, _)| *name == "content-length");
-    let chunked = !sized && !(case.body.is_empty() && case.trailers.is_empty());
+    let has_body = !(case.body.is_empty() && case.trailers.is_empty());
+    let chunked = has_body && !sized;
     fields.extend(chunked.then(|| "transfer-encoding: chunked".to_owned()));
     let trailers = case.trailers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
     let body = case.body.concat().into_bytes();
