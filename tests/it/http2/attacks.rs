@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use http::Method;
 
-use crate::support::PATIENCE;
 use crate::support::backend::Backend;
 use crate::support::client::Client as Raw;
 use crate::support::http2::{Client, request};
 use crate::support::program::Program;
+use crate::support::{PATIENCE, alone};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
@@ -30,6 +30,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
 
 /// Floods the program, and holds it to what it promises afterwards.
 fn flood(what: &str, flood: impl FnOnce(&mut Raw)) {
+    let _alone = alone();
     let backend = Backend::answering(OK);
     let program = Program::with(backend.address, &["--access-log", "off"]);
     Client::connect(program.clients).ask(request(Method::GET, "/"), "");
