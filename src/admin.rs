@@ -8,10 +8,12 @@
 //! | `/readyz`, `/-/ready` | 200 while clients are served, 503 before and while draining; never the backend's state |
 //! | `/health` | JSON: status, backends, how many exchanges are in flight |
 //!
-//! GET and HEAD only. Promises: nothing here delays an exchange (metrics are written on threads of their own, two at
-//! a time, which go behind those that serve clients); bound to loopback it answers to loopback names only, so that no web site can read it through a browser
-//! (DNS rebinding); with users in the web configuration file every path but `/livez` and `/readyz`, known or not, wants
-//! a password; nothing that is shown is content. Left out: HTTP/2.
+//! GET and HEAD only. Promises: nothing here delays an exchange (metrics are written on threads of their own, two at a
+//! time, which go behind those that serve clients); bound to loopback it answers to loopback names only, so that no web
+//! site can read it through a browser (DNS rebinding), and no page of another site gets anything but a link followed;
+//! with users in the web configuration file every path but `/livez` and `/readyz`, known or not, wants a password; slow
+//! and silent clients, however many, keep nobody out; nothing that is shown is content. Left out: HTTP/2, WebSockets, a
+//! reload endpoint (it would be a POST; SIGHUP does it).
 
 mod accept;
 pub mod access;
@@ -20,6 +22,7 @@ mod health;
 mod models;
 mod page;
 mod password;
+mod places;
 pub mod ready;
 mod web_config;
 
@@ -33,14 +36,14 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{Notify, Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
 
 pub use accept::Format;
@@ -48,11 +51,9 @@ pub use accept::Format;
 use crate::backend::monitor::Monitor;
 use crate::history::in_flight::InFlight;
 use crate::tls::Stream;
-use access::Access;
+use access::{Access, Policy};
+use places::{Doing, Places};
 use ready::Readiness;
-
-/// Connections at once: scrapers, probes and a few people.
-const CONNECTIONS: usize = 64;
 
 /// For a head, and for the next one on a connection that is kept.
 const HEAD: Duration = Duration::from_secs(30);
@@ -108,22 +109,29 @@ struct Site {
     parts: Parts,
     own: SocketAddr,
     scrapes: Arc<Semaphore>,
+    /// A connection may be silent now.
+    answered: Notify,
 }
 
 /// Serves until `shutdown` is true or its sender is gone, and a second longer for answers under way.
 pub async fn serve(listener: TcpListener, parts: Parts, mut shutdown: watch::Receiver<bool>) {
     // A listener that does not know its address is treated as the stricter kind.
     let own = listener.local_addr().unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 0)));
-    let site = Arc::new(Site { parts, own, scrapes: Arc::new(Semaphore::new(SCRAPES)) });
+    let scrapes = Arc::new(Semaphore::new(SCRAPES));
+    let site = Arc::new(Site { parts, own, scrapes, answered: Notify::new() });
     let mut connections = JoinSet::new();
+    let mut places = Places::default();
     let on_stop = shutdown.clone();
     loop {
         tokio::select! {
             () = stopped(&mut shutdown) => break,
-            Some(_) = connections.join_next(), if !connections.is_empty() => {}
-            stream = accept(&listener), if connections.len() < CONNECTIONS => {
-                connections.spawn(connection(stream, site.clone(), on_stop.clone()));
+            Some(_) = connections.join_next(), if !connections.is_empty() => places.sweep(),
+            // Where all are being answered, one of them ends soon; the system's queue holds the others.
+            stream = accept(&listener), if places.has_room() => {
+                let doing = Doing::nothing_yet();
+                places.take(doing.clone(), connections.spawn(connection(stream, site.clone(), doing, on_stop.clone())));
             }
+            () = site.answered.notified() => {}
         }
     }
     drop(listener);
@@ -147,11 +155,18 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     }
 }
 
-async fn connection(socket: TcpStream, site: Arc<Site>, mut shutdown: watch::Receiver<bool>) {
-    let Some(stream) = secured(socket, &site.parts.access).await else { return };
+async fn connection(socket: TcpStream, site: Arc<Site>, doing: Doing, mut shutdown: watch::Receiver<bool>) {
+    let mut access = site.parts.access.watch();
+    let policy = access.borrow_and_update().clone();
+    let Some(stream) = secured(socket, &policy).await else { return };
     let service = service_fn(|request| {
-        let site = site.clone();
-        async move { Ok::<_, Infallible>(site.answer(&request).await) }
+        let (site, answering) = (site.clone(), doing.answering());
+        async move {
+            let answer = site.answer(&request).await;
+            drop(answering);
+            site.answered.notify_one();
+            Ok::<_, Infallible>(answer)
+        }
     });
     let mut connection = pin!(
         http1::Builder::new()
@@ -163,6 +178,7 @@ async fn connection(socket: TcpStream, site: Arc<Site>, mut shutdown: watch::Rec
     tokio::select! {
         _ = &mut connection => return,
         () = stopped(&mut shutdown) => {}
+        _ = access.changed() => {}
         () = tokio::time::sleep(LIFETIME) => {}
     }
     connection.as_mut().graceful_shutdown();
@@ -170,8 +186,8 @@ async fn connection(socket: TcpStream, site: Arc<Site>, mut shutdown: watch::Rec
 }
 
 /// The socket as HTTP uses it; none where the handshake fails or takes too long.
-async fn secured(socket: TcpStream, access: &Access) -> Option<Stream> {
-    let Some(tls) = &access.tls else { return Some(Stream::Plain(socket)) };
+async fn secured(socket: TcpStream, policy: &Policy) -> Option<Stream> {
+    let Some(tls) = &policy.tls else { return Some(Stream::Plain(socket)) };
     match tokio::time::timeout(HEAD, tls.accept(socket)).await {
         Ok(Ok(stream)) => Some(stream),
         Ok(Err(error)) => {
@@ -213,6 +229,9 @@ const ALLOW: HeaderValue = HeaderValue::from_static("GET, HEAD");
 const POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
+
+/// No page of another site may have an answer as an image, a script or a frame.
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 type Answer = Response<Full<Bytes>>;
 
@@ -323,6 +342,7 @@ fn answer(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>)
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
     answer
 }
 

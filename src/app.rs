@@ -1,10 +1,11 @@
-//! Builds every part and joins them; owns the listeners, the tasks, the signals and the drain.
+//! Builds every part and joins them; owns the listeners, the tasks, the signals, the reload and the drain.
 //!
 //! The main thread runs everything that is not traffic (second listener, probes, signals) on a runtime of its own; the
 //! proxy has its own threads. Nothing else wires parts together.
 
 mod files;
 pub mod material;
+mod reload;
 mod signals;
 
 use std::io;
@@ -42,6 +43,7 @@ use crate::metrics::{self, Metrics};
 use crate::proxy::{self, ClientLimits, Life, Proxy};
 use crate::tls::server::Server;
 use material::Material;
+use reload::Reload;
 
 /// Why the program could not start or go on.
 #[derive(Debug)]
@@ -73,28 +75,34 @@ impl std::fmt::Display for AppError {
 
 impl std::error::Error for AppError {}
 
+/// What only the process can do.
+pub struct Process {
+    /// Reads the configuration and the files that it names, or says what is wrong with them.
+    pub load: Box<dyn Fn() -> Result<(Config, Material), String> + Send + Sync>,
+    /// Logs at this level, which was checked with the configuration, from now on.
+    pub set_log_level: Box<dyn Fn(&str) + Send + Sync>,
+    /// Lines of the log that were dropped so far.
+    pub log_drops: Box<dyn Fn() -> u64 + Send + Sync>,
+}
+
 /// Runs until a signal ends it. The exit code is 0 once drained; a second signal ends the process at once.
 ///
 /// # Errors
 /// When an address is taken or the system gives no threads.
-pub fn run(
-    config: &Config,
-    material: Material,
-    log_drops: impl Fn() -> u64 + Send + Sync + 'static,
-) -> Result<ExitCode, AppError> {
+pub fn run(config: Config, material: Material, process: Process) -> Result<ExitCode, AppError> {
     let descriptors = files::raise_limit();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(AppError::System)?;
-    let ended = runtime.block_on(serve(config, material, descriptors, log_drops));
+    let ended = runtime.block_on(serve(config, material, descriptors, Arc::new(process)));
     // After a second signal nothing is waited for.
     runtime.shutdown_background();
     ended
 }
 
 async fn serve(
-    config: &Config,
+    config: Config,
     material: Material,
     descriptors: Option<u64>,
-    log_drops: impl Fn() -> u64 + Send + Sync + 'static,
+    process: Arc<Process>,
 ) -> Result<ExitCode, AppError> {
     let mut signals = signals::Signals::new().map_err(AppError::System)?;
     let clients = bind("listen", config.listen).await?;
@@ -104,7 +112,7 @@ async fn serve(
 
     let catalogue = Arc::new(Catalogue::new(config.max_models));
     let monitors: Vec<Arc<Monitor>> =
-        config.backends.iter().map(|backend| monitor(config, backend, &material)).collect();
+        config.backends.iter().map(|backend| monitor(&config, backend, &material)).collect();
     let names: Vec<Arc<str>> = monitors.iter().map(|monitor| monitor.backend.name.clone()).collect();
     let metrics = Metrics::new(metrics_settings(), &names, catalogue.clone());
     metrics.config_loaded(true, SystemTime::now());
@@ -119,10 +127,10 @@ async fn serve(
     }
     let address = clients.local_addr().map_err(AppError::System)?;
     let encode: Encode = {
-        let metrics = metrics.clone();
+        let (metrics, process) = (metrics.clone(), process.clone());
         let dropped = metrics.sink_dropped("log");
         Arc::new(move |format| {
-            dropped.inc_by(log_drops().saturating_sub(dropped.get()));
+            dropped.inc_by((process.log_drops)().saturating_sub(dropped.get()));
             metrics.encode(match format {
                 admin::Format::Text => metrics::Format::Text,
                 admin::Format::OpenMetrics => metrics::Format::OpenMetrics,
@@ -130,7 +138,7 @@ async fn serve(
         })
     };
     let meter = Arc::<Meter>::default();
-    if let Some(host) = host(config, &meter).map_err(AppError::System)? {
+    if let Some(host) = host(&config, &meter).map_err(AppError::System)? {
         metrics.watch_host(Clock::start(), move |now| host.snapshot(now));
         metrics.watch_energy(Arc::clone(&meter), config.electricity_price.map(ElectricityPrice::per_kilowatt_hour));
     }
@@ -142,7 +150,7 @@ async fn serve(
         started: Instant::now(),
         clients: address,
         clients_speak_tls: material.clients.is_some(),
-        access: material.admin,
+        access: material.admin.clone(),
         readiness: readiness.clone(),
         metrics: encode,
         backends: monitors.clone(),
@@ -154,10 +162,14 @@ async fn serve(
     // After the metrics, which admit the names of models.
     let energy = EnergySink::new(meter, catalogue.clone(), on_this_machine(&config.backends));
     let log = AccessLog::new(config.access_log);
-    let sinks: Vec<Arc<dyn Sink>> = vec![metrics, Arc::new(energy), Arc::new(in_flight), Arc::new(log)];
+    let sinks: Vec<Arc<dyn Sink>> = vec![metrics.clone(), Arc::new(energy), Arc::new(in_flight), Arc::new(log.clone())];
     let monitor = monitors.first().expect("a configuration has a backend");
+    let settings = {
+        let clients = material.clients.clone();
+        move |config: &Config| proxy_settings(config, descriptors, clients.clone(), residency.clone())
+    };
     let proxy = Proxy::start(
-        proxy_settings(config, descriptors, material.clients, residency),
+        settings(&config),
         monitor.backend.clone(),
         monitor.dialer.clone(),
         Arc::new(Fanout::new(sinks)),
@@ -165,8 +177,24 @@ async fn serve(
     )
     .map_err(AppError::System)?;
     readiness.serving();
-    greet(config, (clients_scheme, address), (admin_scheme, admin_address));
-    let served = drain(proxy, clients, &life, &readiness, &mut signals, config.drain_timeout).await;
+    greet(&config, (clients_scheme, address), (admin_scheme, admin_address));
+    let (running, current) = watch::channel(config);
+    let reload = Reload {
+        config: running,
+        process,
+        metrics,
+        monitors,
+        access_log: log,
+        admin: material.admin,
+        clients: material.clients,
+        backend: material.backend,
+        proxy: proxy.settings(),
+        settings: Box::new(settings),
+    };
+    let reloads = tokio::spawn(reload.run(signals.reload()));
+    let limit = || current.borrow().drain_timeout;
+    let served = drain(proxy, clients, &life, &readiness, &mut signals, limit).await;
+    reloads.abort();
     stop.send_replace(true);
     // Its own grace is short and ends by itself.
     let _ = admin.await;
@@ -180,14 +208,15 @@ async fn drain(
     life: &watch::Sender<Life>,
     readiness: &Readiness,
     signals: &mut signals::Signals,
-    limit: Duration,
+    limit: impl Fn() -> Duration,
 ) -> io::Result<ExitCode> {
     let mut serving = std::pin::pin!(proxy.serve(clients));
     let signal = tokio::select! {
         ended = &mut serving => return ended.map(|()| ExitCode::SUCCESS),
         signal = signals.next() => signal,
     };
-    tracing::info!(signal = signal.name(), limit = ?limit, "draining: no new connections, exchanges in flight go on");
+    let limit = limit();
+    tracing::info!(signal = signal.name(), ?limit, "draining: no new connections, exchanges in flight go on");
     readiness.draining();
     life.send_replace(Life::Draining);
     let ended = tokio::select! {
@@ -224,12 +253,16 @@ const fn scheme(tls: bool) -> &'static str {
 }
 
 fn monitor(config: &Config, backend: &Backend, material: &Material) -> Arc<Monitor> {
-    let host = match &config.host_header {
-        HostHeader::Literal(host) => Some(host.as_str()),
-        HostHeader::Preserve | HostHeader::Upstream => None,
-    };
-    let monitor = Monitor::new(backend.clone(), host, Pace::default(), Instant::now());
+    let monitor = Monitor::new(backend.clone(), literal_host(config), Pace::default(), Instant::now());
     Arc::new(monitor.over(material.backend.clone()))
+}
+
+/// The `Host` that the backend wants to hear from everybody, ourselves included.
+fn literal_host(config: &Config) -> Option<&str> {
+    match &config.host_header {
+        HostHeader::Literal(host) => Some(host),
+        HostHeader::Preserve | HostHeader::Upstream => None,
+    }
 }
 
 /// The machine's sources, where they are wanted.

@@ -9,6 +9,7 @@ pub mod default;
 pub mod error;
 mod layers;
 mod print;
+mod reload;
 mod tls;
 mod value;
 

@@ -13,7 +13,7 @@
 //!
 //! # The rooms, in the order of the flow
 //! * [`cli`], [`config`]: what was typed, and what it means.
-//! * [`app`]: builds every part and joins them; owns the listeners, the signals and the drain.
+//! * [`app`]: builds every part and joins them; owns the listeners, the signals, the reload and the drain.
 //! * [`proxy`]: the way of the bytes.
 //! * [`wire`]: what servers say, read from a stream split anywhere. Pure.
 //! * [`exchange`]: one request with its response, from its head to its record. Pure.

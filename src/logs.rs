@@ -14,10 +14,10 @@ use std::time::Duration;
 use tracing::Subscriber;
 use tracing::subscriber::SetGlobalDefaultError;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::Layer;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::{EnvFilter, Layer as Layered, Registry, reload};
 
 /// Lines that wait for standard error at most. A line is some 200 bytes.
 const QUEUE: usize = 16_384;
@@ -103,15 +103,28 @@ impl Drop for Logs {
     }
 }
 
+/// Changes what is logged while the program runs.
+#[derive(Clone, Debug)]
+pub struct Level(reload::Handle<EnvFilter, Registry>);
+
+impl Level {
+    /// From now on, what this lets through.
+    pub fn set(&self, filter: EnvFilter) {
+        // It fails only where the log is gone, and then there is nobody to tell.
+        let _ = self.0.reload(filter);
+    }
+}
+
 /// Starts the log of this process on standard error.
-pub fn start(filter: EnvFilter, format: Format) -> Result<Logs, SetGlobalDefaultError> {
+pub fn start(filter: EnvFilter, format: Format) -> Result<(Logs, Level), SetGlobalDefaultError> {
     let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let (writer, logs) = queue(io::stderr());
+    let (filter, level) = reload::Layer::new(filter);
     match format {
         Format::Text => tracing::subscriber::set_global_default(text(filter, writer, colour))?,
         Format::Json => tracing::subscriber::set_global_default(json(filter, writer))?,
     }
-    Ok(logs)
+    Ok((logs, Level(level)))
 }
 
 fn queue(out: impl Write + Send + 'static) -> (NonBlocking, Logs) {
@@ -121,12 +134,16 @@ fn queue(out: impl Write + Send + 'static) -> (NonBlocking, Logs) {
     (writer, Logs { guard: Some(guard), dropped })
 }
 
-fn text(filter: EnvFilter, writer: NonBlocking, colour: bool) -> impl Subscriber + Send + Sync {
+fn text(
+    filter: impl Layered<Registry> + Send + Sync,
+    writer: NonBlocking,
+    colour: bool,
+) -> impl Subscriber + Send + Sync {
     let layer = Layer::new().with_writer(writer).with_ansi(colour).with_target(false).log_internal_errors(false);
     tracing_subscriber::registry().with(filter).with(layer)
 }
 
-fn json(filter: EnvFilter, writer: NonBlocking) -> impl Subscriber + Send + Sync {
+fn json(filter: impl Layered<Registry> + Send + Sync, writer: NonBlocking) -> impl Subscriber + Send + Sync {
     let layer = Layer::new().json().flatten_event(true).with_writer(writer).log_internal_errors(false);
     tracing_subscriber::registry().with(filter).with(layer)
 }

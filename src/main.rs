@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
+use inferometer::app::Process;
 use inferometer::app::material::Material;
 use inferometer::cli::Cli;
 use inferometer::config::Config;
@@ -14,7 +15,7 @@ const FAILED: u8 = 1;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    let config = match config::resolve(&cli, std::env::vars_os(), |path| std::fs::read_to_string(path)) {
+    let config = match resolve(&cli) {
         Ok(config) => config,
         Err(error) => return refused(&error),
     };
@@ -30,7 +31,11 @@ fn main() -> ExitCode {
         print("the configuration is fine\n");
         return ExitCode::SUCCESS;
     }
-    run(&config, material)
+    run(cli, config, material)
+}
+
+fn resolve(cli: &Cli) -> Result<Config, ConfigError> {
+    config::resolve(cli, std::env::vars_os(), |path| std::fs::read_to_string(path))
 }
 
 fn refused(error: &dyn std::error::Error) -> ExitCode {
@@ -38,10 +43,20 @@ fn refused(error: &dyn std::error::Error) -> ExitCode {
     ExitCode::from(ConfigError::EXIT_CODE)
 }
 
-fn run(config: &Config, material: Material) -> ExitCode {
-    let filter = logs::filter(&config.log_level).expect("checked with the configuration");
-    let logs = logs::start(filter, config.log_format).expect("a log is started once");
-    app::run(config, material, logs.dropped_counter()).unwrap_or_else(|error| {
+fn run(cli: Cli, config: Config, material: Material) -> ExitCode {
+    let filter = |level: &str| logs::filter(level).expect("checked with the configuration");
+    let (logs, level) = logs::start(filter(&config.log_level), config.log_format).expect("a log is started once");
+    let load = move || {
+        let config = resolve(&cli).map_err(|error| error.to_string())?;
+        let material = Material::load(&config).map_err(|error| error.to_string())?;
+        Ok((config, material))
+    };
+    let process = Process {
+        load: Box::new(load),
+        set_log_level: Box::new(move |text| level.set(filter(text))),
+        log_drops: Box::new(logs.dropped_counter()),
+    };
+    app::run(config, material, process).unwrap_or_else(|error| {
         tracing::error!("{error}");
         ExitCode::from(FAILED)
     })

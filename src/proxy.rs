@@ -92,7 +92,8 @@ pub struct ClientLimits {
 /// What every worker gets.
 #[derive(Clone)]
 struct Parts {
-    settings: Settings,
+    /// What clients are served with that come now.
+    settings: life::Receiver<Settings>,
     backend: Backend,
     dialer: Arc<Dialer>,
     sink: Arc<dyn Sink>,
@@ -106,6 +107,7 @@ pub struct Proxy {
     threads: Vec<JoinHandle<()>>,
     clients: Vec<mpsc::UnboundedSender<Accepted>>,
     life: life::Receiver<Life>,
+    settings: life::Sender<Settings>,
     max_connections: u64,
     connections: Arc<AtomicU64>,
 }
@@ -125,15 +127,28 @@ impl Proxy {
         let max_connections = settings.max_connections;
         let count = settings.threads.get();
         let connections = Arc::default();
-        let parts =
-            Parts { settings, backend, dialer, sink, ids: Arc::default(), connections: Arc::clone(&connections) };
+        let (settings, current) = life::channel(settings);
+        let parts = Parts {
+            settings: current,
+            backend,
+            dialer,
+            sink,
+            ids: Arc::default(),
+            connections: Arc::clone(&connections),
+        };
         let (mut threads, mut clients) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for index in 0..count {
             let (sender, receiver) = mpsc::unbounded_channel();
             threads.push(Worker::spawn(index, parts.clone(), life.clone(), receiver)?);
             clients.push(sender);
         }
-        Ok(Self { threads, clients, life, max_connections, connections })
+        Ok(Self { threads, clients, life, settings, max_connections, connections })
+    }
+
+    /// Changes what clients are served with that come from then on. The threads and the limit of connections stay.
+    #[must_use]
+    pub fn settings(&self) -> life::Sender<Settings> {
+        self.settings.clone()
     }
 
     /// Accepts clients until the life is over running, then waits for the workers to finish.

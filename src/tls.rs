@@ -1,9 +1,9 @@
 //! TLS on both sides: certificates and keys read from files, connections opened and accepted.
 //!
 //! Promises: nothing is sent over a connection whose certificate was not accepted; a refused handshake has one of a few
-//! names ([`Fault`]), each saying what to do; files are read and checked before the program starts. Keys are held in
-//! memory only and never shown. Left out: reading changed files again (restart the program), revocation lists,
-//! certificates chosen by name, session tickets shared between processes.
+//! names ([`Fault`]), each saying what to do; files are read and checked as a whole before any of them is used, at the start
+//! and at a reload. Keys are held in memory only and never shown. Left out: noticing by itself that a file has changed,
+//! revocation lists, certificates chosen by name, session tickets shared between processes.
 
 pub mod client;
 mod fault;

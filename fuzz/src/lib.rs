@@ -4,6 +4,7 @@
 //! declared. What is read in pieces must be what is read whole, and offsets never go back. There is nothing else to
 //! check, for parsing does not fail.
 
+use inferometer::proxy::guard::follow;
 use inferometer::wire::event::{Defect, Event, Usage};
 use inferometer::wire::reader::{Framing, Head, Reader, Reported};
 use inferometer::wire::request::ModelScanner;
@@ -37,6 +38,7 @@ pub fn run(target: &str, input: &[u8]) {
     match target {
         "request" => request(input),
         "coding" => coding(input),
+        "guard" => guard(input),
         _ => {
             let (_, path) = RESPONSES.iter().find(|(name, _)| *name == target).expect("a target");
             let fixed = ["framing_ndjson", "framing_sse", "framing_whole"].iter().position(|name| *name == target);
@@ -128,4 +130,15 @@ fn coding(input: &[u8]) {
     }
     let mut scanner = ModelScanner::coded(Some(coding.as_bytes()));
     body.chunks(usize::from(*size).max(1)).for_each(|piece| scanner.read(piece));
+}
+
+/// The head guard: however a client's bytes are split, it stops at the same streams, and never hands on more of them.
+fn guard(stream: &[u8]) {
+    let (dribbled, stopped) = follow(stream, 1);
+    for piece in [2, 3, 7, 64, stream.len().max(1)] {
+        let (passed, stops) = follow(stream, piece);
+        assert_eq!(stops, stopped, "in pieces of {piece}");
+        // A piece that breaks the framing of a body is held back as a whole.
+        assert!(passed <= dribbled && (stopped || passed == dribbled), "in pieces of {piece}");
+    }
 }

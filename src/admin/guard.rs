@@ -3,11 +3,15 @@
 //! A web site can point its own name at 127.0.0.1 and so have a visitor's browser read what listens there (DNS
 //! rebinding). The browser then sends the site's name as `Host`. A listener that is bound beyond loopback is asked by
 //! names that are not known here, and answers to all of them.
+//!
+//! Browsers also say what a request is for (Fetch Metadata). What another site's page wants within itself is refused
+//! everywhere: it could not read the answer, but learn from its size and time, and use a password that the browser
+//! remembers. A link that is followed is answered.
 
 use std::net::{IpAddr, SocketAddr};
 
 use http::uri::Authority;
-use http::{Request, StatusCode, Version, header};
+use http::{HeaderMap, Request, StatusCode, Version, header};
 
 /// Why an answer is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,13 +20,15 @@ pub(super) enum Refusal {
     Malformed,
     /// A name that is not loopback.
     Foreign,
+    /// For a page of another site.
+    CrossSite,
 }
 
 impl Refusal {
     pub(super) const fn status(self) -> StatusCode {
         match self {
             Self::Malformed => StatusCode::BAD_REQUEST,
-            Self::Foreign => StatusCode::FORBIDDEN,
+            Self::Foreign | Self::CrossSite => StatusCode::FORBIDDEN,
         }
     }
 
@@ -33,12 +39,16 @@ impl Refusal {
                 "bound to loopback, this listener answers to localhost, 127.0.0.1 and [::1] only; \
                  to serve other names, bind it elsewhere with --admin-listen\n"
             }
+            Self::CrossSite => "a page of another site gets nothing from here; open this address itself\n",
         }
     }
 }
 
 /// Whether a request that came to `own` may be answered.
 pub(super) fn check<B>(own: SocketAddr, request: &Request<B>) -> Result<(), Refusal> {
+    if is_cross_site(request.headers()) {
+        return Err(Refusal::CrossSite);
+    }
     if !own.ip().to_canonical().is_loopback() {
         return Ok(());
     }
@@ -56,6 +66,13 @@ pub(super) fn check<B>(own: SocketAddr, request: &Request<B>) -> Result<(), Refu
         },
         _ => Err(Refusal::Malformed),
     }
+}
+
+/// Only browsers say so, and no page can make them say something else.
+fn is_cross_site(headers: &HeaderMap) -> bool {
+    let says = |name: &str, word: &str| headers.get(name).is_some_and(|value| value.as_bytes() == word.as_bytes());
+    let followed = says("sec-fetch-mode", "navigate") && says("sec-fetch-dest", "document");
+    (says("sec-fetch-site", "cross-site") || says("sec-fetch-site", "same-site")) && !followed
 }
 
 fn is_loopback(authority: &Authority) -> bool {
@@ -108,6 +125,31 @@ mod tests {
     fn beyond_loopback_every_name_is_answered() {
         assert_eq!(checked("0.0.0.0:8001", &["inferometer.monitoring.svc"]), Ok(()));
         assert_eq!(checked("192.168.1.2:8001", &[]), Ok(()));
+    }
+
+    #[test]
+    fn another_sites_page_gets_nothing_and_a_followed_link_is_answered() {
+        let table: &[(&[(&'static str, &'static str)], bool)] = &[
+            (&[], true),
+            (&[("sec-fetch-site", "none")], true),
+            (&[("sec-fetch-site", "same-origin"), ("sec-fetch-mode", "cors")], true),
+            (&[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")], true),
+            (&[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "iframe")], false),
+            (&[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors")], false),
+            (&[("sec-fetch-site", "same-site"), ("sec-fetch-mode", "cors")], false),
+            (&[("sec-fetch-site", "cross-site")], false),
+        ];
+        for own in ["127.0.0.1:8001", "0.0.0.0:8001"] {
+            for (fields, answered) in table {
+                let mut request = Request::new(());
+                request.headers_mut().insert(header::HOST, header::HeaderValue::from_static("localhost"));
+                for (name, value) in *fields {
+                    request.headers_mut().insert(*name, header::HeaderValue::from_static(value));
+                }
+                let checked = check(own.parse().expect("an address"), &request);
+                assert_eq!(checked, if *answered { Ok(()) } else { Err(Refusal::CrossSite) }, "{fields:?}");
+            }
+        }
     }
 
     #[test]

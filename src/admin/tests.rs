@@ -264,26 +264,36 @@ async fn round(stream: &mut TcpStream) {
     }
 }
 
-#[tokio::test]
-async fn connections_beyond_the_cap_wait_for_a_place() {
-    let admin = admin().await;
+/// Every place, held by a connection that has done this.
+async fn held(admin: &Admin, opening: &str) -> Vec<TcpStream> {
     let mut held = Vec::new();
-    for _ in 0..super::CONNECTIONS {
+    for _ in 0..super::places::MOST {
         let mut stream = TcpStream::connect(admin.address).await.expect("connect");
-        round(&mut stream).await;
+        stream.write_all(opening.as_bytes()).await.expect("write");
         held.push(stream);
     }
-    let mut late = TcpStream::connect(admin.address).await.expect("the system accepts");
-    let mut waiting = std::pin::pin!(round(&mut late));
-    let others = async {
-        for stream in &mut held {
-            round(stream).await;
+    held
+}
+
+#[tokio::test]
+async fn clients_that_are_slow_or_silent_keep_nobody_out() {
+    let admin = admin_with(Arc::new(|_| vec![b'x'; 1 << 20])).await;
+    let scrape = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    for opening in ["", "GET /metrics HTTP/1.1\r\nHost: lo", scrape] {
+        let slow = held(&admin, opening).await;
+        for _ in 0..3 {
+            assert!(admin.get("/livez").await.starts_with("HTTP/1.1 200 "), "{opening}");
         }
-    };
-    tokio::select! {
-        () = &mut waiting => panic!("answered beyond the cap"),
-        () = others => {}
+        drop(slow);
     }
-    held.pop();
-    waiting.await;
+    let mut quick = TcpStream::connect(admin.address).await.expect("connect");
+    round(&mut quick).await;
+    let mut slow = held(&admin, "GET /").await;
+    let mut one = [0];
+    assert_eq!(quick.read(&mut one).await.expect("a close"), 0, "the one that was silent longest went");
+    let last = slow.last_mut().expect("the last");
+    last.write_all(b"livez HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("write");
+    let mut status = [0; 12];
+    last.read_exact(&mut status).await.expect("an answer");
+    assert_eq!(&status, b"HTTP/1.1 200");
 }

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::access::Access;
+use super::access::Policy;
 use super::password::Users;
 use crate::tls::server::{Clients, Server, Settings, Version};
 use crate::tls::{FileError, Identity};
@@ -63,7 +63,7 @@ enum MinVersion {
 }
 
 /// Reads the file and those that it names.
-pub(super) fn load(path: &Path) -> Result<Access, FileError> {
+pub(super) fn load(path: &Path) -> Result<Policy, FileError> {
     let refuse = |reason: String| FileError::new(KEY, Some(path), reason);
     let text = std::fs::read_to_string(path).map_err(|cause| refuse(format!("cannot be read: {cause}")))?;
     let file: Option<File> = serde_yaml_ng::from_str(&text).map_err(|error| refuse(error.to_string()))?;
@@ -71,7 +71,7 @@ pub(super) fn load(path: &Path) -> Result<Access, FileError> {
     let folder = path.parent().unwrap_or(Path::new(""));
     let tls = file.tls_server_config.map(|tls| server(tls, path, folder)).transpose()?;
     let users = Users::new(file.basic_auth_users).map_err(refuse)?;
-    Ok(Access { tls, users })
+    Ok(Policy { tls, users })
 }
 
 fn server(tls: Tls, path: &Path, folder: &Path) -> Result<Server, FileError> {

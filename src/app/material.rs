@@ -1,6 +1,6 @@
 //! What stands in the files that the configuration names: certificates, keys and passwords.
 //!
-//! Everything is read and checked once, before anything is listened on. Left out: reading a file again when it changes.
+//! Everything is read and checked before any of it is used: at the start before anything is listened on, and at a reload.
 
 use crate::admin::access::Access;
 use crate::config::Config;

@@ -51,7 +51,7 @@ pub struct Monitor {
     pub status: Status,
     pub(super) pace: Pace,
     /// The `Host` of our own requests.
-    pub(super) host: HeaderValue,
+    host: RwLock<HeaderValue>,
     /// It answered after it had not.
     pub(super) came_up: Notify,
     inventory: RwLock<Arc<Inventory>>,
@@ -62,13 +62,11 @@ impl Monitor {
     /// requests where the backend wants a certain one; else it is the backend's address.
     #[must_use]
     pub fn new(backend: Backend, host: Option<&str>, pace: Pace, now: Instant) -> Self {
-        let authority = backend.address.authority();
-        let host = HeaderValue::from_str(host.unwrap_or(&authority));
         Self {
             dialer: Arc::new(Dialer::new(backend.address.clone())),
             status: Status::new(now),
             pace,
-            host: host.unwrap_or_else(|_| HeaderValue::from_static("localhost")),
+            host: RwLock::new(called(&backend, host)),
             came_up: Notify::new(),
             inventory: RwLock::default(),
             backend,
@@ -82,6 +80,16 @@ impl Monitor {
         self
     }
 
+    /// Asks it under another `Host` from now on; without one, under its address.
+    pub fn call(&self, host: Option<&str>) {
+        *self.host.write().unwrap_or_else(PoisonError::into_inner) = called(&self.backend, host);
+    }
+
+    /// The `Host` of our own requests.
+    pub(super) fn host(&self) -> HeaderValue {
+        self.host.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// What it is and has, as it was last seen.
     #[must_use]
     pub fn inventory(&self) -> Arc<Inventory> {
@@ -92,6 +100,11 @@ impl Monitor {
     pub(crate) fn see(&self, inventory: Inventory) {
         *self.inventory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(inventory);
     }
+}
+
+fn called(backend: &Backend, host: Option<&str>) -> HeaderValue {
+    let authority = backend.address.authority();
+    HeaderValue::from_str(host.unwrap_or(&authority)).unwrap_or_else(|_| HeaderValue::from_static("localhost"))
 }
 
 /// Completes when the program stops, also when whoever would say so is gone.

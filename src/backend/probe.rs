@@ -34,7 +34,7 @@ pub async fn run(monitor: Arc<Monitor>, report: Arc<dyn Report>, mut shutdown: w
 async fn probe(monitor: &Monitor, report: &dyn Report) {
     let budget = Budget { time: monitor.pace.probe_limit, body: BODY };
     let began = Instant::now();
-    let answer = fetch(&monitor.dialer, &monitor.host, (Method::HEAD, "/"), budget).await;
+    let answer = fetch(&monitor.dialer, &monitor.host(), (Method::HEAD, "/"), budget).await;
     let now = Instant::now();
     let took = now.duration_since(began);
     let found = match answer {

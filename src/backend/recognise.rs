@@ -140,7 +140,7 @@ async fn version(monitor: &Monitor, path: &str, key: &str) -> Option<Box<str>> {
 /// A success answer of at most so many bytes, within the time of a listing.
 pub(super) async fn read(monitor: &Monitor, path: &str, most: usize) -> Option<Answer> {
     let budget = Budget { time: monitor.pace.list_limit, body: most };
-    match fetch(&monitor.dialer, &monitor.host, (Method::GET, path), budget).await {
+    match fetch(&monitor.dialer, &monitor.host(), (Method::GET, path), budget).await {
         Ok(answer) => Some(answer).filter(|answer| answer.status == StatusCode::OK),
         Err(error) => {
             tracing::debug!(backend = &*monitor.backend.name, path, ?error, "no answer");

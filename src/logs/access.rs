@@ -9,10 +9,10 @@ use crate::exchange::record::{Method, Record, Start};
 use crate::exchange::sink::{Sink, Watch};
 use crate::wire::route::Dialect;
 
-/// Writes a line when an exchange is over. The endpoint is a template and the path is never written.
+/// Writes a line when an exchange is over. The endpoint is a template and the path is never written. Its clones stay one.
 #[derive(Clone, Debug)]
 pub struct AccessLog {
-    lines: bool,
+    lines: Arc<AtomicBool>,
     hinted: Arc<AtomicBool>,
 }
 
@@ -20,7 +20,12 @@ impl AccessLog {
     /// With or without the lines; the hint about `--host-header` is given either way.
     #[must_use]
     pub fn new(lines: bool) -> Self {
-        Self { lines, hinted: Arc::default() }
+        Self { lines: Arc::new(lines.into()), hinted: Arc::default() }
+    }
+
+    /// With or without the lines from now on.
+    pub fn set(&self, lines: bool) {
+        self.lines.store(lines, Ordering::Relaxed);
     }
 
     fn hint(&self, record: &Record) {
@@ -58,7 +63,7 @@ struct Line(AccessLog);
 
 impl Watch for Line {
     fn finished(self: Box<Self>, record: &Record) {
-        if self.0.lines {
+        if self.0.lines.load(Ordering::Relaxed) {
             write(record);
         }
         self.0.hint(record);

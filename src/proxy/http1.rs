@@ -101,7 +101,7 @@ impl Connection {
     /// Waits for a whole head, and begins an exchange with it.
     fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<Forward, Next>> {
         let worker = self.worker.clone();
-        let mut scratch = worker.scratch.borrow_mut();
+        let mut scratch = worker.thread.scratch.borrow_mut();
         if self.searched < self.client.inbox.len()
             && let Some(begun) = self.judge_ahead()
         {

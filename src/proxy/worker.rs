@@ -81,17 +81,35 @@ pub(super) struct Worker {
     ids: Arc<AtomicU64>,
     /// Keys that no two processes share.
     random: RandomState,
+    life: watch::Receiver<Life>,
+    pub(super) thread: Rc<Thread>,
+}
+
+/// What belongs to the thread, whatever its settings.
+pub(super) struct Thread {
     /// What is read goes here first.
     pub(super) scratch: RefCell<Box<[u8]>>,
     /// Where a head and what follows it are put together.
     pub(super) build: RefCell<Vec<u8>>,
-    life: watch::Receiver<Life>,
-    /// The same, for asking at every turn.
+    /// How far the process has come, for asking at every turn.
     stage: Cell<Life>,
     /// The tasks of the connections, to be told of a change.
     tasks: RefCell<HashMap<u64, Option<Waker>>>,
     tasks_begun: Cell<u64>,
     idle: Notify,
+}
+
+impl Default for Thread {
+    fn default() -> Self {
+        Self {
+            scratch: RefCell::new(vec![0; READ].into()),
+            build: RefCell::default(),
+            stage: Cell::new(Life::Running),
+            tasks: RefCell::default(),
+            tasks_begun: Cell::new(0),
+            idle: Notify::new(),
+        }
+    }
 }
 
 impl Worker {
@@ -111,7 +129,8 @@ impl Worker {
                 move || match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
                     Ok(runtime) => {
                         drop(started.send(Ok(())));
-                        runtime.block_on(Self::new(parts, life).run(clients));
+                        let settings = parts.settings.clone();
+                        runtime.block_on(Self::new(parts, life).run(clients, settings));
                     }
                     Err(error) => drop(started.send(Err(error))),
                 },
@@ -122,17 +141,13 @@ impl Worker {
 
     fn new(parts: Parts, life: watch::Receiver<Life>) -> Rc<Self> {
         let Parts { settings, backend, dialer, sink, ids, connections } = parts;
+        let settings = settings.borrow().clone();
         let authority = backend.address.authority();
         Rc::new(Self {
             authority: HeaderValue::try_from(authority).expect("an address was checked when it was configured"),
             pool: Pool::new(settings.pool_idle),
             dialer,
-            scratch: RefCell::new(vec![0; READ].into()),
-            build: RefCell::default(),
-            stage: Cell::new(Life::Running),
-            tasks: RefCell::default(),
-            tasks_begun: Cell::new(0),
-            idle: Notify::new(),
+            thread: Rc::default(),
             backend,
             settings,
             sink,
@@ -143,11 +158,36 @@ impl Worker {
         })
     }
 
+    /// The same with other settings, for the connections that come from now on; those that are served keep theirs.
+    fn with(&self, settings: Settings) -> Rc<Self> {
+        let same_pool = settings.pool_idle == self.settings.pool_idle;
+        Rc::new(Self {
+            pool: if same_pool { self.pool.clone() } else { Pool::new(settings.pool_idle) },
+            settings,
+            backend: self.backend.clone(),
+            authority: self.authority.clone(),
+            dialer: self.dialer.clone(),
+            sink: self.sink.clone(),
+            connections: self.connections.clone(),
+            ids: self.ids.clone(),
+            random: self.random.clone(),
+            life: self.life.clone(),
+            thread: self.thread.clone(),
+        })
+    }
+
     /// Serves what it is handed until the channel is closed and the last connection is over.
-    async fn run(self: Rc<Self>, mut clients: mpsc::UnboundedReceiver<Accepted>) {
+    async fn run(
+        mut self: Rc<Self>,
+        mut clients: mpsc::UnboundedReceiver<Accepted>,
+        mut settings: watch::Receiver<Settings>,
+    ) {
         let follower = tokio::task::spawn_local(self.clone().follow_life());
         while let Some(accepted) = clients.recv().await {
             let Ok(stream) = TcpStream::from_std(accepted.stream) else { continue };
+            if settings.has_changed().unwrap_or(false) {
+                self = self.with(settings.borrow_and_update().clone());
+            }
             let place = Place::take(&self);
             tokio::task::spawn_local(async move {
                 let polls = Rc::<Polls>::default();
@@ -157,8 +197,8 @@ impl Worker {
             });
         }
         self.pool.clear();
-        while !self.tasks.borrow().is_empty() {
-            self.idle.notified().await;
+        while !self.thread.tasks.borrow().is_empty() {
+            self.thread.idle.notified().await;
         }
         follower.abort();
     }
@@ -168,14 +208,14 @@ impl Worker {
         let mut life = self.life.clone();
         // Without its owner the process stays as it is.
         while life.changed().await.is_ok() {
-            self.stage.set(*life.borrow_and_update());
-            self.tasks.borrow().values().flatten().for_each(Waker::wake_by_ref);
+            self.thread.stage.set(*life.borrow_and_update());
+            self.thread.tasks.borrow().values().flatten().for_each(Waker::wake_by_ref);
         }
     }
 
     /// How far the process has come.
     pub(super) fn life(&self) -> Life {
-        self.stage.get()
+        self.thread.stage.get()
     }
 
     /// How far the process comes.
@@ -216,9 +256,9 @@ struct Place {
 
 impl Place {
     fn take(worker: &Rc<Worker>) -> Self {
-        let number = worker.tasks_begun.get();
-        worker.tasks_begun.set(number + 1);
-        worker.tasks.borrow_mut().insert(number, None);
+        let number = worker.thread.tasks_begun.get();
+        worker.thread.tasks_begun.set(number + 1);
+        worker.thread.tasks.borrow_mut().insert(number, None);
         Self { worker: worker.clone(), number }
     }
 
@@ -228,7 +268,7 @@ impl Place {
         let mut known = false;
         poll_fn(|cx| {
             if !std::mem::replace(&mut known, true) {
-                self.worker.tasks.borrow_mut().insert(self.number, Some(cx.waker().clone()));
+                self.worker.thread.tasks.borrow_mut().insert(self.number, Some(cx.waker().clone()));
             }
             polls.begin();
             let served = serving.as_mut().poll(cx);
@@ -241,7 +281,7 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.worker.tasks.borrow_mut().remove(&self.number);
-        self.worker.idle.notify_one();
+        self.worker.thread.tasks.borrow_mut().remove(&self.number);
+        self.worker.thread.idle.notify_one();
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
@@ -23,16 +23,21 @@ pub struct Settings {
     pub server_name: Option<String>,
 }
 
-/// Opens TLS over fresh sockets to one backend.
+/// Opens TLS over fresh sockets to one backend. Its clones stay one: what [`Client::renew`] changes, all of them show.
 #[derive(Clone)]
 pub struct Client {
+    opener: Arc<RwLock<Opener>>,
+}
+
+#[derive(Clone)]
+struct Opener {
     connector: TlsConnector,
     name: ServerName<'static>,
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Client").field("name", &self.name).finish_non_exhaustive()
+        out.debug_struct("Client").field("name", &self.opener().name).finish_non_exhaustive()
     }
 }
 
@@ -66,7 +71,18 @@ impl Client {
             }
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { connector: Arc::new(config).into(), name })
+        let opener = Opener { connector: Arc::new(config).into(), name };
+        Ok(Self { opener: Arc::new(RwLock::new(opener)) })
+    }
+
+    /// From the next connection on, does what `other` does.
+    pub fn renew(&self, other: &Self) {
+        let renewed = other.opener();
+        *self.opener.write().unwrap_or_else(PoisonError::into_inner) = renewed;
+    }
+
+    fn opener(&self) -> Opener {
+        self.opener.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Shakes hands. Dropping the future closes the socket.
@@ -75,7 +91,8 @@ impl Client {
     /// What TLS said in the first place, else what the socket did.
     pub async fn connect(&self, socket: TcpStream) -> Result<Stream, ConnectError> {
         let limit = |connection: &mut rustls::ClientConnection| connection.set_buffer_limit(Some(WRITE_BUFFER));
-        match self.connector.connect_with(self.name.clone(), socket, limit).await {
+        let Opener { connector, name } = self.opener();
+        match connector.connect_with(name, socket, limit).await {
             Ok(stream) => Ok(Stream::Tls(Box::new(stream.into()))),
             Err(error) => Err(Fault::find(&error).map_or(ConnectError::Socket(error), ConnectError::Tls)),
         }

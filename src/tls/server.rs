@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
@@ -48,10 +48,10 @@ pub enum Version {
     Tls13,
 }
 
-/// Accepts TLS over fresh sockets.
+/// Accepts TLS over fresh sockets. Its clones stay one: what [`Server::renew`] changes, all of them show.
 #[derive(Clone)]
 pub struct Server {
-    acceptor: TlsAcceptor,
+    acceptor: Arc<RwLock<TlsAcceptor>>,
 }
 
 impl fmt::Debug for Server {
@@ -82,7 +82,17 @@ impl Server {
             .map_err(|error| FileError::new(named("key_file"), Some(key_file), error.to_string()))?;
         let http2 = settings.http2.then(|| b"h2".to_vec());
         config.alpn_protocols = http2.into_iter().chain([b"http/1.1".to_vec()]).collect();
-        Ok(Self { acceptor: Arc::new(config).into() })
+        Ok(Self { acceptor: Arc::new(RwLock::new(Arc::new(config).into())) })
+    }
+
+    /// From the next connection on, does what `other` does. Sessions that were begun before cannot be resumed.
+    pub fn renew(&self, other: &Self) {
+        let renewed = other.acceptor();
+        *self.acceptor.write().unwrap_or_else(PoisonError::into_inner) = renewed;
+    }
+
+    fn acceptor(&self) -> TlsAcceptor {
+        self.acceptor.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Shakes hands. Dropping the future closes the socket.
@@ -91,7 +101,7 @@ impl Server {
     /// Whatever ended the handshake.
     pub async fn accept(&self, socket: TcpStream) -> io::Result<Stream> {
         let limit = |connection: &mut rustls::ServerConnection| connection.set_buffer_limit(Some(WRITE_BUFFER));
-        let stream = self.acceptor.accept_with(socket, limit).await?;
+        let stream = self.acceptor().accept_with(socket, limit).await?;
         Ok(Stream::Tls(Box::new(stream.into())))
     }
 }

@@ -6,7 +6,7 @@
 //! a row without a rule. Not compared: time, and how bytes are split among packets.
 
 mod catalogue;
-mod message;
+pub(crate) mod message;
 mod rules;
 mod run;
 

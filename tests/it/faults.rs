@@ -1,7 +1,8 @@
 //! Slow clients, broken backends and a system that gives nothing more: a clear answer or a close, and life goes on.
 //!
 //! The cases that every change is held against, and where each of them is tested (`g` is `proxy::guard`'s unit tests,
-//! `a` `ambiguity`, `c` `cancellation`, `d` `differential`, `f` this file, `m` `memory`, `p` `proxy`, `s` `storm`, `x` `program`):
+//! `a` `ambiguity`, `c` `cancellation`, `d` `differential`, `f` this file, `l` `life`, `m` `memory`, `p` `proxy`, `s` `storm`,
+//! `w` `wire` and the unit tests of that room, `x` `program`):
 //!
 //! | case | test |
 //! |---|---|
@@ -19,9 +20,16 @@
 //! | early reply, lying gzip, chunks split at every byte | p `an_upload_streams_and_an_early_answer_reaches_the_client`, d |
 //! | a line of 1 GiB, a million names | m |
 //! | client leaves in every phase, with bytes ahead, during upload; connect and drop | c, s |
-//! | SIGTERM under load, second signal, port in use | x |
+//! | invalid UTF-8 and JSON, nesting of 100,000, duplicate keys, numbers that are none or absurd, `done` twice or never | w, and the fuzz targets' seeds |
+//! | strange labels | `metrics::tests::facts` `strange_names_never_cost_a_scrape`, m |
+//! | the second listener's attacks | `second_listener` |
+//! | floods of HTTP/2 | `http2::attacks` |
+//! | SIGTERM under load, second signal | x |
+//! | SIGHUP with a broken file | `reload` |
+//! | port in use, full disk, clock jumps, NVML missing or hanging | x, l, `gpu` |
+//! | helper down, slow or lying | `helper` |
 //! | descriptors used up | f `without_descriptors_it_waits_and_goes_on` |
-//! | closed output | f `closed_outputs_change_nothing` |
+//! | closed output | f `closed_outputs_change_nothing`, l |
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Stdio;

@@ -1,5 +1,10 @@
 //! HTTP/2 from clients: each stream is an exchange of its own, to a backend that speaks HTTP/1.1.
 
+mod attacks;
+mod cancellation;
+mod catalogue;
+mod differential;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};

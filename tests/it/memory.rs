@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::backend::Backend;
 use crate::support::client::Client;
+use crate::support::http2;
 use crate::support::program::Program;
 use crate::support::{PATIENCE, alone};
 
@@ -68,22 +69,25 @@ fn a_quiet_stream_costs_little() {
     assert!(each(&program, before, STREAMS, "a quiet stream") < PROMISE / 2);
 }
 
+/// A backend that sends lines for ever, and counts them.
+fn endless(written: &Arc<AtomicU64>) -> Backend {
+    let written = written.clone();
+    backend(move |connection| {
+        connection.write(HEAD);
+        let line = format!("{{\"response\":\"{}\",\"done\":false}}\n", "x".repeat(4000));
+        let chunk = format!("{:x}\r\n{line}\r\n", line.len());
+        while connection.stream.write_all(chunk.as_bytes()).is_ok() {
+            written.fetch_add(1, Ordering::Relaxed);
+        }
+    })
+}
+
 #[test]
 fn a_stalled_reader_costs_no_more_than_promised() {
     let _alone = alone();
     const STREAMS: u64 = 60;
     let written = Arc::new(AtomicU64::new(0));
-    let backend = {
-        let written = written.clone();
-        backend(move |connection| {
-            connection.write(HEAD);
-            let line = format!("{{\"response\":\"{}\",\"done\":false}}\n", "x".repeat(4000));
-            let chunk = format!("{:x}\r\n{line}\r\n", line.len());
-            while connection.stream.write_all(chunk.as_bytes()).is_ok() {
-                written.fetch_add(1, Ordering::Relaxed);
-            }
-        })
-    };
+    let backend = endless(&written);
     let program = Program::with(backend.address, &["--access-log", "off"]);
     program.wait_for("backend_up", &[], 1.0);
     let before = program.resident();
@@ -94,6 +98,27 @@ fn a_stalled_reader_costs_no_more_than_promised() {
     let last = stands_still(&written);
     assert!(last > STREAMS, "they have begun");
     assert!(each(&program, before, STREAMS, "a stalled reader") < PROMISE);
+}
+
+#[test]
+fn a_stalled_stream_of_http2_costs_no_more_than_promised() {
+    let _alone = alone();
+    const STREAMS: u64 = 60;
+    let written = Arc::new(AtomicU64::new(0));
+    let backend = endless(&written);
+    let program = Program::with(backend.address, &["--access-log", "off"]);
+    program.wait_for("backend_up", &[], 1.0);
+    let clients: Vec<_> = (0..3).map(|_| http2::Client::connect(program.clients)).collect();
+    let before = program.resident();
+    let held: Vec<_> = (0..STREAMS)
+        .map(|stream| {
+            let client = &clients[usize::try_from(stream).expect("few") % clients.len()];
+            client.send(http2::request(http::Method::POST, "/api/chat"), true)
+        })
+        .collect();
+    assert!(stands_still(&written) > STREAMS, "they have begun");
+    assert!(each(&program, before, STREAMS, "a stalled stream of HTTP/2") < PROMISE);
+    drop(held);
 }
 
 #[test]

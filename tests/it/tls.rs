@@ -287,6 +287,65 @@ fn checked(arguments: &[&str], toml: &str) -> (String, Option<i32>) {
     (String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned(), output.status.code())
 }
 
+/// A backend that wants a certificate signed by `clients`, and a configuration that shows one.
+fn mutual(authority: &Authority, clients: &Authority) -> (std::net::SocketAddr, String) {
+    let backend = secure::serve(Authority::server(&authority.identity(&["127.0.0.1"]), Some(clients)), |stream| {
+        while !secure::head(stream).is_empty() {
+            let _ = stream.write_all(OK);
+        }
+    });
+    let Identity { cert_file, key_file } = clients.identity(&["proxy"]);
+    let shown = format!("cert_file = \"{}\"\nkey_file = \"{}\"\n", cert_file.display(), key_file.display());
+    (backend, format!("backend = \"https://{backend}\"\n[backend_tls]\n{shown}"))
+}
+
+#[test]
+fn the_whole_program_speaks_tls_on_every_side_at_once() {
+    let (inside, clients, outside) = (Authority::new(), Authority::new(), Authority::new());
+    let (_backend, toml) = mutual(&inside, &clients);
+    let identity = outside.identity(&["localhost"]);
+    let Identity { cert_file, key_file } = &identity;
+    let path = folder().join("inferometer.toml");
+    let web = web_config(&(tls_section(&identity, "") + &users()));
+    let tls = format!("[tls]\ncert_file = \"{}\"\nkey_file = \"{}\"\n", cert_file.display(), key_file.display());
+    let ca = format!("ca_file = \"{}\"\n", inside.file().display());
+    std::fs::write(&path, format!("admin_web_config_file = \"{web}\"\n{toml}{ca}{tls}")).expect("a file");
+    let program = Program::configured(command(), &path);
+    let client = outside.client(None, &["http/1.1"]);
+    for _ in 0..2 {
+        let answer = secure::ask(program.clients, &client, GET).expect("an answer and a farewell");
+        assert!(answer.ends_with("ok"), "{answer}");
+    }
+    let scrape = |password: &str| {
+        let request = GET.replace("/api/tags", "/metrics").replace("\r\n\r\n", "\r\n");
+        let request = format!("{request}{}\r\n", basic("prometheus", password));
+        secure::ask(program.admin, &client, &request).expect("an answer and a farewell")
+    };
+    assert!(scrape("wrong").starts_with("HTTP/1.1 401 "));
+    let metrics = scrape("right");
+    let counted = metrics.lines().find(|line| line.starts_with("ollama_proxy_requests_total{"));
+    assert!(counted.is_some_and(|line| line.contains("completed") && line.ends_with(" 2")), "{metrics}");
+    assert!(metrics.contains("ollama_proxy_backend_up{"), "the probe speaks TLS too");
+    assert!(!ask(program.admin, GET).contains("200 OK") && !ask(program.clients, GET).contains("200 OK"));
+}
+
+#[test]
+fn the_systems_authorities_are_trusted_where_no_other_is_named() {
+    let (trusted, clients) = (Authority::new(), Authority::new());
+    let (_backend, toml) = mutual(&trusted, &clients);
+    let path = folder().join("inferometer.toml");
+    std::fs::write(&path, toml).expect("a file");
+    let with = |authority: &Authority| {
+        let mut command = command();
+        // Where the system's certificates are taken from, as OpenSSL has it.
+        command.env("SSL_CERT_FILE", authority.file());
+        ask(Program::configured(command, &path).clients, GET)
+    };
+    assert!(with(&trusted).ends_with("ok"));
+    let stranger = with(&Authority::new());
+    assert!(stranger.starts_with("HTTP/1.1 502 ") && stranger.contains("backend_tls.ca_file"), "{stranger}");
+}
+
 #[test]
 fn checking_the_configuration_reads_the_files() {
     let authority = Authority::new();

@@ -188,7 +188,7 @@ impl Connection {
                 return Poll::Ready(Ok(()));
             }
             let worker = self.worker.clone();
-            let mut scratch = worker.scratch.borrow_mut();
+            let mut scratch = worker.thread.scratch.borrow_mut();
             relay.reads_client = true;
             let read = ready!(self.client.poll_body(cx, &mut scratch)).map_err(Over::Lost)?;
             let piece = &scratch[..read];
@@ -205,7 +205,7 @@ impl Connection {
     /// Hands the response on.
     fn poll_download(&mut self, cx: &mut Context<'_>, relay: &mut Relay) -> Poll<Over> {
         let worker = self.worker.clone();
-        let mut scratch = worker.scratch.borrow_mut();
+        let mut scratch = worker.thread.scratch.borrow_mut();
         loop {
             if !self.client.socket.is_drained()
                 && let Err(lost) = ready!(self.client.poll_drain(cx))
@@ -243,7 +243,7 @@ impl Connection {
             let used = follow(relay, bytes, now, &mut |_| {});
             return self.client.send(cx, &bytes[..used]).map_err(Over::Lost);
         }
-        let mut build = worker.build.borrow_mut();
+        let mut build = worker.thread.build.borrow_mut();
         build.clear();
         let mut switched = None;
         if matches!(relay.state, State::Head) {

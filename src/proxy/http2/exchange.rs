@@ -197,7 +197,7 @@ impl Exchange {
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Failure>> {
         let worker = self.worker.clone();
         let _sent = self.poll_upload(cx);
-        let mut scratch = worker.scratch.borrow_mut();
+        let mut scratch = worker.thread.scratch.borrow_mut();
         loop {
             let Some(upstream) = &mut self.upstream else { return Poll::Ready(Err(Failure::Closed)) };
             let read = match ready!(upstream.socket.poll_read(cx, &mut scratch)) {
@@ -307,7 +307,7 @@ impl Exchange {
     /// Reads more of the body.
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let worker = self.worker.clone();
-        let mut scratch = worker.scratch.borrow_mut();
+        let mut scratch = worker.thread.scratch.borrow_mut();
         let Some(upstream) = &mut self.upstream else { return Poll::Ready(()) };
         match ready!(upstream.socket.poll_read(cx, &mut scratch)) {
             Ok(0) if matches!(self.state, State::Body(Framing::Close)) => self.over(),

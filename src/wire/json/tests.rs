@@ -199,6 +199,16 @@ fn a_text_longer_than_is_kept_is_unknown() {
 }
 
 #[test]
+fn a_number_or_word_longer_than_is_kept_is_unknown_however_it_is_split() {
+    let zeros = "0".repeat(Text::MAX);
+    for scalar in [format!("1.{zeros}"), "n".repeat(Text::MAX + 1)] {
+        defect(&format!(r#"{{"count":{scalar},"text":"b"}}"#), Defect::TooLong, &["Text b"]);
+    }
+    let longest = "0".repeat(Text::MAX - 2);
+    tells(&format!(r#"{{"count":1.{longest}}}"#), &["Count Count(1)"]);
+}
+
+#[test]
 fn nesting_of_a_hundred_thousand_is_passed_over() {
     for (open, close) in [("[", "]"), (r#"{"a":"#, "}")] {
         let json = format!(r#"{{"x":{}1{},"count":7}}"#, open.repeat(100_000), close.repeat(100_000));

@@ -96,7 +96,10 @@ impl<F: Copy> Scanner<F> {
             return bytes.len();
         };
         self.state = State::After;
-        match scalar::read(want, &bytes[start..end]) {
+        let text = &bytes[start..end];
+        // As where a split makes it be kept: what is told must not depend on the pieces.
+        let read = if text.len() > Text::MAX { Err(Defect::TooLong) } else { scalar::read(want, text) };
+        match read {
             Ok(Some((field, value))) => {
                 visit.value(field, value);
                 if let Value::Count(_) = value {

@@ -45,8 +45,18 @@ impl Program {
 
     /// Starts what `command` makes of the program.
     pub(crate) fn start(mut command: Command, backend: SocketAddr, arguments: &[&str]) -> Self {
-        command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log-format", "json"]);
         command.args(["--backend", &format!("test=http://{backend}")]).args(arguments);
+        Self::launch(command)
+    }
+
+    /// With this configuration, which names the backend too.
+    pub(crate) fn configured(mut command: Command, toml: &Path) -> Self {
+        command.arg("--config").arg(toml);
+        Self::launch(command)
+    }
+
+    fn launch(mut command: Command) -> Self {
+        command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log-format", "json"]);
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the binary runs");
         let lines = BufReader::new(child.stderr.take().expect("piped")).lines();
         let (sender, log) = mpsc::channel();

@@ -1,4 +1,4 @@
-//! The seeds of the fuzz targets hold what the targets try to break.
+//! The seeds of the fuzz targets, and the inputs that fuzzing found, hold what the targets try to break.
 
 #[allow(unreachable_pub, reason = "public there")]
 #[path = "../../../fuzz/src/lib.rs"]
@@ -27,5 +27,20 @@ fn every_fuzz_target_has_seeds_and_each_holds() {
             seeds += 1;
         }
         assert!(seeds > 0, "{name} has seeds");
+    }
+}
+
+/// Lines of base64, as `make fuzz-keep` writes them.
+#[test]
+fn every_input_that_was_kept_holds() {
+    use base64::Engine as _;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
+    for target in fs::read_dir(root.join("fuzz_targets")).unwrap() {
+        let name = target.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned();
+        let kept = fs::read_to_string(root.join("kept").join(&name)).unwrap();
+        assert!(kept.lines().count() > 20, "{name} was fuzzed");
+        for line in kept.lines() {
+            targets::run(&name, &base64::engine::general_purpose::STANDARD.decode(line).unwrap());
+        }
     }
 }

@@ -1,0 +1,358 @@
+//! The second listener under attack: what its neighbours, other sites' pages and strangers on the network try.
+//!
+//! | attack | promise |
+//! |---|---|
+//! | bad credentials | refused in the time that a known user's wrong password takes; guesses keep nobody out |
+//! | path variants | no spelling of a path is another way in, and none but the exact one is answered |
+//! | DNS rebinding | bound to loopback, only loopback names are answered |
+//! | cross-site requests | no page of another site gets, embeds or frames anything; no method changes anything |
+//! | traversal | no file is ever served, and no path is repeated in an answer |
+//! | WebSocket abuse | nothing is ever switched to another protocol |
+//! | smuggling | a body is never read as the next request |
+//! | oversized heads, slow and many clients | refused or closed; the others are answered |
+
+use std::time::{Duration, Instant};
+
+use crate::support::alone;
+use crate::support::authority::folder;
+use crate::support::backend::Backend;
+use crate::support::client::{Client, ask};
+use crate::support::program::Program;
+
+fn program(arguments: &[&str]) -> (Program, Backend) {
+    let backend = Backend::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    (Program::with(backend.address, arguments), backend)
+}
+
+fn with_users(cost: u32) -> (Program, Backend) {
+    let file = folder().join("web.yml");
+    let hash = bcrypt::hash("right", cost).expect("a hash");
+    std::fs::write(&file, format!("basic_auth_users:\n  prometheus: {hash}\n")).expect("a file");
+    program(&["--admin-web-config-file", &file.display().to_string()])
+}
+
+fn get(target: &str, fields: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}\r\n")
+}
+
+fn basic(user: &str, password: &str) -> String {
+    use base64::Engine as _;
+    let pair = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+    format!("Authorization: Basic {pair}\r\n")
+}
+
+fn status(answer: &str) -> u16 {
+    answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
+}
+
+#[test]
+fn an_unknown_user_takes_as_long_as_a_wrong_password() {
+    let _alone = alone();
+    let (program, _backend) = with_users(7);
+    let time = |request: &str, expected: u16| {
+        let begun = Instant::now();
+        assert_eq!(status(&ask(program.admin, request)), expected);
+        begun.elapsed()
+    };
+    let [known, unknown] = ["prometheus", "somebody"].map(|user| get("/metrics", &basic(user, "wrong")));
+    let open = get("/livez", "");
+    // In turn, so that a busy machine is busy for all of them.
+    let times: Vec<[Duration; 3]> =
+        (0..15).map(|_| [time(&known, 401), time(&unknown, 401), time(&open, 200)]).collect();
+    let quickest = |which: usize| times.iter().map(|times| times[which]).min().expect("some");
+    let [known, unknown, open] = [0, 1, 2].map(quickest);
+    println!("known {known:?}, unknown {unknown:?}");
+    assert!(unknown > known / 2 && known > unknown / 2, "known {known:?}, unknown {unknown:?}");
+    assert!(open < known / 2 && open < unknown / 2, "without the hash, either would be answered in far less: {open:?}");
+}
+
+#[test]
+fn guesses_keep_neither_probes_nor_who_is_known_out() {
+    let (program, _backend) = with_users(10);
+    let right = get("/metrics", &basic("prometheus", "right"));
+    assert_eq!(status(&ask(program.admin, &right)), 200);
+    // More than are hashed at once, and fewer than there are places.
+    let mut guesses: Vec<Client> = (0..40)
+        .map(|guess| {
+            let mut client = Client::connect(program.admin);
+            client.send(get("/metrics", &basic("prometheus", &format!("guess {guess}"))));
+            client
+        })
+        .collect();
+    assert_eq!(status(&ask(program.admin, get("/livez", ""))), 200);
+    assert_eq!(status(&ask(program.admin, &right)), 200);
+    let last = guesses.last().expect("a guess");
+    last.stream.set_nonblocking(true).expect("a socket");
+    assert!(last.stream.peek(&mut [0]).is_err(), "the guesses are still being hashed");
+    last.stream.set_nonblocking(false).expect("a socket");
+    for guess in &mut guesses {
+        assert_eq!(status(&String::from_utf8_lossy(&guess.rest().0)), 401);
+    }
+}
+
+/// Ways to write a protected path that some server or framework somewhere reads as that path.
+const VARIANTS: [&str; 24] = [
+    "//metrics",
+    "/metrics/",
+    "/metrics//",
+    "/./metrics",
+    "/x/../metrics",
+    "/metrics/..",
+    "/metrics/.",
+    "/%6detrics",
+    "/%6Detrics",
+    "/metrics%00",
+    "/metrics%20",
+    "/metrics%2f",
+    "/metrics%3f",
+    "/%2fmetrics",
+    "/METRICS",
+    "/Metrics",
+    "/metrics;x",
+    "/metrics.json",
+    "/metrics,",
+    "/livez/../metrics",
+    "/livez/",
+    "/%6civez",
+    "/-/healthy/",
+    "/\\metrics",
+];
+
+#[test]
+fn no_spelling_of_a_path_is_another_way_in() {
+    let ((open, _one), (guarded, _two)) = (program(&[]), with_users(4));
+    let right = basic("prometheus", "right");
+    for path in VARIANTS {
+        // What the HTTP library does not take for a target never gets as far as a path.
+        let unknown = |answer: String| assert!(matches!(status(&answer), 400 | 404), "{path}: {answer}");
+        unknown(ask(open.admin, get(path, "")));
+        unknown(ask(guarded.admin, get(path, &right)));
+        let answer = ask(guarded.admin, get(path, ""));
+        assert!(matches!(status(&answer), 400 | 401) && !answer.contains("ollama_proxy"), "{path}: {answer}");
+    }
+    // The absolute form names the same path, and is held to the same.
+    for host in ["localhost", "127.0.0.1:8001", "[::1]"] {
+        let target = format!("http://{host}/metrics");
+        assert_eq!(status(&ask(open.admin, get(&target, ""))), 200, "{target}");
+        assert_eq!(status(&ask(guarded.admin, get(&target, ""))), 401, "{target}");
+        assert_eq!(status(&ask(guarded.admin, get(&target, &right))), 200, "{target}");
+    }
+    for method in ["HEAD", "POST", "OPTIONS", "TRACE", "get", "CONNECT"] {
+        let request = format!("{method} /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        assert!(matches!(status(&ask(guarded.admin, request)), 400 | 401), "{method}");
+    }
+}
+
+#[test]
+fn a_name_that_another_site_points_here_is_not_answered() {
+    let (program, _backend) = program(&[]);
+    let port = program.admin.port();
+    let foreign = [
+        "evil.example",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example",
+        "evillocalhost",
+        "localhost@evil.example",
+        "evil.example:80",
+        "10.0.0.1",
+        "0.0.0.0",
+        "[::]",
+        "169.254.169.254",
+        "2130706433",
+        "0x7f.1",
+    ];
+    for host in foreign.map(str::to_owned).into_iter().chain([format!("evil.example:{port}")]) {
+        for path in ["/", "/metrics", "/livez", "/x"] {
+            let answer =
+                ask(program.admin, format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"));
+            assert_eq!(status(&answer), 403, "{host} {path}");
+            assert!(!answer.contains("ollama_proxy") && !answer.contains(&host), "{answer}");
+        }
+        let answer = ask(program.admin, get(&format!("http://{host}/metrics"), ""));
+        assert!(matches!(status(&answer), 400 | 403), "{host}: {answer}");
+    }
+    for hosts in
+        ["", "Host: localhost\r\nHost: evil.example\r\n", "Host: evil.example\r\nHost: localhost\r\n", "Host:\r\n"]
+    {
+        let answer = ask(program.admin, format!("GET /metrics HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n"));
+        assert_eq!(status(&answer), 400, "{hosts:?}: {answer}");
+    }
+    let answer = ask(
+        program.admin,
+        "GET /metrics HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-Host: evil.example\r\nConnection: close\r\n\r\n",
+    );
+    assert_eq!(status(&answer), 200, "nothing but Host counts");
+}
+
+#[test]
+fn another_sites_page_can_neither_read_nor_embed_nor_change_anything() {
+    let (program, _backend) = program(&[]);
+    let origin = "Origin: https://evil.example\r\n";
+    let preflight = "Access-Control-Request-Method: GET\r\nAccess-Control-Request-Private-Network: true\r\n";
+    let asked = |method: &str, fields: &str| {
+        let head = format!("{method} /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}");
+        ask(program.admin, format!("{head}Content-Length: 2\r\n\r\n{{}}")).to_ascii_lowercase()
+    };
+    for (method, fields, expected) in [
+        ("GET", origin.to_owned(), 200),
+        (
+            "GET",
+            format!("{origin}Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: cors\r\nSec-Fetch-Dest: empty\r\n"),
+            403,
+        ),
+        ("GET", "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: image\r\n".to_owned(), 403),
+        ("GET", "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: iframe\r\n".to_owned(), 403),
+        (
+            "GET",
+            "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: navigate\r\nSec-Fetch-Dest: document\r\n".to_owned(),
+            200,
+        ),
+        ("OPTIONS", format!("{origin}{preflight}"), 405),
+        ("POST", format!("{origin}Content-Type: text/plain\r\n"), 405),
+        ("PUT", origin.to_owned(), 405),
+        ("DELETE", origin.to_owned(), 405),
+    ] {
+        let answer = asked(method, &fields);
+        assert_eq!(status(&answer), expected, "{method} {fields}: {answer}");
+        let head = answer.split("\r\n\r\n").next().unwrap_or_default();
+        assert!(!head.contains("access-control-"), "nothing is allowed to another origin: {head}");
+        assert!(head.contains("\r\ncross-origin-resource-policy: same-origin\r\n"), "{head}");
+        assert!(head.contains("\r\nx-content-type-options: nosniff\r\n"), "{head}");
+        assert!(head.contains("\r\ncache-control: no-store\r\n") && !head.contains("set-cookie"), "{head}");
+    }
+    let page = ask(program.admin, get("/", ""));
+    assert!(page.contains("frame-ancestors 'none'") && page.contains("form-action 'none'"), "{page}");
+}
+
+#[test]
+fn no_file_is_ever_served_and_no_path_repeated() {
+    let (program, _backend) = program(&[]);
+    for path in [
+        "/../../../../etc/passwd",
+        "/..%2f..%2f..%2fetc%2fpasswd",
+        "/%2e%2e/%2e%2e/etc/passwd",
+        "/..;/..;/etc/passwd",
+        "/....//....//etc/passwd",
+        "/proc/self/environ",
+        "/%00/etc/passwd",
+        "/static/../../etc/passwd",
+        "/file:///etc/passwd",
+        "/<script>passwd</script>",
+    ] {
+        let answer = ask(program.admin, get(path, ""));
+        assert!(matches!(status(&answer), 400 | 404), "{path}: {answer}");
+        assert!(!answer.contains("root:") && !answer.contains("passwd"), "{path}: {answer}");
+    }
+}
+
+#[test]
+fn nothing_is_ever_switched_to_another_protocol() {
+    let (program, _backend) = program(&[]);
+    let key = "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    for (path, expected) in [("/", 200), ("/metrics", 200), ("/livez", 200), ("/ws", 404), ("/dashboard/ws", 404)] {
+        for upgrade in [
+            format!("Connection: Upgrade\r\nUpgrade: websocket\r\n{key}"),
+            "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n".to_owned(),
+            "Connection: Upgrade\r\nUpgrade: TLS/1.0\r\n".to_owned(),
+        ] {
+            let mut client = Client::connect(program.admin);
+            client.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{upgrade}\r\n"));
+            let head = String::from_utf8_lossy(&client.until("\r\n\r\n")).to_ascii_lowercase();
+            assert_eq!(status(&head), expected, "{path} {upgrade}");
+            assert!(!head.contains("upgrade") && !head.contains("sec-websocket"), "{head}");
+            // What a WebSocket would send next is no request: it ends the connection and is not echoed.
+            client.send([
+                0x81,
+                0x85,
+                1,
+                2,
+                3,
+                4,
+                b'h' ^ 1,
+                b'e' ^ 2,
+                b'l' ^ 3,
+                b'l' ^ 4,
+                b'o' ^ 1,
+                b'\r',
+                b'\n',
+                b'\r',
+                b'\n',
+            ]);
+            let rest = String::from_utf8_lossy(&client.rest().0).into_owned();
+            assert!(!rest.contains("HTTP/1.1 101") && !rest.contains("hello"), "{rest}");
+        }
+    }
+    let preface = ask(program.admin, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0");
+    assert!(!preface.contains(" 200 ") && !preface.contains(" 101 "), "HTTP/2 is not spoken here: {preface}");
+    let tunnel = ask(program.admin, "CONNECT localhost:22 HTTP/1.1\r\nHost: localhost:22\r\nConnection: close\r\n\r\n");
+    assert!(status(&tunnel) >= 400, "{tunnel}");
+}
+
+#[test]
+fn a_body_is_never_read_as_the_next_request() {
+    let (program, _backend) = program(&[]);
+    let hidden = "GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let chunked = format!("{:x}\r\n{hidden}\r\n0\r\n\r\n", hidden.len());
+    for (framing, body) in [
+        (format!("Content-Length: {}", hidden.len()), hidden.to_owned()),
+        ("Transfer-Encoding: chunked".to_owned(), chunked.clone()),
+        ("Content-Length: 4\r\nTransfer-Encoding: chunked".to_owned(), chunked.clone()),
+        ("Transfer-Encoding: chunked\r\nContent-Length: 4".to_owned(), chunked.clone()),
+        ("Content-Length: 0\r\nContent-Length: 5".to_owned(), hidden.to_owned()),
+        ("Transfer-Encoding: xchunked".to_owned(), chunked.clone()),
+    ] {
+        for method in ["GET", "POST"] {
+            let request = format!("{method} /x HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n\r\n{body}");
+            let last = "GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+            let answers = ask(program.admin, request + last);
+            assert!(!answers.contains("\r\n\r\nok\n"), "{method} {framing}: {answers}");
+            assert!(answers.matches("HTTP/1.1 ").count() <= 2, "{method} {framing}: {answers}");
+        }
+    }
+}
+
+#[test]
+fn oversized_heads_are_refused_and_cost_nothing() {
+    let (program, _backend) = program(&[]);
+    program.fetch("/livez");
+    let before = program.resident();
+    for _ in 0..50 {
+        let long = format!("/{}", "x".repeat(32 << 10));
+        let field = format!("X: {}\r\n", "y".repeat(32 << 10));
+        for request in [get(&long, ""), get("/livez", &field), get("/livez", &"X: y\r\n".repeat(2000))] {
+            let mut client = Client::connect(program.admin);
+            // It may be refused and closed before all of it was sent.
+            let _ = std::io::Write::write_all(&mut client.stream, request.as_bytes());
+            let answer = String::from_utf8_lossy(&client.rest().0).into_owned();
+            assert!(answer.is_empty() || matches!(status(&answer), 400 | 414 | 431), "{answer}");
+        }
+    }
+    let grown = program.resident().saturating_sub(before);
+    assert!(grown < 4 << 20, "{grown} bytes are left of it");
+    assert_eq!(status(&ask(program.admin, get("/livez", ""))), 200);
+}
+
+#[test]
+fn slow_and_many_clients_keep_neither_scrapers_nor_the_proxy_waiting() {
+    let (program, _backend) = program(&[]);
+    let begun = Instant::now();
+    let mut slow: Vec<Client> = Vec::new();
+    for _ in 0..4 {
+        for opening in
+            ["", "G", "GET /metrics HTTP/1.1\r\nHost: localhost\r\nX: ", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"]
+        {
+            slow.extend((0..25).map(|_| {
+                let mut client = Client::connect(program.admin);
+                client.send(opening);
+                client
+            }));
+            assert_eq!(status(&program.fetch_whole("/metrics")), 200);
+            assert_eq!(status(&program.fetch_whole("/livez")), 200);
+            let through = ask(program.clients, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+            assert!(through.ends_with("ok"), "{through}");
+        }
+    }
+    // Well before a slow head's own time is over.
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    assert!(program.descriptors() < 64 + 100, "{} descriptors", program.descriptors());
+}
