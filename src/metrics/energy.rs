@@ -16,7 +16,7 @@ use super::labels;
 use crate::backend::catalogue::Catalogue;
 use crate::exchange::record::{Record, Start};
 use crate::exchange::sink::{Sink, Watch};
-use crate::exchange::vocabulary::{Dialect, Operation};
+use crate::exchange::vocabulary::Operation;
 use crate::host::energy::{Consumer, Meter};
 
 static ENERGY: Name = Name {
@@ -97,7 +97,7 @@ impl Sink for EnergySink {
         Box::new(EnergyWatch {
             meter: Arc::clone(&self.meter),
             catalogue: Arc::clone(&self.catalogue),
-            dialect: start.route.dialect,
+            start: start.clone(),
             consumer: Consumer { model: labels::UNKNOWN.into(), backend: Arc::clone(&start.backend) },
             works: false,
         })
@@ -114,7 +114,7 @@ impl Watch for Nobody {
 struct EnergyWatch {
     meter: Arc<Meter>,
     catalogue: Arc<Catalogue>,
-    dialect: Dialect,
+    start: Start,
     consumer: Consumer,
     /// The backend has its request.
     works: bool,
@@ -138,7 +138,7 @@ impl EnergyWatch {
 impl Watch for EnergyWatch {
     fn requested(&mut self, model: Option<&str>) {
         let Some(model) = model else { return };
-        if let Some(label) = self.catalogue.admitted(&labels::full_name(model, self.dialect)) {
+        if let Some(label) = labels::requested(&self.catalogue, &self.start, model) {
             self.is(label);
         }
     }
@@ -150,8 +150,9 @@ impl Watch for EnergyWatch {
     }
 
     fn answered(&mut self, model: &str) {
-        let label = self.catalogue.admit(&labels::full_name(model, self.dialect));
-        self.is(label.unwrap_or_else(|| labels::OTHER.into()));
+        if let Some(label) = labels::answered(&self.catalogue, &self.start, model) {
+            self.is(label);
+        }
     }
 
     fn finished(self: Box<Self>, _: &Record) {}

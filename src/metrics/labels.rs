@@ -1,9 +1,9 @@
 //! Label values that are not names of something.
 
-use std::borrow::Cow;
+use std::sync::Arc;
 
-use crate::exchange::record::Method;
-use crate::exchange::vocabulary::Dialect;
+use crate::backend::catalogue::Catalogue;
+use crate::exchange::record::{Method, Start};
 
 /// Whatever has no label of its own.
 pub(super) const OTHER: &str = "other";
@@ -12,14 +12,18 @@ pub(super) const UNKNOWN: &str = "unknown";
 /// A request that names no model by its nature.
 pub(super) const NONE: &str = "";
 
-/// A model's name as the backend means it: Ollama takes a missing tag for `latest`. A colon before the last slash is
-/// that of a registry's port.
-pub(super) fn full_name(name: &str, dialect: Dialect) -> Cow<'_, str> {
-    let last = name.rsplit('/').next().unwrap_or(name);
-    if dialect == Dialect::Ollama && !last.is_empty() && !last.contains(':') {
-        Cow::Owned(format!("{name}:latest"))
-    } else {
-        Cow::Borrowed(name)
+/// The label of the model that a request names, where it has one of its own.
+pub(super) fn requested(catalogue: &Catalogue, start: &Start, name: &str) -> Option<Arc<str>> {
+    let whole = catalogue.whole_name(&start.backend, start.route.dialect, name);
+    catalogue.admitted(whole.as_deref().unwrap_or(name))
+}
+
+/// The label of the model that a success answer names. None while it is not known what the backend means by the name.
+pub(super) fn answered(catalogue: &Catalogue, start: &Start, name: &str) -> Option<Arc<str>> {
+    let whole = catalogue.whole_name(&start.backend, start.route.dialect, name);
+    match whole {
+        Some(whole) => Some(catalogue.admit(&whole).unwrap_or_else(|| OTHER.into())),
+        None => catalogue.admitted(name),
     }
 }
 
@@ -34,20 +38,6 @@ pub(super) const fn duration_method(method: Method) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn on_ollama_a_missing_tag_is_latest() {
-        for (name, full) in [
-            ("llama3", "llama3:latest"),
-            ("llama3:8b", "llama3:8b"),
-            ("localhost:5000/library/llama3", "localhost:5000/library/llama3:latest"),
-            ("hf.co/x/y:Q4_K_M", "hf.co/x/y:Q4_K_M"),
-            ("", ""),
-        ] {
-            assert_eq!(full_name(name, Dialect::Ollama), full);
-            assert_eq!(full_name(name, Dialect::OpenAi), name);
-        }
-    }
 
     #[test]
     fn durations_tell_apart_get_post_and_the_rest() {
