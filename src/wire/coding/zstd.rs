@@ -8,6 +8,9 @@ use super::{Broken, MAX_WINDOW, Output};
 /// What a decoder needs before it can say what it needs: magic number and descriptor.
 const FIRST: usize = 5;
 
+/// The library asks for a block together with the header of the next.
+const BLOCK_HEADER: usize = 3;
+
 /// A body in `zstd`.
 #[derive(Default)]
 pub(super) struct Zstd {
@@ -33,8 +36,12 @@ impl Zstd {
                 Some(context) => context,
                 none => none.insert(open()?),
             };
-            // No more than is asked for: should the bytes break later on, what was good is out.
-            let len = if self.wanted == 0 { FIRST } else { self.wanted };
+            // A block without the header behind it: should that be broken, the block is out.
+            let len = match self.wanted {
+                0 => FIRST,
+                wanted if wanted > BLOCK_HEADER => wanted - BLOCK_HEADER,
+                wanted => wanted,
+            };
             let mut input = InBuffer::around(&rest[..len.min(rest.len())]);
             let mut output = OutBuffer::around(&mut out.buffer[..]);
             self.wanted = context.decompress_stream(&mut output, &mut input).map_err(|_| Broken)?;
