@@ -30,7 +30,7 @@ use crate::backend::track::Change;
 use crate::backend::{Backend, probe, survey};
 use crate::cli::{REVISION, VERSION};
 use crate::clock::Clock;
-use crate::config::{Config, ElectricityPrice, HostHeader, MaxConnections};
+use crate::config::{self, Config, ElectricityPrice, HostHeader, MaxConnections};
 use crate::exchange;
 use crate::exchange::residency::Residency;
 use crate::exchange::sink::{Fanout, Sink};
@@ -114,13 +114,15 @@ async fn serve(
     let monitors: Vec<Arc<Monitor>> =
         config.backends.iter().map(|backend| monitor(&config, backend, &material)).collect();
     let names: Vec<Arc<str>> = monitors.iter().map(|monitor| monitor.backend.name.clone()).collect();
-    let metrics = Metrics::new(metrics_settings(), &names, catalogue.clone());
+    let metrics =
+        Metrics::with_buckets(metrics_settings(), &metrics_buckets(&config.buckets), &names, catalogue.clone());
     metrics.config_loaded(true, SystemTime::now());
     let in_flight = InFlight::default();
     let readiness = Arc::new(Readiness::default());
     let residency = Arc::new(Residency::default());
 
     for monitor in &monitors {
+        catalogue.asking(&monitor.backend.name);
         tokio::spawn(probe::run(monitor.clone(), metrics.clone(), stopped.clone()));
         let report = Arc::new(Found { metrics: metrics.clone(), residency: residency.clone() });
         tokio::spawn(survey::run(monitor.clone(), catalogue.clone(), report, stopped.clone()));
@@ -245,6 +247,20 @@ fn metrics_settings() -> metrics::Settings {
         started: SystemTime::now(),
         max_histograms: metrics::DEFAULT_MAX_HISTOGRAMS,
         max_series: metrics::DEFAULT_MAX_SERIES,
+    }
+}
+
+fn metrics_buckets(configured: &config::Buckets) -> metrics::Buckets {
+    let own = |bounds: &Option<config::Bounds>| bounds.as_ref().map(|bounds| bounds.as_slice().to_vec());
+    metrics::Buckets {
+        duration: own(&configured.duration),
+        first_token: own(&configured.first_token),
+        token: own(&configured.token),
+        load: own(&configured.load),
+        rate: own(&configured.rate),
+        overhead: own(&configured.overhead),
+        size: own(&configured.size),
+        context: own(&configured.context),
     }
 }
 

@@ -59,6 +59,19 @@ const LIMIT_KEYS: [&str; 8] = [
 
 /// The keys of the file's `[host]`.
 const HOST_KEYS: [&str; 2] = ["host.period", "host.electricity_price_per_kwh"];
+
+/// The keys of the file's `[buckets]`.
+const BUCKET_KEYS: [&str; 8] = [
+    "buckets.duration",
+    "buckets.first_token",
+    "buckets.token",
+    "buckets.load",
+    "buckets.rate",
+    "buckets.overhead",
+    "buckets.size",
+    "buckets.context",
+];
+
 /// The keys of the file's `[tls]`.
 const TLS_KEYS: [&str; 2] = ["tls.cert_file", "tls.key_file"];
 
@@ -103,6 +116,8 @@ pub struct Config {
     pub electricity_price: Option<ElectricityPrice>,
     /// Where the privileged helper is; `None` asks none.
     pub helper_url: Option<HelperAddress>,
+    /// Bounds of histograms in place of the built-in ones, by kind.
+    pub buckets: Buckets,
     /// Threads that serve clients; `None` is one a core.
     pub worker_threads: Option<usize>,
     /// What is allowed and yet worth a word at start.
@@ -128,6 +143,42 @@ pub struct Limits {
     pub stall: Option<Duration>,
     /// Client connections at once.
     pub max_connections: MaxConnections,
+}
+
+/// Upper bounds of histograms by kind; `None` is built in. Seconds, except where the name says otherwise.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Buckets {
+    /// Whole exchanges and decode.
+    pub duration: Option<Bounds>,
+    /// Time to first byte and token, and prefill.
+    pub first_token: Option<Bounds>,
+    /// Time from token to token.
+    pub token: Option<Bounds>,
+    /// Cold loads.
+    pub load: Option<Bounds>,
+    /// Tokens per second.
+    pub rate: Option<Bounds>,
+    /// The proxy's own cost.
+    pub overhead: Option<Bounds>,
+    /// Body sizes in bytes.
+    pub size: Option<Bounds>,
+    /// Context in tokens.
+    pub context: Option<Bounds>,
+}
+
+/// 1 to 64 upper bounds: finite, above zero, ascending.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bounds(Vec<f64>);
+
+/// None of them is NaN.
+impl Eq for Bounds {}
+
+impl Bounds {
+    /// The bounds.
+    #[must_use]
+    pub fn as_slice(&self) -> &[f64] {
+        &self.0
+    }
 }
 
 /// What a kilowatt-hour costs, in millionths of whatever currency, so that it is exact.
@@ -199,6 +250,7 @@ pub fn resolve(
         host_period: layers.value("host.period", default::HOST_PERIOD, value::host_period)?,
         electricity_price: layers.value("host.electricity_price_per_kwh", None, value::electricity_price)?,
         helper_url: layers.value("helper_url", None, value::helper_url)?,
+        buckets: buckets(&layers)?,
         worker_threads: layers.value("worker_threads", None, value::worker_threads)?,
         warnings,
     })
@@ -214,6 +266,19 @@ fn limits(layers: &Layers) -> Result<Limits, ConfigError> {
         pool_idle: layers.value("limits.pool_idle", default::LIMIT_POOL_IDLE, value::limit)?,
         stall: layers.value("limits.stall", default::LIMIT_STALL, value::limit)?,
         max_connections: layers.value("limits.max_connections", MaxConnections::Auto, value::max_connections)?,
+    })
+}
+
+fn buckets(layers: &Layers) -> Result<Buckets, ConfigError> {
+    Ok(Buckets {
+        duration: layers.list("buckets.duration", value::bounds)?,
+        first_token: layers.list("buckets.first_token", value::bounds)?,
+        token: layers.list("buckets.token", value::bounds)?,
+        load: layers.list("buckets.load", value::bounds)?,
+        rate: layers.list("buckets.rate", value::bounds)?,
+        overhead: layers.list("buckets.overhead", value::bounds)?,
+        size: layers.list("buckets.size", value::bounds)?,
+        context: layers.list("buckets.context", value::bounds)?,
     })
 }
 

@@ -74,6 +74,8 @@ pub struct Observation {
     requested_model: Option<Box<str>>,
     /// Characters of the prompt in the request's body.
     prompt_characters: Option<u64>,
+    /// The request's body held exactly one prompt.
+    has_one_prompt: bool,
     request_bytes: u64,
     /// Holds a place among the exchanges on the requested model.
     stay: Option<Stay>,
@@ -113,6 +115,7 @@ impl Observation {
             scanner: start.route.names_model.then(ModelScanner::default),
             requested_model: None,
             prompt_characters: None,
+            has_one_prompt: false,
             request_bytes: 0,
             stay: None,
             answered_status: None,
@@ -164,7 +167,11 @@ impl Observation {
         self.answered_status = Some(head.status);
         self.advance(Phase::Prefill);
         if self.left.is_none() {
-            self.reader = Some(Reader::new(self.start.route, head));
+            let mut reader = Reader::new(self.start.route, head);
+            if self.has_one_prompt {
+                reader.share_prompt();
+            }
+            self.reader = Some(reader);
         }
     }
 
@@ -270,6 +277,7 @@ impl Observation {
         let Some(scanner) = self.scanner.take() else { return };
         self.requested_model = scanner.model().map(Box::from);
         self.prompt_characters = scanner.prompt_characters();
+        self.has_one_prompt = scanner.has_one_prompt();
         let model = self.requested_model.as_deref();
         if let Some(model) = model.filter(|_| uses_model(self.start.route)) {
             self.stay = Some(self.settings.residency.enter(&self.start.backend, model));
@@ -282,6 +290,9 @@ impl Observation {
     /// A frame was read to its end: tells the watch what it bore.
     fn settle_frame(&mut self, streamed: bool) {
         self.tell_model();
+        if let (Some(bytes), Some(watch)) = (self.answer.progress, &mut self.watch) {
+            watch.progress(bytes);
+        }
         let arrived = self.arrived();
         let frame = self.answer.timing.frame_end(self.settings.stall, arrived);
         if frame.is_some() {
@@ -309,6 +320,10 @@ impl Observation {
         }
         if let (Some(model), Some(watch)) = (&self.answer.model, &mut self.watch) {
             self.model_told = true;
+            let unloads = self.answer.finish == Some(FinishReason::Unload);
+            if let Some(stay) = self.stay.as_ref().filter(|_| !unloads) {
+                stay.answered();
+            }
             watch.answered(model);
         }
     }
@@ -350,6 +365,7 @@ impl Observation {
         let error = self.answer.error && status < 400;
         let evidence = Evidence {
             end,
+            answered: self.answered_status.is_some(),
             status,
             tunnel: self.tunnel,
             terminal: self.answer.terminal,
@@ -367,6 +383,7 @@ impl Observation {
             reported: reported.decode,
             watched: timing.window().filter(|_| reading.streamed),
             events: timing.events,
+            events_at_once: timing.events_at_once,
             several_choices: tally.several_choices(),
         };
         Record {

@@ -53,6 +53,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use prometheus::IntCounter;
 
+pub use buckets::Buckets;
 pub use exposition::Format;
 use exposition::Registry;
 use families::Families;
@@ -112,12 +113,24 @@ impl Metrics {
     /// Registers every family. What can be listed beforehand starts at 0.
     #[must_use]
     pub fn new(settings: Settings, backends: &[Arc<str>], catalogue: Arc<Catalogue>) -> Arc<Self> {
+        Self::with_buckets(settings, &Buckets::default(), backends, catalogue)
+    }
+
+    /// As [`Metrics::new`], with bounds of histograms that were configured.
+    #[must_use]
+    pub fn with_buckets(
+        settings: Settings,
+        buckets: &Buckets,
+        backends: &[Arc<str>],
+        catalogue: Arc<Catalogue>,
+    ) -> Arc<Self> {
         let registry = Registry::default();
         let register = Register {
             registry: &registry,
             max_histograms: settings.max_histograms,
             max_series: settings.max_series,
             dropped: program::series_dropped(&registry),
+            buckets: &buckets::Effective::new(buckets),
         };
         let families = Arc::new(Families {
             models: models::Models::register(&register, catalogue.clone()),

@@ -4,7 +4,10 @@ FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= $(patsubst fuzz/fuzz_targets/%.rs,%,$(wildcard fuzz/fuzz_targets/*.rs))
 CARGO_FUZZ := target/tools/bin/cargo-fuzz
 
-.PHONY: fuzz fuzz-ambiguity fuzz-targets fuzz-keep
+.PHONY: fuzz fuzz-ambiguity fuzz-targets fuzz-keep splits
+splits: cargo ## cut every recorded answer in two at every byte (the test that CI runs stops at 4,000 bytes)
+	cargo test --release --locked --test it wire:: -- --nocapture
+
 fuzz: fuzz-ambiguity fuzz-targets ## damage a million requests and replies, then run every fuzz target (FUZZ_SECONDS each)
 
 fuzz-ambiguity: cargo

@@ -1,12 +1,17 @@
-//! The model names that a backend has confirmed: the only ones that may become label values.
+//! The model names that a backend has confirmed: the only ones that may become label values; and what a backend means
+//! by a name without a tag.
 //!
 //! Promises: bounded (a number of names, each of bounded length and without control characters), and cheap to read at
 //! the same time from many threads. A name once admitted stays: its series exist anyway. Left out: what else is known
 //! of a model, and who asks the backend.
 
+use std::borrow::Cow;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use hashbrown::HashMap;
+
+use super::inventory::Runtime;
+use crate::wire::route::Dialect;
 
 /// How many models have labels of their own, unless configured otherwise.
 pub const DEFAULT_MAX_MODELS: usize = 200;
@@ -22,6 +27,21 @@ pub const LATEST: &str = ":latest";
 pub struct Catalogue {
     max_models: usize,
     names: RwLock<Names>,
+    /// What each backend means by a name without a tag.
+    tags: RwLock<HashMap<Arc<str>, Tags>>,
+}
+
+/// What a name without a tag means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Tags {
+    /// Nobody knows yet: the backend is about to be asked which server it is.
+    Asked,
+    /// The tag is `latest`: an Ollama backend, whichever of its routes is spoken.
+    Latest,
+    /// Just that: another server.
+    Plain,
+    /// What the route's dialect means: the backend was not recognised.
+    Spoken,
 }
 
 #[derive(Debug, Default)]
@@ -42,7 +62,47 @@ impl Catalogue {
     /// An empty catalogue that will admit so many names.
     #[must_use]
     pub fn new(max_models: usize) -> Self {
-        Self { max_models, names: RwLock::default() }
+        Self { max_models, names: RwLock::default(), tags: RwLock::default() }
+    }
+
+    /// The backend is about to be asked which server it is.
+    pub fn asking(&self, backend: &Arc<str>) {
+        self.set_tags(backend, Tags::Asked);
+    }
+
+    /// The backend was recognised, as nothing if need be.
+    pub fn recognised(&self, backend: &Arc<str>, runtime: Runtime) {
+        self.set_tags(
+            backend,
+            match runtime {
+                Runtime::Ollama => Tags::Latest,
+                Runtime::Unknown => Tags::Spoken,
+                _ => Tags::Plain,
+            },
+        );
+    }
+
+    fn set_tags(&self, backend: &Arc<str>, tags: Tags) {
+        self.tags.write().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(backend), tags);
+    }
+
+    /// A model's whole name as this backend means it. None while that is not known: a name without a tag, on a route
+    /// that several servers have, of a backend that was not recognised yet. It would be a label of its own beside the
+    /// one that the listing is about to bring.
+    #[must_use]
+    pub fn whole_name<'a>(&self, backend: &str, spoken: Dialect, name: &'a str) -> Option<Cow<'a, str>> {
+        if has_tag(name) {
+            return Some(Cow::Borrowed(name));
+        }
+        let tags = self.tags.read().unwrap_or_else(PoisonError::into_inner).get(backend).copied();
+        let latest = match tags.unwrap_or(Tags::Spoken) {
+            Tags::Latest => true,
+            Tags::Plain => false,
+            Tags::Spoken => spoken == Dialect::Ollama,
+            Tags::Asked if spoken == Dialect::Ollama => true,
+            Tags::Asked => return None,
+        };
+        Some(if latest { Cow::Owned(format!("{name}{LATEST}")) } else { Cow::Borrowed(name) })
     }
 
     /// A backend listed this name, or a success answer named it. Returns its label; none where it can have none of its
@@ -77,6 +137,12 @@ impl Catalogue {
     }
 }
 
+/// A colon before the last slash is that of a registry's port. Nothing is taken for whole.
+fn has_tag(name: &str) -> bool {
+    let last = name.rsplit('/').next().unwrap_or(name);
+    last.is_empty() || last.contains(':')
+}
+
 fn is_fit(name: &str) -> bool {
     !name.is_empty() && name.len() <= MAX_NAME && !name.chars().any(char::is_control)
 }
@@ -84,6 +150,34 @@ fn is_fit(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_missing_tag_is_what_the_backend_means_by_it() {
+        let (catalogue, backend) = (Catalogue::default(), Arc::from("a"));
+        let mean = |spoken, name| catalogue.whole_name("a", spoken, name).map(Cow::into_owned);
+        let whole = |name: &str| Some(name.to_owned());
+        let tables: [(Option<Runtime>, Option<String>, Option<String>); 4] = [
+            (None, whole("m:latest"), None),
+            (Some(Runtime::Ollama), whole("m:latest"), whole("m:latest")),
+            (Some(Runtime::Sglang), whole("m"), whole("m")),
+            (Some(Runtime::Unknown), whole("m:latest"), whole("m")),
+        ];
+        assert_eq!(mean(Dialect::OpenAi, "m"), whole("m"), "nobody asks");
+        catalogue.asking(&backend);
+        for (runtime, on_ollamas_routes, on_others) in tables {
+            if let Some(runtime) = runtime {
+                catalogue.recognised(&backend, runtime);
+            }
+            assert_eq!(mean(Dialect::Ollama, "m"), on_ollamas_routes, "{runtime:?}");
+            assert_eq!(mean(Dialect::OpenAi, "m"), on_others, "{runtime:?}");
+            assert_eq!(mean(Dialect::Anthropic, "m"), on_others, "{runtime:?}");
+            for name in ["m:8b", "hf.co/x/y:Q4_K_M", "", "x/"] {
+                assert_eq!(mean(Dialect::OpenAi, name), whole(name), "{runtime:?}");
+            }
+        }
+        catalogue.recognised(&backend, Runtime::Ollama);
+        assert_eq!(mean(Dialect::OpenAi, "localhost:5000/library/m"), whole("localhost:5000/library/m:latest"));
+    }
 
     #[test]
     fn only_admitted_names_have_labels() {

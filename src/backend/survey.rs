@@ -74,6 +74,9 @@ impl Survey {
             tracing::warn!(backend, "the backend lists no models: their names are learnt from answers only");
         }
         self.lists = found.is_some();
+        // Before any name is admitted. One that was recognised once and does not list now is what it was.
+        let runtime = found.as_ref().map_or(known, |found| found.runtime);
+        self.catalogue.recognised(&self.monitor.backend.name, runtime);
         let Some(mut found) = found else { return };
         for model in &found.models {
             // Beyond the cap a name has no label of its own.

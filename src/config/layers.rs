@@ -11,7 +11,7 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, Origin, variable};
-use super::{BACKEND_TLS_KEYS, HOST_KEYS, LIMIT_KEYS, SETTING_KEYS, TLS_KEYS, VARIABLE_PREFIX};
+use super::{BACKEND_TLS_KEYS, BUCKET_KEYS, HOST_KEYS, LIMIT_KEYS, SETTING_KEYS, TLS_KEYS, VARIABLE_PREFIX};
 use crate::cli::Cli;
 
 /// How alike two names must be (Jaro-Winkler, 0 to 1) for one to be a slip of the other.
@@ -74,6 +74,23 @@ impl Layers {
     ) -> Result<T, ConfigError> {
         let Some(setting) = self.all(key).last() else { return Ok(default) };
         parse(&setting.text).map_err(|reason| setting.refuse(key, reason))
+    }
+
+    /// What the values of a key that takes a list amount to; none at all are none.
+    pub(super) fn list<T>(
+        &self,
+        key: &'static str,
+        parse: impl FnOnce(&[&str]) -> Result<T, String>,
+    ) -> Result<Option<T>, ConfigError> {
+        let settings = self.all(key);
+        let Some(first) = settings.first() else { return Ok(None) };
+        let texts: Vec<&str> = settings.iter().map(|setting| setting.text.as_str()).collect();
+        parse(&texts).map(Some).map_err(|reason| ConfigError::Value {
+            key,
+            origin: first.origin.clone(),
+            value: format!("[{}]", texts.join(", ")),
+            reason,
+        })
     }
 
     /// Every setting of a key that takes a list.
@@ -152,7 +169,9 @@ impl Layers {
             return Err(unknown_key(full, origin));
         };
         let texts: Option<Vec<String>> = match value {
-            DeValue::Array(values) if full == "backend" => values.iter().map(|v| scalar(v.get_ref())).collect(),
+            DeValue::Array(values) if full == "backend" || BUCKET_KEYS.contains(known) => {
+                values.iter().map(|v| scalar(v.get_ref())).collect()
+            }
             value => scalar(value).map(|text| vec![text]),
         };
         let refuse = || {
@@ -173,8 +192,13 @@ impl Setting {
 }
 
 /// The tables of the file, and what may stand in each.
-const TABLES: [(&str, &[&str]); 4] =
-    [("limits", &LIMIT_KEYS), ("host", &HOST_KEYS), ("tls", &TLS_KEYS), ("backend_tls", &BACKEND_TLS_KEYS)];
+const TABLES: [(&str, &[&str]); 5] = [
+    ("limits", &LIMIT_KEYS),
+    ("host", &HOST_KEYS),
+    ("buckets", &BUCKET_KEYS),
+    ("tls", &TLS_KEYS),
+    ("backend_tls", &BACKEND_TLS_KEYS),
+];
 
 /// What may stand at the top of the file: every setting, and what only a file can set.
 const FILE_KEYS: [&str; SETTING_KEYS.len() + 2] = {

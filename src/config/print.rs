@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Config, ElectricityPrice, HostHeader, MaxConnections};
+use super::{Bounds, Buckets, Config, ElectricityPrice, HostHeader, MaxConnections};
 
 impl Config {
     /// Every setting as TOML. Read back, it gives this configuration again.
@@ -37,8 +37,30 @@ impl Config {
         let _ = writeln!(out, "period = {}", duration(self.host_period));
         let price = self.electricity_price.map_or(0.0, ElectricityPrice::per_kilowatt_hour);
         let _ = writeln!(out, "electricity_price_per_kwh = {price}");
+        out.push_str("\n[buckets]\n");
+        out.push_str(&self.buckets());
         out.push_str(&self.tls());
         out
+    }
+
+    /// Those that are built in are empty lists.
+    fn buckets(&self) -> String {
+        let Buckets { duration, first_token, token, load, rate, overhead, size, context } = &self.buckets;
+        let kinds = [
+            ("duration", duration),
+            ("first_token", first_token),
+            ("token", token),
+            ("load", load),
+            ("rate", rate),
+            ("overhead", overhead),
+            ("size", size),
+            ("context", context),
+        ];
+        kinds.into_iter().fold(String::new(), |text, (key, bounds)| {
+            let bounds = bounds.as_ref().map_or(&[][..], Bounds::as_slice);
+            let bounds: Vec<String> = bounds.iter().map(ToString::to_string).collect();
+            text + key + " = [" + &bounds.join(", ") + "]\n"
+        })
     }
 
     fn tls(&self) -> String {

@@ -29,6 +29,7 @@ impl Config {
             electricity_price,
             helper_url,
             worker_threads,
+            buckets,
             warnings,
         } = next;
         let same_backends = self.backends == backends;
@@ -47,6 +48,7 @@ impl Config {
             ("host.electricity_price_per_kwh", self.electricity_price == electricity_price),
             ("helper_url", self.helper_url == helper_url),
             ("worker_threads", self.worker_threads == worker_threads),
+            ("buckets", self.buckets == buckets),
         ];
         if self.tls.is_some() == tls.is_some() {
             self.tls = tls;

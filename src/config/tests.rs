@@ -233,6 +233,7 @@ fn the_printed_configuration_reads_back_as_itself() {
     let file = "backend = [\"gpu=http://[::1]:80/x\"]\nhost_header = \"ollama.lan:11434\"\nworker_threads = 3\n\
                 drain_timeout = 0\naccess_log = false\nlog_level = \"info,inferometer::backend=debug\"\n[limits]\n\
                 head = \"1500ms\"\nkeep_alive_idle = \"2d\"\nbody_idle = 0\nmax_connections = 12\n[host]\nperiod = \"10s\"\nelectricity_price_per_kwh = 0.31\n\
+                [buckets]\ntoken = [0.001, 0.5, 2, 1e3]\nload = []\n\
                 [tls]\ncert_file = \"c\"\nkey_file = \"k\"\n\
                 [backend_tls]\nca_file = \"a\"\ncert_file = \"c\"\nkey_file = \"k\"\nserver_name = \"gpu.lan\"";
     let file = &format!("helper_url = \"unix:/run/helper.sock\"\n{file}");
@@ -240,11 +241,26 @@ fn the_printed_configuration_reads_back_as_itself() {
         let printed = config.to_toml();
         assert_eq!(resolved(&[], &[], &printed).expect(&printed), config, "{printed}");
         let keys = SETTING_KEYS.iter().chain(&LIMIT_KEYS).chain(&TLS_KEYS).chain(&BACKEND_TLS_KEYS);
-        let keys = keys.chain(&HOST_KEYS).chain(&["helper_url"]);
+        let keys = keys.chain(&HOST_KEYS).chain(&BUCKET_KEYS).chain(&["helper_url"]);
         for key in keys.map(|key| key.rsplit('.').next().expect("a last part")) {
             assert!(printed.contains(&format!("{key} = ")), "{key} in {printed}");
         }
     }
+}
+
+#[test]
+fn bounds_of_histograms_ascend_or_are_refused() {
+    let with = |list: &str| resolved(&[], &[], &format!("[buckets]\nfirst_token = {list}"));
+    let config = with("[0.05, 1, 2.5]").expect("fine");
+    assert_eq!(config.buckets.first_token.as_ref().map(Bounds::as_slice), Some(&[0.05, 1.0, 2.5][..]));
+    assert_eq!((config.buckets.token, with("[]").expect("built in").buckets.first_token), (None, None));
+    assert_eq!(with("3").expect("one").buckets.first_token.as_ref().map(Bounds::as_slice), Some(&[3.0][..]));
+    let many: Vec<_> = (1..=65).collect();
+    for wrong in ["[1, 1]", "[2, 1]", "[0, 1]", "[-1]", "[1, inf]", "[nan]", "[\"x\"]", &format!("{many:?}")] {
+        let error = with(wrong).expect_err(wrong).to_string();
+        assert!(error.contains("buckets.first_token") && error.contains("ascend"), "{error}");
+    }
+    assert!(resolved(&[], &[], "[buckets]\nfirst_tokn = [1]").expect_err("a slip").to_string().contains("first_token"));
 }
 
 #[test]

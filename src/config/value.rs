@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{ElectricityPrice, HostHeader, MaxConnections};
+use super::{Bounds, ElectricityPrice, HostHeader, MaxConnections};
 use crate::backend::address::Address;
 use crate::host::helper::{HelperAddress, InvalidHelperAddress};
 use crate::logs;
@@ -44,6 +44,21 @@ pub(super) fn server_name(text: &str) -> Result<Option<String>, String> {
         _ if is_host => Ok(Some(text.to_owned())),
         _ => Err("expected a host name or an IP address, without a port".into()),
     }
+}
+
+/// Most bounds of a histogram: each is a series of every label.
+const MAX_BOUNDS: usize = 64;
+
+/// Upper bounds of a histogram.
+pub(super) fn bounds(texts: &[&str]) -> Result<Bounds, String> {
+    let bounds: Option<Vec<f64>> = texts.iter().map(|text| text.parse().ok()).collect();
+    let ascend = |bounds: &Vec<f64>| {
+        bounds.iter().all(|bound| bound.is_finite() && *bound > 0.0) && bounds.windows(2).all(|pair| pair[0] < pair[1])
+    };
+    bounds
+        .filter(|bounds| bounds.len() <= MAX_BOUNDS && ascend(bounds))
+        .map(Bounds)
+        .ok_or_else(|| format!("expected at most {MAX_BOUNDS} numbers above 0 that ascend, such as `[0.1, 1, 10]`"))
 }
 
 /// A duration of at least a millisecond.

@@ -26,7 +26,7 @@ pub(super) struct Answer {
     pub(super) progress: Option<u64>,
     /// The backend said that it failed.
     pub(super) error: bool,
-    /// The terminal event was seen.
+    /// The terminal event was seen, and no token since.
     pub(super) terminal: bool,
 }
 
@@ -37,6 +37,8 @@ impl Answer {
             Event::Model(name) if self.model.is_none() && !name.is_empty() => self.model = Some(name.into()),
             Event::Model(_) => {}
             Event::Tokens(tokens) => {
+                // A list of prompts goes on after the end of one: llama.cpp begins the next only then.
+                self.terminal = false;
                 self.tally.tokens(tokens);
                 if tokens.answer || tokens.thinking {
                     self.timing.token(tokens.answer, offset, now);

@@ -36,7 +36,7 @@ labels! {
         StreamError = "stream_error",
         /// Dial, timeout, reset, short of its Content-Length, end inside a chunk.
         BackendFailed = "backend_failed",
-        /// A clean end without the dialect's terminal event.
+        /// A clean end without the dialect's terminal event, or one that we made when the time to drain was over.
         Truncated = "truncated",
         /// A status of 400 or above.
         HttpError = "http_error",
@@ -167,7 +167,7 @@ pub enum End {
     Complete,
     /// The client left.
     ClientLeft,
-    /// We refused it, or gave it up on the client's account.
+    /// We refused it, or gave it up on the client's account, or ended it when the time to drain was over.
     Rejected(ErrorType),
     /// The backend failed it.
     BackendFailed(ErrorType),

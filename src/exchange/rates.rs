@@ -3,6 +3,10 @@
 //! Both rates need a count that someone stated: counted events are a lower bound, and a rate from them would be made
 //! up. A duration that the backend reports beats what was watched, but it is that of one choice: where several share
 //! the answer, only what was watched counts, and time per token of one choice is not known.
+//!
+//! A watched window stands for a decode only while its tokens came one after another. Where many were read at one
+//! instant (a busy machine, a relay that collects), it is the time between two reads: shorter than a rate takes, or
+//! opened by a frame that held most of the answer. Such a window tells nothing.
 
 use std::time::Duration;
 
@@ -20,6 +24,8 @@ pub(super) struct Decode {
     pub(super) watched: Option<Duration>,
     /// Token-bearing events that were watched.
     pub(super) events: u64,
+    /// Those of them that came in the first frame with any: they came before the window.
+    pub(super) events_at_once: u64,
     /// Several choices share the answer.
     pub(super) several_choices: bool,
 }
@@ -45,10 +51,12 @@ impl Decode {
         (decode >= SHORTEST_DECODE).then(|| tokens as f64 / decode.as_secs_f64())
     }
 
-    /// The watched window, if enough events fell into it to stand for all tokens, and not all at one instant.
+    /// The watched window, if enough events were seen to stand for all tokens, if at least half of them fell into it,
+    /// and if it is long enough to be one.
     fn window(&self) -> Option<Duration> {
         let enough = self.events >= 2 && self.events.saturating_mul(2) >= self.generated?;
-        self.watched.filter(|window| enough && !window.is_zero())
+        let inside = self.events.saturating_sub(self.events_at_once).saturating_mul(2) >= self.events;
+        self.watched.filter(|window| enough && inside && *window >= SHORTEST_DECODE)
     }
 }
 
@@ -57,7 +65,7 @@ mod tests {
     use super::*;
 
     const NOTHING: Decode =
-        Decode { generated: None, reported: None, watched: None, events: 0, several_choices: false };
+        Decode { generated: None, reported: None, watched: None, events: 0, events_at_once: 1, several_choices: false };
 
     fn ms(ms: u64) -> Option<Duration> {
         Some(Duration::from_millis(ms))
@@ -105,16 +113,39 @@ mod tests {
 
     #[test]
     fn several_choices_have_no_time_per_token_and_a_rate_only_as_watched() {
-        let decode =
-            Decode { generated: Some(21), reported: ms(100), watched: ms(1000), events: 21, several_choices: true };
+        let decode = Decode {
+            generated: Some(21),
+            reported: ms(100),
+            watched: ms(1000),
+            events: 21,
+            several_choices: true,
+            ..NOTHING
+        };
         assert_eq!(decode.time_per_output_token(), None);
         assert_eq!(decode.tokens_per_second(), Some(20.0));
     }
 
+    /// 19 tokens of an answer that took 90 ms, read on a busy machine in two goes 432 microseconds apart: 24
+    /// microseconds a token would be a fact about the machine.
     #[test]
-    fn tokens_that_all_came_at_once_have_no_rate() {
-        let decode = Decode { generated: Some(5), watched: ms(0), events: 5, ..NOTHING };
-        assert_eq!(decode.time_per_output_token(), None);
-        assert_eq!(decode.tokens_per_second(), None);
+    fn tokens_that_came_all_at_once_or_in_two_reads_have_no_rate() {
+        let answer = Decode { generated: Some(19), events: 18, ..NOTHING };
+        let micros = |micros| Some(Duration::from_micros(micros));
+        for (watched, events_at_once, known) in [
+            (ms(0), 18, false),
+            (micros(432), 1, false),
+            (micros(432), 9, false),
+            (micros(999), 1, false),
+            (ms(1), 1, true),
+            (ms(40), 9, true),
+            (ms(40), 10, false),
+            (ms(40), 17, false),
+        ] {
+            let decode = Decode { watched, events_at_once, ..answer };
+            assert_eq!(decode.time_per_output_token().is_some(), known, "{watched:?} after {events_at_once} at once");
+            assert_eq!(decode.tokens_per_second().is_some(), known, "{watched:?} after {events_at_once} at once");
+        }
+        let reported = Decode { reported: micros(432), watched: ms(0), events_at_once: 18, ..answer };
+        assert_eq!(reported.time_per_output_token(), micros(24), "what the backend states is believed");
     }
 }

@@ -1,9 +1,11 @@
 //! Which models have exchanges in flight and which are not in memory, so that a cold start can be told from a wait.
 //!
 //! Ollama's reported load includes the time in its queue: a long load means a cold model only for an exchange that
-//! found no other on that model. Where the backend was heard to have a model and not to hold it in memory, the first
-//! exchange on it since then is cold whatever it reports (`/v1` routes report no load). Memory is bounded by the
-//! exchanges in flight and by what backends list. The lock is taken twice an exchange and never while a stream is running.
+//! found no other on that model. Where the backend was heard to have a model and not to hold it in memory, every
+//! exchange that comes before an answer in the model's name is cold whatever it reports (`/v1` routes report no load):
+//! those that come together all wait for it. An answer says that it is in memory by now, and is heard sooner than the
+//! backend is asked again. Memory is bounded by the exchanges in flight and by what backends list. The lock is taken
+//! three times an exchange and never while a stream is running.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -55,8 +57,7 @@ impl Residency {
     pub(super) fn enter(self: &Arc<Self>, backend: &Arc<str>, model: &str) -> Stay {
         let key = (Arc::clone(backend), plain(model));
         let mut known = self.lock();
-        // Whoever comes next finds the model loaded by this one.
-        let absent = known.absent.get_mut(backend).is_some_and(|absent| absent.remove(&key.1));
+        let absent = known.absent.get(backend).is_some_and(|absent| absent.contains(&key.1));
         let others = known.in_flight.entry(key.clone()).or_insert(0);
         let alone = *others == 0;
         *others += 1;
@@ -100,9 +101,16 @@ pub(super) struct Stay {
 }
 
 impl Stay {
+    /// The model answered: whoever comes from now on finds it in memory.
+    pub(super) fn answered(&self) {
+        if let Some(absent) = self.residency.lock().absent.get_mut(&self.key.0) {
+            absent.remove(&self.key.1);
+        }
+    }
+
     /// Whether a model that answered was cold; `load` is what it reported.
     pub(super) fn cold(&self, load: Option<Duration>) -> bool {
-        self.alone && (self.absent || load.is_some_and(|load| load >= COLD_LOAD))
+        self.absent || (self.alone && load.is_some_and(|load| load >= COLD_LOAD))
     }
 }
 
@@ -163,20 +171,18 @@ mod tests {
     }
 
     #[test]
-    fn the_first_exchange_on_a_model_that_is_not_in_memory_is_cold_whatever_it_reports() {
+    fn until_a_model_that_is_not_in_memory_answers_all_on_it_are_cold_whatever_they_report() {
         let residency = Arc::new(Residency::default());
         let (here, there): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
         residency.absent(&here, ["M:latest", "n"]);
         assert!(!residency.enter(&there, "m").cold(None), "nothing was heard of that backend");
-        assert!(residency.enter(&here, "m").cold(None));
-        assert!(!residency.enter(&here, "m").cold(None), "the first one loaded it");
+        let together = [residency.enter(&here, "m"), residency.enter(&here, "m")];
+        together[1].answered();
+        let later = residency.enter(&here, "m");
+        assert!(together.iter().all(|stay| stay.cold(None) && stay.cold(Some(Duration::ZERO))), "all waited for it");
+        assert!(!later.cold(None) && !later.cold(LONG), "it waited for others, not for the model");
         residency.absent(&here, ["m"]);
-        assert!(residency.enter(&here, "m").cold(Some(Duration::ZERO)));
+        assert!(residency.enter(&here, "m").cold(None), "it was sent away");
         assert!(!residency.enter(&here, "n").cold(None), "it is in memory by now");
-        residency.absent(&here, ["n"]);
-        let waits_for = residency.enter(&here, "n");
-        residency.absent(&here, ["n"]);
-        assert!(!residency.enter(&here, "n").cold(None), "the load of another is no cold start");
-        drop(waits_for);
     }
 }

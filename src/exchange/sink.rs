@@ -38,6 +38,8 @@ pub trait Watch {
     fn phase(&mut self, _phase: Phase) {}
     /// A frame that bore tokens. Streams only.
     fn tokens(&mut self, _frame: TokenFrame) {}
+    /// So many bytes of model files were moved so far. Transfers only, with each piece that is read.
+    fn progress(&mut self, _bytes: u64) {}
     /// It is over. Called at most once.
     fn finished(self: Box<Self>, record: &Record);
 }
@@ -81,6 +83,9 @@ impl Watch for FanoutWatch {
     }
     fn tokens(&mut self, frame: TokenFrame) {
         self.0.iter_mut().for_each(|watch| watch.tokens(frame));
+    }
+    fn progress(&mut self, bytes: u64) {
+        self.0.iter_mut().for_each(|watch| watch.progress(bytes));
     }
     fn finished(self: Box<Self>, record: &Record) {
         for watch in self.0 {

@@ -21,7 +21,7 @@ const CHAT: Route = Route {
     names_model: true,
 };
 /// The head itself reports nothing.
-const NOTHING: Reported = Reported { prompt_tokens: None, generated_tokens: None, total: None };
+const NOTHING: Reported = Reported { prompt_tokens: None, generated_tokens: None, total: None, inference: None };
 const OK: Head<'_> = Head { status: 200, content_type: None, content_encoding: None, reported: NOTHING };
 const TEXT: Event<'_> = Event::Tokens(Tokens { answer: true, thinking: false, listed: None });
 const THOUGHT: Event<'_> = Event::Tokens(Tokens { answer: false, thinking: true, listed: None });
@@ -34,6 +34,7 @@ enum Told {
     Answered(String),
     Phase(Phase),
     Tokens(TokenFrame),
+    Progress(u64),
     Finished(Outcome),
 }
 
@@ -86,6 +87,9 @@ impl Watch for Recorder {
     fn tokens(&mut self, frame: TokenFrame) {
         assert!(!self.panics_on_tokens, "on purpose");
         self.tell(Told::Tokens(frame));
+    }
+    fn progress(&mut self, bytes: u64) {
+        self.tell(Told::Progress(bytes));
     }
     fn finished(self: Box<Self>, record: &Record) {
         self.tell(Told::Finished(record.outcome));
@@ -521,4 +525,103 @@ fn time_that_runs_backwards_counts_as_none() {
     case.frame(50, &[TEXT]).frame(40, &[TEXT, Event::Terminal]);
     assert_eq!(case.recorder.frames()[1].gap, Some(ms(0)));
     assert_eq!(case.complete(30).duration, ms(40));
+}
+
+/// An exchange with real bodies: the request, then pieces of the response a millisecond apart.
+fn spoken(path: &str, request: &str, pieces: &[String], end: End) -> (Record, Recorder) {
+    let mut case = Case::on(Route::of("POST", path), Recorder::default(), &Arc::default());
+    case.observation.request_frame(request.as_bytes());
+    case.observation.forwarded();
+    case.observation.request_done();
+    case.head(Head { content_type: Some(b"text/event-stream"), ..OK }, 10);
+    for (piece, at) in pieces.iter().zip(11..) {
+        let now = case.at(at);
+        case.observation.response_frame(piece.as_bytes(), now);
+    }
+    let recorder = case.recorder.clone();
+    let now = case.at(100);
+    case.observation.finish(end, 200, now, Duration::ZERO);
+    (recorder.record(), recorder)
+}
+
+/// One event of llama.cpp's own: choice, generated tokens so far, and whether it is the last of the choice.
+fn native(index: u64, generated: u64, last: bool) -> String {
+    let text = if last { "" } else { "x" };
+    format!(
+        "data: {{\"index\":{index},\"content\":\"{text}\",\"stop\":{last},\"tokens_predicted\":{generated},\"tokens_evaluated\":4}}\n\n"
+    )
+}
+
+#[test]
+fn choices_of_one_prompt_share_it_and_prompts_of_a_list_do_not() {
+    let closing = |index: u64| {
+        format!(
+            "data: {{\"choices\":[{{\"index\":{index},\"text\":\"\",\"finish_reason\":\"stop\"}}],\"usage\":{{\"prompt_tokens\":4,\"completion_tokens\":19}}}}\n\n"
+        )
+    };
+    let openai = [closing(0), closing(1), "data: [DONE]\n\n".to_owned()];
+    let llama = [native(0, 19, true), native(1, 19, true)];
+    for (path, pieces) in [("/v1/completions", &openai[..]), ("/completion", &llama[..])] {
+        for (request, prompt) in [
+            (r#"{"prompt":"x","n":2}"#, 4),
+            (r#"{"prompt":["x"],"n":2}"#, 4),
+            (r#"{"prompt":["x","y"]}"#, 8),
+            (r#"{"prompt":[[1,2],[3]]}"#, 8),
+        ] {
+            let (record, _) = spoken(path, request, pieces, End::Complete);
+            let counts = (record.prompt_tokens.unwrap().value, record.generated_tokens.unwrap().value);
+            assert_eq!(counts, (prompt, 38), "{path} {request}");
+            assert_eq!(record.outcome, Outcome::Completed);
+        }
+    }
+}
+
+/// llama.cpp begins the third prompt of a list only when a place is free: by then all that was seen had ended.
+#[test]
+fn a_list_of_prompts_that_is_left_after_the_end_of_one_is_cancelled_and_counted_so_far() {
+    let list = r#"{"prompt":["x","y","z"]}"#;
+    let ended = [native(0, 1, true), native(1, 1, true)];
+    let (record, _) = spoken("/completion", list, &ended, End::Complete);
+    assert_eq!((record.outcome, record.generated_tokens.unwrap().source), (Outcome::Completed, Source::Reported));
+    let left: Vec<_> = ended.into_iter().chain([native(2, 1, false), native(2, 5, false)]).collect();
+    let (record, _) = spoken("/completion", list, &left, End::ClientLeft);
+    assert_eq!(record.outcome, Outcome::ClientCancelled);
+    assert_eq!(record.generated_tokens, Some(Count { value: 7, source: Source::Running }));
+    assert_eq!(record.prompt_tokens, Some(Count { value: 12, source: Source::Running }));
+    let (record, _) = spoken("/completion", list, &left, End::Complete);
+    assert_eq!(record.outcome, Outcome::Truncated);
+}
+
+#[test]
+fn a_stream_that_the_end_of_a_drain_cuts_was_not_rejected() {
+    let event = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"}}]}\n\n".to_owned();
+    let drained = End::Rejected(ErrorType::Draining);
+    let (record, _) = spoken("/v1/chat/completions", "{}", &[event.clone(), event], drained);
+    assert_eq!((record.outcome, record.error), (Outcome::Truncated, Some(ErrorType::Draining)));
+    let mut waiting = Case::chat();
+    waiting.observation.forwarded();
+    let record = waiting.end(drained, 503, 40);
+    assert_eq!((record.outcome, record.error), (Outcome::Rejected, Some(ErrorType::Draining)));
+}
+
+#[test]
+fn a_transfer_tells_its_bytes_while_they_move() {
+    let layer =
+        |completed: u64| format!("{{\"status\":\"x\",\"digest\":\"d\",\"total\":9,\"completed\":{completed}}}\n");
+    let pieces = [layer(2), layer(5), layer(9), "{\"status\":\"success\"}\n".to_owned()];
+    let (record, recorder) = spoken("/api/pull", "{}", &pieces, End::Complete);
+    assert_eq!((record.progress_bytes, record.outcome), (Some(9), Outcome::Completed));
+    let moved: Vec<_> = recorder.told().into_iter().filter(|told| matches!(told, Told::Progress(_))).collect();
+    assert_eq!(moved[..3], [Told::Progress(2), Told::Progress(5), Told::Progress(9)]);
+    assert!(record.streamed);
+}
+
+/// The answer took 90 ms, and a busy machine read it in two goes.
+#[test]
+fn tokens_that_were_read_in_two_goes_give_no_time_per_token() {
+    let mut case = Case::stream();
+    let usage = Event::Usage(Usage { last: true, generated: Some(18), choices: 1, ..Usage::default() });
+    case.frame(89, &[TEXT; 17]).frame(95, &[TEXT, usage, Event::Terminal]);
+    let record = case.complete(100);
+    assert_eq!((record.time_per_output_token, record.tokens_per_second), (None, None));
 }

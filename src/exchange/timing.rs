@@ -31,6 +31,8 @@ pub(super) struct Timing {
     pub(super) last_token: Option<Instant>,
     /// Token-bearing events of all frames.
     pub(super) events: u64,
+    /// Those of the first frame that had any.
+    pub(super) events_at_once: u64,
     /// Gaps above the threshold.
     pub(super) stalls: u64,
     /// Token-bearing events of the frame that is being read.
@@ -60,6 +62,9 @@ impl Timing {
         let events = std::mem::take(&mut self.in_frame);
         if events == 0 {
             return None;
+        }
+        if self.last_token.is_none() {
+            self.events_at_once = u64::from(events);
         }
         let gap = self.last_token.map(|last| now.saturating_duration_since(last));
         let stalled = gap.is_some_and(|gap| gap > stall);

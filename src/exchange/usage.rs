@@ -22,6 +22,11 @@ pub(super) struct Tally {
 impl Tally {
     /// The backend stated counts. A field that is known replaces what was known before.
     pub(super) fn usage(&mut self, usage: Usage) {
+        // A list of prompts goes on after the report of one: what was reported so far is a running count again.
+        if !usage.last && self.ended && usage.generated > self.reported.generated {
+            self.ended = false;
+            self.running = std::mem::take(&mut self.reported);
+        }
         self.ended |= usage.last;
         let known = if usage.last { &mut self.reported } else { &mut self.running };
         known.prompt = usage.prompt.or(known.prompt);
@@ -109,8 +114,20 @@ mod tests {
         tally.usage(usage(true, Some(8), Some(5)));
         assert_eq!(tally.generated(), Some(Count { value: 5, source: Source::Reported }));
         assert_eq!(tally.prompt(), Some(Count { value: 8, source: Source::Reported }));
-        tally.usage(usage(false, None, Some(99)));
+        tally.usage(usage(false, None, Some(5)));
         assert_eq!(tally.generated(), Some(Count { value: 5, source: Source::Reported }));
+    }
+
+    #[test]
+    fn a_stream_that_goes_on_after_a_report_runs_again() {
+        let mut tally = Tally::default();
+        tally.usage(usage(true, Some(4), Some(19)));
+        tally.usage(usage(false, Some(8), Some(20)));
+        assert_eq!(tally.generated(), Some(Count { value: 20, source: Source::Running }));
+        assert_eq!(tally.prompt(), Some(Count { value: 8, source: Source::Running }));
+        tally.usage(usage(true, Some(8), Some(32)));
+        assert_eq!(tally.generated(), Some(Count { value: 32, source: Source::Reported }));
+        assert_eq!(tally.prompt(), Some(Count { value: 8, source: Source::Reported }));
     }
 
     #[test]

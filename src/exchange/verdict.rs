@@ -9,6 +9,8 @@ use super::outcome::{End, ErrorType, Outcome};
 pub(super) struct Evidence {
     /// What the proxy saw.
     pub(super) end: End,
+    /// The backend's head was there: its answer had begun.
+    pub(super) answered: bool,
     /// The status that was sent.
     pub(super) status: u16,
     /// A protocol switch: there is no terminal event, and either side may end it.
@@ -25,14 +27,21 @@ impl Evidence {
     /// The outcome, and what went wrong where it is an error: client errors and cancellations are not.
     pub(super) fn verdict(&self) -> (Outcome, Option<ErrorType>) {
         match self.end {
-            End::Rejected(why) => (Outcome::Rejected, Some(why)),
+            End::Rejected(why) if !self.was_ended_by_us() => (Outcome::Rejected, Some(why)),
             End::ClientLeft if !self.was_whole() => (Outcome::ClientCancelled, None),
             _ if self.error => (Outcome::StreamError, Some(ErrorType::StreamError)),
             End::BackendFailed(why) => (Outcome::BackendFailed, Some(why)),
+            End::Rejected(why) if !self.was_whole() => (Outcome::Truncated, Some(why)),
             _ if self.was_cut() => (Outcome::Truncated, Some(ErrorType::Truncated)),
             _ if self.status >= 400 => (Outcome::HttpError, (self.status >= 500).then_some(ErrorType::Http5xx)),
             _ => (Outcome::Completed, None),
         }
+    }
+
+    /// It was not refused: the backend had begun to answer when the time to drain was over. What the client has is an
+    /// answer that was cut.
+    fn was_ended_by_us(&self) -> bool {
+        self.answered && self.end == End::Rejected(ErrorType::Draining)
     }
 
     /// Nothing of the answer was still to come. An error inside a stream is the last thing a backend says, and
@@ -52,6 +61,7 @@ mod tests {
 
     const CLEAN: Evidence = Evidence {
         end: End::Complete,
+        answered: true,
         status: 200,
         tunnel: false,
         terminal: false,
@@ -60,6 +70,7 @@ mod tests {
     };
     const RESET: End = End::BackendFailed(ErrorType::Reset);
     const LIMIT: End = End::Rejected(ErrorType::Limit);
+    const DRAINED: End = End::Rejected(ErrorType::Draining);
 
     /// One line a sentence of the contract.
     #[test]
@@ -68,7 +79,42 @@ mod tests {
         let stream = Evidence { expects_terminal: true, ..CLEAN };
         let done = Evidence { terminal: true, ..stream };
         let table: &[(&str, Evidence, Outcome, Option<ErrorType>)] = &[
-            ("rejected before all", Evidence { end: LIMIT, ..all_bad }, Outcome::Rejected, Some(ErrorType::Limit)),
+            (
+                "rejected before all",
+                Evidence { end: LIMIT, answered: false, ..all_bad },
+                Outcome::Rejected,
+                Some(ErrorType::Limit),
+            ),
+            (
+                "refused while draining",
+                Evidence { end: DRAINED, answered: false, status: 503, ..CLEAN },
+                Outcome::Rejected,
+                Some(ErrorType::Draining),
+            ),
+            (
+                "cut by the end of a drain",
+                Evidence { end: DRAINED, ..stream },
+                Outcome::Truncated,
+                Some(ErrorType::Draining),
+            ),
+            (
+                "a transfer of no known shape, cut by the end of a drain",
+                Evidence { end: DRAINED, ..CLEAN },
+                Outcome::Truncated,
+                Some(ErrorType::Draining),
+            ),
+            (
+                "the drain was over just after the terminal event",
+                Evidence { end: DRAINED, ..done },
+                Outcome::Completed,
+                None,
+            ),
+            (
+                "an error, then the end of a drain",
+                Evidence { end: DRAINED, error: true, ..stream },
+                Outcome::StreamError,
+                Some(ErrorType::StreamError),
+            ),
             (
                 "client left before the terminal event",
                 Evidence { end: End::ClientLeft, ..stream },

@@ -1,7 +1,8 @@
-//! One line a finished exchange, and one hint a process.
+//! One line a finished exchange, one hint a process, and one warning a model whose prompts are probably cut.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::exchange::outcome::{Malformed, Outcome};
@@ -14,18 +15,40 @@ use crate::wire::route::Dialect;
 pub struct AccessLog {
     lines: Arc<AtomicBool>,
     hinted: Arc<AtomicBool>,
+    /// Models that were warned about.
+    cut: Arc<Mutex<HashSet<Box<str>>>>,
 }
+
+/// Models that are warned about, each once.
+const MAX_WARNED: usize = 200;
 
 impl AccessLog {
     /// With or without the lines; the hint about `--host-header` is given either way.
     #[must_use]
     pub fn new(lines: bool) -> Self {
-        Self { lines: Arc::new(lines.into()), hinted: Arc::default() }
+        Self { lines: Arc::new(lines.into()), hinted: Arc::default(), cut: Arc::default() }
     }
 
     /// With or without the lines from now on.
     pub fn set(&self, lines: bool) {
         self.lines.store(lines, Ordering::Relaxed);
+    }
+
+    /// The first time for each model; every time it is in the exchange's line and in the counter.
+    fn warn_of_cut(&self, record: &Record) {
+        let Some(model) = record.model().filter(|_| record.truncation_suspected) else { return };
+        let mut warned = self.cut.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.len() < MAX_WARNED && warned.insert(model.into()) {
+            tracing::warn!(
+                backend = &*record.start.backend,
+                model,
+                prompt_characters = record.prompt_characters,
+                prompt_tokens = record.prompt_tokens.map(|count| count.value),
+                trace_id = %record.start.trace,
+                "the backend probably cut a prompt without saying so: it says that it read fewer tokens than the prompt \
+                 needs; a longer context on the backend (Ollama: num_ctx, OLLAMA_CONTEXT_LENGTH) takes it whole"
+            );
+        }
     }
 
     fn hint(&self, record: &Record) {
@@ -67,6 +90,7 @@ impl Watch for Line {
             write(record);
         }
         self.0.hint(record);
+        self.0.warn_of_cut(record);
     }
 }
 
@@ -81,6 +105,7 @@ fn write(record: &Record) {
         ttft_ms = record.time_to_first_token.map(millis),
         prompt_tokens = record.prompt_tokens.map(|count| count.value),
         generated_tokens = record.generated_tokens.map(|count| count.value),
+        prompt_cut_suspected = record.truncation_suspected.then_some(true),
         duration_ms = millis(record.duration),
         trace_id = %record.start.trace,
         "exchange finished"

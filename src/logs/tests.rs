@@ -122,6 +122,24 @@ fn a_finished_exchange_is_one_line_with_its_fields() {
 }
 
 #[test]
+fn a_prompt_that_was_probably_cut_is_in_its_line_and_warned_of_once_a_model() {
+    let cut = Record { truncation_suspected: true, prompt_characters: Some(15_009), ..record() };
+    let other = Record { requested_model: Some("other".into()), ..cut.clone() };
+    let lines = logged(Format::Json, || {
+        let log = AccessLog::new(true);
+        [&cut, &cut, &other, &record()].into_iter().for_each(|record| finish(&log, record));
+    });
+    let lines: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let warned: Vec<_> = lines.iter().filter(|line| line["level"] == "WARN").collect();
+    assert_eq!(warned.iter().map(|line| &line["model"]).collect::<Vec<_>>(), ["llama3", "other"]);
+    assert_eq!((&warned[0]["prompt_characters"], &warned[0]["prompt_tokens"]), (&15_009.into(), &11.into()));
+    let marked = lines.iter().filter(|line| line["level"] == "INFO" && line["prompt_cut_suspected"] == true).count();
+    assert_eq!(marked, 3, "{lines:?}");
+    let silent = logged(Format::Json, || finish(&AccessLog::new(false), &cut));
+    assert_eq!(silent.lines().count(), 1, "the warning alone: {silent}");
+}
+
+#[test]
 fn what_is_unknown_is_absent_and_an_error_is_named() {
     let failed = Record {
         status: 502,

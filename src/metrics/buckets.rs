@@ -1,7 +1,7 @@
 //! The bounds of every histogram, in the unit of its name.
 //!
 //! They follow what is asked of them: a percentile is only as sharp as the bounds around it, so they are dense where
-//! objectives lie, and reach to where a patient client still waits.
+//! objectives lie, and reach to where a patient client still waits. Each kind can be replaced by configuration.
 
 /// Whole exchanges: from a status request to an hour of generation.
 pub(super) const DURATION: &[f64] = &[
@@ -39,3 +39,68 @@ pub(super) const CONTEXT: &[f64] =
 
 /// Not a histogram.
 pub(super) const NONE: &[f64] = &[];
+
+/// Bounds in place of those here, by kind; `None` leaves them as they are. Each list ascends and holds finite numbers
+/// above zero.
+#[derive(Clone, Debug, Default)]
+pub struct Buckets {
+    /// Whole exchanges and decode, in seconds.
+    pub duration: Option<Vec<f64>>,
+    /// Time to first byte, first token and first answer token, and prefill, in seconds.
+    pub first_token: Option<Vec<f64>>,
+    /// Time between tokens and per token, in seconds.
+    pub token: Option<Vec<f64>>,
+    /// Cold loads, in seconds.
+    pub load: Option<Vec<f64>>,
+    /// Tokens per second.
+    pub rate: Option<Vec<f64>>,
+    /// The proxy's own cost, in seconds.
+    pub overhead: Option<Vec<f64>>,
+    /// Body sizes, in bytes.
+    pub size: Option<Vec<f64>>,
+    /// Context, in tokens.
+    pub context: Option<Vec<f64>>,
+}
+
+/// The bounds that families get in place of those they name.
+#[derive(Debug)]
+pub(super) struct Effective([(&'static [f64], &'static [f64]); 8]);
+
+impl Effective {
+    /// Lists that were configured live as long as the process, as those here do.
+    pub(super) fn new(buckets: &Buckets) -> Self {
+        let kinds = [
+            (DURATION, &buckets.duration),
+            (FIRST, &buckets.first_token),
+            (TOKEN, &buckets.token),
+            (LOAD, &buckets.load),
+            (RATE, &buckets.rate),
+            (OVERHEAD, &buckets.overhead),
+            (SIZE, &buckets.size),
+            (CONTEXT, &buckets.context),
+        ];
+        Self(kinds.map(|(kind, bounds)| (kind, bounds.clone().map_or(kind, |bounds| bounds.leak()))))
+    }
+
+    /// What stands in place of a list of this file. No two kinds are alike, so a list tells its kind.
+    pub(super) fn of(&self, kind: &'static [f64]) -> &'static [f64] {
+        self.0.iter().find(|(built_in, _)| *built_in == kind).map_or(kind, |(_, bounds)| bounds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_two_kinds_are_alike_and_each_can_be_replaced() {
+        let built_in = Effective::new(&Buckets::default());
+        for (at, (kind, bounds)) in built_in.0.iter().enumerate() {
+            assert_eq!(kind, bounds);
+            assert!(kind.windows(2).all(|pair| pair[0] < pair[1]));
+            assert!(built_in.0[..at].iter().all(|(other, _)| other != kind));
+        }
+        let own = Effective::new(&Buckets { load: Some(vec![1.0, 60.0]), ..Buckets::default() });
+        assert_eq!((own.of(LOAD), own.of(TOKEN), own.of(NONE)), (&[1.0, 60.0][..], TOKEN, NONE));
+    }
+}

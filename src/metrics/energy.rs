@@ -16,7 +16,7 @@ use super::labels;
 use crate::backend::catalogue::Catalogue;
 use crate::exchange::record::{Record, Start};
 use crate::exchange::sink::{Sink, Watch};
-use crate::exchange::vocabulary::{Dialect, Operation};
+use crate::exchange::vocabulary::Operation;
 use crate::host::energy::{Consumer, Meter};
 
 static ENERGY: Name = Name {
@@ -98,7 +98,7 @@ impl Sink for EnergySink {
         Box::new(EnergyWatch {
             meter: Arc::clone(&self.meter),
             catalogue: Arc::clone(&self.catalogue),
-            dialect: start.route.dialect,
+            start: start.clone(),
             consumer: Consumer { model: Arc::clone(&self.unknown), backend: Arc::clone(&start.backend) },
             works: false,
         })
@@ -115,7 +115,7 @@ impl Watch for Nobody {
 struct EnergyWatch {
     meter: Arc<Meter>,
     catalogue: Arc<Catalogue>,
-    dialect: Dialect,
+    start: Start,
     consumer: Consumer,
     /// The backend has its request.
     works: bool,
@@ -139,7 +139,7 @@ impl EnergyWatch {
 impl Watch for EnergyWatch {
     fn requested(&mut self, model: Option<&str>) {
         let Some(model) = model else { return };
-        if let Some(label) = labels::admitted(&self.catalogue, model, self.dialect) {
+        if let Some(label) = labels::requested(&self.catalogue, &self.start, model) {
             self.is(label);
         }
     }
@@ -151,8 +151,9 @@ impl Watch for EnergyWatch {
     }
 
     fn answered(&mut self, model: &str) {
-        let label = labels::admit(&self.catalogue, model, self.dialect);
-        self.is(label.unwrap_or_else(|| labels::OTHER.into()));
+        if let Some(label) = labels::answered(&self.catalogue, &self.start, model) {
+            self.is(label);
+        }
     }
 
     fn finished(self: Box<Self>, _: &Record) {}

@@ -13,6 +13,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use hashbrown::{DefaultHashBuilder, HashTable};
 use prometheus::{Gauge, IntCounter, IntGauge};
 
+use super::buckets;
 use super::exposition::{self, Expose, Kind, Page, Registry};
 use super::histogram::Histogram;
 use super::labels::OTHER;
@@ -94,6 +95,8 @@ pub(super) struct Register<'a> {
     pub(super) max_series: usize,
     /// Refusals by metric name.
     pub(super) dropped: Family<IntCounter>,
+    /// Bounds of histograms, as configured.
+    pub(super) buckets: &'a buckets::Effective,
 }
 
 impl Register<'_> {
@@ -101,6 +104,7 @@ impl Register<'_> {
     pub(super) fn family<C: Child>(&self, spec: Spec) -> Family<C> {
         let cap = if C::KIND == Kind::Histogram { self.max_histograms } else { self.max_series };
         let dropped = self.dropped.child(&[spec.name]);
+        let spec = Spec { buckets: self.buckets.of(spec.buckets), ..spec };
         Family::register(self.registry, spec, cap, Some(dropped))
     }
 

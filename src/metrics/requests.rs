@@ -47,14 +47,16 @@ impl Requests {
         self.malformed.with(&[why.as_str()], IntCounter::inc);
     }
 
+    /// The counter of bytes that transfers move, which grows while they last.
+    pub(super) fn progress(&self, start: &Start) -> IntCounter {
+        self.progress.child(&[&start.backend, start.route.operation.as_str()])
+    }
+
     pub(super) fn finished(&self, model: &str, record: &Record, now: SystemTime) {
         let Start { method, route, backend, trace, .. } = &record.start;
         let mut status = itoa::Buffer::new();
         let (status, outcome) = (status.format(record.status), record.outcome.as_str());
         self.total.with(&[model, method.as_str(), route.endpoint, status, backend, outcome], IntCounter::inc);
-        if let Some(bytes) = record.progress_bytes.and_then(|bytes| number::whole(bytes, number::MAX_BYTES)) {
-            self.progress.with(&[backend, route.operation.as_str()], |moved| moved.inc_by(bytes));
-        }
         if record.tunnel {
             return;
         }
@@ -125,7 +127,7 @@ const MALFORMED: Spec = Spec {
 };
 const PROGRESS: Spec = Spec {
     name: "ollama_proxy_progress_bytes_total",
-    help: "Bytes of model files that backends reported as moved.",
+    help: "Bytes of model files that backends report as moved, counted while they move.",
     labels: &["backend", "operation"],
     buckets: buckets::NONE,
 };

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use prometheus::IntGauge;
+use prometheus::{IntCounter, IntGauge};
 
 use super::families::Families;
 use super::per_model::Series;
@@ -38,6 +38,10 @@ pub(super) struct ExchangeWatch {
     series: Arc<Series>,
     request: Held,
     generation: Option<Held>,
+    /// Where a transfer's bytes are counted, and how many were.
+    progress: Option<(IntCounter, u64)>,
+    /// The answer named a model of which it was not known what it is called.
+    nameless: bool,
     /// The gauges have gone from `unknown` to the model.
     moved: bool,
 }
@@ -48,7 +52,16 @@ impl ExchangeWatch {
         let series = families.per_model.series(label, &start.backend);
         families.requests.started(start);
         let request = Held::new(series.active_requests());
-        Self { families, start: start.clone(), series, request, generation: None, moved: false }
+        Self {
+            families,
+            start: start.clone(),
+            series,
+            request,
+            generation: None,
+            progress: None,
+            nameless: false,
+            moved: false,
+        }
     }
 
     /// The model's label is known, or known better. Only the first time the gauges follow.
@@ -98,7 +111,7 @@ impl ExchangeWatch {
 impl Watch for ExchangeWatch {
     fn requested(&mut self, model: Option<&str>) {
         let Some(model) = model else { return };
-        if let Some(label) = labels::admitted(&self.families.catalogue, model, self.start.route.dialect) {
+        if let Some(label) = labels::requested(&self.families.catalogue, &self.start, model) {
             self.is(&label);
         }
     }
@@ -110,8 +123,10 @@ impl Watch for ExchangeWatch {
     }
 
     fn answered(&mut self, model: &str) {
-        let label = labels::admit(&self.families.catalogue, model, self.start.route.dialect);
-        self.is(label.as_deref().unwrap_or(labels::OTHER));
+        match labels::answered(&self.families.catalogue, &self.start, model) {
+            Some(label) => self.is(&label),
+            None => self.nameless = true,
+        }
     }
 
     fn tokens(&mut self, frame: TokenFrame) {
@@ -127,7 +142,18 @@ impl Watch for ExchangeWatch {
         }
     }
 
-    fn finished(self: Box<Self>, record: &Record) {
+    fn progress(&mut self, bytes: u64) {
+        let Some(bytes) = number::whole(bytes, number::MAX_BYTES) else { return };
+        let (counter, counted) = self.progress.get_or_insert_with(|| (self.families.requests.progress(&self.start), 0));
+        // A layer that is begun again counts from where it had come to.
+        counter.inc_by(bytes.saturating_sub(*counted));
+        *counted = bytes.max(*counted);
+    }
+
+    fn finished(mut self: Box<Self>, record: &Record) {
+        if let Some(model) = record.answered_model.as_deref().filter(|_| self.nameless) {
+            self.answered(model);
+        }
         let families = &self.families;
         // Exemplars carry the wall time of their end; read here, it follows a clock that was set or a machine that slept.
         let now = SystemTime::now();

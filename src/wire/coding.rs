@@ -1,9 +1,9 @@
 //! Content codings: a copy of a coded body is decoded, incrementally, so that it can be read. The bytes that pass
 //! stay as they are.
 //!
-//! What is promised: a coding that is unknown, lies or breaks is one fact ([`Broken`]) and nothing worse; what comes
-//! out of a piece is bounded by what went in (a bomb is broken); a window is at most 8 MiB, and of one body there is
-//! one. Left out on purpose: several codings one upon another, checksums, dictionaries.
+//! What is promised: what the sender has flushed comes out with the piece that completes it, so that its time is right;
+//! a coding that is unknown, lies or breaks is one fact ([`Broken`]) and nothing worse; what comes out of a piece is
+//! bounded by what went in (a bomb is broken); a window is at most 8 MiB, and of one body there is one. Left out on purpose: several codings one upon another, checksums, dictionaries.
 
 mod brotli;
 mod gzip;
@@ -89,12 +89,6 @@ impl Decoder {
             Method::Brotli(brotli) => brotli.decode(piece, &mut out),
             Method::Zstd(zstd) => zstd.decode(piece, &mut out),
         }
-    }
-
-    /// Whether what is decoded comes out as soon as its bytes are in. Of zstd it does not: the decoder keeps a window
-    /// back until the frame ends, so that the time at which something is seen says nothing.
-    pub(crate) fn is_timely(&self) -> bool {
-        !matches!(self.method, Method::Zstd(_))
     }
 }
 

@@ -137,7 +137,8 @@ impl Choices {
 /// Reports of one exchange, put together.
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    /// Each choice has its own prompt: several prompts in one request, as completions allow.
+    /// Each choice has its own prompt: several prompts in one request, as completions allow. Only the request tells
+    /// them from several answers to one.
     own_prompts: bool,
     seen: Choices,
     /// The last report of each choice.
@@ -149,6 +150,11 @@ pub(crate) struct Ledger {
 impl Ledger {
     pub(crate) fn new(own_prompts: bool) -> Self {
         Self { own_prompts, seen: Choices::default(), choices: Vec::new(), all: None }
+    }
+
+    /// The choices are answers to one prompt.
+    pub(crate) fn share_prompt(&mut self) {
+        self.own_prompts = false;
     }
 
     /// An object held these choices.

@@ -95,7 +95,7 @@ pub struct Timings {
     pub load: Option<Duration>,
     /// Processing of the part of the prompt that was not cached.
     pub prefill: Option<Duration>,
-    /// Generation.
+    /// Generation. TGI's holds the prefill too.
     pub decode: Option<Duration>,
     /// The whole exchange as the backend saw it.
     pub total: Option<Duration>,

@@ -86,6 +86,11 @@ impl<D: Dialect> Stream<D> {
         }
     }
 
+    /// For what the dialect must be told beforehand.
+    pub(crate) fn dialect_mut(&mut self) -> &mut D {
+        &mut self.elements.dialect
+    }
+
     pub(crate) fn framing(&self) -> Framing {
         self.framing
     }

@@ -179,6 +179,11 @@ impl Dialect for LlamaCpp {
 }
 
 impl LlamaCpp {
+    /// Several results are answers to one prompt.
+    pub(crate) fn share_prompt(&mut self) {
+        self.ledger.share_prompt();
+    }
+
     /// The result that was being read is whole. Of several in one array, the counts of all but the last are put away
     /// here; the last is told with the object.
     #[inline]

@@ -3,6 +3,7 @@
 //!
 //! Sources: openai-python `types/`, llama.cpp `tools/server/server-task.cpp` (`timings`), vLLM and SGLang
 //! `protocol.py`, Ollama `openai/openai.go`.
+//! Of several choices in one whole answer llama.cpp counts the first alone; what it reports is what is told.
 //! The end is `[DONE]`, and only if some choice finished and no error came: vLLM, SGLang and TGI send it after an
 //! error too, Ollama leaves it out where it swallows one. A stream whose every choice finished is not cut, though,
 //! if it ends without the marker.
@@ -17,6 +18,7 @@ use super::counts::{Choices, Counts, Ledger};
 use super::dialect::{Dialect, Element, ModelName};
 use super::event::{Event, FinishReason, Timings, Tokens};
 use super::json::{Object, Value, Visit};
+use super::reader::Reported;
 use super::route::Operation;
 use super::units;
 
@@ -31,6 +33,8 @@ pub(crate) struct OpenAi {
     ledger: Ledger,
     /// Tokens that were listed with choices that bore no text: characters that were not whole yet.
     listed_before: u64,
+    /// Of the head, by TGI.
+    reported: Reported,
     failed: bool,
     ended: bool,
 }
@@ -78,7 +82,7 @@ struct Choice {
 }
 
 impl OpenAi {
-    pub(crate) fn new(operation: Operation) -> Self {
+    pub(crate) fn new(operation: Operation, reported: Reported) -> Self {
         Self {
             model: ModelName::default(),
             object: Draft::default(),
@@ -87,9 +91,15 @@ impl OpenAi {
             has_report: false,
             ledger: Ledger::new(operation == Operation::TextCompletion),
             listed_before: 0,
+            reported,
             failed: false,
             ended: false,
         }
+    }
+
+    /// Several choices are answers to one prompt.
+    pub(crate) fn share_prompt(&mut self) {
+        self.ledger.share_prompt();
     }
 
     /// The choice that was being read is whole.
@@ -224,6 +234,10 @@ impl Dialect for OpenAi {
             emit(Event::Error);
         } else if element == Element::Whole {
             self.ended = true;
+            let Reported { total, inference, .. } = self.reported;
+            if total.or(inference).is_some() {
+                emit(Event::Timings(Timings { total, decode: inference, ..Timings::default() }));
+            }
             emit(Event::Terminal);
         }
     }

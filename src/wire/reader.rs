@@ -54,17 +54,24 @@ pub struct Reported {
     pub prompt_tokens: Option<u64>,
     /// `x-generated-tokens`.
     pub generated_tokens: Option<u64>,
-    /// `x-total-time`, which is in milliseconds.
+    /// `x-total-time`, in milliseconds like all of them.
     pub total: Option<Duration>,
+    /// `x-inference-time`: prefill and decode together.
+    pub inference: Option<Duration>,
 }
+
+/// Every answer of TGI's has it, and no other server's.
+const TGI_MARK: &str = "x-compute-type";
 
 impl Reported {
     /// Reads them through a look-up of a field by its name in lower case. It asks only where the route's server may
     /// have such fields.
     #[must_use]
     pub fn read<'a>(route: Route, field: impl Fn(&str) -> Option<&'a [u8]>) -> Self {
-        if !matches!(route.format, Format::Tgi | Format::SgLang) {
-            return Self::default();
+        match route.format {
+            Format::Tgi | Format::SgLang => {}
+            Format::OpenAi if field(TGI_MARK).is_some() => {}
+            _ => return Self::default(),
         }
         let count = |name| {
             let number = field(name).and_then(|value| std::str::from_utf8(value.trim_ascii()).ok()?.parse().ok());
@@ -74,6 +81,7 @@ impl Reported {
             prompt_tokens: count("x-prompt-tokens"),
             generated_tokens: count("x-generated-tokens"),
             total: count("x-total-time").and_then(|millis| units::millis(millis as f64)),
+            inference: count("x-inference-time").and_then(|millis| units::millis(millis as f64)),
         }
     }
 }
@@ -166,7 +174,7 @@ impl Reader {
     /// Reads the next piece. `emit` is called with each fact and the number of body bytes up to the end of the
     /// stream element (line, SSE event, whole value) that held it: past the newline of a line, past the blank line
     /// of an event (with CRLF: past its CR), past the closing brace of a whole value. Of a coded body the decoded bytes
-    /// are counted. Of one in zstd no tokens are told, for they would come too late: their time would be wrong.
+    /// are counted.
     #[inline]
     pub fn read(&mut self, piece: &[u8], emit: &mut impl FnMut(Event<'_>, u64)) {
         if self.decoder.is_some() {
@@ -178,12 +186,10 @@ impl Reader {
     #[cold]
     fn read_coded(&mut self, piece: &[u8], emit: &mut impl FnMut(Event<'_>, u64)) {
         let Some(decoder) = self.decoder.as_mut().filter(|_| !self.broken) else { return };
-        let (timely, stream, told) = (decoder.is_timely(), &mut self.stream, &mut self.told);
+        let (stream, told) = (&mut self.stream, &mut self.told);
         let mut emit = |event: Event<'_>, offset: u64| {
             *told = true;
-            if timely || !matches!(event, Event::Tokens(_)) {
-                emit(event, offset);
-            }
+            emit(event, offset);
         };
         let decoded = decoder.decode(piece, &mut |bytes| each!(stream, stream => stream.read(bytes, &mut emit), ()));
         if decoded.is_err() {
@@ -202,7 +208,7 @@ impl Choice {
         match route.format {
             Format::Ollama => Choice::Ollama(Stream::new(Ollama::default(), framing)),
             Format::OllamaProgress => Choice::Progress(Stream::new(Progress::default(), framing)),
-            Format::OpenAi => Choice::OpenAi(Stream::new(OpenAi::new(route.operation), framing)),
+            Format::OpenAi => Choice::OpenAi(Stream::new(OpenAi::new(route.operation, head.reported), framing)),
             Format::Responses => Choice::Responses(Stream::new(Responses::default(), framing)),
             // Plain text may begin as an event does.
             Format::Transcription if framing == Framing::Opaque => Choice::Opaque,
@@ -225,6 +231,17 @@ impl Reader {
     pub fn end(&mut self, emit: &mut impl FnMut(Event<'_>, u64)) {
         if !self.broken {
             each!(&mut self.stream, stream => stream.end(emit), ());
+        }
+    }
+
+    /// The request had a single prompt: choices share it. Otherwise each is taken to have its own where an operation
+    /// allows lists of prompts. To be told before the first piece.
+    pub fn share_prompt(&mut self) {
+        match &mut self.stream {
+            Choice::OpenAi(stream) => stream.dialect_mut().share_prompt(),
+            Choice::LlamaCpp(stream) => stream.dialect_mut().share_prompt(),
+            Choice::SgLang(stream) => stream.dialect_mut().share_prompt(),
+            _ => {}
         }
     }
 
@@ -286,7 +303,7 @@ mod tests {
         status: 200,
         content_type: Some(b"application/x-ndjson"),
         content_encoding: None,
-        reported: Reported { prompt_tokens: None, generated_tokens: None, total: None },
+        reported: Reported { prompt_tokens: None, generated_tokens: None, total: None, inference: None },
     };
 
     #[test]

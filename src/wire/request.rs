@@ -26,15 +26,19 @@ enum Field {
     Name,
     /// Text of the prompt, or an element that holds some.
     Prompt,
+    /// Text that is the only prompt.
+    OnePrompt,
+    /// One of a list of prompts.
+    EachPrompt,
 }
 
 static BODY: Object<Field> = Object::ignoring_case(&[
     ("model", Want::Text(Field::Model)),
     ("name", Want::Text(Field::Name)),
     // Completions; SGLang and TGI have names of their own for it, llama.cpp for the parts of an infill.
-    ("prompt", CONTENT),
+    ("prompt", PROMPTS),
     ("suffix", CONTENT),
-    ("text", CONTENT),
+    ("text", PROMPTS),
     ("inputs", CONTENT),
     ("input_prefix", CONTENT),
     ("input_suffix", CONTENT),
@@ -46,6 +50,9 @@ static BODY: Object<Field> = Object::ignoring_case(&[
     ("instructions", CONTENT),
     ("system_prompt", CONTENT),
 ]);
+
+/// A prompt, or several that are answered one by one.
+const PROMPTS: Want<Field> = Want::Measured(Field::OnePrompt, &Want::Each(Field::EachPrompt, &PART));
 
 /// A text, or several, or parts that have one.
 const CONTENT: Want<Field> = Want::Measured(Field::Prompt, &Want::Each(Field::Prompt, &PART));
@@ -64,16 +71,25 @@ struct Found {
     name: Vec<u8>,
     /// Characters of the prompt.
     prompt: u64,
+    /// Texts that are prompts by themselves.
+    alone: u64,
+    /// Members of lists of prompts.
+    listed: u64,
 }
 
 impl Visit<Field> for Found {
     fn value(&mut self, field: Field, value: Value<'_>) {
         let kept = match (field, value) {
-            (Field::Prompt, Value::Length(characters)) => {
+            (Field::Prompt | Field::OnePrompt, Value::Length(characters)) => {
                 self.prompt = self.prompt.saturating_add(characters);
+                self.alone += u64::from(matches!(field, Field::OnePrompt));
                 return;
             }
-            (Field::Prompt, _) => return,
+            (Field::EachPrompt, _) => {
+                self.listed += 1;
+                return;
+            }
+            (Field::Prompt | Field::OnePrompt, _) => return,
             (Field::Model, _) => &mut self.model,
             (Field::Name, _) => &mut self.name,
         };
@@ -123,6 +139,12 @@ impl ModelScanner {
         let Found { model, name, .. } = &self.found;
         let named = if model.is_empty() { name } else { model };
         std::str::from_utf8(named).ok().filter(|named| !named.is_empty())
+    }
+
+    /// The body asks for answers to exactly one prompt, as far as that shows: of a prompt of token ids it does not.
+    #[must_use]
+    pub fn has_one_prompt(&self) -> bool {
+        self.found.alone + self.found.listed == 1
     }
 
     /// Characters of the prompt so far; final once the body has ended. None where no text was found.
@@ -278,9 +300,28 @@ mod tests {
     }
 
     #[test]
+    fn a_single_prompt_is_told_from_a_list() {
+        for (body, one) in [
+            (r#"{"prompt":"x","n":2}"#, true),
+            (r#"{"prompt":["x"],"n":2}"#, true),
+            (r#"{"text":"x","sampling_params":{"n":2}}"#, true),
+            (r#"{"prompt":["x","y"]}"#, false),
+            (r#"{"prompt":[[1,2],[3]]}"#, false),
+            (r#"{"prompt":[1,2,3]}"#, false),
+            (r#"{"messages":[{"content":"x"}]}"#, false),
+            ("{}", false),
+        ] {
+            let mut scanner = ModelScanner::default();
+            body.as_bytes().chunks(1).for_each(|piece| scanner.read(piece));
+            assert_eq!(scanner.has_one_prompt(), one, "{body}");
+        }
+    }
+
+    #[test]
     fn a_coded_body_names_its_model_too() {
         let body = br#"{"model":"m","prompt":"12345"}"#;
-        let coded = ruzstd::encoding::compress_to_vec(&body[..], ruzstd::encoding::CompressionLevel::Fastest);
+        let mut coded = Vec::with_capacity(zstd_safe::compress_bound(body.len()));
+        zstd_safe::compress(&mut coded, body, 1).expect("there is room");
         let mut scanner = ModelScanner::coded(Some(b"zstd"));
         coded.chunks(1).for_each(|piece| scanner.read(piece));
         assert_eq!((scanner.model(), scanner.prompt_characters()), (Some("m"), Some(5)));

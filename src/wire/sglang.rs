@@ -3,7 +3,8 @@
 //! Source: SGLang `managers/tokenizer_manager.py`, `entrypoints/http_server.py`. The text of an event is cumulative
 //! (or a piece, as the server is told), and each event bears cumulative counts: one bears tokens if there is text and
 //! the count has grown. The end is `[DONE]` after a finish reason; one of type `abort` is an error.
-//! Several samples of one prompt cannot be told from several prompts: their prompt tokens are added up.
+//! Several samples of one prompt cannot be told from several prompts here: their prompt tokens are added up unless the
+//! request was seen to have a single one.
 
 #[cfg(test)]
 mod tests;
@@ -168,6 +169,11 @@ impl Dialect for SgLang {
 }
 
 impl SgLang {
+    /// Several results are answers to one prompt.
+    pub(crate) fn share_prompt(&mut self) {
+        self.ledger.share_prompt();
+    }
+
     /// The result that was being read is whole. Of several in one array, the counts of all but the last are put away
     /// here; the last is told with the object.
     #[inline]

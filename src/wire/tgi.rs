@@ -2,8 +2,10 @@
 //!
 //! Source: TGI `router/src/server.rs`, `router/src/lib.rs`. Each event is exactly one token, numbered by `index`;
 //! special tokens are counted and show no text. The end is the event whose `generated_text` is not null. The header
-//! fields of a whole answer ([`Reported`]) count where the body has no `details`. Left out on purpose:
-//! `x-inference-time`, which holds prefill and decode together, and `x-queue-time`.
+//! fields of a whole answer ([`Reported`]) count where the body has no `details`. TGI does not tell prefill from decode:
+//! `x-inference-time` is both and stands for decode, so that rates made from it hold the prefill, as TGI's own
+//! `x-time-per-token` does (the same by tokens, rounded). Left out on purpose: that one, and `x-queue-time` and
+//! `x-validation-time`, which no metric shows.
 
 #[cfg(test)]
 mod tests;
@@ -132,8 +134,9 @@ impl Dialect for Tgi {
             emit(Event::Error);
         } else if object.whole_text || element == Element::Whole {
             self.ended = true;
-            if let Some(total) = self.reported.total {
-                emit(Event::Timings(Timings { total: Some(total), ..Timings::default() }));
+            let Reported { total, inference, .. } = self.reported;
+            if total.or(inference).is_some() {
+                emit(Event::Timings(Timings { total, decode: inference, ..Timings::default() }));
             }
             emit(Event::Terminal);
         }

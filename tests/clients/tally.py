@@ -39,6 +39,11 @@ class Call:
         """The counts that the server reported, as the client library hands them out."""
         self.prompt_tokens, self.generated_tokens = prompt, generated
 
+    def add_usage(self, prompt, generated, own_prompt=False):
+        """The counts of one choice of several. They share a prompt unless each has its own."""
+        before = (self.prompt_tokens or 0) if own_prompt else 0
+        self.usage(before + prompt, (self.generated_tokens or 0) + generated)
+
     def end(self):
         """The answer has been read, or given up."""
         self._ended = time.perf_counter()

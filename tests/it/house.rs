@@ -13,7 +13,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "tls",
         ],
     ),
-    ("backend", &["tls"]),
+    ("backend", &["tls", "wire"]),
     ("cli", &[]),
     ("clock", &[]),
     ("config", &["backend", "cli", "host", "logs", "tls"]),

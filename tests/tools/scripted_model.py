@@ -51,6 +51,9 @@ ENDLESS = {
     "same": ["la"],
 }
 UNMARKED = "plain"
+INFILL = {gguf.Keys.Tokenizer.FIM_PRE_ID: "<|fim_prefix|>", gguf.Keys.Tokenizer.FIM_SUF_ID: "<|fim_suffix|>",
+          gguf.Keys.Tokenizer.FIM_MID_ID: "<|fim_middle|>"}
+"""Marks between the parts of an infill. The last of them ends the prompt, so an infill is answered as unmarked."""
 
 CHAT_TEMPLATE = """\
 {%- if tools %}{{- '<|im_start|>system
@@ -62,7 +65,9 @@ For each call return <tool_call>
 {"name": <function-name>, "arguments": <args-json-object>}
 </tool_call><|im_end|>
 ' }}{%- endif %}
-{%- for m in messages %}{%- if m.role == 'assistant' and m.tool_calls %}{%- for c in m.tool_calls %}\
+{%- for m in messages %}{%- if m.reasoning_content %}{{- '<think>' + m.reasoning_content + '</think>
+
+' }}{%- endif %}{%- if m.role == 'assistant' and m.tool_calls %}{%- for c in m.tool_calls %}\
 {{- '<tool_call>
 {"name": "' + c.function.name + '", "arguments": ' + (c.function.arguments | tojson) + '}
 </tool_call>' }}{%- endfor %}{%- elif m.role == 'tool' %}{{- '<tool_response>' + m.content + '</tool_response>' }}\
@@ -77,6 +82,8 @@ class Vocabulary:
         self.add("<unk>", gguf.TokenType.UNKNOWN)
         self.add("<s>", gguf.TokenType.CONTROL)
         self.add(END, gguf.TokenType.CONTROL)
+        for mark in INFILL.values():
+            self.add(mark, gguf.TokenType.CONTROL)
         for value in range(256):
             self.add(f"<0x{value:02X}>", gguf.TokenType.BYTE)
         for character in sorted(string.ascii_letters + string.digits + string.punctuation + " "):
@@ -141,6 +148,8 @@ def write_tokenizer(writer, vocabulary):
     writer.add_unk_token_id(vocabulary.numbers["<unk>"])
     writer.add_add_bos_token(True)
     writer.add_add_space_prefix(False)
+    for key, mark in INFILL.items():
+        writer.add_uint32(key, vocabulary.numbers[mark])
     writer.add_chat_template(CHAT_TEMPLATE)
 
 

@@ -43,7 +43,9 @@ fn fed() -> Arc<Metrics> {
     let cancelled = Record { outcome: Outcome::ClientCancelled, generated_tokens: None, ..full_chat() };
     complete(&metrics, "llama3", &cancelled);
     let pull = Route { endpoint: "/api/pull", operation: Operation::Pull, ..CHAT };
-    metrics.started(&start(pull)).finished(&Record { progress_bytes: Some(4096), ..plain(pull) });
+    let mut transfer = metrics.started(&start(pull));
+    transfer.progress(4096);
+    transfer.finished(&Record { progress_bytes: Some(4096), ..plain(pull) });
     metrics.started(&start(TAGS)).finished(&plain(TAGS));
     metrics.refused(Malformed::Host);
     metrics.probed(&"local".into(), true, ms(5));

@@ -1,8 +1,10 @@
 //! The contract's sentences on metrics.
 
 use super::*;
+use crate::backend::inventory::Runtime;
 use crate::exchange::outcome::{ErrorType, Malformed};
 use crate::exchange::vocabulary::{Defect, FinishReason};
+use crate::metrics::Buckets;
 
 const M: &str = r#"{backend="local",model="m:latest"}"#;
 
@@ -63,6 +65,57 @@ fn a_name_without_a_tag_is_left_alone_where_the_backend_is_not_ollama() {
         value(&metrics, r#"usage_missing_total{backend="local",endpoint="/v1/chat/completions",model="gpt-x"}"#),
         Some(1.0)
     );
+}
+
+#[test]
+fn on_an_ollama_backend_every_route_means_latest_also_before_the_first_listing() {
+    let backend: Arc<str> = "local".into();
+    for listed_in_time in [true, false] {
+        let catalogue = Arc::new(Catalogue::default());
+        catalogue.asking(&backend);
+        let metrics = Metrics::new(settings(), std::slice::from_ref(&backend), catalogue.clone());
+        let record = Record { answered_model: Some("m".into()), ..full_chat() };
+        let record = Record { start: start(OPENAI), ..record };
+        let mut watch = metrics.started(&record.start);
+        watch.requested(Some("m"));
+        watch.answered("m");
+        if listed_in_time {
+            catalogue.recognised(&backend, Runtime::Ollama);
+        }
+        watch.finished(&record);
+        catalogue.recognised(&backend, Runtime::Ollama);
+        catalogue.admit("m:latest");
+        complete(&metrics, "m", &record);
+        let total = |model: &str| {
+            value(&metrics, &format!(r#"time_to_first_token_seconds_count{{backend="local",model="{model}"}}"#))
+        };
+        assert_eq!(total("m"), None, "no series beside that of the listing");
+        let (whole, unknown) = if listed_in_time { (Some(2.0), None) } else { (Some(1.0), Some(1.0)) };
+        assert_eq!((total("m:latest"), total("unknown")), (whole, unknown));
+    }
+}
+
+#[test]
+fn the_bytes_of_a_transfer_count_while_they_move() {
+    let metrics = metrics();
+    let pull = Route { endpoint: "/api/pull", operation: Operation::Pull, ..CHAT };
+    let mut watch = metrics.started(&start(pull));
+    for (bytes, counted) in [(0, 0.0), (100, 100.0), (40, 100.0), (90, 100.0), (250, 250.0), (u64::MAX, 250.0)] {
+        watch.progress(bytes);
+        assert_eq!(values(&metrics, "progress_bytes_total"), [counted], "{bytes}");
+    }
+    watch.finished(&Record { progress_bytes: Some(250), ..plain(pull) });
+    assert_eq!(values(&metrics, "progress_bytes_total"), [250.0]);
+}
+
+#[test]
+fn configured_bounds_stand_in_place_of_the_built_in_ones() {
+    let buckets = Buckets { token: Some(vec![0.25, 0.5]), ..Buckets::default() };
+    let metrics = Metrics::with_buckets(settings(), &buckets, &["local".into()], Arc::default());
+    complete(&metrics, "m", &full_chat());
+    let bounds = |name: &str| text(&metrics).lines().filter(|line| line.contains(&format!("{name}_bucket"))).count();
+    assert_eq!(bounds("time_per_output_token_seconds"), 3, "{}", text(&metrics));
+    assert!(bounds("time_to_first_token_seconds") > 20, "built in");
 }
 
 #[test]
@@ -289,7 +342,6 @@ fn absurd_numbers_are_dropped_and_the_rest_of_the_record_counts() {
         cached_tokens: Some(u64::MAX),
         tokens_per_second: Some(f64::NAN),
         time_per_output_token: Some(Duration::MAX),
-        progress_bytes: Some(u64::MAX),
         ..full_chat()
     };
     complete(&metrics, "m", &absurd);
@@ -297,7 +349,6 @@ fn absurd_numbers_are_dropped_and_the_rest_of_the_record_counts() {
         "prompt_tokens_total",
         "generated_tokens_total",
         "cached_prompt_tokens_total",
-        "progress_bytes_total",
         "tokens_per_second_count",
         "time_per_output_token_seconds_count",
         "context_length_tokens_count",

@@ -101,3 +101,13 @@ fn a_last_event_without_its_blank_line_counts() {
     let body = format!("event: message_start\ndata: {START}\n\nevent: message_stop\ndata: {STOP}\n");
     assert!(hear("/v1/messages", "text/event-stream", body).has(Event::Terminal));
 }
+
+/// Written from the protocol, not recorded: vLLM ends after an error without a word.
+#[test]
+fn vllm_fails_without_an_end() {
+    let start = r#"{"type":"message_start","message":{"id":"chatcmpl-1","content":[],"model":"m","stop_reason":null,"usage":{"input_tokens":9,"output_tokens":0}}}"#;
+    let error = r#"{"type":"error","error":{"type":"internal_error","message":"EngineCore"}}"#;
+    let heard = stream(&[start, &delta(r#"{"type":"text_delta","text":"x"}"#), error]);
+    assert_eq!((heard.tokens(), heard.events.last()), (1, Some(&Event::Error)));
+    assert_eq!(heard.usage().map(|usage| (usage.last, usage.prompt)), Some((false, Some(9))));
+}

@@ -1,4 +1,4 @@
-//! `br` (RFC 7932).
+//! `br` (RFC 7932). Of a piece that breaks nothing comes out; what stood in the pieces before it is out.
 
 use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
 

@@ -34,7 +34,9 @@ fn brotli(bytes: &[u8], window: i32) -> Vec<u8> {
 }
 
 fn zstd(bytes: &[u8]) -> Vec<u8> {
-    ruzstd::encoding::compress_to_vec(bytes, ruzstd::encoding::CompressionLevel::Fastest)
+    let mut coded = Vec::with_capacity(zstd_safe::compress_bound(bytes.len()));
+    zstd_safe::compress(&mut coded, bytes, 3).expect("there is room");
+    coded
 }
 
 fn coded(bytes: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
@@ -81,17 +83,73 @@ fn each_coding_gives_back_what_went_in_however_it_is_split() {
     }
 }
 
+/// An encoder that flushes, as a server does behind each event of a stream: the bytes that leave with it.
+type Flush = Box<dyn FnMut(&[u8]) -> Vec<u8>>;
+
+fn flushing() -> [(&'static str, Flush); 5] {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
+    let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
+    let mut raw = DeflateEncoder::new(Vec::new(), Compression::default());
+    let mut br = ::brotli::CompressorWriter::new(Vec::new(), 4096, 4, 22);
+    let mut zstd = zstd_safe::CCtx::create();
+    macro_rules! writer {
+        ($writer:ident) => {
+            Box::new(move |bytes: &[u8]| {
+                $writer.write_all(bytes).expect("memory");
+                $writer.flush().expect("memory");
+                std::mem::take($writer.get_mut())
+            })
+        };
+    }
+    [
+        ("gzip", writer!(gzip)),
+        ("deflate", writer!(zlib)),
+        ("deflate", writer!(raw)),
+        ("br", writer!(br)),
+        (
+            "zstd",
+            Box::new(move |bytes: &[u8]| {
+                let mut coded = Vec::with_capacity(zstd_safe::compress_bound(bytes.len()) + 64);
+                let mut out = zstd_safe::OutBuffer::around(&mut coded);
+                zstd.compress_stream(&mut out, &mut zstd_safe::InBuffer::around(bytes)).expect("good");
+                assert_eq!(zstd.flush_stream(&mut out), Ok(0), "all is out");
+                coded
+            }),
+        ),
+    ]
+}
+
 #[test]
 fn what_was_flushed_is_seen_at_once() {
-    let mut gzip = GzEncoder::new(Vec::new(), Compression::default());
-    let (mut decoder, mut seen) = (decoder("gzip"), Vec::new());
-    for line in ["{\"a\":1}\n", "{\"b\":2}\n"] {
-        gzip.write_all(line.as_bytes()).expect("memory");
-        gzip.flush().expect("memory");
-        decoder.decode(&std::mem::take(gzip.get_mut()), &mut |bytes| seen.extend_from_slice(bytes)).expect("good");
-        assert!(seen.ends_with(line.as_bytes()), "{line}");
+    for (name, mut flush) in flushing() {
+        let (mut decoder, mut seen, mut sent) = (decoder(name), Vec::new(), Vec::new());
+        for line in text(20_000).chunks(77) {
+            let coded = flush(line);
+            sent.extend_from_slice(line);
+            let (last, before) = coded.split_last().expect("flushed");
+            decoder.decode(before, &mut |bytes| seen.extend_from_slice(bytes)).expect("good");
+            decoder.decode(&[*last], &mut |bytes| seen.extend_from_slice(bytes)).expect("good");
+            assert_eq!(seen.len(), sent.len(), "{name}");
+        }
+        assert!(seen == sent, "{name}");
     }
-    assert!(decoder.is_timely());
+}
+
+#[test]
+fn what_came_before_the_bytes_broke_is_good() {
+    for (name, mut flush) in flushing() {
+        let coded: Vec<u8> = text(5_000).chunks(500).flat_map(&mut flush).chain([0xff; 40]).collect();
+        // The decoder of `br` keeps back what stands before the fault in the same piece.
+        let sizes = if name == "br" { &[1][..] } else { &[usize::MAX, 1, 100] };
+        for size in sizes.iter().copied() {
+            let (mut decoder, mut seen) = (decoder(name), Vec::new());
+            let broke = coded
+                .chunks(size)
+                .any(|piece| decoder.decode(piece, &mut |bytes| seen.extend_from_slice(bytes)).is_err());
+            assert!(broke, "{name} by {size}");
+            assert!(seen == text(5_000), "{name} by {size}: {} bytes", seen.len());
+        }
+    }
 }
 
 #[test]

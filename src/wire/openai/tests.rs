@@ -245,3 +245,80 @@ fn an_event_with_a_name_of_its_own_says_nothing() {
     let heard = hear("/v1/chat/completions", "text/event-stream", body);
     assert_eq!((heard.tokens(), heard.events.len(), heard.defects.len()), (1, 1, 0));
 }
+
+/// Written from the protocol, not recorded: vLLM with `continuous_usage_stats`, n = 2.
+#[test]
+fn vllm_counts_each_choice_in_every_chunk_and_all_at_the_end() {
+    let chunk = |index: u32, delta: &str, finish: &str, generated: u32| {
+        format!(
+            r#"{{"id":"chatcmpl-1","object":"chat.completion.chunk","created":1,"model":"m","choices":[{{"index":{index},"delta":{delta},"logprobs":null,"finish_reason":{finish},"token_ids":null}}],"usage":{{"prompt_tokens":9,"total_tokens":{},"completion_tokens":{generated}}}}}"#,
+            9 + generated
+        )
+    };
+    let role = r#"{"role":"assistant","content":""}"#;
+    let (text, thought) = (r#"{"content":"x"}"#, r#"{"reasoning":"x"}"#);
+    let mut events = vec![
+        chunk(0, role, "null", 0),
+        chunk(1, role, "null", 0),
+        chunk(0, thought, "null", 1),
+        chunk(1, thought, "null", 3),
+        chunk(0, text, "null", 4),
+    ];
+    let hear = |events: &[String]| chat(&events.iter().map(String::as_str).collect::<Vec<_>>());
+    let left = hear(&events);
+    assert_eq!((left.tokens(), counts(&left)), (3, Some((Some(9), Some(7), false))), "left by its client");
+    events.extend([chunk(1, text, "\"length\"", 5), chunk(0, text, "\"stop\"", 6)]);
+    events.push(
+        r#"{"id":"chatcmpl-1","model":"m","choices":[],"usage":{"prompt_tokens":9,"total_tokens":20,"completion_tokens":11,"prompt_tokens_details":{"cached_tokens":8,"created_cache_tokens":0,"multimodal_tokens":{}},"completion_tokens_details":{"reasoning_tokens":4}}}"#.into(),
+    );
+    events.push("[DONE]".into());
+    let heard = hear(&events);
+    let usage = heard.usage().expect("reported");
+    assert_eq!((usage.last, usage.prompt, usage.generated, usage.choices), (true, Some(9), Some(11), 2));
+    assert_eq!((usage.cached, usage.reasoning), (Some(8), Some(4)));
+    assert_eq!((heard.events.last(), heard.defects.len()), (Some(&Event::Terminal), 0));
+}
+
+/// Written from the protocol, not recorded: vLLM fails in mid-stream, and marks the end all the same.
+#[test]
+fn vllm_says_an_error_and_then_that_it_is_done() {
+    let heard = chat(&[
+        r#"{"model":"m","choices":[{"index":0,"delta":{"content":"x"},"finish_reason":null}],"usage":{"prompt_tokens":9,"completion_tokens":1}}"#,
+        r#"{"error":{"message":"EngineDeadError","type":"InternalServerError","param":null,"code":500}}"#,
+        "[DONE]",
+    ]);
+    assert_eq!(heard.events.last(), Some(&Event::Error));
+    assert_eq!(counts(&heard), Some((Some(9), Some(1), false)), "counted so far");
+}
+
+/// Written from the protocol, not recorded: vLLM merges what it made while its client did not read.
+#[test]
+fn token_ids_count_exactly_where_chunks_hold_several() {
+    let chunk = |ids: &str| format!(r#"{{"choices":[{{"index":0,"delta":{{"content":"x"}},"token_ids":{ids}}}]}}"#);
+    let heard = chat(&[&chunk("[1]"), &chunk("[2,3,4]"), &chunk("[5,6]")]);
+    let listed = |event: &Event<'_>| if let Event::Tokens(tokens) = event { tokens.listed } else { None };
+    assert_eq!((heard.tokens(), heard.events.iter().filter_map(listed).sum::<u64>()), (3, 6));
+}
+
+/// Written from the protocol, not recorded: SGLang names thinking and its count in its own way.
+#[test]
+fn sglang_counts_thinking_beside_the_details() {
+    let heard = chat(&[
+        r#"{"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"","reasoning_content":null},"finish_reason":null}],"usage":null}"#,
+        r#"{"model":"m","choices":[{"index":0,"delta":{"content":null,"reasoning_content":"x"},"finish_reason":null}],"usage":null}"#,
+        r#"{"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop","matched_stop":2}],"usage":null}"#,
+        r#"{"model":"m","choices":[],"usage":{"prompt_tokens":9,"total_tokens":14,"completion_tokens":5,"prompt_tokens_details":{"cached_tokens":4},"reasoning_tokens":3}}"#,
+        "[DONE]",
+    ]);
+    let usage = heard.usage().expect("reported");
+    assert_eq!((usage.generated, usage.cached, usage.reasoning, heard.tokens()), (Some(5), Some(4), Some(3), 1));
+    let aborted = chat(&[r#"{"error":{"message":"aborted","type":"abort","code":503}}"#, "[DONE]"]);
+    assert_eq!(aborted.events, [Event::Error]);
+}
+
+/// Written from the protocol, not recorded: TGI's errors on `OpenAI`'s routes.
+#[test]
+fn tgi_fails_inside_a_stream_with_a_status_of_its_own() {
+    let failed = chat(&[r#"{"error":{"message":"Input validation error","http_status_code":422}}"#, "[DONE]"]);
+    assert_eq!(failed.events, [Event::Error]);
+}

@@ -51,7 +51,16 @@ fn an_error_fails_the_answer() {
 
 #[test]
 fn the_head_of_a_whole_answer_counts_where_the_body_does_not() {
-    let fields = [("x-prompt-tokens", "9"), ("x-generated-tokens", "4"), ("x-total-time", "120")];
+    let fields = [
+        ("x-compute-type", "gpu+optimized"),
+        ("x-prompt-tokens", "9"),
+        ("x-generated-tokens", "4"),
+        ("x-total-time", "120"),
+        ("x-validation-time", "1"),
+        ("x-queue-time", "7"),
+        ("x-inference-time", "112"),
+        ("x-time-per-token", "28"),
+    ];
     let read = |path: &str, body: &str| {
         let route = Route::of("POST", path);
         let value = |name: &str| fields.iter().find(|(field, _)| *field == name).map(|(_, value)| value.as_bytes());
@@ -65,7 +74,8 @@ fn the_head_of_a_whole_answer_counts_where_the_body_does_not() {
         });
         (usage, timings)
     };
-    let timings = Some(Timings { total: Some(Duration::from_millis(120)), ..Timings::default() });
+    let millis = |millis| Some(Duration::from_millis(millis));
+    let timings = Some(Timings { total: millis(120), decode: millis(112), ..Timings::default() });
     for (path, body) in [("/", r#"[{"generated_text":"abc"}]"#), ("/generate", r#"{"generated_text":"abc"}"#)] {
         let (usage, told) = read(path, body);
         assert_eq!((usage, told), (Some((true, Some(9), Some(4))), timings), "{path}");
@@ -73,7 +83,9 @@ fn the_head_of_a_whole_answer_counts_where_the_body_does_not() {
     let details =
         r#"{"generated_text":"abc","details":{"finish_reason":"length","generated_tokens":5,"input_length":8}}"#;
     assert_eq!(read("/generate", details).0, Some((true, Some(8), Some(5))));
-    assert_eq!(read("/api/chat", "{}").0, None, "nobody else has such fields");
+    let chat = r#"{"choices":[{"index":0,"message":{"content":"abc"},"finish_reason":"stop"}],"usage":{"prompt_tokens":8,"completion_tokens":5}}"#;
+    assert_eq!(read("/v1/chat/completions", chat), (Some((true, Some(8), Some(5))), timings), "its OpenAI routes too");
+    assert_eq!(read("/api/chat", "{}"), (None, None), "nobody else has such fields");
 }
 
 #[test]
@@ -82,4 +94,8 @@ fn absurd_fields_are_unknown() {
     for value in ["", "-1", "1.5", "x", "99999999999999999999", "\u{e9}"] {
         assert_eq!(Reported::read(route, |_| Some(value.as_bytes())), Reported::default(), "{value}");
     }
+    let zeros = Reported::read(route, |_| Some(b"0"));
+    assert_eq!((zeros.total, zeros.inference), (None, None), "zero is not known");
+    let unmarked = |name: &str| (name != "x-compute-type").then_some(&b"9"[..]);
+    assert_eq!(Reported::read(Route::of("POST", "/v1/chat/completions"), unmarked), Reported::default(), "not TGI");
 }
