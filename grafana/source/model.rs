@@ -4,7 +4,7 @@ use super::layout::Dashboard;
 use super::overview::OUTCOMES;
 use super::panel::{Panel, Unit};
 use super::query::{Metric, share};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 const REQUESTS: Metric = Metric::of_model("requests_total");
 const ERRORS: Metric = Metric::of_model("errors_total");
@@ -35,6 +35,7 @@ pub(super) fn dashboard() -> Value {
         "One model or a few: traffic, speed, where the time goes, how answers end, and how much context they need.",
     )
     .line(4, stats())
+    .line(6, vec![identities()])
     .heading("Traffic and tokens")
     .line(8, traffic())
     .heading("Until the first token")
@@ -47,6 +48,8 @@ pub(super) fn dashboard() -> Value {
     .line(8, endings())
     .heading("Context")
     .line(8, context())
+    .heading("Inside the engine (vLLM, SGLang, llama.cpp, TGI)")
+    .line(8, engine())
     .build()
 }
 
@@ -78,6 +81,31 @@ fn stats() -> Vec<Panel> {
             .query(&share(&CACHED.rate(""), &PROMPT.rate("")), "cached")
             .thresholds("blue", &[]),
     ]
+}
+
+/// Names say little: what the files are, where they lie in memory, and until when.
+fn identities() -> Panel {
+    let now = |name| Metric::of_model(name).with(r#"model!="""#).now();
+    let of_each = |name| format!("max by (model, backend) ({})", now(name));
+    let hidden = json!([{ "id": "custom.hidden", "value": true }]);
+    let state = json!([{ "id": "mappings", "value": [{ "type": "value", "options": {
+        "0": { "text": "no", "index": 0 }, "1": { "text": "yes", "color": "green", "index": 1 },
+    }}]}]);
+    let labels =
+        [("model", "Model"), ("backend", "Backend"), ("quant", "Quantisation"), ("parameter_size", "Parameters")];
+    let labels = labels.into_iter().chain([("family", "Family"), ("format", "Format"), ("revision", "Revision")]);
+    let table = Panel::table("What it is", "What the backends list and hold, and when it leaves unless it is used.");
+    let info =
+        format!("max by (model, backend, quant, parameter_size, family, format, revision) ({})", now("model_info"));
+    labels
+        .fold(table, |table, (label, title)| table.label_column(label, title, json!([])))
+        .column("Is listed", &info, Unit::Count, hidden)
+        .column("In memory", &of_each("model_loaded"), Unit::Count, state)
+        .column("GPU memory", &of_each("model_vram_bytes"), Unit::Bytes, json!([]))
+        .column("All memory", &of_each("model_size_bytes"), Unit::Bytes, json!([]))
+        .column("Context", &of_each("model_context_length"), Unit::Count, json!([{ "id": "unit", "value": "none" }]))
+        .column("Leaves", &format!("{} * 1000", of_each("model_expires_timestamp_seconds")), Unit::FromNow, json!([]))
+        .sorted_by("GPU memory")
 }
 
 fn traffic() -> Vec<Panel> {
@@ -219,5 +247,31 @@ fn context() -> Vec<Panel> {
         .query(&format!("{used} / on (model) {room}"), "{{model}}")
         .thresholds("green", &[(0.8, "orange"), (0.95, "red")])
         .wide(6),
+    ]
+}
+
+/// Only engines with a queue of their own tell: with Ollama these are empty.
+fn engine() -> Vec<Panel> {
+    let by_place = |name| format!("sum by (model, backend) ({})", Metric::of_model(name).now());
+    let cache = Metric::of_model("backend_kv_cache_usage_ratio").now();
+    vec![
+        Panel::series(
+            "Waiting in the engine",
+            "Requests in the engine's own queue. Ollama does not tell.",
+            Unit::Count,
+        )
+        .query(&by_place("backend_requests_waiting"), "{{model}} on {{backend}}")
+        .stacked(),
+        Panel::series("Running in the engine", "Requests that the engine works on. Ollama does not tell.", Unit::Count)
+            .query(&by_place("backend_requests_running"), "{{model}} on {{backend}}")
+            .stacked(),
+        Panel::series(
+            "Key-value cache used",
+            "Near 100 % the engine lets requests wait, or begins some anew. Told by vLLM and SGLang, and by llama.cpp \
+             in some versions.",
+            Unit::Share,
+        )
+        .query(&format!("max by (model, backend) ({cache})"), "{{model}} on {{backend}}")
+        .thresholds("green", &[(0.8, "orange"), (0.95, "red")]),
     ]
 }

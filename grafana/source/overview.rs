@@ -277,8 +277,15 @@ fn backends() -> Panel {
     let shaded = limits(&[(0.01, "orange"), (0.05, "red")]);
     let whole = json!([{ "id": "decimals", "value": 0 }]);
     let waiting = Metric::of_backend("backend_requests_waiting");
+    let info = Metric::of_backend("backend_info").now();
+    let hidden = json!([{ "id": "custom.hidden", "value": true }]);
     Panel::table("Backends at a glance", "Every backend, over the time range shown; state and queues are those of now.")
         .label_column("backend", "Backend", link)
+        .label_column("runtime", "Server", json!([]))
+        .label_column("version", "Version", json!([]))
+        .label_column("node", "Machine", json!([]))
+        .label_column("zone", "Zone", json!([]))
+        .column("Is known", &format!("max by (backend, runtime, version, node, zone) ({info})"), Unit::Count, hidden)
         .column("State", &format!("min by (backend) ({})", BACKEND_UP.now()), Unit::Count, state)
         .column("Requests", &requests, Unit::Count, whole.clone())
         .column("Errors", &share(&ERRORS.in_range("backend"), &requests), Unit::Share, shaded)

@@ -23,6 +23,8 @@ pub(crate) enum Unit {
     Count,
     /// Bytes; Grafana picks KiB, MiB and so on.
     Bytes,
+    /// A moment, in milliseconds since 1970, shown as what lies between it and now.
+    FromNow,
     /// Bytes per second.
     BytesPerSecond,
     /// Reads and writes per second.
@@ -52,6 +54,7 @@ impl Unit {
             Self::TokensPerSecond => "suffix: tok/s",
             Self::Count => "short",
             Self::Bytes => "bytes",
+            Self::FromNow => "dateTimeFromNow",
             Self::BytesPerSecond => "Bps",
             Self::OperationsPerSecond => "iops",
             Self::Watts => "watt",
