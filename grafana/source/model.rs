@@ -3,7 +3,7 @@
 use super::layout::Dashboard;
 use super::overview::OUTCOMES;
 use super::panel::{Panel, Unit};
-use super::query::{Metric, share};
+use super::query::{Metric, share, what_happened};
 use serde_json::{Value, json};
 
 const REQUESTS: Metric = Metric::of_model("requests_total");
@@ -213,8 +213,11 @@ fn endings() -> Vec<Panel> {
     vec![
         OUTCOMES.iter().fold(outcomes, |panel, (outcome, colour)| panel.colour(outcome, colour)),
         Panel::series("Errors by type", "By whose doing: upstream is the backend.", Unit::RequestsPerSecond)
-            .query(&ERRORS.rate("error_type, origin"), "{{error_type}} ({{origin}})")
-            .stacked(),
+            .query(
+                &what_happened(&ERRORS.rate("error_type, origin"), &["error_type", "origin"]),
+                "{{error_type}} ({{origin}})",
+            )
+            .bars(),
         Panel::series("Cancellations by phase", "How far a request had come when its client left.", Unit::Count)
             .query(&CANCELLED.increase("phase"), "{{phase}}")
             .bars(),

@@ -2,7 +2,7 @@
 
 use super::layout::Dashboard;
 use super::panel::{Panel, Unit};
-use super::query::{Metric, named_model, share};
+use super::query::{Metric, named_model, share, what_happened};
 use serde_json::{Value, json};
 
 const REQUESTS: Metric = Metric::of_model("requests_total");
@@ -124,8 +124,11 @@ fn traffic() -> Vec<Panel> {
              internal the proxy.",
             Unit::RequestsPerSecond,
         )
-        .query(&ERRORS.rate("error_type, origin"), "{{error_type}} ({{origin}})")
-        .stacked(),
+        .query(
+            &what_happened(&ERRORS.rate("error_type, origin"), &["error_type", "origin"]),
+            "{{error_type}} ({{origin}})",
+        )
+        .bars(),
         Panel::series("In flight by model", "Requests that are being answered, by model.", Unit::Count)
             .query(&named_model(&format!("sum by (model) ({})", ACTIVE.now())), "{{model}}")
             .stacked(),
@@ -155,7 +158,7 @@ fn models() -> Panel {
     ]);
     let whole = json!([{ "id": "decimals", "value": 0 }]);
     let link = json!([{ "id": "links", "value": [{
-        "title": "Look at this model", "url": "/d/inferometer-model?var-model=${__value.raw}&${__url_time_range}",
+        "title": "Look at this model", "url": "/d/inferometer-model?${datasource:queryparam}&${job:queryparam}&${instance:queryparam}&${backend:queryparam}&var-model=${__value.raw:percentencode}&${__url_time_range}",
     }]}]);
     let columns = Panel::table("Models at a glance", "Every model that was asked for, over the time range shown.")
         .label_column("model", "Model", link)
@@ -266,7 +269,7 @@ fn tokens() -> Vec<Panel> {
 fn backends() -> Panel {
     let requests = REQUESTS.in_range("backend");
     let link = json!([{ "id": "links", "value": [{
-        "title": "Only this backend", "url": "/d/inferometer-overview?var-backend=${__value.raw}&${__url_time_range}",
+        "title": "Only this backend", "url": "/d/inferometer-overview?${datasource:queryparam}&${job:queryparam}&${instance:queryparam}&var-backend=${__value.raw:percentencode}&${__url_time_range}",
     }]}]);
     let state = json!([
         { "id": "mappings", "value": [{ "type": "value", "options": {

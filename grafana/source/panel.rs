@@ -92,7 +92,7 @@ impl Panel {
         panel.json["options"] = json!({
             "legend": {
                 "displayMode": "table", "placement": "bottom", "showLegend": true,
-                "calcs": ["mean", "max", "lastNotNull"],
+                "calcs": ["mean", "max", "lastNotNull"], "sortBy": "Max", "sortDesc": true,
             },
             "tooltip": { "mode": "multi", "sort": "desc" },
         });

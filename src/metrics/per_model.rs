@@ -5,6 +5,7 @@
 //! fed is absent.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use prometheus::{Gauge, Histogram, IntCounter, IntGauge};
@@ -38,6 +39,8 @@ macro_rules! per_model {
             families: Arc<Families>,
             model: Arc<str>,
             backend: Arc<str>,
+            /// An exchange has named it.
+            met: AtomicBool,
             /// Smoothed tokens per chunk; none before the first stream that tells.
             ratio: Mutex<Option<f64>>,
             $($field: OnceLock<$child>,)+
@@ -49,6 +52,7 @@ macro_rules! per_model {
                     families: Arc::clone(families),
                     model: model.into(),
                     backend: Arc::clone(backend),
+                    met: AtomicBool::new(false),
                     ratio: Mutex::default(),
                     $($field: OnceLock::new(),)+
                 }
@@ -108,6 +112,11 @@ impl Series {
     /// The model's label.
     pub(super) fn model(&self) -> &str {
         &self.model
+    }
+
+    /// True once: for the first exchange that names the model.
+    pub(super) fn meet(&self) -> bool {
+        !self.met.swap(true, Ordering::Relaxed)
     }
 
     /// A finished stream had so many reported tokens in so many events.

@@ -54,6 +54,9 @@ impl ExchangeWatch {
     /// The model's label is known, or known better. Only the first time the gauges follow.
     fn is(&mut self, label: &str) {
         self.series = self.families.per_model.series(label, &self.start.backend);
+        if self.series.meet() {
+            self.families.failures.begin(label, &self.start.backend);
+        }
         if !std::mem::replace(&mut self.moved, true) {
             self.request = Held::new(self.series.active_requests());
             if self.generation.is_some() {

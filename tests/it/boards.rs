@@ -111,6 +111,13 @@ fn every_alert_has_a_severity_a_runbook_heading_and_a_test() {
 }
 
 #[test]
+fn rules_that_rename_keep_every_series() {
+    let complaints = rules::aggregations_in("prometheus/rules/names.yml");
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+    assert!(!rules::aggregations_in("prometheus/rules/recording.yml").is_empty(), "aggregations are seen");
+}
+
+#[test]
 fn shipped_files_use_only_metrics_of_the_catalogue() {
     let unknown = names::names_unknown_to(&synthetic::exposition(1));
     assert!(unknown.is_empty(), "{}", unknown.join("\n"));

@@ -58,6 +58,23 @@ pub(super) fn records() -> Vec<Record> {
     records
 }
 
+/// Words of PromQL that make one series of many.
+const AGGREGATIONS: [&str; 12] =
+    ["sum", "min", "max", "avg", "group", "count", "stddev", "stdvar", "topk", "bottomk", "quantile", "count_values"];
+
+/// Recording rules of a file that aggregate, a line each. Where a rule only renames, that would be wrong: the sum over
+/// two proxies falls when one of them restarts, and `rate` takes that for a reset.
+pub(super) fn aggregations_in(file_name: &str) -> Vec<String> {
+    let words = |expr: &str| -> Vec<String> {
+        expr.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').map(str::to_owned).collect()
+    };
+    let of_the_file = records().into_iter().filter(|record| record.file_name == file_name);
+    of_the_file
+        .filter(|record| words(&record.expr).iter().any(|word| AGGREGATIONS.contains(&word.as_str())))
+        .map(|record| format!("{} aggregates: {}", record.name, record.expr))
+        .collect()
+}
+
 /// The names that recording rules make.
 pub(super) fn recorded() -> Vec<String> {
     records().into_iter().map(|record| record.name).collect()
