@@ -136,6 +136,7 @@ fn first_token() -> Vec<Panel> {
             Unit::Seconds,
         )
         .quantiles(|q| TTFT.quantile(q, ""))
+        .thresholds("green", &[(10.0, "red")])
         .wide(12),
         Panel::series(
             "Steps to the first token, p95",
@@ -148,7 +149,8 @@ fn first_token() -> Vec<Panel> {
         .query(&FIRST_ANSWER.quantile(0.95, ""), "first token of the answer")
         .query(&WITHOUT_LOAD.quantile(0.95, ""), "first token without load"),
         Panel::series("First token by backend, p95", "The same model on different backends.", Unit::Seconds)
-            .query(&TTFT.quantile(0.95, "backend"), "{{backend}}"),
+            .query(&TTFT.quantile(0.95, "backend"), "{{backend}}")
+            .thresholds("green", &[(10.0, "red")]),
         Panel::series("Stalls", "Gaps in a stream above the stall threshold (5 s unless configured).", Unit::Count)
             .query(&Metric::of_model("stream_stalls_total").increase("model"), "{{model}}")
             .bars(),

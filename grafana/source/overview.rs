@@ -211,7 +211,8 @@ fn by_model() -> Vec<Panel> {
             "95 of 100 streamed answers of the last five minutes began sooner; the slowest of the backends.",
             Unit::Seconds,
         )
-        .query(&format!("max by (model) ({})", TTFT.recorded("p95_5m")), "{{model}}"),
+        .query(&format!("max by (model) ({})", TTFT.recorded("p95_5m")), "{{model}}")
+        .thresholds("green", &[(10.0, "red")]),
         Panel::series("Cold starts by model", "Requests that had to wait until the model was loaded.", Unit::Count)
             .query(&COLD_STARTS.increase("model"), "{{model}}")
             .bars(),
@@ -228,7 +229,8 @@ fn latency() -> Vec<Panel> {
              prompt.",
             Unit::Seconds,
         )
-        .quantiles(|q| TTFT.quantile(q, "")),
+        .quantiles(|q| TTFT.quantile(q, ""))
+        .thresholds("green", &[(10.0, "red")]),
         Panel::series("Between tokens", "The gap between one token and the next in a stream.", Unit::Seconds)
             .quantiles(|q| ITL.quantile(q, "")),
         Panel::heatmap("Time to first token, all of it", "How many answers began after how long.", Unit::Seconds)
@@ -315,6 +317,6 @@ fn machinery() -> Vec<Panel> {
                 &format!("max by (backend) ({})", Metric::of_backend("backend_probe_duration_seconds").now()),
                 "{{backend}}",
             ),
-        cost.quantiles(|q| OVERHEAD.quantile(q, "")),
+        cost.quantiles(|q| OVERHEAD.quantile(q, "")).thresholds("green", &[(0.02, "red")]),
     ]
 }

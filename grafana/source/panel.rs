@@ -167,7 +167,16 @@ impl Panel {
 
     /// Adds one query a quantile, in its colour. `expr` makes the query from the quantile.
     pub(crate) fn quantiles(self, expr: impl Fn(f64) -> String) -> Self {
-        QUANTILES.iter().fold(self, |panel, (q, name, colour)| panel.query(&expr(*q), name).colour(name, colour))
+        let panel =
+            QUANTILES.iter().fold(self, |panel, (q, name, colour)| panel.query(&expr(*q), name).colour(name, colour));
+        panel.with_exemplars()
+    }
+
+    /// Shows single exchanges beside the lines, where the histogram of the last query has kept some.
+    fn with_exemplars(mut self) -> Self {
+        let targets = self.json["targets"].as_array_mut().expect("a panel is made with a list of targets");
+        targets.last_mut().expect("a query was added")["exemplar"] = json!(true);
+        self
     }
 
     /// Adds a column to a table: the value of an instant query, with further field properties.
@@ -221,7 +230,12 @@ impl Panel {
     pub(crate) fn thresholds(mut self, base: &str, steps: &[(f64, &str)]) -> Self {
         let mut all = vec![json!({ "color": base, "value": null })];
         all.extend(steps.iter().map(|(from, colour)| json!({ "color": colour, "value": from })));
-        self.json["fieldConfig"]["defaults"]["thresholds"] = json!({ "mode": "absolute", "steps": all });
+        let defaults = &mut self.json["fieldConfig"]["defaults"];
+        defaults["thresholds"] = json!({ "mode": "absolute", "steps": all });
+        if self.json["type"] == "timeseries" {
+            // Lines have colours of their own: there a limit is a line too.
+            self.json["fieldConfig"]["defaults"]["custom"]["thresholdsStyle"]["mode"] = json!("dashed");
+        }
         self
     }
 

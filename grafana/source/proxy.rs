@@ -102,6 +102,7 @@ fn cost() -> Vec<Panel> {
             .query(&OVERHEAD.buckets(), "{{le}}"),
         Panel::series("Own cost", "Work of the proxy itself on a request; waiting is not in it.", Unit::Seconds)
             .quantiles(|q| OVERHEAD.quantile(q, ""))
+            .thresholds("green", &[(0.02, "red")])
             .wide(6),
         Panel::series("Share of the proxy", "Its mean work, of the mean duration of a request.", Unit::Share)
             .query(&share(&OVERHEAD.mean(""), &DURATION.mean("")), "share")

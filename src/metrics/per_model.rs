@@ -116,7 +116,8 @@ impl Series {
 
     /// True once: for the first exchange that names the model.
     pub(super) fn meet(&self) -> bool {
-        !self.met.swap(true, Ordering::Relaxed)
+        // Read first: a store would take the cache line from every other thread, at each exchange.
+        !self.met.load(Ordering::Relaxed) && !self.met.swap(true, Ordering::Relaxed)
     }
 
     /// A finished stream had so many reported tokens in so many events.

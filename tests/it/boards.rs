@@ -78,6 +78,8 @@ fn the_lint_sees_each_kind_of_fault() {
         ("datasource", "/panels/0/datasource/uid", json!("prometheus")),
         ("rate or increase", "/panels/0/targets/0/expr", json!("sum(ollama_proxy_requests_total)")),
         ("$__rate_interval", "/panels/0/targets/0/expr", json!("rate(ollama_proxy_requests_total[5m])")),
+        ("process_x_total is a counter", "/panels/0/targets/0/expr", json!("sum(process_x_total)")),
+        ("not selected", "/panels/0/targets/0/expr", json!("sum(scrape_samples_scraped)")),
         ("`le`", "/panels/0/targets/0/expr", json!(r#"rate(ollama_proxy_a_bucket{le="1"}[$__rate_interval])"#)),
         ("overlaps", "/panels/1/gridPos/x", json!(1)),
         ("beyond", "/panels/1/gridPos/w", json!(40)),

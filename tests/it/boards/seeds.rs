@@ -72,7 +72,7 @@ fn about(query: &str) -> Part {
     match query {
         _ if query.contains("DCGM_") => Part::Cards,
         // The mean over all cards is absent where one of them does not tell, as one of the played cards.
-        _ if query.contains("proxy_gpu_") || query.contains("proxy_memory_") => Part::Machine,
+        _ if query.contains("proxy_gpu_") => Part::Machine,
         _ => Part::Traffic,
     }
 }
