@@ -148,7 +148,7 @@ impl Panel {
         panel.json["options"] = json!({ "cellHeight": "sm", "showHeader": true });
         panel.json["transformations"] = json!([
             { "id": "merge", "options": {} },
-            { "id": "organize", "options": { "excludeByName": { "Time": true }, "renameByName": {} } },
+            { "id": "organize", "options": { "excludeByName": { "Time": true }, "renameByName": {}, "indexByName": {} } },
         ]);
         panel
     }
@@ -182,7 +182,7 @@ impl Panel {
     /// Adds a column to a table: the value of an instant query, with further field properties.
     pub(crate) fn column(mut self, title: &str, expr: &str, unit: Unit, properties: Value) -> Self {
         let id = self.push(json!({ "expr": expr, "instant": true, "range": false, "format": "table" }));
-        self.json["transformations"][1]["options"]["renameByName"][format!("Value #{id}")] = json!(title);
+        self.name_column(&format!("Value #{id}"), title);
         let mut all = vec![json!({ "id": "unit", "value": unit.as_str() })];
         all.extend(properties.as_array().cloned().unwrap_or_default());
         self.override_by_name(title, Value::Array(all));
@@ -191,9 +191,17 @@ impl Panel {
 
     /// Names the column of a label in a table and sets its properties.
     pub(crate) fn label_column(mut self, label: &str, title: &str, properties: Value) -> Self {
-        self.json["transformations"][1]["options"]["renameByName"][label] = json!(title);
+        self.name_column(label, title);
         self.override_by_name(title, properties);
         self
+    }
+
+    /// The next column from the left; Grafana would sort labels by name.
+    fn name_column(&mut self, field: &str, title: &str) {
+        let options = &mut self.json["transformations"][1]["options"];
+        options["renameByName"][field] = json!(title);
+        let next = options["indexByName"].as_object().map_or(0, serde_json::Map::len);
+        options["indexByName"][field] = json!(next);
     }
 
     /// Rows of a table sorted by this column, the largest first.
