@@ -10,10 +10,10 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 
 VENV := target/venv
 
-.PHONY: help setup build demo lint test golden clean cargo
+.PHONY: help setup build demo lint test golden lint-dashboards newer-prometheus clean cargo
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: cargo ## have what the tests need (installs missing Debian packages where it may)
 	@tests/tools/setup.sh
@@ -36,6 +36,18 @@ test: setup lint ## everything CI runs: setup, lint, every test
 golden: setup ## write golden files and dashboards anew (look at the diff)
 	UPDATE_GOLDEN=1 cargo test --workspace --locked
 	UPDATE_DASHBOARDS=1 cargo test --workspace --locked
+
+# Not a part of `test`: it needs Node, which nothing else does, and a download of 25 MB.
+lint-dashboards: ## hold the dashboards against the schema that Grafana publishes (needs npm)
+	@mkdir -p target/grafana
+	@cp tests/tools/grafana/* target/grafana/
+	@cd target/grafana && npm install --silent --no-audit --no-fund --no-package-lock --ignore-scripts
+	@cd target/grafana && node check.mjs ../../grafana/dashboards
+
+# Not a part of `test`: Debian's stable release has Prometheus 2, and its next one (3) only comes from there.
+newer-prometheus: setup ## the tests of rules, alerts and dashboards before the Prometheus of Debian sid (root, apt)
+	tests/tools/newer_prometheus.sh target/newer-prometheus
+	PATH=$(CURDIR)/target/newer-prometheus/usr/bin:$$PATH cargo test --test it --locked boards::
 
 clean: cargo ## remove everything that was built
 	cargo clean

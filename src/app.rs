@@ -27,7 +27,7 @@ use crate::backend::inventory::Inventory;
 use crate::backend::monitor::{Monitor, Pace};
 use crate::backend::report::Report;
 use crate::backend::track::Change;
-use crate::backend::{Backend, probe, survey};
+use crate::backend::{Backend, Place, probe, survey};
 use crate::cli::{REVISION, VERSION};
 use crate::clock::Clock;
 use crate::config::{self, Config, ElectricityPrice, HostHeader, MaxConnections};
@@ -121,6 +121,10 @@ async fn serve(
     let readiness = Arc::new(Readiness::default());
     let residency = Arc::new(Residency::default());
 
+    let local = on_this_machine(&config.backends);
+    for backend in &config.backends {
+        metrics.backend_stands(&backend.name, place(&config, backend, local.contains(&backend.name)));
+    }
     for monitor in &monitors {
         catalogue.asking(&monitor.backend.name);
         tokio::spawn(probe::run(monitor.clone(), metrics.clone(), stopped.clone()));
@@ -162,7 +166,7 @@ async fn serve(
     let admin = tokio::spawn(admin::serve(admin, site, stopped));
 
     // After the metrics, which admit the names of models.
-    let energy = EnergySink::new(meter, catalogue.clone(), on_this_machine(&config.backends));
+    let energy = EnergySink::new(meter, catalogue.clone(), local);
     let log = AccessLog::new(config.access_log);
     let sinks: Vec<Arc<dyn Sink>> = vec![metrics.clone(), Arc::new(energy), Arc::new(in_flight), Arc::new(log.clone())];
     let monitor = monitors.first().expect("a configuration has a backend");
@@ -296,6 +300,13 @@ fn on_this_machine(backends: &[Backend]) -> Vec<Arc<str>> {
     backends.iter().filter(local).map(|backend| Arc::clone(&backend.name)).collect()
 }
 
+/// Where a backend stands: as configured, else its machine is this one, or the one that its address names.
+fn place(config: &Config, backend: &Backend, is_here: bool) -> Place {
+    let told = || if is_here { host::node() } else { backend.address.host.as_str().into() };
+    let zone = config.backend_zone.as_deref().unwrap_or_default();
+    Place { node: config.backend_node.as_deref().map_or_else(told, Into::into), zone: zone.into() }
+}
+
 fn proxy_settings(
     config: &Config,
     descriptors: Option<u64>,
@@ -349,7 +360,7 @@ fn greet(config: &Config, clients: (&str, SocketAddr), admin: (&str, SocketAddr)
     }
 }
 
-/// the backend's room knows.
+/// Tells everybody what the backend's room found out: the metrics all of it, the exchanges what is in memory.
 struct Found {
     metrics: Arc<Metrics>,
     residency: Arc<Residency>,

@@ -34,5 +34,14 @@ pub struct Backend {
     pub address: Address,
 }
 
+/// Where a backend stands, as far as that is known; what is not known is empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// The machine that it runs on.
+    pub node: Arc<str>,
+    /// The part of the house, of the network or of the world that the machine is in.
+    pub zone: Arc<str>,
+}
+
 #[cfg(test)]
 mod tests;

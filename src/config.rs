@@ -94,6 +94,10 @@ pub struct Config {
     pub backend_tls: client::Settings,
     /// The inference servers; exactly one for now. None of them is a listener of ours.
     pub backends: Vec<Backend>,
+    /// The machine that the backend runs on; `None` is told from its address.
+    pub backend_node: Option<String>,
+    /// Where that machine is; `None` is not known.
+    pub backend_zone: Option<String>,
     /// What the backend finds in `Host`.
     pub host_header: HostHeader,
     /// Model names that become labels, 1 to 10,000.
@@ -239,6 +243,8 @@ pub fn resolve(
         tls: tls::of_clients(&layers)?,
         backend_tls,
         backends,
+        backend_node: layers.value("backend_node", None, value::place)?,
+        backend_zone: layers.value("backend_zone", None, value::place)?,
         host_header: layers.value("host_header", HostHeader::Preserve, value::host_header)?,
         max_models: layers.value("max_models", default::MAX_MODELS, value::max_models)?,
         connect_timeout: layers.value("connect_timeout", default::CONNECT_TIMEOUT, value::duration)?,

@@ -67,9 +67,15 @@ impl Default for Settings {
             sys: "/sys".into(),
             nvml: nvidia::default_libraries(),
             meter: Arc::default(),
-            node: rustix::system::uname().nodename().to_string_lossy().into(),
+            node: node(),
         }
     }
+}
+
+/// The name of this machine, as it calls itself.
+#[must_use]
+pub fn node() -> Arc<str> {
+    rustix::system::uname().nodename().to_string_lossy().into()
 }
 
 /// All that is known of the machine at one instant. `None` is unknown, not there, or too old.

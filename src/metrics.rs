@@ -61,6 +61,7 @@ use family::Register;
 use gathered::Gathered;
 use watch::ExchangeWatch;
 
+use crate::backend::Place;
 use crate::backend::catalogue::Catalogue;
 use crate::backend::engine::EngineLoad;
 use crate::backend::inventory::Inventory;
@@ -143,6 +144,11 @@ impl Metrics {
             program: program::Program::register(&register, settings.build, settings.started),
         });
         Arc::new(Self { registry, families })
+    }
+
+    /// Where a backend stands. To be said before it is asked for the first time.
+    pub fn backend_stands(&self, backend: &Arc<str>, place: Place) {
+        self.families.models.stands(backend, place);
     }
 
     /// The configuration was loaded again, or could not be.

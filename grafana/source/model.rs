@@ -3,8 +3,8 @@
 use super::layout::Dashboard;
 use super::overview::OUTCOMES;
 use super::panel::{Panel, Unit};
-use super::query::{Metric, share};
-use serde_json::Value;
+use super::query::{Metric, share, what_happened};
+use serde_json::{Value, json};
 
 const REQUESTS: Metric = Metric::of_model("requests_total");
 const ERRORS: Metric = Metric::of_model("errors_total");
@@ -35,6 +35,7 @@ pub(super) fn dashboard() -> Value {
         "One model or a few: traffic, speed, where the time goes, how answers end, and how much context they need.",
     )
     .line(4, stats())
+    .line(6, vec![identities()])
     .heading("Traffic and tokens")
     .line(8, traffic())
     .heading("Until the first token")
@@ -47,6 +48,8 @@ pub(super) fn dashboard() -> Value {
     .line(8, endings())
     .heading("Context")
     .line(8, context())
+    .heading("Inside the engine (vLLM, SGLang, llama.cpp, TGI)")
+    .line(8, engine())
     .build()
 }
 
@@ -80,6 +83,31 @@ fn stats() -> Vec<Panel> {
     ]
 }
 
+/// Names say little: what the files are, where they lie in memory, and until when.
+fn identities() -> Panel {
+    let now = |name| Metric::of_model(name).with(r#"model!="""#).now();
+    let of_each = |name| format!("max by (model, backend) ({})", now(name));
+    let hidden = json!([{ "id": "custom.hidden", "value": true }]);
+    let state = json!([{ "id": "mappings", "value": [{ "type": "value", "options": {
+        "0": { "text": "no", "index": 0 }, "1": { "text": "yes", "color": "green", "index": 1 },
+    }}]}]);
+    let labels =
+        [("model", "Model"), ("backend", "Backend"), ("quant", "Quantisation"), ("parameter_size", "Parameters")];
+    let labels = labels.into_iter().chain([("family", "Family"), ("format", "Format"), ("revision", "Revision")]);
+    let table = Panel::table("What it is", "What the backends list and hold, and when it leaves unless it is used.");
+    let info =
+        format!("max by (model, backend, quant, parameter_size, family, format, revision) ({})", now("model_info"));
+    labels
+        .fold(table, |table, (label, title)| table.label_column(label, title, json!([])))
+        .column("Is listed", &info, Unit::Count, hidden)
+        .column("In memory", &of_each("model_loaded"), Unit::Count, state)
+        .column("GPU memory", &of_each("model_vram_bytes"), Unit::Bytes, json!([]))
+        .column("All memory", &of_each("model_size_bytes"), Unit::Bytes, json!([]))
+        .column("Context", &of_each("model_context_length"), Unit::Count, json!([{ "id": "unit", "value": "none" }]))
+        .column("Leaves", &format!("{} * 1000", of_each("model_expires_timestamp_seconds")), Unit::FromNow, json!([]))
+        .sorted_by("GPU memory")
+}
+
 fn traffic() -> Vec<Panel> {
     vec![
         Panel::series("Requests by endpoint", "Finished requests, by endpoint.", Unit::RequestsPerSecond)
@@ -108,6 +136,7 @@ fn first_token() -> Vec<Panel> {
             Unit::Seconds,
         )
         .quantiles(|q| TTFT.quantile(q, ""))
+        .thresholds("green", &[(10.0, "red")])
         .wide(12),
         Panel::series(
             "Steps to the first token, p95",
@@ -120,7 +149,8 @@ fn first_token() -> Vec<Panel> {
         .query(&FIRST_ANSWER.quantile(0.95, ""), "first token of the answer")
         .query(&WITHOUT_LOAD.quantile(0.95, ""), "first token without load"),
         Panel::series("First token by backend, p95", "The same model on different backends.", Unit::Seconds)
-            .query(&TTFT.quantile(0.95, "backend"), "{{backend}}"),
+            .query(&TTFT.quantile(0.95, "backend"), "{{backend}}")
+            .thresholds("green", &[(10.0, "red")]),
         Panel::series("Stalls", "Gaps in a stream above the stall threshold (5 s unless configured).", Unit::Count)
             .query(&Metric::of_model("stream_stalls_total").increase("model"), "{{model}}")
             .bars(),
@@ -185,8 +215,11 @@ fn endings() -> Vec<Panel> {
     vec![
         OUTCOMES.iter().fold(outcomes, |panel, (outcome, colour)| panel.colour(outcome, colour)),
         Panel::series("Errors by type", "By whose doing: upstream is the backend.", Unit::RequestsPerSecond)
-            .query(&ERRORS.rate("error_type, origin"), "{{error_type}} ({{origin}})")
-            .stacked(),
+            .query(
+                &what_happened(&ERRORS.rate("error_type, origin"), &["error_type", "origin"]),
+                "{{error_type}} ({{origin}})",
+            )
+            .bars(),
         Panel::series("Cancellations by phase", "How far a request had come when its client left.", Unit::Count)
             .query(&CANCELLED.increase("phase"), "{{phase}}")
             .bars(),
@@ -219,5 +252,31 @@ fn context() -> Vec<Panel> {
         .query(&format!("{used} / on (model) {room}"), "{{model}}")
         .thresholds("green", &[(0.8, "orange"), (0.95, "red")])
         .wide(6),
+    ]
+}
+
+/// Only engines with a queue of their own tell: with Ollama these are empty.
+fn engine() -> Vec<Panel> {
+    let by_place = |name| format!("sum by (model, backend) ({})", Metric::of_model(name).now());
+    let cache = Metric::of_model("backend_kv_cache_usage_ratio").now();
+    vec![
+        Panel::series(
+            "Waiting in the engine",
+            "Requests in the engine's own queue. Ollama does not tell.",
+            Unit::Count,
+        )
+        .query(&by_place("backend_requests_waiting"), "{{model}} on {{backend}}")
+        .stacked(),
+        Panel::series("Running in the engine", "Requests that the engine works on. Ollama does not tell.", Unit::Count)
+            .query(&by_place("backend_requests_running"), "{{model}} on {{backend}}")
+            .stacked(),
+        Panel::series(
+            "Key-value cache used",
+            "Near 100 % the engine lets requests wait, or begins some anew. Told by vLLM and SGLang, and by llama.cpp \
+             in some versions.",
+            Unit::Share,
+        )
+        .query(&format!("max by (model, backend) ({cache})"), "{{model}} on {{backend}}")
+        .thresholds("green", &[(0.8, "orange"), (0.95, "red")]),
     ]
 }

@@ -2,7 +2,7 @@
 
 use super::layout::Dashboard;
 use super::panel::{Panel, Unit};
-use super::query::{Metric, named_model, share};
+use super::query::{Metric, named_model, share, what_happened};
 use serde_json::{Value, json};
 
 const REQUESTS: Metric = Metric::of_model("requests_total");
@@ -124,8 +124,11 @@ fn traffic() -> Vec<Panel> {
              internal the proxy.",
             Unit::RequestsPerSecond,
         )
-        .query(&ERRORS.rate("error_type, origin"), "{{error_type}} ({{origin}})")
-        .stacked(),
+        .query(
+            &what_happened(&ERRORS.rate("error_type, origin"), &["error_type", "origin"]),
+            "{{error_type}} ({{origin}})",
+        )
+        .bars(),
         Panel::series("In flight by model", "Requests that are being answered, by model.", Unit::Count)
             .query(&named_model(&format!("sum by (model) ({})", ACTIVE.now())), "{{model}}")
             .stacked(),
@@ -155,7 +158,7 @@ fn models() -> Panel {
     ]);
     let whole = json!([{ "id": "decimals", "value": 0 }]);
     let link = json!([{ "id": "links", "value": [{
-        "title": "Look at this model", "url": "/d/inferometer-model?var-model=${__value.raw}&${__url_time_range}",
+        "title": "Look at this model", "url": "/d/inferometer-model?${datasource:queryparam}&${job:queryparam}&${instance:queryparam}&${backend:queryparam}&var-model=${__value.raw:percentencode}&${__url_time_range}",
     }]}]);
     let columns = Panel::table("Models at a glance", "Every model that was asked for, over the time range shown.")
         .label_column("model", "Model", link)
@@ -208,7 +211,8 @@ fn by_model() -> Vec<Panel> {
             "95 of 100 streamed answers of the last five minutes began sooner; the slowest of the backends.",
             Unit::Seconds,
         )
-        .query(&format!("max by (model) ({})", TTFT.recorded("p95_5m")), "{{model}}"),
+        .query(&format!("max by (model) ({})", TTFT.recorded("p95_5m")), "{{model}}")
+        .thresholds("green", &[(10.0, "red")]),
         Panel::series("Cold starts by model", "Requests that had to wait until the model was loaded.", Unit::Count)
             .query(&COLD_STARTS.increase("model"), "{{model}}")
             .bars(),
@@ -225,7 +229,8 @@ fn latency() -> Vec<Panel> {
              prompt.",
             Unit::Seconds,
         )
-        .quantiles(|q| TTFT.quantile(q, "")),
+        .quantiles(|q| TTFT.quantile(q, ""))
+        .thresholds("green", &[(10.0, "red")]),
         Panel::series("Between tokens", "The gap between one token and the next in a stream.", Unit::Seconds)
             .quantiles(|q| ITL.quantile(q, "")),
         Panel::heatmap("Time to first token, all of it", "How many answers began after how long.", Unit::Seconds)
@@ -266,7 +271,7 @@ fn tokens() -> Vec<Panel> {
 fn backends() -> Panel {
     let requests = REQUESTS.in_range("backend");
     let link = json!([{ "id": "links", "value": [{
-        "title": "Only this backend", "url": "/d/inferometer-overview?var-backend=${__value.raw}&${__url_time_range}",
+        "title": "Only this backend", "url": "/d/inferometer-overview?${datasource:queryparam}&${job:queryparam}&${instance:queryparam}&var-backend=${__value.raw:percentencode}&${__url_time_range}",
     }]}]);
     let state = json!([
         { "id": "mappings", "value": [{ "type": "value", "options": {
@@ -277,8 +282,15 @@ fn backends() -> Panel {
     let shaded = limits(&[(0.01, "orange"), (0.05, "red")]);
     let whole = json!([{ "id": "decimals", "value": 0 }]);
     let waiting = Metric::of_backend("backend_requests_waiting");
+    let info = Metric::of_backend("backend_info").now();
+    let hidden = json!([{ "id": "custom.hidden", "value": true }]);
     Panel::table("Backends at a glance", "Every backend, over the time range shown; state and queues are those of now.")
         .label_column("backend", "Backend", link)
+        .label_column("runtime", "Server", json!([]))
+        .label_column("version", "Version", json!([]))
+        .label_column("node", "Machine", json!([]))
+        .label_column("zone", "Zone", json!([]))
+        .column("Is known", &format!("max by (backend, runtime, version, node, zone) ({info})"), Unit::Count, hidden)
         .column("State", &format!("min by (backend) ({})", BACKEND_UP.now()), Unit::Count, state)
         .column("Requests", &requests, Unit::Count, whole.clone())
         .column("Errors", &share(&ERRORS.in_range("backend"), &requests), Unit::Share, shaded)
@@ -305,6 +317,6 @@ fn machinery() -> Vec<Panel> {
                 &format!("max by (backend) ({})", Metric::of_backend("backend_probe_duration_seconds").now()),
                 "{{backend}}",
             ),
-        cost.quantiles(|q| OVERHEAD.quantile(q, "")),
+        cost.quantiles(|q| OVERHEAD.quantile(q, "")).thresholds("green", &[(0.02, "red")]),
     ]
 }

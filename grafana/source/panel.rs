@@ -23,6 +23,8 @@ pub(crate) enum Unit {
     Count,
     /// Bytes; Grafana picks KiB, MiB and so on.
     Bytes,
+    /// A moment, in milliseconds since 1970, shown as what lies between it and now.
+    FromNow,
     /// Bytes per second.
     BytesPerSecond,
     /// Reads and writes per second.
@@ -52,6 +54,7 @@ impl Unit {
             Self::TokensPerSecond => "suffix: tok/s",
             Self::Count => "short",
             Self::Bytes => "bytes",
+            Self::FromNow => "dateTimeFromNow",
             Self::BytesPerSecond => "Bps",
             Self::OperationsPerSecond => "iops",
             Self::Watts => "watt",
@@ -89,7 +92,7 @@ impl Panel {
         panel.json["options"] = json!({
             "legend": {
                 "displayMode": "table", "placement": "bottom", "showLegend": true,
-                "calcs": ["mean", "max", "lastNotNull"],
+                "calcs": ["mean", "max", "lastNotNull"], "sortBy": "Max", "sortDesc": true,
             },
             "tooltip": { "mode": "multi", "sort": "desc" },
         });
@@ -145,7 +148,7 @@ impl Panel {
         panel.json["options"] = json!({ "cellHeight": "sm", "showHeader": true });
         panel.json["transformations"] = json!([
             { "id": "merge", "options": {} },
-            { "id": "organize", "options": { "excludeByName": { "Time": true }, "renameByName": {} } },
+            { "id": "organize", "options": { "excludeByName": { "Time": true }, "renameByName": {}, "indexByName": {} } },
         ]);
         panel
     }
@@ -164,13 +167,22 @@ impl Panel {
 
     /// Adds one query a quantile, in its colour. `expr` makes the query from the quantile.
     pub(crate) fn quantiles(self, expr: impl Fn(f64) -> String) -> Self {
-        QUANTILES.iter().fold(self, |panel, (q, name, colour)| panel.query(&expr(*q), name).colour(name, colour))
+        let panel =
+            QUANTILES.iter().fold(self, |panel, (q, name, colour)| panel.query(&expr(*q), name).colour(name, colour));
+        panel.with_exemplars()
+    }
+
+    /// Shows single exchanges beside the lines, where the histogram of the last query has kept some.
+    fn with_exemplars(mut self) -> Self {
+        let targets = self.json["targets"].as_array_mut().expect("a panel is made with a list of targets");
+        targets.last_mut().expect("a query was added")["exemplar"] = json!(true);
+        self
     }
 
     /// Adds a column to a table: the value of an instant query, with further field properties.
     pub(crate) fn column(mut self, title: &str, expr: &str, unit: Unit, properties: Value) -> Self {
         let id = self.push(json!({ "expr": expr, "instant": true, "range": false, "format": "table" }));
-        self.json["transformations"][1]["options"]["renameByName"][format!("Value #{id}")] = json!(title);
+        self.name_column(&format!("Value #{id}"), title);
         let mut all = vec![json!({ "id": "unit", "value": unit.as_str() })];
         all.extend(properties.as_array().cloned().unwrap_or_default());
         self.override_by_name(title, Value::Array(all));
@@ -179,9 +191,17 @@ impl Panel {
 
     /// Names the column of a label in a table and sets its properties.
     pub(crate) fn label_column(mut self, label: &str, title: &str, properties: Value) -> Self {
-        self.json["transformations"][1]["options"]["renameByName"][label] = json!(title);
+        self.name_column(label, title);
         self.override_by_name(title, properties);
         self
+    }
+
+    /// The next column from the left; Grafana would sort labels by name.
+    fn name_column(&mut self, field: &str, title: &str) {
+        let options = &mut self.json["transformations"][1]["options"];
+        options["renameByName"][field] = json!(title);
+        let next = options["indexByName"].as_object().map_or(0, serde_json::Map::len);
+        options["indexByName"][field] = json!(next);
     }
 
     /// Rows of a table sorted by this column, the largest first.
@@ -218,7 +238,12 @@ impl Panel {
     pub(crate) fn thresholds(mut self, base: &str, steps: &[(f64, &str)]) -> Self {
         let mut all = vec![json!({ "color": base, "value": null })];
         all.extend(steps.iter().map(|(from, colour)| json!({ "color": colour, "value": from })));
-        self.json["fieldConfig"]["defaults"]["thresholds"] = json!({ "mode": "absolute", "steps": all });
+        let defaults = &mut self.json["fieldConfig"]["defaults"];
+        defaults["thresholds"] = json!({ "mode": "absolute", "steps": all });
+        if self.json["type"] == "timeseries" {
+            // Lines have colours of their own: there a limit is a line too.
+            self.json["fieldConfig"]["defaults"]["custom"]["thresholdsStyle"]["mode"] = json!("dashed");
+        }
         self
     }
 

@@ -3,7 +3,7 @@
 use super::layout::Dashboard;
 use super::overview::UP_DOWN;
 use super::panel::{Panel, Unit};
-use super::query::{Metric, share};
+use super::query::{Metric, share, what_happened};
 use serde_json::{Value, json};
 
 const OVERHEAD: Metric = Metric::of_instance("overhead_seconds");
@@ -102,6 +102,7 @@ fn cost() -> Vec<Panel> {
             .query(&OVERHEAD.buckets(), "{{le}}"),
         Panel::series("Own cost", "Work of the proxy itself on a request; waiting is not in it.", Unit::Seconds)
             .quantiles(|q| OVERHEAD.quantile(q, ""))
+            .thresholds("green", &[(0.02, "red")])
             .wide(6),
         Panel::series("Share of the proxy", "Its mean work, of the mean duration of a request.", Unit::Share)
             .query(&share(&OVERHEAD.mean(""), &DURATION.mean("")), "share")
@@ -110,6 +111,7 @@ fn cost() -> Vec<Panel> {
 }
 
 fn connections() -> Vec<Panel> {
+    let errors = ERRORS.with(r#"origin!="upstream""#).rate("error_type, origin");
     vec![
         Panel::series("Started and finished", "Apart for long: requests pile up.", Unit::RequestsPerSecond)
             .query(&STARTED.rate(""), "started")
@@ -117,11 +119,11 @@ fn connections() -> Vec<Panel> {
         Panel::series("Open descriptors", "Of each proxy; each request needs three.", Unit::Count)
             .query(&format!("max by (instance) ({})", OPEN_FDS.now()), "{{instance}}"),
         Panel::series("Refused heads", "Heads that cannot be forwarded safely, by what is wrong.", Unit::Count)
-            .query(&Metric::of_instance("http_malformed_total").increase("kind"), "{{kind}}")
+            .query(&what_happened(&Metric::of_instance("http_malformed_total").increase("kind"), &["kind"]), "{{kind}}")
             .bars(),
         Panel::series("Errors of the proxy and of clients", "By type and origin.", Unit::RequestsPerSecond)
-            .query(&ERRORS.with(r#"origin!="upstream""#).rate("error_type, origin"), "{{error_type}} ({{origin}})")
-            .stacked(),
+            .query(&what_happened(&errors, &["error_type", "origin"]), "{{error_type}} ({{origin}})")
+            .bars(),
         Panel::series("Request bodies", "Their size.", Unit::Bytes)
             .quantiles(|q| Metric::of_backend("request_size_bytes").quantile(q, "")),
         Panel::series("Response bodies", "Their size.", Unit::Bytes)
@@ -133,10 +135,10 @@ fn defects() -> Vec<Panel> {
     let parse = Metric::of_instance("parse_defects_total");
     vec![
         Panel::series("Defects", "Parts of answers that could not be understood. Traffic is not touched.", Unit::Count)
-            .query(&parse.increase("dialect, kind"), "{{dialect}}: {{kind}}")
+            .query(&what_happened(&parse.increase("dialect, kind"), &["dialect", "kind"]), "{{dialect}}: {{kind}}")
             .bars(),
         Panel::series("Label sets refused by metric", "A limit of series is reached: they are `other`.", Unit::Count)
-            .query(&DROPPED.increase("metric"), "{{metric}}")
+            .query(&what_happened(&DROPPED.increase("metric"), &["metric"]), "{{metric}}")
             .bars(),
         Panel::series("Facts dropped", "Facts that a receiver (log, history) could not take in time.", Unit::Count)
             .query(&Metric::of_instance("sink_dropped_total").increase("sink"), "{{sink}}")

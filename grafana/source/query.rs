@@ -125,6 +125,15 @@ pub(crate) fn share(part: &str, whole: &str) -> String {
     format!("{part} / ({whole} > 0)")
 }
 
+/// Only what happened, of counters that begin at 0 for everything that can: else a legend would be long and all zeros.
+/// Where nothing happened, that is said.
+pub(crate) fn what_happened(expr: &str, labels: &[&str]) -> String {
+    let nothing = labels.iter().fold("vector(0)".to_owned(), |nothing, label| {
+        format!(r#"label_replace({nothing}, "{label}", "none", "", "")"#)
+    });
+    format!("{expr} > 0 or on () {nothing}")
+}
+
 /// Gives the series of requests without a model a name that can be read in a legend.
 pub(crate) fn named_model(expr: &str) -> String {
     format!(r#"label_replace({expr}, "model", "(no model)", "model", "")"#)

@@ -20,6 +20,8 @@ impl Config {
         let backends: Vec<String> =
             self.backends.iter().map(|backend| quoted(&format!("{}={}", backend.name, backend.address))).collect();
         line("backend", format!("[{}]", backends.join(", ")));
+        line("backend_node", quoted(self.backend_node.as_deref().unwrap_or_default()));
+        line("backend_zone", quoted(self.backend_zone.as_deref().unwrap_or_default()));
         line("admin_web_config_file", path(self.admin_web_config_file.as_deref()));
         line("host_header", quoted(self.host_header.as_str()));
         line("max_models", self.max_models.to_string());

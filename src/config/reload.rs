@@ -29,6 +29,8 @@ impl Config {
             electricity_price,
             helper_url,
             worker_threads,
+            backend_node,
+            backend_zone,
             buckets,
             warnings,
         } = next;
@@ -48,6 +50,8 @@ impl Config {
             ("host.electricity_price_per_kwh", self.electricity_price == electricity_price),
             ("helper_url", self.helper_url == helper_url),
             ("worker_threads", self.worker_threads == worker_threads),
+            ("backend_node", self.backend_node == backend_node),
+            ("backend_zone", self.backend_zone == backend_zone),
             ("buckets", self.buckets == buckets),
         ];
         if self.tls.is_some() == tls.is_some() {

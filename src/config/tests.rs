@@ -236,12 +236,14 @@ fn the_printed_configuration_reads_back_as_itself() {
                 [buckets]\ntoken = [0.001, 0.5, 2, 1e3]\nload = []\n\
                 [tls]\ncert_file = \"c\"\nkey_file = \"k\"\n\
                 [backend_tls]\nca_file = \"a\"\ncert_file = \"c\"\nkey_file = \"k\"\nserver_name = \"gpu.lan\"";
-    let file = &format!("helper_url = \"unix:/run/helper.sock\"\n{file}");
+    let file = &format!(
+        "helper_url = \"unix:/run/helper.sock\"\nbackend_node = \"gpu-box\"\nbackend_zone = \"cellar \\\"2\\\"\"\n{file}"
+    );
     for config in [resolved(&[], &[], "").expect("defaults"), resolved(&[], &[], file).expect("fine")] {
         let printed = config.to_toml();
         assert_eq!(resolved(&[], &[], &printed).expect(&printed), config, "{printed}");
         let keys = SETTING_KEYS.iter().chain(&LIMIT_KEYS).chain(&TLS_KEYS).chain(&BACKEND_TLS_KEYS);
-        let keys = keys.chain(&HOST_KEYS).chain(&BUCKET_KEYS).chain(&["helper_url"]);
+        let keys = keys.chain(&HOST_KEYS).chain(&BUCKET_KEYS).chain(&["helper_url", "backend_node", "backend_zone"]);
         for key in keys.map(|key| key.rsplit('.').next().expect("a last part")) {
             assert!(printed.contains(&format!("{key} = ")), "{key} in {printed}");
         }
@@ -277,6 +279,16 @@ fn the_name_in_a_certificate_is_a_host_without_a_port() {
     {
         let file = format!("[backend_tls]\nserver_name = \"{name}\"");
         assert_eq!(resolved(&["--backend", "https://gpu"], &[], &file).is_ok(), fine, "{name}");
+    }
+}
+
+#[test]
+fn a_place_is_a_short_name_or_none() {
+    let config = resolved(&[], &[], "backend_node = \"gpu-box\"\nbackend_zone = \"\"").expect("fine");
+    assert_eq!((config.backend_node.as_deref(), config.backend_zone), (Some("gpu-box"), None));
+    for wrong in ["a\\nb", "größe", &"x".repeat(65)] {
+        let said = refusal(&[], &[], &format!("backend_zone = \"{wrong}\""));
+        assert!(said.contains("backend_zone") && said.contains("64"), "{said}");
     }
 }
 

@@ -36,6 +36,19 @@ pub(super) fn file(text: &str) -> Result<Option<PathBuf>, String> {
     Ok((!text.is_empty()).then(|| text.into()))
 }
 
+/// Longest name of a place, in bytes. It is a label value.
+const MAX_PLACE: usize = 64;
+
+/// The name of a machine or of a zone; an empty one is none.
+pub(super) fn place(text: &str) -> Result<Option<String>, String> {
+    let printable = text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
+    match text {
+        "" => Ok(None),
+        _ if printable && text.len() <= MAX_PLACE => Ok(Some(text.to_owned())),
+        _ => Err(format!("expected a name of at most {MAX_PLACE} printable ASCII characters")),
+    }
+}
+
 /// A host as it stands in a certificate; an empty one is none.
 pub(super) fn server_name(text: &str) -> Result<Option<String>, String> {
     let is_host = text.parse::<Address>().is_ok_and(|address| address.host == text.to_ascii_lowercase());

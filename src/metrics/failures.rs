@@ -22,7 +22,8 @@ pub(super) struct Failures {
 
 impl Failures {
     /// What can be listed beforehand starts at 0, so that the first failure shows in a rate: for each backend the
-    /// failures of requests whose model is not known, and every kind of defect.
+    /// failures of requests whose model is not known (others follow with their first request), and every kind of
+    /// defect.
     pub(super) fn register(register: &Register<'_>, backends: &[Arc<str>]) -> Self {
         let failures = Self {
             errors: register.family(ERRORS),
@@ -33,17 +34,20 @@ impl Failures {
             defects: register.family(DEFECTS),
         };
         for backend in backends {
-            for model in [labels::NONE, labels::UNKNOWN] {
-                ErrorType::ALL.iter().for_each(|error| drop(failures.error(model, backend, *error)));
-                Phase::ALL
-                    .iter()
-                    .for_each(|phase| drop(failures.cancellations.child(&[model, backend, phase.as_str()])));
-            }
+            [labels::NONE, labels::UNKNOWN].iter().for_each(|model| failures.begin(model, backend));
         }
         for dialect in Dialect::ALL {
             Defect::ALL.iter().for_each(|defect| drop(failures.defect(dialect, *defect)));
         }
         failures
+    }
+
+    /// None of these was seen of this model yet, and that is known: otherwise a series would begin with its first
+    /// failures, and no rate would ever show them.
+    pub(super) fn begin(&self, model: &str, backend: &str) {
+        ErrorType::ALL.iter().for_each(|error| drop(self.error(model, backend, *error)));
+        Phase::ALL.iter().for_each(|phase| drop(self.cancellations.child(&[model, backend, phase.as_str()])));
+        drop(self.wasted.child(&[model, backend, Phase::Decode.as_str()]));
     }
 
     pub(super) fn finished(&self, model: &str, record: &Record) {

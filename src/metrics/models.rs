@@ -4,7 +4,8 @@
 //! has series once its name is a label of its own. Absent means that the backend does not say, or is not reached; which
 //! server it is and what it lists stays as it was last seen.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::UNIX_EPOCH;
 
 use prometheus::IntCounter;
@@ -13,6 +14,7 @@ use super::family::{Family, Register, Spec};
 use super::number::{MAX_BYTES, MAX_TOKENS, whole};
 use super::table::Table;
 use super::{buckets, number};
+use crate::backend::Place;
 use crate::backend::catalogue::Catalogue;
 use crate::backend::engine::EngineLoad;
 use crate::backend::inventory::{Expiry, Inventory, Resident};
@@ -23,6 +25,7 @@ const REVISION: usize = 12;
 
 pub(super) struct Models {
     catalogue: Arc<Catalogue>,
+    places: RwLock<BTreeMap<Arc<str>, Place>>,
     backend_info: Table,
     model_info: Table,
     loaded: Table,
@@ -41,6 +44,7 @@ impl Models {
     pub(super) fn register(register: &Register<'_>, catalogue: Arc<Catalogue>) -> Self {
         Self {
             catalogue,
+            places: RwLock::default(),
             backend_info: register.table(BACKEND_INFO),
             model_info: register.table(MODEL_INFO),
             loaded: register.table(LOADED),
@@ -56,10 +60,16 @@ impl Models {
         }
     }
 
+    /// The backend stands there; it shows from the next listing on.
+    pub(super) fn stands(&self, backend: &Arc<str>, place: Place) {
+        self.places.write().unwrap_or_else(PoisonError::into_inner).insert(backend.clone(), place);
+    }
+
     pub(super) fn listed(&self, backend: &str, inventory: &Inventory) {
-        let version = inventory.version.as_deref().unwrap_or_default();
-        // Where a backend stands is not configurable yet: the labels are there and empty.
-        self.backend_info.replace(backend, [([backend, inventory.runtime.as_str(), version, "", ""], 1.0)]);
+        let (runtime, version) = (inventory.runtime.as_str(), inventory.version.as_deref().unwrap_or_default());
+        let place = self.places.read().unwrap_or_else(PoisonError::into_inner).get(backend).cloned();
+        let Place { node, zone } = place.unwrap_or_default();
+        self.backend_info.replace(backend, [([backend, runtime, version, &*node, &*zone], 1.0)]);
         let labels: Vec<Arc<str>> = inventory.models.iter().map(|model| self.label(&model.name)).collect();
         let rows = inventory.models.iter().zip(&labels).filter(|(_, label)| !label.is_empty()).map(|(model, label)| {
             let text = |value: &'_ Option<Box<str>>| value.clone().unwrap_or_default();
@@ -146,7 +156,7 @@ fn expiry(held: &Resident) -> Option<f64> {
 
 const BACKEND_INFO: Spec = Spec {
     name: "ollama_proxy_backend_info",
-    help: "Always 1; the labels say which server the backend is.",
+    help: "Always 1; the labels say which server the backend is, and where it stands.",
     labels: &["backend", "runtime", "version", "node", "zone"],
     buckets: buckets::NONE,
 };

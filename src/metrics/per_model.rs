@@ -4,6 +4,7 @@
 //! at its first use and then found without a lock, so a token costs a few atomic operations. A series that was never
 //! fed is absent.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use hashbrown::HashMap;
@@ -39,6 +40,8 @@ macro_rules! per_model {
             families: Arc<Families>,
             model: Arc<str>,
             backend: Arc<str>,
+            /// An exchange has named it.
+            met: AtomicBool,
             /// Smoothed tokens per chunk; none before the first stream that tells.
             ratio: Mutex<Option<f64>>,
             $($field: OnceLock<$child>,)+
@@ -50,6 +53,7 @@ macro_rules! per_model {
                     families: Arc::clone(families),
                     model: model.into(),
                     backend: Arc::clone(backend),
+                    met: AtomicBool::new(false),
                     ratio: Mutex::default(),
                     $($field: OnceLock::new(),)+
                 }
@@ -109,6 +113,12 @@ impl Series {
     /// The model's label.
     pub(super) fn model(&self) -> &str {
         &self.model
+    }
+
+    /// True once: for the first exchange that names the model.
+    pub(super) fn meet(&self) -> bool {
+        // Read first: a store would take the cache line from every other thread, at each exchange.
+        !self.met.load(Ordering::Relaxed) && !self.met.swap(true, Ordering::Relaxed)
     }
 
     /// A finished stream had so many reported tokens in so many events.

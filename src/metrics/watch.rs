@@ -70,6 +70,9 @@ impl ExchangeWatch {
             return;
         }
         self.series = self.families.per_model.series(label, &self.start.backend);
+        if self.series.meet() {
+            self.families.failures.begin(label, &self.start.backend);
+        }
         if !std::mem::replace(&mut self.moved, true) {
             self.request = Held::new(self.series.active_requests());
             if self.generation.is_some() {

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 
 use super::*;
+use crate::backend::Place;
 use crate::backend::engine::EngineLoad;
 use crate::backend::inventory::{Expiry, Inventory, Model, Resident, Runtime};
 use crate::backend::track::Change;
@@ -81,6 +82,7 @@ fn surveyed(metrics: &Metrics) {
         resident: Some(vec![held]),
         polled: true,
     };
+    metrics.backend_stands(&backend, Place { node: "gpu-box".into(), zone: "rack 7".into() });
     metrics.listed(&backend, &inventory);
     metrics.resident(&backend, &inventory, &[Change::Evicted("llama3".into()), Change::Loaded("llama3".into())]);
     let load = EngineLoad { model: text("llama3"), waiting: Some(3.0), running: Some(2.0), kv_cache: Some(0.25) };

@@ -268,7 +268,7 @@ fn tokens_are_wasted_only_in_decode() {
     assert_eq!(of_phase("client_cancellations_total", "decode"), Some(1.0));
     assert_eq!(of_phase("client_cancellations_total", "prefill"), Some(1.0));
     assert_eq!(of_phase("wasted_tokens_total", "decode"), Some(5.0));
-    assert_eq!(values(&metrics, "wasted_tokens_total").len(), 1);
+    assert_eq!(values(&metrics, "wasted_tokens_total").iter().sum::<f64>(), 5.0, "nowhere else");
 }
 
 #[test]
@@ -284,6 +284,28 @@ fn an_error_names_its_type_and_whose_doing_it_was() {
         ..plain(CHAT)
     });
     assert_eq!(value(&metrics, refused), Some(1.0));
+}
+
+#[test]
+fn the_first_failure_of_a_model_is_seen_from_zero() {
+    let catalogue = Catalogue::default();
+    catalogue.admit("m:latest");
+    let metrics = metrics_with(settings(), catalogue);
+    let errors = || {
+        ["truncated", "http_5xx"].map(|kind| {
+            let labels = format!(r#"backend="local",error_type="{kind}",model="m:latest",origin="upstream""#);
+            value(&metrics, &format!("errors_total{{{labels}}}"))
+        })
+    };
+    assert_eq!(errors(), [None, None], "nobody has asked for it");
+    let mut watch = metrics.started(&start(CHAT));
+    watch.requested(Some("m"));
+    assert_eq!(errors(), [Some(0.0), Some(0.0)], "while its first exchange is in flight");
+    watch.finished(&Record { error: Some(ErrorType::Truncated), outcome: Outcome::Truncated, ..plain(CHAT) });
+    assert_eq!(errors(), [Some(1.0), Some(0.0)]);
+    let left = r#"client_cancellations_total{backend="local",model="m:latest",phase="decode"}"#;
+    assert_eq!(value(&metrics, left), Some(0.0));
+    assert_eq!(value(&metrics, &left.replace("client_cancellations", "wasted_tokens")), Some(0.0));
 }
 
 #[test]

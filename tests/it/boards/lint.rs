@@ -7,6 +7,8 @@ const COLUMNS: u64 = 24;
 /// The schema of Grafana 10.3 to 12.
 const SCHEMA_VERSIONS: std::ops::RangeInclusive<u64> = 39..=41;
 const DATASOURCE: &str = "${datasource}";
+/// What the names of scraped metrics begin with.
+const PREFIXES: &[&str] = &["ollama_proxy_", "process_", "DCGM_", "scrape_"];
 const VARIABLES: &[&str] = &["job", "instance", "backend", "model"];
 
 /// What is wrong with a dashboard, a line each.
@@ -119,8 +121,9 @@ fn of_query(expr: &str, is_table: bool) -> Vec<String> {
     if matches_le(expr) {
         lines.push("matches `le` literally".to_owned());
     }
-    for (start, _) in expr.match_indices("ollama_proxy_") {
-        let (before, selector) = expr.split_at(start);
+    let begins = |prefix| expr.match_indices(prefix).map(|(start, _)| expr.split_at(start));
+    let own = PREFIXES.iter().flat_map(|prefix| begins(*prefix));
+    for (before, selector) in own.filter(|(before, _)| !before.ends_with(|c: char| c.is_alphanumeric() || c == '_')) {
         let selector = selector.split_inclusive('}').next().unwrap_or(selector);
         lines.extend(of_selector(before, selector, expr));
     }

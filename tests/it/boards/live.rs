@@ -6,53 +6,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use serde_json::Value;
-
 use super::files::Scratch;
 use super::panels::{self, Api};
 use super::prometheus::Prometheus;
-use super::{PATIENCE, files, names, rules, seeds, shipped_dashboards, synthetic, unanswered};
+use super::{PATIENCE, Part, engines, files, names, seeds, synthetic, unanswered};
 use crate::support::backend::{Backend, Connection};
 use crate::support::client::Client;
 use crate::support::nvml::StandIn;
 use crate::support::program::Program;
-
-/// What only an engine with a queue of its own tells: Ollama, which is played here, has none. A line without an answer is
-/// tolerated only if it is about one of these. The last is recorded from the first.
-const OF_ENGINES: &[&str] = &["ollama_proxy_backend_requests_waiting", "infermesh_model_queue_depth"];
-
-/// Boards, alerts and rules of the machine underneath and of its cards.
-fn is_of_the_machine(line: &str) -> bool {
-    let names = [
-        "Host",
-        "GPU health",
-        "Energy",
-        "gpu",
-        "DCGM",
-        "cpu_",
-        "memory_",
-        "disk_",
-        "pressure",
-        "swap",
-        "filesystem",
-        "network_",
-        "temperature",
-        "thermal",
-        "helper",
-        "energy",
-        "joule",
-        "power",
-        "processes",
-        "load_average",
-        "inference_process",
-        "collector",
-    ];
-    names.iter().any(|name| line.contains(name))
-}
-
-fn is_tolerated(line: &str) -> bool {
-    OF_ENGINES.iter().any(|name| line.contains(name))
-}
 
 const IN_MEMORY: &str = r#"{"models":[{"name":"llama3:latest","model":"llama3:latest","size":5000000000,"digest":"0123456789abcdef",
 "details":{"format":"gguf","family":"llama","parameter_size":"8.0B","quantization_level":"Q4_K_M"},
@@ -157,35 +118,26 @@ fn every_panel_alert_rule_and_known_query_is_answered_from_the_real_program() {
     let program = Program::with(backend.address, &["--access-log", "off", "--max-models", "1"]);
     let _traffic = Traffic::start(program.clients);
     let tmp = Scratch::new("live");
-    let prometheus = Prometheus::start(&[program.admin], &tmp);
+    // Ollama, which is played here, has no queue to tell of; an engine beside it has.
+    let engine = engines::VLLM.start();
+    let queue = Program::before(engine.address);
+    let prometheus = Prometheus::start(&[program.admin, queue.admin], &tmp);
     prometheus.wait_for_scrapes(2);
     let api = Api::now(prometheus.address());
-    // What a machine tells differs from one to the next: its board and alerts are held against the catalogue alone.
-    let left = panels::wait_until_answered(PATIENCE, || {
-        unanswered(&api).into_iter().filter(|line| !is_tolerated(line) && !is_of_the_machine(line)).collect()
-    });
-    assert!(
-        left.is_empty(),
-        "{}",
-        left.join(
-            "
-"
-        )
-    );
+    // What a machine tells differs from one to the next: that is held against the catalogue alone.
+    let left = panels::wait_until_answered(PATIENCE, || unanswered(&api, &[Part::Traffic]));
+    assert!(left.is_empty(), "{}", left.join("\n"));
 
+    program.wait_for("model_loaded", &["model=\"llama3:latest\""], 1.0);
     let scraped = program.fetch("/metrics");
-    let unknown = names::names_unknown_to(&(scraped.clone() + &synthetic::machine(1)));
-    let unknown: Vec<_> = unknown.into_iter().filter(|line| !is_tolerated(line)).collect();
+    let unknown = names::names_unknown_to(&(scraped.clone() + &queue.fetch("/metrics") + &synthetic::machine(1)));
     assert!(unknown.is_empty(), "{}", unknown.join("\n"));
     let different = names::differences(&scraped, &synthetic::exposition(1));
     assert!(different.is_empty(), "{}", different.join("\n"));
 }
 
-const CARD_RULES: &str = "prometheus/rules/gpu.yml";
-
-fn is_of_cards(dashboard: &Value) -> bool {
-    dashboard["uid"] == "inferometer-gpu" || dashboard["uid"] == "inferometer-energy"
-}
+const SETTINGS: &str = "backend_node = \"gpu-box\"\nbackend_zone = \"rack \\\"7\\\"\"\n\
+    [host]\nperiod = \"1s\"\nelectricity_price_per_kwh = 0.3\n";
 
 #[test]
 fn panels_and_alerts_on_gpus_and_energy_are_answered_from_the_real_program_with_two_cards() {
@@ -194,26 +146,23 @@ fn panels_and_alerts_on_gpus_and_energy_are_answered_from_the_real_program_with_
     stand_in.play("live hot full");
     let tmp = Scratch::new("cards");
     let config = tmp.join("inferometer.toml");
-    std::fs::write(&config, "[host]\nperiod = \"1s\"\nelectricity_price_per_kwh = 0.3\n").expect("it can be written");
+    std::fs::write(&config, SETTINGS).expect("it can be written");
     let arguments = ["--access-log", "off", "--config", config.to_str().expect("UTF-8")];
     let program = Program::with_libraries(stand_in.folder(), backend.address, &arguments);
     let _traffic = Traffic::start(program.clients);
     let prometheus = Prometheus::start(&[program.admin], &tmp);
     prometheus.wait_for_scrapes(2);
     let api = Api::now(prometheus.address());
-    let mut dashboards = shipped_dashboards();
-    dashboards.retain(is_of_cards);
-    let mut alerts = rules::alerts();
-    alerts.retain(|alert| alert.file_name == CARD_RULES);
     let left = panels::wait_until_answered(PATIENCE, || {
-        let mut lines = panels::panels_without_data(&api, &dashboards);
-        lines.extend(panels::alerts_without_data(&api, &alerts));
+        let mut lines = unanswered(&api, &[Part::Cards]);
         for queries in [seeds::OF_GPUS, seeds::DCGM_DASHBOARD, seeds::DCGM_DEFAULTS] {
             lines.extend(panels::queries_without_data(&api, queries));
         }
         lines
     });
     assert!(left.is_empty(), "{}", left.join("\n"));
+    let place = r#"ollama_proxy_backend_info{backend="test",node="gpu-box",zone="rack \"7\""}"#;
+    assert_eq!(api.value(place), Ok(Some(1.0)), "{}", program.fetch("/metrics"));
     let different = names::differences(&program.fetch("/metrics"), &synthetic::exposition(1));
     assert!(different.is_empty(), "{}", different.join("\n"));
 }
@@ -240,14 +189,8 @@ fn the_board_and_the_alerts_of_the_machine_are_answered_from_what_the_program_ex
     let prometheus = Prometheus::start(&[target.address()], &tmp);
     prometheus.wait_for_scrapes(2);
     let api = Api::now(prometheus.address());
-    let mut dashboards = shipped_dashboards();
-    dashboards.retain(|dashboard| dashboard["uid"] == "inferometer-host");
-    let mut alerts = rules::alerts();
-    alerts.retain(|alert| alert.file_name == "prometheus/rules/host.yml");
-    assert!(!dashboards.is_empty() && alerts.len() >= 7);
     let left = panels::wait_until_answered(PATIENCE, || {
-        let mut lines = panels::panels_without_data(&api, &dashboards);
-        lines.extend(panels::alerts_without_data(&api, &alerts));
+        let mut lines = unanswered(&api, &[Part::Machine]);
         lines.extend(panels::queries_without_data(&api, seeds::CORE_MACHINE));
         lines
     });

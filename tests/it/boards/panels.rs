@@ -32,6 +32,17 @@ impl Api {
         Ok(result.iter().filter(|series| series["value"][1] != "NaN").count())
     }
 
+    /// The value of the only series that answers a query; none where there is none.
+    pub(super) fn value(&self, expr: &str) -> Result<Option<f64>, String> {
+        let reply = get(&self.url, &format!("/api/v1/query?query={}", percent_encoded(expr)))?;
+        let series = reply["data"]["result"].as_array().cloned().unwrap_or_default();
+        match &*series {
+            [] => Ok(None),
+            [one] => Ok(one["value"][1].as_str().and_then(|value| value.parse().ok())),
+            _ => Err(format!("{} series", series.len())),
+        }
+    }
+
     /// The values of a label of the series that a selector finds.
     fn label_values(&self, selector: &str, label: &str) -> Result<usize, String> {
         let reply = get(&self.url, &format!("/api/v1/label/{label}/values?match[]={}", percent_encoded(selector)))?;
@@ -74,11 +85,20 @@ pub(super) fn panels_without_data(api: &Api, dashboards: &[Value]) -> Vec<String
         for panel in each(&dashboard["panels"]) {
             for target in each(&panel["targets"]) {
                 let query = substituted(target["expr"].as_str().unwrap_or_default());
-                note(format!("panel {}", panel["title"]), &query, api.answers(&query));
+                // What stands in for nothing is no answer.
+                let query = query.split(" > 0 or on () ").next().unwrap_or(&query);
+                note(format!("panel {}", panel["title"]), query, api.answers(query));
             }
         }
     }
     lines
+}
+
+/// The queries of these dashboards' panels that are wanted, as Prometheus is asked them.
+pub(super) fn queries(dashboards: &[Value], wanted: impl Fn(&str) -> bool) -> Vec<String> {
+    let panels = dashboards.iter().flat_map(|dashboard| each(&dashboard["panels"]));
+    let targets = panels.flat_map(|panel| each(&panel["targets"]));
+    targets.filter_map(|target| target["expr"].as_str()).filter(|query| wanted(query)).map(substituted).collect()
 }
 
 /// Alerts of which a part measures nothing, a line each. An alert's whole expression is to find nothing while all is
@@ -102,7 +122,7 @@ pub(super) fn alerts_without_data(api: &Api, alerts: &[Alert]) -> Vec<String> {
 
 /// Recording rules whose expression finds nothing, or whose result is not there where `results` are asked for too.
 pub(super) fn records_without_data(api: &Api, records: &[Record], results: bool) -> Vec<String> {
-    let questions = records.iter().flat_map(|Record { name, expr }| {
+    let questions = records.iter().flat_map(|Record { name, expr, .. }| {
         [(name, expr, expr), (name, expr, name)].into_iter().take(if results { 2 } else { 1 })
     });
     questions
@@ -115,13 +135,13 @@ pub(super) fn records_without_data(api: &Api, records: &[Record], results: bool)
 }
 
 /// Queries of somebody else that find nothing.
-pub(super) fn queries_without_data(api: &Api, queries: &[&str]) -> Vec<String> {
-    let answer = |query: &&str| match api.answers(query) {
+pub(super) fn queries_without_data(api: &Api, queries: &[impl AsRef<str>]) -> Vec<String> {
+    let answer = |query: &str| match api.answers(query) {
         Ok(0) => Some(format!("no data for {query}")),
         Ok(_) => None,
         Err(error) => Some(format!("{error} for {query}")),
     };
-    queries.iter().filter_map(answer).collect()
+    queries.iter().filter_map(|query| answer(query.as_ref())).collect()
 }
 
 /// A query with Grafana's variables replaced as "All" replaces them.

@@ -37,21 +37,42 @@ pub(super) fn alerts() -> Vec<Alert> {
 pub(super) struct Record {
     pub(super) name: String,
     pub(super) expr: String,
+    /// Where it stands, from the root of the repository.
+    pub(super) file_name: String,
 }
 
 /// Every recording rule, in the order of the files.
 pub(super) fn records() -> Vec<Record> {
     let files = files::shipped(&["prometheus/rules"], &["yml"]);
-    let parsed: Vec<_> = files.iter().map(|file| file.parse().expect("the rules parse")).collect();
-    let rules = parsed.iter().flat_map(|file| each(&file["groups"])).flat_map(|group| each(&group["rules"]));
-    let records: Vec<_> = rules
-        .filter_map(|rule| {
-            let (name, expr) = (rule["record"].as_str()?, rule["expr"].as_str()?);
-            Some(Record { name: name.to_owned(), expr: expr.to_owned() })
-        })
-        .collect();
+    let of_a_file = |file: &File| {
+        let parsed = file.parse().expect("the rules parse");
+        let rules = each(&parsed["groups"]).flat_map(|group| each(&group["rules"]));
+        let record = |rule: &Value| {
+            let (name, expr) = (rule["record"].as_str()?.to_owned(), rule["expr"].as_str()?.to_owned());
+            Some(Record { name, expr, file_name: file.name.clone() })
+        };
+        rules.filter_map(record).collect::<Vec<_>>()
+    };
+    let records: Vec<_> = files.iter().flat_map(of_a_file).collect();
     assert!(!records.is_empty(), "no recording rules are shipped");
     records
+}
+
+/// Words of PromQL that make one series of many.
+const AGGREGATIONS: [&str; 12] =
+    ["sum", "min", "max", "avg", "group", "count", "stddev", "stdvar", "topk", "bottomk", "quantile", "count_values"];
+
+/// Recording rules of a file that aggregate, a line each. Where a rule only renames, that would be wrong: the sum over
+/// two proxies falls when one of them restarts, and `rate` takes that for a reset.
+pub(super) fn aggregations_in(file_name: &str) -> Vec<String> {
+    let words = |expr: &str| -> Vec<String> {
+        expr.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').map(str::to_owned).collect()
+    };
+    let of_the_file = records().into_iter().filter(|record| record.file_name == file_name);
+    of_the_file
+        .filter(|record| words(&record.expr).iter().any(|word| AGGREGATIONS.contains(&word.as_str())))
+        .map(|record| format!("{} aggregates: {}", record.name, record.expr))
+        .collect()
 }
 
 /// The names that recording rules make.
@@ -63,28 +84,26 @@ pub(super) fn recorded() -> Vec<String> {
 pub(super) fn complaints() -> Vec<String> {
     let runbook = files::read(&files::root().join("prometheus/runbook.md"));
     let tests = files::shipped(&["prometheus/tests"], &["yml"]);
-    alerts()
-        .iter()
-        .flat_map(|alert| {
-            let mut lines = of_the_rule(alert, &runbook);
-            lines.extend(of_its_test(&alert.name, &tests));
-            lines.into_iter().map(|line| format!("{}: {line}", alert.name)).collect::<Vec<_>>()
-        })
-        .chain(
-            twice(alerts().into_iter().map(|alert| alert.name)).map(|name| format!("{name}: two alerts of that name")),
-        )
-        .chain(twice(headings(&runbook)).map(|name| format!("{name}: two headings in the runbook")))
-        .collect()
+    let alerts = alerts();
+    let of_each = alerts.iter().flat_map(|alert| {
+        let mut lines = of_the_rule(alert, &runbook);
+        lines.extend(of_its_test(&alert.name, &tests));
+        lines.into_iter().map(|line| format!("{}: {line}", alert.name)).collect::<Vec<_>>()
+    });
+    of_each.chain(of_names(&alerts, &runbook)).collect()
 }
 
-fn headings(runbook: &str) -> impl Iterator<Item = String> {
-    runbook.lines().filter_map(|line| line.strip_prefix("## ")).map(str::to_owned)
-}
-
-/// What comes a second time.
-fn twice(names: impl Iterator<Item = String>) -> impl Iterator<Item = String> {
-    let mut seen = std::collections::BTreeSet::new();
-    names.filter(move |name| !seen.insert(name.clone()))
+/// One trouble, one alert, one heading: two of a name would ring twice, and a link would find the first only.
+fn of_names(alerts: &[Alert], runbook: &str) -> Vec<String> {
+    let names: Vec<_> = alerts.iter().map(|alert| alert.name.as_str()).collect();
+    let headings: Vec<_> = runbook.lines().filter_map(|line| line.strip_prefix("## Inferometer")).collect();
+    let twice = |all: &[&str], what: &str| {
+        let counted = all.iter().filter(|name| all.iter().filter(|other| other == name).count() > 1);
+        counted.map(|name| format!("{name}: {what} twice")).collect::<Vec<_>>()
+    };
+    let idle = headings.iter().filter(|heading| !names.contains(&&*format!("Inferometer{heading}")));
+    let idle: Vec<_> = idle.map(|heading| format!("Inferometer{heading}: a heading without an alert")).collect();
+    [twice(&names, "an alert that is there"), twice(&headings, "a heading that is there"), idle].concat()
 }
 
 fn of_the_rule(alert: &Alert, runbook: &str) -> Vec<String> {

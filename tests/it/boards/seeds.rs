@@ -1,12 +1,12 @@
-//! Queries that other programs' documents tell people to use: whoever brings such a dashboard finds it alive.
+//! Queries and alerts that other programs' documents tell people to use: whoever brings them finds them alive.
 //!
-//! Promises: the queries stand here as they stand there. Left out: queries of what is not measured here (costs, hits
-//! of an answer cache) and, as a healthy machine answers them with nothing, the comparisons of alerts: each such alert
-//! is asked without its threshold.
+//! Promises: they stand here as they stand there. Left out: queries of what is not measured here (costs, hits of an
+//! answer cache).
 
+use super::Part;
 use super::panels::{self, Api};
 
-/// The dashboard integration guide of the core document.
+/// The dashboard integration guide of the core document. It brings queries only, no alert and no recording rule.
 const CORE: &[&str] = &[
     "ollama_proxy_gpu_active_residency_percent",
     "ollama_proxy_memory_usage_bytes / 1024 / 1024",
@@ -30,7 +30,7 @@ pub(super) const CORE_MACHINE: &[&str] = &[
     "ollama_proxy_disk_iops",
 ];
 
-/// infermesh: dashboards, then alerts. The alert on one model is asked of all.
+/// infermesh's dashboards.
 const INFERMESH: &[&str] = &[
     "sum(rate(infermesh_inferences_total[1m])) by (model, revision)",
     "sum(rate(infermesh_tokens_generated_total[30s])) by (model, revision)",
@@ -42,9 +42,15 @@ const INFERMESH: &[&str] = &[
     "sum(rate(infermesh_requests_rejected_total[5m])) by (reason, model)",
     "max(infermesh_node_healthy) by (node)",
     "sum(rate(DCGM_FI_DEV_ECC_DBE_AGG_TOTAL[5m])) by (gpu_uuid)",
-    "avg(infermesh_model_queue_depth)",
-    "(DCGM_FI_DEV_FB_USED / DCGM_FI_DEV_FB_TOTAL)",
-    "histogram_quantile(0.95, rate(infermesh_inference_latency_bucket[5m]))",
+];
+
+/// infermesh's alerts. A healthy machine answers them with nothing, so each is asked what it compares with its
+/// threshold; and as nobody has its model, of all models.
+const INFERMESH_ALERTS: &[&str] = &[
+    r#"avg(infermesh_model_queue_depth{model="gpt-7b"}) > 50"#,
+    "(DCGM_FI_DEV_FB_USED / DCGM_FI_DEV_FB_TOTAL) > 0.9",
+    "histogram_quantile(0.95, rate(infermesh_inference_latency_bucket[5m])) > 2000",
+    "max(infermesh_node_healthy) by (node) == 0",
 ];
 
 /// FluxAI: requests and latency.
@@ -56,6 +62,7 @@ const FLUXAI: &[&str] = &[
 /// What OpenTelemetry's generative AI dashboards ask.
 const OPENTELEMETRY: &[&str] = &[
     "histogram_quantile(0.95, sum by (le, gen_ai_request_model, gen_ai_operation_name) (rate(gen_ai_server_request_duration_seconds_bucket[5m])))",
+    "histogram_quantile(0.95, sum by (le, gen_ai_request_model, gen_ai_operation_name) (rate(gen_ai_client_operation_duration_seconds_bucket[5m])))",
     "histogram_quantile(0.95, sum by (le, gen_ai_request_model) (rate(gen_ai_server_time_to_first_token_seconds_bucket[5m])))",
     "histogram_quantile(0.95, sum by (le, gen_ai_request_model) (rate(gen_ai_server_time_per_output_token_seconds_bucket[5m])))",
     "sum by (gen_ai_request_model, gen_ai_token_type) (rate(gen_ai_client_token_usage_sum[5m]))",
@@ -104,10 +111,25 @@ pub(super) const DCGM_DEFAULTS: &[&str] = &[
     "DCGM_FI_DEV_ROW_REMAP_FAILURE",
 ];
 
-/// The queries that find nothing, a line each.
-pub(super) fn without_data(api: &Api) -> Vec<String> {
-    [CORE, INFERMESH, FLUXAI, OPENTELEMETRY]
-        .iter()
-        .flat_map(|queries| panels::queries_without_data(api, queries))
-        .collect()
+/// Those about these parts that find nothing, a line each.
+pub(super) fn without_data(api: &Api, parts: &[Part]) -> Vec<String> {
+    let alerts = INFERMESH_ALERTS.iter().map(|alert| measured(alert));
+    let queries = [CORE, INFERMESH, FLUXAI, OPENTELEMETRY].concat().into_iter().map(str::to_owned).chain(alerts);
+    let wanted: Vec<_> = queries.filter(|query| parts.contains(&about(query))).collect();
+    panels::queries_without_data(api, &wanted)
+}
+
+/// What an alert compares with its threshold.
+fn measured(alert: &str) -> String {
+    let (measured, _) = alert.rsplit_once([' ']).expect("a threshold");
+    measured.trim_end_matches(['=', '>', ' ']).replace(r#"{model="gpt-7b"}"#, "")
+}
+
+fn about(query: &str) -> Part {
+    match query {
+        _ if query.contains("DCGM_") => Part::Cards,
+        // The mean over all cards is absent where one of them does not tell, as one of the played cards.
+        _ if query.contains("proxy_gpu_") => Part::Machine,
+        _ => Part::Traffic,
+    }
 }
