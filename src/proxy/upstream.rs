@@ -6,6 +6,9 @@
 use std::io;
 use std::task::{Context, Poll, Waker};
 
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
+
 use super::socket::Socket;
 use crate::exchange::outcome::ErrorType;
 use crate::tls::{Fault, Stream};
@@ -31,8 +34,18 @@ impl Upstream {
     }
 
     /// Whether the backend has neither closed it nor sent anything that nobody asked for.
+    ///
+    /// The system is asked, not what is known of the socket's readiness: a backend that closes an idle connection does so
+    /// at any moment, and a request that crosses its end is lost.
     pub(super) fn is_quiet(&mut self) -> bool {
-        self.socket.poll_read(&mut Context::from_waker(Waker::noop()), &mut [0]).is_pending()
+        match &self.socket.stream {
+            Stream::Plain(stream) => {
+                let peeked = recv(stream, &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+                peeked.is_err_and(|error| error == Errno::AGAIN)
+            }
+            // TLS has words of its own to read between answers.
+            Stream::Tls(_) => self.socket.poll_read(&mut Context::from_waker(Waker::noop()), &mut [0]).is_pending(),
+        }
     }
 
     /// Sends bytes; a failure shows in [`Upstream::deaf`].

@@ -106,14 +106,6 @@ fn grouped(lines: Vec<String>) -> Vec<String> {
     grouped
 }
 
-fn announced(fields: &[String], trailers: Vec<String>) -> Vec<String> {
-    let announces = |name: &str| {
-        let lists = fields.iter().filter(|line| Message::name(line) == "trailer");
-        lists.flat_map(|line| line["trailer:".len()..].split(',')).any(|other| other.trim().eq_ignore_ascii_case(name))
-    };
-    trailers.into_iter().filter(|line| announces(&Message::name(line))).collect()
-}
-
 /// What the backend must receive.
 fn request_of(case: &Case) -> Message {
     let mut fields = vec!["host: localhost".to_owned()];
@@ -135,7 +127,7 @@ fn request_of(case: &Case) -> Message {
     let body = case.body.concat().into_bytes();
     let body = match (sized, chunked) {
         (true, _) => Body::Sized(body),
-        (_, true) => joined(body, announced(&fields, trailers)),
+        (_, true) => joined(body, trailers),
         _ => Body::None,
     };
     let start = format!("{} {} HTTP/1.1", case.method, case.path);
