@@ -139,8 +139,10 @@ impl Catalogue {
 
 /// A colon before the last slash is that of a registry's port. Nothing is taken for whole.
 fn has_tag(name: &str) -> bool {
-    let last = name.rsplit('/').next().unwrap_or(name);
-    last.is_empty() || last.contains(':')
+    // By bytes, from behind: it is asked several times an exchange.
+    let name = name.as_bytes();
+    let mark = name.iter().rposition(|byte| matches!(byte, b'/' | b':'));
+    name.is_empty() || mark.is_some_and(|at| name[at] == b':' || at + 1 == name.len())
 }
 
 fn is_fit(name: &str) -> bool {

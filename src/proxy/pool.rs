@@ -14,6 +14,9 @@ use super::upstream::Upstream;
 /// Most idle connections kept by one thread.
 const MAX_IDLE: usize = 64;
 
+/// Idle for as long, the system is asked what became of a connection; before, it costs more than it finds.
+const ASK: Duration = Duration::from_millis(1);
+
 /// Idle connections, the most recently used at the back.
 pub(super) struct Pool {
     idle: RefCell<VecDeque<(Instant, Box<Upstream>)>>,
@@ -32,7 +35,7 @@ impl Pool {
         let now = Instant::now();
         loop {
             let (since, mut upstream) = self.idle.borrow_mut().pop_back()?;
-            if self.is_young(since, now) && upstream.is_quiet() {
+            if self.is_young(since, now) && upstream.is_quiet(now.duration_since(since) >= ASK) {
                 return Some(upstream);
             }
         }

@@ -35,17 +35,17 @@ impl Upstream {
 
     /// Whether the backend has neither closed it nor sent anything that nobody asked for.
     ///
-    /// The system is asked, not what is known of the socket's readiness: a backend that closes an idle connection does so
-    /// at any moment, and a request that crosses its end is lost.
-    pub(super) fn is_quiet(&mut self) -> bool {
-        match &self.socket.stream {
-            Stream::Plain(stream) => {
-                let peeked = recv(stream, &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT);
-                peeked.is_err_and(|error| error == Errno::AGAIN)
-            }
-            // TLS has words of its own to read between answers.
-            Stream::Tls(_) => self.socket.poll_read(&mut Context::from_waker(Waker::noop()), &mut [0]).is_pending(),
+    /// What is known of the socket is as old as the last turn of the thread. A backend that closes an idle connection
+    /// does so at any moment, and a request that crosses its end is lost: `ask` the system where it has been idle.
+    pub(super) fn is_quiet(&mut self, ask: bool) -> bool {
+        if let Stream::Plain(stream) = &self.socket.stream
+            && ask
+        {
+            let peeked = recv(stream, &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+            return peeked.is_err_and(|error| error == Errno::AGAIN);
         }
+        // TLS has words of its own to read between answers.
+        self.socket.poll_read(&mut Context::from_waker(Waker::noop()), &mut [0]).is_pending()
     }
 
     /// Sends bytes; a failure shows in [`Upstream::deaf`].
