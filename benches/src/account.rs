@@ -39,6 +39,21 @@ impl Tree {
         self.0.iter().map(|pid| process_cpu(*pid)).sum()
     }
 
+    /// CPU time in the kernel's ticks, as coarse as these are; with that of threads that have ended. None where it cannot
+    /// be read.
+    #[must_use]
+    pub fn whole_cpu(&self) -> Option<Duration> {
+        let second = f64::from(u32::try_from(rustix::param::clock_ticks_per_second()).ok()?);
+        let ticks = self.0.iter().try_fold(0.0, |sum, pid| {
+            // The name in the second field may hold anything, so counting begins behind it (proc_pid_stat(5)).
+            let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            let mut fields = text.rsplit_once(')')?.1.split_whitespace().skip(11);
+            let mut ticks = || fields.next()?.parse::<f64>().ok();
+            Some(sum + ticks()? + ticks()?)
+        })?;
+        Some(Duration::from_secs_f64(ticks / second))
+    }
+
     /// Memory held now. None where it cannot be read.
     #[must_use]
     pub fn memory(&self) -> Option<Memory> {
@@ -73,10 +88,9 @@ fn process_cpu(pid: u32) -> Option<Duration> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
     threads
         .flatten()
-        .map(|thread| {
-            let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
-            text.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
-        })
+        // One that has ended meanwhile took its account with it.
+        .filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok())
+        .map(|text| text.split_whitespace().next()?.parse().ok().map(Duration::from_nanos))
         .sum()
 }
 

@@ -211,6 +211,10 @@ impl Report {
                 let reasons: BTreeSet<&String> = rounds.iter().filter_map(|round| round.as_ref().err()).collect();
                 remarks.extend(reasons.iter().map(|reason| format!("{}, {}: {reason}.", test.name, who.name())));
                 remarks.extend(doubts(who, rounds).map(|doubt| format!("{}, {}: {doubt}.", test.name, who.name())));
+                let timed = |sample: &Sample| sample.first.is_some();
+                if has_no_blast(test) && !rounds.iter().flatten().all(timed) {
+                    remarks.push(format!("{}, {}: a round went without a first byte.", test.name, who.name()));
+                }
             }
         }
         remarks.extend(self.beside.remarks(&self.contestants));
