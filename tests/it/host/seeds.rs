@@ -7,6 +7,9 @@ mod targets;
 
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
 /// What a byte is changed to: what numbers are made of, what separates them, and what no text has.
 const BYTES: [u8; 8] = [0, b' ', b'\n', b'-', b'9', b'.', b':', 0xff];
 
@@ -29,6 +32,12 @@ fn every_damage_of_the_seeds(target: &str, run: fn(&[u8])) {
         }
     }
     assert!(seeds > 0, "{target} has seeds");
+    // Lines of base64, as `make fuzz-keep` writes them.
+    let kept = std::fs::read_to_string(root.join("kept").join(target)).expect("it was fuzzed");
+    assert!(kept.lines().count() > 20, "{target} was fuzzed");
+    for line in kept.lines() {
+        run(&BASE64_STANDARD.decode(line).expect("base64"));
+    }
 }
 
 #[test]
