@@ -9,7 +9,9 @@ command -v apt-get >/dev/null || { echo "this needs Debian's apt-get" >&2; exit 
 
 mkdir -p "$folder"/apt/{state/lists/partial,cache/archives/partial,parts}
 keys=/usr/share/keyrings/debian-archive-keyring.gpg
-echo "deb [signed-by=$keys] http://deb.debian.org/debian sid main" >"$folder/apt/sid.list"
+# The mirror that this machine uses already.
+mirrors=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' 'Label: Debian')
+echo "deb [signed-by=$keys] ${mirrors%%$'\n'*} sid main" >"$folder/apt/sid.list"
 own=(
     -o Dir::Etc::sourcelist="$folder/apt/sid.list" -o Dir::Etc::sourceparts="$folder/apt/parts"
     -o Dir::State="$folder/apt/state" -o Dir::Cache="$folder/apt/cache"
