@@ -33,12 +33,10 @@ use crate::clock::Clock;
 use crate::config::{self, Config, ElectricityPrice, HostHeader, MaxConnections};
 use crate::exchange;
 use crate::exchange::residency::Residency;
-use crate::exchange::sink::{Fanout, Sink};
 use crate::history::in_flight::InFlight;
 use crate::host::energy::Meter;
 use crate::host::{self, Host};
 use crate::logs::access::AccessLog;
-use crate::metrics::energy::EnergySink;
 use crate::metrics::{self, Metrics};
 use crate::proxy::{self, ClientLimits, Life, Proxy};
 use crate::tls::server::Server;
@@ -146,7 +144,8 @@ async fn serve(
     let meter = Arc::<Meter>::default();
     if let Some(host) = host(&config, &meter).map_err(AppError::System)? {
         metrics.watch_host(Clock::start(), move |now| host.snapshot(now));
-        metrics.watch_energy(Arc::clone(&meter), config.electricity_price.map(ElectricityPrice::per_kilowatt_hour));
+        let price = config.electricity_price.map(ElectricityPrice::per_kilowatt_hour);
+        metrics.watch_energy(meter, local, price);
     }
     let clients_scheme = scheme(material.clients.is_some());
     let admin_scheme = scheme(material.admin.speaks_tls());
@@ -165,23 +164,16 @@ async fn serve(
     let admin_address = admin.local_addr().map_err(AppError::System)?;
     let admin = tokio::spawn(admin::serve(admin, site, stopped));
 
-    // After the metrics, which admit the names of models.
-    let energy = EnergySink::new(meter, catalogue.clone(), local);
     let log = AccessLog::new(config.access_log);
-    let sinks: Vec<Arc<dyn Sink>> = vec![metrics.clone(), Arc::new(energy), Arc::new(in_flight), Arc::new(log.clone())];
+    let sinks = (metrics.clone(), (in_flight, log.clone()));
     let monitor = monitors.first().expect("a configuration has a backend");
     let settings = {
         let clients = material.clients.clone();
         move |config: &Config| proxy_settings(config, descriptors, clients.clone(), residency.clone())
     };
-    let proxy = Proxy::start(
-        settings(&config),
-        monitor.backend.clone(),
-        monitor.dialer.clone(),
-        Arc::new(Fanout::new(sinks)),
-        lives,
-    )
-    .map_err(AppError::System)?;
+    let proxy =
+        Proxy::start(settings(&config), monitor.backend.clone(), monitor.dialer.clone(), Arc::new(sinks), lives)
+            .map_err(AppError::System)?;
     readiness.serving();
     greet(&config, (clients_scheme, address), (admin_scheme, admin_address));
     let (running, current) = watch::channel(config);

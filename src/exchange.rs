@@ -37,7 +37,7 @@ use outcome::{End, Outcome, Phase};
 use rates::Decode;
 use record::{Record, Start};
 use residency::{Residency, Stay};
-use sink::{Sink, TokenFrame, Watch};
+use sink::{AnySink, TokenFrame, Watch};
 use verdict::Evidence;
 
 use crate::wire::event::{Defect, Defects, FinishReason, Source};
@@ -104,7 +104,7 @@ struct Reading {
 impl Observation {
     /// An exchange begins.
     #[must_use]
-    pub fn start(start: Start, settings: &Settings, sink: &dyn Sink) -> Box<Self> {
+    pub fn start(start: Start, settings: &Settings, sink: &dyn AnySink) -> Box<Self> {
         let watch = sink.started(&start);
         // Some 3 KB: boxed where it is made, so that nobody moves it about.
         Box::new(Self {
@@ -130,10 +130,10 @@ impl Observation {
         })
     }
 
-    /// The head was sent to the backend.
-    pub fn forwarded(&mut self) {
+    /// The head is about to be sent to the backend.
+    pub fn forwarded(&mut self, now: Instant) {
         if let Some(watch) = &mut self.watch {
-            watch.forwarded();
+            watch.forwarded(now);
         }
     }
 
@@ -153,6 +153,11 @@ impl Observation {
     /// The request's body is in a content coding: a copy is decoded as it passes. To be told before the first piece.
     pub fn request_coded(&mut self, coding: &[u8]) {
         self.scanner = self.scanner.take().map(|_| ModelScanner::coded(Some(coding)));
+    }
+
+    /// The request's body ended: what it named is final.
+    pub fn request_ended(&mut self) {
+        self.settle_requested();
     }
 
     /// The request's body ended and was taken over whole by the backend connection.
@@ -245,7 +250,7 @@ impl Observation {
         let mut record = self.record(end, status, overhead, reading);
         record.truncation_suspected = self.suspects_truncation(&record);
         self.stay = None;
-        if let Some(watch) = self.watch.take() {
+        if let Some(mut watch) = self.watch.take() {
             watch.finished(&record);
         }
     }
@@ -256,7 +261,10 @@ impl Observation {
         let known = reported.zip(record.prompt_characters).zip(record.model());
         known.filter(|_| record.is_generation() && record.outcome == Outcome::Completed).is_some_and(
             |((tokens, characters), model)| {
-                self.settings.residency.suspects(&self.start.backend, model, characters, tokens.value)
+                let stay = self.stay.as_ref().and_then(|stay| stay.suspects(model, characters, tokens.value));
+                let elsewhere =
+                    || self.settings.residency.suspects(&self.start.backend, model, characters, tokens.value);
+                stay.unwrap_or_else(elsewhere)
             },
         )
     }

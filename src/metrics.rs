@@ -48,7 +48,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use prometheus::IntCounter;
@@ -70,7 +70,7 @@ use crate::backend::track::Change;
 use crate::clock::Clock;
 use crate::exchange::outcome::Malformed;
 use crate::exchange::record::Start;
-use crate::exchange::sink::{Sink, Watch};
+use crate::exchange::sink::Sink;
 use crate::host::HostSnapshot;
 use crate::host::energy::Meter;
 
@@ -142,6 +142,7 @@ impl Metrics {
             failures: failures::Failures::register(&register, backends),
             backends: backends::Backends::register(&register),
             program: program::Program::register(&register, settings.build, settings.started),
+            shares: OnceLock::new(),
         });
         Arc::new(Self { registry, families })
     }
@@ -172,8 +173,13 @@ impl Metrics {
         self.registry.add(Box::new(Gathered { name: "machine", registry }));
     }
 
-    /// Exposes what energy was spent for, and the price of a kilowatt-hour where one is configured.
-    pub fn watch_energy(&self, meter: Arc<Meter>, price: Option<f64>) {
+    /// Tells the meter which exchanges are in flight, and exposes what energy was spent for. `local` are the names of the
+    /// backends on this machine; the price of a kilowatt-hour is absent where none is configured. Only the first call
+    /// counts.
+    pub fn watch_energy(&self, meter: Arc<Meter>, local: Vec<Arc<str>>, price: Option<f64>) {
+        if self.families.shares.set(energy::Shares::new(Arc::clone(&meter), local)).is_err() {
+            return;
+        }
         let registry = prometheus::Registry::new();
         energy::EnergyMetrics::register(&registry, meter, price);
         self.registry.add(Box::new(Gathered { name: "energy", registry }));
@@ -187,8 +193,10 @@ impl Metrics {
 }
 
 impl Sink for Metrics {
-    fn started(&self, start: &Start) -> Box<dyn Watch> {
-        Box::new(ExchangeWatch::new(Arc::clone(&self.families), start))
+    type Watch = ExchangeWatch;
+
+    fn started(&self, start: &Start) -> ExchangeWatch {
+        ExchangeWatch::new(Arc::clone(&self.families), start)
     }
 
     fn refused(&self, why: Malformed) {

@@ -50,7 +50,7 @@ use worker::{Accepted, Worker};
 use crate::backend::Backend;
 use crate::backend::dial::Dialer;
 use crate::exchange;
-use crate::exchange::sink::Sink;
+use crate::exchange::sink::AnySink;
 use crate::tls::server::Server;
 
 /// What the proxy needs to be told.
@@ -96,7 +96,7 @@ struct Parts {
     settings: life::Receiver<Settings>,
     backend: Backend,
     dialer: Arc<Dialer>,
-    sink: Arc<dyn Sink>,
+    sink: Arc<dyn AnySink>,
     ids: Arc<AtomicU64>,
     /// Client connections now, and streams within them.
     connections: Arc<AtomicU64>,
@@ -121,7 +121,7 @@ impl Proxy {
         settings: Settings,
         backend: Backend,
         dialer: Arc<Dialer>,
-        sink: Arc<dyn Sink>,
+        sink: Arc<dyn AnySink>,
         life: life::Receiver<Life>,
     ) -> io::Result<Self> {
         let max_connections = settings.max_connections;

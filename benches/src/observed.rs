@@ -7,13 +7,11 @@ use inferometer::backend::catalogue::{Catalogue, DEFAULT_MAX_MODELS};
 use inferometer::exchange::outcome::End;
 use inferometer::exchange::record::{Method, Start};
 use inferometer::exchange::residency::Residency;
-use inferometer::exchange::sink::{Fanout, Sink};
 use inferometer::exchange::trace::TraceId;
 use inferometer::exchange::{Observation, Settings};
 use inferometer::history::in_flight::InFlight;
 use inferometer::host::energy::Meter;
 use inferometer::logs::access::AccessLog;
-use inferometer::metrics::energy::EnergySink;
 use inferometer::metrics::{self, Format, Metrics};
 use inferometer::wire::reader::{Head, Reported};
 use inferometer::wire::route::Route;
@@ -27,7 +25,7 @@ pub const GAP: Duration = Duration::from_millis(20);
 pub struct Observed {
     metrics: Arc<Metrics>,
     catalogue: Arc<Catalogue>,
-    sink: Fanout,
+    sink: (Arc<Metrics>, (InFlight, AccessLog)),
     settings: Settings,
     backend: Arc<str>,
     now: Instant,
@@ -45,17 +43,12 @@ impl Default for Observed {
             max_series: metrics::DEFAULT_MAX_SERIES,
         };
         let metrics = Metrics::new(settings, std::slice::from_ref(&backend), Arc::clone(&catalogue));
-        let energy = EnergySink::new(Arc::<Meter>::default(), Arc::clone(&catalogue), vec![Arc::clone(&backend)]);
-        let sinks: Vec<Arc<dyn Sink>> = vec![
-            Arc::clone(&metrics) as Arc<dyn Sink>,
-            Arc::new(energy),
-            Arc::new(InFlight::default()),
-            Arc::new(AccessLog::new(false)),
-        ];
+        metrics.watch_energy(Arc::<Meter>::default(), vec![Arc::clone(&backend)], None);
+        let sink = (Arc::clone(&metrics), (InFlight::default(), AccessLog::new(false)));
         Self {
             metrics,
             catalogue,
-            sink: Fanout::new(sinks),
+            sink,
             settings: Settings { stall: Duration::from_secs(5), residency: Arc::new(Residency::default()) },
             backend,
             now: Instant::now(),
@@ -71,8 +64,9 @@ impl Observed {
         let (backend, trace) = (Arc::clone(&self.backend), TraceId::made_up(1));
         let start = Start { id: 1, method: Method::Post, route, backend, trace, at: self.now };
         let mut observation = Observation::start(start, &self.settings, &self.sink);
-        observation.forwarded();
         observation.request_frame(format!("{{\"model\":\"{model}\",\"stream\":true}}").as_bytes());
+        observation.request_ended();
+        observation.forwarded(self.now);
         observation.request_done();
         observation.responded(&head(case, status), self.tick());
         observation
@@ -84,8 +78,9 @@ impl Observed {
         let (backend, trace) = (Arc::clone(&self.backend), TraceId::made_up(1));
         let start = Start { id: 1, method: Method::parse(exchange.method), route, backend, trace, at: self.now };
         let mut observation = Observation::start(start, &self.settings, &self.sink);
-        observation.forwarded();
         observation.request_frame(exchange.request.as_bytes());
+        observation.request_ended();
+        observation.forwarded(self.now);
         observation.request_done();
         let content_type = Some(exchange.kind.as_bytes());
         let head = Head { status: 200, content_type, content_encoding: None, reported: Reported::default() };

@@ -16,7 +16,7 @@ use crate::backend::monitor::{Monitor, Pace};
 use crate::backend::status::Failure;
 use crate::exchange::outcome::Phase;
 use crate::exchange::record::{Method, Start};
-use crate::exchange::sink::{Sink, TokenFrame};
+use crate::exchange::sink::{Sink, TokenFrame, Watch};
 use crate::exchange::trace::TraceId;
 use crate::history::in_flight::InFlight;
 use crate::wire::route::Route;

@@ -90,9 +90,9 @@ impl Catalogue {
     /// that several servers have, of a backend that was not recognised yet. It would be a label of its own beside the
     /// one that the listing is about to bring.
     #[must_use]
-    pub fn whole_name<'a>(&self, backend: &str, spoken: Dialect, name: &'a str) -> Option<Cow<'a, str>> {
+    pub fn whole_name<'a>(&self, backend: &str, spoken: Dialect, name: &'a str) -> Option<Name<'a>> {
         if has_tag(name) {
-            return Some(Cow::Borrowed(name));
+            return Some(Name::from(name));
         }
         let tags = self.tags.read().unwrap_or_else(PoisonError::into_inner).get(backend).copied();
         let latest = match tags.unwrap_or(Tags::Spoken) {
@@ -102,15 +102,17 @@ impl Catalogue {
             Tags::Asked if spoken == Dialect::Ollama => true,
             Tags::Asked => return None,
         };
-        Some(if latest { Cow::Owned(format!("{name}{LATEST}")) } else { Cow::Borrowed(name) })
+        Some(Name { text: name, latest })
     }
 
     /// A backend listed this name, or a success answer named it. Returns its label; none where it can have none of its
     /// own: the catalogue is full, or the name is empty, longer than [`MAX_NAME`] or holds control characters.
-    pub fn admit(&self, name: &str) -> Option<Arc<str>> {
+    pub fn admit<'a>(&self, name: impl Into<Name<'a>>) -> Option<Arc<str>> {
+        let name = name.into();
         if let Some(label) = self.admitted(name) {
             return Some(label);
         }
+        let name = &*name.whole();
         if !is_fit(name) {
             return None;
         }
@@ -132,9 +134,48 @@ impl Catalogue {
 
     /// The label of a name, if it was admitted. `x` is `x:latest` where that was.
     #[must_use]
-    pub fn admitted(&self, name: &str) -> Option<Arc<str>> {
-        self.names.read().unwrap_or_else(PoisonError::into_inner).labels.get(name).cloned()
+    pub fn admitted<'a>(&self, name: impl Into<Name<'a>>) -> Option<Arc<str>> {
+        let name = name.into();
+        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+        let label = names.labels.get(name.text);
+        // An admitted `x:latest` is found by `x` too, so nothing is put together for most.
+        match label.filter(|label| !name.latest || is_latest_of(label, name.text)) {
+            None if name.latest => names.labels.get(&*name.whole()),
+            found => found,
+        }
+        .cloned()
     }
+}
+
+/// What a model is called.
+#[derive(Clone, Copy, Debug)]
+pub struct Name<'a> {
+    text: &'a str,
+    /// The tag that is left out is `latest`.
+    latest: bool,
+}
+
+impl<'a> From<&'a str> for Name<'a> {
+    fn from(text: &'a str) -> Self {
+        Self { text, latest: false }
+    }
+}
+
+impl<'a> From<&'a String> for Name<'a> {
+    fn from(text: &'a String) -> Self {
+        Self::from(text.as_str())
+    }
+}
+
+impl<'a> Name<'a> {
+    /// With its tag.
+    fn whole(self) -> Cow<'a, str> {
+        if self.latest { Cow::Owned(format!("{}{LATEST}", self.text)) } else { Cow::Borrowed(self.text) }
+    }
+}
+
+fn is_latest_of(label: &str, short: &str) -> bool {
+    label.strip_prefix(short).is_some_and(|rest| rest == LATEST)
 }
 
 /// A colon before the last slash is that of a registry's port. Nothing is taken for whole.
@@ -156,7 +197,7 @@ mod tests {
     #[test]
     fn a_missing_tag_is_what_the_backend_means_by_it() {
         let (catalogue, backend) = (Catalogue::default(), Arc::from("a"));
-        let mean = |spoken, name| catalogue.whole_name("a", spoken, name).map(Cow::into_owned);
+        let mean = |spoken, name| catalogue.whole_name("a", spoken, name).map(|name| name.whole().into_owned());
         let whole = |name: &str| Some(name.to_owned());
         let tables: [(Option<Runtime>, Option<String>, Option<String>); 4] = [
             (None, whole("m:latest"), None),

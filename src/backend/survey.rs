@@ -80,7 +80,7 @@ impl Survey {
         let Some(mut found) = found else { return };
         for model in &found.models {
             // Beyond the cap a name has no label of its own.
-            let _ = self.catalogue.admit(&model.name);
+            let _ = self.catalogue.admit(&*model.name);
         }
         if fresh || before.runtime != found.runtime || before.version != found.version {
             let (backend, runtime) = (&*self.monitor.backend.name, found.runtime.as_str());
@@ -97,8 +97,8 @@ impl Survey {
     async fn look(&mut self) {
         let inventory = self.monitor.inventory();
         if let Some(resident) = self.resident(&inventory).await {
-            for model in &resident.resident.iter().flatten().map(|held| &held.name).collect::<Vec<_>>() {
-                let _ = self.catalogue.admit(model);
+            for held in resident.resident.iter().flatten() {
+                let _ = self.catalogue.admit(&*held.name);
             }
             let changes = self.tracker.look(resident.resident.as_deref().unwrap_or_default());
             self.asked = true;

@@ -7,42 +7,45 @@
 //! backend is asked again. Memory is bounded by the exchanges in flight and by what backends list. The lock is taken
 //! three times an exchange and never while a stream is running.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
+
+use hashbrown::{HashMap, HashSet};
 
 use super::truncation::{Evidence, Truncation};
 
 /// A reported load from here on means that the model was not resident, if no other exchange was in flight on it.
 const COLD_LOAD: Duration = Duration::from_millis(100);
 
-type Key = (Arc<str>, Box<str>);
-
 /// Exchanges in flight for each backend and model, what each backend has and does not hold in memory, and what was learnt
 /// of prompts that were cut, which needs the length of the loaded context.
 #[derive(Debug, Default)]
-pub struct Residency {
-    known: Mutex<Known>,
-    cuts: Mutex<HashMap<Arc<str>, Cuts>>,
-}
+pub struct Residency(RwLock<HashMap<Arc<str>, Arc<Backend>>>);
 
-/// What is known of the prompts of one backend.
+/// What is known of the models of one backend.
 #[derive(Debug, Default)]
-struct Cuts {
-    /// Length of the context of each model in memory, where it is told.
-    contexts: HashMap<Box<str>, u64>,
-    truncation: Truncation,
-}
+struct Backend(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
-    in_flight: HashMap<Key, usize>,
-    absent: HashMap<Arc<str>, HashSet<Box<str>>>,
+    in_flight: HashMap<Arc<str>, usize>,
+    absent: HashSet<Arc<str>>,
+    /// Length of the context of each model in memory, where it is told.
+    contexts: HashMap<Arc<str>, u64>,
+    truncation: Truncation,
 }
 
 /// A tag of `latest` and no tag are the same model, and Ollama does not tell large letters from small ones.
-fn plain(model: &str) -> Box<str> {
-    model.strip_suffix(":latest").unwrap_or(model).to_ascii_lowercase().into()
+fn plain(model: &str) -> Arc<str> {
+    let mut plain: Arc<str> = without_latest(model).into();
+    if let Some(letters) = Arc::get_mut(&mut plain) {
+        letters.make_ascii_lowercase();
+    }
+    plain
+}
+
+fn without_latest(model: &str) -> &str {
+    model.strip_suffix(":latest").unwrap_or(model)
 }
 
 impl Residency {
@@ -50,50 +53,62 @@ impl Residency {
     /// nothing is absent where nobody knows.
     pub fn absent<'a>(&self, backend: &Arc<str>, models: impl IntoIterator<Item = &'a str>) {
         let models = models.into_iter().map(plain).collect();
-        self.lock().absent.insert(Arc::clone(backend), models);
-    }
-
-    /// An exchange on this model begins; it lasts until the returned value is dropped.
-    pub(super) fn enter(self: &Arc<Self>, backend: &Arc<str>, model: &str) -> Stay {
-        let key = (Arc::clone(backend), plain(model));
-        let mut known = self.lock();
-        let absent = known.absent.get(backend).is_some_and(|absent| absent.contains(&key.1));
-        let others = known.in_flight.entry(key.clone()).or_insert(0);
-        let alone = *others == 0;
-        *others += 1;
-        Stay { residency: Arc::clone(self), key, alone, absent }
+        self.of(backend).lock().absent = models;
     }
 
     /// The backend was heard to hold these models in memory, with contexts of so many tokens. It replaces what was heard
     /// before.
     pub fn contexts<'a>(&self, backend: &Arc<str>, models: impl IntoIterator<Item = (&'a str, u64)>) {
         let contexts = models.into_iter().map(|(model, length)| (plain(model), length)).collect();
-        self.cuts().entry(Arc::clone(backend)).or_default().contexts = contexts;
+        self.of(backend).lock().contexts = contexts;
+    }
+
+    /// An exchange on this model begins; it lasts until the returned value is dropped.
+    pub(super) fn enter(&self, backend: &Arc<str>, model: &str) -> Stay {
+        let (backend, model) = (self.of(backend), plain(model));
+        let mut known = backend.lock();
+        let absent = known.absent.contains(&model);
+        let others = known.in_flight.entry_ref(&model).or_insert(0);
+        let alone = *others == 0;
+        *others += 1;
+        drop(known);
+        Stay { backend, model, alone, absent }
     }
 
     /// Learns from a completed exchange, and tells whether its prompt was probably cut.
     pub(super) fn suspects(&self, backend: &Arc<str>, model: &str, characters: u64, tokens: u64) -> bool {
-        let model = plain(model);
-        let mut cuts = self.cuts();
-        let Cuts { contexts, truncation } = cuts.entry(Arc::clone(backend)).or_default();
-        let context = contexts.get(&model).copied();
-        truncation.observe(&model, Evidence { characters, tokens, context })
+        self.of(backend).lock().suspects(&plain(model), characters, tokens)
     }
 
-    fn cuts(&self) -> MutexGuard<'_, HashMap<Arc<str>, Cuts>> {
-        self.cuts.lock().unwrap_or_else(PoisonError::into_inner)
+    fn of(&self, backend: &Arc<str>) -> Arc<Backend> {
+        let backends = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = backends.get(backend) {
+            return Arc::clone(known);
+        }
+        drop(backends);
+        let mut backends = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(backends.entry_ref(backend).or_default())
     }
+}
 
+impl Backend {
     fn lock(&self) -> MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Known {
+    fn suspects(&mut self, model: &str, characters: u64, tokens: u64) -> bool {
+        let context = self.contexts.get(model).copied();
+        self.truncation.observe(model, Evidence { characters, tokens, context })
     }
 }
 
 /// One exchange in flight on a model.
 #[derive(Debug)]
 pub(super) struct Stay {
-    residency: Arc<Residency>,
-    key: Key,
+    backend: Arc<Backend>,
+    model: Arc<str>,
     /// No other exchange was in flight on the model when this one came.
     alone: bool,
     /// The model was heard not to be in memory.
@@ -103,9 +118,16 @@ pub(super) struct Stay {
 impl Stay {
     /// The model answered: whoever comes from now on finds it in memory.
     pub(super) fn answered(&self) {
-        if let Some(absent) = self.residency.lock().absent.get_mut(&self.key.0) {
-            absent.remove(&self.key.1);
+        let mut known = self.backend.lock();
+        if !known.absent.is_empty() {
+            known.absent.remove(&self.model);
         }
+    }
+
+    /// As [`Residency::suspects`], of the model that it is on. None if the answer was another one's.
+    pub(super) fn suspects(&self, model: &str, characters: u64, tokens: u64) -> Option<bool> {
+        let same = without_latest(model).eq_ignore_ascii_case(&self.model);
+        same.then(|| self.backend.lock().suspects(&self.model, characters, tokens))
     }
 
     /// Whether a model that answered was cold; `load` is what it reported.
@@ -116,11 +138,11 @@ impl Stay {
 
 impl Drop for Stay {
     fn drop(&mut self) {
-        let mut known = self.residency.lock();
-        if let Some(count) = known.in_flight.get_mut(&self.key) {
+        let mut known = self.backend.lock();
+        if let Some(count) = known.in_flight.get_mut(&self.model) {
             *count -= 1;
             if *count == 0 {
-                known.in_flight.remove(&self.key);
+                known.in_flight.remove(&self.model);
             }
         }
     }
@@ -167,7 +189,7 @@ mod tests {
     fn nothing_is_kept_of_exchanges_that_ended() {
         let residency = Arc::new(Residency::default());
         drop((residency.enter(&"a".into(), "m"), residency.enter(&"a".into(), "m")));
-        assert!(residency.lock().in_flight.is_empty());
+        assert!(residency.of(&"a".into()).lock().in_flight.is_empty());
     }
 
     #[test]

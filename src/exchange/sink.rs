@@ -1,7 +1,7 @@
 //! How others learn of exchanges.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::outcome::{Malformed, Phase};
 use super::record::{Record, Start};
@@ -18,9 +18,14 @@ pub struct TokenFrame {
 }
 
 /// Learns of every exchange. Called on the data path: it must not block, and it must not fail.
+///
+/// Two sinks are joined by making a pair of them: what follows an exchange is one value however many sinks there are.
 pub trait Sink: Send + Sync {
+    /// What follows an exchange.
+    type Watch: Watch + 'static;
+
     /// An exchange began. What is returned follows it to its end.
-    fn started(&self, start: &Start) -> Box<dyn Watch>;
+    fn started(&self, start: &Start) -> Self::Watch;
 
     /// A request was refused before it became an exchange.
     fn refused(&self, _why: Malformed) {}
@@ -30,8 +35,8 @@ pub trait Sink: Send + Sync {
 pub trait Watch {
     /// The request's body named a model, or ended without one. Called at most once.
     fn requested(&mut self, _model: Option<&str>) {}
-    /// The head was sent to the backend.
-    fn forwarded(&mut self) {}
+    /// The head is about to be sent to the backend.
+    fn forwarded(&mut self, _now: Instant) {}
     /// A success answer named the model. Called at most once, and only for generations and embeddings.
     fn answered(&mut self, _model: &str) {}
     /// It came further.
@@ -40,56 +45,75 @@ pub trait Watch {
     fn tokens(&mut self, _frame: TokenFrame) {}
     /// So many bytes of model files were moved so far. Transfers only, with each piece that is read.
     fn progress(&mut self, _bytes: u64) {}
-    /// It is over. Called at most once.
-    fn finished(self: Box<Self>, record: &Record);
+    /// It is over. Called at most once, and nothing after it.
+    fn finished(&mut self, record: &Record);
 }
 
-/// Hands everything to several sinks, in order.
-#[derive(Clone, Default)]
-pub struct Fanout(Vec<Arc<dyn Sink>>);
-
-impl Fanout {
-    /// Joins sinks.
-    #[must_use]
-    pub fn new(sinks: Vec<Arc<dyn Sink>>) -> Self {
-        Self(sinks)
-    }
+/// A sink of any type.
+pub trait AnySink: Send + Sync {
+    /// See [`Sink::started`].
+    fn started(&self, start: &Start) -> Box<dyn Watch>;
+    /// See [`Sink::refused`].
+    fn refused(&self, why: Malformed);
 }
 
-impl Sink for Fanout {
+impl<S: Sink> AnySink for S {
     fn started(&self, start: &Start) -> Box<dyn Watch> {
-        Box::new(FanoutWatch(self.0.iter().map(|sink| sink.started(start)).collect()))
+        Box::new(Sink::started(self, start))
     }
-
     fn refused(&self, why: Malformed) {
-        self.0.iter().for_each(|sink| sink.refused(why));
+        Sink::refused(self, why);
     }
 }
 
-struct FanoutWatch(Vec<Box<dyn Watch>>);
-
-impl Watch for FanoutWatch {
-    fn requested(&mut self, model: Option<&str>) {
-        self.0.iter_mut().for_each(|watch| watch.requested(model));
+impl<S: Sink> Sink for Arc<S> {
+    type Watch = S::Watch;
+    fn started(&self, start: &Start) -> S::Watch {
+        Sink::started(&**self, start)
     }
-    fn forwarded(&mut self) {
-        self.0.iter_mut().for_each(|watch| watch.forwarded());
+    fn refused(&self, why: Malformed) {
+        Sink::refused(&**self, why);
+    }
+}
+
+impl<A: Sink, B: Sink> Sink for (A, B) {
+    type Watch = (A::Watch, B::Watch);
+    fn started(&self, start: &Start) -> Self::Watch {
+        (Sink::started(&self.0, start), Sink::started(&self.1, start))
+    }
+    fn refused(&self, why: Malformed) {
+        Sink::refused(&self.0, why);
+        Sink::refused(&self.1, why);
+    }
+}
+
+impl<A: Watch, B: Watch> Watch for (A, B) {
+    fn requested(&mut self, model: Option<&str>) {
+        self.0.requested(model);
+        self.1.requested(model);
+    }
+    fn forwarded(&mut self, now: Instant) {
+        self.0.forwarded(now);
+        self.1.forwarded(now);
     }
     fn answered(&mut self, model: &str) {
-        self.0.iter_mut().for_each(|watch| watch.answered(model));
+        self.0.answered(model);
+        self.1.answered(model);
     }
     fn phase(&mut self, phase: Phase) {
-        self.0.iter_mut().for_each(|watch| watch.phase(phase));
+        self.0.phase(phase);
+        self.1.phase(phase);
     }
     fn tokens(&mut self, frame: TokenFrame) {
-        self.0.iter_mut().for_each(|watch| watch.tokens(frame));
+        self.0.tokens(frame);
+        self.1.tokens(frame);
     }
     fn progress(&mut self, bytes: u64) {
-        self.0.iter_mut().for_each(|watch| watch.progress(bytes));
+        self.0.progress(bytes);
+        self.1.progress(bytes);
     }
-    fn finished(self: Box<Self>, record: &Record) {
-        for watch in self.0 {
-            watch.finished(record);
-        }
+    fn finished(&mut self, record: &Record) {
+        self.0.finished(record);
+        self.1.finished(record);
     }
 }

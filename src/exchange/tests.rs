@@ -6,6 +6,7 @@ use std::sync::Mutex;
 
 use super::outcome::{ErrorType, Outcome};
 use super::record::{Count, Method};
+use super::sink::Sink;
 use super::trace::TraceId;
 use super::vocabulary::{Dialect, FinishReason, Source};
 use super::*;
@@ -66,8 +67,10 @@ impl Recorder {
 }
 
 impl Sink for Recorder {
-    fn started(&self, _start: &Start) -> Box<dyn Watch> {
-        Box::new(self.clone())
+    type Watch = Self;
+
+    fn started(&self, _start: &Start) -> Self {
+        self.clone()
     }
 }
 
@@ -75,7 +78,7 @@ impl Watch for Recorder {
     fn requested(&mut self, model: Option<&str>) {
         self.tell(Told::Requested(model.map(str::to_owned)));
     }
-    fn forwarded(&mut self) {
+    fn forwarded(&mut self, _: Instant) {
         self.tell(Told::Forwarded);
     }
     fn answered(&mut self, model: &str) {
@@ -91,7 +94,7 @@ impl Watch for Recorder {
     fn progress(&mut self, bytes: u64) {
         self.tell(Told::Progress(bytes));
     }
-    fn finished(self: Box<Self>, record: &Record) {
+    fn finished(&mut self, record: &Record) {
         self.tell(Told::Finished(record.outcome));
         self.records.lock().unwrap().push(record.clone());
     }
@@ -126,7 +129,7 @@ impl Case {
     /// A stream whose head has arrived at 10 ms.
     fn stream() -> Self {
         let mut case = Self::chat();
-        case.observation.forwarded();
+        case.observation.forwarded(Instant::now());
         case.observation.request_done();
         case.head(OK, 10);
         case.reading(true, true);
@@ -315,7 +318,7 @@ fn a_load_says_nothing_about_tokens() {
 fn phases_follow_the_exchange_and_never_go_back() {
     let mut case = Case::chat();
     assert_eq!(case.observation.phase(), Phase::Upload);
-    case.observation.forwarded();
+    case.observation.forwarded(Instant::now());
     case.observation.request_done();
     assert_eq!(case.observation.phase(), Phase::Waiting);
     case.head(OK, 10);
@@ -531,7 +534,7 @@ fn time_that_runs_backwards_counts_as_none() {
 fn spoken(path: &str, request: &str, pieces: &[String], end: End) -> (Record, Recorder) {
     let mut case = Case::on(Route::of("POST", path), Recorder::default(), &Arc::default());
     case.observation.request_frame(request.as_bytes());
-    case.observation.forwarded();
+    case.observation.forwarded(Instant::now());
     case.observation.request_done();
     case.head(Head { content_type: Some(b"text/event-stream"), ..OK }, 10);
     for (piece, at) in pieces.iter().zip(11..) {
@@ -599,7 +602,7 @@ fn a_stream_that_the_end_of_a_drain_cuts_was_not_rejected() {
     let (record, _) = spoken("/v1/chat/completions", "{}", &[event.clone(), event], drained);
     assert_eq!((record.outcome, record.error), (Outcome::Truncated, Some(ErrorType::Draining)));
     let mut waiting = Case::chat();
-    waiting.observation.forwarded();
+    waiting.observation.forwarded(Instant::now());
     let record = waiting.end(drained, 503, 40);
     assert_eq!((record.outcome, record.error), (Outcome::Rejected, Some(ErrorType::Draining)));
 }

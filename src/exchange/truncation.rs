@@ -23,7 +23,7 @@
 //! prompt that fills the context to the last token, and one that fills half of it and is written in long runs of
 //! spaces or of one letter, of which a token holds many.
 
-use std::collections::HashMap;
+use hashbrown::HashMap;
 
 /// Models that are told apart. Beyond them nothing is learnt.
 const MODELS: usize = 200;

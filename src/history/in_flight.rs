@@ -3,10 +3,11 @@
 //! Promises: a lock is taken at an exchange's start, at its end and by a snapshot, never for a token; an exchange that
 //! is dropped leaves the table like one that finishes.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
+
+use hashbrown::HashMap;
 
 use crate::exchange::outcome::Phase;
 use crate::exchange::record::{Method, Record, Start};
@@ -100,7 +101,9 @@ impl Entry {
 }
 
 impl Sink for InFlight {
-    fn started(&self, start: &Start) -> Box<dyn Watch> {
+    type Watch = Row;
+
+    fn started(&self, start: &Start) -> Row {
         let entry = Arc::new(Entry {
             start: start.clone(),
             requested: OnceLock::new(),
@@ -109,13 +112,13 @@ impl Sink for InFlight {
             chunks: AtomicU64::new(0),
         });
         self.0.shard(start.id).insert(start.id, entry.clone());
-        Box::new(Row { table: self.0.clone(), entry })
+        Row { table: self.0.clone(), entry }
     }
 }
 
 /// Keeps the exchange in the table as long as it lives.
 #[derive(Debug)]
-struct Row {
+pub struct Row {
     table: Arc<Table>,
     entry: Arc<Entry>,
 }
@@ -145,7 +148,7 @@ impl Watch for Row {
         self.entry.chunks.fetch_add(u64::from(frame.events), Ordering::Relaxed);
     }
 
-    fn finished(self: Box<Self>, _record: &Record) {}
+    fn finished(&mut self, _record: &Record) {}
 }
 
 #[cfg(test)]

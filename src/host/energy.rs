@@ -55,6 +55,10 @@ pub struct Totals {
     pub idle_watts: f64,
 }
 
+/// Where a meter counts for a consumer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place(usize);
+
 /// Counts. Told of exchanges as they come and go, and of readings as they are made. Every call takes a lock for as long
 /// as it takes to add up the models in flight.
 #[derive(Debug, Default)]
@@ -102,21 +106,22 @@ struct Idle {
 
 impl Meter {
     /// An exchange has the machine work from now on.
-    pub fn began(&self, consumer: &Consumer, now: Instant) {
+    pub fn began(&self, consumer: &Consumer, now: Instant) -> Place {
         let mut state = self.lock();
         state.advance(now);
         let place = state.place(consumer);
         state.consumers[place].in_flight += 1;
         state.in_flight += 1;
+        Place(place)
     }
 
-    /// It no longer has. Called once for each that began.
-    pub fn ended(&self, consumer: &Consumer, now: Instant) {
+    /// It no longer has. To be told once for each that began.
+    pub fn ended(&self, Place(place): Place, now: Instant) {
         let mut state = self.lock();
         state.advance(now);
-        let place = state.place(consumer);
-        let before = state.consumers[place].in_flight;
-        state.consumers[place].in_flight = before.saturating_sub(1);
+        let Some(consumer) = state.consumers.get_mut(place) else { return };
+        let before = consumer.in_flight;
+        consumer.in_flight = before.saturating_sub(1);
         state.in_flight = state.in_flight.saturating_sub(before.min(1));
     }
 

@@ -12,11 +12,14 @@ use crate::wire::route::Dialect;
 
 /// Writes a line when an exchange is over. The endpoint is a template and the path is never written. Its clones stay one.
 #[derive(Clone, Debug)]
-pub struct AccessLog {
-    lines: Arc<AtomicBool>,
-    hinted: Arc<AtomicBool>,
+pub struct AccessLog(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    lines: AtomicBool,
+    hinted: AtomicBool,
     /// Models that were warned about.
-    cut: Arc<Mutex<HashSet<Box<str>>>>,
+    cut: Mutex<HashSet<Box<str>>>,
 }
 
 /// Models that are warned about, each once.
@@ -26,18 +29,18 @@ impl AccessLog {
     /// With or without the lines; the hint about `--host-header` is given either way.
     #[must_use]
     pub fn new(lines: bool) -> Self {
-        Self { lines: Arc::new(lines.into()), hinted: Arc::default(), cut: Arc::default() }
+        Self(Arc::new(State { lines: lines.into(), hinted: false.into(), cut: Mutex::default() }))
     }
 
     /// With or without the lines from now on.
     pub fn set(&self, lines: bool) {
-        self.lines.store(lines, Ordering::Relaxed);
+        self.0.lines.store(lines, Ordering::Relaxed);
     }
 
     /// The first time for each model; every time it is in the exchange's line and in the counter.
     fn warn_of_cut(&self, record: &Record) {
         let Some(model) = record.model().filter(|_| record.truncation_suspected) else { return };
-        let mut warned = self.cut.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut warned = self.0.cut.lock().unwrap_or_else(PoisonError::into_inner);
         if warned.len() < MAX_WARNED && warned.insert(model.into()) {
             tracing::warn!(
                 backend = &*record.start.backend,
@@ -52,7 +55,7 @@ impl AccessLog {
     }
 
     fn hint(&self, record: &Record) {
-        if refused_by_host(record) && !self.hinted.swap(true, Ordering::Relaxed) {
+        if refused_by_host(record) && !self.0.hinted.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 backend = &*record.start.backend,
                 "the backend answered 403 without a body: Ollama does so for a Host or Origin that it does not allow; \
@@ -72,8 +75,10 @@ fn refused_by_host(record: &Record) -> bool {
 }
 
 impl Sink for AccessLog {
-    fn started(&self, _start: &Start) -> Box<dyn Watch> {
-        Box::new(Line(self.clone()))
+    type Watch = Line;
+
+    fn started(&self, _start: &Start) -> Line {
+        Line(self.clone())
     }
 
     fn refused(&self, why: Malformed) {
@@ -81,12 +86,13 @@ impl Sink for AccessLog {
     }
 }
 
+/// The line of one exchange.
 #[derive(Debug)]
-struct Line(AccessLog);
+pub struct Line(AccessLog);
 
 impl Watch for Line {
-    fn finished(self: Box<Self>, record: &Record) {
-        if self.0.lines.load(Ordering::Relaxed) {
+    fn finished(&mut self, record: &Record) {
+        if self.0.0.lines.load(Ordering::Relaxed) {
             write(record);
         }
         self.0.hint(record);

@@ -9,7 +9,7 @@ use super::access::AccessLog;
 use super::{Format, filter, json, queue, text};
 use crate::exchange::outcome::{ErrorType, Outcome, Phase};
 use crate::exchange::record::{Count, Method, Record, Start};
-use crate::exchange::sink::Sink;
+use crate::exchange::sink::{Sink, Watch};
 use crate::exchange::trace::TraceId;
 use crate::wire::event::{Defects, Source};
 use crate::wire::route::Route;

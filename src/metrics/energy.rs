@@ -13,11 +13,9 @@ use prometheus::proto::MetricFamily;
 
 use super::host::exposition::{Batch, Kind, Name};
 use super::labels;
-use crate::backend::catalogue::Catalogue;
-use crate::exchange::record::{Record, Start};
-use crate::exchange::sink::{Sink, Watch};
+use crate::exchange::record::Start;
 use crate::exchange::vocabulary::Operation;
-use crate::host::energy::{Consumer, Meter};
+use crate::host::energy::{Consumer, Meter, Place};
 
 static ENERGY: Name = Name {
     name: "ollama_proxy_energy_joules_total",
@@ -73,97 +71,51 @@ impl Collector for EnergyMetrics {
     }
 }
 
-/// Tells the meter which exchanges are in flight. Ask it after the sink that admits models' names.
-pub struct EnergySink {
+/// Tells the meter which exchanges are in flight.
+pub(super) struct Shares {
     meter: Arc<Meter>,
-    catalogue: Arc<Catalogue>,
+    /// The names of the backends on this machine: those of others draw from other meters.
     local: Vec<Arc<str>>,
-    unknown: Arc<str>,
 }
 
-impl EnergySink {
-    /// `local` are the names of the backends on this machine: those of others draw from other meters.
-    #[must_use]
-    pub fn new(meter: Arc<Meter>, catalogue: Arc<Catalogue>, local: Vec<Arc<str>>) -> Self {
-        Self { meter, catalogue, local, unknown: labels::UNKNOWN.into() }
+impl Shares {
+    pub(super) fn new(meter: Arc<Meter>, local: Vec<Arc<str>>) -> Self {
+        Self { meter, local }
     }
-}
 
-impl Sink for EnergySink {
-    fn started(&self, start: &Start) -> Box<dyn Watch> {
+    /// What an exchange draws from now on, for the model with this label. None where it costs no energy here.
+    pub(super) fn begin(&self, start: &Start, model: &Arc<str>, now: Instant) -> Option<Draw> {
         let works = start.route.operation.generates() || start.route.operation == Operation::Embeddings;
         if !works || !self.local.contains(&start.backend) {
-            return Box::new(Nobody);
+            return None;
         }
-        Box::new(EnergyWatch {
-            meter: Arc::clone(&self.meter),
-            catalogue: Arc::clone(&self.catalogue),
-            start: start.clone(),
-            consumer: Consumer { model: Arc::clone(&self.unknown), backend: Arc::clone(&start.backend) },
-            works: false,
-        })
+        let consumer = Consumer { model: Arc::clone(model), backend: Arc::clone(&start.backend) };
+        let place = self.meter.began(&consumer, now);
+        Some(Draw { meter: Arc::clone(&self.meter), consumer, place })
     }
 }
 
-/// An exchange that costs no energy here.
-struct Nobody;
-
-impl Watch for Nobody {
-    fn finished(self: Box<Self>, _: &Record) {}
-}
-
-struct EnergyWatch {
+/// An exchange that makes the machine work. However it ends, also when it is only dropped, it is given nothing afterwards.
+pub(super) struct Draw {
     meter: Arc<Meter>,
-    catalogue: Arc<Catalogue>,
-    start: Start,
     consumer: Consumer,
-    /// The backend has its request.
-    works: bool,
+    place: Place,
 }
 
-impl EnergyWatch {
+impl Draw {
     /// The model is known, or known better. What it drew until then stays where it was.
-    fn is(&mut self, model: Arc<str>) {
-        if self.consumer.model == model {
-            return;
-        }
-        let now = Instant::now();
-        let before = std::mem::replace(&mut self.consumer.model, model);
-        if self.works {
-            self.meter.ended(&Consumer { model: before, backend: Arc::clone(&self.consumer.backend) }, now);
-            self.meter.began(&self.consumer, now);
+    pub(super) fn is(&mut self, model: &Arc<str>) {
+        if self.consumer.model != *model {
+            let now = Instant::now();
+            self.consumer.model = Arc::clone(model);
+            self.meter.ended(self.place, now);
+            self.place = self.meter.began(&self.consumer, now);
         }
     }
 }
 
-impl Watch for EnergyWatch {
-    fn requested(&mut self, model: Option<&str>) {
-        let Some(model) = model else { return };
-        if let Some(label) = labels::requested(&self.catalogue, &self.start, model) {
-            self.is(label);
-        }
-    }
-
-    fn forwarded(&mut self) {
-        if !std::mem::replace(&mut self.works, true) {
-            self.meter.began(&self.consumer, Instant::now());
-        }
-    }
-
-    fn answered(&mut self, model: &str) {
-        if let Some(label) = labels::answered(&self.catalogue, &self.start, model) {
-            self.is(label);
-        }
-    }
-
-    fn finished(self: Box<Self>, _: &Record) {}
-}
-
-/// However it ends, also when it is only dropped.
-impl Drop for EnergyWatch {
+impl Drop for Draw {
     fn drop(&mut self) {
-        if self.works {
-            self.meter.ended(&self.consumer, Instant::now());
-        }
+        self.meter.ended(self.place, Instant::now());
     }
 }

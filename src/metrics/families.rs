@@ -1,8 +1,9 @@
 //! All families that exchanges feed, together with what names them.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::backends::Backends;
+use super::energy::Shares;
 use super::failures::Failures;
 use super::models::Models;
 use super::per_model::PerModel;
@@ -20,4 +21,6 @@ pub(super) struct Families {
     pub(super) failures: Failures,
     pub(super) backends: Backends,
     pub(super) program: Program,
+    /// Where energy is metered.
+    pub(super) shares: OnceLock<Shares>,
 }

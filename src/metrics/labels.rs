@@ -15,14 +15,14 @@ pub(super) const NONE: &str = "";
 /// The label of the model that a request names, where it has one of its own.
 pub(super) fn requested(catalogue: &Catalogue, start: &Start, name: &str) -> Option<Arc<str>> {
     let whole = catalogue.whole_name(&start.backend, start.route.dialect, name);
-    catalogue.admitted(whole.as_deref().unwrap_or(name))
+    catalogue.admitted(whole.unwrap_or(name.into()))
 }
 
 /// The label of the model that a success answer names. None while it is not known what the backend means by the name.
 pub(super) fn answered(catalogue: &Catalogue, start: &Start, name: &str) -> Option<Arc<str>> {
     let whole = catalogue.whole_name(&start.backend, start.route.dialect, name);
     match whole {
-        Some(whole) => Some(catalogue.admit(&whole).unwrap_or_else(|| OTHER.into())),
+        Some(whole) => Some(catalogue.admit(whole).unwrap_or_else(|| OTHER.into())),
         None => catalogue.admitted(name),
     }
 }

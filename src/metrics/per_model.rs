@@ -38,6 +38,7 @@ macro_rules! per_model {
         /// The handles of one model on one backend.
         pub(super) struct Series {
             families: Arc<Families>,
+            /// Its label.
             model: Arc<str>,
             backend: Arc<str>,
             /// An exchange has named it.
@@ -111,7 +112,7 @@ const NEWEST: f64 = 0.1;
 
 impl Series {
     /// The model's label.
-    pub(super) fn model(&self) -> &str {
+    pub(super) fn model(&self) -> &Arc<str> {
         &self.model
     }
 

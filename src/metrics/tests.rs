@@ -16,7 +16,7 @@ use crate::backend::catalogue::Catalogue;
 use crate::backend::report::Report;
 use crate::exchange::outcome::{Outcome, Phase};
 use crate::exchange::record::{Count, Method, Record, Start};
-use crate::exchange::sink::{Sink, TokenFrame};
+use crate::exchange::sink::{Sink, TokenFrame, Watch};
 use crate::exchange::trace::TraceId;
 use crate::exchange::vocabulary::{Defects, Dialect, Operation, Route, Source};
 
@@ -29,6 +29,11 @@ const CHAT: Route = Route {
 };
 const OPENAI: Route = Route { endpoint: "/v1/chat/completions", dialect: Dialect::OpenAi, ..CHAT };
 const TAGS: Route = Route { endpoint: "/api/tags", operation: Operation::Other, names_model: false, ..CHAT };
+
+/// Nothing follows.
+fn finish(mut watch: impl Watch, record: &Record) {
+    watch.finished(record);
+}
 
 fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
@@ -135,9 +140,9 @@ fn full_chat() -> Record {
 fn complete(metrics: &Metrics, model: &str, record: &Record) {
     let mut watch = metrics.started(&record.start);
     watch.requested(Some(model));
-    watch.forwarded();
+    watch.forwarded(Instant::now());
     watch.answered(model);
-    watch.finished(record);
+    finish(watch, record);
 }
 
 fn frame(events: u32, gap: Option<u64>, stalled: bool) -> TokenFrame {

@@ -4,10 +4,11 @@
 //! few atomic operations on handles that are at hand.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
-use prometheus::{IntCounter, IntGauge};
+use prometheus::IntCounter;
 
+use super::energy::Draw;
 use super::families::Families;
 use super::per_model::Series;
 use super::{labels, number};
@@ -15,29 +16,45 @@ use crate::exchange::outcome::Outcome;
 use crate::exchange::record::{Record, Start};
 use crate::exchange::sink::{TokenFrame, Watch};
 
-/// One unit of a gauge, given back exactly once: when it is dropped.
-struct Held(IntGauge);
+/// A place in the gauges of a model, given back exactly once: when it is dropped.
+struct Held {
+    series: Arc<Series>,
+    generates: bool,
+}
 
 impl Held {
-    fn new(gauge: &IntGauge) -> Self {
-        gauge.inc();
-        Self(gauge.clone())
+    fn new(series: &Arc<Series>, generates: bool) -> Self {
+        series.active_requests().inc();
+        if generates {
+            series.active_generations().inc();
+        }
+        Self { series: Arc::clone(series), generates }
+    }
+
+    fn generate(&mut self) {
+        if !std::mem::replace(&mut self.generates, true) {
+            self.series.active_generations().inc();
+        }
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.0.dec();
+        self.series.active_requests().dec();
+        if self.generates {
+            self.series.active_generations().dec();
+        }
     }
 }
 
-pub(super) struct ExchangeWatch {
+/// See [`super::Metrics`].
+pub struct ExchangeWatch {
     families: Arc<Families>,
     start: Start,
     /// The model as far as it is known.
     series: Arc<Series>,
-    request: Held,
-    generation: Option<Held>,
+    held: Held,
+    draw: Option<Draw>,
     /// Where a transfer's bytes are counted, and how many were.
     progress: Option<(IntCounter, u64)>,
     /// The answer named a model of which it was not known what it is called.
@@ -51,13 +68,12 @@ impl ExchangeWatch {
         let label = if start.route.names_model { labels::UNKNOWN } else { labels::NONE };
         let series = families.per_model.series(label, &start.backend);
         families.requests.started(start);
-        let request = Held::new(series.active_requests());
         Self {
+            held: Held::new(&series, false),
             families,
             start: start.clone(),
             series,
-            request,
-            generation: None,
+            draw: None,
             progress: None,
             nameless: false,
             moved: false,
@@ -66,7 +82,7 @@ impl ExchangeWatch {
 
     /// The model's label is known, or known better. Only the first time the gauges follow.
     fn is(&mut self, label: &str) {
-        if self.moved && label == self.series.model() {
+        if self.moved && *label == **self.series.model() {
             return;
         }
         self.series = self.families.per_model.series(label, &self.start.backend);
@@ -74,10 +90,10 @@ impl ExchangeWatch {
             self.families.failures.begin(label, &self.start.backend);
         }
         if !std::mem::replace(&mut self.moved, true) {
-            self.request = Held::new(self.series.active_requests());
-            if self.generation.is_some() {
-                self.generation = Some(Held::new(self.series.active_generations()));
-            }
+            self.held = Held::new(&self.series, self.held.generates);
+        }
+        if let Some(draw) = &mut self.draw {
+            draw.is(self.series.model());
         }
     }
 
@@ -119,9 +135,13 @@ impl Watch for ExchangeWatch {
         }
     }
 
-    fn forwarded(&mut self) {
+    fn forwarded(&mut self, now: Instant) {
         if self.start.route.operation.generates() {
-            self.generation = Some(Held::new(self.series.active_generations()));
+            self.held.generate();
+        }
+        if self.draw.is_none() {
+            let shares = self.families.shares.get();
+            self.draw = shares.and_then(|shares| shares.begin(&self.start, self.series.model(), now));
         }
     }
 
@@ -153,7 +173,7 @@ impl Watch for ExchangeWatch {
         *counted = bytes.max(*counted);
     }
 
-    fn finished(mut self: Box<Self>, record: &Record) {
+    fn finished(&mut self, record: &Record) {
         if let Some(model) = record.answered_model.as_deref().filter(|_| self.nameless) {
             self.answered(model);
         }

@@ -3,7 +3,9 @@
 //!
 //! What must not pass is what belongs to one connection (RFC 9110, 7.6.1).
 
-use super::guard::{are_value, is_token};
+use std::ops::Range;
+
+use super::guard::{is_token, is_value};
 
 /// One field line.
 #[derive(Clone, Copy, Debug)]
@@ -16,11 +18,17 @@ pub(super) struct Field<'a> {
 }
 
 impl<'a> Field<'a> {
-    /// Reads a line; None where it is not a field.
-    pub(super) fn parse(line: &'a [u8]) -> Option<Self> {
-        let field = Self::split(line)?;
-        let fine = !field.name.is_empty() && field.name.iter().all(|byte| is_token(*byte)) && are_value(field.value);
-        fine.then_some(field)
+    /// Reads the line that bytes begin with, in one pass. Gives what stands behind it too; None where it is not a field.
+    pub(super) fn take(bytes: &'a [u8], end: LineEnd) -> Option<(Self, &'a [u8])> {
+        let colon = bytes.iter().position(|byte| !is_token(*byte)).filter(|at| *at > 0 && bytes[*at] == b':')?;
+        let stop = value_end(bytes, colon + 1);
+        let next = match (bytes.get(stop..)?, end) {
+            ([b'\r', b'\n', ..], _) => stop + 2,
+            ([b'\n', ..], LineEnd::Any) => stop + 1,
+            _ => return None,
+        };
+        let (line, rest) = (&bytes[..stop], &bytes[next..]);
+        Some((Self { line, name: &bytes[..colon], value: trim(&line[colon + 1..]) }, rest))
     }
 
     /// Splits a line that was read before.
@@ -33,6 +41,41 @@ impl<'a> Field<'a> {
     pub(super) fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name.as_bytes())
     }
+}
+
+/// How lines may end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LineEnd {
+    /// In CRLF.
+    Crlf,
+    /// In a bare line feed too (RFC 9112, 2.2).
+    Any,
+}
+
+/// Where the first byte stands, from here on, that no field value has; the end where there is none.
+fn value_end(bytes: &[u8], from: usize) -> usize {
+    let mut at = from;
+    while let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
+        match odd(u64::from_le_bytes(*word)) {
+            0 => at += 8,
+            odd => {
+                at += (odd.trailing_zeros() / 8) as usize;
+                if !is_value(bytes[at]) {
+                    return at;
+                }
+                at += 1;
+            }
+        }
+    }
+    bytes[at..].iter().position(|byte| !is_value(*byte)).map_or(bytes.len(), |found| at + found)
+}
+
+/// The high bit of each byte below a space, and of each DEL. Bits above the lowest may be wrong; only the lowest is used.
+const fn odd(word: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let below_space = word.wrapping_sub(ONES * b' ' as u64) & !word;
+    let del = word ^ (ONES * 0x7f);
+    (below_space | (del.wrapping_sub(ONES) & !del)) & (ONES << 7)
 }
 
 /// Cuts the first line off; None where it does not end in CRLF.
@@ -60,6 +103,12 @@ pub(super) fn fields(mut rest: &[u8]) -> impl Iterator<Item = Field<'_>> {
 
 /// Without the spaces and tabs around it. Other white space is not trimmed: a bare CR must be seen and refused.
 fn trim(value: &[u8]) -> &[u8] {
+    // As most are written.
+    if let [b' ', first, .., last] = value
+        && ![first, last].into_iter().any(|byte| matches!(byte, b' ' | b'\t'))
+    {
+        return &value[1..];
+    }
     let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
     let start = value.iter().position(|byte| !blank(byte)).unwrap_or(value.len());
     let end = value.iter().rposition(|byte| !blank(byte)).map_or(start, |last| last + 1);
@@ -91,38 +140,43 @@ pub(super) struct Hop<'a> {
     h2c: bool,
     /// `TE` asks for trailers.
     te_trailers: bool,
-    /// A field is there that may have to go.
-    some: bool,
+    /// Lines that may have to go, and how many there are; only the first of them have a place here.
+    lines: [(u32, u32); NOTED],
+    some: usize,
     /// A `Connection` that names other fields.
     names: Option<&'a [u8]>,
     /// There are several of those.
     more_names: bool,
 }
 
+/// Lines that may have to go whose places are noted. A head has rarely more than one.
+const NOTED: usize = 4;
+
 impl<'a> Hop<'a> {
-    /// Takes note of a field.
-    pub(super) fn note(&mut self, field: &Field<'a>) {
+    /// Takes note of a field. `place` is where its line stands among all, its end included.
+    #[inline]
+    pub(super) fn note(&mut self, field: &Field<'a>, place: Range<usize>) {
         // Few names are looked at, so few bytes of most.
         match field.name.len() {
-            2 if field.is("te") => {
-                self.some = true;
-                self.te_trailers |= has_token(field.value, "trailers");
-            }
+            2 if field.is("te") => self.te_trailers |= has_token(field.value, "trailers"),
             7 if field.is("upgrade") => {
-                self.some = true;
                 self.upgrade = true;
                 self.h2c |= has_token(field.value, "h2c");
             }
             10 if field.is("connection") => self.note_connection(field.value),
-            10 if field.is("keep-alive") => self.some = true,
-            14 if field.is("http2-settings") => self.some = true,
-            16 if field.is("proxy-connection") => self.some = true,
-            _ => {}
+            10 if field.is("keep-alive") => {}
+            14 if field.is("http2-settings") => {}
+            16 if field.is("proxy-connection") => {}
+            _ => return,
         }
+        if let Some(line) = self.lines.get_mut(self.some) {
+            // A head is far below 4 GiB.
+            *line = (place.start as u32, place.end as u32);
+        }
+        self.some += 1;
     }
 
     fn note_connection(&mut self, list: &'a [u8]) {
-        self.some = true;
         let mut names = false;
         for member in members(list) {
             match member.len() {
@@ -175,7 +229,23 @@ const KEPT: [&str; 4] = ["transfer-encoding", "trailer", "content-length", "host
 
 /// The fields of a head that pass. `switching` keeps the pair that switches protocols, `te` the will to have trailers.
 pub(super) fn passing<'a>(all: &'a [u8], hop: &Hop<'_>, switching: bool, te: bool) -> impl Iterator<Item = Field<'a>> {
-    fields(all).filter(move |field| !(hop.some && hop.holds(field, switching, te, all)))
+    fields(all).filter(move |field| !(hop.some > 0 && hop.holds(field, switching, te, all)))
+}
+
+/// Writes the same fields of a head whose lines end in CRLF, as they stand, without the empty line behind them.
+pub(super) fn write_passing(all: &[u8], hop: &Hop<'_>, switching: bool, te: bool, out: &mut Vec<u8>) {
+    if hop.names.is_some() || hop.some > NOTED {
+        return passing(all, hop, switching, te).for_each(|field| write_line(&field, out));
+    }
+    let mut from = 0;
+    for (start, end) in hop.lines[..hop.some].iter().map(|(start, end)| (*start as usize, *end as usize)) {
+        let held = Field::split(&all[start..end]).is_some_and(|field| hop.holds(&field, switching, te, all));
+        if held {
+            out.extend_from_slice(&all[from..start]);
+            from = end;
+        }
+    }
+    out.extend_from_slice(all[from..].strip_suffix(b"\r\n").unwrap_or_default());
 }
 
 /// Writes a field line as it stands.

@@ -81,7 +81,7 @@ impl Forward {
             upgrade: request::switches(&request),
             repeatable: request.framing.is_over() && matches!(request.method, b"GET" | b"HEAD" | b"OPTIONS"),
         };
-        let mut opening = Vec::new();
+        let mut opening = worker.thread.lend();
         let settings = &worker.settings;
         request::write(
             &request,
@@ -97,6 +97,10 @@ impl Forward {
             opening.extend_from_slice(&behind[..followed.bytes]);
             *behind = &behind[followed.bytes..];
             broken = followed.state == Progress::Broken;
+        }
+        // What came whole with its head has named its model before anybody is told that it is sent.
+        if upload.is_over() {
+            tap.observe(Observation::request_ended);
         }
         Self { tap, asked, upload, broken, opening }
     }

@@ -4,8 +4,12 @@
 //! RFC 9112 allows recipients to be where leniency differs between servers: bare line feeds, repeated `Content-Length`,
 //! several transfer codings, folded lines. Bodies are followed by [`super::framing`].
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 use super::chunks::{Chunks, Progress};
-use super::fields::{Field, Hop, split_line};
+use super::fields::{Field, Hop, LineEnd, split_line};
 use super::framing::Framing;
 use crate::exchange::outcome::Malformed;
 use crate::wire::route::ErrorShape;
@@ -35,6 +39,7 @@ impl Refusal {
 
 /// What bytes begin with.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "a head is what it nearly always is, and it is taken apart at once")]
 pub(super) enum Verdict<'a> {
     /// A head of that many bytes, empty lines before it included.
     Head(Request<'a>, usize),
@@ -99,14 +104,16 @@ impl<'a> Request<'a> {
     }
 }
 
+/// What ends a head.
+static EMPTY_LINE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
+
 /// Looks for a whole head and judges it. `searched` of the bytes have been looked at before without one.
 pub(super) fn look<'a>(bytes: &'a [u8], searched: &mut usize) -> Verdict<'a> {
     // Empty lines before a request line are allowed (RFC 9112, 2.2).
     let blank = bytes.chunks_exact(2).take_while(|pair| pair == b"\r\n").count() * 2;
     let head = &bytes[blank..];
     let from = searched.saturating_sub(blank + 3);
-    let Some(end) = memchr::memmem::find(head.get(from..).unwrap_or_default(), b"\r\n\r\n").map(|at| from + at + 4)
-    else {
+    let Some(end) = EMPTY_LINE.find(head.get(from..).unwrap_or_default()).map(|at| from + at + 4) else {
         *searched = bytes.len();
         return if bytes.len() > MAX_HEAD { refuse(Malformed::TooLarge, head) } else { judge_early(head) };
     };
@@ -262,22 +269,20 @@ struct JudgedFields<'a> {
     facts: Facts<'a>,
 }
 
-fn judge_fields(mut rest: &[u8]) -> Result<JudgedFields<'_>, Malformed> {
+fn judge_fields(all: &[u8]) -> Result<JudgedFields<'_>, Malformed> {
     let mut judged = JudgedFields::default();
-    let mut count = 0;
-    loop {
-        let (line, after) = split_line(rest).ok_or(Malformed::Header)?;
-        if line.is_empty() {
-            return Ok(judged);
-        }
-        rest = after;
+    let (mut rest, mut count) = (all, 0);
+    while !rest.starts_with(b"\r\n") {
         count += 1;
         if count > MAX_FIELDS {
             return Err(Malformed::TooLarge);
         }
-        let field = Field::parse(line).ok_or(Malformed::Header)?;
+        let (field, after) = Field::take(rest, LineEnd::Crlf).ok_or(Malformed::Header)?;
         judge_field(&mut judged, &field)?;
+        judged.hop.note(&field, all.len() - rest.len()..all.len() - after.len());
+        rest = after;
     }
+    Ok(judged)
 }
 
 fn judge_field<'a>(judged: &mut JudgedFields<'a>, field: &Field<'a>) -> Result<(), Malformed> {
@@ -311,7 +316,6 @@ fn judge_field<'a>(judged: &mut JudgedFields<'a>, field: &Field<'a>) -> Result<(
         17 if field.is("x-body-compressed") => judged.facts.x_body_compressed = Some(value),
         _ => {}
     }
-    judged.hop.note(field);
     Ok(())
 }
 

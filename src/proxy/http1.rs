@@ -173,7 +173,7 @@ impl Connection {
         let limit = self.worker.settings.first_byte;
         let mut patience = limit.map(|limit| Box::pin(tokio::time::sleep(limit)));
         loop {
-            let upstream = match self.worker.pool.take() {
+            let upstream = match self.worker.pool.take(self.polls.begun()) {
                 Some(upstream) => Ok(upstream),
                 None => self.dial(&mut patience).await,
             };
@@ -181,7 +181,7 @@ impl Connection {
                 Ok(upstream) => Relay::new(forward, upstream, patience.take()),
                 Err(over) => return self.over_before(forward, over).await,
             };
-            relay.forward.tap.observe(Observation::forwarded);
+            relay.forward.tap.forwarded();
             let over = poll_fn(|cx| self.poll_relay(cx, &mut relay)).await;
             if let Over::Stale = over {
                 (forward, patience) = relay.again();
@@ -273,7 +273,7 @@ impl Connection {
         }
         let closes = relay.closes() || self.is_draining();
         if let Some(upstream) = relay.into_reusable() {
-            self.worker.pool.put(upstream);
+            self.worker.pool.put(upstream, self.polls.begun());
         }
         match closes {
             false => Next::Request,

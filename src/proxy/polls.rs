@@ -1,4 +1,5 @@
-//! How long a connection's task has been at work, and what time it is there.
+//! How long a connection's task has been at work on its exchange, and what time it is there. The clock is read as seldom
+//! as that allows: each look costs as much as some hundred instructions.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -10,6 +11,8 @@ pub(super) struct Polls {
     begun: Cell<Option<Instant>>,
     /// The beginning of the poll has been given out as the present.
     stale: Cell<bool>,
+    /// There is an exchange whose work is counted.
+    counts: Cell<bool>,
 }
 
 impl Polls {
@@ -21,8 +24,20 @@ impl Polls {
 
     /// A poll ends.
     pub(super) fn end(&self) {
-        self.before.set(self.total(Instant::now()));
+        if self.counts.get() {
+            self.before.set(self.total(Instant::now()));
+        }
         self.begun.set(None);
+    }
+
+    /// From now on work is counted, or no more.
+    pub(super) fn count(&self, counts: bool) {
+        self.counts.set(counts);
+    }
+
+    /// When the poll began: the present where some microseconds do not matter.
+    pub(super) fn begun(&self) -> Instant {
+        self.begun.get().unwrap_or_else(Instant::now)
     }
 
     /// The present. What is read first in a poll has woken it, so the poll's beginning is its time, and the clock need
@@ -34,7 +49,7 @@ impl Polls {
         }
     }
 
-    /// The sum, the poll in progress included.
+    /// The sum, the poll in progress included. Two of them tell how long the work between them took, if it was counted.
     pub(super) fn total(&self, now: Instant) -> Duration {
         let current = self.begun.get().map_or(Duration::ZERO, |begun| now.saturating_duration_since(begun));
         self.before.get() + current

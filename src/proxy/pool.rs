@@ -31,8 +31,7 @@ impl Pool {
     }
 
     /// A connection that can be used at once.
-    pub(super) fn take(&self) -> Option<Box<Upstream>> {
-        let now = Instant::now();
+    pub(super) fn take(&self, now: Instant) -> Option<Box<Upstream>> {
         loop {
             let (since, mut upstream) = self.idle.borrow_mut().pop_back()?;
             if self.is_young(since, now) && upstream.is_quiet(now.duration_since(since) >= ASK) {
@@ -42,13 +41,13 @@ impl Pool {
     }
 
     /// Keeps a connection whose exchange is over.
-    pub(super) fn put(self: &Rc<Self>, mut upstream: Box<Upstream>) {
+    pub(super) fn put(self: &Rc<Self>, mut upstream: Box<Upstream>, now: Instant) {
         upstream.reused = true;
         let mut idle = self.idle.borrow_mut();
         if idle.len() == MAX_IDLE {
             idle.pop_front();
         }
-        idle.push_back((Instant::now(), upstream));
+        idle.push_back((now, upstream));
         if self.limit.is_some() && !self.sweeping.replace(true) {
             tokio::task::spawn_local(Rc::clone(self).sweep());
         }

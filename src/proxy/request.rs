@@ -1,7 +1,7 @@
 //! Heads of requests on their way to the backend: as they were sent, but for the fields of the connection, the target's
 //! form and what the `Host` policy says. Pure.
 
-use super::fields::{passing, write_line};
+use super::fields::{passing, write_line, write_passing};
 use super::guard::Request;
 
 /// What to do with the `Host` field.
@@ -34,11 +34,17 @@ pub(super) fn write(request: &Request<'_>, prefix: &str, host: &HostHeader, auth
         HostHeader::Preserve | HostHeader::Upstream => Some(authority),
         HostHeader::Literal(literal) => Some(literal.as_bytes()),
     };
-    for field in passing(request.fields, &request.hop, switches(request), true) {
-        match host {
-            Some(host) if field.is("host") => write_field(out, field.name, host),
-            _ => write_line(&field, out),
+    match host {
+        Some(host) if request.has_host => {
+            for field in passing(request.fields, &request.hop, switches(request), true) {
+                if field.is("host") {
+                    write_field(out, field.name, host);
+                } else {
+                    write_line(&field, out);
+                }
+            }
         }
+        _ => write_passing(request.fields, &request.hop, switches(request), true, out),
     }
     if let Some(host) = host.filter(|_| !request.has_host) {
         write_field(out, b"host", host);

@@ -2,7 +2,7 @@
 //! were sent but for the fields of the connection. Pure.
 
 use super::chunks::Chunks;
-use super::fields::{Field, Hop, passing, split_any_line, write_line};
+use super::fields::{Field, Hop, LineEnd, passing, split_any_line, write_line, write_passing};
 use super::framing::Framing;
 use super::guard::{MAX_FIELDS, MAX_HEAD, are_value, parse_length};
 
@@ -22,6 +22,8 @@ pub(super) struct Response<'a> {
     status_line: &'a [u8],
     /// All field lines, the empty line included.
     pub(super) fields: &'a [u8],
+    /// Some of them end in a bare line feed.
+    bare: bool,
     /// How the body is framed, had the request been for one.
     pub(super) framing: Framing,
     /// One of several equal `Content-Length` is kept.
@@ -72,6 +74,20 @@ impl<'a> Response<'a> {
         });
         out.extend_from_slice(self.status_line);
         out.extend_from_slice(b"\r\n");
+        if self.bare || self.repeated_length || client == Version::Http10 {
+            self.write_chosen(client, out);
+        } else {
+            write_passing(self.fields, &self.hop, self.status == 101, false, out);
+        }
+        out.extend_from_slice(match persistence {
+            Persistence::Implied => b"\r\n",
+            Persistence::Close => b"connection: close\r\n\r\n",
+            Persistence::KeepAlive => b"connection: keep-alive\r\n\r\n",
+        });
+    }
+
+    /// Writes the fields one by one.
+    fn write_chosen(&self, client: Version, out: &mut Vec<u8>) {
         let mut lengths = 0;
         for field in self.passing() {
             let passes = match field.name.len() {
@@ -86,11 +102,6 @@ impl<'a> Response<'a> {
                 write_line(&field, out);
             }
         }
-        out.extend_from_slice(match persistence {
-            Persistence::Implied => b"\r\n",
-            Persistence::Close => b"connection: close\r\n\r\n",
-            Persistence::KeepAlive => b"connection: keep-alive\r\n\r\n",
-        });
     }
 }
 
@@ -144,6 +155,7 @@ fn judge(head: &[u8]) -> Result<Response<'_>, &'static str> {
         version,
         status_line,
         fields,
+        bare: false,
         framing: Framing::Close,
         repeated_length: false,
         content_type: None,
@@ -166,15 +178,16 @@ fn parse_status(line: &[u8]) -> Option<u16> {
 
 fn judge_fields(response: &mut Response<'_>) -> Result<(), &'static str> {
     const TWO_WAYS: &str = "its length can be read in two ways";
-    let (mut rest, mut count) = (response.fields, 0);
+    let all = response.fields;
+    let (mut rest, mut count) = (all, 0);
     let (mut length, mut codings, mut chunked): (Option<&[u8]>, _, _) = (None, 0, false);
-    while let Some((line, after)) = split_any_line(rest) {
-        if line.is_empty() {
-            break;
-        }
-        rest = after;
+    while !matches!(rest, [] | [b'\n', ..] | [b'\r', b'\n', ..]) {
         count += 1;
-        let field = Field::parse(line).filter(|_| count <= MAX_FIELDS).ok_or("one of its fields is malformed")?;
+        let taken = Field::take(rest, LineEnd::Any).filter(|_| count <= MAX_FIELDS);
+        let (field, after) = taken.ok_or("one of its fields is malformed")?;
+        let place = all.len() - rest.len()..all.len() - after.len();
+        response.bare |= place.len() == field.line.len() + 1;
+        rest = after;
         let value = field.value;
         match field.name.len() {
             12 if field.is("content-type") => response.content_type = response.content_type.or(Some(value)),
@@ -192,8 +205,9 @@ fn judge_fields(response: &mut Response<'_>) -> Result<(), &'static str> {
             }
             _ => {}
         }
-        response.hop.note(&field);
+        response.hop.note(&field, place);
     }
+    response.bare |= rest.starts_with(b"\n");
     if codings > 1 || (codings == 1 && !chunked) {
         return Err(TWO_WAYS);
     }

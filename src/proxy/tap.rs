@@ -35,6 +35,7 @@ impl Tap {
         now: Instant,
         observe: impl FnOnce() -> Box<Observation>,
     ) -> Self {
+        polls.count(true);
         Self {
             observation: catch_unwind(AssertUnwindSafe(observe)).ok(),
             worker: worker.clone(),
@@ -56,6 +57,12 @@ impl Tap {
             let observation = self.observation.take();
             let _ = catch_unwind(AssertUnwindSafe(move || drop(observation)));
         }
+    }
+
+    /// The request's head is about to be sent to the backend.
+    pub(super) fn forwarded(&mut self) {
+        let now = self.polls.begun();
+        self.observe(|observation| observation.forwarded(now));
     }
 
     /// A part of the request's body.
@@ -96,6 +103,7 @@ impl Tap {
         }
         let now = Instant::now();
         let overhead = self.polls.total(now).saturating_sub(self.polls_before);
+        self.polls.count(false);
         if let Some(observation) = self.observation.take() {
             // A sink that fails has lost its own record, nothing else.
             drop(catch_unwind(AssertUnwindSafe(|| observation.finish(end, self.status, now, overhead))));

@@ -25,7 +25,7 @@ use super::{Parts, Settings};
 use crate::backend::Backend;
 use crate::backend::dial::Dialer;
 use crate::exchange::outcome::ErrorType;
-use crate::exchange::sink::Sink;
+use crate::exchange::sink::AnySink;
 use crate::exchange::trace::TraceId;
 
 /// How far the process has come.
@@ -74,13 +74,13 @@ pub(super) struct Worker {
     pub(super) authority: HeaderValue,
     pub(super) settings: Settings,
     pub(super) dialer: Arc<Dialer>,
-    pub(super) sink: Arc<dyn Sink>,
+    pub(super) sink: Arc<dyn AnySink>,
     pub(super) pool: Rc<Pool>,
     /// Client connections now, and streams within them, over all threads.
     pub(super) connections: Arc<AtomicU64>,
     ids: Arc<AtomicU64>,
-    /// Keys that no two processes share.
-    random: RandomState,
+    /// Numbers that no two processes share.
+    random: [u64; 2],
     life: watch::Receiver<Life>,
     pub(super) thread: Rc<Thread>,
 }
@@ -91,6 +91,8 @@ pub(super) struct Thread {
     pub(super) scratch: RefCell<Box<[u8]>>,
     /// Where a head and what follows it are put together.
     pub(super) build: RefCell<Vec<u8>>,
+    /// Memory for the next request's head.
+    spare: Cell<Vec<u8>>,
     /// How far the process has come, for asking at every turn.
     stage: Cell<Life>,
     /// The tasks of the connections, to be told of a change.
@@ -104,10 +106,29 @@ impl Default for Thread {
         Self {
             scratch: RefCell::new(vec![0; READ].into()),
             build: RefCell::default(),
+            spare: Cell::default(),
             stage: Cell::new(Life::Running),
             tasks: RefCell::default(),
             tasks_begun: Cell::new(0),
             idle: Notify::new(),
+        }
+    }
+}
+
+/// Longest head whose memory is kept for the next.
+const MAX_SPARE: usize = 16 * 1024;
+
+impl Thread {
+    /// Memory for a head; to be given back.
+    pub(super) fn lend(&self) -> Vec<u8> {
+        self.spare.take()
+    }
+
+    /// The memory is needed no more.
+    pub(super) fn give_back(&self, mut memory: Vec<u8>) {
+        if (1..=MAX_SPARE).contains(&memory.capacity()) {
+            memory.clear();
+            self.spare.set(memory);
         }
     }
 }
@@ -153,7 +174,7 @@ impl Worker {
             sink,
             ids,
             connections,
-            random: RandomState::new(),
+            random: [0_u8, 1].map(|which| RandomState::new().hash_one(which)),
             life,
         })
     }
@@ -170,7 +191,7 @@ impl Worker {
             sink: self.sink.clone(),
             connections: self.connections.clone(),
             ids: self.ids.clone(),
-            random: self.random.clone(),
+            random: self.random,
             life: self.life.clone(),
             thread: self.thread.clone(),
         })
@@ -230,8 +251,8 @@ impl Worker {
 
     /// A trace id for an exchange whose client named none: no other exchange has it, in this process or another.
     pub(super) fn make_trace(&self, exchange: u64) -> TraceId {
-        let half = |which: u8| u128::from(self.random.hash_one((exchange, which)));
-        TraceId::made_up(half(0) << 64 | half(1))
+        let [high, low] = self.random.map(|random| u128::from(mix(random.wrapping_add(exchange))));
+        TraceId::made_up(high << 64 | low)
     }
 
     /// Why no exchange can be served now, if so.
@@ -246,6 +267,15 @@ impl Worker {
             None
         }
     }
+}
+
+/// Spreads numbers that differ in a few bits over all of them, each to another one: the finalizer of SplitMix64 (Steele,
+/// Lea, Flood: Fast splittable pseudorandom number generators, 2014).
+const fn mix(number: u64) -> u64 {
+    let number = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let number = (number ^ (number >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    number ^ (number >> 31)
 }
 
 /// One connection among those of a worker, given back also when its task panics.

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use std::net::TcpListener;
 use std::sync::Arc;
 
-use inferometer::exchange::sink::Sink;
+use inferometer::exchange::sink::AnySink;
 
 use self::rules::RULES;
 use self::run::{Case, Seen, play};
@@ -25,7 +25,7 @@ use crate::support::rig::{Options, Rig};
 /// Cases played at the same time.
 const THREADS: usize = 8;
 
-fn both(case: &Case, sinks: &[Arc<dyn Sink>]) -> (Seen, Seen) {
+fn both(case: &Case, sinks: &[Arc<dyn AnySink>]) -> (Seen, Seen) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");
     let direct = if case.refused { Seen::nothing() } else { play(case, &listener, address) };
@@ -72,7 +72,7 @@ fn difference(case: &Case, expected: &Seen, received: &Seen) -> String {
 }
 
 /// What a case needs to be explained: rules, or words.
-fn judge(case: &Case, sinks: &[Arc<dyn Sink>]) -> Result<Vec<&'static str>, String> {
+fn judge(case: &Case, sinks: &[Arc<dyn AnySink>]) -> Result<Vec<&'static str>, String> {
     let seen = both(case, sinks);
     if !seen.0.stuck.is_empty() && !case.bad_reply && seen.0.responses.iter().any(|response| response.complete) {
         return Err(format!("{}: waits in vain without the proxy: {:?}", case.name, seen.0.stuck));
@@ -85,7 +85,7 @@ fn judge(case: &Case, sinks: &[Arc<dyn Sink>]) -> Result<Vec<&'static str>, Stri
 }
 
 /// Plays every case through a proxy with these sinks, and holds what differs against the table.
-fn hold_against_the_table(sinks: &[Arc<dyn Sink>]) {
+fn hold_against_the_table(sinks: &[Arc<dyn AnySink>]) {
     let cases = catalogue::all();
     let share = cases.len().div_ceil(THREADS);
     let judge_all = |share: &[Case]| share.iter().map(|case| judge(case, sinks)).collect::<Vec<_>>();

@@ -43,13 +43,15 @@ fn spent() -> Duration {
 }
 
 impl Sink for Account {
-    fn started(&self, _: &Start) -> Box<dyn Watch> {
-        Box::new(Open(self.0.clone(), spent()))
+    type Watch = Open;
+
+    fn started(&self, _: &Start) -> Open {
+        Open(self.0.clone(), spent())
     }
 }
 
 impl Watch for Open {
-    fn finished(self: Box<Self>, _: &Record) {
+    fn finished(&mut self, _: &Record) {
         let _ = self.0.send(spent().saturating_sub(self.1));
     }
 }

@@ -380,14 +380,16 @@ fn a_connection_is_idle_only_between_streams() {
 struct Ends(Arc<[AtomicUsize; 3]>);
 
 impl Sink for Ends {
-    fn started(&self, _start: &Start) -> Box<dyn Watch> {
+    type Watch = Self;
+
+    fn started(&self, _start: &Start) -> Self {
         self.0[0].fetch_add(1, Ordering::SeqCst);
-        Box::new(self.clone())
+        self.clone()
     }
 }
 
 impl Watch for Ends {
-    fn finished(self: Box<Self>, record: &Record) {
+    fn finished(&mut self, record: &Record) {
         self.0[1].fetch_add(1, Ordering::SeqCst);
         self.0[2].fetch_add(usize::from(record.outcome.as_str() == "completed"), Ordering::SeqCst);
     }

@@ -123,8 +123,10 @@ fn each_piece_of_a_stream_passes_before_the_next_is_sent() {
 struct Frames(Arc<Mutex<Vec<u32>>>);
 
 impl Sink for Frames {
-    fn started(&self, _start: &Start) -> Box<dyn Watch> {
-        Box::new(self.clone())
+    type Watch = Self;
+
+    fn started(&self, _start: &Start) -> Self {
+        self.clone()
     }
 }
 
@@ -133,7 +135,7 @@ impl Watch for Frames {
         self.0.lock().expect("no panic").push(frame.events);
     }
 
-    fn finished(self: Box<Self>, _record: &Record) {}
+    fn finished(&mut self, _record: &Record) {}
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::Instant;
 
 use inferometer::exchange::outcome::Phase;
 use inferometer::exchange::record::{Record, Start};
@@ -114,9 +115,11 @@ fn check(case: &Fixture, record: &Record) {
 struct Faulty;
 
 impl Sink for Faulty {
-    fn started(&self, start: &Start) -> Box<dyn Watch> {
+    type Watch = Self;
+
+    fn started(&self, start: &Start) -> Self {
         assert!(!start.id.is_multiple_of(4), "a fault on purpose, at the start");
-        Box::new(Self)
+        Self
     }
 }
 
@@ -124,7 +127,7 @@ impl Watch for Faulty {
     fn requested(&mut self, model: Option<&str>) {
         panic!("a fault on purpose, asked for {model:?}");
     }
-    fn forwarded(&mut self) {
+    fn forwarded(&mut self, _: Instant) {
         panic!("a fault on purpose, forwarded");
     }
     fn phase(&mut self, phase: Phase) {
@@ -133,7 +136,7 @@ impl Watch for Faulty {
     fn tokens(&mut self, frame: TokenFrame) {
         panic!("a fault on purpose, at {frame:?}");
     }
-    fn finished(self: Box<Self>, record: &Record) {
+    fn finished(&mut self, record: &Record) {
         panic!("a fault on purpose, after {:?}", record.outcome);
     }
 }

@@ -1,5 +1,7 @@
 //! A power curve and a timetable of exchanges, and who pays for what.
 
+use std::cell::RefCell;
+
 use super::*;
 
 /// A machine that idles at 60 W and draws more while something runs, in thousandths of a second.
@@ -8,13 +10,15 @@ struct Rig {
     meter: Meter,
     joules: f64,
     now: u64,
+    places: RefCell<HashMap<String, Place>>,
 }
 
 const IDLE: f64 = 60.0;
 
 impl Rig {
     fn new() -> Self {
-        let rig = Self { start: Instant::now(), meter: Meter::default(), joules: 1e6, now: 0 };
+        let rig =
+            Self { start: Instant::now(), meter: Meter::default(), joules: 1e6, now: 0, places: RefCell::default() };
         rig.read();
         rig
     }
@@ -41,11 +45,12 @@ impl Rig {
     }
 
     fn began(&self, model: &str) {
-        self.meter.began(&consumer(model), self.at(self.now));
+        let place = self.meter.began(&consumer(model), self.at(self.now));
+        self.places.borrow_mut().insert(model.into(), place);
     }
 
     fn ended(&self, model: &str) {
-        self.meter.ended(&consumer(model), self.at(self.now));
+        self.meter.ended(self.places.borrow()[model], self.at(self.now));
     }
 
     fn joules_of(&self, model: &str) -> f64 {
@@ -167,8 +172,9 @@ fn numbers_that_are_none_poison_nothing_and_without_a_meter_nothing_is_known() {
 }
 
 #[test]
-fn an_end_without_a_beginning_changes_nothing() {
+fn a_second_end_changes_nothing() {
     let mut rig = Rig::new();
+    rig.began("a");
     rig.ended("a");
     rig.began("b");
     rig.ended("a");

@@ -37,7 +37,7 @@ fn live(observation: &mut Observation, at: Instant, dice: &mut Dice) {
     for step in 0..dice.roll(7) {
         let now = at + ms(step * 10);
         match step {
-            0 => observation.forwarded(),
+            0 => observation.forwarded(Instant::now()),
             1 => observation.request_frame(b"{\"model\":\"m\"}"),
             2 => observation.request_done(),
             3 => observation.responded(
@@ -102,7 +102,7 @@ fn models_beyond_every_cap_lose_no_exchange() {
             watch.requested(Some(&model));
         }
         if dice.roll(2) == 0 {
-            watch.forwarded();
+            watch.forwarded(Instant::now());
         }
         if dice.roll(2) == 0 {
             watch.answered(&model);
@@ -110,10 +110,10 @@ fn models_beyond_every_cap_lose_no_exchange() {
         watch.tokens(frame(1, Some(20), false));
         watches.push((watch, record));
         if dice.roll(3) == 0 {
-            watches.drain(..).for_each(|(watch, record)| watch.finished(&record));
+            watches.drain(..).for_each(|(watch, record)| finish(watch, &record));
         }
     }
-    watches.drain(..).for_each(|(watch, record)| watch.finished(&record));
+    watches.drain(..).for_each(|(watch, record)| finish(watch, &record));
     assert_all_counted(&metrics, LIVES);
     assert_eq!(values(&metrics, "request_duration_seconds_count").iter().sum::<f64>(), LIVES as f64);
     assert!(values(&metrics, "requests_total").len() <= 61);

@@ -1,21 +1,20 @@
 //! Who is given energy, through the sink that exchanges tell.
 
 use super::*;
-use crate::exchange::sink::Watch;
 use crate::host::energy::{Meter, Reading};
-use crate::metrics::energy::EnergySink;
 
 struct Rig {
     meter: Arc<Meter>,
     catalogue: Arc<Catalogue>,
-    sink: EnergySink,
+    metrics: Arc<Metrics>,
     joules: f64,
 }
 
 fn rig() -> Rig {
     let (meter, catalogue) = (Arc::<Meter>::default(), Arc::<Catalogue>::default());
-    let sink = EnergySink::new(meter.clone(), catalogue.clone(), vec!["local".into()]);
-    let mut rig = Rig { meter, catalogue, sink, joules: 0.0 };
+    let metrics = Metrics::new(settings(), &["local".into()], catalogue.clone());
+    metrics.watch_energy(meter.clone(), vec!["local".into()], None);
+    let mut rig = Rig { meter, catalogue, metrics, joules: 0.0 };
     rig.spend(0.0);
     // At rest it draws next to nothing: whatever comes is above idle.
     rig.spend(1e-6);
@@ -30,9 +29,9 @@ impl Rig {
         self.meter.observe(Instant::now(), &[reading]);
     }
 
-    fn in_flight(&self, route: Route) -> Box<dyn Watch> {
-        let mut watch = self.sink.started(&start(route));
-        watch.forwarded();
+    fn in_flight(&self, route: Route) -> impl Watch + use<> {
+        let mut watch = self.metrics.started(&start(route));
+        watch.forwarded(Instant::now());
         watch
     }
 
@@ -48,10 +47,10 @@ fn only_what_makes_a_model_work_on_this_machine_is_given_energy() {
     let rig = rig();
     drop(rig.in_flight(TAGS));
     let elsewhere = Start { backend: "far".into(), ..start(CHAT) };
-    let mut watch = rig.sink.started(&elsewhere);
-    watch.forwarded();
+    let mut watch = rig.metrics.started(&elsewhere);
+    watch.forwarded(Instant::now());
     drop(watch);
-    let refused = rig.sink.started(&start(CHAT));
+    let refused = rig.metrics.started(&start(CHAT));
     drop(refused);
     assert!(rig.consumers().is_empty(), "{:?}", rig.consumers());
     let embeddings = Route { operation: Operation::Embeddings, ..CHAT };
@@ -63,9 +62,9 @@ fn only_what_makes_a_model_work_on_this_machine_is_given_energy() {
 fn the_label_is_the_admitted_name_and_an_unknown_one_is_nobodys() {
     let rig = rig();
     rig.catalogue.admit("llama3:latest");
-    let mut watch = rig.sink.started(&start(CHAT));
+    let mut watch = rig.metrics.started(&start(CHAT));
     watch.requested(Some("llama3"));
-    watch.forwarded();
+    watch.forwarded(Instant::now());
     assert_eq!(rig.consumers(), ["llama3:latest"], "known before it worked");
     let mut other = rig.in_flight(CHAT);
     other.requested(Some("made-up"));
@@ -80,9 +79,9 @@ fn however_an_exchange_ends_it_is_given_nothing_afterwards() {
         let mut rig = rig();
         let watch = rig.in_flight(CHAT);
         if finished {
-            watch.finished(&plain(CHAT))
+            finish(watch, &plain(CHAT));
         } else {
-            drop(watch)
+            drop(watch);
         }
         // This slice reaches back into the exchange, the next one does not.
         rig.spend(100.0);

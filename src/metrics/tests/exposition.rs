@@ -31,12 +31,12 @@ fn fed() -> Arc<Metrics> {
     let record = full_chat();
     let mut watch = metrics.started(&record.start);
     watch.requested(Some("llama3"));
-    watch.forwarded();
+    watch.forwarded(Instant::now());
     watch.answered("llama3");
     watch.tokens(frame(2, None, false));
     watch.tokens(frame(2, Some(500), false));
     watch.tokens(frame(1, Some(8000), true));
-    watch.finished(&record);
+    finish(watch, &record);
     let error = Some(ErrorType::Truncated);
     let mut truncated = Record { outcome: Outcome::Truncated, error, generated_tokens: None, ..full_chat() };
     truncated.defects.add(Defect::Json);
@@ -46,7 +46,7 @@ fn fed() -> Arc<Metrics> {
     let pull = Route { endpoint: "/api/pull", operation: Operation::Pull, ..CHAT };
     let mut transfer = metrics.started(&start(pull));
     transfer.progress(4096);
-    transfer.finished(&Record { progress_bytes: Some(4096), ..plain(pull) });
+    finish(transfer, &Record { progress_bytes: Some(4096), ..plain(pull) });
     metrics.started(&start(TAGS)).finished(&plain(TAGS));
     metrics.refused(Malformed::Host);
     metrics.probed(&"local".into(), true, ms(5));

@@ -17,13 +17,13 @@ fn a_name_becomes_a_label_when_a_success_confirms_it() {
     let metrics = metrics();
     let mut asked = metrics.started(&start(CHAT));
     asked.requested(Some("m"));
-    asked.finished(&Record { status: 404, outcome: Outcome::HttpError, ..plain(CHAT) });
+    finish(asked, &Record { status: 404, outcome: Outcome::HttpError, ..plain(CHAT) });
     assert!(!text(&metrics).contains("m:latest"));
     assert_eq!(values(&metrics, "requests_total"), [1.0]);
     complete(&metrics, "m", &plain(CHAT));
     let mut asked = metrics.started(&start(CHAT));
     asked.requested(Some("m"));
-    asked.finished(&Record { status: 404, outcome: Outcome::HttpError, ..plain(CHAT) });
+    finish(asked, &Record { status: 404, outcome: Outcome::HttpError, ..plain(CHAT) });
     let total = |model, status, outcome| {
         let labels = format!(
             r#"{{backend="local",endpoint="/api/chat",method="POST",model="{model}",outcome="{outcome}",status="{status}"}}"#
@@ -53,7 +53,7 @@ fn the_catalogue_admits_names_before_any_exchange() {
         let mut watch = metrics.started(&start(route));
         watch.requested(Some("m"));
         assert_eq!(value(&metrics, &of("active_requests")), Some(1.0), "{}", route.endpoint);
-        watch.finished(&plain(route));
+        finish(watch, &plain(route));
     }
 }
 
@@ -82,7 +82,7 @@ fn on_an_ollama_backend_every_route_means_latest_also_before_the_first_listing()
         if listed_in_time {
             catalogue.recognised(&backend, Runtime::Ollama);
         }
-        watch.finished(&record);
+        finish(watch, &record);
         catalogue.recognised(&backend, Runtime::Ollama);
         catalogue.admit("m:latest");
         complete(&metrics, "m", &record);
@@ -104,7 +104,7 @@ fn the_bytes_of_a_transfer_count_while_they_move() {
         watch.progress(bytes);
         assert_eq!(values(&metrics, "progress_bytes_total"), [counted], "{bytes}");
     }
-    watch.finished(&Record { progress_bytes: Some(250), ..plain(pull) });
+    finish(watch, &Record { progress_bytes: Some(250), ..plain(pull) });
     assert_eq!(values(&metrics, "progress_bytes_total"), [250.0]);
 }
 
@@ -139,12 +139,12 @@ fn the_gauges_move_once_and_go_down_once() {
     let mut watch = metrics.started(&start(CHAT));
     watch.requested(Some("m"));
     assert_eq!((requests("unknown"), generations("unknown")), (Some(1.0), Some(0.0)));
-    watch.forwarded();
+    watch.forwarded(Instant::now());
     assert_eq!((requests("unknown"), generations("unknown")), (Some(1.0), Some(1.0)));
     watch.answered("m");
     assert_eq!((requests("unknown"), requests("m:latest")), (Some(0.0), Some(1.0)));
     assert_eq!((generations("unknown"), generations("m:latest")), (Some(0.0), Some(1.0)));
-    watch.finished(&full_chat());
+    finish(watch, &full_chat());
     assert_eq!((requests("unknown"), requests("m:latest")), (Some(0.0), Some(0.0)));
     assert_eq!((generations("unknown"), generations("m:latest")), (Some(0.0), Some(0.0)));
 }
@@ -158,7 +158,7 @@ fn the_gauges_stay_where_the_request_put_them_when_the_answer_names_another_mode
     watch.answered("n");
     assert_eq!(value(&metrics, &of("active_requests")), Some(1.0));
     assert_eq!(value(&metrics, r#"active_requests{backend="local",model="n:latest"}"#), None);
-    watch.finished(&plain(CHAT));
+    finish(watch, &plain(CHAT));
     assert_eq!(value(&metrics, &of("active_requests")), Some(0.0));
 }
 
@@ -166,7 +166,7 @@ fn the_gauges_stay_where_the_request_put_them_when_the_answer_names_another_mode
 fn a_dropped_watch_gives_its_gauges_back() {
     let metrics = metrics();
     let mut watch = metrics.started(&start(CHAT));
-    watch.forwarded();
+    watch.forwarded(Instant::now());
     drop(watch);
     assert!(
         values(&metrics, "active_requests")
@@ -180,10 +180,10 @@ fn a_dropped_watch_gives_its_gauges_back() {
 fn a_route_that_generates_nothing_is_no_generation() {
     let metrics = metrics();
     let mut watch = metrics.started(&start(TAGS));
-    watch.forwarded();
+    watch.forwarded(Instant::now());
     assert_eq!(values(&metrics, "active_generations"), [0.0]);
     assert_eq!(value(&metrics, r#"active_requests{backend="local",model=""}"#), Some(1.0));
-    watch.finished(&plain(TAGS));
+    finish(watch, &plain(TAGS));
 }
 
 #[test]
@@ -301,7 +301,7 @@ fn the_first_failure_of_a_model_is_seen_from_zero() {
     let mut watch = metrics.started(&start(CHAT));
     watch.requested(Some("m"));
     assert_eq!(errors(), [Some(0.0), Some(0.0)], "while its first exchange is in flight");
-    watch.finished(&Record { error: Some(ErrorType::Truncated), outcome: Outcome::Truncated, ..plain(CHAT) });
+    finish(watch, &Record { error: Some(ErrorType::Truncated), outcome: Outcome::Truncated, ..plain(CHAT) });
     assert_eq!(errors(), [Some(1.0), Some(0.0)]);
     let left = r#"client_cancellations_total{backend="local",model="m:latest",phase="decode"}"#;
     assert_eq!(value(&metrics, left), Some(0.0));

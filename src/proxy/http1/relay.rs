@@ -178,7 +178,7 @@ impl Connection {
                 upstream.deaf = true;
             }
             if !forward.asked.repeatable {
-                forward.opening = Vec::new();
+                self.worker.thread.give_back(std::mem::take(&mut forward.opening));
             }
         }
         loop {
@@ -296,7 +296,7 @@ impl Connection {
         out: &mut Vec<u8>,
     ) -> Result<(), Over> {
         relay.forward.respond(response, now).map_err(Over::Failed)?;
-        relay.forward.opening = Vec::new();
+        self.worker.thread.give_back(std::mem::take(&mut relay.forward.opening));
         relay.patience = None;
         let persistence = relay.begin(response, self.is_draining());
         response.write(relay.forward.asked.version, persistence, out);

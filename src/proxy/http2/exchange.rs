@@ -14,7 +14,7 @@ use hyper::body::Incoming;
 
 use super::head;
 use super::stream::Turn;
-use crate::exchange::Observation;
+
 use crate::exchange::outcome::{End, ErrorType};
 use crate::proxy::answer::Answer;
 use crate::proxy::chunks::{Part, Progress};
@@ -115,13 +115,13 @@ impl Exchange {
 
     async fn ask(&mut self) -> Result<Response<()>, Answer> {
         loop {
-            let upstream = match self.worker.pool.take() {
+            let upstream = match self.worker.pool.take(self.turn.polls.begun()) {
                 Some(upstream) => upstream,
                 None => connect(self.worker.clone()).await?,
             };
             let reused = upstream.reused;
             self.upstream = Some(upstream);
-            self.forward.tap.observe(Observation::forwarded);
+            self.forward.tap.forwarded();
             if !poll_fn(|cx| Poll::Ready(self.open(cx))).await && reused {
                 // Not one byte was taken.
                 continue;
@@ -330,7 +330,7 @@ impl Exchange {
             && !upstream.deaf
             && self.upload == Upload::Done
         {
-            self.worker.pool.put(upstream);
+            self.worker.pool.put(upstream, self.turn.polls.begun());
         }
     }
 

@@ -70,11 +70,10 @@ const fn zeros(word: u64) -> u64 {
     word.wrapping_sub(ONES) & !word & (ONES << 7)
 }
 
-/// A short text that is put together from pieces.
+/// A short text that is put together from pieces. It has no memory until it is needed, which for most it is not.
 #[derive(Clone)]
 pub(crate) struct Text {
-    bytes: [u8; Self::MAX],
-    len: usize,
+    bytes: Vec<u8>,
     overflow: bool,
     escape: Escape,
     /// A high surrogate that waits for its other half.
@@ -91,7 +90,7 @@ enum Escape {
 /// Never shows the text: it is what people wrote.
 impl fmt::Debug for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Text").field("len", &self.len).finish_non_exhaustive()
+        f.debug_struct("Text").field("len", &self.bytes.len()).finish_non_exhaustive()
     }
 }
 
@@ -100,11 +99,11 @@ impl Text {
     pub(crate) const MAX: usize = 512;
 
     pub(super) const fn new() -> Self {
-        Self { bytes: [0; Self::MAX], len: 0, overflow: false, escape: Escape::None, high: None }
+        Self { bytes: Vec::new(), overflow: false, escape: Escape::None, high: None }
     }
 
     pub(super) fn clear(&mut self) {
-        self.len = 0;
+        self.bytes.clear();
         self.overflow = false;
         self.escape = Escape::None;
         self.high = None;
@@ -112,17 +111,16 @@ impl Text {
 
     /// What was read; nothing if it was longer than is kept.
     pub(super) fn get(&self) -> Option<&[u8]> {
-        (!self.overflow).then(|| &self.bytes[..self.len])
+        (!self.overflow).then_some(&*self.bytes)
     }
 
     /// Appends bytes as they are.
     pub(super) fn push(&mut self, bytes: &[u8]) {
-        let Some(room) = self.bytes.get_mut(self.len..self.len + bytes.len()) else {
+        if self.bytes.len() + bytes.len() > Self::MAX {
             self.overflow = true;
             return;
-        };
-        room.copy_from_slice(bytes);
-        self.len += bytes.len();
+        }
+        self.bytes.extend_from_slice(bytes);
     }
 
     /// Reads on inside a string. Returns the position past its closing quote, or nothing if that is not in `bytes`.

@@ -9,11 +9,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use inferometer::backend::catalogue::Catalogue;
 use inferometer::clock::Clock;
-use inferometer::exchange::sink::Sink;
+use inferometer::exchange::sink::AnySink;
 use inferometer::host::collector::Health;
 use inferometer::host::energy::Meter;
 use inferometer::host::{Host, Settings};
-use inferometer::metrics::energy::EnergySink;
 use inferometer::metrics::{self, Build, Format, Metrics};
 use rustix::fs::{CWD, Mode, OFlags};
 
@@ -55,7 +54,7 @@ impl Scraped {
         let catalogue = Arc::new(Catalogue::new(200));
         let metrics = Metrics::new(settings, &["test".into()], Arc::clone(&catalogue));
         let meter = Arc::<Meter>::default();
-        metrics.watch_energy(Arc::clone(&meter), None);
+        metrics.watch_energy(Arc::clone(&meter), vec!["test".into()], None);
         if let Some(host) = host {
             metrics.watch_host(Clock::start(), move |now| host.snapshot(now));
         }
@@ -75,9 +74,8 @@ impl Scraped {
     }
 
     /// What the proxy tells of its exchanges; energy is counted for its backend.
-    pub(crate) fn sinks(&self) -> Vec<Arc<dyn Sink>> {
-        let energy = EnergySink::new(Arc::clone(&self.meter), Arc::clone(&self.catalogue), vec!["test".into()]);
-        vec![Arc::clone(&self.metrics) as Arc<dyn Sink>, Arc::new(energy)]
+    pub(crate) fn sinks(&self) -> Vec<Arc<dyn AnySink>> {
+        vec![Arc::clone(&self.metrics) as Arc<dyn AnySink>]
     }
 }
 

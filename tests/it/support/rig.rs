@@ -4,14 +4,14 @@ use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use inferometer::backend::Backend;
 use inferometer::backend::address::Address;
 use inferometer::backend::dial::Dialer;
-use inferometer::exchange::outcome::Malformed;
+use inferometer::exchange::outcome::{Malformed, Phase};
 use inferometer::exchange::record::{Record, Start};
-use inferometer::exchange::sink::{Fanout, Sink, Watch};
+use inferometer::exchange::sink::{AnySink, Sink, TokenFrame, Watch};
 use inferometer::proxy::{ClientLimits, HostHeader, Life, Proxy, Settings};
 use inferometer::tls::client::Client;
 use tokio::sync::watch;
@@ -31,7 +31,7 @@ pub(crate) struct Rig {
 pub(crate) struct Options {
     pub(crate) settings: Settings,
     pub(crate) prefix: &'static str,
-    pub(crate) extra: Vec<Arc<dyn Sink>>,
+    pub(crate) extra: Vec<Arc<dyn AnySink>>,
     /// How the backend is spoken to, where it speaks TLS.
     pub(crate) backend_tls: Option<Client>,
 }
@@ -75,7 +75,7 @@ impl Rig {
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
                 bound.send(listener.local_addr().expect("an address")).expect("a test waits");
-                let sink = Arc::new(Fanout::new(sinks));
+                let sink = Arc::new(Several(sinks));
                 let proxy = Proxy::start(options.settings, backend, dialer, sink, lives).expect("threads");
                 proxy.serve(listener).await.expect("no thread panics");
             });
@@ -121,8 +121,10 @@ struct Recorder {
 }
 
 impl Sink for Recorder {
-    fn started(&self, _start: &Start) -> Box<dyn Watch> {
-        Box::new(Recording(self.record.clone()))
+    type Watch = Recording;
+
+    fn started(&self, _start: &Start) -> Recording {
+        Recording(self.record.clone())
     }
 
     fn refused(&self, why: Malformed) {
@@ -133,7 +135,48 @@ impl Sink for Recorder {
 struct Recording(mpsc::Sender<Record>);
 
 impl Watch for Recording {
-    fn finished(self: Box<Self>, record: &Record) {
+    fn finished(&mut self, record: &Record) {
         drop(self.0.send(record.clone()));
+    }
+}
+
+/// As many sinks as a test asks for.
+struct Several(Vec<Arc<dyn AnySink>>);
+
+struct Watches(Vec<Box<dyn Watch>>);
+
+impl Sink for Several {
+    type Watch = Watches;
+
+    fn started(&self, start: &Start) -> Watches {
+        Watches(self.0.iter().map(|sink| sink.started(start)).collect())
+    }
+
+    fn refused(&self, why: Malformed) {
+        self.0.iter().for_each(|sink| sink.refused(why));
+    }
+}
+
+impl Watch for Watches {
+    fn requested(&mut self, model: Option<&str>) {
+        self.0.iter_mut().for_each(|watch| watch.requested(model));
+    }
+    fn forwarded(&mut self, now: Instant) {
+        self.0.iter_mut().for_each(|watch| watch.forwarded(now));
+    }
+    fn answered(&mut self, model: &str) {
+        self.0.iter_mut().for_each(|watch| watch.answered(model));
+    }
+    fn phase(&mut self, phase: Phase) {
+        self.0.iter_mut().for_each(|watch| watch.phase(phase));
+    }
+    fn tokens(&mut self, frame: TokenFrame) {
+        self.0.iter_mut().for_each(|watch| watch.tokens(frame));
+    }
+    fn progress(&mut self, bytes: u64) {
+        self.0.iter_mut().for_each(|watch| watch.progress(bytes));
+    }
+    fn finished(&mut self, record: &Record) {
+        self.0.iter_mut().for_each(|watch| watch.finished(record));
     }
 }
