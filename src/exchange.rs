@@ -70,7 +70,7 @@ pub struct Observation {
     /// The last instant that was told.
     last: Instant,
     /// Reads the request's body; gone once it has ended, or after a fault.
-    scanner: Option<ModelScanner>,
+    scanner: Option<Box<ModelScanner>>,
     requested_model: Option<Box<str>>,
     /// Characters of the prompt in the request's body.
     prompt_characters: Option<u64>,
@@ -106,13 +106,14 @@ impl Observation {
     #[must_use]
     pub fn start(start: Start, settings: &Settings, sink: &dyn AnySink) -> Box<Self> {
         let watch = sink.started(&start);
-        // Some 3 KB: boxed where it is made, so that nobody moves it about.
+        // Boxed where they are made, so that nobody moves them about; three boxes, as an allocator is quick with blocks
+        // below 1 KiB only.
         Box::new(Self {
             settings: settings.clone(),
             watch: Some(watch),
             phase: Phase::Upload,
             last: start.at,
-            scanner: start.route.names_model.then(ModelScanner::default),
+            scanner: start.route.names_model.then(Box::default),
             requested_model: None,
             prompt_characters: None,
             has_one_prompt: false,
@@ -152,7 +153,7 @@ impl Observation {
 
     /// The request's body is in a content coding: a copy is decoded as it passes. To be told before the first piece.
     pub fn request_coded(&mut self, coding: &[u8]) {
-        self.scanner = self.scanner.take().map(|_| ModelScanner::coded(Some(coding)));
+        self.scanner = self.scanner.take().map(|_| Box::new(ModelScanner::coded(Some(coding))));
     }
 
     /// The request's body ended: what it named is final.

@@ -39,6 +39,7 @@ mod number;
 mod openmetrics;
 mod per_model;
 mod program;
+mod remembered;
 mod requests;
 mod table;
 mod tokens;

@@ -6,6 +6,8 @@ use prometheus::IntCounter;
 
 use super::family::{Family, Register, Spec};
 use super::number::{MAX_TOKENS, whole};
+use super::per_model::Series;
+use super::remembered::End;
 use super::{buckets, labels};
 use crate::exchange::outcome::{ErrorType, Outcome, Phase};
 use crate::exchange::record::Record;
@@ -50,7 +52,8 @@ impl Failures {
         drop(self.wasted.child(&[model, backend, Phase::Decode.as_str()]));
     }
 
-    pub(super) fn finished(&self, model: &str, record: &Record) {
+    pub(super) fn finished(&self, series: &Series, end: &End, record: &Record) {
+        let model = &**series.model();
         let (route, backend) = (record.start.route, &*record.start.backend);
         if let Some(error) = record.error {
             self.error(model, backend, error).inc();
@@ -60,8 +63,10 @@ impl Failures {
         }
         if record.outcome == Outcome::Completed && record.is_generation() {
             let reported = record.generated_tokens.is_some_and(|count| count.source == Source::Reported);
-            self.usage_missing.with(&[model, backend, route.endpoint], |missing| missing.inc_by(u64::from(!reported)));
-            self.truncation.with(&[model, backend], |cut| cut.inc_by(u64::from(record.truncation_suspected)));
+            let labels = [model, backend, route.endpoint];
+            end.usage_missing.with(&self.usage_missing, &labels, |missing| missing.inc_by(u64::from(!reported)));
+            let suspected = u64::from(record.truncation_suspected);
+            series.remembered().truncation.with(&self.truncation, &[model, backend], |cut| cut.inc_by(suspected));
         }
         for (defect, times) in record.defects.iter() {
             self.defect(route.dialect, defect).inc_by(u64::from(times));

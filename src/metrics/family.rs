@@ -191,6 +191,16 @@ impl<C: Child> Family<C> {
         what(&self.make(hash, values).child)
     }
 
+    /// The child with these label values, to be kept, unless there is no room for one of its own.
+    pub(super) fn own(&self, values: &[&str]) -> Option<C> {
+        let hash = self.hash(values);
+        let rows = self.0.rows.read().unwrap_or_else(PoisonError::into_inner);
+        let (found, room) = (rows.find(hash, values).map(|row| row.child.clone()), rows.in_order.len() < self.0.cap);
+        drop(rows);
+        // Another may take the last place meanwhile: then this one is kept as what it is, once.
+        found.or_else(|| room.then(|| self.make(hash, values).child.clone()))
+    }
+
     fn hash(&self, values: &[&str]) -> u64 {
         let mut hasher = self.0.hasher.build_hasher();
         for value in values {

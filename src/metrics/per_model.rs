@@ -12,6 +12,7 @@ use prometheus::{Gauge, IntCounter, IntGauge};
 
 use super::family::{Family, Register, Spec};
 use super::histogram::Histogram;
+use super::remembered::Remembered;
 use super::traced::TracedHistogram;
 use super::{buckets, labels};
 
@@ -45,6 +46,7 @@ macro_rules! per_model {
             met: AtomicBool,
             /// Smoothed tokens per chunk; none before the first stream that tells.
             ratio: Mutex<Option<f64>>,
+            remembered: Remembered,
             $($field: OnceLock<$child>,)+
         }
 
@@ -56,6 +58,7 @@ macro_rules! per_model {
                     backend: Arc::clone(backend),
                     met: AtomicBool::new(false),
                     ratio: Mutex::default(),
+                    remembered: Remembered::default(),
                     $($field: OnceLock::new(),)+
                 }
             }
@@ -114,6 +117,11 @@ impl Series {
     /// The model's label.
     pub(super) fn model(&self) -> &Arc<str> {
         &self.model
+    }
+
+    /// Handles of families with more labels than these.
+    pub(super) fn remembered(&self) -> &Remembered {
+        &self.remembered
     }
 
     /// True once: for the first exchange that names the model.

@@ -1,12 +1,12 @@
 //! Exchanges as requests: how many, how long, how large, and what the proxy itself cost.
 
-use std::sync::Arc;
 use std::time::SystemTime;
 
 use prometheus::IntCounter;
 
 use super::family::{Family, Register, Spec};
 use super::histogram::Histogram;
+use super::remembered::End;
 use super::traced::TracedHistogram;
 use super::{buckets, labels, number};
 use crate::exchange::outcome::{Malformed, Outcome, Phase};
@@ -52,32 +52,36 @@ impl Requests {
         self.progress.child(&[&start.backend, start.route.operation.as_str()])
     }
 
-    pub(super) fn finished(&self, model: &str, record: &Record, now: SystemTime) {
+    pub(super) fn finished(&self, model: &str, end: &End, record: &Record, now: SystemTime) {
         let Start { method, route, backend, trace, .. } = &record.start;
         let mut status = itoa::Buffer::new();
         let (status, outcome) = (status.format(record.status), record.outcome.as_str());
-        self.total.with(&[model, method.as_str(), route.endpoint, status, backend, outcome], IntCounter::inc);
+        let labels = [model, method.as_str(), route.endpoint, status, backend, outcome];
+        end.total.with(&self.total, &labels, IntCounter::inc);
         if record.tunnel {
             return;
         }
         if let Some(seconds) = number::seconds(record.duration) {
             let method = labels::duration_method(*method);
             let labels = [model, method, route.endpoint, backend];
-            self.duration.with(&labels, |durations| durations.observe(seconds, *trace, now));
+            end.duration.with(&self.duration, &labels, |durations| durations.observe(seconds, *trace, now));
         }
         if let Some(seconds) = record.overhead.and_then(number::seconds) {
             self.overhead.observe(seconds);
         }
-        self.sizes(route.endpoint, backend, record);
+        self.sizes(end, record);
     }
 
     /// A request that we refused may not have been read; where no head came from the backend, no response did.
-    fn sizes(&self, endpoint: &str, backend: &Arc<str>, record: &Record) {
+    fn sizes(&self, end: &End, record: &Record) {
+        let labels = [record.start.route.endpoint, &*record.start.backend];
         let request = (record.outcome != Outcome::Rejected).then_some(record.request_bytes);
         let response = (record.phase >= Phase::Prefill).then_some(record.response_bytes);
-        for (family, bytes) in [(&self.request_size, request), (&self.response_size, response)] {
+        for (handle, family, bytes) in
+            [(&end.request_size, &self.request_size, request), (&end.response_size, &self.response_size, response)]
+        {
             if let Some(bytes) = bytes.and_then(|bytes| number::whole(bytes, number::MAX_BYTES)) {
-                family.with(&[endpoint, backend], |sizes| sizes.observe(bytes as f64));
+                handle.with(family, &labels, |sizes| sizes.observe(bytes as f64));
             }
         }
     }

@@ -29,17 +29,21 @@ impl TokenCounts {
     }
 
     pub(super) fn finished(&self, series: &Series, record: &Record) {
-        let (model, backend) = (series.model(), &*record.start.backend);
+        let (model, backend, remembered) = (&**series.model(), &*record.start.backend, series.remembered());
         let prompt = record.prompt_tokens.and_then(sane);
-        if let Some(count) = prompt {
-            self.prompt.with(&[model, backend, count.source.as_str()], |tokens| tokens.inc_by(count.value));
-        }
-        if let Some(count) = record.best_generated().and_then(sane) {
-            self.generated.with(&[model, backend, count.source.as_str()], |tokens| tokens.inc_by(count.value));
+        for (handles, family, count) in [
+            (&remembered.prompt, &self.prompt, prompt),
+            (&remembered.generated, &self.generated, record.best_generated().and_then(sane)),
+        ] {
+            if let Some(Count { value, source }) = count {
+                let labels = [model, backend, source.as_str()];
+                handles[source as usize].with(family, &labels, |tokens| tokens.inc_by(value));
+            }
         }
         let generated = record.generated_tokens.and_then(sane);
         if let (true, Some(prompt), Some(generated)) = (record.is_generation(), prompt, generated) {
-            self.context.with(&[model], |context| context.observe((prompt.value + generated.value) as f64));
+            let tokens = (prompt.value + generated.value) as f64;
+            remembered.context.with(&self.context, &[model], |context| context.observe(tokens));
         }
         for (result, tokens) in [("proposed", record.drafted_tokens), ("accepted", record.draft_accepted_tokens)] {
             if let Some(tokens) = tokens.and_then(|tokens| whole(tokens, MAX_TOKENS)) {

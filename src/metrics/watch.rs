@@ -180,8 +180,10 @@ impl Watch for ExchangeWatch {
         let families = &self.families;
         // Exemplars carry the wall time of their end; read here, it follows a clock that was set or a machine that slept.
         let now = SystemTime::now();
-        families.requests.finished(self.series.model(), record, now);
-        families.failures.finished(self.series.model(), record);
+        self.series.remembered().end(record, |end| {
+            families.requests.finished(self.series.model(), end, record, now);
+            families.failures.finished(&self.series, end, record);
+        });
         families.tokens.finished(&self.series, record);
         self.durations(record, now);
         // A completed generation that was warm makes the 0 known from which the first cold start is seen.

@@ -31,15 +31,15 @@ pub(crate) struct Stream<D: Dialect> {
 }
 
 impl<D: Dialect> Stream<D> {
-    pub(crate) fn new(dialect: D, declared: Framing) -> Self {
-        Self {
+    pub(crate) fn new(dialect: D, declared: Framing) -> Box<Self> {
+        Box::new(Self {
             elements: Elements { scanner: Scanner::new(D::WANTED).or_each(D::MANY), dialect, readable: true },
             framing: declared,
             sniffing: true,
             mark: 0,
             events: sse::Events::default(),
             offset: 0,
-        }
+        })
     }
 
     #[inline]

@@ -28,7 +28,8 @@ pub(crate) struct OpenAi {
     model: ModelName,
     object: Draft,
     bearing: Bearing,
-    report: Report,
+    /// Most answers have one object with counts, so they are kept elsewhere from the first on.
+    report: Option<Box<Report>>,
     has_report: bool,
     ledger: Ledger,
     /// Tokens that were listed with choices that bore no text: characters that were not whole yet.
@@ -61,8 +62,7 @@ struct Bearing {
     len: usize,
 }
 
-/// Counts and durations of the present object. Most objects have none, so they are kept apart from what is cleared
-/// with each.
+/// Counts and durations of the present object.
 #[derive(Debug, Default)]
 struct Report {
     usage: Counts,
@@ -87,7 +87,7 @@ impl OpenAi {
             model: ModelName::default(),
             object: Draft::default(),
             bearing: Bearing::default(),
-            report: Report::default(),
+            report: None,
             has_report: false,
             ledger: Ledger::new(operation == Operation::TextCompletion),
             listed_before: 0,
@@ -131,7 +131,7 @@ impl OpenAi {
     /// Puts the counts of the object where they belong, and tells the totals and the durations.
     fn tell_report(&mut self, element: Element, emit: &mut impl FnMut(Event<'_>)) {
         self.has_report = false;
-        let Report { usage, llama, timings } = std::mem::take(&mut self.report);
+        let Report { usage, llama, timings } = self.report.as_deref_mut().map(std::mem::take).unwrap_or_default();
         let llama = llama.of_llama();
         let by_choice = element != Element::Whole && !self.object.choices.is_empty();
         if let Some(counts) = usage.of_usage().map(|usage| usage.or(llama.unwrap_or_default())).or(llama) {
@@ -150,7 +150,7 @@ impl OpenAi {
     #[inline]
     fn report(&mut self) -> &mut Report {
         self.has_report = true;
-        &mut self.report
+        self.report.get_or_insert_default()
     }
 }
 
@@ -245,7 +245,8 @@ impl Dialect for OpenAi {
     fn discard(&mut self) {
         self.object = Draft::default();
         self.bearing.take();
-        self.report = Report::default();
+        self.report = None;
+        self.has_report = false;
     }
 
     fn done_marker(&mut self, emit: &mut impl FnMut(Event<'_>)) {

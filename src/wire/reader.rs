@@ -101,24 +101,20 @@ pub struct Reader {
     defects: Defects,
 }
 
-/// One variant for each parser.
+/// One variant for each parser, each no larger than it needs to be.
 #[derive(Debug)]
-#[allow(
-    clippy::large_enum_variant,
-    reason = "all but the opaque one are of one size, and that one is rare where it matters"
-)]
 enum Choice {
     Opaque,
-    Ollama(Stream<Ollama>),
-    Progress(Stream<Progress>),
-    OpenAi(Stream<OpenAi>),
-    Responses(Stream<Responses>),
-    Transcription(Stream<Transcription>),
-    Anthropic(Stream<Anthropic>),
-    LlamaCpp(Stream<LlamaCpp>),
-    SgLang(Stream<SgLang>),
-    Tgi(Stream<Tgi>),
-    LmStudio(Stream<LmStudio>),
+    Ollama(Box<Stream<Ollama>>),
+    Progress(Box<Stream<Progress>>),
+    OpenAi(Box<Stream<OpenAi>>),
+    Responses(Box<Stream<Responses>>),
+    Transcription(Box<Stream<Transcription>>),
+    Anthropic(Box<Stream<Anthropic>>),
+    LlamaCpp(Box<Stream<LlamaCpp>>),
+    SgLang(Box<Stream<SgLang>>),
+    Tgi(Box<Stream<Tgi>>),
+    LmStudio(Box<Stream<LmStudio>>),
 }
 
 /// Runs the same on whatever stream there is.

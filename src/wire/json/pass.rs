@@ -69,7 +69,12 @@ impl<F: Copy> Scanner<F> {
 /// Where a number or word ends that goes on at `from`; nothing if not within `bytes`.
 #[inline]
 pub(super) fn end_of_scalar(bytes: &[u8], from: usize) -> Option<usize> {
-    bytes[from..].iter().position(|byte| !PART_OF_SCALAR[usize::from(*byte)]).map(|found| from + found)
+    bytes[from..].iter().position(|byte| !is_part_of_scalar(*byte)).map(|found| from + found)
+}
+
+#[inline]
+pub(super) fn is_part_of_scalar(byte: u8) -> bool {
+    PART_OF_SCALAR[usize::from(byte)]
 }
 
 /// Bytes that numbers and words are made of, by value.

@@ -1,6 +1,7 @@
 //! Numbers and words: the one conversion through which every number from a backend passes.
 
 use super::Value;
+use super::pass::is_part_of_scalar;
 use super::table::Want;
 use crate::wire::event::Defect;
 
@@ -36,6 +37,25 @@ fn count(text: &[u8]) -> Result<u64, Defect> {
     }
     let value = quantity(text)?;
     if value.fract() == 0.0 { Ok(value as u64) } else { Err(Defect::Number) }
+}
+
+/// The plain count that begins here, and where it ends; None where it is none, or its end is not in sight.
+#[inline]
+pub(super) fn plain_count(bytes: &[u8], from: usize) -> Option<(u64, usize)> {
+    let (mut at, mut value) = (from, 0);
+    let end = loop {
+        let byte = *bytes.get(at)?;
+        if !byte.is_ascii_digit() {
+            break at;
+        }
+        if at - from == SAFE_DIGITS {
+            return None;
+        }
+        value = value * 10 + u64::from(byte - b'0');
+        at += 1;
+    };
+    let plain = end > from && (bytes[from] != b'0' || end == from + 1) && !is_part_of_scalar(bytes[end]);
+    plain.then_some((value, end))
 }
 
 /// Whether it is a whole number in digits alone, and surely below the limit.

@@ -1,6 +1,7 @@
 //! The scanner itself: a state machine that takes whole tokens where a piece holds them, and resumes where not.
 
 use super::pass::end_of_scalar;
+use super::scalar::plain_count;
 use super::shape::{Gap, Lessons};
 use super::table::{Object, Want};
 use super::text::{Text, plain_end, special};
@@ -42,7 +43,11 @@ struct Frame<F: 'static> {
     want: Option<&'static Want<F>>,
     is_object: bool,
     /// Elements or members that ended.
-    count: u64,
+    count: u32,
+}
+
+impl<F> Frame<F> {
+    const EMPTY: Self = Self { inside: Inside::Nothing, want: None, is_object: false, count: 0 };
 }
 
 /// What is wanted inside a container.
@@ -104,7 +109,7 @@ impl<F: Copy> Scanner<F> {
             root,
             many: None,
             state: State::Start,
-            stack: std::array::from_fn(|_| Frame { inside: Inside::Nothing, want: None, is_object: true, count: 0 }),
+            stack: [const { Frame::EMPTY }; DEPTH],
             depth: 0,
             want: None,
             passing: 0,
@@ -243,18 +248,9 @@ impl<F: Copy> Scanner<F> {
                 self.state = State::Colon;
                 return end + 1;
             };
-            let passed = match (self.want, first) {
-                (None, b'"') => plain_end(bytes, end + 3).map(|end| end + 1),
-                (None, b'0'..=b'9' | b'-' | b'a'..=b'z') => end_of_scalar(bytes, end + 2),
-                _ => None,
-            };
-            let next = match passed {
+            let next = match self.plain_value(first, bytes, end + 2, visit) {
                 Some(next) => {
                     self.state = State::After;
-                    match first {
-                        b'"' => visit.gap(Gap::String, end + 3, next - 1),
-                        _ => visit.gap(Gap::Word, end + 2, next),
-                    }
                     next
                 }
                 None => {
@@ -267,6 +263,36 @@ impl<F: Copy> Scanner<F> {
                 return next;
             }
             start = next + 2;
+        }
+    }
+
+    /// Reads a value of the kinds that most are, whole and as plain as most are written. Gives where it ends.
+    #[inline]
+    fn plain_value(&self, first: u8, bytes: &[u8], at: usize, visit: &mut impl Visit<F>) -> Option<usize> {
+        match (self.want, first) {
+            (None, b'"') => {
+                let end = plain_end(bytes, at + 1)?;
+                visit.gap(Gap::String, at + 1, end);
+                Some(end + 1)
+            }
+            (None, b'0'..=b'9' | b'-' | b'a'..=b'z') => {
+                let end = end_of_scalar(bytes, at)?;
+                visit.gap(Gap::Word, at, end);
+                Some(end)
+            }
+            (Some(Want::Count(field)), b'0'..=b'9') => {
+                let (count, end) = plain_count(bytes, at)?;
+                visit.value(*field, Value::Count(count));
+                visit.gap(Gap::Count(*field), at, end);
+                Some(end)
+            }
+            (Some(Want::Present(field)), b'"') => {
+                let end = plain_end(bytes, at + 1)?;
+                visit.value(*field, Value::Is(end > at + 1));
+                visit.gap(Gap::Present(*field), at + 1, end);
+                Some(end + 1)
+            }
+            _ => None,
         }
     }
 
@@ -344,7 +370,7 @@ impl<F: Copy> Scanner<F> {
         if byte != b',' && byte != close {
             return self.broken(at);
         }
-        frame.count += 1;
+        frame.count = frame.count.saturating_add(1);
         if let Inside::Elements(field, _) = frame.inside {
             visit.value(field, Value::Ended);
         }
@@ -362,7 +388,7 @@ impl<F: Copy> Scanner<F> {
         let frame = &self.stack[self.depth];
         match frame.want {
             Some(Want::Present(field) | Want::Truthy(field)) => visit.value(*field, Value::Is(frame.count > 0)),
-            Some(Want::Length(field)) => visit.value(*field, Value::Length(frame.count)),
+            Some(Want::Length(field)) => visit.value(*field, Value::Length(frame.count.into())),
             _ => {}
         }
         self.state = self.after_value();

@@ -36,8 +36,6 @@ const PIPES: [&str; 10] = [
 /// All metrics as the program wires them, and a thread that writes them again and again. Dropping it ends the thread.
 pub(crate) struct Scraped {
     metrics: Arc<Metrics>,
-    catalogue: Arc<Catalogue>,
-    meter: Arc<Meter>,
     over: Arc<AtomicBool>,
     scraper: Option<JoinHandle<()>>,
 }
@@ -51,10 +49,8 @@ impl Scraped {
             max_histograms: metrics::DEFAULT_MAX_HISTOGRAMS,
             max_series: metrics::DEFAULT_MAX_SERIES,
         };
-        let catalogue = Arc::new(Catalogue::new(200));
-        let metrics = Metrics::new(settings, &["test".into()], Arc::clone(&catalogue));
-        let meter = Arc::<Meter>::default();
-        metrics.watch_energy(Arc::clone(&meter), vec!["test".into()], None);
+        let metrics = Metrics::new(settings, &["test".into()], Arc::new(Catalogue::new(200)));
+        metrics.watch_energy(Arc::<Meter>::default(), vec!["test".into()], None);
         if let Some(host) = host {
             metrics.watch_host(Clock::start(), move |now| host.snapshot(now));
         }
@@ -70,7 +66,7 @@ impl Scraped {
             }
         };
         let scraper = std::thread::Builder::new().name("scraper".into()).spawn(scrape).expect("a thread");
-        Self { metrics, catalogue, meter, over, scraper: Some(scraper) }
+        Self { metrics, over, scraper: Some(scraper) }
     }
 
     /// What the proxy tells of its exchanges; energy is counted for its backend.
