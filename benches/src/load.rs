@@ -96,6 +96,11 @@ impl Load {
         }
     }
 
+    /// One exchange at a time leaves the core to whoever is next; a blast has no times.
+    const fn is_timed_apart(&self) -> bool {
+        !matches!(self, Self::Exchanges { connections: 1 } | Self::Blast { .. })
+    }
+
     /// Descriptors that the benchmark itself needs, client and backend together.
     #[must_use]
     pub const fn descriptors(&self) -> u64 {
@@ -153,6 +158,8 @@ pub struct Ground {
     pub clock: Clock,
     /// Who runs where.
     pub cores: Cores,
+    /// The same where times are measured of what is busy. None where there is no other core.
+    pub apart: Option<Cores>,
     /// Every core that may be used.
     pub all: Vec<usize>,
     /// How long is measured.
@@ -160,12 +167,25 @@ pub struct Ground {
 }
 
 impl Ground {
-    /// Runs one test against one contestant, which is started for it and ended after it.
+    /// Runs one test against one contestant, which is started for it and ended after it. CPU time is that of everything
+    /// on one core; of what is busy, times are those of a second run in which the contestant has a core of its own: three
+    /// programs that fill one core measure how the system shares it.
     ///
     /// # Errors
     /// With the reason for the report when there is no measurement.
     pub fn run(&self, test: &Test, contestant: &Contestant) -> Result<Sample, String> {
-        let running = contestant.start(self.backend.address(), &self.cores)?;
+        let sample = self.run_on(&self.cores, test, contestant)?;
+        match &self.apart {
+            Some(apart) if test.load.is_timed_apart() => {
+                let Sample { first, transit, .. } = self.run_on(apart, test, contestant)?;
+                Ok(Sample { first, transit, ..sample })
+            }
+            _ => Ok(sample),
+        }
+    }
+
+    fn run_on(&self, cores: &Cores, test: &Test, contestant: &Contestant) -> Result<Sample, String> {
+        let running = contestant.start(self.backend.address(), cores)?;
         self.backend.take_late();
         let measured = match test.load {
             Load::Exchanges { connections } => self.exchanges(&running, connections),

@@ -31,6 +31,13 @@ impl Cores {
         let last: Vec<usize> = allowed().last().copied().into_iter().collect();
         Self { server: last.clone(), load: last }
     }
+
+    /// The same with what is measured on another core. None where there is none.
+    #[must_use]
+    pub fn apart(&self) -> Option<Self> {
+        let other = allowed().into_iter().rev().find(|core| !self.load.contains(core))?;
+        Some(Self { server: vec![other], load: self.load.clone() })
+    }
 }
 
 /// Cores that the calling thread may use now.

@@ -89,6 +89,10 @@ impl Chunks {
                 }
                 continue;
             }
+            at += self.plain(&bytes[at..]);
+            if at == bytes.len() || self.at == State::Data {
+                continue;
+            }
             let in_trailer = matches!(self.at, State::TrailerName | State::TrailerValue | State::TrailerLf);
             match self.step(bytes[at]) {
                 Some(ended) => {
@@ -104,6 +108,26 @@ impl Chunks {
             }
         }
         Followed { bytes: at, state: Progress::Goes }
+    }
+
+    /// Follows what stands between two chunks, at once where it is as most are: a line end, a size in digits, a line end.
+    /// Tells how many bytes that was.
+    #[inline]
+    fn plain(&mut self, bytes: &[u8]) -> usize {
+        let mut at = 0;
+        if self.at == State::DataCr && bytes.starts_with(b"\r\n") {
+            self.at = State::Size;
+            at = 2;
+        }
+        if self.at == State::Size
+            && self.digits == 0
+            && let Some((size, length)) = plain_size(&bytes[at..])
+        {
+            self.size = size;
+            self.at = State::Data;
+            at += length;
+        }
+        at
     }
 
     /// One byte of framing; true after the last one, None where it must not stand.
@@ -156,6 +180,20 @@ impl Chunks {
         self.trailer += 1;
         (self.trailer <= MAX_HEAD).then_some(state)
     }
+}
+
+/// A size above 0 in digits, with its line end, and how long both are.
+#[inline]
+fn plain_size(bytes: &[u8]) -> Option<(u64, usize)> {
+    let (mut size, mut count) = (0, 0);
+    while let Some(digit) = char::from(*bytes.get(count)?).to_digit(16) {
+        size = size << 4 | u64::from(digit);
+        count += 1;
+        if count > usize::from(MAX_DIGITS) {
+            return None;
+        }
+    }
+    (size > 0 && bytes[count..].starts_with(b"\r\n")).then_some((size, count + 2))
 }
 
 #[cfg(test)]

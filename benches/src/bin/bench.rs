@@ -39,7 +39,8 @@ mod linux {
                           'a stream of hours', 'a 10 MB request' and 'scrape'
   --inferometer PATH      this project's program [default: beside this one]
   --nginx PATH            nginx [default: the first in PATH, /usr/sbin and /usr/local/sbin]
-  --server-cores A,B,...  cores of what is measured [default: the last one]
+  --server-cores A,B,...  cores of what is measured [default: the last one; another one where times are measured of
+                          what is busy]
   --load-cores A,B,...    cores of client and backend [default: the last one]";
 
     struct Options {
@@ -50,9 +51,16 @@ mod linux {
         inferometer: PathBuf,
         nginx: Option<PathBuf>,
         cores: Cores,
+        /// The cores were chosen.
+        chosen: bool,
     }
 
     impl Options {
+        /// Where times are measured of what is busy.
+        fn apart(&self) -> Option<Cores> {
+            self.cores.apart().filter(|_| !self.chosen)
+        }
+
         fn wants(&self, name: &str) -> bool {
             self.only.is_empty() || self.only.iter().any(|only| name.contains(only))
         }
@@ -85,10 +93,11 @@ mod linux {
         missing: Vec<String>,
     ) -> std::io::Result<Report> {
         let all = machine::allowed();
+        let apart = options.apart();
         machine::pin(&options.cores.load);
         let clock = Clock::start();
         let backend = Backend::start(clock, options.cores.load.clone())?;
-        let ground = Ground { backend, clock, cores: options.cores.clone(), all, extent: options.extent };
+        let ground = Ground { backend, clock, cores: options.cores.clone(), apart, all, extent: options.extent };
         let mut report = Report::new(tests.clone(), contestants.clone(), missing);
         for round in 1..=options.rounds {
             for (row, test) in tests.iter().enumerate() {
@@ -135,6 +144,7 @@ mod linux {
             inferometer: beside_us("inferometer")?,
             nginx: find("nginx"),
             cores: Cores::together(),
+            chosen: false,
         };
         let mut words = typed.iter();
         while let Some(word) = words.next() {
@@ -149,8 +159,8 @@ mod linux {
                 "--only" => options.only.push(value.clone()),
                 "--inferometer" => options.inferometer = value.into(),
                 "--nginx" => options.nginx = Some(value.into()),
-                "--server-cores" => options.cores.server = cores(word, value)?,
-                "--load-cores" => options.cores.load = cores(word, value)?,
+                "--server-cores" => (options.cores.server, options.chosen) = (cores(word, value)?, true),
+                "--load-cores" => (options.cores.load, options.chosen) = (cores(word, value)?, true),
                 _ => return Err(format!("{word} is not known\n{HELP}")),
             }
         }
@@ -207,9 +217,12 @@ mod linux {
             [] => "make bench".to_owned(),
             typed => format!("make bench ARGS='{}'", typed.join(" ")),
         };
+        let apart = options.apart().map_or_else(String::new, |cores| {
+            format!(" (where times are measured of what is busy: on core {})", list(&cores.server))
+        });
         format!(
-            "{}. What is measured runs on core {} with one thread or worker for each, client and backend on core {}. Medians \
-             of {} rounds in turns, {:?} each; {}. Command: `{command}`.\n",
+            "{}. What is measured runs on core {}{apart} with one thread or worker for each, client and backend on core {}. \
+             Medians of {} rounds in turns, {:?} each; {}. Command: `{command}`.\n",
             machine::description(),
             list(&options.cores.server),
             list(&options.cores.load),
