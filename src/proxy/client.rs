@@ -3,6 +3,10 @@
 use std::io;
 use std::task::{Context, Poll, ready};
 
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
+use tokio::net::TcpStream;
+
 use super::ClientLimits;
 use super::socket::Socket;
 use super::timer::Timer;
@@ -60,13 +64,13 @@ impl Client {
     /// Reads what is there; 0 is the end.
     fn poll_socket(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         while self.unread {
-            match rustix::net::recv(self.socket.stream.tcp(), &mut *into, rustix::net::RecvFlags::DONTWAIT) {
+            match recv(self.socket.stream.tcp(), &mut *into, RecvFlags::DONTWAIT) {
                 Ok((_, read)) => {
                     self.unread = read == into.len();
                     return Poll::Ready(Ok(read));
                 }
-                Err(rustix::io::Errno::INTR) => {}
-                Err(rustix::io::Errno::AGAIN) => self.unread = false,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => self.unread = false,
                 Err(error) => return Poll::Ready(Err(error.into())),
             }
         }
@@ -147,8 +151,23 @@ impl Client {
         }
     }
 
-    /// Whether bytes may lie unread: closing the socket then would reset it, and destroy an answer on its way.
+    /// Whether bytes lie unread: closing the socket then would reset it, and destroy an answer on its way. The system is
+    /// asked: they may have come since the last turn.
     pub(super) fn has_more(&self) -> bool {
-        self.unread || !self.inbox.is_empty()
+        let peek = || recv(self.socket.stream.tcp(), &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+        !self.inbox.is_empty() || peek().is_ok_and(|(_, length)| length > 0)
+    }
+
+    /// The socket, for whoever goes on with it, and what was sent ahead.
+    ///
+    /// # Errors
+    /// When the system has no room to watch it anew.
+    pub(super) fn into_stream(self) -> io::Result<(Stream, Vec<u8>)> {
+        let stream = match self.socket.stream {
+            // Only who watches it anew is told of bytes that lie there.
+            Stream::Plain(stream) if self.unread => Stream::Plain(TcpStream::from_std(stream.into_std()?)?),
+            stream => stream,
+        };
+        Ok((stream, self.inbox))
     }
 }

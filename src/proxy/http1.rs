@@ -310,9 +310,8 @@ impl Connection {
 
     /// What is left to do when no further request is served.
     async fn finish(self, next: Next) {
-        let Self { worker, mut client, over_limit, .. } = self;
-        let ahead = std::mem::take(&mut client.inbox);
-        let mut stream = client.socket.stream;
+        let Self { worker, client, over_limit, .. } = self;
+        let Ok((mut stream, ahead)) = client.into_stream() else { return };
         match next {
             Next::Request | Next::Cut { reset: false } => {}
             Next::Close => closing::close(stream).await,

@@ -20,11 +20,7 @@ impl Upgraded {
     pub(super) async fn join(mut self, mut client: Stream, ahead: &[u8]) {
         let end = match self.relay(&mut client, ahead).await {
             Ok(()) => End::Complete,
-            // Either side may reset a tunnel; whose doing it was cannot be told, and it is no fault of the exchange.
-            // Over TLS the same is an end without a farewell.
-            Err(error) if matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::UnexpectedEof) => {
-                End::Complete
-            }
+            Err(error) if is_a_farewell(&error) => End::Complete,
             Err(_) => End::BackendFailed(ErrorType::Reset),
         };
         self.tap.end(end);
@@ -37,4 +33,11 @@ impl Upgraded {
         client.flush().await?;
         copy_bidirectional(client, &mut self.backend).await.map(drop)
     }
+}
+
+/// Either side may reset a tunnel, also while it is being written to; whose doing it was cannot be told, and it is no fault
+/// of the exchange. Over TLS the same is an end without a farewell.
+fn is_a_farewell(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)
 }

@@ -53,6 +53,11 @@ impl Upstream {
         self.deaf |= !bytes.is_empty() && self.socket.send(cx, bytes).is_err();
     }
 
+    /// Whether it has taken all that was sent, and takes more.
+    pub(super) fn has_taken_all(&self) -> bool {
+        !self.deaf && self.socket.is_drained()
+    }
+
     /// Waits until everything was taken. Pending for ever where nothing is taken any more.
     pub(super) fn poll_taken(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.deaf && !self.socket.is_drained() {

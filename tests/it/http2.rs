@@ -23,6 +23,8 @@ use crate::support::client::Client as Raw;
 use crate::support::http2::{Client, piece, request, rest, wait};
 use crate::support::rig::{Options, Rig};
 
+/// Most fields of a head, as the README says.
+const MAX_FIELDS: usize = 500;
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const STREAM: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: application/x-ndjson\r\n\r\n";
 const WORD: &[u8] = b"1f\r\n{\"response\":\"xx\",\"done\":false}\n\r\n";
@@ -229,6 +231,37 @@ fn heads_that_http1_could_read_in_two_ways_are_refused() {
     }
     assert_eq!(client.ask(with(&[]), "").1, "ok", "the connection goes on");
     assert_eq!(backend.accepted(), 1);
+}
+
+#[test]
+fn a_head_that_http1_cannot_say_is_refused_and_harms_no_other_stream() {
+    let (step, steps) = mpsc::channel::<()>();
+    let steps = std::sync::Mutex::new(steps);
+    let backend = Backend::start(move |connection| {
+        connection.request();
+        connection.write(STREAM);
+        steps.lock().expect("one script").recv_timeout(PATIENCE).expect("a step");
+        connection.write(b"2\r\nok\r\n0\r\n\r\n");
+    });
+    let rig = Rig::before(backend.address);
+    let client = Client::connect(rig.address);
+    let other = wait(client.send(request(Method::GET, "/"), true).0).expect("a response").into_body();
+
+    let quoted = http::HeaderName::from_lowercase(b"a\"b").expect("the library takes it");
+    let mut odd = request(Method::GET, "/");
+    odd.headers_mut().append(quoted, "1".parse().expect("a value"));
+    // With the host it is one more than is taken.
+    let mut many = request(Method::GET, "/");
+    for number in 0..MAX_FIELDS {
+        let name = http::HeaderName::try_from(format!("x-{number}")).expect("a name");
+        many.headers_mut().append(name, "1".parse().expect("a value"));
+    }
+    for (refused, status, kind) in [(odd, 400, "header"), (many, 431, "too_large")] {
+        let (head, _) = client.ask(refused, "");
+        assert_eq!((head.status().as_u16(), rig.refusal().as_str()), (status, kind));
+    }
+    step.send(()).expect("the backend waits");
+    assert_eq!(rest(other).expect("a whole body"), "ok");
 }
 
 #[test]

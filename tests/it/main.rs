@@ -3,6 +3,7 @@
 mod ambiguity;
 mod boards;
 mod cancellation;
+mod crossing;
 mod differential;
 mod engines;
 mod examples;

@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use inferometer::exchange::outcome::Phase;
 use inferometer::exchange::record::{Record, Start};

@@ -44,6 +44,8 @@ enum State {
     Body(Framing),
     /// All of it was read.
     Over,
+    /// It switches protocols; what the backend sent behind its head.
+    Switched(Vec<u8>),
     /// It broke off, what came before was read.
     Cut,
 }
@@ -108,7 +110,7 @@ impl Relay {
 
     /// The backend's connection, where it can serve another exchange.
     pub(super) fn into_reusable(self) -> Option<Box<Upstream>> {
-        let ends = self.ends_upstream || self.upstream.deaf || !self.forward.upload.is_over();
+        let ends = self.ends_upstream || !self.forward.upload.is_over() || !self.upstream.has_taken_all();
         (!ends).then_some(self.upstream)
     }
 
@@ -158,9 +160,11 @@ impl Connection {
 
     /// Behind a whole answer: takes the rest of the request where the backend does. False where it does not.
     pub(super) fn poll_rest(&mut self, cx: &mut Context<'_>, relay: &mut Relay) -> Poll<bool> {
+        relay.reads_client = false;
         match self.poll_upload(cx, relay) {
             Poll::Ready(uploaded) => Poll::Ready(uploaded.is_ok()),
-            Poll::Pending if relay.upstream.deaf || relay.closes => Poll::Ready(false),
+            Poll::Pending if relay.upstream.deaf || relay.closes || self.is_draining() => Poll::Ready(false),
+            Poll::Pending if !relay.reads_client && self.client.poll_left(cx).is_ready() => Poll::Ready(false),
             Poll::Pending => relay.upstream.socket.poll_read(cx, &mut [0]).map(|_| false),
         }
     }
@@ -212,8 +216,9 @@ impl Connection {
             {
                 return Poll::Ready(Over::Lost(lost));
             }
-            match relay.state {
+            match &mut relay.state {
                 State::Over => return Poll::Ready(Over::Complete),
+                State::Switched(ahead) => return Poll::Ready(Over::Switch(std::mem::take(ahead))),
                 State::Cut => {
                     return Poll::Ready(Over::Failed(Failure::Improper("its chunks are framed wrongly")));
                 }
@@ -245,7 +250,6 @@ impl Connection {
         }
         let mut build = worker.thread.build.borrow_mut();
         build.clear();
-        let mut switched = None;
         if matches!(relay.state, State::Head) {
             let mut held = std::mem::take(&mut relay.upstream.held);
             let mut rest = bytes;
@@ -269,7 +273,7 @@ impl Connection {
                 }
                 self.respond(relay, &mut response, now, &mut build)?;
                 if response.status == 101 {
-                    switched = Some(rest.to_vec());
+                    relay.state = State::Switched(rest.to_vec());
                     break;
                 }
                 let head = build.len();
@@ -283,8 +287,7 @@ impl Connection {
         } else {
             follow(relay, bytes, now, &mut |data| build.extend_from_slice(data));
         }
-        self.client.send(cx, &build).map_err(Over::Lost)?;
-        switched.map_or(Ok(()), |ahead| Err(Over::Switch(ahead)))
+        self.client.send(cx, &build).map_err(Over::Lost)
     }
 
     /// The head of the final response.
@@ -295,6 +298,9 @@ impl Connection {
         now: Instant,
         out: &mut Vec<u8>,
     ) -> Result<(), Over> {
+        if response.status == 101 && !relay.upstream.has_taken_all() {
+            return Err(Over::Failed(Failure::Improper("it switches protocols before it has the request")));
+        }
         relay.forward.respond(response, now).map_err(Over::Failed)?;
         self.worker.thread.give_back(std::mem::take(&mut relay.forward.opening));
         relay.patience = None;

@@ -14,8 +14,7 @@ use hyper::body::Incoming;
 
 use super::head;
 use super::stream::Turn;
-
-use crate::exchange::outcome::{End, ErrorType};
+use crate::exchange::outcome::{End, ErrorType, Malformed};
 use crate::proxy::answer::Answer;
 use crate::proxy::chunks::{Part, Progress};
 use crate::proxy::forward::{Forward, connect, explain};
@@ -63,11 +62,14 @@ enum State {
 }
 
 impl Exchange {
-    /// An exchange begins, with a head that was judged.
-    pub(super) fn begin(worker: &Rc<Worker>, turn: Rc<Turn>, request: Request<Incoming>) -> Self {
+    /// An exchange begins.
+    ///
+    /// # Errors
+    /// What HTTP/1.1 has no proper words for: the library lets names pass that are no tokens.
+    pub(super) fn begin(worker: &Rc<Worker>, turn: Rc<Turn>, request: Request<Incoming>) -> Result<Self, Malformed> {
         let (parts, body) = request.into_parts();
         let text = head::to_bytes(&parts);
-        let judged = judge(&text).expect("what the head's own judge lets pass is proper HTTP/1.1");
+        let judged = judge(&text)?;
         let upload = match judged.framing {
             _ if http_body::Body::is_end_stream(&body) => Upload::Done,
             Framing::Chunked(_) => Upload::Chunked,
@@ -77,7 +79,7 @@ impl Exchange {
         if upload == Upload::Done {
             forward.tap.uploaded();
         }
-        Self {
+        Ok(Self {
             worker: worker.clone(),
             turn,
             forward,
@@ -88,7 +90,7 @@ impl Exchange {
             ready: VecDeque::new(),
             trailers: Vec::new(),
             ends_upstream: false,
-        }
+        })
     }
 
     /// Serves it up to the head of the response.
@@ -229,7 +231,7 @@ impl Exchange {
                 continue;
             }
             self.forward.respond(&response, self.turn.polls.now())?;
-            self.forward.opening = Vec::new();
+            self.worker.thread.give_back(std::mem::take(&mut self.forward.opening));
             let framing = std::mem::replace(&mut response.framing, Framing::OVER);
             let bodiless = self.forward.asked.head_only || response.is_bodiless() || framing.is_over();
             self.ends_upstream = response.hop.close
@@ -327,7 +329,7 @@ impl Exchange {
         self.forward.tap.end(End::Complete);
         if let Some(upstream) = self.upstream.take()
             && !self.ends_upstream
-            && !upstream.deaf
+            && upstream.has_taken_all()
             && self.upload == Upload::Done
         {
             self.worker.pool.put(upstream, self.turn.polls.begun());

@@ -10,7 +10,7 @@ use http_body::Body;
 
 use crate::exchange::outcome::Malformed;
 use crate::proxy::fields::{Field, fields as lines_of};
-use crate::proxy::guard::{MAX_FIELDS, is_host, judge_target, parse_length};
+use crate::proxy::guard::{MAX_FIELDS, is_host, is_token, judge_target, parse_length};
 use crate::proxy::response::Response;
 
 /// The request for a backend that speaks HTTP/1.1.
@@ -30,15 +30,15 @@ pub(super) fn to_bytes(parts: &Parts) -> Vec<u8> {
     bytes
 }
 
-/// What ends a chunked body.
+/// What ends a chunked body. A trailer whose name is no token, which the library lets pass, is left out.
 pub(super) fn last_chunk(trailers: &HeaderMap) -> Vec<u8> {
     let mut bytes = b"0\r\n".to_vec();
-    write(trailers, &mut bytes);
+    write(trailers.iter().filter(|(name, _)| name.as_str().bytes().all(is_token)), &mut bytes);
     bytes.extend_from_slice(b"\r\n");
     bytes
 }
 
-fn write(headers: &HeaderMap, out: &mut Vec<u8>) {
+fn write<'a>(headers: impl IntoIterator<Item = (&'a HeaderName, &'a HeaderValue)>, out: &mut Vec<u8>) {
     for (name, value) in headers {
         out.extend_from_slice(name.as_str().as_bytes());
         out.extend_from_slice(b": ");
@@ -63,9 +63,9 @@ pub(super) fn to_http2(response: &Response<'_>) -> Option<http::Response<()>> {
     Some(made)
 }
 
-/// Trailers from their lines. What the library cannot say is left out.
+/// Trailers from their lines. What the library cannot say is left out, and what comes behind as many as a head may have.
 pub(super) fn trailers(lines: &[u8]) -> HeaderMap {
-    lines_of(lines).filter_map(|field| parse(&field)).collect()
+    lines_of(lines).filter_map(|field| parse(&field)).take(MAX_FIELDS).collect()
 }
 
 fn parse(field: &Field<'_>) -> Option<(HeaderName, HeaderValue)> {

@@ -103,7 +103,7 @@ impl Streams {
         let shape = ErrorShape::of(request.uri().path());
         let head_only = request.method() == http::Method::HEAD;
         // The exchange begins with the call: a client that resets the stream at once is counted too.
-        let begun = head::to_http1(request).map(|request| Exchange::begin(&worker, turn, request));
+        let begun = head::to_http1(request).and_then(|request| Exchange::begin(&worker, turn, request));
         async move {
             Ok(match begun {
                 Ok(exchange) => exchange.respond(over_limit).await,
