@@ -1,7 +1,8 @@
 //! One request with its response: events and instants become one [`record::Record`].
 //!
 //! Pure: every instant is an argument. The proxy feeds an [`Observation`] while the bytes pass and ends it exactly
-//! once; sinks learn of it through [`sink::Sink`]. No call allocates for a chunk. A call may panic only through a fault
+//! once; sinks learn of it through [`sink::Sink`]. No call allocates for a chunk, but for the first that a split or an escape
+//! interrupts, and the first with counts. A call may panic only through a fault
 //! in a parser or a sink; the caller catches that, says so with [`Observation::defect`] and goes on: status, bytes,
 //! time to first byte, duration and outcome stay right.
 //!
@@ -165,6 +166,7 @@ impl Observation {
     pub fn request_done(&mut self) {
         self.advance(Phase::Waiting);
         self.settle_requested();
+        self.take_place();
     }
 
     /// The head of the backend's final response arrived.
@@ -272,6 +274,7 @@ impl Observation {
 
     fn read_rest(&mut self) {
         self.settle_requested();
+        self.take_place();
         let arrived = self.arrived();
         if let Some(reader) = &mut self.reader {
             let answer = &mut self.answer;
@@ -287,12 +290,16 @@ impl Observation {
         self.requested_model = scanner.model().map(Box::from);
         self.prompt_characters = scanner.prompt_characters();
         self.has_one_prompt = scanner.has_one_prompt();
-        let model = self.requested_model.as_deref();
-        if let Some(model) = model.filter(|_| uses_model(self.start.route)) {
-            self.stay = Some(self.settings.residency.enter(&self.start.backend, model));
-        }
         if let Some(watch) = &mut self.watch {
-            watch.requested(model);
+            watch.requested(self.requested_model.as_deref());
+        }
+    }
+
+    /// The backend has the request, or never will: it counts among those that are on the model.
+    fn take_place(&mut self) {
+        let model = self.requested_model.as_deref().filter(|_| uses_model(self.start.route));
+        if let (None, Some(model)) = (&self.stay, model) {
+            self.stay = Some(self.settings.residency.enter(&self.start.backend, model));
         }
     }
 

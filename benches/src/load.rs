@@ -177,8 +177,17 @@ impl Ground {
         let sample = self.run_on(&self.cores, test, contestant)?;
         match &self.apart {
             Some(apart) if test.load.is_timed_apart() => {
-                let Sample { first, transit, .. } = self.run_on(apart, test, contestant)?;
-                Ok(Sample { first, transit, ..sample })
+                let Sample { first, transit, late, foreign, stolen, .. } = self.run_on(apart, test, contestant)?;
+                // What disturbed either is told of both.
+                let more = |one: Option<f64>, other: Option<f64>| one.zip(other).map(|(one, other)| one.max(other));
+                Ok(Sample {
+                    first,
+                    transit,
+                    late: sample.late.max(late),
+                    foreign: more(sample.foreign, foreign),
+                    stolen: more(sample.stolen, stolen),
+                    ..sample
+                })
             }
             _ => Ok(sample),
         }

@@ -161,12 +161,6 @@ impl<'a> From<&'a str> for Name<'a> {
     }
 }
 
-impl<'a> From<&'a String> for Name<'a> {
-    fn from(text: &'a String) -> Self {
-        Self::from(text.as_str())
-    }
-}
-
 impl<'a> Name<'a> {
     /// With its tag.
     fn whole(self) -> Cow<'a, str> {

@@ -4,8 +4,9 @@
 //! found no other on that model. Where the backend was heard to have a model and not to hold it in memory, every
 //! exchange that comes before an answer in the model's name is cold whatever it reports (`/v1` routes report no load):
 //! those that come together all wait for it. An answer says that it is in memory by now, and is heard sooner than the
-//! backend is asked again. Memory is bounded by the exchanges in flight and by what backends list. The lock is taken
-//! three times an exchange and never while a stream is running.
+//! backend is asked again. Memory is bounded by the exchanges in flight and by what backends list, and so is the harm of
+//! names that clients choose to collide in a table. A backend's lock is taken four times an exchange and never while a
+//! stream is running.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;

@@ -89,7 +89,9 @@ impl Shares {
         if !works || !self.local.contains(&start.backend) {
             return None;
         }
-        let consumer = Consumer { model: Arc::clone(model), backend: Arc::clone(&start.backend) };
+        // No model at all is whom nobody's energy is given to; here one works that the route cannot name.
+        let model = if **model == *labels::NONE { labels::UNKNOWN.into() } else { Arc::clone(model) };
+        let consumer = Consumer { model, backend: Arc::clone(&start.backend) };
         let place = self.meter.began(&consumer, now);
         Some(Draw { meter: Arc::clone(&self.meter), consumer, place })
     }

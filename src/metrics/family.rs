@@ -191,14 +191,10 @@ impl<C: Child> Family<C> {
         what(&self.make(hash, values).child)
     }
 
-    /// The child with these label values, to be kept, unless there is no room for one of its own.
-    pub(super) fn own(&self, values: &[&str]) -> Option<C> {
-        let hash = self.hash(values);
-        let rows = self.0.rows.read().unwrap_or_else(PoisonError::into_inner);
-        let (found, room) = (rows.find(hash, values).map(|row| row.child.clone()), rows.in_order.len() < self.0.cap);
-        drop(rows);
-        // Another may take the last place meanwhile: then this one is kept as what it is, once.
-        found.or_else(|| room.then(|| self.make(hash, values).child.clone()))
+    /// The child that takes what these label values are fed, and whether it is their own: if so it may be kept.
+    pub(super) fn child_and_whether_own(&self, values: &[&str]) -> (C, bool) {
+        let row = self.make(self.hash(values), values);
+        (row.child.clone(), row.is(values))
     }
 
     fn hash(&self, values: &[&str]) -> u64 {
@@ -300,6 +296,8 @@ mod tests {
         assert_eq!((family.child(&["a", "x"]).get(), family.child(&["b", "x"]).get()), (2, 1));
         assert_eq!(dropped.get(), 2);
         assert_eq!(family.child(&[OTHER, OTHER]).get(), 2);
+        assert!(family.child_and_whether_own(&["a", "x"]).1 && !family.child_and_whether_own(&["e", "x"]).1);
+        assert_eq!(dropped.get(), 3);
         assert_eq!(registry.write(Format::Text).matches("\nseen_total{").count(), 3);
     }
 

@@ -119,7 +119,7 @@ impl Series {
         &self.model
     }
 
-    /// Handles of families with more labels than these.
+    /// Handles of families with other labels than these, or that are not listed above.
     pub(super) fn remembered(&self) -> &Remembered {
         &self.remembered
     }

@@ -33,10 +33,13 @@ impl<C: Child> Handle<C> {
         if let Some(child) = self.0.get() {
             return what(child);
         }
-        match family.own(values) {
-            Some(child) => what(self.0.get_or_init(|| child)),
-            None => family.with(values, what),
+        let (child, own) = family.child_and_whether_own(values);
+        let done = what(&child);
+        if own {
+            // Whoever came first has kept the same.
+            let _ = self.0.set(child);
         }
+        done
     }
 }
 

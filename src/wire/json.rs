@@ -2,7 +2,8 @@
 //!
 //! What is wanted stands in a static table: an [`Object`] names members, each with a [`Want`]. Everything else is
 //! passed over with a depth counter and a byte search. The bytes may be split anywhere; memory is constant
-//! (one short buffer for a value that a split or an escape keeps from being borrowed); nothing is allocated for a value.
+//! (one short buffer for a value that a split or an escape keeps from being borrowed, which the first such value
+//! brings); nothing else is allocated for a value.
 //! Elements like those before are not read but compared (`shape`).
 //! Left out on purpose: a full check of the syntax of what is passed over, and keeping any long value.
 

@@ -59,6 +59,14 @@ fn only_what_makes_a_model_work_on_this_machine_is_given_energy() {
 }
 
 #[test]
+fn a_model_that_the_route_cannot_name_is_unknown_and_not_nobody() {
+    let rig = rig();
+    let nameless = Route { endpoint: "/", operation: Operation::TextCompletion, names_model: false, ..CHAT };
+    drop(rig.in_flight(nameless));
+    assert_eq!(rig.consumers(), ["unknown"]);
+}
+
+#[test]
 fn the_label_is_the_admitted_name_and_an_unknown_one_is_nobodys() {
     let rig = rig();
     rig.catalogue.admit("llama3:latest");
