@@ -58,7 +58,8 @@ impl Forward {
     /// A client that leaves right behind its head is counted too: the exchange begins before anything is waited for.
     pub(super) fn begin(worker: &Rc<Worker>, polls: &Rc<Polls>, mut request: Request<'_>, behind: &mut &[u8]) -> Self {
         let now = polls.now();
-        let route = Route::of(request.method(), request.path());
+        let path = request.path();
+        let route = Route::of(request.method(), path);
         let mut tap = Tap::start(worker, polls, now, || {
             let id = worker.next_id();
             let start = Start {
@@ -73,7 +74,7 @@ impl Forward {
         });
         tap.observe(|observation| describe_body(observation, &request.facts));
         let asked = Asked {
-            shape: ErrorShape::of(request.path()),
+            shape: ErrorShape::of(path),
             route,
             head_only: request.method == b"HEAD",
             version: if request.http11 { Version::Http11 } else { Version::Http10 },

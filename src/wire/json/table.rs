@@ -80,8 +80,24 @@ impl<F> Object<F> {
         }
         let place = self.slots[slot(key, self.seed)];
         let (name, want) = self.members.get(usize::from(place).wrapping_sub(1))?;
-        let same = if self.fold { name.as_bytes().eq_ignore_ascii_case(key) } else { name.as_bytes() == key };
+        let same = if self.fold { name.as_bytes().eq_ignore_ascii_case(key) } else { are_same(name.as_bytes(), key) };
         same.then_some(want)
+    }
+}
+
+/// Whether two names are the same. They are short: two words that may overlap cost less than a call that compares.
+#[inline]
+fn are_same(name: &[u8], key: &[u8]) -> bool {
+    let word = |bytes: Option<&[u8; 8]>| bytes.map(|bytes| u64::from_le_bytes(*bytes));
+    if name.len() != key.len() {
+        return false;
+    }
+    match name.len() {
+        8..=16 => {
+            word(name.first_chunk()) == word(key.first_chunk()) && word(name.last_chunk()) == word(key.last_chunk())
+        }
+        0..=7 => name.iter().zip(key).all(|(one, other)| one == other),
+        _ => name == key,
     }
 }
 
@@ -118,6 +134,19 @@ mod tests {
         assert_eq!(field(PLAIN.find(b"data")), Some(3));
         for other in ["Model", "mode", "modem", "", "m", "models", "DONE"] {
             assert_eq!(field(PLAIN.find(other.as_bytes())), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn names_of_every_length_differ_by_any_byte() {
+        for length in 1..40 {
+            let name: Vec<u8> = (0..length).collect();
+            assert!(are_same(&name, &name.clone()) && !are_same(&name, &name[1..]));
+            for at in 0..name.len() {
+                let mut other = name.clone();
+                other[at] ^= 0x80;
+                assert!(!are_same(&name, &other), "{length} {at}");
+            }
         }
     }
 
