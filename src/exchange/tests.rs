@@ -5,10 +5,10 @@
 use std::sync::Mutex;
 
 use super::outcome::{ErrorType, Outcome};
-use super::record::{Count, Method};
+use super::record::{Count, Method, Record};
 use super::sink::Sink;
 use super::trace::TraceId;
-use super::vocabulary::{Dialect, FinishReason, Source};
+use super::vocabulary::{Defects, Dialect, FinishReason, Source};
 use super::*;
 use crate::wire::event::{Event, Timings, Tokens, Usage};
 use crate::wire::reader::Reported;

@@ -225,6 +225,44 @@ mod tests {
         }
     }
 
+    /// Byte by byte nothing is ever plain.
+    fn follow_slowly(bytes: &[u8]) -> (Followed, Vec<u8>, Vec<u8>) {
+        let mut chunks = Chunks::of_backend();
+        let (mut total, mut data, mut trailers) = (0, Vec::new(), Vec::new());
+        for byte in bytes {
+            let (followed, more, last) = follow(&mut chunks, &[*byte]);
+            total += followed.bytes;
+            data.extend(more);
+            trailers.extend(last);
+            if followed.state != Progress::Goes {
+                return (Followed { bytes: total, state: followed.state }, data, trailers);
+            }
+        }
+        (Followed { bytes: total, state: Progress::Goes }, data, trailers)
+    }
+
+    #[test]
+    fn what_is_taken_at_once_is_what_is_taken_byte_by_byte() {
+        let body = b"5\r\nhello\r\n00a;x\r\n0123456789\r\n1\r\n!\r\n0\r\nX: 1\r\n\r\n";
+        let marks = b"0123aF;\r\n \tx:\0\xff";
+        for at in 0..body.len() {
+            for mark in marks {
+                for damaged in [
+                    [&body[..at], &[*mark], &body[at + 1..]].concat(),
+                    [&body[..at], &[*mark], &body[at..]].concat(),
+                    [&body[..at], &body[at + 1..]].concat(),
+                ] {
+                    let whole = follow(&mut Chunks::of_backend(), &damaged);
+                    assert_eq!(whole, follow_slowly(&damaged), "{}", damaged.escape_ascii());
+                }
+            }
+        }
+        for size in ["fffffffffffffff", "ffffffffffffffff", "000000000000001", "0000000000000001"] {
+            let body = format!("{size}\r\nx");
+            assert_eq!(follow(&mut Chunks::of_backend(), body.as_bytes()), follow_slowly(body.as_bytes()), "{size}");
+        }
+    }
+
     #[test]
     fn what_stands_before_a_fault_is_told() {
         let (followed, data, _) = follow(&mut Chunks::default(), b"2\r\nhi\r\nx");

@@ -253,3 +253,52 @@ pub(super) fn write_line(field: &Field<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(field.line);
     out.extend_from_slice(b"\r\n");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_ends_at_the_first_byte_that_none_has() {
+        let naive = |bytes: &[u8], from: usize| {
+            bytes[from..].iter().position(|byte| !is_value(*byte)).map_or(bytes.len(), |found| from + found)
+        };
+        for length in 0..40 {
+            for place in 0..length {
+                for byte in 0..=u8::MAX {
+                    let mut bytes = vec![b'\x80'; length];
+                    bytes[place] = byte;
+                    // A tab is odd and part of a value: what stands behind it must still be looked at.
+                    bytes[length / 2] = if byte % 2 == 0 { b'\t' } else { b' ' };
+                    assert_eq!(value_end(&bytes, place / 2), naive(&bytes, place / 2), "{}", bytes.escape_ascii());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_field_is_a_token_a_colon_and_a_value() {
+        let take =
+            |bytes: &'static [u8], end| Field::take(bytes, end).map(|(field, rest)| (field.name, field.value, rest));
+        for end in [LineEnd::Crlf, LineEnd::Any] {
+            assert_eq!(take(b"a: b\tc \r\nd", end), Some((&b"a"[..], &b"b\tc"[..], &b"d"[..])));
+            assert_eq!(take(b"a:\r\n", end), Some((&b"a"[..], &b""[..], &b""[..])));
+            assert_eq!(take(b"a:  \r\n", end), Some((&b"a"[..], &b""[..], &b""[..])));
+            for wrong in [
+                &b"a: b"[..],
+                b"a: b\r",
+                b"a: b\rc\r\n",
+                b"a: \0\r\n",
+                b": b\r\n",
+                b"a : b\r\n",
+                b" a: b\r\n",
+                b"a\r\n",
+                b"",
+            ] {
+                assert_eq!(take(wrong, end), None, "{}", wrong.escape_ascii());
+            }
+        }
+        assert_eq!(take(b"a: b\nc", LineEnd::Any), Some((&b"a"[..], &b"b"[..], &b"c"[..])));
+        assert_eq!(take(b"a: b\nc", LineEnd::Crlf), None);
+    }
+}

@@ -8,6 +8,7 @@
 //! Left out on purpose: a full check of the syntax of what is passed over, and keeping any long value.
 
 mod measure;
+mod members;
 mod pass;
 mod scalar;
 mod scanner;

@@ -1,10 +1,8 @@
 //! The scanner itself: a state machine that takes whole tokens where a piece holds them, and resumes where not.
 
-use super::pass::end_of_scalar;
-use super::scalar::plain_count;
-use super::shape::{Gap, Lessons};
+use super::shape::Lessons;
 use super::table::{Object, Want};
-use super::text::{Text, plain_end, special};
+use super::text::Text;
 use super::{Value, Visit};
 use crate::wire::event::{Defect, Defects};
 
@@ -19,8 +17,8 @@ pub(crate) struct Scanner<F: 'static> {
     many: Option<(F, &'static Want<F>)>,
     pub(super) state: State,
     /// Containers that are open around the present position, down to where nothing is wanted any more.
-    stack: [Frame<F>; DEPTH],
-    depth: usize,
+    pub(super) stack: [Frame<F>; DEPTH],
+    pub(super) depth: usize,
     /// What is wanted of the value that comes next, or that is being read.
     pub(super) want: Option<&'static Want<F>>,
     /// In a value that is passed over: how many brackets of its kind are open.
@@ -37,8 +35,8 @@ pub(crate) struct Scanner<F: 'static> {
 
 /// An open container.
 #[derive(Debug)]
-struct Frame<F: 'static> {
-    inside: Inside<F>,
+pub(super) struct Frame<F: 'static> {
+    pub(super) inside: Inside<F>,
     /// What is told when it closes.
     want: Option<&'static Want<F>>,
     is_object: bool,
@@ -52,7 +50,7 @@ impl<F> Frame<F> {
 
 /// What is wanted inside a container.
 #[derive(Debug)]
-enum Inside<F: 'static> {
+pub(super) enum Inside<F: 'static> {
     Nothing,
     Members(&'static Object<F>),
     Elements(F, &'static Want<F>),
@@ -232,71 +230,7 @@ impl<F: Copy> Scanner<F> {
         }
     }
 
-    /// Reads members from inside a key on, one after another as long as they are written the way servers do:
-    /// whole, without space. This is where a plain chunk spends its time.
-    fn members(&mut self, bytes: &[u8], start: usize, visit: &mut impl Visit<F>) -> usize {
-        let inside = self.stack[self.depth - 1].inside;
-        let mut start = start;
-        loop {
-            let Some(end) = special(bytes, start).filter(|end| bytes[*end] == b'"') else {
-                self.text.clear();
-                self.state = State::Key;
-                return self.rest_of_key(bytes, start);
-            };
-            self.want = inside.member(&bytes[start..end]);
-            let [b':', first, ..] = bytes[end + 1..] else {
-                self.state = State::Colon;
-                return end + 1;
-            };
-            let next = match self.plain_value(first, bytes, end + 2, visit) {
-                Some(next) => {
-                    self.state = State::After;
-                    next
-                }
-                None => {
-                    self.state = State::Value;
-                    self.value(bytes, end + 2, visit)
-                }
-            };
-            let [b',', b'"', ..] = bytes[next..] else { return next };
-            if self.state != State::After {
-                return next;
-            }
-            start = next + 2;
-        }
-    }
-
-    /// Reads a value of the kinds that most are, whole and as plain as most are written. Gives where it ends.
-    #[inline]
-    fn plain_value(&self, first: u8, bytes: &[u8], at: usize, visit: &mut impl Visit<F>) -> Option<usize> {
-        match (self.want, first) {
-            (None, b'"') => {
-                let end = plain_end(bytes, at + 1)?;
-                visit.gap(Gap::String, at + 1, end);
-                Some(end + 1)
-            }
-            (None, b'0'..=b'9' | b'-' | b'a'..=b'z') => {
-                let end = end_of_scalar(bytes, at)?;
-                visit.gap(Gap::Word, at, end);
-                Some(end)
-            }
-            (Some(Want::Count(field)), b'0'..=b'9') => {
-                let (count, end) = plain_count(bytes, at)?;
-                visit.value(*field, Value::Count(count));
-                visit.gap(Gap::Count(*field), at, end);
-                Some(end)
-            }
-            (Some(Want::Present(field)), b'"') => {
-                let end = plain_end(bytes, at + 1)?;
-                visit.value(*field, Value::Is(end > at + 1));
-                visit.gap(Gap::Present(*field), at + 1, end);
-                Some(end + 1)
-            }
-            _ => None,
-        }
-    }
-
-    fn rest_of_key(&mut self, bytes: &[u8], at: usize) -> usize {
+    pub(super) fn rest_of_key(&mut self, bytes: &[u8], at: usize) -> usize {
         let Some(end) = self.text.read(bytes, at) else { return bytes.len() };
         // A key longer than is kept is longer than any that is wanted.
         let frame = self.stack.get(self.depth.wrapping_sub(1));
@@ -317,7 +251,7 @@ impl<F: Copy> Scanner<F> {
     }
 
     #[inline]
-    fn value(&mut self, bytes: &[u8], at: usize, visit: &mut impl Visit<F>) -> usize {
+    pub(super) fn value(&mut self, bytes: &[u8], at: usize, visit: &mut impl Visit<F>) -> usize {
         match bytes[at] {
             b'"' if self.depth > 0 => self.string(bytes, at + 1, visit),
             b'{' | b'[' => self.open(bytes, at),
@@ -410,7 +344,7 @@ impl<F: Copy> Copy for Inside<F> {}
 
 impl<F> Inside<F> {
     #[inline]
-    fn member(&self, key: &[u8]) -> Option<&'static Want<F>> {
+    pub(super) fn member(&self, key: &[u8]) -> Option<&'static Want<F>> {
         match self {
             Self::Members(members) => members.find(key),
             Self::Nothing | Self::Elements(..) => None,

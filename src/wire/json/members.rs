@@ -1,0 +1,75 @@
+//! Members as servers write them, one after another: where a plain chunk spends its time.
+
+use super::pass::end_of_scalar;
+use super::scalar::plain_count;
+use super::scanner::{Scanner, State};
+use super::shape::Gap;
+use super::table::Want;
+use super::text::{plain_end, special};
+use super::{Value, Visit};
+
+impl<F: Copy> Scanner<F> {
+    /// Reads members from inside a key on, one after another as long as they are written the way servers do:
+    /// whole, without space. This is where a plain chunk spends its time.
+    pub(super) fn members(&mut self, bytes: &[u8], start: usize, visit: &mut impl Visit<F>) -> usize {
+        let inside = self.stack[self.depth - 1].inside;
+        let mut start = start;
+        loop {
+            let Some(end) = special(bytes, start).filter(|end| bytes[*end] == b'"') else {
+                self.text.clear();
+                self.state = State::Key;
+                return self.rest_of_key(bytes, start);
+            };
+            self.want = inside.member(&bytes[start..end]);
+            let [b':', first, ..] = bytes[end + 1..] else {
+                self.state = State::Colon;
+                return end + 1;
+            };
+            let next = match self.plain_value(first, bytes, end + 2, visit) {
+                Some(next) => {
+                    self.state = State::After;
+                    next
+                }
+                None => {
+                    self.state = State::Value;
+                    self.value(bytes, end + 2, visit)
+                }
+            };
+            let [b',', b'"', ..] = bytes[next..] else { return next };
+            if self.state != State::After {
+                return next;
+            }
+            start = next + 2;
+        }
+    }
+
+    /// Reads a value of the kinds that most are, whole and as plain as most are written. Gives where it ends.
+    #[inline]
+    fn plain_value(&self, first: u8, bytes: &[u8], at: usize, visit: &mut impl Visit<F>) -> Option<usize> {
+        match (self.want, first) {
+            (None, b'"') => {
+                let end = plain_end(bytes, at + 1)?;
+                visit.gap(Gap::String, at + 1, end);
+                Some(end + 1)
+            }
+            (None, b'0'..=b'9' | b'-' | b'a'..=b'z') => {
+                let end = end_of_scalar(bytes, at)?;
+                visit.gap(Gap::Word, at, end);
+                Some(end)
+            }
+            (Some(Want::Count(field)), b'0'..=b'9') => {
+                let (count, end) = plain_count(bytes, at)?;
+                visit.value(*field, Value::Count(count));
+                visit.gap(Gap::Count(*field), at, end);
+                Some(end)
+            }
+            (Some(Want::Present(field)), b'"') => {
+                let end = plain_end(bytes, at + 1)?;
+                visit.value(*field, Value::Is(end > at + 1));
+                visit.gap(Gap::Present(*field), at + 1, end);
+                Some(end + 1)
+            }
+            _ => None,
+        }
+    }
+}
