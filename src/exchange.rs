@@ -1,10 +1,10 @@
 //! One request with its response: events and instants become one [`record::Record`].
 //!
 //! Pure: every instant is an argument. The proxy feeds an [`Observation`] while the bytes pass and ends it exactly
-//! once; sinks learn of it through [`sink::Sink`]. No call allocates for a chunk, but for the first that a split or an escape
-//! interrupts, and the first with counts. A call may panic only through a fault
-//! in a parser or a sink; the caller catches that, says so with [`Observation::defect`] and goes on: status, bytes,
-//! time to first byte, duration and outcome stay right.
+//! once; sinks learn of it through [`sink::Sink`]. No call allocates for a chunk, but for the first that a split or an
+//! escape interrupts, and the first with counts. A call may panic only through a fault in a parser or a sink; the caller
+//! catches that, says so with [`Observation::defect`] and goes on: status, bytes, time to first byte, duration and
+//! outcome stay right.
 //!
 //! The words of the wire that a record speaks are handed on in [`vocabulary`], so sinks need not know the wire.
 

@@ -384,14 +384,7 @@ fn a_client_that_neither_sends_nor_reads_is_given_up() {
 
 #[test]
 fn a_connection_is_idle_only_between_streams() {
-    let (step, steps) = mpsc::channel::<()>();
-    let steps = std::sync::Mutex::new(steps);
-    let backend = Backend::start(move |connection| {
-        connection.request();
-        connection.write(STREAM);
-        steps.lock().expect("one script").recv_timeout(PATIENCE).expect("a step");
-        connection.write(b"1\r\nb\r\n0\r\n\r\n");
-    });
+    let (backend, step) = pausing();
     let mut options = Options::default();
     options.settings.client.keep_alive_idle = Some(Duration::from_millis(200));
     let rig = Rig::with(backend.address, options);

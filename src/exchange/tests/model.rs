@@ -1,0 +1,91 @@
+//! Which model an exchange is on, who learns of it, and whether it was cold.
+
+use super::*;
+
+#[test]
+fn a_model_is_confirmed_only_by_a_success_of_a_route_that_uses_it() {
+    let embeddings = Route { operation: Operation::Embeddings, ..CHAT };
+    let show = Route { operation: Operation::Other, ..CHAT };
+    for (route, status, confirmed) in
+        [(CHAT, 200, true), (CHAT, 404, false), (embeddings, 200, true), (show, 200, false)]
+    {
+        let mut case = Case::on(route, Recorder::default(), &Arc::default());
+        case.observation.request_done();
+        case.head(Head { status, ..OK }, 10);
+        case.reading(true, false);
+        case.frame(20, &[Event::Model(""), Event::Model("m"), TEXT]).frame(30, &[Event::Model("n")]);
+        let answered: Vec<_> =
+            case.recorder.told().into_iter().filter(|told| matches!(told, Told::Answered(_))).collect();
+        let expected: &[Told] = if confirmed { &[Told::Answered("m".into())] } else { &[] };
+        assert_eq!(answered, expected, "{route:?} {status}");
+        let record = case.end(End::Complete, status, 40);
+        assert_eq!(record.answered_model.as_deref(), confirmed.then_some("m"), "{route:?} {status}");
+    }
+}
+
+#[test]
+fn the_model_is_told_before_the_tokens_of_its_frame() {
+    let mut case = Case::stream();
+    case.frame(20, &[TEXT, Event::Model("m")]);
+    let told = case.recorder.told();
+    let answered = told.iter().position(|told| matches!(told, Told::Answered(_)));
+    let tokens = told.iter().position(|told| matches!(told, Told::Tokens(_)));
+    assert!(answered.unwrap() < tokens.unwrap());
+}
+
+#[test]
+fn what_the_request_named_is_told_once_also_where_the_upload_never_ended() {
+    for done in [true, false] {
+        let mut case = Case::chat();
+        case.observation.request_frame(b"{}");
+        if done {
+            case.observation.request_done();
+            case.observation.request_done();
+        }
+        let recorder = case.recorder.clone();
+        assert_eq!(case.end(End::ClientLeft, 499, 10).request_bytes, 2);
+        let told = recorder.told();
+        assert_eq!(told.iter().filter(|told| matches!(told, Told::Requested(_))).count(), 1);
+    }
+}
+
+#[test]
+fn a_route_that_names_no_model_is_not_searched_for_one() {
+    let case = Case::on(Route::OTHER, Recorder::default(), &Arc::default());
+    let recorder = case.recorder.clone();
+    case.complete(10);
+    assert_eq!(recorder.told(), [Told::Finished(Outcome::Completed)]);
+}
+
+#[test]
+fn a_cold_load_is_long_and_alone() {
+    for (load, company, cold) in [(100, false, true), (99, false, false), (3000, true, false)] {
+        let residency = Arc::new(Residency::default());
+        let other = residency.enter(&"local".into(), "m");
+        let other = company.then_some(other);
+        let mut case = Case::on(CHAT, Recorder::default(), &residency);
+        case.observation.scanner = None;
+        case.observation.stay = Some(residency.enter(&"local".into(), "m"));
+        case.head(OK, 10);
+        case.reading(true, true);
+        case.frame(20, &[Event::Timings(Timings { load: Some(ms(load)), ..Timings::default() }), Event::Terminal]);
+        assert_eq!(case.complete(30).cold, cold, "load {load} ms, company {company}");
+        drop(other);
+        assert!(residency.enter(&"local".into(), "m").cold(Some(ms(100))), "the exchange gave its place back");
+    }
+}
+
+#[test]
+fn an_exchange_is_on_its_model_once_the_backend_has_its_request() {
+    let residency = Arc::new(Residency::default());
+    let cold = || residency.enter(&"local".into(), "m").cold(Some(ms(100)));
+    let mut case = Case::on(CHAT, Recorder::default(), &residency);
+    case.observation.request_frame(br#"{"model":"m"}"#);
+    case.observation.request_ended();
+    case.observation.forwarded(Instant::now());
+    assert!(cold(), "the backend is still being dialled: whoever gets through loads the model");
+    case.observation.request_done();
+    assert!(!cold(), "this one loads it");
+    case.complete(10);
+    assert!(cold());
+}
