@@ -4,6 +4,7 @@
 
 mod accounting;
 mod cost;
+mod ends;
 mod energy;
 mod exposition;
 mod facts;
