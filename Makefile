@@ -45,8 +45,8 @@ lint-dashboards: ## hold the dashboards against the schema that Grafana publishe
 	@cd target/grafana && node check.mjs ../../grafana/dashboards
 
 # Not a part of `test`: Debian's stable release has Prometheus 2, and its next one (3) only comes from there.
-newer-prometheus: setup ## the tests of rules, alerts and dashboards before the Prometheus of Debian sid (root, apt)
-	tests/tools/newer_prometheus.sh target/newer-prometheus
+newer-prometheus: setup ## the tests of rules, alerts and dashboards before the Prometheus of Debian sid (needs apt)
+	@test -x target/newer-prometheus/usr/bin/promtool || tests/tools/unpack.sh --suite sid target/newer-prometheus prometheus promtool
 	PATH=$(CURDIR)/target/newer-prometheus/usr/bin:$$PATH cargo test --test it --locked boards::
 
 clean: cargo ## remove everything that was built

@@ -247,7 +247,8 @@ fn an_unprivileged_user_gets_what_is_for_everybody_and_is_told_what_is_not() {
         return;
     }
     let scratch = Scratch::new("user");
-    let helper = Helper::start(helper().args(scratch.machine()).uid(NOBODY).gid(NOBODY));
+    let mut helper = Command::new(scratch.copied());
+    let helper = Helper::start(helper.args(AT_A_FREE_PORT).args(scratch.machine()).uid(NOBODY).gid(NOBODY));
     let facts = helper.facts(|_| true);
     assert_eq!((&facts["cpu_temperature"], facts.get("cpu_energy_joules")), (&61.5.into(), None));
 }

@@ -20,6 +20,7 @@ mod rules;
 mod seeds;
 mod synthetic;
 
+use crate::support::golden;
 use files::Scratch;
 use inferometer::exchange::outcome::Outcome;
 use panels::Api;
@@ -48,11 +49,12 @@ fn dashboards_are_what_their_source_says() {
         if update {
             std::fs::write(&path, &text).expect("the dashboard's file can be written");
         }
-        assert!(
-            files::read(&path) == text,
-            "grafana/dashboards/{name}.json is not what grafana/source says: \
-             UPDATE_DASHBOARDS=1 cargo test --test it boards::dashboards_are"
-        );
+        if let Some(difference) = golden::difference(&files::read(&path), &text) {
+            panic!(
+                "grafana/dashboards/{name}.json (-) is not what grafana/source says (+):\n{difference}\n\
+                 `UPDATE_DASHBOARDS=1 cargo test --test it boards::dashboards_are` writes it."
+            );
+        }
     }
     let shipped = files::shipped(&["grafana/dashboards"], &["json"]).len();
     assert_eq!(shipped, dashboards::all().len(), "a dashboard without a source, or a source without its file");

@@ -3,7 +3,7 @@
 
 use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,8 +21,10 @@ use prometheus::{Registry, TextEncoder};
 use crate::support::PATIENCE;
 use crate::support::backend::Backend;
 use crate::support::client::Client;
+use crate::support::golden;
 use crate::support::nvml::StandIn;
 use crate::support::program::Program;
+use crate::support::tools;
 
 /// A collector that reads everything each time.
 fn collector(stand_in: &StandIn) -> NvidiaCollector {
@@ -56,14 +58,8 @@ fn exposition(nvidia: Nvidia) -> String {
     TextEncoder::new().encode_to_string(&registry.gather()).expect("it can be written")
 }
 
-/// With `UPDATE_GOLDEN` set the file is written anew instead of compared.
 fn hold_against(name: &str, text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(&path, text).expect("it can be written");
-    }
-    let golden = std::fs::read_to_string(&path).expect("it is there");
-    assert!(golden == text, "{name} is not what is exposed: UPDATE_GOLDEN=1 cargo test --test it gpu::\n{text}");
+    golden::hold(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name), text);
 }
 
 #[test]
@@ -238,12 +234,12 @@ fn promtool_objects_to_no_name_but_those_of_dcgm() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
         std::fs::read(path).expect("it is there")
     });
-    let mut promtool = Command::new("promtool")
+    let mut promtool = tools::promtool()
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .expect("promtool is installed");
+        .expect("it can be run");
     promtool.stdin.take().expect("piped").write_all(&golden.concat()).expect("it reads");
     let output = promtool.wait_with_output().expect("it ends");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();

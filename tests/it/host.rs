@@ -20,6 +20,8 @@ use inferometer::metrics::host::HostMetrics;
 use prometheus::{Registry, TextEncoder};
 use tree::Tree;
 
+use crate::support::{golden, tools};
+
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -70,14 +72,8 @@ fn at_a_fixed_time(exposition: &str) -> String {
     exposition.lines().map(fixed).collect()
 }
 
-/// With `UPDATE_GOLDEN` set the file is written anew instead of compared.
 fn hold_against(name: &str, text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/host").join(name);
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(&path, text).expect("it can be written");
-    }
-    let golden = std::fs::read_to_string(&path).expect("it is there");
-    assert!(golden == text, "{name} is not what is exposed: UPDATE_GOLDEN=1 cargo test --test it host::\n{text}");
+    golden::hold(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/host").join(name), text);
 }
 
 #[test]
@@ -145,7 +141,7 @@ fn the_golden_files_are_accepted_but_for_the_units_that_are_older_than_the_rules
     for name in ["linux.prom", "mac.prom"] {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/host").join(name);
         let file = std::fs::File::open(path).expect("it is there");
-        let output = Command::new("promtool").args(["check", "metrics"]).stdin(file).output().expect("promtool runs");
+        let output = tools::promtool().args(["check", "metrics"]).stdin(file).output().expect("promtool runs");
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         let complaints: Vec<_> =
             said.lines().filter(|line| !line.contains("milliwatts") && !line.contains("_percent")).collect();

@@ -27,4 +27,5 @@ mod second_listener;
 mod storm;
 mod support;
 mod tls;
+mod tooling;
 mod wire;

@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
 # Sees that the programs which the tests run are there: Prometheus with promtool, Python with venv, a C compiler, the
-# certificates that downloads are checked with, rustfmt and clippy. Where it may (root, apt-get) it installs what is
-# missing and nothing else; elsewhere it says what is missing and how to get it.
+# certificates that downloads are checked with, rustfmt and clippy.
+#
+# Prometheus is unpacked into target/prometheus where the PATH has none, because Debian's package brings a service that
+# starts at boot and listens on every interface. Of the rest it installs what is missing and nothing else, where it may
+# (root, apt-get); elsewhere it says what is missing and how to get it.
 set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 has() { command -v "$1" >/dev/null 2>&1; }
 
 missing=()
-has prometheus && has promtool || missing+=(prometheus)
 python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing+=(python3-venv)
 has cc || missing+=(gcc libc6-dev)
 # Other systems keep their certificates elsewhere; only Debian's place can be told from the outside.
@@ -22,9 +25,21 @@ if ((${#missing[@]})); then
     else
         echo "missing for the tests: ${missing[*]}" >&2
         echo "on Debian or Ubuntu: sudo apt-get install --no-install-recommends ${missing[*]}" >&2
-        echo "elsewhere: the programs of these names (prometheus brings promtool), on the PATH" >&2
+        echo "elsewhere: the programs of these names, on the PATH" >&2
         exit 1
     fi
+fi
+
+unpacked=target/prometheus
+if ! { has prometheus && has promtool; } && ! [[ -x $unpacked/usr/bin/prometheus && -x $unpacked/usr/bin/promtool ]]; then
+    if ! { has apt-get && has dpkg-deb; }; then
+        echo "missing for the tests: prometheus and promtool, on the PATH (https://prometheus.io/download/)" >&2
+        exit 1
+    fi
+    echo "unpacking Prometheus into $unpacked"
+    tests/tools/unpack.sh "$unpacked" prometheus
+    # Newer releases have it in a package of its own.
+    [[ -x $unpacked/usr/bin/promtool ]] || tests/tools/unpack.sh "$unpacked" promtool
 fi
 
 for component in rustfmt clippy; do

@@ -38,10 +38,14 @@ mod linux {
   --only TEXT             only tests with this in their name; may be given again. Beside the tests of the tables there are
                           'a stream of hours', 'a 10 MB request' and 'scrape'
   --inferometer PATH      this project's program [default: beside this one]
-  --nginx PATH            nginx [default: the first in PATH, /usr/sbin and /usr/local/sbin]
+  --nginx PATH            nginx [default: the first in PATH, /usr/sbin, /usr/local/sbin and what
+                          `make bench-setup` unpacked]
   --server-cores A,B,...  cores of what is measured [default: the last one; another one where times are measured of
                           what is busy]
   --load-cores A,B,...    cores of client and backend [default: the last one]";
+
+    /// Where `benches/setup.sh` unpacks nginx.
+    const UNPACKED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/nginx/usr/sbin");
 
     struct Options {
         rounds: usize,
@@ -181,7 +185,7 @@ mod linux {
         let mut missing = Vec::new();
         match &options.nginx {
             Some(nginx) if nginx.exists() => there.push(Contestant::Nginx(nginx.clone())),
-            _ => missing.push("nginx is not installed (Debian: `apt-get install nginx-light`).".into()),
+            _ => missing.push("nginx is not there (`make bench-setup` unpacks it on Debian and Ubuntu).".into()),
         }
         if options.inferometer.exists() {
             there.push(Contestant::Inferometer(options.inferometer.clone()));
@@ -239,7 +243,7 @@ mod linux {
 
     fn find(name: &str) -> Option<PathBuf> {
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let system = ["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from);
+        let system = ["/usr/sbin", "/usr/local/sbin", UNPACKED].map(PathBuf::from);
         std::env::split_paths(&path)
             .chain(system)
             .map(|folder: PathBuf| folder.join(name))

@@ -1,7 +1,8 @@
-//! The exposition as a whole: against a golden file, a lint of our own, and `promtool` where it is installed.
+//! The exposition as a whole: against a golden file, a lint of our own, and `promtool`.
 
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::Stdio;
 
 use super::*;
 use crate::backend::Place;
@@ -10,6 +11,11 @@ use crate::backend::inventory::{Expiry, Inventory, Model, Resident, Runtime};
 use crate::backend::track::Change;
 use crate::exchange::outcome::{ErrorType, Malformed};
 use crate::exchange::vocabulary::Defect;
+
+#[path = "../../../tests/it/support/golden.rs"]
+mod golden;
+#[path = "../../../tests/it/support/tools.rs"]
+mod tools;
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/exposition.txt");
 
@@ -96,14 +102,7 @@ fn steady(text: &str) -> String {
 
 #[test]
 fn the_exposition_is_the_golden_one() {
-    let text = steady(&text(&fed()));
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(GOLDEN, &text).unwrap();
-    }
-    let golden = std::fs::read_to_string(GOLDEN).unwrap();
-    let differs = golden.lines().zip(text.lines()).find(|(golden, now)| golden != now);
-    assert_eq!(differs, None, "golden line and line now; UPDATE_GOLDEN=1 writes the file anew");
-    assert_eq!(golden.len(), text.len(), "lines were added or are missing at the end");
+    golden::hold(Path::new(GOLDEN), &steady(&text(&fed())));
 }
 
 /// One family as it stands on a page.
@@ -342,20 +341,13 @@ fn the_process_describes_itself() {
 
 #[test]
 fn promtool_accepts_the_exposition() {
-    let child = Command::new("promtool")
+    let mut child = tools::promtool()
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .spawn();
-    let mut child = match child {
-        Ok(child) => child,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            eprintln!("promtool is not installed; its opinion is not asked");
-            return;
-        }
-        Err(error) => panic!("promtool: {error}"),
-    };
+        .spawn()
+        .unwrap();
     child.stdin.take().unwrap().write_all(&fed().encode(Format::Text)).unwrap();
     let output = child.wait_with_output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);

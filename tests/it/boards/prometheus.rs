@@ -1,13 +1,13 @@
 //! A real Prometheus with the shipped configuration and rules, on a free port, for as long as a test holds it.
 
 use super::files;
-use super::promtool::HOW_TO_HAVE_IT;
+use crate::support::tools;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -76,7 +76,7 @@ impl Prometheus {
     fn spawn(config: &Path, tmp: &Path, targets: usize) -> Self {
         let url = free_address().to_string();
         let log = tmp.join("prometheus.log");
-        let process = Command::new("prometheus")
+        let process = tools::prometheus()
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.tsdb.path={}", tmp.join("data").display()))
             .arg(format!("--web.listen-address={url}"))
@@ -84,7 +84,7 @@ impl Prometheus {
             .arg("--enable-feature=exemplar-storage")
             .stderr(File::create(&log).expect("the scratch folder can be written"))
             .spawn()
-            .unwrap_or_else(|error| panic!("Prometheus cannot be run ({error}): {HOW_TO_HAVE_IT}"));
+            .expect("it can be run");
         Self { process, url, targets, log }
     }
 

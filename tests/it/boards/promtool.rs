@@ -1,20 +1,13 @@
 //! promtool, run on the shipped files. Where it is missing the test fails and says how to have it.
 
 use super::files;
+use crate::support::tools;
 use std::path::Path;
-use std::process::Command;
-
-/// How to have Prometheus and promtool.
-pub(super) const HOW_TO_HAVE_IT: &str = "install Prometheus with promtool, on Debian: \
-     apt-get install --no-install-recommends prometheus; elsewhere: https://prometheus.io/download/";
 
 /// Runs promtool in `prometheus/`; the test fails where promtool does.
 pub(super) fn run(args: &[&str]) {
-    let output = Command::new("promtool")
-        .args(args)
-        .current_dir(files::root().join("prometheus"))
-        .output()
-        .unwrap_or_else(|error| panic!("promtool cannot be run ({error}): {HOW_TO_HAVE_IT}"));
+    let mut promtool = tools::promtool();
+    let output = promtool.args(args).current_dir(files::root().join("prometheus")).output().expect("it can be run");
     assert!(
         output.status.success(),
         "promtool {}\n{}{}",

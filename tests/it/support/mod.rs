@@ -2,8 +2,10 @@
 
 pub(crate) mod authority;
 pub(crate) mod backend;
+pub(crate) mod cargo;
 pub(crate) mod client;
 pub(crate) mod fixture;
+pub(crate) mod golden;
 #[cfg(target_os = "linux")]
 pub(crate) mod hanging;
 pub(crate) mod helper;
@@ -14,6 +16,7 @@ pub(crate) mod python;
 pub(crate) mod rig;
 pub(crate) mod secure;
 pub(crate) mod simulator;
+pub(crate) mod tools;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -2,7 +2,11 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+use super::cargo;
 
 /// A simulated Ollama on a port of its own. Dropping it ends it.
 pub(crate) struct Simulator {
@@ -13,14 +17,11 @@ pub(crate) struct Simulator {
 impl Simulator {
     /// Returns once it listens. Twenty times as fast as a real one, so that a client can still leave in the middle.
     pub(crate) fn start() -> Self {
-        // `cargo test` builds the examples beside the tests' folder.
-        let tests = std::env::current_exe().expect("a path");
-        let binary = tests.parent().and_then(|deps| deps.parent()).expect("target").join("examples/simulated_ollama");
-        let mut child = Command::new(binary)
+        let mut child = Command::new(binary())
             .args(["--listen", "127.0.0.1:0", "--speed", "20"])
             .stdout(Stdio::piped())
             .spawn()
-            .expect("the example is built with the tests");
+            .expect("it was built");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a line");
         let address = line.split_whitespace().find_map(|word| word.trim_start_matches("http://").parse().ok());
@@ -33,4 +34,10 @@ impl Drop for Simulator {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Builds the example once: cargo builds no examples for a run of this test binary alone.
+fn binary() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| cargo::built(&["--example", "simulated_ollama"], "examples/simulated_ollama"))
 }
