@@ -28,6 +28,7 @@ mod response;
 mod socket;
 mod tap;
 mod timer;
+mod trailers;
 mod upgrade;
 mod upstream;
 mod watch;

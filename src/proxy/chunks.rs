@@ -1,10 +1,12 @@
-//! Follows chunked framing (RFC 9112, 7.1), split anywhere, without changing a byte of it.
+//! Follows chunked framing (RFC 9112, 7.1), split anywhere, without changing a byte of it but for trailers that may not
+//! stand there.
 //!
 //! Pure. It is as strict as the framing can be read in one way only: sizes of few digits, CRLF and nothing else as line
 //! ends, no control characters in what stands behind a size or in trailers. A backend may put blanks behind a size, as
 //! some servers do; a client may not.
 
 use super::guard::{MAX_HEAD, is_token, is_value};
+use super::trailers;
 
 /// Longest extension of one chunk, in bytes.
 const MAX_EXTENSION: usize = 4 * 1024;
@@ -16,8 +18,18 @@ const MAX_DIGITS: u8 = 15;
 pub(super) enum Part<'a> {
     /// Data.
     Data(&'a [u8]),
-    /// Lines behind the last chunk, line ends included, the empty one left out.
+    /// What passes of the lines behind the last chunk where there are any, line ends and the empty line included.
     Trailer(&'a [u8]),
+}
+
+impl<'a> Part<'a> {
+    /// What takes the place of trailers; empty for data.
+    pub(super) fn trailer(self) -> &'a [u8] {
+        match self {
+            Self::Data(_) => &[],
+            Self::Trailer(lines) => lines,
+        }
+    }
 }
 
 /// How far bytes were followed.
@@ -25,6 +37,8 @@ pub(super) enum Part<'a> {
 pub(super) struct Followed {
     /// Bytes that belong to the body and stand before any fault.
     pub(super) bytes: usize,
+    /// So many of them pass as they stand; what passes of the rest was given as [`Part::Trailer`].
+    pub(super) raw: usize,
     /// What ends there.
     pub(super) state: Progress,
 }
@@ -47,6 +61,12 @@ pub(super) struct Chunks {
     extension: usize,
     trailer: usize,
     lenient: bool,
+    /// Trailers have begun.
+    trails: bool,
+    /// The name of a trailer that is not whole.
+    name: Vec<u8>,
+    /// The trailer at hand does not pass.
+    drops: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,6 +97,9 @@ impl Chunks {
     /// Follows the next bytes.
     pub(super) fn follow(&mut self, bytes: &[u8], part: &mut impl FnMut(Part<'_>)) -> Followed {
         let mut at = 0;
+        let mut trails_from = self.trails.then_some(0);
+        let followed =
+            |bytes, trails_from: Option<usize>, state| Followed { bytes, raw: trails_from.unwrap_or(bytes), state };
         while at < bytes.len() {
             if self.at == State::Data {
                 let left = bytes.len() - at;
@@ -93,21 +116,46 @@ impl Chunks {
             if at == bytes.len() || self.at == State::Data {
                 continue;
             }
-            let in_trailer = matches!(self.at, State::TrailerName | State::TrailerValue | State::TrailerLf);
+            let before = self.at;
             match self.step(bytes[at]) {
                 Some(ended) => {
-                    if in_trailer || self.at == State::TrailerName {
-                        part(Part::Trailer(&bytes[at..=at]));
+                    if !self.trails && self.at == State::TrailerName {
+                        self.trails = true;
+                        trails_from = Some(at);
+                    }
+                    if self.trails {
+                        self.pass_trailer(before, bytes[at], part);
                     }
                     at += 1;
                     if ended {
-                        return Followed { bytes: at, state: Progress::Ended };
+                        return followed(at, trails_from, Progress::Ended);
                     }
                 }
-                None => return Followed { bytes: at, state: Progress::Broken },
+                None => return followed(at, trails_from, Progress::Broken),
             }
         }
-        Followed { bytes: at, state: Progress::Goes }
+        followed(at, trails_from, Progress::Goes)
+    }
+
+    /// Hands on a byte of the trailers that led from one state to the present one. A name is held until it is whole.
+    fn pass_trailer(&mut self, before: State, byte: u8, part: &mut impl FnMut(Part<'_>)) {
+        if self.at == State::TrailerName {
+            return self.name.push(byte);
+        }
+        if before == State::TrailerName {
+            self.drops = !trailers::passes(&self.name);
+            self.name.push(byte);
+            let name = std::mem::take(&mut self.name);
+            if !self.drops {
+                part(Part::Trailer(&name));
+            }
+            return;
+        }
+        if !self.drops {
+            part(Part::Trailer(&[byte]));
+        }
+        // The line is over.
+        self.drops &= self.at != State::TrailerStart;
     }
 
     /// Follows what stands between two chunks, at once where it is as most are: a line end, a size in digits, a line end.
@@ -215,30 +263,31 @@ mod tests {
         for at in 0..body.len() {
             let mut chunks = Chunks::default();
             let (first, mut data, mut trailers) = follow(&mut chunks, &body[..at]);
-            assert_eq!(first, Followed { bytes: at, state: Progress::Goes });
+            assert_eq!(first, Followed { bytes: at, raw: first.raw, state: Progress::Goes });
             let (second, more, last) = follow(&mut chunks, &[&body[at..], b"GET"].concat());
             data.extend(more);
             trailers.extend(last);
-            assert_eq!(second, Followed { bytes: body.len() - at, state: Progress::Ended }, "split at {at}");
+            assert_eq!((second.bytes, second.state), (body.len() - at, Progress::Ended), "split at {at}");
             assert_eq!(data, b"hello0123456789");
-            assert_eq!(trailers, b"X-Sum: 1\r\nY: z\r\n");
+            assert_eq!(trailers, b"X-Sum: 1\r\nY: z\r\n\r\n");
         }
     }
 
     /// Byte by byte nothing is ever plain.
     fn follow_slowly(bytes: &[u8]) -> (Followed, Vec<u8>, Vec<u8>) {
         let mut chunks = Chunks::of_backend();
-        let (mut total, mut data, mut trailers) = (0, Vec::new(), Vec::new());
+        let (mut total, mut raw, mut data, mut trailers) = (0, 0, Vec::new(), Vec::new());
         for byte in bytes {
             let (followed, more, last) = follow(&mut chunks, &[*byte]);
             total += followed.bytes;
+            raw += followed.raw;
             data.extend(more);
             trailers.extend(last);
             if followed.state != Progress::Goes {
-                return (Followed { bytes: total, state: followed.state }, data, trailers);
+                return (Followed { bytes: total, raw, state: followed.state }, data, trailers);
             }
         }
-        (Followed { bytes: total, state: Progress::Goes }, data, trailers)
+        (Followed { bytes: total, raw, state: Progress::Goes }, data, trailers)
     }
 
     #[test]
@@ -266,7 +315,7 @@ mod tests {
     #[test]
     fn what_stands_before_a_fault_is_told() {
         let (followed, data, _) = follow(&mut Chunks::default(), b"2\r\nhi\r\nx");
-        assert_eq!((followed, &data[..]), (Followed { bytes: 7, state: Progress::Broken }, &b"hi"[..]));
+        assert_eq!((followed, &data[..]), (Followed { bytes: 7, raw: 7, state: Progress::Broken }, &b"hi"[..]));
     }
 
     #[test]
@@ -275,5 +324,22 @@ mod tests {
         assert_eq!(follow(&mut Chunks::default(), body).0.state, Progress::Broken);
         assert_eq!(follow(&mut Chunks::of_backend(), body).0.state, Progress::Ended);
         assert_eq!(follow(&mut Chunks::of_backend(), b" 2\r\n").0.state, Progress::Broken);
+    }
+
+    #[test]
+    fn a_forbidden_trailer_is_dropped_however_it_is_split_and_the_rest_passes_byte_for_byte() {
+        let kept: &[u8] = b"5;x=y\r\nhello\r\n0;z\r\nX-Sum:1 \r\nhosts: \r\n\r\n";
+        let body =
+            b"5;x=y\r\nhello\r\n0;z\r\nHost: evil\r\nX-Sum:1 \r\nTransfer-Encoding: chnked\r\nhosts: \r\nte:x\r\n\r\n";
+        for at in 0..=body.len() {
+            let (mut chunks, mut passed) = (Chunks::default(), Vec::new());
+            for piece in [&body[..at], &body[at..]] {
+                let (followed, _, trailers) = follow(&mut chunks, piece);
+                assert_eq!(followed.bytes, piece.len());
+                passed.extend_from_slice(&piece[..followed.raw]);
+                passed.extend(trailers);
+            }
+            assert_eq!(passed.escape_ascii().to_string(), kept.escape_ascii().to_string(), "split at {at}");
+        }
     }
 }

@@ -94,8 +94,13 @@ impl Forward {
         let mut upload = std::mem::replace(&mut request.framing, Framing::OVER);
         let mut broken = false;
         if !upload.is_over() {
-            let followed = upload.follow(behind, &mut |part| tap.request(part));
-            opening.extend_from_slice(&behind[..followed.bytes]);
+            let mut trailers = Vec::new();
+            let followed = upload.follow(behind, &mut |part| {
+                tap.request(part);
+                trailers.extend_from_slice(part.trailer());
+            });
+            opening.extend_from_slice(&behind[..followed.raw]);
+            opening.extend(trailers);
             *behind = &behind[followed.bytes..];
             broken = followed.state == Progress::Broken;
         }

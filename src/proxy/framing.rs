@@ -32,12 +32,12 @@ impl Framing {
                     part(Part::Data(&bytes[..take]));
                 }
                 let state = if *left == 0 { Progress::Ended } else { Progress::Goes };
-                return Followed { bytes: take, state };
+                return Followed { bytes: take, raw: take, state };
             }
             Self::Chunked(chunks) => chunks.follow(bytes, part),
             Self::Close => {
                 part(Part::Data(bytes));
-                return Followed { bytes: bytes.len(), state: Progress::Goes };
+                return Followed { bytes: bytes.len(), raw: bytes.len(), state: Progress::Goes };
             }
         };
         if followed.state == Progress::Ended {

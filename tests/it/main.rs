@@ -28,4 +28,5 @@ mod storm;
 mod support;
 mod tls;
 mod tooling;
+mod trailers;
 mod wire;

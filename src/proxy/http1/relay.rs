@@ -196,11 +196,16 @@ impl Connection {
             relay.reads_client = true;
             let read = ready!(self.client.poll_body(cx, &mut scratch)).map_err(Over::Lost)?;
             let piece = &scratch[..read];
-            let followed = forward.upload.follow(piece, &mut |part| forward.tap.request(part));
+            let mut trailers = Vec::new();
+            let followed = forward.upload.follow(piece, &mut |part| {
+                forward.tap.request(part);
+                trailers.extend_from_slice(part.trailer());
+            });
             if followed.state == Progress::Broken {
                 return Poll::Ready(Err(Over::BadBody));
             }
-            upstream.send(cx, &piece[..followed.bytes]);
+            upstream.send(cx, &piece[..followed.raw]);
+            upstream.send(cx, &trailers);
             self.client.inbox.extend_from_slice(&piece[followed.bytes..]);
             relay.reads_client = false;
         }
@@ -245,8 +250,12 @@ impl Connection {
         now: Instant,
     ) -> Result<(), Over> {
         if matches!(relay.state, State::Body(_)) && !relay.dechunks {
-            let used = follow(relay, bytes, now, &mut |_| {});
-            return self.client.send(cx, &bytes[..used]).map_err(Over::Lost);
+            let (raw, trailers) = follow(relay, bytes, now, &mut |_| {});
+            return self
+                .client
+                .send(cx, &bytes[..raw])
+                .and_then(|()| self.client.send(cx, &trailers))
+                .map_err(Over::Lost);
         }
         let mut build = worker.thread.build.borrow_mut();
         build.clear();
@@ -277,10 +286,11 @@ impl Connection {
                     break;
                 }
                 let head = build.len();
-                let used = follow(relay, rest, now, &mut |data| build.extend_from_slice(data));
+                let (raw, trailers) = follow(relay, rest, now, &mut |data| build.extend_from_slice(data));
                 if !relay.dechunks {
                     build.truncate(head);
-                    build.extend_from_slice(&rest[..used]);
+                    build.extend_from_slice(&rest[..raw]);
+                    build.extend(trailers);
                 }
                 break;
             }
@@ -311,18 +321,21 @@ impl Connection {
     }
 }
 
-/// Follows the body in what the backend has sent, and shows it to the observer. Gives how much of it is the client's.
-fn follow(relay: &mut Relay, bytes: &[u8], now: Instant, data: &mut impl FnMut(&[u8])) -> usize {
+/// Follows the body in what the backend has sent, and shows it to the observer. Gives how much of it passes as it stands,
+/// and the trailers that pass behind that.
+fn follow(relay: &mut Relay, bytes: &[u8], now: Instant, data: &mut impl FnMut(&[u8])) -> (usize, Vec<u8>) {
     let tap = &mut relay.forward.tap;
     let State::Body(framing) = &mut relay.state else {
         // Bytes behind an answer belong to no request, and must not become the next one's answer.
         relay.ends_upstream |= !bytes.is_empty();
-        return 0;
+        return (0, Vec::new());
     };
+    let mut trailers = Vec::new();
     let followed = framing.follow(bytes, &mut |part| {
         tap.response(part, now);
-        if let Part::Data(piece) = part {
-            data(piece);
+        match part {
+            Part::Data(piece) => data(piece),
+            Part::Trailer(lines) => trailers.extend_from_slice(lines),
         }
     });
     tap.frame_end();
@@ -334,7 +347,7 @@ fn follow(relay: &mut Relay, bytes: &[u8], now: Instant, data: &mut impl FnMut(&
         }
         Progress::Broken => relay.state = State::Cut,
     }
-    followed.bytes
+    (followed.raw, trailers)
 }
 
 /// The backend's connection is over.

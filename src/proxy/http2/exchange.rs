@@ -277,7 +277,7 @@ impl Exchange {
     /// The body was read to its end.
     fn over(&mut self) {
         self.state = State::Over;
-        let trailers = head::trailers(&self.trailers);
+        let trailers = head::to_trailers(&self.trailers);
         if !trailers.is_empty() {
             self.ready.push_back(Frame::trailers(trailers));
         }

@@ -12,6 +12,7 @@ use crate::exchange::outcome::Malformed;
 use crate::proxy::fields::{Field, fields as lines_of};
 use crate::proxy::guard::{MAX_FIELDS, is_host, is_token, judge_target, parse_length};
 use crate::proxy::response::Response;
+use crate::proxy::trailers;
 
 /// The request for a backend that speaks HTTP/1.1.
 pub(super) fn to_http1<B: Body>(request: Request<B>) -> Result<Request<B>, Malformed> {
@@ -30,10 +31,12 @@ pub(super) fn to_bytes(parts: &Parts) -> Vec<u8> {
     bytes
 }
 
-/// What ends a chunked body. A trailer whose name is no token, which the library lets pass, is left out.
-pub(super) fn last_chunk(trailers: &HeaderMap) -> Vec<u8> {
+/// What ends a chunked body. Trailers that may not stand there are left out, and those whose name is no token, which the
+/// library lets pass.
+pub(super) fn last_chunk(fields: &HeaderMap) -> Vec<u8> {
     let mut bytes = b"0\r\n".to_vec();
-    write(trailers.iter().filter(|(name, _)| name.as_str().bytes().all(is_token)), &mut bytes);
+    let stands = |name: &str| name.bytes().all(is_token) && trailers::passes(name.as_bytes());
+    write(fields.iter().filter(|(name, _)| stands(name.as_str())), &mut bytes);
     bytes.extend_from_slice(b"\r\n");
     bytes
 }
@@ -64,7 +67,7 @@ pub(super) fn to_http2(response: &Response<'_>) -> Option<http::Response<()>> {
 }
 
 /// Trailers from their lines. What the library cannot say is left out, and what comes behind as many as a head may have.
-pub(super) fn trailers(lines: &[u8]) -> HeaderMap {
+pub(super) fn to_trailers(lines: &[u8]) -> HeaderMap {
     lines_of(lines).filter_map(|field| parse(&field)).take(MAX_FIELDS).collect()
 }
 
@@ -198,6 +201,6 @@ mod tests {
 
     #[test]
     fn trailers_are_read_from_their_lines() {
-        assert_eq!(lines(&trailers(b"X-Sum: 1\r\nY: z\r\n")), ["x-sum: 1", "y: z"]);
+        assert_eq!(lines(&to_trailers(b"X-Sum: 1\r\nY: z\r\n")), ["x-sum: 1", "y: z"]);
     }
 }

@@ -123,6 +123,16 @@ fn request_framings() -> Vec<Case> {
             OK,
         ),
         exchange("request trailers that are not", chunked(trailers), OK),
+        exchange(
+            "request trailers that may not stand there",
+            chunked("5\r\nhello\r\n0;x\r\nX-Sum:1 \r\nHost: b\r\nAuthorization: k\r\nx-more: 2\r\nContent-Length: 9\r\n\r\n"),
+            OK,
+        ),
+        exchange(
+            "response trailers that may not stand there",
+            GET,
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nConnection: x\r\nX-Sum: 1\r\nKeep-Alive: 5\r\n\r\n",
+        ),
         exchange("an upload of 256 KiB", post("Content-Length: 262144\r\n", &"x".repeat(256 << 10)), OK),
         exchange(
             "a chunked upload of 256 KiB",

@@ -26,6 +26,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule { id: "connection-close", apply: connection_close },
     Rule { id: "absolute-form", apply: absolute_form },
     Rule { id: "repeated-length", apply: repeated_length },
+    Rule { id: "trailers", apply: trailers },
 ];
 
 fn is_old(request: &Message) -> bool {
@@ -196,5 +197,18 @@ fn repeated_length(_: &Case, direct: &mut Seen, _: &mut Seen) {
             seen += usize::from(Message::name(line) == "content-length");
             Message::name(line) != "content-length" || seen == 1
         });
+    }
+}
+
+/// What stands behind a body says nothing of the message, its sender or its way.
+fn trailers(_: &Case, direct: &mut Seen, _: &mut Seen) {
+    let goes = |name: &str| {
+        matches!(name, "host" | "transfer-encoding" | "authorization" | "connection" | "keep-alive" | "trailer")
+            || name.starts_with("content-")
+    };
+    for message in direct.requests.iter_mut().chain(&mut direct.responses) {
+        if let Body::Chunked { trailers, .. } = &mut message.body {
+            trailers.retain(|line| !goes(&Message::name(line)));
+        }
     }
 }

@@ -1,0 +1,79 @@
+//! Which fields may stand behind a body. Pure.
+//!
+//! A recipient that merges trailers with the head would take some fields for what they say of the message, of its sender
+//! or of its way, long after these were judged (RFC 9110, 6.5.1). Such fields pass in neither direction.
+
+/// Names that pass only in a head, in lower case.
+const ONLY_IN_HEADS: [&str; 37] = [
+    // Framing, and what belongs to one connection.
+    "connection",
+    "http2-settings",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    // Routing.
+    "forwarded",
+    "host",
+    "via",
+    "x-real-ip",
+    // Authentication, and what stands for it.
+    "api-key",
+    "authorization",
+    "cookie",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "realm",
+    "set-cookie",
+    "www-authenticate",
+    "x-api-key",
+    // How a request is meant.
+    "cache-control",
+    "expect",
+    "max-forwards",
+    "origin",
+    "pragma",
+    "range",
+    "x-body-compressed",
+    "x-http-method-override",
+    // How a response is meant.
+    "age",
+    "date",
+    "expires",
+    "location",
+    "refresh",
+    "retry-after",
+    "vary",
+    "warning",
+];
+
+/// Beginnings of such names: how the content is to be read, conditions, routing, and what browsers let a page do.
+const ONLY_IN_HEADS_BEGIN: [&str; 4] = ["access-control-", "content-", "if-", "x-forwarded-"];
+
+/// Digests are known only behind the body (RFC 9530).
+const DIGESTS: [&str; 2] = ["content-digest", "content-md5"];
+
+/// Whether a field of this name may stand behind a body.
+pub(super) fn passes(name: &[u8]) -> bool {
+    let is = |other: &&str| name.eq_ignore_ascii_case(other.as_bytes());
+    let begins = |start: &&str| name.get(..start.len()).is_some_and(|part| part.eq_ignore_ascii_case(start.as_bytes()));
+    DIGESTS.iter().any(is) || !(ONLY_IN_HEADS.iter().any(is) || ONLY_IN_HEADS_BEGIN.iter().any(begins))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::passes;
+
+    #[test]
+    fn what_is_meant_for_heads_does_not_pass_and_the_rest_does() {
+        for name in ["Transfer-Encoding", "HOST", "authorization", "Content-Type", "If-Match", "TE", "X-Forwarded-Host"]
+        {
+            assert!(!passes(name.as_bytes()), "{name}");
+        }
+        for name in ["X-Sum", "Content-Digest", "Server-Timing", "If", "Hosts", "Grpc-Status", "Authentication-Info"] {
+            assert!(passes(name.as_bytes()), "{name}");
+        }
+    }
+}
