@@ -4,7 +4,7 @@
 //! has series once its name is a label of its own. Absent means that the backend does not say, or is not reached; which
 //! server it is and what it lists stays as it was last seen.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::UNIX_EPOCH;
 
@@ -71,7 +71,10 @@ impl Models {
         let Place { node, zone } = place.unwrap_or_default();
         self.backend_info.replace(backend, [([backend, runtime, version, &*node, &*zone], 1.0)]);
         let labels: Vec<Arc<str>> = inventory.models.iter().map(|model| self.label(&model.name)).collect();
-        let rows = inventory.models.iter().zip(&labels).filter(|(_, label)| !label.is_empty()).map(|(model, label)| {
+        // One row a model: with two, what joins the labels to a series would find neither.
+        let mut told = HashSet::new();
+        let models = inventory.models.iter().zip(&labels).filter(|(_, label)| !label.is_empty() && told.insert(*label));
+        let rows = models.map(|(model, label)| {
             let text = |value: &'_ Option<Box<str>>| value.clone().unwrap_or_default();
             let revision = text(&model.revision).chars().take(REVISION).collect::<String>();
             [label.to_string(), revision]

@@ -100,7 +100,9 @@ fn the_lint_sees_each_kind_of_fault() {
 #[test]
 fn promtool_accepts_the_configuration_and_the_rules() {
     promtool::run(&["check", "config", "prometheus.yml"]);
-    promtool::run_over("rules", &["check", "rules"]);
+    for folder in ["rules", "compat"] {
+        promtool::run_over(folder, &["check", "rules"]);
+    }
 }
 
 #[test]
@@ -116,7 +118,7 @@ fn every_alert_has_a_severity_a_runbook_heading_and_a_test() {
 
 #[test]
 fn rules_that_rename_keep_every_series() {
-    let complaints = rules::aggregations_in("prometheus/rules/names.yml");
+    let complaints = rules::aggregations_in("prometheus/compat/");
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
     assert!(!rules::aggregations_in("prometheus/rules/recording.yml").is_empty(), "aggregations are seen");
 }

@@ -390,3 +390,14 @@ fn a_listed_model_that_is_not_in_memory_is_a_known_0_and_one_without_a_label_is_
     metrics.resident(&backend, &Inventory { resident: None, ..inventory }, &[]);
     assert_eq!(values(&metrics, "model_loaded"), [0.0; 0], "out of reach, nothing is known of its memory");
 }
+
+/// Rules join the labels of `model_info` to other series, and Prometheus refuses to where two rows fit one series.
+#[test]
+fn a_model_that_is_listed_twice_has_one_row_of_facts() {
+    let metrics = metrics_with(settings(), Catalogue::new(1));
+    metrics.families.catalogue.admit("a:latest").unwrap();
+    let model = |name: &str, quant: &str| Model { name: name.into(), quant: Some(quant.into()), ..Model::default() };
+    let models = vec![model("a:latest", "Q4_K_M"), model("a", "F16")];
+    metrics.listed(&"local".into(), &Inventory { models, polled: true, ..Inventory::default() });
+    assert_eq!(values(&metrics, "model_info"), [1.0]);
+}

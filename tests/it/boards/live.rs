@@ -19,6 +19,9 @@ const IN_MEMORY: &str = r#"{"models":[{"name":"llama3:latest","model":"llama3:la
 "details":{"format":"gguf","family":"llama","parameter_size":"8.0B","quantization_level":"Q4_K_M"},
 "expires_at":"2099-01-01T00:00:00Z","size_vram":4000000000,"context_length":4096}]}"#;
 
+const LISTED: &str = r#"{"models":[{"name":"llama3:latest","digest":"0123456789abcdef",
+"details":{"format":"gguf","family":"llama","parameter_size":"8.0B","quantization_level":"Q4_K_M"}},{"name":"spare:latest"}]}"#;
+
 /// A model server that loads, streams, fails and refuses as the prompt says.
 fn server() -> Backend {
     let looks = AtomicUsize::new(0);
@@ -26,7 +29,7 @@ fn server() -> Backend {
         while let Some(request) = connection.request() {
             let text = String::from_utf8_lossy(&request).into_owned();
             if text.starts_with("GET /api/tags") {
-                let list = r#"{"models":[{"name":"llama3:latest"},{"name":"spare:latest"}]}"#;
+                let list = LISTED;
                 connection.write(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{list}", list.len()).as_bytes());
             } else if text.starts_with("GET /api/ps") {
                 // In memory two looks of three: it is loaded and evicted all the time.
@@ -115,9 +118,12 @@ impl Drop for Traffic {
 #[test]
 fn every_panel_alert_rule_and_known_query_is_answered_from_the_real_program() {
     let backend = server();
-    let program = Program::with(backend.address, &["--access-log", "off", "--max-models", "1"]);
-    let _traffic = Traffic::start(program.clients);
     let tmp = Scratch::new("live");
+    let config = tmp.join("inferometer.toml");
+    std::fs::write(&config, SETTINGS).expect("it can be written");
+    let config = config.to_str().expect("UTF-8");
+    let program = Program::with(backend.address, &["--access-log", "off", "--max-models", "1", "--config", config]);
+    let _traffic = Traffic::start(program.clients);
     // Ollama, which is played here, has no queue to tell of; an engine beside it has.
     let engine = engines::VLLM.start();
     let queue = Program::before(engine.address);

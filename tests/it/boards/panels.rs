@@ -32,6 +32,16 @@ impl Api {
         Ok(result.iter().filter(|series| series["value"][1] != "NaN").count())
     }
 
+    /// The same, of those series alone that have a value for each of these labels.
+    fn labelled_answers(&self, expr: &str, labels: &[&str]) -> Result<usize, String> {
+        let reply = get(&self.url, &format!("/api/v1/query?query={}", percent_encoded(expr)))?;
+        let result = reply["data"]["result"].as_array().cloned().unwrap_or_default();
+        let has_all = |series: &Value| {
+            labels.iter().all(|label| series["metric"][label].as_str().is_some_and(|it| !it.is_empty()))
+        };
+        Ok(result.iter().filter(|series| series["value"][1] != "NaN" && has_all(series)).count())
+    }
+
     /// The value of the only series that answers a query; none where there is none.
     pub(super) fn value(&self, expr: &str) -> Result<Option<f64>, String> {
         let reply = get(&self.url, &format!("/api/v1/query?query={}", percent_encoded(expr)))?;
@@ -142,6 +152,25 @@ pub(super) fn queries_without_data(api: &Api, queries: &[impl AsRef<str>]) -> Ve
         Err(error) => Some(format!("{error} for {query}")),
     };
     queries.iter().filter_map(|query| answer(query.as_ref())).collect()
+}
+
+/// Queries that find nothing with a value for each of the labels by which they group, or for each of `labels`.
+pub(super) fn queries_without_labels(api: &Api, queries: &[impl AsRef<str>], labels: &[&str]) -> Vec<String> {
+    let answer = |query: &str| {
+        let wanted = if labels.is_empty() { grouping(query) } else { labels.to_vec() };
+        match api.labelled_answers(query, &wanted) {
+            Ok(0) => Some(format!("no data with {} for {query}", wanted.join(", "))),
+            Ok(_) => None,
+            Err(error) => Some(format!("{error} for {query}")),
+        }
+    };
+    queries.iter().filter_map(|query| answer(query.as_ref())).collect()
+}
+
+/// The labels that a query's series have: those of its `by`. A quantile takes its bounds away.
+fn grouping(query: &str) -> Vec<&str> {
+    let list = query.split_once(" by (").and_then(|(_, rest)| rest.split(')').next()).unwrap_or_default();
+    list.split(',').map(str::trim).filter(|label| !label.is_empty() && *label != "le").collect()
 }
 
 /// A query with Grafana's variables replaced as "All" replaces them.

@@ -1,6 +1,6 @@
 //! A real Prometheus with the shipped configuration and rules, on a free port, for as long as a test holds it.
 
-use super::files;
+use super::{files, rules};
 use crate::support::tools;
 use serde_json::{Value, json};
 use std::fs::File;
@@ -143,31 +143,37 @@ fn fetch(address: &str, path: &str) -> std::io::Result<String> {
     Ok(reply)
 }
 
-/// The shipped configuration for these targets; JSON is YAML too. The rules are laid beside it, evaluated as often as
-/// the rest.
+/// The shipped configuration for these targets, with the rules for other systems' names taken in; JSON is YAML too. The
+/// rules are laid beside it, evaluated as often as the rest.
 fn configuration(targets: &[SocketAddr], tmp: &Path) -> Value {
-    let shipped = files::shipped(&["prometheus/prometheus.yml"], &["yml"]).remove(0);
+    let mut shipped = files::shipped(&["prometheus/prometheus.yml"], &["yml"]).remove(0);
+    shipped.text = shipped.text.replace("  #- compat/", "  - compat/");
     let mut config = shipped.parse().expect("the configuration parses");
     for interval in ["scrape_interval", "evaluation_interval"] {
         assert_eq!(config["global"][interval], "5s", "{interval} is promised to be 5 s");
         config["global"][interval] = json!("1s");
     }
-    assert_eq!(config["rule_files"], json!(["rules/*.yml"]), "the rules stand beside the configuration");
-    config["rule_files"] = json!(rules(tmp));
+    let compat = files::shipped(&["prometheus/compat"], &["yml"]).into_iter();
+    let mut named: Vec<_> = config["rule_files"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    named.sort_unstable();
+    let stand: Vec<_> =
+        compat.map(|file| file.name.replace("prometheus/", "")).chain(["rules/*.yml".to_owned()]).collect();
+    assert_eq!(named, stand, "every file of rules has its line, those of other systems' names a commented one");
+    config["rule_files"] = json!(copied_rules(tmp));
     assert_eq!(config["scrape_configs"][0]["static_configs"][0]["targets"], json!(["localhost:8001"]));
     config["scrape_configs"][0]["static_configs"][0]["targets"] = json!(targets);
     config
 }
 
 /// Copies of the shipped rules without intervals of their own, in the order of their names.
-fn rules(tmp: &Path) -> Vec<PathBuf> {
+fn copied_rules(tmp: &Path) -> Vec<PathBuf> {
     let copy = |file: &files::File| {
         let lines = file.text.lines().filter(|line| !line.trim_start().starts_with("interval: "));
         let path = tmp.join(file.name.replace('/', "-"));
         std::fs::write(&path, lines.collect::<Vec<_>>().join("\n")).expect("the scratch folder can be written");
         path
     };
-    files::shipped(&["prometheus/rules"], &["yml"]).iter().map(copy).collect()
+    files::shipped(rules::FOLDERS, &["yml"]).iter().map(copy).collect()
 }
 
 fn free_address() -> SocketAddr {

@@ -4,6 +4,9 @@ use super::files::{self, File};
 use super::lint;
 use serde_json::Value;
 
+/// Where the rules stand: the project's own, and those for the names of other systems.
+pub(super) const FOLDERS: &[&str] = &["prometheus/rules", "prometheus/compat"];
+
 const SEVERITIES: &[&str] = &["critical", "warning", "info"];
 
 /// An alerting rule as it is shipped.
@@ -19,7 +22,7 @@ pub(super) struct Alert {
 /// Every alerting rule, in the order of the files.
 pub(super) fn alerts() -> Vec<Alert> {
     let mut alerts = Vec::new();
-    for file in files::shipped(&["prometheus/rules"], &["yml"]) {
+    for file in files::shipped(FOLDERS, &["yml"]) {
         let parsed = file.parse().expect("the rules parse");
         for rule in each(&parsed["groups"]).flat_map(|group| each(&group["rules"])) {
             if let (Some(name), Some(expr)) = (rule["alert"].as_str(), rule["expr"].as_str()) {
@@ -43,7 +46,7 @@ pub(super) struct Record {
 
 /// Every recording rule, in the order of the files.
 pub(super) fn records() -> Vec<Record> {
-    let files = files::shipped(&["prometheus/rules"], &["yml"]);
+    let files = files::shipped(FOLDERS, &["yml"]);
     let of_a_file = |file: &File| {
         let parsed = file.parse().expect("the rules parse");
         let rules = each(&parsed["groups"]).flat_map(|group| each(&group["rules"]));
@@ -62,13 +65,13 @@ pub(super) fn records() -> Vec<Record> {
 const AGGREGATIONS: [&str; 12] =
     ["sum", "min", "max", "avg", "group", "count", "stddev", "stdvar", "topk", "bottomk", "quantile", "count_values"];
 
-/// Recording rules of a file that aggregate, a line each. Where a rule only renames, that would be wrong: the sum over
-/// two proxies falls when one of them restarts, and `rate` takes that for a reset.
-pub(super) fn aggregations_in(file_name: &str) -> Vec<String> {
+/// Recording rules of a folder or file that aggregate, a line each. Where a rule only renames, that would be wrong: the
+/// sum over two proxies falls when one of them restarts, and `rate` takes that for a reset.
+pub(super) fn aggregations_in(place: &str) -> Vec<String> {
     let words = |expr: &str| -> Vec<String> {
         expr.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').map(str::to_owned).collect()
     };
-    let of_the_file = records().into_iter().filter(|record| record.file_name == file_name);
+    let of_the_file = records().into_iter().filter(|record| record.file_name.starts_with(place));
     of_the_file
         .filter(|record| words(&record.expr).iter().any(|word| AGGREGATIONS.contains(&word.as_str())))
         .map(|record| format!("{} aggregates: {}", record.name, record.expr))

@@ -53,6 +53,13 @@ const INFERMESH_ALERTS: &[&str] = &[
     "max(infermesh_node_healthy) by (node) == 0",
 ];
 
+/// infermesh's labels, "normalized across all metrics", but for those of GPUs and tenants.
+const INFERMESH_LABELS: &[&str] = &["model", "revision", "quant", "runtime", "node", "zone"];
+
+/// What has all of them, where the backend lists its models with what they are.
+const LABELLED: &[&str] =
+    &["infermesh_inferences_total", "infermesh_tokens_generated_total", "infermesh_inference_latency_bucket"];
+
 /// FluxAI: requests and latency.
 const FLUXAI: &[&str] = &[
     "sum(rate(fluxai_requests_total[5m]))",
@@ -111,12 +118,16 @@ pub(super) const DCGM_DEFAULTS: &[&str] = &[
     "DCGM_FI_DEV_ROW_REMAP_FAILURE",
 ];
 
-/// Those about these parts that find nothing, a line each.
+/// Those about these parts that find nothing, or nothing with the labels that they ask for, a line each.
 pub(super) fn without_data(api: &Api, parts: &[Part]) -> Vec<String> {
     let alerts = INFERMESH_ALERTS.iter().map(|alert| measured(alert));
     let queries = [CORE, INFERMESH, FLUXAI, OPENTELEMETRY].concat().into_iter().map(str::to_owned).chain(alerts);
     let wanted: Vec<_> = queries.filter(|query| parts.contains(&about(query))).collect();
-    panels::queries_without_data(api, &wanted)
+    let mut lines = panels::queries_without_labels(api, &wanted, &[]);
+    if parts.contains(&Part::Traffic) {
+        lines.extend(panels::queries_without_labels(api, LABELLED, INFERMESH_LABELS));
+    }
+    lines
 }
 
 /// What an alert compares with its threshold.
