@@ -165,7 +165,7 @@ async fn serve(
     let admin = tokio::spawn(admin::serve(admin, site, stopped));
 
     let log = AccessLog::new(config.access_log);
-    let sinks = (metrics.clone(), (in_flight, log.clone()));
+    let sinks = (metrics.clone(), (in_flight.clone(), log.clone()));
     let monitor = monitors.first().expect("a configuration has a backend");
     let settings = {
         let clients = material.clients.clone();
@@ -191,7 +191,7 @@ async fn serve(
     };
     let reloads = tokio::spawn(reload.run(signals.reload()));
     let limit = || current.borrow().drain_timeout;
-    let served = drain(proxy, clients, &life, &readiness, &mut signals, limit).await;
+    let served = drain(proxy, clients, &life, (&readiness, &in_flight), &mut signals, limit).await;
     reloads.abort();
     stop.send_replace(true);
     // Its own grace is short and ends by itself.
@@ -204,7 +204,7 @@ async fn drain(
     proxy: Proxy,
     clients: TcpListener,
     life: &watch::Sender<Life>,
-    readiness: &Readiness,
+    (readiness, in_flight): (&Readiness, &InFlight),
     signals: &mut signals::Signals,
     limit: impl Fn() -> Duration,
 ) -> io::Result<ExitCode> {
@@ -217,19 +217,21 @@ async fn drain(
     tracing::info!(signal = signal.name(), ?limit, "draining: no new connections, exchanges in flight go on");
     readiness.draining();
     life.send_replace(Life::Draining);
+    let mut cut = 0;
     let ended = tokio::select! {
         ended = &mut serving => ended,
         () = tokio::time::sleep(limit) => {
-            tracing::warn!("the time to drain is over: ending what is still in flight");
+            cut = in_flight.count();
+            tracing::warn!(exchanges = cut, "the time to drain is over: ending what is still in flight");
             life.send_replace(Life::Killed);
             serving.await
         }
         again = signals.next() => {
-            tracing::warn!(signal = again.name(), "a second signal: ending at once");
+            tracing::warn!(signal = again.name(), exchanges = in_flight.count(), "a second signal: ending at once");
             return Ok(again.exit_code());
         }
     };
-    tracing::info!("drained");
+    tracing::info!(cut, "drained");
     ended.map(|()| ExitCode::SUCCESS)
 }
 

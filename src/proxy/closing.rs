@@ -13,6 +13,10 @@ use crate::tls::Stream;
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 256 * 1024;
 
+/// While the process drains: how long a connection without an exchange may take to say goodbye, or to make a request of
+/// what it has begun to send.
+pub(super) const GRACE: Duration = Duration::from_secs(2);
+
 /// Closes after a whole answer.
 pub(super) async fn close(mut stream: Stream) {
     if stream.is_tls() {
@@ -23,6 +27,13 @@ pub(super) async fn close(mut stream: Stream) {
 /// Closes after an answer to a client that may still be sending. Whether the rest arrives or not, the connection is over.
 pub(super) async fn linger(stream: &mut Stream) {
     drop(tokio::time::timeout(LINGER, drain(stream)).await);
+}
+
+/// Says why nothing is served and closes. A client that does not even read that is not waited for.
+pub(super) async fn refuse(stream: &mut Stream, refusal: &[u8]) {
+    if let Ok(Ok(())) = tokio::time::timeout(LINGER, stream.write_all(refusal)).await {
+        linger(stream).await;
+    }
 }
 
 /// Closes where the end of a body is the end of the connection: only a reset tells a cut one from a whole one.

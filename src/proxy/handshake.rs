@@ -4,11 +4,10 @@ use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use super::answer::to_refusal;
-use super::closing::linger;
+use super::closing;
 use super::guard::Refusal;
 use super::worker::{Life, Worker};
 use crate::exchange::outcome::Malformed;
@@ -35,9 +34,7 @@ pub(super) async fn shake(worker: &Worker, socket: TcpStream, server: &Server) -
         Ok(Err(Refused::Plain(mut stream))) => {
             let refusal = Refusal::plain(Malformed::Tls);
             worker.sink.refused(refusal.why);
-            if stream.write_all(&to_refusal(refusal)).await.is_ok() {
-                linger(&mut stream).await;
-            }
+            closing::refuse(&mut stream, &to_refusal(refusal)).await;
         }
         Ok(Err(Refused::Handshake(error))) => {
             worker.sink.refused(Malformed::Tls);

@@ -21,6 +21,7 @@ use super::forward::{Forward, blame, connect, explain};
 use super::guard::{Refusal, Verdict, look};
 use super::polls::Polls;
 use super::response::{Persistence, Version};
+use super::timer::Timer;
 use super::upgrade::Upgraded;
 use super::upstream::Upstream;
 use super::worker::{Life, Worker};
@@ -62,7 +63,8 @@ pub(super) async fn serve(worker: Rc<Worker>, polls: Rc<Polls>, stream: TcpStrea
         return Box::pin(http2::serve(worker, stream, Vec::new(), over_limit)).await;
     }
     let client = Client::new(stream, worker.settings.client);
-    let mut connection = Connection { worker, polls, client, over_limit, searched: 0, begun: false };
+    let mut connection =
+        Connection { worker, polls, client, over_limit, searched: 0, begun: false, grace: Timer::default() };
     let next = connection.serve().await;
     Box::pin(connection.finish(next)).await;
 }
@@ -76,6 +78,8 @@ struct Connection {
     searched: usize,
     /// It has had an exchange.
     begun: bool,
+    /// What is left of the time for half a head while the process drains.
+    grace: Timer,
 }
 
 impl Connection {
@@ -108,7 +112,10 @@ impl Connection {
             return Poll::Ready(begun);
         }
         loop {
-            if self.client.inbox.is_empty() && self.is_draining() {
+            // Half a head may become a request, but a drain does not wait for it.
+            if self.is_draining()
+                && (self.client.inbox.is_empty() || self.grace.poll(cx, Some(closing::GRACE), false).is_ready())
+            {
                 return Poll::Ready(Err(Next::Close));
             }
             let read = match ready!(self.client.poll_head(cx, &mut scratch)) {
@@ -319,9 +326,7 @@ impl Connection {
             Next::Cut { reset: true } => closing::reset(&stream),
             Next::Refuse(refusal) => {
                 worker.sink.refused(refusal.why);
-                if tokio::io::AsyncWriteExt::write_all(&mut stream, &to_refusal(refusal)).await.is_ok() {
-                    closing::linger(&mut stream).await;
-                }
+                closing::refuse(&mut stream, &to_refusal(refusal)).await;
             }
             Next::Http2 => http2::serve(worker, stream, ahead, over_limit).await,
             Next::Tunnel(upgraded) => upgraded.join(stream, &ahead).await,

@@ -13,13 +13,15 @@ mod stream;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use hyper::server::conn::http2::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 
+use super::closing::GRACE;
 use super::guard::MAX_HEAD;
+use super::timer::Timer;
 use super::watch::Watcher;
 use super::worker::{Life, Worker};
 use crate::tls::Stream;
@@ -58,12 +60,12 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: Stream, ahead: Vec<u8>, ov
                 .initial_connection_window_size(CONNECTION_WINDOW)
                 .serve_connection(TokioIo::new(socket), service)
         );
-        let mut draining = false;
+        let mut drain = Drain::default();
         poll_fn(|cx| {
-            if worker.life() != Life::Running && !std::mem::replace(&mut draining, true) {
+            if worker.life() != Life::Running && drain.begin() {
                 connection.as_mut().graceful_shutdown();
             }
-            if connection.as_mut().poll(cx).is_ready() {
+            if connection.as_mut().poll(cx).is_ready() || drain.poll(cx, &shared).is_ready() {
                 return Poll::Ready(());
             }
             if let Some(watching) = &mut watcher
@@ -80,4 +82,31 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: Stream, ahead: Vec<u8>, ov
         .await;
     }
     streams.end().await;
+}
+
+/// The end of a connection while the process drains.
+#[derive(Default)]
+struct Drain {
+    begun: bool,
+    grace: Timer,
+    written: u64,
+}
+
+impl Drain {
+    /// Whether it begins now.
+    fn begin(&mut self) -> bool {
+        !std::mem::replace(&mut self.begun, true)
+    }
+
+    /// Ready once the client has had its time. Without a stream it gets nothing more than what is left of the last one,
+    /// and may neither read that nor take its leave.
+    fn poll(&mut self, cx: &mut Context<'_>, shared: &Shared) -> Poll<()> {
+        if !self.begun {
+            return Poll::Pending;
+        }
+        shared.drain.set(Some(cx.waker().clone()));
+        let written = std::mem::replace(&mut self.written, shared.written.get());
+        let limit = (shared.streams.get() == 0).then_some(GRACE);
+        self.grace.poll(cx, limit, written != self.written)
+    }
 }

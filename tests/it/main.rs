@@ -5,6 +5,7 @@ mod boards;
 mod cancellation;
 mod crossing;
 mod differential;
+mod drain;
 mod engines;
 mod examples;
 mod faults;

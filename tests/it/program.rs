@@ -9,6 +9,7 @@ use rustix::process::Signal;
 use crate::support::PATIENCE;
 use crate::support::backend::{Backend, Connection};
 use crate::support::client::{Client, ask};
+use crate::support::http2;
 use crate::support::program::{Program, command};
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -181,9 +182,15 @@ fn a_drain_that_takes_too_long_ends_what_is_left_and_says_so() {
     let mut program = Program::with(backend.address, &["--drain-timeout", "1ms"]);
     let mut client = Client::connect(program.clients);
     client.send(CHAT).until("}\n\r\n");
+    let other = http2::Client::connect(program.clients);
+    let (response, _) = other.send(http2::request(http::Method::POST, "/api/generate"), true);
+    let _body = http2::wait(response).expect("a head");
     program.signal(Signal::INT);
+    let line = program.logged(|line| line["message"].as_str().is_some_and(|message| message.contains("time to drain")));
+    assert_eq!(line["exchanges"], 2, "{line}");
     let line = program.logged(|line| line["endpoint"] == "/api/chat");
     assert_eq!((&line["outcome"], &line["error"]), (&"truncated".into(), &"draining".into()), "{line}");
+    assert_eq!(program.logged(|line| line["message"] == "drained")["cut"], 2);
     assert_eq!(program.ended().code(), Some(0));
     assert!(!client.rest().0.ends_with(b"0\r\n\r\n"));
 }

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -19,6 +19,10 @@ pub(super) struct Shared {
     pub(super) streams: Cell<u64>,
     /// The client does not read.
     pub(super) too_slow: Cell<bool>,
+    /// Bytes that the system has taken for the client.
+    pub(super) written: Cell<u64>,
+    /// The connection's task, to be told of the end of its last stream while the process drains.
+    pub(super) drain: Cell<Option<Waker>>,
 }
 
 /// A client's socket.
@@ -37,8 +41,9 @@ impl Socket {
     }
 
     fn poll_written(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if written.is_ready() {
+        if let Poll::Ready(result) = &written {
             self.write_timer.disarm();
+            self.shared.written.update(|before| before + *result.as_ref().unwrap_or(&0) as u64);
             return written;
         }
         ready!(self.write_timer.poll(cx, self.limits.write_stall, false));

@@ -177,6 +177,9 @@ impl<F> Drop for Task<F> {
         let Place { turn, connection, .. } = &self.place;
         turn.too_slow.set(turn.too_slow.get() || connection.too_slow.get());
         connection.streams.set(connection.streams.get() - 1);
+        if let Some(waker) = connection.drain.take() {
+            waker.wake();
+        }
     }
 }
 
