@@ -26,6 +26,7 @@ mod pool;
 mod request;
 mod response;
 mod socket;
+mod steps;
 mod tap;
 mod timer;
 mod trailers;

@@ -3,9 +3,13 @@
 //!
 //! What must not pass is what belongs to one connection (RFC 9110, 7.6.1).
 
+use std::hash::{Hash, Hasher};
 use std::ops::Range;
 
+use hashbrown::HashMap;
+
 use super::guard::{is_token, is_value};
+use super::steps::step;
 
 /// One field line.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +31,7 @@ impl<'a> Field<'a> {
             ([b'\n', ..], LineEnd::Any) => stop + 1,
             _ => return None,
         };
+        step(next);
         let (line, rest) = (&bytes[..stop], &bytes[next..]);
         Some((Self { line, name: &bytes[..colon], value: trim(&line[colon + 1..]) }, rest))
     }
@@ -96,6 +101,7 @@ pub(super) fn split_any_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 pub(super) fn fields(mut rest: &[u8]) -> impl Iterator<Item = Field<'_>> {
     std::iter::from_fn(move || {
         let (line, after) = split_any_line(rest)?;
+        step(line.len());
         rest = after;
         Field::split(line)
     })
@@ -117,6 +123,7 @@ fn trim(value: &[u8]) -> &[u8] {
 
 /// The members of a comma-separated list.
 fn members(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    step(list.len());
     list.split(|byte| *byte == b',').map(trim)
 }
 
@@ -127,7 +134,7 @@ pub(super) fn has_token(list: &[u8], token: &str) -> bool {
 
 /// What a head says of its connection.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Hop<'a> {
+pub(super) struct Hop {
     /// `Connection: close`.
     pub(super) close: bool,
     /// `Connection: keep-alive`.
@@ -143,19 +150,17 @@ pub(super) struct Hop<'a> {
     /// Lines that may have to go, and how many there are; only the first of them have a place here.
     lines: [(u32, u32); NOTED],
     some: usize,
-    /// A `Connection` that names other fields.
-    names: Option<&'a [u8]>,
-    /// There are several of those.
-    more_names: bool,
+    /// A `Connection` names other fields.
+    names: bool,
 }
 
 /// Lines that may have to go whose places are noted. A head has rarely more than one.
 const NOTED: usize = 4;
 
-impl<'a> Hop<'a> {
+impl Hop {
     /// Takes note of a field. `place` is where its line stands among all, its end included.
     #[inline]
-    pub(super) fn note(&mut self, field: &Field<'a>, place: Range<usize>) {
+    pub(super) fn note(&mut self, field: &Field<'_>, place: Range<usize>) {
         // Few names are looked at, so few bytes of most.
         match field.name.len() {
             2 if field.is("te") => self.te_trailers |= has_token(field.value, "trailers"),
@@ -176,19 +181,18 @@ impl<'a> Hop<'a> {
         self.some += 1;
     }
 
-    fn note_connection(&mut self, list: &'a [u8]) {
-        let mut names = false;
+    fn note_connection(&mut self, list: &[u8]) {
         for member in members(list) {
             match member.len() {
                 0 => {}
+                // What becomes of these does not depend on their being named.
+                2 if member.eq_ignore_ascii_case(b"te") => {}
+                14 if member.eq_ignore_ascii_case(b"http2-settings") => {}
                 5 if member.eq_ignore_ascii_case(b"close") => self.close = true,
                 7 if member.eq_ignore_ascii_case(b"upgrade") => self.upgrade_option = true,
                 10 if member.eq_ignore_ascii_case(b"keep-alive") => self.keep_alive = true,
-                _ => names = true,
+                _ => self.names = true,
             }
-        }
-        if names && self.names.replace(list).is_some() {
-            self.more_names = true;
         }
     }
 
@@ -198,8 +202,8 @@ impl<'a> Hop<'a> {
     }
 
     /// Whether the field stays on this side. `switching` keeps the pair that switches protocols, `te` the will to have
-    /// trailers; `all` are the fields of the head.
-    fn holds(&self, field: &Field<'_>, switching: bool, te: bool, all: &[u8]) -> bool {
+    /// trailers; `named` are the fields that `Connection` names, if it names any.
+    fn holds(&self, field: &Field<'_>, switching: bool, te: bool, named: Option<&Named<'_>>) -> bool {
         match field.name.len() {
             2 if field.is("te") => return !(te && self.te_trailers),
             7 if field.is("upgrade") => return !switching,
@@ -209,16 +213,53 @@ impl<'a> Hop<'a> {
             16 if field.is("proxy-connection") => return true,
             _ => {}
         }
-        self.is_named(field.name, all) && !KEPT.iter().any(|kept| field.is(kept))
+        named.is_some_and(|named| named.has(field.name)) && !KEPT.iter().any(|kept| field.is(kept))
+    }
+}
+
+/// The fields of a head that its `Connection` names.
+///
+/// Found in one pass over the fields and one over the lists: to search the lists for every field would take the product
+/// of both, which a client could make a billion bytes.
+struct Named<'a>(HashMap<Folded<'a>, bool>);
+
+impl<'a> Named<'a> {
+    fn of(all: &'a [u8]) -> Self {
+        let mut named: HashMap<_, _> = fields(all).map(|field| (Folded(field.name), false)).collect();
+        for list in fields(all).filter(|field| field.is("connection")) {
+            for member in members(list.value) {
+                if let Some(named) = named.get_mut(&Folded(member)) {
+                    *named = true;
+                }
+            }
+        }
+        Self(named)
     }
 
-    /// Whether a `Connection` names the field.
-    fn is_named(&self, name: &[u8], all: &[u8]) -> bool {
-        let names = |list: &[u8]| members(list).any(|member| member.eq_ignore_ascii_case(name));
-        match self.names {
-            None => false,
-            Some(list) if !self.more_names => names(list),
-            Some(_) => fields(all).filter(|field| field.is("connection")).any(|field| names(field.value)),
+    fn has(&self, name: &[u8]) -> bool {
+        self.0.get(&Folded(name)).is_some_and(|named| *named)
+    }
+}
+
+/// A name whose case does not matter.
+#[derive(Clone, Copy, Debug, Eq)]
+struct Folded<'a>(&'a [u8]);
+
+impl PartialEq for Folded<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        step(self.0.len());
+        self.0.eq_ignore_ascii_case(other.0)
+    }
+}
+
+impl Hash for Folded<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        step(self.0.len());
+        for piece in self.0.chunks(8) {
+            let mut word = [0; 8];
+            word[..piece.len()].copy_from_slice(piece);
+            word.make_ascii_lowercase();
+            state.write_u64(u64::from_le_bytes(word));
         }
     }
 }
@@ -228,18 +269,19 @@ impl<'a> Hop<'a> {
 const KEPT: [&str; 4] = ["transfer-encoding", "trailer", "content-length", "host"];
 
 /// The fields of a head that pass. `switching` keeps the pair that switches protocols, `te` the will to have trailers.
-pub(super) fn passing<'a>(all: &'a [u8], hop: &Hop<'_>, switching: bool, te: bool) -> impl Iterator<Item = Field<'a>> {
-    fields(all).filter(move |field| !(hop.some > 0 && hop.holds(field, switching, te, all)))
+pub(super) fn passing<'a>(all: &'a [u8], hop: &Hop, switching: bool, te: bool) -> impl Iterator<Item = Field<'a>> {
+    let named = hop.names.then(|| Named::of(all));
+    fields(all).filter(move |field| !(hop.some > 0 && hop.holds(field, switching, te, named.as_ref())))
 }
 
 /// Writes the same fields of a head whose lines end in CRLF, as they stand, without the empty line behind them.
-pub(super) fn write_passing(all: &[u8], hop: &Hop<'_>, switching: bool, te: bool, out: &mut Vec<u8>) {
-    if hop.names.is_some() || hop.some > NOTED {
+pub(super) fn write_passing(all: &[u8], hop: &Hop, switching: bool, te: bool, out: &mut Vec<u8>) {
+    if hop.names || hop.some > NOTED {
         return passing(all, hop, switching, te).for_each(|field| write_line(&field, out));
     }
     let mut from = 0;
     for (start, end) in hop.lines[..hop.some].iter().map(|(start, end)| (*start as usize, *end as usize)) {
-        let held = Field::split(&all[start..end]).is_some_and(|field| hop.holds(&field, switching, te, all));
+        let held = Field::split(&all[start..end]).is_some_and(|field| hop.holds(&field, switching, te, None));
         if held {
             out.extend_from_slice(&all[from..start]);
             from = end;

@@ -11,6 +11,7 @@ use memchr::memmem::Finder;
 use super::chunks::{Chunks, Progress};
 use super::fields::{Field, Hop, LineEnd, split_line};
 use super::framing::Framing;
+use super::steps::step;
 use crate::exchange::outcome::Malformed;
 use crate::wire::route::ErrorShape;
 
@@ -63,7 +64,7 @@ pub(super) struct Request<'a> {
     pub(super) fields: &'a [u8],
     pub(super) framing: Framing,
     pub(super) has_host: bool,
-    pub(super) hop: Hop<'a>,
+    pub(super) hop: Hop,
     pub(super) facts: Facts<'a>,
 }
 
@@ -107,17 +108,34 @@ impl<'a> Request<'a> {
 /// What ends a head.
 static EMPTY_LINE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
 
-/// Looks for a whole head and judges it. `searched` of the bytes have been looked at before without one.
-pub(super) fn look<'a>(bytes: &'a [u8], searched: &mut usize) -> Verdict<'a> {
+/// How far bytes were looked at that hold no whole head yet: however they dribble in, none is searched twice.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Seen {
+    /// So many bytes were looked at.
+    pub(super) bytes: usize,
+    /// So many of them are empty lines before the head.
+    pub(super) blank: usize,
+    /// The first line is over.
+    first_line: bool,
+}
+
+/// Looks for a whole head and judges it.
+pub(super) fn look<'a>(bytes: &'a [u8], seen: &mut Seen) -> Verdict<'a> {
     // Empty lines before a request line are allowed (RFC 9112, 2.2).
-    let blank = bytes.chunks_exact(2).take_while(|pair| pair == b"\r\n").count() * 2;
+    while bytes[seen.blank..].starts_with(b"\r\n") {
+        step(2);
+        seen.blank += 2;
+    }
+    let blank = seen.blank;
     let head = &bytes[blank..];
-    let from = searched.saturating_sub(blank + 3);
-    let Some(end) = EMPTY_LINE.find(head.get(from..).unwrap_or_default()).map(|at| from + at + 4) else {
-        *searched = bytes.len();
-        return if bytes.len() > MAX_HEAD { refuse(Malformed::TooLarge, head) } else { judge_early(head) };
+    let from = seen.bytes.saturating_sub(blank + 3);
+    step(head.len() - from);
+    let Some(end) = EMPTY_LINE.find(&head[from..]).map(|at| from + at + 4) else {
+        let verdict = if bytes.len() > MAX_HEAD { refuse(Malformed::TooLarge, head) } else { judge_early(head, seen) };
+        seen.bytes = bytes.len();
+        return verdict;
     };
-    *searched = 0;
+    *seen = Seen::default();
     if blank + end > MAX_HEAD {
         return refuse(Malformed::TooLarge, head);
     }
@@ -132,7 +150,7 @@ pub(super) fn look<'a>(bytes: &'a [u8], searched: &mut usize) -> Verdict<'a> {
 /// Gives how many bytes are handed on, and whether the guard stopped the stream. For those who hold the guard to account.
 #[must_use]
 pub fn follow(stream: &[u8], piece: usize) -> (usize, bool) {
-    let (mut body, mut passed, mut searched) = (Framing::OVER, 0, 0);
+    let (mut body, mut passed, mut seen) = (Framing::OVER, 0, Seen::default());
     let ends = (piece.max(1)..stream.len()).step_by(piece.max(1)).chain([stream.len()]);
     for end in ends {
         while passed < end {
@@ -144,7 +162,7 @@ pub fn follow(stream: &[u8], piece: usize) -> (usize, bool) {
                 }
                 continue;
             }
-            match look(&stream[passed..end], &mut searched) {
+            match look(&stream[passed..end], &mut seen) {
                 Verdict::Head(request, bytes) => {
                     body = request.framing;
                     passed += bytes;
@@ -158,13 +176,18 @@ pub fn follow(stream: &[u8], piece: usize) -> (usize, bool) {
 }
 
 /// An incomplete head: what can be refused without waiting for its end.
-fn judge_early(head: &[u8]) -> Verdict<'static> {
+fn judge_early(head: &[u8], seen: &mut Seen) -> Verdict<'static> {
     // A head that ends its lines with bare line feeds would never end.
-    if let Some(at) = memchr::memchr(b'\n', head)
-        && (at == 0 || head[at - 1] != b'\r')
+    let from = seen.bytes.saturating_sub(seen.blank);
+    if !seen.first_line
+        && let Some(at) = memchr::memchr(b'\n', &head[from..]).map(|at| from + at)
     {
-        return refuse(Malformed::RequestLine, head);
+        if at == 0 || head[at - 1] != b'\r' {
+            return refuse(Malformed::RequestLine, head);
+        }
+        seen.first_line = true;
     }
+    step(head.len() - from);
     // Something else than HTTP, such as a TLS handshake, shows itself in its first byte.
     match head.first() {
         Some(first) if !is_token(*first) && *first != b'\r' => refuse(Malformed::RequestLine, head),
@@ -265,7 +288,7 @@ struct JudgedFields<'a> {
     content_length: Option<u64>,
     chunked: bool,
     host: Option<&'a [u8]>,
-    hop: Hop<'a>,
+    hop: Hop,
     facts: Facts<'a>,
 }
 

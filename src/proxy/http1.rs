@@ -18,7 +18,7 @@ use super::answer::{Answer, to_refusal};
 use super::client::{Client, Lost};
 use super::closing;
 use super::forward::{Forward, blame, connect, explain};
-use super::guard::{Refusal, Verdict, look};
+use super::guard::{Refusal, Seen, Verdict, look};
 use super::polls::Polls;
 use super::response::{Persistence, Version};
 use super::timer::Timer;
@@ -64,7 +64,7 @@ pub(super) async fn serve(worker: Rc<Worker>, polls: Rc<Polls>, stream: TcpStrea
     }
     let client = Client::new(stream, worker.settings.client);
     let mut connection =
-        Connection { worker, polls, client, over_limit, searched: 0, begun: false, grace: Timer::default() };
+        Connection { worker, polls, client, over_limit, seen: Seen::default(), begun: false, grace: Timer::default() };
     let next = connection.serve().await;
     Box::pin(connection.finish(next)).await;
 }
@@ -74,8 +74,8 @@ struct Connection {
     polls: Rc<Polls>,
     client: Client,
     over_limit: bool,
-    /// So much of what the client has sent ahead was searched for the end of a head.
-    searched: usize,
+    /// How far what the client has sent ahead was looked at for a head.
+    seen: Seen,
     /// It has had an exchange.
     begun: bool,
     /// What is left of the time for half a head while the process drains.
@@ -106,7 +106,7 @@ impl Connection {
     fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<Forward, Next>> {
         let worker = self.worker.clone();
         let mut scratch = worker.thread.scratch.borrow_mut();
-        if self.searched < self.client.inbox.len()
+        if self.seen.bytes < self.client.inbox.len()
             && let Some(begun) = self.judge_ahead()
         {
             return Poll::Ready(begun);
@@ -153,7 +153,7 @@ impl Connection {
     /// Looks at all that the client has sent and that belongs to no exchange yet. What is left of it behind the head
     /// and what came of its body goes into the inbox. None while a head is not whole.
     fn judge(&mut self, ahead: &[u8]) -> Option<Result<Forward, Next>> {
-        let (judged, left) = match look(ahead, &mut self.searched) {
+        let (judged, left) = match look(ahead, &mut self.seen) {
             Verdict::More => return None,
             Verdict::Head(request, bytes) => {
                 let mut behind = &ahead[bytes..];
@@ -164,7 +164,7 @@ impl Connection {
             Verdict::Http2 => (Err(Next::Http2), ahead),
         };
         self.client.inbox = left.to_vec();
-        self.searched = 0;
+        self.seen = Seen::default();
         self.client.head_over();
         Some(judged)
     }

@@ -4,7 +4,8 @@
 use super::chunks::Chunks;
 use super::fields::{Field, Hop, LineEnd, passing, split_any_line, write_line, write_passing};
 use super::framing::Framing;
-use super::guard::{MAX_FIELDS, MAX_HEAD, are_value, parse_length};
+use super::guard::{MAX_FIELDS, MAX_HEAD, Seen, are_value, parse_length};
+use super::steps::step;
 
 /// What a client must be able to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +31,7 @@ pub(super) struct Response<'a> {
     repeated_length: bool,
     pub(super) content_type: Option<&'a [u8]>,
     pub(super) content_encoding: Option<&'a [u8]>,
-    pub(super) hop: Hop<'a>,
+    pub(super) hop: Hop,
 }
 
 /// What is said to the client beyond the backend's own words.
@@ -105,36 +106,42 @@ impl<'a> Response<'a> {
     }
 }
 
-/// Reads the head that bytes begin with, and tells its length; None where it is not whole. `searched` of the bytes have
-/// been looked at before without one.
+/// Reads the head that bytes begin with, and tells its length; None where it is not whole. Empty lines before it are
+/// skipped, as those before a request line are.
 ///
 /// # Errors
 /// What is improper, in words.
-pub(super) fn read<'a>(bytes: &'a [u8], searched: &mut usize) -> Result<Option<(Response<'a>, usize)>, &'static str> {
-    let blank = bytes.len() - without_empty_lines(bytes).len();
+pub(super) fn read<'a>(bytes: &'a [u8], seen: &mut Seen) -> Result<Option<(Response<'a>, usize)>, &'static str> {
+    while let Some(line) = empty_line(&bytes[seen.blank..]) {
+        step(line);
+        seen.blank += line;
+    }
+    let blank = seen.blank;
     let head = &bytes[blank..];
-    let Some(end) = end_of(head, searched.saturating_sub(blank)) else {
-        *searched = bytes.len();
+    let Some(end) = end_of(head, seen.bytes.saturating_sub(blank)) else {
+        seen.bytes = bytes.len();
         return if bytes.len() > MAX_HEAD { Err("its head is too large") } else { Ok(None) };
     };
-    *searched = 0;
+    *seen = Seen::default();
     if end > MAX_HEAD {
         return Err("its head is too large");
     }
     judge(&head[..end]).map(|response| Some((response, blank + end)))
 }
 
-/// Empty lines before a status line are skipped, as those before a request line are.
-fn without_empty_lines(mut bytes: &[u8]) -> &[u8] {
-    while let Some(rest) = bytes.strip_prefix(b"\r\n").or_else(|| bytes.strip_prefix(b"\n")) {
-        bytes = rest;
+/// How long the empty line is that bytes begin with.
+fn empty_line(bytes: &[u8]) -> Option<usize> {
+    match bytes {
+        [b'\r', b'\n', ..] => Some(2),
+        [b'\n', ..] => Some(1),
+        _ => None,
     }
-    bytes
 }
 
 /// Where a head ends: behind its empty line. A line may end in a bare line feed.
 fn end_of(head: &[u8], searched: usize) -> Option<usize> {
     let from = searched.saturating_sub(3);
+    step(head.len() - from);
     memchr::memchr_iter(b'\n', &head[from..]).map(|at| from + at).find_map(|at| match head.get(at + 1..)? {
         [b'\n', ..] => Some(at + 2),
         [b'\r', b'\n', ..] => Some(at + 3),
@@ -228,7 +235,7 @@ mod tests {
     use super::*;
 
     fn whole(bytes: &[u8]) -> Result<(Response<'_>, usize), &'static str> {
-        read(bytes, &mut 0).map(|read| read.expect("a whole head"))
+        read(bytes, &mut Seen::default()).map(|read| read.expect("a whole head"))
     }
 
     fn written(bytes: &[u8], client: Version, persistence: Persistence) -> String {
@@ -304,10 +311,10 @@ mod tests {
     #[test]
     fn a_head_is_found_however_it_is_split() {
         let head = b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n";
-        let mut searched = 0;
+        let mut seen = Seen::default();
         for end in 0..head.len() {
-            assert!(read(&head[..end], &mut searched).expect("proper so far").is_none(), "{end}");
+            assert!(read(&head[..end], &mut seen).expect("proper so far").is_none(), "{end}");
         }
-        assert_eq!(read(head, &mut searched).expect("proper").expect("whole").1, head.len());
+        assert_eq!(read(head, &mut seen).expect("proper").expect("whole").1, head.len());
     }
 }

@@ -3,13 +3,13 @@
 use super::*;
 
 fn verdict(head: &str) -> Verdict<'_> {
-    look(head.as_bytes(), &mut 0)
+    look(head.as_bytes(), &mut Seen::default())
 }
 
 /// What is said once a head shown byte by byte is judged.
 fn dribbled(head: &str) -> Option<Malformed> {
-    let mut searched = 0;
-    let verdicts = (1..=head.len()).map(|end| look(&head.as_bytes()[..end], &mut searched));
+    let mut seen = Seen::default();
+    let verdicts = (1..=head.len()).map(|end| look(&head.as_bytes()[..end], &mut seen));
     verdicts.into_iter().find_map(|verdict| match verdict {
         Verdict::Refuse(refusal) => Some(refusal.why),
         _ => None,

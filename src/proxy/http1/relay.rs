@@ -17,7 +17,7 @@ use crate::proxy::client::Lost;
 use crate::proxy::forward::Forward;
 use crate::proxy::framing::Framing;
 use crate::proxy::response::{self, Persistence, Response, Version};
-use crate::proxy::upstream::{Failure, Upstream};
+use crate::proxy::upstream::{Failure, Upstream, last};
 use crate::proxy::worker::Worker;
 
 /// How a relay ends.
@@ -267,9 +267,10 @@ impl Connection {
                 rest = &held;
             }
             while matches!(relay.state, State::Head) {
-                let read = response::read(rest, &mut relay.upstream.searched);
+                let read = response::read(rest, &mut relay.upstream.seen);
                 let Some((mut response, length)) = read.map_err(|fault| Over::Failed(Failure::Improper(fault)))? else {
-                    relay.upstream.held = rest.to_vec();
+                    let left = rest.len();
+                    relay.upstream.held = if held.is_empty() { rest.to_vec() } else { last(held, left) };
                     break;
                 };
                 rest = &rest[length..];

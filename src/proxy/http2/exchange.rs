@@ -21,7 +21,7 @@ use crate::proxy::forward::{Forward, connect, explain};
 use crate::proxy::framing::Framing;
 use crate::proxy::guard::judge;
 use crate::proxy::response;
-use crate::proxy::upstream::{Failure, Upstream};
+use crate::proxy::upstream::{Failure, Upstream, last};
 use crate::proxy::worker::{Life, Worker};
 
 /// An exchange. Dropped before its end, it was given up by the client, or with it.
@@ -220,9 +220,10 @@ impl Exchange {
         let held = std::mem::take(&mut upstream.held);
         let mut rest = &held[..];
         loop {
-            let read = response::read(rest, &mut upstream.searched).map_err(Failure::Improper)?;
+            let read = response::read(rest, &mut upstream.seen).map_err(Failure::Improper)?;
             let Some((mut response, length)) = read else {
-                upstream.held = rest.to_vec();
+                let left = rest.len();
+                upstream.held = last(held, left);
                 return Ok(None);
             };
             rest = &rest[length..];

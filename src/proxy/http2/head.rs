@@ -191,7 +191,8 @@ mod tests {
     fn a_response_loses_its_framing_and_nothing_else() {
         let head =
             b"HTTP/1.1 201 Made\r\nA: 1\r\nTransfer-Encoding: chunked\r\nConnection: x\r\nX: 1\r\nB: 2\r\na: 3\r\n\r\n";
-        let (response, _) = crate::proxy::response::read(head, &mut 0).expect("proper").expect("whole");
+        let (response, _) =
+            crate::proxy::response::read(head, &mut Default::default()).expect("proper").expect("whole");
         let made = to_http2(&response).expect("a response");
         assert_eq!(
             (made.status().as_u16(), lines(made.headers())),
