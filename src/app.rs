@@ -4,6 +4,7 @@
 //! proxy has its own threads. Nothing else wires parts together.
 
 mod files;
+mod found;
 pub mod material;
 mod reload;
 mod signals;
@@ -22,11 +23,8 @@ use tokio::sync::watch;
 use crate::admin::ready::Readiness;
 use crate::admin::{self, Encode};
 use crate::backend::catalogue::Catalogue;
-use crate::backend::engine::EngineLoad;
-use crate::backend::inventory::Inventory;
 use crate::backend::monitor::{Monitor, Pace};
 use crate::backend::report::Report;
-use crate::backend::track::Change;
 use crate::backend::{Backend, Place, probe, survey};
 use crate::cli::{REVISION, VERSION};
 use crate::clock::Clock;
@@ -40,6 +38,7 @@ use crate::logs::access::AccessLog;
 use crate::metrics::{self, Metrics};
 use crate::proxy::{self, ClientLimits, Life, Proxy};
 use crate::tls::server::Server;
+use found::Found;
 use material::Material;
 use reload::Reload;
 
@@ -123,10 +122,13 @@ async fn serve(
     for backend in &config.backends {
         metrics.backend_stands(&backend.name, place(&config, backend, local.contains(&backend.name)));
     }
+    let log = AccessLog::new(config.access_log);
+    residency.on_change(look_soon(&monitors));
     for monitor in &monitors {
         catalogue.asking(&monitor.backend.name);
-        tokio::spawn(probe::run(monitor.clone(), metrics.clone(), stopped.clone()));
-        let report = Arc::new(Found { metrics: metrics.clone(), residency: residency.clone() });
+        let found = Found { metrics: metrics.clone(), residency: residency.clone(), log: log.clone() };
+        let report: Arc<dyn Report> = Arc::new(found);
+        tokio::spawn(probe::run(monitor.clone(), report.clone(), stopped.clone()));
         tokio::spawn(survey::run(monitor.clone(), catalogue.clone(), report, stopped.clone()));
     }
     let address = clients.local_addr().map_err(AppError::System)?;
@@ -164,12 +166,14 @@ async fn serve(
     let admin_address = admin.local_addr().map_err(AppError::System)?;
     let admin = tokio::spawn(admin::serve(admin, site, stopped));
 
-    let log = AccessLog::new(config.access_log);
     let sinks = (metrics.clone(), (in_flight.clone(), log.clone()));
     let monitor = monitors.first().expect("a configuration has a backend");
     let settings = {
         let clients = material.clients.clone();
-        move |config: &Config| proxy_settings(config, descriptors, clients.clone(), residency.clone())
+        move |config: &Config| {
+            let observe = (residency.clone(), catalogue.clone());
+            proxy_settings(config, descriptors, clients.clone(), observe)
+        }
     };
     let proxy =
         Proxy::start(settings(&config), monitor.backend.clone(), monitor.dialer.clone(), Arc::new(sinks), lives)
@@ -271,6 +275,12 @@ fn monitor(config: &Config, backend: &Backend, material: &Material) -> Arc<Monit
     Arc::new(monitor.over(material.backend.clone()))
 }
 
+/// Looks again at what the backend of a name holds in memory.
+fn look_soon(monitors: &[Arc<Monitor>]) -> impl Fn(&str) + use<> {
+    let monitors = monitors.to_vec();
+    move |backend| monitors.iter().filter(|monitor| *monitor.backend.name == *backend).for_each(|it| it.look_soon())
+}
+
 /// The `Host` that the backend wants to hear from everybody, ourselves included.
 fn literal_host(config: &Config) -> Option<&str> {
     match &config.host_header {
@@ -305,7 +315,7 @@ fn proxy_settings(
     config: &Config,
     descriptors: Option<u64>,
     tls: Option<Server>,
-    residency: Arc<Residency>,
+    (residency, names): (Arc<Residency>, Arc<Catalogue>),
 ) -> proxy::Settings {
     let limits = &config.limits;
     let threads = config.worker_threads.and_then(NonZeroUsize::new);
@@ -334,7 +344,7 @@ fn proxy_settings(
         },
         threads: threads.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
         tls,
-        observe: exchange::Settings { stall: limits.stall.unwrap_or(Duration::MAX), residency },
+        observe: exchange::Settings { stall: limits.stall.unwrap_or(Duration::MAX), residency, names },
     }
 }
 
@@ -351,29 +361,6 @@ fn greet(config: &Config, clients: (&str, SocketAddr), admin: (&str, SocketAddr)
     }
     for warning in &config.warnings {
         tracing::warn!("{warning}");
-    }
-}
-
-/// Tells everybody what the backend's room found out: the metrics all of it, the exchanges what is in memory.
-struct Found {
-    metrics: Arc<Metrics>,
-    residency: Arc<Residency>,
-}
-
-impl Report for Found {
-    fn listed(&self, backend: &Arc<str>, inventory: &Inventory) {
-        self.metrics.listed(backend, inventory);
-    }
-
-    fn resident(&self, backend: &Arc<str>, inventory: &Inventory, changes: &[Change]) {
-        self.residency.absent(backend, inventory.absent().unwrap_or_default());
-        let held = inventory.resident.iter().flatten();
-        self.residency.contexts(backend, held.filter_map(|held| Some((&*held.name, held.context?))));
-        self.metrics.resident(backend, inventory, changes);
-    }
-
-    fn load(&self, backend: &Arc<str>, load: &[EngineLoad]) {
-        self.metrics.load(backend, load);
     }
 }
 

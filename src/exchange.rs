@@ -10,6 +10,7 @@
 
 mod answer;
 mod end;
+pub mod names;
 pub mod outcome;
 mod rates;
 pub mod record;
@@ -36,6 +37,7 @@ use std::time::{Duration, Instant};
 
 use answer::Answer;
 use end::Reading;
+use names::Names;
 use outcome::{End, Phase};
 use record::Start;
 use residency::{Residency, Stay};
@@ -43,7 +45,7 @@ use sink::{AnySink, TokenFrame, Watch};
 
 use crate::wire::event::{Defect, FinishReason};
 use crate::wire::reader::{Framing, Head, Reader};
-use crate::wire::request::ModelScanner;
+use crate::wire::request::{LoadOptions, ModelScanner};
 use crate::wire::route::{Operation, Route};
 
 /// The status of an exchange whose client left before a head was sent (nginx's convention).
@@ -54,8 +56,10 @@ pub const CLIENT_CLOSED_REQUEST: u16 = 499;
 pub struct Settings {
     /// A gap between token-bearing frames above this counts as a stall.
     pub stall: Duration,
-    /// Which models have exchanges in flight.
+    /// Which models have exchanges in flight, and which are in memory.
     pub residency: Arc<Residency>,
+    /// What backends call their models.
+    pub names: Arc<dyn Names>,
 }
 
 /// Follows one exchange from its head to its end.
@@ -77,6 +81,10 @@ pub struct Observation {
     prompt_characters: Option<u64>,
     /// The request's body held exactly one prompt.
     has_one_prompt: bool,
+    /// What the request wants its model to be loaded with.
+    load_options: LoadOptions,
+    /// The request sends its model away once it has answered.
+    model_leaves: bool,
     request_bytes: u64,
     /// Holds a place among the exchanges on the requested model.
     stay: Option<Stay>,
@@ -110,6 +118,8 @@ impl Observation {
             requested_model: None,
             prompt_characters: None,
             has_one_prompt: false,
+            load_options: LoadOptions::default(),
+            model_leaves: false,
             request_bytes: 0,
             stay: None,
             answered_status: None,
@@ -235,7 +245,8 @@ impl Observation {
     /// The request's body is over, or the exchange is: what it named is final.
     fn settle_requested(&mut self) {
         let Some(scanner) = self.scanner.take() else { return };
-        self.requested_model = scanner.model().map(Box::from);
+        self.requested_model = scanner.model().map(|name| self.settings.names.requested(&self.start, name));
+        (self.load_options, self.model_leaves) = (scanner.load_options(), scanner.model_leaves());
         self.prompt_characters = scanner.prompt_characters();
         self.has_one_prompt = scanner.has_one_prompt();
         if let Some(watch) = &mut self.watch {
@@ -247,7 +258,7 @@ impl Observation {
     fn take_place(&mut self) {
         let model = self.requested_model.as_deref().filter(|_| uses_model(self.start.route));
         if let (None, Some(model)) = (&self.stay, model) {
-            self.stay = Some(self.settings.residency.enter(&self.start.backend, model));
+            self.stay = Some(self.settings.residency.enter(&self.start.backend, model, self.load_options));
         }
     }
 
@@ -282,13 +293,24 @@ impl Observation {
         if self.model_told || !self.names_answer() {
             return;
         }
-        if let (Some(model), Some(watch)) = (&self.answer.model, &mut self.watch) {
-            self.model_told = true;
-            let unloads = self.answer.finish == Some(FinishReason::Unload);
-            if let Some(stay) = self.stay.as_ref().filter(|_| !unloads) {
-                stay.answered();
-            }
+        let Some(model) = &mut self.answer.model else { return };
+        self.model_told = true;
+        if let Some(listed) = self.settings.names.answered(&self.start, model) {
+            *model = listed;
+        }
+        if let Some(watch) = &mut self.watch {
             watch.answered(model);
+        }
+        self.is_in_memory();
+    }
+
+    /// The model answered. Whether that is news is known only where it does not say that it was sent away.
+    fn is_in_memory(&mut self) {
+        if self.answer.finish == Some(FinishReason::Unload) || self.answer.elsewhere {
+            return;
+        }
+        if self.stay.as_mut().is_some_and(Stay::answered) {
+            self.settings.residency.changed(&self.start.backend);
         }
     }
 

@@ -9,6 +9,7 @@
 //! | `requests` | how many requests, how long, how large; the proxy's own cost |
 //! | `per_model` | everything by model and backend alone: in flight, latencies, rates, stalls |
 //! | `tokens` | counts of tokens with their source |
+//! | `cold_starts` | models that had to be loaded, and why |
 //! | `failures` | errors, cancellations, waste, missing usage, defects |
 //! | `backends` | whether they answer |
 //! | `host` | the machine underneath |
@@ -24,6 +25,7 @@
 
 mod backends;
 mod buckets;
+mod cold_starts;
 pub mod energy;
 mod exposition;
 mod failures;
@@ -72,6 +74,7 @@ use crate::clock::Clock;
 use crate::exchange::outcome::Malformed;
 use crate::exchange::record::Start;
 use crate::exchange::sink::Sink;
+use crate::exchange::vocabulary::Dialect;
 use crate::host::HostSnapshot;
 use crate::host::energy::Meter;
 
@@ -141,11 +144,20 @@ impl Metrics {
             requests: requests::Requests::register(&register),
             tokens: tokens::TokenCounts::register(&register),
             failures: failures::Failures::register(&register, backends),
+            cold_starts: cold_starts::ColdStarts::register(&register),
             backends: backends::Backends::register(&register),
             program: program::Program::register(&register, settings.build, settings.started),
             shares: OnceLock::new(),
         });
         Arc::new(Self { registry, families })
+    }
+
+    /// So many prompts for this model, of exchanges that have ended, are found to have been cut by now.
+    pub fn truncation_suspected(&self, backend: &str, model: &str, prompts: u64) {
+        let families = &self.families;
+        if let Some(label) = families.catalogue.label(backend, Dialect::Unknown, model) {
+            families.failures.truncation_suspected(&label, backend, prompts);
+        }
     }
 
     /// Where a backend stands. To be said before it is asked for the first time.

@@ -25,6 +25,7 @@ pub mod request;
 mod responses;
 pub mod route;
 mod sglang;
+pub(crate) mod spelling;
 #[cfg(test)]
 mod testing;
 mod tgi;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use inferometer::backend::catalogue::{Catalogue, DEFAULT_MAX_MODELS};
+use inferometer::exchange::names::AsSpelled;
 use inferometer::exchange::outcome::End;
 use inferometer::exchange::record::{Method, Start};
 use inferometer::exchange::residency::Residency;
@@ -49,7 +50,11 @@ impl Default for Observed {
             metrics,
             catalogue,
             sink,
-            settings: Settings { stall: Duration::from_secs(5), residency: Arc::new(Residency::default()) },
+            settings: Settings {
+                stall: Duration::from_secs(5),
+                residency: Arc::new(Residency::default()),
+                names: Arc::new(AsSpelled),
+            },
             backend,
             now: Instant::now(),
         }

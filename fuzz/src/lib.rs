@@ -68,6 +68,7 @@ impl Facts {
             Event::Model(name) => self.models.push(name.to_owned()),
             Event::Tokens(tokens) => self.tokens.push((tokens.answer, tokens.thinking, tokens.listed, offset)),
             Event::Usage(usage) => self.usage = Some(usage),
+            Event::Elsewhere => self.ends.push(("elsewhere", offset)),
             Event::Error => self.ends.push(("error", offset)),
             Event::Terminal => self.ends.push(("terminal", offset)),
             Event::Finish(reason) => self.ends.push((reason.as_str(), offset)),

@@ -199,9 +199,13 @@ fn phases() -> Vec<Panel> {
             .quantiles(|q| DECODE.quantile(q, "")),
         Panel::series("Load", "Loading the model, of requests that found it cold.", Unit::Seconds)
             .quantiles(|q| LOAD.quantile(q, "")),
-        Panel::series("Cold starts", "Requests that had to wait until the model was loaded.", Unit::Count)
-            .query(&COLD_STARTS.increase("model"), "{{model}}")
-            .bars(),
+        Panel::series(
+            "Cold starts",
+            "Requests that had to wait until the model was loaded, by why it was not in memory. A lower bound.",
+            Unit::Count,
+        )
+        .query(&what_happened(&COLD_STARTS.increase("cause"), &["cause"]), "{{cause}}")
+        .bars(),
         Panel::series("Cached share of the prompt", "Tokens of prompts that came from the cache.", Unit::Share)
             .query(&share(&CACHED.rate("model"), &PROMPT.rate("model")), "{{model}}"),
     ]

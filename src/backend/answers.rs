@@ -79,6 +79,7 @@ fn tag(entry: &Object) -> Option<Model> {
         family: detail("family"),
         parameter_size: detail("parameter_size"),
         format: detail("format"),
+        elsewhere: entry.text("remote_host").or_else(|| entry.text("remote_model")).is_some(),
     })
 }
 
@@ -204,6 +205,15 @@ mod tests {
         }
         let unknown = tags(&recorded("ollama-0.13.1/tags")).expect("a listing");
         assert_eq!(unknown[3].quant, None, "the word `unknown` says nothing");
+    }
+
+    #[test]
+    fn a_model_that_runs_elsewhere_is_listed_as_such() {
+        let body =
+            br#"{"models":[{"name":"mine:latest","remote_model":"gpt-oss:120b","remote_host":"https://ollama.com:443"},
+            {"name":"m:8b","remote_host":""}]}"#;
+        let elsewhere: Vec<bool> = tags(body).expect("a listing").iter().map(|model| model.elsewhere).collect();
+        assert_eq!(elsewhere, [true, false]);
     }
 
     #[test]

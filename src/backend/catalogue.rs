@@ -1,17 +1,21 @@
-//! The model names that a backend has confirmed: the only ones that may become label values; and what a backend means
-//! by a name without a tag.
+//! The model names that a backend has confirmed: the only ones that may become label values; and which spellings a
+//! backend takes for one of them.
 //!
 //! Promises: bounded (a number of names, each of bounded length and without control characters), and cheap to read at
-//! the same time from many threads. A name once admitted stays: its series exist anyway. Left out: what else is known
-//! of a model, and who asks the backend.
+//! the same time from many threads. A name once admitted stays: its series exist anyway. A server that lists its models
+//! admits what it lists: many repeat any name that they were asked for (llama.cpp, llamafile, `SGLang`). Ollama does not,
+//! and a model that it has just got may answer before it is listed. Left out: what else is known of a model, and who asks
+//! the backend.
 
 use std::borrow::Cow;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
+use tokio::sync::Notify;
 
 use super::inventory::Runtime;
 use crate::wire::route::Dialect;
+use crate::wire::spelling::{self, LATEST};
 
 /// How many models have labels of their own, unless configured otherwise.
 pub const DEFAULT_MAX_MODELS: usize = 200;
@@ -19,29 +23,58 @@ pub const DEFAULT_MAX_MODELS: usize = 200;
 /// Longest name that becomes a label, in bytes. Ollama's own names (host, namespace, model, tag) stay below it.
 pub const MAX_NAME: usize = 256;
 
-/// The tag that Ollama means where a name has none.
-pub const LATEST: &str = ":latest";
-
 /// Names that may become labels.
 #[derive(Debug)]
 pub struct Catalogue {
     max_models: usize,
     names: RwLock<Names>,
-    /// What each backend means by a name without a tag.
-    tags: RwLock<HashMap<Arc<str>, Tags>>,
+    servers: RwLock<HashMap<Arc<str>, Server>>,
 }
 
-/// What a name without a tag means.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tags {
+/// What is known of one backend's names.
+#[derive(Debug, Default)]
+struct Server {
+    kind: Kind,
+    /// What it listed last.
+    lists: HashSet<Box<str>>,
+    /// A name that is not listed has succeeded.
+    relist: Arc<Notify>,
+}
+
+/// Whose names they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Kind {
     /// Nobody knows yet: the backend is about to be asked which server it is.
     Asked,
-    /// The tag is `latest`: an Ollama backend, whichever of its routes is spoken.
-    Latest,
-    /// Just that: another server.
-    Plain,
+    /// An Ollama backend, whichever of its routes is spoken.
+    Ollama,
+    /// Another server: a name is what it is.
+    Other,
     /// What the route's dialect means: the backend was not recognised.
+    #[default]
     Spoken,
+}
+
+/// How a name is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// As it stands.
+    Exact,
+    /// As Ollama reads it: several spellings are one model.
+    Folded,
+    /// Not known yet.
+    Unknown,
+}
+
+/// What a success answer's name is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answered {
+    /// This model.
+    Label(Arc<str>),
+    /// A model that can have no label of its own: the catalogue is full, or the name is not fit.
+    Other,
+    /// Not a name of the backend's, or it is not known yet what the backend means by it.
+    Unlisted,
 }
 
 #[derive(Debug, Default)]
@@ -49,6 +82,8 @@ struct Names {
     /// Each admitted name, and `x` as another name of `x:latest`. Hashed fast: backends say what is in it, clients only
     /// look.
     labels: HashMap<Box<str>, Arc<str>>,
+    /// The admitted names of Ollama's models, folded.
+    folded: HashMap<Box<str>, Arc<str>>,
     admitted: usize,
 }
 
@@ -58,113 +93,168 @@ impl Default for Catalogue {
     }
 }
 
+impl Kind {
+    fn reading(self, spoken: Dialect, name: &str) -> Reading {
+        match self {
+            Self::Ollama => Reading::Folded,
+            Self::Other => Reading::Exact,
+            Self::Spoken if spoken == Dialect::Ollama => Reading::Folded,
+            Self::Spoken => Reading::Exact,
+            // The listing that is about to come may spell it otherwise.
+            Self::Asked if name.bytes().any(|byte| byte.is_ascii_uppercase()) => Reading::Unknown,
+            Self::Asked if spoken == Dialect::Ollama => Reading::Folded,
+            // A spelling that means the same to every server.
+            Self::Asked if spelling::has_tag(name) && *spelling::folded(name) == *name => Reading::Exact,
+            Self::Asked => Reading::Unknown,
+        }
+    }
+}
+
+impl Server {
+    /// The one model that it serves, whatever it is asked for.
+    fn only(&self) -> Option<&str> {
+        let mut listed = self.lists.iter();
+        listed.next().filter(|_| listed.next().is_none()).map(|name| &**name)
+    }
+}
+
 impl Catalogue {
     /// An empty catalogue that will admit so many names.
     #[must_use]
     pub fn new(max_models: usize) -> Self {
-        Self { max_models, names: RwLock::default(), tags: RwLock::default() }
+        Self { max_models, names: RwLock::default(), servers: RwLock::default() }
     }
 
     /// The backend is about to be asked which server it is.
     pub fn asking(&self, backend: &Arc<str>) {
-        self.set_tags(backend, Tags::Asked);
+        self.server(backend, |server| server.kind = Kind::Asked);
     }
 
     /// The backend was recognised, as nothing if need be.
     pub fn recognised(&self, backend: &Arc<str>, runtime: Runtime) {
-        self.set_tags(
-            backend,
-            match runtime {
-                Runtime::Ollama => Tags::Latest,
-                Runtime::Unknown => Tags::Spoken,
-                _ => Tags::Plain,
-            },
-        );
-    }
-
-    fn set_tags(&self, backend: &Arc<str>, tags: Tags) {
-        self.tags.write().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(backend), tags);
-    }
-
-    /// A model's whole name as this backend means it. None while that is not known: a name without a tag, on a route
-    /// that several servers have, of a backend that was not recognised yet. It would be a label of its own beside the
-    /// one that the listing is about to bring.
-    #[must_use]
-    pub fn whole_name<'a>(&self, backend: &str, spoken: Dialect, name: &'a str) -> Option<Name<'a>> {
-        if has_tag(name) {
-            return Some(Name::from(name));
-        }
-        let tags = self.tags.read().unwrap_or_else(PoisonError::into_inner).get(backend).copied();
-        let latest = match tags.unwrap_or(Tags::Spoken) {
-            Tags::Latest => true,
-            Tags::Plain => false,
-            Tags::Spoken => spoken == Dialect::Ollama,
-            Tags::Asked if spoken == Dialect::Ollama => true,
-            Tags::Asked => return None,
+        let kind = match runtime {
+            Runtime::Ollama => Kind::Ollama,
+            Runtime::Unknown => Kind::Spoken,
+            _ => Kind::Other,
         };
-        Some(Name { text: name, latest })
+        self.server(backend, |server| server.kind = kind);
     }
 
-    /// A backend listed this name, or a success answer named it. Returns its label; none where it can have none of its
-    /// own: the catalogue is full, or the name is empty, longer than [`MAX_NAME`] or holds control characters.
-    pub fn admit<'a>(&self, name: impl Into<Name<'a>>) -> Option<Arc<str>> {
-        let name = name.into();
-        if let Some(label) = self.admitted(name) {
-            return Some(label);
+    /// The backend lists these models. Beyond the cap a name has no label of its own.
+    pub fn listed<'a>(&self, backend: &Arc<str>, models: impl Iterator<Item = &'a str>) {
+        let lists: HashSet<Box<str>> = models.map(Into::into).collect();
+        let kind = self.server(backend, |server| server.kind);
+        for name in &lists {
+            let _full = self.enter(name, kind != Kind::Other);
         }
-        let name = &*name.whole();
+        self.server(backend, |server| server.lists = lists);
+    }
+
+    /// Wakes up whoever lists the backend's models, once a name that is not listed has succeeded.
+    pub(super) fn relist(&self, backend: &Arc<str>) -> Arc<Notify> {
+        self.server(backend, |server| Arc::clone(&server.relist))
+    }
+
+    fn server<T>(&self, backend: &Arc<str>, what: impl FnOnce(&mut Server) -> T) -> T {
+        let mut servers = self.servers.write().unwrap_or_else(PoisonError::into_inner);
+        what(servers.entry_ref(backend).or_default())
+    }
+
+    /// The label of the model that this backend means by a name; none where no such model was admitted.
+    #[must_use]
+    pub fn label(&self, backend: &str, spoken: Dialect, name: &str) -> Option<Arc<str>> {
+        let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
+        let kind = servers.get(backend).map(|server| server.kind).unwrap_or_default();
+        drop(servers);
+        self.find(name, kind.reading(spoken, name))
+    }
+
+    /// A success answer of this backend named a model.
+    pub fn answered(&self, backend: &str, spoken: Dialect, name: &str) -> Answered {
+        let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(server) = servers.get(backend) else {
+            let reading = Kind::default().reading(spoken, name);
+            return self.find(name, reading).or_else(|| self.admit_as(name, reading)).into();
+        };
+        let reading = server.kind.reading(spoken, name);
+        if let Some(label) = self.find(name, reading) {
+            return Answered::Label(label);
+        }
+        if !name.is_empty() {
+            server.relist.notify_one();
+        }
+        if reading == Reading::Unknown {
+            return Answered::Unlisted;
+        }
+        if server.kind == Kind::Ollama || server.lists.is_empty() {
+            return self.admit_as(name, reading).into();
+        }
+        match server.only() {
+            _ if server.lists.contains(name) => Answered::Other,
+            Some(only) => self.find(only, Reading::Exact).into(),
+            None => Answered::Unlisted,
+        }
+    }
+
+    /// Takes over a name as it stands. Returns its label; none where it can have none of its own: the catalogue is full,
+    /// or the name is empty, longer than [`MAX_NAME`] or holds control characters.
+    pub fn admit(&self, name: &str) -> Option<Arc<str>> {
+        self.enter(name, false)
+    }
+
+    /// The label of a name as it stands, if it was admitted. `x` is `x:latest` where that was.
+    #[must_use]
+    pub fn admitted(&self, name: &str) -> Option<Arc<str>> {
+        self.find(name, Reading::Exact)
+    }
+
+    fn find(&self, name: &str, reading: Reading) -> Option<Arc<str>> {
+        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
+        let label = names.labels.get(name);
+        if reading != Reading::Folded {
+            return label.cloned();
+        }
+        // Most are spelled as they are listed, or without `:latest`: nothing is put together for them.
+        let same =
+            |label: &&Arc<str>| if spelling::has_tag(name) { ***label == *name } else { is_latest_of(label, name) };
+        label.filter(same).or_else(|| names.folded.get(&*spelling::folded(name))).cloned()
+    }
+
+    fn admit_as(&self, name: &str, reading: Reading) -> Option<Arc<str>> {
+        let folds = reading == Reading::Folded;
+        self.enter(&if folds { spelling::whole(name) } else { Cow::Borrowed(name) }, folds)
+    }
+
+    /// `folds`: other spellings of the name are the same model.
+    fn enter(&self, name: &str, folds: bool) -> Option<Arc<str>> {
         if !is_fit(name) {
             return None;
         }
         let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(label) = names.labels.get(name).filter(|label| ***label == *name) {
+        let known = if folds { names.folded.get(&*spelling::folded(name)) } else { names.labels.get(name) };
+        if let Some(label) = known {
             return Some(Arc::clone(label));
         }
-        if names.admitted >= self.max_models {
+        let own = names.labels.get(name).filter(|label| ***label == *name).cloned();
+        if own.is_none() && names.admitted >= self.max_models {
             return None;
         }
-        names.admitted += 1;
-        let label: Arc<str> = name.into();
-        names.labels.insert(name.into(), Arc::clone(&label));
+        names.admitted += usize::from(own.is_none());
+        let label: Arc<str> = own.unwrap_or_else(|| name.into());
+        if folds {
+            names.folded.insert(spelling::folded(name).into(), Arc::clone(&label));
+        }
         if let Some(short) = name.strip_suffix(LATEST) {
             names.labels.insert(short.into(), Arc::clone(&label));
         }
+        names.labels.insert(name.into(), Arc::clone(&label));
         Some(label)
     }
-
-    /// The label of a name, if it was admitted. `x` is `x:latest` where that was.
-    #[must_use]
-    pub fn admitted<'a>(&self, name: impl Into<Name<'a>>) -> Option<Arc<str>> {
-        let name = name.into();
-        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
-        let label = names.labels.get(name.text);
-        // An admitted `x:latest` is found by `x` too, so nothing is put together for most.
-        match label.filter(|label| !name.latest || is_latest_of(label, name.text)) {
-            None if name.latest => names.labels.get(&*name.whole()),
-            found => found,
-        }
-        .cloned()
-    }
 }
 
-/// What a model is called.
-#[derive(Clone, Copy, Debug)]
-pub struct Name<'a> {
-    text: &'a str,
-    /// The tag that is left out is `latest`.
-    latest: bool,
-}
-
-impl<'a> From<&'a str> for Name<'a> {
-    fn from(text: &'a str) -> Self {
-        Self { text, latest: false }
-    }
-}
-
-impl<'a> Name<'a> {
-    /// With its tag.
-    fn whole(self) -> Cow<'a, str> {
-        if self.latest { Cow::Owned(format!("{}{LATEST}", self.text)) } else { Cow::Borrowed(self.text) }
+impl From<Option<Arc<str>>> for Answered {
+    fn from(label: Option<Arc<str>>) -> Self {
+        label.map_or(Self::Other, Self::Label)
     }
 }
 
@@ -172,89 +262,9 @@ fn is_latest_of(label: &str, short: &str) -> bool {
     label.strip_prefix(short).is_some_and(|rest| rest == LATEST)
 }
 
-/// A colon before the last slash is that of a registry's port. Nothing is taken for whole.
-fn has_tag(name: &str) -> bool {
-    // By bytes, from behind: it is asked several times an exchange.
-    let name = name.as_bytes();
-    let mark = name.iter().rposition(|byte| matches!(byte, b'/' | b':'));
-    name.is_empty() || mark.is_some_and(|at| name[at] == b':' || at + 1 == name.len())
-}
-
 fn is_fit(name: &str) -> bool {
     !name.is_empty() && name.len() <= MAX_NAME && !name.chars().any(char::is_control)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_missing_tag_is_what_the_backend_means_by_it() {
-        let (catalogue, backend) = (Catalogue::default(), Arc::from("a"));
-        let mean = |spoken, name| catalogue.whole_name("a", spoken, name).map(|name| name.whole().into_owned());
-        let whole = |name: &str| Some(name.to_owned());
-        let tables: [(Option<Runtime>, Option<String>, Option<String>); 4] = [
-            (None, whole("m:latest"), None),
-            (Some(Runtime::Ollama), whole("m:latest"), whole("m:latest")),
-            (Some(Runtime::Sglang), whole("m"), whole("m")),
-            (Some(Runtime::Unknown), whole("m:latest"), whole("m")),
-        ];
-        assert_eq!(mean(Dialect::OpenAi, "m"), whole("m"), "nobody asks");
-        catalogue.asking(&backend);
-        for (runtime, on_ollamas_routes, on_others) in tables {
-            if let Some(runtime) = runtime {
-                catalogue.recognised(&backend, runtime);
-            }
-            assert_eq!(mean(Dialect::Ollama, "m"), on_ollamas_routes, "{runtime:?}");
-            assert_eq!(mean(Dialect::OpenAi, "m"), on_others, "{runtime:?}");
-            assert_eq!(mean(Dialect::Anthropic, "m"), on_others, "{runtime:?}");
-            for name in ["m:8b", "hf.co/x/y:Q4_K_M", "", "x/"] {
-                assert_eq!(mean(Dialect::OpenAi, name), whole(name), "{runtime:?}");
-            }
-        }
-        catalogue.recognised(&backend, Runtime::Ollama);
-        assert_eq!(mean(Dialect::OpenAi, "localhost:5000/library/m"), whole("localhost:5000/library/m:latest"));
-    }
-
-    #[test]
-    fn only_admitted_names_have_labels() {
-        let catalogue = Catalogue::default();
-        assert_eq!(catalogue.admitted("a"), None);
-        assert_eq!(catalogue.admit("a").as_deref(), Some("a"));
-        assert_eq!(catalogue.admitted("a").as_deref(), Some("a"));
-    }
-
-    #[test]
-    fn a_name_without_a_tag_is_the_latest_one_where_that_is_listed() {
-        let catalogue = Catalogue::default();
-        catalogue.admit("hf.co/x/y");
-        catalogue.admit("llama3:latest");
-        assert_eq!(catalogue.admitted("llama3").as_deref(), Some("llama3:latest"));
-        assert_eq!(catalogue.admit("llama3").as_deref(), Some("llama3:latest"));
-        assert_eq!(catalogue.admitted("hf.co/x/y").as_deref(), Some("hf.co/x/y"));
-        assert_eq!(catalogue.admitted("llama3:8b"), None);
-    }
-
-    #[test]
-    fn a_full_catalogue_admits_no_more_and_forgets_none() {
-        let catalogue = Catalogue::new(2);
-        for name in ["a:latest", "b", "a", "a:latest", "b"] {
-            assert!(catalogue.admit(name).is_some(), "{name}");
-        }
-        assert_eq!(catalogue.admit("c"), None);
-        assert_eq!(catalogue.admitted("c"), None);
-        assert_eq!(catalogue.admitted("a").as_deref(), Some("a:latest"));
-    }
-
-    #[test]
-    fn names_that_could_harm_a_scrape_are_not_admitted() {
-        let catalogue = Catalogue::default();
-        let long = "x".repeat(MAX_NAME + 1);
-        for name in ["", "a\nb", "a\0", "a\u{7f}", "a\u{85}", &long] {
-            assert_eq!(catalogue.admit(name), None, "{name:?}");
-        }
-        for name in ["qwen \"q\" \\ {le=\"1\"}", "模型:7b", &long[1..]] {
-            assert_eq!(catalogue.admit(name).as_deref(), Some(name));
-        }
-    }
-}
+mod tests;

@@ -62,6 +62,8 @@ pub struct Model {
     pub parameter_size: Option<Box<str>>,
     /// Format of the files, as `gguf`.
     pub format: Option<Box<str>>,
+    /// It runs elsewhere: the backend hands requests on, and never holds it in memory.
+    pub elsewhere: bool,
 }
 
 /// When a model leaves memory unless it is used.
@@ -106,18 +108,25 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// The models that are known not to be in memory, under any of their names. `None` where nobody looks often enough.
-    #[must_use]
-    pub fn absent(&self) -> Option<Vec<&str>> {
-        let resident = self.resident.as_ref().filter(|_| self.polled)?;
-        let in_memory = |model: &Model| {
-            // Two names of the same files are one model in memory, listed under the name it was loaded by.
-            resident.iter().any(|held| {
-                held.name.eq_ignore_ascii_case(&model.name)
-                    || (held.revision.is_some() && held.revision == model.revision)
-            })
+    /// What is in memory, under each name that it has: two names of the same files are one model in memory, and it is
+    /// told under the name that it was loaded by. `None` where the backend does not say, or is not reached.
+    pub fn held(&self) -> Option<impl Iterator<Item = (&str, &Resident)>> {
+        let resident = self.resident.as_ref()?;
+        let same = |held: &Resident, model: &Model| {
+            held.name.eq_ignore_ascii_case(&model.name) || (held.revision.is_some() && held.revision == model.revision)
         };
-        Some(self.models.iter().filter(|model| !in_memory(model)).map(|model| &*model.name).collect())
+        let others = move |held: &'_ Resident| {
+            let models = self.models.iter().filter(|model| model.name != held.name && same(held, model));
+            models.map(|model| &*model.name).collect::<Vec<&str>>()
+        };
+        // Those that were told come first: another name only repeats one of them.
+        let told = resident.iter().map(|held| (&*held.name, held));
+        Some(told.chain(resident.iter().flat_map(move |held| others(held).into_iter().map(move |name| (name, held)))))
+    }
+
+    /// The models that run elsewhere.
+    pub fn elsewhere(&self) -> impl Iterator<Item = &str> {
+        self.models.iter().filter(|model| model.elsewhere).map(|model| &*model.name)
     }
 }
 
@@ -137,18 +146,20 @@ mod tests {
     }
 
     #[test]
-    fn a_model_is_absent_unless_it_is_in_memory_under_some_name() {
+    fn what_is_in_memory_is_so_under_each_of_its_names() {
         let mut inventory = Inventory {
-            models: vec![model("a", "1"), model("copy-of-a", "1"), model("b", "2"), model("c", "")],
-            resident: Some(vec![Resident { name: "a".into(), revision: text("1"), ..Resident::default() }]),
+            models: vec![model("a", "1"), model("copy-of-a", "1"), model("b", "2"), model("c", ""), model("D", "")],
+            resident: Some(vec![
+                Resident { name: "a".into(), revision: text("1"), ..Resident::default() },
+                Resident { name: "d".into(), ..Resident::default() },
+            ]),
             polled: true,
             ..Inventory::default()
         };
-        assert_eq!(inventory.absent(), Some(vec!["b", "c"]));
-        inventory.polled = false;
-        assert_eq!(inventory.absent(), None);
-        inventory = Inventory { resident: None, polled: true, ..inventory };
-        assert_eq!(inventory.absent(), None);
+        let names: Vec<&str> = inventory.held().expect("it says").map(|(name, _)| name).collect();
+        assert_eq!(names, ["a", "d", "copy-of-a", "D"]);
+        inventory.resident = None;
+        assert!(inventory.held().is_none());
     }
 
     #[test]

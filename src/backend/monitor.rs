@@ -54,6 +54,8 @@ pub struct Monitor {
     host: RwLock<HeaderValue>,
     /// It answered after it had not.
     pub(super) came_up: Notify,
+    /// Somebody wants to know what is in memory by now.
+    pub(super) look: Notify,
     inventory: RwLock<Arc<Inventory>>,
 }
 
@@ -68,6 +70,7 @@ impl Monitor {
             pace,
             host: RwLock::new(called(&backend, host)),
             came_up: Notify::new(),
+            look: Notify::new(),
             inventory: RwLock::default(),
             backend,
         }
@@ -88,6 +91,11 @@ impl Monitor {
     /// The `Host` of our own requests.
     pub(super) fn host(&self) -> HeaderValue {
         self.host.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What is in memory has probably changed: it is asked soon, however many say so.
+    pub fn look_soon(&self) {
+        self.look.notify_one();
     }
 
     /// What it is and has, as it was last seen.

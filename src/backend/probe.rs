@@ -44,6 +44,9 @@ async fn probe(monitor: &Monitor, report: &dyn Report) {
     let was_up = monitor.status.snapshot().state.up();
     let changed = monitor.status.record(now, found, took);
     report.probed(&monitor.backend.name, found.is_ok(), took);
+    if found == Err(Failure::Refused) {
+        report.refuses(&monitor.backend.name);
+    }
     if found.is_ok() && was_up != Some(true) {
         monitor.came_up.notify_one();
     }

@@ -15,6 +15,12 @@ pub trait Report: Send + Sync {
     /// It was asked which server it is and what it can serve.
     fn listed(&self, _backend: &Arc<str>, _inventory: &Inventory) {}
 
+    /// It is about to be asked what is in memory.
+    fn looks(&self, _backend: &Arc<str>) {}
+
+    /// It refuses connections: what serves there next has nothing in memory.
+    fn refuses(&self, _backend: &Arc<str>) {}
+
     /// It was asked what is in memory, or cannot be asked any more; with what changed since it was last asked.
     fn resident(&self, _backend: &Arc<str>, _inventory: &Inventory, _changes: &[Change]) {}
 

@@ -1,11 +1,13 @@
 //! Keeps the picture of a backend: which server it is and what it lists every half minute, what is in memory and how busy
-//! its engines are every few seconds. Right after the backend comes up both are asked at once.
+//! its engines are every few seconds. Right after the backend comes up both are asked at once; after a name that is not
+//! listed has succeeded it is listed again, and after an answer that brought a model into memory, or sent one away, it is
+//! looked at again.
 //!
 //! One question at a time, each with a limit on its time and size, and never on behalf of a scrape. A listing that fails
 //! leaves what is known as it is; what is in memory is forgotten once the backend is out of reach.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -18,6 +20,13 @@ use super::monitor::{Monitor, stopped};
 use super::recognise::{ANSWER, read, recognise};
 use super::report::Report;
 use super::track::Tracker;
+use crate::wire::route::Dialect;
+
+/// Between two listings at least: a server that answers any name brings on many.
+const BETWEEN_LISTINGS: Duration = Duration::from_secs(1);
+
+/// Between two looks at least.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
 /// Asks until `shutdown` is true or its sender is gone.
 pub async fn run(
@@ -47,21 +56,35 @@ struct Survey {
 impl Survey {
     async fn go_on(&mut self) {
         let pace = self.monitor.pace;
-        let mut next_list = Instant::now() + pace.list_every;
+        let relist = self.catalogue.relist(&self.monitor.backend.name);
+        let (mut listed, mut looked) = (Instant::now(), Instant::now());
+        let (mut next_list, mut next_look) = (listed + pace.list_every, looked + pace.look_every);
         loop {
             let fresh = tokio::select! {
                 () = self.monitor.came_up.notified() => true,
-                () = tokio::time::sleep(pace.look_every) => false,
+                () = relist.notified() => {
+                    next_list = next_list.min(listed + BETWEEN_LISTINGS);
+                    next_look = next_look.min(next_list);
+                    continue;
+                }
+                () = self.monitor.look.notified() => {
+                    next_look = next_look.min(looked + BETWEEN_LOOKS);
+                    continue;
+                }
+                () = tokio::time::sleep_until(next_look) => false,
             };
-            if self.monitor.status.snapshot().state.up() != Some(true) {
+            if self.monitor.status.snapshot().state.up() == Some(true) {
+                if fresh || Instant::now() >= next_list {
+                    self.list(fresh).await;
+                    listed = Instant::now();
+                    next_list = listed + pace.list_every;
+                }
+                self.look().await;
+            } else {
                 self.forget();
-                continue;
             }
-            if fresh || Instant::now() >= next_list {
-                self.list(fresh).await;
-                next_list = Instant::now() + pace.list_every;
-            }
-            self.look().await;
+            looked = Instant::now();
+            next_look = looked + pace.look_every;
         }
     }
 
@@ -78,10 +101,7 @@ impl Survey {
         let runtime = found.as_ref().map_or(known, |found| found.runtime);
         self.catalogue.recognised(&self.monitor.backend.name, runtime);
         let Some(mut found) = found else { return };
-        for model in &found.models {
-            // Beyond the cap a name has no label of its own.
-            let _ = self.catalogue.admit(&*model.name);
-        }
+        self.catalogue.listed(&self.monitor.backend.name, found.models.iter().map(|model| &*model.name));
         if fresh || before.runtime != found.runtime || before.version != found.version {
             let (backend, runtime) = (&*self.monitor.backend.name, found.runtime.as_str());
             let version = found.version.as_deref();
@@ -98,7 +118,8 @@ impl Survey {
         let inventory = self.monitor.inventory();
         if let Some(resident) = self.resident(&inventory).await {
             for held in resident.resident.iter().flatten() {
-                let _ = self.catalogue.admit(&*held.name);
+                // A model that was made since the last listing.
+                self.catalogue.answered(&self.monitor.backend.name, Dialect::Ollama, &held.name);
             }
             let changes = self.tracker.look(resident.resident.as_deref().unwrap_or_default());
             self.asked = true;
@@ -122,6 +143,7 @@ impl Survey {
         if !inventory.polled {
             return inventory.resident.is_some().then(|| inventory.clone());
         }
+        self.report.looks(&self.monitor.backend.name);
         let answer = read(&self.monitor, "/api/ps", ANSWER).await?;
         let resident = answers::ps(&answer.body, SystemTime::now())?;
         Some(Inventory { resident: Some(resident), ..inventory.clone() })

@@ -24,6 +24,8 @@ pub(super) struct Answer {
     pub(super) finish: Option<FinishReason>,
     /// Bytes moved by a transfer.
     pub(super) progress: Option<u64>,
+    /// The backend said that the model runs elsewhere.
+    pub(super) elsewhere: bool,
     /// The backend said that it failed.
     pub(super) error: bool,
     /// The terminal event was seen, and no token since.
@@ -48,6 +50,7 @@ impl Answer {
             Event::Timings(timings) => self.timings(timings),
             Event::Finish(reason) => self.finish = Some(reason),
             Event::Progress(progress) => self.progress = Some(progress.completed),
+            Event::Elsewhere => self.elsewhere = true,
             Event::Error => self.error = true,
             Event::Terminal => self.terminal = true,
         }

@@ -3,9 +3,10 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use super::outcome::{End, Outcome};
+use super::outcome::{End, ErrorType, Outcome};
 use super::rates::Decode;
 use super::record::Record;
+use super::residency::Cold;
 use super::verdict::Evidence;
 use super::{Observation, is_stream};
 use crate::wire::event::{Defect, Defects, FinishReason, Source};
@@ -31,7 +32,7 @@ impl Observation {
         let reading = self.reading();
         let mut record = self.record(end, status, overhead, reading);
         record.truncation_suspected = self.suspects_truncation(&record);
-        self.stay = None;
+        self.leave(&record);
         if let Some(mut watch) = self.watch.take() {
             watch.finished(&record);
         }
@@ -63,12 +64,34 @@ impl Observation {
         }
     }
 
-    /// Whether it loaded its model: something answered in the model's name, and not to say that it was sent away.
-    fn was_cold(&self) -> bool {
+    /// Gives its place on the model back, and says what its end says of what the backend holds in memory.
+    fn leave(&mut self, record: &Record) {
+        let residency = &self.settings.residency;
+        if record.error == Some(ErrorType::ConnectRefused) {
+            residency.refuses(&self.start.backend);
+        }
+        let Some(mut stay) = self.stay.take() else { return };
+        let unloads = self.answer.finish == Some(FinishReason::Unload) && record.outcome == Outcome::Completed;
+        if unloads {
+            stay.unloaded();
+        } else if self.model_leaves {
+            stay.leaves();
+        }
+        drop(stay);
+        if unloads || self.model_leaves {
+            residency.changed(&self.start.backend);
+        }
+    }
+
+    /// Why its model was cold, if it was: something answered in the model's name, and not to say that it was sent away.
+    fn was_cold(&mut self) -> Option<Cold> {
         let load = self.answer.reported.load;
         let answered = load.is_some() || (self.names_answer() && self.answer.model.is_some());
-        let unloads = self.answer.finish == Some(FinishReason::Unload);
-        answered && !unloads && self.stay.as_ref().is_some_and(|stay| stay.cold(load))
+        if !answered || self.answer.elsewhere || self.answer.finish == Some(FinishReason::Unload) {
+            return None;
+        }
+        self.is_in_memory();
+        self.stay.as_ref().and_then(|stay| stay.cold(load))
     }
 
     /// What the reader knows now.
@@ -95,6 +118,7 @@ impl Observation {
             expects_terminal: reading.expects_terminal,
         };
         let (outcome, error) = evidence.verdict();
+        let cold = self.was_cold();
         let (timing, tally, reported) = (&self.answer.timing, &self.answer.tally, self.answer.reported);
         let since = |at: Instant| at.saturating_duration_since(self.start.at);
         let first_token = timing.first_token.filter(|_| reading.streamed);
@@ -130,7 +154,7 @@ impl Observation {
             drafted_tokens: tally.drafted(),
             draft_accepted_tokens: tally.draft_accepted(),
             load: reported.load,
-            cold: self.was_cold(),
+            cold,
             prompt_characters: self.prompt_characters,
             truncation_suspected: false,
             prefill: reported.prefill,

@@ -131,6 +131,26 @@ labels! {
 }
 
 labels! {
+    /// Why an exchange found its model not in memory.
+    ColdCause {
+        /// It was not in memory since we began to look.
+        First = "first",
+        /// Nobody used it for as long as it is kept.
+        Expired = "expired",
+        /// Another model came in its place.
+        Evicted = "evicted",
+        /// A request that passed through us sent it away.
+        Unloaded = "unloaded",
+        /// It was in memory with a context of another length, or with other options of loading.
+        OptionsChanged = "options_changed",
+        /// The backend was started again.
+        Restart = "restart",
+        /// It left for a reason that cannot be seen.
+        Unknown = "unknown",
+    }
+}
+
+labels! {
     /// Why a request was refused before it became an exchange.
     Malformed {
         /// The request line is not one.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::outcome::{ErrorType, Outcome, Phase};
+use super::residency::Cold;
 use super::trace::TraceId;
 use crate::wire::event::{Defects, FinishReason, Source};
 use crate::wire::route::Route;
@@ -142,8 +143,8 @@ pub struct Record {
     pub draft_accepted_tokens: Option<u64>,
     /// Reported load, including queueing where the dialect does not tell them apart.
     pub load: Option<Duration>,
-    /// The load was that of a cold model.
-    pub cold: bool,
+    /// Why the model had to be loaded for it. None where it was in memory, or nothing answered in its name.
+    pub cold: Option<Cold>,
     /// Reported prefill.
     pub prefill: Option<Duration>,
     /// Reported decode.

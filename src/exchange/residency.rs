@@ -1,93 +1,168 @@
-//! Which models have exchanges in flight and which are not in memory, so that a cold start can be told from a wait.
+//! Which models have exchanges in flight, which are in memory and how one that is not left it, so that a cold start can be
+//! told from a wait, and its cause be named.
 //!
-//! Ollama's reported load includes the time in its queue: a long load means a cold model only for an exchange that
-//! found no other on that model. Where the backend was heard to have a model and not to hold it in memory, every
-//! exchange that comes before an answer in the model's name is cold whatever it reports (`/v1` routes report no load):
-//! those that come together all wait for it. An answer says that it is in memory by now, and is heard sooner than the
-//! backend is asked again. Memory is bounded by the exchanges in flight and by what backends list, and so is the harm of
-//! names that clients choose to collide in a table. A backend's lock is taken four times an exchange and never while a
-//! stream is running.
+//! What `/api/ps` says outranks what a load figure suggests: Ollama's reported load includes the time in its queue, and
+//! other servers report a constant. A model that was not in memory at the last look is cold for every exchange that comes
+//! before an answer in the model's name, whatever that reports (`/v1` routes report no load): those that come together
+//! all wait for it. An answer says that the model is in memory by now, and is heard sooner than the backend is asked
+//! again; one that says that it was sent away is heard too. Only where nobody can look does a long load mean a cold
+//! model, and then only for an exchange that found no other on it. A model that runs elsewhere is never cold.
+//!
+//! A lower bound all the same: a model that comes and goes between two looks without an answer through us, and a change of
+//! options that only the server's default undoes, are not seen.
+//!
+//! Memory is bounded by the exchanges in flight, by what backends hold and by [`MODELS`], and so is the harm of names that
+//! clients choose to collide in a table. A backend's lock is taken four times an exchange and never while a stream is
+//! running.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Duration;
+mod model;
+#[cfg(test)]
+mod tests;
 
-use hashbrown::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::time::{Duration, SystemTime};
 
-use super::truncation::{Evidence, Truncation};
+use hashbrown::HashMap;
 
-/// A reported load from here on means that the model was not resident, if no other exchange was in flight on it.
+pub use model::Cold;
+use model::{Known, Reload};
+
+use super::outcome::ColdCause;
+use crate::wire::request::LoadOptions;
+use crate::wire::spelling;
+
+/// A reported load from here on means that the model was not resident, where nobody can look and no other exchange was in
+/// flight on it.
 const COLD_LOAD: Duration = Duration::from_millis(100);
 
-/// Exchanges in flight for each backend and model, what each backend has and does not hold in memory, and what was learnt
-/// of prompts that were cut, which needs the length of the loaded context.
-#[derive(Debug, Default)]
-pub struct Residency(RwLock<HashMap<Arc<str>, Arc<Backend>>>);
+/// Models of a backend that are remembered while nothing is in flight on them. Of others each is as if met for the first
+/// time.
+const MODELS: usize = 2_000;
+
+/// What backends were heard to hold in memory, what is in flight on each model, and what was learnt of prompts that were
+/// cut, which needs the length of the loaded context.
+#[derive(Default)]
+pub struct Residency {
+    backends: RwLock<HashMap<Arc<str>, Arc<Backend>>>,
+    look: OnceLock<Look>,
+}
+
+/// Brings on a look at the backend of a name.
+type Look = Box<dyn Fn(&str) + Send + Sync>;
+
+/// A model that is in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Held<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Tokens of context that it was loaded with, where the backend says.
+    pub context: Option<u64>,
+    /// When it leaves unless it is used.
+    pub expires: Option<SystemTime>,
+}
 
 /// What is known of the models of one backend.
 #[derive(Debug, Default)]
 struct Backend(Mutex<Known>);
 
-#[derive(Debug, Default)]
-struct Known {
-    in_flight: HashMap<Arc<str>, usize>,
-    absent: HashSet<Arc<str>>,
-    /// Length of the context of each model in memory, where it is told.
-    contexts: HashMap<Arc<str>, u64>,
-    truncation: Truncation,
-}
-
-/// A tag of `latest` and no tag are the same model, and Ollama does not tell large letters from small ones.
 fn plain(model: &str) -> Arc<str> {
-    let mut plain: Arc<str> = without_latest(model).into();
-    if let Some(letters) = Arc::get_mut(&mut plain) {
-        letters.make_ascii_lowercase();
-    }
-    plain
+    spelling::folded(model).into()
 }
 
-fn without_latest(model: &str) -> &str {
-    model.strip_suffix(":latest").unwrap_or(model)
+/// Ollama's names for models of its cloud.
+fn is_of_a_cloud(plain: &str) -> bool {
+    plain.ends_with("-cloud") || plain.ends_with(":cloud")
+}
+
+impl std::fmt::Debug for Residency {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Residency").field("backends", &self.backends).finish_non_exhaustive()
+    }
 }
 
 impl Residency {
-    /// The backend was heard to have these models and not to hold them in memory. It replaces what was heard before;
-    /// nothing is absent where nobody knows.
-    pub fn absent<'a>(&self, backend: &Arc<str>, models: impl IntoIterator<Item = &'a str>) {
-        let models = models.into_iter().map(plain).collect();
-        self.of(backend).lock().absent = models;
+    /// Calls this with a backend's name whenever what that holds in memory has probably changed. Only the first call
+    /// counts. It must not block.
+    pub fn on_change(&self, look: impl Fn(&str) + Send + Sync + 'static) {
+        let _first = self.look.set(Box::new(look));
     }
 
-    /// The backend was heard to hold these models in memory, with contexts of so many tokens. It replaces what was heard
-    /// before.
-    pub fn contexts<'a>(&self, backend: &Arc<str>, models: impl IntoIterator<Item = (&'a str, u64)>) {
-        let contexts = models.into_iter().map(|(model, length)| (plain(model), length)).collect();
-        self.of(backend).lock().contexts = contexts;
+    /// The backend is about to be asked what is in memory.
+    pub fn looks(&self, backend: &Arc<str>) {
+        self.of(backend).lock().looks();
+    }
+
+    /// The backend was asked and holds these models in memory, and no other; under another name a model is told again,
+    /// later. Returns the models of which prompts were probably cut before their context was known, with how many.
+    pub fn looked<'a>(
+        &self,
+        backend: &Arc<str>,
+        held: impl Iterator<Item = Held<'a>>,
+        now: SystemTime,
+    ) -> Vec<(&'a str, u64)> {
+        self.of(backend).lock().looked(held, now)
+    }
+
+    /// The backend serves these models with contexts of so many tokens, and does not say what is in memory.
+    pub fn serves<'a>(&self, backend: &Arc<str>, models: impl Iterator<Item = Held<'a>>) -> Vec<(&'a str, u64)> {
+        self.of(backend).lock().serves(models)
+    }
+
+    /// These models run elsewhere.
+    pub fn elsewhere<'a>(&self, backend: &Arc<str>, models: impl Iterator<Item = &'a str>) {
+        self.of(backend).lock().elsewhere(models);
+    }
+
+    /// Nothing accepts connections there: a server that comes holds nothing in memory.
+    pub fn refuses(&self, backend: &Arc<str>) {
+        self.of(backend).lock().restarts();
     }
 
     /// An exchange on this model begins; it lasts until the returned value is dropped.
-    pub(super) fn enter(&self, backend: &Arc<str>, model: &str) -> Stay {
+    pub(super) fn enter(&self, backend: &Arc<str>, model: &str, options: LoadOptions) -> Stay {
         let (backend, model) = (self.of(backend), plain(model));
         let mut known = backend.lock();
-        let absent = known.absent.contains(&model);
-        let others = known.in_flight.entry_ref(&model).or_insert(0);
-        let alone = *others == 0;
-        *others += 1;
+        let watched = known.watched;
+        let of = known.models.entry_ref(&model).or_default();
+        let alone = of.in_flight == 0;
+        of.in_flight += 1;
+        let elsewhere = of.elsewhere || is_of_a_cloud(&model);
+        let (absent, reload, first) = (of.absent(watched), of.reload(options), of.is_unseen());
         drop(known);
-        Stay { backend, model, alone, absent }
+        Stay {
+            backend,
+            model,
+            options,
+            alone,
+            watched,
+            elsewhere,
+            absent,
+            reload,
+            first,
+            answered: false,
+            leaves: false,
+        }
     }
 
-    /// Learns from a completed exchange, and tells whether its prompt was probably cut.
+    /// Learns from a completed exchange on a model that it did not name, and tells whether its prompt was probably cut.
     pub(super) fn suspects(&self, backend: &Arc<str>, model: &str, characters: u64, tokens: u64) -> bool {
-        self.of(backend).lock().suspects(&plain(model), characters, tokens)
+        self.of(backend).lock().suspects(&plain(model), LoadOptions::default(), characters, tokens)
+    }
+
+    /// What the backend holds in memory has probably changed.
+    pub(super) fn changed(&self, backend: &str) {
+        if let Some(look) = self.look.get() {
+            look(backend);
+        }
     }
 
     fn of(&self, backend: &Arc<str>) -> Arc<Backend> {
-        let backends = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let backends = self.backends.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = backends.get(backend) {
             return Arc::clone(known);
         }
         drop(backends);
-        let mut backends = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut backends = self.backends.write().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(backends.entry_ref(backend).or_default())
     }
 }
@@ -98,114 +173,99 @@ impl Backend {
     }
 }
 
-impl Known {
-    fn suspects(&mut self, model: &str, characters: u64, tokens: u64) -> bool {
-        let context = self.contexts.get(model).copied();
-        self.truncation.observe(model, Evidence { characters, tokens, context })
-    }
-}
-
 /// One exchange in flight on a model.
 #[derive(Debug)]
 pub(super) struct Stay {
     backend: Arc<Backend>,
     model: Arc<str>,
+    /// What it wants the model to be loaded with.
+    options: LoadOptions,
     /// No other exchange was in flight on the model when this one came.
     alone: bool,
-    /// The model was heard not to be in memory.
-    absent: bool,
+    /// Somebody looks at what is in memory.
+    watched: bool,
+    /// The model runs on another host.
+    elsewhere: bool,
+    /// The model was heard not to be in memory, before it answered.
+    absent: Option<Cold>,
+    /// Whether the model is in memory with other options.
+    reload: Reload,
+    /// Nothing was heard of the model yet.
+    first: bool,
+    answered: bool,
+    /// The model leaves memory with the end of this exchange.
+    leaves: bool,
 }
 
 impl Stay {
-    /// The model answered: whoever comes from now on finds it in memory.
-    pub(super) fn answered(&self) {
+    /// The model answered: whoever comes from now on finds it in memory. Tells whether that is news. Only the first call
+    /// counts.
+    pub(super) fn answered(&mut self) -> bool {
+        if self.elsewhere || std::mem::replace(&mut self.answered, true) {
+            return false;
+        }
         let mut known = self.backend.lock();
-        if !known.absent.is_empty() {
-            known.absent.remove(&self.model);
+        let asked = known.asked;
+        let Some(model) = known.models.get_mut(&self.model) else { return false };
+        if self.absent.is_none() && self.reload != Reload::Surely {
+            // It left while this one was waiting.
+            self.absent = model.left();
+        }
+        model.answered(self.options, self.reload, asked)
+    }
+
+    /// The model is to leave memory once nothing is in flight on it.
+    pub(super) fn leaves(&mut self) {
+        self.leaves = true;
+    }
+
+    /// The model was sent away.
+    pub(super) fn unloaded(&self) {
+        let mut known = self.backend.lock();
+        let asked = known.asked;
+        if let Some(model) = known.models.get_mut(&self.model) {
+            model.unloaded(asked);
         }
     }
 
     /// As [`Residency::suspects`], of the model that it is on. None if the answer was another one's.
     pub(super) fn suspects(&self, model: &str, characters: u64, tokens: u64) -> Option<bool> {
-        let same = without_latest(model).eq_ignore_ascii_case(&self.model);
-        same.then(|| self.backend.lock().suspects(&self.model, characters, tokens))
+        let same = *spelling::folded(model) == *self.model;
+        same.then(|| self.backend.lock().suspects(&self.model, self.options, characters, tokens))
     }
 
-    /// Whether a model that answered was cold; `load` is what it reported.
-    pub(super) fn cold(&self, load: Option<Duration>) -> bool {
-        self.absent || (self.alone && load.is_some_and(|load| load >= COLD_LOAD))
+    /// Why a model that answered was cold, if it was; `load` is what it reported.
+    pub(super) fn cold(&self, load: Option<Duration>) -> Option<Cold> {
+        if self.elsewhere {
+            return None;
+        }
+        let waited = self.alone && load.is_some_and(|load| load >= COLD_LOAD);
+        let because = |cause| Some(Cold { cause, by: None });
+        match (&self.absent, self.reload) {
+            (Some(absent), _) => Some(absent.clone()),
+            (None, Reload::Surely) => because(ColdCause::OptionsChanged),
+            (None, Reload::Perhaps) if waited => because(ColdCause::OptionsChanged),
+            _ if self.watched || !waited => None,
+            _ if self.first => because(ColdCause::First),
+            _ => because(ColdCause::Unknown),
+        }
     }
 }
 
 impl Drop for Stay {
     fn drop(&mut self) {
         let mut known = self.backend.lock();
-        if let Some(count) = known.in_flight.get_mut(&self.model) {
-            *count -= 1;
-            if *count == 0 {
-                known.in_flight.remove(&self.model);
+        let (asked, crowded) = (known.asked, known.models.len() > MODELS);
+        let Some(model) = known.models.get_mut(&self.model) else { return };
+        model.in_flight -= 1;
+        model.used = asked;
+        if model.in_flight == 0 {
+            if self.leaves && self.answered {
+                model.unloaded(asked);
+            }
+            if crowded || model.is_forgettable() {
+                known.models.remove(&self.model);
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_prompt_is_held_against_the_context_that_is_loaded() {
-        let residency = Residency::default();
-        let backend: Arc<str> = "a".into();
-        assert!(!residency.suspects(&backend, "m", 15_000, 2_048), "the context is not known");
-        residency.contexts(&backend, [("m:latest", 2_048)]);
-        assert!(residency.suspects(&backend, "m", 15_000, 2_048));
-        assert!(!residency.suspects(&backend, "m", 600, 140));
-    }
-
-    const LONG: Option<Duration> = Some(Duration::from_secs(2));
-
-    #[test]
-    fn only_the_first_exchange_on_a_model_can_be_cold() {
-        let residency = Arc::new(Residency::default());
-        let backend: Arc<str> = "a".into();
-        let first = residency.enter(&backend, "m:latest");
-        let second = residency.enter(&backend, "m");
-        let elsewhere = residency.enter(&"b".into(), "m");
-        assert!(first.cold(LONG) && elsewhere.cold(LONG));
-        assert!(!second.cold(LONG));
-        drop((first, second, elsewhere));
-        assert!(residency.enter(&backend, "m").cold(LONG));
-    }
-
-    #[test]
-    fn a_short_load_is_not_cold() {
-        let residency = Arc::new(Residency::default());
-        let stay = residency.enter(&"a".into(), "m");
-        assert!(!stay.cold(Some(Duration::from_micros(99_999))));
-        assert!(stay.cold(Some(Duration::from_millis(100))));
-    }
-
-    #[test]
-    fn nothing_is_kept_of_exchanges_that_ended() {
-        let residency = Arc::new(Residency::default());
-        drop((residency.enter(&"a".into(), "m"), residency.enter(&"a".into(), "m")));
-        assert!(residency.of(&"a".into()).lock().in_flight.is_empty());
-    }
-
-    #[test]
-    fn until_a_model_that_is_not_in_memory_answers_all_on_it_are_cold_whatever_they_report() {
-        let residency = Arc::new(Residency::default());
-        let (here, there): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
-        residency.absent(&here, ["M:latest", "n"]);
-        assert!(!residency.enter(&there, "m").cold(None), "nothing was heard of that backend");
-        let together = [residency.enter(&here, "m"), residency.enter(&here, "m")];
-        together[1].answered();
-        let later = residency.enter(&here, "m");
-        assert!(together.iter().all(|stay| stay.cold(None) && stay.cold(Some(Duration::ZERO))), "all waited for it");
-        assert!(!later.cold(None) && !later.cold(LONG), "it waited for others, not for the model");
-        residency.absent(&here, ["m"]);
-        assert!(residency.enter(&here, "m").cold(None), "it was sent away");
-        assert!(!residency.enter(&here, "n").cold(None), "it is in memory by now");
     }
 }

@@ -6,6 +6,7 @@ mod model;
 
 use std::sync::Mutex;
 
+use super::names::AsSpelled;
 use super::outcome::{ErrorType, Outcome};
 use super::record::{Count, Method, Record};
 use super::sink::Sink;
@@ -119,7 +120,7 @@ impl Case {
         let zero = Instant::now();
         let start =
             Start { id: 1, method: Method::Post, route, backend: "local".into(), trace: TraceId::made_up(1), at: zero };
-        let settings = Settings { stall: ms(5000), residency: Arc::clone(residency) };
+        let settings = Settings { stall: ms(5000), residency: Arc::clone(residency), names: Arc::new(AsSpelled) };
         let observation = Observation::start(start, &settings, &recorder);
         Self { observation, recorder, zero, streamed: true }
     }

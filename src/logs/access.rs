@@ -54,6 +54,21 @@ impl AccessLog {
         }
     }
 
+    /// So many prompts of exchanges that have ended are found to have been cut by now. Said the first time for each model.
+    pub fn warn_of_cut_before(&self, backend: &str, model: &str, prompts: u64) {
+        let mut warned = self.0.cut.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.len() < MAX_WARNED && warned.insert(model.into()) {
+            tracing::warn!(
+                backend,
+                model,
+                prompts,
+                "the backend probably cut prompts without saying so, before the length of its context was known: it read \
+                 fewer tokens than they need; a longer context on the backend (Ollama: num_ctx, OLLAMA_CONTEXT_LENGTH) \
+                 takes them whole"
+            );
+        }
+    }
+
     fn hint(&self, record: &Record) {
         if refused_by_host(record) && !self.0.hinted.swap(true, Ordering::Relaxed) {
             tracing::warn!(
@@ -111,6 +126,8 @@ fn write(record: &Record) {
         ttft_ms = record.time_to_first_token.map(millis),
         prompt_tokens = record.prompt_tokens.map(|count| count.value),
         generated_tokens = record.generated_tokens.map(|count| count.value),
+        cold = record.cold.as_ref().map(|cold| cold.cause.as_str()),
+        evicted_by = record.cold.as_ref().and_then(|cold| cold.by.as_deref()),
         prompt_cut_suspected = record.truncation_suspected.then_some(true),
         duration_ms = millis(record.duration),
         trace_id = %record.start.trace,

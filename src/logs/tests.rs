@@ -79,7 +79,7 @@ fn record() -> Record {
         truncation_suspected: false,
         draft_accepted_tokens: None,
         load: None,
-        cold: false,
+        cold: None,
         prefill: None,
         decode: None,
         time_per_output_token: None,

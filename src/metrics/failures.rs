@@ -73,6 +73,10 @@ impl Failures {
         }
     }
 
+    pub(super) fn truncation_suspected(&self, model: &str, backend: &str, prompts: u64) {
+        self.truncation.child(&[model, backend]).inc_by(prompts);
+    }
+
     fn cancelled(&self, model: &str, backend: &str, record: &Record) {
         let phase = record.phase.as_str();
         self.cancellations.child(&[model, backend, phase]).inc();

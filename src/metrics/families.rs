@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use super::backends::Backends;
+use super::cold_starts::ColdStarts;
 use super::energy::Shares;
 use super::failures::Failures;
 use super::models::Models;
@@ -19,6 +20,7 @@ pub(super) struct Families {
     pub(super) requests: Requests,
     pub(super) tokens: TokenCounts,
     pub(super) failures: Failures,
+    pub(super) cold_starts: ColdStarts,
     pub(super) backends: Backends,
     pub(super) program: Program,
     /// Where energy is metered.

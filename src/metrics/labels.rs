@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::backend::catalogue::Catalogue;
+use crate::backend::catalogue::{Answered, Catalogue};
 use crate::exchange::record::{Method, Start};
 
 /// Whatever has no label of its own.
@@ -14,16 +14,16 @@ pub(super) const NONE: &str = "";
 
 /// The label of the model that a request names, where it has one of its own.
 pub(super) fn requested(catalogue: &Catalogue, start: &Start, name: &str) -> Option<Arc<str>> {
-    let whole = catalogue.whole_name(&start.backend, start.route.dialect, name);
-    catalogue.admitted(whole.unwrap_or(name.into()))
+    catalogue.label(&start.backend, start.route.dialect, name)
 }
 
-/// The label of the model that a success answer names. None while it is not known what the backend means by the name.
+/// The label of the model that a success answer names. None while it is not known what the backend means by the name, or
+/// where the backend lists no such model.
 pub(super) fn answered(catalogue: &Catalogue, start: &Start, name: &str) -> Option<Arc<str>> {
-    let whole = catalogue.whole_name(&start.backend, start.route.dialect, name);
-    match whole {
-        Some(whole) => Some(catalogue.admit(whole).unwrap_or_else(|| OTHER.into())),
-        None => catalogue.admitted(name),
+    match catalogue.answered(&start.backend, start.route.dialect, name) {
+        Answered::Label(label) => Some(label),
+        Answered::Other => Some(OTHER.into()),
+        Answered::Unlisted => None,
     }
 }
 

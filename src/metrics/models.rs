@@ -19,6 +19,7 @@ use crate::backend::catalogue::Catalogue;
 use crate::backend::engine::EngineLoad;
 use crate::backend::inventory::{Expiry, Inventory, Resident};
 use crate::backend::track::Change;
+use crate::exchange::vocabulary::Dialect;
 
 /// Digits of a revision that are shown, as `ollama list` does: enough to tell them apart.
 const REVISION: usize = 12;
@@ -70,7 +71,7 @@ impl Models {
         let place = self.places.read().unwrap_or_else(PoisonError::into_inner).get(backend).cloned();
         let Place { node, zone } = place.unwrap_or_default();
         self.backend_info.replace(backend, [([backend, runtime, version, &*node, &*zone], 1.0)]);
-        let labels: Vec<Arc<str>> = inventory.models.iter().map(|model| self.label(&model.name)).collect();
+        let labels: Vec<Arc<str>> = inventory.models.iter().map(|model| self.label(backend, &model.name)).collect();
         // One row a model: with two, what joins the labels to a series would find neither.
         let mut told = HashSet::new();
         let models = inventory.models.iter().zip(&labels).filter(|(_, label)| !label.is_empty() && told.insert(*label));
@@ -96,8 +97,9 @@ impl Models {
             }
             return;
         };
-        let held: Vec<(Arc<str>, &Resident)> = resident.iter().map(|held| (self.label(&held.name), held)).collect();
-        let listed: Vec<Arc<str>> = inventory.models.iter().map(|model| self.label(&model.name)).collect();
+        let held: Vec<(Arc<str>, &Resident)> =
+            resident.iter().map(|held| (self.label(backend, &held.name), held)).collect();
+        let listed: Vec<Arc<str>> = inventory.models.iter().map(|model| self.label(backend, &model.name)).collect();
         // The last of two rows with the same labels counts: what is in memory comes after what is listed.
         let loaded = listed.iter().map(|label| (label, 0.0)).chain(held.iter().map(|(label, _)| (label, 1.0)));
         let loaded: Vec<_> = loaded.filter(|(label, _)| !label.is_empty()).collect();
@@ -123,7 +125,7 @@ impl Models {
                 Change::Loaded(name) => (&self.loads, name),
                 Change::Evicted(name) => (&self.evictions, name),
             };
-            let label = self.label(name);
+            let label = self.label(backend, name);
             if !label.is_empty() {
                 family.child(&[&label, backend]).inc();
             }
@@ -132,8 +134,10 @@ impl Models {
 
     pub(super) fn load(&self, backend: &str, load: &[EngineLoad]) {
         // An engine that names no model, or one without a label: the load is that of the backend.
-        let labels: Vec<Arc<str>> =
-            load.iter().map(|load| load.model.as_deref().map_or_else(|| "".into(), |name| self.label(name))).collect();
+        let labels: Vec<Arc<str>> = load
+            .iter()
+            .map(|load| load.model.as_deref().map_or_else(|| "".into(), |name| self.label(backend, name)))
+            .collect();
         let fill = |table: &Table, value: fn(&EngineLoad) -> Option<f64>| {
             let rows = load.iter().zip(&labels);
             table.replace(backend, rows.filter_map(|(load, label)| Some(([backend, &**label], value(load)?))));
@@ -144,8 +148,8 @@ impl Models {
     }
 
     /// Empty where the name has no label of its own.
-    fn label(&self, name: &str) -> Arc<str> {
-        self.catalogue.admitted(name).unwrap_or_else(|| "".into())
+    fn label(&self, backend: &str, name: &str) -> Arc<str> {
+        self.catalogue.label(backend, Dialect::Unknown, name).unwrap_or_else(|| "".into())
     }
 }
 
@@ -219,13 +223,15 @@ const KV_CACHE: Spec = Spec {
 };
 const LOADS: Spec = Spec {
     name: "ollama_proxy_model_loads_total",
-    help: "Times that a model was seen to have come into memory.",
+    help: "Times that a model was seen to have come into memory; a lower bound, since what comes and goes between two \
+           looks is not seen.",
     labels: &["model", "backend"],
     buckets: buckets::NONE,
 };
 const EVICTIONS: Spec = Spec {
     name: "ollama_proxy_model_evictions_total",
-    help: "Times that a model was seen to have left memory.",
+    help: "Times that a model was seen to have left memory; a lower bound, since what comes and goes between two looks \
+           is not seen.",
     labels: &["model", "backend"],
     buckets: buckets::NONE,
 };

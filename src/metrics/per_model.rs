@@ -44,6 +44,8 @@ macro_rules! per_model {
             backend: Arc<str>,
             /// An exchange has named it.
             met: AtomicBool,
+            /// An exchange has told whether it was in memory.
+            memory_met: AtomicBool,
             /// Smoothed tokens per chunk; none before the first stream that tells.
             ratio: Mutex<Option<f64>>,
             remembered: Remembered,
@@ -57,6 +59,7 @@ macro_rules! per_model {
                     model: model.into(),
                     backend: Arc::clone(backend),
                     met: AtomicBool::new(false),
+                    memory_met: AtomicBool::new(false),
                     ratio: Mutex::default(),
                     remembered: Remembered::default(),
                     $($field: OnceLock::new(),)+
@@ -100,8 +103,6 @@ per_model! {
         "Streamed token-bearing events, counted as they pass.";
     stream_stalls: IntCounter = "ollama_proxy_stream_stalls_total", buckets::NONE,
         "Gaps between token-bearing frames above the configured threshold.";
-    cold_starts: IntCounter = "ollama_proxy_cold_starts_total", buckets::NONE,
-        "Exchanges that loaded a model which was not resident.";
     cached_prompt_tokens: IntCounter = "ollama_proxy_cached_prompt_tokens_total", buckets::NONE,
         "Prompt tokens taken from a cache, where reported.";
     reasoning_tokens: IntCounter = "ollama_proxy_reasoning_tokens_total", buckets::NONE,
@@ -124,10 +125,19 @@ impl Series {
         &self.remembered
     }
 
+    /// The backend's name.
+    pub(super) fn backend(&self) -> &str {
+        &self.backend
+    }
+
     /// True once: for the first exchange that names the model.
     pub(super) fn meet(&self) -> bool {
-        // Read first: a store would take the cache line from every other thread, at each exchange.
-        !self.met.load(Ordering::Relaxed) && !self.met.swap(true, Ordering::Relaxed)
+        is_first(&self.met)
+    }
+
+    /// True once: for the first exchange that tells whether the model was in memory.
+    pub(super) fn meet_memory(&self) -> bool {
+        is_first(&self.memory_met)
     }
 
     /// A finished stream had so many reported tokens in so many events.
@@ -141,6 +151,11 @@ impl Series {
         *ratio = Some(smoothed);
         self.tokens_per_chunk().set(smoothed);
     }
+}
+
+/// Read first: a store would take the cache line from every other thread, at each exchange.
+fn is_first(met: &AtomicBool) -> bool {
+    !met.load(Ordering::Relaxed) && !met.swap(true, Ordering::Relaxed)
 }
 
 type Models = HashMap<Box<str>, Arc<Series>>;

@@ -15,8 +15,9 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use super::{Build, Format, Metrics, Settings};
 use crate::backend::catalogue::Catalogue;
 use crate::backend::report::Report;
-use crate::exchange::outcome::{Outcome, Phase};
+use crate::exchange::outcome::{ColdCause, Outcome, Phase};
 use crate::exchange::record::{Count, Method, Record, Start};
+use crate::exchange::residency::Cold;
 use crate::exchange::sink::{Sink, TokenFrame, Watch};
 use crate::exchange::trace::TraceId;
 use crate::exchange::vocabulary::{Defects, Dialect, Operation, Route, Source};
@@ -91,7 +92,7 @@ fn plain(route: Route) -> Record {
         truncation_suspected: false,
         draft_accepted_tokens: None,
         load: None,
-        cold: false,
+        cold: None,
         prefill: None,
         decode: None,
         time_per_output_token: None,
@@ -128,7 +129,7 @@ fn full_chat() -> Record {
         truncation_suspected: false,
         draft_accepted_tokens: Some(6),
         load: Some(ms(2500)),
-        cold: true,
+        cold: Some(Cold { cause: ColdCause::First, by: None }),
         prefill: Some(ms(100)),
         decode: Some(ms(900)),
         time_per_output_token: Some(ms(100)),

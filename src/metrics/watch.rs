@@ -12,7 +12,6 @@ use super::energy::Draw;
 use super::families::Families;
 use super::per_model::Series;
 use super::{labels, number};
-use crate::exchange::outcome::Outcome;
 use crate::exchange::record::{Record, Start};
 use crate::exchange::sink::{TokenFrame, Watch};
 
@@ -115,7 +114,7 @@ impl ExchangeWatch {
         for (histogram, duration) in [
             (Series::time_to_first_token as fn(&Series) -> &_, record.time_to_first_token),
             (Series::time_per_output_token, record.time_per_output_token),
-            (Series::model_load_duration, record.load.filter(|_| record.cold)),
+            (Series::model_load_duration, record.load.filter(|_| record.cold.is_some())),
         ] {
             if let Some(seconds) = duration.and_then(number::seconds) {
                 histogram(series).observe(seconds, record.start.trace, now);
@@ -186,9 +185,6 @@ impl Watch for ExchangeWatch {
         });
         families.tokens.finished(&self.series, record);
         self.durations(record, now);
-        // A completed generation that was warm makes the 0 known from which the first cold start is seen.
-        if record.cold || (record.is_generation() && record.outcome == Outcome::Completed) {
-            self.series.cold_starts().inc_by(u64::from(record.cold));
-        }
+        families.cold_starts.finished(&self.series, record);
     }
 }

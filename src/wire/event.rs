@@ -21,6 +21,8 @@ pub enum Event<'a> {
     Finish(FinishReason),
     /// Bytes moved by a pull, push or create, summed over the layers named so far.
     Progress(Progress),
+    /// The backend handed the request on to a model that runs elsewhere.
+    Elsewhere,
     /// The backend said, inside a success status, that the exchange failed.
     Error,
     /// The dialect's terminal event: whatever comes later, the answer was complete.

@@ -21,6 +21,8 @@ pub(crate) struct Ollama {
     object: Draft,
     /// Tokens that were listed with objects that bore no text: characters that were not whole yet.
     listed_before: u64,
+    /// Said that the model runs elsewhere.
+    elsewhere: bool,
     ended: bool,
 }
 
@@ -30,6 +32,8 @@ struct Draft {
     text: bool,
     thinking: bool,
     tools: bool,
+    /// A model of another host does the work.
+    remote: bool,
     error: bool,
     /// Only what would have been asked of the model: it comes whole and is never done.
     debug: bool,
@@ -43,6 +47,7 @@ struct Draft {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Field {
     Model,
+    Remote,
     Text,
     Thinking,
     Tools,
@@ -62,6 +67,8 @@ pub(crate) enum Field {
 
 static OBJECT: Object<Field> = Object::new(&[
     ("model", Want::Text(Field::Model)),
+    ("remote_model", Want::Present(Field::Remote)),
+    ("remote_host", Want::Present(Field::Remote)),
     ("message", Want::Object(&MESSAGE)),
     ("response", Want::Present(Field::Text)),
     ("thinking", Want::Present(Field::Thinking)),
@@ -95,6 +102,7 @@ impl Visit<Field> for Ollama {
             (Field::Finish, Value::Text(word)) => {
                 object.finish = (!word.is_empty()).then(|| FinishReason::parse(word));
             }
+            (Field::Remote, Value::Is(there)) => object.remote |= there,
             (Field::Text, Value::Is(there)) => object.text = there,
             (Field::Thinking, Value::Is(there)) => object.thinking = there,
             (Field::Tools, Value::Is(there)) => object.tools = there,
@@ -123,6 +131,9 @@ impl Dialect for Ollama {
     fn element(&mut self, element: Element, emit: &mut impl FnMut(Event<'_>)) {
         let object = std::mem::take(&mut self.object);
         self.model.tell(emit);
+        if object.remote && !std::mem::replace(&mut self.elsewhere, true) {
+            emit(Event::Elsewhere);
+        }
         if element != Element::Whole {
             self.tell_tokens(&object, emit);
         }

@@ -1,4 +1,5 @@
-//! Finds in a request's body, while it passes, the model that it names and how long its prompt is.
+//! Finds in a request's body, while it passes, the model that it names, how long its prompt is and what the model is to
+//! be loaded with.
 
 use super::coding::{Coding, Decoder};
 use super::json::{Object, Scanner, Text, Value, Visit, Want};
@@ -12,6 +13,8 @@ use super::json::{Object, Scanner, Text, Value, Visit, Want};
 /// The characters of the prompt are counted on the way: of `prompt`, `system`, `suffix`, `messages`, `input`,
 /// `instructions` and their like, near enough (half a surrogate pair counts as one). Images, tools and templates are
 /// left out, and so are prompts of token ids. Nothing of the text is kept.
+///
+/// Of Ollama's `options` those are read for which it loads a model again ([`LoadOptions`]).
 #[derive(Debug)]
 pub struct ModelScanner {
     scanner: Scanner<Field>,
@@ -30,6 +33,45 @@ enum Field {
     OnePrompt,
     /// One of a list of prompts.
     EachPrompt,
+    /// How long the model is to stay in memory.
+    KeepAlive,
+    /// An option of loading.
+    Load(LoadOption),
+}
+
+/// Options that are part of how Ollama loads a model (`api/types.go`, `Runner`): another value is another load.
+#[derive(Clone, Copy, Debug)]
+enum LoadOption {
+    Context,
+    Batch,
+    GpuLayers,
+    MainGpu,
+    Threads,
+    MemoryMap,
+}
+
+/// What a request wants its model to be loaded with. Two requests that differ in it make Ollama load the model again,
+/// unless what one of them leaves out is what the other asks for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LoadOptions {
+    /// Tokens of context (`num_ctx`). None where the model's or the server's default is meant.
+    pub context: Option<u64>,
+    /// The others, run together; 0 where there is none.
+    others: u64,
+}
+
+impl LoadOptions {
+    /// Those that ask for a context of so many tokens and for nothing else.
+    #[must_use]
+    pub const fn with_context(tokens: u64) -> Self {
+        Self { context: Some(tokens), others: 0 }
+    }
+
+    /// Whether everything besides the context is the same.
+    #[must_use]
+    pub const fn differ_in_context_alone(self, other: Self) -> bool {
+        self.others == other.others
+    }
 }
 
 static BODY: Object<Field> = Object::ignoring_case(&[
@@ -49,6 +91,18 @@ static BODY: Object<Field> = Object::ignoring_case(&[
     ("input", Want::Measured(Field::Prompt, &Want::Each(Field::Prompt, &ITEM))),
     ("instructions", CONTENT),
     ("system_prompt", CONTENT),
+    // Ollama.
+    ("options", Want::Object(&OPTIONS)),
+    ("keep_alive", Want::Truthy(Field::KeepAlive)),
+]);
+
+static OPTIONS: Object<Field> = Object::new(&[
+    ("num_ctx", Want::Count(Field::Load(LoadOption::Context))),
+    ("num_batch", Want::Count(Field::Load(LoadOption::Batch))),
+    ("num_gpu", Want::Count(Field::Load(LoadOption::GpuLayers))),
+    ("main_gpu", Want::Count(Field::Load(LoadOption::MainGpu))),
+    ("num_thread", Want::Count(Field::Load(LoadOption::Threads))),
+    ("use_mmap", Want::Flag(Field::Load(LoadOption::MemoryMap))),
 ]);
 
 /// A prompt, or several that are answered one by one.
@@ -75,6 +129,10 @@ struct Found {
     alone: u64,
     /// Members of lists of prompts.
     listed: u64,
+    /// By [`LoadOption`].
+    load: [Option<u64>; 6],
+    /// The model is to leave memory as soon as it has answered.
+    leaves: bool,
 }
 
 impl Visit<Field> for Found {
@@ -87,6 +145,18 @@ impl Visit<Field> for Found {
             }
             (Field::EachPrompt, _) => {
                 self.listed += 1;
+                return;
+            }
+            (Field::Load(option), value) => {
+                self.load[option as usize] = match value {
+                    Value::Count(count) => Some(count),
+                    Value::Is(is) => Some(is.into()),
+                    _ => None,
+                };
+                return;
+            }
+            (Field::KeepAlive, value) => {
+                self.leaves = value == Value::Is(false);
                 return;
             }
             (Field::Prompt | Field::OnePrompt, _) => return,
@@ -145,6 +215,24 @@ impl ModelScanner {
     #[must_use]
     pub fn has_one_prompt(&self) -> bool {
         self.found.alone + self.found.listed == 1
+    }
+
+    /// What the model is to be loaded with, as far as the body says so far.
+    #[must_use]
+    pub fn load_options(&self) -> LoadOptions {
+        let [context, others @ ..] = self.found.load;
+        // FNV-1a over what is asked for: options that are the same are the same number.
+        let asked = others.iter().enumerate().filter_map(|(at, value)| Some((at as u64, (*value)?)));
+        let others = asked.flat_map(|(at, value)| [at, value]).fold(0, |hash: u64, part| {
+            (hash ^ part.wrapping_add(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0x0100_0000_01b3)
+        });
+        LoadOptions { context: context.filter(|tokens| *tokens > 0), others }
+    }
+
+    /// The body wants the model to leave memory as soon as it has answered (`keep_alive` is the number 0).
+    #[must_use]
+    pub fn model_leaves(&self) -> bool {
+        self.found.leaves
     }
 
     /// Characters of the prompt so far; final once the body has ended. None where no text was found.
@@ -314,6 +402,32 @@ mod tests {
             let mut scanner = ModelScanner::default();
             body.as_bytes().chunks(1).for_each(|piece| scanner.read(piece));
             assert_eq!(scanner.has_one_prompt(), one, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_the_model_is_to_be_loaded_with_is_read() {
+        let read = |body: &str| {
+            let mut scanner = ModelScanner::default();
+            body.as_bytes().chunks(1).for_each(|piece| scanner.read(piece));
+            (scanner.load_options(), scanner.model_leaves())
+        };
+        let plain = (LoadOptions::default(), false);
+        for body in [
+            r#"{"model":"m"}"#,
+            r#"{"options":{"temperature":1,"num_predict":5,"seed":7,"stop":["num_ctx"]}}"#,
+            r#"{"options":null,"keep_alive":"5m"}"#,
+            r#"{"options":{"num_ctx":null,"num_gpu":-1},"keep_alive":-1}"#,
+            r#"{"num_ctx":8192,"messages":[{"options":{"num_ctx":8192}}]}"#,
+        ] {
+            assert_eq!(read(body), plain, "{body}");
+        }
+        assert_eq!(read(r#"{"options":{"num_ctx":1,"num_ctx":8192}}"#), (LoadOptions::with_context(8192), false));
+        assert!(read(r#"{"keep_alive":0}"#).1 && !read(r#"{"keep_alive":0,"keep_alive":300}"#).1);
+        let others = [r#""num_gpu":7"#, r#""num_gpu":0"#, r#""main_gpu":7"#, r#""use_mmap":false"#, r#""num_batch":7"#];
+        let read: Vec<_> = others.map(|option| read(&format!("{{\"options\":{{{option}}}}}")).0).into();
+        for (at, options) in read.iter().enumerate() {
+            assert!(*options != LoadOptions::default() && !read[..at].contains(options), "{}", others[at]);
         }
     }
 

@@ -140,6 +140,7 @@ impl Facts {
             }
             Event::Finish(reason) => self.finish = Some(reason),
             Event::Progress(progress) => self.progress = Some(progress.completed),
+            Event::Elsewhere => {}
             Event::Error => self.error = true,
             Event::Terminal => self.terminal = true,
         }

@@ -61,24 +61,27 @@ fn a_route_that_names_no_model_is_not_searched_for_one() {
 fn a_cold_load_is_long_and_alone() {
     for (load, company, cold) in [(100, false, true), (99, false, false), (3000, true, false)] {
         let residency = Arc::new(Residency::default());
-        let other = residency.enter(&"local".into(), "m");
+        let other = residency.enter(&"local".into(), "m", LoadOptions::default());
         let other = company.then_some(other);
         let mut case = Case::on(CHAT, Recorder::default(), &residency);
         case.observation.scanner = None;
-        case.observation.stay = Some(residency.enter(&"local".into(), "m"));
+        case.observation.stay = Some(residency.enter(&"local".into(), "m", LoadOptions::default()));
         case.head(OK, 10);
         case.reading(true, true);
         case.frame(20, &[Event::Timings(Timings { load: Some(ms(load)), ..Timings::default() }), Event::Terminal]);
-        assert_eq!(case.complete(30).cold, cold, "load {load} ms, company {company}");
+        assert_eq!(case.complete(30).cold.is_some(), cold, "load {load} ms, company {company}");
         drop(other);
-        assert!(residency.enter(&"local".into(), "m").cold(Some(ms(100))), "the exchange gave its place back");
+        assert!(
+            residency.enter(&"local".into(), "m", LoadOptions::default()).cold(Some(ms(100))).is_some(),
+            "the exchange gave its place back"
+        );
     }
 }
 
 #[test]
 fn an_exchange_is_on_its_model_once_the_backend_has_its_request() {
     let residency = Arc::new(Residency::default());
-    let cold = || residency.enter(&"local".into(), "m").cold(Some(ms(100)));
+    let cold = || residency.enter(&"local".into(), "m", LoadOptions::default()).cold(Some(ms(100))).is_some();
     let mut case = Case::on(CHAT, Recorder::default(), &residency);
     case.observation.request_frame(br#"{"model":"m"}"#);
     case.observation.request_ended();

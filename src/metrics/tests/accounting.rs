@@ -1,6 +1,7 @@
 //! Every exchange is counted exactly once, whatever its life was.
 
 use super::*;
+use crate::exchange::names::AsSpelled;
 use crate::exchange::outcome::{End, ErrorType};
 use crate::exchange::vocabulary::Defect;
 use crate::exchange::{self, Observation};
@@ -54,7 +55,7 @@ fn live(observation: &mut Observation, at: Instant, dice: &mut Dice) {
 #[test]
 fn every_observation_is_counted_once_however_it_ends() {
     let metrics = metrics();
-    let settings = exchange::Settings { stall: ms(5000), residency: Arc::default() };
+    let settings = exchange::Settings { stall: ms(5000), residency: Arc::default(), names: Arc::new(AsSpelled) };
     let mut dice = Dice(0x00C0_FFEE);
     for id in 0..LIVES {
         let start = Start { id, ..start(dice.one(&[CHAT, OPENAI, TAGS])) };

@@ -72,6 +72,7 @@ fn surveyed(metrics: &Metrics) {
         family: text("llama"),
         parameter_size: text("8.0B"),
         format: text("gguf"),
+        elsewhere: false,
     };
     let held = Resident {
         name: "llama3".into(),

@@ -208,13 +208,21 @@ fn a_frame_of_several_events_gives_as_many_equal_samples() {
 #[test]
 fn the_load_is_observed_only_when_cold_and_taken_off_the_first_token_always() {
     let metrics = metrics();
-    complete(&metrics, "m", &Record { cold: false, ..full_chat() });
+    let cold = |cause: ColdCause| {
+        let series = format!(r#"cold_starts_total{{backend="local",cause="{}",model="m:latest"}}"#, cause.as_str());
+        value(&metrics, &series)
+    };
+    let all = || ColdCause::ALL.iter().map(|cause| cold(*cause)).collect::<Option<Vec<_>>>();
+    assert_eq!(all(), None);
+    complete(&metrics, "m", &Record { cold: None, ..full_chat() });
     assert_eq!(value(&metrics, &of("model_load_duration_seconds_count")), None);
-    assert_eq!(value(&metrics, &of("cold_starts_total")), Some(0.0));
+    assert_eq!(all(), Some(vec![0.0; ColdCause::ALL.len()]), "from 0 on, whatever the cause will be");
     complete(&metrics, "m", &full_chat());
-    assert_eq!(value(&metrics, &of("model_load_duration_seconds_sum")), Some(2.5));
-    assert_eq!(value(&metrics, &of("cold_starts_total")), Some(1.0));
-    assert_eq!(value(&metrics, &of("time_to_first_token_excluding_load_seconds_sum")), Some(1.0));
+    complete(&metrics, "m", &Record { cold: Some(Cold { cause: ColdCause::OptionsChanged, by: None }), ..full_chat() });
+    assert_eq!(value(&metrics, &of("model_load_duration_seconds_sum")), Some(5.0));
+    let causes = [ColdCause::First, ColdCause::OptionsChanged, ColdCause::Evicted].map(cold);
+    assert_eq!(causes, [Some(1.0), Some(1.0), Some(0.0)]);
+    assert_eq!(value(&metrics, &of("time_to_first_token_excluding_load_seconds_sum")), Some(1.5));
 }
 
 #[test]

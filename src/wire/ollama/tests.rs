@@ -52,6 +52,14 @@ fn the_model_is_told_when_it_changes() {
 }
 
 #[test]
+fn that_the_model_runs_elsewhere_is_told_once() {
+    let line = r#"{"model":"a","remote_model":"b","remote_host":"https://c","response":"x"}"#;
+    let heard = stream(&[line, line]);
+    assert_eq!(heard.events, [Event::Model("a"), Event::Elsewhere, Event::Tokens(ANSWER), Event::Tokens(ANSWER)]);
+    assert!(!stream(&[r#"{"model":"a","remote_model":"","response":"x"}"#]).has(Event::Elsewhere));
+}
+
+#[test]
 fn the_end_tells_counts_durations_and_reason() {
     let line = r#"{"done":true,"done_reason":"length","total_duration":9,"load_duration":1,"prompt_eval_count":14,"prompt_eval_duration":2,"prompt_eval_cached_count":0,"eval_count":3,"eval_duration":4}"#;
     let nanos = |nanos| Some(Duration::from_nanos(nanos));

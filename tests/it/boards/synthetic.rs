@@ -40,7 +40,7 @@ const CATALOGUE: &[(&str, Kind, &str)] = &[
     ("time_to_first_answer_token_seconds", Histogram, "model backend"),
     ("time_to_first_token_excluding_load_seconds", Histogram, "model backend"),
     ("model_load_duration_seconds", Histogram, "model backend"),
-    ("cold_starts_total", Counter, "model backend"),
+    ("cold_starts_total", Counter, "model backend cause"),
     ("prefill_duration_seconds", Histogram, "model backend"),
     ("decode_duration_seconds", Histogram, "model backend"),
     ("inter_token_latency_seconds", Histogram, "model backend"),

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use inferometer::backend::Backend;
 use inferometer::backend::address::Address;
 use inferometer::backend::dial::Dialer;
+use inferometer::exchange::names::AsSpelled;
 use inferometer::exchange::outcome::{Malformed, Phase};
 use inferometer::exchange::record::{Record, Start};
 use inferometer::exchange::sink::{AnySink, Sink, TokenFrame, Watch};
@@ -47,7 +48,11 @@ impl Default for Options {
             max_connections: 10_000,
             threads: NonZeroUsize::new(2).expect("two"),
             tls: None,
-            observe: inferometer::exchange::Settings { stall: Duration::from_secs(5), residency: Arc::default() },
+            observe: inferometer::exchange::Settings {
+                stall: Duration::from_secs(5),
+                residency: Arc::default(),
+                names: Arc::new(AsSpelled),
+            },
         };
         Self { settings, prefix: "", extra: Vec::new(), backend_tls: None }
     }

@@ -2,30 +2,30 @@
 
 use std::collections::BTreeMap;
 
-use inferometer::exchange::truncation::{Evidence, Truncation};
+use inferometer::exchange::truncation::{Context, Evidence, Truncation};
 use inferometer::wire::request::ModelScanner;
 use serde_json::Value;
 
 use super::{Fixture, fixtures};
 
 /// What the recorded servers had loaded.
-const CONTEXT: u64 = 2048;
+const CONTEXT: Context = Context::Told(2048);
 
-fn evidence(fixture: &Fixture, context: Option<u64>) -> Option<Evidence> {
+fn evidence(fixture: &Fixture, context: Context) -> Option<Evidence> {
     let mut scanner = ModelScanner::default();
     scanner.read(&fixture.request);
     let tokens = fixture.expect["prompt_tokens"].as_u64()?;
     Some(Evidence { characters: scanner.prompt_characters()?, tokens, context })
 }
 
-/// The suspected cases, in one observer for each server.
-fn suspected(context: Option<u64>) -> Vec<String> {
-    let mut servers = BTreeMap::<String, Truncation>::new();
+/// The suspected cases, in one observer for each model of each server.
+fn suspected(context: Context) -> Vec<String> {
+    let mut models = BTreeMap::<(String, String), Truncation>::new();
     let observe = |fixture: &Fixture| {
         let evidence = evidence(fixture, context)?;
         let server = fixture.name.split('/').next().unwrap().to_owned();
-        let model = fixture.expect["model"].as_str().unwrap_or_default();
-        servers.entry(server).or_default().observe(model, evidence).then(|| fixture.name.clone())
+        let model = fixture.expect["model"].as_str().unwrap_or_default().to_owned();
+        models.entry((server, model)).or_default().observe(evidence).then(|| fixture.name.clone())
     };
     fixtures().iter().filter_map(observe).collect()
 }
@@ -35,12 +35,12 @@ fn every_cut_prompt_is_suspected_and_no_other_is() {
     let cut = |case: &str| ["0.13.1", "0.24.0", "0.33.0-rc2"].map(|version| format!("ollama-{version}/{case}"));
     let mut expected = [cut("generate-big-context"), cut("generate-truncated-prompt")].concat();
     expected.sort();
-    assert_eq!(suspected(Some(CONTEXT)), expected);
+    assert_eq!(suspected(CONTEXT), expected);
 }
 
 #[test]
 fn without_the_contexts_length_nothing_recorded_is_suspected() {
-    assert_eq!(suspected(None), Vec::<String>::new(), "misses, but no false positive");
+    assert_eq!(suspected(Context::Unknown), Vec::<String>::new(), "misses, but no false positive");
 }
 
 #[test]

@@ -1,0 +1,157 @@
+//! Which names become labels, and which spellings are one of them.
+
+use super::*;
+
+fn backend() -> Arc<str> {
+    "a".into()
+}
+
+fn label(name: &str) -> Answered {
+    Answered::Label(name.into())
+}
+
+/// A backend of this kind that lists these models.
+fn listing(runtime: Runtime, models: &[&str]) -> Catalogue {
+    let catalogue = Catalogue::default();
+    catalogue.recognised(&backend(), runtime);
+    catalogue.listed(&backend(), models.iter().copied());
+    catalogue
+}
+
+#[test]
+fn a_missing_tag_is_what_the_backend_means_by_it() {
+    let named = |runtime: Option<Runtime>, spoken, name| {
+        let catalogue = Catalogue::default();
+        catalogue.asking(&backend());
+        if let Some(runtime) = runtime {
+            catalogue.recognised(&backend(), runtime);
+        }
+        catalogue.answered("a", spoken, name)
+    };
+    for (runtime, on_ollamas_routes, on_others) in [
+        (None, label("m:latest"), Answered::Unlisted),
+        (Some(Runtime::Ollama), label("m:latest"), label("m:latest")),
+        (Some(Runtime::Sglang), label("m"), label("m")),
+        (Some(Runtime::Unknown), label("m:latest"), label("m")),
+    ] {
+        assert_eq!(named(runtime, Dialect::Ollama, "m"), on_ollamas_routes, "{runtime:?}");
+        assert_eq!(named(runtime, Dialect::OpenAi, "m"), on_others, "{runtime:?}");
+        assert_eq!(named(runtime, Dialect::Anthropic, "m"), on_others, "{runtime:?}");
+        assert_eq!(named(runtime, Dialect::OpenAi, "m:8b"), label("m:8b"), "{runtime:?}");
+    }
+    assert_eq!(Catalogue::default().answered("a", Dialect::OpenAi, "m"), label("m"), "nobody asks");
+    assert_eq!(named(None, Dialect::OpenAi, "M:8b"), Answered::Unlisted, "it may be a spelling of `m:8b`");
+}
+
+#[test]
+fn every_spelling_of_an_ollama_model_has_the_listed_name() {
+    let catalogue = listing(Runtime::Ollama, &["llama3:latest", "hf.co/x/Y-GGUF:Q4_K_M", "me/m:8b"]);
+    for (listed, spellings) in [
+        (
+            "llama3:latest",
+            &["llama3", "LLaMA3", "llama3:LATEST", "library/llama3", "registry.ollama.ai/library/Llama3:latest"][..],
+        ),
+        ("hf.co/x/Y-GGUF:Q4_K_M", &["hf.co/x/y-gguf:q4_k_m", "HF.co/x/Y-GGUF:Q4_K_M", "https://hf.co/x/Y-GGUF:Q4_K_M"]),
+        ("me/m:8b", &["Me/M:8B", "registry.ollama.ai/me/m:8b"]),
+    ] {
+        for spelling in spellings {
+            for spoken in [Dialect::Ollama, Dialect::OpenAi] {
+                assert_eq!(catalogue.label("a", spoken, spelling).as_deref(), Some(listed), "{spelling}");
+                assert_eq!(catalogue.answered("a", spoken, spelling), label(listed), "{spelling}");
+            }
+        }
+    }
+    assert_eq!(catalogue.label("a", Dialect::Ollama, "llama3:8b"), None);
+    assert_eq!(catalogue.answered("a", Dialect::OpenAi, "Library/New"), label("New:latest"), "it was just made");
+    assert_eq!(catalogue.answered("a", Dialect::Ollama, "new"), label("New:latest"));
+}
+
+#[test]
+fn any_number_of_spellings_takes_one_place_of_the_catalogue() {
+    let catalogue = Catalogue::new(2);
+    catalogue.recognised(&backend(), Runtime::Ollama);
+    catalogue.listed(&backend(), ["m:latest"].into_iter());
+    for upper in 0..9_u32 {
+        let spelling: String = "registry.ollama.ai/library/m"
+            .chars()
+            .enumerate()
+            .map(|(at, letter)| if at as u32 % 9 == upper { letter.to_ascii_uppercase() } else { letter })
+            .collect();
+        assert_eq!(catalogue.answered("a", Dialect::OpenAi, &spelling), label("m:latest"), "{spelling}");
+    }
+    assert_eq!(catalogue.answered("a", Dialect::OpenAi, "other:1b"), label("other:1b"), "there is room for it");
+    assert_eq!(catalogue.answered("a", Dialect::OpenAi, "third:1b"), Answered::Other);
+}
+
+#[test]
+fn a_server_that_repeats_any_name_admits_what_it_lists() {
+    for runtime in [Runtime::LlamaCpp, Runtime::Sglang, Runtime::Unknown] {
+        let one = listing(runtime, &["org/Model.gguf"]);
+        let two = listing(runtime, &["a", "b"]);
+        for name in ["gpt-4", "default", "A", "org/model.gguf"] {
+            assert_eq!(one.answered("a", Dialect::OpenAi, name), label("org/Model.gguf"), "it has no other");
+            assert_eq!(two.answered("a", Dialect::OpenAi, name), Answered::Unlisted, "{runtime:?} {name}");
+            assert_eq!(one.label("a", Dialect::OpenAi, name), None, "nothing has answered yet");
+        }
+        assert_eq!(two.answered("a", Dialect::OpenAi, "b"), label("b"));
+        two.listed(&backend(), ["a", "b", "default"].into_iter());
+        assert_eq!(two.answered("a", Dialect::OpenAi, "default"), label("default"), "it was loaded meanwhile");
+    }
+    assert_eq!(listing(Runtime::LlamaCpp, &[]).answered("a", Dialect::OpenAi, "m"), label("m"), "it lists nothing");
+}
+
+#[tokio::test]
+async fn a_name_that_succeeds_unlisted_asks_for_another_listing() {
+    let catalogue = listing(Runtime::Ollama, &["m:latest"]);
+    let relist = catalogue.relist(&backend());
+    let asked = || async {
+        let soon = std::time::Duration::from_millis(1);
+        tokio::time::timeout(soon, relist.notified()).await.is_ok()
+    };
+    catalogue.answered("a", Dialect::Ollama, "M");
+    assert!(!asked().await);
+    catalogue.answered("a", Dialect::Ollama, "new");
+    assert!(asked().await);
+}
+
+#[test]
+fn only_admitted_names_have_labels() {
+    let catalogue = Catalogue::default();
+    assert_eq!(catalogue.admitted("a"), None);
+    assert_eq!(catalogue.admit("a").as_deref(), Some("a"));
+    assert_eq!(catalogue.admitted("a").as_deref(), Some("a"));
+}
+
+#[test]
+fn a_name_without_a_tag_is_the_latest_one_where_that_is_listed() {
+    let catalogue = Catalogue::default();
+    catalogue.admit("hf.co/x/y");
+    catalogue.admit("llama3:latest");
+    assert_eq!(catalogue.admitted("llama3").as_deref(), Some("llama3:latest"));
+    assert_eq!(catalogue.admit("llama3").as_deref(), Some("llama3:latest"));
+    assert_eq!(catalogue.admitted("hf.co/x/y").as_deref(), Some("hf.co/x/y"));
+    assert_eq!(catalogue.admitted("llama3:8b"), None);
+}
+
+#[test]
+fn a_full_catalogue_admits_no_more_and_forgets_none() {
+    let catalogue = Catalogue::new(2);
+    for name in ["a:latest", "b", "a", "a:latest", "b"] {
+        assert!(catalogue.admit(name).is_some(), "{name}");
+    }
+    assert_eq!(catalogue.admit("c"), None);
+    assert_eq!(catalogue.admitted("c"), None);
+    assert_eq!(catalogue.admitted("a").as_deref(), Some("a:latest"));
+}
+
+#[test]
+fn names_that_could_harm_a_scrape_are_not_admitted() {
+    let catalogue = Catalogue::default();
+    let long = "x".repeat(MAX_NAME + 1);
+    for name in ["", "a\nb", "a\0", "a\u{7f}", "a\u{85}", &long] {
+        assert_eq!(catalogue.admit(name), None, "{name:?}");
+    }
+    for name in ["qwen \"q\" \\ {le=\"1\"}", "模型:7b", &long[1..]] {
+        assert_eq!(catalogue.admit(name).as_deref(), Some(name));
+    }
+}

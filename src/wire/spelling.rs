@@ -1,0 +1,106 @@
+//! Which spellings of a model's name Ollama takes for one model.
+//!
+//! Source: Ollama `types/model/name.go` (`ParseName`, `DisplayShortest`): a name has the host `registry.ollama.ai`, the
+//! namespace `library` and the tag `latest` unless it says otherwise, and `server` finds a stored model without regard
+//! to case. Answers repeat the name as it was asked. Left out: digests, which no request names.
+
+use std::borrow::Cow;
+
+/// The tag that Ollama means where a name has none.
+pub(crate) const LATEST: &str = ":latest";
+
+/// What Ollama puts before a name that has no host, and before one that has no namespace.
+const HOST: &str = "registry.ollama.ai/";
+const NAMESPACE: &str = "library/";
+
+/// The same for all spellings of one model. Borrowed where the name is spelled so already.
+#[must_use]
+pub(crate) fn folded(name: &str) -> Cow<'_, str> {
+    let short = shortest(name);
+    let short = strip_latest(short).unwrap_or(short);
+    if short.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        Cow::Owned(short.to_ascii_lowercase())
+    } else {
+        Cow::Borrowed(short)
+    }
+}
+
+/// As Ollama lists a model that was stored under this name: without its own host and namespace, and with a tag.
+#[must_use]
+pub(crate) fn whole(name: &str) -> Cow<'_, str> {
+    let short = shortest(name);
+    match strip_latest(short) {
+        Some(bare) if !short.ends_with(LATEST) => Cow::Owned(format!("{bare}{LATEST}")),
+        None if !has_tag(short) => Cow::Owned(format!("{short}{LATEST}")),
+        _ => Cow::Borrowed(short),
+    }
+}
+
+/// A colon before the last slash is that of a registry's port. Nothing is taken for whole.
+#[must_use]
+pub(crate) fn has_tag(name: &str) -> bool {
+    // By bytes, from behind: it is asked several times an exchange.
+    let name = name.as_bytes();
+    let mark = name.iter().rposition(|byte| matches!(byte, b'/' | b':'));
+    name.is_empty() || mark.is_some_and(|at| name[at] == b':' || at + 1 == name.len())
+}
+
+/// Without a scheme, and without the host and the namespace that are meant anyway.
+fn shortest(name: &str) -> &str {
+    let name = name.split_once("://").map_or(name, |(_, rest)| rest);
+    // `registry.ollama.ai/m` is the model `m` in a namespace of that name.
+    let name = strip_prefix(name, HOST).filter(|rest| rest.contains('/')).unwrap_or(name);
+    // The namespace `library` of another host is that host's.
+    strip_prefix(name, NAMESPACE).filter(|rest| !rest.is_empty() && !rest.contains('/')).unwrap_or(name)
+}
+
+fn strip_latest(name: &str) -> Option<&str> {
+    let at = name.len().checked_sub(LATEST.len())?;
+    let (bare, tag) = name.split_at_checked(at)?;
+    (!bare.is_empty() && tag.eq_ignore_ascii_case(LATEST)).then_some(bare)
+}
+
+fn strip_prefix<'a>(name: &'a str, prefix: &str) -> Option<&'a str> {
+    let (start, rest) = name.split_at_checked(prefix.len())?;
+    start.eq_ignore_ascii_case(prefix).then_some(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_spellings_of_one_model_fold_to_one() {
+        for spelling in [
+            "m",
+            "M",
+            "m:latest",
+            "M:LATEST",
+            "library/m",
+            "Library/M:Latest",
+            "registry.ollama.ai/library/m",
+            "Registry.Ollama.AI/library/m:latest",
+            "https://registry.ollama.ai/library/m",
+        ] {
+            assert_eq!((&*folded(spelling), &*whole(spelling).to_ascii_lowercase()), ("m", "m:latest"), "{spelling}");
+        }
+        assert!(matches!(folded("m:8b"), Cow::Borrowed(_)) && matches!(whole("m:8b"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn what_another_host_or_namespace_has_stays_apart() {
+        for (name, key, listed) in [
+            ("hf.co/x/Y:Q4_K_M", "hf.co/x/y:q4_k_m", "hf.co/x/Y:Q4_K_M"),
+            ("hf.co/library/m", "hf.co/library/m", "hf.co/library/m:latest"),
+            ("registry.ollama.ai/me/m", "me/m", "me/m:latest"),
+            ("registry.ollama.ai/m", "registry.ollama.ai/m", "registry.ollama.ai/m:latest"),
+            ("localhost:5000/library/m", "localhost:5000/library/m", "localhost:5000/library/m:latest"),
+            ("library/", "library/", "library/"),
+            (":latest", ":latest", ":latest"),
+            ("é", "é", "é:latest"),
+            ("", "", ""),
+        ] {
+            assert_eq!((&*folded(name), &*whole(name)), (key, listed), "{name}");
+        }
+    }
+}
