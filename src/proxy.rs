@@ -11,9 +11,11 @@
 
 mod accept;
 mod answer;
+mod authority;
 mod chunks;
 mod client;
 mod closing;
+mod extension;
 mod fields;
 mod forward;
 mod framing;

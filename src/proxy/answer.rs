@@ -107,7 +107,10 @@ fn explain(why: Malformed) -> (StatusCode, ErrorType, &'static str) {
         Malformed::RequestLine => {
             bad("the request line is malformed: send METHOD, target and HTTP version, ended by CRLF")
         }
-        Malformed::Target => bad("the target holds bytes that must be percent-encoded (non-ASCII, '#', '<', '>', ...)"),
+        Malformed::Target => {
+            bad("the target is malformed: send a path that begins with '/', or http:// with a valid host before it, \
+             and no '#', space or control character in it; '*' is for OPTIONS alone")
+        }
         Malformed::Version => (
             StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             ErrorType::BadRequest,
@@ -117,7 +120,10 @@ fn explain(why: Malformed) -> (StatusCode, ErrorType, &'static str) {
         Malformed::Header => {
             bad("a header field is malformed: one NAME: VALUE a line, no folding, no control characters")
         }
-        Malformed::Host => bad("exactly one valid Host field is needed, equal to the target's where that is absolute"),
+        Malformed::Host => {
+            bad("exactly one Host field is needed, with a name or an address, a port up to 65535 or none, \
+             and equal to the target's where that is absolute")
+        }
         Malformed::ContentLength => {
             bad("one Content-Length of digits alone is allowed, and none beside Transfer-Encoding")
         }

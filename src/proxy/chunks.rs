@@ -2,9 +2,10 @@
 //! stand there.
 //!
 //! Pure. It is as strict as the framing can be read in one way only: sizes of few digits, CRLF and nothing else as line
-//! ends, no control characters in what stands behind a size or in trailers. A backend may put blanks behind a size, as
-//! some servers do; a client may not.
+//! ends, behind a size only extensions as the grammar has them, no control characters in trailers. A backend may put blanks
+//! behind all that, as some servers do; a client may not.
 
+use super::extension::Extension;
 use super::guard::{MAX_HEAD, is_token, is_value};
 use super::trailers;
 
@@ -75,7 +76,7 @@ enum State {
     Size,
     /// Blanks behind a size.
     Blank,
-    Extension,
+    Extension(Extension),
     SizeLf,
     Data,
     DataCr,
@@ -183,10 +184,10 @@ impl Chunks {
         self.at = match (self.at, byte) {
             (State::Size, _) if byte.is_ascii_hexdigit() => self.digit(byte)?,
             (State::Size | State::Blank, b'\r') if self.digits > 0 => State::SizeLf,
-            (State::Size | State::Blank, b';') if self.digits > 0 => State::Extension,
+            (State::Size | State::Blank, b';') if self.digits > 0 => self.extension(Extension::Start)?,
             (State::Size | State::Blank, b' ' | b'\t') if self.lenient && self.digits > 0 => self.blank()?,
-            (State::Extension, b'\r') => State::SizeLf,
-            (State::Extension, _) if is_value(byte) => self.extension()?,
+            (State::Extension(extension), b'\r') if extension.may_end(self.lenient) => State::SizeLf,
+            (State::Extension(extension), _) => self.extension(extension.step(byte)?)?,
             (State::SizeLf, b'\n') => self.after_size(),
             (State::DataCr, b'\r') => State::DataLf,
             (State::DataLf, b'\n') => State::Size,
@@ -210,12 +211,12 @@ impl Chunks {
     }
 
     fn blank(&mut self) -> Option<State> {
-        self.extension().map(|_| State::Blank)
+        self.extension(Extension::Start).map(|_| State::Blank)
     }
 
-    fn extension(&mut self) -> Option<State> {
+    fn extension(&mut self, at: Extension) -> Option<State> {
         self.extension += 1;
-        (self.extension <= MAX_EXTENSION).then_some(State::Extension)
+        (self.extension <= MAX_EXTENSION).then_some(State::Extension(at))
     }
 
     fn after_size(&mut self) -> State {

@@ -8,6 +8,7 @@ use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 
+use super::authority::is_authority;
 use super::chunks::{Chunks, Progress};
 use super::fields::{Field, Hop, LineEnd, split_line};
 use super::framing::Framing;
@@ -89,13 +90,11 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The path alone, as text: its bytes are ASCII.
+    /// The path alone, as text.
     pub(super) fn path(&self) -> &'a str {
-        let target = self.path_and_query();
-        let end = memchr::memchr(b'?', target).unwrap_or(target.len());
-        match std::str::from_utf8(&target[..end]) {
-            Ok("") | Err(_) => "/",
-            Ok(path) => path,
+        match path_of(self.path_and_query()) {
+            b"" => "/",
+            path => as_text(path),
         }
     }
 
@@ -195,9 +194,23 @@ fn judge_early(head: &[u8], seen: &mut Seen) -> Verdict<'static> {
     }
 }
 
+/// A target without its query.
+fn path_of(target: &[u8]) -> &[u8] {
+    &target[..memchr::memchr(b'?', target).unwrap_or(target.len())]
+}
+
+/// A path as text. Where it is not UTF-8, the folder is told in which its first odd byte stands: that is enough for the
+/// caller's dialect, and no endpoint has such a name.
+fn as_text(path: &[u8]) -> &str {
+    std::str::from_utf8(path).unwrap_or_else(|error| {
+        let text = std::str::from_utf8(&path[..error.valid_up_to()]).unwrap_or_default();
+        // The root is an endpoint.
+        text.rfind('/').filter(|at| *at > 0).map_or("", |at| &text[..=at])
+    })
+}
+
 fn refuse(why: Malformed, head: &[u8]) -> Verdict<'static> {
-    let path = head.split(|byte| *byte == b' ').nth(1).and_then(|target| std::str::from_utf8(target).ok());
-    let path = path.map_or("", |target| target.split('?').next().unwrap_or_default());
+    let path = head.split(|byte| *byte == b' ').nth(1).map_or("", |target| as_text(path_of(target)));
     Verdict::Refuse(Refusal { why, shape: ErrorShape::of(path), head_only: head.starts_with(b"HEAD ") })
 }
 
@@ -243,12 +256,17 @@ fn judge_request_line(line: &[u8]) -> Result<RequestLine<'_>, Malformed> {
     if method == b"CONNECT" {
         return Err(Malformed::Connect);
     }
-    let http11 = match version {
-        b"HTTP/1.1" => true,
-        b"HTTP/1.0" => false,
-        _ => return Err(Malformed::Version),
-    };
+    let http11 = is_http11(version).ok_or(Malformed::Version)?;
     Ok(RequestLine { method, target, http11, authority: judge_target(method, target)? })
+}
+
+/// Whether a version is HTTP/1.1, rather than HTTP/1.0; None where it is not of HTTP/1. What knows more than HTTP/1.1 is
+/// read as that (RFC 9110, 2.5).
+pub(super) fn is_http11(version: &[u8]) -> Option<bool> {
+    match version {
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor] if minor.is_ascii_digit() => Some(*minor != b'0'),
+        _ => None,
+    }
 }
 
 /// Accepts origin-form, `*` for OPTIONS, and absolute-form (RFC 9112, 3.2); gives the authority of the last.
@@ -261,7 +279,7 @@ pub(super) fn judge_target<'a>(method: &[u8], target: &'a [u8]) -> Result<Option
         _ => {
             let rest = strip_scheme(target).ok_or(Malformed::Target)?;
             let end = authority_end(rest);
-            if !is_host(&rest[..end]) || end == 0 {
+            if !is_authority(&rest[..end]) {
                 return Err(Malformed::Target);
             }
             (Some(&rest[..end]), &rest[end..])
@@ -312,7 +330,7 @@ fn judge_field<'a>(judged: &mut JudgedFields<'a>, field: &Field<'a>) -> Result<(
     let value = field.value;
     match field.name.len() {
         4 if field.is("host") => {
-            if judged.host.is_some() || !is_host(value) {
+            if judged.host.is_some() || !is_authority(value) {
                 return Err(Malformed::Host);
             }
             judged.host = Some(value);
@@ -380,37 +398,10 @@ pub(super) fn are_value(bytes: &[u8]) -> bool {
     bytes.iter().fold(true, |fine, byte| fine & is_value(*byte))
 }
 
-/// Characters of a host with port; an empty one is allowed (RFC 9110, 7.2).
-pub(super) fn is_host(value: &[u8]) -> bool {
-    value.iter().all(|byte| {
-        byte.is_ascii_alphanumeric()
-            || matches!(
-                byte,
-                b'.' | b'-'
-                    | b'_'
-                    | b'~'
-                    | b':'
-                    | b'['
-                    | b']'
-                    | b'%'
-                    | b'!'
-                    | b'$'
-                    | b'&'
-                    | b'\''
-                    | b'('
-                    | b')'
-                    | b'*'
-                    | b'+'
-                    | b','
-                    | b';'
-                    | b'='
-            )
-    })
-}
-
-/// Bytes of a path or query: all that can be seen, but no fragment, which is never sent (RFC 9112, 3.2.1).
+/// Bytes of a path or query: all that can be seen, and those above ASCII, which are to be percent-encoded but are sent by
+/// many and read as themselves by all. But no fragment, which is never sent (RFC 9112, 3.2.1).
 const fn is_target(byte: u8) -> bool {
-    matches!(byte, b'!'..=b'~') && byte != b'#'
+    byte > b' ' && byte != b'#' && byte != 0x7f
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 use super::chunks::Chunks;
 use super::fields::{Field, Hop, LineEnd, passing, split_any_line, write_line, write_passing};
 use super::framing::Framing;
-use super::guard::{MAX_FIELDS, MAX_HEAD, Seen, are_value, parse_length};
+use super::guard::{MAX_FIELDS, MAX_HEAD, Seen, are_value, is_http11, parse_length};
 use super::steps::step;
 
 /// What a client must be able to read.
@@ -151,11 +151,11 @@ fn end_of(head: &[u8], searched: usize) -> Option<usize> {
 
 fn judge(head: &[u8]) -> Result<Response<'_>, &'static str> {
     let (line, fields) = split_any_line(head).ok_or("its status line has no end")?;
-    let (version, status_line) = match line.split_at_checked(9) {
-        Some((b"HTTP/1.1 ", rest)) => (Version::Http11, rest),
-        Some((b"HTTP/1.0 ", rest)) => (Version::Http10, rest),
-        _ => return Err("its status line is not of HTTP/1"),
-    };
+    let (version, status_line) = line
+        .split_at_checked(8)
+        .and_then(|(version, rest)| Some((is_http11(version)?, rest.strip_prefix(b" ")?)))
+        .ok_or("its status line is not of HTTP/1")?;
+    let version = if version { Version::Http11 } else { Version::Http10 };
     let status = parse_status(status_line).ok_or("its status line is malformed")?;
     let mut response = Response {
         status,
@@ -268,6 +268,10 @@ mod tests {
     fn improper_heads_are_refused() {
         for head in [
             "HTTP/2 200 OK\r\n\r\n",
+            "HTTP/2.0 200 OK\r\n\r\n",
+            "HTTP/1.x 200 OK\r\n\r\n",
+            "HTTP/1.11 200 OK\r\n\r\n",
+            "HTTP/1.1\t200 OK\r\n\r\n",
             "HTTP/1.1 20 OK\r\n\r\n",
             "HTTP/1.1 2000 OK\r\n\r\n",
             "HTTP/1.1 099 OK\r\n\r\n",
@@ -299,6 +303,14 @@ mod tests {
         let head = b"\r\n\nHTTP/1.0 200\nContent-Length: 2\r\nContent-Length: 2\n\nok";
         assert_eq!(written(head, Version::Http11, Persistence::Implied), "HTTP/1.1 200\r\nContent-Length: 2\r\n\r\n");
         assert_eq!(whole(head).expect("proper").1, head.len() - 2);
+    }
+
+    #[test]
+    fn a_higher_minor_version_is_read_as_the_highest_that_is_known() {
+        let head = b"HTTP/1.2 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(whole(head).expect("proper").0.version, Version::Http11);
+        let expected = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        assert_eq!(written(head, Version::Http11, Persistence::Implied), expected);
     }
 
     #[test]

@@ -34,6 +34,7 @@ const REQUESTS: &[&str] = &[
     "POST http://a/absolute HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nGET /",
     "PUT /inner HTTP/1.1\r\nHost: a\r\nContent-Length: 35\r\n\r\nGET /inner HTTP/1.1\r\nHost: evil\r\n\r\n",
     "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /caf\u{e9}?5 HTTP/1.2\r\nHost: [::1]:80\r\n\r\n",
     "POST /old HTTP/1.0\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\nhello",
 ];
 const SMUGGLED: &[&str] = &[
@@ -52,6 +53,7 @@ const REPLIES: &[&str] = &[
     "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
     "HTTP/1.1 204 No Content\r\nX: 5\r\n\r\n",
     "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+    "HTTP/1.2 200 OK\r\nContent-Length: 5\r\n\r\nhello",
 ];
 const BEHIND: &[&str] = &[
     "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nother",

@@ -38,11 +38,15 @@ fn ordinary_requests_pass_unchanged_however_they_are_split() {
     accepted("GET /a?b=c HTTP/1.0\r\n\r\n");
     accepted("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n");
     accepted("GET http://a:1/x HTTP/1.1\r\nHost: a:1\r\n\r\n");
-    accepted("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET / HTTP/1.1\r\nHost:\r\n\r\n");
+    accepted("POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET / HTTP/1.1\r\nHost: b:\r\n\r\n");
     accepted(
         "\r\n\r\nPOST /a HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n3\r\nabc\r\nA;x=\"y\"\r\n0123456789\r\n0\r\nT: v\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n",
     );
     accepted("GET /<\"\\^`{|}>?<\"\\^`> HTTP/1.1\r\nHost: a\r\n\r\n");
+    accepted("GET /\u{e9}?\u{4e16} HTTP/1.1\r\nHost: a\r\n\r\n");
+    accepted(
+        "GET / HTTP/1.2\r\nHost: a\r\n\r\nPOST / HTTP/1.9\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    );
     accepted("M-SEARCH /a HTTP/1.1\r\nHost: [::1]:80\r\nX:\u{e9}\r\n\r\n");
 }
 
@@ -103,6 +107,26 @@ fn a_host_must_be_one_and_valid() {
     refused("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", Malformed::Host);
     refused("GET / HTTP/1.1\r\nHost: a@b\r\n\r\n", Malformed::Host);
     refused("GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n", Malformed::Host);
+    for host in ["", "[", "[::1", "a:b:c", "%zz", "a:99999"] {
+        refused(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"), Malformed::Host);
+        refused(&format!("OPTIONS * HTTP/1.0\r\nHost: {host}\r\n\r\n"), Malformed::Host);
+        refused(&format!("GET http://{host}/ HTTP/1.1\r\nHost: {host}\r\n\r\n"), Malformed::Target);
+    }
+}
+
+#[test]
+fn a_path_that_is_no_text_names_no_endpoint_and_keeps_its_dialect() {
+    for (target, path) in [
+        (&b"/\xff"[..], ""),
+        (b"/v1/\xff/chat", "/v1/"),
+        (b"/v1/chat/completions\xff", "/v1/chat/"),
+        (b"/api/chat?\xff", "/api/chat"),
+        ("/api/\u{e9}".as_bytes(), "/api/\u{e9}"),
+        (b"http://a", "/"),
+    ] {
+        let head = [b"GET ", target, b" HTTP/1.0\r\n\r\n"].concat();
+        assert_eq!(judge(&head).expect("proper").path(), path, "{}", target.escape_ascii());
+    }
 }
 
 #[test]
@@ -110,10 +134,12 @@ fn request_lines_must_be_exact() {
     for line in ["GET  / HTTP/1.1", "GET / HTTP/1.1 ", "GET /", "GET / x HTTP/1.1", "G(T / HTTP/1.1"] {
         refused(&format!("{line}\r\nHost: a\r\n\r\n"), Malformed::RequestLine);
     }
-    for line in ["GET / HTTP/1.2", "GET / HTTP/2.0", "GET / http/1.1", "GET / HTTP/1.1x"] {
+    for line in
+        ["GET / HTTP/1.", "GET / HTTP/1.10", "GET / HTTP/1.x", "GET / HTTP/2.0", "GET / http/1.1", "GET / HTTP/1.1x"]
+    {
         refused(&format!("{line}\r\nHost: a\r\n\r\n"), Malformed::Version);
     }
-    for target in ["a", "*", "/a#b", "/\u{e9}", "/\x7f", "http:///", "ftp://a/", "/a?b#c"] {
+    for target in ["a", "*", "/a#b", "\u{e9}", "/\x7f", "http:///", "ftp://a/", "/a?b#c"] {
         refused(&format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"), Malformed::Target);
     }
     refused("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n", Malformed::Connect);
@@ -132,6 +158,11 @@ fn broken_chunk_framing_is_a_bad_body() {
         "1\r\na\n",
         "1;\n",
         "1;a\0\r\n",
+        "1;\r\na\r\n0\r\n\r\n",
+        "1;=x\r\na\r\n0\r\n\r\n",
+        "1;a=\"\r\na\r\n0\r\n\r\n",
+        "1;a\u{e9}\r\na\r\n0\r\n\r\n",
+        "1\r\na\r\n0;a=\r\n\r\n",
         "0\r\n a: b\r\n",
         "0\r\na\r\n",
         "0\r\na: b\n",

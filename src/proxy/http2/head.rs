@@ -9,8 +9,9 @@ use http::{Method, Request};
 use http_body::Body;
 
 use crate::exchange::outcome::Malformed;
+use crate::proxy::authority::is_authority;
 use crate::proxy::fields::{Field, fields as lines_of};
-use crate::proxy::guard::{MAX_FIELDS, is_host, is_token, judge_target, parse_length};
+use crate::proxy::guard::{MAX_FIELDS, is_token, judge_target, parse_length};
 use crate::proxy::response::Response;
 use crate::proxy::trailers;
 
@@ -105,7 +106,7 @@ fn host(parts: &Parts) -> Result<HeaderValue, Malformed> {
         (None, Some(host), None) => host.as_bytes(),
         _ => return Err(Malformed::Host),
     };
-    if !is_host(host) {
+    if !is_authority(host) {
         return Err(Malformed::Host);
     }
     HeaderValue::from_bytes(host).map_err(|_| Malformed::Host)
@@ -178,7 +179,11 @@ mod tests {
             ("/x", &[("host", "a/b")], Malformed::Host),
             ("http://a/x", &[("content-length", "1"), ("content-length", "1")], Malformed::ContentLength),
             ("http://a/x", &[("content-length", "+1")], Malformed::ContentLength),
-            ("http://a/x\u{e9}", &[], Malformed::Target),
+            ("http://a:99999/x", &[], Malformed::Host),
+            ("/x", &[("host", "")], Malformed::Host),
+            ("/x", &[("host", "a:b:c")], Malformed::Host),
+            ("/x", &[("host", "%zz")], Malformed::Host),
+            ("/x", &[("host", "[::1")], Malformed::Host),
         ] {
             assert_eq!(to_http1(request(uri, fields)).err(), Some(why), "{uri} {fields:?}");
         }

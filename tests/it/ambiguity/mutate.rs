@@ -28,8 +28,19 @@ impl Random {
 
 const BYTES: &[u8] = b"\0\x01\t\n\x0b\r \x22#,:;/0159aAfFx+-=<\\\x7f\x80\xa0\xff";
 const ENDS: &[&str] = &["\n", "\r", "\r\r\n", "\n\r", "\r\n\r\n", "\r\n ", "\r\n\t", " \r\n", "\0\r\n"];
-const VERSIONS: &[&str] =
-    &["HTTP/1.0", "HTTP/1.2", "HTTP/2.0", "HTTP/1.", "http/1.1", "HTTP/01.1", "HTTP/1.1 ", "HTTP/1.1x", "HTTP/0.9", ""];
+const VERSIONS: &[&str] = &[
+    "HTTP/1.0",
+    "HTTP/1.2",
+    "HTTP/1.9",
+    "HTTP/2.0",
+    "HTTP/1.",
+    "http/1.1",
+    "HTTP/01.1",
+    "HTTP/1.1 ",
+    "HTTP/1.1x",
+    "HTTP/0.9",
+    "",
+];
 const LINES: &[&str] = &[
     "Content-Length: 5",
     "Content-Length: 0",
@@ -74,6 +85,13 @@ const LINES: &[&str] = &[
     "Host: a b",
     "Host: a/b",
     "Host:",
+    "Host: [",
+    "Host: [::1",
+    "Host: [::1]:80",
+    "Host: a:b:c",
+    "Host: %zz",
+    "Host: a:99999",
+    "Host: a:80",
     "Host : a",
     "X\u{80}: y",
     ": y",
@@ -111,6 +129,12 @@ const NUMBERS: &[&str] = &[
     "5;a",
     "5;a=\"\r\n\"",
     "5;\n",
+    "5;",
+    "5;=x",
+    "5;a=\"",
+    "5;a=\"b;c\\\"\"",
+    "5;\u{e9}",
+    "5 ; a = b ",
     "5\r",
     "a",
     "A",

@@ -115,14 +115,17 @@ fn head(bytes: &[u8]) -> Option<(Request, Framing)> {
     let words: Vec<&[u8]> = lines.first()?.split(|byte| *byte == b' ').collect();
     let [method, target, version] = words[..] else { return None };
     let old = version == b"HTTP/1.0";
-    if !is_token(method) || method == b"CONNECT" || !(old || version == b"HTTP/1.1") {
+    if !is_token(method) || method == b"CONNECT" || !is_version(version) {
         return None;
     }
-    if target.is_empty() || target.iter().any(|byte| !byte.is_ascii_graphic()) {
+    if target.is_empty() || target.iter().any(|byte| *byte <= b' ' || matches!(byte, 0x7f | b'#')) {
         return None;
     }
     let fields = fields(&lines[1..])?;
     let host = single(&fields, b"host").ok()?;
+    if host.is_some_and(|host| !is_host(host)) {
+        return None;
+    }
     let framing = framing(&fields)?;
     if (!old && host.is_none()) || (old && matches!(framing, Some(Framing::Chunked))) {
         return None;
@@ -131,6 +134,58 @@ fn head(bytes: &[u8]) -> Option<(Request, Framing)> {
     let host = host.map(<[u8]>::to_vec);
     let request = Request { method: method.to_vec(), path: path(target), host, body: Vec::new(), expects };
     Some((request, framing.unwrap_or(Framing::Length(0))))
+}
+
+/// HTTP/1 with any minor version.
+fn is_version(version: &[u8]) -> bool {
+    version.len() == 8 && version.starts_with(b"HTTP/1.") && version[7].is_ascii_digit()
+}
+
+/// A host and a port or none, by what the standard library makes of them.
+fn is_host(host: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(host) else { return false };
+    let (name, port) = match text.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')) {
+        Some((name, port)) => (name, if port.is_empty() { "0" } else { port }),
+        None => (text, "0"),
+    };
+    let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+    let escapes =
+        name.split('%').skip(1).all(|rest| rest.len() > 1 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit()));
+    let named = !name.is_empty()
+        && escapes
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"%-._~!$&'()*+,;=".contains(&byte));
+    let literal = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+    let addressed = literal.is_some_and(|literal| {
+        let (address, zone) = literal.split_once('%').unwrap_or((literal, "0"));
+        address.parse::<std::net::Ipv6Addr>().is_ok() && !zone.is_empty()
+    });
+    digits && port.parse::<u16>().is_ok() && (named || addressed)
+}
+
+/// What stands behind a chunk's size: names, each with a value or without.
+fn are_extensions(text: &[u8]) -> bool {
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let start = |text: &[u8]| text.iter().position(|byte| !blank(byte)).unwrap_or(text.len());
+    let Some(rest) = text[start(text)..].strip_prefix(b";") else { return text.is_empty() };
+    let rest = &rest[start(rest)..];
+    let name = rest.iter().position(|byte| !is_token(&[*byte])).unwrap_or(rest.len());
+    let (name, rest) = rest.split_at(name);
+    let Some(value) = rest[start(rest)..].strip_prefix(b"=") else { return !name.is_empty() && are_extensions(rest) };
+    let value = &value[start(value)..];
+    let end = match value.strip_prefix(b"\"") {
+        Some(quoted) => {
+            let mut escaped = false;
+            let end = quoted.iter().position(|byte| {
+                let ends = !escaped && *byte == b'"';
+                escaped = !escaped && *byte == b'\\';
+                ends
+            });
+            let Some(end) = end else { return false };
+            end + 2
+        }
+        None => value.iter().position(|byte| !is_token(&[*byte])).unwrap_or(value.len()),
+    };
+    !name.is_empty() && end > 0 && are_extensions(&value[end..])
 }
 
 /// A target without scheme and authority.
@@ -165,7 +220,7 @@ pub(super) fn chunks(bytes: &[u8], lenient: bool) -> (Vec<u8>, Chunks) {
         let fine = !size.is_empty() && size.len() < 17 && size.iter().all(u8::is_ascii_hexdigit);
         let size =
             std::str::from_utf8(size).ok().filter(|_| fine).and_then(|size| usize::from_str_radix(size, 16).ok());
-        let clean = lenient || lines(&rest[..end + 2]).is_some();
+        let clean = lenient || (lines(&rest[..end + 2]).is_some() && are_extensions(&line[size_end..]));
         let Some(size) = size.filter(|_| clean) else { return (data, Chunks::Bad) };
         at += end + 2;
         if size == 0 {
@@ -218,7 +273,7 @@ pub(super) fn response(bytes: &[u8], ended: bool) -> Option<(u16, Vec<u8>)> {
         let (head, body) = cut_head(rest)?;
         let lines = lines(&head)?;
         let line = lines.first()?;
-        let status = line.strip_prefix(b"HTTP/1.1 ").or_else(|| line.strip_prefix(b"HTTP/1.0 "))?;
+        let status = line.split_at_checked(8).filter(|(version, _)| is_version(version))?.1.strip_prefix(b" ")?;
         let status = number(status.get(..3)?).filter(|_| matches!(status.get(3), None | Some(b' ')))?;
         let status = u16::try_from(status).ok().filter(|status| *status >= 100)?;
         let mut fields = fields(&lines[1..])?;

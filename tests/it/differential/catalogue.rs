@@ -192,7 +192,6 @@ fn request_fields() -> Vec<Case> {
     ];
     let mut cases: Vec<Case> = rows.iter().map(|(name, fields)| exchange(*name, get(fields), OK)).collect();
     cases.push(exchange("the host behind other fields", "GET / HTTP/1.1\r\nA: b\r\nhost: x:1\r\nC: d\r\n\r\n", OK));
-    cases.push(exchange("an empty host", "GET / HTTP/1.1\r\nHost:\r\n\r\n", OK));
     let mut close = exchange("Connection: close", get("Connection: close\r\n"), OK);
     close.steps.extend([Step::BackendCloses, Step::ClientClosed]);
     cases.push(close);
@@ -213,6 +212,7 @@ fn targets() -> Vec<Case> {
         "/?{x}|[y]`\\^'",
         "/a?b=http://c/d",
         "/.well-known/x",
+        "/caf\u{e9}/\u{4e16}?\u{1f600}",
     ];
     let mut cases: Vec<Case> = odd
         .iter()
@@ -220,6 +220,8 @@ fn targets() -> Vec<Case> {
         .collect();
     let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "t".repeat(30 << 10));
     cases.push(exchange("a target of 30 KiB", long, OK));
+    let latin: &[u8] = b"GET /caf\xe9?\xff HTTP/1.1\r\nHost: a\r\n\r\n";
+    cases.push(exchange("a target that is not UTF-8", latin, OK));
     cases.push(exchange("OPTIONS *", "OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", OK));
     for target in ["http://a:1/x?y", "HTTP://A:1/x", "http://a:1", "http://a:1?q", "https://a:1/x"] {
         cases.push(exchange(
@@ -263,6 +265,8 @@ fn versions() -> Vec<Case> {
         upload,
         old,
         kept,
+        exchange("a request in HTTP/1.2", "GET / HTTP/1.2\r\nHost: a\r\n\r\n", OK),
+        exchange("a backend that speaks HTTP/1.3", GET, OK.replace("HTTP/1.1", "HTTP/1.3")),
         exchange("a backend that speaks HTTP/1.0", GET, "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok"),
         closing(
             "a backend that speaks HTTP/1.0 and closes",
@@ -536,9 +540,12 @@ fn refusals() -> Vec<Case> {
         refused("two hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"),
         refused("bare line feeds", "GET / HTTP/1.1\nHost: a\n\n"),
         refused("a folded field", "GET / HTTP/1.1\r\nHost: a\r\nA: b\r\n c\r\n\r\n"),
-        refused("a target above ASCII", "GET /\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n"),
+        refused("a target with a fragment", "GET /#a HTTP/1.1\r\nHost: a\r\n\r\n"),
         refused("CONNECT", "CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n"),
-        refused("another version", "GET / HTTP/1.2\r\nHost: a\r\n\r\n"),
+        refused("another version", "GET / HTTP/3.0\r\nHost: a\r\n\r\n"),
+        refused("an empty host", "GET / HTTP/1.1\r\nHost:\r\n\r\n"),
+        refused("a host with half an address", "GET / HTTP/1.1\r\nHost: [::1\r\n\r\n"),
+        refused("a port that there is not", "GET / HTTP/1.1\r\nHost: a:99999\r\n\r\n"),
     ]
 }
 

@@ -20,6 +20,7 @@ pub(crate) const RULES: &[Rule] = &[
     Rule { id: "line-ends", apply: line_ends },
     Rule { id: "h2c", apply: h2c },
     Rule { id: "te", apply: te },
+    Rule { id: "later-minor", apply: later_minor },
     Rule { id: "http-1.0-client", apply: old_client },
     Rule { id: "http-1.0-backend", apply: old_backend },
     Rule { id: "hop-by-hop", apply: hop_by_hop },
@@ -107,6 +108,15 @@ fn h2c(_: &Case, direct: &mut Seen, _: &mut Seen) {
 fn te(_: &Case, direct: &mut Seen, _: &mut Seen) {
     for request in direct.requests.iter_mut().filter(|request| !has_token(request, "te", "trailers")) {
         request.drop_fields(|name| name == "te");
+    }
+}
+
+/// A later minor version goes on as HTTP/1.1.
+fn later_minor(_: &Case, direct: &mut Seen, _: &mut Seen) {
+    for message in direct.requests.iter_mut().chain(&mut direct.responses) {
+        for minor in '2'..='9' {
+            message.start = message.start.replace(&format!("HTTP/1.{minor}"), "HTTP/1.1");
+        }
     }
 }
 
