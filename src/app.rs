@@ -24,6 +24,7 @@ use crate::admin::ready::Readiness;
 use crate::admin::{self, Encode};
 use crate::backend::catalogue::Catalogue;
 use crate::backend::monitor::{Monitor, Pace};
+use crate::backend::quiet::{AskTraffic, Traffic};
 use crate::backend::report::Report;
 use crate::backend::{Backend, Place, probe, survey};
 use crate::cli::{REVISION, VERSION};
@@ -129,7 +130,8 @@ async fn serve(
         let found = Found { metrics: metrics.clone(), residency: residency.clone(), log: log.clone() };
         let report: Arc<dyn Report> = Arc::new(found);
         tokio::spawn(probe::run(monitor.clone(), report.clone(), stopped.clone()));
-        tokio::spawn(survey::run(monitor.clone(), catalogue.clone(), report, stopped.clone()));
+        let traffic = traffic(monitor.backend.name.clone(), metrics.clone(), in_flight.clone());
+        tokio::spawn(survey::run(monitor.clone(), catalogue.clone(), report, traffic, stopped.clone()));
     }
     let address = clients.local_addr().map_err(AppError::System)?;
     let encode: Encode = {
@@ -279,6 +281,11 @@ fn monitor(config: &Config, backend: &Backend, material: &Material) -> Arc<Monit
 fn look_soon(monitors: &[Arc<Monitor>]) -> impl Fn(&str) + use<> {
     let monitors = monitors.to_vec();
     move |backend| monitors.iter().filter(|monitor| *monitor.backend.name == *backend).for_each(|it| it.look_soon())
+}
+
+/// What goes through to a backend, for whoever must not disturb one that rests.
+fn traffic(backend: Arc<str>, metrics: Arc<Metrics>, in_flight: InFlight) -> AskTraffic {
+    Box::new(move || Traffic { begun: metrics.begun(&backend), in_flight: in_flight.is_busy(&backend) })
 }
 
 /// The `Host` that the backend wants to hear from everybody, ourselves included.

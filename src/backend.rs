@@ -14,6 +14,7 @@ mod fetch;
 pub mod inventory;
 pub mod monitor;
 pub mod probe;
+pub mod quiet;
 mod recognise;
 pub mod report;
 mod rfc3339;

@@ -165,6 +165,12 @@ impl Metrics {
         self.families.models.stands(backend, place);
     }
 
+    /// How many exchanges with this backend began.
+    #[must_use]
+    pub fn begun(&self, backend: &str) -> u64 {
+        self.families.requests.begun(backend)
+    }
+
     /// The configuration was loaded again, or could not be.
     pub fn config_loaded(&self, successful: bool, at: SystemTime) {
         self.families.program.config_loaded(successful, at);

@@ -30,6 +30,10 @@ impl Object {
         self.0.get(key)?.as_u64()
     }
 
+    pub(super) fn boolean(&self, key: &str) -> Option<bool> {
+        self.0.get(key)?.as_bool()
+    }
+
     pub(super) fn object(&self, key: &str) -> Option<Self> {
         Some(Self(self.0.get(key)?.as_object()?.clone()))
     }

@@ -25,6 +25,8 @@ pub struct Pace {
     pub list_limit: Duration,
     /// Between two looks at what is in memory.
     pub look_every: Duration,
+    /// So long after the last traffic an engine that may fall asleep is asked for its load no more.
+    pub quiet_after: Duration,
 }
 
 impl Default for Pace {
@@ -36,6 +38,8 @@ impl Default for Pace {
             list_every: Duration::from_secs(30),
             list_limit: Duration::from_secs(10),
             look_every: Duration::from_secs(5),
+            // Two looks that see the end of the last exchange; it puts sleep off by no more than that.
+            quiet_after: Duration::from_secs(15),
         }
     }
 }

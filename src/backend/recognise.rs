@@ -11,6 +11,7 @@ use super::engine;
 use super::fetch::{Answer, Budget, fetch};
 use super::inventory::{Inventory, Model, Resident, Runtime};
 use super::monitor::Monitor;
+use super::quiet::Sleep;
 
 /// Bytes of a listing at most: some 20,000 models of Ollama.
 const LISTING: usize = 8 * 1024 * 1024;
@@ -18,8 +19,9 @@ const LISTING: usize = 8 * 1024 * 1024;
 /// Bytes of any other answer at most.
 pub(super) const ANSWER: usize = 4 * 1024 * 1024;
 
-/// Asks. `known` is what it was last time, `Unknown` after it was out of reach. None where it lists nothing.
-pub(super) async fn recognise(monitor: &Monitor, known: Runtime) -> Option<Inventory> {
+/// Asks. `known` is what it was last time, `Unknown` after it was out of reach. None where it lists nothing. A backend
+/// that `is_quiet` is not asked for metrics only to be recognised: it may be one that this would wake.
+pub(super) async fn recognise(monitor: &Monitor, known: Runtime, is_quiet: bool) -> Option<Inventory> {
     let asks_tags = matches!(known, Runtime::Ollama | Runtime::Unknown);
     let tags = if asks_tags { read(monitor, "/api/tags", LISTING).await } else { None };
     let tags = tags.and_then(|answer| answers::tags(&answer.body));
@@ -35,7 +37,7 @@ pub(super) async fn recognise(monitor: &Monitor, known: Runtime) -> Option<Inven
         Runtime::Vllm => Found { version: version(monitor, "/version", "version").await, runtime, served },
         Runtime::Sglang => Found { version: sglang(monitor).await, runtime, served },
         Runtime::LmStudio => lm_studio(monitor, served).await,
-        _ => return others(monitor, tags, served).await,
+        _ => return others(monitor, tags, served, is_quiet).await,
     };
     found.inventory()
 }
@@ -83,7 +85,12 @@ fn signed(answer: Option<&Answer>, served: &[Served]) -> Runtime {
 }
 
 /// Ollama signs with the owner of each model, TGI with the model's own name: both are known by a question of their own.
-async fn others(monitor: &Monitor, tags: Option<Vec<Model>>, served: Option<Vec<Served>>) -> Option<Inventory> {
+async fn others(
+    monitor: &Monitor,
+    tags: Option<Vec<Model>>,
+    served: Option<Vec<Served>>,
+    is_quiet: bool,
+) -> Option<Inventory> {
     if let Some(models) = tags {
         let version = version(monitor, "/api/version", "version").await;
         let runtime = if version.is_some() { Runtime::Ollama } else { Runtime::Unknown };
@@ -94,7 +101,7 @@ async fn others(monitor: &Monitor, tags: Option<Vec<Model>>, served: Option<Vec<
         return Found { runtime: Runtime::Tgi, version, served: Some(vec![model]) }.inventory();
     }
     // An engine whose listing wants a key may still show its metrics.
-    let metrics = read(monitor, "/metrics", ANSWER).await;
+    let metrics = if is_quiet { None } else { read(monitor, "/metrics", ANSWER).await };
     let metrics = metrics.and_then(|answer| engine::parse(&String::from_utf8_lossy(&answer.body)));
     match (metrics, served) {
         (Some((runtime, _)), served) => {
@@ -117,6 +124,17 @@ async fn llama_cpp(monitor: &Monitor, served: Option<&mut [Served]>) -> Option<B
         only.model.format = Some("gguf".into());
     }
     props.text("build_info")
+}
+
+/// Whether llama.cpp's server sleeps, or may. `/props` neither wakes it nor keeps it awake.
+pub(super) async fn sleep(monitor: &Monitor) -> Sleep {
+    let answer = read(monitor, "/props", ANSWER).await;
+    let Some(props) = answer.and_then(|answer| Object::parse(&answer.body)) else { return Sleep::Possible };
+    match props.boolean("is_sleeping") {
+        Some(true) => Sleep::Asleep,
+        Some(false) => Sleep::Possible,
+        None => Sleep::Never,
+    }
 }
 
 /// `/get_server_info`, in later versions `/server_info`.

@@ -5,6 +5,9 @@
 //!
 //! One question at a time, each with a limit on its time and size, and never on behalf of a scrape. A listing that fails
 //! leaves what is known as it is; what is in memory is forgotten once the backend is out of reach.
+//!
+//! No question makes a server load, unload or keep a model. llama.cpp's `/metrics` would, where it may fall asleep: it is
+//! asked only while there is traffic, and `/props`, which says whether it sleeps, before.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -15,9 +18,10 @@ use tokio::time::Instant;
 use super::answers;
 use super::catalogue::Catalogue;
 use super::engine;
-use super::inventory::{Inventory, Runtime};
+use super::inventory::{Inventory, Resident, Runtime};
 use super::monitor::{Monitor, stopped};
-use super::recognise::{ANSWER, read, recognise};
+use super::quiet::{AskTraffic, Quiet, Sleep};
+use super::recognise::{ANSWER, read, recognise, sleep};
 use super::report::Report;
 use super::track::Tracker;
 use crate::wire::route::Dialect;
@@ -28,14 +32,25 @@ const BETWEEN_LISTINGS: Duration = Duration::from_secs(1);
 /// Between two looks at least.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
-/// Asks until `shutdown` is true or its sender is gone.
+/// Asks until `shutdown` is true or its sender is gone. `traffic` says what has gone through to the backend.
 pub async fn run(
     monitor: Arc<Monitor>,
     catalogue: Arc<Catalogue>,
     report: Arc<dyn Report>,
+    traffic: AskTraffic,
     mut shutdown: watch::Receiver<bool>,
 ) {
-    let mut survey = Survey { monitor, catalogue, report, tracker: Tracker::default(), lists: true, asked: false };
+    let mut survey = Survey {
+        monitor,
+        catalogue,
+        report,
+        traffic,
+        quiet: Quiet::new(std::time::Instant::now()),
+        tracker: Tracker::default(),
+        served: None,
+        lists: true,
+        asked: false,
+    };
     tokio::select! {
         () = stopped(&mut shutdown) => {}
         () = survey.go_on() => {}
@@ -46,7 +61,11 @@ struct Survey {
     monitor: Arc<Monitor>,
     catalogue: Arc<Catalogue>,
     report: Arc<dyn Report>,
+    traffic: AskTraffic,
+    quiet: Quiet,
     tracker: Tracker,
+    /// What the last listing found in memory, of a server that is not asked by `/api/ps`.
+    served: Option<Vec<Resident>>,
     /// The last listing succeeded; said when it changes.
     lists: bool,
     /// Something is told of what is in memory or of load, and must be taken back when the backend goes.
@@ -88,10 +107,16 @@ impl Survey {
         }
     }
 
+    /// For how long nothing has gone through to the backend.
+    fn silence(&mut self) -> Duration {
+        self.quiet.lasts((self.traffic)(), std::time::Instant::now())
+    }
+
     async fn list(&mut self, fresh: bool) {
         let before = self.monitor.inventory();
         let known = if fresh { Runtime::Unknown } else { before.runtime };
-        let found = recognise(&self.monitor, known).await;
+        let is_quiet = self.silence() >= self.monitor.pace.quiet_after;
+        let found = recognise(&self.monitor, known, is_quiet).await;
         if self.lists && found.is_none() {
             let backend = &*self.monitor.backend.name;
             tracing::warn!(backend, "the backend lists no models: their names are learnt from answers only");
@@ -109,6 +134,8 @@ impl Survey {
         }
         if found.polled {
             found.resident.clone_from(&before.resident);
+        } else {
+            self.served.clone_from(&found.resident);
         }
         self.report.listed(&self.monitor.backend.name, &found);
         self.monitor.see(found);
@@ -116,7 +143,8 @@ impl Survey {
 
     async fn look(&mut self) {
         let inventory = self.monitor.inventory();
-        if let Some(resident) = self.resident(&inventory).await {
+        let sleep = if inventory.runtime == Runtime::LlamaCpp { sleep(&self.monitor).await } else { Sleep::Never };
+        if let Some(resident) = self.resident(&inventory, sleep).await {
             for held in resident.resident.iter().flatten() {
                 // A model that was made since the last listing.
                 self.catalogue.answered(&self.monitor.backend.name, Dialect::Ollama, &held.name);
@@ -127,7 +155,8 @@ impl Survey {
             self.monitor.see(resident);
         }
         if matches!(inventory.runtime, Runtime::Vllm | Runtime::Sglang | Runtime::LlamaCpp | Runtime::Tgi) {
-            let load = read(&self.monitor, "/metrics", ANSWER).await;
+            let may_be_asked = sleep.may_be_asked(self.silence(), self.monitor.pace.quiet_after);
+            let load = if may_be_asked { read(&self.monitor, "/metrics", ANSWER).await } else { None };
             let load = load.and_then(|answer| engine::parse(&String::from_utf8_lossy(&answer.body)));
             let mut load = load.map(|(_, load)| load).unwrap_or_default();
             if let ([only], [model]) = (&mut load[..], &inventory.models[..]) {
@@ -139,9 +168,11 @@ impl Survey {
     }
 
     /// What is in memory now, if that is known.
-    async fn resident(&self, inventory: &Inventory) -> Option<Inventory> {
+    async fn resident(&self, inventory: &Inventory, sleep: Sleep) -> Option<Inventory> {
         if !inventory.polled {
-            return inventory.resident.is_some().then(|| inventory.clone());
+            let served = self.served.clone()?;
+            let resident = if sleep == Sleep::Asleep { Vec::new() } else { served };
+            return Some(Inventory { resident: Some(resident), ..inventory.clone() });
         }
         self.report.looks(&self.monitor.backend.name);
         let answer = read(&self.monitor, "/api/ps", ANSWER).await?;
@@ -153,6 +184,7 @@ impl Survey {
     fn forget(&mut self) {
         if std::mem::take(&mut self.asked) {
             self.tracker.forget();
+            self.served = None;
             let gone = Inventory { resident: None, ..(*self.monitor.inventory()).clone() };
             self.report.resident(&self.monitor.backend.name, &gone, &[]);
             self.report.load(&self.monitor.backend.name, &[]);

@@ -14,6 +14,7 @@ use super::engine::EngineLoad;
 use super::inventory::{Inventory, Runtime};
 use super::monitor::{Monitor, Pace};
 use super::probe;
+use super::quiet::{AskTraffic, Traffic};
 use super::report::Report;
 use super::status::{Failure, State};
 use super::track::Change;
@@ -24,6 +25,7 @@ const PACE: Pace = Pace {
     list_every: Duration::from_millis(5),
     list_limit: Duration::from_secs(5),
     look_every: Duration::from_millis(5),
+    quiet_after: Duration::from_nanos(1),
 };
 
 struct Told(UnboundedSender<bool>);
@@ -139,7 +141,7 @@ async fn a_backend_without_ollamas_listing_is_asked_for_openais_as_soon_as_it_is
     let (_stop, stopped) = watch::channel(false);
     let catalogue = Arc::new(Catalogue::default());
     let report = Arc::new(Told(tell.clone()));
-    tokio::spawn(super::survey::run(monitor.clone(), catalogue.clone(), report, stopped.clone()));
+    tokio::spawn(super::survey::run(monitor.clone(), catalogue.clone(), report, busy(true), stopped.clone()));
     tokio::spawn(probe::run(monitor, Arc::new(Told(tell)), stopped));
 
     let mut listings = 0;
@@ -197,15 +199,29 @@ impl Report for Finder {
 async fn surveyed(
     answer: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
 ) -> (tokio::task::JoinHandle<()>, Arc<Monitor>, UnboundedReceiver<Found>, watch::Sender<bool>) {
+    let (heads, _) = unbounded_channel();
+    surveyed_under(busy(true), heads, answer).await
+}
+
+/// Traffic that never rests, or none.
+fn busy(in_flight: bool) -> AskTraffic {
+    Box::new(move || Traffic { begun: 0, in_flight })
+}
+
+/// The same under this traffic; what it was asked is sent after each answer.
+async fn surveyed_under(
+    traffic: AskTraffic,
+    heads: UnboundedSender<String>,
+    answer: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
+) -> (tokio::task::JoinHandle<()>, Arc<Monitor>, UnboundedReceiver<Found>, watch::Sender<bool>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let monitor = monitor(&listener.local_addr().expect("address").to_string());
-    let (heads, _) = unbounded_channel();
     let server = tokio::spawn(serve(listener, heads, answer));
     let (tell, told) = unbounded_channel();
     let (stop, stopped) = watch::channel(false);
     let report: Arc<dyn Report> = Arc::new(Finder(tell));
     let catalogue = Arc::new(Catalogue::default());
-    tokio::spawn(super::survey::run(monitor.clone(), catalogue, report.clone(), stopped.clone()));
+    tokio::spawn(super::survey::run(monitor.clone(), catalogue, report.clone(), traffic, stopped.clone()));
     tokio::spawn(probe::run(monitor.clone(), report, stopped));
     (server, monitor, told, stop)
 }
@@ -332,4 +348,81 @@ async fn the_load_of_engines_is_read_and_taken_back_where_it_is_no_longer_served
     assert_eq!((first[0].model.as_deref(), first[0].running), (Some("m.gguf"), Some(2.0)));
     serves.store(false, Ordering::SeqCst);
     found(&mut told, |found| load(found).filter(Vec::is_empty)).await;
+}
+
+/// What a llama.cpp server is asked until it has been asked for `/props` so often, while its `/props` says this.
+async fn asked_of_llama_cpp(props: &'static str, in_flight: bool, looks: usize) -> Vec<String> {
+    let (heads, mut asked) = unbounded_channel();
+    let (_server, _monitor, _told, _stop) = surveyed_under(busy(in_flight), heads, move |head| {
+        Some(match path(head) {
+            "/v1/models" => json(r#"{"data":[{"id":"m.gguf","owned_by":"llamacpp"}]}"#),
+            "/props" => json(props),
+            "/metrics" => json("llamacpp:requests_processing 0\n"),
+            _ => not_found(),
+        })
+    })
+    .await;
+    let mut paths = Vec::new();
+    while paths.iter().filter(|path| *path == "/props").count() < looks {
+        paths.push(path(&asked.recv().await.expect("the survey runs")).to_owned());
+    }
+    paths
+}
+
+/// Before build 10519 `/metrics` resets llama.cpp's idle timer, and loads a model that was unloaded.
+#[tokio::test]
+async fn asking_neither_wakes_llama_cpp_nor_keeps_it_awake() {
+    for (props, in_flight, asks) in [
+        (r#"{"is_sleeping":true}"#, true, false),
+        (r#"{"is_sleeping":true}"#, false, false),
+        (r#"{"is_sleeping":false}"#, true, true),
+        (r#"{"is_sleeping":false}"#, false, false),
+        ("it wants a key", false, false),
+        // Before there was a sleep to disturb.
+        (r#"{"build_info":"b1"}"#, false, true),
+    ] {
+        let paths = asked_of_llama_cpp(props, in_flight, 10).await;
+        assert_eq!(paths.iter().any(|path| path == "/metrics"), asks, "{props} {in_flight}: {paths:?}");
+        let harmless = ["/", "/api/tags", "/v1/models", "/props", "/metrics"];
+        assert!(paths.iter().all(|path| harmless.contains(&&**path)), "{paths:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_llama_cpp_unloaded_to_sleep_is_not_in_memory() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let sleeps = Arc::new(AtomicBool::new(false));
+    let asleep = sleeps.clone();
+    let (_server, _monitor, mut told, _stop) = surveyed(move |head| {
+        Some(match path(head) {
+            "/v1/models" => json(r#"{"data":[{"id":"m.gguf","owned_by":"llamacpp"}]}"#),
+            "/props" if asleep.load(Ordering::SeqCst) => json(r#"{"is_sleeping":true}"#),
+            "/props" => json(r#"{"is_sleeping":false}"#),
+            _ => not_found(),
+        })
+    })
+    .await;
+    let changed = |found| match found {
+        Found::Resident(_, changes) if !changes.is_empty() => Some(changes),
+        _ => None,
+    };
+    found(&mut told, |found| matches!(found, Found::Resident(..)).then_some(())).await;
+    sleeps.store(true, Ordering::SeqCst);
+    assert_eq!(found(&mut told, changed).await, [Change::Evicted("m.gguf".into())]);
+    sleeps.store(false, Ordering::SeqCst);
+    assert_eq!(found(&mut told, changed).await, [Change::Loaded("m.gguf".into())]);
+}
+
+/// An unknown server is asked for metrics to be recognised, but not while it rests.
+#[tokio::test]
+async fn a_server_that_rests_is_not_asked_for_metrics_to_be_recognised() {
+    for in_flight in [true, false] {
+        let (heads, mut asked) = unbounded_channel();
+        let (_server, _monitor, _told, _stop) = surveyed_under(busy(in_flight), heads, |_| Some(not_found())).await;
+        let mut paths = Vec::new();
+        while paths.iter().filter(|path| *path == "/info").count() < 3 {
+            paths.push(path(&asked.recv().await.expect("the survey runs")).to_owned());
+        }
+        assert_eq!(paths.iter().any(|path| path == "/metrics"), in_flight, "{paths:?}");
+    }
 }

@@ -77,6 +77,13 @@ impl InFlight {
         all
     }
 
+    /// Whether one is in flight to this backend.
+    #[must_use]
+    pub fn is_busy(&self, backend: &str) -> bool {
+        let busy = |shard: &Shard| shard.values().any(|entry| *entry.start.backend == *backend);
+        self.0.0.iter().any(|shard| busy(&shard.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> usize {

@@ -155,6 +155,12 @@ impl<C> Row<C> {
     }
 }
 
+impl<C> Row<C> {
+    fn begins_with(&self, value: &str) -> bool {
+        self.values.strip_prefix(value.as_bytes()).is_some_and(|rest| rest.first() == Some(&END))
+    }
+}
+
 /// Stands behind each label value.
 const END: u8 = 0xff;
 
@@ -243,6 +249,14 @@ impl<C> Rows<C> {
         Arc::make_mut(&mut self.in_order).insert(at, Arc::clone(&row));
         self.by_values.insert_unique(row.hash, Arc::clone(&row), |row| row.hash);
         row
+    }
+}
+
+impl Family<IntCounter> {
+    /// The sum of the children whose first label has this value.
+    pub(super) fn sum_of(&self, first: &str) -> u64 {
+        let rows = Arc::clone(&self.0.rows.read().unwrap_or_else(PoisonError::into_inner).in_order);
+        rows.iter().filter(|row| row.begins_with(first)).map(|row| row.child.get()).sum()
     }
 }
 

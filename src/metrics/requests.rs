@@ -43,6 +43,11 @@ impl Requests {
         self.started.with(&[&start.backend, start.route.endpoint], IntCounter::inc);
     }
 
+    /// How many began on this backend.
+    pub(super) fn begun(&self, backend: &str) -> u64 {
+        self.started.sum_of(backend)
+    }
+
     pub(super) fn refused(&self, why: Malformed) {
         self.malformed.with(&[why.as_str()], IntCounter::inc);
     }
