@@ -14,6 +14,7 @@ mod coding;
 mod counts;
 mod dialect;
 pub mod event;
+mod foreign;
 mod framing;
 mod json;
 mod llamacpp;

@@ -72,6 +72,7 @@ impl Facts {
             Event::Error => self.ends.push(("error", offset)),
             Event::Terminal => self.ends.push(("terminal", offset)),
             Event::Finish(reason) => self.ends.push((reason.as_str(), offset)),
+            Event::NoTokens => self.ends.push(("no tokens", offset)),
             Event::Timings(_) | Event::Progress(_) => {}
         }
     }

@@ -30,6 +30,8 @@ pub(super) struct Answer {
     pub(super) error: bool,
     /// The terminal event was seen, and no token since.
     pub(super) terminal: bool,
+    /// What was made has no tokens by nature.
+    pub(super) has_no_tokens: bool,
 }
 
 impl Answer {
@@ -53,6 +55,7 @@ impl Answer {
             Event::Elsewhere => self.elsewhere = true,
             Event::Error => self.error = true,
             Event::Terminal => self.terminal = true,
+            Event::NoTokens => self.has_no_tokens = true,
         }
     }
 

@@ -119,6 +119,10 @@ impl Observation {
         };
         let (outcome, error) = evidence.verdict();
         let cold = self.was_cold();
+        let mut defects = reading.defects;
+        if outcome == Outcome::Completed && matches!(end, End::BackendFailed(_)) {
+            defects.add(Defect::Framing);
+        }
         let (timing, tally, reported) = (&self.answer.timing, &self.answer.tally, self.answer.reported);
         let since = |at: Instant| at.saturating_duration_since(self.start.at);
         let first_token = timing.first_token.filter(|_| reading.streamed);
@@ -162,11 +166,12 @@ impl Observation {
             time_per_output_token: decode.time_per_output_token(),
             tokens_per_second: decode.tokens_per_second(),
             finish_reason: self.answer.finish,
+            has_no_tokens: self.answer.has_no_tokens,
             progress_bytes: self.answer.progress,
             request_bytes: self.request_bytes,
             response_bytes: self.response_bytes,
             overhead: overhead.filter(|_| !self.tunnel),
-            defects: reading.defects,
+            defects,
             requested_model: self.requested_model.take(),
             answered_model: if self.model_told { self.answer.model.take() } else { None },
             start: self.start.clone(),

@@ -155,6 +155,8 @@ pub struct Record {
     pub tokens_per_second: Option<f64>,
     /// Why generation stopped.
     pub finish_reason: Option<FinishReason>,
+    /// What was made has no tokens by nature: an image, a rendered template, an answer that is only queued.
+    pub has_no_tokens: bool,
     /// Bytes moved by a pull or push.
     pub progress_bytes: Option<u64>,
     /// Bytes of the request's body that were read.
@@ -183,7 +185,7 @@ impl Record {
     /// A generation whose tokens should be known.
     #[must_use]
     pub fn is_generation(&self) -> bool {
-        self.start.route.operation.generates() && !self.only_loads()
+        self.start.route.operation.generates() && !self.only_loads() && !self.has_no_tokens
     }
 
     /// Generated tokens with their source, falling back to the events that were seen.

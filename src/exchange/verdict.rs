@@ -30,6 +30,8 @@ impl Evidence {
             End::Rejected(why) if !self.was_ended_by_us() => (Outcome::Rejected, Some(why)),
             End::ClientLeft if !self.was_whole() => (Outcome::ClientCancelled, None),
             _ if self.error => (Outcome::StreamError, Some(ErrorType::StreamError)),
+            // The client has the whole answer, whatever is wrong with the framing around it.
+            End::BackendFailed(_) if self.terminal => (Outcome::Completed, None),
             End::BackendFailed(why) => (Outcome::BackendFailed, Some(why)),
             End::Rejected(why) if !self.was_whole() => (Outcome::Truncated, Some(why)),
             _ if self.was_cut() => (Outcome::Truncated, Some(ErrorType::Truncated)),
@@ -157,6 +159,13 @@ mod tests {
                 Outcome::StreamError,
                 Some(ErrorType::StreamError),
             ),
+            (
+                "a backend that closes after the terminal event, without its last chunk",
+                Evidence { end: End::BackendFailed(ErrorType::Incomplete), ..done },
+                Outcome::Completed,
+                None,
+            ),
+            ("a reset after the terminal event", Evidence { end: RESET, ..done }, Outcome::Completed, None),
             ("a reset", Evidence { end: RESET, ..stream }, Outcome::BackendFailed, Some(ErrorType::Reset)),
             (
                 "a refused dial answered 502",

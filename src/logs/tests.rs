@@ -85,6 +85,7 @@ fn record() -> Record {
         time_per_output_token: None,
         tokens_per_second: None,
         finish_reason: None,
+        has_no_tokens: false,
         progress_bytes: None,
         request_bytes: 100,
         response_bytes: 1000,

@@ -98,6 +98,7 @@ fn plain(route: Route) -> Record {
         time_per_output_token: None,
         tokens_per_second: None,
         finish_reason: None,
+        has_no_tokens: false,
         progress_bytes: None,
         request_bytes: 100,
         response_bytes: 1000,

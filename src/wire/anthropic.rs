@@ -11,7 +11,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::dialect::{Dialect, Element, ModelName};
+use super::dialect::{Dialect, Element, ModelName, tell_finish};
 use super::event::{Event, FinishReason, Tokens, Usage};
 use super::json::{Object, Value, Visit, Want};
 
@@ -167,10 +167,9 @@ impl Dialect for Anthropic {
             return;
         }
         self.tell_counts(&object, element, emit);
-        if let Some(finish) = object.finish {
-            emit(Event::Finish(finish));
-        }
-        if object.kind == Kind::Stop || element == Element::Whole {
+        if tell_finish(object.finish, emit) {
+            emit(Event::Error);
+        } else if object.kind == Kind::Stop || element == Element::Whole {
             self.ended = true;
             emit(Event::Terminal);
         }

@@ -1,6 +1,6 @@
 //! What a dialect does: it names the values it wants, collects them, and says at each element's end what they mean.
 
-use super::event::Event;
+use super::event::{Event, FinishReason};
 use super::json::{Object, Visit, Want};
 
 /// One server family's body format. A new one is a file that implements this.
@@ -40,6 +40,13 @@ pub(crate) enum Element {
     ErrorPart,
     /// As the only one.
     Whole,
+}
+
+/// Tells why generation stopped. True where the reason says that it was given up: an error, whatever the route.
+pub(crate) fn tell_finish(finish: Option<FinishReason>, emit: &mut impl FnMut(Event<'_>)) -> bool {
+    let Some(reason) = finish else { return false };
+    emit(Event::Finish(reason));
+    reason.is_failure()
 }
 
 /// The name of the model that answers, so that only a change is told.

@@ -27,6 +27,8 @@ pub enum Event<'a> {
     Error,
     /// The dialect's terminal event: whatever comes later, the answer was complete.
     Terminal,
+    /// What the request made has no tokens by nature: an image, a rendered template, an answer that is only queued.
+    NoTokens,
 }
 
 /// What a token-bearing event held.
@@ -123,9 +125,14 @@ macro_rules! finish_reasons {
         }
 
         impl FinishReason {
-            /// Reads a dialect's word.
+            /// Reads a dialect's word. Two that are spelled in more than one way are one reason each.
             #[must_use]
             pub fn parse(word: &[u8]) -> Self {
+                let word: &[u8] = match word {
+                    b"aborted" => b"abort",
+                    b"canceled" => b"cancelled",
+                    word => word,
+                };
                 $(if word == $text.as_bytes() { return Self::$variant; })+
                 Self::Other
             }
@@ -189,9 +196,21 @@ finish_reasons! {
     Limit = "limit",
     /// TGI: the end token.
     EosToken = "eos_token",
+    /// vLLM and SGLang: the engine gave the request up.
+    Abort = "abort",
+    /// vLLM and `OpenRouter`: the engine failed on the request.
+    Error = "error",
 }
 
-/// Something in a response that could not be understood. It marks the record and never touches the traffic.
+impl FinishReason {
+    /// Whether it says that the answer was given up rather than finished.
+    #[must_use]
+    pub const fn is_failure(self) -> bool {
+        matches!(self, Self::Abort | Self::Error | Self::Failed | Self::Cancelled)
+    }
+}
+
+/// Something in a response that could not be understood or believed. It marks the record and never touches the traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Defect {
     /// JSON that is not JSON.
@@ -206,11 +225,24 @@ pub enum Defect {
     Encoding,
     /// The inspector itself failed; it was taken out of the exchange.
     Panic,
+    /// The answer was complete and its last chunk, or the rest of its announced length, never came.
+    Framing,
+    /// Reported durations that contradict the time that was watched: another unit than documented.
+    Duration,
 }
 
 impl Defect {
     /// Every kind.
-    pub const ALL: [Self; 6] = [Self::Json, Self::Number, Self::Type, Self::TooLong, Self::Encoding, Self::Panic];
+    pub const ALL: [Self; 8] = [
+        Self::Json,
+        Self::Number,
+        Self::Type,
+        Self::TooLong,
+        Self::Encoding,
+        Self::Panic,
+        Self::Framing,
+        Self::Duration,
+    ];
 
     /// The label value.
     #[must_use]
@@ -222,6 +254,8 @@ impl Defect {
             Self::TooLong => "too_long",
             Self::Encoding => "encoding",
             Self::Panic => "panic",
+            Self::Framing => "framing",
+            Self::Duration => "duration",
         }
     }
 }

@@ -4,16 +4,20 @@
 //! that a stream that is left can be counted. The end is `stop: true` for every result that was seen; where a list of
 //! prompts is answered one after another, it is told once for each. There is no `[DONE]`. The last event repeats the
 //! whole prompt, which is passed over. Progress of the prompt bears no tokens. Replays (`/v1/stream`) are not read at
-//! all.
+//! all. Other servers answer `/completions` and `/embeddings` in `OpenAI`'s shape, which is read as such.
 
 #[cfg(test)]
 mod tests;
 
 use super::counts::{Count, Counts, Ledger};
-use super::dialect::{Dialect, Element, ModelName};
+use super::dialect::{Dialect, Element, ModelName, tell_finish};
 use super::event::{Event, FinishReason, Timings, Tokens};
+use super::foreign::Foreign;
 use super::json::{Object, Value, Visit, Want};
+use super::openai;
+use super::route::Operation;
 use super::units;
+use foreign::{CHOICE, USAGE};
 
 /// Reads completions.
 #[derive(Debug)]
@@ -26,6 +30,7 @@ pub(crate) struct LlamaCpp {
     /// Tokens that were listed with results that bore no text: characters that were not whole yet.
     listed_before: u64,
     ended: bool,
+    foreign: Foreign,
 }
 
 /// What the present object has said so far, over its results.
@@ -66,9 +71,15 @@ pub(crate) enum Field {
     Timed(Count),
     PrefillMs,
     DecodeMs,
+    /// Of an object in `OpenAI`'s shape.
+    OpenAi(openai::Field),
 }
 
 use Field::{Stated, Timed};
+
+mod foreign {
+    super::openai::openai_tables!(super::Field, [super::Field::OpenAi]);
+}
 
 static RESULT: Want<Field> = Want::Object(&OBJECT);
 
@@ -83,6 +94,8 @@ static OBJECT: Object<Field> = Object::new(&[
     ("tokens_predicted", Want::Count(Stated(Count::Generated))),
     ("tokens_evaluated", Want::Count(Stated(Count::Prompt))),
     ("timings", Want::Object(&TIMINGS)),
+    ("choices", Want::Each(Field::OpenAi(openai::Field::ChoiceEnd), &Want::Object(&CHOICE))),
+    ("usage", Want::Object(&USAGE)),
 ]);
 
 static TIMINGS: Object<Field> = Object::new(&[
@@ -104,6 +117,7 @@ impl Default for LlamaCpp {
             ledger: Ledger::new(true),
             listed_before: 0,
             ended: false,
+            foreign: Foreign::default(),
         }
     }
 }
@@ -127,6 +141,10 @@ impl Visit<Field> for LlamaCpp {
             (Timed(count), Value::Count(tokens)) => result.timed.set(count, tokens),
             (Field::PrefillMs, Value::Quantity(millis)) => object.timings.prefill = units::millis(millis),
             (Field::DecodeMs, Value::Quantity(millis)) => object.timings.decode = units::millis(millis),
+            (Field::OpenAi(field), value) => {
+                self.foreign.see();
+                self.foreign.value(Operation::TextCompletion, field, value);
+            }
             _ => {}
         }
     }
@@ -142,6 +160,13 @@ impl Dialect for LlamaCpp {
         self.result_end(element);
         let object = std::mem::take(&mut self.object);
         self.model.tell(emit);
+        if let Some(foreign) = self.foreign.reader() {
+            foreign.value(openai::Field::Error, Value::Is(object.error));
+            if object.timings != Timings::default() {
+                emit(Event::Timings(object.timings));
+            }
+            return foreign.element(element, emit);
+        }
         if let Some(tokens) = object.tokens.filter(|_| element != Element::Whole) {
             emit(Event::Tokens(tokens));
         }
@@ -151,10 +176,8 @@ impl Dialect for LlamaCpp {
         if object.timings != Timings::default() {
             emit(Event::Timings(object.timings));
         }
-        if let Some(finish) = object.finish {
-            emit(Event::Finish(finish));
-        }
-        if object.error || element == Element::ErrorPart {
+        let failed = tell_finish(object.finish, emit);
+        if failed || object.error || element == Element::ErrorPart {
             emit(Event::Error);
         } else if element == Element::Whole || (object.stopped && self.ledger.all_finished()) {
             self.ended = true;
@@ -165,16 +188,22 @@ impl Dialect for LlamaCpp {
     fn discard(&mut self) {
         self.object = Draft::default();
         self.result = Completion::default();
+        self.foreign.discard();
     }
 
-    fn done_marker(&mut self, _emit: &mut impl FnMut(Event<'_>)) {}
+    fn done_marker(&mut self, emit: &mut impl FnMut(Event<'_>)) {
+        if let Some(foreign) = self.foreign.reader() {
+            foreign.done_marker(emit);
+        }
+    }
 
     fn is_part(&self) -> bool {
-        self.result.stop == Some(false)
+        self.foreign.as_reader().map_or(self.result.stop == Some(false), Dialect::is_part)
     }
 
     fn is_open(&self) -> bool {
-        !self.ended || !self.ledger.is_settled()
+        let own = !self.ended || !self.ledger.is_settled();
+        self.foreign.as_reader().map_or(own, Dialect::is_open)
     }
 }
 
@@ -182,6 +211,7 @@ impl LlamaCpp {
     /// Several results are answers to one prompt.
     pub(crate) fn share_prompt(&mut self) {
         self.ledger.share_prompt();
+        self.foreign.share_prompt();
     }
 
     /// The result that was being read is whole. Of several in one array, the counts of all but the last are put away

@@ -3,16 +3,22 @@
 //! The end is an object with `done: true`, or with a `done_reason` where a relay forgot `done`. Counts and durations
 //! (nanoseconds) stand only there; a duration of zero is printed for "unknown". `prompt_eval_count` is taken as the
 //! whole prompt, which it is in all versions since 0.4 but 0.30.0; how much of it was cached is known only where
-//! `prompt_eval_cached_count` says so.
+//! `prompt_eval_cached_count` says so. Versions before 0.3 answer a request that only loads without a `done_reason`: an
+//! end with neither text nor figures is that. llama.cpp answers a chat in `OpenAI`'s shape, which is read as such.
 
 pub(crate) mod progress;
 #[cfg(test)]
 mod tests;
 
-use super::dialect::{Dialect, Element, ModelName};
+use super::dialect::{Dialect, Element, ModelName, tell_finish};
 use super::event::{Event, FinishReason, Timings, Tokens, Usage};
+use super::foreign::Foreign;
 use super::json::{Object, Value, Visit, Want};
+use super::openai;
+use super::route::Operation;
 use super::units;
+use foreign::{CHOICE, USAGE};
+use foreign_timings::TIMINGS;
 
 /// Reads generations and embeddings.
 #[derive(Debug, Default)]
@@ -23,7 +29,10 @@ pub(crate) struct Ollama {
     listed_before: u64,
     /// Said that the model runs elsewhere.
     elsewhere: bool,
+    /// Some object bore text, thinking or tools.
+    spoke: bool,
     ended: bool,
+    foreign: Foreign,
 }
 
 /// What the present object has said so far.
@@ -37,9 +46,12 @@ struct Draft {
     error: bool,
     /// Only what would have been asked of the model: it comes whole and is never done.
     debug: bool,
+    image: bool,
     done: Option<bool>,
     finish: Option<FinishReason>,
     listed: Option<u64>,
+    /// A count or a duration was printed, be it zero.
+    has_figures: bool,
     usage: Usage,
     timings: Timings,
 }
@@ -53,6 +65,7 @@ pub(crate) enum Field {
     Tools,
     Error,
     Debug,
+    Image,
     Done,
     Finish,
     Listed,
@@ -63,6 +76,16 @@ pub(crate) enum Field {
     Prefill,
     Decode,
     Total,
+    /// Of an object in `OpenAI`'s shape.
+    OpenAi(openai::Field),
+}
+
+mod foreign {
+    super::openai::openai_tables!(super::Field, [super::Field::OpenAi]);
+}
+
+mod foreign_timings {
+    super::openai::openai_timings!(super::Field, [super::Field::OpenAi]);
 }
 
 static OBJECT: Object<Field> = Object::new(&[
@@ -75,6 +98,8 @@ static OBJECT: Object<Field> = Object::new(&[
     ("tool_calls", Want::Present(Field::Tools)),
     ("error", Want::Truthy(Field::Error)),
     ("_debug_info", Want::Present(Field::Debug)),
+    // An experiment of versions 0.14 to 0.32.
+    ("image", Want::Present(Field::Image)),
     ("done", Want::Flag(Field::Done)),
     ("done_reason", Want::Text(Field::Finish)),
     ("logprobs", Want::Length(Field::Listed)),
@@ -85,6 +110,9 @@ static OBJECT: Object<Field> = Object::new(&[
     ("prompt_eval_duration", Want::Count(Field::Prefill)),
     ("eval_duration", Want::Count(Field::Decode)),
     ("total_duration", Want::Count(Field::Total)),
+    ("choices", Want::Each(Field::OpenAi(openai::Field::ChoiceEnd), &Want::Object(&CHOICE))),
+    ("usage", Want::Object(&USAGE)),
+    ("timings", Want::Object(&TIMINGS)),
 ]);
 
 static MESSAGE: Object<Field> = Object::new(&[
@@ -108,16 +136,16 @@ impl Visit<Field> for Ollama {
             (Field::Tools, Value::Is(there)) => object.tools = there,
             (Field::Error, Value::Is(there)) => object.error = there,
             (Field::Debug, Value::Is(there)) => object.debug = there,
+            (Field::Image, Value::Is(there)) => object.image = there,
             (Field::Done, Value::Is(done)) => object.done = Some(done),
             (Field::Listed, Value::Length(tokens)) => object.listed = Some(tokens),
-            // A prompt of no tokens does not exist.
-            (Field::Prompt, Value::Count(tokens)) => object.usage.prompt = (tokens > 0).then_some(tokens),
-            (Field::Cached, Value::Count(tokens)) => object.usage.cached = Some(tokens),
-            (Field::Generated, Value::Count(tokens)) => object.usage.generated = Some(tokens),
-            (Field::Load, Value::Count(nanos)) => object.timings.load = units::nanos(nanos),
-            (Field::Prefill, Value::Count(nanos)) => object.timings.prefill = units::nanos(nanos),
-            (Field::Decode, Value::Count(nanos)) => object.timings.decode = units::nanos(nanos),
-            (Field::Total, Value::Count(nanos)) => object.timings.total = units::nanos(nanos),
+            (Field::OpenAi(field), value) => {
+                if matches!(field, openai::Field::ChoiceEnd) {
+                    self.foreign.see();
+                }
+                self.foreign.value(Operation::Chat, field, value);
+            }
+            (field, Value::Count(figure)) => object.figure(field, figure),
             _ => {}
         }
     }
@@ -134,6 +162,11 @@ impl Dialect for Ollama {
         if object.remote && !std::mem::replace(&mut self.elsewhere, true) {
             emit(Event::Elsewhere);
         }
+        if let Some(foreign) = self.foreign.reader() {
+            foreign.value(openai::Field::Error, Value::Is(object.error));
+            return foreign.element(element, emit);
+        }
+        self.foreign.discard();
         if element != Element::Whole {
             self.tell_tokens(&object, emit);
         }
@@ -144,23 +177,31 @@ impl Dialect for Ollama {
         // An embedding is whole without saying that it is done.
         if object.done == Some(true) || object.finish.is_some() || element == Element::Whole {
             self.ended = true;
-            object.tell_end(emit);
+            self.tell_end(&object, emit);
         }
     }
 
     fn discard(&mut self) {
         self.object = Draft::default();
+        self.foreign.discard();
     }
 
-    fn done_marker(&mut self, _emit: &mut impl FnMut(Event<'_>)) {}
+    fn done_marker(&mut self, emit: &mut impl FnMut(Event<'_>)) {
+        if let Some(foreign) = self.foreign.reader() {
+            foreign.done_marker(emit);
+        }
+    }
 
     fn is_part(&self) -> bool {
+        if let Some(foreign) = self.foreign.as_reader() {
+            return foreign.is_part();
+        }
         let object = &self.object;
         object.done == Some(false) && object.finish.is_none() && !object.error && !object.debug
     }
 
     fn is_open(&self) -> bool {
-        !self.ended
+        self.foreign.as_reader().map_or(!self.ended, Dialect::is_open)
     }
 }
 
@@ -170,6 +211,7 @@ impl Ollama {
         let listed = object.listed.unwrap_or(0) + self.listed_before;
         let answer = object.text || object.tools;
         if answer || object.thinking {
+            self.spoke = true;
             self.listed_before = 0;
             let listed = (listed > 0).then_some(listed);
             emit(Event::Tokens(Tokens { answer, thinking: object.thinking, listed }));
@@ -177,20 +219,45 @@ impl Ollama {
             self.listed_before = listed;
         }
     }
-}
 
-impl Draft {
-    fn tell_end(&self, emit: &mut impl FnMut(Event<'_>)) {
-        let usage = Usage { last: true, choices: 1, ..self.usage };
+    fn tell_end(&self, object: &Draft, emit: &mut impl FnMut(Event<'_>)) {
+        let usage = Usage { last: true, choices: 1, ..object.usage };
         if usage.prompt.or(usage.generated).or(usage.cached).is_some() {
             emit(Event::Usage(usage));
         }
-        if self.timings != Timings::default() {
-            emit(Event::Timings(self.timings));
+        if object.timings != Timings::default() {
+            emit(Event::Timings(object.timings));
         }
-        if let Some(finish) = self.finish {
-            emit(Event::Finish(finish));
+        if object.image || object.debug {
+            emit(Event::NoTokens);
         }
-        emit(Event::Terminal);
+        let only_loads = !self.spoke && object.is_empty_end();
+        let finish = object.finish.or(only_loads.then_some(FinishReason::Load));
+        let failed = tell_finish(finish, emit);
+        emit(if failed { Event::Error } else { Event::Terminal });
+    }
+}
+
+impl Draft {
+    fn figure(&mut self, field: Field, figure: u64) {
+        self.has_figures = true;
+        let (usage, timings) = (&mut self.usage, &mut self.timings);
+        match field {
+            // A prompt of no tokens does not exist.
+            Field::Prompt => usage.prompt = (figure > 0).then_some(figure),
+            Field::Cached => usage.cached = Some(figure),
+            Field::Generated => usage.generated = Some(figure),
+            Field::Load => timings.load = units::nanos(figure),
+            Field::Prefill => timings.prefill = units::nanos(figure),
+            Field::Decode => timings.decode = units::nanos(figure),
+            Field::Total => timings.total = units::nanos(figure),
+            _ => {}
+        }
+    }
+
+    /// It says that it is done and nothing else.
+    fn is_empty_end(&self) -> bool {
+        let says = self.text || self.thinking || self.tools || self.image || self.debug;
+        self.done == Some(true) && !says && !self.has_figures
     }
 }

@@ -12,10 +12,10 @@ mod fields;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use fields::Field;
+pub(crate) use fields::{Field, openai_tables, openai_timings};
 
 use super::counts::{Choices, Counts, Ledger};
-use super::dialect::{Dialect, Element, ModelName};
+use super::dialect::{Dialect, Element, ModelName, tell_finish};
 use super::event::{Event, FinishReason, Timings, Tokens};
 use super::json::{Object, Value, Visit};
 use super::reader::Reported;
@@ -47,6 +47,8 @@ struct Draft {
     /// The choice that is being read.
     choice: Choice,
     choices: Choices,
+    /// How many there were.
+    count: u64,
     finish: Option<FinishReason>,
     /// Something stood in a `delta`, which a whole answer does not have.
     is_delta: bool,
@@ -73,7 +75,7 @@ struct Report {
 /// What one choice of the present object has said so far.
 #[derive(Clone, Copy, Debug, Default)]
 struct Choice {
-    index: u64,
+    index: Option<u64>,
     text: bool,
     thinking: bool,
     tools: bool,
@@ -107,7 +109,9 @@ impl OpenAi {
     fn choice_end(&mut self) {
         let object = &mut self.object;
         let choice = std::mem::take(&mut object.choice);
-        object.choices.add(choice.index, choice.finish.is_some());
+        // A server that does not number them has them in order.
+        object.choices.add(choice.index.unwrap_or(object.count), choice.finish.is_some());
+        object.count += 1;
         object.finish = choice.finish.or(object.finish);
         object.listed += choice.listed;
         let answer = choice.text || choice.tools;
@@ -181,7 +185,7 @@ impl Visit<Field> for OpenAi {
         match (field, value) {
             (Field::Model, Value::Text(name)) => self.model.set(name),
             (Field::Error, Value::Is(there)) => object.error = there,
-            (Field::Index, Value::Count(index)) => choice.index = index,
+            (Field::Index, Value::Count(index)) => choice.index = Some(index),
             (Field::Finish, Value::Text(word)) => {
                 // Some servers print an empty one for "not yet".
                 choice.finish = (!word.is_empty()).then(|| FinishReason::parse(word));
@@ -226,10 +230,8 @@ impl Dialect for OpenAi {
             self.tell_report(element, emit);
         }
         let object = std::mem::take(&mut self.object);
-        if let Some(finish) = object.finish {
-            emit(Event::Finish(finish));
-        }
-        if object.error || element == Element::ErrorPart {
+        let failed = tell_finish(object.finish, emit);
+        if failed || object.error || element == Element::ErrorPart {
             self.failed = true;
             emit(Event::Error);
         } else if element == Element::Whole {

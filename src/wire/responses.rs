@@ -30,6 +30,8 @@ struct Draft {
     listed: u64,
     error: bool,
     status: Option<FinishReason>,
+    /// The answer comes by another request.
+    pending: bool,
     filtered: bool,
     usage: Usage,
     timings: Timings,
@@ -137,6 +139,7 @@ impl Visit<Field> for Responses {
             (Field::Listed, Value::Length(tokens)) => object.listed = tokens,
             (Field::Error, Value::Is(there)) => object.error |= there,
             (Field::Model, Value::Text(name)) => self.model.set(name),
+            (Field::Status, Value::Text(b"queued" | b"in_progress")) => object.pending = true,
             (Field::Status, Value::Text(word)) => object.status = Some(FinishReason::parse(word)),
             (Field::Reason, Value::Text(word)) => object.filtered = word == b"content_filter",
             (Field::Prompt, Value::Count(tokens)) => usage.prompt = (tokens > 0).then_some(tokens),
@@ -197,7 +200,7 @@ impl Draft {
         self.error
             || self.kind == Kind::Error
             || element == Element::ErrorPart
-            || self.status == Some(FinishReason::Failed)
+            || self.status.is_some_and(FinishReason::is_failure)
     }
 
     fn tell_end(&self, emit: &mut impl FnMut(Event<'_>)) {
@@ -214,7 +217,7 @@ impl Draft {
         }
         match self.status {
             Some(FinishReason::Incomplete) if self.filtered => emit(Event::Finish(FinishReason::ContentFilter)),
-            // Queued or in progress: the answer comes by another request.
+            None if self.pending => emit(Event::NoTokens),
             None | Some(FinishReason::Other) => {}
             Some(finish) => emit(Event::Finish(finish)),
         }

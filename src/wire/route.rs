@@ -217,6 +217,32 @@ mod tests {
     }
 
     #[test]
+    fn what_no_model_generates_is_named_and_misses_no_tokens() {
+        for path in [
+            "/reranking",
+            "/v1/reranking",
+            "/chat/completions/input_tokens",
+            "/v1/chat/completions/input_tokens",
+            "/responses/input_tokens",
+            "/v1/responses/input_tokens",
+            "/v1/messages/count_tokens",
+            "/v1/images/generations",
+            "/v1/images/edits",
+            "/v1/images/variations",
+            "/v1/audio/speech",
+            "/v1/audio/transcriptions",
+            "/v1/audio/translations",
+            "/audio/speech",
+            "/audio/transcriptions",
+            "/audio/translations",
+        ] {
+            let route = Route::of("POST", path);
+            assert_eq!((route.endpoint, route.names_model), (path, true));
+            assert!(!route.operation.generates(), "{path}");
+        }
+    }
+
+    #[test]
     fn names_in_a_path_become_a_template() {
         let cases = [
             ("POST", "/api/blobs/sha256:0123", "/api/blobs/:digest"),
@@ -224,6 +250,7 @@ mod tests {
             ("GET", "/v1/models/hf.co%2Forg%2Fm:Q4", "/v1/models/:model"),
             ("GET", "/v1/models/org/m", "/v1/models/:model"),
             ("POST", "/slots/3", "/slots/:id"),
+            ("GET", "/v1/stream/c1", "/v1/stream/:conversation"),
             ("GET", "/v1/responses/resp_1", "/v1/responses/:id"),
             ("POST", "/v1/responses/resp_1/cancel", "/v1/responses/:id"),
             ("DELETE", "/api/user/keys/abc", "/api/user/keys/:key"),

@@ -2,7 +2,7 @@
 //!
 //! Source: SGLang `managers/tokenizer_manager.py`, `entrypoints/http_server.py`. The text of an event is cumulative
 //! (or a piece, as the server is told), and each event bears cumulative counts: one bears tokens if there is text and
-//! the count has grown. The end is `[DONE]` after a finish reason; one of type `abort` is an error.
+//! the count has grown. The end is `[DONE]` after a finish reason.
 //! Several samples of one prompt cannot be told from several prompts here: their prompt tokens are added up unless the
 //! request was seen to have a single one.
 
@@ -10,7 +10,7 @@
 mod tests;
 
 use super::counts::{Count, Counts, Ledger};
-use super::dialect::{Dialect, Element};
+use super::dialect::{Dialect, Element, tell_finish};
 use super::event::{Event, FinishReason, Timings, Tokens};
 use super::json::{Object, Value, Visit, Want};
 use super::units;
@@ -103,7 +103,6 @@ impl Visit<Field> for SgLang {
             (Field::ResultEnd, _) => self.result_end(),
             (Field::Index, Value::Count(index)) => result.index = Some(index),
             (Field::Text, Value::Is(there)) => (result.there, result.text) = (true, there),
-            (Field::Finish, Value::Text(b"abort")) => object.error = true,
             (Field::Finish, Value::Text(word)) => result.finish = Some(FinishReason::parse(word)),
             (Field::Stated(count), Value::Count(tokens)) => {
                 if matches!(count, Count::Generated) {
@@ -135,10 +134,8 @@ impl Dialect for SgLang {
         if object.timings != Timings::default() {
             emit(Event::Timings(object.timings));
         }
-        if let Some(finish) = object.finish {
-            emit(Event::Finish(finish));
-        }
-        if object.error || element == Element::ErrorPart {
+        let failed = tell_finish(object.finish, emit);
+        if failed || object.error || element == Element::ErrorPart {
             self.failed = true;
             emit(Event::Error);
         } else if element == Element::Whole {

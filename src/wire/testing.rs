@@ -60,6 +60,7 @@ pub(crate) fn hear_pieces<'a>(path: &str, media: &str, pieces: impl IntoIterator
             Event::Elsewhere => Event::Elsewhere,
             Event::Error => Event::Error,
             Event::Terminal => Event::Terminal,
+            Event::NoTokens => Event::NoTokens,
         });
     };
     for piece in pieces {

@@ -10,7 +10,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::dialect::{Dialect, Element};
+use super::dialect::{Dialect, Element, tell_finish};
 use super::event::{Event, FinishReason, Timings, Tokens, Usage};
 use super::json::{Object, Value, Visit, Want};
 use super::reader::Reported;
@@ -127,10 +127,8 @@ impl Dialect for Tgi {
         if usage.prompt.or(usage.generated).is_some() {
             emit(Event::Usage(usage));
         }
-        if let Some(finish) = object.finish {
-            emit(Event::Finish(finish));
-        }
-        if object.error || element == Element::ErrorPart {
+        let failed = tell_finish(object.finish, emit);
+        if failed || object.error || element == Element::ErrorPart {
             emit(Event::Error);
         } else if object.whole_text || element == Element::Whole {
             self.ended = true;

@@ -7,7 +7,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::dialect::{Dialect, Element};
+use super::dialect::{Dialect, Element, tell_finish};
 use super::event::{Event, FinishReason, Tokens, Usage};
 use super::json::{Object, Value, Visit, Want};
 
@@ -99,11 +99,9 @@ impl Dialect for Transcription {
             let last = object.done || self.finished || object.finish.is_some() || element == Element::Whole;
             emit(Event::Usage(Usage { last, choices: 1, ..object.usage }));
         }
-        if let Some(finish) = object.finish {
-            self.finished = true;
-            emit(Event::Finish(finish));
-        }
-        if object.error || element == Element::ErrorPart {
+        self.finished |= object.finish.is_some();
+        let failed = tell_finish(object.finish, emit);
+        if failed || object.error || element == Element::ErrorPart {
             self.failed = true;
             emit(Event::Error);
         } else if object.done || element == Element::Whole {

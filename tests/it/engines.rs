@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use crate::support::backend::Backend;
+use crate::support::client::{Client, ask};
 use crate::support::program::Program;
 use crate::support::python::{LlamaServer, run};
 use crate::support::simulator::Simulator;
@@ -145,4 +147,45 @@ fn the_ollama_client_and_the_simulated_server_count_the_same_as_the_program() {
     let reported = program.metric("generated_tokens_total", &["source=\"reported\""]);
     assert!((reported - sum(&calls, "generated_tokens")).abs() < 1e-9, "{reported} in the counter");
     program.wait_for("active_requests", &[], 0.0);
+}
+
+/// llama.cpp as its versions up to 2025 were: `/api/chat` is its chat in `OpenAI`'s shape by another name.
+fn with_ollamas_route(server: &LlamaServer) -> Backend {
+    let address = server.address;
+    Backend::start(move |connection| {
+        while let Some(request) = connection.request() {
+            let request = String::from_utf8(request).expect("text").replace(" /api/chat ", " /v1/chat/completions ");
+            let mut server = Client::connect(address);
+            server.send(request.replacen("\r\n", "\r\nConnection: close\r\n", 1));
+            connection.write(&server.rest().0);
+        }
+    })
+}
+
+#[test]
+fn llama_cpp_is_counted_on_the_route_of_ollama_as_on_its_own() {
+    let server = LlamaServer::start();
+    let server = with_ollamas_route(&server);
+    let program = Program::before(server.address);
+    let chat = |path: &str, stream: bool| {
+        let body = format!(r#"{{"messages":[{{"role":"user","content":"Hello"}}],"stream":{stream},"max_tokens":40}}"#);
+        let answer = ask(
+            program.clients,
+            format!(
+                "POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            ),
+        );
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("\"choices\""), "{answer}");
+        program.logged(|line| line["endpoint"] == path)
+    };
+    for stream in [true, false] {
+        let (there, here) = (chat("/v1/chat/completions", stream), chat("/api/chat", stream));
+        for key in ["outcome", "status", "prompt_tokens", "generated_tokens", "model"] {
+            assert_eq!(here[key], there[key], "{key} of {here} against {there}");
+        }
+        assert!(here["generated_tokens"].as_u64() > Some(0), "{here}");
+        assert_eq!(here["ttft_ms"].is_null(), there["ttft_ms"].is_null(), "{here} against {there}");
+    }
+    assert!(program.metric("usage_missing_total", &[]) < 1e-9, "every count was reported");
 }

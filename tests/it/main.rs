@@ -4,6 +4,7 @@ mod ambiguity;
 mod boards;
 mod cancellation;
 mod crossing;
+mod dialects;
 mod differential;
 mod drain;
 mod engines;

@@ -143,6 +143,7 @@ impl Facts {
             Event::Elsewhere => {}
             Event::Error => self.error = true,
             Event::Terminal => self.terminal = true,
+            Event::NoTokens => {}
         }
     }
 
@@ -372,6 +373,25 @@ fn damaged_bodies_say_the_same_however_they_are_split() {
             assert_eq!(read(&fixture, fixture.body.chunks(1)), whole, "{} round {round}", fixture.name);
         }
     }
+}
+
+/// llama.cpp served its chat on Ollama's route too, and others complete without a prefix: what a body is decides.
+#[test]
+fn an_answer_in_the_shape_of_openai_says_the_same_on_the_route_of_another_dialect() {
+    let mut read_so = 0;
+    for mut fixture in readable().filter(|fixture| fixture.route.format == Format::OpenAi && fixture.status < 300) {
+        let path = match fixture.route.operation {
+            Operation::Chat => "/api/chat",
+            Operation::TextCompletion => "/completions",
+            _ => "/embeddings",
+        };
+        let there = read(&fixture, [fixture.body.as_slice()]);
+        fixture.route = Route::of("POST", path);
+        assert_eq!(read(&fixture, [fixture.body.as_slice()]), there, "{} on {path}", fixture.name);
+        assert_eq!(read(&fixture, fixture.body.chunks(7)), there, "{} on {path}", fixture.name);
+        read_so += 1;
+    }
+    assert!(read_so > 50, "{read_so}");
 }
 
 #[test]

@@ -254,6 +254,7 @@ fn usage_is_missing_only_from_completed_generations_without_a_report() {
         (Record { generated_tokens: running, ..full_chat() }, Some(1.0)),
         (Record { outcome: Outcome::Truncated, generated_tokens: None, ..full_chat() }, None),
         (Record { finish_reason: Some(FinishReason::Load), ..plain(CHAT) }, None),
+        (Record { has_no_tokens: true, ..plain(CHAT) }, None),
         (plain(embed), None),
         (plain(TAGS), None),
     ] {

@@ -1,7 +1,8 @@
 //! Server-sent events, as the WHATWG's HTML standard has them (9.2.6), save that an unterminated last event counts.
 //!
 //! Lines end in LF, CR or CRLF. An event is told at its blank line: with CRLF that is at the CR, for nobody knows
-//! whether an LF follows. Comments, pings and fields other than `data` and `event` say nothing.
+//! whether an LF follows. Comments, pings and fields of other names say nothing; but for `error`, in which llama.cpp put
+//! its errors until autumn 2025.
 
 use super::{Elements, Out};
 use crate::wire::dialect::{Dialect, Element};
@@ -30,6 +31,8 @@ pub(super) struct Events {
     marker: usize,
     /// The present event's name is the word `error` so far, for so many bytes.
     error: Option<usize>,
+    /// The present event has a field named `error` that is not empty.
+    has_error_field: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,6 +46,8 @@ enum Place {
     /// After the colon of `event`, where one space may stand.
     EventSpace,
     Event,
+    /// In a field named `error`.
+    Error,
     /// In a line that says nothing.
     Other,
 }
@@ -79,7 +84,7 @@ impl Events {
         elements: &mut Elements<D>,
         out: &mut Out<'_, E>,
     ) {
-        if elements.scanner.is_whole() || self.marker == MARKER.len() {
+        if elements.scanner.is_whole() || self.marker == MARKER.len() || self.has_error_field {
             self.event_end(elements, 0, out);
         }
     }
@@ -96,6 +101,7 @@ impl Events {
         match self.place {
             Place::Data => self.data(elements, bytes),
             Place::Event => self.event_name(bytes),
+            Place::Error => self.has_error_field |= !bytes.trim_ascii().is_empty(),
             Place::Name | Place::DataSpace | Place::EventSpace | Place::Other => {}
         }
     }
@@ -114,6 +120,7 @@ impl Events {
                 match &self.name[..self.name_len] {
                     b"data" => self.data_begins(elements),
                     b"event" => (self.place, self.error) = (Place::EventSpace, Some(0)),
+                    b"error" => self.place = Place::Error,
                     _ => self.place = Place::Other,
                 }
                 return &bytes[at + 1..];
@@ -189,7 +196,7 @@ impl Events {
         end: usize,
         out: &mut Out<'_, E>,
     ) {
-        let is_error = self.error == Some(ERROR.len());
+        let is_error = self.error == Some(ERROR.len()) || self.has_error_field;
         if self.marker == MARKER.len() {
             elements.tell_marker(end, out);
         } else if elements.scanner.is_whole() {
@@ -199,10 +206,13 @@ impl Events {
             if is_error {
                 elements.tell_part(Element::ErrorPart, end, out);
             }
+        } else if self.has_error_field {
+            elements.tell_part(Element::ErrorPart, end, out);
         }
         self.has_data = false;
         self.has_junk = false;
         self.marker = 0;
         self.error = None;
+        self.has_error_field = false;
     }
 }

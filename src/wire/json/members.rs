@@ -63,7 +63,7 @@ impl<F: Copy> Scanner<F> {
                 visit.gap(Gap::Count(*field), at, end);
                 Some(end)
             }
-            (Some(Want::Present(field)), b'"') => {
+            (Some(Want::Present(field) | Want::PresentOr(field, _)), b'"') => {
                 let end = plain_end(bytes, at + 1)?;
                 visit.value(*field, Value::Is(end > at + 1));
                 visit.gap(Gap::Present(*field), at + 1, end);

@@ -7,7 +7,7 @@ use super::{Value, Visit};
 use crate::wire::event::{Defect, Defects};
 
 /// Deepest nesting of wanted values in any table, and one more.
-const DEPTH: usize = 8;
+const DEPTH: usize = 9;
 
 /// Reads one JSON object after another, each ended by [`Scanner::reset`].
 #[derive(Debug)]
@@ -270,7 +270,7 @@ impl<F: Copy> Scanner<F> {
     fn open(&mut self, bytes: &[u8], at: usize) -> usize {
         let is_object = bytes[at] == b'{';
         let want = match self.want {
-            Some(Want::Measured(_, nested)) => Some(*nested),
+            Some(Want::Measured(_, nested) | Want::PresentOr(_, nested)) => Some(*nested),
             want => want,
         };
         let inside = match (want, is_object) {

@@ -17,6 +17,8 @@ pub(crate) enum Want<F: 'static> {
     Flag(F),
     /// Whether a string, array or object is not empty. Its content is never kept.
     Present(F),
+    /// As [`Want::Present`] of a string; of an array or object, what stands here.
+    PresentOr(F, &'static Want<F>),
     /// As [`Want::Present`], and a boolean or number may stand there too: `true` and anything but zero count.
     Truthy(F),
     /// How many elements an array has.

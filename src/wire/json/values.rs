@@ -31,7 +31,7 @@ impl<F: Copy> Scanner<F> {
                 visit.gap(Gap::String, start, end - 1);
                 end
             }
-            Some(Want::Present(_) | Want::Truthy(_)) => {
+            Some(Want::Present(_) | Want::PresentOr(..) | Want::Truthy(_)) => {
                 self.state = State::Peek;
                 if start < bytes.len() { self.peek(bytes, start, visit) } else { start }
             }
@@ -63,7 +63,9 @@ impl<F: Copy> Scanner<F> {
 
     #[inline]
     pub(super) fn peek(&mut self, bytes: &[u8], at: usize, visit: &mut impl Visit<F>) -> usize {
-        let Some(Want::Present(field) | Want::Truthy(field)) = self.want else { return self.pass_string(bytes, at) };
+        let Some(Want::Present(field) | Want::PresentOr(field, _) | Want::Truthy(field)) = self.want else {
+            return self.pass_string(bytes, at);
+        };
         visit.value(*field, Value::Is(bytes[at] != b'"'));
         let end = self.pass_string(bytes, at);
         visit.gap(Gap::Present(*field), at, end - 1);

@@ -80,3 +80,41 @@ fn a_replay_is_not_read() {
     let body = format!("data: {}\n\n", last(0, 5));
     assert_eq!(hear("/v1/stream", "text/event-stream", body).events, []);
 }
+
+#[test]
+fn completions_and_embeddings_in_the_shape_of_openai_are_read_as_such() {
+    let chunks = [
+        r#"{"choices":[{"text":"x","index":0,"logprobs":null,"finish_reason":null}],"model":"m"}"#,
+        r#"{"choices":[{"text":"","index":0,"finish_reason":"stop"}],"model":"m","usage":{"prompt_tokens":4,"completion_tokens":1}}"#,
+        "[DONE]",
+    ];
+    let body: String = chunks.iter().map(|chunk| format!("data: {chunk}\n\n")).collect();
+    let heard = hear("/completions", "text/event-stream", &body);
+    assert_eq!(heard, hear("/v1/completions", "text/event-stream", &body));
+    assert_eq!((heard.tokens(), heard.has(Event::Terminal)), (1, true));
+    let embedding = r#"{"object":"list","data":[{"embedding":[0.5],"index":0}],"model":"e","usage":{"prompt_tokens":6,"total_tokens":6}}"#;
+    let heard = hear("/embeddings", "application/json", embedding);
+    assert_eq!(heard.usage().map(|usage| (usage.last, usage.prompt, usage.generated)), Some((true, Some(6), None)));
+}
+
+/// llama.cpp until autumn 2025 put errors into a field of their own.
+#[test]
+fn a_field_named_error_is_an_error_in_the_stream() {
+    let error = "error: {\"code\":500,\"message\":\"x\",\"type\":\"server_error\"}\n\n";
+    for (path, first) in [
+        ("/completion", chunk(0, "a", 1)),
+        ("/v1/chat/completions", r#"{"choices":[{"index":0,"delta":{"content":"x"}}]}"#.to_owned()),
+    ] {
+        for end in [error, error.trim_end()] {
+            let heard = hear(path, "text/event-stream", format!("data: {first}\n\n{end}"));
+            assert_eq!((heard.tokens(), heard.events.last()), (1, Some(&Event::Error)), "{path} {end:?}");
+            assert!(heard.defects.is_empty() && !heard.has(Event::Terminal));
+        }
+    }
+    let marked = format!("data: {}\n\n{error}data: [DONE]\n\n", r#"{"choices":[{"delta":{},"finish_reason":"stop"}]}"#);
+    assert!(!hear("/v1/chat/completions", "text/event-stream", marked).has(Event::Terminal));
+    for nothing in ["error:\n\n", "error: \n\n", "error\n\n", "errors: x\n\n"] {
+        let heard = hear("/completion", "text/event-stream", format!("data: {}\n\n{nothing}", chunk(0, "a", 1)));
+        assert!(!heard.has(Event::Error), "{nothing:?}");
+    }
+}

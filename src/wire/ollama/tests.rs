@@ -187,3 +187,82 @@ fn an_end_without_counts_is_an_end() {
     assert_eq!((heard.tokens(), heard.usage(), heard.defects.len()), (1, None, 0));
     assert!(heard.has(Event::Finish(FinishReason::Stop)) && heard.has(Event::Terminal));
 }
+
+/// Ollama before 0.3.
+#[test]
+fn a_load_that_is_answered_without_a_reason_is_a_load() {
+    let body = r#"{"model":"m","created_at":"now","response":"","done":true}"#;
+    let load = [Event::Model("m"), Event::Finish(FinishReason::Load), Event::Terminal];
+    assert_eq!(hear("/api/generate", "application/json", body).events, load);
+    let chat = r#"{"model":"m","created_at":"now","message":{"role":"assistant","content":""},"done":true}"#;
+    assert_eq!(hear("/api/chat", "application/x-ndjson", format!("{chat}\n")).events, load);
+    for generation in [
+        r#"{"response":"x","done":true}"#,
+        r#"{"response":"","done":true,"eval_count":0}"#,
+        r#"{"response":"","done":true,"total_duration":5}"#,
+        r#"{"response":"","done":true,"image":"AAAA"}"#,
+        r#"{"response":""}"#,
+        r#"{"embedding":[0.5]}"#,
+    ] {
+        let heard = hear("/api/generate", "application/json", generation);
+        assert!(!heard.has(Event::Finish(FinishReason::Load)), "{generation}");
+    }
+    let spoken = stream(&[r#"{"message":{"content":"x"},"done":false}"#, r#"{"message":{"content":""},"done":true}"#]);
+    assert!(!spoken.has(Event::Finish(FinishReason::Load)) && spoken.has(Event::Terminal));
+}
+
+#[test]
+fn an_image_and_a_rendered_template_have_no_tokens_by_nature() {
+    let image = stream(&[
+        r#"{"model":"m","response":"","done":false,"completed":1,"total":2}"#,
+        r#"{"model":"m","response":"","image":"AAAA","done":true,"done_reason":"stop"}"#,
+    ]);
+    assert_eq!((image.tokens(), image.has(Event::NoTokens), image.has(Event::Terminal)), (0, true, true));
+    let body = r#"{"model":"m","response":"","done":false,"_debug_info":{"rendered_template":"x"}}"#;
+    assert!(hear("/api/generate", "application/json", body).has(Event::NoTokens));
+}
+
+#[test]
+fn an_aborted_answer_is_no_success() {
+    for reason in ["abort", "aborted", "error", "cancelled"] {
+        let heard = stream(&[&format!(r#"{{"done":true,"done_reason":"{reason}","eval_count":1}}"#)]);
+        assert!(heard.has(Event::Error) && !heard.has(Event::Terminal), "{reason}");
+    }
+}
+
+/// llama.cpp answers `/api/chat` with what it answers on `/v1/chat/completions`.
+#[test]
+fn a_chat_in_the_shape_of_openai_is_read_as_such_streamed_and_whole() {
+    let chunks = [
+        r#"{"choices":[{"finish_reason":null,"index":0,"delta":{"role":"assistant","content":null}}],"created":1,"id":"chatcmpl-1","model":"m","object":"chat.completion.chunk"}"#,
+        r#"{"choices":[{"finish_reason":null,"index":0,"delta":{"reasoning_content":"x"}}],"model":"m"}"#,
+        r#"{"choices":[{"finish_reason":null,"index":0,"delta":{"content":"x"}}],"model":"m"}"#,
+        r#"{"choices":[{"finish_reason":"stop","index":0,"delta":{}}],"model":"m","timings":{"cache_n":1,"prompt_n":3,"prompt_ms":0.5,"predicted_n":2,"predicted_ms":1.5}}"#,
+    ];
+    let streamed: String = chunks.iter().chain(&["[DONE]"]).map(|chunk| format!("data: {chunk}\n\n")).collect();
+    let there = hear("/v1/chat/completions", "text/event-stream", &streamed);
+    let here = hear("/api/chat", "text/event-stream", &streamed);
+    assert_eq!(here, there);
+    assert_eq!((here.tokens(), here.has(Event::Terminal), here.is_cut()), (2, true, false));
+    assert!(hear("/api/chat", "text/event-stream", &streamed[..streamed.len() / 2]).is_cut());
+    let failed = format!("data: {}\n\ndata: {{\"error\":{{\"code\":500}}}}\n\ndata: [DONE]\n\n", chunks[2]);
+    let failed = hear("/api/chat", "text/event-stream", failed);
+    assert_eq!(failed.events.last(), Some(&Event::Error));
+    let whole = r#"{"usage":{"prompt_tokens":4,"completion_tokens":2,"prompt_tokens_details":{"cached_tokens":1}},"choices":[{"finish_reason":"length","index":0,"message":{"role":"assistant","content":"xy"}}],"model":"m","object":"chat.completion"}"#;
+    let heard = hear("/api/chat", "application/json; charset=utf-8", whole);
+    assert_eq!(heard, hear("/v1/chat/completions", "application/json; charset=utf-8", whole));
+    let usage = heard.usage().expect("stated");
+    assert_eq!((usage.last, usage.prompt, usage.generated, usage.cached), (true, Some(4), Some(2), Some(1)));
+    assert!(heard.has(Event::Finish(FinishReason::Length)) && heard.has(Event::Terminal));
+}
+
+#[test]
+fn a_field_of_another_shape_beside_ones_own_says_nothing() {
+    let heard = stream(&[
+        r#"{"message":{"content":"x"},"usage":{"completion_tokens":9},"choices":[],"done":false}"#,
+        r#"{"done":true,"done_reason":"stop","prompt_eval_count":3,"eval_count":2,"timings":{"predicted_n":7},"usage":{"prompt_tokens":9}}"#,
+    ]);
+    let usage = heard.usage().expect("stated");
+    assert_eq!((usage.prompt, usage.generated, heard.tokens()), (Some(3), Some(2), 1));
+    assert!(heard.has(Event::Terminal));
+}

@@ -1,7 +1,13 @@
 //! The values wanted of an `OpenAI` object.
+//!
+//! Several servers answer in this shape on routes of another dialect: the tables are made for any dialect's own fields,
+//! so that one pass over the bytes serves both shapes.
 
 use crate::wire::counts::Count;
 use crate::wire::json::{Object, Want};
+
+use tables::{CHOICE, USAGE};
+use timings::TIMINGS;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Field {
@@ -12,7 +18,7 @@ pub(crate) enum Field {
     Finish,
     /// Text of a completion.
     Text,
-    /// Text of a chat delta. A refusal is text.
+    /// Text of a chat delta, sound included. A refusal is text.
     DeltaText,
     Thinking,
     /// A name or arguments, or a part of them.
@@ -20,7 +26,8 @@ pub(crate) enum Field {
     /// Log probabilities or token ids.
     Listed,
     ChoiceEnd,
-    ToolEnd,
+    /// An element of a list ended that matters by what it holds alone.
+    ItemEnd,
     /// Of `usage`.
     Usage(Count),
     /// Of llama.cpp's `timings`.
@@ -29,8 +36,6 @@ pub(crate) enum Field {
     DecodeMs,
     DecodeSeconds,
 }
-
-use Field::{Llama, Usage};
 
 pub(super) static OBJECT: Object<Field> = Object::new(&[
     ("model", Want::Text(Field::Model)),
@@ -42,68 +47,6 @@ pub(super) static OBJECT: Object<Field> = Object::new(&[
     ("stats", Want::Object(&STATS)),
 ]);
 
-static CHOICE: Object<Field> = Object::new(&[
-    ("index", Want::Count(Field::Index)),
-    ("finish_reason", Want::Text(Field::Finish)),
-    ("text", Want::Present(Field::Text)),
-    ("delta", Want::Object(&DELTA)),
-    ("logprobs", Want::Object(&LOGPROBS)),
-    ("token_ids", Want::Length(Field::Listed)),
-]);
-
-static DELTA: Object<Field> = Object::new(&[
-    ("content", Want::Present(Field::DeltaText)),
-    ("refusal", Want::Present(Field::DeltaText)),
-    ("reasoning_content", Want::Present(Field::Thinking)),
-    // Ollama, vLLM, OpenRouter.
-    ("reasoning", Want::Present(Field::Thinking)),
-    ("tool_calls", Want::Each(Field::ToolEnd, &Want::Object(&TOOL_CALL))),
-    ("function_call", Want::Object(&FUNCTION)),
-]);
-
-static TOOL_CALL: Object<Field> =
-    Object::new(&[("function", Want::Object(&FUNCTION)), ("custom", Want::Object(&FUNCTION))]);
-
-static FUNCTION: Object<Field> = Object::new(&[
-    ("name", Want::Present(Field::Tools)),
-    ("arguments", Want::Present(Field::Tools)),
-    ("input", Want::Present(Field::Tools)),
-]);
-
-static LOGPROBS: Object<Field> = Object::new(&[
-    ("content", Want::Length(Field::Listed)),
-    ("refusal", Want::Length(Field::Listed)),
-    // The older form, of completions.
-    ("tokens", Want::Length(Field::Listed)),
-]);
-
-static USAGE: Object<Field> = Object::new(&[
-    ("prompt_tokens", Want::Count(Usage(Count::Prompt))),
-    ("completion_tokens", Want::Count(Usage(Count::Generated))),
-    ("prompt_tokens_details", Want::Object(&PROMPT_DETAILS)),
-    ("completion_tokens_details", Want::Object(&COMPLETION_DETAILS)),
-    // SGLang.
-    ("reasoning_tokens", Want::Count(Usage(Count::Reasoning))),
-]);
-
-static PROMPT_DETAILS: Object<Field> = Object::new(&[("cached_tokens", Want::Count(Usage(Count::Cached)))]);
-
-static COMPLETION_DETAILS: Object<Field> = Object::new(&[
-    ("reasoning_tokens", Want::Count(Usage(Count::Reasoning))),
-    ("accepted_prediction_tokens", Want::Count(Usage(Count::Accepted))),
-    ("rejected_prediction_tokens", Want::Count(Usage(Count::Rejected))),
-]);
-
-static TIMINGS: Object<Field> = Object::new(&[
-    ("cache_n", Want::Count(Llama(Count::Cached))),
-    ("prompt_n", Want::Count(Llama(Count::Prompt))),
-    ("predicted_n", Want::Count(Llama(Count::Generated))),
-    ("draft_n", Want::Count(Llama(Count::Drafted))),
-    ("draft_n_accepted", Want::Count(Llama(Count::Accepted))),
-    ("prompt_ms", Want::Quantity(Field::PrefillMs)),
-    ("predicted_ms", Want::Quantity(Field::DecodeMs)),
-]);
-
 /// vLLM with `--enable-per-request-metrics`.
 static METRICS: Object<Field> = Object::new(&[
     ("time_to_first_token_ms", Want::Quantity(Field::PrefillMs)),
@@ -112,9 +55,116 @@ static METRICS: Object<Field> = Object::new(&[
 ]);
 
 static SPECULATION: Object<Field> = Object::new(&[
-    ("num_draft_tokens", Want::Count(Usage(Count::Drafted))),
-    ("num_accepted_draft_tokens", Want::Count(Usage(Count::Accepted))),
+    ("num_draft_tokens", Want::Count(Field::Usage(Count::Drafted))),
+    ("num_accepted_draft_tokens", Want::Count(Field::Usage(Count::Accepted))),
 ]);
 
 /// LM Studio's older API. Its time to the first token includes waiting and loading, so that it is no prefill.
 static STATS: Object<Field> = Object::new(&[("generation_time", Want::Quantity(Field::DecodeSeconds))]);
+
+mod tables {
+    super::openai_tables!(super::Field, []);
+}
+
+mod timings {
+    super::openai_timings!(super::Field, []);
+}
+
+/// The tables `CHOICE` and `USAGE` for a dialect whose fields are `$field`: `OpenAI`'s fields, each behind `$wrap`. Needs
+/// a module of its own.
+macro_rules! openai_tables {
+    ($field:ty, [$($wrap:tt)*]) => {
+        use $crate::wire::counts::Count;
+        use $crate::wire::json::{Object, Want};
+        use $crate::wire::openai::Field as F;
+
+        pub(super) static CHOICE: Object<$field> = Object::new(&[
+            ("index", Want::Count($($wrap)*(F::Index))),
+            ("finish_reason", Want::Text($($wrap)*(F::Finish))),
+            ("text", Want::Present($($wrap)*(F::Text))),
+            ("delta", Want::Object(&DELTA)),
+            ("logprobs", Want::Object(&LOGPROBS)),
+            ("token_ids", Want::Length($($wrap)*(F::Listed))),
+        ]);
+
+        static DELTA: Object<$field> = Object::new(&[
+            ("content", Want::PresentOr($($wrap)*(F::DeltaText), &PARTS)),
+            ("refusal", Want::Present($($wrap)*(F::DeltaText))),
+            ("reasoning_content", Want::Present($($wrap)*(F::Thinking))),
+            // Ollama, vLLM, OpenRouter.
+            ("reasoning", Want::Present($($wrap)*(F::Thinking))),
+            ("tool_calls", Want::Each($($wrap)*(F::ItemEnd), &Want::Object(&TOOL_CALL))),
+            ("function_call", Want::Object(&FUNCTION)),
+            ("audio", Want::Object(&AUDIO)),
+        ]);
+
+        /// Mistral: the content is a list of texts and thoughts, and a thought is a list of texts.
+        static PARTS: Want<$field> = Want::Each($($wrap)*(F::ItemEnd), &Want::Object(&PART));
+        static PART: Object<$field> = Object::new(&[
+            ("text", Want::Present($($wrap)*(F::DeltaText))),
+            ("thinking", Want::PresentOr($($wrap)*(F::Thinking), &THOUGHTS)),
+        ]);
+        static THOUGHTS: Want<$field> = Want::Each($($wrap)*(F::ItemEnd), &Want::Object(&THOUGHT));
+        static THOUGHT: Object<$field> = Object::new(&[("text", Want::Present($($wrap)*(F::Thinking)))]);
+
+        static AUDIO: Object<$field> = Object::new(&[
+            ("data", Want::Present($($wrap)*(F::DeltaText))),
+            ("transcript", Want::Present($($wrap)*(F::DeltaText))),
+        ]);
+
+        static TOOL_CALL: Object<$field> =
+            Object::new(&[("function", Want::Object(&FUNCTION)), ("custom", Want::Object(&FUNCTION))]);
+
+        static FUNCTION: Object<$field> = Object::new(&[
+            ("name", Want::Present($($wrap)*(F::Tools))),
+            ("arguments", Want::Present($($wrap)*(F::Tools))),
+            ("input", Want::Present($($wrap)*(F::Tools))),
+        ]);
+
+        static LOGPROBS: Object<$field> = Object::new(&[
+            ("content", Want::Length($($wrap)*(F::Listed))),
+            ("refusal", Want::Length($($wrap)*(F::Listed))),
+            // The older form, of completions.
+            ("tokens", Want::Length($($wrap)*(F::Listed))),
+        ]);
+
+        pub(super) static USAGE: Object<$field> = Object::new(&[
+            ("prompt_tokens", Want::Count($($wrap)*(F::Usage(Count::Prompt)))),
+            ("completion_tokens", Want::Count($($wrap)*(F::Usage(Count::Generated)))),
+            ("prompt_tokens_details", Want::Object(&PROMPT_DETAILS)),
+            ("completion_tokens_details", Want::Object(&COMPLETION_DETAILS)),
+            // SGLang.
+            ("reasoning_tokens", Want::Count($($wrap)*(F::Usage(Count::Reasoning)))),
+        ]);
+
+        static PROMPT_DETAILS: Object<$field> =
+            Object::new(&[("cached_tokens", Want::Count($($wrap)*(F::Usage(Count::Cached))))]);
+
+        static COMPLETION_DETAILS: Object<$field> = Object::new(&[
+            ("reasoning_tokens", Want::Count($($wrap)*(F::Usage(Count::Reasoning)))),
+            ("accepted_prediction_tokens", Want::Count($($wrap)*(F::Usage(Count::Accepted)))),
+            ("rejected_prediction_tokens", Want::Count($($wrap)*(F::Usage(Count::Rejected)))),
+        ]);
+    };
+}
+pub(crate) use openai_tables;
+
+/// The same for the table `TIMINGS`, of llama.cpp.
+macro_rules! openai_timings {
+    ($field:ty, [$($wrap:tt)*]) => {
+        use $crate::wire::counts::Count;
+        use $crate::wire::json::{Object, Want};
+        use $crate::wire::openai::Field as F;
+
+        pub(super) static TIMINGS: Object<$field> = Object::new(&[
+            ("cache_n", Want::Count($($wrap)*(F::Llama(Count::Cached)))),
+            ("prompt_n", Want::Count($($wrap)*(F::Llama(Count::Prompt)))),
+            ("predicted_n", Want::Count($($wrap)*(F::Llama(Count::Generated)))),
+            ("draft_n", Want::Count($($wrap)*(F::Llama(Count::Drafted)))),
+            ("draft_n_accepted", Want::Count($($wrap)*(F::Llama(Count::Accepted)))),
+            ("prompt_ms", Want::Quantity($($wrap)*(F::PrefillMs))),
+            ("predicted_ms", Want::Quantity($($wrap)*(F::DecodeMs))),
+        ]);
+    };
+}
+pub(crate) use openai_timings;

@@ -322,3 +322,74 @@ fn tgi_fails_inside_a_stream_with_a_status_of_its_own() {
     let failed = chat(&[r#"{"error":{"message":"Input validation error","http_status_code":422}}"#, "[DONE]"]);
     assert_eq!(failed.events, [Event::Error]);
 }
+
+/// vLLM ends a request that it gave up with this reason, and marks the end all the same.
+#[test]
+fn an_aborted_answer_is_no_success_on_any_route() {
+    for reason in ["abort", "error"] {
+        let chat_end = format!(r#"{{"choices":[{{"index":0,"delta":{{}},"finish_reason":"{reason}"}}]}}"#);
+        let streamed = chat(&[&chat_end, "[DONE]"]);
+        assert!(streamed.has(Event::Error) && !streamed.has(Event::Terminal), "{reason}");
+        let whole = format!(r#"{{"choices":[{{"index":0,"message":{{"content":"x"}},"finish_reason":"{reason}"}}]}}"#);
+        for path in [CHAT, COMPLETIONS, "/api/v0/chat/completions"] {
+            let heard = hear(path, "application/json", &whole);
+            assert!(heard.has(Event::Error) && !heard.has(Event::Terminal), "{path} {reason}");
+        }
+        for (path, body) in [
+            ("/v1/messages", format!(r#"{{"type":"message","stop_reason":"{reason}","usage":{{"output_tokens":1}}}}"#)),
+            ("/completion", format!(r#"{{"content":"x","stop":true,"stop_type":"{reason}"}}"#)),
+            ("/generate", format!(r#"{{"text":"x","meta_info":{{"finish_reason":{{"type":"{reason}"}}}}}}"#)),
+            ("/generate_stream", format!(r#"{{"generated_text":"x","details":{{"finish_reason":"{reason}"}}}}"#)),
+        ] {
+            let heard = hear(path, "application/json", &body);
+            assert!(heard.has(Event::Error) && !heard.has(Event::Terminal), "{path} {reason}");
+        }
+    }
+    let cancelled = hear("/v1/responses", "application/json", r#"{"status":"cancelled","usage":null}"#);
+    assert!(cancelled.has(Event::Error) && !cancelled.has(Event::Terminal));
+}
+
+/// Mistral's models that think.
+#[test]
+fn a_content_that_is_a_list_is_read_by_its_parts() {
+    let thinking = Tokens { answer: false, thinking: true, listed: None };
+    for (content, tokens) in [
+        (r#"[{"type":"thinking","thinking":[{"type":"text","text":"x"}]}]"#, Some(thinking)),
+        (r#"[{"type":"thinking","thinking":"x"}]"#, Some(thinking)),
+        (r#"[{"type":"thinking","thinking":[{"type":"text","text":""}]}]"#, None),
+        (r#"[{"type":"text","text":"x"}]"#, Some(ANSWER)),
+        (r#"[{"type":"text","text":""}]"#, None),
+        (r#"[{"type":"reference","reference_ids":[1]}]"#, None),
+        ("[]", None),
+        ("null", None),
+    ] {
+        let heard = chat(&[&format!(r#"{{"choices":[{{"index":0,"delta":{{"content":{content}}}}}]}}"#)]);
+        assert_eq!(heard.events, tokens.map(Event::Tokens).into_iter().collect::<Vec<_>>(), "{content}");
+        assert_eq!(heard.defects, [], "{content}");
+    }
+}
+
+#[test]
+fn sound_is_an_answer() {
+    for (audio, bears) in [
+        (r#"{"id":"audio_1","data":"eHh4"}"#, true),
+        (r#"{"id":"audio_1","transcript":"x"}"#, true),
+        (r#"{"id":"audio_1","expires_at":1}"#, false),
+        (r#"{"data":""}"#, false),
+        ("null", false),
+    ] {
+        let heard = chat(&[&format!(r#"{{"choices":[{{"index":0,"delta":{{"audio":{audio}}}}}]}}"#)]);
+        assert_eq!(heard.tokens(), usize::from(bears), "{audio}");
+    }
+}
+
+#[test]
+fn choices_without_a_number_are_numbered_as_they_stand() {
+    let running = |text: &str| {
+        format!(
+            r#"{{"choices":[{{"delta":{{"content":"{text}"}},"finish_reason":"stop"}},{{"delta":{{"content":"{text}"}},"finish_reason":null}}]}}"#
+        )
+    };
+    let heard = chat(&[&running("x")]);
+    assert_eq!((heard.tokens(), heard.is_cut()), (2, true), "the second goes on");
+}

@@ -86,5 +86,5 @@ fn a_bare_error_fails_the_answer_and_a_stream_without_its_end_is_cut() {
 fn a_response_that_is_only_begun_has_no_finish_reason() {
     let body = r#"{"object":"response","status":"queued","background":true,"error":null,"model":"m","usage":null}"#;
     let heard = hear("/v1/responses", "application/json", body);
-    assert_eq!(heard.events, [Event::Model("m"), Event::Terminal]);
+    assert_eq!(heard.events, [Event::Model("m"), Event::NoTokens, Event::Terminal]);
 }

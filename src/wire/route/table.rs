@@ -40,27 +40,37 @@ pub(super) fn spoken(path: &str) -> Option<(&'static str, Route)> {
         "/v1/messages/count_tokens": "POST" Anthropic Other None,
         "/v1/responses/compact": "POST" OpenAi Other None,
         "/v1/chat/completions/input_tokens": "POST" OpenAi Other None,
+        "/v1/responses/input_tokens": "POST" OpenAi Other None,
         "/v1/moderations": "POST" OpenAi Other None,
         "/v1/audio/speech": "POST" OpenAi Other None,
         "/v1/audio/transcriptions": "POST" OpenAi Other Transcription,
         "/v1/audio/translations": "POST" OpenAi Other Transcription,
         "/v1/images/generations": "POST" OpenAi Other None,
+        "/v1/images/edits": "POST" OpenAi Other None,
+        "/v1/images/variations": "POST" OpenAi Other None,
         "/v1/rerank": "POST" OpenAi Other None,
+        "/v1/reranking": "POST" OpenAi Other None,
+        "/v1/classify": "POST" OpenAi Other None,
         "/v1/score": "POST" OpenAi Other None,
         "/v2/rerank": "POST" OpenAi Other None,
         "/rerank": "POST" OpenAi Other None,
+        "/reranking": "POST" OpenAi Other None,
         "/score": "POST" OpenAi Other None,
         "/pooling": "POST" OpenAi Other None,
         "/classify": "POST" OpenAi Other None,
         // llama.cpp serves these without a prefix as well; `/completion` and `/completions` are its own.
         "/chat/completions": "POST" OpenAi Chat OpenAi,
         "/responses": "POST" OpenAi Chat Responses,
+        "/chat/completions/input_tokens": "POST" OpenAi Other None,
+        "/responses/input_tokens": "POST" OpenAi Other None,
         "/completion": "POST" LlamaCpp TextCompletion LlamaCpp,
         "/completions": "POST" LlamaCpp TextCompletion LlamaCpp,
         "/infill": "POST" LlamaCpp TextCompletion LlamaCpp,
         "/embedding": "POST" LlamaCpp Embeddings LlamaCpp,
         "/embeddings": "POST" LlamaCpp Embeddings LlamaCpp,
         "/audio/transcriptions": "POST" OpenAi Other Transcription,
+        "/audio/translations": "POST" OpenAi Other Transcription,
+        "/audio/speech": "POST" OpenAi Other None,
         "/models/load": "POST" LlamaCpp Other None,
         "/models/unload": "POST" LlamaCpp Other None,
         // TGI has this path too; it was archived, and its clients stream from the next.
@@ -104,7 +114,8 @@ fn fixed(path: &str) -> Option<Route> {
             "/api/experimental/web_search" "/api/experimental/web_fetch" "/api/experimental/model-recommendations";
         OpenAi: "/v1/models" "/v1/realtime" "/v1/load_lora_adapter" "/v1/unload_lora_adapter";
         LlamaCpp: "/health" "/v1/health" "/metrics" "/props" "/models" "/models/sse" "/slots" "/lora-adapters"
-            "/tokenize" "/detokenize" "/apply-template" "/v1/stream" "/v1/chat/completions/control";
+            "/tokenize" "/detokenize" "/apply-template" "/v1/stream" "/v1/streams" "/v1/chat/completions/control"
+            "/tools" "/cors-proxy";
         SgLang: "/get_model_info" "/model_info" "/get_server_info" "/server_info" "/flush_cache" "/abort_request"
             "/health_generate" "/get_load";
         Tgi: "/info" "/chat_tokenize";
@@ -119,6 +130,7 @@ fn templated(path: &str) -> Option<Route> {
         ("/v1/models/", "/v1/models/:model", OpenAi),
         ("/v1/responses/", "/v1/responses/:id", OpenAi),
         ("/slots/", "/slots/:id", LlamaCpp),
+        ("/v1/stream/", "/v1/stream/:conversation", LlamaCpp),
         ("/api/user/keys/", "/api/user/keys/:key", Ollama),
         ("/api/v0/models/", "/api/v0/models/:model", LmStudio),
         ("/api/v1/models/download/status/", "/api/v1/models/download/status/:job", LmStudio),
