@@ -344,8 +344,7 @@ fn proxy_settings(
             write_stall: limits.write_stall,
         },
         max_connections: match limits.max_connections {
-            // Each exchange needs three: the client's socket, its duplicate and the backend's.
-            MaxConnections::Auto => descriptors.map_or(u64::MAX, |most| (most / 3).max(1)),
+            MaxConnections::Auto => descriptors.map_or(u64::MAX, files::connections),
             MaxConnections::Unlimited => u64::MAX,
             MaxConnections::AtMost(most) => most as u64,
         },

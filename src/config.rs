@@ -200,7 +200,7 @@ impl ElectricityPrice {
 /// How many client connections there may be at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MaxConnections {
-    /// A third of the descriptors that the process may open: each exchange needs three.
+    /// What the descriptors that the process may open allow: each exchange needs three, and some are kept for others.
     Auto,
     /// As many as the system gives.
     Unlimited,

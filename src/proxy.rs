@@ -27,6 +27,7 @@ mod polls;
 mod pool;
 mod request;
 mod response;
+mod slot;
 mod socket;
 mod steps;
 mod tap;
@@ -47,9 +48,10 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch as life};
 
+use accept::Acceptor;
 pub use request::HostHeader;
 pub use worker::Life;
-use worker::{Accepted, Worker};
+use worker::Worker;
 
 use crate::backend::Backend;
 use crate::backend::dial::Dialer;
@@ -70,7 +72,7 @@ pub struct Settings {
     pub pool_idle: Option<Duration>,
     /// The client's time limits.
     pub client: ClientLimits,
-    /// Most client connections served at once; those above are told so.
+    /// Most client connections served at once. Above them idle ones are closed, and where none is, new ones are told so.
     pub max_connections: u64,
     /// Worker threads.
     pub threads: NonZeroUsize,
@@ -83,7 +85,7 @@ pub struct Settings {
 /// The client's time limits. None is no limit.
 #[derive(Clone, Copy, Debug)]
 pub struct ClientLimits {
-    /// From a head's first byte to its last.
+    /// From a head's first byte to its last; a connection's first head from accept, its handshake included.
     pub head: Option<Duration>,
     /// Silence within a request's body.
     pub body_idle: Option<Duration>,
@@ -104,16 +106,14 @@ struct Parts {
     ids: Arc<AtomicU64>,
     /// Client connections now, and streams within them.
     connections: Arc<AtomicU64>,
+    room: accept::Room,
 }
 
 /// The running proxy.
 pub struct Proxy {
     threads: Vec<JoinHandle<()>>,
-    clients: Vec<mpsc::UnboundedSender<Accepted>>,
-    life: life::Receiver<Life>,
+    acceptor: Acceptor,
     settings: life::Sender<Settings>,
-    max_connections: u64,
-    connections: Arc<AtomicU64>,
 }
 
 impl Proxy {
@@ -131,6 +131,7 @@ impl Proxy {
         let max_connections = settings.max_connections;
         let count = settings.threads.get();
         let connections = Arc::default();
+        let (room, wanted) = mpsc::unbounded_channel();
         let (settings, current) = life::channel(settings);
         let parts = Parts {
             settings: current,
@@ -139,6 +140,7 @@ impl Proxy {
             sink,
             ids: Arc::default(),
             connections: Arc::clone(&connections),
+            room,
         };
         let (mut threads, mut clients) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for index in 0..count {
@@ -146,7 +148,8 @@ impl Proxy {
             threads.push(Worker::spawn(index, parts.clone(), life.clone(), receiver)?);
             clients.push(sender);
         }
-        Ok(Self { threads, clients, life, settings, max_connections, connections })
+        let acceptor = Acceptor::new(clients, connections, max_connections, wanted, life);
+        Ok(Self { threads, acceptor, settings })
     }
 
     /// Changes what clients are served with that come from then on. The threads and the limit of connections stay.
@@ -162,11 +165,9 @@ impl Proxy {
     /// # Errors
     /// When a worker thread has panicked.
     pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
-        accept::accept(&listener, &self).await;
+        let Self { threads, acceptor, settings: _settings } = self;
         // Late clients are refused by the system, not left in the queue.
-        drop(listener);
-        let threads = self.threads;
-        drop(self.clients);
+        acceptor.accept(listener).await;
         let joined = tokio::task::spawn_blocking(move || {
             threads.into_iter().map(JoinHandle::join).filter(Result::is_err).count()
         });

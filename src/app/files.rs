@@ -12,3 +12,26 @@ pub(super) fn raise_limit() -> Option<u64> {
     }
     getrlimit(Resource::Nofile).current
 }
+
+/// Of so many descriptors, those that are kept for others than clients: the second listener, clients that are told that
+/// there is no place, connections to the backend that are kept, the log and the machine's files.
+const KEPT: u64 = 400;
+
+/// How many clients can be served with so many descriptors: each exchange needs three, the client's socket, its duplicate
+/// and the backend's.
+pub(super) fn connections(descriptors: u64) -> u64 {
+    ((descriptors - KEPT.min(descriptors / 4)) / 3).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_leave_descriptors_for_the_second_listener() {
+        for (descriptors, clients) in [(2, 1), (40, 10), (256, 64), (1_024, 256), (4_096, 1_232), (1 << 20, 349_392)] {
+            assert_eq!(connections(descriptors), clients, "{descriptors}");
+            assert!(descriptors < 4 || 3 * clients < descriptors, "a third at most");
+        }
+    }
+}

@@ -170,7 +170,7 @@ pub(super) fn max_connections(text: &str) -> Result<MaxConnections, String> {
         "0" => Ok(MaxConnections::Unlimited),
         _ => count(text, 1, u32::MAX as usize)
             .map(MaxConnections::AtMost)
-            .ok_or_else(|| "expected a number, `0` for off, or `auto` for a third of the descriptors".into()),
+            .ok_or_else(|| "expected a number, `0` for off, or `auto` for what the descriptors allow".into()),
     }
 }
 

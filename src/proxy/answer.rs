@@ -101,6 +101,17 @@ pub(super) fn to_refusal(refusal: Refusal) -> Vec<u8> {
     of_refusal(refusal).to_bytes(refusal.shape, Version::Http11, Persistence::Close, refusal.head_only)
 }
 
+/// The answer to whoever has no place.
+pub(super) fn too_many() -> Answer {
+    let text = "too many connections: raise max_connections or the limit of open files".to_owned();
+    Answer { status: StatusCode::SERVICE_UNAVAILABLE, why: ErrorType::Limit, text }
+}
+
+/// The same, as bytes, where nothing has been asked.
+pub(super) fn to_too_many() -> Vec<u8> {
+    too_many().to_bytes(ErrorShape::Native, Version::Http11, Persistence::Close, false)
+}
+
 fn explain(why: Malformed) -> (StatusCode, ErrorType, &'static str) {
     let bad = |text| (StatusCode::BAD_REQUEST, ErrorType::BadRequest, text);
     match why {

@@ -6,11 +6,13 @@ use std::task::{Context, Poll, ready};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use super::ClientLimits;
 use super::socket::Socket;
 use super::timer::Timer;
 use super::watch::{self, Watcher};
+use super::worker::Admission;
 use crate::tls::Stream;
 
 /// Why nothing more can be written to a client, or read from it.
@@ -28,6 +30,8 @@ pub(super) struct Client {
     /// What it has sent ahead.
     pub(super) inbox: Vec<u8>,
     limits: ClientLimits,
+    /// The time of the first head, until it is whole.
+    first: Option<FirstHead>,
     read_timer: Timer,
     write_timer: Timer,
     /// Bytes lie unread in the system that tokio does not know of any more.
@@ -36,14 +40,27 @@ pub(super) struct Client {
     watcher: Option<Watcher>,
 }
 
+/// A connection's first head counts from accept: who says nothing has no more time than who says it slowly.
+struct FirstHead {
+    /// For its first byte.
+    begun_by: Option<Instant>,
+    /// For its last.
+    whole_by: Option<Instant>,
+}
+
 impl Client {
-    pub(super) fn new(stream: Stream, limits: ClientLimits) -> Self {
+    /// A client that was let in like this.
+    pub(super) fn new(stream: Stream, limits: ClientLimits, admission: &Admission) -> Self {
+        let whole_by = admission.first_head(limits.head);
+        let idle_until = limits.keep_alive_idle.and_then(|limit| admission.at.checked_add(limit));
+        let begun_by = whole_by.into_iter().chain(idle_until).min();
         // Without a descriptor to spare the connection works; only a client that leaves with unread bytes goes unnoticed.
         let watcher = if stream.is_tls() { Watcher::new(stream.tcp()).ok() } else { None };
         Self {
             socket: Socket::new(stream),
             inbox: Vec::new(),
             limits,
+            first: Some(FirstHead { begun_by, whole_by }),
             read_timer: Timer::default(),
             write_timer: Timer::default(),
             unread: false,
@@ -94,8 +111,8 @@ impl Client {
         }
     }
 
-    /// Reads what belongs to heads; 0 is the end. The time of a head runs from its first byte: more of it does not
-    /// start it anew.
+    /// Reads what belongs to heads; 0 is the end. The time of a head runs from its first byte, that of the first head from
+    /// accept: more of it does not start it anew.
     ///
     /// # Errors
     /// As for [`Client::poll_body`]. Between exchanges nobody is too slow, but an idle connection may be over.
@@ -109,8 +126,12 @@ impl Client {
                 Poll::Ready(read.map_err(|_| Lost::Left))
             }
             Poll::Pending => {
-                let limit = if idle { self.limits.keep_alive_idle } else { self.limits.head };
-                ready!(self.read_timer.poll(cx, limit, false));
+                ready!(match (&self.first, idle) {
+                    (Some(first), true) => self.read_timer.poll_until(cx, first.begun_by),
+                    (Some(first), false) => self.read_timer.poll_until(cx, first.whole_by),
+                    (None, true) => self.read_timer.poll(cx, self.limits.keep_alive_idle, false),
+                    (None, false) => self.read_timer.poll(cx, self.limits.head, false),
+                });
                 Poll::Ready(if idle { Ok(0) } else { Err(Lost::Slow) })
             }
         }
@@ -118,6 +139,10 @@ impl Client {
 
     /// A head is whole, or refused.
     pub(super) fn head_over(&mut self) {
+        if self.first.take().is_some() {
+            // Most connections are never late again: the memory goes back.
+            self.read_timer = Timer::default();
+        }
         self.read_timer.disarm();
     }
 
@@ -154,8 +179,12 @@ impl Client {
     /// Whether bytes lie unread: closing the socket then would reset it, and destroy an answer on its way. The system is
     /// asked: they may have come since the last turn.
     pub(super) fn has_more(&self) -> bool {
-        let peek = || recv(self.socket.stream.tcp(), &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT);
-        !self.inbox.is_empty() || peek().is_ok_and(|(_, length)| length > 0)
+        !self.inbox.is_empty() || self.has_unread()
+    }
+
+    /// Whether bytes lie in the system.
+    pub(super) fn has_unread(&self) -> bool {
+        watch::has_unread(self.socket.stream.tcp())
     }
 
     /// The socket, for whoever goes on with it, and what was sent ahead.

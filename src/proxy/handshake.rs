@@ -1,15 +1,19 @@
 //! TLS with a client, where the listener speaks it.
 
+use std::cell::Cell;
+use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
-use std::time::Duration;
+use std::task::Poll;
 
 use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio::time::error::Elapsed;
 
 use super::answer::to_refusal;
 use super::closing;
 use super::guard::Refusal;
-use super::worker::{Life, Worker};
+use super::worker::{Admission, Life, Worker};
 use crate::exchange::outcome::Malformed;
 use crate::tls::Stream;
 use crate::tls::server::Server;
@@ -17,15 +21,22 @@ use crate::tls::server::Server;
 /// The first byte of a TLS handshake (RFC 8446, 5.1).
 const HANDSHAKE: u8 = 22;
 
-/// Shakes hands within the time of a head; none where the client is not to be served. A connection that is given up
-/// before its first byte, as health checks do, is nobody's fault and not counted.
-pub(super) async fn shake(worker: &Worker, socket: TcpStream, server: &Server) -> Option<Stream> {
-    let limit = worker.settings.client.head.unwrap_or(Duration::MAX);
+/// Shakes hands within the time of the first head; none where the client is not to be served. A connection that ends
+/// before its first byte, as health checks do, is no fault and not counted.
+pub(super) async fn shake(
+    worker: &Worker,
+    socket: TcpStream,
+    server: &Server,
+    admission: &Admission,
+) -> Option<Stream> {
+    let deadline = admission.first_head(worker.settings.client.head);
+    let spoke = Cell::new(false);
     let shaken = {
-        let mut shaking = pin!(tokio::time::timeout(limit, accept(server, socket)));
+        let mut shaking = pin!(before(deadline, accept(server, socket, &spoke)));
         tokio::select! {
             biased;
             shaken = &mut shaking => shaken,
+            () = asked_to_leave(admission) => return None,
             () = draining(worker) => return None,
         }
     };
@@ -41,9 +52,23 @@ pub(super) async fn shake(worker: &Worker, socket: TcpStream, server: &Server) -
             tracing::debug!(%error, "a TLS handshake failed");
         }
         Ok(Err(Refused::Left)) => {}
-        Err(_) => worker.sink.refused(Malformed::Timeout),
+        Err(_) if spoke.get() => worker.sink.refused(Malformed::Timeout),
+        Err(_) => {}
     }
     None
+}
+
+/// Ends what takes longer.
+async fn before<T>(deadline: Option<Instant>, work: impl Future<Output = T>) -> Result<T, Elapsed> {
+    match deadline {
+        Some(deadline) => tokio::time::timeout_at(deadline, work).await,
+        None => Ok(work.await),
+    }
+}
+
+/// Waits until the place is needed; the worker wakes whoever has to look.
+async fn asked_to_leave(admission: &Admission) {
+    poll_fn(|_| if admission.seat.is_leaving() { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 
 /// Waits until the process drains. It never does once its owner is gone.
@@ -61,9 +86,11 @@ enum Refused {
     Left,
 }
 
-async fn accept(server: &Server, socket: TcpStream) -> Result<Stream, Refused> {
+async fn accept(server: &Server, socket: TcpStream, spoke: &Cell<bool>) -> Result<Stream, Refused> {
     let mut first = [0];
-    match socket.peek(&mut first).await {
+    let peeked = socket.peek(&mut first).await;
+    spoke.set(true);
+    match peeked {
         Ok(1) if first[0] == HANDSHAKE => server.accept(socket).await.map_err(Refused::Handshake),
         Ok(1) => Err(Refused::Plain(Stream::Plain(socket))),
         _ => Err(Refused::Left),

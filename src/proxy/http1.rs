@@ -9,12 +9,12 @@ mod relay;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
-use super::answer::{Answer, to_refusal};
+use super::answer::{Answer, to_refusal, to_too_many};
 use super::client::{Client, Lost};
 use super::closing;
 use super::forward::{Forward, blame, connect, explain};
@@ -24,7 +24,7 @@ use super::response::{Persistence, Version};
 use super::timer::Timer;
 use super::upgrade::Upgraded;
 use super::upstream::Upstream;
-use super::worker::{Life, Worker};
+use super::worker::{Admission, Life, Worker};
 use super::{handshake, http2};
 use crate::exchange::Observation;
 use crate::exchange::outcome::{End, ErrorType, Malformed};
@@ -43,6 +43,8 @@ enum Next {
     Cut { reset: bool },
     /// A head must not be handed on.
     Refuse(Refusal),
+    /// It closes without a request, and is told that there are too many connections.
+    TooMany,
     /// It speaks HTTP/2.
     Http2,
     /// Something else than HTTP.
@@ -50,21 +52,21 @@ enum Next {
 }
 
 /// Serves one client until either side is done. Dropping the future cancels whatever it is serving.
-pub(super) async fn serve(worker: Rc<Worker>, polls: Rc<Polls>, stream: TcpStream, over_limit: bool) {
+pub(super) async fn serve(worker: Rc<Worker>, polls: Rc<Polls>, stream: TcpStream, admission: Admission) {
     let stream = match &worker.settings.tls {
         None => Stream::Plain(stream),
         // Large futures that few connections need, or few of them for long, are not part of every connection's.
-        Some(server) => match Box::pin(handshake::shake(&worker, stream, server)).await {
+        Some(server) => match Box::pin(handshake::shake(&worker, stream, server, &admission)).await {
             Some(stream) => stream,
             None => return,
         },
     };
     if stream.agreed_on_http2() {
-        return Box::pin(http2::serve(worker, stream, Vec::new(), over_limit)).await;
+        return Box::pin(http2::serve(worker, stream, Vec::new(), admission)).await;
     }
-    let client = Client::new(stream, worker.settings.client);
+    let client = Client::new(stream, worker.settings.client, &admission);
     let mut connection =
-        Connection { worker, polls, client, over_limit, seen: Seen::default(), begun: false, grace: Timer::default() };
+        Connection { worker, polls, client, admission, seen: Seen::default(), begun: false, grace: Timer::default() };
     let next = connection.serve().await;
     Box::pin(connection.finish(next)).await;
 }
@@ -73,7 +75,7 @@ struct Connection {
     worker: Rc<Worker>,
     polls: Rc<Polls>,
     client: Client,
-    over_limit: bool,
+    admission: Admission,
     /// How far what the client has sent ahead was looked at for a head.
     seen: Seen,
     /// It has had an exchange.
@@ -91,8 +93,9 @@ impl Connection {
                 Err(next) => return next,
             };
             self.begun = true;
+            self.admission.seat.begin();
             match self.exchange(forward).await {
-                Next::Request => {}
+                Next::Request => self.admission.seat.rest(self.polls.begun()),
                 next => return next,
             }
         }
@@ -118,16 +121,27 @@ impl Connection {
             {
                 return Poll::Ready(Err(Next::Close));
             }
-            let read = match ready!(self.client.poll_head(cx, &mut scratch)) {
-                Ok(0) => return Poll::Ready(Err(Next::Close)),
-                Ok(read) => &scratch[..read],
-                Err(Lost::Left) => return Poll::Ready(Err(Next::Cut { reset: false })),
-                Err(Lost::Slow) => return Poll::Ready(Err(Next::Refuse(Refusal::plain(Malformed::Timeout)))),
+            let read = match self.client.poll_head(cx, &mut scratch) {
+                // What lies in the system unread may be a request: it is waited for, and served.
+                Poll::Pending if self.admission.seat.is_leaving() && !self.client.has_unread() => {
+                    return Poll::Ready(Err(self.leave()));
+                }
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Ok(0) | Err(Lost::Slow)) if self.admission.over_limit => {
+                    return Poll::Ready(Err(Next::TooMany));
+                }
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(Next::Close)),
+                Poll::Ready(Ok(read)) => &scratch[..read],
+                Poll::Ready(Err(Lost::Left)) => return Poll::Ready(Err(Next::Cut { reset: false })),
+                Poll::Ready(Err(Lost::Slow)) => {
+                    return Poll::Ready(Err(Next::Refuse(Refusal::plain(Malformed::Timeout))));
+                }
             };
             let begun = if self.client.inbox.is_empty() {
                 let begun = self.judge(read);
                 if begun.is_none() {
                     self.client.inbox = read.to_vec();
+                    self.admission.seat.hear(self.polls.begun());
                 }
                 begun
             } else {
@@ -138,6 +152,11 @@ impl Connection {
                 return Poll::Ready(begun);
             }
         }
+    }
+
+    /// How the connection closes for another one.
+    fn leave(&self) -> Next {
+        if self.client.inbox.is_empty() { Next::Close } else { Next::TooMany }
     }
 
     /// Looks at what lies in the inbox.
@@ -171,7 +190,7 @@ impl Connection {
 
     /// Serves one exchange.
     async fn exchange(&mut self, mut forward: Forward) -> Next {
-        if let Some(refused) = self.worker.refusal(self.over_limit) {
+        if let Some(refused) = self.worker.refusal(self.admission.over_limit) {
             return self.answer(forward, refused).await;
         }
         if forward.broken {
@@ -295,7 +314,7 @@ impl Connection {
         let unread = !forward.upload.is_over() || forward.broken;
         let asked = forward.asked;
         drop(forward);
-        let closes = unread || !asked.keeps || self.over_limit || self.is_draining();
+        let closes = unread || !asked.keeps || self.admission.over_limit || self.is_draining();
         let persistence = match (closes, asked.version) {
             (true, _) => Persistence::Close,
             (false, Version::Http10) => Persistence::KeepAlive,
@@ -317,18 +336,19 @@ impl Connection {
 
     /// What is left to do when no further request is served.
     async fn finish(self, next: Next) {
-        let Self { worker, client, over_limit, .. } = self;
+        let Self { worker, client, admission, .. } = self;
         let Ok((mut stream, ahead)) = client.into_stream() else { return };
         match next {
             Next::Request | Next::Cut { reset: false } => {}
             Next::Close => closing::close(stream).await,
             Next::Linger => closing::linger(&mut stream).await,
             Next::Cut { reset: true } => closing::reset(&stream),
+            Next::TooMany => closing::refuse(&mut stream, &to_too_many()).await,
             Next::Refuse(refusal) => {
                 worker.sink.refused(refusal.why);
                 closing::refuse(&mut stream, &to_refusal(refusal)).await;
             }
-            Next::Http2 => http2::serve(worker, stream, ahead, over_limit).await,
+            Next::Http2 => http2::serve(worker, stream, ahead, admission).await,
             Next::Tunnel(upgraded) => upgraded.join(stream, &ahead).await,
         }
     }

@@ -23,7 +23,7 @@ use super::closing::GRACE;
 use super::guard::MAX_HEAD;
 use super::timer::Timer;
 use super::watch::Watcher;
-use super::worker::{Life, Worker};
+use super::worker::{Admission, Life, Worker};
 use crate::tls::Stream;
 use socket::{Shared, Socket};
 use stream::Streams;
@@ -39,8 +39,12 @@ const STREAM_WINDOW: u32 = 128 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
 /// Serves one client until either side is done. `ahead` was read from it already.
-pub(super) async fn serve(worker: Rc<Worker>, stream: Stream, ahead: Vec<u8>, over_limit: bool) {
-    let shared = Rc::<Shared>::default();
+pub(super) async fn serve(worker: Rc<Worker>, stream: Stream, ahead: Vec<u8>, admission: Admission) {
+    // Above the limit nothing is served, so a client that was not told by then has nothing to lose.
+    let told_by = admission.first_head(None);
+    let over_limit = admission.over_limit;
+    let mut telling = Timer::default();
+    let shared = Rc::new(Shared::of(admission.seat));
     // Without a descriptor to spare the connection works; the library notices most clients that leave by itself.
     let mut watcher = Watcher::new(stream.tcp()).ok();
     let socket = Socket::new(stream, ahead, shared.clone(), worker.settings.client);
@@ -66,6 +70,14 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: Stream, ahead: Vec<u8>, ov
                 connection.as_mut().graceful_shutdown();
             }
             if connection.as_mut().poll(cx).is_ready() || drain.poll(cx, &shared).is_ready() {
+                return Poll::Ready(());
+            }
+            // What lies in the system unread may be a request: it is waited for, and served.
+            let leaves = || shared.seat.is_leaving() && !watcher.as_ref().is_some_and(Watcher::has_unread);
+            if leaves() || telling.poll_until(cx, told_by).is_ready() {
+                connection.as_mut().graceful_shutdown();
+                // Whether the goodbye is written at once or not.
+                let _ = connection.as_mut().poll(cx);
                 return Poll::Ready(());
             }
             if let Some(watching) = &mut watcher

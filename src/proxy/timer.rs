@@ -16,19 +16,28 @@ pub(super) struct Timer {
 impl Timer {
     /// Arms the timer if it is not (or `anew`), and waits for it. Pending for ever without a limit.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, limit: Option<Duration>, anew: bool) -> Poll<()> {
-        let Some(limit) = limit else {
-            self.armed = false;
-            return Poll::Pending;
-        };
-        if !self.armed || anew {
-            let deadline = Instant::now() + limit;
+        self.armed &= limit.is_some() && !anew;
+        let deadline = if self.armed { None } else { limit.map(|limit| Instant::now() + limit) };
+        self.poll_armed(cx, deadline)
+    }
+
+    /// Arms the timer if it is not, and waits for it. Pending for ever without a deadline.
+    pub(super) fn poll_until(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
+        self.armed &= deadline.is_some();
+        let deadline = if self.armed { None } else { deadline };
+        self.poll_armed(cx, deadline)
+    }
+
+    /// Waits for the timer, which is armed if there is a new deadline.
+    fn poll_armed(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
+        if let Some(deadline) = deadline {
             match &mut self.sleep {
                 Some(sleep) => sleep.as_mut().reset(deadline),
                 None => self.sleep = Some(Box::pin(sleep_until(deadline))),
             }
             self.armed = true;
         }
-        let Some(sleep) = &mut self.sleep else { return Poll::Pending };
+        let Some(sleep) = self.sleep.as_mut().filter(|_| self.armed) else { return Poll::Pending };
         ready!(sleep.as_mut().poll(cx));
         self.armed = false;
         Poll::Ready(())

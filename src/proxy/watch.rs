@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
+use rustix::net::{RecvFlags, recv};
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
@@ -28,6 +29,17 @@ impl Watcher {
     pub(super) fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         poll_left(&self.duplicate, cx, || {})
     }
+
+    /// Whether bytes lie in the system.
+    pub(super) fn has_unread(&self) -> bool {
+        has_unread(&self.duplicate)
+    }
+}
+
+/// Whether bytes lie in the system, also where tokio does not know of them yet.
+pub(super) fn has_unread(stream: &TcpStream) -> bool {
+    let peeked = recv(stream, &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+    peeked.is_ok_and(|(_, length)| length > 0)
 }
 
 /// Ready once the peer has closed its sending side or reset the connection. Readiness is cleared where bytes have

@@ -11,16 +11,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Poll, Waker};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::time::Instant;
 
-use super::answer::Answer;
+use super::accept::Room;
+use super::answer::{Answer, too_many};
 use super::http1;
 use super::polls::Polls;
 use super::pool::Pool;
+use super::slot::Seat;
 use super::{Parts, Settings};
 use crate::backend::Backend;
 use crate::backend::dial::Dialer;
@@ -39,13 +43,40 @@ pub enum Life {
     Killed,
 }
 
+/// What a worker is handed.
+pub(super) enum Handed {
+    /// A client to serve.
+    Client(Accepted),
+    /// The number of a connection that is to look at its slot.
+    Wake(u64),
+}
+
 /// A client's socket on its way to the thread that serves it.
 pub(super) struct Accepted {
     pub(super) stream: std::net::TcpStream,
-    /// Above the connection limit: it is told so and closed.
-    pub(super) over_limit: bool,
     /// Counts the connection until it is dropped.
     pub(super) ticket: Ticket,
+    pub(super) admission: Admission,
+}
+
+/// How a connection was let in.
+pub(super) struct Admission {
+    pub(super) seat: Seat,
+    /// Above the connection limit: it is told so and closed.
+    pub(super) over_limit: bool,
+    /// When it was accepted.
+    pub(super) at: Instant,
+}
+
+/// A connection above the limit that has sent no whole head by then is told unasked.
+const OVER_LIMIT: Duration = Duration::from_secs(1);
+
+impl Admission {
+    /// When the first head has to be there, where heads have so much time. None is no limit.
+    pub(super) fn first_head(&self, limit: Option<Duration>) -> Option<Instant> {
+        let limit = if self.over_limit { Some(limit.unwrap_or(OVER_LIMIT).min(OVER_LIMIT)) } else { limit };
+        limit.and_then(|limit| self.at.checked_add(limit))
+    }
 }
 
 /// Holds one place among the connections.
@@ -78,6 +109,7 @@ pub(super) struct Worker {
     pub(super) pool: Rc<Pool>,
     /// Client connections now, and streams within them, over all threads.
     pub(super) connections: Arc<AtomicU64>,
+    room: Room,
     ids: Arc<AtomicU64>,
     /// Numbers that no two processes share.
     random: [u64; 2],
@@ -97,7 +129,6 @@ pub(super) struct Thread {
     stage: Cell<Life>,
     /// The tasks of the connections, to be told of a change.
     tasks: RefCell<HashMap<u64, Option<Waker>>>,
-    tasks_begun: Cell<u64>,
     idle: Notify,
 }
 
@@ -109,7 +140,6 @@ impl Default for Thread {
             spare: Cell::default(),
             stage: Cell::new(Life::Running),
             tasks: RefCell::default(),
-            tasks_begun: Cell::new(0),
             idle: Notify::new(),
         }
     }
@@ -142,7 +172,7 @@ impl Worker {
         index: usize,
         parts: Parts,
         life: watch::Receiver<Life>,
-        clients: mpsc::UnboundedReceiver<Accepted>,
+        clients: mpsc::UnboundedReceiver<Handed>,
     ) -> io::Result<JoinHandle<()>> {
         let (started, starting) = std::sync::mpsc::sync_channel(1);
         let thread =
@@ -161,7 +191,7 @@ impl Worker {
     }
 
     fn new(parts: Parts, life: watch::Receiver<Life>) -> Rc<Self> {
-        let Parts { settings, backend, dialer, sink, ids, connections } = parts;
+        let Parts { settings, backend, dialer, sink, ids, connections, room } = parts;
         let settings = settings.borrow().clone();
         let authority = backend.address.authority();
         Rc::new(Self {
@@ -174,6 +204,7 @@ impl Worker {
             sink,
             ids,
             connections,
+            room,
             random: [0_u8, 1].map(|which| RandomState::new().hash_one(which)),
             life,
         })
@@ -190,6 +221,7 @@ impl Worker {
             dialer: self.dialer.clone(),
             sink: self.sink.clone(),
             connections: self.connections.clone(),
+            room: self.room.clone(),
             ids: self.ids.clone(),
             random: self.random,
             life: self.life.clone(),
@@ -200,21 +232,29 @@ impl Worker {
     /// Serves what it is handed until the channel is closed and the last connection is over.
     async fn run(
         mut self: Rc<Self>,
-        mut clients: mpsc::UnboundedReceiver<Accepted>,
+        mut clients: mpsc::UnboundedReceiver<Handed>,
         mut settings: watch::Receiver<Settings>,
     ) {
         let follower = tokio::task::spawn_local(self.clone().follow_life());
-        while let Some(accepted) = clients.recv().await {
-            let Ok(stream) = TcpStream::from_std(accepted.stream) else { continue };
+        while let Some(handed) = clients.recv().await {
+            let accepted = match handed {
+                Handed::Client(accepted) => accepted,
+                Handed::Wake(number) => {
+                    self.thread.tasks.borrow().get(&number).into_iter().flatten().for_each(Waker::wake_by_ref);
+                    continue;
+                }
+            };
+            let Accepted { stream, ticket, admission } = accepted;
+            let Ok(stream) = TcpStream::from_std(stream) else { continue };
             if settings.has_changed().unwrap_or(false) {
                 self = self.with(settings.borrow_and_update().clone());
             }
-            let place = Place::take(&self);
+            let place = Place::take(&self, admission.seat.number);
             tokio::task::spawn_local(async move {
                 let polls = Rc::<Polls>::default();
-                let serving = http1::serve(place.worker.clone(), polls.clone(), stream, accepted.over_limit);
+                let serving = http1::serve(place.worker.clone(), polls.clone(), stream, admission);
                 place.attend(&polls, serving).await;
-                drop(accepted.ticket);
+                drop(ticket);
             });
         }
         self.pool.clear();
@@ -255,17 +295,19 @@ impl Worker {
         TraceId::made_up(high << 64 | low)
     }
 
+    /// Whether all connections and streams that are counted now have a place, or can be given one by closing others.
+    pub(super) async fn make_room(&self) -> bool {
+        let (tell, told) = oneshot::channel();
+        self.room.send(tell).is_ok() && told.await.unwrap_or(false)
+    }
+
     /// Why no exchange can be served now, if so.
     pub(super) fn refusal(&self, over_limit: bool) -> Option<Answer> {
-        let refuse =
-            |why, text: &str| Some(Answer { status: StatusCode::SERVICE_UNAVAILABLE, why, text: text.to_owned() });
         if self.life() != Life::Running {
-            refuse(ErrorType::Draining, "shutting down: try again in a moment")
-        } else if over_limit {
-            refuse(ErrorType::Limit, "too many connections: raise max_connections or the limit of open files")
-        } else {
-            None
+            let text = "shutting down: try again in a moment".to_owned();
+            return Some(Answer { status: StatusCode::SERVICE_UNAVAILABLE, why: ErrorType::Draining, text });
         }
+        over_limit.then(too_many)
     }
 }
 
@@ -285,9 +327,7 @@ struct Place {
 }
 
 impl Place {
-    fn take(worker: &Rc<Worker>) -> Self {
-        let number = worker.thread.tasks_begun.get();
-        worker.thread.tasks_begun.set(number + 1);
+    fn take(worker: &Rc<Worker>, number: u64) -> Self {
         worker.thread.tasks.borrow_mut().insert(number, None);
         Self { worker: worker.clone(), number }
     }

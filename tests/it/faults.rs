@@ -39,6 +39,7 @@ use std::time::{Duration, Instant};
 use inferometer::exchange::outcome::{ErrorType, Malformed, Outcome};
 
 use crate::support::PATIENCE;
+use crate::support::authority::folder;
 use crate::support::backend::Backend;
 use crate::support::client::{Client, ask};
 use crate::support::program::{Program, command};
@@ -119,10 +120,19 @@ fn an_idle_connection_is_closed_only_where_a_limit_is_set() {
 
 #[test]
 fn connections_above_the_limit_are_told_so() {
-    let backend = Backend::answering(OK);
+    let backend = Backend::start(|connection| {
+        while let Some(request) = connection.request() {
+            connection.write(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nbegun");
+            if request.starts_with(b"GET /held ") {
+                assert!(connection.closed(), "the client leaves");
+            }
+            connection.write(b"ok");
+        }
+    });
     let rig = with(backend.address, |options| options.settings.max_connections = 2);
+    // In the midst of their answers: nothing is closed for others.
     let mut kept: Vec<Client> = (0..2).map(|_| Client::connect(rig.address)).collect();
-    kept.iter_mut().for_each(|client| drop(client.send(GET).until("ok")));
+    kept.iter_mut().for_each(|client| drop(client.send("GET /held HTTP/1.1\r\nHost: a\r\n\r\n").until("begun")));
     for _ in 0..10 {
         let answer = ask(rig.address, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
         assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("x-inferometer-error: limit"), "{answer}");
@@ -132,7 +142,6 @@ fn connections_above_the_limit_are_told_so() {
     while !ask(rig.address, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").ends_with("ok") {
         assert!(begun.elapsed() < PATIENCE, "a place is free again");
     }
-    kept[0].send(GET).until("ok");
 }
 
 /// An address whose system accepts no more connections, and what keeps it so.
@@ -172,14 +181,18 @@ fn a_backend_that_says_nothing_is_given_up_where_a_limit_is_set() {
 fn without_descriptors_it_waits_and_goes_on() {
     let backend = Backend::answering(OK);
     let mut limited = std::process::Command::new("prlimit");
-    limited.args(["--nofile=40:40", env!("CARGO_BIN_EXE_inferometer")]).env_clear();
+    let file = folder().join("inferometer.toml");
+    std::fs::write(&file, "[limits]\nmax_connections = 0\n").expect("a file");
+    limited.args(["--nofile=40:40", env!("CARGO_BIN_EXE_inferometer"), "--config"]).arg(&file).env_clear();
     let mut program = Program::start(limited, backend.address, &[]);
-    // Each that the program accepts costs it two descriptors; the rest wait in the system's queue.
-    let mut clients: Vec<Client> = (0..60).map(|_| Client::connect(program.clients)).collect();
+    let busy = || {
+        let mut client = Client::connect(program.clients);
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nx");
+        client
+    };
+    // Each that the program accepts costs it two descriptors, and none is idle; the rest wait in the system's queue.
+    let clients: Vec<Client> = (0..60).map(|_| busy()).collect();
     program.logged(|line| line["message"].as_str().is_some_and(|said| said.starts_with("cannot accept connections")));
-    for client in &mut clients {
-        client.send("GET ");
-    }
     drop(clients);
     let begun = Instant::now();
     loop {

@@ -5,15 +5,16 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::proxy::ClientLimits;
+use crate::proxy::slot::Seat;
 use crate::proxy::timer::Timer;
 use crate::tls::Stream;
 
 /// What the socket and the streams of one connection tell each other.
-#[derive(Default)]
 pub(super) struct Shared {
     /// Streams that are not over.
     pub(super) streams: Cell<u64>,
@@ -23,6 +24,36 @@ pub(super) struct Shared {
     pub(super) written: Cell<u64>,
     /// The connection's task, to be told of the end of its last stream while the process drains.
     pub(super) drain: Cell<Option<Waker>>,
+    pub(super) seat: Seat,
+}
+
+impl Shared {
+    pub(super) fn of(seat: Seat) -> Self {
+        Self {
+            streams: Cell::default(),
+            too_slow: Cell::default(),
+            written: Cell::default(),
+            drain: Cell::default(),
+            seat,
+        }
+    }
+
+    /// A stream begins.
+    pub(super) fn begin(&self) {
+        self.streams.set(self.streams.get() + 1);
+        self.seat.begin();
+    }
+
+    /// A stream is over.
+    pub(super) fn end(&self) {
+        self.streams.set(self.streams.get() - 1);
+        if self.streams.get() == 0 {
+            self.seat.rest(Instant::now());
+        }
+        if let Some(waker) = self.drain.take() {
+            waker.wake();
+        }
+    }
 }
 
 /// A client's socket.

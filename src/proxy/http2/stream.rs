@@ -96,9 +96,10 @@ impl Streams {
     ) -> impl Future<Output = Result<Response<Body>, Infallible>> + use<> {
         let (worker, connection) = (self.0.worker.clone(), self.0.connection.clone());
         let (ticket, taken) = Ticket::take(&worker.connections);
-        let over_limit = self.0.over_limit || taken > worker.settings.max_connections;
+        let refused = self.0.over_limit;
+        let crowded = taken > worker.settings.max_connections;
         let turn = Rc::<Turn>::default();
-        connection.streams.set(connection.streams.get() + 1);
+        connection.begin();
         *self.0.next.borrow_mut() = Some(Place { turn: turn.clone(), connection, _ticket: ticket });
         let shape = ErrorShape::of(request.uri().path());
         let head_only = request.method() == http::Method::HEAD;
@@ -106,7 +107,10 @@ impl Streams {
         let begun = head::to_http1(request).and_then(|request| Exchange::begin(&worker, turn, request));
         async move {
             Ok(match begun {
-                Ok(exchange) => exchange.respond(over_limit).await,
+                Ok(exchange) => {
+                    let over_limit = refused || (crowded && !worker.make_room().await);
+                    exchange.respond(over_limit).await
+                }
                 Err(why) => {
                     worker.sink.refused(why);
                     let refusal = Refusal { why, shape, head_only };
@@ -176,10 +180,7 @@ impl<F> Drop for Task<F> {
     fn drop(&mut self) {
         let Place { turn, connection, .. } = &self.place;
         turn.too_slow.set(turn.too_slow.get() || connection.too_slow.get());
-        connection.streams.set(connection.streams.get() - 1);
-        if let Some(waker) = connection.drain.take() {
-            waker.wake();
-        }
+        connection.end();
     }
 }
 

@@ -38,8 +38,11 @@ pub(crate) fn head(stream: &mut impl Read) -> String {
     String::from_utf8(bytes).expect("text")
 }
 
+/// A client's end of one connection.
+pub(crate) type Asking = StreamOwned<ClientConnection, TcpStream>;
+
 /// A client's end.
-pub(crate) fn connect(address: SocketAddr, config: Arc<ClientConfig>) -> StreamOwned<ClientConnection, TcpStream> {
+pub(crate) fn connect(address: SocketAddr, config: Arc<ClientConfig>) -> Asking {
     let socket = TcpStream::connect(address).expect("it listens");
     socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     let name = "localhost".try_into().expect("a name");

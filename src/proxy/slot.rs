@@ -1,0 +1,243 @@
+//! Client connections as the accepting thread sees them: which have nothing in flight and may be closed to make room.
+//!
+//! A worker marks its connections busy and idle with one atomic store each; the accepting thread alone looks at all of
+//! them, and only when places run short. Promises: a connection with an exchange in flight is never asked to close, and of
+//! the others the one that has been idle longest is asked first, whichever worker serves it and whatever it speaks.
+
+use std::collections::VecDeque;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
+
+/// An exchange is in flight.
+const BUSY: u64 = 0;
+/// It was idle and has been asked to close.
+const LEAVING: u64 = 1;
+/// The connection is over.
+const ENDED: u64 = 2;
+/// The earliest time: below it are the states above.
+const FIRST: u64 = 3;
+
+/// The idle connections that are looked up at once are one in so many, so that a connection that closes bears the cost of
+/// a few looks and not of all.
+const SHARE: usize = 64;
+
+/// One connection.
+pub(super) struct Slot {
+    /// The worker that serves it.
+    pub(super) worker: usize,
+    /// Unique within the process.
+    pub(super) number: u64,
+    /// When the proxy started.
+    start: Instant,
+    /// [`BUSY`], [`LEAVING`], [`ENDED`], or since when it has been idle: microseconds after the start, and [`FIRST`].
+    state: AtomicU64,
+}
+
+impl Slot {
+    /// An exchange begins. It is served also where the connection was asked to close a moment ago.
+    pub(super) fn begin(&self) {
+        self.state.store(BUSY, Relaxed);
+    }
+
+    /// Nothing is in flight since `now`.
+    pub(super) fn rest(&self, now: Instant) {
+        self.state.store(self.stamp(now), Relaxed);
+    }
+
+    /// A head has begun: from now on it is waited for, unless the connection has been asked to close.
+    pub(super) fn hear(&self, now: Instant) {
+        if let Some(since) = self.idle_since() {
+            let _ = self.state.compare_exchange(since, self.stamp(now), Relaxed, Relaxed);
+        }
+    }
+
+    fn stamp(&self, now: Instant) -> u64 {
+        // Microseconds of half a million years.
+        FIRST + now.saturating_duration_since(self.start).as_micros() as u64
+    }
+
+    /// Whether the connection is to close: it has nothing in flight, and its place is needed.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.state.load(Relaxed) == LEAVING
+    }
+
+    fn has_ended(&self) -> bool {
+        self.state.load(Relaxed) == ENDED
+    }
+
+    fn idle_since(&self) -> Option<u64> {
+        Some(self.state.load(Relaxed)).filter(|since| *since >= FIRST)
+    }
+
+    /// Asks the connection to close. False where it has done anything since then.
+    fn ask_to_leave(&self, since: u64) -> bool {
+        self.state.compare_exchange(since, LEAVING, Relaxed, Relaxed).is_ok()
+    }
+}
+
+/// A connection's own hold on its slot.
+pub(super) struct Seat(Arc<Slot>);
+
+impl Deref for Seat {
+    type Target = Slot;
+
+    fn deref(&self) -> &Slot {
+        &self.0
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.state.store(ENDED, Relaxed);
+    }
+}
+
+/// All connections.
+pub(super) struct Slots {
+    start: Instant,
+    made: u64,
+    all: Vec<Arc<Slot>>,
+    /// So many were left when those that had ended were last removed.
+    swept: usize,
+    /// Some that have been idle longer than all others, the longest first, each with its time.
+    longest: VecDeque<(u64, Arc<Slot>)>,
+    /// Those that were asked to close.
+    leaving: Vec<Arc<Slot>>,
+}
+
+impl Slots {
+    pub(super) fn new(start: Instant) -> Self {
+        Self { start, made: 0, all: Vec::new(), swept: 0, longest: VecDeque::new(), leaving: Vec::new() }
+    }
+
+    /// For a connection that was accepted now and has sent nothing. It is not asked to close until it is kept.
+    pub(super) fn make(&mut self, worker: usize, now: Instant) -> Seat {
+        self.made += 1;
+        let slot = Slot { worker, number: self.made, start: self.start, state: AtomicU64::new(BUSY) };
+        slot.rest(now);
+        Seat(Arc::new(slot))
+    }
+
+    /// The connection has a place, and may be asked for it.
+    pub(super) fn keep(&mut self, seat: &Seat) {
+        if self.all.len() > 2 * self.swept + SHARE {
+            self.all.retain(|slot| !slot.has_ended());
+            self.swept = self.all.len();
+        }
+        self.all.push(seat.0.clone());
+    }
+
+    /// Whether there is a connection that can be asked to close.
+    pub(super) fn has_idle(&mut self) -> bool {
+        self.find_longest();
+        !self.longest.is_empty()
+    }
+
+    /// Sees to it that at least `needed` connections are about to close; those that are not yet are given to `ask`. False
+    /// where too few have nothing in flight.
+    pub(super) fn make_room(&mut self, needed: u64, mut ask: impl FnMut(&Slot)) -> bool {
+        self.leaving.retain(|slot| slot.is_leaving());
+        while (self.leaving.len() as u64) < needed {
+            self.find_longest();
+            let Some((since, slot)) = self.longest.pop_front() else { return false };
+            if slot.ask_to_leave(since) {
+                ask(&slot);
+                self.leaving.push(slot);
+            }
+        }
+        true
+    }
+
+    /// Puts the one that has been idle longest in front of `longest`. Whatever becomes idle later belongs behind those
+    /// that were found, so the others need not be looked at until these are used up.
+    fn find_longest(&mut self) {
+        while let Some((since, slot)) = self.longest.front()
+            && slot.idle_since() != Some(*since)
+        {
+            self.longest.pop_front();
+        }
+        if !self.longest.is_empty() {
+            return;
+        }
+        let mut idle: Vec<_> = self.all.iter().filter_map(|slot| Some((slot.idle_since()?, slot))).collect();
+        let share = idle.len() / SHARE + 1;
+        if idle.len() > share {
+            idle.select_nth_unstable_by_key(share, |(since, _)| *since);
+            idle.truncate(share);
+        }
+        idle.sort_unstable_by_key(|(since, _)| *since);
+        self.longest.extend(idle.into_iter().map(|(since, slot)| (since, slot.clone())));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// So many connections, accepted a second after each other.
+    fn accepted(count: u64) -> (Slots, Vec<Seat>, Instant) {
+        let start = Instant::now();
+        let mut slots = Slots::new(start);
+        let kept = |second| {
+            let seat = slots.make(0, start + Duration::from_secs(second));
+            slots.keep(&seat);
+            seat
+        };
+        let seats = (0..count).map(kept).collect();
+        (slots, seats, start)
+    }
+
+    /// Which are asked to close where so many have to.
+    fn asked(slots: &mut Slots, needed: u64) -> (Vec<u64>, bool) {
+        let mut asked = Vec::new();
+        let enough = slots.make_room(needed, |slot| asked.push(slot.number - 1));
+        (asked, enough)
+    }
+
+    #[test]
+    fn the_longest_idle_is_asked_first_and_a_busy_one_never() {
+        let (mut slots, seats, start) = accepted(5);
+        seats[0].begin();
+        seats[1].begin();
+        seats[1].rest(start + Duration::from_secs(60));
+        assert_eq!(asked(&mut slots, 2), (vec![2, 3], true));
+        assert_eq!(asked(&mut slots, 2), (vec![], true), "two are on their way out");
+        assert!(seats[2].is_leaving() && !seats[4].is_leaving());
+        assert_eq!(asked(&mut slots, 5), (vec![4, 1], false), "the one that is left is busy");
+        assert!(!slots.has_idle() && !seats[0].is_leaving());
+    }
+
+    #[test]
+    fn a_request_that_comes_at_the_last_moment_is_served_and_another_asked() {
+        let (mut slots, mut seats, _) = accepted(3);
+        assert_eq!(asked(&mut slots, 1), (vec![0], true));
+        seats[0].begin();
+        assert!(!seats[0].is_leaving());
+        assert_eq!(asked(&mut slots, 1), (vec![1], true));
+        seats.remove(1);
+        assert_eq!(asked(&mut slots, 1), (vec![2], true), "its place was taken when it had left");
+    }
+
+    #[test]
+    fn ended_connections_leave_nothing_and_looking_for_the_longest_is_shared() {
+        let (mut slots, seats, _) = accepted(10_000);
+        let mut looks = 0;
+        for needed in 1..=5_000 {
+            let known = slots.longest.len();
+            assert!(slots.make_room(needed, |slot| assert_eq!(slot.number, needed)));
+            looks += if slots.longest.len() > known { slots.all.len() } else { 0 };
+        }
+        println!("{} looks at a slot for each connection that closes", looks / 5_000);
+        assert!(looks / 5_000 < 4 * SHARE);
+        drop(seats);
+        for _ in 0..30_000 {
+            let seat = slots.make(0, slots.start);
+            slots.keep(&seat);
+        }
+        assert!(slots.all.len() <= SHARE + 1, "{}", slots.all.len());
+    }
+}
