@@ -7,7 +7,10 @@ use crate::catalogue::{self, Model};
 use crate::residency::KeepAlive;
 
 /// Context a model is loaded with where the request names none, tokens.
-const DEFAULT_CONTEXT: u32 = 4_096;
+pub(crate) const DEFAULT_CONTEXT: u32 = 4_096;
+
+/// Tokens at the start of a prompt that are never cut.
+const KEPT: u32 = 3;
 
 /// One request for generated text.
 #[derive(Debug)]
@@ -99,10 +102,13 @@ impl Ask {
         Ok(Self { model, name, prompt, question, tool_result, tools, think: false, limit: None, context, keep_alive })
     }
 
-    /// Tokens in the prompt: the template's, one for every four characters, and the tools' descriptions.
+    /// Tokens in the prompt: the template's, one for every four characters, and the tools' descriptions. What does not
+    /// fit the context is cut without a word, as the real server does since 0.30: half of the context is left, and
+    /// the part that is always kept.
     pub(crate) fn prompt_tokens(&self) -> u32 {
         let tools: usize = self.tools.iter().map(|tool| tool.to_string().len()).sum();
-        10 + tokens_in(&self.prompt) + u32::try_from(tools / 4).unwrap_or(u32::MAX / 2)
+        let tokens = 10 + tokens_in(&self.prompt) + u32::try_from(tools / 4).unwrap_or(u32::MAX / 2);
+        if tokens > self.context { self.context / 2 + KEPT } else { tokens }
     }
 }
 

@@ -103,8 +103,12 @@ pub(crate) static MODELS: [Model; 4] = [
     },
 ];
 
-/// The model meant by a name; without a tag, `latest` is meant. Case does not matter.
+/// The model meant by a name, in any of the spellings that Ollama takes for it: the registry's host and `library/` may
+/// stand before it, without a tag `latest` is meant, and case does not matter. Answers repeat the name as it was asked.
 pub(crate) fn find(name: &str) -> Option<&'static Model> {
-    let latest = format!("{name}:latest");
-    MODELS.iter().find(|model| model.name.eq_ignore_ascii_case(name) || model.name.eq_ignore_ascii_case(&latest))
+    let name = name.to_ascii_lowercase();
+    let name = name.split_once("://").map_or(&*name, |(_, rest)| rest);
+    let name = name.strip_prefix("registry.ollama.ai/").filter(|rest| rest.contains('/')).unwrap_or(name);
+    let name = name.strip_prefix("library/").unwrap_or(name);
+    MODELS.iter().find(|model| model.name == name || model.name.strip_suffix(":latest") == Some(name))
 }

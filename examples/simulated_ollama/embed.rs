@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, JSON, JSON_UTF8, Refusal, respond, to_json};
-use crate::ask::{model, tokens_in};
+use crate::ask::{DEFAULT_CONTEXT, model, tokens_in};
 use crate::catalogue::Model;
 use crate::residency::KeepAlive;
 use crate::script::hash;
@@ -83,7 +83,7 @@ async fn read(
     if inputs.iter().any(|input| input.contains("[[refuse]]")) {
         return Err(Refusal::new(500, "llama runner process has terminated: exit status 2"));
     }
-    let _lease = world.residency.lease(model, model.context_length.min(4_096), keep, world.pace).await;
+    let _lease = world.residency.lease(model, model.context_length.min(DEFAULT_CONTEXT), keep, world.pace).await;
     let load = started.elapsed().as_nanos().max(1);
     let tokens = inputs.iter().map(|input| tokens_in(input) + 2).sum();
     tokio::time::sleep(world.pace.steps(tokens, model.prefill_rate)).await;

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use crate::answer::Refusal;
 use crate::ask::Ask;
 use crate::residency::Lease;
@@ -63,6 +65,7 @@ pub(crate) struct Generation {
     figures: Figures,
     // Order matters: a generation is counted out before its model is let go.
     running: Running,
+    _place: Option<OwnedSemaphorePermit>,
     _lease: Lease,
 }
 
@@ -76,6 +79,7 @@ impl Generation {
         let running = Running::new(&world.tally);
         let lease = world.residency.lease(ask.model, ask.context, ask.keep_alive, world.pace).await;
         let load = at_least_a_tick(started.elapsed());
+        let place = world.place(ask.model).await;
         let script = Script::new(ask);
         let prompt_tokens = ask.prompt_tokens();
         let reading = Instant::now();
@@ -86,7 +90,7 @@ impl Generation {
         let figures = Figures { reason: "stop", total, load, prompt_tokens, prefill, tokens: 0, decode };
         let rate = script.rate.unwrap_or(ask.model.decode_rate);
         let (pace, due) = (world.pace, Duration::ZERO);
-        Ok(Self { script, pace, rate, started, decode_from, due, figures, running, _lease: lease })
+        Ok(Self { script, pace, rate, started, decode_from, due, figures, running, _place: place, _lease: lease })
     }
 
     /// Waits for what comes next. After any end, nothing comes.

@@ -10,7 +10,7 @@ use crate::clock::rfc3339;
 use crate::world::World;
 
 /// The version that is simulated.
-const VERSION: &str = "0.24.0";
+const VERSION: &str = "0.33.0";
 /// When every model was stored: 2026-01-01, seconds since 1970.
 const STORED: u64 = 1_767_225_600;
 
@@ -86,9 +86,10 @@ pub(crate) fn tags() -> Answer {
     respond(200, JSON_UTF8, to_json(&Models { models: models.collect() }))
 }
 
-/// Answers `/api/ps`.
-pub(crate) fn ps(world: &World) -> Answer {
+/// Answers `/api/ps`, late where it is to be: with what was in memory when it was asked.
+pub(crate) async fn ps(world: &World) -> Answer {
     let seen = world.residency.seen();
+    tokio::time::sleep(world.limits.ps_delay).await;
     let models = seen.iter().map(|seen| Resident {
         name: seen.model.name,
         model: seen.model.name,

@@ -15,8 +15,14 @@
 //! | `[[tokens=500]]` | so many tokens of text |
 //! | `[[rate=200]]` | so many tokens a second |
 //!
-//! `GET /simulated/state` tells what was really generated, to hold against what a proxy counted. Left out: anything
-//! that changes what is stored (create, copy, delete, push, blobs), images, structured output and prompt caching.
+//! What real servers do every day is there too: every spelling of a model's name is answered and repeated, prompts that do
+//! not fit the context are cut without a word, another `num_ctx` loads the model again, a model works on `--parallel`
+//! requests at a time while others wait without a head, models make room for each other (`--max-loaded`), `keep_alive: 0`
+//! sends one away, `/api/ps` takes its time (`--ps-delay`), and an answer may begin before the request is over.
+//!
+//! `GET /simulated/state` tells what was really generated, to hold against what a proxy counted. `POST
+//! /simulated/restart` closes every connection, refuses new ones for a moment and forgets what is in memory. Left out:
+//! anything that changes what is stored (create, copy, delete, push, blobs), images, structured output and prompt caching.
 
 mod answer;
 mod ask;
@@ -37,6 +43,7 @@ mod world;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Parser;
 use hyper::server::conn::http1;
@@ -44,8 +51,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
 
-use crate::world::{Pace, World};
+use crate::world::{Limits, Pace, World};
 
 /// A simulated Ollama server.
 #[derive(Debug, Parser)]
@@ -57,23 +65,50 @@ struct Arguments {
     /// How many times faster than the models' own pace to load, prefill and decode; 0 waits for nothing
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
     speed: f64,
+
+    /// Requests that each model works on at a time (OLLAMA_NUM_PARALLEL)
+    #[arg(long, value_name = "REQUESTS", default_value_t = 4)]
+    parallel: usize,
+
+    /// Models in memory at a time (OLLAMA_MAX_LOADED_MODELS)
+    #[arg(long, value_name = "MODELS", default_value_t = 3)]
+    max_loaded: usize,
+
+    /// How long `/api/ps` takes to answer, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    ps_delay: u64,
 }
+
+/// How long a restart takes: long enough for a client to be refused.
+const DOWN: Duration = Duration::from_millis(300);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> io::Result<()> {
     let arguments = Arguments::parse();
-    let listener = TcpListener::bind(arguments.listen).await?;
-    writeln!(io::stdout(), "simulated Ollama on http://{}", listener.local_addr()?)?;
+    let mut listener = TcpListener::bind(arguments.listen).await?;
+    let address = listener.local_addr()?;
+    writeln!(io::stdout(), "simulated Ollama on http://{address}")?;
 
-    let world = Arc::new(World::new(Pace::new(arguments.speed)));
+    let ps_delay = Duration::from_millis(arguments.ps_delay);
+    let limits = Limits { parallel: arguments.parallel.max(1), models: arguments.max_loaded, ps_delay };
+    let world = Arc::new(World::new(Pace::new(arguments.speed), limits));
+    let mut connections = JoinSet::new();
     let mut terminate = signal(SignalKind::terminate())?;
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => { tokio::spawn(serve(stream, Arc::clone(&world))); }
+                Ok((stream, _)) => { connections.spawn(serve(stream, Arc::clone(&world))); }
                 // Out of descriptors: wait for some to come back instead of spinning.
-                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+                Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
             },
+            () = world.restart.notified() => {
+                drop(listener);
+                connections.shutdown().await;
+                world.residency.forget();
+                tokio::time::sleep(DOWN).await;
+                listener = TcpListener::bind(address).await?;
+            }
+            Some(_) = connections.join_next() => {}
             _ = tokio::signal::ctrl_c() => return Ok(()),
             _ = terminate.recv() => return Ok(()),
         }

@@ -48,7 +48,7 @@ async fn load_or_unload(world: &World, route: Route, body: &Value) -> Result<Ans
         "unload"
     } else {
         let context = body["options"]["num_ctx"].as_u64().and_then(|tokens| u32::try_from(tokens).ok());
-        drop(world.residency.lease(model, context.unwrap_or(4_096), keep, world.pace).await);
+        drop(world.residency.lease(model, context.unwrap_or(ask::DEFAULT_CONTEXT), keep, world.pace).await);
         "load"
     };
     let mut line = Line::new(&name, true);

@@ -1,18 +1,18 @@
 //! Which models are in memory, and until when.
 //!
-//! As in Ollama: at most three at a time; the idle one used longest ago makes room. A model stays for the `keep_alive`
-//! of its last request, and never leaves while it works. One request loads, others for the same model wait with it; a
-//! request whose client leaves while loading gives up the load.
+//! As in Ollama: only so many at a time; the idle one used longest ago makes room, and where none is idle the load waits.
+//! A model stays for the `keep_alive` of its last request, and never leaves while it works. A request for another length
+//! of context loads it again, once it is idle. One request loads, others for the same model wait with it; a request whose
+//! client leaves while loading gives up the load.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use tokio::sync::Notify;
+
 use crate::catalogue::Model;
 use crate::world::Pace;
-
-/// Models in memory at once.
-const MOST: usize = 3;
 
 /// How far off `forever` is put, since expiry must be a date.
 const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);
@@ -85,13 +85,21 @@ pub(crate) struct Seen {
 }
 
 /// The models in memory.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Residency {
+    most: usize,
+    /// A model has become idle.
+    idle: Notify,
     residents: Mutex<HashMap<&'static str, Resident>>,
     loads: Mutex<HashMap<&'static str, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 impl Residency {
+    /// Nothing in memory, and room for so many models.
+    pub(crate) fn new(most: usize) -> Self {
+        Self { most: most.max(1), idle: Notify::new(), residents: Mutex::default(), loads: Mutex::default() }
+    }
+
     /// Models in memory now, the one that stays longest first.
     pub(crate) fn seen(&self) -> Vec<Seen> {
         let residents = self.residents();
@@ -111,17 +119,47 @@ impl Residency {
         keep: KeepAlive,
         pace: Pace,
     ) -> Lease {
-        if let Some(lease) = self.take(model, keep) {
+        if let Some(lease) = self.take(model, context, keep) {
             return lease;
         }
         let turn = Arc::clone(lock(&self.loads).entry(model.name).or_default());
         let _turn = turn.lock().await;
-        if let Some(lease) = self.take(model, keep) {
+        if let Some(lease) = self.take(model, context, keep) {
             return lease;
+        }
+        loop {
+            let idle = self.idle.notified();
+            if self.make_room(model) {
+                break;
+            }
+            idle.await;
         }
         tokio::time::sleep(pace.scaled(model.load)).await;
         self.settle(model, context);
-        self.take(model, keep).unwrap_or_else(|| Lease { residency: Arc::clone(self), model, keep })
+        self.take(model, context, keep).unwrap_or_else(|| Lease { residency: Arc::clone(self), model, keep })
+    }
+
+    /// A server that starts again has nothing in memory.
+    pub(crate) fn forget(&self) {
+        lock(&self.residents).clear();
+    }
+
+    /// Sends away whatever is in the way of loading this model. False where that is at work.
+    fn make_room(&self, model: &'static Model) -> bool {
+        let mut residents = self.residents();
+        if let Some(same) = residents.get(model.name) {
+            let idle = same.users == 0;
+            if idle {
+                residents.remove(model.name);
+            }
+            return idle;
+        }
+        if residents.len() < self.most {
+            return true;
+        }
+        let idle = residents.values().filter(|resident| resident.users == 0).min_by_key(|resident| resident.used);
+        let name = idle.map(|resident| resident.model.name);
+        name.is_some_and(|name| residents.remove(name).is_some())
     }
 
     /// Puts the model out of memory, unless it works.
@@ -129,9 +167,9 @@ impl Residency {
         self.residents().retain(|_, resident| resident.model.name != model.name || resident.users > 0);
     }
 
-    fn take(self: &Arc<Self>, model: &'static Model, keep: KeepAlive) -> Option<Lease> {
+    fn take(self: &Arc<Self>, model: &'static Model, context: u32, keep: KeepAlive) -> Option<Lease> {
         let mut residents = self.residents();
-        let resident = residents.get_mut(model.name)?;
+        let resident = residents.get_mut(model.name).filter(|resident| resident.context == context)?;
         resident.users += 1;
         resident.used = Instant::now();
         resident.expires = SystemTime::now() + keep.0;
@@ -140,12 +178,6 @@ impl Residency {
 
     fn settle(&self, model: &'static Model, context: u32) {
         let mut residents = self.residents();
-        if residents.len() >= MOST {
-            let idle = residents.values().filter(|resident| resident.users == 0).min_by_key(|resident| resident.used);
-            if let Some(name) = idle.map(|resident| resident.model.name) {
-                residents.remove(name);
-            }
-        }
         // A moment's grace, so that it is still there when the one who loaded it takes its lease.
         let expires = SystemTime::now() + Duration::from_secs(1);
         residents.insert(model.name, Resident { model, context, users: 0, used: Instant::now(), expires });
@@ -158,6 +190,8 @@ impl Residency {
             resident.used = Instant::now();
             resident.expires = SystemTime::now() + keep.0;
         }
+        drop(residents);
+        self.idle.notify_waiters();
     }
 
     /// The models, without those whose time is over.

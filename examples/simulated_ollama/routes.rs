@@ -22,13 +22,17 @@ pub(crate) async fn answer(request: Request<Incoming>, world: Arc<World>) -> Ans
     if path == "/simulated/state" {
         return respond(200, JSON_UTF8, world.tally.state().to_string());
     }
+    if path == "/simulated/restart" && request.method() == Method::POST {
+        world.restart.notify_one();
+        return respond(200, JSON_UTF8, "{}");
+    }
     world.tally.requests.fetch_add(1, Relaxed);
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let told = match path.as_str() {
         "/" if reads => Ok(respond(200, "text/plain; charset=utf-8", "Ollama is running")),
         "/api/version" if reads => Ok(listing::version()),
         "/api/tags" if reads => Ok(listing::tags()),
-        "/api/ps" if reads => Ok(listing::ps(&world)),
+        "/api/ps" if reads => Ok(listing::ps(&world).await),
         "/v1/models" if reads => Ok(listing::openai_models()),
         _ => match path.strip_prefix("/v1/models/") {
             Some(name) if reads => listing::openai_model(name),
@@ -76,9 +80,21 @@ async fn post(request: Request<Incoming>, path: &str, world: &Arc<World>) -> Res
     }
 }
 
+/// As Go's decoder reads it: up to the end of the JSON, whatever the client sends behind that. The answer may be there
+/// before the request is over.
 async fn body(request: Request<Incoming>) -> Result<Value, Refusal> {
-    let read = request.into_body().collect().await;
-    let bytes = read.map_err(|error| Refusal::new(400, error.to_string()))?.to_bytes();
+    let mut body = request.into_body();
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Refusal::new(400, error.to_string()))?;
+        bytes.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
+        let may_be_whole = bytes.trim_ascii_end().ends_with(b"}");
+        if may_be_whole && let Ok(value) = serde_json::from_slice(&bytes) {
+            // Read on beside the answer, or the connection would be closed under the client.
+            tokio::spawn(async move { while body.frame().await.is_some_and(|frame| frame.is_ok()) {} });
+            return Ok(value);
+        }
+    }
     if bytes.is_empty() {
         return Err(Refusal::new(400, "missing request body"));
     }

@@ -1,11 +1,14 @@
 //! What all requests share: the pace, the models in memory and the count of what was done.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
+use crate::catalogue::Model;
 use crate::residency::Residency;
 
 /// How much faster than the models' own pace everything goes.
@@ -67,11 +70,28 @@ impl Tally {
     }
 }
 
+/// What the server allows itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Requests that a model works on at a time; others wait.
+    pub(crate) parallel: usize,
+    /// Models in memory at a time.
+    pub(crate) models: usize,
+    /// How long `/api/ps` takes.
+    pub(crate) ps_delay: Duration,
+}
+
 /// All that requests share.
 #[derive(Debug)]
 pub(crate) struct World {
     /// The pace.
     pub(crate) pace: Pace,
+    /// What it allows itself.
+    pub(crate) limits: Limits,
+    /// Places at each model.
+    places: Mutex<HashMap<&'static str, Arc<Semaphore>>>,
+    /// Somebody wants it to start again.
+    pub(crate) restart: Notify,
     /// Models in memory.
     pub(crate) residency: Arc<Residency>,
     /// What was done.
@@ -80,7 +100,19 @@ pub(crate) struct World {
 
 impl World {
     /// A server just started, with no model in memory.
-    pub(crate) fn new(pace: Pace) -> Self {
-        Self { pace, residency: Arc::default(), tally: Arc::default() }
+    pub(crate) fn new(pace: Pace, limits: Limits) -> Self {
+        let residency = Arc::new(Residency::new(limits.models));
+        let (places, restart) = (Mutex::default(), Notify::new());
+        Self { pace, limits, places, restart, residency, tally: Arc::default() }
+    }
+
+    /// Waits for a place at a model that is in memory. As in Ollama, that is not a part of the load that is reported.
+    pub(crate) async fn place(&self, model: &'static Model) -> Option<OwnedSemaphorePermit> {
+        let places = {
+            let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+            let all = || Arc::new(Semaphore::new(self.limits.parallel));
+            Arc::clone(places.entry(model.name).or_insert_with(all))
+        };
+        places.acquire_owned().await.ok()
     }
 }

@@ -29,8 +29,8 @@ use crate::wire::route::Dialect;
 /// Between two listings at least: a server that answers any name brings on many.
 const BETWEEN_LISTINGS: Duration = Duration::from_secs(1);
 
-/// Between two looks at least.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
+/// Between two looks at least: less than any load takes.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(25);
 
 /// Asks until `shutdown` is true or its sender is gone. `traffic` says what has gone through to the backend.
 pub async fn run(

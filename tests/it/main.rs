@@ -20,6 +20,7 @@ mod http2;
 mod life;
 mod limits;
 mod memory;
+mod models;
 mod program;
 mod proxy;
 mod readme;

@@ -17,8 +17,14 @@ pub(crate) struct Simulator {
 impl Simulator {
     /// Returns once it listens. Twenty times as fast as a real one, so that a client can still leave in the middle.
     pub(crate) fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// The same, with more arguments.
+    pub(crate) fn with(arguments: &[&str]) -> Self {
         let mut child = Command::new(binary())
             .args(["--listen", "127.0.0.1:0", "--speed", "20"])
+            .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
             .expect("it was built");

@@ -1,0 +1,184 @@
+//! What is said of models, before a server that behaves as Ollama does on an ordinary day: it takes any spelling, loads,
+//! evicts, cuts, queues and restarts.
+
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use crate::support::PATIENCE;
+use crate::support::client::{Client, ask};
+use crate::support::program::Program;
+use crate::support::simulator::Simulator;
+
+const MODEL: &str = "llama3.2:3b";
+
+fn request(path: &str, body: &Value) -> String {
+    let body = body.to_string();
+    format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+/// One exchange to its end. Returns its line in the log.
+fn exchange(program: &Program, path: &str, body: &Value) -> Value {
+    let answer = Client::connect(program.clients).send(request(path, body)).until("0\r\n\r\n");
+    assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", String::from_utf8_lossy(&answer));
+    finished(program)
+}
+
+fn finished(program: &Program) -> Value {
+    program.logged(|line| line["endpoint"].is_string())
+}
+
+fn chat(program: &Program, model: &str) -> Value {
+    let body = json!({"model": model, "max_tokens": 4, "stream": true, "messages": [{"role": "user", "content": "x"}]});
+    exchange(program, "/v1/chat/completions", &body)
+}
+
+fn generate(program: &Program, prompt: &str, options: &Value) -> Value {
+    let mut body = json!({"model": MODEL, "prompt": prompt, "options": {"num_predict": 4}});
+    body["options"].as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
+    exchange(program, "/api/generate", &body)
+}
+
+/// A program that has looked at what is in memory: nothing.
+fn before(server: &Simulator) -> Program {
+    let program = Program::before(server.address);
+    looked(&program, MODEL, 0);
+    program
+}
+
+/// Waits until the model was seen to be in memory, or not to be.
+fn looked(program: &Program, model: &str, loaded: u8) {
+    let series = format!("ollama_proxy_model_loaded{{backend=\"test\",model=\"{model}\"}} {loaded}\n");
+    let begun = Instant::now();
+    while !program.fetch("/metrics").contains(&series) {
+        assert!(begun.elapsed() < PATIENCE, "{series} in {}", program.fetch("/metrics"));
+        std::thread::yield_now();
+    }
+}
+
+fn cold(program: &Program, cause: &str) -> f64 {
+    program.metric("cold_starts_total", &[&format!("cause=\"{cause}\"")])
+}
+
+#[test]
+fn one_model_has_one_name_in_labels_residency_page_and_log() {
+    let server = Simulator::start();
+    let program = before(&server);
+    let spellings = [MODEL, "LLaMA3.2:3B", "library/llama3.2:3b", "registry.ollama.ai/library/Llama3.2:3B"];
+    for spelling in spellings {
+        for line in [chat(&program, spelling), generate_as(&program, spelling)] {
+            assert_eq!(line["model"], MODEL, "{line}");
+        }
+    }
+    let counted = |model: &str| program.metric("requests_total", &[&format!("model=\"{model}\""), "POST"]);
+    assert!((counted(MODEL) - 8.0).abs() < 1e-9, "{}", program.fetch("/metrics"));
+    let total = program.metric("cold_starts_total", &[]);
+    assert!((total - 1.0).abs() < 1e-9, "{total} cold starts");
+    let body = json!({"model": spellings[3], "prompt": "[[stall]]"});
+    let mut client = Client::connect(program.clients);
+    client.send(request("/api/generate", &body)).until("\"response\"");
+    program.wait_for("active_generations", &[&format!("model=\"{MODEL}\"")], 1.0);
+    let page = program.fetch("/");
+    assert!(page.contains(MODEL) && !page.contains("Llama3.2:3B"), "{page}");
+}
+
+fn generate_as(program: &Program, model: &str) -> Value {
+    exchange(program, "/api/generate", &json!({"model": model, "prompt": "x", "options": {"num_predict": 4}}))
+}
+
+#[test]
+fn every_switch_between_models_is_a_cold_start_that_names_who_came_instead() {
+    let server = Simulator::with(&["--max-loaded", "1"]);
+    let program = before(&server);
+    let models = [MODEL, "qwen3:8b"];
+    for switch in 0..6 {
+        let (model, other) = (models[switch % 2], models[(switch + 1) % 2]);
+        let line = chat(&program, model);
+        let expected = if switch < 2 { json!(["first", null]) } else { json!(["evicted", other]) };
+        assert_eq!(json!([line["cold"], line["evicted_by"]]), expected, "{switch}: {line}");
+        // The answer brought on a look, long before the next is due.
+        looked(&program, model, 1);
+    }
+    assert!((cold(&program, "evicted") - 4.0).abs() < 1e-9);
+    let loads = program.metric("model_loads_total", &[]);
+    assert!((loads - 6.0).abs() < 1e-9, "{loads} loads");
+}
+
+#[test]
+fn two_clients_that_ask_for_other_contexts_load_the_model_again_and_again() {
+    let server = Simulator::start();
+    let program = before(&server);
+    let contexts = [4096, 2048, 4096, 2048];
+    let causes: Vec<Value> = contexts
+        .iter()
+        .map(|context| {
+            let line = generate(&program, "x", &json!({"num_ctx": context}));
+            program.wait_for("model_context_length", &[MODEL], f64::from(*context));
+            line["cold"].clone()
+        })
+        .collect();
+    // The load of the third takes 45 ms: below what a load figure tells, where the context may be the most there is.
+    assert_eq!(causes[..2], ["first", "options_changed"]);
+    assert_eq!(causes[3], "options_changed", "{causes:?}");
+}
+
+#[test]
+fn a_model_that_was_sent_away_is_cold() {
+    let server = Simulator::start();
+    let program = before(&server);
+    generate(&program, "x", &json!({}));
+    looked(&program, MODEL, 1);
+    let unload = request("/api/generate", &json!({"model": MODEL, "keep_alive": 0}));
+    Client::connect(program.clients).send(unload).until("}");
+    assert_eq!(finished(&program)["cold"], Value::Null);
+    assert_eq!(generate(&program, "x", &json!({}))["cold"], "unloaded");
+    assert_eq!(generate(&program, "x", &json!({}))["cold"], Value::Null);
+}
+
+#[test]
+fn a_backend_that_was_started_again_is_cold() {
+    let server = Simulator::start();
+    let program = before(&server);
+    generate(&program, "x", &json!({}));
+    looked(&program, MODEL, 1);
+    let _closed = ask(server.address, request("/simulated/restart", &json!({})));
+    let body = json!({"model": MODEL, "prompt": "x", "options": {"num_predict": 4}});
+    let begun = Instant::now();
+    let mut refused = 0;
+    let line = loop {
+        Client::connect(program.clients).send(request("/api/generate", &body)).until("\r\n\r\n");
+        let line = finished(&program);
+        if line["outcome"] == "completed" || begun.elapsed() > PATIENCE {
+            break line;
+        }
+        refused += usize::from(line["error"] == "connect_refused");
+    };
+    assert!(refused > 0, "{line}");
+    assert_eq!(line["cold"], "restart", "{line}");
+}
+
+#[test]
+fn a_prompt_that_is_cut_while_its_model_is_cold_is_suspected_and_so_is_the_next() {
+    let server = Simulator::with(&["--ps-delay", "200"]);
+    let program = before(&server);
+    let long = "words and ".repeat(3_000);
+    for cut in 1..=3_u8 {
+        generate(&program, &long, &json!({}));
+        program.wait_for("prompt_truncation_suspected_total", &[MODEL], f64::from(cut));
+    }
+    generate(&program, "words and", &json!({}));
+    program.wait_for("prompt_truncation_suspected_total", &[MODEL], 3.0);
+}
+
+#[test]
+fn an_answer_that_comes_before_the_request_is_over_is_counted_like_any_other() {
+    let server = Simulator::start();
+    let program = before(&server);
+    let body = json!({"model": MODEL, "prompt": "x", "options": {"num_predict": 4}}).to_string();
+    let head = format!("POST /api/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len() + 2);
+    let mut client = Client::connect(program.clients);
+    client.send(head + &body).until("\"done\":true");
+    client.send("\r\n");
+    let line = finished(&program);
+    assert_eq!(json!([line["outcome"], line["generated_tokens"]]), json!(["completed", 4]), "{line}");
+}
