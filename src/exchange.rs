@@ -32,6 +32,7 @@ pub mod vocabulary {
 }
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -43,6 +44,7 @@ use record::Start;
 use residency::{Residency, Stay};
 use sink::{AnySink, TokenFrame, Watch};
 
+use crate::wire::budget::Budget;
 use crate::wire::event::{Defect, FinishReason};
 use crate::wire::reader::{Framing, Head, Reader};
 use crate::wire::request::{LoadOptions, ModelScanner};
@@ -69,6 +71,8 @@ pub struct Settings {
 pub struct Observation {
     start: Start,
     settings: Settings,
+    /// What the reading of coded bodies may cost.
+    budget: Rc<Budget>,
     /// Gone once the exchange has ended.
     watch: Option<Box<dyn Watch>>,
     phase: Phase,
@@ -86,6 +90,8 @@ pub struct Observation {
     /// The request sends its model away once it has answered.
     model_leaves: bool,
     request_bytes: u64,
+    /// Why the request's body was not read to its end.
+    request_defect: Option<Defect>,
     /// Holds a place among the exchanges on the requested model.
     stay: Option<Stay>,
     /// The status of the backend's final response.
@@ -105,12 +111,13 @@ pub struct Observation {
 impl Observation {
     /// An exchange begins.
     #[must_use]
-    pub fn start(start: Start, settings: &Settings, sink: &dyn AnySink) -> Box<Self> {
+    pub fn start(start: Start, settings: &Settings, budget: &Rc<Budget>, sink: &dyn AnySink) -> Box<Self> {
         let watch = sink.started(&start);
         // Boxed where they are made, so that nobody moves them about; three boxes, as an allocator is quick with blocks
         // below 1 KiB only.
         Box::new(Self {
             settings: settings.clone(),
+            budget: budget.clone(),
             watch: Some(watch),
             phase: Phase::Upload,
             last: start.at,
@@ -121,6 +128,7 @@ impl Observation {
             load_options: LoadOptions::default(),
             model_leaves: false,
             request_bytes: 0,
+            request_defect: None,
             stay: None,
             answered_status: None,
             tunnel: false,
@@ -156,7 +164,7 @@ impl Observation {
 
     /// The request's body is in a content coding: a copy is decoded as it passes. To be told before the first piece.
     pub fn request_coded(&mut self, coding: &[u8]) {
-        self.scanner = self.scanner.take().map(|_| Box::new(ModelScanner::coded(Some(coding))));
+        self.scanner = self.scanner.take().map(|_| Box::new(ModelScanner::coded(coding, &self.budget)));
     }
 
     /// The request's body ended: what it named is final.
@@ -177,7 +185,7 @@ impl Observation {
         self.answered_status = Some(head.status);
         self.advance(Phase::Prefill);
         if self.left.is_none() {
-            let mut reader = Reader::new(self.start.route, head);
+            let mut reader = Reader::new(self.start.route, head, &self.budget);
             if self.has_one_prompt {
                 reader.share_prompt();
             }
@@ -249,6 +257,7 @@ impl Observation {
         (self.load_options, self.model_leaves) = (scanner.load_options(), scanner.model_leaves());
         self.prompt_characters = scanner.prompt_characters();
         self.has_one_prompt = scanner.has_one_prompt();
+        self.request_defect = scanner.defect();
         if let Some(watch) = &mut self.watch {
             watch.requested(self.requested_model.as_deref());
         }

@@ -107,6 +107,8 @@ struct Parts {
     /// Client connections now, and streams within them.
     connections: Arc<AtomicU64>,
     room: accept::Room,
+    /// Bytes that the decoders of coded bodies hold, over all threads.
+    held_by_decoders: Arc<AtomicU64>,
 }
 
 /// The running proxy.
@@ -141,6 +143,7 @@ impl Proxy {
             ids: Arc::default(),
             connections: Arc::clone(&connections),
             room,
+            held_by_decoders: Arc::default(),
         };
         let (mut threads, mut clients) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for index in 0..count {

@@ -1,7 +1,7 @@
 //! Bytes to events: what inference servers say on the wire.
 //!
-//! Pure: no time, no I/O, no allocation for a plain chunk, at most 64 KiB a stream; a coded body adds its window, at
-//! most 8 MiB. Parsing never fails; it yields facts ([`event::Event`]) and [`event::Defect`]s. Bytes may be split
+//! Pure: no time, no I/O, no allocation for a plain chunk, at most 64 KiB a stream; a coded body adds its window, as far
+//! as the [`budget`] of its worker grants it. Parsing never fails; it yields facts ([`event::Event`]) and [`event::Defect`]s. Bytes may be split
 //! anywhere and lines may be of any length.
 //!
 //! The way of a byte: [`reader`] decodes it where it is coded and hands it to `framing`, which finds where a stream
@@ -10,6 +10,7 @@
 //! implements `dialect::Dialect`, one variant in [`reader`], and its paths in [`route`].
 
 mod anthropic;
+pub mod budget;
 mod coding;
 mod counts;
 mod dialect;

@@ -1,5 +1,6 @@
 //! The inspector outside of the proxy: the very parts that the program joins, without sockets.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -14,6 +15,7 @@ use inferometer::history::in_flight::InFlight;
 use inferometer::host::energy::Meter;
 use inferometer::logs::access::AccessLog;
 use inferometer::metrics::{self, Format, Metrics};
+use inferometer::wire::budget::Budget;
 use inferometer::wire::reader::{Head, Reported};
 use inferometer::wire::route::Route;
 
@@ -28,6 +30,7 @@ pub struct Observed {
     catalogue: Arc<Catalogue>,
     sink: (Arc<Metrics>, (InFlight, AccessLog)),
     settings: Settings,
+    budget: Rc<Budget>,
     backend: Arc<str>,
     now: Instant,
 }
@@ -50,6 +53,7 @@ impl Default for Observed {
             metrics,
             catalogue,
             sink,
+            budget: Budget::unlimited(),
             settings: Settings {
                 stall: Duration::from_secs(5),
                 residency: Arc::new(Residency::default()),
@@ -68,7 +72,7 @@ impl Observed {
         let route = Route::of("POST", case.path);
         let (backend, trace) = (Arc::clone(&self.backend), TraceId::made_up(1));
         let start = Start { id: 1, method: Method::Post, route, backend, trace, at: self.now };
-        let mut observation = Observation::start(start, &self.settings, &self.sink);
+        let mut observation = Observation::start(start, &self.settings, &self.budget, &self.sink);
         observation.request_frame(format!("{{\"model\":\"{model}\",\"stream\":true}}").as_bytes());
         observation.request_ended();
         observation.forwarded(self.now);
@@ -82,7 +86,7 @@ impl Observed {
         let route = Route::of(exchange.method, exchange.path);
         let (backend, trace) = (Arc::clone(&self.backend), TraceId::made_up(1));
         let start = Start { id: 1, method: Method::parse(exchange.method), route, backend, trace, at: self.now };
-        let mut observation = Observation::start(start, &self.settings, &self.sink);
+        let mut observation = Observation::start(start, &self.settings, &self.budget, &self.sink);
         observation.request_frame(exchange.request.as_bytes());
         observation.request_ended();
         observation.forwarded(self.now);

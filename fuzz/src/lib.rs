@@ -5,6 +5,7 @@
 //! check, for parsing does not fail.
 
 use inferometer::proxy::guard::follow;
+use inferometer::wire::budget::Budget;
 use inferometer::wire::event::{Defect, Event, Usage};
 use inferometer::wire::reader::{Framing, Head, Reader, Reported};
 use inferometer::wire::request::ModelScanner;
@@ -85,7 +86,7 @@ fn read<'a>(path: &str, media: &str, coding: Option<&str>, pieces: impl Iterator
         content_encoding: coding.map(str::as_bytes),
         reported: Reported::default(),
     };
-    let mut reader = Reader::new(Route::of("POST", path), &head);
+    let mut reader = Reader::new(Route::of("POST", path), &head, &Budget::unlimited());
     let mut facts = Facts::default();
     for piece in pieces {
         reader.read(piece, &mut |event, offset| facts.take(event, offset));
@@ -126,11 +127,12 @@ fn coding(input: &[u8]) {
     let coding = CODINGS[usize::from(*coding) % CODINGS.len()];
     let whole = read("/api/generate", MEDIA[0], Some(coding), [body].into_iter());
     let split = read("/api/generate", MEDIA[0], Some(coding), body.chunks(usize::from(*size).max(1)));
-    let broke = |facts: &Facts| facts.defects.iter().any(|(defect, _)| *defect == Defect::Encoding);
+    let broke =
+        |facts: &Facts| facts.defects.iter().any(|(defect, _)| matches!(defect, Defect::Encoding | Defect::Budget));
     if !broke(&whole) && !broke(&split) {
         assert_eq!(split, whole, "{coding} split by {size}");
     }
-    let mut scanner = ModelScanner::coded(Some(coding.as_bytes()));
+    let mut scanner = ModelScanner::coded(coding.as_bytes(), &Budget::unlimited());
     body.chunks(usize::from(*size).max(1)).for_each(|piece| scanner.read(piece));
 }
 

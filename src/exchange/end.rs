@@ -107,6 +107,8 @@ impl Observation {
     }
 
     fn record(&mut self, end: End, status: u16, overhead: Option<Duration>, reading: Reading) -> Record {
+        let mut defects = reading.defects;
+        self.request_defect.into_iter().for_each(|defect| defects.add(defect));
         let error = self.answer.error && status < 400;
         let evidence = Evidence {
             end,

@@ -121,7 +121,7 @@ impl Case {
         let start =
             Start { id: 1, method: Method::Post, route, backend: "local".into(), trace: TraceId::made_up(1), at: zero };
         let settings = Settings { stall: ms(5000), residency: Arc::clone(residency), names: Arc::new(AsSpelled) };
-        let observation = Observation::start(start, &settings, &recorder);
+        let observation = Observation::start(start, &settings, &Budget::unlimited(), &recorder);
         Self { observation, recorder, zero, streamed: true }
     }
 

@@ -70,7 +70,7 @@ impl Forward {
                 trace: trace_of(&request.facts).unwrap_or_else(|| worker.make_trace(id)),
                 at: now,
             };
-            Observation::start(start, &worker.settings.observe, &*worker.sink)
+            Observation::start(start, &worker.settings.observe, &worker.thread.decoding, &*worker.sink)
         });
         tap.observe(|observation| describe_body(observation, &request.facts));
         let asked = Asked {

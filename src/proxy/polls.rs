@@ -16,10 +16,12 @@ pub(super) struct Polls {
 }
 
 impl Polls {
-    /// A poll begins.
-    pub(super) fn begin(&self) {
-        self.begun.set(Some(Instant::now()));
+    /// A poll begins: when.
+    pub(super) fn begin(&self) -> Instant {
+        let now = Instant::now();
+        self.begun.set(Some(now));
         self.stale.set(false);
+        now
     }
 
     /// A poll ends.

@@ -31,6 +31,7 @@ use crate::backend::dial::Dialer;
 use crate::exchange::outcome::ErrorType;
 use crate::exchange::sink::AnySink;
 use crate::exchange::trace::TraceId;
+use crate::wire::budget::{Budget, Limits};
 
 /// How far the process has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -130,11 +131,14 @@ pub(super) struct Thread {
     /// The tasks of the connections, to be told of a change.
     tasks: RefCell<HashMap<u64, Option<Waker>>>,
     idle: Notify,
+    /// What the reading of coded bodies may cost.
+    pub(super) decoding: Rc<Budget>,
 }
 
-impl Default for Thread {
-    fn default() -> Self {
+impl Thread {
+    fn new(held_by_decoders: Arc<AtomicU64>) -> Self {
         Self {
+            decoding: Budget::new(Limits::default(), held_by_decoders),
             scratch: RefCell::new(vec![0; READ].into()),
             build: RefCell::default(),
             spare: Cell::default(),
@@ -191,14 +195,14 @@ impl Worker {
     }
 
     fn new(parts: Parts, life: watch::Receiver<Life>) -> Rc<Self> {
-        let Parts { settings, backend, dialer, sink, ids, connections, room } = parts;
+        let Parts { settings, backend, dialer, sink, ids, connections, room, held_by_decoders } = parts;
         let settings = settings.borrow().clone();
         let authority = backend.address.authority();
         Rc::new(Self {
             authority: HeaderValue::try_from(authority).expect("an address was checked when it was configured"),
             pool: Pool::new(settings.pool_idle),
             dialer,
-            thread: Rc::default(),
+            thread: Rc::new(Thread::new(held_by_decoders)),
             backend,
             settings,
             sink,
@@ -340,7 +344,7 @@ impl Place {
             if !std::mem::replace(&mut known, true) {
                 self.worker.thread.tasks.borrow_mut().insert(self.number, Some(cx.waker().clone()));
             }
-            polls.begin();
+            self.worker.thread.decoding.turn(polls.begin());
             let served = serving.as_mut().poll(cx);
             polls.end();
             if self.worker.life() == Life::Killed { Poll::Ready(()) } else { served }

@@ -223,6 +223,8 @@ pub enum Defect {
     TooLong,
     /// The body is in a content coding that is not decoded, or is not what its coding says.
     Encoding,
+    /// Decoding the body took more work or memory than is granted: it was read no further.
+    Budget,
     /// The inspector itself failed; it was taken out of the exchange.
     Panic,
     /// The answer was complete and its last chunk, or the rest of its announced length, never came.
@@ -233,12 +235,13 @@ pub enum Defect {
 
 impl Defect {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Json,
         Self::Number,
         Self::Type,
         Self::TooLong,
         Self::Encoding,
+        Self::Budget,
         Self::Panic,
         Self::Framing,
         Self::Duration,
@@ -253,6 +256,7 @@ impl Defect {
             Self::Type => "type",
             Self::TooLong => "too_long",
             Self::Encoding => "encoding",
+            Self::Budget => "budget",
             Self::Panic => "panic",
             Self::Framing => "framing",
             Self::Duration => "duration",

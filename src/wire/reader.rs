@@ -3,10 +3,12 @@
 //! Only what can hold facts is read: a success status, and a route whose body format has a parser. Everything else is
 //! opaque and costs nothing. A coded body is decoded on the way; where that fails, what was read before stays.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::anthropic::Anthropic;
-use super::coding::{Coding, Decoder};
+use super::budget::Budget;
+use super::coding::{Coding, Side};
 use super::event::{Defect, Defects, Event};
 use super::framing::Stream;
 use super::llamacpp::LlamaCpp;
@@ -90,9 +92,8 @@ impl Reported {
 #[derive(Debug)]
 pub struct Reader {
     stream: Choice,
-    decoder: Option<Box<Decoder>>,
-    /// The coding broke: nothing more is read.
-    broken: bool,
+    /// Unknown also after it broke or cost too much: nothing more is read.
+    coding: Coding,
     /// Something was told of a coded body.
     told: bool,
     /// The operation has a terminal event where its answer is a stream.
@@ -139,29 +140,20 @@ macro_rules! each {
 impl Reader {
     /// Chooses framing and dialect. The framing may still be corrected by the first bytes of the body.
     #[must_use]
-    pub fn new(route: Route, head: &Head<'_>) -> Self {
+    pub fn new(route: Route, head: &Head<'_>, budget: &Rc<Budget>) -> Self {
         let operation = route.operation;
         let ends = operation.generates()
             || matches!(operation, Operation::Pull | Operation::Push | Operation::Create)
             || route.format == Format::Transcription;
-        let mut reader = Self {
-            stream: Choice::Opaque,
-            decoder: None,
-            broken: false,
-            told: false,
-            ends,
-            defects: Defects::default(),
-        };
+        let mut reader =
+            Self { stream: Choice::Opaque, coding: Coding::Plain, told: false, ends, defects: Defects::default() };
         if route.format == Format::None || !(200..300).contains(&head.status) {
             return reader;
         }
-        match Coding::of(head.content_encoding) {
-            Coding::Plain => {}
-            Coding::Coded(decoder) => reader.decoder = Some(decoder),
-            Coding::Unknown => {
-                reader.defects.add(Defect::Encoding);
-                return reader;
-            }
+        reader.coding = Coding::of(head.content_encoding, Side::Response, budget);
+        if matches!(reader.coding, Coding::Unknown) {
+            reader.defects.add(Defect::Encoding);
+            return reader;
         }
         reader.stream = Choice::of(route, head);
         reader
@@ -173,7 +165,7 @@ impl Reader {
     /// are counted.
     #[inline]
     pub fn read(&mut self, piece: &[u8], emit: &mut impl FnMut(Event<'_>, u64)) {
-        if self.decoder.is_some() {
+        if !matches!(self.coding, Coding::Plain) {
             return self.read_coded(piece, emit);
         }
         each!(&mut self.stream, stream => stream.read(piece, emit), ());
@@ -181,16 +173,16 @@ impl Reader {
 
     #[cold]
     fn read_coded(&mut self, piece: &[u8], emit: &mut impl FnMut(Event<'_>, u64)) {
-        let Some(decoder) = self.decoder.as_mut().filter(|_| !self.broken) else { return };
+        let Coding::Coded(decoder) = &mut self.coding else { return };
         let (stream, told) = (&mut self.stream, &mut self.told);
         let mut emit = |event: Event<'_>, offset: u64| {
             *told = true;
             emit(event, offset);
         };
         let decoded = decoder.decode(piece, &mut |bytes| each!(stream, stream => stream.read(bytes, &mut emit), ()));
-        if decoded.is_err() {
-            self.broken = true;
-            self.defects.add(Defect::Encoding);
+        if let Err(error) = decoded {
+            self.coding = Coding::Unknown;
+            self.defects.add(error.defect());
             if !self.told {
                 self.stream = Choice::Opaque;
             }
@@ -225,9 +217,14 @@ impl Choice {
 impl Reader {
     /// The body ended, or was left: an element that is complete but unterminated is read now.
     pub fn end(&mut self, emit: &mut impl FnMut(Event<'_>, u64)) {
-        if !self.broken {
+        if !self.is_lost() {
             each!(&mut self.stream, stream => stream.end(emit), ());
         }
+    }
+
+    /// The coding is unknown, broke or cost too much.
+    fn is_lost(&self) -> bool {
+        matches!(self.coding, Coding::Unknown)
     }
 
     /// The request had a single prompt: choices share it. Otherwise each is taken to have its own where an operation
@@ -257,7 +254,7 @@ impl Reader {
     /// in a dialect and framing that has such an event, whose last element was understood.
     #[must_use]
     pub fn expects_terminal(&self) -> bool {
-        self.ends && !self.broken && each!(&self.stream, stream => stream.is_open(), false)
+        self.ends && !self.is_lost() && each!(&self.stream, stream => stream.is_open(), false)
     }
 
     /// What could not be understood so far.
@@ -289,7 +286,7 @@ mod tests {
     const BODY: &[u8] = b"{\"response\":\"x\",\"done\":false}\n";
 
     fn events(route: Route, head: Head<'_>) -> (usize, Reader) {
-        let (mut reader, mut events) = (Reader::new(route, &head), 0);
+        let (mut reader, mut events) = (Reader::new(route, &head, &Budget::unlimited()), 0);
         reader.read(BODY, &mut |_, _| events += 1);
         reader.end(&mut |_, _| events += 1);
         (events, reader)

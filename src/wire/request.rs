@@ -1,7 +1,11 @@
 //! Finds in a request's body, while it passes, the model that it names, how long its prompt is and what the model is to
 //! be loaded with.
 
-use super::coding::{Coding, Decoder};
+use std::rc::Rc;
+
+use super::budget::Budget;
+use super::coding::{Coding, DecodeError, Decoder, Side};
+use super::event::Defect;
 use super::json::{Object, Scanner, Text, Value, Visit, Want};
 
 /// A scanner over a request body for its top-level `model` (or `name`) field: the last duplicate wins, the key is
@@ -20,6 +24,8 @@ pub struct ModelScanner {
     scanner: Scanner<Field>,
     found: Found,
     coding: Coding,
+    /// Why the body is not read to its end.
+    defect: Option<Defect>,
 }
 
 /// What is looked for.
@@ -172,7 +178,7 @@ impl Visit<Field> for Found {
 
 impl Default for ModelScanner {
     fn default() -> Self {
-        Self::coded(None)
+        Self { scanner: Scanner::new(&BODY), found: Found::default(), coding: Coding::Plain, defect: None }
     }
 }
 
@@ -180,22 +186,25 @@ impl ModelScanner {
     /// Longest model name that is kept, in bytes. A longer one is unknown.
     pub const MAX_NAME: usize = Text::MAX;
 
-    /// For a body with this `Content-Encoding` (SGLang: `x-body-compressed`). Of one that is not decoded, or is not
-    /// what its coding says, nothing more is known.
+    /// For a body with this `Content-Encoding` (SGLang: `x-body-compressed`). Of one that is not decoded, is not what its
+    /// coding says, or costs too much, nothing more is known: a model that was named by then is.
     #[must_use]
-    pub fn coded(content_encoding: Option<&[u8]>) -> Self {
-        Self { scanner: Scanner::new(&BODY), found: Found::default(), coding: Coding::of(content_encoding) }
+    pub fn coded(content_encoding: &[u8], budget: &Rc<Budget>) -> Self {
+        let coding = Coding::of(Some(content_encoding), Side::Request, budget);
+        let defect = matches!(coding, Coding::Unknown).then_some(Defect::Encoding);
+        Self { coding, defect, ..Self::default() }
     }
 
     /// Reads the next piece of the body.
     pub fn read(&mut self, piece: &[u8]) {
-        let Self { scanner, found, coding } = self;
+        let Self { scanner, found, coding, defect } = self;
         match coding {
             Coding::Plain => {
                 scanner.read(piece, found);
             }
             Coding::Coded(decoder) => {
-                if decode(decoder, piece, scanner, found).is_err() {
+                if let Err(error) = decode(decoder, piece, scanner, found) {
+                    *defect = Some(error.defect());
                     *coding = Coding::Unknown;
                 }
             }
@@ -214,7 +223,7 @@ impl ModelScanner {
     /// The body asks for answers to exactly one prompt, as far as that shows: of a prompt of token ids it does not.
     #[must_use]
     pub fn has_one_prompt(&self) -> bool {
-        self.found.alone + self.found.listed == 1
+        self.defect.is_none() && self.found.alone + self.found.listed == 1
     }
 
     /// What the model is to be loaded with, as far as the body says so far.
@@ -235,10 +244,16 @@ impl ModelScanner {
         self.found.leaves
     }
 
-    /// Characters of the prompt so far; final once the body has ended. None where no text was found.
+    /// Characters of the prompt so far; final once the body has ended. None where no text was found, or not all was read.
     #[must_use]
     pub fn prompt_characters(&self) -> Option<u64> {
-        Some(self.found.prompt).filter(|characters| *characters > 0)
+        Some(self.found.prompt).filter(|characters| self.defect.is_none() && *characters > 0)
+    }
+
+    /// Why the body was not read to its end, where it was not.
+    #[must_use]
+    pub fn defect(&self) -> Option<Defect> {
+        self.defect
     }
 }
 
@@ -247,7 +262,7 @@ fn decode(
     piece: &[u8],
     scanner: &mut Scanner<Field>,
     found: &mut Found,
-) -> Result<(), super::coding::Broken> {
+) -> Result<(), DecodeError> {
     decoder.decode(piece, &mut |bytes| {
         scanner.read(bytes, found);
     })
@@ -436,14 +451,29 @@ mod tests {
         let body = br#"{"model":"m","prompt":"12345"}"#;
         let mut coded = Vec::with_capacity(zstd_safe::compress_bound(body.len()));
         zstd_safe::compress(&mut coded, body, 1).expect("there is room");
-        let mut scanner = ModelScanner::coded(Some(b"zstd"));
+        let mut scanner = ModelScanner::coded(b"zstd", &Budget::unlimited());
         coded.chunks(1).for_each(|piece| scanner.read(piece));
         assert_eq!((scanner.model(), scanner.prompt_characters()), (Some("m"), Some(5)));
         for coding in ["gzip", "zstd", "br", "gzip, zstd"] {
-            let mut scanner = ModelScanner::coded(Some(coding.as_bytes()));
+            let mut scanner = ModelScanner::coded(coding.as_bytes(), &Budget::unlimited());
             scanner.read(body);
             scanner.read(body);
-            assert_eq!(scanner.model(), None, "{coding}");
+            assert_eq!((scanner.model(), scanner.defect()), (None, Some(Defect::Encoding)), "{coding}");
         }
+    }
+
+    #[test]
+    fn of_a_body_that_costs_too_much_only_the_name_is_known() {
+        let body = [&br#"{"model":"m","prompt":"12345"#[..], &vec![b'6'; 4 << 20]].concat();
+        let mut coded = Vec::with_capacity(zstd_safe::compress_bound(body.len()));
+        zstd_safe::compress(&mut coded, &body, 1).expect("there is room");
+        let mut scanner = ModelScanner::coded(b"zstd", &Budget::unlimited());
+        scanner.read(&coded);
+        assert_eq!((scanner.model(), scanner.defect()), (Some("m"), Some(Defect::Budget)));
+        assert_eq!(
+            (scanner.prompt_characters(), scanner.has_one_prompt()),
+            (None, false),
+            "unknown, not what was read"
+        );
     }
 }

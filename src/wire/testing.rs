@@ -1,5 +1,6 @@
 //! For the tests of framings and dialects: what a reader says of a body, however its bytes are split.
 
+use super::budget::Budget;
 use super::event::{Defect, Event};
 use super::reader::{Framing, Head, Reader, Reported};
 use super::route::Route;
@@ -46,7 +47,7 @@ pub(crate) fn hear_pieces<'a>(path: &str, media: &str, pieces: impl IntoIterator
         content_encoding: None,
         reported: Reported::default(),
     };
-    let mut reader = Reader::new(Route::of("POST", path), &head);
+    let mut reader = Reader::new(Route::of("POST", path), &head, &Budget::unlimited());
     let (mut events, mut offsets) = (Vec::new(), Vec::new());
     let mut emit = |event: Event<'_>, offset: u64| {
         offsets.push(offset);

@@ -3,6 +3,7 @@
 mod ambiguity;
 mod boards;
 mod cancellation;
+mod coded;
 mod crossing;
 mod dialects;
 mod differential;

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use inferometer::wire::budget::Budget;
 use inferometer::wire::event::{Defect, Event, FinishReason, Timings, Usage};
 use inferometer::wire::reader::{Framing, Head, Reader, Reported};
 use inferometer::wire::route::{Format, Operation, Route};
@@ -178,7 +179,7 @@ fn read_coded<'a>(
         content_encoding: coding.map(str::as_bytes),
         reported: Reported::default(),
     };
-    let mut reader = Reader::new(fixture.route, &head);
+    let mut reader = Reader::new(fixture.route, &head, &Budget::unlimited());
     let mut facts = Facts::default();
     for piece in pieces {
         reader.read(piece, &mut |event, offset| facts.take(event, offset));

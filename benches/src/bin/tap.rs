@@ -7,6 +7,7 @@ use std::hint::black_box;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use inferometer::wire::budget::Budget;
 use inferometer::wire::reader::Reader;
 use inferometer::wire::route::Route;
 use inferometer_bench::chunks::{Case, Exchange, GATHERED};
@@ -34,7 +35,7 @@ fn main() -> ExitCode {
 /// Framing and dialect alone.
 fn read(case: &Case, elements: usize) -> Duration {
     let pieces = case.pieces(GATHERED);
-    let mut reader = Reader::new(Route::of("POST", case.path), &observed::head(case, 200));
+    let mut reader = Reader::new(Route::of("POST", case.path), &observed::head(case, 200), &Budget::unlimited());
     let start = Instant::now();
     for _ in 0..elements / GATHERED {
         for piece in &pieces {

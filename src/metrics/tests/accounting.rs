@@ -5,6 +5,7 @@ use crate::exchange::names::AsSpelled;
 use crate::exchange::outcome::{End, ErrorType};
 use crate::exchange::vocabulary::Defect;
 use crate::exchange::{self, Observation};
+use crate::wire::budget::Budget;
 use crate::wire::reader::{Head, Reported};
 
 /// A small generator (xorshift64*), so that a failure can be repeated.
@@ -60,7 +61,7 @@ fn every_observation_is_counted_once_however_it_ends() {
     for id in 0..LIVES {
         let start = Start { id, ..start(dice.one(&[CHAT, OPENAI, TAGS])) };
         let at = start.at;
-        let mut observation = Observation::start(start, &settings, &*metrics);
+        let mut observation = Observation::start(start, &settings, &Budget::unlimited(), &*metrics);
         live(&mut observation, at, &mut dice);
         let end = dice.one(&[
             Some(End::Complete),

@@ -139,6 +139,7 @@ where
             future: Box::pin(future),
             upload: Stall::new(limits.body_idle),
             download: Stall::new(limits.write_stall),
+            worker: self.0.worker.clone(),
             place,
         };
         let mut tasks = self.0.tasks.borrow_mut();
@@ -152,6 +153,7 @@ struct Task<F> {
     future: Pin<Box<F>>,
     upload: Stall,
     download: Stall,
+    worker: Rc<Worker>,
     place: Place,
 }
 
@@ -161,7 +163,7 @@ impl<F: Future> Future for Task<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         let turn = &this.place.turn;
-        turn.polls.begin();
+        this.worker.thread.decoding.turn(turn.polls.begin());
         let done = this.future.as_mut().poll(cx).is_ready();
         turn.polls.end();
         if done {

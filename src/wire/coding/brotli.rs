@@ -1,15 +1,41 @@
 //! `br` (RFC 7932). Of a piece that breaks nothing comes out; what stood in the pieces before it is out.
 
-use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
+use std::cell::Cell;
+use std::rc::Rc;
 
-use super::{Broken, MAX_WINDOW, Output};
+use brotli_decompressor::{Allocator, BrotliDecompressStream, BrotliResult, BrotliState, SliceWrapper, StandardAlloc};
+
+use super::{DecodeError, MAX_WINDOW, Output};
+
+/// What a byte that goes in costs beside what comes out, in decoded bytes: thirteen bits can describe a table of some
+/// hundred entries, and where blocks begin is not to be seen from outside.
+const INPUT: u64 = 16;
 
 /// A body in `br`.
 #[derive(Default)]
 pub(super) struct Brotli {
     /// Made once the window's size is known to be granted.
-    state: Option<BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>>,
+    state: Option<BrotliState<Counted, Counted, Counted>>,
+    memory: Counted,
     ended: bool,
+}
+
+/// Counts the bytes that a decoder holds: its window, which grows as it is filled, and its tables.
+#[derive(Clone, Default)]
+struct Counted(Rc<Cell<u64>>);
+
+impl<T: Clone + Default> Allocator<T> for Counted {
+    type AllocatedMemory = <StandardAlloc as Allocator<T>>::AllocatedMemory;
+
+    fn alloc_cell(&mut self, len: usize) -> Self::AllocatedMemory {
+        self.0.set(self.0.get() + size_of::<T>() as u64 * len as u64);
+        StandardAlloc::default().alloc_cell(len)
+    }
+
+    fn free_cell(&mut self, data: Self::AllocatedMemory) {
+        let bytes = size_of::<T>() as u64 * data.slice().len() as u64;
+        self.0.set(self.0.get().saturating_sub(bytes));
+    }
 }
 
 /// The state would show what people wrote.
@@ -20,12 +46,13 @@ impl std::fmt::Debug for Brotli {
 }
 
 impl Brotli {
-    pub(super) fn decode(&mut self, piece: &[u8], out: &mut Output<'_>) -> Result<(), Broken> {
+    pub(super) fn decode(&mut self, piece: &[u8], out: &mut Output<'_>) -> Result<(), DecodeError> {
         let Some(first) = piece.first() else { return Ok(()) };
         if self.state.is_none() && window(*first) > MAX_WINDOW {
-            return Err(Broken);
+            return Err(DecodeError::Invalid);
         }
-        let alloc = StandardAlloc::default;
+        out.work(INPUT * piece.len() as u64)?;
+        let alloc = || self.memory.clone();
         let state = self.state.get_or_insert_with(|| BrotliState::new_strict(alloc(), alloc(), alloc()));
         let (mut left, mut at, mut total) = (piece.len(), 0, 0);
         while !self.ended {
@@ -40,12 +67,13 @@ impl Brotli {
                 &mut total,
                 state,
             );
+            out.hold(self.memory.0.get() + size_of::<Self>() as u64)?;
             out.give(written)?;
             match result {
                 BrotliResult::NeedsMoreInput => return Ok(()),
                 BrotliResult::NeedsMoreOutput => {}
                 BrotliResult::ResultSuccess => self.ended = true,
-                BrotliResult::ResultFailure => return Err(Broken),
+                BrotliResult::ResultFailure => return Err(DecodeError::Invalid),
             }
         }
         Ok(())

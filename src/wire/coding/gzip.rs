@@ -1,16 +1,22 @@
 //! `gzip` (RFC 1952, several members too) and `deflate` (RFC 1950, and the bare RFC 1951 that some servers send).
 
-use flate2::{Decompress, FlushDecompress, Status};
+use zlib_rs::{Inflate, InflateFlush, Status};
 
-use super::{Broken, Output};
+use super::{DecodeError, Output};
+
+/// What inflating holds: a window of 32 KiB, tables and state.
+const MEMORY: u64 = 48 << 10;
+
+/// The largest window there is, as a power of two.
+const WINDOW_BITS: u8 = 15;
 
 /// A body in `gzip`.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Gzip {
     place: Place,
     /// The present member's flags.
     flags: u8,
-    inflate: Option<Decompress>,
+    inflate: Option<Inflate>,
     /// A member was begun before.
     again: bool,
 }
@@ -47,15 +53,22 @@ impl Default for Place {
     }
 }
 
+/// The window would show what people wrote.
+impl std::fmt::Debug for Gzip {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gzip").field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
 impl Gzip {
-    pub(super) fn decode(&mut self, piece: &[u8], out: &mut Output<'_>) -> Result<(), Broken> {
+    pub(super) fn decode(&mut self, piece: &[u8], out: &mut Output<'_>) -> Result<(), DecodeError> {
         let mut rest = piece;
         while let [byte, more @ ..] = rest {
             if matches!(self.place, Place::Padding) {
                 return Ok(());
             }
             if let Place::Body = self.place {
-                let inflate = self.inflate.get_or_insert_with(|| Decompress::new(false));
+                let inflate = self.inflate.get_or_insert_with(|| Inflate::new(false, WINDOW_BITS));
                 match inflated(inflate, rest, out)? {
                     Some(after) => (rest, self.place) = (after, Place::Pass(8, Part::Trailer)),
                     None => return Ok(()),
@@ -63,17 +76,21 @@ impl Gzip {
             } else {
                 self.place = self.header(*byte)?;
                 rest = more;
+                if let (Place::Body, Some(inflate)) = (self.place, &mut self.inflate) {
+                    out.block()?;
+                    inflate.reset(false);
+                }
             }
         }
         Ok(())
     }
 
-    fn header(&mut self, byte: u8) -> Result<Place, Broken> {
+    fn header(&mut self, byte: u8) -> Result<Place, DecodeError> {
         Ok(match self.place {
             Place::Fixed(at) => {
                 let expected = [0x1f, 0x8b, 8].get(usize::from(at));
                 if expected.is_some_and(|expected| *expected != byte) {
-                    return if self.again && at == 0 { Ok(Place::Padding) } else { Err(Broken) };
+                    return if self.again && at == 0 { Ok(Place::Padding) } else { Err(DecodeError::Invalid) };
                 }
                 if at == 3 {
                     self.flags = byte;
@@ -104,25 +121,29 @@ impl Gzip {
                 self.again = true;
                 Place::default()
             }
-            _ => {
-                self.inflate.get_or_insert_with(|| Decompress::new(false)).reset(false);
-                Place::Body
-            }
+            _ => Place::Body,
         }
     }
 }
 
 /// A body in `deflate`.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Deflate {
     /// The first byte, which says with the second whether there is a zlib header.
     first: Option<u8>,
-    inflate: Option<Decompress>,
+    inflate: Option<Inflate>,
     ended: bool,
 }
 
+/// The window would show what people wrote.
+impl std::fmt::Debug for Deflate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Deflate").field("ended", &self.ended).finish_non_exhaustive()
+    }
+}
+
 impl Deflate {
-    pub(super) fn decode(&mut self, piece: &[u8], out: &mut Output<'_>) -> Result<(), Broken> {
+    pub(super) fn decode(&mut self, piece: &[u8], out: &mut Output<'_>) -> Result<(), DecodeError> {
         let mut rest = piece;
         while self.inflate.is_none() {
             let [byte, more @ ..] = rest else { return Ok(()) };
@@ -130,10 +151,10 @@ impl Deflate {
             let Some(first) = self.first.replace(*byte) else { continue };
             // The bare form has no mark of its own: what begins as JSON or an event does is not coded at all.
             if matches!(&[first, *byte], b"{\"" | b"[{" | b"da" | b"ev") {
-                return Err(Broken);
+                return Err(DecodeError::Invalid);
             }
             let zlib = first & 0x0f == 8 && (u16::from(first) << 8 | u16::from(*byte)).is_multiple_of(31);
-            let inflate = self.inflate.insert(Decompress::new(zlib));
+            let inflate = self.inflate.insert(Inflate::new(zlib, WINDOW_BITS));
             self.ended = inflated(inflate, &[first, *byte], out)?.is_some();
         }
         if let (Some(inflate), false) = (&mut self.inflate, self.ended) {
@@ -144,21 +165,29 @@ impl Deflate {
 }
 
 /// Inflates what there is. Returns what follows the end of the stream, once it is there.
-fn inflated<'a>(inflate: &mut Decompress, bytes: &'a [u8], out: &mut Output<'_>) -> Result<Option<&'a [u8]>, Broken> {
-    let mut rest = bytes;
+fn inflated<'a>(inflate: &mut Inflate, bytes: &'a [u8], out: &mut Output<'_>) -> Result<Option<&'a [u8]>, DecodeError> {
+    out.hold(MEMORY)?;
+    let (mut rest, mut stands) = (bytes, false);
     loop {
         let (read, written) = (inflate.total_in(), inflate.total_out());
-        let status = inflate.decompress(rest, out.buffer, FlushDecompress::None);
+        // It returns before each block, too.
+        let status = inflate.decompress(rest, out.buffer, InflateFlush::Block);
         // Both are differences of counters that move by at most a buffer's length.
         let (read, written) = ((inflate.total_in() - read) as usize, (inflate.total_out() - written) as usize);
         // What came out before the bytes broke is good.
         out.give(written)?;
         rest = &rest[read..];
-        if status.map_err(|_| Broken)? == Status::StreamEnd {
+        if status.map_err(|_| DecodeError::Invalid)? == Status::StreamEnd {
             return Ok(Some(rest));
         }
-        if written < out.buffer.len() && (rest.is_empty() || read + written == 0) {
+        if written == out.buffer.len() {
+            continue;
+        }
+        // A block may end within a byte that was read before.
+        let stood = std::mem::replace(&mut stands, read + written == 0);
+        if rest.is_empty() || (stood && stands) {
             return Ok(None);
         }
+        out.block()?;
     }
 }

@@ -1,18 +1,22 @@
 use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
 
 use super::*;
+use crate::wire::budget::Limits;
 
 fn decoder(name: &str) -> Box<Decoder> {
-    match Coding::of(Some(name.as_bytes())) {
+    match Coding::of(Some(name.as_bytes()), Side::Response, &Budget::unlimited()) {
         Coding::Coded(decoder) => decoder,
         other => panic!("{name}: {other:?}"),
     }
 }
 
-fn decode<'a>(name: &str, pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<u8>, Broken> {
+fn decode<'a>(name: &str, pieces: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<u8>, DecodeError> {
     let (mut decoder, mut decoded) = (decoder(name), Vec::new());
     for piece in pieces {
         decoder.decode(piece, &mut |bytes| decoded.extend_from_slice(bytes))?;
@@ -173,7 +177,7 @@ fn a_gzip_header_with_every_field_is_passed_over() {
 #[test]
 fn a_coding_that_lies_is_broken() {
     for name in ["gzip", "deflate", "br", "zstd"] {
-        assert_eq!(decode(name, [&b"{\"model\":\"m\",\"done\":true}\n"[..]]), Err(Broken), "{name}");
+        assert_eq!(decode(name, [&b"{\"model\":\"m\",\"done\":true}\n"[..]]), Err(DecodeError::Invalid), "{name}");
     }
     for (name, mut coded) in coded(&text(5000)) {
         let middle = coded.len() / 2;
@@ -187,22 +191,173 @@ fn a_bomb_is_broken_before_much_came_out() {
     let zeros = vec![0; 32 << 20];
     for (name, coded) in coded(&zeros) {
         let (mut decoder, mut len, mut read) = (decoder(name), 0, 0);
-        let broke = coded.chunks(64).any(|piece| {
+        let broke = coded.chunks(64).find_map(|piece| {
             read += piece.len();
-            decoder.decode(piece, &mut |bytes| len += bytes.len()).is_err()
+            decoder.decode(piece, &mut |bytes| len += bytes.len()).err()
         });
-        assert!(broke, "{name}: {} bytes became {len}", coded.len());
+        assert_eq!(broke, Some(DecodeError::OverBudget), "{name}: {} bytes became {len}", coded.len());
         assert!(len as u64 <= HEADROOM + read as u64 * RATIO, "{name}: {read} bytes became {len}");
+    }
+}
+
+/// A body that decodes to some 48 times its length, whatever its coding: noise, between repetitions of it.
+fn dense(len: usize) -> Vec<u8> {
+    let noise = text(len);
+    noise.chunks(1000).flat_map(|part| part.iter().cycle().take(24_000)).copied().collect()
+}
+
+/// Decodes `coded` in pieces as they are read from a socket, and counts what comes out.
+fn count(decoder: &mut Decoder, coded: &[u8]) -> (usize, Result<(), DecodeError>) {
+    let mut len = 0;
+    let decoded = coded.chunks(64 << 10).try_for_each(|piece| decoder.decode(piece, &mut |bytes| len += bytes.len()));
+    (len, decoded)
+}
+
+#[test]
+fn one_body_decodes_to_no_more_than_its_total() {
+    let body = dense(200_000);
+    for (name, coded) in [("gzip", gzip(&body)), ("zstd", zstd(&body))] {
+        let Coding::Coded(mut decoder) = Coding::of(Some(name.as_bytes()), Side::Request, &Budget::unlimited()) else {
+            panic!("{name}")
+        };
+        // Members and frames follow one another.
+        let (mut total, mut ended, mut read) = (0, Ok(()), 0);
+        while ended.is_ok() && total < 2 * Side::Request.total() {
+            let (len, then) = count(&mut decoder, &coded);
+            (total, ended, read) = (total + len as u64, then, read + coded.len());
+        }
+        println!("{name}: of {} KB at most {} MiB are decoded", read / 1000, total >> 20);
+        assert_eq!(ended, Err(DecodeError::OverBudget), "{name}");
+        assert!(total <= Side::Request.total(), "{name}: {total}");
+    }
+}
+
+#[test]
+fn the_bodies_of_a_worker_decode_to_no_more_than_a_turn_and_a_rate_grant() {
+    let (limits, body) = (Limits::default(), dense(50_000));
+    for (name, coded) in coded(&body) {
+        let (budget, zero) = (Budget::new(limits, Arc::default()), Instant::now());
+        let (mut all, mut largest, mut stopped) = (0, 0, 0);
+        for turn in 0..50 {
+            budget.turn(zero + Duration::from_millis(turn));
+            let mut decoded = 0;
+            for _ in 0..3 {
+                let coding = Coding::of(Some(name.as_bytes()), Side::Request, &budget);
+                let Coding::Coded(mut decoder) = coding else { panic!("{name}") };
+                let (len, ended) = count(&mut decoder, &coded);
+                decoded += len;
+                stopped += usize::from(ended == Err(DecodeError::OverBudget));
+            }
+            all += decoded;
+            largest = largest.max(decoded);
+        }
+        println!(
+            "{name}: in 50 turns of a millisecond {} MiB are offered, {} MiB decoded, {} KiB in a turn at most; {stopped} \
+             of 150 bodies stopped",
+            (150 * body.len()) >> 20,
+            all >> 20,
+            largest >> 10
+        );
+        assert!(largest as u64 <= limits.turn, "{name}: {largest}");
+        assert!(all as u64 <= limits.saved + limits.rate / 20, "{name}: {all}");
+        assert!(stopped > 100, "{name}: {stopped}");
+    }
+}
+
+/// Blocks that hold next to nothing, and cost time all the same.
+fn hollow() -> Vec<(&'static str, Vec<u8>)> {
+    let stored = [0, 0, 0, 0xff, 0xff];
+    let zlib = [&[0x78, 0x9c][..], &stored.repeat(100_000)].concat();
+    let inside = [&gzip(b"")[..10], &stored.repeat(100_000)].concat();
+    vec![
+        ("gzip", gzip(b"").repeat(100_000)),
+        ("gzip", inside),
+        ("deflate", zlib),
+        ("deflate", stored.repeat(100_000)),
+        ("zstd", zstd(b"").repeat(100_000)),
+        // Empty blocks of metadata, after the window's size.
+        ("br", [&[0x0c_u8][..], &[0x06; 2_000_000]].concat()),
+    ]
+}
+
+#[test]
+fn blocks_without_content_use_up_the_budget_too() {
+    for (name, coded) in hollow() {
+        let (budget, mut turns) = (Budget::new(Limits::default(), Arc::default()), 0);
+        let mut decoder = match Coding::of(Some(name.as_bytes()), Side::Response, &budget) {
+            Coding::Coded(decoder) => decoder,
+            other => panic!("{name}: {other:?}"),
+        };
+        let (mut read, mut error) = (0, None);
+        for piece in coded.chunks(16 << 10) {
+            turns += 1;
+            read += piece.len();
+            error = decoder.decode(piece, &mut |_| {}).err();
+            if error.is_some() {
+                break;
+            }
+        }
+        println!("{name}: {read} of {} bytes were read in a turn", coded.len());
+        assert_eq!(error, Some(DecodeError::OverBudget), "{name}: {turns} pieces");
+    }
+}
+
+/// A body with the largest window that may be announced.
+fn wide(body: &[u8]) -> Vec<u8> {
+    let mut context = zstd_safe::CCtx::create();
+    context.set_parameter(zstd_safe::CParameter::WindowLog(23)).expect("a window");
+    // Its length would make the window smaller.
+    context.set_parameter(zstd_safe::CParameter::ContentSizeFlag(false)).expect("a flag");
+    let mut coded = Vec::with_capacity(zstd_safe::compress_bound(body.len()));
+    let mut out = zstd_safe::OutBuffer::around(&mut coded);
+    context.compress_stream(&mut out, &mut zstd_safe::InBuffer::around(body)).expect("good");
+    assert_eq!(context.flush_stream(&mut out), Ok(0), "all is out");
+    coded
+}
+
+#[test]
+fn a_hundred_bodies_hold_no_more_than_is_granted() {
+    let body = dense(40_000);
+    for (name, coded) in [("gzip", gzip(&body)), ("br", brotli(&body, 23)), ("zstd", wide(&body))] {
+        let (limits, all) = (Limits { turn: u64::MAX, saved: u64::MAX, ..Limits::default() }, Arc::default());
+        let workers = [0; 8].map(|_| Budget::new(limits, Arc::clone(&all)));
+        let (mut held, mut refused) = (Vec::new(), 0);
+        for at in 0..100 {
+            let Coding::Coded(mut decoder) = Coding::of(Some(name.as_bytes()), Side::Request, &workers[at % 3]) else {
+                panic!("{name}")
+            };
+            // All but the end, so that the window is kept.
+            match count(&mut decoder, &coded[..coded.len() - 10]).1 {
+                Ok(()) => held.push(decoder),
+                Err(DecodeError::OverBudget) => refused += 1,
+                Err(error) => panic!("{name}: {error:?}"),
+            }
+        }
+        let most = workers.iter().map(|worker| worker.held()).max().expect("workers");
+        let process = all.load(Ordering::Relaxed);
+        println!(
+            "{name}: 100 bodies of {} KB that announce 8 MiB: {} are read, {refused} are not; a worker holds {} KiB at most, \
+             all {} KiB",
+            coded.len() / 1000,
+            held.len(),
+            most >> 10,
+            process >> 10,
+        );
+        assert!(most <= limits.worker_memory && process <= limits.process_memory, "{name}: {most}, {process}");
+        assert_eq!(process, workers.iter().map(|worker| worker.held()).sum::<u64>());
+        assert!(refused > 0 || name == "gzip");
+        drop(held);
+        assert_eq!(all.load(Ordering::Relaxed), 0, "all of it is given back");
     }
 }
 
 #[test]
 fn a_window_beyond_the_bound_is_refused() {
     assert!(decode("br", [brotli(&text(100_000), 22).as_slice()]).is_ok());
-    assert_eq!(decode("br", [brotli(&text(100_000), 24).as_slice()]), Err(Broken));
+    assert_eq!(decode("br", [brotli(&text(100_000), 24).as_slice()]), Err(DecodeError::Invalid));
     // A frame that asks for 16 MiB, and an empty last block.
     let frame = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 14 << 3, 1, 0, 0];
-    assert_eq!(decode("zstd", [&frame[..]]), Err(Broken));
+    assert_eq!(decode("zstd", [&frame[..]]), Err(DecodeError::Invalid));
     let granted = [0x28, 0xb5, 0x2f, 0xfd, 0x00, 13 << 3, 1, 0, 0];
     assert_eq!(decode("zstd", [&granted[..]]), Ok(Vec::new()));
 }
@@ -210,9 +365,15 @@ fn a_window_beyond_the_bound_is_refused() {
 #[test]
 fn other_codings_and_several_are_unknown() {
     for name in ["compress", "gzip, br", "gzip,gzip", "aes128gcm", "identity, gzip", "dcb", "\u{e9}"] {
-        assert!(matches!(Coding::of(Some(name.as_bytes())), Coding::Unknown), "{name}");
+        assert!(
+            matches!(Coding::of(Some(name.as_bytes()), Side::Response, &Budget::unlimited()), Coding::Unknown),
+            "{name}"
+        );
     }
     for name in ["", " ", "identity", "IDENTITY "] {
-        assert!(matches!(Coding::of(Some(name.as_bytes())), Coding::Plain), "{name}");
+        assert!(
+            matches!(Coding::of(Some(name.as_bytes()), Side::Response, &Budget::unlimited()), Coding::Plain),
+            "{name}"
+        );
     }
 }

@@ -3,13 +3,19 @@
 
 use zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
 
-use super::{Broken, MAX_WINDOW, Output};
+use super::{DecodeError, MAX_WINDOW, Output};
 
 /// What a decoder needs before it can say what it needs: magic number and descriptor.
 const FIRST: usize = 5;
 
 /// The library asks for a block together with the header of the next.
 const BLOCK_HEADER: usize = 3;
+
+/// What a decoder holds without a window.
+const CONTEXT: u64 = 160 << 10;
+
+/// Largest block, in bytes (RFC 8878, 3.1.1.2.4). One that came in part is held.
+const MAX_BLOCK: u64 = 128 << 10;
 
 /// A body in `zstd`.
 #[derive(Default)]
@@ -18,6 +24,8 @@ pub(super) struct Zstd {
     context: Option<DCtx<'static>>,
     /// How much the library would read next: a block and the header behind it.
     wanted: usize,
+    /// Bytes that came out so far.
+    written: u64,
 }
 
 /// The decoder would show what people wrote.
@@ -28,7 +36,7 @@ impl std::fmt::Debug for Zstd {
 }
 
 impl Zstd {
-    pub(super) fn decode(&mut self, piece: &[u8], out: &mut Output<'_>) -> Result<(), Broken> {
+    pub(super) fn decode(&mut self, piece: &[u8], out: &mut Output<'_>) -> Result<(), DecodeError> {
         let mut rest = piece;
         let mut full = false;
         while full || !rest.is_empty() {
@@ -42,10 +50,16 @@ impl Zstd {
                 wanted if wanted > BLOCK_HEADER => wanted - BLOCK_HEADER,
                 wanted => wanted,
             };
+            if rest.len() >= len {
+                out.block()?;
+            }
             let mut input = InBuffer::around(&rest[..len.min(rest.len())]);
             let mut output = OutBuffer::around(&mut out.buffer[..]);
-            self.wanted = context.decompress_stream(&mut output, &mut input).map_err(|_| Broken)?;
+            self.wanted = context.decompress_stream(&mut output, &mut input).map_err(|_| DecodeError::Invalid)?;
             let written = output.pos();
+            self.written += written as u64;
+            // The window is as large as was announced, and used as far as it was written.
+            out.hold((context.sizeof() as u64).min(CONTEXT + 2 * MAX_BLOCK + self.written))?;
             rest = &rest[input.pos()..];
             out.give(written)?;
             full = written == out.buffer.len();
@@ -55,8 +69,8 @@ impl Zstd {
 }
 
 /// A context that refuses larger windows than are granted.
-fn open() -> Result<DCtx<'static>, Broken> {
-    let mut context = DCtx::try_create().ok_or(Broken)?;
-    context.set_parameter(DParameter::WindowLogMax(MAX_WINDOW.ilog2())).map_err(|_| Broken)?;
+fn open() -> Result<DCtx<'static>, DecodeError> {
+    let mut context = DCtx::try_create().ok_or(DecodeError::OverBudget)?;
+    context.set_parameter(DParameter::WindowLogMax(MAX_WINDOW.ilog2())).map_err(|_| DecodeError::Invalid)?;
     Ok(context)
 }

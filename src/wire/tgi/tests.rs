@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::wire::budget::Budget;
 use crate::wire::event::{Event, FinishReason, Timings, Tokens};
 use crate::wire::reader::{Head, Reader, Reported};
 use crate::wire::route::Route;
@@ -66,7 +67,7 @@ fn the_head_of_a_whole_answer_counts_where_the_body_does_not() {
         let value = |name: &str| fields.iter().find(|(field, _)| *field == name).map(|(_, value)| value.as_bytes());
         let reported = Reported::read(route, value);
         let head = Head { status: 200, content_type: Some(b"application/json"), content_encoding: None, reported };
-        let (mut reader, mut usage, mut timings) = (Reader::new(route, &head), None, None);
+        let (mut reader, mut usage, mut timings) = (Reader::new(route, &head, &Budget::unlimited()), None, None);
         reader.read(body.as_bytes(), &mut |event, _| match event {
             Event::Usage(told) => usage = Some((told.last, told.prompt, told.generated)),
             Event::Timings(told) => timings = Some(told),
