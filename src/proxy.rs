@@ -109,6 +109,8 @@ struct Parts {
     room: accept::Room,
     /// Bytes that the decoders of coded bodies hold, over all threads.
     held_by_decoders: Arc<AtomicU64>,
+    /// What decoded heads of HTTP/2 hold.
+    heads: Arc<AtomicU64>,
 }
 
 /// The running proxy.
@@ -144,6 +146,7 @@ impl Proxy {
             connections: Arc::clone(&connections),
             room,
             held_by_decoders: Arc::default(),
+            heads: Arc::default(),
         };
         let (mut threads, mut clients) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for index in 0..count {

@@ -171,7 +171,7 @@ labels! {
         TransferEncoding = "transfer_encoding",
         /// `CONNECT`.
         Connect = "connect",
-        /// A head that is too large.
+        /// A head that is too large, or one of HTTP/2 that is too much beside the others of its connection.
         TooLarge = "too_large",
         /// A head that did not come in time.
         Timeout = "timeout",

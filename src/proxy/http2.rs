@@ -5,6 +5,7 @@
 //! time limits as with HTTP/1.1. Left out: protocol switches (WebSocket over HTTP/2 is not offered, so that clients open
 //! an HTTP/1.1 connection for it), server push, `h2c` by upgrade from HTTP/1.1.
 
+mod budget;
 mod exchange;
 mod head;
 mod socket;
@@ -25,6 +26,7 @@ use super::timer::Timer;
 use super::watch::Watcher;
 use super::worker::{Admission, Life, Worker};
 use crate::tls::Stream;
+use budget::Budget;
 use socket::{Shared, Socket};
 use stream::Streams;
 
@@ -44,7 +46,7 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: Stream, ahead: Vec<u8>, ad
     let told_by = admission.first_head(None);
     let over_limit = admission.over_limit;
     let mut telling = Timer::default();
-    let shared = Rc::new(Shared::of(admission.seat));
+    let shared = Rc::new(Shared::of(admission.seat, Budget::new(worker.heads.clone())));
     // Without a descriptor to spare the connection works; the library notices most clients that leave by itself.
     let mut watcher = Watcher::new(stream.tcp()).ok();
     let socket = Socket::new(stream, ahead, shared.clone(), worker.settings.client);

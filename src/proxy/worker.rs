@@ -111,6 +111,8 @@ pub(super) struct Worker {
     /// Client connections now, and streams within them, over all threads.
     pub(super) connections: Arc<AtomicU64>,
     room: Room,
+    /// What decoded heads of HTTP/2 hold, over all threads.
+    pub(super) heads: Arc<AtomicU64>,
     ids: Arc<AtomicU64>,
     /// Numbers that no two processes share.
     random: [u64; 2],
@@ -195,7 +197,7 @@ impl Worker {
     }
 
     fn new(parts: Parts, life: watch::Receiver<Life>) -> Rc<Self> {
-        let Parts { settings, backend, dialer, sink, ids, connections, room, held_by_decoders } = parts;
+        let Parts { settings, backend, dialer, sink, ids, connections, room, held_by_decoders, heads } = parts;
         let settings = settings.borrow().clone();
         let authority = backend.address.authority();
         Rc::new(Self {
@@ -209,6 +211,7 @@ impl Worker {
             ids,
             connections,
             room,
+            heads,
             random: [0_u8, 1].map(|which| RandomState::new().hash_one(which)),
             life,
         })
@@ -226,6 +229,7 @@ impl Worker {
             sink: self.sink.clone(),
             connections: self.connections.clone(),
             room: self.room.clone(),
+            heads: self.heads.clone(),
             ids: self.ids.clone(),
             random: self.random,
             life: self.life.clone(),

@@ -181,7 +181,7 @@ impl Connection {
                 }
                 upstream.deaf = true;
             }
-            if !forward.asked.repeatable {
+            if !(upstream.reused && forward.asked.repeatable) {
                 self.worker.thread.give_back(std::mem::take(&mut forward.opening));
             }
         }

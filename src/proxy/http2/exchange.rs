@@ -128,6 +128,9 @@ impl Exchange {
                 // Not one byte was taken.
                 continue;
             }
+            if !(reused && self.forward.asked.repeatable) {
+                self.worker.thread.give_back(std::mem::take(&mut self.forward.opening));
+            }
             match poll_fn(|cx| self.poll_head(cx)).await {
                 Ok(response) => return Ok(response),
                 // It may have been closed before the request arrived; asking again does no harm.
@@ -175,8 +178,13 @@ impl Exchange {
                         }
                     }
                     Err(frame) => {
+                        let Ok(trailers) = frame.into_trailers() else { continue };
+                        if !self.turn.heads.grow(head::fields_length(&trailers)) {
+                            self.turn.bad_body.set(true);
+                            return Poll::Pending;
+                        }
                         self.upload = Upload::Done;
-                        if let (true, Ok(trailers)) = (chunked, frame.into_trailers()) {
+                        if chunked {
                             upstream.send(cx, &head::last_chunk(&trailers));
                         }
                     }

@@ -15,6 +15,18 @@ use crate::proxy::guard::{MAX_FIELDS, is_token, judge_target, parse_length};
 use crate::proxy::response::Response;
 use crate::proxy::trailers;
 
+/// How many bytes a head has as HTTP/1.1 writes it, before any of them is written.
+pub(super) fn length<B>(request: &Request<B>) -> usize {
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    let host = request.uri().authority().map_or(0, |authority| authority.as_str().len());
+    request.method().as_str().len() + target + host + 24 + fields_length(request.headers())
+}
+
+/// The same of fields.
+pub(super) fn fields_length(fields: &HeaderMap) -> usize {
+    fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
+}
+
 /// The request for a backend that speaks HTTP/1.1.
 pub(super) fn to_http1<B: Body>(request: Request<B>) -> Result<Request<B>, Malformed> {
     let (mut parts, body) = request.into_parts();

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::budget::Budget;
 use crate::proxy::ClientLimits;
 use crate::proxy::slot::Seat;
 use crate::proxy::timer::Timer;
@@ -16,6 +17,8 @@ use crate::tls::Stream;
 
 /// What the socket and the streams of one connection tell each other.
 pub(super) struct Shared {
+    /// What the heads of its streams may take.
+    pub(super) heads: Rc<Budget>,
     /// Streams that are not over.
     pub(super) streams: Cell<u64>,
     /// The client does not read.
@@ -28,8 +31,9 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn of(seat: Seat) -> Self {
+    pub(super) fn of(seat: Seat, heads: Budget) -> Self {
         Self {
+            heads: Rc::new(heads),
             streams: Cell::default(),
             too_slow: Cell::default(),
             written: Cell::default(),
@@ -71,6 +75,16 @@ impl Socket {
         Self { stream, ahead, shared, limits, read_timer: Timer::default(), write_timer: Timer::default() }
     }
 
+    fn poll_bytes(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.ahead.is_empty() {
+            return Pin::new(&mut self.stream).poll_read(cx, buf);
+        }
+        let bytes = self.ahead.len().min(buf.remaining());
+        buf.put_slice(&self.ahead[..bytes]);
+        self.ahead.drain(..bytes);
+        Poll::Ready(Ok(()))
+    }
+
     fn poll_written(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         if let Poll::Ready(result) = &written {
             self.write_timer.disarm();
@@ -86,14 +100,11 @@ impl Socket {
 impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if !this.ahead.is_empty() {
-            let bytes = this.ahead.len().min(buf.remaining());
-            buf.put_slice(&this.ahead[..bytes]);
-            this.ahead.drain(..bytes);
-            return Poll::Ready(Ok(()));
-        }
-        if let Poll::Ready(read) = Pin::new(&mut this.stream).poll_read(cx, buf) {
+        let before = buf.filled().len();
+        if let Poll::Ready(read) = this.poll_bytes(cx, buf) {
             this.read_timer.disarm();
+            let read_bytes = (buf.filled().len() - before) as u64;
+            this.shared.heads.received.update(|received| received + read_bytes);
             return Poll::Ready(read);
         }
         let idle = this.shared.streams.get() == 0;

@@ -1,7 +1,6 @@
 //! One stream: its task, and its time limits.
 
 use std::cell::{Cell, RefCell};
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -12,9 +11,11 @@ use hyper::body::Incoming;
 use hyper::rt::Executor;
 use tokio::task::JoinSet;
 
+use super::budget::Charge;
 use super::exchange::{Body, Exchange};
 use super::head;
 use super::socket::Shared;
+use crate::exchange::outcome::Malformed;
 use crate::proxy::answer;
 use crate::proxy::guard::Refusal;
 use crate::proxy::polls::Polls;
@@ -23,8 +24,9 @@ use crate::proxy::worker::{Ticket, Worker};
 use crate::wire::route::ErrorShape;
 
 /// What a stream's task and its exchange tell each other.
-#[derive(Default)]
 pub(super) struct Turn {
+    /// What its head and its trailers may take.
+    pub(super) heads: Charge,
     /// Waiting for the client to send more of its request.
     pub(super) upload: Progress,
     /// Waiting for the client to make room for more of its response.
@@ -35,6 +37,19 @@ pub(super) struct Turn {
     pub(super) bad_body: Cell<bool>,
     /// Time that the stream's task has been polled.
     pub(super) polls: Rc<Polls>,
+}
+
+impl Turn {
+    fn new(heads: Charge) -> Self {
+        Self {
+            heads,
+            upload: Progress::default(),
+            download: Progress::default(),
+            too_slow: Cell::default(),
+            bad_body: Cell::default(),
+            polls: Rc::default(),
+        }
+    }
 }
 
 /// Whether the client is waited for. It takes no clock: whoever limits the time counts the turns.
@@ -89,23 +104,30 @@ impl Streams {
         Self(Rc::new(Inner { worker, connection, over_limit, tasks: RefCell::default(), next: RefCell::default() }))
     }
 
-    /// The service: one call a stream.
+    /// The service: one call a stream. A stream whose head is too much now is refused; its client may try again.
     pub(super) fn answer(
         &self,
         request: Request<Incoming>,
-    ) -> impl Future<Output = Result<Response<Body>, Infallible>> + use<> {
+    ) -> impl Future<Output = Result<Response<Body>, h2::Error>> + use<> {
         let (worker, connection) = (self.0.worker.clone(), self.0.connection.clone());
         let (ticket, taken) = Ticket::take(&worker.connections);
         let refused = self.0.over_limit;
         let crowded = taken > worker.settings.max_connections;
-        let turn = Rc::<Turn>::default();
+        let turn = Rc::new(Turn::new(Charge::new(connection.heads.clone())));
         connection.begin();
         *self.0.next.borrow_mut() = Some(Place { turn: turn.clone(), connection, _ticket: ticket });
         let shape = ErrorShape::of(request.uri().path());
         let head_only = request.method() == http::Method::HEAD;
         // The exchange begins with the call: a client that resets the stream at once is counted too.
-        let begun = head::to_http1(request).and_then(|request| Exchange::begin(&worker, turn, request));
+        let begun = turn
+            .heads
+            .grow(head::length(&request))
+            .then(|| head::to_http1(request).and_then(|request| Exchange::begin(&worker, turn, request)));
         async move {
+            let Some(begun) = begun else {
+                worker.sink.refused(Malformed::TooLarge);
+                return Err(h2::Reason::REFUSED_STREAM.into());
+            };
             Ok(match begun {
                 Ok(exchange) => {
                     let over_limit = refused || (crowded && !worker.make_room().await);
@@ -166,7 +188,7 @@ impl<F: Future> Future for Task<F> {
         this.worker.thread.decoding.turn(turn.polls.begin());
         let done = this.future.as_mut().poll(cx).is_ready();
         turn.polls.end();
-        if done {
+        if done || turn.bad_body.get() {
             return Poll::Ready(());
         }
         if this.upload.poll(cx, &turn.upload).is_pending() {
