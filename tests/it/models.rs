@@ -35,7 +35,7 @@ fn chat(program: &Program, model: &str) -> Value {
 
 fn generate(program: &Program, prompt: &str, options: &Value) -> Value {
     let mut body = json!({"model": MODEL, "prompt": prompt, "options": {"num_predict": 4}});
-    body["options"].as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
+    body["options"].as_object_mut().expect("an object").extend(options.as_object().expect("an object").clone());
     exchange(program, "/api/generate", &body)
 }
 
