@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::error::SendError;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::slot::{Slot, Slots};
@@ -31,8 +32,7 @@ pub(super) type Room = mpsc::UnboundedSender<oneshot::Sender<bool>>;
 /// Lets clients in.
 pub(super) struct Acceptor {
     clients: Vec<mpsc::UnboundedSender<Handed>>,
-    /// The worker that gets the next one.
-    next: usize,
+    turns: Turns,
     slots: Slots,
     /// Connections and streams that are served, over all workers, and how many may be.
     served: Arc<AtomicU64>,
@@ -56,10 +56,11 @@ impl Acceptor {
         life: watch::Receiver<Life>,
     ) -> Self {
         let (slots, refused) = (Slots::new(Instant::now()), Arc::default());
-        Self { clients, next: 0, slots, served, most, refused, wanted, life, short: false, failing: false }
+        let turns = Turns::new(clients.len());
+        Self { clients, turns, slots, served, most, refused, wanted, life, short: false, failing: false }
     }
 
-    /// Accepts until the process drains.
+    /// Accepts until the process drains, or no worker is left.
     pub(super) async fn accept(mut self, listener: TcpListener) {
         let mut life = self.life.clone();
         loop {
@@ -69,7 +70,8 @@ impl Acceptor {
                 Some(tell) = self.wanted.recv() => drop(tell.send(self.make_room_for_all())),
                 () = tokio::time::sleep(BACK_OFF), if !has_room => {}
                 accepted = listener.accept(), if has_room => match accepted.and_then(|(stream, _)| prepare(stream)) {
-                    Ok(stream) => self.hand_over(stream),
+                    Ok(stream) if self.hand_over(stream) => {}
+                    Ok(_) => return,
                     Err(error) => {
                         self.relieve(&error);
                         tokio::time::sleep(BACK_OFF).await;
@@ -84,7 +86,8 @@ impl Acceptor {
         self.refused.load(Relaxed) < OVERFLOW || self.served.load(Relaxed) < self.most || self.slots.has_idle()
     }
 
-    fn hand_over(&mut self, stream: std::net::TcpStream) {
+    /// Hands a client to the worker whose turn it is. False where none is left.
+    fn hand_over(&mut self, mut stream: std::net::TcpStream) -> bool {
         self.failing = false;
         let (mut ticket, taken) = Ticket::take(&self.served);
         self.short &= taken > self.most - self.most / 8;
@@ -93,15 +96,19 @@ impl Acceptor {
             (ticket, _) = Ticket::take(&self.refused);
         }
         let now = Instant::now();
-        let worker = self.next;
-        self.next = (worker + 1) % self.clients.len();
-        let seat = self.slots.make(worker, now);
-        if !over_limit {
-            self.slots.keep(&seat);
+        while let Some(worker) = self.turns.next() {
+            let seat = self.slots.make(worker, now);
+            if !over_limit {
+                self.slots.keep(&seat);
+            }
+            let accepted = Accepted { stream, ticket, admission: Admission { seat, over_limit, at: now.into() } };
+            match self.clients[worker].send(Handed::Client(accepted)) {
+                Err(SendError(Handed::Client(returned))) => (stream, ticket) = (returned.stream, returned.ticket),
+                _ => return true,
+            }
+            self.turns.bury(worker);
         }
-        let accepted = Accepted { stream, ticket, admission: Admission { seat, over_limit, at: now.into() } };
-        // A worker that is gone has panicked; its clients go with it, the next ones to the others.
-        drop(self.clients[worker].send(Handed::Client(accepted)));
+        false
     }
 
     /// Has the connections close that have been idle longest, so many that what is taken fits. False where too few have
@@ -136,6 +143,32 @@ impl Acceptor {
     }
 }
 
+/// The workers that live, and whose turn it is.
+struct Turns {
+    living: Vec<usize>,
+    next: usize,
+}
+
+impl Turns {
+    fn new(workers: usize) -> Self {
+        Self { living: (0..workers).collect(), next: 0 }
+    }
+
+    fn next(&mut self) -> Option<usize> {
+        let worker = self.living.get(self.next).or(self.living.first()).copied();
+        self.next = if self.next < self.living.len() { self.next + 1 } else { 1 };
+        worker
+    }
+
+    /// A worker is gone, which means that it has panicked: its clients went with it, and the others share what it would
+    /// have got.
+    fn bury(&mut self, worker: usize) {
+        self.living.retain(|living| *living != worker);
+        let left = self.living.len();
+        tracing::error!(worker, left, "a worker thread has died: its connections are cut, restart soon");
+    }
+}
+
 /// Has a connection look at its slot.
 fn wake(clients: &[mpsc::UnboundedSender<Handed>], slot: &Slot) {
     drop(clients[slot.worker].send(Handed::Wake(slot.number)));
@@ -149,4 +182,29 @@ fn prepare(stream: TcpStream) -> io::Result<std::net::TcpStream> {
     drop(socket.set_tcp_nodelay(true));
     drop(socket.set_tcp_keepalive(&keepalive));
     stream.into_std()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_share_of_a_dead_worker_goes_to_the_living() {
+        let (clients, mut workers): (Vec<_>, Vec<_>) = (0..3).map(|_| mpsc::unbounded_channel()).unzip();
+        let (_room, wanted) = mpsc::unbounded_channel();
+        let (_life, life) = watch::channel(Life::Running);
+        let mut acceptor = Acceptor::new(clients, Arc::default(), 1000, wanted, life);
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let stream = std::net::TcpStream::connect(listener.local_addr().expect("an address")).expect("it listens");
+        let mut hand_over = |times: usize| {
+            (0..times).all(|_| acceptor.hand_over(stream.try_clone().expect("a duplicate")))
+        };
+        assert!(hand_over(3));
+        drop(workers.remove(1));
+        assert!(hand_over(100), "no client is lost");
+        let shares: Vec<usize> = workers.iter().map(mpsc::UnboundedReceiver::len).collect();
+        assert_eq!(shares, [51, 51]);
+        workers.clear();
+        assert!(!hand_over(1), "no worker is left");
+    }
 }
