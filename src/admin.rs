@@ -27,21 +27,25 @@ pub mod ready;
 mod web_config;
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body::Body as _;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
@@ -51,6 +55,7 @@ pub use accept::Format;
 use crate::backend::monitor::Monitor;
 use crate::history::in_flight::InFlight;
 use crate::tls::Stream;
+use crate::tls::linger::linger;
 use access::{Access, Policy};
 use places::{Doing, Places};
 use ready::Readiness;
@@ -159,30 +164,40 @@ async fn connection(socket: TcpStream, site: Arc<Site>, doing: Doing, mut shutdo
     let mut access = site.parts.access.watch();
     let policy = access.borrow_and_update().clone();
     let Some(stream) = secured(socket, &policy).await else { return };
-    let service = service_fn(|request| {
+    let unread = AtomicBool::new(false);
+    let service = service_fn(|request: Request<Incoming>| {
         let (site, answering) = (site.clone(), doing.answering());
-        async move {
+        unread.fetch_or(!request.body().is_end_stream(), Ordering::Relaxed);
+        Box::pin(async move {
             let answer = site.answer(&request).await;
             drop(answering);
             site.answered.notify_one();
             Ok::<_, Infallible>(answer)
-        }
+        })
     });
-    let mut connection = pin!(
-        http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEAD)
-            .max_buf_size(HEAD_BYTES)
-            .serve_connection(TokioIo::new(stream), service)
-    );
-    tokio::select! {
-        _ = &mut connection => return,
-        () = stopped(&mut shutdown) => {}
-        _ = access.changed() => {}
-        () = tokio::time::sleep(LIFETIME) => {}
+    let mut connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service);
+    let served = tokio::select! {
+        served = poll_fn(|cx| connection.poll_without_shutdown(cx)) => Some(served),
+        () = stopped(&mut shutdown) => None,
+        _ = access.changed() => None,
+        () = tokio::time::sleep(LIFETIME) => None,
+    };
+    let Some(served) = served else {
+        Pin::new(&mut connection).graceful_shutdown();
+        let _ = tokio::time::timeout(GRACE, connection).await;
+        return;
+    };
+    // A client that is still sending what nobody reads gets its answer only from a socket that is closed in two steps.
+    let lingers = served.is_err() || unread.load(Ordering::Relaxed);
+    let mut stream = connection.into_parts().io.into_inner();
+    if lingers {
+        return linger(stream).await;
     }
-    connection.as_mut().graceful_shutdown();
-    let _ = tokio::time::timeout(GRACE, connection).await;
+    let _ = tokio::time::timeout(GRACE, stream.shutdown()).await;
 }
 
 /// The socket as HTTP uses it; none where the handshake fails or takes too long.

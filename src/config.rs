@@ -139,7 +139,7 @@ pub struct Limits {
     pub body_idle: Option<Duration>,
     /// A client that takes nothing of its response.
     pub write_stall: Option<Duration>,
-    /// From the request to the first byte of the backend's response.
+    /// From when the backend has the request to the first byte of its response.
     pub first_byte: Option<Duration>,
     /// A connection to the backend that is kept for the next request; `None` keeps it until the backend closes it.
     pub pool_idle: Option<Duration>,

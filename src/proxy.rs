@@ -35,7 +35,6 @@ mod timer;
 mod trailers;
 mod upgrade;
 mod upstream;
-mod watch;
 mod worker;
 
 use std::io;
@@ -66,7 +65,7 @@ pub struct Settings {
     pub host_header: HostHeader,
     /// How long a backend may take to accept a connection.
     pub connect_timeout: Duration,
-    /// From the request to the head of the backend's response. None is no limit.
+    /// From when the backend has the whole request to the head of its response. None is no limit.
     pub first_byte: Option<Duration>,
     /// How long an idle connection to the backend is kept. None keeps it until the backend closes it.
     pub pool_idle: Option<Duration>,
@@ -111,6 +110,8 @@ struct Parts {
     held_by_decoders: Arc<AtomicU64>,
     /// What decoded heads of HTTP/2 hold.
     heads: Arc<AtomicU64>,
+    /// Client connections that are closed in two steps now.
+    lingering: Arc<AtomicU64>,
 }
 
 /// The running proxy.
@@ -147,6 +148,7 @@ impl Proxy {
             room,
             held_by_decoders: Arc::default(),
             heads: Arc::default(),
+            lingering: Arc::default(),
         };
         let (mut threads, mut clients) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for index in 0..count {

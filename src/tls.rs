@@ -7,9 +7,11 @@
 
 pub mod client;
 mod fault;
+pub mod linger;
 mod pem;
 pub mod server;
 mod stream;
+pub mod watch;
 
 use std::fmt;
 use std::path::PathBuf;

@@ -6,10 +6,11 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
@@ -36,7 +37,9 @@ pub enum DialError {
     Dns(io::Error),
     /// Connected, and then no TLS.
     Tls(Fault),
-    /// Anything else: no route, no descriptor left, …
+    /// Our own system gives nothing more: no descriptor, no free port, no memory. It says nothing of the backend.
+    Exhausted(io::Error),
+    /// Anything else: no route, …
     Other(io::Error),
 }
 
@@ -47,6 +50,7 @@ impl fmt::Display for DialError {
             Self::Timeout => out.write_str("the connection was not accepted in time"),
             Self::Dns(_) => out.write_str("the name did not resolve"),
             Self::Tls(fault) => fault.fmt(out),
+            Self::Exhausted(_) => out.write_str("the system has no descriptor, port or memory left"),
             Self::Other(_) => out.write_str("the connection failed"),
         }
     }
@@ -55,7 +59,7 @@ impl fmt::Display for DialError {
 impl std::error::Error for DialError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Dns(cause) | Self::Other(cause) => Some(cause),
+            Self::Dns(cause) | Self::Exhausted(cause) | Self::Other(cause) => Some(cause),
             Self::Refused | Self::Timeout | Self::Tls(_) => None,
         }
     }
@@ -65,6 +69,7 @@ impl DialError {
     /// Of several attempts the most telling one is reported: a port that refuses says more than a missing route.
     fn rank(&self) -> u8 {
         match self {
+            Self::Exhausted(_) => 5,
             Self::Tls(_) => 4,
             Self::Refused => 3,
             Self::Timeout => 2,
@@ -74,9 +79,24 @@ impl DialError {
     }
 }
 
+/// Whether our own system has no descriptor or memory left.
+fn is_exhausted(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(errno, Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
+}
+
+/// Whether our own system has no port left for a connection there. It says the same where it has no address of its own
+/// of that family, as without IPv6: then UDP, which has ports of its own, has none either.
+fn is_out_of_ports(error: &io::Error, to: SocketAddr) -> bool {
+    let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    error.kind() == io::ErrorKind::AddrNotAvailable
+        && UdpSocket::bind((any, 0)).and_then(|socket| socket.connect(to)).is_ok()
+}
+
 impl From<io::Error> for DialError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
+            _ if is_exhausted(&error) => Self::Exhausted(error),
             io::ErrorKind::ConnectionRefused => Self::Refused,
             io::ErrorKind::TimedOut => Self::Timeout,
             _ => Self::Other(error),
@@ -149,6 +169,7 @@ impl Dialer {
         }
         let lookup = tokio::net::lookup_host((self.address.host.as_str(), port));
         match timeout_at(deadline, lookup).await {
+            Ok(Err(error)) if is_exhausted(&error) => Err(DialError::Exhausted(error)),
             Ok(found) => found.map(Iterator::collect).map_err(DialError::Dns),
             Err(_) => Err(DialError::Dns(io::Error::from(io::ErrorKind::TimedOut))),
         }
@@ -177,7 +198,11 @@ impl Dialer {
 }
 
 async fn connect(address: SocketAddr, deadline: Instant) -> Result<TcpStream, DialError> {
-    let stream = timeout_at(deadline, TcpStream::connect(address)).await.map_err(|_| DialError::Timeout)??;
+    let connected = timeout_at(deadline, TcpStream::connect(address)).await.map_err(|_| DialError::Timeout)?;
+    let stream = connected.map_err(|error| match is_out_of_ports(&error, address) {
+        true => DialError::Exhausted(error),
+        false => DialError::from(error),
+    })?;
     stream.set_nodelay(true)?;
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY);
     SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;

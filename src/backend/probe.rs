@@ -38,6 +38,8 @@ async fn probe(monitor: &Monitor, report: &dyn Report) {
     let now = Instant::now();
     let took = now.duration_since(began);
     let found = match answer {
+        // Nothing was learned of the backend.
+        Err(FetchError::Dial(DialError::Exhausted(_))) => return,
         Ok(_) | Err(FetchError::TooLarge) => Ok(()),
         Err(error) => Err(failure(&error)),
     };
@@ -61,7 +63,7 @@ fn failure(error: &FetchError) -> Failure {
         FetchError::Dial(DialError::Timeout) => Failure::ConnectTimeout,
         FetchError::Dial(DialError::Dns(_)) => Failure::Dns,
         FetchError::Dial(DialError::Tls(fault)) => Failure::Tls(*fault),
-        FetchError::Dial(DialError::Other(_)) => Failure::Unreachable,
+        FetchError::Dial(DialError::Exhausted(_) | DialError::Other(_)) => Failure::Unreachable,
         FetchError::Timeout => Failure::NoAnswer,
         FetchError::Protocol | FetchError::TooLarge => Failure::Protocol,
     }

@@ -70,6 +70,8 @@ labels! {
         Tls = "tls",
         /// The backend reset the connection.
         Reset = "reset",
+        /// The backend did not begin its answer in time.
+        FirstByteTimeout = "first_byte_timeout",
         /// The backend's answer ended too early.
         Incomplete = "incomplete",
         /// The backend does not speak HTTP as it must.
@@ -105,6 +107,7 @@ impl ErrorType {
             | Self::Dns
             | Self::Tls
             | Self::Reset
+            | Self::FirstByteTimeout
             | Self::Incomplete
             | Self::Protocol
             | Self::StreamError

@@ -40,10 +40,10 @@ impl Evidence {
         }
     }
 
-    /// It was not refused: the backend had begun to answer when the time to drain was over. What the client has is an
-    /// answer that was cut.
+    /// It was not refused: the backend had begun to answer when the time to drain was over, or a fault of ours ended it.
+    /// What the client has is an answer that was cut.
     fn was_ended_by_us(&self) -> bool {
-        self.answered && self.end == End::Rejected(ErrorType::Draining)
+        self.answered && matches!(self.end, End::Rejected(ErrorType::Draining | ErrorType::Internal))
     }
 
     /// Nothing of the answer was still to come. An error inside a stream is the last thing a backend says, and
@@ -72,6 +72,7 @@ mod tests {
     };
     const RESET: End = End::BackendFailed(ErrorType::Reset);
     const LIMIT: End = End::Rejected(ErrorType::Limit);
+    const FAULT: End = End::Rejected(ErrorType::Internal);
     const DRAINED: End = End::Rejected(ErrorType::Draining);
 
     /// One line a sentence of the contract.
@@ -98,6 +99,18 @@ mod tests {
                 Evidence { end: DRAINED, ..stream },
                 Outcome::Truncated,
                 Some(ErrorType::Draining),
+            ),
+            (
+                "a fault of ours before a head",
+                Evidence { end: FAULT, answered: false, status: 500, ..CLEAN },
+                Outcome::Rejected,
+                Some(ErrorType::Internal),
+            ),
+            (
+                "cut by a fault of ours",
+                Evidence { end: FAULT, ..stream },
+                Outcome::Truncated,
+                Some(ErrorType::Internal),
             ),
             (
                 "a transfer of no known shape, cut by the end of a drain",

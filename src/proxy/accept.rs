@@ -70,8 +70,11 @@ impl Acceptor {
                 Some(tell) = self.wanted.recv() => drop(tell.send(self.make_room_for_all())),
                 () = tokio::time::sleep(BACK_OFF), if !has_room => {}
                 accepted = listener.accept(), if has_room => match accepted.and_then(|(stream, _)| prepare(stream)) {
-                    Ok(stream) if self.hand_over(stream) => {}
-                    Ok(_) => return,
+                    Ok(stream) => {
+                        if !self.hand_over(stream) {
+                            return;
+                        }
+                    }
                     Err(error) => {
                         self.relieve(&error);
                         tokio::time::sleep(BACK_OFF).await;
@@ -196,9 +199,8 @@ mod tests {
         let mut acceptor = Acceptor::new(clients, Arc::default(), 1000, wanted, life);
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let stream = std::net::TcpStream::connect(listener.local_addr().expect("an address")).expect("it listens");
-        let mut hand_over = |times: usize| {
-            (0..times).all(|_| acceptor.hand_over(stream.try_clone().expect("a duplicate")))
-        };
+        let mut hand_over =
+            |times: usize| (0..times).all(|_| acceptor.hand_over(stream.try_clone().expect("a duplicate")));
         assert!(hand_over(3));
         drop(workers.remove(1));
         assert!(hand_over(100), "no client is lost");

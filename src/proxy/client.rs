@@ -11,9 +11,9 @@ use tokio::time::Instant;
 use super::ClientLimits;
 use super::socket::Socket;
 use super::timer::Timer;
-use super::watch::{self, Watcher};
 use super::worker::Admission;
 use crate::tls::Stream;
+use crate::tls::watch::{self, Watcher};
 
 /// Why nothing more can be written to a client, or read from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,11 +24,16 @@ pub(super) enum Lost {
     Slow,
 }
 
+/// Most bytes that are decrypted ahead, for the farewell that may follow them.
+const AHEAD: usize = 16 * 1024;
+
 /// A client.
 pub(super) struct Client {
     pub(super) socket: Socket,
     /// What it has sent ahead.
     pub(super) inbox: Vec<u8>,
+    /// What TLS has given behind it, while it was looked at for the client's farewell.
+    ahead: Vec<u8>,
     limits: ClientLimits,
     /// The time of the first head, until it is whole.
     first: Option<FirstHead>,
@@ -59,6 +64,7 @@ impl Client {
         Self {
             socket: Socket::new(stream),
             inbox: Vec::new(),
+            ahead: Vec::new(),
             limits,
             first: Some(FirstHead { begun_by, whole_by }),
             read_timer: Timer::default(),
@@ -72,14 +78,33 @@ impl Client {
     /// lie unread. A half-close counts as leaving: a client that shuts its sending side before it has its answer gets
     /// none.
     pub(super) fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Stream::Plain(stream) = &self.socket.stream else {
-            return self.watcher.as_mut().map_or(Poll::Pending, |watcher| watcher.poll_left(cx));
-        };
-        watch::poll_left(stream, cx, || self.unread = true)
+        match &self.socket.stream {
+            Stream::Plain(stream) => watch::poll_left(stream, cx, || self.unread = true),
+            Stream::Tls(_) => self.poll_farewell(cx),
+        }
+    }
+
+    /// TLS says farewell in a record of its own, often without closing the socket. What was sent before is kept, as far
+    /// as there is room for it; behind more than that only the end of the socket is noticed.
+    fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut buffer = [0; 4096];
+        while self.ahead.len() < AHEAD {
+            match ready!(self.socket.poll_read(cx, &mut buffer)) {
+                Ok(read) if read > 0 => self.ahead.extend_from_slice(&buffer[..read]),
+                _ => return Poll::Ready(()),
+            }
+        }
+        self.watcher.as_mut().map_or(Poll::Pending, |watcher| watcher.poll_left(cx))
     }
 
     /// Reads what is there; 0 is the end.
     fn poll_socket(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        if !self.ahead.is_empty() {
+            let read = into.len().min(self.ahead.len());
+            into[..read].copy_from_slice(&self.ahead[..read]);
+            self.ahead = self.ahead.split_off(read);
+            return Poll::Ready(Ok(read));
+        }
         while self.unread {
             match recv(self.socket.stream.tcp(), &mut *into, RecvFlags::DONTWAIT) {
                 Ok((_, read)) => {
@@ -179,7 +204,7 @@ impl Client {
     /// Whether bytes lie unread: closing the socket then would reset it, and destroy an answer on its way. The system is
     /// asked: they may have come since the last turn.
     pub(super) fn has_more(&self) -> bool {
-        !self.inbox.is_empty() || self.has_unread()
+        !self.inbox.is_empty() || !self.ahead.is_empty() || self.has_unread()
     }
 
     /// Whether bytes lie in the system.
@@ -191,12 +216,13 @@ impl Client {
     ///
     /// # Errors
     /// When the system has no room to watch it anew.
-    pub(super) fn into_stream(self) -> io::Result<(Stream, Vec<u8>)> {
+    pub(super) fn into_stream(mut self) -> io::Result<(Stream, Vec<u8>)> {
         let stream = match self.socket.stream {
             // Only who watches it anew is told of bytes that lie there.
             Stream::Plain(stream) if self.unread => Stream::Plain(TcpStream::from_std(stream.into_std()?)?),
             stream => stream,
         };
+        self.inbox.append(&mut self.ahead);
         Ok((stream, self.inbox))
     }
 }

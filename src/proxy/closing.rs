@@ -1,57 +1,65 @@
 //! How a client's connection is closed, so that it cannot take what it has for more or less than it is.
 
-use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 
-use crate::tls::Stream;
+use super::worker::{Admission, Ticket, Worker};
+use crate::tls::{Stream, linger as tls};
 
-/// After an answer to a client that is still sending: how long, and how much, is read and thrown away, so that closing
-/// does not destroy the answer on its way (RFC 9112, 9.6).
-const LINGER: Duration = Duration::from_secs(1);
-const LINGER_BYTES: usize = 256 * 1024;
+/// For the farewell of TLS, and for a refusal that the client may not even read.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// Connections that linger at once, over all threads: a quarter of those allowed, within these bounds. What is above is
+/// closed without waiting. Each of them has its place among the connections, and leaves it where it is needed.
+const MIN_LINGERING: u64 = 64;
+const MAX_LINGERING: u64 = 1024;
 
 /// While the process drains: how long a connection without an exchange may take to say goodbye, or to make a request of
-/// what it has begun to send.
+/// what it has begun to send. A connection that lingers ends with it too.
 pub(super) const GRACE: Duration = Duration::from_secs(2);
 
 /// Closes after a whole answer.
 pub(super) async fn close(mut stream: Stream) {
     if stream.is_tls() {
-        drop(tokio::time::timeout(LINGER, stream.shutdown()).await);
+        drop(tokio::time::timeout(FAREWELL, stream.shutdown()).await);
     }
 }
 
 /// Closes after an answer to a client that may still be sending. Whether the rest arrives or not, the connection is over.
-pub(super) async fn linger(stream: &mut Stream) {
-    drop(tokio::time::timeout(LINGER, drain(stream)).await);
+pub(super) async fn linger(worker: &Worker, admission: &Admission, stream: Stream) {
+    let (_place, taken) = Ticket::take(&worker.lingering);
+    if taken > (worker.settings.max_connections / 4).clamp(MIN_LINGERING, MAX_LINGERING) {
+        return close(stream).await;
+    }
+    admission.seat.rest(Instant::now());
+    tokio::select! {
+        () = tls::linger(stream) => {}
+        () = admission.asked_to_leave() => {}
+        () = async { worker.draining().await; tokio::time::sleep(GRACE).await } => {}
+    }
 }
 
 /// Says why nothing is served and closes. A client that does not even read that is not waited for.
-pub(super) async fn refuse(stream: &mut Stream, refusal: &[u8]) {
-    if let Ok(Ok(())) = tokio::time::timeout(LINGER, stream.write_all(refusal)).await {
-        linger(stream).await;
+pub(super) async fn refuse(worker: &Worker, admission: &Admission, mut stream: Stream, refusal: &[u8]) {
+    if let Ok(Ok(())) = tokio::time::timeout(FAREWELL, stream.write_all(refusal)).await {
+        linger(worker, admission, stream).await;
     }
 }
 
-/// Closes where the end of a body is the end of the connection: only a reset tells a cut one from a whole one.
-pub(super) fn reset(stream: &Stream) {
+/// From now on an end of the connection is a reset, however it comes: where the end of a body is the end of the
+/// connection, only that tells a cut one from a whole one.
+pub(super) fn reset_at_end(stream: &Stream) {
+    set_linger(stream, Some(Duration::ZERO));
+}
+
+/// All was said: the end of the connection is an ordinary one again.
+pub(super) fn end_in_order(stream: &Stream) {
+    set_linger(stream, None);
+}
+
+fn set_linger(stream: &Stream, linger: Option<Duration>) {
     // A socket that is closed already needs no more.
-    drop(SockRef::from(stream.tcp()).set_linger(Some(Duration::ZERO)));
-}
-
-/// Reads and throws away what a client is still sending, up to a bound.
-async fn drain(stream: &mut Stream) -> io::Result<()> {
-    stream.shutdown().await?;
-    let mut buffer = [0; 4096];
-    let mut left = LINGER_BYTES;
-    while left > 0 {
-        match stream.read(&mut buffer).await? {
-            0 => break,
-            read => left = left.saturating_sub(read),
-        }
-    }
-    Ok(())
+    drop(SockRef::from(stream.tcp()).set_linger(linger));
 }

@@ -24,6 +24,24 @@ use crate::tls::Fault;
 use crate::wire::reader::{Head, Reported};
 use crate::wire::route::{ErrorShape, Route};
 
+/// Whether a request has a body, and whether servers read one with its method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum RequestBody {
+    Absent,
+    Expected,
+    Unexpected,
+}
+
+impl RequestBody {
+    fn of(request: &Request<'_>) -> Self {
+        match request.method {
+            _ if request.framing.is_over() => Self::Absent,
+            b"POST" | b"PUT" | b"PATCH" => Self::Expected,
+            _ => Self::Unexpected,
+        }
+    }
+}
+
 /// What the response needs to know of its request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {
@@ -38,6 +56,7 @@ pub(super) struct Asked {
     upgrade: bool,
     /// Asking twice does no harm (RFC 9110, 9.2.1), and all of it is at hand.
     pub(super) repeatable: bool,
+    body: RequestBody,
 }
 
 /// One exchange.
@@ -81,6 +100,7 @@ impl Forward {
             keeps: if request.http11 { !request.hop.close } else { request.hop.keep_alive && !request.hop.close },
             upgrade: request::switches(&request),
             repeatable: request.framing.is_over() && matches!(request.method, b"GET" | b"HEAD" | b"OPTIONS"),
+            body: RequestBody::of(&request),
         };
         let mut opening = worker.thread.lend();
         let settings = &worker.settings;
@@ -109,6 +129,20 @@ impl Forward {
             tap.observe(Observation::request_ended);
         }
         Self { tap, asked, upload, broken, opening }
+    }
+
+    /// Whether a final head with this status proves that the backend has read the request's body, which was `sent` to
+    /// its end when the head arrived, or was not.
+    ///
+    /// Servers that answer without reading the body may keep the connection, and then parse what lies unread as the
+    /// next request (cpp-httplib does, for a 401, for OPTIONS and while a model loads). A client would choose the bytes
+    /// of another client's exchange: a connection without the proof is not used again.
+    pub(super) fn has_proof_of_upload(&self, status: u16, sent: bool) -> bool {
+        match self.asked.body {
+            RequestBody::Absent => true,
+            RequestBody::Expected => sent && (200..300).contains(&status),
+            RequestBody::Unexpected => false,
+        }
     }
 
     /// The head of the final response has arrived: judges what the fields alone cannot tell.
@@ -165,8 +199,11 @@ fn describe_body(observation: &mut Observation, facts: &Facts<'_>) {
 pub(super) async fn connect(worker: Rc<Worker>) -> Result<Box<Upstream>, Answer> {
     let dialled = worker.dialer.dial(worker.settings.connect_timeout).await;
     let failed = |why, text: String| {
-        let status =
-            if why == ErrorType::ConnectTimeout { StatusCode::GATEWAY_TIMEOUT } else { StatusCode::BAD_GATEWAY };
+        let status = match why {
+            ErrorType::ConnectTimeout => StatusCode::GATEWAY_TIMEOUT,
+            ErrorType::Limit => StatusCode::SERVICE_UNAVAILABLE,
+            _ => StatusCode::BAD_GATEWAY,
+        };
         Answer { status, why, text }
     };
     let at = &worker.backend.address;
@@ -183,6 +220,12 @@ pub(super) async fn connect(worker: Rc<Worker>) -> Result<Box<Upstream>, Answer>
             failed(ErrorType::Dns, format!("the name of the backend {at} does not resolve: check --backend"))
         }
         DialError::Tls(fault) => failed(ErrorType::Tls, format!("the backend at {at}: {fault}")),
+        DialError::Exhausted(error) => failed(
+            ErrorType::Limit,
+            format!(
+                "no connection to the backend can be opened ({error}): raise the limit of open files or local ports"
+            ),
+        ),
         DialError::Other(error) => failed(ErrorType::Reset, format!("the backend at {at} cannot be reached: {error}")),
     })
 }

@@ -1,10 +1,8 @@
 //! TLS with a client, where the listener speaks it.
 
 use std::cell::Cell;
-use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
-use std::task::Poll;
 
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -13,7 +11,7 @@ use tokio::time::error::Elapsed;
 use super::answer::to_refusal;
 use super::closing;
 use super::guard::Refusal;
-use super::worker::{Admission, Life, Worker};
+use super::worker::{Admission, Worker};
 use crate::exchange::outcome::Malformed;
 use crate::tls::Stream;
 use crate::tls::server::Server;
@@ -36,16 +34,16 @@ pub(super) async fn shake(
         tokio::select! {
             biased;
             shaken = &mut shaking => shaken,
-            () = asked_to_leave(admission) => return None,
-            () = draining(worker) => return None,
+            () = admission.asked_to_leave() => return None,
+            () = worker.draining() => return None,
         }
     };
     match shaken {
         Ok(Ok(stream)) => return Some(stream),
-        Ok(Err(Refused::Plain(mut stream))) => {
+        Ok(Err(Refused::Plain(stream))) => {
             let refusal = Refusal::plain(Malformed::Tls);
             worker.sink.refused(refusal.why);
-            closing::refuse(&mut stream, &to_refusal(refusal)).await;
+            closing::refuse(worker, admission, stream, &to_refusal(refusal)).await;
         }
         Ok(Err(Refused::Handshake(error))) => {
             worker.sink.refused(Malformed::Tls);
@@ -63,18 +61,6 @@ async fn before<T>(deadline: Option<Instant>, work: impl Future<Output = T>) -> 
     match deadline {
         Some(deadline) => tokio::time::timeout_at(deadline, work).await,
         None => Ok(work.await),
-    }
-}
-
-/// Waits until the place is needed; the worker wakes whoever has to look.
-async fn asked_to_leave(admission: &Admission) {
-    poll_fn(|_| if admission.seat.is_leaving() { Poll::Ready(()) } else { Poll::Pending }).await;
-}
-
-/// Waits until the process drains. It never does once its owner is gone.
-async fn draining(worker: &Worker) {
-    if worker.life_to_come().wait_for(|now| *now >= Life::Draining).await.is_err() {
-        std::future::pending().await
     }
 }
 

@@ -12,7 +12,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use tokio::net::TcpStream;
-use tokio::time::Sleep;
 
 use super::answer::{Answer, to_refusal, to_too_many};
 use super::client::{Client, Lost};
@@ -39,8 +38,8 @@ enum Next {
     Close,
     /// The same, to a client that may still be sending.
     Linger,
-    /// It closes behind half an answer.
-    Cut { reset: bool },
+    /// It closes at once: behind half an answer, or for a client that is gone.
+    Cut,
     /// A head must not be handed on.
     Refuse(Refusal),
     /// It closes without a request, and is told that there are too many connections.
@@ -132,7 +131,7 @@ impl Connection {
                 }
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(Next::Close)),
                 Poll::Ready(Ok(read)) => &scratch[..read],
-                Poll::Ready(Err(Lost::Left)) => return Poll::Ready(Err(Next::Cut { reset: false })),
+                Poll::Ready(Err(Lost::Left)) => return Poll::Ready(Err(Next::Cut)),
                 Poll::Ready(Err(Lost::Slow)) => {
                     return Poll::Ready(Err(Next::Refuse(Refusal::plain(Malformed::Timeout))));
                 }
@@ -196,21 +195,19 @@ impl Connection {
         if forward.broken {
             return self.answer(forward, blame(ErrorType::ClientBody)).await;
         }
-        let limit = self.worker.settings.first_byte;
-        let mut patience = limit.map(|limit| Box::pin(tokio::time::sleep(limit)));
         loop {
-            let upstream = match self.worker.pool.take(self.polls.begun()) {
+            let upstream = match self.worker.pool.take(self.polls.begun(), forward.asked.repeatable) {
                 Some(upstream) => Ok(upstream),
-                None => self.dial(&mut patience).await,
+                None => self.dial().await,
             };
             let mut relay = match upstream {
-                Ok(upstream) => Relay::new(forward, upstream, patience.take()),
+                Ok(upstream) => Relay::new(forward, upstream),
                 Err(over) => return self.over_before(forward, over).await,
             };
             relay.forward.tap.forwarded();
             let over = poll_fn(|cx| self.poll_relay(cx, &mut relay)).await;
             if let Over::Stale = over {
-                (forward, patience) = relay.again();
+                forward = relay.forward;
                 continue;
             }
             return self.over(relay, over).await;
@@ -218,7 +215,7 @@ impl Connection {
     }
 
     /// Opens a connection to the backend, for a client that may leave meanwhile.
-    async fn dial(&mut self, patience: &mut Option<std::pin::Pin<Box<Sleep>>>) -> Result<Box<Upstream>, Over> {
+    async fn dial(&mut self) -> Result<Box<Upstream>, Over> {
         let mut dialling = pin!(Box::pin(connect(self.worker.clone())));
         poll_fn(|cx| {
             if let Poll::Ready(dialled) = dialling.as_mut().poll(cx) {
@@ -227,12 +224,7 @@ impl Connection {
             if self.client.poll_left(cx).is_ready() {
                 return Poll::Ready(Err(Over::Lost(Lost::Left)));
             }
-            match patience {
-                Some(patience) => {
-                    patience.as_mut().poll(cx).map(|()| Err(Over::Failed(super::upstream::Failure::Late)))
-                }
-                None => Poll::Pending,
-            }
+            Poll::Pending
         })
         .await
     }
@@ -241,13 +233,9 @@ impl Connection {
     async fn over_before(&mut self, mut forward: Forward, over: Over) -> Next {
         match over {
             Over::Answer(answer) => self.answer(forward, answer).await,
-            Over::Failed(failure) => {
-                let answer = explain(&self.worker, &failure);
-                self.answer(forward, answer).await
-            }
             _ => {
                 forward.tap.end(End::ClientLeft);
-                Next::Cut { reset: false }
+                Next::Cut
             }
         }
     }
@@ -267,15 +255,15 @@ impl Connection {
                     Lost::Left => End::ClientLeft,
                     Lost::Slow => End::Rejected(ErrorType::ClientTimeout),
                 });
-                Next::Cut { reset: relay.resets() }
+                Next::Cut
             }
             Over::BadBody if relay.has_answered() => {
                 relay.forward.tap.end(End::Rejected(ErrorType::ClientBody));
-                Next::Cut { reset: relay.resets() }
+                Next::Cut
             }
             Over::Failed(failure) if relay.has_answered() => {
                 relay.forward.tap.end(End::BackendFailed(failure.why()));
-                Next::Cut { reset: relay.resets() }
+                Next::Cut
             }
             over => {
                 let answer = match over {
@@ -294,6 +282,9 @@ impl Connection {
     /// The whole answer was handed on.
     async fn complete(&mut self, mut relay: Relay) -> Next {
         relay.forward.tap.end(End::Complete);
+        if relay.ends_with_connection() {
+            closing::end_in_order(&self.client.socket.stream);
+        }
         if !relay.forward.upload.is_over() && !poll_fn(|cx| self.poll_rest(cx, &mut relay)).await {
             return Next::Linger;
         }
@@ -327,7 +318,7 @@ impl Connection {
             Err(lost) => Err(lost),
         };
         match drained {
-            Err(_) => Next::Cut { reset: false },
+            Err(_) => Next::Cut,
             Ok(()) if unread || (closes && self.client.has_more()) => Next::Linger,
             Ok(()) if closes => Next::Close,
             Ok(()) => Next::Request,
@@ -337,16 +328,15 @@ impl Connection {
     /// What is left to do when no further request is served.
     async fn finish(self, next: Next) {
         let Self { worker, client, admission, .. } = self;
-        let Ok((mut stream, ahead)) = client.into_stream() else { return };
+        let Ok((stream, ahead)) = client.into_stream() else { return };
         match next {
-            Next::Request | Next::Cut { reset: false } => {}
+            Next::Request | Next::Cut => {}
             Next::Close => closing::close(stream).await,
-            Next::Linger => closing::linger(&mut stream).await,
-            Next::Cut { reset: true } => closing::reset(&stream),
-            Next::TooMany => closing::refuse(&mut stream, &to_too_many()).await,
+            Next::Linger => closing::linger(&worker, &admission, stream).await,
+            Next::TooMany => closing::refuse(&worker, &admission, stream, &to_too_many()).await,
             Next::Refuse(refusal) => {
                 worker.sink.refused(refusal.why);
-                closing::refuse(&mut stream, &to_refusal(refusal)).await;
+                closing::refuse(&worker, &admission, stream, &to_refusal(refusal)).await;
             }
             Next::Http2 => http2::serve(worker, stream, ahead, admission).await,
             Next::Tunnel(upgraded) => upgraded.join(stream, &ahead).await,

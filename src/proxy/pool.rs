@@ -14,7 +14,8 @@ use super::upstream::Upstream;
 /// Most idle connections kept by one thread.
 const MAX_IDLE: usize = 64;
 
-/// Idle for as long, the system is asked what became of a connection; before, it costs more than it finds.
+/// Idle for as long, the system is asked what became of a connection; before, it costs more than it finds, unless a
+/// request that crosses its end is lost.
 const ASK: Duration = Duration::from_millis(1);
 
 /// Idle connections, the most recently used at the back.
@@ -30,11 +31,12 @@ impl Pool {
         Rc::new(Self { idle: RefCell::default(), limit, sweeping: Cell::new(false) })
     }
 
-    /// A connection that can be used at once.
-    pub(super) fn take(&self, now: Instant) -> Option<Box<Upstream>> {
+    /// A connection that can be used at once, for a request that is `repeatable` or not.
+    pub(super) fn take(&self, now: Instant, repeatable: bool) -> Option<Box<Upstream>> {
         loop {
             let (since, mut upstream) = self.idle.borrow_mut().pop_back()?;
-            if self.is_young(since, now) && upstream.is_quiet(now.duration_since(since) >= ASK) {
+            let ask = !repeatable || now.duration_since(since) >= ASK;
+            if self.is_young(since, now) && upstream.is_quiet(ask) {
                 return Some(upstream);
             }
         }
@@ -78,5 +80,35 @@ impl Pool {
 
     fn is_young(&self, since: Instant, now: Instant) -> bool {
         self.limit.is_none_or(|limit| now.duration_since(since) < limit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::tls::Stream;
+
+    /// A connection, and the backend's end of it.
+    async fn connection() -> (Box<Upstream>, std::net::TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let near = TcpStream::connect(listener.local_addr().expect("an address")).await.expect("it listens");
+        let (far, _) = listener.accept().await.expect("a connection");
+        (Upstream::new(Stream::Plain(near)), far.into_std().expect("a socket"))
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_repeated_goes_over_no_connection_that_was_closed_just_now() {
+        let pool = Pool::new(None);
+        let now = Instant::now();
+        let (kept, _open) = connection().await;
+        pool.put(kept, now);
+        assert!(pool.take(now, false).is_some(), "an open one is used");
+        let (closed, backend) = connection().await;
+        pool.put(closed, now);
+        // The thread has no turn in which it could hear of it.
+        drop(backend);
+        assert!(pool.take(now, false).is_none(), "a closed one is not");
     }
 }

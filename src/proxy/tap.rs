@@ -8,6 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use http::StatusCode;
+
 use super::chunks::Part;
 use super::polls::Polls;
 use super::worker::{Life, Worker};
@@ -112,12 +114,21 @@ impl Tap {
 
     /// How an exchange ended whose end nobody saw.
     pub(super) fn abandoned(&self) -> End {
-        if self.worker.life() == Life::Killed { End::Rejected(ErrorType::Draining) } else { End::ClientLeft }
+        if std::thread::panicking() {
+            End::Rejected(ErrorType::Internal)
+        } else if self.worker.life() == Life::Killed {
+            End::Rejected(ErrorType::Draining)
+        } else {
+            End::ClientLeft
+        }
     }
 }
 
 impl Drop for Tap {
     fn drop(&mut self) {
+        if std::thread::panicking() && self.status == CLIENT_CLOSED_REQUEST {
+            self.status = StatusCode::INTERNAL_SERVER_ERROR.as_u16();
+        }
         self.end(self.abandoned());
     }
 }

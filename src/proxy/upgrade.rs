@@ -1,8 +1,10 @@
-//! After a 101: bytes of any meaning in both directions, each closed on its own.
+//! After a 101: bytes of any meaning in both directions, each closed on its own. A tunnel that is cut by us ends in a
+//! reset on both sides: nothing else tells its peers that bytes are missing.
 
 use std::io;
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
 
+use super::closing;
 use super::tap::Tap;
 use crate::exchange::outcome::{End, ErrorType};
 use crate::tls::Stream;
@@ -18,11 +20,15 @@ pub(super) struct Upgraded {
 impl Upgraded {
     /// Joins both sides until each has closed. `ahead` is what the client sent behind its head.
     pub(super) async fn join(mut self, mut client: Stream, ahead: &[u8]) {
+        closing::reset_at_end(&client);
+        closing::reset_at_end(&self.backend);
         let end = match self.relay(&mut client, ahead).await {
             Ok(()) => End::Complete,
             Err(error) if is_a_farewell(&error) => End::Complete,
             Err(_) => End::BackendFailed(ErrorType::Reset),
         };
+        closing::end_in_order(&client);
+        closing::end_in_order(&self.backend);
         self.tap.end(end);
     }
 

@@ -50,16 +50,21 @@ impl Upstream {
     /// Whether the backend has neither closed it nor sent anything that nobody asked for.
     ///
     /// What is known of the socket is as old as the last turn of the thread. A backend that closes an idle connection
-    /// does so at any moment, and a request that crosses its end is lost: `ask` the system where it has been idle.
+    /// does so at any moment, and a request that crosses its end is lost: `ask` the system where it has been idle, or
+    /// the request cannot be repeated.
     pub(super) fn is_quiet(&mut self, ask: bool) -> bool {
-        if let Stream::Plain(stream) = &self.socket.stream
-            && ask
-        {
-            let peeked = recv(stream, &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT);
-            return peeked.is_err_and(|error| error == Errno::AGAIN);
+        if ask && !self.socket.stream.is_tls() {
+            return self.is_silent();
         }
-        // TLS has words of its own to read between answers.
-        self.socket.poll_read(&mut Context::from_waker(Waker::noop()), &mut [0]).is_pending()
+        // TLS has words of its own to read between answers. Those that arrive meanwhile cost the connection.
+        let pending = self.socket.poll_read(&mut Context::from_waker(Waker::noop()), &mut [0]).is_pending();
+        pending && (!ask || self.is_silent())
+    }
+
+    /// Whether the system has nothing from the backend, neither bytes nor an end.
+    pub(super) fn is_silent(&self) -> bool {
+        let peeked = recv(self.socket.stream.tcp(), &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+        peeked.is_err_and(|error| error == Errno::AGAIN)
     }
 
     /// Sends bytes; a failure shows in [`Upstream::deaf`].
@@ -98,7 +103,8 @@ impl Failure {
     /// In bounded words.
     pub(super) fn why(&self) -> ErrorType {
         match self {
-            Self::Closed | Self::Late => ErrorType::Incomplete,
+            Self::Closed => ErrorType::Incomplete,
+            Self::Late => ErrorType::FirstByteTimeout,
             Self::Improper(_) => ErrorType::Protocol,
             Self::Broken(error) if Fault::find(error).is_some() => ErrorType::Tls,
             // Over TLS, an end without a farewell.

@@ -73,6 +73,11 @@ pub(super) struct Admission {
 const OVER_LIMIT: Duration = Duration::from_secs(1);
 
 impl Admission {
+    /// Waits until the place is needed; the worker wakes whoever has to look.
+    pub(super) async fn asked_to_leave(&self) {
+        poll_fn(|_| if self.seat.is_leaving() { Poll::Ready(()) } else { Poll::Pending }).await;
+    }
+
     /// When the first head has to be there, where heads have so much time. None is no limit.
     pub(super) fn first_head(&self, limit: Option<Duration>) -> Option<Instant> {
         let limit = if self.over_limit { Some(limit.unwrap_or(OVER_LIMIT).min(OVER_LIMIT)) } else { limit };
@@ -113,6 +118,8 @@ pub(super) struct Worker {
     room: Room,
     /// What decoded heads of HTTP/2 hold, over all threads.
     pub(super) heads: Arc<AtomicU64>,
+    /// Client connections that are closed in two steps now, over all threads.
+    pub(super) lingering: Arc<AtomicU64>,
     ids: Arc<AtomicU64>,
     /// Numbers that no two processes share.
     random: [u64; 2],
@@ -197,7 +204,8 @@ impl Worker {
     }
 
     fn new(parts: Parts, life: watch::Receiver<Life>) -> Rc<Self> {
-        let Parts { settings, backend, dialer, sink, ids, connections, room, held_by_decoders, heads } = parts;
+        let Parts { settings, backend, dialer, sink, ids, connections, room, held_by_decoders, heads, lingering } =
+            parts;
         let settings = settings.borrow().clone();
         let authority = backend.address.authority();
         Rc::new(Self {
@@ -212,6 +220,7 @@ impl Worker {
             connections,
             room,
             heads,
+            lingering,
             random: [0_u8, 1].map(|which| RandomState::new().hash_one(which)),
             life,
         })
@@ -230,6 +239,7 @@ impl Worker {
             connections: self.connections.clone(),
             room: self.room.clone(),
             heads: self.heads.clone(),
+            lingering: self.lingering.clone(),
             ids: self.ids.clone(),
             random: self.random,
             life: self.life.clone(),
@@ -287,9 +297,11 @@ impl Worker {
         self.thread.stage.get()
     }
 
-    /// How far the process comes.
-    pub(super) fn life_to_come(&self) -> watch::Receiver<Life> {
-        self.life.clone()
+    /// Waits until the process drains. It never does once its owner is gone.
+    pub(super) async fn draining(&self) {
+        if self.life.clone().wait_for(|now| *now >= Life::Draining).await.is_err() {
+            std::future::pending().await
+        }
     }
 
     /// The next exchange's number, unique within the process.

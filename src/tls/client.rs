@@ -10,6 +10,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use super::stream::Counted;
 use super::{Fault, FileError, Identity, Stream, WRITE_BUFFER, pem, provider};
 
 /// What is configured. Nothing at all trusts the system's authorities and shows no certificate.
@@ -92,7 +93,7 @@ impl Client {
     pub async fn connect(&self, socket: TcpStream) -> Result<Stream, ConnectError> {
         let limit = |connection: &mut rustls::ClientConnection| connection.set_buffer_limit(Some(WRITE_BUFFER));
         let Opener { connector, name } = self.opener();
-        match connector.connect_with(name, socket, limit).await {
+        match connector.connect_with(name, Counted::new(socket), limit).await {
             Ok(stream) => Ok(Stream::Tls(Box::new(stream.into()))),
             Err(error) => Err(Fault::find(&error).map_or(ConnectError::Socket(error), ConnectError::Tls)),
         }

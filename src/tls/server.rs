@@ -11,6 +11,7 @@ use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
+use super::stream::Counted;
 use super::{FileError, Identity, Stream, WRITE_BUFFER, pem, provider};
 
 /// What is configured for one listener.
@@ -101,7 +102,7 @@ impl Server {
     /// Whatever ended the handshake.
     pub async fn accept(&self, socket: TcpStream) -> io::Result<Stream> {
         let limit = |connection: &mut rustls::ServerConnection| connection.set_buffer_limit(Some(WRITE_BUFFER));
-        let stream = self.acceptor().accept_with(socket, limit).await?;
+        let stream = self.acceptor().accept_with(Counted::new(socket), limit).await?;
         Ok(Stream::Tls(Box::new(stream.into())))
     }
 }

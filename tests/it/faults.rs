@@ -36,12 +36,14 @@ use std::process::Stdio;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use http::{Method, StatusCode};
 use inferometer::exchange::outcome::{ErrorType, Malformed, Outcome};
 
 use crate::support::PATIENCE;
 use crate::support::authority::folder;
 use crate::support::backend::Backend;
 use crate::support::client::{Client, ask};
+use crate::support::http2;
 use crate::support::program::{Program, command};
 use crate::support::rig::{Options, Rig};
 
@@ -174,7 +176,54 @@ fn a_backend_that_says_nothing_is_given_up_where_a_limit_is_set() {
     });
     let rig = with(backend.address, |options| options.settings.first_byte = Some(SOON));
     let answer = ask(rig.address, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-    assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 504 ") && answer.contains("x-inferometer-error: first_byte_timeout"),
+        "{answer}"
+    );
+    assert_eq!(rig.record().error, Some(ErrorType::FirstByteTimeout));
+    let client = http2::Client::connect(rig.address);
+    let (response, _) = client.ask(http2::request(Method::POST, "/"), "{}");
+    assert_eq!(
+        (response.status(), rig.record().error),
+        (StatusCode::GATEWAY_TIMEOUT, Some(ErrorType::FirstByteTimeout))
+    );
+}
+
+#[test]
+fn the_time_of_the_first_byte_begins_when_the_request_was_sent() {
+    const LIMIT: Duration = Duration::from_millis(500);
+    let backend = Backend::answering(OK);
+    let rig = with(backend.address, |options| options.settings.first_byte = Some(LIMIT));
+    let mut client = Client::connect(rig.address);
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n");
+    let streams = http2::Client::connect(rig.address);
+    let (response, mut stream) = streams.send(http2::request(Method::POST, "/"), false);
+    // The client takes longer than the backend may.
+    for piece in ["a", "b", "c"] {
+        client.send(piece);
+        stream.send_data(piece.into(), false).expect("a stream");
+        std::thread::sleep(LIMIT / 2);
+    }
+    stream.send_data("d".into(), true).expect("a stream");
+    client.send("d").until("ok");
+    assert_eq!(http2::wait(response).expect("a response").status(), StatusCode::OK);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_system_without_descriptors_is_not_the_backends_fault() {
+    let backend = Backend::answering("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok");
+    let program = Program::before(backend.address);
+    let mut client = Client::connect(program.clients);
+    client.send(GET).until("ok");
+    program.limit_descriptors(3);
+    let answer = String::from_utf8_lossy(&client.send(GET).until("\r\n\r\n")).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("x-inferometer-error: limit"), "{answer}");
+    client.until("}");
+    program.limit_descriptors(1000);
+    client.send(GET).until("ok");
+    program.wait_for("errors_total", &["\"limit\"", "\"internal\""], 1.0);
+    assert!(program.metric("errors_total", &["\"upstream\""]) < 0.5, "{}", program.fetch("/metrics"));
 }
 
 #[test]

@@ -112,7 +112,7 @@ fn a_cut_reply_over_tls_never_looks_complete() {
 }
 
 /// The proxy with this certificate before a backend.
-fn behind_tls(identity: Identity, backend: &Backend) -> Rig {
+pub(crate) fn behind_tls(identity: Identity, backend: &Backend) -> Rig {
     let settings = inferometer::tls::server::Settings {
         identity,
         clients: Clients::Anyone,

@@ -3,20 +3,19 @@
 //! Promises: no byte waits for a later one; what one side does not take yet is at most what was read at once, and
 //! nothing more is read for it before; a backend that answers early is heard.
 
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
-
-use tokio::time::Sleep;
 
 use super::Connection;
 use crate::proxy::answer::Answer;
 use crate::proxy::chunks::{Part, Progress};
 use crate::proxy::client::Lost;
+use crate::proxy::closing;
 use crate::proxy::forward::Forward;
 use crate::proxy::framing::Framing;
 use crate::proxy::response::{self, Persistence, Response, Version};
+use crate::proxy::timer::Timer;
 use crate::proxy::upstream::{Failure, Upstream, last};
 use crate::proxy::worker::Worker;
 
@@ -54,8 +53,8 @@ enum State {
 pub(super) struct Relay {
     pub(super) forward: Forward,
     pub(super) upstream: Box<Upstream>,
-    /// The time until the head of the response.
-    patience: Option<Pin<Box<Sleep>>>,
+    /// Waiting for the head of the response.
+    first_byte: Timer,
     /// The opening was sent.
     opened: bool,
     /// The client is being read from.
@@ -63,8 +62,8 @@ pub(super) struct Relay {
     state: State,
     /// The client gets the data without its chunks.
     dechunks: bool,
-    /// A cut answer could be taken for a whole one.
-    resets: bool,
+    /// The end of the connection is the end of the answer: a cut one could be taken for a whole one.
+    ends_with_connection: bool,
     /// The client's connection closes behind the answer.
     closes: bool,
     /// The backend's connection serves no other exchange.
@@ -73,25 +72,25 @@ pub(super) struct Relay {
 }
 
 impl Relay {
-    pub(super) fn new(forward: Forward, upstream: Box<Upstream>, patience: Option<Pin<Box<Sleep>>>) -> Self {
+    pub(super) fn new(forward: Forward, upstream: Box<Upstream>) -> Self {
         Self {
             forward,
             upstream,
-            patience,
+            first_byte: Timer::default(),
             opened: false,
             reads_client: false,
             state: State::Head,
             dechunks: false,
-            resets: false,
+            ends_with_connection: false,
             closes: false,
             ends_upstream: false,
             answered: false,
         }
     }
 
-    /// Begins anew, over another connection.
-    pub(super) fn again(self) -> (Forward, Option<Pin<Box<Sleep>>>) {
-        (self.forward, self.patience)
+    /// Whether the backend's connection has taken the whole request.
+    fn has_sent(&self) -> bool {
+        self.forward.upload.is_over() && self.upstream.has_taken_all()
     }
 
     /// Whether the client has the head of the response.
@@ -99,9 +98,9 @@ impl Relay {
         self.answered
     }
 
-    /// Whether half of the answer could be taken for a whole one.
-    pub(super) fn resets(&self) -> bool {
-        self.answered && self.resets
+    /// Whether only the end of the connection tells the client that the answer is whole.
+    pub(super) fn ends_with_connection(&self) -> bool {
+        self.ends_with_connection
     }
 
     pub(super) fn closes(&self) -> bool {
@@ -110,7 +109,7 @@ impl Relay {
 
     /// The backend's connection, where it can serve another exchange.
     pub(super) fn into_reusable(self) -> Option<Box<Upstream>> {
-        let ends = self.ends_upstream || !self.forward.upload.is_over() || !self.upstream.has_taken_all();
+        let ends = self.ends_upstream || !self.has_sent();
         (!ends).then_some(self.upstream)
     }
 
@@ -122,13 +121,14 @@ impl Relay {
         let old = asked.version == Version::Http10;
         let ends_with_connection = matches!(framing, Framing::Close) || (old && matches!(framing, Framing::Chunked(_)));
         self.dechunks = old && matches!(framing, Framing::Chunked(_));
-        self.resets = ends_with_connection;
+        self.ends_with_connection = ends_with_connection;
         let refuses_upload = !self.forward.upload.is_over() && response.hop.close;
         self.closes = !asked.keeps || ends_with_connection || refuses_upload || draining;
         self.ends_upstream = response.hop.close
             || response.version == Version::Http10
             || matches!(framing, Framing::Close)
-            || response.status == 101;
+            || response.status == 101
+            || !self.forward.has_proof_of_upload(response.status, self.has_sent());
         self.state = if framing.is_over() { State::Over } else { State::Body(framing) };
         match (old, self.closes) {
             (true, false) => Persistence::KeepAlive,
@@ -142,6 +142,13 @@ impl Connection {
     /// Moves everything that can be moved.
     pub(super) fn poll_relay(&mut self, cx: &mut Context<'_>, relay: &mut Relay) -> Poll<Over> {
         relay.reads_client = false;
+        // A head that is there before the rest of the request has left proves nothing of it: it is read before.
+        if relay.opened
+            && !relay.has_sent()
+            && let Poll::Ready(over) = self.poll_download(cx, relay)
+        {
+            return Poll::Ready(over);
+        }
         if let Poll::Ready(Err(over)) = self.poll_upload(cx, relay) {
             return Poll::Ready(over);
         }
@@ -152,10 +159,16 @@ impl Connection {
         if !relay.reads_client && self.client.poll_left(cx).is_ready() {
             return Poll::Ready(Over::Lost(Lost::Left));
         }
-        match &mut relay.patience {
-            Some(patience) => patience.as_mut().poll(cx).map(|()| Over::Failed(Failure::Late)),
-            None => Poll::Pending,
+        self.poll_first_byte(cx, relay).map(|()| Over::Failed(Failure::Late))
+    }
+
+    /// Ready when the backend has had its time. It runs only while nothing but the backend is waited for.
+    fn poll_first_byte(&self, cx: &mut Context<'_>, relay: &mut Relay) -> Poll<()> {
+        if relay.reads_client || !matches!(relay.state, State::Head) {
+            relay.first_byte.disarm();
+            return Poll::Pending;
         }
+        relay.first_byte.poll(cx, self.worker.settings.first_byte, false)
     }
 
     /// Behind a whole answer: takes the rest of the request where the backend does. False where it does not.
@@ -194,6 +207,7 @@ impl Connection {
             let worker = self.worker.clone();
             let mut scratch = worker.thread.scratch.borrow_mut();
             relay.reads_client = true;
+            relay.first_byte.disarm();
             let read = ready!(self.client.poll_body(cx, &mut scratch)).map_err(Over::Lost)?;
             let piece = &scratch[..read];
             let mut trailers = Vec::new();
@@ -314,8 +328,10 @@ impl Connection {
         }
         relay.forward.respond(response, now).map_err(Over::Failed)?;
         self.worker.thread.give_back(std::mem::take(&mut relay.forward.opening));
-        relay.patience = None;
         let persistence = relay.begin(response, self.is_draining());
+        if relay.ends_with_connection {
+            closing::reset_at_end(&self.client.socket.stream);
+        }
         response.write(relay.forward.asked.version, persistence, out);
         relay.answered = true;
         Ok(())

@@ -21,6 +21,7 @@ use crate::proxy::forward::{Forward, connect, explain};
 use crate::proxy::framing::Framing;
 use crate::proxy::guard::judge;
 use crate::proxy::response;
+use crate::proxy::timer::Timer;
 use crate::proxy::upstream::{Failure, Upstream, last};
 use crate::proxy::worker::{Life, Worker};
 
@@ -36,6 +37,8 @@ pub(super) struct Exchange {
     /// What the backend has sent and the client has not been given.
     ready: VecDeque<Frame<Bytes>>,
     trailers: Vec<u8>,
+    /// Waiting for the head of the response.
+    first_byte: Timer,
     /// The backend's connection serves no other exchange.
     ends_upstream: bool,
 }
@@ -89,6 +92,7 @@ impl Exchange {
             state: State::Head,
             ready: VecDeque::new(),
             trailers: Vec::new(),
+            first_byte: Timer::default(),
             ends_upstream: false,
         })
     }
@@ -96,15 +100,9 @@ impl Exchange {
     /// Serves it up to the head of the response.
     pub(super) async fn respond(mut self, over_limit: bool) -> Response<Body> {
         let asked = self.forward.asked;
-        let refused = self.worker.refusal(over_limit);
-        let limit = self.worker.settings.first_byte;
-        let answered = match (refused, limit) {
-            (Some(refused), _) => Err(refused),
-            (None, None) => self.ask().await,
-            (None, Some(limit)) => match tokio::time::timeout(limit, self.ask()).await {
-                Ok(answered) => answered,
-                Err(_) => Err(explain(&self.worker, &Failure::Late)),
-            },
+        let answered = match self.worker.refusal(over_limit) {
+            Some(refused) => Err(refused),
+            None => self.ask().await,
         };
         match answered {
             Ok(response) => response.map(|()| Body::Backend(Box::new(self))),
@@ -117,7 +115,7 @@ impl Exchange {
 
     async fn ask(&mut self) -> Result<Response<()>, Answer> {
         loop {
-            let upstream = match self.worker.pool.take(self.turn.polls.begun()) {
+            let upstream = match self.worker.pool.take(self.turn.polls.begun(), self.forward.asked.repeatable) {
                 Some(upstream) => upstream,
                 None => connect(self.worker.clone()).await?,
             };
@@ -160,6 +158,7 @@ impl Exchange {
                 return Poll::Ready(());
             }
             let polled = http_body::Body::poll_frame(Pin::new(&mut self.body), cx);
+            self.first_byte.disarm();
             match &polled {
                 Poll::Pending => self.turn.upload.wait(),
                 Poll::Ready(_) => self.turn.upload.moved(),
@@ -205,8 +204,29 @@ impl Exchange {
     }
 
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Failure>> {
-        let worker = self.worker.clone();
+        // A head that is there before the rest of the request has left proves nothing of it: it is read before.
+        if self.upload != Upload::Done
+            && let Poll::Ready(head) = self.poll_read_head(cx)
+        {
+            return Poll::Ready(head);
+        }
         let _sent = self.poll_upload(cx);
+        match self.poll_read_head(cx) {
+            Poll::Pending => self.poll_first_byte(cx).map(|()| Err(Failure::Late)),
+            head => head,
+        }
+    }
+
+    /// Ready when the backend has had its time. It runs only while nothing but the backend is waited for.
+    fn poll_first_byte(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.turn.upload.is_waiting() {
+            return Poll::Pending;
+        }
+        self.first_byte.poll(cx, self.worker.settings.first_byte, false)
+    }
+
+    fn poll_read_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Failure>> {
+        let worker = self.worker.clone();
         let mut scratch = worker.thread.scratch.borrow_mut();
         loop {
             let Some(upstream) = &mut self.upstream else { return Poll::Ready(Err(Failure::Closed)) };
@@ -239,13 +259,15 @@ impl Exchange {
             if response.is_interim() {
                 continue;
             }
+            let sent = self.upload == Upload::Done && upstream.has_taken_all();
             self.forward.respond(&response, self.turn.polls.now())?;
             self.worker.thread.give_back(std::mem::take(&mut self.forward.opening));
             let framing = std::mem::replace(&mut response.framing, Framing::OVER);
             let bodiless = self.forward.asked.head_only || response.is_bodiless() || framing.is_over();
             self.ends_upstream = response.hop.close
                 || response.version == response::Version::Http10
-                || (!bodiless && matches!(framing, Framing::Close));
+                || (!bodiless && matches!(framing, Framing::Close))
+                || !self.forward.has_proof_of_upload(response.status, sent);
             self.state = if bodiless { State::Over } else { State::Body(framing) };
             self.take(rest);
             return head::to_http2(&response).map(Some).ok_or(Failure::Improper("a field cannot be said in HTTP/2"));

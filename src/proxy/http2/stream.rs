@@ -72,6 +72,11 @@ impl Progress {
         self.waiting.set(false);
     }
 
+    /// Whether it is the client's turn.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting.get()
+    }
+
     /// Which turn of the client's is waited for.
     fn waiting(&self) -> Option<u64> {
         self.waiting.get().then(|| self.turns.get())

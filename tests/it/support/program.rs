@@ -123,6 +123,14 @@ impl Program {
         rustix::process::kill_process(pid, signal).expect("it lives");
     }
 
+    /// Lets it open no descriptor from this number on.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn limit_descriptors(&self, most: u64) {
+        use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
+        let limit = Rlimit { current: Some(most), ..getrlimit(Resource::Nofile) };
+        prlimit(Some(Pid::from_child(&self.child)), Resource::Nofile, limit).expect("it lives");
+    }
+
     /// A file of the system about the program.
     fn about(&self, file: &str) -> std::path::PathBuf {
         std::path::Path::new("/proc").join(self.child.id().to_string()).join(file)

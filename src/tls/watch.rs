@@ -1,4 +1,4 @@
-//! Notices that a client has left, also while bytes that it sent ahead lie unread: by the readiness of its socket, which
+//! Notices that a peer has left, also while bytes that it sent ahead lie unread: by the readiness of its socket, which
 //! says so without a byte being read.
 
 use std::io;
@@ -11,7 +11,8 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 /// Watches a duplicate of a socket: where TLS reads the first, nobody else may clear its readiness.
-pub(super) struct Watcher {
+#[derive(Debug)]
+pub struct Watcher {
     duplicate: TcpStream,
 }
 
@@ -20,31 +21,33 @@ impl Watcher {
     ///
     /// # Errors
     /// When there are no descriptors left.
-    pub(super) fn new(stream: &TcpStream) -> io::Result<Self> {
+    pub fn new(stream: &TcpStream) -> io::Result<Self> {
         let descriptor = stream.as_fd().try_clone_to_owned()?;
         Ok(Self { duplicate: TcpStream::from_std(descriptor.into())? })
     }
 
     /// Ready once the client has closed its sending side or reset the connection.
-    pub(super) fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         poll_left(&self.duplicate, cx, || {})
     }
 
     /// Whether bytes lie in the system.
-    pub(super) fn has_unread(&self) -> bool {
+    #[must_use]
+    pub fn has_unread(&self) -> bool {
         has_unread(&self.duplicate)
     }
 }
 
 /// Whether bytes lie in the system, also where tokio does not know of them yet.
-pub(super) fn has_unread(stream: &TcpStream) -> bool {
+#[must_use]
+pub fn has_unread(stream: &TcpStream) -> bool {
     let peeked = recv(stream, &mut [0], RecvFlags::PEEK | RecvFlags::DONTWAIT);
     peeked.is_ok_and(|(_, length)| length > 0)
 }
 
 /// Ready once the peer has closed its sending side or reset the connection. Readiness is cleared where bytes have
 /// arrived, and `arrived` told: tokio does not know of them any more.
-pub(super) fn poll_left(stream: &TcpStream, cx: &mut Context<'_>, mut arrived: impl FnMut()) -> Poll<()> {
+pub fn poll_left(stream: &TcpStream, cx: &mut Context<'_>, mut arrived: impl FnMut()) -> Poll<()> {
     while let Poll::Ready(readable) = stream.poll_read_ready(cx) {
         if readable.is_err() || is_read_closed(stream) {
             return Poll::Ready(());
