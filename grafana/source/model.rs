@@ -91,6 +91,9 @@ fn identities() -> Panel {
     let state = json!([{ "id": "mappings", "value": [{ "type": "value", "options": {
         "0": { "text": "no", "index": 0 }, "1": { "text": "yes", "color": "green", "index": 1 },
     }}]}]);
+    let share = json!([{ "id": "mappings", "value": [{ "type": "value", "options": {
+        "0": { "text": "in main memory", "index": 0 },
+    }}]}]);
     let labels =
         [("model", "Model"), ("backend", "Backend"), ("quant", "Quantisation"), ("parameter_size", "Parameters")];
     let labels = labels.into_iter().chain([("family", "Family"), ("format", "Format"), ("revision", "Revision")]);
@@ -101,7 +104,7 @@ fn identities() -> Panel {
         .fold(table, |table, (label, title)| table.label_column(label, title, json!([])))
         .column("Is listed", &info, Unit::Count, hidden)
         .column("In memory", &of_each("model_loaded"), Unit::Count, state)
-        .column("GPU memory", &of_each("model_vram_bytes"), Unit::Bytes, json!([]))
+        .column("GPU memory", &of_each("model_vram_bytes"), Unit::Bytes, share)
         .column("All memory", &of_each("model_size_bytes"), Unit::Bytes, json!([]))
         .column("Context", &of_each("model_context_length"), Unit::Count, json!([{ "id": "unit", "value": "none" }]))
         .column("Leaves", &format!("{} * 1000", of_each("model_expires_timestamp_seconds")), Unit::FromNow, json!([]))

@@ -44,7 +44,8 @@ fn row(out: &mut String, backend: &str, held: &Resident, now: SystemTime) {
         "<tr><td>{}<td>{}<td class=\"n\">{}<td class=\"n\">{}<td class=\"n\">{}<td class=\"n\">{expires}</tr>",
         escaped(&held.name),
         escaped(backend),
-        bytes(held.vram),
+        // The backend reports a 0 of its own: all of the model is elsewhere.
+        if held.vram == Some(0) { "in main memory".to_owned() } else { bytes(held.vram) },
         bytes(held.size),
         held.context.map_or("–".to_owned(), |tokens| tokens.to_string()),
     );
@@ -96,6 +97,21 @@ mod tests {
         for text in ["&lt;b&gt;", "5.00 GiB", "6.00 GiB", "4096", "3 m 05 s", "never", "in use", "3 of 3 models"] {
             assert!(shown.contains(text), "{text} in {shown}");
         }
+    }
+
+    #[test]
+    fn a_model_without_a_share_of_a_gpu_is_in_main_memory_and_an_unknown_share_is_unknown() {
+        let held = |vram| Resident { name: "m".into(), vram, size: Some(1 << 30), ..Resident::default() };
+        let shown = |vram| {
+            let inventory = Inventory { resident: Some(vec![held(vram)]), ..Inventory::default() };
+            section(&[monitor(inventory)], SystemTime::now())
+        };
+        assert!(
+            shown(Some(0)).contains("<td class=\"n\">in main memory<td class=\"n\">1.00 GiB"),
+            "{}",
+            shown(Some(0))
+        );
+        assert!(shown(None).contains("<td class=\"n\">–<td class=\"n\">1.00 GiB"), "{}", shown(None));
     }
 
     #[test]

@@ -42,9 +42,13 @@ impl Object {
         self.0.contains_key(key)
     }
 
-    /// The objects of a list, as many as are remembered.
+    /// The objects of a list, as many as are remembered. Servers written in Go answer `null` for an empty one.
     fn list(mut self, key: &str) -> Option<Vec<Self>> {
-        let Value::Array(all) = self.0.remove(key)? else { return None };
+        let all = match self.0.remove(key)? {
+            Value::Array(all) => all,
+            Value::Null => Vec::new(),
+            _ => return None,
+        };
         let objects = all.into_iter().filter_map(|entry| match entry {
             Value::Object(entry) => Some(Self(entry)),
             _ => None,
@@ -272,6 +276,9 @@ mod tests {
             assert_eq!(ps(body, UNIX_EPOCH), None);
             assert!(tgi(body).is_none());
         }
+        assert_eq!(tags(br#"{"models":null}"#), Some(vec![]), "an empty list of Go's");
+        assert_eq!(ps(br#"{"models":null}"#, UNIX_EPOCH), Some(vec![]));
+        assert_eq!(models(br#"{"object":"list","data":null}"#), Some(vec![]));
         let strange = br#"{"models":[7,{"model":""},{"name":"b:1","digest":7,"details":"none","size":"","size_vram":-1,
             "context_length":0,"expires_at":"0001-01-01T00:00:00Z"}]}"#;
         assert_eq!(tags(strange), Some(vec![Model { name: "b:1".into(), ..Model::default() }]));

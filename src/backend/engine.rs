@@ -1,8 +1,8 @@
 //! What inference engines say of their load in metrics of their own, in one vocabulary.
 //!
 //! Promises: only the few names that are needed are read, from the Prometheus text format as these servers write it;
-//! a line that is none is passed over. Ranks that report the same numbers as the first are left out, data-parallel
-//! engines are added up (the use of their caches is averaged).
+//! a line that is none is passed over. Ranks that report the same numbers as the first are left out, and so are shares of a
+//! total by priority; data-parallel engines are added up (the use of their caches is averaged).
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,8 @@ enum Fact {
 }
 
 /// Each name with what it says. vLLM: `vllm/v1/metrics/loggers.py` and the V0 name of the cache; `SGLang`:
-/// "Production Metrics"; llama.cpp: `tools/server/server.cpp`, the cache in versions of 2025; TGI: "Metrics".
+/// "Production Metrics"; llama.cpp: `tools/server/server.cpp`, the cache in versions of 2025; TGI: "Metrics". Where metrics
+/// were collected and exposed again, an underscore may stand for a colon.
 const NAMES: [(&str, Runtime, Fact); 12] = [
     ("vllm:num_requests_waiting", Runtime::Vllm, Fact::Waiting),
     ("vllm:num_requests_running", Runtime::Vllm, Fact::Running),
@@ -59,14 +60,17 @@ pub(super) fn parse(text: &str) -> Option<(Runtime, Vec<EngineLoad>)> {
     let mut sums: BTreeMap<(Option<String>, Fact, &str), Sum> = BTreeMap::new();
     for line in text.lines() {
         let name = &line[..line.find(['{', ' ', '\t']).unwrap_or(line.len())];
-        let Some((known, of, fact)) = NAMES.iter().find(|(known, ..)| *known == name) else { continue };
+        let Some((_, of, fact)) = NAMES.iter().find(|(known, ..)| is_called(name, known)) else { continue };
         let Some((labels, value)) = sample(&line[name.len()..]) else { continue };
         runtime = runtime.or(Some(*of));
         let label = |wanted: &str| labels.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
-        if ["tp_rank", "pp_rank", "moe_ep_rank"].iter().any(|rank| label(rank).is_some_and(|rank| rank != "0")) {
+        let is_other_rank = |rank: &&str| label(rank).is_some_and(|rank| rank != "0");
+        let is_share = label("priority").is_some_and(|priority| !priority.is_empty());
+        if is_share || ["tp_rank", "pp_rank", "moe_ep_rank"].iter().any(is_other_rank) {
             continue;
         }
-        let sum = sums.entry((label("model_name"), *fact, known)).or_default();
+        let model = label("model_name").or_else(|| label("model")).filter(|model| !model.is_empty());
+        let sum = sums.entry((model, *fact, name)).or_default();
         (sum.total, sum.samples) = (sum.total + value, sum.samples + 1.0);
     }
     let mut loads: BTreeMap<Option<String>, EngineLoad> = BTreeMap::new();
@@ -81,6 +85,11 @@ pub(super) fn parse(text: &str) -> Option<(Runtime, Vec<EngineLoad>)> {
         }
     }
     Some((runtime?, loads.into_values().collect()))
+}
+
+fn is_called(name: &str, known: &str) -> bool {
+    let plain = |byte: u8| if byte == b':' { b'_' } else { byte };
+    name.len() == known.len() && name.bytes().zip(known.bytes()).all(|(a, b)| plain(a) == plain(b))
 }
 
 type Labels = Vec<(String, String)>;
@@ -161,6 +170,22 @@ mod tests {
         assert_eq!(parse(&recorded), Some((Runtime::LlamaCpp, vec![load(None, 0.0, 0.0, None)])));
         let text = "tgi_queue_size 4\ntgi_batch_current_size 8 1700000000000\n";
         assert_eq!(parse(text), Some((Runtime::Tgi, vec![load(None, 4.0, 8.0, None)])));
+    }
+
+    #[test]
+    fn other_spellings_are_the_same_fact_and_are_not_added_up() {
+        let text = "vllm_num_requests_running{model_name=\"m\"} 3\nvllm:num_requests_running{model_name=\"m\"} 3\n\
+            vllm_num_requests_waiting{model=\"m\"} 1\nvllm_gpu_cache_usage_perc{model=\"m\"} 0.5\n";
+        assert_eq!(parse(text), Some((Runtime::Vllm, vec![load(Some("m"), 1.0, 3.0, Some(0.5))])));
+    }
+
+    #[test]
+    fn shares_of_a_total_are_not_added_to_it() {
+        let text = "sglang:num_running_reqs{model_name=\"m\",priority=\"\"} 5\n\
+            sglang:num_running_reqs{model_name=\"m\",priority=\"1\"} 2\n\
+            sglang:num_running_reqs{model_name=\"m\",priority=\"2\"} 3\n\
+            sglang:num_queue_reqs{model_name=\"m\"} 2\nsglang:token_usage{model_name=\"m\"} 0.28\n";
+        assert_eq!(parse(text), Some((Runtime::Sglang, vec![load(Some("m"), 2.0, 5.0, Some(0.28))])));
     }
 
     #[test]

@@ -37,7 +37,9 @@ pub(super) async fn recognise(monitor: &Monitor, known: Runtime, is_quiet: bool)
         Runtime::Vllm => Found { version: version(monitor, "/version", "version").await, runtime, served },
         Runtime::Sglang => Found { version: sglang(monitor).await, runtime, served },
         Runtime::LmStudio => lm_studio(monitor, served).await,
-        _ => return others(monitor, tags, served, is_quiet).await,
+        // A listing that failed once makes no other server of an Ollama.
+        _ if known == Runtime::Ollama && tags.is_none() => return None,
+        _ => return others(monitor, known, tags, served, is_quiet).await,
     };
     found.inventory()
 }
@@ -50,9 +52,15 @@ struct Found {
 }
 
 impl Found {
-    /// All that such a server lists is in memory, unless it says otherwise.
+    /// All that such a server lists is in memory, unless it says otherwise. LM Studio lists what it has on disk, and its
+    /// older versions do not say what of it is loaded.
     fn inventory(self) -> Option<Inventory> {
         let served = self.served?;
+        let is_told = match self.runtime {
+            Runtime::Unknown => false,
+            Runtime::LmStudio => served.iter().all(|served| served.loaded.is_some()),
+            _ => true,
+        };
         let resident = served.iter().filter(|served| served.loaded != Some(false)).map(|served| Resident {
             name: served.model.name.clone(),
             revision: served.model.revision.clone(),
@@ -62,7 +70,7 @@ impl Found {
         Some(Inventory {
             runtime: self.runtime,
             version: self.version,
-            resident: (self.runtime != Runtime::Unknown).then(|| resident.collect()),
+            resident: is_told.then(|| resident.collect()),
             models: served.into_iter().map(|served| served.model).collect(),
             polled: false,
         })
@@ -75,7 +83,10 @@ fn signed(answer: Option<&Answer>, served: &[Served]) -> Runtime {
     if server.is_some_and(|server| server.as_bytes().starts_with(b"llama.cpp")) {
         return Runtime::LlamaCpp;
     }
-    match served.iter().find_map(|served| served.owner.as_deref()) {
+    let mut owners = served.iter().map(|served| served.owner.as_deref());
+    let first = owners.next().flatten();
+    // A gateway before several engines passes on the signature of each.
+    match first.filter(|_| owners.all(|owner| owner == first)) {
         Some("llamacpp") => Runtime::LlamaCpp,
         Some("vllm") => Runtime::Vllm,
         Some("sglang") => Runtime::Sglang,
@@ -87,13 +98,14 @@ fn signed(answer: Option<&Answer>, served: &[Served]) -> Runtime {
 /// Ollama signs with the owner of each model, TGI with the model's own name: both are known by a question of their own.
 async fn others(
     monitor: &Monitor,
+    known: Runtime,
     tags: Option<Vec<Model>>,
     served: Option<Vec<Served>>,
     is_quiet: bool,
 ) -> Option<Inventory> {
     if let Some(models) = tags {
         let version = version(monitor, "/api/version", "version").await;
-        let runtime = if version.is_some() { Runtime::Ollama } else { Runtime::Unknown };
+        let runtime = if version.is_some() { Runtime::Ollama } else { known };
         return Some(Inventory { runtime, version, models, resident: None, polled: true });
     }
     let info = read(monitor, "/info", ANSWER).await;

@@ -153,6 +153,9 @@ impl Survey {
             self.asked = true;
             self.report.resident(&self.monitor.backend.name, &resident, &changes);
             self.monitor.see(resident);
+        } else if inventory.polled && inventory.resident.is_some() {
+            // It does not say any more. What it said last is compared with when it does again.
+            self.no_memory_is_known();
         }
         if matches!(inventory.runtime, Runtime::Vllm | Runtime::Sglang | Runtime::LlamaCpp | Runtime::Tgi) {
             let may_be_asked = sleep.may_be_asked(self.silence(), self.monitor.pace.quiet_after);
@@ -185,10 +188,14 @@ impl Survey {
         if std::mem::take(&mut self.asked) {
             self.tracker.forget();
             self.served = None;
-            let gone = Inventory { resident: None, ..(*self.monitor.inventory()).clone() };
-            self.report.resident(&self.monitor.backend.name, &gone, &[]);
+            self.no_memory_is_known();
             self.report.load(&self.monitor.backend.name, &[]);
-            self.monitor.see(gone);
         }
+    }
+
+    fn no_memory_is_known(&self) {
+        let unknown = Inventory { resident: None, ..(*self.monitor.inventory()).clone() };
+        self.report.resident(&self.monitor.backend.name, &unknown, &[]);
+        self.monitor.see(unknown);
     }
 }

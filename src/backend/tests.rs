@@ -426,3 +426,77 @@ async fn a_server_that_rests_is_not_asked_for_metrics_to_be_recognised() {
         assert_eq!(paths.iter().any(|path| path == "/metrics"), in_flight, "{paths:?}");
     }
 }
+
+/// A picture of a server that answers so: the first listing, and the first look if there is one to be had.
+async fn pictured(answers: &'static [(&'static str, &'static str)]) -> Inventory {
+    let (_server, monitor, mut told, _stop) = surveyed(move |head| {
+        let known = answers.iter().find(|(known, _)| *known == path(head)).map(|(_, body)| json(body));
+        Some(known.unwrap_or_else(not_found))
+    })
+    .await;
+    let mut listings = 0;
+    found(&mut told, |found| {
+        listings += usize::from(matches!(found, Found::Listed(_)));
+        (listings > 1).then_some(())
+    })
+    .await;
+    (*monitor.inventory()).clone()
+}
+
+#[tokio::test]
+async fn old_servers_and_those_that_look_alike_leave_less_and_nothing_wrong() {
+    // Go's empty lists.
+    let empty = pictured(&[
+        ("/api/tags", r#"{"models":null}"#),
+        ("/api/version", r#"{"version":"0.1.33"}"#),
+        ("/api/ps", r#"{"models":null}"#),
+    ])
+    .await;
+    assert_eq!((empty.runtime, empty.models.len(), empty.resident), (Runtime::Ollama, 0, Some(vec![])));
+    // Before 0.1.33 there was no `/api/ps`, and in no version of a look-alike need there be a version.
+    let old = pictured(&[("/api/tags", r#"{"models":[{"name":"a:1"}]}"#)]).await;
+    assert_eq!((old.runtime, old.models.len(), old.resident), (Runtime::Unknown, 1, None));
+    // LM Studio before its own API lists what is on disk, not what is in memory.
+    const ON_DISK: &str =
+        r#"{"data":[{"id":"a","owned_by":"organization_owner"},{"id":"b","owned_by":"organization_owner"}]}"#;
+    let studio = pictured(&[("/v1/models", ON_DISK)]).await;
+    assert_eq!((studio.runtime, studio.models.len(), studio.resident), (Runtime::LmStudio, 2, None));
+    // A gateway before several engines is none of them.
+    let gateway =
+        pictured(&[("/v1/models", r#"{"data":[{"id":"a","owned_by":"vllm"},{"id":"b","owned_by":"sglang"}]}"#)]).await;
+    assert_eq!((gateway.runtime, gateway.models.len(), gateway.resident), (Runtime::Unknown, 2, None));
+}
+
+#[tokio::test]
+async fn one_failed_question_makes_no_other_server_and_leaves_no_old_memory() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    let fails = Arc::new(AtomicBool::new(false));
+    let failing = fails.clone();
+    let (_server, monitor, mut told, _stop) = surveyed(move |head| {
+        Some(match path(head) {
+            "/v1/models" => json(r#"{"data":[{"id":"a:1","owned_by":"library"}]}"#),
+            "/api/tags" | "/api/version" | "/api/ps" if failing.load(Ordering::SeqCst) => {
+                "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n".to_owned()
+            }
+            "/api/tags" => json(r#"{"models":[{"name":"a:1","digest":"1234"}]}"#),
+            "/api/version" => json(r#"{"version":"0.24.0"}"#),
+            "/api/ps" => json(r#"{"models":[{"name":"a:1","size_vram":7}]}"#),
+            _ => not_found(),
+        })
+    })
+    .await;
+    let look = |found| match found {
+        Found::Resident(inventory, changes) => Some((inventory, changes)),
+        _ => None,
+    };
+    found(&mut told, look).await;
+    fails.store(true, Ordering::SeqCst);
+    let (unknown, _) =
+        found(&mut told, |found| look(found).filter(|(inventory, _)| inventory.resident.is_none())).await;
+    assert_eq!((unknown.runtime, unknown.models.len()), (Runtime::Ollama, 1));
+    fails.store(false, Ordering::SeqCst);
+    let (again, changes) =
+        found(&mut told, |found| look(found).filter(|(inventory, _)| inventory.resident.is_some())).await;
+    assert_eq!((again.runtime, changes), (Runtime::Ollama, vec![]), "nothing was loaded meanwhile");
+    assert_eq!(monitor.inventory().models[0].revision.as_deref(), Some("1234"));
+}

@@ -36,9 +36,14 @@ impl Tracker {
 }
 
 /// Other files under the same name, or another length of context, are another load (Ollama starts the model's process
-/// anew for each).
+/// again for each). What one of the looks does not say is no difference: a model that is just loading has no context yet.
 fn same(old: &Resident, new: &Resident) -> bool {
-    old.name == new.name && old.revision == new.revision && old.context == new.context
+    fn agree<T: PartialEq>(old: Option<&T>, new: Option<&T>) -> bool {
+        old.zip(new).is_none_or(|(old, new)| old == new)
+    }
+    old.name == new.name
+        && agree(old.revision.as_ref(), new.revision.as_ref())
+        && agree(old.context.as_ref(), new.context.as_ref())
 }
 
 #[cfg(test)]
@@ -57,6 +62,8 @@ mod tests {
         assert_eq!(tracker.look(&[held("b", 1)]), [Change::Evicted("a".into())]);
         assert_eq!(tracker.look(&[held("b", 2)]), [Change::Evicted("b".into()), Change::Loaded("b".into())]);
         assert_eq!(tracker.look(&[Resident { vram: Some(9), ..held("b", 2) }]), []);
+        assert_eq!(tracker.look(&[Resident { context: None, ..held("b", 2) }]), [], "it does not say");
+        assert_eq!(tracker.look(&[held("b", 3)]), [], "nor did it");
         tracker.forget();
         assert_eq!(tracker.look(&[]), []);
     }

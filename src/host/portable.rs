@@ -17,7 +17,7 @@ use super::disks::{Disk, DiskRates, Disks};
 use super::filesystems::Filesystem;
 use super::memory::Memory;
 use super::networks::Network;
-use super::processes::{Process, Processes, Role, RoleUse, role_of};
+use super::processes::{Process, Processes, Role, RoleUse, children_run, role_of};
 use super::temperatures::{Temperature, Temperatures};
 
 /// Reads the processors.
@@ -220,7 +220,7 @@ impl Collector for ProcessesCollector {
         let wanted = ProcessRefreshKind::nothing().with_cpu().with_memory().with_cmd(UpdateKind::OnlyIfNotSet);
         self.system.refresh_processes_specifics(ProcessesToUpdate::All, true, wanted);
         let mut now = HashMap::new();
-        let mut processes = Vec::new();
+        let (mut processes, mut parents, mut spents) = (Vec::new(), Vec::new(), Vec::new());
         for (pid, process) in self.system.processes() {
             let arguments: Vec<_> = process.cmd().iter().map(|argument| argument.to_string_lossy()).collect();
             let arguments: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
@@ -229,9 +229,14 @@ impl Collector for ProcessesCollector {
             let spent = process.accumulated_cpu_time();
             let identity = (pid.as_u32(), process.start_time());
             let known = self.before.as_ref().map_or(spent, |before| before.get(&identity).copied().unwrap_or(0));
-            *self.spent.entry(role).or_default() += spent.saturating_sub(known);
+            spents.push(spent.saturating_sub(known));
+            parents.push(process.parent().map_or(0, |parent| parent.as_u32()));
             now.insert(identity, spent);
             processes.push(Process { pid: pid.as_u32(), role, memory_bytes: process.memory() });
+        }
+        children_run(processes.iter_mut().zip(parents));
+        for (process, spent) in processes.iter().zip(spents) {
+            *self.spent.entry(process.role).or_default() += spent;
         }
         self.before = Some(now);
         let of_role = |role: Role| {

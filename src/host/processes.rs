@@ -1,6 +1,6 @@
 //! The inference server's own processes: memory and processor time of servers and runners.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -113,7 +113,9 @@ impl Collector for ProcessesCollector {
 
     fn read(&mut self, _: Instant) -> Result<Option<Processes>, ReadError> {
         let Some(entries) = kernel_file::entries(&self.proc)? else { return Ok(None) };
-        let found: Vec<_> = entries.iter().filter_map(|entry| read_process(entry)).collect();
+        let mut found: Vec<_> = entries.iter().filter_map(|entry| read_process(entry)).collect();
+        let parents: Vec<_> = found.iter().map(|it| it.parent).collect();
+        children_run(found.iter_mut().map(|it| &mut it.process).zip(parents));
         self.spend(&found);
         let processes: Vec<_> = found.into_iter().map(|found| found.process).collect();
         let roles = Role::ALL.into_iter().filter_map(|role| Some((role, self.of_role(role, &processes)?))).collect();
@@ -142,8 +144,19 @@ impl ProcessesCollector {
 
 struct Found {
     process: Process,
+    parent: u32,
     identity: Identity,
     ticks: u64,
+}
+
+/// A server that another process of an inference server started is that one's runner: `ollama serve` (from 0.30) and a
+/// llama.cpp that routes start a `llama-server` for each model. Each process comes with the number of its parent.
+pub(super) fn children_run<'a>(processes: impl Iterator<Item = (&'a mut Process, u32)>) {
+    let mut all: Vec<_> = processes.collect();
+    let known: HashSet<_> = all.iter().map(|(process, _)| process.pid).collect();
+    for (process, _) in all.iter_mut().filter(|(_, parent)| known.contains(parent)) {
+        process.role = Role::Runner;
+    }
 }
 
 /// `None` for whatever is no inference process, or ended meanwhile.
@@ -152,13 +165,13 @@ fn read_process(folder: &Path) -> Option<Found> {
     let command_line = kernel_file::read(&folder.join("cmdline")).ok()??;
     let arguments: Vec<_> = command_line.split('\0').take(8).collect();
     let role = role_of(&arguments)?;
-    let (ticks, started) = parse_stat(&kernel_file::line(&folder.join("stat"))?)?;
+    let Stat { parent, ticks, started } = parse_stat(&kernel_file::line(&folder.join("stat"))?)?;
     let memory_bytes = parse_resident(&kernel_file::read(&folder.join("status")).ok()??)?;
-    Some(Found { process: Process { pid, role, memory_bytes }, identity: (pid, started), ticks })
+    Some(Found { process: Process { pid, role, memory_bytes }, parent, identity: (pid, started), ticks })
 }
 
-/// By the program's name and its first words: `ollama serve` with its `ollama runner`, llama.cpp's server, vLLM with
-/// the names that its workers give themselves. Clients (`ollama run`) are neither.
+/// By the program's name and its first words: `ollama serve` with its `ollama runner`, llama.cpp's server, vLLM and
+/// `SGLang` with the names that their workers give themselves. Clients (`ollama run`) are neither.
 pub(super) fn role_of(arguments: &[&str]) -> Option<Role> {
     let name = |argument: &str| argument.rsplit('/').next().unwrap_or_default().to_owned();
     let program = name(arguments.first()?);
@@ -168,7 +181,7 @@ pub(super) fn role_of(arguments: &[&str]) -> Option<Role> {
         "ollama" if second == "runner" => Some(Role::Runner),
         "ollama_llama_server" | "ollama-llama-server" => Some(Role::Runner),
         "llama-server" | "llama-box" | "koboldcpp" => Some(Role::Server),
-        _ if program.starts_with("VLLM::") => Some(Role::Runner),
+        _ if program.starts_with("VLLM::") || program.starts_with("sglang::") => Some(Role::Runner),
         "vllm" if second == "serve" => Some(Role::Server),
         _ if program.starts_with("python") => python_role(arguments),
         _ => None,
@@ -185,13 +198,24 @@ fn python_role(arguments: &[&str]) -> Option<Role> {
     (script || module).then_some(Role::Server)
 }
 
-/// Ticks in user and system mode, and when it began. The name in parentheses may hold anything (proc(5)).
-fn parse_stat(text: &str) -> Option<(u64, u64)> {
+/// What is read of a process's `stat`.
+#[derive(Debug, PartialEq)]
+struct Stat {
+    parent: u32,
+    /// In user and system mode.
+    ticks: u64,
+    /// When it began, in ticks from the machine's start.
+    started: u64,
+}
+
+/// The name in parentheses may hold anything (proc(5)).
+fn parse_stat(text: &str) -> Option<Stat> {
     let (_, rest) = text.rsplit_once(')')?;
     let fields: Vec<_> = rest.split_ascii_whitespace().collect();
     // The state, the third field, is the first here.
     let field = |number: usize| fields.get(number - 3)?.parse::<u64>().ok();
-    Some((field(14)?.checked_add(field(15)?)?, field(22)?))
+    let parent = fields.get(1)?.parse().ok()?;
+    Some(Stat { parent, ticks: field(14)?.checked_add(field(15)?)?, started: field(22)? })
 }
 
 fn parse_resident(status: &str) -> Option<u64> {
@@ -221,6 +245,7 @@ mod tests {
             "ollama_llama_server --model x",
             "VLLM::EngineCore",
             "VLLM::Worker_TP0",
+            "sglang::scheduler_TP0",
         ] {
             assert_eq!(role(line), Some(Role::Runner), "{line}");
         }
@@ -230,9 +255,35 @@ mod tests {
     }
 
     #[test]
+    fn a_server_that_a_server_started_is_its_runner() {
+        let of = |lines: &[(u32, u32, &str)]| -> Vec<Role> {
+            let process = |(pid, _, line): &(u32, u32, &str)| {
+                let role = role_of(&line.split(' ').collect::<Vec<_>>()).expect("it is of a server");
+                Process { pid: *pid, role, memory_bytes: 0 }
+            };
+            let mut processes: Vec<_> = lines.iter().map(process).collect();
+            children_run(processes.iter_mut().zip(lines.iter().map(|(_, parent, _)| *parent)));
+            processes.into_iter().map(|process| process.role).collect()
+        };
+        let ollama = [
+            (7, 1, "/usr/bin/ollama serve"),
+            (8, 7, "/usr/lib/ollama/llama-server --model x --port 4"),
+            (9, 1, "llama-server -m y"),
+        ];
+        assert_eq!(of(&ollama), [Role::Server, Role::Runner, Role::Server], "the last belongs to itself");
+        let router =
+            [(5, 4, "llama-server --port 5"), (4, 1, "llama-server --models-dir m"), (6, 5, "llama-server --port 6")];
+        assert_eq!(of(&router), [Role::Runner, Role::Server, Role::Runner], "in any order");
+    }
+
+    #[test]
     fn a_name_with_spaces_and_parentheses_does_not_move_the_fields() {
         let line = "7 (a) b (c)) S 0 0 0 0 -1 4194560 1 2 3 4 205 713 20143 7419 20 0 13 0 24 52817920 5048 1";
-        assert_eq!(parse_stat(line), Some((918, 24)));
+        let mut expected = Stat { parent: 0, ticks: 918, started: 24 };
+        assert_eq!(parse_stat(line), Some(expected));
+        let line = line.replace(" S 0 0 ", " S 41 0 ");
+        expected = Stat { parent: 41, ticks: 918, started: 24 };
+        assert_eq!(parse_stat(&line), Some(expected));
         assert_eq!(parse_stat("7 (x) S 1 2"), None);
     }
 
@@ -240,6 +291,7 @@ mod tests {
     fn processor_time_of_a_role_never_goes_back_when_a_process_ends() {
         let found = |pid: u32, ticks: u64| Found {
             process: Process { pid, role: Role::Runner, memory_bytes: 0 },
+            parent: 1,
             identity: (pid, 1),
             ticks,
         };

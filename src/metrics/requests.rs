@@ -40,7 +40,20 @@ impl Requests {
     }
 
     pub(super) fn started(&self, start: &Start) {
-        self.started.with(&[&start.backend, start.route.endpoint], IntCounter::inc);
+        let is_first = self.started.with(&[&start.backend, start.route.endpoint], |started| {
+            let is_first = started.get() == 0;
+            started.inc();
+            is_first
+        });
+        if is_first && start.route.operation.generates() {
+            self.expect_others(start);
+        }
+    }
+
+    /// The row of models beyond the cap, at 0, so that the first of them shows in an increase.
+    fn expect_others(&self, Start { method, route, backend, .. }: &Start) {
+        let completed = Outcome::Completed.as_str();
+        drop(self.total.child(&[labels::OTHER, method.as_str(), route.endpoint, "200", backend, completed]));
     }
 
     /// How many began on this backend.

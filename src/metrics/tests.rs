@@ -162,6 +162,11 @@ fn value(metrics: &Metrics, series: &str) -> Option<f64> {
     text(metrics).lines().find_map(|line| line.strip_prefix(&start)).map(|value| value.parse().unwrap())
 }
 
+/// The values of a counter's series that are not at their first 0.
+fn counted(metrics: &Metrics, name: &str) -> Vec<f64> {
+    values(metrics, name).into_iter().filter(|value| *value > 0.0).collect()
+}
+
 /// The values of all series of one name.
 fn values(metrics: &Metrics, name: &str) -> Vec<f64> {
     let start = format!("ollama_proxy_{name}{{");

@@ -17,7 +17,7 @@ fn ends_that_differ_in_one_thing_are_counted_apart() {
     for _ in 0..2 {
         ends.iter().for_each(|record| complete(&metrics, "m", record));
     }
-    assert_eq!(values(&metrics, "requests_total"), vec![2.0; ends.len()]);
+    assert_eq!(counted(&metrics, "requests_total"), vec![2.0; ends.len()]);
     // PUT has the method `other` there; the status and the outcome are no labels of a duration.
     let mut durations = values(&metrics, "request_duration_seconds_count");
     durations.sort_by(f64::total_cmp);
