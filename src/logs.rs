@@ -1,29 +1,22 @@
 //! What is written for people: the log's shape and level, and one line a finished exchange.
 //!
-//! Promises: writing never blocks or ends the program. Lines go through a bounded queue to a thread of their own;
+//! Promises: writing never blocks or ends the program. Lines go through a bounded [`queue`] to a thread of their own;
 //! where standard error is full or closed they are dropped and counted. No line holds a query, a client's address, a
 //! credential, a prompt or an answer.
 
 pub mod access;
+mod queue;
 
 use std::fmt;
-use std::io::{self, IsTerminal, Write};
-use std::sync::mpsc;
-use std::time::Duration;
+use std::io::{self, IsTerminal};
 
 use tracing::Subscriber;
-use tracing::subscriber::SetGlobalDefaultError;
-use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::Layer;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{EnvFilter, Layer as Layered, Registry, reload};
 
-/// Lines that wait for standard error at most. A line is some 200 bytes.
-const QUEUE: usize = 16_384;
-
-/// How long the last lines may take at the end of the program.
-const FLUSH: Duration = Duration::from_millis(1500);
+use queue::{Guard, Queue};
 
 /// The shape of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,31 +68,12 @@ pub fn filter(text: &str) -> Result<EnvFilter, FilterError> {
 
 /// Keeps the log alive; dropping it writes what is still queued, for a second and a half at most.
 #[derive(Debug)]
-pub struct Logs {
-    guard: Option<WorkerGuard>,
-    dropped: ErrorCounter,
-}
+pub struct Logs(Guard);
 
 impl Logs {
     /// Reads how many lines were dropped because standard error did not take them.
     pub fn dropped_counter(&self) -> impl Fn() -> u64 + Send + Sync + 'static {
-        let dropped = self.dropped.clone();
-        move || dropped.dropped_lines() as u64
-    }
-}
-
-impl Drop for Logs {
-    fn drop(&mut self) {
-        let Some(guard) = self.guard.take() else { return };
-        // The guard prints when the queue stays full, which blocks or panics where standard output is gone too.
-        let (done, wait) = mpsc::channel();
-        let flush = std::thread::Builder::new().name("log-flush".into()).spawn(move || {
-            drop(guard);
-            let _ = done.send(());
-        });
-        if flush.is_ok() {
-            let _ = wait.recv_timeout(FLUSH);
-        }
+        self.0.dropped_counter()
     }
 }
 
@@ -116,35 +90,28 @@ impl Level {
 }
 
 /// Starts the log of this process on standard error.
-pub fn start(filter: EnvFilter, format: Format) -> Result<(Logs, Level), SetGlobalDefaultError> {
+///
+/// # Errors
+/// When the system gives no thread, and when it was started before.
+pub fn start(filter: EnvFilter, format: Format) -> io::Result<(Logs, Level)> {
     let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let (writer, logs) = queue(io::stderr());
+    let (queue, guard) = queue::start(io::stderr())?;
     let (filter, level) = reload::Layer::new(filter);
-    match format {
-        Format::Text => tracing::subscriber::set_global_default(text(filter, writer, colour))?,
-        Format::Json => tracing::subscriber::set_global_default(json(filter, writer))?,
-    }
-    Ok((logs, Level(level)))
+    let set = match format {
+        Format::Text => tracing::subscriber::set_global_default(text(filter, queue, colour)),
+        Format::Json => tracing::subscriber::set_global_default(json(filter, queue)),
+    };
+    set.map_err(io::Error::other)?;
+    Ok((Logs(guard), Level(level)))
 }
 
-fn queue(out: impl Write + Send + 'static) -> (NonBlocking, Logs) {
-    let (writer, guard) =
-        NonBlockingBuilder::default().lossy(true).buffered_lines_limit(QUEUE).thread_name("log").finish(out);
-    let dropped = writer.error_counter();
-    (writer, Logs { guard: Some(guard), dropped })
-}
-
-fn text(
-    filter: impl Layered<Registry> + Send + Sync,
-    writer: NonBlocking,
-    colour: bool,
-) -> impl Subscriber + Send + Sync {
-    let layer = Layer::new().with_writer(writer).with_ansi(colour).with_target(false).log_internal_errors(false);
+fn text(filter: impl Layered<Registry> + Send + Sync, queue: Queue, colour: bool) -> impl Subscriber + Send + Sync {
+    let layer = Layer::new().with_writer(queue).with_ansi(colour).with_target(false).log_internal_errors(false);
     tracing_subscriber::registry().with(filter).with(layer)
 }
 
-fn json(filter: impl Layered<Registry> + Send + Sync, writer: NonBlocking) -> impl Subscriber + Send + Sync {
-    let layer = Layer::new().json().flatten_event(true).with_writer(writer).log_internal_errors(false);
+fn json(filter: impl Layered<Registry> + Send + Sync, queue: Queue) -> impl Subscriber + Send + Sync {
+    let layer = Layer::new().json().flatten_event(true).with_writer(queue).log_internal_errors(false);
     tracing_subscriber::registry().with(filter).with(layer)
 }
 

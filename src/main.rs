@@ -45,7 +45,13 @@ fn refused(error: &dyn std::error::Error) -> ExitCode {
 
 fn run(cli: Cli, config: Config, material: Material) -> ExitCode {
     let filter = |level: &str| logs::filter(level).expect("checked with the configuration");
-    let (logs, level) = logs::start(filter(&config.log_level), config.log_format).expect("a log is started once");
+    let (logs, level) = match logs::start(filter(&config.log_level), config.log_format) {
+        Ok(started) => started,
+        Err(error) => {
+            eprintln!("inferometer: the log cannot be started: {error}");
+            return ExitCode::from(FAILED);
+        }
+    };
     let load = move || {
         let config = resolve(&cli).map_err(|error| error.to_string())?;
         let material = Material::load(&config).map_err(|error| error.to_string())?;

@@ -29,9 +29,18 @@ pub enum Contestant {
     /// The bare relay.
     Relay(PathBuf),
     /// nginx.
-    Nginx(PathBuf),
-    /// This project's program.
-    Inferometer(PathBuf),
+    Nginx(PathBuf, Log),
+    /// This project's program, as it is by default but for its addresses and its log.
+    Inferometer(PathBuf, Log),
+}
+
+/// Whether a line is written for each request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Log {
+    /// To a file, as each does by default.
+    On,
+    /// No.
+    Off,
 }
 
 impl Contestant {
@@ -41,17 +50,25 @@ impl Contestant {
         match self {
             Self::Direct => "direct",
             Self::Relay(_) => "TCP relay",
-            Self::Nginx(_) => "nginx",
-            Self::Inferometer(_) => "inferometer",
+            Self::Nginx(_, Log::On) => "nginx",
+            Self::Nginx(_, Log::Off) => "nginx without a log",
+            Self::Inferometer(_, Log::On) => "inferometer",
+            Self::Inferometer(_, Log::Off) => "inferometer without a log",
         }
+    }
+
+    /// It runs beside itself with its log, so that the log's cost shows: CPU time alone is measured.
+    #[must_use]
+    pub const fn is_unlogged(&self) -> bool {
+        matches!(self, Self::Nginx(_, Log::Off) | Self::Inferometer(_, Log::Off))
     }
 
     /// Which build it is, in its own words. None where it does not say.
     #[must_use]
     pub fn version(&self) -> Option<String> {
         let (program, flag) = match self {
-            Self::Nginx(program) => (program, "-v"),
-            Self::Inferometer(program) => (program, "--version"),
+            Self::Nginx(program, _) => (program, "-v"),
+            Self::Inferometer(program, _) => (program, "--version"),
             Self::Direct | Self::Relay(_) => return None,
         };
         let said = Command::new(program).arg(flag).output().ok()?;
@@ -72,7 +89,7 @@ impl Contestant {
         let admin = machine::free_address().map_err(|error| error.to_string())?;
         let command = self.command(listen, admin, backend, cores, &folder);
         let log = folder.join("output.log");
-        let admin = matches!(self, Self::Inferometer(_)).then_some(admin);
+        let admin = matches!(self, Self::Inferometer(..)).then_some(admin);
         let mut running = Running { address: listen, admin, child: None, folder: Some(folder) };
         let mut command = command.map_err(|error| error.to_string())?;
         let output = fs::File::create(&log).map_err(|error| error.to_string())?;
@@ -102,21 +119,22 @@ impl Contestant {
         let program = match self {
             Self::Direct => return Err(io::Error::other("there is nothing to start")),
             Self::Relay(program) => program,
-            Self::Nginx(program) => {
+            Self::Nginx(program, log) => {
                 let file = folder.join("nginx.conf");
-                fs::write(&file, nginx_config(listen, backend, cores.server.len().max(1), folder))?;
+                fs::write(&file, nginx_config(listen, backend, cores.server.len().max(1), *log, folder))?;
                 let text = |path: &Path| path.display().to_string();
                 arguments = vec!["-p".into(), text(folder), "-c".into(), text(&file), "-e".into(), "stderr".into()];
                 program
             }
-            Self::Inferometer(program) => {
+            Self::Inferometer(program, log) => {
                 arguments = vec![
                     format!("--listen={listen}"),
                     format!("--admin-listen={admin}"),
                     format!("--backend=http://{backend}"),
-                    "--access-log=off".into(),
-                    "--log-level=warn".into(),
                 ];
+                if *log == Log::Off {
+                    arguments.push("--access-log=off".into());
+                }
                 program
             }
         };
@@ -144,9 +162,14 @@ fn fresh_folder() -> io::Result<PathBuf> {
     Ok(folder)
 }
 
-/// nginx tuned as one would for streaming: nothing is held back, connections to the backend are kept, nothing is logged.
-fn nginx_config(listen: SocketAddr, backend: SocketAddr, workers: usize, folder: &Path) -> String {
+/// nginx tuned as one would for streaming: nothing is held back, connections to the backend are kept. Its log is the one
+/// that it writes by default.
+fn nginx_config(listen: SocketAddr, backend: SocketAddr, workers: usize, log: Log, folder: &Path) -> String {
     let folder = folder.display();
+    let log = match log {
+        Log::On => format!("{folder}/access.log"),
+        Log::Off => "off".into(),
+    };
     format!(
         "daemon off;
 worker_processes {workers};
@@ -154,7 +177,7 @@ worker_rlimit_nofile 16384;
 pid {folder}/nginx.pid;
 events {{ worker_connections 8192; use epoll; }}
 http {{
-    access_log off;
+    access_log {log};
     tcp_nodelay on;
     keepalive_timeout 1h;
     keepalive_requests 1000000000;

@@ -10,6 +10,7 @@
 //! | `machine` | what it runs on, and which core does what |
 //! | `load` | the tests, and how one is run against one contestant |
 //! | `flat` | what must not grow: with the length of a stream, with the size of a request |
+//! | `rush` | a thousand clients at once |
 //! | `scrape` | whether streams feel that somebody reads the metrics |
 //! | `report` | medians, ratios and remarks as Markdown |
 //! | `chunks` | one plain chunk of each dialect and framing |
@@ -40,5 +41,7 @@ pub mod machine;
 mod poll;
 #[cfg(target_os = "linux")]
 pub mod report;
+#[cfg(target_os = "linux")]
+mod rush;
 #[cfg(target_os = "linux")]
 pub mod scrape;

@@ -8,6 +8,7 @@ use crate::backend::Backend;
 use crate::client::{Client, Tally, Then};
 use crate::contestant::{Contestant, Running};
 use crate::machine::Cores;
+use crate::rush::rush;
 use crate::script::{Clock, Form, Wish};
 
 /// Pause between two exchanges that time the first byte while streams run.
@@ -39,6 +40,11 @@ pub enum Load {
         /// How they are framed.
         form: Form,
     },
+    /// Connections that are all opened at the same time, with one whole answer each.
+    Rush {
+        /// How many.
+        connections: usize,
+    },
     /// Streams without pauses, one chunk a write.
     Blast {
         /// How they are framed.
@@ -66,7 +72,7 @@ pub const FEW: &str = "10 streams, 0.5 ms a chunk";
 pub const MANY: &str = "2,048 streams, 100 ms a chunk";
 
 /// Every test, in the order of the tables.
-pub const TESTS: [Test; 8] = [
+pub const TESTS: [Test; 10] = [
     Test { name: "request/response, 1 connection", load: Load::Exchanges { connections: 1 } },
     Test { name: "request/response, 64 connections", load: Load::Exchanges { connections: 64 } },
     paced("64 streams, 20 ms a chunk", 64, Duration::from_millis(20)),
@@ -75,6 +81,8 @@ pub const TESTS: [Test; 8] = [
     paced(FEW, 10, Duration::from_micros(500)),
     Test { name: "blast, NDJSON", load: Load::Blast { form: Form::Ndjson } },
     Test { name: "blast, SSE", load: Load::Blast { form: Form::Sse } },
+    Test { name: "1,000 connections at once", load: Load::Rush { connections: 1000 } },
+    Test { name: "3,000 connections at once", load: Load::Rush { connections: 3000 } },
 ];
 
 impl Load {
@@ -82,7 +90,7 @@ impl Load {
     #[must_use]
     pub const fn unit(&self) -> &'static str {
         match self {
-            Self::Exchanges { .. } => "request",
+            Self::Exchanges { .. } | Self::Rush { .. } => "request",
             Self::Paced { .. } | Self::Blast { .. } => "chunk",
         }
     }
@@ -92,7 +100,7 @@ impl Load {
     pub const fn quiet_streams(&self) -> Option<usize> {
         match self {
             Self::Paced { streams, .. } => Some(*streams),
-            Self::Exchanges { .. } | Self::Blast { .. } => None,
+            Self::Exchanges { .. } | Self::Rush { .. } | Self::Blast { .. } => None,
         }
     }
 
@@ -105,7 +113,7 @@ impl Load {
     #[must_use]
     pub const fn descriptors(&self) -> u64 {
         let connections = match self {
-            Self::Exchanges { connections } => *connections,
+            Self::Exchanges { connections } | Self::Rush { connections } => *connections,
             Self::Paced { streams, .. } => *streams,
             Self::Blast { .. } => BLAST_STREAMS,
         };
@@ -134,7 +142,8 @@ pub struct Sample {
     pub cpu: Option<f64>,
     /// Requests or chunks a second.
     pub rate: f64,
-    /// From the request to the first byte of the body: median and 99th percentile, in nanoseconds.
+    /// From the request to the first byte of the body: median and 99th percentile, in nanoseconds. In a rush from its
+    /// beginning to the first byte of each answer.
     pub first: Option<(u64, u64)>,
     /// From the backend's write of a chunk to the client's read: median and 99th percentile, in nanoseconds.
     pub transit: Option<(u64, u64)>,
@@ -176,7 +185,7 @@ impl Ground {
     pub fn run(&self, test: &Test, contestant: &Contestant) -> Result<Sample, String> {
         let sample = self.run_on(&self.cores, test, contestant)?;
         match &self.apart {
-            Some(apart) if test.load.is_timed_apart() => {
+            Some(apart) if test.load.is_timed_apart() && !contestant.is_unlogged() => {
                 let Sample { first, transit, late, foreign, stolen, .. } = self.run_on(apart, test, contestant)?;
                 // What disturbed either is told of both.
                 let more = |one: Option<f64>, other: Option<f64>| one.zip(other).map(|(one, other)| one.max(other));
@@ -199,6 +208,7 @@ impl Ground {
         let measured = match test.load {
             Load::Exchanges { connections } => self.exchanges(&running, connections),
             Load::Paced { streams, pace, form } => self.paced(&running, streams, Wish::of(form, pace)),
+            Load::Rush { connections } => self.rush(&running, connections),
             Load::Blast { form } => self.blast(&running, form),
         };
         measured.map_err(|error| format!("the client failed: {error}"))?
@@ -239,6 +249,14 @@ impl Ground {
         client.run(self.extent.probe)?;
         sample.first = percentiles(&mut client.take().first);
         Ok(checked(sample, &tally, tally.chunks))
+    }
+
+    fn rush(&self, running: &Running, connections: usize) -> io::Result<Result<Sample, String>> {
+        let account = Account::open(running);
+        let mut tally = rush(running.address(), self.clock, connections)?;
+        let mut sample = account.close(tally.exchanges);
+        sample.first = percentiles(&mut tally.first);
+        Ok(checked(sample, &tally, tally.exchanges))
     }
 
     fn blast(&self, running: &Running, form: Form) -> io::Result<Result<Sample, String>> {

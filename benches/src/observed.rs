@@ -24,7 +24,7 @@ use crate::chunks::{CASES, Case, Exchange, OLLAMA_LAST};
 /// Time between two chunks, as told to the observation.
 pub const GAP: Duration = Duration::from_millis(20);
 
-/// Sinks and settings as the program has them, the access log off.
+/// Sinks and settings as the program has them, with the access log off unless it is asked for.
 pub struct Observed {
     metrics: Arc<Metrics>,
     catalogue: Arc<Catalogue>,
@@ -66,6 +66,14 @@ impl Default for Observed {
 }
 
 impl Observed {
+    /// The same with the access log on, as it is by default.
+    #[must_use]
+    pub fn logged() -> Self {
+        let observed = Self::default();
+        observed.sink.1.1.set(true);
+        observed
+    }
+
     /// An exchange on a listed model whose response's head has just arrived.
     pub fn answering(&mut self, case: &Case, model: &str, status: u16) -> Box<Observation> {
         self.catalogue.admit(model);

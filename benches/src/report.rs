@@ -10,7 +10,7 @@ use std::fmt::Write;
 
 pub use beside::{Beside, LARGE, LONG, SCRAPE};
 
-use crate::contestant::Contestant;
+use crate::contestant::{Contestant, Log};
 use crate::load::{Sample, Test};
 
 /// A spread of CPU time between rounds above this is named: (highest − lowest) / median.
@@ -71,9 +71,14 @@ impl Report {
         text
     }
 
-    /// Contestants that are processes, with their place.
+    /// Contestants that have a column of their own, with their place.
+    fn columns(&self) -> impl Iterator<Item = (usize, &Contestant)> {
+        self.contestants.iter().enumerate().filter(|(_, who)| !who.is_unlogged())
+    }
+
+    /// Those of them that are processes.
     fn proxies(&self) -> Vec<(usize, &Contestant)> {
-        self.contestants.iter().enumerate().filter(|(_, who)| **who != Contestant::Direct).collect()
+        self.columns().filter(|(_, who)| **who != Contestant::Direct).collect()
     }
 
     fn place(&self, wanted: fn(&Contestant) -> bool) -> Option<usize> {
@@ -85,11 +90,11 @@ impl Report {
     }
 
     fn nginx(&self) -> Option<usize> {
-        self.place(|who| matches!(who, Contestant::Nginx(_)))
+        self.place(|who| matches!(who, Contestant::Nginx(_, Log::On)))
     }
 
     fn ours(&self) -> Option<usize> {
-        self.place(|who| matches!(who, Contestant::Inferometer(_)))
+        self.place(|who| matches!(who, Contestant::Inferometer(_, Log::On)))
     }
 
     fn cpu_table(&self, text: &mut String) {
@@ -97,10 +102,13 @@ impl Report {
         let mut head = vec!["CPU time".to_owned(), "per".to_owned()];
         head.extend(proxies.iter().map(|(_, who)| who.name().to_owned()));
         let (relay, nginx, ours) = (self.relay(), self.nginx(), self.ours());
+        let unlogged_nginx = self.place(|who| matches!(who, Contestant::Nginx(_, Log::Off)));
+        let unlogged_ours = self.place(|who| matches!(who, Contestant::Inferometer(_, Log::Off)));
         let ratios: Vec<(String, Option<usize>, Option<usize>)> = [
             ("nginx ÷ relay", nginx, relay),
             ("inferometer ÷ relay", ours, relay),
             ("inferometer ÷ nginx", ours, nginx),
+            ("both without a log", unlogged_ours, unlogged_nginx),
         ]
         .map(|(name, over, under)| (name.to_owned(), over, under))
         .into();
@@ -138,7 +146,7 @@ impl Report {
     ) {
         let direct = self.place(|who| *who == Contestant::Direct);
         let mut head = vec![title.to_owned()];
-        head.extend(self.contestants.iter().map(|who| match who {
+        head.extend(self.columns().map(|(_, who)| match who {
             Contestant::Direct => who.name().to_owned(),
             _ => format!("{} adds", who.name()),
         }));
@@ -154,7 +162,7 @@ impl Report {
                 let pairs = paired(&rounds[at], &rounds[direct?], value);
                 median(pairs.into_iter().map(|(through, direct)| through - direct).collect())
             };
-            let cells = (0..self.contestants.len()).map(|at| {
+            let cells = self.columns().map(|(at, _)| {
                 let sign = if Some(at) == direct { "" } else { "+" };
                 let show = |nanos: f64| {
                     if nanos < 0.0 { format!("{:.0}", nanos / 1e3) } else { format!("{sign}{:.0}", nanos / 1e3) }
@@ -211,7 +219,7 @@ impl Report {
                 let reasons: BTreeSet<&String> = rounds.iter().filter_map(|round| round.as_ref().err()).collect();
                 remarks.extend(reasons.iter().map(|reason| format!("{}, {}: {reason}.", test.name, who.name())));
                 remarks.extend(doubts(who, rounds).map(|doubt| format!("{}, {}: {doubt}.", test.name, who.name())));
-                let timed = |sample: &Sample| sample.first.is_some();
+                let timed = |sample: &Sample| sample.first.is_some() || who.is_unlogged();
                 if has_no_blast(test) && !rounds.iter().flatten().all(timed) {
                     remarks.push(format!("{}, {}: a round went without a first byte.", test.name, who.name()));
                 }
@@ -309,21 +317,21 @@ mod tests {
 
     #[test]
     fn ratios_are_those_of_the_same_round() {
-        let contestants = vec![Contestant::Relay("relay".into()), Contestant::Nginx("nginx".into())];
+        let contestants = vec![Contestant::Relay("relay".into()), Contestant::Nginx("nginx".into(), Log::On)];
         let mut report = Report::new(TESTS[..1].to_vec(), contestants, Vec::new());
         for (relay, nginx) in [(1000.0, 1500.0), (2000.0, 3000.0), (4000.0, 6000.0)] {
             report.add(0, 0, sample(relay));
             report.add(0, 1, sample(nginx));
         }
         let text = report.markdown();
-        assert!(text.contains("| 2.00 µs | 3.00 µs | 1.50 | – | – |"), "{text}");
+        assert!(text.contains("| 2.00 µs | 3.00 µs | 1.50 | – | – | – |"), "{text}");
         assert!(text.contains("TCP relay: too noisy, CPU time spread over 150 % of its median."), "{text}");
     }
 
     #[test]
     fn what_failed_says_why_and_voids_only_its_own_round() {
         let mut report =
-            Report::new(TESTS[..1].to_vec(), vec![Contestant::Nginx("nginx".into())], vec!["gone.".into()]);
+            Report::new(TESTS[..1].to_vec(), vec![Contestant::Nginx("nginx".into(), Log::On)], vec!["gone.".into()]);
         report.add(0, 0, Err("it broke".into()));
         report.add(0, 0, sample(1000.0));
         let text = report.markdown();

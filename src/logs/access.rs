@@ -22,6 +22,9 @@ struct State {
     cut: Mutex<HashSet<Box<str>>>,
 }
 
+/// Where the lines of exchanges come from, for filters and for the queue.
+pub(super) const TARGET: &str = module_path!();
+
 /// Models that are warned about, each once.
 const MAX_WARNED: usize = 200;
 

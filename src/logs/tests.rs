@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::access::AccessLog;
-use super::{Format, filter, json, queue, text};
+use super::queue::{self, MAX_WAITING};
+use super::{Format, filter, json, text};
 use crate::exchange::outcome::{ErrorType, Outcome, Phase};
 use crate::exchange::record::{Count, Method, Record, Start};
 use crate::exchange::sink::{Sink, Watch};
@@ -27,10 +28,30 @@ impl Write for Memory {
     }
 }
 
+impl Memory {
+    fn lines(&self) -> Vec<String> {
+        let bytes = self.0.lock().expect("lock").clone();
+        String::from_utf8(bytes).expect("UTF-8").lines().map(str::to_owned).collect()
+    }
+}
+
+/// Tells how many lines each write brought.
+struct Counting(Sender<usize>);
+
+impl Write for Counting {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let _ = self.0.send(bytes.iter().filter(|byte| **byte == b'\n').count());
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// What is logged in the given shape while `work` runs.
 fn logged(format: Format, work: impl FnOnce()) -> String {
     let memory = Memory::default();
-    let (writer, logs) = queue(memory.clone());
+    let (writer, logs) = queue::start(memory.clone()).expect("a thread");
     let all = || filter("trace").expect("a level");
     match format {
         Format::Text => tracing::subscriber::with_default(text(all(), writer, false), work),
@@ -204,22 +225,24 @@ impl Write for Closed {
 }
 
 #[test]
-fn a_closed_standard_error_ends_nothing() {
-    let (writer, logs) = queue(Closed);
+fn a_closed_standard_error_ends_nothing_and_every_lost_line_is_counted() {
+    let (writer, logs) = queue::start(Closed).expect("a thread");
+    let dropped = logs.dropped_counter();
     tracing::subscriber::with_default(text(filter("info").expect("a level"), writer, false), || {
         (0..100).for_each(|_| tracing::info!("into the void"));
     });
     drop(logs);
+    assert_eq!(dropped(), 100);
 }
 
 /// Takes nothing until it is told to.
-struct Blocked(Sender<()>, Receiver<()>);
+struct Blocked(Sender<()>, Receiver<()>, Memory);
 
 impl Write for Blocked {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let _ = self.0.send(());
         let _ = self.1.recv();
-        Ok(bytes.len())
+        self.2.write(bytes)
     }
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
@@ -228,14 +251,81 @@ impl Write for Blocked {
 
 #[test]
 fn a_full_standard_error_drops_lines_and_counts_them() {
+    let memory = Memory::default();
     let (writing, has_begun) = channel();
     let (release, released) = channel();
-    let (writer, logs) = queue(Blocked(writing, released));
+    let (writer, logs) = queue::start(Blocked(writing, released, memory.clone())).expect("a thread");
+    let dropped = logs.dropped_counter();
+    let filling = "x".repeat(1000);
+    let lines = 1 + MAX_WAITING / filling.len();
     tracing::subscriber::with_default(text(filter("info").expect("a level"), writer, false), || {
         tracing::info!("the first line blocks the thread");
         has_begun.recv().expect("the thread writes");
-        (0..super::QUEUE + 10).for_each(|_| tracing::info!("queued or dropped"));
+        (0..lines).for_each(|_| tracing::info!("{filling}"));
     });
-    assert_eq!(logs.dropped_counter()(), 10);
+    let lost = dropped();
+    assert!((1..1000).contains(&lost), "{lost} of {lines}");
     drop(release);
+    drop(logs);
+    assert_eq!(memory.lines().len() as u64 + lost, 1 + lines as u64, "every line is written or counted");
+}
+
+#[test]
+fn the_lines_of_a_rush_are_written_together() {
+    const LINES: usize = 2000;
+    let (written, writes) = channel();
+    let (writer, logs) = queue::start(Counting(written)).expect("a thread");
+    tracing::subscriber::with_default(json(filter("info").expect("a level"), writer), || {
+        let log = AccessLog::new(true);
+        (0..LINES).for_each(|_| finish(&log, &record()));
+    });
+    drop(logs);
+    let writes: Vec<usize> = writes.iter().collect();
+    println!("{LINES} lines in {} writes", writes.len());
+    assert_eq!(writes.iter().sum::<usize>(), LINES, "all are written at the end");
+    assert!(writes.len() < LINES / 20, "{} writes", writes.len());
+}
+
+#[test]
+fn a_line_is_written_though_none_follows_and_an_urgent_one_takes_all_along() {
+    let (written, writes) = channel();
+    let (writer, logs) = queue::start(Counting(written)).expect("a thread");
+    tracing::subscriber::with_default(json(filter("info").expect("a level"), writer), || {
+        let log = AccessLog::new(true);
+        for _ in 0..2 {
+            finish(&log, &record());
+            assert_eq!(writes.recv_timeout(Duration::from_secs(60)), Ok(1), "by itself");
+        }
+        finish(&log, &record());
+        tracing::warn!("now");
+        let mut lines = 0;
+        while lines < 2 {
+            lines += writes.recv_timeout(Duration::from_secs(60)).expect("it is written");
+        }
+    });
+    drop(logs);
+}
+
+#[test]
+fn lines_of_several_threads_are_in_the_order_of_their_time() {
+    for format in Format::ALL {
+        let lines = logged(format, || {
+            let here = tracing::dispatcher::get_default(Clone::clone);
+            std::thread::scope(|scope| {
+                for _ in 0..4 {
+                    scope.spawn(|| {
+                        tracing::dispatcher::with_default(&here, || {
+                            let log = AccessLog::new(true);
+                            (0..200).for_each(|_| finish(&log, &record()));
+                        });
+                    });
+                }
+            });
+        });
+        let instants: Vec<&str> = lines.lines().map(|line| line.split_once('Z').expect("an instant").0).collect();
+        assert_eq!(instants.len(), 800);
+        let late = instants.windows(2).filter(|pair| pair[0] > pair[1]).count();
+        // Where a batch ends, a line may come a moment late.
+        assert!(late < 8, "{late} of 800 lines stand behind later ones");
+    }
 }

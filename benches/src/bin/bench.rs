@@ -23,7 +23,7 @@ mod linux {
     use std::time::Duration;
 
     use inferometer_bench::backend::Backend;
-    use inferometer_bench::contestant::Contestant;
+    use inferometer_bench::contestant::{Contestant, Log};
     use inferometer_bench::flat;
     use inferometer_bench::load::{Extent, Ground, TESTS, Test};
     use inferometer_bench::machine::{self, Cores};
@@ -110,7 +110,8 @@ mod linux {
                     report.add(row, column, ground.run(test, contestant));
                 }
             }
-            for (column, contestant) in contestants.iter().enumerate().filter(|(_, who)| **who != Contestant::Direct) {
+            let proxies = |(_, who): &(usize, &Contestant)| **who != Contestant::Direct && !who.is_unlogged();
+            for (column, contestant) in contestants.iter().enumerate().filter(proxies) {
                 if options.wants(LONG) {
                     report.beside.long(column, flat::long_stream(&ground, contestant, options.quick));
                 }
@@ -119,7 +120,7 @@ mod linux {
                 }
             }
         }
-        let ours = contestants.iter().find(|who| matches!(who, Contestant::Inferometer(_)));
+        let ours = contestants.iter().find(|who| matches!(who, Contestant::Inferometer(_, Log::On)));
         if let Some(ours) = ours.filter(|_| options.wants(SCRAPE)) {
             eprintln!("{SCRAPE}");
             report.beside.felt(scrape::felt(&ground, ours, options.rounds));
@@ -183,13 +184,18 @@ mod linux {
     fn contestants(options: &Options) -> Result<(Vec<Contestant>, Vec<String>), String> {
         let mut there = vec![Contestant::Direct, Contestant::Relay(beside_us("relay")?)];
         let mut missing = Vec::new();
-        match &options.nginx {
-            Some(nginx) if nginx.exists() => there.push(Contestant::Nginx(nginx.clone())),
-            _ => missing.push("nginx is not there (`make bench-setup` unpacks it on Debian and Ubuntu).".into()),
+        let nginx = options.nginx.as_ref().filter(|nginx| nginx.exists());
+        let ours = Some(&options.inferometer).filter(|ours| ours.exists());
+        // As they are by default, and beside that what their logs cost.
+        for log in [Log::On, Log::Off] {
+            there.extend(nginx.map(|nginx| Contestant::Nginx(nginx.clone(), log)));
+            there.extend(ours.map(|ours| Contestant::Inferometer(ours.clone(), log)));
         }
-        if options.inferometer.exists() {
-            there.push(Contestant::Inferometer(options.inferometer.clone()));
-        } else {
+        match nginx {
+            Some(_) => {}
+            None => missing.push("nginx is not there (`make bench-setup` unpacks it on Debian and Ubuntu).".into()),
+        }
+        if ours.is_none() {
             missing.push("inferometer is not built (`cargo build --release`).".into());
         }
         Ok((there, missing))
@@ -216,7 +222,8 @@ mod linux {
 
     fn preamble(options: &Options, typed: &[String], contestants: &[Contestant]) -> String {
         let list = |cores: &[usize]| cores.iter().map(usize::to_string).collect::<Vec<_>>().join(", ");
-        let versions: Vec<String> = contestants.iter().filter_map(Contestant::version).collect();
+        let versions: Vec<String> =
+            contestants.iter().filter(|who| !who.is_unlogged()).filter_map(Contestant::version).collect();
         let command = match typed {
             [] => "make bench".to_owned(),
             typed => format!("make bench ARGS='{}'", typed.join(" ")),

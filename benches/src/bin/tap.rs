@@ -1,4 +1,4 @@
-//! The inspector alone, so often: `tap reader|exchange CASE COUNT`, `tap request EXCHANGE COUNT`, `tap scrape COUNT`.
+//! The inspector alone, so often: `tap reader|exchange CASE COUNT`, `tap request|logged EXCHANGE COUNT`, `tap scrape COUNT`.
 //!
 //! Run under a tool that counts, with a number and with its double: the difference is what the added ones cost, to the
 //! instruction. It says how many nanoseconds the loop took, and for a scrape how many bytes and series there are.
@@ -7,6 +7,7 @@ use std::hint::black_box;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use inferometer::logs;
 use inferometer::wire::budget::Budget;
 use inferometer::wire::reader::Reader;
 use inferometer::wire::route::Route;
@@ -21,11 +22,14 @@ fn main() -> ExitCode {
         (["scrape", _], Some(count)) => Some(scrape(count)),
         (["reader", name, _], Some(count)) => Case::named(name).map(|case| read(case, count)),
         (["exchange", name, _], Some(count)) => Case::named(name).map(|case| observe(case, count)),
-        (["request", name, _], Some(count)) => Exchange::named(name).map(|exchange| request(exchange, count)),
+        (["request", name, _], Some(count)) => {
+            Exchange::named(name).map(|exchange| request(exchange, count, Observed::default()))
+        }
+        (["logged", name, _], Some(count)) => Exchange::named(name).map(|exchange| logged(exchange, count)),
         _ => None,
     };
     let Some(took) = took else {
-        eprintln!("usage: tap reader|exchange CASE COUNT, tap request EXCHANGE COUNT, or tap scrape COUNT");
+        eprintln!("usage: tap reader|exchange CASE COUNT, tap request|logged EXCHANGE COUNT, or tap scrape COUNT");
         return ExitCode::from(2);
     };
     println!("{} ns", took.as_nanos());
@@ -63,8 +67,7 @@ fn observe(case: &Case, elements: usize) -> Duration {
 }
 
 /// Everything that is done for an exchange outside of HTTP.
-fn request(exchange: &Exchange, count: usize) -> Duration {
-    let mut observed = Observed::default();
+fn request(exchange: &Exchange, count: usize, mut observed: Observed) -> Duration {
     // The first makes the series.
     observed.exchange(exchange);
     let start = Instant::now();
@@ -72,6 +75,15 @@ fn request(exchange: &Exchange, count: usize) -> Duration {
         observed.exchange(black_box(exchange));
     }
     start.elapsed()
+}
+
+/// The same with its line in the log, which goes to standard error.
+fn logged(exchange: &Exchange, count: usize) -> Duration {
+    let filter = logs::filter("info").expect("a level");
+    let log = logs::start(filter, logs::Format::Text).expect("a log");
+    let took = request(exchange, count, Observed::logged());
+    drop(log);
+    took
 }
 
 /// Scrapes with as many series as there can be.
