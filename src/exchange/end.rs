@@ -121,7 +121,6 @@ impl Observation {
         };
         let (outcome, error) = evidence.verdict();
         let cold = self.was_cold();
-        let mut defects = reading.defects;
         if outcome == Outcome::Completed && matches!(end, End::BackendFailed(_)) {
             defects.add(Defect::Framing);
         }
