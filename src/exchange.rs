@@ -205,6 +205,12 @@ impl Observation {
         self.response_frame_end();
     }
 
+    /// The frame that is being read had arrived before: nothing was read while the client took nothing. To be told before
+    /// the frame's end.
+    pub fn reading_held_back(&mut self) {
+        self.answer.timing.held_back();
+    }
+
     /// A piece of a frame of the response's body, before it is handed on.
     pub fn response_piece(&mut self, piece: &[u8], now: Instant) {
         self.last = now;
@@ -277,19 +283,17 @@ impl Observation {
         if let (Some(bytes), Some(watch)) = (self.answer.progress, &mut self.watch) {
             watch.progress(bytes);
         }
-        let arrived = self.arrived();
-        let frame = self.answer.timing.frame_end(self.settings.stall, arrived);
-        if frame.is_some() {
+        if self.answer.timing.bears() {
             self.advance(Phase::Decode);
         }
-        if !streamed {
+        let (arrived, stall) = (self.arrived(), self.settings.stall);
+        let Self { answer, held, watch: Some(watch), .. } = self else { return };
+        if streamed {
+            held.take().into_iter().for_each(|frame| watch.tokens(frame));
+            answer.timing.frame_end(stall, arrived, |frame| watch.tokens(frame));
+        } else {
             // One whole value so far. Should another follow, this one was the stream's first frame.
-            self.held = self.held.or(frame);
-            return;
-        }
-        let held = self.held.take();
-        if let Some(watch) = &mut self.watch {
-            held.into_iter().chain(frame).for_each(|frame| watch.tokens(frame));
+            answer.timing.frame_end(stall, arrived, |frame| *held = held.or(Some(frame)));
         }
     }
 

@@ -45,7 +45,7 @@ impl Answer {
                 self.terminal = false;
                 self.tally.tokens(tokens);
                 if tokens.answer || tokens.thinking {
-                    self.timing.token(tokens.answer, offset, now);
+                    self.timing.token(tokens, offset, now);
                 }
             }
             Event::Usage(usage) => self.tally.usage(usage),

@@ -135,7 +135,7 @@ impl Observation {
             watched: timing.window().filter(|_| reading.streamed),
             events: timing.events,
             events_at_once: timing.events_at_once,
-            several_choices: tally.several_choices(),
+            several_choices: tally.several_choices() || timing.several_choices(),
         };
         Record {
             status,

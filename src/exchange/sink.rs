@@ -6,12 +6,15 @@ use std::time::{Duration, Instant};
 use super::outcome::{Malformed, Phase};
 use super::record::{Record, Start};
 
-/// One frame that bore tokens.
+/// What one frame bore of one choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenFrame {
     /// Token-bearing events in it, at least one.
     pub events: u32,
-    /// Time since the previous token-bearing frame; none for the first. The events share it equally.
+    /// Tokens in them: as many as the backend says, and one for each event of which it does not.
+    pub tokens: u32,
+    /// Time since the previous frame that bore tokens of the same choice; none for the first, and where either was read
+    /// late because the client had to be waited for. The tokens share it equally.
     pub gap: Option<Duration>,
     /// The gap was above the stall threshold.
     pub stalled: bool,
@@ -41,7 +44,7 @@ pub trait Watch {
     fn answered(&mut self, _model: &str) {}
     /// It came further.
     fn phase(&mut self, _phase: Phase) {}
-    /// A frame that bore tokens. Streams only.
+    /// A frame bore tokens of one choice. Streams only; called once for each choice in the frame.
     fn tokens(&mut self, _frame: TokenFrame) {}
     /// So many bytes of model files were moved so far. Transfers only, with each piece that is read.
     fn progress(&mut self, _bytes: u64) {}

@@ -27,8 +27,8 @@ const CHAT: Route = Route {
 /// The head itself reports nothing.
 const NOTHING: Reported = Reported { prompt_tokens: None, generated_tokens: None, total: None, inference: None };
 const OK: Head<'_> = Head { status: 200, content_type: None, content_encoding: None, reported: NOTHING };
-const TEXT: Event<'_> = Event::Tokens(Tokens { answer: true, thinking: false, listed: None });
-const THOUGHT: Event<'_> = Event::Tokens(Tokens { answer: false, thinking: true, listed: None });
+const TEXT: Event<'_> = Event::Tokens(Tokens { answer: true, thinking: false, listed: None, choice: 0 });
+const THOUGHT: Event<'_> = Event::Tokens(Tokens { answer: false, thinking: true, listed: None, choice: 0 });
 
 /// What a sink was told.
 #[derive(Clone, Debug, PartialEq)]
@@ -218,7 +218,7 @@ fn an_empty_frame_is_no_first_byte() {
 fn tokens_that_are_only_listed_are_counted_but_are_no_first_token() {
     let mut case = Case::stream();
     case.frame(20, &[Event::Tokens(Tokens { listed: Some(2), ..Tokens::default() })]);
-    case.frame(30, &[Event::Tokens(Tokens { answer: true, listed: Some(1), thinking: false })]);
+    case.frame(30, &[Event::Tokens(Tokens { answer: true, listed: Some(1), thinking: false, choice: 0 })]);
     let record = case.end(End::ClientLeft, 200, 40);
     assert_eq!((record.time_to_first_token, record.token_events), (Some(ms(30)), 1));
     assert_eq!(record.generated_tokens, Some(Count { value: 3, source: Source::Logprobs }));
@@ -228,9 +228,105 @@ fn tokens_that_are_only_listed_are_counted_but_are_no_first_token() {
 fn the_events_of_one_frame_share_the_gap_and_the_first_frame_has_none() {
     let mut case = Case::stream();
     case.frame(20, &[TEXT, TEXT]).frame(25, &[]).frame(50, &[TEXT, TEXT, TEXT]).frame(60, &[TEXT]);
-    let frame = |events, gap: Option<u64>| TokenFrame { events, gap: gap.map(ms), stalled: false };
+    let frame = |events, gap: Option<u64>| TokenFrame { events, tokens: events, gap: gap.map(ms), stalled: false };
     assert_eq!(case.recorder.frames(), [frame(2, None), frame(3, Some(30)), frame(1, Some(10))]);
     assert_eq!(case.complete(70).token_events, 6);
+}
+
+fn of_choice(choice: u64, listed: Option<u64>) -> Event<'static> {
+    Event::Tokens(Tokens { answer: true, thinking: false, listed, choice })
+}
+
+/// vLLM with n = 4 makes a token of each choice every 30 ms, and sends them one by one.
+#[test]
+fn each_choice_has_a_clock_of_its_own() {
+    let mut case = Case::stream();
+    for (step, at) in [20, 50, 80].into_iter().enumerate() {
+        for choice in 0..4 {
+            case.frame(at + choice, &[of_choice(choice, None)]);
+            let gap = case.recorder.frames().last().unwrap().gap;
+            assert_eq!(gap, (step > 0).then(|| ms(30)), "choice {choice} at {at}");
+        }
+    }
+    case.frame(110, &[of_choice(2, None), of_choice(0, None), of_choice(2, None)]);
+    let frames = case.recorder.frames();
+    let frame = |events, gap| TokenFrame { events, tokens: events, gap: Some(ms(gap)), stalled: false };
+    assert_eq!(frames[12..], [frame(1, 30), frame(2, 28)]);
+    assert_eq!(case.complete(120).token_events, 15);
+}
+
+#[test]
+fn beyond_the_choices_that_are_told_apart_there_are_no_gaps() {
+    let mut case = Case::stream();
+    for at in [20, 30, 40] {
+        case.frame(at, &[of_choice(127, None), of_choice(128, None), of_choice(u64::MAX, None)]);
+    }
+    let gaps: Vec<_> = case.recorder.frames().iter().map(|frame| (frame.events, frame.gap)).collect();
+    let (first, later) = ([(1, None), (2, None)], [(1, Some(ms(10))), (2, None)]);
+    assert_eq!(gaps, [first, later, later].concat());
+}
+
+#[test]
+fn choices_that_only_logprobs_count_have_no_time_per_token() {
+    let mut case = Case::stream();
+    for at in 0..10 {
+        case.frame(20 + 10 * at, &[of_choice(at % 2, Some(1))]);
+    }
+    case.frame(120, &[Event::Terminal]);
+    let record = case.complete(120);
+    assert_eq!(record.generated_tokens, Some(Count { value: 10, source: Source::Logprobs }));
+    assert_eq!(record.time_per_output_token, None);
+}
+
+/// The next prompt of a list begins when the one before has ended: its first token waits for nothing that was made.
+#[test]
+fn choices_one_after_another_have_no_gap_between_them_and_no_stall() {
+    let mut case = Case::stream();
+    case.frame(20, &[of_choice(0, None)]).frame(9000, &[of_choice(1, None)]).frame(9020, &[of_choice(1, None)]);
+    let gaps: Vec<_> = case.recorder.frames().iter().map(|frame| (frame.gap, frame.stalled)).collect();
+    assert_eq!(gaps, [(None, false), (None, false), (Some(ms(20)), false)]);
+    assert_eq!(case.complete(9030).stalls, 0);
+}
+
+#[test]
+fn a_stall_of_all_choices_is_one_stall() {
+    let mut case = Case::stream();
+    case.frame(20, &[of_choice(0, None), of_choice(1, None)]);
+    case.frame(6000, &[of_choice(0, None), of_choice(1, None)]).frame(6010, &[of_choice(1, None)]);
+    assert_eq!(case.complete(6020).stalls, 1);
+    let mut case = Case::stream();
+    case.frame(20, &[of_choice(0, None), of_choice(1, None)]);
+    case.frame(6000, &[of_choice(0, None)]).frame(6001, &[of_choice(1, None)]);
+    assert_eq!(case.complete(6020).stalls, 1, "the second came right behind");
+}
+
+#[test]
+fn a_frame_that_was_read_late_ends_no_gap_and_opens_none() {
+    let mut case = Case::stream();
+    case.frame(20, &[TEXT]).frame(30, &[TEXT]);
+    case.observation.reading_held_back();
+    case.frame(9030, &[TEXT]).frame(9031, &[TEXT]).frame(9041, &[TEXT]);
+    let gaps: Vec<_> = case.recorder.frames().iter().map(|frame| (frame.gap, frame.stalled)).collect();
+    let expected = [None, Some(10), None, None, Some(10)].map(|gap| (gap.map(ms), false));
+    assert_eq!(gaps, expected);
+    case.frame(9050, &[usage(true, 3, 5), Event::Terminal]);
+    let record = case.complete(9050);
+    assert_eq!((record.stalls, record.token_events), (0, 5));
+    assert!(record.time_per_output_token.is_some(), "the first and the last token were read as they came");
+    let mut late = Case::stream();
+    late.frame(20, &[TEXT]).frame(30, &[TEXT]).frame(40, &[TEXT]);
+    late.observation.reading_held_back();
+    late.frame(9030, &[TEXT]).frame(9031, &[usage(true, 3, 4), Event::Terminal]);
+    let record = late.complete(9040);
+    assert_eq!((record.time_per_output_token, record.tokens_per_second), (None, None), "the client's pace");
+}
+
+#[test]
+fn an_event_that_is_known_to_hold_several_tokens_gives_as_many_samples() {
+    let mut case = Case::stream();
+    case.frame(20, &[of_choice(0, Some(2))]).frame(50, &[of_choice(0, Some(3)), TEXT]).frame(60, &[TEXT]);
+    let frame = |events, tokens, gap: Option<u64>| TokenFrame { events, tokens, gap: gap.map(ms), stalled: false };
+    assert_eq!(case.recorder.frames(), [frame(1, 2, None), frame(2, 4, Some(30)), frame(1, 1, Some(10))]);
 }
 
 #[test]

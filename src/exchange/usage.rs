@@ -100,7 +100,7 @@ mod tests {
     }
 
     fn listing(listed: Option<u64>) -> Tokens {
-        Tokens { answer: true, thinking: false, listed }
+        Tokens { answer: true, thinking: false, listed, choice: 0 }
     }
 
     #[test]

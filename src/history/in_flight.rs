@@ -180,8 +180,8 @@ mod tests {
 
         watch.requested(Some("llama3"));
         watch.phase(Phase::Decode);
-        watch.tokens(TokenFrame { events: 2, gap: None, stalled: false });
-        watch.tokens(TokenFrame { events: 1, gap: Some(Duration::ZERO), stalled: false });
+        watch.tokens(TokenFrame { events: 2, tokens: 2, gap: None, stalled: false });
+        watch.tokens(TokenFrame { events: 1, tokens: 1, gap: Some(Duration::ZERO), stalled: false });
         let seen = table.snapshot();
         assert_eq!((seen[0].phase, seen[0].chunks, seen[0].model.as_deref()), (Phase::Decode, 3, Some("llama3")));
 

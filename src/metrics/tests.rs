@@ -149,7 +149,7 @@ fn complete(metrics: &Metrics, model: &str, record: &Record) {
 }
 
 fn frame(events: u32, gap: Option<u64>, stalled: bool) -> TokenFrame {
-    TokenFrame { events, gap: gap.map(ms), stalled }
+    TokenFrame { events, tokens: events, gap: gap.map(ms), stalled }
 }
 
 fn text(metrics: &Metrics) -> String {

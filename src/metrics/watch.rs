@@ -158,9 +158,9 @@ impl Watch for ExchangeWatch {
             stalls.inc();
         }
         if let Some(seconds) = frame.gap.and_then(number::seconds) {
-            let share = seconds / f64::from(frame.events.max(1));
+            let tokens = frame.tokens.max(1);
             let latency = self.series.inter_token_latency();
-            latency.observe_times(share, u64::from(frame.events));
+            latency.observe_times(seconds / f64::from(tokens), u64::from(tokens));
         }
     }
 

@@ -74,6 +74,11 @@ impl Tap {
         }
     }
 
+    /// What is being shown had arrived before: it was left unread while the client took nothing.
+    pub(super) fn held_back(&mut self) {
+        self.observe(Observation::reading_held_back);
+    }
+
     /// A part of the response's body. To be followed by [`Tap::frame_end`].
     pub(super) fn response(&mut self, part: Part<'_>, now: Instant) {
         if let Part::Data(data) = part {

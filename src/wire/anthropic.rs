@@ -41,11 +41,13 @@ struct Draft {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Kind {
     Start,
+    /// Only the start of a tool call bears something: its name.
+    BlockStart,
     BlockDelta,
     Delta,
     Stop,
     Error,
-    /// Another event of a stream: a block's start or stop, a ping.
+    /// Another event of a stream: a block's stop, a ping.
     Event,
     /// A whole message, or unknown.
     #[default]
@@ -81,6 +83,7 @@ pub(crate) enum Field {
 static OBJECT: Object<Field> = Object::new(&[
     ("type", Want::Text(Field::Kind)),
     ("message", Want::Object(&MESSAGE)),
+    ("content_block", Want::Object(&BLOCK)),
     ("delta", Want::Object(&DELTA)),
     ("error", Want::Truthy(Field::Error)),
     // Of a whole message.
@@ -91,6 +94,15 @@ static OBJECT: Object<Field> = Object::new(&[
 
 static MESSAGE: Object<Field> =
     Object::new(&[("id", Want::Text(Field::Id)), ("model", Want::Text(Field::Model)), ("usage", Want::Object(&USAGE))]);
+
+/// What a block begins with: a tool call's name, thinking that is shown to nobody, and text where a server does not wait
+/// for the first delta.
+static BLOCK: Object<Field> = Object::new(&[
+    ("name", Want::Present(Field::Answer)),
+    ("text", Want::Present(Field::Answer)),
+    ("thinking", Want::Present(Field::Thinking)),
+    ("data", Want::Present(Field::Thinking)),
+]);
 
 /// A signature or a citation is no token.
 static DELTA: Object<Field> = Object::new(&[
@@ -121,7 +133,8 @@ impl Kind {
             b"message_delta" => Self::Delta,
             b"message_stop" => Self::Stop,
             b"error" => Self::Error,
-            b"content_block_start" | b"content_block_stop" | b"ping" => Self::Event,
+            b"content_block_start" => Self::BlockStart,
+            b"content_block_stop" | b"ping" => Self::Event,
             _ => Self::Other,
         }
     }
@@ -158,8 +171,9 @@ impl Dialect for Anthropic {
     fn element(&mut self, element: Element, emit: &mut impl FnMut(Event<'_>)) {
         let object = std::mem::take(&mut self.object);
         self.model.tell(emit);
-        if object.kind == Kind::BlockDelta && (object.answer || object.thinking) {
-            emit(Event::Tokens(Tokens { answer: object.answer, thinking: object.thinking, listed: None }));
+        let is_block = matches!(object.kind, Kind::BlockStart | Kind::BlockDelta);
+        if is_block && (object.answer || object.thinking) {
+            emit(Event::Tokens(Tokens { answer: object.answer, thinking: object.thinking, listed: None, choice: 0 }));
             return;
         }
         if object.error || object.kind == Kind::Error || element == Element::ErrorPart {

@@ -20,7 +20,11 @@ pub(crate) enum Count {
 }
 
 /// Choices whose counts are told apart. `OpenAI` allows 128.
-const CHOICES: usize = 128;
+pub(crate) const CHOICES: usize = 128;
+
+/// Most tokens that one event is taken to hold for a count that has grown: servers send every few, or every few hundred
+/// where they are told so. Beyond, the count is of something else.
+const MOST_AT_ONCE: u64 = 4096;
 
 /// Counts of one report. `None` was not stated.
 #[derive(Clone, Copy, Debug, Default)]
@@ -78,6 +82,15 @@ impl Counts {
         }
     }
 
+    fn is_empty(&self) -> bool {
+        self.prompt.or(self.generated).or(self.cached).is_none()
+    }
+
+    /// The generated tokens.
+    pub(crate) fn generated(&self) -> Option<u64> {
+        self.generated
+    }
+
     /// Both together; prompts only where each choice has its own.
     fn plus(self, other: Self, own_prompts: bool) -> Self {
         let prompts = if own_prompts { sum } else { greater };
@@ -91,6 +104,10 @@ impl Counts {
             rejected: sum(self.rejected, other.rejected),
         }
     }
+}
+
+fn place(index: u64) -> usize {
+    usize::try_from(index).unwrap_or(usize::MAX).min(CHOICES - 1)
 }
 
 fn sum(one: Option<u64>, other: Option<u64>) -> Option<u64> {
@@ -134,6 +151,17 @@ impl Choices {
     }
 }
 
+/// What is kept of one choice.
+#[derive(Clone, Copy, Debug, Default)]
+struct Account {
+    /// Its last report.
+    counts: Counts,
+    /// The generated tokens that its last token-bearing event stated.
+    stated: Option<u64>,
+    /// Tokens that were listed with events that bore no text: characters that were not whole yet.
+    waiting: u64,
+}
+
 /// Reports of one exchange, put together.
 #[derive(Debug)]
 pub(crate) struct Ledger {
@@ -141,8 +169,8 @@ pub(crate) struct Ledger {
     /// them from several answers to one.
     own_prompts: bool,
     seen: Choices,
-    /// The last report of each choice.
-    choices: Vec<Counts>,
+    /// Each choice for which something is kept.
+    choices: Vec<Account>,
     /// The report for all choices, and how many reports it is the sum of.
     all: Option<(Counts, u32)>,
 }
@@ -192,12 +220,40 @@ impl Ledger {
 
     /// A report that stands beside a choice.
     pub(crate) fn report_choice(&mut self, index: u64, counts: Counts) -> Usage {
-        let place = usize::try_from(index).unwrap_or(usize::MAX).min(CHOICES - 1);
-        if self.choices.len() <= place {
-            self.choices.resize(place + 1, Counts::default());
-        }
-        self.choices[place] = counts.or(self.choices[place]);
+        let account = self.account(index);
+        account.counts = counts.or(account.counts);
         self.usage()
+    }
+
+    fn account(&mut self, index: u64) -> &mut Account {
+        let place = place(index);
+        if self.choices.len() <= place {
+            self.choices.resize(place + 1, Account::default());
+        }
+        &mut self.choices[place]
+    }
+
+    /// An event of a choice listed tokens and bore no text: they belong to its next one that does.
+    #[inline]
+    pub(crate) fn wait(&mut self, index: u64, listed: u64) {
+        if listed > 0 {
+            let account = self.account(index);
+            account.waiting = account.waiting.saturating_add(listed);
+        }
+    }
+
+    /// How many tokens an event holds that bears some: those that it lists and those that waited for it, else as many as
+    /// the count beside it has grown by.
+    #[inline]
+    pub(crate) fn held(&mut self, index: u64, listed: u64, stated: Option<u64>) -> Option<u64> {
+        if stated.is_none() && self.choices.len() <= place(index) {
+            return (listed > 0).then_some(listed);
+        }
+        let account = self.account(index);
+        let listed = listed.saturating_add(std::mem::take(&mut account.waiting));
+        let before = std::mem::replace(&mut account.stated, stated);
+        let grown = stated.zip(before).and_then(|(now, before)| now.checked_sub(before));
+        Some(listed).filter(|listed| *listed > 0).or(grown.filter(|grown| (1..=MOST_AT_ONCE).contains(grown)))
     }
 
     /// A report without any choice, for the one that finished last.
@@ -207,8 +263,9 @@ impl Ledger {
 
     /// A report without any choice. It holds for all, unless there is one for each.
     pub(crate) fn report_all(&mut self, counts: Counts) -> Usage {
+        let alone = self.choices.iter().all(|choice| choice.counts.is_empty());
         let (counts, reports) = match self.all {
-            Some((before, reports)) if self.choices.is_empty() && reports < self.seen.finished.count_ones() => {
+            Some((before, reports)) if alone && reports < self.seen.finished.count_ones() => {
                 (before.plus(counts, self.own_prompts), reports + 1)
             }
             _ => (counts, 1),
@@ -219,7 +276,7 @@ impl Ledger {
 
     fn usage(&self) -> Usage {
         let counts = self.all.map_or_else(
-            || self.choices.iter().fold(Counts::default(), |sum, counts| sum.plus(*counts, self.own_prompts)),
+            || self.choices.iter().fold(Counts::default(), |sum, choice| sum.plus(choice.counts, self.own_prompts)),
             |(counts, _)| counts,
         );
         Usage {

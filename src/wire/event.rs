@@ -38,8 +38,11 @@ pub struct Tokens {
     pub answer: bool,
     /// It held thinking.
     pub thinking: bool,
-    /// Exact number of tokens in it, where the event lists them (log probabilities, token ids).
+    /// Exact number of tokens in it, where the backend says: by a list of log probabilities or token ids, or by a
+    /// cumulative count that has grown since the choice's event before.
     pub listed: Option<u64>,
+    /// Which of several choices it is of, from 0.
+    pub choice: u64,
 }
 
 /// Where a token count comes from.

@@ -27,8 +27,6 @@ pub(crate) struct LlamaCpp {
     /// The result that is being read.
     result: Completion,
     ledger: Ledger,
-    /// Tokens that were listed with results that bore no text: characters that were not whole yet.
-    listed_before: u64,
     ended: bool,
     foreign: Foreign,
 }
@@ -115,7 +113,6 @@ impl Default for LlamaCpp {
             object: Draft::default(),
             result: Completion::default(),
             ledger: Ledger::new(true),
-            listed_before: 0,
             ended: false,
             foreign: Foreign::default(),
         }
@@ -224,14 +221,14 @@ impl LlamaCpp {
         self.ledger.choice(result.index, stop);
         object.stopped |= stop;
         object.finish = result.finish.or(object.finish);
-        self.listed_before += result.listed;
-        if result.text {
-            let listed = std::mem::take(&mut self.listed_before);
-            let listed = (listed > 0).then_some(listed);
-            object.tokens = Some(Tokens { answer: true, thinking: false, listed });
-        }
         let timed = result.timed.of_llama().unwrap_or_default();
         let counts = result.counts.or(timed);
+        if result.text {
+            let listed = self.ledger.held(result.index, result.listed, counts.generated());
+            object.tokens = Some(Tokens { answer: true, thinking: false, listed, choice: result.index });
+        } else {
+            self.ledger.wait(result.index, result.listed);
+        }
         if let Some((index, before)) = object.counts.replace((result.index, counts)) {
             self.ledger.report_choice(index, before);
         }

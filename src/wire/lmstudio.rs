@@ -27,6 +27,8 @@ struct Draft {
     kind: Kind,
     /// There is content or arguments.
     content: bool,
+    /// A tool is named.
+    tool: bool,
     error: bool,
     usage: Usage,
     timings: Timings,
@@ -37,6 +39,8 @@ struct Draft {
 enum Kind {
     Answer,
     Thinking,
+    /// A tool's call begins.
+    Call,
     End,
     Error,
     /// Another event of a stream.
@@ -51,6 +55,7 @@ pub(crate) enum Field {
     Kind,
     Model,
     Content,
+    Tool,
     Error,
     Prompt,
     Generated,
@@ -63,6 +68,7 @@ static OBJECT: Object<Field> = Object::new(&[
     ("model_instance_id", Want::Text(Field::Model)),
     ("content", Want::Present(Field::Content)),
     ("arguments", Want::Present(Field::Content)),
+    ("tool", Want::Present(Field::Tool)),
     ("error", Want::Truthy(Field::Error)),
     ("load_time_seconds", Want::Quantity(Field::LoadSeconds)),
     ("result", Want::Object(&RESULT)),
@@ -84,6 +90,7 @@ impl Kind {
         match word {
             b"message.delta" | b"tool_call.arguments" => Self::Answer,
             b"reasoning.delta" => Self::Thinking,
+            b"tool_call.start" => Self::Call,
             b"chat.end" => Self::End,
             b"error" => Self::Error,
             _ if word.contains(&b'.') => Self::Event,
@@ -100,6 +107,7 @@ impl Visit<Field> for LmStudio {
             (Field::Kind, Value::Text(word)) => object.kind = Kind::parse(word),
             (Field::Model, Value::Text(name)) => self.model.set(name),
             (Field::Content, Value::Is(there)) => object.content |= there,
+            (Field::Tool, Value::Is(there)) => object.tool = there,
             (Field::Error, Value::Is(there)) => object.error = there,
             (Field::Prompt, Value::Count(tokens)) => object.usage.prompt = Some(tokens),
             (Field::Generated, Value::Count(tokens)) => object.usage.generated = Some(tokens),
@@ -118,9 +126,14 @@ impl Dialect for LmStudio {
     fn element(&mut self, element: Element, emit: &mut impl FnMut(Event<'_>)) {
         let object = std::mem::take(&mut self.object);
         self.model.tell(emit);
-        if object.content && matches!(object.kind, Kind::Answer | Kind::Thinking) {
+        let bears = match object.kind {
+            Kind::Answer | Kind::Thinking => object.content,
+            Kind::Call => object.tool,
+            _ => false,
+        };
+        if bears {
             let thinking = object.kind == Kind::Thinking;
-            emit(Event::Tokens(Tokens { answer: !thinking, thinking, listed: None }));
+            emit(Event::Tokens(Tokens { answer: !thinking, thinking, listed: None, choice: 0 }));
         }
         if object.usage.prompt.or(object.usage.generated).is_some() {
             emit(Event::Usage(Usage { last: true, choices: 1, ..object.usage }));

@@ -214,7 +214,7 @@ impl Ollama {
             self.spoke = true;
             self.listed_before = 0;
             let listed = (listed > 0).then_some(listed);
-            emit(Event::Tokens(Tokens { answer, thinking: object.thinking, listed }));
+            emit(Event::Tokens(Tokens { answer, thinking: object.thinking, listed, choice: 0 }));
         } else {
             self.listed_before = listed;
         }

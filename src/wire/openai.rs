@@ -14,7 +14,7 @@ mod tests;
 
 pub(crate) use fields::{Field, openai_tables, openai_timings};
 
-use super::counts::{Choices, Counts, Ledger};
+use super::counts::{CHOICES, Choices, Counts, Ledger};
 use super::dialect::{Dialect, Element, ModelName, tell_finish};
 use super::event::{Event, FinishReason, Timings, Tokens};
 use super::json::{Object, Value, Visit};
@@ -32,8 +32,6 @@ pub(crate) struct OpenAi {
     report: Option<Box<Report>>,
     has_report: bool,
     ledger: Ledger,
-    /// Tokens that were listed with choices that bore no text: characters that were not whole yet.
-    listed_before: u64,
     /// Of the head, by TGI.
     reported: Reported,
     failed: bool,
@@ -52,16 +50,14 @@ struct Draft {
     finish: Option<FinishReason>,
     /// Something stood in a `delta`, which a whole answer does not have.
     is_delta: bool,
-    /// Tokens listed with choices that bore no text.
-    listed: u64,
 }
 
-/// Choices of the present object that bore tokens, in order. More than one is rare; beyond the last place they
-/// share it.
+/// Choices of the present object that bore or listed tokens, in order. More than one is rare; beyond the last place
+/// they share it.
 #[derive(Debug, Default)]
 struct Bearing {
-    tokens: [Tokens; 4],
-    len: usize,
+    first: Option<Tokens>,
+    more: Vec<Tokens>,
 }
 
 /// Counts and durations of the present object.
@@ -92,7 +88,6 @@ impl OpenAi {
             report: None,
             has_report: false,
             ledger: Ledger::new(operation == Operation::TextCompletion),
-            listed_before: 0,
             reported,
             failed: false,
             ended: false,
@@ -110,26 +105,45 @@ impl OpenAi {
         let object = &mut self.object;
         let choice = std::mem::take(&mut object.choice);
         // A server that does not number them has them in order.
-        object.choices.add(choice.index.unwrap_or(object.count), choice.finish.is_some());
+        let index = choice.index.unwrap_or(object.count);
+        object.choices.add(index, choice.finish.is_some());
         object.count += 1;
         object.finish = choice.finish.or(object.finish);
-        object.listed += choice.listed;
         let answer = choice.text || choice.tools;
-        if answer || choice.thinking {
-            let listed = std::mem::take(&mut object.listed);
-            self.bearing.add(Tokens { answer, thinking: choice.thinking, listed: (listed > 0).then_some(listed) });
+        if answer || choice.thinking || choice.listed > 0 {
+            let listed = Some(choice.listed);
+            self.bearing.add(Tokens { answer, thinking: choice.thinking, listed, choice: index });
         }
     }
 
-    /// Tells what bore tokens. What was listed before without any text belongs to the first.
+    /// Tells what bore tokens, each with as many as it is known to hold.
     #[inline]
     fn tell_tokens(&mut self, emit: &mut impl FnMut(Event<'_>)) {
-        let bearing = self.bearing.take();
-        if let (Some(first), 1..) = (bearing.first_mut(), self.listed_before) {
-            first.listed = Some(first.listed.unwrap_or(0) + std::mem::take(&mut self.listed_before));
+        let Some(first) = self.bearing.first.take() else { return };
+        // A count beside several choices is of one of them, and nothing says which.
+        let stated = if self.bearing.more.is_empty() { self.stated() } else { None };
+        self.tell_choice(first, stated, emit);
+        let mut more = std::mem::take(&mut self.bearing.more);
+        more.drain(..).for_each(|tokens| self.tell_choice(tokens, None, emit));
+        self.bearing.more = more;
+    }
+
+    #[inline]
+    fn tell_choice(&mut self, tokens: Tokens, stated: Option<u64>, emit: &mut impl FnMut(Event<'_>)) {
+        let listed = tokens.listed.unwrap_or(0);
+        if tokens.answer || tokens.thinking {
+            let listed = self.ledger.held(tokens.choice, listed, stated);
+            emit(Event::Tokens(Tokens { listed, ..tokens }));
+        } else {
+            self.ledger.wait(tokens.choice, listed);
         }
-        self.listed_before += self.object.listed;
-        bearing.iter().for_each(|tokens| emit(Event::Tokens(*tokens)));
+    }
+
+    /// The generated tokens that the present object states.
+    #[inline]
+    fn stated(&self) -> Option<u64> {
+        let report = self.report.as_deref().filter(|_| self.has_report)?;
+        report.usage.generated().filter(|tokens| *tokens > 0).or(report.llama.generated())
     }
 
     /// Puts the counts of the object where they belong, and tells the totals and the durations.
@@ -161,19 +175,29 @@ impl OpenAi {
 impl Bearing {
     #[inline]
     fn add(&mut self, tokens: Tokens) {
-        if let Some(place) = self.tokens.get_mut(self.len) {
-            *place = tokens;
-            self.len += 1;
-        } else if let Some(last) = self.tokens.last_mut() {
-            last.answer |= tokens.answer;
-            last.thinking |= tokens.thinking;
-            last.listed = last.listed.map(|listed| listed + tokens.listed.unwrap_or(0)).or(tokens.listed);
+        if self.first.is_none() {
+            self.first = Some(tokens);
+        } else {
+            self.add_more(tokens);
         }
     }
 
-    #[inline]
-    fn take(&mut self) -> &mut [Tokens] {
-        &mut self.tokens[..std::mem::take(&mut self.len)]
+    #[cold]
+    fn add_more(&mut self, tokens: Tokens) {
+        let full = self.more.len() + 1 >= CHOICES;
+        match self.more.last_mut().filter(|_| full) {
+            Some(last) => {
+                last.answer |= tokens.answer;
+                last.thinking |= tokens.thinking;
+                last.listed = last.listed.zip(tokens.listed).map(|(listed, more)| listed.saturating_add(more));
+            }
+            None => self.more.push(tokens),
+        }
+    }
+
+    fn clear(&mut self) {
+        self.first = None;
+        self.more.clear();
     }
 }
 
@@ -223,7 +247,9 @@ impl Dialect for OpenAi {
     fn element(&mut self, element: Element, emit: &mut impl FnMut(Event<'_>)) {
         self.model.tell(emit);
         self.ledger.saw(self.object.choices);
-        if element != Element::Whole {
+        if element == Element::Whole {
+            self.bearing.clear();
+        } else {
             self.tell_tokens(emit);
         }
         if self.has_report {
@@ -246,7 +272,7 @@ impl Dialect for OpenAi {
 
     fn discard(&mut self) {
         self.object = Draft::default();
-        self.bearing.take();
+        self.bearing.clear();
         self.report = None;
         self.has_report = false;
     }

@@ -1,7 +1,7 @@
 //! `OpenAI`'s responses, as `OpenAI`, Ollama, llama.cpp, vLLM and LM Studio serve them; streamed and whole.
 //!
 //! Sources: openai-python `types/responses`, Ollama `openai/responses.go`, llama.cpp `tools/server/server-task.cpp`.
-//! Only events whose type ends in `.delta` bear tokens; those that end an item repeat its whole text. Counts stand in
+//! Only events whose type ends in `.delta` bear tokens, and `output_item.added` where it names a tool's call; those that end an item repeat its whole text. Counts stand in
 //! the event that ends the response. There is no `[DONE]`, and an `error` event may stand bare.
 //! Ollama prints zeros for the details that it does not know: zero thinking is unknown, and so is a cache of zero
 //! beside it. llama.cpp states the cache alone, and there zero is zero.
@@ -27,6 +27,8 @@ pub(crate) struct Responses {
 struct Draft {
     kind: Kind,
     delta: bool,
+    /// The item has a name: it is a tool's call.
+    named: bool,
     listed: u64,
     error: bool,
     status: Option<FinishReason>,
@@ -42,6 +44,8 @@ struct Draft {
 enum Kind {
     Answer,
     Thinking,
+    /// An item begins.
+    Added,
     /// The response ended, however.
     End,
     Error,
@@ -56,6 +60,7 @@ enum Kind {
 pub(crate) enum Field {
     Kind,
     Delta,
+    Name,
     Listed,
     Error,
     Model,
@@ -74,6 +79,7 @@ pub(crate) enum Field {
 static OBJECT: Object<Field> = Object::new(&[
     ("type", Want::Text(Field::Kind)),
     ("delta", Want::Present(Field::Delta)),
+    ("item", Want::Object(&ITEM)),
     ("logprobs", Want::Length(Field::Listed)),
     ("response", Want::Object(&RESPONSE)),
     ("timings", Want::Object(&TIMINGS)),
@@ -84,6 +90,8 @@ static OBJECT: Object<Field> = Object::new(&[
     ("incomplete_details", Want::Object(&INCOMPLETE)),
     ("usage", Want::Object(&USAGE)),
 ]);
+
+static ITEM: Object<Field> = Object::new(&[("name", Want::Present(Field::Name))]);
 
 static RESPONSE: Object<Field> = Object::new(&[
     ("error", Want::Truthy(Field::Error)),
@@ -121,6 +129,7 @@ impl Kind {
         }
         match word {
             b"response.completed" | b"response.incomplete" | b"response.failed" | b"response.cancelled" => Self::End,
+            b"response.output_item.added" => Self::Added,
             b"error" => Self::Error,
             _ if word.starts_with(b"response.") => Self::Event,
             _ => Self::Other,
@@ -136,6 +145,7 @@ impl Visit<Field> for Responses {
         match (field, value) {
             (Field::Kind, Value::Text(word)) => object.kind = Kind::parse(word),
             (Field::Delta, Value::Is(there)) => object.delta = there,
+            (Field::Name, Value::Is(there)) => object.named = there,
             (Field::Listed, Value::Length(tokens)) => object.listed = tokens,
             (Field::Error, Value::Is(there)) => object.error |= there,
             (Field::Model, Value::Text(name)) => self.model.set(name),
@@ -163,10 +173,15 @@ impl Dialect for Responses {
     fn element(&mut self, element: Element, emit: &mut impl FnMut(Event<'_>)) {
         let object = std::mem::take(&mut self.object);
         self.model.tell(emit);
-        if object.delta && matches!(object.kind, Kind::Answer | Kind::Thinking) {
+        let bears = match object.kind {
+            Kind::Answer | Kind::Thinking => object.delta,
+            Kind::Added => object.named,
+            _ => false,
+        };
+        if bears {
             let thinking = object.kind == Kind::Thinking;
             let listed = (object.listed > 0).then_some(object.listed);
-            emit(Event::Tokens(Tokens { answer: !thinking, thinking, listed }));
+            emit(Event::Tokens(Tokens { answer: !thinking, thinking, listed, choice: 0 }));
             return;
         }
         if object.kind == Kind::End || element == Element::Whole {

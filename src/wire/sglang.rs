@@ -34,7 +34,7 @@ pub(crate) struct SgLang {
 #[derive(Debug, Default)]
 struct Draft {
     error: bool,
-    bears: bool,
+    tokens: Option<Tokens>,
     counts: Option<(u64, Counts)>,
     timings: Timings,
     finish: Option<FinishReason>,
@@ -46,6 +46,8 @@ struct Generation {
     index: Option<u64>,
     there: bool,
     text: bool,
+    /// Token ids without any text: the server was started without a tokenizer.
+    ids: bool,
     generated: Option<u64>,
     counts: Counts,
     finish: Option<FinishReason>,
@@ -57,6 +59,7 @@ pub(crate) enum Field {
     ResultEnd,
     Index,
     Text,
+    Ids,
     Finish,
     Stated(Count),
     TotalSeconds,
@@ -67,6 +70,7 @@ static RESULT: Want<Field> = Want::Object(&OBJECT);
 static OBJECT: Object<Field> = Object::new(&[
     ("index", Want::Count(Field::Index)),
     ("text", Want::Present(Field::Text)),
+    ("output_ids", Want::Present(Field::Ids)),
     ("meta_info", Want::Object(&META)),
     ("error", Want::Truthy(Field::Error)),
 ]);
@@ -103,6 +107,7 @@ impl Visit<Field> for SgLang {
             (Field::ResultEnd, _) => self.result_end(),
             (Field::Index, Value::Count(index)) => result.index = Some(index),
             (Field::Text, Value::Is(there)) => (result.there, result.text) = (true, there),
+            (Field::Ids, Value::Is(there)) => result.ids = there,
             (Field::Finish, Value::Text(word)) => result.finish = Some(FinishReason::parse(word)),
             (Field::Stated(count), Value::Count(tokens)) => {
                 if matches!(count, Count::Generated) {
@@ -125,8 +130,8 @@ impl Dialect for SgLang {
     fn element(&mut self, element: Element, emit: &mut impl FnMut(Event<'_>)) {
         self.result_end();
         let object = std::mem::take(&mut self.object);
-        if object.bears && element != Element::Whole {
-            emit(Event::Tokens(Tokens { answer: true, thinking: false, listed: None }));
+        if let Some(tokens) = object.tokens.filter(|_| element != Element::Whole) {
+            emit(Event::Tokens(tokens));
         }
         if let Some((index, counts)) = object.counts {
             emit(Event::Usage(self.ledger.report_choice(index, counts)));
@@ -177,7 +182,7 @@ impl SgLang {
     fn result_end(&mut self) {
         let result = std::mem::take(&mut self.result);
         let object = &mut self.object;
-        if !result.there && result.generated.is_none() {
+        if !result.there && !result.ids && result.generated.is_none() {
             return;
         }
         let index = result.index.unwrap_or(object.results);
@@ -188,9 +193,13 @@ impl SgLang {
         if self.generated.len() <= place {
             self.generated.resize(place + 1, 0);
         }
-        let grown = result.generated.is_none_or(|generated| generated > self.generated[place]);
-        self.generated[place] = result.generated.unwrap_or(0).max(self.generated[place]);
-        object.bears |= result.text && grown;
+        let before = self.generated[place];
+        self.generated[place] = result.generated.unwrap_or(0).max(before);
+        let bears = if result.there { result.text } else { result.ids };
+        if bears && result.generated.is_none_or(|generated| generated > before) {
+            let listed = self.ledger.held(index, 0, result.generated);
+            object.tokens = Some(Tokens { answer: true, thinking: false, listed, choice: index });
+        }
         if let Some((index, before)) = object.counts.replace((index, result.counts)) {
             self.ledger.report_choice(index, before);
         }

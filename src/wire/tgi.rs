@@ -118,7 +118,7 @@ impl Dialect for Tgi {
         if object.token {
             let listed = std::mem::take(&mut self.listed_before) + 1;
             if object.text && !object.special {
-                emit(Event::Tokens(Tokens { answer: true, thinking: false, listed: Some(listed) }));
+                emit(Event::Tokens(Tokens { answer: true, thinking: false, listed: Some(listed), choice: 0 }));
             } else {
                 self.listed_before = listed;
             }

@@ -93,7 +93,7 @@ impl Dialect for Transcription {
         let object = std::mem::take(&mut self.object);
         if element != Element::Whole && object.text {
             let listed = (object.listed > 0).then_some(object.listed);
-            emit(Event::Tokens(Tokens { answer: true, thinking: false, listed }));
+            emit(Event::Tokens(Tokens { answer: true, thinking: false, listed, choice: 0 }));
         }
         if object.usage.prompt.unwrap_or(0) > 0 || object.usage.generated.unwrap_or(0) > 0 {
             let last = object.done || self.finished || object.finish.is_some() || element == Element::Whole;

@@ -69,6 +69,8 @@ pub(super) struct Relay {
     /// The backend's connection serves no other exchange.
     ends_upstream: bool,
     answered: bool,
+    /// The client was waited for, and the backend has not been waited for since: what it sent lay unread.
+    holds_back: bool,
 }
 
 impl Relay {
@@ -85,6 +87,7 @@ impl Relay {
             closes: false,
             ends_upstream: false,
             answered: false,
+            holds_back: false,
         }
     }
 
@@ -230,10 +233,15 @@ impl Connection {
         let worker = self.worker.clone();
         let mut scratch = worker.thread.scratch.borrow_mut();
         loop {
-            if !self.client.socket.is_drained()
-                && let Err(lost) = ready!(self.client.poll_drain(cx))
-            {
-                return Poll::Ready(Over::Lost(lost));
+            if !self.client.socket.is_drained() {
+                match self.client.poll_drain(cx) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(lost)) => return Poll::Ready(Over::Lost(lost)),
+                    Poll::Pending => {
+                        relay.holds_back = true;
+                        return Poll::Pending;
+                    }
+                }
             }
             match &mut relay.state {
                 State::Over => return Poll::Ready(Over::Complete),
@@ -243,10 +251,14 @@ impl Connection {
                 }
                 State::Head | State::Body(_) => {}
             }
-            let taken = match ready!(relay.upstream.socket.poll_read(cx, &mut scratch)) {
-                Ok(0) => ended(relay, Failure::Closed),
-                Ok(read) => self.take(cx, &worker, relay, &scratch[..read], self.polls.now()),
-                Err(error) => ended(relay, Failure::Broken(error)),
+            let taken = match relay.upstream.socket.poll_read(cx, &mut scratch) {
+                Poll::Ready(Ok(0)) => ended(relay, Failure::Closed),
+                Poll::Ready(Ok(read)) => self.take(cx, &worker, relay, &scratch[..read], self.polls.now()),
+                Poll::Ready(Err(error)) => ended(relay, Failure::Broken(error)),
+                Poll::Pending => {
+                    relay.holds_back = false;
+                    return Poll::Pending;
+                }
             };
             if let Err(over) = taken {
                 return Poll::Ready(over);
@@ -355,6 +367,9 @@ fn follow(relay: &mut Relay, bytes: &[u8], now: Instant, data: &mut impl FnMut(&
             Part::Trailer(lines) => trailers.extend_from_slice(lines),
         }
     });
+    if relay.holds_back {
+        tap.held_back();
+    }
     tap.frame_end();
     match followed.state {
         Progress::Goes => {}

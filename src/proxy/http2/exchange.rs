@@ -291,6 +291,9 @@ impl Exchange {
                 Part::Trailer(line) => trailers.extend_from_slice(line),
             }
         });
+        if self.turn.download.holds_back() {
+            tap.held_back();
+        }
         tap.frame_end();
         if !all.is_empty() {
             self.ready.push_back(Frame::data(all.freeze()));
@@ -342,7 +345,11 @@ impl Exchange {
         let worker = self.worker.clone();
         let mut scratch = worker.thread.scratch.borrow_mut();
         let Some(upstream) = &mut self.upstream else { return Poll::Ready(()) };
-        match ready!(upstream.socket.poll_read(cx, &mut scratch)) {
+        let read = upstream.socket.poll_read(cx, &mut scratch);
+        if read.is_pending() {
+            self.turn.download.caught_up();
+        }
+        match ready!(read) {
             Ok(0) if matches!(self.state, State::Body(Framing::Close)) => self.over(),
             Ok(0) => self.state = State::Failed(Failure::Closed),
             Ok(read) => self.take(&scratch[..read]),

@@ -57,6 +57,8 @@ impl Turn {
 pub(super) struct Progress {
     waiting: Cell<bool>,
     turns: Cell<u64>,
+    /// The client was waited for, and the backend has not been waited for since.
+    holds_back: Cell<bool>,
 }
 
 impl Progress {
@@ -75,6 +77,23 @@ impl Progress {
     /// Whether it is the client's turn.
     pub(super) fn is_waiting(&self) -> bool {
         self.waiting.get()
+    }
+
+    /// The task has done what it could: if it is the client's turn, what the backend sends lies unread until then.
+    fn rest(&self) {
+        if self.waiting.get() {
+            self.holds_back.set(true);
+        }
+    }
+
+    /// The backend has sent nothing that lies unread.
+    pub(super) fn caught_up(&self) {
+        self.holds_back.set(false);
+    }
+
+    /// What is read now may have lain unread.
+    pub(super) fn holds_back(&self) -> bool {
+        self.holds_back.get()
     }
 
     /// Which turn of the client's is waited for.
@@ -196,6 +215,7 @@ impl<F: Future> Future for Task<F> {
         if done || turn.bad_body.get() {
             return Poll::Ready(());
         }
+        turn.download.rest();
         if this.upload.poll(cx, &turn.upload).is_pending() {
             ready!(this.download.poll(cx, &turn.download));
         }

@@ -34,8 +34,26 @@ fn text_thinking_and_tool_data_bear_tokens_and_nothing_else_does() {
         let heard = stream(&[&delta(said)]);
         assert_eq!(heard.events, tokens.map(Event::Tokens).into_iter().collect::<Vec<_>>(), "{said}");
     }
-    let block = r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use","id":"t","name":"f"}}"#;
-    assert_eq!(stream(&[r#"{"type":"ping"}"#, block]).events, []);
+    assert_eq!(stream(&[r#"{"type":"ping"}"#]).events, []);
+}
+
+/// As in every dialect, a tool's call begins with its name.
+#[test]
+fn a_block_bears_what_it_begins_with() {
+    let answer = Some(Tokens { answer: true, ..Tokens::default() });
+    let thinking = Some(Tokens { thinking: true, ..Tokens::default() });
+    for (block, tokens) in [
+        (r#"{"type":"tool_use","id":"t","name":"f","input":{}}"#, answer),
+        (r#"{"type":"server_tool_use","id":"t","name":"web_search","input":{}}"#, answer),
+        (r#"{"type":"text","text":"x"}"#, answer),
+        (r#"{"type":"text","text":""}"#, None),
+        (r#"{"type":"thinking","thinking":"","signature":""}"#, None),
+        (r#"{"type":"redacted_thinking","data":"x"}"#, thinking),
+        (r#"{"type":"web_search_tool_result","tool_use_id":"t","content":[{"title":"x"}]}"#, None),
+    ] {
+        let heard = stream(&[&format!(r#"{{"type":"content_block_start","index":0,"content_block":{block}}}"#)]);
+        assert_eq!(heard.events, tokens.map(Event::Tokens).into_iter().collect::<Vec<_>>(), "{block}");
+    }
 }
 
 #[test]

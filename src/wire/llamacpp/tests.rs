@@ -25,7 +25,7 @@ fn a_stream_that_is_left_is_counted_so_far() {
     let heard = stream(&[&chunk(0, "a", 1), &chunk(0, "", 2), &chunk(0, "b", 3)]);
     let usage = heard.usage().expect("running");
     assert_eq!((usage.last, usage.prompt, usage.generated), (false, Some(11), Some(3)));
-    let tokens = |listed| Event::Tokens(Tokens { answer: true, thinking: false, listed: Some(listed) });
+    let tokens = |listed| Event::Tokens(Tokens { answer: true, thinking: false, listed: Some(listed), choice: 0 });
     assert!(heard.has(tokens(1)) && heard.has(tokens(2)), "a token without text goes with the next text");
     assert!(heard.is_cut());
 }

@@ -66,3 +66,14 @@ fn the_older_api_is_the_other_one_with_stats() {
     assert!(heard.has(Event::Timings(Timings { decode: Some(Duration::from_millis(954)), ..Timings::default() })));
     assert_eq!(heard.usage().and_then(|usage| usage.generated), Some(53));
 }
+
+#[test]
+fn a_tools_call_begins_with_its_name() {
+    let heard = stream(&[
+        r#"{"type":"tool_call.start","tool":"f","provider_info":{"type":"plugin"}}"#,
+        r#"{"type":"tool_call.arguments","tool":"f","arguments":{"a":1}}"#,
+        r#"{"type":"tool_call.arguments","tool":"f","arguments":{}}"#,
+        r#"{"type":"tool_call.success","tool":"f","arguments":{"a":1},"output":"x"}"#,
+    ]);
+    assert_eq!(heard.tokens(), 2);
+}

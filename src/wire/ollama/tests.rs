@@ -14,7 +14,7 @@ fn pull(lines: &[&str]) -> Heard {
     hear("/api/pull", "application/x-ndjson", lines.join("\n") + "\n")
 }
 
-const ANSWER: Tokens = Tokens { answer: true, thinking: false, listed: None };
+const ANSWER: Tokens = Tokens { answer: true, thinking: false, listed: None, choice: 0 };
 
 #[test]
 fn text_thinking_and_tools_bear_tokens_and_nothing_else_does() {
@@ -22,8 +22,11 @@ fn text_thinking_and_tools_bear_tokens_and_nothing_else_does() {
         (r#"{"message":{"role":"assistant","content":"x"}}"#, Some(ANSWER)),
         (r#"{"response":"x","done":false}"#, Some(ANSWER)),
         (r#"{"message":{"content":"","tool_calls":[{"function":{"name":"f","arguments":{}}}]}}"#, Some(ANSWER)),
-        (r#"{"message":{"content":"","thinking":"x"}}"#, Some(Tokens { answer: false, thinking: true, listed: None })),
-        (r#"{"response":"y","thinking":"x"}"#, Some(Tokens { answer: true, thinking: true, listed: None })),
+        (
+            r#"{"message":{"content":"","thinking":"x"}}"#,
+            Some(Tokens { answer: false, thinking: true, listed: None, choice: 0 }),
+        ),
+        (r#"{"response":"y","thinking":"x"}"#, Some(Tokens { answer: true, thinking: true, listed: None, choice: 0 })),
         (r#"{"message":{"role":"assistant","content":"","images":null,"tool_calls":[]}}"#, None),
         (r#"{"response":"","context":[1,2]}"#, None),
         (r#"{"model":"","created_at":"now"}"#, None),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::wire::event::{Defect, Event, FinishReason, Timings, Tokens, Usage};
 use crate::wire::reader::Framing;
-use crate::wire::testing::{Heard, hear};
+use crate::wire::testing::{Heard, hear, hear_pieces};
 
 const CHAT: &str = "/v1/chat/completions";
 const COMPLETIONS: &str = "/v1/completions";
@@ -23,12 +23,12 @@ fn counts(heard: &Heard) -> Option<(Option<u64>, Option<u64>, bool)> {
     heard.usage().map(|usage| (usage.prompt, usage.generated, usage.last))
 }
 
-const ANSWER: Tokens = Tokens { answer: true, thinking: false, listed: None };
+const ANSWER: Tokens = Tokens { answer: true, thinking: false, listed: None, choice: 0 };
 const STOP: &str = r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
 
 #[test]
 fn text_thinking_and_tools_bear_tokens_and_nothing_else_does() {
-    let thinking = Tokens { answer: false, thinking: true, listed: None };
+    let thinking = Tokens { answer: false, thinking: true, listed: None, choice: 0 };
     let cases = [
         (r#"{"role":"assistant","content":"x"}"#, Some(ANSWER)),
         (r#"{"refusal":"no"}"#, Some(ANSWER)),
@@ -57,7 +57,16 @@ fn each_choice_of_an_object_is_an_event_of_its_own() {
     let choice = r#"{"index":0,"delta":{"content":"x"}}"#;
     assert_eq!(chat(&[&format!(r#"{{"choices":[{choice},{choice}]}}"#)]).tokens(), 2);
     let many = format!(r#"{{"choices":[{}]}}"#, [choice; 9].join(","));
-    assert_eq!(chat(&[&many]).tokens(), 4, "beyond the last place they share it");
+    assert_eq!(chat(&[&many]).tokens(), 9);
+    let many = format!(r#"{{"choices":[{}]}}"#, [choice; 200].join(","));
+    assert_eq!(
+        hear_pieces(CHAT, "text/event-stream", [format!("data: {many}\n\n").as_bytes()]).tokens(),
+        128,
+        "beyond the last place they share it"
+    );
+    let two = chat(&[r#"{"choices":[{"index":3,"delta":{"content":"x"}},{"index":1,"delta":{"content":"x"}}]}"#]);
+    let of = |choice| Event::Tokens(Tokens { choice, ..ANSWER });
+    assert_eq!(two.events, [of(3), of(1)]);
 }
 
 #[test]
@@ -352,7 +361,7 @@ fn an_aborted_answer_is_no_success_on_any_route() {
 /// Mistral's models that think.
 #[test]
 fn a_content_that_is_a_list_is_read_by_its_parts() {
-    let thinking = Tokens { answer: false, thinking: true, listed: None };
+    let thinking = Tokens { answer: false, thinking: true, listed: None, choice: 0 };
     for (content, tokens) in [
         (r#"[{"type":"thinking","thinking":[{"type":"text","text":"x"}]}]"#, Some(thinking)),
         (r#"[{"type":"thinking","thinking":"x"}]"#, Some(thinking)),
@@ -392,4 +401,51 @@ fn choices_without_a_number_are_numbered_as_they_stand() {
     };
     let heard = chat(&[&running("x")]);
     assert_eq!((heard.tokens(), heard.is_cut()), (2, true), "the second goes on");
+}
+
+fn held(heard: &Heard) -> Vec<Option<u64>> {
+    let listed = |event: &Event<'_>| if let Event::Tokens(tokens) = event { Some(tokens.listed) } else { None };
+    heard.events.iter().filter_map(listed).collect()
+}
+
+/// vLLM and SGLang send every few tokens where they are told so, or where their client does not read.
+#[test]
+fn a_count_beside_each_chunk_tells_how_many_tokens_the_next_one_holds() {
+    let chunk = |index: u32, text: &str, generated: u64| {
+        format!(
+            r#"{{"choices":[{{"index":{index},"delta":{{"content":"{text}"}}}}],"usage":{{"prompt_tokens":9,"completion_tokens":{generated}}}}}"#
+        )
+    };
+    let events = [
+        chunk(0, "", 0),
+        chunk(0, "x", 1),
+        chunk(1, "x", 2),
+        chunk(0, "x", 4),
+        chunk(1, "x", 3),
+        chunk(0, "", 6),
+        chunk(0, "x", 7),
+        chunk(0, "x", 7),
+        chunk(0, "x", 900_000),
+    ];
+    let heard = chat(&events.each_ref().map(String::as_str));
+    assert_eq!(held(&heard), [None, None, Some(3), Some(1), Some(3), None, None]);
+}
+
+/// A server that reports once, beside the last text, does not say what that held.
+#[test]
+fn a_count_beside_one_chunk_alone_tells_nothing_of_it() {
+    let delta = r#"{"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":null}]}"#;
+    let last = r#"{"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":500}}"#;
+    let heard = chat(&[delta, delta, last, "[DONE]"]);
+    assert_eq!(held(&heard), [None, None, None]);
+    assert_eq!(counts(&heard), Some((Some(9), Some(500), true)));
+}
+
+#[test]
+fn what_one_choice_lists_without_text_does_not_go_to_another() {
+    let chunk = |index: u32, text: &str, ids: &str| {
+        format!(r#"{{"choices":[{{"index":{index},"delta":{{"content":"{text}"}},"token_ids":{ids}}}]}}"#)
+    };
+    let events = [chunk(0, "", "[1,2]"), chunk(1, "x", "[3]"), chunk(0, "x", "[4]"), chunk(0, "x", "[5]")];
+    assert_eq!(held(&chat(&events.each_ref().map(String::as_str))), [Some(1), Some(3), Some(1)]);
 }

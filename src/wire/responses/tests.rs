@@ -27,6 +27,12 @@ fn only_deltas_bear_tokens() {
         (r#"{"type":"response.audio.delta","delta":"eHh4"}"#, Some(answer)),
         (r#"{"type":"response.reasoning_text.delta","delta":"x"}"#, Some(thinking)),
         (r#"{"type":"response.reasoning_summary_text.delta","delta":"x"}"#, Some(thinking)),
+        (
+            r#"{"type":"response.output_item.added","item":{"type":"function_call","name":"f","arguments":""}}"#,
+            Some(answer),
+        ),
+        (r#"{"type":"response.output_item.added","item":{"type":"message","content":[]}}"#, None),
+        (r#"{"type":"response.output_item.done","item":{"type":"function_call","name":"f","arguments":"{}"}}"#, None),
         (r#"{"type":"response.output_text.delta","delta":""}"#, None),
         (r#"{"type":"response.output_text.done","text":"whole"}"#, None),
         (r#"{"type":"response.output_item.done","item":{"content":[{"text":"whole"}]}}"#, None),

@@ -68,3 +68,26 @@ fn several_prompts_are_added_up_streamed_and_whole() {
         assert_eq!((heard.defects.len(), heard.events.last()), (0, Some(&Event::Terminal)));
     }
 }
+
+/// SGLang started with `--skip-tokenizer-init`.
+#[test]
+fn token_ids_without_text_are_tokens() {
+    let ids = |ids: &str, generated: u64| {
+        format!(
+            r#"{{"output_ids":{ids},"meta_info":{{"prompt_tokens":5,"completion_tokens":{generated},"finish_reason":null}}}}"#
+        )
+    };
+    let heard = stream(&[&ids("[1]", 1), &ids("[1,2,3]", 3), &ids("[1,2,3]", 3), &ids("[]", 4)]);
+    let listed = |event: &Event<'_>| if let Event::Tokens(tokens) = event { Some(tokens.listed) } else { None };
+    assert_eq!(heard.events.iter().filter_map(listed).collect::<Vec<_>>(), [None, Some(2)]);
+    assert_eq!(heard.usage().and_then(|usage| usage.generated), Some(4));
+}
+
+#[test]
+fn choices_are_told_apart() {
+    let heard =
+        stream(&[&chunk("a", 1, r#","index":0"#), &chunk("a", 2, r#","index":1"#), &chunk("ab", 4, r#","index":1"#)]);
+    let of =
+        |event: &Event<'_>| if let Event::Tokens(tokens) = event { Some((tokens.choice, tokens.listed)) } else { None };
+    assert_eq!(heard.events.iter().filter_map(of).collect::<Vec<_>>(), [(0, None), (1, None), (1, Some(2))]);
+}

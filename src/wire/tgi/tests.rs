@@ -27,7 +27,7 @@ fn each_event_is_one_token_and_special_ones_show_none() {
         r#""details":{"finish_reason":"eos_token","generated_tokens":4,"seed":null,"input_length":9}"#,
     );
     let heard = stream(&[&token(1, "a", false), &token(2, "<x>", true), &token(3, "b", false), &last]);
-    let tokens = |listed| Event::Tokens(Tokens { answer: true, thinking: false, listed: Some(listed) });
+    let tokens = |listed| Event::Tokens(Tokens { answer: true, thinking: false, listed: Some(listed), choice: 0 });
     assert_eq!((heard.tokens(), heard.has(tokens(1)), heard.has(tokens(2))), (2, true, true));
     let usage = heard.usage().expect("reported");
     assert_eq!((usage.last, usage.prompt, usage.generated), (true, Some(9), Some(4)));

@@ -5,7 +5,7 @@ use crate::wire::reader::Framing;
 use crate::wire::testing::hear;
 
 const PATH: &str = "/v1/audio/transcriptions";
-const TOKENS: Event<'static> = Event::Tokens(Tokens { answer: true, thinking: false, listed: None });
+const TOKENS: Event<'static> = Event::Tokens(Tokens { answer: true, thinking: false, listed: None, choice: 0 });
 
 #[test]
 fn events_bear_text_and_the_last_one_counts() {
