@@ -5,6 +5,7 @@
 //! credential, a prompt or an answer.
 
 pub mod access;
+mod line;
 mod queue;
 
 use std::fmt;
@@ -16,6 +17,7 @@ use tracing_subscriber::fmt::Layer;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{EnvFilter, Layer as Layered, Registry, reload};
 
+use line::Lines;
 use queue::{Guard, Queue};
 
 /// The shape of the log.
@@ -107,11 +109,13 @@ pub fn start(filter: EnvFilter, format: Format) -> io::Result<(Logs, Level)> {
 
 fn text(filter: impl Layered<Registry> + Send + Sync, queue: Queue, colour: bool) -> impl Subscriber + Send + Sync {
     let layer = Layer::new().with_writer(queue).with_ansi(colour).with_target(false).log_internal_errors(false);
+    let layer = layer.map_event_format(|rest| Lines { format: Format::Text, rest });
     tracing_subscriber::registry().with(filter).with(layer)
 }
 
 fn json(filter: impl Layered<Registry> + Send + Sync, queue: Queue) -> impl Subscriber + Send + Sync {
     let layer = Layer::new().json().flatten_event(true).with_writer(queue).log_internal_errors(false);
+    let layer = layer.map_event_format(|rest| Lines { format: Format::Json, rest });
     tracing_subscriber::registry().with(filter).with(layer)
 }
 

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tracing::{Level, Metadata};
+
 use crate::exchange::outcome::{Malformed, Outcome};
 use crate::exchange::record::{Method, Record, Start};
 use crate::exchange::sink::{Sink, Watch};
@@ -22,8 +24,10 @@ struct State {
     cut: Mutex<HashSet<Box<str>>>,
 }
 
-/// Where the lines of exchanges come from, for filters and for the queue.
-pub(super) const TARGET: &str = module_path!();
+/// Whether it is the line of an exchange.
+pub(super) fn is_line(meta: &Metadata<'_>) -> bool {
+    *meta.level() == Level::INFO && meta.target() == module_path!()
+}
 
 /// Models that are warned about, each once.
 const MAX_WARNED: usize = 200;

@@ -12,7 +12,7 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use thread_local::ThreadLocal;
-use tracing::{Level, Metadata};
+use tracing::Metadata;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::access;
@@ -147,7 +147,7 @@ impl<'a> MakeWriter<'a> for Queue {
 
     /// The lines of exchanges come by the thousand, and can wait.
     fn make_writer_for(&'a self, meta: &Metadata<'_>) -> Line<'a> {
-        Line { queue: self, urgent: *meta.level() != Level::INFO || meta.target() != access::TARGET }
+        Line { queue: self, urgent: !access::is_line(meta) }
     }
 }
 

@@ -143,6 +143,54 @@ fn a_finished_exchange_is_one_line_with_its_fields() {
     assert!(line.get("error").is_none(), "absent is unknown: {line}");
 }
 
+/// What the library itself makes of the same.
+fn logged_by_the_library(format: Format, work: impl FnOnce()) -> String {
+    use tracing_subscriber::layer::SubscriberExt;
+    let memory = Memory::default();
+    let out = memory.clone();
+    let layer = tracing_subscriber::fmt::Layer::new().with_writer(move || out.clone());
+    match format {
+        Format::Text => {
+            let layer = layer.with_ansi(false).with_target(false);
+            tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), work);
+        }
+        Format::Json => {
+            let layer = layer.json().flatten_event(true);
+            tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), work);
+        }
+    }
+    memory.lines().join("\n") + "\n"
+}
+
+#[test]
+fn a_line_is_what_the_library_would_write() {
+    let odd = ["llama3", "a \"quoted\" \\ name", "caf\u{e9} \u{1f600}", "x\ny\u{1b}[31m\u{7f}", ""];
+    let durations = [1, 999, 1000, 1_500_000, 10, 1_234_567_891];
+    let records = odd.iter().zip(durations.iter().cycle()).map(|(model, micros)| Record {
+        requested_model: Some((*model).into()),
+        duration: Duration::from_micros(*micros),
+        time_to_first_token: Some(Duration::from_micros(*micros / 7)),
+        ..record()
+    });
+    let failed =
+        Record { error: Some(ErrorType::ConnectRefused), truncation_suspected: true, prompt_tokens: None, ..record() };
+    let records: Vec<Record> = records.chain([record(), failed]).collect();
+    for format in Format::ALL {
+        let work = || records.iter().for_each(|record| finish(&AccessLog::new(true), record));
+        let without_instants = |lines: String| -> Vec<String> {
+            lines
+                .lines()
+                .map(|line| {
+                    let (before, after) = line.split_once('Z').expect("an instant");
+                    assert_eq!(before.len(), if format == Format::Text { 26 } else { 40 }, "{line}");
+                    after.to_owned()
+                })
+                .collect()
+        };
+        assert_eq!(without_instants(logged(format, work)), without_instants(logged_by_the_library(format, work)));
+    }
+}
+
 #[test]
 fn a_prompt_that_was_probably_cut_is_in_its_line_and_warned_of_once_a_model() {
     let cut = Record { truncation_suspected: true, prompt_characters: Some(15_009), ..record() };
