@@ -10,7 +10,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 
 VENV := target/venv
 
-.PHONY: help setup build demo lint test golden lint-dashboards newer-prometheus clean cargo
+.PHONY: help setup build demo lint test golden lint-dashboards newer-prometheus gpu-check clean cargo compiler
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,12 +19,12 @@ setup: cargo ## have what the tests need (installs missing Debian packages where
 	@tests/tools/setup.sh
 	@$(MAKE) --no-print-directory $(VENV)/stamp
 
-build: cargo ## the release binary, in target/release
+build: compiler ## the release binary, in target/release
 	cargo build --release --locked
 
-demo: cargo ## watch it work, before your Ollama or a simulated one (needs Rust only)
+demo: compiler ## watch it work, before your Ollama or a simulated one (ARGS=--simulated: always that); needs gcc and Rust
 	cargo build --release --locked --bins --examples
-	cargo run --release --locked --example demo
+	@cargo run --quiet --release --locked --example demo -- $(ARGS)
 
 lint: cargo ## formatting and lints, as CI wants them
 	cargo fmt --all -- --check
@@ -49,11 +49,20 @@ newer-prometheus: setup ## the tests of rules, alerts and dashboards before the 
 	@test -x target/newer-prometheus/usr/bin/promtool || tests/tools/unpack.sh --suite sid target/newer-prometheus prometheus promtool
 	PATH=$(CURDIR)/target/newer-prometheus/usr/bin:$$PATH cargo test --test it --locked boards::
 
+# Not a part of `test`: it needs a card. Minutes for the build, and seconds for the check.
+gpu-check: compiler ## compare every family of NVIDIA's cards with what nvidia-smi prints (needs a card)
+	@command -v nvidia-smi >/dev/null || { echo "nvidia-smi is missing: it comes with NVIDIA's driver" >&2; exit 1; }
+	cargo build --locked
+	python3 tests/tools/gpu_check.py --program target/debug/inferometer
+
 clean: cargo ## remove everything that was built
 	cargo clean
 
 cargo:
-	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust from https://rustup.rs, then try again" >&2; exit 1; }
+	@tests/tools/build_needs.sh
+
+compiler:
+	@tests/tools/build_needs.sh --compiler
 
 # A half-made environment has no stamp, and is made anew.
 $(VENV)/stamp: tests/tools/requirements.txt

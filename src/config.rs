@@ -219,6 +219,9 @@ pub enum HostHeader {
     Literal(String),
 }
 
+/// How alike two names must be (Jaro-Winkler, 0 to 1) for one to be a slip of the other.
+const SIMILAR: f64 = 0.88;
+
 /// Lays the sources over each other and checks the result. `env` is the process's environment; `read` reads the file
 /// that `--config` or `INFEROMETER_CONFIG` names.
 pub fn resolve(

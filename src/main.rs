@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Err(error) => return refused(&error),
     };
     if cli.check_config {
+        config.warnings.iter().for_each(|warning| eprintln!("inferometer: warning: {warning}"));
         print("the configuration is fine\n");
         return ExitCode::SUCCESS;
     }

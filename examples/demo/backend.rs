@@ -38,8 +38,11 @@ pub(crate) enum Models {
     },
 }
 
-/// Finds an Ollama with a model, or starts the simulator.
-pub(crate) async fn find_or_start(simulator: &Path) -> io::Result<Backend> {
+/// Finds an Ollama with a model, or starts the simulator: that at once where it is `simulated`.
+pub(crate) async fn find_or_start(simulator: &Path, simulated: bool) -> io::Result<Backend> {
+    if simulated {
+        return start(simulator, "A simulated Ollama was started.").await;
+    }
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, OLLAMA));
     if http_client::get(address, "/simulated/state").await.is_ok() {
         let note = format!("Using the simulated Ollama that runs on {address}.");
@@ -47,16 +50,22 @@ pub(crate) async fn find_or_start(simulator: &Path) -> io::Result<Backend> {
     }
     if let Some(models) = installed(address).await {
         let note = match &models {
-            Models::Real { chat, .. } => format!("Using the Ollama on {address}, with its smallest model, {chat}."),
+            Models::Real { chat, .. } => format!(
+                "The Ollama on {address} will be sent small requests, one after another, for its smallest model, {chat} \
+                 (ARGS=--simulated leaves it alone)."
+            ),
             Models::Simulated => String::new(),
         };
         return Ok(Backend { address, models, note, _child: None });
     }
+    start(simulator, "No Ollama with a model answers here, so a simulated one was started.").await
+}
+
+async fn start(simulator: &Path, note: &str) -> io::Result<Backend> {
     let address = free_address(0)?;
     let mut child = Child::start(simulator, &["--listen", &address.to_string()])?;
     child.answers(address, "/api/version", START).await?;
-    let note = "No Ollama with a model answers here, so a simulated one was started.".to_owned();
-    Ok(Backend { address, models: Models::Simulated, note, _child: Some(child) })
+    Ok(Backend { address, models: Models::Simulated, note: note.to_owned(), _child: Some(child) })
 }
 
 async fn installed(address: SocketAddr) -> Option<Models> {

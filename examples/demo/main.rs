@@ -1,7 +1,7 @@
 //! A minute with inferometer: `make demo`.
 //!
-//! Takes the Ollama on this machine if one answers, else starts the simulated one; starts inferometer in front of it,
-//! sends it a little varied traffic and shows, second by second, what its metrics say. Ctrl-C or SIGTERM end all of
+//! Takes the Ollama on this machine if one answers, after saying so, else starts the simulated one; starts inferometer in
+//! front of it, sends it a little varied traffic and shows, second by second, what its metrics say. Ctrl-C or SIGTERM end all of
 //! it. It shows only what `/metrics` says: what it sent itself is not counted here.
 
 mod backend;
@@ -26,6 +26,9 @@ use crate::child::Child;
 use crate::figures::History;
 use crate::screen::Screen;
 
+/// Time to think better of it before a real Ollama is sent anything.
+const BEFORE_A_REAL_ONE: Duration = Duration::from_secs(3);
+
 /// How long a started program may take to answer.
 const START: Duration = Duration::from_secs(15);
 
@@ -35,6 +38,9 @@ struct Arguments {
     /// End by itself after so many seconds
     #[arg(long, value_name = "N")]
     seconds: Option<u64>,
+    /// Leave this machine's Ollama alone, and start a simulated one
+    #[arg(long)]
+    simulated: bool,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -64,9 +70,13 @@ async fn interrupted() -> io::Result<()> {
 
 async fn demo(arguments: &Arguments) -> io::Result<()> {
     let (program, simulator) = programs()?;
-    let backend = backend::find_or_start(&simulator).await?;
+    let backend = backend::find_or_start(&simulator, arguments.simulated).await?;
+    if matches!(backend.models, backend::Models::Real { .. }) {
+        println!("{} It begins in {} s; Ctrl-C ends it before.", backend.note, BEFORE_A_REAL_ONE.as_secs());
+        tokio::time::sleep(BEFORE_A_REAL_ONE).await;
+    }
     let proxy = Proxy::start(&program, backend.address).await?;
-    let intro = view::intro(&proxy.addresses(), &[backend.note.clone(), proxy.note()]);
+    let intro = view::Intro { notes: vec![backend.note.clone(), proxy.note()], addresses: proxy.addresses() };
     let _traffic = traffic::Traffic::start(proxy.clients, &backend);
 
     let end = arguments.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
@@ -79,7 +89,7 @@ async fn demo(arguments: &Arguments) -> io::Result<()> {
             Ok(text) => history.push(Instant::now(), exposition::parse(&text)),
             Err(error) => return Err(proxy.child.explain(&format!("inferometer does not tell its metrics: {error}"))),
         }
-        screen.show(&intro, &view::figures(&history), &view::line(&history));
+        screen.show(|size| view::page(&intro, &history, size), || view::line(&history));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Where the figures are shown: redrawn in place on a terminal, else a line every few seconds.
+//! Where the figures are shown: redrawn in place on a terminal, in the size that it has, else a line every few seconds.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -13,6 +13,28 @@ const HOME: &str = "\x1b[H";
 const CLEAR_LINE_END: &str = "\x1b[K";
 const CLEAR_BELOW: &str = "\x1b[J";
 
+/// What a terminal has room for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Size {
+    pub(crate) columns: usize,
+    pub(crate) rows: usize,
+}
+
+impl Size {
+    /// Of a terminal that does not tell, and of what is no terminal.
+    const USUAL: Self = Self { columns: 80, rows: 24 };
+
+    /// Of standard output now: people pull at windows.
+    fn now() -> Self {
+        match rustix::termios::tcgetwinsize(io::stdout()) {
+            Ok(size) if size.ws_col > 0 && size.ws_row > 0 => {
+                Self { columns: size.ws_col.into(), rows: size.ws_row.into() }
+            }
+            _ => Self::USUAL,
+        }
+    }
+}
+
 /// The output.
 #[derive(Debug)]
 pub(crate) struct Screen {
@@ -26,16 +48,16 @@ impl Screen {
         Self { terminal: io::stdout().is_terminal(), shown: None }
     }
 
-    /// Shows the introduction and all figures on a terminal. Elsewhere the introduction once, then the line now and then.
-    pub(crate) fn show(&mut self, intro: &[String], figures: &[String], line: &str) {
+    /// Shows the page on a terminal. Elsewhere the page once, as it is at the start, then the line now and then.
+    pub(crate) fn show(&mut self, page: impl Fn(Size) -> Vec<String>, line: impl Fn() -> String) {
         let text = match (self.terminal, self.shown) {
             (true, shown) => {
                 let begin = if shown.is_none() { format!("{HIDE_CURSOR}{CLEAR}") } else { String::new() };
                 let end = format!("{CLEAR_LINE_END}\n");
-                begin + HOME + &[intro, figures].concat().join(&end) + CLEAR_LINE_END + CLEAR_BELOW
+                begin + HOME + &page(Size::now()).join(&end) + CLEAR_LINE_END + CLEAR_BELOW
             }
-            (false, None) => intro.join("\n") + "\n",
-            (false, Some(shown)) if shown.elapsed() >= PAUSE => format!("{line}\n"),
+            (false, None) => page(Size::USUAL).join("\n") + "\n",
+            (false, Some(shown)) if shown.elapsed() >= PAUSE => line() + "\n",
             (false, Some(_)) => return,
         };
         self.shown = Some(Instant::now());

@@ -3,25 +3,64 @@
 use std::collections::BTreeMap;
 
 use crate::figures::History;
+use crate::screen::Size;
+
+const TITLE: &str = "inferometer, live. Ctrl-C ends all that was started.";
+
+/// Columns that the whole table of models takes; below, it does without two of them.
+const WIDE: usize = 77;
 
 /// What runs where.
-pub(crate) fn intro(addresses: &[(&str, String)], notes: &[String]) -> Vec<String> {
-    let mut intro = vec!["inferometer, live. Ctrl-C ends it, and everything it started.".to_owned(), String::new()];
-    intro.extend(notes.iter().cloned());
-    intro.extend(addresses.iter().map(|(what, address)| format!("  {what:<8} {address}")));
-    intro.push(String::new());
-    intro
+#[derive(Debug)]
+pub(crate) struct Intro {
+    pub(crate) notes: Vec<String>,
+    pub(crate) addresses: [(&'static str, String); 3],
 }
 
-/// All figures, for eighty columns and, with the introduction, twenty-four rows.
-pub(crate) fn figures(history: &History) -> Vec<String> {
-    let mut page = totals(history).to_vec();
-    page.push(String::new());
-    page.extend(models(history));
-    page.push(String::new());
-    page.push(format!("errors         {}", counts(&history.by("errors_total", "error_type"))));
-    page.push(format!("cancellations  {}", cancellations(history)));
-    page
+/// Everything, in a terminal of this size. Where it is low, blank lines are left out first, then the notes, then the last
+/// of the models.
+pub(crate) fn page(intro: &Intro, history: &History, size: Size) -> Vec<String> {
+    let mut notes: Vec<_> = intro.notes.iter().flat_map(|note| wrapped(note, size.columns)).collect();
+    let addresses = intro.addresses.iter().map(|(what, address)| format!("  {what:<8} {address}")).collect();
+    let (totals, mut models, ends) = (totals(history).to_vec(), models(history, size.columns), ends(history));
+    let fixed = 1 + intro.addresses.len() + totals.len() + ends.len();
+    if fixed + notes.len() + models.len() > size.rows {
+        notes.clear();
+    }
+    // The heading stays.
+    models.truncate(size.rows.saturating_sub(fixed).max(1));
+    let parts = [vec![TITLE.to_owned()], [notes, addresses].concat(), totals, models, ends];
+    let is_roomy = parts.iter().map(Vec::len).sum::<usize>() + parts.len() - 1 <= size.rows;
+    let blank = if is_roomy { &[String::new()][..] } else { &[] };
+    let mut page = parts.join(blank);
+    page.truncate(size.rows);
+    page.iter().map(|line| clipped(line, size.columns)).collect()
+}
+
+/// A text in lines of at most so many columns, broken between words.
+fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= columns => *line += &format!(" {word}"),
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+fn clipped(line: &str, columns: usize) -> String {
+    if line.chars().count() <= columns {
+        return line.to_owned();
+    }
+    line.chars().take(columns.saturating_sub(1)).chain(['…']).collect()
+}
+
+fn ends(history: &History) -> Vec<String> {
+    vec![
+        format!("errors         {}", counts(&history.by("errors_total", "error_type"))),
+        format!("cancellations  {}", cancellations(history)),
+    ]
 }
 
 /// The most important of it.
@@ -53,25 +92,29 @@ fn totals(history: &History) -> [String; 4] {
     ]
 }
 
-fn models(history: &History) -> Vec<String> {
-    let header = format!(
-        "{:<26}{:>9}{:>8}{:>9}{:>9}{:>9}{:>7}",
-        "model", "requests", "active", "tok/s", "ttft p50", "ttft p95", "cold"
-    );
-    let mut table = vec![header];
-    for (model, requests) in history.by("requests_total", "model") {
+fn models(history: &History, columns: usize) -> Vec<String> {
+    let row = |name: &str, cells: [String; 6]| {
+        let [requests, active, rate, median, slow, cold] = cells;
+        let (active, slow) =
+            if columns >= WIDE { (format!("{active:>8}"), format!("{slow:>9}")) } else { <_>::default() };
+        format!("{name:<26.26}{requests:>9}{active}{rate:>9}{median:>9}{slow}{cold:>7}")
+    };
+    let heading = ["requests", "active", "tok/s", "ttft p50", "ttft p95", "cold"].map(str::to_owned);
+    let of_model = |(model, requests): (String, f64)| {
         let of = Some(model.as_str());
-        let name = if model.is_empty() { "(none)" } else { &model };
-        table.push(format!(
-            "{name:<26.26}{requests:>9}{:>8}{:>9}{:>9}{:>9}{:>7}",
-            history.sum("active_requests", of),
+        let first = |quantile| seconds(history.quantile("time_to_first_token_seconds", of, quantile));
+        let cells = [
+            requests.to_string(),
+            history.sum("active_requests", of).to_string(),
             number(history.mean("tokens_per_second", of)),
-            seconds(history.quantile("time_to_first_token_seconds", of, 0.5)),
-            seconds(history.quantile("time_to_first_token_seconds", of, 0.95)),
-            history.sum("cold_starts_total", of),
-        ));
-    }
-    table
+            first(0.5),
+            first(0.95),
+            history.sum("cold_starts_total", of).to_string(),
+        ];
+        row(if model.is_empty() { "(none)" } else { &model }, cells)
+    };
+    let known = history.by("requests_total", "model").into_iter().filter(|(_, requests)| *requests > 0.0);
+    std::iter::once(row("model", heading)).chain(known.map(of_model)).collect()
 }
 
 fn cancellations(history: &History) -> String {

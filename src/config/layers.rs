@@ -11,11 +11,8 @@ use std::path::Path;
 use toml::de::{DeTable, DeValue};
 
 use super::error::{ConfigError, Origin, variable};
-use super::{BACKEND_TLS_KEYS, BUCKET_KEYS, HOST_KEYS, LIMIT_KEYS, SETTING_KEYS, TLS_KEYS, VARIABLE_PREFIX};
+use super::{BACKEND_TLS_KEYS, BUCKET_KEYS, HOST_KEYS, LIMIT_KEYS, SETTING_KEYS, SIMILAR, TLS_KEYS, VARIABLE_PREFIX};
 use crate::cli::Cli;
-
-/// How alike two names must be (Jaro-Winkler, 0 to 1) for one to be a slip of the other.
-const SIMILAR: f64 = 0.88;
 
 /// A setting as text, with its origin.
 #[derive(Clone, Debug)]
@@ -176,7 +173,9 @@ impl Layers {
         };
         let refuse = || {
             let (value, origin) = (value.type_str().to_owned(), origin.clone());
-            ConfigError::Value { key: known, origin, value, reason: "expected a string, a number or a switch".into() }
+            let reason =
+                if full == "backend" { BACKEND_IS_NO_TABLE } else { "expected a string, a number or a switch" };
+            ConfigError::Value { key: known, origin, value, reason: reason.into() }
         };
         let settings = texts.ok_or_else(refuse)?.into_iter();
         self.settings.insert(known, settings.map(|text| Setting { text, origin: origin.clone() }).collect());
@@ -198,6 +197,32 @@ const TABLES: [(&str, &[&str]); 5] = [
     ("buckets", &BUCKET_KEYS),
     ("tls", &TLS_KEYS),
     ("backend_tls", &BACKEND_TLS_KEYS),
+];
+
+/// Where what other programs keep in a table of the backend's stands here.
+const BACKEND_IS_NO_TABLE: &str = "expected an address, as in `backend = \"http://gpu-box:11434\"`, before the first table; \
+     its certificates stand in `[backend_tls]`, its place in `backend_node` and `backend_zone`";
+
+/// What people call a key by the names of metrics, or of other programs' settings.
+const ALIASES: [(&str, &str); 18] = [
+    ("ttft", "buckets.first_token"),
+    ("ttfb", "buckets.first_token"),
+    ("time_to_first_token", "buckets.first_token"),
+    ("time_to_first_token_seconds", "buckets.first_token"),
+    ("itl", "buckets.token"),
+    ("tpot", "buckets.token"),
+    ("inter_token_latency", "buckets.token"),
+    ("time_per_output_token", "buckets.token"),
+    ("latency", "buckets.duration"),
+    ("request_duration", "buckets.duration"),
+    ("tps", "buckets.rate"),
+    ("tokens_per_second", "buckets.rate"),
+    ("model_load_duration", "buckets.load"),
+    ("context_length", "buckets.context"),
+    ("upstream", "backend"),
+    ("target", "backend"),
+    ("ollama_host", "backend"),
+    ("metrics_listen", "admin_listen"),
 ];
 
 /// What may stand at the top of the file: every setting, and what only a file can set.
@@ -239,11 +264,13 @@ fn unknown_key(key: String, origin: Origin) -> ConfigError {
         Origin::Flag | Origin::Variable | Origin::Default => Default::default(),
     };
     // A key outside its table is as likely as a slip.
-    let written = key.replace('-', "_");
+    let written = key.replace('-', "_").to_ascii_lowercase();
     let in_tables = || TABLES.iter().flat_map(|(_, keys)| keys.iter());
     let in_table = in_tables().find(|known| known.split_once('.').is_some_and(|(_, name)| name == written));
     let known = FILE_KEYS.iter().chain(in_tables()).chain(TABLES.iter().map(|(table, _)| table));
-    let similar = match in_table {
+    let name = written.rsplit('.').next().unwrap_or_default();
+    let alias = ALIASES.iter().find(|(alias, _)| *alias == name).map(|(_, meant)| meant);
+    let similar = match in_table.or(alias) {
         Some(found) => Some((*found).to_owned()),
         None => similar(&written, known.map(|key| (*key).to_owned())),
     };

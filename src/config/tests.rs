@@ -170,6 +170,17 @@ fn a_value_in_an_error_cannot_write_control_characters_to_a_terminal() {
 }
 
 #[test]
+fn a_table_of_the_backend_is_refused_with_where_its_parts_stand() {
+    for file in ["[[backend]]\nurl = \"http://a\"", "[backend]\nurl = \"http://a\""] {
+        let said = refusal(&[], &[], file);
+        assert!(said.starts_with("proxy.toml:1: backend: `"), "{said}");
+        for word in ["`backend = \"http://gpu-box:11434\"`", "[backend_tls]", "backend_node"] {
+            assert!(said.contains(word), "{word} in {said}");
+        }
+    }
+}
+
+#[test]
 fn an_unknown_key_is_refused_with_a_hint() {
     for (file, expected) in [
         ("lisen = \"x\"", "proxy.toml:1: unknown key `lisen`; did you mean `listen`?"),
@@ -177,6 +188,10 @@ fn an_unknown_key_is_refused_with_a_hint() {
         ("\nbody_idle = 0", "proxy.toml:2: unknown key `body_idle`; did you mean `limits.body_idle`?"),
         ("[limits]\nbody_idel = 0", "proxy.toml:2: unknown key `limits.body_idel`; did you mean `limits.body_idle`?"),
         ("period = \"5s\"", "proxy.toml:1: unknown key `period`; did you mean `host.period`?"),
+        ("[buckets]\nttft = [1]", "proxy.toml:2: unknown key `buckets.ttft`; did you mean `buckets.first_token`?"),
+        ("[buckets]\nITL = [1]", "proxy.toml:2: unknown key `buckets.ITL`; did you mean `buckets.token`?"),
+        ("upstream = \"a\"", "proxy.toml:1: unknown key `upstream`; did you mean `backend`?"),
+        ("[[backends]]\nurl = \"a\"", "proxy.toml:1: unknown key `backends`; did you mean `backend`?"),
         ("zebra = 1", "proxy.toml:1: unknown key `zebra`; `--print-config` shows every key"),
     ] {
         assert_eq!(refusal(&[], &[], file), expected);

@@ -202,14 +202,21 @@ pub(super) fn log_level(text: &str) -> Result<String, String> {
     logs::filter(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
-/// The policy for the `Host` field.
+/// The policy for the `Host` field. Its words are taken in any case, because as a host they would be sent to the backend.
 pub(super) fn host_header(text: &str) -> Result<HostHeader, String> {
-    match text {
+    match text.to_ascii_lowercase().as_str() {
         "preserve" => Ok(HostHeader::Preserve),
         "upstream" => Ok(HostHeader::Upstream),
+        slip if !slip.contains(['.', ':']) && is_like(slip, &["preserve", "upstream"]) => {
+            Err("expected `preserve`, `upstream`, or a host; for a host of that name add its port or its domain".into())
+        }
         _ if is_authority(text) => Ok(HostHeader::Literal(text.to_owned())),
         _ => Err("expected `preserve`, `upstream`, or a host with an optional port, such as `ollama.lan:11434`".into()),
     }
+}
+
+fn is_like(text: &str, words: &[&str]) -> bool {
+    words.iter().any(|word| strsim::jaro_winkler(text, word) >= super::SIMILAR)
 }
 
 /// Whether it can stand in a `Host` field: a host and an optional port (RFC 9110, 7.2).
@@ -292,6 +299,14 @@ mod tests {
         assert_eq!(host_header("upstream"), Ok(HostHeader::Upstream));
         for text in ["localhost", "ollama.lan:11434", "[::1]:80"] {
             assert_eq!(host_header(text), Ok(HostHeader::Literal(text.into())));
+        }
+        assert_eq!(host_header("Upstream"), Ok(HostHeader::Upstream), "in any case");
+        assert_eq!(host_header("PRESERVE"), Ok(HostHeader::Preserve));
+        for text in ["upstream.lan", "upstreem:80", "ollama"] {
+            assert_eq!(host_header(text), Ok(HostHeader::Literal(text.into())));
+        }
+        for text in ["upsteam", "Upstreams", "preserved"] {
+            assert!(host_header(text).is_err_and(|reason| reason.contains("`upstream`")), "{text}: a slip is no host");
         }
         for text in ["", "a b", "a\r\nb: c", "http://a", "a/b", "user@a", "a:b", ":80", "::1"] {
             assert!(host_header(text).is_err(), "{text:?}");

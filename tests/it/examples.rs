@@ -5,7 +5,12 @@ use std::process::Command;
 
 use serde_yaml_ng::Value;
 
+use crate::support::backend::Backend;
+#[cfg(target_os = "linux")]
+use crate::support::cargo;
 use crate::support::helper;
+use crate::support::program::Program;
+use crate::support::simulator::Simulator;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -178,10 +183,103 @@ fn compose_configures_what_is_shipped() {
     assert_eq!(inside("datasource"), shipped);
 }
 
+/// `ask.sh`, sent to this program: its exit code, and what it says on both outputs.
+fn ask_sh(program: &Program, model: &str) -> (Option<i32>, String, String) {
+    let output = Command::new("sh")
+        .arg(root().join("examples/clients/ask.sh"))
+        .arg(model)
+        .env("INFEROMETER", format!("http://{}", program.clients))
+        .env("INFEROMETER_ADMIN", format!("http://{}", program.admin))
+        .env_remove("http_proxy")
+        .output()
+        .expect("there is a shell");
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout), text(&output.stderr))
+}
+
 #[test]
-fn a_shell_reads_the_snippets() {
-    for snippet in ["examples/clients/environment.sh", "examples/clients/ask.sh"] {
-        let output = Command::new("sh").arg("-n").arg(root().join(snippet)).output().expect("there is a shell");
-        assert!(output.status.success(), "{snippet}: {}", String::from_utf8_lossy(&output.stderr));
+fn asking_shows_answers_and_counts_in_a_few_lines_and_passes_over_what_the_server_has_not() {
+    let server = Simulator::start();
+    let program = Program::before(server.address);
+    program.wait_for("model_info", &["model=\"llama3.2:3b\""], 1.0);
+    let (code, said, complaints) = ask_sh(&program, "llama3.2:3b");
+    assert_eq!((code, &*complaints), (Some(0), ""), "{said}");
+    for line in
+        ["--- /api/chat", "--- /v1/chat/completions", "--- /v1/messages", "ollama_proxy_generated_tokens_total{"]
+    {
+        assert!(said.contains(line), "{line} in {said}");
     }
+    assert!(said.lines().count() <= 20, "{} lines: {said}", said.lines().count());
+}
+
+#[test]
+fn asking_ends_with_1_where_the_server_has_none_of_the_dialects() {
+    let server = Backend::answering("HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\n\r\nnot found");
+    let program = Program::before(server.address);
+    let (code, said, complaints) = ask_sh(&program, "m");
+    assert_eq!((code, said.matches("404: not found").count(), &*complaints), (Some(1), 3, ""), "{said}");
+}
+
+#[test]
+fn the_environment_of_clients_leads_to_the_proxy() {
+    let script = ". \"$0\"; env | grep -E '^(OLLAMA|OPENAI|ANTHROPIC)_' | sort";
+    let shell = |environment: &[(&str, &str)]| {
+        let mut shell = Command::new("sh");
+        shell.args(["-euc", script]).arg(root().join("examples/clients/environment.sh"));
+        let output = shell.env_clear().env("PATH", "/usr/bin:/bin").envs(environment.iter().copied()).output();
+        String::from_utf8_lossy(&output.expect("there is a shell").stdout).into_owned()
+    };
+    assert_eq!(
+        shell(&[("OPENAI_API_KEY", "mine"), ("INFEROMETER", "http://gpu-box:1")]),
+        "ANTHROPIC_BASE_URL=http://gpu-box:1\nOLLAMA_HOST=http://gpu-box:1\nOPENAI_API_BASE=http://gpu-box:1/v1\n\
+         OPENAI_API_KEY=mine\nOPENAI_BASE_URL=http://gpu-box:1/v1\n"
+    );
+    assert!(shell(&[]).contains("OLLAMA_HOST=http://127.0.0.1:11435\n"));
+}
+
+/// Columns and rows of the smallest window that the demo is made for.
+#[cfg(target_os = "linux")]
+const SMALL: (usize, usize) = (60, 18);
+
+/// On a terminal, which util-linux's `script` plays.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_demo_shows_figures_that_hold_on_a_small_screen() {
+    let demo = cargo::built(&["--examples"], "examples/demo");
+    let (columns, rows) = SMALL;
+    let typed = format!("stty cols {columns} rows {rows}; exec {} --simulated --seconds 4", demo.display());
+    let output = Command::new("script").args(["-qec", &typed, "/dev/null"]).output().expect("util-linux is there");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}");
+    let frames: Vec<&str> = said.split("\x1b[H").skip(1).collect();
+    assert!(frames.len() >= 3, "{said}");
+    for frame in &frames {
+        let lines: Vec<_> = frame.split("\x1b[J").next().unwrap_or_default().split("\r\n").collect();
+        let widest = lines.iter().map(|line| line.trim_end_matches("\x1b[K").chars().count()).max().unwrap_or(0);
+        assert!(lines.len() <= rows && widest <= columns, "{} x {widest}: {frame}", lines.len());
+    }
+    let last = frames.last().expect("there are some");
+    for text in ["clients  http://127.0.0.1:", "requests  ", "completed", "model ", "cancellations"] {
+        assert!(last.contains(text), "{text} in {last}");
+    }
+}
+
+/// What a test of this file, or one that is named here, runs or holds against what reads it.
+const HELD: [(&str, &str); 7] = [
+    ("clients", "ask.sh and environment.sh are run"),
+    ("compose.yaml", "its files, settings and configurations are held against what is shipped"),
+    ("container", "cargo finds the workspace in what is copied"),
+    ("demo", "it is run"),
+    ("launchd", "its options are taken by the helper"),
+    ("simulated_ollama", "it is run, by tests::engines too"),
+    ("systemd", "systemd reads the units, and the programs take their options and settings"),
+];
+
+#[test]
+fn every_example_is_run_or_read_by_a_test() {
+    let entries = std::fs::read_dir(root().join("examples")).expect("it is there");
+    let names: Vec<_> = entries.map(|entry| entry.expect("it can be read").file_name()).collect();
+    let unknown: Vec<_> = names.iter().filter(|name| HELD.iter().all(|(held, _)| *name != held)).collect();
+    assert!(unknown.is_empty(), "examples without a test: {unknown:?}");
+    assert_eq!(names.len(), HELD.len(), "an example that is gone is still listed");
 }

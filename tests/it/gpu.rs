@@ -3,7 +3,7 @@
 
 use std::io::Write as _;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -226,6 +226,49 @@ fn energy_by_model_is_exposed_as_the_golden_file_says() {
     let registry = Registry::new();
     EnergyMetrics::register(&registry, meter, Some(0.31));
     hold_against("energy.txt", &TextEncoder::new().encode_to_string(&registry.gather()).expect("it can be written"));
+}
+
+/// `make gpu-check` before the stand-ins of both.
+fn gpu_check(stand_in: &StandIn, changed: &str) -> (Option<i32>, String) {
+    let tools = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools");
+    let output = Command::new("python3")
+        .arg(tools.join("gpu_check.py"))
+        .args(["--program", env!("CARGO_BIN_EXE_inferometer"), "--rounds", "1", "--nvidia-smi"])
+        .arg(tools.join("nvidia_smi_stand_in.sh"))
+        .env("LD_LIBRARY_PATH", stand_in.folder())
+        .env("CHANGED", changed)
+        .output()
+        .expect("there is a Python");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    (output.status.code(), said)
+}
+
+#[test]
+fn the_check_against_nvidia_smi_knows_every_family_and_sees_what_differs_or_is_missing() {
+    let stand_in = StandIn::new("check");
+    let (code, said) = gpu_check(&stand_in, "");
+    assert_eq!(code, Some(0), "{said}");
+    let golden = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/gpu.txt"));
+    let golden = golden.expect("it is there");
+    let families = golden.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    // No process here is an inference server's.
+    let absent = ["inference_process_gpu_memory_bytes"];
+    for family in families.map(|name| name.trim_start_matches("ollama_proxy_")).filter(|name| !absent.contains(name)) {
+        assert!(said.contains(&format!("\n{family} ")), "{family} is not compared: {said}");
+    }
+    for (changed, family, verdict) in [
+        ("s/>63 C/>80 C/", "gpu_temperature_celsius", "DIFFERS"),
+        ("s/>700.00 W/>600.00 W/", "gpu_power_limit_watts", "DIFFERS"),
+        ("s/CRC Errors: 12/CRC Errors: 13/", "gpu_nvlink_errors_total", "DIFFERS"),
+        ("s/<memory_temp>N.A/<memory_temp>50 C/", "gpu_memory_temperature_celsius", "MISSING"),
+    ] {
+        let (code, said) = gpu_check(&stand_in, changed);
+        assert_eq!(code, Some(1), "{changed}: {said}");
+        let seen = said.lines().any(|line| line.starts_with(&format!("{family} ")) && line.ends_with(verdict));
+        assert!(seen, "{family} {verdict}: {said}");
+    }
+    let (code, said) = gpu_check(&stand_in, "d");
+    assert_eq!((code, said.contains("nothing was compared")), (Some(2), true), "{said}");
 }
 
 #[test]

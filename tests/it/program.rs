@@ -49,6 +49,16 @@ fn run(arguments: &[&str], environment: &[(&str, &str)]) -> Output {
 }
 
 #[test]
+fn checking_a_configuration_says_what_a_start_would_warn_of() {
+    let output = run(&["--check-config", "--listen", "0.0.0.0:11435"], &[("INFEROMETER_LISTN", "x")]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && output.stdout == b"the configuration is fine\n", "{said}");
+    for warning in ["warning: clients are served on 0.0.0.0:11435", "did you mean INFEROMETER_LISTEN?"] {
+        assert!(said.contains(warning), "{warning} in {said}");
+    }
+}
+
+#[test]
 fn a_wrong_value_is_named_with_what_is_allowed_and_exits_2() {
     for (arguments, environment, words) in [
         (&["--listen", "nowhere"][..], &[][..], &["--listen", "nowhere"][..]),

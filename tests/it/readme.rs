@@ -72,6 +72,14 @@ fn rows(shapes: &BTreeMap<String, Shape>) -> String {
 }
 
 #[test]
+fn what_cargo_installs_is_what_was_tested() {
+    let readme = read("README.md");
+    let installs: Vec<_> = readme.lines().filter(|line| line.contains("cargo install")).collect();
+    assert!(installs.len() >= 2, "{installs:?}");
+    assert!(installs.iter().all(|line| line.contains("cargo install --locked")), "{installs:?}");
+}
+
+#[test]
 fn the_readme_lists_every_metric_with_its_type_and_labels() {
     if let Some(difference) = golden::difference(&rows(&documented()), &rows(&exposed())) {
         panic!(

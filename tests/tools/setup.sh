@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sees that the programs which the tests run are there: Prometheus with promtool, Python with venv, a C compiler, the
-# certificates that downloads are checked with, rustfmt and clippy.
+# certificates that downloads are checked with, curl, script, rustfmt and clippy.
 #
 # Prometheus is unpacked into target/prometheus where the PATH has none, because Debian's package brings a service that
 # starts at boot and listens on every interface. Of the rest it installs what is missing and nothing else, where it may
@@ -13,6 +13,8 @@ has() { command -v "$1" >/dev/null 2>&1; }
 missing=()
 python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing+=(python3-venv)
 has cc || missing+=(gcc libc6-dev)
+has curl || missing+=(curl)
+has script || missing+=(bsdutils)
 # Other systems keep their certificates elsewhere; only Debian's place can be told from the outside.
 ! has apt-get || [[ -s /etc/ssl/certs/ca-certificates.crt ]] || missing+=(ca-certificates)
 
