@@ -29,6 +29,8 @@ mod request;
 mod response;
 mod slot;
 mod socket;
+#[cfg(test)]
+mod stage;
 mod steps;
 mod tap;
 mod timer;

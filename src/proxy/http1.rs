@@ -4,6 +4,8 @@
 //! the other through memory that the thread lends. Whoever is quiet holds no buffer. One task does all of it and polls
 //! both sockets itself.
 
+#[cfg(test)]
+mod orders;
 mod relay;
 
 use std::future::poll_fn;

@@ -137,3 +137,26 @@ impl Drop for Tap {
         self.end(self.abandoned());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::outcome::Outcome;
+    use crate::proxy::forward::Forward;
+    use crate::proxy::guard::judge;
+    use crate::proxy::stage::{self, Records};
+
+    #[test]
+    fn a_panic_of_ours_is_neither_the_clients_nor_the_backends_fault() {
+        let records = Records::default();
+        let worker = stage::worker(([127, 0, 0, 1], 9).into(), &records);
+        let failed = catch_unwind(AssertUnwindSafe(|| {
+            let request = judge(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect("proper");
+            let _forward = Forward::begin(&worker, &Rc::default(), request, &mut &[][..]);
+            std::panic::resume_unwind(Box::new(()));
+        }));
+        assert!(failed.is_err());
+        let record = records.last();
+        assert_eq!((record.outcome, record.error, record.status), (Outcome::Rejected, Some(ErrorType::Internal), 500));
+    }
+}

@@ -203,7 +203,7 @@ impl Worker {
         Ok(thread)
     }
 
-    fn new(parts: Parts, life: watch::Receiver<Life>) -> Rc<Self> {
+    pub(super) fn new(parts: Parts, life: watch::Receiver<Life>) -> Rc<Self> {
         let Parts { settings, backend, dialer, sink, ids, connections, room, held_by_decoders, heads, lingering } =
             parts;
         let settings = settings.borrow().clone();

@@ -1,0 +1,419 @@
+//! Plays every order of what can happen around a relay, on real sockets, and finds the same bytes and one end.
+//!
+//! The task of the connection is polled by hand, so that each move is seen before the next one, or several at once. A
+//! client reads only when it is its move: until then what is written to it blocks.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::task::coop::{consume_budget, has_budget_remaining};
+
+use crate::exchange::outcome::Outcome;
+use crate::proxy::polls::Polls;
+use crate::proxy::stage::{self, Records};
+
+/// How long an end may take. Nothing is measured against it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Small enough that most of an answer does not fit into what the system holds.
+const BUFFER: usize = 2048;
+const PIECE: usize = 24 * 1024;
+
+/// What can happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Move {
+    /// The client sends the next piece of its request.
+    Upload,
+    /// The backend sends the next piece of its answer.
+    Answer,
+    /// From now on the client reads.
+    Read,
+    /// The task is polled with its budget spent.
+    Spent,
+    ClientCloses,
+    ClientResets,
+    BackendCloses,
+    BackendResets,
+}
+
+/// How an answer tells its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framing {
+    Length,
+    Chunked,
+    Close,
+}
+
+impl Framing {
+    /// The head with a piece of the body, and the rest.
+    fn answer(self) -> [Vec<u8>; 2] {
+        let (first, rest) = (vec![b'a'; 1000], vec![b'b'; PIECE]);
+        let chunk = |data: &[u8]| [format!("{:x}\r\n", data.len()).as_bytes(), data, b"\r\n"].concat();
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n";
+        match self {
+            Self::Length => {
+                [[format!("{head}Content-Length: {}\r\n\r\n", 1000 + PIECE).as_bytes(), &first].concat(), rest]
+            }
+            Self::Chunked => [
+                [format!("{head}Transfer-Encoding: chunked\r\n\r\n").as_bytes(), &chunk(&first)].concat(),
+                [&chunk(&rest)[..], b"0\r\n\r\n"].concat(),
+            ],
+            Self::Close => [[format!("{head}\r\n").as_bytes(), &first].concat(), rest],
+        }
+    }
+}
+
+/// The next order, in the order of orders; false behind the last.
+fn next_order(moves: &mut [Move]) -> bool {
+    let Some(at) = (1..moves.len()).rev().find(|at| moves[at - 1] < moves[*at]) else { return false };
+    let with = (at..moves.len()).rev().find(|with| moves[*with] > moves[at - 1]).expect("the one at `at` is greater");
+    moves.swap(at - 1, with);
+    moves[at..].reverse();
+    true
+}
+
+/// One end of a connection that the proxy holds the other end of.
+struct Peer {
+    stream: Option<TcpStream>,
+    to_send: VecDeque<u8>,
+    got: Vec<u8>,
+    reads: bool,
+    /// It has closed its side.
+    ended: bool,
+    /// The other side has closed, or reset, the connection.
+    closed: bool,
+    reset: bool,
+}
+
+impl Peer {
+    fn new(stream: TcpStream) -> Self {
+        stream.set_nonblocking(true).expect("a socket");
+        Self {
+            stream: Some(stream),
+            to_send: VecDeque::new(),
+            got: Vec::new(),
+            reads: true,
+            ended: false,
+            closed: false,
+            reset: false,
+        }
+    }
+
+    /// Moves what can be moved; whether anything was.
+    fn pump(&mut self) -> bool {
+        let Some(stream) = &mut self.stream else { return false };
+        let mut moved = false;
+        while !self.to_send.is_empty() {
+            match stream.write(self.to_send.make_contiguous()) {
+                Ok(bytes) => drop(self.to_send.drain(..bytes)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                // That it was reset is said once, to a write or to a read.
+                Err(_) => (self.reset, self.to_send) = (true, VecDeque::new()),
+            }
+            moved = true;
+        }
+        let mut buffer = [0; 4096];
+        while self.reads && !self.closed {
+            match stream.read(&mut buffer) {
+                Ok(0) => self.closed = true,
+                Ok(read) => self.got.extend_from_slice(&buffer[..read]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(_) => (self.closed, self.reset) = (true, true),
+            }
+            moved = true;
+        }
+        moved
+    }
+
+    fn close(&mut self) {
+        self.ended = true;
+        if let Some(stream) = &self.stream {
+            // It may have been reset.
+            drop(stream.shutdown(Shutdown::Write));
+        }
+    }
+
+    fn reset(&mut self) {
+        if let Some(stream) = self.stream.take() {
+            SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("a socket");
+        }
+        self.closed = true;
+    }
+
+    fn body(&self) -> Option<&[u8]> {
+        let at = self.got.windows(4).position(|four| four == b"\r\n\r\n")?;
+        Some(&self.got[at + 4..])
+    }
+}
+
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+struct Play {
+    framing: Framing,
+    listener: TcpListener,
+    client: Peer,
+    backend: Option<Peer>,
+    serving: Option<Pin<Box<dyn Future<Output = ()>>>>,
+    polls: Rc<Polls>,
+    woken: Arc<Woken>,
+    records: Records,
+    /// Pieces of the answer that the backend has sent.
+    answered: usize,
+    /// A write to the client had to wait.
+    blocked: bool,
+}
+
+impl Play {
+    /// Up to where the backend has the head of a request and the first of two pieces of its body.
+    async fn begin(framing: Framing) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        listener.set_nonblocking(true).expect("a socket");
+        let records = Records::default();
+        let worker = stage::worker(listener.local_addr().expect("an address"), &records);
+        let front = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        SockRef::from(&front).set_send_buffer_size(BUFFER).expect("a socket");
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
+        socket.set_recv_buffer_size(BUFFER).expect("a socket");
+        socket.connect(&front.local_addr().expect("an address").into()).expect("it listens");
+        let mut client = Peer::new(socket.into());
+        client.reads = false;
+        let near = front.accept().expect("a connection").0;
+        near.set_nonblocking(true).expect("a socket");
+        let near = tokio::net::TcpStream::from_std(near).expect("a socket");
+        let polls = Rc::<Polls>::default();
+        let serving = super::serve(worker, polls.clone(), near, stage::admission());
+        let mut play = Self {
+            framing,
+            listener,
+            client,
+            backend: None,
+            serving: Some(Box::pin(serving)),
+            polls,
+            woken: Arc::new(Woken(AtomicBool::new(false))),
+            records,
+            answered: 0,
+            blocked: false,
+        };
+        play.client.to_send.extend(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000\r\n\r\n");
+        play.client.to_send.extend([b'u'; 1000]);
+        play.until("the head", |play| play.backend.as_ref().is_some_and(|backend| backend.got.ends_with(b"u"))).await;
+        play
+    }
+
+    /// Polls the task once.
+    async fn poll(&mut self, spent: bool) {
+        let Some(serving) = &mut self.serving else { return };
+        let (polls, waker) = (&self.polls, Waker::from(self.woken.clone()));
+        let served = poll_fn(|_| {
+            while spent && has_budget_remaining() {
+                let _ = pin!(consume_budget()).poll(&mut Context::from_waker(Waker::noop()));
+            }
+            polls.begin();
+            let served = serving.as_mut().poll(&mut Context::from_waker(&waker));
+            polls.end();
+            Poll::Ready(served.is_ready())
+        });
+        if served.await {
+            self.serving = None;
+        }
+    }
+
+    /// Lets everybody move until nobody does.
+    async fn settle(&mut self, mut spent: bool) {
+        loop {
+            self.woken.0.store(false, Ordering::SeqCst);
+            self.poll(std::mem::take(&mut spent)).await;
+            // The system is asked what has become of the sockets.
+            tokio::task::yield_now().await;
+            let mut moved = self.client.pump();
+            if self.backend.is_none()
+                && let Ok((stream, _)) = self.listener.accept()
+            {
+                self.backend = Some(Peer::new(stream));
+            }
+            moved |= self.backend.as_mut().is_some_and(Peer::pump);
+            if !moved && !self.woken.0.load(Ordering::SeqCst) {
+                return;
+            }
+        }
+    }
+
+    async fn until(&mut self, case: &str, done: impl Fn(&Self) -> bool) {
+        let begun = Instant::now();
+        while !done(self) {
+            assert!(begun.elapsed() < PATIENCE, "no end of {case}");
+            self.settle(false).await;
+        }
+    }
+
+    fn apply(&mut self, next: Move) {
+        let backend = self.backend.as_mut().expect("it has accepted");
+        match next {
+            Move::Upload if self.client.ended => {}
+            Move::Upload => self.client.to_send.extend([b'u'; 1000]),
+            Move::Answer => {
+                backend.to_send.extend(&self.framing.answer()[self.answered]);
+                self.answered += 1;
+            }
+            Move::Read => self.client.reads = true,
+            Move::Spent => {}
+            Move::ClientCloses => self.client.close(),
+            Move::ClientResets => self.client.reset(),
+            Move::BackendCloses => backend.close(),
+            Move::BackendResets => backend.reset(),
+        }
+        self.client.pump();
+        if let Some(backend) = &mut self.backend {
+            backend.pump();
+        }
+    }
+
+    /// Plays the moves; `seen` tells whether each is seen before the next.
+    async fn play(&mut self, moves: &[Move], seen: impl Fn(usize) -> bool) {
+        for (at, next) in moves.iter().enumerate() {
+            self.apply(*next);
+            if *next == Move::Spent || seen(at) {
+                self.settle(*next == Move::Spent).await;
+            }
+            self.blocked |= self.answered == 2 && !self.client.reads && seen(at) && self.records.len() == 0;
+        }
+        let case = format!("{moves:?} {:?}", self.framing);
+        // Whoever is left does what it would do at last, and the client goes.
+        self.client.reads = true;
+        if let (Framing::Close, Some(backend)) = (self.framing, &mut self.backend) {
+            backend.close();
+        }
+        self.until(&case, |play| play.records.len() > 0).await;
+        let whole = self.framing.answer().concat().len();
+        let completed = self.records.last().outcome == Outcome::Completed;
+        self.until(&case, |play| {
+            let heard = completed && play.client.got.len() >= whole || play.client.got.ends_with(b"}");
+            play.client.closed || (heard && play.backend_has_all())
+        })
+        .await;
+        self.client.stream = None;
+        self.until(&case, |play| play.serving.is_none()).await;
+    }
+
+    /// The backend has the whole request, or takes nothing more.
+    fn backend_has_all(&self) -> bool {
+        let Some(backend) = &self.backend else { return true };
+        backend.closed || backend.body().is_some_and(|body| body.len() == 2000)
+    }
+
+    /// What must hold whatever came first.
+    fn check(&self, moves: &[Move]) {
+        let record = self.records.last();
+        let case = format!("{moves:?} {:?}: {:?}", self.framing, record.outcome);
+        assert_eq!(self.records.len(), 1, "one end: {case}");
+        let answer = self.framing.answer().concat();
+        let at = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head") + 4;
+        let whole = &answer[at..];
+        let ours = self.client.got.starts_with(b"HTTP/1.1 502 ");
+        let got = if ours { &[] } else { self.client.body().unwrap_or_default() };
+        let uploaded = self.backend.as_ref().and_then(Peer::body).unwrap_or_default();
+        assert!(whole.starts_with(got), "the client's bytes: {case}");
+        assert!(uploaded.len() <= 2000 && uploaded.iter().all(|byte| *byte == b'u'), "the backend's bytes: {case}");
+        let left = moves.iter().find(|next| **next >= Move::ClientCloses);
+        let looks_whole = match self.framing {
+            Framing::Length | Framing::Chunked => got == whole,
+            Framing::Close => !got.is_empty() && !self.client.reset,
+        };
+        match (left, record.outcome) {
+            (None, outcome) => {
+                assert_eq!(outcome, Outcome::Completed, "{case}");
+                // Behind an answer that ends with its connection no rest of the request is asked for.
+                assert!(uploaded.len() == 2000 || self.framing == Framing::Close, "the whole request: {case}");
+                assert!(got == whole && !self.client.reset, "the whole answer: {case}");
+            }
+            // What was handed to the system is not read by a client that resets its connection.
+            (Some(Move::ClientResets), outcome) => {
+                assert!(matches!(outcome, Outcome::Completed | Outcome::ClientCancelled), "{case}");
+            }
+            (Some(Move::ClientCloses), Outcome::Completed) => assert!(got == whole, "{case}"),
+            (Some(Move::ClientCloses), outcome) => {
+                assert!(outcome == Outcome::ClientCancelled && !looks_whole, "{case}");
+            }
+            (Some(Move::BackendCloses), Outcome::Completed) if self.framing == Framing::Close => {
+                assert!(looks_whole, "{case}");
+            }
+            (Some(_), Outcome::Completed) => assert!(got == whole && !self.client.reset, "{case}"),
+            (Some(_), outcome) => assert!(outcome == Outcome::BackendFailed && !looks_whole, "{case}"),
+        }
+    }
+}
+
+/// Plays all orders of the rest of a request, an answer in two pieces, a client that begins to read, a spent budget and
+/// this.
+fn play_all(end: Option<Move>) {
+    for framing in [Framing::Length, Framing::Chunked, Framing::Close] {
+        play_framed(framing, end);
+    }
+}
+
+fn play_framed(framing: Framing, end: Option<Move>) {
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).expect("a runtime");
+    let last = end.unwrap_or(Move::Spent);
+    let mut moves = vec![Move::Upload, Move::Answer, Move::Answer, Move::Read, Move::Spent, last];
+    let (mut plays, mut blocked) = (0_u32, 0_u32);
+    loop {
+        let seen = |at| match plays % 3 {
+            0 => true,
+            1 => at % 2 == 1,
+            _ => false,
+        };
+        let play = runtime.block_on(async {
+            let mut play = Play::begin(framing).await;
+            play.play(&moves, seen).await;
+            play
+        });
+        play.check(&moves);
+        (plays, blocked) = (plays + 1, blocked + u32::from(play.blocked));
+        if !next_order(&mut moves) {
+            break;
+        }
+    }
+    println!("{framing:?} with {end:?}: {plays} orders, in {blocked} of them a write had to wait");
+    assert!(blocked > 0);
+}
+
+#[test]
+fn every_order_of_pieces_gives_the_same_bytes_and_one_end() {
+    play_all(None);
+}
+
+#[test]
+fn every_order_with_a_client_that_closes_gives_the_same_bytes_and_one_end() {
+    play_all(Some(Move::ClientCloses));
+}
+
+#[test]
+fn every_order_with_a_client_that_resets_gives_the_same_bytes_and_one_end() {
+    play_all(Some(Move::ClientResets));
+}
+
+#[test]
+fn every_order_with_a_backend_that_closes_gives_the_same_bytes_and_one_end() {
+    play_all(Some(Move::BackendCloses));
+}
+
+#[test]
+fn every_order_with_a_backend_that_resets_gives_the_same_bytes_and_one_end() {
+    play_all(Some(Move::BackendResets));
+}
