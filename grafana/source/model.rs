@@ -3,7 +3,7 @@
 use super::layout::Dashboard;
 use super::overview::OUTCOMES;
 use super::panel::{Panel, Unit};
-use super::query::{Metric, share, what_happened};
+use super::query::{Metric, at_the_backend, share, what_happened};
 use serde_json::{Value, json};
 
 const REQUESTS: Metric = Metric::of_model("requests_total");
@@ -21,6 +21,9 @@ const LOAD: Metric = Metric::of_model("model_load_duration_seconds");
 const PREFILL: Metric = Metric::of_model("prefill_duration_seconds");
 const DECODE: Metric = Metric::of_model("decode_duration_seconds");
 const COLD_STARTS: Metric = Metric::of_model("cold_starts_total");
+const IN_PHASE: Metric = Metric::of_model("exchanges_in_phase");
+const WAITING: &str = r#"phase="waiting", model!="""#;
+const RUNNING: &str = r#"phase=~"prefill|decode", model!="""#;
 const CACHED: Metric = Metric::of_model("cached_prompt_tokens_total");
 const CANCELLED: Metric = Metric::of_model("client_cancellations_total");
 const WASTED: Metric = Metric::of_model("wasted_tokens_total");
@@ -262,21 +265,26 @@ fn context() -> Vec<Panel> {
     ]
 }
 
-/// Only engines with a queue of their own tell: with Ollama these are empty.
+/// Engines with a queue of their own tell; for Ollama stand the requests in flight.
 fn engine() -> Vec<Panel> {
-    let by_place = |name| format!("sum by (model, backend) ({})", Metric::of_model(name).now());
+    let by_place = |told, phase| at_the_backend(Metric::of_model(told), IN_PHASE.with(phase), "model, backend");
     let cache = Metric::of_model("backend_kv_cache_usage_ratio").now();
     vec![
         Panel::series(
             "Waiting in the engine",
-            "Requests in the engine's own queue. Ollama does not tell.",
+            "Requests in the engine's own queue. Ollama does not tell: requests that have no answer yet, in its queue, \
+             while it loads or while it reads the prompt.",
             Unit::Count,
         )
-        .query(&by_place("backend_requests_waiting"), "{{model}} on {{backend}}")
+        .query(&by_place("backend_requests_waiting", WAITING), "{{model}} on {{backend}}")
         .stacked(),
-        Panel::series("Running in the engine", "Requests that the engine works on. Ollama does not tell.", Unit::Count)
-            .query(&by_place("backend_requests_running"), "{{model}} on {{backend}}")
-            .stacked(),
+        Panel::series(
+            "Running in the engine",
+            "Requests that the engine works on. Ollama does not tell: requests whose answer has begun.",
+            Unit::Count,
+        )
+        .query(&by_place("backend_requests_running", RUNNING), "{{model}} on {{backend}}")
+        .stacked(),
         Panel::series(
             "Key-value cache used",
             "Near 100 % the engine lets requests wait, or begins some anew. Told by vLLM and SGLang, and by llama.cpp \

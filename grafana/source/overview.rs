@@ -2,7 +2,7 @@
 
 use super::layout::Dashboard;
 use super::panel::{Panel, Unit};
-use super::query::{Metric, named_model, share, what_happened};
+use super::query::{Metric, at_the_backend, named_model, share, what_happened};
 use serde_json::{Value, json};
 
 const REQUESTS: Metric = Metric::of_model("requests_total");
@@ -281,7 +281,8 @@ fn backends() -> Panel {
     ]);
     let shaded = limits(&[(0.01, "orange"), (0.05, "red")]);
     let whole = json!([{ "id": "decimals", "value": 0 }]);
-    let waiting = Metric::of_backend("backend_requests_waiting");
+    let waiting = Metric::of_backend("exchanges_in_phase").with(r#"phase="waiting", model!="""#);
+    let waiting = at_the_backend(Metric::of_backend("backend_requests_waiting"), waiting, "backend");
     let info = Metric::of_backend("backend_info").now();
     let hidden = json!([{ "id": "custom.hidden", "value": true }]);
     Panel::table("Backends at a glance", "Every backend, over the time range shown; state and queues are those of now.")
@@ -295,7 +296,7 @@ fn backends() -> Panel {
         .column("Requests", &requests, Unit::Count, whole.clone())
         .column("Errors", &share(&ERRORS.in_range("backend"), &requests), Unit::Share, shaded)
         .column("In flight", &format!("sum by (backend) ({})", ACTIVE.now()), Unit::Count, whole.clone())
-        .column("Waiting there", &format!("sum by (backend) ({})", waiting.now()), Unit::Count, whole)
+        .column("Waiting there", &waiting, Unit::Count, whole)
         .column("First token p95", &TTFT.quantile_in_range(0.95, "backend"), Unit::Seconds, json!([]))
         .column("Decode speed p50", &DECODE_SPEED.quantile_in_range(0.5, "backend"), Unit::TokensPerSecond, json!([]))
         .sorted_by("Requests")

@@ -120,6 +120,12 @@ impl Metric {
     }
 }
 
+/// How many wait at a backend, or are worked on, by labels that `backend` is among: the backend's own figure where it
+/// tells one, else the requests in flight that have come so far.
+pub(crate) fn at_the_backend(told: Metric, in_phase: Metric, by: &str) -> String {
+    format!("sum by ({by}) ({}) or on (backend) sum by ({by}) ({})", told.now(), in_phase.now())
+}
+
 /// `part / whole`, without a value where there is no whole.
 pub(crate) fn share(part: &str, whole: &str) -> String {
     format!("{part} / ({whole} > 0)")

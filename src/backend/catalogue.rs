@@ -37,6 +37,8 @@ struct Server {
     kind: Kind,
     /// What it listed last.
     lists: HashSet<Box<str>>,
+    /// The same, folded; empty where a name is what it is.
+    folded: HashSet<Box<str>>,
     /// A name that is not listed has succeeded.
     relist: Arc<Notify>,
 }
@@ -111,6 +113,10 @@ impl Kind {
 }
 
 impl Server {
+    fn has_listed(&self, name: &str, reading: Reading) -> bool {
+        self.lists.contains(name) || (reading == Reading::Folded && self.folded.contains(&*spelling::folded(name)))
+    }
+
     /// The one model that it serves, whatever it is asked for.
     fn only(&self) -> Option<&str> {
         let mut listed = self.lists.iter();
@@ -142,12 +148,16 @@ impl Catalogue {
 
     /// The backend lists these models. Beyond the cap a name has no label of its own.
     pub fn listed<'a>(&self, backend: &Arc<str>, models: impl Iterator<Item = &'a str>) {
-        let lists: HashSet<Box<str>> = models.map(Into::into).collect();
-        let kind = self.server(backend, |server| server.kind);
-        for name in &lists {
-            let _full = self.enter(name, kind != Kind::Other);
+        let folds = self.server(backend, |server| server.kind) != Kind::Other;
+        let (mut lists, mut folded) = (HashSet::new(), HashSet::new());
+        for name in models {
+            let _full = self.enter(name, folds);
+            lists.insert(name.into());
+            if folds {
+                folded.insert(spelling::folded(name).into());
+            }
         }
-        self.server(backend, |server| server.lists = lists);
+        self.server(backend, |server| (server.lists, server.folded) = (lists, folded));
     }
 
     /// Wakes up whoever lists the backend's models, once a name that is not listed has succeeded.
@@ -180,17 +190,16 @@ impl Catalogue {
         if let Some(label) = self.find(name, reading) {
             return Answered::Label(label);
         }
-        if !name.is_empty() {
-            server.relist.notify_one();
-        }
-        if reading == Reading::Unknown {
+        if name.is_empty() {
             return Answered::Unlisted;
         }
-        if server.kind == Kind::Ollama || server.lists.is_empty() {
-            return self.admit_as(name, reading).into();
+        if server.has_listed(name, reading) {
+            return Answered::Other;
         }
+        server.relist.notify_one();
         match server.only() {
-            _ if server.lists.contains(name) => Answered::Other,
+            _ if reading == Reading::Unknown => Answered::Unlisted,
+            _ if server.kind == Kind::Ollama || server.lists.is_empty() => self.admit_as(name, reading).into(),
             Some(only) => self.find(only, Reading::Exact).into(),
             None => Answered::Unlisted,
         }

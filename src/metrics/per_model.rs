@@ -1,4 +1,4 @@
-//! Everything that has the labels `model` and `backend` and no other.
+//! Everything that has the labels `model` and `backend` and no other, and the exchanges in flight by how far they have come.
 //!
 //! One list of metrics makes both the families and, for each model on each backend, a set of handles. A handle is made
 //! at its first use and then found without a lock, so a token costs a few atomic operations. A series that was never
@@ -15,17 +15,20 @@ use super::histogram::Histogram;
 use super::remembered::Remembered;
 use super::traced::TracedHistogram;
 use super::{buckets, labels};
+use crate::exchange::outcome::Phase;
 
 macro_rules! per_model {
     ($($field:ident: $child:ty = $name:literal, $buckets:expr, $help:literal;)+) => {
         /// The families.
         struct Families {
+            in_phase: Family<IntGauge>,
             $($field: Family<$child>,)+
         }
 
         impl Families {
             fn register(register: &Register<'_>) -> Self {
                 Self {
+                    in_phase: register.family(IN_PHASE),
                     $($field: register.family(Spec {
                         name: $name,
                         help: $help,
@@ -49,6 +52,8 @@ macro_rules! per_model {
             /// Smoothed tokens per chunk; none before the first stream that tells.
             ratio: Mutex<Option<f64>>,
             remembered: Remembered,
+            /// By the phase, in the order of [`Phase::ALL`].
+            in_phase: OnceLock<[IntGauge; Phase::ALL.len()]>,
             $($field: OnceLock<$child>,)+
         }
 
@@ -62,6 +67,7 @@ macro_rules! per_model {
                     memory_met: AtomicBool::new(false),
                     ratio: Mutex::default(),
                     remembered: Remembered::default(),
+                    in_phase: OnceLock::new(),
                     $($field: OnceLock::new(),)+
                 }
             }
@@ -111,6 +117,14 @@ per_model! {
         "Tokens in a streamed token-bearing event, smoothed over finished streams; never applied to a count.";
 }
 
+const IN_PHASE: Spec = Spec {
+    name: "ollama_proxy_exchanges_in_phase",
+    help: "Requests in flight, by how far they have come; where the backend has no queue of its own to tell, those that \
+           wait are it, loads and prefills among them.",
+    labels: &["model", "backend", "phase"],
+    buckets: buckets::NONE,
+};
+
 /// Weight of the newest stream in the smoothed tokens per chunk: about the last ten streams count.
 const NEWEST: f64 = 0.1;
 
@@ -123,6 +137,15 @@ impl Series {
     /// Handles of families with other labels than these, or that are not listed above.
     pub(super) fn remembered(&self) -> &Remembered {
         &self.remembered
+    }
+
+    /// The gauge of exchanges that have come this far. All phases are known from the first exchange on.
+    pub(super) fn in_phase(&self, phase: Phase) -> &IntGauge {
+        let gauges = self.in_phase.get_or_init(|| {
+            let of = |phase: &Phase| self.families.in_phase.child(&[&self.model, &self.backend, phase.as_str()]);
+            std::array::from_fn(|at| of(&Phase::ALL[at]))
+        });
+        &gauges[phase as usize]
     }
 
     /// The backend's name.
@@ -171,9 +194,12 @@ impl PerModel {
     pub(super) fn register(register: &Register<'_>, backends: &[Arc<str>]) -> Self {
         let per_model = Self { families: Arc::new(Families::register(register)), backends: RwLock::default() };
         for backend in backends {
-            per_model.series(labels::NONE, backend).active_requests();
+            let none = per_model.series(labels::NONE, backend);
+            none.active_requests();
+            none.in_phase(Phase::Upload);
             let unknown = per_model.series(labels::UNKNOWN, backend);
             unknown.active_requests();
+            unknown.in_phase(Phase::Upload);
             unknown.active_generations();
         }
         per_model

@@ -12,6 +12,7 @@ use super::energy::Draw;
 use super::families::Families;
 use super::per_model::Series;
 use super::{labels, number};
+use crate::exchange::outcome::Phase;
 use crate::exchange::record::{Record, Start};
 use crate::exchange::sink::{TokenFrame, Watch};
 
@@ -19,15 +20,23 @@ use crate::exchange::sink::{TokenFrame, Watch};
 struct Held {
     series: Arc<Series>,
     generates: bool,
+    phase: Phase,
 }
 
 impl Held {
-    fn new(series: &Arc<Series>, generates: bool) -> Self {
+    fn new(series: &Arc<Series>, generates: bool, phase: Phase) -> Self {
         series.active_requests().inc();
+        series.in_phase(phase).inc();
         if generates {
             series.active_generations().inc();
         }
-        Self { series: Arc::clone(series), generates }
+        Self { series: Arc::clone(series), generates, phase }
+    }
+
+    fn advance(&mut self, phase: Phase) {
+        self.series.in_phase(phase).inc();
+        self.series.in_phase(self.phase).dec();
+        self.phase = phase;
     }
 
     fn generate(&mut self) {
@@ -40,6 +49,7 @@ impl Held {
 impl Drop for Held {
     fn drop(&mut self) {
         self.series.active_requests().dec();
+        self.series.in_phase(self.phase).dec();
         if self.generates {
             self.series.active_generations().dec();
         }
@@ -68,7 +78,7 @@ impl ExchangeWatch {
         let series = families.per_model.series(label, &start.backend);
         families.requests.started(start);
         Self {
-            held: Held::new(&series, false),
+            held: Held::new(&series, false, Phase::Upload),
             families,
             start: start.clone(),
             series,
@@ -89,7 +99,7 @@ impl ExchangeWatch {
             self.families.failures.begin(label, &self.start.backend);
         }
         if !std::mem::replace(&mut self.moved, true) {
-            self.held = Held::new(&self.series, self.held.generates);
+            self.held = Held::new(&self.series, self.held.generates, self.held.phase);
         }
         if let Some(draw) = &mut self.draw {
             draw.is(self.series.model());
@@ -149,6 +159,10 @@ impl Watch for ExchangeWatch {
             Some(label) => self.is(&label),
             None => self.nameless = true,
         }
+    }
+
+    fn phase(&mut self, phase: Phase) {
+        self.held.advance(phase);
     }
 
     fn tokens(&mut self, frame: TokenFrame) {

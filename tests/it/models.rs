@@ -33,10 +33,9 @@ fn chat(program: &Program, model: &str) -> Value {
     exchange(program, "/v1/chat/completions", &body)
 }
 
-fn generate(program: &Program, prompt: &str, options: &Value) -> Value {
-    let mut body = json!({"model": MODEL, "prompt": prompt, "options": {"num_predict": 4}});
-    body["options"].as_object_mut().expect("an object").extend(options.as_object().expect("an object").clone());
-    exchange(program, "/api/generate", &body)
+fn generate(program: &Program, prompt: &str, context: Option<u32>) -> Value {
+    let options = json!({"num_predict": 4, "num_ctx": context});
+    exchange(program, "/api/generate", &json!({"model": MODEL, "prompt": prompt, "options": options}))
 }
 
 /// A program that has looked at what is in memory: nothing.
@@ -112,7 +111,7 @@ fn two_clients_that_ask_for_other_contexts_load_the_model_again_and_again() {
     let causes: Vec<Value> = contexts
         .iter()
         .map(|context| {
-            let line = generate(&program, "x", &json!({"num_ctx": context}));
+            let line = generate(&program, "x", Some(*context));
             program.wait_for("model_context_length", &[MODEL], f64::from(*context));
             line["cold"].clone()
         })
@@ -126,20 +125,20 @@ fn two_clients_that_ask_for_other_contexts_load_the_model_again_and_again() {
 fn a_model_that_was_sent_away_is_cold() {
     let server = Simulator::start();
     let program = before(&server);
-    generate(&program, "x", &json!({}));
+    generate(&program, "x", None);
     looked(&program, MODEL, 1);
     let unload = request("/api/generate", &json!({"model": MODEL, "keep_alive": 0}));
     Client::connect(program.clients).send(unload).until("}");
     assert_eq!(finished(&program)["cold"], Value::Null);
-    assert_eq!(generate(&program, "x", &json!({}))["cold"], "unloaded");
-    assert_eq!(generate(&program, "x", &json!({}))["cold"], Value::Null);
+    assert_eq!(generate(&program, "x", None)["cold"], "unloaded");
+    assert_eq!(generate(&program, "x", None)["cold"], Value::Null);
 }
 
 #[test]
 fn a_backend_that_was_started_again_is_cold() {
     let server = Simulator::start();
     let program = before(&server);
-    generate(&program, "x", &json!({}));
+    generate(&program, "x", None);
     looked(&program, MODEL, 1);
     let _closed = ask(server.address, request("/simulated/restart", &json!({})));
     let body = json!({"model": MODEL, "prompt": "x", "options": {"num_predict": 4}});
@@ -163,10 +162,10 @@ fn a_prompt_that_is_cut_while_its_model_is_cold_is_suspected_and_so_is_the_next(
     let program = before(&server);
     let long = "words and ".repeat(3_000);
     for cut in 1..=3_u8 {
-        generate(&program, &long, &json!({}));
+        generate(&program, &long, None);
         program.wait_for("prompt_truncation_suspected_total", &[MODEL], f64::from(cut));
     }
-    generate(&program, "words and", &json!({}));
+    generate(&program, "words and", None);
     program.wait_for("prompt_truncation_suspected_total", &[MODEL], 3.0);
 }
 
@@ -181,4 +180,21 @@ fn an_answer_that_comes_before_the_request_is_over_is_counted_like_any_other() {
     client.send("\r\n");
     let line = finished(&program);
     assert_eq!(json!([line["outcome"], line["generated_tokens"]]), json!(["completed", 4]), "{line}");
+}
+
+#[test]
+fn a_queue_that_the_backend_does_not_tell_of_shows_as_requests_that_wait() {
+    let server = Simulator::with(&["--parallel", "1"]);
+    let program = before(&server);
+    let body = json!({"model": MODEL, "prompt": "[[stall]]"});
+    let mut clients: Vec<Client> = (0..6).map(|_| Client::connect(program.clients)).collect();
+    for client in &mut clients {
+        client.send(request("/api/generate", &body));
+    }
+    let phase = |phase: &str| format!("phase=\"{phase}\"");
+    program.wait_for("exchanges_in_phase", &[MODEL, &phase("decode")], 1.0);
+    program.wait_for("exchanges_in_phase", &[MODEL, &phase("waiting")], 5.0);
+    program.wait_for("active_generations", &[MODEL], 6.0);
+    drop(clients);
+    program.wait_for("exchanges_in_phase", &[], 0.0);
 }

@@ -100,6 +100,17 @@ fn a_server_that_repeats_any_name_admits_what_it_lists() {
     assert_eq!(listing(Runtime::LlamaCpp, &[]).answered("a", Dialect::OpenAi, "m"), label("m"), "it lists nothing");
 }
 
+#[test]
+fn what_is_listed_first_has_labels_first_and_the_rest_is_other() {
+    for (runtime, more) in [(Runtime::Ollama, "C"), (Runtime::Unknown, "c"), (Runtime::LlamaCpp, "c:latest")] {
+        let catalogue = Catalogue::new(2);
+        catalogue.recognised(&backend(), runtime);
+        catalogue.listed(&backend(), ["a:latest", "b:latest", "c:latest"].into_iter());
+        assert_eq!(catalogue.answered("a", Dialect::Ollama, "a:latest"), label("a:latest"));
+        assert_eq!(catalogue.answered("a", Dialect::Ollama, more), Answered::Other, "{runtime:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_name_that_succeeds_unlisted_asks_for_another_listing() {
     let catalogue = listing(Runtime::Ollama, &["m:latest"]);

@@ -29,7 +29,7 @@ const LIVES: u64 = 5_000;
 fn assert_all_counted(metrics: &Metrics, lives: u64) {
     assert_eq!(values(metrics, "requests_total").iter().sum::<f64>(), lives as f64);
     assert_eq!(values(metrics, "requests_started_total").iter().sum::<f64>(), lives as f64);
-    for gauge in ["active_requests", "active_generations"] {
+    for gauge in ["active_requests", "active_generations", "exchanges_in_phase"] {
         assert!(values(metrics, gauge).iter().all(|value| *value == 0.0), "{gauge} returns to zero");
     }
 }

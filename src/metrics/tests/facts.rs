@@ -237,6 +237,27 @@ fn the_load_is_observed_only_when_cold_and_taken_off_the_first_token_always() {
 }
 
 #[test]
+fn an_exchange_in_flight_is_in_one_phase_of_one_model() {
+    let metrics = metrics();
+    let in_phase = |model: &str, phase: Phase| {
+        let labels = format!(r#"{{backend="local",model="{model}",phase="{}"}}"#, phase.as_str());
+        value(&metrics, &format!("exchanges_in_phase{labels}"))
+    };
+    let of = |model: &str| Phase::ALL.iter().map(|phase| in_phase(model, *phase)).collect::<Option<Vec<f64>>>();
+    assert_eq!((of("unknown"), of("m:latest")), (Some(vec![0.0; 4]), None), "nothing is in flight, and that is known");
+    let mut watch = metrics.started(&start(CHAT));
+    assert_eq!(of("unknown"), Some(vec![1.0, 0.0, 0.0, 0.0]));
+    watch.phase(Phase::Waiting);
+    watch.answered("m");
+    assert_eq!((of("unknown"), of("m:latest")), (Some(vec![0.0; 4]), Some(vec![0.0, 1.0, 0.0, 0.0])));
+    watch.phase(Phase::Decode);
+    assert_eq!(of("m:latest"), Some(vec![0.0, 0.0, 0.0, 1.0]));
+    assert_eq!(values(&metrics, "active_requests").iter().sum::<f64>(), 1.0);
+    finish(watch, &plain(CHAT));
+    assert_eq!(of("m:latest"), Some(vec![0.0; 4]));
+}
+
+#[test]
 fn a_load_longer_than_the_time_to_first_token_gives_no_sample() {
     let metrics = metrics();
     complete(&metrics, "m", &Record { load: Some(ms(3001)), ..full_chat() });

@@ -27,6 +27,7 @@ const CATALOGUE: &[(&str, Kind, &str)] = &[
     ("requests_started_total", Counter, "backend endpoint"),
     ("request_duration_seconds", Histogram, "model method endpoint backend"),
     ("active_requests", Gauge, "model backend"),
+    ("exchanges_in_phase", Gauge, "model backend phase"),
     ("active_generations", Gauge, "model backend"),
     ("prompt_tokens_total", Counter, "model backend source"),
     ("generated_tokens_total", Counter, "model backend source"),
