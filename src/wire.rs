@@ -15,6 +15,7 @@ mod coding;
 mod counts;
 mod dialect;
 pub mod event;
+pub mod facts;
 mod foreign;
 mod framing;
 mod json;

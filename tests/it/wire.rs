@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod coded;
+mod facts;
 mod properties;
 mod seeds;
 mod truncation;

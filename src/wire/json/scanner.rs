@@ -286,7 +286,7 @@ impl<F: Copy> Scanner<F> {
             self.defects.add(Defect::Type);
             return self.pass(bytes, at);
         };
-        *frame = Frame { inside, want: self.want, is_object, count: 0 };
+        *frame = Frame { inside, want, is_object, count: 0 };
         self.depth += 1;
         self.state = if is_object { State::FirstMember } else { State::FirstElement };
         self.want = frame.inside.element();
