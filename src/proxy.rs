@@ -25,6 +25,7 @@ mod http1;
 mod http2;
 mod polls;
 mod pool;
+pub mod reading;
 mod request;
 mod response;
 mod slot;

@@ -1,4 +1,4 @@
-# Damaged requests and replies, a million of each; then every fuzz target in turn, for so many seconds.
+# Damaged requests and replies, a million of each, which other readers of HTTP/1 read too; then every fuzz target in turn, for so many seconds.
 FUZZ_CASES ?= 1000000
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= $(patsubst fuzz/fuzz_targets/%.rs,%,$(wildcard fuzz/fuzz_targets/*.rs))
@@ -10,7 +10,7 @@ splits: cargo ## cut every recorded answer in two at every byte (the test that C
 
 fuzz: fuzz-ambiguity fuzz-targets ## damage a million requests and replies, then run every fuzz target (FUZZ_SECONDS each)
 
-fuzz-ambiguity: cargo
+fuzz-ambiguity: cargo $(VENV)/stamp
 	INFEROMETER_FUZZ=$(FUZZ_CASES) cargo test --release --locked --test it ambiguity:: -- --nocapture
 
 # On stable: no sanitizer, for there is no unsafe code. What is found stays in fuzz/artifacts.

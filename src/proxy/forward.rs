@@ -97,7 +97,7 @@ impl Forward {
             route,
             head_only: request.method == b"HEAD",
             version: if request.http11 { Version::Http11 } else { Version::Http10 },
-            keeps: if request.http11 { !request.hop.close } else { request.hop.keep_alive && !request.hop.close },
+            keeps: request.keeps(),
             upgrade: request::switches(&request),
             repeatable: request.framing.is_over() && matches!(request.method, b"GET" | b"HEAD" | b"OPTIONS"),
             body: RequestBody::of(&request),

@@ -98,6 +98,11 @@ impl<'a> Request<'a> {
         }
     }
 
+    /// Whether the client wants to go on with its connection.
+    pub(super) fn keeps(&self) -> bool {
+        !self.hop.close && (self.http11 || self.hop.keep_alive)
+    }
+
     /// The method, as text: its bytes are ASCII.
     pub(super) fn method(&self) -> &'a str {
         std::str::from_utf8(self.method).unwrap_or_default()

@@ -6,6 +6,7 @@
 //! `INFEROMETER_FUZZ` sets the number of cases of each kind.
 
 mod mutate;
+mod opinions;
 mod strict;
 
 use std::io::{Read as _, Write as _};

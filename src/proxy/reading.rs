@@ -1,0 +1,95 @@
+//! What this proxy's reader of HTTP/1 makes of bytes, and what it writes for the other side. Pure.
+//!
+//! For those who hold it against other readers; connections take the same steps with sockets in between.
+
+use super::chunks::{Part, Progress};
+use super::fields::fields;
+use super::framing::Framing;
+use super::guard::{Request, Seen, Verdict, look};
+use super::request::{self, HostHeader};
+use super::response::{self, Persistence, Version};
+
+/// A whole message that passes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Message {
+    /// A method, a space and a target in origin-form; or a status.
+    pub start: Vec<u8>,
+    /// Names and values of the head.
+    pub fields: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The content of the body, without its framing.
+    pub body: Vec<u8>,
+    /// How many bytes it takes, empty or interim ones before it included.
+    pub length: usize,
+    /// What the other side is sent.
+    pub written: Vec<u8>,
+}
+
+/// The requests that a client's bytes begin with, as long as each is whole and the connection goes on.
+#[must_use]
+pub fn requests(stream: &[u8]) -> Vec<Message> {
+    let (mut read, mut rest) = (Vec::new(), stream);
+    while let Verdict::Head(mut head, length) = look(rest, &mut Seen::default()) {
+        let mut message = Message { start: start_of(&head), fields: pairs(head.fields), ..Message::default() };
+        request::write(&head, "", &HostHeader::Preserve, b"backend:1", &mut message.written);
+        let framing = std::mem::replace(&mut head.framing, Framing::OVER);
+        let Some(body) = take_body(framing, &rest[length..], &mut message) else { break };
+        message.length = length + body;
+        rest = &rest[message.length..];
+        read.push(message);
+        if !head.keeps() {
+            break;
+        }
+    }
+    read
+}
+
+/// The final response to a GET that a backend's bytes begin with, where it is whole and does not switch protocols. Nothing
+/// comes behind these bytes.
+#[must_use]
+pub fn response(stream: &[u8]) -> Option<Message> {
+    let (mut message, mut rest) = (Message::default(), stream);
+    loop {
+        let (mut head, length) = response::read(rest, &mut Seen::default()).ok()??;
+        rest = &rest[length..];
+        if head.is_interim() {
+            head.write(Version::Http11, Persistence::Implied, &mut message.written);
+            continue;
+        }
+        if head.status == 101 {
+            return None;
+        }
+        message.start = head.status.to_string().into_bytes();
+        message.fields = pairs(head.fields);
+        let framing = std::mem::replace(&mut head.framing, Framing::OVER);
+        let framing = if head.is_bodiless() { Framing::OVER } else { framing };
+        let closes = matches!(framing, Framing::Close);
+        let persistence = if closes { Persistence::Close } else { Persistence::Implied };
+        head.write(Version::Http11, persistence, &mut message.written);
+        let body = take_body(framing, rest, &mut message)?;
+        message.length = stream.len() - rest.len() + body;
+        return Some(message);
+    }
+}
+
+/// Follows a body to its end, and tells how long it is; None where it has none.
+fn take_body(mut framing: Framing, bytes: &[u8], message: &mut Message) -> Option<usize> {
+    let ends_with_connection = matches!(framing, Framing::Close);
+    let mut trailers = Vec::new();
+    let followed = framing.follow(bytes, &mut |part| match part {
+        Part::Data(data) => message.body.extend_from_slice(data),
+        Part::Trailer(lines) => trailers.extend_from_slice(lines),
+    });
+    message.written.extend_from_slice(&bytes[..followed.raw]);
+    message.written.append(&mut trailers);
+    (followed.state == Progress::Ended || ends_with_connection).then_some(followed.bytes)
+}
+
+fn start_of(head: &Request<'_>) -> Vec<u8> {
+    let target = head.path_and_query();
+    let slash: &[u8] = if target.starts_with(b"/") || target == b"*" { b"" } else { b"/" };
+    [head.method, b" ", slash, target].concat()
+}
+
+fn pairs(lines: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    fields(lines).map(|field| (field.name.to_vec(), field.value.to_vec())).collect()
+}
