@@ -9,6 +9,7 @@
 //! The words of the wire that a record speaks are handed on in [`vocabulary`], so sinks need not know the wire.
 
 mod answer;
+mod belief;
 mod end;
 pub mod names;
 pub mod outcome;
@@ -28,6 +29,7 @@ mod tests;
 /// What the wire calls things, as far as records speak of them.
 pub mod vocabulary {
     pub use crate::wire::event::{Defect, Defects, FinishReason, Source};
+    pub use crate::wire::reader::Engine;
     pub use crate::wire::route::{Dialect, Operation, Route};
 }
 
@@ -48,7 +50,7 @@ use crate::wire::budget::Budget;
 use crate::wire::event::{Defect, FinishReason};
 use crate::wire::reader::{Framing, Head, Reader};
 use crate::wire::request::{LoadOptions, ModelScanner};
-use crate::wire::route::{Operation, Route};
+use crate::wire::route::{Format, Operation, Route};
 
 /// The status of an exchange whose client left before a head was sent (nginx's convention).
 pub const CLIENT_CLOSED_REQUEST: u16 = 499;
@@ -188,6 +190,9 @@ impl Observation {
             let mut reader = Reader::new(self.start.route, head, &self.budget);
             if self.has_one_prompt {
                 reader.share_prompt();
+            }
+            if self.start.route.format == Format::Anthropic {
+                reader.served_by(self.settings.names.engine(&self.start));
             }
             self.reader = Some(reader);
         }

@@ -6,12 +6,13 @@ use std::time::{Duration, SystemTime};
 
 use crate::backend::catalogue::{Answered, Catalogue};
 use crate::backend::engine::EngineLoad;
-use crate::backend::inventory::{Expiry, Inventory, Resident};
+use crate::backend::inventory::{Expiry, Inventory, Resident, Runtime};
 use crate::backend::report::Report;
 use crate::backend::track::Change;
 use crate::exchange::names::Names;
 use crate::exchange::record::Start;
 use crate::exchange::residency::{Held, Residency};
+use crate::exchange::vocabulary::Engine;
 use crate::logs::access::AccessLog;
 use crate::metrics::Metrics;
 
@@ -79,6 +80,15 @@ impl Names for Catalogue {
         match Self::answered(self, &start.backend, start.route.dialect, name) {
             Answered::Label(label) => (*label != *name).then(|| (&*label).into()),
             Answered::Other | Answered::Unlisted => None,
+        }
+    }
+
+    fn engine(&self, start: &Start) -> Engine {
+        match self.runtime(&start.backend) {
+            Runtime::Ollama => Engine::Ollama,
+            Runtime::Sglang => Engine::Sglang,
+            Runtime::Unknown => Engine::Unknown,
+            Runtime::LlamaCpp | Runtime::Vllm | Runtime::Tgi | Runtime::LmStudio => Engine::Other,
         }
     }
 }

@@ -35,6 +35,8 @@ pub struct Catalogue {
 #[derive(Debug, Default)]
 struct Server {
     kind: Kind,
+    /// As it was recognised last.
+    runtime: Runtime,
     /// What it listed last.
     lists: HashSet<Box<str>>,
     /// The same, folded; empty where a name is what it is.
@@ -143,7 +145,14 @@ impl Catalogue {
             Runtime::Unknown => Kind::Spoken,
             _ => Kind::Other,
         };
-        self.server(backend, |server| server.kind = kind);
+        self.server(backend, |server| (server.kind, server.runtime) = (kind, runtime));
+    }
+
+    /// Which server the backend was recognised as.
+    #[must_use]
+    pub fn runtime(&self, backend: &str) -> Runtime {
+        let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
+        servers.get(backend).map_or(Runtime::Unknown, |server| server.runtime)
     }
 
     /// The backend lists these models. Beyond the cap a name has no label of its own.

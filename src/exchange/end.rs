@@ -3,13 +3,15 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
+use super::answer::Answer;
+use super::belief::Watched;
 use super::outcome::{End, ErrorType, Outcome};
 use super::rates::Decode;
 use super::record::Record;
 use super::residency::Cold;
 use super::verdict::Evidence;
 use super::{Observation, is_stream};
-use crate::wire::event::{Defect, Defects, FinishReason, Source};
+use crate::wire::event::{Defect, Defects, FinishReason, Source, Timings};
 
 /// What a reader knows besides the events. The default is that of a body that nobody reads.
 #[derive(Clone, Copy, Debug, Default)]
@@ -29,7 +31,11 @@ impl Observation {
         if catch_unwind(AssertUnwindSafe(|| self.read_rest())).is_err() {
             self.defect(Defect::Panic);
         }
-        let reading = self.reading();
+        let mut reading = self.reading();
+        if self.watched(reading.streamed).contradicts(&self.answer.reported) {
+            self.answer.reported = Timings::default();
+            reading.defects.add(Defect::Duration);
+        }
         let mut record = self.record(end, status, overhead, reading);
         record.truncation_suspected = self.suspects_truncation(&record);
         self.leave(&record);
@@ -50,6 +56,17 @@ impl Observation {
                 stay.unwrap_or_else(elsewhere)
             },
         )
+    }
+
+    /// What reported durations are held against.
+    fn watched(&self, streamed: bool) -> Watched {
+        let Answer { timing, tally, .. } = &self.answer;
+        let one_choice = !(tally.several_choices() || timing.several_choices());
+        Watched {
+            whole: self.last.saturating_duration_since(self.start.at),
+            decode: timing.window().filter(|_| streamed && one_choice),
+            generated: tally.generated().map(|count| count.value),
+        }
     }
 
     fn read_rest(&mut self) {

@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use super::record::Start;
+use crate::wire::reader::Engine;
 
 /// Knows the names under which backends list their models. Called on the data path, twice an exchange: it must not block.
 pub trait Names: Debug + Send + Sync {
@@ -12,6 +13,11 @@ pub trait Names: Debug + Send + Sync {
     /// The name under which the backend lists the model that a success answer names. None where it is called so already,
     /// or the backend lists no such model.
     fn answered(&self, start: &Start, name: &str) -> Option<Box<str>>;
+
+    /// Which server the backend was recognised as. Asked only where an answer alone leaves it open.
+    fn engine(&self, _start: &Start) -> Engine {
+        Engine::Unknown
+    }
 }
 
 /// Every name is as it is spelled.

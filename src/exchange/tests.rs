@@ -353,6 +353,21 @@ fn a_whole_response_gives_no_token_times_but_its_counts_and_reported_durations()
     assert_eq!((record.time_per_output_token, record.tokens_per_second), (Some(ms(100)), Some(11.0)));
 }
 
+/// A server that prints milliseconds where nanoseconds are meant.
+#[test]
+fn durations_that_contradict_the_watched_time_are_a_defect_and_no_samples() {
+    let nanos = |nanos| Some(Duration::from_nanos(nanos));
+    let timings = Timings { load: nanos(5), prefill: nanos(20), decode: nanos(900), total: nanos(925) };
+    for mut case in [Case::stream(), Case::whole()] {
+        case.frame(20, &[TEXT]).frame(900, &[TEXT, usage(true, 7, 11), Event::Timings(timings), Event::Terminal]);
+        let record = case.complete(950);
+        assert_eq!((record.load, record.prefill, record.decode), (None, None, None));
+        assert_eq!(record.defects.iter().collect::<Vec<_>>(), [(Defect::Duration, 1)]);
+        assert_eq!((record.outcome, record.generated_tokens.unwrap().value), (Outcome::Completed, 11));
+        assert_eq!(record.time_per_output_token, None, "two events stand for no eleven tokens");
+    }
+}
+
 #[test]
 fn a_whole_response_without_reported_durations_has_no_rate() {
     let mut case = Case::whole();

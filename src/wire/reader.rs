@@ -49,6 +49,20 @@ pub struct Head<'a> {
     pub reported: Reported,
 }
 
+/// Which server answers, as far as an answer means another thing by it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Engine {
+    /// Ollama.
+    Ollama,
+    /// `SGLang`.
+    Sglang,
+    /// Another that was recognised.
+    Other,
+    /// Not recognised: what an answer looks like is all there is.
+    #[default]
+    Unknown,
+}
+
 /// Facts that a server states in header fields of its response: TGI, of a whole answer. `None` is unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reported {
@@ -235,6 +249,13 @@ impl Reader {
             Choice::LlamaCpp(stream) => stream.dialect_mut().share_prompt(),
             Choice::SgLang(stream) => stream.dialect_mut().share_prompt(),
             _ => {}
+        }
+    }
+
+    /// Which server answers. To be told before the first piece.
+    pub fn served_by(&mut self, engine: Engine) {
+        if let Choice::Anthropic(stream) = &mut self.stream {
+            stream.dialect_mut().served_by(engine);
         }
     }
 

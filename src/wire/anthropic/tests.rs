@@ -1,7 +1,10 @@
 //! What Anthropic's events mean, as different servers send them. Written from the protocol, not recorded: Anthropic
 //! itself and vLLM.
 
+use crate::wire::budget::Budget;
 use crate::wire::event::{Event, FinishReason, Tokens, Usage};
+use crate::wire::reader::{Engine, Head, Reader, Reported};
+use crate::wire::route::Route;
 use crate::wire::testing::{Heard, hear};
 
 /// Events named as Anthropic names them: by their type.
@@ -128,4 +131,60 @@ fn vllm_fails_without_an_end() {
     let heard = stream(&[start, &delta(r#"{"type":"text_delta","text":"x"}"#), error]);
     assert_eq!((heard.tokens(), heard.events.last()), (1, Some(&Event::Error)));
     assert_eq!(heard.usage().map(|usage| (usage.last, usage.prompt)), Some((false, Some(9))));
+}
+
+/// Reads a stream as that of a server that was recognised.
+fn served_by(engine: Engine, events: &[&str]) -> Option<(bool, Option<u64>, Option<u64>)> {
+    let head = Head {
+        status: 200,
+        content_type: Some(b"text/event-stream"),
+        content_encoding: None,
+        reported: Reported::default(),
+    };
+    let mut reader = Reader::new(Route::of("POST", "/v1/messages"), &head, &Budget::unlimited());
+    reader.served_by(engine);
+    let mut told = None;
+    for event in events {
+        reader.read(format!("data: {event}\n\n").as_bytes(), &mut |event, _| {
+            if let Event::Usage(usage) = event {
+                told = Some((usage.last, usage.prompt, usage.cached));
+            }
+        });
+    }
+    told
+}
+
+/// SGLang states the whole prompt, and what of it was cached.
+#[test]
+fn what_sglang_says_was_cached_is_a_part_of_the_prompt() {
+    let start = r#"{"type":"message_start","message":{"id":"msg_1","model":"m","usage":{"input_tokens":0,"output_tokens":0,"cache_read_input_tokens":0}}}"#;
+    let end = |cached: u64| {
+        format!(
+            r#"{{"type":"message_delta","delta":{{"stop_reason":"end_turn"}},"usage":{{"input_tokens":1125,"output_tokens":15,"cache_read_input_tokens":{cached}}}}}"#
+        )
+    };
+    assert_eq!(served_by(Engine::Sglang, &[start, &end(1000)]), Some((true, Some(1125), Some(1000))));
+    assert_eq!(served_by(Engine::Sglang, &[start, &end(0)]), Some((true, Some(1125), None)), "it may not report it");
+    assert_eq!(served_by(Engine::Other, &[start, &end(1000)]), Some((true, Some(2125), Some(1000))));
+    assert_eq!(served_by(Engine::Unknown, &[start, &end(1000)]), Some((true, Some(2125), Some(1000))));
+}
+
+#[test]
+fn a_server_that_was_recognised_counts_and_not_the_look_of_its_ids() {
+    let start = |id: &str| {
+        format!(
+            r#"{{"type":"message_start","message":{{"id":"{id}","model":"m","usage":{{"input_tokens":9,"output_tokens":0}}}}}}"#
+        )
+    };
+    let stated = Some((false, Some(9), None));
+    for (engine, id, expected) in [
+        (Engine::Unknown, "msg_1", None),
+        (Engine::Unknown, "chatcmpl-1", stated),
+        (Engine::Ollama, "msg_1", None),
+        (Engine::Ollama, "chatcmpl-1", None),
+        (Engine::Other, "msg_1", stated),
+        (Engine::Other, "chatcmpl-1", stated),
+    ] {
+        assert_eq!(served_by(engine, &[&start(id)]), expected, "{engine:?} {id}");
+    }
 }
