@@ -4,6 +4,7 @@
 //! proxy has its own threads. Nothing else wires parts together.
 
 mod files;
+mod listen;
 mod found;
 pub mod material;
 mod reload;
@@ -103,8 +104,8 @@ async fn serve(
     process: Arc<Process>,
 ) -> Result<ExitCode, AppError> {
     let mut signals = signals::Signals::new().map_err(AppError::System)?;
-    let clients = bind("listen", config.listen).await?;
-    let admin = bind("admin-listen", config.admin_listen).await?;
+    let clients = bind("listen", config.listen)?;
+    let admin = bind("admin-listen", config.admin_listen)?;
     let (life, lives) = watch::channel(Life::Running);
     let (stop, stopped) = watch::channel(false);
 
@@ -241,8 +242,8 @@ async fn drain(
     ended.map(|()| ExitCode::SUCCESS)
 }
 
-async fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, AppError> {
-    TcpListener::bind(address).await.map_err(|cause| AppError::Bind { key, address, cause })
+fn bind(key: &'static str, address: SocketAddr) -> Result<TcpListener, AppError> {
+    listen::listen(address).map_err(|cause| AppError::Bind { key, address, cause })
 }
 
 fn metrics_settings() -> metrics::Settings {

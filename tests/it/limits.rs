@@ -6,7 +6,7 @@ use std::time::Duration;
 use inferometer::proxy::Settings;
 use inferometer::tls::server::{Clients, Server, Version};
 
-use crate::support::PATIENCE;
+use crate::support::{PATIENCE, alone};
 use crate::support::authority::{Authority, folder};
 use crate::support::backend::Backend;
 use crate::support::client::Client;
@@ -283,4 +283,34 @@ fn under_a_thousand_descriptors_silent_clients_keep_nobody_out() {
         println!("{toml:?}: 20 clients behind {} silent ones in {:?}", silent.len(), begun.elapsed());
         assert!(begun.elapsed() < PATIENCE);
     }
+}
+
+/// What the system lets a listener ask for.
+#[cfg(target_os = "linux")]
+fn somaxconn() -> usize {
+    let text = std::fs::read_to_string("/proc/sys/net/core/somaxconn").expect("the kernel tells");
+    text.trim().parse().expect("a number")
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_rush_fits_into_the_queue_of_both_listeners() {
+    let _alone = alone();
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let raised = rustix::process::Rlimit { current: limit.maximum, maximum: limit.maximum };
+    rustix::process::setrlimit(rustix::process::Resource::Nofile, raised).expect("it may be raised so far");
+    let descriptors = limit.maximum.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
+    let rush = 3_000.min(somaxconn()).min(descriptors / 2);
+    let backend = Backend::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let program = Program::before(backend.address);
+    // It accepts nothing: what is connected lies in the queue.
+    program.signal(rustix::process::Signal::STOP);
+    for address in [program.clients, program.admin] {
+        let connect = |at| std::net::TcpStream::connect_timeout(&address, PATIENCE).unwrap_or_else(|why| panic!("{at}: {why}"));
+        let connected: Vec<_> = (0..rush).map(connect).collect();
+        println!("{} connections at once on {address} while nothing is accepted", connected.len());
+    }
+    program.signal(rustix::process::Signal::CONT);
+    Client::connect(program.clients).send(REQUEST).until("ok");
+    assert!(program.fetch_whole("/livez").starts_with("HTTP/1.1 200 "));
 }
