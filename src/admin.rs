@@ -12,53 +12,53 @@
 //! time, which go behind those that serve clients); bound to loopback it answers to loopback names only, so that no web
 //! site can read it through a browser (DNS rebinding), and no page of another site gets anything but a link followed;
 //! with users in the web configuration file every path but `/livez` and `/readyz`, known or not, wants a password; slow
-//! and silent clients, however many, keep nobody out; nothing that is shown is content. Left out: HTTP/2, WebSockets, a
-//! reload endpoint (it would be a POST; SIGHUP does it).
+//! and silent clients and wrong passwords, however many, keep nobody out, and cost a bounded amount of memory and of
+//! processor time; nothing that is shown is content. Where several ask at once, metrics may be a second old. Left out:
+//! HTTP/2, WebSockets, a reload endpoint (it would be a POST; SIGHUP does it).
 
 mod accept;
 pub mod access;
 mod guard;
+mod guesses;
+mod handshake;
 mod health;
 mod models;
 mod page;
 mod password;
 mod places;
 pub mod ready;
+mod scrapes;
+mod turns;
 mod web_config;
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::io::{self, Write as _};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use flate2::Compression;
-use flate2::write::GzEncoder;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body as _;
-use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, Semaphore, oneshot, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 pub use accept::Format;
 
 use crate::backend::monitor::Monitor;
 use crate::history::in_flight::InFlight;
-use crate::tls::Stream;
 use crate::tls::linger::linger;
-use access::{Access, Policy};
-use places::{Doing, Places};
+use access::{Access, Admitted};
+use places::{Answering, Doing, Places};
 use ready::Readiness;
+use scrapes::{Body, Scrapes};
 
 /// For a head, and for the next one on a connection that is kept.
 const HEAD: Duration = Duration::from_secs(30);
@@ -75,13 +75,12 @@ const GRACE: Duration = Duration::from_secs(1);
 /// After a failed `accept`: the descriptors are used up, and trying again at once would not free one.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Scrapes that are written at once.
-const SCRAPES: usize = 2;
+/// Where every place is taken by somebody who must not be closed, it is looked again after so long.
+const LOOK: Duration = Duration::from_millis(50);
 
-/// How far a scrape's thread goes behind those that serve clients, where a thread can: on a busy core it gets a quarter
-/// of their share, and a chunk that arrives takes the core from it.
-#[cfg(target_os = "linux")]
-const NICENESS: i32 = 5;
+/// Most bytes of an answer that the system holds for one connection. Left to itself it goes to megabytes for each that
+/// does not read.
+const SYSTEM_BUFFER: usize = 128 * 1024;
 
 /// Writes every metric.
 pub type Encode = Arc<dyn Fn(Format) -> Vec<u8> + Send + Sync>;
@@ -113,30 +112,30 @@ pub struct Parts {
 struct Site {
     parts: Parts,
     own: SocketAddr,
-    scrapes: Arc<Semaphore>,
-    /// A connection may be silent now.
-    answered: Notify,
+    scrapes: Scrapes,
 }
 
 /// Serves until `shutdown` is true or its sender is gone, and a second longer for answers under way.
 pub async fn serve(listener: TcpListener, parts: Parts, mut shutdown: watch::Receiver<bool>) {
     // A listener that does not know its address is treated as the stricter kind.
     let own = listener.local_addr().unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 0)));
-    let scrapes = Arc::new(Semaphore::new(SCRAPES));
-    let site = Arc::new(Site { parts, own, scrapes, answered: Notify::new() });
+    let scrapes = Scrapes::new(parts.metrics.clone());
+    let site = Arc::new(Site { parts, own, scrapes });
     let mut connections = JoinSet::new();
     let mut places = Places::default();
     let on_stop = shutdown.clone();
     loop {
+        let has_room = places.has_room();
         tokio::select! {
             () = stopped(&mut shutdown) => break,
             Some(_) = connections.join_next(), if !connections.is_empty() => places.sweep(),
-            // Where all are being answered, one of them ends soon; the system's queue holds the others.
-            stream = accept(&listener), if places.has_room() => {
-                let doing = Doing::nothing_yet();
+            // Where nobody can be closed, somebody can soon; the system's queue holds the others.
+            () = tokio::time::sleep(LOOK), if !has_room => {}
+            (stream, peer) = accept(&listener), if has_room => {
+                let doing = Doing::nothing_yet(peer.ip());
                 places.take(doing.clone(), connections.spawn(connection(stream, site.clone(), doing, on_stop.clone())));
             }
-            () = site.answered.notified() => {}
+            () = site.scrapes.crowded.notified() => places.drop_oldest_page(),
         }
     }
     drop(listener);
@@ -148,10 +147,14 @@ async fn stopped(shutdown: &mut watch::Receiver<bool>) {
     let _ = shutdown.wait_for(|stop| *stop).await;
 }
 
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return stream,
+            Ok((stream, peer)) => {
+                // A socket that is closed already refuses it.
+                let _ = socket2::SockRef::from(&stream).set_send_buffer_size(SYSTEM_BUFFER);
+                return (stream, peer);
+            }
             Err(error) => {
                 tracing::debug!(%error, "cannot accept a connection to the second listener");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -163,15 +166,14 @@ async fn accept(listener: &TcpListener) -> TcpStream {
 async fn connection(socket: TcpStream, site: Arc<Site>, doing: Doing, mut shutdown: watch::Receiver<bool>) {
     let mut access = site.parts.access.watch();
     let policy = access.borrow_and_update().clone();
-    let Some(stream) = secured(socket, &policy).await else { return };
+    let Some(stream) = handshake::secured(socket, &policy).await else { return };
     let unread = AtomicBool::new(false);
     let service = service_fn(|request: Request<Incoming>| {
-        let (site, answering) = (site.clone(), doing.answering());
+        let (site, ip, answering) = (site.clone(), doing.ip, doing.answering());
         unread.fetch_or(!request.body().is_end_stream(), Ordering::Relaxed);
         Box::pin(async move {
-            let answer = site.answer(&request).await;
-            drop(answering);
-            site.answered.notify_one();
+            let mut answer = site.answer(&request, ip, &answering).await;
+            answer.body_mut().begin(answering);
             Ok::<_, Infallible>(answer)
         })
     });
@@ -198,19 +200,6 @@ async fn connection(socket: TcpStream, site: Arc<Site>, doing: Doing, mut shutdo
         return linger(stream).await;
     }
     let _ = tokio::time::timeout(GRACE, stream.shutdown()).await;
-}
-
-/// The socket as HTTP uses it; none where the handshake fails or takes too long.
-async fn secured(socket: TcpStream, policy: &Policy) -> Option<Stream> {
-    let Some(tls) = &policy.tls else { return Some(Stream::Plain(socket)) };
-    match tokio::time::timeout(HEAD, tls.accept(socket)).await {
-        Ok(Ok(stream)) => Some(stream),
-        Ok(Err(error)) => {
-            tracing::debug!(%error, "a TLS handshake with the second listener failed");
-            None
-        }
-        Err(_) => None,
-    }
 }
 
 #[derive(Clone, Copy)]
@@ -248,17 +237,22 @@ const POLICY: HeaderValue = HeaderValue::from_static(
 /// No page of another site may have an answer as an image, a script or a frame.
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
-type Answer = Response<Full<Bytes>>;
+type Answer = Response<Body>;
 
 impl Site {
-    async fn answer(&self, request: &Request<Incoming>) -> Answer {
+    async fn answer(&self, request: &Request<Incoming>, ip: IpAddr, answering: &Answering) -> Answer {
         if let Err(refusal) = guard::check(self.own, request) {
             return answer(refusal.status(), TEXT, refusal.text());
         }
-        if !self.parts.access.admits(request.uri().path(), request.headers()).await {
-            let mut refusal = answer(StatusCode::UNAUTHORIZED, TEXT, "a user and a password are needed\n");
-            refusal.headers_mut().insert(header::WWW_AUTHENTICATE, REALM);
-            return refusal;
+        match self.parts.access.admits(ip, request.uri().path(), request.headers()).await {
+            Admitted::Anyone => {}
+            Admitted::Known => answering.let_in(),
+            Admitted::No => {
+                let mut refusal = answer(StatusCode::UNAUTHORIZED, TEXT, "a user and a password are needed\n");
+                refusal.headers_mut().insert(header::WWW_AUTHENTICATE, REALM);
+                return refusal;
+            }
+            Admitted::Later(wait) => return too_many(wait),
         }
         let Some(page) = Page::of(request.uri().path()) else {
             return answer(StatusCode::NOT_FOUND, TEXT, "not found; see /\n");
@@ -271,7 +265,7 @@ impl Site {
         match page {
             Page::Live => answer(StatusCode::OK, TEXT, "ok\n"),
             Page::Ready => self.ready(),
-            Page::Metrics => self.metrics(request.headers()).await,
+            Page::Metrics => self.metrics(request.headers(), answering).await,
             Page::Health => answer(StatusCode::OK, JSON, health::json(&self.parts, Instant::now())),
             Page::Home => {
                 let mut home = answer(StatusCode::OK, HTML, page::html(&self.parts, self.own, Instant::now()));
@@ -287,51 +281,17 @@ impl Site {
         answer(status, TEXT, format!("{}\n", state.as_str()))
     }
 
-    async fn metrics(&self, wanted: &HeaderMap) -> Answer {
-        // The place travels with the work: a scraper that leaves does not free it early.
-        let Ok(place) = self.scrapes.clone().acquire_owned().await else { return broken() };
-        let encode = self.parts.metrics.clone();
+    async fn metrics(&self, wanted: &HeaderMap, answering: &Answering) -> Answer {
         let (format, gzip) = (accept::format(wanted), accept::gzip(wanted));
-        let (tell, told) = oneshot::channel();
-        let work = move || {
-            step_back();
-            let text = encode(format);
-            let body = if gzip { compressed(&text) } else { Ok(text) };
-            drop(place);
-            // Whoever asked may have left.
-            let _ = tell.send(body);
-        };
-        // Not one of the runtime's: it would stay behind for good, whatever it does next.
-        let thread = std::thread::Builder::new().name("scrape".into()).spawn(work);
-        let body = match thread {
-            Ok(_) => told.await.unwrap_or_else(|_| Err(io::Error::other("the thread that writes them panicked"))),
-            Err(error) => Err(error),
-        };
-        match body {
-            Ok(body) => exposition(format, gzip, body),
-            Err(error) => {
-                tracing::error!(%error, "the metrics could not be written");
-                broken()
-            }
+        match self.scrapes.page(format, gzip, answering).await {
+            Some((bytes, page)) => exposition(format, gzip, Body::of(bytes, page)),
+            None => answer(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "the metrics could not be written; see the log\n"),
         }
     }
 }
 
-/// Lets the threads that serve clients go first. Elsewhere than on Linux it would be the whole process.
-fn step_back() {
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::setpriority_process(None, NICENESS);
-}
-
-/// Speed before size: a scrape crosses a network every few seconds, and is thrown away.
-fn compressed(text: &[u8]) -> io::Result<Vec<u8>> {
-    let mut out = GzEncoder::new(Vec::with_capacity(text.len() / 8), Compression::fast());
-    out.write_all(text)?;
-    out.finish()
-}
-
 /// Prometheus 3 refuses a scrape without a content type.
-fn exposition(format: Format, gzip: bool, body: Vec<u8>) -> Answer {
+fn exposition(format: Format, gzip: bool, body: Body) -> Answer {
     let kind = HeaderValue::from_static(match format {
         Format::Text => "text/plain; version=0.0.4; charset=utf-8",
         Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
@@ -345,12 +305,17 @@ fn exposition(format: Format, gzip: bool, body: Vec<u8>) -> Answer {
     answer
 }
 
-fn broken() -> Answer {
-    answer(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "the metrics could not be written; see the log\n")
+fn too_many(wait: Duration) -> Answer {
+    // Whole seconds, and not before it is over.
+    let seconds = wait.as_secs() + 1;
+    let text = format!("too many wrong passwords, or too many at once: try again in {seconds} s\n");
+    let mut refusal = answer(StatusCode::TOO_MANY_REQUESTS, TEXT, text);
+    refusal.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    refusal
 }
 
-fn answer(status: StatusCode, content_type: HeaderValue, body: impl Into<Bytes>) -> Answer {
-    let mut answer = Response::new(Full::new(body.into()));
+fn answer(status: StatusCode, content_type: HeaderValue, body: impl Into<Body>) -> Answer {
+    let mut answer = Response::new(body.into());
     *answer.status_mut() = status;
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, content_type);

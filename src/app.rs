@@ -4,8 +4,8 @@
 //! proxy has its own threads. Nothing else wires parts together.
 
 mod files;
-mod listen;
 mod found;
+mod listen;
 pub mod material;
 mod reload;
 mod signals;

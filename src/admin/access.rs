@@ -1,13 +1,15 @@
 //! Who may ask the second listener, as its web configuration file says.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use tokio::sync::watch;
 
-use super::password::Users;
+use super::password::{Memory, Users, Verdict};
 use super::web_config;
 use crate::tls::FileError;
 use crate::tls::server::Server;
@@ -23,15 +25,28 @@ pub(super) struct Policy {
     pub(super) users: Option<Users>,
 }
 
+/// Whether a request may be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admitted {
+    /// It needs no password.
+    Anyone,
+    /// Its password is right.
+    Known,
+    No,
+    /// Its password was not looked at; it may be after this time.
+    Later(Duration),
+}
+
 /// TLS and credentials of the second listener. Its clones stay one: what [`Access::renew`] changes, all of them show.
 #[derive(Clone)]
 pub struct Access {
     policy: watch::Sender<Arc<Policy>>,
+    memory: Arc<Memory>,
 }
 
 impl From<Policy> for Access {
     fn from(policy: Policy) -> Self {
-        Self { policy: watch::Sender::new(Arc::new(policy)) }
+        Self { policy: watch::Sender::new(Arc::new(policy)), memory: Arc::default() }
     }
 }
 
@@ -72,17 +87,22 @@ impl Access {
         self.policy.borrow().tls.is_some()
     }
 
-    /// Whether a request for this path may be answered.
-    pub(super) async fn admits(&self, path: &str, headers: &HeaderMap) -> bool {
+    /// Whether a request from this address for this path may be answered.
+    pub(super) async fn admits(&self, ip: IpAddr, path: &str, headers: &HeaderMap) -> Admitted {
         let policy = self.policy();
-        let Some(users) = &policy.users else { return true };
+        let Some(users) = &policy.users else { return Admitted::Anyone };
         if OPEN.contains(&path) {
-            return true;
+            return Admitted::Anyone;
         }
         let mut given = headers.get_all(AUTHORIZATION).iter();
-        match (given.next(), given.next()) {
-            (Some(credentials), None) => users.admit(credentials).await,
-            _ => false,
+        let verdict = match (given.next(), given.next()) {
+            (Some(credentials), None) => self.memory.judge(users, credentials, ip).await,
+            _ => Verdict::Wrong,
+        };
+        match verdict {
+            Verdict::Right => Admitted::Known,
+            Verdict::Wrong => Admitted::No,
+            Verdict::TooMany(wait) => Admitted::Later(wait),
         }
     }
 }

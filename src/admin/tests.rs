@@ -213,7 +213,7 @@ async fn the_page_shows_what_is_in_flight_and_escapes_it() {
 #[tokio::test]
 async fn metrics_that_panic_are_a_500_and_the_next_scrape_is_answered() {
     let admin = admin_with(Arc::new(|_| panic!("on purpose"))).await;
-    for _ in 0..super::SCRAPES + 1 {
+    for _ in 0..super::scrapes::PAGES + 1 {
         assert!(admin.get("/metrics").await.starts_with("HTTP/1.1 500 "));
     }
     assert!(admin.get("/livez").await.starts_with("HTTP/1.1 200 "));

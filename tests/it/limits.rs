@@ -6,7 +6,6 @@ use std::time::Duration;
 use inferometer::proxy::Settings;
 use inferometer::tls::server::{Clients, Server, Version};
 
-use crate::support::{PATIENCE, alone};
 use crate::support::authority::{Authority, folder};
 use crate::support::backend::Backend;
 use crate::support::client::Client;
@@ -14,6 +13,7 @@ use crate::support::http2;
 use crate::support::program::Program;
 use crate::support::rig::{Options, Rig};
 use crate::support::secure;
+use crate::support::{PATIENCE, alone};
 
 const REQUEST: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 /// The backend begins an answer, and ends it when the test says so.
@@ -306,7 +306,8 @@ fn a_rush_fits_into_the_queue_of_both_listeners() {
     // It accepts nothing: what is connected lies in the queue.
     program.signal(rustix::process::Signal::STOP);
     for address in [program.clients, program.admin] {
-        let connect = |at| std::net::TcpStream::connect_timeout(&address, PATIENCE).unwrap_or_else(|why| panic!("{at}: {why}"));
+        let connect =
+            |at| std::net::TcpStream::connect_timeout(&address, PATIENCE).unwrap_or_else(|why| panic!("{at}: {why}"));
         let connected: Vec<_> = (0..rush).map(connect).collect();
         println!("{} connections at once on {address} while nothing is accepted", connected.len());
     }

@@ -11,7 +11,7 @@ use inferometer::tls::server::{Clients, Server, Version};
 
 use crate::support::authority::{Authority, folder};
 use crate::support::backend::Backend;
-use crate::support::client::ask;
+use crate::support::client::{Client as Raw, ask};
 use crate::support::program::{Program, command};
 use crate::support::rig::{Options, Rig};
 use crate::support::secure;
@@ -218,9 +218,12 @@ fn users() -> String {
 fn the_second_listener_wants_a_password_on_every_path_but_two() {
     let backend = Backend::answering(OK);
     let program = Program::with(backend.address, &["--admin-web-config-file", &web_config(&users())]);
+    // Each from another address: guesses are bounded for each.
+    let host = std::cell::Cell::new(1);
     let status = |path: &str, fields: &str| {
-        let answer =
-            ask(program.admin, format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}\r\n"));
+        let mut client = Raw::connect_from(host.replace(host.get() + 1), program.admin);
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}\r\n"));
+        let answer = String::from_utf8_lossy(&client.rest().0).into_owned();
         answer.split(' ').nth(1).expect("a status").to_owned()
     };
     for path in ["/livez", "/readyz"] {
@@ -276,7 +279,8 @@ fn the_second_listener_speaks_tls_and_may_want_certificates() {
     assert_eq!(secure::ask(program.admin, &authority.client(None, &[]), get), None);
     let stranger = authority.client(Some(&authority.identity(&["prometheus"])), &[]);
     assert_eq!(secure::ask(program.admin, &stranger, get), None);
-    assert!(!ask(program.admin, get).contains("200"), "plain HTTP is not answered");
+    let plain = ask(program.admin, get);
+    assert!(plain.starts_with("HTTP/1.1 400 ") && plain.contains("https://"), "plain HTTP is told so: {plain}");
 }
 
 /// What checking this configuration says, and its exit code.
@@ -369,6 +373,7 @@ fn checking_the_configuration_reads_the_files() {
     }
     for (text, words) in [
         ("basic_auth_users:\n  a: secret\n".to_owned(), "no bcrypt hash"),
+        (users().replace("$2b$04$", "$2b$17$"), "has a cost of 17, and one of more than 15"),
         ("basic_auth:\n  a: b\n".to_owned(), "unknown field `basic_auth`"),
         (tls_section(&one, "  client_auth_type: RequireAndVerifyClientCert\n"), "set client_ca_file"),
         (tls_section(&one, "  client_auth_type: RequireAnyClientCert\n"), "unknown variant `RequireAnyClientCert`"),
@@ -378,4 +383,35 @@ fn checking_the_configuration_reads_the_files() {
         assert!(!said.contains("secret"), "no password in an error: {said}");
     }
     assert_eq!(checked(&["--admin-web-config-file", &web_config("")], "").1, Some(0), "an empty file asks for nothing");
+}
+
+/// What exporters' web configuration has and ours has not, besides two kinds of client authentication.
+const OTHER_FIELDS: [(&str, &str); 10] = [
+    ("cert", "  cert: x\n"),
+    ("key", "  key: x\n"),
+    ("client_ca", "  client_ca: x\n"),
+    ("client_allowed_sans", "  client_allowed_sans: [x]\n"),
+    ("max_version", "  max_version: TLS13\n"),
+    ("cipher_suites", "  cipher_suites: [x]\n"),
+    ("prefer_server_cipher_suites", "  prefer_server_cipher_suites: true\n"),
+    ("curve_preferences", "  curve_preferences: [x]\n"),
+    ("http_server_config", "http_server_config:\n  http2: false\n"),
+    ("rate_limit", "rate_limit:\n  burst: 1\n"),
+];
+
+#[test]
+fn fields_of_exporters_that_are_not_known_are_refused_by_name_and_listed() {
+    let readme = include_str!("../../README.md");
+    let identity = Authority::new().identity(&["a"]);
+    for (field, text) in OTHER_FIELDS {
+        let file = web_config(&tls_section(&identity, text));
+        let (said, code) = checked(&["--admin-web-config-file", &file], "");
+        assert!(said.contains(&format!("unknown field `{field}`")) && code == Some(2), "{field}: {said}");
+        assert!(readme.contains(&format!("`{field}`")), "the README does not list {field}");
+    }
+    for kind in ["RequestClientCert", "RequireAnyClientCert"] {
+        let file = web_config(&tls_section(&identity, &format!("  client_auth_type: {kind}\n")));
+        assert!(checked(&["--admin-web-config-file", &file], "").0.contains(kind));
+        assert!(readme.contains(&format!("`{kind}`")), "the README does not list {kind}");
+    }
 }
