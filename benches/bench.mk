@@ -2,7 +2,7 @@
 
 .PHONY: bench bench-quick bench-instructions bench-setup
 
-bench: cargo bench-setup ## Compare with a bare TCP relay and nginx: about 10 minutes, on a machine that does nothing else
+bench: cargo bench-setup ## Compare with a bare TCP relay and nginx: about 20 minutes, on a machine that does nothing else
 	cargo build --release --locked --package inferometer --bin inferometer
 	cargo build --release --locked --package inferometer-bench
 	@cargo run --quiet --release --locked --package inferometer-bench --bin bench -- $(ARGS)
