@@ -109,7 +109,7 @@ pub struct Inventory {
 
 impl Inventory {
     /// What is in memory, under each name that it has: two names of the same files are one model in memory, and it is
-    /// told under the name that it was loaded by. `None` where the backend does not say, or is not reached.
+    /// reported under the name that it was loaded by. `None` where the backend does not say, or is not reached.
     pub fn held(&self) -> Option<impl Iterator<Item = (&str, &Resident)>> {
         let resident = self.resident.as_ref()?;
         let same = |held: &Resident, model: &Model| {
@@ -119,9 +119,12 @@ impl Inventory {
             let models = self.models.iter().filter(|model| model.name != held.name && same(held, model));
             models.map(|model| &*model.name).collect::<Vec<&str>>()
         };
-        // Those that were told come first: another name only repeats one of them.
-        let told = resident.iter().map(|held| (&*held.name, held));
-        Some(told.chain(resident.iter().flat_map(move |held| others(held).into_iter().map(move |name| (name, held)))))
+        // The reported names come first: another name only repeats one of them.
+        let reported = resident.iter().map(|held| (&*held.name, held));
+        Some(
+            reported
+                .chain(resident.iter().flat_map(move |held| others(held).into_iter().map(move |name| (name, held)))),
+        )
     }
 
     /// The models that run elsewhere.

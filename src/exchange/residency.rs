@@ -1,5 +1,5 @@
-//! Which models have exchanges in flight, which are in memory and how one that is not left it, so that a cold start can be
-//! told from a wait, and its cause be named.
+//! Which models have exchanges in flight, which are in memory and how the others left it, so that a cold start is not
+//! taken for a wait, and its cause has a name.
 //!
 //! What `/api/ps` says outranks what a load figure suggests: Ollama's reported load includes the time in its queue, and
 //! other servers report a constant. A model that was not in memory at the last look is cold for every exchange that comes
@@ -92,8 +92,8 @@ impl Residency {
         self.of(backend).lock().looks();
     }
 
-    /// The backend was asked and holds these models in memory, and no other; under another name a model is told again,
-    /// later. Returns the models of which prompts were probably cut before their context was known, with how many.
+    /// The backend was asked and holds these models in memory, and no other; a model with several names comes once for
+    /// each, first under the backend's own. Returns the models of which prompts were probably cut before their context was known, with how many.
     pub fn looked<'a>(
         &self,
         backend: &Arc<str>,

@@ -5,7 +5,7 @@
 //! part that it keeps). The first is suspicious by itself, for a prompt that leaves no room for an answer is refused
 //! elsewhere; the second only if the prompt's characters cannot fit so few tokens. How many characters go into a
 //! token is learnt for each model, from prompts that are surely whole: more than usual only where the context's length
-//! was told, since a prompt that was cut looks like one with dense tokens. Where the length is not known, only a prompt
+//! is reported, since a prompt that was cut looks like one with dense tokens. Where the length is not known, only a prompt
 //! that would need twice the tokens is suspicious, and only once enough was learnt. What was learnt wrongly (the model
 //! was loaded again meanwhile) is forgotten within a few prompts, cut ones or whole.
 //!

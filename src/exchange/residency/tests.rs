@@ -1,4 +1,4 @@
-//! What looks and answers say of where a model is, and what an exchange is told of it.
+//! What looks and answers say of where a model is, and what an exchange learns of it.
 
 use super::*;
 
