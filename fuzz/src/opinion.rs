@@ -57,10 +57,19 @@ impl Passed {
         self.reading.start.split(|byte| *byte == b' ').next().unwrap_or_default()
     }
 
-    /// Whether the first line that is not empty ends so.
-    fn first_line_ends(&self, end: &[u8]) -> bool {
+    /// The first line that is not empty.
+    fn first_line(&self) -> &[u8] {
         let mut lines = self.bytes.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-        lines.find(|line| !line.is_empty()).is_some_and(|line| line.ends_with(end))
+        lines.find(|line| !line.is_empty()).unwrap_or_default()
+    }
+
+    fn first_line_ends(&self, end: &[u8]) -> bool {
+        self.first_line().ends_with(end)
+    }
+
+    /// The target as it was sent.
+    fn sent_target(&self) -> &[u8] {
+        self.first_line().split(|byte| *byte == b' ').nth(1).unwrap_or_default()
     }
 }
 
@@ -84,8 +93,8 @@ pub const DISAGREEMENTS: &[Row] = &[
     Row {
         id: "odd targets",
         readers: &["hyper"],
-        why: "Its type for targets holds UTF-8 alone, and no '<' or '>'; servers that take bytes get what was sent.",
-        applies: |it, _| hyper::Uri::try_from(it.target()).is_err(),
+        why: "Its type for targets holds UTF-8 alone, no '<' or '>', and no percent-encoded host; others take what was sent.",
+        applies: |it, _| hyper::Uri::try_from(it.sent_target()).is_err(),
     },
     Row {
         id: "later minor version",
