@@ -349,6 +349,7 @@ fn proxy_settings(
             MaxConnections::Unlimited => u64::MAX,
             MaxConnections::AtMost(most) => most as u64,
         },
+        http2: config.http2,
         threads: threads.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
         tls,
         observe: exchange::Settings { stall: limits.stall.unwrap_or(Duration::MAX), residency, names },

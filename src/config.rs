@@ -122,6 +122,8 @@ pub struct Config {
     pub helper_url: Option<HelperAddress>,
     /// Bounds of histograms in place of the built-in ones, by kind.
     pub buckets: Buckets,
+    /// Whether clients may speak HTTP/2, over TLS or by prior knowledge.
+    pub http2: bool,
     /// Threads that serve clients; `None` is one a core.
     pub worker_threads: Option<usize>,
     /// What is allowed and yet worth a word at start.
@@ -260,6 +262,7 @@ pub fn resolve(
         electricity_price: layers.value("host.electricity_price_per_kwh", None, value::electricity_price)?,
         helper_url: layers.value("helper_url", None, value::helper_url)?,
         buckets: buckets(&layers)?,
+        http2: layers.value("http2", default::HTTP2, value::switch)?,
         worker_threads: layers.value("worker_threads", None, value::worker_threads)?,
         warnings,
     })

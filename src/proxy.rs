@@ -76,6 +76,8 @@ pub struct Settings {
     pub client: ClientLimits,
     /// Most client connections served at once. Above them idle ones are closed, and where none is, new ones are told so.
     pub max_connections: u64,
+    /// Whether clients may speak HTTP/2 by prior knowledge; over TLS they may where [`Settings::tls`] offers it.
+    pub http2: bool,
     /// Worker threads.
     pub threads: NonZeroUsize,
     /// Where clients speak TLS, how.

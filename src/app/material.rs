@@ -30,16 +30,17 @@ impl Material {
             Some(path) => Access::load(path)?,
             None => Access::open(),
         };
-        Ok(Self { backend, clients: config.tls.as_ref().map(server).transpose()?, admin })
+        let clients = config.tls.as_ref().map(|identity| server(identity, config.http2)).transpose()?;
+        Ok(Self { backend, clients, admin })
     }
 }
 
-fn server(identity: &Identity) -> Result<Server, FileError> {
+fn server(identity: &Identity, http2: bool) -> Result<Server, FileError> {
     Server::load(&Settings {
         identity: identity.clone(),
         clients: Clients::Anyone,
         least: Version::Tls12,
-        http2: true,
+        http2,
         table: "tls",
     })
 }

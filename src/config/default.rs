@@ -31,6 +31,9 @@ pub const LOG_LEVEL: &str = "info";
 /// One line a finished exchange.
 pub const ACCESS_LOG: bool = true;
 
+/// Clients that speak it need fewer connections; it is offered beside HTTP/1.1.
+pub const HTTP2: bool = true;
+
 /// A request's head, from its first byte: slow heads hold a connection for nothing.
 pub const LIMIT_HEAD: Option<Duration> = Some(Duration::from_secs(30));
 

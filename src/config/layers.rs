@@ -226,11 +226,12 @@ const ALIASES: [(&str, &str); 18] = [
 ];
 
 /// What may stand at the top of the file: every setting, and what only a file can set.
-const FILE_KEYS: [&str; SETTING_KEYS.len() + 4] = {
-    let mut keys = ["worker_threads"; SETTING_KEYS.len() + 4];
+const FILE_KEYS: [&str; SETTING_KEYS.len() + 5] = {
+    let mut keys = ["worker_threads"; SETTING_KEYS.len() + 5];
     keys[SETTING_KEYS.len()] = "helper_url";
     keys[SETTING_KEYS.len() + 1] = "backend_node";
     keys[SETTING_KEYS.len() + 2] = "backend_zone";
+    keys[SETTING_KEYS.len() + 3] = "http2";
     let mut at = 0;
     while at < SETTING_KEYS.len() {
         keys[at] = SETTING_KEYS[at];

@@ -30,6 +30,7 @@ impl Config {
         line("log_level", quoted(&self.log_level));
         line("log_format", quoted(self.log_format.as_str()));
         line("access_log", quoted(if self.access_log { "on" } else { "off" }));
+        line("http2", quoted(if self.http2 { "on" } else { "off" }));
         line("worker_threads", self.worker_threads.unwrap_or(0).to_string());
         let helper = self.helper_url.as_ref().map(ToString::to_string).unwrap_or_default();
         line("helper_url", quoted(&helper));

@@ -28,6 +28,7 @@ impl Config {
             host_period,
             electricity_price,
             helper_url,
+            http2,
             worker_threads,
             backend_node,
             backend_zone,
@@ -66,6 +67,7 @@ impl Config {
         self.drain_timeout = drain_timeout;
         self.log_level = log_level;
         self.access_log = access_log;
+        self.http2 = http2;
         let max_connections = self.limits.max_connections;
         self.limits =
             Limits { head, keep_alive_idle, body_idle, write_stall, first_byte, pool_idle, stall, max_connections };
@@ -90,6 +92,7 @@ mod tests {
         let table = [
             ("access_log = \"off\"", ""),
             ("log_level = \"debug\"", ""),
+            ("http2 = \"off\"", ""),
             ("host_header = \"upstream\"", ""),
             ("connect_timeout = \"1s\"", ""),
             ("drain_timeout = \"1s\"", ""),

@@ -245,7 +245,7 @@ fn a_slip_in_a_variable_and_a_wide_listener_earn_a_warning() {
 
 #[test]
 fn the_printed_configuration_reads_back_as_itself() {
-    let file = "backend = [\"gpu=http://[::1]:80/x\"]\nhost_header = \"ollama.lan:11434\"\nworker_threads = 3\n\
+    let file = "backend = [\"gpu=http://[::1]:80/x\"]\nhost_header = \"ollama.lan:11434\"\nworker_threads = 3\nhttp2 = \"off\"\n\
                 drain_timeout = 0\naccess_log = false\nlog_level = \"info,inferometer::backend=debug\"\n[limits]\n\
                 head = \"1500ms\"\nkeep_alive_idle = \"2d\"\nbody_idle = 0\nmax_connections = 12\n[host]\nperiod = \"10s\"\nelectricity_price_per_kwh = 0.31\n\
                 [buckets]\ntoken = [0.001, 0.5, 2, 1e3]\nload = []\n\
@@ -258,7 +258,8 @@ fn the_printed_configuration_reads_back_as_itself() {
         let printed = config.to_toml();
         assert_eq!(resolved(&[], &[], &printed).expect(&printed), config, "{printed}");
         let keys = SETTING_KEYS.iter().chain(&LIMIT_KEYS).chain(&TLS_KEYS).chain(&BACKEND_TLS_KEYS);
-        let keys = keys.chain(&HOST_KEYS).chain(&BUCKET_KEYS).chain(&["helper_url", "backend_node", "backend_zone"]);
+        let keys =
+            keys.chain(&HOST_KEYS).chain(&BUCKET_KEYS).chain(&["helper_url", "backend_node", "backend_zone", "http2"]);
         for key in keys.map(|key| key.rsplit('.').next().expect("a last part")) {
             assert!(printed.contains(&format!("{key} = ")), "{key} in {printed}");
         }

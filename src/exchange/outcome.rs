@@ -178,6 +178,10 @@ labels! {
         TooLarge = "too_large",
         /// A head that did not come in time.
         Timeout = "timeout",
+        /// A stream or a connection that breaks HTTP/2 itself.
+        Http2 = "http2",
+        /// A connection of HTTP/2 with too many frames that carry nothing, or streams that are reset.
+        Flood = "flood",
         /// Anything else that the HTTP library refuses.
         Other = "other",
     }

@@ -125,7 +125,7 @@ fn explain(why: Malformed) -> (StatusCode, ErrorType, &'static str) {
         Malformed::Version => (
             StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             ErrorType::BadRequest,
-            "only HTTP/1.1, HTTP/1.0 and (from a connection's first byte on) HTTP/2 are spoken here",
+            "only HTTP/1.1, HTTP/1.0 and (from a connection's first byte on, unless it is turned off) HTTP/2 are spoken here",
         ),
         Malformed::Tls => bad("TLS is spoken here: use https:// in the base URL"),
         Malformed::Header => {
@@ -153,6 +153,7 @@ fn explain(why: Malformed) -> (StatusCode, ErrorType, &'static str) {
         Malformed::Timeout => {
             (StatusCode::REQUEST_TIMEOUT, ErrorType::ClientTimeout, "the request's head took too long to arrive")
         }
-        Malformed::Other => bad("the request is malformed"),
+        // Said in HTTP/2's own words.
+        Malformed::Http2 | Malformed::Flood | Malformed::Other => bad("the request is malformed"),
     }
 }

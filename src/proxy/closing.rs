@@ -41,6 +41,13 @@ pub(super) async fn linger(worker: &Worker, admission: &Admission, stream: Strea
     }
 }
 
+/// Says why nothing more is served to a client that is owed nothing, and closes without waiting for it.
+pub(super) async fn dismiss(mut stream: Stream, farewell: &[u8]) {
+    if let Ok(Ok(())) = tokio::time::timeout(FAREWELL, stream.write_all(farewell)).await {
+        drop(tokio::time::timeout(FAREWELL, stream.shutdown()).await);
+    }
+}
+
 /// Says why nothing is served and closes. A client that does not even read that is not waited for.
 pub(super) async fn refuse(worker: &Worker, admission: &Admission, mut stream: Stream, refusal: &[u8]) {
     if let Ok(Ok(())) = tokio::time::timeout(FAREWELL, stream.write_all(refusal)).await {

@@ -180,7 +180,9 @@ impl Connection {
                 (Ok(Forward::begin(&self.worker, &self.polls, request, &mut behind)), behind)
             }
             Verdict::Refuse(refusal) => (Err(Next::Refuse(refusal)), ahead),
-            Verdict::Http2 if self.begun => (Err(Next::Refuse(Refusal::plain(Malformed::Version))), ahead),
+            Verdict::Http2 if self.begun || !self.worker.settings.http2 => {
+                (Err(Next::Refuse(Refusal::plain(Malformed::Version))), ahead)
+            }
             Verdict::Http2 => (Err(Next::Http2), ahead),
         };
         self.client.inbox = left.to_vec();

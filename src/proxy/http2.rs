@@ -7,7 +7,10 @@
 
 mod budget;
 mod exchange;
+mod flood;
+mod frames;
 mod head;
+mod shared;
 mod socket;
 mod stream;
 
@@ -24,10 +27,12 @@ use super::closing::GRACE;
 use super::guard::MAX_HEAD;
 use super::timer::Timer;
 use super::worker::{Admission, Life, Worker};
+use crate::exchange::outcome::Malformed;
 use crate::tls::Stream;
 use crate::tls::watch::Watcher;
 use budget::Budget;
-use socket::{Shared, Socket};
+use shared::{Fault, Shared};
+use socket::Socket;
 use stream::Streams;
 
 /// Exchanges at once on one connection; clients open another one for more.
@@ -44,17 +49,19 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 pub(super) async fn serve(worker: Rc<Worker>, stream: Stream, ahead: Vec<u8>, admission: Admission) {
     // Above the limit nothing is served, so a client that was not told by then has nothing to lose.
     let told_by = admission.first_head(None);
+    let first_head = admission.first_head(worker.settings.client.head);
     let over_limit = admission.over_limit;
     let mut telling = Timer::default();
     let shared = Rc::new(Shared::of(admission.seat, Budget::new(worker.heads.clone())));
     // Without a descriptor to spare the connection works; the library notices most clients that leave by itself.
     let mut watcher = Watcher::new(stream.tcp()).ok();
-    let socket = Socket::new(stream, ahead, shared.clone(), worker.settings.client);
+    let socket = Socket::new(stream, ahead, shared.clone(), worker.settings.client, first_head);
     let streams = Streams::new(worker.clone(), shared.clone(), over_limit);
     let service = {
         let streams = streams.clone();
         service_fn(move |request| streams.answer(request))
     };
+    let mut broken;
     {
         let mut connection = pin!(
             Builder::new(streams.clone())
@@ -64,14 +71,20 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: Stream, ahead: Vec<u8>, ad
                 .max_send_buf_size(SEND_BUFFER)
                 .initial_stream_window_size(STREAM_WINDOW)
                 .initial_connection_window_size(CONNECTION_WINDOW)
-                .serve_connection(TokioIo::new(socket), service)
+                .serve_connection(TokioIo::new(socket.clone()), service)
         );
         let mut drain = Drain::default();
+        broken = false;
         poll_fn(|cx| {
             if worker.life() != Life::Running && drain.begin() {
                 connection.as_mut().graceful_shutdown();
             }
-            if connection.as_mut().poll(cx).is_ready() || drain.poll(cx, &shared).is_ready() {
+            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                broken = ended.is_err_and(|error| is_client_fault(&error));
+                return Poll::Ready(());
+            }
+            count_refused(&worker, shared.take_refused());
+            if shared.fault.get().is_some() || drain.poll(cx, &shared).is_ready() {
                 return Poll::Ready(());
             }
             // What lies in the system unread may be a request: it is waited for, and served.
@@ -96,6 +109,25 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: Stream, ahead: Vec<u8>, ad
         .await;
     }
     streams.end().await;
+    count_refused(&worker, shared.take_refused() + u64::from(broken));
+    if let Some(fault) = shared.fault.get() {
+        worker.sink.refused(match fault {
+            Fault::Late => Malformed::Timeout,
+            Fault::Flood => Malformed::Flood,
+        });
+        socket.refuse(fault).await;
+    }
+}
+
+/// What the HTTP library has refused.
+fn count_refused(worker: &Worker, refused: u64) {
+    (0..refused).for_each(|_| worker.sink.refused(Malformed::Http2));
+}
+
+/// Whether a stream or a connection ended because its client sent what it must not, rather than because the client left.
+fn is_client_fault(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(h2::Error::is_library)
 }
 
 /// The end of a connection while the process drains.

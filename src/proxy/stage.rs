@@ -57,6 +57,7 @@ pub(super) fn worker(backend: SocketAddr, records: &Records) -> Rc<Worker> {
         pool_idle: None,
         client: ClientLimits { head: None, body_idle: None, keep_alive_idle: None, write_stall: None },
         max_connections: 100,
+        http2: true,
         threads: NonZeroUsize::MIN,
         tls: None,
         observe: exchange::Settings { stall: Duration::MAX, residency: Arc::default(), names: Arc::new(AsSpelled) },

@@ -4,6 +4,8 @@ mod attacks;
 mod cancellation;
 mod catalogue;
 mod differential;
+mod floods;
+mod limits;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
@@ -218,6 +220,9 @@ fn a_body_of_another_length_than_announced_is_the_clients_fault() {
     stream.send_data(Bytes::from_static(b"{too long"), true).expect("a piece");
     assert!(wait(response).is_err(), "the stream is reset");
     assert_eq!(rig.record().error.map(|error| error.as_str()), Some("client_body"));
+    client.leave();
+    drop(backend);
+    assert!(rig.no_more_refusals(), "an exchange says so itself");
 }
 
 #[test]

@@ -12,8 +12,8 @@ use http::{HeaderMap, Request, Response};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::head;
 use super::stream::Turn;
+use super::{head, is_client_fault};
 use crate::exchange::outcome::{End, ErrorType, Malformed};
 use crate::proxy::answer::Answer;
 use crate::proxy::chunks::{Part, Progress};
@@ -179,7 +179,7 @@ impl Exchange {
                     Err(frame) => {
                         let Ok(trailers) = frame.into_trailers() else { continue };
                         if !self.turn.heads.grow(head::fields_length(&trailers)) {
-                            self.turn.bad_body.set(true);
+                            self.turn.too_much.set(true);
                             return Poll::Pending;
                         }
                         self.upload = Upload::Done;
@@ -399,16 +399,10 @@ impl Drop for Exchange {
             // The tap knows.
         } else if self.turn.too_slow.get() {
             self.forward.tap.end(End::Rejected(ErrorType::ClientTimeout));
-        } else if self.turn.bad_body.get() {
+        } else if self.turn.bad_body.get() || self.turn.too_much.get() {
             self.forward.tap.end(End::Rejected(ErrorType::ClientBody));
         }
     }
-}
-
-/// Whether a stream ended because its client sent what it must not, rather than because the client left.
-fn is_client_fault(error: &hyper::Error) -> bool {
-    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
-    cause.is_some_and(h2::Error::is_library)
 }
 
 /// The body of a response on its way into a stream. The HTTP library asks for a frame only when the client has room for

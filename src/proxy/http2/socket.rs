@@ -1,80 +1,95 @@
-//! The client's socket as the HTTP/2 library sees it: what was read ahead comes first, and the client has its time limits.
+//! The client's socket as the HTTP/2 library sees it: what was read ahead comes first, the client has its time limits, and
+//! frames are looked at as they pass.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker, ready};
-use std::time::Instant;
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
 
-use super::budget::Budget;
-use crate::proxy::ClientLimits;
-use crate::proxy::slot::Seat;
+use super::flood::Allowance;
+use super::frames::{Frames, kind};
+use super::shared::{Fault, Shared};
 use crate::proxy::timer::Timer;
+use crate::proxy::{ClientLimits, closing};
 use crate::tls::Stream;
 
-/// What the socket and the streams of one connection tell each other.
-pub(super) struct Shared {
-    /// What the heads of its streams may take.
-    pub(super) heads: Rc<Budget>,
-    /// Streams that are not over.
-    pub(super) streams: Cell<u64>,
-    /// The client does not read.
-    pub(super) too_slow: Cell<bool>,
-    /// Bytes that the system has taken for the client.
-    pub(super) written: Cell<u64>,
-    /// The connection's task, to be told of the end of its last stream while the process drains.
-    pub(super) drain: Cell<Option<Waker>>,
-    pub(super) seat: Seat,
-}
+/// A client's socket. The HTTP library has one handle, and whoever ends the connection the other.
+#[derive(Clone)]
+pub(super) struct Socket(Rc<RefCell<Inner>>);
 
-impl Shared {
-    pub(super) fn of(seat: Seat, heads: Budget) -> Self {
-        Self {
-            heads: Rc::new(heads),
-            streams: Cell::default(),
-            too_slow: Cell::default(),
-            written: Cell::default(),
-            drain: Cell::default(),
-            seat,
-        }
-    }
-
-    /// A stream begins.
-    pub(super) fn begin(&self) {
-        self.streams.set(self.streams.get() + 1);
-        self.seat.begin();
-    }
-
-    /// A stream is over.
-    pub(super) fn end(&self) {
-        self.streams.set(self.streams.get() - 1);
-        if self.streams.get() == 0 {
-            self.seat.rest(Instant::now());
-        }
-        if let Some(waker) = self.drain.take() {
-            waker.wake();
-        }
-    }
-}
-
-/// A client's socket.
-pub(super) struct Socket {
+struct Inner {
     stream: Stream,
     ahead: Vec<u8>,
     shared: Rc<Shared>,
     limits: ClientLimits,
+    /// When the first head has to be whole, until it is.
+    first_head: Option<Instant>,
     read_timer: Timer,
     write_timer: Timer,
+    /// What the read timer runs for.
+    awaited: Awaited,
+    received: Frames,
+    sent: Frames,
+    allowance: Allowance,
+    /// The last stream that the client has opened.
+    last: u32,
+}
+
+/// What the client is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Awaited {
+    Nothing,
+    FirstHead,
+    /// The rest of a head, by its number.
+    Head(u64),
+    Request,
 }
 
 impl Socket {
-    pub(super) fn new(stream: Stream, ahead: Vec<u8>, shared: Rc<Shared>, limits: ClientLimits) -> Self {
-        Self { stream, ahead, shared, limits, read_timer: Timer::default(), write_timer: Timer::default() }
+    pub(super) fn new(
+        stream: Stream,
+        ahead: Vec<u8>,
+        shared: Rc<Shared>,
+        limits: ClientLimits,
+        first_head: Option<Instant>,
+    ) -> Self {
+        Self(Rc::new(RefCell::new(Inner {
+            stream,
+            ahead,
+            shared,
+            limits,
+            first_head,
+            read_timer: Timer::default(),
+            write_timer: Timer::default(),
+            awaited: Awaited::Nothing,
+            received: Frames::of_client(),
+            sent: Frames::default(),
+            allowance: Allowance::new(std::time::Instant::now()),
+            last: 0,
+        })))
     }
 
+    /// Says why the connection ends, and ends it. To be called once the HTTP library has let go of it.
+    pub(super) async fn refuse(self, fault: Fault) {
+        /// `NO_ERROR` and `ENHANCE_YOUR_CALM` (RFC 9113, 7).
+        const CODES: [u32; 2] = [0x0, 0xb];
+        let code = CODES[usize::from(fault == Fault::Flood)];
+        let Some(Inner { stream, sent, last, .. }) = Rc::into_inner(self.0).map(RefCell::into_inner) else {
+            return;
+        };
+        if sent.is_between() {
+            let head = [0, 0, 8, kind::GOAWAY, 0, 0, 0, 0, 0];
+            let goaway = [&head[..], &last.to_be_bytes(), &code.to_be_bytes()].concat();
+            closing::dismiss(stream, &goaway).await;
+        }
+    }
+}
+
+impl Inner {
     fn poll_bytes(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.ahead.is_empty() {
             return Pin::new(&mut self.stream).poll_read(cx, buf);
@@ -85,10 +100,67 @@ impl Socket {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_written(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    /// Looks at what the client has sent. False where it goes no further.
+    fn look(&mut self, bytes: &[u8]) -> bool {
+        self.shared.heads.received.update(|received| received + bytes.len() as u64);
+        let mut flood = false;
+        self.received.follow(bytes, &mut |frame| {
+            flood |= self.allowance.is_spent_by(frame, std::time::Instant::now);
+            if frame.kind == kind::HEADERS {
+                self.last = self.last.max(frame.stream);
+            }
+        });
+        if self.last > 0 && self.received.amid().is_none() {
+            self.first_head = None;
+        }
+        if flood {
+            self.shared.fault.set(Some(Fault::Flood));
+        }
+        !flood
+    }
+
+    fn awaited(&self) -> Awaited {
+        match self.received.amid() {
+            _ if self.first_head.is_some() => Awaited::FirstHead,
+            Some(head) => Awaited::Head(head),
+            None if self.shared.streams.get() == 0 => Awaited::Request,
+            None => Awaited::Nothing,
+        }
+    }
+
+    /// Ready once what the client is waited for should have come.
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let awaited = self.awaited();
+        if std::mem::replace(&mut self.awaited, awaited) != awaited {
+            self.read_timer.disarm();
+        }
+        match awaited {
+            Awaited::Nothing => Poll::Pending,
+            Awaited::FirstHead => self.read_timer.poll_until(cx, self.first_head),
+            Awaited::Head(_) => self.read_timer.poll(cx, self.limits.head, false),
+            Awaited::Request => self.read_timer.poll(cx, self.limits.keep_alive_idle, false),
+        }
+    }
+
+    /// What was written of these slices, or that the client does not read.
+    fn poll_written(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         if let Poll::Ready(result) = &written {
             self.write_timer.disarm();
-            self.shared.written.update(|before| before + *result.as_ref().unwrap_or(&0) as u64);
+            let mut left = *result.as_ref().unwrap_or(&0);
+            self.shared.written.update(|before| before + left as u64);
+            for slice in slices {
+                let taken = left.min(slice.len());
+                left -= taken;
+                self.sent.follow(&slice[..taken], &mut |frame| {
+                    self.allowance.answered(frame);
+                    self.shared.note_sent(frame);
+                });
+            }
             return written;
         }
         ready!(self.write_timer.poll(cx, self.limits.write_stall, false));
@@ -98,46 +170,56 @@ impl Socket {
 }
 
 impl AsyncRead for Socket {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let this = &mut *self;
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self.0.borrow_mut();
         let before = buf.filled().len();
         if let Poll::Ready(read) = this.poll_bytes(cx, buf) {
-            this.read_timer.disarm();
-            let read_bytes = (buf.filled().len() - before) as u64;
-            this.shared.heads.received.update(|received| received + read_bytes);
-            return Poll::Ready(read);
+            if this.awaited == Awaited::Request {
+                this.read_timer.disarm();
+            }
+            let fine = this.look(&buf.filled()[before..]);
+            // Where there is a fault, whoever polls the connection ends it.
+            return if fine { Poll::Ready(read) } else { Poll::Pending };
         }
-        let idle = this.shared.streams.get() == 0;
-        // An idle connection is over when its time is.
-        this.read_timer.poll(cx, this.limits.keep_alive_idle.filter(|_| idle), false).map(Ok)
+        ready!(this.poll_late(cx));
+        if this.awaited == Awaited::Request {
+            // An idle connection is over when its time is.
+            return Poll::Ready(Ok(()));
+        }
+        this.shared.too_slow.set(true);
+        this.shared.fault.set(Some(Fault::Late));
+        Poll::Pending
     }
 }
 
 impl AsyncWrite for Socket {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.poll_written(cx, written)
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = &mut *self.0.borrow_mut();
+        let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
+        this.poll_written(cx, written, &[io::IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.poll_written(cx, written)
+        let this = &mut *self.0.borrow_mut();
+        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, slices);
+        this.poll_written(cx, written, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.0.borrow().stream.is_write_vectored()
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.stream).poll_flush(cx).map_ok(|()| 0);
-        self.poll_written(cx, flushed).map_ok(drop)
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self.0.borrow_mut();
+        let flushed = Pin::new(&mut this.stream).poll_flush(cx).map_ok(|()| 0);
+        this.poll_written(cx, flushed, &[]).map_ok(drop)
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0.borrow_mut().stream).poll_shutdown(cx)
     }
 }

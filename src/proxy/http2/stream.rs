@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use super::budget::Charge;
 use super::exchange::{Body, Exchange};
 use super::head;
-use super::socket::Shared;
+use super::shared::Shared;
 use crate::exchange::outcome::Malformed;
 use crate::proxy::answer;
 use crate::proxy::guard::Refusal;
@@ -35,6 +35,8 @@ pub(super) struct Turn {
     pub(super) too_slow: Cell<bool>,
     /// The client sent what it must not.
     pub(super) bad_body: Cell<bool>,
+    /// Its trailers are more than it may send now.
+    pub(super) too_much: Cell<bool>,
     /// Time that the stream's task has been polled.
     pub(super) polls: Rc<Polls>,
 }
@@ -47,6 +49,7 @@ impl Turn {
             download: Progress::default(),
             too_slow: Cell::default(),
             bad_body: Cell::default(),
+            too_much: Cell::default(),
             polls: Rc::default(),
         }
     }
@@ -212,7 +215,7 @@ impl<F: Future> Future for Task<F> {
         this.worker.thread.decoding.turn(turn.polls.begin());
         let done = this.future.as_mut().poll(cx).is_ready();
         turn.polls.end();
-        if done || turn.bad_body.get() {
+        if done || turn.too_much.get() {
             return Poll::Ready(());
         }
         turn.download.rest();
@@ -229,7 +232,13 @@ impl<F> Drop for Task<F> {
     fn drop(&mut self) {
         let Place { turn, connection, .. } = &self.place;
         turn.too_slow.set(turn.too_slow.get() || connection.too_slow.get());
-        connection.end();
+    }
+}
+
+/// Runs behind that.
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.connection.end(self.turn.bad_body.get());
     }
 }
 

@@ -46,6 +46,7 @@ impl Default for Options {
             pool_idle: Some(Duration::from_secs(2)),
             client: ClientLimits { head: None, body_idle: None, keep_alive_idle: None, write_stall: None },
             max_connections: 10_000,
+            http2: true,
             threads: NonZeroUsize::new(2).expect("two"),
             tls: None,
             observe: inferometer::exchange::Settings {
@@ -97,6 +98,11 @@ impl Rig {
     /// The next refused head.
     pub(crate) fn refusal(&self) -> Malformed {
         self.refused.recv_timeout(PATIENCE).expect("a head is refused")
+    }
+
+    /// Whether no head was refused that was not asked for.
+    pub(crate) fn no_more_refusals(&self) -> bool {
+        self.refused.try_recv().is_err()
     }
 
     /// Whether no exchange has ended that was not asked for.

@@ -1,0 +1,85 @@
+//! Frames that ask for work and carry nothing: a client may send some at any time, and more as time goes by and as it is
+//! served. Pure.
+
+use std::time::{Duration, Instant};
+
+use super::frames::{END_STREAM, Frame, kind};
+
+/// How many such frames may come at once.
+const BURST: u32 = 1_000;
+/// How long it takes until one more may come.
+const EACH: Duration = Duration::from_millis(10);
+/// How many more may come for each frame of an answer: clients make room for more after each of them, for the stream and
+/// for the connection, and some measure the way with pings.
+const FOR_AN_ANSWER: u32 = 4;
+
+/// What is left for one connection.
+#[derive(Debug)]
+pub(super) struct Allowance {
+    left: u32,
+    since: Instant,
+}
+
+impl Allowance {
+    pub(super) fn new(now: Instant) -> Self {
+        Self { left: BURST, since: now }
+    }
+
+    /// The client has sent a frame. True where that is one too many; the time is asked for only where the rest is gone.
+    pub(super) fn is_spent_by(&mut self, frame: Frame, now: impl FnOnce() -> Instant) -> bool {
+        let carries = match frame.kind {
+            kind::HEADERS => true,
+            kind::DATA => frame.length > 0 || frame.flags & END_STREAM != 0,
+            _ => false,
+        };
+        !carries && self.is_spent(now)
+    }
+
+    /// The client was sent a frame.
+    pub(super) fn answered(&mut self, frame: Frame) {
+        if matches!(frame.kind, kind::DATA | kind::HEADERS) {
+            self.left = BURST.min(self.left + FOR_AN_ANSWER);
+        }
+    }
+
+    fn is_spent(&mut self, now: impl FnOnce() -> Instant) -> bool {
+        if self.left == 0 {
+            let passed = now().duration_since(self.since);
+            // What makes no whole frame yet is not lost.
+            let whole = u32::try_from(passed.as_nanos() / EACH.as_nanos()).unwrap_or(u32::MAX);
+            self.since += EACH * whole;
+            self.left = whole.min(BURST);
+        }
+        self.left.checked_sub(1).map(|left| self.left = left).is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PING: Frame = Frame { length: 8, kind: 6, flags: 0, stream: 0, code: None };
+    const DATA: Frame = Frame { length: 1, kind: kind::DATA, flags: 0, stream: 1, code: None };
+    const NOTHING: Frame = Frame { length: 0, ..DATA };
+
+    #[test]
+    fn a_burst_is_allowed_and_more_as_time_goes_by_and_answers_are_given() {
+        let begun = Instant::now();
+        let mut allowance = Allowance::new(begun);
+        assert!(
+            (0..BURST).all(|number| !allowance.is_spent_by(if number % 2 == 0 { PING } else { NOTHING }, || begun))
+        );
+        assert!(allowance.is_spent_by(PING, || begun));
+        assert!(!allowance.is_spent_by(DATA, || begun), "what carries something costs nothing");
+        allowance.answered(DATA);
+        assert!((0..FOR_AN_ANSWER).all(|_| !allowance.is_spent_by(PING, || begun)));
+        assert!(allowance.is_spent_by(PING, || begun));
+        let later = begun + Duration::from_millis(1_015);
+        assert!((0..101).all(|_| !allowance.is_spent_by(PING, || later)));
+        assert!(allowance.is_spent_by(PING, || later));
+        assert!(!allowance.is_spent_by(PING, || later + Duration::from_millis(5)), "nothing of the time is lost");
+        let mut quiet = Allowance::new(begun);
+        let much_later = begun + Duration::from_secs(1 << 20);
+        assert_eq!((0..3 * BURST).filter(|_| !quiet.is_spent_by(PING, || much_later)).count(), 2 * BURST as usize);
+    }
+}
