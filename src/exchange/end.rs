@@ -58,6 +58,14 @@ impl Observation {
         )
     }
 
+    /// An answer that says nothing is that of a model which comes, or which the request sent away.
+    fn finish_reason(&self) -> Option<FinishReason> {
+        match self.answer.finish {
+            Some(FinishReason::Load) if self.model_leaves => Some(FinishReason::Unload),
+            finish => finish,
+        }
+    }
+
     /// What reported durations are held against.
     fn watched(&self, streamed: bool) -> Watched {
         let Answer { timing, tally, .. } = &self.answer;
@@ -183,7 +191,7 @@ impl Observation {
             decode: reported.decode,
             time_per_output_token: decode.time_per_output_token(),
             tokens_per_second: decode.tokens_per_second(),
-            finish_reason: self.answer.finish,
+            finish_reason: self.finish_reason(),
             has_no_tokens: self.answer.has_no_tokens,
             progress_bytes: self.answer.progress,
             request_bytes: self.request_bytes,

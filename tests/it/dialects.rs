@@ -101,6 +101,8 @@ fn a_load_without_a_reason_is_no_generation() {
     ask(&rig, "/api/generate", "{\"model\":\"m\"}");
     let record = rig.record();
     assert_eq!((record.finish_reason, record.is_generation()), (Some(FinishReason::Load), false));
+    ask(&rig, "/api/generate", "{\"model\":\"m\",\"keep_alive\":0}");
+    assert_eq!(rig.record().finish_reason, Some(FinishReason::Unload), "the request sent it away");
 }
 
 /// Keeps every frame of tokens.

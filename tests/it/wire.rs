@@ -4,6 +4,7 @@
 
 mod coded;
 mod facts;
+mod less;
 mod properties;
 mod seeds;
 mod truncation;
