@@ -196,7 +196,7 @@ fn slow_scrapers_share_one_page() {
     let held = program.resident().saturating_sub(before);
     println!("64 slow scrapers of a page of {} KiB hold {} KiB", page >> 10, held >> 10);
     assert!(page > 1 << 20, "{page} bytes");
-    assert!(held < 4 * page as u64 + (16 << 20), "{held} bytes");
+    assert!(held < 2 * page as u64 + (8 << 20), "{held} bytes");
     assert_eq!(status(&program.fetch_whole("/livez")), 200);
     let rests: std::collections::BTreeSet<_> = slow.iter_mut().map(|client| client.rest()).collect();
     assert!(rests.len() == 1 && !rests.first().expect("one").1, "all of them get the same, and none is cut");
