@@ -158,15 +158,21 @@ impl Turns {
     }
 
     fn next(&mut self) -> Option<usize> {
-        let worker = self.living.get(self.next).or(self.living.first()).copied();
-        self.next = if self.next < self.living.len() { self.next + 1 } else { 1 };
+        if self.next >= self.living.len() {
+            self.next = 0;
+        }
+        let worker = self.living.get(self.next).copied();
+        self.next += 1;
         worker
     }
 
     /// A worker is gone, which means that it has panicked: its clients went with it, and the others share what it would
     /// have got.
     fn bury(&mut self, worker: usize) {
-        self.living.retain(|living| *living != worker);
+        if let Some(at) = self.living.iter().position(|living| *living == worker) {
+            self.living.remove(at);
+            self.next -= usize::from(at < self.next);
+        }
         let left = self.living.len();
         tracing::error!(worker, left, "a worker thread has died: its connections are cut, restart soon");
     }
