@@ -20,13 +20,29 @@ fn is_name(name: &[u8]) -> bool {
     !name.is_empty() && are_of_name(name)
 }
 
+/// Characters of a name (RFC 3986, 2.3 and 2.2), by their numbers: every request has a host to be looked at.
+const OF_NAME: [bool; 256] = {
+    let (mut table, mut byte) = ([false; 256], 0);
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let marks = b"-._~!$&'()*+,;=";
+    byte = 0;
+    while byte < marks.len() {
+        table[marks[byte] as usize] = true;
+        byte += 1;
+    }
+    table
+};
+
 /// Characters of names, and what is percent-encoded.
 fn are_of_name(bytes: &[u8]) -> bool {
     let mut rest = bytes;
     while let [first, after @ ..] = rest {
-        rest = match (*first, after) {
-            (b'%', [high, low, after @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => after,
-            (byte, after) if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte) => after,
+        rest = match after {
+            _ if OF_NAME[usize::from(*first)] => after,
+            [high, low, after @ ..] if *first == b'%' && high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => after,
             _ => return false,
         };
     }
