@@ -6,16 +6,22 @@
 //! | `/health` | 200 `ok` where there are facts, else 503 |
 //!
 //! Promises: only GET, and no body is taken; only a request that names this machine as its host, so that a page in
-//! somebody's browser cannot read it under a name of its own; a request has [`LIMIT`] and [`LONGEST_HEAD`]; at most
-//! [`THREADS`] at once. Left out: connections that stay, and every other feature of HTTP.
+//! somebody's browser cannot read it under a name of its own; a connection has [`LIMIT`] and [`LONGEST_HEAD`]; one that
+//! is slow or silent keeps no other waiting: one thread serves all, and where [`PLACES`] run short the oldest is closed
+//! for the newcomer. Left out: connections that stay, and every other feature of HTTP.
 
+use std::collections::VecDeque;
 use std::fmt;
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::io::{self, ErrorKind};
+use std::net::TcpListener;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 use crate::facts::Shared;
 use crate::options::Listen;
@@ -26,10 +32,10 @@ const LIMIT: Duration = Duration::from_secs(2);
 /// Longest head of a request, in bytes.
 const LONGEST_HEAD: usize = 8 << 10;
 
-/// Requests that are answered at once.
-const THREADS: usize = 4;
+/// Connections that are open at once.
+const PLACES: usize = 64;
 
-/// After a failure to accept (no descriptors left).
+/// After a failure that closing a connection does not mend (the system has no descriptors or memory left).
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A bound socket.
@@ -70,98 +76,142 @@ impl Listener {
         }
     }
 
-    /// Answers on threads of its own, for as long as the process lives.
+    /// Answers on a thread of its own, for as long as the process lives.
     pub(crate) fn serve(self, shared: &Arc<Shared>) -> io::Result<()> {
-        let listener = Arc::new(self);
-        for _ in 0..THREADS {
-            let (listener, shared) = (Arc::clone(&listener), Arc::clone(shared));
-            thread::Builder::new().name("http".to_owned()).spawn(move || {
-                loop {
-                    // A client that goes away or stalls is its own affair.
-                    let answered = match &*listener {
-                        Self::Tcp(listener) => listener.accept().map(|(stream, _)| answer(Tcp(stream), &shared)),
-                        Self::Unix(listener) => listener.accept().map(|(stream, _)| answer(Unix(stream), &shared)),
-                    };
-                    if answered.is_err() {
-                        thread::sleep(PAUSE);
-                    }
+        match &self {
+            Self::Tcp(listener) => listener.set_nonblocking(true)?,
+            Self::Unix(listener) => listener.set_nonblocking(true)?,
+        }
+        let shared = Arc::clone(shared);
+        let answer = move || {
+            let mut open = VecDeque::new();
+            loop {
+                self.turn(&mut open, &shared);
+            }
+        };
+        thread::Builder::new().name("http".to_owned()).spawn(answer).map(drop)
+    }
+
+    /// Waits for something to do, then does one step of each connection that can go on and accepts at most one more.
+    /// A newcomer thus has a turn of its own before it can be the oldest.
+    fn turn(&self, open: &mut VecDeque<Connection>, shared: &Shared) {
+        let mut polled: Vec<_> = open.iter().map(Connection::waits_for).collect();
+        polled.push(PollFd::new(self, PollFlags::IN));
+        let left = open.front().map(|oldest| oldest.until.saturating_duration_since(Instant::now()));
+        let left = left.map(|left| Timespec::try_from(left).expect("LIMIT is short"));
+        if poll(&mut polled, left.as_ref()).is_err() {
+            return thread::sleep(PAUSE);
+        }
+        let ready: Vec<_> = polled.iter().map(|polled| !polled.revents().is_empty()).collect();
+        let mut ready = ready.into_iter();
+        let mut is_ready = || ready.next().expect("each was polled");
+        let now = Instant::now();
+        open.retain_mut(|connection| {
+            let goes_on = !is_ready() || connection.step(self.checks_host(), shared);
+            goes_on && now < connection.until
+        });
+        if is_ready() {
+            self.admit(open);
+        }
+    }
+
+    /// Accepts a connection; the oldest gives way where there is no place or no descriptor.
+    fn admit(&self, open: &mut VecDeque<Connection>) {
+        match self.accept() {
+            Ok(socket) => {
+                if open.len() == PLACES {
+                    open.pop_front();
                 }
-            })?;
+                open.push_back(Connection::new(socket));
+            }
+            Err(error) => match error.kind() {
+                ErrorKind::WouldBlock | ErrorKind::Interrupted | ErrorKind::ConnectionAborted => {}
+                _ if open.pop_front().is_some() => {}
+                _ => thread::sleep(PAUSE),
+            },
         }
-        Ok(())
     }
-}
 
-/// A connection with a time limit.
-trait Connection: Read + Write {
+    fn accept(&self) -> io::Result<OwnedFd> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, _) = listener.accept()?;
+                stream.set_nonblocking(true).map(|()| stream.into())
+            }
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept()?;
+                stream.set_nonblocking(true).map(|()| stream.into())
+            }
+        }
+    }
+
     /// A Unix socket has no `Host` to be deceived by.
-    const CHECKS_HOST: bool;
-    fn set_limit(&self, left: Duration) -> io::Result<()>;
+    fn checks_host(&self) -> bool {
+        matches!(self, Self::Tcp(_))
+    }
 }
 
-struct Tcp(TcpStream);
-struct Unix(UnixStream);
-
-macro_rules! connection {
-    ($($name:ident: $checks:literal),+) => {$(
-        impl Read for $name {
-            fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-                self.0.read(into)
-            }
-        }
-        impl Write for $name {
-            fn write(&mut self, from: &[u8]) -> io::Result<usize> {
-                self.0.write(from)
-            }
-            fn flush(&mut self) -> io::Result<()> {
-                self.0.flush()
-            }
-        }
-        impl Connection for $name {
-            const CHECKS_HOST: bool = $checks;
-            fn set_limit(&self, left: Duration) -> io::Result<()> {
-                self.0.set_read_timeout(Some(left))?;
-                self.0.set_write_timeout(Some(left))
-            }
-        }
-    )+};
-}
-
-connection!(Tcp: true, Unix: false);
-
-fn answer<C: Connection>(mut connection: C, shared: &Shared) -> Option<()> {
-    let until = Instant::now() + LIMIT;
-    let head = read_head(&mut connection, until).ok()?;
-    let answer = respond(head.as_deref(), C::CHECKS_HOST, shared);
-    connection.set_limit(left(until).ok()?).ok()?;
-    connection.write_all(answer.to_string().as_bytes()).ok()
-}
-
-/// Up to the empty line; `None` where it is too long.
-fn read_head<C: Connection>(connection: &mut C, until: Instant) -> io::Result<Option<Vec<u8>>> {
-    let mut head = Vec::new();
-    let mut piece = [0; 1024];
-    loop {
-        connection.set_limit(left(until)?)?;
-        match connection.read(&mut piece) {
-            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-            Ok(n) => head.extend_from_slice(&piece[..n]),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-        if let Some(end) = head.windows(4).position(|four| four == b"\r\n\r\n") {
-            head.truncate(end);
-            return Ok(Some(head));
-        }
-        if head.len() > LONGEST_HEAD {
-            return Ok(None);
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(listener) => listener.as_fd(),
+            Self::Unix(listener) => listener.as_fd(),
         }
     }
 }
 
-fn left(until: Instant) -> io::Result<Duration> {
-    let left = until.saturating_duration_since(Instant::now());
-    if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
+/// A client: its head is read to the end, then its answer is written.
+struct Connection {
+    socket: OwnedFd,
+    until: Instant,
+    head: Vec<u8>,
+    /// Empty while the head is read.
+    unsent: Vec<u8>,
+}
+
+impl Connection {
+    fn new(socket: OwnedFd) -> Self {
+        Self { socket, until: Instant::now() + LIMIT, head: Vec::new(), unsent: Vec::new() }
+    }
+
+    fn waits_for(&self) -> PollFd<'_> {
+        PollFd::new(&self.socket, if self.unsent.is_empty() { PollFlags::IN } else { PollFlags::OUT })
+    }
+
+    /// Goes on as far as it can without waiting; whether anything is left to do.
+    fn step(&mut self, checks_host: bool, shared: &Shared) -> bool {
+        let done = if self.unsent.is_empty() { self.read(checks_host, shared) } else { self.write() };
+        match done {
+            Ok(done) => !done,
+            Err(error) => matches!(error, Errno::AGAIN | Errno::INTR),
+        }
+    }
+
+    /// One read, and the answer where that completes the head; whether the connection is done with.
+    fn read(&mut self, checks_host: bool, shared: &Shared) -> rustix::io::Result<bool> {
+        let mut piece = [0; 1024];
+        let n = rustix::io::read(&self.socket, &mut piece)?;
+        if n == 0 {
+            return Ok(true);
+        }
+        // Only where the empty line may have come in, so that a head in small pieces costs no more than a whole one.
+        let seen = self.head.len().saturating_sub(3);
+        self.head.extend_from_slice(&piece[..n]);
+        let end = self.head[seen..].windows(4).position(|four| four == b"\r\n\r\n");
+        let head = end.map(|end| &self.head[..seen + end]);
+        if head.is_none() && self.head.len() <= LONGEST_HEAD {
+            return Ok(false);
+        }
+        self.unsent = respond(head, checks_host, shared).to_string().into_bytes();
+        self.write()
+    }
+
+    /// One write; whether it was the last.
+    fn write(&mut self) -> rustix::io::Result<bool> {
+        let n = rustix::io::write(&self.socket, &self.unsent)?;
+        self.unsent.drain(..n);
+        Ok(self.unsent.is_empty())
+    }
 }
 
 /// What is sent.

@@ -92,7 +92,7 @@ fn prepare(options: &Options) -> io::Result<Listener> {
     Ok(listener)
 }
 
-/// Reads on this thread, answers on others.
+/// Reads on this thread, answers on another.
 fn serve(
     listener: Listener,
     shared: &Arc<Shared>,

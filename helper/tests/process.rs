@@ -129,7 +129,7 @@ impl Helper {
     fn has_no_privilege(&self) {
         let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("it lives");
         let threads: Vec<_> = threads.map(|thread| thread.expect("a thread").path().join("status")).collect();
-        assert!(threads.len() >= 5, "one that reads and four that answer: {threads:?}");
+        assert!(threads.len() >= 3, "one that reads, one that answers, one that watches: {threads:?}");
         for path in threads {
             let status = std::fs::read_to_string(path).expect("it lives");
             let of =
@@ -375,14 +375,82 @@ fn powermetrics_keeps_its_privileges_alone_and_its_death_ends_the_helper() {
     assert_eq!(helper.wait().0.code(), Some(1));
 }
 
-#[test]
-fn a_client_that_says_nothing_keeps_nobody_waiting() {
-    let mut helper = reading_input();
-    send(&mut helper, SAMPLE);
-    let _silent: Vec<_> = (0..3).map(|_| TcpStream::connect(&helper.address).expect("it listens")).collect();
-    let begun = Instant::now();
+/// Opens more connections than the helper has places, half of them silent and half with a head that never ends, asks
+/// properly while each of the latter sends a byte in turn, and goes on with that until all have been closed.
+fn is_answered_among_slow_clients<S: Read + Write + Send>(helper: &mut Helper, connect: impl Fn(&str) -> S) {
+    const CLIENTS: usize = 100;
+    send(helper, SAMPLE);
     helper.facts(|_| true);
-    assert!(begun.elapsed() < Duration::from_secs(2), "it waited for the silent ones");
+    let mut silent: Vec<_> = (0..CLIENTS / 2).map(|_| connect(&helper.address)).collect();
+    let mut trickling: Vec<_> = (0..CLIENTS / 2).map(|_| connect(&helper.address)).collect();
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        let trickle = scope.spawn(move || {
+            let mut rounds = 0;
+            while !trickling.is_empty() {
+                trickling.retain_mut(|client| client.write_all(b"G").is_ok());
+                rounds += 1;
+                assert!(begun.elapsed() < PATIENCE, "{} trickle still", trickling.len());
+                std::thread::sleep(Duration::from_millis(10));
+            }
+            rounds
+        });
+        for _ in 0..10 {
+            assert_eq!(helper.get("/metrics").0, 200);
+        }
+        let took = begun.elapsed();
+        let rounds = trickle.join().expect("all were closed");
+        println!("10 answers in {took:?}, the last that trickled was closed after {rounds} bytes");
+        assert!(took < Duration::from_secs(2), "it waited {took:?} for the slow ones");
+    });
+    for client in &mut silent {
+        assert!(matches!(client.read(&mut [0]), Ok(0)), "a silent one is closed and gets nothing");
+    }
+}
+
+#[test]
+fn slow_clients_keep_nobody_waiting_however_many() {
+    let mut helper = reading_input();
+    is_answered_among_slow_clients(&mut helper, |address| TcpStream::connect(address).expect("it listens"));
+}
+
+#[test]
+fn slow_clients_of_a_socket_in_the_filesystem_keep_nobody_waiting() {
+    let scratch = Scratch::new("slow");
+    let listen = format!("--listen=unix:{}", scratch.0.join("helper.sock").display());
+    let mut helper = Helper::start(helper().args([&listen, "--source", "-"]).stdin(Stdio::piped()));
+    is_answered_among_slow_clients(&mut helper, |address| {
+        UnixStream::connect(address.strip_prefix("unix:").expect("a path")).expect("it listens")
+    });
+}
+
+#[test]
+fn slow_clients_keep_nobody_waiting_where_descriptors_run_short() {
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 16 && exec \"$@\"", "sh", env!("CARGO_BIN_EXE_inferometer-helper")]);
+    let mut helper = Helper::start(command.args(AT_A_FREE_PORT).args(["--source", "-"]).stdin(Stdio::piped()));
+    is_answered_among_slow_clients(&mut helper, |address| TcpStream::connect(address).expect("it listens"));
+}
+
+#[test]
+fn a_head_is_read_in_whatever_pieces_it_comes_unless_it_is_too_long() {
+    let helper = reading_input();
+    let status = |pieces: &[&[u8]]| {
+        let mut stream = TcpStream::connect(&helper.address).expect("it listens");
+        stream.set_nodelay(true).expect("a socket");
+        for piece in pieces {
+            stream.write_all(piece).expect("it reads");
+        }
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("it answers");
+        answer.lines().next().expect("a status").to_owned()
+    };
+    let whole: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    assert_eq!(status(&whole.chunks(1).collect::<Vec<_>>()), "HTTP/1.1 404 Not Found");
+    for at in 1..whole.len() {
+        assert_eq!(status(&[&whole[..at], &whole[at..]]), "HTTP/1.1 404 Not Found", "cut at {at}");
+    }
+    assert_eq!(status(&[&[b'G'; (8 << 10) + 1]]), "HTTP/1.1 431 Request Header Fields Too Large");
 }
 
 #[test]
