@@ -5,6 +5,8 @@
 //! ends, behind a size only extensions as the grammar has them, no control characters in trailers. A backend may put blanks
 //! behind all that, as some servers do; a client may not.
 
+use hashbrown::HashSet;
+
 use super::extension::Extension;
 use super::guard::{MAX_HEAD, is_token, is_value};
 use super::trailers;
@@ -68,6 +70,8 @@ pub(super) struct Chunks {
     name: Vec<u8>,
     /// The trailer at hand does not pass.
     drops: bool,
+    /// Names of trailers that do not pass because `Connection` names them, in lower case.
+    named: Option<Box<HashSet<Vec<u8>>>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -93,6 +97,11 @@ impl Chunks {
     /// The body of a response: blanks may stand behind a size.
     pub(super) fn of_backend() -> Self {
         Self { lenient: true, ..Self::default() }
+    }
+
+    /// The same body in a message whose `Connection` names these fields: none of them passes behind it either.
+    pub(super) fn without(self, named: Option<Box<HashSet<Vec<u8>>>>) -> Self {
+        Self { named, ..self }
     }
 
     /// Follows the next bytes.
@@ -144,7 +153,8 @@ impl Chunks {
             return self.name.push(byte);
         }
         if before == State::TrailerName {
-            self.drops = !trailers::passes(&self.name);
+            let named = self.named.as_ref().is_some_and(|named| named.contains(&self.name.to_ascii_lowercase()));
+            self.drops = named || !trailers::passes(&self.name);
             self.name.push(byte);
             let name = std::mem::take(&mut self.name);
             if !self.drops {

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use socket2::SockRef;
 use tokio::io::AsyncWriteExt;
 
-use super::worker::{Admission, Ticket, Worker};
+use super::slot::Seat;
+use super::worker::{Ticket, Worker};
 use crate::tls::{Stream, linger as tls};
 
 /// For the farewell of TLS, and for a refusal that the client may not even read.
@@ -28,30 +29,23 @@ pub(super) async fn close(mut stream: Stream) {
 }
 
 /// Closes after an answer to a client that may still be sending. Whether the rest arrives or not, the connection is over.
-pub(super) async fn linger(worker: &Worker, admission: &Admission, stream: Stream) {
+pub(super) async fn linger(worker: &Worker, seat: &Seat, stream: Stream) {
     let (_place, taken) = Ticket::take(&worker.lingering);
     if taken > (worker.settings.max_connections / 4).clamp(MIN_LINGERING, MAX_LINGERING) {
         return close(stream).await;
     }
-    admission.seat.rest(Instant::now());
+    seat.rest(Instant::now());
     tokio::select! {
         () = tls::linger(stream) => {}
-        () = admission.asked_to_leave() => {}
+        () = seat.asked_to_leave() => {}
         () = async { worker.draining().await; tokio::time::sleep(GRACE).await } => {}
     }
 }
 
-/// Says why nothing more is served to a client that is owed nothing, and closes without waiting for it.
-pub(super) async fn dismiss(mut stream: Stream, farewell: &[u8]) {
-    if let Ok(Ok(())) = tokio::time::timeout(FAREWELL, stream.write_all(farewell)).await {
-        drop(tokio::time::timeout(FAREWELL, stream.shutdown()).await);
-    }
-}
-
 /// Says why nothing is served and closes. A client that does not even read that is not waited for.
-pub(super) async fn refuse(worker: &Worker, admission: &Admission, mut stream: Stream, refusal: &[u8]) {
+pub(super) async fn refuse(worker: &Worker, seat: &Seat, mut stream: Stream, refusal: &[u8]) {
     if let Ok(Ok(())) = tokio::time::timeout(FAREWELL, stream.write_all(refusal)).await {
-        linger(worker, admission, stream).await;
+        linger(worker, seat, stream).await;
     }
 }
 

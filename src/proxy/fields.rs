@@ -6,7 +6,7 @@
 use std::hash::{Hash, Hasher};
 use std::ops::Range;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use super::guard::{is_token, is_value};
 use super::steps::step;
@@ -199,6 +199,13 @@ impl Hop {
     /// Whether another protocol is asked for, or agreed on, that can be tunnelled.
     pub(super) fn switches(&self) -> bool {
         self.upgrade_option && self.upgrade && !self.h2c
+    }
+
+    /// What `Connection` names in this head, in lower case; none where it names no field.
+    pub(super) fn named(&self, all: &[u8]) -> Option<Box<HashSet<Vec<u8>>>> {
+        let lists = || fields(all).filter(|field| field.is("connection"));
+        self.names
+            .then(|| Box::new(lists().flat_map(|list| members(list.value)).map(<[u8]>::to_ascii_lowercase).collect()))
     }
 
     /// Whether the field stays on this side. `switching` keeps the pair that switches protocols, `te` the will to have

@@ -234,7 +234,7 @@ pub(super) fn judge(head: &[u8]) -> Result<Request<'_>, Malformed> {
     let framing = match (fields.chunked, fields.content_length) {
         (true, _) if !http11 => return Err(Malformed::TransferEncoding),
         (true, Some(_)) => return Err(Malformed::ContentLength),
-        (true, None) => Framing::Chunked(Chunks::default()),
+        (true, None) => Framing::Chunked(Chunks::default().without(fields.hop.named(rest))),
         (false, length) => length.map_or(Framing::OVER, Framing::Length),
     };
     let JudgedFields { host, hop, facts, .. } = fields;

@@ -34,7 +34,7 @@ pub(super) async fn shake(
         tokio::select! {
             biased;
             shaken = &mut shaking => shaken,
-            () = admission.asked_to_leave() => return None,
+            () = admission.seat.asked_to_leave() => return None,
             () = worker.draining() => return None,
         }
     };
@@ -43,7 +43,7 @@ pub(super) async fn shake(
         Ok(Err(Refused::Plain(stream))) => {
             let refusal = Refusal::plain(Malformed::Tls);
             worker.sink.refused(refusal.why);
-            closing::refuse(worker, admission, stream, &to_refusal(refusal)).await;
+            closing::refuse(worker, &admission.seat, stream, &to_refusal(refusal)).await;
         }
         Ok(Err(Refused::Handshake(error))) => {
             worker.sink.refused(Malformed::Tls);

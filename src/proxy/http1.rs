@@ -336,11 +336,11 @@ impl Connection {
         match next {
             Next::Request | Next::Cut => {}
             Next::Close => closing::close(stream).await,
-            Next::Linger => closing::linger(&worker, &admission, stream).await,
-            Next::TooMany => closing::refuse(&worker, &admission, stream, &to_too_many()).await,
+            Next::Linger => closing::linger(&worker, &admission.seat, stream).await,
+            Next::TooMany => closing::refuse(&worker, &admission.seat, stream, &to_too_many()).await,
             Next::Refuse(refusal) => {
                 worker.sink.refused(refusal.why);
-                closing::refuse(&worker, &admission, stream, &to_refusal(refusal)).await;
+                closing::refuse(&worker, &admission.seat, stream, &to_refusal(refusal)).await;
             }
             Next::Http2 => http2::serve(worker, stream, ahead, admission).await,
             Next::Tunnel(upgraded) => upgraded.join(stream, &ahead).await,

@@ -23,13 +23,13 @@ use hyper::server::conn::http2::Builder;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 
-use super::closing::GRACE;
+use super::closing::{self, GRACE};
 use super::guard::MAX_HEAD;
 use super::timer::Timer;
 use super::worker::{Admission, Life, Worker};
 use crate::exchange::outcome::Malformed;
 use crate::tls::Stream;
-use crate::tls::watch::Watcher;
+use crate::tls::watch::{Watcher, has_unread};
 use budget::Budget;
 use shared::{Fault, Shared};
 use socket::Socket;
@@ -61,8 +61,7 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: Stream, ahead: Vec<u8>, ad
         let streams = streams.clone();
         service_fn(move |request| streams.answer(request))
     };
-    let mut broken;
-    {
+    let ended = {
         let mut connection = pin!(
             Builder::new(streams.clone())
                 .auto_date_header(false)
@@ -74,18 +73,17 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: Stream, ahead: Vec<u8>, ad
                 .serve_connection(TokioIo::new(socket.clone()), service)
         );
         let mut drain = Drain::default();
-        broken = false;
         poll_fn(|cx| {
             if worker.life() != Life::Running && drain.begin() {
                 connection.as_mut().graceful_shutdown();
             }
             if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
-                broken = ended.is_err_and(|error| is_client_fault(&error));
-                return Poll::Ready(());
+                let broken = ended.is_err_and(|error| is_client_fault(&error));
+                return Poll::Ready(if broken { Ended::Broken } else { Ended::Done });
             }
             count_refused(&worker, shared.take_refused());
             if shared.fault.get().is_some() || drain.poll(cx, &shared).is_ready() {
-                return Poll::Ready(());
+                return Poll::Ready(Ended::Done);
             }
             // What lies in the system unread may be a request: it is waited for, and served.
             let leaves = || shared.seat.is_leaving() && !watcher.as_ref().is_some_and(Watcher::has_unread);
@@ -93,29 +91,58 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: Stream, ahead: Vec<u8>, ad
                 connection.as_mut().graceful_shutdown();
                 // Whether the goodbye is written at once or not.
                 let _ = connection.as_mut().poll(cx);
-                return Poll::Ready(());
+                return Poll::Ready(Ended::Done);
             }
             if let Some(watching) = &mut watcher
                 && watching.poll_left(cx).is_ready()
             {
                 if shared.streams.get() > 0 {
-                    return Poll::Ready(());
+                    return Poll::Ready(Ended::Left);
                 }
                 // Between exchanges the library sees the end by itself.
                 watcher = None;
             }
             Poll::Pending
         })
-        .await;
-    }
+        .await
+    };
+    drop(watcher);
     streams.end().await;
-    count_refused(&worker, shared.take_refused() + u64::from(broken));
-    if let Some(fault) = shared.fault.get() {
+    count_refused(&worker, shared.take_refused() + u64::from(ended == Ended::Broken));
+    finish(&worker, &shared, socket, ended).await;
+}
+
+/// How a connection has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// All that it is to be served was served.
+    Done,
+    /// The client broke the protocol.
+    Broken,
+    /// The client left amid an exchange.
+    Left,
+}
+
+/// Closes the socket, so that a client that may still be sending can read what it was sent.
+async fn finish(worker: &Worker, shared: &Shared, socket: Socket, ended: Ended) {
+    let fault = shared.fault.get();
+    let Some((stream, goaway)) = socket.into_stream(fault) else { return };
+    if let Some(fault) = fault {
         worker.sink.refused(match fault {
             Fault::Late => Malformed::Timeout,
             Fault::Flood => Malformed::Flood,
         });
-        socket.refuse(fault).await;
+        return closing::refuse(worker, &shared.seat, stream, &goaway).await;
+    }
+    if ended == Ended::Left || shared.too_slow.get() {
+        return;
+    }
+    // A place that is needed is not kept for what may come.
+    let may_send = !shared.seat.is_leaving() && (ended == Ended::Broken || shared.interrupts.get());
+    if may_send || has_unread(stream.tcp()) {
+        closing::linger(worker, &shared.seat, stream).await;
+    } else {
+        closing::close(stream).await;
     }
 }
 

@@ -223,7 +223,7 @@ fn judge_fields(response: &mut Response<'_>) -> Result<(), &'static str> {
         (true, None) if response.version == Version::Http10 => return Err("it is chunked in HTTP/1.0"),
         // A client that takes these for the frame of a body would wait for it.
         (true, None) if response.status < 200 => return Err("it is interim and has a body"),
-        (true, None) => Framing::Chunked(Chunks::of_backend()),
+        (true, None) => Framing::Chunked(Chunks::of_backend().without(response.hop.named(all))),
         (false, Some(length)) => Framing::Length(parse_length(length).ok_or(TWO_WAYS)?),
         (false, None) => Framing::Close,
     };

@@ -5,9 +5,11 @@
 //! the others the one that has been idle longest is asked first, whichever worker serves it and whatever it speaks.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::Poll;
 use std::time::Instant;
 
 /// An exchange is in flight.
@@ -61,6 +63,11 @@ impl Slot {
     /// Whether the connection is to close: it has nothing in flight, and its place is needed.
     pub(super) fn is_leaving(&self) -> bool {
         self.state.load(Relaxed) == LEAVING
+    }
+
+    /// Waits until the place is needed; the worker wakes whoever has to look.
+    pub(super) async fn asked_to_leave(&self) {
+        poll_fn(|_| if self.is_leaving() { Poll::Ready(()) } else { Poll::Pending }).await;
     }
 
     fn has_ended(&self) -> bool {

@@ -73,11 +73,6 @@ pub(super) struct Admission {
 const OVER_LIMIT: Duration = Duration::from_secs(1);
 
 impl Admission {
-    /// Waits until the place is needed; the worker wakes whoever has to look.
-    pub(super) async fn asked_to_leave(&self) {
-        poll_fn(|_| if self.seat.is_leaving() { Poll::Ready(()) } else { Poll::Pending }).await;
-    }
-
     /// When the first head has to be there, where heads have so much time. None is no limit.
     pub(super) fn first_head(&self, limit: Option<Duration>) -> Option<Instant> {
         let limit = if self.over_limit { Some(limit.unwrap_or(OVER_LIMIT).min(OVER_LIMIT)) } else { limit };

@@ -1,11 +1,14 @@
 //! A client gets an answer that comes before it has sent its request, however large that is and whenever it reads.
 
+use std::future::poll_fn;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
-use inferometer::tls::linger;
+use inferometer::proxy::Life;
+use inferometer::tls::{linger, watch};
 
 use crate::support::PATIENCE;
 use crate::support::authority::Authority;
@@ -175,6 +178,57 @@ fn an_early_answer_reaches_a_client_of_http2_at_every_size() {
         let _ = stream.send_data(Bytes::from(vec![b'x'; size]), true);
         let (head, body) = http2::wait(response).expect("a response").into_parts();
         assert_eq!((head.status.as_u16(), http2::rest(body).expect("a whole body").as_str()), (413, "big"), "{size}");
+    }
+}
+
+/// Waits for the end of what a peer sends, and leaves all of it unread.
+fn ended(stream: &TcpStream) {
+    let duplicate = stream.try_clone().expect("a descriptor");
+    duplicate.set_nonblocking(true).expect("a socket");
+    http2::wait(async {
+        let duplicate = tokio::net::TcpStream::from_std(duplicate).expect("a socket");
+        poll_fn(|cx| watch::poll_left(&duplicate, cx, || {})).await;
+    });
+    stream.set_nonblocking(false).expect("a socket");
+}
+
+#[test]
+fn whoever_is_sending_when_we_end_its_connection_over_http2_can_read_all_that_it_was_sent() {
+    const GREETING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    /// `:method: POST`, `:scheme: http`, `:path: /`, `:authority: localhost` (RFC 7541), and more to come.
+    const HEAD: &[u8] = b"\0\0\x0e\x01\x04\0\0\0\x01\x83\x86\x84\x01\x09localhost";
+    const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\0pingpong";
+    const LATE: &[u8] = b"\0\x01\0\x01\0\0\0\0\x03half";
+    const GOAWAY: &[u8] = b"\0\0\x08\x07\0\0\0\0\0";
+    type End = fn(&Rig, &mut TcpStream);
+    let ends: [(&str, &str, End); 4] = [
+        ("too many connections", "503", |_, _| {}),
+        ("a drain", "413", |rig, _| _ = rig.life.send_replace(Life::Draining)),
+        ("a flood", "413", |_, stream| stream.write_all(&PING.repeat(5_000)).expect("it is taken")),
+        ("a late head", "413", |_, stream| stream.write_all(LATE).expect("it is taken")),
+    ];
+    let backend = hasty();
+    for (what, status, end) in ends {
+        let mut options = Options::default();
+        if status == "503" {
+            options.settings.max_connections = 0;
+        }
+        options.settings.client.head = Some(Duration::from_millis(500));
+        let rig = Rig::with(backend.address, options);
+        let mut stream = Client::connect(rig.address).stream;
+        stream.write_all(&[GREETING, HEAD].concat()).expect("it is taken");
+        let _answered = rig.record();
+        end(&rig, &mut stream);
+        ended(&stream);
+        let data = [&b"\0\x40\0\0\0\0\0\0\x01"[..], &[b'x'; 0x4000]].concat();
+        for sent in 0..64 {
+            stream.write_all(&data).unwrap_or_else(|error| panic!("{what}: {error} behind {sent} frames"));
+        }
+        let mut received = Vec::new();
+        stream.read_to_end(&mut received).unwrap_or_else(|error| panic!("{what}: {error}"));
+        let has = |part: &[u8]| received.windows(part.len()).any(|window| window == part);
+        let body: &[u8] = if status == "503" { b"too many" } else { b"big" };
+        assert!(has(body) && has(GOAWAY), "{what}: {}", received.escape_ascii());
     }
 }
 

@@ -88,6 +88,30 @@ fn forbidden_trailers_of_a_request_reach_no_backend() {
 }
 
 #[test]
+fn a_trailer_that_the_connection_field_names_passes_in_neither_direction() {
+    const NAMED: &str = "Connection: X-Secret, x-other\r\nTransfer-Encoding: chunked\r\n\r\n";
+    const SENT: &str = "0\r\nx-secret: 1\r\nX-Sum: 2\r\nX-OTHER: 3\r\n\r\n";
+    const KEPT: &str = "0\r\nX-Sum: 2\r\n\r\n";
+    let (backend, bodies) = keeping();
+    let rig = Rig::before(backend.address);
+    let mut client = Raw::connect(rig.address);
+    client.send(format!("POST /api/chat HTTP/1.1\r\nHost: a\r\n{NAMED}{SENT}")).until("\r\n\r\nok");
+    assert_eq!(bodies.recv_timeout(PATIENCE).expect("a request"), KEPT);
+    // The next message names nothing.
+    client.send(format!("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{SENT}")).until("\r\n\r\nok");
+    assert_eq!(bodies.recv_timeout(PATIENCE).expect("a request"), SENT);
+
+    let rig = Rig::before(Backend::answering(format!("HTTP/1.1 200 OK\r\n{NAMED}{SENT}")).address);
+    let mut raw = Raw::connect(rig.address);
+    raw.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").until("\r\n\r\n");
+    assert_eq!(String::from_utf8(raw.until("\r\n\r\n")).expect("text"), KEPT);
+    let client = Client::connect(rig.address);
+    let mut body = wait(client.send(request(Method::GET, "/"), true).0).expect("a response").into_body();
+    assert!(piece(&mut body).is_none(), "no data");
+    assert_eq!(wait(body.trailers()).expect("a whole answer").expect("trailers"), map("X-Sum: 2\r\n"));
+}
+
+#[test]
 fn forbidden_trailers_of_a_response_reach_no_client_and_break_no_answer() {
     let (sent, kept) = mixed();
     let reply = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\nok\r\n0\r\n".to_owned();

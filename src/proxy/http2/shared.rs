@@ -37,6 +37,8 @@ pub(super) struct Shared {
     pub(super) seat: Seat,
     /// Why the connection is to end.
     pub(super) fault: Cell<Option<Fault>>,
+    /// A stream was reset, as one is that is answered early: its client may not know yet, and still be sending.
+    pub(super) interrupts: Cell<bool>,
     /// Streams that the HTTP library has reset because their client broke the protocol.
     reset: Cell<u64>,
     /// Exchanges that say so themselves.
@@ -53,6 +55,7 @@ impl Shared {
             drain: Cell::default(),
             seat,
             fault: Cell::default(),
+            interrupts: Cell::default(),
             reset: Cell::default(),
             blamed: Cell::default(),
         }
@@ -78,7 +81,11 @@ impl Shared {
 
     /// The client was sent a frame.
     pub(super) fn note_sent(&self, frame: Frame) {
-        if frame.kind == kind::RST_STREAM && frame.code.is_some_and(|code| BROKEN.contains(&code)) {
+        if frame.kind != kind::RST_STREAM {
+            return;
+        }
+        self.interrupts.set(true);
+        if frame.code.is_some_and(|code| BROKEN.contains(&code)) {
             self.reset.update(|before| before + 1);
         }
     }

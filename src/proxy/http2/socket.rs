@@ -13,8 +13,8 @@ use tokio::time::Instant;
 use super::flood::Allowance;
 use super::frames::{Frames, kind};
 use super::shared::{Fault, Shared};
+use crate::proxy::ClientLimits;
 use crate::proxy::timer::Timer;
-use crate::proxy::{ClientLimits, closing};
 use crate::tls::Stream;
 
 /// A client's socket. The HTTP library has one handle, and whoever ends the connection the other.
@@ -73,20 +73,24 @@ impl Socket {
         })))
     }
 
-    /// Says why the connection ends, and ends it. To be called once the HTTP library has let go of it.
-    pub(super) async fn refuse(self, fault: Fault) {
-        /// `NO_ERROR` and `ENHANCE_YOUR_CALM` (RFC 9113, 7).
-        const CODES: [u32; 2] = [0x0, 0xb];
-        let code = CODES[usize::from(fault == Fault::Flood)];
-        let Some(Inner { stream, sent, last, .. }) = Rc::into_inner(self.0).map(RefCell::into_inner) else {
-            return;
-        };
-        if sent.is_between() {
-            let head = [0, 0, 8, kind::GOAWAY, 0, 0, 0, 0, 0];
-            let goaway = [&head[..], &last.to_be_bytes(), &code.to_be_bytes()].concat();
-            closing::dismiss(stream, &goaway).await;
-        }
+    /// The stream, and what is left to say on it where the connection ends for a fault. To be called once the HTTP library
+    /// has let go of it.
+    pub(super) fn into_stream(self, fault: Option<Fault>) -> Option<(Stream, Vec<u8>)> {
+        let Inner { stream, sent, last, .. } = Rc::into_inner(self.0)?.into_inner();
+        let goaway = fault.filter(|_| sent.is_between()).map_or_else(Vec::new, |fault| goaway(last, fault));
+        Some((stream, goaway))
     }
+}
+
+/// A whole `GOAWAY`.
+fn goaway(last: u32, fault: Fault) -> Vec<u8> {
+    // `NO_ERROR` and `ENHANCE_YOUR_CALM` (RFC 9113, 7).
+    let code: u32 = match fault {
+        Fault::Late => 0x0,
+        Fault::Flood => 0xb,
+    };
+    let head = [0, 0, 8, kind::GOAWAY, 0, 0, 0, 0, 0];
+    [&head[..], &last.to_be_bytes(), &code.to_be_bytes()].concat()
 }
 
 impl Inner {
