@@ -157,6 +157,27 @@ pub const DISAGREEMENTS: &[Row] = &[
                 && text.filter(|(at, _)| blank(*at)).any(|(_, bytes)| matches!(bytes[1], b'\r' | b';' | b' ' | b'\t'))
         },
     },
+    Row {
+        id: "blanks in a chunk's extension",
+        readers: &["llhttp"],
+        why: "RFC 9112, 7.1.1 has a recipient take blanks around its semicolons and equals signs; it takes none there.",
+        applies: |it, _| {
+            let head = it.bytes.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap_or(it.bytes.len());
+            let (blank, mark) = (|byte| matches!(byte, b' ' | b'\t'), |byte| matches!(byte, b';' | b'='));
+            let beside = |bytes: &[u8]| (blank(bytes[0]) && mark(bytes[1])) || (mark(bytes[0]) && blank(bytes[1]));
+            it.bytes[head..].windows(2).any(beside)
+        },
+    },
+    Row {
+        id: "a tab behind a length",
+        readers: &["llhttp"],
+        why: "It takes spaces there and no tab; both are white space around a value (RFC 9110, 5.5).",
+        applies: |it, _| {
+            let mut lines = it.bytes.split(|byte| *byte == b'\n').take_while(|line| *line != b"\r");
+            let named = |line: &[u8]| line.to_ascii_lowercase().starts_with(b"content-length:");
+            lines.any(|line| named(line) && line.ends_with(b"\t\r"))
+        },
+    },
 ];
 
 /// Which direction bytes go.
