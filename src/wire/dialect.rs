@@ -42,6 +42,13 @@ pub(crate) enum Element {
     Whole,
 }
 
+/// Why an object with several results stopped: what the last one says, unless one before it was given up. An answer that
+/// lacks a part is no success.
+#[inline]
+pub(crate) fn joint_finish(before: Option<FinishReason>, next: Option<FinishReason>) -> Option<FinishReason> {
+    before.filter(|reason| reason.is_failure()).or(next).or(before)
+}
+
 /// Tells why generation stopped. True where the reason says that it was given up: an error, whatever the route.
 pub(crate) fn tell_finish(finish: Option<FinishReason>, emit: &mut impl FnMut(Event<'_>)) -> bool {
     let Some(reason) = finish else { return false };

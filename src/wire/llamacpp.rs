@@ -10,7 +10,7 @@
 mod tests;
 
 use super::counts::{Count, Counts, Ledger};
-use super::dialect::{Dialect, Element, ModelName, tell_finish};
+use super::dialect::{Dialect, Element, ModelName, joint_finish, tell_finish};
 use super::event::{Event, FinishReason, Timings, Tokens};
 use super::foreign::Foreign;
 use super::json::{Object, Value, Visit, Want};
@@ -220,7 +220,7 @@ impl LlamaCpp {
         let Some(stop) = result.stop.or((element == Element::Whole && result.text).then_some(true)) else { return };
         self.ledger.choice(result.index, stop);
         object.stopped |= stop;
-        object.finish = result.finish.or(object.finish);
+        object.finish = joint_finish(object.finish, result.finish);
         let timed = result.timed.of_llama().unwrap_or_default();
         let counts = result.counts.or(timed);
         if result.text {

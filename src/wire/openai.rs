@@ -15,7 +15,7 @@ mod tests;
 pub(crate) use fields::{Field, openai_tables, openai_timings};
 
 use super::counts::{CHOICES, Choices, Counts, Ledger};
-use super::dialect::{Dialect, Element, ModelName, tell_finish};
+use super::dialect::{Dialect, Element, ModelName, joint_finish, tell_finish};
 use super::event::{Event, FinishReason, Timings, Tokens};
 use super::json::{Object, Value, Visit};
 use super::reader::Reported;
@@ -108,7 +108,7 @@ impl OpenAi {
         let index = choice.index.unwrap_or(object.count);
         object.choices.add(index, choice.finish.is_some());
         object.count += 1;
-        object.finish = choice.finish.or(object.finish);
+        object.finish = joint_finish(object.finish, choice.finish);
         let answer = choice.text || choice.tools;
         if answer || choice.thinking || choice.listed > 0 {
             let listed = Some(choice.listed);

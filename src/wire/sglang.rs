@@ -10,7 +10,7 @@
 mod tests;
 
 use super::counts::{Count, Counts, Ledger};
-use super::dialect::{Dialect, Element, tell_finish};
+use super::dialect::{Dialect, Element, joint_finish, tell_finish};
 use super::event::{Event, FinishReason, Timings, Tokens};
 use super::json::{Object, Value, Visit, Want};
 use super::units;
@@ -188,7 +188,7 @@ impl SgLang {
         let index = result.index.unwrap_or(object.results);
         object.results += 1;
         self.ledger.choice(index, result.finish.is_some());
-        object.finish = result.finish.or(object.finish);
+        object.finish = joint_finish(object.finish, result.finish);
         let place = usize::try_from(index).unwrap_or(usize::MAX).min(RESULTS - 1);
         if self.generated.len() <= place {
             self.generated.resize(place + 1, 0);

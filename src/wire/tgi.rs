@@ -10,7 +10,7 @@
 #[cfg(test)]
 mod tests;
 
-use super::dialect::{Dialect, Element, tell_finish};
+use super::dialect::{Dialect, Element, joint_finish, tell_finish};
 use super::event::{Event, FinishReason, Timings, Tokens, Usage};
 use super::json::{Object, Value, Visit, Want};
 use super::reader::Reported;
@@ -99,7 +99,9 @@ impl Visit<Field> for Tgi {
             (Field::Special, Value::Is(special)) => object.special = special,
             (Field::WholeText, Value::Is(_)) => object.whole_text = true,
             (Field::Error, Value::Is(there)) => object.error = there,
-            (Field::Finish, Value::Text(word)) => object.finish = Some(FinishReason::parse(word)),
+            (Field::Finish, Value::Text(word)) => {
+                object.finish = joint_finish(object.finish, Some(FinishReason::parse(word)));
+            }
             (Field::Prompt, Value::Count(tokens)) => object.prompt = Some(tokens),
             (Field::Generated, Value::Count(tokens)) => object.generated = Some(tokens),
             _ => {}

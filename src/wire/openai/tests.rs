@@ -332,6 +332,28 @@ fn tgi_fails_inside_a_stream_with_a_status_of_its_own() {
     assert_eq!(failed.events, [Event::Error]);
 }
 
+#[test]
+fn one_aborted_result_of_several_fails_the_answer() {
+    for reasons in [["abort", "stop"], ["stop", "abort"]] {
+        let choices = reasons.map(|reason| format!(r#"{{"text":"x","finish_reason":"{reason}"}}"#)).join(",");
+        let generations =
+            reasons.map(|reason| format!(r#"{{"text":"x","meta_info":{{"finish_reason":{{"type":"{reason}"}}}}}}"#));
+        let completions = reasons.map(|reason| format!(r#"{{"content":"x","stop":true,"stop_type":"{reason}"}}"#));
+        let texts =
+            reasons.map(|reason| format!(r#"{{"generated_text":"x","details":{{"finish_reason":"{reason}"}}}}"#));
+        for (path, body) in [
+            (COMPLETIONS, format!(r#"{{"choices":[{choices}]}}"#)),
+            ("/generate", format!("[{}]", generations.join(","))),
+            ("/completion", format!("[{}]", completions.join(","))),
+            ("/", format!("[{}]", texts.join(","))),
+        ] {
+            let heard = hear(path, "application/json", &body);
+            assert!(heard.has(Event::Finish(FinishReason::Abort)), "{path} {reasons:?} {:?}", heard.events);
+            assert!(heard.has(Event::Error) && !heard.has(Event::Terminal), "{path} {reasons:?}");
+        }
+    }
+}
+
 /// vLLM ends a request that it gave up with this reason, and marks the end all the same.
 #[test]
 fn an_aborted_answer_is_no_success_on_any_route() {
