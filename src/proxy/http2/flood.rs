@@ -12,6 +12,9 @@ const EACH: Duration = Duration::from_millis(10);
 /// How many more may come for each frame of an answer: clients make room for more after each of them, for the stream and
 /// for the connection, and some measure the way with pings.
 const FOR_AN_ANSWER: u32 = 4;
+/// So many bytes of an answer's data allow one more: some clients make room, twice, for each 4 KiB that they read, however
+/// large the frames are.
+const FOR_BYTES: u32 = 1024;
 
 /// What is left for one connection.
 #[derive(Debug)]
@@ -37,9 +40,12 @@ impl Allowance {
 
     /// The client was sent a frame.
     pub(super) fn answered(&mut self, frame: Frame) {
-        if matches!(frame.kind, kind::DATA | kind::HEADERS) {
-            self.left = BURST.min(self.left + FOR_AN_ANSWER);
-        }
+        let earned = match frame.kind {
+            kind::DATA => FOR_AN_ANSWER + frame.length / FOR_BYTES,
+            kind::HEADERS => FOR_AN_ANSWER,
+            _ => return,
+        };
+        self.left = BURST.min(self.left + earned);
     }
 
     fn is_spent(&mut self, now: impl FnOnce() -> Instant) -> bool {
@@ -61,6 +67,23 @@ mod tests {
     const PING: Frame = Frame { length: 8, kind: 6, flags: 0, stream: 0, code: None };
     const DATA: Frame = Frame { length: 1, kind: kind::DATA, flags: 0, stream: 1, code: None };
     const NOTHING: Frame = Frame { length: 0, ..DATA };
+
+    #[test]
+    fn a_download_of_any_length_allows_two_updates_for_each_4_kib() {
+        let begun = Instant::now();
+        let mut allowance = Allowance::new(begun);
+        let data = Frame { length: 16 * 1024, ..DATA };
+        let update = Frame { length: 4, kind: 8, ..PING };
+        for frame in 0..64 * 1024 * 1024 / data.length {
+            allowance.answered(data);
+            for _ in 0..2 * data.length / 4096 {
+                assert!(!allowance.is_spent_by(update, || begun), "after {frame} frames");
+            }
+        }
+        allowance.answered(data);
+        assert!((0..BURST).all(|_| !allowance.is_spent_by(update, || begun)));
+        assert!(allowance.is_spent_by(update, || begun), "what was earned is no more than a burst");
+    }
 
     #[test]
     fn a_burst_is_allowed_and_more_as_time_goes_by_and_answers_are_given() {

@@ -139,6 +139,37 @@ fn a_client_that_asks_for_more_after_each_piece_is_served() {
 }
 
 #[test]
+fn a_client_that_makes_room_twice_for_each_4_kib_gets_a_large_answer_whole() {
+    const LENGTH: usize = 16 * 1024 * 1024;
+    const EACH: usize = 4096;
+    let backend = Backend::start(|connection| {
+        connection.request();
+        connection.write(format!("HTTP/1.1 200 OK\r\nContent-Length: {LENGTH}\r\n\r\n").as_bytes());
+        connection.write(&vec![b'x'; LENGTH]);
+    });
+    let rig = Rig::before(backend.address);
+    let mut raw = Raw::connect(rig.address);
+    raw.send([GREETING, &frame(HEADERS, 0x5, 1, HEAD)].concat());
+    let mut stream = raw.stream.try_clone().expect("a descriptor");
+    let more = (EACH as u32).to_be_bytes();
+    let room = [frame(8, 0, 0, &more), frame(8, 0, 1, &more)].concat();
+    let (mut received, mut made) = (0, 0);
+    while received < LENGTH {
+        let (kind, payload) = next_frame(&mut stream).unwrap_or_else(|| panic!("cut after {received} bytes"));
+        assert_ne!(kind, GOAWAY, "after {received} bytes");
+        if kind == DATA {
+            received += payload.len();
+            let due = received / EACH - made;
+            made += due;
+            raw.send(room.repeat(due));
+        }
+    }
+    assert_eq!(received, LENGTH);
+    assert!(rig.no_more_refusals());
+    assert_eq!(rig.record().outcome.as_str(), "completed");
+}
+
+#[test]
 fn requests_and_their_answers_never_count_as_a_flood() {
     const REQUESTS: u32 = 2_000;
     let rig = Rig::before(Backend::answering(OK).address);
