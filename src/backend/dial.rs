@@ -79,8 +79,9 @@ impl DialError {
     }
 }
 
-/// Whether our own system has no descriptor or memory left.
-fn is_exhausted(error: &io::Error) -> bool {
+/// Whether our own system has no descriptor or memory left, for a socket that is opened or accepted.
+#[must_use]
+pub fn is_exhausted(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw_os_error);
     matches!(errno, Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
 }

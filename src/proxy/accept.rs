@@ -18,12 +18,13 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::slot::{Slot, Slots};
 use super::worker::{Accepted, Admission, Handed, Life, Ticket};
+use crate::backend::dial::is_exhausted;
 
 /// Connections above the limit that are told so at once; beyond these the system's queue holds them back for a moment.
 const OVERFLOW: u64 = 64;
-/// Pause after a failed accept (without descriptors it fails at once and for some time), and where no more can be told.
+/// Pause while the system has no descriptors (accepting fails at once and for some time), and where no more can be told.
 const BACK_OFF: Duration = Duration::from_millis(50);
-/// Idle connections that are closed after a failed accept, each for a descriptor at least.
+/// Idle connections that are closed where the system has no descriptors, each for a descriptor at least.
 const RELIEF: u64 = 16;
 
 /// A stream of HTTP/2 that needs a place asks whether one can be made.
@@ -76,8 +77,9 @@ impl Acceptor {
                         }
                     }
                     Err(error) => {
-                        self.relieve(&error);
-                        tokio::time::sleep(BACK_OFF).await;
+                        if self.relieve(&error) {
+                            tokio::time::sleep(BACK_OFF).await;
+                        }
                     }
                 }
             }
@@ -136,13 +138,19 @@ impl Acceptor {
         self.make_room(self.served.load(Relaxed).saturating_sub(self.most))
     }
 
-    /// Accepting has failed: the descriptors are used up, most often.
-    fn relieve(&mut self, error: &io::Error) {
+    /// Accepting has failed: has idle connections close where the system has no descriptor or memory left. False where
+    /// only that client is lost, such as one that reset its connection before it was accepted: the others owe it nothing.
+    fn relieve(&mut self, error: &io::Error) -> bool {
+        if !is_exhausted(error) {
+            tracing::debug!(%error, "a connection was lost before it was accepted");
+            return false;
+        }
         if !std::mem::replace(&mut self.failing, true) {
             tracing::warn!(%error, "cannot accept connections; closing idle ones and going on trying");
         }
         let clients = &self.clients;
         self.slots.make_room(RELIEF, |slot| wake(clients, slot));
+        true
     }
 }
 
@@ -195,7 +203,30 @@ fn prepare(stream: TcpStream) -> io::Result<std::net::TcpStream> {
 
 #[cfg(test)]
 mod tests {
+    use rustix::io::Errno;
+
     use super::*;
+
+    #[test]
+    fn a_client_that_is_lost_before_accept_costs_no_idle_connection() {
+        let (clients, mut woken) = mpsc::unbounded_channel();
+        let (_room, wanted) = mpsc::unbounded_channel();
+        let (_life, life) = watch::channel(Life::Running);
+        let mut acceptor = Acceptor::new(vec![clients], Arc::default(), 1000, wanted, life);
+        let idle: Vec<_> = (0..20).map(|_| acceptor.slots.make(0, Instant::now())).collect();
+        idle.iter().for_each(|seat| acceptor.slots.keep(seat));
+        let mut fails_with = |errno: Errno| {
+            let pauses = acceptor.relieve(&io::Error::from(errno));
+            (pauses, std::iter::from_fn(|| woken.try_recv().ok()).count() as u64)
+        };
+        for errno in [Errno::CONNABORTED, Errno::CONNRESET, Errno::PROTO, Errno::PERM, Errno::INTR] {
+            assert_eq!(fails_with(errno), (false, 0), "{errno:?}");
+        }
+        assert_eq!(fails_with(Errno::MFILE), (true, RELIEF));
+        for errno in [Errno::NFILE, Errno::NOBUFS, Errno::NOMEM] {
+            assert_eq!(fails_with(errno), (true, 0), "those that were asked are on their way out: {errno:?}");
+        }
+    }
 
     #[tokio::test]
     async fn the_share_of_a_dead_worker_goes_to_the_living() {
