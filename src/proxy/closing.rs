@@ -9,7 +9,7 @@ use super::slot::Seat;
 use super::worker::{Ticket, Worker};
 use crate::tls::{Stream, linger as tls};
 
-/// For the farewell of TLS, and for a refusal that the client may not even read.
+/// For the farewell of TLS, for a refusal that the client may not even read, and for lingering where the place is needed.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Connections that linger at once, over all threads: a quarter of those allowed, within these bounds. What is above is
@@ -34,7 +34,11 @@ pub(super) async fn linger(worker: &Worker, seat: &Seat, stream: Stream) {
     if taken > (worker.settings.max_connections / 4).clamp(MIN_LINGERING, MAX_LINGERING) {
         return close(stream).await;
     }
-    seat.rest(Instant::now());
+    if !seat.rest_unless_leaving(Instant::now()) {
+        // Another connection waits for its place.
+        drop(tokio::time::timeout(FAREWELL, tls::linger(stream)).await);
+        return;
+    }
     tokio::select! {
         () = tls::linger(stream) => {}
         () = seat.asked_to_leave() => {}

@@ -48,6 +48,13 @@ impl Slot {
         self.state.store(self.stamp(now), Relaxed);
     }
 
+    /// The same where nothing was in flight, which takes back no request to close: the place is counted on. False where
+    /// there is one.
+    pub(super) fn rest_unless_leaving(&self, now: Instant) -> bool {
+        let stamp = self.stamp(now);
+        self.state.fetch_update(Relaxed, Relaxed, |state| (state != LEAVING).then_some(stamp)).is_ok()
+    }
+
     /// A head has begun: from now on it is waited for, unless the connection has been asked to close.
     pub(super) fn hear(&self, now: Instant) {
         if let Some(since) = self.idle_since() {

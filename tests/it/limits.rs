@@ -179,6 +179,26 @@ fn a_half_sent_head_that_gives_way_is_told_why() {
 }
 
 #[test]
+fn a_connection_that_is_leaving_is_not_replaced_by_others() {
+    let limited = Limited::at_most(3);
+    let mut slow = limited.connect();
+    slow.send("GET / HTTP/1.1\r\nHos");
+    let mut idle = [limited.served(), limited.served()];
+    // By now the half head was seen, and this one is idle since after that.
+    idle[0].send(REQUEST).until("ok");
+    let mut newcomers = vec![limited.served()];
+    // It has been refused and keeps its side open: its place is counted until the proxy closes.
+    slow.until("limit\r\n");
+    newcomers.push(limited.served());
+    let [kept, longest] = &mut idle;
+    assert_eq!(longest.rest(), (Vec::new(), false), "the place of the second newcomer");
+    for client in newcomers.iter_mut().chain([kept]) {
+        client.send(REQUEST).until("ok");
+    }
+    drop(slow);
+}
+
+#[test]
 fn idle_connections_of_http2_and_tls_give_way_too() {
     let authority = Authority::new();
     let limited = Limited::new(|settings| {
