@@ -5,6 +5,8 @@
 //! both sockets itself.
 
 #[cfg(test)]
+mod draining;
+#[cfg(test)]
 mod orders;
 mod relay;
 
@@ -116,14 +118,16 @@ impl Connection {
             return Poll::Ready(begun);
         }
         loop {
+            let (draining, idle) = (self.is_draining(), self.client.inbox.is_empty());
             // Half a head may become a request, but a drain does not wait for it.
-            if self.is_draining()
-                && (self.client.inbox.is_empty() || self.grace.poll(cx, Some(closing::GRACE), false).is_ready())
-            {
+            if draining && !idle && self.grace.poll(cx, Some(closing::GRACE), false).is_ready() {
                 return Poll::Ready(Err(Next::Close));
             }
             let read = match self.client.poll_head(cx, &mut scratch) {
-                // What lies in the system unread may be a request: it is waited for, and served.
+                // What lies in the system unread may be a request: it is waited for, and answered.
+                Poll::Pending if draining && idle && !self.client.has_unread() => {
+                    return Poll::Ready(Err(Next::Close));
+                }
                 Poll::Pending if self.admission.seat.is_leaving() && !self.client.has_unread() => {
                     return Poll::Ready(Err(self.leave()));
                 }

@@ -131,7 +131,7 @@ pub(super) struct Thread {
     /// Memory for the next request's head.
     spare: Cell<Vec<u8>>,
     /// How far the process has come, for asking at every turn.
-    stage: Cell<Life>,
+    pub(super) stage: Cell<Life>,
     /// The tasks of the connections, to be told of a change.
     tasks: RefCell<HashMap<u64, Option<Waker>>>,
     idle: Notify,
