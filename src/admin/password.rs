@@ -1,13 +1,13 @@
 //! Users and their passwords (RFC 7617), kept as bcrypt hashes.
 //!
 //! Promises: hashes are compared in constant time; an unknown user costs what most users cost; hashing runs on a blocking
-//! thread, two at a time. A pair that was right once is remembered as a keyed digest, also when the file is read again, so
+//! thread, two at a time, and equal pairs one after the other: what was right for the first is for all. A pair that was right once is remembered as a keyed digest, also when the file is read again, so
 //! that a scrape does not cost a hash each time; the key is made at start and never leaves the process. Guesses are bounded
 //! for each address, and whoever has been let in before goes before them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
@@ -15,6 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use ring::hmac;
 use ring::rand::SystemRandom;
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use super::guesses::Guesses;
 use super::turns::Turns;
@@ -89,18 +90,30 @@ pub(super) struct Memory {
     /// None where the system gave no random numbers: then every password is hashed.
     key: Option<hmac::Key>,
     /// The digest of each user's right password, which covers the hash that it was compared with.
-    right: Mutex<HashMap<String, [u8; 32]>>,
-    guesses: Guesses,
+    right: Arc<Right>,
+    guesses: Arc<Guesses>,
     turns: Arc<Turns>,
+    /// Held by whoever has credentials of this digest hashed.
+    pending: Mutex<HashMap<[u8; 32], Weak<AsyncMutex<()>>>>,
+}
+
+#[derive(Default)]
+struct Right(Mutex<HashMap<String, [u8; 32]>>);
+
+impl Right {
+    fn table(&self) -> MutexGuard<'_, HashMap<String, [u8; 32]>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Default for Memory {
     fn default() -> Self {
         Self {
             key: hmac::Key::generate(hmac::HMAC_SHA256, &SystemRandom::new()).ok(),
-            right: Mutex::default(),
-            guesses: Guesses::default(),
+            right: Arc::default(),
+            guesses: Arc::default(),
             turns: Turns::new(HASHING, WAITING),
+            pending: Mutex::default(),
         }
     }
 }
@@ -110,9 +123,18 @@ impl Memory {
     pub(super) async fn judge(&self, users: &Users, credentials: &HeaderValue, ip: IpAddr) -> Verdict {
         let Some((user, password)) = parse(credentials) else { return Verdict::Wrong };
         let known = users.hashes.get(&user);
+        let is_known = known.is_some();
         let hash = known.unwrap_or(&users.decoy).clone();
         let digest = self.digest(&user, &hash, &password);
-        if known.is_some() && digest.is_some() && self.right().get(&user) == digest.as_ref() {
+        let is_remembered = || is_known && digest.is_some() && self.right.table().get(&user) == digest.as_ref();
+        let mut remembered = is_remembered();
+        let mut alone = None;
+        if let (false, Some(digest)) = (remembered, digest) {
+            // Whoever asks with the same credentials meanwhile waits for what comes of them, and pays for no try.
+            alone = Some(self.alone(digest).await);
+            remembered = is_remembered();
+        }
+        if remembered {
             self.guesses.let_in(ip, Instant::now());
             return Verdict::Right;
         }
@@ -124,27 +146,38 @@ impl Memory {
             self.guesses.give_back(ip, Instant::now());
             return Verdict::TooMany(CROWDED);
         };
+        let (remembered, guesses) = (self.right.clone(), self.guesses.clone());
+        // All that comes of it happens here, also where whoever asked has left.
         let verify = move || {
-            let equal = bcrypt::verify(password, &hash).unwrap_or(false);
-            // The turn is over with the work, also where whoever asked has left.
-            drop(turn);
-            equal
+            let right = bcrypt::verify(password, &hash).unwrap_or(false) && is_known;
+            if right {
+                let now = Instant::now();
+                guesses.give_back(ip, now);
+                guesses.let_in(ip, now);
+                remembered.table().extend(digest.map(|digest| (user, digest)));
+            }
+            drop((turn, alone));
+            right
         };
-        let equal = tokio::task::spawn_blocking(verify).await.unwrap_or(false);
-        if !equal || known.is_none() {
-            return Verdict::Wrong;
+        match tokio::task::spawn_blocking(verify).await {
+            Ok(true) => Verdict::Right,
+            _ => Verdict::Wrong,
         }
-        let now = Instant::now();
-        self.guesses.give_back(ip, now);
-        self.guesses.let_in(ip, now);
-        if let Some(digest) = digest {
-            self.right().insert(user, digest);
-        }
-        Verdict::Right
     }
 
-    fn right(&self) -> MutexGuard<'_, HashMap<String, [u8; 32]>> {
-        self.right.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits until nobody else has credentials of this digest hashed.
+    async fn alone(&self, digest: [u8; 32]) -> OwnedMutexGuard<()> {
+        let lock = {
+            let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
+            pending.retain(|_, lock| lock.strong_count() > 0);
+            let held = pending.get(&digest).and_then(Weak::upgrade);
+            held.unwrap_or_else(|| {
+                let lock = Arc::default();
+                pending.insert(digest, Arc::downgrade(&lock));
+                lock
+            })
+        };
+        lock.lock_owned().await
     }
 
     /// Users hold no colon and hashes no NUL, so each triple has one spelling.
@@ -205,13 +238,47 @@ mod tests {
         let credentials = HeaderValue::from_str(&format!("Basic {}", STANDARD.encode("me:right"))).expect("a value");
         let old = users("right");
         assert_eq!(memory.judge(&old, &credentials, ip).await, Verdict::Right);
-        let remembered = memory.right().clone();
+        let remembered = memory.right.table().clone();
         let same = Users { hashes: old.hashes.clone(), decoy: old.decoy.clone() };
         assert_eq!(memory.judge(&same, &credentials, ip).await, Verdict::Right);
-        assert_eq!(*memory.right(), remembered, "it was not hashed again");
+        assert_eq!(*memory.right.table(), remembered, "it was not hashed again");
         assert_eq!(memory.judge(&users("other"), &credentials, ip).await, Verdict::Wrong);
         let new = users("right");
         assert_eq!(memory.judge(&new, &credentials, ip).await, Verdict::Right);
-        assert_ne!(*memory.right(), remembered, "another hash of it is another password");
+        assert_ne!(*memory.right.table(), remembered, "another hash of it is another password");
+    }
+
+    /// One user, and credentials that are right.
+    fn one_user() -> (Users, HeaderValue) {
+        let hash = bcrypt::hash("right", 4).expect("a hash");
+        let users = Users::new([("me".to_owned(), hash)].into()).expect("hashes").expect("users");
+        (users, HeaderValue::from_str(&format!("Basic {}", STANDARD.encode("me:right"))).expect("a value"))
+    }
+
+    #[tokio::test]
+    async fn a_right_pair_that_many_ask_with_at_once_is_hashed_for_the_first_alone() {
+        let (memory, ip) = (Arc::new(Memory::default()), "10.0.0.1".parse().expect("an address"));
+        let (users, credentials) = one_user();
+        let users = Arc::new(users);
+        let mut asking = tokio::task::JoinSet::new();
+        for _ in 0..50 {
+            let (memory, users, credentials) = (memory.clone(), users.clone(), credentials.clone());
+            asking.spawn(async move { memory.judge(&users, &credentials, ip).await });
+        }
+        assert_eq!(asking.join_all().await, [Verdict::Right; 50]);
+        assert_eq!(memory.guesses.take(ip, Instant::now()), Ok(crate::admin::turns::Rank::Known), "no try was charged");
+    }
+
+    #[tokio::test]
+    async fn what_came_of_a_hash_is_kept_where_the_asker_has_left() {
+        let (memory, ip) = (Memory::default(), "10.0.0.1".parse().expect("an address"));
+        let (users, credentials) = one_user();
+        {
+            let mut asking = std::pin::pin!(memory.judge(&users, &credentials, ip));
+            std::future::poll_fn(|cx| std::task::Poll::Ready(asking.as_mut().poll(cx).is_ready())).await;
+        }
+        let digest = memory.digest("me", &users.hashes["me"], b"right").expect("a key");
+        drop(memory.alone(digest).await);
+        assert_eq!(memory.right.table().get("me"), Some(&digest));
     }
 }
