@@ -83,7 +83,7 @@ pub enum Answered {
 
 #[derive(Debug, Default)]
 struct Names {
-    /// Each admitted name, and `x` as another name of `x:latest`. Hashed fast: backends say what is in it, clients only
+    /// Each admitted name, and `x` as another name of `x:latest` unless it was admitted itself. Hashed fast: backends say what is in it, clients only
     /// look.
     labels: HashMap<Box<str>, Arc<str>>,
     /// The admitted names of Ollama's models, folded.
@@ -157,10 +157,15 @@ impl Catalogue {
 
     /// The backend lists these models. Beyond the cap a name has no label of its own.
     pub fn listed<'a>(&self, backend: &Arc<str>, models: impl Iterator<Item = &'a str>) {
-        let folds = self.server(backend, |server| server.kind) != Kind::Other;
+        let kind = self.server(backend, |server| server.kind);
+        let folds = kind != Kind::Other;
         let (mut lists, mut folded) = (HashSet::new(), HashSet::new());
         for name in models {
-            let _full = self.enter(name, folds);
+            if kind == Kind::Ollama {
+                let _full = self.enter(name, true);
+            } else {
+                self.enter_exact(name, folds);
+            }
             lists.insert(name.into());
             if folds {
                 folded.insert(spelling::folded(name).into());
@@ -253,19 +258,42 @@ impl Catalogue {
         if let Some(label) = known {
             return Some(Arc::clone(label));
         }
-        let own = names.labels.get(name).filter(|label| ***label == *name).cloned();
-        if own.is_none() && names.admitted >= self.max_models {
-            return None;
-        }
-        names.admitted += usize::from(own.is_none());
-        let label: Arc<str> = own.unwrap_or_else(|| name.into());
+        let label = names.own(name, self.max_models)?;
         if folds {
             names.folded.insert(spelling::folded(name).into(), Arc::clone(&label));
         }
-        if let Some(short) = name.strip_suffix(LATEST) {
-            names.labels.insert(short.into(), Arc::clone(&label));
+        Some(label)
+    }
+
+    /// Of a server where each name is a model of its own. `folds`: one that may still be asked in Ollama's words, which
+    /// then mean the first of those that fold alike.
+    fn enter_exact(&self, name: &str, folds: bool) {
+        if !is_fit(name) {
+            return;
         }
-        names.labels.insert(name.into(), Arc::clone(&label));
+        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
+        let own = names.own(name, self.max_models);
+        if let Some(label) = own.filter(|_| folds) {
+            names.folded.entry(spelling::folded(name).into()).or_insert(label);
+        }
+    }
+}
+
+impl Names {
+    /// The label that is exactly this name; none where there is no room for it.
+    fn own(&mut self, name: &str, most: usize) -> Option<Arc<str>> {
+        if let Some(own) = self.labels.get(name).filter(|label| ***label == *name) {
+            return Some(Arc::clone(own));
+        }
+        if self.admitted >= most {
+            return None;
+        }
+        self.admitted += 1;
+        let label: Arc<str> = name.into();
+        if let Some(short) = name.strip_suffix(LATEST) {
+            self.labels.entry(short.into()).or_insert_with(|| Arc::clone(&label));
+        }
+        self.labels.insert(name.into(), Arc::clone(&label));
         Some(label)
     }
 }

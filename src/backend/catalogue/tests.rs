@@ -101,6 +101,24 @@ fn a_server_that_repeats_any_name_admits_what_it_lists() {
 }
 
 #[test]
+fn names_that_fold_alike_are_models_of_their_own_unless_ollama_lists_them() {
+    let names = ["x", "x:latest", "y:latest", "y", "Llama-3", "llama-3"];
+    for runtime in [Runtime::Unknown, Runtime::LlamaCpp, Runtime::Vllm] {
+        let catalogue = listing(runtime, &names);
+        for name in names {
+            assert_eq!(catalogue.answered("a", Dialect::OpenAi, name), label(name), "{runtime:?}");
+            assert_eq!(catalogue.label("a", Dialect::OpenAi, name).as_deref(), Some(name), "{runtime:?}");
+        }
+    }
+    let spoken = listing(Runtime::Unknown, &names);
+    assert_eq!(spoken.answered("a", Dialect::Ollama, "LLAMA-3"), label("Llama-3"), "the first of them");
+    let ollama = listing(Runtime::Ollama, &["y:latest", "Llama-3:latest"]);
+    for (name, meant) in [("y", "y:latest"), ("llama-3", "Llama-3:latest")] {
+        assert_eq!(ollama.answered("a", Dialect::OpenAi, name), label(meant));
+    }
+}
+
+#[test]
 fn what_is_listed_first_has_labels_first_and_the_rest_is_other() {
     for (runtime, more) in [(Runtime::Ollama, "C"), (Runtime::Unknown, "c"), (Runtime::LlamaCpp, "c:latest")] {
         let catalogue = Catalogue::new(2);
