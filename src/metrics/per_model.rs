@@ -120,7 +120,7 @@ per_model! {
 const IN_PHASE: Spec = Spec {
     name: "ollama_proxy_exchanges_in_phase",
     help: "Requests in flight, by how far they have come; where the backend has no queue of its own to tell, those that \
-           wait are it, loads and prefills among them.",
+           wait are it, loads, prefills and what is not streamed among them.",
     labels: &["model", "backend", "phase"],
     buckets: buckets::NONE,
 };
