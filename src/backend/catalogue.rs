@@ -119,8 +119,12 @@ impl Server {
         self.lists.contains(name) || (reading == Reading::Folded && self.folded.contains(&*spelling::folded(name)))
     }
 
-    /// The one model that it serves, whatever it is asked for.
+    /// The one model that it serves, whatever it is asked for. Others that list a single name may be a gateway that
+    /// passes any name on.
     fn only(&self) -> Option<&str> {
+        if self.runtime != Runtime::LlamaCpp {
+            return None;
+        }
         let mut listed = self.lists.iter();
         listed.next().filter(|_| listed.next().is_none()).map(|name| &**name)
     }
