@@ -216,7 +216,10 @@ fn idle_connections_of_http2_and_tls_give_way_too() {
     std::io::Write::write_all(&mut kept, REQUEST.as_bytes()).expect("it reads");
     secure::head(&mut kept);
     let mut rest = Vec::new();
-    std::io::Read::read_to_end(&mut mute, &mut rest).expect("a farewell");
+    // Its handshake may not be over at the other end, whose socket then has its last words unread.
+    if let Err(error) = std::io::Read::read_to_end(&mut mute, &mut rest) {
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    }
     // It may have its answer a moment before it counts as idle.
     let asked = |mut last: secure::Asking| {
         std::io::Write::write_all(&mut last, REQUEST.as_bytes()).expect("it reads");
