@@ -120,6 +120,8 @@ impl Truncation {
         let needed = evidence.characters as f64 / densest;
         let read = evidence.tokens as f64;
         match evidence.context.tokens() {
+            // The backend has given more than was asked for, so nothing was cut to that.
+            Some(asked) if evidence.context == Context::Asked(asked) && evidence.tokens > asked => false,
             // More tokens than characters could be: something else was counted.
             Some(context) if evidence.tokens >= context => evidence.characters >= context,
             Some(context) => (context / 2..=context / 2 + KEPT).contains(&evidence.tokens) && needed > read * 1.1,
@@ -161,6 +163,7 @@ mod tests {
         let mut truncation = Truncation::default();
         assert!(observe(&mut truncation, 15_009, 2048, TOLD));
         assert!(observe(&mut truncation, 15_009, 2048, Context::Asked(2048)));
+        assert!(!observe(&mut truncation, 15_009, 3_500, Context::Asked(2048)), "what was asked for is not heeded");
         assert!(!observe(&mut truncation, 8_000, 2047, TOLD), "it fits");
         assert!(!observe(&mut truncation, 900, 2048, TOLD), "an image, not text");
     }
