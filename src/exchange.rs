@@ -210,7 +210,7 @@ impl Observation {
         self.response_frame_end();
     }
 
-    /// The frame that is being read had arrived before: nothing was read while the client took nothing. To be told before
+    /// The frame that is being read had arrived before: nothing was read while the client took nothing. Call it before
     /// the frame's end.
     pub fn reading_held_back(&mut self) {
         self.answer.timing.held_back();

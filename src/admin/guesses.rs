@@ -47,7 +47,7 @@ impl Guesses {
     /// A try at a password, and its rank. It is given back by [`Guesses::right`].
     ///
     /// # Errors
-    /// Where there is none left: until there is.
+    /// No try is left; the time until the next one.
     pub(super) fn take(&self, ip: IpAddr, now: Instant) -> Result<Rank, Duration> {
         let mut table = self.table();
         let address = entry(&mut table, ip, now);

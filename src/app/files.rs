@@ -13,7 +13,7 @@ pub(super) fn raise_limit() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-/// Of so many descriptors, those that are kept for others than clients: the second listener, clients that are told that
+/// Most descriptors that are reserved for other uses than clients: the second listener, clients that are told that
 /// there is no place, connections to the backend that are kept, the log and the machine's files.
 const KEPT: u64 = 400;
 

@@ -1,7 +1,7 @@
 //! What inference engines say of their load in metrics of their own, in one vocabulary.
 //!
 //! Promises: only the few names that are needed are read, from the Prometheus text format as these servers write it;
-//! a line that is none is passed over. Ranks that report the same numbers as the first are left out, and so are shares of a
+//! malformed lines are skipped. Ranks that report the same numbers as the first are left out, and so are shares of a
 //! total by priority; data-parallel engines are added up (the use of their caches is averaged).
 
 use std::collections::BTreeMap;

@@ -461,7 +461,7 @@ async fn old_servers_and_those_that_look_alike_leave_less_and_nothing_wrong() {
         r#"{"data":[{"id":"a","owned_by":"organization_owner"},{"id":"b","owned_by":"organization_owner"}]}"#;
     let studio = pictured(&[("/v1/models", ON_DISK)]).await;
     assert_eq!((studio.runtime, studio.models.len(), studio.resident), (Runtime::LmStudio, 2, None));
-    // A gateway before several engines is none of them.
+    // A gateway in front of several engines is not an engine itself.
     let gateway =
         pictured(&[("/v1/models", r#"{"data":[{"id":"a","owned_by":"vllm"},{"id":"b","owned_by":"sglang"}]}"#)]).await;
     assert_eq!((gateway.runtime, gateway.models.len(), gateway.resident), (Runtime::Unknown, 2, None));
