@@ -84,6 +84,7 @@ enum Wanted {
     Part,
     Folded,
     Text(&'static str),
+    TextOr(&'static str, &'static Wanted),
     Count(&'static str),
     Quantity(&'static str),
     Flag(&'static str),
@@ -98,6 +99,7 @@ impl Wanted {
     fn member(self, key: &str) -> Option<Self> {
         Some(match (self, key) {
             (Self::Root, "text") => Self::Text("text"),
+            (Self::Root, "text_or") => Self::TextOr("text_or", &Self::Truthy("other")),
             (Self::Root, "count") => Self::Count("count"),
             (Self::Root, "quantity") => Self::Quantity("quantity"),
             (Self::Root, "flag") => Self::Flag("flag"),
@@ -177,13 +179,14 @@ impl Walk {
                     self.tell(field, Fact::Ended);
                 }
             }
-            (Wanted::Text(field), Node::Text(text)) => {
+            (Wanted::Text(field) | Wanted::TextOr(field, _), Node::Text(text)) => {
                 let fits = text.len() <= LONGEST;
                 if !fits {
                     self.defect(Defect::TooLong);
                 }
                 self.tell(field, Fact::Text(if fits { text.as_bytes().to_vec() } else { Vec::new() }));
             }
+            (Wanted::TextOr(_, other), _) => self.walk(*other, node),
             (Wanted::Count(field), Node::Whole(_) | Node::Float(_)) => {
                 let number = self.number(node).unwrap_or_default();
                 match (0.0..LIMIT).contains(&number) && number.fract() == 0.0 {

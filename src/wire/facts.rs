@@ -49,6 +49,7 @@ impl Visit<&'static str> for Facts {
 
 static ROOT: Object<&'static str> = Object::new(&[
     ("text", Want::Text("text")),
+    ("text_or", Want::TextOr("text_or", &Want::Truthy("other"))),
     ("count", Want::Count("count")),
     ("quantity", Want::Quantity("quantity")),
     ("flag", Want::Flag("flag")),

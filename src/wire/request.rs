@@ -7,6 +7,7 @@ use super::budget::Budget;
 use super::coding::{Coding, DecodeError, Decoder, Side};
 use super::event::Defect;
 use super::json::{Object, Scanner, Text, Value, Visit, Want};
+use super::units;
 
 /// A scanner over a request body for its top-level `model` (or `name`) field: the last duplicate wins, the key is
 /// compared without case (Go's `encoding/json` does both), the body may be of any length, memory is constant.
@@ -99,7 +100,7 @@ static BODY: Object<Field> = Object::ignoring_case(&[
     ("system_prompt", CONTENT),
     // Ollama.
     ("options", Want::Object(&OPTIONS)),
-    ("keep_alive", Want::Truthy(Field::KeepAlive)),
+    ("keep_alive", Want::TextOr(Field::KeepAlive, &Want::Truthy(Field::KeepAlive))),
 ]);
 
 static OPTIONS: Object<Field> = Object::new(&[
@@ -162,7 +163,10 @@ impl Visit<Field> for Found {
                 return;
             }
             (Field::KeepAlive, value) => {
-                self.leaves = value == Value::Is(false);
+                self.leaves = match value {
+                    Value::Text(duration) => units::is_no_time(duration),
+                    seconds => seconds == Value::Is(false),
+                };
                 return;
             }
             (Field::Prompt | Field::OnePrompt, _) => return,
@@ -238,7 +242,7 @@ impl ModelScanner {
         LoadOptions { context: context.filter(|tokens| *tokens > 0), others }
     }
 
-    /// The body wants the model to leave memory as soon as it has answered (`keep_alive` is the number 0).
+    /// The body wants the model to leave memory as soon as it has answered: `keep_alive` is 0, or a text that says so.
     #[must_use]
     pub fn model_leaves(&self) -> bool {
         self.found.leaves
@@ -439,6 +443,12 @@ mod tests {
         }
         assert_eq!(read(r#"{"options":{"num_ctx":1,"num_ctx":8192}}"#), (LoadOptions::with_context(8192), false));
         assert!(read(r#"{"keep_alive":0}"#).1 && !read(r#"{"keep_alive":0,"keep_alive":300}"#).1);
+        for gone in [r#""0""#, r#""0s""#, r#""0m""#, r#""-0""#, r#""0h0.0s""#, r#""0\u00b5s""#, "-0", "0.0", "0e3"] {
+            assert!(read(&format!(r#"{{"keep_alive":5,"keep_alive":{gone}}}"#)).1, "{gone}");
+        }
+        for kept in [r#""5m""#, r#""-1m""#, r#""0h10s""#, r#""""#, r#""00""#, r#""0x""#, r#""0s5""#, "-1", "0.5"] {
+            assert!(!read(&format!(r#"{{"keep_alive":0,"keep_alive":{kept}}}"#)).1, "{kept}");
+        }
         let others = [r#""num_gpu":7"#, r#""num_gpu":0"#, r#""main_gpu":7"#, r#""use_mmap":false"#, r#""num_batch":7"#];
         let read: Vec<_> = others.map(|option| read(&format!("{{\"options\":{{{option}}}}}")).0).into();
         for (at, options) in read.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Durations as servers print them. Zero is printed for "unknown" and so stays unknown.
+//! Durations as servers print and read them. Zero is printed for "unknown" and so stays unknown.
 
 use std::time::Duration;
 
@@ -15,4 +15,26 @@ pub(crate) fn millis(millis: f64) -> Option<Duration> {
 /// Seconds with a fraction (SGLang, LM Studio).
 pub(crate) fn seconds(seconds: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok().filter(|duration| !duration.is_zero())
+}
+
+/// Whether Go's `time.ParseDuration` reads this as 0: `0`, `0s`, `-0h0.0m`. What it refuses is no duration.
+pub(crate) fn is_no_time(text: &[u8]) -> bool {
+    let mut rest = text.strip_prefix(b"-").or_else(|| text.strip_prefix(b"+")).unwrap_or(text);
+    if rest == b"0" {
+        return true;
+    }
+    let mut parts = 0;
+    while !rest.is_empty() {
+        let number = rest.iter().take_while(|byte| matches!(byte, b'0' | b'.')).count();
+        let (zeros, tail) = rest.split_at(number);
+        let unit = tail.iter().take_while(|byte| !byte.is_ascii_digit() && **byte != b'.').count();
+        let (unit, tail) = tail.split_at(unit);
+        let is_unit = matches!(unit, b"h" | b"m" | b"s" | b"ms" | b"us" | b"ns" | b"\xc2\xb5s" | b"\xce\xbcs");
+        let is_number = zeros.contains(&b'0') && zeros.iter().filter(|byte| **byte == b'.').count() <= 1;
+        if !is_unit || !is_number {
+            return false;
+        }
+        (parts, rest) = (parts + 1, tail);
+    }
+    parts > 0
 }

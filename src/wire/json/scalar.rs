@@ -13,6 +13,9 @@ const SAFE_DIGITS: usize = 15;
 
 /// What a number or word says where something is wanted. `null` says nothing.
 pub(super) fn read<F: Copy>(want: &Want<F>, text: &[u8]) -> Result<Option<(F, Value<'static>)>, Defect> {
+    if let Want::TextOr(_, other) = want {
+        return read(other, text);
+    }
     let word = match text {
         b"null" => return Ok(None),
         b"true" => Some(true),

@@ -270,7 +270,7 @@ impl<F: Copy> Scanner<F> {
     fn open(&mut self, bytes: &[u8], at: usize) -> usize {
         let is_object = bytes[at] == b'{';
         let want = match self.want {
-            Some(Want::Measured(_, nested) | Want::PresentOr(_, nested)) => Some(*nested),
+            Some(Want::Measured(_, nested) | Want::PresentOr(_, nested) | Want::TextOr(_, nested)) => Some(*nested),
             want => want,
         };
         let inside = match (want, is_object) {

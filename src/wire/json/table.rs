@@ -9,6 +9,8 @@ pub(crate) enum Want<F: 'static> {
     Each(F, &'static Want<F>),
     /// A short string.
     Text(F),
+    /// A short string; of anything else, what stands here.
+    TextOr(F, &'static Want<F>),
     /// A whole number.
     Count(F),
     /// A number.

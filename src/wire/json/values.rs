@@ -35,7 +35,7 @@ impl<F: Copy> Scanner<F> {
                 self.state = State::Peek;
                 if start < bytes.len() { self.peek(bytes, start, visit) } else { start }
             }
-            Some(Want::Text(field)) => {
+            Some(Want::Text(field) | Want::TextOr(field, _)) => {
                 let Some(end) = special(bytes, start).filter(|end| bytes[*end] == b'"') else {
                     self.text.clear();
                     self.state = State::Text;
@@ -75,7 +75,7 @@ impl<F: Copy> Scanner<F> {
     pub(super) fn rest_of_text(&mut self, bytes: &[u8], at: usize, visit: &mut impl Visit<F>) -> usize {
         let Some(end) = self.text.read(bytes, at) else { return bytes.len() };
         self.state = State::After;
-        if let Some(Want::Text(field)) = self.want {
+        if let Some(Want::Text(field) | Want::TextOr(field, _)) = self.want {
             if self.text.get().is_none() {
                 self.defects.add(Defect::TooLong);
             }
