@@ -122,7 +122,7 @@ impl Server {
     /// The one model that it serves, whatever it is asked for. Others that list a single name may be a gateway that
     /// passes any name on.
     fn only(&self) -> Option<&str> {
-        if self.runtime != Runtime::LlamaCpp {
+        if !matches!(self.runtime, Runtime::LlamaCpp | Runtime::Sglang) {
             return None;
         }
         let mut listed = self.lists.iter();

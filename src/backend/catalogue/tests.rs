@@ -89,7 +89,7 @@ fn a_server_that_repeats_any_name_admits_what_it_lists() {
         let one = listing(runtime, &["org/Model.gguf"]);
         let two = listing(runtime, &["a", "b"]);
         for name in ["gpt-4", "default", "A", "org/model.gguf"] {
-            let meant = if runtime == Runtime::LlamaCpp { label("org/Model.gguf") } else { Answered::Unlisted };
+            let meant = if runtime == Runtime::Unknown { Answered::Unlisted } else { label("org/Model.gguf") };
             assert_eq!(one.answered("a", Dialect::OpenAi, name), meant, "{runtime:?} may be a gateway to others");
             assert_eq!(two.answered("a", Dialect::OpenAi, name), Answered::Unlisted, "{runtime:?} {name}");
             assert_eq!(one.label("a", Dialect::OpenAi, name), None, "nothing has answered yet");
