@@ -9,6 +9,8 @@ pub(crate) struct Model {
     pub(crate) name: &'static str,
     /// Identity of the stored model.
     pub(crate) digest: &'static str,
+    /// The weights: those of the model that it was made from, where it was made from another.
+    pub(crate) weights: &'static str,
     /// Family, as in `details`.
     pub(crate) family: &'static str,
     /// Parameters, as in `details`.
@@ -44,10 +46,26 @@ impl Model {
 }
 
 /// Every model, in the order they are listed.
-pub(crate) static MODELS: [Model; 4] = [
+pub(crate) static MODELS: [Model; 5] = [
     Model {
         name: "llama3.2:3b",
         digest: "a80c4f17acd55265feec403c7aef86be0c25983ab279d83f3bcd3abbcb5b8b72",
+        weights: "llama3.2:3b",
+        family: "llama",
+        parameter_size: "3.2B",
+        quantization: "Q4_K_M",
+        size: 2_019_393_189,
+        context_length: 131_072,
+        embedding_length: 3_072,
+        capabilities: &["completion", "tools"],
+        load: Duration::from_millis(900),
+        prefill_rate: 2_500.0,
+        decode_rate: 95.0,
+    },
+    Model {
+        name: "pirate:latest",
+        digest: "5a7e6ee1c0ffee9a1dbe57c0de0a11b0a7d00d1ebadcafe0ddba115eafa4a1e0",
+        weights: "llama3.2:3b",
         family: "llama",
         parameter_size: "3.2B",
         quantization: "Q4_K_M",
@@ -62,6 +80,7 @@ pub(crate) static MODELS: [Model; 4] = [
     Model {
         name: "qwen3:8b",
         digest: "500a1f067a9f782620b40bee6f7b0c89e17ae61f686b92c24933e4ca4b2b8b41",
+        weights: "qwen3:8b",
         family: "qwen3",
         parameter_size: "8.2B",
         quantization: "Q4_K_M",
@@ -76,6 +95,7 @@ pub(crate) static MODELS: [Model; 4] = [
     Model {
         name: "gemma3:27b",
         digest: "a418f5838eaf7fe2cfe0a3046c8384b68ba43a4435542c942f9db00a5f342203",
+        weights: "gemma3:27b",
         family: "gemma3",
         parameter_size: "27.4B",
         quantization: "Q4_K_M",
@@ -90,6 +110,7 @@ pub(crate) static MODELS: [Model; 4] = [
     Model {
         name: "nomic-embed-text:latest",
         digest: "0a109f422b47e3a30ba2b10eca18548e944e8a23073ee3f3e947efcf3c45e59f",
+        weights: "nomic-embed-text:latest",
         family: "nomic-bert",
         parameter_size: "137M",
         quantization: "F16",

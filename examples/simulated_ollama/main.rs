@@ -17,8 +17,9 @@
 //!
 //! What real servers do every day is there too: every spelling of a model's name is answered and repeated, prompts that do
 //! not fit the context are cut without a word, another `num_ctx` loads the model again, a model works on `--parallel`
-//! requests at a time while others wait without a head, models make room for each other (`--max-loaded`), `keep_alive: 0`
-//! sends one away, `/api/ps` takes its time (`--ps-delay`), and an answer may begin before the request is over.
+//! requests at a time while others wait without a head, models make room for each other (`--max-loaded`), models that share
+//! weights are one in memory under the name that was asked for first, `keep_alive: 0` sends one away, `/api/ps` takes its
+//! time (`--ps-delay`), and an answer may begin before the request is over.
 //!
 //! `GET /simulated/state` tells what was really generated, to hold against what a proxy counted. `POST
 //! /simulated/restart` closes every connection, refuses new ones for a moment and forgets what is in memory. Left out:
@@ -66,6 +67,10 @@ struct Arguments {
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
     speed: f64,
 
+    /// How many times faster than the models' own pace to load, where that is not `--speed`
+    #[arg(long, value_name = "FACTOR")]
+    load_speed: Option<f64>,
+
     /// Requests that each model works on at a time (OLLAMA_NUM_PARALLEL)
     #[arg(long, value_name = "REQUESTS", default_value_t = 4)]
     parallel: usize,
@@ -91,7 +96,8 @@ async fn main() -> io::Result<()> {
 
     let ps_delay = Duration::from_millis(arguments.ps_delay);
     let limits = Limits { parallel: arguments.parallel.max(1), models: arguments.max_loaded, ps_delay };
-    let world = Arc::new(World::new(Pace::new(arguments.speed), limits));
+    let pace = Pace::new(arguments.speed, arguments.load_speed.unwrap_or(arguments.speed));
+    let world = Arc::new(World::new(pace, limits));
     let mut connections = JoinSet::new();
     let mut terminate = signal(SignalKind::terminate())?;
     loop {

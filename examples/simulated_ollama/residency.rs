@@ -122,7 +122,7 @@ impl Residency {
         if let Some(lease) = self.take(model, context, keep) {
             return lease;
         }
-        let turn = Arc::clone(lock(&self.loads).entry(model.name).or_default());
+        let turn = Arc::clone(lock(&self.loads).entry(model.weights).or_default());
         let _turn = turn.lock().await;
         if let Some(lease) = self.take(model, context, keep) {
             return lease;
@@ -134,7 +134,7 @@ impl Residency {
             }
             idle.await;
         }
-        tokio::time::sleep(pace.scaled(model.load)).await;
+        tokio::time::sleep(pace.load(model.load)).await;
         self.settle(model, context);
         self.take(model, context, keep).unwrap_or_else(|| Lease { residency: Arc::clone(self), model, keep })
     }
@@ -147,10 +147,10 @@ impl Residency {
     /// Sends away whatever is in the way of loading this model. False where that is at work.
     fn make_room(&self, model: &'static Model) -> bool {
         let mut residents = self.residents();
-        if let Some(same) = residents.get(model.name) {
+        if let Some(same) = residents.get(model.weights) {
             let idle = same.users == 0;
             if idle {
-                residents.remove(model.name);
+                residents.remove(model.weights);
             }
             return idle;
         }
@@ -158,18 +158,18 @@ impl Residency {
             return true;
         }
         let idle = residents.values().filter(|resident| resident.users == 0).min_by_key(|resident| resident.used);
-        let name = idle.map(|resident| resident.model.name);
-        name.is_some_and(|name| residents.remove(name).is_some())
+        let weights = idle.map(|resident| resident.model.weights);
+        weights.is_some_and(|weights| residents.remove(weights).is_some())
     }
 
     /// Puts the model out of memory, unless it works.
     pub(crate) fn unload(&self, model: &'static Model) {
-        self.residents().retain(|_, resident| resident.model.name != model.name || resident.users > 0);
+        self.residents().retain(|_, resident| resident.model.weights != model.weights || resident.users > 0);
     }
 
     fn take(self: &Arc<Self>, model: &'static Model, context: u32, keep: KeepAlive) -> Option<Lease> {
         let mut residents = self.residents();
-        let resident = residents.get_mut(model.name).filter(|resident| resident.context == context)?;
+        let resident = residents.get_mut(model.weights).filter(|resident| resident.context == context)?;
         resident.users += 1;
         resident.used = Instant::now();
         resident.expires = SystemTime::now() + keep.0;
@@ -180,12 +180,12 @@ impl Residency {
         let mut residents = self.residents();
         // A moment's grace, so that it is still there when the one who loaded it takes its lease.
         let expires = SystemTime::now() + Duration::from_secs(1);
-        residents.insert(model.name, Resident { model, context, users: 0, used: Instant::now(), expires });
+        residents.insert(model.weights, Resident { model, context, users: 0, used: Instant::now(), expires });
     }
 
     fn release(&self, model: &'static Model, keep: KeepAlive) {
         let mut residents = lock(&self.residents);
-        if let Some(resident) = residents.get_mut(model.name) {
+        if let Some(resident) = residents.get_mut(model.weights) {
             resident.users = resident.users.saturating_sub(1);
             resident.used = Instant::now();
             resident.expires = SystemTime::now() + keep.0;

@@ -15,31 +15,34 @@ use crate::residency::Residency;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
     factor: f64,
+    loads: f64,
 }
 
 impl Pace {
-    /// `factor` 2 halves every wait; 0, and anything that is no positive number, waits for nothing.
-    pub(crate) fn new(factor: f64) -> Self {
-        Self { factor }
+    /// `factor` 2 halves every wait, `loads` those for a load; 0, and anything that is no positive number, waits for
+    /// nothing.
+    pub(crate) fn new(factor: f64, loads: f64) -> Self {
+        Self { factor, loads }
     }
 
     /// What is left of a wait.
     pub(crate) fn scaled(self, wait: Duration) -> Duration {
-        self.seconds(wait.as_secs_f64())
+        shortened(wait.as_secs_f64(), self.factor)
+    }
+
+    /// What is left of a load.
+    pub(crate) fn load(self, wait: Duration) -> Duration {
+        shortened(wait.as_secs_f64(), self.loads)
     }
 
     /// How long `count` steps take at `rate` steps a second.
     pub(crate) fn steps(self, count: u32, rate: f64) -> Duration {
-        self.seconds(f64::from(count) / rate)
+        shortened(f64::from(count) / rate, self.factor)
     }
+}
 
-    fn seconds(self, seconds: f64) -> Duration {
-        if self.factor > 0.0 {
-            Duration::try_from_secs_f64(seconds / self.factor).unwrap_or(Duration::MAX)
-        } else {
-            Duration::ZERO
-        }
-    }
+fn shortened(seconds: f64, factor: f64) -> Duration {
+    if factor > 0.0 { Duration::try_from_secs_f64(seconds / factor).unwrap_or(Duration::MAX) } else { Duration::ZERO }
 }
 
 /// What was done since the start.
@@ -111,7 +114,7 @@ impl World {
         let places = {
             let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
             let all = || Arc::new(Semaphore::new(self.limits.parallel));
-            Arc::clone(places.entry(model.name).or_insert_with(all))
+            Arc::clone(places.entry(model.weights).or_insert_with(all))
         };
         places.acquire_owned().await.ok()
     }

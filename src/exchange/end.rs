@@ -48,14 +48,12 @@ impl Observation {
     fn suspects_truncation(&self, record: &Record) -> bool {
         let reported = record.prompt_tokens.filter(|count| count.source == Source::Reported);
         let known = reported.zip(record.prompt_characters).zip(record.model());
-        known.filter(|_| record.is_generation() && record.outcome == Outcome::Completed).is_some_and(
-            |((tokens, characters), model)| {
-                let stay = self.stay.as_ref().and_then(|stay| stay.suspects(model, characters, tokens.value));
-                let elsewhere =
-                    || self.settings.residency.suspects(&self.start.backend, model, characters, tokens.value);
-                stay.unwrap_or_else(elsewhere)
-            },
-        )
+        let judged = record.is_generation() && record.outcome == Outcome::Completed && !self.answer.elsewhere;
+        known.filter(|_| judged).is_some_and(|((tokens, characters), model)| {
+            let stay = self.stay.as_ref().and_then(|stay| stay.suspects(model, characters, tokens.value));
+            let elsewhere = || self.settings.residency.suspects(&self.start.backend, model, characters, tokens.value);
+            stay.unwrap_or_else(elsewhere)
+        })
     }
 
     /// An answer that says nothing is that of a model which comes, or which the request sent away.
@@ -114,6 +112,9 @@ impl Observation {
         let answered = load.is_some() || (self.names_answer() && self.answer.model.is_some());
         if !answered || self.answer.elsewhere || self.answer.finish == Some(FinishReason::Unload) {
             return None;
+        }
+        if let Some(stay) = self.stay.as_mut().filter(|_| load.is_some()) {
+            stay.ran_here();
         }
         self.is_in_memory();
         self.stay.as_ref().and_then(|stay| stay.cold(load))

@@ -1,12 +1,13 @@
 //! Which models have exchanges in flight, which are in memory and how the others left it, so that a cold start is not
 //! taken for a wait, and its cause has a name.
 //!
-//! What `/api/ps` says outranks what a load figure suggests: Ollama's reported load includes the time in its queue, and
+//! What `/api/ps` says outranks what a long load suggests: Ollama's reported load includes the time in its queue, and
 //! other servers report a constant. A model that was not in memory at the last look is cold for every exchange that comes
-//! before an answer in the model's name, whatever that reports (`/v1` routes report no load): those that come together
-//! all wait for it. An answer says that the model is in memory by now, and is heard sooner than the backend is asked
-//! again; one that says that it was sent away is heard too. Only where nobody can look does a long load mean a cold
-//! model, and then only for an exchange that found no other on it. A model that runs elsewhere is never cold.
+//! before an answer in the model's name, also where that reports no load (`/v1` routes): those that come together all wait
+//! for it. A short load outranks `/api/ps`: the model was in memory, under the name of another one with the same weights.
+//! An answer says that the model is in memory by now, and is heard sooner than the backend is asked again; one that says
+//! that it was sent away is heard too. Only where nobody can look, or looks do not show the model, does a long load mean
+//! a cold model, and then only for an exchange that found no other on it. A model that runs elsewhere is never cold.
 //!
 //! A lower bound all the same: a model that comes and goes between two looks without an answer through us, and a change of
 //! options that only the server's default undoes, are not seen.
@@ -25,14 +26,14 @@ use std::time::{Duration, SystemTime};
 use hashbrown::HashMap;
 
 pub use model::Cold;
-use model::{Known, Reload};
+use model::{Known, Reload, is_of_a_cloud};
 
 use super::outcome::ColdCause;
 use crate::wire::request::LoadOptions;
 use crate::wire::spelling;
 
 /// A reported load from here on means that the model was not resident, where nobody can look and no other exchange was in
-/// flight on it.
+/// flight on it. Below it nothing was loaded.
 const COLD_LOAD: Duration = Duration::from_millis(100);
 
 /// Models of a backend that are remembered while nothing is in flight on them. Of others each is as if met for the first
@@ -69,11 +70,6 @@ fn plain(model: &str) -> Arc<str> {
     spelling::folded(model).into()
 }
 
-/// Ollama's names for models of its cloud.
-fn is_of_a_cloud(plain: &str) -> bool {
-    plain.ends_with("-cloud") || plain.ends_with(":cloud")
-}
-
 impl std::fmt::Debug for Residency {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         out.debug_struct("Residency").field("backends", &self.backends).finish_non_exhaustive()
@@ -108,7 +104,7 @@ impl Residency {
         self.of(backend).lock().serves(models)
     }
 
-    /// These models run elsewhere.
+    /// The backend lists these models as running elsewhere, and no other.
     pub fn elsewhere<'a>(&self, backend: &Arc<str>, models: impl Iterator<Item = &'a str>) {
         self.of(backend).lock().elsewhere(models);
     }
@@ -122,11 +118,11 @@ impl Residency {
     pub(super) fn enter(&self, backend: &Arc<str>, model: &str, options: LoadOptions) -> Stay {
         let (backend, model) = (self.of(backend), plain(model));
         let mut known = backend.lock();
-        let watched = known.watched;
+        let is_watched = known.watched;
         let of = known.models.entry_ref(&model).or_default();
         let alone = of.in_flight == 0;
         of.in_flight += 1;
-        let elsewhere = of.elsewhere || is_of_a_cloud(&model);
+        let (elsewhere, watched) = (of.is_elsewhere(&model), is_watched && !of.is_hidden());
         let (absent, reload, first) = (of.absent(watched), of.reload(options), of.is_unseen());
         drop(known);
         Stay {
@@ -182,9 +178,9 @@ pub(super) struct Stay {
     options: LoadOptions,
     /// No other exchange was in flight on the model when this one came.
     alone: bool,
-    /// Somebody looks at what is in memory.
+    /// Somebody looks at what is in memory, and would see the model there.
     watched: bool,
-    /// The model runs on another host.
+    /// The model runs on another host, as far as was known when this one came.
     elsewhere: bool,
     /// The model was heard not to be in memory, before it answered.
     absent: Option<Cold>,
@@ -214,6 +210,18 @@ impl Stay {
         model.answered(self.options, self.reload, asked)
     }
 
+    /// The answer reported a load, and no other host: a listing that says that the model runs elsewhere is old. The name
+    /// of a cloud's model stands, since such an answer is handed on as it is.
+    pub(super) fn ran_here(&mut self) {
+        if !self.elsewhere || is_of_a_cloud(&self.model) {
+            return;
+        }
+        self.elsewhere = false;
+        if let Some(model) = self.backend.lock().models.get_mut(&self.model) {
+            model.elsewhere = false;
+        }
+    }
+
     /// The model is to leave memory once nothing is in flight on it.
     pub(super) fn leaves(&mut self) {
         self.leaves = true;
@@ -221,6 +229,9 @@ impl Stay {
 
     /// The model was sent away.
     pub(super) fn unloaded(&self) {
+        if self.elsewhere {
+            return;
+        }
         let mut known = self.backend.lock();
         let asked = known.asked;
         if let Some(model) = known.models.get_mut(&self.model) {
@@ -236,10 +247,10 @@ impl Stay {
 
     /// Why a model that answered was cold, if it was; `load` is what it reported.
     pub(super) fn cold(&self, load: Option<Duration>) -> Option<Cold> {
-        if self.elsewhere {
+        if self.elsewhere || load.is_some_and(|load| load < COLD_LOAD) {
             return None;
         }
-        let waited = self.alone && load.is_some_and(|load| load >= COLD_LOAD);
+        let waited = self.alone && load.is_some();
         let because = |cause| Some(Cold { cause, by: None });
         match (&self.absent, self.reload) {
             (Some(absent), _) => Some(absent.clone()),

@@ -3,7 +3,7 @@
 //! A look is authoritative but old: what an answer said since the look was begun stands until the next.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use hashbrown::HashMap;
 
@@ -11,6 +11,9 @@ use super::{Held, MODELS, plain};
 use crate::exchange::outcome::ColdCause;
 use crate::exchange::truncation::{Context, Evidence, Truncation};
 use crate::wire::request::LoadOptions;
+
+/// So far the backend's clock may be ahead of ours: what would leave by then, and is gone for no other reason, has expired.
+const CLOCKS_APART: Duration = Duration::from_secs(30);
 
 /// Prompts of a model that wait until its context is known.
 const WAITING: usize = 16;
@@ -41,6 +44,8 @@ pub(super) struct Known {
     pub(super) watched: bool,
     /// Looks that were begun.
     pub(super) asked: u64,
+    /// When the last look came back.
+    last: Option<SystemTime>,
     pub(super) models: HashMap<Arc<str>, Model>,
 }
 
@@ -52,6 +57,8 @@ enum Memory {
     Unseen,
     Resident,
     Absent(Cold),
+    /// It answers and is not listed: it shares the weights of a model that is, or the backend calls it otherwise there.
+    Hidden,
 }
 
 #[derive(Debug, Default)]
@@ -59,13 +66,15 @@ pub(super) struct Model {
     pub(super) in_flight: usize,
     /// The look that had been begun when the last exchange on it ended.
     pub(super) used: u64,
-    /// It runs on another host.
+    /// The backend lists it as running on another host.
     pub(super) elsewhere: bool,
     memory: Memory,
     /// The look that had been begun when an answer last said where it is.
     heard: Option<u64>,
     /// An answer brought it into memory, and no look has seen it there.
     came: bool,
+    /// The same, and the last look did not list it; nothing explained that.
+    missed: bool,
     /// It was gone at the last look, and nothing explained it: what comes next has taken its place.
     puzzling: bool,
     expires: Option<SystemTime>,
@@ -86,10 +95,10 @@ impl Known {
     }
 
     pub(super) fn looked<'a>(&mut self, held: impl Iterator<Item = Held<'a>>, now: SystemTime) -> Vec<(&'a str, u64)> {
-        let look = Look { number: self.asked, now, newcomer: None };
-        let held: Vec<(Arc<str>, Held<'a>)> = held.map(|held| (plain(held.name), held)).collect();
-        let newcomer = held.iter().find(|(name, held)| self.is_news(name, held));
-        let look = Look { newcomer: newcomer.map(|(_, held)| held.name.into()), ..look };
+        let held = held.map(|held| (plain(held.name), held));
+        let held: Vec<(Arc<str>, Held<'a>)> = held.filter(|(name, held)| !self.is_leaving(name, held, now)).collect();
+        let newcomer = held.iter().find(|(name, held)| self.is_news(name, held)).map(|(_, held)| held.name.into());
+        let look = Look { number: self.asked, now, last: self.last.replace(now), newcomer };
         self.watched = true;
         for (name, model) in &mut self.models {
             if model.heard != Some(look.number) && held.iter().all(|(held, _)| held != name) {
@@ -121,6 +130,10 @@ impl Known {
     }
 
     pub(super) fn elsewhere<'a>(&mut self, models: impl Iterator<Item = &'a str>) {
+        self.models.retain(|_, model| {
+            model.elsewhere = false;
+            model.in_flight > 0 || !model.is_forgettable()
+        });
         for name in models.take(MODELS) {
             self.models.entry(plain(name)).or_default().elsewhere = true;
         }
@@ -132,7 +145,7 @@ impl Known {
             return;
         }
         let asked = self.asked;
-        for model in self.models.values_mut().filter(|model| model.memory == Memory::Resident) {
+        for model in self.models.values_mut().filter(|model| model.memory == Memory::Resident || model.is_hidden()) {
             model.leaves(ColdCause::Restart, None);
             model.heard = Some(asked);
         }
@@ -140,6 +153,10 @@ impl Known {
 
     pub(super) fn suspects(&mut self, name: &Arc<str>, options: LoadOptions, characters: u64, tokens: u64) -> bool {
         let Some(model) = self.model(name) else { return false };
+        // What is asked of this backend is not what the other host loads it with.
+        if model.is_elsewhere(name) {
+            return false;
+        }
         let asked = options.context.map_or(Context::Unknown, Context::Asked);
         let context = model.context.map_or(asked, Context::Told);
         let evidence = Evidence { characters, tokens, context };
@@ -154,6 +171,15 @@ impl Known {
     fn model(&mut self, name: &Arc<str>) -> Option<&mut Model> {
         let room = self.models.len() < MODELS || self.models.contains_key(name);
         room.then(|| self.models.entry_ref(name).or_default())
+    }
+
+    /// Whether it was sent away and is still listed: as expiring at once, no later than it would have if it had not been
+    /// sent away. Whoever loads it again puts that off.
+    fn is_leaving(&self, name: &Arc<str>, held: &Held<'_>, now: SystemTime) -> bool {
+        let sent_away = |model: &&Model| model.left().is_some_and(|cold| cold.cause == ColdCause::Unloaded);
+        // By our clock, or by its own.
+        let ends = |model: &Model, at: SystemTime| at <= now || model.expires.is_some_and(|before| at <= before);
+        self.models.get(name).filter(sent_away).zip(held.expires).is_some_and(|(model, at)| ends(model, at))
     }
 
     /// Whether it has come into memory since the last look.
@@ -172,11 +198,33 @@ impl Known {
 struct Look {
     number: u64,
     now: SystemTime,
+    /// When the one before came back.
+    last: Option<SystemTime>,
     /// A model that came into memory since the last.
     newcomer: Option<Arc<str>>,
 }
 
+/// Ollama's names for models of its cloud.
+pub(super) fn is_of_a_cloud(plain: &str) -> bool {
+    plain.ends_with("-cloud") || plain.ends_with(":cloud")
+}
+
 impl Model {
+    /// It runs on another host: the backend lists it so, or its name says so. To be in memory outranks both, and a name
+    /// says nothing of a server that lists its models with their contexts.
+    pub(super) fn is_elsewhere(&self, plain: &str) -> bool {
+        match self.memory {
+            Memory::Resident => false,
+            Memory::Unseen => self.elsewhere || (self.context.is_none() && is_of_a_cloud(plain)),
+            Memory::Absent(_) | Memory::Hidden => self.elsewhere,
+        }
+    }
+
+    /// Looks do not show where it is.
+    pub(super) fn is_hidden(&self) -> bool {
+        self.memory == Memory::Hidden
+    }
+
     /// Nothing was heard of it.
     pub(super) fn is_unseen(&self) -> bool {
         self.memory == Memory::Unseen
@@ -199,7 +247,7 @@ impl Model {
     pub(super) fn left(&self) -> Option<Cold> {
         match &self.memory {
             Memory::Absent(cold) => Some(cold.clone()),
-            Memory::Unseen | Memory::Resident => None,
+            Memory::Unseen | Memory::Resident | Memory::Hidden => None,
         }
     }
 
@@ -225,13 +273,14 @@ impl Model {
 
     /// It answered an exchange with these options. Tells whether what is in memory has changed, or may have.
     pub(super) fn answered(&mut self, options: LoadOptions, reload: Reload, look: u64) -> bool {
-        let comes = self.memory != Memory::Resident;
+        let comes = self.memory != Memory::Resident && !self.is_hidden();
         if self.left().is_some() || reload != Reload::No {
             self.context = None;
         }
-        self.came |= comes;
+        if comes {
+            (self.came, self.memory) = (true, Memory::Resident);
+        }
         self.puzzling = false;
-        self.memory = Memory::Resident;
         self.heard = Some(look);
         self.used = look;
         self.options = Some(options);
@@ -246,7 +295,7 @@ impl Model {
     fn leaves(&mut self, cause: ColdCause, by: Option<Arc<str>>) {
         self.puzzling = cause == ColdCause::Unknown;
         self.memory = Memory::Absent(Cold { cause, by });
-        (self.came, self.context, self.options) = (false, None, None);
+        (self.came, self.missed, self.context, self.options) = (false, false, None, None);
         self.waiting.clear();
     }
 
@@ -257,13 +306,29 @@ impl Model {
             return;
         }
         // What was used since the last look expires later than that said.
-        let unused = self.used + 1 < look.number;
-        let expired = resident && unused && self.expires.is_some_and(|at| at <= look.now);
+        let unused = resident && self.used + 1 < look.number;
+        let expires = self.expires.filter(|_| unused);
+        // What was due before the last look, and was still there, shows a clock that is behind ours.
+        let expired = expires.is_some_and(|at| at <= look.now && look.last.is_none_or(|last| at > last));
         match &look.newcomer {
             _ if expired => self.leaves(ColdCause::Expired, None),
             Some(newcomer) => self.leaves(ColdCause::Evicted, Some(Arc::clone(newcomer))),
-            None if resident => self.leaves(ColdCause::Unknown, None),
-            None => self.puzzling = false,
+            None if expires.is_some_and(|at| at <= look.now + CLOCKS_APART) => self.leaves(ColdCause::Expired, None),
+            None => self.is_missing(),
+        }
+    }
+
+    /// A look did not find it, and nothing explains that: if an answer had brought it into memory before, and the look
+    /// before did not find it either, it is one that looks do not find.
+    fn is_missing(&mut self) {
+        let (came, missed) = (self.came, self.missed);
+        if missed {
+            (self.memory, self.came, self.puzzling) = (Memory::Hidden, false, false);
+        } else if self.memory == Memory::Resident {
+            self.leaves(ColdCause::Unknown, None);
+            self.missed = came;
+        } else {
+            self.puzzling = false;
         }
     }
 
@@ -275,7 +340,7 @@ impl Model {
             self.options = None;
         }
         self.memory = Memory::Resident;
-        (self.came, self.puzzling) = (false, false);
+        (self.came, self.missed, self.puzzling) = (false, false, false);
         (self.context, self.expires) = (held.context, held.expires);
         if self.options == Some(LoadOptions::default()) {
             self.usual_context = held.context.or(self.usual_context);

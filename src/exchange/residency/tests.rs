@@ -80,6 +80,69 @@ fn where_nobody_looks_only_the_first_exchange_on_a_model_can_be_cold() {
 }
 
 #[test]
+fn a_reported_load_that_is_too_short_for_one_is_that_of_a_model_in_memory() {
+    let house = House::holding(&["n"]);
+    let short = Some(Duration::from_micros(99_999));
+    // `m` shares the weights of `n`, under whose name they were loaded.
+    for round in 0..5 {
+        let mut stay = house.enter("m");
+        stay.answered();
+        assert_eq!(cause(&stay, short), None, "round {round}");
+        house.look(&["n"]);
+    }
+    // A server that does not heed the context that is asked for.
+    for context in [1024, 4096, 1024, 512] {
+        let mut stay = house.enter_with("n", context);
+        stay.answered();
+        assert_eq!(cause(&stay, short), None, "{context} tokens");
+        house.look(&["n"]);
+    }
+}
+
+#[test]
+fn a_model_that_answers_and_is_not_listed_is_not_cold_until_it_was_listed_once() {
+    for answers_between_looks in [false, true] {
+        let house = House::holding(&["n"]);
+        assert_eq!(house.exchange("m"), Some(ColdCause::First));
+        house.look(&["n"]);
+        if answers_between_looks {
+            assert_eq!(house.exchange("m"), Some(ColdCause::Unknown), "one look may have come at a bad time");
+        }
+        house.look(&["n"]);
+        let mut stay = house.enter("m");
+        assert!(!stay.answered(), "another look would not find it either");
+        assert_eq!(cause(&stay, None), None);
+        assert_eq!(cause(&stay, LONG), Some(ColdCause::Unknown), "as where nobody looks");
+        drop(stay);
+        house.look(&["n"]);
+        assert_eq!(house.exchange("m"), None);
+        house.look(&["m", "n"]);
+        house.look(&["n"]);
+        house.look(&["n"]);
+        assert_eq!(house.exchange("m"), Some(ColdCause::Unknown), "it is listed while it is in memory");
+    }
+}
+
+#[test]
+fn a_model_that_left_for_a_reason_is_still_one_that_is_listed() {
+    for reason in [ColdCause::Evicted, ColdCause::Unloaded, ColdCause::Restart] {
+        let house = House::holding(&["n"]);
+        house.exchange("m");
+        match reason {
+            ColdCause::Evicted => house.look(&["o"]),
+            ColdCause::Unloaded => house.enter("m").unloaded(),
+            _ => house.residency.refuses(&house.backend),
+        }
+        house.look(&["o"]);
+        house.look(&["o"]);
+        assert_eq!(house.exchange("m"), Some(reason));
+    }
+    let house = House::holding(&["m"]);
+    (0..3).for_each(|_| house.look(&[]));
+    assert_eq!(house.exchange("m"), Some(ColdCause::Unknown), "somebody else sent it away");
+}
+
+#[test]
 fn a_model_that_the_last_look_found_in_memory_is_not_cold_whatever_it_reports() {
     let house = House::holding(&["m:latest"]);
     for spelling in ["m", "M:latest", "library/m", "registry.ollama.ai/library/m:LATEST"] {
@@ -101,16 +164,49 @@ fn a_model_that_runs_elsewhere_is_never_cold() {
 }
 
 #[test]
-fn until_a_model_that_is_not_in_memory_answers_all_on_it_are_cold_whatever_they_report() {
+fn a_model_that_was_seen_in_memory_does_not_run_elsewhere_whatever_it_is_called() {
+    let house = House::holding(&[]);
+    house.residency.elsewhere(&house.backend, ["mine:latest"].into_iter());
+    for name in ["storm-cloud", "mine"] {
+        house.look(&[name]);
+        assert_eq!(house.exchange(name), None, "{name}");
+        house.enter(name).unloaded();
+        house.residency.elsewhere(&house.backend, [].into_iter());
+        assert_eq!(house.exchange(name), Some(ColdCause::Unloaded), "{name}");
+    }
+}
+
+#[test]
+fn a_model_that_a_server_lists_with_its_context_does_not_run_elsewhere() {
+    let house = House::new();
+    house.residency.serves(&house.backend, [held("storm-cloud")].into_iter());
+    let stay = house.enter("storm-cloud");
+    assert_eq!(cause(&stay, LONG), Some(ColdCause::First));
+    assert_eq!(stay.suspects("storm-cloud", 15_009, 1_027), Some(true));
+}
+
+#[test]
+fn a_model_that_is_listed_as_another_hosts_no_more_runs_here() {
+    let house = House::holding(&[]);
+    house.residency.elsewhere(&house.backend, ["mine:latest", "other"].into_iter());
+    assert_eq!(house.exchange("mine"), None);
+    house.residency.elsewhere(&house.backend, ["other"].into_iter());
+    assert_eq!(house.exchange("mine"), Some(ColdCause::First));
+    assert_eq!(house.exchange("other"), None);
+}
+
+#[test]
+fn until_a_model_that_is_not_in_memory_answers_all_on_it_are_cold_unless_they_report_no_load() {
     let house = House::holding(&["n"]);
     let mut together = [house.enter("m"), house.enter("M:latest")];
     assert!(together[1].answered(), "that it is in memory by now is news");
     let later = house.enter("m");
     assert!(!together[0].answered(), "no more");
-    for load in [None, Some(Duration::ZERO), LONG] {
+    for load in [None, LONG] {
         assert!(together.iter().all(|stay| cause(stay, load) == Some(ColdCause::First)), "all waited for it");
         assert_eq!(cause(&later, load), None, "it waited for others, not for the model");
     }
+    assert!(together.iter().all(|stay| cause(stay, Some(Duration::ZERO)).is_none()), "nobody waited");
 }
 
 #[test]
@@ -151,6 +247,25 @@ fn what_an_answer_sent_away_is_absent_from_then_on() {
     alone.answered();
     drop(alone);
     assert_eq!(house.exchange("n"), Some(ColdCause::Unloaded));
+}
+
+#[test]
+fn a_look_that_finds_a_model_on_its_way_out_does_not_bring_it_back() {
+    let at = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+    let mut house = House::holding(&[]);
+    let row = |expires| [Held { expires, ..held("m") }, held("n")].into_iter();
+    house.now += Duration::from_secs(10);
+    // Its own clock may be ahead of ours: it expires at once, and before it would have.
+    for on_its_way_out in [10, 14] {
+        house.find(row(at(310)));
+        house.enter("m").unloaded();
+        house.find(row(at(on_its_way_out)));
+        assert_eq!(house.exchange("m"), Some(ColdCause::Unloaded), "{on_its_way_out}");
+        assert_eq!(house.exchange("n"), None, "it took no place");
+    }
+    house.enter("m").unloaded();
+    house.find(row(at(320)));
+    assert_eq!(house.exchange("m"), None, "somebody else has loaded it");
 }
 
 #[test]
@@ -223,6 +338,28 @@ fn a_model_that_nobody_used_for_long_enough_has_expired() {
     house.look(&[]);
     let causes = models.map(|(name, _)| house.exchange(name));
     assert_eq!(causes, [Some(ColdCause::Expired), Some(ColdCause::Unknown), Some(ColdCause::Unknown)]);
+}
+
+#[test]
+fn a_clock_that_is_a_little_ahead_or_far_behind_makes_no_other_cause() {
+    let at = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+    let models = [("due", 320), ("later", 340), ("overdue", 100)];
+    let all = || models.map(|(name, leaves)| Held { expires: at(leaves), ..held(name) }).into_iter();
+    for newcomer in [None, Some("new")] {
+        let mut house = House::holding(&[]);
+        for now in [285, 290, 295] {
+            house.now = SystemTime::UNIX_EPOCH + Duration::from_secs(now);
+            house.find(all());
+        }
+        house.now += Duration::from_secs(5);
+        house.find(newcomer.map(held).into_iter());
+        let causes = models.map(|(name, _)| house.exchange(name));
+        let expected = match newcomer {
+            None => [ColdCause::Expired, ColdCause::Unknown, ColdCause::Expired],
+            Some(_) => [ColdCause::Evicted; 3],
+        };
+        assert_eq!(causes, expected.map(Some), "{newcomer:?}");
+    }
 }
 
 #[test]
@@ -342,4 +479,18 @@ fn where_the_context_is_asked_for_a_cut_is_suspected_at_once() {
     let serves = House::new();
     serves.residency.serves(&serves.backend, [held("m")].into_iter());
     assert!(cut(&serves), "a server that says how long its contexts are");
+}
+
+#[test]
+fn a_prompt_of_a_model_that_runs_elsewhere_is_never_suspected() {
+    let house = House::holding(&[]);
+    house.residency.elsewhere(&house.backend, ["mine"].into_iter());
+    for name in ["gpt-oss:120b-cloud", "mine:latest"] {
+        let stay = house.enter_with(name, 2_048);
+        assert_eq!(stay.suspects(name, 15_009, 1_027), Some(false), "{name}");
+        drop(stay);
+        for (characters, tokens) in [(4_000, 1_000), (4_000, 1_000), (4_000, 1_000), (40_000, 2_000)] {
+            assert!(!house.residency.suspects(&house.backend, name, characters, tokens), "{name}");
+        }
+    }
 }

@@ -92,3 +92,26 @@ fn an_exchange_is_on_its_model_once_the_backend_has_its_request() {
     case.complete(10);
     assert!(cold());
 }
+
+#[test]
+fn a_model_that_answers_with_a_load_and_names_no_other_host_runs_here() {
+    let residency = Arc::new(Residency::default());
+    let backend: Arc<str> = "local".into();
+    residency.looked(&backend, [].into_iter(), std::time::SystemTime::UNIX_EPOCH);
+    residency.elsewhere(&backend, ["m", "mine"].into_iter());
+    let loaded = Event::Timings(Timings { load: Some(ms(300)), ..Timings::default() });
+    for (name, events, cold) in [
+        ("m", vec![loaded, Event::Terminal], true),
+        ("mine", vec![Event::Elsewhere, loaded, Event::Terminal], false),
+        // Answers of the cloud itself are handed on as they are.
+        ("n-cloud", vec![loaded, Event::Terminal], false),
+    ] {
+        let mut case = Case::on(CHAT, Recorder::default(), &residency);
+        case.observation.scanner = None;
+        case.observation.stay = Some(residency.enter(&backend, name, LoadOptions::default()));
+        case.head(OK, 10);
+        case.reading(true, true);
+        case.frame(20, &events);
+        assert_eq!(case.complete(30).cold.is_some(), cold, "{name}");
+    }
+}

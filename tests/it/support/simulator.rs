@@ -15,7 +15,8 @@ pub(crate) struct Simulator {
 }
 
 impl Simulator {
-    /// Returns once it listens. Twenty times as fast as a real one, so that a client can still leave in the middle.
+    /// Returns once it listens. Twenty times as fast as a real one, so that a client can still leave in the middle; a load
+    /// takes long enough to be taken for one.
     pub(crate) fn start() -> Self {
         Self::with(&[])
     }
@@ -23,7 +24,7 @@ impl Simulator {
     /// The same, with more arguments.
     pub(crate) fn with(arguments: &[&str]) -> Self {
         let mut child = Command::new(binary())
-            .args(["--listen", "127.0.0.1:0", "--speed", "20"])
+            .args(["--listen", "127.0.0.1:0", "--speed", "20", "--load-speed", "5"])
             .args(arguments)
             .stdout(Stdio::piped())
             .spawn()
