@@ -200,9 +200,8 @@ fn a_source_and_a_helper_that_hang_are_named_and_felt_by_nobody() {
     let snapshot = wait_for(&host, |snapshot| snapshot.helper_up.is_some() && snapshot.disks.is_some());
     assert_eq!(snapshot.helper_up, Some(false), "it was given up after its time");
     assert!(snapshot.memory.is_none() && snapshot.cpu.is_some() && snapshot.pressure.is_some());
-    let begun = Instant::now();
-    let later = host.snapshot(begun + Health::HANGING + Duration::from_secs(1));
-    assert!(begun.elapsed() < Duration::from_millis(100), "a snapshot waits for nobody");
+    // A source still hangs: a snapshot that waited for it would never come.
+    let later = host.snapshot(Instant::now() + Health::HANGING + Duration::from_secs(1));
     let hanging: Vec<_> = later.collectors.iter().filter(|it| it.success == Some(false)).map(|it| it.name).collect();
     assert_eq!(hanging, ["memory", "helper"]);
 }

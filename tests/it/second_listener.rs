@@ -447,7 +447,6 @@ fn oversized_heads_are_refused_and_cost_nothing() {
 #[test]
 fn slow_and_many_clients_keep_neither_scrapers_nor_the_proxy_waiting() {
     let (program, _backend) = program(&[]);
-    let begun = Instant::now();
     let mut slow: Vec<Client> = Vec::new();
     for _ in 0..4 {
         for opening in
@@ -458,13 +457,12 @@ fn slow_and_many_clients_keep_neither_scrapers_nor_the_proxy_waiting() {
                 client.send(opening);
                 client
             }));
+            // Each within the test's patience, which is shorter than a slow head's own time.
             assert_eq!(status(&program.fetch_whole("/metrics")), 200);
             assert_eq!(status(&program.fetch_whole("/livez")), 200);
             let through = ask(program.clients, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
             assert!(through.ends_with("ok"), "{through}");
         }
     }
-    // Well before a slow head's own time is over.
-    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
     assert!(program.descriptors() < 256 + 100, "{} descriptors", program.descriptors());
 }

@@ -123,8 +123,8 @@ impl Hanging {
         hanging
     }
 
-    /// All of them are named as failing, once they have been under way for as long as counts as hanging.
-    fn wait(&self) {
+    /// Returns once all of them are named as failing, as they are once they have been under way for as long as counts as hanging.
+    pub(crate) fn wait(&self) {
         let begun = Instant::now();
         loop {
             let later = Instant::now() + Health::HANGING + Duration::from_secs(1);
