@@ -122,7 +122,7 @@ async fn serve(
 
     let local = on_this_machine(&config.backends);
     for backend in &config.backends {
-        metrics.backend_stands(&backend.name, place(&config, backend, local.contains(&backend.name)));
+        metrics.set_backend_location(&backend.name, place(&config, backend, local.contains(&backend.name)));
     }
     let log = AccessLog::new(config.access_log);
     residency.on_change(look_soon(&monitors));
@@ -286,7 +286,7 @@ fn look_soon(monitors: &[Arc<Monitor>]) -> impl Fn(&str) + use<> {
 
 /// What goes through to a backend, for whoever must not disturb one that rests.
 fn traffic(backend: Arc<str>, metrics: Arc<Metrics>, in_flight: InFlight) -> AskTraffic {
-    Box::new(move || Traffic { begun: metrics.begun(&backend), in_flight: in_flight.is_busy(&backend) })
+    Box::new(move || Traffic { begun: metrics.exchanges_started(&backend), in_flight: in_flight.is_busy(&backend) })
 }
 
 /// The `Host` that the backend wants to hear from everybody, ourselves included.

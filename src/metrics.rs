@@ -1,8 +1,8 @@
-//! Every Prometheus family: what exchanges, backends and the program itself are, as numbers.
+//! Every Prometheus family: exchanges, backends, the machine and the program itself, as numbers.
 //!
 //! Promises: its own registry and nothing global; label values are members of closed or capped sets, so neither memory
-//! nor a scrape grows without bound; a token costs a few atomic operations; a scrape keeps no exchange waiting; one
-//! strange number or name never costs a scrape. Each metric name stands once, in the file of its subject:
+//! nor a scrape grows without bound; a token costs a few atomic operations; a scrape never blocks an exchange; a strange
+//! number or name never fails a scrape. Each metric name stands once, in the file of its subject:
 //!
 //! | file | subject |
 //! |---|---|
@@ -13,26 +13,41 @@
 //! | `failures` | errors, cancellations, waste, missing usage, defects |
 //! | `backends` | whether they answer |
 //! | `host` | the machine underneath |
-//! | `models` | what backends say of themselves, of their models and of their load |
-//! | `program` | build, start, configuration, what was dropped, the process |
-//! | `gpu` | what GPUs tell beyond what every machine does; DCGM's names |
-//! | `energy` | energy by model, and the price of it |
+//! | `models` | what backends report of themselves, of their models and of their load |
+//! | `program` | build, start, configuration, what was dropped |
+//! | `gpu/neutral`, `gpu/dcgm` | what NVIDIA's GPUs report beyond what every GPU does; the same under DCGM's names |
+//! | `energy` | energy by model, and its price |
 //!
-//! `family` (series that exchanges feed), `table` (gauges replaced as a whole), `histogram` and `traced` (histograms with
-//! exemplars) hold the numbers; `exposition` writes them, `openmetrics` knows what that format wants otherwise.
+//! `declare` has the one way to declare a family, a line each, from which all else is derived; `spec` is what a line
+//! says. `family` (series that exchanges feed), `table` (gauges replaced as a whole), `histogram` and `traced` (histograms
+//! with exemplars) hold values between scrapes; `scraped` makes families at each one. `exposition` writes the page,
+//! `openmetrics` knows where that format differs.
+//!
+//! # To add a metric
+//! Open the file of its subject above; nothing but that file needs to be understood. To add a gauge of the machine, say:
+//!
+//! 1. `host.rs`, in `families!`: one line with identifier, kind, name, labels and help text:
+//!    `UPTIME: Gauge = "ollama_proxy_uptime_seconds" [] "Time since the machine started.";`
+//! 2. The same file, where the snapshot's part is turned into series: `batch.add(&UPTIME, &[], …)`. `None` is absent.
+//!
+//! A series that exchanges feed is as short: a line in `per_model!` makes a handle for each model on each backend
+//! (`series.uptime().set(…)`), a line in another subject's `families!` makes a field (`self.uptime.child(&[…])`).
+//! A histogram says `buckets` and a [`BucketLayout`] after its labels.
+//!
+//! The tests ask for the rest: a row in the README's table, and a value in the golden exposition (`make golden`).
 //!
 //! Left out: who serves the exposition.
 
 mod backends;
 mod buckets;
 mod cold_starts;
+mod declare;
 pub mod energy;
 mod exposition;
 mod failures;
-mod families;
 mod family;
-mod gathered;
 pub mod gpu;
+mod handle_cache;
 mod histogram;
 pub mod host;
 mod labels;
@@ -41,8 +56,10 @@ mod number;
 mod openmetrics;
 mod per_model;
 mod program;
-mod remembered;
 mod requests;
+mod scraped;
+mod spec;
+mod subjects;
 mod table;
 mod tokens;
 mod traced;
@@ -51,18 +68,24 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use prometheus::IntCounter;
 
-pub use buckets::Buckets;
+use buckets::EffectiveBounds;
+pub use buckets::{BucketLayout, Buckets};
+use declare::Registrar;
+use energy::{EnergyAttribution, EnergyMetrics};
 pub use exposition::Format;
 use exposition::Registry;
-use families::Families;
-use family::Register;
-use gathered::Gathered;
-use watch::ExchangeWatch;
+pub use program::Build;
+use program::Program;
+use scraped::ScrapedFamilies;
+pub use spec::{Kind, Spec};
+use subjects::Subjects;
+pub use subjects::families;
+pub use watch::ExchangeWatch;
 
 use crate::backend::Place;
 use crate::backend::catalogue::Catalogue;
@@ -84,18 +107,7 @@ pub const DEFAULT_MAX_HISTOGRAMS: usize = 2_000;
 /// Most counters or gauges of one name.
 pub const DEFAULT_MAX_SERIES: usize = 10_000;
 
-/// What was built.
-#[derive(Clone, Copy, Debug)]
-pub struct Build {
-    /// The release.
-    pub version: &'static str,
-    /// The commit; empty where it is not known.
-    pub revision: &'static str,
-    /// The compiler; empty where it is not known.
-    pub rustc: &'static str,
-}
-
-/// What the metrics need to be told.
+/// What the metrics are made with.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// What was built.
@@ -111,17 +123,17 @@ pub struct Settings {
 /// All metrics of this process.
 pub struct Metrics {
     registry: Registry,
-    families: Arc<Families>,
+    subjects: Arc<Subjects>,
 }
 
 impl Metrics {
-    /// Registers every family. What can be listed beforehand starts at 0.
+    /// Registers every family. Series whose labels are known in advance start at 0.
     #[must_use]
     pub fn new(settings: Settings, backends: &[Arc<str>], catalogue: Arc<Catalogue>) -> Arc<Self> {
         Self::with_buckets(settings, &Buckets::default(), backends, catalogue)
     }
 
-    /// As [`Metrics::new`], with bounds of histograms that were configured.
+    /// As [`Metrics::new`], with configured bounds of histograms.
     #[must_use]
     pub fn with_buckets(
         settings: Settings,
@@ -130,81 +142,70 @@ impl Metrics {
         catalogue: Arc<Catalogue>,
     ) -> Arc<Self> {
         let registry = Registry::default();
-        let register = Register {
+        let registrar = Registrar {
             registry: &registry,
             max_histograms: settings.max_histograms,
             max_series: settings.max_series,
             dropped: program::series_dropped(&registry),
-            buckets: &buckets::Effective::new(buckets),
+            bounds: &EffectiveBounds::new(buckets),
         };
-        let families = Arc::new(Families {
-            models: models::Models::register(&register, catalogue.clone()),
-            catalogue,
-            per_model: per_model::PerModel::register(&register, backends),
-            requests: requests::Requests::register(&register),
-            tokens: tokens::TokenCounts::register(&register),
-            failures: failures::Failures::register(&register, backends),
-            cold_starts: cold_starts::ColdStarts::register(&register),
-            backends: backends::Backends::register(&register),
-            program: program::Program::register(&register, settings.build, settings.started),
-            shares: OnceLock::new(),
-        });
-        Arc::new(Self { registry, families })
+        let program = Program::new(&registrar, settings.build, settings.started);
+        let subjects = Arc::new(Subjects::new(&registrar, program, backends, catalogue));
+        Arc::new(Self { registry, subjects })
     }
 
-    /// So many prompts for this model, of exchanges that have ended, are found to have been cut by now.
+    /// Counts prompts for this model that are suspected to have been truncated after their exchanges have ended.
     pub fn truncation_suspected(&self, backend: &str, model: &str, prompts: u64) {
-        let families = &self.families;
-        if let Some(label) = families.catalogue.label(backend, Dialect::Unknown, model) {
-            families.failures.truncation_suspected(&label, backend, prompts);
+        let subjects = &self.subjects;
+        if let Some(label) = subjects.catalogue.label(backend, Dialect::Unknown, model) {
+            subjects.failures.truncation_suspected(&label, backend, prompts);
         }
     }
 
-    /// Where a backend stands. To be said before it is asked for the first time.
-    pub fn backend_stands(&self, backend: &Arc<str>, place: Place) {
-        self.families.models.stands(backend, place);
+    /// Sets the node and the zone of a backend. They show from its next listing on, so call this before the first.
+    pub fn set_backend_location(&self, backend: &Arc<str>, place: Place) {
+        self.subjects.models.set_location(backend, place);
     }
 
-    /// How many exchanges with this backend began.
+    /// How many exchanges this backend was chosen for since the start.
     #[must_use]
-    pub fn begun(&self, backend: &str) -> u64 {
-        self.families.requests.begun(backend)
+    pub fn exchanges_started(&self, backend: &str) -> u64 {
+        self.subjects.requests.started_on(backend)
     }
 
-    /// The configuration was loaded again, or could not be.
+    /// Records an attempt to load the configuration.
     pub fn config_loaded(&self, successful: bool, at: SystemTime) {
-        self.families.program.config_loaded(successful, at);
+        self.subjects.program.config_loaded(successful, at);
     }
 
-    /// The counter of facts that a receiver (logs, history, …) could not take in time. It starts at 0.
+    /// The counter of facts that a receiver (logs, history, …) dropped because it was too slow. It starts at 0.
     #[must_use]
     pub fn sink_dropped(&self, sink: &'static str) -> IntCounter {
-        self.families.program.sink_dropped(sink)
+        self.subjects.program.sink_dropped(sink)
     }
 
-    /// Exposes the machine and its GPUs too. `take` is asked twice a scrape and must not wait.
+    /// Exposes the machine and its GPUs too. `take` is called twice a scrape and must not block.
     pub fn watch_host(&self, clock: Clock, take: impl Fn(Instant) -> HostSnapshot + Send + Sync + 'static) {
         let take = Arc::new(take);
-        let again = Arc::clone(&take);
+        let take_for_gpus = Arc::clone(&take);
         let registry = prometheus::Registry::new();
         host::HostMetrics::register(&registry, clock, move |now| take(now));
-        gpu::GpuMetrics::register(&registry, move |now| again(now));
-        self.registry.add(Box::new(Gathered { name: "machine", registry }));
+        gpu::GpuMetrics::register(&registry, move |now| take_for_gpus(now));
+        self.registry.add(Box::new(ScrapedFamilies { name: "machine", registry }));
     }
 
-    /// Tells the meter which exchanges are in flight, and exposes what energy was spent for. `local` are the names of the
-    /// backends on this machine; the price of a kilowatt-hour is absent where none is configured. Only the first call
-    /// counts.
+    /// Attributes the meter's energy to exchanges in flight, and exposes it by model. `local` are the names of the backends
+    /// on this machine; the price of a kilowatt-hour is absent where none is configured. Further calls have no effect.
     pub fn watch_energy(&self, meter: Arc<Meter>, local: Vec<Arc<str>>, price: Option<f64>) {
-        if self.families.shares.set(energy::Shares::new(Arc::clone(&meter), local)).is_err() {
+        if self.subjects.energy.set(EnergyAttribution::new(Arc::clone(&meter), local)).is_err() {
             return;
         }
         let registry = prometheus::Registry::new();
-        energy::EnergyMetrics::register(&registry, meter, price);
-        self.registry.add(Box::new(Gathered { name: "energy", registry }));
+        EnergyMetrics::register(&registry, meter, price);
+        self.registry.add(Box::new(ScrapedFamilies { name: "energy", registry }));
     }
 
-    /// Everything that is known, in a format.
+    /// The whole page, in a format.
     #[must_use]
     pub fn encode(&self, format: Format) -> Vec<u8> {
         self.registry.write(format).into_bytes()
@@ -215,28 +216,28 @@ impl Sink for Metrics {
     type Watch = ExchangeWatch;
 
     fn started(&self, start: &Start) -> ExchangeWatch {
-        ExchangeWatch::new(Arc::clone(&self.families), start)
+        ExchangeWatch::new(Arc::clone(&self.subjects), start)
     }
 
     fn refused(&self, why: Malformed) {
-        self.families.requests.refused(why);
+        self.subjects.requests.refused(why);
     }
 }
 
 impl Report for Metrics {
     fn probed(&self, backend: &Arc<str>, up: bool, took: Duration) {
-        self.families.backends.probed(backend, up, took);
+        self.subjects.backends.probed(backend, up, took);
     }
 
     fn listed(&self, backend: &Arc<str>, inventory: &Inventory) {
-        self.families.models.listed(backend, inventory);
+        self.subjects.models.listed(backend, inventory);
     }
 
     fn resident(&self, backend: &Arc<str>, inventory: &Inventory, changes: &[Change]) {
-        self.families.models.resident(backend, inventory, changes);
+        self.subjects.models.resident(backend, inventory, changes);
     }
 
     fn load(&self, backend: &Arc<str>, load: &[EngineLoad]) {
-        self.families.models.load(backend, load);
+        self.subjects.models.load(backend, load);
     }
 }

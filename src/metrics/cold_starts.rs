@@ -2,39 +2,35 @@
 
 use prometheus::IntCounter;
 
-use super::buckets;
-use super::family::{Family, Register, Spec};
+use super::declare::families;
+use super::family::Family;
 use super::per_model::Series;
 use crate::exchange::outcome::{ColdCause, Outcome};
 use crate::exchange::record::Record;
 
-pub(super) struct ColdStarts(Family<IntCounter>);
-
-impl ColdStarts {
-    pub(super) fn register(register: &Register<'_>) -> Self {
-        Self(register.family(COLD_STARTS))
-    }
-
-    /// A completed generation that was warm makes every cause's 0 known, from which the first cold start is seen.
-    pub(super) fn finished(&self, series: &Series, record: &Record) {
-        let completed = record.is_generation() && record.outcome == Outcome::Completed;
-        if (completed || record.cold.is_some()) && series.meet_memory() {
-            ColdCause::ALL.iter().for_each(|cause| drop(self.of(series, *cause)));
-        }
-        if let Some(cold) = &record.cold {
-            self.of(series, cold.cause).inc();
-        }
-    }
-
-    fn of(&self, series: &Series, cause: ColdCause) -> IntCounter {
-        self.0.child(&[series.model(), series.backend(), cause.as_str()])
+families! {
+    /// Cold starts.
+    pub(super) struct ColdStarts {
+        total: Family<IntCounter> = "ollama_proxy_cold_starts_total" ["model", "backend", "cause"]
+            "Requests that waited until their model was loaded, by why it was not in memory; a lower bound, since a \
+             model that comes and goes between two looks at the backend's memory may not be seen.";
     }
 }
 
-const COLD_STARTS: Spec = Spec {
-    name: "ollama_proxy_cold_starts_total",
-    help: "Requests that waited until their model was loaded, by why it was not in memory; a lower bound, since a model \
-           that comes and goes between two looks at the backend's memory may not be seen.",
-    labels: &["model", "backend", "cause"],
-    buckets: buckets::NONE,
-};
+impl ColdStarts {
+    /// The first completed generation creates the series of every cause at 0, so that the first cold start shows in a
+    /// rate.
+    pub(super) fn finished(&self, series: &Series, record: &Record) {
+        let completed = record.is_generation() && record.outcome == Outcome::Completed;
+        if (completed || record.cold.is_some()) && series.is_first_residency() {
+            ColdCause::ALL.iter().for_each(|cause| drop(self.child(series, *cause)));
+        }
+        if let Some(cold) = &record.cold {
+            self.child(series, cold.cause).inc();
+        }
+    }
+
+    fn child(&self, series: &Series, cause: ColdCause) -> IntCounter {
+        self.total.child(&[series.model(), series.backend(), cause.as_str()])
+    }
+}

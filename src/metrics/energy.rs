@@ -1,8 +1,8 @@
-//! Energy by model, and who is in flight for it.
+//! Energy by model, and which exchanges it is attributed to.
 //!
-//! Promises: only exchanges that make a model work, on a backend of this machine, are given energy; what is given adds
-//! up to what the meters counted, the rest being `model=""`; without a meter there is no series. Labels are those of
-//! every other family. Left out: energy per token and its cost, which are recording rules over these.
+//! Promises: only exchanges that make a model work, on a backend of this machine, are attributed energy; all series add
+//! up to what the meters counted, the rest having an empty model; without a meter there is no series. Labels are those
+//! of every other family. Left out: energy per token and its cost, which are recording rules over these.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,30 +11,23 @@ use prometheus::Registry;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 
-use super::host::exposition::{Batch, Kind, Name};
+use super::declare::families;
 use super::labels;
+use super::scraped::Batch;
 use crate::exchange::record::Start;
 use crate::exchange::vocabulary::Operation;
 use crate::host::energy::{Consumer, Meter, Place};
 
-static ENERGY: Name = Name {
-    name: "ollama_proxy_energy_joules_total",
-    help: "Energy above idle that went into a model's answers; with an empty model, all other energy.",
-    kind: Kind::Counter,
-    labels: &["model", "backend"],
-};
-static IDLE: Name = Name {
-    name: "ollama_proxy_energy_idle_watts",
-    help: "What the machine's meters show while nothing is in flight.",
-    kind: Kind::Gauge,
-    labels: &[],
-};
-static PRICE: Name = Name {
-    name: "ollama_proxy_electricity_price_per_kilowatt_hour",
-    help: "The configured price of electricity, in the currency it was configured in.",
-    kind: Kind::Gauge,
-    labels: &[],
-};
+families! {
+    /// Energy, and its price.
+    pub(super) static SPECS = [] {
+        ENERGY: Counter = "ollama_proxy_energy_joules_total" ["model", "backend"]
+            "Energy above idle that went into a model's answers; with an empty model, all other energy.";
+        IDLE: Gauge = "ollama_proxy_energy_idle_watts" [] "What the machine's meters show while nothing is in flight.";
+        PRICE: Gauge = "ollama_proxy_electricity_price_per_kilowatt_hour" []
+            "The configured price of electricity, in the currency it was configured in.";
+    }
+}
 
 /// The families of energy.
 #[derive(Clone, Debug)]
@@ -45,9 +38,9 @@ pub struct EnergyMetrics {
 }
 
 impl EnergyMetrics {
-    /// Makes the families known to a registry. The price of a kilowatt-hour is absent where none is configured.
+    /// Registers the families. The price of a kilowatt-hour is absent where none is configured.
     pub fn register(registry: &Registry, meter: Arc<Meter>, price: Option<f64>) {
-        let descs = [&ENERGY, &IDLE, &PRICE].map(|name| name.desc()).into();
+        let descs = SPECS.iter().map(|spec| spec.desc()).collect();
         registry.register(Box::new(Self { meter, price, descs })).expect("every name is registered once");
     }
 }
@@ -71,42 +64,43 @@ impl Collector for EnergyMetrics {
     }
 }
 
-/// Tells the meter which exchanges are in flight.
-pub(super) struct Shares {
+/// Registers exchanges in flight as consumers at the meter.
+pub(super) struct EnergyAttribution {
     meter: Arc<Meter>,
-    /// The names of the backends on this machine: those of others draw from other meters.
+    /// The names of the backends on this machine; others consume energy that this meter does not measure.
     local: Vec<Arc<str>>,
 }
 
-impl Shares {
+impl EnergyAttribution {
     pub(super) fn new(meter: Arc<Meter>, local: Vec<Arc<str>>) -> Self {
         Self { meter, local }
     }
 
-    /// What an exchange draws from now on, for the model with this label. None where it costs no energy here.
-    pub(super) fn begin(&self, start: &Start, model: &Arc<str>, now: Instant) -> Option<Draw> {
+    /// Attributes energy to an exchange of the model with this label until the guard is dropped. `None` where the exchange
+    /// uses no energy of this machine.
+    pub(super) fn begin(&self, start: &Start, model: &Arc<str>, now: Instant) -> Option<ConsumerGuard> {
         let works = start.route.operation.generates() || start.route.operation == Operation::Embeddings;
         if !works || !self.local.contains(&start.backend) {
             return None;
         }
-        // No model at all is whom nobody's energy is given to; here one works that the route cannot name.
+        // The empty label holds energy that no model used; here one works that the route cannot name.
         let model = if **model == *labels::NONE { labels::UNKNOWN.into() } else { Arc::clone(model) };
         let consumer = Consumer { model, backend: Arc::clone(&start.backend) };
         let place = self.meter.began(&consumer, now);
-        Some(Draw { meter: Arc::clone(&self.meter), consumer, place })
+        Some(ConsumerGuard { meter: Arc::clone(&self.meter), consumer, place })
     }
 }
 
-/// An exchange that makes the machine work. However it ends, also when it is only dropped, it is given nothing afterwards.
-pub(super) struct Draw {
+/// One exchange that is attributed energy, until this is dropped.
+pub(super) struct ConsumerGuard {
     meter: Arc<Meter>,
     consumer: Consumer,
     place: Place,
 }
 
-impl Draw {
-    /// The model is known, or known better. What it drew until then stays where it was.
-    pub(super) fn is(&mut self, model: &Arc<str>) {
+impl ConsumerGuard {
+    /// Attributes to another label from now on; what was attributed until now stays where it is.
+    pub(super) fn relabel(&mut self, model: &Arc<str>) {
         if self.consumer.model != *model {
             let now = Instant::now();
             self.consumer.model = Arc::clone(model);
@@ -116,7 +110,7 @@ impl Draw {
     }
 }
 
-impl Drop for Draw {
+impl Drop for ConsumerGuard {
     fn drop(&mut self) {
         self.meter.ended(self.place, Instant::now());
     }

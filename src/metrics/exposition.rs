@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use super::openmetrics::{self, Exemplar};
+use super::spec::{self, Kind};
 
 /// How metrics are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,54 +21,36 @@ pub enum Format {
     OpenMetrics,
 }
 
-/// What the values of a family are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Counter,
-    Gauge,
-    Histogram,
-}
-
-impl Kind {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Counter => "counter",
-            Self::Gauge => "gauge",
-            Self::Histogram => "histogram",
-        }
-    }
-}
-
-/// Something that has its place on the page.
+/// A part of the page.
 pub(super) trait Expose: Send + Sync {
-    /// The name, or the first of its names.
+    /// The name by which parts are sorted: that of its family, or of its group of families.
     fn name(&self) -> &'static str;
-    /// Writes what there is: nothing where nothing is known.
+    /// Writes the families that have samples.
     fn expose(&self, page: &mut Page);
 }
 
-/// Everything that is exposed, by name.
+/// The parts of the page, sorted by name.
 #[derive(Default)]
 pub(super) struct Registry {
-    all: Mutex<Vec<Box<dyn Expose>>>,
-    /// Bytes of the longest page so far: the next one has room from the start.
+    parts: Mutex<Vec<Box<dyn Expose>>>,
+    /// Bytes of the longest page so far, which the next one allocates at once.
     longest: AtomicUsize,
 }
 
 impl Registry {
-    /// Gives it its place. Names are constants, so one that is taken is a fault in them.
-    pub(super) fn add(&self, exposed: Box<dyn Expose>) {
-        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        let at = all.binary_search_by(|known| known.name().cmp(exposed.name()));
+    /// Inserts a part by its name. Names are constants, so a name that is taken is an error in the code: this panics.
+    pub(super) fn add(&self, part: Box<dyn Expose>) {
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = parts.binary_search_by(|known| known.name().cmp(part.name()));
         let at = at.expect_err("every name is registered once");
-        all.insert(at, exposed);
+        parts.insert(at, part);
     }
 
     /// The whole page.
     pub(super) fn write(&self, format: Format) -> String {
         let text = String::with_capacity(self.longest.load(Ordering::Relaxed));
         let mut page = Page { format, text, stem: String::new() };
-        self.all.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|exposed| exposed.expose(&mut page));
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|part| part.expose(&mut page));
         if format == Format::OpenMetrics {
             page.text.push_str(openmetrics::END);
         }
@@ -80,26 +63,26 @@ impl Registry {
 pub(super) struct Page {
     format: Format,
     text: String,
-    /// What the lines of the present histogram begin with.
+    /// What the bucket lines of the current histogram begin with.
     stem: String,
 }
 
 impl Page {
-    /// Begins a family: its samples follow.
+    /// Writes the `# HELP`, `# TYPE` and (in `OpenMetrics`) `# UNIT` lines of a family; its samples follow.
     pub(super) fn family(&mut self, name: &str, help: &str, kind: Kind) {
         // Writing to a string does not fail, here and below.
         let _ = match self.format {
             Format::Text => writeln!(self.text, "# HELP {name} {help}\n# TYPE {name} {}", kind.as_str()),
             Format::OpenMetrics => {
                 let (family, kind) = openmetrics::family(name, kind);
-                let unit = openmetrics::unit(family).map(|unit| format!("# UNIT {family} {unit}\n"));
+                let unit = spec::unit(family).map(|unit| format!("# UNIT {family} {unit}\n"));
                 let unit = unit.unwrap_or_default();
                 write!(self.text, "# HELP {family} {help}\n# TYPE {family} {kind}\n{unit}")
             }
         };
     }
 
-    /// One sample. `labels` is as [`labels`] writes it.
+    /// Writes one sample. `labels` is as [`labels`] writes it.
     pub(super) fn sample(&mut self, name: &str, labels: &str, value: impl Display) {
         self.text.push_str(name);
         if !labels.is_empty() {
@@ -108,7 +91,7 @@ impl Page {
         let _ = writeln!(self.text, " {value}");
     }
 
-    /// A histogram's upper bounds as they are written behind the other labels, the last one without end.
+    /// The `le` labels of a histogram with the end of their line's labels, `+Inf` last.
     pub(super) fn bounds(&self, buckets: &[f64]) -> Vec<String> {
         let write = |bound: &f64| match self.format {
             Format::Text => bound.to_string(),
@@ -118,14 +101,14 @@ impl Page {
         bounds.map(|bound| format!("le=\"{bound}\"}} ")).collect()
     }
 
-    /// Begins the lines of a histogram's buckets.
-    pub(super) fn buckets(&mut self, name: &str, labels: &str) -> Buckets<'_> {
+    /// Starts the bucket lines of a histogram.
+    pub(super) fn buckets(&mut self, name: &str, labels: &str) -> BucketLines<'_> {
         self.stem.clear();
         self.stem.extend([name, "_bucket{", labels, if labels.is_empty() { "" } else { "," }]);
-        Buckets(self)
+        BucketLines(self)
     }
 
-    /// The sum and the count of a histogram.
+    /// Writes the `_sum` and the `_count` of a histogram.
     pub(super) fn total(&mut self, name: &str, labels: &str, sum: f64, count: u64) {
         for (part, value) in [("_sum", &sum as &dyn Display), ("_count", &count)] {
             self.text.extend([name, part]);
@@ -134,11 +117,11 @@ impl Page {
     }
 }
 
-/// The lines of one histogram's buckets: nine in ten lines of a page.
-pub(super) struct Buckets<'a>(&'a mut Page);
+/// Writes the bucket lines of one histogram: nine in ten lines of a page.
+pub(super) struct BucketLines<'a>(&'a mut Page);
 
-impl Buckets<'_> {
-    /// How many values the histogram saw up to a bound, which is as [`Page::bounds`] writes it.
+impl BucketLines<'_> {
+    /// Writes how many observations were at most `bound`, which is as [`Page::bounds`] writes it.
     pub(super) fn line(&mut self, bound: &str, count: u64, exemplar: Option<&Exemplar>) {
         let Page { format, text, stem } = &mut *self.0;
         text.push_str(stem);
@@ -151,7 +134,7 @@ impl Buckets<'_> {
     }
 }
 
-/// Names and values as they stand between the braces, sorted by name.
+/// Label pairs as a sample line has them between its braces, sorted by name, values escaped.
 pub(super) fn labels(names: &[&str], values: &[&str]) -> String {
     let mut pairs: Vec<_> = names.iter().zip(values).collect();
     pairs.sort_unstable();

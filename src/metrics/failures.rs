@@ -1,42 +1,45 @@
-//! What went wrong, what was given up, and what could not be understood.
+//! Errors, cancellations, wasted tokens, missing usage, and defects in what backends send.
 
 use std::sync::Arc;
 
 use prometheus::IntCounter;
 
-use super::family::{Family, Register, Spec};
+use super::declare::{Registrar, families};
+use super::family::Family;
+use super::handle_cache::EndHandles;
+use super::labels;
 use super::number::{MAX_TOKENS, whole};
 use super::per_model::Series;
-use super::remembered::End;
-use super::{buckets, labels};
 use crate::exchange::outcome::{ErrorType, Outcome, Phase};
 use crate::exchange::record::Record;
 use crate::exchange::vocabulary::{Defect, Dialect, Source};
 
-pub(super) struct Failures {
-    errors: Family<IntCounter>,
-    cancellations: Family<IntCounter>,
-    wasted: Family<IntCounter>,
-    usage_missing: Family<IntCounter>,
-    truncation: Family<IntCounter>,
-    defects: Family<IntCounter>,
+families! {
+    /// Failures, waste and defects.
+    pub(super) struct Failures {
+        errors: Family<IntCounter> = "ollama_proxy_errors_total" ["model", "backend", "error_type", "origin"]
+            "Requests that failed, by what went wrong and whose doing it was.";
+        cancellations: Family<IntCounter> = "ollama_proxy_client_cancellations_total" ["model", "backend", "phase"]
+            "Requests whose client left before the end, by how far they had come.";
+        wasted: Family<IntCounter> = "ollama_proxy_wasted_tokens_total" ["model", "backend", "phase"]
+            "Tokens generated for clients that left before the end, by the best count there is.";
+        usage_missing: Family<IntCounter> = "ollama_proxy_usage_missing_total" ["model", "backend", "endpoint"]
+            "Completed generations without a reported count of tokens.";
+        truncation: Family<IntCounter> = "ollama_proxy_prompt_truncation_suspected_total" ["model", "backend"]
+            "Completed generations whose prompt cannot fit what the backend says it read.";
+        defects: Family<IntCounter> = "ollama_proxy_parse_defects_total" ["dialect", "kind"]
+            "Parts of responses that could not be understood; traffic is not touched by them.";
+    }
 }
 
 impl Failures {
     /// What can be listed beforehand starts at 0, so that the first failure shows in a rate: for each backend the
     /// failures of requests whose model is not known (others follow with their first request), and every kind of
     /// defect.
-    pub(super) fn register(register: &Register<'_>, backends: &[Arc<str>]) -> Self {
-        let failures = Self {
-            errors: register.family(ERRORS),
-            cancellations: register.family(CANCELLATIONS),
-            wasted: register.family(WASTED),
-            usage_missing: register.family(USAGE_MISSING),
-            truncation: register.family(TRUNCATION),
-            defects: register.family(DEFECTS),
-        };
+    pub(super) fn new(registrar: &Registrar<'_>, backends: &[Arc<str>]) -> Self {
+        let failures = Self::register(registrar);
         for backend in backends {
-            [labels::NONE, labels::UNKNOWN].iter().for_each(|model| failures.begin(model, backend));
+            [labels::NONE, labels::UNKNOWN].iter().for_each(|model| failures.create_series(model, backend));
         }
         for dialect in Dialect::ALL {
             Defect::ALL.iter().for_each(|defect| drop(failures.defect(dialect, *defect)));
@@ -44,15 +47,14 @@ impl Failures {
         failures
     }
 
-    /// None of these was seen of this model yet, and that is known: otherwise a series would begin with its first
-    /// failures, and no rate would ever show them.
-    pub(super) fn begin(&self, model: &str, backend: &str) {
+    /// Creates the failures of a model at 0: a series that begins with its first failure never shows it in a rate.
+    pub(super) fn create_series(&self, model: &str, backend: &str) {
         ErrorType::ALL.iter().for_each(|error| drop(self.error(model, backend, *error)));
         Phase::ALL.iter().for_each(|phase| drop(self.cancellations.child(&[model, backend, phase.as_str()])));
         drop(self.wasted.child(&[model, backend, Phase::Decode.as_str()]));
     }
 
-    pub(super) fn finished(&self, series: &Series, end: &End, record: &Record) {
+    pub(super) fn finished(&self, series: &Series, end: &EndHandles, record: &Record) {
         let model = &**series.model();
         let (route, backend) = (record.start.route, &*record.start.backend);
         if let Some(error) = record.error {
@@ -66,7 +68,7 @@ impl Failures {
             let labels = [model, backend, route.endpoint];
             end.usage_missing.with(&self.usage_missing, &labels, |missing| missing.inc_by(u64::from(!reported)));
             let suspected = u64::from(record.truncation_suspected);
-            series.remembered().truncation.with(&self.truncation, &[model, backend], |cut| cut.inc_by(suspected));
+            series.handles().truncation.with(&self.truncation, &[model, backend], |cut| cut.inc_by(suspected));
         }
         for (defect, times) in record.defects.iter() {
             self.defect(route.dialect, defect).inc_by(u64::from(times));
@@ -94,40 +96,3 @@ impl Failures {
         self.defects.child(&[dialect.as_str(), defect.as_str()])
     }
 }
-
-const ERRORS: Spec = Spec {
-    name: "ollama_proxy_errors_total",
-    help: "Requests that failed, by what went wrong and whose doing it was.",
-    labels: &["model", "backend", "error_type", "origin"],
-    buckets: buckets::NONE,
-};
-const CANCELLATIONS: Spec = Spec {
-    name: "ollama_proxy_client_cancellations_total",
-    help: "Requests whose client left before the end, by how far they had come.",
-    labels: &["model", "backend", "phase"],
-    buckets: buckets::NONE,
-};
-const WASTED: Spec = Spec {
-    name: "ollama_proxy_wasted_tokens_total",
-    help: "Tokens generated for clients that left before the end, by the best count there is.",
-    labels: &["model", "backend", "phase"],
-    buckets: buckets::NONE,
-};
-const USAGE_MISSING: Spec = Spec {
-    name: "ollama_proxy_usage_missing_total",
-    help: "Completed generations without a reported count of tokens.",
-    labels: &["model", "backend", "endpoint"],
-    buckets: buckets::NONE,
-};
-const TRUNCATION: Spec = Spec {
-    name: "ollama_proxy_prompt_truncation_suspected_total",
-    help: "Completed generations whose prompt cannot fit what the backend says it read.",
-    labels: &["model", "backend"],
-    buckets: buckets::NONE,
-};
-const DEFECTS: Spec = Spec {
-    name: "ollama_proxy_parse_defects_total",
-    help: "Parts of responses that could not be understood; traffic is not touched by them.",
-    labels: &["dialect", "kind"],
-    buckets: buckets::NONE,
-};

@@ -1,11 +1,11 @@
-//! Metrics of one name, one child for each set of label values, in bounded number.
+//! The series of one metric name: a child for each set of label values, bounded in number.
 //!
-//! The library's own vectors find a child by a hash of its label values run together, so `("a", "bc")` and
-//! `("ab", "c")` are one, and they grow without bound. Here a child is found by the values themselves, and beyond a
-//! cap every label value is `other` and the refusal is counted.
+//! The vectors of the prometheus crate find a child by a hash of its concatenated label values, so `("a", "bc")` and
+//! `("ab", "c")` are the same child, and they grow without bound. Here a child is found by the values themselves, and
+//! beyond a cap an observation goes to the child whose labels are all `other`, and is counted as refused.
 //!
-//! A look-up allocates nothing, and hashes fast: label values come from closed or capped sets, so nobody outside chooses
-//! what collides.
+//! A look-up allocates nothing. The hash need not resist attacks: label values come from closed or capped sets, so a
+//! client cannot choose values that collide.
 
 use std::hash::{BuildHasher, Hasher};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -13,33 +13,22 @@ use std::sync::{Arc, PoisonError, RwLock};
 use hashbrown::{DefaultHashBuilder, HashTable};
 use prometheus::{Gauge, IntCounter, IntGauge};
 
-use super::buckets;
-use super::exposition::{self, Expose, Kind, Page, Registry};
+use super::exposition::{self, Expose, Page, Registry};
 use super::histogram::Histogram;
 use super::labels::OTHER;
 use super::openmetrics::Exemplar;
-use super::table::Table;
+use super::spec::{Kind, Spec};
 
-/// What a family is.
-#[derive(Debug)]
-pub(super) struct Spec {
-    pub(super) name: &'static str,
-    /// A sentence, with its full stop; neither quotes nor backslashes.
-    pub(super) help: &'static str,
-    pub(super) labels: &'static [&'static str],
-    /// Upper bounds, ascending; empty unless a histogram.
-    pub(super) buckets: &'static [f64],
-}
-
-/// One series, or one histogram. A clone is another handle of the same.
+/// One series, or one histogram. A handle: clones share the value.
 pub(super) trait Child: Clone + Send + Sync + 'static {
     const KIND: Kind;
-    fn create(spec: &Spec) -> Self;
-    fn write(&self, place: &mut Place<'_>);
+    /// A new one at 0. `bounds` are those of a histogram, else empty.
+    fn create(spec: &Spec, bounds: &'static [f64]) -> Self;
+    fn write(&self, writer: &mut SampleWriter<'_>);
 }
 
-/// Where a child is written.
-pub(super) struct Place<'a> {
+/// Writes the sample lines of one child.
+pub(super) struct SampleWriter<'a> {
     page: &'a mut Page,
     name: &'static str,
     labels: &'a str,
@@ -51,11 +40,11 @@ macro_rules! simple_child {
     ($($child:ty: $kind:ident),+) => {
         $(impl Child for $child {
             const KIND: Kind = Kind::$kind;
-            fn create(spec: &Spec) -> Self {
+            fn create(spec: &Spec, _bounds: &'static [f64]) -> Self {
                 Self::new(spec.name, spec.help).expect("names are valid constants")
             }
-            fn write(&self, place: &mut Place<'_>) {
-                place.page.sample(place.name, place.labels, self.get());
+            fn write(&self, writer: &mut SampleWriter<'_>) {
+                writer.page.sample(writer.name, writer.labels, self.get());
             }
         })+
     };
@@ -65,104 +54,78 @@ simple_child!(IntCounter: Counter, IntGauge: Gauge, Gauge: Gauge);
 
 impl Child for Histogram {
     const KIND: Kind = Kind::Histogram;
-    fn create(spec: &Spec) -> Self {
-        Self::new(spec.buckets)
+    fn create(_spec: &Spec, bounds: &'static [f64]) -> Self {
+        Self::new(bounds)
     }
-    fn write(&self, place: &mut Place<'_>) {
-        histogram_lines(self, place, |_| None);
+    fn write(&self, writer: &mut SampleWriter<'_>) {
+        write_histogram(self, writer, |_| None);
     }
 }
 
-/// Writes a histogram, with what is remembered of its buckets.
-pub(super) fn histogram_lines<'e>(
+/// Writes a histogram; `exemplar` is asked for that of each bucket, by its index.
+pub(super) fn write_histogram<'e>(
     histogram: &Histogram,
-    place: &mut Place<'_>,
+    writer: &mut SampleWriter<'_>,
     exemplar: impl Fn(usize) -> Option<&'e Exemplar>,
 ) {
     let mut count = 0;
-    let mut buckets = place.page.buckets(place.name, place.labels);
-    for (index, (bound, added)) in place.bounds.iter().zip(histogram.counts()).enumerate() {
+    let mut buckets = writer.page.buckets(writer.name, writer.labels);
+    for (index, (bound, added)) in writer.bounds.iter().zip(histogram.counts()).enumerate() {
         count += added;
         buckets.line(bound, count, exemplar(index));
     }
-    place.page.total(place.name, place.labels, histogram.sum(), count);
+    writer.page.total(writer.name, writer.labels, histogram.sum(), count);
 }
 
-/// Where families are registered, and how far they may grow.
-pub(super) struct Register<'a> {
-    pub(super) registry: &'a Registry,
-    pub(super) max_histograms: usize,
-    pub(super) max_series: usize,
-    /// Refusals by metric name.
-    pub(super) dropped: Family<IntCounter>,
-    /// Bounds of histograms, as configured.
-    pub(super) buckets: &'a buckets::Effective,
-}
-
-impl Register<'_> {
-    /// A new family, with its refusals counted from 0.
-    pub(super) fn family<C: Child>(&self, spec: Spec) -> Family<C> {
-        let cap = if C::KIND == Kind::Histogram { self.max_histograms } else { self.max_series };
-        let dropped = self.dropped.child(&[spec.name]);
-        let spec = Spec { buckets: self.buckets.of(spec.buckets), ..spec };
-        Family::register(self.registry, spec, cap, Some(dropped))
-    }
-
-    /// A new table, with its refusals counted from 0.
-    pub(super) fn table(&self, spec: Spec) -> Table {
-        let dropped = self.dropped.child(&[spec.name]);
-        Table::register(self.registry, spec, self.max_series, dropped)
-    }
-}
-
-/// All children of one metric name.
+/// All children of one metric name. A handle: clones share the children.
 pub(super) struct Family<C>(Arc<Inner<C>>);
 
 struct Inner<C> {
-    spec: Spec,
+    spec: &'static Spec,
+    bounds: &'static [f64],
+    /// Most children, without the one whose labels are all `other`.
     cap: usize,
     hasher: DefaultHashBuilder,
     rows: RwLock<Rows<C>>,
+    /// Counts what went to that one.
     dropped: Option<IntCounter>,
 }
 
-/// The children twice: as they are looked up, and as they are written.
+/// The children twice: for look-ups, and for scrapes.
 struct Rows<C> {
     by_values: HashTable<Arc<Row<C>>>,
-    /// By their labels. A scrape takes it as it is; a child that comes meanwhile goes into a copy.
+    /// Sorted by their labels. A scrape clones the `Arc`; a child that is added meanwhile goes into a copy of the list.
     in_order: Arc<Vec<Arc<Row<C>>>>,
 }
 
 struct Row<C> {
     hash: u64,
-    /// Label values, each with a byte behind it that no text holds.
+    /// The label values, each followed by [`SEPARATOR`].
     values: Box<[u8]>,
-    /// As they are written.
+    /// The label pairs as a sample line has them.
     labels: String,
     child: C,
 }
 
+/// Follows each label value; no UTF-8 text contains this byte.
+const SEPARATOR: u8 = 0xff;
+
 impl<C> Row<C> {
-    fn is(&self, values: &[&str]) -> bool {
+    fn has_values(&self, values: &[&str]) -> bool {
         let mut rest = &*self.values;
         values.iter().all(|value| match rest.split_at_checked(value.len()) {
-            Some((start, [END, more @ ..])) if start == value.as_bytes() => {
+            Some((start, [SEPARATOR, more @ ..])) if start == value.as_bytes() => {
                 rest = more;
                 true
             }
             _ => false,
         })
     }
-}
 
-impl<C> Row<C> {
-    fn begins_with(&self, value: &str) -> bool {
-        self.values.strip_prefix(value.as_bytes()).is_some_and(|rest| rest.first() == Some(&END))
+    fn has_first_value(&self, value: &str) -> bool {
+        self.values.strip_prefix(value.as_bytes()).is_some_and(|rest| rest.first() == Some(&SEPARATOR))
     }
 }
-
-/// Stands behind each label value.
-const END: u8 = 0xff;
 
 impl<C> Clone for Family<C> {
     fn clone(&self) -> Self {
@@ -172,47 +135,54 @@ impl<C> Clone for Family<C> {
 
 impl<C: Child> Family<C> {
     /// Gives a family its place on the page.
-    pub(super) fn register(registry: &Registry, spec: Spec, cap: usize, dropped: Option<IntCounter>) -> Self {
-        let rows = Rows { by_values: HashTable::new(), in_order: Arc::default() };
+    pub(super) fn register(
+        registry: &Registry,
+        spec: &'static Spec,
+        bounds: &'static [f64],
+        cap: usize,
+        dropped: Option<IntCounter>,
+    ) -> Self {
+        let rows = RwLock::new(Rows { by_values: HashTable::new(), in_order: Arc::default() });
         let hasher = DefaultHashBuilder::default();
-        let family = Self(Arc::new(Inner { spec, cap, hasher, rows: RwLock::new(rows), dropped }));
+        let family = Self(Arc::new(Inner { spec, bounds, cap, hasher, rows, dropped }));
         registry.add(Box::new(family.clone()));
         family
     }
 
-    /// The child with these label values, in the order of the labels, to be kept. Made at its first use.
+    /// A handle of the child with these label values, in the order of the labels. It is created at its first use.
     pub(super) fn child(&self, values: &[&str]) -> C {
         self.with(values, C::clone)
     }
 
-    /// Does something with the child that has these label values.
-    pub(super) fn with<T>(&self, values: &[&str], what: impl FnOnce(&C) -> T) -> T {
+    /// Calls `action` with the child that has these label values; cheaper than [`Family::child`] for a single use.
+    pub(super) fn with<T>(&self, values: &[&str], action: impl FnOnce(&C) -> T) -> T {
         debug_assert_eq!(values.len(), self.0.spec.labels.len(), "{}", self.0.spec.name);
         let hash = self.hash(values);
         let rows = self.0.rows.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(row) = rows.find(hash, values) {
-            return what(&row.child);
+            return action(&row.child);
         }
         drop(rows);
-        what(&self.make(hash, values).child)
+        action(&self.find_or_create(hash, values).child)
     }
 
-    /// The child that takes what these label values are fed, and whether it is their own: if so it may be kept.
-    pub(super) fn child_and_whether_own(&self, values: &[&str]) -> (C, bool) {
-        let row = self.make(self.hash(values), values);
-        (row.child.clone(), row.is(values))
+    /// As [`Family::child`], and whether the child has these label values rather than `other`; only then may the handle
+    /// be cached, since each use of a refused set of labels is counted.
+    pub(super) fn child_and_is_own(&self, values: &[&str]) -> (C, bool) {
+        let row = self.find_or_create(self.hash(values), values);
+        (row.child.clone(), row.has_values(values))
     }
 
     fn hash(&self, values: &[&str]) -> u64 {
         let mut hasher = self.0.hasher.build_hasher();
         for value in values {
             hasher.write(value.as_bytes());
-            hasher.write_u8(END);
+            hasher.write_u8(SEPARATOR);
         }
         hasher.finish()
     }
 
-    fn make(&self, hash: u64, values: &[&str]) -> Arc<Row<C>> {
+    fn find_or_create(&self, hash: u64, values: &[&str]) -> Arc<Row<C>> {
         let mut rows = self.0.rows.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(row) = rows.find(hash, values) {
             return Arc::clone(row);
@@ -233,14 +203,14 @@ impl<C: Child> Family<C> {
 
     fn row(&self, hash: u64, values: &[&str]) -> Row<C> {
         let labels = exposition::labels(self.0.spec.labels, values);
-        let values = values.iter().flat_map(|value| value.bytes().chain([END])).collect();
-        Row { hash, values, labels, child: C::create(&self.0.spec) }
+        let values = values.iter().flat_map(|value| value.bytes().chain([SEPARATOR])).collect();
+        Row { hash, values, labels, child: C::create(self.0.spec, self.0.bounds) }
     }
 }
 
 impl<C> Rows<C> {
     fn find(&self, hash: u64, values: &[&str]) -> Option<&Arc<Row<C>>> {
-        self.by_values.find(hash, |row| row.hash == hash && row.is(values))
+        self.by_values.find(hash, |row| row.hash == hash && row.has_values(values))
     }
 
     fn add(&mut self, row: Row<C>) -> Arc<Row<C>> {
@@ -254,13 +224,13 @@ impl<C> Rows<C> {
 
 impl Family<IntCounter> {
     /// The sum of the children whose first label has this value.
-    pub(super) fn sum_of(&self, first: &str) -> u64 {
+    pub(super) fn sum_by_first_label(&self, first: &str) -> u64 {
         let rows = Arc::clone(&self.0.rows.read().unwrap_or_else(PoisonError::into_inner).in_order);
-        rows.iter().filter(|row| row.begins_with(first)).map(|row| row.child.get()).sum()
+        rows.iter().filter(|row| row.has_first_value(first)).map(|row| row.child.get()).sum()
     }
 }
 
-/// The lock is held only to take the list: a scrape keeps no exchange waiting.
+/// The lock is held only to clone the list, so a scrape does not block exchanges.
 impl<C: Child> Expose for Family<C> {
     fn name(&self) -> &'static str {
         self.0.spec.name
@@ -271,11 +241,11 @@ impl<C: Child> Expose for Family<C> {
         if rows.is_empty() {
             return;
         }
-        let Spec { name, help, buckets, .. } = self.0.spec;
-        page.family(name, help, C::KIND);
-        let bounds = page.bounds(buckets);
+        let Spec { name, help, kind, .. } = *self.0.spec;
+        page.family(name, help, kind);
+        let bounds = page.bounds(self.0.bounds);
         for row in &*rows {
-            row.child.write(&mut Place { page, name, labels: &row.labels, bounds: &bounds });
+            row.child.write(&mut SampleWriter { page, name, labels: &row.labels, bounds: &bounds });
         }
     }
 }
@@ -285,16 +255,23 @@ mod tests {
     use super::super::exposition::Format;
     use super::*;
 
+    static SEEN: Spec = Spec {
+        name: "seen_total",
+        kind: Kind::Counter,
+        labels: &["model", "backend"],
+        help: "Seen.",
+        buckets: None,
+    };
+
     fn family(cap: usize) -> (Registry, Family<IntCounter>, IntCounter) {
         let registry = Registry::default();
         let dropped = IntCounter::new("dropped", "Dropped.").expect("valid");
-        let spec = Spec { name: "seen_total", help: "Seen.", labels: &["model", "backend"], buckets: &[] };
-        let family = Family::register(&registry, spec, cap, Some(dropped.clone()));
+        let family = Family::register(&registry, &SEEN, &[], cap, Some(dropped.clone()));
         (registry, family, dropped)
     }
 
     #[test]
-    fn label_values_that_read_the_same_run_together_are_apart() {
+    fn label_values_that_concatenate_alike_are_different_series() {
         let (_registry, family, _) = family(10);
         family.child(&["a", "bc"]).inc();
         assert_eq!(family.child(&["ab", "c"]).get(), 0);
@@ -310,7 +287,7 @@ mod tests {
         assert_eq!((family.child(&["a", "x"]).get(), family.child(&["b", "x"]).get()), (2, 1));
         assert_eq!(dropped.get(), 2);
         assert_eq!(family.child(&[OTHER, OTHER]).get(), 2);
-        assert!(family.child_and_whether_own(&["a", "x"]).1 && !family.child_and_whether_own(&["e", "x"]).1);
+        assert!(family.child_and_is_own(&["a", "x"]).1 && !family.child_and_is_own(&["e", "x"]).1);
         assert_eq!(dropped.get(), 3);
         assert_eq!(registry.write(Format::Text).matches("\nseen_total{").count(), 3);
     }

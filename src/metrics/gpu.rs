@@ -1,14 +1,12 @@
-//! What is known of GPUs beyond what all makers tell: made from the last snapshot at each scrape.
+//! What GPUs report beyond what every maker's do: families made from the last snapshot at each scrape.
 //!
-//! Promises: every fact stands under a name of this project, in base units, for cards of any maker (`neutral`), and
-//! where NVIDIA's DCGM has a name for it, under that too, with the labels that dashboards for DCGM use (`dcgm`); both
-//! come from the same value. A fact that a card does not tell has no series. Left out: utilisation, memory, power,
-//! energy and temperature under their own names, which stand with the machine's ([`super::host`]); processes one by one
-//! (a number that changes at each start is no label).
+//! Promises: every fact has a name of this project, in base units (`neutral`), and where NVIDIA's DCGM has a name for it,
+//! that name too, with the labels that dashboards for DCGM use (`dcgm`); both come from the same value. A fact that a
+//! card does not report has no series. Left out: utilisation, memory, power, energy and temperature under this project's
+//! names, which are with the machine's ([`super::host`]); single processes, whose numbers change at each start.
 
-mod dcgm;
-mod names;
-mod neutral;
+pub(super) mod dcgm;
+pub(super) mod neutral;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,24 +15,24 @@ use prometheus::Registry;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 
-use super::host::exposition::Batch;
+use super::scraped::Batch;
 use crate::host::HostSnapshot;
 
-/// Takes the snapshot of an instant.
-type Take = Arc<dyn Fn(Instant) -> HostSnapshot + Send + Sync>;
+/// Returns the snapshot at an instant, without waiting.
+type TakeSnapshot = Arc<dyn Fn(Instant) -> HostSnapshot + Send + Sync>;
 
 /// All families of GPUs.
 #[derive(Clone)]
 pub struct GpuMetrics {
-    take: Take,
+    take: TakeSnapshot,
     descs: Vec<Desc>,
 }
 
 impl GpuMetrics {
-    /// Makes the families known to a registry. `take` is asked once a scrape and must not wait.
+    /// Registers the families. `take` is called once a scrape and must not block.
     pub fn register(registry: &Registry, take: impl Fn(Instant) -> HostSnapshot + Send + Sync + 'static) {
-        let names = names::ALL.iter().chain(dcgm::ALL);
-        let metrics = Self { take: Arc::new(take), descs: names.map(|name| name.desc()).collect() };
+        let specs = neutral::CARDS.iter().chain(neutral::SUMS).chain(dcgm::FIELDS);
+        let metrics = Self { take: Arc::new(take), descs: specs.map(|spec| spec.desc()).collect() };
         registry.register(Box::new(metrics)).expect("every name is registered once");
     }
 }

@@ -1,23 +1,23 @@
-//! A histogram that many threads feed: one addition to a bucket and one to the sum for a value.
+//! A histogram that many threads feed: an observation is one addition to a bucket and one to the sum.
 //!
-//! The library's own one keeps two copies of itself, so that a scrape sees sum and buckets of the same instant; that
-//! costs each value two more atomic operations, and each scrape a copy and an allocation for every bucket. Here the
-//! count is the sum of the buckets as they are written, so the two always agree; only the sum may be a value ahead or
-//! behind, and the next scrape makes good for it.
+//! The prometheus crate's histogram keeps two copies of itself, so that a scrape sees sum and buckets of the same instant;
+//! that costs each observation two more atomic operations, and each scrape a copy and an allocation for every bucket.
+//! Here the count is the sum of the buckets as they are written, so the two always agree; only the sum may be one
+//! observation ahead or behind, until the next scrape.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A clone is another handle of the same.
+/// A handle; clones share the values.
 #[derive(Clone)]
 pub(super) struct Histogram(Arc<Core>);
 
 struct Core {
     /// Upper bounds, ascending.
     bounds: &'static [f64],
-    /// Values up to each bound and above the one before; behind them those above all.
+    /// Observations up to each bound and above the one before; the last bucket (`+Inf`) has those above all bounds.
     buckets: Box<[AtomicU64]>,
-    /// The bits of a number.
+    /// The bits of an `f64`.
     sum: AtomicU64,
 }
 
@@ -27,7 +27,7 @@ impl Histogram {
         Self(Arc::new(Core { bounds, buckets, sum: AtomicU64::new(0.0_f64.to_bits()) }))
     }
 
-    /// The bucket of a value: the last one is that without end.
+    /// The index of the bucket that counts a value.
     pub(super) fn bucket(&self, value: f64) -> usize {
         self.0.bounds.partition_point(|bound| *bound < value)
     }
@@ -36,7 +36,7 @@ impl Histogram {
         self.observe_times(value, 1);
     }
 
-    /// The same value, so many times.
+    /// Records the same value `times` times.
     pub(super) fn observe_times(&self, value: f64, times: u64) {
         let core = &*self.0;
         core.buckets[self.bucket(value)].fetch_add(times, Ordering::Relaxed);
@@ -51,12 +51,12 @@ impl Histogram {
         }
     }
 
-    /// How many values each bucket has, the one without end last; without those of the buckets before it.
+    /// Observations in each bucket alone (not cumulative), `+Inf` last.
     pub(super) fn counts(&self) -> impl Iterator<Item = u64> {
         self.0.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed))
     }
 
-    /// All values together.
+    /// The sum of all observations.
     pub(super) fn sum(&self) -> f64 {
         f64::from_bits(self.0.sum.load(Ordering::Relaxed))
     }

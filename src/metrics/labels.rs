@@ -1,24 +1,24 @@
-//! Label values that are not names of something.
+//! The label values of models and methods.
 
 use std::sync::Arc;
 
 use crate::backend::catalogue::{Answered, Catalogue};
 use crate::exchange::record::{Method, Start};
 
-/// Whatever has no label of its own.
+/// Everything beyond a cap, or outside a list.
 pub(super) const OTHER: &str = "other";
-/// A model that no backend has confirmed, or that is not known yet.
+/// The model is not known yet, or no backend has confirmed its name.
 pub(super) const UNKNOWN: &str = "unknown";
-/// A request that names no model by its nature.
+/// The route has no model.
 pub(super) const NONE: &str = "";
 
-/// The label of the model that a request names, where it has one of its own.
+/// The label of the model that a request names; `None` where the name has no label of its own.
 pub(super) fn requested(catalogue: &Catalogue, start: &Start, name: &str) -> Option<Arc<str>> {
     catalogue.label(&start.backend, start.route.dialect, name)
 }
 
-/// The label of the model that a success answer names. None while it is not known what the backend means by the name, or
-/// where the backend lists no such model.
+/// The label of the model that a successful response names. `None` while it is not known which model the backend means,
+/// or where the backend lists no such model.
 pub(super) fn answered(catalogue: &Catalogue, start: &Start, name: &str) -> Option<Arc<str>> {
     match catalogue.answered(&start.backend, start.route.dialect, name) {
         Answered::Label(label) => Some(label),
@@ -27,7 +27,7 @@ pub(super) fn answered(catalogue: &Catalogue, start: &Start, name: &str) -> Opti
     }
 }
 
-/// The method of a duration: the two that matter, to keep the histograms few.
+/// The method label of a duration: GET, POST or `other`, to keep the number of histograms low.
 pub(super) const fn duration_method(method: Method) -> &'static str {
     match method {
         Method::Get | Method::Post => method.as_str(),
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_tell_apart_get_post_and_the_rest() {
+    fn the_methods_of_durations_are_get_post_and_other() {
         assert_eq!(
             [Method::Get, Method::Post, Method::Head, Method::Other].map(duration_method),
             ["GET", "POST", OTHER, OTHER]

@@ -1,7 +1,7 @@
-//! The one way from a number that somebody reported to a number that is exported.
+//! Checks of reported numbers, before they reach a series.
 //!
-//! A counter that is poisoned by a value which is not finite, that goes down, or that jumps beyond all reason, stays
-//! wrong until the process ends. So a number is dropped unless it is finite, not negative and below a cap.
+//! A counter that took a value which is not finite, negative or absurdly high stays wrong until the process ends. So a
+//! number is dropped unless it is finite, not negative and at most a cap.
 
 use std::time::Duration;
 
@@ -18,17 +18,17 @@ fn checked(value: f64, cap: f64) -> Option<f64> {
     (value.is_finite() && (0.0..=cap).contains(&value)).then_some(value)
 }
 
-/// A whole number below its cap.
+/// A whole number up to its cap.
 pub(super) fn whole(value: u64, cap: u64) -> Option<u64> {
     (value <= cap).then_some(value)
 }
 
-/// Seconds.
+/// A duration in seconds.
 pub(super) fn seconds(value: Duration) -> Option<f64> {
     checked(value.as_secs_f64(), MAX_SECONDS)
 }
 
-/// Tokens per second.
+/// A rate in tokens per second.
 pub(super) fn rate(value: f64) -> Option<f64> {
     checked(value, MAX_RATE)
 }

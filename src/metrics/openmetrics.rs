@@ -1,4 +1,4 @@
-//! What `OpenMetrics` 1.0 wants otherwise than the text format 0.0.4, and exemplars.
+//! Where `OpenMetrics` 1.0 differs from the text format 0.0.4, and exemplars.
 //!
 //! Sections are those of the specification
 //! (<https://prometheus.io/docs/specs/om/open_metrics_spec/>).
@@ -6,17 +6,14 @@
 use std::fmt::Write as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::exposition::Kind;
+use super::spec::Kind;
 use crate::exchange::trace::TraceId;
 
-/// The last line: without it an exposition counts as cut.
+/// The last line: an exposition without it counts as truncated.
 pub(super) const END: &str = "# EOF\n";
 
-/// Units that end a family's name. A rate (`…_per_second`) has none.
-const UNITS: [&str; 9] = ["seconds", "bytes", "tokens", "ratio", "percent", "celsius", "watts", "milliwatts", "joules"];
-
-/// A family's name and type. A counter's samples end in `_total` and its family does not ("Counter"); counters whose
-/// names come from elsewhere and lack it can only be `unknown`.
+/// The name and type that an `OpenMetrics` family has. A counter's samples end in `_total` and its family does not
+/// ("Counter"); a counter whose foreign name lacks the suffix can only be `unknown`.
 pub(super) fn family(name: &str, kind: Kind) -> (&str, &'static str) {
     match kind {
         Kind::Counter => name.strip_suffix("_total").map_or((name, "unknown"), |family| (family, "counter")),
@@ -25,20 +22,14 @@ pub(super) fn family(name: &str, kind: Kind) -> (&str, &'static str) {
     }
 }
 
-/// The unit in a family's name, where it ends in one.
-pub(super) fn unit(family: &str) -> Option<&'static str> {
-    let last = family.rsplit('_').next()?;
-    UNITS.into_iter().find(|unit| *unit == last && family.len() > unit.len())
-}
-
-/// An upper bound: whole numbers carry their `.0`, so that the label is the same whoever writes it ("Considerations:
-/// Canonical Numbers").
+/// The value of an `le` label: whole numbers carry their `.0`, so that every exporter writes the same label
+/// ("Considerations: Canonical Numbers").
 pub(super) fn bound(bound: f64) -> String {
-    // Rust's `Debug` writes the `.0`, and exponents only far beyond our bounds.
+    // Rust's `Debug` writes the `.0`, and an exponent only outside this range.
     if (1e-4..1e15).contains(&bound) { format!("{bound:?}") } else { canonical_small(bound) }
 }
 
-/// As Go writes small numbers: `1e-05`, `2e-05`.
+/// A small number as Go writes it: `1e-05`, `2e-05`.
 fn canonical_small(bound: f64) -> String {
     let text = format!("{bound:e}");
     match text.split_once("e-") {
@@ -47,19 +38,19 @@ fn canonical_small(bound: f64) -> String {
     }
 }
 
-/// One exchange that was counted in a bucket.
+/// A link from a bucket to one exchange that it counted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Exemplar {
-    /// What was observed, in the unit of the histogram.
+    /// The observation, in the unit of the histogram.
     pub(super) value: f64,
-    /// Where to look for it.
+    /// The trace of the exchange.
     pub(super) trace: TraceId,
-    /// When it was observed.
+    /// When it was observed; before 1970 it is written without a time.
     pub(super) at: SystemTime,
 }
 
 impl Exemplar {
-    /// Written behind its bucket's count ("Exemplars"). A clock before 1970 gives no time.
+    /// Appends itself to the line of its bucket ("Exemplars").
     pub(super) fn write(&self, out: &mut String) {
         // Writing to a string does not fail.
         let _ = write!(out, " # {{trace_id=\"{}\"}} {}", self.trace, self.value);
@@ -80,14 +71,6 @@ mod tests {
         assert_eq!(family("a_total", Kind::Counter), ("a", "counter"));
         assert_eq!(family("DCGM_FI_DEV_XID_ERRORS", Kind::Counter), ("DCGM_FI_DEV_XID_ERRORS", "unknown"));
         assert_eq!(family("a_total", Kind::Gauge), ("a_total", "gauge"));
-    }
-
-    #[test]
-    fn a_unit_is_the_last_word_and_a_rate_has_none() {
-        assert_eq!(unit("a_time_seconds"), Some("seconds"));
-        assert_eq!(unit("a_tokens_per_second"), None);
-        assert_eq!(unit("a_milliseconds"), None);
-        assert_eq!(unit("seconds"), None);
     }
 
     #[test]

@@ -4,37 +4,41 @@ use std::time::SystemTime;
 
 use prometheus::IntCounter;
 
-use super::family::{Family, Register, Spec};
+use super::declare::{Registrar, families};
+use super::family::Family;
+use super::handle_cache::EndHandles;
 use super::histogram::Histogram;
-use super::remembered::End;
 use super::traced::TracedHistogram;
-use super::{buckets, labels, number};
+use super::{labels, number};
 use crate::exchange::outcome::{Malformed, Outcome, Phase};
 use crate::exchange::record::{Record, Start};
 
-pub(super) struct Requests {
-    total: Family<IntCounter>,
-    started: Family<IntCounter>,
-    duration: Family<TracedHistogram>,
-    request_size: Family<Histogram>,
-    response_size: Family<Histogram>,
-    overhead: Histogram,
-    malformed: Family<IntCounter>,
-    progress: Family<IntCounter>,
+families! {
+    /// Exchanges as requests.
+    pub(super) struct Requests {
+        total: Family<IntCounter> = "ollama_proxy_requests_total" ["model", "method", "endpoint", "status", "backend", "outcome"]
+            "Requests, each counted once at its end.";
+        started: Family<IntCounter> = "ollama_proxy_requests_started_total" ["backend", "endpoint"]
+            "Requests whose head was accepted.";
+        duration: Family<TracedHistogram> = "ollama_proxy_request_duration_seconds" ["model", "method", "endpoint", "backend"] buckets Duration
+            "Time from the request's head to the last byte handed on.";
+        request_size: Family<Histogram> = "ollama_proxy_request_size_bytes" ["endpoint", "backend"] buckets Size
+            "Bytes of request bodies.";
+        response_size: Family<Histogram> = "ollama_proxy_response_size_bytes" ["endpoint", "backend"] buckets Size
+            "Bytes of response bodies.";
+        overhead: Histogram = "ollama_proxy_overhead_seconds" [] buckets Overhead
+            "Time that the proxy itself worked on an exchange.";
+        malformed: Family<IntCounter> = "ollama_proxy_http_malformed_total" ["kind"]
+            "Heads refused before they became a request.";
+        progress: Family<IntCounter> = "ollama_proxy_progress_bytes_total" ["backend", "operation"]
+            "Bytes of model files that backends report as moved, counted while they move.";
+    }
 }
 
 impl Requests {
-    pub(super) fn register(register: &Register<'_>) -> Self {
-        let requests = Self {
-            total: register.family(TOTAL),
-            started: register.family(STARTED),
-            duration: register.family(DURATION),
-            request_size: register.family(REQUEST_SIZE),
-            response_size: register.family(RESPONSE_SIZE),
-            overhead: register.family(OVERHEAD).child(&[]),
-            malformed: register.family(MALFORMED),
-            progress: register.family(PROGRESS),
-        };
+    /// What can be listed beforehand starts at 0.
+    pub(super) fn new(registrar: &Registrar<'_>) -> Self {
+        let requests = Self::register(registrar);
         Malformed::ALL.iter().for_each(|kind| drop(requests.malformed.child(&[kind.as_str()])));
         requests
     }
@@ -46,31 +50,31 @@ impl Requests {
             is_first
         });
         if is_first && start.route.operation.generates() {
-            self.expect_others(start);
+            self.create_other(start);
         }
     }
 
-    /// The row of models beyond the cap, at 0, so that the first of them shows in an increase.
-    fn expect_others(&self, Start { method, route, backend, .. }: &Start) {
+    /// Creates the series of models beyond the cap at 0, so that the first of them shows in an increase.
+    fn create_other(&self, Start { method, route, backend, .. }: &Start) {
         let completed = Outcome::Completed.as_str();
         drop(self.total.child(&[labels::OTHER, method.as_str(), route.endpoint, "200", backend, completed]));
     }
 
-    /// How many began on this backend.
-    pub(super) fn begun(&self, backend: &str) -> u64 {
-        self.started.sum_of(backend)
+    /// How many exchanges this backend was chosen for.
+    pub(super) fn started_on(&self, backend: &str) -> u64 {
+        self.started.sum_by_first_label(backend)
     }
 
     pub(super) fn refused(&self, why: Malformed) {
         self.malformed.with(&[why.as_str()], IntCounter::inc);
     }
 
-    /// The counter of bytes that transfers move, which grows while they last.
+    /// The counter of the bytes that transfers like this one move.
     pub(super) fn progress(&self, start: &Start) -> IntCounter {
         self.progress.child(&[&start.backend, start.route.operation.as_str()])
     }
 
-    pub(super) fn finished(&self, model: &str, end: &End, record: &Record, now: SystemTime) {
+    pub(super) fn finished(&self, model: &str, end: &EndHandles, record: &Record, now: SystemTime) {
         let Start { method, route, backend, trace, .. } = &record.start;
         let mut status = itoa::Buffer::new();
         let (status, outcome) = (status.format(record.status), record.outcome.as_str());
@@ -90,8 +94,9 @@ impl Requests {
         self.sizes(end, record);
     }
 
-    /// A request that we refused may not have been read; where no head came from the backend, no response did.
-    fn sizes(&self, end: &End, record: &Record) {
+    /// The body of a request that the proxy rejected may not have been read, and before the backend's head there is no
+    /// response: those sizes are not observed.
+    fn sizes(&self, end: &EndHandles, record: &Record) {
         let labels = [record.start.route.endpoint, &*record.start.backend];
         let request = (record.outcome != Outcome::Rejected).then_some(record.request_bytes);
         let response = (record.phase >= Phase::Prefill).then_some(record.response_bytes);
@@ -104,52 +109,3 @@ impl Requests {
         }
     }
 }
-
-const TOTAL: Spec = Spec {
-    name: "ollama_proxy_requests_total",
-    help: "Requests, each counted once at its end.",
-    labels: &["model", "method", "endpoint", "status", "backend", "outcome"],
-    buckets: buckets::NONE,
-};
-const STARTED: Spec = Spec {
-    name: "ollama_proxy_requests_started_total",
-    help: "Requests whose head was accepted.",
-    labels: &["backend", "endpoint"],
-    buckets: buckets::NONE,
-};
-const DURATION: Spec = Spec {
-    name: "ollama_proxy_request_duration_seconds",
-    help: "Time from the request's head to the last byte handed on.",
-    labels: &["model", "method", "endpoint", "backend"],
-    buckets: buckets::DURATION,
-};
-const REQUEST_SIZE: Spec = Spec {
-    name: "ollama_proxy_request_size_bytes",
-    help: "Bytes of request bodies.",
-    labels: &["endpoint", "backend"],
-    buckets: buckets::SIZE,
-};
-const RESPONSE_SIZE: Spec = Spec {
-    name: "ollama_proxy_response_size_bytes",
-    help: "Bytes of response bodies.",
-    labels: &["endpoint", "backend"],
-    buckets: buckets::SIZE,
-};
-const OVERHEAD: Spec = Spec {
-    name: "ollama_proxy_overhead_seconds",
-    help: "Time that the proxy itself worked on an exchange.",
-    labels: &[],
-    buckets: buckets::OVERHEAD,
-};
-const MALFORMED: Spec = Spec {
-    name: "ollama_proxy_http_malformed_total",
-    help: "Heads refused before they became a request.",
-    labels: &["kind"],
-    buckets: buckets::NONE,
-};
-const PROGRESS: Spec = Spec {
-    name: "ollama_proxy_progress_bytes_total",
-    help: "Bytes of model files that backends report as moved, counted while they move.",
-    labels: &["backend", "operation"],
-    buckets: buckets::NONE,
-};

@@ -1,38 +1,39 @@
-//! Gauges of one name that somebody outside decides upon, replaced as a whole.
+//! Gauges of one name whose series are replaced together.
 //!
-//! What a backend says of its models is true until it says something else: so the series of a backend are exchanged
-//! together, and what it no longer speaks of is gone, not left at its last value.
+//! What a backend reports of its models holds until its next report: all series of a backend are replaced at once, so a
+//! model that it no longer reports has no series left at its last value.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::IntCounter;
 
-use super::exposition::{self, Expose, Kind, Page, Registry};
-use super::family::Spec;
+use super::exposition::{self, Expose, Page, Registry};
+use super::spec::Spec;
 
-/// The gauges of one name, by who spoke of them.
+/// The gauges of one name, by the owner (a backend) that reports them.
 #[derive(Clone)]
 pub(super) struct Table(Arc<Inner>);
 
 struct Inner {
-    spec: Spec,
+    spec: &'static Spec,
     cap: usize,
     dropped: IntCounter,
     owners: Mutex<BTreeMap<Box<str>, Rows>>,
 }
 
-/// Labels as they are written, each set once.
+/// Values by their labels as a sample line has them.
 type Rows = BTreeMap<String, f64>;
 
 impl Table {
-    pub(super) fn register(registry: &Registry, spec: Spec, cap: usize, dropped: IntCounter) -> Self {
+    pub(super) fn register(registry: &Registry, spec: &'static Spec, cap: usize, dropped: IntCounter) -> Self {
         let table = Self(Arc::new(Inner { spec, cap, dropped, owners: Mutex::default() }));
         registry.add(Box::new(table.clone()));
         table
     }
 
-    /// This is all that there is to say of `owner` now. Of two rows with the same label values the last counts.
+    /// Replaces the series of `owner`. Of two rows with the same label values the last counts; rows beyond the cap are
+    /// dropped and counted.
     pub(super) fn replace<'a, const LABELS: usize>(
         &self,
         owner: &str,
@@ -54,8 +55,8 @@ impl Table {
         }
     }
 
-    /// Nothing is known of `owner` any more.
-    pub(super) fn clear(&self, owner: &str) {
+    /// Removes the series of `owner`.
+    pub(super) fn remove(&self, owner: &str) {
         self.0.owners.lock().unwrap_or_else(PoisonError::into_inner).remove(owner);
     }
 }
@@ -70,7 +71,7 @@ impl Expose for Table {
         if owners.is_empty() {
             return;
         }
-        page.family(self.0.spec.name, self.0.spec.help, Kind::Gauge);
+        page.family(self.0.spec.name, self.0.spec.help, self.0.spec.kind);
         for (labels, value) in owners.values().flatten() {
             page.sample(self.0.spec.name, labels, value);
         }
@@ -80,13 +81,21 @@ impl Expose for Table {
 #[cfg(test)]
 mod tests {
     use super::super::exposition::Format;
+    use super::super::spec::Kind;
     use super::*;
+
+    static LOADED: Spec = Spec {
+        name: "loaded",
+        kind: Kind::Gauge,
+        labels: &["model", "backend"],
+        help: "Loaded.",
+        buckets: None,
+    };
 
     fn table(cap: usize) -> (Registry, Table, IntCounter) {
         let registry = Registry::default();
         let dropped = IntCounter::new("dropped", "Dropped.").expect("valid");
-        let spec = Spec { name: "loaded", help: "Loaded.", labels: &["model", "backend"], buckets: &[] };
-        let table = Table::register(&registry, spec, cap, dropped.clone());
+        let table = Table::register(&registry, &LOADED, cap, dropped.clone());
         (registry, table, dropped)
     }
 
@@ -95,13 +104,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_longer_spoken_of_is_gone() {
+    fn what_is_no_longer_reported_has_no_series() {
         let (registry, table, _) = table(10);
         table.replace("x", [(["a", "x"], 1.0), (["b", "x"], 0.0)]);
         table.replace("y", [(["a", "y"], 1.0)]);
         table.replace("x", [(["b", "x"], 1.0)]);
         assert_eq!(lines(&registry), ["loaded{backend=\"x\",model=\"b\"} 1", "loaded{backend=\"y\",model=\"a\"} 1"]);
-        table.clear("y");
+        table.remove("y");
         table.replace("x", [] as [([&str; 2], f64); 0]);
         assert_eq!(registry.write(Format::Text), "");
     }

@@ -1,26 +1,26 @@
-//! A histogram that remembers one exchange for each of its buckets.
+//! A histogram with an exemplar, the newest exchange, for each of its buckets.
 //!
-//! The newest exchange takes the place of the one before it. Memory is that of the buckets that were hit. A lock is
-//! taken once an exchange, and never by the tokens of a stream.
+//! Only buckets that were hit take memory for one. The lock is taken once for each exchange, never for a token.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use super::exposition::Kind;
-use super::family::{Child, Place, Spec, histogram_lines};
+use super::family::{Child, SampleWriter, write_histogram};
 use super::histogram::Histogram;
 use super::openmetrics::Exemplar;
+use super::spec::{Kind, Spec};
 use crate::exchange::trace::TraceId;
 
-/// The histogram, and for buckets that were hit (by index, the endless one last) the newest exchange in them.
+/// A handle; clones share the values.
 #[derive(Clone)]
 pub(super) struct TracedHistogram {
     histogram: Histogram,
+    /// By the index of the bucket.
     exemplars: Arc<Mutex<Vec<(usize, Exemplar)>>>,
 }
 
 impl TracedHistogram {
-    /// An exchange of this trace ended now, with this value.
+    /// Records the value of an exchange that ended at `now`, and makes it the exemplar of its bucket.
     pub(super) fn observe(&self, value: f64, trace: TraceId, now: SystemTime) {
         self.histogram.observe(value);
         let bucket = self.histogram.bucket(value);
@@ -36,13 +36,13 @@ impl TracedHistogram {
 impl Child for TracedHistogram {
     const KIND: Kind = Kind::Histogram;
 
-    fn create(spec: &Spec) -> Self {
-        Self { histogram: Histogram::new(spec.buckets), exemplars: Arc::default() }
+    fn create(_spec: &Spec, bounds: &'static [f64]) -> Self {
+        Self { histogram: Histogram::new(bounds), exemplars: Arc::default() }
     }
 
-    fn write(&self, place: &mut Place<'_>) {
+    fn write(&self, writer: &mut SampleWriter<'_>) {
         let exemplars = self.exemplars.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        histogram_lines(&self.histogram, place, |bucket| {
+        write_histogram(&self.histogram, writer, |bucket| {
             exemplars.iter().find(|(index, _)| *index == bucket).map(|(_, exemplar)| exemplar)
         });
     }

@@ -1,29 +1,29 @@
-//! Follows one exchange through the families.
+//! Records one exchange.
 //!
-//! Everything that needs a look-up happens when the exchange begins, names its model or ends; a frame of tokens costs a
-//! few atomic operations on handles that are at hand.
+//! Series are looked up when the exchange begins, names its model or ends; a frame of tokens costs a few atomic operations
+//! on handles that the watch keeps.
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use prometheus::IntCounter;
 
-use super::energy::Draw;
-use super::families::Families;
+use super::energy::ConsumerGuard;
 use super::per_model::Series;
+use super::subjects::Subjects;
 use super::{labels, number};
 use crate::exchange::outcome::Phase;
 use crate::exchange::record::{Record, Start};
 use crate::exchange::sink::{TokenFrame, Watch};
 
-/// A place in the gauges of a model, given back exactly once: when it is dropped.
-struct Held {
+/// Counts an exchange in the gauges of its model until it is dropped.
+struct InFlightGuard {
     series: Arc<Series>,
     generates: bool,
     phase: Phase,
 }
 
-impl Held {
+impl InFlightGuard {
     fn new(series: &Arc<Series>, generates: bool, phase: Phase) -> Self {
         series.active_requests().inc();
         series.in_phase(phase).inc();
@@ -33,20 +33,20 @@ impl Held {
         Self { series: Arc::clone(series), generates, phase }
     }
 
-    fn advance(&mut self, phase: Phase) {
+    fn enter(&mut self, phase: Phase) {
         self.series.in_phase(phase).inc();
         self.series.in_phase(self.phase).dec();
         self.phase = phase;
     }
 
-    fn generate(&mut self) {
+    fn start_generation(&mut self) {
         if !std::mem::replace(&mut self.generates, true) {
             self.series.active_generations().inc();
         }
     }
 }
 
-impl Drop for Held {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         self.series.active_requests().dec();
         self.series.in_phase(self.phase).dec();
@@ -56,58 +56,58 @@ impl Drop for Held {
     }
 }
 
-/// See [`super::Metrics`].
+/// Records the events of one exchange; dropping it ends the exchange's part in every gauge.
 pub struct ExchangeWatch {
-    families: Arc<Families>,
+    subjects: Arc<Subjects>,
     start: Start,
-    /// The model as far as it is known.
+    /// Of the best label for the model so far.
     series: Arc<Series>,
-    held: Held,
-    draw: Option<Draw>,
-    /// Where a transfer's bytes are counted, and how many were.
+    in_flight: InFlightGuard,
+    energy: Option<ConsumerGuard>,
+    /// The counter of a transfer's bytes, and how many it has counted.
     progress: Option<(IntCounter, u64)>,
-    /// The answer named a model of which it was not known what it is called.
-    nameless: bool,
-    /// The gauges have gone from `unknown` to the model.
-    moved: bool,
+    /// Whether the answer named a model whose label was not known at that time.
+    answer_unlabelled: bool,
+    /// Whether the gauges have moved from `unknown` to the model.
+    relabelled: bool,
 }
 
 impl ExchangeWatch {
-    pub(super) fn new(families: Arc<Families>, start: &Start) -> Self {
+    pub(super) fn new(subjects: Arc<Subjects>, start: &Start) -> Self {
         let label = if start.route.names_model { labels::UNKNOWN } else { labels::NONE };
-        let series = families.per_model.series(label, &start.backend);
-        families.requests.started(start);
+        let series = subjects.per_model.series(label, &start.backend);
+        subjects.requests.started(start);
         Self {
-            held: Held::new(&series, false, Phase::Upload),
-            families,
+            in_flight: InFlightGuard::new(&series, false, Phase::Upload),
+            subjects,
             start: start.clone(),
             series,
-            draw: None,
+            energy: None,
             progress: None,
-            nameless: false,
-            moved: false,
+            answer_unlabelled: false,
+            relabelled: false,
         }
     }
 
-    /// The model's label is known, or known better. Only the first time the gauges follow.
-    fn is(&mut self, label: &str) {
-        if self.moved && *label == **self.series.model() {
+    /// Records under a better label from now on. The gauges move only the first time.
+    fn relabel(&mut self, label: &str) {
+        if self.relabelled && *label == **self.series.model() {
             return;
         }
-        self.series = self.families.per_model.series(label, &self.start.backend);
-        if self.series.meet() {
-            self.families.failures.begin(label, &self.start.backend);
+        self.series = self.subjects.per_model.series(label, &self.start.backend);
+        if self.series.is_first_naming() {
+            self.subjects.failures.create_series(label, &self.start.backend);
         }
-        if !std::mem::replace(&mut self.moved, true) {
-            self.held = Held::new(&self.series, self.held.generates, self.held.phase);
+        if !std::mem::replace(&mut self.relabelled, true) {
+            self.in_flight = InFlightGuard::new(&self.series, self.in_flight.generates, self.in_flight.phase);
         }
-        if let Some(draw) = &mut self.draw {
-            draw.is(self.series.model());
+        if let Some(consumer) = &mut self.energy {
+            consumer.relabel(self.series.model());
         }
     }
 
-    /// Durations that need no label besides the model's.
-    fn durations(&self, record: &Record, now: SystemTime) {
+    /// Records the durations and the rate that have no label besides model and backend.
+    fn record_durations(&self, record: &Record, now: SystemTime) {
         let series = &self.series;
         let without_load = record.time_to_first_token.zip(record.load).and_then(|(ttft, load)| ttft.checked_sub(load));
         for (histogram, duration) in [
@@ -139,30 +139,30 @@ impl ExchangeWatch {
 impl Watch for ExchangeWatch {
     fn requested(&mut self, model: Option<&str>) {
         let Some(model) = model else { return };
-        if let Some(label) = labels::requested(&self.families.catalogue, &self.start, model) {
-            self.is(&label);
+        if let Some(label) = labels::requested(&self.subjects.catalogue, &self.start, model) {
+            self.relabel(&label);
         }
     }
 
     fn forwarded(&mut self, now: Instant) {
         if self.start.route.operation.generates() {
-            self.held.generate();
+            self.in_flight.start_generation();
         }
-        if self.draw.is_none() {
-            let shares = self.families.shares.get();
-            self.draw = shares.and_then(|shares| shares.begin(&self.start, self.series.model(), now));
+        if self.energy.is_none() {
+            let attribution = self.subjects.energy.get();
+            self.energy = attribution.and_then(|energy| energy.begin(&self.start, self.series.model(), now));
         }
     }
 
     fn answered(&mut self, model: &str) {
-        match labels::answered(&self.families.catalogue, &self.start, model) {
-            Some(label) => self.is(&label),
-            None => self.nameless = true,
+        match labels::answered(&self.subjects.catalogue, &self.start, model) {
+            Some(label) => self.relabel(&label),
+            None => self.answer_unlabelled = true,
         }
     }
 
     fn phase(&mut self, phase: Phase) {
-        self.held.advance(phase);
+        self.in_flight.enter(phase);
     }
 
     fn tokens(&mut self, frame: TokenFrame) {
@@ -180,25 +180,25 @@ impl Watch for ExchangeWatch {
 
     fn progress(&mut self, bytes: u64) {
         let Some(bytes) = number::whole(bytes, number::MAX_BYTES) else { return };
-        let (counter, counted) = self.progress.get_or_insert_with(|| (self.families.requests.progress(&self.start), 0));
-        // A layer that is begun again counts from where it had come to.
+        let (counter, counted) = self.progress.get_or_insert_with(|| (self.subjects.requests.progress(&self.start), 0));
+        // A layer that starts again counts only the bytes beyond what it had reached.
         counter.inc_by(bytes.saturating_sub(*counted));
         *counted = bytes.max(*counted);
     }
 
     fn finished(&mut self, record: &Record) {
-        if let Some(model) = record.answered_model.as_deref().filter(|_| self.nameless) {
+        if let Some(model) = record.answered_model.as_deref().filter(|_| self.answer_unlabelled) {
             self.answered(model);
         }
-        let families = &self.families;
-        // Exemplars carry the wall time of their end; read here, it follows a clock that was set or a machine that slept.
+        let subjects = &self.subjects;
+        // The wall time of exemplars is read here, not derived from the start, in case the clock was set meanwhile.
         let now = SystemTime::now();
-        self.series.remembered().end(record, |end| {
-            families.requests.finished(self.series.model(), end, record, now);
-            families.failures.finished(&self.series, end, record);
+        self.series.handles().with_end(record, |end| {
+            subjects.requests.finished(self.series.model(), end, record, now);
+            subjects.failures.finished(&self.series, end, record);
         });
-        families.tokens.finished(&self.series, record);
-        self.durations(record, now);
-        families.cold_starts.finished(&self.series, record);
+        subjects.tokens.finished(&self.series, record);
+        self.record_durations(record, now);
+        subjects.cold_starts.finished(&self.series, record);
     }
 }

@@ -1,7 +1,9 @@
-//! The README's table of metrics is the program's own.
+//! The README's tables of metrics, the declared families and the golden expositions agree.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+
+use inferometer::metrics::{self, Spec};
 
 use crate::support::golden;
 
@@ -62,6 +64,13 @@ fn exposed() -> BTreeMap<String, Shape> {
     shapes
 }
 
+/// What is declared, except names that others own.
+fn declared() -> BTreeMap<String, Shape> {
+    let shape = |spec: &Spec| (spec.kind.as_str().to_owned(), spec.labels.iter().map(ToString::to_string).collect());
+    let own = metrics::families().filter(|spec| spec.is_own());
+    own.map(|spec| (spec.name.trim_start_matches(PREFIX).to_owned(), shape(spec))).collect()
+}
+
 /// As the README's tables have it.
 fn rows(shapes: &BTreeMap<String, Shape>) -> String {
     let row = |(name, (kind, labels)): (&String, &Shape)| {
@@ -81,10 +90,21 @@ fn what_cargo_installs_is_what_was_tested() {
 
 #[test]
 fn the_readme_lists_every_metric_with_its_type_and_labels() {
-    if let Some(difference) = golden::difference(&rows(&documented()), &rows(&exposed())) {
+    if let Some(difference) = golden::difference(&rows(&documented()), &rows(&declared())) {
         panic!(
-            "README.md's tables of metrics (-) are not what is exposed (+), by type and labels:\n{difference}\n\
+            "README.md's tables of metrics (-) are not what is declared (+), by type and labels:\n{difference}\n\
              Write the rows with + into the table of their kind, in any order of labels, and take out those with -."
+        );
+    }
+}
+
+#[test]
+fn every_declared_metric_has_a_value_in_a_golden_exposition() {
+    if let Some(difference) = golden::difference(&rows(&declared()), &rows(&exposed())) {
+        panic!(
+            "What is declared (-) is not what the golden expositions show (+):\n{difference}\n\
+             Give a metric with - a value where the golden exposition of its kind is made, then `make golden`; list the \
+             file that declares one with + in src/metrics/subjects.rs."
         );
     }
 }

@@ -10,66 +10,64 @@
 
 use crate::host::nvidia::NvidiaGpu;
 use crate::host::nvidia::facts::{Facts, Memory, Throttle};
-use crate::metrics::host::exposition::{Batch, Kind, Name};
+use crate::metrics::declare::families;
+use crate::metrics::scraped::Batch;
+use crate::metrics::spec::Spec;
 
 const MIB: f64 = 1024.0 * 1024.0;
 
-macro_rules! names {
-    ($($id:ident: $kind:ident $name:literal $help:literal;)+) => {
-        $(static $id: Name = Name {
-            name: concat!("DCGM_FI_DEV_", $name),
-            help: $help,
-            kind: Kind::$kind,
-            labels: &[
-                "gpu", "UUID", "pci_bus_id", "device", "modelName", "Hostname", "GPU_I_ID", "GPU_I_PROFILE",
-                "gpu_uuid", "node", "mig_profile",
-            ],
-        };)+
-
-        /// Every name.
-        pub(super) const ALL: &[&Name] = &[$(&$id),+];
-    };
-}
-
-names! {
-    GPU_UTIL: Gauge "GPU_UTIL" "GPU utilization (in %).";
-    MEM_COPY_UTIL: Gauge "MEM_COPY_UTIL" "Memory utilization (in %).";
-    ENC_UTIL: Gauge "ENC_UTIL" "Encoder utilization (in %).";
-    DEC_UTIL: Gauge "DEC_UTIL" "Decoder utilization (in %).";
-    FB_USED: Gauge "FB_USED" "Frame buffer memory used (in MiB).";
-    FB_FREE: Gauge "FB_FREE" "Frame buffer memory free (in MiB).";
-    FB_RESERVED: Gauge "FB_RESERVED" "Frame buffer memory reserved (in MiB).";
-    FB_TOTAL: Gauge "FB_TOTAL" "Frame buffer memory (in MiB).";
-    GPU_TEMP: Gauge "GPU_TEMP" "GPU temperature (in C).";
-    MEMORY_TEMP: Gauge "MEMORY_TEMP" "Memory temperature (in C).";
-    FAN_SPEED: Gauge "FAN_SPEED" "Fan speed (in %).";
-    POWER_USAGE: Gauge "POWER_USAGE" "Power draw (in W).";
-    POWER_LIMIT: Gauge "POWER_MGMT_LIMIT" "Power limit (in W).";
-    ENERGY: Counter "TOTAL_ENERGY_CONSUMPTION" "Total energy consumption since the driver was loaded (in mJ).";
-    SM_CLOCK: Gauge "SM_CLOCK" "SM clock frequency (in MHz).";
-    MEM_CLOCK: Gauge "MEM_CLOCK" "Memory clock frequency (in MHz).";
-    PSTATE: Gauge "PSTATE" "Performance state (0 is the fastest).";
-    THROTTLE_REASONS: Gauge "CLOCK_THROTTLE_REASONS" "What holds clocks down (bits of nvmlClocksThrottleReasons).";
-    XID_ERRORS: Gauge "XID_ERRORS" "Value of the last XID error encountered.";
-    PCIE_REPLAYS: Counter "PCIE_REPLAY_COUNTER" "Total number of PCIe retries.";
-    PCIE_GENERATION: Gauge "PCIE_LINK_GEN" "PCIe generation now.";
-    PCIE_GENERATION_MAX: Gauge "PCIE_MAX_LINK_GEN" "PCIe generation at most.";
-    PCIE_WIDTH: Gauge "PCIE_LINK_WIDTH" "PCIe lanes now.";
-    PCIE_WIDTH_MAX: Gauge "PCIE_MAX_LINK_WIDTH" "PCIe lanes at most.";
-    SBE_VOL: Counter "ECC_SBE_VOL_TOTAL" "Total number of single-bit volatile ECC errors.";
-    DBE_VOL: Counter "ECC_DBE_VOL_TOTAL" "Total number of double-bit volatile ECC errors.";
-    SBE_AGG: Counter "ECC_SBE_AGG_TOTAL" "Total number of single-bit persistent ECC errors.";
-    DBE_AGG: Counter "ECC_DBE_AGG_TOTAL" "Total number of double-bit persistent ECC errors.";
-    RETIRED_SBE: Counter "RETIRED_SBE" "Total number of retired pages due to single-bit errors.";
-    RETIRED_DBE: Counter "RETIRED_DBE" "Total number of retired pages due to double-bit errors.";
-    REMAPPED_CORRECTABLE: Counter "CORRECTABLE_REMAPPED_ROWS" "Number of remapped rows for correctable errors.";
-    REMAPPED_UNCORRECTABLE: Counter "UNCORRECTABLE_REMAPPED_ROWS" "Number of remapped rows for uncorrectable errors.";
-    ROW_REMAP_FAILURE: Gauge "ROW_REMAP_FAILURE" "Whether remapping of rows has failed.";
-    ROW_REMAP_PENDING: Gauge "ROW_REMAP_PENDING" "Whether remapping of rows waits for a reset.";
-    NVLINK_CRC_FLIT: Counter "NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL" "Total number of NVLink flow-control CRC errors.";
-    NVLINK_CRC_DATA: Counter "NVLINK_CRC_DATA_ERROR_COUNT_TOTAL" "Total number of NVLink data CRC errors.";
-    NVLINK_REPLAY: Counter "NVLINK_REPLAY_ERROR_COUNT_TOTAL" "Total number of NVLink retries.";
-    NVLINK_RECOVERY: Counter "NVLINK_RECOVERY_ERROR_COUNT_TOTAL" "Total number of NVLink recovery errors.";
+families! {
+    /// Every field that is exposed.
+    pub(in crate::metrics) static FIELDS = [
+        "gpu", "UUID", "pci_bus_id", "device", "modelName", "Hostname", "GPU_I_ID", "GPU_I_PROFILE",
+        "gpu_uuid", "node", "mig_profile"
+    ] {
+        GPU_UTIL: Gauge = "DCGM_FI_DEV_GPU_UTIL" [] "GPU utilization (in %).";
+        MEM_COPY_UTIL: Gauge = "DCGM_FI_DEV_MEM_COPY_UTIL" [] "Memory utilization (in %).";
+        ENC_UTIL: Gauge = "DCGM_FI_DEV_ENC_UTIL" [] "Encoder utilization (in %).";
+        DEC_UTIL: Gauge = "DCGM_FI_DEV_DEC_UTIL" [] "Decoder utilization (in %).";
+        FB_USED: Gauge = "DCGM_FI_DEV_FB_USED" [] "Frame buffer memory used (in MiB).";
+        FB_FREE: Gauge = "DCGM_FI_DEV_FB_FREE" [] "Frame buffer memory free (in MiB).";
+        FB_RESERVED: Gauge = "DCGM_FI_DEV_FB_RESERVED" [] "Frame buffer memory reserved (in MiB).";
+        FB_TOTAL: Gauge = "DCGM_FI_DEV_FB_TOTAL" [] "Frame buffer memory (in MiB).";
+        GPU_TEMP: Gauge = "DCGM_FI_DEV_GPU_TEMP" [] "GPU temperature (in C).";
+        MEMORY_TEMP: Gauge = "DCGM_FI_DEV_MEMORY_TEMP" [] "Memory temperature (in C).";
+        FAN_SPEED: Gauge = "DCGM_FI_DEV_FAN_SPEED" [] "Fan speed (in %).";
+        POWER_USAGE: Gauge = "DCGM_FI_DEV_POWER_USAGE" [] "Power draw (in W).";
+        POWER_LIMIT: Gauge = "DCGM_FI_DEV_POWER_MGMT_LIMIT" [] "Power limit (in W).";
+        ENERGY: Counter = "DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION" []
+            "Total energy consumption since the driver was loaded (in mJ).";
+        SM_CLOCK: Gauge = "DCGM_FI_DEV_SM_CLOCK" [] "SM clock frequency (in MHz).";
+        MEM_CLOCK: Gauge = "DCGM_FI_DEV_MEM_CLOCK" [] "Memory clock frequency (in MHz).";
+        PSTATE: Gauge = "DCGM_FI_DEV_PSTATE" [] "Performance state (0 is the fastest).";
+        THROTTLE_REASONS: Gauge = "DCGM_FI_DEV_CLOCK_THROTTLE_REASONS" []
+            "What holds clocks down (bits of nvmlClocksThrottleReasons).";
+        XID_ERRORS: Gauge = "DCGM_FI_DEV_XID_ERRORS" [] "Value of the last XID error encountered.";
+        PCIE_REPLAYS: Counter = "DCGM_FI_DEV_PCIE_REPLAY_COUNTER" [] "Total number of PCIe retries.";
+        PCIE_GENERATION: Gauge = "DCGM_FI_DEV_PCIE_LINK_GEN" [] "PCIe generation now.";
+        PCIE_GENERATION_MAX: Gauge = "DCGM_FI_DEV_PCIE_MAX_LINK_GEN" [] "PCIe generation at most.";
+        PCIE_WIDTH: Gauge = "DCGM_FI_DEV_PCIE_LINK_WIDTH" [] "PCIe lanes now.";
+        PCIE_WIDTH_MAX: Gauge = "DCGM_FI_DEV_PCIE_MAX_LINK_WIDTH" [] "PCIe lanes at most.";
+        SBE_VOL: Counter = "DCGM_FI_DEV_ECC_SBE_VOL_TOTAL" [] "Total number of single-bit volatile ECC errors.";
+        DBE_VOL: Counter = "DCGM_FI_DEV_ECC_DBE_VOL_TOTAL" [] "Total number of double-bit volatile ECC errors.";
+        SBE_AGG: Counter = "DCGM_FI_DEV_ECC_SBE_AGG_TOTAL" [] "Total number of single-bit persistent ECC errors.";
+        DBE_AGG: Counter = "DCGM_FI_DEV_ECC_DBE_AGG_TOTAL" [] "Total number of double-bit persistent ECC errors.";
+        RETIRED_SBE: Counter = "DCGM_FI_DEV_RETIRED_SBE" [] "Total number of retired pages due to single-bit errors.";
+        RETIRED_DBE: Counter = "DCGM_FI_DEV_RETIRED_DBE" [] "Total number of retired pages due to double-bit errors.";
+        REMAPPED_CORRECTABLE: Counter = "DCGM_FI_DEV_CORRECTABLE_REMAPPED_ROWS" []
+            "Number of remapped rows for correctable errors.";
+        REMAPPED_UNCORRECTABLE: Counter = "DCGM_FI_DEV_UNCORRECTABLE_REMAPPED_ROWS" []
+            "Number of remapped rows for uncorrectable errors.";
+        ROW_REMAP_FAILURE: Gauge = "DCGM_FI_DEV_ROW_REMAP_FAILURE" [] "Whether remapping of rows has failed.";
+        ROW_REMAP_PENDING: Gauge = "DCGM_FI_DEV_ROW_REMAP_PENDING" [] "Whether remapping of rows waits for a reset.";
+        NVLINK_CRC_FLIT: Counter = "DCGM_FI_DEV_NVLINK_CRC_FLIT_ERROR_COUNT_TOTAL" []
+            "Total number of NVLink flow-control CRC errors.";
+        NVLINK_CRC_DATA: Counter = "DCGM_FI_DEV_NVLINK_CRC_DATA_ERROR_COUNT_TOTAL" []
+            "Total number of NVLink data CRC errors.";
+        NVLINK_REPLAY: Counter = "DCGM_FI_DEV_NVLINK_REPLAY_ERROR_COUNT_TOTAL" [] "Total number of NVLink retries.";
+        NVLINK_RECOVERY: Counter = "DCGM_FI_DEV_NVLINK_RECOVERY_ERROR_COUNT_TOTAL" []
+            "Total number of NVLink recovery errors.";
+    }
 }
 
 /// The labels of a card, or of one of its instances.
@@ -85,7 +83,7 @@ pub(super) fn add(batch: &mut Batch, gpu: &NvidiaGpu, node: &str) {
     let index = id.index.to_string();
     let labels = |instance: String| Labels { index: index.clone(), device: device.clone(), instance };
     let put =
-        |batch: &mut Batch, labels: &Labels, uuid: &str, profile: &str, values: Vec<(&'static Name, Option<f64>)>| {
+        |batch: &mut Batch, labels: &Labels, uuid: &str, profile: &str, values: Vec<(&'static Spec, Option<f64>)>| {
             let labels = [
                 &*labels.index,
                 &*id.uuid,
@@ -99,7 +97,7 @@ pub(super) fn add(batch: &mut Batch, gpu: &NvidiaGpu, node: &str) {
                 node,
                 profile,
             ];
-            values.into_iter().for_each(|(name, value)| batch.add(name, &labels, value));
+            values.into_iter().for_each(|(spec, value)| batch.add(spec, &labels, value));
         };
     let card = labels(String::new());
     put(batch, &card, &id.uuid, "", gauges(&gpu.facts));
@@ -113,7 +111,7 @@ pub(super) fn add(batch: &mut Batch, gpu: &NvidiaGpu, node: &str) {
     }
 }
 
-fn memory(memory: Memory) -> Vec<(&'static Name, Option<f64>)> {
+fn memory(memory: Memory) -> Vec<(&'static Spec, Option<f64>)> {
     let mib = |bytes: u64| Some(bytes as f64 / MIB);
     vec![
         (&FB_USED, mib(memory.used)),
@@ -123,7 +121,7 @@ fn memory(memory: Memory) -> Vec<(&'static Name, Option<f64>)> {
     ]
 }
 
-fn gauges(facts: &Facts) -> Vec<(&'static Name, Option<f64>)> {
+fn gauges(facts: &Facts) -> Vec<(&'static Spec, Option<f64>)> {
     let percent = |ratio: Option<f64>| ratio.map(|ratio| (ratio * 100.0).round());
     let clock = |clock: &str| {
         let of = facts.clocks.iter().find(|it| it.clock == clock)?;
@@ -154,7 +152,7 @@ fn gauges(facts: &Facts) -> Vec<(&'static Name, Option<f64>)> {
     ]
 }
 
-fn counts(facts: &Facts) -> Vec<(&'static Name, Option<f64>)> {
+fn counts(facts: &Facts) -> Vec<(&'static Spec, Option<f64>)> {
     let links = |kind: &str| {
         let errors = facts.nvlinks.iter().flat_map(|link| &link.errors).filter(|(it, _)| *it == kind);
         errors.map(|(_, count)| *count).reduce(|a, b| a.saturating_add(b))
@@ -174,7 +172,7 @@ fn counts(facts: &Facts) -> Vec<(&'static Name, Option<f64>)> {
         (&NVLINK_REPLAY, links("replay")),
         (&NVLINK_RECOVERY, links("recovery")),
     ];
-    values.map(|(name, value)| (name, value.map(|value| value as f64))).into()
+    values.map(|(spec, value)| (spec, value.map(|value| value as f64))).into()
 }
 
 /// As the driver's bits, which are in the order of [`Throttle::ALL`].

@@ -89,7 +89,7 @@ fn surveyed(metrics: &Metrics) {
         resident: Some(vec![held]),
         polled: true,
     };
-    metrics.backend_stands(&backend, Place { node: "gpu-box".into(), zone: "rack 7".into() });
+    metrics.set_backend_location(&backend, Place { node: "gpu-box".into(), zone: "rack 7".into() });
     metrics.listed(&backend, &inventory);
     metrics.resident(&backend, &inventory, &[Change::Evicted("llama3".into()), Change::Loaded("llama3".into())]);
     let load = EngineLoad { model: text("llama3"), waiting: Some(3.0), running: Some(2.0), kv_cache: Some(0.25) };
@@ -374,7 +374,7 @@ fn a_model_that_vanishes_takes_its_gauges_with_it_and_keeps_its_counters() {
 #[test]
 fn a_listed_model_that_is_not_in_memory_is_a_known_0_and_one_without_a_label_is_absent() {
     let metrics = metrics_with(settings(), Catalogue::new(1));
-    metrics.families.catalogue.admit("a").unwrap();
+    metrics.subjects.catalogue.admit("a").unwrap();
     let model = |name: &str| Model { name: name.into(), ..Model::default() };
     let inventory = Inventory {
         models: vec![model("a"), model("beyond the cap")],
@@ -396,7 +396,7 @@ fn a_listed_model_that_is_not_in_memory_is_a_known_0_and_one_without_a_label_is_
 #[test]
 fn a_model_that_is_listed_twice_has_one_row_of_facts() {
     let metrics = metrics_with(settings(), Catalogue::new(1));
-    metrics.families.catalogue.admit("a:latest").unwrap();
+    metrics.subjects.catalogue.admit("a:latest").unwrap();
     let model = |name: &str, quant: &str| Model { name: name.into(), quant: Some(quant.into()), ..Model::default() };
     let models = vec![model("a:latest", "Q4_K_M"), model("a", "F16")];
     metrics.listed(&"local".into(), &Inventory { models, polled: true, ..Inventory::default() });

@@ -1,0 +1,95 @@
+//! Handles of the series that the end of an exchange feeds, cached for each model.
+//!
+//! Nearly every exchange on a model ends like many before it. Looking each family up by its labels would be half the cost
+//! of recording an end, so the handles are cached with the model's series, by what distinguishes ends. A handle is cached
+//! only where the labels have a series of their own: what a cap refuses is refused, and counted, each time.
+
+use std::sync::{OnceLock, PoisonError, RwLock};
+
+use prometheus::IntCounter;
+
+use super::family::{Child, Family};
+use super::histogram::Histogram;
+use super::traced::TracedHistogram;
+use crate::exchange::outcome::Outcome;
+use crate::exchange::record::{Method, Record};
+use crate::exchange::vocabulary::Source;
+
+/// Most kinds of end cached for one model; beyond them every look-up is by labels. So many differ only where a backend
+/// answers with statuses that no documentation names.
+const MAX_ENDS: usize = 64;
+
+/// At most one handle.
+pub(super) struct CachedHandle<C>(OnceLock<C>);
+
+impl<C> Default for CachedHandle<C> {
+    fn default() -> Self {
+        Self(OnceLock::new())
+    }
+}
+
+impl<C: Child> CachedHandle<C> {
+    /// Calls `action` with the family's child that has these label values, which must be the same at every call.
+    pub(super) fn with<T>(&self, family: &Family<C>, values: &[&str], action: impl FnOnce(&C) -> T) -> T {
+        if let Some(child) = self.0.get() {
+            return action(child);
+        }
+        let (child, is_own) = family.child_and_is_own(values);
+        let result = action(&child);
+        if is_own {
+            // Another thread that set it first has set a handle of the same child.
+            let _ = self.0.set(child);
+        }
+        result
+    }
+}
+
+/// The cached handles of one model on one backend.
+#[derive(Default)]
+pub(super) struct HandleCache {
+    /// By the source of the count, in the order of [`Source::ALL`].
+    pub(super) prompt: [CachedHandle<IntCounter>; Source::ALL.len()],
+    /// By the source of the count, in the order of [`Source::ALL`].
+    pub(super) generated: [CachedHandle<IntCounter>; Source::ALL.len()],
+    pub(super) context: CachedHandle<Histogram>,
+    pub(super) truncation: CachedHandle<IntCounter>,
+    ends: RwLock<Vec<(EndKey, EndHandles)>>,
+}
+
+/// What distinguishes ends: exchanges that agree in this feed the same series.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct EndKey {
+    method: Method,
+    endpoint: &'static str,
+    status: u16,
+    outcome: Outcome,
+}
+
+/// The handles of exchanges that end alike.
+#[derive(Default)]
+pub(super) struct EndHandles {
+    pub(super) total: CachedHandle<IntCounter>,
+    pub(super) duration: CachedHandle<TracedHistogram>,
+    pub(super) request_size: CachedHandle<Histogram>,
+    pub(super) response_size: CachedHandle<Histogram>,
+    pub(super) usage_missing: CachedHandle<IntCounter>,
+}
+
+impl HandleCache {
+    /// Calls `action` with the handles of exchanges that end like this one.
+    pub(super) fn with_end(&self, record: &Record, action: impl FnOnce(&EndHandles)) {
+        let (method, endpoint) = (record.start.method, record.start.route.endpoint);
+        let key = EndKey { method, endpoint, status: record.status, outcome: record.outcome };
+        let ends = self.ends.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, handles)) = ends.iter().find(|(known, _)| *known == key) {
+            return action(handles);
+        }
+        drop(ends);
+        let handles = EndHandles::default();
+        action(&handles);
+        let mut ends = self.ends.write().unwrap_or_else(PoisonError::into_inner);
+        if ends.len() < MAX_ENDS && ends.iter().all(|(known, _)| *known != key) {
+            ends.push((key, handles));
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! All subjects together: one field a file that holds families.
+
+use std::sync::{Arc, OnceLock};
+
+use super::backends::Backends;
+use super::cold_starts::ColdStarts;
+use super::declare::Registrar;
+use super::energy::{self, EnergyAttribution};
+use super::failures::Failures;
+use super::gpu::{dcgm, neutral};
+use super::host;
+use super::models::{Models, Reported};
+use super::per_model::{self, PerModel};
+use super::program::{self, Program};
+use super::requests::Requests;
+use super::spec::Spec;
+use super::tokens::TokenCounts;
+use crate::backend::catalogue::Catalogue;
+
+/// Every declared family, by subject; a family that this lacks is found by the tests of the exposition.
+static ALL: &[&[&Spec]] = &[
+    Requests::SPECS,
+    per_model::Families::SPECS,
+    TokenCounts::SPECS,
+    ColdStarts::SPECS,
+    Failures::SPECS,
+    Backends::SPECS,
+    Reported::SPECS,
+    Program::SPECS,
+    program::REFUSALS,
+    energy::SPECS,
+    host::MACHINE,
+    host::GPUS,
+    neutral::CARDS,
+    neutral::SUMS,
+    dcgm::FIELDS,
+];
+
+/// Every family that this program can expose, except `process_*`, which the prometheus crate declares.
+pub fn families() -> impl Iterator<Item = &'static Spec> {
+    ALL.iter().copied().flatten().copied()
+}
+
+/// The families that exchanges and backends feed, and what labels them.
+pub(super) struct Subjects {
+    pub(super) catalogue: Arc<Catalogue>,
+    pub(super) per_model: PerModel,
+    pub(super) models: Models,
+    pub(super) requests: Requests,
+    pub(super) tokens: TokenCounts,
+    pub(super) failures: Failures,
+    pub(super) cold_starts: ColdStarts,
+    pub(super) backends: Backends,
+    pub(super) program: Program,
+    /// Set where energy is metered.
+    pub(super) energy: OnceLock<EnergyAttribution>,
+}
+
+impl Subjects {
+    /// Registers every family. Series whose labels are known in advance start at 0.
+    pub(super) fn new(
+        registrar: &Registrar<'_>,
+        program: Program,
+        backends: &[Arc<str>],
+        catalogue: Arc<Catalogue>,
+    ) -> Self {
+        Self {
+            models: Models::new(registrar, Arc::clone(&catalogue)),
+            catalogue,
+            per_model: PerModel::new(registrar, backends),
+            requests: Requests::new(registrar),
+            tokens: TokenCounts::register(registrar),
+            failures: Failures::new(registrar, backends),
+            cold_starts: ColdStarts::register(registrar),
+            backends: Backends::register(registrar),
+            program,
+            energy: OnceLock::new(),
+        }
+    }
+}
