@@ -255,13 +255,8 @@ mod tests {
     use super::super::exposition::Format;
     use super::*;
 
-    static SEEN: Spec = Spec {
-        name: "seen_total",
-        kind: Kind::Counter,
-        labels: &["model", "backend"],
-        help: "Seen.",
-        buckets: None,
-    };
+    static SEEN: Spec =
+        Spec { name: "seen_total", kind: Kind::Counter, labels: &["model", "backend"], help: "Seen.", buckets: None };
 
     fn family(cap: usize) -> (Registry, Family<IntCounter>, IntCounter) {
         let registry = Registry::default();

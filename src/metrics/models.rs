@@ -98,7 +98,13 @@ impl Models {
 
     pub(super) fn resident(&self, backend: &str, inventory: &Inventory, changes: &[Change]) {
         let Some(resident) = &inventory.resident else {
-            for table in [&self.reported.loaded, &self.reported.vram, &self.reported.size, &self.reported.context, &self.reported.expires] {
+            for table in [
+                &self.reported.loaded,
+                &self.reported.vram,
+                &self.reported.size,
+                &self.reported.context,
+                &self.reported.expires,
+            ] {
                 table.remove(backend);
             }
             return;

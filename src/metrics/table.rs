@@ -84,13 +84,8 @@ mod tests {
     use super::super::spec::Kind;
     use super::*;
 
-    static LOADED: Spec = Spec {
-        name: "loaded",
-        kind: Kind::Gauge,
-        labels: &["model", "backend"],
-        help: "Loaded.",
-        buckets: None,
-    };
+    static LOADED: Spec =
+        Spec { name: "loaded", kind: Kind::Gauge, labels: &["model", "backend"], help: "Loaded.", buckets: None };
 
     fn table(cap: usize) -> (Registry, Table, IntCounter) {
         let registry = Registry::default();

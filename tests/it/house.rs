@@ -1,5 +1,7 @@
 //! Who may know whom, and what the code must not hold. Read from the sources themselves.
 
+mod circles;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
