@@ -131,15 +131,9 @@ fn a_model_that_shares_the_weights_of_another_is_cold_only_until_it_is_known_not
     };
     assert_eq!(persona(&program), Value::Null, "its load says that nothing was loaded");
     assert_eq!(persona(&program), Value::Null);
-    let mut cold: u32 = 0;
-    let begun = Instant::now();
-    // Over a route that reports no load it takes two looks, each brought on by an answer or due within seconds.
-    while chat(&program, "pirate")["cold"] != Value::Null {
-        cold += 1;
-        assert!(begun.elapsed() < PATIENCE, "{cold} cold starts");
-    }
-    assert!(cold <= 3, "{cold} cold starts");
-    assert_eq!(chat(&program, "pirate")["cold"], Value::Null);
+    // Over a route that reports no load it takes two looks, and each answer of a model that was not seen brings one on.
+    let cold = (0..50).filter(|_| chat(&program, "pirate")["cold"] != Value::Null).count();
+    assert!(cold <= 2, "{cold} cold starts of 50");
     assert_eq!(chat(&program, MODEL)["cold"], Value::Null);
 }
 
