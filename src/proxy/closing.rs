@@ -9,8 +9,8 @@ use super::slot::Seat;
 use super::worker::{Ticket, Worker};
 use crate::tls::{Stream, linger as tls};
 
-/// For the farewell of TLS, for a refusal that the client may not even read, and for lingering where the place is needed.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// For the farewell of TLS, for last words that the client may not even read, and for lingering where the place is needed.
+pub(super) const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Connections that linger at once, over all threads: a quarter of those allowed, within these bounds. What is above is
 /// closed without waiting. Each of them has its place among the connections, and leaves it where it is needed.
@@ -46,11 +46,16 @@ pub(super) async fn linger(worker: &Worker, seat: &Seat, stream: Stream) {
     }
 }
 
-/// Says why nothing is served and closes. A client that does not even read that is not waited for.
+/// Says why nothing is served and closes.
 pub(super) async fn refuse(worker: &Worker, seat: &Seat, mut stream: Stream, refusal: &[u8]) {
-    if let Ok(Ok(())) = tokio::time::timeout(FAREWELL, stream.write_all(refusal)).await {
+    if say(&mut stream, refusal).await {
         linger(worker, seat, stream).await;
     }
+}
+
+/// Says the last words. False where the client does not even read those: it is not waited for.
+pub(super) async fn say(stream: &mut Stream, words: &[u8]) -> bool {
+    tokio::time::timeout(FAREWELL, stream.write_all(words)).await.is_ok_and(|said| said.is_ok())
 }
 
 /// From now on an end of the connection is a reset, however it comes: where the end of a body is the end of the

@@ -3,6 +3,7 @@
 mod attacks;
 mod cancellation;
 mod catalogue;
+mod closing;
 mod differential;
 mod floods;
 mod limits;
@@ -399,7 +400,7 @@ fn a_connection_is_idle_only_between_streams() {
     for _ in 0..2 {
         // Each idle connection that is closed shows that the limit has passed.
         let mut idle = Raw::connect(rig.address);
-        idle.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").rest();
+        idle.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").rest();
     }
     step.send(()).expect("the backend waits");
     assert_eq!(rest(body).expect("a whole body"), "b");

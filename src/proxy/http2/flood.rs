@@ -64,8 +64,8 @@ impl Allowance {
 mod tests {
     use super::*;
 
-    const PING: Frame = Frame { length: 8, kind: 6, flags: 0, stream: 0, code: None };
-    const DATA: Frame = Frame { length: 1, kind: kind::DATA, flags: 0, stream: 1, code: None };
+    const PING: Frame = Frame { length: 8, kind: 6, flags: 0, stream: 0, word: None };
+    const DATA: Frame = Frame { length: 1, kind: kind::DATA, flags: 0, stream: 1, word: None };
     const NOTHING: Frame = Frame { length: 0, ..DATA };
 
     #[test]

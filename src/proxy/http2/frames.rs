@@ -1,4 +1,4 @@
-//! Frames as they pass in one direction: their heads, and the first bytes of what they carry (RFC 9113, 4.1). Pure.
+//! Frames as they pass in one direction: their heads, and the first bytes of what some carry (RFC 9113, 4.1). Pure.
 
 /// Kinds of frames (RFC 9113, 6).
 pub(super) mod kind {
@@ -19,26 +19,41 @@ const HEAD: usize = 9;
 /// So much of a payload is looked at.
 const LOOKED_AT: usize = 4;
 
-/// A frame that passes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A frame that has passed whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Frame {
     pub(super) length: u32,
     pub(super) kind: u8,
+    /// Those of a head that goes on in other frames end its stream with the last of them only.
     pub(super) flags: u8,
     pub(super) stream: u32,
-    /// What a payload of exactly four bytes says: of a stream that is reset, why.
-    pub(super) code: Option<u32>,
+    /// The first four bytes of some payloads: why a stream is reset, or the last stream that a `GOAWAY` names.
+    pub(super) word: Option<u32>,
+}
+
+impl Frame {
+    /// Whether a head is whole with it.
+    pub(super) fn ends_head(self) -> bool {
+        matches!(self.kind, kind::HEADERS | kind::CONTINUATION) && self.flags & END_HEADERS != 0
+    }
+
+    /// Whether its sender has said all on its stream.
+    pub(super) fn ends_stream(self) -> bool {
+        self.flags & END_STREAM != 0 && (self.kind == kind::DATA || self.ends_head())
+    }
 }
 
 /// One direction of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
+    /// Bytes of the preface that are still to come, until the frame has passed that belongs to it.
+    greeting: Option<u32>,
     head: [u8; HEAD + LOOKED_AT],
     filled: usize,
-    /// Bytes of the payload, or of the preface, that are still to come and are not looked at.
+    /// The frame whose payload is under way, or the one before.
+    frame: Frame,
+    /// Bytes of its payload that are still to come and are not looked at.
     skip: u32,
-    /// The kind of the frame whose payload is under way.
-    kind: u8,
     /// A head goes on in the next frame.
     open: bool,
     /// Heads, or frames of another kind than data, that have begun.
@@ -48,74 +63,96 @@ pub(super) struct Frames {
 impl Frames {
     /// What a client sends.
     pub(super) fn of_client() -> Self {
-        // The preface is like a frame that is neither data nor over.
-        Self { skip: PREFACE, kind: kind::HEADERS, ..Self::default() }
+        Self { greeting: Some(PREFACE), ..Self::default() }
     }
 
-    /// Follows the next bytes, and shows each frame once its head has passed.
+    /// Follows the next bytes, and shows each frame once it has passed.
     pub(super) fn follow(&mut self, mut bytes: &[u8], see: &mut impl FnMut(Frame)) {
         while !bytes.is_empty() {
-            if self.skip > 0 {
-                let skipped = bytes.len().min(self.skip as usize);
-                // No more than there was.
-                self.skip -= skipped as u32;
-                bytes = &bytes[skipped..];
-                continue;
-            }
-            if self.filled == 0 && !self.open {
-                self.begun += 1;
-            }
-            let wanted = self.wanted() - self.filled;
-            let taken = bytes.len().min(wanted);
-            self.head[self.filled..self.filled + taken].copy_from_slice(&bytes[..taken]);
-            self.filled += taken;
-            bytes = &bytes[taken..];
-            if self.filled == self.wanted() {
-                self.pass(see);
+            if let Some(left @ 1..) = &mut self.greeting {
+                skip(left, &mut bytes);
+            } else if self.skip > 0 {
+                skip(&mut self.skip, &mut bytes);
+                self.show_if_whole(see);
+            } else {
+                self.read_head(&mut bytes, see);
             }
         }
     }
 
-    /// How many bytes are looked at together: all of a short payload that says why.
-    fn wanted(&self) -> usize {
-        let says_why = self.filled >= HEAD && self.head[..3] == [0, 0, LOOKED_AT as u8];
-        if says_why { HEAD + LOOKED_AT } else { HEAD }
+    fn read_head(&mut self, bytes: &mut &[u8], see: &mut impl FnMut(Frame)) {
+        if self.filled == 0 && !self.open {
+            self.begun += 1;
+        }
+        let taken = bytes.len().min(self.wanted() - self.filled);
+        self.head[self.filled..self.filled + taken].copy_from_slice(&bytes[..taken]);
+        self.filled += taken;
+        *bytes = &bytes[taken..];
+        if self.filled == self.wanted() {
+            self.begin_payload();
+            self.show_if_whole(see);
+        }
     }
 
-    fn pass(&mut self, see: &mut impl FnMut(Frame)) {
-        let [a, b, c, kind, flags, stream @ .., _, _, _, _] = self.head;
+    /// How many bytes are looked at together: also the beginning of a payload that says more than its head.
+    fn wanted(&self) -> usize {
+        let [a, b, c, kind, ..] = self.head;
+        let says_more = self.filled >= HEAD
+            && matches!(kind, kind::RST_STREAM | kind::GOAWAY)
+            && u32::from_be_bytes([0, a, b, c]) >= LOOKED_AT as u32;
+        if says_more { HEAD + LOOKED_AT } else { HEAD }
+    }
+
+    fn begin_payload(&mut self) {
+        let [a, b, c, kind, mut flags, s, t, r, m, word @ ..] = self.head;
         let length = u32::from_be_bytes([0, a, b, c]);
-        let code = (self.filled > HEAD).then(|| {
-            let [.., a, b, c, d] = self.head;
-            u32::from_be_bytes([a, b, c, d])
-        });
-        self.skip = if code.is_some() { 0 } else { length };
+        let word = (self.filled > HEAD).then(|| u32::from_be_bytes(word));
+        self.skip = length - word.map_or(0, |_| LOOKED_AT as u32);
         self.filled = 0;
-        self.kind = kind;
+        if kind == kind::CONTINUATION && self.open {
+            flags |= self.frame.flags & END_STREAM;
+        }
         if matches!(kind, kind::HEADERS | kind::CONTINUATION) {
             self.open = flags & END_HEADERS == 0;
         }
-        see(Frame { length, kind, flags, stream: u32::from_be_bytes(stream) & 0x7fff_ffff, code });
+        let stream = u32::from_be_bytes([s, t, r, m]) & 0x7fff_ffff;
+        self.frame = Frame { length, kind, flags, stream, word };
     }
 
-    /// Whether no frame is under way.
+    fn show_if_whole(&mut self, see: &mut impl FnMut(Frame)) {
+        if self.skip == 0 {
+            self.greeting = None;
+            see(self.frame);
+        }
+    }
+
+    /// Whether a frame of any kind may follow: none is under way, nor a head that goes on.
     pub(super) fn is_between(&self) -> bool {
-        self.skip == 0 && self.filled == 0
+        self.skip == 0 && self.filled == 0 && !self.open
     }
 
-    /// Which head, or other frame than one of data, is under way.
+    /// Which head, or other frame than one of data, is under way. The preface ends with its frame.
     pub(super) fn amid(&self) -> Option<u64> {
-        let amid = self.open || self.filled > 0 || (self.skip > 0 && self.kind != kind::DATA);
+        let greets = self.greeting.is_some_and(|left| left < PREFACE);
+        let amid = greets || self.open || self.filled > 0 || (self.skip > 0 && self.frame.kind != kind::DATA);
         amid.then_some(self.begun)
     }
+}
+
+/// Goes over what is not looked at.
+fn skip(left: &mut u32, bytes: &mut &[u8]) {
+    let skipped = bytes.len().min(*left as usize);
+    // No more than there was.
+    *left -= skipped as u32;
+    *bytes = &bytes[skipped..];
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn frame(length: u32, kind: u8, flags: u8, stream: u32, code: Option<u32>) -> Frame {
-        Frame { length, kind, flags, stream, code }
+    fn frame(length: u32, kind: u8, flags: u8, stream: u32, word: Option<u32>) -> Frame {
+        Frame { length, kind, flags, stream, word }
     }
 
     #[test]
@@ -126,6 +163,7 @@ mod tests {
             b"\0\0\x03\x01\0\0\0\0\x01abc\0\0\x01\x09\x04\0\0\0\x01d",
             b"\0\0\x05\0\x01\x80\0\0\x01hello",
             b"\0\0\x04\x03\0\0\0\0\x01\0\0\0\x08",
+            b"\0\0\x0a\x07\0\0\0\0\0\x7f\xff\xff\xff\0\0\0\0hi",
             b"\0\0\0\0\0\0\0\0\x03",
         ]
         .concat();
@@ -135,6 +173,7 @@ mod tests {
             frame(1, kind::CONTINUATION, END_HEADERS, 1, None),
             frame(5, kind::DATA, END_STREAM, 1, None),
             frame(4, kind::RST_STREAM, 0, 1, Some(8)),
+            frame(10, kind::GOAWAY, 0, 0, Some(0x7fff_ffff)),
             frame(0, kind::DATA, 0, 3, None),
         ];
         for at in 0..=bytes.len() {
@@ -160,5 +199,32 @@ mod tests {
         assert_eq!(frames.amid(), None, "data has limits of its own");
         frames.follow(b"b\0", &mut |_| {});
         assert_eq!(frames.amid(), Some(3), "another one");
+    }
+
+    #[test]
+    fn a_stream_ends_with_its_last_byte_and_not_before() {
+        // A head that ends its stream and goes on in another frame; data that end theirs.
+        let split = b"\0\0\x03\x01\x01\0\0\0\x01abc\0\0\x01\x09\x04\0\0\0\x01d";
+        let data = b"\0\0\x05\0\x01\0\0\0\x01hello";
+        for bytes in [&split[..], data] {
+            let (mut frames, mut ends) = (Frames::default(), 0);
+            let last = bytes.len() - 1;
+            frames.follow(&bytes[..last], &mut |frame| ends += u32::from(frame.ends_stream()));
+            assert!(ends == 0 && !frames.is_between());
+            frames.follow(&bytes[last..], &mut |frame| ends += u32::from(frame.ends_stream()));
+            assert!(ends == 1 && frames.is_between());
+        }
+    }
+
+    #[test]
+    fn a_client_is_amid_its_preface_from_the_first_byte_until_a_frame_has_passed() {
+        let mut frames = Frames::of_client();
+        assert_eq!(frames.amid(), None, "it has sent nothing");
+        for byte in b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0" {
+            frames.follow(&[*byte], &mut |_| {});
+            assert!(frames.amid().is_some());
+        }
+        frames.follow(&[0], &mut |_| {});
+        assert_eq!(frames.amid(), None);
     }
 }

@@ -10,12 +10,17 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+use super::ending::Ended;
 use super::flood::Allowance;
 use super::frames::{Frames, kind};
-use super::shared::{Fault, Shared};
+use super::shared::Shared;
 use crate::proxy::ClientLimits;
 use crate::proxy::timer::Timer;
 use crate::tls::Stream;
+use crate::tls::watch::has_unread;
+
+/// What a `GOAWAY` names as the last stream where it is only a warning (RFC 9113, 6.8).
+const ANY: u32 = 0x7fff_ffff;
 
 /// A client's socket. The HTTP library has one handle, and whoever ends the connection the other.
 #[derive(Clone)]
@@ -26,27 +31,45 @@ struct Inner {
     ahead: Vec<u8>,
     shared: Rc<Shared>,
     limits: ClientLimits,
-    /// When the first head has to be whole, until it is.
-    first_head: Option<Instant>,
+    /// The time of the first head, until it is whole.
+    first: Option<FirstHead>,
     read_timer: Timer,
     write_timer: Timer,
+    /// The client does not read now.
+    blocked: bool,
     /// What the read timer runs for.
     awaited: Awaited,
     received: Frames,
     sent: Frames,
     allowance: Allowance,
-    /// The last stream that the client has opened.
+    /// The last stream that the client has opened, and was not said to come too late.
     last: u32,
+    /// The client was told which stream was the last.
+    told: bool,
+}
+
+/// A connection's first head counts from accept, as with HTTP/1.
+pub(super) struct FirstHead {
+    /// For its first byte.
+    pub(super) begun_by: Option<Instant>,
+    /// For its last.
+    pub(super) whole_by: Option<Instant>,
 }
 
 /// What the client is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Awaited {
     Nothing,
+    /// The first head, of which nothing has come.
+    FirstRequest,
+    /// The rest of it, or of what goes before it.
     FirstHead,
-    /// The rest of a head, by its number.
+    /// The rest of a later head, by its number.
     Head(u64),
+    /// Another request.
     Request,
+    /// Room for the rest of what was answered.
+    Room,
 }
 
 impl Socket {
@@ -55,40 +78,48 @@ impl Socket {
         ahead: Vec<u8>,
         shared: Rc<Shared>,
         limits: ClientLimits,
-        first_head: Option<Instant>,
+        first: FirstHead,
     ) -> Self {
         Self(Rc::new(RefCell::new(Inner {
             stream,
             ahead,
             shared,
             limits,
-            first_head,
+            first: Some(first),
             read_timer: Timer::default(),
             write_timer: Timer::default(),
+            blocked: false,
             awaited: Awaited::Nothing,
             received: Frames::of_client(),
             sent: Frames::default(),
             allowance: Allowance::new(std::time::Instant::now()),
             last: 0,
+            told: false,
         })))
     }
 
-    /// The stream, and what is left to say on it where the connection ends for a fault. To be called once the HTTP library
-    /// has let go of it.
-    pub(super) fn into_stream(self, fault: Option<Fault>) -> Option<(Stream, Vec<u8>)> {
+    /// Whether bytes lie in the system.
+    pub(super) fn has_unread(&self) -> bool {
+        has_unread(self.0.borrow().stream.tcp())
+    }
+
+    /// Ready once what the client is waited for should have come, with how the connection ends for it. To be asked when
+    /// the library has done what it can: once the last answer has been written, another request is waited for.
+    pub(super) fn poll_late(&self, cx: &mut Context<'_>) -> Poll<Ended> {
+        self.0.borrow_mut().poll_late(cx)
+    }
+
+    /// The stream, and the `GOAWAY` that is left to say on it where the connection is ended by us. To be called once the
+    /// HTTP library has let go of it.
+    pub(super) fn into_stream(self, ended: Ended) -> Option<(Stream, Vec<u8>)> {
         let Inner { stream, sent, last, .. } = Rc::into_inner(self.0)?.into_inner();
-        let goaway = fault.filter(|_| sent.is_between()).map_or_else(Vec::new, |fault| goaway(last, fault));
-        Some((stream, goaway))
+        let code = ended.code().filter(|_| sent.is_between());
+        Some((stream, code.map_or_else(Vec::new, |code| goaway(last, code))))
     }
 }
 
-/// A whole `GOAWAY`.
-fn goaway(last: u32, fault: Fault) -> Vec<u8> {
-    // `NO_ERROR` and `ENHANCE_YOUR_CALM` (RFC 9113, 7).
-    let code: u32 = match fault {
-        Fault::Late => 0x0,
-        Fault::Flood => 0xb,
-    };
+/// A whole `GOAWAY`: what the client opens behind its stream `last` is served by nobody, and may be asked elsewhere.
+fn goaway(last: u32, code: u32) -> Vec<u8> {
     let head = [0, 0, 8, kind::GOAWAY, 0, 0, 0, 0, 0];
     [&head[..], &last.to_be_bytes(), &code.to_be_bytes()].concat()
 }
@@ -110,65 +141,84 @@ impl Inner {
         let mut flood = false;
         self.received.follow(bytes, &mut |frame| {
             flood |= self.allowance.is_spent_by(frame, std::time::Instant::now);
-            if frame.kind == kind::HEADERS {
-                self.last = self.last.max(frame.stream);
+            if frame.ends_head() && frame.stream > self.last && !self.told {
+                self.last = frame.stream;
+                self.first = None;
+                self.shared.note_opened(frame.stream);
+            }
+            if frame.kind == kind::RST_STREAM {
+                self.shared.note_cancelled(frame.stream);
             }
         });
-        if self.last > 0 && self.received.amid().is_none() {
-            self.first_head = None;
-        }
         if flood {
-            self.shared.fault.set(Some(Fault::Flood));
+            self.shared.ended.set(Some(Ended::Flood));
         }
         !flood
     }
 
-    fn awaited(&self) -> Awaited {
-        match self.received.amid() {
-            _ if self.first_head.is_some() => Awaited::FirstHead,
-            Some(head) => Awaited::Head(head),
-            None if self.shared.streams.get() == 0 => Awaited::Request,
-            None => Awaited::Nothing,
+    /// Follows what the system, or TLS, has taken of these slices.
+    fn note_written(&mut self, mut left: usize, slices: &[io::IoSlice<'_>]) {
+        let mut moved = false;
+        for slice in slices {
+            let taken = left.min(slice.len());
+            left -= taken;
+            self.sent.follow(&slice[..taken], &mut |frame| {
+                self.allowance.answered(frame);
+                self.shared.note_sent(frame);
+                moved |= frame.kind == kind::DATA;
+                self.told |= frame.kind == kind::GOAWAY && frame.word != Some(ANY);
+            });
+        }
+        if moved && self.awaited == Awaited::Room {
+            self.read_timer.disarm();
         }
     }
 
-    /// Ready once what the client is waited for should have come.
-    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn awaited(&self) -> Awaited {
+        match (&self.first, self.received.amid()) {
+            (Some(_), None) => Awaited::FirstRequest,
+            (Some(_), Some(_)) => Awaited::FirstHead,
+            (None, Some(head)) => Awaited::Head(head),
+            (None, None) if self.shared.has_streams() => Awaited::Nothing,
+            (None, None) if self.shared.is_idle() => Awaited::Request,
+            (None, None) => Awaited::Room,
+        }
+    }
+
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
         let awaited = self.awaited();
         if std::mem::replace(&mut self.awaited, awaited) != awaited {
             self.read_timer.disarm();
         }
-        match awaited {
-            Awaited::Nothing => Poll::Pending,
-            Awaited::FirstHead => self.read_timer.poll_until(cx, self.first_head),
-            Awaited::Head(_) => self.read_timer.poll(cx, self.limits.head, false),
-            Awaited::Request => self.read_timer.poll(cx, self.limits.keep_alive_idle, false),
-        }
+        let timer = &mut self.read_timer;
+        ready!(match (awaited, &self.first) {
+            (Awaited::FirstRequest, Some(first)) => timer.poll_until(cx, first.begun_by),
+            (Awaited::FirstHead, Some(first)) => timer.poll_until(cx, first.whole_by),
+            (Awaited::Head(_), _) => timer.poll(cx, self.limits.head, false),
+            (Awaited::Request, _) => timer.poll(cx, self.limits.keep_alive_idle, false),
+            (Awaited::Room, _) => timer.poll(cx, self.limits.write_stall, false),
+            _ => Poll::Pending,
+        });
+        let ended = match awaited {
+            Awaited::Room => Ended::Slow,
+            // It has come, and the library cannot read it before the client reads.
+            _ if self.blocked && has_unread(self.stream.tcp()) => return Poll::Pending,
+            Awaited::FirstRequest | Awaited::Request => Ended::Dismissed,
+            _ => Ended::Late,
+        };
+        self.shared.ended.set(Some(ended));
+        Poll::Ready(ended)
     }
 
-    /// What was written of these slices, or that the client does not read.
-    fn poll_written(
-        &mut self,
-        cx: &mut Context<'_>,
-        written: Poll<io::Result<usize>>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        if let Poll::Ready(result) = &written {
+    /// What was written, or that the client does not read.
+    fn poll_written<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        self.blocked = written.is_pending();
+        if !self.blocked {
             self.write_timer.disarm();
-            let mut left = *result.as_ref().unwrap_or(&0);
-            self.shared.written.update(|before| before + left as u64);
-            for slice in slices {
-                let taken = left.min(slice.len());
-                left -= taken;
-                self.sent.follow(&slice[..taken], &mut |frame| {
-                    self.allowance.answered(frame);
-                    self.shared.note_sent(frame);
-                });
-            }
             return written;
         }
         ready!(self.write_timer.poll(cx, self.limits.write_stall, false));
-        self.shared.too_slow.set(true);
+        self.shared.ended.set(Some(Ended::Slow));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read")))
     }
 }
@@ -177,30 +227,18 @@ impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self.0.borrow_mut();
         let before = buf.filled().len();
-        if let Poll::Ready(read) = this.poll_bytes(cx, buf) {
-            if this.awaited == Awaited::Request {
-                this.read_timer.disarm();
-            }
-            let fine = this.look(&buf.filled()[before..]);
-            // Where there is a fault, whoever polls the connection ends it.
-            return if fine { Poll::Ready(read) } else { Poll::Pending };
-        }
-        ready!(this.poll_late(cx));
+        let read = ready!(this.poll_bytes(cx, buf));
         if this.awaited == Awaited::Request {
-            // An idle connection is over when its time is.
-            return Poll::Ready(Ok(()));
+            this.read_timer.disarm();
         }
-        this.shared.too_slow.set(true);
-        this.shared.fault.set(Some(Fault::Late));
-        Poll::Pending
+        // Where it goes no further, whoever polls the connection ends it.
+        if this.look(&buf.filled()[before..]) { Poll::Ready(read) } else { Poll::Pending }
     }
 }
 
 impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let this = &mut *self.0.borrow_mut();
-        let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
-        this.poll_written(cx, written, &[io::IoSlice::new(bytes)])
+        self.poll_write_vectored(cx, &[io::IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
@@ -210,7 +248,9 @@ impl AsyncWrite for Socket {
     ) -> Poll<io::Result<usize>> {
         let this = &mut *self.0.borrow_mut();
         let written = Pin::new(&mut this.stream).poll_write_vectored(cx, slices);
-        this.poll_written(cx, written, slices)
+        let written = ready!(this.poll_written(cx, written));
+        this.note_written(*written.as_ref().unwrap_or(&0), slices);
+        Poll::Ready(written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -219,8 +259,12 @@ impl AsyncWrite for Socket {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self.0.borrow_mut();
-        let flushed = Pin::new(&mut this.stream).poll_flush(cx).map_ok(|()| 0);
-        this.poll_written(cx, flushed, &[]).map_ok(drop)
+        let flushed = Pin::new(&mut this.stream).poll_flush(cx);
+        let flushed = ready!(this.poll_written(cx, flushed));
+        if flushed.is_ok() {
+            this.shared.note_flushed();
+        }
+        Poll::Ready(flushed)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

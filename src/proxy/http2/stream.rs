@@ -12,6 +12,7 @@ use hyper::rt::Executor;
 use tokio::task::JoinSet;
 
 use super::budget::Charge;
+use super::ending::Ended;
 use super::exchange::{Body, Exchange};
 use super::head;
 use super::shared::Shared;
@@ -231,7 +232,8 @@ impl<F: Future> Future for Task<F> {
 impl<F> Drop for Task<F> {
     fn drop(&mut self) {
         let Place { turn, connection, .. } = &self.place;
-        turn.too_slow.set(turn.too_slow.get() || connection.too_slow.get());
+        let slow = matches!(connection.ended.get(), Some(Ended::Slow | Ended::Late));
+        turn.too_slow.set(turn.too_slow.get() || slow);
     }
 }
 

@@ -1,0 +1,144 @@
+//! How a connection ends.
+
+use std::task::{Context, Poll};
+
+use tokio::time::Instant;
+
+use super::shared::Shared;
+use super::socket::Socket;
+use crate::exchange::outcome::Malformed;
+use crate::proxy::closing::{self, FAREWELL, GRACE};
+use crate::proxy::timer::Timer;
+use crate::proxy::worker::{Life, Worker};
+use crate::tls::watch::{Watcher, has_unread};
+
+/// How a connection has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// The HTTP library has ended it, and has said so where that was to be said.
+    Done,
+    /// The client broke the protocol, and the library has said so.
+    Broken,
+    /// The client left amid an exchange.
+    Left,
+    /// The client does not take what it is sent.
+    Slow,
+    /// By us, and the client has done nothing wrong: its place is needed, it was idle for long enough, the process drains.
+    Dismissed,
+    /// A head was not whole in time.
+    Late,
+    /// The client sends more frames that carry nothing than it may.
+    Flood,
+}
+
+impl Ended {
+    /// What is left to say (RFC 9113, 7): `NO_ERROR` or `ENHANCE_YOUR_CALM`.
+    pub(super) const fn code(self) -> Option<u32> {
+        match self {
+            Self::Done | Self::Broken | Self::Left | Self::Slow => None,
+            Self::Dismissed | Self::Late => Some(0x0),
+            Self::Flood => Some(0xb),
+        }
+    }
+}
+
+/// What a connection has to end for, beside what its client sends.
+pub(super) struct Reasons {
+    /// When a client above the limit of connections is sent away. Nothing is served to it, so that it has nothing to lose.
+    told_by: Option<Instant>,
+    telling: Timer,
+    /// While the process drains: when the client should have taken its leave.
+    leaves_by: Option<Instant>,
+    grace: Timer,
+    /// The place is needed, and bytes lie unread.
+    giving_way: Timer,
+    watcher: Option<Watcher>,
+}
+
+impl Reasons {
+    pub(super) fn new(told_by: Option<Instant>, watcher: Option<Watcher>) -> Self {
+        Self {
+            told_by,
+            telling: Timer::default(),
+            leaves_by: None,
+            grace: Timer::default(),
+            giving_way: Timer::default(),
+            watcher,
+        }
+    }
+
+    /// Whether the drain begins now.
+    pub(super) fn begin_drain(&mut self, worker: &Worker) -> bool {
+        let begins = self.leaves_by.is_none() && worker.life() != Life::Running;
+        if begins {
+            self.leaves_by = Some(Instant::now() + GRACE);
+        }
+        begins
+    }
+
+    /// Ready once one of them is there. To be asked when the library has done what it can.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, shared: &Shared, socket: &Socket) -> Poll<Ended> {
+        if let Poll::Ready(ended) = socket.poll_late(cx) {
+            return Poll::Ready(ended);
+        }
+        let dismissed = self.telling.poll_until(cx, self.told_by).is_ready()
+            || self.poll_drained(cx, shared).is_ready()
+            || self.poll_gives_way(cx, shared, socket).is_ready();
+        if dismissed {
+            return Poll::Ready(Ended::Dismissed);
+        }
+        if let Some(watcher) = &mut self.watcher
+            && watcher.poll_left(cx).is_ready()
+        {
+            if !shared.is_idle() {
+                return Poll::Ready(Ended::Left);
+            }
+            // Between exchanges the library sees the end by itself.
+            self.watcher = None;
+        }
+        Poll::Pending
+    }
+
+    /// A client that has had its time and has nothing in flight is not waited for.
+    fn poll_drained(&mut self, cx: &mut Context<'_>, shared: &Shared) -> Poll<()> {
+        if self.leaves_by.is_some() {
+            shared.drain.set(Some(cx.waker().clone()));
+        }
+        let late = self.grace.poll_until(cx, self.leaves_by).is_ready();
+        if late && shared.is_idle() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// What lies in the system unread may be a request: it is waited for, and served. But a client that does not read
+    /// what it is sent keeps the library from reading it.
+    fn poll_gives_way(&mut self, cx: &mut Context<'_>, shared: &Shared, socket: &Socket) -> Poll<()> {
+        if !shared.seat.is_leaving() {
+            self.giving_way.disarm();
+            return Poll::Pending;
+        }
+        if socket.has_unread() { self.giving_way.poll(cx, Some(FAREWELL), false) } else { Poll::Ready(()) }
+    }
+}
+
+/// Closes the socket, so that a client that may still be sending can read what it was sent.
+pub(super) async fn finish(worker: &Worker, shared: &Shared, socket: Socket, ended: Ended) {
+    let Some((mut stream, goaway)) = socket.into_stream(ended) else { return };
+    let fault = match ended {
+        Ended::Left | Ended::Slow => return,
+        Ended::Done | Ended::Broken | Ended::Dismissed => None,
+        Ended::Late => Some(Malformed::Timeout),
+        Ended::Flood => Some(Malformed::Flood),
+    };
+    if let Some(fault) = fault {
+        worker.sink.refused(fault);
+    }
+    if !closing::say(&mut stream, &goaway).await {
+        return;
+    }
+    // A place that is needed is not kept for what may come.
+    let may_send = fault.is_some() || ended == Ended::Broken || shared.interrupts.get();
+    if (may_send && !shared.seat.is_leaving()) || has_unread(stream.tcp()) {
+        closing::linger(worker, &shared.seat, stream).await;
+    } else {
+        closing::close(stream).await;
+    }
+}
