@@ -169,6 +169,13 @@ impl Observation {
         self.scanner = self.scanner.take().map(|_| Box::new(ModelScanner::coded(coding, &self.budget)));
     }
 
+    /// One of the bodies is coded and is being decoded, which takes work of the [`Budget`].
+    #[must_use]
+    pub fn decodes(&self) -> bool {
+        self.scanner.as_ref().is_some_and(|scanner| scanner.decodes())
+            || self.reader.as_ref().is_some_and(Reader::decodes)
+    }
+
     /// The request's body ended: what it named is final.
     pub fn request_ended(&mut self) {
         self.settle_requested();

@@ -6,6 +6,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::task::Context;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
@@ -15,6 +16,7 @@ use super::polls::Polls;
 use super::worker::{Life, Worker};
 use crate::exchange::outcome::{End, ErrorType};
 use crate::exchange::{CLIENT_CLOSED_REQUEST, Observation};
+use crate::wire::budget::READ;
 use crate::wire::event::Defect;
 
 /// The observer of one exchange.
@@ -72,6 +74,22 @@ impl Tap {
         if let Part::Data(data) = part {
             self.observe(|observation| observation.request_frame(data));
         }
+    }
+
+    /// How many of so many bytes are to be read at once, so that looking at them does not take all of the turn's work.
+    pub(super) fn reads(&self, most: usize) -> usize {
+        let decodes = self.observation.as_ref().is_some_and(|observation| observation.decodes());
+        if decodes { most.min(READ) } else { most }
+    }
+
+    /// Looking at coded bodies has taken this turn's share of work. The task is woken to go on in its next turn: the
+    /// others run, and the bytes wait no longer than that.
+    pub(super) fn ends_turn(&self, cx: &Context<'_>) -> bool {
+        let ends = self.worker.thread.decoding.is_spent();
+        if ends {
+            cx.waker().wake_by_ref();
+        }
+        ends
     }
 
     /// What is being shown had arrived before: it was left unread while the client took nothing.

@@ -40,6 +40,10 @@ impl Limits {
         Self { turn: u64::MAX, rate: 0, saved: u64::MAX, worker_memory: u64::MAX, process_memory: u64::MAX };
 }
 
+/// Most bytes of a coded body that are to be read at once: with what they may decode to, and what a block costs for
+/// every token that was flushed, they take less than what a turn that is not spent has left.
+pub const READ: usize = 8 << 10;
+
 /// The budget of one worker.
 #[derive(Debug)]
 pub struct Budget {
@@ -80,6 +84,13 @@ impl Budget {
     pub fn turn(&self, now: Instant) {
         self.turn.set(self.limits.turn);
         self.begun.set(Some(now));
+    }
+
+    /// So much of this turn's work was done that the rest might not reach for another [`READ`]. Whoever reads ends its
+    /// turn then, and goes on in the next.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        self.turn.get() < self.limits.turn - self.limits.turn / 4
     }
 
     /// Bytes that the decoders of this worker hold.

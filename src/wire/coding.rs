@@ -88,6 +88,11 @@ pub(crate) enum Coding {
 }
 
 impl Coding {
+    /// It is being decoded.
+    pub(crate) const fn is_decoded(&self) -> bool {
+        matches!(self, Self::Coded(_))
+    }
+
     /// Reads the field. The names are compared without case (RFC 9110, 8.4.1).
     pub(crate) fn of(field: Option<&[u8]>, side: Side, budget: &Rc<Budget>) -> Self {
         let name = field.unwrap_or_default().trim_ascii();

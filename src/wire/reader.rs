@@ -185,6 +185,12 @@ impl Reader {
         each!(&mut self.stream, stream => stream.read(piece, emit), ());
     }
 
+    /// The body is coded, and is being decoded.
+    #[must_use]
+    pub const fn decodes(&self) -> bool {
+        self.coding.is_decoded()
+    }
+
     #[cold]
     fn read_coded(&mut self, piece: &[u8], emit: &mut impl FnMut(Event<'_>, u64)) {
         let Coding::Coded(decoder) = &mut self.coding else { return };

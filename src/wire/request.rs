@@ -216,6 +216,12 @@ impl ModelScanner {
         }
     }
 
+    /// The body is coded, and is being decoded.
+    #[must_use]
+    pub const fn decodes(&self) -> bool {
+        self.coding.is_decoded()
+    }
+
     /// The model named so far; final once the body has ended.
     #[must_use]
     pub fn model(&self) -> Option<&str> {

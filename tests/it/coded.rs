@@ -188,3 +188,90 @@ fn dribble(uploads: usize, len: usize) -> (usize, u64) {
     drop(clients);
     (length, held)
 }
+
+/// So many bits that do not repeat: what is made of them shrinks to no less than they are, and stays no bomb.
+fn bits(number: u64, bits: u32) -> u64 {
+    (number * number).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (u64::BITS - bits)
+}
+
+/// A body of some megabytes that shrinks to a twentieth or so.
+fn long() -> Vec<u8> {
+    let words: String = (0..60_000).map(|number| format!("{:040} ", bits(number, 8))).collect();
+    format!("{{\"model\":\"m\",\"prompt\":\"{words}\"}}").into_bytes()
+}
+
+#[test]
+fn a_coded_body_that_decodes_to_more_than_a_turn_grants_is_read_to_its_end() {
+    let body = long();
+    assert!(body.len() > 2 << 20, "{}", body.len());
+    let backend = Backend::start(|connection| {
+        while connection.request().is_some() {
+            connection.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+        }
+    });
+    // The window of `br` is larger here than a request is granted.
+    for (coding, coded) in codings(&body).into_iter().filter(|(coding, _)| *coding != "br") {
+        // Each of another worker's budget: together they are more than is granted in a second.
+        let rig = Rig::before(backend.address);
+        println!("{coding}: {} KiB decode to {} KiB", coded.len() >> 10, body.len() >> 10);
+        let head = format!(
+            "POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Encoding: {coding}\r\nContent-Length: {}\r\n\r\n",
+            coded.len()
+        );
+        Client::connect(rig.address).send([head.as_bytes(), &coded].concat()).until("{}");
+        whole(&rig.record(), coding);
+
+        let mut request = http2::request(http::Method::POST, "/v1/completions");
+        request.headers_mut().insert("content-encoding", coding.parse().expect("a value"));
+        let client = http2::Client::connect(rig.address);
+        let (response, mut stream) = client.send(request, false);
+        stream.send_data(Bytes::from(coded), true).expect("a body");
+        assert_eq!(http2::wait(response).expect("a response").status(), 200, "{coding}");
+        whole(&rig.record(), coding);
+    }
+}
+
+#[track_caller]
+fn whole(record: &Record, coding: &str) {
+    let defects: Vec<_> = record.defects.iter().collect();
+    assert_eq!((record.model(), defects), (Some("m"), Vec::new()), "{coding}");
+    assert!(record.prompt_characters > Some(2 << 20), "{coding}: {:?}", record.prompt_characters);
+}
+
+#[test]
+fn a_coded_answer_that_decodes_to_more_than_a_turn_grants_is_read_to_its_end() {
+    let line = |text: &str| format!("{{\"model\":\"m\",\"response\":\"{text}\",\"done\":false}}\n");
+    let mut body: String = (0..60_000).map(|number| line(&bits(number, 16).to_string())).collect();
+    body.push_str("{\"model\":\"m\",\"response\":\"\",\"done\":true,\"done_reason\":\"stop\",\"eval_count\":60000}\n");
+    for (coding, coded) in codings(body.as_bytes()).into_iter().filter(|(coding, _)| *coding != "br") {
+        println!("{coding}: {} KiB decode to {} KiB", coded.len() >> 10, body.len() >> 10);
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nContent-Encoding: {coding}\r\nContent-Length: {}\r\n\r\n",
+            coded.len()
+        );
+        let answer = [head.as_bytes(), &coded].concat();
+        let backend = Backend::start(move |connection| {
+            while connection.request().is_some() {
+                connection.write(&answer);
+            }
+        });
+        let rig = Rig::before(backend.address);
+        let seen = Client::connect(rig.address)
+            .send("POST /api/generate HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}")
+            .rest()
+            .0;
+        assert!(seen.ends_with(&coded), "{coding}: unchanged");
+        let client = http2::Client::connect(rig.address);
+        let (response, _) = client.send(http2::request(http::Method::POST, "/api/generate"), true);
+        let (mut answered, mut body) = (Vec::new(), http2::wait(response).expect("a response").into_body());
+        while let Some(piece) = http2::piece(&mut body) {
+            answered.extend_from_slice(&piece.expect("a piece"));
+        }
+        assert!(answered == coded, "{coding}: unchanged over HTTP/2");
+        for _ in 0..2 {
+            let record = rig.record();
+            let defects: Vec<_> = record.defects.iter().collect();
+            assert_eq!((record.outcome, defects), (Outcome::Completed, Vec::new()), "{coding}");
+        }
+    }
+}

@@ -211,7 +211,11 @@ impl Connection {
             let mut scratch = worker.thread.scratch.borrow_mut();
             relay.reads_client = true;
             relay.first_byte.disarm();
-            let read = ready!(self.client.poll_body(cx, &mut scratch)).map_err(Over::Lost)?;
+            if forward.tap.ends_turn(cx) {
+                return Poll::Pending;
+            }
+            let most = forward.tap.reads(scratch.len());
+            let read = ready!(self.client.poll_body(cx, &mut scratch[..most])).map_err(Over::Lost)?;
             let piece = &scratch[..read];
             let mut trailers = Vec::new();
             let followed = forward.upload.follow(piece, &mut |part| {
@@ -251,7 +255,11 @@ impl Connection {
                 }
                 State::Head | State::Body(_) => {}
             }
-            let taken = match relay.upstream.socket.poll_read(cx, &mut scratch) {
+            if relay.forward.tap.ends_turn(cx) {
+                return Poll::Pending;
+            }
+            let most = relay.forward.tap.reads(scratch.len());
+            let taken = match relay.upstream.socket.poll_read(cx, &mut scratch[..most]) {
                 Poll::Ready(Ok(0)) => ended(relay, Failure::Closed),
                 Poll::Ready(Ok(read)) => self.take(cx, &worker, relay, &scratch[..read], self.polls.now()),
                 Poll::Ready(Err(error)) => ended(relay, Failure::Broken(error)),

@@ -157,6 +157,9 @@ impl Exchange {
                 self.forward.tap.uploaded();
                 return Poll::Ready(());
             }
+            if self.forward.tap.ends_turn(cx) {
+                return Poll::Pending;
+            }
             let polled = http_body::Body::poll_frame(Pin::new(&mut self.body), cx);
             self.first_byte.disarm();
             match &polled {
@@ -345,7 +348,11 @@ impl Exchange {
         let worker = self.worker.clone();
         let mut scratch = worker.thread.scratch.borrow_mut();
         let Some(upstream) = &mut self.upstream else { return Poll::Ready(()) };
-        let read = upstream.socket.poll_read(cx, &mut scratch);
+        if self.forward.tap.ends_turn(cx) {
+            return Poll::Pending;
+        }
+        let most = self.forward.tap.reads(scratch.len());
+        let read = upstream.socket.poll_read(cx, &mut scratch[..most]);
         if read.is_pending() {
             self.turn.download.caught_up();
         }
