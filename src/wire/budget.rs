@@ -117,8 +117,8 @@ impl Budget {
     }
 }
 
-/// Memory is granted in pieces of this size, so that growing costs little.
-const PIECE: u64 = 32 << 10;
+/// Memory is granted in pieces of this size, so that growing costs little, and little is granted that is not held.
+const PIECE: u64 = 8 << 10;
 
 /// The memory of one decoder. Dropping it gives all of it back.
 #[derive(Debug)]

@@ -377,3 +377,24 @@ fn other_codings_and_several_are_unknown() {
         );
     }
 }
+
+#[test]
+fn what_is_booked_for_a_small_body_is_what_its_decoder_holds() {
+    let mut streamed = zstd_safe::CCtx::create();
+    let mut zstd = vec![0; 4096];
+    let text = br#"{"model":"m","prompt":"hello"}"#;
+    let mut out = zstd_safe::OutBuffer::around(&mut zstd[..]);
+    streamed.compress_stream(&mut out, &mut zstd_safe::InBuffer::around(text)).expect("there is room");
+    streamed.flush_stream(&mut out).expect("there is room");
+    let written = out.pos();
+    zstd.truncate(written);
+    for (name, coded, most) in [("gzip", gzip(text), 48 << 10), ("zstd", zstd, 168 << 10)] {
+        let budget = Budget::new(Limits::default(), Arc::default());
+        let Coding::Coded(mut decoder) = Coding::of(Some(name.as_bytes()), Side::Request, &budget) else {
+            panic!("{name}")
+        };
+        assert_eq!(count(&mut decoder, &coded), (text.len(), Ok(())), "{name}");
+        println!("{name}: {} KiB are booked for {} bytes", budget.held() >> 10, coded.len());
+        assert!(budget.held() <= most, "{name}: {}", budget.held());
+    }
+}

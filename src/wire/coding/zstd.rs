@@ -24,7 +24,8 @@ pub(super) struct Zstd {
     context: Option<DCtx<'static>>,
     /// How much the library would read next: a block and the header behind it.
     wanted: usize,
-    /// Bytes that came out so far.
+    /// Bytes that went in and came out so far.
+    read: u64,
     written: u64,
 }
 
@@ -58,11 +59,15 @@ impl Zstd {
             self.wanted = context.decompress_stream(&mut output, &mut input).map_err(|_| DecodeError::Invalid)?;
             let written = output.pos();
             self.written += written as u64;
-            // The window is as large as was announced, and used as far as it was written.
-            out.hold((context.sizeof() as u64).min(CONTEXT + 2 * MAX_BLOCK + self.written))?;
+            self.read += input.pos() as u64;
             rest = &rest[input.pos()..];
-            out.give(written)?;
             full = written == out.buffer.len();
+            // The window is as large as was announced, and used as far as it was written: up to a block is there and has
+            // not come out. What came in of a block is kept until it is whole.
+            let pending = if full { MAX_BLOCK } else { 0 };
+            let used = CONTEXT + self.read.min(MAX_BLOCK) + self.written + pending;
+            out.hold((context.sizeof() as u64).min(used))?;
+            out.give(written)?;
         }
         Ok(())
     }
