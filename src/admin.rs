@@ -52,7 +52,6 @@ use tokio::task::JoinSet;
 
 pub use accept::Format;
 
-use crate::backend::dial::is_exhausted;
 use crate::backend::monitor::Monitor;
 use crate::history::in_flight::InFlight;
 use crate::tls::linger::linger;
@@ -72,9 +71,6 @@ const LIFETIME: Duration = Duration::from_secs(10 * 60);
 
 /// For an answer under way when a connection is to end.
 const GRACE: Duration = Duration::from_secs(1);
-
-/// Pause where the descriptors are used up: accepting again at once would not free one.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Where every place is taken by somebody who must not be closed, it is looked again after so long.
 const LOOK: Duration = Duration::from_millis(50);
@@ -158,8 +154,8 @@ async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
             }
             Err(error) => {
                 tracing::debug!(%error, "cannot accept a connection to the second listener");
-                if is_exhausted(&error) {
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                if let Some(pause) = crate::tls::accept::pause(&error) {
+                    tokio::time::sleep(pause).await;
                 }
             }
         }

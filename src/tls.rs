@@ -5,6 +5,7 @@
 //! and at a reload. Keys are held in memory only and never shown. Left out: noticing by itself that a file has changed,
 //! revocation lists, certificates chosen by name, session tickets shared between processes.
 
+pub mod accept;
 pub mod client;
 mod fault;
 pub mod linger;

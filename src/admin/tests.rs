@@ -297,3 +297,10 @@ async fn clients_that_are_slow_or_silent_keep_nobody_out() {
     last.read_exact(&mut status).await.expect("an answer");
     assert_eq!(&status, b"HTTP/1.1 200");
 }
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn a_listener_that_fails_for_good_is_asked_again_after_a_pause() {
+    let listener = crate::tls::accept::tests::failing::listener().await;
+    assert!(crate::tls::accept::tests::failing::waits(std::pin::pin!(super::accept(&listener))));
+}

@@ -19,10 +19,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::slot::{Slot, Slots};
 use super::worker::{Accepted, Admission, Handed, Life, Ticket};
 use crate::backend::dial::is_exhausted;
+use crate::tls::accept;
 
 /// Connections above the limit that are told so at once; beyond these the system's queue holds them back for a moment.
 const OVERFLOW: u64 = 64;
-/// Pause while the system has no descriptors (accepting fails at once and for some time), and where no more can be told.
+/// Pause where no more can be told.
 const BACK_OFF: Duration = Duration::from_millis(50);
 /// Idle connections that are closed where the system has no descriptors, each for a descriptor at least.
 const RELIEF: u64 = 16;
@@ -77,8 +78,8 @@ impl Acceptor {
                         }
                     }
                     Err(error) => {
-                        if self.relieve(&error) {
-                            tokio::time::sleep(BACK_OFF).await;
+                        if let Some(pause) = self.relieve(&error) {
+                            tokio::time::sleep(pause).await;
                         }
                     }
                 }
@@ -138,19 +139,23 @@ impl Acceptor {
         self.make_room(self.served.load(Relaxed).saturating_sub(self.most))
     }
 
-    /// Accepting has failed: has idle connections close where the system has no descriptor or memory left. False where
-    /// only that client is lost, such as one that reset its connection before it was accepted: the others owe it nothing.
-    fn relieve(&mut self, error: &io::Error) -> bool {
-        if !is_exhausted(error) {
+    /// Accepting has failed: has idle connections close where the system has no descriptor or memory left. Gives the pause
+    /// before the next attempt; none where only that client is lost.
+    fn relieve(&mut self, error: &io::Error) -> Option<Duration> {
+        let Some(pause) = accept::pause(error) else {
             tracing::debug!(%error, "a connection was lost before it was accepted");
-            return false;
-        }
+            return None;
+        };
+        let exhausted = is_exhausted(error);
         if !std::mem::replace(&mut self.failing, true) {
-            tracing::warn!(%error, "cannot accept connections; closing idle ones and going on trying");
+            let then = if exhausted { "closing idle ones and going on trying" } else { "going on trying" };
+            tracing::warn!(%error, "cannot accept connections; {then}");
         }
-        let clients = &self.clients;
-        self.slots.make_room(RELIEF, |slot| wake(clients, slot));
-        true
+        if exhausted {
+            let clients = &self.clients;
+            self.slots.make_room(RELIEF, |slot| wake(clients, slot));
+        }
+        Some(pause)
     }
 }
 
@@ -217,15 +222,30 @@ mod tests {
         idle.iter().for_each(|seat| acceptor.slots.keep(seat));
         let mut fails_with = |errno: Errno| {
             let pauses = acceptor.relieve(&io::Error::from(errno));
-            (pauses, std::iter::from_fn(|| woken.try_recv().ok()).count() as u64)
+            (pauses.is_some(), std::iter::from_fn(|| woken.try_recv().ok()).count() as u64)
         };
-        for errno in [Errno::CONNABORTED, Errno::CONNRESET, Errno::PROTO, Errno::PERM, Errno::INTR] {
+        for errno in [Errno::CONNABORTED, Errno::CONNRESET, Errno::PROTO, Errno::INTR] {
             assert_eq!(fails_with(errno), (false, 0), "{errno:?}");
+        }
+        for errno in [Errno::PERM, Errno::INVAL] {
+            assert_eq!(fails_with(errno), (true, 0), "no idle connection can help: {errno:?}");
         }
         assert_eq!(fails_with(Errno::MFILE), (true, RELIEF));
         for errno in [Errno::NFILE, Errno::NOBUFS, Errno::NOMEM] {
             assert_eq!(fails_with(errno), (true, 0), "those that were asked are on their way out: {errno:?}");
         }
+    }
+
+    #[tokio::test]
+    #[cfg(target_os = "linux")]
+    async fn a_listener_that_fails_for_good_is_asked_again_after_a_pause() {
+        let (clients, _woken) = mpsc::unbounded_channel();
+        let (_room, wanted) = mpsc::unbounded_channel();
+        let (_life, life) = watch::channel(Life::Running);
+        let acceptor = Acceptor::new(vec![clients], Arc::default(), 1000, wanted, life);
+        assert!(accept::tests::failing::waits(std::pin::pin!(
+            acceptor.accept(accept::tests::failing::listener().await)
+        )));
     }
 
     #[tokio::test]

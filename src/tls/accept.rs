@@ -1,0 +1,86 @@
+//! What to do where a connection cannot be accepted, for every listener.
+
+use std::io;
+use std::time::Duration;
+
+use rustix::io::Errno;
+
+/// Before the next attempt where the trouble is not that of one connection: at once it would be the same, and a loop
+/// without a pause takes a core.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// How long to wait before the next attempt. None where only that connection was lost, such as one that was reset before
+/// it was accepted: Linux says so in the words of the network too (`accept(2)`), and the others owe it nothing.
+#[must_use]
+pub fn pause(error: &io::Error) -> Option<Duration> {
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    let lost = matches!(
+        errno,
+        Some(
+            Errno::CONNABORTED
+                | Errno::CONNRESET
+                | Errno::INTR
+                | Errno::AGAIN
+                | Errno::PROTO
+                | Errno::NOPROTOOPT
+                | Errno::OPNOTSUPP
+                | Errno::TIMEDOUT
+                | Errno::NETDOWN
+                | Errno::NETUNREACH
+                | Errno::HOSTDOWN
+                | Errno::HOSTUNREACH
+        )
+    );
+    (!lost).then_some(PAUSE)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// What the tests of the listeners share.
+    #[cfg(target_os = "linux")]
+    pub(crate) mod failing {
+        use std::pin::Pin;
+        use std::sync::Arc;
+        use std::sync::atomic::{AtomicUsize, Ordering};
+        use std::task::{Context, Wake};
+
+        use tokio::net::TcpListener;
+
+        #[derive(Default)]
+        struct Woken(AtomicUsize);
+
+        impl Wake for Woken {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+
+        /// A listener that has failed for good: every attempt is refused at once.
+        pub(crate) async fn listener() -> TcpListener {
+            let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+            socket2::SockRef::from(&listener).shutdown(std::net::Shutdown::Both).expect("it listens");
+            assert_eq!(listener.accept().await.expect_err("it is shut down").kind(), std::io::ErrorKind::InvalidInput);
+            listener
+        }
+
+        /// Polls it once. False where it asks to go on at once, as it does when the runtime takes its turn away.
+        pub(crate) fn waits(future: Pin<&mut impl Future>) -> bool {
+            let woken = Arc::<Woken>::default();
+            let pending = future.poll(&mut Context::from_waker(&woken.clone().into())).is_pending();
+            pending && woken.0.load(Ordering::SeqCst) == 0
+        }
+    }
+
+    #[test]
+    fn only_what_one_connection_is_lost_by_is_followed_by_another_attempt_at_once() {
+        for errno in [Errno::CONNABORTED, Errno::CONNRESET, Errno::INTR, Errno::PROTO, Errno::HOSTUNREACH] {
+            assert_eq!(pause(&errno.into()), None, "{errno:?}");
+        }
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::PERM, Errno::INVAL, Errno::BADF] {
+            assert_eq!(pause(&errno.into()), Some(PAUSE), "{errno:?}");
+        }
+        assert_eq!(pause(&io::Error::other("of no number")), Some(PAUSE));
+    }
+}
