@@ -28,6 +28,7 @@ mod password;
 mod places;
 pub mod ready;
 mod scrapes;
+mod socket;
 mod turns;
 mod web_config;
 
@@ -59,6 +60,7 @@ use access::{Access, Admitted};
 use places::{Answering, Doing, Places};
 use ready::Readiness;
 use scrapes::{Body, Scrapes};
+use socket::Watched;
 
 /// For a head, and for the next one on a connection that is kept.
 const HEAD: Duration = Duration::from_secs(30);
@@ -180,7 +182,7 @@ async fn connection(socket: TcpStream, site: Arc<Site>, doing: Doing, mut shutdo
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
         .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Watched { stream, doing: doing.clone() }), service);
     let served = tokio::select! {
         served = poll_fn(|cx| connection.poll_without_shutdown(cx)) => Some(served),
         () = stopped(&mut shutdown) => None,
@@ -194,7 +196,7 @@ async fn connection(socket: TcpStream, site: Arc<Site>, doing: Doing, mut shutdo
     };
     // A client that is still sending what nobody reads gets its answer only from a socket that is closed in two steps.
     let lingers = served.is_err() || unread.load(Ordering::Relaxed);
-    let mut stream = connection.into_parts().io.into_inner();
+    let mut stream = connection.into_parts().io.into_inner().stream;
     if lingers {
         return linger(stream).await;
     }

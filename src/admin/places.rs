@@ -47,6 +47,8 @@ enum Act {
     Answering,
     /// Its answer is being written since the first time; the second is when last some of it was taken.
     Writing(Instant, Instant),
+    /// The same, and the last of it is with the HTTP library, which has not handed it to the system.
+    Leaving(Instant, Instant),
     /// It is between requests.
     Silent(Instant),
 }
@@ -74,10 +76,10 @@ impl Doing {
         match state.act {
             Act::Silent(since) => Some((false, state.let_in, since)),
             Act::New(since) if past(since) >= HEARING => Some((false, state.let_in, since)),
-            Act::Writing(begun, moved) if past(moved) >= STILL || past(begun) >= LONG => {
+            Act::Writing(begun, moved) | Act::Leaving(begun, moved) if past(moved) >= STILL || past(begun) >= LONG => {
                 Some((true, state.let_in, moved))
             }
-            Act::New(_) | Act::Answering | Act::Writing(..) => None,
+            Act::New(_) | Act::Answering | Act::Writing(..) | Act::Leaving(..) => None,
         }
     }
 
@@ -85,12 +87,36 @@ impl Doing {
         self.state().page
     }
 
+    /// Some of an answer has been taken.
+    pub(super) fn moved(&self) {
+        if let Act::Writing(_, moved) | Act::Leaving(_, moved) = &mut self.state().act {
+            *moved = Instant::now();
+        }
+    }
+
+    /// All that was written is with the system.
+    pub(super) fn flushed(&self) {
+        let mut state = self.state();
+        if matches!(state.act, Act::Leaving(..)) {
+            (state.act, state.page) = (Act::Silent(Instant::now()), None);
+        }
+    }
+
+    /// Whether it is between requests, and not in the midst of an answer; none before the first.
+    #[cfg(test)]
+    pub(super) fn is_answered(&self) -> Option<bool> {
+        match self.state().act {
+            Act::New(_) => None,
+            act => Some(matches!(act, Act::Silent(_))),
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One request, until the last of its answer is handed to the system.
+/// One request, until the last of its answer is with the HTTP library; from then on [`Doing::flushed`] ends it.
 pub(super) struct Answering(Doing);
 
 impl Answering {
@@ -109,19 +135,15 @@ impl Answering {
         let now = Instant::now();
         self.0.state().act = Act::Writing(now, now);
     }
-
-    /// Some of it has been taken.
-    pub(super) fn moved(&self) {
-        if let Act::Writing(_, moved) = &mut self.0.state().act {
-            *moved = Instant::now();
-        }
-    }
 }
 
 impl Drop for Answering {
     fn drop(&mut self) {
         let mut state = self.0.state();
-        (state.act, state.page) = (Act::Silent(Instant::now()), None);
+        match state.act {
+            Act::Writing(begun, moved) => state.act = Act::Leaving(begun, moved),
+            _ => (state.act, state.page) = (Act::Silent(Instant::now()), None),
+        }
     }
 }
 

@@ -51,11 +51,23 @@ pub(super) struct Scrapes {
     pub(super) crowded: Notify,
 }
 
+/// A page's bytes, which hold its place among [`PAGES`] until the last of them is sent or thrown away.
+struct Written {
+    bytes: Vec<u8>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Written {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// A page, which is written when it is first waited for.
 pub(super) struct Page {
     number: u64,
     asked: Instant,
-    written: OnceCell<Option<(Bytes, OwnedSemaphorePermit)>>,
+    written: OnceCell<Option<Bytes>>,
 }
 
 impl Scrapes {
@@ -82,7 +94,7 @@ impl Scrapes {
                 }
             }
         });
-        let bytes = written.await.as_ref()?.0.clone();
+        let bytes = written.await.clone()?;
         Some((bytes, page))
     }
 
@@ -101,16 +113,16 @@ impl Scrapes {
         page
     }
 
-    async fn write(&self, format: Format, gzip: bool) -> io::Result<(Bytes, OwnedSemaphorePermit)> {
+    async fn write(&self, format: Format, gzip: bool) -> io::Result<Bytes> {
         let closed = |_| io::Error::other("the listener is over");
-        let page = loop {
+        let place = loop {
             match self.pages.clone().try_acquire_owned() {
-                Ok(page) => break page,
+                Ok(place) => break place,
                 Err(_) => self.crowded.notify_one(),
             }
             // Several may wait, and one wish is heard at a time.
-            if let Ok(page) = tokio::time::timeout(AGAIN, self.pages.clone().acquire_owned()).await {
-                break page.map_err(closed)?;
+            if let Ok(place) = tokio::time::timeout(AGAIN, self.pages.clone().acquire_owned()).await {
+                break place.map_err(closed)?;
             }
         };
         // The turn travels with the work: a scraper that leaves does not free it early.
@@ -128,7 +140,7 @@ impl Scrapes {
         // Not one of the runtime's: it would stay behind for good, whatever it does next.
         std::thread::Builder::new().name("scrape".into()).spawn(work)?;
         let bytes = told.await.map_err(|_| io::Error::other("the thread that writes them panicked"))??;
-        Ok((bytes.into(), page))
+        Ok(Bytes::from_owner(Written { bytes, _place: place }))
     }
 }
 
@@ -160,7 +172,7 @@ impl<B: Into<Bytes>> From<B> for Body {
 }
 
 impl Body {
-    /// Of a page, which is held until the last piece is taken.
+    /// Of a page, which can be shared until the last piece is taken.
     pub(super) fn of(bytes: Bytes, page: Arc<Page>) -> Self {
         Self { left: bytes, page: Some(page), answering: None }
     }
@@ -180,9 +192,6 @@ impl HttpBody for Body {
         if self.left.is_empty() {
             self.page = None;
             return Poll::Ready(None);
-        }
-        if let Some(answering) = &self.answering {
-            answering.moved();
         }
         let piece = self.left.len().min(PIECE);
         Poll::Ready(Some(Ok(Frame::data(self.left.split_to(piece)))))
@@ -233,6 +242,17 @@ mod tests {
         drop(held);
         scrapes.page(Format::Text, false, &scraper()).await.expect("a page");
         assert_eq!(written.load(Ordering::SeqCst), 3, "nobody holds the old one");
+    }
+
+    #[tokio::test]
+    async fn a_page_counts_until_the_last_of_its_bytes_is_gone() {
+        let (scrapes, _) = counted();
+        let (bytes, page) = scrapes.page(Format::Text, false, &scraper()).await.expect("a page");
+        let last = bytes.slice(99_999..);
+        drop((bytes, page));
+        assert_eq!(scrapes.pages.available_permits(), PAGES - 1, "a byte holds all of it in memory");
+        drop(last);
+        assert_eq!(scrapes.pages.available_permits(), PAGES);
     }
 
     #[tokio::test]
