@@ -142,10 +142,9 @@ impl Memory {
             Ok(rank) => rank,
             Err(wait) => return Verdict::TooMany(wait),
         };
-        let Some(turn) = self.turns.take(rank).await else {
-            self.guesses.give_back(ip, Instant::now());
-            return Verdict::TooMany(CROWDED);
-        };
+        let unused = Unused { guesses: &self.guesses, ip };
+        let Some(turn) = self.turns.take(rank).await else { return Verdict::TooMany(CROWDED) };
+        std::mem::forget(unused);
         let (remembered, guesses) = (self.right.clone(), self.guesses.clone());
         // All that comes of it happens here, also where whoever asked has left.
         let verify = move || {
@@ -187,6 +186,18 @@ impl Memory {
             context.update(part);
         }
         context.sign().as_ref().try_into().ok()
+    }
+}
+
+/// A try that was taken and is not made yet: dropped, also where whoever asked has left, it is given back.
+struct Unused<'a> {
+    guesses: &'a Guesses,
+    ip: IpAddr,
+}
+
+impl Drop for Unused<'_> {
+    fn drop(&mut self) {
+        self.guesses.give_back(self.ip, Instant::now());
     }
 }
 
@@ -269,13 +280,53 @@ mod tests {
         assert_eq!(memory.guesses.take(ip, Instant::now()), Ok(crate::admin::turns::Rank::Known), "no try was charged");
     }
 
+    /// Asks for once, without waiting for what comes of it.
+    async fn begun<F: Future>(mut asking: std::pin::Pin<&mut F>) -> bool {
+        std::future::poll_fn(|cx| std::task::Poll::Ready(asking.as_mut().poll(cx).is_ready())).await
+    }
+
+    #[tokio::test]
+    async fn whoever_leaves_while_it_waits_for_its_turn_keeps_its_try() {
+        let (memory, ip) = (Memory::default(), "10.0.0.1".parse().expect("an address"));
+        let (users, _) = one_user();
+        let mut taken = Vec::new();
+        for _ in 0..HASHING {
+            taken.push(memory.turns.take(crate::admin::turns::Rank::Known).await.expect("a turn"));
+        }
+        for guess in 0..100 {
+            let pair = STANDARD.encode(format!("me:{guess}"));
+            let credentials = HeaderValue::from_str(&format!("Basic {pair}")).expect("a value");
+            let mut asking = std::pin::pin!(memory.judge(&users, &credentials, ip));
+            assert!(!begun(asking.as_mut()).await, "{guess} waits for its turn");
+        }
+        assert_eq!(memory.guesses.take(ip, Instant::now()), Ok(crate::admin::turns::Rank::Stranger));
+    }
+
+    #[tokio::test]
+    async fn an_unknown_users_password_is_hashed_as_a_known_ones() {
+        let memory = Memory::default();
+        let (users, _) = one_user();
+        for (host, user) in [(1, "me"), (2, "somebody")] {
+            let ip = IpAddr::from([10, 0, 0, host]);
+            let pair = STANDARD.encode(format!("{user}:wrong"));
+            let credentials = HeaderValue::from_str(&format!("Basic {pair}")).expect("a value");
+            let mut taken = Vec::new();
+            for _ in 0..HASHING {
+                taken.push(memory.turns.take(crate::admin::turns::Rank::Known).await.expect("a turn"));
+            }
+            let mut asking = std::pin::pin!(memory.judge(&users, &credentials, ip));
+            assert!(!begun(asking.as_mut()).await, "{user} waits for a turn at hashing");
+            taken.clear();
+            assert_eq!(asking.await, Verdict::Wrong, "{user}");
+        }
+    }
+
     #[tokio::test]
     async fn what_came_of_a_hash_is_kept_where_the_asker_has_left() {
         let (memory, ip) = (Memory::default(), "10.0.0.1".parse().expect("an address"));
         let (users, credentials) = one_user();
         {
-            let mut asking = std::pin::pin!(memory.judge(&users, &credentials, ip));
-            std::future::poll_fn(|cx| std::task::Poll::Ready(asking.as_mut().poll(cx).is_ready())).await;
+            begun(std::pin::pin!(memory.judge(&users, &credentials, ip))).await;
         }
         let digest = memory.digest("me", &users.hashes["me"], b"right").expect("a key");
         drop(memory.alone(digest).await);
