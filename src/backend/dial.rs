@@ -94,6 +94,11 @@ fn is_out_of_ports(error: &io::Error, to: SocketAddr) -> bool {
         && UdpSocket::bind((any, 0)).and_then(|socket| socket.connect(to)).is_ok()
 }
 
+/// Why a connection there could not be opened.
+fn failed(error: io::Error, to: SocketAddr) -> DialError {
+    if is_out_of_ports(&error, to) { DialError::Exhausted(error) } else { error.into() }
+}
+
 impl From<io::Error> for DialError {
     fn from(error: io::Error) -> Self {
         match error.kind() {
@@ -200,10 +205,7 @@ impl Dialer {
 
 async fn connect(address: SocketAddr, deadline: Instant) -> Result<TcpStream, DialError> {
     let connected = timeout_at(deadline, TcpStream::connect(address)).await.map_err(|_| DialError::Timeout)?;
-    let stream = connected.map_err(|error| match is_out_of_ports(&error, address) {
-        true => DialError::Exhausted(error),
-        false => DialError::from(error),
-    })?;
+    let stream = connected.map_err(|error| failed(error, address))?;
     stream.set_nodelay(true)?;
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY);
     SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
@@ -255,6 +257,16 @@ mod tests {
         }
         let error = dialer("no-such-host.invalid").dial(LIMIT).await.expect_err("no such name");
         assert!(matches!(error, DialError::Dns(_)), "{error:?}");
+    }
+
+    #[test]
+    fn no_free_port_is_ours_and_no_address_of_our_own_is_not() {
+        let to = |ip: Ipv4Addr| failed(Errno::ADDRNOTAVAIL.into(), SocketAddr::from((ip, 9)));
+        assert!(matches!(to(Ipv4Addr::LOCALHOST), DialError::Exhausted(_)));
+        // Where nothing can be sent from here, however many ports there are.
+        assert!(matches!(to(Ipv4Addr::BROADCAST), DialError::Other(_)));
+        let refused = failed(Errno::CONNREFUSED.into(), SocketAddr::from((Ipv4Addr::LOCALHOST, 9)));
+        assert!(matches!(refused, DialError::Refused));
     }
 
     #[tokio::test]
