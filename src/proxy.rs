@@ -12,6 +12,7 @@
 mod accept;
 mod answer;
 mod authority;
+mod characters;
 mod chunks;
 mod client;
 mod closing;

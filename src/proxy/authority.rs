@@ -2,6 +2,8 @@
 
 use std::net::Ipv6Addr;
 
+use super::characters::alphanumeric_or;
+
 /// Whether it names a host: by a name, an IPv4 address or an IPv6 address in brackets, and with a port or without.
 ///
 /// An empty host is none. `Host` may be empty only where the target has no authority (RFC 9112, 3.2), and an http or
@@ -21,20 +23,7 @@ fn is_name(name: &[u8]) -> bool {
 }
 
 /// Characters of a name (RFC 3986, 2.3 and 2.2), by their numbers: every request has a host to be looked at.
-const OF_NAME: [bool; 256] = {
-    let (mut table, mut byte) = ([false; 256], 0);
-    while byte < 256 {
-        table[byte] = (byte as u8).is_ascii_alphanumeric();
-        byte += 1;
-    }
-    let marks = b"-._~!$&'()*+,;=";
-    byte = 0;
-    while byte < marks.len() {
-        table[marks[byte] as usize] = true;
-        byte += 1;
-    }
-    table
-};
+const OF_NAME: [bool; 256] = alphanumeric_or(b"-._~!$&'()*+,;=");
 
 /// Characters of names, and what is percent-encoded.
 fn are_of_name(bytes: &[u8]) -> bool {

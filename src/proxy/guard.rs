@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 
 use super::authority::is_authority;
+use super::characters::alphanumeric_or;
 use super::chunks::{Chunks, Progress};
 use super::fields::{Field, Hop, LineEnd, split_line};
 use super::framing::Framing;
@@ -374,20 +375,7 @@ pub(super) fn parse_length(value: &[u8]) -> Option<u64> {
 }
 
 /// Characters of a token (RFC 9110, 5.6.2), by their numbers: a look-up costs less than the comparisons.
-const TOKEN: [bool; 256] = {
-    let (mut table, mut byte) = ([false; 256], 0);
-    while byte < 256 {
-        table[byte] = (byte as u8).is_ascii_alphanumeric();
-        byte += 1;
-    }
-    let marks = b"!#$%&'*+-.^_`|~";
-    byte = 0;
-    while byte < marks.len() {
-        table[marks[byte] as usize] = true;
-        byte += 1;
-    }
-    table
-};
+const TOKEN: [bool; 256] = alphanumeric_or(b"!#$%&'*+-.^_`|~");
 
 pub(super) fn is_token(byte: u8) -> bool {
     TOKEN[usize::from(byte)]
