@@ -192,17 +192,26 @@ fn a_backend_that_says_nothing_is_given_up_where_a_limit_is_set() {
 #[test]
 fn the_time_of_the_first_byte_begins_when_the_request_was_sent() {
     const LIMIT: Duration = Duration::from_millis(500);
-    let backend = Backend::answering(OK);
+    let backend = Backend::start(|connection| {
+        while let Some(request) = connection.request() {
+            if request.starts_with(b"GET /silent ") {
+                connection.closed();
+                return;
+            }
+            connection.write(OK);
+        }
+    });
     let rig = with(backend.address, |options| options.settings.first_byte = Some(LIMIT));
     let mut client = Client::connect(rig.address);
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n");
     let streams = http2::Client::connect(rig.address);
     let (response, mut stream) = streams.send(http2::request(Method::POST, "/"), false);
-    // The client takes longer than the backend may.
-    for piece in ["a", "b", "c"] {
+    // The client takes longer than the backend may: a request that was sent later is given up meanwhile.
+    for piece in ["ab", "c"] {
         client.send(piece);
         stream.send_data(piece.into(), false).expect("a stream");
-        std::thread::sleep(LIMIT / 2);
+        let late = ask(rig.address, "GET /silent HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        assert!(late.starts_with("HTTP/1.1 504 "), "{late}");
     }
     stream.send_data("d".into(), true).expect("a stream");
     client.send("d").until("ok");
