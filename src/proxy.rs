@@ -52,6 +52,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch as life};
 
 use accept::Acceptor;
+pub use accept::set_options;
 pub use request::HostHeader;
 pub use worker::Life;
 use worker::Worker;
@@ -177,11 +178,11 @@ impl Proxy {
     /// Cancel safety: dropping the future stops accepting and closes nothing; the workers end with their process.
     ///
     /// # Errors
-    /// When a worker thread has panicked.
+    /// When a worker thread has panicked, or the system has no room to watch the listener.
     pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
         let Self { threads, acceptor, settings: _settings } = self;
         // Late clients are refused by the system, not left in the queue.
-        acceptor.accept(listener).await;
+        acceptor.accept(listener.into_std()?).await?;
         let joined = tokio::task::spawn_blocking(move || {
             threads.into_iter().map(JoinHandle::join).filter(Result::is_err).count()
         });

@@ -187,7 +187,7 @@ impl Dialer {
             return Ok(Stream::Plain(socket));
         }
         let Some(tls) = &self.tls else { return Err(DialError::Tls(Fault::Other)) };
-        match timeout_at(deadline, tls.connect(socket)).await {
+        match timeout_at(deadline, Box::pin(tls.connect(socket))).await {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(ConnectError::Tls(fault))) => Err(DialError::Tls(fault)),
             Ok(Err(ConnectError::Socket(error))) => Err(DialError::Other(error)),

@@ -3,16 +3,23 @@
 //! One plain listener: several with SO_REUSEPORT would let a second instance take the port unnoticed, spread few
 //! connections unevenly, and reset pending ones on close.
 //!
+//! Who waits is taken in batches, and a worker is woken once for its share of one: in a rush that spares it a wake and a
+//! change of threads for each client.
+//!
 //! Where places run short, the connection that has been idle longest is closed for the newcomer; where every connection
 //! has an exchange in flight, the newcomer is refused in words. Both are bounded in time, so that clients who say nothing
 //! keep nobody out.
 
 use std::io;
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use tokio::net::{TcpListener, TcpStream};
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::error::SendError;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -21,6 +28,8 @@ use super::worker::{Accepted, Admission, Handed, Life, Ticket};
 use crate::backend::dial::is_exhausted;
 use crate::tls::accept;
 
+/// Clients that are taken in one turn.
+const BATCH: usize = 64;
 /// Connections above the limit that are told so at once; beyond these the system's queue holds them back for a moment.
 const OVERFLOW: u64 = 64;
 /// Pause where no more can be told.
@@ -34,6 +43,8 @@ pub(super) type Room = mpsc::UnboundedSender<oneshot::Sender<bool>>;
 /// Lets clients in.
 pub(super) struct Acceptor {
     clients: Vec<mpsc::UnboundedSender<Handed>>,
+    /// Clients of the turn in progress, by the worker that gets them.
+    taken: Vec<Vec<Accepted>>,
     turns: Turns,
     slots: Slots,
     /// Connections and streams that are served, over all workers, and how many may be.
@@ -47,6 +58,8 @@ pub(super) struct Acceptor {
     short: bool,
     /// Accepting fails, and the log says so.
     failing: bool,
+    /// Whether accepted sockets have the listener's options; none before the first.
+    inherits: Option<bool>,
 }
 
 impl Acceptor {
@@ -59,26 +72,55 @@ impl Acceptor {
     ) -> Self {
         let (slots, refused) = (Slots::new(Instant::now()), Arc::default());
         let turns = Turns::new(clients.len());
-        Self { clients, turns, slots, served, most, refused, wanted, life, short: false, failing: false }
+        let taken = clients.iter().map(|_| Vec::new()).collect();
+        Self {
+            clients,
+            taken,
+            turns,
+            slots,
+            served,
+            most,
+            refused,
+            wanted,
+            life,
+            short: false,
+            failing: false,
+            inherits: None,
+        }
     }
 
     /// Accepts until the process drains, or no worker is left.
-    pub(super) async fn accept(mut self, listener: TcpListener) {
+    ///
+    /// # Errors
+    /// When the system has no room to watch the listener.
+    pub(super) async fn accept(mut self, listener: TcpListener) -> io::Result<()> {
+        set_options(&listener);
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe; a listener keeps its descriptor, which is all that it asks"
+        )]
+        let listener = AsyncFd::with_interest(listener, Interest::READABLE)?;
         let mut life = self.life.clone();
         loop {
             let has_room = self.has_room();
             tokio::select! {
-                _ = life.wait_for(|now| *now != Life::Running) => return,
+                _ = life.wait_for(|now| *now != Life::Running) => return Ok(()),
                 Some(tell) = self.wanted.recv() => drop(tell.send(self.make_room_for_all())),
                 () = tokio::time::sleep(BACK_OFF), if !has_room => {}
-                accepted = listener.accept(), if has_room => match accepted.and_then(|(stream, _)| prepare(stream)) {
-                    Ok(stream) => {
-                        if !self.hand_over(stream) {
-                            return;
-                        }
+                ready = listener.readable(), if has_room => {
+                    let mut ready = ready?;
+                    let taken = self.take(|| match ready.try_io(|listener| accept(listener.get_ref())) {
+                        Ok(accepted) => accepted.map(Some),
+                        Err(_nobody_waits) => Ok(None),
+                    });
+                    if !self.hand_over() {
+                        return Ok(());
                     }
-                    Err(error) => {
-                        if let Some(pause) = self.relieve(&error) {
+                    match taken {
+                        // The thread has others to serve.
+                        Ok(BATCH) => tokio::task::yield_now().await,
+                        Ok(_) => {}
+                        Err(error) => if let Some(pause) = self.relieve(&error) {
                             tokio::time::sleep(pause).await;
                         }
                     }
@@ -87,34 +129,60 @@ impl Acceptor {
         }
     }
 
+    /// Lets in those who wait, a batch at most, and tells how many.
+    fn take(&mut self, mut next: impl FnMut() -> io::Result<Option<TcpStream>>) -> io::Result<usize> {
+        for taken in 0..BATCH {
+            if !self.has_room() {
+                return Ok(taken);
+            }
+            let Some(stream) = next()? else { return Ok(taken) };
+            self.let_in(stream);
+        }
+        Ok(BATCH)
+    }
+
     /// Whether the next client can be served or at least be told that it cannot.
     fn has_room(&mut self) -> bool {
         self.refused.load(Relaxed) < OVERFLOW || self.served.load(Relaxed) < self.most || self.slots.has_idle()
     }
 
-    /// Hands a client to the worker whose turn it is. False where none is left.
-    fn hand_over(&mut self, mut stream: std::net::TcpStream) -> bool {
+    /// Gives a client its place, or none, and assigns it to the worker whose turn it is.
+    fn let_in(&mut self, stream: TcpStream) {
         self.failing = false;
+        if !*self.inherits.get_or_insert_with(|| has_options(&stream)) {
+            set_options(&stream);
+        }
         let (mut ticket, taken) = Ticket::take(&self.served);
         self.short &= taken > self.most - self.most / 8;
         let over_limit = !self.make_room(taken.saturating_sub(self.most));
         if over_limit {
             (ticket, _) = Ticket::take(&self.refused);
         }
-        let now = Instant::now();
-        while let Some(worker) = self.turns.next() {
-            let seat = self.slots.make(worker, now);
-            if !over_limit {
-                self.slots.keep(&seat);
-            }
-            let accepted = Accepted { stream, ticket, admission: Admission { seat, over_limit, at: now.into() } };
-            match self.clients[worker].send(Handed::Client(accepted)) {
-                Err(SendError(Handed::Client(returned))) => (stream, ticket) = (returned.stream, returned.ticket),
-                _ => return true,
-            }
-            self.turns.bury(worker);
+        self.assign(stream, ticket, over_limit, Instant::now());
+    }
+
+    fn assign(&mut self, stream: TcpStream, ticket: Ticket, over_limit: bool, at: Instant) {
+        let Some(worker) = self.turns.next() else { return };
+        let seat = self.slots.make(worker, at);
+        if !over_limit {
+            self.slots.keep(&seat);
         }
-        false
+        let admission = Admission { seat, over_limit, at: at.into() };
+        self.taken[worker].push(Accepted { stream, ticket, admission });
+    }
+
+    /// Hands every worker its clients. False where none is left.
+    fn hand_over(&mut self) -> bool {
+        while let Some(worker) = self.taken.iter().position(|taken| !taken.is_empty()) {
+            let batch = std::mem::take(&mut self.taken[worker]);
+            if let Err(SendError(Handed::Clients(returned))) = self.clients[worker].send(Handed::Clients(batch)) {
+                self.turns.bury(worker);
+                for Accepted { stream, ticket, admission: Admission { over_limit, at, .. } } in returned {
+                    self.assign(stream, ticket, over_limit, at.into());
+                }
+            }
+        }
+        !self.turns.living.is_empty()
     }
 
     /// Has the connections close that have been idle longest, so many that what is taken fits. False where too few have
@@ -196,14 +264,37 @@ fn wake(clients: &[mpsc::UnboundedSender<Handed>], slot: &Slot) {
     drop(clients[slot.worker].send(Handed::Wake(slot.number)));
 }
 
-/// Small writes leave at once, and a peer that vanished without a word is noticed in time.
-fn prepare(stream: TcpStream) -> io::Result<std::net::TcpStream> {
-    let keepalive = socket2::TcpKeepalive::new().with_time(Duration::from_secs(60));
-    let socket = socket2::SockRef::from(&stream);
+/// A peer that vanished without a word is noticed in time.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+
+/// Small writes leave at once, and a peer that vanished is noticed. Call it for a listener before it listens: most
+/// systems hand that on to what is accepted, and three calls to the system for each client are saved.
+pub fn set_options(socket: impl AsFd) {
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER);
+    let socket = SockRef::from(&socket);
     // A socket that is closed already refuses both; it ends by itself.
     drop(socket.set_tcp_nodelay(true));
     drop(socket.set_tcp_keepalive(&keepalive));
-    stream.into_std()
+}
+
+fn has_options(socket: impl AsFd) -> bool {
+    let socket = SockRef::from(&socket);
+    [socket.tcp_nodelay(), socket.keepalive()].iter().all(|set| matches!(set, Ok(true)))
+}
+
+/// Accepts one client, whose socket does not block.
+#[cfg(not(target_vendor = "apple"))]
+fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
+    use rustix::net::{SocketFlags, accept_with};
+    Ok(accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?.into())
+}
+
+/// Accepts one client, whose socket does not block.
+#[cfg(target_vendor = "apple")]
+fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
+    let (stream, _) = listener.accept()?;
+    stream.set_nonblocking(true)?;
+    Ok(stream)
 }
 
 #[cfg(test)]
@@ -243,27 +334,67 @@ mod tests {
         let (_room, wanted) = mpsc::unbounded_channel();
         let (_life, life) = watch::channel(Life::Running);
         let acceptor = Acceptor::new(vec![clients], Arc::default(), 1000, wanted, life);
-        assert!(accept::tests::failing::waits(std::pin::pin!(
-            acceptor.accept(accept::tests::failing::listener().await)
-        )));
+        let failing = accept::tests::failing::listener().await;
+        assert!(accept::tests::failing::waits(std::pin::pin!(acceptor.accept(failing.into_std().expect("a socket")))));
     }
 
-    #[tokio::test]
-    async fn the_share_of_a_dead_worker_goes_to_the_living() {
+    /// How many clients a worker was handed, and how often it was woken for them.
+    fn handed(worker: &mut mpsc::UnboundedReceiver<Handed>) -> (usize, usize) {
+        let batches = std::iter::from_fn(|| worker.try_recv().ok());
+        batches.fold((0, 0), |(clients, wakes), handed| match handed {
+            Handed::Clients(batch) => (clients + batch.len(), wakes + 1),
+            Handed::Wake(_) => (clients, wakes + 1),
+        })
+    }
+
+    #[test]
+    fn the_share_of_a_dead_worker_goes_to_the_living() {
         let (clients, mut workers): (Vec<_>, Vec<_>) = (0..3).map(|_| mpsc::unbounded_channel()).unzip();
         let (_room, wanted) = mpsc::unbounded_channel();
         let (_life, life) = watch::channel(Life::Running);
         let mut acceptor = Acceptor::new(clients, Arc::default(), 1000, wanted, life);
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let stream = std::net::TcpStream::connect(listener.local_addr().expect("an address")).expect("it listens");
-        let mut hand_over =
-            |times: usize| (0..times).all(|_| acceptor.hand_over(stream.try_clone().expect("a duplicate")));
-        assert!(hand_over(3));
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let stream = TcpStream::connect(listener.local_addr().expect("an address")).expect("it listens");
+        let mut rush = |times: usize| {
+            (0..times).for_each(|_| acceptor.let_in(stream.try_clone().expect("a duplicate")));
+            acceptor.hand_over()
+        };
+        assert!(rush(3));
         drop(workers.remove(1));
-        assert!(hand_over(100), "no client is lost");
-        let shares: Vec<usize> = workers.iter().map(mpsc::UnboundedReceiver::len).collect();
-        assert_eq!(shares, [51, 51]);
+        assert!(rush(100), "no client is lost");
+        let shares: Vec<_> = workers.iter_mut().map(handed).collect();
+        println!("clients, and wakes for them: {shares:?}");
+        assert_eq!(shares.iter().map(|(clients, _)| clients).sum::<usize>(), 102);
+        assert!(shares.iter().all(|(clients, wakes)| (50..=52).contains(clients) && *wakes <= 3), "{shares:?}");
         workers.clear();
-        assert!(!hand_over(1), "no worker is left");
+        assert!(!rush(1), "no worker is left");
+    }
+
+    #[tokio::test]
+    async fn what_is_accepted_sends_at_once_and_is_kept_alive() {
+        let (clients, mut worker) = mpsc::unbounded_channel();
+        let (_room, wanted) = mpsc::unbounded_channel();
+        let (life, lives) = watch::channel(Life::Running);
+        let acceptor = Acceptor::new(vec![clients], Arc::default(), 1000, wanted, lives);
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        listener.set_nonblocking(true).expect("a socket");
+        let address = listener.local_addr().expect("an address");
+        // These have been opened before the listener has its options.
+        let early: Vec<_> = (0..3).map(|_| TcpStream::connect(address).expect("it listens")).collect();
+        let check = async {
+            let mut accepted = 0;
+            while accepted < early.len() {
+                let Some(Handed::Clients(batch)) = worker.recv().await else { panic!("clients come") };
+                for Accepted { stream, .. } in batch {
+                    assert!(has_options(&stream));
+                    let idle = rustix::net::sockopt::tcp_keepidle(&stream).expect("an option");
+                    assert_eq!(idle, KEEPALIVE_AFTER);
+                    accepted += 1;
+                }
+            }
+            life.send_replace(Life::Draining);
+        };
+        let (ended, ()) = tokio::join!(acceptor.accept(listener), check);
+        ended.expect("it ends in order");
     }
 }

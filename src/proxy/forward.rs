@@ -197,7 +197,11 @@ fn describe_body(observation: &mut Observation, facts: &Facts<'_>) {
 /// # Errors
 /// The answer for the client.
 pub(super) async fn connect(worker: Rc<Worker>) -> Result<Box<Upstream>, Answer> {
-    let dialled = worker.dialer.dial(worker.settings.connect_timeout).await;
+    let mut dialled = worker.dialer.dial(worker.settings.connect_timeout).await;
+    // What is idle gives way to what is needed.
+    if matches!(dialled, Err(DialError::Exhausted(_))) && worker.pool.clear() {
+        dialled = worker.dialer.dial(worker.settings.connect_timeout).await;
+    }
     let failed = |why, text: String| {
         let status = match why {
             ErrorType::ConnectTimeout => StatusCode::GATEWAY_TIMEOUT,

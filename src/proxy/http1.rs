@@ -70,8 +70,11 @@ pub(super) async fn serve(worker: Rc<Worker>, polls: Rc<Polls>, stream: TcpStrea
     let client = Client::new(stream, worker.settings.client, &admission);
     let mut connection =
         Connection { worker, polls, client, admission, seen: Seen::default(), begun: false, grace: Timer::default() };
-    let next = connection.serve().await;
-    Box::pin(connection.finish(next)).await;
+    match connection.serve().await {
+        Next::Request | Next::Cut => {}
+        Next::Close if !connection.client.socket.stream.is_tls() => {}
+        next => Box::pin(connection.finish(next)).await,
+    }
 }
 
 struct Connection {

@@ -6,13 +6,19 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::upstream::Upstream;
 
-/// Most idle connections kept by one thread.
-const MAX_IDLE: usize = 64;
+/// Most idle connections kept by one thread: its part of half the clients that may be served, within these bounds. What
+/// a rush has opened is there for the next one, and is closed in pieces instead of in the midst of it.
+const MIN_IDLE: u64 = 64;
+const MAX_IDLE: u64 = 4096;
+
+/// Idle connections that are closed in one turn: each takes the system some microseconds.
+const SWEEP: usize = 32;
 
 /// Idle for as long, the system is asked what became of a connection; before, it costs more than it finds, unless a
 /// request that crosses its end is lost.
@@ -23,12 +29,17 @@ pub(super) struct Pool {
     idle: RefCell<VecDeque<(Instant, Box<Upstream>)>>,
     /// None is no limit.
     limit: Option<Duration>,
+    /// Kept at most.
+    most: usize,
     sweeping: Cell<bool>,
 }
 
 impl Pool {
-    pub(super) fn new(limit: Option<Duration>) -> Rc<Self> {
-        Rc::new(Self { idle: RefCell::default(), limit, sweeping: Cell::new(false) })
+    /// For one of so many threads, which serve so many clients at most.
+    pub(super) fn new(limit: Option<Duration>, max_connections: u64, threads: NonZeroUsize) -> Rc<Self> {
+        let part = max_connections / 2 / threads.get() as u64;
+        let most = part.clamp(MIN_IDLE, MAX_IDLE) as usize;
+        Rc::new(Self { idle: RefCell::default(), limit, most, sweeping: Cell::new(false) })
     }
 
     /// A connection that can be used at once, for a request that is `repeatable` or not.
@@ -46,7 +57,7 @@ impl Pool {
     pub(super) fn put(self: &Rc<Self>, mut upstream: Box<Upstream>, now: Instant) {
         upstream.reused = true;
         let mut idle = self.idle.borrow_mut();
-        if idle.len() == MAX_IDLE {
+        if idle.len() >= self.most {
             idle.pop_front();
         }
         idle.push_back((now, upstream));
@@ -55,22 +66,26 @@ impl Pool {
         }
     }
 
-    /// Drops all that is idle.
-    pub(super) fn clear(&self) {
-        self.idle.borrow_mut().clear();
+    /// Drops all that is idle. False where nothing was.
+    pub(super) fn clear(&self) -> bool {
+        let idle = self.idle.take();
+        !idle.is_empty()
     }
 
     /// Drops connections as they grow old; ends when none is left.
     async fn sweep(self: Rc<Self>) {
         while let Some(due) = self.next_due() {
             tokio::time::sleep_until(due.into()).await;
-            let now = Instant::now();
-            let mut idle = self.idle.borrow_mut();
-            while idle.front().is_some_and(|(since, _)| !self.is_young(*since, now)) {
-                idle.pop_front();
-            }
+            self.drop_old(Instant::now());
+            tokio::task::yield_now().await;
         }
         self.sweeping.set(false);
+    }
+
+    fn drop_old(&self, now: Instant) {
+        let mut idle = self.idle.borrow_mut();
+        let old = idle.iter().take(SWEEP).take_while(|(since, _)| !self.is_young(*since, now)).count();
+        idle.drain(..old);
     }
 
     fn next_due(&self) -> Option<Instant> {
@@ -100,7 +115,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_cannot_be_repeated_goes_over_no_connection_that_was_closed_just_now() {
-        let pool = Pool::new(None);
+        let pool = Pool::new(None, 0, NonZeroUsize::MIN);
         let now = Instant::now();
         let (kept, _open) = connection().await;
         pool.put(kept, now);
@@ -110,5 +125,28 @@ mod tests {
         // The thread has no turn in which it could hear of it.
         drop(backend);
         assert!(pool.take(now, false).is_none(), "a closed one is not");
+    }
+
+    #[tokio::test]
+    async fn what_a_rush_has_opened_is_kept_and_closed_in_pieces() {
+        let pool = Pool::new(Some(Duration::from_secs(2)), 400, NonZeroUsize::MIN);
+        pool.sweeping.set(true);
+        let now = Instant::now();
+        let (mut backend, mut kept) = (Vec::new(), Vec::new());
+        for _ in 0..201 {
+            let (near, far) = connection().await;
+            pool.put(near, now);
+            backend.push(far);
+        }
+        let later = now + Duration::from_secs(2);
+        loop {
+            kept.push(pool.idle.borrow().len());
+            if kept.ends_with(&[0]) {
+                break;
+            }
+            pool.drop_old(later);
+        }
+        println!("kept, turn by turn: {kept:?}");
+        assert_eq!(kept, [200, 168, 136, 104, 72, 40, 8, 0]);
     }
 }

@@ -1,7 +1,6 @@
 //! One thread with a runtime of its own: it serves the clients it is handed, and shares nothing on their way.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::future::poll_fn;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -13,6 +12,7 @@ use std::task::{Poll, Waker};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use hashbrown::HashMap;
 use http::{HeaderValue, StatusCode};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions};
@@ -46,8 +46,8 @@ pub enum Life {
 
 /// What a worker is handed.
 pub(super) enum Handed {
-    /// A client to serve.
-    Client(Accepted),
+    /// Clients to serve.
+    Clients(Vec<Accepted>),
     /// The number of a connection that is to look at its slot.
     Wake(u64),
 }
@@ -205,7 +205,7 @@ impl Worker {
         let authority = backend.address.authority();
         Rc::new(Self {
             authority: HeaderValue::try_from(authority).expect("an address was checked when it was configured"),
-            pool: Pool::new(settings.pool_idle),
+            pool: pool(&settings),
             dialer,
             thread: Rc::new(Thread::new(held_by_decoders)),
             backend,
@@ -225,7 +225,7 @@ impl Worker {
     fn with(&self, settings: Settings) -> Rc<Self> {
         let same_pool = settings.pool_idle == self.settings.pool_idle;
         Rc::new(Self {
-            pool: if same_pool { self.pool.clone() } else { Pool::new(settings.pool_idle) },
+            pool: if same_pool { self.pool.clone() } else { pool(&settings) },
             settings,
             backend: self.backend.clone(),
             authority: self.authority.clone(),
@@ -250,31 +250,36 @@ impl Worker {
     ) {
         let follower = tokio::task::spawn_local(self.clone().follow_life());
         while let Some(handed) = clients.recv().await {
-            let accepted = match handed {
-                Handed::Client(accepted) => accepted,
+            match handed {
+                Handed::Clients(batch) => {
+                    if settings.has_changed().unwrap_or(false) {
+                        self = self.with(settings.borrow_and_update().clone());
+                    }
+                    batch.into_iter().for_each(|accepted| self.serve(accepted));
+                }
                 Handed::Wake(number) => {
                     self.thread.tasks.borrow().get(&number).into_iter().flatten().for_each(Waker::wake_by_ref);
-                    continue;
                 }
-            };
-            let Accepted { stream, ticket, admission } = accepted;
-            let Ok(stream) = TcpStream::from_std(stream) else { continue };
-            if settings.has_changed().unwrap_or(false) {
-                self = self.with(settings.borrow_and_update().clone());
             }
-            let place = Place::take(&self, admission.seat.number);
-            tokio::task::spawn_local(async move {
-                let polls = Rc::<Polls>::default();
-                let serving = http1::serve(place.worker.clone(), polls.clone(), stream, admission);
-                place.attend(&polls, serving).await;
-                drop(ticket);
-            });
         }
         self.pool.clear();
         while !self.thread.tasks.borrow().is_empty() {
             self.thread.idle.notified().await;
         }
         follower.abort();
+    }
+
+    /// Serves one client, in a task of its own.
+    fn serve(self: &Rc<Self>, Accepted { stream, ticket, admission }: Accepted) {
+        let Ok(stream) = TcpStream::from_std(stream) else { return };
+        let place = Place::take(self, admission.seat.number);
+        // Boxed here: a task moves its future about when it is made and when it is over.
+        tokio::task::spawn_local(Box::pin(async move {
+            let polls = Rc::<Polls>::default();
+            let serving = http1::serve(place.worker.clone(), polls.clone(), stream, admission);
+            place.attend(&polls, serving).await;
+            drop(ticket);
+        }));
     }
 
     /// Tells every connection when the process comes further.
@@ -324,6 +329,10 @@ impl Worker {
         }
         over_limit.then(too_many)
     }
+}
+
+fn pool(settings: &Settings) -> Rc<Pool> {
+    Pool::new(settings.pool_idle, settings.max_connections, settings.threads)
 }
 
 /// Spreads numbers that differ in a few bits over all of them, each to another one: the finalizer of SplitMix64 (Steele,
