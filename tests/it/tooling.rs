@@ -56,10 +56,11 @@ fn what_a_build_needs_is_named_before_it_fails_for_want_of_it() {
     let rustc = |version: &'static str| ("rustc", version);
     let new = rustc("echo 'rustc 1.93.1 (abc 2026-01-01)'");
     for (name, made_up, words) in [
-        ("nothing", &[][..], &["Rust 1.88 or newer", "https://rustup.rs"][..]),
+        ("nothing", &[][..], &["Rust 1.88 or newer", "https://rustup.rs", "gcc"][..]),
         ("old", &[cargo, rustc("echo 'rustc 1.63.0'"), cc], &["1.63.0 is too old", "1.88"]),
         ("no-toolchain", &[cargo, rustc("exit 1"), cc], &["rustup default stable"]),
         ("no-compiler", &[cargo, new], &["cc", "gcc"]),
+        ("no-headers", &[cargo, new, ("cc", "exit 1")], &["headers of the C library", "libc6-dev"]),
     ] {
         let (code, said) = build_needs(name, made_up);
         assert!(code == Some(1) && words.iter().all(|word| said.contains(word)), "{name}: {said}");

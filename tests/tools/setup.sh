@@ -12,7 +12,8 @@ has() { command -v "$1" >/dev/null 2>&1; }
 
 missing=()
 python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing+=(python3-venv)
-has cc || missing+=(gcc libc6-dev)
+# gcc alone, without recommended packages, has no headers of the C library.
+cc -E - <<<'#include <stdlib.h>' >/dev/null 2>&1 || missing+=(gcc libc6-dev)
 has curl || missing+=(curl)
 has script || missing+=(bsdutils)
 # Other systems keep their certificates elsewhere; only Debian's place can be told from the outside.
