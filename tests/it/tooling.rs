@@ -1,5 +1,6 @@
 //! What `make` does to the machine that it runs on, and what it needs of it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
@@ -68,4 +69,22 @@ fn what_a_build_needs_is_named_before_it_fails_for_want_of_it() {
     let (code, said) = build_needs("all", &[cargo, new, cc]);
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(build_needs("just", &[cargo, rustc("echo 'rustc 1.88.0'"), cc]).0, Some(0));
+}
+
+/// The dependencies of these packages, each with the features that it is built with.
+fn dependencies(packages: &[&str]) -> BTreeSet<String> {
+    let mut tree = Command::new(env!("CARGO"));
+    tree.current_dir(env!("CARGO_MANIFEST_DIR")).args(["tree", "--locked", "--offline", "--edges", "normal,build,dev"]);
+    let output = tree.args(["--prefix", "none", "--format", "{p} {f}"]).args(packages).output().expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let listed = String::from_utf8(output.stdout).expect("names are ASCII");
+    listed.lines().map(|line| line.trim_end_matches(" (*)").to_owned()).collect()
+}
+
+#[test]
+fn no_dependency_is_built_twice_for_a_program_that_a_test_builds() {
+    let whole = dependencies(&["--workspace"]);
+    let alone = dependencies(&["--package", "inferometer"]);
+    let twice: Vec<_> = alone.difference(&whole).collect();
+    assert!(twice.is_empty(), "with other features in the workspace: {twice:?}; name them in workspace.dependencies");
 }
