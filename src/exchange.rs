@@ -13,10 +13,12 @@ mod belief;
 mod end;
 pub mod names;
 pub mod outcome;
+pub mod placement;
 mod rates;
 pub mod record;
 pub mod residency;
 pub mod sink;
+pub mod timeline;
 mod timing;
 pub mod trace;
 pub mod truncation;
@@ -42,13 +44,15 @@ use answer::Answer;
 use end::Reading;
 use names::Names;
 use outcome::{End, Phase};
+use placement::Placement;
 use record::Start;
 use residency::{Residency, Stay};
 use sink::{AnySink, TokenFrame, Watch};
+use timeline::Timeline;
 
 use crate::wire::budget::Budget;
 use crate::wire::event::{Defect, FinishReason};
-use crate::wire::reader::{Framing, Head, Reader};
+use crate::wire::reader::{Engine, Framing, Head, Reader};
 use crate::wire::request::{LoadOptions, ModelScanner};
 use crate::wire::route::{Format, Operation, Route};
 
@@ -72,17 +76,22 @@ pub struct Settings {
 /// instant it was told.
 pub struct Observation {
     start: Start,
+    /// The backend that is asked, once one was chosen.
+    placement: Option<Placement>,
     settings: Settings,
     /// What the reading of coded bodies may cost.
     budget: Rc<Budget>,
     /// Gone once the exchange has ended.
     watch: Option<Box<dyn Watch>>,
     phase: Phase,
+    timeline: Timeline,
     /// The last instant that was told.
     last: Instant,
     /// Reads the request's body; gone once it has ended, or after a fault.
     scanner: Option<Box<ModelScanner>>,
     requested_model: Option<Box<str>>,
+    /// The request's body ended before a backend was chosen: the watch does not know yet what it asks for.
+    requested_untold: bool,
     /// Characters of the prompt in the request's body.
     prompt_characters: Option<u64>,
     /// The request's body held exactly one prompt.
@@ -118,13 +127,16 @@ impl Observation {
         // Boxed where they are made, so that nobody moves them about; three boxes, as an allocator is quick with blocks
         // below 1 KiB only.
         Box::new(Self {
+            placement: None,
             settings: settings.clone(),
             budget: budget.clone(),
             watch: Some(watch),
             phase: Phase::Upload,
+            timeline: Timeline::default(),
             last: start.at,
             scanner: start.route.names_model.then(Box::default),
             requested_model: None,
+            requested_untold: false,
             prompt_characters: None,
             has_one_prompt: false,
             load_options: LoadOptions::default(),
@@ -144,8 +156,36 @@ impl Observation {
         })
     }
 
+    /// A backend was chosen, or another one in its place.
+    pub fn placed(&mut self, placement: Placement, now: Instant) {
+        self.timeline = Timeline { placed: self.since_start(now), ..Timeline::default() };
+        if let Some(watch) = &mut self.watch {
+            watch.placed(&placement);
+        }
+        if std::mem::take(&mut self.requested_untold) {
+            let (names, dialect) = (&self.settings.names, self.start.route.dialect);
+            let listed = self.requested_model.take().map(|name| names.requested(&placement.backend, dialect, &name));
+            self.requested_model = listed;
+            self.placement = Some(placement);
+            self.tell_requested();
+        } else {
+            self.placement = Some(placement);
+        }
+    }
+
+    /// The configured name of the backend; `None` while none was chosen.
+    fn backend(&self) -> Option<&Arc<str>> {
+        self.placement.as_ref().map(|placement| &placement.backend)
+    }
+
+    /// A connection to the backend was opened for it.
+    pub fn dialled(&mut self, now: Instant) {
+        self.timeline.dialled = self.since_start(now);
+    }
+
     /// The head is about to be sent to the backend.
     pub fn forwarded(&mut self, now: Instant) {
+        self.timeline.sent = self.since_start(now);
         if let Some(watch) = &mut self.watch {
             watch.forwarded(now);
         }
@@ -182,7 +222,8 @@ impl Observation {
     }
 
     /// The request's body ended and was taken over whole by the backend connection.
-    pub fn request_done(&mut self) {
+    pub fn request_done(&mut self, now: Instant) {
+        self.timeline.uploaded = self.since_start(now);
         self.advance(Phase::Waiting);
         self.settle_requested();
         self.take_place();
@@ -191,6 +232,7 @@ impl Observation {
     /// The head of the backend's final response arrived.
     pub fn responded(&mut self, head: &Head<'_>, now: Instant) {
         self.last = now;
+        self.timeline.head = self.since_start(now);
         self.answered_status = Some(head.status);
         self.advance(Phase::Prefill);
         if self.left.is_none() {
@@ -199,7 +241,7 @@ impl Observation {
                 reader.share_prompt();
             }
             if self.start.route.format == Format::Anthropic {
-                reader.served_by(self.settings.names.engine(&self.start));
+                reader.served_by(self.backend().map_or(Engine::Unknown, |backend| self.settings.names.engine(backend)));
             }
             self.reader = Some(reader);
         }
@@ -271,11 +313,21 @@ impl Observation {
     /// The request's body is over, or the exchange is: what it named is final.
     fn settle_requested(&mut self) {
         let Some(scanner) = self.scanner.take() else { return };
-        self.requested_model = scanner.model().map(|name| self.settings.names.requested(&self.start, name));
+        self.requested_model = scanner.model().map(|name| match &self.placement {
+            Some(Placement { backend, .. }) => self.settings.names.requested(backend, self.start.route.dialect, name),
+            None => name.into(),
+        });
         (self.load_options, self.model_leaves) = (scanner.load_options(), scanner.model_leaves());
         self.prompt_characters = scanner.prompt_characters();
         self.has_one_prompt = scanner.has_one_prompt();
         self.request_defect = scanner.defect();
+        match self.placement {
+            Some(_) => self.tell_requested(),
+            None => self.requested_untold = true,
+        }
+    }
+
+    fn tell_requested(&mut self) {
         if let Some(watch) = &mut self.watch {
             watch.requested(self.requested_model.as_deref());
         }
@@ -284,8 +336,8 @@ impl Observation {
     /// The backend has the request, or never will: it counts among those that are on the model.
     fn take_place(&mut self) {
         let model = self.requested_model.as_deref().filter(|_| uses_model(self.start.route));
-        if let (None, Some(model)) = (&self.stay, model) {
-            self.stay = Some(self.settings.residency.enter(&self.start.backend, model, self.load_options));
+        if let (None, Some(model), Some(placement)) = (&self.stay, model, &self.placement) {
+            self.stay = Some(self.settings.residency.enter(&placement.backend, model, self.load_options));
         }
     }
 
@@ -320,7 +372,9 @@ impl Observation {
         }
         let Some(model) = &mut self.answer.model else { return };
         self.model_told = true;
-        if let Some(listed) = self.settings.names.answered(&self.start, model) {
+        if let Some(Placement { backend, .. }) = &self.placement
+            && let Some(listed) = self.settings.names.answered(backend, self.start.route.dialect, model)
+        {
             *model = listed;
         }
         if let Some(watch) = &mut self.watch {
@@ -335,8 +389,17 @@ impl Observation {
             return;
         }
         if self.stay.as_mut().is_some_and(Stay::answered) {
-            self.settings.residency.changed(&self.start.backend);
+            self.changed();
         }
+    }
+
+    /// Its end says that what the backend holds in memory has changed.
+    fn changed(&self) {
+        self.backend().into_iter().for_each(|backend| self.settings.residency.changed(backend));
+    }
+
+    fn since_start(&self, now: Instant) -> Option<Duration> {
+        Some(now.saturating_duration_since(self.start.at))
     }
 
     /// Whether a name in the answer is that of a model which did the work.

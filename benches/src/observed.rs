@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use inferometer::backend::catalogue::{Catalogue, DEFAULT_MAX_MODELS};
 use inferometer::exchange::names::AsSpelled;
 use inferometer::exchange::outcome::End;
+use inferometer::exchange::placement::{Placement, PlacementReason};
 use inferometer::exchange::record::{Method, Start};
 use inferometer::exchange::residency::Residency;
 use inferometer::exchange::trace::TraceId;
@@ -74,17 +75,29 @@ impl Observed {
         observed
     }
 
+    /// An exchange that was placed on the only backend.
+    fn begin(&self, method: Method, route: Route) -> Box<Observation> {
+        let start = Start { id: 1, method, route, trace: TraceId::made_up(1), parent: None, at: self.now };
+        let mut observation = Observation::start(start, &self.settings, &self.budget, &self.sink);
+        let placement = Placement {
+            backend: Arc::clone(&self.backend),
+            reason: PlacementReason::Only,
+            attempt: 1,
+            queued: Duration::ZERO,
+        };
+        observation.placed(placement, self.now);
+        observation
+    }
+
     /// An exchange on a listed model whose response's head has just arrived.
     pub fn answering(&mut self, case: &Case, model: &str, status: u16) -> Box<Observation> {
         self.catalogue.admit(model);
         let route = Route::of("POST", case.path);
-        let (backend, trace) = (Arc::clone(&self.backend), TraceId::made_up(1));
-        let start = Start { id: 1, method: Method::Post, route, backend, trace, at: self.now };
-        let mut observation = Observation::start(start, &self.settings, &self.budget, &self.sink);
+        let mut observation = self.begin(Method::Post, route);
         observation.request_frame(format!("{{\"model\":\"{model}\",\"stream\":true}}").as_bytes());
         observation.request_ended();
         observation.forwarded(self.now);
-        observation.request_done();
+        observation.request_done(self.now);
         observation.responded(&head(case, status), self.tick());
         observation
     }
@@ -92,13 +105,11 @@ impl Observed {
     /// A whole exchange, from the look at its route to its record in every family.
     pub fn exchange(&mut self, exchange: &Exchange) {
         let route = Route::of(exchange.method, exchange.path);
-        let (backend, trace) = (Arc::clone(&self.backend), TraceId::made_up(1));
-        let start = Start { id: 1, method: Method::parse(exchange.method), route, backend, trace, at: self.now };
-        let mut observation = Observation::start(start, &self.settings, &self.budget, &self.sink);
+        let mut observation = self.begin(Method::parse(exchange.method), route);
         observation.request_frame(exchange.request.as_bytes());
         observation.request_ended();
         observation.forwarded(self.now);
-        observation.request_done();
+        observation.request_done(self.now);
         let content_type = Some(exchange.kind.as_bytes());
         let head = Head { status: 200, content_type, content_encoding: None, reported: Reported::default() };
         observation.responded(&head, self.tick());

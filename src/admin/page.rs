@@ -137,7 +137,7 @@ fn row(out: &mut String, exchange: &InFlightExchange, now: Instant) {
          <td class=\"n\">{}<td class=\"n\">{chunks}</tr>",
         exchange.method.as_str(),
         escaped(exchange.endpoint),
-        escaped(&exchange.backend),
+        escaped(exchange.backend.as_deref().unwrap_or_default()),
         age(now.saturating_duration_since(exchange.started)),
     );
 }

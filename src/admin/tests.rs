@@ -188,8 +188,8 @@ async fn the_page_shows_what_is_in_flight_and_escapes_it() {
         id: 1,
         method: Method::Post,
         route: Route::OTHER,
-        backend: "gpu1".into(),
         trace: TraceId::made_up(1),
+        parent: None,
         at: Instant::now(),
     };
     let _row = {

@@ -10,9 +10,8 @@ use crate::backend::inventory::{Expiry, Inventory, Resident, Runtime};
 use crate::backend::report::Report;
 use crate::backend::track::Change;
 use crate::exchange::names::Names;
-use crate::exchange::record::Start;
 use crate::exchange::residency::{Held, Residency};
-use crate::exchange::vocabulary::Engine;
+use crate::exchange::vocabulary::{Dialect, Engine};
 use crate::logs::access::AccessLog;
 use crate::metrics::Metrics;
 
@@ -69,22 +68,22 @@ fn in_memory<'a>(name: &'a str, resident: &Resident) -> Held<'a> {
 }
 
 impl Names for Catalogue {
-    fn requested(&self, start: &Start, name: &str) -> Box<str> {
-        match self.label(&start.backend, start.route.dialect, name) {
+    fn requested(&self, backend: &str, dialect: Dialect, name: &str) -> Box<str> {
+        match self.label(backend, dialect, name) {
             Some(label) => (&*label).into(),
             None => name.into(),
         }
     }
 
-    fn answered(&self, start: &Start, name: &str) -> Option<Box<str>> {
-        match Self::answered(self, &start.backend, start.route.dialect, name) {
+    fn answered(&self, backend: &str, dialect: Dialect, name: &str) -> Option<Box<str>> {
+        match Self::answered(self, backend, dialect, name) {
             Answered::Label(label) => (*label != *name).then(|| (&*label).into()),
             Answered::Other | Answered::Unlisted => None,
         }
     }
 
-    fn engine(&self, start: &Start) -> Engine {
-        match self.runtime(&start.backend) {
+    fn engine(&self, backend: &str) -> Engine {
+        match self.runtime(backend) {
             Runtime::Ollama => Engine::Ollama,
             Runtime::Sglang => Engine::Sglang,
             Runtime::Unknown => Engine::Unknown,

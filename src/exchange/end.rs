@@ -51,8 +51,8 @@ impl Observation {
         let judged = record.is_generation() && record.outcome == Outcome::Completed && !self.answer.elsewhere;
         known.filter(|_| judged).is_some_and(|((tokens, characters), model)| {
             let stay = self.stay.as_ref().and_then(|stay| stay.suspects(model, characters, tokens.value));
-            let elsewhere = || self.settings.residency.suspects(&self.start.backend, model, characters, tokens.value);
-            stay.unwrap_or_else(elsewhere)
+            let others = |backend| self.settings.residency.suspects(backend, model, characters, tokens.value);
+            stay.unwrap_or_else(|| self.backend().is_some_and(others))
         })
     }
 
@@ -77,6 +77,9 @@ impl Observation {
 
     fn read_rest(&mut self) {
         self.settle_requested();
+        if std::mem::take(&mut self.requested_untold) {
+            self.tell_requested();
+        }
         self.take_place();
         let arrived = self.arrived();
         if let Some(reader) = &mut self.reader {
@@ -89,9 +92,8 @@ impl Observation {
 
     /// Gives its place on the model back, and says what its end says of what the backend holds in memory.
     fn leave(&mut self, record: &Record) {
-        let residency = &self.settings.residency;
-        if record.error == Some(ErrorType::ConnectRefused) {
-            residency.refuses(&self.start.backend);
+        if let Some(backend) = self.backend().filter(|_| record.error == Some(ErrorType::ConnectRefused)) {
+            self.settings.residency.refuses(backend);
         }
         let Some(mut stay) = self.stay.take() else { return };
         let unloads = self.answer.finish == Some(FinishReason::Unload) && record.outcome == Outcome::Completed;
@@ -102,7 +104,7 @@ impl Observation {
         }
         drop(stay);
         if unloads || self.model_leaves {
-            residency.changed(&self.start.backend);
+            self.changed();
         }
     }
 
@@ -178,6 +180,7 @@ impl Observation {
             first_answer_offset: first_answer.map(|mark| mark.offset),
             token_events: timing.events,
             stalls: if reading.streamed { timing.stalls } else { 0 },
+            largest_gap: timing.largest_gap.filter(|_| reading.streamed),
             prompt_tokens: tally.prompt(),
             generated_tokens: generated,
             cached_tokens: tally.cached(),
@@ -201,6 +204,8 @@ impl Observation {
             defects,
             requested_model: self.requested_model.take(),
             answered_model: if self.model_told { self.answer.model.take() } else { None },
+            placement: self.placement.clone(),
+            timeline: self.timeline,
             start: self.start.clone(),
         }
     }

@@ -2,20 +2,20 @@
 
 use std::fmt::Debug;
 
-use super::record::Start;
 use crate::wire::reader::Engine;
+use crate::wire::route::Dialect;
 
 /// Knows the names under which backends list their models. Called on the data path, twice an exchange: it must not block.
 pub trait Names: Debug + Send + Sync {
     /// The name of the model that a request asks for: as the backend lists it, else as it is spelled.
-    fn requested(&self, start: &Start, name: &str) -> Box<str>;
+    fn requested(&self, backend: &str, dialect: Dialect, name: &str) -> Box<str>;
 
     /// The name under which the backend lists the model that a success answer names. None where it is called so already,
     /// or the backend lists no such model.
-    fn answered(&self, start: &Start, name: &str) -> Option<Box<str>>;
+    fn answered(&self, backend: &str, dialect: Dialect, name: &str) -> Option<Box<str>>;
 
     /// Which server the backend was recognised as. Asked only where an answer alone leaves it open.
-    fn engine(&self, _start: &Start) -> Engine {
+    fn engine(&self, _backend: &str) -> Engine {
         Engine::Unknown
     }
 }
@@ -25,11 +25,11 @@ pub trait Names: Debug + Send + Sync {
 pub struct AsSpelled;
 
 impl Names for AsSpelled {
-    fn requested(&self, _start: &Start, name: &str) -> Box<str> {
+    fn requested(&self, _backend: &str, _dialect: Dialect, name: &str) -> Box<str> {
         name.into()
     }
 
-    fn answered(&self, _start: &Start, _name: &str) -> Option<Box<str>> {
+    fn answered(&self, _backend: &str, _dialect: Dialect, _name: &str) -> Option<Box<str>> {
         None
     }
 }

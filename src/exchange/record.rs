@@ -1,11 +1,12 @@
 //! What is known of an exchange once it is over.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::outcome::{ErrorType, Outcome, Phase};
+use super::placement::Placement;
 use super::residency::Cold;
-use super::trace::TraceId;
+use super::timeline::Timeline;
+use super::trace::{Parent, TraceId};
 use crate::wire::event::{Defects, FinishReason, Source};
 use crate::wire::route::Route;
 
@@ -80,10 +81,10 @@ pub struct Start {
     pub method: Method,
     /// Endpoint, dialect and operation.
     pub route: Route,
-    /// The configured name of the backend.
-    pub backend: Arc<str>,
     /// The trace that the client named, else an id that was made up.
     pub trace: TraceId,
+    /// The client's span in that trace. `None` where the client named no trace.
+    pub parent: Option<Parent>,
     /// Time zero: the service was called with the head.
     pub at: Instant,
 }
@@ -93,6 +94,10 @@ pub struct Start {
 pub struct Record {
     /// What was known at its start.
     pub start: Start,
+    /// The backend that was asked last. None where none was chosen.
+    pub placement: Option<Placement>,
+    /// How far it had come, and when.
+    pub timeline: Timeline,
     /// The model that the request named.
     pub requested_model: Option<Box<str>>,
     /// The model that the response named.
@@ -125,6 +130,9 @@ pub struct Record {
     pub token_events: u64,
     /// Gaps between token-bearing frames above the stall threshold.
     pub stalls: u64,
+    /// The longest gap between frames that bore tokens of one choice. Streams only; none where there was no gap, or none
+    /// that could be watched.
+    pub largest_gap: Option<Duration>,
     /// Characters of the prompt that the request's body held. None where it could not be read.
     pub prompt_characters: Option<u64>,
     /// The prompt was probably cut without a word: it cannot fit what the backend says it read.
@@ -170,6 +178,12 @@ pub struct Record {
 }
 
 impl Record {
+    /// The configured name of the backend; empty where none was chosen.
+    #[must_use]
+    pub fn backend(&self) -> &str {
+        self.placement.as_ref().map_or("", |placement| &placement.backend)
+    }
+
     /// The model as far as it is known: what answered, else what was asked for.
     #[must_use]
     pub fn model(&self) -> Option<&str> {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::outcome::{Malformed, Phase};
+use super::placement::Placement;
 use super::record::{Record, Start};
 
 /// What one frame bore of one choice.
@@ -36,7 +37,11 @@ pub trait Sink: Send + Sync {
 
 /// Follows one exchange. Dropping it without [`Watch::finished`] must give back whatever it holds (gauges).
 pub trait Watch {
-    /// The request's body named a model, or ended without one. Called at most once.
+    /// A backend was chosen. Called before anything that has to do with a backend: an exchange that is refused first has
+    /// none. Called again where another backend is tried.
+    fn placed(&mut self, _placement: &Placement) {}
+    /// The request's body named a model, or ended without one. Called at most once; where a backend was chosen, the name
+    /// is the one that the backend lists.
     fn requested(&mut self, _model: Option<&str>) {}
     /// The head is about to be sent to the backend.
     fn forwarded(&mut self, _now: Instant) {}
@@ -91,6 +96,10 @@ impl<A: Sink, B: Sink> Sink for (A, B) {
 }
 
 impl<A: Watch, B: Watch> Watch for (A, B) {
+    fn placed(&mut self, placement: &Placement) {
+        self.0.placed(placement);
+        self.1.placed(placement);
+    }
     fn requested(&mut self, model: Option<&str>) {
         self.0.requested(model);
         self.1.requested(model);

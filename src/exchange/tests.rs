@@ -8,6 +8,7 @@ use std::sync::Mutex;
 
 use super::names::AsSpelled;
 use super::outcome::{ErrorType, Outcome};
+use super::placement::PlacementReason;
 use super::record::{Count, Method, Record};
 use super::sink::Sink;
 use super::trace::TraceId;
@@ -30,9 +31,14 @@ const OK: Head<'_> = Head { status: 200, content_type: None, content_encoding: N
 const TEXT: Event<'_> = Event::Tokens(Tokens { answer: true, thinking: false, listed: None, choice: 0 });
 const THOUGHT: Event<'_> = Event::Tokens(Tokens { answer: false, thinking: true, listed: None, choice: 0 });
 
+fn on(backend: &str) -> Placement {
+    Placement { backend: backend.into(), reason: PlacementReason::Only, attempt: 1, queued: Duration::ZERO }
+}
+
 /// What a sink was told.
 #[derive(Clone, Debug, PartialEq)]
 enum Told {
+    Placed(String),
     Requested(Option<String>),
     Forwarded,
     Answered(String),
@@ -78,6 +84,9 @@ impl Sink for Recorder {
 }
 
 impl Watch for Recorder {
+    fn placed(&mut self, placement: &Placement) {
+        self.tell(Told::Placed(placement.backend.to_string()));
+    }
     fn requested(&mut self, model: Option<&str>) {
         self.tell(Told::Requested(model.map(str::to_owned)));
     }
@@ -118,10 +127,10 @@ fn ms(ms: u64) -> Duration {
 impl Case {
     fn on(route: Route, recorder: Recorder, residency: &Arc<Residency>) -> Self {
         let zero = Instant::now();
-        let start =
-            Start { id: 1, method: Method::Post, route, backend: "local".into(), trace: TraceId::made_up(1), at: zero };
+        let start = Start { id: 1, method: Method::Post, route, trace: TraceId::made_up(1), parent: None, at: zero };
         let settings = Settings { stall: ms(5000), residency: Arc::clone(residency), names: Arc::new(AsSpelled) };
-        let observation = Observation::start(start, &settings, &Budget::unlimited(), &recorder);
+        let mut observation = Observation::start(start, &settings, &Budget::unlimited(), &recorder);
+        observation.placed(on("local"), zero);
         Self { observation, recorder, zero, streamed: true }
     }
 
@@ -133,7 +142,7 @@ impl Case {
     fn stream() -> Self {
         let mut case = Self::chat();
         case.observation.forwarded(Instant::now());
-        case.observation.request_done();
+        case.observation.request_done(case.zero);
         case.head(OK, 10);
         case.reading(true, true);
         case
@@ -433,7 +442,7 @@ fn phases_follow_the_exchange_and_never_go_back() {
     let mut case = Case::chat();
     assert_eq!(case.observation.phase(), Phase::Upload);
     case.observation.forwarded(Instant::now());
-    case.observation.request_done();
+    case.observation.request_done(case.zero);
     assert_eq!(case.observation.phase(), Phase::Waiting);
     case.head(OK, 10);
     assert_eq!(case.observation.phase(), Phase::Prefill);
@@ -442,7 +451,7 @@ fn phases_follow_the_exchange_and_never_go_back() {
     assert_eq!(case.observation.phase(), Phase::Prefill);
     case.frame(30, &[TEXT]);
     assert_eq!(case.observation.phase(), Phase::Decode);
-    case.observation.request_done();
+    case.observation.request_done(case.zero);
     assert_eq!(case.observation.phase(), Phase::Decode);
     let phases: Vec<_> = case.recorder.told().into_iter().filter(|told| matches!(told, Told::Phase(_))).collect();
     assert_eq!(phases, [Phase::Waiting, Phase::Prefill, Phase::Decode].map(Told::Phase));
@@ -471,7 +480,7 @@ fn a_client_that_leaves_is_cancelled_before_the_terminal_event_and_completed_aft
 #[test]
 fn a_client_that_leaves_before_a_head_waits_with_status_499() {
     let mut case = Case::chat();
-    case.observation.request_done();
+    case.observation.request_done(case.zero);
     let record = case.end(End::ClientLeft, CLIENT_CLOSED_REQUEST, 30);
     assert_eq!((record.outcome, record.phase, record.status), (Outcome::ClientCancelled, Phase::Waiting, 499));
 }
@@ -576,7 +585,7 @@ fn spoken(path: &str, request: &str, pieces: &[String], end: End) -> (Record, Re
     let mut case = Case::on(Route::of("POST", path), Recorder::default(), &Arc::default());
     case.observation.request_frame(request.as_bytes());
     case.observation.forwarded(Instant::now());
-    case.observation.request_done();
+    case.observation.request_done(case.zero);
     case.head(Head { content_type: Some(b"text/event-stream"), ..OK }, 10);
     for (piece, at) in pieces.iter().zip(11..) {
         let now = case.at(at);
@@ -668,4 +677,41 @@ fn tokens_that_were_read_in_two_goes_give_no_time_per_token() {
     case.frame(89, &[TEXT; 17]).frame(95, &[TEXT, usage, Event::Terminal]);
     let record = case.complete(100);
     assert_eq!((record.time_per_output_token, record.tokens_per_second), (None, None));
+}
+
+#[test]
+fn a_record_says_when_each_part_of_the_exchange_was_reached() {
+    let mut case = Case::chat();
+    let at = |after| case.zero + ms(after);
+    let (dialled, sent, uploaded) = (at(3), at(4), at(6));
+    case.observation.dialled(dialled);
+    case.observation.forwarded(sent);
+    case.observation.request_done(uploaded);
+    case.head(OK, 10);
+    case.reading(true, true);
+    for after in [20, 50, 55, 80] {
+        case.frame(after, &[TEXT]);
+    }
+    let record = case.complete(90);
+    let timeline = Timeline {
+        placed: Some(ms(0)),
+        dialled: Some(ms(3)),
+        sent: Some(ms(4)),
+        uploaded: Some(ms(6)),
+        head: Some(ms(10)),
+    };
+    assert_eq!((record.timeline, record.largest_gap), (timeline, Some(ms(30))));
+}
+
+#[test]
+fn another_backend_begins_another_timeline_and_a_whole_answer_has_no_gap() {
+    let mut case = Case::chat();
+    let (sent, again) = (case.at(4), case.at(9));
+    case.observation.forwarded(sent);
+    case.observation.placed(Placement { attempt: 2, ..on("other") }, again);
+    let record = case.end(End::Rejected(ErrorType::Limit), 503, 12);
+    assert_eq!(record.timeline, Timeline { placed: Some(ms(9)), ..Timeline::default() });
+    let mut whole = Case::whole();
+    whole.frame(20, &[TEXT]).frame(50, &[TEXT]);
+    assert_eq!(whole.complete(60).largest_gap, None);
 }

@@ -42,6 +42,8 @@ pub(super) struct Timing {
     pub(super) events_at_once: u64,
     /// Gaps above the threshold.
     pub(super) stalls: u64,
+    /// The longest gap between frames that bore tokens of one choice.
+    pub(super) largest_gap: Option<Duration>,
     /// Token-bearing events of the frame that is being read.
     in_frame: u32,
     /// The frame that is being read was read late, for the client's sake.
@@ -138,6 +140,7 @@ impl Timing {
             let stalled = may_stall && gap.is_some_and(|gap| gap > stall);
             may_stall &= !stalled;
             self.stalls += u64::from(stalled);
+            self.largest_gap = self.largest_gap.max(gap);
             clock.last = (!late).then_some(now);
             tell(TokenFrame { events, tokens, gap, stalled });
         }

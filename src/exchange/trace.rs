@@ -2,7 +2,7 @@
 //!
 //! A client that traces says so in `traceparent` (W3C Trace Context, 3.2); for every other exchange an id is made up,
 //! so that an exemplar always leads somewhere: to the trace, or at least to the line of the access log. Left out:
-//! `tracestate`, and whether the trace was sampled. Nothing is ever added to a request.
+//! `tracestate`. Nothing is ever added to a request.
 
 use std::fmt;
 
@@ -20,20 +20,6 @@ impl TraceId {
         Self(random.max(1).to_be_bytes())
     }
 
-    /// The id in a `traceparent`: `VERSION-TRACE-PARENT-FLAGS`, all lower-case hexadecimal. A later version may add
-    /// fields at the end.
-    #[must_use]
-    pub fn parse(traceparent: &[u8]) -> Option<Self> {
-        let mut fields = traceparent.split(|byte| *byte == b'-');
-        let (version, id, parent, flags) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
-        let version = *hex::<1>(version)?.first()?;
-        let ended = fields.next().is_none();
-        let (id, parent) = (hex::<16>(id)?, hex::<8>(parent)?);
-        hex::<1>(flags)?;
-        let valid = version != 0xff && (version > 0 || ended) && parent != [0; 8] && id != [0; 16];
-        valid.then_some(Self(id))
-    }
-
     /// As it is written everywhere: 32 lower-case hexadecimal digits.
     #[must_use]
     pub fn digits(self) -> [u8; DIGITS] {
@@ -45,6 +31,28 @@ impl TraceId {
         }
         digits
     }
+}
+
+/// The client's span, in which the exchange takes place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parent {
+    /// The id of the span: 8 bytes, not all zero.
+    pub span: [u8; 8],
+    /// The client says that it may have recorded the trace (W3C Trace Context, 3.2.2.5.1).
+    pub sampled: bool,
+}
+
+/// Reads a `traceparent`: `VERSION-TRACE-PARENT-FLAGS`, all lower-case hexadecimal. A later version may add fields at the
+/// end. `None` where it is malformed: it names no trace then.
+#[must_use]
+pub fn parse_traceparent(traceparent: &[u8]) -> Option<(TraceId, Parent)> {
+    let mut fields = traceparent.split(|byte| *byte == b'-');
+    let (version, id, span, flags) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+    let [version] = hex::<1>(version)?;
+    let ended = fields.next().is_none();
+    let (id, span, [flags]) = (hex::<16>(id)?, hex::<8>(span)?, hex::<1>(flags)?);
+    let valid = version != 0xff && (version > 0 || ended) && span != [0; 8] && id != [0; 16];
+    valid.then_some((TraceId(id), Parent { span, sampled: flags & 1 == 1 }))
 }
 
 /// So many bytes, and no digit more or less.
@@ -86,13 +94,17 @@ mod tests {
     const ID: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
     #[test]
-    fn the_id_of_a_traceparent_is_read_and_written_alike() {
-        for parent in [
-            format!("00-{ID}-00f067aa0ba902b7-01"),
-            format!("00-{ID}-00f067aa0ba902b7-00"),
-            format!("cc-{ID}-00f067aa0ba902b7-01-what-comes-later"),
+    fn a_traceparent_names_the_trace_the_span_and_whether_it_is_recorded() {
+        for (parent, sampled) in [
+            (format!("00-{ID}-00f067aa0ba902b7-01"), true),
+            (format!("00-{ID}-00f067aa0ba902b7-00"), false),
+            (format!("00-{ID}-00f067aa0ba902b7-02"), false),
+            (format!("cc-{ID}-00f067aa0ba902b7-03-what-comes-later"), true),
         ] {
-            assert_eq!(TraceId::parse(parent.as_bytes()).map(|id| id.to_string()).as_deref(), Some(ID), "{parent}");
+            let (id, read) = parse_traceparent(parent.as_bytes()).expect("proper");
+            assert_eq!(id.to_string(), ID, "{parent}");
+            let span = [0x00, 0xf0, 0x67, 0xaa, 0x0b, 0xa9, 0x02, 0xb7];
+            assert_eq!(read, Parent { span, sampled }, "{parent}");
         }
     }
 
@@ -111,7 +123,7 @@ mod tests {
             format!("00-{}-00f067aa0ba902b7-01", &ID[1..]),
             format!("00-{ID}-00f067aa0ba902b7-0\n"),
         ] {
-            assert_eq!(TraceId::parse(wrong.as_bytes()), None, "{wrong:?}");
+            assert_eq!(parse_traceparent(wrong.as_bytes()), None, "{wrong:?}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! The exchanges that are going on.
 //!
-//! Promises: a lock is taken at an exchange's start, at its end and by a snapshot, never for a token; an exchange that
+//! Promises: a lock is taken at an exchange's start, at its placement, at its end and by a snapshot, never for a token; an exchange that
 //! is dropped leaves the table like one that finishes.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
@@ -10,6 +10,7 @@ use std::time::Instant;
 use hashbrown::HashMap;
 
 use crate::exchange::outcome::Phase;
+use crate::exchange::placement::Placement;
 use crate::exchange::record::{Method, Record, Start};
 use crate::exchange::sink::{Sink, TokenFrame, Watch};
 
@@ -25,8 +26,8 @@ pub struct InFlightExchange {
     pub method: Method,
     /// The endpoint's template.
     pub endpoint: &'static str,
-    /// The configured name of the backend.
-    pub backend: Arc<str>,
+    /// The configured name of the backend; `None` while none is chosen.
+    pub backend: Option<Arc<str>>,
     /// The model that answers, else the one asked for; `None` while neither is known.
     pub model: Option<Box<str>>,
     /// Time zero.
@@ -49,6 +50,7 @@ struct Table([Mutex<Shard>; SHARDS]);
 #[derive(Debug)]
 struct Entry {
     start: Start,
+    backend: Mutex<Option<Arc<str>>>,
     requested: OnceLock<Box<str>>,
     answered: OnceLock<Box<str>>,
     /// Index in [`Phase::ALL`].
@@ -80,7 +82,7 @@ impl InFlight {
     /// Whether one is in flight to this backend.
     #[must_use]
     pub fn is_busy(&self, backend: &str) -> bool {
-        let busy = |shard: &Shard| shard.values().any(|entry| *entry.start.backend == *backend);
+        let busy = |shard: &Shard| shard.values().any(|entry| entry.backend().as_deref() == Some(backend));
         self.0.0.iter().any(|shard| busy(&shard.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
@@ -92,13 +94,17 @@ impl InFlight {
 }
 
 impl Entry {
+    fn backend(&self) -> MutexGuard<'_, Option<Arc<str>>> {
+        self.backend.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn snapshot(&self) -> InFlightExchange {
         let phase = usize::from(self.phase.load(Ordering::Relaxed));
         InFlightExchange {
             id: self.start.id,
             method: self.start.method,
             endpoint: self.start.route.endpoint,
-            backend: self.start.backend.clone(),
+            backend: self.backend().clone(),
             model: self.answered.get().or(self.requested.get()).cloned(),
             started: self.start.at,
             phase: Phase::ALL.get(phase).copied().unwrap_or(Phase::Upload),
@@ -113,6 +119,7 @@ impl Sink for InFlight {
     fn started(&self, start: &Start) -> Row {
         let entry = Arc::new(Entry {
             start: start.clone(),
+            backend: Mutex::default(),
             requested: OnceLock::new(),
             answered: OnceLock::new(),
             phase: AtomicU8::new(Phase::Upload as u8),
@@ -137,6 +144,10 @@ impl Drop for Row {
 }
 
 impl Watch for Row {
+    fn placed(&mut self, placement: &Placement) {
+        *self.entry.backend() = Some(placement.backend.clone());
+    }
+
     fn requested(&mut self, model: Option<&str>) {
         if let Some(model) = model {
             self.entry.requested.get_or_init(|| model.into());
@@ -167,7 +178,7 @@ mod tests {
     use crate::wire::route::Route;
 
     fn start(id: u64, at: Instant) -> Start {
-        Start { id, method: Method::Post, route: Route::OTHER, backend: "gpu1".into(), trace: TraceId::made_up(1), at }
+        Start { id, method: Method::Post, route: Route::OTHER, trace: TraceId::made_up(1), parent: None, at }
     }
 
     #[test]

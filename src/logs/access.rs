@@ -50,7 +50,7 @@ impl AccessLog {
         let mut warned = self.0.cut.lock().unwrap_or_else(PoisonError::into_inner);
         if warned.len() < MAX_WARNED && warned.insert(model.into()) {
             tracing::warn!(
-                backend = &*record.start.backend,
+                backend = record.backend(),
                 model,
                 prompt_characters = record.prompt_characters,
                 prompt_tokens = record.prompt_tokens.map(|count| count.value),
@@ -79,7 +79,7 @@ impl AccessLog {
     fn hint(&self, record: &Record) {
         if refused_by_host(record) && !self.0.hinted.swap(true, Ordering::Relaxed) {
             tracing::warn!(
-                backend = &*record.start.backend,
+                backend = record.backend(),
                 "the backend answered 403 without a body: Ollama does so for a Host or Origin that it does not allow; \
                  `--host-header upstream` sends the backend's own name, OLLAMA_ORIGINS on the backend allows origins"
             );

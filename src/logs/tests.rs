@@ -9,8 +9,10 @@ use super::access::AccessLog;
 use super::queue::{self, MAX_WAITING};
 use super::{Format, filter, json, text};
 use crate::exchange::outcome::{ErrorType, Outcome, Phase};
+use crate::exchange::placement::{Placement, PlacementReason};
 use crate::exchange::record::{Count, Method, Record, Start};
 use crate::exchange::sink::{Sink, Watch};
+use crate::exchange::timeline::Timeline;
 use crate::exchange::trace::TraceId;
 use crate::wire::event::{Defects, Source};
 use crate::wire::route::Route;
@@ -64,17 +66,18 @@ fn logged(format: Format, work: impl FnOnce()) -> String {
 
 fn record() -> Record {
     let route = Route::of("POST", "/api/chat");
-    let start = Start {
-        id: 1,
-        method: Method::Post,
-        route,
-        backend: "gpu1".into(),
-        trace: TraceId::made_up(1),
-        at: Instant::now(),
-    };
+    let start =
+        Start { id: 1, method: Method::Post, route, trace: TraceId::made_up(1), parent: None, at: Instant::now() };
     let count = |value| Some(Count { value, source: Source::Reported });
     Record {
         start,
+        placement: Some(Placement {
+            backend: "gpu1".into(),
+            reason: PlacementReason::Only,
+            attempt: 1,
+            queued: Duration::ZERO,
+        }),
+        timeline: Timeline::default(),
         requested_model: Some("llama3".into()),
         answered_model: None,
         status: 200,
@@ -91,6 +94,7 @@ fn record() -> Record {
         first_answer_offset: None,
         token_events: 7,
         stalls: 0,
+        largest_gap: None,
         prompt_tokens: count(11),
         generated_tokens: count(7),
         cached_tokens: None,

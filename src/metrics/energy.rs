@@ -14,7 +14,6 @@ use prometheus::proto::MetricFamily;
 use super::declare::families;
 use super::labels;
 use super::scraped::Batch;
-use crate::exchange::record::Start;
 use crate::exchange::vocabulary::Operation;
 use crate::host::energy::{Consumer, Meter, Place};
 
@@ -78,14 +77,20 @@ impl EnergyAttribution {
 
     /// Attributes energy to an exchange of the model with this label until the guard is dropped. `None` where the exchange
     /// uses no energy of this machine.
-    pub(super) fn begin(&self, start: &Start, model: &Arc<str>, now: Instant) -> Option<ConsumerGuard> {
-        let works = start.route.operation.generates() || start.route.operation == Operation::Embeddings;
-        if !works || !self.local.contains(&start.backend) {
+    pub(super) fn begin(
+        &self,
+        operation: Operation,
+        backend: &Arc<str>,
+        model: &Arc<str>,
+        now: Instant,
+    ) -> Option<ConsumerGuard> {
+        let works = operation.generates() || operation == Operation::Embeddings;
+        if !works || !self.local.contains(backend) {
             return None;
         }
         // The empty label holds energy that no model used; here one works that the route cannot name.
         let model = if **model == *labels::NONE { labels::UNKNOWN.into() } else { Arc::clone(model) };
-        let consumer = Consumer { model, backend: Arc::clone(&start.backend) };
+        let consumer = Consumer { model, backend: Arc::clone(backend) };
         let place = self.meter.began(&consumer, now);
         Some(ConsumerGuard { meter: Arc::clone(&self.meter), consumer, place })
     }

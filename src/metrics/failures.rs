@@ -56,7 +56,7 @@ impl Failures {
 
     pub(super) fn finished(&self, series: &Series, end: &EndHandles, record: &Record) {
         let model = &**series.model();
-        let (route, backend) = (record.start.route, &*record.start.backend);
+        let (route, backend) = (record.start.route, record.backend());
         if let Some(error) = record.error {
             self.error(model, backend, error).inc();
         }

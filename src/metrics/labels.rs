@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::backend::catalogue::{Answered, Catalogue};
-use crate::exchange::record::{Method, Start};
+use crate::exchange::record::Method;
+use crate::exchange::vocabulary::Dialect;
 
 /// Everything beyond a cap, or outside a list.
 pub(super) const OTHER: &str = "other";
@@ -13,14 +14,14 @@ pub(super) const UNKNOWN: &str = "unknown";
 pub(super) const NONE: &str = "";
 
 /// The label of the model that a request names; `None` where the name has no label of its own.
-pub(super) fn requested(catalogue: &Catalogue, start: &Start, name: &str) -> Option<Arc<str>> {
-    catalogue.label(&start.backend, start.route.dialect, name)
+pub(super) fn requested(catalogue: &Catalogue, backend: &str, dialect: Dialect, name: &str) -> Option<Arc<str>> {
+    catalogue.label(backend, dialect, name)
 }
 
 /// The label of the model that a successful response names. `None` while it is not known which model the backend means,
 /// or where the backend lists no such model.
-pub(super) fn answered(catalogue: &Catalogue, start: &Start, name: &str) -> Option<Arc<str>> {
-    match catalogue.answered(&start.backend, start.route.dialect, name) {
+pub(super) fn answered(catalogue: &Catalogue, backend: &str, dialect: Dialect, name: &str) -> Option<Arc<str>> {
+    match catalogue.answered(backend, dialect, name) {
         Answered::Label(label) => Some(label),
         Answered::Other => Some(OTHER.into()),
         Answered::Unlisted => None,

@@ -12,6 +12,7 @@ use super::traced::TracedHistogram;
 use super::{labels, number};
 use crate::exchange::outcome::{Malformed, Outcome, Phase};
 use crate::exchange::record::{Record, Start};
+use crate::exchange::vocabulary::Operation;
 
 families! {
     /// Exchanges as requests.
@@ -43,19 +44,19 @@ impl Requests {
         requests
     }
 
-    pub(super) fn started(&self, start: &Start) {
-        let is_first = self.started.with(&[&start.backend, start.route.endpoint], |started| {
+    pub(super) fn started(&self, start: &Start, backend: &str) {
+        let is_first = self.started.with(&[backend, start.route.endpoint], |started| {
             let is_first = started.get() == 0;
             started.inc();
             is_first
         });
         if is_first && start.route.operation.generates() {
-            self.create_other(start);
+            self.create_other(start, backend);
         }
     }
 
     /// Creates the series of models beyond the cap at 0, so that the first of them shows in an increase.
-    fn create_other(&self, Start { method, route, backend, .. }: &Start) {
+    fn create_other(&self, Start { method, route, .. }: &Start, backend: &str) {
         let completed = Outcome::Completed.as_str();
         drop(self.total.child(&[labels::OTHER, method.as_str(), route.endpoint, "200", backend, completed]));
     }
@@ -70,12 +71,13 @@ impl Requests {
     }
 
     /// The counter of the bytes that transfers like this one move.
-    pub(super) fn progress(&self, start: &Start) -> IntCounter {
-        self.progress.child(&[&start.backend, start.route.operation.as_str()])
+    pub(super) fn progress(&self, operation: Operation, backend: &str) -> IntCounter {
+        self.progress.child(&[backend, operation.as_str()])
     }
 
     pub(super) fn finished(&self, model: &str, end: &EndHandles, record: &Record, now: SystemTime) {
-        let Start { method, route, backend, trace, .. } = &record.start;
+        let Start { method, route, trace, .. } = &record.start;
+        let backend = record.backend();
         let mut status = itoa::Buffer::new();
         let (status, outcome) = (status.format(record.status), record.outcome.as_str());
         let labels = [model, method.as_str(), route.endpoint, status, backend, outcome];
@@ -97,7 +99,7 @@ impl Requests {
     /// The body of a request that the proxy rejected may not have been read, and before the backend's head there is no
     /// response: those sizes are not observed.
     fn sizes(&self, end: &EndHandles, record: &Record) {
-        let labels = [record.start.route.endpoint, &*record.start.backend];
+        let labels = [record.start.route.endpoint, record.backend()];
         let request = (record.outcome != Outcome::Rejected).then_some(record.request_bytes);
         let response = (record.phase >= Phase::Prefill).then_some(record.response_bytes);
         for (handle, family, bytes) in

@@ -12,13 +12,16 @@ mod facts;
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
+use super::watch::ExchangeWatch;
 use super::{Build, Format, Metrics, Settings};
 use crate::backend::catalogue::Catalogue;
 use crate::backend::report::Report;
 use crate::exchange::outcome::{ColdCause, Outcome, Phase};
+use crate::exchange::placement::{Placement, PlacementReason};
 use crate::exchange::record::{Count, Method, Record, Start};
 use crate::exchange::residency::Cold;
 use crate::exchange::sink::{Sink, TokenFrame, Watch};
+use crate::exchange::timeline::Timeline;
 use crate::exchange::trace::TraceId;
 use crate::exchange::vocabulary::{Defects, Dialect, Operation, Route, Source};
 
@@ -60,13 +63,26 @@ fn metrics_with(settings: Settings, catalogue: Catalogue) -> Arc<Metrics> {
 
 fn start(route: Route) -> Start {
     let method = if route == TAGS { Method::Get } else { Method::Post };
-    Start { id: 1, method, route, backend: "local".into(), trace: TraceId::made_up(1), at: Instant::now() }
+    Start { id: 1, method, route, trace: TraceId::made_up(1), parent: None, at: Instant::now() }
+}
+
+fn on(backend: &str) -> Placement {
+    Placement { backend: backend.into(), reason: PlacementReason::Only, attempt: 1, queued: Duration::ZERO }
+}
+
+/// An exchange that was placed on the backend of all tests.
+fn begin(metrics: &Metrics, start: &Start) -> ExchangeWatch {
+    let mut watch = Sink::started(metrics, start);
+    watch.placed(&on("local"));
+    watch
 }
 
 /// A completed exchange of which nothing more is known.
 fn plain(route: Route) -> Record {
     Record {
         start: start(route),
+        placement: Some(on("local")),
+        timeline: Timeline::default(),
         requested_model: None,
         answered_model: None,
         status: 200,
@@ -83,6 +99,7 @@ fn plain(route: Route) -> Record {
         first_answer_offset: None,
         token_events: 0,
         stalls: 0,
+        largest_gap: None,
         prompt_tokens: None,
         generated_tokens: None,
         cached_tokens: None,
@@ -141,7 +158,7 @@ fn full_chat() -> Record {
 
 /// Ends an exchange that went all the way.
 fn complete(metrics: &Metrics, model: &str, record: &Record) {
-    let mut watch = metrics.started(&record.start);
+    let mut watch = begin(metrics, &record.start);
     watch.requested(Some(model));
     watch.forwarded(Instant::now());
     watch.answered(model);

@@ -27,7 +27,7 @@ families! {
 
 impl TokenCounts {
     pub(super) fn finished(&self, series: &Series, record: &Record) {
-        let (model, backend, handles) = (&**series.model(), &*record.start.backend, series.handles());
+        let (model, backend, handles) = (&**series.model(), record.backend(), series.handles());
         let prompt = record.prompt_tokens.and_then(plausible);
         for (by_source, family, count) in [
             (&handles.prompt, &self.prompt, prompt),

@@ -13,8 +13,10 @@ use super::per_model::Series;
 use super::subjects::Subjects;
 use super::{labels, number};
 use crate::exchange::outcome::Phase;
+use crate::exchange::placement::Placement;
 use crate::exchange::record::{Record, Start};
 use crate::exchange::sink::{TokenFrame, Watch};
+use crate::exchange::vocabulary::Dialect;
 
 /// Counts an exchange in the gauges of its model until it is dropped.
 struct InFlightGuard {
@@ -60,6 +62,13 @@ impl Drop for InFlightGuard {
 pub struct ExchangeWatch {
     subjects: Arc<Subjects>,
     start: Start,
+    /// Nothing is recorded before a backend is chosen.
+    placed: Option<PlacedExchange>,
+}
+
+/// An exchange on one backend.
+struct PlacedExchange {
+    backend: Arc<str>,
     /// Of the best label for the model so far.
     series: Arc<Series>,
     in_flight: InFlightGuard,
@@ -72,15 +81,14 @@ pub struct ExchangeWatch {
     relabelled: bool,
 }
 
-impl ExchangeWatch {
-    pub(super) fn new(subjects: Arc<Subjects>, start: &Start) -> Self {
+impl PlacedExchange {
+    fn new(subjects: &Subjects, start: &Start, backend: &Arc<str>) -> Self {
         let label = if start.route.names_model { labels::UNKNOWN } else { labels::NONE };
-        let series = subjects.per_model.series(label, &start.backend);
-        subjects.requests.started(start);
+        let series = subjects.per_model.series(label, backend);
+        subjects.requests.started(start, backend);
         Self {
+            backend: Arc::clone(backend),
             in_flight: InFlightGuard::new(&series, false, Phase::Upload),
-            subjects,
-            start: start.clone(),
             series,
             energy: None,
             progress: None,
@@ -89,20 +97,35 @@ impl ExchangeWatch {
         }
     }
 
+    /// Another backend is asked: the gauges follow.
+    fn relocate(&mut self, subjects: &Subjects, backend: &Arc<str>) {
+        self.backend = Arc::clone(backend);
+        self.series = subjects.per_model.series(self.series.model(), backend);
+        self.in_flight = InFlightGuard::new(&self.series, self.in_flight.generates, self.in_flight.phase);
+        (self.energy, self.progress) = (None, None);
+    }
+
     /// Records under a better label from now on. The gauges move only the first time.
-    fn relabel(&mut self, label: &str) {
+    fn relabel(&mut self, subjects: &Subjects, label: &str) {
         if self.relabelled && *label == **self.series.model() {
             return;
         }
-        self.series = self.subjects.per_model.series(label, &self.start.backend);
+        self.series = subjects.per_model.series(label, &self.backend);
         if self.series.is_first_naming() {
-            self.subjects.failures.create_series(label, &self.start.backend);
+            subjects.failures.create_series(label, &self.backend);
         }
         if !std::mem::replace(&mut self.relabelled, true) {
             self.in_flight = InFlightGuard::new(&self.series, self.in_flight.generates, self.in_flight.phase);
         }
         if let Some(consumer) = &mut self.energy {
             consumer.relabel(self.series.model());
+        }
+    }
+
+    fn answered(&mut self, subjects: &Subjects, dialect: Dialect, model: &str) {
+        match labels::answered(&subjects.catalogue, &self.backend, dialect, model) {
+            Some(label) => self.relabel(subjects, &label),
+            None => self.answer_unlabelled = true,
         }
     }
 
@@ -136,69 +159,93 @@ impl ExchangeWatch {
     }
 }
 
+impl ExchangeWatch {
+    pub(super) fn new(subjects: Arc<Subjects>, start: &Start) -> Self {
+        Self { subjects, start: start.clone(), placed: None }
+    }
+}
+
 impl Watch for ExchangeWatch {
+    fn placed(&mut self, placement: &Placement) {
+        match &mut self.placed {
+            Some(placed) => placed.relocate(&self.subjects, &placement.backend),
+            None => self.placed = Some(PlacedExchange::new(&self.subjects, &self.start, &placement.backend)),
+        }
+    }
+
     fn requested(&mut self, model: Option<&str>) {
-        let Some(model) = model else { return };
-        if let Some(label) = labels::requested(&self.subjects.catalogue, &self.start, model) {
-            self.relabel(&label);
+        let (Some(model), Some(placed)) = (model, &mut self.placed) else { return };
+        let dialect = self.start.route.dialect;
+        if let Some(label) = labels::requested(&self.subjects.catalogue, &placed.backend, dialect, model) {
+            placed.relabel(&self.subjects, &label);
         }
     }
 
     fn forwarded(&mut self, now: Instant) {
-        if self.start.route.operation.generates() {
-            self.in_flight.start_generation();
+        let Some(placed) = &mut self.placed else { return };
+        let operation = self.start.route.operation;
+        if operation.generates() {
+            placed.in_flight.start_generation();
         }
-        if self.energy.is_none() {
-            let attribution = self.subjects.energy.get();
-            self.energy = attribution.and_then(|energy| energy.begin(&self.start, self.series.model(), now));
+        if placed.energy.is_none()
+            && let Some(energy) = self.subjects.energy.get()
+        {
+            placed.energy = energy.begin(operation, &placed.backend, placed.series.model(), now);
         }
     }
 
     fn answered(&mut self, model: &str) {
-        match labels::answered(&self.subjects.catalogue, &self.start, model) {
-            Some(label) => self.relabel(&label),
-            None => self.answer_unlabelled = true,
+        if let Some(placed) = &mut self.placed {
+            placed.answered(&self.subjects, self.start.route.dialect, model);
         }
     }
 
     fn phase(&mut self, phase: Phase) {
-        self.in_flight.enter(phase);
+        if let Some(placed) = &mut self.placed {
+            placed.in_flight.enter(phase);
+        }
     }
 
     fn tokens(&mut self, frame: TokenFrame) {
-        self.series.stream_chunks().inc_by(u64::from(frame.events));
-        let stalls = self.series.stream_stalls();
+        let Some(PlacedExchange { series, .. }) = &self.placed else { return };
+        series.stream_chunks().inc_by(u64::from(frame.events));
+        let stalls = series.stream_stalls();
         if frame.stalled {
             stalls.inc();
         }
         if let Some(seconds) = frame.gap.and_then(number::seconds) {
             let tokens = frame.tokens.max(1);
-            let latency = self.series.inter_token_latency();
+            let latency = series.inter_token_latency();
             latency.observe_times(seconds / f64::from(tokens), u64::from(tokens));
         }
     }
 
     fn progress(&mut self, bytes: u64) {
-        let Some(bytes) = number::whole(bytes, number::MAX_BYTES) else { return };
-        let (counter, counted) = self.progress.get_or_insert_with(|| (self.subjects.requests.progress(&self.start), 0));
+        let (Some(bytes), Some(placed)) = (number::whole(bytes, number::MAX_BYTES), &mut self.placed) else { return };
+        let operation = self.start.route.operation;
+        let new = || (self.subjects.requests.progress(operation, &placed.backend), 0);
+        let (counter, counted) = placed.progress.get_or_insert_with(new);
         // A layer that starts again counts only the bytes beyond what it had reached.
         counter.inc_by(bytes.saturating_sub(*counted));
         *counted = bytes.max(*counted);
     }
 
     fn finished(&mut self, record: &Record) {
-        if let Some(model) = record.answered_model.as_deref().filter(|_| self.answer_unlabelled) {
-            self.answered(model);
+        let (subjects, start) = (&self.subjects, &self.start);
+        // What was refused before a backend was chosen counts on none.
+        let placed = self.placed.get_or_insert_with(|| PlacedExchange::new(subjects, start, &labels::NONE.into()));
+        if let Some(model) = record.answered_model.as_deref().filter(|_| placed.answer_unlabelled) {
+            placed.answered(subjects, start.route.dialect, model);
         }
-        let subjects = &self.subjects;
         // The wall time of exemplars is read here, not derived from the start, in case the clock was set meanwhile.
         let now = SystemTime::now();
-        self.series.handles().with_end(record, |end| {
-            subjects.requests.finished(self.series.model(), end, record, now);
-            subjects.failures.finished(&self.series, end, record);
+        let series = &placed.series;
+        series.handles().with_end(record, |end| {
+            subjects.requests.finished(series.model(), end, record, now);
+            subjects.failures.finished(series, end, record);
         });
-        subjects.tokens.finished(&self.series, record);
-        self.record_durations(record, now);
-        subjects.cold_starts.finished(&self.series, record);
+        subjects.tokens.finished(series, record);
+        placed.record_durations(record, now);
+        subjects.cold_starts.finished(series, record);
     }
 }

@@ -1,7 +1,7 @@
 //! One exchange on its way, whatever the client speaks: how it begins, where it goes, and what is said when it fails.
 
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::StatusCode;
 
@@ -18,8 +18,9 @@ use super::worker::Worker;
 use crate::backend::dial::DialError;
 use crate::exchange::Observation;
 use crate::exchange::outcome::{End, ErrorType, Origin};
+use crate::exchange::placement::{Placement, PlacementReason};
 use crate::exchange::record::{Method, Start};
-use crate::exchange::trace::TraceId;
+use crate::exchange::trace::{self, Parent, TraceId};
 use crate::tls::Fault;
 use crate::wire::reader::{Head, Reported};
 use crate::wire::route::{ErrorShape, Route};
@@ -81,15 +82,21 @@ impl Forward {
         let route = Route::of(request.method(), path);
         let mut tap = Tap::start(worker, polls, now, || {
             let id = worker.next_id();
-            let start = Start {
-                id,
-                method: Method::parse(request.method()),
-                route,
-                backend: worker.backend.name.clone(),
-                trace: trace_of(&request.facts).unwrap_or_else(|| worker.make_trace(id)),
-                at: now,
+            let (trace, parent) = match trace_of(&request.facts) {
+                Some((trace, parent)) => (trace, Some(parent)),
+                None => (worker.make_trace(id), None),
             };
-            Observation::start(start, &worker.settings.observe, &worker.thread.decoding, &*worker.sink)
+            let start = Start { id, method: Method::parse(request.method()), route, trace, parent, at: now };
+            let settings = &worker.settings.observe;
+            let mut observation = Observation::start(start, settings, &worker.thread.decoding, &*worker.sink);
+            let placement = Placement {
+                backend: worker.backend.name.clone(),
+                reason: PlacementReason::Only,
+                attempt: 1,
+                queued: Duration::ZERO,
+            };
+            observation.placed(placement, now);
+            observation
         });
         tap.observe(|observation| describe_body(observation, &request.facts));
         let asked = Asked {
@@ -179,8 +186,8 @@ impl Forward {
 }
 
 /// The trace that a client names.
-fn trace_of(facts: &Facts<'_>) -> Option<TraceId> {
-    facts.traceparent.filter(|_| !facts.several_traceparents).and_then(TraceId::parse)
+fn trace_of(facts: &Facts<'_>) -> Option<(TraceId, Parent)> {
+    facts.traceparent.filter(|_| !facts.several_traceparents).and_then(trace::parse_traceparent)
 }
 
 /// Tells how the body has to be read for what it names.

@@ -215,6 +215,9 @@ impl Connection {
                 Ok(upstream) => Relay::new(forward, upstream),
                 Err(over) => return self.over_before(forward, over).await,
             };
+            if !relay.upstream.reused {
+                relay.forward.tap.dialled();
+            }
             relay.forward.tap.forwarded();
             let over = poll_fn(|cx| self.poll_relay(cx, &mut relay)).await;
             if let Over::Stale = over {

@@ -69,6 +69,12 @@ impl Tap {
         self.observe(|observation| observation.forwarded(now));
     }
 
+    /// A connection to the backend was opened.
+    pub(super) fn dialled(&mut self) {
+        let now = self.polls.begun();
+        self.observe(|observation| observation.dialled(now));
+    }
+
     /// A part of the request's body.
     pub(super) fn request(&mut self, part: Part<'_>) {
         if let Part::Data(data) = part {
@@ -117,7 +123,8 @@ impl Tap {
     /// The request's body was taken over by the backend's connection; only the first call counts.
     pub(super) fn uploaded(&mut self) {
         if !std::mem::replace(&mut self.uploaded, true) {
-            self.observe(Observation::request_done);
+            let now = self.polls.begun();
+            self.observe(|observation| observation.request_done(now));
         }
     }
 

@@ -10,7 +10,7 @@ fn a_model_is_confirmed_only_by_a_success_of_a_route_that_uses_it() {
         [(CHAT, 200, true), (CHAT, 404, false), (embeddings, 200, true), (show, 200, false)]
     {
         let mut case = Case::on(route, Recorder::default(), &Arc::default());
-        case.observation.request_done();
+        case.observation.request_done(case.zero);
         case.head(Head { status, ..OK }, 10);
         case.reading(true, false);
         case.frame(20, &[Event::Model(""), Event::Model("m"), TEXT]).frame(30, &[Event::Model("n")]);
@@ -39,8 +39,8 @@ fn what_the_request_named_is_told_once_also_where_the_upload_never_ended() {
         let mut case = Case::chat();
         case.observation.request_frame(b"{}");
         if done {
-            case.observation.request_done();
-            case.observation.request_done();
+            case.observation.request_done(case.zero);
+            case.observation.request_done(case.zero);
         }
         let recorder = case.recorder.clone();
         assert_eq!(case.end(End::ClientLeft, 499, 10).request_bytes, 2);
@@ -49,12 +49,50 @@ fn what_the_request_named_is_told_once_also_where_the_upload_never_ended() {
     }
 }
 
+/// Lists `m` as `m:latest` on the backend that has it.
+#[derive(Debug)]
+struct Listed;
+
+impl Names for Listed {
+    fn requested(&self, backend: &str, _dialect: Dialect, name: &str) -> Box<str> {
+        if backend == "has-it" { format!("{name}:latest").into() } else { name.into() }
+    }
+
+    fn answered(&self, _backend: &str, _dialect: Dialect, _name: &str) -> Option<Box<str>> {
+        None
+    }
+}
+
+#[test]
+fn a_model_that_is_named_before_a_backend_is_chosen_is_told_by_the_name_that_the_backend_lists() {
+    for (backend, name) in [(Some("has-it"), "m:latest"), (None, "m")] {
+        let recorder = Recorder::default();
+        let zero = Instant::now();
+        let start =
+            Start { id: 1, method: Method::Post, route: CHAT, trace: TraceId::made_up(1), parent: None, at: zero };
+        let settings = Settings { stall: ms(5000), residency: Arc::default(), names: Arc::new(Listed) };
+        let mut observation = Observation::start(start, &settings, &Budget::unlimited(), &recorder);
+        observation.request_frame(br#"{"model":"m"}"#);
+        observation.request_ended();
+        assert_eq!(recorder.told(), []);
+        if let Some(backend) = backend {
+            observation.placed(on(backend), zero);
+        }
+        observation.finish(End::Rejected(ErrorType::Limit), 503, zero, ms(0));
+        let placed = backend.map(|backend| Told::Placed(backend.into()));
+        let rest = [Told::Requested(Some(name.into())), Told::Finished(Outcome::Rejected)];
+        assert_eq!(recorder.told(), placed.into_iter().chain(rest).collect::<Vec<_>>());
+        let record = recorder.record();
+        assert_eq!((record.backend(), record.requested_model.as_deref()), (backend.unwrap_or(""), Some(name)));
+    }
+}
+
 #[test]
 fn a_route_that_names_no_model_is_not_searched_for_one() {
     let case = Case::on(Route::OTHER, Recorder::default(), &Arc::default());
     let recorder = case.recorder.clone();
     case.complete(10);
-    assert_eq!(recorder.told(), [Told::Finished(Outcome::Completed)]);
+    assert_eq!(recorder.told(), [Told::Placed("local".into()), Told::Finished(Outcome::Completed)]);
 }
 
 #[test]
@@ -87,7 +125,7 @@ fn an_exchange_is_on_its_model_once_the_backend_has_its_request() {
     case.observation.request_ended();
     case.observation.forwarded(Instant::now());
     assert!(cold(), "the backend is still being dialled: whoever gets through loads the model");
-    case.observation.request_done();
+    case.observation.request_done(case.zero);
     assert!(!cold(), "this one loads it");
     case.complete(10);
     assert!(cold());

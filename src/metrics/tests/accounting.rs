@@ -41,7 +41,7 @@ fn live(observation: &mut Observation, at: Instant, dice: &mut Dice) {
         match step {
             0 => observation.forwarded(Instant::now()),
             1 => observation.request_frame(b"{\"model\":\"m\"}"),
-            2 => observation.request_done(),
+            2 => observation.request_done(now),
             3 => observation.responded(
                 &Head { status: 200, content_type: None, content_encoding: None, reported: Reported::default() },
                 now,
@@ -98,7 +98,7 @@ fn models_beyond_every_cap_lose_no_exchange() {
     let mut watches = Vec::new();
     for _ in 0..LIVES {
         let record = Record { status: 200 + dice.roll(50) as u16, ..full_chat() };
-        let mut watch = metrics.started(&record.start);
+        let mut watch = begin(&metrics, &record.start);
         let model = format!("m{}", dice.roll(100));
         if dice.roll(2) == 0 {
             watch.requested(Some(&model));

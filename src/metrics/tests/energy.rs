@@ -30,7 +30,7 @@ impl Rig {
     }
 
     fn in_flight(&self, route: Route) -> impl Watch + use<> {
-        let mut watch = self.metrics.started(&start(route));
+        let mut watch = begin(&self.metrics, &start(route));
         watch.forwarded(Instant::now());
         watch
     }
@@ -46,11 +46,11 @@ impl Rig {
 fn only_what_makes_a_model_work_on_this_machine_is_given_energy() {
     let rig = rig();
     drop(rig.in_flight(TAGS));
-    let elsewhere = Start { backend: "far".into(), ..start(CHAT) };
-    let mut watch = rig.metrics.started(&elsewhere);
+    let mut watch = Sink::started(&*rig.metrics, &start(CHAT));
+    watch.placed(&on("far"));
     watch.forwarded(Instant::now());
     drop(watch);
-    let refused = rig.metrics.started(&start(CHAT));
+    let refused = begin(&rig.metrics, &start(CHAT));
     drop(refused);
     assert!(rig.consumers().is_empty(), "{:?}", rig.consumers());
     let embeddings = Route { operation: Operation::Embeddings, ..CHAT };
@@ -70,7 +70,7 @@ fn a_model_that_the_route_cannot_name_is_unknown_and_not_nobody() {
 fn the_label_is_the_admitted_name_and_an_unknown_one_is_nobodys() {
     let rig = rig();
     rig.catalogue.admit("llama3:latest");
-    let mut watch = rig.metrics.started(&start(CHAT));
+    let mut watch = begin(&rig.metrics, &start(CHAT));
     watch.requested(Some("llama3"));
     watch.forwarded(Instant::now());
     assert_eq!(rig.consumers(), ["llama3:latest"], "known before it worked");

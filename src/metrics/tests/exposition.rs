@@ -35,7 +35,7 @@ const FIXED: [&str; 8] = [
 fn fed() -> Arc<Metrics> {
     let metrics = metrics();
     let record = full_chat();
-    let mut watch = metrics.started(&record.start);
+    let mut watch = begin(&metrics, &record.start);
     watch.requested(Some("llama3"));
     watch.forwarded(Instant::now());
     watch.answered("llama3");
@@ -50,10 +50,10 @@ fn fed() -> Arc<Metrics> {
     let cancelled = Record { outcome: Outcome::ClientCancelled, generated_tokens: None, ..full_chat() };
     complete(&metrics, "llama3", &cancelled);
     let pull = Route { endpoint: "/api/pull", operation: Operation::Pull, ..CHAT };
-    let mut transfer = metrics.started(&start(pull));
+    let mut transfer = begin(&metrics, &start(pull));
     transfer.progress(4096);
     finish(transfer, &Record { progress_bytes: Some(4096), ..plain(pull) });
-    metrics.started(&start(TAGS)).finished(&plain(TAGS));
+    begin(&metrics, &start(TAGS)).finished(&plain(TAGS));
     metrics.refused(Malformed::Host);
     metrics.probed(&"local".into(), true, ms(5));
     metrics.sink_dropped("log").inc();

@@ -15,13 +15,13 @@ fn of(name: &str) -> String {
 #[test]
 fn a_name_becomes_a_label_when_a_success_confirms_it() {
     let metrics = metrics();
-    let mut asked = metrics.started(&start(CHAT));
+    let mut asked = begin(&metrics, &start(CHAT));
     asked.requested(Some("m"));
     finish(asked, &Record { status: 404, outcome: Outcome::HttpError, ..plain(CHAT) });
     assert!(!text(&metrics).contains("m:latest"));
     assert_eq!(counted(&metrics, "requests_total"), [1.0]);
     complete(&metrics, "m", &plain(CHAT));
-    let mut asked = metrics.started(&start(CHAT));
+    let mut asked = begin(&metrics, &start(CHAT));
     asked.requested(Some("m"));
     finish(asked, &Record { status: 404, outcome: Outcome::HttpError, ..plain(CHAT) });
     let total = |model, status, outcome| {
@@ -41,7 +41,7 @@ fn the_row_of_models_beyond_the_cap_is_there_before_the_first_of_them() {
     let metrics = metrics();
     let other = r#"requests_total{backend="local",endpoint="/api/chat",method="POST",model="other",outcome="completed",status="200"}"#;
     assert_eq!(value(&metrics, other), None);
-    let watch = metrics.started(&start(CHAT));
+    let watch = begin(&metrics, &start(CHAT));
     assert_eq!(value(&metrics, other), Some(0.0));
     drop(watch);
 }
@@ -49,7 +49,7 @@ fn the_row_of_models_beyond_the_cap_is_there_before_the_first_of_them() {
 #[test]
 fn a_route_that_names_no_model_has_an_empty_label() {
     let metrics = metrics();
-    metrics.started(&start(TAGS)).finished(&plain(TAGS));
+    begin(&metrics, &start(TAGS)).finished(&plain(TAGS));
     assert!(
         text(&metrics).contains(r#"endpoint="/api/tags",method="GET",model="",outcome="completed",status="200"} 1"#)
     );
@@ -61,7 +61,7 @@ fn the_catalogue_admits_names_before_any_exchange() {
     catalogue.admit("m:latest");
     let metrics = metrics_with(settings(), catalogue);
     for route in [CHAT, OPENAI] {
-        let mut watch = metrics.started(&start(route));
+        let mut watch = begin(&metrics, &start(route));
         watch.requested(Some("m"));
         assert_eq!(value(&metrics, &of("active_requests")), Some(1.0), "{}", route.endpoint);
         finish(watch, &plain(route));
@@ -87,7 +87,7 @@ fn on_an_ollama_backend_every_route_means_latest_also_before_the_first_listing()
         let metrics = Metrics::new(settings(), std::slice::from_ref(&backend), catalogue.clone());
         let record = Record { answered_model: Some("m".into()), ..full_chat() };
         let record = Record { start: start(OPENAI), ..record };
-        let mut watch = metrics.started(&record.start);
+        let mut watch = begin(&metrics, &record.start);
         watch.requested(Some("m"));
         watch.answered("m");
         if listed_in_time {
@@ -110,7 +110,7 @@ fn on_an_ollama_backend_every_route_means_latest_also_before_the_first_listing()
 fn the_bytes_of_a_transfer_count_while_they_move() {
     let metrics = metrics();
     let pull = Route { endpoint: "/api/pull", operation: Operation::Pull, ..CHAT };
-    let mut watch = metrics.started(&start(pull));
+    let mut watch = begin(&metrics, &start(pull));
     for (bytes, counted) in [(0, 0.0), (100, 100.0), (40, 100.0), (90, 100.0), (250, 250.0), (u64::MAX, 250.0)] {
         watch.progress(bytes);
         assert_eq!(values(&metrics, "progress_bytes_total"), [counted], "{bytes}");
@@ -147,7 +147,7 @@ fn the_gauges_move_once_and_go_down_once() {
     let requests = |model| value(&metrics, &format!(r#"active_requests{{backend="local",model="{model}"}}"#));
     let generations = |model| value(&metrics, &format!(r#"active_generations{{backend="local",model="{model}"}}"#));
     assert_eq!((requests("unknown"), generations("unknown"), requests("")), (Some(0.0), Some(0.0), Some(0.0)));
-    let mut watch = metrics.started(&start(CHAT));
+    let mut watch = begin(&metrics, &start(CHAT));
     watch.requested(Some("m"));
     assert_eq!((requests("unknown"), generations("unknown")), (Some(1.0), Some(0.0)));
     watch.forwarded(Instant::now());
@@ -164,7 +164,7 @@ fn the_gauges_move_once_and_go_down_once() {
 fn the_gauges_stay_where_the_request_put_them_when_the_answer_names_another_model() {
     let metrics = metrics();
     complete(&metrics, "m", &plain(CHAT));
-    let mut watch = metrics.started(&start(CHAT));
+    let mut watch = begin(&metrics, &start(CHAT));
     watch.requested(Some("m"));
     watch.answered("n");
     assert_eq!(value(&metrics, &of("active_requests")), Some(1.0));
@@ -176,7 +176,7 @@ fn the_gauges_stay_where_the_request_put_them_when_the_answer_names_another_mode
 #[test]
 fn a_dropped_watch_gives_its_gauges_back() {
     let metrics = metrics();
-    let mut watch = metrics.started(&start(CHAT));
+    let mut watch = begin(&metrics, &start(CHAT));
     watch.forwarded(Instant::now());
     drop(watch);
     assert!(
@@ -190,7 +190,7 @@ fn a_dropped_watch_gives_its_gauges_back() {
 #[test]
 fn a_route_that_generates_nothing_is_no_generation() {
     let metrics = metrics();
-    let mut watch = metrics.started(&start(TAGS));
+    let mut watch = begin(&metrics, &start(TAGS));
     watch.forwarded(Instant::now());
     assert_eq!(values(&metrics, "active_generations"), [0.0]);
     assert_eq!(value(&metrics, r#"active_requests{backend="local",model=""}"#), Some(1.0));
@@ -200,7 +200,7 @@ fn a_route_that_generates_nothing_is_no_generation() {
 #[test]
 fn a_frame_of_several_events_gives_as_many_equal_samples() {
     let metrics = metrics();
-    let mut watch = metrics.started(&start(CHAT));
+    let mut watch = begin(&metrics, &start(CHAT));
     watch.answered("m");
     watch.tokens(frame(2, None, false));
     assert_eq!(value(&metrics, &of("stream_stalls_total")), Some(0.0));
@@ -245,7 +245,7 @@ fn an_exchange_in_flight_is_in_one_phase_of_one_model() {
     };
     let of = |model: &str| Phase::ALL.iter().map(|phase| in_phase(model, *phase)).collect::<Option<Vec<f64>>>();
     assert_eq!((of("unknown"), of("m:latest")), (Some(vec![0.0; 4]), None), "nothing is in flight, and that is known");
-    let mut watch = metrics.started(&start(CHAT));
+    let mut watch = begin(&metrics, &start(CHAT));
     assert_eq!(of("unknown"), Some(vec![1.0, 0.0, 0.0, 0.0]));
     watch.phase(Phase::Waiting);
     watch.answered("m");
@@ -318,7 +318,7 @@ fn an_error_names_its_type_and_whose_doing_it_was() {
     let refused = r#"errors_total{backend="local",error_type="connect_refused",model="unknown",origin="upstream"}"#;
     assert_eq!(value(&metrics, refused), Some(0.0), "known to be 0 before the first");
     let error = Some(ErrorType::ConnectRefused);
-    metrics.started(&start(CHAT)).finished(&Record {
+    begin(&metrics, &start(CHAT)).finished(&Record {
         status: 502,
         outcome: Outcome::BackendFailed,
         error,
@@ -339,7 +339,7 @@ fn the_first_failure_of_a_model_is_seen_from_zero() {
         })
     };
     assert_eq!(errors(), [None, None], "nobody has asked for it");
-    let mut watch = metrics.started(&start(CHAT));
+    let mut watch = begin(&metrics, &start(CHAT));
     watch.requested(Some("m"));
     assert_eq!(errors(), [Some(0.0), Some(0.0)], "while its first exchange is in flight");
     finish(watch, &Record { error: Some(ErrorType::Truncated), outcome: Outcome::Truncated, ..plain(CHAT) });
@@ -353,7 +353,7 @@ fn the_first_failure_of_a_model_is_seen_from_zero() {
 fn a_tunnel_is_counted_but_not_measured() {
     let metrics = metrics();
     let tunnel = Record { tunnel: true, status: 101, time_to_first_byte: Some(ms(1)), overhead: None, ..plain(TAGS) };
-    metrics.started(&tunnel.start).finished(&tunnel);
+    begin(&metrics, &tunnel.start).finished(&tunnel);
     assert_eq!(counted(&metrics, "requests_total"), [1.0]);
     for name in ["request_duration_seconds", "time_to_first_byte_seconds", "request_size_bytes"] {
         assert_eq!(values(&metrics, &format!("{name}_count")), [0.0; 0], "{name}");
@@ -366,10 +366,10 @@ fn sizes_are_those_of_bodies_that_were() {
     let metrics = metrics();
     let error = Some(ErrorType::ConnectRefused);
     let refused = Record { outcome: Outcome::BackendFailed, error, phase: Phase::Waiting, ..plain(CHAT) };
-    metrics.started(&refused.start).finished(&refused);
+    begin(&metrics, &refused.start).finished(&refused);
     let ours =
         Record { outcome: Outcome::Rejected, error: Some(ErrorType::Limit), phase: Phase::Upload, ..plain(CHAT) };
-    metrics.started(&ours.start).finished(&ours);
+    begin(&metrics, &ours.start).finished(&ours);
     assert_eq!(values(&metrics, "request_size_bytes_count"), [1.0]);
     assert_eq!(values(&metrics, "response_size_bytes_count"), [0.0; 0]);
     complete(&metrics, "m", &plain(CHAT));

@@ -121,6 +121,9 @@ impl Exchange {
             };
             let reused = upstream.reused;
             self.upstream = Some(upstream);
+            if !reused {
+                self.forward.tap.dialled();
+            }
             self.forward.tap.forwarded();
             if !poll_fn(|cx| Poll::Ready(self.open(cx))).await && reused {
                 // Not one byte was taken.

@@ -11,6 +11,7 @@ use inferometer::backend::address::Address;
 use inferometer::backend::dial::Dialer;
 use inferometer::exchange::names::AsSpelled;
 use inferometer::exchange::outcome::{Malformed, Phase};
+use inferometer::exchange::placement::Placement;
 use inferometer::exchange::record::{Record, Start};
 use inferometer::exchange::sink::{AnySink, Sink, TokenFrame, Watch};
 use inferometer::proxy::{ClientLimits, HostHeader, Life, Proxy, Settings};
@@ -169,6 +170,9 @@ impl Sink for Several {
 }
 
 impl Watch for Watches {
+    fn placed(&mut self, placement: &Placement) {
+        self.0.iter_mut().for_each(|watch| watch.placed(placement));
+    }
     fn requested(&mut self, model: Option<&str>) {
         self.0.iter_mut().for_each(|watch| watch.requested(model));
     }
