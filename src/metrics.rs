@@ -6,37 +6,37 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `requests` | how many requests, how long, how large; the proxy's own cost |
-//! | `per_model` | everything by model and backend alone: in flight, latencies, rates, stalls |
+//! | `requests` | number, duration and size of requests; the proxy's own cost |
+//! | `per_model` | what has the labels model and backend alone: in flight, latencies, rates, stalls |
 //! | `tokens` | counts of tokens with their source |
-//! | `cold_starts` | models that had to be loaded, and why |
+//! | `cold_starts` | requests that waited for a load, by its cause |
 //! | `failures` | errors, cancellations, waste, missing usage, defects |
-//! | `backends` | whether they answer |
-//! | `host` | the machine underneath |
+//! | `backends` | results of probes |
+//! | `host` | the machine, and what every maker's GPUs report |
 //! | `models` | what backends report of themselves, of their models and of their load |
 //! | `program` | build, start, configuration, what was dropped |
 //! | `gpu/neutral`, `gpu/dcgm` | what NVIDIA's GPUs report beyond what every GPU does; the same under DCGM's names |
 //! | `energy` | energy by model, and its price |
 //!
-//! `declare` has the one way to declare a family, a line each, from which all else is derived; `spec` is what a line
-//! says. `family` (series that exchanges feed), `table` (gauges replaced as a whole), `histogram` and `traced` (histograms
-//! with exemplars) hold values between scrapes; `scraped` makes families at each one. `exposition` writes the page,
-//! `openmetrics` knows where that format differs.
+//! `declare` has the one way to declare a family, a line each; what follows from the line is derived. `spec` is what a line
+//! declares, `subjects` the list of all. `family` (series that exchanges feed), `table` (gauges replaced together),
+//! `histogram` and `traced` (histograms with exemplars) hold values between scrapes; `scraped` makes families at each
+//! scrape. `exposition` writes the page, `openmetrics` knows where that format differs.
 //!
 //! # To add a metric
-//! Open the file of its subject above; nothing but that file needs to be understood. To add a gauge of the machine, say:
+//! Read the file of its subject; the others need not be understood. For a gauge of the machine, that is `host.rs`:
 //!
-//! 1. `host.rs`, in `families!`: one line with identifier, kind, name, labels and help text:
-//!    `UPTIME: Gauge = "ollama_proxy_uptime_seconds" [] "Time since the machine started.";`
-//! 2. The same file, where the snapshot's part is turned into series: `batch.add(&UPTIME, &[], …)`. `None` is absent.
+//! 1. In `families!`, add a line: identifier, kind, name (its unit last), labels, help text.
+//!    `DIRTY: Gauge = "ollama_proxy_memory_dirty_bytes" [] "Memory that waits to be written to disks.";`
+//! 2. Below, where a part of the snapshot becomes series, give it its value; `None` leaves the series out.
+//!    `batch.add(&DIRTY, &[], memory.dirty_bytes.map(as_f64));`
+//! 3. The tests ask for the rest and say how: a row in the README's table, and a golden exposition (`make golden`).
 //!
-//! A series that exchanges feed is as short: a line in `per_model!` makes a handle for each model on each backend
-//! (`series.uptime().set(…)`), a line in another subject's `families!` makes a field (`self.uptime.child(&[…])`).
-//! A histogram says `buckets` and a [`BucketLayout`] after its labels.
+//! A family that exchanges feed is a line too. In `per_model!` it makes a handle for each model on each backend
+//! (`series.stream_stalls().inc()`), in another subject's `families!` a field (`self.started.child(&[…]).inc()`). A
+//! histogram names a [`BucketLayout`] after its labels: `buckets Duration`. A new file is listed in `subjects`.
 //!
-//! The tests ask for the rest: a row in the README's table, and a value in the golden exposition (`make golden`).
-//!
-//! Left out: who serves the exposition.
+//! Left out: serving the page.
 
 mod backends;
 mod buckets;

@@ -9,7 +9,7 @@ use super::family::Family;
 use super::number;
 
 families! {
-    /// Probes of backends.
+    /// The result of the last probe of each backend.
     pub(super) struct Backends {
         up: Family<IntGauge> = "ollama_proxy_backend_up" ["backend"] "Whether the backend answered the last probe.";
         probe_duration: Family<Gauge> = "ollama_proxy_backend_probe_duration_seconds" ["backend"]

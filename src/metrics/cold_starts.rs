@@ -9,7 +9,7 @@ use crate::exchange::outcome::{ColdCause, Outcome};
 use crate::exchange::record::Record;
 
 families! {
-    /// Cold starts.
+    /// Cold starts by cause.
     pub(super) struct ColdStarts {
         total: Family<IntCounter> = "ollama_proxy_cold_starts_total" ["model", "backend", "cause"]
             "Requests that waited until their model was loaded, by why it was not in memory; a lower bound, since a \

@@ -1,9 +1,9 @@
-//! The page that Prometheus reads: every family, written in the format that was asked for.
+//! The page that Prometheus reads: every family, in the requested format.
 //!
-//! Promises: the same samples in both formats; series in a fixed order; writing cannot fail, and keeps no exchange
-//! waiting (a family's lock is held only to copy handles). Labels are escaped once, when a series is made, and not at
-//! every scrape. Left out: `_created` samples (Prometheus would store each as a series of its own; the program's start
-//! time says the same) and timestamps.
+//! Promises: the same samples in both formats; series in a fixed order; writing cannot fail and blocks no exchange (a
+//! family's lock is held only to clone a list). Labels are escaped once, when a series is created, not at every scrape.
+//! Left out: `_created` samples (Prometheus would store each as a series of its own; the program's start time has the
+//! same information) and timestamps.
 
 use std::fmt::{Display, Write as _};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use super::openmetrics::{self, Exemplar};
 use super::spec::{self, Kind};
 
-/// How metrics are written.
+/// The format of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Prometheus text format 0.0.4.

@@ -33,9 +33,8 @@ families! {
 }
 
 impl Failures {
-    /// What can be listed beforehand starts at 0, so that the first failure shows in a rate: for each backend the
-    /// failures of requests whose model is not known (others follow with their first request), and every kind of
-    /// defect.
+    /// Series that are known in advance start at 0, so that the first failure shows in a rate: for each backend the
+    /// failures of requests without a known model (a model's follow with its first request), and every kind of defect.
     pub(super) fn new(registrar: &Registrar<'_>, backends: &[Arc<str>]) -> Self {
         let failures = Self::register(registrar);
         for backend in backends {

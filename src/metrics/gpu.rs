@@ -1,4 +1,4 @@
-//! What GPUs report beyond what every maker's do: families made from the last snapshot at each scrape.
+//! What only some makers' GPUs report (today NVIDIA's): families made from the last snapshot at each scrape.
 //!
 //! Promises: every fact has a name of this project, in base units (`neutral`), and where NVIDIA's DCGM has a name for it,
 //! that name too, with the labels that dashboards for DCGM use (`dcgm`); both come from the same value. A fact that a

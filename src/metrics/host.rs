@@ -22,7 +22,7 @@ use crate::host::helper::ThermalPressure;
 use crate::host::pressure::{Pressure, Stall};
 
 families! {
-    /// The machine as a whole and its parts.
+    /// The machine and its parts, other than GPUs.
     pub(super) static MACHINE = [] {
         CPU_USAGE_PERCENT: Gauge = "ollama_proxy_cpu_usage_percent" []
             "Share of the processors' time that was not idle, over the whole machine, 0 to 100.";
@@ -89,7 +89,7 @@ families! {
 }
 
 families! {
-    /// What every GPU has, whoever made it.
+    /// Facts that every maker's GPUs have.
     pub(super) static GPUS = ["gpu", "gpu_uuid", "gpu_name", "node"] {
         GPU_UTILIZATION_RATIO: Gauge = "ollama_proxy_gpu_utilization_ratio" []
             "Share of time in which the GPU was busy, 0 to 1.";

@@ -26,7 +26,7 @@ use crate::exchange::vocabulary::Dialect;
 const REVISION_DIGITS: usize = 12;
 
 families! {
-    /// What backends report.
+    /// What backends report, and what changed between two reports.
     pub(super) struct Reported {
         backend_info: Table = "ollama_proxy_backend_info" ["backend", "runtime", "version", "node", "zone"]
             "Always 1; the labels say which server the backend is, and where it stands.";
@@ -97,14 +97,9 @@ impl Models {
     }
 
     pub(super) fn resident(&self, backend: &str, inventory: &Inventory, changes: &[Change]) {
+        let Reported { loaded, vram, size, context, expires, loads, evictions, .. } = &self.reported;
         let Some(resident) = &inventory.resident else {
-            for table in [
-                &self.reported.loaded,
-                &self.reported.vram,
-                &self.reported.size,
-                &self.reported.context,
-                &self.reported.expires,
-            ] {
+            for table in [loaded, vram, size, context, expires] {
                 table.remove(backend);
             }
             return;
@@ -113,21 +108,21 @@ impl Models {
             resident.iter().map(|held| (self.label(backend, &held.name), held)).collect();
         let listed: Vec<Arc<str>> = inventory.models.iter().map(|model| self.label(backend, &model.name)).collect();
         // Of two rows with the same labels the last counts, so the models in memory follow the listed ones.
-        let loaded = listed.iter().map(|label| (label, 0.0)).chain(held.iter().map(|(label, _)| (label, 1.0)));
-        let loaded: Vec<_> = loaded.filter(|(label, _)| !label.is_empty()).collect();
-        self.reported.loaded.replace(backend, loaded.iter().map(|(label, value)| ([&***label, backend], *value)));
-        for (label, _) in &loaded {
+        let rows = listed.iter().map(|label| (label, 0.0)).chain(held.iter().map(|(label, _)| (label, 1.0)));
+        let rows: Vec<_> = rows.filter(|(label, _)| !label.is_empty()).collect();
+        loaded.replace(backend, rows.iter().map(|(label, value)| ([&***label, backend], *value)));
+        for (label, _) in &rows {
             // Created at 0, so that the first one shows in a rate.
-            drop((self.reported.loads.child(&[label, backend]), self.reported.evictions.child(&[label, backend])));
+            drop((loads.child(&[label, backend]), evictions.child(&[label, backend])));
         }
         let fill = |table: &Table, value: fn(&Resident) -> Option<f64>| {
             let rows = held.iter().filter(|(label, _)| !label.is_empty());
             table.replace(backend, rows.filter_map(|(label, held)| Some(([&**label, backend], value(held)?))));
         };
-        fill(&self.reported.vram, |held| Some(whole(held.vram?, MAX_BYTES)? as f64));
-        fill(&self.reported.size, |held| Some(whole(held.size?, MAX_BYTES)? as f64));
-        fill(&self.reported.context, |held| Some(whole(held.context?, MAX_TOKENS)? as f64));
-        fill(&self.reported.expires, expiry);
+        fill(vram, |held| Some(whole(held.vram?, MAX_BYTES)? as f64));
+        fill(size, |held| Some(whole(held.size?, MAX_BYTES)? as f64));
+        fill(context, |held| Some(whole(held.context?, MAX_TOKENS)? as f64));
+        fill(expires, expiry);
         self.count_changes(backend, changes);
     }
 

@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_could_poison_a_series_is_dropped() {
+    fn numbers_that_would_spoil_a_series_are_dropped() {
         for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, -0.001, 1e9 + 1.0, f64::MAX] {
             assert_eq!(rate(value), None, "{value}");
         }

@@ -22,7 +22,7 @@ use crate::exchange::outcome::Phase;
 macro_rules! per_model {
     ($($field:ident: $child:ty = $name:literal $(buckets $buckets:ident)? $help:literal;)+) => {
         families! {
-            /// The families.
+            /// The families, without the handles.
             pub(super) struct Families {
                 in_phase: Family<IntGauge> = "ollama_proxy_exchanges_in_phase" ["model", "backend", "phase"]
                     "Requests in flight, by how far they have come; where the backend has no queue of its own to tell, \

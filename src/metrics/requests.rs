@@ -1,4 +1,4 @@
-//! Exchanges as requests: how many, how long, how large, and what the proxy itself cost.
+//! Number, duration and size of requests, and the time that the proxy itself took.
 
 use std::time::SystemTime;
 
@@ -15,7 +15,7 @@ use crate::exchange::record::{Record, Start};
 use crate::exchange::vocabulary::Operation;
 
 families! {
-    /// Exchanges as requests.
+    /// Families that each exchange feeds, at its start or its end.
     pub(super) struct Requests {
         total: Family<IntCounter> = "ollama_proxy_requests_total" ["model", "method", "endpoint", "status", "backend", "outcome"]
             "Requests, each counted once at its end.";
@@ -37,7 +37,7 @@ families! {
 }
 
 impl Requests {
-    /// What can be listed beforehand starts at 0.
+    /// Refused heads start at 0 for each kind.
     pub(super) fn new(registrar: &Registrar<'_>) -> Self {
         let requests = Self::register(registrar);
         Malformed::ALL.iter().for_each(|kind| drop(requests.malformed.child(&[kind.as_str()])));

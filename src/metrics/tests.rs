@@ -8,6 +8,11 @@ mod ends;
 mod energy;
 mod exposition;
 mod facts;
+mod fed;
+mod in_flight;
+mod labels;
+mod lint;
+mod tokens;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
@@ -35,9 +40,14 @@ const CHAT: Route = Route {
 const OPENAI: Route = Route { endpoint: "/v1/chat/completions", dialect: Dialect::OpenAi, ..CHAT };
 const TAGS: Route = Route { endpoint: "/api/tags", operation: Operation::Other, names_model: false, ..CHAT };
 
-/// Nothing follows.
+/// Ends an exchange, and drops its watch.
 fn finish(mut watch: impl Watch, record: &Record) {
     watch.finished(record);
+}
+
+/// A series of the model `m` on the backend of these tests.
+fn of(name: &str) -> String {
+    format!(r#"{name}{{backend="local",model="m:latest"}}"#)
 }
 
 fn ms(ms: u64) -> Duration {

@@ -12,7 +12,7 @@ use crate::exchange::record::{Count, Record};
 use crate::exchange::vocabulary::Source;
 
 families! {
-    /// Counts of tokens.
+    /// Counts of tokens by their source, and the context that a generation used.
     pub(super) struct TokenCounts {
         prompt: Family<IntCounter> = "ollama_proxy_prompt_tokens_total" ["model", "backend", "source"]
             "Prompt tokens, cached ones included, by the source of the count.";

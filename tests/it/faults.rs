@@ -21,7 +21,7 @@
 //! | a line of 1 GiB, a million names | m |
 //! | client leaves in every phase, with bytes ahead, during upload; connect and drop | c, s |
 //! | invalid UTF-8 and JSON, nesting of 100,000, duplicate keys, numbers that are none or absurd, `done` twice or never | w, and the fuzz targets' seeds |
-//! | strange labels | `metrics::tests::facts` `strange_names_never_cost_a_scrape`, m |
+//! | strange labels | `metrics::tests::labels` `strange_names_never_cost_a_scrape`, m |
 //! | the second listener's attacks | `second_listener` |
 //! | floods of HTTP/2 | `http2::attacks` |
 //! | SIGTERM under load, second signal | x |

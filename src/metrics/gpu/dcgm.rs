@@ -1,12 +1,11 @@
-//! The same facts under the names of NVIDIA's DCGM, as its exporter for Prometheus has them, for dashboards and alerts
-//! that were made for it.
+//! Facts of NVIDIA's cards under the names of DCGM's exporter for Prometheus, for dashboards and alerts written for it.
 //!
 //! Units and labels are those of DCGM (MiB, MHz, percent, millijoules; `gpu`, `UUID`, `pci_bus_id`, `device`,
-//! `modelName`, `Hostname`, `GPU_I_ID`, `GPU_I_PROFILE`); beside them stand `gpu_uuid`, `node` and `mig_profile`. A card
-//! that is cut into instances has its memory under theirs, as with the exporter; the rest stands once, for the card.
+//! `modelName`, `Hostname`, `GPU_I_ID`, `GPU_I_PROFILE`), with `gpu_uuid`, `node` and `mig_profile` added. A card that is
+//! divided into MIG instances has a memory series for each of them, as the exporter does; other facts are the card's.
 //!
-//! Left out: what NVML does not tell (profiling, `DCGM_FI_PROF_*`), the bytes on `NVLink`, and the durations of
-//! violations, whose unit DCGM's own documents give in two ways.
+//! Left out: what NVML does not provide (profiling, `DCGM_FI_PROF_*`), the bytes on `NVLink`, and the durations of
+//! violations, whose unit DCGM's documents state in two ways.
 
 use crate::host::nvidia::NvidiaGpu;
 use crate::host::nvidia::facts::{Facts, Memory, Throttle};
@@ -175,7 +174,7 @@ fn counts(facts: &Facts) -> Vec<(&'static Spec, Option<f64>)> {
     values.map(|(spec, value)| (spec, value.map(|value| value as f64))).into()
 }
 
-/// As the driver's bits, which are in the order of [`Throttle::ALL`].
+/// The driver's bit mask. Its bits have the order of [`Throttle::ALL`].
 fn bits(throttles: &[Throttle]) -> f64 {
     let bit = |(index, throttle): (usize, Throttle)| if throttles.contains(&throttle) { 1_u32 << index } else { 0 };
     f64::from(Throttle::ALL.into_iter().enumerate().map(bit).sum::<u32>())

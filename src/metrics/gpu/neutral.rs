@@ -1,4 +1,4 @@
-//! What a card tells, under names that no maker owns.
+//! Facts of NVIDIA's cards, under this project's names.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::metrics::scraped::Batch;
 use crate::metrics::spec::Spec;
 
 families! {
-    /// What NVIDIA's cards report beyond what every GPU has.
+    /// Facts of one card.
     pub(in crate::metrics) static CARDS = ["gpu", "gpu_uuid", "gpu_name", "node"] {
         UP: Gauge = "ollama_proxy_gpu_up" []
             "Whether the card answers; 0 for one that did and fell off the bus or needs a reset.";
@@ -89,7 +89,7 @@ families! {
 const CORRECTED: &str = "corrected";
 const UNCORRECTED: &str = "uncorrected";
 
-/// Everything that uses a card and is none of the inference server's processes.
+/// The role of processes that do not belong to the inference server.
 const OTHER: &str = "other";
 
 pub(super) fn add(batch: &mut Batch, nvidia: &Nvidia, snapshot: &HostSnapshot) {
@@ -214,14 +214,14 @@ impl Card<'_> {
         }
     }
 
-    /// Processes by role, those in instances too. Returns the memory of the inference server's, where it is known.
+    /// Adds processes by role, including those in instances. Returns the known memory of the inference server's, by role.
     fn processes<'r>(&mut self, facts: &Facts, roles: &BTreeMap<u32, &'r str>) -> Vec<(&'r str, u64)> {
         let in_instances = facts.instances.iter().filter_map(|instance| instance.processes.as_ref());
         let lists: Vec<&Vec<GpuProcess>> = facts.processes.iter().chain(in_instances).collect();
         if lists.is_empty() {
             return Vec::new();
         }
-        // Driver and instance may both name a process; it counts once.
+        // A process listed by both the card and its instance counts once.
         let each: BTreeMap<u32, Option<u64>> =
             lists.into_iter().flatten().map(|process| (process.pid, process.memory_bytes)).collect();
         let mut by_role: BTreeMap<&str, (u32, Option<u64>)> = BTreeMap::from([(OTHER, (0, Some(0)))]);

@@ -1,4 +1,4 @@
-//! Who is given energy, through the sink that exchanges tell.
+//! Which exchanges energy is attributed to.
 
 use super::*;
 use crate::host::energy::{Meter, Reading};
@@ -16,13 +16,13 @@ fn rig() -> Rig {
     metrics.watch_energy(meter.clone(), vec!["local".into()], None);
     let mut rig = Rig { meter, catalogue, metrics, joules: 0.0 };
     rig.spend(0.0);
-    // At rest it draws next to nothing: whatever comes is above idle.
+    // Idle power is next to nothing, so all that follows is above it.
     rig.spend(1e-6);
     rig
 }
 
 impl Rig {
-    /// The meter went on by this much.
+    /// Advances the meter.
     fn spend(&mut self, joules: f64) {
         self.joules += joules;
         let reading = Reading { meter: "card".into(), joules: Some(self.joules), watts: None };
@@ -35,7 +35,7 @@ impl Rig {
         watch
     }
 
-    /// Everybody for whom something could be counted.
+    /// The models of all consumers that the meter knows.
     fn consumers(&self) -> Vec<String> {
         let used = self.meter.totals().unwrap().used;
         used.into_iter().map(|(consumer, _)| consumer.model.to_string()).collect()
@@ -43,7 +43,7 @@ impl Rig {
 }
 
 #[test]
-fn only_what_makes_a_model_work_on_this_machine_is_given_energy() {
+fn only_exchanges_that_make_a_model_work_on_this_machine_are_attributed_energy() {
     let rig = rig();
     drop(rig.in_flight(TAGS));
     let mut watch = Sink::started(&*rig.metrics, &start(CHAT));
@@ -59,7 +59,7 @@ fn only_what_makes_a_model_work_on_this_machine_is_given_energy() {
 }
 
 #[test]
-fn a_model_that_the_route_cannot_name_is_unknown_and_not_nobody() {
+fn a_model_that_the_route_cannot_name_is_unknown_and_not_empty() {
     let rig = rig();
     let nameless = Route { endpoint: "/", operation: Operation::TextCompletion, names_model: false, ..CHAT };
     drop(rig.in_flight(nameless));
@@ -67,7 +67,7 @@ fn a_model_that_the_route_cannot_name_is_unknown_and_not_nobody() {
 }
 
 #[test]
-fn the_label_is_the_admitted_name_and_an_unknown_one_is_nobodys() {
+fn the_label_is_the_admitted_name_and_an_unknown_one_is_unknown() {
     let rig = rig();
     rig.catalogue.admit("llama3:latest");
     let mut watch = begin(&rig.metrics, &start(CHAT));
@@ -82,7 +82,7 @@ fn the_label_is_the_admitted_name_and_an_unknown_one_is_nobodys() {
 }
 
 #[test]
-fn however_an_exchange_ends_it_is_given_nothing_afterwards() {
+fn an_exchange_is_attributed_nothing_after_it_ends_in_any_way() {
     for finished in [true, false] {
         let mut rig = rig();
         let watch = rig.in_flight(CHAT);
@@ -91,7 +91,7 @@ fn however_an_exchange_ends_it_is_given_nothing_afterwards() {
         } else {
             drop(watch);
         }
-        // This slice reaches back into the exchange, the next one does not.
+        // This slice of time overlaps with the exchange, the next one does not.
         rig.spend(100.0);
         let before = rig.meter.totals().unwrap();
         rig.spend(100.0);
