@@ -25,6 +25,7 @@ const KNOWN: &[&[&str]] = &[
     &["proxy/accept", "proxy/worker"],
     &["proxy/chunks", "proxy/extension", "proxy/fields", "proxy/framing", "proxy/guard"],
     &["proxy/http2", "proxy/http2/exchange", "proxy/http2/stream"],
+    &["proxy/http2/ending", "proxy/http2/shared", "proxy/http2/socket"],
     &[
         "wire/anthropic",
         "wire/foreign",
