@@ -1,12 +1,14 @@
 //! What was typed.
 //!
-//! Every setting is taken as text: what it means, and whether it is allowed, is [`crate::config`]'s, which can also
-//! say where a wrong value came from.
+//! Every setting is taken as text: which settings have a flag, what a value means, and whether it is allowed, is
+//! [`crate::config`]'s, which can also say where a wrong value came from.
 
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use clap::Parser;
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 /// Version of the program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -19,6 +21,8 @@ pub const REVISION: &str = match option_env!("INFEROMETER_REVISION") {
 
 static LONG_VERSION: LazyLock<String> = LazyLock::new(|| format!("{VERSION} (revision {REVISION})"));
 
+const ABOUT: &str = "A transparent, Prometheus-exporting reverse proxy for Ollama-style inference servers";
+
 /// One line a paragraph: they are broken to fit the terminal.
 const AFTER_HELP: &str = "\
 Every option can also be set by a variable (INFEROMETER_ and the option in upper snake case, such as \
@@ -29,87 +33,109 @@ not read: it tells Ollama's clients where to find this program.
 SIGTERM and SIGINT drain, a second one ends at once. Exit codes: 0 drained, 1 failed while running, 2 wrong \
 configuration, 130 and 143 ended by a second signal.";
 
-/// A transparent, Prometheus-exporting reverse proxy for Ollama-style inference servers.
-#[derive(Clone, Debug, Default, Parser)]
-#[command(name = "inferometer", version = LONG_VERSION.as_str(), after_help = AFTER_HELP)]
+/// A setting that can be typed.
+#[derive(Clone, Debug)]
+pub struct Flag {
+    /// Its key in the configuration.
+    pub key: &'static str,
+    /// The flag itself, without the dashes.
+    pub name: String,
+    /// Stands for the value in the help.
+    pub placeholder: &'static str,
+    /// One sentence, with the default.
+    pub help: String,
+    /// Whether it may be given more than once.
+    pub is_list: bool,
+}
+
+/// The command line, taken apart.
+#[derive(Clone, Debug, Default)]
 pub struct Cli {
-    /// Address to serve clients on [default: 127.0.0.1:11435]
-    #[arg(long, value_name = "IP:PORT")]
-    pub listen: Option<String>,
-
-    /// Address to serve metrics, health and the status page on [default: 127.0.0.1:8001]
-    #[arg(long, value_name = "IP:PORT")]
-    pub admin_listen: Option<String>,
-
-    /// TLS certificate and passwords for that address, in the file format of Prometheus exporters' --web.config.file
-    #[arg(long, value_name = "FILE")]
-    pub admin_web_config_file: Option<String>,
-
-    /// Inference server to forward to: host, host:port, http://host:port/prefix or https://host, with a name for metrics
-    /// if wanted [default: http://127.0.0.1:11434]
-    #[arg(long, value_name = "[NAME=]URL")]
-    pub backend: Vec<String>,
-
-    /// Host field sent to the backend: preserve (the client's), upstream (the backend's address) or a literal
-    /// [default: preserve]
-    #[arg(long, value_name = "preserve|upstream|HOST")]
-    pub host_header: Option<String>,
-
-    /// Model names that become metric labels; later ones are counted as `other` [default: 200]
-    #[arg(long, value_name = "COUNT", allow_hyphen_values = true)]
-    pub max_models: Option<String>,
-
-    /// How long the backend may take to accept a connection [default: 5s]
-    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
-    pub connect_timeout: Option<String>,
-
-    /// How long exchanges may go on after a request to stop [default: 30s]
-    #[arg(long, value_name = "DURATION", allow_hyphen_values = true)]
-    pub drain_timeout: Option<String>,
-
-    /// Least severe events to log: off, error, warn, info, debug, trace, or directives such as
-    /// info,inferometer::backend=debug [default: info]
-    #[arg(long, value_name = "LEVEL")]
-    pub log_level: Option<String>,
-
-    /// How to write the log [default: text]
-    #[arg(long, value_name = "text|json")]
-    pub log_format: Option<String>,
-
-    /// Whether to log a line for each finished exchange [default: on]
-    #[arg(long, value_name = "on|off")]
-    pub access_log: Option<String>,
-
-    /// Configuration file (TOML)
-    #[arg(long, value_name = "FILE")]
+    /// The values of the flags that were given, by key.
+    pub settings: HashMap<&'static str, Vec<String>>,
+    /// The configuration file.
     pub config: Option<PathBuf>,
-
-    /// Check the configuration and exit
-    #[arg(long)]
+    /// Check the configuration and exit.
     pub check_config: bool,
-
-    /// Print the effective configuration as TOML and exit
-    #[arg(long, conflicts_with = "check_config")]
+    /// Print the configuration and exit.
     pub print_config: bool,
+}
+
+impl Cli {
+    /// Reads the process's arguments. `--help`, `--version` and a wrong command line end the process.
+    #[must_use]
+    pub fn parse(flags: &[Flag]) -> Self {
+        Self::from_matches(flags, &command(flags).get_matches())
+    }
+
+    /// Reads these arguments, the program's name first.
+    ///
+    /// # Errors
+    /// When a flag is unknown, repeated or without a value; also for `--help` and `--version`.
+    pub fn try_parse_from<T>(flags: &[Flag], typed: impl IntoIterator<Item = T>) -> Result<Self, clap::Error>
+    where
+        T: Into<OsString> + Clone,
+    {
+        Ok(Self::from_matches(flags, &command(flags).try_get_matches_from(typed)?))
+    }
+
+    fn from_matches(flags: &[Flag], matches: &ArgMatches) -> Self {
+        let given = |flag: &Flag| Some((flag.key, matches.get_many::<String>(flag.key)?.cloned().collect()));
+        Self {
+            settings: flags.iter().filter_map(given).collect(),
+            config: matches.get_one("config").cloned(),
+            check_config: matches.get_flag("check_config"),
+            print_config: matches.get_flag("print_config"),
+        }
+    }
+}
+
+/// The command line that these flags and those of the process itself make up.
+#[must_use]
+pub fn command(flags: &[Flag]) -> Command {
+    let file = Arg::new("config").long("config").value_name("FILE").value_parser(value_parser!(PathBuf));
+    let switch = |id: &'static str, long: &'static str| Arg::new(id).long(long).action(ArgAction::SetTrue);
+    Command::new("inferometer")
+        .version(LONG_VERSION.as_str())
+        .about(ABOUT)
+        .after_help(AFTER_HELP)
+        .args(flags.iter().map(argument))
+        .arg(file.help("Configuration file (TOML)"))
+        .arg(switch("check_config", "check-config").help("Check the configuration and exit"))
+        .arg(
+            switch("print_config", "print-config")
+                .conflicts_with("check_config")
+                .help("Print the effective configuration as TOML, with what each key is for, and exit"),
+        )
+}
+
+fn argument(flag: &Flag) -> Arg {
+    Arg::new(flag.key)
+        .long(flag.name.clone())
+        .value_name(flag.placeholder)
+        .help(flag.help.clone())
+        .action(if flag.is_list { ArgAction::Append } else { ArgAction::Set })
+        // A number below zero is a value that is refused with its reason, and not an unknown option.
+        .allow_hyphen_values(matches!(flag.placeholder, "COUNT" | "DURATION"))
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::{CommandFactory, Parser};
-
-    use super::{AFTER_HELP, Cli, VERSION};
+    use super::{AFTER_HELP, Cli, VERSION, command};
+    use crate::config::flags;
 
     #[test]
     fn the_command_line_is_well_formed_and_names_its_version() {
-        Cli::command().debug_assert();
-        let version = Cli::command().render_version();
+        command(&flags()).debug_assert();
+        let version = command(&flags()).render_version();
         assert!(version.contains(VERSION) && version.contains("(revision "), "{version}");
     }
 
     #[test]
     fn an_unknown_option_and_a_repeated_one_exit_with_2() {
         for typed in [["--lisen=x", "--check-config"], ["--listen=a", "--listen=b"]] {
-            let error = Cli::try_parse_from(std::iter::once("inferometer").chain(typed)).expect_err("refused");
+            let error =
+                Cli::try_parse_from(&flags(), std::iter::once("inferometer").chain(typed)).expect_err("refused");
             assert_eq!(error.exit_code(), 2);
         }
     }
@@ -117,7 +143,7 @@ mod tests {
     #[test]
     fn a_number_below_zero_is_a_value_and_not_an_option() {
         for typed in [["--max-models", "-1"], ["--connect-timeout", "-5s"], ["--drain-timeout", "-5s"]] {
-            let parsed = Cli::try_parse_from(std::iter::once("inferometer").chain(typed));
+            let parsed = Cli::try_parse_from(&flags(), std::iter::once("inferometer").chain(typed));
             assert!(parsed.is_ok(), "{typed:?}");
         }
     }

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use inferometer::app::Process;
 use inferometer::app::material::Material;
 use inferometer::cli::Cli;
@@ -14,7 +13,7 @@ use inferometer::{app, config, logs};
 const FAILED: u8 = 1;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::parse(&config::flags());
     let config = match resolve(&cli) {
         Ok(config) => config,
         Err(error) => return refused(&error),

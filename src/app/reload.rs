@@ -14,7 +14,7 @@ use super::material::Material;
 use super::{Process, literal_host};
 use crate::admin::access::Access;
 use crate::backend::monitor::Monitor;
-use crate::config::Config;
+use crate::config::{Config, Reloaded};
 use crate::logs::access::AccessLog;
 use crate::metrics::Metrics;
 use crate::proxy;
@@ -59,12 +59,12 @@ impl Reload {
     }
 
     fn apply(&self, config: Config, material: Material) {
-        let mut restart = Vec::new();
+        let mut reloaded = Reloaded::default();
         let (before, now) = {
             let mut before = Vec::new();
             self.config.send_modify(|running| {
                 before = std::mem::take(&mut running.warnings);
-                restart = running.adopt(config);
+                reloaded = running.adopt(config);
             });
             (before, self.config.borrow().clone())
         };
@@ -75,7 +75,7 @@ impl Reload {
             running.renew(new);
         }
         // With another backend, these are for that one.
-        if let (Some(running), Some(new), false) = (&self.backend, &material.backend, restart.contains(&"backend")) {
+        if let (Some(running), Some(new), false) = (&self.backend, &material.backend, reloaded.restart.contains(&"backend")) {
             running.renew(new);
         }
         for monitor in &self.monitors {
@@ -83,7 +83,11 @@ impl Reload {
         }
         self.proxy.send_replace((self.settings)(&now));
         self.metrics.config_loaded(true, SystemTime::now());
-        tracing::info!("the configuration was reloaded");
+        let Reloaded { changed, restart } = reloaded;
+        match changed.as_slice() {
+            [] => tracing::info!("the configuration was reloaded"),
+            changed => tracing::info!(keys = changed.join(", "), "the configuration was reloaded: these have changed"),
+        }
         if !restart.is_empty() {
             tracing::warn!(keys = restart.join(", "), "these have changed, and are what they were until a restart");
         }

@@ -3,37 +3,19 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use super::default;
-use super::error::{ConfigError, Origin};
-use super::layers::{Layers, Setting};
+use super::wrong::Wrong;
 use crate::backend::Backend;
 use crate::backend::address::Address;
 
 /// Longest name of a backend, in bytes. It is a label value.
 const MAX_NAME: usize = 64;
 
-/// The backends, each checked against our own listeners.
-pub(super) fn backends(layers: &Layers, own: &[SocketAddr]) -> Result<Vec<Backend>, ConfigError> {
-    let default = [Setting { text: default::BACKEND.to_owned(), origin: Origin::Default }];
-    let settings = match layers.all("backend") {
-        [] => &default,
-        settings => settings,
-    };
-    if let [_, second, ..] = settings {
-        return Err(second.refuse("backend", "a second backend is not built yet; give exactly one"));
+/// The backends: exactly one for now.
+pub(super) fn parse_all(texts: &[&str]) -> Result<Vec<Backend>, Wrong> {
+    if texts.len() > 1 {
+        return Err(Wrong::Element(1, "a second backend is not built yet; give exactly one".to_owned()));
     }
-    settings.iter().map(|setting| backend(setting, own)).collect()
-}
-
-fn backend(setting: &Setting, own: &[SocketAddr]) -> Result<Backend, ConfigError> {
-    let parsed = parse(&setting.text).map_err(|reason| setting.refuse("backend", reason))?;
-    match own.iter().find(|own| reaches(&parsed.address, **own)) {
-        None => Ok(parsed),
-        Some(own) => Err(setting.refuse(
-            "backend",
-            format!("this program itself listens on {own}; give the inference server's address, or listen elsewhere"),
-        )),
-    }
+    texts.iter().enumerate().map(|(at, text)| parse(text).map_err(|reason| Wrong::Element(at, reason))).collect()
 }
 
 /// Reads `[NAME=]URL`. A `=` counts only where a name can stand before it.
@@ -60,7 +42,7 @@ fn is_name(name: &str) -> bool {
 
 /// Whether dialling the address would reach a listener of ours: requests would go round in a circle. Names other than
 /// `localhost` and the machine's outer addresses behind `0.0.0.0` are not looked up: that takes a resolver.
-fn reaches(address: &Address, own: SocketAddr) -> bool {
+pub(super) fn reaches(address: &Address, own: SocketAddr) -> bool {
     let dialled = match address.ip() {
         Some(ip) => vec![ip.to_canonical()],
         None if address.is_localhost() => vec![IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)],

@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+use super::key::{flag, variable};
+
 /// Where a setting came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -70,22 +72,12 @@ impl ConfigError {
     pub const EXIT_CODE: u8 = 2;
 }
 
-/// The flag that sets a key.
-pub(super) fn flag(key: &str) -> String {
-    format!("--{}", key.replace('_', "-"))
-}
-
-/// The variable that sets a key.
-pub(super) fn variable(key: &str) -> String {
-    format!("{}{}", super::VARIABLE_PREFIX, key.to_ascii_uppercase())
-}
-
 impl fmt::Display for ConfigError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Value { key, origin, value, reason } => {
                 match origin {
-                    Origin::Flag => write!(out, "{}", flag(key))?,
+                    Origin::Flag => write!(out, "--{}", flag(key))?,
                     Origin::Variable => write!(out, "{}", variable(key))?,
                     Origin::File { path, line } => write!(out, "{}:{line}: {key}", path.display())?,
                     Origin::Default => write!(out, "{key} (default)")?,

@@ -4,15 +4,12 @@ use std::ffi::OsString;
 use std::io;
 use std::time::Duration;
 
-use clap::Parser;
-
 use super::error::ConfigError;
 use super::*;
-use crate::cli::Cli;
 
 fn resolved(flags: &[&str], env: &[(&str, &str)], file: &str) -> Result<Config, ConfigError> {
     let flags = ["inferometer"].iter().chain(flags);
-    let mut cli = Cli::try_parse_from(flags).expect("flags that exist");
+    let mut cli = Cli::try_parse_from(&super::flags(), flags).expect("flags that exist");
     if !file.is_empty() {
         cli.config = Some("proxy.toml".into());
     }
@@ -47,19 +44,47 @@ fn without_settings_everything_is_the_default() {
 }
 
 #[test]
-fn the_help_names_the_defaults_that_hold() {
-    use clap::CommandFactory;
-    let help = Cli::command().render_long_help().to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-    for default in [
-        default::LISTEN.to_string(),
-        default::ADMIN_LISTEN.to_string(),
-        default::BACKEND.to_owned(),
-        default::MAX_MODELS.to_string(),
-        format!("{:?}", default::CONNECT_TIMEOUT),
-        format!("{:?}", default::DRAIN_TIMEOUT),
-        default::LOG_LEVEL.to_owned(),
-    ] {
-        assert!(help.contains(&format!("[default: {default}]")), "{default} in {help}");
+fn a_line_of_the_table_is_whole_and_in_order() {
+    let mut tables = vec![""];
+    for key in KEYS {
+        assert_eq!(KEYS.iter().filter(|other| other.name == key.name).count(), 1, "{} twice", key.name);
+        assert!(!key.help.is_empty() && !key.help.ends_with('.') && !key.help.contains('\n'), "{}: one line", key.name);
+        assert!(!key.has_flag() || key.table().is_empty(), "{}: a flag's key stands at the top", key.name);
+        if *tables.last().expect("one") != key.table() {
+            assert!(!tables.contains(&key.table()), "[{}] stands in two places", key.table());
+            tables.push(key.table());
+        }
+    }
+    for (alias, meant) in hint::ALIASES {
+        assert!(KEYS.iter().any(|key| key.name == meant), "{alias} is said to mean {meant}");
+    }
+}
+
+#[test]
+fn every_default_is_allowed_and_what_holds_without_a_source() {
+    assert_eq!(print::defaults(), resolved(&[], &[], "").expect("defaults"));
+    for key in KEYS.iter().filter(|key| !key.default.is_empty()) {
+        let typed = resolved(&[], &[], &file_with(key, &format!("\"{}\"", key.default))).expect(key.name);
+        assert!(key.field.is_same(&typed, &print::defaults()), "{}", key.name);
+    }
+}
+
+/// A file with this key alone.
+fn file_with(key: &Key<Config>, value: &str) -> String {
+    match key.table() {
+        "" => format!("{} = {value}", key.leaf()),
+        table => format!("[{table}]\n{} = {value}", key.leaf()),
+    }
+}
+
+#[test]
+fn the_help_has_a_line_for_every_flag_with_its_default() {
+    let help = cli::command(&super::flags()).render_long_help().to_string();
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    for key in KEYS {
+        let default = if key.default.is_empty() { String::new() } else { format!(" [default: {}]", key.default) };
+        let line = format!("--{} <{}> {}{default}", key::flag(key.name), key.field.placeholder(), key.help);
+        assert_eq!(help.contains(&line), key.has_flag(), "{line} in {help}");
     }
 }
 
@@ -88,10 +113,11 @@ fn every_flag_has_its_variable_and_its_key() {
         ("log_format", "json"),
         ("access_log", "off"),
     ];
-    assert_eq!(values.map(|(key, _)| key), SETTING_KEYS);
+    let with_flags = KEYS.iter().filter(|key| key.has_flag()).map(|key| key.name);
+    assert_eq!(values.map(|(key, _)| key).to_vec(), with_flags.collect::<Vec<_>>());
     for (key, value) in values {
-        let flag = resolved(&[&error::flag(key), value], &[], "").expect(key);
-        let variable = resolved(&[], &[(&error::variable(key), value)], "").expect(key);
+        let flag = resolved(&[&format!("--{}", key::flag(key)), value], &[], "").expect(key);
+        let variable = resolved(&[], &[(&key::variable(key), value)], "").expect(key);
         let in_file = resolved(&[], &[], &format!("{key} = \"{value}\"")).expect(key);
         assert_eq!(flag, variable, "{key}");
         assert_eq!(flag, in_file, "{key}");
@@ -257,12 +283,56 @@ fn the_printed_configuration_reads_back_as_itself() {
     for config in [resolved(&[], &[], "").expect("defaults"), resolved(&[], &[], file).expect("fine")] {
         let printed = config.to_toml();
         assert_eq!(resolved(&[], &[], &printed).expect(&printed), config, "{printed}");
-        let keys = SETTING_KEYS.iter().chain(&LIMIT_KEYS).chain(&TLS_KEYS).chain(&BACKEND_TLS_KEYS);
-        let keys =
-            keys.chain(&HOST_KEYS).chain(&BUCKET_KEYS).chain(&["helper_url", "backend_node", "backend_zone", "http2"]);
-        for key in keys.map(|key| key.rsplit('.').next().expect("a last part")) {
-            assert!(printed.contains(&format!("{key} = ")), "{key} in {printed}");
+        for key in KEYS {
+            let help = printed.lines().filter(|line| line.starts_with(&format!("# {} (", key.help))).count();
+            assert!(help > 0 && printed.contains(&print::line(key, &config)), "{} in {printed}", key.name);
         }
+    }
+}
+
+/// The settings of an element of `[[peers]]`, such as a table of tables fills.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Peer {
+    zone: Option<String>,
+    patience: Duration,
+}
+
+#[test]
+fn a_table_of_tables_is_one_more_table_of_keys() {
+    #[rustfmt::skip]
+    static PEERS: &[Key<Peer>] = key::keys! { Peer;
+        ["peers.zone",     PLACE,    "",    File, key::Reload::Restart, {zone},     "Where it is"]
+        ["peers.patience", PATIENCE, "30s", File, key::Reload::Live,    {patience}, "How long it may take"]
+    };
+    let read = |text: &str| {
+        let file = layers::File { path: Path::new("proxy.toml"), text };
+        let parsed = toml::de::DeTable::parse(text).expect("TOML").into_inner();
+        let elements = parsed["peers"].get_ref().as_array().expect("a list").clone();
+        let peer = |element: &toml::Spanned<toml::de::DeValue<'_>>| {
+            let (mut layers, mut peer) = (Layers::defaults(PEERS), Peer::default());
+            layers.table(PEERS, ("peers", element.get_ref().as_table().expect("a table")), &file)?;
+            layers.fill(PEERS, &mut peer)?;
+            Ok::<_, ConfigError>(peer)
+        };
+        elements.iter().map(peer).collect::<Result<Vec<_>, _>>()
+    };
+    let text = "[[peers]]\nzone = \"cellar\"\npatience = \"1s\"\n[[peers]]\n";
+    let mut peers = read(text).expect("fine");
+    let patience = |secs| Duration::from_secs(secs);
+    let zone = Some("cellar".to_owned());
+    assert_eq!(peers, [Peer { zone, patience: patience(1) }, Peer { zone: None, patience: patience(30) }]);
+    let print = |peer| PEERS.iter().map(|key| print::line(key, peer)).collect::<String>();
+    let printed: String = peers.iter().map(|peer| format!("[[peers]]\n{}", print(peer))).collect();
+    assert_eq!(read(&printed).expect("fine"), peers, "{printed}");
+    let (running, next) = peers.split_at_mut(1);
+    let reloaded = reload::adopt(PEERS, &mut running[0], &next[0]);
+    assert_eq!((reloaded.changed, reloaded.restart), (vec!["peers.patience"], vec!["peers.zone"]));
+    for (wrong, said) in [
+        ("[[peers]]\nzon = \"x\"", "proxy.toml:2: unknown key `peers.zon`; did you mean `peers.zone`?"),
+        ("[[peers]]\n[[peers]]\npatience = 5", "proxy.toml:3: peers.patience: `5` is not allowed: expected a duration"),
+    ] {
+        let error = read(wrong).expect_err(wrong).to_string();
+        assert!(error.starts_with(said), "{error}");
     }
 }
 
@@ -312,5 +382,84 @@ fn a_place_is_a_short_name_or_none() {
 fn a_log_level_that_is_a_slip_is_refused() {
     for level in ["inof", "info,hyper=loud", "info,backend", ""] {
         assert!(resolved(&["--log-level", level], &[], "").is_err(), "{level}");
+    }
+}
+
+#[test]
+fn the_range_that_is_stated_is_the_one_that_is_taken() {
+    for (name, last, beyond) in [
+        ("max_models", "10000", "10001"),
+        ("worker_threads", "1024", "1025"),
+        ("connect_timeout", "1ms", "0"),
+        ("drain_timeout", "365d", "366d"),
+        ("limits.head", "365d", "366d"),
+        ("host.period", "1s", "999ms"),
+        ("host.electricity_price_per_kwh", "1000000", "1000001"),
+    ] {
+        let key = KEYS.iter().find(|key| key.name == name).expect(name);
+        assert!(key.field.allowed().contains(last), "{name}: {}", key.field.allowed());
+        assert!(resolved(&[], &[], &file_with(key, &format!("\"{last}\""))).is_ok(), "{name}: {last}");
+        assert!(resolved(&[], &[], &file_with(key, &format!("\"{beyond}\""))).is_err(), "{name}: {beyond}");
+    }
+}
+
+fn document(path: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).expect(path)
+}
+
+/// The table of keys for people.
+fn reference() -> String {
+    let mut table = "| key | what it is for | what it may be | default | on a reload | flag and variable |\n".to_owned();
+    table.push_str("|---|---|---|---|---|---|\n");
+    let defaults = print::defaults();
+    for key in KEYS {
+        let flag = match key.has_flag() {
+            true => format!("`--{}`, `{}`", key::flag(key.name), key::variable(key.name)),
+            false => String::new(),
+        };
+        let (allowed, default, reload) = (key.field.allowed(), key.field.print(&defaults), key.reload.describe());
+        table.push_str(&format!("| `{}` | {} | {allowed} | `{default}` | {reload} | {flag} |\n", key.name, key.help));
+    }
+    table
+}
+
+#[test]
+fn docs_configuration_lists_every_key_as_it_is() {
+    let (path, begin, end) = ("docs/configuration.md", "<!-- keys:begin -->\n", "<!-- keys:end -->");
+    let page = document(path);
+    let (before, rest) = page.split_once(begin).expect("where the table begins");
+    let (table, after) = rest.split_once(end).expect("where it ends");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        let page = format!("{before}{begin}{}{end}{after}", reference());
+        std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join(path), page).expect("it can be written");
+    } else {
+        for (written, right) in table.lines().zip(reference().lines()) {
+            assert_eq!(written, right, "{path}: UPDATE_GOLDEN=1 and this test alone write it again");
+        }
+        assert_eq!(table.lines().count(), reference().lines().count(), "{path}: UPDATE_GOLDEN=1 writes it again");
+    }
+}
+
+#[test]
+fn the_readme_has_every_flag_with_its_default_and_a_file_of_defaults() {
+    let readme = document("README.md");
+    let quoted = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
+    let rows = readme.lines().filter_map(|row| row.strip_prefix("| `--")?.split_once('|')).map(|(flags, rest)| {
+        let flags = quoted(&format!("`--{flags}"));
+        let names = flags.iter().map(|flag| flag[2..].split(' ').next().expect("a first word").replace('-', "_"));
+        (names.collect::<Vec<_>>(), quoted(rest.split('|').next().expect("a cell")))
+    });
+    let rows: Vec<_> = rows.collect();
+    for key in KEYS.iter().filter(|key| key.has_flag()) {
+        let (names, defaults) =
+            rows.iter().find(|(names, _)| names.iter().any(|name| name == key.name)).expect(key.name);
+        let at = names.iter().position(|name| name == key.name).expect("it is there");
+        assert_eq!(defaults.get(at).map_or("", String::as_str), key.default, "{} in the README", key.name);
+    }
+    let file = readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+    let file = file.into_iter().find(|file| file.contains("[limits]")).expect("what only the file sets");
+    assert_eq!(resolved(&[], &[], file).expect("a configuration"), print::defaults());
+    for key in KEYS.iter().filter(|key| !key.has_flag()) {
+        assert!(readme.contains(key.leaf()), "{} is missing in the README", key.name);
     }
 }

@@ -1,10 +1,12 @@
-//! One parser a kind of value. Each says what is allowed where it refuses.
+//! One parser a kind of value.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Bounds, ElectricityPrice, HostHeader, MaxConnections};
+use super::settings::{Bounds, ElectricityPrice, HostHeader, MaxConnections};
+use super::similar::is_slip;
+use super::wrong::Wrong::{self, Because, Unexpected};
 use crate::backend::address::Address;
 use crate::host::helper::{HelperAddress, InvalidHelperAddress};
 use crate::logs;
@@ -21,18 +23,14 @@ const MAX_MODELS: usize = 10_000;
 /// Most worker threads.
 const MAX_WORKERS: usize = 1024;
 
-const DURATION: &str = "expected a duration with a unit (ms, s, m, h, d), such as `500ms`, `5s` or `1m30s`";
-
 /// An address to listen on. A name would need a resolver, so only `localhost` is taken.
-pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn listen(text: &str) -> Result<SocketAddr, Wrong> {
     let local = text.strip_prefix("localhost:").and_then(|port| port.parse().ok());
-    local.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))).or_else(|| text.parse().ok()).ok_or_else(|| {
-        "expected an IP address and a port, such as `127.0.0.1:11435`, `0.0.0.0:11435` or `[::1]:0`".into()
-    })
+    local.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))).or_else(|| text.parse().ok()).ok_or(Unexpected)
 }
 
 /// The name of a file; an empty one is none.
-pub(super) fn file(text: &str) -> Result<Option<PathBuf>, String> {
+pub(super) fn file(text: &str) -> Result<Option<PathBuf>, Wrong> {
     Ok((!text.is_empty()).then(|| text.into()))
 }
 
@@ -40,84 +38,85 @@ pub(super) fn file(text: &str) -> Result<Option<PathBuf>, String> {
 const MAX_PLACE: usize = 64;
 
 /// The name of a machine or of a zone; an empty one is none.
-pub(super) fn place(text: &str) -> Result<Option<String>, String> {
+pub(super) fn place(text: &str) -> Result<Option<String>, Wrong> {
     let printable = text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
     match text {
         "" => Ok(None),
         _ if printable && text.len() <= MAX_PLACE => Ok(Some(text.to_owned())),
-        _ => Err(format!("expected a name of at most {MAX_PLACE} printable ASCII characters")),
+        _ => Err(Unexpected),
     }
 }
 
 /// A host as it stands in a certificate; an empty one is none.
-pub(super) fn server_name(text: &str) -> Result<Option<String>, String> {
+pub(super) fn server_name(text: &str) -> Result<Option<String>, Wrong> {
     let is_host = text.parse::<Address>().is_ok_and(|address| address.host == text.to_ascii_lowercase());
     match text {
         "" => Ok(None),
         _ if is_host => Ok(Some(text.to_owned())),
-        _ => Err("expected a host name or an IP address, without a port".into()),
+        _ => Err(Unexpected),
     }
 }
 
 /// Most bounds of a histogram: each is a series of every label.
 const MAX_BOUNDS: usize = 64;
 
-/// Upper bounds of a histogram.
-pub(super) fn bounds(texts: &[&str]) -> Result<Bounds, String> {
+/// Upper bounds of a histogram; none at all are the built-in ones.
+pub(super) fn bounds(texts: &[&str]) -> Result<Option<Bounds>, Wrong> {
+    if texts.is_empty() {
+        return Ok(None);
+    }
     let bounds: Option<Vec<f64>> = texts.iter().map(|text| text.parse().ok()).collect();
     let ascend = |bounds: &Vec<f64>| {
         bounds.iter().all(|bound| bound.is_finite() && *bound > 0.0) && bounds.windows(2).all(|pair| pair[0] < pair[1])
     };
     bounds
         .filter(|bounds| bounds.len() <= MAX_BOUNDS && ascend(bounds))
-        .map(Bounds)
-        .ok_or_else(|| format!("expected at most {MAX_BOUNDS} numbers above 0 that ascend, such as `[0.1, 1, 10]`"))
+        .map(|bounds| Some(Bounds(bounds)))
+        .ok_or(Unexpected)
 }
 
 /// A duration of at least a millisecond.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, Wrong> {
     match parse_duration(text) {
         Some(duration) if duration >= Duration::from_millis(1) => Ok(duration),
-        _ => Err(format!("{DURATION}, from 1ms to 365d")),
+        _ => Err(Unexpected),
     }
 }
 
 /// A duration, or nothing of it.
-pub(super) fn duration_or_zero(text: &str) -> Result<Duration, String> {
-    parse_duration(text).ok_or_else(|| format!("{DURATION}, from 0 to 365d"))
+pub(super) fn duration_or_zero(text: &str) -> Result<Duration, Wrong> {
+    parse_duration(text).ok_or(Unexpected)
 }
 
 /// A limit: `0` switches it off.
-pub(super) fn limit(text: &str) -> Result<Option<Duration>, String> {
-    parse_duration(text)
-        .map(|duration| Some(duration).filter(|d| !d.is_zero()))
-        .ok_or_else(|| format!("{DURATION}, up to 365d, or `0` for off"))
+pub(super) fn limit(text: &str) -> Result<Option<Duration>, Wrong> {
+    parse_duration(text).map(|duration| Some(duration).filter(|d| !d.is_zero())).ok_or(Unexpected)
 }
 
 /// How often to read the machine: `0` switches it off.
-pub(super) fn host_period(text: &str) -> Result<Option<Duration>, String> {
+pub(super) fn host_period(text: &str) -> Result<Option<Duration>, Wrong> {
     match limit(text) {
         Ok(period) if period.is_none_or(|period| period >= Duration::from_secs(1)) => Ok(period),
-        _ => Err(format!("{DURATION}, from 1s, or `0` for off")),
+        _ => Err(Unexpected),
     }
 }
 
 /// What a kilowatt-hour costs, to a millionth; `0` is not known.
-pub(super) fn electricity_price(text: &str) -> Result<Option<ElectricityPrice>, String> {
+pub(super) fn electricity_price(text: &str) -> Result<Option<ElectricityPrice>, Wrong> {
     let price: f64 = text.parse().unwrap_or(-1.0);
     if !(0.0..=MOST_FOR_A_KILOWATT_HOUR).contains(&price) {
-        return Err(format!("expected a number from 0 to {MOST_FOR_A_KILOWATT_HOUR}, such as 0.30"));
+        return Err(Unexpected);
     }
     let millionths = (price * 1e6).round() as u64;
     Ok((millionths > 0).then_some(ElectricityPrice(millionths)))
 }
 
 /// Where the helper is; nothing is none.
-pub(super) fn helper_url(text: &str) -> Result<Option<HelperAddress>, String> {
+pub(super) fn helper_url(text: &str) -> Result<Option<HelperAddress>, Wrong> {
     if text.is_empty() {
         Ok(None)
     } else {
-        text.parse().map(Some).map_err(|error: InvalidHelperAddress| error.to_string())
+        text.parse().map(Some).map_err(|error: InvalidHelperAddress| Because(error.to_string()))
     }
 }
 
@@ -152,25 +151,21 @@ fn unit_millis(unit: &str) -> Option<u64> {
 }
 
 /// How many model names become labels.
-pub(super) fn max_models(text: &str) -> Result<usize, String> {
-    count(text, 1, MAX_MODELS).ok_or_else(|| format!("expected a number from 1 to {MAX_MODELS}"))
+pub(super) fn max_models(text: &str) -> Result<usize, Wrong> {
+    count(text, 1, MAX_MODELS).ok_or(Unexpected)
 }
 
 /// How many worker threads; `0` leaves it to the machine.
-pub(super) fn worker_threads(text: &str) -> Result<Option<usize>, String> {
-    count(text, 0, MAX_WORKERS)
-        .map(|threads| Some(threads).filter(|n| *n > 0))
-        .ok_or_else(|| format!("expected a number from 1 to {MAX_WORKERS}, or `0` for one a core"))
+pub(super) fn worker_threads(text: &str) -> Result<Option<usize>, Wrong> {
+    count(text, 0, MAX_WORKERS).map(|threads| Some(threads).filter(|n| *n > 0)).ok_or(Unexpected)
 }
 
 /// How many connections at once.
-pub(super) fn max_connections(text: &str) -> Result<MaxConnections, String> {
+pub(super) fn max_connections(text: &str) -> Result<MaxConnections, Wrong> {
     match text {
         "auto" => Ok(MaxConnections::Auto),
         "0" => Ok(MaxConnections::Unlimited),
-        _ => count(text, 1, u32::MAX as usize)
-            .map(MaxConnections::AtMost)
-            .ok_or_else(|| "expected a number, `0` for off, or `auto` for what the descriptors allow".into()),
+        _ => count(text, 1, u32::MAX as usize).map(MaxConnections::AtMost).ok_or(Unexpected),
     }
 }
 
@@ -181,42 +176,35 @@ fn count(text: &str, least: usize, most: usize) -> Option<usize> {
 }
 
 /// A switch.
-pub(super) fn switch(text: &str) -> Result<bool, String> {
+pub(super) fn switch(text: &str) -> Result<bool, Wrong> {
     match text {
         "on" | "true" => Ok(true),
         "off" | "false" => Ok(false),
-        _ => Err("expected `on` or `off`".into()),
+        _ => Err(Unexpected),
     }
 }
 
 /// The shape of the log.
-pub(super) fn log_format(text: &str) -> Result<logs::Format, String> {
-    logs::Format::ALL
-        .into_iter()
-        .find(|format| format.as_str() == text)
-        .ok_or_else(|| "expected `text` or `json`".into())
+pub(super) fn log_format(text: &str) -> Result<logs::Format, Wrong> {
+    logs::Format::ALL.into_iter().find(|format| format.as_str() == text).ok_or(Unexpected)
 }
 
 /// What is logged.
-pub(super) fn log_level(text: &str) -> Result<String, String> {
-    logs::filter(text).map(|_| text.to_owned()).map_err(|error| error.to_string())
+pub(super) fn log_level(text: &str) -> Result<String, Wrong> {
+    logs::filter(text).map(|_| text.to_owned()).map_err(|error| Because(error.to_string()))
 }
 
 /// The policy for the `Host` field. Its words are taken in any case, because as a host they would be sent to the backend.
-pub(super) fn host_header(text: &str) -> Result<HostHeader, String> {
+pub(super) fn host_header(text: &str) -> Result<HostHeader, Wrong> {
     match text.to_ascii_lowercase().as_str() {
         "preserve" => Ok(HostHeader::Preserve),
         "upstream" => Ok(HostHeader::Upstream),
-        slip if !slip.contains(['.', ':']) && is_like(slip, &["preserve", "upstream"]) => {
-            Err("expected `preserve`, `upstream`, or a host; for a host of that name add its port or its domain".into())
-        }
+        slip if !slip.contains(['.', ':']) && is_slip(slip, &["preserve", "upstream"]) => Err(Because(
+            "expected `preserve`, `upstream`, or a host; for a host of that name add its port or its domain".into(),
+        )),
         _ if is_authority(text) => Ok(HostHeader::Literal(text.to_owned())),
-        _ => Err("expected `preserve`, `upstream`, or a host with an optional port, such as `ollama.lan:11434`".into()),
+        _ => Err(Unexpected),
     }
-}
-
-fn is_like(text: &str, words: &[&str]) -> bool {
-    words.iter().any(|word| strsim::jaro_winkler(text, word) >= super::SIMILAR)
 }
 
 /// Whether it can stand in a `Host` field: a host and an optional port (RFC 9110, 7.2).
@@ -259,7 +247,7 @@ mod tests {
         assert_eq!(limit("0"), Ok(None), "0 is off");
         assert_eq!(host_period("0"), Ok(None));
         assert_eq!(electricity_price("0"), Ok(None));
-        assert_eq!(electricity_price("0.3").map(|price| price.map(|it| it.per_kilowatt_hour())), Ok(Some(0.3)));
+        assert_eq!(electricity_price("0.3").map(|price| price.map(ElectricityPrice::per_kilowatt_hour)), Ok(Some(0.3)));
         for text in ["-1", "nan", "inf", "cheap", "2e6"] {
             assert!(electricity_price(text).is_err(), "{text}");
         }
@@ -306,7 +294,7 @@ mod tests {
             assert_eq!(host_header(text), Ok(HostHeader::Literal(text.into())));
         }
         for text in ["upsteam", "Upstreams", "preserved"] {
-            assert!(host_header(text).is_err_and(|reason| reason.contains("`upstream`")), "{text}: a slip is no host");
+            assert!(matches!(host_header(text), Err(Because(said)) if said.contains("`upstream`")), "{text}: no host");
         }
         for text in ["", "a b", "a\r\nb: c", "http://a", "a/b", "user@a", "a:b", ":80", "::1"] {
             assert!(host_header(text).is_err(), "{text:?}");

@@ -1,0 +1,112 @@
+//! Every setting, a line each: what help, file, variables, `--print-config`, reload and `docs/configuration.md` say of it
+//! comes from here. To add one: a line here, a field in the settings, and its use.
+
+use std::path::{Path, PathBuf};
+
+use super::key::Reload::{Live, LiveWhere, Restart};
+use super::key::{Key, Reload, keys};
+use super::settings::Config;
+use crate::tls::Identity;
+
+/// Whether clients speak TLS is decided when the listener starts; the files are read again at each reload.
+const FILES: Reload<Config> = LiveWhere {
+    holds: |running, next| running.tls.is_some() == next.tls.is_some(),
+    restart_to: "switch TLS on or off",
+};
+
+/// TLS goes with the backend that it is for.
+const BACKEND_FILES: Reload<Config> =
+    LiveWhere { holds: |running, next| running.backends == next.backends, restart_to: "change the backend with it" };
+
+/// In the order in which they are printed: a key without a table stands before every table.
+#[rustfmt::skip]
+pub(super) static KEYS: &[Key<Config>] = keys! { Config;
+    // key                             what it may be default                  set by    reload   field                                         help
+    // Beside Ollama's own port, on this machine only.
+    ["listen",                         LISTEN,       "127.0.0.1:11435",        Anywhere, Restart, {listen},                                     "Address to serve clients on"]
+    // On this machine only: the page shows which models are used.
+    ["admin_listen",                   LISTEN,       "127.0.0.1:8001",         Anywhere, Restart, {admin_listen},                               "Address to serve metrics, health and the status page on"]
+    ["admin_web_config_file",          FILE,         "",                       Anywhere, Live,    {admin_web_config_file},                      "TLS certificate and passwords for that address, in the file format of Prometheus exporters' --web.config.file"]
+    // Where Ollama listens unless `OLLAMA_HOST` says otherwise.
+    ["backend",                        BACKENDS,     "http://127.0.0.1:11434", Anywhere, Restart, {backends},                                   "Inference server to forward to: host, host:port, http://host:port/prefix or https://host, with a name for metrics if wanted"]
+    ["backend_node",                   PLACE,        "",                       File,     Restart, {backend_node},                               "The backend's machine, as backend_info{node} shows it; unset is this machine's name for a backend here, else the host of its address"]
+    ["backend_zone",                   PLACE,        "",                       File,     Restart, {backend_zone},                               "Where that machine is: a rack, a room, a region"]
+    ["host_header",                    HOST_HEADER,  "preserve",               Anywhere, Live,    {host_header},                                "Host field sent to the backend: preserve (the client's), upstream (the backend's address) or a literal"]
+    // More models than a machine holds; each costs its metrics' series.
+    ["max_models",                     MODELS,       "200",                    Anywhere, Restart, {max_models},                                 "Model names that become metric labels; later ones are counted as `other`"]
+    // Long for a network, short for a person.
+    ["connect_timeout",                TIMEOUT,      "5s",                     Anywhere, Live,    {connect_timeout},                            "How long the backend may take to accept a connection"]
+    // What service managers and Kubernetes wait before they kill.
+    ["drain_timeout",                  PATIENCE,     "30s",                    Anywhere, Live,    {drain_timeout},                              "How long exchanges may go on after a request to stop"]
+    // Finished exchanges and changes of state.
+    ["log_level",                      LOG_LEVEL,    "info",                   Anywhere, Live,    {log_level},                                  "Least severe events to log: off, error, warn, info, debug, trace, or directives such as info,inferometer::backend=debug"]
+    ["log_format",                     LOG_FORMAT,   "text",                   Anywhere, Restart, {log_format},                                 "How to write the log"]
+    ["access_log",                     SWITCH,       "on",                     Anywhere, Live,    {access_log},                                 "Whether to log a line for each finished exchange"]
+    // Clients that speak it need fewer connections; it is offered beside HTTP/1.1.
+    ["http2",                          SWITCH,       "on",                     File,     Live,    {http2},                                      "Whether clients may speak HTTP/2, over TLS or by prior knowledge"]
+    ["worker_threads",                 THREADS,      "0",                      File,     Restart, {worker_threads},                             "Threads that serve clients"]
+    ["helper_url",                     HELPER,       "",                       File,     Restart, {helper_url},                                 "The privileged helper, if you run one: http://127.0.0.1:8002, unix:/path, macmon's http://…/json, or an older helper's http://…/metrics/json"]
+
+    // Slow heads hold a connection for nothing.
+    ["limits.head",                    LIMIT,        "30s",                    File,     Live,    {limits.head},                                "A request's head, from its first byte; the first on a connection from accept, TLS included"]
+    // Ollama closes none, so neither do we.
+    ["limits.keep_alive_idle",         LIMIT,        "0",                      File,     Live,    {limits.keep_alive_idle},                     "An idle connection of a client"]
+    ["limits.body_idle",               LIMIT,        "5m",                     File,     Live,    {limits.body_idle},                           "Silence within a request's body"]
+    ["limits.write_stall",             LIMIT,        "5m",                     File,     Live,    {limits.write_stall},                         "A client that does not read its response"]
+    // Loading a large model takes minutes, and the client has its own patience.
+    ["limits.first_byte",              LIMIT,        "0",                      File,     Live,    {limits.first_byte},                          "The first byte of the backend's response, once it has the request: a cold model takes minutes"]
+    // Below the 5 s after which vLLM and llama.cpp close theirs.
+    ["limits.pool_idle",               LIMIT,        "2s",                     File,     Live,    {limits.pool_idle},                           "An idle connection to the backend; off keeps it until the backend closes it"]
+    ["limits.stall",                   LIMIT,        "5s",                     File,     Live,    {limits.stall},                               "A gap between tokens that is counted as a stall; nothing is ended"]
+    ["limits.max_connections",         CONNECTIONS,  "auto",                   File,     Restart, {limits.max_connections},                     "Client connections at once; auto is a third of the descriptors, less some for the second listener and the like"]
+
+    // As often as metrics are scraped.
+    ["host.period",                    PERIOD,       "5s",                     File,     Restart, {host_period},                                "How often the machine is read"]
+    ["host.electricity_price_per_kwh", PRICE,        "0",                      File,     Restart, {electricity_price},                          "What a kilowatt-hour costs, in whatever currency"]
+
+    ["buckets.duration",               BUCKETS,      "",                       File,     Restart, {buckets.duration},                           "Histograms of whole exchanges and of decode: upper bounds in seconds"]
+    ["buckets.first_token",            BUCKETS,      "",                       File,     Restart, {buckets.first_token},                        "Time to first byte and token, and prefill, in seconds"]
+    ["buckets.token",                  BUCKETS,      "",                       File,     Restart, {buckets.token},                              "Time between tokens and per token, in seconds"]
+    ["buckets.load",                   BUCKETS,      "",                       File,     Restart, {buckets.load},                               "Cold loads, in seconds"]
+    ["buckets.rate",                   BUCKETS,      "",                       File,     Restart, {buckets.rate},                               "Tokens per second"]
+    ["buckets.overhead",               BUCKETS,      "",                       File,     Restart, {buckets.overhead},                           "The proxy's own cost, in seconds"]
+    ["buckets.size",                   BUCKETS,      "",                       File,     Restart, {buckets.size},                               "Sizes of bodies, in bytes"]
+    ["buckets.context",                BUCKETS,      "",                       File,     Restart, {buckets.context},                            "Lengths of contexts, in tokens"]
+
+    ["tls.cert_file",                  FILE,         "",                       File,     FILES,   (|it| cert(&it.tls), |it, file| set_cert(&mut it.tls, file)), "What clients see where they speak TLS: the chain, the certificate itself first"]
+    ["tls.key_file",                   FILE,         "",                       File,     FILES,   (|it| key(&it.tls), |it, file| set_key(&mut it.tls, file)),   "Its private key"]
+
+    ["backend_tls.ca_file",            FILE,         "",                       File,     BACKEND_FILES, {backend_tls.ca_file},                  "Authorities to trust for an https:// backend instead of the system's"]
+    ["backend_tls.cert_file",          FILE,         "",                       File,     BACKEND_FILES, (|it| cert(&it.backend_tls.identity), |it, file| set_cert(&mut it.backend_tls.identity, file)), "Certificate to show, where the backend wants one"]
+    ["backend_tls.key_file",           FILE,         "",                       File,     BACKEND_FILES, (|it| key(&it.backend_tls.identity), |it, file| set_key(&mut it.backend_tls.identity, file)),    "Its private key"]
+    ["backend_tls.server_name",        SERVER_NAME,  "",                       File,     BACKEND_FILES, {backend_tls.server_name},              "The name that the backend's certificate is for"]
+};
+
+// A certificate and its key are two keys of the file and one value: that both are there is checked once both are read.
+
+fn cert(identity: &Option<Identity>) -> Option<PathBuf> {
+    named(&identity.as_ref()?.cert_file)
+}
+
+fn key(identity: &Option<Identity>) -> Option<PathBuf> {
+    named(&identity.as_ref()?.key_file)
+}
+
+fn named(file: &Path) -> Option<PathBuf> {
+    (!file.as_os_str().is_empty()).then(|| file.to_owned())
+}
+
+fn set_cert(identity: &mut Option<Identity>, file: Option<PathBuf>) {
+    let key_file = key(identity).unwrap_or_default();
+    set(identity, file.unwrap_or_default(), key_file);
+}
+
+fn set_key(identity: &mut Option<Identity>, file: Option<PathBuf>) {
+    let cert_file = cert(identity).unwrap_or_default();
+    set(identity, cert_file, file.unwrap_or_default());
+}
+
+fn set(identity: &mut Option<Identity>, cert_file: PathBuf, key_file: PathBuf) {
+    let is_none = cert_file.as_os_str().is_empty() && key_file.as_os_str().is_empty();
+    *identity = (!is_none).then_some(Identity { cert_file, key_file });
+}

@@ -1,0 +1,206 @@
+//! What a key may be: how a value is written, read and printed. A constant a kind; keys of the same kind share it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::settings::{Bounds, ElectricityPrice, HostHeader, MaxConnections};
+use super::write::{duration, quoted, switch};
+use super::wrong::{Refused, Wrong};
+use super::{backends, value};
+use crate::backend::Backend;
+use crate::host::helper::HelperAddress;
+use crate::logs;
+
+/// Values of one type and range.
+pub(super) struct Kind<T: 'static> {
+    /// Stands for the value in the help: `--connect-timeout <DURATION>`.
+    pub(super) placeholder: &'static str,
+    /// What it is.
+    pub(super) noun: &'static str,
+    /// How it is written, for whoever wrote something else; begins with what separates it from the noun.
+    syntax: &'static str,
+    /// From where to where, and what `0` or nothing means; begins with what separates it from the noun.
+    pub(super) range: &'static str,
+    parse: Parse<T>,
+    /// As TOML that reads back as the same.
+    pub(super) print: fn(&T) -> String,
+}
+
+enum Parse<T> {
+    One(fn(&str) -> Result<T, Wrong>),
+    List(fn(&[&str]) -> Result<T, Wrong>),
+}
+
+impl<T> Kind<T> {
+    /// Reads the value. Where one is asked for, the last counts.
+    pub(super) fn read(&self, texts: &[&str]) -> Result<T, Refused> {
+        let read = match self.parse {
+            Parse::One(parse) => parse(texts.last().copied().unwrap_or_default()),
+            Parse::List(parse) => parse(texts),
+        };
+        read.map_err(|wrong| match wrong {
+            Wrong::Unexpected => Refused { element: None, reason: self.expected() },
+            Wrong::Because(reason) => Refused { element: None, reason },
+            Wrong::Element(at, reason) => Refused { element: Some(at), reason },
+        })
+    }
+
+    pub(super) const fn is_list(&self) -> bool {
+        matches!(self.parse, Parse::List(_))
+    }
+
+    fn expected(&self) -> String {
+        format!("expected {}{}{}", self.noun, self.syntax, self.range)
+    }
+}
+
+use Parse::{List, One};
+
+const DURATION_SYNTAX: &str = " with a unit (ms, s, m, h, d), such as `500ms`, `5s` or `1m30s`,";
+
+/// A duration, with these ends.
+const fn within<T>(range: &'static str, parse: fn(&str) -> Result<T, Wrong>, print: fn(&T) -> String) -> Kind<T> {
+    let (placeholder, noun, syntax) = ("DURATION", "a duration", DURATION_SYNTAX);
+    Kind { placeholder, noun, syntax, range, parse: One(parse), print }
+}
+
+/// One of these words, which say it all.
+const fn words<T>(
+    placeholder: &'static str,
+    noun: &'static str,
+    parse: fn(&str) -> Result<T, Wrong>,
+    print: fn(&T) -> String,
+) -> Kind<T> {
+    Kind { placeholder, noun, syntax: "", range: "", parse: One(parse), print }
+}
+
+pub(super) const LISTEN: Kind<SocketAddr> = Kind {
+    placeholder: "IP:PORT",
+    noun: "an IP address and a port",
+    syntax: ", such as `127.0.0.1:11435`, `0.0.0.0:11435` or `[::1]:0`",
+    range: "",
+    parse: One(value::listen),
+    print: |address| quoted(&address.to_string()),
+};
+
+pub(super) const FILE: Kind<Option<PathBuf>> = Kind {
+    placeholder: "FILE",
+    noun: "the name of a file",
+    syntax: "",
+    range: ", or `\"\"` for none",
+    parse: One(value::file),
+    print: |path| quoted(&path.as_deref().unwrap_or("".as_ref()).to_string_lossy()),
+};
+
+pub(super) const BACKENDS: Kind<Vec<Backend>> = Kind {
+    placeholder: "[NAME=]URL",
+    noun: "an address, after a name and `=` if wanted",
+    syntax: "",
+    range: "",
+    parse: List(backends::parse_all),
+    print: |backends| {
+        let each = backends.iter().map(|backend| quoted(&format!("{}={}", backend.name, backend.address)));
+        format!("[{}]", each.collect::<Vec<_>>().join(", "))
+    },
+};
+
+pub(super) const PLACE: Kind<Option<String>> = Kind {
+    placeholder: "NAME",
+    noun: "a name of at most 64 printable ASCII characters",
+    syntax: "",
+    range: ", or `\"\"` for unset",
+    parse: One(value::place),
+    print: |name| quoted(name.as_deref().unwrap_or_default()),
+};
+
+pub(super) const HOST_HEADER: Kind<HostHeader> = Kind {
+    placeholder: "preserve|upstream|HOST",
+    noun: "`preserve`, `upstream`, or a host with an optional port",
+    syntax: ", such as `ollama.lan:11434`",
+    range: "",
+    parse: One(value::host_header),
+    print: |policy| quoted(policy.as_str()),
+};
+
+pub(super) const MODELS: Kind<usize> = Kind {
+    placeholder: "COUNT",
+    noun: "a number",
+    syntax: "",
+    range: " from 1 to 10000",
+    parse: One(value::max_models),
+    print: usize::to_string,
+};
+
+pub(super) const THREADS: Kind<Option<usize>> = Kind {
+    placeholder: "COUNT",
+    noun: "a number",
+    syntax: "",
+    range: " from 1 to 1024, or `0` for one a core",
+    parse: One(value::worker_threads),
+    print: |threads| threads.unwrap_or(0).to_string(),
+};
+
+pub(super) const CONNECTIONS: Kind<MaxConnections> = Kind {
+    placeholder: "COUNT",
+    noun: "a number",
+    syntax: "",
+    range: ", `0` for off, or `auto` for what the descriptors allow",
+    parse: One(value::max_connections),
+    print: |most| match most {
+        MaxConnections::Auto => quoted("auto"),
+        MaxConnections::Unlimited => "0".to_owned(),
+        MaxConnections::AtMost(most) => most.to_string(),
+    },
+};
+
+pub(super) const PRICE: Kind<Option<ElectricityPrice>> = Kind {
+    placeholder: "PRICE",
+    noun: "a number from 0 to 1000000",
+    syntax: ", such as 0.30",
+    range: ", where `0` is not known",
+    parse: One(value::electricity_price),
+    print: |price| price.map_or(0.0, ElectricityPrice::per_kilowatt_hour).to_string(),
+};
+
+pub(super) const TIMEOUT: Kind<Duration> =
+    within(" from 1ms to 365d", value::duration, |limit| duration(Some(*limit)));
+
+pub(super) const PATIENCE: Kind<Duration> =
+    within(" from 0 to 365d", value::duration_or_zero, |limit| duration(Some(*limit)));
+
+pub(super) const LIMIT: Kind<Option<Duration>> =
+    within(" up to 365d, or `0` for off", value::limit, |limit| duration(*limit));
+
+pub(super) const PERIOD: Kind<Option<Duration>> =
+    within(" from 1s, or `0` for off", value::host_period, |period| duration(*period));
+
+pub(super) const SWITCH: Kind<bool> = words("on|off", "`on` or `off`", value::switch, |on| quoted(switch(*on)));
+
+pub(super) const LOG_FORMAT: Kind<logs::Format> =
+    words("text|json", "`text` or `json`", value::log_format, |format| quoted(format.as_str()));
+
+pub(super) const LOG_LEVEL: Kind<String> =
+    words("LEVEL", "a level, or levels by target", value::log_level, |level| quoted(level));
+
+pub(super) const HELPER: Kind<Option<HelperAddress>> =
+    words("URL", "an address, or `\"\"` for none", value::helper_url, |address| {
+        quoted(&address.as_ref().map(ToString::to_string).unwrap_or_default())
+    });
+
+pub(super) const SERVER_NAME: Kind<Option<String>> =
+    words("HOST", "a host name or an IP address, without a port, or `\"\"` for the address's", value::server_name, |name| {
+        quoted(name.as_deref().unwrap_or_default())
+    });
+
+pub(super) const BUCKETS: Kind<Option<Bounds>> = Kind {
+    placeholder: "BOUNDS",
+    noun: "at most 64 numbers above 0 that ascend",
+    syntax: ", such as `[0.1, 1, 10]`",
+    range: ", or `[]` for the built-in ones",
+    parse: List(value::bounds),
+    print: |bounds| {
+        let bounds = bounds.as_ref().map_or(&[][..], Bounds::as_slice);
+        format!("[{}]", bounds.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+    },
+};

@@ -1,0 +1,24 @@
+//! Values as TOML.
+
+use std::time::Duration;
+
+/// A TOML string.
+pub(super) fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+/// The words for yes and no.
+pub(super) const fn switch(on: bool) -> &'static str {
+    if on { "on" } else { "off" }
+}
+
+/// A duration in the largest unit that is exact; off is `0`.
+pub(super) fn duration(duration: Option<Duration>) -> String {
+    let millis = duration.unwrap_or_default().as_millis();
+    let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)];
+    match units.into_iter().find(|(_, unit)| millis != 0 && millis.is_multiple_of(*unit)) {
+        Some((name, unit)) => quoted(&format!("{}{name}", millis / unit)),
+        None if millis == 0 => "0".to_owned(),
+        None => quoted(&format!("{millis}ms")),
+    }
+}
