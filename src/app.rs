@@ -17,7 +17,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use http::HeaderValue;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -30,16 +29,14 @@ use crate::backend::report::Report;
 use crate::backend::{Backend, Place, probe, survey};
 use crate::cli::{REVISION, VERSION};
 use crate::clock::Clock;
-use crate::config::{self, Config, ElectricityPrice, HostHeader, MaxConnections};
-use crate::exchange;
+use crate::config::{self, Config, ElectricityPrice, MaxConnections};
 use crate::exchange::residency::Residency;
 use crate::history::in_flight::InFlight;
 use crate::host::energy::Meter;
 use crate::host::{self, Host};
 use crate::logs::access::AccessLog;
 use crate::metrics::{self, Metrics};
-use crate::proxy::{self, ClientLimits, Life, Proxy};
-use crate::tls::server::Server;
+use crate::proxy::{self, HostHeader, Life, Proxy};
 use found::Found;
 use material::Material;
 use reload::Reload;
@@ -169,18 +166,16 @@ async fn serve(
     let admin_address = admin.local_addr().map_err(AppError::System)?;
     let admin = tokio::spawn(admin::serve(admin, site, stopped));
 
-    let sinks = (metrics.clone(), (in_flight.clone(), log.clone()));
     let monitor = monitors.first().expect("a configuration has a backend");
-    let settings = {
-        let clients = material.clients.clone();
-        move |config: &Config| {
-            let observe = (residency.clone(), catalogue.clone());
-            proxy_settings(config, descriptors, clients.clone(), observe)
-        }
+    let shared = proxy::Shared {
+        backend: monitor.backend.clone(),
+        dialer: monitor.dialer.clone(),
+        sink: Arc::new((metrics.clone(), (in_flight.clone(), log.clone()))),
+        tls: material.clients.clone(),
+        residency,
+        names: catalogue,
     };
-    let proxy =
-        Proxy::start(settings(&config), monitor.backend.clone(), monitor.dialer.clone(), Arc::new(sinks), lives)
-            .map_err(AppError::System)?;
+    let proxy = Proxy::start(proxy_settings(&config, descriptors), shared, lives).map_err(AppError::System)?;
     readiness.serving();
     greet(&config, (clients_scheme, address), (admin_scheme, admin_address));
     let (running, current) = watch::channel(config);
@@ -194,7 +189,7 @@ async fn serve(
         clients: material.clients,
         backend: material.backend,
         proxy: proxy.settings(),
-        settings: Box::new(settings),
+        settings: Box::new(move |config| proxy_settings(config, descriptors)),
     };
     let reloads = tokio::spawn(reload.run(signals.reload()));
     let limit = || current.borrow().drain_timeout;
@@ -291,17 +286,17 @@ fn traffic(backend: Arc<str>, metrics: Arc<Metrics>, in_flight: InFlight) -> Ask
 
 /// The `Host` that the backend wants to hear from everybody, ourselves included.
 fn literal_host(config: &Config) -> Option<&str> {
-    match &config.host_header {
-        HostHeader::Literal(host) => Some(host),
+    match &config.proxy.host_header {
+        HostHeader::Literal(host) => host.to_str().ok(),
         HostHeader::Preserve | HostHeader::Upstream => None,
     }
 }
 
 /// The machine's sources, where they are wanted.
 fn host(config: &Config, meter: &Arc<Meter>) -> io::Result<Option<Host>> {
-    let (helper, meter) = (config.helper_url.clone(), Arc::clone(meter));
-    let settings = |period| host::Settings { period, helper, meter, ..host::Settings::default() };
-    config.host_period.map(|period| Host::start(&settings(period))).transpose()
+    let helper = config.helper_url.clone();
+    let settings = |period| host::Settings { period, helper, ..host::Settings::default() };
+    config.host_period.map(|period| Host::start(&settings(period), meter)).transpose()
 }
 
 /// The backends that draw from this machine's meters: those on a loopback address, or on one that can be bound here.
@@ -319,40 +314,17 @@ fn place(config: &Config, backend: &Backend, is_here: bool) -> Place {
     Place { node: config.backend_node.as_deref().map_or_else(told, Into::into), zone: zone.into() }
 }
 
-fn proxy_settings(
-    config: &Config,
-    descriptors: Option<u64>,
-    tls: Option<Server>,
-    (residency, names): (Arc<Residency>, Arc<Catalogue>),
-) -> proxy::Settings {
-    let limits = &config.limits;
-    let threads = config.worker_threads.and_then(NonZeroUsize::new);
+/// How clients are served, on this machine.
+fn proxy_settings(config: &Config, descriptors: Option<u64>) -> proxy::Settings {
+    let threads = config.worker_threads.or_else(|| std::thread::available_parallelism().ok());
     proxy::Settings {
-        host_header: match &config.host_header {
-            HostHeader::Preserve => proxy::HostHeader::Preserve,
-            HostHeader::Upstream => proxy::HostHeader::Upstream,
-            HostHeader::Literal(host) => {
-                proxy::HostHeader::Literal(HeaderValue::from_str(host).expect("checked with the configuration"))
-            }
-        },
-        connect_timeout: config.connect_timeout,
-        first_byte: limits.first_byte,
-        pool_idle: limits.pool_idle,
-        client: ClientLimits {
-            head: limits.head,
-            body_idle: limits.body_idle,
-            keep_alive_idle: limits.keep_alive_idle,
-            write_stall: limits.write_stall,
-        },
-        max_connections: match limits.max_connections {
+        max_connections: match config.max_connections {
             MaxConnections::Auto => descriptors.map_or(u64::MAX, files::connections),
             MaxConnections::Unlimited => u64::MAX,
             MaxConnections::AtMost(most) => most as u64,
         },
-        http2: config.http2,
-        threads: threads.or_else(|| std::thread::available_parallelism().ok()).unwrap_or(NonZeroUsize::MIN),
-        tls,
-        observe: exchange::Settings { stall: limits.stall.unwrap_or(Duration::MAX), residency, names },
+        threads: threads.unwrap_or(NonZeroUsize::MIN),
+        ..config.proxy.clone()
     }
 }
 

@@ -32,7 +32,7 @@ use key::Key;
 use keys::KEYS;
 use layers::Layers;
 pub use reload::Reloaded;
-pub use settings::{Bounds, Buckets, Config, ElectricityPrice, HostHeader, Limits, MaxConnections};
+pub use settings::{Bounds, Buckets, Config, ElectricityPrice, MaxConnections};
 
 /// The flags that the keys have, for the command line.
 #[must_use]

@@ -59,11 +59,18 @@ use crate::wire::route::{Format, Operation, Route};
 /// The status of an exchange whose client left before a head was sent (nginx's convention).
 pub const CLIENT_CLOSED_REQUEST: u16 = 499;
 
+/// How exchanges are observed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// A gap between token-bearing frames above this counts as a stall. `None` counts none.
+    pub stall: Option<Duration>,
+}
+
 /// What every observation shares.
 #[derive(Clone, Debug)]
-pub struct Settings {
-    /// A gap between token-bearing frames above this counts as a stall.
-    pub stall: Duration,
+pub struct Shared {
+    /// What is configured.
+    pub settings: Settings,
     /// Which models have exchanges in flight, and which are in memory.
     pub residency: Arc<Residency>,
     /// What backends call their models.
@@ -78,7 +85,7 @@ pub struct Observation {
     start: Start,
     /// The backend that is asked, once one was chosen.
     placement: Option<Placement>,
-    settings: Settings,
+    shared: Shared,
     /// What the reading of coded bodies may cost.
     budget: Rc<Budget>,
     /// Gone once the exchange has ended.
@@ -122,13 +129,13 @@ pub struct Observation {
 impl Observation {
     /// An exchange begins.
     #[must_use]
-    pub fn start(start: Start, settings: &Settings, budget: &Rc<Budget>, sink: &dyn AnySink) -> Box<Self> {
+    pub fn start(start: Start, shared: &Shared, budget: &Rc<Budget>, sink: &dyn AnySink) -> Box<Self> {
         let watch = sink.started(&start);
         // Boxed where they are made, so that nobody moves them about; three boxes, as an allocator is quick with blocks
         // below 1 KiB only.
         Box::new(Self {
             placement: None,
-            settings: settings.clone(),
+            shared: shared.clone(),
             budget: budget.clone(),
             watch: Some(watch),
             phase: Phase::Upload,
@@ -163,7 +170,7 @@ impl Observation {
             watch.placed(&placement);
         }
         if std::mem::take(&mut self.requested_untold) {
-            let (names, dialect) = (&self.settings.names, self.start.route.dialect);
+            let (names, dialect) = (&self.shared.names, self.start.route.dialect);
             let listed = self.requested_model.take().map(|name| names.requested(&placement.backend, dialect, &name));
             self.requested_model = listed;
             self.placement = Some(placement);
@@ -241,7 +248,7 @@ impl Observation {
                 reader.share_prompt();
             }
             if self.start.route.format == Format::Anthropic {
-                reader.served_by(self.backend().map_or(Engine::Unknown, |backend| self.settings.names.engine(backend)));
+                reader.served_by(self.backend().map_or(Engine::Unknown, |backend| self.shared.names.engine(backend)));
             }
             self.reader = Some(reader);
         }
@@ -314,7 +321,7 @@ impl Observation {
     fn settle_requested(&mut self) {
         let Some(scanner) = self.scanner.take() else { return };
         self.requested_model = scanner.model().map(|name| match &self.placement {
-            Some(Placement { backend, .. }) => self.settings.names.requested(backend, self.start.route.dialect, name),
+            Some(Placement { backend, .. }) => self.shared.names.requested(backend, self.start.route.dialect, name),
             None => name.into(),
         });
         (self.load_options, self.model_leaves) = (scanner.load_options(), scanner.model_leaves());
@@ -337,7 +344,7 @@ impl Observation {
     fn take_place(&mut self) {
         let model = self.requested_model.as_deref().filter(|_| uses_model(self.start.route));
         if let (None, Some(model), Some(placement)) = (&self.stay, model, &self.placement) {
-            self.stay = Some(self.settings.residency.enter(&placement.backend, model, self.load_options));
+            self.stay = Some(self.shared.residency.enter(&placement.backend, model, self.load_options));
         }
     }
 
@@ -350,7 +357,7 @@ impl Observation {
         if self.answer.timing.bears() {
             self.advance(Phase::Decode);
         }
-        let (arrived, stall) = (self.arrived(), self.settings.stall);
+        let (arrived, stall) = (self.arrived(), self.shared.settings.stall.unwrap_or(Duration::MAX));
         let Self { answer, held, watch: Some(watch), .. } = self else { return };
         if streamed {
             held.take().into_iter().for_each(|frame| watch.tokens(frame));
@@ -373,7 +380,7 @@ impl Observation {
         let Some(model) = &mut self.answer.model else { return };
         self.model_told = true;
         if let Some(Placement { backend, .. }) = &self.placement
-            && let Some(listed) = self.settings.names.answered(backend, self.start.route.dialect, model)
+            && let Some(listed) = self.shared.names.answered(backend, self.start.route.dialect, model)
         {
             *model = listed;
         }
@@ -395,7 +402,7 @@ impl Observation {
 
     /// Its end says that what the backend holds in memory has changed.
     fn changed(&self) {
-        self.backend().into_iter().for_each(|backend| self.settings.residency.changed(backend));
+        self.backend().into_iter().for_each(|backend| self.shared.residency.changed(backend));
     }
 
     fn since_start(&self, now: Instant) -> Option<Duration> {

@@ -34,6 +34,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use collector::{Collector, Health};
+use energy::Meter;
 use gpu::Gpu;
 use helper::{HelperAddress, HelperPart};
 use source::Source;
@@ -51,8 +52,6 @@ pub struct Settings {
     pub sys: PathBuf,
     /// NVIDIA's library: the first of these that can be loaded.
     pub nvml: Vec<PathBuf>,
-    /// Who counts energy.
-    pub meter: Arc<energy::Meter>,
     /// The machine's name.
     pub node: Arc<str>,
 }
@@ -66,7 +65,6 @@ impl Default for Settings {
             proc: "/proc".into(),
             sys: "/sys".into(),
             nvml: nvidia::default_libraries(),
-            meter: Arc::default(),
             node: node(),
         }
     }
@@ -140,12 +138,12 @@ pub struct Host {
 }
 
 impl Host {
-    /// Starts a thread for each source.
+    /// Starts a thread for each source; `meter` shares out the energy that they count.
     ///
     /// # Errors
     /// When the system gives no thread.
     #[cfg(target_os = "linux")]
-    pub fn start(settings: &Settings) -> io::Result<Self> {
+    pub fn start(settings: &Settings, meter: &Arc<Meter>) -> io::Result<Self> {
         let (proc, sys, period) = (|| settings.proc.clone(), || settings.sys.clone(), settings.period);
         Ok(Self {
             cpu: Source::spawn(cpu::CpuCollector::new(proc()), period)?,
@@ -156,19 +154,19 @@ impl Host {
             networks: Source::spawn(networks::NetworksCollector::new(proc()), period)?,
             temperatures: Source::spawn(temperatures::TemperaturesCollector::new(sys()), period)?,
             processes: Source::spawn(processes::ProcessesCollector::new(proc()), period)?,
-            amd: metered(amd::AmdCollector::new(sys()), settings)?,
-            nvidia: nvidia_source(settings)?,
-            helper: helper_source(settings)?,
+            amd: metered(amd::AmdCollector::new(sys()), settings, meter)?,
+            nvidia: nvidia_source(settings, meter)?,
+            helper: helper_source(settings, meter)?,
             node: Arc::clone(&settings.node),
         })
     }
 
-    /// Starts a thread for each source.
+    /// Starts a thread for each source; `meter` shares out the energy that they count.
     ///
     /// # Errors
     /// When the system gives no thread.
     #[cfg(not(target_os = "linux"))]
-    pub fn start(settings: &Settings) -> io::Result<Self> {
+    pub fn start(settings: &Settings, meter: &Arc<Meter>) -> io::Result<Self> {
         let (proc, sys, period) = (|| settings.proc.clone(), || settings.sys.clone(), settings.period);
         Ok(Self {
             cpu: Source::spawn(portable::CpuCollector::default(), period)?,
@@ -179,9 +177,9 @@ impl Host {
             networks: Source::spawn(portable::NetworksCollector::default(), period)?,
             temperatures: Source::spawn(portable::TemperaturesCollector::default(), period)?,
             processes: Source::spawn(portable::ProcessesCollector::default(), period)?,
-            amd: metered(amd::AmdCollector::new(sys()), settings)?,
-            nvidia: nvidia_source(settings)?,
-            helper: helper_source(settings)?,
+            amd: metered(amd::AmdCollector::new(sys()), settings, meter)?,
+            nvidia: nvidia_source(settings, meter)?,
+            helper: helper_source(settings, meter)?,
             node: Arc::clone(&settings.node),
         })
     }
@@ -228,16 +226,20 @@ impl Host {
     }
 }
 
-fn helper_source(settings: &Settings) -> io::Result<Option<Source<HelperPart>>> {
+fn helper_source(settings: &Settings, meter: &Arc<Meter>) -> io::Result<Option<Source<HelperPart>>> {
     let collector = settings.helper.clone().map(helper::HelperCollector::new);
-    collector.map(|collector| metered(collector, settings)).transpose()
+    collector.map(|collector| metered(collector, settings, meter)).transpose()
 }
 
-fn nvidia_source(settings: &Settings) -> io::Result<Source<nvidia::Nvidia>> {
-    metered(nvidia::NvidiaCollector::new(settings.nvml.clone(), settings.period), settings)
+fn nvidia_source(settings: &Settings, meter: &Arc<Meter>) -> io::Result<Source<nvidia::Nvidia>> {
+    metered(nvidia::NvidiaCollector::new(settings.nvml.clone(), settings.period), settings, meter)
 }
 
 /// A source with meters in it.
-fn metered<C: Collector<Part: energy::Metered>>(collector: C, settings: &Settings) -> io::Result<Source<C::Part>> {
-    Source::spawn(energy::WithMeter { collector, meter: Arc::clone(&settings.meter) }, settings.period)
+fn metered<C: Collector<Part: energy::Metered>>(
+    collector: C,
+    settings: &Settings,
+    meter: &Arc<Meter>,
+) -> io::Result<Source<C::Part>> {
+    Source::spawn(energy::WithMeter { collector, meter: Arc::clone(meter) }, settings.period)
 }

@@ -60,11 +60,13 @@ use worker::Worker;
 use crate::backend::Backend;
 use crate::backend::dial::Dialer;
 use crate::exchange;
+use crate::exchange::names::Names;
+use crate::exchange::residency::Residency;
 use crate::exchange::sink::AnySink;
 use crate::tls::server::Server;
 
-/// What the proxy needs to be told.
-#[derive(Clone, Debug)]
+/// How clients are served.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// What to do with the `Host` field.
     pub host_header: HostHeader,
@@ -78,18 +80,50 @@ pub struct Settings {
     pub client: ClientLimits,
     /// Most client connections served at once. Above them idle ones are closed, and where none is, new ones are told so.
     pub max_connections: u64,
-    /// Whether clients may speak HTTP/2 by prior knowledge; over TLS they may where [`Settings::tls`] offers it.
+    /// Whether clients may speak HTTP/2 by prior knowledge; over TLS they may where [`Shared::tls`] offers it.
     pub http2: bool,
     /// Worker threads.
     pub threads: NonZeroUsize,
-    /// Where clients speak TLS, how.
-    pub tls: Option<Server>,
     /// How exchanges are observed.
     pub observe: exchange::Settings,
 }
 
+impl Default for Settings {
+    /// One thread, and no limit: what a configuration is filled into.
+    fn default() -> Self {
+        Self {
+            host_header: HostHeader::default(),
+            connect_timeout: Duration::MAX,
+            first_byte: None,
+            pool_idle: None,
+            client: ClientLimits::default(),
+            max_connections: u64::MAX,
+            http2: false,
+            threads: NonZeroUsize::MIN,
+            observe: exchange::Settings::default(),
+        }
+    }
+}
+
+/// What the proxy shares with the rest of the program, and keeps through every reload.
+#[derive(Clone)]
+pub struct Shared {
+    /// Who serves the requests.
+    pub backend: Backend,
+    /// Opens connections to it.
+    pub dialer: Arc<Dialer>,
+    /// Learns of every exchange.
+    pub sink: Arc<dyn AnySink>,
+    /// Where clients speak TLS, how.
+    pub tls: Option<Server>,
+    /// Which models have exchanges in flight, and which are in memory.
+    pub residency: Arc<Residency>,
+    /// What the backend calls its models.
+    pub names: Arc<dyn Names>,
+}
+
 /// The client's time limits. None is no limit.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClientLimits {
     /// From a head's first byte to its last; a connection's first head from accept, its handshake included.
     pub head: Option<Duration>,
@@ -106,9 +140,7 @@ pub struct ClientLimits {
 struct Parts {
     /// What clients are served with that come now.
     settings: life::Receiver<Settings>,
-    backend: Backend,
-    dialer: Arc<Dialer>,
-    sink: Arc<dyn AnySink>,
+    shared: Shared,
     ids: Arc<AtomicU64>,
     /// Client connections now, and streams within them.
     connections: Arc<AtomicU64>,
@@ -133,13 +165,7 @@ impl Proxy {
     ///
     /// # Errors
     /// When the system gives no thread or no poller.
-    pub fn start(
-        settings: Settings,
-        backend: Backend,
-        dialer: Arc<Dialer>,
-        sink: Arc<dyn AnySink>,
-        life: life::Receiver<Life>,
-    ) -> io::Result<Self> {
+    pub fn start(settings: Settings, shared: Shared, life: life::Receiver<Life>) -> io::Result<Self> {
         let max_connections = settings.max_connections;
         let count = settings.threads.get();
         let connections = Arc::default();
@@ -147,9 +173,7 @@ impl Proxy {
         let (settings, current) = life::channel(settings);
         let parts = Parts {
             settings: current,
-            backend,
-            dialer,
-            sink,
+            shared,
             ids: Arc::default(),
             connections: Arc::clone(&connections),
             room,

@@ -11,7 +11,7 @@ use inferometer::exchange::placement::{Placement, PlacementReason};
 use inferometer::exchange::record::{Method, Start};
 use inferometer::exchange::residency::Residency;
 use inferometer::exchange::trace::TraceId;
-use inferometer::exchange::{Observation, Settings};
+use inferometer::exchange::{Observation, Settings, Shared};
 use inferometer::history::in_flight::InFlight;
 use inferometer::host::energy::Meter;
 use inferometer::logs::access::AccessLog;
@@ -30,7 +30,7 @@ pub struct Observed {
     metrics: Arc<Metrics>,
     catalogue: Arc<Catalogue>,
     sink: (Arc<Metrics>, (InFlight, AccessLog)),
-    settings: Settings,
+    shared: Shared,
     budget: Rc<Budget>,
     backend: Arc<str>,
     now: Instant,
@@ -55,8 +55,8 @@ impl Default for Observed {
             catalogue,
             sink,
             budget: Budget::unlimited(),
-            settings: Settings {
-                stall: Duration::from_secs(5),
+            shared: Shared {
+                settings: Settings { stall: Some(Duration::from_secs(5)) },
                 residency: Arc::new(Residency::default()),
                 names: Arc::new(AsSpelled),
             },
@@ -78,7 +78,7 @@ impl Observed {
     /// An exchange that was placed on the only backend.
     fn begin(&self, method: Method, route: Route) -> Box<Observation> {
         let start = Start { id: 1, method, route, trace: TraceId::made_up(1), parent: None, at: self.now };
-        let mut observation = Observation::start(start, &self.settings, &self.budget, &self.sink);
+        let mut observation = Observation::start(start, &self.shared, &self.budget, &self.sink);
         let placement = Placement {
             backend: Arc::clone(&self.backend),
             reason: PlacementReason::Only,

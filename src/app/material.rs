@@ -30,7 +30,7 @@ impl Material {
             Some(path) => Access::load(path)?,
             None => Access::open(),
         };
-        let clients = config.tls.as_ref().map(|identity| server(identity, config.http2)).transpose()?;
+        let clients = config.tls.as_ref().map(|identity| server(identity, config.proxy.http2)).transpose()?;
         Ok(Self { backend, clients, admin })
     }
 }

@@ -75,7 +75,9 @@ impl Reload {
             running.renew(new);
         }
         // With another backend, these are for that one.
-        if let (Some(running), Some(new), false) = (&self.backend, &material.backend, reloaded.restart.contains(&"backend")) {
+        if let (Some(running), Some(new), false) =
+            (&self.backend, &material.backend, reloaded.restart.contains(&"backend"))
+        {
             running.renew(new);
         }
         for monitor in &self.monitors {

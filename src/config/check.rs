@@ -19,8 +19,7 @@ pub(super) fn check(layers: &Layers, config: &Config) -> Result<(), ConfigError>
 
 /// What is allowed and yet worth a word.
 pub(super) fn warnings(config: &Config) -> Vec<String> {
-    let mut warnings =
-        exposure_warnings(config.listen, config.admin_listen, config.admin_web_config_file.is_some());
+    let mut warnings = exposure_warnings(config.listen, config.admin_listen, config.admin_web_config_file.is_some());
     warnings.extend(unused_tls_warning(config));
     warnings
 }
@@ -88,8 +87,8 @@ fn exposure_warnings(listen: SocketAddr, admin: SocketAddr, admin_is_guarded: bo
 
 /// Warns of TLS that no backend asks for.
 fn unused_tls_warning(config: &Config) -> Option<String> {
-    let used = config.backends.iter().any(|backend| backend.address.tls)
-        || config.backend_tls == client::Settings::default();
+    let used =
+        config.backends.iter().any(|backend| backend.address.tls) || config.backend_tls == client::Settings::default();
     (!used)
         .then(|| "backend_tls is set, and the backend is spoken to without TLS: write https:// in --backend".to_owned())
 }

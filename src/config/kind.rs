@@ -1,16 +1,18 @@
 //! What a key may be: how a value is written, read and printed. A constant a kind; keys of the same kind share it.
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::settings::{Bounds, ElectricityPrice, HostHeader, MaxConnections};
+use super::settings::{Bounds, ElectricityPrice, MaxConnections};
 use super::write::{duration, quoted, switch};
 use super::wrong::{Refused, Wrong};
 use super::{backends, value};
 use crate::backend::Backend;
 use crate::host::helper::HelperAddress;
 use crate::logs;
+use crate::proxy::HostHeader;
 
 /// Values of one type and range.
 pub(super) struct Kind<T: 'static> {
@@ -132,13 +134,13 @@ pub(super) const MODELS: Kind<usize> = Kind {
     print: usize::to_string,
 };
 
-pub(super) const THREADS: Kind<Option<usize>> = Kind {
+pub(super) const THREADS: Kind<Option<NonZeroUsize>> = Kind {
     placeholder: "COUNT",
     noun: "a number",
     syntax: "",
     range: " from 1 to 1024, or `0` for one a core",
     parse: One(value::worker_threads),
-    print: |threads| threads.unwrap_or(0).to_string(),
+    print: |threads| threads.map_or(0, NonZeroUsize::get).to_string(),
 };
 
 pub(super) const CONNECTIONS: Kind<MaxConnections> = Kind {
@@ -163,8 +165,7 @@ pub(super) const PRICE: Kind<Option<ElectricityPrice>> = Kind {
     print: |price| price.map_or(0.0, ElectricityPrice::per_kilowatt_hour).to_string(),
 };
 
-pub(super) const TIMEOUT: Kind<Duration> =
-    within(" from 1ms to 365d", value::duration, |limit| duration(Some(*limit)));
+pub(super) const TIMEOUT: Kind<Duration> = within(" from 1ms to 365d", value::duration, |limit| duration(Some(*limit)));
 
 pub(super) const PATIENCE: Kind<Duration> =
     within(" from 0 to 365d", value::duration_or_zero, |limit| duration(Some(*limit)));
@@ -188,10 +189,12 @@ pub(super) const HELPER: Kind<Option<HelperAddress>> =
         quoted(&address.as_ref().map(ToString::to_string).unwrap_or_default())
     });
 
-pub(super) const SERVER_NAME: Kind<Option<String>> =
-    words("HOST", "a host name or an IP address, without a port, or `\"\"` for the address's", value::server_name, |name| {
-        quoted(name.as_deref().unwrap_or_default())
-    });
+pub(super) const SERVER_NAME: Kind<Option<String>> = words(
+    "HOST",
+    "a host name or an IP address, without a port, or `\"\"` for the address's",
+    value::server_name,
+    |name| quoted(name.as_deref().unwrap_or_default()),
+);
 
 pub(super) const BUCKETS: Kind<Option<Bounds>> = Kind {
     placeholder: "BOUNDS",

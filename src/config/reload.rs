@@ -59,11 +59,7 @@ mod tests {
             ("connect_timeout = \"1s\"", "connect_timeout", ""),
             ("drain_timeout = \"1s\"", "drain_timeout", ""),
             ("admin_web_config_file = \"web.yml\"", "admin_web_config_file", ""),
-            (
-                "[limits]\nhead = \"1s\"\nstall = 0\npool_idle = \"1s\"",
-                "limits.head limits.pool_idle limits.stall",
-                "",
-            ),
+            ("[limits]\nhead = \"1s\"\nstall = 0\npool_idle = \"1s\"", "limits.head limits.pool_idle limits.stall", ""),
             ("[limits]\nhead = \"1s\"\nmax_connections = 5", "limits.head", "limits.max_connections"),
             ("listen = \"127.0.0.1:1\"", "", "listen"),
             ("admin_listen = \"127.0.0.1:1\"", "", "admin_listen"),

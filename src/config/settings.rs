@@ -1,12 +1,14 @@
 //! Everything that can be configured, as plain data: what the table of keys fills.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::backend::Backend;
 use crate::host::helper::HelperAddress;
 use crate::logs;
+use crate::proxy;
 use crate::tls::{Identity, client};
 
 /// Everything that can be configured.
@@ -28,12 +30,8 @@ pub struct Config {
     pub backend_node: Option<String>,
     /// Where that machine is; `None` is not known.
     pub backend_zone: Option<String>,
-    /// What the backend finds in `Host`.
-    pub host_header: HostHeader,
     /// Model names that become labels, 1 to 10,000.
     pub max_models: usize,
-    /// How long a backend may take to accept a connection, from 1 ms.
-    pub connect_timeout: Duration,
     /// How long exchanges may go on after a request to stop. Zero ends them at once.
     pub drain_timeout: Duration,
     /// What is logged: a level or directives that [`logs::filter`] takes.
@@ -42,8 +40,12 @@ pub struct Config {
     pub log_format: logs::Format,
     /// Whether each finished exchange gets a line.
     pub access_log: bool,
-    /// How long and how many.
-    pub limits: Limits,
+    /// How clients are served. Its threads and its connections are what the machine and the next two make of it.
+    pub proxy: proxy::Settings,
+    /// Client connections at once.
+    pub max_connections: MaxConnections,
+    /// Threads that serve clients; `None` is one a core.
+    pub worker_threads: Option<NonZeroUsize>,
     /// How often each source of facts about the machine is read, from 1 s; `None` reads none.
     pub host_period: Option<Duration>,
     /// What electricity costs; `None` is not known.
@@ -52,33 +54,8 @@ pub struct Config {
     pub helper_url: Option<HelperAddress>,
     /// Bounds of histograms in place of the built-in ones, by kind.
     pub buckets: Buckets,
-    /// Whether clients may speak HTTP/2, over TLS or by prior knowledge.
-    pub http2: bool,
-    /// Threads that serve clients; `None` is one a core.
-    pub worker_threads: Option<usize>,
     /// What is allowed and yet worth a word at start.
     pub warnings: Vec<String>,
-}
-
-/// Time limits, where `None` is off, and the limit of connections.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// A request's head, from its first byte.
-    pub head: Option<Duration>,
-    /// A keep-alive connection without a request.
-    pub keep_alive_idle: Option<Duration>,
-    /// A request's body of which nothing comes.
-    pub body_idle: Option<Duration>,
-    /// A client that takes nothing of its response.
-    pub write_stall: Option<Duration>,
-    /// From when the backend has the request to the first byte of its response.
-    pub first_byte: Option<Duration>,
-    /// A connection to the backend that is kept for the next request; `None` keeps it until the backend closes it.
-    pub pool_idle: Option<Duration>,
-    /// A gap between tokens above this is counted as a stall; nothing is ended. `None` counts none.
-    pub stall: Option<Duration>,
-    /// Client connections at once.
-    pub max_connections: MaxConnections,
 }
 
 /// Upper bounds of histograms by kind; `None` is built in. Seconds, except where the name says otherwise.
@@ -141,29 +118,6 @@ pub enum MaxConnections {
     AtMost(usize),
 }
 
-/// What the backend finds in the `Host` field.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum HostHeader {
-    /// What the client sent.
-    Preserve,
-    /// The backend's own address.
-    Upstream,
-    /// This host, with a port where one is given.
-    Literal(String),
-}
-
-impl HostHeader {
-    /// The policy as it is configured.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        match self {
-            Self::Preserve => "preserve",
-            Self::Upstream => "upstream",
-            Self::Literal(host) => host,
-        }
-    }
-}
-
 impl Config {
     /// What the table of keys is filled into. It sets every field: no value of this one is ever in force.
     pub(super) fn blank() -> Self {
@@ -177,20 +131,18 @@ impl Config {
             backends: Vec::new(),
             backend_node: None,
             backend_zone: None,
-            host_header: HostHeader::Preserve,
             max_models: 0,
-            connect_timeout: Duration::ZERO,
             drain_timeout: Duration::ZERO,
             log_level: String::new(),
             log_format: logs::Format::Text,
             access_log: false,
-            limits: Limits::default(),
+            proxy: proxy::Settings::default(),
+            max_connections: MaxConnections::default(),
+            worker_threads: None,
             host_period: None,
             electricity_price: None,
             helper_url: None,
             buckets: Buckets::default(),
-            http2: false,
-            worker_threads: None,
             warnings: Vec::new(),
         }
     }

@@ -1,15 +1,19 @@
 //! One parser a kind of value.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::settings::{Bounds, ElectricityPrice, HostHeader, MaxConnections};
+use http::HeaderValue;
+
+use super::settings::{Bounds, ElectricityPrice, MaxConnections};
 use super::similar::is_slip;
 use super::wrong::Wrong::{self, Because, Unexpected};
 use crate::backend::address::Address;
 use crate::host::helper::{HelperAddress, InvalidHelperAddress};
 use crate::logs;
+use crate::proxy::HostHeader;
 
 /// More than any currency asks for.
 const MOST_FOR_A_KILOWATT_HOUR: f64 = 1e6;
@@ -156,8 +160,8 @@ pub(super) fn max_models(text: &str) -> Result<usize, Wrong> {
 }
 
 /// How many worker threads; `0` leaves it to the machine.
-pub(super) fn worker_threads(text: &str) -> Result<Option<usize>, Wrong> {
-    count(text, 0, MAX_WORKERS).map(|threads| Some(threads).filter(|n| *n > 0)).ok_or(Unexpected)
+pub(super) fn worker_threads(text: &str) -> Result<Option<NonZeroUsize>, Wrong> {
+    count(text, 0, MAX_WORKERS).map(NonZeroUsize::new).ok_or(Unexpected)
 }
 
 /// How many connections at once.
@@ -202,7 +206,7 @@ pub(super) fn host_header(text: &str) -> Result<HostHeader, Wrong> {
         slip if !slip.contains(['.', ':']) && is_slip(slip, &["preserve", "upstream"]) => Err(Because(
             "expected `preserve`, `upstream`, or a host; for a host of that name add its port or its domain".into(),
         )),
-        _ if is_authority(text) => Ok(HostHeader::Literal(text.to_owned())),
+        _ if is_authority(text) => HeaderValue::from_str(text).map(HostHeader::Literal).map_err(|_| Unexpected),
         _ => Err(Unexpected),
     }
 }
@@ -274,7 +278,7 @@ mod tests {
             assert!(max_models(text).is_err(), "{text}");
         }
         assert_eq!(worker_threads("0"), Ok(None));
-        assert_eq!(worker_threads("4"), Ok(Some(4)));
+        assert_eq!(worker_threads("4"), Ok(NonZeroUsize::new(4)));
         assert_eq!(max_connections("auto"), Ok(MaxConnections::Auto));
         assert_eq!(max_connections("0"), Ok(MaxConnections::Unlimited));
         assert_eq!(max_connections("1000"), Ok(MaxConnections::AtMost(1000)));
@@ -286,12 +290,12 @@ mod tests {
         assert_eq!(host_header("preserve"), Ok(HostHeader::Preserve));
         assert_eq!(host_header("upstream"), Ok(HostHeader::Upstream));
         for text in ["localhost", "ollama.lan:11434", "[::1]:80"] {
-            assert_eq!(host_header(text), Ok(HostHeader::Literal(text.into())));
+            assert_eq!(host_header(text), Ok(HostHeader::Literal(HeaderValue::from_static(text))));
         }
         assert_eq!(host_header("Upstream"), Ok(HostHeader::Upstream), "in any case");
         assert_eq!(host_header("PRESERVE"), Ok(HostHeader::Preserve));
         for text in ["upstream.lan", "upstreem:80", "ollama"] {
-            assert_eq!(host_header(text), Ok(HostHeader::Literal(text.into())));
+            assert_eq!(host_header(text), Ok(HostHeader::Literal(HeaderValue::from_static(text))));
         }
         for text in ["upsteam", "Upstreams", "preserved"] {
             assert!(matches!(host_header(text), Err(Because(said)) if said.contains("`upstream`")), "{text}: no host");

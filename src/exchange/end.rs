@@ -51,7 +51,7 @@ impl Observation {
         let judged = record.is_generation() && record.outcome == Outcome::Completed && !self.answer.elsewhere;
         known.filter(|_| judged).is_some_and(|((tokens, characters), model)| {
             let stay = self.stay.as_ref().and_then(|stay| stay.suspects(model, characters, tokens.value));
-            let others = |backend| self.settings.residency.suspects(backend, model, characters, tokens.value);
+            let others = |backend| self.shared.residency.suspects(backend, model, characters, tokens.value);
             stay.unwrap_or_else(|| self.backend().is_some_and(others))
         })
     }
@@ -93,7 +93,7 @@ impl Observation {
     /// Gives its place on the model back, and says what its end says of what the backend holds in memory.
     fn leave(&mut self, record: &Record) {
         if let Some(backend) = self.backend().filter(|_| record.error == Some(ErrorType::ConnectRefused)) {
-            self.settings.residency.refuses(backend);
+            self.shared.residency.refuses(backend);
         }
         let Some(mut stay) = self.stay.take() else { return };
         let unloads = self.answer.finish == Some(FinishReason::Unload) && record.outcome == Outcome::Completed;

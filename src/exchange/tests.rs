@@ -128,8 +128,9 @@ impl Case {
     fn on(route: Route, recorder: Recorder, residency: &Arc<Residency>) -> Self {
         let zero = Instant::now();
         let start = Start { id: 1, method: Method::Post, route, trace: TraceId::made_up(1), parent: None, at: zero };
-        let settings = Settings { stall: ms(5000), residency: Arc::clone(residency), names: Arc::new(AsSpelled) };
-        let mut observation = Observation::start(start, &settings, &Budget::unlimited(), &recorder);
+        let settings = Settings { stall: Some(ms(5000)) };
+        let shared = Shared { settings, residency: Arc::clone(residency), names: Arc::new(AsSpelled) };
+        let mut observation = Observation::start(start, &shared, &Budget::unlimited(), &recorder);
         observation.placed(on("local"), zero);
         Self { observation, recorder, zero, streamed: true }
     }

@@ -87,8 +87,7 @@ impl Forward {
                 None => (worker.make_trace(id), None),
             };
             let start = Start { id, method: Method::parse(request.method()), route, trace, parent, at: now };
-            let settings = &worker.settings.observe;
-            let mut observation = Observation::start(start, settings, &worker.thread.decoding, &*worker.sink);
+            let mut observation = Observation::start(start, &worker.observe, &worker.thread.decoding, &*worker.sink);
             let placement = Placement {
                 backend: worker.backend.name.clone(),
                 reason: PlacementReason::Only,

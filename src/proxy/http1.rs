@@ -56,7 +56,7 @@ enum Next {
 
 /// Serves one client until either side is done. Dropping the future cancels whatever it is serving.
 pub(super) async fn serve(worker: Rc<Worker>, polls: Rc<Polls>, stream: TcpStream, admission: Admission) {
-    let stream = match &worker.settings.tls {
+    let stream = match &worker.tls {
         None => Stream::Plain(stream),
         // Large futures that few connections need, or few of them for long, are not part of every connection's.
         Some(server) => match Box::pin(handshake::shake(&worker, stream, server, &admission)).await {

@@ -16,6 +16,19 @@ pub enum HostHeader {
     Literal(http::HeaderValue),
 }
 
+impl HostHeader {
+    /// The policy as it is configured.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Preserve => "preserve",
+            Self::Upstream => "upstream",
+            // A host that was configured is visible ASCII.
+            Self::Literal(host) => host.to_str().unwrap_or_default(),
+        }
+    }
+}
+
 /// Writes a head for a backend at `authority`, whose paths begin with `prefix`.
 pub(super) fn write(request: &Request<'_>, prefix: &str, host: &HostHeader, authority: &[u8], out: &mut Vec<u8>) {
     let target = request.path_and_query();

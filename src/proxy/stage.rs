@@ -1,7 +1,6 @@
 //! A worker for tests that poll a connection by hand, with the records of its exchanges laid open.
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,11 +9,10 @@ use tokio::sync::{mpsc, watch};
 
 use super::slot::Slots;
 use super::worker::{Admission, Life, Worker};
-use super::{ClientLimits, HostHeader, Parts, Settings};
+use super::{Parts, Settings, Shared};
 use crate::backend::Backend;
 use crate::backend::address::Address;
 use crate::backend::dial::Dialer;
-use crate::exchange;
 use crate::exchange::names::AsSpelled;
 use crate::exchange::record::{Record, Start};
 use crate::exchange::sink::{Sink, Watch};
@@ -50,24 +48,19 @@ impl Watch for Records {
 
 /// Without a time limit, before this backend.
 pub(super) fn worker(backend: SocketAddr, records: &Records) -> Rc<Worker> {
-    let settings = Settings {
-        host_header: HostHeader::Preserve,
-        connect_timeout: Duration::from_secs(20),
-        first_byte: None,
-        pool_idle: None,
-        client: ClientLimits { head: None, body_idle: None, keep_alive_idle: None, write_stall: None },
-        max_connections: 100,
-        http2: true,
-        threads: NonZeroUsize::MIN,
-        tls: None,
-        observe: exchange::Settings { stall: Duration::MAX, residency: Arc::default(), names: Arc::new(AsSpelled) },
-    };
+    let settings =
+        Settings { connect_timeout: Duration::from_secs(20), max_connections: 100, http2: true, ..Settings::default() };
     let address: Address = format!("http://{backend}").parse().expect("an address");
     let parts = Parts {
         settings: watch::channel(settings).1,
-        backend: Backend { name: "test".into(), address: address.clone() },
-        dialer: Arc::new(Dialer::new(address)),
-        sink: Arc::new(records.clone()),
+        shared: Shared {
+            backend: Backend { name: "test".into(), address: address.clone() },
+            dialer: Arc::new(Dialer::new(address)),
+            sink: Arc::new(records.clone()),
+            tls: None,
+            residency: Arc::default(),
+            names: Arc::new(AsSpelled),
+        },
         ids: Arc::default(),
         connections: Arc::default(),
         room: mpsc::unbounded_channel().0,

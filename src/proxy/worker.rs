@@ -25,12 +25,14 @@ use super::http1;
 use super::polls::Polls;
 use super::pool::Pool;
 use super::slot::Seat;
-use super::{Parts, Settings};
+use super::{Parts, Settings, Shared};
 use crate::backend::Backend;
 use crate::backend::dial::Dialer;
+use crate::exchange;
 use crate::exchange::outcome::ErrorType;
 use crate::exchange::sink::AnySink;
 use crate::exchange::trace::TraceId;
+use crate::tls::server::Server;
 use crate::wire::budget::{Budget, Limits};
 
 /// How far the process has come.
@@ -105,6 +107,10 @@ pub(super) struct Worker {
     pub(super) backend: Backend,
     pub(super) authority: HeaderValue,
     pub(super) settings: Settings,
+    /// Where clients speak TLS, how.
+    pub(super) tls: Option<Server>,
+    /// How exchanges are observed.
+    pub(super) observe: exchange::Shared,
     pub(super) dialer: Arc<Dialer>,
     pub(super) sink: Arc<dyn AnySink>,
     pub(super) pool: Rc<Pool>,
@@ -199,9 +205,10 @@ impl Worker {
     }
 
     pub(super) fn new(parts: Parts, life: watch::Receiver<Life>) -> Rc<Self> {
-        let Parts { settings, backend, dialer, sink, ids, connections, room, held_by_decoders, heads, lingering } =
-            parts;
+        let Parts { settings, shared, ids, connections, room, held_by_decoders, heads, lingering } = parts;
+        let Shared { backend, dialer, sink, tls, residency, names } = shared;
         let settings = settings.borrow().clone();
+        let observe = exchange::Shared { settings: settings.observe, residency, names };
         let authority = backend.address.authority();
         Rc::new(Self {
             authority: HeaderValue::try_from(authority).expect("an address was checked when it was configured"),
@@ -210,6 +217,8 @@ impl Worker {
             thread: Rc::new(Thread::new(held_by_decoders)),
             backend,
             settings,
+            tls,
+            observe,
             sink,
             ids,
             connections,
@@ -226,7 +235,9 @@ impl Worker {
         let same_pool = settings.pool_idle == self.settings.pool_idle;
         Rc::new(Self {
             pool: if same_pool { self.pool.clone() } else { pool(&settings) },
+            observe: exchange::Shared { settings: settings.observe, ..self.observe.clone() },
             settings,
+            tls: self.tls.clone(),
             backend: self.backend.clone(),
             authority: self.authority.clone(),
             dialer: self.dialer.clone(),

@@ -187,7 +187,7 @@ fn a_call_that_hangs_is_reported_and_holds_up_nobody() {
     let stand_in = StandIn::new("hang");
     stand_in.play("hang");
     let settings = Settings { nvml: vec![stand_in.path()], period: Duration::from_secs(1), ..Settings::default() };
-    let host = Host::start(&settings).expect("threads");
+    let host = Host::start(&settings, &Arc::default()).expect("threads");
     let well = |name: &str, at: Instant| {
         let snapshot = host.snapshot(at);
         snapshot.collectors.iter().find(|health| health.name == name).and_then(|health| health.success)

@@ -134,7 +134,7 @@ const LANES: [&str; 4] = ["no source", "no source, once more", "this machine's",
 
 fn lanes(hanging: &Hanging) -> [Lane; 4] {
     let working = Settings { period: Duration::from_secs(1), ..Settings::default() };
-    let working = Arc::new(Host::start(&working).expect("threads"));
+    let working = Arc::new(Host::start(&working, &Arc::default()).expect("threads"));
     [None, None, Some(working), Some(Arc::clone(&hanging.host))].map(Lane::over)
 }
 

@@ -118,7 +118,10 @@ fn a_mac_with_its_helper_alone_is_exposed_as_the_golden_file_says() {
 fn a_machine_of_which_nothing_is_known_has_no_series() {
     assert_eq!(exposition(&HostSnapshot::default()), "");
     let empty = Tree::empty("empty");
-    let host = Host::start(&Settings { proc: empty.path("proc"), sys: empty.path("sys"), ..Settings::default() });
+    let host = Host::start(
+        &Settings { proc: empty.path("proc"), sys: empty.path("sys"), ..Settings::default() },
+        &Arc::default(),
+    );
     let host = host.expect("threads");
     let mut snapshot = wait_for(&host, |snapshot| snapshot.collectors.iter().all(|it| it.success.is_some()));
     assert!(snapshot.collectors.iter().all(|it| it.success == Some(true)), "nothing there is no failure");
@@ -188,14 +191,17 @@ fn a_source_and_a_helper_that_hang_are_named_and_felt_by_nobody() {
     // A helper that accepts and says nothing.
     let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let url = format!("http://{}", silent.local_addr().expect("it has one"));
-    let host = Host::start(&Settings {
-        period: Duration::from_secs(1),
-        helper: Some(url.parse().expect("an address")),
-        proc: tree.path("proc"),
-        sys: tree.path("sys"),
-        node: "box".into(),
-        ..Settings::default()
-    })
+    let host = Host::start(
+        &Settings {
+            period: Duration::from_secs(1),
+            helper: Some(url.parse().expect("an address")),
+            proc: tree.path("proc"),
+            sys: tree.path("sys"),
+            node: "box".into(),
+            ..Settings::default()
+        },
+        &Arc::default(),
+    )
     .expect("threads");
     let snapshot = wait_for(&host, |snapshot| snapshot.helper_up.is_some() && snapshot.disks.is_some());
     assert_eq!(snapshot.helper_up, Some(false), "it was given up after its time");
@@ -223,7 +229,7 @@ fn agree(what: &str, ours: u64, theirs: u64, tolerance: f64) {
 #[cfg(target_os = "linux")]
 #[test]
 fn memory_and_disks_are_what_free_and_df_say() {
-    let host = Host::start(&Settings::default()).expect("threads");
+    let host = Host::start(&Settings::default(), &Arc::default()).expect("threads");
     let snapshot = wait_for(&host, |snapshot| snapshot.memory.is_some() && snapshot.filesystems.is_some());
     let memory = snapshot.memory.expect("it was waited for");
     if let Some(free) = said("free", &["-b"]) {

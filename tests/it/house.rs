@@ -18,7 +18,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("backend", &["tls", "wire"]),
     ("cli", &[]),
     ("clock", &[]),
-    ("config", &["backend", "cli", "host", "logs", "tls"]),
+    ("config", &["backend", "cli", "host", "logs", "proxy", "tls"]),
     ("exchange", &["wire"]),
     ("history", &["exchange"]),
     ("host", &["clock"]),

@@ -466,8 +466,7 @@ fn http2_is_agreed_on_over_tls() {
     let authority = Authority::new();
     let identity = authority.identity(&["localhost"]);
     let settings = Settings { identity, clients: Clients::Anyone, least: Version::Tls12, http2: true, table: "tls" };
-    let mut options = Options::default();
-    options.settings.tls = Some(Server::load(&settings).expect("files"));
+    let options = Options { tls: Some(Server::load(&settings).expect("files")), ..Options::default() };
     let rig = Rig::with(Backend::answering(OK).address, options);
     let config = authority.client(None, &["h2", "http/1.1"]);
     let client = Client::over(rig.address, |socket| async move {

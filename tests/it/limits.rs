@@ -3,7 +3,6 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use inferometer::proxy::Settings;
 use inferometer::tls::server::{Clients, Server, Version};
 
 use crate::support::authority::{Authority, folder};
@@ -29,7 +28,7 @@ struct Limited {
 }
 
 impl Limited {
-    fn new(change: impl FnOnce(&mut Settings)) -> Self {
+    fn new(change: impl FnOnce(&mut Options)) -> Self {
         let (release, released) = mpsc::channel::<()>();
         let released = std::sync::Mutex::new(released);
         let backend = Backend::start(move |connection| {
@@ -44,13 +43,13 @@ impl Limited {
             }
         });
         let mut options = Options::default();
-        change(&mut options.settings);
+        change(&mut options);
         let rig = Rig::with(backend.address, options);
         Self { rig, release, _backend: backend }
     }
 
     fn at_most(max_connections: u64) -> Self {
-        Self::new(|settings| settings.max_connections = max_connections)
+        Self::new(|options| options.settings.max_connections = max_connections)
     }
 
     fn connect(&self) -> Client {
@@ -201,9 +200,9 @@ fn a_connection_that_is_leaving_is_not_replaced_by_others() {
 #[test]
 fn idle_connections_of_http2_and_tls_give_way_too() {
     let authority = Authority::new();
-    let limited = Limited::new(|settings| {
-        settings.max_connections = 1;
-        settings.tls = Some(over_tls(&authority));
+    let limited = Limited::new(|options| {
+        options.settings.max_connections = 1;
+        options.tls = Some(over_tls(&authority));
     });
     // One that shakes hands forever, one that says nothing after that, one that has been served, one of HTTP/2.
     let mut dumb = limited.connect();
@@ -268,9 +267,9 @@ fn the_first_head_counts_from_accept_and_later_silence_does_not() {
     let authority = Authority::new();
     for tls in [None, Some(over_tls(&authority))] {
         let secure = tls.is_some();
-        let limited = Limited::new(|settings| {
-            settings.client.head = Some(SOON);
-            settings.tls = tls;
+        let limited = Limited::new(|options| {
+            options.settings.client.head = Some(SOON);
+            options.tls = tls;
         });
         let mut silent = limited.connect();
         assert_eq!(silent.rest(), (Vec::new(), false), "closed without a word");

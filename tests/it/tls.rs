@@ -120,8 +120,7 @@ pub(crate) fn behind_tls(identity: Identity, backend: &Backend) -> Rig {
         http2: true,
         table: "tls",
     };
-    let mut options = Options::default();
-    options.settings.tls = Some(Server::load(&settings).expect("files"));
+    let options = Options { tls: Some(Server::load(&settings).expect("files")), ..Options::default() };
     Rig::with(backend.address, options)
 }
 

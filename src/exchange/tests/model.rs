@@ -70,8 +70,9 @@ fn a_model_that_is_named_before_a_backend_is_chosen_is_told_by_the_name_that_the
         let zero = Instant::now();
         let start =
             Start { id: 1, method: Method::Post, route: CHAT, trace: TraceId::made_up(1), parent: None, at: zero };
-        let settings = Settings { stall: ms(5000), residency: Arc::default(), names: Arc::new(Listed) };
-        let mut observation = Observation::start(start, &settings, &Budget::unlimited(), &recorder);
+        let settings = Settings { stall: Some(ms(5000)) };
+        let shared = Shared { settings, residency: Arc::default(), names: Arc::new(Listed) };
+        let mut observation = Observation::start(start, &shared, &Budget::unlimited(), &recorder);
         observation.request_frame(br#"{"model":"m"}"#);
         observation.request_ended();
         assert_eq!(recorder.told(), []);

@@ -56,12 +56,13 @@ fn live(observation: &mut Observation, at: Instant, dice: &mut Dice) {
 #[test]
 fn every_observation_is_counted_once_however_it_ends() {
     let metrics = metrics();
-    let settings = exchange::Settings { stall: ms(5000), residency: Arc::default(), names: Arc::new(AsSpelled) };
+    let settings = exchange::Settings { stall: Some(ms(5000)) };
+    let shared = exchange::Shared { settings, residency: Arc::default(), names: Arc::new(AsSpelled) };
     let mut dice = Dice(0x00C0_FFEE);
     for id in 0..LIVES {
         let start = Start { id, ..start(dice.one(&[CHAT, OPENAI, TAGS])) };
         let at = start.at;
-        let mut observation = Observation::start(start, &settings, &Budget::unlimited(), &*metrics);
+        let mut observation = Observation::start(start, &shared, &Budget::unlimited(), &*metrics);
         live(&mut observation, at, &mut dice);
         let end = dice.one(&[
             Some(End::Complete),

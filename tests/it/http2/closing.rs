@@ -55,13 +55,13 @@ impl Over {
 
     /// A proxy before this backend.
     fn rig(&self, backend: &Backend, change: impl FnOnce(&mut Settings)) -> Rig {
-        let mut options = Options::default();
-        options.settings.tls = self.0.as_ref().map(|authority| {
+        let tls = self.0.as_ref().map(|authority| {
             let identity = authority.identity(&["localhost"]);
             let clients = Clients::Anyone;
             let settings = server::Settings { identity, clients, least: Version::Tls12, http2: true, table: "tls" };
             Server::load(&settings).expect("files")
         });
+        let mut options = Options { tls, ..Options::default() };
         change(&mut options.settings);
         Rig::with(backend.address, options)
     }

@@ -117,7 +117,7 @@ impl Hanging {
             nvml: vec![card.path()],
             ..Settings::default()
         };
-        let host = Arc::new(Host::start(&settings).expect("threads"));
+        let host = Arc::new(Host::start(&settings, &Arc::default()).expect("threads"));
         let hanging = Self { host, root, card, _helper: helper };
         hanging.wait();
         hanging

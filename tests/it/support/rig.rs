@@ -14,8 +14,9 @@ use inferometer::exchange::outcome::{Malformed, Phase};
 use inferometer::exchange::placement::Placement;
 use inferometer::exchange::record::{Record, Start};
 use inferometer::exchange::sink::{AnySink, Sink, TokenFrame, Watch};
-use inferometer::proxy::{ClientLimits, HostHeader, Life, Proxy, Settings};
+use inferometer::proxy::{Life, Proxy, Settings, Shared};
 use inferometer::tls::client::Client;
+use inferometer::tls::server::Server;
 use tokio::sync::watch;
 
 use super::PATIENCE;
@@ -34,6 +35,8 @@ pub(crate) struct Options {
     pub(crate) settings: Settings,
     pub(crate) prefix: &'static str,
     pub(crate) extra: Vec<Arc<dyn AnySink>>,
+    /// How clients are spoken to, where they speak TLS.
+    pub(crate) tls: Option<Server>,
     /// How the backend is spoken to, where it speaks TLS.
     pub(crate) backend_tls: Option<Client>,
 }
@@ -41,22 +44,15 @@ pub(crate) struct Options {
 impl Default for Options {
     fn default() -> Self {
         let settings = Settings {
-            host_header: HostHeader::Preserve,
             connect_timeout: Duration::from_secs(5),
-            first_byte: None,
             pool_idle: Some(Duration::from_secs(2)),
-            client: ClientLimits { head: None, body_idle: None, keep_alive_idle: None, write_stall: None },
             max_connections: 10_000,
             http2: true,
             threads: NonZeroUsize::new(2).expect("two"),
-            tls: None,
-            observe: inferometer::exchange::Settings {
-                stall: Duration::from_secs(5),
-                residency: Arc::default(),
-                names: Arc::new(AsSpelled),
-            },
+            observe: inferometer::exchange::Settings { stall: Some(Duration::from_secs(5)) },
+            ..Settings::default()
         };
-        Self { settings, prefix: "", extra: Vec::new(), backend_tls: None }
+        Self { settings, prefix: "", extra: Vec::new(), backend_tls: None, tls: None }
     }
 }
 
@@ -82,8 +78,10 @@ impl Rig {
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
                 bound.send(listener.local_addr().expect("an address")).expect("a test waits");
-                let sink = Arc::new(Several(sinks));
-                let proxy = Proxy::start(options.settings, backend, dialer, sink, lives).expect("threads");
+                let (sink, tls) = (Arc::new(Several(sinks)), options.tls);
+                let (residency, names) = (Arc::default(), Arc::new(AsSpelled));
+                let shared = Shared { backend, dialer, sink, tls, residency, names };
+                let proxy = Proxy::start(options.settings, shared, lives).expect("threads");
                 proxy.serve(listener).await.expect("no thread panics");
             });
         });
