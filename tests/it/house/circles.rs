@@ -15,7 +15,6 @@ const KNOWN: &[&[&str]] = &[
     &["admin", "admin/handshake", "admin/health", "admin/models", "admin/page", "admin/scrapes"],
     &["admin/access", "admin/web_config"],
     &["app", "app/reload"],
-    &["config", "config/backends", "config/error", "config/layers", "config/tls", "config/value"],
     &["exchange", "exchange/end"],
     &["exchange/residency", "exchange/residency/model"],
     &["host", "host/portable"],
