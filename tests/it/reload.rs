@@ -89,7 +89,9 @@ fn a_good_file_changes_what_can_change_and_names_what_needs_a_restart() {
     let changed = "access_log = \"off\"\nlog_level = \"debug\"\nmax_models = 8\nworker_threads = 9\n\
                    host_header = \"upstream\"\n[limits]\nhead = \"10ms\"\n";
     configured.write("inferometer.toml", changed);
-    configured.reload_well();
+    let line = configured.reload();
+    assert!(said(&line).contains("was reloaded"), "{line}");
+    assert_eq!(line["keys"], "host_header, log_level, access_log, limits.head", "what is in force now");
     let line = program.logged(|line| said(line).contains("until a restart"));
     assert_eq!((&line["keys"], &line["level"]), (&"max_models, worker_threads".into(), &"WARN".into()));
     assert!(ask(program.clients, get).ends_with("rewritten"), "Host is the backend's own now");
