@@ -11,11 +11,13 @@
 
 mod accept;
 mod answer;
+mod attempt;
 mod authority;
 mod characters;
 mod chunks;
 mod client;
 mod closing;
+mod download;
 mod extension;
 mod fields;
 mod forward;

@@ -10,7 +10,7 @@ use super::chunks::Progress;
 use super::framing::Framing;
 use super::guard::{Facts, Request};
 use super::polls::Polls;
-use super::request;
+use super::request::{self, KeptHead};
 use super::response::{Response, Version};
 use super::tap::Tap;
 use super::upstream::{Failure, Upstream};
@@ -68,8 +68,8 @@ pub(super) struct Forward {
     pub(super) upload: Framing,
     /// The body's framing was broken from the start.
     pub(super) broken: bool,
-    /// The head for the backend, and what came of the body with it.
-    pub(super) opening: Vec<u8>,
+    /// What was asked, for the backends that may be asked.
+    pub(super) head: KeptHead,
 }
 
 impl Forward {
@@ -108,15 +108,7 @@ impl Forward {
             repeatable: request.framing.is_over() && matches!(request.method, b"GET" | b"HEAD" | b"OPTIONS"),
             body: RequestBody::of(&request),
         };
-        let mut opening = worker.thread.lend();
-        let settings = &worker.settings;
-        request::write(
-            &request,
-            &worker.backend.address.prefix,
-            &settings.host_header,
-            worker.authority.as_bytes(),
-            &mut opening,
-        );
+        let mut head = KeptHead::keep(&request, worker.thread.lend());
         let mut upload = std::mem::replace(&mut request.framing, Framing::OVER);
         let mut broken = false;
         if !upload.is_over() {
@@ -125,8 +117,8 @@ impl Forward {
                 tap.request(part);
                 trailers.extend_from_slice(part.trailer());
             });
-            opening.extend_from_slice(&behind[..followed.raw]);
-            opening.extend(trailers);
+            head.keep_body(&behind[..followed.raw]);
+            head.keep_body(&trailers);
             *behind = &behind[followed.bytes..];
             broken = followed.state == Progress::Broken;
         }
@@ -134,7 +126,7 @@ impl Forward {
         if upload.is_over() {
             tap.observe(Observation::request_ended);
         }
-        Self { tap, asked, upload, broken, opening }
+        Self { tap, asked, upload, broken, head }
     }
 
     /// Whether a final head with this status proves that the backend has read the request's body, which was `sent` to
@@ -151,14 +143,18 @@ impl Forward {
         }
     }
 
-    /// The head of the final response has arrived: judges what the fields alone cannot tell.
+    /// The head of the final response has arrived: judges what the fields alone cannot tell. `sent` tells whether the
+    /// backend's connection has taken the whole request.
     ///
     /// # Errors
     /// What makes it unfit to be handed on.
-    pub(super) fn respond(&mut self, response: &Response<'_>, now: Instant) -> Result<(), Failure> {
+    pub(super) fn respond(&mut self, response: &Response<'_>, sent: bool, now: Instant) -> Result<(), Failure> {
         // After a switch nothing is looked at: it must be wanted, and no byte of the request may be under way.
         if response.status == 101 && !(self.asked.upgrade && response.hop.switches() && self.upload.is_over()) {
             return Err(Failure::Improper("it switches protocols unasked"));
+        }
+        if response.status == 101 && !sent {
+            return Err(Failure::Improper("it switches protocols before it has the request"));
         }
         let route = self.asked.route;
         self.tap.observe(|observation| {

@@ -18,21 +18,21 @@ use std::task::{Context, Poll};
 use tokio::net::TcpStream;
 
 use super::answer::{Answer, to_refusal, to_too_many};
+use super::attempt::Attempt;
 use super::client::{Client, Lost};
 use super::closing;
-use super::forward::{Forward, blame, connect, explain};
+use super::forward::{Forward, blame, explain};
 use super::guard::{Refusal, Seen, Verdict, look};
 use super::polls::Polls;
 use super::response::{Persistence, Version};
 use super::timer::Timer;
 use super::upgrade::Upgraded;
-use super::upstream::Upstream;
 use super::worker::{Admission, Life, Worker};
 use super::{handshake, http2};
 use crate::exchange::Observation;
 use crate::exchange::outcome::{End, ErrorType, Malformed};
 use crate::tls::Stream;
-use relay::{Over, Relay};
+use relay::{Relay, RelayEnd};
 
 /// How a connection goes on.
 enum Next {
@@ -207,36 +207,28 @@ impl Connection {
             return self.answer(forward, blame(ErrorType::ClientBody)).await;
         }
         loop {
-            let upstream = match self.worker.pool.take(self.polls.begun(), forward.asked.repeatable) {
-                Some(upstream) => Ok(upstream),
-                None => self.dial().await,
+            let mut relay = match self.attempt(&mut forward).await {
+                Ok(attempt) => Relay::new(forward, attempt),
+                Err(end) => return self.end_without_backend(forward, end).await,
             };
-            let mut relay = match upstream {
-                Ok(upstream) => Relay::new(forward, upstream),
-                Err(over) => return self.over_before(forward, over).await,
-            };
-            if !relay.upstream.reused {
-                relay.forward.tap.dialled();
-            }
-            relay.forward.tap.forwarded();
-            let over = poll_fn(|cx| self.poll_relay(cx, &mut relay)).await;
-            if let Over::Stale = over {
+            let end = poll_fn(|cx| self.poll_relay(cx, &mut relay)).await;
+            if let RelayEnd::Stale = end {
                 forward = relay.forward;
                 continue;
             }
-            return self.over(relay, over).await;
+            return self.end(relay, end).await;
         }
     }
 
-    /// Opens a connection to the backend, for a client that may leave meanwhile.
-    async fn dial(&mut self) -> Result<Box<Upstream>, Over> {
-        let mut dialling = pin!(Box::pin(connect(self.worker.clone())));
+    /// Gets a connection to the backend, for a client that may leave meanwhile.
+    async fn attempt(&mut self, forward: &mut Forward) -> Result<Attempt, RelayEnd> {
+        let mut beginning = pin!(Attempt::begin(self.worker.clone(), self.polls.clone(), forward));
         poll_fn(|cx| {
-            if let Poll::Ready(dialled) = dialling.as_mut().poll(cx) {
-                return Poll::Ready(dialled.map_err(Over::Answer));
+            if let Poll::Ready(begun) = beginning.as_mut().poll(cx) {
+                return Poll::Ready(begun.map_err(RelayEnd::Answer));
             }
             if self.client.poll_left(cx).is_ready() {
-                return Poll::Ready(Err(Over::Lost(Lost::Left)));
+                return Poll::Ready(Err(RelayEnd::Lost(Lost::Left)));
             }
             Poll::Pending
         })
@@ -244,9 +236,9 @@ impl Connection {
     }
 
     /// An exchange is over that never reached a backend.
-    async fn over_before(&mut self, mut forward: Forward, over: Over) -> Next {
-        match over {
-            Over::Answer(answer) => self.answer(forward, answer).await,
+    async fn end_without_backend(&mut self, mut forward: Forward, end: RelayEnd) -> Next {
+        match end {
+            RelayEnd::Answer(answer) => self.answer(forward, answer).await,
             _ => {
                 forward.tap.end(End::ClientLeft);
                 Next::Cut
@@ -255,35 +247,35 @@ impl Connection {
     }
 
     /// An exchange is over.
-    async fn over(&mut self, mut relay: Relay, over: Over) -> Next {
-        match over {
-            Over::Complete => self.complete(relay).await,
-            Over::Switch(ahead) => {
+    async fn end(&mut self, mut relay: Relay, end: RelayEnd) -> Next {
+        match end {
+            RelayEnd::Complete => self.complete(relay).await,
+            RelayEnd::Switch(ahead) => {
                 relay.forward.tap.observe(Observation::tunnelled);
-                let Relay { forward, upstream, .. } = relay;
-                Next::Tunnel(Box::new(Upgraded { backend: upstream.socket.stream, ahead, tap: forward.tap }))
+                let Relay { forward, attempt, .. } = relay;
+                Next::Tunnel(Box::new(Upgraded { backend: attempt.into_stream(), ahead, tap: forward.tap }))
             }
             // Where an answer has begun there is nothing more to say, and half of it must not look whole.
-            Over::Lost(lost) if relay.has_answered() || lost == Lost::Left => {
+            RelayEnd::Lost(lost) if relay.reply.begun || lost == Lost::Left => {
                 relay.forward.tap.end(match lost {
                     Lost::Left => End::ClientLeft,
                     Lost::Slow => End::Rejected(ErrorType::ClientTimeout),
                 });
                 Next::Cut
             }
-            Over::BadBody if relay.has_answered() => {
+            RelayEnd::BadBody if relay.reply.begun => {
                 relay.forward.tap.end(End::Rejected(ErrorType::ClientBody));
                 Next::Cut
             }
-            Over::Failed(failure) if relay.has_answered() => {
+            RelayEnd::Failed(failure) if relay.reply.begun => {
                 relay.forward.tap.end(End::BackendFailed(failure.why()));
                 Next::Cut
             }
-            over => {
-                let answer = match over {
-                    Over::Answer(answer) => answer,
-                    Over::Failed(failure) => explain(&self.worker, &failure),
-                    Over::Lost(_) => blame(ErrorType::ClientTimeout),
+            end => {
+                let answer = match end {
+                    RelayEnd::Answer(answer) => answer,
+                    RelayEnd::Failed(failure) => explain(&self.worker, &failure),
+                    RelayEnd::Lost(_) => blame(ErrorType::ClientTimeout),
                     _ => blame(ErrorType::ClientBody),
                 };
                 // The backend's connection ends with this.
@@ -296,16 +288,14 @@ impl Connection {
     /// The whole answer was handed on.
     async fn complete(&mut self, mut relay: Relay) -> Next {
         relay.forward.tap.end(End::Complete);
-        if relay.ends_with_connection() {
+        if relay.reply.ends_with_connection {
             closing::end_in_order(&self.client.socket.stream);
         }
         if !relay.forward.upload.is_over() && !poll_fn(|cx| self.poll_rest(cx, &mut relay)).await {
             return Next::Linger;
         }
-        let closes = relay.closes() || self.is_draining();
-        if let Some(upstream) = relay.into_reusable() {
-            self.worker.pool.put(upstream, self.polls.begun());
-        }
+        let closes = relay.reply.closes || self.is_draining();
+        relay.finish();
         match closes {
             false => Next::Request,
             true if self.client.has_more() => Next::Linger,

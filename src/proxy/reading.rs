@@ -6,7 +6,7 @@ use super::chunks::{Part, Progress};
 use super::fields::fields;
 use super::framing::Framing;
 use super::guard::{Request, Seen, Verdict, look};
-use super::request::{self, HostHeader};
+use super::request::{Head, HostHeader};
 use super::response::{self, Persistence, Version};
 
 /// A whole message that passes.
@@ -30,7 +30,7 @@ pub fn requests(stream: &[u8]) -> Vec<Message> {
     let (mut read, mut rest) = (Vec::new(), stream);
     while let Verdict::Head(mut head, length) = look(rest, &mut Seen::default()) {
         let mut message = Message { start: start_of(&head), fields: pairs(head.fields), ..Message::default() };
-        request::write(&head, "", &HostHeader::Preserve, b"backend:1", &mut message.written);
+        Head::of(&head).write("", &HostHeader::Preserve, b"backend:1", &mut message.written);
         let framing = std::mem::replace(&mut head.framing, Framing::OVER);
         let Some(body) = take_body(framing, &rest[length..], &mut message) else { break };
         message.length = length + body;

@@ -1,7 +1,7 @@
 //! Heads of requests on their way to the backend: as they were sent, but for the fields of the connection, the target's
 //! form and what the `Host` policy says. Pure.
 
-use super::fields::{passing, write_line, write_passing};
+use super::fields::{Hop, passing, write_line, write_passing};
 use super::guard::Request;
 
 /// What to do with the `Host` field.
@@ -29,40 +29,117 @@ impl HostHeader {
     }
 }
 
-/// Writes a head for a backend at `authority`, whose paths begin with `prefix`.
-pub(super) fn write(request: &Request<'_>, prefix: &str, host: &HostHeader, authority: &[u8], out: &mut Vec<u8>) {
-    let target = request.path_and_query();
-    out.reserve(request.method.len() + prefix.len() + target.len() + request.fields.len() + authority.len() + 32);
-    out.extend_from_slice(request.method);
-    out.push(b' ');
-    out.extend_from_slice(prefix.as_bytes());
-    // An absolute-form target may have no path before its query.
-    if !target.starts_with(b"/") && target != b"*" {
-        out.push(b'/');
+/// What a head is written from.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Head<'a> {
+    method: &'a [u8],
+    /// In origin-form or `*`; of an absolute-form target the path may be missing.
+    target: &'a [u8],
+    /// All field lines, the empty line included.
+    fields: &'a [u8],
+    hop: &'a Hop,
+    has_host: bool,
+    switches: bool,
+}
+
+impl<'a> Head<'a> {
+    pub(super) fn of(request: &'a Request<'_>) -> Self {
+        Self {
+            method: request.method,
+            target: request.path_and_query(),
+            fields: request.fields,
+            hop: &request.hop,
+            has_host: request.has_host,
+            switches: switches(request),
+        }
     }
-    out.extend_from_slice(target);
-    out.extend_from_slice(b" HTTP/1.1\r\n");
-    let host = match host {
-        HostHeader::Preserve if request.has_host => None,
-        HostHeader::Preserve | HostHeader::Upstream => Some(authority),
-        HostHeader::Literal(literal) => Some(literal.as_bytes()),
-    };
-    match host {
-        Some(host) if request.has_host => {
-            for field in passing(request.fields, &request.hop, switches(request), true) {
-                if field.is("host") {
-                    write_field(out, field.name, host);
-                } else {
-                    write_line(&field, out);
+
+    /// Writes it for a backend at `authority`, whose paths begin with `prefix`.
+    pub(super) fn write(&self, prefix: &str, host: &HostHeader, authority: &[u8], out: &mut Vec<u8>) {
+        let Self { method, target, fields, hop, has_host, switches } = *self;
+        out.reserve(method.len() + prefix.len() + target.len() + fields.len() + authority.len() + 32);
+        out.extend_from_slice(method);
+        out.push(b' ');
+        out.extend_from_slice(prefix.as_bytes());
+        // An absolute-form target may have no path before its query.
+        if !target.starts_with(b"/") && target != b"*" {
+            out.push(b'/');
+        }
+        out.extend_from_slice(target);
+        out.extend_from_slice(b" HTTP/1.1\r\n");
+        let host = match host {
+            HostHeader::Preserve if has_host => None,
+            HostHeader::Preserve | HostHeader::Upstream => Some(authority),
+            HostHeader::Literal(literal) => Some(literal.as_bytes()),
+        };
+        match host {
+            Some(host) if has_host => {
+                for field in passing(fields, hop, switches, true) {
+                    if field.is("host") {
+                        write_field(out, field.name, host);
+                    } else {
+                        write_line(&field, out);
+                    }
                 }
             }
+            _ => write_passing(fields, hop, switches, true, out),
         }
-        _ => write_passing(request.fields, &request.hop, switches(request), true, out),
+        if let Some(host) = host.filter(|_| !has_host) {
+            write_field(out, b"host", host);
+        }
+        out.extend_from_slice(b"\r\n");
     }
-    if let Some(host) = host.filter(|_| !request.has_host) {
-        write_field(out, b"host", host);
+}
+
+/// A head that is kept for the backends that may be asked, and what came of the body with it: bytes and where they end.
+#[derive(Debug)]
+pub(super) struct KeptHead {
+    memory: Vec<u8>,
+    method: usize,
+    target: usize,
+    fields: usize,
+    hop: Hop,
+    has_host: bool,
+    switches: bool,
+}
+
+impl KeptHead {
+    /// Keeps a head in memory that is empty.
+    pub(super) fn keep(request: &Request<'_>, mut memory: Vec<u8>) -> Self {
+        let Head { method, target, fields, hop, has_host, switches } = Head::of(request);
+        memory.reserve(method.len() + target.len() + fields.len());
+        let mut end_of = |part: &[u8]| {
+            memory.extend_from_slice(part);
+            memory.len()
+        };
+        let (method, target, fields) = (end_of(method), end_of(target), end_of(fields));
+        Self { memory, method, target, fields, hop: *hop, has_host, switches }
     }
-    out.extend_from_slice(b"\r\n");
+
+    /// Keeps bytes of the body too.
+    pub(super) fn keep_body(&mut self, bytes: &[u8]) {
+        self.memory.extend_from_slice(bytes);
+    }
+
+    /// Writes all of it for a backend. Not after [`KeptHead::release`].
+    pub(super) fn write(&self, prefix: &str, host: &HostHeader, authority: &[u8], out: &mut Vec<u8>) {
+        let Self { memory, method, target, fields, hop, has_host, switches } = self;
+        let head = Head {
+            method: &memory[..*method],
+            target: &memory[*method..*target],
+            fields: &memory[*target..*fields],
+            hop,
+            has_host: *has_host,
+            switches: *switches,
+        };
+        head.write(prefix, host, authority, out);
+        out.extend_from_slice(&memory[*fields..]);
+    }
+
+    /// It is sent to no other backend: gives its memory back.
+    pub(super) fn release(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.memory)
+    }
 }
 
 /// Whether the request asks for another protocol that can be tunnelled.
@@ -84,8 +161,13 @@ mod tests {
 
     fn sent(head: &str, prefix: &str, host: &HostHeader) -> String {
         let head = format!("{head}\r\n\r\n");
-        let mut out = Vec::new();
-        write(&judge(head.as_bytes()).expect("a proper head"), prefix, host, b"b:1", &mut out);
+        let request = judge(head.as_bytes()).expect("a proper head");
+        let (mut out, mut again) = (Vec::new(), Vec::new());
+        Head::of(&request).write(prefix, host, b"b:1", &mut out);
+        let mut kept = KeptHead::keep(&request, Vec::new());
+        kept.keep_body(b"body");
+        kept.write(prefix, host, b"b:1", &mut again);
+        assert_eq!(again, [&out[..], b"body"].concat(), "a kept head is written like the one that was read");
         String::from_utf8(out).expect("text").strip_suffix("\r\n\r\n").expect("an end").to_owned()
     }
 

@@ -30,7 +30,7 @@ fn steps_of(most: usize, work: impl FnOnce()) -> usize {
 #[cfg(test)]
 mod tests {
     use super::super::guard::{MAX_HEAD, Seen, Verdict, look};
-    use super::super::request::{self, HostHeader};
+    use super::super::request::{Head, HostHeader};
     use super::super::response::{self, Persistence, Version};
     use super::*;
 
@@ -83,7 +83,7 @@ mod tests {
             for host in [HostHeader::Preserve, HostHeader::Upstream] {
                 assert_linear(what, head.len(), || {
                     let Verdict::Head(read, _) = look(head.as_bytes(), &mut Seen::default()) else { panic!("{what}") };
-                    request::write(&read, "", &host, b"b", &mut Vec::new());
+                    Head::of(&read).write("", &host, b"b", &mut Vec::new());
                 });
             }
         }

@@ -9,25 +9,13 @@ use std::task::{Context, Poll, Waker};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
-use super::guard::Seen;
 use super::socket::Socket;
 use crate::exchange::outcome::ErrorType;
 use crate::tls::{Fault, Stream};
 
-/// The last bytes of what was held. Nothing is copied where that is all of it: a head that dribbles in would cost the
-/// square of its length.
-pub(super) fn last(mut held: Vec<u8>, length: usize) -> Vec<u8> {
-    held.drain(..held.len() - length);
-    held
-}
-
 /// A connection to the backend.
 pub(super) struct Upstream {
     pub(super) socket: Socket,
-    /// A response's head that is not whole yet.
-    pub(super) held: Vec<u8>,
-    /// How far it was looked at.
-    pub(super) seen: Seen,
     /// It takes nothing any more. A backend that answers early and closes makes our writes fail while its answer lies
     /// unread: what happened is said by the answer, or by the end of the connection.
     pub(super) deaf: bool,
@@ -38,13 +26,7 @@ pub(super) struct Upstream {
 impl Upstream {
     /// Over a fresh socket.
     pub(super) fn new(stream: Stream) -> Box<Self> {
-        Box::new(Self {
-            socket: Socket::new(stream),
-            held: Vec::new(),
-            seen: Seen::default(),
-            deaf: false,
-            reused: false,
-        })
+        Box::new(Self { socket: Socket::new(stream), deaf: false, reused: false })
     }
 
     /// Whether the backend has neither closed it nor sent anything that nobody asked for.

@@ -16,13 +16,14 @@ use super::stream::Turn;
 use super::{head, is_client_fault};
 use crate::exchange::outcome::{End, ErrorType, Malformed};
 use crate::proxy::answer::Answer;
-use crate::proxy::chunks::{Part, Progress};
-use crate::proxy::forward::{Forward, connect, explain};
+use crate::proxy::attempt::{Attempt, Lost};
+use crate::proxy::chunks::Part;
+use crate::proxy::download::{Ended, Receiver};
+use crate::proxy::forward::{Forward, explain};
 use crate::proxy::framing::Framing;
 use crate::proxy::guard::judge;
 use crate::proxy::response;
-use crate::proxy::timer::Timer;
-use crate::proxy::upstream::{Failure, Upstream, last};
+use crate::proxy::upstream::Failure;
 use crate::proxy::worker::{Life, Worker};
 
 /// An exchange. Dropped before its end, it was given up by the client, or with it.
@@ -30,17 +31,15 @@ pub(super) struct Exchange {
     worker: Rc<Worker>,
     turn: Rc<Turn>,
     forward: Forward,
-    upstream: Option<Box<Upstream>>,
+    /// The try at the backend; gone once the exchange is over.
+    attempt: Option<Attempt>,
     body: Incoming,
     upload: Upload,
-    state: State,
     /// What the backend has sent and the client has not been given.
     ready: VecDeque<Frame<Bytes>>,
     trailers: Vec<u8>,
-    /// Waiting for the head of the response.
-    first_byte: Timer,
-    /// The backend's connection serves no other exchange.
-    ends_upstream: bool,
+    /// Why the response broke off; told once what came before was handed on.
+    failure: Option<Failure>,
 }
 
 /// How far the request's body has come.
@@ -51,17 +50,33 @@ enum Upload {
     Done,
 }
 
-/// How far the response has come.
-#[derive(Debug)]
-enum State {
-    Head,
-    Body(Framing),
-    /// All of it was read.
-    Over,
-    /// It failed; told once what came before was handed on.
-    Failed(Failure),
-    /// All of it was told.
-    Told,
+/// Turns a response into frames.
+struct Frames<'a> {
+    head: &'a mut Option<Response<()>>,
+    data: BytesMut,
+    trailers: &'a mut Vec<u8>,
+    ready: &'a mut VecDeque<Frame<Bytes>>,
+}
+
+impl Receiver for Frames<'_> {
+    /// The HTTP library does not hand these on.
+    fn interim(&mut self, _head: &response::Response<'_>) {}
+
+    fn head(&mut self, head: &response::Response<'_>, _framing: &Framing) -> Result<(), Failure> {
+        *self.head = Some(head::to_http2(head).ok_or(Failure::Improper("a field cannot be said in HTTP/2"))?);
+        Ok(())
+    }
+
+    fn data(&mut self, data: &[u8]) {
+        self.data.extend_from_slice(data);
+    }
+
+    fn piece(&mut self, _raw: &[u8], trailers: &[u8]) {
+        self.trailers.extend_from_slice(trailers);
+        if !self.data.is_empty() {
+            self.ready.push_back(Frame::data(self.data.split().freeze()));
+        }
+    }
 }
 
 impl Exchange {
@@ -86,14 +101,12 @@ impl Exchange {
             worker: worker.clone(),
             turn,
             forward,
-            upstream: None,
+            attempt: None,
             body,
             upload,
-            state: State::Head,
             ready: VecDeque::new(),
             trailers: Vec::new(),
-            first_byte: Timer::default(),
-            ends_upstream: false,
+            failure: None,
         })
     }
 
@@ -115,37 +128,14 @@ impl Exchange {
 
     async fn ask(&mut self) -> Result<Response<()>, Answer> {
         loop {
-            let upstream = match self.worker.pool.take(self.turn.polls.begun(), self.forward.asked.repeatable) {
-                Some(upstream) => upstream,
-                None => connect(self.worker.clone()).await?,
-            };
-            let reused = upstream.reused;
-            self.upstream = Some(upstream);
-            if !reused {
-                self.forward.tap.dialled();
-            }
-            self.forward.tap.forwarded();
-            if !poll_fn(|cx| Poll::Ready(self.open(cx))).await && reused {
-                // Not one byte was taken.
-                continue;
-            }
-            if !(reused && self.forward.asked.repeatable) {
-                self.worker.thread.give_back(std::mem::take(&mut self.forward.opening));
-            }
+            let (worker, polls) = (self.worker.clone(), self.turn.polls.clone());
+            self.attempt = Some(Attempt::begin(worker, polls, &mut self.forward).await?);
             match poll_fn(|cx| self.poll_head(cx)).await {
                 Ok(response) => return Ok(response),
-                // It may have been closed before the request arrived; asking again does no harm.
-                Err(Failure::Closed | Failure::Broken(_)) if reused && self.forward.asked.repeatable => {}
-                Err(failure) => return Err(explain(&self.worker, &failure)),
+                Err(Lost::Stale) => {}
+                Err(Lost::Failed(failure)) => return Err(explain(&self.worker, &failure)),
             }
         }
-    }
-
-    /// Sends the head. False where the connection takes nothing.
-    fn open(&mut self, cx: &mut Context<'_>) -> bool {
-        let Some(upstream) = &mut self.upstream else { return false };
-        upstream.send(cx, &self.forward.opening);
-        !upstream.deaf
     }
 
     /// Sends the request's body. Ready when all of it was taken.
@@ -153,9 +143,9 @@ impl Exchange {
     /// Pending where the stream is dead: there is nobody to answer then, whoever polls this is dropped at once, and the
     /// backend must not take what came so far for the whole.
     fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(upstream) = &mut self.upstream else { return Poll::Pending };
+        let Some(attempt) = &mut self.attempt else { return Poll::Pending };
         loop {
-            ready!(upstream.poll_taken(cx));
+            ready!(attempt.poll_taken(cx));
             if self.upload == Upload::Done {
                 self.forward.tap.uploaded();
                 return Poll::Ready(());
@@ -164,7 +154,7 @@ impl Exchange {
                 return Poll::Pending;
             }
             let polled = http_body::Body::poll_frame(Pin::new(&mut self.body), cx);
-            self.first_byte.disarm();
+            attempt.wait_for_client();
             match &polled {
                 Poll::Pending => self.turn.upload.wait(),
                 Poll::Ready(_) => self.turn.upload.moved(),
@@ -175,11 +165,11 @@ impl Exchange {
                     Ok(data) => {
                         self.forward.tap.request(Part::Data(&data));
                         if chunked && !data.is_empty() {
-                            upstream.send(cx, format!("{:x}\r\n", data.len()).as_bytes());
-                            upstream.send(cx, &data);
-                            upstream.send(cx, b"\r\n");
+                            attempt.send(cx, format!("{:x}\r\n", data.len()).as_bytes());
+                            attempt.send(cx, &data);
+                            attempt.send(cx, b"\r\n");
                         } else {
-                            upstream.send(cx, &data);
+                            attempt.send(cx, &data);
                         }
                     }
                     Err(frame) => {
@@ -190,7 +180,7 @@ impl Exchange {
                         }
                         self.upload = Upload::Done;
                         if chunked {
-                            upstream.send(cx, &head::last_chunk(&trailers));
+                            attempt.send(cx, &head::last_chunk(&trailers));
                         }
                     }
                 },
@@ -202,14 +192,16 @@ impl Exchange {
                 None => {
                     self.upload = Upload::Done;
                     if chunked {
-                        upstream.send(cx, &head::last_chunk(&HeaderMap::new()));
+                        attempt.send(cx, &head::last_chunk(&HeaderMap::new()));
                     }
                 }
             }
         }
     }
 
-    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Failure>> {
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Lost>> {
+        let Some(attempt) = &mut self.attempt else { return Poll::Pending };
+        attempt.open(cx, &mut self.forward)?;
         // A head that is there before the rest of the request has left proves nothing of it: it is read before.
         if self.upload != Upload::Done
             && let Poll::Ready(head) = self.poll_read_head(cx)
@@ -217,110 +209,46 @@ impl Exchange {
             return Poll::Ready(head);
         }
         let _sent = self.poll_upload(cx);
-        match self.poll_read_head(cx) {
-            Poll::Pending => self.poll_first_byte(cx).map(|()| Err(Failure::Late)),
-            head => head,
+        if let Poll::Ready(head) = self.poll_read_head(cx) {
+            return Poll::Ready(head);
+        }
+        match &mut self.attempt {
+            Some(attempt) if !self.turn.upload.is_waiting() => {
+                attempt.poll_first_byte(cx).map(|()| Err(Lost::Failed(Failure::Late)))
+            }
+            _ => Poll::Pending,
         }
     }
 
-    /// Ready when the backend has had its time. It runs only while nothing but the backend is waited for.
-    fn poll_first_byte(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.turn.upload.is_waiting() {
-            return Poll::Pending;
+    fn poll_read_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Lost>> {
+        let mut head = None;
+        loop {
+            ready!(self.poll_read(cx, &mut head))?;
+            if let Some(head) = head {
+                return Poll::Ready(Ok(head));
+            }
         }
-        self.first_byte.poll(cx, self.worker.settings.first_byte, false)
     }
 
-    fn poll_read_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Failure>> {
+    /// Reads from the backend once, and turns what came into frames.
+    fn poll_read(&mut self, cx: &mut Context<'_>, head: &mut Option<Response<()>>) -> Poll<Result<(), Lost>> {
         let worker = self.worker.clone();
         let mut scratch = worker.thread.scratch.borrow_mut();
-        loop {
-            let Some(upstream) = &mut self.upstream else { return Poll::Ready(Err(Failure::Closed)) };
-            let read = match ready!(upstream.socket.poll_read(cx, &mut scratch)) {
-                Ok(0) => return Poll::Ready(Err(Failure::Closed)),
-                Ok(read) => read,
-                Err(error) => return Poll::Ready(Err(Failure::Broken(error))),
-            };
-            upstream.held.extend_from_slice(&scratch[..read]);
-            if let Some(response) = self.read_head()? {
-                return Poll::Ready(Ok(response));
+        let Some(attempt) = &mut self.attempt else { return Poll::Pending };
+        if self.turn.download.take_held_back() {
+            attempt.hold_back();
+        }
+        let uploaded = self.upload == Upload::Done;
+        let (trailers, ready) = (&mut self.trailers, &mut self.ready);
+        let mut frames = Frames { head, data: BytesMut::new(), trailers, ready };
+        ready!(attempt.poll_response(cx, &mut scratch, &mut self.forward, uploaded, &mut frames))?;
+        if attempt.is_whole() && !self.trailers.is_empty() {
+            let trailers = head::to_trailers(&std::mem::take(&mut self.trailers));
+            if !trailers.is_empty() {
+                self.ready.push_back(Frame::trailers(trailers));
             }
         }
-    }
-
-    /// Looks for a final head in what the backend has sent.
-    fn read_head(&mut self) -> Result<Option<Response<()>>, Failure> {
-        let Some(upstream) = &mut self.upstream else { return Ok(None) };
-        let held = std::mem::take(&mut upstream.held);
-        let mut rest = &held[..];
-        loop {
-            let read = response::read(rest, &mut upstream.seen).map_err(Failure::Improper)?;
-            let Some((mut response, length)) = read else {
-                let left = rest.len();
-                upstream.held = last(held, left);
-                return Ok(None);
-            };
-            rest = &rest[length..];
-            // The HTTP library does not hand interim responses on.
-            if response.is_interim() {
-                continue;
-            }
-            let sent = self.upload == Upload::Done && upstream.has_taken_all();
-            self.forward.respond(&response, self.turn.polls.now())?;
-            self.worker.thread.give_back(std::mem::take(&mut self.forward.opening));
-            let framing = std::mem::replace(&mut response.framing, Framing::OVER);
-            let bodiless = self.forward.asked.head_only || response.is_bodiless() || framing.is_over();
-            self.ends_upstream = response.hop.close
-                || response.version == response::Version::Http10
-                || (!bodiless && matches!(framing, Framing::Close))
-                || !self.forward.has_proof_of_upload(response.status, sent);
-            self.state = if bodiless { State::Over } else { State::Body(framing) };
-            self.take(rest);
-            return head::to_http2(&response).map(Some).ok_or(Failure::Improper("a field cannot be said in HTTP/2"));
-        }
-    }
-
-    /// Takes bytes of the body.
-    fn take(&mut self, bytes: &[u8]) {
-        let State::Body(framing) = &mut self.state else {
-            // Bytes behind an answer belong to no request.
-            self.ends_upstream |= !bytes.is_empty();
-            return;
-        };
-        let now = self.turn.polls.now();
-        let (tap, trailers) = (&mut self.forward.tap, &mut self.trailers);
-        let mut all = BytesMut::new();
-        let followed = framing.follow(bytes, &mut |part| {
-            tap.response(part, now);
-            match part {
-                Part::Data(data) => all.extend_from_slice(data),
-                Part::Trailer(line) => trailers.extend_from_slice(line),
-            }
-        });
-        if self.turn.download.holds_back() {
-            tap.held_back();
-        }
-        tap.frame_end();
-        if !all.is_empty() {
-            self.ready.push_back(Frame::data(all.freeze()));
-        }
-        match followed.state {
-            Progress::Goes => {}
-            Progress::Ended => {
-                self.ends_upstream |= followed.bytes < bytes.len();
-                self.over();
-            }
-            Progress::Broken => self.state = State::Failed(Failure::Improper("its chunks are framed wrongly")),
-        }
-    }
-
-    /// The body was read to its end.
-    fn over(&mut self) {
-        self.state = State::Over;
-        let trailers = head::to_trailers(&self.trailers);
-        if !trailers.is_empty() {
-            self.ready.push_back(Frame::trailers(trailers));
-        }
+        Poll::Ready(Ok(()))
     }
 
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
@@ -329,70 +257,52 @@ impl Exchange {
             if let Some(frame) = self.ready.pop_front() {
                 return Poll::Ready(Some(Ok(frame)));
             }
-            match std::mem::replace(&mut self.state, State::Told) {
-                State::Body(framing) => self.state = State::Body(framing),
-                State::Over => {
+            if let Some(failure) = self.failure.take() {
+                self.forward.tap.end(End::BackendFailed(failure.why()));
+                self.attempt = None;
+                return Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())));
+            }
+            let Some(attempt) = &mut self.attempt else { return Poll::Ready(None) };
+            let failure = match attempt.ended() {
+                Some(Ended::Failed(failure)) => failure,
+                Some(Ended::Whole | Ended::Switched(_)) => {
                     self.complete();
                     return Poll::Ready(None);
                 }
-                State::Failed(failure) => {
-                    self.forward.tap.end(End::BackendFailed(failure.why()));
-                    self.upstream = None;
-                    return Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())));
-                }
-                State::Head | State::Told => return Poll::Ready(None),
-            }
-            ready!(self.poll_body(cx));
-        }
-    }
-
-    /// Reads more of the body.
-    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let worker = self.worker.clone();
-        let mut scratch = worker.thread.scratch.borrow_mut();
-        let Some(upstream) = &mut self.upstream else { return Poll::Ready(()) };
-        if self.forward.tap.ends_turn(cx) {
-            return Poll::Pending;
-        }
-        let most = self.forward.tap.reads(scratch.len());
-        let read = upstream.socket.poll_read(cx, &mut scratch[..most]);
-        if read.is_pending() {
-            self.turn.download.caught_up();
-        }
-        match ready!(read) {
-            Ok(0) if matches!(self.state, State::Body(Framing::Close)) => self.over(),
-            Ok(0) => self.state = State::Failed(Failure::Closed),
-            Ok(read) => self.take(&scratch[..read]),
-            Err(error) => self.state = State::Failed(Failure::Broken(error)),
-        }
-        if matches!(self.state, State::Failed(_)) && self.ready.is_empty() {
+                None => match ready!(self.poll_read(cx, &mut None)) {
+                    Ok(()) => continue,
+                    Err(Lost::Failed(failure)) => failure,
+                    Err(Lost::Stale) => Failure::Closed,
+                },
+            };
+            self.failure = Some(failure);
             // Told at the next poll: until then the library has its chance to send what came before.
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        Poll::Ready(())
     }
 
     fn complete(&mut self) {
         self.forward.tap.end(End::Complete);
-        if let Some(upstream) = self.upstream.take()
-            && !self.ends_upstream
-            && upstream.has_taken_all()
-            && self.upload == Upload::Done
-        {
-            self.worker.pool.put(upstream, self.turn.polls.begun());
+        if let Some(attempt) = self.attempt.take() {
+            attempt.finish(self.upload == Upload::Done);
         }
     }
 
+    /// All of the response was read, and nothing of it is left to hand on.
+    fn is_whole(&self) -> bool {
+        self.ready.is_empty() && self.attempt.as_ref().is_some_and(Attempt::is_whole)
+    }
+
     fn is_over(&self) -> bool {
-        self.ready.is_empty() && matches!(self.state, State::Over | State::Told)
+        self.is_whole() || (self.attempt.is_none() && self.ready.is_empty())
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
         // A body that is known to have ended is not asked for its end.
-        if self.ready.is_empty() && matches!(self.state, State::Over) {
+        if self.is_whole() {
             return self.complete();
         }
         // A stream that its client broke may end before its body was asked for.

@@ -61,7 +61,7 @@ impl Turn {
 pub(super) struct Progress {
     waiting: Cell<bool>,
     turns: Cell<u64>,
-    /// The client was waited for, and the backend has not been waited for since.
+    /// The client was waited for.
     holds_back: Cell<bool>,
 }
 
@@ -90,14 +90,9 @@ impl Progress {
         }
     }
 
-    /// The backend has sent nothing that lies unread.
-    pub(super) fn caught_up(&self) {
-        self.holds_back.set(false);
-    }
-
-    /// What is read now may have lain unread.
-    pub(super) fn holds_back(&self) -> bool {
-        self.holds_back.get()
+    /// Whether the client was waited for since the last call: what is read now may have lain unread.
+    pub(super) fn take_held_back(&self) -> bool {
+        self.holds_back.take()
     }
 
     /// Which turn of the client's is waited for.

@@ -1,0 +1,211 @@
+//! One try at a backend: a connection is taken or opened, the request is sent over it, and a response comes back.
+//!
+//! Nothing else knows when a request may be sent again and when a connection serves another exchange:
+//! * again, over another connection: where this one had served an exchange before, and has taken not one byte, or asking
+//!   twice does no harm (RFC 9110, 9.2.2) and not one byte of a response came;
+//! * another exchange: where both messages were whole, the response does not say otherwise, and it proves that the backend
+//!   has read the request ([`Forward::has_proof_of_upload`]).
+
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use super::answer::Answer;
+use super::download::{Download, Ended, Receiver};
+use super::forward::{Forward, connect};
+use super::polls::Polls;
+use super::timer::Timer;
+use super::upstream::{Failure, Upstream};
+use super::worker::Worker;
+use crate::tls::Stream;
+
+/// Why an attempt is over before its response.
+#[derive(Debug)]
+pub(super) enum Lost {
+    /// The connection had been closed before; the request can be sent over another one.
+    Stale,
+    /// The backend failed.
+    Failed(Failure),
+}
+
+/// One try.
+pub(super) struct Attempt {
+    worker: Rc<Worker>,
+    polls: Rc<Polls>,
+    upstream: Box<Upstream>,
+    download: Download,
+    /// Runs while the head of the response is waited for.
+    first_byte: Timer,
+    /// The request's head was sent.
+    opened: bool,
+}
+
+impl Attempt {
+    /// Takes a connection that is at hand, else opens one. Dropping the future gives the connection up.
+    ///
+    /// # Errors
+    /// The answer for the client where no connection can be had.
+    pub(super) async fn begin(worker: Rc<Worker>, polls: Rc<Polls>, forward: &mut Forward) -> Result<Self, Answer> {
+        let upstream = match worker.pool.take(polls.begun(), forward.asked.repeatable) {
+            Some(upstream) => upstream,
+            None => {
+                let upstream = Box::pin(connect(worker.clone())).await?;
+                forward.tap.dialled();
+                upstream
+            }
+        };
+        forward.tap.forwarded();
+        let (download, first_byte) = (Download::default(), Timer::default());
+        Ok(Self { worker, polls, upstream, download, first_byte, opened: false })
+    }
+
+    /// Whether the request's head was sent.
+    pub(super) fn is_open(&self) -> bool {
+        self.opened
+    }
+
+    /// Sends the request's head, and what came of the body with it. Only the first call does.
+    ///
+    /// # Errors
+    /// [`Lost::Stale`] where the connection takes nothing and another one might.
+    pub(super) fn open(&mut self, cx: &mut Context<'_>, forward: &mut Forward) -> Result<(), Lost> {
+        if std::mem::replace(&mut self.opened, true) {
+            return Ok(());
+        }
+        let worker = &self.worker;
+        let (prefix, authority) = (&worker.backend.address.prefix, worker.authority.as_bytes());
+        let mut opening = worker.thread.build.borrow_mut();
+        opening.clear();
+        forward.head.write(prefix, &worker.settings.host_header, authority, &mut opening);
+        self.upstream.send(cx, &opening);
+        if self.upstream.deaf && self.upstream.reused {
+            return Err(Lost::Stale);
+        }
+        if !self.may_repeat(forward) {
+            worker.thread.give_back(forward.head.release());
+        }
+        Ok(())
+    }
+
+    /// Sends bytes of the request's body.
+    pub(super) fn send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) {
+        self.upstream.send(cx, bytes);
+    }
+
+    /// Waits until the backend's connection has taken everything. Pending for ever where it takes nothing any more.
+    pub(super) fn poll_taken(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.upstream.poll_taken(cx)
+    }
+
+    /// Whether the backend's connection has taken everything, and takes more.
+    pub(super) fn has_taken_all(&self) -> bool {
+        self.upstream.has_taken_all()
+    }
+
+    /// Whether the backend's connection takes nothing any more.
+    pub(super) fn is_deaf(&self) -> bool {
+        self.upstream.deaf
+    }
+
+    /// Reads from the backend once, and hands on what came. `uploaded` tells whether the request's body is over.
+    ///
+    /// # Errors
+    /// See [`Lost`].
+    pub(super) fn poll_response(
+        &mut self,
+        cx: &mut Context<'_>,
+        scratch: &mut [u8],
+        forward: &mut Forward,
+        uploaded: bool,
+        to: &mut impl Receiver,
+    ) -> Poll<Result<(), Lost>> {
+        if forward.tap.ends_turn(cx) {
+            return Poll::Pending;
+        }
+        let most = forward.tap.reads(scratch.len());
+        let read = self.upstream.socket.poll_read(cx, &mut scratch[..most]);
+        if read.is_pending() {
+            self.download.caught_up();
+        }
+        Poll::Ready(match ready!(read) {
+            Ok(0) if self.download.close() => Ok(()),
+            Ok(0) => Err(self.fail(forward, Failure::Closed)),
+            Ok(read) => {
+                let sent = uploaded && self.has_taken_all();
+                self.take(&scratch[..read], forward, sent, to)
+            }
+            Err(error) => Err(self.fail(forward, Failure::Broken(error))),
+        })
+    }
+
+    fn take(&mut self, bytes: &[u8], forward: &mut Forward, sent: bool, to: &mut impl Receiver) -> Result<(), Lost> {
+        let had_head = self.has_head();
+        self.download.take(bytes, forward, sent, self.polls.now(), to).map_err(Lost::Failed)?;
+        if !had_head && self.has_head() {
+            self.worker.thread.give_back(forward.head.release());
+        }
+        Ok(())
+    }
+
+    /// The connection is over before the response is. It may have been closed before the request arrived.
+    fn fail(&self, forward: &Forward, failure: Failure) -> Lost {
+        if self.may_repeat(forward) && !self.download.has_begun() { Lost::Stale } else { Lost::Failed(failure) }
+    }
+
+    fn may_repeat(&self, forward: &Forward) -> bool {
+        self.upstream.reused && forward.asked.repeatable
+    }
+
+    /// Whether the final head of the response was read.
+    pub(super) fn has_head(&self) -> bool {
+        self.download.has_head()
+    }
+
+    /// Whether all of the response was read.
+    pub(super) fn is_whole(&self) -> bool {
+        self.download.is_whole()
+    }
+
+    /// How the response ended, if nothing more is to be read.
+    pub(super) fn ended(&mut self) -> Option<Ended> {
+        self.download.ended()
+    }
+
+    /// The client takes nothing: what the backend sends lies unread.
+    pub(super) fn hold_back(&mut self) {
+        self.download.hold_back();
+    }
+
+    /// Ready when the backend has had its time for the head of a response. Call [`Attempt::wait_for_client`] where the
+    /// client is waited for instead.
+    pub(super) fn poll_first_byte(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.has_head() {
+            self.first_byte.disarm();
+            return Poll::Pending;
+        }
+        self.first_byte.poll(cx, self.worker.settings.first_byte, false)
+    }
+
+    /// The backend's time does not run while the client is waited for.
+    pub(super) fn wait_for_client(&mut self) {
+        self.first_byte.disarm();
+    }
+
+    /// Ready when the backend sends anything, or its end, behind a whole response.
+    pub(super) fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.upstream.socket.poll_read(cx, &mut [0]).map(drop)
+    }
+
+    /// The exchange is over: the connection is kept for another one if it can serve it, else closed. `uploaded` tells
+    /// whether the request's body is over.
+    pub(super) fn finish(self, uploaded: bool) {
+        let sent = uploaded && self.has_taken_all();
+        if sent && self.is_whole() && !self.download.ends_connection() {
+            self.worker.pool.put(self.upstream, self.polls.begun());
+        }
+    }
+
+    /// The connection, once the protocols were switched.
+    pub(super) fn into_stream(self) -> Stream {
+        self.upstream.socket.stream
+    }
+}

@@ -1,0 +1,234 @@
+//! One response of a backend, from its heads to its end, whatever the client speaks. Pure.
+//!
+//! Promises: the observation sees every byte of the body before the client can; what stands behind the response belongs to
+//! nobody, and its connection carries no other exchange; neither does one whose backend cannot be proved to have read the
+//! request.
+
+use std::time::Instant;
+
+use super::chunks::{Part, Progress};
+use super::forward::Forward;
+use super::framing::Framing;
+use super::guard::Seen;
+use super::response::{self, Response, Version};
+use super::tap::Tap;
+use super::upstream::Failure;
+
+/// Takes a response as it is read.
+pub(super) trait Receiver {
+    /// A head that is followed by another one (RFC 9110, 15.2).
+    fn interim(&mut self, head: &Response<'_>);
+
+    /// The head of the final response, and how its body is framed.
+    ///
+    /// # Errors
+    /// What the client's protocol cannot say.
+    fn head(&mut self, head: &Response<'_>, framing: &Framing) -> Result<(), Failure>;
+
+    /// Data of the body, without its frame.
+    fn data(&mut self, data: &[u8]);
+
+    /// All of the body that was read at one instant, as it stands on the wire, and the trailer lines that follow it. Called
+    /// after [`Receiver::data`] for the same bytes.
+    fn piece(&mut self, raw: &[u8], trailers: &[u8]);
+}
+
+/// How far the response has come.
+#[derive(Debug)]
+enum Stage {
+    Heads,
+    Body(Framing),
+    /// All of it was read.
+    Whole,
+    /// It switches protocols; what the backend sent behind its head.
+    Switched(Vec<u8>),
+    /// Its body is framed wrongly.
+    Broken,
+}
+
+/// How a response ends.
+#[derive(Debug)]
+pub(super) enum Ended {
+    /// All of it was read.
+    Whole,
+    /// It switches protocols; what the backend sent behind its head.
+    Switched(Vec<u8>),
+    /// What was read before was handed on.
+    Failed(Failure),
+}
+
+/// Follows one response.
+#[derive(Debug)]
+pub(super) struct Download {
+    stage: Stage,
+    /// A head that is not whole yet.
+    held: Vec<u8>,
+    /// How far it was looked at.
+    seen: Seen,
+    /// A byte of it was read.
+    begun: bool,
+    /// The client was waited for, and the backend has not been waited for since: what it sent lay unread.
+    held_back: bool,
+    /// Its connection carries no other exchange.
+    ends_connection: bool,
+}
+
+impl Default for Download {
+    fn default() -> Self {
+        Self {
+            stage: Stage::Heads,
+            held: Vec::new(),
+            seen: Seen::default(),
+            begun: false,
+            held_back: false,
+            ends_connection: false,
+        }
+    }
+}
+
+impl Download {
+    /// Whether a byte of the response was read.
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    /// Whether the final head was read.
+    pub(super) fn has_head(&self) -> bool {
+        !matches!(self.stage, Stage::Heads)
+    }
+
+    /// Whether all of it was read.
+    pub(super) fn is_whole(&self) -> bool {
+        matches!(self.stage, Stage::Whole)
+    }
+
+    /// Whether its connection carries no other exchange.
+    pub(super) fn ends_connection(&self) -> bool {
+        self.ends_connection
+    }
+
+    /// The client takes nothing: what the backend sends lies unread.
+    pub(super) fn hold_back(&mut self) {
+        self.held_back = true;
+    }
+
+    /// The backend has sent nothing that lies unread.
+    pub(super) fn caught_up(&mut self) {
+        self.held_back = false;
+    }
+
+    /// How it ended, if nothing more is to be read. A switch is handed out once.
+    pub(super) fn ended(&mut self) -> Option<Ended> {
+        match &mut self.stage {
+            Stage::Heads | Stage::Body(_) => None,
+            Stage::Whole => Some(Ended::Whole),
+            Stage::Switched(ahead) => Some(Ended::Switched(std::mem::take(ahead))),
+            Stage::Broken => Some(Ended::Failed(Failure::Improper("its chunks are framed wrongly"))),
+        }
+    }
+
+    /// Takes what was read at one instant. `sent` tells whether the backend's connection has taken the whole request.
+    ///
+    /// # Errors
+    /// What makes the response unfit to be handed on. Nothing of it has been, if this is before [`Download::has_head`].
+    pub(super) fn take(
+        &mut self,
+        bytes: &[u8],
+        forward: &mut Forward,
+        sent: bool,
+        now: Instant,
+        to: &mut impl Receiver,
+    ) -> Result<(), Failure> {
+        self.begun = true;
+        if self.has_head() {
+            self.take_body(bytes, &mut forward.tap, now, to);
+            return Ok(());
+        }
+        let mut held = std::mem::take(&mut self.held);
+        let mut rest = bytes;
+        if !held.is_empty() {
+            held.extend_from_slice(bytes);
+            rest = &held;
+        }
+        loop {
+            let read = response::read(rest, &mut self.seen).map_err(Failure::Improper)?;
+            let Some((mut response, length)) = read else {
+                let left = rest.len();
+                self.held = if held.is_empty() { rest.to_vec() } else { last(held, left) };
+                return Ok(());
+            };
+            rest = &rest[length..];
+            if response.is_interim() {
+                to.interim(&response);
+                continue;
+            }
+            forward.respond(&response, sent, now)?;
+            let framing = self.begin(&mut response, forward, sent);
+            to.head(&response, &framing)?;
+            if response.status == 101 {
+                self.stage = Stage::Switched(rest.to_vec());
+            } else {
+                self.stage = if framing.is_over() { Stage::Whole } else { Stage::Body(framing) };
+                self.take_body(rest, &mut forward.tap, now, to);
+            }
+            return Ok(());
+        }
+    }
+
+    /// The final head decides how the body is framed and whether its connection serves another exchange.
+    fn begin(&mut self, response: &mut Response<'_>, forward: &Forward, sent: bool) -> Framing {
+        let framing = std::mem::replace(&mut response.framing, Framing::OVER);
+        let framing = if forward.asked.head_only || response.is_bodiless() { Framing::OVER } else { framing };
+        self.ends_connection = response.hop.close
+            || response.version == Version::Http10
+            || matches!(framing, Framing::Close)
+            || response.status == 101
+            || !forward.has_proof_of_upload(response.status, sent);
+        framing
+    }
+
+    fn take_body(&mut self, bytes: &[u8], tap: &mut Tap, now: Instant, to: &mut impl Receiver) {
+        let Stage::Body(framing) = &mut self.stage else {
+            // Bytes behind a response belong to no request, and must not become the next one's.
+            self.ends_connection |= !bytes.is_empty();
+            return;
+        };
+        let mut trailers = Vec::new();
+        let followed = framing.follow(bytes, &mut |part| {
+            tap.response(part, now);
+            match part {
+                Part::Data(data) => to.data(data),
+                Part::Trailer(lines) => trailers.extend_from_slice(lines),
+            }
+        });
+        if self.held_back {
+            tap.held_back();
+        }
+        tap.frame_end();
+        to.piece(&bytes[..followed.raw], &trailers);
+        match followed.state {
+            Progress::Goes => {}
+            Progress::Ended => {
+                self.ends_connection |= followed.bytes < bytes.len();
+                self.stage = Stage::Whole;
+            }
+            Progress::Broken => self.stage = Stage::Broken,
+        }
+    }
+
+    /// The backend's connection has ended in order, which ends some responses. False where it cuts this one.
+    pub(super) fn close(&mut self) -> bool {
+        let closes = matches!(self.stage, Stage::Body(Framing::Close));
+        if closes {
+            self.stage = Stage::Whole;
+        }
+        closes
+    }
+}
+
+/// The last bytes of what was held. Nothing is copied where that is all of it: a head that dribbles in would cost the
+/// square of its length.
+fn last(mut held: Vec<u8>, length: usize) -> Vec<u8> {
+    held.drain(..held.len() - length);
+    held
+}
