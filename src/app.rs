@@ -26,17 +26,18 @@ use crate::backend::catalogue::Catalogue;
 use crate::backend::monitor::{Monitor, Pace};
 use crate::backend::quiet::{AskTraffic, Traffic};
 use crate::backend::report::Report;
-use crate::backend::{Backend, Place, probe, survey};
+use crate::backend::{Backend, HostHeader, Place, probe, survey};
 use crate::cli::{REVISION, VERSION};
 use crate::clock::Clock;
 use crate::config::{self, Config, ElectricityPrice, MaxConnections};
 use crate::exchange::residency::Residency;
+use crate::fleet::{Fleet, Member};
 use crate::history::in_flight::InFlight;
 use crate::host::energy::Meter;
 use crate::host::{self, Host};
 use crate::logs::access::AccessLog;
 use crate::metrics::{self, Metrics};
-use crate::proxy::{self, HostHeader, Life, Proxy};
+use crate::proxy::{self, Life, Proxy};
 use found::Found;
 use material::Material;
 use reload::Reload;
@@ -167,9 +168,10 @@ async fn serve(
     let admin = tokio::spawn(admin::serve(admin, site, stopped));
 
     let monitor = monitors.first().expect("a configuration has a backend");
+    let only = Member::new(monitor.backend.clone(), config.backend.clone(), monitor.dialer.clone());
+    let (fleet, fleets) = watch::channel(Arc::new(Fleet::of_one(only)));
     let shared = proxy::Shared {
-        backend: monitor.backend.clone(),
-        dialer: monitor.dialer.clone(),
+        fleet: fleets,
         sink: Arc::new((metrics.clone(), (in_flight.clone(), log.clone()))),
         tls: material.clients.clone(),
         residency,
@@ -189,6 +191,7 @@ async fn serve(
         clients: material.clients,
         backend: material.backend,
         proxy: proxy.settings(),
+        fleet,
         settings: Box::new(move |config| proxy_settings(config, descriptors)),
     };
     let reloads = tokio::spawn(reload.run(signals.reload()));
@@ -286,7 +289,7 @@ fn traffic(backend: Arc<str>, metrics: Arc<Metrics>, in_flight: InFlight) -> Ask
 
 /// The `Host` that the backend wants to hear from everybody, ourselves included.
 fn literal_host(config: &Config) -> Option<&str> {
-    match &config.proxy.host_header {
+    match &config.backend.host_header {
         HostHeader::Literal(host) => host.to_str().ok(),
         HostHeader::Preserve | HostHeader::Upstream => None,
     }

@@ -11,6 +11,7 @@ pub mod catalogue;
 pub mod dial;
 pub mod engine;
 mod fetch;
+mod host_header;
 pub mod inventory;
 pub mod monitor;
 pub mod probe;
@@ -23,8 +24,10 @@ pub mod survey;
 pub mod track;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use address::Address;
+pub use host_header::HostHeader;
 
 /// One configured backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +36,26 @@ pub struct Backend {
     pub name: Arc<str>,
     /// Where it is.
     pub address: Address,
+}
+
+/// How a backend is spoken to. A change reaches the next exchange.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// What to do with the `Host` field.
+    pub host_header: HostHeader,
+    /// How long it may take to accept a connection.
+    pub connect_timeout: Duration,
+    /// From when it has the whole request to the head of its response. `None` is no limit.
+    pub first_byte: Option<Duration>,
+    /// How long an idle connection to it is kept. `None` keeps it until the backend closes it.
+    pub pool_idle: Option<Duration>,
+}
+
+impl Default for Settings {
+    /// No limit: what a configuration is filled into.
+    fn default() -> Self {
+        Self { host_header: HostHeader::default(), connect_timeout: Duration::MAX, first_byte: None, pool_idle: None }
+    }
 }
 
 /// Where a backend stands, as far as that is known; what is not known is empty.

@@ -18,6 +18,7 @@
 //! * [`wire`]: what servers say, read from a stream split anywhere. Pure.
 //! * [`exchange`]: one request with its response, from its head to its record. Pure.
 //! * [`backend`]: the servers behind: where they are, whether they answer, what they list.
+//! * [`fleet`]: which backend serves an exchange.
 //! * [`metrics`]: every Prometheus family.
 //! * [`history`]: what is going on now.
 //! * [`host`]: the machine underneath, read beside the traffic.
@@ -30,10 +31,11 @@
 //!    (`proxy::http1`). A connection that begins with the preface of HTTP/2, or agrees on it over TLS, goes to
 //!    `proxy::http2` instead.
 //! 2. A head is read whole; what could be read in two ways ends here (`proxy::guard`).
-//! 3. Time zero: an [`exchange::Observation`] starts, and with it every [`exchange::sink::Watch`] (`proxy::forward`).
-//! 4. A connection to the backend is taken from the worker's pool or dialled, and the request is sent: its head written
-//!    anew (`proxy::request`), its body as it stands, searched for the model's name as it passes ([`wire::request`]).
-//! 5. The backend's head arrives and is judged (`proxy::response`). How the body is framed and what it speaks are chosen
+//! 3. Time zero: an [`exchange::Observation`] starts, and with it every [`exchange::sink::Watch`]; the [`fleet`] gives it a
+//!    backend (`proxy::forward`).
+//! 4. A connection to the backend is taken from the worker's pool or dialled (`proxy::attempt`), and the request is sent:
+//!    its head written for that backend (`proxy::request`), its body as it stands, searched for the model's name as it passes ([`wire::request`]).
+//! 5. The backend's head arrives and is judged (`proxy::download`, `proxy::response`). How the body is framed and what it speaks are chosen
 //!    from it ([`wire::reader`]).
 //! 6. What is read at one instant is followed (`proxy::framing`), its data shown to the observation (`proxy::tap`), and
 //!    the very same bytes are handed on. Events become instants, counts and gaps; sinks hear of token-bearing frames.
@@ -62,6 +64,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod exchange;
+pub mod fleet;
 pub mod history;
 pub mod host;
 pub mod logs;

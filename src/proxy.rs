@@ -28,6 +28,7 @@ mod http1;
 mod http2;
 mod polls;
 mod pool;
+mod pools;
 pub mod reading;
 mod request;
 mod response;
@@ -55,29 +56,19 @@ use tokio::sync::{mpsc, watch as life};
 
 use accept::Acceptor;
 pub use accept::set_options;
-pub use request::HostHeader;
 pub use worker::Life;
 use worker::Worker;
 
-use crate::backend::Backend;
-use crate::backend::dial::Dialer;
 use crate::exchange;
 use crate::exchange::names::Names;
 use crate::exchange::residency::Residency;
 use crate::exchange::sink::AnySink;
+use crate::fleet::Fleet;
 use crate::tls::server::Server;
 
 /// How clients are served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// What to do with the `Host` field.
-    pub host_header: HostHeader,
-    /// How long a backend may take to accept a connection.
-    pub connect_timeout: Duration,
-    /// From when the backend has the whole request to the head of its response. None is no limit.
-    pub first_byte: Option<Duration>,
-    /// How long an idle connection to the backend is kept. None keeps it until the backend closes it.
-    pub pool_idle: Option<Duration>,
     /// The client's time limits.
     pub client: ClientLimits,
     /// Most client connections served at once. Above them idle ones are closed, and where none is, new ones are told so.
@@ -94,10 +85,6 @@ impl Default for Settings {
     /// One thread, and no limit: what a configuration is filled into.
     fn default() -> Self {
         Self {
-            host_header: HostHeader::default(),
-            connect_timeout: Duration::MAX,
-            first_byte: None,
-            pool_idle: None,
             client: ClientLimits::default(),
             max_connections: u64::MAX,
             http2: false,
@@ -110,10 +97,8 @@ impl Default for Settings {
 /// What the proxy shares with the rest of the program, and keeps through every reload.
 #[derive(Clone)]
 pub struct Shared {
-    /// Who serves the requests.
-    pub backend: Backend,
-    /// Opens connections to it.
-    pub dialer: Arc<Dialer>,
+    /// Who serves the requests: what each exchange asks when it begins.
+    pub fleet: life::Receiver<Arc<Fleet>>,
     /// Learns of every exchange.
     pub sink: Arc<dyn AnySink>,
     /// Where clients speak TLS, how.

@@ -2,8 +2,8 @@
 //!
 //! Promises: all or nothing. The configuration and every file that it names are read and checked as a whole; if
 //! anything is wrong the log says what and where, and nothing changes. Applying cannot fail. What cannot be exchanged is
-//! named, keeps what is in force, and does not hold back the rest. Exchanges in flight are not touched: what is new
-//! holds for connections that come afterwards. Left out: noticing by itself that a file has changed.
+//! named, keeps what is in force, and does not hold back the rest. Exchanges in flight are not touched: what is new for
+//! the backend holds for those that begin afterwards, what is new for clients for connections that come afterwards. Left out: noticing by itself that a file has changed.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -15,6 +15,7 @@ use super::{Process, literal_host};
 use crate::admin::access::Access;
 use crate::backend::monitor::Monitor;
 use crate::config::{Config, Reloaded};
+use crate::fleet::Fleet;
 use crate::logs::access::AccessLog;
 use crate::metrics::Metrics;
 use crate::proxy;
@@ -33,6 +34,7 @@ pub(super) struct Reload {
     pub(super) clients: Option<Server>,
     pub(super) backend: Option<Client>,
     pub(super) proxy: watch::Sender<proxy::Settings>,
+    pub(super) fleet: watch::Sender<Arc<Fleet>>,
     /// The proxy's settings as a configuration has them.
     pub(super) settings: Box<dyn Fn(&Config) -> proxy::Settings + Send>,
 }
@@ -84,6 +86,7 @@ impl Reload {
             monitor.call(literal_host(&now));
         }
         self.proxy.send_replace((self.settings)(&now));
+        self.fleet.send_modify(|fleet| *fleet = Arc::new(fleet.with(&now.backend)));
         self.metrics.config_loaded(true, SystemTime::now());
         let Reloaded { changed, restart } = reloaded;
         match changed.as_slice() {

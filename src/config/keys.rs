@@ -31,11 +31,11 @@ pub(super) static KEYS: &[Key<Config>] = keys! { Config;
     ["backend",                        BACKENDS,     "http://127.0.0.1:11434", Anywhere, Restart, {backends},                                   "Inference server to forward to: host, host:port, http://host:port/prefix or https://host, with a name for metrics if wanted"]
     ["backend_node",                   PLACE,        "",                       File,     Restart, {backend_node},                               "The backend's machine, as backend_info{node} shows it; unset is this machine's name for a backend here, else the host of its address"]
     ["backend_zone",                   PLACE,        "",                       File,     Restart, {backend_zone},                               "Where that machine is: a rack, a room, a region"]
-    ["host_header",                    HOST_HEADER,  "preserve",               Anywhere, Live,    {proxy.host_header},                          "Host field sent to the backend: preserve (the client's), upstream (the backend's address) or a literal"]
+    ["host_header",                    HOST_HEADER,  "preserve",               Anywhere, Live,    {backend.host_header},                          "Host field sent to the backend: preserve (the client's), upstream (the backend's address) or a literal"]
     // More models than a machine holds; each costs its metrics' series.
     ["max_models",                     MODELS,       "200",                    Anywhere, Restart, {max_models},                                 "Model names that become metric labels; later ones are counted as `other`"]
     // Long for a network, short for a person.
-    ["connect_timeout",                TIMEOUT,      "5s",                     Anywhere, Live,    {proxy.connect_timeout},                      "How long the backend may take to accept a connection"]
+    ["connect_timeout",                TIMEOUT,      "5s",                     Anywhere, Live,    {backend.connect_timeout},                      "How long the backend may take to accept a connection"]
     // What service managers and Kubernetes wait before they kill.
     ["drain_timeout",                  PATIENCE,     "30s",                    Anywhere, Live,    {drain_timeout},                              "How long exchanges may go on after a request to stop"]
     // Finished exchanges and changes of state.
@@ -54,9 +54,9 @@ pub(super) static KEYS: &[Key<Config>] = keys! { Config;
     ["limits.body_idle",               LIMIT,        "5m",                     File,     Live,    {proxy.client.body_idle},                     "Silence within a request's body"]
     ["limits.write_stall",             LIMIT,        "5m",                     File,     Live,    {proxy.client.write_stall},                   "A client that does not read its response"]
     // Loading a large model takes minutes, and the client has its own patience.
-    ["limits.first_byte",              LIMIT,        "0",                      File,     Live,    {proxy.first_byte},                           "The first byte of the backend's response, once it has the request: a cold model takes minutes"]
+    ["limits.first_byte",              LIMIT,        "0",                      File,     Live,    {backend.first_byte},                           "The first byte of the backend's response, once it has the request: a cold model takes minutes"]
     // Below the 5 s after which vLLM and llama.cpp close theirs.
-    ["limits.pool_idle",               LIMIT,        "2s",                     File,     Live,    {proxy.pool_idle},                            "An idle connection to the backend; off keeps it until the backend closes it"]
+    ["limits.pool_idle",               LIMIT,        "2s",                     File,     Live,    {backend.pool_idle},                            "An idle connection to the backend; off keeps it until the backend closes it"]
     ["limits.stall",                   LIMIT,        "5s",                     File,     Live,    {proxy.observe.stall},                        "A gap between tokens that is counted as a stall; nothing is ended"]
     ["limits.max_connections",         CONNECTIONS,  "auto",                   File,     Restart, {max_connections},                            "Client connections at once; auto is a third of the descriptors, less some for the second listener and the like"]
 

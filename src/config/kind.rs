@@ -10,9 +10,9 @@ use super::write::{duration, quoted, switch};
 use super::wrong::{Refused, Wrong};
 use super::{backends, value};
 use crate::backend::Backend;
+use crate::backend::HostHeader;
 use crate::host::helper::HelperAddress;
 use crate::logs;
-use crate::proxy::HostHeader;
 
 /// Values of one type and range.
 pub(super) struct Kind<T: 'static> {

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::backend::Backend;
+use crate::backend::{self, Backend};
 use crate::host::helper::HelperAddress;
 use crate::logs;
 use crate::proxy;
@@ -26,6 +26,8 @@ pub struct Config {
     pub backend_tls: client::Settings,
     /// The inference servers; exactly one for now. None of them is a listener of ours.
     pub backends: Vec<Backend>,
+    /// How the backend is spoken to.
+    pub backend: backend::Settings,
     /// The machine that the backend runs on; `None` is told from its address.
     pub backend_node: Option<String>,
     /// Where that machine is; `None` is not known.
@@ -136,6 +138,7 @@ impl Config {
             log_level: String::new(),
             log_format: logs::Format::Text,
             access_log: false,
+            backend: backend::Settings::default(),
             proxy: proxy::Settings::default(),
             max_connections: MaxConnections::default(),
             worker_threads: None,

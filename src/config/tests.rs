@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::error::ConfigError;
 use super::*;
-use crate::proxy::HostHeader;
+use crate::backend::HostHeader;
 
 fn resolved(flags: &[&str], env: &[(&str, &str)], file: &str) -> Result<Config, ConfigError> {
     let flags = ["inferometer"].iter().chain(flags);
@@ -32,14 +32,14 @@ fn without_settings_everything_is_the_default() {
     assert_eq!(config.admin_listen, "127.0.0.1:8001".parse().expect("address"));
     assert_eq!(config.backends.len(), 1);
     assert_eq!(&*config.backends[0].name, "127.0.0.1:11434");
-    assert_eq!(config.proxy.host_header, HostHeader::Preserve);
+    assert_eq!(config.backend.host_header, HostHeader::Preserve);
     assert_eq!((config.max_models, config.access_log, config.worker_threads), (200, true, None));
-    assert_eq!(config.proxy.connect_timeout, Duration::from_secs(5));
+    assert_eq!(config.backend.connect_timeout, Duration::from_secs(5));
     assert_eq!(config.drain_timeout, Duration::from_secs(30));
     assert_eq!(config.proxy.client.head, Some(Duration::from_secs(30)));
     assert_eq!(config.proxy.client.keep_alive_idle, None);
-    assert_eq!(config.proxy.first_byte, None);
-    assert_eq!(config.proxy.pool_idle, Some(Duration::from_secs(2)));
+    assert_eq!(config.backend.first_byte, None);
+    assert_eq!(config.backend.pool_idle, Some(Duration::from_secs(2)));
     assert_eq!(config.max_connections, MaxConnections::Auto);
     assert!(config.warnings.is_empty());
 }
@@ -96,7 +96,7 @@ fn flags_win_over_variables_and_variables_over_the_file() {
     let config = resolved(&["--max-models", "3"], &env, file).expect("fine");
     assert_eq!(config.max_models, 3);
     assert_eq!(config.log_level, "error");
-    assert_eq!(config.proxy.connect_timeout, Duration::from_secs(1));
+    assert_eq!(config.backend.connect_timeout, Duration::from_secs(1));
 }
 
 #[test]

@@ -10,10 +10,10 @@ use http::HeaderValue;
 use super::settings::{Bounds, ElectricityPrice, MaxConnections};
 use super::similar::is_slip;
 use super::wrong::Wrong::{self, Because, Unexpected};
+use crate::backend::HostHeader;
 use crate::backend::address::Address;
 use crate::host::helper::{HelperAddress, InvalidHelperAddress};
 use crate::logs;
-use crate::proxy::HostHeader;
 
 /// More than any currency asks for.
 const MOST_FOR_A_KILOWATT_HOUR: f64 = 1e6;

@@ -8,11 +8,13 @@
 
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use super::answer::Answer;
 use super::download::{Download, Ended, Receiver};
 use super::forward::{Forward, connect};
 use super::polls::Polls;
+use super::pool::Pool;
 use super::timer::Timer;
 use super::upstream::{Failure, Upstream};
 use super::worker::Worker;
@@ -31,10 +33,12 @@ pub(super) enum Lost {
 pub(super) struct Attempt {
     worker: Rc<Worker>,
     polls: Rc<Polls>,
+    /// Where the connection came from, or would go.
+    pool: Rc<Pool>,
     upstream: Box<Upstream>,
     download: Download,
     /// Runs while the head of the response is waited for.
-    first_byte: Timer,
+    first_byte: (Timer, Option<Duration>),
     /// The request's head was sent.
     opened: bool,
 }
@@ -45,17 +49,19 @@ impl Attempt {
     /// # Errors
     /// The answer for the client where no connection can be had.
     pub(super) async fn begin(worker: Rc<Worker>, polls: Rc<Polls>, forward: &mut Forward) -> Result<Self, Answer> {
-        let upstream = match worker.pool.take(polls.begun(), forward.asked.repeatable) {
+        let pool = worker.thread.pools.of(forward.member());
+        let upstream = match pool.take(polls.begun(), forward.asked.repeatable) {
             Some(upstream) => upstream,
             None => {
-                let upstream = Box::pin(connect(worker.clone())).await?;
+                let upstream = Box::pin(connect(worker.clone(), forward.member().clone())).await?;
                 forward.tap.dialled();
                 upstream
             }
         };
         forward.tap.forwarded();
         let (download, first_byte) = (Download::default(), Timer::default());
-        Ok(Self { worker, polls, upstream, download, first_byte, opened: false })
+        let limit = forward.member().settings.first_byte;
+        Ok(Self { worker, polls, pool, upstream, download, first_byte: (first_byte, limit), opened: false })
     }
 
     /// Whether the request's head was sent.
@@ -71,11 +77,11 @@ impl Attempt {
         if std::mem::replace(&mut self.opened, true) {
             return Ok(());
         }
-        let worker = &self.worker;
-        let (prefix, authority) = (&worker.backend.address.prefix, worker.authority.as_bytes());
+        let (worker, member) = (&self.worker, forward.member());
+        let (prefix, host) = (&member.backend.address.prefix, &member.settings.host_header);
         let mut opening = worker.thread.build.borrow_mut();
         opening.clear();
-        forward.head.write(prefix, &worker.settings.host_header, authority, &mut opening);
+        forward.head.write(prefix, host, member.authority.as_bytes(), &mut opening);
         self.upstream.send(cx, &opening);
         if self.upstream.deaf && self.upstream.reused {
             return Err(Lost::Stale);
@@ -179,15 +185,16 @@ impl Attempt {
     /// client is waited for instead.
     pub(super) fn poll_first_byte(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.has_head() {
-            self.first_byte.disarm();
+            self.first_byte.0.disarm();
             return Poll::Pending;
         }
-        self.first_byte.poll(cx, self.worker.settings.first_byte, false)
+        let (timer, limit) = &mut self.first_byte;
+        timer.poll(cx, *limit, false)
     }
 
     /// The backend's time does not run while the client is waited for.
     pub(super) fn wait_for_client(&mut self) {
-        self.first_byte.disarm();
+        self.first_byte.0.disarm();
     }
 
     /// Ready when the backend sends anything, or its end, behind a whole response.
@@ -200,7 +207,7 @@ impl Attempt {
     pub(super) fn finish(self, uploaded: bool) {
         let sent = uploaded && self.has_taken_all();
         if sent && self.is_whole() && !self.download.ends_connection() {
-            self.worker.pool.put(self.upstream, self.polls.begun());
+            self.pool.put(self.upstream, self.polls.begun());
         }
     }
 

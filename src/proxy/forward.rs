@@ -1,6 +1,7 @@
 //! One exchange on its way, whatever the client speaks: how it begins, where it goes, and what is said when it fails.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
@@ -18,9 +19,10 @@ use super::worker::Worker;
 use crate::backend::dial::DialError;
 use crate::exchange::Observation;
 use crate::exchange::outcome::{End, ErrorType, Origin};
-use crate::exchange::placement::{Placement, PlacementReason};
+use crate::exchange::placement::Placement;
 use crate::exchange::record::{Method, Start};
 use crate::exchange::trace::{self, Parent, TraceId};
+use crate::fleet::{Lease, Member};
 use crate::tls::Fault;
 use crate::wire::reader::{Head, Reported};
 use crate::wire::route::{ErrorShape, Route};
@@ -63,6 +65,8 @@ pub(super) struct Asked {
 /// One exchange.
 pub(super) struct Forward {
     pub(super) tap: Tap,
+    /// The backend that serves it.
+    lease: Lease,
     pub(super) asked: Asked,
     /// What is left of the request's body, for the client to send.
     pub(super) upload: Framing,
@@ -80,6 +84,7 @@ impl Forward {
         let now = polls.now();
         let path = request.path();
         let route = Route::of(request.method(), path);
+        let lease = worker.thread.choose();
         let mut tap = Tap::start(worker, polls, now, || {
             let id = worker.next_id();
             let (trace, parent) = match trace_of(&request.facts) {
@@ -89,8 +94,8 @@ impl Forward {
             let start = Start { id, method: Method::parse(request.method()), route, trace, parent, at: now };
             let mut observation = Observation::start(start, &worker.observe, &worker.thread.decoding, &*worker.sink);
             let placement = Placement {
-                backend: worker.backend.name.clone(),
-                reason: PlacementReason::Only,
+                backend: lease.member().backend.name.clone(),
+                reason: lease.reason(),
                 attempt: 1,
                 queued: Duration::ZERO,
             };
@@ -126,7 +131,7 @@ impl Forward {
         if upload.is_over() {
             tap.observe(Observation::request_ended);
         }
-        Self { tap, asked, upload, broken, head }
+        Self { tap, lease, asked, upload, broken, head }
     }
 
     /// Whether a final head with this status proves that the backend has read the request's body, which was `sent` to
@@ -170,6 +175,11 @@ impl Forward {
         Ok(())
     }
 
+    /// The backend that serves it.
+    pub(super) fn member(&self) -> &Arc<Member> {
+        self.lease.member()
+    }
+
     /// It ends with an answer of ours.
     pub(super) fn give_up(&mut self, answer: &Answer) {
         self.tap.answer(answer.status.as_u16());
@@ -194,15 +204,16 @@ fn describe_body(observation: &mut Observation, facts: &Facts<'_>) {
     }
 }
 
-/// A fresh connection to the backend.
+/// A fresh connection to a backend.
 ///
 /// # Errors
 /// The answer for the client.
-pub(super) async fn connect(worker: Rc<Worker>) -> Result<Box<Upstream>, Answer> {
-    let mut dialled = worker.dialer.dial(worker.settings.connect_timeout).await;
+pub(super) async fn connect(worker: Rc<Worker>, member: Arc<Member>) -> Result<Box<Upstream>, Answer> {
+    let limit = member.settings.connect_timeout;
+    let mut dialled = member.dialer.dial(limit).await;
     // What is idle gives way to what is needed.
-    if matches!(dialled, Err(DialError::Exhausted(_))) && worker.pool.clear() {
-        dialled = worker.dialer.dial(worker.settings.connect_timeout).await;
+    if matches!(dialled, Err(DialError::Exhausted(_))) && worker.thread.pools.clear() {
+        dialled = member.dialer.dial(limit).await;
     }
     let failed = |why, text: String| {
         let status = match why {
@@ -212,7 +223,7 @@ pub(super) async fn connect(worker: Rc<Worker>) -> Result<Box<Upstream>, Answer>
         };
         Answer { status, why, text }
     };
-    let at = &worker.backend.address;
+    let at = &member.backend.address;
     dialled.map(Upstream::new).map_err(|error| match error {
         DialError::Refused => failed(
             ErrorType::ConnectRefused,
@@ -237,8 +248,8 @@ pub(super) async fn connect(worker: Rc<Worker>) -> Result<Box<Upstream>, Answer>
 }
 
 /// The answer to a client whose backend failed before the head of its response.
-pub(super) fn explain(worker: &Worker, failure: &Failure) -> Answer {
-    let at = &worker.backend.address;
+pub(super) fn explain(member: &Member, failure: &Failure) -> Answer {
+    let at = &member.backend.address;
     let why = failure.why();
     let (status, text) = match failure {
         Failure::Late => (

@@ -274,7 +274,7 @@ impl Connection {
             end => {
                 let answer = match end {
                     RelayEnd::Answer(answer) => answer,
-                    RelayEnd::Failed(failure) => explain(&self.worker, &failure),
+                    RelayEnd::Failed(failure) => explain(relay.forward.member(), &failure),
                     RelayEnd::Lost(_) => blame(ErrorType::ClientTimeout),
                     _ => blame(ErrorType::ClientBody),
                 };

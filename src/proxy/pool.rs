@@ -42,6 +42,11 @@ impl Pool {
         Rc::new(Self { idle: RefCell::default(), limit, most, sweeping: Cell::new(false) })
     }
 
+    /// Whether idle connections are kept for so long.
+    pub(super) fn keeps_for(&self, limit: Option<Duration>) -> bool {
+        self.limit == limit
+    }
+
     /// A connection that can be used at once, for a request that is `repeatable` or not.
     pub(super) fn take(&self, now: Instant, repeatable: bool) -> Option<Box<Upstream>> {
         loop {

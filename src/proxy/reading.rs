@@ -6,8 +6,9 @@ use super::chunks::{Part, Progress};
 use super::fields::fields;
 use super::framing::Framing;
 use super::guard::{Request, Seen, Verdict, look};
-use super::request::{Head, HostHeader};
+use super::request::Head;
 use super::response::{self, Persistence, Version};
+use crate::backend::HostHeader;
 
 /// A whole message that passes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -10,12 +10,13 @@ use tokio::sync::{mpsc, watch};
 use super::slot::Slots;
 use super::worker::{Admission, Life, Worker};
 use super::{Parts, Settings, Shared};
-use crate::backend::Backend;
 use crate::backend::address::Address;
 use crate::backend::dial::Dialer;
+use crate::backend::{self, Backend};
 use crate::exchange::names::AsSpelled;
 use crate::exchange::record::{Record, Start};
 use crate::exchange::sink::{Sink, Watch};
+use crate::fleet::{Fleet, Member};
 
 /// What has ended.
 #[derive(Clone, Default)]
@@ -47,15 +48,16 @@ impl Watch for Records {
 }
 
 /// Without a time limit, before this backend.
-pub(super) fn worker(backend: SocketAddr, records: &Records) -> Rc<Worker> {
-    let settings =
-        Settings { connect_timeout: Duration::from_secs(20), max_connections: 100, http2: true, ..Settings::default() };
-    let address: Address = format!("http://{backend}").parse().expect("an address");
+pub(super) fn worker(at: SocketAddr, records: &Records) -> Rc<Worker> {
+    let settings = Settings { max_connections: 100, http2: true, ..Settings::default() };
+    let upstream = backend::Settings { connect_timeout: Duration::from_secs(20), ..backend::Settings::default() };
+    let address: Address = format!("http://{at}").parse().expect("an address");
+    let dialer = Arc::new(Dialer::new(address.clone()));
+    let fleet = Fleet::of_one(Member::new(Backend { name: "test".into(), address }, upstream, dialer));
     let parts = Parts {
         settings: watch::channel(settings).1,
         shared: Shared {
-            backend: Backend { name: "test".into(), address: address.clone() },
-            dialer: Arc::new(Dialer::new(address)),
+            fleet: watch::channel(Arc::new(fleet)).1,
             sink: Arc::new(records.clone()),
             tls: None,
             residency: Arc::default(),

@@ -30,9 +30,10 @@ fn steps_of(most: usize, work: impl FnOnce()) -> usize {
 #[cfg(test)]
 mod tests {
     use super::super::guard::{MAX_HEAD, Seen, Verdict, look};
-    use super::super::request::{Head, HostHeader};
+    use super::super::request::Head;
     use super::super::response::{self, Persistence, Version};
     use super::*;
+    use crate::backend::HostHeader;
 
     /// Most steps that a byte of a head may take, from the first look at it until it was written for the other side.
     const A_BYTE: usize = 16;

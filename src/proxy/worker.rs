@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
@@ -23,15 +23,14 @@ use super::accept::Room;
 use super::answer::{Answer, too_many};
 use super::http1;
 use super::polls::Polls;
-use super::pool::Pool;
+use super::pools::Pools;
 use super::slot::Seat;
 use super::{Parts, Settings, Shared};
-use crate::backend::Backend;
-use crate::backend::dial::Dialer;
 use crate::exchange;
 use crate::exchange::outcome::ErrorType;
 use crate::exchange::sink::AnySink;
 use crate::exchange::trace::TraceId;
+use crate::fleet::{Fleet, Lease};
 use crate::tls::server::Server;
 use crate::wire::budget::{Budget, Limits};
 
@@ -104,16 +103,12 @@ const READ: usize = 64 * 1024;
 
 /// What the connections of one thread share.
 pub(super) struct Worker {
-    pub(super) backend: Backend,
-    pub(super) authority: HeaderValue,
     pub(super) settings: Settings,
     /// Where clients speak TLS, how.
     pub(super) tls: Option<Server>,
     /// How exchanges are observed.
     pub(super) observe: exchange::Shared,
-    pub(super) dialer: Arc<Dialer>,
     pub(super) sink: Arc<dyn AnySink>,
-    pub(super) pool: Rc<Pool>,
     /// Client connections now, and streams within them, over all threads.
     pub(super) connections: Arc<AtomicU64>,
     room: Room,
@@ -130,6 +125,10 @@ pub(super) struct Worker {
 
 /// What belongs to the thread, whatever its settings.
 pub(super) struct Thread {
+    /// The backends that may serve, as far as this thread knows, and where a change of them shows.
+    fleet: RefCell<(Arc<Fleet>, watch::Receiver<Arc<Fleet>>)>,
+    /// Idle connections to them.
+    pub(super) pools: Pools,
     /// What is read goes here first.
     pub(super) scratch: RefCell<Box<[u8]>>,
     /// Where a head and what follows it are put together.
@@ -146,8 +145,11 @@ pub(super) struct Thread {
 }
 
 impl Thread {
-    fn new(held_by_decoders: Arc<AtomicU64>) -> Self {
+    fn new(settings: &Settings, mut fleets: watch::Receiver<Arc<Fleet>>, held_by_decoders: Arc<AtomicU64>) -> Self {
+        let fleet = fleets.borrow_and_update().clone();
         Self {
+            fleet: RefCell::new((fleet, fleets)),
+            pools: Pools::new(settings.max_connections, settings.threads),
             decoding: Budget::new(Limits::default(), held_by_decoders),
             scratch: RefCell::new(vec![0; READ].into()),
             build: RefCell::default(),
@@ -156,6 +158,20 @@ impl Thread {
             tasks: RefCell::default(),
             idle: Notify::new(),
         }
+    }
+}
+
+impl Thread {
+    /// Chooses the backend for an exchange that begins now, by what is configured now.
+    pub(super) fn choose(&self) -> Lease {
+        let mut known = self.fleet.borrow_mut();
+        let (fleet, fleets) = &mut *known;
+        // Without its owner the fleet stays as it is.
+        if fleets.has_changed().unwrap_or(false) {
+            *fleet = fleets.borrow_and_update().clone();
+            self.pools.keep_only(fleet);
+        }
+        fleet.choose()
     }
 }
 
@@ -206,16 +222,11 @@ impl Worker {
 
     pub(super) fn new(parts: Parts, life: watch::Receiver<Life>) -> Rc<Self> {
         let Parts { settings, shared, ids, connections, room, held_by_decoders, heads, lingering } = parts;
-        let Shared { backend, dialer, sink, tls, residency, names } = shared;
+        let Shared { fleet, sink, tls, residency, names } = shared;
         let settings = settings.borrow().clone();
         let observe = exchange::Shared { settings: settings.observe, residency, names };
-        let authority = backend.address.authority();
         Rc::new(Self {
-            authority: HeaderValue::try_from(authority).expect("an address was checked when it was configured"),
-            pool: pool(&settings),
-            dialer,
-            thread: Rc::new(Thread::new(held_by_decoders)),
-            backend,
+            thread: Rc::new(Thread::new(&settings, fleet, held_by_decoders)),
             settings,
             tls,
             observe,
@@ -232,15 +243,10 @@ impl Worker {
 
     /// The same with other settings, for the connections that come from now on; those that are served keep theirs.
     fn with(&self, settings: Settings) -> Rc<Self> {
-        let same_pool = settings.pool_idle == self.settings.pool_idle;
         Rc::new(Self {
-            pool: if same_pool { self.pool.clone() } else { pool(&settings) },
             observe: exchange::Shared { settings: settings.observe, ..self.observe.clone() },
             settings,
             tls: self.tls.clone(),
-            backend: self.backend.clone(),
-            authority: self.authority.clone(),
-            dialer: self.dialer.clone(),
             sink: self.sink.clone(),
             connections: self.connections.clone(),
             room: self.room.clone(),
@@ -273,7 +279,7 @@ impl Worker {
                 }
             }
         }
-        self.pool.clear();
+        self.thread.pools.clear();
         while !self.thread.tasks.borrow().is_empty() {
             self.thread.idle.notified().await;
         }
@@ -340,10 +346,6 @@ impl Worker {
         }
         over_limit.then(too_many)
     }
-}
-
-fn pool(settings: &Settings) -> Rc<Pool> {
-    Pool::new(settings.pool_idle, settings.max_connections, settings.threads)
 }
 
 /// Spreads numbers that differ in a few bits over all of them, each to another one: the finalizer of SplitMix64 (Steele,

@@ -162,7 +162,7 @@ fn black_hole() -> (SocketAddr, Vec<TcpStream>, socket2::Socket) {
 #[test]
 fn a_backend_that_does_not_accept_is_given_up_in_time() {
     let (address, _waiting, _socket) = black_hole();
-    let rig = with(address, |options| options.settings.connect_timeout = SOON);
+    let rig = with(address, |options| options.upstream.connect_timeout = SOON);
     let answer = ask(rig.address, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 504 ") && answer.contains("x-inferometer-error: connect_timeout"), "{answer}");
     assert!(answer.contains("--connect-timeout"), "it says what to do: {answer}");
@@ -174,7 +174,7 @@ fn a_backend_that_says_nothing_is_given_up_where_a_limit_is_set() {
         connection.request();
         assert!(connection.closed(), "the backend is let go");
     });
-    let rig = with(backend.address, |options| options.settings.first_byte = Some(SOON));
+    let rig = with(backend.address, |options| options.upstream.first_byte = Some(SOON));
     let answer = ask(rig.address, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     assert!(
         answer.starts_with("HTTP/1.1 504 ") && answer.contains("x-inferometer-error: first_byte_timeout"),
@@ -201,7 +201,7 @@ fn the_time_of_the_first_byte_begins_when_the_request_was_sent() {
             connection.write(OK);
         }
     });
-    let rig = with(backend.address, |options| options.settings.first_byte = Some(LIMIT));
+    let rig = with(backend.address, |options| options.upstream.first_byte = Some(LIMIT));
     let mut client = Client::connect(rig.address);
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n");
     let streams = http2::Client::connect(rig.address);

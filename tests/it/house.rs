@@ -11,8 +11,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "admin", "backend", "cli", "clock", "config", "exchange", "history", "host", "logs", "metrics", "proxy",
-            "tls",
+            "admin", "backend", "cli", "clock", "config", "exchange", "fleet", "history", "host", "logs", "metrics",
+            "proxy", "tls",
         ],
     ),
     ("backend", &["tls", "wire"]),
@@ -20,11 +20,12 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("config", &["backend", "cli", "host", "logs", "proxy", "tls"]),
     ("exchange", &["wire"]),
+    ("fleet", &["backend", "exchange"]),
     ("history", &["exchange"]),
     ("host", &["clock"]),
     ("logs", &["exchange", "wire"]),
     ("metrics", &["backend", "clock", "exchange", "host"]),
-    ("proxy", &["backend", "exchange", "tls", "wire"]),
+    ("proxy", &["backend", "exchange", "fleet", "tls", "wire"]),
     ("tls", &[]),
     ("wire", &[]),
 ];

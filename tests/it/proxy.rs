@@ -4,10 +4,10 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Instant;
 
+use inferometer::backend::HostHeader;
 use inferometer::exchange::outcome::Outcome;
 use inferometer::exchange::record::{Record, Start};
 use inferometer::exchange::sink::{Sink, TokenFrame, Watch};
-use inferometer::proxy::HostHeader;
 
 use crate::support::PATIENCE;
 use crate::support::backend::Backend;
@@ -64,7 +64,7 @@ fn a_request_reaches_the_backend_as_it_was_sent() {
 #[test]
 fn a_prefix_and_a_host_policy_change_what_they_name_and_nothing_else() {
     let mut options = Options { prefix: "/ollama", ..Options::default() };
-    options.settings.host_header = HostHeader::Literal("localhost".parse().expect("a host"));
+    options.upstream.host_header = HostHeader::Literal("localhost".parse().expect("a host"));
     let received = forwarded(b"GET /api/tags?x HTTP/1.1\r\nA: b\r\nHost: example.org\r\nC: d\r\n\r\n", options);
     assert_eq!(received, "GET /ollama/api/tags?x HTTP/1.1\r\nA: b\r\nHost: localhost\r\nC: d\r\n\r\n");
 }

@@ -95,7 +95,7 @@ fn a_good_file_changes_what_can_change_and_names_what_needs_a_restart() {
     let line = program.logged(|line| said(line).contains("until a restart"));
     assert_eq!((&line["keys"], &line["level"]), (&"max_models, worker_threads".into(), &"WARN".into()));
     assert!(ask(program.clients, get).ends_with("rewritten"), "Host is the backend's own now");
-    kept.send("GET / HTTP/1.1\r\nHost: asked.example\r\n\r\n").until("as it was");
+    kept.send("GET / HTTP/1.1\r\nHost: asked.example\r\n\r\n").until("rewritten");
     let slow = String::from_utf8_lossy(&Client::connect(program.clients).send("GET / ").rest().0).into_owned();
     assert!(slow.starts_with("HTTP/1.1 408 "), "a head has 10 ms now: {slow}");
     // The level lets debug lines through, and no line was written for an exchange.

@@ -90,7 +90,7 @@ fn a_backend_that_speaks_no_tls_is_told_apart_from_a_silent_one() {
     let silent = Backend::start(|connection| assert!(connection.closed()));
     let client = Backward::load(&trusting(&authority), "127.0.0.1").expect("files");
     let mut options = Options { backend_tls: Some(client), ..Options::default() };
-    options.settings.connect_timeout = std::time::Duration::from_millis(20);
+    options.upstream.connect_timeout = std::time::Duration::from_millis(20);
     let answer = ask(Rig::with(silent.address, options).address, GET);
     assert!(answer.contains("handshake in time"), "{answer}");
 }

@@ -133,7 +133,7 @@ impl Exchange {
             match poll_fn(|cx| self.poll_head(cx)).await {
                 Ok(response) => return Ok(response),
                 Err(Lost::Stale) => {}
-                Err(Lost::Failed(failure)) => return Err(explain(&self.worker, &failure)),
+                Err(Lost::Failed(failure)) => return Err(explain(self.forward.member(), &failure)),
             }
         }
     }

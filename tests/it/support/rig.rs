@@ -6,14 +6,15 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use inferometer::backend::Backend;
 use inferometer::backend::address::Address;
 use inferometer::backend::dial::Dialer;
+use inferometer::backend::{self, Backend};
 use inferometer::exchange::names::AsSpelled;
 use inferometer::exchange::outcome::{Malformed, Phase};
 use inferometer::exchange::placement::Placement;
 use inferometer::exchange::record::{Record, Start};
 use inferometer::exchange::sink::{AnySink, Sink, TokenFrame, Watch};
+use inferometer::fleet::{Fleet, Member};
 use inferometer::proxy::{Life, Proxy, Settings, Shared};
 use inferometer::tls::client::Client;
 use inferometer::tls::server::Server;
@@ -33,6 +34,8 @@ pub(crate) struct Rig {
 /// What a test may change.
 pub(crate) struct Options {
     pub(crate) settings: Settings,
+    /// How the backend is spoken to.
+    pub(crate) upstream: backend::Settings,
     pub(crate) prefix: &'static str,
     pub(crate) extra: Vec<Arc<dyn AnySink>>,
     /// How clients are spoken to, where they speak TLS.
@@ -44,15 +47,18 @@ pub(crate) struct Options {
 impl Default for Options {
     fn default() -> Self {
         let settings = Settings {
-            connect_timeout: Duration::from_secs(5),
-            pool_idle: Some(Duration::from_secs(2)),
             max_connections: 10_000,
             http2: true,
             threads: NonZeroUsize::new(2).expect("two"),
             observe: inferometer::exchange::Settings { stall: Some(Duration::from_secs(5)) },
             ..Settings::default()
         };
-        Self { settings, prefix: "", extra: Vec::new(), backend_tls: None, tls: None }
+        let upstream = backend::Settings {
+            connect_timeout: Duration::from_secs(5),
+            pool_idle: Some(Duration::from_secs(2)),
+            ..backend::Settings::default()
+        };
+        Self { settings, upstream, prefix: "", extra: Vec::new(), backend_tls: None, tls: None }
     }
 }
 
@@ -70,7 +76,8 @@ impl Rig {
         let scheme = if options.backend_tls.is_some() { "https" } else { "http" };
         let address: Address = format!("{scheme}://{backend}{}", options.prefix).parse().expect("an address");
         let dialer = Arc::new(Dialer::new(address.clone()).over(options.backend_tls));
-        let backend = Backend { name: "test".into(), address };
+        let member = Member::new(Backend { name: "test".into(), address }, options.upstream, dialer);
+        let (_fleet, fleet) = watch::channel(Arc::new(Fleet::of_one(member)));
         let (life, lives) = watch::channel(Life::Running);
         let (bound, binding) = mpsc::channel();
         let thread = std::thread::spawn(move || {
@@ -80,7 +87,7 @@ impl Rig {
                 bound.send(listener.local_addr().expect("an address")).expect("a test waits");
                 let (sink, tls) = (Arc::new(Several(sinks)), options.tls);
                 let (residency, names) = (Arc::default(), Arc::new(AsSpelled));
-                let shared = Shared { backend, dialer, sink, tls, residency, names };
+                let shared = Shared { fleet, sink, tls, residency, names };
                 let proxy = Proxy::start(options.settings, shared, lives).expect("threads");
                 proxy.serve(listener).await.expect("no thread panics");
             });

@@ -1,0 +1,47 @@
+//! The pools of one thread, one for each backend.
+
+use std::cell::RefCell;
+use std::num::NonZeroUsize;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::pool::Pool;
+use crate::fleet::{Fleet, Member};
+
+/// Idle connections, by backend.
+pub(super) struct Pools {
+    pools: RefCell<Vec<(Arc<Member>, Rc<Pool>)>>,
+    /// Client connections at once, and threads: what the size of a pool follows from.
+    max_connections: u64,
+    threads: NonZeroUsize,
+}
+
+impl Pools {
+    pub(super) fn new(max_connections: u64, threads: NonZeroUsize) -> Self {
+        Self { pools: RefCell::default(), max_connections, threads }
+    }
+
+    /// The pool of a backend. Another one takes its place where connections are kept for another time now.
+    pub(super) fn of(&self, member: &Arc<Member>) -> Rc<Pool> {
+        let mut pools = self.pools.borrow_mut();
+        let limit = member.settings.pool_idle;
+        if let Some((_, pool)) = pools.iter().find(|(known, pool)| known.is_same(member) && pool.keeps_for(limit)) {
+            return pool.clone();
+        }
+        pools.retain(|(known, _)| !known.is_same(member));
+        let pool = Pool::new(limit, self.max_connections, self.threads);
+        pools.push((member.clone(), pool.clone()));
+        pool
+    }
+
+    /// Drops the connections to backends that a fleet does not have.
+    pub(super) fn keep_only(&self, fleet: &Fleet) {
+        let stays = |known: &Member| fleet.members().iter().any(|member| member.is_same(known));
+        self.pools.borrow_mut().retain(|(known, pool)| stays(known) || !pool.clear());
+    }
+
+    /// Drops all that is idle. False where nothing was.
+    pub(super) fn clear(&self) -> bool {
+        self.pools.borrow().iter().fold(false, |any, (_, pool)| pool.clear() || any)
+    }
+}
