@@ -80,7 +80,7 @@ impl Forward {
     /// An exchange begins. `behind` are the bytes that came with the head: what belongs to the body is taken from them.
     ///
     /// A client that leaves right behind its head is counted too: the exchange begins before anything is waited for.
-    pub(super) fn begin(worker: &Rc<Worker>, polls: &Rc<Polls>, mut request: Request<'_>, behind: &mut &[u8]) -> Self {
+    pub(super) fn begin(worker: &Rc<Worker>, polls: &Rc<Polls>, mut request: Request<'_>, behind: &mut &[u8]) -> Box<Self> {
         let now = polls.now();
         let path = request.path();
         let route = Route::of(request.method(), path);
@@ -131,7 +131,8 @@ impl Forward {
         if upload.is_over() {
             tap.observe(Observation::request_ended);
         }
-        Self { tap, lease, asked, upload, broken, head }
+        // Boxed, as it is moved about: from the reading of its head to its backend and back.
+        Box::new(Self { tap, lease, asked, upload, broken, head })
     }
 
     /// Whether a final head with this status proves that the backend has read the request's body, which was `sent` to

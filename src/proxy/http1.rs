@@ -29,10 +29,33 @@ use super::timer::Timer;
 use super::upgrade::Upgraded;
 use super::worker::{Admission, Life, Worker};
 use super::{handshake, http2};
-use crate::exchange::Observation;
 use crate::exchange::outcome::{End, ErrorType, Malformed};
 use crate::tls::Stream;
 use relay::{Relay, RelayEnd};
+
+/// An exchange did not come to its end. Gives the answer for the client, unless half of another one is with it.
+fn break_off(relay: &mut Relay, end: RelayEnd) -> Option<Answer> {
+    let begun = relay.reply.begun;
+    let (outcome, answer) = match end {
+        RelayEnd::Lost(Lost::Left) => (End::ClientLeft, None),
+        RelayEnd::Lost(Lost::Slow) => {
+            (End::Rejected(ErrorType::ClientTimeout), Some(blame(ErrorType::ClientTimeout)))
+        }
+        RelayEnd::Failed(failure) => {
+            (End::BackendFailed(failure.why()), Some(explain(relay.forward.member(), &failure)))
+        }
+        RelayEnd::Answer(answer) => return Some(answer),
+        RelayEnd::BadBody | RelayEnd::Complete | RelayEnd::Switch(_) | RelayEnd::Stale => {
+            (End::Rejected(ErrorType::ClientBody), Some(blame(ErrorType::ClientBody)))
+        }
+    };
+    // Where an answer has begun there is nothing more to say, and half of it must not look whole.
+    let answer = answer.filter(|_| !begun);
+    if answer.is_none() {
+        relay.forward.tap.end(outcome);
+    }
+    answer
+}
 
 /// How a connection goes on.
 enum Next {
@@ -112,7 +135,7 @@ impl Connection {
     }
 
     /// Waits for a whole head, and begins an exchange with it.
-    fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<Forward, Next>> {
+    fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<Box<Forward>, Next>> {
         let worker = self.worker.clone();
         let mut scratch = worker.thread.scratch.borrow_mut();
         if self.seen.bytes < self.client.inbox.len()
@@ -168,7 +191,7 @@ impl Connection {
     }
 
     /// Looks at what lies in the inbox.
-    fn judge_ahead(&mut self) -> Option<Result<Forward, Next>> {
+    fn judge_ahead(&mut self) -> Option<Result<Box<Forward>, Next>> {
         let ahead = std::mem::take(&mut self.client.inbox);
         let begun = self.judge(&ahead);
         if begun.is_none() {
@@ -179,7 +202,7 @@ impl Connection {
 
     /// Looks at all that the client has sent and that belongs to no exchange yet. What is left of it behind the head
     /// and what came of its body goes into the inbox. None while a head is not whole.
-    fn judge(&mut self, ahead: &[u8]) -> Option<Result<Forward, Next>> {
+    fn judge(&mut self, ahead: &[u8]) -> Option<Result<Box<Forward>, Next>> {
         let (judged, left) = match look(ahead, &mut self.seen) {
             Verdict::More => return None,
             Verdict::Head(request, bytes) => {
@@ -199,7 +222,7 @@ impl Connection {
     }
 
     /// Serves one exchange.
-    async fn exchange(&mut self, mut forward: Forward) -> Next {
+    async fn exchange(&mut self, mut forward: Box<Forward>) -> Next {
         if let Some(refused) = self.worker.refusal(self.admission.over_limit) {
             return self.answer(forward, refused).await;
         }
@@ -212,11 +235,26 @@ impl Connection {
                 Err(end) => return self.end_without_backend(forward, end).await,
             };
             let end = poll_fn(|cx| self.poll_relay(cx, &mut relay)).await;
-            if let RelayEnd::Stale = end {
-                forward = relay.forward;
-                continue;
-            }
-            return self.end(relay, end).await;
+            return match end {
+                RelayEnd::Stale => {
+                    forward = relay.forward;
+                    continue;
+                }
+                RelayEnd::Complete => {
+                    if !self.complete(&mut relay).await {
+                        return Next::Linger;
+                    }
+                    let closes = relay.reply.closes;
+                    relay.finish();
+                    self.after_answer(closes)
+                }
+                RelayEnd::Switch(ahead) => Next::Tunnel(Box::new(relay.into_tunnel(ahead))),
+                end => match break_off(&mut relay, end) {
+                    None => Next::Cut,
+                    // The backend's connection ends with this.
+                    Some(answer) => self.answer(relay.into_forward(), answer).await,
+                },
+            };
         }
     }
 
@@ -236,7 +274,7 @@ impl Connection {
     }
 
     /// An exchange is over that never reached a backend.
-    async fn end_without_backend(&mut self, mut forward: Forward, end: RelayEnd) -> Next {
+    async fn end_without_backend(&mut self, mut forward: Box<Forward>, end: RelayEnd) -> Next {
         match end {
             RelayEnd::Answer(answer) => self.answer(forward, answer).await,
             _ => {
@@ -246,57 +284,18 @@ impl Connection {
         }
     }
 
-    /// An exchange is over.
-    async fn end(&mut self, mut relay: Relay, end: RelayEnd) -> Next {
-        match end {
-            RelayEnd::Complete => self.complete(relay).await,
-            RelayEnd::Switch(ahead) => {
-                relay.forward.tap.observe(Observation::tunnelled);
-                let Relay { forward, attempt, .. } = relay;
-                Next::Tunnel(Box::new(Upgraded { backend: attempt.into_stream(), ahead, tap: forward.tap }))
-            }
-            // Where an answer has begun there is nothing more to say, and half of it must not look whole.
-            RelayEnd::Lost(lost) if relay.reply.begun || lost == Lost::Left => {
-                relay.forward.tap.end(match lost {
-                    Lost::Left => End::ClientLeft,
-                    Lost::Slow => End::Rejected(ErrorType::ClientTimeout),
-                });
-                Next::Cut
-            }
-            RelayEnd::BadBody if relay.reply.begun => {
-                relay.forward.tap.end(End::Rejected(ErrorType::ClientBody));
-                Next::Cut
-            }
-            RelayEnd::Failed(failure) if relay.reply.begun => {
-                relay.forward.tap.end(End::BackendFailed(failure.why()));
-                Next::Cut
-            }
-            end => {
-                let answer = match end {
-                    RelayEnd::Answer(answer) => answer,
-                    RelayEnd::Failed(failure) => explain(relay.forward.member(), &failure),
-                    RelayEnd::Lost(_) => blame(ErrorType::ClientTimeout),
-                    _ => blame(ErrorType::ClientBody),
-                };
-                // The backend's connection ends with this.
-                let Relay { forward, .. } = relay;
-                self.answer(forward, answer).await
-            }
-        }
-    }
-
-    /// The whole answer was handed on.
-    async fn complete(&mut self, mut relay: Relay) -> Next {
+    /// The whole answer was handed on. False where the rest of the request is not wanted.
+    async fn complete(&mut self, relay: &mut Relay) -> bool {
         relay.forward.tap.end(End::Complete);
         if relay.reply.ends_with_connection {
             closing::end_in_order(&self.client.socket.stream);
         }
-        if !relay.forward.upload.is_over() && !poll_fn(|cx| self.poll_rest(cx, &mut relay)).await {
-            return Next::Linger;
-        }
-        let closes = relay.reply.closes || self.is_draining();
-        relay.finish();
-        match closes {
+        relay.forward.upload.is_over() || poll_fn(|cx| self.poll_rest(cx, relay)).await
+    }
+
+    /// How the connection goes on behind a whole answer.
+    fn after_answer(&self, closes: bool) -> Next {
+        match closes || self.is_draining() {
             false => Next::Request,
             true if self.client.has_more() => Next::Linger,
             true => Next::Close,
@@ -304,7 +303,7 @@ impl Connection {
     }
 
     /// Gives an answer of ours.
-    async fn answer(&mut self, mut forward: Forward, answer: Answer) -> Next {
+    async fn answer(&mut self, mut forward: Box<Forward>, answer: Answer) -> Next {
         forward.give_up(&answer);
         let unread = !forward.upload.is_over() || forward.broken;
         let asked = forward.asked;

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -293,7 +293,7 @@ impl Worker {
         // Boxed here: a task moves its future about when it is made and when it is over.
         tokio::task::spawn_local(Box::pin(async move {
             let polls = Rc::<Polls>::default();
-            let serving = http1::serve(place.worker.clone(), polls.clone(), stream, admission);
+            let serving = pin!(http1::serve(place.worker.clone(), polls.clone(), stream, admission));
             place.attend(&polls, serving).await;
             drop(ticket);
         }));
@@ -370,8 +370,7 @@ impl Place {
     }
 
     /// Serves the connection to its end, or until the process has no more time for it.
-    async fn attend(self, polls: &Polls, serving: impl Future<Output = ()>) {
-        let mut serving = pin!(serving);
+    async fn attend(self, polls: &Polls, mut serving: Pin<&mut impl Future<Output = ()>>) {
         let mut known = false;
         poll_fn(|cx| {
             if !std::mem::replace(&mut known, true) {

@@ -198,6 +198,7 @@ impl Play {
         let near = tokio::net::TcpStream::from_std(near).expect("a socket");
         let polls = Rc::<Polls>::default();
         let serving = super::serve(worker, polls.clone(), near, stage::admission());
+        assert!(size_of_val(&serving) < 1536, "{} bytes for every connection", size_of_val(&serving));
         let mut play = Self {
             framing,
             listener,

@@ -6,6 +6,7 @@
 use std::task::{Context, Poll, ready};
 
 use super::Connection;
+use crate::exchange::Observation;
 use crate::proxy::answer::Answer;
 use crate::proxy::attempt::{self, Attempt};
 use crate::proxy::chunks::Progress;
@@ -15,6 +16,7 @@ use crate::proxy::download::{Ended, Receiver};
 use crate::proxy::forward::{Asked, Forward};
 use crate::proxy::framing::Framing;
 use crate::proxy::response::{Persistence, Response, Version};
+use crate::proxy::upgrade::Upgraded;
 use crate::proxy::upstream::Failure;
 
 /// How a relay ends.
@@ -59,7 +61,7 @@ pub(super) struct Reply {
 
 /// One exchange between two sockets.
 pub(super) struct Relay {
-    pub(super) forward: Forward,
+    pub(super) forward: Box<Forward>,
     pub(super) attempt: Attempt,
     /// The client is being read from.
     reads_client: bool,
@@ -67,7 +69,7 @@ pub(super) struct Relay {
 }
 
 impl Relay {
-    pub(super) fn new(forward: Forward, attempt: Attempt) -> Self {
+    pub(super) fn new(forward: Box<Forward>, attempt: Attempt) -> Self {
         Self { forward, attempt, reads_client: false, reply: Reply::default() }
     }
 
@@ -79,6 +81,17 @@ impl Relay {
     /// Nothing is left to be done for the exchange.
     pub(super) fn finish(self) {
         self.attempt.finish(self.forward.upload.is_over());
+    }
+
+    /// The backend's connection is given up.
+    pub(super) fn into_forward(self) -> Box<Forward> {
+        self.forward
+    }
+
+    /// The protocols were switched. `ahead` is what the backend sent behind its head.
+    pub(super) fn into_tunnel(mut self, ahead: Vec<u8>) -> Upgraded {
+        self.forward.tap.observe(Observation::tunnelled);
+        Upgraded { backend: self.attempt.into_stream(), ahead, tap: self.forward.tap }
     }
 }
 

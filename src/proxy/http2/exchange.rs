@@ -30,7 +30,7 @@ use crate::proxy::worker::{Life, Worker};
 pub(super) struct Exchange {
     worker: Rc<Worker>,
     turn: Rc<Turn>,
-    forward: Forward,
+    forward: Box<Forward>,
     /// The try at the backend; gone once the exchange is over.
     attempt: Option<Attempt>,
     body: Incoming,
