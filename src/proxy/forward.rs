@@ -80,7 +80,12 @@ impl Forward {
     /// An exchange begins. `behind` are the bytes that came with the head: what belongs to the body is taken from them.
     ///
     /// A client that leaves right behind its head is counted too: the exchange begins before anything is waited for.
-    pub(super) fn begin(worker: &Rc<Worker>, polls: &Rc<Polls>, mut request: Request<'_>, behind: &mut &[u8]) -> Box<Self> {
+    pub(super) fn begin(
+        worker: &Rc<Worker>,
+        polls: &Rc<Polls>,
+        mut request: Request<'_>,
+        behind: &mut &[u8],
+    ) -> Box<Self> {
         let now = polls.now();
         let path = request.path();
         let route = Route::of(request.method(), path);

@@ -38,9 +38,7 @@ fn break_off(relay: &mut Relay, end: RelayEnd) -> Option<Answer> {
     let begun = relay.reply.begun;
     let (outcome, answer) = match end {
         RelayEnd::Lost(Lost::Left) => (End::ClientLeft, None),
-        RelayEnd::Lost(Lost::Slow) => {
-            (End::Rejected(ErrorType::ClientTimeout), Some(blame(ErrorType::ClientTimeout)))
-        }
+        RelayEnd::Lost(Lost::Slow) => (End::Rejected(ErrorType::ClientTimeout), Some(blame(ErrorType::ClientTimeout))),
         RelayEnd::Failed(failure) => {
             (End::BackendFailed(failure.why()), Some(explain(relay.forward.member(), &failure)))
         }

@@ -42,20 +42,10 @@ pub(crate) mod tests {
     #[cfg(target_os = "linux")]
     pub(crate) mod failing {
         use std::pin::Pin;
-        use std::sync::Arc;
-        use std::sync::atomic::{AtomicUsize, Ordering};
-        use std::task::{Context, Wake};
+        use std::task::{Context, Waker};
 
         use tokio::net::TcpListener;
-
-        #[derive(Default)]
-        struct Woken(AtomicUsize);
-
-        impl Wake for Woken {
-            fn wake(self: Arc<Self>) {
-                self.0.fetch_add(1, Ordering::SeqCst);
-            }
-        }
+        use tokio::task::coop::has_budget_remaining;
 
         /// A listener that has failed for good: every attempt is refused at once.
         pub(crate) async fn listener() -> TcpListener {
@@ -65,11 +55,9 @@ pub(crate) mod tests {
             listener
         }
 
-        /// Polls it once. False where it asks to go on at once, as it does when the runtime takes its turn away.
+        /// Polls it once. False where it goes on trying until the runtime takes its turn away.
         pub(crate) fn waits(future: Pin<&mut impl Future>) -> bool {
-            let woken = Arc::<Woken>::default();
-            let pending = future.poll(&mut Context::from_waker(&woken.clone().into())).is_pending();
-            pending && woken.0.load(Ordering::SeqCst) == 0
+            future.poll(&mut Context::from_waker(Waker::noop())).is_pending() && has_budget_remaining()
         }
     }
 
