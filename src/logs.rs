@@ -108,15 +108,15 @@ pub fn start(filter: EnvFilter, format: Format) -> io::Result<(Logs, Level)> {
 }
 
 fn text(filter: impl Layered<Registry> + Send + Sync, queue: Queue, colour: bool) -> impl Subscriber + Send + Sync {
+    let lines = (!colour).then(|| Lines { format: Format::Text, queue: queue.clone() });
     let layer = Layer::new().with_writer(queue).with_ansi(colour).with_target(false).log_internal_errors(false);
-    let layer = layer.map_event_format(|rest| Lines { format: Format::Text, rest });
-    tracing_subscriber::registry().with(filter).with(layer)
+    tracing_subscriber::registry().with(filter).with(layer).with(lines)
 }
 
 fn json(filter: impl Layered<Registry> + Send + Sync, queue: Queue) -> impl Subscriber + Send + Sync {
+    let lines = Lines { format: Format::Json, queue: queue.clone() };
     let layer = Layer::new().json().flatten_event(true).with_writer(queue).log_internal_errors(false);
-    let layer = layer.map_event_format(|rest| Lines { format: Format::Json, rest });
-    tracing_subscriber::registry().with(filter).with(layer)
+    tracing_subscriber::registry().with(filter).with(layer).with(lines)
 }
 
 #[cfg(test)]

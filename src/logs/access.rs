@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tracing::{Level, Metadata};
+use tracing::metadata::Kind;
+use tracing::{Level, enabled, info};
 
+use super::line::{Lines, Name, Value};
 use crate::exchange::outcome::{Malformed, Outcome};
 use crate::exchange::record::{Method, Record, Start};
 use crate::exchange::sink::{Sink, Watch};
@@ -22,11 +24,6 @@ struct State {
     hinted: AtomicBool,
     /// Models that were warned about.
     cut: Mutex<HashSet<Box<str>>>,
-}
-
-/// Whether it is the line of an exchange.
-pub(super) fn is_line(meta: &Metadata<'_>) -> bool {
-    *meta.level() == Level::INFO && meta.target() == module_path!()
 }
 
 /// Models that are warned about, each once.
@@ -122,27 +119,64 @@ impl Watch for Line {
     }
 }
 
+/// What a line says.
+const MESSAGE: &str = "exchange finished";
+
+/// Hands the fields of a line to a macro, in their order: the names with their values, and last the one that is shown
+/// without quotes.
+macro_rules! with_fields {
+    ($record:ident, $consumer:ident) => {
+        $consumer! {
+            method = $record.start.method.as_str(),
+            endpoint = $record.start.route.endpoint,
+            status = $record.status,
+            model = $record.model(),
+            outcome = $record.outcome.as_str(),
+            error = $record.error.map(|error| error.as_str()),
+            ttft_ms = $record.time_to_first_token.map(millis),
+            prompt_tokens = $record.prompt_tokens.map(|count| count.value),
+            generated_tokens = $record.generated_tokens.map(|count| count.value),
+            cold = $record.cold.as_ref().map(|cold| cold.cause.as_str()),
+            evicted_by = $record.cold.as_ref().and_then(|cold| cold.by.as_deref()),
+            prompt_cut_suspected = $record.truncation_suspected.then_some(true),
+            duration_ms = millis($record.duration);
+            trace_id = $record.start.trace
+        }
+    };
+}
+
+/// Straight into the log where that takes it, else as an event; the level and the directives decide about both alike.
 fn write(record: &Record) {
-    tracing::info!(
-        method = record.start.method.as_str(),
-        endpoint = record.start.route.endpoint,
-        status = record.status,
-        model = record.model(),
-        outcome = record.outcome.as_str(),
-        error = record.error.map(|error| error.as_str()),
-        ttft_ms = record.time_to_first_token.map(millis),
-        prompt_tokens = record.prompt_tokens.map(|count| count.value),
-        generated_tokens = record.generated_tokens.map(|count| count.value),
-        cold = record.cold.as_ref().map(|cold| cold.cause.as_str()),
-        evicted_by = record.cold.as_ref().and_then(|cold| cold.by.as_deref()),
-        prompt_cut_suspected = record.truncation_suspected.then_some(true),
-        duration_ms = millis(record.duration),
-        trace_id = %record.start.trace,
-        "exchange finished"
-    );
+    macro_rules! is_wanted {
+        ($($name:ident = $value:expr),*; $last:ident = $bare:expr) => {
+            enabled!(kind: Kind::EVENT, Level::INFO, message, $($name,)* $last)
+        };
+    }
+    macro_rules! event {
+        ($($name:ident = $value:expr),*; $last:ident = $bare:expr) => {
+            info!($($name = $value,)* $last = %$bare, "{MESSAGE}")
+        };
+    }
+    macro_rules! line {
+        ($($name:ident = $value:expr),*; $last:ident = $bare:expr) => {
+            |lines: &Lines| lines.write(module_path!(), MESSAGE, |line| {
+                $($value.write(name!($name), line);)*
+                $bare.write(name!($last), line);
+            })
+        };
+    }
+    macro_rules! name {
+        ($name:ident) => {
+            Name { text: concat!(" ", stringify!($name), "="), json: concat!(",\"", stringify!($name), "\":") }
+        };
+    }
+    if with_fields!(record, is_wanted) && Lines::with_current(with_fields!(record, line)).is_none() {
+        with_fields!(record, event);
+    }
 }
 
 /// Milliseconds, to the microsecond.
 fn millis(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
+    let micros = u64::from((duration.subsec_nanos() + 500) / 1000);
+    duration.as_secs().saturating_mul(1_000_000).saturating_add(micros) as f64 / 1e3
 }

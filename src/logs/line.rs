@@ -1,74 +1,188 @@
-//! The line of an exchange, as the library would write it, for a tenth of its price: it is most of what is logged.
+//! The line of an exchange, as the library would write it, for a small part of its price: it is most of what is logged.
 //!
-//! Everything else, and everything on a terminal with its colours, is the library's to write.
+//! It goes from the record into the queue, with no event in between. Everything else, and everything on a terminal with
+//! its colours, is the library's to write.
 
-use std::fmt::{self, Write};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::io::Write;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
-use tracing_subscriber::fmt::FmtContext;
-use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
-use tracing_subscriber::registry::LookupSpan;
+use tracing::Subscriber;
+use tracing::dispatcher::get_default;
+use tracing_subscriber::Layer;
 
-use super::{Format, access};
+use super::Format;
+use super::queue::Queue;
+use crate::exchange::trace::TraceId;
 
-/// Room for most lines.
-const ROOM: usize = 512;
-
-/// Writes lines of exchanges in this shape, and leaves the others to `rest`.
-pub(super) struct Lines<F> {
+/// Takes lines of exchanges in this shape. It is a layer only to be found in the subscriber, whichever that is.
+pub(super) struct Lines {
     pub(super) format: Format,
-    pub(super) rest: F,
+    pub(super) queue: Queue,
 }
 
-impl<S, N, F> FormatEvent<S, N> for Lines<F>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-    F: FormatEvent<S, N>,
-{
-    fn format_event(&self, context: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let meta = event.metadata();
-        if out.has_ansi_escapes() || !access::is_line(meta) {
-            return self.rest.format_event(context, out, event);
-        }
-        let mut line = String::with_capacity(ROOM);
+impl<S: Subscriber> Layer<S> for Lines {}
+
+impl Lines {
+    /// Calls `action` with the lines of the current subscriber. None where it has none.
+    pub(super) fn with_current<T>(action: impl FnOnce(&Self) -> T) -> Option<T> {
+        let mut action = Some(action);
+        get_default(|current| Some(action.take()?(current.downcast_ref()?)))
+    }
+
+    /// Writes a line of level INFO: `target` is where it comes from, and `fields` writes its fields.
+    pub(super) fn write(&self, target: &str, message: &'static str, fields: impl FnOnce(&mut Line<'_>)) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mut fields = Fields { line: &mut line, format: self.format };
-        match self.format {
-            Format::Text => {
-                instant(fields.line, now.as_secs(), now.subsec_micros());
-                fields.line.push_str("  INFO");
-                event.record(&mut fields);
+        self.queue.append(|text| {
+            let mut line = Line { text, format: self.format };
+            match self.format {
+                Format::Text => line.put(&[&instant(now), b"  INFO ", message.as_bytes()]),
+                Format::Json => line.put(&[
+                    b"{\"timestamp\":\"",
+                    &instant(now),
+                    b"\",\"level\":\"INFO\",\"message\":\"",
+                    message.as_bytes(),
+                    b"\"",
+                ]),
             }
-            Format::Json => {
-                fields.line.push_str("{\"timestamp\":\"");
-                instant(fields.line, now.as_secs(), now.subsec_micros());
-                fields.line.push_str("\",\"level\":\"INFO\"");
-                event.record(&mut fields);
-                fields.line.push_str(",\"target\":\"");
-                fields.line.push_str(meta.target());
-                fields.line.push_str("\"}");
+            fields(&mut line);
+            match self.format {
+                Format::Text => line.put(&[b"\n"]),
+                Format::Json => line.put(&[b",\"target\":\"", target.as_bytes(), b"\"}\n"]),
             }
-        }
-        line.push('\n');
-        out.write_str(&line)
+        });
     }
 }
 
-/// An instant in UTC, to the microsecond.
-fn instant(line: &mut String, seconds: u64, micros: u32) {
-    let (days, second) = (seconds / 86_400, seconds % 86_400);
-    let (year, month, day) = date(days);
-    digits(line, year, 4);
-    for (mark, value) in [('-', month), ('-', day), ('T', second / 3600), (':', second / 60 % 60), (':', second % 60)] {
-        line.push(mark);
-        digits(line, value, 2);
+/// What begins a field in each shape: its name with what is around it.
+#[derive(Clone, Copy)]
+pub(super) struct Name {
+    pub(super) text: &'static str,
+    pub(super) json: &'static str,
+}
+
+/// A line that is being written.
+pub(super) struct Line<'a> {
+    text: &'a mut Vec<u8>,
+    format: Format,
+}
+
+impl Line<'_> {
+    #[inline(always)]
+    fn put(&mut self, pieces: &[&[u8]]) {
+        pieces.iter().for_each(|piece| self.text.extend_from_slice(piece));
     }
-    line.push('.');
-    digits(line, micros.into(), 6);
-    line.push('Z');
+
+    /// Inlined, as each name is known where it is written.
+    #[inline(always)]
+    fn name(&mut self, name: Name) {
+        match self.format {
+            Format::Text => self.text.extend_from_slice(name.text.as_bytes()),
+            Format::Json => self.text.extend_from_slice(name.json.as_bytes()),
+        }
+    }
+
+    fn quoted(&mut self, text: &str) {
+        if text.bytes().all(|byte| PLAIN[usize::from(byte)]) {
+            self.put(&[b"\"", text.as_bytes(), b"\""]);
+            return;
+        }
+        match self.format {
+            Format::Text => write!(self.text, "{text:?}").expect("a vector takes everything"),
+            Format::Json => self.put(&[serde_json::Value::from(text).to_string().as_bytes()]),
+        }
+    }
+
+    fn number(&mut self, number: u64) {
+        self.put(&[itoa::Buffer::new().format(number).as_bytes()]);
+    }
+}
+
+/// What a field can say.
+pub(super) trait Value {
+    /// Writes the field. Nothing where it is absent.
+    fn write(self, name: Name, line: &mut Line<'_>);
+}
+
+impl<V: Value> Value for Option<V> {
+    #[inline(always)]
+    fn write(self, name: Name, line: &mut Line<'_>) {
+        if let Some(value) = self {
+            value.write(name, line);
+        }
+    }
+}
+
+impl Value for &str {
+    #[inline(always)]
+    fn write(self, name: Name, line: &mut Line<'_>) {
+        line.name(name);
+        line.quoted(self);
+    }
+}
+
+impl Value for u64 {
+    #[inline(always)]
+    fn write(self, name: Name, line: &mut Line<'_>) {
+        line.name(name);
+        line.number(self);
+    }
+}
+
+impl Value for u16 {
+    #[inline(always)]
+    fn write(self, name: Name, line: &mut Line<'_>) {
+        u64::from(self).write(name, line);
+    }
+}
+
+impl Value for bool {
+    #[inline(always)]
+    fn write(self, name: Name, line: &mut Line<'_>) {
+        line.name(name);
+        line.put(&[if self { b"true" } else { b"false" }]);
+    }
+}
+
+impl Value for f64 {
+    #[inline(always)]
+    fn write(self, name: Name, line: &mut Line<'_>) {
+        line.name(name);
+        decimal(line.text, self);
+    }
+}
+
+impl Value for TraceId {
+    #[inline(always)]
+    fn write(self, name: Name, line: &mut Line<'_>) {
+        line.name(name);
+        match line.format {
+            Format::Text => line.put(&[&self.digits()]),
+            Format::Json => line.put(&[b"\"", &self.digits(), b"\""]),
+        }
+    }
+}
+
+/// A time since 1970 as an instant in UTC, to the microsecond.
+fn instant(since: Duration) -> [u8; 27] {
+    let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
+    let (year, month, day) = date(days);
+    let micros = u64::from(since.subsec_micros());
+    let mut text = *b"0000-00-00T00:00:00.000000Z";
+    for (at, value) in [
+        (0, year / 100 % 100),
+        (2, year % 100),
+        (5, month),
+        (8, day),
+        (11, second / 3600),
+        (14, second / 60 % 60),
+        (17, second % 60),
+        (20, micros / 10_000),
+        (22, micros / 100 % 100),
+        (24, micros % 100),
+    ] {
+        text[at..at + 2].copy_from_slice(&[b'0' + (value / 10) as u8, b'0' + (value % 10) as u8]);
+    }
+    text
 }
 
 /// Year, month and day of a day since 1970 (H. Hinnant: `chrono`-compatible low-level date algorithms).
@@ -83,105 +197,34 @@ const fn date(days: u64) -> (u64, u64, u64) {
     (era * 400 + year + (month <= 2) as u64, month, day)
 }
 
-/// A number in so many digits.
-fn digits(line: &mut String, value: u64, count: usize) {
-    let mut places = [b'0'; 6];
-    let mut rest = value;
-    for place in places[..count].iter_mut().rev() {
-        *place = b'0' + (rest % 10) as u8;
-        rest /= 10;
+/// The bytes that are written as they stand between quotes.
+static PLAIN: [bool; 256] = {
+    let mut plain = [false; 256];
+    let mut byte = b' ';
+    while byte <= b'~' {
+        plain[byte as usize] = !matches!(byte, b'"' | b'\\');
+        byte += 1;
     }
-    line.extend(places[..count].iter().map(|digit| char::from(*digit)));
-}
-
-/// Writes fields behind one another.
-struct Fields<'a> {
-    line: &'a mut String,
-    format: Format,
-}
-
-impl Fields<'_> {
-    fn name(&mut self, field: &Field) {
-        let name = field.name();
-        match self.format {
-            Format::Text if name == "message" => self.line.push(' '),
-            Format::Text => {
-                self.line.push(' ');
-                self.line.push_str(name);
-                self.line.push('=');
-            }
-            Format::Json => {
-                self.line.push_str(",\"");
-                self.line.push_str(name);
-                self.line.push_str("\":");
-            }
-        }
-    }
-}
-
-impl Visit for Fields<'_> {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.name(field);
-        if is_plain(value) {
-            self.line.push('"');
-            self.line.push_str(value);
-            self.line.push('"');
-            return;
-        }
-        match self.format {
-            Format::Text => write!(self.line, "{value:?}").expect("a string takes everything"),
-            Format::Json => self.line.push_str(&serde_json::Value::from(value).to_string()),
-        }
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.name(field);
-        self.line.push_str(itoa::Buffer::new().format(value));
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.name(field);
-        self.line.push_str(if value { "true" } else { "false" });
-    }
-
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.name(field);
-        decimal(self.line, value);
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.name(field);
-        let begun = self.line.len();
-        write!(self.line, "{value:?}").expect("a string takes everything");
-        if self.format == Format::Json {
-            let text = self.line.split_off(begun);
-            self.line.push_str(&serde_json::Value::from(text).to_string());
-        }
-    }
-}
-
-/// Whether it is written as it stands, between quotes.
-fn is_plain(text: &str) -> bool {
-    text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\')
-}
+    plain
+};
 
 /// A number with at most three places, in the fewest digits that say it; others in the library's way.
-fn decimal(line: &mut String, value: f64) {
-    let thousandths = value * 1e3;
-    let whole = thousandths.round();
+fn decimal(line: &mut Vec<u8>, value: f64) {
+    let whole = (value * 1e3 + 0.5) as u64;
     // Below that, a double holds every thousandth.
-    if !(0.0..1e12).contains(&whole) || whole / 1e3 != value {
-        write!(line, "{value:?}").expect("a string takes everything");
+    if whole >= 1_000_000_000_000 || (whole as f64 / 1e3).to_bits() != value.to_bits() {
+        write!(line, "{value:?}").expect("a vector takes everything");
         return;
     }
-    let whole = whole as u64;
-    line.push_str(itoa::Buffer::new().format(whole / 1000));
-    line.push('.');
-    let (mut places, mut rest) = (3, whole % 1000);
-    while places > 1 && rest.is_multiple_of(10) {
-        (places, rest) = (places - 1, rest / 10);
-    }
-    digits(line, rest, places);
+    line.extend_from_slice(itoa::Buffer::new().format(whole / 1000).as_bytes());
+    let digit = |value: u64| b'0' + (value % 10) as u8;
+    let places = [b'.', digit(whole / 100), digit(whole / 10), digit(whole)];
+    let used = match (places[2], places[3]) {
+        (b'0', b'0') => 2,
+        (_, b'0') => 3,
+        _ => 4,
+    };
+    line.extend_from_slice(&places[..used]);
 }
 
 #[cfg(test)]
@@ -198,19 +241,19 @@ mod tests {
             (4_107_542_400, 0, "2100-03-01T00:00:00.000000Z"),
             (1_798_761_599, 500_000, "2026-12-31T23:59:59.500000Z"),
         ] {
-            let mut line = String::new();
-            instant(&mut line, seconds, micros);
-            assert_eq!(line, expected);
+            let text = instant(Duration::new(seconds, micros * 1000));
+            assert_eq!(str::from_utf8(&text), Ok(expected));
         }
     }
 
     #[test]
     fn numbers_are_written_as_the_library_does() {
         let thousandths = (0..20_000).chain((0..30).map(|power| 3_u64.pow(power)));
-        for value in thousandths.map(|it| it as f64 / 1e3).chain([0.1 + 0.2, 1e-7, 1e15, -1.5, f64::MAX]) {
-            let mut line = String::new();
+        let odd = [0.1 + 0.2, 1e-7, 1e15, -1.5, -0.0, f64::MAX, f64::NAN, f64::INFINITY];
+        for value in thousandths.map(|it| it as f64 / 1e3).chain(odd) {
+            let mut line = Vec::new();
             decimal(&mut line, value);
-            assert_eq!(line, format!("{value:?}"));
+            assert_eq!(String::from_utf8(line), Ok(format!("{value:?}")));
         }
     }
 }

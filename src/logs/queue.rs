@@ -12,10 +12,7 @@ use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 use thread_local::ThreadLocal;
-use tracing::Metadata;
 use tracing_subscriber::fmt::MakeWriter;
-
-use super::access;
 
 /// How long a line waits for those that follow it.
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -103,14 +100,21 @@ impl Drop for Guard {
 }
 
 impl Queue {
-    fn take(&self, line: &[u8], urgent: bool) {
+    /// Takes the line that `write` appends. It comes by the thousand, and can wait.
+    pub(super) fn append(&self, write: impl FnOnce(&mut Vec<u8>)) {
+        self.take(false, write);
+    }
+
+    fn take(&self, urgent: bool, write: impl FnOnce(&mut Vec<u8>)) {
         let waiting = {
             let mut lines = lock(self.shared.lines.get_or_default());
-            if lines.len() + line.len() > MAX_WAITING {
+            let before = lines.len();
+            write(&mut lines);
+            if lines.len() > MAX_WAITING {
+                lines.truncate(before);
                 self.shared.dropped.fetch_add(1, Ordering::Relaxed);
                 return;
             }
-            lines.extend_from_slice(line);
             lines.len()
         };
         let flag = if urgent || waiting > MANY { &self.shared.urgent } else { &self.shared.waiting };
@@ -121,15 +125,12 @@ impl Queue {
     }
 }
 
-/// A line as it is formatted: it comes in one piece.
-pub(super) struct Line<'a> {
-    queue: &'a Queue,
-    urgent: bool,
-}
+/// Takes urgent lines; each comes in one piece.
+pub(super) struct Urgent<'a>(&'a Queue);
 
-impl Write for Line<'_> {
+impl Write for Urgent<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.queue.take(line, self.urgent);
+        self.0.take(true, |lines| lines.extend_from_slice(line));
         Ok(line.len())
     }
 
@@ -139,15 +140,10 @@ impl Write for Line<'_> {
 }
 
 impl<'a> MakeWriter<'a> for Queue {
-    type Writer = Line<'a>;
+    type Writer = Urgent<'a>;
 
-    fn make_writer(&'a self) -> Line<'a> {
-        Line { queue: self, urgent: true }
-    }
-
-    /// The lines of exchanges come by the thousand, and can wait.
-    fn make_writer_for(&'a self, meta: &Metadata<'_>) -> Line<'a> {
-        Line { queue: self, urgent: !access::is_line(meta) }
+    fn make_writer(&'a self) -> Urgent<'a> {
+        Urgent(self)
     }
 }
 

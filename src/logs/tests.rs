@@ -196,6 +196,43 @@ fn a_line_is_what_the_library_would_write() {
 }
 
 #[test]
+fn the_level_and_the_directives_decide_about_lines() {
+    for (level, is_written) in [
+        ("off", false),
+        ("warn", false),
+        ("info", true),
+        ("info,inferometer::logs::access=warn", false),
+        ("warn,inferometer::logs=info", true),
+        ("warn,inferometer::logs::access[{trace_id}]=info", true),
+        ("warn,inferometer::logs::access[{path}]=info", false),
+    ] {
+        for format in Format::ALL {
+            let memory = Memory::default();
+            let (writer, logs) = queue::start(memory.clone()).expect("a thread");
+            let (level_filter, work) = (filter(level).expect(level), || finish(&AccessLog::new(true), &record()));
+            match format {
+                Format::Text => tracing::subscriber::with_default(text(level_filter, writer, false), work),
+                Format::Json => tracing::subscriber::with_default(json(level_filter, writer), work),
+            }
+            drop(logs);
+            assert_eq!(memory.lines().len(), usize::from(is_written), "{level}, {format:?}");
+        }
+    }
+}
+
+#[test]
+fn a_line_on_a_terminal_has_colours() {
+    let memory = Memory::default();
+    let (writer, logs) = queue::start(memory.clone()).expect("a thread");
+    let subscriber = text(filter("info").expect("a level"), writer, true);
+    tracing::subscriber::with_default(subscriber, || finish(&AccessLog::new(true), &record()));
+    drop(logs);
+    let lines = memory.lines();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("\u{1b}[32m INFO\u{1b}[0m exchange finished "), "{lines:?}");
+}
+
+#[test]
 fn a_prompt_that_was_probably_cut_is_in_its_line_and_warned_of_once_a_model() {
     let cut = Record { truncation_suspected: true, prompt_characters: Some(15_009), ..record() };
     let other = Record { requested_model: Some("other".into()), ..cut.clone() };
