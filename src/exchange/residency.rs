@@ -116,10 +116,11 @@ impl Residency {
 
     /// An exchange on this model begins; it lasts until the returned value is dropped.
     pub(super) fn enter(&self, backend: &Arc<str>, model: &str, options: LoadOptions) -> Stay {
-        let (backend, model) = (self.of(backend), plain(model));
+        let (backend, name) = (self.of(backend), spelling::folded(model));
         let mut known = backend.lock();
         let is_watched = known.watched;
-        let of = known.models.entry_ref(&model).or_default();
+        let entry = known.entry(&name);
+        let (model, of) = (Arc::clone(entry.key()), entry.into_mut());
         let alone = of.in_flight == 0;
         of.in_flight += 1;
         let (elsewhere, watched) = (of.is_elsewhere(&model), is_watched && !of.is_hidden());
@@ -142,7 +143,7 @@ impl Residency {
 
     /// Learns from a completed exchange on a model that it did not name, and tells whether its prompt was probably cut.
     pub(super) fn suspects(&self, backend: &Arc<str>, model: &str, characters: u64, tokens: u64) -> bool {
-        self.of(backend).lock().suspects(&plain(model), LoadOptions::default(), characters, tokens)
+        self.of(backend).lock().suspects(&spelling::folded(model), LoadOptions::default(), characters, tokens)
     }
 
     /// What the backend holds in memory has probably changed.

@@ -47,6 +47,10 @@ pub(crate) fn has_tag(name: &str) -> bool {
 
 /// Without a scheme, and without the host and the namespace that are meant anyway.
 fn shortest(name: &str) -> &str {
+    // Most names have none of these.
+    if memchr::memchr(b'/', name.as_bytes()).is_none() {
+        return name;
+    }
     let name = name.split_once("://").map_or(name, |(_, rest)| rest);
     // `registry.ollama.ai/m` is the model `m` in a namespace of that name.
     let name = strip_prefix(name, HOST).filter(|rest| rest.contains('/')).unwrap_or(name);

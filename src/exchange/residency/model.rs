@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use hashbrown::HashMap;
+use hashbrown::hash_map::{EntryRef, OccupiedEntry};
 
 use super::{Held, MODELS, plain};
 use crate::exchange::outcome::ColdCause;
@@ -151,7 +152,7 @@ impl Known {
         }
     }
 
-    pub(super) fn suspects(&mut self, name: &Arc<str>, options: LoadOptions, characters: u64, tokens: u64) -> bool {
+    pub(super) fn suspects(&mut self, name: &str, options: LoadOptions, characters: u64, tokens: u64) -> bool {
         let Some(model) = self.model(name) else { return false };
         // What is asked of this backend is not what the other host loads it with.
         if model.is_elsewhere(name) {
@@ -168,9 +169,16 @@ impl Known {
     }
 
     /// A model, as long as there is room for it.
-    fn model(&mut self, name: &Arc<str>) -> Option<&mut Model> {
-        let room = self.models.len() < MODELS || self.models.contains_key(name);
-        room.then(|| self.models.entry_ref(name).or_default())
+    fn model(&mut self, name: &str) -> Option<&mut Model> {
+        if self.models.len() < MODELS { Some(self.entry(name).into_mut()) } else { self.models.get_mut(name) }
+    }
+
+    /// The place of a model by its folded name. It has a key of its own only the first time.
+    pub(super) fn entry(&mut self, name: &str) -> OccupiedEntry<'_, Arc<str>, Model> {
+        match self.models.entry_ref(name) {
+            EntryRef::Occupied(entry) => entry,
+            EntryRef::Vacant(entry) => entry.insert_entry_with_key(name.into(), Model::default()),
+        }
     }
 
     /// Whether it was sent away and is still listed: as expiring at once, no later than it would have if it had not been

@@ -63,6 +63,13 @@ fn cause(stay: &Stay, load: Option<Duration>) -> Option<ColdCause> {
 }
 
 #[test]
+fn exchanges_on_one_model_share_its_name() {
+    let house = House::new();
+    let stays = ["m", "m:latest", "M"].map(|name| house.enter(name));
+    assert!(stays.iter().all(|stay| Arc::ptr_eq(&stay.model, &stays[0].model)));
+}
+
+#[test]
 fn where_nobody_looks_only_the_first_exchange_on_a_model_can_be_cold() {
     let house = House::new();
     let (first, second) = (house.enter("m:latest"), house.enter("m"));
