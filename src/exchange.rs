@@ -42,7 +42,7 @@ use std::time::{Duration, Instant};
 
 use answer::Answer;
 use end::Reading;
-use names::Names;
+use names::{NamedModel, Names};
 use outcome::{End, Phase};
 use placement::Placement;
 use record::Start;
@@ -96,7 +96,7 @@ pub struct Observation {
     last: Instant,
     /// Reads the request's body; gone once it has ended, or after a fault.
     scanner: Option<Box<ModelScanner>>,
-    requested_model: Option<Box<str>>,
+    requested_model: Option<NamedModel>,
     /// The request's body ended before a backend was chosen: the watch does not know yet what it asks for.
     requested_untold: bool,
     /// Characters of the prompt in the request's body.
@@ -336,7 +336,7 @@ impl Observation {
 
     fn tell_requested(&mut self) {
         if let Some(watch) = &mut self.watch {
-            watch.requested(self.requested_model.as_deref());
+            watch.requested(self.requested_model.as_ref());
         }
     }
 

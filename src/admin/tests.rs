@@ -194,7 +194,7 @@ async fn the_page_shows_what_is_in_flight_and_escapes_it() {
     };
     let _row = {
         let mut row = admin.in_flight.started(&start);
-        row.requested(Some("<script>alert(1)</script>"));
+        row.requested(Some(&"<script>alert(1)</script>".into()));
         row.phase(Phase::Decode);
         row.tokens(TokenFrame { events: 41, tokens: 41, gap: None, stalled: false });
         row

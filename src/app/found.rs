@@ -9,7 +9,7 @@ use crate::backend::engine::EngineLoad;
 use crate::backend::inventory::{Expiry, Inventory, Resident, Runtime};
 use crate::backend::report::Report;
 use crate::backend::track::Change;
-use crate::exchange::names::Names;
+use crate::exchange::names::{NamedModel, Names};
 use crate::exchange::residency::{Held, Residency};
 use crate::exchange::vocabulary::{Dialect, Engine};
 use crate::logs::access::AccessLog;
@@ -68,16 +68,13 @@ fn in_memory<'a>(name: &'a str, resident: &Resident) -> Held<'a> {
 }
 
 impl Names for Catalogue {
-    fn requested(&self, backend: &str, dialect: Dialect, name: &str) -> Box<str> {
-        match self.label(backend, dialect, name) {
-            Some(label) => (&*label).into(),
-            None => name.into(),
-        }
+    fn requested(&self, backend: &str, dialect: Dialect, name: &str) -> NamedModel {
+        self.label(backend, dialect, name).map_or_else(|| name.into(), NamedModel::listed)
     }
 
-    fn answered(&self, backend: &str, dialect: Dialect, name: &str) -> Option<Box<str>> {
+    fn answered(&self, backend: &str, dialect: Dialect, name: &str) -> Option<NamedModel> {
         match Self::answered(self, backend, dialect, name) {
-            Answered::Label(label) => (*label != *name).then(|| (&*label).into()),
+            Answered::Label(label) => Some(NamedModel::listed(label)),
             Answered::Other | Answered::Unlisted => None,
         }
     }

@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use super::names::NamedModel;
 use super::timing::Timing;
 use super::usage::Tally;
 use crate::wire::event::{Event, FinishReason, Timings};
@@ -13,7 +14,7 @@ use crate::wire::event::{Event, FinishReason, Timings};
 #[derive(Debug, Default)]
 pub(super) struct Answer {
     /// The first name that the backend gave the model.
-    pub(super) model: Option<Box<str>>,
+    pub(super) model: Option<NamedModel>,
     /// Instants.
     pub(super) timing: Timing,
     /// Counts.

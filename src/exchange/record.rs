@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::names::NamedModel;
 use super::outcome::{ErrorType, Outcome, Phase};
 use super::placement::Placement;
 use super::residency::Cold;
@@ -99,9 +100,9 @@ pub struct Record {
     /// How far it had come, and when.
     pub timeline: Timeline,
     /// The model that the request named.
-    pub requested_model: Option<Box<str>>,
+    pub requested_model: Option<NamedModel>,
     /// The model that the response named.
-    pub answered_model: Option<Box<str>>,
+    pub answered_model: Option<NamedModel>,
     /// The status that was sent; 499 where the client left before a head.
     pub status: u16,
     /// How it ended.

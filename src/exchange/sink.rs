@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::names::NamedModel;
 use super::outcome::{Malformed, Phase};
 use super::placement::Placement;
 use super::record::{Record, Start};
@@ -42,11 +43,11 @@ pub trait Watch {
     fn placed(&mut self, _placement: &Placement) {}
     /// The request's body named a model, or ended without one. Called at most once; where a backend was chosen, the name
     /// is the one that the backend lists.
-    fn requested(&mut self, _model: Option<&str>) {}
+    fn requested(&mut self, _model: Option<&NamedModel>) {}
     /// The head is about to be sent to the backend.
     fn forwarded(&mut self, _now: Instant) {}
     /// A success answer named the model. Called at most once, and only for generations and embeddings.
-    fn answered(&mut self, _model: &str) {}
+    fn answered(&mut self, _model: &NamedModel) {}
     /// It came further.
     fn phase(&mut self, _phase: Phase) {}
     /// A frame bore tokens of one choice. Streams only; called once for each choice in the frame.
@@ -100,7 +101,7 @@ impl<A: Watch, B: Watch> Watch for (A, B) {
         self.0.placed(placement);
         self.1.placed(placement);
     }
-    fn requested(&mut self, model: Option<&str>) {
+    fn requested(&mut self, model: Option<&NamedModel>) {
         self.0.requested(model);
         self.1.requested(model);
     }
@@ -108,7 +109,7 @@ impl<A: Watch, B: Watch> Watch for (A, B) {
         self.0.forwarded(now);
         self.1.forwarded(now);
     }
-    fn answered(&mut self, model: &str) {
+    fn answered(&mut self, model: &NamedModel) {
         self.0.answered(model);
         self.1.answered(model);
     }

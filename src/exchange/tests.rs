@@ -87,14 +87,14 @@ impl Watch for Recorder {
     fn placed(&mut self, placement: &Placement) {
         self.tell(Told::Placed(placement.backend.to_string()));
     }
-    fn requested(&mut self, model: Option<&str>) {
-        self.tell(Told::Requested(model.map(str::to_owned)));
+    fn requested(&mut self, model: Option<&NamedModel>) {
+        self.tell(Told::Requested(model.map(|name| name.to_string())));
     }
     fn forwarded(&mut self, _: Instant) {
         self.tell(Told::Forwarded);
     }
-    fn answered(&mut self, model: &str) {
-        self.tell(Told::Answered(model.to_owned()));
+    fn answered(&mut self, model: &NamedModel) {
+        self.tell(Told::Answered(model.to_string()));
     }
     fn phase(&mut self, phase: Phase) {
         self.tell(Told::Phase(phase));

@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use hashbrown::HashMap;
 
+use crate::exchange::names::NamedModel;
 use crate::exchange::outcome::Phase;
 use crate::exchange::placement::Placement;
 use crate::exchange::record::{Method, Record, Start};
@@ -51,8 +52,8 @@ struct Table([Mutex<Shard>; SHARDS]);
 struct Entry {
     start: Start,
     backend: Mutex<Option<Arc<str>>>,
-    requested: OnceLock<Box<str>>,
-    answered: OnceLock<Box<str>>,
+    requested: OnceLock<NamedModel>,
+    answered: OnceLock<NamedModel>,
     /// Index in [`Phase::ALL`].
     phase: AtomicU8,
     chunks: AtomicU64,
@@ -105,7 +106,7 @@ impl Entry {
             method: self.start.method,
             endpoint: self.start.route.endpoint,
             backend: self.backend().clone(),
-            model: self.answered.get().or(self.requested.get()).cloned(),
+            model: self.answered.get().or(self.requested.get()).map(|name| (&**name).into()),
             started: self.start.at,
             phase: Phase::ALL.get(phase).copied().unwrap_or(Phase::Upload),
             chunks: self.chunks.load(Ordering::Relaxed),
@@ -148,14 +149,14 @@ impl Watch for Row {
         *self.entry.backend() = Some(placement.backend.clone());
     }
 
-    fn requested(&mut self, model: Option<&str>) {
+    fn requested(&mut self, model: Option<&NamedModel>) {
         if let Some(model) = model {
-            self.entry.requested.get_or_init(|| model.into());
+            self.entry.requested.get_or_init(|| model.clone());
         }
     }
 
-    fn answered(&mut self, model: &str) {
-        self.entry.answered.get_or_init(|| model.into());
+    fn answered(&mut self, model: &NamedModel) {
+        self.entry.answered.get_or_init(|| model.clone());
     }
 
     fn phase(&mut self, phase: Phase) {
@@ -189,14 +190,14 @@ mod tests {
         let seen = table.snapshot();
         assert_eq!((seen[0].id, seen[0].phase, seen[0].chunks, seen[0].model.clone()), (7, Phase::Upload, 0, None));
 
-        watch.requested(Some("llama3"));
+        watch.requested(Some(&"llama3".into()));
         watch.phase(Phase::Decode);
         watch.tokens(TokenFrame { events: 2, tokens: 2, gap: None, stalled: false });
         watch.tokens(TokenFrame { events: 1, tokens: 1, gap: Some(Duration::ZERO), stalled: false });
         let seen = table.snapshot();
         assert_eq!((seen[0].phase, seen[0].chunks, seen[0].model.as_deref()), (Phase::Decode, 3, Some("llama3")));
 
-        watch.answered("llama3:latest");
+        watch.answered(&"llama3:latest".into());
         assert_eq!(table.snapshot()[0].model.as_deref(), Some("llama3:latest"));
         drop(watch);
         assert!(table.snapshot().is_empty());

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::backend::catalogue::{Answered, Catalogue};
+use crate::exchange::names::NamedModel;
 use crate::exchange::record::Method;
 use crate::exchange::vocabulary::Dialect;
 
@@ -13,14 +14,18 @@ pub(super) const UNKNOWN: &str = "unknown";
 /// The route has no model.
 pub(super) const NONE: &str = "";
 
-/// The label of the model that a request names; `None` where the name has no label of its own.
-pub(super) fn requested(catalogue: &Catalogue, backend: &str, dialect: Dialect, name: &str) -> Option<Arc<str>> {
-    catalogue.label(backend, dialect, name)
+/// The label of the model that a request names; `None` where the name has no label of its own. A name that the backend
+/// lists is the label, and is not looked up again.
+pub(super) fn requested(catalogue: &Catalogue, backend: &str, dialect: Dialect, name: &NamedModel) -> Option<Arc<str>> {
+    name.as_listed().cloned().or_else(|| catalogue.label(backend, dialect, name))
 }
 
 /// The label of the model that a successful response names. `None` while it is not known which model the backend means,
 /// or where the backend lists no such model.
-pub(super) fn answered(catalogue: &Catalogue, backend: &str, dialect: Dialect, name: &str) -> Option<Arc<str>> {
+pub(super) fn answered(catalogue: &Catalogue, backend: &str, dialect: Dialect, name: &NamedModel) -> Option<Arc<str>> {
+    if let Some(label) = name.as_listed() {
+        return Some(Arc::clone(label));
+    }
     match catalogue.answered(backend, dialect, name) {
         Answered::Label(label) => Some(label),
         Answered::Other => Some(OTHER.into()),

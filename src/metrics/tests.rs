@@ -169,9 +169,9 @@ fn full_chat() -> Record {
 /// Ends an exchange that went all the way.
 fn complete(metrics: &Metrics, model: &str, record: &Record) {
     let mut watch = begin(metrics, &record.start);
-    watch.requested(Some(model));
+    watch.requested(Some(&model.into()));
     watch.forwarded(Instant::now());
-    watch.answered(model);
+    watch.answered(&model.into());
     finish(watch, record);
 }
 

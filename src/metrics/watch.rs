@@ -12,6 +12,7 @@ use super::energy::ConsumerGuard;
 use super::per_model::Series;
 use super::subjects::Subjects;
 use super::{labels, number};
+use crate::exchange::names::NamedModel;
 use crate::exchange::outcome::Phase;
 use crate::exchange::placement::Placement;
 use crate::exchange::record::{Record, Start};
@@ -122,7 +123,7 @@ impl PlacedExchange {
         }
     }
 
-    fn answered(&mut self, subjects: &Subjects, dialect: Dialect, model: &str) {
+    fn answered(&mut self, subjects: &Subjects, dialect: Dialect, model: &NamedModel) {
         match labels::answered(&subjects.catalogue, &self.backend, dialect, model) {
             Some(label) => self.relabel(subjects, &label),
             None => self.answer_unlabelled = true,
@@ -173,7 +174,7 @@ impl Watch for ExchangeWatch {
         }
     }
 
-    fn requested(&mut self, model: Option<&str>) {
+    fn requested(&mut self, model: Option<&NamedModel>) {
         let (Some(model), Some(placed)) = (model, &mut self.placed) else { return };
         let dialect = self.start.route.dialect;
         if let Some(label) = labels::requested(&self.subjects.catalogue, &placed.backend, dialect, model) {
@@ -194,7 +195,7 @@ impl Watch for ExchangeWatch {
         }
     }
 
-    fn answered(&mut self, model: &str) {
+    fn answered(&mut self, model: &NamedModel) {
         if let Some(placed) = &mut self.placed {
             placed.answered(&self.subjects, self.start.route.dialect, model);
         }
@@ -234,7 +235,7 @@ impl Watch for ExchangeWatch {
         let (subjects, start) = (&self.subjects, &self.start);
         // What was refused before a backend was chosen counts on none.
         let placed = self.placed.get_or_insert_with(|| PlacedExchange::new(subjects, start, &labels::NONE.into()));
-        if let Some(model) = record.answered_model.as_deref().filter(|_| placed.answer_unlabelled) {
+        if let Some(model) = record.answered_model.as_ref().filter(|_| placed.answer_unlabelled) {
             placed.answered(subjects, start.route.dialect, model);
         }
         // The wall time of exemplars is read here, not derived from the start, in case the clock was set meanwhile.

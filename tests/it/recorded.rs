@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use inferometer::exchange::names::NamedModel;
 use inferometer::exchange::outcome::Phase;
 use inferometer::exchange::record::{Record, Start};
 use inferometer::exchange::sink::{Sink, TokenFrame, Watch};
@@ -130,7 +131,7 @@ impl Sink for Faulty {
 }
 
 impl Watch for Faulty {
-    fn requested(&mut self, model: Option<&str>) {
+    fn requested(&mut self, model: Option<&NamedModel>) {
         panic!("a fault on purpose, asked for {model:?}");
     }
     fn forwarded(&mut self, _: Instant) {

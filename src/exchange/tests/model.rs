@@ -54,11 +54,11 @@ fn what_the_request_named_is_told_once_also_where_the_upload_never_ended() {
 struct Listed;
 
 impl Names for Listed {
-    fn requested(&self, backend: &str, _dialect: Dialect, name: &str) -> Box<str> {
-        if backend == "has-it" { format!("{name}:latest").into() } else { name.into() }
+    fn requested(&self, backend: &str, _dialect: Dialect, name: &str) -> NamedModel {
+        if backend == "has-it" { NamedModel::listed(format!("{name}:latest").into()) } else { name.into() }
     }
 
-    fn answered(&self, _backend: &str, _dialect: Dialect, _name: &str) -> Option<Box<str>> {
+    fn answered(&self, _backend: &str, _dialect: Dialect, _name: &str) -> Option<NamedModel> {
         None
     }
 }

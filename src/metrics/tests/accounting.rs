@@ -1,7 +1,7 @@
 //! Every exchange is counted exactly once, whatever its life was.
 
 use super::*;
-use crate::exchange::names::AsSpelled;
+use crate::exchange::names::{AsSpelled, NamedModel};
 use crate::exchange::outcome::{End, ErrorType};
 use crate::exchange::vocabulary::Defect;
 use crate::exchange::{self, Observation};
@@ -100,7 +100,7 @@ fn models_beyond_every_cap_lose_no_exchange() {
     for _ in 0..LIVES {
         let record = Record { status: 200 + dice.roll(50) as u16, ..full_chat() };
         let mut watch = begin(&metrics, &record.start);
-        let model = format!("m{}", dice.roll(100));
+        let model = NamedModel::from(&*format!("m{}", dice.roll(100)));
         if dice.roll(2) == 0 {
             watch.requested(Some(&model));
         }

@@ -71,13 +71,13 @@ fn the_label_is_the_admitted_name_and_an_unknown_one_is_unknown() {
     let rig = rig();
     rig.catalogue.admit("llama3:latest");
     let mut watch = begin(&rig.metrics, &start(CHAT));
-    watch.requested(Some("llama3"));
+    watch.requested(Some(&"llama3".into()));
     watch.forwarded(Instant::now());
     assert_eq!(rig.consumers(), ["llama3:latest"], "known before it worked");
     let mut other = rig.in_flight(CHAT);
-    other.requested(Some("made-up"));
+    other.requested(Some(&"made-up".into()));
     assert_eq!(rig.consumers(), ["llama3:latest", "unknown"]);
-    other.answered("mistral");
+    other.answered(&"mistral".into());
     assert_eq!(rig.consumers(), ["llama3:latest", "unknown", "mistral:latest"]);
 }
 

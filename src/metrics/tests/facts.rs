@@ -56,7 +56,7 @@ fn the_first_failure_of_a_model_is_seen_from_zero() {
     };
     assert_eq!(errors(), [None, None], "nobody has asked for it");
     let mut watch = begin(&metrics, &start(CHAT));
-    watch.requested(Some("m"));
+    watch.requested(Some(&"m".into()));
     assert_eq!(errors(), [Some(0.0), Some(0.0)], "while its first exchange is in flight");
     finish(watch, &Record { error: Some(ErrorType::Truncated), outcome: Outcome::Truncated, ..plain(CHAT) });
     assert_eq!(errors(), [Some(1.0), Some(0.0)]);

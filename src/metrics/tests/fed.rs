@@ -13,9 +13,9 @@ pub(super) fn fed() -> Arc<Metrics> {
     let metrics = metrics();
     let record = full_chat();
     let mut watch = begin(&metrics, &record.start);
-    watch.requested(Some("llama3"));
+    watch.requested(Some(&"llama3".into()));
     watch.forwarded(Instant::now());
-    watch.answered("llama3");
+    watch.answered(&"llama3".into());
     watch.tokens(frame(2, None, false));
     watch.tokens(frame(2, Some(500), false));
     watch.tokens(frame(1, Some(8000), true));

@@ -9,11 +9,11 @@ fn the_gauges_move_once_and_go_down_once() {
     let generations = |model| value(&metrics, &format!(r#"active_generations{{backend="local",model="{model}"}}"#));
     assert_eq!((requests("unknown"), generations("unknown"), requests("")), (Some(0.0), Some(0.0), Some(0.0)));
     let mut watch = begin(&metrics, &start(CHAT));
-    watch.requested(Some("m"));
+    watch.requested(Some(&"m".into()));
     assert_eq!((requests("unknown"), generations("unknown")), (Some(1.0), Some(0.0)));
     watch.forwarded(Instant::now());
     assert_eq!((requests("unknown"), generations("unknown")), (Some(1.0), Some(1.0)));
-    watch.answered("m");
+    watch.answered(&"m".into());
     assert_eq!((requests("unknown"), requests("m:latest")), (Some(0.0), Some(1.0)));
     assert_eq!((generations("unknown"), generations("m:latest")), (Some(0.0), Some(1.0)));
     finish(watch, &full_chat());
@@ -26,8 +26,8 @@ fn the_gauges_stay_where_the_request_put_them_when_the_answer_names_another_mode
     let metrics = metrics();
     complete(&metrics, "m", &plain(CHAT));
     let mut watch = begin(&metrics, &start(CHAT));
-    watch.requested(Some("m"));
-    watch.answered("n");
+    watch.requested(Some(&"m".into()));
+    watch.answered(&"n".into());
     assert_eq!(value(&metrics, &of("active_requests")), Some(1.0));
     assert_eq!(value(&metrics, r#"active_requests{backend="local",model="n:latest"}"#), None);
     finish(watch, &plain(CHAT));
@@ -70,7 +70,7 @@ fn an_exchange_in_flight_is_in_one_phase_of_one_model() {
     let mut watch = begin(&metrics, &start(CHAT));
     assert_eq!(of("unknown"), Some(vec![1.0, 0.0, 0.0, 0.0]));
     watch.phase(Phase::Waiting);
-    watch.answered("m");
+    watch.answered(&"m".into());
     assert_eq!((of("unknown"), of("m:latest")), (Some(vec![0.0; 4]), Some(vec![0.0, 1.0, 0.0, 0.0])));
     watch.phase(Phase::Decode);
     assert_eq!(of("m:latest"), Some(vec![0.0, 0.0, 0.0, 1.0]));

@@ -2,18 +2,19 @@
 
 use super::*;
 use crate::backend::inventory::Runtime;
+use crate::exchange::names::NamedModel;
 
 #[test]
 fn a_name_becomes_a_label_when_a_success_confirms_it() {
     let metrics = metrics();
     let mut asked = begin(&metrics, &start(CHAT));
-    asked.requested(Some("m"));
+    asked.requested(Some(&"m".into()));
     finish(asked, &Record { status: 404, outcome: Outcome::HttpError, ..plain(CHAT) });
     assert!(!text(&metrics).contains("m:latest"));
     assert_eq!(counted(&metrics, "requests_total"), [1.0]);
     complete(&metrics, "m", &plain(CHAT));
     let mut asked = begin(&metrics, &start(CHAT));
-    asked.requested(Some("m"));
+    asked.requested(Some(&"m".into()));
     finish(asked, &Record { status: 404, outcome: Outcome::HttpError, ..plain(CHAT) });
     let total = |model, status, outcome| {
         let labels = format!(
@@ -24,6 +25,21 @@ fn a_name_becomes_a_label_when_a_success_confirms_it() {
     assert_eq!(total("unknown", 404, "http_error"), Some(1.0));
     assert_eq!(total("m:latest", 200, "completed"), Some(1.0));
     assert_eq!(total("m:latest", 404, "http_error"), Some(1.0));
+}
+
+/// The catalogue of these metrics knows neither name.
+#[test]
+fn a_name_that_the_backend_lists_is_the_label_without_a_look_up() {
+    let metrics = metrics();
+    let requests = |model| value(&metrics, &format!(r#"active_requests{{backend="local",model="{model}"}}"#));
+    let mut watch = begin(&metrics, &start(CHAT));
+    watch.requested(Some(&NamedModel::listed("m:8b".into())));
+    assert_eq!((requests("unknown"), requests("m:8b")), (Some(0.0), Some(1.0)));
+    watch.answered(&NamedModel::listed("n:8b".into()));
+    finish(watch, &full_chat());
+    let prompt =
+        |model| value(&metrics, &format!(r#"time_to_first_token_seconds_count{{backend="local",model="{model}"}}"#));
+    assert_eq!((prompt("m:8b"), prompt("n:8b")), (None, Some(1.0)));
 }
 
 /// The alert on the cap of models looks at an increase, which needs a series from before.
@@ -53,7 +69,7 @@ fn the_catalogue_admits_names_before_any_exchange() {
     let metrics = metrics_with(settings(), catalogue);
     for route in [CHAT, OPENAI] {
         let mut watch = begin(&metrics, &start(route));
-        watch.requested(Some("m"));
+        watch.requested(Some(&"m".into()));
         assert_eq!(value(&metrics, &of("active_requests")), Some(1.0), "{}", route.endpoint);
         finish(watch, &plain(route));
     }
@@ -79,8 +95,8 @@ fn on_an_ollama_backend_every_route_means_latest_also_before_the_first_listing()
         let record = Record { answered_model: Some("m".into()), ..full_chat() };
         let record = Record { start: start(OPENAI), ..record };
         let mut watch = begin(&metrics, &record.start);
-        watch.requested(Some("m"));
-        watch.answered("m");
+        watch.requested(Some(&"m".into()));
+        watch.answered(&"m".into());
         if listed_in_time {
             catalogue.recognised(&backend, Runtime::Ollama);
         }

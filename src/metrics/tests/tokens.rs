@@ -7,7 +7,7 @@ use crate::exchange::vocabulary::FinishReason;
 fn a_frame_of_several_events_gives_as_many_equal_samples() {
     let metrics = metrics();
     let mut watch = begin(&metrics, &start(CHAT));
-    watch.answered("m");
+    watch.answered(&"m".into());
     watch.tokens(frame(2, None, false));
     assert_eq!(value(&metrics, &of("stream_stalls_total")), Some(0.0));
     watch.tokens(frame(3, Some(30), false));

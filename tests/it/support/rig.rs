@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use inferometer::backend::address::Address;
 use inferometer::backend::dial::Dialer;
 use inferometer::backend::{self, Backend};
-use inferometer::exchange::names::AsSpelled;
+use inferometer::exchange::names::{AsSpelled, NamedModel};
 use inferometer::exchange::outcome::{Malformed, Phase};
 use inferometer::exchange::placement::Placement;
 use inferometer::exchange::record::{Record, Start};
@@ -178,13 +178,13 @@ impl Watch for Watches {
     fn placed(&mut self, placement: &Placement) {
         self.0.iter_mut().for_each(|watch| watch.placed(placement));
     }
-    fn requested(&mut self, model: Option<&str>) {
+    fn requested(&mut self, model: Option<&NamedModel>) {
         self.0.iter_mut().for_each(|watch| watch.requested(model));
     }
     fn forwarded(&mut self, now: Instant) {
         self.0.iter_mut().for_each(|watch| watch.forwarded(now));
     }
-    fn answered(&mut self, model: &str) {
+    fn answered(&mut self, model: &NamedModel) {
         self.0.iter_mut().for_each(|watch| watch.answered(model));
     }
     fn phase(&mut self, phase: Phase) {
