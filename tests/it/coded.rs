@@ -243,7 +243,7 @@ fn a_coded_answer_that_decodes_to_more_than_a_turn_grants_is_read_to_its_end() {
     let line = |text: &str| format!("{{\"model\":\"m\",\"response\":\"{text}\",\"done\":false}}\n");
     let mut body: String = (0..60_000).map(|number| line(&bits(number, 16).to_string())).collect();
     body.push_str("{\"model\":\"m\",\"response\":\"\",\"done\":true,\"done_reason\":\"stop\",\"eval_count\":60000}\n");
-    for (coding, coded) in codings(body.as_bytes()).into_iter().filter(|(coding, _)| *coding != "br") {
+    for (coding, coded) in codings(body.as_bytes()) {
         println!("{coding}: {} KiB decode to {} KiB", coded.len() >> 10, body.len() >> 10);
         let head = format!(
             "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nContent-Encoding: {coding}\r\nContent-Length: {}\r\n\r\n",

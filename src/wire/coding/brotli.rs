@@ -70,7 +70,9 @@ impl Brotli {
             out.hold(self.memory.0.get() + size_of::<Self>() as u64)?;
             out.give(written)?;
             match result {
-                BrotliResult::NeedsMoreInput => return Ok(()),
+                // It may ask for more while a part of what came out did not fit into the buffer.
+                BrotliResult::NeedsMoreInput if written < out.buffer.len() => return Ok(()),
+                BrotliResult::NeedsMoreInput => {}
                 BrotliResult::NeedsMoreOutput => {}
                 BrotliResult::ResultSuccess => self.ended = true,
                 BrotliResult::ResultFailure => return Err(DecodeError::Invalid),

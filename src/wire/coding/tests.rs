@@ -140,6 +140,16 @@ fn what_was_flushed_is_seen_at_once() {
 }
 
 #[test]
+fn what_was_flushed_is_seen_at_once_also_where_it_is_more_than_is_handed_on_at_a_time() {
+    let plain = text(5 * OUTPUT + 7);
+    for (name, mut flush) in flushing() {
+        let (mut decoder, mut seen) = (decoder(name), 0);
+        decoder.decode(&flush(&plain), &mut |bytes| seen += bytes.len()).expect("well coded");
+        assert_eq!(seen, plain.len(), "{name}");
+    }
+}
+
+#[test]
 fn what_came_before_the_bytes_broke_is_good() {
     for (name, mut flush) in flushing() {
         let coded: Vec<u8> = text(5_000).chunks(500).flat_map(&mut flush).chain([0xff; 40]).collect();
