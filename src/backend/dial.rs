@@ -206,10 +206,19 @@ impl Dialer {
 async fn connect(address: SocketAddr, deadline: Instant) -> Result<TcpStream, DialError> {
     let connected = timeout_at(deadline, TcpStream::connect(address)).await.map_err(|_| DialError::Timeout)?;
     let stream = connected.map_err(|error| failed(error, address))?;
-    stream.set_nodelay(true)?;
-    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY);
-    SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+    set_options(&stream, address.ip())?;
     Ok(stream)
+}
+
+/// A peer on this machine cannot vanish without its connections, and our own kernel would answer the probes: there they
+/// would only cost a dial three system calls.
+fn set_options(stream: &TcpStream, peer: IpAddr) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    if peer.to_canonical().is_loopback() {
+        return Ok(());
+    }
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_EVERY);
+    SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }
 
 #[cfg(test)]
@@ -224,12 +233,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_sends_at_once_and_is_kept_alive() {
+    async fn a_connection_sends_at_once_and_one_to_another_machine_is_kept_alive() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
         let address = listener.local_addr().expect("address");
         let stream = dialer(&address.to_string()).dial(LIMIT).await.expect("a connection");
-        assert!(stream.tcp().nodelay().expect("option"));
-        assert!(SockRef::from(stream.tcp()).keepalive().expect("option"));
+        let socket = SockRef::from(stream.tcp());
+        assert!(socket.tcp_nodelay().expect("option"));
+        assert!(!socket.keepalive().expect("option"), "our own kernel would answer");
+        for (peer, is_kept_alive) in [("::1", false), ("::ffff:127.0.0.2", false), ("10.0.0.1", true), ("fe80::1", true)] {
+            set_options(stream.tcp(), peer.parse().expect("an address")).expect("options");
+            assert_eq!(socket.keepalive().expect("option"), is_kept_alive, "{peer}");
+        }
+        let times = (socket.tcp_keepalive_time().expect("option"), socket.tcp_keepalive_interval().expect("option"));
+        assert_eq!(times, (KEEPALIVE_AFTER, KEEPALIVE_EVERY));
     }
 
     #[tokio::test]
