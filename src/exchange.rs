@@ -122,8 +122,8 @@ pub struct Observation {
     model_told: bool,
     /// A token frame of a body that may yet turn out to be whole.
     held: Option<TokenFrame>,
-    /// What a reader that failed left behind.
-    left: Option<Reading>,
+    /// What a reader that failed left behind. Boxed, as it is rare.
+    left: Option<Box<Reading>>,
 }
 
 impl Observation {
@@ -299,7 +299,7 @@ impl Observation {
         let mut left = self.reading();
         left.expects_terminal = false;
         left.defects.add(defect);
-        self.left = Some(left);
+        self.left = Some(Box::new(left));
         self.reader = None;
         self.scanner = None;
         self.held = None;

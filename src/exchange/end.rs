@@ -130,7 +130,7 @@ impl Observation {
                 expects_terminal: reader.expects_terminal(),
                 defects: reader.defects(),
             },
-            None => self.left.unwrap_or_default(),
+            None => self.left.as_deref().copied().unwrap_or_default(),
         }
     }
 

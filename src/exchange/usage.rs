@@ -7,10 +7,11 @@ use super::record::Count;
 use crate::wire::event::{Source, Tokens, Usage};
 
 /// Counts collected over one answer.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub(super) struct Tally {
     reported: Usage,
-    running: Usage,
+    /// Boxed, as most answers have none.
+    running: Option<Box<Usage>>,
     /// A final report was seen.
     ended: bool,
     /// Tokens listed by events so far.
@@ -25,10 +26,10 @@ impl Tally {
         // A list of prompts goes on after the report of one: what was reported so far is a running count again.
         if !usage.last && self.ended && usage.generated > self.reported.generated {
             self.ended = false;
-            self.running = std::mem::take(&mut self.reported);
+            self.running = Some(Box::new(std::mem::take(&mut self.reported)));
         }
         self.ended |= usage.last;
-        let known = if usage.last { &mut self.reported } else { &mut self.running };
+        let known = if usage.last { &mut self.reported } else { self.running.get_or_insert_default() };
         known.prompt = usage.prompt.or(known.prompt);
         known.generated = usage.generated.or(known.generated);
         known.cached = usage.cached.or(known.cached);
@@ -50,40 +51,44 @@ impl Tally {
     /// not grow.
     pub(super) fn prompt(&self) -> Option<Count> {
         let source = if self.ended { Source::Reported } else { Source::Running };
-        count(self.reported.prompt, Source::Reported).or_else(|| count(self.running.prompt, source))
+        count(self.reported.prompt, Source::Reported).or_else(|| count(self.running(|usage| usage.prompt), source))
     }
 
     /// Generated tokens.
     pub(super) fn generated(&self) -> Option<Count> {
         let listed = (self.listed > 0 && !self.unlisted).then_some(self.listed);
         count(self.reported.generated, Source::Reported)
-            .or_else(|| count(self.running.generated, Source::Running))
+            .or_else(|| count(self.running(|usage| usage.generated), Source::Running))
             .or_else(|| count(listed, Source::Logprobs))
     }
 
     /// Prompt tokens that came from a cache.
     pub(super) fn cached(&self) -> Option<u64> {
-        self.reported.cached.or(self.running.cached)
+        self.reported.cached.or_else(|| self.running(|usage| usage.cached))
     }
 
     /// Generated tokens that were thinking.
     pub(super) fn reasoning(&self) -> Option<u64> {
-        self.reported.reasoning.or(self.running.reasoning)
+        self.reported.reasoning.or_else(|| self.running(|usage| usage.reasoning))
     }
 
     /// Draft tokens proposed.
     pub(super) fn drafted(&self) -> Option<u64> {
-        self.reported.drafted.or(self.running.drafted)
+        self.reported.drafted.or_else(|| self.running(|usage| usage.drafted))
     }
 
     /// Draft tokens accepted.
     pub(super) fn draft_accepted(&self) -> Option<u64> {
-        self.reported.draft_accepted.or(self.running.draft_accepted)
+        self.reported.draft_accepted.or_else(|| self.running(|usage| usage.draft_accepted))
     }
 
     /// The answer holds several choices, which share time and tokens.
     pub(super) fn several_choices(&self) -> bool {
-        self.reported.choices.max(self.running.choices) > 1
+        self.reported.choices.max(self.running.as_ref().map_or(0, |usage| usage.choices)) > 1
+    }
+
+    fn running(&self, count: impl FnOnce(&Usage) -> Option<u64>) -> Option<u64> {
+        self.running.as_deref().and_then(count)
     }
 }
 

@@ -48,7 +48,7 @@ pub(crate) fn has_tag(name: &str) -> bool {
 /// Without a scheme, and without the host and the namespace that are meant anyway.
 fn shortest(name: &str) -> &str {
     // Most names have none of these.
-    if memchr::memchr(b'/', name.as_bytes()).is_none() {
+    if !name.as_bytes().contains(&b'/') {
         return name;
     }
     let name = name.split_once("://").map_or(name, |(_, rest)| rest);
