@@ -240,7 +240,9 @@ mod tests {
         let socket = SockRef::from(stream.tcp());
         assert!(socket.tcp_nodelay().expect("option"));
         assert!(!socket.keepalive().expect("option"), "our own kernel would answer");
-        for (peer, is_kept_alive) in [("::1", false), ("::ffff:127.0.0.2", false), ("10.0.0.1", true), ("fe80::1", true)] {
+        for (peer, is_kept_alive) in
+            [("::1", false), ("::ffff:127.0.0.2", false), ("10.0.0.1", true), ("fe80::1", true)]
+        {
             set_options(stream.tcp(), peer.parse().expect("an address")).expect("options");
             assert_eq!(socket.keepalive().expect("option"), is_kept_alive, "{peer}");
         }

@@ -180,10 +180,21 @@ fn instant(since: Duration) -> [u8; 27] {
         (22, micros / 100 % 100),
         (24, micros % 100),
     ] {
-        text[at..at + 2].copy_from_slice(&[b'0' + (value / 10) as u8, b'0' + (value % 10) as u8]);
+        text[at..at + 2].copy_from_slice(&PAIRS[value as usize]);
     }
     text
 }
+
+/// The numbers below 100, in two digits.
+static PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        pairs[number] = [b'0' + number as u8 / 10, b'0' + number as u8 % 10];
+        number += 1;
+    }
+    pairs
+};
 
 /// Year, month and day of a day since 1970 (H. Hinnant: `chrono`-compatible low-level date algorithms).
 const fn date(days: u64) -> (u64, u64, u64) {
