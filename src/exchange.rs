@@ -377,17 +377,25 @@ impl Observation {
         if self.model_told || !self.names_answer() {
             return;
         }
-        let Some(model) = &mut self.answer.model else { return };
+        let Some(spelled) = self.answer.model.take() else { return };
         self.model_told = true;
-        if let Some(Placement { backend, .. }) = &self.placement
-            && let Some(listed) = self.shared.names.answered(backend, self.start.route.dialect, model)
-        {
-            *model = listed;
-        }
+        let model = self.listed(&spelled).unwrap_or(spelled);
+        let model = &*self.answer.model.insert(model);
         if let Some(watch) = &mut self.watch {
             watch.answered(model);
         }
         self.is_in_memory();
+    }
+
+    /// As the backend lists the model that its answer names. That is mostly the one asked for, which was looked up on the
+    /// first backend.
+    fn listed(&self, answered: &str) -> Option<NamedModel> {
+        let placement = self.placement.as_ref()?;
+        let asked = self.requested_model.as_ref().filter(|asked| asked.as_listed().is_some() && ***asked == *answered);
+        match asked.filter(|_| placement.attempt == 1) {
+            Some(asked) => Some(asked.clone()),
+            None => self.shared.names.answered(&placement.backend, self.start.route.dialect, answered),
+        }
     }
 
     /// The model answered. Whether that is news is known only where it does not say that it was sent away.

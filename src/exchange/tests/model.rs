@@ -88,6 +88,38 @@ fn a_model_that_is_named_before_a_backend_is_chosen_is_told_by_the_name_that_the
     }
 }
 
+/// Lists every model under the name that a request gives it, and counts the answers that it is asked about.
+#[derive(Debug, Default)]
+struct Asked(std::sync::atomic::AtomicU32);
+
+impl Names for Asked {
+    fn requested(&self, _backend: &str, _dialect: Dialect, name: &str) -> NamedModel {
+        NamedModel::listed(name.into())
+    }
+
+    fn answered(&self, _backend: &str, _dialect: Dialect, _name: &str) -> Option<NamedModel> {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        None
+    }
+}
+
+#[test]
+fn an_answer_in_the_name_that_was_asked_for_is_looked_up_on_another_backend_only() {
+    for (attempt, answered, look_ups) in [(1, "m", 0), (1, "n", 1), (2, "m", 1)] {
+        let names = Arc::new(Asked::default());
+        let mut case = Case::chat();
+        case.observation.shared.names = names.clone();
+        case.observation.request_frame(br#"{"model":"m"}"#);
+        case.observation.request_done(case.zero);
+        case.observation.placed(Placement { attempt, ..on("local") }, case.zero);
+        case.head(OK, 10);
+        case.reading(true, true);
+        case.frame(20, &[Event::Model(answered), TEXT]);
+        assert_eq!(names.0.load(std::sync::atomic::Ordering::Relaxed), look_ups, "{attempt} {answered}");
+        assert!(case.recorder.told().contains(&Told::Answered(answered.into())));
+    }
+}
+
 #[test]
 fn a_route_that_names_no_model_is_not_searched_for_one() {
     let case = Case::on(Route::OTHER, Recorder::default(), &Arc::default());
