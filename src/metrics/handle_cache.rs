@@ -1,4 +1,4 @@
-//! Handles of the series that the end of an exchange feeds, cached for each model.
+//! Handles of the series that the start and the end of an exchange feed, cached for each model.
 //!
 //! Nearly every exchange on a model ends like many before it. Looking each family up by its labels would be half the cost
 //! of recording an end, so the handles are cached with the model's series, by what distinguishes ends. A handle is cached
@@ -15,9 +15,9 @@ use crate::exchange::outcome::Outcome;
 use crate::exchange::record::{Method, Record};
 use crate::exchange::vocabulary::Source;
 
-/// Most kinds of end cached for one model; beyond them every look-up is by labels. So many differ only where a backend
-/// answers with statuses that no documentation names.
-const MAX_ENDS: usize = 64;
+/// Most keys of one kind cached for one model; beyond them every look-up is by labels. So many ends differ only where a
+/// backend answers with statuses that no documentation names.
+const MAX_KEYS: usize = 64;
 
 /// At most one handle.
 pub(super) struct CachedHandle<C>(OnceLock<C>);
@@ -44,6 +44,32 @@ impl<C: Child> CachedHandle<C> {
     }
 }
 
+/// Handles by what distinguishes their series.
+struct ByKey<K, H>(RwLock<Vec<(K, H)>>);
+
+impl<K, H> Default for ByKey<K, H> {
+    fn default() -> Self {
+        Self(RwLock::default())
+    }
+}
+
+impl<K: PartialEq, H: Default> ByKey<K, H> {
+    fn with<T>(&self, key: K, action: impl FnOnce(&H) -> T) -> T {
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, handles)) = all.iter().find(|(known, _)| *known == key) {
+            return action(handles);
+        }
+        drop(all);
+        let handles = H::default();
+        let result = action(&handles);
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if all.len() < MAX_KEYS && all.iter().all(|(known, _)| *known != key) {
+            all.push((key, handles));
+        }
+        result
+    }
+}
+
 /// The cached handles of one model on one backend.
 #[derive(Default)]
 pub(super) struct HandleCache {
@@ -53,7 +79,9 @@ pub(super) struct HandleCache {
     pub(super) generated: [CachedHandle<IntCounter>; Source::ALL.len()],
     pub(super) context: CachedHandle<Histogram>,
     pub(super) truncation: CachedHandle<IntCounter>,
-    ends: RwLock<Vec<(EndKey, EndHandles)>>,
+    /// By the endpoint.
+    started: ByKey<&'static str, CachedHandle<IntCounter>>,
+    ends: ByKey<EndKey, EndHandles>,
 }
 
 /// What distinguishes ends: exchanges that agree in this feed the same series.
@@ -80,16 +108,15 @@ impl HandleCache {
     pub(super) fn with_end(&self, record: &Record, action: impl FnOnce(&EndHandles)) {
         let (method, endpoint) = (record.start.method, record.start.route.endpoint);
         let key = EndKey { method, endpoint, status: record.status, outcome: record.outcome };
-        let ends = self.ends.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, handles)) = ends.iter().find(|(known, _)| *known == key) {
-            return action(handles);
-        }
-        drop(ends);
-        let handles = EndHandles::default();
-        action(&handles);
-        let mut ends = self.ends.write().unwrap_or_else(PoisonError::into_inner);
-        if ends.len() < MAX_ENDS && ends.iter().all(|(known, _)| *known != key) {
-            ends.push((key, handles));
-        }
+        self.ends.with(key, action);
+    }
+
+    /// Calls `action` with the handle of requests that begin on this endpoint.
+    pub(super) fn with_started<T>(
+        &self,
+        endpoint: &'static str,
+        action: impl FnOnce(&CachedHandle<IntCounter>) -> T,
+    ) -> T {
+        self.started.with(endpoint, action)
     }
 }

@@ -8,6 +8,7 @@ use super::declare::{Registrar, families};
 use super::family::Family;
 use super::handle_cache::EndHandles;
 use super::histogram::Histogram;
+use super::per_model::Series;
 use super::traced::TracedHistogram;
 use super::{labels, number};
 use crate::exchange::outcome::{Malformed, Outcome, Phase};
@@ -44,12 +45,15 @@ impl Requests {
         requests
     }
 
-    pub(super) fn started(&self, start: &Start, backend: &str) {
-        let is_first = self.started.with(&[backend, start.route.endpoint], |started| {
+    pub(super) fn started(&self, start: &Start, series: &Series) {
+        let (backend, endpoint) = (series.backend(), start.route.endpoint);
+        let count = |started: &IntCounter| {
             let is_first = started.get() == 0;
             started.inc();
             is_first
-        });
+        };
+        let handles = series.handles();
+        let is_first = handles.with_started(endpoint, |handle| handle.with(&self.started, &[backend, endpoint], count));
         if is_first && start.route.operation.generates() {
             self.create_other(start, backend);
         }

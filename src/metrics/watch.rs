@@ -86,7 +86,7 @@ impl PlacedExchange {
     fn new(subjects: &Subjects, start: &Start, backend: &Arc<str>) -> Self {
         let label = if start.route.names_model { labels::UNKNOWN } else { labels::NONE };
         let series = subjects.per_model.series(label, backend);
-        subjects.requests.started(start, backend);
+        subjects.requests.started(start, &series);
         Self {
             backend: Arc::clone(backend),
             in_flight: InFlightGuard::new(&series, false, Phase::Upload),
