@@ -24,9 +24,9 @@ use crate::admin::ready::Readiness;
 use crate::admin::{self, Encode};
 use crate::backend::catalogue::Catalogue;
 use crate::backend::monitor::{Monitor, Pace};
-use crate::backend::quiet::{AskTraffic, Traffic};
+use crate::backend::quiet::{ReadTraffic, Traffic};
 use crate::backend::report::Report;
-use crate::backend::{Backend, HostHeader, Place, probe, survey};
+use crate::backend::{Backend, BackendLocation, HostHeader, probe, survey};
 use crate::cli::{REVISION, VERSION};
 use crate::clock::Clock;
 use crate::config::{self, Config, ElectricityPrice, MaxConnections};
@@ -123,9 +123,9 @@ async fn serve(
         metrics.set_backend_location(&backend.name, place(&config, backend, local.contains(&backend.name)));
     }
     let log = AccessLog::new(config.access_log);
-    residency.on_change(look_soon(&monitors));
+    residency.on_change(poll_soon(&monitors));
     for monitor in &monitors {
-        catalogue.asking(&monitor.backend.name);
+        catalogue.set_pending(&monitor.backend.name);
         let found = Found { metrics: metrics.clone(), residency: residency.clone(), log: log.clone() };
         let report: Arc<dyn Report> = Arc::new(found);
         tokio::spawn(probe::run(monitor.clone(), report.clone(), stopped.clone()));
@@ -273,17 +273,17 @@ const fn scheme(tls: bool) -> &'static str {
 
 fn monitor(config: &Config, backend: &Backend, material: &Material) -> Arc<Monitor> {
     let monitor = Monitor::new(backend.clone(), literal_host(config), Pace::default(), Instant::now());
-    Arc::new(monitor.over(material.backend.clone()))
+    Arc::new(monitor.with_tls(material.backend.clone()))
 }
 
 /// Looks again at what the backend of a name holds in memory.
-fn look_soon(monitors: &[Arc<Monitor>]) -> impl Fn(&str) + use<> {
+fn poll_soon(monitors: &[Arc<Monitor>]) -> impl Fn(&str) + use<> {
     let monitors = monitors.to_vec();
-    move |backend| monitors.iter().filter(|monitor| *monitor.backend.name == *backend).for_each(|it| it.look_soon())
+    move |backend| monitors.iter().filter(|monitor| *monitor.backend.name == *backend).for_each(|it| it.poll_soon())
 }
 
 /// What goes through to a backend, for whoever must not disturb one that rests.
-fn traffic(backend: Arc<str>, metrics: Arc<Metrics>, in_flight: InFlight) -> AskTraffic {
+fn traffic(backend: Arc<str>, metrics: Arc<Metrics>, in_flight: InFlight) -> ReadTraffic {
     Box::new(move || Traffic { begun: metrics.exchanges_started(&backend), in_flight: in_flight.is_busy(&backend) })
 }
 
@@ -311,10 +311,10 @@ fn on_this_machine(backends: &[Backend]) -> Vec<Arc<str>> {
 }
 
 /// Where a backend stands: as configured, else its machine is this one, or the one that its address names.
-fn place(config: &Config, backend: &Backend, is_here: bool) -> Place {
+fn place(config: &Config, backend: &Backend, is_here: bool) -> BackendLocation {
     let told = || if is_here { host::node() } else { backend.address.host.as_str().into() };
     let zone = config.backend_zone.as_deref().unwrap_or_default();
-    Place { node: config.backend_node.as_deref().map_or_else(told, Into::into), zone: zone.into() }
+    BackendLocation { node: config.backend_node.as_deref().map_or_else(told, Into::into), zone: zone.into() }
 }
 
 /// How clients are served, on this machine.

@@ -1,9 +1,9 @@
-//! The servers behind: where they are, whether they answer, what they are, which models they have.
+//! The inference servers: their addresses, whether they answer, their software, and their models.
 //!
-//! [`dial`] opens connections for the proxy and for us. A [`monitor::Monitor`] per backend is kept up to date by two
-//! futures, [`probe::run`] (does it answer) and [`survey::run`] (what is it, what does it list, what is in memory, how
-//! busy is it); a [`report::Report`] learns of everything. Neither ever decides about traffic: a backend that seems down
-//! is still asked by whoever wants it.
+//! [`dial`] opens connections for the proxy and for the monitoring. A [`monitor::Monitor`] per backend is kept up to
+//! date by two futures, [`probe::run`] (does it answer) and [`survey::run`] (which software, which models, which are in
+//! memory, what load); a [`report::Report`] receives all results. Neither affects traffic: requests are still sent to a
+//! backend that seems down.
 
 pub mod address;
 mod answers;
@@ -32,38 +32,38 @@ pub use host_header::HostHeader;
 /// One configured backend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backend {
-    /// Its configured name: the label value.
+    /// Its configured name, used as label value.
     pub name: Arc<str>,
     /// Where it is.
     pub address: Address,
 }
 
-/// How a backend is spoken to. A change reaches the next exchange.
+/// The settings for requests to a backend. A change applies from the next exchange on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// What to do with the `Host` field.
+    /// The policy for the `Host` field.
     pub host_header: HostHeader,
-    /// How long it may take to accept a connection.
+    /// The time limit for opening a connection.
     pub connect_timeout: Duration,
-    /// From when it has the whole request to the head of its response. `None` is no limit.
+    /// The time limit from the end of the request to the head of the response. `None` is no limit.
     pub first_byte: Option<Duration>,
-    /// How long an idle connection to it is kept. `None` keeps it until the backend closes it.
+    /// How long an idle connection is kept. `None` keeps it until the backend closes it.
     pub pool_idle: Option<Duration>,
 }
 
 impl Default for Settings {
-    /// No limit: what a configuration is filled into.
+    /// No limits, to be filled from the configuration.
     fn default() -> Self {
         Self { host_header: HostHeader::default(), connect_timeout: Duration::MAX, first_byte: None, pool_idle: None }
     }
 }
 
-/// Where a backend stands, as far as that is known; what is not known is empty.
+/// The labels of a backend's location. Empty text is unknown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Place {
-    /// The machine that it runs on.
+pub struct BackendLocation {
+    /// The name of its machine.
     pub node: Arc<str>,
-    /// The part of the house, of the network or of the world that the machine is in.
+    /// The machine's failure domain, such as a rack, a site or a region.
     pub zone: Arc<str>,
 }
 

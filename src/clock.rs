@@ -1,8 +1,8 @@
 //! Monotonic and wall time from one anchor.
 //!
-//! Durations come from [`Instant`], which never jumps. A wall time is derived from an instant through the
-//! anchor taken at start, so two records can be ordered and dated without asking the system twice.
-//! An adjustment of the system clock after the start is deliberately not followed.
+//! Durations come from [`Instant`], which never jumps. A wall time is computed from an instant and the anchor taken at
+//! the start, so that records can be ordered and dated with one clock. Later adjustments of the system clock are
+//! deliberately ignored.
 
 use std::time::{Instant, SystemTime};
 

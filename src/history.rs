@@ -1,5 +1,5 @@
-//! What happens now. Later also what happened lately.
+//! The exchanges in flight.
 //!
-//! Never content: names of endpoints and models, instants and counts.
+//! Never content: only names of endpoints and models, instants and counts.
 
 pub mod in_flight;

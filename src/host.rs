@@ -1,13 +1,13 @@
-//! The machine underneath: what its processors, memory, disks and GPUs do, read beside the traffic.
+//! The local machine: facts about its processors, memory, disks and GPUs, collected apart from the traffic.
 //!
-//! Promises: each source has a thread of its own, named after it, so that one that is slow or hangs is felt by nobody
-//! else; [`Host::snapshot`] never waits for a source; what is unknown or stale is absent, never zero. Left out: names
-//! of metrics, and everything that needs privileges (that is the helper's, of which only a client is here).
+//! Promises: each source has its own named thread, so that a slow or hanging one affects no other; [`Host::snapshot`]
+//! never waits for a source; unknown or stale facts are absent, never zero. Left out: metric names, and everything that
+//! needs privileges (the helper's job, of which only the client is here).
 //!
 //! A new collector is
 //! 1. a file here with its part and an `impl` of [`collector::Collector`];
 //! 2. a field in [`HostSnapshot`] and in [`Host`];
-//! 3. a line each in [`Host::start`], [`Host::snapshot`] and its list of health.
+//! 3. a line each in [`Host::start`], [`Host::snapshot`] and `Host::health`.
 
 pub mod amd;
 pub mod collector;
@@ -33,31 +33,31 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use collector::{Collector, Health};
+use collector::{Collector, CollectorHealth};
 use energy::Meter;
 use gpu::Gpu;
 use helper::{HelperAddress, HelperPart};
 use source::Source;
 
-/// What is to be read, and how often.
+/// The sources and how often they are read.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Between two readings of a source.
+    /// The interval of readings.
     pub period: Duration,
-    /// Where the helper is; `None` where there is none.
+    /// The address of the helper; `None` where none is configured.
     pub helper: Option<HelperAddress>,
-    /// The kernel's files about processes and the system.
+    /// The mount point of procfs.
     pub proc: PathBuf,
-    /// The kernel's files about devices.
+    /// The mount point of sysfs.
     pub sys: PathBuf,
-    /// NVIDIA's library: the first of these that can be loaded.
+    /// Candidates for NVIDIA's library; the first that can be loaded is used.
     pub nvml: Vec<PathBuf>,
     /// The machine's name.
     pub node: Arc<str>,
 }
 
 impl Default for Settings {
-    /// Of this machine, as often as metrics are scraped.
+    /// This machine without a helper, read as often as metrics are scraped.
     fn default() -> Self {
         Self {
             period: Duration::from_secs(5),
@@ -70,26 +70,26 @@ impl Default for Settings {
     }
 }
 
-/// The name of this machine, as it calls itself.
+/// The host name of this machine (uname).
 #[must_use]
 pub fn node() -> Arc<str> {
     rustix::system::uname().nodename().to_string_lossy().into()
 }
 
-/// All that is known of the machine at one instant. `None` is unknown, not there, or too old.
+/// The facts about the machine at one instant. `None` is unknown, not present, or stale.
 #[derive(Clone, Debug, Default)]
 pub struct HostSnapshot {
     /// The processors.
     pub cpu: Option<Arc<cpu::Cpu>>,
     /// Memory and swap.
     pub memory: Option<Arc<memory::Memory>>,
-    /// What tasks wait for.
+    /// How long tasks wait for resources.
     pub pressure: Option<Arc<pressure::Pressure>>,
     /// Disks.
     pub disks: Option<Arc<disks::Disks>>,
-    /// How full disks are.
+    /// Filesystems and their free space.
     pub filesystems: Option<Arc<Vec<filesystems::Filesystem>>>,
-    /// Networks.
+    /// Network interfaces.
     pub networks: Option<Arc<Vec<networks::Network>>>,
     /// Temperatures.
     pub temperatures: Option<Arc<temperatures::Temperatures>>,
@@ -99,28 +99,28 @@ pub struct HostSnapshot {
     pub amd: Option<Arc<Vec<Gpu>>>,
     /// NVIDIA's GPUs.
     pub nvidia: Option<Arc<nvidia::Nvidia>>,
-    /// What the helper knows, not older than [`helper::STALE`].
+    /// The helper's facts, not older than [`helper::STALE`].
     pub helper: Option<Arc<HelperPart>>,
-    /// Whether the helper is there and its facts are fresh; `None` where none is configured, or it was not asked yet.
+    /// Whether the helper answers with fresh facts; `None` where none is configured, or before the first request.
     pub helper_up: Option<bool>,
-    /// How each source does.
-    pub collectors: Vec<Health>,
+    /// The health of each collector.
+    pub collectors: Vec<CollectorHealth>,
     /// The machine's name.
     pub node: Arc<str>,
 }
 
 impl HostSnapshot {
-    /// The GPUs of every maker. That of the helper is Apple's, and only where no driver here knows one.
+    /// The GPUs of all vendors. The helper's GPU (Apple's) is included only where no driver reports one.
     #[must_use]
     pub fn gpus(&self) -> Vec<Gpu> {
         let nvidia = self.nvidia.iter().flat_map(|nvidia| nvidia.gpus.iter().map(nvidia::NvidiaGpu::gpu));
         let known: Vec<Gpu> = nvidia.chain(self.amd.iter().flat_map(|gpus| gpus.iter().cloned())).collect();
-        let of_helper = || self.helper.iter().filter_map(|helper| helper.reading.gpu()).collect();
-        if known.is_empty() { of_helper() } else { known }
+        let helper_gpus = || self.helper.iter().filter_map(|helper| helper.reading.gpu()).collect();
+        if known.is_empty() { helper_gpus() } else { known }
     }
 }
 
-/// The sources. Dropping it ends their threads.
+/// All sources. Dropping it ends their threads.
 #[derive(Debug)]
 pub struct Host {
     cpu: Source<cpu::Cpu>,
@@ -138,10 +138,10 @@ pub struct Host {
 }
 
 impl Host {
-    /// Starts a thread for each source; `meter` shares out the energy that they count.
+    /// Starts a thread for each source. `meter` attributes the energy that they measure.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// When the system cannot create a thread.
     #[cfg(target_os = "linux")]
     pub fn start(settings: &Settings, meter: &Arc<Meter>) -> io::Result<Self> {
         let (proc, sys, period) = (|| settings.proc.clone(), || settings.sys.clone(), settings.period);
@@ -154,17 +154,17 @@ impl Host {
             networks: Source::spawn(networks::NetworksCollector::new(proc()), period)?,
             temperatures: Source::spawn(temperatures::TemperaturesCollector::new(sys()), period)?,
             processes: Source::spawn(processes::ProcessesCollector::new(proc()), period)?,
-            amd: metered(amd::AmdCollector::new(sys()), settings, meter)?,
+            amd: spawn_metered(amd::AmdCollector::new(sys()), settings, meter)?,
             nvidia: nvidia_source(settings, meter)?,
             helper: helper_source(settings, meter)?,
             node: Arc::clone(&settings.node),
         })
     }
 
-    /// Starts a thread for each source; `meter` shares out the energy that they count.
+    /// Starts a thread for each source. `meter` attributes the energy that they measure.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// When the system cannot create a thread.
     #[cfg(not(target_os = "linux"))]
     pub fn start(settings: &Settings, meter: &Arc<Meter>) -> io::Result<Self> {
         let (proc, sys, period) = (|| settings.proc.clone(), || settings.sys.clone(), settings.period);
@@ -177,14 +177,14 @@ impl Host {
             networks: Source::spawn(portable::NetworksCollector::default(), period)?,
             temperatures: Source::spawn(portable::TemperaturesCollector::default(), period)?,
             processes: Source::spawn(portable::ProcessesCollector::default(), period)?,
-            amd: metered(amd::AmdCollector::new(sys()), settings, meter)?,
+            amd: spawn_metered(amd::AmdCollector::new(sys()), settings, meter)?,
             nvidia: nvidia_source(settings, meter)?,
             helper: helper_source(settings, meter)?,
             node: Arc::clone(&settings.node),
         })
     }
 
-    /// What is known now. Waits for nobody.
+    /// Copies the current facts, without waiting.
     #[must_use]
     pub fn snapshot(&self, now: Instant) -> HostSnapshot {
         let helper = self.helper.as_ref().and_then(|source| source.latest(now));
@@ -208,7 +208,7 @@ impl Host {
         }
     }
 
-    fn health(&self, now: Instant) -> Vec<Health> {
+    fn health(&self, now: Instant) -> Vec<CollectorHealth> {
         let mut all = vec![
             self.cpu.health(now),
             self.memory.health(now),
@@ -228,15 +228,15 @@ impl Host {
 
 fn helper_source(settings: &Settings, meter: &Arc<Meter>) -> io::Result<Option<Source<HelperPart>>> {
     let collector = settings.helper.clone().map(helper::HelperCollector::new);
-    collector.map(|collector| metered(collector, settings, meter)).transpose()
+    collector.map(|collector| spawn_metered(collector, settings, meter)).transpose()
 }
 
 fn nvidia_source(settings: &Settings, meter: &Arc<Meter>) -> io::Result<Source<nvidia::Nvidia>> {
-    metered(nvidia::NvidiaCollector::new(settings.nvml.clone(), settings.period), settings, meter)
+    spawn_metered(nvidia::NvidiaCollector::new(settings.nvml.clone(), settings.period), settings, meter)
 }
 
-/// A source with meters in it.
-fn metered<C: Collector<Part: energy::Metered>>(
+/// Spawns a source whose readings `meter` observes.
+fn spawn_metered<C: Collector<Part: energy::Metered>>(
     collector: C,
     settings: &Settings,
     meter: &Arc<Meter>,

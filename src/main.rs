@@ -44,7 +44,7 @@ fn refused(error: &dyn std::error::Error) -> ExitCode {
 }
 
 fn run(cli: Cli, config: Config, material: Material) -> ExitCode {
-    let filter = |level: &str| logs::filter(level).expect("checked with the configuration");
+    let filter = |level: &str| logs::parse_filter(level).expect("checked with the configuration");
     let (logs, level) = match logs::start(filter(&config.log_level), config.log_format) {
         Ok(started) => started,
         Err(error) => {

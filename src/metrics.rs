@@ -87,7 +87,7 @@ use subjects::Subjects;
 pub use subjects::families;
 pub use watch::ExchangeWatch;
 
-use crate::backend::Place;
+use crate::backend::BackendLocation;
 use crate::backend::catalogue::Catalogue;
 use crate::backend::engine::EngineLoad;
 use crate::backend::inventory::Inventory;
@@ -163,7 +163,7 @@ impl Metrics {
     }
 
     /// Sets the node and the zone of a backend. They show from its next listing on, so call this before the first.
-    pub fn set_backend_location(&self, backend: &Arc<str>, place: Place) {
+    pub fn set_backend_location(&self, backend: &Arc<str>, place: BackendLocation) {
         self.subjects.models.set_location(backend, place);
     }
 

@@ -60,11 +60,11 @@ pub use worker::Life;
 use worker::Worker;
 
 use crate::exchange;
-use crate::exchange::names::Names;
+use crate::exchange::names::ModelNames;
 use crate::exchange::residency::Residency;
 use crate::exchange::sink::AnySink;
 use crate::fleet::Fleet;
-use crate::tls::server::Server;
+use crate::tls::server::TlsServer;
 
 /// How clients are served.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -102,11 +102,11 @@ pub struct Shared {
     /// Learns of every exchange.
     pub sink: Arc<dyn AnySink>,
     /// Where clients speak TLS, how.
-    pub tls: Option<Server>,
+    pub tls: Option<TlsServer>,
     /// Which models have exchanges in flight, and which are in memory.
     pub residency: Arc<Residency>,
     /// What the backend calls its models.
-    pub names: Arc<dyn Names>,
+    pub names: Arc<dyn ModelNames>,
 }
 
 /// The client's time limits. None is no limit.

@@ -1,9 +1,9 @@
 //! TLS on both sides: certificates and keys read from files, connections opened and accepted.
 //!
-//! Promises: nothing is sent over a connection whose certificate was not accepted; a refused handshake has one of a few
-//! names ([`Fault`]), each saying what to do; files are read and checked as a whole before any of them is used, at the start
-//! and at a reload. Keys are held in memory only and never shown. Left out: noticing by itself that a file has changed,
-//! revocation lists, certificates chosen by name, session tickets shared between processes.
+//! Promises: nothing is sent over a connection whose certificate was not accepted; a failed handshake has one of a few
+//! reasons ([`Fault`]), each with a remedy; at the start and at a reload, all files are read and checked before any is
+//! used. Keys are kept in memory only and never printed. Left out: watching files for changes, revocation lists,
+//! certificates selected by SNI, session tickets shared between processes.
 
 pub mod accept;
 pub mod client;
@@ -23,10 +23,10 @@ use rustls::crypto::CryptoProvider;
 pub use fault::Fault;
 pub use stream::Stream;
 
-/// Most ciphertext that waits in memory for a peer that does not read, in bytes a connection.
+/// The most ciphertext that is buffered for a peer that does not read, in bytes a connection.
 const WRITE_BUFFER: usize = 16 * 1024;
 
-/// A certificate chain, the certificate itself first, and its key.
+/// A certificate chain, leaf first, and its private key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// PEM file of the chain.
@@ -35,12 +35,12 @@ pub struct Identity {
     pub key_file: PathBuf,
 }
 
-/// What is wrong with the files.
+/// A problem with a certificate or key file.
 #[derive(Debug)]
 pub struct FileError {
-    /// What the file is for, as the key that names it.
+    /// The configuration key that names the file.
     pub key: String,
-    /// The file; none where nothing was named.
+    /// The file; `None` where the key names none.
     pub path: Option<PathBuf>,
     /// What is wrong, and what is expected.
     pub reason: String,
@@ -63,7 +63,7 @@ impl fmt::Display for FileError {
 
 impl std::error::Error for FileError {}
 
-/// The cryptography that is used, named rather than installed for the whole process.
+/// The cryptography provider, passed explicitly instead of installed for the process.
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }

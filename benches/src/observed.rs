@@ -11,7 +11,7 @@ use inferometer::exchange::placement::{Placement, PlacementReason};
 use inferometer::exchange::record::{Method, Start};
 use inferometer::exchange::residency::Residency;
 use inferometer::exchange::trace::TraceId;
-use inferometer::exchange::{Observation, Settings, Shared};
+use inferometer::exchange::{Observation, ObservationContext, Settings};
 use inferometer::history::in_flight::InFlight;
 use inferometer::host::energy::Meter;
 use inferometer::logs::access::AccessLog;
@@ -30,7 +30,7 @@ pub struct Observed {
     metrics: Arc<Metrics>,
     catalogue: Arc<Catalogue>,
     sink: (Arc<Metrics>, (InFlight, AccessLog)),
-    shared: Shared,
+    shared: ObservationContext,
     budget: Rc<Budget>,
     backend: Arc<str>,
     now: Instant,
@@ -55,7 +55,7 @@ impl Default for Observed {
             catalogue,
             sink,
             budget: Budget::unlimited(),
-            shared: Shared {
+            shared: ObservationContext {
                 settings: Settings { stall: Some(Duration::from_secs(5)) },
                 residency: Arc::new(Residency::default()),
                 names: Arc::new(AsSpelled),
@@ -71,13 +71,13 @@ impl Observed {
     #[must_use]
     pub fn logged() -> Self {
         let observed = Self::default();
-        observed.sink.1.1.set(true);
+        observed.sink.1.1.enable_lines(true);
         observed
     }
 
     /// An exchange that was placed on the only backend.
     fn begin(&self, method: Method, route: Route) -> Box<Observation> {
-        let start = Start { id: 1, method, route, trace: TraceId::made_up(1), parent: None, at: self.now };
+        let start = Start { id: 1, method, route, trace: TraceId::from_random(1), parent: None, at: self.now };
         let mut observation = Observation::start(start, &self.shared, &self.budget, &self.sink);
         let placement = Placement {
             backend: Arc::clone(&self.backend),
@@ -95,9 +95,9 @@ impl Observed {
         let route = Route::of("POST", case.path);
         let mut observation = self.begin(Method::Post, route);
         observation.request_frame(format!("{{\"model\":\"{model}\",\"stream\":true}}").as_bytes());
-        observation.request_ended();
+        observation.request_read();
         observation.forwarded(self.now);
-        observation.request_done(self.now);
+        observation.request_uploaded(self.now);
         observation.responded(&head(case, status), self.tick());
         observation
     }
@@ -107,9 +107,9 @@ impl Observed {
         let route = Route::of(exchange.method, exchange.path);
         let mut observation = self.begin(Method::parse(exchange.method), route);
         observation.request_frame(exchange.request.as_bytes());
-        observation.request_ended();
+        observation.request_read();
         observation.forwarded(self.now);
-        observation.request_done(self.now);
+        observation.request_uploaded(self.now);
         let content_type = Some(exchange.kind.as_bytes());
         let head = Head { status: 200, content_type, content_encoding: None, reported: Reported::default() };
         observation.responded(&head, self.tick());

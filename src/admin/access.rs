@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::password::{Memory, Users, Verdict};
 use super::web_config;
 use crate::tls::FileError;
-use crate::tls::server::Server;
+use crate::tls::server::TlsServer;
 
 /// What anyone may ask: orchestrators probe without credentials. Compared with the raw path, so that every other spelling
 /// is protected.
@@ -21,7 +21,7 @@ const OPEN: [&str; 2] = ["/livez", "/readyz"];
 /// TLS and credentials.
 #[derive(Default)]
 pub(super) struct Policy {
-    pub(super) tls: Option<Server>,
+    pub(super) tls: Option<TlsServer>,
     pub(super) users: Option<Users>,
 }
 

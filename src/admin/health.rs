@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::Parts;
 use crate::backend::monitor::Monitor;
-use crate::backend::status::State;
+use crate::backend::status::ProbeState;
 
 #[derive(Serialize)]
 struct Health<'a> {
@@ -57,11 +57,11 @@ fn backend(monitor: &Monitor, now: Instant) -> BackendHealth<'_> {
         address: monitor.backend.address.to_string(),
         runtime: inventory.runtime.as_str(),
         version: inventory.version.clone(),
-        up: status.state.up(),
+        up: status.state.is_up(),
         since_seconds: now.saturating_duration_since(status.since).as_secs(),
         reason: match status.state {
-            State::Down(failure) => Some(failure.as_str()),
-            State::Unknown | State::Up => None,
+            ProbeState::Down(failure) => Some(failure.as_str()),
+            ProbeState::Unknown | ProbeState::Up => None,
         },
         probe_seconds: status.probe.map(|took| took.as_secs_f64()),
     }

@@ -73,7 +73,7 @@ mod tests {
     fn monitor(inventory: Inventory) -> Arc<Monitor> {
         let backend = Backend { name: "gpu1".into(), address: "gpu.lan:1234".parse().expect("an address") };
         let monitor = Monitor::new(backend, None, Pace::default(), Instant::now());
-        monitor.see(inventory);
+        monitor.set_inventory(inventory);
         Arc::new(monitor)
     }
 

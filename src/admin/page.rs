@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::{Parts, models};
 use crate::backend::inventory::{Inventory, Runtime};
 use crate::backend::monitor::Monitor;
-use crate::backend::status::State;
+use crate::backend::status::ProbeState;
 use crate::exchange::outcome::Phase;
 use crate::history::in_flight::InFlightExchange;
 
@@ -79,9 +79,9 @@ fn backends(monitors: &[std::sync::Arc<Monitor>], now: Instant) -> String {
 fn backend(monitor: &Monitor, now: Instant) -> String {
     let status = monitor.status.snapshot();
     let (class, state) = match status.state {
-        State::Unknown => ("wait", "not probed yet".to_owned()),
-        State::Up => ("up", "answers".to_owned()),
-        State::Down(failure) => ("down", format!("down: {}", failure.as_str())),
+        ProbeState::Unknown => ("wait", "not probed yet".to_owned()),
+        ProbeState::Up => ("up", "answers".to_owned()),
+        ProbeState::Down(failure) => ("down", format!("down: {}", failure.as_str())),
     };
     let probe = status.probe.map_or("–".to_owned(), |took| format!("{:.1} ms", took.as_secs_f64() * 1e3));
     format!(

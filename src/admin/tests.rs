@@ -13,7 +13,7 @@ use super::ready::Readiness;
 use super::{Encode, Parts, serve};
 use crate::backend::Backend;
 use crate::backend::monitor::{Monitor, Pace};
-use crate::backend::status::Failure;
+use crate::backend::status::ProbeFailure;
 use crate::exchange::outcome::Phase;
 use crate::exchange::record::{Method, Start};
 use crate::exchange::sink::{Sink, TokenFrame, Watch};
@@ -134,7 +134,7 @@ async fn a_head_request_gets_the_same_head_and_no_body() {
 #[tokio::test]
 async fn readiness_follows_the_life_of_the_program_and_liveness_does_not() {
     let admin = admin().await;
-    let backend_down = admin.backend.status.record(Instant::now(), Err(Failure::Refused), Duration::ZERO);
+    let backend_down = admin.backend.status.record(Instant::now(), Err(ProbeFailure::Refused), Duration::ZERO);
     assert!(backend_down);
     for (tell, status) in [
         ((|_| {}) as fn(&Readiness), "HTTP/1.1 503 "),
@@ -160,7 +160,7 @@ async fn health_is_json_and_says_null_where_it_does_not_know() {
     assert_eq!((&health["status"], &health["version"]), (&"starting".into(), &"1.2.3".into()));
     assert_eq!(health["backends"][0]["up"], serde_json::Value::Null);
     assert_eq!(health["backends"][0]["probe_seconds"], serde_json::Value::Null);
-    admin.backend.status.record(Instant::now(), Err(Failure::Dns), Duration::from_millis(250));
+    admin.backend.status.record(Instant::now(), Err(ProbeFailure::Dns), Duration::from_millis(250));
     let down = &read(admin.get("/health").await)["backends"][0];
     assert_eq!((&down["up"], &down["reason"]), (&false.into(), &"name does not resolve".into()));
     assert_eq!(down["probe_seconds"], 0.25);
@@ -188,7 +188,7 @@ async fn the_page_shows_what_is_in_flight_and_escapes_it() {
         id: 1,
         method: Method::Post,
         route: Route::OTHER,
-        trace: TraceId::made_up(1),
+        trace: TraceId::from_random(1),
         parent: None,
         at: Instant::now(),
     };

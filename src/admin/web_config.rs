@@ -21,7 +21,7 @@ use serde::Deserialize;
 
 use super::access::Policy;
 use super::password::Users;
-use crate::tls::server::{Clients, Server, Settings, Version};
+use crate::tls::server::{ClientVerification, Settings, TlsServer, TlsVersion};
 use crate::tls::{FileError, Identity};
 
 const KEY: &str = "admin_web_config_file";
@@ -74,12 +74,12 @@ pub(super) fn load(path: &Path) -> Result<Policy, FileError> {
     Ok(Policy { tls, users })
 }
 
-fn server(tls: Tls, path: &Path, folder: &Path) -> Result<Server, FileError> {
+fn server(tls: Tls, path: &Path, folder: &Path) -> Result<TlsServer, FileError> {
     let ca = tls.client_ca_file.map(|file| folder.join(file));
     let clients = match (tls.client_auth_type, ca) {
-        (ClientAuth::NoClientCert, None) => Clients::Anyone,
-        (ClientAuth::VerifyClientCertIfGiven, Some(ca)) => Clients::VerifyIfGiven(ca),
-        (ClientAuth::RequireAndVerifyClientCert, Some(ca)) => Clients::RequireAndVerify(ca),
+        (ClientAuth::NoClientCert, None) => ClientVerification::Anyone,
+        (ClientAuth::VerifyClientCertIfGiven, Some(ca)) => ClientVerification::VerifyIfGiven(ca),
+        (ClientAuth::RequireAndVerifyClientCert, Some(ca)) => ClientVerification::RequireAndVerify(ca),
         (ClientAuth::NoClientCert, Some(_)) => {
             let reason = "client_ca_file is set, but client_auth_type asks for no certificate: set \
                           RequireAndVerifyClientCert or VerifyClientCertIfGiven";
@@ -90,12 +90,12 @@ fn server(tls: Tls, path: &Path, folder: &Path) -> Result<Server, FileError> {
             return Err(FileError::new(KEY, Some(path), reason));
         }
     };
-    Server::load(&Settings {
+    TlsServer::load(&Settings {
         identity: Identity { cert_file: folder.join(tls.cert_file), key_file: folder.join(tls.key_file) },
         clients,
-        least: match tls.min_version {
-            MinVersion::Tls12 => Version::Tls12,
-            MinVersion::Tls13 => Version::Tls13,
+        min_version: match tls.min_version {
+            MinVersion::Tls12 => TlsVersion::Tls12,
+            MinVersion::Tls13 => TlsVersion::Tls13,
         },
         http2: false,
         table: "tls_server_config",

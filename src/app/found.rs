@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::backend::catalogue::{Answered, Catalogue};
+use crate::backend::catalogue::{AnsweredName, Catalogue};
 use crate::backend::engine::EngineLoad;
 use crate::backend::inventory::{Expiry, Inventory, Resident, Runtime};
 use crate::backend::report::Report;
 use crate::backend::track::Change;
-use crate::exchange::names::{NamedModel, Names};
-use crate::exchange::residency::{Held, Residency};
+use crate::exchange::names::{ModelNames, NamedModel};
+use crate::exchange::residency::{LoadedModel, Residency};
 use crate::exchange::vocabulary::{Dialect, Engine};
 use crate::logs::access::AccessLog;
 use crate::metrics::Metrics;
@@ -27,30 +27,30 @@ impl Report for Found {
     }
 
     fn listed(&self, backend: &Arc<str>, inventory: &Inventory) {
-        self.residency.elsewhere(backend, inventory.elsewhere());
+        self.residency.set_remote(backend, inventory.remote_models());
         self.metrics.listed(backend, inventory);
     }
 
-    fn looks(&self, backend: &Arc<str>) {
-        self.residency.looks(backend);
+    fn poll_begun(&self, backend: &Arc<str>) {
+        self.residency.begin_poll(backend);
     }
 
-    fn refuses(&self, backend: &Arc<str>) {
-        self.residency.refuses(backend);
+    fn connection_refused(&self, backend: &Arc<str>) {
+        self.residency.connection_refused(backend);
     }
 
     fn resident(&self, backend: &Arc<str>, inventory: &Inventory, changes: &[Change]) {
         self.metrics.resident(backend, inventory, changes);
-        let Some(held) = inventory.held() else { return };
-        let held = held.map(|(name, resident)| in_memory(name, resident));
+        let Some(resident) = inventory.resident_names() else { return };
+        let loaded = resident.map(|(name, resident)| in_memory(name, resident));
         let cut = if inventory.polled {
-            self.residency.looked(backend, held, SystemTime::now())
+            self.residency.end_poll(backend, loaded, SystemTime::now())
         } else {
-            self.residency.serves(backend, held)
+            self.residency.set_served(backend, loaded)
         };
         for (model, prompts) in cut {
             self.metrics.truncation_suspected(backend, model, prompts);
-            self.log.warn_of_cut_before(backend, model, prompts);
+            self.log.warn_of_earlier_cuts(backend, model, prompts);
         }
     }
 
@@ -59,23 +59,23 @@ impl Report for Found {
     }
 }
 
-fn in_memory<'a>(name: &'a str, resident: &Resident) -> Held<'a> {
+fn in_memory<'a>(name: &'a str, resident: &Resident) -> LoadedModel<'a> {
     let expires = match resident.expires {
         Some(Expiry::At(at)) => Some(at),
         Some(Expiry::Never) | None => None,
     };
-    Held { name, context: resident.context, expires }
+    LoadedModel { name, context: resident.context, expires }
 }
 
-impl Names for Catalogue {
+impl ModelNames for Catalogue {
     fn requested(&self, backend: &str, dialect: Dialect, name: &str) -> NamedModel {
         self.label(backend, dialect, name).map_or_else(|| name.into(), NamedModel::listed)
     }
 
     fn answered(&self, backend: &str, dialect: Dialect, name: &str) -> Option<NamedModel> {
-        match Self::answered(self, backend, dialect, name) {
-            Answered::Label(label) => Some(NamedModel::listed(label)),
-            Answered::Other | Answered::Unlisted => None,
+        match self.admit_answered(backend, dialect, name) {
+            AnsweredName::Label(label) => Some(NamedModel::listed(label)),
+            AnsweredName::Other | AnsweredName::Unlisted => None,
         }
     }
 

@@ -4,16 +4,16 @@
 
 use crate::admin::access::Access;
 use crate::config::Config;
-use crate::tls::client::Client;
-use crate::tls::server::{Clients, Server, Settings, Version};
+use crate::tls::client::TlsClient;
+use crate::tls::server::{ClientVerification, Settings, TlsServer, TlsVersion};
 use crate::tls::{FileError, Identity};
 
 /// Ready for use.
 pub struct Material {
     /// For an `https://` backend.
-    pub(super) backend: Option<Client>,
+    pub(super) backend: Option<TlsClient>,
     /// For the clients, where they speak TLS.
-    pub(super) clients: Option<Server>,
+    pub(super) clients: Option<TlsServer>,
     /// For the second listener.
     pub(super) admin: Access,
 }
@@ -25,7 +25,7 @@ impl Material {
     /// When one is missing, holds something else, or does not fit another.
     pub fn load(config: &Config) -> Result<Self, FileError> {
         let secure = config.backends.iter().find(|backend| backend.address.tls);
-        let backend = secure.map(|backend| Client::load(&config.backend_tls, &backend.address.host)).transpose()?;
+        let backend = secure.map(|backend| TlsClient::load(&config.backend_tls, &backend.address.host)).transpose()?;
         let admin = match &config.admin_web_config_file {
             Some(path) => Access::load(path)?,
             None => Access::open(),
@@ -35,11 +35,11 @@ impl Material {
     }
 }
 
-fn server(identity: &Identity, http2: bool) -> Result<Server, FileError> {
-    Server::load(&Settings {
+fn server(identity: &Identity, http2: bool) -> Result<TlsServer, FileError> {
+    TlsServer::load(&Settings {
         identity: identity.clone(),
-        clients: Clients::Anyone,
-        least: Version::Tls12,
+        clients: ClientVerification::Anyone,
+        min_version: TlsVersion::Tls12,
         http2,
         table: "tls",
     })

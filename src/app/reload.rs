@@ -19,8 +19,8 @@ use crate::fleet::Fleet;
 use crate::logs::access::AccessLog;
 use crate::metrics::Metrics;
 use crate::proxy;
-use crate::tls::client::Client;
-use crate::tls::server::Server;
+use crate::tls::client::TlsClient;
+use crate::tls::server::TlsServer;
 
 /// What the running program is changed by.
 pub(super) struct Reload {
@@ -31,8 +31,8 @@ pub(super) struct Reload {
     pub(super) monitors: Vec<Arc<Monitor>>,
     pub(super) access_log: AccessLog,
     pub(super) admin: Access,
-    pub(super) clients: Option<Server>,
-    pub(super) backend: Option<Client>,
+    pub(super) clients: Option<TlsServer>,
+    pub(super) backend: Option<TlsClient>,
     pub(super) proxy: watch::Sender<proxy::Settings>,
     pub(super) fleet: watch::Sender<Arc<Fleet>>,
     /// The proxy's settings as a configuration has them.
@@ -71,7 +71,7 @@ impl Reload {
             (before, self.config.borrow().clone())
         };
         (self.process.set_log_level)(&now.log_level);
-        self.access_log.set(now.access_log);
+        self.access_log.enable_lines(now.access_log);
         self.admin.renew(&material.admin);
         if let (Some(running), Some(new)) = (&self.clients, &material.clients) {
             running.renew(new);
@@ -83,7 +83,7 @@ impl Reload {
             running.renew(new);
         }
         for monitor in &self.monitors {
-            monitor.call(literal_host(&now));
+            monitor.set_host(literal_host(&now));
         }
         self.proxy.send_replace((self.settings)(&now));
         self.fleet.send_modify(|fleet| *fleet = Arc::new(fleet.with(&now.backend)));

@@ -1,8 +1,9 @@
-//! Where a backend is: what people write for Ollama, understood.
+//! The address of a backend, in every form that Ollama's clients accept.
 //!
-//! Promises: what Ollama's own clients take for a server address means the same here (`envconfig.Host` in Ollama):
-//! a bare host is port 11434, `http://host` is port 80, `https://host` is port 443, a path is a prefix. An address printed with `Display` parses
-//! to itself. Left out: zone identifiers, and names that are not ASCII (write them in their `xn--` form).
+//! Promises: an address means the same here as for Ollama's own clients (`envconfig.Host` in Ollama): a bare host is
+//! port 11434, `http://host` is port 80, `https://host` is port 443, a path is a prefix. An address printed with
+//! `Display` parses to itself. Left out: zone identifiers, and names that are not ASCII (write them in their `xn--`
+//! form).
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -23,20 +24,20 @@ const MAX_HOST: usize = 253;
 /// The address of a backend, as configured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
-    /// Whether TLS is spoken there.
+    /// Whether it uses TLS.
     pub tls: bool,
     /// Host name or address to dial, without brackets. `0.0.0.0` has become `127.0.0.1`.
     pub host: String,
     /// TCP port.
     pub port: u16,
-    /// Path put before every target, without a slash at its end. Often empty.
+    /// Path put before every request target, without a trailing slash. Often empty.
     pub prefix: String,
 }
 
 /// Why a text is not the address of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddressError {
-    /// Nothing stands where the host belongs.
+    /// The host is missing.
     Empty,
     /// A scheme other than `http` and `https`.
     Scheme,
@@ -87,7 +88,7 @@ impl FromStr for Address {
             return Err(AddressError::UserInfo);
         }
         let (host, port) = split_authority(authority)?;
-        Ok(Self { tls, host: dialled(host)?, port: port_number(port, default_port)?, prefix: prefix(path)? })
+        Ok(Self { tls, host: dial_host(host)?, port: port_number(port, default_port)?, prefix: prefix(path)? })
     }
 }
 
@@ -126,7 +127,7 @@ fn split_authority(authority: &str) -> Result<(&str, Option<&str>), AddressError
 }
 
 /// The host as it is dialled: lower case, and an unspecified address as the loopback address of its family.
-fn dialled(host: &str) -> Result<String, AddressError> {
+fn dial_host(host: &str) -> Result<String, AddressError> {
     if host.is_empty() {
         return Ok(Ipv4Addr::LOCALHOST.to_string());
     }
@@ -169,8 +170,7 @@ fn prefix(path: &str) -> Result<String, AddressError> {
 }
 
 impl Address {
-    /// The host and port as a client of the backend would write them in `Host`: brackets around IPv6, the scheme's own
-    /// port left out.
+    /// The host and port as in a client's `Host` field: brackets around IPv6, the scheme's default port left out.
     #[must_use]
     pub fn authority(&self) -> String {
         if self.port == if self.tls { HTTPS_PORT } else { HTTP_PORT } { self.bracketed() } else { self.host_port() }
@@ -182,13 +182,13 @@ impl Address {
         format!("{}:{}", self.bracketed(), self.port)
     }
 
-    /// The host as an address, where it is one.
+    /// The host as an IP address; `None` where it is a name.
     #[must_use]
     pub fn ip(&self) -> Option<IpAddr> {
         self.host.parse().ok()
     }
 
-    /// Whether the host is the name `localhost` (RFC 6761, 6.3), which is never asked of a resolver.
+    /// Whether the host is the name `localhost` (RFC 6761, 6.3), which is never looked up.
     #[must_use]
     pub fn is_localhost(&self) -> bool {
         let name = self.host.strip_suffix('.').unwrap_or(&self.host);
@@ -212,7 +212,7 @@ mod tests {
     use super::{Address, AddressError};
 
     #[test]
-    fn everything_that_people_write_for_ollama_is_understood() {
+    fn every_form_that_ollama_accepts_is_parsed() {
         let table = [
             ("localhost", "localhost", 11434, ""),
             ("LOCALHOST:80", "localhost", 80, ""),
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_address_is_refused_for_its_own_reason() {
+    fn an_invalid_address_is_refused_with_its_reason() {
         let table = [
             ("", AddressError::Empty),
             ("http://", AddressError::Empty),

@@ -1,27 +1,27 @@
-//! What backends answer to questions about themselves, read.
+//! Parses what backends answer about themselves.
 //!
-//! Every field is optional and of any type: servers that speak each other's languages leave out or misuse what they do
-//! not know (llama.cpp answers `/api/tags` with `"size":""`). What is not understood is unknown.
+//! Every field may be missing or of any type: servers that imitate each other's APIs leave out or misuse fields
+//! (llama.cpp answers `/api/tags` with `"size":""`). A field that does not parse is unknown.
 
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value};
 
-use super::inventory::{Expiry, MAX_MODELS, Model, Resident, text};
+use super::inventory::{Expiry, ListedModel, MAX_MODELS, Resident, text};
 use super::rfc3339;
 
-/// An expiry further away than this is Ollama's `keep_alive: -1`, which it shows as the end of its time (292 years).
+/// An expiry further away than this means never: Ollama shows `keep_alive: -1` as its longest duration (292 years).
 const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
-/// One object of JSON, whatever stands in it.
-pub(super) struct Object(Map<String, Value>);
+/// A JSON object with any members.
+pub(super) struct JsonObject(Map<String, Value>);
 
-impl Object {
+impl JsonObject {
     pub(super) fn parse(body: &[u8]) -> Option<Self> {
         serde_json::from_slice(body).ok().map(Self)
     }
 
-    /// A text that is fit to be shown.
+    /// A text that is fit to be displayed: see [`text`].
     pub(super) fn text(&self, key: &str) -> Option<Box<str>> {
         text(self.0.get(key)?.as_str()?)
     }
@@ -42,7 +42,7 @@ impl Object {
         self.0.contains_key(key)
     }
 
-    /// The objects of a list, as many as are remembered. Servers written in Go answer `null` for an empty one.
+    /// The objects of a list, at most [`MAX_MODELS`]. Servers written in Go answer `null` for an empty list.
     fn list(mut self, key: &str) -> Option<Vec<Self>> {
         let all = match self.0.remove(key)? {
             Value::Array(all) => all,
@@ -56,7 +56,7 @@ impl Object {
         Some(objects.take(MAX_MODELS).collect())
     }
 
-    /// The digest without its kind.
+    /// The digest without its algorithm.
     fn digest(&self) -> Option<Box<str>> {
         self.text("digest").map(|digest| digest.strip_prefix("sha256:").map_or(digest.clone(), Into::into))
     }
@@ -65,36 +65,36 @@ impl Object {
         self.raw("model").or_else(|| self.raw("name"))
     }
 
-    /// A name is not shortened or changed here: whether it is fit to be a label is the catalogue's to say.
+    /// A name, unchanged: the catalogue decides whether it is fit to be a label.
     fn raw(&self, key: &str) -> Option<Box<str>> {
         self.0.get(key)?.as_str().filter(|name| !name.is_empty()).map(Into::into)
     }
 }
 
 /// `/api/tags` (Ollama, `api/types.go`, `ListResponse`).
-pub(super) fn tags(body: &[u8]) -> Option<Vec<Model>> {
-    let models = Object::parse(body)?.list("models")?;
+pub(super) fn tags(body: &[u8]) -> Option<Vec<ListedModel>> {
+    let models = JsonObject::parse(body)?.list("models")?;
     Some(models.iter().filter_map(tag).collect())
 }
 
-fn tag(entry: &Object) -> Option<Model> {
+fn tag(entry: &JsonObject) -> Option<ListedModel> {
     let details = entry.object("details");
     let detail = |key| details.as_ref().and_then(|details| details.text(key));
-    Some(Model {
+    Some(ListedModel {
         name: entry.name()?,
         revision: entry.digest(),
         quant: detail("quantization_level"),
         family: detail("family"),
         parameter_size: detail("parameter_size"),
         format: detail("format"),
-        elsewhere: entry.text("remote_host").or_else(|| entry.text("remote_model")).is_some(),
+        remote: entry.text("remote_host").or_else(|| entry.text("remote_model")).is_some(),
     })
 }
 
 /// `/api/ps` (Ollama, `api/types.go`, `ProcessResponse`).
 pub(super) fn ps(body: &[u8], now: SystemTime) -> Option<Vec<Resident>> {
-    let models = Object::parse(body)?.list("models")?;
-    let resident = |entry: &Object| {
+    let models = JsonObject::parse(body)?.list("models")?;
+    let resident = |entry: &JsonObject| {
         Some(Resident {
             name: entry.name()?,
             revision: entry.digest(),
@@ -109,32 +109,33 @@ pub(super) fn ps(body: &[u8], now: SystemTime) -> Option<Vec<Resident>> {
     Some(models.iter().filter_map(resident).collect())
 }
 
-/// One entry of `/v1/models`, with what the servers add to it.
+/// One entry of `/v1/models`, with the additions of some servers.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Served {
-    pub(super) model: Model,
+pub(super) struct ServedModel {
+    pub(super) model: ListedModel,
     pub(super) owner: Option<Box<str>>,
-    /// Tokens of context, where it says.
+    /// Context length in tokens; `None` where the server does not say.
     pub(super) context: Option<u64>,
-    /// Whether it is in memory, where it says (llama.cpp with several models).
+    /// Whether it is in memory; `None` where the server does not say (only llama.cpp with several models and LM Studio
+    /// do).
     pub(super) loaded: Option<bool>,
 }
 
 /// `/v1/models` (`OpenAI`, "List models"). llama.cpp adds `meta` and `status`, vLLM and `SGLang` `max_model_len`.
-pub(super) fn models(body: &[u8]) -> Option<Vec<Served>> {
-    let entries = Object::parse(body)?.list("data")?;
+pub(super) fn models(body: &[u8]) -> Option<Vec<ServedModel>> {
+    let entries = JsonObject::parse(body)?.list("data")?;
     Some(entries.iter().filter_map(served).collect())
 }
 
-fn served(entry: &Object) -> Option<Served> {
+fn served(entry: &JsonObject) -> Option<ServedModel> {
     let meta = entry.object("meta");
     let number = |key| meta.as_ref().and_then(|meta| meta.number(key));
-    Some(Served {
-        model: Model {
+    Some(ServedModel {
+        model: ListedModel {
             name: entry.raw("id")?,
             quant: meta.as_ref().and_then(|meta| meta.text("ftype")),
-            parameter_size: number("n_params").map(parameters),
-            ..Model::default()
+            parameter_size: number("n_params").map(format_parameters),
+            ..ListedModel::default()
         },
         owner: entry.text("owned_by"),
         context: entry.number("max_model_len").or_else(|| number("n_ctx")).filter(|tokens| *tokens > 0),
@@ -143,16 +144,16 @@ fn served(entry: &Object) -> Option<Served> {
 }
 
 /// `/api/v0/models` (LM Studio, "REST API v0").
-pub(super) fn lm_studio(body: &[u8]) -> Option<Vec<Served>> {
-    let entries = Object::parse(body)?.list("data")?;
-    let entry = |entry: &Object| {
-        Some(Served {
-            model: Model {
+pub(super) fn lm_studio(body: &[u8]) -> Option<Vec<ServedModel>> {
+    let entries = JsonObject::parse(body)?.list("data")?;
+    let entry = |entry: &JsonObject| {
+        Some(ServedModel {
+            model: ListedModel {
                 name: entry.raw("id")?,
                 quant: entry.text("quantization"),
                 family: entry.text("arch"),
                 format: entry.text("compatibility_type"),
-                ..Model::default()
+                ..ListedModel::default()
             },
             owner: None,
             context: entry.number("loaded_context_length"),
@@ -162,21 +163,22 @@ pub(super) fn lm_studio(body: &[u8]) -> Option<Vec<Served>> {
     Some(entries.iter().filter_map(entry).collect())
 }
 
-/// `/info` (TGI, `router/src/lib.rs`, `Info`): its one model, and its version.
-pub(super) fn tgi(body: &[u8]) -> Option<(Served, Option<Box<str>>)> {
-    let info = Object::parse(body)?;
-    // Others answer `/info` too; these three stand in every version of TGI.
+/// `/info` (TGI, `router/src/lib.rs`, `Info`): its only model, and its version.
+pub(super) fn tgi(body: &[u8]) -> Option<(ServedModel, Option<Box<str>>)> {
+    let info = JsonObject::parse(body)?;
+    // Other servers answer `/info` too; every version of TGI has these three keys.
     if !["version", "max_concurrent_requests", "max_best_of"].iter().all(|key| info.has(key)) {
         return None;
     }
     let quant = info.text("model_dtype").map(|kind| kind.strip_prefix("torch.").map_or(kind.clone(), Into::into));
-    let model = Model { name: info.raw("model_id")?, revision: info.text("model_sha"), quant, ..Model::default() };
-    let served = Served { model, owner: None, context: info.number("max_total_tokens"), loaded: Some(true) };
+    let model =
+        ListedModel { name: info.raw("model_id")?, revision: info.text("model_sha"), quant, ..ListedModel::default() };
+    let served = ServedModel { model, owner: None, context: info.number("max_total_tokens"), loaded: Some(true) };
     Some((served, info.text("version")))
 }
 
-/// As Ollama writes it: `3.13M`, `8.0B`.
-fn parameters(count: u64) -> Box<str> {
+/// Formats a parameter count like Ollama: `3.13M`, `8.0B`.
+fn format_parameters(count: u64) -> Box<str> {
     let count = count as f64;
     let text = match count {
         1e9.. => format!("{:.1}B", count / 1e9),
@@ -216,12 +218,12 @@ mod tests {
     }
 
     #[test]
-    fn a_model_that_runs_elsewhere_is_listed_as_such() {
+    fn a_remote_model_is_listed_as_such() {
         let body =
             br#"{"models":[{"name":"mine:latest","remote_model":"gpt-oss:120b","remote_host":"https://ollama.com:443"},
             {"name":"m:8b","remote_host":""}]}"#;
-        let elsewhere: Vec<bool> = tags(body).expect("a listing").iter().map(|model| model.elsewhere).collect();
-        assert_eq!(elsewhere, [true, false]);
+        let remote: Vec<bool> = tags(body).expect("a listing").iter().map(|model| model.remote).collect();
+        assert_eq!(remote, [true, false]);
     }
 
     #[test]
@@ -281,7 +283,7 @@ mod tests {
         assert_eq!(models(br#"{"object":"list","data":null}"#), Some(vec![]));
         let strange = br#"{"models":[7,{"model":""},{"name":"b:1","digest":7,"details":"none","size":"","size_vram":-1,
             "context_length":0,"expires_at":"0001-01-01T00:00:00Z"}]}"#;
-        assert_eq!(tags(strange), Some(vec![Model { name: "b:1".into(), ..Model::default() }]));
+        assert_eq!(tags(strange), Some(vec![ListedModel { name: "b:1".into(), ..ListedModel::default() }]));
         assert_eq!(ps(strange, UNIX_EPOCH), Some(vec![Resident { name: "b:1".into(), ..Resident::default() }]));
     }
 }

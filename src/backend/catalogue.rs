@@ -1,11 +1,9 @@
-//! The model names that a backend has confirmed: the only ones that may become label values; and which spellings a
-//! backend takes for one of them.
+//! The model names that a backend has confirmed, which alone may become label values, and their other spellings.
 //!
-//! Promises: bounded (a number of names, each of bounded length and without control characters), and cheap to read at
-//! the same time from many threads. A name once admitted stays: its series exist anyway. A server that lists its models
-//! admits what it lists: many repeat any name that they were asked for (llama.cpp, llamafile, `SGLang`). Ollama does not,
-//! and a model that it has just got may answer before it is listed. Left out: what else is known of a model, and who asks
-//! the backend.
+//! Promises: bounded in number and length, without control characters, and cheap to read from many threads at once. An
+//! admitted name stays, as its series exist anyway. Of a server that lists its models only listed names are admitted,
+//! since many servers repeat any name they are asked for (llama.cpp, llamafile, `SGLang`). Ollama does not, and one of
+//! its new models may answer before it is listed. Left out: what else is known of a model, and querying the backend.
 
 use std::borrow::Cow;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -17,7 +15,7 @@ use super::inventory::Runtime;
 use crate::wire::route::Dialect;
 use crate::wire::spelling::{self, LATEST};
 
-/// How many models have labels of their own, unless configured otherwise.
+/// Default limit of the models that have a label of their own.
 pub const DEFAULT_MAX_MODELS: usize = 200;
 
 /// Longest name that becomes a label, in bytes. Ollama's own names (host, namespace, model, tag) stay below it.
@@ -27,66 +25,66 @@ pub const MAX_NAME: usize = 256;
 #[derive(Debug)]
 pub struct Catalogue {
     max_models: usize,
-    names: RwLock<Names>,
-    servers: RwLock<HashMap<Arc<str>, Server>>,
+    labels: RwLock<LabelTable>,
+    backends: RwLock<HashMap<Arc<str>, BackendNames>>,
 }
 
-/// What is known of one backend's names.
+/// The model names of one backend.
 #[derive(Debug, Default)]
-struct Server {
-    kind: Kind,
-    /// As it was recognised last.
+struct BackendNames {
+    scheme: NamingScheme,
+    /// As recognised last.
     runtime: Runtime,
-    /// What it listed last.
-    lists: HashSet<Box<str>>,
-    /// The same, folded; empty where a name is what it is.
+    /// The names listed last.
+    listed: HashSet<Box<str>>,
+    /// The same, folded; empty where names are exact.
     folded: HashSet<Box<str>>,
-    /// A name that is not listed has succeeded.
+    /// Notified when an unlisted name succeeds.
     relist: Arc<Notify>,
 }
 
-/// Whose names they are.
+/// How a backend compares model names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Kind {
-    /// Nobody knows yet: the backend is about to be asked which server it is.
-    Asked,
-    /// An Ollama backend, whichever of its routes is spoken.
+enum NamingScheme {
+    /// Not known yet: the backend is about to be recognised.
+    Pending,
+    /// As Ollama does, on all routes.
     Ollama,
-    /// Another server: a name is what it is.
-    Other,
-    /// What the route's dialect means: the backend was not recognised.
+    /// Exactly.
+    Exact,
+    /// As the route's dialect does: the backend was not recognised.
     #[default]
-    Spoken,
+    ByDialect,
 }
 
-/// How a name is to be read.
+/// How a name is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reading {
-    /// As it stands.
+enum NameMatch {
+    /// Exactly.
     Exact,
-    /// As Ollama reads it: several spellings are one model.
+    /// As Ollama does: several spellings are one model.
     Folded,
     /// Not known yet.
     Unknown,
 }
 
-/// What a success answer's name is.
+/// The model name of a success answer, as a label.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answered {
+pub enum AnsweredName {
     /// This model.
     Label(Arc<str>),
-    /// A model that can have no label of its own: the catalogue is full, or the name is not fit.
+    /// A model without a label of its own: the catalogue is full, or the name is unfit.
     Other,
-    /// Not a name of the backend's, or it is not known yet what the backend means by it.
+    /// Not listed by the backend, or the backend's naming scheme is not known yet.
     Unlisted,
 }
 
 #[derive(Debug, Default)]
-struct Names {
-    /// Each admitted name, and `x` as another name of `x:latest` unless it was admitted itself. Hashed fast: backends say what is in it, clients only
-    /// look.
+struct LabelTable {
+    /// Each admitted name, and `x` for `x:latest` unless `x` was admitted itself. A fast hash suffices, as backends
+    /// choose the names in it and clients only look them up.
     labels: HashMap<Box<str>, Arc<str>>,
-    /// The admitted names of Ollama's models, folded.
+    /// The admitted names of Ollama models, folded.
     folded: HashMap<Box<str>, Arc<str>>,
     admitted: usize,
 }
@@ -97,199 +95,201 @@ impl Default for Catalogue {
     }
 }
 
-impl Kind {
-    fn reading(self, spoken: Dialect, name: &str) -> Reading {
+impl NamingScheme {
+    fn name_match(self, dialect: Dialect, name: &str) -> NameMatch {
         match self {
-            Self::Ollama => Reading::Folded,
-            Self::Other => Reading::Exact,
-            Self::Spoken if spoken == Dialect::Ollama => Reading::Folded,
-            Self::Spoken => Reading::Exact,
-            // The listing that is about to come may spell it otherwise.
-            Self::Asked if name.bytes().any(|byte| byte.is_ascii_uppercase()) => Reading::Unknown,
-            Self::Asked if spoken == Dialect::Ollama => Reading::Folded,
-            // A spelling that means the same to every server.
-            Self::Asked if spelling::has_tag(name) && *spelling::folded(name) == *name => Reading::Exact,
-            Self::Asked => Reading::Unknown,
+            Self::Ollama => NameMatch::Folded,
+            Self::Exact => NameMatch::Exact,
+            Self::ByDialect if dialect == Dialect::Ollama => NameMatch::Folded,
+            Self::ByDialect => NameMatch::Exact,
+            // The coming listing may spell it otherwise.
+            Self::Pending if name.bytes().any(|byte| byte.is_ascii_uppercase()) => NameMatch::Unknown,
+            Self::Pending if dialect == Dialect::Ollama => NameMatch::Folded,
+            // A spelling that means the same on every server.
+            Self::Pending if spelling::has_tag(name) && *spelling::folded(name) == *name => NameMatch::Exact,
+            Self::Pending => NameMatch::Unknown,
         }
     }
 }
 
-impl Server {
-    fn has_listed(&self, name: &str, reading: Reading) -> bool {
-        self.lists.contains(name) || (reading == Reading::Folded && self.folded.contains(&*spelling::folded(name)))
+impl BackendNames {
+    fn has_listed(&self, name: &str, matching: NameMatch) -> bool {
+        self.listed.contains(name) || (matching == NameMatch::Folded && self.folded.contains(&*spelling::folded(name)))
     }
 
-    /// The one model that it serves, whatever it is asked for. Others that list a single name may be a gateway that
-    /// passes any name on.
-    fn only(&self) -> Option<&str> {
+    /// The only model of a server that answers any name with it. `None` for other servers: one that lists a single name
+    /// may be a gateway that forwards any name.
+    fn only_model(&self) -> Option<&str> {
         if !matches!(self.runtime, Runtime::LlamaCpp | Runtime::Sglang) {
             return None;
         }
-        let mut listed = self.lists.iter();
+        let mut listed = self.listed.iter();
         listed.next().filter(|_| listed.next().is_none()).map(|name| &**name)
     }
 }
 
 impl Catalogue {
-    /// An empty catalogue that will admit so many names.
+    /// An empty catalogue that admits at most `max_models` names.
     #[must_use]
     pub fn new(max_models: usize) -> Self {
-        Self { max_models, names: RwLock::default(), servers: RwLock::default() }
+        Self { max_models, labels: RwLock::default(), backends: RwLock::default() }
     }
 
-    /// The backend is about to be asked which server it is.
-    pub fn asking(&self, backend: &Arc<str>) {
-        self.server(backend, |server| server.kind = Kind::Asked);
+    /// The backend is about to be recognised.
+    pub fn set_pending(&self, backend: &Arc<str>) {
+        self.update(backend, |names| names.scheme = NamingScheme::Pending);
     }
 
-    /// The backend was recognised, as nothing if need be.
-    pub fn recognised(&self, backend: &Arc<str>, runtime: Runtime) {
-        let kind = match runtime {
-            Runtime::Ollama => Kind::Ollama,
-            Runtime::Unknown => Kind::Spoken,
-            _ => Kind::Other,
+    /// The backend was recognised as this server, or not ([`Runtime::Unknown`]).
+    pub fn set_runtime(&self, backend: &Arc<str>, runtime: Runtime) {
+        let scheme = match runtime {
+            Runtime::Ollama => NamingScheme::Ollama,
+            Runtime::Unknown => NamingScheme::ByDialect,
+            _ => NamingScheme::Exact,
         };
-        self.server(backend, |server| (server.kind, server.runtime) = (kind, runtime));
+        self.update(backend, |names| (names.scheme, names.runtime) = (scheme, runtime));
     }
 
     /// Which server the backend was recognised as.
     #[must_use]
     pub fn runtime(&self, backend: &str) -> Runtime {
-        let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
-        servers.get(backend).map_or(Runtime::Unknown, |server| server.runtime)
+        let backends = self.backends.read().unwrap_or_else(PoisonError::into_inner);
+        backends.get(backend).map_or(Runtime::Unknown, |names| names.runtime)
     }
 
-    /// The backend lists these models. Beyond the cap a name has no label of its own.
-    pub fn listed<'a>(&self, backend: &Arc<str>, models: impl Iterator<Item = &'a str>) {
-        let kind = self.server(backend, |server| server.kind);
-        let folds = kind != Kind::Other;
-        let (mut lists, mut folded) = (HashSet::new(), HashSet::new());
+    /// The backend lists these models, and no other. Names beyond the limit get no label.
+    pub fn set_listed<'a>(&self, backend: &Arc<str>, models: impl Iterator<Item = &'a str>) {
+        let scheme = self.update(backend, |names| names.scheme);
+        let folds = scheme != NamingScheme::Exact;
+        let (mut listed, mut folded) = (HashSet::new(), HashSet::new());
         for name in models {
-            if kind == Kind::Ollama {
-                let _full = self.enter(name, true);
+            if scheme == NamingScheme::Ollama {
+                let _full = self.insert(name, true);
             } else {
-                self.enter_exact(name, folds);
+                self.insert_exact(name, folds);
             }
-            lists.insert(name.into());
+            listed.insert(name.into());
             if folds {
                 folded.insert(spelling::folded(name).into());
             }
         }
-        self.server(backend, |server| (server.lists, server.folded) = (lists, folded));
+        self.update(backend, |names| (names.listed, names.folded) = (listed, folded));
     }
 
-    /// Wakes up whoever lists the backend's models, once a name that is not listed has succeeded.
-    pub(super) fn relist(&self, backend: &Arc<str>) -> Arc<Notify> {
-        self.server(backend, |server| Arc::clone(&server.relist))
+    /// Notified when an unlisted name succeeds, so that the backend's models are listed again.
+    pub(super) fn relist_notify(&self, backend: &Arc<str>) -> Arc<Notify> {
+        self.update(backend, |names| Arc::clone(&names.relist))
     }
 
-    fn server<T>(&self, backend: &Arc<str>, what: impl FnOnce(&mut Server) -> T) -> T {
-        let mut servers = self.servers.write().unwrap_or_else(PoisonError::into_inner);
-        what(servers.entry_ref(backend).or_default())
+    fn update<T>(&self, backend: &Arc<str>, change: impl FnOnce(&mut BackendNames) -> T) -> T {
+        let mut backends = self.backends.write().unwrap_or_else(PoisonError::into_inner);
+        change(backends.entry_ref(backend).or_default())
     }
 
-    /// The label of the model that this backend means by a name; none where no such model was admitted.
+    /// The label of the model that this backend means by a name; `None` where no such model was admitted.
     #[must_use]
-    pub fn label(&self, backend: &str, spoken: Dialect, name: &str) -> Option<Arc<str>> {
-        let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
-        let kind = servers.get(backend).map(|server| server.kind).unwrap_or_default();
-        drop(servers);
-        self.find(name, kind.reading(spoken, name))
+    pub fn label(&self, backend: &str, dialect: Dialect, name: &str) -> Option<Arc<str>> {
+        let backends = self.backends.read().unwrap_or_else(PoisonError::into_inner);
+        let scheme = backends.get(backend).map(|names| names.scheme).unwrap_or_default();
+        drop(backends);
+        self.find(name, scheme.name_match(dialect, name))
     }
 
-    /// A success answer of this backend named a model.
-    pub fn answered(&self, backend: &str, spoken: Dialect, name: &str) -> Answered {
-        let servers = self.servers.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(server) = servers.get(backend) else {
-            let reading = Kind::default().reading(spoken, name);
-            return self.find(name, reading).or_else(|| self.admit_as(name, reading)).into();
+    /// The label for the model name in a success answer of this backend. Admits the name if it may have one.
+    pub fn admit_answered(&self, backend: &str, dialect: Dialect, name: &str) -> AnsweredName {
+        let backends = self.backends.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(names) = backends.get(backend) else {
+            let matching = NamingScheme::default().name_match(dialect, name);
+            return self.find(name, matching).or_else(|| self.admit_as(name, matching)).into();
         };
-        let reading = server.kind.reading(spoken, name);
-        if let Some(label) = self.find(name, reading) {
-            return Answered::Label(label);
+        let matching = names.scheme.name_match(dialect, name);
+        if let Some(label) = self.find(name, matching) {
+            return AnsweredName::Label(label);
         }
         if name.is_empty() {
-            return Answered::Unlisted;
+            return AnsweredName::Unlisted;
         }
-        if server.has_listed(name, reading) {
-            return Answered::Other;
+        if names.has_listed(name, matching) {
+            return AnsweredName::Other;
         }
-        server.relist.notify_one();
-        match server.only() {
-            _ if reading == Reading::Unknown => Answered::Unlisted,
-            _ if server.kind == Kind::Ollama || server.lists.is_empty() => self.admit_as(name, reading).into(),
-            Some(only) => self.find(only, Reading::Exact).into(),
-            None => Answered::Unlisted,
+        names.relist.notify_one();
+        match names.only_model() {
+            _ if matching == NameMatch::Unknown => AnsweredName::Unlisted,
+            _ if names.scheme == NamingScheme::Ollama || names.listed.is_empty() => {
+                self.admit_as(name, matching).into()
+            }
+            Some(only) => self.find(only, NameMatch::Exact).into(),
+            None => AnsweredName::Unlisted,
         }
     }
 
-    /// Takes over a name as it stands. Returns its label; none where it can have none of its own: the catalogue is full,
-    /// or the name is empty, longer than [`MAX_NAME`] or holds control characters.
+    /// Admits a name exactly as it is. Returns its label; `None` where the catalogue is full, or the name is empty,
+    /// longer than [`MAX_NAME`] or contains control characters.
     pub fn admit(&self, name: &str) -> Option<Arc<str>> {
-        self.enter(name, false)
+        self.insert(name, false)
     }
 
-    /// The label of a name as it stands, if it was admitted. `x` is `x:latest` where that was.
+    /// The label of an admitted name. `x` means `x:latest` where only that was admitted.
     #[must_use]
     pub fn admitted(&self, name: &str) -> Option<Arc<str>> {
-        self.find(name, Reading::Exact)
+        self.find(name, NameMatch::Exact)
     }
 
-    fn find(&self, name: &str, reading: Reading) -> Option<Arc<str>> {
-        let names = self.names.read().unwrap_or_else(PoisonError::into_inner);
-        let label = names.labels.get(name);
-        if reading != Reading::Folded {
+    fn find(&self, name: &str, matching: NameMatch) -> Option<Arc<str>> {
+        let table = self.labels.read().unwrap_or_else(PoisonError::into_inner);
+        let label = table.labels.get(name);
+        if matching != NameMatch::Folded {
             return label.cloned();
         }
-        // Most are spelled as they are listed, or without `:latest`: nothing is put together for them.
+        // Most names are spelled as listed, or without `:latest`: no folded copy is made for them.
         let same =
             |label: &&Arc<str>| if spelling::has_tag(name) { ***label == *name } else { is_latest_of(label, name) };
-        label.filter(same).or_else(|| names.folded.get(&*spelling::folded(name))).cloned()
+        label.filter(same).or_else(|| table.folded.get(&*spelling::folded(name))).cloned()
     }
 
-    fn admit_as(&self, name: &str, reading: Reading) -> Option<Arc<str>> {
-        let folds = reading == Reading::Folded;
-        self.enter(&if folds { spelling::whole(name) } else { Cow::Borrowed(name) }, folds)
+    fn admit_as(&self, name: &str, matching: NameMatch) -> Option<Arc<str>> {
+        let folds = matching == NameMatch::Folded;
+        self.insert(&if folds { spelling::whole(name) } else { Cow::Borrowed(name) }, folds)
     }
 
-    /// `folds`: other spellings of the name are the same model.
-    fn enter(&self, name: &str, folds: bool) -> Option<Arc<str>> {
+    /// Inserts a name unless it is known. `folds`: other spellings of the name are the same model.
+    fn insert(&self, name: &str, folds: bool) -> Option<Arc<str>> {
         if !is_fit(name) {
             return None;
         }
-        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
-        let known = if folds { names.folded.get(&*spelling::folded(name)) } else { names.labels.get(name) };
+        let mut table = self.labels.write().unwrap_or_else(PoisonError::into_inner);
+        let known = if folds { table.folded.get(&*spelling::folded(name)) } else { table.labels.get(name) };
         if let Some(label) = known {
             return Some(Arc::clone(label));
         }
-        let label = names.own(name, self.max_models)?;
+        let label = table.exact_label(name, self.max_models)?;
         if folds {
-            names.folded.insert(spelling::folded(name).into(), Arc::clone(&label));
+            table.folded.insert(spelling::folded(name).into(), Arc::clone(&label));
         }
         Some(label)
     }
 
-    /// Of a server where each name is a model of its own. `folds`: one that may still be asked in Ollama's words, which
-    /// then mean the first of those that fold alike.
-    fn enter_exact(&self, name: &str, folds: bool) {
+    /// Inserts a name of a server where each spelling is another model. `folds`: Ollama's routes may name it too;
+    /// there, a name means the first of those that fold alike.
+    fn insert_exact(&self, name: &str, folds: bool) {
         if !is_fit(name) {
             return;
         }
-        let mut names = self.names.write().unwrap_or_else(PoisonError::into_inner);
-        let own = names.own(name, self.max_models);
-        if let Some(label) = own.filter(|_| folds) {
-            names.folded.entry(spelling::folded(name).into()).or_insert(label);
+        let mut table = self.labels.write().unwrap_or_else(PoisonError::into_inner);
+        let label = table.exact_label(name, self.max_models);
+        if let Some(label) = label.filter(|_| folds) {
+            table.folded.entry(spelling::folded(name).into()).or_insert(label);
         }
     }
 }
 
-impl Names {
-    /// The label that is exactly this name; none where there is no room for it.
-    fn own(&mut self, name: &str, most: usize) -> Option<Arc<str>> {
-        if let Some(own) = self.labels.get(name).filter(|label| ***label == *name) {
-            return Some(Arc::clone(own));
+impl LabelTable {
+    /// The label that equals this name, inserted if need be; `None` where `max` labels exist.
+    fn exact_label(&mut self, name: &str, max: usize) -> Option<Arc<str>> {
+        if let Some(known) = self.labels.get(name).filter(|label| ***label == *name) {
+            return Some(Arc::clone(known));
         }
-        if self.admitted >= most {
+        if self.admitted >= max {
             return None;
         }
         self.admitted += 1;
@@ -302,7 +302,7 @@ impl Names {
     }
 }
 
-impl From<Option<Arc<str>>> for Answered {
+impl From<Option<Arc<str>>> for AnsweredName {
     fn from(label: Option<Arc<str>>) -> Self {
         label.map_or(Self::Other, Self::Label)
     }

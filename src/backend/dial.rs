@@ -1,8 +1,8 @@
 //! Opens connections to a backend.
 //!
-//! Promises: names are resolved each time; `localhost` is never asked of a resolver, both loopback addresses are tried
-//! and the one that answered comes first next time; one dead address of several does not use up the time of the
-//! others; an `https://` backend is never spoken to without TLS. Left out: trying addresses side by side.
+//! Promises: names are resolved for each connection; `localhost` is never looked up, both loopback addresses are tried
+//! and the one that answered comes first next time; one dead address of several does not use up the time of the others;
+//! an `https://` backend is never contacted without TLS. Left out: trying addresses in parallel.
 
 use std::fmt;
 use std::io;
@@ -16,30 +16,30 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 
 use super::address::Address;
-use crate::tls::client::{Client, ConnectError};
+use crate::tls::client::{ConnectError, TlsClient};
 use crate::tls::{Fault, Stream};
 
-/// A silent generation may take minutes: below the idle time of common NAT tables, so that a vanished backend is
-/// noticed and a living one is not cut off.
+/// Idle time before the first TCP keep-alive probe. A silent generation may take minutes; this is below the timeout of
+/// common NAT tables, which would cut it off.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 
-/// Between two keep-alive probes that are not answered.
+/// The interval of unanswered keep-alive probes.
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
 
 /// Why there is no connection.
 #[derive(Debug)]
 pub enum DialError {
-    /// Nobody listens there.
+    /// Nothing listens there.
     Refused,
     /// Not accepted in time.
     Timeout,
     /// The name did not resolve.
     Dns(io::Error),
-    /// Connected, and then no TLS.
+    /// The TLS handshake failed.
     Tls(Fault),
-    /// Our own system gives nothing more: no descriptor, no free port, no memory. It says nothing of the backend.
+    /// The local system has no descriptor, port or memory left, which says nothing about the backend.
     Exhausted(io::Error),
-    /// Anything else: no route, …
+    /// Anything else, such as no route.
     Other(io::Error),
 }
 
@@ -66,7 +66,8 @@ impl std::error::Error for DialError {
 }
 
 impl DialError {
-    /// Of several attempts the most telling one is reported: a port that refuses says more than a missing route.
+    /// Of several attempts the error of the highest rank is reported: a refused connection says more than a missing
+    /// route.
     fn rank(&self) -> u8 {
         match self {
             Self::Exhausted(_) => 5,
@@ -79,23 +80,23 @@ impl DialError {
     }
 }
 
-/// Whether our own system has no descriptor or memory left, for a socket that is opened or accepted.
+/// Whether the local system had no descriptor or memory left to open or accept a socket.
 #[must_use]
 pub fn is_exhausted(error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(Errno::from_raw_os_error);
     matches!(errno, Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
 }
 
-/// Whether our own system has no port left for a connection there. It says the same where it has no address of its own
-/// of that family, as without IPv6: then UDP, which has ports of its own, has none either.
+/// Whether the local system has no port left for a connection there. The error is the same where it has no address of
+/// that family, as without IPv6; then connecting a UDP socket, which has its own ports, fails too.
 fn is_out_of_ports(error: &io::Error, to: SocketAddr) -> bool {
     let any: IpAddr = if to.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     error.kind() == io::ErrorKind::AddrNotAvailable
         && UdpSocket::bind((any, 0)).and_then(|socket| socket.connect(to)).is_ok()
 }
 
-/// Why a connection there could not be opened.
-fn failed(error: io::Error, to: SocketAddr) -> DialError {
+/// Classifies an error of connecting there.
+fn dial_error(error: io::Error, to: SocketAddr) -> DialError {
     if is_out_of_ports(&error, to) { DialError::Exhausted(error) } else { error.into() }
 }
 
@@ -110,37 +111,37 @@ impl From<io::Error> for DialError {
     }
 }
 
-/// Opens connections to one address. Shared by all who do.
+/// Opens connections to one backend; shared by the proxy and the monitoring.
 #[derive(Debug)]
 pub struct Dialer {
     address: Address,
-    /// What an `https://` address needs.
-    tls: Option<Client>,
-    /// The address that answered last, where there was a choice.
+    /// Required for an `https://` address.
+    tls: Option<TlsClient>,
+    /// The address that answered last; `None` where there was only one.
     answered: Mutex<Option<SocketAddr>>,
 }
 
 impl Dialer {
-    /// For one backend. An `https://` one is reached only after [`Dialer::over`].
+    /// A dialer without TLS. An `https://` address needs [`Dialer::with_tls`].
     #[must_use]
     pub fn new(address: Address) -> Self {
         Self { address, tls: None, answered: Mutex::new(None) }
     }
 
-    /// Speaks TLS like this where the address asks for it.
+    /// Uses this TLS configuration if the address is `https://`.
     #[must_use]
-    pub fn over(mut self, tls: Option<Client>) -> Self {
+    pub fn with_tls(mut self, tls: Option<TlsClient>) -> Self {
         self.tls = tls;
         self
     }
 
-    /// Where it dials.
+    /// The configured address.
     #[must_use]
     pub fn address(&self) -> &Address {
         &self.address
     }
 
-    /// Opens a connection within `limit`, resolution and handshake included. Dropping the future gives the attempt up.
+    /// Opens a connection within `limit`, including name resolution and TLS handshake. Dropping the future cancels it.
     pub async fn dial(&self, limit: Duration) -> Result<Stream, DialError> {
         let deadline = Instant::now() + limit;
         let addresses = self.preferred(self.resolve(deadline).await?);
@@ -195,7 +196,7 @@ impl Dialer {
         }
     }
 
-    /// The address that answered last first, if it is still one.
+    /// Moves the address that answered last to the front, if it is among them.
     fn preferred(&self, mut addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
         let answered = *self.answered.lock().unwrap_or_else(PoisonError::into_inner);
         addresses.sort_by_key(|address| Some(*address) != answered);
@@ -205,13 +206,13 @@ impl Dialer {
 
 async fn connect(address: SocketAddr, deadline: Instant) -> Result<TcpStream, DialError> {
     let connected = timeout_at(deadline, TcpStream::connect(address)).await.map_err(|_| DialError::Timeout)?;
-    let stream = connected.map_err(|error| failed(error, address))?;
+    let stream = connected.map_err(|error| dial_error(error, address))?;
     set_options(&stream, address.ip())?;
     Ok(stream)
 }
 
-/// A peer on this machine cannot vanish without its connections, and our own kernel would answer the probes: there they
-/// would only cost a dial three system calls.
+/// Sets the socket options. Without keep-alive for a peer on this machine: it cannot vanish without its connections,
+/// the local kernel would answer the probes, and a dial saves three system calls.
 fn set_options(stream: &TcpStream, peer: IpAddr) -> io::Result<()> {
     stream.set_nodelay(true)?;
     if peer.to_canonical().is_loopback() {
@@ -239,7 +240,7 @@ mod tests {
         let stream = dialer(&address.to_string()).dial(LIMIT).await.expect("a connection");
         let socket = SockRef::from(stream.tcp());
         assert!(socket.tcp_nodelay().expect("option"));
-        assert!(!socket.keepalive().expect("option"), "our own kernel would answer");
+        assert!(!socket.keepalive().expect("option"), "the local kernel would answer");
         for (peer, is_kept_alive) in
             [("::1", false), ("::ffff:127.0.0.2", false), ("10.0.0.1", true), ("fe80::1", true)]
         {
@@ -265,7 +266,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_closed_port_is_refused_and_a_name_that_is_none_does_not_resolve() {
+    async fn a_closed_port_is_refused_and_an_invalid_name_does_not_resolve() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
         let address = listener.local_addr().expect("address");
         drop(listener);
@@ -278,12 +279,12 @@ mod tests {
     }
 
     #[test]
-    fn no_free_port_is_ours_and_no_address_of_our_own_is_not() {
-        let to = |ip: Ipv4Addr| failed(Errno::ADDRNOTAVAIL.into(), SocketAddr::from((ip, 9)));
+    fn a_lack_of_ports_is_local_exhaustion_and_a_lack_of_an_address_is_not() {
+        let to = |ip: Ipv4Addr| dial_error(Errno::ADDRNOTAVAIL.into(), SocketAddr::from((ip, 9)));
         assert!(matches!(to(Ipv4Addr::LOCALHOST), DialError::Exhausted(_)));
         // Where nothing can be sent from here, however many ports there are.
         assert!(matches!(to(Ipv4Addr::BROADCAST), DialError::Other(_)));
-        let refused = failed(Errno::CONNREFUSED.into(), SocketAddr::from((Ipv4Addr::LOCALHOST, 9)));
+        let refused = dial_error(Errno::CONNREFUSED.into(), SocketAddr::from((Ipv4Addr::LOCALHOST, 9)));
         assert!(matches!(refused, DialError::Refused));
     }
 

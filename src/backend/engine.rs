@@ -1,8 +1,8 @@
-//! What inference engines say of their load in metrics of their own, in one vocabulary.
+//! The load of inference engines, parsed from their own metrics.
 //!
-//! Promises: only the few names that are needed are read, from the Prometheus text format as these servers write it;
-//! malformed lines are skipped. Ranks that report the same numbers as the first are left out, and so are shares of a
-//! total by priority; data-parallel engines are added up (the use of their caches is averaged).
+//! Promises: only the few families below are read, from the Prometheus text format as these servers write it; malformed
+//! lines are skipped. Ranks that repeat the numbers of the first are skipped, and so are shares of a total by priority;
+//! data-parallel engines are added up (their cache usage is averaged).
 
 use std::collections::BTreeMap;
 
@@ -11,56 +11,56 @@ use super::inventory::Runtime;
 /// The load of one model's engines. `None` where the server does not say.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EngineLoad {
-    /// The model, where the server says.
+    /// The model's name.
     pub model: Option<Box<str>>,
-    /// Requests that wait for a place.
+    /// Requests in the queue.
     pub waiting: Option<f64>,
-    /// Requests that are worked on.
+    /// Requests being processed.
     pub running: Option<f64>,
     /// Used share of the KV cache, 0 to 1.
     pub kv_cache: Option<f64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Fact {
+enum LoadFact {
     Waiting,
     Running,
     KvCache,
 }
 
-/// Each name with what it says. vLLM: `vllm/v1/metrics/loggers.py` and the V0 name of the cache; `SGLang`:
-/// "Production Metrics"; llama.cpp: `tools/server/server.cpp`, the cache in versions of 2025; TGI: "Metrics". Where metrics
-/// were collected and exposed again, an underscore may stand for a colon.
-const NAMES: [(&str, Runtime, Fact); 12] = [
-    ("vllm:num_requests_waiting", Runtime::Vllm, Fact::Waiting),
-    ("vllm:num_requests_running", Runtime::Vllm, Fact::Running),
-    ("vllm:kv_cache_usage_perc", Runtime::Vllm, Fact::KvCache),
-    ("vllm:gpu_cache_usage_perc", Runtime::Vllm, Fact::KvCache),
-    ("sglang:num_queue_reqs", Runtime::Sglang, Fact::Waiting),
-    ("sglang:num_running_reqs", Runtime::Sglang, Fact::Running),
-    ("sglang:token_usage", Runtime::Sglang, Fact::KvCache),
-    ("llamacpp:requests_deferred", Runtime::LlamaCpp, Fact::Waiting),
-    ("llamacpp:requests_processing", Runtime::LlamaCpp, Fact::Running),
-    ("llamacpp:kv_cache_usage_ratio", Runtime::LlamaCpp, Fact::KvCache),
-    ("tgi_queue_size", Runtime::Tgi, Fact::Waiting),
-    ("tgi_batch_current_size", Runtime::Tgi, Fact::Running),
+/// The families and their meaning. vLLM: `vllm/v1/metrics/loggers.py` and the V0 name of the cache; `SGLang`:
+/// "Production Metrics"; llama.cpp: `tools/server/server.cpp`, the cache in versions of 2025; TGI: "Metrics". Where an
+/// exporter has re-exposed metrics, an underscore may replace a colon.
+const NAMES: [(&str, Runtime, LoadFact); 12] = [
+    ("vllm:num_requests_waiting", Runtime::Vllm, LoadFact::Waiting),
+    ("vllm:num_requests_running", Runtime::Vllm, LoadFact::Running),
+    ("vllm:kv_cache_usage_perc", Runtime::Vllm, LoadFact::KvCache),
+    ("vllm:gpu_cache_usage_perc", Runtime::Vllm, LoadFact::KvCache),
+    ("sglang:num_queue_reqs", Runtime::Sglang, LoadFact::Waiting),
+    ("sglang:num_running_reqs", Runtime::Sglang, LoadFact::Running),
+    ("sglang:token_usage", Runtime::Sglang, LoadFact::KvCache),
+    ("llamacpp:requests_deferred", Runtime::LlamaCpp, LoadFact::Waiting),
+    ("llamacpp:requests_processing", Runtime::LlamaCpp, LoadFact::Running),
+    ("llamacpp:kv_cache_usage_ratio", Runtime::LlamaCpp, LoadFact::KvCache),
+    ("tgi_queue_size", Runtime::Tgi, LoadFact::Waiting),
+    ("tgi_batch_current_size", Runtime::Tgi, LoadFact::Running),
 ];
 
-/// What several samples of one fact add up to.
+/// Several samples of one fact.
 #[derive(Default)]
 struct Sum {
     total: f64,
     samples: f64,
 }
 
-/// The runtime that these metrics are of, and the load of each model. None where no name is known.
+/// The server that exposes these metrics, and the load of each model. `None` where no family is known.
 pub(super) fn parse(text: &str) -> Option<(Runtime, Vec<EngineLoad>)> {
     let mut runtime = None;
     // By model, fact and name: an old and a new name of the same fact must not be added up.
-    let mut sums: BTreeMap<(Option<String>, Fact, &str), Sum> = BTreeMap::new();
+    let mut sums: BTreeMap<(Option<String>, LoadFact, &str), Sum> = BTreeMap::new();
     for line in text.lines() {
         let name = &line[..line.find(['{', ' ', '\t']).unwrap_or(line.len())];
-        let Some((_, of, fact)) = NAMES.iter().find(|(known, ..)| is_called(name, known)) else { continue };
+        let Some((_, of, fact)) = NAMES.iter().find(|(known, ..)| is_same_family(name, known)) else { continue };
         let Some((labels, value)) = sample(&line[name.len()..]) else { continue };
         runtime = runtime.or(Some(*of));
         let label = |wanted: &str| labels.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
@@ -79,22 +79,22 @@ pub(super) fn parse(text: &str) -> Option<(Runtime, Vec<EngineLoad>)> {
             .entry(model.clone())
             .or_insert_with(|| EngineLoad { model: model.map(String::into_boxed_str), ..EngineLoad::default() });
         match fact {
-            Fact::Waiting => load.waiting = Some(sum.total),
-            Fact::Running => load.running = Some(sum.total),
-            Fact::KvCache => load.kv_cache = Some(sum.total / sum.samples),
+            LoadFact::Waiting => load.waiting = Some(sum.total),
+            LoadFact::Running => load.running = Some(sum.total),
+            LoadFact::KvCache => load.kv_cache = Some(sum.total / sum.samples),
         }
     }
     Some((runtime?, loads.into_values().collect()))
 }
 
-fn is_called(name: &str, known: &str) -> bool {
+fn is_same_family(name: &str, known: &str) -> bool {
     let plain = |byte: u8| if byte == b':' { b'_' } else { byte };
     name.len() == known.len() && name.bytes().zip(known.bytes()).all(|(a, b)| plain(a) == plain(b))
 }
 
 type Labels = Vec<(String, String)>;
 
-/// Labels and value of what follows a sample's name. A value that is not a number of something is none.
+/// Parses labels and value after a sample's name. `None` unless the value is finite and not negative.
 fn sample(rest: &str) -> Option<(Labels, f64)> {
     let (labels, rest) = match rest.strip_prefix('{') {
         Some(inside) => labels(inside)?,
@@ -104,7 +104,7 @@ fn sample(rest: &str) -> Option<(Labels, f64)> {
     (value.is_finite() && value >= 0.0).then_some((labels, value))
 }
 
-/// The labels up to the closing brace, and what follows it.
+/// Parses the labels up to the closing brace; returns them and the rest.
 fn labels(mut rest: &str) -> Option<(Labels, &str)> {
     let mut labels = Labels::new();
     loop {
@@ -119,7 +119,7 @@ fn labels(mut rest: &str) -> Option<(Labels, &str)> {
     }
 }
 
-/// A value up to its closing quote, and what follows it.
+/// Unescapes a value up to its closing quote; returns it and the rest.
 fn unescaped(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut characters = text.char_indices();

@@ -1,6 +1,6 @@
 //! One small request to a backend, on a connection of its own.
 //!
-//! Promises: bounded in time and in memory; the connection is closed at the end. Left out: redirects, compression,
+//! Promises: bounded in time and memory; the connection is closed afterwards. Left out: redirects, compression,
 //! keep-alive.
 
 use std::pin::pin;
@@ -16,48 +16,48 @@ use tokio::time::{Instant, timeout_at};
 use super::dial::{DialError, Dialer};
 use crate::tls::{Fault, Stream};
 
-/// What a backend's log shows beside our own requests.
+/// Identifies the monitoring's requests in the backend's log.
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("inferometer/", env!("CARGO_PKG_VERSION")));
 
-/// How much one request may cost.
+/// The limits of one request.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Budget {
-    /// From the dial to the last byte.
+pub(super) struct FetchLimits {
+    /// From dialling to the last byte of the response.
     pub(super) time: Duration,
-    /// Bytes of the body.
+    /// The size of the response's body in bytes.
     pub(super) body: usize,
 }
 
-/// What came back.
+/// A complete response.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct FetchedResponse {
     pub(super) status: StatusCode,
-    /// What the server calls itself.
+    /// The `Server` field.
     pub(super) server: Option<HeaderValue>,
     pub(super) body: Bytes,
 }
 
-/// Why nothing came back.
+/// Why there is no response.
 #[derive(Debug)]
 pub(super) enum FetchError {
     /// No connection.
     Dial(DialError),
     /// Not in time.
     Timeout,
-    /// Not HTTP, or cut.
+    /// Not HTTP, or cut short.
     Protocol,
-    /// A body above the budget.
+    /// The body exceeds its limit.
     TooLarge,
 }
 
-/// Sends one request and reads the whole answer.
+/// Sends one request and reads the whole response.
 pub(super) async fn fetch(
     dialer: &Dialer,
     host: &HeaderValue,
     (method, path): (Method, &str),
-    budget: Budget,
-) -> Result<Answer, FetchError> {
-    let deadline = Instant::now() + budget.time;
+    limits: FetchLimits,
+) -> Result<FetchedResponse, FetchError> {
+    let deadline = Instant::now() + limits.time;
     let mut request = Request::new(Empty::<Bytes>::new());
     *request.method_mut() = method;
     *request.uri_mut() = format!("{}{path}", dialer.address().prefix).parse().map_err(|_| FetchError::Protocol)?;
@@ -66,23 +66,23 @@ pub(super) async fn fetch(
     headers.insert(header::USER_AGENT, USER_AGENT);
     headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    let stream = dialer.dial(budget.time).await.map_err(FetchError::Dial)?;
-    timeout_at(deadline, exchange(stream, request, budget.body)).await.unwrap_or(Err(FetchError::Timeout))
+    let stream = dialer.dial(limits.time).await.map_err(FetchError::Dial)?;
+    timeout_at(deadline, send(stream, request, limits.body)).await.unwrap_or(Err(FetchError::Timeout))
 }
 
-async fn exchange(stream: Stream, request: Request<Empty<Bytes>>, most: usize) -> Result<Answer, FetchError> {
+async fn send(stream: Stream, request: Request<Empty<Bytes>>, max_body: usize) -> Result<FetchedResponse, FetchError> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|_| FetchError::Protocol)?;
     let mut answer = pin!(async move {
-        let response = sender.send_request(request).await.map_err(|error| unanswered(&error))?;
+        let response = sender.send_request(request).await.map_err(|error| send_error(&error))?;
         let status = response.status();
         let server = response.headers().get(header::SERVER).cloned();
-        let body = Limited::new(response.into_body(), most).collect().await.map_err(|error| {
+        let body = Limited::new(response.into_body(), max_body).collect().await.map_err(|error| {
             if error.is::<http_body_util::LengthLimitError>() { FetchError::TooLarge } else { FetchError::Protocol }
         })?;
-        Ok(Answer { status, server, body: body.to_bytes() })
+        Ok(FetchedResponse { status, server, body: body.to_bytes() })
     });
     let mut connection = pin!(connection);
-    // The connection may end before its last frames have been taken out.
+    // The connection may end before its last frames have been read.
     tokio::select! {
         biased;
         answer = &mut answer => answer,
@@ -90,7 +90,7 @@ async fn exchange(stream: Stream, request: Request<Empty<Bytes>>, most: usize) -
     }
 }
 
-/// TLS may refuse us only once the handshake is over on our side.
-fn unanswered(error: &hyper::Error) -> FetchError {
+/// With TLS 1.3 the server may reject the client after the handshake has ended on the client's side.
+fn send_error(error: &hyper::Error) -> FetchError {
     Fault::find(error).map_or(FetchError::Protocol, |fault| FetchError::Dial(DialError::Tls(fault)))
 }

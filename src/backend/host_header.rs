@@ -1,25 +1,25 @@
-//! What becomes of the `Host` field on the way to a backend.
+//! The policy for the `Host` field of requests to a backend.
 
-/// What to do with the `Host` field.
+/// The `Host` field that a backend receives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum HostHeader {
-    /// It stays as the client sent it.
+    /// The client's, unchanged.
     #[default]
     Preserve,
-    /// It becomes the backend's address.
+    /// The backend's address.
     Upstream,
-    /// It becomes this.
+    /// This value.
     Literal(http::HeaderValue),
 }
 
 impl HostHeader {
-    /// The policy as it is configured.
+    /// The configured text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
             Self::Preserve => "preserve",
             Self::Upstream => "upstream",
-            // A host that was configured is visible ASCII.
+            // The configuration accepts visible ASCII only.
             Self::Literal(host) => host.to_str().unwrap_or_default(),
         }
     }

@@ -1,20 +1,20 @@
-//! What a backend is and has: its runtime, its models, and which of them are in memory.
+//! The inventory of a backend: its server software, its models, and which of them are in memory.
 //!
-//! A picture at one instant, exchanged as a whole. `None` is unknown, never empty or zero; texts are short and printable,
-//! whatever the backend said.
+//! An immutable snapshot, replaced as a whole. `None` is unknown, never empty or zero; texts are short and printable
+//! whatever the backend sent.
 
 use std::time::SystemTime;
 
-/// Models that are remembered of one backend at most.
+/// The most models that are kept of one backend.
 pub(super) const MAX_MODELS: usize = 2_000;
 
-/// Longest text that is taken over, in bytes.
+/// The longest text that is kept, in bytes.
 const MAX_TEXT: usize = 128;
 
-/// Which server it is.
+/// The server software of a backend.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Runtime {
-    /// Ollama, or what speaks its whole language.
+    /// Ollama, or a server with its complete API.
     Ollama,
     /// llama.cpp's own server.
     LlamaCpp,
@@ -49,91 +49,90 @@ impl Runtime {
 
 /// One model that a backend lists.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Model {
-    /// As requests name it.
+pub struct ListedModel {
+    /// The name by which requests select it.
     pub name: Box<str>,
     /// Digest or commit of its files.
     pub revision: Option<Box<str>>,
-    /// Format of the numbers, as `Q4_K_M` or `float16`.
+    /// Format of the weights, such as `Q4_K_M` or `float16`.
     pub quant: Option<Box<str>>,
-    /// Architecture, as `llama`.
+    /// Architecture, such as `llama`.
     pub family: Option<Box<str>>,
-    /// How many parameters, as `8.0B`.
+    /// Number of parameters, such as `8.0B`.
     pub parameter_size: Option<Box<str>>,
-    /// Format of the files, as `gguf`.
+    /// File format, such as `gguf`.
     pub format: Option<Box<str>>,
-    /// It runs elsewhere: the backend hands requests on, and never holds it in memory.
-    pub elsewhere: bool,
+    /// It runs on another host, to which the backend forwards requests; it is never in the backend's memory.
+    pub remote: bool,
 }
 
-/// When a model leaves memory unless it is used.
+/// When a model is unloaded unless it is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expiry {
-    /// Then.
+    /// At this time.
     At(SystemTime),
-    /// Never by itself.
+    /// Never.
     Never,
 }
 
 /// One model that is in memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resident {
-    /// As requests name it.
+    /// The name by which requests select it.
     pub name: Box<str>,
     /// Digest of its files.
     pub revision: Option<Box<str>>,
-    /// Bytes in memory, of all devices.
+    /// Bytes in the memory of all devices.
     pub size: Option<u64>,
-    /// Bytes of those in the memory of GPUs.
+    /// Bytes of these in GPU memory.
     pub vram: Option<u64>,
-    /// Tokens of context that it was loaded for.
+    /// Context length with which it was loaded, in tokens.
     pub context: Option<u64>,
-    /// When it leaves.
+    /// When it is unloaded unless it is used.
     pub expires: Option<Expiry>,
 }
 
-/// One backend as it was last seen.
+/// The last known inventory of one backend.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Inventory {
-    /// Which server it is.
+    /// Its server software.
     pub runtime: Runtime,
-    /// Its version, as it writes it.
+    /// The version that it reports.
     pub version: Option<Box<str>>,
-    /// What it can serve.
-    pub models: Vec<Model>,
-    /// What is in memory; `None` where it does not say, or is not reached.
+    /// The models that it lists.
+    pub models: Vec<ListedModel>,
+    /// The models in memory; `None` where it does not say, or is unreachable.
     pub resident: Option<Vec<Resident>>,
-    /// `resident` is read from `/api/ps` every few seconds.
+    /// `resident` comes from polling `/api/ps`.
     pub polled: bool,
 }
 
 impl Inventory {
-    /// What is in memory, under each name that it has: two names of the same files are one model in memory, and it is
-    /// reported under the name that it was loaded by. `None` where the backend does not say, or is not reached.
-    pub fn held(&self) -> Option<impl Iterator<Item = (&str, &Resident)>> {
+    /// The models in memory, under each of their names: two names of the same files are one model in memory, which the
+    /// backend reports under the name used to load it. `None` where it does not say, or is unreachable.
+    pub fn resident_names(&self) -> Option<impl Iterator<Item = (&str, &Resident)>> {
         let resident = self.resident.as_ref()?;
-        let same = |held: &Resident, model: &Model| {
-            held.name.eq_ignore_ascii_case(&model.name) || (held.revision.is_some() && held.revision == model.revision)
+        let same = |resident: &Resident, model: &ListedModel| {
+            resident.name.eq_ignore_ascii_case(&model.name)
+                || (resident.revision.is_some() && resident.revision == model.revision)
         };
-        let others = move |held: &'_ Resident| {
-            let models = self.models.iter().filter(|model| model.name != held.name && same(held, model));
+        let others = move |loaded: &'_ Resident| {
+            let models = self.models.iter().filter(|model| model.name != loaded.name && same(loaded, model));
             models.map(|model| &*model.name).collect::<Vec<&str>>()
         };
-        // The reported names come first: another name only repeats one of them.
-        let reported = resident.iter().map(|held| (&*held.name, held));
-        Some(
-            reported
-                .chain(resident.iter().flat_map(move |held| others(held).into_iter().map(move |name| (name, held)))),
-        )
+        // The reported names come first: the others only repeat them.
+        let reported = resident.iter().map(|loaded| (&*loaded.name, loaded));
+        let further = move |loaded| others(loaded).into_iter().map(move |name| (name, loaded));
+        Some(reported.chain(resident.iter().flat_map(further)))
     }
 
-    /// The models that run elsewhere.
-    pub fn elsewhere(&self) -> impl Iterator<Item = &str> {
-        self.models.iter().filter(|model| model.elsewhere).map(|model| &*model.name)
+    /// The names of the models that run on other hosts.
+    pub fn remote_models(&self) -> impl Iterator<Item = &str> {
+        self.models.iter().filter(|model| model.remote).map(|model| &*model.name)
     }
 }
 
-/// A text of a backend's that is fit to be shown. Nothing, and the word for it, is `None`.
+/// A trimmed text that is fit to be displayed. `None` if it is empty, too long, has control characters or is `unknown`.
 pub(super) fn text(value: &str) -> Option<Box<str>> {
     let value = value.trim();
     let fit = !value.is_empty() && value.len() <= MAX_TEXT && !value.chars().any(char::is_control);
@@ -144,12 +143,12 @@ pub(super) fn text(value: &str) -> Option<Box<str>> {
 mod tests {
     use super::*;
 
-    fn model(name: &str, revision: &str) -> Model {
-        Model { name: name.into(), revision: text(revision), ..Model::default() }
+    fn model(name: &str, revision: &str) -> ListedModel {
+        ListedModel { name: name.into(), revision: text(revision), ..ListedModel::default() }
     }
 
     #[test]
-    fn what_is_in_memory_is_so_under_each_of_its_names() {
+    fn a_resident_model_has_all_its_names() {
         let mut inventory = Inventory {
             models: vec![model("a", "1"), model("copy-of-a", "1"), model("b", "2"), model("c", ""), model("D", "")],
             resident: Some(vec![
@@ -159,10 +158,10 @@ mod tests {
             polled: true,
             ..Inventory::default()
         };
-        let names: Vec<&str> = inventory.held().expect("it says").map(|(name, _)| name).collect();
+        let names: Vec<&str> = inventory.resident_names().expect("it says").map(|(name, _)| name).collect();
         assert_eq!(names, ["a", "d", "copy-of-a", "D"]);
         inventory.resident = None;
-        assert!(inventory.held().is_none());
+        assert!(inventory.resident_names().is_none());
     }
 
     #[test]

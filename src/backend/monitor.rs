@@ -1,4 +1,4 @@
-//! What is watched of one backend, and how often.
+//! What is monitored of one backend, and how often.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -10,116 +10,116 @@ use super::Backend;
 use super::dial::Dialer;
 use super::inventory::Inventory;
 use super::status::Status;
-use crate::tls::client::Client;
+use crate::tls::client::TlsClient;
 
-/// How often a backend is asked, and how long it may take.
+/// The intervals and time limits of the monitoring.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// Between two probes.
+    /// The interval of probes.
     pub probe_every: Duration,
-    /// For one probe.
+    /// The time limit of a probe.
     pub probe_limit: Duration,
-    /// Between two listings of the models.
+    /// The interval of model listings.
     pub list_every: Duration,
-    /// For one question of a listing, or of a look.
+    /// The time limit of each request of a listing or a poll.
     pub list_limit: Duration,
-    /// Between two looks at what is in memory.
-    pub look_every: Duration,
-    /// So long after the last traffic an engine that may fall asleep is asked for its load no more.
+    /// The interval of polls for the models in memory and the load.
+    pub poll_every: Duration,
+    /// How long after the last traffic an engine that may fall asleep is still polled for its load.
     pub quiet_after: Duration,
 }
 
 impl Default for Pace {
-    /// A probe as often as metrics are scraped; models come and go more slowly.
+    /// Probes as often as metrics are scraped; model listings change more slowly.
     fn default() -> Self {
         Self {
             probe_every: Duration::from_secs(5),
             probe_limit: Duration::from_secs(2),
             list_every: Duration::from_secs(30),
             list_limit: Duration::from_secs(10),
-            look_every: Duration::from_secs(5),
-            // Two looks that see the end of the last exchange; it puts sleep off by no more than that.
+            poll_every: Duration::from_secs(5),
+            // Long enough for two polls after the last exchange; sleep is delayed by no more than that.
             quiet_after: Duration::from_secs(15),
         }
     }
 }
 
-/// One backend as it is watched. The prober writes, everybody reads.
+/// The monitored state of one backend. Written by the probe and the survey, read by all.
 #[derive(Debug)]
 pub struct Monitor {
-    /// Its name and address.
+    /// The name and address.
     pub backend: Backend,
-    /// Opens connections to it; the proxy may share it.
+    /// Opens connections to it, also for the proxy.
     pub dialer: Arc<Dialer>,
     /// Whether it answers.
     pub status: Status,
     pub(super) pace: Pace,
-    /// The `Host` of our own requests.
+    /// The `Host` of the monitoring's requests.
     host: RwLock<HeaderValue>,
-    /// It answered after it had not.
+    /// Notified when it answers after it did not.
     pub(super) came_up: Notify,
-    /// Somebody wants to know what is in memory by now.
-    pub(super) look: Notify,
+    /// Notified when the models in memory have probably changed.
+    pub(super) poll_requested: Notify,
     inventory: RwLock<Arc<Inventory>>,
 }
 
 impl Monitor {
-    /// Watches nothing yet: see [`super::probe::run`] and [`super::survey::run`]. `host` is the `Host` of our own
-    /// requests where the backend wants a certain one; else it is the backend's address.
+    /// An empty state, filled by [`super::probe::run`] and [`super::survey::run`]. `host` is the `Host` of the
+    /// monitoring's requests; `None` uses the backend's address.
     #[must_use]
     pub fn new(backend: Backend, host: Option<&str>, pace: Pace, now: Instant) -> Self {
         Self {
             dialer: Arc::new(Dialer::new(backend.address.clone())),
             status: Status::new(now),
             pace,
-            host: RwLock::new(called(&backend, host)),
+            host: RwLock::new(host_value(&backend, host)),
             came_up: Notify::new(),
-            look: Notify::new(),
+            poll_requested: Notify::new(),
             inventory: RwLock::default(),
             backend,
         }
     }
 
-    /// Speaks TLS like this where the backend's address asks for it.
+    /// Uses this TLS configuration if the backend's address is `https://`.
     #[must_use]
-    pub fn over(mut self, tls: Option<Client>) -> Self {
-        self.dialer = Arc::new(Dialer::new(self.backend.address.clone()).over(tls));
+    pub fn with_tls(mut self, tls: Option<TlsClient>) -> Self {
+        self.dialer = Arc::new(Dialer::new(self.backend.address.clone()).with_tls(tls));
         self
     }
 
-    /// Asks it under another `Host` from now on; without one, under its address.
-    pub fn call(&self, host: Option<&str>) {
-        *self.host.write().unwrap_or_else(PoisonError::into_inner) = called(&self.backend, host);
+    /// Changes the `Host` of the monitoring's requests; `None` uses the backend's address.
+    pub fn set_host(&self, host: Option<&str>) {
+        *self.host.write().unwrap_or_else(PoisonError::into_inner) = host_value(&self.backend, host);
     }
 
-    /// The `Host` of our own requests.
+    /// The `Host` of the monitoring's requests.
     pub(super) fn host(&self) -> HeaderValue {
         self.host.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What is in memory has probably changed: it is asked soon, however many say so.
-    pub fn look_soon(&self) {
-        self.look.notify_one();
+    /// Requests a poll soon: the models in memory have probably changed. Several requests may share one poll.
+    pub fn poll_soon(&self) {
+        self.poll_requested.notify_one();
     }
 
-    /// What it is and has, as it was last seen.
+    /// The last known inventory.
     #[must_use]
     pub fn inventory(&self) -> Arc<Inventory> {
         Arc::clone(&self.inventory.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// It was seen like this.
-    pub(crate) fn see(&self, inventory: Inventory) {
+    /// Replaces the inventory.
+    pub(crate) fn set_inventory(&self, inventory: Inventory) {
         *self.inventory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(inventory);
     }
 }
 
-fn called(backend: &Backend, host: Option<&str>) -> HeaderValue {
+fn host_value(backend: &Backend, host: Option<&str>) -> HeaderValue {
     let authority = backend.address.authority();
     HeaderValue::from_str(host.unwrap_or(&authority)).unwrap_or_else(|_| HeaderValue::from_static("localhost"))
 }
 
-/// Completes when the program stops, also when whoever would say so is gone.
+/// Completes when the program stops, or the sender of that signal was dropped.
 pub(super) async fn stopped(shutdown: &mut watch::Receiver<bool>) {
     let _ = shutdown.wait_for(|stop| *stop).await;
 }

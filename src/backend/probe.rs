@@ -1,7 +1,7 @@
-//! Asks a backend every few seconds whether it answers.
+//! Checks every few seconds whether a backend answers.
 //!
-//! Any HTTP answer means up, also an error: whether it serves is seen in the traffic. `HEAD /` costs every known server
-//! least, and Ollama's own client asks the same. Only changes are logged.
+//! Any HTTP response means up, also an error: failing requests show in the traffic. `HEAD /` is the cheapest request
+//! for every known server, and the one that Ollama's own client sends. Only changes are logged.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,15 +11,15 @@ use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
 use super::dial::DialError;
-use super::fetch::{Budget, FetchError, fetch};
+use super::fetch::{FetchError, FetchLimits, fetch};
 use super::monitor::{Monitor, stopped};
 use super::report::Report;
-use super::status::{Failure, State};
+use super::status::{ProbeFailure, ProbeState};
 
-/// Bytes of an answer to `HEAD`: none, whatever it says.
-const BODY: usize = 1024;
+/// The size limit of the body in bytes. A response to `HEAD` has none.
+const MAX_BODY: usize = 1024;
 
-/// Probes until `shutdown` is true or its sender is gone. The first probe is sent at once.
+/// Probes until `shutdown` is true or its sender was dropped. The first probe is sent at once.
 pub async fn run(monitor: Arc<Monitor>, report: Arc<dyn Report>, mut shutdown: watch::Receiver<bool>) {
     let mut every = tokio::time::interval(monitor.pace.probe_every);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -32,49 +32,49 @@ pub async fn run(monitor: Arc<Monitor>, report: Arc<dyn Report>, mut shutdown: w
 }
 
 async fn probe(monitor: &Monitor, report: &dyn Report) {
-    let budget = Budget { time: monitor.pace.probe_limit, body: BODY };
+    let limits = FetchLimits { time: monitor.pace.probe_limit, body: MAX_BODY };
     let began = Instant::now();
-    let answer = fetch(&monitor.dialer, &monitor.host(), (Method::HEAD, "/"), budget).await;
+    let answer = fetch(&monitor.dialer, &monitor.host(), (Method::HEAD, "/"), limits).await;
     let now = Instant::now();
     let took = now.duration_since(began);
     let found = match answer {
-        // Nothing was learned of the backend.
+        // It says nothing about the backend.
         Err(FetchError::Dial(DialError::Exhausted(_))) => return,
         Ok(_) | Err(FetchError::TooLarge) => Ok(()),
-        Err(error) => Err(failure(&error)),
+        Err(error) => Err(probe_failure(&error)),
     };
-    let was_up = monitor.status.snapshot().state.up();
+    let was_up = monitor.status.snapshot().state.is_up();
     let changed = monitor.status.record(now, found, took);
     report.probed(&monitor.backend.name, found.is_ok(), took);
-    if found == Err(Failure::Refused) {
-        report.refuses(&monitor.backend.name);
+    if found == Err(ProbeFailure::Refused) {
+        report.connection_refused(&monitor.backend.name);
     }
     if found.is_ok() && was_up != Some(true) {
         monitor.came_up.notify_one();
     }
     if changed {
-        log(monitor);
+        log_change(monitor);
     }
 }
 
-fn failure(error: &FetchError) -> Failure {
+fn probe_failure(error: &FetchError) -> ProbeFailure {
     match error {
-        FetchError::Dial(DialError::Refused) => Failure::Refused,
-        FetchError::Dial(DialError::Timeout) => Failure::ConnectTimeout,
-        FetchError::Dial(DialError::Dns(_)) => Failure::Dns,
-        FetchError::Dial(DialError::Tls(fault)) => Failure::Tls(*fault),
-        FetchError::Dial(DialError::Exhausted(_) | DialError::Other(_)) => Failure::Unreachable,
-        FetchError::Timeout => Failure::NoAnswer,
-        FetchError::Protocol | FetchError::TooLarge => Failure::Protocol,
+        FetchError::Dial(DialError::Refused) => ProbeFailure::Refused,
+        FetchError::Dial(DialError::Timeout) => ProbeFailure::ConnectTimeout,
+        FetchError::Dial(DialError::Dns(_)) => ProbeFailure::Dns,
+        FetchError::Dial(DialError::Tls(fault)) => ProbeFailure::Tls(*fault),
+        FetchError::Dial(DialError::Exhausted(_) | DialError::Other(_)) => ProbeFailure::Unreachable,
+        FetchError::Timeout => ProbeFailure::NoAnswer,
+        FetchError::Protocol | FetchError::TooLarge => ProbeFailure::Protocol,
     }
 }
 
-fn log(monitor: &Monitor) {
+fn log_change(monitor: &Monitor) {
     let (name, address) = (&*monitor.backend.name, &monitor.backend.address);
     match monitor.status.snapshot().state {
-        State::Unknown => {}
-        State::Up => tracing::info!(backend = name, %address, "the backend answers"),
-        State::Down(failure) => {
+        ProbeState::Unknown => {}
+        ProbeState::Up => tracing::info!(backend = name, %address, "the backend answers"),
+        ProbeState::Down(failure) => {
             tracing::warn!(backend = name, %address, reason = failure.as_str(), "the backend does not answer");
         }
     }

@@ -1,4 +1,4 @@
-//! How others learn what was found out about backends.
+//! The interface through which metrics and others learn about backends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,23 +7,23 @@ use super::engine::EngineLoad;
 use super::inventory::Inventory;
 use super::track::Change;
 
-/// Learns of everything that is found out. Must not block.
+/// Receives every result of the monitoring. Must not block.
 pub trait Report: Send + Sync {
     /// A probe of this backend ended.
     fn probed(&self, _backend: &Arc<str>, _up: bool, _took: Duration) {}
 
-    /// It was asked which server it is and what it can serve.
+    /// It was recognised and its models listed.
     fn listed(&self, _backend: &Arc<str>, _inventory: &Inventory) {}
 
-    /// It is about to be asked what is in memory.
-    fn looks(&self, _backend: &Arc<str>) {}
+    /// It is about to be polled for the models in memory.
+    fn poll_begun(&self, _backend: &Arc<str>) {}
 
-    /// It refuses connections: what serves there next has nothing in memory.
-    fn refuses(&self, _backend: &Arc<str>) {}
+    /// It refused a connection: the server that starts next has no model in memory.
+    fn connection_refused(&self, _backend: &Arc<str>) {}
 
-    /// It was asked what is in memory, or cannot be asked any more; with what changed since it was last asked.
+    /// The models in memory were polled, or are unknown from now on; `changes` are those since the last poll.
     fn resident(&self, _backend: &Arc<str>, _inventory: &Inventory, _changes: &[Change]) {}
 
-    /// Its engines were asked for their load. Empty where they do not say, or are not reached.
+    /// The load of its engines was polled. Empty where they do not expose it, or are unreachable.
     fn load(&self, _backend: &Arc<str>, _load: &[EngineLoad]) {}
 }

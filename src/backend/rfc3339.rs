@@ -1,10 +1,11 @@
-//! Times as Go writes them (RFC 3339, 5.6), to the second.
+//! Parses times as Go writes them (RFC 3339, 5.6), to the second.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const DAY: i64 = 24 * 60 * 60;
 
-/// `2026-11-21T06:39:05.501022126Z`, or with an offset as `-07:00`. A time before 1970 is none.
+/// Parses `2026-11-21T06:39:05.501022126Z`, or with an offset like `-07:00`. `None` where it is malformed or before
+/// 1970.
 pub(super) fn parse(text: &str) -> Option<SystemTime> {
     let (date, rest) = text.split_once(['T', 't', ' '])?;
     let at = rest.find(['Z', 'z', '+', '-'])?;
@@ -17,7 +18,7 @@ pub(super) fn parse(text: &str) -> Option<SystemTime> {
     UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 
-/// Seconds that a zone is ahead.
+/// The offset of a zone from UTC in seconds.
 fn offset(zone: &str) -> Option<i64> {
     let sign = match zone.chars().next()? {
         'Z' | 'z' => return (zone.len() == 1).then_some(0),
@@ -29,8 +30,8 @@ fn offset(zone: &str) -> Option<i64> {
     (hours < 24 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
 }
 
-fn numbers<const COUNT: usize>(text: &str, between: char) -> Option<[i64; COUNT]> {
-    let all: Option<Vec<i64>> = text.split(between).map(number).collect();
+fn numbers<const COUNT: usize>(text: &str, separator: char) -> Option<[i64; COUNT]> {
+    let all: Option<Vec<i64>> = text.split(separator).map(number).collect();
     all?.try_into().ok()
 }
 
@@ -40,7 +41,7 @@ fn number(text: &str) -> Option<i64> {
     text.parse().ok().filter(|_| digits)
 }
 
-/// Days since 1970 of a Gregorian date (years counted from March, so that the leap day is the last).
+/// Days since 1970-01-01 of a Gregorian date (years begin in March here, so that a leap day is the last).
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);

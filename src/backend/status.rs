@@ -1,6 +1,6 @@
 //! Whether a backend answers, since when, and how fast.
 //!
-//! Promises: reading takes no lock and never sees half of a change. Written by one prober only.
+//! Promises: reading takes no lock and never sees a partial change. Only one task may write.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -9,24 +9,24 @@ use crate::tls::Fault;
 
 /// Why a backend counts as down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// Nobody listens there.
+pub enum ProbeFailure {
+    /// Nothing listens there.
     Refused,
     /// The connection was not accepted in time.
     ConnectTimeout,
     /// Its name does not resolve.
     Dns,
-    /// It cannot be reached otherwise.
+    /// It cannot be reached for another reason.
     Unreachable,
-    /// It accepted and did not answer in time.
+    /// It accepted the connection and did not answer in time.
     NoAnswer,
-    /// What it answered is not HTTP.
+    /// Its answer is not HTTP.
     Protocol,
-    /// It was connected to, and TLS failed.
+    /// The TLS handshake failed.
     Tls(Fault),
 }
 
-impl Failure {
+impl ProbeFailure {
     const PLAIN: [Self; 6] =
         [Self::Refused, Self::ConnectTimeout, Self::Dns, Self::Unreachable, Self::NoAnswer, Self::Protocol];
 
@@ -34,7 +34,7 @@ impl Failure {
         Self::PLAIN.into_iter().chain(Fault::ALL.map(Self::Tls))
     }
 
-    /// A few words for people.
+    /// A short text for logs and pages.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -49,21 +49,21 @@ impl Failure {
     }
 }
 
-/// What the last probe found.
+/// The result of the last probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum ProbeState {
     /// Not probed yet.
     Unknown,
     /// It answered.
     Up,
-    /// It did not.
-    Down(Failure),
+    /// It did not answer.
+    Down(ProbeFailure),
 }
 
-impl State {
-    /// `None` is not known yet.
+impl ProbeState {
+    /// Whether it answered; `None` before the first probe.
     #[must_use]
-    pub const fn up(self) -> Option<bool> {
+    pub const fn is_up(self) -> Option<bool> {
         match self {
             Self::Unknown => None,
             Self::Up => Some(true),
@@ -74,21 +74,22 @@ impl State {
 
 /// The status at one instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Snapshot {
-    /// What the last probe found.
-    pub state: State,
-    /// When it became up or down; the start where neither is known.
+pub struct StatusSnapshot {
+    /// The result of the last probe.
+    pub state: ProbeState,
+    /// When it became up or down; the start of the monitoring before the first probe.
     pub since: Instant,
     /// How long the last probe took; `None` before the first.
     pub probe: Option<Duration>,
 }
 
-/// The status of one backend.
+/// The status of one backend, shared between threads.
 #[derive(Debug)]
 pub struct Status {
     anchor: Instant,
-    /// State in the low byte (0 unknown, 1 up, from 2 down with the index of its failure); above it the microseconds
-    /// from the anchor to the last change: 2,000 years of them. One word, so that the two always fit together.
+    /// The state in the low byte (0 unknown, 1 up, from 2 on down with the index of the failure); above it the
+    /// microseconds from the anchor to the last change, enough for 2,000 years. In one word, so that the two always
+    /// match.
     word: AtomicU64,
     /// Microseconds of the last probe, plus one; 0 before the first.
     probe: AtomicU64,
@@ -97,32 +98,33 @@ pub struct Status {
 const STATE_BITS: u32 = 8;
 
 impl Status {
-    /// Not known yet.
+    /// The status before the first probe.
     #[must_use]
     pub fn new(now: Instant) -> Self {
         Self { anchor: now, word: AtomicU64::new(0), probe: AtomicU64::new(0) }
     }
 
-    /// A probe ended. Returns whether the state, or the reason for being down, is another than before.
-    pub fn record(&self, now: Instant, found: Result<(), Failure>, took: Duration) -> bool {
+    /// Records a probe that took `took`. Returns whether the state, or the reason for being down, has changed.
+    pub fn record(&self, now: Instant, found: Result<(), ProbeFailure>, took: Duration) -> bool {
         self.probe.store(micros(took).saturating_add(1), Ordering::Relaxed);
         let state = match found {
-            Ok(()) => State::Up,
-            Err(failure) => State::Down(failure),
+            Ok(()) => ProbeState::Up,
+            Err(failure) => ProbeState::Down(failure),
         };
         let before = self.word.load(Ordering::Relaxed);
         let old = decode(before);
-        let since = if old.up() == state.up() { before >> STATE_BITS } else { micros(now.duration_since(self.anchor)) };
+        let since =
+            if old.is_up() == state.is_up() { before >> STATE_BITS } else { micros(now.duration_since(self.anchor)) };
         self.word.store(since << STATE_BITS | encode(state), Ordering::Release);
         old != state
     }
 
-    /// As it is now.
+    /// Copies the current status.
     #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
+    pub fn snapshot(&self) -> StatusSnapshot {
         let word = self.word.load(Ordering::Acquire);
         let probe = self.probe.load(Ordering::Relaxed);
-        Snapshot {
+        StatusSnapshot {
             state: decode(word),
             since: self.anchor + Duration::from_micros(word >> STATE_BITS),
             probe: probe.checked_sub(1).map(Duration::from_micros),
@@ -134,21 +136,21 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX >> STATE_BITS)
 }
 
-fn encode(state: State) -> u64 {
+fn encode(state: ProbeState) -> u64 {
     match state {
-        State::Unknown => 0,
-        State::Up => 1,
-        State::Down(failure) => 2 + Failure::all().take_while(|other| *other != failure).count() as u64,
+        ProbeState::Unknown => 0,
+        ProbeState::Up => 1,
+        ProbeState::Down(failure) => 2 + ProbeFailure::all().take_while(|other| *other != failure).count() as u64,
     }
 }
 
-fn decode(word: u64) -> State {
+fn decode(word: u64) -> ProbeState {
     match word & ((1 << STATE_BITS) - 1) {
-        0 => State::Unknown,
-        1 => State::Up,
+        0 => ProbeState::Unknown,
+        1 => ProbeState::Up,
         index => {
-            let failure = usize::try_from(index - 2).ok().and_then(|index| Failure::all().nth(index));
-            State::Down(failure.expect("only encode writes the word"))
+            let failure = usize::try_from(index - 2).ok().and_then(|index| ProbeFailure::all().nth(index));
+            ProbeState::Down(failure.expect("only encode writes the word"))
         }
     }
 }
@@ -159,8 +161,8 @@ mod tests {
 
     #[test]
     fn every_state_survives_its_encoding() {
-        let downs = Failure::all().map(State::Down);
-        for state in [State::Unknown, State::Up].into_iter().chain(downs) {
+        let downs = ProbeFailure::all().map(ProbeState::Down);
+        for state in [ProbeState::Unknown, ProbeState::Up].into_iter().chain(downs) {
             assert_eq!(decode(7 << STATE_BITS | encode(state)), state);
         }
     }
@@ -171,13 +173,13 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let took = Duration::from_millis(3);
         let status = Status::new(start);
-        assert_eq!(status.snapshot(), Snapshot { state: State::Unknown, since: start, probe: None });
+        assert_eq!(status.snapshot(), StatusSnapshot { state: ProbeState::Unknown, since: start, probe: None });
         assert!(status.record(at(1), Ok(()), took));
         assert!(!status.record(at(2), Ok(()), took));
-        assert_eq!(status.snapshot(), Snapshot { state: State::Up, since: at(1), probe: Some(took) });
-        assert!(status.record(at(3), Err(Failure::Refused), took));
-        assert!(status.record(at(4), Err(Failure::NoAnswer), took), "another reason is news");
+        assert_eq!(status.snapshot(), StatusSnapshot { state: ProbeState::Up, since: at(1), probe: Some(took) });
+        assert!(status.record(at(3), Err(ProbeFailure::Refused), took));
+        assert!(status.record(at(4), Err(ProbeFailure::NoAnswer), took), "another reason is a change");
         let down = status.snapshot();
-        assert_eq!((down.state, down.since), (State::Down(Failure::NoAnswer), at(3)));
+        assert_eq!((down.state, down.since), (ProbeState::Down(ProbeFailure::NoAnswer), at(3)));
     }
 }

@@ -1,13 +1,12 @@
-//! Keeps the picture of a backend: which server it is and what it lists every half minute, what is in memory and how busy
-//! its engines are every few seconds. Right after the backend comes up both are asked at once; after a name that is not
-//! listed has succeeded it is listed again, and after an answer that brought a model into memory, or sent one away, it is
-//! looked at again.
+//! Keeps the inventory of a backend up to date: lists its models every half minute, and polls the models in memory and
+//! the load every few seconds. Both happen at once when the backend comes up. An unlisted name that succeeds triggers
+//! another listing; an answer that shows a loaded or unloaded model triggers another poll.
 //!
-//! One question at a time, each with a limit on its time and size, and never on behalf of a scrape. A listing that fails
-//! leaves what is known as it is; what is in memory is forgotten once the backend is out of reach.
+//! One request at a time, limited in time and size, and never on behalf of a scrape. A failed listing keeps the known
+//! models; the models in memory are forgotten once the backend is unreachable.
 //!
-//! No question makes a server load, unload or keep a model. llama.cpp's `/metrics` would, where it may fall asleep: it is
-//! asked only while there is traffic, and `/props`, which says whether it sleeps, before.
+//! No request makes a server load, unload or keep a model. llama.cpp's `/metrics` would, where it may fall asleep: it
+//! is requested only while there is traffic, and only after `/props` has shown whether the server sleeps.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -20,24 +19,24 @@ use super::catalogue::Catalogue;
 use super::engine;
 use super::inventory::{Inventory, Resident, Runtime};
 use super::monitor::{Monitor, stopped};
-use super::quiet::{AskTraffic, Quiet, Sleep};
-use super::recognise::{ANSWER, read, recognise, sleep};
+use super::quiet::{IdleTimer, ReadTraffic, SleepState};
+use super::recognise::{MAX_RESPONSE, read, read_sleep_state, recognise};
 use super::report::Report;
 use super::track::Tracker;
 use crate::wire::route::Dialect;
 
-/// Between two listings at least: a server that answers any name brings on many.
-const BETWEEN_LISTINGS: Duration = Duration::from_secs(1);
+/// The shortest interval of listings: a server that answers any name triggers many.
+const MIN_LIST_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Between two looks at least: less than any load takes.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(25);
+/// The shortest interval of polls: less than any load takes.
+const MIN_POLL_INTERVAL: Duration = Duration::from_millis(25);
 
-/// Asks until `shutdown` is true or its sender is gone. `traffic` says what has gone through to the backend.
+/// Runs until `shutdown` is true or its sender was dropped. `traffic` reads the proxy's traffic to the backend.
 pub async fn run(
     monitor: Arc<Monitor>,
     catalogue: Arc<Catalogue>,
     report: Arc<dyn Report>,
-    traffic: AskTraffic,
+    traffic: ReadTraffic,
     mut shutdown: watch::Receiver<bool>,
 ) {
     let mut survey = Survey {
@@ -45,15 +44,15 @@ pub async fn run(
         catalogue,
         report,
         traffic,
-        quiet: Quiet::new(std::time::Instant::now()),
+        idle: IdleTimer::new(std::time::Instant::now()),
         tracker: Tracker::default(),
         served: None,
-        lists: true,
-        asked: false,
+        lists_models: true,
+        has_reported: false,
     };
     tokio::select! {
         () = stopped(&mut shutdown) => {}
-        () = survey.go_on() => {}
+        () = survey.run() => {}
     }
 }
 
@@ -61,72 +60,72 @@ struct Survey {
     monitor: Arc<Monitor>,
     catalogue: Arc<Catalogue>,
     report: Arc<dyn Report>,
-    traffic: AskTraffic,
-    quiet: Quiet,
+    traffic: ReadTraffic,
+    idle: IdleTimer,
     tracker: Tracker,
-    /// What the last listing found in memory, of a server that is not asked by `/api/ps`.
+    /// The models in memory according to the last listing, of a server without `/api/ps`.
     served: Option<Vec<Resident>>,
-    /// The last listing succeeded; said when it changes.
-    lists: bool,
-    /// Something is told of what is in memory or of load, and must be taken back when the backend goes.
-    asked: bool,
+    /// Whether the last listing succeeded; a change is logged.
+    lists_models: bool,
+    /// Models in memory or load were reported, and have to be withdrawn when the backend becomes unreachable.
+    has_reported: bool,
 }
 
 impl Survey {
-    async fn go_on(&mut self) {
+    async fn run(&mut self) {
         let pace = self.monitor.pace;
-        let relist = self.catalogue.relist(&self.monitor.backend.name);
-        let (mut listed, mut looked) = (Instant::now(), Instant::now());
-        let (mut next_list, mut next_look) = (listed + pace.list_every, looked + pace.look_every);
+        let relist = self.catalogue.relist_notify(&self.monitor.backend.name);
+        let (mut listed, mut polled) = (Instant::now(), Instant::now());
+        let (mut next_list, mut next_poll) = (listed + pace.list_every, polled + pace.poll_every);
         loop {
             let fresh = tokio::select! {
                 () = self.monitor.came_up.notified() => true,
                 () = relist.notified() => {
-                    next_list = next_list.min(listed + BETWEEN_LISTINGS);
-                    next_look = next_look.min(next_list);
+                    next_list = next_list.min(listed + MIN_LIST_INTERVAL);
+                    next_poll = next_poll.min(next_list);
                     continue;
                 }
-                () = self.monitor.look.notified() => {
-                    next_look = next_look.min(looked + BETWEEN_LOOKS);
+                () = self.monitor.poll_requested.notified() => {
+                    next_poll = next_poll.min(polled + MIN_POLL_INTERVAL);
                     continue;
                 }
-                () = tokio::time::sleep_until(next_look) => false,
+                () = tokio::time::sleep_until(next_poll) => false,
             };
-            if self.monitor.status.snapshot().state.up() == Some(true) {
+            if self.monitor.status.snapshot().state.is_up() == Some(true) {
                 if fresh || Instant::now() >= next_list {
                     self.list(fresh).await;
                     listed = Instant::now();
                     next_list = listed + pace.list_every;
                 }
-                self.look().await;
+                self.poll().await;
             } else {
                 self.forget();
             }
-            looked = Instant::now();
-            next_look = looked + pace.look_every;
+            polled = Instant::now();
+            next_poll = polled + pace.poll_every;
         }
     }
 
-    /// For how long nothing has gone through to the backend.
-    fn silence(&mut self) -> Duration {
-        self.quiet.lasts((self.traffic)(), std::time::Instant::now())
+    /// The time since the last traffic to the backend.
+    fn idle_time(&mut self) -> Duration {
+        self.idle.observe((self.traffic)(), std::time::Instant::now())
     }
 
     async fn list(&mut self, fresh: bool) {
         let before = self.monitor.inventory();
         let known = if fresh { Runtime::Unknown } else { before.runtime };
-        let is_quiet = self.silence() >= self.monitor.pace.quiet_after;
+        let is_quiet = self.idle_time() >= self.monitor.pace.quiet_after;
         let found = recognise(&self.monitor, known, is_quiet).await;
-        if self.lists && found.is_none() {
+        if self.lists_models && found.is_none() {
             let backend = &*self.monitor.backend.name;
             tracing::warn!(backend, "the backend lists no models: their names are learnt from answers only");
         }
-        self.lists = found.is_some();
-        // Before any name is admitted. One that was recognised once and does not list now is what it was.
+        self.lists_models = found.is_some();
+        // Before any name is admitted. A backend that does not list now is still what it was recognised as.
         let runtime = found.as_ref().map_or(known, |found| found.runtime);
-        self.catalogue.recognised(&self.monitor.backend.name, runtime);
+        self.catalogue.set_runtime(&self.monitor.backend.name, runtime);
         let Some(mut found) = found else { return };
-        self.catalogue.listed(&self.monitor.backend.name, found.models.iter().map(|model| &*model.name));
+        self.catalogue.set_listed(&self.monitor.backend.name, found.models.iter().map(|model| &*model.name));
         if fresh || before.runtime != found.runtime || before.version != found.version {
             let (backend, runtime) = (&*self.monitor.backend.name, found.runtime.as_str());
             let version = found.version.as_deref();
@@ -138,64 +137,68 @@ impl Survey {
             self.served.clone_from(&found.resident);
         }
         self.report.listed(&self.monitor.backend.name, &found);
-        self.monitor.see(found);
+        self.monitor.set_inventory(found);
     }
 
-    async fn look(&mut self) {
+    async fn poll(&mut self) {
         let inventory = self.monitor.inventory();
-        let sleep = if inventory.runtime == Runtime::LlamaCpp { sleep(&self.monitor).await } else { Sleep::Never };
-        if let Some(resident) = self.resident(&inventory, sleep).await {
-            for held in resident.resident.iter().flatten() {
-                // A model that was made since the last listing.
-                self.catalogue.answered(&self.monitor.backend.name, Dialect::Ollama, &held.name);
+        let sleep = if inventory.runtime == Runtime::LlamaCpp {
+            read_sleep_state(&self.monitor).await
+        } else {
+            SleepState::Never
+        };
+        if let Some(polled) = self.poll_resident(&inventory, sleep).await {
+            for model in polled.resident.iter().flatten() {
+                // The model may be newer than the last listing.
+                self.catalogue.admit_answered(&self.monitor.backend.name, Dialect::Ollama, &model.name);
             }
-            let changes = self.tracker.look(resident.resident.as_deref().unwrap_or_default());
-            self.asked = true;
-            self.report.resident(&self.monitor.backend.name, &resident, &changes);
-            self.monitor.see(resident);
+            let changes = self.tracker.update(polled.resident.as_deref().unwrap_or_default());
+            self.has_reported = true;
+            self.report.resident(&self.monitor.backend.name, &polled, &changes);
+            self.monitor.set_inventory(polled);
         } else if inventory.polled && inventory.resident.is_some() {
-            // It does not say any more. What it said last is compared with when it does again.
-            self.no_memory_is_known();
+            // The tracker keeps the last result for the next poll that succeeds.
+            self.withdraw_resident();
         }
         if matches!(inventory.runtime, Runtime::Vllm | Runtime::Sglang | Runtime::LlamaCpp | Runtime::Tgi) {
-            let may_be_asked = sleep.may_be_asked(self.silence(), self.monitor.pace.quiet_after);
-            let load = if may_be_asked { read(&self.monitor, "/metrics", ANSWER).await } else { None };
+            let allowed = sleep.allows_metrics(self.idle_time(), self.monitor.pace.quiet_after);
+            let load = if allowed { read(&self.monitor, "/metrics", MAX_RESPONSE).await } else { None };
             let load = load.and_then(|answer| engine::parse(&String::from_utf8_lossy(&answer.body)));
             let mut load = load.map(|(_, load)| load).unwrap_or_default();
             if let ([only], [model]) = (&mut load[..], &inventory.models[..]) {
                 only.model.get_or_insert_with(|| model.name.clone());
             }
-            self.asked = true;
+            self.has_reported = true;
             self.report.load(&self.monitor.backend.name, &load);
         }
     }
 
-    /// What is in memory now, if that is known.
-    async fn resident(&self, inventory: &Inventory, sleep: Sleep) -> Option<Inventory> {
+    /// The inventory with the models in memory; `None` where they are unknown.
+    async fn poll_resident(&self, inventory: &Inventory, sleep: SleepState) -> Option<Inventory> {
         if !inventory.polled {
             let served = self.served.clone()?;
-            let resident = if sleep == Sleep::Asleep { Vec::new() } else { served };
+            let resident = if sleep == SleepState::Asleep { Vec::new() } else { served };
             return Some(Inventory { resident: Some(resident), ..inventory.clone() });
         }
-        self.report.looks(&self.monitor.backend.name);
-        let answer = read(&self.monitor, "/api/ps", ANSWER).await?;
+        self.report.poll_begun(&self.monitor.backend.name);
+        let answer = read(&self.monitor, "/api/ps", MAX_RESPONSE).await?;
         let resident = answers::ps(&answer.body, SystemTime::now())?;
         Some(Inventory { resident: Some(resident), ..inventory.clone() })
     }
 
-    /// The backend is out of reach: nothing is known of its memory and its load.
+    /// Withdraws the models in memory and the load of an unreachable backend.
     fn forget(&mut self) {
-        if std::mem::take(&mut self.asked) {
-            self.tracker.forget();
+        if std::mem::take(&mut self.has_reported) {
+            self.tracker.reset();
             self.served = None;
-            self.no_memory_is_known();
+            self.withdraw_resident();
             self.report.load(&self.monitor.backend.name, &[]);
         }
     }
 
-    fn no_memory_is_known(&self) {
+    fn withdraw_resident(&self) {
         let unknown = Inventory { resident: None, ..(*self.monitor.inventory()).clone() };
         self.report.resident(&self.monitor.backend.name, &unknown, &[]);
-        self.monitor.see(unknown);
+        self.monitor.set_inventory(unknown);
     }
 }

@@ -1,4 +1,4 @@
-//! The watched backend against real sockets.
+//! The monitoring against real sockets.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,9 +14,9 @@ use super::engine::EngineLoad;
 use super::inventory::{Inventory, Runtime};
 use super::monitor::{Monitor, Pace};
 use super::probe;
-use super::quiet::{AskTraffic, Traffic};
+use super::quiet::{ReadTraffic, Traffic};
 use super::report::Report;
-use super::status::{Failure, State};
+use super::status::{ProbeFailure, ProbeState};
 use super::track::Change;
 
 const PACE: Pace = Pace {
@@ -24,13 +24,13 @@ const PACE: Pace = Pace {
     probe_limit: Duration::from_millis(100),
     list_every: Duration::from_millis(5),
     list_limit: Duration::from_secs(5),
-    look_every: Duration::from_millis(5),
+    poll_every: Duration::from_millis(5),
     quiet_after: Duration::from_nanos(1),
 };
 
-struct Told(UnboundedSender<bool>);
+struct ProbeReport(UnboundedSender<bool>);
 
-impl Report for Told {
+impl Report for ProbeReport {
     fn probed(&self, backend: &Arc<str>, up: bool, _took: Duration) {
         assert_eq!(&**backend, "gpu1");
         let _ = self.0.send(up);
@@ -54,7 +54,7 @@ async fn head(stream: &mut TcpStream) -> String {
     String::from_utf8(head).expect("ASCII")
 }
 
-/// Answers each request by its first line; tells of each one afterwards.
+/// Answers each request by its first line, and sends the request to `heads` afterwards.
 async fn serve(listener: TcpListener, heads: UnboundedSender<String>, answer: impl Fn(&str) -> Option<String>) {
     while let Ok((mut stream, _)) = listener.accept().await {
         let head = head(&mut stream).await;
@@ -75,11 +75,11 @@ fn not_found() -> String {
     "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_owned()
 }
 
-/// Probes until it stands like this. On a busy machine a probe may be late, or meet a listener that is just closing: that is
-/// down for another reason, and the next one says the right one.
-async fn until(told: &mut UnboundedReceiver<bool>, monitor: &Monitor, state: State) {
+/// Waits for this state. On a busy machine a probe may be late, or meet a listener that is just closing: that is down
+/// for another reason, and the next probe has the right one.
+async fn until(events: &mut UnboundedReceiver<bool>, monitor: &Monitor, state: ProbeState) {
     loop {
-        told.recv().await.expect("the prober runs");
+        events.recv().await.expect("the prober runs");
         if monitor.status.snapshot().state == state {
             return;
         }
@@ -93,37 +93,37 @@ async fn any_http_answer_is_up_and_a_closed_port_is_down_again() {
     let (heads, mut seen) = unbounded_channel();
     let server =
         tokio::spawn(serve(listener, heads, |_| Some("HTTP/1.1 500 Oops\r\nContent-Length: 5\r\n\r\n".into())));
-    let (tell, mut told) = unbounded_channel();
+    let (tell, mut events) = unbounded_channel();
     let (stop, stopped) = watch::channel(false);
     let monitor = monitor(&format!("{address}/under/"));
-    assert_eq!(monitor.status.snapshot().state, State::Unknown);
-    let prober = tokio::spawn(probe::run(monitor.clone(), Arc::new(Told(tell)), stopped));
+    assert_eq!(monitor.status.snapshot().state, ProbeState::Unknown);
+    let prober = tokio::spawn(probe::run(monitor.clone(), Arc::new(ProbeReport(tell)), stopped));
 
-    until(&mut told, &monitor, State::Up).await;
+    until(&mut events, &monitor, ProbeState::Up).await;
     let request = seen.recv().await.expect("a probe").to_ascii_lowercase();
     assert!(request.starts_with("head /under/ http/1.1\r\n"), "{request}");
     assert!(request.contains(&format!("\r\nhost: {address}\r\n")), "{request}");
 
     server.abort();
-    until(&mut told, &monitor, State::Down(Failure::Refused)).await;
+    until(&mut events, &monitor, ProbeState::Down(ProbeFailure::Refused)).await;
     stop.send(true).expect("the prober listens");
-    prober.await.expect("the prober ends when told");
+    prober.await.expect("the prober ends at shutdown");
 }
 
 #[tokio::test]
 async fn silence_and_noise_are_down_for_their_own_reasons() {
     type Answer = fn(&str) -> Option<String>;
-    let cases: [(Answer, Failure); 2] =
-        [(|_| None, Failure::NoAnswer), (|_| Some("SSH-2.0-OpenSSH_9\r\n\r\n".into()), Failure::Protocol)];
+    let cases: [(Answer, ProbeFailure); 2] =
+        [(|_| None, ProbeFailure::NoAnswer), (|_| Some("SSH-2.0-OpenSSH_9\r\n\r\n".into()), ProbeFailure::Protocol)];
     for (answer, failure) in cases {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
         let monitor = monitor(&listener.local_addr().expect("address").to_string());
         let (heads, _seen) = unbounded_channel();
         let server = tokio::spawn(serve(listener, heads, answer));
-        let (tell, mut told) = unbounded_channel();
+        let (tell, mut events) = unbounded_channel();
         let (_stop, stopped) = watch::channel(false);
-        let prober = tokio::spawn(probe::run(monitor.clone(), Arc::new(Told(tell)), stopped));
-        until(&mut told, &monitor, State::Down(failure)).await;
+        let prober = tokio::spawn(probe::run(monitor.clone(), Arc::new(ProbeReport(tell)), stopped));
+        until(&mut events, &monitor, ProbeState::Down(failure)).await;
         prober.abort();
         server.abort();
     }
@@ -137,12 +137,12 @@ async fn a_backend_without_ollamas_listing_is_asked_for_openais_as_soon_as_it_is
     tokio::spawn(serve(listener, heads, |head| {
         Some(if head.starts_with("GET /v1/models ") { json(r#"{"data":[{"id":"org/model"}]}"#) } else { not_found() })
     }));
-    let (tell, _told) = unbounded_channel();
+    let (tell, _events) = unbounded_channel();
     let (_stop, stopped) = watch::channel(false);
     let catalogue = Arc::new(Catalogue::default());
-    let report = Arc::new(Told(tell.clone()));
+    let report = Arc::new(ProbeReport(tell.clone()));
     tokio::spawn(super::survey::run(monitor.clone(), catalogue.clone(), report, busy(true), stopped.clone()));
-    tokio::spawn(probe::run(monitor, Arc::new(Told(tell)), stopped));
+    tokio::spawn(probe::run(monitor, Arc::new(ProbeReport(tell)), stopped));
 
     let mut listings = 0;
     while listings < 2 {
@@ -167,68 +167,68 @@ async fn a_listing_without_end_is_given_up() {
         }
         sent
     });
-    let budget = super::fetch::Budget { time: Duration::from_secs(60), body: 64 * 1024 };
+    let budget = super::fetch::FetchLimits { time: Duration::from_secs(60), body: 64 * 1024 };
     let answer = super::fetch::fetch(&monitor.dialer, &monitor.host(), (http::Method::GET, "/"), budget).await;
     assert!(matches!(answer, Err(super::fetch::FetchError::TooLarge)), "{answer:?}");
     assert!(server.await.expect("the server ends") < 64 * 1024 * 1024, "the connection is closed early");
 }
 
-/// What was found out, as it came.
+/// One call of a report.
 #[derive(Debug, PartialEq)]
-enum Found {
+enum SurveyEvent {
     Listed(Inventory),
     Resident(Inventory, Vec<Change>),
     Load(Vec<EngineLoad>),
 }
 
-struct Finder(UnboundedSender<Found>);
+struct SurveyReport(UnboundedSender<SurveyEvent>);
 
-impl Report for Finder {
+impl Report for SurveyReport {
     fn listed(&self, _backend: &Arc<str>, inventory: &Inventory) {
-        let _ = self.0.send(Found::Listed(inventory.clone()));
+        let _ = self.0.send(SurveyEvent::Listed(inventory.clone()));
     }
     fn resident(&self, _backend: &Arc<str>, inventory: &Inventory, changes: &[Change]) {
-        let _ = self.0.send(Found::Resident(inventory.clone(), changes.to_vec()));
+        let _ = self.0.send(SurveyEvent::Resident(inventory.clone(), changes.to_vec()));
     }
     fn load(&self, _backend: &Arc<str>, load: &[EngineLoad]) {
-        let _ = self.0.send(Found::Load(load.to_vec()));
+        let _ = self.0.send(SurveyEvent::Load(load.to_vec()));
     }
 }
 
-/// A surveyed backend that answers each request line so; it is taken away by aborting the first task.
+/// A surveyed backend with these answers. Aborting the first task closes it.
 async fn surveyed(
     answer: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
-) -> (tokio::task::JoinHandle<()>, Arc<Monitor>, UnboundedReceiver<Found>, watch::Sender<bool>) {
+) -> (tokio::task::JoinHandle<()>, Arc<Monitor>, UnboundedReceiver<SurveyEvent>, watch::Sender<bool>) {
     let (heads, _) = unbounded_channel();
     surveyed_under(busy(true), heads, answer).await
 }
 
-/// Traffic that never rests, or none.
-fn busy(in_flight: bool) -> AskTraffic {
+/// Constant traffic, or none.
+fn busy(in_flight: bool) -> ReadTraffic {
     Box::new(move || Traffic { begun: 0, in_flight })
 }
 
-/// The same under this traffic; what it was asked is sent after each answer.
+/// As [`surveyed`], with this traffic; `heads` receives each request after its answer.
 async fn surveyed_under(
-    traffic: AskTraffic,
+    traffic: ReadTraffic,
     heads: UnboundedSender<String>,
     answer: impl Fn(&str) -> Option<String> + Send + Sync + 'static,
-) -> (tokio::task::JoinHandle<()>, Arc<Monitor>, UnboundedReceiver<Found>, watch::Sender<bool>) {
+) -> (tokio::task::JoinHandle<()>, Arc<Monitor>, UnboundedReceiver<SurveyEvent>, watch::Sender<bool>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let monitor = monitor(&listener.local_addr().expect("address").to_string());
     let server = tokio::spawn(serve(listener, heads, answer));
-    let (tell, told) = unbounded_channel();
+    let (tell, events) = unbounded_channel();
     let (stop, stopped) = watch::channel(false);
-    let report: Arc<dyn Report> = Arc::new(Finder(tell));
+    let report: Arc<dyn Report> = Arc::new(SurveyReport(tell));
     let catalogue = Arc::new(Catalogue::default());
     tokio::spawn(super::survey::run(monitor.clone(), catalogue, report.clone(), traffic, stopped.clone()));
     tokio::spawn(probe::run(monitor.clone(), report, stopped));
-    (server, monitor, told, stop)
+    (server, monitor, events, stop)
 }
 
-async fn found<T>(told: &mut UnboundedReceiver<Found>, mut wanted: impl FnMut(Found) -> Option<T>) -> T {
+async fn found<T>(events: &mut UnboundedReceiver<SurveyEvent>, mut wanted: impl FnMut(SurveyEvent) -> Option<T>) -> T {
     loop {
-        if let Some(found) = wanted(told.recv().await.expect("the survey runs")) {
+        if let Some(found) = wanted(events.recv().await.expect("the survey runs")) {
             return found;
         }
     }
@@ -281,13 +281,13 @@ async fn each_server_is_recognised_by_what_only_it_answers() {
         (Runtime::Unknown, None, openai("somebody"), &[]),
     ];
     for (runtime, version, models, answers) in table {
-        let (_server, _monitor, mut told, _stop) = surveyed(move |head| {
+        let (_server, _monitor, mut events, _stop) = surveyed(move |head| {
             let known = answers.iter().find(|(known, _)| *known == path(head)).map(|(_, body)| json(body));
             Some(known.unwrap_or_else(|| if path(head) == "/v1/models" { json(&models) } else { not_found() }))
         })
         .await;
-        let listed = found(&mut told, |found| match found {
-            Found::Listed(inventory) => Some(inventory),
+        let listed = found(&mut events, |found| match found {
+            SurveyEvent::Listed(inventory) => Some(inventory),
             _ => None,
         })
         .await;
@@ -297,11 +297,11 @@ async fn each_server_is_recognised_by_what_only_it_answers() {
 }
 
 #[tokio::test]
-async fn loads_and_evictions_are_seen_and_forgotten_when_the_backend_goes() {
+async fn loads_and_evictions_are_seen_and_forgotten_when_the_backend_closes() {
     use std::sync::atomic::{AtomicU8, Ordering};
     let memory = Arc::new(AtomicU8::new(0));
     let held = memory.clone();
-    let (server, monitor, mut told, _stop) = surveyed(move |head| {
+    let (server, monitor, mut events, _stop) = surveyed(move |head| {
         Some(match path(head) {
             "/api/tags" => json(r#"{"models":[{"name":"a:1"},{"name":"b:1"}]}"#),
             "/api/version" => json(r#"{"version":"0.24.0"}"#),
@@ -311,28 +311,29 @@ async fn loads_and_evictions_are_seen_and_forgotten_when_the_backend_goes() {
         })
     })
     .await;
-    let look = |found| match found {
-        Found::Resident(inventory, changes) => Some((inventory, changes)),
+    let resident = |found| match found {
+        SurveyEvent::Resident(inventory, changes) => Some((inventory, changes)),
         _ => None,
     };
-    let (inventory, changes) = found(&mut told, look).await;
-    let names: Vec<&str> = inventory.held().expect("it says").map(|(name, _)| name).collect();
+    let (inventory, changes) = found(&mut events, resident).await;
+    let names: Vec<&str> = inventory.resident_names().expect("it says").map(|(name, _)| name).collect();
     assert_eq!((names, changes), (vec!["a:1"], vec![]));
     memory.store(1, Ordering::SeqCst);
-    let changes = found(&mut told, |found| look(found).map(|(_, changes)| changes).filter(|all| !all.is_empty())).await;
+    let changes =
+        found(&mut events, |found| resident(found).map(|(_, changes)| changes).filter(|all| !all.is_empty())).await;
     assert_eq!(changes, [Change::Evicted("a:1".into()), Change::Loaded("b:1".into())]);
     server.abort();
-    found(&mut told, |found| look(found).filter(|(inventory, _)| inventory.resident.is_none())).await;
+    found(&mut events, |found| resident(found).filter(|(inventory, _)| inventory.resident.is_none())).await;
     assert_eq!(monitor.inventory().resident, None);
     assert_eq!(monitor.inventory().models.len(), 2, "what it lists is as it was last seen");
 }
 
 #[tokio::test]
-async fn the_load_of_engines_is_read_and_taken_back_where_it_is_no_longer_served() {
+async fn the_load_of_engines_is_read_and_withdrawn_when_it_is_no_longer_served() {
     use std::sync::atomic::{AtomicBool, Ordering};
     let serves = Arc::new(AtomicBool::new(true));
     let served = serves.clone();
-    let (_server, _monitor, mut told, _stop) = surveyed(move |head| {
+    let (_server, _monitor, mut events, _stop) = surveyed(move |head| {
         Some(match path(head) {
             "/v1/models" => json(r#"{"data":[{"id":"m.gguf","owned_by":"llamacpp"}]}"#),
             "/metrics" if served.load(Ordering::SeqCst) => json("llamacpp:requests_processing 2\n"),
@@ -341,19 +342,19 @@ async fn the_load_of_engines_is_read_and_taken_back_where_it_is_no_longer_served
     })
     .await;
     let load = |found| match found {
-        Found::Load(load) => Some(load),
+        SurveyEvent::Load(load) => Some(load),
         _ => None,
     };
-    let first = found(&mut told, load).await;
+    let first = found(&mut events, load).await;
     assert_eq!((first[0].model.as_deref(), first[0].running), (Some("m.gguf"), Some(2.0)));
     serves.store(false, Ordering::SeqCst);
-    found(&mut told, |found| load(found).filter(Vec::is_empty)).await;
+    found(&mut events, |found| load(found).filter(Vec::is_empty)).await;
 }
 
-/// What a llama.cpp server is asked until it has been asked for `/props` so often, while its `/props` says this.
-async fn asked_of_llama_cpp(props: &'static str, in_flight: bool, looks: usize) -> Vec<String> {
+/// The paths requested of a llama.cpp server with these `/props`, until `/props` was requested `polls` times.
+async fn requested_of_llama_cpp(props: &'static str, in_flight: bool, polls: usize) -> Vec<String> {
     let (heads, mut asked) = unbounded_channel();
-    let (_server, _monitor, _told, _stop) = surveyed_under(busy(in_flight), heads, move |head| {
+    let (_server, _monitor, _events, _stop) = surveyed_under(busy(in_flight), heads, move |head| {
         Some(match path(head) {
             "/v1/models" => json(r#"{"data":[{"id":"m.gguf","owned_by":"llamacpp"}]}"#),
             "/props" => json(props),
@@ -363,7 +364,7 @@ async fn asked_of_llama_cpp(props: &'static str, in_flight: bool, looks: usize) 
     })
     .await;
     let mut paths = Vec::new();
-    while paths.iter().filter(|path| *path == "/props").count() < looks {
+    while paths.iter().filter(|path| *path == "/props").count() < polls {
         paths.push(path(&asked.recv().await.expect("the survey runs")).to_owned());
     }
     paths
@@ -371,7 +372,7 @@ async fn asked_of_llama_cpp(props: &'static str, in_flight: bool, looks: usize) 
 
 /// Before build 10519 `/metrics` resets llama.cpp's idle timer, and loads a model that was unloaded.
 #[tokio::test]
-async fn asking_neither_wakes_llama_cpp_nor_keeps_it_awake() {
+async fn the_survey_neither_wakes_llama_cpp_nor_keeps_it_awake() {
     for (props, in_flight, asks) in [
         (r#"{"is_sleeping":true}"#, true, false),
         (r#"{"is_sleeping":true}"#, false, false),
@@ -381,7 +382,7 @@ async fn asking_neither_wakes_llama_cpp_nor_keeps_it_awake() {
         // Before there was a sleep to disturb.
         (r#"{"build_info":"b1"}"#, false, true),
     ] {
-        let paths = asked_of_llama_cpp(props, in_flight, 10).await;
+        let paths = requested_of_llama_cpp(props, in_flight, 10).await;
         assert_eq!(paths.iter().any(|path| path == "/metrics"), asks, "{props} {in_flight}: {paths:?}");
         let harmless = ["/", "/api/tags", "/v1/models", "/props", "/metrics"];
         assert!(paths.iter().all(|path| harmless.contains(&&**path)), "{paths:?}");
@@ -393,7 +394,7 @@ async fn a_model_that_llama_cpp_unloaded_to_sleep_is_not_in_memory() {
     use std::sync::atomic::{AtomicBool, Ordering};
     let sleeps = Arc::new(AtomicBool::new(false));
     let asleep = sleeps.clone();
-    let (_server, _monitor, mut told, _stop) = surveyed(move |head| {
+    let (_server, _monitor, mut events, _stop) = surveyed(move |head| {
         Some(match path(head) {
             "/v1/models" => json(r#"{"data":[{"id":"m.gguf","owned_by":"llamacpp"}]}"#),
             "/props" if asleep.load(Ordering::SeqCst) => json(r#"{"is_sleeping":true}"#),
@@ -403,22 +404,22 @@ async fn a_model_that_llama_cpp_unloaded_to_sleep_is_not_in_memory() {
     })
     .await;
     let changed = |found| match found {
-        Found::Resident(_, changes) if !changes.is_empty() => Some(changes),
+        SurveyEvent::Resident(_, changes) if !changes.is_empty() => Some(changes),
         _ => None,
     };
-    found(&mut told, |found| matches!(found, Found::Resident(..)).then_some(())).await;
+    found(&mut events, |found| matches!(found, SurveyEvent::Resident(..)).then_some(())).await;
     sleeps.store(true, Ordering::SeqCst);
-    assert_eq!(found(&mut told, changed).await, [Change::Evicted("m.gguf".into())]);
+    assert_eq!(found(&mut events, changed).await, [Change::Evicted("m.gguf".into())]);
     sleeps.store(false, Ordering::SeqCst);
-    assert_eq!(found(&mut told, changed).await, [Change::Loaded("m.gguf".into())]);
+    assert_eq!(found(&mut events, changed).await, [Change::Loaded("m.gguf".into())]);
 }
 
-/// An unknown server is asked for metrics to be recognised, but not while it rests.
+/// The metrics of an unknown server are requested to recognise it, but not while it is idle.
 #[tokio::test]
-async fn a_server_that_rests_is_not_asked_for_metrics_to_be_recognised() {
+async fn metrics_of_an_idle_server_are_not_requested_to_recognise_it() {
     for in_flight in [true, false] {
         let (heads, mut asked) = unbounded_channel();
-        let (_server, _monitor, _told, _stop) = surveyed_under(busy(in_flight), heads, |_| Some(not_found())).await;
+        let (_server, _monitor, _events, _stop) = surveyed_under(busy(in_flight), heads, |_| Some(not_found())).await;
         let mut paths = Vec::new();
         while paths.iter().filter(|path| *path == "/info").count() < 3 {
             paths.push(path(&asked.recv().await.expect("the survey runs")).to_owned());
@@ -427,16 +428,16 @@ async fn a_server_that_rests_is_not_asked_for_metrics_to_be_recognised() {
     }
 }
 
-/// A picture of a server that answers so: the first listing, and the first look if there is one to be had.
-async fn pictured(answers: &'static [(&'static str, &'static str)]) -> Inventory {
-    let (_server, monitor, mut told, _stop) = surveyed(move |head| {
+/// The inventory of a server with these answers, after the first listing and the first poll.
+async fn inventory_of(answers: &'static [(&'static str, &'static str)]) -> Inventory {
+    let (_server, monitor, mut events, _stop) = surveyed(move |head| {
         let known = answers.iter().find(|(known, _)| *known == path(head)).map(|(_, body)| json(body));
         Some(known.unwrap_or_else(not_found))
     })
     .await;
     let mut listings = 0;
-    found(&mut told, |found| {
-        listings += usize::from(matches!(found, Found::Listed(_)));
+    found(&mut events, |found| {
+        listings += usize::from(matches!(found, SurveyEvent::Listed(_)));
         (listings > 1).then_some(())
     })
     .await;
@@ -444,9 +445,9 @@ async fn pictured(answers: &'static [(&'static str, &'static str)]) -> Inventory
 }
 
 #[tokio::test]
-async fn old_servers_and_those_that_look_alike_leave_less_and_nothing_wrong() {
+async fn old_and_similar_servers_yield_fewer_facts_and_no_wrong_ones() {
     // Go's empty lists.
-    let empty = pictured(&[
+    let empty = inventory_of(&[
         ("/api/tags", r#"{"models":null}"#),
         ("/api/version", r#"{"version":"0.1.33"}"#),
         ("/api/ps", r#"{"models":null}"#),
@@ -454,25 +455,26 @@ async fn old_servers_and_those_that_look_alike_leave_less_and_nothing_wrong() {
     .await;
     assert_eq!((empty.runtime, empty.models.len(), empty.resident), (Runtime::Ollama, 0, Some(vec![])));
     // Before 0.1.33 there was no `/api/ps`, and in no version of a look-alike need there be a version.
-    let old = pictured(&[("/api/tags", r#"{"models":[{"name":"a:1"}]}"#)]).await;
+    let old = inventory_of(&[("/api/tags", r#"{"models":[{"name":"a:1"}]}"#)]).await;
     assert_eq!((old.runtime, old.models.len(), old.resident), (Runtime::Unknown, 1, None));
     // LM Studio before its own API lists what is on disk, not what is in memory.
     const ON_DISK: &str =
         r#"{"data":[{"id":"a","owned_by":"organization_owner"},{"id":"b","owned_by":"organization_owner"}]}"#;
-    let studio = pictured(&[("/v1/models", ON_DISK)]).await;
+    let studio = inventory_of(&[("/v1/models", ON_DISK)]).await;
     assert_eq!((studio.runtime, studio.models.len(), studio.resident), (Runtime::LmStudio, 2, None));
     // A gateway in front of several engines is not an engine itself.
     let gateway =
-        pictured(&[("/v1/models", r#"{"data":[{"id":"a","owned_by":"vllm"},{"id":"b","owned_by":"sglang"}]}"#)]).await;
+        inventory_of(&[("/v1/models", r#"{"data":[{"id":"a","owned_by":"vllm"},{"id":"b","owned_by":"sglang"}]}"#)])
+            .await;
     assert_eq!((gateway.runtime, gateway.models.len(), gateway.resident), (Runtime::Unknown, 2, None));
 }
 
 #[tokio::test]
-async fn one_failed_question_makes_no_other_server_and_leaves_no_old_memory() {
+async fn a_failed_request_changes_no_runtime_and_withdraws_the_models_in_memory() {
     use std::sync::atomic::{AtomicBool, Ordering};
     let fails = Arc::new(AtomicBool::new(false));
     let failing = fails.clone();
-    let (_server, monitor, mut told, _stop) = surveyed(move |head| {
+    let (_server, monitor, mut events, _stop) = surveyed(move |head| {
         Some(match path(head) {
             "/v1/models" => json(r#"{"data":[{"id":"a:1","owned_by":"library"}]}"#),
             "/api/tags" | "/api/version" | "/api/ps" if failing.load(Ordering::SeqCst) => {
@@ -485,18 +487,18 @@ async fn one_failed_question_makes_no_other_server_and_leaves_no_old_memory() {
         })
     })
     .await;
-    let look = |found| match found {
-        Found::Resident(inventory, changes) => Some((inventory, changes)),
+    let resident = |found| match found {
+        SurveyEvent::Resident(inventory, changes) => Some((inventory, changes)),
         _ => None,
     };
-    found(&mut told, look).await;
+    found(&mut events, resident).await;
     fails.store(true, Ordering::SeqCst);
     let (unknown, _) =
-        found(&mut told, |found| look(found).filter(|(inventory, _)| inventory.resident.is_none())).await;
+        found(&mut events, |found| resident(found).filter(|(inventory, _)| inventory.resident.is_none())).await;
     assert_eq!((unknown.runtime, unknown.models.len()), (Runtime::Ollama, 1));
     fails.store(false, Ordering::SeqCst);
     let (again, changes) =
-        found(&mut told, |found| look(found).filter(|(inventory, _)| inventory.resident.is_some())).await;
+        found(&mut events, |found| resident(found).filter(|(inventory, _)| inventory.resident.is_some())).await;
     assert_eq!((again.runtime, changes), (Runtime::Ollama, vec![]), "nothing was loaded meanwhile");
     assert_eq!(monitor.inventory().models[0].revision.as_deref(), Some("1234"));
 }

@@ -1,42 +1,43 @@
-//! Which models came into memory and which left it, from one look to the next.
+//! Which models were loaded and unloaded from one poll to the next.
 //!
-//! A lower bound: what comes and goes between two looks is not seen. The first look, and the first after the backend was
-//! out of reach, finds nothing to compare with and counts nothing.
+//! A lower bound: a model loaded and unloaded between two polls is not seen. The first poll, and the first after the
+//! backend was unreachable, has nothing to compare with and yields no change.
 
 use super::inventory::Resident;
 
-/// What happened to a model.
+/// A change of the models in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// It came into memory.
+    /// The model with this name was loaded.
     Loaded(Box<str>),
-    /// It left memory.
+    /// The model with this name was unloaded.
     Evicted(Box<str>),
 }
 
-/// Remembers the last look.
+/// Keeps the result of the last poll; `None` before the first.
 #[derive(Debug, Default)]
 pub(super) struct Tracker(Option<Vec<Resident>>);
 
 impl Tracker {
-    /// This is in memory now.
-    pub(super) fn look(&mut self, now: &[Resident]) -> Vec<Change> {
+    /// Replaces the models in memory and returns what changed.
+    pub(super) fn update(&mut self, now: &[Resident]) -> Vec<Change> {
         let before = self.0.replace(now.to_vec());
         let Some(before) = before else { return Vec::new() };
-        let gone = before.iter().filter(|old| !now.iter().any(|new| same(old, new)));
-        let come = now.iter().filter(|new| !before.iter().any(|old| same(old, new)));
-        let gone = gone.map(|old| Change::Evicted(old.name.clone()));
-        gone.chain(come.map(|new| Change::Loaded(new.name.clone()))).collect()
+        let evicted = before.iter().filter(|old| !now.iter().any(|new| same(old, new)));
+        let loaded = now.iter().filter(|new| !before.iter().any(|old| same(old, new)));
+        let evicted = evicted.map(|old| Change::Evicted(old.name.clone()));
+        evicted.chain(loaded.map(|new| Change::Loaded(new.name.clone()))).collect()
     }
 
-    /// What was seen counts no longer.
-    pub(super) fn forget(&mut self) {
+    /// Forgets the last poll.
+    pub(super) fn reset(&mut self) {
         self.0 = None;
     }
 }
 
-/// Other files under the same name, or another length of context, are another load (Ollama starts the model's process
-/// again for each). What one of the looks does not say is no difference: a model that is just loading has no context yet.
+/// Whether it is the same load. Other files under the same name, or another context length, are another one (Ollama
+/// restarts the model's process for each). A fact missing in one poll is no difference: a model that is being loaded
+/// has no context length yet.
 fn same(old: &Resident, new: &Resident) -> bool {
     fn agree<T: PartialEq>(old: Option<&T>, new: Option<&T>) -> bool {
         old.zip(new).is_none_or(|(old, new)| old == new)
@@ -50,21 +51,21 @@ fn same(old: &Resident, new: &Resident) -> bool {
 mod tests {
     use super::*;
 
-    fn held(name: &str, context: u64) -> Resident {
+    fn resident(name: &str, context: u64) -> Resident {
         Resident { name: name.into(), context: Some(context), ..Resident::default() }
     }
 
     #[test]
-    fn only_what_differs_from_the_last_look_is_a_change() {
+    fn only_differences_from_the_last_poll_are_changes() {
         let mut tracker = Tracker::default();
-        assert_eq!(tracker.look(&[held("a", 1)]), []);
-        assert_eq!(tracker.look(&[held("a", 1), held("b", 1)]), [Change::Loaded("b".into())]);
-        assert_eq!(tracker.look(&[held("b", 1)]), [Change::Evicted("a".into())]);
-        assert_eq!(tracker.look(&[held("b", 2)]), [Change::Evicted("b".into()), Change::Loaded("b".into())]);
-        assert_eq!(tracker.look(&[Resident { vram: Some(9), ..held("b", 2) }]), []);
-        assert_eq!(tracker.look(&[Resident { context: None, ..held("b", 2) }]), [], "it does not say");
-        assert_eq!(tracker.look(&[held("b", 3)]), [], "nor did it");
-        tracker.forget();
-        assert_eq!(tracker.look(&[]), []);
+        assert_eq!(tracker.update(&[resident("a", 1)]), []);
+        assert_eq!(tracker.update(&[resident("a", 1), resident("b", 1)]), [Change::Loaded("b".into())]);
+        assert_eq!(tracker.update(&[resident("b", 1)]), [Change::Evicted("a".into())]);
+        assert_eq!(tracker.update(&[resident("b", 2)]), [Change::Evicted("b".into()), Change::Loaded("b".into())]);
+        assert_eq!(tracker.update(&[Resident { vram: Some(9), ..resident("b", 2) }]), []);
+        assert_eq!(tracker.update(&[Resident { context: None, ..resident("b", 2) }]), [], "it does not say");
+        assert_eq!(tracker.update(&[resident("b", 3)]), [], "nor did it");
+        tracker.reset();
+        assert_eq!(tracker.update(&[]), []);
     }
 }

@@ -178,7 +178,7 @@ pub(super) const PERIOD: Kind<Option<Duration>> =
 
 pub(super) const SWITCH: Kind<bool> = words("on|off", "`on` or `off`", value::switch, |on| quoted(switch(*on)));
 
-pub(super) const LOG_FORMAT: Kind<logs::Format> =
+pub(super) const LOG_FORMAT: Kind<logs::LogFormat> =
     words("text|json", "`text` or `json`", value::log_format, |format| quoted(format.as_str()));
 
 pub(super) const LOG_LEVEL: Kind<String> =

@@ -36,10 +36,10 @@ pub struct Config {
     pub max_models: usize,
     /// How long exchanges may go on after a request to stop. Zero ends them at once.
     pub drain_timeout: Duration,
-    /// What is logged: a level or directives that [`logs::filter`] takes.
+    /// What is logged: a level or directives that [`logs::parse_filter`] takes.
     pub log_level: String,
     /// The shape of the log.
-    pub log_format: logs::Format,
+    pub log_format: logs::LogFormat,
     /// Whether each finished exchange gets a line.
     pub access_log: bool,
     /// How clients are served. Its threads and its connections are what the machine and the next two make of it.
@@ -136,7 +136,7 @@ impl Config {
             max_models: 0,
             drain_timeout: Duration::ZERO,
             log_level: String::new(),
-            log_format: logs::Format::Text,
+            log_format: logs::LogFormat::Text,
             access_log: false,
             backend: backend::Settings::default(),
             proxy: proxy::Settings::default(),

@@ -189,13 +189,13 @@ pub(super) fn switch(text: &str) -> Result<bool, Wrong> {
 }
 
 /// The shape of the log.
-pub(super) fn log_format(text: &str) -> Result<logs::Format, Wrong> {
-    logs::Format::ALL.into_iter().find(|format| format.as_str() == text).ok_or(Unexpected)
+pub(super) fn log_format(text: &str) -> Result<logs::LogFormat, Wrong> {
+    logs::LogFormat::ALL.into_iter().find(|format| format.as_str() == text).ok_or(Unexpected)
 }
 
 /// What is logged.
 pub(super) fn log_level(text: &str) -> Result<String, Wrong> {
-    logs::filter(text).map(|_| text.to_owned()).map_err(|error| Because(error.to_string()))
+    logs::parse_filter(text).map(|_| text.to_owned()).map_err(|error| Because(error.to_string()))
 }
 
 /// The policy for the `Host` field. Its words are taken in any case, because as a host they would be sent to the backend.

@@ -1,66 +1,66 @@
-//! What the events of one answer add up to.
+//! The accumulated events of one answer.
 //!
 //! Takes the normalised events of any dialect, in order, each with the instant at which its frame arrived. It never
-//! fails, it allocates only for the model's name, and it knows nothing of bytes.
+//! fails and allocates only for the model's name.
 
 use std::time::Instant;
 
 use super::names::NamedModel;
 use super::timing::Timing;
-use super::usage::Tally;
+use super::usage::TokenCounts;
 use crate::wire::event::{Event, FinishReason, Timings};
 
-/// What was read of an answer so far.
+/// What is known of an answer so far.
 #[derive(Debug, Default)]
 pub(super) struct Answer {
     /// The first name that the backend gave the model.
     pub(super) model: Option<NamedModel>,
-    /// Instants.
+    /// When its parts arrived.
     pub(super) timing: Timing,
-    /// Counts.
-    pub(super) tally: Tally,
+    /// Its token counts, by source.
+    pub(super) tokens: TokenCounts,
     /// Durations that the backend reported.
     pub(super) reported: Timings,
-    /// Why generation stopped; the last word counts.
+    /// Why generation stopped, as the last event that says so gives it.
     pub(super) finish: Option<FinishReason>,
-    /// Bytes moved by a transfer.
+    /// Bytes moved by a pull or push so far.
     pub(super) progress: Option<u64>,
-    /// The backend said that the model runs elsewhere.
-    pub(super) elsewhere: bool,
-    /// The backend said that it failed.
+    /// The backend said that the model runs on another host.
+    pub(super) is_remote: bool,
+    /// The backend reported an error.
     pub(super) error: bool,
-    /// The terminal event was seen, and no token since.
+    /// The terminal event was seen, and no token after it.
     pub(super) terminal: bool,
-    /// What was made has no tokens by nature.
+    /// The result has no tokens by nature, such as an image.
     pub(super) has_no_tokens: bool,
 }
 
 impl Answer {
-    /// Takes one event of the frame that arrived at `now`. `offset` counts the bytes of the body up to its end.
-    pub(super) fn event(&mut self, event: Event<'_>, offset: u64, now: Instant) {
+    /// Adds an event of the frame that arrived at `now`. `offset` is the number of body bytes up to the event's end.
+    pub(super) fn observe(&mut self, event: Event<'_>, offset: u64, now: Instant) {
         match event {
             Event::Model(name) if self.model.is_none() && !name.is_empty() => self.model = Some(name.into()),
             Event::Model(_) => {}
             Event::Tokens(tokens) => {
-                // A list of prompts goes on after the end of one: llama.cpp begins the next only then.
+                // With a list of prompts, llama.cpp begins the next one after the terminal event of the last.
                 self.terminal = false;
-                self.tally.tokens(tokens);
+                self.tokens.add_listed(tokens);
                 if tokens.answer || tokens.thinking {
-                    self.timing.token(tokens, offset, now);
+                    self.timing.record_token(tokens, offset, now);
                 }
             }
-            Event::Usage(usage) => self.tally.usage(usage),
-            Event::Timings(timings) => self.timings(timings),
+            Event::Usage(usage) => self.tokens.merge(usage),
+            Event::Timings(timings) => self.merge_timings(timings),
             Event::Finish(reason) => self.finish = Some(reason),
             Event::Progress(progress) => self.progress = Some(progress.completed),
-            Event::Elsewhere => self.elsewhere = true,
+            Event::Elsewhere => self.is_remote = true,
             Event::Error => self.error = true,
             Event::Terminal => self.terminal = true,
             Event::NoTokens => self.has_no_tokens = true,
         }
     }
 
-    fn timings(&mut self, timings: Timings) {
+    fn merge_timings(&mut self, timings: Timings) {
         let known = &mut self.reported;
         known.load = timings.load.or(known.load);
         known.prefill = timings.prefill.or(known.prefill);

@@ -1,144 +1,131 @@
-//! How an observation ends: what is left is read, everything becomes one record, and the watch learns of it.
+//! The end of an observation: parses what is left, builds the record, and passes it to the watch.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
+use super::Observation;
 use super::answer::Answer;
-use super::belief::Watched;
 use super::outcome::{End, ErrorType, Outcome};
-use super::rates::Decode;
+use super::plausibility::Observed;
+use super::rates::DecodeFacts;
+use super::reading::{BodyReading, is_stream};
 use super::record::Record;
-use super::residency::Cold;
-use super::verdict::Evidence;
-use super::{Observation, is_stream};
-use crate::wire::event::{Defect, Defects, FinishReason, Source, Timings};
-
-/// What a reader knows besides the events. The default is that of a body that nobody reads.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Reading {
-    pub(super) streamed: bool,
-    pub(super) expects_terminal: bool,
-    pub(super) defects: Defects,
-}
+use super::residency::ColdStart;
+use super::verdict::EndEvidence;
+use crate::wire::event::{Defect, FinishReason, Source, Timings};
 
 impl Observation {
-    /// Ends it, unless it has ended.
+    /// Ends the exchange. Does nothing after the first call. `overhead` is `None` if it was not measured.
     pub(super) fn conclude(&mut self, end: End, status: u16, overhead: Option<Duration>) {
         if self.watch.is_none() {
             return;
         }
-        // An element without its terminator arrived with the last frame; a fault in reading it must not lose the end.
+        // The last element may lack its terminator; a bug in parsing it must not lose the record.
         if catch_unwind(AssertUnwindSafe(|| self.read_rest())).is_err() {
             self.defect(Defect::Panic);
         }
         let mut reading = self.reading();
-        if self.watched(reading.streamed).contradicts(&self.answer.reported) {
+        if self.observed(reading.streamed).contradicts(&self.answer.reported) {
             self.answer.reported = Timings::default();
             reading.defects.add(Defect::Duration);
         }
         let mut record = self.record(end, status, overhead, reading);
         record.truncation_suspected = self.suspects_truncation(&record);
-        self.leave(&record);
+        self.leave_model(&record);
         if let Some(mut watch) = self.watch.take() {
             watch.finished(&record);
         }
     }
 
-    /// Only a completed generation with a reported count of its prompt says anything about cuts.
+    /// Whether the prompt was probably cut. Only a completed generation with a reported prompt count says so.
     fn suspects_truncation(&self, record: &Record) -> bool {
         let reported = record.prompt_tokens.filter(|count| count.source == Source::Reported);
         let known = reported.zip(record.prompt_characters).zip(record.model());
-        let judged = record.is_generation() && record.outcome == Outcome::Completed && !self.answer.elsewhere;
+        let judged = record.is_generation() && record.outcome == Outcome::Completed && !self.answer.is_remote;
         known.filter(|_| judged).is_some_and(|((tokens, characters), model)| {
-            let stay = self.stay.as_ref().and_then(|stay| stay.suspects(model, characters, tokens.value));
-            let others = |backend| self.shared.residency.suspects(backend, model, characters, tokens.value);
-            stay.unwrap_or_else(|| self.backend().is_some_and(others))
+            let own = self.model_use.as_ref().and_then(|it| it.observe_prompt(model, characters, tokens.value));
+            let other = |backend| self.context.residency.observe_prompt(backend, model, characters, tokens.value);
+            own.unwrap_or_else(|| self.backend().is_some_and(other))
         })
     }
 
-    /// An answer that says nothing is that of a model which comes, or which the request sent away.
+    /// An answer without text comes from a model that was only loaded, or that the request unloaded.
     fn finish_reason(&self) -> Option<FinishReason> {
         match self.answer.finish {
-            Some(FinishReason::Load) if self.model_leaves => Some(FinishReason::Unload),
+            Some(FinishReason::Load) if self.unloads_model => Some(FinishReason::Unload),
             finish => finish,
         }
     }
 
-    /// What reported durations are held against.
-    fn watched(&self, streamed: bool) -> Watched {
-        let Answer { timing, tally, .. } = &self.answer;
-        let one_choice = !(tally.several_choices() || timing.several_choices());
-        Watched {
+    /// What reported durations are compared with.
+    fn observed(&self, streamed: bool) -> Observed {
+        let Answer { timing, tokens, .. } = &self.answer;
+        let one_choice = !(tokens.has_several_choices() || timing.has_several_choices());
+        Observed {
             whole: self.last.saturating_duration_since(self.start.at),
             decode: timing.window().filter(|_| streamed && one_choice),
-            generated: tally.generated().map(|count| count.value),
+            generated: tokens.generated().map(|count| count.value),
         }
     }
 
     fn read_rest(&mut self) {
         self.settle_requested();
-        if std::mem::take(&mut self.requested_untold) {
-            self.tell_requested();
+        if std::mem::take(&mut self.requested_unreported) {
+            self.report_requested();
         }
-        self.take_place();
+        self.enter_model();
         let arrived = self.arrived();
         if let Some(reader) = &mut self.reader {
             let answer = &mut self.answer;
-            reader.end(&mut |event, offset| answer.event(event, offset, arrived));
+            reader.end(&mut |event, offset| answer.observe(event, offset, arrived));
             let streamed = is_stream(reader.framing());
             self.settle_frame(streamed);
         }
     }
 
-    /// Gives its place on the model back, and says what its end says of what the backend holds in memory.
-    fn leave(&mut self, record: &Record) {
+    /// Ends the use of the model, and passes on what the end says about the models in the backend's memory.
+    fn leave_model(&mut self, record: &Record) {
         if let Some(backend) = self.backend().filter(|_| record.error == Some(ErrorType::ConnectRefused)) {
-            self.shared.residency.refuses(backend);
+            self.context.residency.connection_refused(backend);
         }
-        let Some(mut stay) = self.stay.take() else { return };
+        let Some(mut model_use) = self.model_use.take() else { return };
         let unloads = self.answer.finish == Some(FinishReason::Unload) && record.outcome == Outcome::Completed;
         if unloads {
-            stay.unloaded();
-        } else if self.model_leaves {
-            stay.leaves();
+            model_use.mark_unloaded();
+        } else if self.unloads_model {
+            model_use.unload_after_last();
         }
-        drop(stay);
-        if unloads || self.model_leaves {
-            self.changed();
+        drop(model_use);
+        if unloads || self.unloads_model {
+            self.report_memory_change();
         }
     }
 
-    /// Why its model was cold, if it was: something answered in the model's name, and not to say that it was sent away.
-    fn was_cold(&mut self) -> Option<Cold> {
+    /// Why the model had to be loaded; `None` where it was in memory, is remote, or did not answer.
+    fn cold_start(&mut self) -> Option<ColdStart> {
         let load = self.answer.reported.load;
         let answered = load.is_some() || (self.names_answer() && self.answer.model.is_some());
-        if !answered || self.answer.elsewhere || self.answer.finish == Some(FinishReason::Unload) {
+        if !answered || self.answer.is_remote || self.answer.finish == Some(FinishReason::Unload) {
             return None;
         }
-        if let Some(stay) = self.stay.as_mut().filter(|_| load.is_some()) {
-            stay.ran_here();
+        if let Some(model_use) = self.model_use.as_mut().filter(|_| load.is_some()) {
+            model_use.mark_local();
         }
-        self.is_in_memory();
-        self.stay.as_ref().and_then(|stay| stay.cold(load))
+        self.mark_in_memory();
+        self.model_use.as_ref().and_then(|it| it.cold_start(load))
     }
 
-    /// What the reader knows now.
-    pub(super) fn reading(&self) -> Reading {
-        match &self.reader {
-            Some(reader) => Reading {
-                streamed: is_stream(reader.framing()),
-                expects_terminal: reader.expects_terminal(),
-                defects: reader.defects(),
-            },
-            None => self.left.as_deref().copied().unwrap_or_default(),
-        }
+    /// The current state of the reader, or the last one before it failed.
+    pub(super) fn reading(&self) -> BodyReading {
+        let failed = || self.failed_reading.as_deref().copied().unwrap_or_default();
+        self.reader.as_ref().map_or_else(failed, BodyReading::from)
     }
 
-    fn record(&mut self, end: End, status: u16, overhead: Option<Duration>, reading: Reading) -> Record {
+    fn record(&mut self, end: End, status: u16, overhead: Option<Duration>, reading: BodyReading) -> Record {
         let mut defects = reading.defects;
         self.request_defect.into_iter().for_each(|defect| defects.add(defect));
         let error = self.answer.error && status < 400;
-        let evidence = Evidence {
+        let evidence = EndEvidence {
             end,
             answered: self.answered_status.is_some(),
             status,
@@ -148,22 +135,22 @@ impl Observation {
             expects_terminal: reading.expects_terminal,
         };
         let (outcome, error) = evidence.verdict();
-        let cold = self.was_cold();
+        let cold = self.cold_start();
         if outcome == Outcome::Completed && matches!(end, End::BackendFailed(_)) {
             defects.add(Defect::Framing);
         }
-        let (timing, tally, reported) = (&self.answer.timing, &self.answer.tally, self.answer.reported);
+        let (timing, tokens, reported) = (&self.answer.timing, &self.answer.tokens, self.answer.reported);
         let since = |at: Instant| at.saturating_duration_since(self.start.at);
         let first_token = timing.first_token.filter(|_| reading.streamed);
         let first_answer = timing.first_answer.filter(|_| reading.streamed);
-        let generated = tally.generated();
-        let decode = Decode {
+        let generated = tokens.generated();
+        let decode = DecodeFacts {
             generated: generated.map(|count| count.value),
             reported: reported.decode,
-            watched: timing.window().filter(|_| reading.streamed),
+            observed: timing.window().filter(|_| reading.streamed),
             events: timing.events,
             events_at_once: timing.events_at_once,
-            several_choices: tally.several_choices() || timing.several_choices(),
+            several_choices: tokens.has_several_choices() || timing.has_several_choices(),
         };
         Record {
             status,
@@ -181,12 +168,12 @@ impl Observation {
             token_events: timing.events,
             stalls: if reading.streamed { timing.stalls } else { 0 },
             largest_gap: timing.largest_gap.filter(|_| reading.streamed),
-            prompt_tokens: tally.prompt(),
+            prompt_tokens: tokens.prompt(),
             generated_tokens: generated,
-            cached_tokens: tally.cached(),
-            reasoning_tokens: tally.reasoning(),
-            drafted_tokens: tally.drafted(),
-            draft_accepted_tokens: tally.draft_accepted(),
+            cached_tokens: tokens.cached(),
+            reasoning_tokens: tokens.reasoning(),
+            drafted_tokens: tokens.drafted(),
+            draft_accepted_tokens: tokens.draft_accepted(),
             load: reported.load,
             cold,
             prompt_characters: self.prompt_characters,
@@ -203,7 +190,7 @@ impl Observation {
             overhead: overhead.filter(|_| !self.tunnel),
             defects,
             requested_model: self.requested_model.take(),
-            answered_model: if self.model_told { self.answer.model.take() } else { None },
+            answered_model: if self.answered_model_reported { self.answer.model.take() } else { None },
             placement: self.placement.clone(),
             timeline: self.timeline,
             start: self.start.clone(),

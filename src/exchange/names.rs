@@ -1,4 +1,4 @@
-//! What backends call their models, for what is shown of exchanges.
+//! Under which names backends list their models.
 
 use std::fmt::{self, Debug, Display};
 use std::ops::Deref;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::wire::reader::Engine;
 use crate::wire::route::Dialect;
 
-/// A model's name. Its clones share the text.
+/// The name of a model. Clones share the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedModel {
     text: Arc<str>,
@@ -15,20 +15,20 @@ pub struct NamedModel {
 }
 
 impl NamedModel {
-    /// A name as the backend lists it.
+    /// A name that the backend lists.
     #[must_use]
     pub fn listed(text: Arc<str>) -> Self {
         Self { text, is_listed: true }
     }
 
-    /// The name, where it is known to be one that the backend lists.
+    /// The name if it is known that the backend lists it; `None` otherwise.
     #[must_use]
     pub fn as_listed(&self) -> Option<&Arc<str>> {
         self.is_listed.then_some(&self.text)
     }
 }
 
-/// A name as it is spelled: whether the backend lists it is not known.
+/// A name as spelled by a request or an answer; whether the backend lists it is unknown.
 impl From<&str> for NamedModel {
     fn from(spelled: &str) -> Self {
         Self { text: spelled.into(), is_listed: false }
@@ -49,25 +49,26 @@ impl Deref for NamedModel {
     }
 }
 
-/// Knows the names under which backends list their models. Called on the data path, twice an exchange: it must not block.
-pub trait Names: Debug + Send + Sync {
-    /// The name of the model that a request asks for: as the backend lists it, else as it is spelled.
+/// Maps model names to those that backends list. Called on the data path, twice an exchange: it must not block.
+pub trait ModelNames: Debug + Send + Sync {
+    /// The name of the model that a request names: as the backend lists it, else as the request spells it.
     fn requested(&self, backend: &str, dialect: Dialect, name: &str) -> NamedModel;
 
-    /// The name under which the backend lists the model that a success answer names. None where it lists no such model.
+    /// The name under which the backend lists the model that a success answer names; `None` where it lists no such
+    /// model.
     fn answered(&self, backend: &str, dialect: Dialect, name: &str) -> Option<NamedModel>;
 
-    /// Which server the backend was recognised as. Asked only where an answer alone leaves it open.
+    /// The server software of the backend. Called only where an answer alone does not tell.
     fn engine(&self, _backend: &str) -> Engine {
         Engine::Unknown
     }
 }
 
-/// Every name is as it is spelled.
+/// Leaves every name as it is.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AsSpelled;
 
-impl Names for AsSpelled {
+impl ModelNames for AsSpelled {
     fn requested(&self, _backend: &str, _dialect: Dialect, name: &str) -> NamedModel {
         name.into()
     }

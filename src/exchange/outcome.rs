@@ -1,6 +1,6 @@
-//! How an exchange ended, and whose doing it was.
+//! How an exchange ended, and which side caused it.
 //!
-//! Closed sets of words, each of them a label value. How they are chosen stands in the observation's `verdict`.
+//! Closed sets of label values. `verdict` chooses among them.
 
 macro_rules! labels {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal),+ $(,)? }) => {
@@ -26,39 +26,40 @@ macro_rules! labels {
 }
 
 labels! {
-    /// How an exchange ended. The first that fits counts, in this order.
+    /// How an exchange ended. The first outcome that applies counts, in this order.
     Outcome {
-        /// Refused by us; no backend was asked to the end.
+        /// Refused by the proxy before a backend answered.
         Rejected = "rejected",
-        /// The client left before the terminal event was handed on.
+        /// The client left before the terminal event was forwarded.
         ClientCancelled = "client_cancelled",
         /// The backend reported an error inside a success status.
         StreamError = "stream_error",
-        /// Dial, timeout, reset, short of its Content-Length, end inside a chunk.
+        /// The connection failed, timed out or was reset, or the response ended short of its `Content-Length` or inside
+        /// a chunk.
         BackendFailed = "backend_failed",
-        /// A clean end without the dialect's terminal event, or one that we made when the time to drain was over.
+        /// A clean end without the dialect's terminal event, or cut by the proxy when its drain time was over.
         Truncated = "truncated",
         /// A status of 400 or above.
         HttpError = "http_error",
-        /// All well.
+        /// None of the above: the whole answer was forwarded.
         Completed = "completed",
     }
 }
 
 labels! {
-    /// Whose doing an error was.
+    /// Which side caused an error.
     Origin {
-        /// The backend's side.
+        /// The backend, or the network to it.
         Upstream = "upstream",
-        /// The client's side.
+        /// The client, or the network to it.
         Downstream = "downstream",
-        /// Ours.
+        /// The proxy.
         Internal = "internal",
     }
 }
 
 labels! {
-    /// What went wrong, in bounded words.
+    /// What went wrong.
     ErrorType {
         /// The backend refused the connection.
         ConnectRefused = "connect_refused",
@@ -66,15 +67,15 @@ labels! {
         ConnectTimeout = "connect_timeout",
         /// The backend's name did not resolve.
         Dns = "dns",
-        /// The backend's TLS was not accepted, or ours by it.
+        /// The TLS handshake with the backend failed.
         Tls = "tls",
         /// The backend reset the connection.
         Reset = "reset",
         /// The backend did not begin its answer in time.
         FirstByteTimeout = "first_byte_timeout",
-        /// The backend's answer ended too early.
+        /// The backend's response ended too early.
         Incomplete = "incomplete",
-        /// The backend does not speak HTTP as it must.
+        /// The backend broke HTTP.
         Protocol = "protocol",
         /// The client's body is malformed.
         ClientBody = "client_body",
@@ -82,9 +83,9 @@ labels! {
         ClientTimeout = "client_timeout",
         /// The request cannot be forwarded.
         BadRequest = "bad_request",
-        /// A limit of ours was reached.
+        /// A limit of the proxy was reached.
         Limit = "limit",
-        /// We are going down.
+        /// The proxy is shutting down.
         Draining = "draining",
         /// The backend reported an error inside a success status.
         StreamError = "stream_error",
@@ -92,13 +93,13 @@ labels! {
         Truncated = "truncated",
         /// The backend answered with a status of 500 or above.
         Http5xx = "http_5xx",
-        /// A fault of ours.
+        /// A bug in the proxy.
         Internal = "internal",
     }
 }
 
 impl ErrorType {
-    /// Whose doing it is.
+    /// The side that causes errors of this type.
     #[must_use]
     pub const fn origin(self) -> Origin {
         match self {
@@ -120,35 +121,35 @@ impl ErrorType {
 }
 
 labels! {
-    /// How far an exchange has come.
+    /// How far an exchange has come, in this order.
     Phase {
-        /// The request's body is not all sent.
+        /// The request is not sent completely.
         Upload = "upload",
-        /// No response head yet.
+        /// The request is sent; no response head yet.
         Waiting = "waiting",
-        /// A head, no token yet.
+        /// The response head arrived; no token yet.
         Prefill = "prefill",
-        /// Tokens are coming.
+        /// Tokens arrive.
         Decode = "decode",
     }
 }
 
 labels! {
-    /// Why an exchange found its model not in memory.
+    /// Why a model was not in memory when an exchange needed it.
     ColdCause {
-        /// It was not in memory since we began to look.
+        /// It was never seen in memory since this process started.
         First = "first",
-        /// Nobody used it for as long as it is kept.
+        /// Its keep-alive time passed without a request.
         Expired = "expired",
-        /// Another model came in its place.
+        /// Another model took its memory.
         Evicted = "evicted",
-        /// A request that passed through us sent it away.
+        /// A request through the proxy unloaded it.
         Unloaded = "unloaded",
-        /// It was in memory with a context of another length, or with other options of loading.
+        /// It was loaded with another context length or other load options.
         OptionsChanged = "options_changed",
-        /// The backend was started again.
+        /// The backend was restarted.
         Restart = "restart",
-        /// It left for a reason that cannot be seen.
+        /// It was unloaded for an unknown reason.
         Unknown = "unknown",
     }
 }
@@ -156,15 +157,15 @@ labels! {
 labels! {
     /// Why a request was refused before it became an exchange.
     Malformed {
-        /// The request line is not one.
+        /// The request line is malformed.
         RequestLine = "request_line",
         /// The target holds bytes that must not be forwarded.
         Target = "target",
-        /// A TLS handshake that failed, or something else where TLS is spoken.
+        /// The TLS handshake failed, or the client did not speak TLS.
         Tls = "tls",
         /// Not HTTP/1.0 or 1.1, nor HTTP/2 from a connection's first byte on.
         Version = "version",
-        /// A header field that is not one.
+        /// A malformed header field.
         Header = "header",
         /// No valid `Host`, or several.
         Host = "host",
@@ -174,28 +175,28 @@ labels! {
         TransferEncoding = "transfer_encoding",
         /// `CONNECT`.
         Connect = "connect",
-        /// A head that is too large, or one of HTTP/2 that is too much beside the others of its connection.
+        /// A head that is too large, alone or (HTTP/2) together with the others of its connection.
         TooLarge = "too_large",
-        /// A head that did not come in time.
+        /// The head did not arrive in time.
         Timeout = "timeout",
-        /// A stream or a connection that breaks HTTP/2 itself.
+        /// A violation of HTTP/2, of a stream or a connection.
         Http2 = "http2",
-        /// A connection of HTTP/2 with too many frames that carry nothing, or streams that are reset.
+        /// An HTTP/2 connection with too many empty frames or reset streams.
         Flood = "flood",
         /// Anything else that the HTTP library refuses.
         Other = "other",
     }
 }
 
-/// What the proxy knows of an exchange's end. The observation joins it with what it read into an [`Outcome`].
+/// The end of an exchange as the proxy saw it. Joined with what was parsed, it becomes an [`Outcome`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// The response was handed on to its last byte.
+    /// The response was forwarded to its last byte.
     Complete,
     /// The client left.
     ClientLeft,
-    /// We refused it, or gave it up on the client's account, or ended it when the time to drain was over.
+    /// The proxy refused it, gave it up because of the client, or cut it when its drain time was over.
     Rejected(ErrorType),
-    /// The backend failed it.
+    /// The backend failed.
     BackendFailed(ErrorType),
 }

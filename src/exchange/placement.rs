@@ -1,4 +1,4 @@
-//! Which backend serves an exchange, and why that one.
+//! Which backend serves an exchange, and why.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,15 +8,15 @@ use std::time::Duration;
 pub struct Placement {
     /// The configured name of the backend.
     pub backend: Arc<str>,
-    /// Why this one.
+    /// Why this backend was chosen.
     pub reason: PlacementReason,
-    /// Counts the backends that were asked in turn, this one included: 1 for the first.
+    /// The number of backends tried, this one included: 1 for the first.
     pub attempt: u32,
-    /// How long the exchange waited for a place on a backend. Zero where there is no queue.
+    /// How long the exchange waited for a slot on a backend. Zero where there is no queue.
     pub queued: Duration,
 }
 
-/// Why a backend was chosen, as a closed set.
+/// Why a backend was chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PlacementReason {
     /// It is the only one.

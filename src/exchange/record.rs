@@ -1,22 +1,22 @@
-//! What is known of an exchange once it is over.
+//! The record of a finished exchange.
 
 use std::time::{Duration, Instant};
 
 use super::names::NamedModel;
 use super::outcome::{ErrorType, Outcome, Phase};
 use super::placement::Placement;
-use super::residency::Cold;
+use super::residency::ColdStart;
 use super::timeline::Timeline;
-use super::trace::{Parent, TraceId};
+use super::trace::{ParentSpan, TraceId};
 use crate::wire::event::{Defects, FinishReason, Source};
 use crate::wire::route::Route;
 
-/// A count together with where it comes from.
+/// A number of tokens together with its source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Count {
-    /// How many.
+pub struct TokenCount {
+    /// The number of tokens.
     pub value: u64,
-    /// Where the number comes from.
+    /// Who stated it.
     pub source: Source,
 }
 
@@ -38,7 +38,7 @@ pub enum Method {
 }
 
 impl Method {
-    /// Reads a method token, which is case-sensitive (RFC 9110, 9.1).
+    /// Parses a method token, which is case-sensitive (RFC 9110, 9.1).
     #[must_use]
     pub fn parse(token: &str) -> Self {
         match token {
@@ -82,11 +82,11 @@ pub struct Start {
     pub method: Method,
     /// Endpoint, dialect and operation.
     pub route: Route,
-    /// The trace that the client named, else an id that was made up.
+    /// The trace id from the client's `traceparent`, else a random one.
     pub trace: TraceId,
-    /// The client's span in that trace. `None` where the client named no trace.
-    pub parent: Option<Parent>,
-    /// Time zero: the service was called with the head.
+    /// The client's span in that trace. `None` without a `traceparent`.
+    pub parent: Option<ParentSpan>,
+    /// Time zero: the request's head had been received.
     pub at: Instant,
 }
 
@@ -95,33 +95,33 @@ pub struct Start {
 pub struct Record {
     /// What was known at its start.
     pub start: Start,
-    /// The backend that was asked last. None where none was chosen.
+    /// The last backend that was chosen. `None` where none was.
     pub placement: Option<Placement>,
-    /// How far it had come, and when.
+    /// When the exchange reached each step.
     pub timeline: Timeline,
     /// The model that the request named.
     pub requested_model: Option<NamedModel>,
     /// The model that the response named.
     pub answered_model: Option<NamedModel>,
-    /// The status that was sent; 499 where the client left before a head.
+    /// The status sent to the client; 499 where it left before a head.
     pub status: u16,
     /// How it ended.
     pub outcome: Outcome,
-    /// What went wrong, where the outcome is an error (contract: client errors and cancellations are not).
+    /// What went wrong. `None` for success, for 4xx answers of the backend, and for cancellations.
     pub error: Option<ErrorType>,
-    /// How far it came. Label of a cancellation.
+    /// The phase in which it ended.
     pub phase: Phase,
-    /// A protocol switch: bytes of unknown meaning in both directions.
+    /// The connection switched protocols; no byte after that was parsed.
     pub tunnel: bool,
-    /// The response came as a stream of events; otherwise whole.
+    /// The response was a stream of events, not a single value.
     pub streamed: bool,
-    /// From time zero to the last byte handed on.
+    /// From time zero to the last byte forwarded.
     pub duration: Duration,
-    /// To the first byte of the response body.
+    /// From time zero to the first byte of the response body.
     pub time_to_first_byte: Option<Duration>,
-    /// To the first event with text, thinking or tool data. Streams only.
+    /// From time zero to the first event with text, thinking or tool data. Streams only.
     pub time_to_first_token: Option<Duration>,
-    /// To the first event with text or tool data. Streams only.
+    /// From time zero to the first event with text or tool data. Streams only.
     pub time_to_first_answer: Option<Duration>,
     /// Offset in the response body just past the first token-bearing event. Streams only.
     pub first_token_offset: Option<u64>,
@@ -131,18 +131,17 @@ pub struct Record {
     pub token_events: u64,
     /// Gaps between token-bearing frames above the stall threshold.
     pub stalls: u64,
-    /// The longest gap between frames that bore tokens of one choice. Streams only; none where there was no gap, or none
-    /// that could be watched.
+    /// The longest gap between token-bearing frames of one choice. Streams only; `None` where no gap could be measured.
     pub largest_gap: Option<Duration>,
-    /// Characters of the prompt that the request's body held. None where it could not be read.
+    /// Characters of the prompt in the request's body. `None` where it could not be parsed.
     pub prompt_characters: Option<u64>,
-    /// The prompt was probably cut without a word: it cannot fit what the backend says it read.
+    /// The backend probably cut the prompt silently: the prompt does not fit the number of tokens it reports.
     pub truncation_suspected: bool,
     /// Prompt tokens, cached ones included.
-    pub prompt_tokens: Option<Count>,
-    /// Generated tokens. Where only events could be counted this is unknown; see `token_events`.
-    pub generated_tokens: Option<Count>,
-    /// Prompt tokens that came from a cache.
+    pub prompt_tokens: Option<TokenCount>,
+    /// Generated tokens. `None` where only events could be counted; see `token_events`.
+    pub generated_tokens: Option<TokenCount>,
+    /// Prompt tokens read from a cache.
     pub cached_tokens: Option<u64>,
     /// Generated tokens that were thinking.
     pub reasoning_tokens: Option<u64>,
@@ -150,31 +149,31 @@ pub struct Record {
     pub drafted_tokens: Option<u64>,
     /// Draft tokens accepted.
     pub draft_accepted_tokens: Option<u64>,
-    /// Reported load, including queueing where the dialect does not tell them apart.
+    /// Reported load duration, including queueing where the dialect does not separate them.
     pub load: Option<Duration>,
-    /// Why the model had to be loaded for it. None where it was in memory, or nothing answered in its name.
-    pub cold: Option<Cold>,
-    /// Reported prefill.
+    /// Why the model had to be loaded. `None` where it was in memory, or did not answer.
+    pub cold: Option<ColdStart>,
+    /// Reported prefill duration.
     pub prefill: Option<Duration>,
-    /// Reported decode.
+    /// Reported decode duration.
     pub decode: Option<Duration>,
-    /// Time per output token.
+    /// Decode divided by the generated tokens after the first.
     pub time_per_output_token: Option<Duration>,
     /// Decode rate, tokens per second.
     pub tokens_per_second: Option<f64>,
     /// Why generation stopped.
     pub finish_reason: Option<FinishReason>,
-    /// What was made has no tokens by nature: an image, a rendered template, an answer that is only queued.
+    /// The result has no tokens by nature: an image, a rendered template, a job that is only queued.
     pub has_no_tokens: bool,
     /// Bytes moved by a pull or push.
     pub progress_bytes: Option<u64>,
     /// Bytes of the request's body that were read.
     pub request_bytes: u64,
-    /// Bytes of the response's body that were handed on.
+    /// Bytes of the response's body that were forwarded.
     pub response_bytes: u64,
-    /// The proxy's own processor time on it, as wall time of its polls. None for a tunnel.
+    /// The proxy's own processing time, as wall time of its polls. `None` for a tunnel.
     pub overhead: Option<Duration>,
-    /// What could not be understood.
+    /// What could not be parsed, or contradicts itself.
     pub defects: Defects,
 }
 
@@ -185,28 +184,29 @@ impl Record {
         self.placement.as_ref().map_or("", |placement| &placement.backend)
     }
 
-    /// The model as far as it is known: what answered, else what was asked for.
+    /// The model that answered, else the one requested. `None` where neither is known.
     #[must_use]
     pub fn model(&self) -> Option<&str> {
         self.answered_model.as_deref().or(self.requested_model.as_deref())
     }
 
-    /// A request that only loaded or unloaded a model: it says nothing about tokens.
+    /// Whether it only loaded or unloaded a model, without tokens.
     #[must_use]
     pub fn only_loads(&self) -> bool {
         matches!(self.finish_reason, Some(FinishReason::Load | FinishReason::Unload))
     }
 
-    /// A generation whose tokens should be known.
+    /// Whether it is a generation, whose tokens should be known.
     #[must_use]
     pub fn is_generation(&self) -> bool {
         self.start.route.operation.generates() && !self.only_loads() && !self.has_no_tokens
     }
 
-    /// Generated tokens with their source, falling back to the events that were seen.
+    /// Generated tokens with their source, falling back to the number of token-bearing events.
     #[must_use]
-    pub fn best_generated(&self) -> Option<Count> {
-        self.generated_tokens
-            .or_else(|| (self.token_events > 0).then_some(Count { value: self.token_events, source: Source::Chunks }))
+    pub fn best_generated(&self) -> Option<TokenCount> {
+        self.generated_tokens.or_else(|| {
+            (self.token_events > 0).then_some(TokenCount { value: self.token_events, source: Source::Chunks })
+        })
     }
 }

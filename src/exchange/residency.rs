@@ -1,20 +1,20 @@
-//! Which models have exchanges in flight, which are in memory and how the others left it, so that a cold start is not
-//! taken for a wait, and its cause has a name.
+//! Which models have exchanges in flight, which are in memory and why the others left it: separates cold starts
+//! from queueing, and names their cause.
 //!
-//! What `/api/ps` says outranks what a long load suggests: Ollama's reported load includes the time in its queue, and
-//! other servers report a constant. A model that was not in memory at the last look is cold for every exchange that comes
-//! before an answer in the model's name, also where that reports no load (`/v1` routes): those that come together all wait
-//! for it. A short load outranks `/api/ps`: the model was in memory, under the name of another one with the same weights.
-//! An answer says that the model is in memory by now, and is heard sooner than the backend is asked again; one that says
-//! that it was sent away is heard too. Only where nobody can look, or looks do not show the model, does a long load mean
-//! a cold model, and then only for an exchange that found no other on it. A model that runs elsewhere is never cold.
+//! A poll of `/api/ps` outranks a long reported load: Ollama's load includes the time in its queue, and other servers
+//! report a constant. A model that was absent at the last poll is cold for every exchange that begins before the model
+//! answers, also where the answer reports no load (`/v1` routes): all of them wait for the load. A short load outranks
+//! `/api/ps`: the model was in memory under another name of the same weights. An answer shows that the model is in
+//! memory, or was unloaded, before the next poll does. Only where polls are impossible or do not list the model does a
+//! long load mean a cold start, and then only for an exchange that was alone on the model. A remote model is never
+//! cold.
 //!
-//! A lower bound all the same: a model that comes and goes between two looks without an answer through us, and a change of
-//! options that only the server's default undoes, are not seen.
+//! The result is a lower bound: a model that is loaded and unloaded between two polls without an answer through the
+//! proxy, and a change of options that only the server's default undoes, are not seen.
 //!
-//! Memory is bounded by the exchanges in flight, by what backends hold and by [`MODELS`], and so is the harm of names that
-//! clients choose to collide in a table. A backend's lock is taken four times an exchange and never while a stream is
-//! running.
+//! Memory is bounded by the exchanges in flight, by what backends hold and by [`MAX_MODELS`], which also limits the
+//! harm of colliding names chosen by clients. A backend's lock is taken four times an exchange and never while a
+//! response streams.
 
 mod model;
 #[cfg(test)]
@@ -25,50 +25,31 @@ use std::time::{Duration, SystemTime};
 
 use hashbrown::HashMap;
 
-pub use model::Cold;
-use model::{Known, Reload, is_of_a_cloud};
+pub use model::{ColdStart, LoadedModel};
+use model::{KnownModels, MAX_MODELS, ReloadNeed, is_cloud_name};
 
 use super::outcome::ColdCause;
 use crate::wire::request::LoadOptions;
 use crate::wire::spelling;
 
-/// A reported load from here on means that the model was not resident, where nobody can look and no other exchange was in
-/// flight on it. Below it nothing was loaded.
+/// A shorter reported load means that nothing was loaded. A longer one means a cold start where polls do not tell, and
+/// no other exchange was in flight on the model.
 const COLD_LOAD: Duration = Duration::from_millis(100);
 
-/// Models of a backend that are remembered while nothing is in flight on them. Of others each is as if met for the first
-/// time.
-const MODELS: usize = 2_000;
-
-/// What backends were heard to hold in memory, what is in flight on each model, and what was learnt of prompts that were
-/// cut, which needs the length of the loaded context.
+/// The models in the memory of each backend, the exchanges in flight on each model, and what was learned about cut
+/// prompts, which depends on the context length of the loaded model.
 #[derive(Default)]
 pub struct Residency {
-    backends: RwLock<HashMap<Arc<str>, Arc<Backend>>>,
-    look: OnceLock<Look>,
+    backends: RwLock<HashMap<Arc<str>, Arc<BackendModels>>>,
+    request_poll: OnceLock<RequestPoll>,
 }
 
-/// Brings on a look at the backend of a name.
-type Look = Box<dyn Fn(&str) + Send + Sync>;
+/// Requests a poll of the backend with this name.
+type RequestPoll = Box<dyn Fn(&str) + Send + Sync>;
 
-/// A model that is in memory.
-#[derive(Clone, Copy, Debug)]
-pub struct Held<'a> {
-    /// Its name.
-    pub name: &'a str,
-    /// Tokens of context that it was loaded with, where the backend says.
-    pub context: Option<u64>,
-    /// When it leaves unless it is used.
-    pub expires: Option<SystemTime>,
-}
-
-/// What is known of the models of one backend.
+/// The models of one backend.
 #[derive(Debug, Default)]
-struct Backend(Mutex<Known>);
-
-fn plain(model: &str) -> Arc<str> {
-    spelling::folded(model).into()
-}
+struct BackendModels(Mutex<KnownModels>);
 
 impl std::fmt::Debug for Residency {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -77,83 +58,92 @@ impl std::fmt::Debug for Residency {
 }
 
 impl Residency {
-    /// Calls this with a backend's name whenever what that holds in memory has probably changed. Only the first call
-    /// counts. It must not block.
-    pub fn on_change(&self, look: impl Fn(&str) + Send + Sync + 'static) {
-        let _first = self.look.set(Box::new(look));
+    /// Sets the callback that gets a backend's name whenever the models in its memory have probably changed. It must
+    /// not block. Only the first call has an effect.
+    pub fn on_change(&self, request_poll: impl Fn(&str) + Send + Sync + 'static) {
+        let _first = self.request_poll.set(Box::new(request_poll));
     }
 
-    /// The backend is about to be asked what is in memory.
-    pub fn looks(&self, backend: &Arc<str>) {
-        self.of(backend).lock().looks();
+    /// The backend is about to be polled for the models in memory.
+    pub fn begin_poll(&self, backend: &Arc<str>) {
+        self.models(backend).lock().begin_poll();
     }
 
-    /// The backend was asked and holds these models in memory, and no other; a model with several names comes once for
-    /// each, first under the backend's own. Returns the models of which prompts were probably cut before their context was known, with how many.
-    pub fn looked<'a>(
+    /// The poll found these models in memory, and no other. A model with several names comes once for each, first under
+    /// the backend's own. Returns the models whose prompts were probably cut before their context length was known,
+    /// with the number of prompts.
+    pub fn end_poll<'a>(
         &self,
         backend: &Arc<str>,
-        held: impl Iterator<Item = Held<'a>>,
+        loaded: impl Iterator<Item = LoadedModel<'a>>,
         now: SystemTime,
     ) -> Vec<(&'a str, u64)> {
-        self.of(backend).lock().looked(held, now)
+        self.models(backend).lock().end_poll(loaded, now)
     }
 
-    /// The backend serves these models with contexts of so many tokens, and does not say what is in memory.
-    pub fn serves<'a>(&self, backend: &Arc<str>, models: impl Iterator<Item = Held<'a>>) -> Vec<(&'a str, u64)> {
-        self.of(backend).lock().serves(models)
+    /// The backend lists these models with their context lengths, and cannot be polled for those in memory. Returns as
+    /// [`Residency::end_poll`].
+    pub fn set_served<'a>(
+        &self,
+        backend: &Arc<str>,
+        models: impl Iterator<Item = LoadedModel<'a>>,
+    ) -> Vec<(&'a str, u64)> {
+        self.models(backend).lock().set_served(models)
     }
 
-    /// The backend lists these models as running elsewhere, and no other.
-    pub fn elsewhere<'a>(&self, backend: &Arc<str>, models: impl Iterator<Item = &'a str>) {
-        self.of(backend).lock().elsewhere(models);
+    /// The backend lists these models, and no other, as running on other hosts.
+    pub fn set_remote<'a>(&self, backend: &Arc<str>, models: impl Iterator<Item = &'a str>) {
+        self.models(backend).lock().set_remote(models);
     }
 
-    /// Nothing accepts connections there: a server that comes holds nothing in memory.
-    pub fn refuses(&self, backend: &Arc<str>) {
-        self.of(backend).lock().restarts();
+    /// The backend refused a connection: the server that starts next has no model in memory.
+    pub fn connection_refused(&self, backend: &Arc<str>) {
+        self.models(backend).lock().mark_restarted();
     }
 
-    /// An exchange on this model begins; it lasts until the returned value is dropped.
-    pub(super) fn enter(&self, backend: &Arc<str>, model: &str, options: LoadOptions) -> Stay {
-        let (backend, name) = (self.of(backend), spelling::folded(model));
+    /// Counts an exchange as in flight on this model until the returned value is dropped.
+    pub(super) fn enter(&self, backend: &Arc<str>, model: &str, options: LoadOptions) -> ModelUse {
+        let (backend, name) = (self.models(backend), spelling::folded(model));
         let mut known = backend.lock();
-        let is_watched = known.watched;
+        let is_polled = known.is_polled;
         let entry = known.entry(&name);
-        let (model, of) = (Arc::clone(entry.key()), entry.into_mut());
-        let alone = of.in_flight == 0;
-        of.in_flight += 1;
-        let (elsewhere, watched) = (of.is_elsewhere(&model), is_watched && !of.is_hidden());
-        let (absent, reload, first) = (of.absent(watched), of.reload(options), of.is_unseen());
+        let (model, known_model) = (Arc::clone(entry.key()), entry.into_mut());
+        let alone = known_model.in_flight == 0;
+        known_model.in_flight += 1;
+        let (remote, polled) = (known_model.is_remote(&model), is_polled && !known_model.is_hidden());
+        let (absent, reload) = (known_model.absence(polled), known_model.reload_need(options));
+        let first = known_model.is_unseen();
         drop(known);
-        Stay {
+        ModelUse {
             backend,
             model,
             options,
             alone,
-            watched,
-            elsewhere,
+            polled,
+            remote,
             absent,
             reload,
             first,
             answered: false,
-            leaves: false,
+            unloads: false,
         }
     }
 
-    /// Learns from a completed exchange on a model that it did not name, and tells whether its prompt was probably cut.
-    pub(super) fn suspects(&self, backend: &Arc<str>, model: &str, characters: u64, tokens: u64) -> bool {
-        self.of(backend).lock().suspects(&spelling::folded(model), LoadOptions::default(), characters, tokens)
+    /// Learns from the prompt of a completed exchange on a model that its request did not name. Returns whether the
+    /// prompt was probably cut.
+    pub(super) fn observe_prompt(&self, backend: &Arc<str>, model: &str, characters: u64, tokens: u64) -> bool {
+        let options = LoadOptions::default();
+        self.models(backend).lock().observe_prompt(&spelling::folded(model), options, characters, tokens)
     }
 
-    /// What the backend holds in memory has probably changed.
-    pub(super) fn changed(&self, backend: &str) {
-        if let Some(look) = self.look.get() {
-            look(backend);
+    /// Requests a poll: the models in the backend's memory have probably changed.
+    pub(super) fn report_change(&self, backend: &str) {
+        if let Some(request_poll) = self.request_poll.get() {
+            request_poll(backend);
         }
     }
 
-    fn of(&self, backend: &Arc<str>) -> Arc<Backend> {
+    fn models(&self, backend: &Arc<str>) -> Arc<BackendModels> {
         let backends = self.backends.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = backends.get(backend) {
             return Arc::clone(known);
@@ -164,116 +154,116 @@ impl Residency {
     }
 }
 
-impl Backend {
-    fn lock(&self) -> MutexGuard<'_, Known> {
+impl BackendModels {
+    fn lock(&self) -> MutexGuard<'_, KnownModels> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// One exchange in flight on a model.
 #[derive(Debug)]
-pub(super) struct Stay {
-    backend: Arc<Backend>,
+pub(super) struct ModelUse {
+    backend: Arc<BackendModels>,
     model: Arc<str>,
-    /// What it wants the model to be loaded with.
+    /// The options with which the request wants the model loaded.
     options: LoadOptions,
-    /// No other exchange was in flight on the model when this one came.
+    /// No other exchange was in flight on the model when this one began.
     alone: bool,
-    /// Somebody looks at what is in memory, and would see the model there.
-    watched: bool,
-    /// The model runs on another host, as far as was known when this one came.
-    elsewhere: bool,
-    /// The model was heard not to be in memory, before it answered.
-    absent: Option<Cold>,
-    /// Whether the model is in memory with other options.
-    reload: Reload,
-    /// Nothing was heard of the model yet.
+    /// Polls show whether the model is in memory.
+    polled: bool,
+    /// The model runs on another host, as far as was known when this exchange began.
+    remote: bool,
+    /// Why the model was not in memory before it answered; `None` where it was, or that is unknown.
+    absent: Option<ColdStart>,
+    /// Whether the backend has to reload the model because of the options.
+    reload: ReloadNeed,
+    /// Nothing was known of the model.
     first: bool,
     answered: bool,
-    /// The model leaves memory with the end of this exchange.
-    leaves: bool,
+    /// The request tells the backend to unload the model.
+    unloads: bool,
 }
 
-impl Stay {
-    /// The model answered: whoever comes from now on finds it in memory. Tells whether that is news. Only the first call
-    /// counts.
-    pub(super) fn answered(&mut self) -> bool {
-        if self.elsewhere || std::mem::replace(&mut self.answered, true) {
+impl ModelUse {
+    /// The model answered, so it is in memory from now on. Returns whether that changes what is known. Only the first
+    /// call has an effect.
+    pub(super) fn mark_answered(&mut self) -> bool {
+        if self.remote || std::mem::replace(&mut self.answered, true) {
             return false;
         }
         let mut known = self.backend.lock();
-        let asked = known.asked;
+        let polls = known.polls;
         let Some(model) = known.models.get_mut(&self.model) else { return false };
-        if self.absent.is_none() && self.reload != Reload::Surely {
-            // It left while this one was waiting.
-            self.absent = model.left();
+        if self.absent.is_none() && self.reload != ReloadNeed::Certain {
+            // It was unloaded while this exchange waited.
+            self.absent = model.unload_cause();
         }
-        model.answered(self.options, self.reload, asked)
+        model.observe_answer(self.options, self.reload, polls)
     }
 
-    /// The answer reported a load, and no other host: a listing that says that the model runs elsewhere is old. The name
-    /// of a cloud's model stands, since such an answer is handed on as it is.
-    pub(super) fn ran_here(&mut self) {
-        if !self.elsewhere || is_of_a_cloud(&self.model) {
+    /// The answer reported a load and no remote host: a listing of the model as remote is out of date. Cloud models by
+    /// name stay remote, since the backend forwards their answers unchanged.
+    pub(super) fn mark_local(&mut self) {
+        if !self.remote || is_cloud_name(&self.model) {
             return;
         }
-        self.elsewhere = false;
+        self.remote = false;
         if let Some(model) = self.backend.lock().models.get_mut(&self.model) {
-            model.elsewhere = false;
+            model.remote = false;
         }
     }
 
-    /// The model is to leave memory once nothing is in flight on it.
-    pub(super) fn leaves(&mut self) {
-        self.leaves = true;
+    /// The backend unloads the model once nothing is in flight on it.
+    pub(super) fn unload_after_last(&mut self) {
+        self.unloads = true;
     }
 
-    /// The model was sent away.
-    pub(super) fn unloaded(&self) {
-        if self.elsewhere {
+    /// The backend has unloaded the model.
+    pub(super) fn mark_unloaded(&self) {
+        if self.remote {
             return;
         }
         let mut known = self.backend.lock();
-        let asked = known.asked;
+        let polls = known.polls;
         if let Some(model) = known.models.get_mut(&self.model) {
-            model.unloaded(asked);
+            model.mark_unloaded(polls);
         }
     }
 
-    /// As [`Residency::suspects`], of the model that it is on. None if the answer was another one's.
-    pub(super) fn suspects(&self, model: &str, characters: u64, tokens: u64) -> Option<bool> {
+    /// As [`Residency::observe_prompt`], for the model in use. `None` if another model answered.
+    pub(super) fn observe_prompt(&self, model: &str, characters: u64, tokens: u64) -> Option<bool> {
         let same = *spelling::folded(model) == *self.model;
-        same.then(|| self.backend.lock().suspects(&self.model, self.options, characters, tokens))
+        same.then(|| self.backend.lock().observe_prompt(&self.model, self.options, characters, tokens))
     }
 
-    /// Why a model that answered was cold, if it was; `load` is what it reported.
-    pub(super) fn cold(&self, load: Option<Duration>) -> Option<Cold> {
-        if self.elsewhere || load.is_some_and(|load| load < COLD_LOAD) {
+    /// Why a model that answered was cold; `None` where it was not. `load` is the reported duration.
+    pub(super) fn cold_start(&self, load: Option<Duration>) -> Option<ColdStart> {
+        if self.remote || load.is_some_and(|load| load < COLD_LOAD) {
             return None;
         }
         let waited = self.alone && load.is_some();
-        let because = |cause| Some(Cold { cause, by: None });
+        let because = |cause: ColdCause| Some(cause.into());
         match (&self.absent, self.reload) {
             (Some(absent), _) => Some(absent.clone()),
-            (None, Reload::Surely) => because(ColdCause::OptionsChanged),
-            (None, Reload::Perhaps) if waited => because(ColdCause::OptionsChanged),
-            _ if self.watched || !waited => None,
+            (None, ReloadNeed::Certain) => because(ColdCause::OptionsChanged),
+            (None, ReloadNeed::Possible) if waited => because(ColdCause::OptionsChanged),
+            _ if self.polled || !waited => None,
             _ if self.first => because(ColdCause::First),
             _ => because(ColdCause::Unknown),
         }
     }
 }
 
-impl Drop for Stay {
+impl Drop for ModelUse {
     fn drop(&mut self) {
         let mut known = self.backend.lock();
-        let (asked, crowded) = (known.asked, known.models.len() > MODELS);
+        let (polls, crowded) = (known.polls, known.models.len() > MAX_MODELS);
         let Some(model) = known.models.get_mut(&self.model) else { return };
         model.in_flight -= 1;
-        model.used = asked;
+        model.used_at = polls;
         if model.in_flight == 0 {
-            if self.leaves && self.answered {
-                model.unloaded(asked);
+            if self.unloads && self.answered {
+                model.mark_unloaded(polls);
             }
             if crowded || model.is_forgettable() {
                 known.models.remove(&self.model);

@@ -1,4 +1,4 @@
-//! How others learn of exchanges.
+//! The interface through which metrics, logs and history learn of exchanges.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,15 +8,15 @@ use super::outcome::{Malformed, Phase};
 use super::placement::Placement;
 use super::record::{Record, Start};
 
-/// What one frame bore of one choice.
+/// The tokens of one choice in one frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenFrame {
     /// Token-bearing events in it, at least one.
     pub events: u32,
-    /// Tokens in them: as many as the backend says, and one for each event of which it does not.
+    /// Tokens in them: as many as the backend lists, and one for each event without a list.
     pub tokens: u32,
-    /// Time since the previous frame that bore tokens of the same choice; none for the first, and where either was read
-    /// late because the client had to be waited for. The tokens share it equally.
+    /// Time since the previous token-bearing frame of the same choice. `None` for the first, and where either was read
+    /// late because the client was slow. The tokens share it equally.
     pub gap: Option<Duration>,
     /// The gap was above the stall threshold.
     pub stalled: bool,
@@ -24,41 +24,41 @@ pub struct TokenFrame {
 
 /// Learns of every exchange. Called on the data path: it must not block, and it must not fail.
 ///
-/// Two sinks are joined by making a pair of them: what follows an exchange is one value however many sinks there are.
+/// A pair of sinks is a sink, so an exchange has one watch however many sinks there are.
 pub trait Sink: Send + Sync {
-    /// What follows an exchange.
+    /// Follows one exchange.
     type Watch: Watch + 'static;
 
-    /// An exchange began. What is returned follows it to its end.
+    /// An exchange began. The returned watch follows it to its end.
     fn started(&self, start: &Start) -> Self::Watch;
 
     /// A request was refused before it became an exchange.
     fn refused(&self, _why: Malformed) {}
 }
 
-/// Follows one exchange. Dropping it without [`Watch::finished`] must give back whatever it holds (gauges).
+/// Follows one exchange. Dropping it without [`Watch::finished`] must release what it holds (gauges).
 pub trait Watch {
-    /// A backend was chosen. Called before anything that has to do with a backend: an exchange that is refused first has
-    /// none. Called again where another backend is tried.
+    /// A backend was chosen. Called before any other method except `requested` and `finished`, never for an exchange
+    /// that was refused first, and again for each further backend that is tried.
     fn placed(&mut self, _placement: &Placement) {}
-    /// The request's body named a model, or ended without one. Called at most once; where a backend was chosen, the name
-    /// is the one that the backend lists.
+    /// The request's body named a model, or ended without one. Called at most once; where a backend was chosen, the
+    /// name is the one that the backend lists.
     fn requested(&mut self, _model: Option<&NamedModel>) {}
     /// The head is about to be sent to the backend.
     fn forwarded(&mut self, _now: Instant) {}
     /// A success answer named the model. Called at most once, and only for generations and embeddings.
     fn answered(&mut self, _model: &NamedModel) {}
-    /// It came further.
+    /// The exchange reached this phase.
     fn phase(&mut self, _phase: Phase) {}
-    /// A frame bore tokens of one choice. Streams only; called once for each choice in the frame.
+    /// A frame contained tokens. Streams only; called once for each choice in the frame.
     fn tokens(&mut self, _frame: TokenFrame) {}
-    /// So many bytes of model files were moved so far. Transfers only, with each piece that is read.
+    /// The bytes of model files transferred so far. Pulls and pushes only, with each piece that is read.
     fn progress(&mut self, _bytes: u64) {}
-    /// It is over. Called at most once, and nothing after it.
+    /// The exchange ended. Called at most once, as the last call.
     fn finished(&mut self, record: &Record);
 }
 
-/// A sink of any type.
+/// A sink behind a trait object.
 pub trait AnySink: Send + Sync {
     /// See [`Sink::started`].
     fn started(&self, start: &Start) -> Box<dyn Watch>;

@@ -1,4 +1,4 @@
-//! The contract's sentences on an exchange, with exact instants. Events are fed as a reader would emit them.
+//! The life of an exchange, with exact instants. Events are passed in as a reader would emit them.
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use super::names::AsSpelled;
 use super::outcome::{ErrorType, Outcome};
 use super::placement::PlacementReason;
-use super::record::{Count, Method, Record};
+use super::record::{Method, Record, TokenCount};
 use super::sink::Sink;
 use super::trace::TraceId;
 use super::vocabulary::{Defects, Dialect, FinishReason, Source};
@@ -35,9 +35,9 @@ fn on(backend: &str) -> Placement {
     Placement { backend: backend.into(), reason: PlacementReason::Only, attempt: 1, queued: Duration::ZERO }
 }
 
-/// What a sink was told.
+/// One call of a watch.
 #[derive(Clone, Debug, PartialEq)]
-enum Told {
+enum SinkCall {
     Placed(String),
     Requested(Option<String>),
     Forwarded,
@@ -50,22 +50,22 @@ enum Told {
 
 #[derive(Clone, Default)]
 struct Recorder {
-    told: Arc<Mutex<Vec<Told>>>,
+    calls: Arc<Mutex<Vec<SinkCall>>>,
     records: Arc<Mutex<Vec<Record>>>,
     panics_on_tokens: bool,
 }
 
 impl Recorder {
-    fn tell(&self, told: Told) {
-        self.told.lock().unwrap().push(told);
+    fn record_call(&self, call: SinkCall) {
+        self.calls.lock().unwrap().push(call);
     }
-    fn told(&self) -> Vec<Told> {
-        self.told.lock().unwrap().clone()
+    fn calls(&self) -> Vec<SinkCall> {
+        self.calls.lock().unwrap().clone()
     }
     fn frames(&self) -> Vec<TokenFrame> {
-        self.told()
+        self.calls()
             .into_iter()
-            .filter_map(|told| if let Told::Tokens(frame) = told { Some(frame) } else { None })
+            .filter_map(|call| if let SinkCall::Tokens(frame) = call { Some(frame) } else { None })
             .collect()
     }
     fn record(&self) -> Record {
@@ -85,29 +85,29 @@ impl Sink for Recorder {
 
 impl Watch for Recorder {
     fn placed(&mut self, placement: &Placement) {
-        self.tell(Told::Placed(placement.backend.to_string()));
+        self.record_call(SinkCall::Placed(placement.backend.to_string()));
     }
     fn requested(&mut self, model: Option<&NamedModel>) {
-        self.tell(Told::Requested(model.map(|name| name.to_string())));
+        self.record_call(SinkCall::Requested(model.map(|name| name.to_string())));
     }
     fn forwarded(&mut self, _: Instant) {
-        self.tell(Told::Forwarded);
+        self.record_call(SinkCall::Forwarded);
     }
     fn answered(&mut self, model: &NamedModel) {
-        self.tell(Told::Answered(model.to_string()));
+        self.record_call(SinkCall::Answered(model.to_string()));
     }
     fn phase(&mut self, phase: Phase) {
-        self.tell(Told::Phase(phase));
+        self.record_call(SinkCall::Phase(phase));
     }
     fn tokens(&mut self, frame: TokenFrame) {
         assert!(!self.panics_on_tokens, "on purpose");
-        self.tell(Told::Tokens(frame));
+        self.record_call(SinkCall::Tokens(frame));
     }
     fn progress(&mut self, bytes: u64) {
-        self.tell(Told::Progress(bytes));
+        self.record_call(SinkCall::Progress(bytes));
     }
     fn finished(&mut self, record: &Record) {
-        self.tell(Told::Finished(record.outcome));
+        self.record_call(SinkCall::Finished(record.outcome));
         self.records.lock().unwrap().push(record.clone());
     }
 }
@@ -127,10 +127,11 @@ fn ms(ms: u64) -> Duration {
 impl Case {
     fn on(route: Route, recorder: Recorder, residency: &Arc<Residency>) -> Self {
         let zero = Instant::now();
-        let start = Start { id: 1, method: Method::Post, route, trace: TraceId::made_up(1), parent: None, at: zero };
+        let start =
+            Start { id: 1, method: Method::Post, route, trace: TraceId::from_random(1), parent: None, at: zero };
         let settings = Settings { stall: Some(ms(5000)) };
-        let shared = Shared { settings, residency: Arc::clone(residency), names: Arc::new(AsSpelled) };
-        let mut observation = Observation::start(start, &shared, &Budget::unlimited(), &recorder);
+        let context = ObservationContext { settings, residency: Arc::clone(residency), names: Arc::new(AsSpelled) };
+        let mut observation = Observation::start(start, &context, &Budget::unlimited(), &recorder);
         observation.placed(on("local"), zero);
         Self { observation, recorder, zero, streamed: true }
     }
@@ -143,7 +144,7 @@ impl Case {
     fn stream() -> Self {
         let mut case = Self::chat();
         case.observation.forwarded(Instant::now());
-        case.observation.request_done(case.zero);
+        case.observation.request_uploaded(case.zero);
         case.head(OK, 10);
         case.reading(true, true);
         case
@@ -164,18 +165,19 @@ impl Case {
         self.observation.responded(&head, self.at(after));
     }
 
-    /// Stands for the reader.
+    /// Replaces the reader.
     fn reading(&mut self, streamed: bool, expects_terminal: bool) {
         self.streamed = streamed;
         self.observation.reader = None;
-        self.observation.left = Some(Box::new(Reading { streamed, expects_terminal, defects: Defects::default() }));
+        self.observation.failed_reading =
+            Some(Box::new(BodyReading { streamed, expects_terminal, defects: Defects::default() }));
     }
 
     fn frame(&mut self, after: u64, events: &[Event<'_>]) -> &mut Self {
         let now = self.at(after);
         self.observation.response_frame(&[b' '; 10], now);
         let offset = self.observation.response_bytes;
-        events.iter().for_each(|event| self.observation.answer.event(*event, offset, now));
+        events.iter().for_each(|event| self.observation.answer.observe(*event, offset, now));
         self.observation.settle_frame(self.streamed);
         self
     }
@@ -231,7 +233,7 @@ fn tokens_that_are_only_listed_are_counted_but_are_no_first_token() {
     case.frame(30, &[Event::Tokens(Tokens { answer: true, listed: Some(1), thinking: false, choice: 0 })]);
     let record = case.end(End::ClientLeft, 200, 40);
     assert_eq!((record.time_to_first_token, record.token_events), (Some(ms(30)), 1));
-    assert_eq!(record.generated_tokens, Some(Count { value: 3, source: Source::Logprobs }));
+    assert_eq!(record.generated_tokens, Some(TokenCount { value: 3, source: Source::Logprobs }));
 }
 
 #[test]
@@ -249,7 +251,7 @@ fn of_choice(choice: u64, listed: Option<u64>) -> Event<'static> {
 
 /// vLLM with n = 4 makes a token of each choice every 30 ms, and sends them one by one.
 #[test]
-fn each_choice_has_a_clock_of_its_own() {
+fn gaps_are_measured_for_each_choice_separately() {
     let mut case = Case::stream();
     for (step, at) in [20, 50, 80].into_iter().enumerate() {
         for choice in 0..4 {
@@ -266,7 +268,7 @@ fn each_choice_has_a_clock_of_its_own() {
 }
 
 #[test]
-fn beyond_the_choices_that_are_told_apart_there_are_no_gaps() {
+fn choices_above_the_limit_have_no_gaps() {
     let mut case = Case::stream();
     for at in [20, 30, 40] {
         case.frame(at, &[of_choice(127, None), of_choice(128, None), of_choice(u64::MAX, None)]);
@@ -284,7 +286,7 @@ fn choices_that_only_logprobs_count_have_no_time_per_token() {
     }
     case.frame(120, &[Event::Terminal]);
     let record = case.complete(120);
-    assert_eq!(record.generated_tokens, Some(Count { value: 10, source: Source::Logprobs }));
+    assert_eq!(record.generated_tokens, Some(TokenCount { value: 10, source: Source::Logprobs }));
     assert_eq!(record.time_per_output_token, None);
 }
 
@@ -349,7 +351,7 @@ fn a_gap_above_the_threshold_is_a_stall() {
 }
 
 #[test]
-fn a_whole_response_gives_no_token_times_but_its_counts_and_reported_durations() {
+fn a_whole_response_has_no_token_times_but_counts_and_reported_durations() {
     let mut case = Case::whole();
     let timings = Timings { load: Some(ms(5)), prefill: Some(ms(20)), decode: Some(ms(1000)), total: None };
     case.frame(900, &[TEXT, usage(true, 7, 11), Event::Timings(timings), Event::Terminal]);
@@ -365,7 +367,7 @@ fn a_whole_response_gives_no_token_times_but_its_counts_and_reported_durations()
 
 /// A server that prints milliseconds where nanoseconds are meant.
 #[test]
-fn durations_that_contradict_the_watched_time_are_a_defect_and_no_samples() {
+fn durations_that_contradict_the_observed_time_are_a_defect_and_no_samples() {
     let nanos = |nanos| Some(Duration::from_nanos(nanos));
     let timings = Timings { load: nanos(5), prefill: nanos(20), decode: nanos(900), total: nanos(925) };
     for mut case in [Case::stream(), Case::whole()] {
@@ -384,7 +386,7 @@ fn a_whole_response_without_reported_durations_has_no_rate() {
     case.frame(500, &[TEXT]).frame(900, &[TEXT, usage(true, 7, 2)]);
     let record = case.complete(950);
     assert_eq!((record.time_per_output_token, record.tokens_per_second), (None, None));
-    assert_eq!(record.generated_tokens, Some(Count { value: 2, source: Source::Reported }));
+    assert_eq!(record.generated_tokens, Some(TokenCount { value: 2, source: Source::Reported }));
 }
 
 #[test]
@@ -400,7 +402,7 @@ fn a_body_that_turns_out_to_be_a_stream_keeps_its_first_instant() {
 }
 
 #[test]
-fn a_stream_without_reported_durations_is_timed_as_watched() {
+fn a_stream_without_reported_durations_is_timed_as_observed() {
     let mut case = Case::stream();
     for token in 0..11 {
         case.frame(100 + token * 20, &[TEXT]);
@@ -411,12 +413,12 @@ fn a_stream_without_reported_durations_is_timed_as_watched() {
 }
 
 #[test]
-fn counted_events_stay_apart_from_counts() {
+fn counted_events_are_kept_apart_from_stated_counts() {
     let mut case = Case::stream();
     case.frame(20, &[TEXT]).frame(30, &[TEXT]);
     let record = case.end(End::ClientLeft, 200, 40);
     assert_eq!((record.generated_tokens, record.token_events), (None, 2));
-    assert_eq!(record.best_generated(), Some(Count { value: 2, source: Source::Chunks }));
+    assert_eq!(record.best_generated(), Some(TokenCount { value: 2, source: Source::Chunks }));
     assert_eq!((record.time_per_output_token, record.tokens_per_second), (None, None));
 }
 
@@ -430,7 +432,7 @@ fn several_choices_have_no_time_per_token() {
 }
 
 #[test]
-fn a_load_says_nothing_about_tokens() {
+fn a_load_without_text_has_no_tokens() {
     let mut case = Case::whole();
     case.frame(900, &[Event::Model("m"), Event::Finish(FinishReason::Load), Event::Terminal]);
     let record = case.complete(900);
@@ -443,7 +445,7 @@ fn phases_follow_the_exchange_and_never_go_back() {
     let mut case = Case::chat();
     assert_eq!(case.observation.phase(), Phase::Upload);
     case.observation.forwarded(Instant::now());
-    case.observation.request_done(case.zero);
+    case.observation.request_uploaded(case.zero);
     assert_eq!(case.observation.phase(), Phase::Waiting);
     case.head(OK, 10);
     assert_eq!(case.observation.phase(), Phase::Prefill);
@@ -452,10 +454,10 @@ fn phases_follow_the_exchange_and_never_go_back() {
     assert_eq!(case.observation.phase(), Phase::Prefill);
     case.frame(30, &[TEXT]);
     assert_eq!(case.observation.phase(), Phase::Decode);
-    case.observation.request_done(case.zero);
+    case.observation.request_uploaded(case.zero);
     assert_eq!(case.observation.phase(), Phase::Decode);
-    let phases: Vec<_> = case.recorder.told().into_iter().filter(|told| matches!(told, Told::Phase(_))).collect();
-    assert_eq!(phases, [Phase::Waiting, Phase::Prefill, Phase::Decode].map(Told::Phase));
+    let phases: Vec<_> = case.recorder.calls().into_iter().filter(|call| matches!(call, SinkCall::Phase(_))).collect();
+    assert_eq!(phases, [Phase::Waiting, Phase::Prefill, Phase::Decode].map(SinkCall::Phase));
 }
 
 #[test]
@@ -481,7 +483,7 @@ fn a_client_that_leaves_is_cancelled_before_the_terminal_event_and_completed_aft
 #[test]
 fn a_client_that_leaves_before_a_head_waits_with_status_499() {
     let mut case = Case::chat();
-    case.observation.request_done(case.zero);
+    case.observation.request_uploaded(case.zero);
     let record = case.end(End::ClientLeft, CLIENT_CLOSED_REQUEST, 30);
     assert_eq!((record.outcome, record.phase, record.status), (Outcome::ClientCancelled, Phase::Waiting, 499));
 }
@@ -513,16 +515,16 @@ fn an_error_in_the_body_of_an_error_status_is_an_http_error() {
     assert_eq!((record.outcome, record.error), (Outcome::HttpError, Some(ErrorType::Http5xx)));
 }
 
-/// glibc's allocator caches freed blocks of up to 1,032 bytes for each thread; those of other sizes cost ten times as much.
+/// glibc caches freed blocks of up to 1,032 bytes for each thread; larger ones cost ten times as much.
 #[test]
-fn an_observation_is_a_block_that_allocators_are_quick_with() {
+fn an_observation_fits_into_a_block_that_allocators_cache() {
     let bytes = size_of::<Observation>();
     println!("an observation is {bytes} bytes");
     assert!(bytes <= 1024, "{bytes} bytes");
 }
 
 #[test]
-fn dropped_unfinished_the_client_has_left() {
+fn an_observation_dropped_unfinished_is_cancelled_by_the_client() {
     let mut case = Case::stream();
     case.frame(20, &[TEXT]).frame(45, &[TEXT]);
     let recorder = case.recorder.clone();
@@ -537,7 +539,7 @@ fn dropped_unfinished_the_client_has_left() {
 }
 
 #[test]
-fn after_a_fault_nothing_is_read_and_the_rest_stays_right() {
+fn after_a_fault_nothing_is_parsed_and_the_rest_stays_right() {
     let mut case = Case::stream();
     case.frame(20, &[TEXT]);
     case.observation.defect(Defect::Panic);
@@ -573,7 +575,7 @@ fn a_fault_does_not_excuse_the_backend() {
 }
 
 #[test]
-fn a_tunnel_is_not_read_and_costs_nothing_that_is_told() {
+fn a_tunnel_is_not_parsed_and_has_no_overhead() {
     let mut case = Case::chat();
     case.head(Head { status: 101, ..OK }, 10);
     case.observation.tunnelled();
@@ -594,7 +596,7 @@ fn spoken(path: &str, request: &str, pieces: &[String], end: End) -> (Record, Re
     let mut case = Case::on(Route::of("POST", path), Recorder::default(), &Arc::default());
     case.observation.request_frame(request.as_bytes());
     case.observation.forwarded(Instant::now());
-    case.observation.request_done(case.zero);
+    case.observation.request_uploaded(case.zero);
     case.head(Head { content_type: Some(b"text/event-stream"), ..OK }, 10);
     for (piece, at) in pieces.iter().zip(11..) {
         let now = case.at(at);
@@ -648,8 +650,8 @@ fn a_list_of_prompts_that_is_left_after_the_end_of_one_is_cancelled_and_counted_
     let left: Vec<_> = ended.into_iter().chain([native(2, 1, false), native(2, 5, false)]).collect();
     let (record, _) = spoken("/completion", list, &left, End::ClientLeft);
     assert_eq!(record.outcome, Outcome::ClientCancelled);
-    assert_eq!(record.generated_tokens, Some(Count { value: 7, source: Source::Running }));
-    assert_eq!(record.prompt_tokens, Some(Count { value: 12, source: Source::Running }));
+    assert_eq!(record.generated_tokens, Some(TokenCount { value: 7, source: Source::Running }));
+    assert_eq!(record.prompt_tokens, Some(TokenCount { value: 12, source: Source::Running }));
     let (record, _) = spoken("/completion", list, &left, End::Complete);
     assert_eq!(record.outcome, Outcome::Truncated);
 }
@@ -667,20 +669,20 @@ fn a_stream_that_the_end_of_a_drain_cuts_was_not_rejected() {
 }
 
 #[test]
-fn a_transfer_tells_its_bytes_while_they_move() {
+fn a_transfer_reports_its_bytes_while_it_runs() {
     let layer =
         |completed: u64| format!("{{\"status\":\"x\",\"digest\":\"d\",\"total\":9,\"completed\":{completed}}}\n");
     let pieces = [layer(2), layer(5), layer(9), "{\"status\":\"success\"}\n".to_owned()];
     let (record, recorder) = spoken("/api/pull", "{}", &pieces, End::Complete);
     assert_eq!((record.progress_bytes, record.outcome), (Some(9), Outcome::Completed));
-    let moved: Vec<_> = recorder.told().into_iter().filter(|told| matches!(told, Told::Progress(_))).collect();
-    assert_eq!(moved[..3], [Told::Progress(2), Told::Progress(5), Told::Progress(9)]);
+    let moved: Vec<_> = recorder.calls().into_iter().filter(|call| matches!(call, SinkCall::Progress(_))).collect();
+    assert_eq!(moved[..3], [SinkCall::Progress(2), SinkCall::Progress(5), SinkCall::Progress(9)]);
     assert!(record.streamed);
 }
 
 /// The answer took 90 ms, and a busy machine read it in two goes.
 #[test]
-fn tokens_that_were_read_in_two_goes_give_no_time_per_token() {
+fn tokens_read_in_two_frames_have_no_time_per_token() {
     let mut case = Case::stream();
     let usage = Event::Usage(Usage { last: true, generated: Some(18), choices: 1, ..Usage::default() });
     case.frame(89, &[TEXT; 17]).frame(95, &[TEXT, usage, Event::Terminal]);
@@ -689,13 +691,13 @@ fn tokens_that_were_read_in_two_goes_give_no_time_per_token() {
 }
 
 #[test]
-fn a_record_says_when_each_part_of_the_exchange_was_reached() {
+fn a_record_has_the_offset_of_each_step() {
     let mut case = Case::chat();
     let at = |after| case.zero + ms(after);
     let (dialled, sent, uploaded) = (at(3), at(4), at(6));
     case.observation.dialled(dialled);
     case.observation.forwarded(sent);
-    case.observation.request_done(uploaded);
+    case.observation.request_uploaded(uploaded);
     case.head(OK, 10);
     case.reading(true, true);
     for after in [20, 50, 55, 80] {
@@ -713,7 +715,7 @@ fn a_record_says_when_each_part_of_the_exchange_was_reached() {
 }
 
 #[test]
-fn another_backend_begins_another_timeline_and_a_whole_answer_has_no_gap() {
+fn another_backend_restarts_the_timeline_and_a_whole_answer_has_no_gap() {
     let mut case = Case::chat();
     let (sent, again) = (case.at(4), case.at(9));
     case.observation.forwarded(sent);

@@ -1,29 +1,28 @@
 //! When the parts of an answer arrived: first byte, first token, first answer, gaps and stalls.
 //!
 //! Promises: every instant is an argument; time never runs backwards (an earlier instant counts as no time); no
-//! allocation for an answer of one choice. Each choice has a clock of its own: the gap between the tokens of two of them
-//! is nothing that a model did. A frame that was read only after a slow client had to be waited for had arrived before:
-//! it ends no gap and opens none. Left out: whether the answer is a stream. It may show late, so all is kept and the
-//! record decides.
+//! allocation for an answer of one choice. Gaps are measured for each choice separately: the time between tokens of two
+//! choices means nothing. A frame whose reading a slow client delayed had arrived earlier: it ends no gap and begins
+//! none. Left out: whether the answer is a stream, which may show only later; the record decides.
 
 use std::time::{Duration, Instant};
 
 use super::sink::TokenFrame;
 use crate::wire::event::Tokens;
 
-/// Choices with clocks of their own. `OpenAI` allows 128; beyond, there are no gaps.
+/// Choices whose gaps are measured. `OpenAI` allows 128; further choices have no gaps.
 const CHOICES: usize = 128;
 
 /// When something was first seen, and where.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mark {
-    /// When the frame that held it arrived.
+    /// When its frame arrived.
     pub(super) at: Instant,
-    /// Offset in the response body just past the element that held it.
+    /// Offset in the response body just past its element.
     pub(super) offset: u64,
 }
 
-/// What is known of time so far.
+/// The instants and gaps observed so far.
 #[derive(Debug, Default)]
 pub(super) struct Timing {
     /// The first byte of the response body.
@@ -34,7 +33,7 @@ pub(super) struct Timing {
     pub(super) first_token: Option<Mark>,
     /// The first event with text or tool data.
     pub(super) first_answer: Option<Mark>,
-    /// The last frame that bore tokens.
+    /// The last token-bearing frame.
     pub(super) last_token: Option<Instant>,
     /// Token-bearing events of all frames.
     pub(super) events: u64,
@@ -42,45 +41,45 @@ pub(super) struct Timing {
     pub(super) events_at_once: u64,
     /// Gaps above the threshold.
     pub(super) stalls: u64,
-    /// The longest gap between frames that bore tokens of one choice.
+    /// The longest gap between token-bearing frames of one choice.
     pub(super) largest_gap: Option<Duration>,
-    /// Token-bearing events of the frame that is being read.
+    /// Token-bearing events of the current frame.
     in_frame: u32,
-    /// The frame that is being read was read late, for the client's sake.
+    /// The current frame was read late because the client was slow.
     held_back: bool,
-    /// The first, and the last, frame with tokens was read late.
+    /// Whether the first, and the last, token-bearing frame was read late.
     late: (bool, bool),
-    /// The choice that most answers have alone.
-    first_choice: Clock,
-    /// The choices from the second on, once one of them bore tokens.
-    other_choices: Vec<Clock>,
+    /// Choice 0, the only one of most answers.
+    first_choice: ChoiceTiming,
+    /// The choices from 1 on; empty until one of them has tokens.
+    other_choices: Vec<ChoiceTiming>,
 }
 
-/// The time of one choice.
+/// The timing of one choice.
 #[derive(Clone, Copy, Debug, Default)]
-struct Clock {
-    /// When the last frame arrived that bore tokens of it, if that is known.
+struct ChoiceTiming {
+    /// When its last token-bearing frame arrived; `None` before the first, and after a frame that was read late.
     last: Option<Instant>,
-    /// Token-bearing events of it in the frame that is being read.
+    /// Its token-bearing events in the current frame.
     events: u32,
-    /// Tokens in them, as far as that is known; at least one each.
+    /// Tokens in them, at least one each.
     tokens: u32,
 }
 
 impl Timing {
-    /// A frame of the response body arrived.
-    pub(super) fn bytes(&mut self, now: Instant) {
+    /// Records that bytes of the response body arrived.
+    pub(super) fn record_bytes(&mut self, now: Instant) {
         self.first_byte.get_or_insert(now);
         self.last_byte = Some(now);
     }
 
-    /// The frame that is being read had arrived before: it was left unread while the client took nothing.
-    pub(super) fn held_back(&mut self) {
+    /// Marks the current frame as read late: it had arrived while the client took nothing.
+    pub(super) fn mark_held_back(&mut self) {
         self.held_back = true;
     }
 
-    /// A token-bearing event was read.
-    pub(super) fn token(&mut self, tokens: Tokens, offset: u64, now: Instant) {
+    /// Records a token-bearing event.
+    pub(super) fn record_token(&mut self, tokens: Tokens, offset: u64, now: Instant) {
         self.events += 1;
         self.in_frame = self.in_frame.saturating_add(1);
         let mark = Mark { at: now, offset };
@@ -88,35 +87,35 @@ impl Timing {
         if tokens.answer {
             self.first_answer.get_or_insert(mark);
         }
-        let held = u32::try_from(tokens.listed.unwrap_or(1).max(1)).unwrap_or(u32::MAX);
-        let clock = self.clock(tokens.choice);
-        clock.events = clock.events.saturating_add(1);
-        clock.tokens = clock.tokens.saturating_add(held);
+        let listed = u32::try_from(tokens.listed.unwrap_or(1).max(1)).unwrap_or(u32::MAX);
+        let choice = self.choice(tokens.choice);
+        choice.events = choice.events.saturating_add(1);
+        choice.tokens = choice.tokens.saturating_add(listed);
     }
 
-    fn clock(&mut self, choice: u64) -> &mut Clock {
-        if choice == 0 {
+    fn choice(&mut self, number: u64) -> &mut ChoiceTiming {
+        if number == 0 {
             return &mut self.first_choice;
         }
-        let place = usize::try_from(choice).unwrap_or(usize::MAX).min(CHOICES) - 1;
-        if self.other_choices.len() <= place {
-            self.other_choices.resize(place + 1, Clock::default());
+        let index = usize::try_from(number).unwrap_or(usize::MAX).min(CHOICES) - 1;
+        if self.other_choices.len() <= index {
+            self.other_choices.resize(index + 1, ChoiceTiming::default());
         }
-        &mut self.other_choices[place]
+        &mut self.other_choices[index]
     }
 
-    /// The frame that is being read bears tokens.
-    pub(super) fn bears(&self) -> bool {
+    /// Whether the current frame contains tokens.
+    pub(super) fn has_tokens_in_frame(&self) -> bool {
         self.in_frame > 0
     }
 
-    /// Several choices share the answer.
-    pub(super) fn several_choices(&self) -> bool {
+    /// Whether several choices share the answer.
+    pub(super) fn has_several_choices(&self) -> bool {
         !self.other_choices.is_empty()
     }
 
-    /// The frame was read to its end. Tells what it bore, choice by choice.
-    pub(super) fn frame_end(&mut self, stall: Duration, now: Instant, mut tell: impl FnMut(TokenFrame)) {
+    /// Ends the current frame, and emits its tokens choice by choice.
+    pub(super) fn end_frame(&mut self, stall: Duration, now: Instant, mut emit: impl FnMut(TokenFrame)) {
         let (events, late) = (std::mem::take(&mut self.in_frame), std::mem::take(&mut self.held_back));
         if events == 0 {
             return;
@@ -126,13 +125,13 @@ impl Timing {
             self.late.0 = late;
         }
         let since = |last: Option<Instant>| last.map(|last| now.saturating_duration_since(last)).filter(|_| !late);
-        // One stall a frame, however many choices waited.
+        // At most one stall a frame, however many choices waited.
         let mut may_stall = since(self.last_token).is_some_and(|gap| gap > stall);
         let shared = self.other_choices.len() >= CHOICES;
-        let others = self.other_choices.iter_mut().enumerate().map(|(place, clock)| (place + 1, clock));
-        for (choice, clock) in std::iter::once((0, &mut self.first_choice)).chain(others) {
-            let Clock { last, events, tokens } = std::mem::take(clock);
-            clock.last = last;
+        let others = self.other_choices.iter_mut().enumerate().map(|(index, timing)| (index + 1, timing));
+        for (choice, timing) in std::iter::once((0, &mut self.first_choice)).chain(others) {
+            let ChoiceTiming { last, events, tokens } = std::mem::take(timing);
+            timing.last = last;
             if events == 0 {
                 continue;
             }
@@ -141,17 +140,16 @@ impl Timing {
             may_stall &= !stalled;
             self.stalls += u64::from(stalled);
             self.largest_gap = self.largest_gap.max(gap);
-            clock.last = (!late).then_some(now);
-            tell(TokenFrame { events, tokens, gap, stalled });
+            timing.last = (!late).then_some(now);
+            emit(TokenFrame { events, tokens, gap, stalled });
         }
         self.last_token = Some(now);
         self.late.1 = late;
     }
 
-    /// From the first token to the last frame that bore one: the decode that could be watched. None where either was
-    /// read late.
+    /// The observed decode: from the first token to the last token-bearing frame. `None` where either was read late.
     pub(super) fn window(&self) -> Option<Duration> {
-        let watched = self.late == (false, false);
-        Some(self.last_token?.saturating_duration_since(self.first_token?.at)).filter(|_| watched)
+        let timely = self.late == (false, false);
+        Some(self.last_token?.saturating_duration_since(self.first_token?.at)).filter(|_| timely)
     }
 }

@@ -1,8 +1,8 @@
-//! Which trace an exchange belongs to: the name under which it is found again elsewhere.
+//! The trace that an exchange belongs to.
 //!
-//! A client that traces says so in `traceparent` (W3C Trace Context, 3.2); for every other exchange an id is made up,
-//! so that an exemplar always leads somewhere: to the trace, or at least to the line of the access log. Left out:
-//! `tracestate`. Nothing is ever added to a request.
+//! A client that traces sends `traceparent` (W3C Trace Context, 3.2); every other exchange gets a random id, so that an
+//! exemplar always leads to the trace, or at least to the line of the access log. Left out: `tracestate`. Nothing is
+//! ever added to a request.
 
 use std::fmt;
 
@@ -10,17 +10,17 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TraceId([u8; 16]);
 
-/// Characters of an id in a header: two for each byte.
+/// Hexadecimal digits of a trace id.
 const DIGITS: usize = 32;
 
 impl TraceId {
-    /// An id that was made up.
+    /// Makes an id of 128 random bits.
     #[must_use]
-    pub fn made_up(random: u128) -> Self {
+    pub fn from_random(random: u128) -> Self {
         Self(random.max(1).to_be_bytes())
     }
 
-    /// As it is written everywhere: 32 lower-case hexadecimal digits.
+    /// The id as 32 lower-case hexadecimal digits.
     #[must_use]
     pub fn digits(self) -> [u8; DIGITS] {
         const HEX: &[u8; 16] = b"0123456789abcdef";
@@ -33,29 +33,29 @@ impl TraceId {
     }
 }
 
-/// The client's span, in which the exchange takes place.
+/// The client's span: the parent of the exchange's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Parent {
+pub struct ParentSpan {
     /// The id of the span: 8 bytes, not all zero.
     pub span: [u8; 8],
-    /// The client says that it may have recorded the trace (W3C Trace Context, 3.2.2.5.1).
+    /// The client may have recorded the trace (W3C Trace Context, 3.2.2.5.1).
     pub sampled: bool,
 }
 
-/// Reads a `traceparent`: `VERSION-TRACE-PARENT-FLAGS`, all lower-case hexadecimal. A later version may add fields at the
-/// end. `None` where it is malformed: it names no trace then.
+/// Parses a `traceparent`: `VERSION-TRACE-PARENT-FLAGS`, all lower-case hexadecimal. A later version may add fields at
+/// the end. `None` where it is malformed.
 #[must_use]
-pub fn parse_traceparent(traceparent: &[u8]) -> Option<(TraceId, Parent)> {
+pub fn parse_traceparent(traceparent: &[u8]) -> Option<(TraceId, ParentSpan)> {
     let mut fields = traceparent.split(|byte| *byte == b'-');
     let (version, id, span, flags) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
     let [version] = hex::<1>(version)?;
     let ended = fields.next().is_none();
     let (id, span, [flags]) = (hex::<16>(id)?, hex::<8>(span)?, hex::<1>(flags)?);
     let valid = version != 0xff && (version > 0 || ended) && span != [0; 8] && id != [0; 16];
-    valid.then_some((TraceId(id), Parent { span, sampled: flags & 1 == 1 }))
+    valid.then_some((TraceId(id), ParentSpan { span, sampled: flags & 1 == 1 }))
 }
 
-/// So many bytes, and no digit more or less.
+/// Decodes exactly `2 * BYTES` digits.
 fn hex<const BYTES: usize>(text: &[u8]) -> Option<[u8; BYTES]> {
     if text.len() != 2 * BYTES {
         return None;
@@ -104,12 +104,12 @@ mod tests {
             let (id, read) = parse_traceparent(parent.as_bytes()).expect("proper");
             assert_eq!(id.to_string(), ID, "{parent}");
             let span = [0x00, 0xf0, 0x67, 0xaa, 0x0b, 0xa9, 0x02, 0xb7];
-            assert_eq!(read, Parent { span, sampled }, "{parent}");
+            assert_eq!(read, ParentSpan { span, sampled }, "{parent}");
         }
     }
 
     #[test]
-    fn what_is_no_traceparent_names_no_trace() {
+    fn a_malformed_traceparent_is_ignored() {
         for wrong in [
             String::new(),
             ID.to_owned(),
@@ -128,8 +128,8 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_was_made_up_is_never_zero() {
-        assert_eq!(TraceId::made_up(0).to_string(), format!("{:032x}", 1));
-        assert_eq!(TraceId::made_up(0xabc).to_string(), format!("{:032x}", 0xabc));
+    fn a_random_id_is_never_zero() {
+        assert_eq!(TraceId::from_random(0).to_string(), format!("{:032x}", 1));
+        assert_eq!(TraceId::from_random(0xabc).to_string(), format!("{:032x}", 0xabc));
     }
 }

@@ -1,34 +1,34 @@
-//! How many tokens, and who says so.
+//! Token counts and their sources.
 //!
 //! Precedence: the final report, else the last cumulative count, else lists of log probabilities or token ids. Counted
-//! events are kept apart: they are a lower bound and never fill a count. A count that nobody stated stays unknown.
+//! events are kept apart: they are a lower bound and never replace a count. A count without a source stays unknown.
 
-use super::record::Count;
+use super::record::TokenCount;
 use crate::wire::event::{Source, Tokens, Usage};
 
-/// Counts collected over one answer.
+/// The counts of one answer.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct TokenCounts {
     reported: Usage,
     /// Boxed, as most answers have none.
     running: Option<Box<Usage>>,
     /// A final report was seen.
-    ended: bool,
+    is_final: bool,
     /// Tokens listed by events so far.
     listed: u64,
-    /// Some token-bearing event listed none, so the sum is not the whole.
+    /// Some token-bearing event listed none, so `listed` is incomplete.
     unlisted: bool,
 }
 
-impl Tally {
-    /// The backend stated counts. A field that is known replaces what was known before.
-    pub(super) fn usage(&mut self, usage: Usage) {
-        // A list of prompts goes on after the report of one: what was reported so far is a running count again.
-        if !usage.last && self.ended && usage.generated > self.reported.generated {
-            self.ended = false;
+impl TokenCounts {
+    /// Takes over the counts that the backend stated. A known field replaces the previous one.
+    pub(super) fn merge(&mut self, usage: Usage) {
+        // With a list of prompts, the report of one is followed by the next: it becomes a running count again.
+        if !usage.last && self.is_final && usage.generated > self.reported.generated {
+            self.is_final = false;
             self.running = Some(Box::new(std::mem::take(&mut self.reported)));
         }
-        self.ended |= usage.last;
+        self.is_final |= usage.last;
         let known = if usage.last { &mut self.reported } else { self.running.get_or_insert_default() };
         known.prompt = usage.prompt.or(known.prompt);
         known.generated = usage.generated.or(known.generated);
@@ -39,30 +39,29 @@ impl Tally {
         known.choices = known.choices.max(usage.choices);
     }
 
-    /// An event bore tokens, or listed some without text.
-    pub(super) fn tokens(&mut self, tokens: Tokens) {
+    /// Adds the tokens that an event lists.
+    pub(super) fn add_listed(&mut self, tokens: Tokens) {
         match tokens.listed {
             Some(listed) => self.listed = self.listed.saturating_add(listed),
             None => self.unlisted = true,
         }
     }
 
-    /// Prompt tokens. A running count is as good as a report once a report has closed the stream: the prompt does
-    /// not grow.
-    pub(super) fn prompt(&self) -> Option<Count> {
-        let source = if self.ended { Source::Reported } else { Source::Running };
+    /// Prompt tokens. A running count becomes a reported one with the final report, since the prompt does not grow.
+    pub(super) fn prompt(&self) -> Option<TokenCount> {
+        let source = if self.is_final { Source::Reported } else { Source::Running };
         count(self.reported.prompt, Source::Reported).or_else(|| count(self.running(|usage| usage.prompt), source))
     }
 
     /// Generated tokens.
-    pub(super) fn generated(&self) -> Option<Count> {
+    pub(super) fn generated(&self) -> Option<TokenCount> {
         let listed = (self.listed > 0 && !self.unlisted).then_some(self.listed);
         count(self.reported.generated, Source::Reported)
             .or_else(|| count(self.running(|usage| usage.generated), Source::Running))
             .or_else(|| count(listed, Source::Logprobs))
     }
 
-    /// Prompt tokens that came from a cache.
+    /// Prompt tokens read from a cache.
     pub(super) fn cached(&self) -> Option<u64> {
         self.reported.cached.or_else(|| self.running(|usage| usage.cached))
     }
@@ -82,8 +81,8 @@ impl Tally {
         self.reported.draft_accepted.or_else(|| self.running(|usage| usage.draft_accepted))
     }
 
-    /// The answer holds several choices, which share time and tokens.
-    pub(super) fn several_choices(&self) -> bool {
+    /// Whether the answer has several choices, which share time and tokens.
+    pub(super) fn has_several_choices(&self) -> bool {
         self.reported.choices.max(self.running.as_ref().map_or(0, |usage| usage.choices)) > 1
     }
 
@@ -92,8 +91,8 @@ impl Tally {
     }
 }
 
-fn count(value: Option<u64>, source: Source) -> Option<Count> {
-    value.map(|value| Count { value, source })
+fn count(value: Option<u64>, source: Source) -> Option<TokenCount> {
+    value.map(|value| TokenCount { value, source })
 }
 
 #[cfg(test)]
@@ -110,70 +109,70 @@ mod tests {
 
     #[test]
     fn the_final_report_beats_running_counts_and_lists() {
-        let mut tally = Tally::default();
-        tally.tokens(listing(Some(3)));
-        assert_eq!(tally.generated(), Some(Count { value: 3, source: Source::Logprobs }));
-        tally.usage(usage(false, Some(7), Some(4)));
-        assert_eq!(tally.generated(), Some(Count { value: 4, source: Source::Running }));
-        assert_eq!(tally.prompt(), Some(Count { value: 7, source: Source::Running }));
-        tally.usage(usage(true, Some(8), Some(5)));
-        assert_eq!(tally.generated(), Some(Count { value: 5, source: Source::Reported }));
-        assert_eq!(tally.prompt(), Some(Count { value: 8, source: Source::Reported }));
-        tally.usage(usage(false, None, Some(5)));
-        assert_eq!(tally.generated(), Some(Count { value: 5, source: Source::Reported }));
+        let mut counts = TokenCounts::default();
+        counts.add_listed(listing(Some(3)));
+        assert_eq!(counts.generated(), Some(TokenCount { value: 3, source: Source::Logprobs }));
+        counts.merge(usage(false, Some(7), Some(4)));
+        assert_eq!(counts.generated(), Some(TokenCount { value: 4, source: Source::Running }));
+        assert_eq!(counts.prompt(), Some(TokenCount { value: 7, source: Source::Running }));
+        counts.merge(usage(true, Some(8), Some(5)));
+        assert_eq!(counts.generated(), Some(TokenCount { value: 5, source: Source::Reported }));
+        assert_eq!(counts.prompt(), Some(TokenCount { value: 8, source: Source::Reported }));
+        counts.merge(usage(false, None, Some(5)));
+        assert_eq!(counts.generated(), Some(TokenCount { value: 5, source: Source::Reported }));
     }
 
     #[test]
     fn a_stream_that_goes_on_after_a_report_runs_again() {
-        let mut tally = Tally::default();
-        tally.usage(usage(true, Some(4), Some(19)));
-        tally.usage(usage(false, Some(8), Some(20)));
-        assert_eq!(tally.generated(), Some(Count { value: 20, source: Source::Running }));
-        assert_eq!(tally.prompt(), Some(Count { value: 8, source: Source::Running }));
-        tally.usage(usage(true, Some(8), Some(32)));
-        assert_eq!(tally.generated(), Some(Count { value: 32, source: Source::Reported }));
-        assert_eq!(tally.prompt(), Some(Count { value: 8, source: Source::Reported }));
+        let mut counts = TokenCounts::default();
+        counts.merge(usage(true, Some(4), Some(19)));
+        counts.merge(usage(false, Some(8), Some(20)));
+        assert_eq!(counts.generated(), Some(TokenCount { value: 20, source: Source::Running }));
+        assert_eq!(counts.prompt(), Some(TokenCount { value: 8, source: Source::Running }));
+        counts.merge(usage(true, Some(8), Some(32)));
+        assert_eq!(counts.generated(), Some(TokenCount { value: 32, source: Source::Reported }));
+        assert_eq!(counts.prompt(), Some(TokenCount { value: 8, source: Source::Reported }));
     }
 
     #[test]
     fn counted_events_never_fill_a_count() {
-        let mut tally = Tally::default();
-        tally.tokens(listing(None));
-        tally.tokens(listing(None));
-        assert_eq!(tally.generated(), None);
-        assert_eq!(tally.prompt(), None);
+        let mut counts = TokenCounts::default();
+        counts.add_listed(listing(None));
+        counts.add_listed(listing(None));
+        assert_eq!(counts.generated(), None);
+        assert_eq!(counts.prompt(), None);
     }
 
     #[test]
     fn a_list_counts_only_where_every_event_has_one() {
-        let mut tally = Tally::default();
-        tally.tokens(listing(Some(1)));
-        tally.tokens(listing(None));
-        assert_eq!(tally.generated(), None);
+        let mut counts = TokenCounts::default();
+        counts.add_listed(listing(Some(1)));
+        counts.add_listed(listing(None));
+        assert_eq!(counts.generated(), None);
     }
 
     #[test]
     fn a_field_that_is_unknown_does_not_erase_what_was_known() {
-        let mut tally = Tally::default();
-        tally.usage(Usage { cached: Some(2), ..usage(true, Some(10), Some(5)) });
-        tally.usage(Usage { reasoning: Some(1), ..usage(true, None, None) });
-        assert_eq!(tally.prompt(), Some(Count { value: 10, source: Source::Reported }));
-        assert_eq!((tally.cached(), tally.reasoning()), (Some(2), Some(1)));
-        assert_eq!((tally.drafted(), tally.draft_accepted()), (None, None));
+        let mut counts = TokenCounts::default();
+        counts.merge(Usage { cached: Some(2), ..usage(true, Some(10), Some(5)) });
+        counts.merge(Usage { reasoning: Some(1), ..usage(true, None, None) });
+        assert_eq!(counts.prompt(), Some(TokenCount { value: 10, source: Source::Reported }));
+        assert_eq!((counts.cached(), counts.reasoning()), (Some(2), Some(1)));
+        assert_eq!((counts.drafted(), counts.draft_accepted()), (None, None));
     }
 
     #[test]
     fn a_running_prompt_count_is_final_once_the_stream_is_closed_by_a_report() {
-        let mut tally = Tally::default();
-        tally.usage(usage(false, Some(10), None));
-        tally.usage(usage(true, None, Some(5)));
-        assert_eq!(tally.prompt(), Some(Count { value: 10, source: Source::Reported }));
+        let mut counts = TokenCounts::default();
+        counts.merge(usage(false, Some(10), None));
+        counts.merge(usage(true, None, Some(5)));
+        assert_eq!(counts.prompt(), Some(TokenCount { value: 10, source: Source::Reported }));
     }
 
     #[test]
     fn zero_is_a_count_and_not_unknown() {
-        let mut tally = Tally::default();
-        tally.usage(usage(true, Some(3), Some(0)));
-        assert_eq!(tally.generated(), Some(Count { value: 0, source: Source::Reported }));
+        let mut counts = TokenCounts::default();
+        counts.merge(usage(true, Some(3), Some(0)));
+        assert_eq!(counts.generated(), Some(TokenCount { value: 0, source: Source::Reported }));
     }
 }

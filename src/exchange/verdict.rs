@@ -1,30 +1,30 @@
-//! How an exchange ended: what the proxy saw joined with what was read.
+//! Chooses the outcome of an exchange from what the proxy saw and what was parsed.
 //!
-//! The order of the outcomes is fixed; the first that fits counts.
+//! The order of the outcomes is fixed; the first that applies counts.
 
 use super::outcome::{End, ErrorType, Outcome};
 
-/// What an outcome is decided from.
+/// The facts that determine an outcome.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Evidence {
+pub(super) struct EndEvidence {
     /// What the proxy saw.
     pub(super) end: End,
-    /// The backend's head was there: its answer had begun.
+    /// The backend's response head had arrived.
     pub(super) answered: bool,
-    /// The status that was sent.
+    /// The status sent to the client.
     pub(super) status: u16,
-    /// A protocol switch: there is no terminal event, and either side may end it.
+    /// The connection switched protocols: there is no terminal event, and either side may end it.
     pub(super) tunnel: bool,
-    /// The terminal event was handed on.
+    /// The terminal event was forwarded.
     pub(super) terminal: bool,
     /// The backend reported an error inside a success status.
     pub(super) error: bool,
-    /// A clean end without the terminal event means that the answer was cut. False once nothing more was read.
+    /// A clean end without the terminal event means that the answer was cut. False after parsing has failed.
     pub(super) expects_terminal: bool,
 }
 
-impl Evidence {
-    /// The outcome, and what went wrong where it is an error: client errors and cancellations are not.
+impl EndEvidence {
+    /// The outcome and the error; 4xx answers and cancellations are not errors.
     pub(super) fn verdict(&self) -> (Outcome, Option<ErrorType>) {
         match self.end {
             End::Rejected(why) if !self.was_ended_by_us() => (Outcome::Rejected, Some(why)),
@@ -40,14 +40,13 @@ impl Evidence {
         }
     }
 
-    /// It was not refused: the backend had begun to answer when the time to drain was over, or a fault of ours ended it.
-    /// What the client has is an answer that was cut.
+    /// Whether the proxy cut an answer that had begun, at the end of its drain time or because of a bug.
     fn was_ended_by_us(&self) -> bool {
         self.answered && matches!(self.end, End::Rejected(ErrorType::Draining | ErrorType::Internal))
     }
 
-    /// Nothing of the answer was still to come. An error inside a stream is the last thing a backend says, and
-    /// official clients hang up on it as they do on the terminal event.
+    /// Whether nothing of the answer was missing. An error inside a stream is its last event, and official clients hang
+    /// up on it as they do on the terminal event.
     fn was_whole(&self) -> bool {
         self.terminal || self.error || self.tunnel
     }
@@ -61,7 +60,7 @@ impl Evidence {
 mod tests {
     use super::*;
 
-    const CLEAN: Evidence = Evidence {
+    const CLEAN: EndEvidence = EndEvidence {
         end: End::Complete,
         answered: true,
         status: 200,
@@ -78,122 +77,122 @@ mod tests {
     /// One line a sentence of the contract.
     #[test]
     fn the_first_outcome_that_fits_counts() {
-        let all_bad = Evidence { error: true, expects_terminal: true, status: 503, ..CLEAN };
-        let stream = Evidence { expects_terminal: true, ..CLEAN };
-        let done = Evidence { terminal: true, ..stream };
-        let table: &[(&str, Evidence, Outcome, Option<ErrorType>)] = &[
+        let all_bad = EndEvidence { error: true, expects_terminal: true, status: 503, ..CLEAN };
+        let stream = EndEvidence { expects_terminal: true, ..CLEAN };
+        let done = EndEvidence { terminal: true, ..stream };
+        let table: &[(&str, EndEvidence, Outcome, Option<ErrorType>)] = &[
             (
                 "rejected before all",
-                Evidence { end: LIMIT, answered: false, ..all_bad },
+                EndEvidence { end: LIMIT, answered: false, ..all_bad },
                 Outcome::Rejected,
                 Some(ErrorType::Limit),
             ),
             (
                 "refused while draining",
-                Evidence { end: DRAINED, answered: false, status: 503, ..CLEAN },
+                EndEvidence { end: DRAINED, answered: false, status: 503, ..CLEAN },
                 Outcome::Rejected,
                 Some(ErrorType::Draining),
             ),
             (
                 "cut by the end of a drain",
-                Evidence { end: DRAINED, ..stream },
+                EndEvidence { end: DRAINED, ..stream },
                 Outcome::Truncated,
                 Some(ErrorType::Draining),
             ),
             (
                 "a fault of ours before a head",
-                Evidence { end: FAULT, answered: false, status: 500, ..CLEAN },
+                EndEvidence { end: FAULT, answered: false, status: 500, ..CLEAN },
                 Outcome::Rejected,
                 Some(ErrorType::Internal),
             ),
             (
                 "cut by a fault of ours",
-                Evidence { end: FAULT, ..stream },
+                EndEvidence { end: FAULT, ..stream },
                 Outcome::Truncated,
                 Some(ErrorType::Internal),
             ),
             (
                 "a transfer of no known shape, cut by the end of a drain",
-                Evidence { end: DRAINED, ..CLEAN },
+                EndEvidence { end: DRAINED, ..CLEAN },
                 Outcome::Truncated,
                 Some(ErrorType::Draining),
             ),
             (
                 "the drain was over just after the terminal event",
-                Evidence { end: DRAINED, ..done },
+                EndEvidence { end: DRAINED, ..done },
                 Outcome::Completed,
                 None,
             ),
             (
                 "an error, then the end of a drain",
-                Evidence { end: DRAINED, error: true, ..stream },
+                EndEvidence { end: DRAINED, error: true, ..stream },
                 Outcome::StreamError,
                 Some(ErrorType::StreamError),
             ),
             (
                 "client left before the terminal event",
-                Evidence { end: End::ClientLeft, ..stream },
+                EndEvidence { end: End::ClientLeft, ..stream },
                 Outcome::ClientCancelled,
                 None,
             ),
             (
                 "client left before a head",
-                Evidence { end: End::ClientLeft, status: 499, ..CLEAN },
+                EndEvidence { end: End::ClientLeft, status: 499, ..CLEAN },
                 Outcome::ClientCancelled,
                 None,
             ),
             (
                 "client left after the terminal event",
-                Evidence { end: End::ClientLeft, ..done },
+                EndEvidence { end: End::ClientLeft, ..done },
                 Outcome::Completed,
                 None,
             ),
             (
                 "client left after an error",
-                Evidence { end: End::ClientLeft, error: true, ..stream },
+                EndEvidence { end: End::ClientLeft, error: true, ..stream },
                 Outcome::StreamError,
                 Some(ErrorType::StreamError),
             ),
             (
                 "an error inside a 200",
-                Evidence { error: true, ..stream },
+                EndEvidence { error: true, ..stream },
                 Outcome::StreamError,
                 Some(ErrorType::StreamError),
             ),
             (
                 "an error, then the terminal event",
-                Evidence { error: true, ..done },
+                EndEvidence { error: true, ..done },
                 Outcome::StreamError,
                 Some(ErrorType::StreamError),
             ),
             (
                 "an error before a reset",
-                Evidence { error: true, end: RESET, ..stream },
+                EndEvidence { error: true, end: RESET, ..stream },
                 Outcome::StreamError,
                 Some(ErrorType::StreamError),
             ),
             (
                 "a backend that closes after the terminal event, without its last chunk",
-                Evidence { end: End::BackendFailed(ErrorType::Incomplete), ..done },
+                EndEvidence { end: End::BackendFailed(ErrorType::Incomplete), ..done },
                 Outcome::Completed,
                 None,
             ),
-            ("a reset after the terminal event", Evidence { end: RESET, ..done }, Outcome::Completed, None),
-            ("a reset", Evidence { end: RESET, ..stream }, Outcome::BackendFailed, Some(ErrorType::Reset)),
+            ("a reset after the terminal event", EndEvidence { end: RESET, ..done }, Outcome::Completed, None),
+            ("a reset", EndEvidence { end: RESET, ..stream }, Outcome::BackendFailed, Some(ErrorType::Reset)),
             (
                 "a refused dial answered 502",
-                Evidence { end: End::BackendFailed(ErrorType::ConnectRefused), status: 502, ..CLEAN },
+                EndEvidence { end: End::BackendFailed(ErrorType::ConnectRefused), status: 502, ..CLEAN },
                 Outcome::BackendFailed,
                 Some(ErrorType::ConnectRefused),
             ),
             ("a clean end without the terminal event", stream, Outcome::Truncated, Some(ErrorType::Truncated)),
             ("a clean end that needs no terminal event", CLEAN, Outcome::Completed, None),
-            ("a 404", Evidence { status: 404, ..stream }, Outcome::HttpError, None),
-            ("a 500", Evidence { status: 500, ..stream }, Outcome::HttpError, Some(ErrorType::Http5xx)),
+            ("a 404", EndEvidence { status: 404, ..stream }, Outcome::HttpError, None),
+            ("a 500", EndEvidence { status: 500, ..stream }, Outcome::HttpError, Some(ErrorType::Http5xx)),
             ("all well", done, Outcome::Completed, None),
             (
                 "a tunnel that the client ends",
-                Evidence { tunnel: true, status: 101, end: End::ClientLeft, ..CLEAN },
+                EndEvidence { tunnel: true, status: 101, end: End::ClientLeft, ..CLEAN },
                 Outcome::Completed,
                 None,
             ),

@@ -1,7 +1,7 @@
-//! The exchanges that are going on.
+//! The exchanges in flight.
 //!
-//! Promises: a lock is taken at an exchange's start, at its placement, at its end and by a snapshot, never for a token; an exchange that
-//! is dropped leaves the table like one that finishes.
+//! Promises: a lock is taken at an exchange's start, placement and end and by a snapshot, never for a token; an
+//! exchange that is dropped is removed like one that finishes.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -15,10 +15,10 @@ use crate::exchange::placement::Placement;
 use crate::exchange::record::{Method, Record, Start};
 use crate::exchange::sink::{Sink, TokenFrame, Watch};
 
-/// Locks to spread the starts and ends of many threads over.
+/// The number of locks, so that the threads rarely contend for one.
 const SHARDS: usize = 16;
 
-/// One exchange, as it is now.
+/// A snapshot of one exchange.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InFlightExchange {
     /// Unique within this process.
@@ -27,26 +27,26 @@ pub struct InFlightExchange {
     pub method: Method,
     /// The endpoint's template.
     pub endpoint: &'static str,
-    /// The configured name of the backend; `None` while none is chosen.
+    /// The configured name of the backend; `None` until one is chosen.
     pub backend: Option<Arc<str>>,
-    /// The model that answers, else the one asked for; `None` while neither is known.
+    /// The model that answers, else the one requested; `None` while neither is known.
     pub model: Option<Box<str>>,
     /// Time zero.
     pub started: Instant,
-    /// How far it has come.
+    /// The phase that it has reached.
     pub phase: Phase,
     /// Token-bearing events so far.
     pub chunks: u64,
 }
 
-/// A table of what is in flight. Clones share it.
+/// The table of exchanges in flight. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct InFlight(Arc<Table>);
+pub struct InFlight(Arc<Shards>);
 
 type Shard = HashMap<u64, Arc<Entry>>;
 
 #[derive(Debug, Default)]
-struct Table([Mutex<Shard>; SHARDS]);
+struct Shards([Mutex<Shard>; SHARDS]);
 
 #[derive(Debug)]
 struct Entry {
@@ -59,7 +59,7 @@ struct Entry {
     chunks: AtomicU64,
 }
 
-impl Table {
+impl Shards {
     fn shard(&self, id: u64) -> MutexGuard<'_, Shard> {
         let index = usize::try_from(id % SHARDS as u64).expect("below the number of shards");
         self.0[index].lock().unwrap_or_else(PoisonError::into_inner)
@@ -72,7 +72,7 @@ impl InFlight {
     pub fn snapshot(&self) -> Vec<InFlightExchange> {
         let mut all = Vec::new();
         for shard in &self.0.0 {
-            // Copied out first, so that a start or an end waits for pointers only.
+            // Only pointers are copied under the lock.
             let entries: Vec<_> = shard.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
             all.extend(entries.iter().map(|entry| entry.snapshot()));
         }
@@ -80,14 +80,14 @@ impl InFlight {
         all
     }
 
-    /// Whether one is in flight to this backend.
+    /// Whether an exchange is in flight to this backend.
     #[must_use]
     pub fn is_busy(&self, backend: &str) -> bool {
         let busy = |shard: &Shard| shard.values().any(|entry| entry.backend().as_deref() == Some(backend));
         self.0.0.iter().any(|shard| busy(&shard.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
-    /// How many there are.
+    /// The number of exchanges in flight.
     #[must_use]
     pub fn count(&self) -> usize {
         self.0.0.iter().map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
@@ -115,9 +115,9 @@ impl Entry {
 }
 
 impl Sink for InFlight {
-    type Watch = Row;
+    type Watch = InFlightGuard;
 
-    fn started(&self, start: &Start) -> Row {
+    fn started(&self, start: &Start) -> InFlightGuard {
         let entry = Arc::new(Entry {
             start: start.clone(),
             backend: Mutex::default(),
@@ -127,24 +127,24 @@ impl Sink for InFlight {
             chunks: AtomicU64::new(0),
         });
         self.0.shard(start.id).insert(start.id, entry.clone());
-        Row { table: self.0.clone(), entry }
+        InFlightGuard { table: self.0.clone(), entry }
     }
 }
 
-/// Keeps the exchange in the table as long as it lives.
+/// Removes the exchange from the table when dropped.
 #[derive(Debug)]
-pub struct Row {
-    table: Arc<Table>,
+pub struct InFlightGuard {
+    table: Arc<Shards>,
     entry: Arc<Entry>,
 }
 
-impl Drop for Row {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
         self.table.shard(self.entry.start.id).remove(&self.entry.start.id);
     }
 }
 
-impl Watch for Row {
+impl Watch for InFlightGuard {
     fn placed(&mut self, placement: &Placement) {
         *self.entry.backend() = Some(placement.backend.clone());
     }
@@ -179,11 +179,11 @@ mod tests {
     use crate::wire::route::Route;
 
     fn start(id: u64, at: Instant) -> Start {
-        Start { id, method: Method::Post, route: Route::OTHER, trace: TraceId::made_up(1), parent: None, at }
+        Start { id, method: Method::Post, route: Route::OTHER, trace: TraceId::from_random(1), parent: None, at }
     }
 
     #[test]
-    fn an_exchange_is_seen_from_its_start_to_its_end_with_how_far_it_is() {
+    fn an_exchange_is_listed_from_its_start_to_its_end_with_its_progress() {
         let table = InFlight::default();
         let begun = Instant::now();
         let mut watch = table.started(&start(7, begun));
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_comes_first_and_each_leaves_alone() {
+    fn the_oldest_comes_first_and_each_is_removed_alone() {
         let table = InFlight::default();
         let now = Instant::now();
         let ages = [(1, 5), (2, 9), (33, 1), (17, 9)];

@@ -1,5 +1,5 @@
-//! AMD's GPUs: what the amdgpu driver shows in /sys/class/drm. Not tried on hardware: written from the driver's
-//! documentation (Linux, Documentation/gpu/amdgpu/driver-misc.rst and thermal.rst) and held against a made-up tree.
+//! AMD's GPUs, from the amdgpu driver's files in /sys/class/drm. Not tested on hardware: written from the driver's
+//! documentation (Linux, Documentation/gpu/amdgpu/driver-misc.rst and thermal.rst) and tested with a simulated tree.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -9,20 +9,20 @@ use super::gpu::Gpu;
 use super::kernel_file;
 use super::temperatures::PLAUSIBLE;
 
-/// AMD's number among the makers of PCI devices.
+/// AMD's PCI vendor id.
 const VENDOR: &str = "0x1002";
 
-/// Far above what any card draws; a sensor that is broken says more.
-const MOST_WATTS: f64 = 10_000.0;
+/// Far above the power of any card; broken sensors report more.
+const MAX_WATTS: f64 = 10_000.0;
 
-/// Reads them.
+/// Collects them.
 #[derive(Debug)]
 pub struct AmdCollector {
     sys: PathBuf,
 }
 
 impl AmdCollector {
-    /// From this /sys.
+    /// Reads below this sysfs.
     #[must_use]
     pub fn new(sys: PathBuf) -> Self {
         Self { sys }
@@ -45,7 +45,7 @@ impl Collector for AmdCollector {
     }
 }
 
-/// `card0`, and not its outputs (`card0-DP-1`).
+/// Whether the name is that of a card (`card0`), not of an output (`card0-DP-1`).
 fn is_card(path: &Path) -> bool {
     let name = kernel_file::name(path);
     name.strip_prefix("card").is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
@@ -55,7 +55,7 @@ fn gpu(device: &Path, index: u32) -> Gpu {
     let monitors = kernel_file::entries(&device.join("hwmon")).ok().flatten().unwrap_or_default();
     let monitor = monitors.first();
     let sensor = |name: &str| monitor.and_then(|monitor| kernel_file::number(&monitor.join(name)));
-    // Newer chips show what they draw now, older ones an average over a short while; both in microwatts.
+    // Newer chips have the current power, older ones a short average; both in microwatts.
     let power = sensor("power1_average").or_else(|| sensor("power1_input")).map(|microwatts| microwatts / 1e6);
     let percent = kernel_file::number(&device.join("gpu_busy_percent"));
     let celsius = sensor("temp1_input").map(|thousandths| thousandths / 1000.0);
@@ -66,7 +66,7 @@ fn gpu(device: &Path, index: u32) -> Gpu {
         uuid: kernel_file::line(&device.join("unique_id")).unwrap_or_default(),
         name: kernel_file::line(&device.join("product_name")).unwrap_or_default(),
         utilization: percent.filter(|percent| (0.0..=100.0).contains(percent)).map(|percent| percent / 100.0),
-        power_watts: power.filter(|watts| (0.0..=MOST_WATTS).contains(watts)),
+        power_watts: power.filter(|watts| (0.0..=MAX_WATTS).contains(watts)),
         energy_joules: None,
         temperature_celsius: celsius.filter(|celsius| PLAUSIBLE.contains(celsius)),
         memory_used_bytes: memory("mem_info_vram_used").filter(|used| total.is_none_or(|total| *used <= total)),

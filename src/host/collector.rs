@@ -1,44 +1,42 @@
-//! What a source of machine facts is, and what is known about its readings.
+//! The interface of a source of machine facts, and the health of its readings.
 
 use std::fmt;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// One source of facts about the machine. It runs on a thread of its own: it may block, and it may hang, and nobody
-/// but its own facts suffers.
+/// One source of machine facts. It runs on its own thread, so it may block or hang without affecting other sources.
 pub trait Collector: Send + 'static {
-    /// What one reading gives.
+    /// The facts of one reading.
     type Part: Send + Sync + 'static;
 
-    /// Its name: of its thread (15 bytes at most are shown by the system), in logs, and as the label `collector`.
+    /// The name of its thread (the system shows at most 15 bytes), in logs, and as label `collector`.
     fn name(&self) -> &'static str;
 
-    /// How long to wait between two readings, given what is configured. A source that must not be read so often, or
-    /// that costs more than others, asks for more.
+    /// The interval of readings, given the configured one. A source may choose a longer or shorter one.
     fn period(&self, configured: Duration) -> Duration {
         configured
     }
 
-    /// Reads once. `now` is when the reading began, for rates between two of them. `Ok(None)` says that this machine
-    /// has nothing of the kind (no driver, no such file), which is no failure.
+    /// Reads once. `now` is the beginning of the reading, for rates between two readings. `Ok(None)` means that the
+    /// machine has no such source (no driver, no such file), which is not a failure.
     ///
     /// # Errors
-    /// When there is something to read and it could not be.
+    /// When the source exists and cannot be read.
     fn read(&mut self, now: Instant) -> Result<Option<Self::Part>, ReadError>;
 }
 
-/// Why a source that is there could not be read.
+/// Why an existing source could not be read.
 #[derive(Debug)]
 pub enum ReadError {
-    /// The system did not give it.
+    /// An I/O error.
     Io {
         /// What was read.
         what: String,
         /// Why not.
         cause: io::Error,
     },
-    /// It was read and is not what it should be.
+    /// The content has an unexpected form.
     Malformed {
         /// What was read.
         what: String,
@@ -48,13 +46,13 @@ pub enum ReadError {
 }
 
 impl ReadError {
-    /// What a file was not read for.
+    /// An I/O error of this file.
     #[must_use]
     pub fn file(path: &Path, cause: io::Error) -> Self {
         Self::Io { what: path.display().to_string(), cause }
     }
 
-    /// A file or an answer of an unknown shape.
+    /// An unexpected form of `what`, a file or an answer.
     #[must_use]
     pub fn malformed(what: impl fmt::Display) -> Self {
         Self::Malformed { what: what.to_string() }
@@ -73,22 +71,22 @@ impl fmt::Display for ReadError {
 
 impl std::error::Error for ReadError {}
 
-/// What is known about the readings of one collector.
+/// The health of one collector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Health {
-    /// Which one.
+pub struct CollectorHealth {
+    /// The collector's name.
     pub name: &'static str,
-    /// Whether the last reading ended well and none has been under way for longer than [`Health::HANGING`]. A machine
-    /// without anything of the kind is well. `None` before the end of the first reading.
+    /// Whether the last reading succeeded and the current one has not lasted longer than [`CollectorHealth::HANGING`].
+    /// A machine without such a source is a success. `None` before the end of the first reading.
     pub success: Option<bool>,
-    /// How long the last reading took; while one is hanging, how long it has been under way. `None` before the first.
+    /// The duration of the last reading, or of the current one while it hangs. `None` before the first.
     pub duration: Option<Duration>,
-    /// When a reading last ended well.
+    /// When the last successful reading ended. `None` before the first.
     pub last_success: Option<Instant>,
 }
 
-impl Health {
-    /// A reading that is under way for longer counts as failed: reading the kernel's files takes milliseconds, and a
-    /// driver that resets its device takes a second or two.
+impl CollectorHealth {
+    /// A reading that lasts longer counts as failed: reading the kernel's files takes milliseconds, and a driver that
+    /// resets its device takes a second or two.
     pub const HANGING: Duration = Duration::from_secs(10);
 }

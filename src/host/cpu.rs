@@ -6,18 +6,18 @@ use std::time::Instant;
 use super::collector::{Collector, ReadError};
 use super::kernel_file;
 
-/// What the processors do.
+/// The state of the processors.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Cpu {
-    /// Share of all processors' time that was not idle since the reading before, 0 to 1. `None` at the first reading.
+    /// Share of all processors' time that was not idle since the previous reading, 0 to 1. `None` at the first reading.
     pub utilization: Option<f64>,
-    /// Tasks that run or wait to, averaged over 1, 5 and 15 minutes.
+    /// Tasks that run or wait to run, averaged over 1, 5 and 15 minutes.
     pub load: Option<[f64; 3]>,
     /// Processors that are online.
     pub processors: Option<u32>,
 }
 
-/// Reads them.
+/// Collects them.
 #[derive(Debug)]
 pub struct CpuCollector {
     proc: PathBuf,
@@ -25,7 +25,7 @@ pub struct CpuCollector {
 }
 
 impl CpuCollector {
-    /// From this /proc.
+    /// Reads below this procfs.
     #[must_use]
     pub fn new(proc: PathBuf) -> Self {
         Self { proc, before: None }
@@ -61,7 +61,7 @@ struct Ticks {
 }
 
 impl Ticks {
-    /// Idle time may go back a little (proc(5) on iowait): such an interval is unknown.
+    /// Share of time that was not idle, 0 to 1. `None` where idle time has decreased, as iowait may (proc(5)).
     fn utilization_since(self, before: Self) -> Option<f64> {
         let total = self.total.checked_sub(before.total).filter(|total| *total > 0)?;
         let idle = self.idle.checked_sub(before.idle).filter(|idle| *idle <= total)?;
@@ -73,8 +73,8 @@ fn is_processor(line: &str) -> bool {
     line.strip_prefix("cpu").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// The line of all processors: user, nice, system, idle, iowait, irq, softirq, steal, then guest times, which user
-/// and nice already hold (proc(5)). Waiting for disks is idle.
+/// Parses the line of all processors: user, nice, system, idle, iowait, irq, softirq, steal, then guest times, which
+/// user and nice already include (proc(5)). Waiting for disks is idle.
 fn parse_ticks(text: &str) -> Option<Ticks> {
     let line = text.lines().find_map(|line| line.strip_prefix("cpu "))?;
     let mut fields = [0; 8];
@@ -82,7 +82,7 @@ fn parse_ticks(text: &str) -> Option<Ticks> {
     for (index, field) in fields.iter_mut().enumerate() {
         match given.next() {
             Some(number) => *field = number.parse().ok()?,
-            None if index >= 4 => break, // a kernel that knows fewer kinds
+            None if index >= 4 => break, // an older kernel with fewer fields
             None => return None,
         }
     }
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_of_nothing_or_one_that_goes_back_is_unknown() {
+    fn an_empty_or_decreasing_interval_is_unknown() {
         let ticks = |idle, total| Ticks { idle, total };
         assert_eq!(ticks(5, 9).utilization_since(ticks(5, 9)), None);
         assert_eq!(ticks(4, 19).utilization_since(ticks(5, 9)), None);

@@ -7,37 +7,37 @@ use std::time::Instant;
 use super::collector::{Collector, ReadError};
 use super::kernel_file;
 
-/// The kernel counts sectors of this many bytes, whatever the device's own are.
+/// The size of the kernel's sectors in bytes, whatever the device's own.
 const SECTOR_BYTES: u64 = 512;
 
-/// Memory that looks like a disk, and files that do.
+/// Block devices that are memory or files.
 const NOT_DISKS: [&str; 3] = ["loop", "ram", "zram"];
 
 /// All disks.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Disks {
-    /// By device.
+    /// Each device.
     pub devices: Vec<Disk>,
-    /// What all of them together did since the reading before; `None` at the first.
+    /// The rates of all devices together since the previous reading; `None` at the first.
     pub rates: Option<DiskRates>,
 }
 
-/// What one device did since the system started.
+/// The counters of one device since the system started.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Disk {
-    /// The kernel's name of it.
+    /// The kernel's name of the device.
     pub device: String,
-    /// Whether its bytes go to other devices that are listed as well (RAID, LVM, encryption).
+    /// Whether its bytes are counted again for underlying devices (RAID, LVM, encryption).
     pub stacked: bool,
     /// Bytes read.
     pub read_bytes: u64,
     /// Bytes written.
     pub written_bytes: u64,
-    /// Reads and writes that ended; `None` where the system does not count them.
+    /// Completed operations; `None` where the system does not count them.
     pub operations: Option<Operations>,
 }
 
-/// What ended since the system started.
+/// Completed operations since the system started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Operations {
     /// Reads.
@@ -46,18 +46,18 @@ pub struct Operations {
     pub writes: u64,
 }
 
-/// Of all devices that are not stacked.
+/// The rates of all devices that are not stacked.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct DiskRates {
-    /// Bytes read a second.
+    /// Bytes read per second.
     pub read_bytes: f64,
-    /// Bytes written a second.
+    /// Bytes written per second.
     pub written_bytes: f64,
-    /// Reads and writes a second; `None` where the system does not count them.
+    /// Reads and writes per second; `None` where the system does not count them.
     pub operations: Option<f64>,
 }
 
-/// Reads them.
+/// Collects them.
 #[derive(Debug)]
 pub struct DisksCollector {
     proc: PathBuf,
@@ -66,7 +66,7 @@ pub struct DisksCollector {
 }
 
 impl DisksCollector {
-    /// From this /proc and this /sys.
+    /// Reads below this procfs and this sysfs.
     #[must_use]
     pub fn new(proc: PathBuf, sys: PathBuf) -> Self {
         Self { proc, sys, before: None }
@@ -107,13 +107,13 @@ fn whole_device(block: &Path, stats: &HashMap<String, Disk>) -> Option<Disk> {
     Some(Disk { stacked, ..stats.get(&device)?.clone() })
 }
 
-/// Sums over the devices that were there before; one that came in between counts from its next reading on.
+/// Sums over the devices of the previous reading; a new device counts from the next reading on.
 fn rates(before: &HashMap<String, Disk>, devices: &[Disk], elapsed: std::time::Duration) -> Option<DiskRates> {
     let seconds = elapsed.as_secs_f64();
     let mut sum = DiskRates { operations: Some(0.0), ..DiskRates::default() };
     for disk in devices.iter().filter(|disk| !disk.stacked) {
         let Some(old) = before.get(&disk.device) else { continue };
-        // A counter that went back belongs to another device of the same name: nothing is known of it.
+        // A counter that decreased belongs to another device of the same name: its rate is unknown.
         let grown = |new: u64, old: u64| new.saturating_sub(old) as f64 / seconds;
         sum.read_bytes += grown(disk.read_bytes, old.read_bytes);
         sum.written_bytes += grown(disk.written_bytes, old.written_bytes);
@@ -155,14 +155,14 @@ mod tests {
     }
 
     #[test]
-    fn a_short_or_broken_line_is_none() {
+    fn a_malformed_line_is_skipped() {
         for line in ["", "8 0", "8 0 sda 1 2 3", "8 0 sda 1 2 3 4 5 6 x", "8 0 sda 1 2 18446744073709551615 4 5 6 7"] {
             assert_eq!(parse_diskstats(line), None, "{line}");
         }
     }
 
     #[test]
-    fn rates_leave_out_what_is_stacked_new_or_went_back() {
+    fn rates_leave_out_stacked_and_new_devices_and_counters_that_decreased() {
         let disk =
             |device: &str, read_bytes, stacked| Disk { device: device.into(), read_bytes, stacked, ..Disk::default() };
         let before = [disk("sda", 1000, false), disk("dm-0", 1000, true), disk("sdb", 500, false)];

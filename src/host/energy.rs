@@ -1,12 +1,12 @@
-//! Whose energy it was: what the meters counted above idle, shared out among the exchanges that were going on.
+//! Attributes the energy that the meters measure above idle to the exchanges in flight.
 //!
-//! Promises: what is handed out adds up to what the meters counted. A meter's slice is the time between two of its
-//! readings; what it counted in a slice above its idle power goes to the exchanges that were in flight in it, and of
-//! each moment every one of them gets an equal share. The rest (idle, and whatever others did while nothing was in
-//! flight) belongs to nobody. Until a meter has been seen at rest, the lowest power it was seen at counts as idle.
+//! Promises: the attributed energy and the rest add up to the measured energy. A slice is the time between two readings
+//! of a meter; its energy above idle power goes to the exchanges in flight during the slice, in equal shares at each
+//! moment. The rest (idle, and other work while nothing was in flight) is not attributed. Until a meter was observed
+//! without exchanges, the lowest power observed counts as idle.
 //!
-//! Left out: what a model costs while it is loaded and nobody asks it (that is idle), and work that others have the
-//! machine do at the same time: a meter cannot tell it apart.
+//! Left out: what a loaded model costs while it is unused (that is idle), and other work on the machine during an
+//! exchange, which a meter cannot separate.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -18,177 +18,185 @@ use super::gpu::Gpu;
 use super::helper::HelperPart;
 use super::nvidia::{Nvidia, NvidiaGpu};
 
-/// Idle power is the lowest of the last one to two such windows: a card that has loaded a model idles higher.
+/// Idle power is the lowest of the last one to two such windows, since a card with a loaded model idles higher.
 const IDLE_WINDOW: Duration = Duration::from_secs(600);
 
-/// What was drawn at two moments further apart says nothing about the time between.
+/// The power at two instants further apart says nothing about the time between.
 const LONGEST_SLICE: Duration = Duration::from_secs(30);
 
-/// For whom energy is spent.
+/// The model and backend that energy is attributed to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Consumer {
-    /// The model, as a label.
+    /// The model's label value.
     pub model: Arc<str>,
     /// The backend's configured name.
     pub backend: Arc<str>,
 }
 
-/// What a meter says. One that counts is believed over what it draws now.
+/// One reading of a meter. Its energy counter is preferred to its power.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Reading {
-    /// Which meter; the same at every reading.
+pub struct MeterReading {
+    /// The meter's name, the same at every reading.
     pub meter: String,
-    /// What it has counted, in joules.
+    /// Its energy counter in joules; `None` where it has none.
     pub joules: Option<f64>,
-    /// What is drawn now, in watts.
+    /// The current power in watts; `None` where it is unknown.
     pub watts: Option<f64>,
 }
 
-/// What was spent so far, in joules.
+/// The energy measured so far.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Totals {
-    /// For whom; also those for whom nothing was counted yet.
+pub struct EnergyTotals {
+    /// Joules of each consumer, also of those with none yet.
     pub used: Vec<(Consumer, f64)>,
-    /// For nobody.
+    /// Joules that are not attributed.
     pub rest: f64,
-    /// Idle power of all meters, in watts.
+    /// Idle power of all meters together, in watts.
     pub idle_watts: f64,
 }
 
-/// Where a meter counts for a consumer.
+/// Identifies a consumer within a [`Meter`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place(usize);
+pub struct ConsumerId(usize);
 
-/// Counts. Told of exchanges as they come and go, and of readings as they are made. Every call takes a lock for as long
-/// as it takes to add up the models in flight.
+/// Attributes energy, given the begin and end of exchanges and the readings of all meters. Every call holds a lock
+/// while it iterates over the consumers.
 #[derive(Debug, Default)]
-pub struct Meter(Mutex<State>);
+pub struct Meter(Mutex<MeterState>);
 
 #[derive(Debug, Default)]
-struct State {
-    /// Up to when shares are counted.
+struct MeterState {
+    /// The instant up to which shares are computed.
     at: Option<Instant>,
     in_flight: u32,
-    consumers: Vec<Use>,
-    places: hashbrown::HashMap<Consumer, usize>,
-    lines: HashMap<String, Line>,
+    consumers: Vec<ConsumerUse>,
+    ids: hashbrown::HashMap<Consumer, usize>,
+    /// By the meter's name.
+    devices: HashMap<String, MeterDevice>,
     rest: f64,
 }
 
 #[derive(Debug)]
-struct Use {
+struct ConsumerUse {
     consumer: Consumer,
     in_flight: u32,
-    /// Time that was its own, in seconds: a second in which it was one of four exchanges is a quarter.
+    /// Its share of time in seconds: a second in which it had one of four exchanges is a quarter.
     share: f64,
     joules: f64,
 }
 
-/// One meter.
+/// One metered device.
 #[derive(Debug)]
-struct Line {
-    /// The last reading.
+struct MeterDevice {
+    /// The instant of the last reading.
     at: Instant,
     joules: Option<f64>,
-    /// Every consumer's share then.
+    /// Every consumer's share at the last reading.
     shares: Vec<f64>,
-    idle: Idle,
+    idle: IdlePower,
 }
 
+/// The idle power of one device, in watts.
 #[derive(Debug, Default)]
-struct Idle {
+struct IdlePower {
     window: Option<Instant>,
     lowest: Option<f64>,
     lowest_before: Option<f64>,
-    /// Of slices in which something was in flight.
+    /// The lowest of slices with exchanges in flight.
     lowest_busy: Option<f64>,
 }
 
 impl Meter {
-    /// An exchange has the machine work from now on.
-    pub fn began(&self, consumer: &Consumer, now: Instant) -> Place {
+    /// An exchange of this consumer begins.
+    pub fn begin(&self, consumer: &Consumer, now: Instant) -> ConsumerId {
         let mut state = self.lock();
         state.advance(now);
-        let place = state.place(consumer);
-        state.consumers[place].in_flight += 1;
+        let id = state.id(consumer);
+        state.consumers[id].in_flight += 1;
         state.in_flight += 1;
-        Place(place)
+        ConsumerId(id)
     }
 
-    /// It no longer has. To be told once for each that began.
-    pub fn ended(&self, Place(place): Place, now: Instant) {
+    /// An exchange of this consumer ends. Call it once for each [`Meter::begin`].
+    pub fn end(&self, ConsumerId(id): ConsumerId, now: Instant) {
         let mut state = self.lock();
         state.advance(now);
-        let Some(consumer) = state.consumers.get_mut(place) else { return };
+        let Some(consumer) = state.consumers.get_mut(id) else { return };
         let before = consumer.in_flight;
         consumer.in_flight = before.saturating_sub(1);
         state.in_flight = state.in_flight.saturating_sub(before.min(1));
     }
 
-    /// A meter was read.
-    pub fn observe(&self, now: Instant, readings: &[Reading]) {
+    /// Adds readings made at this instant.
+    pub fn observe(&self, now: Instant, readings: &[MeterReading]) {
         let mut state = self.lock();
         state.advance(now);
         readings.iter().for_each(|reading| state.observe(now, reading));
     }
 
-    /// What was spent so far; `None` where no meter was ever read.
+    /// The energy so far; `None` before the first reading.
     #[must_use]
-    pub fn totals(&self) -> Option<Totals> {
+    pub fn totals(&self) -> Option<EnergyTotals> {
         let state = self.lock();
-        (!state.lines.is_empty()).then(|| Totals {
+        (!state.devices.is_empty()).then(|| EnergyTotals {
             used: state.consumers.iter().map(|it| (it.consumer.clone(), it.joules)).collect(),
             rest: state.rest,
-            idle_watts: state.lines.values().filter_map(|line| line.idle.watts()).sum(),
+            idle_watts: state.devices.values().filter_map(|device| device.idle.watts()).sum(),
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, MeterState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    fn place(&mut self, consumer: &Consumer) -> usize {
-        if let Some(place) = self.places.get(consumer) {
-            return *place;
+impl MeterState {
+    fn id(&mut self, consumer: &Consumer) -> usize {
+        if let Some(id) = self.ids.get(consumer) {
+            return *id;
         }
-        self.places.insert(consumer.clone(), self.consumers.len());
-        self.consumers.push(Use { consumer: consumer.clone(), in_flight: 0, share: 0.0, joules: 0.0 });
+        self.ids.insert(consumer.clone(), self.consumers.len());
+        self.consumers.push(ConsumerUse { consumer: consumer.clone(), in_flight: 0, share: 0.0, joules: 0.0 });
         self.consumers.len() - 1
     }
 
-    /// Counts everybody's share up to now. Before a meter was read nothing can be shared.
+    /// Adds to every consumer's share up to now. Before the first reading there is nothing to share.
     fn advance(&mut self, now: Instant) {
         let at = self.at.unwrap_or(now);
         let seconds = now.saturating_duration_since(at).as_secs_f64();
         self.at = Some(at.max(now));
-        if self.in_flight > 0 && !self.lines.is_empty() {
+        if self.in_flight > 0 && !self.devices.is_empty() {
             let each = seconds / f64::from(self.in_flight);
             self.consumers.iter_mut().for_each(|it| it.share += each * f64::from(it.in_flight));
         }
     }
 
-    fn observe(&mut self, now: Instant, reading: &Reading) {
+    fn observe(&mut self, now: Instant, reading: &MeterReading) {
         let shares: Vec<f64> = self.consumers.iter().map(|it| it.share).collect();
         let joules = reading.joules.filter(|joules| joules.is_finite() && *joules >= 0.0);
         let watts = reading.watts.filter(|watts| watts.is_finite() && *watts >= 0.0);
-        let Some(line) = self.lines.get_mut(&reading.meter) else {
+        let Some(device) = self.devices.get_mut(&reading.meter) else {
             if joules.or(watts).is_some() {
-                let line = Line { at: now, joules, shares, idle: Idle::default() };
-                self.lines.insert(reading.meter.clone(), line);
+                let device = MeterDevice { at: now, joules, shares, idle: IdlePower::default() };
+                self.devices.insert(reading.meter.clone(), device);
             }
             return;
         };
-        let Some(slice) = line.slice(now, joules, watts) else { return };
-        let time = now.saturating_duration_since(line.at).as_secs_f64();
-        let before = std::mem::replace(&mut line.shares, shares);
-        (line.at, line.joules) = (now, joules);
-        let Some(spent) = slice.filter(|_| time > 0.0) else { return };
+        let energy = device.slice_energy(now, joules, watts);
+        if energy == SliceEnergy::Unchanged {
+            return;
+        }
+        let time = now.saturating_duration_since(device.at).as_secs_f64();
+        let before = std::mem::replace(&mut device.shares, shares);
+        (device.at, device.joules) = (now, joules);
+        let SliceEnergy::Joules(spent) = energy else { return };
+        if time <= 0.0 {
+            return;
+        }
 
-        let share = |(index, it): (usize, &Use)| it.share - before.get(index).copied().unwrap_or(0.0);
+        let share = |(index, it): (usize, &ConsumerUse)| it.share - before.get(index).copied().unwrap_or(0.0);
         let busy: f64 = self.consumers.iter().enumerate().map(share).sum();
-        let idle = line.idle.observe(now, spent / time, busy > 0.0);
+        let idle = device.idle.observe(now, spent / time, busy > 0.0);
         let above = if busy > 0.0 { (spent - idle * time).max(0.0) } else { 0.0 };
         self.rest += spent - above;
         for (index, it) in self.consumers.iter_mut().enumerate().filter(|_| above > 0.0) {
@@ -197,24 +205,38 @@ impl State {
     }
 }
 
-impl Line {
-    /// What was spent since the last reading. `Some(None)`: unknown, count anew from here; `None`: this is the last
-    /// reading once more, go on.
-    fn slice(&self, now: Instant, joules: Option<f64>, watts: Option<f64>) -> Option<Option<f64>> {
+/// The energy of a slice.
+#[derive(Clone, Copy, PartialEq)]
+enum SliceEnergy {
+    /// The counter has not moved: the slice goes on.
+    Unchanged,
+    /// The slice ends, with an unknown amount.
+    Unknown,
+    /// The slice ends, with this amount.
+    Joules(f64),
+}
+
+impl MeterDevice {
+    /// The energy since the last reading.
+    fn slice_energy(&self, now: Instant, joules: Option<f64>, watts: Option<f64>) -> SliceEnergy {
         let time = now.saturating_duration_since(self.at);
         match (self.joules, joules) {
-            (Some(before), Some(joules)) if joules > before => Some(Some(joules - before)),
-            (Some(before), Some(joules)) if joules == before && time < LONGEST_SLICE => None,
-            // A counter that stands still for so long is at rest; one that went back began anew with the driver.
-            (Some(before), Some(joules)) => Some((joules == before).then_some(0.0)),
-            (None, None) if time <= LONGEST_SLICE => Some(watts.map(|watts| watts * time.as_secs_f64())),
-            _ => Some(None),
+            (Some(before), Some(joules)) if joules > before => SliceEnergy::Joules(joules - before),
+            (Some(before), Some(joules)) if joules == before && time < LONGEST_SLICE => SliceEnergy::Unchanged,
+            // A counter that does not move for so long means no consumption.
+            (Some(before), Some(joules)) if joules == before => SliceEnergy::Joules(0.0),
+            // One that decreased was reset with the driver.
+            (Some(_), Some(_)) => SliceEnergy::Unknown,
+            (None, None) if time <= LONGEST_SLICE => {
+                watts.map_or(SliceEnergy::Unknown, |watts| SliceEnergy::Joules(watts * time.as_secs_f64()))
+            }
+            _ => SliceEnergy::Unknown,
         }
     }
 }
 
-impl Idle {
-    /// A slice at this power; returns idle power.
+impl IdlePower {
+    /// Adds a slice with this power. Returns the idle power.
     fn observe(&mut self, now: Instant, watts: f64, busy: bool) -> f64 {
         let lower = |known: Option<f64>| Some(known.map_or(watts, |known| known.min(watts)));
         if busy {
@@ -229,54 +251,54 @@ impl Idle {
         self.watts().unwrap_or(watts)
     }
 
+    /// The idle power; `None` before the first slice.
     fn watts(&self) -> Option<f64> {
         let quiet = [self.lowest, self.lowest_before].into_iter().flatten().reduce(f64::min);
         quiet.or(self.lowest_busy)
     }
 }
 
-/// A part in which meters are.
+/// Facts that include meters.
 pub trait Metered {
-    /// What they say.
-    fn readings(&self) -> Vec<Reading>;
+    /// The readings of these meters.
+    fn readings(&self) -> Vec<MeterReading>;
 }
 
 impl Metered for Vec<Gpu> {
-    fn readings(&self) -> Vec<Reading> {
-        self.iter().map(|gpu| of_gpu("amd", gpu)).collect()
+    fn readings(&self) -> Vec<MeterReading> {
+        self.iter().map(|gpu| gpu_reading("amd", gpu)).collect()
     }
 }
 
 impl Metered for Nvidia {
-    fn readings(&self) -> Vec<Reading> {
-        self.gpus.iter().map(NvidiaGpu::gpu).map(|gpu| of_gpu("nvidia", &gpu)).collect()
+    fn readings(&self) -> Vec<MeterReading> {
+        self.gpus.iter().map(NvidiaGpu::gpu).map(|gpu| gpu_reading("nvidia", &gpu)).collect()
     }
 }
 
 impl Metered for HelperPart {
-    fn readings(&self) -> Vec<Reading> {
+    fn readings(&self) -> Vec<MeterReading> {
         let (joules, watts) = (self.reading.cpu_energy_joules, self.reading.cpu_power_watts);
-        let cpu = Reading { meter: "cpu".to_owned(), joules, watts };
-        self.reading.gpu().map(|gpu| of_gpu("helper", &gpu)).into_iter().chain([cpu]).collect()
+        let cpu = MeterReading { meter: "cpu".to_owned(), joules, watts };
+        self.reading.gpu().map(|gpu| gpu_reading("helper", &gpu)).into_iter().chain([cpu]).collect()
     }
 }
 
-fn of_gpu(maker: &str, gpu: &Gpu) -> Reading {
-    let mut meter = format!("{maker} {}", gpu.uuid);
+fn gpu_reading(vendor: &str, gpu: &Gpu) -> MeterReading {
+    let mut meter = format!("{vendor} {}", gpu.uuid);
     if gpu.uuid.is_empty() {
         // Writing to a string does not fail.
         let _ = write!(meter, "{}", gpu.index);
     }
-    Reading { meter, joules: gpu.energy_joules, watts: gpu.power_watts }
+    MeterReading { meter, joules: gpu.energy_joules, watts: gpu.power_watts }
 }
 
-/// A collector whose readings are also told to the meter, at the moment they are made: later, it would be unknown who
-/// was in flight then.
+/// A collector that also passes its readings to the meter at once: later, the exchanges in flight would be others.
 #[derive(Debug)]
 pub struct WithMeter<C> {
     /// The collector.
     pub collector: C,
-    /// Who counts.
+    /// Receives the readings.
     pub meter: Arc<Meter>,
 }
 

@@ -1,4 +1,4 @@
-//! Filesystems on disks: how full they are, as `df` says.
+//! Filesystems on local disks and their free space, as `df` shows it.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -7,36 +7,36 @@ use std::time::Instant;
 use super::collector::{Collector, ReadError};
 use super::kernel_file;
 
-/// One filesystem, where it is first mounted.
+/// One filesystem, at its first mount point.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filesystem {
-    /// What is mounted.
+    /// The device.
     pub device: String,
-    /// Where.
+    /// The mount point.
     pub mountpoint: String,
-    /// Of what kind.
+    /// The type, such as `ext4`.
     pub kind: String,
-    /// All of it, in bytes.
+    /// Its size, in bytes.
     pub size_bytes: u64,
-    /// What programs without privileges can still write, in bytes.
+    /// Space that unprivileged programs can still use, in bytes.
     pub available_bytes: u64,
 }
 
-/// Asks the system about one mounted filesystem: size and available bytes.
-type Ask = fn(&Path) -> Option<(u64, u64)>;
+/// Measures a mounted filesystem: size and available bytes.
+type Measure = fn(&Path) -> Option<(u64, u64)>;
 
-/// Reads them. Asking for a filesystem may hang (a disk that is going): that is felt here only.
+/// Collects them. Measuring one may hang (a failing disk), which affects only this collector.
 #[derive(Debug)]
 pub struct FilesystemsCollector {
     proc: PathBuf,
-    ask: Ask,
+    measure: Measure,
 }
 
 impl FilesystemsCollector {
-    /// From this /proc.
+    /// Reads below this procfs.
     #[must_use]
     pub fn new(proc: PathBuf) -> Self {
-        Self { proc, ask }
+        Self { proc, measure }
     }
 }
 
@@ -52,7 +52,7 @@ impl Collector for FilesystemsCollector {
         let mut seen = HashSet::new();
         let found = text.lines().filter_map(parse_mount).filter(|mount| seen.insert(mount.device.clone()));
         let measured = found.filter_map(|mount| {
-            let (size_bytes, available_bytes) = (self.ask)(Path::new(&mount.mountpoint))?;
+            let (size_bytes, available_bytes) = (self.measure)(Path::new(&mount.mountpoint))?;
             Some(Filesystem { size_bytes, available_bytes, ..mount })
         });
         Ok(Some(measured.collect()))
@@ -60,19 +60,19 @@ impl Collector for FilesystemsCollector {
 }
 
 #[cfg(target_os = "linux")]
-fn ask(mountpoint: &Path) -> Option<(u64, u64)> {
+fn measure(mountpoint: &Path) -> Option<(u64, u64)> {
     let found = rustix::fs::statvfs(mountpoint).ok()?;
     let bytes = |blocks: u64| blocks.checked_mul(found.f_frsize);
     Some((bytes(found.f_blocks).filter(|size| *size > 0)?, bytes(found.f_bavail)?))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn ask(_: &Path) -> Option<(u64, u64)> {
+fn measure(_: &Path) -> Option<(u64, u64)> {
     None
 }
 
-/// Device, mountpoint and kind of what lies on a device of this machine, and ZFS, whose devices are pools. Left out:
-/// images that are always full (`squashfs`, `iso9660`), and whatever lies on another machine.
+/// Parses device, mount point and type. `None` for images that are always full (`squashfs`, `iso9660`), and for
+/// whatever is not on a local device; ZFS, whose devices are pools, is included.
 fn parse_mount(line: &str) -> Option<Filesystem> {
     let mut fields = line.split(' ');
     let (device, mountpoint, kind) = (unescaped(fields.next()?), unescaped(fields.next()?), fields.next()?);
@@ -81,7 +81,7 @@ fn parse_mount(line: &str) -> Option<Filesystem> {
     (here && !image).then(|| Filesystem { device, mountpoint, kind: kind.to_owned(), ..Filesystem::default() })
 }
 
-/// Space, tab, newline and backslash stand there as `\040` and so on (proc(5)).
+/// Replaces the octal escapes of space, tab, newline and backslash, such as `\040` (proc(5)).
 fn unescaped(field: &str) -> String {
     let mut text = field.to_owned();
     for (escaped, plain) in [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")] {
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_disks_of_this_machine_are_asked_for() {
+    fn only_local_filesystems_are_measured() {
         let mount = parse_mount(r"/dev/sda1 /mnt/my\040models ext4 rw 0 0").expect("a disk");
         assert_eq!((mount.mountpoint.as_str(), mount.kind.as_str()), ("/mnt/my models", "ext4"));
         assert!(parse_mount("tank/models /models zfs rw 0 0").is_some());

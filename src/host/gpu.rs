@@ -1,13 +1,13 @@
-//! What is known of one GPU, whoever made it.
+//! The facts that GPUs of all vendors share.
 
-/// One GPU. Every fact that its driver does not tell is `None`; nothing is estimated.
+/// One GPU. A fact that its driver does not report is `None`; nothing is estimated.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Gpu {
-    /// Its number among those of its driver, from 0, as text.
+    /// Its index within its driver, from 0, as text.
     pub index: String,
-    /// What identifies it for good; empty where the driver has nothing of the kind.
+    /// Its permanent id; empty where the driver has none.
     pub uuid: String,
-    /// Its product name; empty where it is not known.
+    /// Its product name; empty where it is unknown.
     pub name: String,
     /// Share of time with work, 0 to 1.
     pub utilization: Option<f64>,
@@ -17,8 +17,8 @@ pub struct Gpu {
     pub energy_joules: Option<f64>,
     /// Temperature of the chip, in degrees Celsius.
     pub temperature_celsius: Option<f64>,
-    /// Memory of its own in use, in bytes.
+    /// Dedicated memory in use, in bytes.
     pub memory_used_bytes: Option<u64>,
-    /// All memory of its own, in bytes.
+    /// Dedicated memory in total, in bytes.
     pub memory_total_bytes: Option<u64>,
 }

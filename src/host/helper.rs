@@ -1,8 +1,7 @@
-//! The client of the privileged helper: what only privileged programs can read, asked for over a local socket.
+//! The client of the privileged helper, which reads facts that need privileges, over a local socket.
 //!
-//! Promises: what is older than [`STALE`] is not used; a helper that is slow, dribbles or sends without end costs a
-//! bounded time and bounded memory; a number that cannot be is unknown. Left out: TLS and credentials, for the helper
-//! is on this machine.
+//! Promises: facts older than [`STALE`] are not used; a helper that is slow or sends without end costs bounded time and
+//! memory; an impossible number is unknown. Left out: TLS and credentials, since the helper is on the same machine.
 
 mod address;
 mod answer;
@@ -11,33 +10,33 @@ mod fetch;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub use address::{HelperAddress, InvalidHelperAddress};
-pub use answer::{Reading, ThermalPressure, parse_answer};
+pub use answer::{HelperReading, ThermalPressure, parse_answer};
 
 use super::collector::{Collector, ReadError};
 
-/// Facts that are older are not used.
+/// Older facts are not used.
 pub const STALE: Duration = Duration::from_secs(15);
 
-/// Longest time between two questions, so that there is an answer that is not stale.
-const LONGEST_PERIOD: Duration = Duration::from_secs(5);
+/// The longest interval of requests, so that the last answer is not stale.
+const MAX_PERIOD: Duration = Duration::from_secs(5);
 
-/// What the helper told, and when it was so.
+/// The facts of the helper with their time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HelperPart {
     /// The facts.
-    pub reading: Reading,
+    pub reading: HelperReading,
     /// When they were measured.
     pub at: Instant,
 }
 
-/// Asks the helper.
+/// Requests the facts from the helper.
 #[derive(Debug)]
 pub struct HelperCollector {
     address: HelperAddress,
 }
 
 impl HelperCollector {
-    /// At this address.
+    /// Uses the helper at this address.
     #[must_use]
     pub fn new(address: HelperAddress) -> Self {
         Self { address }
@@ -52,7 +51,7 @@ impl Collector for HelperCollector {
     }
 
     fn period(&self, configured: Duration) -> Duration {
-        configured.min(LONGEST_PERIOD)
+        configured.min(MAX_PERIOD)
     }
 
     fn read(&mut self, now: Instant) -> Result<Option<HelperPart>, ReadError> {
@@ -63,8 +62,7 @@ impl Collector for HelperCollector {
     }
 }
 
-/// How old the facts are. Without a timestamp they are of now; a timestamp of the future, beyond what clocks differ,
-/// tells as little as one of long ago.
+/// The age of the facts, 0 without a timestamp. A timestamp more than [`STALE`] in the past or the future is an error.
 fn age(timestamp: Option<f64>, now: SystemTime) -> Result<Duration, ReadError> {
     let Some(timestamp) = timestamp else { return Ok(Duration::ZERO) };
     let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();

@@ -6,12 +6,12 @@ use std::time::Instant;
 use super::collector::{Collector, ReadError};
 use super::kernel_file;
 
-/// What is left of the memory, in bytes.
+/// Memory and swap, in bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
-    /// All that the system can use.
+    /// All memory that the system can use.
     pub total_bytes: Option<u64>,
-    /// What a new program could get without swapping.
+    /// Memory that a new program could get without swapping.
     pub available_bytes: Option<u64>,
     /// All swap space; 0 where there is none.
     pub swap_total_bytes: Option<u64>,
@@ -20,21 +20,21 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// What is in use: all but the available.
+    /// Memory in use: all but the available.
     #[must_use]
     pub fn used_bytes(&self) -> Option<u64> {
         self.total_bytes?.checked_sub(self.available_bytes?)
     }
 }
 
-/// Reads it.
+/// Collects it.
 #[derive(Debug)]
 pub struct MemoryCollector {
     proc: PathBuf,
 }
 
 impl MemoryCollector {
-    /// From this /proc.
+    /// Reads below this procfs.
     #[must_use]
     pub fn new(proc: PathBuf) -> Self {
         Self { proc }
@@ -53,7 +53,7 @@ impl Collector for MemoryCollector {
     }
 }
 
-/// `MemAvailable` is there since Linux 3.14; nothing is guessed in its place.
+/// Parses meminfo. `MemAvailable` exists since Linux 3.14; it is not estimated for older kernels.
 fn parse_meminfo(text: &str) -> Memory {
     let swap_total = kibibytes(text, "SwapTotal:");
     let swap_free = kibibytes(text, "SwapFree:");
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_broken_or_contradicts_itself_is_unknown() {
+    fn missing_malformed_and_contradictory_values_are_unknown() {
         assert_eq!(parse_meminfo(""), Memory::default());
         let memory =
             parse_meminfo("MemTotal: 4 kB\nMemAvailable: 8 kB\nSwapTotal: 99999999999999999999 kB\nSwapFree: 1\n");

@@ -1,4 +1,4 @@
-//! Networks: /proc/net/dev.
+//! Network interfaces: /proc/net/dev.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::collector::{Collector, ReadError};
 use super::kernel_file;
 
-/// What one interface carried since it came up.
+/// The counters of one interface since it came up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Network {
     /// Its name.
@@ -18,23 +18,23 @@ pub struct Network {
 }
 
 impl Network {
-    /// Neither the loopback nor one that never carried anything. Containers come and go with an interface each
-    /// (`veth…`): their bytes pass the machine's own interfaces as well, and each would leave its series behind.
-    pub(super) fn is_of_interest(&self) -> bool {
+    /// Whether to report the interface: not the loopback, not unused, and not a container's (`veth…`), whose bytes pass
+    /// the machine's own interfaces as well, and which would leave a series behind.
+    pub(super) fn is_reported(&self) -> bool {
         let silent = self.received_bytes == 0 && self.transmitted_bytes == 0;
         let inward = matches!(self.interface.as_str(), "lo" | "lo0") || self.interface.starts_with("veth");
         !inward && !silent
     }
 }
 
-/// Reads those of interest.
+/// Collects those to report.
 #[derive(Debug)]
 pub struct NetworksCollector {
     proc: PathBuf,
 }
 
 impl NetworksCollector {
-    /// From this /proc.
+    /// Reads below this procfs.
     #[must_use]
     pub fn new(proc: PathBuf) -> Self {
         Self { proc }
@@ -49,13 +49,13 @@ impl Collector for NetworksCollector {
     }
 
     fn read(&mut self, _: Instant) -> Result<Option<Vec<Network>>, ReadError> {
-        // `net` itself is a link to the reader's own namespace.
+        // `net` itself is a link to the reader's network namespace.
         let text = kernel_file::read(&self.proc.join("net/dev"))?;
-        Ok(text.map(|text| text.lines().filter_map(parse_interface).filter(Network::is_of_interest).collect()))
+        Ok(text.map(|text| text.lines().filter_map(parse_interface).filter(Network::is_reported).collect()))
     }
 }
 
-/// `eth0: ` and 16 numbers: bytes received first, bytes sent ninth (proc(5)).
+/// Parses `eth0: ` and 16 numbers: bytes received first, bytes sent ninth (proc(5)).
 fn parse_interface(line: &str) -> Option<Network> {
     let (interface, numbers) = line.rsplit_once(':')?;
     let mut numbers = numbers.split_ascii_whitespace();
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn the_heading_and_what_is_broken_are_no_interfaces() {
+    fn headings_and_malformed_lines_are_skipped() {
         for line in [
             "Inter-|   Receive  |  Transmit",
             " face |bytes    packets",

@@ -1,7 +1,6 @@
-//! The same facts through the `sysinfo` crate, where there is no /proc: on macOS. On Linux it is the second opinion
-//! that the tests ask for.
+//! The same facts through the `sysinfo` crate, for systems without /proc (macOS). On Linux the tests compare both.
 //!
-//! Left out: temperatures by chip (one chip, called `smc`), and counts of disk operations, which it does not know.
+//! Left out: temperatures by chip (all are of one chip, `smc`), and counts of disk operations, which `sysinfo` lacks.
 
 use std::collections::HashMap;
 use std::time::Instant;
@@ -17,10 +16,10 @@ use super::disks::{Disk, DiskRates, Disks};
 use super::filesystems::Filesystem;
 use super::memory::Memory;
 use super::networks::Network;
-use super::processes::{Process, Processes, Role, RoleUse, children_run, role_of};
+use super::processes::{Process, Processes, Role, RoleUsage, mark_children_as_runners, role_of};
 use super::temperatures::{Temperature, Temperatures};
 
-/// Reads the processors.
+/// Collects the processors.
 #[derive(Debug, Default)]
 pub struct CpuCollector {
     system: System,
@@ -47,7 +46,7 @@ impl Collector for CpuCollector {
     }
 }
 
-/// Reads memory and swap.
+/// Collects memory and swap.
 #[derive(Debug, Default)]
 pub struct MemoryCollector {
     system: System,
@@ -71,7 +70,7 @@ impl Collector for MemoryCollector {
     }
 }
 
-/// Reads disks. Operations are not known, so rates of all together are neither.
+/// Collects disks. The number of operations and its rate are unknown.
 #[derive(Debug, Default)]
 pub struct DisksCollector {
     disks: SystemDisks,
@@ -117,7 +116,7 @@ impl Collector for DisksCollector {
     }
 }
 
-/// Reads how full disks are.
+/// Collects how full disks are.
 #[derive(Debug, Default)]
 pub struct FilesystemsCollector {
     disks: SystemDisks,
@@ -143,7 +142,7 @@ impl Collector for FilesystemsCollector {
     }
 }
 
-/// Reads networks.
+/// Collects networks.
 #[derive(Debug, Default)]
 pub struct NetworksCollector {
     networks: Networks,
@@ -163,13 +162,13 @@ impl Collector for NetworksCollector {
             received_bytes: data.total_received(),
             transmitted_bytes: data.total_transmitted(),
         };
-        let mut found: Vec<_> = self.networks.iter().map(network).filter(Network::is_of_interest).collect();
+        let mut found: Vec<_> = self.networks.iter().map(network).filter(Network::is_reported).collect();
         found.sort_by(|one, other| one.interface.cmp(&other.interface));
         Ok(Some(found))
     }
 }
 
-/// Reads temperatures.
+/// Collects temperatures.
 #[derive(Debug, Default)]
 pub struct TemperaturesCollector {
     components: Components,
@@ -199,11 +198,11 @@ impl Collector for TemperaturesCollector {
     }
 }
 
-/// Reads the inference server's processes.
+/// Collects the inference server's processes.
 #[derive(Debug, Default)]
 pub struct ProcessesCollector {
     system: System,
-    /// Milliseconds of each at the reading before.
+    /// Milliseconds of each process at the previous reading; `None` before the first.
     before: Option<HashMap<(u32, u64), u64>>,
     /// Milliseconds of each role so far.
     spent: HashMap<Role, u64>,
@@ -224,7 +223,7 @@ impl Collector for ProcessesCollector {
         for (pid, process) in self.system.processes() {
             let arguments: Vec<_> = process.cmd().iter().map(|argument| argument.to_string_lossy()).collect();
             let arguments: Vec<&str> = arguments.iter().map(AsRef::as_ref).collect();
-            // Linux lists threads as well.
+            // On Linux, threads are listed too.
             let Some(role) = role_of(&arguments).filter(|_| process.thread_kind().is_none()) else { continue };
             let spent = process.accumulated_cpu_time();
             let identity = (pid.as_u32(), process.start_time());
@@ -234,26 +233,27 @@ impl Collector for ProcessesCollector {
             now.insert(identity, spent);
             processes.push(Process { pid: pid.as_u32(), role, memory_bytes: process.memory() });
         }
-        children_run(processes.iter_mut().zip(parents));
+        mark_children_as_runners(processes.iter_mut().zip(parents));
         for (process, spent) in processes.iter().zip(spents) {
             *self.spent.entry(process.role).or_default() += spent;
         }
         self.before = Some(now);
         let of_role = |role: Role| {
             let milliseconds = *self.spent.get(&role)?;
-            Some((role, RoleUse::of(role, &processes, milliseconds as f64 / 1000.0)))
+            Some((role, RoleUsage::of(role, &processes, milliseconds as f64 / 1000.0)))
         };
         Ok(Some(Processes { roles: Role::ALL.into_iter().filter_map(of_role).collect(), processes }))
     }
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
     use super::*;
-    use crate::host;
+    use crate::host::{cpu, memory, networks};
 
-    /// The same fact from both, or nothing from either.
-    fn close(what: &str, one: f64, other: f64, tolerance: f64) {
+    /// Asserts that both values agree within a relative tolerance.
+    fn assert_close(what: &str, one: f64, other: f64, tolerance: f64) {
         assert!((one - other).abs() <= other.abs() * tolerance + 1e-9, "{what}: {one} and {other}");
     }
 
@@ -263,17 +263,16 @@ mod tests {
 
     #[test]
     fn two_independent_readings_of_this_machine_agree() {
-        let (ours, theirs) = (read(host::cpu::CpuCollector::new("/proc".into())), read(CpuCollector::default()));
+        let (ours, theirs) = (read(cpu::CpuCollector::new("/proc".into())), read(CpuCollector::default()));
         assert_eq!(ours.processors, theirs.processors);
-        close("load", ours.load.expect("known")[2], theirs.load.expect("known")[2], 0.1);
+        assert_close("load", ours.load.expect("known")[2], theirs.load.expect("known")[2], 0.1);
 
-        let (ours, theirs) =
-            (read(host::memory::MemoryCollector::new("/proc".into())), read(MemoryCollector::default()));
+        let (ours, theirs) = (read(memory::MemoryCollector::new("/proc".into())), read(MemoryCollector::default()));
         assert_eq!((ours.total_bytes, ours.swap_total_bytes), (theirs.total_bytes, theirs.swap_total_bytes));
         let available = |memory: &Memory| memory.available_bytes.expect("known") as f64;
-        close("available", available(&ours), available(&theirs), 0.05);
+        assert_close("available", available(&ours), available(&theirs), 0.05);
 
-        let ours = read(host::networks::NetworksCollector::new("/proc".into()));
+        let ours = read(networks::NetworksCollector::new("/proc".into()));
         let theirs = read(NetworksCollector::default());
         let names =
             |all: &[Network]| all.iter().map(|it| it.interface.clone()).collect::<std::collections::BTreeSet<_>>();

@@ -6,43 +6,43 @@ use std::time::{Duration, Instant};
 use super::collector::{Collector, ReadError};
 use super::kernel_file;
 
-/// Pressure on each resource; `None` where the kernel does not tell.
+/// Pressure on each resource; `None` where the kernel does not report it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Pressure {
     /// On the processors.
-    pub cpu: Option<Stall>,
+    pub cpu: Option<ResourceStall>,
     /// On memory.
-    pub memory: Option<Stall>,
+    pub memory: Option<ResourceStall>,
     /// On disks.
-    pub io: Option<Stall>,
+    pub io: Option<ResourceStall>,
 }
 
-/// How long tasks stood still for want of one resource.
+/// How long tasks were stalled for lack of one resource.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Stall {
-    /// At least one task did.
+pub struct ResourceStall {
+    /// At least one task was.
     pub some: Share,
-    /// All of them did at once.
+    /// All tasks were at once; `None` where that makes no sense.
     pub full: Option<Share>,
 }
 
 /// A share of time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Share {
-    /// Of the last ten seconds, 0 to 1.
+    /// Share of the last ten seconds, 0 to 1.
     pub of_ten_seconds: f64,
-    /// All of it since the system started.
+    /// Time since the system started.
     pub total: Duration,
 }
 
-/// Reads it.
+/// Collects it.
 #[derive(Debug)]
 pub struct PressureCollector {
     proc: PathBuf,
 }
 
 impl PressureCollector {
-    /// From this /proc.
+    /// Reads below this procfs.
     #[must_use]
     pub fn new(proc: PathBuf) -> Self {
         Self { proc }
@@ -58,18 +58,18 @@ impl Collector for PressureCollector {
 
     fn read(&mut self, _: Instant) -> Result<Option<Pressure>, ReadError> {
         let folder = self.proc.join("pressure");
-        // Where it is compiled in and switched off, opening says "not supported": it counts as not there.
+        // Where it is compiled in but disabled, opening fails with "not supported", which counts as absent.
         let stall = |name: &str| kernel_file::line(&folder.join(name)).as_deref().and_then(parse_stall);
         let found = Pressure { cpu: stall("cpu"), memory: stall("memory"), io: stall("io") };
         Ok(Some(found).filter(|found| *found != Pressure::default()))
     }
 }
 
-/// `some avg10=0.50 avg60=0.52 avg300=0.90 total=17971976`, and a line `full` where it makes sense; the averages in
+/// Parses `some avg10=0.50 avg60=0.52 avg300=0.90 total=17971976`, and a line `full` where it makes sense; averages in
 /// percent, the total in microseconds (Linux, Documentation/accounting/psi.rst).
-fn parse_stall(text: &str) -> Option<Stall> {
+fn parse_stall(text: &str) -> Option<ResourceStall> {
     let share = |kind: &str| parse_share(text.lines().find_map(|line| line.strip_prefix(kind))?);
-    Some(Stall { some: share("some ")?, full: share("full ") })
+    Some(ResourceStall { some: share("some ")?, full: share("full ") })
 }
 
 fn parse_share(line: &str) -> Option<Share> {
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_lies_is_unknown() {
+    fn an_implausible_line_is_unknown() {
         for text in [
             "",
             "some",

@@ -1,4 +1,4 @@
-//! The inference server's own processes: memory and processor time of servers and runners.
+//! The processes of inference servers: memory and processor time of servers and runners.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -7,20 +7,20 @@ use std::time::Instant;
 use super::collector::{Collector, ReadError};
 use super::kernel_file;
 
-/// What a process does for inference.
+/// The role of a process of an inference server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
-    /// Takes requests.
+    /// Accepts requests.
     Server,
-    /// Holds a model and computes.
+    /// Loads a model and computes.
     Runner,
 }
 
 impl Role {
-    /// All of them.
+    /// Every value.
     pub const ALL: [Self; 2] = [Self::Server, Self::Runner];
 
-    /// As a label.
+    /// The label value.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -30,18 +30,18 @@ impl Role {
     }
 }
 
-/// All processes of one role together.
+/// The usage of all processes of one role.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct RoleUse {
-    /// How many there are.
+pub struct RoleUsage {
+    /// Number of processes.
     pub count: u32,
-    /// Memory that is resident, in bytes; files that are mapped by several count for each, as `ps` shows it.
+    /// Resident memory in bytes; shared mappings count for each process, as in `ps`.
     pub memory_bytes: u64,
-    /// Processor time since this program began to watch, in seconds; never goes back, also when a process ends.
+    /// Processor time in seconds since this program started; does not decrease when a process ends.
     pub cpu_seconds: f64,
 }
 
-impl RoleUse {
+impl RoleUsage {
     pub(super) fn of(role: Role, processes: &[Process], cpu_seconds: f64) -> Self {
         let of_role = || processes.iter().filter(|it| it.role == role);
         Self {
@@ -52,42 +52,42 @@ impl RoleUse {
     }
 }
 
-/// One process that was found to be of an inference server.
+/// One process of an inference server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Process {
-    /// Its number.
+    /// Its process id.
     pub pid: u32,
-    /// What it does.
+    /// Its role.
     pub role: Role,
-    /// Memory that is resident, in bytes.
+    /// Resident memory in bytes.
     pub memory_bytes: u64,
 }
 
-/// What was found.
+/// The processes of inference servers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Processes {
-    /// By role; a role that has had no process yet is not there.
-    pub roles: Vec<(Role, RoleUse)>,
-    /// One by one, for those who know more about some of them (memory of a GPU, say).
+    /// By role; a role without any process so far is absent.
+    pub roles: Vec<(Role, RoleUsage)>,
+    /// Each process, to join with other facts, such as its GPU memory.
     pub processes: Vec<Process>,
 }
 
-/// A process and when it began, so that a number that is given again is another process.
-type Identity = (u32, u64);
+/// Process id and start time, which distinguish processes when an id is reused.
+type ProcessKey = (u32, u64);
 
-/// Finds them by their command lines.
+/// Collects them by their command lines.
 #[derive(Debug)]
 pub struct ProcessesCollector {
     proc: PathBuf,
     ticks_per_second: f64,
-    /// Ticks of each at the reading before; `None` before the first reading.
-    before: Option<HashMap<Identity, u64>>,
+    /// Ticks of each process at the previous reading; `None` before the first.
+    before: Option<HashMap<ProcessKey, u64>>,
     /// Ticks of each role so far.
     spent: HashMap<Role, u64>,
 }
 
 impl ProcessesCollector {
-    /// From this /proc.
+    /// Reads below this procfs.
     #[must_use]
     pub fn new(proc: PathBuf) -> Self {
         Self { proc, ticks_per_second: ticks_per_second(), before: None, spent: HashMap::new() }
@@ -115,8 +115,8 @@ impl Collector for ProcessesCollector {
         let Some(entries) = kernel_file::entries(&self.proc)? else { return Ok(None) };
         let mut found: Vec<_> = entries.iter().filter_map(|entry| read_process(entry)).collect();
         let parents: Vec<_> = found.iter().map(|it| it.parent).collect();
-        children_run(found.iter_mut().map(|it| &mut it.process).zip(parents));
-        self.spend(&found);
+        mark_children_as_runners(found.iter_mut().map(|it| &mut it.process).zip(parents));
+        self.add_ticks(&found);
         let processes: Vec<_> = found.into_iter().map(|found| found.process).collect();
         let roles = Role::ALL.into_iter().filter_map(|role| Some((role, self.of_role(role, &processes)?))).collect();
         Ok(Some(Processes { roles, processes }))
@@ -124,34 +124,34 @@ impl Collector for ProcessesCollector {
 }
 
 impl ProcessesCollector {
-    /// Adds what each process spent since the reading before. A process that is new since then brings all it has
-    /// spent; one that was there before this program brings nothing at first.
-    fn spend(&mut self, found: &[Found]) {
+    /// Adds the ticks of each process since the previous reading: all ticks of a process that is new since then, and
+    /// none of one found at the first reading.
+    fn add_ticks(&mut self, found: &[FoundProcess]) {
         let before = self.before.take();
         for it in found {
-            let known = before.as_ref().map_or(it.ticks, |before| before.get(&it.identity).copied().unwrap_or(0));
+            let known = before.as_ref().map_or(it.ticks, |before| before.get(&it.key).copied().unwrap_or(0));
             let spent = self.spent.entry(it.process.role).or_default();
             *spent = spent.saturating_add(it.ticks.saturating_sub(known));
         }
-        self.before = Some(found.iter().map(|it| (it.identity, it.ticks)).collect());
+        self.before = Some(found.iter().map(|it| (it.key, it.ticks)).collect());
     }
 
-    fn of_role(&self, role: Role, processes: &[Process]) -> Option<RoleUse> {
+    fn of_role(&self, role: Role, processes: &[Process]) -> Option<RoleUsage> {
         let spent = self.spent.get(&role)?;
-        Some(RoleUse::of(role, processes, *spent as f64 / self.ticks_per_second))
+        Some(RoleUsage::of(role, processes, *spent as f64 / self.ticks_per_second))
     }
 }
 
-struct Found {
+struct FoundProcess {
     process: Process,
     parent: u32,
-    identity: Identity,
+    key: ProcessKey,
     ticks: u64,
 }
 
-/// A server that another process of an inference server started is that one's runner: `ollama serve` (from 0.30) and a
-/// llama.cpp that routes start a `llama-server` for each model. Each process comes with the number of its parent.
-pub(super) fn children_run<'a>(processes: impl Iterator<Item = (&'a mut Process, u32)>) {
+/// Makes a server process a runner if its parent is another inference process: `ollama serve` (from 0.30) and
+/// llama.cpp's router start a `llama-server` for each model. Each process is paired with its parent's id.
+pub(super) fn mark_children_as_runners<'a>(processes: impl Iterator<Item = (&'a mut Process, u32)>) {
     let mut all: Vec<_> = processes.collect();
     let known: HashSet<_> = all.iter().map(|(process, _)| process.pid).collect();
     for (process, _) in all.iter_mut().filter(|(_, parent)| known.contains(parent)) {
@@ -159,19 +159,19 @@ pub(super) fn children_run<'a>(processes: impl Iterator<Item = (&'a mut Process,
     }
 }
 
-/// `None` for whatever is no inference process, or ended meanwhile.
-fn read_process(folder: &Path) -> Option<Found> {
+/// Reads one process; `None` where it is not of an inference server, or has ended.
+fn read_process(folder: &Path) -> Option<FoundProcess> {
     let pid = kernel_file::name(folder).parse().ok()?;
     let command_line = kernel_file::read(&folder.join("cmdline")).ok()??;
     let arguments: Vec<_> = command_line.split('\0').take(8).collect();
     let role = role_of(&arguments)?;
     let Stat { parent, ticks, started } = parse_stat(&kernel_file::line(&folder.join("stat"))?)?;
     let memory_bytes = parse_resident(&kernel_file::read(&folder.join("status")).ok()??)?;
-    Some(Found { process: Process { pid, role, memory_bytes }, parent, identity: (pid, started), ticks })
+    Some(FoundProcess { process: Process { pid, role, memory_bytes }, parent, key: (pid, started), ticks })
 }
 
-/// By the program's name and its first words: `ollama serve` with its `ollama runner`, llama.cpp's server, vLLM and
-/// `SGLang` with the names that their workers give themselves. Clients (`ollama run`) are neither.
+/// The role by program name and first arguments: `ollama serve` with its `ollama runner`, llama.cpp's server, vLLM and
+/// `SGLang` with the names that their workers set. `None` for other programs, such as clients (`ollama run`).
 pub(super) fn role_of(arguments: &[&str]) -> Option<Role> {
     let name = |argument: &str| argument.rsplit('/').next().unwrap_or_default().to_owned();
     let program = name(arguments.first()?);
@@ -198,17 +198,17 @@ fn python_role(arguments: &[&str]) -> Option<Role> {
     (script || module).then_some(Role::Server)
 }
 
-/// What is read of a process's `stat`.
+/// Fields of a process's `stat`.
 #[derive(Debug, PartialEq)]
 struct Stat {
     parent: u32,
-    /// In user and system mode.
+    /// Processor time in user and system mode.
     ticks: u64,
-    /// When it began, in ticks from the machine's start.
+    /// Start time, in ticks since boot.
     started: u64,
 }
 
-/// The name in parentheses may hold anything (proc(5)).
+/// Parses `stat`, where the name in parentheses may contain any characters (proc(5)).
 fn parse_stat(text: &str) -> Option<Stat> {
     let (_, rest) = text.rsplit_once(')')?;
     let fields: Vec<_> = rest.split_ascii_whitespace().collect();
@@ -228,7 +228,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn servers_and_runners_are_told_from_clients_and_others() {
+    fn servers_and_runners_are_distinguished_from_other_programs() {
         let role = |line: &str| role_of(&line.split(' ').collect::<Vec<_>>());
         for line in [
             "ollama serve",
@@ -262,7 +262,7 @@ mod tests {
                 Process { pid: *pid, role, memory_bytes: 0 }
             };
             let mut processes: Vec<_> = lines.iter().map(process).collect();
-            children_run(processes.iter_mut().zip(lines.iter().map(|(_, parent, _)| *parent)));
+            mark_children_as_runners(processes.iter_mut().zip(lines.iter().map(|(_, parent, _)| *parent)));
             processes.into_iter().map(|process| process.role).collect()
         };
         let ollama = [
@@ -289,18 +289,18 @@ mod tests {
 
     #[test]
     fn processor_time_of_a_role_never_goes_back_when_a_process_ends() {
-        let found = |pid: u32, ticks: u64| Found {
+        let found = |pid: u32, ticks: u64| FoundProcess {
             process: Process { pid, role: Role::Runner, memory_bytes: 0 },
             parent: 1,
-            identity: (pid, 1),
+            key: (pid, 1),
             ticks,
         };
         let mut collector = ProcessesCollector::new(PathBuf::new());
-        collector.spend(&[found(1, 1000)]);
+        collector.add_ticks(&[found(1, 1000)]);
         assert_eq!(collector.spent[&Role::Runner], 0, "what was spent before this program is not its to count");
-        collector.spend(&[found(1, 1200), found(2, 50)]);
+        collector.add_ticks(&[found(1, 1200), found(2, 50)]);
         assert_eq!(collector.spent[&Role::Runner], 250);
-        collector.spend(&[found(2, 60)]);
+        collector.add_ticks(&[found(2, 60)]);
         assert_eq!(collector.spent[&Role::Runner], 260);
     }
 }

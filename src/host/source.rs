@@ -1,8 +1,8 @@
-//! One collector on its thread, and the slot through which its last reading is handed over.
+//! A collector on its own thread, and the slot with its last reading.
 //!
-//! Promises: the lock is held for copying a pointer and a few words, never across a reading; a reading that is too old
-//! is not handed out; a collector that hangs or panics shows in [`Health`] and holds up nobody. A hanging thread is not
-//! waited for at the end: the end of the process ends it.
+//! Promises: the lock is held only to copy a pointer and a few words, never during a reading; a stale reading is not
+//! returned; a collector that hangs or panics shows in [`CollectorHealth`] and blocks nothing else. A hanging thread is
+//! not joined; it ends with the process.
 
 use std::io;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
@@ -10,31 +10,33 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::collector::{Collector, Health, ReadError};
+use super::collector::{Collector, CollectorHealth, ReadError};
 
-/// Readings that may be missed before the last one is stale.
-const MISSED: u32 = 3;
+/// The last reading is stale after this number of intervals.
+const STALE_INTERVALS: u32 = 3;
 
-/// No reading is stale sooner.
-const LEAST_STALE: Duration = Duration::from_secs(15);
+/// No reading is stale before this age.
+const MIN_STALE_AGE: Duration = Duration::from_secs(15);
 
-/// The last reading of a collector, and the thread that makes it. Dropping it ends the thread after its reading.
+/// The last reading of a collector. Dropping it ends the collector's thread after its current reading.
 #[derive(Debug)]
 pub struct Source<P> {
-    slot: Arc<Slot<P>>,
+    slot: Arc<ReadingSlot<P>>,
     name: &'static str,
-    stale: Duration,
-    /// Hangs up when dropped, which wakes and ends the thread.
+    /// The age from which a reading is stale.
+    stale_age: Duration,
+    /// Disconnects when dropped, which wakes and ends the thread.
     _stop: Sender<()>,
 }
 
 #[derive(Debug)]
-struct Slot<P>(Mutex<State<P>>);
+struct ReadingSlot<P>(Mutex<SlotState<P>>);
 
 #[derive(Debug)]
-struct State<P> {
+struct SlotState<P> {
+    /// The last successful reading, with its beginning.
     part: Option<(Instant, Arc<P>)>,
-    /// When the reading that is under way began.
+    /// When the current reading began; `None` between readings.
     reading: Option<Instant>,
     success: Option<bool>,
     duration: Option<Duration>,
@@ -42,35 +44,36 @@ struct State<P> {
 }
 
 impl<P: Send + Sync + 'static> Source<P> {
-    /// Begins to read, at once and then after each period.
+    /// Starts the thread, which reads at once and then in each period.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// When the system cannot create a thread.
     pub fn spawn(collector: impl Collector<Part = P>, period: Duration) -> io::Result<Self> {
         let period = collector.period(period);
         let name = collector.name();
-        let slot = Arc::new(Slot::default());
+        let slot = Arc::new(ReadingSlot::default());
         let (stop, stopped) = mpsc::channel();
         let theirs = Arc::clone(&slot);
         thread::Builder::new().name(name.to_owned()).spawn(move || run(collector, &theirs, period, &stopped))?;
-        Ok(Self { slot, name, stale: (period * MISSED).max(LEAST_STALE), _stop: stop })
+        let stale_age = (period * STALE_INTERVALS).max(MIN_STALE_AGE);
+        Ok(Self { slot, name, stale_age, _stop: stop })
     }
 
-    /// The last reading; `None` where there was none, nothing is there to be read, or it is too old.
+    /// The last reading; `None` where there was none, the source does not exist, or the reading is stale.
     #[must_use]
     pub fn latest(&self, now: Instant) -> Option<Arc<P>> {
         let state = self.slot.lock();
         let (at, part) = state.part.as_ref()?;
-        (now.saturating_duration_since(*at) <= self.stale).then(|| Arc::clone(part))
+        (now.saturating_duration_since(*at) <= self.stale_age).then(|| Arc::clone(part))
     }
 
-    /// How its readings go.
+    /// The health of the collector.
     #[must_use]
-    pub fn health(&self, now: Instant) -> Health {
+    pub fn health(&self, now: Instant) -> CollectorHealth {
         let state = self.slot.lock();
         let under_way = state.reading.map(|since| now.saturating_duration_since(since));
-        let hanging = under_way.filter(|so_far| *so_far > Health::HANGING);
-        Health {
+        let hanging = under_way.filter(|so_far| *so_far > CollectorHealth::HANGING);
+        CollectorHealth {
             name: self.name,
             success: if hanging.is_some() { Some(false) } else { state.success },
             duration: hanging.or(state.duration),
@@ -79,18 +82,18 @@ impl<P: Send + Sync + 'static> Source<P> {
     }
 }
 
-impl<P> Slot<P> {
-    fn lock(&self) -> MutexGuard<'_, State<P>> {
-        // Whoever panicked held no half of a change: every change is one assignment a field.
+impl<P> ReadingSlot<P> {
+    fn lock(&self) -> MutexGuard<'_, SlotState<P>> {
+        // After a panic no field is half written: each is set by one assignment.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn begun(&self, at: Instant) {
+    fn begin(&self, at: Instant) {
         self.lock().reading = Some(at);
     }
 
-    /// A reading ended. The old part is dropped outside the lock. Returns whether success changed.
-    fn ended(&self, begun: Instant, now: Instant, found: Option<Option<P>>) -> bool {
+    /// Stores the result of a reading; `None` is a failure. Returns whether success has changed.
+    fn end(&self, begun: Instant, now: Instant, found: Option<Option<P>>) -> bool {
         let success = found.is_some();
         let part = found.map(|part| part.map(|part| (begun, Arc::new(part))));
         let mut state = self.lock();
@@ -101,29 +104,29 @@ impl<P> Slot<P> {
             state.last_success = Some(now);
             std::mem::replace(&mut state.part, part)
         });
-        // The lock first: the old part may be large.
+        // The old part may be large: it is dropped after the lock.
         drop(state);
         drop(old);
         before.is_none_or(|before| before != success)
     }
 }
 
-impl<P> Default for Slot<P> {
+impl<P> Default for ReadingSlot<P> {
     fn default() -> Self {
-        Self(Mutex::new(State { part: None, reading: None, success: None, duration: None, last_success: None }))
+        Self(Mutex::new(SlotState { part: None, reading: None, success: None, duration: None, last_success: None }))
     }
 }
 
-fn run<C: Collector>(mut collector: C, slot: &Slot<C::Part>, period: Duration, stopped: &Receiver<()>) {
+fn run<C: Collector>(mut collector: C, slot: &ReadingSlot<C::Part>, period: Duration, stopped: &Receiver<()>) {
     loop {
         let begun = Instant::now();
-        slot.begun(begun);
+        slot.begin(begun);
         let (found, error) = match collector.read(begun) {
             Ok(part) => (Some(part), None),
             Err(error) => (None, Some(error)),
         };
-        if slot.ended(begun, Instant::now(), found) {
-            tell(collector.name(), error.as_ref());
+        if slot.end(begun, Instant::now(), found) {
+            log_change(collector.name(), error.as_ref());
         }
         match stopped.recv_timeout(period.saturating_sub(begun.elapsed())) {
             Err(RecvTimeoutError::Timeout) => {}
@@ -132,8 +135,8 @@ fn run<C: Collector>(mut collector: C, slot: &Slot<C::Part>, period: Duration, s
     }
 }
 
-/// Only changes are told.
-fn tell(collector: &'static str, error: Option<&ReadError>) {
+/// Logs that a collector fails, or works again.
+fn log_change(collector: &'static str, error: Option<&ReadError>) {
     match error {
         Some(error) => tracing::warn!(collector, %error, "cannot read from the machine; its metrics are left out"),
         None => tracing::debug!(collector, "reads from the machine"),
@@ -183,13 +186,13 @@ mod tests {
     }
 
     #[test]
-    fn a_reading_is_handed_out_until_it_is_stale() {
+    fn a_reading_is_returned_until_it_is_stale() {
         let rig = rig();
         assert_eq!(rig.source.health(Instant::now()).success, None, "nothing is known before the first");
         rig.answer(Ok(Some(7)));
         let now = Instant::now();
         assert_eq!(rig.source.latest(now).as_deref(), Some(&7));
-        assert_eq!(rig.source.latest(now + LEAST_STALE + Duration::from_secs(1)), None);
+        assert_eq!(rig.source.latest(now + MIN_STALE_AGE + Duration::from_secs(1)), None);
     }
 
     #[test]
@@ -207,15 +210,15 @@ mod tests {
     }
 
     #[test]
-    fn a_hanging_reading_is_named_and_its_age_grows() {
+    fn a_hanging_reading_is_a_failure_with_a_growing_duration() {
         let rig = rig();
         rig.answer(Ok(Some(7)));
         let now = Instant::now();
-        assert_eq!(rig.source.health(now).success, Some(true), "a reading under way is none that hangs");
-        let later = now + Health::HANGING + Duration::from_secs(1);
+        assert_eq!(rig.source.health(now).success, Some(true), "a current reading does not hang yet");
+        let later = now + CollectorHealth::HANGING + Duration::from_secs(1);
         let health = rig.source.health(later);
         assert_eq!((health.name, health.success), ("scripted", Some(false)));
-        assert!(health.duration.expect("it is under way") > Health::HANGING);
+        assert!(health.duration.expect("it is under way") > CollectorHealth::HANGING);
         assert!(health.last_success.expect("the first was good") <= now);
     }
 
@@ -237,7 +240,7 @@ mod tests {
         while source.slot.lock().reading.is_none() {
             thread::yield_now();
         }
-        let later = Instant::now() + Health::HANGING + Duration::from_secs(1);
+        let later = Instant::now() + CollectorHealth::HANGING + Duration::from_secs(1);
         assert_eq!(source.health(later).success, Some(false));
     }
 

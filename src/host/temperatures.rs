@@ -1,4 +1,4 @@
-//! Temperatures: /sys/class/hwmon, and where that knows no processor, /sys/class/thermal.
+//! Temperatures: /sys/class/hwmon, or for the processor /sys/class/thermal where hwmon has none.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -9,9 +9,9 @@ use super::kernel_file;
 /// All sensors.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Temperatures {
-    /// Of the hottest processor, in degrees Celsius.
+    /// The hottest processor, in degrees Celsius.
     pub cpu_celsius: Option<f64>,
-    /// One by one.
+    /// Each sensor.
     pub sensors: Vec<Temperature>,
 }
 
@@ -20,11 +20,11 @@ pub struct Temperatures {
 pub struct Temperature {
     /// The driver's name of the chip, such as `coretemp` or `nvme`.
     pub chip: String,
-    /// Its number among the chips of the kernel (`hwmon3`): two disks have the same name.
+    /// The kernel's name of the chip's device (`hwmon3`), since two disks have the same chip name.
     pub device: String,
     /// The driver's name of the sensor, or `temp1` and so on.
     pub sensor: String,
-    /// In degrees Celsius.
+    /// The temperature in degrees Celsius.
     pub celsius: f64,
 }
 
@@ -34,17 +34,17 @@ impl Temperature {
     }
 }
 
-/// What a sensor can mean, in degrees Celsius; broken ones say -128 or 255 and the like.
+/// The plausible range in degrees Celsius; broken sensors report values like -128 or 255.
 pub(super) const PLAUSIBLE: std::ops::RangeInclusive<f64> = -50.0..=150.0;
 
-/// Reads them.
+/// Collects them.
 #[derive(Debug)]
 pub struct TemperaturesCollector {
     sys: PathBuf,
 }
 
 impl TemperaturesCollector {
-    /// From this /sys.
+    /// Reads below this sysfs.
     #[must_use]
     pub fn new(sys: PathBuf) -> Self {
         Self { sys }
@@ -60,16 +60,17 @@ impl Collector for TemperaturesCollector {
 
     fn read(&mut self, _: Instant) -> Result<Option<Temperatures>, ReadError> {
         let chips = kernel_file::entries(&self.sys.join("class/hwmon"))?.unwrap_or_default();
-        let sensors: Vec<_> = chips.iter().flat_map(|chip| sensors_of(chip)).collect();
+        let sensors: Vec<_> = chips.iter().flat_map(|chip| read_sensors(chip)).collect();
         let zones = kernel_file::entries(&self.sys.join("class/thermal"))?.unwrap_or_default();
-        let cpu_celsius = cpu_of(&sensors).or_else(|| hottest(zones.iter().filter_map(|zone| processor_zone(zone))));
+        let cpu_celsius =
+            cpu_celsius(&sensors).or_else(|| hottest(zones.iter().filter_map(|zone| processor_zone(zone))));
         let found = Temperatures { cpu_celsius, sensors };
         Ok(Some(found).filter(|found| *found != Temperatures::default()))
     }
 }
 
-/// Every `tempN_input` of a chip, in thousandths (Linux, Documentation/hwmon/sysfs-interface.rst).
-fn sensors_of(chip: &Path) -> Vec<Temperature> {
+/// Reads every `tempN_input` of a chip, in thousandths of a degree (Linux, Documentation/hwmon/sysfs-interface.rst).
+fn read_sensors(chip: &Path) -> Vec<Temperature> {
     let name = kernel_file::line(&chip.join("name")).unwrap_or_default();
     let files = kernel_file::entries(chip).ok().flatten().unwrap_or_default();
     let sensor = |file: &PathBuf| {
@@ -93,9 +94,9 @@ fn thousandths(file: &Path) -> Option<f64> {
     kernel_file::number(file).map(|number| number / 1000.0)
 }
 
-/// Intel: the packages. AMD: `Tdie` where the driver has it, for `Tctl` is up to 27 °C too high on some. Others:
-/// whatever the processor's own driver has.
-fn cpu_of(sensors: &[Temperature]) -> Option<f64> {
+/// The hottest processor. Intel: the packages. AMD: `Tdie` if present, since `Tctl` is up to 27 °C too high on some
+/// chips. Others: all sensors of the processor's driver.
+fn cpu_celsius(sensors: &[Temperature]) -> Option<f64> {
     let of = |chips: &[&str], wanted: &dyn Fn(&str) -> bool| {
         hottest(sensors.iter().filter(|it| chips.contains(&&*it.chip) && wanted(&it.sensor)).map(|it| it.celsius))
     };
@@ -132,10 +133,10 @@ mod tests {
             sensor("coretemp", "Package id 0", 61.0),
             sensor("coretemp", "Package id 1", 64.0),
         ];
-        assert_eq!(cpu_of(&intel), Some(64.0));
-        assert_eq!(cpu_of(&[sensor("k10temp", "Tctl", 77.0), sensor("k10temp", "Tdie", 50.0)]), Some(50.0));
-        assert_eq!(cpu_of(&[sensor("k10temp", "Tctl", 77.0), sensor("k10temp", "Tccd1", 80.0)]), Some(77.0));
-        assert_eq!(cpu_of(&[sensor("cpu_thermal", "temp1", 48.0)]), Some(48.0));
-        assert_eq!(cpu_of(&[sensor("nvme", "Composite", 70.0)]), None);
+        assert_eq!(cpu_celsius(&intel), Some(64.0));
+        assert_eq!(cpu_celsius(&[sensor("k10temp", "Tctl", 77.0), sensor("k10temp", "Tdie", 50.0)]), Some(50.0));
+        assert_eq!(cpu_celsius(&[sensor("k10temp", "Tctl", 77.0), sensor("k10temp", "Tccd1", 80.0)]), Some(77.0));
+        assert_eq!(cpu_celsius(&[sensor("cpu_thermal", "temp1", 48.0)]), Some(48.0));
+        assert_eq!(cpu_celsius(&[sensor("nvme", "Composite", 70.0)]), None);
     }
 }

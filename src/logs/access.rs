@@ -1,4 +1,5 @@
-//! One line a finished exchange, one hint a process, and one warning a model whose prompts are probably cut.
+//! The access log: a line for each finished exchange, and two warnings: one about `--host-header`, once a process, and
+//! one about prompts that are probably cut, once a model.
 
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,43 +9,47 @@ use std::time::Duration;
 use tracing::metadata::Kind;
 use tracing::{Level, enabled, info};
 
-use super::line::{Lines, Name, Value};
+use super::line::{AccessLines, FieldName, FieldValue};
 use crate::exchange::outcome::{Malformed, Outcome};
 use crate::exchange::record::{Method, Record, Start};
 use crate::exchange::sink::{Sink, Watch};
 use crate::wire::route::Dialect;
 
-/// Writes a line when an exchange is over. The endpoint is a template and the path is never written. Its clones stay one.
+/// Logs finished exchanges. The endpoint is a template; the path is never logged. Clones share their state.
 #[derive(Clone, Debug)]
-pub struct AccessLog(Arc<State>);
+pub struct AccessLog(Arc<AccessState>);
 
 #[derive(Debug)]
-struct State {
-    lines: AtomicBool,
-    hinted: AtomicBool,
-    /// Models that were warned about.
-    cut: Mutex<HashSet<Box<str>>>,
+struct AccessState {
+    lines_enabled: AtomicBool,
+    has_hinted: AtomicBool,
+    /// Models whose cut prompts were warned about, at most [`MAX_WARNED`].
+    warned: Mutex<HashSet<Box<str>>>,
 }
 
-/// Models that are warned about, each once.
+/// The most models that are warned about.
 const MAX_WARNED: usize = 200;
 
 impl AccessLog {
-    /// With or without the lines; the hint about `--host-header` is given either way.
+    /// With or without access log lines; the warnings are logged in either case.
     #[must_use]
-    pub fn new(lines: bool) -> Self {
-        Self(Arc::new(State { lines: lines.into(), hinted: false.into(), cut: Mutex::default() }))
+    pub fn new(lines_enabled: bool) -> Self {
+        Self(Arc::new(AccessState {
+            lines_enabled: lines_enabled.into(),
+            has_hinted: false.into(),
+            warned: Mutex::default(),
+        }))
     }
 
-    /// With or without the lines from now on.
-    pub fn set(&self, lines: bool) {
-        self.0.lines.store(lines, Ordering::Relaxed);
+    /// Enables or disables access log lines.
+    pub fn enable_lines(&self, enabled: bool) {
+        self.0.lines_enabled.store(enabled, Ordering::Relaxed);
     }
 
-    /// The first time for each model; every time it is in the exchange's line and in the counter.
+    /// Warns of a prompt that was probably cut, once a model; every one is in its access log line and in the counter.
     fn warn_of_cut(&self, record: &Record) {
         let Some(model) = record.model().filter(|_| record.truncation_suspected) else { return };
-        let mut warned = self.0.cut.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut warned = self.0.warned.lock().unwrap_or_else(PoisonError::into_inner);
         if warned.len() < MAX_WARNED && warned.insert(model.into()) {
             tracing::warn!(
                 backend = record.backend(),
@@ -58,9 +63,9 @@ impl AccessLog {
         }
     }
 
-    /// So many prompts of exchanges that have ended are found to have been cut by now. Said the first time for each model.
-    pub fn warn_of_cut_before(&self, backend: &str, model: &str, prompts: u64) {
-        let mut warned = self.0.cut.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Warns of prompts of finished exchanges that turned out to be probably cut, once a model.
+    pub fn warn_of_earlier_cuts(&self, backend: &str, model: &str, prompts: u64) {
+        let mut warned = self.0.warned.lock().unwrap_or_else(PoisonError::into_inner);
         if warned.len() < MAX_WARNED && warned.insert(model.into()) {
             tracing::warn!(
                 backend,
@@ -73,8 +78,8 @@ impl AccessLog {
         }
     }
 
-    fn hint(&self, record: &Record) {
-        if refused_by_host(record) && !self.0.hinted.swap(true, Ordering::Relaxed) {
+    fn hint_at_host_header(&self, record: &Record) {
+        if is_refused_host(record) && !self.0.has_hinted.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 backend = record.backend(),
                 "the backend answered 403 without a body: Ollama does so for a Host or Origin that it does not allow; \
@@ -84,8 +89,8 @@ impl AccessLog {
     }
 }
 
-/// Whether the answer looks like that of Ollama's check against DNS rebinding (`allowedHostsMiddleware`).
-fn refused_by_host(record: &Record) -> bool {
+/// Whether the answer looks like Ollama's protection against DNS rebinding (`allowedHostsMiddleware`).
+fn is_refused_host(record: &Record) -> bool {
     record.status == 403
         && record.response_bytes == 0
         && record.outcome == Outcome::HttpError
@@ -94,10 +99,10 @@ fn refused_by_host(record: &Record) -> bool {
 }
 
 impl Sink for AccessLog {
-    type Watch = Line;
+    type Watch = AccessWatch;
 
-    fn started(&self, _start: &Start) -> Line {
-        Line(self.clone())
+    fn started(&self, _start: &Start) -> AccessWatch {
+        AccessWatch(self.clone())
     }
 
     fn refused(&self, why: Malformed) {
@@ -105,25 +110,24 @@ impl Sink for AccessLog {
     }
 }
 
-/// The line of one exchange.
+/// Logs one exchange at its end.
 #[derive(Debug)]
-pub struct Line(AccessLog);
+pub struct AccessWatch(AccessLog);
 
-impl Watch for Line {
+impl Watch for AccessWatch {
     fn finished(&mut self, record: &Record) {
-        if self.0.0.lines.load(Ordering::Relaxed) {
-            write(record);
+        if self.0.0.lines_enabled.load(Ordering::Relaxed) {
+            log(record);
         }
-        self.0.hint(record);
+        self.0.hint_at_host_header(record);
         self.0.warn_of_cut(record);
     }
 }
 
-/// What a line says.
+/// The message of a line.
 const MESSAGE: &str = "exchange finished";
 
-/// Hands the fields of a line to a macro, in their order: the names with their values, and last the one that is shown
-/// without quotes.
+/// Passes the fields of a line to a macro in their order: names and values, and last the one without quotes in text.
 macro_rules! with_fields {
     ($record:ident, $consumer:ident) => {
         $consumer! {
@@ -137,7 +141,7 @@ macro_rules! with_fields {
             prompt_tokens = $record.prompt_tokens.map(|count| count.value),
             generated_tokens = $record.generated_tokens.map(|count| count.value),
             cold = $record.cold.as_ref().map(|cold| cold.cause.as_str()),
-            evicted_by = $record.cold.as_ref().and_then(|cold| cold.by.as_deref()),
+            evicted_by = $record.cold.as_ref().and_then(|cold| cold.evicted_by.as_deref()),
             prompt_cut_suspected = $record.truncation_suspected.then_some(true),
             duration_ms = millis($record.duration);
             trace_id = $record.start.trace
@@ -145,8 +149,8 @@ macro_rules! with_fields {
     };
 }
 
-/// Straight into the log where that takes it, else as an event; the level and the directives decide about both alike.
-fn write(record: &Record) {
+/// Writes the line directly if the subscriber has [`AccessLines`], else as an event. The filter applies to both.
+fn log(record: &Record) {
     macro_rules! is_wanted {
         ($($name:ident = $value:expr),*; $last:ident = $bare:expr) => {
             enabled!(kind: Kind::EVENT, Level::INFO, message, $($name,)* $last)
@@ -159,7 +163,7 @@ fn write(record: &Record) {
     }
     macro_rules! line {
         ($($name:ident = $value:expr),*; $last:ident = $bare:expr) => {
-            |lines: &Lines| lines.write(module_path!(), MESSAGE, |line| {
+            |lines: &AccessLines| lines.write(module_path!(), MESSAGE, |line| {
                 $($value.write(name!($name), line);)*
                 $bare.write(name!($last), line);
             })
@@ -167,15 +171,15 @@ fn write(record: &Record) {
     }
     macro_rules! name {
         ($name:ident) => {
-            Name { text: concat!(" ", stringify!($name), "="), json: concat!(",\"", stringify!($name), "\":") }
+            FieldName { text: concat!(" ", stringify!($name), "="), json: concat!(",\"", stringify!($name), "\":") }
         };
     }
-    if with_fields!(record, is_wanted) && Lines::with_current(with_fields!(record, line)).is_none() {
+    if with_fields!(record, is_wanted) && AccessLines::with_current(with_fields!(record, line)).is_none() {
         with_fields!(record, event);
     }
 }
 
-/// Milliseconds, to the microsecond.
+/// Milliseconds, rounded to the microsecond.
 fn millis(duration: Duration) -> f64 {
     let micros = u64::from((duration.subsec_nanos() + 500) / 1000);
     duration.as_secs().saturating_mul(1_000_000).saturating_add(micros) as f64 / 1e3

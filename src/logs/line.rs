@@ -1,7 +1,7 @@
-//! The line of an exchange, as the library would write it, for a small part of its price: it is most of what is logged.
+//! Formats access log lines exactly as the library does, at a small part of the cost: they are most of the log.
 //!
-//! It goes from the record into the queue, with no event in between. Everything else, and everything on a terminal with
-//! its colours, is the library's to write.
+//! They go from the record into the queue without an event. All other lines, and all lines on a terminal with colours,
+//! are left to the library.
 
 use std::io::Write;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,35 +10,57 @@ use tracing::Subscriber;
 use tracing::dispatcher::get_default;
 use tracing_subscriber::Layer;
 
-use super::Format;
-use super::queue::Queue;
+use super::queue::LineQueue;
 use crate::exchange::trace::TraceId;
 
-/// Takes lines of exchanges in this shape. It is a layer only to be found in the subscriber, whichever that is.
-pub(super) struct Lines {
-    pub(super) format: Format,
-    pub(super) queue: Queue,
+/// The format of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text for a terminal.
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
-impl<S: Subscriber> Layer<S> for Lines {}
+impl LogFormat {
+    /// Every format.
+    pub const ALL: [Self; 2] = [Self::Text, Self::Json];
 
-impl Lines {
-    /// Calls `action` with the lines of the current subscriber. None where it has none.
+    /// The name in the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        }
+    }
+}
+
+/// Writes access log lines. It is a layer only so that it can be found through the current subscriber.
+pub(super) struct AccessLines {
+    pub(super) format: LogFormat,
+    pub(super) queue: LineQueue,
+}
+
+impl<S: Subscriber> Layer<S> for AccessLines {}
+
+impl AccessLines {
+    /// Calls `action` with this layer of the current subscriber; `None` where it has none.
     pub(super) fn with_current<T>(action: impl FnOnce(&Self) -> T) -> Option<T> {
         let mut action = Some(action);
         get_default(|current| Some(action.take()?(current.downcast_ref()?)))
     }
 
-    /// Writes a line of level INFO: `target` is where it comes from, and `fields` writes its fields.
-    pub(super) fn write(&self, target: &str, message: &'static str, fields: impl FnOnce(&mut Line<'_>)) {
+    /// Writes a line of level INFO with this target; `fields` appends its fields.
+    pub(super) fn write(&self, target: &str, message: &'static str, fields: impl FnOnce(&mut LineBuilder<'_>)) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         self.queue.append(|text| {
-            let mut line = Line { text, format: self.format };
+            let mut line = LineBuilder { text, format: self.format };
             match self.format {
-                Format::Text => line.put(&[&instant(now), b"  INFO ", message.as_bytes()]),
-                Format::Json => line.put(&[
+                LogFormat::Text => line.push(&[&format_instant(now), b"  INFO ", message.as_bytes()]),
+                LogFormat::Json => line.push(&[
                     b"{\"timestamp\":\"",
-                    &instant(now),
+                    &format_instant(now),
                     b"\",\"level\":\"INFO\",\"message\":\"",
                     message.as_bytes(),
                     b"\"",
@@ -46,124 +68,124 @@ impl Lines {
             }
             fields(&mut line);
             match self.format {
-                Format::Text => line.put(&[b"\n"]),
-                Format::Json => line.put(&[b",\"target\":\"", target.as_bytes(), b"\"}\n"]),
+                LogFormat::Text => line.push(&[b"\n"]),
+                LogFormat::Json => line.push(&[b",\"target\":\"", target.as_bytes(), b"\"}\n"]),
             }
         });
     }
 }
 
-/// What begins a field in each shape: its name with what is around it.
+/// The beginning of a field in each format: its name with the separators.
 #[derive(Clone, Copy)]
-pub(super) struct Name {
+pub(super) struct FieldName {
     pub(super) text: &'static str,
     pub(super) json: &'static str,
 }
 
-/// A line that is being written.
-pub(super) struct Line<'a> {
+/// A line under construction.
+pub(super) struct LineBuilder<'a> {
     text: &'a mut Vec<u8>,
-    format: Format,
+    format: LogFormat,
 }
 
-impl Line<'_> {
+impl LineBuilder<'_> {
     #[inline(always)]
-    fn put(&mut self, pieces: &[&[u8]]) {
+    fn push(&mut self, pieces: &[&[u8]]) {
         pieces.iter().for_each(|piece| self.text.extend_from_slice(piece));
     }
 
-    /// Inlined, as each name is known where it is written.
+    /// Inlined, since each name is a constant at its call.
     #[inline(always)]
-    fn name(&mut self, name: Name) {
+    fn push_name(&mut self, name: FieldName) {
         match self.format {
-            Format::Text => self.text.extend_from_slice(name.text.as_bytes()),
-            Format::Json => self.text.extend_from_slice(name.json.as_bytes()),
+            LogFormat::Text => self.text.extend_from_slice(name.text.as_bytes()),
+            LogFormat::Json => self.text.extend_from_slice(name.json.as_bytes()),
         }
     }
 
-    fn quoted(&mut self, text: &str) {
+    fn push_quoted(&mut self, text: &str) {
         if text.bytes().all(|byte| PLAIN[usize::from(byte)]) {
-            self.put(&[b"\"", text.as_bytes(), b"\""]);
+            self.push(&[b"\"", text.as_bytes(), b"\""]);
             return;
         }
         match self.format {
-            Format::Text => write!(self.text, "{text:?}").expect("a vector takes everything"),
-            Format::Json => self.put(&[serde_json::Value::from(text).to_string().as_bytes()]),
+            LogFormat::Text => write!(self.text, "{text:?}").expect("a vector takes everything"),
+            LogFormat::Json => self.push(&[serde_json::Value::from(text).to_string().as_bytes()]),
         }
     }
 
-    fn number(&mut self, number: u64) {
-        self.put(&[itoa::Buffer::new().format(number).as_bytes()]);
+    fn push_number(&mut self, number: u64) {
+        self.push(&[itoa::Buffer::new().format(number).as_bytes()]);
     }
 }
 
-/// What a field can say.
-pub(super) trait Value {
-    /// Writes the field. Nothing where it is absent.
-    fn write(self, name: Name, line: &mut Line<'_>);
+/// A value that a field can have.
+pub(super) trait FieldValue {
+    /// Appends the field with this name; nothing for an absent value.
+    fn write(self, name: FieldName, line: &mut LineBuilder<'_>);
 }
 
-impl<V: Value> Value for Option<V> {
+impl<V: FieldValue> FieldValue for Option<V> {
     #[inline(always)]
-    fn write(self, name: Name, line: &mut Line<'_>) {
+    fn write(self, name: FieldName, line: &mut LineBuilder<'_>) {
         if let Some(value) = self {
             value.write(name, line);
         }
     }
 }
 
-impl Value for &str {
+impl FieldValue for &str {
     #[inline(always)]
-    fn write(self, name: Name, line: &mut Line<'_>) {
-        line.name(name);
-        line.quoted(self);
+    fn write(self, name: FieldName, line: &mut LineBuilder<'_>) {
+        line.push_name(name);
+        line.push_quoted(self);
     }
 }
 
-impl Value for u64 {
+impl FieldValue for u64 {
     #[inline(always)]
-    fn write(self, name: Name, line: &mut Line<'_>) {
-        line.name(name);
-        line.number(self);
+    fn write(self, name: FieldName, line: &mut LineBuilder<'_>) {
+        line.push_name(name);
+        line.push_number(self);
     }
 }
 
-impl Value for u16 {
+impl FieldValue for u16 {
     #[inline(always)]
-    fn write(self, name: Name, line: &mut Line<'_>) {
+    fn write(self, name: FieldName, line: &mut LineBuilder<'_>) {
         u64::from(self).write(name, line);
     }
 }
 
-impl Value for bool {
+impl FieldValue for bool {
     #[inline(always)]
-    fn write(self, name: Name, line: &mut Line<'_>) {
-        line.name(name);
-        line.put(&[if self { b"true" } else { b"false" }]);
+    fn write(self, name: FieldName, line: &mut LineBuilder<'_>) {
+        line.push_name(name);
+        line.push(&[if self { b"true" } else { b"false" }]);
     }
 }
 
-impl Value for f64 {
+impl FieldValue for f64 {
     #[inline(always)]
-    fn write(self, name: Name, line: &mut Line<'_>) {
-        line.name(name);
-        decimal(line.text, self);
+    fn write(self, name: FieldName, line: &mut LineBuilder<'_>) {
+        line.push_name(name);
+        push_decimal(line.text, self);
     }
 }
 
-impl Value for TraceId {
+impl FieldValue for TraceId {
     #[inline(always)]
-    fn write(self, name: Name, line: &mut Line<'_>) {
-        line.name(name);
+    fn write(self, name: FieldName, line: &mut LineBuilder<'_>) {
+        line.push_name(name);
         match line.format {
-            Format::Text => line.put(&[&self.digits()]),
-            Format::Json => line.put(&[b"\"", &self.digits(), b"\""]),
+            LogFormat::Text => line.push(&[&self.digits()]),
+            LogFormat::Json => line.push(&[b"\"", &self.digits(), b"\""]),
         }
     }
 }
 
-/// A time since 1970 as an instant in UTC, to the microsecond.
-fn instant(since: Duration) -> [u8; 27] {
+/// Formats a time since 1970 as an instant in UTC, to the microsecond.
+fn format_instant(since: Duration) -> [u8; 27] {
     let (days, second) = (since.as_secs() / 86_400, since.as_secs() % 86_400);
     let (year, month, day) = date(days);
     let micros = u64::from(since.subsec_micros());
@@ -208,7 +230,7 @@ const fn date(days: u64) -> (u64, u64, u64) {
     (era * 400 + year + (month <= 2) as u64, month, day)
 }
 
-/// The bytes that are written as they stand between quotes.
+/// The bytes that need no escape between quotes.
 static PLAIN: [bool; 256] = {
     let mut plain = [false; 256];
     let mut byte = b' ';
@@ -219,10 +241,10 @@ static PLAIN: [bool; 256] = {
     plain
 };
 
-/// A number with at most three places, in the fewest digits that say it; others in the library's way.
-fn decimal(line: &mut Vec<u8>, value: f64) {
+/// Appends a number of at most three decimals in its shortest form, and other numbers like the library.
+fn push_decimal(line: &mut Vec<u8>, value: f64) {
     let whole = (value * 1e3 + 0.5) as u64;
-    // Below that, a double holds every thousandth.
+    // Below this limit, a double represents every thousandth.
     if whole >= 1_000_000_000_000 || (whole as f64 / 1e3).to_bits() != value.to_bits() {
         write!(line, "{value:?}").expect("a vector takes everything");
         return;
@@ -252,7 +274,7 @@ mod tests {
             (4_107_542_400, 0, "2100-03-01T00:00:00.000000Z"),
             (1_798_761_599, 500_000, "2026-12-31T23:59:59.500000Z"),
         ] {
-            let text = instant(Duration::new(seconds, micros * 1000));
+            let text = format_instant(Duration::new(seconds, micros * 1000));
             assert_eq!(str::from_utf8(&text), Ok(expected));
         }
     }
@@ -263,7 +285,7 @@ mod tests {
         let odd = [0.1 + 0.2, 1e-7, 1e15, -1.5, -0.0, f64::MAX, f64::NAN, f64::INFINITY];
         for value in thousandths.map(|it| it as f64 / 1e3).chain(odd) {
             let mut line = Vec::new();
-            decimal(&mut line, value);
+            push_decimal(&mut line, value);
             assert_eq!(String::from_utf8(line), Ok(format!("{value:?}")));
         }
     }

@@ -1,9 +1,9 @@
-//! Lines on their way to standard error: gathered by the thread that logs them, written by a thread of their own.
+//! The queue of lines to standard error: collected in a buffer per logging thread, written by a writer thread.
 //!
-//! A thread that logs puts its line into a buffer that is its own and wakes nobody, unless it is the first line since the
-//! last were written. Promises: a line is written at once where nothing was written a moment ago, else with those that
-//! follow it, after [`INTERVAL`] at most; an urgent one takes all before it along at once, and so does the end of the
-//! program. Logging never waits for the reader: lines that find no room, or that nobody takes, are dropped and counted.
+//! A logging thread wakes the writer only for the first line since the last write. Promises: a line is written at once
+//! if nothing was written lately, else with those that follow it, after [`INTERVAL`] at most; an urgent line, and the
+//! end of the program, flush all lines at once. Logging never waits for the reader of standard error: lines that do not
+//! fit, or that standard error rejects, are dropped and counted.
 
 use std::io::{self, ErrorKind, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,95 +17,95 @@ use tracing_subscriber::fmt::MakeWriter;
 /// How long a line waits for those that follow it.
 const INTERVAL: Duration = Duration::from_millis(250);
 
-/// Bytes of a thread's lines that are worth being written before that. A line is some 250 bytes.
-const MANY: usize = 64 << 10;
+/// A thread's buffer above this size in bytes is written before that. A line has some 250 bytes.
+const EARLY_WRITE: usize = 64 << 10;
 
-/// Bytes of a thread's lines that wait for standard error at most.
+/// The size limit of a thread's buffer in bytes.
 pub(super) const MAX_WAITING: usize = 4 << 20;
 
-/// A pause before standard error is tried again, where it is not to block and takes nothing.
+/// The pause before the next attempt where standard error is non-blocking and full.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// How long the last lines may take at the end of the program.
+/// The time limit for the last lines at the end of the program.
 const FLUSH: Duration = Duration::from_millis(1500);
 
-/// What the threads that log share with the one that writes.
+/// Shared by the logging threads and the writer.
 #[derive(Default)]
-struct Shared {
-    /// Whole lines of each thread, in the order in which they were logged.
+struct LineBuffers {
+    /// The complete lines of each thread, in the order in which they were logged.
     lines: ThreadLocal<Mutex<Vec<u8>>>,
-    /// There are lines.
+    /// Whether there are lines.
     waiting: AtomicBool,
-    /// There are lines that cannot wait.
+    /// Whether there are lines that must be written at once.
     urgent: AtomicBool,
     closed: AtomicBool,
     dropped: AtomicU64,
 }
 
-/// Takes lines. Its clones are one queue.
+/// Accepts lines. Clones share one queue.
 #[derive(Clone)]
-pub(super) struct Queue {
-    shared: Arc<Shared>,
+pub(super) struct LineQueue {
+    shared: Arc<LineBuffers>,
     writer: Thread,
 }
 
-/// Keeps the thread that writes. Dropping it writes what there is, for a second and a half at most.
-pub(super) struct Guard {
-    queue: Queue,
+/// Keeps the writer thread. Dropping it writes the remaining lines, for at most [`FLUSH`].
+pub(super) struct WriterGuard {
+    queue: LineQueue,
     ended: mpsc::Receiver<()>,
 }
 
-impl std::fmt::Debug for Guard {
+impl std::fmt::Debug for WriterGuard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Guard").field("dropped", &self.dropped()).finish_non_exhaustive()
+        f.debug_struct("WriterGuard").field("dropped", &self.dropped()).finish_non_exhaustive()
     }
 }
 
-/// Starts the thread that writes.
+/// Starts the writer thread.
 ///
 /// # Errors
-/// When the system gives no thread.
-pub(super) fn start(out: impl Write + Send + 'static) -> io::Result<(Queue, Guard)> {
-    let shared = Arc::<Shared>::default();
+/// When the system cannot create a thread.
+pub(super) fn start(out: impl Write + Send + 'static) -> io::Result<(LineQueue, WriterGuard)> {
+    let shared = Arc::<LineBuffers>::default();
     let (end, ended) = mpsc::channel();
     let writing = shared.clone();
     let thread = thread::Builder::new().name("log".into()).spawn(move || {
-        write(&writing, out);
+        run(&writing, out);
         drop(end);
     })?;
-    let queue = Queue { shared, writer: thread.thread().clone() };
-    Ok((queue.clone(), Guard { queue, ended }))
+    let queue = LineQueue { shared, writer: thread.thread().clone() };
+    Ok((queue.clone(), WriterGuard { queue, ended }))
 }
 
-impl Guard {
-    /// Lines that were lost so far.
+impl WriterGuard {
+    /// The number of lines dropped so far.
     pub(super) fn dropped(&self) -> u64 {
         self.queue.shared.dropped.load(Ordering::Relaxed)
     }
 
-    /// Reads how many lines were lost.
+    /// A function that reads the number of dropped lines.
     pub(super) fn dropped_counter(&self) -> impl Fn() -> u64 + Send + Sync + 'static {
         let shared = self.queue.shared.clone();
         move || shared.dropped.load(Ordering::Relaxed)
     }
 }
 
-impl Drop for Guard {
+impl Drop for WriterGuard {
     fn drop(&mut self) {
         self.queue.shared.closed.store(true, Ordering::Release);
         self.queue.writer.unpark();
-        // It ends by itself, unless nobody reads.
+        // The writer ends by itself, unless standard error blocks.
         let _ = self.ended.recv_timeout(FLUSH);
     }
 }
 
-impl Queue {
-    /// Takes the line that `write` appends. It comes by the thousand, and can wait.
+impl LineQueue {
+    /// Accepts the line that `write` appends, as not urgent: there may be thousands a second.
     pub(super) fn append(&self, write: impl FnOnce(&mut Vec<u8>)) {
-        self.take(false, write);
+        self.push(false, write);
     }
 
-    fn take(&self, urgent: bool, write: impl FnOnce(&mut Vec<u8>)) {
+    fn push(&self, urgent: bool, write: impl FnOnce(&mut Vec<u8>)) {
         let waiting = {
             let mut lines = lock(self.shared.lines.get_or_default());
             let before = lines.len();
@@ -117,20 +117,20 @@ impl Queue {
             }
             lines.len()
         };
-        let flag = if urgent || waiting > MANY { &self.shared.urgent } else { &self.shared.waiting };
-        // Who sets it wakes the thread: it is taken down before the lines are.
+        let flag = if urgent || waiting > EARLY_WRITE { &self.shared.urgent } else { &self.shared.waiting };
+        // Whoever sets the flag wakes the writer, which clears it before it takes the lines.
         if !flag.load(Ordering::Relaxed) && !flag.swap(true, Ordering::AcqRel) {
             self.writer.unpark();
         }
     }
 }
 
-/// Takes urgent lines; each comes in one piece.
-pub(super) struct Urgent<'a>(&'a Queue);
+/// Writes urgent lines, each with a single call of `write`.
+pub(super) struct UrgentWriter<'a>(&'a LineQueue);
 
-impl Write for Urgent<'_> {
+impl Write for UrgentWriter<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.take(true, |lines| lines.extend_from_slice(line));
+        self.0.push(true, |lines| lines.extend_from_slice(line));
         Ok(line.len())
     }
 
@@ -139,16 +139,16 @@ impl Write for Urgent<'_> {
     }
 }
 
-impl<'a> MakeWriter<'a> for Queue {
-    type Writer = Urgent<'a>;
+impl<'a> MakeWriter<'a> for LineQueue {
+    type Writer = UrgentWriter<'a>;
 
-    fn make_writer(&'a self) -> Urgent<'a> {
-        Urgent(self)
+    fn make_writer(&'a self) -> UrgentWriter<'a> {
+        UrgentWriter(self)
     }
 }
 
 /// Writes lines until the queue is closed.
-fn write(shared: &Shared, mut out: impl Write) {
+fn run(shared: &LineBuffers, mut out: impl Write) {
     let mut written: Option<Instant> = None;
     let mut batches = Vec::new();
     loop {
@@ -175,7 +175,7 @@ fn write(shared: &Shared, mut out: impl Write) {
 }
 
 /// Takes the lines of every thread.
-fn collect(shared: &Shared, batches: &mut Vec<Vec<u8>>) {
+fn collect(shared: &LineBuffers, batches: &mut Vec<Vec<u8>>) {
     batches.iter_mut().for_each(Vec::clear);
     for (at, lines) in shared.lines.iter().enumerate() {
         if batches.len() == at {
@@ -185,29 +185,29 @@ fn collect(shared: &Shared, batches: &mut Vec<Vec<u8>>) {
     }
 }
 
-/// Writes what was collected, by time: a line begins with its instant, after what all have in common.
-fn deliver(shared: &Shared, batches: &[Vec<u8>], out: &mut impl Write) {
+/// Writes the collected lines in the order of the instants that they begin with.
+fn deliver(shared: &LineBuffers, batches: &[Vec<u8>], out: &mut impl Write) {
     let mut filled = batches.iter().filter(|lines| !lines.is_empty());
     let (Some(first), second) = (filled.next(), filled.next()) else { return };
     let lost = match second {
-        None => put(out, first),
-        Some(_) => put(out, &merged(batches)),
+        None => write_all(out, first),
+        Some(_) => write_all(out, &merged(batches)),
     };
     shared.dropped.fetch_add(lost, Ordering::Relaxed);
 }
 
 fn merged(batches: &[Vec<u8>]) -> Vec<u8> {
     let mut lines: Vec<&[u8]> = batches.iter().flat_map(|lines| lines.split_inclusive(|byte| *byte == b'\n')).collect();
-    // What was logged within a microsecond stays as it came.
+    // The sort is stable: lines of the same microsecond keep their order.
     lines.sort_by_key(|line| &line[..memchr::memchr(INSTANT_END, line).unwrap_or(0)]);
     lines.concat()
 }
 
-/// Ends the instant of a line, which is in UTC and of one length.
+/// The last byte of a line's instant, which is in UTC and always has the same length.
 const INSTANT_END: u8 = b'Z';
 
-/// Writes all of it, and gives the number of lines that were not taken.
-fn put(out: &mut impl Write, mut lines: &[u8]) -> u64 {
+/// Writes all lines. Returns the number of lines that `out` did not accept.
+fn write_all(out: &mut impl Write, mut lines: &[u8]) -> u64 {
     while !lines.is_empty() {
         match out.write(lines) {
             Ok(written) if written > 0 => lines = &lines[written..],

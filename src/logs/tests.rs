@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::access::AccessLog;
 use super::queue::{self, MAX_WAITING};
-use super::{Format, filter, json, text};
+use super::{LogFormat, json, parse_filter, text};
 use crate::exchange::outcome::{ErrorType, Outcome, Phase};
 use crate::exchange::placement::{Placement, PlacementReason};
-use crate::exchange::record::{Count, Method, Record, Start};
+use crate::exchange::record::{Method, Record, Start, TokenCount};
 use crate::exchange::sink::{Sink, Watch};
 use crate::exchange::timeline::Timeline;
 use crate::exchange::trace::TraceId;
@@ -37,7 +37,7 @@ impl Memory {
     }
 }
 
-/// Tells how many lines each write brought.
+/// Sends the number of lines of each write.
 struct Counting(Sender<usize>);
 
 impl Write for Counting {
@@ -50,14 +50,14 @@ impl Write for Counting {
     }
 }
 
-/// What is logged in the given shape while `work` runs.
-fn logged(format: Format, work: impl FnOnce()) -> String {
+/// The log of `work` in this format.
+fn logged(format: LogFormat, work: impl FnOnce()) -> String {
     let memory = Memory::default();
     let (writer, logs) = queue::start(memory.clone()).expect("a thread");
-    let all = || filter("trace").expect("a level");
+    let all = || parse_filter("trace").expect("a level");
     match format {
-        Format::Text => tracing::subscriber::with_default(text(all(), writer, false), work),
-        Format::Json => tracing::subscriber::with_default(json(all(), writer), work),
+        LogFormat::Text => tracing::subscriber::with_default(text(all(), writer, false), work),
+        LogFormat::Json => tracing::subscriber::with_default(json(all(), writer), work),
     }
     drop(logs);
     let bytes = memory.0.lock().expect("lock").clone();
@@ -67,8 +67,8 @@ fn logged(format: Format, work: impl FnOnce()) -> String {
 fn record() -> Record {
     let route = Route::of("POST", "/api/chat");
     let start =
-        Start { id: 1, method: Method::Post, route, trace: TraceId::made_up(1), parent: None, at: Instant::now() };
-    let count = |value| Some(Count { value, source: Source::Reported });
+        Start { id: 1, method: Method::Post, route, trace: TraceId::from_random(1), parent: None, at: Instant::now() };
+    let count = |value| Some(TokenCount { value, source: Source::Reported });
     Record {
         start,
         placement: Some(Placement {
@@ -125,7 +125,7 @@ fn finish(log: &AccessLog, record: &Record) {
 
 #[test]
 fn a_finished_exchange_is_one_line_with_its_fields() {
-    let lines = logged(Format::Json, || finish(&AccessLog::new(true), &record()));
+    let lines = logged(LogFormat::Json, || finish(&AccessLog::new(true), &record()));
     assert_eq!(lines.lines().count(), 1, "{lines}");
     let line: serde_json::Value = serde_json::from_str(&lines).expect("JSON");
     let expected: [(&str, serde_json::Value); 11] = [
@@ -148,17 +148,17 @@ fn a_finished_exchange_is_one_line_with_its_fields() {
 }
 
 /// What the library itself makes of the same.
-fn logged_by_the_library(format: Format, work: impl FnOnce()) -> String {
+fn logged_by_the_library(format: LogFormat, work: impl FnOnce()) -> String {
     use tracing_subscriber::layer::SubscriberExt;
     let memory = Memory::default();
     let out = memory.clone();
     let layer = tracing_subscriber::fmt::Layer::new().with_writer(move || out.clone());
     match format {
-        Format::Text => {
+        LogFormat::Text => {
             let layer = layer.with_ansi(false).with_target(false);
             tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), work);
         }
-        Format::Json => {
+        LogFormat::Json => {
             let layer = layer.json().flatten_event(true);
             tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), work);
         }
@@ -179,14 +179,14 @@ fn a_line_is_what_the_library_would_write() {
     let failed =
         Record { error: Some(ErrorType::ConnectRefused), truncation_suspected: true, prompt_tokens: None, ..record() };
     let records: Vec<Record> = records.chain([record(), failed]).collect();
-    for format in Format::ALL {
+    for format in LogFormat::ALL {
         let work = || records.iter().for_each(|record| finish(&AccessLog::new(true), record));
         let without_instants = |lines: String| -> Vec<String> {
             lines
                 .lines()
                 .map(|line| {
                     let (before, after) = line.split_once('Z').expect("an instant");
-                    assert_eq!(before.len(), if format == Format::Text { 26 } else { 40 }, "{line}");
+                    assert_eq!(before.len(), if format == LogFormat::Text { 26 } else { 40 }, "{line}");
                     after.to_owned()
                 })
                 .collect()
@@ -206,13 +206,13 @@ fn the_level_and_the_directives_decide_about_lines() {
         ("warn,inferometer::logs::access[{trace_id}]=info", true),
         ("warn,inferometer::logs::access[{path}]=info", false),
     ] {
-        for format in Format::ALL {
+        for format in LogFormat::ALL {
             let memory = Memory::default();
             let (writer, logs) = queue::start(memory.clone()).expect("a thread");
-            let (level_filter, work) = (filter(level).expect(level), || finish(&AccessLog::new(true), &record()));
+            let (level_filter, work) = (parse_filter(level).expect(level), || finish(&AccessLog::new(true), &record()));
             match format {
-                Format::Text => tracing::subscriber::with_default(text(level_filter, writer, false), work),
-                Format::Json => tracing::subscriber::with_default(json(level_filter, writer), work),
+                LogFormat::Text => tracing::subscriber::with_default(text(level_filter, writer, false), work),
+                LogFormat::Json => tracing::subscriber::with_default(json(level_filter, writer), work),
             }
             drop(logs);
             assert_eq!(memory.lines().len(), usize::from(is_written), "{level}, {format:?}");
@@ -224,7 +224,7 @@ fn the_level_and_the_directives_decide_about_lines() {
 fn a_line_on_a_terminal_has_colours() {
     let memory = Memory::default();
     let (writer, logs) = queue::start(memory.clone()).expect("a thread");
-    let subscriber = text(filter("info").expect("a level"), writer, true);
+    let subscriber = text(parse_filter("info").expect("a level"), writer, true);
     tracing::subscriber::with_default(subscriber, || finish(&AccessLog::new(true), &record()));
     drop(logs);
     let lines = memory.lines();
@@ -233,10 +233,10 @@ fn a_line_on_a_terminal_has_colours() {
 }
 
 #[test]
-fn a_prompt_that_was_probably_cut_is_in_its_line_and_warned_of_once_a_model() {
+fn a_prompt_that_was_probably_cut_is_in_its_line_and_warned_about_once_a_model() {
     let cut = Record { truncation_suspected: true, prompt_characters: Some(15_009), ..record() };
     let other = Record { requested_model: Some("other".into()), ..cut.clone() };
-    let lines = logged(Format::Json, || {
+    let lines = logged(LogFormat::Json, || {
         let log = AccessLog::new(true);
         [&cut, &cut, &other, &record()].into_iter().for_each(|record| finish(&log, record));
     });
@@ -246,12 +246,12 @@ fn a_prompt_that_was_probably_cut_is_in_its_line_and_warned_of_once_a_model() {
     assert_eq!((&warned[0]["prompt_characters"], &warned[0]["prompt_tokens"]), (&15_009.into(), &11.into()));
     let marked = lines.iter().filter(|line| line["level"] == "INFO" && line["prompt_cut_suspected"] == true).count();
     assert_eq!(marked, 3, "{lines:?}");
-    let silent = logged(Format::Json, || finish(&AccessLog::new(false), &cut));
+    let silent = logged(LogFormat::Json, || finish(&AccessLog::new(false), &cut));
     assert_eq!(silent.lines().count(), 1, "the warning alone: {silent}");
 }
 
 #[test]
-fn what_is_unknown_is_absent_and_an_error_is_named() {
+fn unknown_fields_are_absent_and_an_error_is_named() {
     let failed = Record {
         status: 502,
         outcome: Outcome::BackendFailed,
@@ -262,7 +262,7 @@ fn what_is_unknown_is_absent_and_an_error_is_named() {
         generated_tokens: None,
         ..record()
     };
-    let line = logged(Format::Text, || finish(&AccessLog::new(true), &failed));
+    let line = logged(LogFormat::Text, || finish(&AccessLog::new(true), &failed));
     assert!(line.contains("error=\"connect_refused\""), "{line}");
     for absent in ["model=", "ttft_ms=", "prompt_tokens=", "generated_tokens="] {
         assert!(!line.contains(absent), "{absent} in {line}");
@@ -272,7 +272,7 @@ fn what_is_unknown_is_absent_and_an_error_is_named() {
 #[test]
 fn a_model_name_cannot_forge_a_line() {
     let forged = Record { requested_model: Some("x\nINFO forged \u{1b}[31m".into()), ..record() };
-    for format in Format::ALL {
+    for format in LogFormat::ALL {
         let lines = logged(format, || finish(&AccessLog::new(true), &forged));
         assert_eq!(lines.lines().count(), 1, "{lines:?}");
         assert!(!lines.contains('\u{1b}'), "{lines:?}");
@@ -283,7 +283,7 @@ fn a_model_name_cannot_forge_a_line() {
 fn an_empty_403_of_ollama_earns_one_hint_a_process() {
     let refused = Record { status: 403, response_bytes: 0, outcome: Outcome::HttpError, ..record() };
     let log = AccessLog::new(false);
-    let lines = logged(Format::Text, || {
+    let lines = logged(LogFormat::Text, || {
         finish(&log, &record());
         finish(&log, &Record { response_bytes: 9, ..refused.clone() });
         (0..3).for_each(|_| finish(&log, &refused));
@@ -293,12 +293,12 @@ fn an_empty_403_of_ollama_earns_one_hint_a_process() {
 }
 
 #[test]
-fn a_level_or_directives_are_taken_and_slips_are_not() {
+fn levels_and_directives_are_accepted_and_misspelt_ones_refused() {
     for good in ["off", "INFO", "debug", "info,inferometer::backend=trace", "hyper=off, warn"] {
-        assert!(filter(good).is_ok(), "{good}");
+        assert!(parse_filter(good).is_ok(), "{good}");
     }
     for bad in ["", "inof", "3", "info,", "info,hyper", "hyper=loud", "[span"] {
-        assert!(filter(bad).is_err(), "{bad}");
+        assert!(parse_filter(bad).is_err(), "{bad}");
     }
 }
 
@@ -314,17 +314,17 @@ impl Write for Closed {
 }
 
 #[test]
-fn a_closed_standard_error_ends_nothing_and_every_lost_line_is_counted() {
+fn with_a_closed_standard_error_the_program_goes_on_and_lost_lines_are_counted() {
     let (writer, logs) = queue::start(Closed).expect("a thread");
     let dropped = logs.dropped_counter();
-    tracing::subscriber::with_default(text(filter("info").expect("a level"), writer, false), || {
+    tracing::subscriber::with_default(text(parse_filter("info").expect("a level"), writer, false), || {
         (0..100).for_each(|_| tracing::info!("into the void"));
     });
     drop(logs);
     assert_eq!(dropped(), 100);
 }
 
-/// Takes nothing until it is told to.
+/// Accepts nothing until it is released.
 struct Blocked(Sender<()>, Receiver<()>, Memory);
 
 impl Write for Blocked {
@@ -347,7 +347,7 @@ fn a_full_standard_error_drops_lines_and_counts_them() {
     let dropped = logs.dropped_counter();
     let filling = "x".repeat(1000);
     let lines = 1 + MAX_WAITING / filling.len();
-    tracing::subscriber::with_default(text(filter("info").expect("a level"), writer, false), || {
+    tracing::subscriber::with_default(text(parse_filter("info").expect("a level"), writer, false), || {
         tracing::info!("the first line blocks the thread");
         has_begun.recv().expect("the thread writes");
         (0..lines).for_each(|_| tracing::info!("{filling}"));
@@ -360,11 +360,11 @@ fn a_full_standard_error_drops_lines_and_counts_them() {
 }
 
 #[test]
-fn the_lines_of_a_rush_are_written_together() {
+fn frequent_lines_are_written_together() {
     const LINES: usize = 2000;
     let (written, writes) = channel();
     let (writer, logs) = queue::start(Counting(written)).expect("a thread");
-    tracing::subscriber::with_default(json(filter("info").expect("a level"), writer), || {
+    tracing::subscriber::with_default(json(parse_filter("info").expect("a level"), writer), || {
         let log = AccessLog::new(true);
         (0..LINES).for_each(|_| finish(&log, &record()));
     });
@@ -376,10 +376,10 @@ fn the_lines_of_a_rush_are_written_together() {
 }
 
 #[test]
-fn a_line_is_written_though_none_follows_and_an_urgent_one_takes_all_along() {
+fn a_single_line_is_written_and_an_urgent_one_flushes_all() {
     let (written, writes) = channel();
     let (writer, logs) = queue::start(Counting(written)).expect("a thread");
-    tracing::subscriber::with_default(json(filter("info").expect("a level"), writer), || {
+    tracing::subscriber::with_default(json(parse_filter("info").expect("a level"), writer), || {
         let log = AccessLog::new(true);
         for _ in 0..2 {
             finish(&log, &record());
@@ -397,7 +397,7 @@ fn a_line_is_written_though_none_follows_and_an_urgent_one_takes_all_along() {
 
 #[test]
 fn lines_of_several_threads_are_in_the_order_of_their_time() {
-    for format in Format::ALL {
+    for format in LogFormat::ALL {
         let lines = logged(format, || {
             let here = tracing::dispatcher::get_default(Clone::clone);
             std::thread::scope(|scope| {

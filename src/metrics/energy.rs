@@ -15,7 +15,7 @@ use super::declare::families;
 use super::labels;
 use super::scraped::Batch;
 use crate::exchange::vocabulary::Operation;
-use crate::host::energy::{Consumer, Meter, Place};
+use crate::host::energy::{Consumer, ConsumerId, Meter};
 
 families! {
     /// Energy, and its price.
@@ -91,7 +91,7 @@ impl EnergyAttribution {
         // The empty label holds energy that no model used; here one works that the route cannot name.
         let model = if **model == *labels::NONE { labels::UNKNOWN.into() } else { Arc::clone(model) };
         let consumer = Consumer { model, backend: Arc::clone(backend) };
-        let place = self.meter.began(&consumer, now);
+        let place = self.meter.begin(&consumer, now);
         Some(ConsumerGuard { meter: Arc::clone(&self.meter), consumer, place })
     }
 }
@@ -100,7 +100,7 @@ impl EnergyAttribution {
 pub(super) struct ConsumerGuard {
     meter: Arc<Meter>,
     consumer: Consumer,
-    place: Place,
+    place: ConsumerId,
 }
 
 impl ConsumerGuard {
@@ -109,14 +109,14 @@ impl ConsumerGuard {
         if self.consumer.model != *model {
             let now = Instant::now();
             self.consumer.model = Arc::clone(model);
-            self.meter.ended(self.place, now);
-            self.place = self.meter.began(&self.consumer, now);
+            self.meter.end(self.place, now);
+            self.place = self.meter.begin(&self.consumer, now);
         }
     }
 }
 
 impl Drop for ConsumerGuard {
     fn drop(&mut self) {
-        self.meter.ended(self.place, Instant::now());
+        self.meter.end(self.place, Instant::now());
     }
 }

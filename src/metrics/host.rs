@@ -15,11 +15,11 @@ use super::declare::families;
 use super::scraped::Batch;
 use crate::clock::Clock;
 use crate::host::HostSnapshot;
-use crate::host::collector::Health;
+use crate::host::collector::CollectorHealth;
 use crate::host::disks::Disks;
 use crate::host::gpu::Gpu;
 use crate::host::helper::ThermalPressure;
-use crate::host::pressure::{Pressure, Stall};
+use crate::host::pressure::{Pressure, ResourceStall};
 
 families! {
     /// The machine and its parts, other than GPUs.
@@ -210,7 +210,7 @@ fn sum(gpus: &[Gpu], value: impl Fn(&Gpu) -> Option<f64>) -> Option<f64> {
 
 fn stalls(batch: &mut Batch, pressure: &Pressure) {
     for (resource, stall) in [("cpu", &pressure.cpu), ("memory", &pressure.memory), ("io", &pressure.io)] {
-        let Some(Stall { some, full }) = stall else { continue };
+        let Some(ResourceStall { some, full }) = stall else { continue };
         batch.add(&PRESSURE_STALLED, &[resource, "some"], Some(some.total.as_secs_f64()));
         batch.add(&PRESSURE_STALLED, &[resource, "full"], full.as_ref().map(|full| full.total.as_secs_f64()));
     }
@@ -254,7 +254,7 @@ fn processes(batch: &mut Batch, snapshot: &HostSnapshot) {
     }
 }
 
-fn collectors(batch: &mut Batch, all: &[Health], clock: &Clock) {
+fn collectors(batch: &mut Batch, all: &[CollectorHealth], clock: &Clock) {
     for it in all {
         let name = [it.name];
         batch.add(&COLLECTOR_SUCCESS, &name, it.success.map(|well| f64::from(u8::from(well))));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::backend::catalogue::{Answered, Catalogue};
+use crate::backend::catalogue::{AnsweredName, Catalogue};
 use crate::exchange::names::NamedModel;
 use crate::exchange::record::Method;
 use crate::exchange::vocabulary::Dialect;
@@ -26,10 +26,10 @@ pub(super) fn answered(catalogue: &Catalogue, backend: &str, dialect: Dialect, n
     if let Some(label) = name.as_listed() {
         return Some(Arc::clone(label));
     }
-    match catalogue.answered(backend, dialect, name) {
-        Answered::Label(label) => Some(label),
-        Answered::Other => Some(OTHER.into()),
-        Answered::Unlisted => None,
+    match catalogue.admit_answered(backend, dialect, name) {
+        AnsweredName::Label(label) => Some(label),
+        AnsweredName::Other => Some(OTHER.into()),
+        AnsweredName::Unlisted => None,
     }
 }
 

@@ -15,7 +15,7 @@ use super::family::Family;
 use super::number;
 use super::number::{MAX_BYTES, MAX_TOKENS, whole};
 use super::table::Table;
-use crate::backend::Place;
+use crate::backend::BackendLocation;
 use crate::backend::catalogue::Catalogue;
 use crate::backend::engine::EngineLoad;
 use crate::backend::inventory::{Expiry, Inventory, Resident};
@@ -58,7 +58,7 @@ families! {
 /// Turns reports of backends into series.
 pub(super) struct Models {
     catalogue: Arc<Catalogue>,
-    locations: RwLock<BTreeMap<Arc<str>, Place>>,
+    locations: RwLock<BTreeMap<Arc<str>, BackendLocation>>,
     reported: Reported,
 }
 
@@ -68,14 +68,14 @@ impl Models {
     }
 
     /// Sets the node and the zone that `backend_info` has from the backend's next listing on.
-    pub(super) fn set_location(&self, backend: &Arc<str>, place: Place) {
+    pub(super) fn set_location(&self, backend: &Arc<str>, place: BackendLocation) {
         self.locations.write().unwrap_or_else(PoisonError::into_inner).insert(backend.clone(), place);
     }
 
     pub(super) fn listed(&self, backend: &str, inventory: &Inventory) {
         let (runtime, version) = (inventory.runtime.as_str(), inventory.version.as_deref().unwrap_or_default());
         let place = self.locations.read().unwrap_or_else(PoisonError::into_inner).get(backend).cloned();
-        let Place { node, zone } = place.unwrap_or_default();
+        let BackendLocation { node, zone } = place.unwrap_or_default();
         self.reported.backend_info.replace(backend, [([backend, runtime, version, &*node, &*zone], 1.0)]);
         let labels: Vec<Arc<str>> = inventory.models.iter().map(|model| self.label(backend, &model.name)).collect();
         // One row a model: Prometheus refuses a join on the model that matches two series.

@@ -93,7 +93,7 @@ mod tests {
     fn an_exemplar_names_its_trace_its_value_and_its_time() {
         let at = UNIX_EPOCH + Duration::from_millis(1_700_000_000_042);
         let mut text = String::new();
-        Exemplar { value: 0.25, trace: TraceId::made_up(0xab), at }.write(&mut text);
+        Exemplar { value: 0.25, trace: TraceId::from_random(0xab), at }.write(&mut text);
         assert_eq!(text, format!(" # {{trace_id=\"{:032x}\"}} 0.25 1700000000.042", 0xab));
     }
 }

@@ -23,8 +23,7 @@ use crate::backend::catalogue::Catalogue;
 use crate::backend::report::Report;
 use crate::exchange::outcome::{ColdCause, Outcome, Phase};
 use crate::exchange::placement::{Placement, PlacementReason};
-use crate::exchange::record::{Count, Method, Record, Start};
-use crate::exchange::residency::Cold;
+use crate::exchange::record::{Method, Record, Start, TokenCount};
 use crate::exchange::sink::{Sink, TokenFrame, Watch};
 use crate::exchange::timeline::Timeline;
 use crate::exchange::trace::TraceId;
@@ -73,7 +72,7 @@ fn metrics_with(settings: Settings, catalogue: Catalogue) -> Arc<Metrics> {
 
 fn start(route: Route) -> Start {
     let method = if route == TAGS { Method::Get } else { Method::Post };
-    Start { id: 1, method, route, trace: TraceId::made_up(1), parent: None, at: Instant::now() }
+    Start { id: 1, method, route, trace: TraceId::from_random(1), parent: None, at: Instant::now() }
 }
 
 fn on(backend: &str) -> Placement {
@@ -134,8 +133,8 @@ fn plain(route: Route) -> Record {
     }
 }
 
-fn reported(value: u64) -> Option<Count> {
-    Some(Count { value, source: Source::Reported })
+fn reported(value: u64) -> Option<TokenCount> {
+    Some(TokenCount { value, source: Source::Reported })
 }
 
 /// A streamed chat of a model that was cold, with everything that a backend can report.
@@ -157,7 +156,7 @@ fn full_chat() -> Record {
         truncation_suspected: false,
         draft_accepted_tokens: Some(6),
         load: Some(ms(2500)),
-        cold: Some(Cold { cause: ColdCause::First, by: None }),
+        cold: Some(ColdCause::First.into()),
         prefill: Some(ms(100)),
         decode: Some(ms(900)),
         time_per_output_token: Some(ms(100)),

@@ -8,7 +8,7 @@ use super::histogram::Histogram;
 use super::number::{MAX_TOKENS, whole};
 use super::per_model::Series;
 use crate::exchange::outcome::Outcome;
-use crate::exchange::record::{Count, Record};
+use crate::exchange::record::{Record, TokenCount};
 use crate::exchange::vocabulary::Source;
 
 families! {
@@ -33,7 +33,7 @@ impl TokenCounts {
             (&handles.prompt, &self.prompt, prompt),
             (&handles.generated, &self.generated, record.best_generated().and_then(plausible)),
         ] {
-            if let Some(Count { value, source }) = count {
+            if let Some(TokenCount { value, source }) = count {
                 let labels = [model, backend, source.as_str()];
                 by_source[source as usize].with(family, &labels, |tokens| tokens.inc_by(value));
             }
@@ -64,7 +64,7 @@ fn record_reported_parts(series: &Series, record: &Record) {
 }
 
 /// Only a completed stream with a reported count gives the number of tokens in a chunk.
-fn record_tokens_per_chunk(series: &Series, record: &Record, generated: Option<Count>) {
+fn record_tokens_per_chunk(series: &Series, record: &Record, generated: Option<TokenCount>) {
     let reported = generated.filter(|count| count.source == Source::Reported);
     if let (Outcome::Completed, true, Some(count)) = (record.outcome, record.streamed, reported) {
         series.observe_tokens_per_chunk(count.value, record.token_events);
@@ -72,6 +72,6 @@ fn record_tokens_per_chunk(series: &Series, record: &Record, generated: Option<C
 }
 
 /// A count that one exchange can have.
-fn plausible(count: Count) -> Option<Count> {
+fn plausible(count: TokenCount) -> Option<TokenCount> {
     whole(count.value, MAX_TOKENS).map(|_| count)
 }

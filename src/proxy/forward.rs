@@ -21,7 +21,7 @@ use crate::exchange::Observation;
 use crate::exchange::outcome::{End, ErrorType, Origin};
 use crate::exchange::placement::Placement;
 use crate::exchange::record::{Method, Start};
-use crate::exchange::trace::{self, Parent, TraceId};
+use crate::exchange::trace::{self, ParentSpan, TraceId};
 use crate::fleet::{Lease, Member};
 use crate::tls::Fault;
 use crate::wire::reader::{Head, Reported};
@@ -134,7 +134,7 @@ impl Forward {
         }
         // What came whole with its head has named its model before anybody is told that it is sent.
         if upload.is_over() {
-            tap.observe(Observation::request_ended);
+            tap.observe(Observation::request_read);
         }
         // Boxed, as it is moved about: from the reading of its head to its backend and back.
         Box::new(Self { tap, lease, asked, upload, broken, head })
@@ -197,7 +197,7 @@ impl Forward {
 }
 
 /// The trace that a client names.
-fn trace_of(facts: &Facts<'_>) -> Option<(TraceId, Parent)> {
+fn trace_of(facts: &Facts<'_>) -> Option<(TraceId, ParentSpan)> {
     facts.traceparent.filter(|_| !facts.several_traceparents).and_then(trace::parse_traceparent)
 }
 

@@ -14,7 +14,7 @@ use super::guard::Refusal;
 use super::worker::{Admission, Worker};
 use crate::exchange::outcome::Malformed;
 use crate::tls::Stream;
-use crate::tls::server::Server;
+use crate::tls::server::TlsServer;
 
 /// The first byte of a TLS handshake (RFC 8446, 5.1).
 const HANDSHAKE: u8 = 22;
@@ -24,7 +24,7 @@ const HANDSHAKE: u8 = 22;
 pub(super) async fn shake(
     worker: &Worker,
     socket: TcpStream,
-    server: &Server,
+    server: &TlsServer,
     admission: &Admission,
 ) -> Option<Stream> {
     let deadline = admission.first_head(worker.settings.client.head);
@@ -72,7 +72,7 @@ enum Refused {
     Left,
 }
 
-async fn accept(server: &Server, socket: TcpStream, spoke: &Cell<bool>) -> Result<Stream, Refused> {
+async fn accept(server: &TlsServer, socket: TcpStream, spoke: &Cell<bool>) -> Result<Stream, Refused> {
     let mut first = [0];
     let peeked = socket.peek(&mut first).await;
     spoke.set(true);

@@ -85,7 +85,7 @@ pub(super) async fn serve(worker: Rc<Worker>, polls: Rc<Polls>, stream: TcpStrea
             None => return,
         },
     };
-    if stream.agreed_on_http2() {
+    if stream.is_http2() {
         return Box::pin(http2::serve(worker, stream, Vec::new(), admission)).await;
     }
     let client = Client::new(stream, worker.settings.client, &admission);

@@ -65,13 +65,15 @@ impl Socket {
     /// When the connection is broken and nothing has left for them, not even a part of a record of TLS.
     pub(super) fn send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<usize> {
         let mut taken = 0;
-        let encrypted = self.stream.encrypted();
+        let encrypted = self.stream.encrypted_bytes();
         self.unflushed |= self.stream.is_tls();
         if self.waiting.is_empty() {
             while taken < bytes.len() {
                 match write(&mut self.stream, cx, &bytes[taken..]) {
                     Poll::Ready(Ok(written)) => taken += written,
-                    Poll::Ready(Err(error)) if taken == 0 && self.stream.encrypted() == encrypted => return Err(error),
+                    Poll::Ready(Err(error)) if taken == 0 && self.stream.encrypted_bytes() == encrypted => {
+                        return Err(error);
+                    }
                     // What broke will be seen again when the rest is written.
                     Poll::Ready(Err(_)) | Poll::Pending => break,
                 }

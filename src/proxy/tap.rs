@@ -124,7 +124,7 @@ impl Tap {
     pub(super) fn uploaded(&mut self) {
         if !std::mem::replace(&mut self.uploaded, true) {
             let now = self.polls.begun();
-            self.observe(|observation| observation.request_done(now));
+            self.observe(|observation| observation.request_uploaded(now));
         }
     }
 

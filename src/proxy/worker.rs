@@ -31,7 +31,7 @@ use crate::exchange::outcome::ErrorType;
 use crate::exchange::sink::AnySink;
 use crate::exchange::trace::TraceId;
 use crate::fleet::{Fleet, Lease};
-use crate::tls::server::Server;
+use crate::tls::server::TlsServer;
 use crate::wire::budget::{Budget, Limits};
 
 /// How far the process has come.
@@ -105,9 +105,9 @@ const READ: usize = 64 * 1024;
 pub(super) struct Worker {
     pub(super) settings: Settings,
     /// Where clients speak TLS, how.
-    pub(super) tls: Option<Server>,
+    pub(super) tls: Option<TlsServer>,
     /// How exchanges are observed.
-    pub(super) observe: exchange::Shared,
+    pub(super) observe: exchange::ObservationContext,
     pub(super) sink: Arc<dyn AnySink>,
     /// Client connections now, and streams within them, over all threads.
     pub(super) connections: Arc<AtomicU64>,
@@ -224,7 +224,7 @@ impl Worker {
         let Parts { settings, shared, ids, connections, room, held_by_decoders, heads, lingering } = parts;
         let Shared { fleet, sink, tls, residency, names } = shared;
         let settings = settings.borrow().clone();
-        let observe = exchange::Shared { settings: settings.observe, residency, names };
+        let observe = exchange::ObservationContext { settings: settings.observe, residency, names };
         Rc::new(Self {
             thread: Rc::new(Thread::new(&settings, fleet, held_by_decoders)),
             settings,
@@ -244,7 +244,7 @@ impl Worker {
     /// The same with other settings, for the connections that come from now on; those that are served keep theirs.
     fn with(&self, settings: Settings) -> Rc<Self> {
         Rc::new(Self {
-            observe: exchange::Shared { settings: settings.observe, ..self.observe.clone() },
+            observe: exchange::ObservationContext { settings: settings.observe, ..self.observe.clone() },
             settings,
             tls: self.tls.clone(),
             sink: self.sink.clone(),
@@ -329,7 +329,7 @@ impl Worker {
     /// A trace id for an exchange whose client named none: no other exchange has it, in this process or another.
     pub(super) fn make_trace(&self, exchange: u64) -> TraceId {
         let [high, low] = self.random.map(|random| u128::from(mix(random.wrapping_add(exchange))));
-        TraceId::made_up(high << 64 | low)
+        TraceId::from_random(high << 64 | low)
     }
 
     /// Whether all connections and streams that are counted now have a place, or can be given one by closing others.

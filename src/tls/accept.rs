@@ -1,16 +1,15 @@
-//! What to do where a connection cannot be accepted, for every listener.
+//! How every listener reacts when accepting a connection fails.
 
 use std::io;
 use std::time::Duration;
 
 use rustix::io::Errno;
 
-/// Before the next attempt where the trouble is not that of one connection: at once it would be the same, and a loop
-/// without a pause takes a core.
+/// The delay after an error that is not about a single connection: a loop without a pause would use a whole core.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How long to wait before the next attempt. None where only that connection was lost, such as one that was reset before
-/// it was accepted: Linux says so in the words of the network too (`accept(2)`), and the others owe it nothing.
+/// How long to wait before the next attempt. `None` where only that connection was lost, such as one reset before it
+/// was accepted; Linux also reports pending network errors of the new socket (`accept(2)`).
 #[must_use]
 pub fn pause(error: &io::Error) -> Option<Duration> {
     let errno = error.raw_os_error().map(Errno::from_raw_os_error);
@@ -62,13 +61,13 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn only_what_one_connection_is_lost_by_is_followed_by_another_attempt_at_once() {
+    fn only_after_the_loss_of_a_single_connection_the_next_attempt_follows_at_once() {
         for errno in [Errno::CONNABORTED, Errno::CONNRESET, Errno::INTR, Errno::PROTO, Errno::HOSTUNREACH] {
             assert_eq!(pause(&errno.into()), None, "{errno:?}");
         }
         for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::PERM, Errno::INVAL, Errno::BADF] {
             assert_eq!(pause(&errno.into()), Some(PAUSE), "{errno:?}");
         }
-        assert_eq!(pause(&io::Error::other("of no number")), Some(PAUSE));
+        assert_eq!(pause(&io::Error::other("without a number")), Some(PAUSE));
     }
 }

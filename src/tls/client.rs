@@ -1,4 +1,4 @@
-//! Our side of a connection to an `https://` backend.
+//! The client side of TLS, for `https://` backends.
 
 use std::fmt;
 use std::io;
@@ -10,23 +10,23 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::stream::Counted;
+use super::stream::CountedSocket;
 use super::{Fault, FileError, Identity, Stream, WRITE_BUFFER, pem, provider};
 
-/// What is configured. Nothing at all trusts the system's authorities and shows no certificate.
+/// The configuration. The default trusts the system's authorities and presents no certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
     /// Authorities that are trusted instead of the system's.
     pub ca_file: Option<PathBuf>,
-    /// Our certificate and its key.
+    /// The client certificate and its key; `None` presents none.
     pub identity: Option<Identity>,
-    /// The name that the certificate must be for, instead of the address's host.
+    /// The name that the backend's certificate must be for; `None` is the host of its address.
     pub server_name: Option<String>,
 }
 
-/// Opens TLS over fresh sockets to one backend. Its clones stay one: what [`Client::renew`] changes, all of them show.
+/// Performs TLS handshakes with one backend. Clones share the configuration, also after [`TlsClient::renew`].
 #[derive(Clone)]
-pub struct Client {
+pub struct TlsClient {
     opener: Arc<RwLock<Opener>>,
 }
 
@@ -36,17 +36,17 @@ struct Opener {
     name: ServerName<'static>,
 }
 
-impl fmt::Debug for Client {
+impl fmt::Debug for TlsClient {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Client").field("name", &self.opener().name).finish_non_exhaustive()
+        out.debug_struct("TlsClient").field("name", &self.opener().name).finish_non_exhaustive()
     }
 }
 
-impl Client {
-    /// Reads the files. `host` is the backend's, as it is dialled.
+impl TlsClient {
+    /// Reads the files. `host` is the host of the backend's address.
     ///
     /// # Errors
-    /// When a file is missing, holds something else, or nothing is trusted.
+    /// When a file is missing or invalid, or there is no trusted authority.
     pub fn load(settings: &Settings, host: &str) -> Result<Self, FileError> {
         let name = settings.server_name.as_deref().unwrap_or(host);
         let name = server_name(name).ok_or_else(|| {
@@ -64,8 +64,8 @@ impl Client {
         let mut config = match &settings.identity {
             None => builder.with_no_client_auth(),
             Some(Identity { cert_file, key_file }) => {
-                let chain = pem::certificates("backend_tls.cert_file", cert_file)?;
-                let key = pem::key("backend_tls.key_file", key_file)?;
+                let chain = pem::read_certificates("backend_tls.cert_file", cert_file)?;
+                let key = pem::read_key("backend_tls.key_file", key_file)?;
                 builder
                     .with_client_auth_cert(chain, key)
                     .map_err(|error| FileError::new("backend_tls.key_file", Some(key_file), error.to_string()))?
@@ -76,7 +76,7 @@ impl Client {
         Ok(Self { opener: Arc::new(RwLock::new(opener)) })
     }
 
-    /// From the next connection on, does what `other` does.
+    /// Takes over the configuration of `other` from the next connection on.
     pub fn renew(&self, other: &Self) {
         let renewed = other.opener();
         *self.opener.write().unwrap_or_else(PoisonError::into_inner) = renewed;
@@ -86,38 +86,38 @@ impl Client {
         self.opener.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Shakes hands. Dropping the future closes the socket.
+    /// Performs the handshake. Dropping the future closes the socket.
     ///
     /// # Errors
-    /// What TLS said in the first place, else what the socket did.
+    /// When the handshake fails; a TLS error is preferred to the socket's.
     pub async fn connect(&self, socket: TcpStream) -> Result<Stream, ConnectError> {
         let limit = |connection: &mut rustls::ClientConnection| connection.set_buffer_limit(Some(WRITE_BUFFER));
         let Opener { connector, name } = self.opener();
-        match connector.connect_with(name, Counted::new(socket), limit).await {
+        match connector.connect_with(name, CountedSocket::new(socket), limit).await {
             Ok(stream) => Ok(Stream::Tls(Box::new(stream.into()))),
             Err(error) => Err(Fault::find(&error).map_or(ConnectError::Socket(error), ConnectError::Tls)),
         }
     }
 }
 
-/// A handshake failed.
+/// Why a handshake failed.
 #[derive(Debug)]
 pub enum ConnectError {
-    /// One side does not accept the other.
+    /// One side rejected the other.
     Tls(Fault),
-    /// The socket broke.
+    /// The socket failed.
     Socket(io::Error),
 }
 
 fn server_name(name: &str) -> Option<ServerName<'static>> {
-    // A rooted name (`host.`) is the same host; certificates never carry the dot.
+    // A fully qualified name (`host.`) is the same host; certificates never have the dot.
     ServerName::try_from(name.strip_suffix('.').unwrap_or(name).to_owned()).ok()
 }
 
 fn own_roots(path: &std::path::Path) -> Result<RootCertStore, FileError> {
     let key = "backend_tls.ca_file";
     let mut roots = RootCertStore::empty();
-    for certificate in pem::certificates(key, path)? {
+    for certificate in pem::read_certificates(key, path)? {
         roots.add(certificate).map_err(|error| FileError::new(key, Some(path), error.to_string()))?;
     }
     Ok(roots)
@@ -126,7 +126,7 @@ fn own_roots(path: &std::path::Path) -> Result<RootCertStore, FileError> {
 fn system_roots() -> Result<RootCertStore, FileError> {
     let mut roots = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
-    // Systems ship some certificates that this library does not read; the others count.
+    // Some systems have certificates that this library cannot parse; the others are used.
     roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {
         let reason = "the system has no trusted certificates (package ca-certificates); install them, or set it";

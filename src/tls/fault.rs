@@ -1,4 +1,4 @@
-//! Why a handshake failed, in bounded words.
+//! Why a handshake with a backend failed.
 
 use std::error::Error;
 use std::fmt;
@@ -6,22 +6,22 @@ use std::io;
 
 use rustls::{AlertDescription, CertificateError, Error as TlsError, InvalidMessage};
 
-/// Why a backend's TLS was not accepted, or ours by it.
+/// Why the handshake with a backend failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// No trusted authority has signed its certificate.
+    /// Its certificate is not signed by a trusted authority.
     Untrusted,
-    /// Its certificate is that of an authority.
+    /// Its certificate is marked as that of an authority.
     Authority,
     /// Its certificate is not valid at this time.
     Expired,
     /// Its certificate is for another name.
     WrongName,
-    /// It refuses our certificate, or the lack of one.
+    /// It rejects the client certificate, or requires one.
     ClientCertificate,
-    /// It does not speak TLS.
+    /// Its answer is not TLS.
     NotTls,
-    /// It accepted the connection and said nothing more in time.
+    /// It accepted the connection and did not answer the handshake in time.
     Silent,
     /// Anything else.
     Other,
@@ -40,7 +40,7 @@ impl Fault {
         Self::Other,
     ];
 
-    /// What happened and what to do.
+    /// The reason and its remedy, for logs and error bodies.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -63,7 +63,7 @@ impl Fault {
         }
     }
 
-    /// Finds what TLS said within an error of input or output; none where TLS said nothing.
+    /// Finds a TLS error among the causes of an I/O error; `None` where there is none.
     #[must_use]
     pub fn find(error: &(dyn Error + 'static)) -> Option<Self> {
         let mut cause = Some(error);
@@ -106,7 +106,7 @@ impl Fault {
             | CertificateError::NotValidYet
             | CertificateError::NotValidYetContext { .. } => Self::Expired,
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Self::WrongName,
-            // The verifier has no name of its own for it.
+            // The verifier has no variant for it.
             CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => Self::Authority,
             _ => Self::Untrusted,
         }

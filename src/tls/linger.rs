@@ -1,9 +1,9 @@
 //! Closing a socket whose peer may still be sending.
 //!
-//! A socket that is closed over unread bytes is reset, and the reset destroys an answer that the peer has not read yet
-//! (RFC 9112, 9.6). So the socket is closed in two steps: first for writing, and for reading once the peer has closed
-//! its side too, has gone quiet, or the time is over. What still arrives is thrown away; past a number of bytes it is
-//! not even read, so that the peer's own system holds it back.
+//! Closing a socket with unread bytes resets the connection, and the reset can destroy an answer that the peer has not
+//! read yet (RFC 9112, 9.6). So the socket is closed in two steps: first for writing, then for reading once the peer
+//! has closed its side, sends nothing more, or the time is over. Bytes that still arrive are discarded, up to a limit;
+//! after it nothing is read, so that flow control stops the peer.
 
 use std::future::poll_fn;
 use std::io;
@@ -17,28 +17,28 @@ use tokio::time::timeout;
 
 use super::Stream;
 
-/// Longest that a socket stays half closed.
+/// How long a socket stays half closed at most.
 pub const LONGEST: Duration = Duration::from_secs(10);
 
-/// A peer that sends nothing for so long has finished, or cannot go on.
+/// A peer that sends nothing for this long has finished, or cannot continue.
 const QUIET: Duration = Duration::from_secs(2);
 
-/// Bytes that are read and thrown away. Clients that write their whole request before they read get an early answer up
-/// to this size; those that read beside it get theirs at any size.
+/// Bytes that are read and discarded. A client that writes its whole request before it reads gets an early answer if
+/// the request is at most this large; one that reads meanwhile gets it at any size.
 pub const DISCARDED: u64 = 64 * 1024 * 1024;
 
-/// Read at once, on the stack: a quiet socket holds no buffer.
+/// The size of a read in bytes. The buffer is on the stack, so that idle sockets hold none.
 const READ: usize = 16 * 1024;
 
 /// Closes in two steps. The socket is closed when the future is done or dropped.
 pub async fn linger(mut stream: Stream) {
     let closing = async {
         let mut left = DISCARDED;
-        let mut told = false;
+        let mut shutdown_done = false;
         while left > 0 {
             let read = poll_fn(|cx| {
-                // A peer that does not read takes no farewell either; what it sends is thrown away meanwhile.
-                told = told || Pin::new(&mut stream).poll_shutdown(cx).is_ready();
+                // A peer that does not read blocks the shutdown too; its bytes are discarded meanwhile.
+                shutdown_done = shutdown_done || Pin::new(&mut stream).poll_shutdown(cx).is_ready();
                 poll_discard(stream.tcp(), cx)
             });
             match timeout(QUIET, read).await {
@@ -51,7 +51,7 @@ pub async fn linger(mut stream: Stream) {
     drop(timeout(LONGEST, closing).await);
 }
 
-/// Reads and throws away what is there. Below TLS: what nobody looks at need not be decrypted.
+/// Reads and discards the available bytes, below TLS: they need not be decrypted.
 fn poll_discard(socket: &TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
     let mut buffer = [0; READ];
     loop {
@@ -63,7 +63,7 @@ fn poll_discard(socket: &TcpStream, cx: &mut Context<'_>) -> Poll<io::Result<usi
     }
 }
 
-/// Ready once the peer has closed or reset the connection, whatever lies unread.
+/// Ready once the peer has closed or reset the connection, also with unread bytes.
 fn poll_gone(socket: &TcpStream, cx: &mut Context<'_>) -> Poll<()> {
     crate::tls::watch::poll_left(socket, cx, || {})
 }

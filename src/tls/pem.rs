@@ -1,4 +1,4 @@
-//! Certificates and keys in PEM files.
+//! Reads certificates and keys from PEM files.
 
 use std::path::Path;
 
@@ -7,8 +7,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::FileError;
 
-/// Every certificate of a file, at least one.
-pub(super) fn certificates(key: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, FileError> {
+/// Reads every certificate of a file, at least one. `key` names the file in errors.
+pub(super) fn read_certificates(key: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, FileError> {
     let refuse = |reason: String| FileError::new(key, Some(path), reason);
     let found = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let found = found.map_err(|error| refuse(explain(&error)))?;
@@ -18,8 +18,8 @@ pub(super) fn certificates(key: &str, path: &Path) -> Result<Vec<CertificateDer<
     Ok(found)
 }
 
-/// The first private key of a file.
-pub(super) fn key(key: &str, path: &Path) -> Result<PrivateKeyDer<'static>, FileError> {
+/// Reads the first private key of a file.
+pub(super) fn read_key(key: &str, path: &Path) -> Result<PrivateKeyDer<'static>, FileError> {
     PrivateKeyDer::from_pem_file(path).map_err(|error| {
         let reason = match error {
             Error::NoItemsFound => {

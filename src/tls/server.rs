@@ -1,4 +1,4 @@
-//! Our side of a connection that a client opens.
+//! The server side of TLS, for both listeners.
 
 use std::fmt;
 use std::io;
@@ -11,68 +11,68 @@ use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
-use super::stream::Counted;
+use super::stream::CountedSocket;
 use super::{FileError, Identity, Stream, WRITE_BUFFER, pem, provider};
 
-/// What is configured for one listener.
+/// The configuration of one listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// What clients see.
+    /// The certificate that clients get.
     pub identity: Identity,
-    /// What is asked of them.
-    pub clients: Clients,
+    /// The certificates required of clients.
+    pub clients: ClientVerification,
     /// Older versions are refused.
-    pub least: Version,
-    /// Whether HTTP/2 is offered beside HTTP/1.1.
+    pub min_version: TlsVersion,
+    /// Whether HTTP/2 is offered (ALPN) in addition to HTTP/1.1.
     pub http2: bool,
-    /// The table that named the files, for errors.
+    /// The configuration table that names the files, for errors.
     pub table: &'static str,
 }
 
-/// What is asked of clients.
+/// The certificates required of clients.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Clients {
-    /// Nothing.
+pub enum ClientVerification {
+    /// None.
     Anyone,
-    /// A certificate signed by one of these authorities, where they show one.
+    /// None, or one signed by an authority in this file.
     VerifyIfGiven(PathBuf),
-    /// A certificate signed by one of these authorities.
+    /// One signed by an authority in this file.
     RequireAndVerify(PathBuf),
 }
 
 /// A version of TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
+pub enum TlsVersion {
     /// 1.2
     Tls12,
     /// 1.3
     Tls13,
 }
 
-/// Accepts TLS over fresh sockets. Its clones stay one: what [`Server::renew`] changes, all of them show.
+/// Performs TLS handshakes with clients. Clones share the configuration, also after [`TlsServer::renew`].
 #[derive(Clone)]
-pub struct Server {
+pub struct TlsServer {
     acceptor: Arc<RwLock<TlsAcceptor>>,
 }
 
-impl fmt::Debug for Server {
+impl fmt::Debug for TlsServer {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.debug_struct("Server").finish_non_exhaustive()
+        out.debug_struct("TlsServer").finish_non_exhaustive()
     }
 }
 
-impl Server {
+impl TlsServer {
     /// Reads the files.
     ///
     /// # Errors
-    /// When a file is missing, holds something else, or does not belong to the other.
+    /// When a file is missing or invalid, or the key does not belong to the certificate.
     pub fn load(settings: &Settings) -> Result<Self, FileError> {
         let Identity { cert_file, key_file } = &settings.identity;
         let named = |name: &str| format!("{}.{name}", settings.table);
-        let chain = pem::certificates(&named("cert_file"), cert_file)?;
-        let key = pem::key(&named("key_file"), key_file)?;
+        let chain = pem::read_certificates(&named("cert_file"), cert_file)?;
+        let key = pem::read_key(&named("key_file"), key_file)?;
         let builder = ServerConfig::builder_with_provider(provider())
-            .with_protocol_versions(&versions(settings.least))
+            .with_protocol_versions(&versions(settings.min_version))
             .map_err(|error| FileError::new(settings.table, None, error.to_string()))?;
         let builder = match verifier(settings)? {
             Some(verifier) => builder.with_client_cert_verifier(verifier),
@@ -86,7 +86,7 @@ impl Server {
         Ok(Self { acceptor: Arc::new(RwLock::new(Arc::new(config).into())) })
     }
 
-    /// From the next connection on, does what `other` does. Sessions that were begun before cannot be resumed.
+    /// Takes over the configuration of `other` from the next connection on. Earlier sessions cannot be resumed.
     pub fn renew(&self, other: &Self) {
         let renewed = other.acceptor();
         *self.acceptor.write().unwrap_or_else(PoisonError::into_inner) = renewed;
@@ -96,34 +96,34 @@ impl Server {
         self.acceptor.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Shakes hands. Dropping the future closes the socket.
+    /// Performs the handshake. Dropping the future closes the socket.
     ///
     /// # Errors
-    /// Whatever ended the handshake.
+    /// When the handshake fails.
     pub async fn accept(&self, socket: TcpStream) -> io::Result<Stream> {
         let limit = |connection: &mut rustls::ServerConnection| connection.set_buffer_limit(Some(WRITE_BUFFER));
-        let stream = self.acceptor().accept_with(Counted::new(socket), limit).await?;
+        let stream = self.acceptor().accept_with(CountedSocket::new(socket), limit).await?;
         Ok(Stream::Tls(Box::new(stream.into())))
     }
 }
 
-fn versions(least: Version) -> Vec<&'static SupportedProtocolVersion> {
-    match least {
-        Version::Tls12 => vec![&rustls::version::TLS13, &rustls::version::TLS12],
-        Version::Tls13 => vec![&rustls::version::TLS13],
+fn versions(min: TlsVersion) -> Vec<&'static SupportedProtocolVersion> {
+    match min {
+        TlsVersion::Tls12 => vec![&rustls::version::TLS13, &rustls::version::TLS12],
+        TlsVersion::Tls13 => vec![&rustls::version::TLS13],
     }
 }
 
 fn verifier(settings: &Settings) -> Result<Option<Arc<dyn ClientCertVerifier>>, FileError> {
     let (path, optional) = match &settings.clients {
-        Clients::Anyone => return Ok(None),
-        Clients::VerifyIfGiven(path) => (path, true),
-        Clients::RequireAndVerify(path) => (path, false),
+        ClientVerification::Anyone => return Ok(None),
+        ClientVerification::VerifyIfGiven(path) => (path, true),
+        ClientVerification::RequireAndVerify(path) => (path, false),
     };
     let key = format!("{}.client_ca_file", settings.table);
     let refuse = |reason: String| FileError::new(&key, Some(path), reason);
     let mut roots = RootCertStore::empty();
-    for certificate in pem::certificates(&key, path)? {
+    for certificate in pem::read_certificates(&key, path)? {
         roots.add(certificate).map_err(|error| refuse(error.to_string()))?;
     }
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());

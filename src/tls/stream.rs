@@ -1,4 +1,4 @@
-//! A socket, with or without TLS around it.
+//! A TCP socket, with or without TLS.
 
 use std::io;
 use std::pin::Pin;
@@ -8,13 +8,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
-/// A connected socket. Without TLS it costs one branch more than the socket alone.
+/// A connected socket. Without TLS it costs one branch more than the bare socket.
 #[derive(Debug)]
 pub enum Stream {
-    /// As it is.
+    /// Without TLS.
     Plain(TcpStream),
-    /// Encrypted, either side.
-    Tls(Box<TlsStream<Counted>>),
+    /// With TLS, as client or server.
+    Tls(Box<TlsStream<CountedSocket>>),
 }
 
 impl Stream {
@@ -27,41 +27,41 @@ impl Stream {
         }
     }
 
-    /// Bytes that TLS has put on the socket, the handshake's included; 0 without TLS. An encrypted write may fail after
-    /// a part of it has left.
+    /// Bytes that TLS has written to the socket, handshake included; 0 without TLS. An encrypted write may fail after a
+    /// part of it was sent.
     #[must_use]
-    pub fn encrypted(&self) -> u64 {
+    pub fn encrypted_bytes(&self) -> u64 {
         match self {
             Self::Plain(_) => 0,
             Self::Tls(stream) => stream.get_ref().0.written,
         }
     }
 
-    /// Whether the handshake agreed on HTTP/2.
+    /// Whether the handshake negotiated HTTP/2 (ALPN).
     #[must_use]
-    pub fn agreed_on_http2(&self) -> bool {
+    pub fn is_http2(&self) -> bool {
         match self {
             Self::Plain(_) => false,
             Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
         }
     }
 
-    /// Whether TLS is around it. Then bytes may be held back until it is flushed, and the peer must be told of the end
-    /// before the socket is closed: else it cannot tell it from a cut.
+    /// Whether it uses TLS. Then bytes may be buffered until a flush, and a closure alert must be sent before the
+    /// socket is closed, or the peer takes the end for a truncation (RFC 8446, 6.1).
     #[must_use]
     pub fn is_tls(&self) -> bool {
         matches!(self, Self::Tls(_))
     }
 }
 
-/// The socket below TLS, which counts the bytes that the system has taken.
+/// The socket below TLS. Counts the bytes that the system has accepted.
 #[derive(Debug)]
-pub struct Counted {
+pub struct CountedSocket {
     socket: TcpStream,
     written: u64,
 }
 
-impl Counted {
+impl CountedSocket {
     pub(super) fn new(socket: TcpStream) -> Self {
         Self { socket, written: 0 }
     }
@@ -74,13 +74,13 @@ impl Counted {
     }
 }
 
-impl AsyncRead for Counted {
+impl AsyncRead for CountedSocket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.socket).poll_read(cx, buf)
     }
 }
 
-impl AsyncWrite for Counted {
+impl AsyncWrite for CountedSocket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.socket).poll_write(cx, bytes);
         self.count(written)
@@ -108,7 +108,7 @@ impl AsyncWrite for Counted {
     }
 }
 
-macro_rules! each {
+macro_rules! delegate {
     ($self:ident, $stream:ident => $call:expr) => {
         match $self.get_mut() {
             Self::Plain($stream) => {
@@ -125,13 +125,13 @@ macro_rules! each {
 
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        each!(self, stream => stream.poll_read(cx, buf))
+        delegate!(self, stream => stream.poll_read(cx, buf))
     }
 }
 
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        each!(self, stream => stream.poll_write(cx, bytes))
+        delegate!(self, stream => stream.poll_write(cx, bytes))
     }
 
     fn poll_write_vectored(
@@ -139,7 +139,7 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        each!(self, stream => stream.poll_write_vectored(cx, slices))
+        delegate!(self, stream => stream.poll_write_vectored(cx, slices))
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -150,10 +150,10 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self, stream => stream.poll_flush(cx))
+        delegate!(self, stream => stream.poll_flush(cx))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        each!(self, stream => stream.poll_shutdown(cx))
+        delegate!(self, stream => stream.poll_shutdown(cx))
     }
 }

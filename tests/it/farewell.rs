@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 
 use http::Method;
-use inferometer::tls::client::{Client as Backward, Settings};
+use inferometer::tls::client::{Settings, TlsClient};
 use rustls::{ClientConnection, StreamOwned};
 use tokio::io::AsyncWriteExt;
 
@@ -151,7 +151,7 @@ fn a_request_that_left_in_part_over_tls_is_never_sent_again() {
         }
     });
     let settings = Settings { ca_file: Some(authority.file()), ..Settings::default() };
-    let client = Backward::load(&settings, "127.0.0.1").expect("files");
+    let client = TlsClient::load(&settings, "127.0.0.1").expect("files");
     let rig = Rig::with(backend, Options { backend_tls: Some(client), ..Options::default() });
     // A head of many records: some of them have left when the reset arrives.
     let field = format!("x-field: {}\r\n", "y".repeat(2_000));

@@ -7,8 +7,8 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use inferometer::host::collector::{Collector, Health};
-use inferometer::host::energy::{Consumer, Meter, Reading};
+use inferometer::host::collector::{Collector, CollectorHealth};
+use inferometer::host::energy::{Consumer, Meter, MeterReading};
 use inferometer::host::nvidia::facts::Facts;
 use inferometer::host::nvidia::xid::XidClass;
 use inferometer::host::nvidia::{Nvidia, NvidiaCollector};
@@ -197,7 +197,7 @@ fn a_call_that_hangs_is_reported_and_holds_up_nobody() {
         assert!(begun.elapsed() < PATIENCE, "the others read");
         std::thread::yield_now();
     }
-    while well("nvidia", Instant::now() + Health::HANGING + Duration::from_secs(1)) != Some(false) {
+    while well("nvidia", Instant::now() + CollectorHealth::HANGING + Duration::from_secs(1)) != Some(false) {
         assert!(begun.elapsed() < PATIENCE, "it is named");
         std::thread::yield_now();
     }
@@ -215,13 +215,13 @@ fn a_call_that_hangs_is_reported_and_holds_up_nobody() {
 fn energy_by_model_is_exposed_as_the_golden_file_says() {
     let (start, meter) = (Instant::now(), Arc::<Meter>::default());
     let read = |seconds: u64, joules| {
-        let reading = Reading { meter: "card".into(), joules: Some(joules), watts: None };
+        let reading = MeterReading { meter: "card".into(), joules: Some(joules), watts: None };
         meter.observe(start + Duration::from_secs(seconds), &[reading]);
     };
     read(0, 1000.0);
     read(1, 1050.0);
     let consumer = Consumer { model: "llama3:latest".into(), backend: "local".into() };
-    meter.began(&consumer, start + Duration::from_secs(1));
+    meter.begin(&consumer, start + Duration::from_secs(1));
     read(3, 1550.0);
     let registry = Registry::new();
     EnergyMetrics::register(&registry, meter, Some(0.31));

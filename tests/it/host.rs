@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use inferometer::clock::Clock;
-use inferometer::host::collector::{Collector, Health};
+use inferometer::host::collector::{Collector, CollectorHealth};
 use inferometer::host::helper::{HelperPart, parse_answer};
 use inferometer::host::{Host, HostSnapshot, Settings, amd, cpu, disks, filesystems, memory, networks, pressure};
 use inferometer::host::{processes, temperatures};
@@ -58,9 +58,9 @@ fn snapshot_of(tree: &Tree) -> HostSnapshot {
     }
 }
 
-fn health(name: &'static str, success: bool) -> Health {
+fn health(name: &'static str, success: bool) -> CollectorHealth {
     let last_success = success.then(Instant::now);
-    Health { name, success: Some(success), duration: Some(Duration::from_millis(250)), last_success }
+    CollectorHealth { name, success: Some(success), duration: Some(Duration::from_millis(250)), last_success }
 }
 
 /// With every time of a last success the same, so that two expositions can be compared.
@@ -207,7 +207,7 @@ fn a_source_and_a_helper_that_hang_are_named_and_felt_by_nobody() {
     assert_eq!(snapshot.helper_up, Some(false), "it was given up after its time");
     assert!(snapshot.memory.is_none() && snapshot.cpu.is_some() && snapshot.pressure.is_some());
     // A source still hangs: a snapshot that waited for it would never come.
-    let later = host.snapshot(Instant::now() + Health::HANGING + Duration::from_secs(1));
+    let later = host.snapshot(Instant::now() + CollectorHealth::HANGING + Duration::from_secs(1));
     let hanging: Vec<_> = later.collectors.iter().filter(|it| it.success == Some(false)).map(|it| it.name).collect();
     assert_eq!(hanging, ["memory", "helper"]);
 }

@@ -17,7 +17,7 @@ use http::{Method, Request};
 use inferometer::exchange::record::{Record, Start};
 use inferometer::exchange::sink::{Sink, Watch};
 use inferometer::proxy::Life;
-use inferometer::tls::server::{Clients, Server, Settings, Version};
+use inferometer::tls::server::{ClientVerification, Settings, TlsServer, TlsVersion};
 
 use crate::support::PATIENCE;
 use crate::support::authority::Authority;
@@ -465,8 +465,14 @@ fn every_stream_of_a_storm_is_counted_once() {
 fn http2_is_agreed_on_over_tls() {
     let authority = Authority::new();
     let identity = authority.identity(&["localhost"]);
-    let settings = Settings { identity, clients: Clients::Anyone, least: Version::Tls12, http2: true, table: "tls" };
-    let options = Options { tls: Some(Server::load(&settings).expect("files")), ..Options::default() };
+    let settings = Settings {
+        identity,
+        clients: ClientVerification::Anyone,
+        min_version: TlsVersion::Tls12,
+        http2: true,
+        table: "tls",
+    };
+    let options = Options { tls: Some(TlsServer::load(&settings).expect("files")), ..Options::default() };
     let rig = Rig::with(Backend::answering(OK).address, options);
     let config = authority.client(None, &["h2", "http/1.1"]);
     let client = Client::over(rig.address, |socket| async move {

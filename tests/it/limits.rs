@@ -3,7 +3,7 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use inferometer::tls::server::{Clients, Server, Version};
+use inferometer::tls::server::{ClientVerification, TlsServer, TlsVersion};
 
 use crate::support::authority::{Authority, folder};
 use crate::support::backend::Backend;
@@ -72,16 +72,16 @@ impl Limited {
 }
 
 /// Over TLS, with HTTP/2 offered.
-fn over_tls(authority: &Authority) -> Server {
+fn over_tls(authority: &Authority) -> TlsServer {
     let identity = authority.identity(&["localhost"]);
     let settings = inferometer::tls::server::Settings {
         identity,
-        clients: Clients::Anyone,
-        least: Version::Tls12,
+        clients: ClientVerification::Anyone,
+        min_version: TlsVersion::Tls12,
         http2: true,
         table: "tls",
     };
-    Server::load(&settings).expect("files")
+    TlsServer::load(&settings).expect("files")
 }
 
 fn is_refused(answer: &[u8]) -> bool {

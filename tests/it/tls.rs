@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use inferometer::exchange::outcome::ErrorType;
 use inferometer::tls::Identity;
-use inferometer::tls::client::{Client as Backward, Settings};
-use inferometer::tls::server::{Clients, Server, Version};
+use inferometer::tls::client::{Settings, TlsClient};
+use inferometer::tls::server::{ClientVerification, TlsServer, TlsVersion};
 
 use crate::support::authority::{Authority, folder};
 use crate::support::backend::Backend;
@@ -26,7 +26,7 @@ fn through(identity: &Identity, wants: Option<&Authority>, settings: &Settings) 
             let _ = stream.write_all(OK);
         }
     });
-    let client = Backward::load(settings, "127.0.0.1").expect("files");
+    let client = TlsClient::load(settings, "127.0.0.1").expect("files");
     let rig = Rig::with(backend, Options { backend_tls: Some(client), ..Options::default() });
     let answer = ask(rig.address, GET);
     (answer, rig.record().error)
@@ -83,12 +83,12 @@ fn a_backend_that_speaks_no_tls_is_told_apart_from_a_silent_one() {
         connection.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
     });
     let authority = Authority::new();
-    let client = Backward::load(&trusting(&authority), "127.0.0.1").expect("files");
+    let client = TlsClient::load(&trusting(&authority), "127.0.0.1").expect("files");
     let rig = Rig::with(plain.address, Options { backend_tls: Some(client), ..Options::default() });
     let answer = ask(rig.address, GET);
     assert!(answer.contains("does not speak TLS") && answer.contains("http://"), "{answer}");
     let silent = Backend::start(|connection| assert!(connection.closed()));
-    let client = Backward::load(&trusting(&authority), "127.0.0.1").expect("files");
+    let client = TlsClient::load(&trusting(&authority), "127.0.0.1").expect("files");
     let mut options = Options { backend_tls: Some(client), ..Options::default() };
     options.upstream.connect_timeout = std::time::Duration::from_millis(20);
     let answer = ask(Rig::with(silent.address, options).address, GET);
@@ -104,7 +104,7 @@ fn a_cut_reply_over_tls_never_looks_complete() {
         secure::head(stream);
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nhalf");
     });
-    let client = Backward::load(&trusting(&authority), "127.0.0.1").expect("files");
+    let client = TlsClient::load(&trusting(&authority), "127.0.0.1").expect("files");
     let rig = Rig::with(backend, Options { backend_tls: Some(client), ..Options::default() });
     let answer = ask(rig.address, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(answer.contains("half") && !answer.ends_with("0\r\n\r\n"), "{answer}");
@@ -115,12 +115,12 @@ fn a_cut_reply_over_tls_never_looks_complete() {
 pub(crate) fn behind_tls(identity: Identity, backend: &Backend) -> Rig {
     let settings = inferometer::tls::server::Settings {
         identity,
-        clients: Clients::Anyone,
-        least: Version::Tls12,
+        clients: ClientVerification::Anyone,
+        min_version: TlsVersion::Tls12,
         http2: true,
         table: "tls",
     };
-    let options = Options { tls: Some(Server::load(&settings).expect("files")), ..Options::default() };
+    let options = Options { tls: Some(TlsServer::load(&settings).expect("files")), ..Options::default() };
     Rig::with(backend.address, options)
 }
 

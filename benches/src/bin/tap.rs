@@ -79,8 +79,8 @@ fn request(exchange: &Exchange, count: usize, mut observed: Observed) -> Duratio
 
 /// The same with its line in the log, which goes to standard error.
 fn logged(exchange: &Exchange, count: usize) -> Duration {
-    let filter = logs::filter("info").expect("a level");
-    let log = logs::start(filter, logs::Format::Text).expect("a log");
+    let filter = logs::parse_filter("info").expect("a level");
+    let log = logs::start(filter, logs::LogFormat::Text).expect("a log");
     let took = request(exchange, count, Observed::logged());
     drop(log);
     took

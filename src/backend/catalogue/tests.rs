@@ -6,30 +6,30 @@ fn backend() -> Arc<str> {
     "a".into()
 }
 
-fn label(name: &str) -> Answered {
-    Answered::Label(name.into())
+fn label(name: &str) -> AnsweredName {
+    AnsweredName::Label(name.into())
 }
 
-/// A backend of this kind that lists these models.
+/// A backend with this runtime that lists these models.
 fn listing(runtime: Runtime, models: &[&str]) -> Catalogue {
     let catalogue = Catalogue::default();
-    catalogue.recognised(&backend(), runtime);
-    catalogue.listed(&backend(), models.iter().copied());
+    catalogue.set_runtime(&backend(), runtime);
+    catalogue.set_listed(&backend(), models.iter().copied());
     catalogue
 }
 
 #[test]
-fn a_missing_tag_is_what_the_backend_means_by_it() {
-    let named = |runtime: Option<Runtime>, spoken, name| {
+fn a_missing_tag_means_what_it_means_to_the_backend() {
+    let named = |runtime: Option<Runtime>, dialect, name| {
         let catalogue = Catalogue::default();
-        catalogue.asking(&backend());
+        catalogue.set_pending(&backend());
         if let Some(runtime) = runtime {
-            catalogue.recognised(&backend(), runtime);
+            catalogue.set_runtime(&backend(), runtime);
         }
-        catalogue.answered("a", spoken, name)
+        catalogue.admit_answered("a", dialect, name)
     };
     for (runtime, on_ollamas_routes, on_others) in [
-        (None, label("m:latest"), Answered::Unlisted),
+        (None, label("m:latest"), AnsweredName::Unlisted),
         (Some(Runtime::Ollama), label("m:latest"), label("m:latest")),
         (Some(Runtime::Sglang), label("m"), label("m")),
         (Some(Runtime::Unknown), label("m:latest"), label("m")),
@@ -39,8 +39,8 @@ fn a_missing_tag_is_what_the_backend_means_by_it() {
         assert_eq!(named(runtime, Dialect::Anthropic, "m"), on_others, "{runtime:?}");
         assert_eq!(named(runtime, Dialect::OpenAi, "m:8b"), label("m:8b"), "{runtime:?}");
     }
-    assert_eq!(Catalogue::default().answered("a", Dialect::OpenAi, "m"), label("m"), "nobody asks");
-    assert_eq!(named(None, Dialect::OpenAi, "M:8b"), Answered::Unlisted, "it may be a spelling of `m:8b`");
+    assert_eq!(Catalogue::default().admit_answered("a", Dialect::OpenAi, "m"), label("m"), "it is never recognised");
+    assert_eq!(named(None, Dialect::OpenAi, "M:8b"), AnsweredName::Unlisted, "it may be a spelling of `m:8b`");
 }
 
 #[test]
@@ -55,92 +55,96 @@ fn every_spelling_of_an_ollama_model_has_the_listed_name() {
         ("me/m:8b", &["Me/M:8B", "registry.ollama.ai/me/m:8b"]),
     ] {
         for spelling in spellings {
-            for spoken in [Dialect::Ollama, Dialect::OpenAi] {
-                assert_eq!(catalogue.label("a", spoken, spelling).as_deref(), Some(listed), "{spelling}");
-                assert_eq!(catalogue.answered("a", spoken, spelling), label(listed), "{spelling}");
+            for dialect in [Dialect::Ollama, Dialect::OpenAi] {
+                assert_eq!(catalogue.label("a", dialect, spelling).as_deref(), Some(listed), "{spelling}");
+                assert_eq!(catalogue.admit_answered("a", dialect, spelling), label(listed), "{spelling}");
             }
         }
     }
     assert_eq!(catalogue.label("a", Dialect::Ollama, "llama3:8b"), None);
-    assert_eq!(catalogue.answered("a", Dialect::OpenAi, "Library/New"), label("New:latest"), "it was just made");
-    assert_eq!(catalogue.answered("a", Dialect::Ollama, "new"), label("New:latest"));
+    assert_eq!(catalogue.admit_answered("a", Dialect::OpenAi, "Library/New"), label("New:latest"), "it was just made");
+    assert_eq!(catalogue.admit_answered("a", Dialect::Ollama, "new"), label("New:latest"));
 }
 
 #[test]
-fn any_number_of_spellings_takes_one_place_of_the_catalogue() {
+fn all_spellings_of_a_name_take_one_entry_of_the_catalogue() {
     let catalogue = Catalogue::new(2);
-    catalogue.recognised(&backend(), Runtime::Ollama);
-    catalogue.listed(&backend(), ["m:latest"].into_iter());
+    catalogue.set_runtime(&backend(), Runtime::Ollama);
+    catalogue.set_listed(&backend(), ["m:latest"].into_iter());
     for upper in 0..9_u32 {
         let spelling: String = "registry.ollama.ai/library/m"
             .chars()
             .enumerate()
             .map(|(at, letter)| if at as u32 % 9 == upper { letter.to_ascii_uppercase() } else { letter })
             .collect();
-        assert_eq!(catalogue.answered("a", Dialect::OpenAi, &spelling), label("m:latest"), "{spelling}");
+        assert_eq!(catalogue.admit_answered("a", Dialect::OpenAi, &spelling), label("m:latest"), "{spelling}");
     }
-    assert_eq!(catalogue.answered("a", Dialect::OpenAi, "other:1b"), label("other:1b"), "there is room for it");
-    assert_eq!(catalogue.answered("a", Dialect::OpenAi, "third:1b"), Answered::Other);
+    assert_eq!(catalogue.admit_answered("a", Dialect::OpenAi, "other:1b"), label("other:1b"), "there is room for it");
+    assert_eq!(catalogue.admit_answered("a", Dialect::OpenAi, "third:1b"), AnsweredName::Other);
 }
 
 #[test]
-fn a_server_that_repeats_any_name_admits_what_it_lists() {
+fn of_a_server_that_repeats_any_name_only_listed_names_are_admitted() {
     for runtime in [Runtime::LlamaCpp, Runtime::Sglang, Runtime::Unknown] {
         let one = listing(runtime, &["org/Model.gguf"]);
         let two = listing(runtime, &["a", "b"]);
         for name in ["gpt-4", "default", "A", "org/model.gguf"] {
-            let meant = if runtime == Runtime::Unknown { Answered::Unlisted } else { label("org/Model.gguf") };
-            assert_eq!(one.answered("a", Dialect::OpenAi, name), meant, "{runtime:?} may be a gateway to others");
-            assert_eq!(two.answered("a", Dialect::OpenAi, name), Answered::Unlisted, "{runtime:?} {name}");
+            let meant = if runtime == Runtime::Unknown { AnsweredName::Unlisted } else { label("org/Model.gguf") };
+            assert_eq!(one.admit_answered("a", Dialect::OpenAi, name), meant, "{runtime:?} may be a gateway to others");
+            assert_eq!(two.admit_answered("a", Dialect::OpenAi, name), AnsweredName::Unlisted, "{runtime:?} {name}");
             assert_eq!(one.label("a", Dialect::OpenAi, name), None, "nothing has answered yet");
         }
-        assert_eq!(two.answered("a", Dialect::OpenAi, "b"), label("b"));
-        two.listed(&backend(), ["a", "b", "default"].into_iter());
-        assert_eq!(two.answered("a", Dialect::OpenAi, "default"), label("default"), "it was loaded meanwhile");
+        assert_eq!(two.admit_answered("a", Dialect::OpenAi, "b"), label("b"));
+        two.set_listed(&backend(), ["a", "b", "default"].into_iter());
+        assert_eq!(two.admit_answered("a", Dialect::OpenAi, "default"), label("default"), "it was loaded meanwhile");
     }
-    assert_eq!(listing(Runtime::LlamaCpp, &[]).answered("a", Dialect::OpenAi, "m"), label("m"), "it lists nothing");
+    assert_eq!(
+        listing(Runtime::LlamaCpp, &[]).admit_answered("a", Dialect::OpenAi, "m"),
+        label("m"),
+        "it lists nothing"
+    );
 }
 
 #[test]
-fn names_that_fold_alike_are_models_of_their_own_unless_ollama_lists_them() {
+fn names_that_fold_alike_are_different_models_unless_ollama_lists_them() {
     let names = ["x", "x:latest", "y:latest", "y", "Llama-3", "llama-3"];
     for runtime in [Runtime::Unknown, Runtime::LlamaCpp, Runtime::Vllm] {
         let catalogue = listing(runtime, &names);
         for name in names {
-            assert_eq!(catalogue.answered("a", Dialect::OpenAi, name), label(name), "{runtime:?}");
+            assert_eq!(catalogue.admit_answered("a", Dialect::OpenAi, name), label(name), "{runtime:?}");
             assert_eq!(catalogue.label("a", Dialect::OpenAi, name).as_deref(), Some(name), "{runtime:?}");
         }
     }
-    let spoken = listing(Runtime::Unknown, &names);
-    assert_eq!(spoken.answered("a", Dialect::Ollama, "LLAMA-3"), label("Llama-3"), "the first of them");
+    let unknown = listing(Runtime::Unknown, &names);
+    assert_eq!(unknown.admit_answered("a", Dialect::Ollama, "LLAMA-3"), label("Llama-3"), "the first of them");
     let ollama = listing(Runtime::Ollama, &["y:latest", "Llama-3:latest"]);
     for (name, meant) in [("y", "y:latest"), ("llama-3", "Llama-3:latest")] {
-        assert_eq!(ollama.answered("a", Dialect::OpenAi, name), label(meant));
+        assert_eq!(ollama.admit_answered("a", Dialect::OpenAi, name), label(meant));
     }
 }
 
 #[test]
-fn what_is_listed_first_has_labels_first_and_the_rest_is_other() {
+fn names_beyond_the_limit_are_other_in_the_order_of_the_listing() {
     for (runtime, more) in [(Runtime::Ollama, "C"), (Runtime::Unknown, "c"), (Runtime::LlamaCpp, "c:latest")] {
         let catalogue = Catalogue::new(2);
-        catalogue.recognised(&backend(), runtime);
-        catalogue.listed(&backend(), ["a:latest", "b:latest", "c:latest"].into_iter());
-        assert_eq!(catalogue.answered("a", Dialect::Ollama, "a:latest"), label("a:latest"));
-        assert_eq!(catalogue.answered("a", Dialect::Ollama, more), Answered::Other, "{runtime:?}");
+        catalogue.set_runtime(&backend(), runtime);
+        catalogue.set_listed(&backend(), ["a:latest", "b:latest", "c:latest"].into_iter());
+        assert_eq!(catalogue.admit_answered("a", Dialect::Ollama, "a:latest"), label("a:latest"));
+        assert_eq!(catalogue.admit_answered("a", Dialect::Ollama, more), AnsweredName::Other, "{runtime:?}");
     }
 }
 
 #[tokio::test]
-async fn a_name_that_succeeds_unlisted_asks_for_another_listing() {
+async fn an_unlisted_name_that_succeeds_triggers_another_listing() {
     let catalogue = listing(Runtime::Ollama, &["m:latest"]);
-    let relist = catalogue.relist(&backend());
+    let relist = catalogue.relist_notify(&backend());
     let asked = || async {
         let soon = std::time::Duration::from_millis(1);
         tokio::time::timeout(soon, relist.notified()).await.is_ok()
     };
-    catalogue.answered("a", Dialect::Ollama, "M");
+    catalogue.admit_answered("a", Dialect::Ollama, "M");
     assert!(!asked().await);
-    catalogue.answered("a", Dialect::Ollama, "new");
+    catalogue.admit_answered("a", Dialect::Ollama, "new");
     assert!(asked().await);
 }
 

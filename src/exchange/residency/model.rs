@@ -1,6 +1,6 @@
-//! What is known of the models of one backend: from looks at what is in memory, and from answers between them.
+//! What is known of the models of one backend, from polls of the models in memory and from answers between them.
 //!
-//! A look is authoritative but old: what an answer said since the look was begun stands until the next.
+//! A poll is authoritative but old: what an answer said since the poll began holds until the next one.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -8,362 +8,401 @@ use std::time::{Duration, SystemTime};
 use hashbrown::HashMap;
 use hashbrown::hash_map::{EntryRef, OccupiedEntry};
 
-use super::{Held, MODELS, plain};
 use crate::exchange::outcome::ColdCause;
-use crate::exchange::truncation::{Context, Evidence, Truncation};
+use crate::exchange::truncation::{ContextLength, PromptSize, Truncation};
 use crate::wire::request::LoadOptions;
+use crate::wire::spelling;
 
-/// So far the backend's clock may be ahead of ours: what would leave by then, and is gone for no other reason, has expired.
-const CLOCKS_APART: Duration = Duration::from_secs(30);
+/// By how much the backend's clock may be ahead of the local one: a model that is gone without another cause, and would
+/// expire within that time, has expired.
+const MAX_CLOCK_SKEW: Duration = Duration::from_secs(30);
 
-/// Prompts of a model that wait until its context is known.
-const WAITING: usize = 16;
+/// Models of a backend that are remembered while nothing is in flight on them. Further models count as seen for the
+/// first time.
+pub(super) const MAX_MODELS: usize = 2_000;
+
+/// Prompts of a model that are kept until its context length is known.
+const MAX_PENDING_PROMPTS: usize = 16;
 
 /// Why a model was not in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cold {
-    /// In a word.
+pub struct ColdStart {
+    /// The reason.
     pub cause: ColdCause,
-    /// The model that came in its place, as the backend names it.
-    pub by: Option<Arc<str>>,
+    /// The model that took its memory, as the backend names it. `None` for other causes, and where it is unknown.
+    pub evicted_by: Option<Arc<str>>,
 }
 
-/// Whether an exchange makes its backend load a model that is in memory once more.
+impl From<ColdCause> for ColdStart {
+    fn from(cause: ColdCause) -> Self {
+        Self { cause, evicted_by: None }
+    }
+}
+
+/// A model in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct LoadedModel<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The context length with which it was loaded, in tokens. `None` where the backend does not say.
+    pub context: Option<u64>,
+    /// When it is unloaded unless it is used. `None` where that is never, or unknown.
+    pub expires: Option<SystemTime>,
+}
+
+/// The key of a model: its name, the same for all spellings.
+fn folded_name(model: &str) -> Arc<str> {
+    spelling::folded(model).into()
+}
+
+/// Whether an exchange makes its backend reload a model that is in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reload {
-    /// It is loaded as this exchange wants it, as far as is known.
-    No,
-    /// It may be: one of the two leaves to the server what the other asks for.
-    Perhaps,
-    /// It is loaded otherwise.
-    Surely,
+pub(super) enum ReloadNeed {
+    /// The model is loaded with these options, as far as is known.
+    None,
+    /// One of the two leaves an option to the server that the other sets.
+    Possible,
+    /// The model is loaded with other options.
+    Certain,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Known {
-    /// Somebody looks at what is in memory: a model that was not seen there is not.
-    pub(super) watched: bool,
-    /// Looks that were begun.
-    pub(super) asked: u64,
-    /// When the last look came back.
+pub(super) struct KnownModels {
+    /// The backend is polled for the models in memory: one that was never seen there is absent.
+    pub(super) is_polled: bool,
+    /// The number of polls begun.
+    pub(super) polls: u64,
+    /// When the last poll ended.
     last: Option<SystemTime>,
-    pub(super) models: HashMap<Arc<str>, Model>,
+    pub(super) models: HashMap<Arc<str>, KnownModel>,
 }
 
-/// Where a model is.
+/// Whether a model is in memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-enum Memory {
-    /// Nothing was heard of it.
+enum Presence {
+    /// Nothing is known.
     #[default]
     Unseen,
     Resident,
-    Absent(Cold),
-    /// It answers and is not listed: it shares the weights of a model that is, or the backend calls it otherwise there.
+    Absent(ColdStart),
+    /// It answers but is not listed: it shares the weights of a listed model, or is listed under another name.
     Hidden,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Model {
+pub(super) struct KnownModel {
     pub(super) in_flight: usize,
-    /// The look that had been begun when the last exchange on it ended.
-    pub(super) used: u64,
+    /// The number of polls begun when the last exchange on it ended.
+    pub(super) used_at: u64,
     /// The backend lists it as running on another host.
-    pub(super) elsewhere: bool,
-    memory: Memory,
-    /// The look that had been begun when an answer last said where it is.
-    heard: Option<u64>,
-    /// An answer brought it into memory, and no look has seen it there.
-    came: bool,
-    /// The same, and the last look did not list it; nothing explained that.
+    pub(super) remote: bool,
+    presence: Presence,
+    /// The number of polls begun when an answer last showed its presence.
+    answered_at: Option<u64>,
+    /// An answer showed that it was loaded, and no poll has found it since.
+    loaded_unseen: bool,
+    /// As `loaded_unseen`, and the last poll did not list it for no known reason.
     missed: bool,
-    /// It was gone at the last look, and nothing explained it: what comes next has taken its place.
-    puzzling: bool,
+    /// It was gone at the last poll for no known reason: the next model to be loaded has evicted it.
+    unexplained: bool,
     expires: Option<SystemTime>,
-    /// What the last exchange that it answered wanted it to be loaded with.
+    /// The load options of the last exchange that it answered.
     options: Option<LoadOptions>,
-    /// Length of the context that it is loaded with.
+    /// The context length with which it is loaded.
     context: Option<u64>,
-    /// Length of the context that it gets if nobody asks for one.
-    usual_context: Option<u64>,
+    /// The context length that it gets where no request asks for one.
+    default_context: Option<u64>,
     truncation: Truncation,
-    /// Prompts that can be judged only once the context is known.
-    waiting: Vec<(LoadOptions, Evidence)>,
+    /// Prompts that can be judged only once the context length is known.
+    pending: Vec<(LoadOptions, PromptSize)>,
 }
 
-impl Known {
-    pub(super) fn looks(&mut self) {
-        self.asked += 1;
+impl KnownModels {
+    pub(super) fn begin_poll(&mut self) {
+        self.polls += 1;
     }
 
-    pub(super) fn looked<'a>(&mut self, held: impl Iterator<Item = Held<'a>>, now: SystemTime) -> Vec<(&'a str, u64)> {
-        let held = held.map(|held| (plain(held.name), held));
-        let held: Vec<(Arc<str>, Held<'a>)> = held.filter(|(name, held)| !self.is_leaving(name, held, now)).collect();
-        let newcomer = held.iter().find(|(name, held)| self.is_news(name, held)).map(|(_, held)| held.name.into());
-        let look = Look { number: self.asked, now, last: self.last.replace(now), newcomer };
-        self.watched = true;
+    pub(super) fn end_poll<'a>(
+        &mut self,
+        loaded: impl Iterator<Item = LoadedModel<'a>>,
+        now: SystemTime,
+    ) -> Vec<(&'a str, u64)> {
+        let loaded = loaded.map(|model| (folded_name(model.name), model));
+        let loaded: Vec<(Arc<str>, LoadedModel<'a>)> =
+            loaded.filter(|(name, model)| !self.is_unloading(name, model, now)).collect();
+        let newcomer = loaded.iter().find(|(name, model)| self.is_newly_loaded(name, model));
+        let newcomer = newcomer.map(|(_, model)| model.name.into());
+        let poll = FinishedPoll { number: self.polls, now, last: self.last.replace(now), newcomer };
+        self.is_polled = true;
         for (name, model) in &mut self.models {
-            if model.heard != Some(look.number) && held.iter().all(|(held, _)| held != name) {
-                model.is_gone(&look);
+            if model.answered_at != Some(poll.number) && loaded.iter().all(|(found, _)| found != name) {
+                model.observe_absent(&poll);
             }
         }
         let mut cut = Vec::new();
-        for (name, held) in held {
+        for (name, found) in loaded {
             let Some(model) = self.model(&name) else { continue };
-            let suspected = if model.heard == Some(look.number) { 0 } else { model.is_held(&held) };
+            let suspected = if model.answered_at == Some(poll.number) { 0 } else { model.observe_resident(&found) };
             if suspected > 0 {
-                cut.push((held.name, suspected));
+                cut.push((found.name, suspected));
             }
         }
         cut
     }
 
-    pub(super) fn serves<'a>(&mut self, models: impl Iterator<Item = Held<'a>>) -> Vec<(&'a str, u64)> {
+    pub(super) fn set_served<'a>(&mut self, models: impl Iterator<Item = LoadedModel<'a>>) -> Vec<(&'a str, u64)> {
         let mut cut = Vec::new();
-        for held in models.filter(|held| held.context.is_some()).take(MODELS) {
-            let model = self.models.entry(plain(held.name)).or_default();
-            model.context = held.context;
-            let suspected = model.judge();
+        for served in models.filter(|served| served.context.is_some()).take(MAX_MODELS) {
+            let model = self.models.entry(folded_name(served.name)).or_default();
+            model.context = served.context;
+            let suspected = model.judge_pending();
             if suspected > 0 {
-                cut.push((held.name, suspected));
+                cut.push((served.name, suspected));
             }
         }
         cut
     }
 
-    pub(super) fn elsewhere<'a>(&mut self, models: impl Iterator<Item = &'a str>) {
+    pub(super) fn set_remote<'a>(&mut self, models: impl Iterator<Item = &'a str>) {
         self.models.retain(|_, model| {
-            model.elsewhere = false;
+            model.remote = false;
             model.in_flight > 0 || !model.is_forgettable()
         });
-        for name in models.take(MODELS) {
-            self.models.entry(plain(name)).or_default().elsewhere = true;
+        for name in models.take(MAX_MODELS) {
+            self.models.entry(folded_name(name)).or_default().remote = true;
         }
     }
 
-    pub(super) fn restarts(&mut self) {
-        // What cannot be looked at has its model ready when it accepts connections, as far as is known.
-        if !self.watched {
+    pub(super) fn mark_restarted(&mut self) {
+        // As far as is known, a server that cannot be polled has loaded its model when it accepts connections.
+        if !self.is_polled {
             return;
         }
-        let asked = self.asked;
-        for model in self.models.values_mut().filter(|model| model.memory == Memory::Resident || model.is_hidden()) {
-            model.leaves(ColdCause::Restart, None);
-            model.heard = Some(asked);
+        let polls = self.polls;
+        for model in self.models.values_mut().filter(|model| model.presence == Presence::Resident || model.is_hidden())
+        {
+            model.mark_absent(ColdCause::Restart.into());
+            model.answered_at = Some(polls);
         }
     }
 
-    pub(super) fn suspects(&mut self, name: &str, options: LoadOptions, characters: u64, tokens: u64) -> bool {
+    pub(super) fn observe_prompt(&mut self, name: &str, options: LoadOptions, characters: u64, tokens: u64) -> bool {
         let Some(model) = self.model(name) else { return false };
-        // What is asked of this backend is not what the other host loads it with.
-        if model.is_elsewhere(name) {
+        // The other host does not load it with the options sent to this backend.
+        if model.is_remote(name) {
             return false;
         }
-        let asked = options.context.map_or(Context::Unknown, Context::Asked);
-        let context = model.context.map_or(asked, Context::Told);
-        let evidence = Evidence { characters, tokens, context };
-        let suspected = model.truncation.observe(evidence);
-        if !suspected && model.context.is_none() && model.waiting.len() < WAITING {
-            model.waiting.push((options, evidence));
+        let requested = options.context.map_or(ContextLength::Unknown, ContextLength::Requested);
+        let context = model.context.map_or(requested, ContextLength::Reported);
+        let prompt = PromptSize { characters, tokens, context };
+        let suspected = model.truncation.observe(prompt);
+        if !suspected && model.context.is_none() && model.pending.len() < MAX_PENDING_PROMPTS {
+            model.pending.push((options, prompt));
         }
         suspected
     }
 
-    /// A model, as long as there is room for it.
-    fn model(&mut self, name: &str) -> Option<&mut Model> {
-        if self.models.len() < MODELS { Some(self.entry(name).into_mut()) } else { self.models.get_mut(name) }
+    /// A model by its folded name; `None` where there is no room for another.
+    fn model(&mut self, name: &str) -> Option<&mut KnownModel> {
+        if self.models.len() < MAX_MODELS { Some(self.entry(name).into_mut()) } else { self.models.get_mut(name) }
     }
 
-    /// The place of a model by its folded name. It has a key of its own only the first time.
-    pub(super) fn entry(&mut self, name: &str) -> OccupiedEntry<'_, Arc<str>, Model> {
+    /// The entry of a model by its folded name, inserted if need be. The key is allocated only then.
+    pub(super) fn entry(&mut self, name: &str) -> OccupiedEntry<'_, Arc<str>, KnownModel> {
         match self.models.entry_ref(name) {
             EntryRef::Occupied(entry) => entry,
-            EntryRef::Vacant(entry) => entry.insert_entry_with_key(name.into(), Model::default()),
+            EntryRef::Vacant(entry) => entry.insert_entry_with_key(name.into(), KnownModel::default()),
         }
     }
 
-    /// Whether it was sent away and is still listed: as expiring at once, no later than it would have if it had not been
-    /// sent away. Whoever loads it again puts that off.
-    fn is_leaving(&self, name: &Arc<str>, held: &Held<'_>, now: SystemTime) -> bool {
-        let sent_away = |model: &&Model| model.left().is_some_and(|cold| cold.cause == ColdCause::Unloaded);
-        // By our clock, or by its own.
-        let ends = |model: &Model, at: SystemTime| at <= now || model.expires.is_some_and(|before| at <= before);
-        self.models.get(name).filter(sent_away).zip(held.expires).is_some_and(|(model, at)| ends(model, at))
+    /// Whether a request has unloaded it although the poll still lists it: its expiry is now, and not later than
+    /// before. A reload would postpone it.
+    fn is_unloading(&self, name: &Arc<str>, found: &LoadedModel<'_>, now: SystemTime) -> bool {
+        let unloaded = |model: &&KnownModel| model.unload_cause().is_some_and(|cold| cold.cause == ColdCause::Unloaded);
+        // By the local clock, or by the backend's.
+        let ends = |model: &KnownModel, at: SystemTime| at <= now || model.expires.is_some_and(|before| at <= before);
+        self.models.get(name).filter(unloaded).zip(found.expires).is_some_and(|(model, at)| ends(model, at))
     }
 
-    /// Whether it has come into memory since the last look.
-    fn is_news(&self, name: &Arc<str>, held: &Held<'_>) -> bool {
+    /// Whether it was loaded since the last poll.
+    fn is_newly_loaded(&self, name: &Arc<str>, found: &LoadedModel<'_>) -> bool {
         match self.models.get(name) {
-            None => self.watched,
+            None => self.is_polled,
             Some(model) => {
-                let reloaded = model.context.is_some() && held.context.is_some() && model.context != held.context;
-                model.came || (self.watched && (model.memory != Memory::Resident || reloaded))
+                let reloaded = model.context.is_some() && found.context.is_some() && model.context != found.context;
+                model.loaded_unseen || (self.is_polled && (model.presence != Presence::Resident || reloaded))
             }
         }
     }
 }
 
-/// One look at what is in memory.
-struct Look {
+/// One poll of the models in memory.
+struct FinishedPoll {
     number: u64,
     now: SystemTime,
-    /// When the one before came back.
+    /// When the previous poll ended.
     last: Option<SystemTime>,
-    /// A model that came into memory since the last.
+    /// A model that was loaded since then.
     newcomer: Option<Arc<str>>,
 }
 
-/// Ollama's names for models of its cloud.
-pub(super) fn is_of_a_cloud(plain: &str) -> bool {
-    plain.ends_with("-cloud") || plain.ends_with(":cloud")
+/// Whether Ollama names models of its cloud like this.
+pub(super) fn is_cloud_name(folded: &str) -> bool {
+    folded.ends_with("-cloud") || folded.ends_with(":cloud")
 }
 
-impl Model {
-    /// It runs on another host: the backend lists it so, or its name says so. To be in memory outranks both, and a name
-    /// says nothing of a server that lists its models with their contexts.
-    pub(super) fn is_elsewhere(&self, plain: &str) -> bool {
-        match self.memory {
-            Memory::Resident => false,
-            Memory::Unseen => self.elsewhere || (self.context.is_none() && is_of_a_cloud(plain)),
-            Memory::Absent(_) | Memory::Hidden => self.elsewhere,
+impl KnownModel {
+    /// Whether it runs on another host: the backend lists it so, or its name says so. Being in memory outranks both,
+    /// and the name means nothing on a server that lists context lengths.
+    pub(super) fn is_remote(&self, folded: &str) -> bool {
+        match self.presence {
+            Presence::Resident => false,
+            Presence::Unseen => self.remote || (self.context.is_none() && is_cloud_name(folded)),
+            Presence::Absent(_) | Presence::Hidden => self.remote,
         }
     }
 
-    /// Looks do not show where it is.
+    /// Whether polls do not show its presence.
     pub(super) fn is_hidden(&self) -> bool {
-        self.memory == Memory::Hidden
+        self.presence == Presence::Hidden
     }
 
-    /// Nothing was heard of it.
+    /// Whether nothing is known of its presence.
     pub(super) fn is_unseen(&self) -> bool {
-        self.memory == Memory::Unseen
+        self.presence == Presence::Unseen
     }
 
-    /// Nothing of it is worth remembering.
+    /// Whether the entry holds nothing worth keeping.
     pub(super) fn is_forgettable(&self) -> bool {
-        self.is_unseen() && !self.elsewhere && self.context.is_none() && self.waiting.is_empty()
+        self.is_unseen() && !self.remote && self.context.is_none() && self.pending.is_empty()
     }
 
-    /// Why it is not in memory, if that is known.
-    pub(super) fn absent(&self, watched: bool) -> Option<Cold> {
-        match &self.memory {
-            Memory::Unseen => watched.then_some(Cold { cause: ColdCause::First, by: None }),
-            _ => self.left(),
+    /// Why it is not in memory. `None` where it is, or that is unknown. `polled`: a poll would have found it.
+    pub(super) fn absence(&self, polled: bool) -> Option<ColdStart> {
+        match &self.presence {
+            Presence::Unseen => polled.then_some(ColdCause::First.into()),
+            _ => self.unload_cause(),
         }
     }
 
-    /// Why it left, if it is known to have left.
-    pub(super) fn left(&self) -> Option<Cold> {
-        match &self.memory {
-            Memory::Absent(cold) => Some(cold.clone()),
-            Memory::Unseen | Memory::Resident | Memory::Hidden => None,
+    /// Why it was unloaded. `None` where it is not known to have been.
+    pub(super) fn unload_cause(&self) -> Option<ColdStart> {
+        match &self.presence {
+            Presence::Absent(cold) => Some(cold.clone()),
+            Presence::Unseen | Presence::Resident | Presence::Hidden => None,
         }
     }
 
-    /// Whether an exchange with these options makes it be loaded again, once it is in memory.
-    pub(super) fn reload(&self, options: LoadOptions) -> Reload {
-        if self.options == Some(options) || self.memory != Memory::Resident {
-            return Reload::No;
+    /// Whether an exchange with these options makes the backend reload it.
+    pub(super) fn reload_need(&self, options: LoadOptions) -> ReloadNeed {
+        if self.options == Some(options) || self.presence != Presence::Resident {
+            return ReloadNeed::None;
         }
         let loaded = self.options.unwrap_or_default();
         if !loaded.differ_in_context_alone(options) {
-            return Reload::Perhaps;
+            return ReloadNeed::Possible;
         }
-        let wanted = options.context.or(self.usual_context);
+        let wanted = options.context.or(self.default_context);
         match (wanted, self.context.or(loaded.context)) {
-            (Some(wanted), Some(loaded)) if wanted == loaded => Reload::No,
-            // A server gives no more than the model was made for.
-            (Some(wanted), Some(loaded)) if wanted < loaded => Reload::Surely,
-            // Nobody asked for anything so far.
-            (None, _) if self.options.is_none() => Reload::No,
-            _ => Reload::Perhaps,
+            (Some(wanted), Some(loaded)) if wanted == loaded => ReloadNeed::None,
+            // A larger one may exceed the model's limit, to which the server reduces it.
+            (Some(wanted), Some(loaded)) if wanted < loaded => ReloadNeed::Certain,
+            // No request has set an option so far.
+            (None, _) if self.options.is_none() => ReloadNeed::None,
+            _ => ReloadNeed::Possible,
         }
     }
 
-    /// It answered an exchange with these options. Tells whether what is in memory has changed, or may have.
-    pub(super) fn answered(&mut self, options: LoadOptions, reload: Reload, look: u64) -> bool {
-        let comes = self.memory != Memory::Resident && !self.is_hidden();
-        if self.left().is_some() || reload != Reload::No {
+    /// Notes that it answered an exchange with these options, after `polls` polls were begun. Returns whether the
+    /// models in memory have changed, or may have.
+    pub(super) fn observe_answer(&mut self, options: LoadOptions, reload: ReloadNeed, polls: u64) -> bool {
+        let loaded = self.presence != Presence::Resident && !self.is_hidden();
+        if self.unload_cause().is_some() || reload != ReloadNeed::None {
             self.context = None;
         }
-        if comes {
-            (self.came, self.memory) = (true, Memory::Resident);
+        if loaded {
+            (self.loaded_unseen, self.presence) = (true, Presence::Resident);
         }
-        self.puzzling = false;
-        self.heard = Some(look);
-        self.used = look;
+        self.unexplained = false;
+        self.answered_at = Some(polls);
+        self.used_at = polls;
         self.options = Some(options);
-        comes || reload != Reload::No
+        loaded || reload != ReloadNeed::None
     }
 
-    pub(super) fn unloaded(&mut self, asked: u64) {
-        self.leaves(ColdCause::Unloaded, None);
-        self.heard = Some(asked);
+    pub(super) fn mark_unloaded(&mut self, polls: u64) {
+        self.mark_absent(ColdCause::Unloaded.into());
+        self.answered_at = Some(polls);
     }
 
-    fn leaves(&mut self, cause: ColdCause, by: Option<Arc<str>>) {
-        self.puzzling = cause == ColdCause::Unknown;
-        self.memory = Memory::Absent(Cold { cause, by });
-        (self.came, self.missed, self.context, self.options) = (false, false, None, None);
-        self.waiting.clear();
+    fn mark_absent(&mut self, cold: ColdStart) {
+        self.unexplained = cold.cause == ColdCause::Unknown;
+        self.presence = Presence::Absent(cold);
+        (self.loaded_unseen, self.missed, self.context, self.options) = (false, false, None, None);
+        self.pending.clear();
     }
 
-    /// A look did not find it.
-    fn is_gone(&mut self, look: &Look) {
-        let resident = self.memory == Memory::Resident;
-        if !resident && !self.puzzling {
+    /// Notes that a poll did not find it.
+    fn observe_absent(&mut self, poll: &FinishedPoll) {
+        let resident = self.presence == Presence::Resident;
+        if !resident && !self.unexplained {
             return;
         }
-        // What was used since the last look expires later than that said.
-        let unused = resident && self.used + 1 < look.number;
+        // A use since the last poll has postponed the expiry that the poll gave.
+        let unused = resident && self.used_at + 1 < poll.number;
         let expires = self.expires.filter(|_| unused);
-        // What was due before the last look, and was still there, shows a clock that is behind ours.
-        let expired = expires.is_some_and(|at| at <= look.now && look.last.is_none_or(|last| at > last));
-        match &look.newcomer {
-            _ if expired => self.leaves(ColdCause::Expired, None),
-            Some(newcomer) => self.leaves(ColdCause::Evicted, Some(Arc::clone(newcomer))),
-            None if expires.is_some_and(|at| at <= look.now + CLOCKS_APART) => self.leaves(ColdCause::Expired, None),
-            None => self.is_missing(),
+        // An expiry before the last poll, which still found the model, shows that the backend's clock is behind.
+        let expired = expires.is_some_and(|at| at <= poll.now && poll.last.is_none_or(|last| at > last));
+        match &poll.newcomer {
+            _ if expired => self.mark_absent(ColdCause::Expired.into()),
+            Some(newcomer) => {
+                self.mark_absent(ColdStart { cause: ColdCause::Evicted, evicted_by: Some(Arc::clone(newcomer)) });
+            }
+            None if expires.is_some_and(|at| at <= poll.now + MAX_CLOCK_SKEW) => {
+                self.mark_absent(ColdCause::Expired.into());
+            }
+            None => self.mark_missing(),
         }
     }
 
-    /// A look did not find it, and nothing explains that: if an answer had brought it into memory before, and the look
-    /// before did not find it either, it is one that looks do not find.
-    fn is_missing(&mut self) {
-        let (came, missed) = (self.came, self.missed);
+    /// Notes an absence without a known cause. A model that an answer showed as loaded, and that two polls in a row did
+    /// not list, is hidden from polls.
+    fn mark_missing(&mut self) {
+        let (loaded_unseen, missed) = (self.loaded_unseen, self.missed);
         if missed {
-            (self.memory, self.came, self.puzzling) = (Memory::Hidden, false, false);
-        } else if self.memory == Memory::Resident {
-            self.leaves(ColdCause::Unknown, None);
-            self.missed = came;
+            (self.presence, self.loaded_unseen, self.unexplained) = (Presence::Hidden, false, false);
+        } else if self.presence == Presence::Resident {
+            self.mark_absent(ColdCause::Unknown.into());
+            self.missed = loaded_unseen;
         } else {
-            self.puzzling = false;
+            self.unexplained = false;
         }
     }
 
-    /// A look found it. Tells how many of the prompts that waited for its context were probably cut.
-    fn is_held(&mut self, held: &Held<'_>) -> u64 {
-        let reloaded = self.context.is_some() && self.context != held.context;
-        if self.memory != Memory::Resident || reloaded {
-            // It was loaded by somebody else, nobody knows how.
+    /// Notes that a poll found it. Returns how many of its pending prompts were probably cut.
+    fn observe_resident(&mut self, found: &LoadedModel<'_>) -> u64 {
+        let reloaded = self.context.is_some() && self.context != found.context;
+        if self.presence != Presence::Resident || reloaded {
+            // Another client has loaded it, with unknown options.
             self.options = None;
         }
-        self.memory = Memory::Resident;
-        (self.came, self.missed, self.puzzling) = (false, false, false);
-        (self.context, self.expires) = (held.context, held.expires);
+        self.presence = Presence::Resident;
+        (self.loaded_unseen, self.missed, self.unexplained) = (false, false, false);
+        (self.context, self.expires) = (found.context, found.expires);
         if self.options == Some(LoadOptions::default()) {
-            self.usual_context = held.context.or(self.usual_context);
+            self.default_context = found.context.or(self.default_context);
         }
-        self.judge()
+        self.judge_pending()
     }
 
-    /// Judges the prompts that waited, if the context is known by now.
-    fn judge(&mut self) -> u64 {
-        let waiting = std::mem::take(&mut self.waiting);
+    /// Drops the pending prompts. Returns how many were probably cut: 0 where the context length is still unknown.
+    fn judge_pending(&mut self) -> u64 {
+        let pending = std::mem::take(&mut self.pending);
         let Some(context) = self.context else { return 0 };
         let options = self.options;
-        // A prompt of an exchange that wanted it loaded otherwise was cut to another length.
-        let same = waiting.into_iter().filter(|(wanted, _)| options.is_none_or(|options| options == *wanted));
-        let evidence = same.map(|(_, evidence)| Evidence { context: Context::Told(context), ..evidence });
-        evidence.filter(|evidence| self.truncation.observe(*evidence)).count() as u64
+        // A prompt sent with other load options was cut to another length.
+        let same = pending.into_iter().filter(|(wanted, _)| options.is_none_or(|options| options == *wanted));
+        let prompts = same.map(|(_, prompt)| PromptSize { context: ContextLength::Reported(context), ..prompt });
+        prompts.filter(|prompt| self.truncation.observe(*prompt)).count() as u64
     }
 }

@@ -1,4 +1,4 @@
-//! Which model an exchange is on, who learns of it, and whether it was cold.
+//! The model of an exchange: when the watch learns it, and whether it was cold.
 
 use super::*;
 
@@ -10,13 +10,13 @@ fn a_model_is_confirmed_only_by_a_success_of_a_route_that_uses_it() {
         [(CHAT, 200, true), (CHAT, 404, false), (embeddings, 200, true), (show, 200, false)]
     {
         let mut case = Case::on(route, Recorder::default(), &Arc::default());
-        case.observation.request_done(case.zero);
+        case.observation.request_uploaded(case.zero);
         case.head(Head { status, ..OK }, 10);
         case.reading(true, false);
         case.frame(20, &[Event::Model(""), Event::Model("m"), TEXT]).frame(30, &[Event::Model("n")]);
         let answered: Vec<_> =
-            case.recorder.told().into_iter().filter(|told| matches!(told, Told::Answered(_))).collect();
-        let expected: &[Told] = if confirmed { &[Told::Answered("m".into())] } else { &[] };
+            case.recorder.calls().into_iter().filter(|call| matches!(call, SinkCall::Answered(_))).collect();
+        let expected: &[SinkCall] = if confirmed { &[SinkCall::Answered("m".into())] } else { &[] };
         assert_eq!(answered, expected, "{route:?} {status}");
         let record = case.end(End::Complete, status, 40);
         assert_eq!(record.answered_model.as_deref(), confirmed.then_some("m"), "{route:?} {status}");
@@ -24,28 +24,28 @@ fn a_model_is_confirmed_only_by_a_success_of_a_route_that_uses_it() {
 }
 
 #[test]
-fn the_model_is_told_before_the_tokens_of_its_frame() {
+fn the_model_is_reported_before_the_tokens_of_its_frame() {
     let mut case = Case::stream();
     case.frame(20, &[TEXT, Event::Model("m")]);
-    let told = case.recorder.told();
-    let answered = told.iter().position(|told| matches!(told, Told::Answered(_)));
-    let tokens = told.iter().position(|told| matches!(told, Told::Tokens(_)));
+    let calls = case.recorder.calls();
+    let answered = calls.iter().position(|call| matches!(call, SinkCall::Answered(_)));
+    let tokens = calls.iter().position(|call| matches!(call, SinkCall::Tokens(_)));
     assert!(answered.unwrap() < tokens.unwrap());
 }
 
 #[test]
-fn what_the_request_named_is_told_once_also_where_the_upload_never_ended() {
+fn the_requested_model_is_reported_once_even_if_the_upload_never_ends() {
     for done in [true, false] {
         let mut case = Case::chat();
         case.observation.request_frame(b"{}");
         if done {
-            case.observation.request_done(case.zero);
-            case.observation.request_done(case.zero);
+            case.observation.request_uploaded(case.zero);
+            case.observation.request_uploaded(case.zero);
         }
         let recorder = case.recorder.clone();
         assert_eq!(case.end(End::ClientLeft, 499, 10).request_bytes, 2);
-        let told = recorder.told();
-        assert_eq!(told.iter().filter(|told| matches!(told, Told::Requested(_))).count(), 1);
+        let calls = recorder.calls();
+        assert_eq!(calls.iter().filter(|call| matches!(call, SinkCall::Requested(_))).count(), 1);
     }
 }
 
@@ -53,7 +53,7 @@ fn what_the_request_named_is_told_once_also_where_the_upload_never_ended() {
 #[derive(Debug)]
 struct Listed;
 
-impl Names for Listed {
+impl ModelNames for Listed {
     fn requested(&self, backend: &str, _dialect: Dialect, name: &str) -> NamedModel {
         if backend == "has-it" { NamedModel::listed(format!("{name}:latest").into()) } else { name.into() }
     }
@@ -64,35 +64,35 @@ impl Names for Listed {
 }
 
 #[test]
-fn a_model_that_is_named_before_a_backend_is_chosen_is_told_by_the_name_that_the_backend_lists() {
+fn a_model_named_before_a_backend_is_chosen_is_reported_by_its_listed_name() {
     for (backend, name) in [(Some("has-it"), "m:latest"), (None, "m")] {
         let recorder = Recorder::default();
         let zero = Instant::now();
         let start =
-            Start { id: 1, method: Method::Post, route: CHAT, trace: TraceId::made_up(1), parent: None, at: zero };
+            Start { id: 1, method: Method::Post, route: CHAT, trace: TraceId::from_random(1), parent: None, at: zero };
         let settings = Settings { stall: Some(ms(5000)) };
-        let shared = Shared { settings, residency: Arc::default(), names: Arc::new(Listed) };
-        let mut observation = Observation::start(start, &shared, &Budget::unlimited(), &recorder);
+        let context = ObservationContext { settings, residency: Arc::default(), names: Arc::new(Listed) };
+        let mut observation = Observation::start(start, &context, &Budget::unlimited(), &recorder);
         observation.request_frame(br#"{"model":"m"}"#);
-        observation.request_ended();
-        assert_eq!(recorder.told(), []);
+        observation.request_read();
+        assert_eq!(recorder.calls(), []);
         if let Some(backend) = backend {
             observation.placed(on(backend), zero);
         }
         observation.finish(End::Rejected(ErrorType::Limit), 503, zero, ms(0));
-        let placed = backend.map(|backend| Told::Placed(backend.into()));
-        let rest = [Told::Requested(Some(name.into())), Told::Finished(Outcome::Rejected)];
-        assert_eq!(recorder.told(), placed.into_iter().chain(rest).collect::<Vec<_>>());
+        let placed = backend.map(|backend| SinkCall::Placed(backend.into()));
+        let rest = [SinkCall::Requested(Some(name.into())), SinkCall::Finished(Outcome::Rejected)];
+        assert_eq!(recorder.calls(), placed.into_iter().chain(rest).collect::<Vec<_>>());
         let record = recorder.record();
         assert_eq!((record.backend(), record.requested_model.as_deref()), (backend.unwrap_or(""), Some(name)));
     }
 }
 
-/// Lists every model under the name that a request gives it, and counts the answers that it is asked about.
+/// Lists every model under its requested name, and counts the look-ups of answered names.
 #[derive(Debug, Default)]
-struct Asked(std::sync::atomic::AtomicU32);
+struct CountsLookUps(std::sync::atomic::AtomicU32);
 
-impl Names for Asked {
+impl ModelNames for CountsLookUps {
     fn requested(&self, _backend: &str, _dialect: Dialect, name: &str) -> NamedModel {
         NamedModel::listed(name.into())
     }
@@ -104,19 +104,19 @@ impl Names for Asked {
 }
 
 #[test]
-fn an_answer_in_the_name_that_was_asked_for_is_looked_up_on_another_backend_only() {
+fn an_answered_name_equal_to_the_requested_one_is_looked_up_only_on_another_backend() {
     for (attempt, answered, look_ups) in [(1, "m", 0), (1, "n", 1), (2, "m", 1)] {
-        let names = Arc::new(Asked::default());
+        let names = Arc::new(CountsLookUps::default());
         let mut case = Case::chat();
-        case.observation.shared.names = names.clone();
+        case.observation.context.names = names.clone();
         case.observation.request_frame(br#"{"model":"m"}"#);
-        case.observation.request_done(case.zero);
+        case.observation.request_uploaded(case.zero);
         case.observation.placed(Placement { attempt, ..on("local") }, case.zero);
         case.head(OK, 10);
         case.reading(true, true);
         case.frame(20, &[Event::Model(answered), TEXT]);
         assert_eq!(names.0.load(std::sync::atomic::Ordering::Relaxed), look_ups, "{attempt} {answered}");
-        assert!(case.recorder.told().contains(&Told::Answered(answered.into())));
+        assert!(case.recorder.calls().contains(&SinkCall::Answered(answered.into())));
     }
 }
 
@@ -125,7 +125,7 @@ fn a_route_that_names_no_model_is_not_searched_for_one() {
     let case = Case::on(Route::OTHER, Recorder::default(), &Arc::default());
     let recorder = case.recorder.clone();
     case.complete(10);
-    assert_eq!(recorder.told(), [Told::Placed("local".into()), Told::Finished(Outcome::Completed)]);
+    assert_eq!(recorder.calls(), [SinkCall::Placed("local".into()), SinkCall::Finished(Outcome::Completed)]);
 }
 
 #[test]
@@ -136,14 +136,14 @@ fn a_cold_load_is_long_and_alone() {
         let other = company.then_some(other);
         let mut case = Case::on(CHAT, Recorder::default(), &residency);
         case.observation.scanner = None;
-        case.observation.stay = Some(residency.enter(&"local".into(), "m", LoadOptions::default()));
+        case.observation.model_use = Some(residency.enter(&"local".into(), "m", LoadOptions::default()));
         case.head(OK, 10);
         case.reading(true, true);
         case.frame(20, &[Event::Timings(Timings { load: Some(ms(load)), ..Timings::default() }), Event::Terminal]);
         assert_eq!(case.complete(30).cold.is_some(), cold, "load {load} ms, company {company}");
         drop(other);
         assert!(
-            residency.enter(&"local".into(), "m", LoadOptions::default()).cold(Some(ms(100))).is_some(),
+            residency.enter(&"local".into(), "m", LoadOptions::default()).cold_start(Some(ms(100))).is_some(),
             "the exchange gave its place back"
         );
     }
@@ -152,24 +152,24 @@ fn a_cold_load_is_long_and_alone() {
 #[test]
 fn an_exchange_is_on_its_model_once_the_backend_has_its_request() {
     let residency = Arc::new(Residency::default());
-    let cold = || residency.enter(&"local".into(), "m", LoadOptions::default()).cold(Some(ms(100))).is_some();
+    let cold = || residency.enter(&"local".into(), "m", LoadOptions::default()).cold_start(Some(ms(100))).is_some();
     let mut case = Case::on(CHAT, Recorder::default(), &residency);
     case.observation.request_frame(br#"{"model":"m"}"#);
-    case.observation.request_ended();
+    case.observation.request_read();
     case.observation.forwarded(Instant::now());
     assert!(cold(), "the backend is still being dialled: whoever gets through loads the model");
-    case.observation.request_done(case.zero);
+    case.observation.request_uploaded(case.zero);
     assert!(!cold(), "this one loads it");
     case.complete(10);
     assert!(cold());
 }
 
 #[test]
-fn a_model_that_answers_with_a_load_and_names_no_other_host_runs_here() {
+fn a_model_that_reports_a_load_and_no_remote_host_is_local() {
     let residency = Arc::new(Residency::default());
     let backend: Arc<str> = "local".into();
-    residency.looked(&backend, [].into_iter(), std::time::SystemTime::UNIX_EPOCH);
-    residency.elsewhere(&backend, ["m", "mine"].into_iter());
+    residency.end_poll(&backend, [].into_iter(), std::time::SystemTime::UNIX_EPOCH);
+    residency.set_remote(&backend, ["m", "mine"].into_iter());
     let loaded = Event::Timings(Timings { load: Some(ms(300)), ..Timings::default() });
     for (name, events, cold) in [
         ("m", vec![loaded, Event::Terminal], true),
@@ -179,7 +179,7 @@ fn a_model_that_answers_with_a_load_and_names_no_other_host_runs_here() {
     ] {
         let mut case = Case::on(CHAT, Recorder::default(), &residency);
         case.observation.scanner = None;
-        case.observation.stay = Some(residency.enter(&backend, name, LoadOptions::default()));
+        case.observation.model_use = Some(residency.enter(&backend, name, LoadOptions::default()));
         case.head(OK, 10);
         case.reading(true, true);
         case.frame(20, &events);

@@ -1,24 +1,23 @@
-//! A power curve and a timetable of exchanges, and who pays for what.
+//! Power curves and schedules of exchanges, and the attributed energy.
 
 use std::cell::RefCell;
 
 use super::*;
 
-/// A machine that idles at 60 W and draws more while something runs, in thousandths of a second.
+/// A machine that idles at 60 W and draws more while something runs. Times are in milliseconds.
 struct Rig {
     start: Instant,
     meter: Meter,
     joules: f64,
     now: u64,
-    places: RefCell<HashMap<String, Place>>,
+    ids: RefCell<HashMap<String, ConsumerId>>,
 }
 
 const IDLE: f64 = 60.0;
 
 impl Rig {
     fn new() -> Self {
-        let rig =
-            Self { start: Instant::now(), meter: Meter::default(), joules: 1e6, now: 0, places: RefCell::default() };
+        let rig = Self { start: Instant::now(), meter: Meter::default(), joules: 1e6, now: 0, ids: RefCell::default() };
         rig.read();
         rig
     }
@@ -28,11 +27,11 @@ impl Rig {
     }
 
     fn read(&self) {
-        let reading = Reading { meter: "gpu".into(), joules: Some(self.joules), watts: None };
+        let reading = MeterReading { meter: "gpu".into(), joules: Some(self.joules), watts: None };
         self.meter.observe(self.at(self.now), &[reading]);
     }
 
-    /// Goes on to this moment at so many watts, with a reading at each full second.
+    /// Advances to this time with constant power, with a reading at each full second.
     fn until(&mut self, millis: u64, watts: f64) {
         while self.now < millis {
             let next = (self.now / 1000 * 1000 + 1000).min(millis);
@@ -45,12 +44,12 @@ impl Rig {
     }
 
     fn began(&self, model: &str) {
-        let place = self.meter.began(&consumer(model), self.at(self.now));
-        self.places.borrow_mut().insert(model.into(), place);
+        let id = self.meter.begin(&consumer(model), self.at(self.now));
+        self.ids.borrow_mut().insert(model.into(), id);
     }
 
     fn ended(&self, model: &str) {
-        self.meter.ended(self.places.borrow()[model], self.at(self.now));
+        self.meter.end(self.ids.borrow()[model], self.at(self.now));
     }
 
     fn joules_of(&self, model: &str) -> f64 {
@@ -77,7 +76,7 @@ fn assert_within_2_percent(have: f64, want: f64) {
 }
 
 #[test]
-fn on_a_scripted_curve_every_model_pays_for_what_it_drew_above_idle_and_it_adds_up() {
+fn on_a_scripted_curve_every_model_gets_its_energy_above_idle_and_the_sum_is_right() {
     let mut rig = Rig::new();
     rig.until(5_000, IDLE);
     rig.began("a"); // alone, not at full seconds
@@ -103,7 +102,7 @@ fn on_a_scripted_curve_every_model_pays_for_what_it_drew_above_idle_and_it_adds_
 }
 
 #[test]
-fn shares_are_by_exchange_so_three_of_four_pay_three_quarters() {
+fn shares_are_by_exchange_so_three_of_four_get_three_quarters() {
     let mut rig = Rig::new();
     rig.until(2_000, IDLE);
     ["a", "a", "a", "b"].into_iter().for_each(|model| rig.began(model));
@@ -113,7 +112,7 @@ fn shares_are_by_exchange_so_three_of_four_pay_three_quarters() {
 }
 
 #[test]
-fn work_while_nothing_is_in_flight_belongs_to_nobody() {
+fn energy_while_nothing_is_in_flight_is_not_attributed() {
     let mut rig = Rig::new();
     rig.until(2_000, IDLE);
     rig.until(10_000, 500.0);
@@ -121,7 +120,7 @@ fn work_while_nothing_is_in_flight_belongs_to_nobody() {
 }
 
 #[test]
-fn before_it_was_seen_at_rest_the_lowest_power_counts_as_idle() {
+fn before_an_idle_slice_the_lowest_power_counts_as_idle() {
     let mut rig = Rig::new();
     rig.began("a");
     rig.until(5_000, 300.0);
@@ -131,7 +130,7 @@ fn before_it_was_seen_at_rest_the_lowest_power_counts_as_idle() {
 }
 
 #[test]
-fn a_counter_that_begins_anew_and_one_that_was_not_read_again_are_no_energy() {
+fn a_reset_counter_and_one_that_did_not_move_add_no_energy() {
     let mut rig = Rig::new();
     rig.until(3_000, IDLE);
     rig.read();
@@ -145,13 +144,13 @@ fn a_counter_that_begins_anew_and_one_that_was_not_read_again_are_no_energy() {
 }
 
 #[test]
-fn a_meter_that_only_tells_watts_is_added_up_unless_it_was_silent_for_long() {
+fn the_power_of_a_meter_is_integrated_unless_its_readings_are_far_apart() {
     let rig = Rig::new();
     let meter = Meter::default();
-    let reading = |watts| [Reading { meter: "amd".into(), joules: None, watts }];
+    let reading = |watts| [MeterReading { meter: "amd".into(), joules: None, watts }];
     meter.observe(rig.at(0), &reading(Some(50.0)));
     meter.observe(rig.at(2_000), &reading(Some(50.0)));
-    meter.began(&consumer("a"), rig.at(2_000));
+    meter.begin(&consumer("a"), rig.at(2_000));
     meter.observe(rig.at(4_000), &reading(Some(150.0)));
     let totals = meter.totals().expect("read");
     assert_within_2_percent(totals.rest, 200.0);
@@ -161,12 +160,12 @@ fn a_meter_that_only_tells_watts_is_added_up_unless_it_was_silent_for_long() {
 }
 
 #[test]
-fn numbers_that_are_none_poison_nothing_and_without_a_meter_nothing_is_known() {
+fn invalid_numbers_are_ignored_and_without_a_meter_nothing_is_known() {
     let rig = Rig::new();
     let meter = Meter::default();
-    meter.began(&consumer("a"), rig.at(0));
+    meter.begin(&consumer("a"), rig.at(0));
     for joules in [f64::NAN, f64::INFINITY, -1.0] {
-        meter.observe(rig.at(1), &[Reading { meter: "x".into(), joules: Some(joules), watts: None }]);
+        meter.observe(rig.at(1), &[MeterReading { meter: "x".into(), joules: Some(joules), watts: None }]);
     }
     assert_eq!(meter.totals(), None);
 }

@@ -1,29 +1,29 @@
-//! Where the helper is.
+//! The address of the helper.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Where the helper answers, and under which path.
+/// The socket and the path of the helper.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HelperAddress {
-    /// A port of this machine, usually.
+    /// A TCP port, usually of this machine.
     Tcp {
         /// `host:port`.
         authority: String,
-        /// Begins with a slash.
+        /// The path, with a leading slash.
         path: String,
     },
-    /// A socket in the filesystem, asked for `/metrics`.
+    /// A Unix socket, with the path `/metrics`.
     Unix(PathBuf),
 }
 
 impl HelperAddress {
-    /// What is asked for where the address names no path.
+    /// The default path.
     pub const PATH: &'static str = "/metrics";
 }
 
-/// What was taken for an address and is none. Its text says what is allowed.
+/// An invalid address. Its text says what is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidHelperAddress;
 

@@ -1,40 +1,40 @@
-//! The forms of an answer: this project's, the older helpers' (JSON with the same keys, and `key: value` lines), and that
-//! of macmon (<https://github.com/vladkens/macmon>, "Output format").
+//! Parses the answers of helpers: this project's, older ones (JSON with the same keys, or `key: value` lines), and
+//! macmon (<https://github.com/vladkens/macmon>, "Output format").
 //!
-//! The older helpers send every key always, and begin with zeros and `nominal`: there, these say that nothing was
-//! measured. This project's leaves out what it does not know and tells its `version`, by which it is recognised.
+//! Older helpers always send every key, and start with zeros and `nominal`: from them, these values mean "not
+//! measured". This project's helper omits unknown facts, and sends its `version`, by which it is recognised.
 //!
-//! Promises: any bytes are read or refused, never a panic; a number beyond what its quantity can be is unknown.
+//! Promises: any bytes are parsed or refused without a panic; a number outside its plausible range is unknown.
 
 use serde_json::{Map, Value};
 
 use crate::host::gpu::Gpu;
 
-/// What a helper knows. `None` is unknown.
+/// The facts of a helper. `None` is unknown.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Reading {
-    /// When it was so, in seconds since 1970. `None`: when it was asked for.
+pub struct HelperReading {
+    /// When they were measured, in seconds since 1970. `None`: at the time of the answer.
     pub timestamp: Option<f64>,
     /// Share of time in which the GPU was busy, 0 to 1.
     pub gpu_utilization: Option<f64>,
-    /// What the GPU draws, in watts.
+    /// Power of the GPU, in watts.
     pub gpu_power_watts: Option<f64>,
-    /// What the processors draw, in watts.
+    /// Power of the processors, in watts.
     pub cpu_power_watts: Option<f64>,
-    /// What the processors have drawn since the helper or the system started, in joules.
+    /// Energy of the processors since the helper or the system started, in joules.
     pub cpu_energy_joules: Option<f64>,
     /// Temperature of the processors, in degrees Celsius.
     pub cpu_celsius: Option<f64>,
     /// Temperature of the GPU, in degrees Celsius.
     pub gpu_celsius: Option<f64>,
-    /// Pressure on memory, 0 to 1.
+    /// Memory pressure, 0 to 1.
     pub memory_pressure: Option<f64>,
-    /// How hard the system brakes because of heat.
+    /// How much the system throttles because of heat.
     pub thermal_pressure: Option<ThermalPressure>,
 }
 
-impl Reading {
-    /// The GPU as the helper sees it; `None` where it knows nothing of one.
+impl HelperReading {
+    /// The GPU according to the helper; `None` where it has no fact about one.
     #[must_use]
     pub fn gpu(&self) -> Option<Gpu> {
         let gpu = Gpu {
@@ -47,26 +47,26 @@ impl Reading {
     }
 }
 
-/// How hard macOS brakes because of heat (`powermetrics`, sampler `thermal`).
+/// How much macOS throttles because of heat (`powermetrics`, sampler `thermal`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ThermalPressure {
-    /// Not at all.
+    /// None.
     Nominal,
-    /// A little; older systems say light.
+    /// A little; `light` on older systems.
     Moderate,
     /// Much.
     Heavy,
-    /// To the least.
+    /// To the minimum.
     Trapping,
-    /// It is about to switch off.
+    /// The system is about to sleep.
     Sleeping,
 }
 
 impl ThermalPressure {
-    /// All of them, from cool to hot.
+    /// Every value, from cool to hot.
     pub const ALL: [Self; 5] = [Self::Nominal, Self::Moderate, Self::Heavy, Self::Trapping, Self::Sleeping];
 
-    /// As a label.
+    /// The label value.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -88,31 +88,31 @@ impl ThermalPressure {
     }
 }
 
-/// Reads an answer, whatever its form; `None` when it has none of them, or nothing of use in it.
+/// Parses an answer of any of these forms; `None` where it has none of them, or no fact.
 #[must_use]
-pub fn parse_answer(body: &[u8]) -> Option<Reading> {
+pub fn parse_answer(body: &[u8]) -> Option<HelperReading> {
     let reading = match serde_json::from_slice(body) {
-        Ok(Value::Object(object)) if object.get("temp").is_some_and(Value::is_object) => of_macmon(&object),
-        Ok(Value::Object(object)) => of_keys(&|key| object.get(key).cloned(), !object.contains_key("version")),
+        Ok(Value::Object(object)) if object.get("temp").is_some_and(Value::is_object) => parse_macmon(&object),
+        Ok(Value::Object(object)) => parse_keys(&|key| object.get(key).cloned(), !object.contains_key("version")),
         Ok(_) => return None,
-        Err(_) => of_lines(std::str::from_utf8(body).ok()?),
+        Err(_) => parse_lines(std::str::from_utf8(body).ok()?),
     };
-    let empty = Reading { timestamp: reading.timestamp, ..Reading::default() };
+    let empty = HelperReading { timestamp: reading.timestamp, ..HelperReading::default() };
     (reading != empty).then_some(reading)
 }
 
-/// The keys of both our form and the older ones.
-fn of_keys(value: &dyn Fn(&str) -> Option<Value>, zero_is_unknown: bool) -> Reading {
+/// Parses the keys of this project's form and the older ones.
+fn parse_keys(value: &dyn Fn(&str) -> Option<Value>, zero_is_unknown: bool) -> HelperReading {
     let number = |key: &str, range| {
         let number = within(value(key)?.as_f64()?, range)?;
         (!zero_is_unknown || number != 0.0).then_some(number)
     };
-    // What was measured has a capital, as powermetrics writes it.
+    // A measured level is capitalised, as powermetrics writes it.
     let level = |text: &str| {
         let unknown = zero_is_unknown && text == ThermalPressure::Nominal.as_str();
         (!unknown).then(|| ThermalPressure::parse(text)).flatten()
     };
-    Reading {
+    HelperReading {
         timestamp: value("timestamp").and_then(|it| within(it.as_f64()?, (0.0, 1e12))),
         gpu_utilization: number("gpu_utilization", PERCENT).map(|percent| percent / 100.0),
         gpu_power_watts: number("gpu_power", MILLIWATTS).map(|milliwatts| milliwatts / 1000.0),
@@ -125,30 +125,31 @@ fn of_keys(value: &dyn Fn(&str) -> Option<Value>, zero_is_unknown: bool) -> Read
     }
 }
 
-/// `key: value` a line.
-fn of_lines(text: &str) -> Reading {
+/// Parses lines of `key: value`.
+fn parse_lines(text: &str) -> HelperReading {
     let find = |key: &str| {
         let lines = text.lines().filter_map(|line| line.split_once(':'));
         let value = lines.filter(|(name, _)| name.trim() == key).map(|(_, value)| value.trim()).next()?;
         let number = value.parse().ok().and_then(serde_json::Number::from_f64);
         Some(number.map_or_else(|| Value::String(value.to_owned()), Value::Number))
     };
-    of_keys(&find, true)
+    parse_keys(&find, true)
 }
 
-/// Watts and ratios. Its timestamp is that of the answer. The share of the GPU was `gpu_usage` (frequency and ratio,
-/// scaled by the frequency) before there was `gpu_active_ratio`. A temperature of 0 is that of a sensor it lacks.
-fn of_macmon(object: &Map<String, Value>) -> Reading {
+/// Parses macmon's form, in watts and ratios. Its timestamp is that of the answer. Before `gpu_active_ratio` existed,
+/// the GPU's share was `gpu_usage` (frequency and ratio, scaled by the frequency). A temperature of 0 is a missing
+/// sensor.
+fn parse_macmon(object: &Map<String, Value>) -> HelperReading {
     let top = |key: &str, range| within(object.get(key)?.as_f64()?, range);
     let celsius = |key: &str| within(object["temp"].get(key)?.as_f64()?, CELSIUS).filter(|celsius| *celsius != 0.0);
     let scaled = || within(object.get("gpu_usage")?.get(1)?.as_f64()?, RATIO);
-    Reading {
+    HelperReading {
         gpu_utilization: top("gpu_active_ratio", RATIO).or_else(scaled),
         gpu_power_watts: top("gpu_power", WATTS),
         cpu_power_watts: top("cpu_power", WATTS),
         cpu_celsius: celsius("cpu_temp_avg"),
         gpu_celsius: celsius("gpu_temp_avg"),
-        ..Reading::default()
+        ..HelperReading::default()
     }
 }
 
@@ -183,25 +184,25 @@ mod tests {
     }
 
     #[test]
-    fn an_older_helper_s_first_values_are_unknown_and_its_others_are_believed() {
+    fn only_the_initial_values_of_an_older_helper_are_unknown() {
         let first = br#"{"gpu_utilization": 0.0, "gpu_power": 0.0, "cpu_power": 0.0, "cpu_temperature": 0.0,
             "memory_pressure": 0.0, "thermal_pressure": "nominal", "timestamp": 1700000000.5}"#;
         assert_eq!(parse_answer(first), None, "nothing was measured");
         let later = br#"{"gpu_utilization": 25.0, "gpu_power": 0.0, "cpu_power": 1500, "cpu_temperature": 0.0,
             "memory_pressure": 40.0, "thermal_pressure": "Nominal", "timestamp": 1700000000.5}"#;
-        let expected = Reading {
+        let expected = HelperReading {
             timestamp: Some(1_700_000_000.5),
             gpu_utilization: Some(0.25),
             cpu_power_watts: Some(1.5),
             memory_pressure: Some(0.4),
             thermal_pressure: Some(ThermalPressure::Nominal),
-            ..Reading::default()
+            ..HelperReading::default()
         };
         assert_eq!(parse_answer(later), Some(expected));
     }
 
     #[test]
-    fn in_the_lines_of_old_a_zero_is_unknown() {
+    fn in_the_line_form_a_zero_is_unknown() {
         let reading = parse_answer(b"gpu_utilization: 12.5\r\ngpu_power: 0.0\ncpu_power: 1500\ncpu_temperature: 0.0\nthermal_pressure: Heavy\n").expect("it parses");
         assert_eq!((reading.gpu_utilization, reading.gpu_power_watts), (Some(0.125), None));
         assert_eq!((reading.cpu_power_watts, reading.cpu_celsius), (Some(1.5), None));
@@ -221,11 +222,11 @@ mod tests {
     }
 
     #[test]
-    fn a_helper_that_lies_is_believed_only_what_can_be() {
+    fn implausible_numbers_of_a_helper_are_unknown() {
         let body = br#"{"gpu_utilization": 101, "gpu_power": -1, "cpu_power": 1e99, "cpu_temperature": "hot",
             "memory_pressure": null, "thermal_pressure": 7, "timestamp": -5, "gpu_temperature": 50}"#;
         let reading = parse_answer(body).expect("one of them can be");
-        assert_eq!(reading, Reading { gpu_celsius: Some(50.0), ..Reading::default() });
+        assert_eq!(reading, HelperReading { gpu_celsius: Some(50.0), ..HelperReading::default() });
     }
 
     #[test]

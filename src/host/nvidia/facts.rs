@@ -1,92 +1,92 @@
-//! What an NVIDIA card tells of itself. `None` and empty lists are what it, or its driver, does not tell.
+//! The facts of an NVIDIA card. `None` and empty lists are facts that the card or its driver does not report.
 
 use std::time::Duration;
 
 use super::xid::Xids;
 
-/// All that is known of a card beside its identity.
+/// All facts of a card besides its identity.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
-    /// Share of time in which something ran, 0 to 1.
+    /// Share of time with work, 0 to 1.
     pub utilization: Option<f64>,
     /// Share of time in which its memory was read or written, 0 to 1.
     pub memory_busy: Option<f64>,
     /// Its memory.
-    pub memory: Option<Memory>,
-    /// What it draws, in watts.
+    pub memory: Option<GpuMemory>,
+    /// Power now, in watts.
     pub power_watts: Option<f64>,
-    /// What it has drawn since the driver was loaded, in joules.
+    /// Energy since the driver was loaded, in joules.
     pub energy_joules: Option<f64>,
-    /// What it may draw, in watts.
+    /// Power limit, in watts.
     pub power_limit_watts: Option<f64>,
     /// Temperature of the chip, in degrees Celsius.
     pub temperature_celsius: Option<f64>,
     /// Temperature of its memory, in degrees Celsius.
     pub memory_celsius: Option<f64>,
-    /// Temperatures at which it does something about it, in degrees Celsius.
+    /// Temperatures at which it throttles or shuts down, in degrees Celsius.
     pub limits_celsius: Vec<(TemperatureLimit, f64)>,
-    /// Speed of its first fan, of what it can; 0 to 1, and above it for some.
+    /// Speed of its first fan relative to its maximum, 0 to 1; above 1 for some fans.
     pub fan: Option<f64>,
-    /// Clocks, now and at most, in hertz.
+    /// Current and maximum clocks.
     pub clocks: Vec<ClockSpeed>,
     /// P-state: 0 is the fastest, 15 the slowest.
     pub performance_state: Option<u32>,
-    /// What holds its clocks down now; empty is nothing.
+    /// Why its clocks are reduced now; empty means they are not.
     pub throttles: Option<Vec<Throttle>>,
-    /// How long its clocks were held down, since the driver was loaded.
+    /// How long its clocks were reduced since the driver was loaded.
     pub throttled: Vec<(ThrottlePolicy, Duration)>,
     /// Share of the video encoder's time, 0 to 1.
     pub encoder: Option<f64>,
     /// Share of the video decoder's time, 0 to 1.
     pub decoder: Option<f64>,
-    /// Errors of its memory that were found.
+    /// Errors of its memory.
     pub ecc: Ecc,
-    /// Rows of its memory that were replaced (Ampere and newer).
+    /// Remapped rows of its memory (Ampere and newer).
     pub remapped: Remapped,
-    /// Pages of its memory that are not used any more (before Ampere).
+    /// Retired pages of its memory (before Ampere).
     pub retired: Retired,
-    /// Its place on the bus.
+    /// Its PCIe link.
     pub pcie: Pcie,
-    /// Its links to others.
+    /// Its links to other cards.
     pub nvlinks: Vec<NvLink>,
-    /// Who uses it.
+    /// The processes that use it.
     pub processes: Option<Vec<GpuProcess>>,
-    /// Whether it is cut into instances; `None` where it cannot be.
+    /// Whether it is partitioned into instances (MIG); `None` where it cannot be.
     pub mig: Option<bool>,
     /// Its instances.
     pub instances: Vec<MigInstance>,
-    /// Errors that its driver reported since this program watches; `None` where it reports none.
+    /// Errors that its driver has reported since this program started; `None` where it does not report them.
     pub xids: Option<Xids>,
 }
 
-/// Memory, in bytes.
+/// Memory of a card, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Memory {
+pub struct GpuMemory {
     /// In use by programs.
     pub used: u64,
     /// Free.
     pub free: u64,
-    /// Kept by the driver.
+    /// Reserved by the driver.
     pub reserved: u64,
-    /// All of it.
+    /// In total.
     pub total: u64,
 }
 
-/// A temperature at which something happens.
+/// What the card does at a temperature limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TemperatureLimit {
-    /// The chip is switched off.
+    /// It shuts down.
     Shutdown,
-    /// The hardware slows down.
+    /// The hardware throttles.
     Slowdown,
-    /// The driver slows it down to stay below.
+    /// The driver throttles to stay below.
     Operating,
     /// The same for its memory.
     Memory,
 }
 
 impl TemperatureLimit {
-    /// As a label.
+    /// The label value.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -98,42 +98,42 @@ impl TemperatureLimit {
     }
 }
 
-/// One clock.
+/// The speed of one clock.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ClockSpeed {
     /// Which one, as a label: `graphics`, `sm`, `memory`, `video`.
     pub clock: &'static str,
-    /// Now, in hertz.
+    /// The current speed in hertz.
     pub now_hertz: Option<f64>,
-    /// At most, in hertz.
-    pub most_hertz: Option<f64>,
+    /// The maximum in hertz.
+    pub max_hertz: Option<f64>,
 }
 
-/// What holds clocks down.
+/// Why clocks are reduced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Throttle {
-    /// Nothing to do.
+    /// The GPU is idle.
     Idle,
     /// Clocks were set by hand.
     ApplicationClocks,
     /// The power limit.
     PowerCap,
-    /// The hardware halves its clocks: heat, power brake, or too much power at once.
+    /// The hardware halves its clocks: heat, power brake, or a power spike.
     HardwareSlowdown,
-    /// It waits for others in its group.
+    /// Other cards of its sync boost group.
     SyncBoost,
     /// The driver, because of heat.
     SoftwareThermal,
     /// The hardware, because of heat.
     HardwareThermal,
-    /// The power supply asked for it.
+    /// The power supply requests it.
     PowerBrake,
     /// A display.
     Display,
 }
 
 impl Throttle {
-    /// All of them.
+    /// Every value.
     pub const ALL: [Self; 9] = [
         Self::Idle,
         Self::ApplicationClocks,
@@ -146,7 +146,7 @@ impl Throttle {
         Self::Display,
     ];
 
-    /// As a label.
+    /// The label value.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -163,14 +163,14 @@ impl Throttle {
     }
 }
 
-/// What time below full clocks is counted for.
+/// The reason for which time with reduced clocks is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ThrottlePolicy {
     /// The power limit.
     Power,
     /// Heat.
     Thermal,
-    /// Others in its group.
+    /// Other cards of its sync boost group.
     SyncBoost,
     /// The board's limit.
     BoardLimit,
@@ -179,7 +179,7 @@ pub enum ThrottlePolicy {
 }
 
 impl ThrottlePolicy {
-    /// As a label.
+    /// The label value.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -192,68 +192,68 @@ impl ThrottlePolicy {
     }
 }
 
-/// Errors of memory that were found by their check bits.
+/// Memory errors detected by ECC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ecc {
-    /// Whether they are looked for.
+    /// Whether ECC is enabled.
     pub enabled: Option<bool>,
-    /// One bit, corrected, since the driver was loaded.
+    /// Corrected (single-bit) errors since the driver was loaded.
     pub corrected_since_load: Option<u64>,
-    /// Two bits, not corrected, since the driver was loaded.
+    /// Uncorrected (double-bit) errors since the driver was loaded.
     pub uncorrected_since_load: Option<u64>,
-    /// One bit, corrected, in the card's life.
+    /// Corrected errors in the card's life.
     pub corrected_in_life: Option<u64>,
-    /// Two bits, not corrected, in the card's life.
+    /// Uncorrected errors in the card's life.
     pub uncorrected_in_life: Option<u64>,
 }
 
-/// Rows of memory that were replaced by spare ones.
+/// Memory rows remapped to spare ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Remapped {
-    /// After errors that could be corrected.
+    /// After corrected errors.
     pub corrected: Option<u64>,
-    /// After errors that could not.
+    /// After uncorrected errors.
     pub uncorrected: Option<u64>,
-    /// Whether one waits for a reset to be replaced.
+    /// Whether a remapping waits for a reset.
     pub pending: Option<bool>,
-    /// Whether one could not be replaced: the card is to be exchanged.
+    /// Whether a remapping has failed: the card has to be replaced.
     pub failed: Option<bool>,
 }
 
-/// Pages of memory that are no longer used.
+/// Memory pages that are no longer used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Retired {
-    /// After several errors of one bit.
+    /// After several single-bit errors.
     pub single_bit: Option<u64>,
-    /// After an error of two bits.
+    /// After a double-bit error.
     pub double_bit: Option<u64>,
-    /// Whether one waits for a restart to be left out.
+    /// Whether a retirement waits for a reboot.
     pub pending: Option<bool>,
 }
 
-/// The card's place on the bus.
+/// The card's PCIe link.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pcie {
-    /// Generation of the link now; it falls when there is nothing to do.
+    /// Current generation; lower while idle.
     pub generation: Option<u32>,
-    /// Generation that card and board can both do.
-    pub most_generation: Option<u32>,
-    /// Lanes now.
+    /// Highest generation that both card and board support.
+    pub max_generation: Option<u32>,
+    /// Current number of lanes.
     pub width: Option<u32>,
-    /// Lanes that card and board both have.
-    pub most_width: Option<u32>,
-    /// Transfers that had to be repeated.
+    /// Number of lanes that both card and board have.
+    pub max_width: Option<u32>,
+    /// Replayed transfers.
     pub replays: Option<u64>,
-    /// Bytes a second from the card, over the last 20 ms.
+    /// Bytes per second from the card, over the last 20 ms.
     pub sent_per_second: Option<u64>,
-    /// Bytes a second to the card, over the last 20 ms.
+    /// Bytes per second to the card, over the last 20 ms.
     pub received_per_second: Option<u64>,
 }
 
 /// One link to another card or a switch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NvLink {
-    /// Its number on this card.
+    /// Its index on this card.
     pub link: u32,
     /// Whether it carries data.
     pub up: bool,
@@ -264,25 +264,26 @@ pub struct NvLink {
 /// A process that uses a card.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GpuProcess {
-    /// Its number, as the driver sees it; inside a container others may be seen.
+    /// Its process id as the driver sees it, which may differ inside a container.
     pub pid: u32,
-    /// Memory of the card that it holds, in bytes; unknown where the driver keeps it (Windows, some containers).
+    /// Memory of the card that it uses, in bytes; `None` where the driver does not report it (Windows, some
+    /// containers).
     pub memory_bytes: Option<u64>,
 }
 
-/// A part of a card that looks like a card.
+/// A MIG instance: a partition that appears as a card.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MigInstance {
-    /// Its number on the card.
+    /// Its index on the card.
     pub index: u32,
     /// `MIG-…`.
     pub uuid: String,
-    /// Its size, as `1g.5gb`; empty where the driver does not say.
+    /// Its profile, such as `1g.5gb`; empty where the driver does not report it.
     pub profile: String,
-    /// Number of its GPU instance, where a process of its own tells.
+    /// Id of its GPU instance; known only while a process runs in it.
     pub gpu_instance: Option<u32>,
     /// Its memory.
-    pub memory: Option<Memory>,
-    /// Who uses it.
+    pub memory: Option<GpuMemory>,
+    /// The processes that use it.
     pub processes: Option<Vec<GpuProcess>>,
 }

@@ -1,4 +1,4 @@
-//! Where the driver's library is, and whether there is a driver beneath it.
+//! Finds and loads the driver's library.
 
 use std::path::PathBuf;
 
@@ -7,8 +7,7 @@ use nvml_wrapper::error::NvmlError;
 
 use crate::host::collector::ReadError;
 
-/// The name that drivers install, the name of the developer's link, and two places outside the loader's usual ones:
-/// WSL and `NixOS`.
+/// The installed name, the development link, and the paths on WSL and `NixOS`, which the loader does not search.
 const LIBRARIES: [&str; 4] = [
     "libnvidia-ml.so.1",
     "libnvidia-ml.so",
@@ -16,13 +15,13 @@ const LIBRARIES: [&str; 4] = [
     "/run/opengl-driver/lib/libnvidia-ml.so.1",
 ];
 
-/// Where the library usually is. A name without a slash is looked for where the system's loader looks.
+/// The usual names of the library. One without a slash is searched by the system's loader.
 #[must_use]
 pub fn default_libraries() -> Vec<PathBuf> {
     LIBRARIES.map(PathBuf::from).into()
 }
 
-/// Loads the first that can be. `None` where none can, or the driver is not loaded.
+/// Loads the first library that can be loaded. `None` where there is none, or the driver is not loaded.
 pub(super) fn open(libraries: &[PathBuf]) -> Result<Option<Nvml>, ReadError> {
     for library in libraries {
         match Nvml::builder().lib_path(library.as_os_str()).init() {

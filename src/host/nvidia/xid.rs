@@ -1,7 +1,7 @@
-//! XIDs: errors that the driver reports as they happen, heard on a thread of its own.
+//! XIDs: errors that the driver reports as events, received on a separate thread.
 //!
-//! Promises: each is counted once, by its class and for the card it happened to; cards that come later are watched from
-//! then on. Left out: what happened before this program (the kernel's log has it).
+//! Promises: each is counted once, by class and card; cards that appear later are watched from then on. Left out:
+//! errors before this program started (they are in the kernel's log).
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,24 +16,22 @@ use nvml_wrapper::event::EventSet;
 use nvml_wrapper::struct_wrappers::event::EventData;
 use nvml_wrapper::{Device, Nvml};
 
-use super::NvidiaGpu;
-
-/// How long a wait for events may last; the end of the watch is noticed after it.
+/// The longest wait for an event; the thread notices the end of the watch only after it.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// What the driver reports for an error it has no number for.
+/// Counted for an error without a number.
 const NO_NUMBER: u64 = 999;
 
-/// What an XID is about (NVIDIA, "XID Errors", catalogue and "Common XID Errors").
+/// The class of an XID (NVIDIA, "XID Errors", catalogue and "Common XID Errors").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum XidClass {
-    /// A program did what it must not: a bad address, an exception, or it was ended. The card is well.
+    /// A fault of a program: an invalid address, an exception, or it was killed. The card is healthy.
     Application,
-    /// The card's memory: errors, rows and pages that are replaced.
+    /// The card's memory: errors, remapped rows and retired pages.
     Memory,
     /// The links between cards.
     NvLink,
-    /// The card no longer answers on the bus.
+    /// The card does not answer on the bus.
     Bus,
     /// The card's own processors and their firmware.
     Firmware,
@@ -42,10 +40,10 @@ pub enum XidClass {
 }
 
 impl XidClass {
-    /// All of them.
+    /// Every value.
     pub const ALL: [Self; 6] = [Self::Application, Self::Memory, Self::NvLink, Self::Bus, Self::Firmware, Self::Other];
 
-    /// Of a number.
+    /// The class of this number.
     #[must_use]
     pub const fn of(xid: u64) -> Self {
         match xid {
@@ -58,7 +56,7 @@ impl XidClass {
         }
     }
 
-    /// As a label.
+    /// The label value.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -72,25 +70,25 @@ impl XidClass {
     }
 }
 
-/// What was heard of one card.
+/// The errors of one card.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Xids {
-    /// Number of the last one; `None` where there was none.
+    /// The last XID; `None` where there was none.
     pub last: Option<u64>,
-    /// How many of each class; a class that is not there had none.
+    /// Errors by class; an absent class had none.
     pub counts: BTreeMap<XidClass, u64>,
 }
 
-/// What was heard, by the card's UUID. It outlives the library, so that no count goes back.
+/// The errors of each card by UUID. Outlives the library, so that no count decreases.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Tally(Arc<Mutex<BTreeMap<String, Xids>>>);
+pub(super) struct XidCounts(Arc<Mutex<BTreeMap<String, Xids>>>);
 
-impl Tally {
+impl XidCounts {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Xids>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn heard(&self, uuid: &str, xid: u64) {
+    fn add(&self, uuid: &str, xid: u64) {
         let mut all = self.lock();
         let xids = all.entry(uuid.to_owned()).or_default();
         xids.last = Some(xid);
@@ -98,49 +96,48 @@ impl Tally {
     }
 }
 
-/// The thread that listens. Dropping this ends it after its wait.
+/// The thread that receives events. Dropping this ends it after its wait.
 #[derive(Debug, Default)]
 pub(super) struct XidWatch {
-    /// The cards that were there when it began.
-    asked: Vec<String>,
+    /// The cards that answered at the start of the thread.
+    known: Vec<String>,
     /// Those of them that report XIDs.
-    cards: Vec<String>,
+    reporting: Vec<String>,
     stop: Option<Arc<AtomicBool>>,
 }
 
 impl XidWatch {
-    /// Of no card.
-    pub(super) fn none() -> Self {
-        Self::default()
-    }
-
-    /// Listens to the cards that answer, anew if they are others than before.
-    pub(super) fn keep(&mut self, nvml: &Arc<Nvml>, gpus: &[NvidiaGpu], tally: &Tally) {
-        let is_new = |gpu: &NvidiaGpu| gpu.up && !self.asked.contains(&gpu.identity.uuid);
-        if gpus.iter().any(is_new) {
-            *self = Self::start(nvml, gpus, tally);
+    /// Watches the cards with these UUIDs; restarts the thread if one of them is new.
+    pub(super) fn watch<'a>(
+        &mut self,
+        nvml: &Arc<Nvml>,
+        uuids: impl Iterator<Item = &'a str> + Clone,
+        counts: &XidCounts,
+    ) {
+        if uuids.clone().any(|uuid| !self.known.iter().any(|known| known == uuid)) {
+            *self = Self::start(nvml, uuids, counts);
         }
     }
 
-    /// What was heard of a card that is or was listened to.
-    pub(super) fn of(&self, uuid: &str, tally: &Tally) -> Option<Xids> {
-        let all = tally.lock();
-        let listened = self.stop.is_some() && self.cards.iter().any(|card| card == uuid);
-        all.get(uuid).cloned().or_else(|| listened.then(Xids::default))
+    /// The errors of a card; `None` where it was never watched.
+    pub(super) fn xids_of(&self, uuid: &str, counts: &XidCounts) -> Option<Xids> {
+        let all = counts.lock();
+        let is_watched = self.stop.is_some() && self.reporting.iter().any(|card| card == uuid);
+        all.get(uuid).cloned().or_else(|| is_watched.then(Xids::default))
     }
 
-    fn start(nvml: &Arc<Nvml>, gpus: &[NvidiaGpu], tally: &Tally) -> Self {
-        let asked: Vec<String> = gpus.iter().filter(|gpu| gpu.up).map(|gpu| gpu.identity.uuid.clone()).collect();
-        let listed = if nvml.create_event_set().is_ok() { reporting(nvml) } else { Vec::new() };
-        let cards: Vec<String> = listed.iter().filter_map(|device| device.uuid().ok()).collect();
-        if cards.is_empty() {
-            return Self { asked, cards, stop: None };
+    fn start<'a>(nvml: &Arc<Nvml>, uuids: impl Iterator<Item = &'a str>, counts: &XidCounts) -> Self {
+        let known: Vec<String> = uuids.map(str::to_owned).collect();
+        let devices = if nvml.create_event_set().is_ok() { reporting_devices(nvml) } else { Vec::new() };
+        let reporting: Vec<String> = devices.iter().filter_map(|device| device.uuid().ok()).collect();
+        if reporting.is_empty() {
+            return Self { known, reporting, stop: None };
         }
         let stop = Arc::new(AtomicBool::new(false));
-        let (nvml, tally, stopped, of) = (Arc::clone(nvml), tally.clone(), Arc::clone(&stop), cards.clone());
+        let (nvml, counts, stopped, cards) = (Arc::clone(nvml), counts.clone(), Arc::clone(&stop), reporting.clone());
         let thread = thread::Builder::new().name("nvidia-xid".to_owned());
-        let listening = thread.spawn(move || listen(&nvml, &of, &tally, &stopped));
-        Self { asked, cards, stop: listening.ok().map(|_| stop) }
+        let spawned = thread.spawn(move || receive(&nvml, &cards, &counts, &stopped));
+        Self { known, reporting, stop: spawned.ok().map(|_| stop) }
     }
 }
 
@@ -152,38 +149,38 @@ impl Drop for XidWatch {
     }
 }
 
-fn listen(nvml: &Nvml, cards: &[String], tally: &Tally, stopped: &AtomicBool) {
+fn receive(nvml: &Nvml, cards: &[String], counts: &XidCounts, stopped: &AtomicBool) {
     let Some(set) = subscribe(nvml) else { return };
     let wait = u32::try_from(WAIT.as_millis()).unwrap_or(u32::MAX);
     while !stopped.load(Ordering::Relaxed) {
         match set.wait(wait) {
-            Ok(event) => count(&event, cards, tally),
+            Ok(event) => count(&event, cards, counts),
             Err(NvmlError::Timeout) => {}
             Err(NvmlError::Uninitialized | NvmlError::FailedToLoadSymbol(_)) => return,
-            // A lost card makes every wait end at once.
+            // After the loss of a card every wait ends at once.
             Err(_) => thread::park_timeout(WAIT),
         }
     }
 }
 
 /// The cards that report XIDs.
-fn reporting(nvml: &Nvml) -> Vec<Device<'_>> {
+fn reporting_devices(nvml: &Nvml) -> Vec<Device<'_>> {
     let all = (0..nvml.device_count().unwrap_or(0)).filter_map(|index| nvml.device_by_index(index).ok());
     let reports = |types: EventTypes| types.contains(EventTypes::CRITICAL_XID_ERROR);
     all.filter(|device| device.supported_event_types().is_ok_and(reports)).collect()
 }
 
-/// An event set of every card that reports XIDs. A registration that fails takes the set with it, so each card was
-/// asked before.
+/// An event set with every card that reports XIDs. A failed registration drops the set, so only cards that support the
+/// event are registered.
 fn subscribe(nvml: &Nvml) -> Option<EventSet<'_>> {
     let set = nvml.create_event_set().ok()?;
-    reporting(nvml)
+    reporting_devices(nvml)
         .into_iter()
         .try_fold(set, |set, device| device.register_events(EventTypes::CRITICAL_XID_ERROR, set).ok())
 }
 
-/// A card that is lost may not even tell its name; with only one there is no doubt.
-fn count(event: &EventData<'_>, cards: &[String], tally: &Tally) {
+/// Counts and logs an event. A lost card may not report its UUID; it is known only if there is a single card.
+fn count(event: &EventData<'_>, cards: &[String], counts: &XidCounts) {
     let xid = match event.event_data {
         Some(XidError::Value(xid)) => xid,
         Some(XidError::Unknown) => NO_NUMBER,
@@ -195,7 +192,7 @@ fn count(event: &EventData<'_>, cards: &[String], tally: &Tally) {
         return;
     };
     tracing::warn!(xid, class = XidClass::of(xid).as_str(), uuid, "the NVIDIA driver reports an error of a GPU");
-    tally.heard(&uuid, xid);
+    counts.add(&uuid, xid);
 }
 
 #[cfg(test)]
@@ -203,7 +200,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn xids_are_told_apart_by_what_is_to_be_done_about_them() {
+    fn xids_are_classified_by_their_remedy() {
         for (xid, class) in [
             (13, XidClass::Application),
             (31, XidClass::Application),
@@ -221,12 +218,12 @@ mod tests {
 
     #[test]
     fn the_last_number_and_the_counts_of_each_class_are_kept() {
-        let tally = Tally::default();
-        [31, 79, 13].into_iter().for_each(|xid| tally.heard("GPU-a", xid));
-        let heard = tally.lock()["GPU-a"].clone();
-        assert_eq!(heard.last, Some(13));
-        assert_eq!(heard.counts[&XidClass::Application], 2);
-        assert_eq!(heard.counts[&XidClass::Bus], 1);
-        assert_eq!(XidWatch::none().of("GPU-b", &tally), None, "a card that nobody listens to");
+        let counts = XidCounts::default();
+        [31, 79, 13].into_iter().for_each(|xid| counts.add("GPU-a", xid));
+        let counted = counts.lock()["GPU-a"].clone();
+        assert_eq!(counted.last, Some(13));
+        assert_eq!(counted.counts[&XidClass::Application], 2);
+        assert_eq!(counted.counts[&XidClass::Bus], 1);
+        assert_eq!(XidWatch::default().xids_of("GPU-b", &counts), None, "a card that is not watched");
     }
 }

@@ -8,7 +8,7 @@
 //! violations, whose unit DCGM's documents state in two ways.
 
 use crate::host::nvidia::NvidiaGpu;
-use crate::host::nvidia::facts::{Facts, Memory, Throttle};
+use crate::host::nvidia::facts::{Facts, GpuMemory, Throttle};
 use crate::metrics::declare::families;
 use crate::metrics::scraped::Batch;
 use crate::metrics::spec::Spec;
@@ -110,7 +110,7 @@ pub(super) fn add(batch: &mut Batch, gpu: &NvidiaGpu, node: &str) {
     }
 }
 
-fn memory(memory: Memory) -> Vec<(&'static Spec, Option<f64>)> {
+fn memory(memory: GpuMemory) -> Vec<(&'static Spec, Option<f64>)> {
     let mib = |bytes: u64| Some(bytes as f64 / MIB);
     vec![
         (&FB_USED, mib(memory.used)),
@@ -143,9 +143,9 @@ fn gauges(facts: &Facts) -> Vec<(&'static Spec, Option<f64>)> {
         (&THROTTLE_REASONS, facts.throttles.as_deref().map(bits)),
         (&XID_ERRORS, facts.xids.as_ref().map(|xids| xids.last.unwrap_or(0) as f64)),
         (&PCIE_GENERATION, facts.pcie.generation.map(f64::from)),
-        (&PCIE_GENERATION_MAX, facts.pcie.most_generation.map(f64::from)),
+        (&PCIE_GENERATION_MAX, facts.pcie.max_generation.map(f64::from)),
         (&PCIE_WIDTH, facts.pcie.width.map(f64::from)),
-        (&PCIE_WIDTH_MAX, facts.pcie.most_width.map(f64::from)),
+        (&PCIE_WIDTH_MAX, facts.pcie.max_width.map(f64::from)),
         (&ROW_REMAP_FAILURE, facts.remapped.failed.map(|failed| f64::from(u8::from(failed)))),
         (&ROW_REMAP_PENDING, facts.remapped.pending.map(|pending| f64::from(u8::from(pending)))),
     ]

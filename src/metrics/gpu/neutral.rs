@@ -145,7 +145,7 @@ impl Card<'_> {
         self.add(&FAN, &[], facts.fan);
         for it in &facts.clocks {
             self.add(&CLOCK, &[it.clock], it.now_hertz);
-            self.add(&CLOCK_MAX, &[it.clock], it.most_hertz);
+            self.add(&CLOCK_MAX, &[it.clock], it.max_hertz);
         }
         self.add(&PERFORMANCE_STATE, &[], facts.performance_state.map(f64::from));
         if let Some(now) = &facts.throttles {
@@ -190,9 +190,9 @@ impl Card<'_> {
     fn links(&mut self, facts: &Facts) {
         let pcie = &facts.pcie;
         self.add(&PCIE_GENERATION, &[], pcie.generation.map(f64::from));
-        self.add(&PCIE_GENERATION_MAX, &[], pcie.most_generation.map(f64::from));
+        self.add(&PCIE_GENERATION_MAX, &[], pcie.max_generation.map(f64::from));
         self.add(&PCIE_WIDTH, &[], pcie.width.map(f64::from));
-        self.add(&PCIE_WIDTH_MAX, &[], pcie.most_width.map(f64::from));
+        self.add(&PCIE_WIDTH_MAX, &[], pcie.max_width.map(f64::from));
         self.add(&PCIE_REPLAYS, &[], pcie.replays.map(count));
         self.add(&PCIE_RATE, &["sent"], pcie.sent_per_second.map(count));
         self.add(&PCIE_RATE, &["received"], pcie.received_per_second.map(count));

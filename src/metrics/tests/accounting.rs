@@ -41,7 +41,7 @@ fn live(observation: &mut Observation, at: Instant, dice: &mut Dice) {
         match step {
             0 => observation.forwarded(Instant::now()),
             1 => observation.request_frame(b"{\"model\":\"m\"}"),
-            2 => observation.request_done(now),
+            2 => observation.request_uploaded(now),
             3 => observation.responded(
                 &Head { status: 200, content_type: None, content_encoding: None, reported: Reported::default() },
                 now,
@@ -57,7 +57,7 @@ fn live(observation: &mut Observation, at: Instant, dice: &mut Dice) {
 fn every_observation_is_counted_once_however_it_ends() {
     let metrics = metrics();
     let settings = exchange::Settings { stall: Some(ms(5000)) };
-    let shared = exchange::Shared { settings, residency: Arc::default(), names: Arc::new(AsSpelled) };
+    let shared = exchange::ObservationContext { settings, residency: Arc::default(), names: Arc::new(AsSpelled) };
     let mut dice = Dice(0x00C0_FFEE);
     for id in 0..LIVES {
         let start = Start { id, ..start(dice.one(&[CHAT, OPENAI, TAGS])) };

@@ -1,7 +1,7 @@
 //! Which exchanges energy is attributed to.
 
 use super::*;
-use crate::host::energy::{Meter, Reading};
+use crate::host::energy::{Meter, MeterReading};
 
 struct Rig {
     meter: Arc<Meter>,
@@ -25,7 +25,7 @@ impl Rig {
     /// Advances the meter.
     fn spend(&mut self, joules: f64) {
         self.joules += joules;
-        let reading = Reading { meter: "card".into(), joules: Some(self.joules), watts: None };
+        let reading = MeterReading { meter: "card".into(), joules: Some(self.joules), watts: None };
         self.meter.observe(Instant::now(), &[reading]);
     }
 

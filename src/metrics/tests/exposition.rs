@@ -7,7 +7,7 @@ use std::process::Stdio;
 use super::fed::fed;
 use super::lint::families;
 use super::*;
-use crate::backend::inventory::{Inventory, Model};
+use crate::backend::inventory::{Inventory, ListedModel};
 
 #[path = "../../../tests/it/support/golden.rs"]
 mod golden;
@@ -109,7 +109,7 @@ fn openmetrics_ends_where_it_says_so_and_the_text_format_says_nothing() {
 fn the_newest_exchange_of_each_bucket_is_its_exemplar() {
     let metrics = metrics();
     let exchange = |trace: u128, ttft: u64| {
-        let start = Start { trace: TraceId::made_up(trace), ..start(CHAT) };
+        let start = Start { trace: TraceId::from_random(trace), ..start(CHAT) };
         complete(&metrics, "llama3", &Record { start, time_to_first_token: Some(ms(ttft)), ..plain(CHAT) });
     };
     for (trace, ttft) in [(1, 50), (2, 55), (3, 2000), (4, 1_000_000), (5, 60)] {
@@ -174,7 +174,7 @@ fn a_model_that_vanishes_takes_its_gauges_with_it_and_keeps_its_counters() {
 fn a_listed_model_that_is_not_in_memory_is_a_known_0_and_one_without_a_label_is_absent() {
     let metrics = metrics_with(settings(), Catalogue::new(1));
     metrics.subjects.catalogue.admit("a").unwrap();
-    let model = |name: &str| Model { name: name.into(), ..Model::default() };
+    let model = |name: &str| ListedModel { name: name.into(), ..ListedModel::default() };
     let inventory = Inventory {
         models: vec![model("a"), model("beyond the cap")],
         resident: Some(vec![]),
@@ -196,7 +196,11 @@ fn a_listed_model_that_is_not_in_memory_is_a_known_0_and_one_without_a_label_is_
 fn a_model_that_is_listed_twice_has_one_row_of_facts() {
     let metrics = metrics_with(settings(), Catalogue::new(1));
     metrics.subjects.catalogue.admit("a:latest").unwrap();
-    let model = |name: &str, quant: &str| Model { name: name.into(), quant: Some(quant.into()), ..Model::default() };
+    let model = |name: &str, quant: &str| ListedModel {
+        name: name.into(),
+        quant: Some(quant.into()),
+        ..ListedModel::default()
+    };
     let models = vec![model("a:latest", "Q4_K_M"), model("a", "F16")];
     metrics.listed(&"local".into(), &Inventory { models, polled: true, ..Inventory::default() });
     assert_eq!(values(&metrics, "model_info"), [1.0]);

@@ -1,9 +1,9 @@
 //! Metrics of which every family has a value.
 
 use super::*;
-use crate::backend::Place;
+use crate::backend::BackendLocation;
 use crate::backend::engine::EngineLoad;
-use crate::backend::inventory::{Expiry, Inventory, Model, Resident, Runtime};
+use crate::backend::inventory::{Expiry, Inventory, ListedModel, Resident, Runtime};
 use crate::backend::track::Change;
 use crate::exchange::outcome::{ErrorType, Malformed};
 use crate::exchange::vocabulary::Defect;
@@ -42,14 +42,14 @@ pub(super) fn fed() -> Arc<Metrics> {
 fn surveyed(metrics: &Metrics) {
     let backend: Arc<str> = "local".into();
     let text = |text: &str| Some(Box::from(text));
-    let model = Model {
+    let model = ListedModel {
         name: "llama3".into(),
         revision: text("365c0bd3c000a25d28ddbf732fe1c6add414de7275464c4e4d1c3b5fcb5d8ad1"),
         quant: text("Q4_0"),
         family: text("llama"),
         parameter_size: text("8.0B"),
         format: text("gguf"),
-        elsewhere: false,
+        remote: false,
     };
     let held = Resident {
         name: "llama3".into(),
@@ -66,7 +66,7 @@ fn surveyed(metrics: &Metrics) {
         resident: Some(vec![held]),
         polled: true,
     };
-    metrics.set_backend_location(&backend, Place { node: "gpu-box".into(), zone: "rack 7".into() });
+    metrics.set_backend_location(&backend, BackendLocation { node: "gpu-box".into(), zone: "rack 7".into() });
     metrics.listed(&backend, &inventory);
     metrics.resident(&backend, &inventory, &[Change::Evicted("llama3".into()), Change::Loaded("llama3".into())]);
     let load = EngineLoad { model: text("llama3"), waiting: Some(3.0), running: Some(2.0), kv_cache: Some(0.25) };

@@ -90,7 +90,7 @@ fn on_an_ollama_backend_every_route_means_latest_also_before_the_first_listing()
     let backend: Arc<str> = "local".into();
     for listed_in_time in [true, false] {
         let catalogue = Arc::new(Catalogue::default());
-        catalogue.asking(&backend);
+        catalogue.set_pending(&backend);
         let metrics = Metrics::new(settings(), std::slice::from_ref(&backend), catalogue.clone());
         let record = Record { answered_model: Some("m".into()), ..full_chat() };
         let record = Record { start: start(OPENAI), ..record };
@@ -98,10 +98,10 @@ fn on_an_ollama_backend_every_route_means_latest_also_before_the_first_listing()
         watch.requested(Some(&"m".into()));
         watch.answered(&"m".into());
         if listed_in_time {
-            catalogue.recognised(&backend, Runtime::Ollama);
+            catalogue.set_runtime(&backend, Runtime::Ollama);
         }
         finish(watch, &record);
-        catalogue.recognised(&backend, Runtime::Ollama);
+        catalogue.set_runtime(&backend, Runtime::Ollama);
         catalogue.admit("m:latest");
         complete(&metrics, "m", &record);
         let total = |model: &str| {

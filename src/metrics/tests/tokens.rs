@@ -35,7 +35,7 @@ fn the_load_is_observed_only_when_cold_and_taken_off_the_first_token_always() {
     assert_eq!(value(&metrics, &of("model_load_duration_seconds_count")), None);
     assert_eq!(all(), Some(vec![0.0; ColdCause::ALL.len()]), "from 0 on, whatever the cause will be");
     complete(&metrics, "m", &full_chat());
-    complete(&metrics, "m", &Record { cold: Some(Cold { cause: ColdCause::OptionsChanged, by: None }), ..full_chat() });
+    complete(&metrics, "m", &Record { cold: Some(ColdCause::OptionsChanged.into()), ..full_chat() });
     assert_eq!(value(&metrics, &of("model_load_duration_seconds_sum")), Some(5.0));
     let causes = [ColdCause::First, ColdCause::OptionsChanged, ColdCause::Evicted].map(cold);
     assert_eq!(causes, [Some(1.0), Some(1.0), Some(0.0)]);
@@ -63,7 +63,7 @@ fn counts_carry_their_source_and_chunks_count_only_where_nothing_better_is_known
 
 #[test]
 fn usage_is_missing_only_from_completed_generations_without_a_report() {
-    let running = Some(Count { value: 3, source: Source::Running });
+    let running = Some(TokenCount { value: 3, source: Source::Running });
     let embed = Route { operation: Operation::Embeddings, ..CHAT };
     for (record, missing) in [
         (full_chat(), Some(0.0)),
@@ -87,7 +87,7 @@ fn tokens_are_wasted_only_in_decode() {
     let metrics = metrics();
     let cancelled = Record { outcome: Outcome::ClientCancelled, generated_tokens: None, ..full_chat() };
     complete(&metrics, "m", &cancelled);
-    let counted = Some(Count { value: 9, source: Source::Running });
+    let counted = Some(TokenCount { value: 9, source: Source::Running });
     complete(&metrics, "m", &Record { phase: Phase::Prefill, generated_tokens: counted, ..cancelled });
     let of_phase =
         |name, phase| value(&metrics, &format!(r#"{name}{{backend="local",model="m:latest",phase="{phase}"}}"#));
@@ -104,7 +104,7 @@ fn the_ratio_of_tokens_to_chunks_is_learnt_from_completed_streams_with_a_report(
     for unfit in [
         Record { outcome: Outcome::ClientCancelled, ..full_chat() },
         Record { streamed: false, ..full_chat() },
-        Record { generated_tokens: Some(Count { value: 10, source: Source::Running }), ..full_chat() },
+        Record { generated_tokens: Some(TokenCount { value: 10, source: Source::Running }), ..full_chat() },
         Record { token_events: 0, ..full_chat() },
     ] {
         complete(&metrics, "m", &unfit);

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use inferometer::proxy::{Life, Settings};
-use inferometer::tls::server::{self, Clients, Server, Version};
+use inferometer::tls::server::{self, ClientVerification, TlsServer, TlsVersion};
 
 use crate::support::PATIENCE;
 use crate::support::authority::Authority;
@@ -57,9 +57,10 @@ impl Over {
     fn rig(&self, backend: &Backend, change: impl FnOnce(&mut Settings)) -> Rig {
         let tls = self.0.as_ref().map(|authority| {
             let identity = authority.identity(&["localhost"]);
-            let clients = Clients::Anyone;
-            let settings = server::Settings { identity, clients, least: Version::Tls12, http2: true, table: "tls" };
-            Server::load(&settings).expect("files")
+            let clients = ClientVerification::Anyone;
+            let settings =
+                server::Settings { identity, clients, min_version: TlsVersion::Tls12, http2: true, table: "tls" };
+            TlsServer::load(&settings).expect("files")
         });
         let mut options = Options { tls, ..Options::default() };
         change(&mut options.settings);

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use inferometer::backend::catalogue::Catalogue;
 use inferometer::clock::Clock;
 use inferometer::exchange::sink::AnySink;
-use inferometer::host::collector::Health;
+use inferometer::host::collector::CollectorHealth;
 use inferometer::host::energy::Meter;
 use inferometer::host::{Host, Settings};
 use inferometer::metrics::{self, Build, Format, Metrics};
@@ -127,7 +127,7 @@ impl Hanging {
     pub(crate) fn wait(&self) {
         let begun = Instant::now();
         loop {
-            let later = Instant::now() + Health::HANGING + Duration::from_secs(1);
+            let later = Instant::now() + CollectorHealth::HANGING + Duration::from_secs(1);
             let well: Vec<_> = self.host.snapshot(later).collectors;
             let well: Vec<_> = well.iter().filter(|it| it.success != Some(false)).map(|it| it.name).collect();
             if well.is_empty() {

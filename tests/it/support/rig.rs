@@ -16,8 +16,8 @@ use inferometer::exchange::record::{Record, Start};
 use inferometer::exchange::sink::{AnySink, Sink, TokenFrame, Watch};
 use inferometer::fleet::{Fleet, Member};
 use inferometer::proxy::{Life, Proxy, Settings, Shared};
-use inferometer::tls::client::Client;
-use inferometer::tls::server::Server;
+use inferometer::tls::client::TlsClient;
+use inferometer::tls::server::TlsServer;
 use tokio::sync::watch;
 
 use super::PATIENCE;
@@ -39,9 +39,9 @@ pub(crate) struct Options {
     pub(crate) prefix: &'static str,
     pub(crate) extra: Vec<Arc<dyn AnySink>>,
     /// How clients are spoken to, where they speak TLS.
-    pub(crate) tls: Option<Server>,
+    pub(crate) tls: Option<TlsServer>,
     /// How the backend is spoken to, where it speaks TLS.
-    pub(crate) backend_tls: Option<Client>,
+    pub(crate) backend_tls: Option<TlsClient>,
 }
 
 impl Default for Options {
@@ -75,7 +75,7 @@ impl Rig {
         sinks.insert(0, Arc::new(Recorder { record, refuse }));
         let scheme = if options.backend_tls.is_some() { "https" } else { "http" };
         let address: Address = format!("{scheme}://{backend}{}", options.prefix).parse().expect("an address");
-        let dialer = Arc::new(Dialer::new(address.clone()).over(options.backend_tls));
+        let dialer = Arc::new(Dialer::new(address.clone()).with_tls(options.backend_tls));
         let member = Member::new(Backend { name: "test".into(), address }, options.upstream, dialer);
         let (_fleet, fleet) = watch::channel(Arc::new(Fleet::of_one(member)));
         let (life, lives) = watch::channel(Life::Running);

@@ -2,24 +2,24 @@
 
 use std::collections::BTreeMap;
 
-use inferometer::exchange::truncation::{Context, Evidence, Truncation};
+use inferometer::exchange::truncation::{ContextLength, PromptSize, Truncation};
 use inferometer::wire::request::ModelScanner;
 use serde_json::Value;
 
 use super::{Fixture, fixtures};
 
 /// What the recorded servers had loaded.
-const CONTEXT: Context = Context::Told(2048);
+const CONTEXT: ContextLength = ContextLength::Reported(2048);
 
-fn evidence(fixture: &Fixture, context: Context) -> Option<Evidence> {
+fn evidence(fixture: &Fixture, context: ContextLength) -> Option<PromptSize> {
     let mut scanner = ModelScanner::default();
     scanner.read(&fixture.request);
     let tokens = fixture.expect["prompt_tokens"].as_u64()?;
-    Some(Evidence { characters: scanner.prompt_characters()?, tokens, context })
+    Some(PromptSize { characters: scanner.prompt_characters()?, tokens, context })
 }
 
 /// The suspected cases, in one observer for each model of each server.
-fn suspected(context: Context) -> Vec<String> {
+fn suspected(context: ContextLength) -> Vec<String> {
     let mut models = BTreeMap::<(String, String), Truncation>::new();
     let observe = |fixture: &Fixture| {
         let evidence = evidence(fixture, context)?;
@@ -40,7 +40,7 @@ fn every_cut_prompt_is_suspected_and_no_other_is() {
 
 #[test]
 fn without_the_contexts_length_nothing_recorded_is_suspected() {
-    assert_eq!(suspected(Context::Unknown), Vec::<String>::new(), "misses, but no false positive");
+    assert_eq!(suspected(ContextLength::Unknown), Vec::<String>::new(), "misses, but no false positive");
 }
 
 #[test]
