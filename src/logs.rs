@@ -1,6 +1,6 @@
 //! The log on standard error: its format, its level, and the access log of finished exchanges.
 //!
-//! Promises: logging never blocks or ends the program. Lines go through a bounded [`queue`] to a writer thread; where
+//! Promises: logging never blocks or ends the program. Lines go through a bounded queue to a writer thread; where
 //! standard error is full or closed they are dropped and counted. No line contains a query, a client's address, a
 //! credential, a prompt or an answer.
 

@@ -12,7 +12,7 @@
 //! The result is a lower bound: a model that is loaded and unloaded between two polls without an answer through the
 //! proxy, and a change of options that only the server's default undoes, are not seen.
 //!
-//! Memory is bounded by the exchanges in flight, by what backends hold and by [`MAX_MODELS`], which also limits the
+//! Memory is bounded by the exchanges in flight, by what backends hold and by `MAX_MODELS`, which also limits the
 //! harm of colliding names chosen by clients. A backend's lock is taken four times an exchange and never while a
 //! response streams.
 

@@ -84,7 +84,7 @@ fn without_a_library_and_without_a_driver_there_is_nothing_and_no_failure() {
 }
 
 #[test]
-fn a_driver_may_come_later_go_and_come_back() {
+fn a_driver_may_be_loaded_later_unloaded_and_loaded_again() {
     let stand_in = StandIn::new("comes");
     stand_in.play("gone");
     let mut collector = collector(&stand_in);
@@ -98,7 +98,7 @@ fn a_driver_may_come_later_go_and_come_back() {
 }
 
 #[test]
-fn a_card_that_fell_off_the_bus_is_marked_and_the_other_goes_on() {
+fn a_lost_card_is_marked_and_the_other_is_still_read() {
     for fault in ["lost=1", "fewer"] {
         let stand_in = StandIn::new(&format!("lost-{}", fault.len()));
         let mut collector = collector(&stand_in);
@@ -117,7 +117,7 @@ fn a_card_that_fell_off_the_bus_is_marked_and_the_other_goes_on() {
 }
 
 #[test]
-fn a_card_that_was_lost_before_it_told_its_name_is_shown_by_its_number() {
+fn a_card_lost_before_it_reported_its_uuid_is_identified_by_its_index() {
     let stand_in = StandIn::new("unnamed");
     stand_in.play("lost=1");
     let mut collector = collector(&stand_in);
@@ -129,7 +129,7 @@ fn a_card_that_was_lost_before_it_told_its_name_is_shown_by_its_number() {
 }
 
 #[test]
-fn a_card_that_takes_the_number_of_a_lost_one_keeps_its_own_name_also_between_whole_readings() {
+fn a_card_with_the_index_of_a_lost_one_keeps_its_identity_between_complete_readings() {
     let stand_in = StandIn::new("renumbered");
     let mut collector = NvidiaCollector::new(vec![stand_in.path()], Duration::from_secs(5));
     let start = Instant::now();
@@ -142,7 +142,7 @@ fn a_card_that_takes_the_number_of_a_lost_one_keeps_its_own_name_also_between_wh
 }
 
 #[test]
-fn between_two_whole_readings_power_is_read_anew_and_the_rest_is_kept() {
+fn between_complete_readings_power_is_updated_and_the_rest_is_kept() {
     let stand_in = StandIn::new("quick");
     let mut collector = NvidiaCollector::new(vec![stand_in.path()], Duration::from_secs(5));
     assert_eq!(collector.period(Duration::from_secs(5)), Duration::from_secs(1));
@@ -183,7 +183,7 @@ fn an_error_that_the_driver_reports_is_counted_once_by_its_class_and_card() {
 }
 
 #[test]
-fn a_call_that_hangs_is_reported_and_holds_up_nobody() {
+fn a_hanging_call_is_reported_and_blocks_nothing_else() {
     let stand_in = StandIn::new("hang");
     stand_in.play("hang");
     let settings = Settings { nvml: vec![stand_in.path()], period: Duration::from_secs(1), ..Settings::default() };
@@ -244,7 +244,7 @@ fn gpu_check(stand_in: &StandIn, changed: &str) -> (Option<i32>, String) {
 }
 
 #[test]
-fn the_check_against_nvidia_smi_knows_every_family_and_sees_what_differs_or_is_missing() {
+fn the_check_against_nvidia_smi_covers_every_family_and_finds_differences_and_gaps() {
     let stand_in = StandIn::new("check");
     let (code, said) = gpu_check(&stand_in, "");
     assert_eq!(code, Some(0), "{said}");
@@ -272,7 +272,7 @@ fn the_check_against_nvidia_smi_knows_every_family_and_sees_what_differs_or_is_m
 }
 
 #[test]
-fn promtool_objects_to_no_name_but_those_of_dcgm() {
+fn promtool_accepts_all_names_except_those_of_dcgm() {
     let golden = ["gpu.txt", "energy.txt"].map(|name| {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
         std::fs::read(path).expect("it is there")

@@ -106,7 +106,7 @@ fn now() -> u64 {
 }
 
 #[test]
-fn what_powermetrics_says_comes_out_of_the_program_and_goes_when_the_helper_dies() {
+fn the_facts_of_powermetrics_are_exposed_until_the_helper_dies() {
     let backend = backend();
     let mut helper = Helper::start();
     helper.feed(SAMPLE);
@@ -130,7 +130,7 @@ fn what_powermetrics_says_comes_out_of_the_program_and_goes_when_the_helper_dies
 }
 
 #[test]
-fn a_helper_that_hangs_dribbles_or_floods_is_felt_by_nobody() {
+fn a_helper_that_hangs_is_slow_or_floods_blocks_nothing_else() {
     let hangs = scripted(|stream| drop(stream.read_to_end(&mut Vec::new())));
     let floods = scripted(|stream| {
         let _ = write!(stream, "HTTP/1.1 200 OK\r\n\r\n");
@@ -152,7 +152,7 @@ fn a_helper_that_hangs_dribbles_or_floods_is_felt_by_nobody() {
 }
 
 #[test]
-fn a_helper_that_lives_in_the_past_is_not_believed_and_one_that_catches_up_is() {
+fn stale_facts_of_a_helper_are_ignored_until_they_are_fresh_again() {
     let told = Arc::new(Mutex::new(now() - 3600));
     let theirs = Arc::clone(&told);
     let helper = scripted(move |stream| {
@@ -184,7 +184,7 @@ const FORMS: [(&str, &str, f64, Option<f64>); 4] = [
 ];
 
 #[test]
-fn every_form_that_helpers_answer_in_is_understood() {
+fn every_form_of_a_helper_s_answer_is_parsed() {
     for (path, body, cpu, gpu) in FORMS {
         let asked_for = format!("GET {path} HTTP/1.");
         let helper = asked(move |stream, request| {
@@ -228,7 +228,7 @@ impl Drop for Rapl {
 }
 
 #[test]
-fn what_the_processors_took_comes_from_the_kernel_through_the_helper_to_the_metrics() {
+fn the_energy_of_the_processors_is_exposed_through_the_helper() {
     let (backend, rapl) = (backend(), Rapl::new());
     let root = rapl.0.display().to_string();
     let (proc, sys) = (format!("{root}/proc"), format!("{root}/sys"));

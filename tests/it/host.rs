@@ -115,7 +115,7 @@ fn a_mac_with_its_helper_alone_is_exposed_as_the_golden_file_says() {
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_machine_of_which_nothing_is_known_has_no_series() {
+fn a_machine_without_known_facts_has_no_series() {
     assert_eq!(exposition(&HostSnapshot::default()), "");
     let empty = Tree::empty("empty");
     let host = Host::start(
@@ -130,7 +130,7 @@ fn a_machine_of_which_nothing_is_known_has_no_series() {
 }
 
 #[test]
-fn an_unknown_gpu_leaves_out_the_sum_and_keeps_the_others() {
+fn an_unknown_gpu_leaves_out_only_the_sum() {
     let tree = Tree::linux("unknown");
     tree.remove("sys/class/drm/card1/device/gpu_busy_percent");
     let text = exposition(&snapshot_of(&tree));
@@ -153,7 +153,7 @@ fn the_golden_files_are_accepted_but_for_the_units_that_are_older_than_the_rules
 }
 
 #[test]
-fn collectors_say_how_they_do_and_when_they_last_did_well() {
+fn collectors_report_their_health_and_last_success() {
     let snapshot =
         HostSnapshot { collectors: vec![health("cpu", true), health("helper", false)], ..HostSnapshot::default() };
     let text = exposition(&snapshot);
@@ -183,7 +183,7 @@ fn wait_for(host: &Host, wanted: impl Fn(&HostSnapshot) -> bool) -> HostSnapshot
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_source_and_a_helper_that_hang_are_named_and_felt_by_nobody() {
+fn a_hanging_source_and_a_hanging_helper_are_reported_and_block_nothing_else() {
     let tree = Tree::linux("hanging");
     // A pipe without a writer: whoever opens it waits.
     tree.remove("proc/meminfo");
@@ -334,7 +334,7 @@ fn disks_networks_load_and_pressure_are_what_proc_says() {
 /// Filesystems are asked of the system, not of a tree.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_filesystem_that_is_not_there_is_left_out() {
+fn a_missing_filesystem_is_left_out() {
     let tree = Tree::empty("mounts");
     tree.write(
         "proc/self/mounts",

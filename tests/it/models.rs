@@ -86,7 +86,7 @@ fn generate_as(program: &Program, model: &str) -> Value {
 }
 
 #[test]
-fn every_switch_between_models_is_a_cold_start_that_names_who_came_instead() {
+fn every_switch_between_models_is_a_cold_start_with_the_evicting_model() {
     let server = Simulator::with(&["--max-loaded", "1"]);
     let program = before(&server);
     let models = [MODEL, "qwen3:8b"];
@@ -104,7 +104,7 @@ fn every_switch_between_models_is_a_cold_start_that_names_who_came_instead() {
 }
 
 #[test]
-fn two_clients_that_ask_for_other_contexts_load_the_model_again_and_again() {
+fn two_clients_with_different_context_lengths_reload_the_model_each_time() {
     let server = Simulator::start();
     let program = before(&server);
     let contexts = [4096, 2048, 4096, 2048];
@@ -120,7 +120,7 @@ fn two_clients_that_ask_for_other_contexts_load_the_model_again_and_again() {
 }
 
 #[test]
-fn a_model_that_shares_the_weights_of_another_is_cold_only_until_it_is_known_not_to_be_listed() {
+fn a_model_that_shares_weights_is_cold_only_until_it_is_known_to_be_hidden() {
     let server = Simulator::start();
     let program = before(&server);
     assert_eq!(generate(&program, "x", None)["cold"], "first");
@@ -138,7 +138,7 @@ fn a_model_that_shares_the_weights_of_another_is_cold_only_until_it_is_known_not
 }
 
 #[test]
-fn a_model_that_was_sent_away_is_cold() {
+fn an_unloaded_model_is_cold() {
     let server = Simulator::start();
     let program = before(&server);
     generate(&program, "x", None);
@@ -157,7 +157,7 @@ fn a_model_that_was_sent_away_is_cold() {
 }
 
 #[test]
-fn a_backend_that_was_started_again_is_cold() {
+fn a_restarted_backend_is_cold() {
     let server = Simulator::start();
     let program = before(&server);
     generate(&program, "x", None);
@@ -183,7 +183,7 @@ fn a_backend_that_was_started_again_is_cold() {
 }
 
 #[test]
-fn a_prompt_that_is_cut_while_its_model_is_cold_is_suspected_and_so_is_the_next() {
+fn a_prompt_cut_while_its_model_is_cold_is_suspected_and_so_is_the_next() {
     let server = Simulator::with(&["--ps-delay", "200"]);
     let program = before(&server);
     let long = "words and ".repeat(3_000);
@@ -209,7 +209,7 @@ fn an_answer_that_comes_before_the_request_is_over_is_counted_like_any_other() {
 }
 
 #[test]
-fn a_queue_that_the_backend_does_not_tell_of_shows_as_requests_that_wait() {
+fn an_unreported_queue_of_the_backend_shows_as_waiting_requests() {
     let server = Simulator::with(&["--parallel", "1"]);
     let program = before(&server);
     let body = json!({"model": MODEL, "prompt": "[[stall]]"});

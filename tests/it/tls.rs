@@ -37,7 +37,7 @@ fn trusting(authority: &Authority) -> Settings {
 }
 
 #[test]
-fn a_trusted_backend_is_spoken_to_over_tls() {
+fn a_trusted_backend_is_contacted_over_tls() {
     let authority = Authority::new();
     let (answer, error) = through(&authority.identity(&["127.0.0.1"]), None, &trusting(&authority));
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("ok"), "{answer}");
@@ -47,7 +47,7 @@ fn a_trusted_backend_is_spoken_to_over_tls() {
 }
 
 #[test]
-fn a_backend_that_is_not_to_be_trusted_gets_no_byte_and_the_client_a_reason() {
+fn an_untrusted_backend_gets_no_byte_and_the_client_gets_the_reason() {
     let (authority, other) = (Authority::new(), Authority::new());
     for (identity, settings, words) in [
         (other.identity(&["127.0.0.1"]), trusting(&authority), "backend_tls.ca_file"),
@@ -63,7 +63,7 @@ fn a_backend_that_is_not_to_be_trusted_gets_no_byte_and_the_client_a_reason() {
 }
 
 #[test]
-fn a_backend_that_wants_a_certificate_gets_ours_or_refuses_us() {
+fn a_backend_that_requires_a_certificate_gets_it_or_refuses_the_proxy() {
     let (authority, ours, other) = (Authority::new(), Authority::new(), Authority::new());
     let server = authority.identity(&["127.0.0.1"]);
     let shown = |identity| Settings { identity, ..trusting(&authority) };
@@ -77,7 +77,7 @@ fn a_backend_that_wants_a_certificate_gets_ours_or_refuses_us() {
 }
 
 #[test]
-fn a_backend_that_speaks_no_tls_is_told_apart_from_a_silent_one() {
+fn a_backend_without_tls_and_a_silent_one_are_different_faults() {
     let plain = Backend::start(|connection| {
         connection.exactly(1);
         connection.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
@@ -125,7 +125,7 @@ pub(crate) fn behind_tls(identity: Identity, backend: &Backend) -> Rig {
 }
 
 #[test]
-fn clients_are_served_over_tls_and_told_of_the_end() {
+fn clients_are_served_over_tls_until_a_close_notify() {
     let authority = Authority::new();
     let backend = Backend::answering(OK);
     let rig = behind_tls(authority.identity(&["localhost"]), &backend);
@@ -160,7 +160,7 @@ fn a_large_body_passes_tls_whole_in_both_directions() {
 }
 
 #[test]
-fn plain_http_where_tls_is_spoken_is_told_so() {
+fn plain_http_on_a_tls_port_gets_an_explanation() {
     let backend = Backend::answering(OK);
     let rig = behind_tls(Authority::new().identity(&["localhost"]), &backend);
     let answer = ask(rig.address, GET);
@@ -214,7 +214,7 @@ fn users() -> String {
 }
 
 #[test]
-fn the_second_listener_wants_a_password_on_every_path_but_two() {
+fn the_second_listener_requires_a_password_on_every_path_but_two() {
     let backend = Backend::answering(OK);
     let program = Program::with(backend.address, &["--admin-web-config-file", &web_config(&users())]);
     // Each from another address: guesses are bounded for each.
@@ -262,7 +262,7 @@ fn the_second_listener_wants_a_password_on_every_path_but_two() {
 }
 
 #[test]
-fn the_second_listener_speaks_tls_and_may_want_certificates() {
+fn the_second_listener_uses_tls_and_may_require_certificates() {
     let (authority, clients) = (Authority::new(), Authority::new());
     let more = format!(
         "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: {}\n  min_version: TLS13\n",
@@ -303,7 +303,7 @@ fn mutual(authority: &Authority, clients: &Authority) -> (std::net::SocketAddr, 
 }
 
 #[test]
-fn the_whole_program_speaks_tls_on_every_side_at_once() {
+fn the_program_uses_tls_on_every_side_at_once() {
     let (inside, clients, outside) = (Authority::new(), Authority::new(), Authority::new());
     let (_backend, toml) = mutual(&inside, &clients);
     let identity = outside.identity(&["localhost"]);
@@ -399,7 +399,7 @@ const OTHER_FIELDS: [(&str, &str); 10] = [
 ];
 
 #[test]
-fn fields_of_exporters_that_are_not_known_are_refused_by_name_and_listed() {
+fn unknown_fields_of_a_web_config_are_refused_by_name_and_listed() {
     let readme = include_str!("../../README.md");
     let identity = Authority::new().identity(&["a"]);
     for (field, text) in OTHER_FIELDS {

@@ -39,12 +39,12 @@ fn every_cut_prompt_is_suspected_and_no_other_is() {
 }
 
 #[test]
-fn without_the_contexts_length_nothing_recorded_is_suspected() {
+fn without_a_context_length_no_recorded_prompt_is_suspected() {
     assert_eq!(suspected(ContextLength::Unknown), Vec::<String>::new(), "misses, but no false positive");
 }
 
 #[test]
-fn the_characters_of_recorded_prompts_are_those_that_a_parser_counts() {
+fn the_characters_of_recorded_prompts_equal_those_of_a_parser() {
     let mut counted = 0;
     for fixture in fixtures().iter().filter(|fixture| fixture.route.operation.generates()) {
         let Ok(body) = serde_json::from_slice::<Value>(&fixture.request) else { continue };
