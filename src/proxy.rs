@@ -10,6 +10,7 @@
 //! [`crate::exchange::sink::Sink`].
 
 mod accept;
+mod admission;
 mod answer;
 mod attempt;
 mod authority;
@@ -22,6 +23,7 @@ mod extension;
 mod fields;
 mod forward;
 mod framing;
+mod grammar;
 pub mod guard;
 mod handshake;
 mod http1;
@@ -38,6 +40,7 @@ mod socket;
 mod stage;
 mod steps;
 mod tap;
+mod thread;
 mod timer;
 mod trailers;
 mod upgrade;
@@ -56,8 +59,7 @@ use tokio::sync::{mpsc, watch as life};
 
 use accept::Acceptor;
 pub use accept::set_options;
-pub use worker::Life;
-use worker::Worker;
+pub use admission::Life;
 
 use crate::exchange;
 use crate::exchange::names::ModelNames;
@@ -131,7 +133,7 @@ struct Parts {
     ids: Arc<AtomicU64>,
     /// Client connections now, and streams within them.
     connections: Arc<AtomicU64>,
-    room: accept::Room,
+    room: admission::Room,
     /// Bytes that the decoders of coded bodies hold, over all threads.
     held_by_decoders: Arc<AtomicU64>,
     /// What decoded heads of HTTP/2 hold.
@@ -171,7 +173,7 @@ impl Proxy {
         let (mut threads, mut clients) = (Vec::with_capacity(count), Vec::with_capacity(count));
         for index in 0..count {
             let (sender, receiver) = mpsc::unbounded_channel();
-            threads.push(Worker::spawn(index, parts.clone(), life.clone(), receiver)?);
+            threads.push(thread::spawn(index, parts.clone(), life.clone(), receiver)?);
             clients.push(sender);
         }
         let acceptor = Acceptor::new(clients, connections, max_connections, wanted, life);

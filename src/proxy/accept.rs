@@ -23,8 +23,8 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::error::SendError;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::admission::{Accepted, Admission, Handed, Life, Ticket};
 use super::slot::{Slot, Slots};
-use super::worker::{Accepted, Admission, Handed, Life, Ticket};
 use crate::backend::dial::is_exhausted;
 use crate::tls::accept;
 
@@ -36,9 +36,6 @@ const OVERFLOW: u64 = 64;
 const BACK_OFF: Duration = Duration::from_millis(50);
 /// Idle connections that are closed where the system has no descriptors, each for a descriptor at least.
 const RELIEF: u64 = 16;
-
-/// A stream of HTTP/2 that needs a place asks whether one can be made.
-pub(super) type Room = mpsc::UnboundedSender<oneshot::Sender<bool>>;
 
 /// Lets clients in.
 pub(super) struct Acceptor {

@@ -8,7 +8,7 @@
 use hashbrown::HashSet;
 
 use super::extension::Extension;
-use super::guard::{MAX_HEAD, is_token, is_value};
+use super::grammar::{MAX_HEAD, is_token, is_value};
 use super::trailers;
 
 /// Longest extension of one chunk, in bytes.

@@ -9,9 +9,9 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::ClientLimits;
+use super::admission::Admission;
 use super::socket::Socket;
 use super::timer::Timer;
-use super::worker::Admission;
 use crate::tls::Stream;
 use crate::tls::watch::{self, Watcher};
 

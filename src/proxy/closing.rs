@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use socket2::SockRef;
 use tokio::io::AsyncWriteExt;
 
+use super::admission::Ticket;
 use super::slot::Seat;
-use super::worker::{Ticket, Worker};
+use super::worker::Worker;
 use crate::tls::{Stream, linger as tls};
 
 /// For the farewell of TLS, for last words that the client may not even read, and for lingering where the place is needed.

@@ -9,7 +9,7 @@ use std::time::Instant;
 use super::chunks::{Part, Progress};
 use super::forward::Forward;
 use super::framing::Framing;
-use super::guard::Seen;
+use super::grammar::Seen;
 use super::response::{self, Response, Version};
 use super::tap::Tap;
 use super::upstream::Failure;

@@ -3,7 +3,7 @@
 //! Nobody uses it and most readers skip it without a look, each in a way of its own; so it passes only as the grammar
 //! has it.
 
-use super::guard::{is_token, is_value};
+use super::grammar::{is_token, is_value};
 
 /// How far an extension has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use hashbrown::{HashMap, HashSet};
 
-use super::guard::{is_token, is_value};
+use super::grammar::{is_token, is_value};
 use super::steps::step;
 
 /// One field line.

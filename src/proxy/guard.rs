@@ -9,18 +9,14 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 
 use super::authority::is_authority;
-use super::characters::alphanumeric_or;
 use super::chunks::{Chunks, Progress};
 use super::fields::{Field, Hop, LineEnd, split_line};
 use super::framing::Framing;
+use super::grammar::{MAX_FIELDS, MAX_HEAD, Seen, is_http11, is_target, is_token, parse_length};
 use super::steps::step;
 use crate::exchange::outcome::Malformed;
 use crate::wire::route::ErrorShape;
 
-/// Largest head that is accepted, in bytes: request line and all fields.
-pub const MAX_HEAD: usize = 256 * 1024;
-/// Most header fields that are accepted, trailers counted apart.
-pub const MAX_FIELDS: usize = 500;
 /// What begins a connection that speaks HTTP/2 (RFC 9113, 3.4), up to its empty line.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
 
@@ -112,17 +108,6 @@ impl<'a> Request<'a> {
 
 /// What ends a head.
 static EMPTY_LINE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
-
-/// How far bytes were looked at that hold no whole head yet: however they dribble in, none is searched twice.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Seen {
-    /// So many bytes were looked at.
-    pub(super) bytes: usize,
-    /// So many of them are empty lines before the head.
-    pub(super) blank: usize,
-    /// The first line is over.
-    first_line: bool,
-}
 
 /// Looks for a whole head and judges it.
 pub(super) fn look<'a>(bytes: &'a [u8], seen: &mut Seen) -> Verdict<'a> {
@@ -266,15 +251,6 @@ fn judge_request_line(line: &[u8]) -> Result<RequestLine<'_>, Malformed> {
     Ok(RequestLine { method, target, http11, authority: judge_target(method, target)? })
 }
 
-/// Whether a version is HTTP/1.1, rather than HTTP/1.0; None where it is not of HTTP/1. What knows more than HTTP/1.1 is
-/// read as that (RFC 9110, 2.5).
-pub(super) fn is_http11(version: &[u8]) -> Option<bool> {
-    match version {
-        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor] if minor.is_ascii_digit() => Some(*minor != b'0'),
-        _ => None,
-    }
-}
-
 /// Accepts origin-form, `*` for OPTIONS, and absolute-form (RFC 9112, 3.2); gives the authority of the last.
 pub(super) fn judge_target<'a>(method: &[u8], target: &'a [u8]) -> Result<Option<&'a [u8]>, Malformed> {
     if target == b"*" {
@@ -364,37 +340,6 @@ fn judge_field<'a>(judged: &mut JudgedFields<'a>, field: &Field<'a>) -> Result<(
         _ => {}
     }
     Ok(())
-}
-
-/// Digits only, and few enough that nobody can read them differently.
-pub(super) fn parse_length(value: &[u8]) -> Option<u64> {
-    if value.is_empty() || value.len() > 18 || !value.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    Some(value.iter().fold(0, |length, digit| length * 10 + u64::from(digit - b'0')))
-}
-
-/// Characters of a token (RFC 9110, 5.6.2), by their numbers: a look-up costs less than the comparisons.
-const TOKEN: [bool; 256] = alphanumeric_or(b"!#$%&'*+-.^_`|~");
-
-pub(super) fn is_token(byte: u8) -> bool {
-    TOKEN[usize::from(byte)]
-}
-
-/// Bytes of a field value: visible characters, spaces, tabs, and opaque bytes above ASCII (RFC 9110, 5.5).
-pub(super) const fn is_value(byte: u8) -> bool {
-    byte == b'\t' || (byte >= b' ' && byte != 0x7f)
-}
-
-/// Whether all bytes are those of a field value. Looking at all of them lets the compiler take many at once.
-pub(super) fn are_value(bytes: &[u8]) -> bool {
-    bytes.iter().fold(true, |fine, byte| fine & is_value(*byte))
-}
-
-/// Bytes of a path or query: all that can be seen, and those above ASCII, which are to be percent-encoded but are sent by
-/// many and read as themselves by all. But no fragment, which is never sent (RFC 9112, 3.2.1).
-const fn is_target(byte: u8) -> bool {
-    byte > b' ' && byte != b'#' && byte != 0x7f
 }
 
 #[cfg(test)]

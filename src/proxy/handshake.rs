@@ -8,10 +8,11 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio::time::error::Elapsed;
 
+use super::admission::Admission;
 use super::answer::to_refusal;
 use super::closing;
 use super::guard::Refusal;
-use super::worker::{Admission, Worker};
+use super::worker::Worker;
 use crate::exchange::outcome::Malformed;
 use crate::tls::Stream;
 use crate::tls::server::TlsServer;

@@ -17,17 +17,19 @@ use std::task::{Context, Poll};
 
 use tokio::net::TcpStream;
 
+use super::admission::{Admission, Life};
 use super::answer::{Answer, to_refusal, to_too_many};
 use super::attempt::Attempt;
 use super::client::{Client, Lost};
 use super::closing;
 use super::forward::{Forward, blame, explain};
-use super::guard::{Refusal, Seen, Verdict, look};
+use super::grammar::Seen;
+use super::guard::{Refusal, Verdict, look};
 use super::polls::Polls;
 use super::response::{Persistence, Version};
 use super::timer::Timer;
 use super::upgrade::Upgraded;
-use super::worker::{Admission, Life, Worker};
+use super::worker::Worker;
 use super::{handshake, http2};
 use crate::exchange::outcome::{End, ErrorType, Malformed};
 use crate::tls::Stream;

@@ -25,8 +25,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
-use super::guard::MAX_HEAD;
-use super::worker::{Admission, Worker};
+use super::admission::Admission;
+use super::grammar::MAX_HEAD;
+use super::worker::Worker;
 use crate::exchange::outcome::Malformed;
 use crate::tls::Stream;
 use crate::tls::watch::Watcher;

@@ -5,7 +5,8 @@
 use super::chunks::{Part, Progress};
 use super::fields::fields;
 use super::framing::Framing;
-use super::guard::{Request, Seen, Verdict, look};
+use super::grammar::Seen;
+use super::guard::{Request, Verdict, look};
 use super::request::Head;
 use super::response::{self, Persistence, Version};
 use crate::backend::HostHeader;

@@ -4,7 +4,7 @@
 use super::chunks::Chunks;
 use super::fields::{Field, Hop, LineEnd, passing, split_any_line, write_line, write_passing};
 use super::framing::Framing;
-use super::guard::{MAX_FIELDS, MAX_HEAD, Seen, are_value, is_http11, parse_length};
+use super::grammar::{MAX_FIELDS, MAX_HEAD, Seen, are_value, is_http11, parse_length};
 use super::steps::step;
 
 /// What a client must be able to read.

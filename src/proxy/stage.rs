@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 
+use super::admission::{Admission, Life};
 use super::slot::Slots;
-use super::worker::{Admission, Life, Worker};
+use super::worker::Worker;
 use super::{Parts, Settings, Shared};
 use crate::backend::address::Address;
 use crate::backend::dial::Dialer;

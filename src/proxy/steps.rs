@@ -29,7 +29,8 @@ fn steps_of(most: usize, work: impl FnOnce()) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::guard::{MAX_HEAD, Seen, Verdict, look};
+    use super::super::grammar::{MAX_HEAD, Seen};
+    use super::super::guard::{Verdict, look};
     use super::super::request::Head;
     use super::super::response::{self, Persistence, Version};
     use super::*;

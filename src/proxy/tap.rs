@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 
 use http::StatusCode;
 
+use super::admission::Life;
 use super::chunks::Part;
 use super::polls::Polls;
-use super::worker::{Life, Worker};
+use super::worker::Worker;
 use crate::exchange::outcome::{End, ErrorType};
 use crate::exchange::{CLIENT_CLOSED_REQUEST, Observation};
 use crate::wire::budget::READ;

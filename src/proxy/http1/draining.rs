@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, LocalOptions};
 
+use crate::proxy::admission::Life;
 use crate::proxy::polls::Polls;
 use crate::proxy::stage::{self, Records};
-use crate::proxy::worker::Life;
 
 /// What a client reads that had sent this when the drain began, and how many exchanges that was.
 fn answered(sent: &str) -> (String, usize) {

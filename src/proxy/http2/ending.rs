@@ -7,9 +7,10 @@ use tokio::time::Instant;
 use super::shared::Shared;
 use super::socket::Socket;
 use crate::exchange::outcome::Malformed;
+use crate::proxy::admission::Life;
 use crate::proxy::closing::{self, FAREWELL, GRACE};
 use crate::proxy::timer::Timer;
-use crate::proxy::worker::{Life, Worker};
+use crate::proxy::worker::Worker;
 use crate::tls::watch::{Watcher, has_unread};
 
 /// How a connection has ended.

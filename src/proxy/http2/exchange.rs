@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 use super::stream::Turn;
 use super::{head, is_client_fault};
 use crate::exchange::outcome::{End, ErrorType, Malformed};
+use crate::proxy::admission::Life;
 use crate::proxy::answer::Answer;
 use crate::proxy::attempt::{Attempt, Lost};
 use crate::proxy::chunks::Part;
@@ -24,7 +25,7 @@ use crate::proxy::framing::Framing;
 use crate::proxy::guard::judge;
 use crate::proxy::response;
 use crate::proxy::upstream::Failure;
-use crate::proxy::worker::{Life, Worker};
+use crate::proxy::worker::Worker;
 
 /// An exchange. Dropped before its end, it was given up by the client, or with it.
 pub(super) struct Exchange {

@@ -11,7 +11,8 @@ use http_body::Body;
 use crate::exchange::outcome::Malformed;
 use crate::proxy::authority::is_authority;
 use crate::proxy::fields::{Field, fields as lines_of};
-use crate::proxy::guard::{MAX_FIELDS, is_token, judge_target, parse_length};
+use crate::proxy::grammar::{MAX_FIELDS, is_token, parse_length};
+use crate::proxy::guard::judge_target;
 use crate::proxy::response::Response;
 use crate::proxy::trailers;
 

@@ -17,11 +17,12 @@ use super::exchange::{Body, Exchange};
 use super::head;
 use super::shared::Shared;
 use crate::exchange::outcome::Malformed;
+use crate::proxy::admission::Ticket;
 use crate::proxy::answer;
 use crate::proxy::guard::Refusal;
 use crate::proxy::polls::Polls;
 use crate::proxy::timer::Timer;
-use crate::proxy::worker::{Ticket, Worker};
+use crate::proxy::worker::Worker;
 use crate::wire::route::ErrorShape;
 
 /// What a stream's task and its exchange tell each other.

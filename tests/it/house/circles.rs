@@ -15,8 +15,6 @@ const KNOWN: &[&[&str]] = &[
     &["admin", "admin/handshake", "admin/health", "admin/models", "admin/page", "admin/scrapes"],
     &["admin/access", "admin/web_config"],
     &["app", "app/reload"],
-    &["proxy/accept", "proxy/worker"],
-    &["proxy/chunks", "proxy/extension", "proxy/fields", "proxy/framing", "proxy/guard"],
     &["proxy/http2", "proxy/http2/exchange", "proxy/http2/stream"],
     &["proxy/http2/ending", "proxy/http2/shared", "proxy/http2/socket"],
     &[

@@ -1,0 +1,77 @@
+//! How a client's connection comes to the thread that serves it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+
+use super::slot::Seat;
+
+/// How far the process has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Life {
+    /// Serving.
+    Running,
+    /// No new connections; exchanges in flight are finished.
+    Draining,
+    /// The time to drain is over.
+    Killed,
+}
+
+/// Asks whether all connections and streams that are counted have a place, or can be given one by closing others.
+pub(super) type Room = mpsc::UnboundedSender<oneshot::Sender<bool>>;
+
+/// What a worker is handed.
+pub(super) enum Handed {
+    /// Clients to serve.
+    Clients(Vec<Accepted>),
+    /// The number of a connection that is to look at its slot.
+    Wake(u64),
+}
+
+/// A client's socket on its way to the thread that serves it.
+pub(super) struct Accepted {
+    pub(super) stream: std::net::TcpStream,
+    /// Counts the connection until it is dropped.
+    pub(super) ticket: Ticket,
+    pub(super) admission: Admission,
+}
+
+/// How a connection was let in.
+pub(super) struct Admission {
+    pub(super) seat: Seat,
+    /// Above the connection limit: it is told so and closed.
+    pub(super) over_limit: bool,
+    /// When it was accepted.
+    pub(super) at: Instant,
+}
+
+/// A connection above the limit that has sent no whole head by then is told unasked.
+const OVER_LIMIT: Duration = Duration::from_secs(1);
+
+impl Admission {
+    /// When the first head has to be there, where heads have so much time. None is no limit.
+    pub(super) fn first_head(&self, limit: Option<Duration>) -> Option<Instant> {
+        let limit = if self.over_limit { Some(limit.unwrap_or(OVER_LIMIT).min(OVER_LIMIT)) } else { limit };
+        limit.and_then(|limit| self.at.checked_add(limit))
+    }
+}
+
+/// Holds one place among the connections.
+pub(super) struct Ticket(Arc<AtomicU64>);
+
+impl Ticket {
+    /// Takes a place and tells how many are taken now.
+    pub(super) fn take(count: &Arc<AtomicU64>) -> (Self, u64) {
+        let taken = count.fetch_add(1, Ordering::Relaxed) + 1;
+        (Self(count.clone()), taken)
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

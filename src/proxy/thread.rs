@@ -1,0 +1,130 @@
+//! The loop of one thread: it serves the clients that it is handed, each in a task of its own, until its channel is closed
+//! and the last connection is over.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+use std::thread::JoinHandle;
+
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::{mpsc, watch};
+
+use super::admission::{Accepted, Handed, Life};
+use super::http1;
+use super::polls::Polls;
+use super::worker::Worker;
+use super::{Parts, Settings};
+
+/// Starts the thread; it ends when its channel is closed and its last connection is over, or when it is killed.
+///
+/// # Errors
+/// When the system gives no thread or no poller.
+pub(super) fn spawn(
+    index: usize,
+    parts: Parts,
+    life: watch::Receiver<Life>,
+    clients: mpsc::UnboundedReceiver<Handed>,
+) -> io::Result<JoinHandle<()>> {
+    let (started, starting) = std::sync::mpsc::sync_channel(1);
+    let thread =
+        std::thread::Builder::new().name(format!("proxy-{index}")).spawn(
+            move || match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+                Ok(runtime) => {
+                    drop(started.send(Ok(())));
+                    let settings = parts.settings.clone();
+                    runtime.block_on(run(Worker::new(parts, life), clients, settings));
+                }
+                Err(error) => drop(started.send(Err(error))),
+            },
+        )?;
+    starting.recv().map_err(|_| io::Error::other("a proxy thread died while it started"))??;
+    Ok(thread)
+}
+
+/// Serves what it is handed until the channel is closed and the last connection is over.
+async fn run(
+    mut worker: Rc<Worker>,
+    mut clients: mpsc::UnboundedReceiver<Handed>,
+    mut settings: watch::Receiver<Settings>,
+) {
+    let follower = tokio::task::spawn_local(follow_life(worker.clone()));
+    while let Some(handed) = clients.recv().await {
+        match handed {
+            Handed::Clients(batch) => {
+                if settings.has_changed().unwrap_or(false) {
+                    worker = worker.with(settings.borrow_and_update().clone());
+                }
+                batch.into_iter().for_each(|accepted| serve(&worker, accepted));
+            }
+            Handed::Wake(number) => {
+                worker.thread.tasks.borrow().get(&number).into_iter().flatten().for_each(Waker::wake_by_ref);
+            }
+        }
+    }
+    worker.thread.pools.clear();
+    while !worker.thread.tasks.borrow().is_empty() {
+        worker.thread.idle.notified().await;
+    }
+    follower.abort();
+}
+
+/// Serves one client, in a task of its own.
+fn serve(worker: &Rc<Worker>, Accepted { stream, ticket, admission }: Accepted) {
+    let Ok(stream) = TcpStream::from_std(stream) else { return };
+    let guard = TaskGuard::take(worker, admission.seat.number);
+    // Boxed here: a task moves its future about when it is made and when it is over.
+    tokio::task::spawn_local(Box::pin(async move {
+        let polls = Rc::<Polls>::default();
+        let serving = pin!(http1::serve(guard.worker.clone(), polls.clone(), stream, admission));
+        guard.attend(&polls, serving).await;
+        drop(ticket);
+    }));
+}
+
+/// Tells every connection when the process comes further.
+async fn follow_life(worker: Rc<Worker>) {
+    let mut life = worker.life.clone();
+    // Without its owner the process stays as it is.
+    while life.changed().await.is_ok() {
+        worker.thread.stage.set(*life.borrow_and_update());
+        worker.thread.tasks.borrow().values().flatten().for_each(Waker::wake_by_ref);
+    }
+}
+
+/// Lists a connection's task with its worker, until it is dropped: also when the task panics.
+struct TaskGuard {
+    worker: Rc<Worker>,
+    number: u64,
+}
+
+impl TaskGuard {
+    fn take(worker: &Rc<Worker>, number: u64) -> Self {
+        worker.thread.tasks.borrow_mut().insert(number, None);
+        Self { worker: worker.clone(), number }
+    }
+
+    /// Serves the connection to its end, or until the process has no more time for it.
+    async fn attend(self, polls: &Polls, mut serving: Pin<&mut impl Future<Output = ()>>) {
+        let mut known = false;
+        poll_fn(|cx| {
+            if !std::mem::replace(&mut known, true) {
+                self.worker.thread.tasks.borrow_mut().insert(self.number, Some(cx.waker().clone()));
+            }
+            self.worker.thread.decoding.turn(polls.begin());
+            let served = serving.as_mut().poll(cx);
+            polls.end();
+            if self.worker.life() == Life::Killed { Poll::Ready(()) } else { served }
+        })
+        .await;
+    }
+}
+
+impl Drop for TaskGuard {
+    fn drop(&mut self) {
+        self.worker.thread.tasks.borrow_mut().remove(&self.number);
+        self.worker.thread.idle.notify_one();
+    }
+}
