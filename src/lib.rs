@@ -57,6 +57,9 @@
 //! spawned for an exchange, so nothing outlives it, except a backend connection that has become idle. Over HTTP/2 each
 //! exchange is a task that belongs to its connection: a reset stream ends its own, the end of the connection all.
 
+// Tests wait and print as they like.
+#![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::disallowed_macros))]
+
 pub mod admin;
 pub mod app;
 pub mod backend;

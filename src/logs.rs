@@ -74,6 +74,7 @@ impl LevelHandle {
 ///
 /// # Errors
 /// When the system cannot create a thread, or the log was started before.
+#[expect(clippy::disallowed_methods, reason = "NO_COLOR is everybody's variable, and no setting of ours")]
 pub fn start(filter: EnvFilter, format: LogFormat) -> io::Result<(Logs, LevelHandle)> {
     let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let (queue, guard) = queue::start(io::stderr())?;

@@ -212,6 +212,7 @@ fn write_all(out: &mut impl Write, mut lines: &[u8]) -> u64 {
         match out.write(lines) {
             Ok(written) if written > 0 => lines = &lines[written..],
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            #[expect(clippy::disallowed_methods, reason = "this thread does nothing else")]
             Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(PAUSE),
             Ok(_) | Err(_) => return memchr::memchr_iter(b'\n', lines).count() as u64,
         }

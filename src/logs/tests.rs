@@ -5,11 +5,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use tracing_subscriber::reload;
-
 use super::access::AccessLog;
 use super::queue::{self, MAX_WAITING};
-use super::{LevelHandle, LogFormat, json, parse_filter, text};
+use super::{LogFormat, json, parse_filter, text};
 use crate::exchange::outcome::{ErrorType, Outcome, Phase};
 use crate::exchange::placement::{Placement, PlacementReason};
 use crate::exchange::record::{Method, Record, Start, TokenCount};
@@ -220,27 +218,6 @@ fn the_level_and_the_directives_decide_about_lines() {
             assert_eq!(memory.lines().len(), usize::from(is_written), "{level}, {format:?}");
         }
     }
-}
-
-#[test]
-fn a_level_that_is_reloaded_decides_about_the_next_line() {
-    let memory = Memory::default();
-    let (writer, logs) = queue::start(memory.clone()).expect("a thread");
-    let level = |text| parse_filter(text).expect("a level");
-    let (layer, handle) = reload::Layer::new(level("warn"));
-    let handle = LevelHandle(handle);
-    tracing::subscriber::with_default(text(layer, writer, false), || {
-        let log = AccessLog::new(true);
-        for (after, status) in [("info", 201), ("off", 202), ("debug", 203)] {
-            finish(&log, &Record { status, ..record() });
-            handle.set(level(after));
-        }
-        finish(&log, &Record { status: 204, ..record() });
-    });
-    drop(logs);
-    let lines = memory.lines();
-    assert_eq!(lines.len(), 2, "{lines:?}");
-    assert!(lines[0].contains("status=202") && lines[1].contains("status=204"), "{lines:?}");
 }
 
 #[test]

@@ -17,6 +17,7 @@ const TIME_LIMIT: Duration = Duration::from_secs(2);
 const MAX_SIZE: usize = 256 << 10;
 
 /// Returns the body of a 200.
+#[expect(clippy::disallowed_methods, reason = "a source has a thread of its own")]
 pub(super) fn get(address: &HelperAddress) -> Result<Vec<u8>, ReadError> {
     let until = Instant::now() + TIME_LIMIT;
     let answer = match address {
@@ -35,6 +36,7 @@ pub(super) fn get(address: &HelperAddress) -> Result<Vec<u8>, ReadError> {
     parse_body(answer).ok_or_else(|| ReadError::Source(format!("{address}: no answer with 200")))
 }
 
+#[expect(clippy::disallowed_methods, reason = "a source has a thread of its own")]
 fn connect(authority: &str, until: Instant) -> io::Result<TcpStream> {
     let mut failed = io::Error::from(ErrorKind::NotFound);
     for address in authority.to_socket_addrs()? {
