@@ -10,7 +10,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 
 VENV := target/venv
 
-.PHONY: help setup build demo lint test golden lint-dashboards newer-prometheus gpu-check clean cargo compiler
+.PHONY: help setup build run run-with-helper demo screenshot lint test test-fast golden lint-dashboards newer-prometheus gpu-check clean cargo compiler
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,9 +22,23 @@ setup: cargo ## have what the tests need (installs missing Debian packages where
 build: compiler ## the release binary, in target/release
 	cargo build --release --locked
 
+run: compiler ## build it and run it before your Ollama (ARGS='--backend ...': its options, before another server)
+	cargo build --release --locked --bin inferometer
+	@target/release/inferometer $(ARGS)
+
+run-with-helper: compiler ## the same with the privileged helper (power, temperature): started by sudo, ended with it
+	cargo build --release --locked --bin inferometer
+	cargo build --release --locked --package inferometer-helper
+	@tests/tools/run_with_helper.sh target/release $(ARGS)
+
 demo: compiler ## watch it work, before your Ollama or a simulated one (ARGS=--simulated: always that); needs gcc and Rust
 	cargo build --release --locked --bins --examples
 	@cargo run --quiet --release --locked --example demo -- $(ARGS)
+
+# The figures on it are the simulator's own pace, for which the profile does not matter.
+screenshot: compiler ## draw docs/demo.svg, the picture in the README: the demo's screen, from a real run
+	cargo build --locked --bins --examples
+	python3 tests/tools/screenshot.py docs/demo.svg target/debug/examples/demo --simulated --seconds 45
 
 lint: cargo ## formatting and lints, as CI wants them
 	cargo fmt --all -- --check
@@ -32,6 +46,10 @@ lint: cargo ## formatting and lints, as CI wants them
 
 test: setup lint ## everything CI runs: setup, lint, every test
 	cargo test --workspace --locked
+
+test-fast: compiler ## the tests that need neither root nor Python nor Prometheus, and take little time once built
+	cargo test --workspace --lib --locked
+	cargo test --test it --locked -- cancellation:: differential:: docs:: house:: proxy:: reload::
 
 golden: setup ## write golden files and dashboards anew (look at the diff)
 	UPDATE_GOLDEN=1 cargo test --workspace --locked
@@ -74,9 +92,10 @@ $(VENV)/stamp: tests/tools/requirements.txt
 # The binary says which revision it is, where git knows. Tests do without: a new commit need not rebuild them.
 REVISION := $(shell git rev-parse --short HEAD 2>/dev/null)
 ifneq ($(REVISION),)
-build demo: export INFEROMETER_REVISION := $(REVISION)
+build run run-with-helper demo: export INFEROMETER_REVISION := $(REVISION)
 endif
 
 -include benches/bench.mk
+-include tests/dependencies.mk
 -include tests/fuzz.mk
 -include tests/hanging.mk

@@ -1,4 +1,4 @@
-//! What `make` does to the machine that it runs on, and what it needs of it.
+//! What `make` does to the machine that it runs on, what it needs of it, and what dependencies need.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -71,6 +71,39 @@ fn what_a_build_needs_is_named_before_it_fails_for_want_of_it() {
     assert_eq!(build_needs("just", &[cargo, rustc("echo 'rustc 1.88.0'"), cc]).0, Some(0));
 }
 
+/// Two programs in place of the proxy and of the helper, which write to the same output.
+#[test]
+fn run_with_helper_points_the_proxy_to_the_helper_and_ends_it_with_the_proxy() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("with-helper-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).expect("the target folder can be written");
+    let made_up = [
+        // It is still there after ten seconds where nobody ends it.
+        ("inferometer-helper", "trap 'kill $!; echo helper ended; exit' TERM\nsleep 10 &\n: >up\nwait $!\necho left alone"),
+        ("inferometer", "while [ ! -e up ]; do sleep 0.01; done\necho given $*; exec \"$REAL\" --print-config"),
+        // Where the tests do not run as root.
+        ("sudo", "[ \"$1\" = --validate ] || exec \"$@\""),
+    ];
+    for (name, says) in made_up {
+        let program = folder.join(name);
+        std::fs::write(&program, format!("#!/bin/sh\n{says}\n")).expect("it can be written");
+        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).expect("it can be changed");
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/run_with_helper.sh");
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").expect("there is one"));
+    let mut command = Command::new("bash");
+    command.arg(script).arg(&folder).args(["--access-log", "off"]).current_dir(&folder);
+    command.env("PATH", path).env("REAL", env!("CARGO_BIN_EXE_inferometer")).env_remove("INFEROMETER_CONFIG");
+    // The output ends once whoever has it has ended.
+    let output = command.output().expect("there is bash");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    for text in ["given --access-log off", "\nhelper_url = \"http://127.0.0.1:8002", "helper ended"] {
+        assert!(said.contains(text) && !said.contains("left alone"), "{text:?} in {said}");
+    }
+    std::fs::remove_dir_all(&folder).expect("it was made above");
+}
+
 /// The dependencies of these packages, each with the features that it is built with.
 fn dependencies(packages: &[&str]) -> BTreeSet<String> {
     let mut tree = Command::new(env!("CARGO"));
@@ -87,4 +120,30 @@ fn no_dependency_is_built_twice_for_a_program_that_a_test_builds() {
     let alone = dependencies(&["--package", "inferometer"]);
     let twice: Vec<_> = alone.difference(&whole).collect();
     assert!(twice.is_empty(), "with other features in the workspace: {twice:?}; name them in workspace.dependencies");
+}
+
+/// A version's numbers; what is left out is 0.
+fn version(text: &str) -> Vec<u64> {
+    let mut parts: Vec<_> = text.split('.').map(|part| part.parse().expect("a number")).collect();
+    parts.resize(3, 0);
+    parts
+}
+
+/// Of this machine's platform: what others need is only downloaded where it is needed.
+#[test]
+fn no_dependency_asks_for_a_newer_rust() {
+    let rustc = Command::new("rustc").arg("-vV").output().expect("rustc runs");
+    let rustc = String::from_utf8(rustc.stdout).expect("it is ASCII");
+    let host = rustc.lines().find_map(|line| line.strip_prefix("host: ")).expect("it says for which platform it is");
+    let mut metadata = Command::new(env!("CARGO"));
+    metadata.current_dir(env!("CARGO_MANIFEST_DIR")).args(["metadata", "--locked", "--offline", "--format-version", "1"]);
+    let output = metadata.args(["--filter-platform", host]).output().expect("cargo runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let packages = metadata["packages"].as_array().expect("a list");
+    let stated: Vec<_> = packages.iter().filter_map(|it| Some((&it["name"], it["rust_version"].as_str()?))).collect();
+    assert!(stated.len() > 50, "only {} of {} state one", stated.len(), packages.len());
+    let ours = version(env!("CARGO_PKG_RUST_VERSION"));
+    let newer: Vec<_> = stated.iter().filter(|(_, theirs)| version(theirs) > ours).collect();
+    assert!(newer.is_empty(), "{newer:?} ask for more than Rust {}", env!("CARGO_PKG_RUST_VERSION"));
 }
