@@ -30,7 +30,7 @@
 //!    `DIRTY: Gauge = "ollama_proxy_memory_dirty_bytes" [] "Memory that waits to be written to disks.";`
 //! 2. Below, where a part of the snapshot becomes series, give it its value; `None` leaves the series out.
 //!    `batch.add(&DIRTY, &[], memory.dirty_bytes.map(as_f64));`
-//! 3. The tests ask for the rest and say how: a row in the README's table, and a golden exposition (`make golden`).
+//! 3. The tests ask for the rest and say how: a row in `docs/metrics.md`, and a golden exposition (`make golden`).
 //!
 //! A family that exchanges feed is a line too. In `per_model!` it makes a handle for each model on each backend
 //! (`series.stream_stalls().inc()`), in another subject's `families!` a field (`self.started.child(&[…]).inc()`). A

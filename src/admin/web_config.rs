@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Paths are relative to the file. What exporters know besides (cipher suites, headers, certificates within the file) is
-//! refused by name rather than ignored; the README lists it.
+//! refused by name rather than ignored; `docs/security.md` lists it.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

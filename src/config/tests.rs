@@ -443,10 +443,10 @@ fn docs_configuration_lists_every_key_as_it_is() {
 }
 
 #[test]
-fn the_readme_has_every_flag_with_its_default_and_a_file_of_defaults() {
-    let readme = document("README.md");
+fn docs_configuration_has_every_flag_with_its_default_and_a_file_of_defaults() {
+    let page = document("docs/configuration.md");
     let quoted = |cell: &str| cell.split('`').skip(1).step_by(2).map(str::to_owned).collect::<Vec<_>>();
-    let rows = readme.lines().filter_map(|row| row.strip_prefix("| `--")?.split_once('|')).map(|(flags, rest)| {
+    let rows = page.lines().filter_map(|row| row.strip_prefix("| `--")?.split_once('|')).map(|(flags, rest)| {
         let flags = quoted(&format!("`--{flags}"));
         let names = flags.iter().map(|flag| flag[2..].split(' ').next().expect("a first word").replace('-', "_"));
         (names.collect::<Vec<_>>(), quoted(rest.split('|').next().expect("a cell")))
@@ -456,12 +456,17 @@ fn the_readme_has_every_flag_with_its_default_and_a_file_of_defaults() {
         let (names, defaults) =
             rows.iter().find(|(names, _)| names.iter().any(|name| name == key.name)).expect(key.name);
         let at = names.iter().position(|name| name == key.name).expect("it is there");
-        assert_eq!(defaults.get(at).map_or("", String::as_str), key.default, "{} in the README", key.name);
+        assert_eq!(defaults.get(at).map_or("", String::as_str), key.default, "{} in the table of flags", key.name);
     }
-    let file = readme.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
-    let file = file.into_iter().find(|file| file.contains("[limits]")).expect("what only the file sets");
-    assert_eq!(resolved(&[], &[], file).expect("a configuration"), print::defaults());
+    let files = |page: &str| {
+        let begun = page.split("```toml\n").skip(1);
+        begun.filter_map(|rest| rest.split("```").next().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    let file = files(&page).concat();
+    assert_eq!(resolved(&[], &[], &file).expect("a configuration"), print::defaults());
+    // TLS is explained where certificates are.
+    let shown = file + &files(&document("docs/security.md")).concat();
     for key in KEYS.iter().filter(|key| !key.has_flag()) {
-        assert!(readme.contains(key.leaf()), "{} is missing in the README", key.name);
+        assert!(shown.contains(key.leaf()), "{} is in no file of docs/configuration.md or docs/security.md", key.name);
     }
 }

@@ -8,8 +8,8 @@
 //! scraped:  SWAP_USED: Gauge = "ollama_proxy_swap_used_bytes" [] "Swap space in use.";
 //! ```
 //!
-//! From the lines follow the fields and their registration, the list of all [`Spec`]s (which the README's table is
-//! compared with), the `# HELP`, `# TYPE` and `# UNIT` lines, and the caps on the number of series. A line that breaks a
+//! From the lines follow the fields and their registration, the list of all [`Spec`]s (which the tables of
+//! `docs/metrics.md` are compared with), the `# HELP`, `# TYPE` and `# UNIT` lines, and the caps on the number of series. A line that breaks a
 //! naming rule is refused by the compiler ([`Spec::check`]).
 
 use prometheus::IntCounter;

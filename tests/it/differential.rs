@@ -1,7 +1,7 @@
 //! Nobody can tell the proxy from the backend, except by the published table.
 //!
 //! Every case of the catalogue is played twice against a scripted backend that keeps raw bytes: directly and through the
-//! proxy. Each row of the README's table *What differs and why* is a rule here, which turns what was seen directly into
+//! proxy. Each row of the table in `docs/differences.md` is a rule here, which turns what was seen directly into
 //! what must be seen through the proxy. A difference that no rule predicts fails; so does a rule that no case needs, and
 //! a row without a rule. Not compared: time, and how bytes are split among packets.
 
@@ -35,10 +35,10 @@ fn both(case: &Case, sinks: &[Arc<dyn AnySink>]) -> (Seen, Seen) {
     (direct, play(case, &listener, rig.address))
 }
 
-/// The ids in the README's table.
+/// The ids in the table for people.
 fn published() -> BTreeSet<String> {
-    let readme = include_str!("../../README.md");
-    let (_, rest) = readme.split_once("<!-- differences:begin -->").expect("the table begins");
+    let page = include_str!("../../docs/differences.md");
+    let (_, rest) = page.split_once("<!-- differences:begin -->").expect("the table begins");
     let (table, _) = rest.split_once("<!-- differences:end -->").expect("the table ends");
     let rows = table.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`'));
     rows.map(|(id, _)| id.to_owned()).collect()
@@ -107,11 +107,8 @@ fn hold_against_the_table(sinks: &[Arc<dyn AnySink>]) {
     let (published, rules) = (published(), rules.iter().map(|id| (*id).to_owned()).collect::<BTreeSet<_>>());
     let (rows, rules): (Vec<_>, Vec<_>) =
         (published.difference(&rules).collect(), rules.difference(&published).collect());
-    assert!(
-        rows.is_empty(),
-        "rows of README.md's table of differences without a rule in differential/rules.rs: {rows:?}"
-    );
-    assert!(rules.is_empty(), "rules without a row in README.md's table of differences: {rules:?}");
+    assert!(rows.is_empty(), "rows of docs/differences.md without a rule in differential/rules.rs: {rows:?}");
+    assert!(rules.is_empty(), "rules without a row in docs/differences.md: {rules:?}");
 }
 
 #[test]

@@ -262,6 +262,13 @@ fn the_demo_shows_figures_that_hold_on_a_small_screen() {
     for text in ["clients  http://127.0.0.1:", "requests  ", "completed", "model ", "cancellations"] {
         assert!(last.contains(text), "{text} in {last}");
     }
+    let picture = read("docs/demo.svg");
+    for text in ["clients", "requests", "active", "tokens/s", "first token", "model", "errors", "cancellations"] {
+        assert!(
+            last.contains(text) && picture.contains(text),
+            "{text} is not in both: `make screenshot` draws it again"
+        );
+    }
 }
 
 /// What a test of this file, or one that is named here, runs or holds against what reads it.

@@ -26,7 +26,7 @@ use crate::support::client::Client as Raw;
 use crate::support::http2::{Client, piece, request, rest, wait};
 use crate::support::rig::{Options, Rig};
 
-/// Most fields of a head, as the README says.
+/// Most fields of a head, as `docs/security.md` says.
 const MAX_FIELDS: usize = 500;
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const STREAM: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: application/x-ndjson\r\n\r\n";

@@ -400,17 +400,17 @@ const OTHER_FIELDS: [(&str, &str); 10] = [
 
 #[test]
 fn unknown_fields_of_a_web_config_are_refused_by_name_and_listed() {
-    let readme = include_str!("../../README.md");
+    let page = include_str!("../../docs/security.md");
     let identity = Authority::new().identity(&["a"]);
     for (field, text) in OTHER_FIELDS {
         let file = web_config(&tls_section(&identity, text));
         let (said, code) = checked(&["--admin-web-config-file", &file], "");
         assert!(said.contains(&format!("unknown field `{field}`")) && code == Some(2), "{field}: {said}");
-        assert!(readme.contains(&format!("`{field}`")), "the README does not list {field}");
+        assert!(page.contains(&format!("`{field}`")), "docs/security.md does not list {field}");
     }
     for kind in ["RequestClientCert", "RequireAnyClientCert"] {
         let file = web_config(&tls_section(&identity, &format!("  client_auth_type: {kind}\n")));
         assert!(checked(&["--admin-web-config-file", &file], "").0.contains(kind));
-        assert!(readme.contains(&format!("`{kind}`")), "the README does not list {kind}");
+        assert!(page.contains(&format!("`{kind}`")), "docs/security.md does not list {kind}");
     }
 }

@@ -79,7 +79,10 @@ fn run_with_helper_points_the_proxy_to_the_helper_and_ends_it_with_the_proxy() {
     std::fs::create_dir_all(&folder).expect("the target folder can be written");
     let made_up = [
         // It is still there after ten seconds where nobody ends it.
-        ("inferometer-helper", "trap 'kill $!; echo helper ended; exit' TERM\nsleep 10 &\n: >up\nwait $!\necho left alone"),
+        (
+            "inferometer-helper",
+            "trap 'kill $!; echo helper ended; exit' TERM\nsleep 10 &\n: >up\nwait $!\necho left alone",
+        ),
         ("inferometer", "while [ ! -e up ]; do sleep 0.01; done\necho given $*; exec \"$REAL\" --print-config"),
         // Where the tests do not run as root.
         ("sudo", "[ \"$1\" = --validate ] || exec \"$@\""),
@@ -136,7 +139,13 @@ fn no_dependency_asks_for_a_newer_rust() {
     let rustc = String::from_utf8(rustc.stdout).expect("it is ASCII");
     let host = rustc.lines().find_map(|line| line.strip_prefix("host: ")).expect("it says for which platform it is");
     let mut metadata = Command::new(env!("CARGO"));
-    metadata.current_dir(env!("CARGO_MANIFEST_DIR")).args(["metadata", "--locked", "--offline", "--format-version", "1"]);
+    metadata.current_dir(env!("CARGO_MANIFEST_DIR")).args([
+        "metadata",
+        "--locked",
+        "--offline",
+        "--format-version",
+        "1",
+    ]);
     let output = metadata.args(["--filter-platform", host]).output().expect("cargo runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");

@@ -1,4 +1,4 @@
-//! Runs every test against every contestant, in turns, and prints tables ready for the README.
+//! Runs every test against every contestant, in turns, and prints tables ready for docs/benchmarks.md.
 
 #[cfg(not(target_os = "linux"))]
 fn main() {

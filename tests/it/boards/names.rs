@@ -9,7 +9,7 @@ const PREFIX: &str = "ollama_proxy_";
 /// `file: name`, a line each.
 pub(super) fn names_unknown_to(exposition: &str) -> Vec<String> {
     let known = names_of(exposition);
-    let places = ["prometheus", "grafana/dashboards", "grafana/provisioning", "grafana/README.md", "README.md"];
+    let places = ["prometheus", "grafana/dashboards", "grafana/provisioning", "grafana/README.md", "README.md", "docs"];
     let mut unknown = Vec::new();
     for file in files::shipped(&places, &["json", "yml", "md"]) {
         let used: BTreeSet<_> = used_in(&file.text).collect();

@@ -1,8 +1,8 @@
 //! What a client of HTTP/2 sees of a backend that speaks HTTP/1.1, and what that backend sees of it: nothing but what
-//! the README says.
+//! `docs/differences.md` says.
 //!
 //! Each case is played over HTTP/2 against a scripted backend that keeps the raw bytes it was sent. What it must have
-//! received, and what the client must have, are made from the case itself, by the README's few sentences.
+//! received, and what the client must have, are made from the case itself, by the few sentences of that page.
 
 use std::io::{Read, Write};
 use std::sync::{Mutex, mpsc};
