@@ -51,11 +51,11 @@ use residency::{ModelUse, Residency};
 use sink::{AnySink, TokenFrame, Watch};
 use timeline::Timeline;
 
-use crate::wire::budget::Budget;
+use crate::wire::budget::DecodeBudget;
 use crate::wire::event::{Defect, FinishReason};
 use crate::wire::reader::{Engine, Head, Reader};
 use crate::wire::request::{LoadOptions, ModelScanner};
-use crate::wire::route::{Format, Operation, Route};
+use crate::wire::route::{BodyFormat, Operation, Route};
 
 /// The status of an exchange whose client left before a head was sent (nginx's convention).
 pub const CLIENT_CLOSED_REQUEST: u16 = 499;
@@ -88,7 +88,7 @@ pub struct Observation {
     placement: Option<Placement>,
     context: ObservationContext,
     /// Limits the work of decoding compressed bodies.
-    budget: Rc<Budget>,
+    budget: Rc<DecodeBudget>,
     /// `None` once the exchange has ended.
     watch: Option<Box<dyn Watch>>,
     phase: Phase,
@@ -130,7 +130,7 @@ pub struct Observation {
 impl Observation {
     /// Begins at `start.at`, and starts a watch of `sink`.
     #[must_use]
-    pub fn start(start: Start, context: &ObservationContext, budget: &Rc<Budget>, sink: &dyn AnySink) -> Box<Self> {
+    pub fn start(start: Start, context: &ObservationContext, budget: &Rc<DecodeBudget>, sink: &dyn AnySink) -> Box<Self> {
         let watch = sink.started(&start);
         // Boxed here to avoid copies; in three boxes, as allocators are fast only for blocks below 1 KiB.
         Box::new(Self {
@@ -216,7 +216,7 @@ impl Observation {
         self.scanner = self.scanner.take().map(|_| Box::new(ModelScanner::coded(coding, &self.budget)));
     }
 
-    /// Whether one of the bodies is being decoded, which uses the [`Budget`].
+    /// Whether one of the bodies is being decoded, which uses the [`DecodeBudget`].
     #[must_use]
     pub fn decodes(&self) -> bool {
         self.scanner.as_ref().is_some_and(|scanner| scanner.decodes())
@@ -247,8 +247,8 @@ impl Observation {
             if self.has_one_prompt {
                 reader.share_prompt();
             }
-            if self.start.route.format == Format::Anthropic {
-                reader.served_by(self.backend().map_or(Engine::Unknown, |backend| self.context.names.engine(backend)));
+            if self.start.route.format == BodyFormat::Anthropic {
+                reader.set_engine(self.backend().map_or(Engine::Unknown, |backend| self.context.names.engine(backend)));
             }
             self.reader = Some(reader);
         }

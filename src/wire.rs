@@ -1,13 +1,13 @@
-//! Bytes to events: what inference servers say on the wire.
+//! Parses what inference servers send, from bytes to events.
 //!
-//! Pure: no time, no I/O, no allocation for a plain chunk, at most 64 KiB a stream; a coded body adds its window, as far
-//! as the [`budget`] of its worker grants it. Parsing never fails; it yields facts ([`event::Event`]) and [`event::Defect`]s. Bytes may be split
-//! anywhere and lines may be of any length.
+//! Pure: no time, no I/O, no allocation for a plain chunk, at most 64 KiB per stream; a coded body adds its window, within
+//! the [`budget`] of its worker. Parsing never fails; it yields facts ([`event::Event`]) and [`event::Defect`]s. Bytes may
+//! be split anywhere, and lines may be of any length.
 //!
-//! The way of a byte: [`reader`] decodes it where it is coded and hands it to `framing`, which finds where a stream
-//! element (a line, an SSE event, a whole value) begins and ends; inside an element `json` picks out the few values
-//! that the dialect asked for; at the element's end the dialect says what they mean. A new dialect is one file that
-//! implements `dialect::Dialect`, one variant in [`reader`], and its paths in [`route`].
+//! The path of a byte: [`reader`] decodes it if it is coded and passes it to `framing`, which finds where a stream element
+//! (a line, an SSE event, a whole value) begins and ends; within an element `json` extracts the few values that the dialect
+//! wants; at the element's end the dialect turns them into events. A new dialect is one file that implements
+//! `dialect::DialectParser`, one variant in [`reader`], and its paths in [`route`].
 
 mod anthropic;
 pub mod budget;
@@ -18,6 +18,7 @@ pub mod event;
 pub mod facts;
 mod foreign;
 mod framing;
+mod head;
 mod json;
 mod llamacpp;
 mod lmstudio;

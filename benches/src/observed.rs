@@ -16,7 +16,7 @@ use inferometer::history::in_flight::InFlight;
 use inferometer::host::energy::Meter;
 use inferometer::logs::access::AccessLog;
 use inferometer::metrics::{self, Format, Metrics};
-use inferometer::wire::budget::Budget;
+use inferometer::wire::budget::DecodeBudget;
 use inferometer::wire::reader::{Head, Reported};
 use inferometer::wire::route::Route;
 
@@ -31,7 +31,7 @@ pub struct Observed {
     catalogue: Arc<Catalogue>,
     sink: (Arc<Metrics>, (InFlight, AccessLog)),
     shared: ObservationContext,
-    budget: Rc<Budget>,
+    budget: Rc<DecodeBudget>,
     backend: Arc<str>,
     now: Instant,
 }
@@ -54,7 +54,7 @@ impl Default for Observed {
             metrics,
             catalogue,
             sink,
-            budget: Budget::unlimited(),
+            budget: DecodeBudget::unlimited(),
             shared: ObservationContext {
                 settings: Settings { stall: Some(Duration::from_secs(5)) },
                 residency: Arc::new(Residency::default()),

@@ -5,7 +5,7 @@
 //! check, for parsing does not fail.
 
 use inferometer::proxy::guard::follow;
-use inferometer::wire::budget::Budget;
+use inferometer::wire::budget::DecodeBudget;
 use inferometer::wire::event::{Defect, Event, Usage};
 use inferometer::wire::reader::{Framing, Head, Reader, Reported};
 use inferometer::wire::request::ModelScanner;
@@ -86,7 +86,7 @@ fn read<'a>(path: &str, media: &str, coding: Option<&str>, pieces: impl Iterator
         content_encoding: coding.map(str::as_bytes),
         reported: Reported::default(),
     };
-    let mut reader = Reader::new(Route::of("POST", path), &head, &Budget::unlimited());
+    let mut reader = Reader::new(Route::of("POST", path), &head, &DecodeBudget::unlimited());
     let mut facts = Facts::default();
     for piece in pieces {
         reader.read(piece, &mut |event, offset| facts.take(event, offset));
@@ -132,7 +132,7 @@ fn coding(input: &[u8]) {
     if !broke(&whole) && !broke(&split) {
         assert_eq!(split, whole, "{coding} split by {size}");
     }
-    let mut scanner = ModelScanner::coded(coding.as_bytes(), &Budget::unlimited());
+    let mut scanner = ModelScanner::coded(coding.as_bytes(), &DecodeBudget::unlimited());
     body.chunks(usize::from(*size).max(1)).for_each(|piece| scanner.read(piece));
 }
 

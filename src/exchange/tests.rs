@@ -16,13 +16,13 @@ use super::vocabulary::{Defects, Dialect, FinishReason, Source};
 use super::*;
 use crate::wire::event::{Event, Timings, Tokens, Usage};
 use crate::wire::reader::Reported;
-use crate::wire::route::Format;
+use crate::wire::route::BodyFormat;
 
 const CHAT: Route = Route {
     endpoint: "/api/chat",
     dialect: Dialect::Ollama,
     operation: Operation::Chat,
-    format: Format::Ollama,
+    format: BodyFormat::Ollama,
     names_model: true,
 };
 /// The head itself reports nothing.
@@ -131,7 +131,7 @@ impl Case {
             Start { id: 1, method: Method::Post, route, trace: TraceId::from_random(1), parent: None, at: zero };
         let settings = Settings { stall: Some(ms(5000)) };
         let context = ObservationContext { settings, residency: Arc::clone(residency), names: Arc::new(AsSpelled) };
-        let mut observation = Observation::start(start, &context, &Budget::unlimited(), &recorder);
+        let mut observation = Observation::start(start, &context, &DecodeBudget::unlimited(), &recorder);
         observation.placed(on("local"), zero);
         Self { observation, recorder, zero, streamed: true }
     }

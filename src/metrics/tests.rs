@@ -33,7 +33,7 @@ const CHAT: Route = Route {
     endpoint: "/api/chat",
     dialect: Dialect::Ollama,
     operation: Operation::Chat,
-    format: crate::wire::route::Format::Ollama,
+    format: crate::wire::route::BodyFormat::Ollama,
     names_model: true,
 };
 const OPENAI: Route = Route { endpoint: "/v1/chat/completions", dialect: Dialect::OpenAi, ..CHAT };

@@ -173,7 +173,7 @@ impl Forward {
                 status: response.status,
                 content_type: response.content_type,
                 content_encoding: response.content_encoding,
-                reported: Reported::read(route, |name| response.field(name)),
+                reported: Reported::parse(route, |name| response.field(name)),
             };
             observation.responded(&head, now);
         });

@@ -113,7 +113,7 @@ impl TaskGuard {
             if !std::mem::replace(&mut known, true) {
                 self.worker.thread.tasks.borrow_mut().insert(self.number, Some(cx.waker().clone()));
             }
-            self.worker.thread.decoding.turn(polls.begin());
+            self.worker.thread.decoding.begin_turn(polls.begin());
             let served = serving.as_mut().poll(cx);
             polls.end();
             if self.worker.life() == Life::Killed { Poll::Ready(()) } else { served }

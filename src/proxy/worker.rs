@@ -21,7 +21,7 @@ use crate::exchange::sink::AnySink;
 use crate::exchange::trace::TraceId;
 use crate::fleet::{Fleet, Lease};
 use crate::tls::server::TlsServer;
-use crate::wire::budget::{Budget, Limits};
+use crate::wire::budget::{DecodeBudget, Limits};
 
 /// Most bytes taken from a socket at once. The memory is the thread's, so that a quiet connection has none.
 const READ: usize = 64 * 1024;
@@ -67,7 +67,7 @@ pub(super) struct Thread {
     /// Told whenever a task ends.
     pub(super) idle: Notify,
     /// What the reading of coded bodies may cost.
-    pub(super) decoding: Rc<Budget>,
+    pub(super) decoding: Rc<DecodeBudget>,
 }
 
 impl Thread {
@@ -76,7 +76,7 @@ impl Thread {
         Self {
             fleet: RefCell::new((fleet, fleets)),
             pools: Pools::new(settings.max_connections, settings.threads),
-            decoding: Budget::new(Limits::default(), held_by_decoders),
+            decoding: DecodeBudget::new(Limits::default(), held_by_decoders),
             scratch: RefCell::new(vec![0; READ].into()),
             build: RefCell::default(),
             spare: Cell::default(),

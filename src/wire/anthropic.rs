@@ -1,51 +1,50 @@
 //! Anthropic's messages, as Anthropic, Ollama, llama.cpp, vLLM and SGLang serve them.
 //!
 //! Sources: anthropic-sdk-python `types/`, Ollama `middleware/anthropic.go`, llama.cpp `tools/server/server-task.cpp`,
-//! vLLM and SGLang `entrypoints/anthropic`. `input_tokens` leaves out what was read from or written to a cache: the prompt is
-//! the sum of the three. Counts are merged field by field, for llama.cpp states the prompt in `message_start` alone
-//! and Ollama in `message_delta` alone. What Ollama prints in `message_start` is an estimate and never counted: it is
-//! known by an id that begins with `msg_` and by the lack of cache fields. Whoever prints both names the cache
-//! (Anthropic), the others have other ids (llama.cpp, vLLM: `chatcmpl-`).
-//! Where the server was recognised, that counts and not the look. SGLang's `input_tokens` is the whole prompt, and its
-//! `cache_read_input_tokens` a part of that; a zero there stands for "not reported" too.
-//! The end is `message_stop`; vLLM leaves it out after an error.
+//! vLLM and SGLang `entrypoints/anthropic`. `input_tokens` excludes tokens read from or written to a cache: the prompt is
+//! the sum of the three. Counts are merged field by field, as llama.cpp states the prompt only in `message_start` and
+//! Ollama only in `message_delta`. The counts in Ollama's `message_start` are estimates and ignored. They are recognised
+//! by an id that begins with `msg_` without cache fields: Anthropic sends cache fields, llama.cpp and vLLM other ids
+//! (`chatcmpl-`). A recognised server takes precedence over this. SGLang's `input_tokens` is the whole prompt, and its
+//! `cache_read_input_tokens` a part of it, where a zero also means "not reported".
+//! The end is `message_stop`; vLLM omits it after an error.
 
 #[cfg(test)]
 mod tests;
 
-use super::dialect::{Dialect, Element, ModelName, tell_finish};
+use super::dialect::{DialectParser, Element, ModelName, emit_finish};
 use super::event::{Event, FinishReason, Tokens, Usage};
+use super::head::Engine;
 use super::json::{Object, Value, Visit, Want};
-use super::reader::Engine;
 
-/// Reads messages.
+/// Parses messages.
 #[derive(Debug, Default)]
 pub(crate) struct Anthropic {
     model: ModelName,
     object: Draft,
-    counts: Counts,
+    counts: StatedCounts,
     ended: bool,
     engine: Engine,
 }
 
-/// What the present object has said so far.
+/// Values of the current object so far.
 #[derive(Debug, Default)]
 struct Draft {
-    kind: Kind,
+    event_type: EventType,
     answer: bool,
     thinking: bool,
     error: bool,
-    /// The message has an id, and one that neither Anthropic nor Ollama gives.
+    /// The message has an id of neither Anthropic's nor Ollama's form.
     foreign_id: bool,
     finish: Option<FinishReason>,
-    counts: Counts,
+    counts: StatedCounts,
 }
 
 /// The object's `type`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Kind {
+enum EventType {
     Start,
-    /// Only the start of a tool call bears something: its name.
+    /// Token-bearing for a tool call, which it names.
     BlockStart,
     BlockDelta,
     Delta,
@@ -53,14 +52,14 @@ enum Kind {
     Error,
     /// Another event of a stream: a block's stop, a ping.
     Event,
-    /// A whole message, or unknown.
+    /// A whole message, or an unknown type.
     #[default]
     Other,
 }
 
-/// Counts as printed; `None` was not stated.
+/// Counts as stated; `None` is not stated.
 #[derive(Clone, Copy, Debug, Default)]
-struct Counts {
+struct StatedCounts {
     input: Option<u64>,
     cache_read: Option<u64>,
     cache_written: Option<u64>,
@@ -70,7 +69,7 @@ struct Counts {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Field {
-    Kind,
+    Type,
     Model,
     Id,
     Answer,
@@ -85,12 +84,12 @@ pub(crate) enum Field {
 }
 
 static OBJECT: Object<Field> = Object::new(&[
-    ("type", Want::Text(Field::Kind)),
+    ("type", Want::Text(Field::Type)),
     ("message", Want::Object(&MESSAGE)),
     ("content_block", Want::Object(&BLOCK)),
     ("delta", Want::Object(&DELTA)),
     ("error", Want::Truthy(Field::Error)),
-    // Of a whole message.
+    // In a whole message.
     ("model", Want::Text(Field::Model)),
     ("stop_reason", Want::Text(Field::Finish)),
     ("usage", Want::Object(&USAGE)),
@@ -99,8 +98,7 @@ static OBJECT: Object<Field> = Object::new(&[
 static MESSAGE: Object<Field> =
     Object::new(&[("id", Want::Text(Field::Id)), ("model", Want::Text(Field::Model)), ("usage", Want::Object(&USAGE))]);
 
-/// What a block begins with: a tool call's name, thinking that is shown to nobody, and text where a server does not wait
-/// for the first delta.
+/// The start of a block: a tool call's name, redacted thinking, and text where a server does not wait for the first delta.
 static BLOCK: Object<Field> = Object::new(&[
     ("name", Want::Present(Field::Answer)),
     ("text", Want::Present(Field::Answer)),
@@ -108,7 +106,7 @@ static BLOCK: Object<Field> = Object::new(&[
     ("data", Want::Present(Field::Thinking)),
 ]);
 
-/// A signature or a citation is no token.
+/// Without signatures and citations, which are no tokens.
 static DELTA: Object<Field> = Object::new(&[
     ("text", Want::Present(Field::Answer)),
     ("thinking", Want::Present(Field::Thinking)),
@@ -129,7 +127,7 @@ static OUTPUT_DETAILS: Object<Field> = Object::new(&[
     ("reasoning_tokens", Want::Count(Field::Reasoning)),
 ]);
 
-impl Kind {
+impl EventType {
     fn parse(word: &[u8]) -> Self {
         match word {
             b"content_block_delta" => Self::BlockDelta,
@@ -150,7 +148,7 @@ impl Visit<Field> for Anthropic {
         let object = &mut self.object;
         let counts = &mut object.counts;
         match (field, value) {
-            (Field::Kind, Value::Text(word)) => object.kind = Kind::parse(word),
+            (Field::Type, Value::Text(word)) => object.event_type = EventType::parse(word),
             (Field::Model, Value::Text(name)) => self.model.set(name),
             (Field::Id, Value::Text(id)) => object.foreign_id = !id.starts_with(b"msg_"),
             (Field::Finish, Value::Text(word)) => object.finish = Some(FinishReason::parse(word)),
@@ -167,27 +165,27 @@ impl Visit<Field> for Anthropic {
     }
 }
 
-impl Dialect for Anthropic {
+impl DialectParser for Anthropic {
     type Field = Field;
     const WANTED: &'static Object<Field> = &OBJECT;
 
     #[inline]
     fn element(&mut self, element: Element, emit: &mut impl FnMut(Event<'_>)) {
         let object = std::mem::take(&mut self.object);
-        self.model.tell(emit);
-        let is_block = matches!(object.kind, Kind::BlockStart | Kind::BlockDelta);
+        self.model.emit_change(emit);
+        let is_block = matches!(object.event_type, EventType::BlockStart | EventType::BlockDelta);
         if is_block && (object.answer || object.thinking) {
             emit(Event::Tokens(Tokens { answer: object.answer, thinking: object.thinking, listed: None, choice: 0 }));
             return;
         }
-        if object.error || object.kind == Kind::Error || element == Element::ErrorPart {
+        if object.error || object.event_type == EventType::Error || element == Element::ErrorPart {
             emit(Event::Error);
             return;
         }
-        self.tell_counts(&object, element, emit);
-        if tell_finish(object.finish, emit) {
+        self.emit_usage(&object, element, emit);
+        if emit_finish(object.finish, emit) {
             emit(Event::Error);
-        } else if object.kind == Kind::Stop || element == Element::Whole {
+        } else if object.event_type == EventType::Stop || element == Element::Whole {
             self.ended = true;
             emit(Event::Terminal);
         }
@@ -200,7 +198,7 @@ impl Dialect for Anthropic {
     fn done_marker(&mut self, _emit: &mut impl FnMut(Event<'_>)) {}
 
     fn is_part(&self) -> bool {
-        !matches!(self.object.kind, Kind::Other | Kind::Error)
+        !matches!(self.object.event_type, EventType::Other | EventType::Error)
     }
 
     fn is_open(&self) -> bool {
@@ -209,27 +207,27 @@ impl Dialect for Anthropic {
 }
 
 impl Anthropic {
-    /// Which server answers.
-    pub(crate) fn served_by(&mut self, engine: Engine) {
+    /// Names the answering server.
+    pub(crate) fn set_engine(&mut self, engine: Engine) {
         self.engine = engine;
     }
 
-    /// Whether the counts at the start of a message are Ollama's estimate.
-    fn estimates(&self, object: &Draft) -> bool {
+    /// Whether the counts in `message_start` are Ollama's estimates.
+    fn is_estimate(&self, object: &Draft) -> bool {
         match self.engine {
             Engine::Ollama => true,
             Engine::Sglang | Engine::Other => false,
-            Engine::Unknown => !object.foreign_id && !object.counts.name_cache(),
+            Engine::Unknown => !object.foreign_id && !object.counts.has_cache(),
         }
     }
 
-    fn tell_counts(&mut self, object: &Draft, element: Element, emit: &mut impl FnMut(Event<'_>)) {
-        let stated = match object.kind {
-            Kind::Start if self.estimates(object) => return,
-            // An event that does not say what it is may be the start.
-            Kind::Other if element != Element::Whole => return,
-            // What is generated by then is a placeholder.
-            Kind::Start => Counts { output: None, ..object.counts },
+    fn emit_usage(&mut self, object: &Draft, element: Element, emit: &mut impl FnMut(Event<'_>)) {
+        let stated = match object.event_type {
+            EventType::Start if self.is_estimate(object) => return,
+            // An event of unknown type may be the start.
+            EventType::Other if element != Element::Whole => return,
+            // The generated count of the start is a placeholder.
+            EventType::Start => StatedCounts { output: None, ..object.counts },
             _ => object.counts,
         };
         self.counts = stated.or(self.counts);
@@ -241,12 +239,12 @@ impl Anthropic {
     }
 }
 
-impl Counts {
-    fn name_cache(&self) -> bool {
+impl StatedCounts {
+    fn has_cache(&self) -> bool {
         self.cache_read.or(self.cache_written).is_some()
     }
 
-    /// What is stated here, else what is stated there.
+    /// Fields stated here win over those of `other`.
     fn or(self, other: Self) -> Self {
         Self {
             input: self.input.or(other.input),
@@ -260,10 +258,10 @@ impl Counts {
     fn usage(&self, engine: Engine) -> Usage {
         let is_whole = engine == Engine::Sglang;
         let cache = self.cache_read.unwrap_or(0).saturating_add(self.cache_written.unwrap_or(0));
-        let beside = if is_whole { 0 } else { cache };
+        let excluded = if is_whole { 0 } else { cache };
         Usage {
-            // A prompt of no tokens does not exist.
-            prompt: self.input.map(|input| input.saturating_add(beside)).filter(|prompt| *prompt > 0),
+            // No prompt has zero tokens.
+            prompt: self.input.map(|input| input.saturating_add(excluded)).filter(|prompt| *prompt > 0),
             generated: self.output,
             cached: self.cache_read.filter(|read| !is_whole || *read > 0),
             reasoning: self.reasoning,

@@ -1,9 +1,9 @@
-//! What the reading of coded bodies may cost one worker: some bytes can decode to a thousand times as many, and open
-//! windows of megabytes.
+//! Bounds what decoding coded bodies costs a worker: a few bytes can decode to a thousand times as many, and open windows
+//! of megabytes.
 //!
-//! Work is counted in decoded bytes; whatever else takes time counts as so many of them. Memory is counted as far as it
-//! is filled: a window that was announced is only address space until then. Where the budget ends, the body is no
-//! longer read; its bytes go on.
+//! Work is counted in decoded bytes; other work is converted to them. Memory is counted as it is filled: an announced
+//! window is only address space until then. When the budget is used up, a body is no longer observed; it is still
+//! forwarded.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -11,23 +11,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// The most that is granted.
+/// Limits of a [`DecodeBudget`]. Work is in decoded bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Work in one turn: while one task of a worker runs, the others wait.
+    /// Work in one turn of a task, during which the worker's other tasks wait.
     pub turn: u64,
-    /// Work a second, in the long run.
+    /// Work per second on average.
     pub rate: u64,
-    /// Work that is saved up while little is decoded.
+    /// Most unused work that is kept for later.
     pub saved: u64,
-    /// Bytes that the decoders of one worker hold.
+    /// Bytes that the decoders of one worker may hold.
     pub worker_memory: u64,
-    /// Bytes that the decoders of all workers hold.
+    /// Bytes that the decoders of all workers may hold.
     pub process_memory: u64,
 }
 
-/// To decode a megabyte takes 0.1 ms where it repeats itself and 4 ms where it does not, so the others wait for 8 ms at
-/// most, and in the long run a worker spends an eighth of its time on coded bodies at most.
+/// Decoding a megabyte takes 0.1 ms (repetitive) to 4 ms, so other tasks wait 8 ms at most, and a worker spends at most an
+/// eighth of its time on coded bodies.
 impl Default for Limits {
     fn default() -> Self {
         Self { turn: 2 << 20, rate: 32 << 20, saved: 32 << 20, worker_memory: 16 << 20, process_memory: 64 << 20 }
@@ -35,31 +35,33 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// No limit at all: for bodies that are known.
+    /// No limits: for trusted bodies.
     pub const NONE: Self =
         Self { turn: u64::MAX, rate: 0, saved: u64::MAX, worker_memory: u64::MAX, process_memory: u64::MAX };
 }
 
-/// Most bytes of a coded body that are to be read at once: with what they may decode to, and what a block costs for
-/// every token that was flushed, they take less than what a turn that is not spent has left.
+/// Most bytes of a coded body to read at once. Decoding them, with a block for every flushed token, takes less than a turn
+/// that is not spent has left.
 pub const READ: usize = 8 << 10;
 
-/// The budget of one worker.
+/// The budget of one worker. Not thread-safe, except for the memory held by all workers.
 #[derive(Debug)]
-pub struct Budget {
+pub struct DecodeBudget {
     limits: Limits,
-    /// Work left in this turn, and when the turn began.
+    /// Work left in this turn.
     turn: Cell<u64>,
+    /// When the turn began; `None` before the first.
     begun: Cell<Option<Instant>>,
-    /// Work left of what was saved up, and until when the time is accounted for.
+    /// Unused work of earlier turns.
     saved: Cell<u64>,
+    /// Until when `saved` has been credited.
     saved_until: Cell<Option<Instant>>,
     held: Cell<u64>,
     held_by_all: Arc<AtomicU64>,
 }
 
-impl Budget {
-    /// A budget that nothing was taken of. `held_by_all` counts what the decoders of all workers hold, in bytes.
+impl DecodeBudget {
+    /// `held_by_all` counts the bytes that the decoders of all workers hold; share it among the workers.
     #[must_use]
     pub fn new(limits: Limits, held_by_all: Arc<AtomicU64>) -> Rc<Self> {
         Rc::new(Self {
@@ -73,21 +75,21 @@ impl Budget {
         })
     }
 
-    /// Without limits: for bodies that are known.
+    /// Without limits: for trusted bodies.
     #[must_use]
     pub fn unlimited() -> Rc<Self> {
         Self::new(Limits::NONE, Arc::default())
     }
 
-    /// Another task runs.
+    /// Grants the work of a turn: another task runs.
     #[inline]
-    pub fn turn(&self, now: Instant) {
+    pub fn begin_turn(&self, now: Instant) {
         self.turn.set(self.limits.turn);
         self.begun.set(Some(now));
     }
 
-    /// So much of this turn's work was done that the rest might not reach for another [`READ`]. Whoever reads ends its
-    /// turn then, and goes on in the next.
+    /// Whether the work left in this turn might not suffice for another [`READ`]. The caller then yields, and reads on in
+    /// its next turn.
     #[must_use]
     pub fn is_spent(&self) -> bool {
         self.turn.get() < self.limits.turn - self.limits.turn / 4
@@ -99,8 +101,8 @@ impl Budget {
         self.held.get()
     }
 
-    /// Work that may be done now.
-    pub(super) fn work(&self) -> u64 {
+    /// Work that may be done now. Credits the time since the last call.
+    pub(super) fn available_work(&self) -> u64 {
         if let Some(now) = self.begun.get() {
             let since =
                 self.saved_until.replace(Some(now)).map_or(Duration::ZERO, |then| now.saturating_duration_since(then));
@@ -110,29 +112,28 @@ impl Budget {
         self.turn.get().min(self.saved.get())
     }
 
-    /// So much of it was done.
-    pub(super) fn spend(&self, work: u64) {
+    pub(super) fn charge(&self, work: u64) {
         self.turn.set(self.turn.get().saturating_sub(work));
         self.saved.set(self.saved.get().saturating_sub(work));
     }
 }
 
-/// Memory is granted in pieces of this size, so that growing costs little, and little is granted that is not held.
+/// Memory is leased in pieces of this size: growing is cheap, and little is leased in excess.
 const PIECE: u64 = 8 << 10;
 
-/// The memory of one decoder. Dropping it gives all of it back.
+/// The memory of one decoder. Dropping it returns all of it.
 #[derive(Debug)]
-pub(super) struct Held {
-    pub(super) budget: Rc<Budget>,
+pub(super) struct MemoryLease {
+    pub(super) budget: Rc<DecodeBudget>,
     bytes: u64,
 }
 
-impl Held {
-    pub(super) fn of(budget: &Rc<Budget>) -> Self {
+impl MemoryLease {
+    pub(super) fn new(budget: &Rc<DecodeBudget>) -> Self {
         Self { budget: budget.clone(), bytes: 0 }
     }
 
-    /// Holds so many bytes from now on, at least. False where that many are not granted.
+    /// Leases at least so many bytes in all. Returns false, and changes nothing, where a limit forbids it.
     pub(super) fn grow_to(&mut self, bytes: u64) -> bool {
         if bytes <= self.bytes {
             return true;
@@ -152,7 +153,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for MemoryLease {
     fn drop(&mut self) {
         self.budget.held.set(self.budget.held.get() - self.bytes);
         self.budget.held_by_all.fetch_sub(self.bytes, Ordering::Relaxed);
@@ -164,15 +165,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_turn_grants_no_more_than_its_share_and_time_earns_the_rest() {
+    fn a_turn_has_its_limit_and_time_restores_the_rest() {
         let limits = Limits { turn: 10, rate: 1000, saved: 25, ..Limits::NONE };
-        let budget = Budget::new(limits, Arc::default());
+        let budget = DecodeBudget::new(limits, Arc::default());
         let zero = Instant::now();
         let granted = |millis| {
-            budget.turn(zero + Duration::from_millis(millis));
-            let work = budget.work();
-            budget.spend(work);
-            assert_eq!(budget.work(), 0, "the turn is over");
+            budget.begin_turn(zero + Duration::from_millis(millis));
+            let work = budget.available_work();
+            budget.charge(work);
+            assert_eq!(budget.available_work(), 0, "the turn is over");
             work
         };
         assert_eq!([granted(0), granted(0), granted(0), granted(0)], [10, 10, 5, 0]);
@@ -180,11 +181,11 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded_for_a_worker_and_for_all_and_given_back() {
+    fn memory_is_bounded_per_worker_and_in_all_and_returned() {
         let limits = Limits { worker_memory: 3 * PIECE, process_memory: 5 * PIECE, ..Limits::NONE };
         let all = Arc::<AtomicU64>::default();
-        let workers = [Budget::new(limits, all.clone()), Budget::new(limits, all.clone())];
-        let [mut one, mut other] = [&workers[0], &workers[1]].map(Held::of);
+        let workers = [DecodeBudget::new(limits, all.clone()), DecodeBudget::new(limits, all.clone())];
+        let [mut one, mut other] = [&workers[0], &workers[1]].map(MemoryLease::new);
         assert!(one.grow_to(1) && one.grow_to(3 * PIECE) && !one.grow_to(3 * PIECE + 1));
         assert!(other.grow_to(2 * PIECE) && !other.grow_to(2 * PIECE + 1), "the worker has room, the process has none");
         assert_eq!((workers[0].held(), workers[1].held()), (3 * PIECE, 2 * PIECE));

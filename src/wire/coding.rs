@@ -1,56 +1,32 @@
-//! Content codings: a copy of a coded body is decoded, incrementally, so that it can be read. The bytes that pass
-//! stay as they are.
+//! Content codings: decodes a copy of a coded body incrementally, so that it can be read. The forwarded bytes stay as
+//! they are.
 //!
-//! What is promised: what the sender has flushed comes out with the piece that completes it, so that its time is right;
-//! a coding that is unknown, lies or breaks is one fact ([`DecodeError`]) and nothing worse; memory and work are bounded:
-//! by what went in, by what one body may cost, and by the [`Budget`] that the bodies of a worker share. Left out on
-//! purpose: several codings one upon another, checksums, dictionaries.
+//! Promises: what the sender has flushed is decoded with the piece that completes it, so that its time is right; an unknown
+//! or malformed coding yields one fact ([`DecodeError`]); memory and work are bounded by the input, by a limit for one
+//! body, and by the [`DecodeBudget`] that the bodies of a worker share. Left out on purpose: stacked codings, checksums,
+//! dictionaries.
 
 mod brotli;
 mod gzip;
+mod output;
 mod zstd;
 
 use std::rc::Rc;
 
-use super::budget::{Budget, Held};
-use super::event::Defect;
+use super::budget::{DecodeBudget, MemoryLease};
+pub(crate) use output::DecodeError;
+use output::{OUTPUT, Output};
 
-/// Largest window that may be announced, in bytes. RFC 9659 names the same for zstd.
-const MAX_WINDOW: u64 = 8 << 20;
-
-/// Bytes that may come out for each that went in. Event streams shrink by 5 to 60 times.
+/// Bytes that each byte of input may expand to. Event streams compress by 5 to 60 times.
 const RATIO: u64 = 64;
 
-/// Bytes that may come out beyond that, and the most that is saved up.
+/// Bytes that a body may expand to beyond that.
 const HEADROOM: u64 = 256 << 10;
+
+/// Most bytes of unused expansion that carry over to later pieces.
 const MAX_SAVED: u64 = 4 << 20;
 
-/// Bytes that are handed on at a time.
-const OUTPUT: usize = 8 << 10;
-
-/// What a block costs beside its bytes, counted in decoded bytes: to build its tables takes some microseconds, however
-/// little is in it.
-const BLOCK: u64 = 4 << 10;
-
-/// Why a body is no longer read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum DecodeError {
-    /// It is not what its coding says, or asks for a window that is never granted.
-    Invalid,
-    /// More comes out of it than may, or it takes more work or memory than is granted now.
-    OverBudget,
-}
-
-impl DecodeError {
-    pub(crate) const fn defect(self) -> Defect {
-        match self {
-            Self::Invalid => Defect::Encoding,
-            Self::OverBudget => Defect::Budget,
-        }
-    }
-}
-
-/// Whose body it is. Clients are trusted with less than the backend.
+/// The side that sent the body. Limits are lower for a client than for the backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
     Request,
@@ -58,17 +34,17 @@ pub(crate) enum Side {
 }
 
 impl Side {
-    /// Bytes that may come out in all. Ollama takes 20 MiB; a long stream of tokens is some 90 MB an hour.
-    const fn total(self) -> u64 {
+    /// Most decoded bytes of a body. Ollama accepts 20 MiB; a long stream of tokens is some 90 MB an hour.
+    const fn max_decoded(self) -> u64 {
         match self {
             Self::Request => 32 << 20,
             Self::Response => 256 << 20,
         }
     }
 
-    /// Memory that one decoder may hold: for a request a window of 2 MiB, which is what zstd takes by itself; for a
-    /// response the largest, and half of it again while one of `br` grows.
-    const fn memory(self) -> u64 {
+    /// Most bytes that one decoder may hold: for a request a window of 2 MiB, zstd's default, and for a response the
+    /// largest window, and half of it again while one of `br` grows.
+    const fn max_memory(self) -> u64 {
         match self {
             Self::Request => 3 << 20,
             Self::Response => 14 << 20,
@@ -76,60 +52,58 @@ impl Side {
     }
 }
 
-/// What a `Content-Encoding` field says.
+/// What the value of a `Content-Encoding` field means.
 #[derive(Debug)]
 pub(crate) enum Coding {
-    /// None at all.
+    /// Not coded.
     Plain,
-    /// One that is decoded.
     Coded(Box<Decoder>),
-    /// Another, or several.
+    /// A coding that is not decoded, or several. Also any coding after decoding stopped.
     Unknown,
 }
 
 impl Coding {
-    /// It is being decoded.
     pub(crate) const fn is_decoded(&self) -> bool {
         matches!(self, Self::Coded(_))
     }
 
-    /// Reads the field. The names are compared without case (RFC 9110, 8.4.1).
-    pub(crate) fn of(field: Option<&[u8]>, side: Side, budget: &Rc<Budget>) -> Self {
+    /// `field` is the value of `Content-Encoding`. Names are compared without case (RFC 9110, 8.4.1).
+    pub(crate) fn parse(field: Option<&[u8]>, side: Side, budget: &Rc<DecodeBudget>) -> Self {
         let name = field.unwrap_or_default().trim_ascii();
         let is = |other: &str| name.eq_ignore_ascii_case(other.as_bytes());
         let method = match name {
             _ if name.is_empty() || is("identity") => return Self::Plain,
-            _ if is("gzip") || is("x-gzip") => Method::Gzip(Box::default()),
-            _ if is("deflate") => Method::Deflate(Box::default()),
-            _ if is("br") => Method::Brotli(Box::default()),
-            _ if is("zstd") => Method::Zstd(Box::default()),
+            _ if is("gzip") || is("x-gzip") => DecodeMethod::Gzip(Box::default()),
+            _ if is("deflate") => DecodeMethod::Deflate(Box::default()),
+            _ if is("br") => DecodeMethod::Brotli(Box::default()),
+            _ if is("zstd") => DecodeMethod::Zstd(Box::default()),
             _ => return Self::Unknown,
         };
-        let held = Held::of(budget);
-        Self::Coded(Box::new(Decoder { method, side, allowed: HEADROOM, left: side.total(), held }))
+        let lease = MemoryLease::new(budget);
+        Self::Coded(Box::new(Decoder { method, side, allowed: HEADROOM, left: side.max_decoded(), lease }))
     }
 }
 
 /// Decodes one body.
 pub(crate) struct Decoder {
-    method: Method,
+    method: DecodeMethod,
     side: Side,
-    /// Bytes that may still come out for those that went in.
+    /// Bytes that the input so far may still expand to.
     allowed: u64,
-    /// Bytes that may still come out in all.
+    /// Bytes that the whole body may still expand to.
     left: u64,
-    held: Held,
+    lease: MemoryLease,
 }
 
 #[derive(Debug)]
-enum Method {
+enum DecodeMethod {
     Gzip(Box<gzip::Gzip>),
     Deflate(Box<gzip::Deflate>),
     Brotli(Box<brotli::Brotli>),
     Zstd(Box<zstd::Zstd>),
 }
 
-/// Never shows what people wrote.
+/// Leaves out the decoder's window, which holds content.
 impl std::fmt::Debug for Decoder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Decoder").field("method", &self.method).finish_non_exhaustive()
@@ -137,74 +111,32 @@ impl std::fmt::Debug for Decoder {
 }
 
 impl Decoder {
-    /// Decodes the next piece. After an error nothing more may be read; dropping the decoder gives its memory back.
+    /// Decodes the next piece of the body. After an error it must not be called again; dropping the decoder returns its
+    /// memory to the budget.
     pub(crate) fn decode(&mut self, piece: &[u8], sink: &mut dyn FnMut(&[u8])) -> Result<(), DecodeError> {
         let earned = (piece.len() as u64).saturating_mul(RATIO);
         self.allowed = self.allowed.max(self.allowed.saturating_add(earned).min(MAX_SAVED.max(earned)));
-        let (allowed, granted) = (self.allowed.min(self.left), self.held.budget.work());
+        let (allowed, granted) = (self.allowed.min(self.left), self.lease.budget.available_work());
         let mut buffer = [0; OUTPUT];
         let mut out = Output {
             buffer: &mut buffer,
             allowed,
             work: granted,
-            held: &mut self.held,
-            memory: self.side.memory(),
+            lease: &mut self.lease,
+            max_memory: self.side.max_memory(),
             sink,
         };
         let decoded = match &mut self.method {
-            Method::Gzip(gzip) => gzip.decode(piece, &mut out),
-            Method::Deflate(deflate) => deflate.decode(piece, &mut out),
-            Method::Brotli(brotli) => brotli.decode(piece, &mut out),
-            Method::Zstd(zstd) => zstd.decode(piece, &mut out),
+            DecodeMethod::Gzip(gzip) => gzip.decode(piece, &mut out),
+            DecodeMethod::Deflate(deflate) => deflate.decode(piece, &mut out),
+            DecodeMethod::Brotli(brotli) => brotli.decode(piece, &mut out),
+            DecodeMethod::Zstd(zstd) => zstd.decode(piece, &mut out),
         };
         let (given, spent) = (allowed - out.allowed, granted - out.work);
         self.allowed -= given;
         self.left -= given;
-        self.held.budget.spend(spent);
+        self.lease.budget.charge(spent);
         decoded
-    }
-}
-
-/// Where decoded bytes go, and what they may cost.
-struct Output<'a> {
-    buffer: &'a mut [u8; OUTPUT],
-    /// Bytes that may still come out of this piece.
-    allowed: u64,
-    /// Work that may still be done on it.
-    work: u64,
-    held: &'a mut Held,
-    /// The most memory that its decoder may hold.
-    memory: u64,
-    sink: &'a mut dyn FnMut(&[u8]),
-}
-
-impl Output<'_> {
-    /// Hands on the first `len` bytes of the buffer.
-    fn give(&mut self, len: usize) -> Result<(), DecodeError> {
-        self.work(len as u64)?;
-        self.allowed = self.allowed.checked_sub(len as u64).ok_or(DecodeError::OverBudget)?;
-        if len > 0 {
-            (self.sink)(&self.buffer[..len]);
-        }
-        Ok(())
-    }
-
-    /// A block, a frame or a member begins.
-    fn block(&mut self) -> Result<(), DecodeError> {
-        self.work(BLOCK)
-    }
-
-    /// Work of another kind, counted in decoded bytes.
-    fn work(&mut self, work: u64) -> Result<(), DecodeError> {
-        let left = self.work.checked_sub(work);
-        self.work = left.unwrap_or(0);
-        left.map(|_| ()).ok_or(DecodeError::OverBudget)
-    }
-
-    /// The decoder holds so many bytes now.
-    fn hold(&mut self, bytes: u64) -> Result<(), DecodeError> {
-        let granted = bytes <= self.memory && self.held.grow_to(bytes);
-        granted.then_some(()).ok_or(DecodeError::OverBudget)
     }
 }
 

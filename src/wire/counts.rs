@@ -1,15 +1,15 @@
-//! Token counts as servers print them, and how several reports become one.
+//! Token counts as servers state them, and the merging of several reports into one.
 //!
-//! A report may come with every object (cumulative, for the choice that stands beside it: vLLM's
-//! `continuous_usage_stats`, llama.cpp's `timings_per_token`), with a choice's last object, or at the end without any
-//! choice: then it is the sum of all (vLLM, `OpenAI`, Ollama), or that of the choice that finished last (llama.cpp,
-//! told by the `timings` beside it). Zeros are no report: Ollama's completions carry them in every object but one.
+//! A report may come with every object (cumulative, for the choice in the same object: vLLM's `continuous_usage_stats`,
+//! llama.cpp's `timings_per_token`), with a choice's last object, or at the end without a choice: then it is the sum of all
+//! choices (vLLM, `OpenAI`, Ollama), or belongs to the choice that finished last (llama.cpp, recognised by its `timings`).
+//! Zeros are no report: Ollama's completions have them in every object but one.
 
 use super::event::Usage;
 
-/// Which count.
+/// Names a count of a report.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Count {
+pub(crate) enum CountKind {
     Prompt,
     Generated,
     Cached,
@@ -19,14 +19,14 @@ pub(crate) enum Count {
     Rejected,
 }
 
-/// Choices whose counts are told apart. `OpenAI` allows 128.
+/// Choices with counts of their own; later ones share the last. `OpenAI` allows 128.
 pub(crate) const CHOICES: usize = 128;
 
-/// Most tokens that one event is taken to hold for a count that has grown: servers send every few, or every few hundred
-/// where they are told so. Beyond, the count is of something else.
-const MOST_AT_ONCE: u64 = 4096;
+/// Most tokens that one event can hold by the growth of a cumulative count: servers send one event per few tokens, or per
+/// few hundred where so configured. A larger growth is not attributed to the event.
+const MAX_PER_EVENT: u64 = 4096;
 
-/// Counts of one report. `None` was not stated.
+/// Counts of one report; `None` is not stated.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counts {
     prompt: Option<u64>,
@@ -39,20 +39,21 @@ pub(crate) struct Counts {
 }
 
 impl Counts {
-    pub(crate) fn set(&mut self, count: Count, value: u64) {
+    pub(crate) fn set(&mut self, count: CountKind, value: u64) {
         let field = match count {
-            Count::Prompt => &mut self.prompt,
-            Count::Generated => &mut self.generated,
-            Count::Cached => &mut self.cached,
-            Count::Reasoning => &mut self.reasoning,
-            Count::Drafted => &mut self.drafted,
-            Count::Accepted => &mut self.accepted,
-            Count::Rejected => &mut self.rejected,
+            CountKind::Prompt => &mut self.prompt,
+            CountKind::Generated => &mut self.generated,
+            CountKind::Cached => &mut self.cached,
+            CountKind::Reasoning => &mut self.reasoning,
+            CountKind::Drafted => &mut self.drafted,
+            CountKind::Accepted => &mut self.accepted,
+            CountKind::Rejected => &mut self.rejected,
         };
         *field = Some(value);
     }
 
-    /// `usage` as a report. Prediction counts are printed as zeros where nothing was predicted.
+    /// The report in a `usage` object. `None` where it states no tokens. Prediction counts of zero mean that nothing was
+    /// predicted.
     pub(crate) fn of_usage(self) -> Option<Self> {
         if self.prompt.unwrap_or(0) == 0 && self.generated.unwrap_or(0) == 0 {
             return None;
@@ -62,14 +63,14 @@ impl Counts {
         Some(Self { drafted, accepted: self.accepted.filter(|_| drafted.is_some()), ..self })
     }
 
-    /// llama.cpp's `timings` as a report: there `prompt_n` leaves out what was cached.
+    /// The report in llama.cpp's `timings`, where `prompt_n` excludes cached tokens. `None` without generated tokens.
     pub(crate) fn of_llama(self) -> Option<Self> {
         self.generated?;
         let prompt = self.prompt.zip(self.cached).map(|(prompt, cached)| prompt.saturating_add(cached));
         Some(Self { prompt, ..self })
     }
 
-    /// What is stated here, else what is stated there.
+    /// Fields stated here win over those of `other`.
     pub(crate) fn or(self, other: Self) -> Self {
         Self {
             prompt: self.prompt.or(other.prompt),
@@ -86,12 +87,11 @@ impl Counts {
         self.prompt.or(self.generated).or(self.cached).is_none()
     }
 
-    /// The generated tokens.
     pub(crate) fn generated(&self) -> Option<u64> {
         self.generated
     }
 
-    /// Both together; prompts only where each choice has its own.
+    /// The sum of both. Prompts are added only where each choice has its own.
     fn plus(self, other: Self, own_prompts: bool) -> Self {
         let prompts = if own_prompts { sum } else { greater };
         Self {
@@ -106,7 +106,8 @@ impl Counts {
     }
 }
 
-fn place(index: u64) -> usize {
+/// The position of a choice in [`Ledger::choices`].
+fn position(index: u64) -> usize {
     usize::try_from(index).unwrap_or(usize::MAX).min(CHOICES - 1)
 }
 
@@ -118,18 +119,19 @@ fn greater(one: Option<u64>, other: Option<u64>) -> Option<u64> {
     one.max(other)
 }
 
-/// Which choices were seen, and which of them finished.
+/// The choices seen, and which of them finished.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Choices {
-    /// As bits.
+    /// One bit per choice.
     seen: u128,
+    /// One bit per choice.
     finished: u128,
     last: u64,
     last_finished: u64,
 }
 
 impl Choices {
-    /// One ended within an object.
+    /// Records that a choice was seen.
     #[inline]
     pub(crate) fn add(&mut self, index: u64, finished: bool) {
         let bit = 1 << index.min(CHOICES as u64 - 1);
@@ -145,33 +147,33 @@ impl Choices {
         self.seen == 0
     }
 
-    /// The one that was seen last.
+    /// The index of the choice seen last.
     pub(crate) fn last(self) -> u64 {
         self.last
     }
 }
 
-/// What is kept of one choice.
+/// The state of one choice.
 #[derive(Clone, Copy, Debug, Default)]
-struct Account {
-    /// Its last report.
+struct ChoiceRecord {
+    /// Its reports, merged.
     counts: Counts,
-    /// The generated tokens that its last token-bearing event stated.
+    /// The cumulative count of generated tokens in its last token-bearing event.
     stated: Option<u64>,
-    /// Tokens that were listed with events that bore no text: characters that were not whole yet.
-    waiting: u64,
+    /// Tokens listed by events without text since then: parts of a character.
+    deferred: u64,
 }
 
-/// Reports of one exchange, put together.
+/// The merged reports of one exchange.
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    /// Each choice has its own prompt: several prompts in one request, as completions allow. Only the request tells
-    /// them from several answers to one.
+    /// Each choice has its own prompt: several prompts in one request, as completions allow. Only the request
+    /// distinguishes them from several answers to one prompt.
     own_prompts: bool,
     seen: Choices,
-    /// Each choice for which something is kept.
-    choices: Vec<Account>,
-    /// The report for all choices, and how many reports it is the sum of.
+    /// By position; only as long as needed.
+    choices: Vec<ChoiceRecord>,
+    /// The report for all choices, and the number of reports in its sum.
     all: Option<(Counts, u32)>,
 }
 
@@ -180,14 +182,14 @@ impl Ledger {
         Self { own_prompts, seen: Choices::default(), choices: Vec::new(), all: None }
     }
 
-    /// The choices are answers to one prompt.
+    /// All choices are answers to one prompt.
     pub(crate) fn share_prompt(&mut self) {
         self.own_prompts = false;
     }
 
-    /// An object held these choices.
+    /// Records the choices of an object.
     #[inline]
-    pub(crate) fn saw(&mut self, choices: Choices) {
+    pub(crate) fn record_choices(&mut self, choices: Choices) {
         self.seen.seen |= choices.seen;
         if choices.finished != 0 {
             self.seen.finished |= choices.finished;
@@ -195,73 +197,73 @@ impl Ledger {
         }
     }
 
-    /// An object was of one choice.
+    /// Records an object of one choice.
     #[inline]
-    pub(crate) fn choice(&mut self, index: u64, finished: bool) {
+    pub(crate) fn record_choice(&mut self, index: u64, finished: bool) {
         let mut choices = Choices::default();
         choices.add(index, finished);
-        self.saw(choices);
+        self.record_choices(choices);
     }
 
-    /// Some choice finished.
+    /// Whether any choice finished.
     pub(crate) fn any_finished(&self) -> bool {
         self.seen.finished != 0
     }
 
-    /// Every choice that was seen finished, and there was one.
+    /// Whether every choice seen has finished. False before the first.
     pub(crate) fn all_finished(&self) -> bool {
         self.any_finished() && self.seen.seen & !self.seen.finished == 0
     }
 
-    /// Nothing that was seen goes on.
+    /// Whether no choice is unfinished. True before the first.
     pub(crate) fn is_settled(&self) -> bool {
         self.seen.seen & !self.seen.finished == 0
     }
 
-    /// A report that stands beside a choice.
+    /// Merges a report for one choice. Returns the totals so far.
     pub(crate) fn report_choice(&mut self, index: u64, counts: Counts) -> Usage {
-        let account = self.account(index);
-        account.counts = counts.or(account.counts);
+        let record = self.record_mut(index);
+        record.counts = counts.or(record.counts);
         self.usage()
     }
 
-    fn account(&mut self, index: u64) -> &mut Account {
-        let place = place(index);
-        if self.choices.len() <= place {
-            self.choices.resize(place + 1, Account::default());
+    fn record_mut(&mut self, index: u64) -> &mut ChoiceRecord {
+        let position = position(index);
+        if self.choices.len() <= position {
+            self.choices.resize(position + 1, ChoiceRecord::default());
         }
-        &mut self.choices[place]
+        &mut self.choices[position]
     }
 
-    /// An event of a choice listed tokens and bore no text: they belong to its next one that does.
+    /// Keeps the tokens that an event without text listed for the choice's next event with text.
     #[inline]
-    pub(crate) fn wait(&mut self, index: u64, listed: u64) {
+    pub(crate) fn defer_listed(&mut self, index: u64, listed: u64) {
         if listed > 0 {
-            let account = self.account(index);
-            account.waiting = account.waiting.saturating_add(listed);
+            let record = self.record_mut(index);
+            record.deferred = record.deferred.saturating_add(listed);
         }
     }
 
-    /// How many tokens an event holds that bears some: those that it lists and those that waited for it, else as many as
-    /// the count beside it has grown by.
+    /// The number of tokens in a token-bearing event: those that it lists and the deferred ones, else the growth of the
+    /// cumulative count that it states. `None` where neither is known.
     #[inline]
-    pub(crate) fn held(&mut self, index: u64, listed: u64, stated: Option<u64>) -> Option<u64> {
-        if stated.is_none() && self.choices.len() <= place(index) {
+    pub(crate) fn event_tokens(&mut self, index: u64, listed: u64, stated: Option<u64>) -> Option<u64> {
+        if stated.is_none() && self.choices.len() <= position(index) {
             return (listed > 0).then_some(listed);
         }
-        let account = self.account(index);
-        let listed = listed.saturating_add(std::mem::take(&mut account.waiting));
-        let before = std::mem::replace(&mut account.stated, stated);
+        let record = self.record_mut(index);
+        let listed = listed.saturating_add(std::mem::take(&mut record.deferred));
+        let before = std::mem::replace(&mut record.stated, stated);
         let grown = stated.zip(before).and_then(|(now, before)| now.checked_sub(before));
-        Some(listed).filter(|listed| *listed > 0).or(grown.filter(|grown| (1..=MOST_AT_ONCE).contains(grown)))
+        Some(listed).filter(|listed| *listed > 0).or(grown.filter(|grown| (1..=MAX_PER_EVENT).contains(grown)))
     }
 
-    /// A report without any choice, for the one that finished last.
+    /// Merges a report without a choice, which belongs to the one that finished last.
     pub(crate) fn report_finished(&mut self, counts: Counts) -> Usage {
         self.report_choice(self.seen.last_finished, counts)
     }
 
-    /// A report without any choice. It holds for all, unless there is one for each.
+    /// Merges a report without a choice. It is for all choices, or one of several whose sum is.
     pub(crate) fn report_all(&mut self, counts: Counts) -> Usage {
         let alone = self.choices.iter().all(|choice| choice.counts.is_empty());
         let (counts, reports) = match self.all {

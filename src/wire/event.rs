@@ -1,7 +1,7 @@
-//! The one normalised event that every dialect speaks.
+//! The normalised events of all dialects.
 //!
-//! A dialect turns bytes into these facts and nothing else: no time, no opinion, no failure. A fact that the
-//! backend did not state does not appear; `None` is "unknown" and never stands for zero.
+//! A dialect turns bytes into these facts, without time, interpretation or failure. A fact that the backend did not state
+//! has no event; `None` is unknown and never zero.
 
 use std::time::Duration;
 
@@ -21,36 +21,36 @@ pub enum Event<'a> {
     Finish(FinishReason),
     /// Bytes moved by a pull, push or create, summed over the layers named so far.
     Progress(Progress),
-    /// The backend handed the request on to a model that runs elsewhere.
+    /// The backend forwarded the request to a model that runs elsewhere.
     Elsewhere,
-    /// The backend said, inside a success status, that the exchange failed.
+    /// The backend reported, after a success status, that the exchange failed.
     Error,
-    /// The dialect's terminal event: whatever comes later, the answer was complete.
+    /// The dialect's terminal event: the answer is complete, whatever follows.
     Terminal,
-    /// What the request made has no tokens by nature: an image, a rendered template, an answer that is only queued.
+    /// The result has no tokens: an image, a rendered template, an answer that is only queued.
     NoTokens,
 }
 
-/// What a token-bearing event held.
+/// The content of a token-bearing event.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tokens {
-    /// It held text or tool data (a refusal is text), so a person sees an answer.
+    /// Has text or tool data, which a user sees. A refusal is text.
     pub answer: bool,
-    /// It held thinking.
+    /// Has thinking.
     pub thinking: bool,
-    /// Exact number of tokens in it, where the backend says: by a list of log probabilities or token ids, or by a
-    /// cumulative count that has grown since the choice's event before.
+    /// The exact number of tokens: the length of a list of log probabilities or token ids, or the growth of a cumulative
+    /// count since the choice's previous event. `None` where the backend states neither.
     pub listed: Option<u64>,
-    /// Which of several choices it is of, from 0.
+    /// The index of the choice, from 0.
     pub choice: u64,
 }
 
-/// Where a token count comes from.
+/// The provenance of a token count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Source {
-    /// Token-bearing events were counted: a lower bound.
+    /// The number of token-bearing events: a lower bound.
     Chunks,
-    /// Lists of log probabilities or token ids were counted.
+    /// The length of lists of log probabilities or token ids.
     Logprobs,
     /// The last cumulative count of a stream that did not reach its final report.
     Running,
@@ -89,20 +89,20 @@ pub struct Usage {
     pub reasoning: Option<u64>,
     /// Draft tokens proposed by speculative decoding.
     pub drafted: Option<u64>,
-    /// Draft tokens accepted.
+    /// Draft tokens that were accepted.
     pub draft_accepted: Option<u64>,
-    /// How many choices the generated tokens belong to. Above one, a rate per token of one choice is not known.
+    /// The choices that share the generated tokens. Above one, the token rate of a single choice is unknown.
     pub choices: u32,
 }
 
-/// Durations as a backend states them. Zero is never stated: servers print it for "unknown".
+/// Durations as a backend states them. A zero, which servers send for unknown, is `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timings {
-    /// From the request's arrival until a runner was at hand: model load, and for Ollama scheduler queueing too.
+    /// From the request's arrival until a runner was ready: the model's load, and for Ollama queueing too.
     pub load: Option<Duration>,
-    /// Processing of the part of the prompt that was not cached.
+    /// Processing of the uncached part of the prompt.
     pub prefill: Option<Duration>,
-    /// Generation. TGI's holds the prefill too.
+    /// Generation. TGI's includes the prefill.
     pub decode: Option<Duration>,
     /// The whole exchange as the backend saw it.
     pub total: Option<Duration>,
@@ -113,7 +113,7 @@ pub struct Timings {
 pub struct Progress {
     /// Bytes done so far.
     pub completed: u64,
-    /// Bytes in all, as far as announced.
+    /// Bytes in all layers announced so far.
     pub total: u64,
 }
 
@@ -128,7 +128,7 @@ macro_rules! finish_reasons {
         }
 
         impl FinishReason {
-            /// Reads a dialect's word. Two that are spelled in more than one way are one reason each.
+            /// Unknown words are `Other`. `aborted` and `canceled` are read as `abort` and `cancelled`.
             #[must_use]
             pub fn parse(word: &[u8]) -> Self {
                 let word: &[u8] = match word {
@@ -206,33 +206,33 @@ finish_reasons! {
 }
 
 impl FinishReason {
-    /// Whether it says that the answer was given up rather than finished.
+    /// Whether the answer was abandoned rather than finished.
     #[must_use]
     pub const fn is_failure(self) -> bool {
         matches!(self, Self::Abort | Self::Error | Self::Failed | Self::Cancelled)
     }
 }
 
-/// Something in a response that could not be understood or believed. It marks the record and never touches the traffic.
+/// Something in an exchange that could not be understood or believed. It marks the record and never affects the traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Defect {
-    /// JSON that is not JSON.
+    /// Malformed JSON.
     Json,
     /// A number that is negative, not finite, not whole where it must be, or absurdly large.
     Number,
     /// A value of another type than documented.
     Type,
-    /// A wanted value longer than is kept.
+    /// A wanted value above the length limit.
     TooLong,
-    /// The body is in a content coding that is not decoded, or is not what its coding says.
+    /// The body's content coding is not supported, or the body does not follow it.
     Encoding,
-    /// Decoding the body took more work or memory than is granted: it was read no further.
+    /// Decoding the body exceeded its budget of work or memory: the rest was not read.
     Budget,
-    /// The inspector itself failed; it was taken out of the exchange.
+    /// The observation panicked and was removed from the exchange.
     Panic,
-    /// The answer was complete and its last chunk, or the rest of its announced length, never came.
+    /// The answer was complete, but its last chunk or the rest of its announced length was missing.
     Framing,
-    /// Reported durations that contradict the time that was watched: another unit than documented.
+    /// Reported durations contradict the measured time, as in another unit than documented.
     Duration,
 }
 
@@ -267,30 +267,30 @@ impl Defect {
     }
 }
 
-/// How often each kind of defect was met in one exchange.
+/// The number of defects of each kind in one exchange.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Defects([u32; Defect::ALL.len()]);
 
 impl Defects {
-    /// Counts one.
+    /// Counts one; saturates.
     pub fn add(&mut self, defect: Defect) {
         let count = &mut self.0[defect as usize];
         *count = count.saturating_add(1);
     }
 
-    /// Counts those of another too.
+    /// The sum of both.
     #[must_use]
     pub(crate) fn with(mut self, other: Self) -> Self {
         self.0.iter_mut().zip(other.0).for_each(|(count, more)| *count = count.saturating_add(more));
         self
     }
 
-    /// Each kind that was met, with its count.
+    /// Each kind with a count above zero.
     pub fn iter(&self) -> impl Iterator<Item = (Defect, u32)> + '_ {
         Defect::ALL.into_iter().zip(self.0).filter(|(_, count)| *count > 0)
     }
 
-    /// Whether none was met.
+    /// Whether no defect was counted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(|count| *count == 0)

@@ -1,33 +1,33 @@
-//! What the JSON scanner finds by a table with every kind of want. For those who hold it against other readers of JSON.
+//! Runs the JSON scanner with a table of every kind of want, so that tests can compare it with other JSON parsers.
 
 use super::event::Defect;
 use super::json::{Object, Scanner, Value, Visit, Want};
 
-/// What was told of a field.
+/// A visited value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Fact {
-    /// A string, unescaped; empty in place of one that is longer than is kept.
+    /// A string, unescaped; empty in place of one above the length limit.
     Text(Vec<u8>),
     /// A whole number.
     Count(u64),
     /// A number.
     Quantity(f64),
-    /// A truth, or whether something is there.
+    /// A boolean, or whether something is present.
     Is(bool),
-    /// How many elements or characters.
+    /// A number of elements or characters.
     Length(u64),
     /// An element ended.
     Ended,
 }
 
-/// What was found in elements that were read one after another.
+/// The result of scanning elements one after another.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
-    /// Fields and what was told of them, in order.
+    /// Fields and their values, in order.
     pub told: Vec<(&'static str, Fact)>,
-    /// Elements that were read to their end.
+    /// Elements read to their end.
     pub whole: usize,
-    /// Defects and how often each was met.
+    /// Kinds of defects with their counts.
     pub defects: Vec<(Defect, u32)>,
 }
 
@@ -69,7 +69,7 @@ static FOLDED: Object<&'static str> =
     Object::ignoring_case(&[("name", Want::Text("object.name")), ("count", Want::Quantity("object.count"))]);
 static MANY: Want<&'static str> = Want::Object(&PART);
 
-/// Reads elements one after another, each in pieces of that many bytes. An array is read as a list of parts.
+/// Scans elements one after another, each in pieces of `piece` bytes. An array is read as a list of parts.
 #[must_use]
 pub fn scan(elements: &[&[u8]], piece: usize) -> Facts {
     let (mut scanner, mut facts) = (Scanner::new(&ROOT).or_each(Some(("root", &MANY))), Facts::default());

@@ -1,16 +1,16 @@
-//! `OpenAI`'s shape on a route of another dialect: what a body is decides, not the route alone.
+//! Parses `OpenAI`'s shape on a route of another dialect.
 //!
-//! llama.cpp answers Ollama's `/api/chat` so, and many servers answer `/completions` and `/embeddings` so, where
-//! llama.cpp has an API of its own. The route's dialect names `OpenAI`'s values in its own table and hands them on; from
-//! the first object that has them on, this reads in its place.
+//! llama.cpp answers Ollama's `/api/chat` in it, and many servers answer `/completions` and `/embeddings` in it, where
+//! llama.cpp has an API of its own. The route's dialect has `OpenAI`'s fields in its own table and passes their values on;
+//! from the first object with such values, this parser replaces it.
 
-use super::dialect::Dialect;
+use super::dialect::DialectParser;
+use super::head::Reported;
 use super::json::{Value, Visit};
 use super::openai::{Field, OpenAi};
-use super::reader::Reported;
 use super::route::Operation;
 
-/// Reads `OpenAI`'s objects where another dialect's were expected. Nothing is allocated before the first.
+/// Allocates nothing before the first `OpenAI` object.
 #[derive(Debug, Default)]
 pub(crate) struct Foreign {
     reader: Option<Box<OpenAi>>,
@@ -19,7 +19,7 @@ pub(crate) struct Foreign {
 }
 
 impl Foreign {
-    /// Takes a value that only this shape has.
+    /// Passes on a value of `OpenAI`'s shape.
     #[cold]
     pub(crate) fn value(&mut self, operation: Operation, field: Field, value: Value<'_>) {
         let shares_prompt = self.shares_prompt;
@@ -33,28 +33,28 @@ impl Foreign {
         reader.value(field, value);
     }
 
-    /// The body is in this shape.
-    pub(crate) fn see(&mut self) {
+    /// The body is in `OpenAI`'s shape.
+    pub(crate) fn mark_seen(&mut self) {
         self.seen = true;
     }
 
-    /// Several choices are answers to one prompt.
+    /// All choices are answers to one prompt.
     pub(crate) fn share_prompt(&mut self) {
         self.shares_prompt = true;
     }
 
-    /// The reader, if the body is in this shape.
+    /// The parser, if the body is in `OpenAI`'s shape.
     #[inline]
     pub(crate) fn reader(&mut self) -> Option<&mut OpenAi> {
         self.reader.as_deref_mut().filter(|_| self.seen)
     }
 
-    /// As [`Foreign::reader`], to be asked only.
+    /// As [`Foreign::reader`], shared.
     pub(crate) fn as_reader(&self) -> Option<&OpenAi> {
         self.reader.as_deref().filter(|_| self.seen)
     }
 
-    /// The present object was of the route's own shape, or no JSON: forgets what was taken of it.
+    /// Drops the values of the current object, which had the route's own shape or was not JSON.
     pub(crate) fn discard(&mut self) {
         if let Some(reader) = &mut self.reader {
             reader.discard();

@@ -1,16 +1,16 @@
 //! llama.cpp's own API: completion, infill, embeddings; streamed, whole, and an array for a list of prompts.
 //!
-//! Source: llama.cpp `tools/server/server-task.cpp` (`to_json_non_oaicompat`). Each event bears cumulative counts, so
-//! that a stream that is left can be counted. The end is `stop: true` for every result that was seen; where a list of
-//! prompts is answered one after another, it is told once for each. There is no `[DONE]`. The last event repeats the
-//! whole prompt, which is passed over. Progress of the prompt bears no tokens. Replays (`/v1/stream`) are not read at
-//! all. Other servers answer `/completions` and `/embeddings` in `OpenAI`'s shape, which is read as such.
+//! Source: llama.cpp `tools/server/server-task.cpp` (`to_json_non_oaicompat`). Each event has cumulative counts, so that
+//! an abandoned stream can be counted. The end is `stop: true` for every result seen; where a list of prompts is answered
+//! one after another, a terminal event is emitted for each. There is no `[DONE]`. The last event repeats the whole prompt,
+//! which is skipped. Progress of the prompt is not token-bearing. Replays (`/v1/stream`) are not read. Other servers
+//! answer `/completions` and `/embeddings` in `OpenAI`'s shape, which is recognised.
 
 #[cfg(test)]
 mod tests;
 
-use super::counts::{Count, Counts, Ledger};
-use super::dialect::{Dialect, Element, ModelName, joint_finish, tell_finish};
+use super::counts::{CountKind, Counts, Ledger};
+use super::dialect::{DialectParser, Element, ModelName, emit_finish, joint_finish};
 use super::event::{Event, FinishReason, Timings, Tokens};
 use super::foreign::Foreign;
 use super::json::{Object, Value, Visit, Want};
@@ -19,19 +19,19 @@ use super::route::Operation;
 use super::units;
 use foreign::{CHOICE, USAGE};
 
-/// Reads completions.
+/// Parses completions and embeddings.
 #[derive(Debug)]
 pub(crate) struct LlamaCpp {
     model: ModelName,
     object: Draft,
-    /// The result that is being read.
+    /// The current result.
     result: Completion,
     ledger: Ledger,
     ended: bool,
     foreign: Foreign,
 }
 
-/// What the present object has said so far, over its results.
+/// Values of the current object so far, over its results.
 #[derive(Debug, Default)]
 struct Draft {
     error: bool,
@@ -42,6 +42,7 @@ struct Draft {
     finish: Option<FinishReason>,
 }
 
+/// Values of the current result so far.
 #[derive(Debug, Default)]
 struct Completion {
     index: u64,
@@ -65,11 +66,11 @@ pub(crate) enum Field {
     Listed,
     Stop,
     Finish,
-    Stated(Count),
-    Timed(Count),
+    Stated(CountKind),
+    Timed(CountKind),
     PrefillMs,
     DecodeMs,
-    /// Of an object in `OpenAI`'s shape.
+    /// A field of `OpenAI`'s shape.
     OpenAi(openai::Field),
 }
 
@@ -89,19 +90,19 @@ static OBJECT: Object<Field> = Object::new(&[
     ("tokens", Want::Length(Field::Listed)),
     ("stop", Want::Flag(Field::Stop)),
     ("stop_type", Want::Text(Field::Finish)),
-    ("tokens_predicted", Want::Count(Stated(Count::Generated))),
-    ("tokens_evaluated", Want::Count(Stated(Count::Prompt))),
+    ("tokens_predicted", Want::Count(Stated(CountKind::Generated))),
+    ("tokens_evaluated", Want::Count(Stated(CountKind::Prompt))),
     ("timings", Want::Object(&TIMINGS)),
     ("choices", Want::Each(Field::OpenAi(openai::Field::ChoiceEnd), &Want::Object(&CHOICE))),
     ("usage", Want::Object(&USAGE)),
 ]);
 
 static TIMINGS: Object<Field> = Object::new(&[
-    ("cache_n", Want::Count(Timed(Count::Cached))),
-    ("prompt_n", Want::Count(Timed(Count::Prompt))),
-    ("predicted_n", Want::Count(Timed(Count::Generated))),
-    ("draft_n", Want::Count(Timed(Count::Drafted))),
-    ("draft_n_accepted", Want::Count(Timed(Count::Accepted))),
+    ("cache_n", Want::Count(Timed(CountKind::Cached))),
+    ("prompt_n", Want::Count(Timed(CountKind::Prompt))),
+    ("predicted_n", Want::Count(Timed(CountKind::Generated))),
+    ("draft_n", Want::Count(Timed(CountKind::Drafted))),
+    ("draft_n_accepted", Want::Count(Timed(CountKind::Accepted))),
     ("prompt_ms", Want::Quantity(Field::PrefillMs)),
     ("predicted_ms", Want::Quantity(Field::DecodeMs)),
 ]);
@@ -126,7 +127,7 @@ impl Visit<Field> for LlamaCpp {
         match (field, value) {
             (Field::Model, Value::Text(name)) => self.model.set(name),
             (Field::Error, Value::Is(there)) => object.error |= there,
-            (Field::ResultEnd, _) => self.result_end(Element::Whole),
+            (Field::ResultEnd, _) => self.end_result(Element::Whole),
             (Field::Index, Value::Count(index)) => result.index = index,
             (Field::Text, Value::Is(there)) => result.text = there,
             (Field::Listed, Value::Length(tokens)) => result.listed = tokens,
@@ -139,7 +140,7 @@ impl Visit<Field> for LlamaCpp {
             (Field::PrefillMs, Value::Quantity(millis)) => object.timings.prefill = units::millis(millis),
             (Field::DecodeMs, Value::Quantity(millis)) => object.timings.decode = units::millis(millis),
             (Field::OpenAi(field), value) => {
-                self.foreign.see();
+                self.foreign.mark_seen();
                 self.foreign.value(Operation::TextCompletion, field, value);
             }
             _ => {}
@@ -147,16 +148,16 @@ impl Visit<Field> for LlamaCpp {
     }
 }
 
-impl Dialect for LlamaCpp {
+impl DialectParser for LlamaCpp {
     type Field = Field;
     const WANTED: &'static Object<Field> = &OBJECT;
     const MANY: Option<(Field, &'static Want<Field>)> = Some((Field::ResultEnd, &RESULT));
 
     #[inline]
     fn element(&mut self, element: Element, emit: &mut impl FnMut(Event<'_>)) {
-        self.result_end(element);
+        self.end_result(element);
         let object = std::mem::take(&mut self.object);
-        self.model.tell(emit);
+        self.model.emit_change(emit);
         if let Some(foreign) = self.foreign.reader() {
             foreign.value(openai::Field::Error, Value::Is(object.error));
             if object.timings != Timings::default() {
@@ -173,7 +174,7 @@ impl Dialect for LlamaCpp {
         if object.timings != Timings::default() {
             emit(Event::Timings(object.timings));
         }
-        let failed = tell_finish(object.finish, emit);
+        let failed = emit_finish(object.finish, emit);
         if failed || object.error || element == Element::ErrorPart {
             emit(Event::Error);
         } else if element == Element::Whole || (object.stopped && self.ledger.all_finished()) {
@@ -195,39 +196,39 @@ impl Dialect for LlamaCpp {
     }
 
     fn is_part(&self) -> bool {
-        self.foreign.as_reader().map_or(self.result.stop == Some(false), Dialect::is_part)
+        self.foreign.as_reader().map_or(self.result.stop == Some(false), DialectParser::is_part)
     }
 
     fn is_open(&self) -> bool {
         let own = !self.ended || !self.ledger.is_settled();
-        self.foreign.as_reader().map_or(own, Dialect::is_open)
+        self.foreign.as_reader().map_or(own, DialectParser::is_open)
     }
 }
 
 impl LlamaCpp {
-    /// Several results are answers to one prompt.
+    /// All results are answers to one prompt.
     pub(crate) fn share_prompt(&mut self) {
         self.ledger.share_prompt();
         self.foreign.share_prompt();
     }
 
-    /// The result that was being read is whole. Of several in one array, the counts of all but the last are put away
-    /// here; the last is told with the object.
+    /// Records the current result, which is whole. Of several in an array, the counts of all but the last are merged here;
+    /// the last is emitted with the object.
     #[inline]
-    fn result_end(&mut self, element: Element) {
+    fn end_result(&mut self, element: Element) {
         let result = std::mem::take(&mut self.result);
         let object = &mut self.object;
         let Some(stop) = result.stop.or((element == Element::Whole && result.text).then_some(true)) else { return };
-        self.ledger.choice(result.index, stop);
+        self.ledger.record_choice(result.index, stop);
         object.stopped |= stop;
         object.finish = joint_finish(object.finish, result.finish);
         let timed = result.timed.of_llama().unwrap_or_default();
         let counts = result.counts.or(timed);
         if result.text {
-            let listed = self.ledger.held(result.index, result.listed, counts.generated());
+            let listed = self.ledger.event_tokens(result.index, result.listed, counts.generated());
             object.tokens = Some(Tokens { answer: true, thinking: false, listed, choice: result.index });
         } else {
-            self.ledger.wait(result.index, result.listed);
+            self.ledger.defer_listed(result.index, result.listed);
         }
         if let Some((index, before)) = object.counts.replace((result.index, counts)) {
             self.ledger.report_choice(index, before);

@@ -1,18 +1,17 @@
 //! LM Studio's own API, `/api/v1/chat`: named events, and whole answers. (`/api/v0` is `OpenAI`'s with `stats`.)
 //!
-//! Source: LM Studio's REST documentation. Progress of loading and of the prompt bears no tokens. The end is
-//! `chat.end`, which comes after an error too and then ends nothing. The time to the first token that it states
-//! includes waiting, so that it is no prefill.
+//! Source: LM Studio's REST documentation. Progress of loading and of the prompt is not token-bearing. The end is
+//! `chat.end`, which is not terminal after an error. Its time to the first token includes queueing, so it is not prefill.
 
 #[cfg(test)]
 mod tests;
 
-use super::dialect::{Dialect, Element, ModelName};
+use super::dialect::{DialectParser, Element, ModelName};
 use super::event::{Event, Timings, Tokens, Usage};
 use super::json::{Object, Value, Visit, Want};
 use super::units;
 
-/// Reads chats.
+/// Parses chats.
 #[derive(Debug, Default)]
 pub(crate) struct LmStudio {
     model: ModelName,
@@ -21,13 +20,13 @@ pub(crate) struct LmStudio {
     ended: bool,
 }
 
-/// What the present object has said so far.
+/// Values of the current object so far.
 #[derive(Debug, Default)]
 struct Draft {
-    kind: Kind,
-    /// There is content or arguments.
+    event_type: EventType,
+    /// Content or arguments are not empty.
     content: bool,
-    /// A tool is named.
+    /// A tool's name is not empty.
     tool: bool,
     error: bool,
     usage: Usage,
@@ -36,23 +35,23 @@ struct Draft {
 
 /// The object's `type`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Kind {
+enum EventType {
     Answer,
     Thinking,
-    /// A tool's call begins.
+    /// The start of a tool call.
     Call,
     End,
     Error,
     /// Another event of a stream.
     Event,
-    /// A whole answer, or unknown.
+    /// A whole answer, or an unknown type.
     #[default]
     Other,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Field {
-    Kind,
+    Type,
     Model,
     Content,
     Tool,
@@ -64,7 +63,7 @@ pub(crate) enum Field {
 }
 
 static OBJECT: Object<Field> = Object::new(&[
-    ("type", Want::Text(Field::Kind)),
+    ("type", Want::Text(Field::Type)),
     ("model_instance_id", Want::Text(Field::Model)),
     ("content", Want::Present(Field::Content)),
     ("arguments", Want::Present(Field::Content)),
@@ -85,7 +84,7 @@ static STATS: Object<Field> = Object::new(&[
     ("model_load_time_seconds", Want::Quantity(Field::LoadSeconds)),
 ]);
 
-impl Kind {
+impl EventType {
     fn parse(word: &[u8]) -> Self {
         match word {
             b"message.delta" | b"tool_call.arguments" => Self::Answer,
@@ -104,7 +103,7 @@ impl Visit<Field> for LmStudio {
     fn value(&mut self, field: Field, value: Value<'_>) {
         let object = &mut self.object;
         match (field, value) {
-            (Field::Kind, Value::Text(word)) => object.kind = Kind::parse(word),
+            (Field::Type, Value::Text(word)) => object.event_type = EventType::parse(word),
             (Field::Model, Value::Text(name)) => self.model.set(name),
             (Field::Content, Value::Is(there)) => object.content |= there,
             (Field::Tool, Value::Is(there)) => object.tool = there,
@@ -118,21 +117,21 @@ impl Visit<Field> for LmStudio {
     }
 }
 
-impl Dialect for LmStudio {
+impl DialectParser for LmStudio {
     type Field = Field;
     const WANTED: &'static Object<Field> = &OBJECT;
 
     #[inline]
     fn element(&mut self, element: Element, emit: &mut impl FnMut(Event<'_>)) {
         let object = std::mem::take(&mut self.object);
-        self.model.tell(emit);
-        let bears = match object.kind {
-            Kind::Answer | Kind::Thinking => object.content,
-            Kind::Call => object.tool,
+        self.model.emit_change(emit);
+        let has_tokens = match object.event_type {
+            EventType::Answer | EventType::Thinking => object.content,
+            EventType::Call => object.tool,
             _ => false,
         };
-        if bears {
-            let thinking = object.kind == Kind::Thinking;
+        if has_tokens {
+            let thinking = object.event_type == EventType::Thinking;
             emit(Event::Tokens(Tokens { answer: !thinking, thinking, listed: None, choice: 0 }));
         }
         if object.usage.prompt.or(object.usage.generated).is_some() {
@@ -141,10 +140,10 @@ impl Dialect for LmStudio {
         if object.timings != Timings::default() {
             emit(Event::Timings(object.timings));
         }
-        if object.error || object.kind == Kind::Error || element == Element::ErrorPart {
+        if object.error || object.event_type == EventType::Error || element == Element::ErrorPart {
             self.failed = true;
             emit(Event::Error);
-        } else if object.kind == Kind::End || element == Element::Whole {
+        } else if object.event_type == EventType::End || element == Element::Whole {
             self.ended = true;
             if !self.failed {
                 emit(Event::Terminal);
@@ -159,7 +158,7 @@ impl Dialect for LmStudio {
     fn done_marker(&mut self, _emit: &mut impl FnMut(Event<'_>)) {}
 
     fn is_part(&self) -> bool {
-        !matches!(self.object.kind, Kind::Other | Kind::Error)
+        !matches!(self.object.event_type, EventType::Other | EventType::Error)
     }
 
     fn is_open(&self) -> bool {

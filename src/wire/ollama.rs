@@ -1,16 +1,16 @@
 //! Ollama's own API: generate, chat, embed, embeddings. Source: Ollama `api/types.go`, `server/routes.go`.
 //!
-//! The end is an object with `done: true`, or with a `done_reason` where a relay forgot `done`. Counts and durations
-//! (nanoseconds) stand only there; a duration of zero is printed for "unknown". `prompt_eval_count` is taken as the
-//! whole prompt, which it is in all versions since 0.4 but 0.30.0; how much of it was cached is known only where
-//! `prompt_eval_cached_count` says so. Versions before 0.3 answer a request that only loads without a `done_reason`: an
-//! end with neither text nor figures is that. llama.cpp answers a chat in `OpenAI`'s shape, which is read as such.
+//! The end is an object with `done: true`, or with a `done_reason` where a relay dropped `done`. Only it has counts and
+//! durations (nanoseconds); a duration of zero means unknown. `prompt_eval_count` is the whole prompt, in all versions
+//! since 0.4 except 0.30.0; its cached part is known only from `prompt_eval_cached_count`. Versions before 0.3 answer a
+//! request that only loads the model without a `done_reason`: an end with neither text nor figures is taken for that.
+//! llama.cpp answers a chat in `OpenAI`'s shape, which is recognised.
 
 pub(crate) mod progress;
 #[cfg(test)]
 mod tests;
 
-use super::dialect::{Dialect, Element, ModelName, tell_finish};
+use super::dialect::{DialectParser, Element, ModelName, emit_finish};
 use super::event::{Event, FinishReason, Timings, Tokens, Usage};
 use super::foreign::Foreign;
 use super::json::{Object, Value, Visit, Want};
@@ -20,37 +20,37 @@ use super::units;
 use foreign::{CHOICE, USAGE};
 use foreign_timings::TIMINGS;
 
-/// Reads generations and embeddings.
+/// Parses generations and embeddings.
 #[derive(Debug, Default)]
 pub(crate) struct Ollama {
     model: ModelName,
     object: Draft,
-    /// Tokens that were listed with objects that bore no text: characters that were not whole yet.
+    /// Tokens listed by objects without text since the last text: parts of a character.
     listed_before: u64,
-    /// Said that the model runs elsewhere.
+    /// [`Event::Elsewhere`] was emitted.
     elsewhere: bool,
-    /// Some object bore text, thinking or tools.
-    spoke: bool,
+    /// An object had text, thinking or tools.
+    has_output: bool,
     ended: bool,
     foreign: Foreign,
 }
 
-/// What the present object has said so far.
+/// Values of the current object so far.
 #[derive(Debug, Default)]
 struct Draft {
     text: bool,
     thinking: bool,
     tools: bool,
-    /// A model of another host does the work.
+    /// The model runs on another host.
     remote: bool,
     error: bool,
-    /// Only what would have been asked of the model: it comes whole and is never done.
+    /// The rendered prompt in place of an answer: one object, without `done`.
     debug: bool,
     image: bool,
     done: Option<bool>,
     finish: Option<FinishReason>,
     listed: Option<u64>,
-    /// A count or a duration was printed, be it zero.
+    /// A count or a duration is present, possibly zero.
     has_figures: bool,
     usage: Usage,
     timings: Timings,
@@ -76,7 +76,7 @@ pub(crate) enum Field {
     Prefill,
     Decode,
     Total,
-    /// Of an object in `OpenAI`'s shape.
+    /// A field of `OpenAI`'s shape.
     OpenAi(openai::Field),
 }
 
@@ -141,24 +141,24 @@ impl Visit<Field> for Ollama {
             (Field::Listed, Value::Length(tokens)) => object.listed = Some(tokens),
             (Field::OpenAi(field), value) => {
                 if matches!(field, openai::Field::ChoiceEnd) {
-                    self.foreign.see();
+                    self.foreign.mark_seen();
                 }
                 self.foreign.value(Operation::Chat, field, value);
             }
-            (field, Value::Count(figure)) => object.figure(field, figure),
+            (field, Value::Count(figure)) => object.set_figure(field, figure),
             _ => {}
         }
     }
 }
 
-impl Dialect for Ollama {
+impl DialectParser for Ollama {
     type Field = Field;
     const WANTED: &'static Object<Field> = &OBJECT;
 
     #[inline]
     fn element(&mut self, element: Element, emit: &mut impl FnMut(Event<'_>)) {
         let object = std::mem::take(&mut self.object);
-        self.model.tell(emit);
+        self.model.emit_change(emit);
         if object.remote && !std::mem::replace(&mut self.elsewhere, true) {
             emit(Event::Elsewhere);
         }
@@ -168,16 +168,16 @@ impl Dialect for Ollama {
         }
         self.foreign.discard();
         if element != Element::Whole {
-            self.tell_tokens(&object, emit);
+            self.emit_tokens(&object, emit);
         }
         if object.error || element == Element::ErrorPart {
             emit(Event::Error);
             return;
         }
-        // An embedding is whole without saying that it is done.
+        // Embeddings have no `done`.
         if object.done == Some(true) || object.finish.is_some() || element == Element::Whole {
             self.ended = true;
-            self.tell_end(&object, emit);
+            self.emit_end(&object, emit);
         }
     }
 
@@ -201,17 +201,17 @@ impl Dialect for Ollama {
     }
 
     fn is_open(&self) -> bool {
-        self.foreign.as_reader().map_or(!self.ended, Dialect::is_open)
+        self.foreign.as_reader().map_or(!self.ended, DialectParser::is_open)
     }
 }
 
 impl Ollama {
     #[inline]
-    fn tell_tokens(&mut self, object: &Draft, emit: &mut impl FnMut(Event<'_>)) {
+    fn emit_tokens(&mut self, object: &Draft, emit: &mut impl FnMut(Event<'_>)) {
         let listed = object.listed.unwrap_or(0) + self.listed_before;
         let answer = object.text || object.tools;
         if answer || object.thinking {
-            self.spoke = true;
+            self.has_output = true;
             self.listed_before = 0;
             let listed = (listed > 0).then_some(listed);
             emit(Event::Tokens(Tokens { answer, thinking: object.thinking, listed, choice: 0 }));
@@ -220,7 +220,7 @@ impl Ollama {
         }
     }
 
-    fn tell_end(&self, object: &Draft, emit: &mut impl FnMut(Event<'_>)) {
+    fn emit_end(&self, object: &Draft, emit: &mut impl FnMut(Event<'_>)) {
         let usage = Usage { last: true, choices: 1, ..object.usage };
         if usage.prompt.or(usage.generated).or(usage.cached).is_some() {
             emit(Event::Usage(usage));
@@ -231,19 +231,19 @@ impl Ollama {
         if object.image || object.debug {
             emit(Event::NoTokens);
         }
-        let only_loads = !self.spoke && object.is_empty_end();
+        let only_loads = !self.has_output && object.is_empty_end();
         let finish = object.finish.or(only_loads.then_some(FinishReason::Load));
-        let failed = tell_finish(finish, emit);
+        let failed = emit_finish(finish, emit);
         emit(if failed { Event::Error } else { Event::Terminal });
     }
 }
 
 impl Draft {
-    fn figure(&mut self, field: Field, figure: u64) {
+    fn set_figure(&mut self, field: Field, figure: u64) {
         self.has_figures = true;
         let (usage, timings) = (&mut self.usage, &mut self.timings);
         match field {
-            // A prompt of no tokens does not exist.
+            // No prompt has zero tokens.
             Field::Prompt => usage.prompt = (figure > 0).then_some(figure),
             Field::Cached => usage.cached = Some(figure),
             Field::Generated => usage.generated = Some(figure),
@@ -255,9 +255,9 @@ impl Draft {
         }
     }
 
-    /// It says that it is done and nothing else.
+    /// Whether the object has `done: true` and nothing else.
     fn is_empty_end(&self) -> bool {
-        let says = self.text || self.thinking || self.tools || self.image || self.debug;
-        self.done == Some(true) && !says && !self.has_figures
+        let has_content = self.text || self.thinking || self.tools || self.image || self.debug;
+        self.done == Some(true) && !has_content && !self.has_figures
     }
 }

@@ -1,74 +1,74 @@
-//! `OpenAI`'s API, whoever serves it: chat completions, completions, embeddings; streamed and whole. LM Studio's
-//! older API is the same with `stats`.
+//! `OpenAI`'s API, on any server: chat completions, completions, embeddings; streamed and whole. LM Studio's older API is
+//! the same with `stats`.
 //!
 //! Sources: openai-python `types/`, llama.cpp `tools/server/server-task.cpp` (`timings`), vLLM and SGLang
 //! `protocol.py`, Ollama `openai/openai.go`.
-//! Of several choices in one whole answer llama.cpp counts the first alone; what it reports is what is told.
-//! The end is `[DONE]`, and only if some choice finished and no error came: vLLM, SGLang and TGI send it after an
-//! error too, Ollama leaves it out where it swallows one. A stream whose every choice finished is not cut, though,
-//! if it ends without the marker.
+//! Of several choices in one whole answer llama.cpp counts only the first; its counts are emitted as reported.
+//! The end is `[DONE]`, if some choice finished and no error came: vLLM, SGLang and TGI send it after an error too, and
+//! Ollama omits it where it swallows one. A stream whose every choice has finished is complete without it.
 
-mod fields;
+pub(crate) mod fields;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use fields::{Field, openai_tables, openai_timings};
 
 use super::counts::{CHOICES, Choices, Counts, Ledger};
-use super::dialect::{Dialect, Element, ModelName, joint_finish, tell_finish};
+use super::dialect::{DialectParser, Element, ModelName, emit_finish, joint_finish};
 use super::event::{Event, FinishReason, Timings, Tokens};
+use super::head::Reported;
 use super::json::{Object, Value, Visit};
-use super::reader::Reported;
 use super::route::Operation;
 use super::units;
 
-/// Reads chat completions, completions and embeddings.
+/// Parses chat completions, completions and embeddings.
 #[derive(Debug)]
 pub(crate) struct OpenAi {
     model: ModelName,
     object: Draft,
-    bearing: Bearing,
-    /// Most answers have one object with counts, so they are kept elsewhere from the first on.
-    report: Option<Box<Report>>,
+    bearing: TokenBearing,
+    /// Boxed, and allocated for the first object with counts, as most objects have none.
+    report: Option<Box<UsageReport>>,
+    /// The current object has counts or durations.
     has_report: bool,
     ledger: Ledger,
-    /// Of the head, by TGI.
+    /// From the response's head (TGI).
     reported: Reported,
     failed: bool,
     ended: bool,
 }
 
-/// What the present object has said so far.
+/// Values of the current object so far.
 #[derive(Debug, Default)]
 struct Draft {
     error: bool,
-    /// The choice that is being read.
+    /// The current choice.
     choice: Choice,
     choices: Choices,
-    /// How many there were.
+    /// The number of choices so far.
     count: u64,
     finish: Option<FinishReason>,
-    /// Something stood in a `delta`, which a whole answer does not have.
+    /// A `delta` held a value; whole answers have none.
     is_delta: bool,
 }
 
-/// Choices of the present object that bore or listed tokens, in order. More than one is rare; beyond the last place
-/// they share it.
+/// Choices of the current object with text or listed tokens, in order. More than one is rare. Those after [`CHOICES`]
+/// are merged into the last.
 #[derive(Debug, Default)]
-struct Bearing {
+struct TokenBearing {
     first: Option<Tokens>,
     more: Vec<Tokens>,
 }
 
-/// Counts and durations of the present object.
+/// Counts and durations of the current object.
 #[derive(Debug, Default)]
-struct Report {
+struct UsageReport {
     usage: Counts,
     llama: Counts,
     timings: Timings,
 }
 
-/// What one choice of the present object has said so far.
+/// Values of the current choice so far.
 #[derive(Clone, Copy, Debug, Default)]
 struct Choice {
     index: Option<u64>,
@@ -84,7 +84,7 @@ impl OpenAi {
         Self {
             model: ModelName::default(),
             object: Draft::default(),
-            bearing: Bearing::default(),
+            bearing: TokenBearing::default(),
             report: None,
             has_report: false,
             ledger: Ledger::new(operation == Operation::TextCompletion),
@@ -94,17 +94,17 @@ impl OpenAi {
         }
     }
 
-    /// Several choices are answers to one prompt.
+    /// All choices are answers to one prompt.
     pub(crate) fn share_prompt(&mut self) {
         self.ledger.share_prompt();
     }
 
-    /// The choice that was being read is whole.
+    /// Records the current choice, which is whole.
     #[inline]
-    fn choice_end(&mut self) {
+    fn end_choice(&mut self) {
         let object = &mut self.object;
         let choice = std::mem::take(&mut object.choice);
-        // A server that does not number them has them in order.
+        // Choices without an index are in order.
         let index = choice.index.unwrap_or(object.count);
         object.choices.add(index, choice.finish.is_some());
         object.count += 1;
@@ -116,46 +116,46 @@ impl OpenAi {
         }
     }
 
-    /// Tells what bore tokens, each with as many as it is known to hold.
+    /// Emits the token-bearing choices, each with its number of tokens where known.
     #[inline]
-    fn tell_tokens(&mut self, emit: &mut impl FnMut(Event<'_>)) {
+    fn emit_tokens(&mut self, emit: &mut impl FnMut(Event<'_>)) {
         let Some(first) = self.bearing.first.take() else { return };
-        // A count beside several choices is of one of them, and nothing says which.
+        // With several choices in one object it is unknown which of them the count belongs to.
         let stated = if self.bearing.more.is_empty() { self.stated() } else { None };
-        self.tell_choice(first, stated, emit);
+        self.emit_choice(first, stated, emit);
         let mut more = std::mem::take(&mut self.bearing.more);
-        more.drain(..).for_each(|tokens| self.tell_choice(tokens, None, emit));
+        more.drain(..).for_each(|tokens| self.emit_choice(tokens, None, emit));
         self.bearing.more = more;
     }
 
     #[inline]
-    fn tell_choice(&mut self, tokens: Tokens, stated: Option<u64>, emit: &mut impl FnMut(Event<'_>)) {
+    fn emit_choice(&mut self, tokens: Tokens, stated: Option<u64>, emit: &mut impl FnMut(Event<'_>)) {
         let listed = tokens.listed.unwrap_or(0);
         if tokens.answer || tokens.thinking {
-            let listed = self.ledger.held(tokens.choice, listed, stated);
+            let listed = self.ledger.event_tokens(tokens.choice, listed, stated);
             emit(Event::Tokens(Tokens { listed, ..tokens }));
         } else {
-            self.ledger.wait(tokens.choice, listed);
+            self.ledger.defer_listed(tokens.choice, listed);
         }
     }
 
-    /// The generated tokens that the present object states.
+    /// The cumulative count of generated tokens in the current object.
     #[inline]
     fn stated(&self) -> Option<u64> {
         let report = self.report.as_deref().filter(|_| self.has_report)?;
         report.usage.generated().filter(|tokens| *tokens > 0).or(report.llama.generated())
     }
 
-    /// Puts the counts of the object where they belong, and tells the totals and the durations.
-    fn tell_report(&mut self, element: Element, emit: &mut impl FnMut(Event<'_>)) {
+    /// Merges the counts of the current object, and emits the totals and the durations.
+    fn emit_report(&mut self, element: Element, emit: &mut impl FnMut(Event<'_>)) {
         self.has_report = false;
-        let Report { usage, llama, timings } = self.report.as_deref_mut().map(std::mem::take).unwrap_or_default();
+        let UsageReport { usage, llama, timings } = self.report.as_deref_mut().map(std::mem::take).unwrap_or_default();
         let llama = llama.of_llama();
         let by_choice = element != Element::Whole && !self.object.choices.is_empty();
         if let Some(counts) = usage.of_usage().map(|usage| usage.or(llama.unwrap_or_default())).or(llama) {
             emit(Event::Usage(match by_choice {
                 true => self.ledger.report_choice(self.object.choices.last(), counts),
-                // llama.cpp has one of these for each choice.
+                // llama.cpp sends one of these per choice.
                 false if llama.is_some() && element != Element::Whole => self.ledger.report_finished(counts),
                 false => self.ledger.report_all(counts),
             }));
@@ -166,13 +166,13 @@ impl OpenAi {
     }
 
     #[inline]
-    fn report(&mut self) -> &mut Report {
+    fn report_mut(&mut self) -> &mut UsageReport {
         self.has_report = true;
         self.report.get_or_insert_default()
     }
 }
 
-impl Bearing {
+impl TokenBearing {
     #[inline]
     fn add(&mut self, tokens: Tokens) {
         if self.first.is_none() {
@@ -211,7 +211,7 @@ impl Visit<Field> for OpenAi {
             (Field::Error, Value::Is(there)) => object.error = there,
             (Field::Index, Value::Count(index)) => choice.index = Some(index),
             (Field::Finish, Value::Text(word)) => {
-                // Some servers print an empty one for "not yet".
+                // Some servers send an empty reason until there is one.
                 choice.finish = (!word.is_empty()).then(|| FinishReason::parse(word));
             }
             (Field::Text, Value::Is(there)) => choice.text |= there,
@@ -228,35 +228,37 @@ impl Visit<Field> for OpenAi {
                 object.is_delta |= there;
             }
             (Field::Listed, Value::Length(tokens)) => choice.listed = choice.listed.max(tokens),
-            (Field::ChoiceEnd, _) => self.choice_end(),
-            (Field::Usage(count), Value::Count(tokens)) => self.report().usage.set(count, tokens),
-            (Field::Llama(count), Value::Count(tokens)) => self.report().llama.set(count, tokens),
-            (Field::PrefillMs, Value::Quantity(millis)) => self.report().timings.prefill = units::millis(millis),
-            (Field::DecodeMs, Value::Quantity(millis)) => self.report().timings.decode = units::millis(millis),
-            (Field::DecodeSeconds, Value::Quantity(seconds)) => self.report().timings.decode = units::seconds(seconds),
+            (Field::ChoiceEnd, _) => self.end_choice(),
+            (Field::Usage(count), Value::Count(tokens)) => self.report_mut().usage.set(count, tokens),
+            (Field::Llama(count), Value::Count(tokens)) => self.report_mut().llama.set(count, tokens),
+            (Field::PrefillMs, Value::Quantity(millis)) => self.report_mut().timings.prefill = units::millis(millis),
+            (Field::DecodeMs, Value::Quantity(millis)) => self.report_mut().timings.decode = units::millis(millis),
+            (Field::DecodeSeconds, Value::Quantity(seconds)) => {
+                self.report_mut().timings.decode = units::seconds(seconds)
+            }
             _ => {}
         }
     }
 }
 
-impl Dialect for OpenAi {
+impl DialectParser for OpenAi {
     type Field = Field;
     const WANTED: &'static Object<Field> = &fields::OBJECT;
 
     #[inline]
     fn element(&mut self, element: Element, emit: &mut impl FnMut(Event<'_>)) {
-        self.model.tell(emit);
-        self.ledger.saw(self.object.choices);
+        self.model.emit_change(emit);
+        self.ledger.record_choices(self.object.choices);
         if element == Element::Whole {
             self.bearing.clear();
         } else {
-            self.tell_tokens(emit);
+            self.emit_tokens(emit);
         }
         if self.has_report {
-            self.tell_report(element, emit);
+            self.emit_report(element, emit);
         }
         let object = std::mem::take(&mut self.object);
-        let failed = tell_finish(object.finish, emit);
+        let failed = emit_finish(object.finish, emit);
         if failed || object.error || element == Element::ErrorPart {
             self.failed = true;
             emit(Event::Error);

@@ -1,52 +1,50 @@
-//! Finds in a request's body, while it passes, the model that it names, how long its prompt is and what the model is to
-//! be loaded with.
+//! Reads the model, the length of the prompt and the load options from a request's body as it passes.
 
 use std::rc::Rc;
 
-use super::budget::Budget;
+use super::budget::DecodeBudget;
 use super::coding::{Coding, DecodeError, Decoder, Side};
 use super::event::Defect;
 use super::json::{Object, Scanner, Text, Value, Visit, Want};
 use super::units;
 
-/// A scanner over a request body for its top-level `model` (or `name`) field: the last duplicate wins, the key is
-/// compared without case (Go's `encoding/json` does both), the body may be of any length, memory is constant.
+/// Scans a request's body for its top-level `model` (or `name`) field: the last duplicate wins and the key is compared
+/// without case, as in Go's `encoding/json`. The body may be of any length; memory is constant.
 ///
-/// Where both are named, `model` counts unless it is empty. A body that is not a JSON object costs nothing once
-/// its first byte is known. A name that is too long or not UTF-8 is unknown.
+/// `model` wins over `name` unless it is empty. A body that is not a JSON object costs nothing after its first byte. A name
+/// that is too long or not UTF-8 is unknown.
 ///
-/// The characters of the prompt are counted on the way: of `prompt`, `system`, `suffix`, `messages`, `input`,
-/// `instructions` and their like, near enough (half a surrogate pair counts as one). Images, tools and templates are
-/// left out, and so are prompts of token ids. Nothing of the text is kept.
+/// Also counts the characters of the prompt (`prompt`, `system`, `suffix`, `messages`, `input`, `instructions` and the
+/// like), approximately: half a surrogate pair counts as one. Images, tools, templates and prompts of token ids are left
+/// out. No text is kept.
 ///
-/// Of Ollama's `options` those are read for which it loads a model again ([`LoadOptions`]).
+/// Of Ollama's `options`, reads those that make it load a model again ([`LoadOptions`]).
 #[derive(Debug)]
 pub struct ModelScanner {
     scanner: Scanner<Field>,
-    found: Found,
+    facts: RequestFacts,
     coding: Coding,
-    /// Why the body is not read to its end.
+    /// Why the body is not read to its end; `None` while it is.
     defect: Option<Defect>,
 }
 
-/// What is looked for.
+/// Names the wanted values.
 #[derive(Clone, Copy, Debug)]
 enum Field {
     Model,
     Name,
-    /// Text of the prompt, or an element that holds some.
+    /// Text of the prompt, or the end of an element with such text.
     Prompt,
-    /// Text that is the only prompt.
+    /// The text of a prompt that is not in a list.
     OnePrompt,
-    /// One of a list of prompts.
+    /// The end of one prompt of a list.
     EachPrompt,
-    /// How long the model is to stay in memory.
+    /// How long the model stays in memory after the answer.
     KeepAlive,
-    /// An option of loading.
     Load(LoadOption),
 }
 
-/// Options that are part of how Ollama loads a model (`api/types.go`, `Runner`): another value is another load.
+/// Options that make Ollama load a model again when they differ (`api/types.go`, `Runner`).
 #[derive(Clone, Copy, Debug)]
 enum LoadOption {
     Context,
@@ -57,24 +55,24 @@ enum LoadOption {
     MemoryMap,
 }
 
-/// What a request wants its model to be loaded with. Two requests that differ in it make Ollama load the model again,
-/// unless what one of them leaves out is what the other asks for.
+/// The options with which a request wants its model loaded. If two requests differ in them, Ollama loads the model again,
+/// unless one leaves out what the other asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LoadOptions {
-    /// Tokens of context (`num_ctx`). None where the model's or the server's default is meant.
+    /// Tokens of context (`num_ctx`); `None` is the model's or the server's default.
     pub context: Option<u64>,
-    /// The others, run together; 0 where there is none.
+    /// A hash of the others; 0 where there are none.
     others: u64,
 }
 
 impl LoadOptions {
-    /// Those that ask for a context of so many tokens and for nothing else.
+    /// Only a context of so many tokens.
     #[must_use]
     pub const fn with_context(tokens: u64) -> Self {
         Self { context: Some(tokens), others: 0 }
     }
 
-    /// Whether everything besides the context is the same.
+    /// Whether all options but the context are the same.
     #[must_use]
     pub const fn differ_in_context_alone(self, other: Self) -> bool {
         self.others == other.others
@@ -84,7 +82,7 @@ impl LoadOptions {
 static BODY: Object<Field> = Object::ignoring_case(&[
     ("model", Want::Text(Field::Model)),
     ("name", Want::Text(Field::Name)),
-    // Completions; SGLang and TGI have names of their own for it, llama.cpp for the parts of an infill.
+    // Completions: also SGLang's and TGI's names, and llama.cpp's for the parts of an infill.
     ("prompt", PROMPTS),
     ("suffix", CONTENT),
     ("text", PROMPTS),
@@ -112,10 +110,10 @@ static OPTIONS: Object<Field> = Object::new(&[
     ("use_mmap", Want::Flag(Field::Load(LoadOption::MemoryMap))),
 ]);
 
-/// A prompt, or several that are answered one by one.
+/// A prompt, or a list of prompts that are answered one by one.
 const PROMPTS: Want<Field> = Want::Measured(Field::OnePrompt, &Want::Each(Field::EachPrompt, &PART));
 
-/// A text, or several, or parts that have one.
+/// A text, a list of texts, or parts with texts.
 const CONTENT: Want<Field> = Want::Measured(Field::Prompt, &Want::Each(Field::Prompt, &PART));
 static PART: Want<Field> = Want::Measured(Field::Prompt, &Want::Object(&TEXT));
 static TEXT: Object<Field> = Object::new(&[("text", WORDS), ("content", WORDS)]);
@@ -127,22 +125,22 @@ static MESSAGE: Object<Field> =
     Object::new(&[("content", CONTENT), ("thinking", WORDS), ("text", WORDS), ("output", CONTENT)]);
 
 #[derive(Debug, Default)]
-struct Found {
+struct RequestFacts {
     model: Vec<u8>,
     name: Vec<u8>,
     /// Characters of the prompt.
     prompt: u64,
-    /// Texts that are prompts by themselves.
+    /// Prompts outside lists.
     alone: u64,
-    /// Members of lists of prompts.
+    /// Prompts in lists.
     listed: u64,
     /// By [`LoadOption`].
     load: [Option<u64>; 6],
-    /// The model is to leave memory as soon as it has answered.
+    /// The model is to be unloaded after the answer.
     leaves: bool,
 }
 
-impl Visit<Field> for Found {
+impl Visit<Field> for RequestFacts {
     fn value(&mut self, field: Field, value: Value<'_>) {
         let kept = match (field, value) {
             (Field::Prompt | Field::OnePrompt, Value::Length(characters)) => {
@@ -164,7 +162,7 @@ impl Visit<Field> for Found {
             }
             (Field::KeepAlive, value) => {
                 self.leaves = match value {
-                    Value::Text(duration) => units::is_no_time(duration),
+                    Value::Text(duration) => units::is_zero_duration(duration),
                     seconds => seconds == Value::Is(false),
                 };
                 return;
@@ -182,32 +180,32 @@ impl Visit<Field> for Found {
 
 impl Default for ModelScanner {
     fn default() -> Self {
-        Self { scanner: Scanner::new(&BODY), found: Found::default(), coding: Coding::Plain, defect: None }
+        Self { scanner: Scanner::new(&BODY), facts: RequestFacts::default(), coding: Coding::Plain, defect: None }
     }
 }
 
 impl ModelScanner {
-    /// Longest model name that is kept, in bytes. A longer one is unknown.
+    /// Longest model name, in bytes. A longer one is unknown.
     pub const MAX_NAME: usize = Text::MAX;
 
-    /// For a body with this `Content-Encoding` (SGLang: `x-body-compressed`). Of one that is not decoded, is not what its
-    /// coding says, or costs too much, nothing more is known: a model that was named by then is.
+    /// For a body with this `Content-Encoding` (SGLang: `x-body-compressed`). If decoding fails, a model named before that
+    /// is known, and nothing else.
     #[must_use]
-    pub fn coded(content_encoding: &[u8], budget: &Rc<Budget>) -> Self {
-        let coding = Coding::of(Some(content_encoding), Side::Request, budget);
+    pub fn coded(content_encoding: &[u8], budget: &Rc<DecodeBudget>) -> Self {
+        let coding = Coding::parse(Some(content_encoding), Side::Request, budget);
         let defect = matches!(coding, Coding::Unknown).then_some(Defect::Encoding);
         Self { coding, defect, ..Self::default() }
     }
 
     /// Reads the next piece of the body.
     pub fn read(&mut self, piece: &[u8]) {
-        let Self { scanner, found, coding, defect } = self;
+        let Self { scanner, facts, coding, defect } = self;
         match coding {
             Coding::Plain => {
-                scanner.read(piece, found);
+                scanner.read(piece, facts);
             }
             Coding::Coded(decoder) => {
-                if let Err(error) = decode(decoder, piece, scanner, found) {
+                if let Err(error) = decode(decoder, piece, scanner, facts) {
                     *defect = Some(error.defect());
                     *coding = Coding::Unknown;
                 }
@@ -216,31 +214,31 @@ impl ModelScanner {
         }
     }
 
-    /// The body is coded, and is being decoded.
+    /// Whether the body is coded and still being decoded.
     #[must_use]
     pub const fn decodes(&self) -> bool {
         self.coding.is_decoded()
     }
 
-    /// The model named so far; final once the body has ended.
+    /// The model named so far; final once the body has ended. `None` is unknown.
     #[must_use]
     pub fn model(&self) -> Option<&str> {
-        let Found { model, name, .. } = &self.found;
+        let RequestFacts { model, name, .. } = &self.facts;
         let named = if model.is_empty() { name } else { model };
         std::str::from_utf8(named).ok().filter(|named| !named.is_empty())
     }
 
-    /// The body asks for answers to exactly one prompt, as far as that shows: of a prompt of token ids it does not.
+    /// Whether the body has exactly one prompt. False also where that is unknown, as with token ids.
     #[must_use]
     pub fn has_one_prompt(&self) -> bool {
-        self.defect.is_none() && self.found.alone + self.found.listed == 1
+        self.defect.is_none() && self.facts.alone + self.facts.listed == 1
     }
 
-    /// What the model is to be loaded with, as far as the body says so far.
+    /// The load options so far; final once the body has ended.
     #[must_use]
     pub fn load_options(&self) -> LoadOptions {
-        let [context, others @ ..] = self.found.load;
-        // FNV-1a over what is asked for: options that are the same are the same number.
+        let [context, others @ ..] = self.facts.load;
+        // FNV-1a: the same options give the same number.
         let asked = others.iter().enumerate().filter_map(|(at, value)| Some((at as u64, (*value)?)));
         let others = asked.flat_map(|(at, value)| [at, value]).fold(0, |hash: u64, part| {
             (hash ^ part.wrapping_add(0x9e37_79b9_7f4a_7c15)).wrapping_mul(0x0100_0000_01b3)
@@ -248,19 +246,20 @@ impl ModelScanner {
         LoadOptions { context: context.filter(|tokens| *tokens > 0), others }
     }
 
-    /// The body wants the model to leave memory as soon as it has answered: `keep_alive` is 0, or a text that says so.
+    /// Whether the model is to be unloaded after the answer: `keep_alive` is 0, or a text that means 0.
     #[must_use]
     pub fn model_leaves(&self) -> bool {
-        self.found.leaves
+        self.facts.leaves
     }
 
-    /// Characters of the prompt so far; final once the body has ended. None where no text was found, or not all was read.
+    /// Characters of the prompt so far; final once the body has ended. `None` where no text was found, or the body was not
+    /// read to its end.
     #[must_use]
     pub fn prompt_characters(&self) -> Option<u64> {
-        Some(self.found.prompt).filter(|characters| self.defect.is_none() && *characters > 0)
+        Some(self.facts.prompt).filter(|characters| self.defect.is_none() && *characters > 0)
     }
 
-    /// Why the body was not read to its end, where it was not.
+    /// Why the body was not read to its end; `None` where it was.
     #[must_use]
     pub fn defect(&self) -> Option<Defect> {
         self.defect
@@ -271,10 +270,10 @@ fn decode(
     decoder: &mut Decoder,
     piece: &[u8],
     scanner: &mut Scanner<Field>,
-    found: &mut Found,
+    facts: &mut RequestFacts,
 ) -> Result<(), DecodeError> {
     decoder.decode(piece, &mut |bytes| {
-        scanner.read(bytes, found);
+        scanner.read(bytes, facts);
     })
 }
 
@@ -300,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn the_top_level_model_is_found_wherever_it_stands() {
+    fn the_top_level_model_is_found_at_any_position() {
         assert_eq!(model(r#"{"model":"a","stream":true}"#).as_deref(), Some("a"));
         assert_eq!(
             model(r#" { "messages" : [{"model":"no","x":"\"model\":\"no\""}], "model" : "b" } "#).as_deref(),
@@ -318,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_serves_where_no_model_is() {
+    fn a_name_is_used_where_no_model_is_given() {
         assert_eq!(model(r#"{"name":"n"}"#).as_deref(), Some("n"));
         assert_eq!(model(r#"{"name":"n","model":"m"}"#).as_deref(), Some("m"));
         assert_eq!(model(r#"{"model":"m","name":"n"}"#).as_deref(), Some("m"));
@@ -326,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_none_is_unknown() {
+    fn a_body_without_a_model_names_none() {
         for body in
             ["", "{}", "[]", "null", "x", "--boundary\r\n{\"model\":\"no\"}", r#"{"model":5}"#, r#"{"model":["a"]}"#]
         {
@@ -413,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn a_single_prompt_is_told_from_a_list() {
+    fn a_single_prompt_is_distinguished_from_a_list() {
         for (body, one) in [
             (r#"{"prompt":"x","n":2}"#, true),
             (r#"{"prompt":["x"],"n":2}"#, true),
@@ -431,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_model_is_to_be_loaded_with_is_read() {
+    fn load_options_and_unloading_are_read() {
         let read = |body: &str| {
             let mut scanner = ModelScanner::default();
             body.as_bytes().chunks(1).for_each(|piece| scanner.read(piece));
@@ -467,11 +466,11 @@ mod tests {
         let body = br#"{"model":"m","prompt":"12345"}"#;
         let mut coded = Vec::with_capacity(zstd_safe::compress_bound(body.len()));
         zstd_safe::compress(&mut coded, body, 1).expect("there is room");
-        let mut scanner = ModelScanner::coded(b"zstd", &Budget::unlimited());
+        let mut scanner = ModelScanner::coded(b"zstd", &DecodeBudget::unlimited());
         coded.chunks(1).for_each(|piece| scanner.read(piece));
         assert_eq!((scanner.model(), scanner.prompt_characters()), (Some("m"), Some(5)));
         for coding in ["gzip", "zstd", "br", "gzip, zstd"] {
-            let mut scanner = ModelScanner::coded(coding.as_bytes(), &Budget::unlimited());
+            let mut scanner = ModelScanner::coded(coding.as_bytes(), &DecodeBudget::unlimited());
             scanner.read(body);
             scanner.read(body);
             assert_eq!((scanner.model(), scanner.defect()), (None, Some(Defect::Encoding)), "{coding}");
@@ -479,11 +478,11 @@ mod tests {
     }
 
     #[test]
-    fn of_a_body_that_costs_too_much_only_the_name_is_known() {
+    fn of_a_body_that_exceeds_the_budget_only_the_model_is_known() {
         let body = [&br#"{"model":"m","prompt":"12345"#[..], &vec![b'6'; 4 << 20]].concat();
         let mut coded = Vec::with_capacity(zstd_safe::compress_bound(body.len()));
         zstd_safe::compress(&mut coded, &body, 1).expect("there is room");
-        let mut scanner = ModelScanner::coded(b"zstd", &Budget::unlimited());
+        let mut scanner = ModelScanner::coded(b"zstd", &DecodeBudget::unlimited());
         scanner.read(&coded);
         assert_eq!((scanner.model(), scanner.defect()), (Some("m"), Some(Defect::Budget)));
         assert_eq!(

@@ -1,20 +1,21 @@
 //! `OpenAI`'s responses, as `OpenAI`, Ollama, llama.cpp, vLLM and LM Studio serve them; streamed and whole.
 //!
 //! Sources: openai-python `types/responses`, Ollama `openai/responses.go`, llama.cpp `tools/server/server-task.cpp`.
-//! Only events whose type ends in `.delta` bear tokens, and `output_item.added` where it names a tool's call; those that end an item repeat its whole text. Counts stand in
-//! the event that ends the response. There is no `[DONE]`, and an `error` event may stand bare.
-//! Ollama prints zeros for the details that it does not know: zero thinking is unknown, and so is a cache of zero
-//! beside it. llama.cpp states the cache alone, and there zero is zero.
+//! Token-bearing are events whose type ends in `.delta`, and `output_item.added` where it names a tool call; events that
+//! end an item repeat its whole text. The event that ends the response has the counts. There is no `[DONE]`, and an `error`
+//! event may come without a response.
+//! Ollama sends zeros for unknown details: zero thinking is unknown, and so is a zero cache next to it. llama.cpp sends
+//! only the cache, and there zero is zero.
 
 #[cfg(test)]
 mod tests;
 
-use super::dialect::{Dialect, Element, ModelName};
+use super::dialect::{DialectParser, Element, ModelName};
 use super::event::{Event, FinishReason, Timings, Tokens, Usage};
 use super::json::{Object, Value, Visit, Want};
 use super::units;
 
-/// Reads responses.
+/// Parses responses.
 #[derive(Debug, Default)]
 pub(crate) struct Responses {
     model: ModelName,
@@ -22,17 +23,17 @@ pub(crate) struct Responses {
     ended: bool,
 }
 
-/// What the present object has said so far.
+/// Values of the current object so far.
 #[derive(Debug, Default)]
 struct Draft {
-    kind: Kind,
+    event_type: EventType,
     delta: bool,
-    /// The item has a name: it is a tool's call.
+    /// The item has a name: it is a tool call.
     named: bool,
     listed: u64,
     error: bool,
     status: Option<FinishReason>,
-    /// The answer comes by another request.
+    /// The answer will be fetched by another request.
     pending: bool,
     filtered: bool,
     usage: Usage,
@@ -41,24 +42,24 @@ struct Draft {
 
 /// The object's `type`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Kind {
+enum EventType {
     Answer,
     Thinking,
-    /// An item begins.
+    /// The start of an item.
     Added,
-    /// The response ended, however.
+    /// The end of the response, successful or not.
     End,
     Error,
     /// Another event of a stream.
     Event,
-    /// A whole response, or unknown.
+    /// A whole response, or an unknown type.
     #[default]
     Other,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Field {
-    Kind,
+    Type,
     Delta,
     Name,
     Listed,
@@ -77,14 +78,14 @@ pub(crate) enum Field {
 }
 
 static OBJECT: Object<Field> = Object::new(&[
-    ("type", Want::Text(Field::Kind)),
+    ("type", Want::Text(Field::Type)),
     ("delta", Want::Present(Field::Delta)),
     ("item", Want::Object(&ITEM)),
     ("logprobs", Want::Length(Field::Listed)),
     ("response", Want::Object(&RESPONSE)),
     ("timings", Want::Object(&TIMINGS)),
     ("error", Want::Truthy(Field::Error)),
-    // Of a whole response.
+    // In a whole response.
     ("model", Want::Text(Field::Model)),
     ("status", Want::Text(Field::Status)),
     ("incomplete_details", Want::Object(&INCOMPLETE)),
@@ -121,7 +122,7 @@ static TIMINGS: Object<Field> = Object::new(&[
     ("predicted_ms", Want::Quantity(Field::DecodeMs)),
 ]);
 
-impl Kind {
+impl EventType {
     fn parse(word: &[u8]) -> Self {
         if let Some(of) = word.strip_suffix(b".delta") {
             let thinks = of.strip_prefix(b"response.").unwrap_or(of).starts_with(b"reasoning");
@@ -143,7 +144,7 @@ impl Visit<Field> for Responses {
         let object = &mut self.object;
         let (usage, timings) = (&mut object.usage, &mut object.timings);
         match (field, value) {
-            (Field::Kind, Value::Text(word)) => object.kind = Kind::parse(word),
+            (Field::Type, Value::Text(word)) => object.event_type = EventType::parse(word),
             (Field::Delta, Value::Is(there)) => object.delta = there,
             (Field::Name, Value::Is(there)) => object.named = there,
             (Field::Listed, Value::Length(tokens)) => object.listed = tokens,
@@ -165,30 +166,30 @@ impl Visit<Field> for Responses {
     }
 }
 
-impl Dialect for Responses {
+impl DialectParser for Responses {
     type Field = Field;
     const WANTED: &'static Object<Field> = &OBJECT;
 
     #[inline]
     fn element(&mut self, element: Element, emit: &mut impl FnMut(Event<'_>)) {
         let object = std::mem::take(&mut self.object);
-        self.model.tell(emit);
-        let bears = match object.kind {
-            Kind::Answer | Kind::Thinking => object.delta,
-            Kind::Added => object.named,
+        self.model.emit_change(emit);
+        let has_tokens = match object.event_type {
+            EventType::Answer | EventType::Thinking => object.delta,
+            EventType::Added => object.named,
             _ => false,
         };
-        if bears {
-            let thinking = object.kind == Kind::Thinking;
+        if has_tokens {
+            let thinking = object.event_type == EventType::Thinking;
             let listed = (object.listed > 0).then_some(object.listed);
             emit(Event::Tokens(Tokens { answer: !thinking, thinking, listed, choice: 0 }));
             return;
         }
-        if object.kind == Kind::End || element == Element::Whole {
+        if object.event_type == EventType::End || element == Element::Whole {
             self.ended = true;
-            object.tell_end(emit);
+            object.emit_end(emit);
         }
-        if object.failed(element) {
+        if object.is_failure(element) {
             emit(Event::Error);
         } else if self.ended {
             emit(Event::Terminal);
@@ -202,7 +203,7 @@ impl Dialect for Responses {
     fn done_marker(&mut self, _emit: &mut impl FnMut(Event<'_>)) {}
 
     fn is_part(&self) -> bool {
-        !matches!(self.object.kind, Kind::Other | Kind::Error)
+        !matches!(self.object.event_type, EventType::Other | EventType::Error)
     }
 
     fn is_open(&self) -> bool {
@@ -211,14 +212,14 @@ impl Dialect for Responses {
 }
 
 impl Draft {
-    fn failed(&self, element: Element) -> bool {
+    fn is_failure(&self, element: Element) -> bool {
         self.error
-            || self.kind == Kind::Error
+            || self.event_type == EventType::Error
             || element == Element::ErrorPart
             || self.status.is_some_and(FinishReason::is_failure)
     }
 
-    fn tell_end(&self, emit: &mut impl FnMut(Event<'_>)) {
+    fn emit_end(&self, emit: &mut impl FnMut(Event<'_>)) {
         let mut usage = Usage { last: true, choices: 1, ..self.usage };
         if usage.reasoning == Some(0) {
             usage.reasoning = None;

@@ -1,184 +1,21 @@
-//! Which dialect and operation a request speaks, from its method and path alone.
+//! The dialect and operation of a request, by its method and path alone.
 //!
 //! The table is the only list of endpoints. Templates are label values, so the set is closed: a path that is
-//! not listed is `other`. A path prefix of the backend is not part of the path that is looked up here.
+//! not listed is `other`. The path is looked up without a path prefix of the backend.
 //! Sources: Ollama `server/routes.go`, llama.cpp `tools/server/server.cpp`, vLLM `entrypoints`, SGLang `http_server.py`,
 //! TGI `router/src/server.rs`, LM Studio's REST documentation.
 
+mod endpoint;
 mod table;
 
-/// Which server family's wire format an endpoint speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Dialect {
-    /// Ollama's own API.
-    Ollama,
-    /// `OpenAI`'s API, whoever serves it.
-    OpenAi,
-    /// Anthropic's messages API, whoever serves it.
-    Anthropic,
-    /// llama.cpp's own completion API.
-    LlamaCpp,
-    /// SGLang's own generate API.
-    SgLang,
-    /// TGI's own generate API.
-    Tgi,
-    /// LM Studio's own API.
-    LmStudio,
-    /// Nothing that is understood.
-    Unknown,
-}
-
-impl Dialect {
-    /// Every dialect.
-    pub const ALL: [Self; 8] = [
-        Self::Ollama,
-        Self::OpenAi,
-        Self::Anthropic,
-        Self::LlamaCpp,
-        Self::SgLang,
-        Self::Tgi,
-        Self::LmStudio,
-        Self::Unknown,
-    ];
-
-    /// The label value.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ollama => "ollama",
-            Self::OpenAi => "openai",
-            Self::Anthropic => "anthropic",
-            Self::LlamaCpp => "llamacpp",
-            Self::SgLang => "sglang",
-            Self::Tgi => "tgi",
-            Self::LmStudio => "lmstudio",
-            Self::Unknown => "unknown",
-        }
-    }
-}
-
-/// What a request asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Operation {
-    /// Continue a text.
-    TextCompletion,
-    /// Answer a conversation.
-    Chat,
-    /// Turn text into vectors.
-    Embeddings,
-    /// Fetch a model.
-    Pull,
-    /// Publish a model.
-    Push,
-    /// Build a model.
-    Create,
-    /// Anything else.
-    Other,
-}
-
-impl Operation {
-    /// The label value.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::TextCompletion => "text_completion",
-            Self::Chat => "chat",
-            Self::Embeddings => "embeddings",
-            Self::Pull => "pull",
-            Self::Push => "push",
-            Self::Create => "create",
-            Self::Other => "other",
-        }
-    }
-
-    /// Whether it makes a model generate tokens.
-    #[must_use]
-    pub const fn generates(self) -> bool {
-        matches!(self, Self::TextCompletion | Self::Chat)
-    }
-}
-
-/// The shape in which a client of this route expects an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ErrorShape {
-    /// `{"error": "…"}`
-    Native,
-    /// `{"error": {"message": "…", "type": "…", …}}`
-    OpenAi,
-    /// `{"type": "error", "error": {"type": "…", "message": "…"}}`
-    Anthropic,
-}
-
-impl ErrorShape {
-    /// The shape for a path: Anthropic's on `/v1/messages`, `OpenAI`'s on other `/v1/`, else the native one.
-    #[must_use]
-    pub fn of(path: &str) -> Self {
-        if path == "/v1/messages" || path.starts_with("/v1/messages/") {
-            Self::Anthropic
-        } else if path.starts_with("/v1/") {
-            Self::OpenAi
-        } else {
-            Self::Native
-        }
-    }
-}
-
-/// Which parser reads the bodies of an endpoint. Finer than the dialect: one dialect has several.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Format {
-    /// Ollama's generations and embeddings.
-    Ollama,
-    /// Ollama's transfers.
-    OllamaProgress,
-    /// `OpenAI`'s chat completions, completions and embeddings.
-    OpenAi,
-    /// `OpenAI`'s responses.
-    Responses,
-    /// `OpenAI`'s transcriptions and translations of speech.
-    Transcription,
-    /// Anthropic's messages.
-    Anthropic,
-    /// llama.cpp's own completions and embeddings.
-    LlamaCpp,
-    /// SGLang's own generate API.
-    SgLang,
-    /// TGI's own generate API.
-    Tgi,
-    /// LM Studio's own chat.
-    LmStudio,
-    /// Nothing in it is of interest.
-    None,
-}
-
-/// What is known of a request from its head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Route {
-    /// The endpoint's template, a label value: `/api/chat`, `/api/blobs/:digest`, …, `other`.
-    pub endpoint: &'static str,
-    /// The wire format.
-    pub dialect: Dialect,
-    /// What is asked for.
-    pub operation: Operation,
-    /// Whether the request's body may name a model (its `model` or `name` field).
-    pub names_model: bool,
-    /// Which parser reads the response.
-    pub format: Format,
-}
+pub use endpoint::{BodyFormat, Dialect, ErrorShape, Operation, Route};
 
 impl Route {
-    /// A path that is not in the table.
-    pub const OTHER: Self = Self::plain("other", Dialect::Unknown);
-
-    /// An endpoint with nothing to read.
-    const fn plain(endpoint: &'static str, dialect: Dialect) -> Self {
-        Self { endpoint, dialect, operation: Operation::Other, names_model: false, format: Format::None }
-    }
-
-    /// Looks a request up. `path` is the raw path without the query. A method that the endpoint does not have leaves
-    /// the template and the dialect, and asks for nothing.
+    /// `path` is the raw path without the query. For a method that the endpoint does not have, the template and the
+    /// dialect are known, and the operation is [`Operation::Other`].
     #[must_use]
     pub fn of(method: &str, path: &str) -> Self {
-        match table::spoken(path) {
+        match table::naming_a_model(path) {
             Some((wanted, route)) if wanted == method => route,
             Some((_, route)) => Self::plain(route.endpoint, route.dialect),
             None => table::plain(method, path),
@@ -194,7 +31,7 @@ mod tests {
     fn a_documented_request_is_known_by_method_and_path() {
         let chat = Route::of("POST", "/api/chat");
         assert_eq!((chat.endpoint, chat.dialect), ("/api/chat", Dialect::Ollama));
-        assert_eq!((chat.operation, chat.format, chat.names_model), (Operation::Chat, Format::Ollama, true));
+        assert_eq!((chat.operation, chat.format, chat.names_model), (Operation::Chat, BodyFormat::Ollama, true));
         let delete = Route::of("DELETE", "/api/delete");
         assert_eq!((delete.operation, delete.names_model), (Operation::Other, true));
     }
@@ -204,7 +41,7 @@ mod tests {
         for method in ["GET", "OPTIONS", "post", "HEAD", "BREW"] {
             let route = Route::of(method, "/api/chat");
             assert_eq!((route.endpoint, route.dialect), ("/api/chat", Dialect::Ollama), "{method}");
-            assert_eq!((route.operation, route.format, route.names_model), (Operation::Other, Format::None, false));
+            assert_eq!((route.operation, route.format, route.names_model), (Operation::Other, BodyFormat::None, false));
         }
     }
 
@@ -212,12 +49,12 @@ mod tests {
     fn responses_are_chats_with_a_parser_of_their_own() {
         let route = Route::of("POST", "/v1/responses");
         assert_eq!((route.dialect, route.operation), (Dialect::OpenAi, Operation::Chat));
-        assert_eq!(route.format, Format::Responses);
+        assert_eq!(route.format, BodyFormat::Responses);
         assert_eq!(Route::of("GET", "/v1/responses/resp_1").operation, Operation::Other, "a replay is not counted");
     }
 
     #[test]
-    fn what_no_model_generates_is_named_and_misses_no_tokens() {
+    fn endpoints_without_generated_tokens_are_listed_and_expect_none() {
         for path in [
             "/reranking",
             "/v1/reranking",

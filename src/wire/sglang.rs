@@ -1,36 +1,36 @@
 //! SGLang's own API: generate; streamed, whole, and an array for a list of prompts or samples.
 //!
-//! Source: SGLang `managers/tokenizer_manager.py`, `entrypoints/http_server.py`. The text of an event is cumulative
-//! (or a piece, as the server is told), and each event bears cumulative counts: one bears tokens if there is text and
+//! Source: SGLang `managers/tokenizer_manager.py`, `entrypoints/http_server.py`. The text of an event is cumulative (or a
+//! piece, if the server is so configured), and each event has cumulative counts: it is token-bearing if it has text and
 //! the count has grown. The end is `[DONE]` after a finish reason.
-//! Several samples of one prompt cannot be told from several prompts here: their prompt tokens are added up unless the
-//! request was seen to have a single one.
+//! Several samples of one prompt look like several prompts: their prompt tokens are added up unless the request is known
+//! to have a single prompt.
 
 #[cfg(test)]
 mod tests;
 
-use super::counts::{Count, Counts, Ledger};
-use super::dialect::{Dialect, Element, joint_finish, tell_finish};
+use super::counts::{CountKind, Counts, Ledger};
+use super::dialect::{DialectParser, Element, emit_finish, joint_finish};
 use super::event::{Event, FinishReason, Timings, Tokens};
 use super::json::{Object, Value, Visit, Want};
 use super::units;
 
-/// Results whose progress is told apart. Beyond the last place they share it.
-const RESULTS: usize = 128;
+/// Results with counts of their own; later ones share the last.
+const MAX_RESULTS: usize = 128;
 
-/// Reads generations.
+/// Parses generations.
 #[derive(Debug)]
 pub(crate) struct SgLang {
     object: Draft,
     result: Generation,
     ledger: Ledger,
-    /// Generated tokens of each result so far.
+    /// Generated tokens so far, by result.
     generated: Vec<u64>,
     failed: bool,
     ended: bool,
 }
 
-/// What the present object has said so far, over its results.
+/// Values of the current object so far, over its results.
 #[derive(Debug, Default)]
 struct Draft {
     error: bool,
@@ -41,12 +41,14 @@ struct Draft {
     results: u64,
 }
 
+/// Values of the current result so far.
 #[derive(Debug, Default)]
 struct Generation {
     index: Option<u64>,
-    there: bool,
+    has_text_field: bool,
+    /// The text is not empty.
     text: bool,
-    /// Token ids without any text: the server was started without a tokenizer.
+    /// Token ids in place of text: the server runs without a tokenizer.
     ids: bool,
     generated: Option<u64>,
     counts: Counts,
@@ -61,7 +63,7 @@ pub(crate) enum Field {
     Text,
     Ids,
     Finish,
-    Stated(Count),
+    Stated(CountKind),
     TotalSeconds,
 }
 
@@ -76,9 +78,9 @@ static OBJECT: Object<Field> = Object::new(&[
 ]);
 
 static META: Object<Field> = Object::new(&[
-    ("prompt_tokens", Want::Count(Field::Stated(Count::Prompt))),
-    ("completion_tokens", Want::Count(Field::Stated(Count::Generated))),
-    ("cached_tokens", Want::Count(Field::Stated(Count::Cached))),
+    ("prompt_tokens", Want::Count(Field::Stated(CountKind::Prompt))),
+    ("completion_tokens", Want::Count(Field::Stated(CountKind::Generated))),
+    ("cached_tokens", Want::Count(Field::Stated(CountKind::Cached))),
     ("finish_reason", Want::Object(&FINISH)),
     ("e2e_latency", Want::Quantity(Field::TotalSeconds)),
 ]);
@@ -104,13 +106,13 @@ impl Visit<Field> for SgLang {
         let (object, result) = (&mut self.object, &mut self.result);
         match (field, value) {
             (Field::Error, Value::Is(there)) => object.error |= there,
-            (Field::ResultEnd, _) => self.result_end(),
+            (Field::ResultEnd, _) => self.end_result(),
             (Field::Index, Value::Count(index)) => result.index = Some(index),
-            (Field::Text, Value::Is(there)) => (result.there, result.text) = (true, there),
+            (Field::Text, Value::Is(there)) => (result.has_text_field, result.text) = (true, there),
             (Field::Ids, Value::Is(there)) => result.ids = there,
             (Field::Finish, Value::Text(word)) => result.finish = Some(FinishReason::parse(word)),
             (Field::Stated(count), Value::Count(tokens)) => {
-                if matches!(count, Count::Generated) {
+                if matches!(count, CountKind::Generated) {
                     result.generated = Some(tokens);
                 }
                 result.counts.set(count, tokens);
@@ -121,14 +123,14 @@ impl Visit<Field> for SgLang {
     }
 }
 
-impl Dialect for SgLang {
+impl DialectParser for SgLang {
     type Field = Field;
     const WANTED: &'static Object<Field> = &OBJECT;
     const MANY: Option<(Field, &'static Want<Field>)> = Some((Field::ResultEnd, &RESULT));
 
     #[inline]
     fn element(&mut self, element: Element, emit: &mut impl FnMut(Event<'_>)) {
-        self.result_end();
+        self.end_result();
         let object = std::mem::take(&mut self.object);
         if let Some(tokens) = object.tokens.filter(|_| element != Element::Whole) {
             emit(Event::Tokens(tokens));
@@ -139,7 +141,7 @@ impl Dialect for SgLang {
         if object.timings != Timings::default() {
             emit(Event::Timings(object.timings));
         }
-        let failed = tell_finish(object.finish, emit);
+        let failed = emit_finish(object.finish, emit);
         if failed || object.error || element == Element::ErrorPart {
             self.failed = true;
             emit(Event::Error);
@@ -171,33 +173,33 @@ impl Dialect for SgLang {
 }
 
 impl SgLang {
-    /// Several results are answers to one prompt.
+    /// All results are answers to one prompt.
     pub(crate) fn share_prompt(&mut self) {
         self.ledger.share_prompt();
     }
 
-    /// The result that was being read is whole. Of several in one array, the counts of all but the last are put away
-    /// here; the last is told with the object.
+    /// Records the current result, which is whole. Of several in an array, the counts of all but the last are merged here;
+    /// the last is emitted with the object.
     #[inline]
-    fn result_end(&mut self) {
+    fn end_result(&mut self) {
         let result = std::mem::take(&mut self.result);
         let object = &mut self.object;
-        if !result.there && !result.ids && result.generated.is_none() {
+        if !result.has_text_field && !result.ids && result.generated.is_none() {
             return;
         }
         let index = result.index.unwrap_or(object.results);
         object.results += 1;
-        self.ledger.choice(index, result.finish.is_some());
+        self.ledger.record_choice(index, result.finish.is_some());
         object.finish = joint_finish(object.finish, result.finish);
-        let place = usize::try_from(index).unwrap_or(usize::MAX).min(RESULTS - 1);
-        if self.generated.len() <= place {
-            self.generated.resize(place + 1, 0);
+        let position = usize::try_from(index).unwrap_or(usize::MAX).min(MAX_RESULTS - 1);
+        if self.generated.len() <= position {
+            self.generated.resize(position + 1, 0);
         }
-        let before = self.generated[place];
-        self.generated[place] = result.generated.unwrap_or(0).max(before);
-        let bears = if result.there { result.text } else { result.ids };
-        if bears && result.generated.is_none_or(|generated| generated > before) {
-            let listed = self.ledger.held(index, 0, result.generated);
+        let before = self.generated[position];
+        self.generated[position] = result.generated.unwrap_or(0).max(before);
+        let has_tokens = if result.has_text_field { result.text } else { result.ids };
+        if has_tokens && result.generated.is_none_or(|generated| generated > before) {
+            let listed = self.ledger.event_tokens(index, 0, result.generated);
             object.tokens = Some(Tokens { answer: true, thinking: false, listed, choice: index });
         }
         if let Some((index, before)) = object.counts.replace((index, result.counts)) {

@@ -1,19 +1,21 @@
-//! Which spellings of a model's name Ollama takes for one model.
+//! Folds the spellings of a model's name that Ollama takes for one model.
 //!
-//! Source: Ollama `types/model/name.go` (`ParseName`, `DisplayShortest`): a name has the host `registry.ollama.ai`, the
-//! namespace `library` and the tag `latest` unless it says otherwise, and `server` finds a stored model without regard
-//! to case. Answers repeat the name as it was asked. Left out: digests, which no request names.
+//! Source: Ollama `types/model/name.go` (`ParseName`, `DisplayShortest`): the default host is `registry.ollama.ai`, the
+//! default namespace `library` and the default tag `latest`, and `server` finds a stored model without regard to case.
+//! Answers repeat the requested spelling. Left out: digests, which requests do not use.
 
 use std::borrow::Cow;
 
-/// The tag that Ollama means where a name has none.
+/// The default tag, with its colon.
 pub(crate) const LATEST: &str = ":latest";
 
-/// What Ollama puts before a name that has no host, and before one that has no namespace.
+/// The default host.
 const HOST: &str = "registry.ollama.ai/";
+
+/// The default namespace.
 const NAMESPACE: &str = "library/";
 
-/// The same for all spellings of one model. Borrowed where the name is spelled so already.
+/// One spelling for all spellings of a model. Borrowed where the name already is that one.
 #[must_use]
 pub(crate) fn folded(name: &str) -> Cow<'_, str> {
     let short = shortest(name);
@@ -25,7 +27,7 @@ pub(crate) fn folded(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// As Ollama lists a model that was stored under this name: without its own host and namespace, and with a tag.
+/// The name under which Ollama lists the model: without the default host and namespace, and with a tag.
 #[must_use]
 pub(crate) fn whole(name: &str) -> Cow<'_, str> {
     let short = shortest(name);
@@ -36,25 +38,25 @@ pub(crate) fn whole(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// A colon before the last slash is that of a registry's port. Nothing is taken for whole.
+/// A colon before the last slash belongs to a registry's port. An empty name counts as having a tag, so none is added.
 #[must_use]
 pub(crate) fn has_tag(name: &str) -> bool {
-    // By bytes, from behind: it is asked several times an exchange.
+    // By bytes, from the end: this is called several times an exchange.
     let name = name.as_bytes();
     let mark = name.iter().rposition(|byte| matches!(byte, b'/' | b':'));
     name.is_empty() || mark.is_some_and(|at| name[at] == b':' || at + 1 == name.len())
 }
 
-/// Without a scheme, and without the host and the namespace that are meant anyway.
+/// Without a scheme and without the default host and namespace.
 fn shortest(name: &str) -> &str {
     // Most names have none of these.
     if !name.as_bytes().contains(&b'/') {
         return name;
     }
     let name = name.split_once("://").map_or(name, |(_, rest)| rest);
-    // `registry.ollama.ai/m` is the model `m` in a namespace of that name.
+    // In `registry.ollama.ai/m` that is a namespace, not the host.
     let name = strip_prefix(name, HOST).filter(|rest| rest.contains('/')).unwrap_or(name);
-    // The namespace `library` of another host is that host's.
+    // `library` on another host is not the default namespace.
     strip_prefix(name, NAMESPACE).filter(|rest| !rest.is_empty() && !rest.contains('/')).unwrap_or(name)
 }
 
@@ -92,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_host_or_namespace_has_stays_apart() {
+    fn models_of_another_host_or_namespace_stay_distinct() {
         for (name, key, listed) in [
             ("hf.co/x/Y:Q4_K_M", "hf.co/x/y:q4_k_m", "hf.co/x/Y:Q4_K_M"),
             ("hf.co/library/m", "hf.co/library/m", "hf.co/library/m:latest"),

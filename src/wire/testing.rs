@@ -1,11 +1,11 @@
-//! For the tests of framings and dialects: what a reader says of a body, however its bytes are split.
+//! For the tests of framings and dialects: everything that a reader emits for a body, at every split.
 
-use super::budget::Budget;
+use super::budget::DecodeBudget;
 use super::event::{Defect, Event};
 use super::reader::{Framing, Head, Reader, Reported};
 use super::route::Route;
 
-/// All that was said.
+/// Everything that a reader emitted.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Heard {
     /// In order.
@@ -33,7 +33,7 @@ impl Heard {
         })
     }
 
-    /// A clean end now would count as truncated.
+    /// Whether a clean end now would count as truncated.
     pub(crate) fn is_cut(&self) -> bool {
         self.expects_terminal && !self.has(Event::Terminal)
     }
@@ -47,7 +47,7 @@ pub(crate) fn hear_pieces<'a>(path: &str, media: &str, pieces: impl IntoIterator
         content_encoding: None,
         reported: Reported::default(),
     };
-    let mut reader = Reader::new(Route::of("POST", path), &head, &Budget::unlimited());
+    let mut reader = Reader::new(Route::of("POST", path), &head, &DecodeBudget::unlimited());
     let (mut events, mut offsets) = (Vec::new(), Vec::new());
     let mut emit = |event: Event<'_>, offset: u64| {
         offsets.push(offset);
@@ -72,7 +72,7 @@ pub(crate) fn hear_pieces<'a>(path: &str, media: &str, pieces: impl IntoIterator
     Heard { events, offsets, framing, expects_terminal, defects: reader.defects().iter().collect() }
 }
 
-/// Reads a body whole, split at every byte, and byte by byte: always the same is said.
+/// Reads a body whole, split at every byte, and byte by byte, and asserts that the result is the same.
 #[track_caller]
 pub(crate) fn hear(path: &str, media: &str, body: impl AsRef<[u8]>) -> Heard {
     let body = body.as_ref();

@@ -1,32 +1,32 @@
 //! TGI's own API: generate and `generate_stream`; whole answers count in header fields too.
 //!
-//! Source: TGI `router/src/server.rs`, `router/src/lib.rs`. Each event is exactly one token, numbered by `index`;
-//! special tokens are counted and show no text. The end is the event whose `generated_text` is not null. The header
-//! fields of a whole answer ([`Reported`]) count where the body has no `details`. TGI does not tell prefill from decode:
-//! `x-inference-time` is both and stands for decode, so that rates made from it hold the prefill, as TGI's own
-//! `x-time-per-token` does (the same by tokens, rounded). Left out on purpose: that one, and `x-queue-time` and
-//! `x-validation-time`, which no metric shows.
+//! Source: TGI `router/src/server.rs`, `router/src/lib.rs`. Each event is exactly one token, numbered by `index`; special
+//! tokens count and have no text. The end is the event whose `generated_text` is not null. The header fields of a whole
+//! answer ([`Reported`]) are used where the body has no `details`. TGI does not separate prefill from decode:
+//! `x-inference-time` is both and is emitted as decode, so rates derived from it include the prefill, like TGI's own
+//! `x-time-per-token` (the same divided by tokens, rounded). Left out on purpose: that field, `x-queue-time` and
+//! `x-validation-time`, which no metric uses.
 
 #[cfg(test)]
 mod tests;
 
-use super::dialect::{Dialect, Element, joint_finish, tell_finish};
+use super::dialect::{DialectParser, Element, emit_finish, joint_finish};
 use super::event::{Event, FinishReason, Timings, Tokens, Usage};
+use super::head::Reported;
 use super::json::{Object, Value, Visit, Want};
-use super::reader::Reported;
 
-/// Reads generations.
+/// Parses generations.
 #[derive(Debug, Default)]
 pub(crate) struct Tgi {
     object: Draft,
-    /// Of the head.
+    /// From the response's head.
     reported: Reported,
-    /// Special tokens that came since the last text.
+    /// Special tokens since the last text.
     listed_before: u64,
     ended: bool,
 }
 
-/// What the present object has said so far.
+/// Values of the current object so far.
 #[derive(Debug, Default)]
 struct Draft {
     token: bool,
@@ -77,7 +77,7 @@ impl Tgi {
         Self { reported, ..Self::default() }
     }
 
-    /// What was counted: in the body, else by the event's number, else in the head.
+    /// Counts from the body, else from the event's index, else from the head.
     fn usage(&self, object: &Draft) -> Usage {
         Usage {
             last: object.whole_text,
@@ -109,7 +109,7 @@ impl Visit<Field> for Tgi {
     }
 }
 
-impl Dialect for Tgi {
+impl DialectParser for Tgi {
     type Field = Field;
     const WANTED: &'static Object<Field> = &OBJECT;
     const MANY: Option<(Field, &'static Want<Field>)> = Some((Field::ResultEnd, &RESULT));
@@ -129,7 +129,7 @@ impl Dialect for Tgi {
         if usage.prompt.or(usage.generated).is_some() {
             emit(Event::Usage(usage));
         }
-        let failed = tell_finish(object.finish, emit);
+        let failed = emit_finish(object.finish, emit);
         if failed || object.error || element == Element::ErrorPart {
             emit(Event::Error);
         } else if object.whole_text || element == Element::Whole {

@@ -1,17 +1,17 @@
 //! Transcriptions and translations of speech: `OpenAI`'s events, vLLM's chunks, and whole answers.
 //!
 //! Sources: openai-python `types/audio`, vLLM `entrypoints/openai/speech_to_text`. The end is
-//! `transcript.text.done`, or `[DONE]` after a choice that finished. An answer that is billed by its length states
-//! seconds in place of tokens, and plain text states nothing.
+//! `transcript.text.done`, or `[DONE]` after a choice that finished. An answer billed by its duration states seconds in
+//! place of tokens, and plain text states nothing.
 
 #[cfg(test)]
 mod tests;
 
-use super::dialect::{Dialect, Element, tell_finish};
+use super::dialect::{DialectParser, Element, emit_finish};
 use super::event::{Event, FinishReason, Tokens, Usage};
 use super::json::{Object, Value, Visit, Want};
 
-/// Reads transcriptions.
+/// Parses transcriptions.
 #[derive(Debug, Default)]
 pub(crate) struct Transcription {
     object: Draft,
@@ -20,7 +20,7 @@ pub(crate) struct Transcription {
     ended: bool,
 }
 
-/// What the present object has said so far.
+/// Values of the current object so far.
 #[derive(Debug, Default)]
 struct Draft {
     text: bool,
@@ -34,7 +34,7 @@ struct Draft {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Field {
-    Kind,
+    Type,
     Text,
     ChoiceEnd,
     Listed,
@@ -45,7 +45,7 @@ pub(crate) enum Field {
 }
 
 static OBJECT: Object<Field> = Object::new(&[
-    ("type", Want::Text(Field::Kind)),
+    ("type", Want::Text(Field::Type)),
     ("delta", Want::Present(Field::Text)),
     ("logprobs", Want::Length(Field::Listed)),
     ("choices", Want::Each(Field::ChoiceEnd, &Want::Object(&CHOICE))),
@@ -68,7 +68,7 @@ impl Visit<Field> for Transcription {
     fn value(&mut self, field: Field, value: Value<'_>) {
         let object = &mut self.object;
         match (field, value) {
-            (Field::Kind, Value::Text(word)) => {
+            (Field::Type, Value::Text(word)) => {
                 object.chunk |= word.starts_with(b"transcript.");
                 object.done = word == b"transcript.text.done";
                 object.error |= word == b"error";
@@ -85,7 +85,7 @@ impl Visit<Field> for Transcription {
     }
 }
 
-impl Dialect for Transcription {
+impl DialectParser for Transcription {
     type Field = Field;
     const WANTED: &'static Object<Field> = &OBJECT;
 
@@ -100,7 +100,7 @@ impl Dialect for Transcription {
             emit(Event::Usage(Usage { last, choices: 1, ..object.usage }));
         }
         self.finished |= object.finish.is_some();
-        let failed = tell_finish(object.finish, emit);
+        let failed = emit_finish(object.finish, emit);
         if failed || object.error || element == Element::ErrorPart {
             self.failed = true;
             emit(Event::Error);

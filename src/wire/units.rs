@@ -1,4 +1,4 @@
-//! Durations as servers print and read them. Zero is printed for "unknown" and so stays unknown.
+//! Converts durations of servers. They send zero for unknown, so zero becomes `None`.
 
 use std::time::Duration;
 
@@ -17,8 +17,8 @@ pub(crate) fn seconds(seconds: f64) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok().filter(|duration| !duration.is_zero())
 }
 
-/// Whether Go's `time.ParseDuration` reads this as 0: `0`, `0s`, `-0h0.0m`. What it refuses is no duration.
-pub(crate) fn is_no_time(text: &[u8]) -> bool {
+/// Whether Go's `time.ParseDuration` parses this as 0: `0`, `0s`, `-0h0.0m`. False for text that it refuses.
+pub(crate) fn is_zero_duration(text: &[u8]) -> bool {
     let mut rest = text.strip_prefix(b"-").or_else(|| text.strip_prefix(b"+")).unwrap_or(text);
     if rest == b"0" {
         return true;

@@ -9,7 +9,7 @@ use inferometer::exchange::outcome::Phase;
 use inferometer::exchange::record::{Record, Start};
 use inferometer::exchange::sink::{Sink, TokenFrame, Watch};
 use inferometer::wire::event::{Defect, FinishReason};
-use inferometer::wire::route::Format;
+use inferometer::wire::route::BodyFormat;
 
 use crate::support::backend::Backend;
 use crate::support::client::Client;
@@ -78,7 +78,7 @@ fn every_recorded_stream_passes_unchanged_and_is_understood() {
         assert_same(&case, &seen);
         let record = rig.record();
         assert_eq!(u64::from(record.status), case.expect["status"].as_u64().expect("a status"), "{}", case.name);
-        if matches!(record.start.route.format, Format::Ollama | Format::OllamaProgress | Format::OpenAi) {
+        if matches!(record.start.route.format, BodyFormat::Ollama | BodyFormat::OllamaProgress | BodyFormat::OpenAi) {
             check(&case, &record);
             understood += 1;
         }

@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use inferometer::wire::budget::Budget;
+use inferometer::wire::budget::DecodeBudget;
 use inferometer::wire::event::{Defect, Event, FinishReason, Timings, Usage};
 use inferometer::wire::reader::{Framing, Head, Reader, Reported};
-use inferometer::wire::route::{Format, Operation, Route};
+use inferometer::wire::route::{BodyFormat, Operation, Route};
 use serde_json::Value;
 
 /// One recorded exchange.
@@ -181,7 +181,7 @@ fn read_coded<'a>(
         content_encoding: coding.map(str::as_bytes),
         reported: Reported::default(),
     };
-    let mut reader = Reader::new(fixture.route, &head, &Budget::unlimited());
+    let mut reader = Reader::new(fixture.route, &head, &DecodeBudget::unlimited());
     let mut facts = Facts::default();
     for piece in pieces {
         reader.read(piece, &mut |event, offset| facts.take(event, offset));
@@ -195,7 +195,7 @@ fn read_coded<'a>(
 
 /// The fixtures that have a parser, and an answer to read.
 fn readable() -> impl Iterator<Item = Fixture> {
-    fixtures().into_iter().filter(|fixture| fixture.route.format != Format::None)
+    fixtures().into_iter().filter(|fixture| fixture.route.format != BodyFormat::None)
 }
 
 #[test]
@@ -265,7 +265,8 @@ fn check(fixture: &Fixture, facts: &Facts) {
 /// Bytes moved, found the slow and obvious way.
 fn moved(fixture: &Fixture) -> Option<u64> {
     let mut layers = std::collections::BTreeMap::new();
-    for line in fixture.body.split(|byte| *byte == b'\n').filter(|_| fixture.route.format == Format::OllamaProgress) {
+    for line in fixture.body.split(|byte| *byte == b'\n').filter(|_| fixture.route.format == BodyFormat::OllamaProgress)
+    {
         let Ok(object) = serde_json::from_slice::<Value>(line) else { continue };
         if let Some(digest) = object["digest"].as_str() {
             layers.insert(digest.to_owned(), object["completed"].as_u64().unwrap_or(0));
@@ -382,7 +383,7 @@ fn damaged_bodies_say_the_same_however_they_are_split() {
 #[test]
 fn an_answer_in_the_shape_of_openai_says_the_same_on_the_route_of_another_dialect() {
     let mut read_so = 0;
-    for mut fixture in readable().filter(|fixture| fixture.route.format == Format::OpenAi && fixture.status < 300) {
+    for mut fixture in readable().filter(|fixture| fixture.route.format == BodyFormat::OpenAi && fixture.status < 300) {
         let path = match fixture.route.operation {
             Operation::Chat => "/api/chat",
             Operation::TextCompletion => "/completions",

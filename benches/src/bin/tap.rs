@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use inferometer::logs;
-use inferometer::wire::budget::Budget;
+use inferometer::wire::budget::DecodeBudget;
 use inferometer::wire::reader::Reader;
 use inferometer::wire::route::Route;
 use inferometer_bench::chunks::{Case, Exchange, GATHERED};
@@ -39,7 +39,7 @@ fn main() -> ExitCode {
 /// Framing and dialect alone.
 fn read(case: &Case, elements: usize) -> Duration {
     let pieces = case.pieces(GATHERED);
-    let mut reader = Reader::new(Route::of("POST", case.path), &observed::head(case, 200), &Budget::unlimited());
+    let mut reader = Reader::new(Route::of("POST", case.path), &observed::head(case, 200), &DecodeBudget::unlimited());
     let start = Instant::now();
     for _ in 0..elements / GATHERED {
         for piece in &pieces {

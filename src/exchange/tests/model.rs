@@ -72,7 +72,7 @@ fn a_model_named_before_a_backend_is_chosen_is_reported_by_its_listed_name() {
             Start { id: 1, method: Method::Post, route: CHAT, trace: TraceId::from_random(1), parent: None, at: zero };
         let settings = Settings { stall: Some(ms(5000)) };
         let context = ObservationContext { settings, residency: Arc::default(), names: Arc::new(Listed) };
-        let mut observation = Observation::start(start, &context, &Budget::unlimited(), &recorder);
+        let mut observation = Observation::start(start, &context, &DecodeBudget::unlimited(), &recorder);
         observation.request_frame(br#"{"model":"m"}"#);
         observation.request_read();
         assert_eq!(recorder.calls(), []);

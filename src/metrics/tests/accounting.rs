@@ -5,7 +5,7 @@ use crate::exchange::names::{AsSpelled, NamedModel};
 use crate::exchange::outcome::{End, ErrorType};
 use crate::exchange::vocabulary::Defect;
 use crate::exchange::{self, Observation};
-use crate::wire::budget::Budget;
+use crate::wire::budget::DecodeBudget;
 use crate::wire::reader::{Head, Reported};
 
 /// A small generator (xorshift64*), so that a failure can be repeated.
@@ -62,7 +62,7 @@ fn every_observation_is_counted_once_however_it_ends() {
     for id in 0..LIVES {
         let start = Start { id, ..start(dice.one(&[CHAT, OPENAI, TAGS])) };
         let at = start.at;
-        let mut observation = Observation::start(start, &shared, &Budget::unlimited(), &*metrics);
+        let mut observation = Observation::start(start, &shared, &DecodeBudget::unlimited(), &*metrics);
         live(&mut observation, at, &mut dice);
         let end = dice.one(&[
             Some(End::Complete),

@@ -1,7 +1,7 @@
 //! What Anthropic's events mean, as different servers send them. Written from the protocol, not recorded: Anthropic
 //! itself and vLLM.
 
-use crate::wire::budget::Budget;
+use crate::wire::budget::DecodeBudget;
 use crate::wire::event::{Event, FinishReason, Tokens, Usage};
 use crate::wire::reader::{Engine, Head, Reader, Reported};
 use crate::wire::route::Route;
@@ -22,7 +22,7 @@ fn delta(delta: &str) -> String {
 }
 
 #[test]
-fn text_thinking_and_tool_data_bear_tokens_and_nothing_else_does() {
+fn only_text_thinking_and_tool_data_are_token_bearing() {
     let answer = Some(Tokens { answer: true, ..Tokens::default() });
     let cases = [
         (r#"{"type":"text_delta","text":"x"}"#, answer),
@@ -42,7 +42,7 @@ fn text_thinking_and_tool_data_bear_tokens_and_nothing_else_does() {
 
 /// As in every dialect, a tool's call begins with its name.
 #[test]
-fn a_block_bears_what_it_begins_with() {
+fn the_start_of_a_block_is_token_bearing() {
     let answer = Some(Tokens { answer: true, ..Tokens::default() });
     let thinking = Some(Tokens { thinking: true, ..Tokens::default() });
     for (block, tokens) in [
@@ -77,7 +77,7 @@ fn the_prompt_is_what_was_new_and_what_was_cached() {
 }
 
 #[test]
-fn the_prompt_of_a_stream_that_is_left_is_known_from_its_start() {
+fn the_prompt_of_an_abandoned_stream_is_known_from_its_start() {
     let heard = stream(&[START]);
     let usage = heard.usage().expect("stated");
     assert_eq!((usage.last, usage.prompt, usage.generated), (false, Some(1125), None), "one token is a placeholder");
@@ -105,7 +105,7 @@ fn vllm_names_itself_by_its_id_and_is_believed() {
 fn an_error_wrapped_or_bare_fails_the_answer() {
     let wrapped = stream(&[START, r#"{"type":"error","error":{"type":"overloaded_error","message":"x"}}"#]);
     assert!(wrapped.has(Event::Error) && !wrapped.has(Event::Terminal));
-    // llama.cpp: only the event's name tells.
+    // llama.cpp: only the event's name identifies it.
     let bare = hear(
         "/v1/messages",
         "text/event-stream",
@@ -141,8 +141,8 @@ fn served_by(engine: Engine, events: &[&str]) -> Option<(bool, Option<u64>, Opti
         content_encoding: None,
         reported: Reported::default(),
     };
-    let mut reader = Reader::new(Route::of("POST", "/v1/messages"), &head, &Budget::unlimited());
-    reader.served_by(engine);
+    let mut reader = Reader::new(Route::of("POST", "/v1/messages"), &head, &DecodeBudget::unlimited());
+    reader.set_engine(engine);
     let mut told = None;
     for event in events {
         reader.read(format!("data: {event}\n\n").as_bytes(), &mut |event, _| {
@@ -156,7 +156,7 @@ fn served_by(engine: Engine, events: &[&str]) -> Option<(bool, Option<u64>, Opti
 
 /// SGLang states the whole prompt, and what of it was cached.
 #[test]
-fn what_sglang_says_was_cached_is_a_part_of_the_prompt() {
+fn sglangs_cached_tokens_are_a_part_of_the_prompt() {
     let start = r#"{"type":"message_start","message":{"id":"msg_1","model":"m","usage":{"input_tokens":0,"output_tokens":0,"cache_read_input_tokens":0}}}"#;
     let end = |cached: u64| {
         format!(
@@ -170,7 +170,7 @@ fn what_sglang_says_was_cached_is_a_part_of_the_prompt() {
 }
 
 #[test]
-fn a_server_that_was_recognised_counts_and_not_the_look_of_its_ids() {
+fn a_recognised_server_takes_precedence_over_the_form_of_ids() {
     let start = |id: &str| {
         format!(
             r#"{{"type":"message_start","message":{{"id":"{id}","model":"m","usage":{{"input_tokens":9,"output_tokens":0}}}}}}"#

@@ -1,30 +1,30 @@
-//! `br` (RFC 7932). Of a piece that breaks nothing comes out; what stood in the pieces before it is out.
+//! `br` (RFC 7932). A piece with an error yields no bytes; the pieces before it have been decoded.
 
 use std::cell::Cell;
 use std::rc::Rc;
 
 use brotli_decompressor::{Allocator, BrotliDecompressStream, BrotliResult, BrotliState, SliceWrapper, StandardAlloc};
 
-use super::{DecodeError, MAX_WINDOW, Output};
+use super::output::{DecodeError, MAX_WINDOW, Output};
 
-/// What a byte that goes in costs beside what comes out, in decoded bytes: thirteen bits can describe a table of some
-/// hundred entries, and where blocks begin is not to be seen from outside.
+/// What a byte of input costs in addition to its output, in decoded bytes: thirteen bits can describe a table of some
+/// hundred entries, and the library does not report where blocks begin.
 const INPUT: u64 = 16;
 
 /// A body in `br`.
 #[derive(Default)]
 pub(super) struct Brotli {
-    /// Made once the window's size is known to be granted.
-    state: Option<BrotliState<Counted, Counted, Counted>>,
-    memory: Counted,
+    /// `None` until the window's size is known to be allowed.
+    state: Option<BrotliState<CountingAllocator, CountingAllocator, CountingAllocator>>,
+    memory: CountingAllocator,
     ended: bool,
 }
 
 /// Counts the bytes that a decoder holds: its window, which grows as it is filled, and its tables.
 #[derive(Clone, Default)]
-struct Counted(Rc<Cell<u64>>);
+struct CountingAllocator(Rc<Cell<u64>>);
 
-impl<T: Clone + Default> Allocator<T> for Counted {
+impl<T: Clone + Default> Allocator<T> for CountingAllocator {
     type AllocatedMemory = <StandardAlloc as Allocator<T>>::AllocatedMemory;
 
     fn alloc_cell(&mut self, len: usize) -> Self::AllocatedMemory {
@@ -38,7 +38,7 @@ impl<T: Clone + Default> Allocator<T> for Counted {
     }
 }
 
-/// The state would show what people wrote.
+/// Leaves out the state, which holds content.
 impl std::fmt::Debug for Brotli {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Brotli").field("ended", &self.ended).finish_non_exhaustive()
@@ -51,7 +51,7 @@ impl Brotli {
         if self.state.is_none() && window(*first) > MAX_WINDOW {
             return Err(DecodeError::Invalid);
         }
-        out.work(INPUT * piece.len() as u64)?;
+        out.charge(INPUT * piece.len() as u64)?;
         let alloc = || self.memory.clone();
         let state = self.state.get_or_insert_with(|| BrotliState::new_strict(alloc(), alloc(), alloc()));
         let (mut left, mut at, mut total) = (piece.len(), 0, 0);
@@ -68,7 +68,7 @@ impl Brotli {
                 state,
             );
             out.hold(self.memory.0.get() + size_of::<Self>() as u64)?;
-            out.give(written)?;
+            out.flush(written)?;
             match result {
                 // It may ask for more while a part of what came out did not fit into the buffer.
                 BrotliResult::NeedsMoreInput if written < out.buffer.len() => return Ok(()),
@@ -85,7 +85,7 @@ impl Brotli {
 /// The window's size by the first byte of a body, in bytes (RFC 7932, 9.1).
 fn window(first: u8) -> u64 {
     let bits = match first & 0x0f {
-        // Three more bits hold a small one.
+        // The next three bits hold a smaller size.
         0x01 => 17,
         low if low & 1 == 1 => 17 + (low >> 1),
         _ => 16,

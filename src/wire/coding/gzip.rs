@@ -2,9 +2,9 @@
 
 use zlib_rs::{Inflate, InflateFlush, Status};
 
-use super::{DecodeError, Output};
+use super::output::{DecodeError, Output};
 
-/// What inflating holds: a window of 32 KiB, tables and state.
+/// Bytes that inflating holds: a window of 32 KiB, tables and state.
 const MEMORY: u64 = 48 << 10;
 
 /// The largest window there is, as a power of two.
@@ -13,32 +13,32 @@ const WINDOW_BITS: u8 = 15;
 /// A body in `gzip`.
 #[derive(Default)]
 pub(super) struct Gzip {
-    place: Place,
-    /// The present member's flags.
+    state: MemberState,
+    /// Flags of the current member.
     flags: u8,
     inflate: Option<Inflate>,
-    /// A member was begun before.
-    again: bool,
+    /// A member has ended before.
+    has_member: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Place {
-    /// The ten bytes that every member begins with; so many were read.
+enum MemberState {
+    /// In the ten bytes that every member begins with; so many have been read.
     Fixed(u8),
-    /// The length of the extra field: the bytes that were read of it, and their value.
+    /// In the length of the extra field: bytes read of it, and their value.
     ExtraLength(u8, u16),
-    /// So many bytes to pass over, and what they belong to.
-    Pass(u16, Part),
-    /// Inside a name or comment, which ends in zero.
-    Text(Part),
+    /// So many bytes to skip, and the part that they belong to.
+    Skip(u16, MemberPart),
+    /// Inside a name or comment, which ends with a zero byte.
+    Text(MemberPart),
     Body,
-    /// Bytes that follow the members and are none.
+    /// In bytes after the last member, which are ignored.
     Padding,
 }
 
-/// Parts of a member around its body, in their order.
+/// Parts of a member other than its body, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Part {
+enum MemberPart {
     Fixed,
     Extra,
     Name,
@@ -47,16 +47,16 @@ enum Part {
     Trailer,
 }
 
-impl Default for Place {
+impl Default for MemberState {
     fn default() -> Self {
         Self::Fixed(0)
     }
 }
 
-/// The window would show what people wrote.
+/// Leaves out the window, which holds content.
 impl std::fmt::Debug for Gzip {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Gzip").field("place", &self.place).finish_non_exhaustive()
+        f.debug_struct("Gzip").field("state", &self.state).finish_non_exhaustive()
     }
 }
 
@@ -64,20 +64,20 @@ impl Gzip {
     pub(super) fn decode(&mut self, piece: &[u8], out: &mut Output<'_>) -> Result<(), DecodeError> {
         let mut rest = piece;
         while let [byte, more @ ..] = rest {
-            if matches!(self.place, Place::Padding) {
+            if matches!(self.state, MemberState::Padding) {
                 return Ok(());
             }
-            if let Place::Body = self.place {
+            if let MemberState::Body = self.state {
                 let inflate = self.inflate.get_or_insert_with(|| Inflate::new(false, WINDOW_BITS));
-                match inflated(inflate, rest, out)? {
-                    Some(after) => (rest, self.place) = (after, Place::Pass(8, Part::Trailer)),
+                match inflate_piece(inflate, rest, out)? {
+                    Some(after) => (rest, self.state) = (after, MemberState::Skip(8, MemberPart::Trailer)),
                     None => return Ok(()),
                 }
             } else {
-                self.place = self.header(*byte)?;
+                self.state = self.header(*byte)?;
                 rest = more;
-                if let (Place::Body, Some(inflate)) = (self.place, &mut self.inflate) {
-                    out.block()?;
+                if let (MemberState::Body, Some(inflate)) = (self.state, &mut self.inflate) {
+                    out.charge_block()?;
                     inflate.reset(false);
                 }
             }
@@ -85,43 +85,51 @@ impl Gzip {
         Ok(())
     }
 
-    fn header(&mut self, byte: u8) -> Result<Place, DecodeError> {
-        Ok(match self.place {
-            Place::Fixed(at) => {
+    fn header(&mut self, byte: u8) -> Result<MemberState, DecodeError> {
+        Ok(match self.state {
+            MemberState::Fixed(at) => {
                 let expected = [0x1f, 0x8b, 8].get(usize::from(at));
                 if expected.is_some_and(|expected| *expected != byte) {
-                    return if self.again && at == 0 { Ok(Place::Padding) } else { Err(DecodeError::Invalid) };
+                    return if self.has_member && at == 0 {
+                        Ok(MemberState::Padding)
+                    } else {
+                        Err(DecodeError::Invalid)
+                    };
                 }
                 if at == 3 {
                     self.flags = byte;
                 }
-                if at == 9 { self.after(Part::Fixed) } else { Place::Fixed(at + 1) }
+                if at == 9 { self.after(MemberPart::Fixed) } else { MemberState::Fixed(at + 1) }
             }
-            Place::ExtraLength(0, _) => Place::ExtraLength(1, u16::from(byte)),
-            Place::ExtraLength(_, low) => match u16::from(byte) << 8 | low {
-                0 => self.after(Part::Extra),
-                length => Place::Pass(length, Part::Extra),
+            MemberState::ExtraLength(0, _) => MemberState::ExtraLength(1, u16::from(byte)),
+            MemberState::ExtraLength(_, low) => match u16::from(byte) << 8 | low {
+                0 => self.after(MemberPart::Extra),
+                length => MemberState::Skip(length, MemberPart::Extra),
             },
-            Place::Pass(1, part) => self.after(part),
-            Place::Pass(left, part) => Place::Pass(left - 1, part),
-            Place::Text(part) if byte == 0 => self.after(part),
-            place => place,
+            MemberState::Skip(1, part) => self.after(part),
+            MemberState::Skip(left, part) => MemberState::Skip(left - 1, part),
+            MemberState::Text(part) if byte == 0 => self.after(part),
+            state => state,
         })
     }
 
-    /// What follows a part, as the flags have it.
-    fn after(&mut self, part: Part) -> Place {
+    /// What follows a part, by the flags.
+    fn after(&mut self, part: MemberPart) -> MemberState {
         let has = |bit: u8| self.flags & bit != 0;
         match part {
-            Part::Fixed if has(0x04) => Place::ExtraLength(0, 0),
-            Part::Fixed | Part::Extra if has(0x08) => Place::Text(Part::Name),
-            Part::Fixed | Part::Extra | Part::Name if has(0x10) => Place::Text(Part::Comment),
-            Part::Fixed | Part::Extra | Part::Name | Part::Comment if has(0x02) => Place::Pass(2, Part::Checksum),
-            Part::Trailer => {
-                self.again = true;
-                Place::default()
+            MemberPart::Fixed if has(0x04) => MemberState::ExtraLength(0, 0),
+            MemberPart::Fixed | MemberPart::Extra if has(0x08) => MemberState::Text(MemberPart::Name),
+            MemberPart::Fixed | MemberPart::Extra | MemberPart::Name if has(0x10) => {
+                MemberState::Text(MemberPart::Comment)
             }
-            _ => Place::Body,
+            MemberPart::Fixed | MemberPart::Extra | MemberPart::Name | MemberPart::Comment if has(0x02) => {
+                MemberState::Skip(2, MemberPart::Checksum)
+            }
+            MemberPart::Trailer => {
+                self.has_member = true;
+                MemberState::default()
+            }
+            _ => MemberState::Body,
         }
     }
 }
@@ -129,13 +137,13 @@ impl Gzip {
 /// A body in `deflate`.
 #[derive(Default)]
 pub(super) struct Deflate {
-    /// The first byte, which says with the second whether there is a zlib header.
+    /// The first byte; with the second it tells whether there is a zlib header.
     first: Option<u8>,
     inflate: Option<Inflate>,
     ended: bool,
 }
 
-/// The window would show what people wrote.
+/// Leaves out the window, which holds content.
 impl std::fmt::Debug for Deflate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Deflate").field("ended", &self.ended).finish_non_exhaustive()
@@ -149,33 +157,37 @@ impl Deflate {
             let [byte, more @ ..] = rest else { return Ok(()) };
             rest = more;
             let Some(first) = self.first.replace(*byte) else { continue };
-            // The bare form has no mark of its own: what begins as JSON or an event does is not coded at all.
+            // Bare deflate has no magic number: a body that begins like JSON or an SSE field is not coded.
             if matches!(&[first, *byte], b"{\"" | b"[{" | b"da" | b"ev") {
                 return Err(DecodeError::Invalid);
             }
             let zlib = first & 0x0f == 8 && (u16::from(first) << 8 | u16::from(*byte)).is_multiple_of(31);
             let inflate = self.inflate.insert(Inflate::new(zlib, WINDOW_BITS));
-            self.ended = inflated(inflate, &[first, *byte], out)?.is_some();
+            self.ended = inflate_piece(inflate, &[first, *byte], out)?.is_some();
         }
         if let (Some(inflate), false) = (&mut self.inflate, self.ended) {
-            self.ended = inflated(inflate, rest, out)?.is_some();
+            self.ended = inflate_piece(inflate, rest, out)?.is_some();
         }
         Ok(())
     }
 }
 
-/// Inflates what there is. Returns what follows the end of the stream, once it is there.
-fn inflated<'a>(inflate: &mut Inflate, bytes: &'a [u8], out: &mut Output<'_>) -> Result<Option<&'a [u8]>, DecodeError> {
+/// Returns the bytes after the end of the stream, once it is reached.
+fn inflate_piece<'a>(
+    inflate: &mut Inflate,
+    bytes: &'a [u8],
+    out: &mut Output<'_>,
+) -> Result<Option<&'a [u8]>, DecodeError> {
     out.hold(MEMORY)?;
-    let (mut rest, mut stands) = (bytes, false);
+    let (mut rest, mut is_stuck) = (bytes, false);
     loop {
         let (read, written) = (inflate.total_in(), inflate.total_out());
-        // It returns before each block, too.
+        // In this mode it also returns before each block.
         let status = inflate.decompress(rest, out.buffer, InflateFlush::Block);
-        // Both are differences of counters that move by at most a buffer's length.
+        // The counters advance by at most a buffer's length.
         let (read, written) = ((inflate.total_in() - read) as usize, (inflate.total_out() - written) as usize);
-        // What came out before the bytes broke is good.
-        out.give(written)?;
+        // Bytes decoded before the error are valid.
+        out.flush(written)?;
         rest = &rest[read..];
         if status.map_err(|_| DecodeError::Invalid)? == Status::StreamEnd {
             return Ok(Some(rest));
@@ -183,11 +195,11 @@ fn inflated<'a>(inflate: &mut Inflate, bytes: &'a [u8], out: &mut Output<'_>) ->
         if written == out.buffer.len() {
             continue;
         }
-        // A block may end within a byte that was read before.
-        let stood = std::mem::replace(&mut stands, read + written == 0);
-        if rest.is_empty() || (stood && stands) {
+        // A block may end within a byte that has been read, so one call without progress is no end.
+        let was_stuck = std::mem::replace(&mut is_stuck, read + written == 0);
+        if rest.is_empty() || (was_stuck && is_stuck) {
             return Ok(None);
         }
-        out.block()?;
+        out.charge_block()?;
     }
 }

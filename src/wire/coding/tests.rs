@@ -10,7 +10,7 @@ use super::*;
 use crate::wire::budget::Limits;
 
 fn decoder(name: &str) -> Box<Decoder> {
-    match Coding::of(Some(name.as_bytes()), Side::Response, &Budget::unlimited()) {
+    match Coding::parse(Some(name.as_bytes()), Side::Response, &DecodeBudget::unlimited()) {
         Coding::Coded(decoder) => decoder,
         other => panic!("{name}: {other:?}"),
     }
@@ -69,7 +69,7 @@ fn text(len: usize) -> Vec<u8> {
 }
 
 #[test]
-fn each_coding_gives_back_what_went_in_however_it_is_split() {
+fn each_coding_decodes_to_its_input_at_every_split() {
     for len in [0, 1, 700, 200_000] {
         let plain = text(len);
         for (name, coded) in coded(&plain) {
@@ -124,7 +124,7 @@ fn flushing() -> [(&'static str, Flush); 5] {
 }
 
 #[test]
-fn what_was_flushed_is_seen_at_once() {
+fn flushed_bytes_are_decoded_at_once() {
     for (name, mut flush) in flushing() {
         let (mut decoder, mut seen, mut sent) = (decoder(name), Vec::new(), Vec::new());
         for line in text(20_000).chunks(77) {
@@ -140,7 +140,7 @@ fn what_was_flushed_is_seen_at_once() {
 }
 
 #[test]
-fn what_was_flushed_is_seen_at_once_also_where_it_is_more_than_is_handed_on_at_a_time() {
+fn flushed_bytes_are_decoded_at_once_also_above_the_size_of_the_output() {
     let plain = text(5 * OUTPUT + 7);
     for (name, mut flush) in flushing() {
         let (mut decoder, mut seen) = (decoder(name), 0);
@@ -150,7 +150,7 @@ fn what_was_flushed_is_seen_at_once_also_where_it_is_more_than_is_handed_on_at_a
 }
 
 #[test]
-fn what_came_before_the_bytes_broke_is_good() {
+fn bytes_decoded_before_an_error_are_valid() {
     for (name, mut flush) in flushing() {
         let coded: Vec<u8> = text(5_000).chunks(500).flat_map(&mut flush).chain([0xff; 40]).collect();
         // The decoder of `br` keeps back what stands before the fault in the same piece.
@@ -177,7 +177,7 @@ fn members_and_frames_follow_one_another() {
 }
 
 #[test]
-fn a_gzip_header_with_every_field_is_passed_over() {
+fn a_gzip_header_with_every_field_is_skipped() {
     let plain = gzip(b"body");
     let fields = b"\x04\x00abcdname\0comment\0\x12\x34";
     let full = [&plain[..3], &[0x1e], &plain[4..10], fields, &plain[10..]].concat();
@@ -185,7 +185,7 @@ fn a_gzip_header_with_every_field_is_passed_over() {
 }
 
 #[test]
-fn a_coding_that_lies_is_broken() {
+fn a_body_that_does_not_follow_its_coding_is_invalid() {
     for name in ["gzip", "deflate", "br", "zstd"] {
         assert_eq!(decode(name, [&b"{\"model\":\"m\",\"done\":true}\n"[..]]), Err(DecodeError::Invalid), "{name}");
     }
@@ -197,7 +197,7 @@ fn a_coding_that_lies_is_broken() {
 }
 
 #[test]
-fn a_bomb_is_broken_before_much_came_out() {
+fn a_decompression_bomb_is_stopped_early() {
     let zeros = vec![0; 32 << 20];
     for (name, coded) in coded(&zeros) {
         let (mut decoder, mut len, mut read) = (decoder(name), 0, 0);
@@ -227,32 +227,34 @@ fn count(decoder: &mut Decoder, coded: &[u8]) -> (usize, Result<(), DecodeError>
 fn one_body_decodes_to_no_more_than_its_total() {
     let body = dense(200_000);
     for (name, coded) in [("gzip", gzip(&body)), ("zstd", zstd(&body))] {
-        let Coding::Coded(mut decoder) = Coding::of(Some(name.as_bytes()), Side::Request, &Budget::unlimited()) else {
+        let Coding::Coded(mut decoder) =
+            Coding::parse(Some(name.as_bytes()), Side::Request, &DecodeBudget::unlimited())
+        else {
             panic!("{name}")
         };
         // Members and frames follow one another.
         let (mut total, mut ended, mut read) = (0, Ok(()), 0);
-        while ended.is_ok() && total < 2 * Side::Request.total() {
+        while ended.is_ok() && total < 2 * Side::Request.max_decoded() {
             let (len, then) = count(&mut decoder, &coded);
             (total, ended, read) = (total + len as u64, then, read + coded.len());
         }
         println!("{name}: of {} KB at most {} MiB are decoded", read / 1000, total >> 20);
         assert_eq!(ended, Err(DecodeError::OverBudget), "{name}");
-        assert!(total <= Side::Request.total(), "{name}: {total}");
+        assert!(total <= Side::Request.max_decoded(), "{name}: {total}");
     }
 }
 
 #[test]
-fn the_bodies_of_a_worker_decode_to_no_more_than_a_turn_and_a_rate_grant() {
+fn the_bodies_of_a_worker_stay_within_the_work_of_a_turn_and_the_rate() {
     let (limits, body) = (Limits::default(), dense(50_000));
     for (name, coded) in coded(&body) {
-        let (budget, zero) = (Budget::new(limits, Arc::default()), Instant::now());
+        let (budget, zero) = (DecodeBudget::new(limits, Arc::default()), Instant::now());
         let (mut all, mut largest, mut stopped) = (0, 0, 0);
         for turn in 0..50 {
-            budget.turn(zero + Duration::from_millis(turn));
+            budget.begin_turn(zero + Duration::from_millis(turn));
             let mut decoded = 0;
             for _ in 0..3 {
-                let coding = Coding::of(Some(name.as_bytes()), Side::Request, &budget);
+                let coding = Coding::parse(Some(name.as_bytes()), Side::Request, &budget);
                 let Coding::Coded(mut decoder) = coding else { panic!("{name}") };
                 let (len, ended) = count(&mut decoder, &coded);
                 decoded += len;
@@ -293,8 +295,8 @@ fn hollow() -> Vec<(&'static str, Vec<u8>)> {
 #[test]
 fn blocks_without_content_use_up_the_budget_too() {
     for (name, coded) in hollow() {
-        let (budget, mut turns) = (Budget::new(Limits::default(), Arc::default()), 0);
-        let mut decoder = match Coding::of(Some(name.as_bytes()), Side::Response, &budget) {
+        let (budget, mut turns) = (DecodeBudget::new(Limits::default(), Arc::default()), 0);
+        let mut decoder = match Coding::parse(Some(name.as_bytes()), Side::Response, &budget) {
             Coding::Coded(decoder) => decoder,
             other => panic!("{name}: {other:?}"),
         };
@@ -326,14 +328,15 @@ fn wide(body: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_hundred_bodies_hold_no_more_than_is_granted() {
+fn a_hundred_bodies_stay_within_the_memory_budget() {
     let body = dense(40_000);
     for (name, coded) in [("gzip", gzip(&body)), ("br", brotli(&body, 23)), ("zstd", wide(&body))] {
         let (limits, all) = (Limits { turn: u64::MAX, saved: u64::MAX, ..Limits::default() }, Arc::default());
-        let workers = [0; 8].map(|_| Budget::new(limits, Arc::clone(&all)));
+        let workers = [0; 8].map(|_| DecodeBudget::new(limits, Arc::clone(&all)));
         let (mut held, mut refused) = (Vec::new(), 0);
         for at in 0..100 {
-            let Coding::Coded(mut decoder) = Coding::of(Some(name.as_bytes()), Side::Request, &workers[at % 3]) else {
+            let Coding::Coded(mut decoder) = Coding::parse(Some(name.as_bytes()), Side::Request, &workers[at % 3])
+            else {
                 panic!("{name}")
             };
             // All but the end, so that the window is kept.
@@ -376,20 +379,20 @@ fn a_window_beyond_the_bound_is_refused() {
 fn other_codings_and_several_are_unknown() {
     for name in ["compress", "gzip, br", "gzip,gzip", "aes128gcm", "identity, gzip", "dcb", "\u{e9}"] {
         assert!(
-            matches!(Coding::of(Some(name.as_bytes()), Side::Response, &Budget::unlimited()), Coding::Unknown),
+            matches!(Coding::parse(Some(name.as_bytes()), Side::Response, &DecodeBudget::unlimited()), Coding::Unknown),
             "{name}"
         );
     }
     for name in ["", " ", "identity", "IDENTITY "] {
         assert!(
-            matches!(Coding::of(Some(name.as_bytes()), Side::Response, &Budget::unlimited()), Coding::Plain),
+            matches!(Coding::parse(Some(name.as_bytes()), Side::Response, &DecodeBudget::unlimited()), Coding::Plain),
             "{name}"
         );
     }
 }
 
 #[test]
-fn what_is_booked_for_a_small_body_is_what_its_decoder_holds() {
+fn the_memory_counted_for_a_small_body_is_what_its_decoder_holds() {
     let mut streamed = zstd_safe::CCtx::create();
     let mut zstd = vec![0; 4096];
     let text = br#"{"model":"m","prompt":"hello"}"#;
@@ -399,8 +402,8 @@ fn what_is_booked_for_a_small_body_is_what_its_decoder_holds() {
     let written = out.pos();
     zstd.truncate(written);
     for (name, coded, most) in [("gzip", gzip(text), 48 << 10), ("zstd", zstd, 168 << 10)] {
-        let budget = Budget::new(Limits::default(), Arc::default());
-        let Coding::Coded(mut decoder) = Coding::of(Some(name.as_bytes()), Side::Request, &budget) else {
+        let budget = DecodeBudget::new(Limits::default(), Arc::default());
+        let Coding::Coded(mut decoder) = Coding::parse(Some(name.as_bytes()), Side::Request, &budget) else {
             panic!("{name}")
         };
         assert_eq!(count(&mut decoder, &coded), (text.len(), Ok(())), "{name}");

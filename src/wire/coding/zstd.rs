@@ -1,20 +1,20 @@
-//! `zstd` (RFC 8878), by the reference library: of those that decode, it alone gives out a block when its last byte is
-//! in, window or not. Several frames in a row are taken, skippable ones too.
+//! `zstd` (RFC 8878), by the reference library: the only decoder found that outputs a block as soon as its last byte has
+//! been read. Several frames in a row are decoded, and skippable ones skipped.
 
 use zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
 
-use super::{DecodeError, MAX_WINDOW, Output};
+use super::output::{DecodeError, MAX_WINDOW, Output};
 
-/// What a decoder needs before it can say what it needs: magic number and descriptor.
+/// Bytes of the magic number and the frame header descriptor: after them the decoder says how much it needs.
 const FIRST: usize = 5;
 
-/// The library asks for a block together with the header of the next.
+/// Bytes of a block header. The library asks for a block together with the header of the next.
 const BLOCK_HEADER: usize = 3;
 
-/// What a decoder holds without a window.
+/// Bytes that a decoder holds besides its window.
 const CONTEXT: u64 = 160 << 10;
 
-/// Largest block, in bytes (RFC 8878, 3.1.1.2.4). One that came in part is held.
+/// Largest block, in bytes (RFC 8878, 3.1.1.2.4). A partial block is buffered.
 const MAX_BLOCK: u64 = 128 << 10;
 
 /// A body in `zstd`.
@@ -22,14 +22,15 @@ const MAX_BLOCK: u64 = 128 << 10;
 pub(super) struct Zstd {
     /// Made with the first byte.
     context: Option<DCtx<'static>>,
-    /// How much the library would read next: a block and the header behind it.
+    /// How much the library wants to read next: a block and the header after it.
     wanted: usize,
-    /// Bytes that went in and came out so far.
+    /// Bytes of input so far.
     read: u64,
+    /// Bytes of output so far.
     written: u64,
 }
 
-/// The decoder would show what people wrote.
+/// Leaves out the context, which holds content.
 impl std::fmt::Debug for Zstd {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Zstd").field("wanted", &self.wanted).finish_non_exhaustive()
@@ -43,16 +44,16 @@ impl Zstd {
         while full || !rest.is_empty() {
             let context = match &mut self.context {
                 Some(context) => context,
-                none => none.insert(open()?),
+                none => none.insert(new_context()?),
             };
-            // A block without the header behind it: should that be broken, the block is out.
+            // A block without the header after it, so that the block is output even if that header is malformed.
             let len = match self.wanted {
                 0 => FIRST,
                 wanted if wanted > BLOCK_HEADER => wanted - BLOCK_HEADER,
                 wanted => wanted,
             };
             if rest.len() >= len {
-                out.block()?;
+                out.charge_block()?;
             }
             let mut input = InBuffer::around(&rest[..len.min(rest.len())]);
             let mut output = OutBuffer::around(&mut out.buffer[..]);
@@ -62,19 +63,19 @@ impl Zstd {
             self.read += input.pos() as u64;
             rest = &rest[input.pos()..];
             full = written == out.buffer.len();
-            // The window is as large as was announced, and used as far as it was written: up to a block is there and has
-            // not come out. What came in of a block is kept until it is whole.
+            // Only the written part of the announced window is resident, and up to a block that has not been output. A
+            // partial block of input is buffered.
             let pending = if full { MAX_BLOCK } else { 0 };
             let used = CONTEXT + self.read.min(MAX_BLOCK) + self.written + pending;
             out.hold((context.sizeof() as u64).min(used))?;
-            out.give(written)?;
+            out.flush(written)?;
         }
         Ok(())
     }
 }
 
-/// A context that refuses larger windows than are granted.
-fn open() -> Result<DCtx<'static>, DecodeError> {
+/// A context that refuses windows above [`MAX_WINDOW`].
+fn new_context() -> Result<DCtx<'static>, DecodeError> {
     let mut context = DCtx::try_create().ok_or(DecodeError::OverBudget)?;
     context.set_parameter(DParameter::WindowLogMax(MAX_WINDOW.ilog2())).map_err(|_| DecodeError::Invalid)?;
     Ok(context)

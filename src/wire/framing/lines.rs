@@ -1,12 +1,12 @@
-//! NDJSON: one value a line. Blank lines, CRLF, several values on a line and an unterminated last line are taken.
+//! NDJSON: one value per line. Blank lines, CRLF, several values on a line and an unterminated last line are accepted.
 
-use super::{Elements, Out};
-use crate::wire::dialect::{Dialect, Element};
+use super::elements::{Elements, Out};
+use crate::wire::dialect::{DialectParser, Element};
 use crate::wire::event::Event;
 
 /// Reads `piece` from `start`.
 #[inline]
-pub(super) fn read<D: Dialect, E: FnMut(Event<'_>, u64)>(
+pub(super) fn read<D: DialectParser, E: FnMut(Event<'_>, u64)>(
     elements: &mut Elements<D>,
     piece: &[u8],
     start: usize,
@@ -19,16 +19,16 @@ pub(super) fn read<D: Dialect, E: FnMut(Event<'_>, u64)>(
         let Some(newline) = newline else { return };
         at = newline + 1;
         if elements.scanner.is_whole() {
-            elements.tell_part(Element::Part, at, out);
+            elements.emit_part(Element::Part, at, out);
         } else if !elements.scanner.is_blank() {
-            elements.give_up();
+            elements.discard();
         }
     }
 }
 
-/// Reads a line, or as much of it as there is. Another value on the same line ends the one before it.
+/// Reads the rest of a line, as far as the piece holds it. Another value on the same line ends the one before it.
 #[inline]
-fn segment<D: Dialect, E: FnMut(Event<'_>, u64)>(
+fn segment<D: DialectParser, E: FnMut(Event<'_>, u64)>(
     elements: &mut Elements<D>,
     piece: &[u8],
     start: usize,
@@ -40,7 +40,7 @@ fn segment<D: Dialect, E: FnMut(Event<'_>, u64)>(
         if elements.scanner.is_done() {
             let Some(more) = piece[at..end].iter().position(|byte| !byte.is_ascii_whitespace()) else { return };
             at += more;
-            elements.tell_part(Element::Part, at, out);
+            elements.emit_part(Element::Part, at, out);
         }
         at += elements.read(&piece[at..end]);
     }

@@ -1,61 +1,61 @@
-//! Server-sent events, as the WHATWG's HTML standard has them (9.2.6), save that an unterminated last event counts.
+//! Server-sent events by the WHATWG's HTML standard (9.2.6), except that an unterminated last event counts.
 //!
-//! Lines end in LF, CR or CRLF. An event is told at its blank line: with CRLF that is at the CR, for nobody knows
-//! whether an LF follows. Comments, pings and fields of other names say nothing; but for `error`, in which llama.cpp put
-//! its errors until autumn 2025.
+//! Lines end in LF, CR or CRLF. An event is emitted at its blank line: with CRLF at the CR, without waiting for the LF.
+//! Comments, pings and fields of other names are ignored, except `error`, in which llama.cpp sent its errors until autumn
+//! 2025.
 
-use super::{Elements, Out};
-use crate::wire::dialect::{Dialect, Element};
+use super::elements::{Elements, Out};
+use crate::wire::dialect::{DialectParser, Element};
 use crate::wire::event::{Defect, Event};
 
-/// What stands in place of the JSON at the end of an `OpenAI` stream.
+/// The data of the last event of an `OpenAI` stream, in place of JSON.
 const MARKER: &[u8] = b"[DONE]";
 
-/// The only event name that matters to every dialect.
+/// The only event name with a meaning in every dialect.
 const ERROR: &[u8] = b"error";
 
-/// Where in its lines and events a body stands.
+/// The position of the body within a line and an event.
 #[derive(Debug, Default)]
 pub(super) struct Events {
-    place: Place,
+    line: LineState,
     /// The last line ended in CR: an LF that follows belongs to it.
     after_cr: bool,
-    /// The present field's name so far.
+    /// The current field's name so far.
     name: [u8; 5],
     name_len: usize,
-    /// The present event has data.
+    /// The current event has data.
     has_data: bool,
-    /// Something stands behind the value in the present event's data.
+    /// The current event's data has something after its JSON value.
     has_junk: bool,
-    /// How much of the marker the present event's data is so far.
+    /// Bytes of the marker that the current event's data has matched so far.
     marker: usize,
-    /// The present event's name is the word `error` so far, for so many bytes.
+    /// Bytes of the word `error` that the current event's name has matched so far; `None` after a mismatch, or without a name.
     error: Option<usize>,
-    /// The present event has a field named `error` that is not empty.
+    /// The current event has a field named `error` that is not empty.
     has_error_field: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Place {
+enum LineState {
     /// Before or inside a field's name.
     #[default]
     Name,
-    /// After the colon of `data`, where one space may stand.
+    /// After the colon of `data`, where one space is skipped.
     DataSpace,
     Data,
-    /// After the colon of `event`, where one space may stand.
+    /// After the colon of `event`, where one space is skipped.
     EventSpace,
     Event,
     /// In a field named `error`.
     Error,
-    /// In a line that says nothing.
-    Other,
+    /// In a line that is ignored.
+    Ignored,
 }
 
 impl Events {
     /// Reads `piece` from `start`.
     #[inline]
-    pub(super) fn read<D: Dialect, E: FnMut(Event<'_>, u64)>(
+    pub(super) fn read<D: DialectParser, E: FnMut(Event<'_>, u64)>(
         &mut self,
         elements: &mut Elements<D>,
         piece: &[u8],
@@ -78,8 +78,8 @@ impl Events {
         }
     }
 
-    /// The body is over: an event without its blank line counts if it is whole.
-    pub(super) fn end<D: Dialect, E: FnMut(Event<'_>, u64)>(
+    /// The body has ended: an event without its blank line counts if its data is whole.
+    pub(super) fn end<D: DialectParser, E: FnMut(Event<'_>, u64)>(
         &mut self,
         elements: &mut Elements<D>,
         out: &mut Out<'_, E>,
@@ -90,43 +90,43 @@ impl Events {
     }
 
     #[inline]
-    fn within_line<D: Dialect>(&mut self, elements: &mut Elements<D>, mut bytes: &[u8]) {
-        if self.place == Place::Name {
+    fn within_line<D: DialectParser>(&mut self, elements: &mut Elements<D>, mut bytes: &[u8]) {
+        if self.line == LineState::Name {
             bytes = self.field_name(elements, bytes);
         }
-        if let (Place::DataSpace | Place::EventSpace, [first, rest @ ..]) = (self.place, bytes) {
-            self.place = if self.place == Place::DataSpace { Place::Data } else { Place::Event };
+        if let (LineState::DataSpace | LineState::EventSpace, [first, rest @ ..]) = (self.line, bytes) {
+            self.line = if self.line == LineState::DataSpace { LineState::Data } else { LineState::Event };
             bytes = if *first == b' ' { rest } else { bytes };
         }
-        match self.place {
-            Place::Data => self.data(elements, bytes),
-            Place::Event => self.event_name(bytes),
-            Place::Error => self.has_error_field |= !bytes.trim_ascii().is_empty(),
-            Place::Name | Place::DataSpace | Place::EventSpace | Place::Other => {}
+        match self.line {
+            LineState::Data => self.data(elements, bytes),
+            LineState::Event => self.event_name(bytes),
+            LineState::Error => self.has_error_field |= !bytes.trim_ascii().is_empty(),
+            LineState::Name | LineState::DataSpace | LineState::EventSpace | LineState::Ignored => {}
         }
     }
 
     /// Reads a field's name and its colon. Returns what follows.
     #[inline]
-    fn field_name<'a, D: Dialect>(&mut self, elements: &mut Elements<D>, bytes: &'a [u8]) -> &'a [u8] {
+    fn field_name<'a, D: DialectParser>(&mut self, elements: &mut Elements<D>, bytes: &'a [u8]) -> &'a [u8] {
         if self.name_len == 0
             && let Some(rest) = bytes.strip_prefix(b"data:")
         {
-            self.data_begins(elements);
+            self.begin_data(elements);
             return rest;
         }
         for (at, byte) in bytes.iter().enumerate() {
             if *byte == b':' {
                 match &self.name[..self.name_len] {
-                    b"data" => self.data_begins(elements),
-                    b"event" => (self.place, self.error) = (Place::EventSpace, Some(0)),
-                    b"error" => self.place = Place::Error,
-                    _ => self.place = Place::Other,
+                    b"data" => self.begin_data(elements),
+                    b"event" => (self.line, self.error) = (LineState::EventSpace, Some(0)),
+                    b"error" => self.line = LineState::Error,
+                    _ => self.line = LineState::Ignored,
                 }
                 return &bytes[at + 1..];
             }
             let Some(room) = self.name.get_mut(self.name_len) else {
-                self.place = Place::Other;
+                self.line = LineState::Ignored;
                 return &[];
             };
             *room = *byte;
@@ -135,17 +135,17 @@ impl Events {
         &[]
     }
 
-    /// Several data lines are one value, joined by line ends.
+    /// Several data lines are one value, joined by line feeds.
     #[inline]
-    fn data_begins<D: Dialect>(&mut self, elements: &mut Elements<D>) {
-        self.place = Place::DataSpace;
+    fn begin_data<D: DialectParser>(&mut self, elements: &mut Elements<D>) {
+        self.line = LineState::DataSpace;
         if std::mem::replace(&mut self.has_data, true) {
             self.data(elements, b"\n");
         }
     }
 
     #[inline]
-    fn data<D: Dialect>(&mut self, elements: &mut Elements<D>, bytes: &[u8]) {
+    fn data<D: DialectParser>(&mut self, elements: &mut Elements<D>, bytes: &[u8]) {
         let mut rest = bytes;
         if self.marker > 0 || elements.scanner.is_blank() {
             rest = if self.marker == 0 { rest.trim_ascii_start() } else { rest };
@@ -162,7 +162,7 @@ impl Events {
         }
         let value = elements.read(rest);
         if !rest[value..].trim_ascii().is_empty() && !std::mem::replace(&mut self.has_junk, true) {
-            elements.scanner.defect(Defect::Json);
+            elements.scanner.add_defect(Defect::Json);
         }
     }
 
@@ -173,24 +173,24 @@ impl Events {
     }
 
     #[inline]
-    fn line_end<D: Dialect, E: FnMut(Event<'_>, u64)>(
+    fn line_end<D: DialectParser, E: FnMut(Event<'_>, u64)>(
         &mut self,
         elements: &mut Elements<D>,
         end: usize,
         out: &mut Out<'_, E>,
     ) {
-        match (self.place, &self.name[..self.name_len]) {
-            (Place::Name, b"") => self.event_end(elements, end, out),
+        match (self.line, &self.name[..self.name_len]) {
+            (LineState::Name, b"") => self.event_end(elements, end, out),
             // A field without a colon has an empty value.
-            (Place::Name, b"data") => self.data_begins(elements),
+            (LineState::Name, b"data") => self.begin_data(elements),
             _ => {}
         }
-        self.place = Place::Name;
+        self.line = LineState::Name;
         self.name_len = 0;
     }
 
     #[inline]
-    fn event_end<D: Dialect, E: FnMut(Event<'_>, u64)>(
+    fn event_end<D: DialectParser, E: FnMut(Event<'_>, u64)>(
         &mut self,
         elements: &mut Elements<D>,
         end: usize,
@@ -198,16 +198,16 @@ impl Events {
     ) {
         let is_error = self.error == Some(ERROR.len()) || self.has_error_field;
         if self.marker == MARKER.len() {
-            elements.tell_marker(end, out);
+            elements.emit_done_marker(end, out);
         } else if elements.scanner.is_whole() {
-            elements.tell_part(if is_error { Element::ErrorPart } else { Element::Part }, end, out);
+            elements.emit_part(if is_error { Element::ErrorPart } else { Element::Part }, end, out);
         } else if self.marker > 0 || !elements.scanner.is_blank() {
-            elements.give_up();
+            elements.discard();
             if is_error {
-                elements.tell_part(Element::ErrorPart, end, out);
+                elements.emit_part(Element::ErrorPart, end, out);
             }
         } else if self.has_error_field {
-            elements.tell_part(Element::ErrorPart, end, out);
+            elements.emit_part(Element::ErrorPart, end, out);
         }
         self.has_data = false;
         self.has_junk = false;

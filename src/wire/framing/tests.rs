@@ -16,7 +16,7 @@ const DELTA: &str = r#"{"choices":[{"index":0,"delta":{"content":"a"},"finish_re
 const STOP: &str = r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
 
 #[test]
-fn an_element_is_told_with_the_offset_past_its_newline() {
+fn an_element_is_emitted_with_the_offset_past_its_newline() {
     let heard = hear(CHAT, NDJSON, format!("{TOKEN}\n{END}\n"));
     let first = TOKEN.len() as u64 + 1;
     assert_eq!(&heard.offsets[..2], &[first, first]);
@@ -57,7 +57,7 @@ fn junk_is_a_defect_and_the_next_line_is_read() {
 }
 
 #[test]
-fn no_end_is_missed_where_the_last_element_was_not_understood() {
+fn an_unreadable_last_element_does_not_count_as_cut() {
     assert!(hear(CHAT, NDJSON, format!("{TOKEN}\n")).is_cut());
     assert!(!hear(CHAT, NDJSON, format!("{TOKEN}\njunk\n")).is_cut());
     assert!(hear(CHAT, NDJSON, "").is_cut());
@@ -76,7 +76,7 @@ fn events_end_in_any_line_end() {
 }
 
 #[test]
-fn what_may_stand_around_data_says_nothing() {
+fn lines_other_than_data_are_ignored() {
     let fields =
         ":\n\n: ping\n\nevent: ping\n\nid: 7\nretry: 10\n\ndatabase: x\ndat\nfoo\n:x\n\nevent: ping\ndata: {}\n\n\n\n";
     let heard = hear(V1, SSE, format!("{fields}data:{DELTA}\n\n{fields}data: {STOP}\nid: 1\n\ndata: [DONE]\n\n"));
@@ -126,7 +126,7 @@ fn an_event_named_error_is_an_error() {
 }
 
 #[test]
-fn the_first_byte_corrects_a_head_that_lies() {
+fn the_first_byte_corrects_a_wrong_head() {
     let lines = format!("{TOKEN}\n{TOKEN}\n{END}\n");
     for media in [JSON, "", "text/plain", "application/octet-stream", NDJSON, SSE] {
         let heard = hear(CHAT, media, &lines);
@@ -147,7 +147,7 @@ fn one_value_is_whole_unless_it_can_only_be_part_of_a_stream() {
     for media in [JSON, "text/plain", ""] {
         let heard = hear(CHAT, media, format!("{whole}\n"));
         assert_eq!((heard.framing, heard.tokens()), (Framing::Json, 0), "{media}");
-        assert_eq!(heard.offsets.last(), Some(&(whole.len() as u64)), "told at its brace");
+        assert_eq!(heard.offsets.last(), Some(&(whole.len() as u64)), "emitted at its brace");
         assert!(heard.has(Event::Terminal));
     }
     let part = hear(CHAT, JSON, format!("{TOKEN}\n"));

@@ -1,32 +1,32 @@
-//! How many characters a string has, without keeping any.
+//! Counts the characters of a string without keeping any.
 
-use super::scanner::{Scanner, State};
+use super::machine::{Machine, MachineState};
 use super::table::Want;
 use super::text::special;
-use super::{Value, Visit};
+use super::value::{Value, Visit};
 
-impl<F: Copy> Scanner<F> {
-    /// Reads on inside a string that is measured.
+impl<F: Copy> Machine<F> {
+    /// Continues within a measured string.
     pub(super) fn measure(&mut self, bytes: &[u8], from: usize, visit: &mut impl Visit<F>) -> usize {
         let mut at = from;
         while let Some(found) = special(bytes, at) {
             self.measured += characters(&bytes[at..found]);
             if bytes[found] == b'"' {
-                self.state = State::After;
+                self.state = MachineState::After;
                 if let Some(Want::Measured(field, _)) = self.want {
                     visit.value(*field, Value::Length(u64::try_from(self.measured).unwrap_or(0)));
                 }
                 return found + 1;
             }
             let Some(escaped) = bytes.get(found + 1) else {
-                self.state = State::MeasureEscape;
+                self.state = MachineState::MeasureEscape;
                 return found + 1;
             };
             self.measure_escape(*escaped);
             at = found + 2;
         }
         self.measured += characters(&bytes[at.min(bytes.len())..]);
-        self.state = State::Measure;
+        self.state = MachineState::Measure;
         bytes.len()
     }
 
@@ -36,9 +36,9 @@ impl<F: Copy> Scanner<F> {
     }
 }
 
-/// Bytes that begin a character of UTF-8.
+/// The number of bytes that begin a character of UTF-8.
 fn characters(bytes: &[u8]) -> i64 {
-    // Blocks whose count fits the byte that it is added up in: the compiler takes many bytes at once.
+    // In blocks whose count fits a byte, so that the compiler vectorises the sum.
     let count = |block: &[u8]| block.iter().map(|byte| u8::from(byte & 0xC0 != 0x80)).sum::<u8>();
     let mut blocks = bytes.chunks_exact(128);
     let whole: i64 = blocks.by_ref().map(|block| i64::from(count(block))).sum();

@@ -1,49 +1,47 @@
-//! Members as servers write them, one after another: where a plain chunk spends its time.
+//! The fast path for members as servers write them: one after another, without space.
 
-use super::pass::end_of_scalar;
-use super::scalar::plain_count;
-use super::scanner::{Scanner, State};
-use super::shape::Gap;
+use super::machine::{Machine, MachineState};
+use super::scalar::{end_of_scalar, plain_count};
 use super::table::Want;
 use super::text::{plain_end, special};
-use super::{Value, Visit};
+use super::value::{Gap, Value, Visit};
 
-impl<F: Copy> Scanner<F> {
-    /// Reads members from inside a key on, one after another as long as they are written the way servers do:
-    /// whole, without space. This is where a plain chunk spends its time.
+impl<F: Copy> Machine<F> {
+    /// Reads members, beginning inside a key, as long as each is whole and written without space. This is where a plain
+    /// chunk spends its time.
     pub(super) fn members(&mut self, bytes: &[u8], start: usize, visit: &mut impl Visit<F>) -> usize {
         let inside = self.stack[self.depth - 1].inside;
         let mut start = start;
         loop {
             let Some(end) = special(bytes, start).filter(|end| bytes[*end] == b'"') else {
                 self.text.clear();
-                self.state = State::Key;
+                self.state = MachineState::Key;
                 return self.rest_of_key(bytes, start);
             };
             self.want = inside.member(&bytes[start..end]);
             let [b':', first, ..] = bytes[end + 1..] else {
-                self.state = State::Colon;
+                self.state = MachineState::Colon;
                 return end + 1;
             };
             let next = match self.plain_value(first, bytes, end + 2, visit) {
                 Some(next) => {
-                    self.state = State::After;
+                    self.state = MachineState::After;
                     next
                 }
                 None => {
-                    self.state = State::Value;
+                    self.state = MachineState::Value;
                     self.value(bytes, end + 2, visit)
                 }
             };
             let [b',', b'"', ..] = bytes[next..] else { return next };
-            if self.state != State::After {
+            if self.state != MachineState::After {
                 return next;
             }
             start = next + 2;
         }
     }
 
-    /// Reads a value of the kinds that most are, whole and as plain as most are written. Gives where it ends.
+    /// Reads a value of the most frequent kinds, if it is whole and plainly written. Returns its end.
     #[inline]
     fn plain_value(&self, first: u8, bytes: &[u8], at: usize, visit: &mut impl Visit<F>) -> Option<usize> {
         match (self.want, first) {

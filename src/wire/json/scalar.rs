@@ -1,20 +1,19 @@
-//! Numbers and words: the one conversion through which every number from a backend passes.
+//! Numbers and words. Every number from a backend is converted here.
 
-use super::Value;
-use super::pass::is_part_of_scalar;
 use super::table::Want;
+use super::value::Value;
 use crate::wire::event::Defect;
 
-/// Numbers at or above this are absurd: 2^53, where a double stops telling whole numbers apart.
+/// 2^53, above which a double no longer holds every whole number. Numbers from here on are defects.
 const LIMIT: f64 = 9_007_199_254_740_992.0;
 
-/// So many digits always stay below the limit.
+/// A number of so many digits is always below the limit.
 const SAFE_DIGITS: usize = 15;
 
-/// What a number or word says where something is wanted. `null` says nothing.
-pub(super) fn read<F: Copy>(want: &Want<F>, text: &[u8]) -> Result<Option<(F, Value<'static>)>, Defect> {
+/// The wanted value in a number or word. `None` for `null`, and where only strings are wanted to be measured.
+pub(super) fn parse<F: Copy>(want: &Want<F>, text: &[u8]) -> Result<Option<(F, Value<'static>)>, Defect> {
     if let Want::TextOr(_, other) = want {
-        return read(other, text);
+        return parse(other, text);
     }
     let word = match text {
         b"null" => return Ok(None),
@@ -22,7 +21,7 @@ pub(super) fn read<F: Copy>(want: &Want<F>, text: &[u8]) -> Result<Option<(F, Va
         b"false" => Some(false),
         _ => None,
     };
-    let told = match (want, word) {
+    let value = match (want, word) {
         (Want::Flag(field) | Want::Truthy(field), Some(word)) => (*field, Value::Is(word)),
         (Want::Count(field), None) => (*field, Value::Count(count(text)?)),
         (Want::Quantity(field), None) => (*field, Value::Quantity(quantity(text)?)),
@@ -30,10 +29,10 @@ pub(super) fn read<F: Copy>(want: &Want<F>, text: &[u8]) -> Result<Option<(F, Va
         (Want::Truthy(field), None) => (*field, Value::Is(quantity(text) != Ok(0.0))),
         _ => return Err(Defect::Type),
     };
-    Ok(Some(told))
+    Ok(Some(value))
 }
 
-/// Reads a JSON number that must be whole: `1.0` and `1e3` are, `1.5` is not.
+/// A JSON number that is whole: `1.0` and `1e3` are, `1.5` is not.
 fn count(text: &[u8]) -> Result<u64, Defect> {
     if is_plain_count(text) {
         return Ok(digits(text));
@@ -42,7 +41,7 @@ fn count(text: &[u8]) -> Result<u64, Defect> {
     if value.fract() == 0.0 { Ok(value as u64) } else { Err(Defect::Number) }
 }
 
-/// The plain count that begins here, and where it ends; None where it is none, or its end is not in sight.
+/// The plain count that begins at `from`, and its end. `None` where something else is there, or its end is not in `bytes`.
 #[inline]
 pub(super) fn plain_count(bytes: &[u8], from: usize) -> Option<(u64, usize)> {
     let (mut at, mut value) = (from, 0);
@@ -61,7 +60,7 @@ pub(super) fn plain_count(bytes: &[u8], from: usize) -> Option<(u64, usize)> {
     plain.then_some((value, end))
 }
 
-/// Whether it is a whole number in digits alone, and surely below the limit.
+/// Whether it is a whole number in digits alone, short enough to be below the limit.
 pub(super) fn is_plain_count(text: &[u8]) -> bool {
     matches!(text, [b'0'] | [b'1'..=b'9', ..]) && text.len() <= SAFE_DIGITS && text.iter().all(u8::is_ascii_digit)
 }
@@ -71,7 +70,7 @@ pub(super) fn digits(text: &[u8]) -> u64 {
     text.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'))
 }
 
-/// Reads a JSON number: finite, not negative, below 2^53.
+/// A JSON number: finite, not negative, below 2^53.
 fn quantity(text: &[u8]) -> Result<f64, Defect> {
     if matches!(text, b"NaN" | b"Infinity" | b"-Infinity") {
         return Err(Defect::Number);
@@ -83,7 +82,7 @@ fn quantity(text: &[u8]) -> Result<f64, Defect> {
     if (0.0..LIMIT).contains(&value) { Ok(value) } else { Err(Defect::Number) }
 }
 
-/// The grammar of RFC 8259, section 6; the parser of the standard library takes more.
+/// The grammar of RFC 8259, section 6; the standard library's parser accepts more.
 fn is_number(text: &[u8]) -> bool {
     let text = text.strip_prefix(b"-").unwrap_or(text);
     let text = match text {
@@ -109,22 +108,44 @@ fn after_digits(text: &[u8]) -> &[u8] {
     &text[digits..]
 }
 
+/// The end of the number or word that continues at `from`; `None` if it is not in `bytes`.
+#[inline]
+pub(super) fn end_of_scalar(bytes: &[u8], from: usize) -> Option<usize> {
+    bytes[from..].iter().position(|byte| !is_part_of_scalar(*byte)).map(|found| from + found)
+}
+
+#[inline]
+fn is_part_of_scalar(byte: u8) -> bool {
+    PART_OF_SCALAR[usize::from(byte)]
+}
+
+/// By byte value: whether numbers and words may contain it.
+static PART_OF_SCALAR: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = (byte as u8).is_ascii_alphanumeric() || matches!(byte as u8, b'-' | b'+' | b'.');
+        byte += 1;
+    }
+    table
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_word_says_what_is_wanted_or_is_a_defect() {
-        assert_eq!(read(&Want::Flag(7), b"true"), Ok(Some((7, Value::Is(true)))));
-        assert_eq!(read(&Want::Truthy(7), b"0"), Ok(Some((7, Value::Is(false)))));
-        assert_eq!(read(&Want::Truthy(7), b"500"), Ok(Some((7, Value::Is(true)))));
+    fn a_word_of_the_wrong_type_is_a_defect() {
+        assert_eq!(parse(&Want::Flag(7), b"true"), Ok(Some((7, Value::Is(true)))));
+        assert_eq!(parse(&Want::Truthy(7), b"0"), Ok(Some((7, Value::Is(false)))));
+        assert_eq!(parse(&Want::Truthy(7), b"500"), Ok(Some((7, Value::Is(true)))));
         for want in [Want::Flag(7), Want::Count(7), Want::Text(7), Want::Present(7), Want::Length(7)] {
-            assert_eq!(read(&want, b"null"), Ok(None), "null is unknown");
+            assert_eq!(parse(&want, b"null"), Ok(None), "null is unknown");
         }
         for (want, text) in
             [(Want::Count(7), "true"), (Want::Flag(7), "1"), (Want::Text(7), "5"), (Want::Present(7), "false")]
         {
-            assert_eq!(read(&want, text.as_bytes()), Err(Defect::Type), "{text}");
+            assert_eq!(parse(&want, text.as_bytes()), Err(Defect::Type), "{text}");
         }
     }
 
@@ -148,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_json_number_is_a_defect() {
+    fn a_malformed_number_is_a_defect() {
         for text in ["", "-", "01", "00", "1.", ".5", "+1", "0x10", "1e", "1e+", "1.2.3", "inf", "nan", "1_000", "12a"]
         {
             assert_eq!(count(text.as_bytes()), Err(Defect::Json), "{text}");

@@ -1,219 +1,204 @@
-//! What the elements of a stream have in common, so that most need only be compared.
+//! Recognises elements of a stream that differ from an earlier one only where it does not matter.
 //!
-//! A server writes its chunks with one routine: they differ in a text, a time, a number. A [`Shape`] is learnt from an
-//! element that was read in full: its bytes, save for the contents of strings, numbers and words that did not matter
-//! to the reading ([`Gap`]), and what was told of it. An element with the same bytes around its gaps would be read step
-//! by step in the same way, so the same is told of it, at a third of the cost. Whatever differs elsewhere is read in
-//! full: a finish reason, a count that is reported once, a key more or less.
+//! A server writes its chunks with one routine: they differ in a text, a time, a number. A [`Shape`] is recorded from an
+//! element that was parsed: its bytes, except for the contents of strings, numbers and words that did not affect the
+//! parsing ([`Gap`]), and the values visited. An element with the same bytes around its gaps would be parsed in the same
+//! steps, so the same values are visited, at a third of the cost. An element that differs elsewhere is parsed: a finish
+//! reason, a count that is reported once, a key more or less.
 //!
-//! The second element of a shape shows which gaps vary at all: an id that is the same in all chunks is compared with the
-//! bytes around it from then on. Where it changes after all, as a time does, it stays a gap.
+//! The second element of a shape shows which gaps vary: an id that is the same in all chunks is compared with the bytes
+//! around it from then on. Where it changes later, as a time does, it becomes a gap again, for good.
 //!
-//! Only elements that came whole in one piece are learnt and compared. Memory is bounded, and nothing is allocated but
-//! for a lesson; lessons that do not pay become rare.
+//! Only elements that arrive whole in one piece are recorded and compared. Memory is bounded, and only recording
+//! allocates; recordings that do not pay become rare.
 
-use super::pass::end_of_scalar;
-use super::scalar;
-use super::scanner::{Scanner, State};
+use super::machine::Machine;
+use super::scalar::{self, end_of_scalar};
+use super::table::Object;
 use super::text::string_end;
-use super::{Value, Visit};
+use super::value::{Gap, Value, Visit};
 use crate::wire::event::Defects;
 
-/// Longest element that is learnt from.
+/// Longest element that is recorded, in bytes.
 const MAX_ELEMENT: usize = 4096;
 
-/// Most bytes that are kept of an element.
+/// Most bytes kept of an element.
 const MAX_BYTES: usize = 1024;
 
 /// Most gaps of an element.
 const MAX_GAPS: usize = 16;
 
-/// Most values that are told of an element.
-const MAX_TOLD: usize = 24;
+/// Most values of an element.
+const MAX_VISITS: usize = 24;
 
-/// Elements that are read in full before the first lesson: it costs as much as ten of them, which a short answer would not
-/// earn.
-const BEFORE_FIRST: u32 = 4;
+/// Elements parsed before the first recording, which costs as much as ten of them: a short answer would not repay it.
+const MISSES_BEFORE_FIRST: u32 = 4;
 
-/// Most elements that are read in full between two lessons.
-const MAX_BETWEEN: u32 = 1024;
+/// Most elements parsed between two recordings.
+const MAX_MISSES_BETWEEN: u32 = 1024;
 
-/// So many elements must a shape fit, for each that was read in full before its lesson, to have paid for the next.
-const PAID: u32 = 4;
+/// A recording has paid if its shape matched this many elements for each one parsed since.
+const HITS_TO_PAY: u32 = 4;
 
-/// The same for a shape with fewer gaps than there could be; below that they stay.
-const PAID_NARROW: u32 = 64;
+/// The same for a shape whose constant gaps were removed. One that does not reach it keeps its gaps from then on.
+const HITS_TO_PAY_NARROW: u32 = 64;
 
-/// A stretch of bytes whose content does not matter, or only as said here.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Gap<F> {
-    /// The content of a string that is passed over.
-    String,
-    /// The content of a string of which only matters whether it is empty.
-    Present(F),
-    /// A number or word that is passed over.
-    Word,
-    /// A whole number in plain digits, which is told.
-    Count(F),
-}
-
-/// See the module.
+/// An element of which only the gaps may vary.
 #[derive(Debug)]
 struct Shape<F: 'static> {
-    /// What stands before each gap, and behind the last, run together.
+    /// The bytes before each gap and after the last, concatenated.
     bytes: Vec<u8>,
-    /// Each gap, and how many bytes stand between it and the one before.
+    /// Each gap, and how many bytes are between it and the one before.
     gaps: Vec<(usize, Gap<F>)>,
-    told: Vec<Told<F>>,
-    /// Texts that are told, run together.
+    visits: Vec<RecordedVisit<F>>,
+    /// The visited texts, concatenated.
     texts: Vec<u8>,
-    /// What stood in the gaps of the element that was learnt from, until a second one shows which vary.
-    contents: Option<Contents>,
+    /// The contents of the gaps in the recorded element; `None` once a second one has shown which vary.
+    contents: Option<GapContents>,
 }
 
-type Contents = Vec<Box<[u8]>>;
+type GapContents = Vec<Box<[u8]>>;
 
 #[derive(Debug)]
-enum Told<F> {
+enum RecordedVisit<F> {
     Value(F, Value<'static>),
-    /// So many of the texts' bytes.
+    /// The next so many bytes of the texts.
     Text(F, usize),
-    /// What stands in the gap of this number.
+    /// The content of the gap with this index.
     Gap(usize),
 }
 
-/// Where the gaps of an element are.
-type Places = [(usize, usize); MAX_GAPS];
+/// The range of each gap in an element, as start and end.
+type GapRanges = [(usize, usize); MAX_GAPS];
 
-/// The shape that was learnt last, and when to learn another.
+/// The last recorded shape, and when to record another.
 #[derive(Debug)]
-pub(super) struct Lessons<F: 'static> {
+pub(super) struct ShapeCache<F: 'static> {
     shape: Option<Box<Shape<F>>>,
-    /// Elements that fitted since the last lesson.
-    fitted: u32,
-    /// Elements that were read in full since then.
-    missed: u32,
-    /// How many of those it takes for the next lesson.
-    patience: u32,
-    /// What seemed not to vary did.
-    varies: bool,
+    /// Elements that matched since the last recording.
+    hits: u32,
+    /// Elements parsed since then.
+    misses: u32,
+    /// Misses that trigger the next recording.
+    max_misses: u32,
+    /// A gap that had seemed constant varied: no gap is removed any more.
+    keeps_gaps: bool,
 }
 
-impl<F> Default for Lessons<F> {
+impl<F> Default for ShapeCache<F> {
     fn default() -> Self {
-        Self { shape: None, fitted: 0, missed: 0, patience: BEFORE_FIRST, varies: false }
+        Self { shape: None, hits: 0, misses: 0, max_misses: MISSES_BEFORE_FIRST, keeps_gaps: false }
     }
 }
 
-impl<F: Copy> Scanner<F> {
-    /// Tells of an element that begins at `bytes` by the shape of those before. Returns where it ends, if it fits.
+impl<F: Copy> ShapeCache<F> {
+    /// Visits the values of the element at the start of `bytes` if it has the recorded shape, and returns its end.
     #[inline]
-    pub(super) fn read_again(&mut self, bytes: &[u8], visit: &mut impl Visit<F>) -> Option<usize> {
-        let shape = self.lessons.shape.as_ref()?;
-        let mut places = [(0, 0); MAX_GAPS];
-        let end = shape.fit(bytes, &mut places)?;
-        shape.tell(bytes, &places, visit);
+    pub(super) fn read(&mut self, root: &'static Object<F>, bytes: &[u8], visit: &mut impl Visit<F>) -> Option<usize> {
+        let shape = self.shape.as_ref()?;
+        let mut ranges = [(0, 0); MAX_GAPS];
+        let end = shape.find(bytes, &mut ranges)?;
+        shape.replay(bytes, &ranges, visit);
         if shape.contents.is_some() {
-            self.narrow(&bytes[..end]);
+            self.remove_constant_gaps(root, &bytes[..end]);
         }
-        self.lessons.fitted = self.lessons.fitted.saturating_add(1);
-        self.state = State::Done;
+        self.hits = self.hits.saturating_add(1);
         Some(end)
     }
 
-    /// An element came whole and was read in full.
+    /// An element that arrived whole was parsed.
     #[inline]
-    pub(super) fn read_in_full(&mut self, element: &[u8]) {
-        self.lessons.missed += 1;
-        if self.lessons.missed >= self.lessons.patience {
-            self.learn(element);
+    pub(super) fn record_miss(&mut self, root: &'static Object<F>, element: &[u8]) {
+        self.misses += 1;
+        if self.misses >= self.max_misses {
+            self.record(root, element);
         }
     }
 
-    /// A second element fitted.
+    /// `element` is the second one of the shape.
     #[cold]
-    fn narrow(&mut self, element: &[u8]) {
-        let Some(shape) = &mut self.lessons.shape else { return };
+    fn remove_constant_gaps(&mut self, root: &'static Object<F>, element: &[u8]) {
+        let Some(shape) = &mut self.shape else { return };
         let contents = shape.contents.take().unwrap_or_default();
-        if !self.lessons.varies
-            && let Some(narrow) = Shape::of(self.root, element, &contents)
+        if !self.keeps_gaps
+            && let Some(narrow) = Shape::record(root, element, &contents)
         {
             **shape = Shape { contents: None, ..narrow };
         }
     }
 
     #[cold]
-    fn learn(&mut self, element: &[u8]) {
-        let lessons = &mut self.lessons;
-        let was_narrow = lessons.shape.as_ref().is_some_and(|shape| shape.contents.is_none());
-        let varies = lessons.varies || (was_narrow && lessons.fitted / PAID_NARROW < lessons.missed);
-        let paid = lessons.fitted / PAID >= lessons.missed;
-        let patience = if paid { 1 } else { (lessons.patience * 2).min(MAX_BETWEEN) };
-        // A shape that is not to be had leaves the one that there is.
-        let shape = Shape::of(self.root, element, &Vec::new()).map(Box::new).or(lessons.shape.take());
-        *lessons = Lessons { shape, fitted: 0, missed: 0, patience, varies };
+    fn record(&mut self, root: &'static Object<F>, element: &[u8]) {
+        let was_narrow = self.shape.as_ref().is_some_and(|shape| shape.contents.is_none());
+        let keeps_gaps = self.keeps_gaps || (was_narrow && self.hits / HITS_TO_PAY_NARROW < self.misses);
+        let has_paid = self.hits / HITS_TO_PAY >= self.misses;
+        let max_misses = if has_paid { 1 } else { (self.max_misses * 2).min(MAX_MISSES_BETWEEN) };
+        // An element that cannot be recorded leaves the shape before it.
+        let shape = Shape::record(root, element, &Vec::new()).map(Box::new).or(self.shape.take());
+        *self = Self { shape, hits: 0, misses: 0, max_misses, keeps_gaps };
     }
 }
 
 impl<F: Copy> Shape<F> {
-    /// Reads the element once more and keeps what the reading depended on. None where that is more than is kept, or
-    /// where something was not as documented: each such element counts by itself. `before` is what stood in the gaps of
-    /// an element of the same shape: what still stands there is no gap.
-    fn of(root: &'static super::Object<F>, element: &[u8], before: &Contents) -> Option<Self> {
+    /// Parses the element again and keeps what the parsing depended on. `None` where that exceeds the limits, or where the
+    /// element has a defect, which must be counted each time. `before` holds the contents of the gaps of an earlier element
+    /// of the same shape: a content that is the same is no gap.
+    fn record(root: &'static Object<F>, element: &[u8], before: &GapContents) -> Option<Self> {
         if element.first() != Some(&b'{') || element.len() > MAX_ELEMENT {
             return None;
         }
-        let mut scanner = Scanner::new(root);
-        let mut pupil = Pupil {
+        let mut machine = Machine::new(root);
+        let mut recorder = ShapeRecorder {
             element,
             copied: 0,
             overflow: false,
             before,
             seen: 0,
             contents: Vec::new(),
-            shape: Self { bytes: Vec::new(), gaps: Vec::new(), told: Vec::new(), texts: Vec::new(), contents: None },
+            shape: Self { bytes: Vec::new(), gaps: Vec::new(), visits: Vec::new(), texts: Vec::new(), contents: None },
         };
-        let end = scanner.read_on(element, &mut pupil);
-        let Pupil { copied, overflow, contents, mut shape, .. } = pupil;
+        let end = machine.read(element, &mut recorder);
+        let ShapeRecorder { copied, overflow, contents, mut shape, .. } = recorder;
         shape.contents = Some(contents);
         shape.bytes.extend_from_slice(&element[copied..end]);
         shape.bytes.shrink_to_fit();
         shape.gaps.shrink_to_fit();
-        shape.told.shrink_to_fit();
-        let fits = !overflow && shape.bytes.len() + shape.texts.len() <= MAX_BYTES;
-        (fits && scanner.is_done() && scanner.defects() == Defects::default()).then_some(shape)
+        shape.visits.shrink_to_fit();
+        let is_small = !overflow && shape.bytes.len() + shape.texts.len() <= MAX_BYTES;
+        (is_small && machine.is_done() && machine.defects == Defects::default()).then_some(shape)
     }
 
-    /// Whether an element of this shape begins at `bytes`: where its gaps are, and its end.
+    /// The end of the element at the start of `bytes`, if it has this shape. Sets the ranges of its gaps.
     #[inline]
-    fn fit(&self, bytes: &[u8], places: &mut Places) -> Option<usize> {
+    fn find(&self, bytes: &[u8], ranges: &mut GapRanges) -> Option<usize> {
         let (mut known, mut at) = (&*self.bytes, 0);
-        for ((len, gap), place) in self.gaps.iter().zip(places) {
+        for ((len, gap), range) in self.gaps.iter().zip(ranges) {
             let (before, rest) = known.split_at_checked(*len)?;
             let from = at + len;
             if bytes.get(at..from)? != before {
                 return None;
             }
             known = rest;
-            at = gap.end(bytes, from)?;
-            *place = (from, at);
+            at = gap_end(gap, bytes, from)?;
+            *range = (from, at);
         }
         bytes.get(at..)?.starts_with(known).then_some(at + known.len())
     }
 
+    /// Visits the values of an element whose gaps are at `ranges`.
     #[inline]
-    fn tell(&self, bytes: &[u8], places: &Places, visit: &mut impl Visit<F>) {
+    fn replay(&self, bytes: &[u8], ranges: &GapRanges, visit: &mut impl Visit<F>) {
         let mut texts = &*self.texts;
-        for told in &self.told {
-            match *told {
-                Told::Value(field, value) => visit.value(field, value),
-                Told::Text(field, len) => {
+        for visited in &self.visits {
+            match *visited {
+                RecordedVisit::Value(field, value) => visit.value(field, value),
+                RecordedVisit::Text(field, len) => {
                     let (text, rest) = texts.split_at(len);
                     texts = rest;
                     visit.value(field, Value::Text(text));
                 }
-                Told::Gap(index) => {
-                    let (from, to) = places[index];
+                RecordedVisit::Gap(index) => {
+                    let (from, to) = ranges[index];
                     match self.gaps[index].1 {
                         Gap::Present(field) => visit.value(field, Value::Is(from < to)),
                         Gap::Count(field) => visit.value(field, Value::Count(scalar::digits(&bytes[from..to]))),
@@ -225,48 +210,46 @@ impl<F: Copy> Shape<F> {
     }
 }
 
-impl<F> Gap<F> {
-    /// Where the gap ends that begins at `from`; nothing where something else stands there.
-    #[inline]
-    fn end(&self, bytes: &[u8], from: usize) -> Option<usize> {
-        match self {
-            Self::String | Self::Present(_) => string_end(bytes, from),
-            Self::Word => {
-                let begins = bytes.get(from).is_some_and(|first| first.is_ascii_alphanumeric() || *first == b'-');
-                end_of_scalar(bytes, from).filter(|_| begins)
-            }
-            Self::Count(_) => end_of_scalar(bytes, from).filter(|end| scalar::is_plain_count(&bytes[from..*end])),
+/// The end of the gap that begins at `from`; `None` where something else is there.
+#[inline]
+fn gap_end<F>(gap: &Gap<F>, bytes: &[u8], from: usize) -> Option<usize> {
+    match gap {
+        Gap::String | Gap::Present(_) => string_end(bytes, from),
+        Gap::Word => {
+            let begins = bytes.get(from).is_some_and(|first| first.is_ascii_alphanumeric() || *first == b'-');
+            end_of_scalar(bytes, from).filter(|_| begins)
         }
+        Gap::Count(_) => end_of_scalar(bytes, from).filter(|end| scalar::is_plain_count(&bytes[from..*end])),
     }
 }
 
-/// Learns a shape while its element is read.
-struct Pupil<'a, F: 'static> {
+/// Records a shape while its element is parsed.
+struct ShapeRecorder<'a, F: 'static> {
     element: &'a [u8],
-    /// Bytes of the element that are in the shape or in its gaps.
+    /// Bytes of the element that are in the shape or its gaps so far.
     copied: usize,
     overflow: bool,
-    before: &'a Contents,
-    /// Gaps so far, with those that turned out to be none.
+    before: &'a GapContents,
+    /// Gaps so far, removed ones included.
     seen: usize,
-    contents: Contents,
+    contents: GapContents,
     shape: Shape<F>,
 }
 
-impl<F: Copy> Visit<F> for Pupil<'_, F> {
+impl<F: Copy> Visit<F> for ShapeRecorder<'_, F> {
     fn value(&mut self, field: F, value: Value<'_>) {
-        let told = match value {
+        let visited = match value {
             Value::Text(text) => {
                 self.shape.texts.extend_from_slice(text);
-                Told::Text(field, text.len())
+                RecordedVisit::Text(field, text.len())
             }
-            Value::Count(count) => Told::Value(field, Value::Count(count)),
-            Value::Quantity(quantity) => Told::Value(field, Value::Quantity(quantity)),
-            Value::Is(there) => Told::Value(field, Value::Is(there)),
-            Value::Length(length) => Told::Value(field, Value::Length(length)),
-            Value::Ended => Told::Value(field, Value::Ended),
+            Value::Count(count) => RecordedVisit::Value(field, Value::Count(count)),
+            Value::Quantity(quantity) => RecordedVisit::Value(field, Value::Quantity(quantity)),
+            Value::Is(there) => RecordedVisit::Value(field, Value::Is(there)),
+            Value::Length(length) => RecordedVisit::Value(field, Value::Length(length)),
+            Value::Ended => RecordedVisit::Value(field, Value::Ended),
         };
-        self.tell(told);
+        self.push(visited);
     }
 
     fn gap(&mut self, gap: Gap<F>, from: usize, to: usize) {
@@ -279,7 +262,7 @@ impl<F: Copy> Visit<F> for Pupil<'_, F> {
         let content = &self.element[from..to];
         let varies = self.before.get(self.seen).is_none_or(|before| **before != *content);
         self.seen += 1;
-        // What an element is for varies, whatever two of them say.
+        // Wanted values are expected to vary, even if two elements have the same.
         if !varies && matches!(gap, Gap::String | Gap::Word) {
             return;
         }
@@ -288,19 +271,19 @@ impl<F: Copy> Visit<F> for Pupil<'_, F> {
         self.shape.bytes.extend_from_slice(before);
         self.shape.gaps.push((before.len(), gap));
         self.copied = to;
-        // Its own value stands in the gap, and has just been told as the element has it.
+        // The gap replaces the value that was visited just before.
         if matches!(gap, Gap::Present(_) | Gap::Count(_)) {
-            self.shape.told.pop();
-            self.tell(Told::Gap(index));
+            self.shape.visits.pop();
+            self.push(RecordedVisit::Gap(index));
         }
     }
 }
 
-impl<F> Pupil<'_, F> {
-    fn tell(&mut self, told: Told<F>) {
-        self.overflow |= self.shape.told.len() >= MAX_TOLD;
+impl<F> ShapeRecorder<'_, F> {
+    fn push(&mut self, visited: RecordedVisit<F>) {
+        self.overflow |= self.shape.visits.len() >= MAX_VISITS;
         if !self.overflow {
-            self.shape.told.push(told);
+            self.shape.visits.push(visited);
         }
     }
 }

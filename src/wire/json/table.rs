@@ -5,11 +5,11 @@
 pub(crate) enum Want<F: 'static> {
     /// Members of an object.
     Object(&'static Object<F>),
-    /// The same of every element of an array; the end of each is told.
+    /// The same of every element of an array; the end of each is visited as [`Value::Ended`](super::value::Value::Ended).
     Each(F, &'static Want<F>),
     /// A short string.
     Text(F),
-    /// A short string; of anything else, what stands here.
+    /// A short string; of anything else, the nested want.
     TextOr(F, &'static Want<F>),
     /// A whole number.
     Count(F),
@@ -19,18 +19,18 @@ pub(crate) enum Want<F: 'static> {
     Flag(F),
     /// Whether a string, array or object is not empty. Its content is never kept.
     Present(F),
-    /// As [`Want::Present`] of a string; of an array or object, what stands here.
+    /// As [`Want::Present`] of a string; of an array or object, the nested want.
     PresentOr(F, &'static Want<F>),
-    /// As [`Want::Present`], and a boolean or number may stand there too: `true` and anything but zero count.
+    /// As [`Want::Present`], and `true` or a number other than zero count too.
     Truthy(F),
-    /// How many elements an array has.
+    /// The number of elements of an array.
     Length(F),
-    /// How many characters a string has, near enough: half a surrogate pair counts as one. Of anything else, what
-    /// stands here; a number or word says nothing.
+    /// The number of characters of a string, approximately: half a surrogate pair counts as one. Of an array or object,
+    /// the nested want; a number or word is ignored.
     Measured(F, &'static Want<F>),
 }
 
-/// The wanted members of an object, found by a hash without collisions that is worked out at compile time.
+/// The wanted members of an object, in a perfect hash table that is computed at compile time.
 #[derive(Debug)]
 pub(crate) struct Object<F: 'static> {
     members: &'static [(&'static str, Want<F>)],
@@ -43,7 +43,7 @@ pub(crate) struct Object<F: 'static> {
 const SLOTS: usize = 64;
 
 impl<F> Object<F> {
-    /// Names the members. Fails to compile where no hash without collisions is found.
+    /// Does not terminate, and so fails to compile, where no hash without collisions exists.
     pub(crate) const fn new(members: &'static [(&'static str, Want<F>)]) -> Self {
         let mut seed = 0x9E37_79B1_u32;
         loop {
@@ -76,20 +76,20 @@ impl<F> Object<F> {
         Some(slots)
     }
 
-    /// What is wanted of the member with this key, if anything.
+    /// `None` where the member with this key is not wanted.
     #[inline]
     pub(crate) fn find(&'static self, key: &[u8]) -> Option<&'static Want<F>> {
         if key.is_empty() {
             return None;
         }
-        let place = self.slots[slot(key, self.seed)];
-        let (name, want) = self.members.get(usize::from(place).wrapping_sub(1))?;
+        let position = self.slots[slot(key, self.seed)];
+        let (name, want) = self.members.get(usize::from(position).wrapping_sub(1))?;
         let same = if self.fold { name.as_bytes().eq_ignore_ascii_case(key) } else { are_same(name.as_bytes(), key) };
         same.then_some(want)
     }
 }
 
-/// Whether two names are the same. They are short: two words that may overlap cost less than a call that compares.
+/// Whether two names are the same. They are short: comparing two words that may overlap costs less than a `memcmp` call.
 #[inline]
 fn are_same(name: &[u8], key: &[u8]) -> bool {
     let word = |bytes: Option<&[u8; 8]>| bytes.map(|bytes| u64::from_le_bytes(*bytes));
@@ -105,7 +105,7 @@ fn are_same(name: &[u8], key: &[u8]) -> bool {
     }
 }
 
-/// Case does not matter to the slot, so that one table serves both ways of comparing. The key is not empty.
+/// Ignores case, so that one table serves both ways of comparing. The key is not empty.
 #[inline]
 const fn slot(key: &[u8], seed: u32) -> usize {
     let len = key.len();

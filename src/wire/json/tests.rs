@@ -1,4 +1,4 @@
-//! What the scanner tells, for JSON good and bad, split anywhere.
+//! The values that the scanner visits, for valid and malformed JSON, at every split.
 
 use super::*;
 use crate::wire::event::{Defect, Defects};
@@ -31,11 +31,11 @@ static OBJECT: Object<Field> = Object::new(&[
 static INNER: Object<Field> = Object::new(&[("count", Want::Count(Field::Inner))]);
 static ELEMENT: Object<Field> = Object::new(&[("text", Want::Text(Field::ElementText))]);
 
-/// What was told, as text, so that it can be kept.
+/// The visited values as text.
 #[derive(Default)]
-struct Told(Vec<String>);
+struct Visited(Vec<String>);
 
-impl Visit<Field> for Told {
+impl Visit<Field> for Visited {
     fn value(&mut self, field: Field, value: Value<'_>) {
         let value = match value {
             Value::Text(text) => String::from_utf8_lossy(text).into_owned(),
@@ -46,17 +46,17 @@ impl Visit<Field> for Told {
 }
 
 struct Read {
-    told: Vec<String>,
+    visited: Vec<String>,
     done: bool,
     defects: Vec<(Defect, u32)>,
 }
 
 fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Read {
-    let (mut scanner, mut told) = (Scanner::new(&OBJECT), Told::default());
+    let (mut scanner, mut visited) = (Scanner::new(&OBJECT), Visited::default());
     for piece in pieces {
-        scanner.read(piece, &mut told);
+        scanner.read(piece, &mut visited);
     }
-    Read { told: told.0, done: scanner.is_done(), defects: scanner.defects().iter().collect() }
+    Read { visited: visited.0, done: scanner.is_done(), defects: scanner.defects().iter().collect() }
 }
 
 /// Reads it whole, split at every byte, and byte by byte: always the same.
@@ -65,42 +65,42 @@ fn read_anyhow(json: &str) -> Read {
     let whole = read([bytes]);
     for at in 0..=bytes.len() {
         let split = read([&bytes[..at], &bytes[at..]]);
-        assert_eq!((&split.told, split.done), (&whole.told, whole.done), "{json} split at {at}");
+        assert_eq!((&split.visited, split.done), (&whole.visited, whole.done), "{json} split at {at}");
         assert_eq!(split.defects, whole.defects, "{json} split at {at}");
     }
-    assert_eq!(read(bytes.chunks(1)).told, whole.told, "{json} byte by byte");
+    assert_eq!(read(bytes.chunks(1)).visited, whole.visited, "{json} byte by byte");
     whole
 }
 
 #[track_caller]
-fn tells(json: &str, told: &[&str]) {
+fn visits(json: &str, visited: &[&str]) {
     let read = read_anyhow(json);
-    assert_eq!(read.told, told, "{json}");
+    assert_eq!(read.visited, visited, "{json}");
     assert!(read.done, "{json} is whole");
     assert_eq!(read.defects, [], "{json} is as documented");
 }
 
 #[track_caller]
-fn defect(json: &str, defect: Defect, told: &[&str]) {
+fn defect(json: &str, defect: Defect, visited: &[&str]) {
     let read = read_anyhow(json);
-    assert_eq!(read.told, told, "{json}");
+    assert_eq!(read.visited, visited, "{json}");
     assert_eq!(read.defects, [(defect, 1)], "{json}");
 }
 
 #[test]
-fn wanted_values_are_told_and_others_are_passed_over() {
-    tells(
+fn wanted_values_are_visited_and_others_skipped() {
+    visits(
         r#"{"a":{"text":"no"},"text":"yes","b":[1,{"count":2},"]",[[]]],"count":3,"flag":true,"c":"\"}","quantity":0.5}"#,
         &["Text yes", "Count Count(3)", "Flag Is(true)", "Quantity Quantity(0.5)"],
     );
-    tells(r#"{}"#, &[]);
-    tells(r#"{"object":{"count":1,"text":"no"},"count":2}"#, &["Inner Count(1)", "Count Count(2)"]);
+    visits(r#"{}"#, &[]);
+    visits(r#"{"object":{"count":1,"text":"no"},"count":2}"#, &["Inner Count(1)", "Count Count(2)"]);
 }
 
 #[test]
 fn space_is_allowed_wherever_the_grammar_has_it() {
     let json = " \t\r\n{ \"text\" : \"a\" , \"each\" : [ { \"text\" : \"b\" } , { } ] , \"length\" : [ 1 , 2 ] , \"x\" : [ ] }";
-    tells(json, &["Text a", "ElementText b", "Element Ended", "Element Ended", "Length Length(2)"]);
+    visits(json, &["Text a", "ElementText b", "Element Ended", "Element Ended", "Length Length(2)"]);
 }
 
 #[test]
@@ -108,37 +108,37 @@ fn presence_means_not_empty() {
     for (value, there) in
         [(r#""x""#, true), (r#""""#, false), ("[0]", true), ("[]", false), (r#"{"a":1}"#, true), ("{}", false)]
     {
-        let told = format!("Present Is({there})");
-        tells(&format!(r#"{{"present":{value}}}"#), &[&told]);
-        let told = format!("Truthy Is({there})");
-        tells(&format!(r#"{{"truthy":{value}}}"#), &[&told]);
+        let visited = format!("Present Is({there})");
+        visits(&format!(r#"{{"present":{value}}}"#), &[&visited]);
+        let visited = format!("Truthy Is({there})");
+        visits(&format!(r#"{{"truthy":{value}}}"#), &[&visited]);
     }
-    tells(r#"{"present":"\"","truthy":false}"#, &["Present Is(true)", "Truthy Is(false)"]);
+    visits(r#"{"present":"\"","truthy":false}"#, &["Present Is(true)", "Truthy Is(false)"]);
 }
 
 #[test]
 fn elements_are_counted_however_deep_they_are() {
-    tells(r#"{"length":[{"a":[1,2]},[[],[]],"x,y",null]}"#, &["Length Length(4)"]);
-    tells(r#"{"length":[]}"#, &["Length Length(0)"]);
+    visits(r#"{"length":[{"a":[1,2]},[[],[]],"x,y",null]}"#, &["Length Length(4)"]);
+    visits(r#"{"length":[]}"#, &["Length Length(0)"]);
 }
 
 #[test]
 fn null_is_unknown_and_no_defect() {
     for key in ["text", "count", "quantity", "flag", "present", "truthy", "length", "object", "each"] {
-        tells(&format!(r#"{{"{key}":null}}"#), &[]);
+        visits(&format!(r#"{{"{key}":null}}"#), &[]);
     }
-    tells("null ", &[]);
+    visits("null ", &[]);
 }
 
 #[test]
-fn a_repeated_key_is_told_again() {
-    tells(r#"{"count":1,"count":2,"text":"a","text":"b"}"#, &["Count Count(1)", "Count Count(2)", "Text a", "Text b"]);
+fn a_repeated_key_is_visited_again() {
+    visits(r#"{"count":1,"count":2,"text":"a","text":"b"}"#, &["Count Count(1)", "Count Count(2)", "Text a", "Text b"]);
 }
 
 #[test]
 fn escapes_are_resolved_in_keys_and_texts() {
-    tells(r#"{"t\u0065xt":"a\"\ud83d\ude00\n"}"#, &["Text a\"\u{1f600}\n"]);
-    tells(r#"{"text\\":"no","\"text":"no","text":"\\"}"#, &["Text \\"]);
+    visits(r#"{"t\u0065xt":"a\"\ud83d\ude00\n"}"#, &["Text a\"\u{1f600}\n"]);
+    visits(r#"{"text\\":"no","\"text":"no","text":"\\"}"#, &["Text \\"]);
 }
 
 #[test]
@@ -170,12 +170,12 @@ fn an_absurd_number_is_a_defect_and_nothing_more() {
     for value in ["-1", "1.5", "1e400", "NaN", "-Infinity", "18446744073709551616"] {
         defect(&format!(r#"{{"count":{value},"flag":true}}"#), Defect::Number, &["Flag Is(true)"]);
     }
-    tells(r#"{"count":1.0}"#, &["Count Count(1)"]);
-    tells(r#"{"x":NaN,"count":1}"#, &["Count Count(1)"]);
+    visits(r#"{"count":1.0}"#, &["Count Count(1)"]);
+    visits(r#"{"x":NaN,"count":1}"#, &["Count Count(1)"]);
 }
 
 #[test]
-fn what_is_not_json_is_a_defect_once() {
+fn malformed_json_is_one_defect() {
     for json in
         ["x", "{x", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{,", "{\"each\":[{]", "{\"a\" 1", "\"a\"", "5", "nul,"]
     {
@@ -185,53 +185,53 @@ fn what_is_not_json_is_a_defect_once() {
 }
 
 #[test]
-fn a_text_longer_than_is_kept_is_unknown() {
+fn a_text_above_the_limit_is_unknown() {
     let long = "x".repeat(Text::MAX + 1);
     for json in [format!(r#"{{"text":"{long}","count":1}}"#), format!(r#"{{"text":"\n{long}","count":1}}"#)] {
         let read = read([json.as_bytes()]);
         assert_eq!(
-            (read.told, read.defects),
+            (read.visited, read.defects),
             (vec!["Text ".into(), "Count Count(1)".into()], vec![(Defect::TooLong, 1)])
         );
     }
     let exact = "y".repeat(Text::MAX);
-    tells(&format!(r#"{{"text":"{exact}"}}"#), &[&format!("Text {exact}")]);
+    visits(&format!(r#"{{"text":"{exact}"}}"#), &[&format!("Text {exact}")]);
 }
 
 #[test]
-fn a_number_or_word_longer_than_is_kept_is_unknown_however_it_is_split() {
+fn a_number_or_word_above_the_limit_is_unknown_at_every_split() {
     let zeros = "0".repeat(Text::MAX);
     for scalar in [format!("1.{zeros}"), "n".repeat(Text::MAX + 1)] {
         defect(&format!(r#"{{"count":{scalar},"text":"b"}}"#), Defect::TooLong, &["Text b"]);
     }
     let longest = "0".repeat(Text::MAX - 2);
-    tells(&format!(r#"{{"count":1.{longest}}}"#), &["Count Count(1)"]);
+    visits(&format!(r#"{{"count":1.{longest}}}"#), &["Count Count(1)"]);
 }
 
 #[test]
-fn nesting_of_a_hundred_thousand_is_passed_over() {
+fn nesting_of_a_hundred_thousand_is_skipped() {
     for (open, close) in [("[", "]"), (r#"{"a":"#, "}")] {
         let json = format!(r#"{{"x":{}1{},"count":7}}"#, open.repeat(100_000), close.repeat(100_000));
         let read = read(json.as_bytes().chunks(4096));
-        assert_eq!((read.told, read.done, read.defects), (vec!["Count Count(7)".into()], true, vec![]));
+        assert_eq!((read.visited, read.done, read.defects), (vec!["Count Count(7)".into()], true, vec![]));
     }
 }
 
 #[test]
 fn invalid_utf8_is_passed_on_or_over() {
     let read = read([&b"{\"x\":\"\xff\xfe\",\"text\":\"\xff\",\"count\":1}"[..]]);
-    assert_eq!((read.told, read.done), (vec!["Text \u{fffd}".into(), "Count Count(1)".into()], true));
+    assert_eq!((read.visited, read.done), (vec!["Text \u{fffd}".into(), "Count Count(1)".into()], true));
     assert_eq!(read.defects, Defects::default().iter().collect::<Vec<_>>());
 }
 
 #[test]
 fn reading_stops_where_the_value_ends() {
     let mut scanner = Scanner::new(&OBJECT);
-    let told = &mut Told::default();
-    assert_eq!(scanner.read(br#" {"a":[]} {"#, told), 9);
+    let visited = &mut Visited::default();
+    assert_eq!(scanner.read(br#" {"a":[]} {"#, visited), 9);
     assert!(scanner.is_done());
     scanner.reset();
     assert!(scanner.is_blank());
-    assert_eq!(scanner.read(br#" {}"#, told), 3);
+    assert_eq!(scanner.read(br#" {}"#, visited), 3);
     assert!(scanner.is_done());
 }

@@ -1,18 +1,18 @@
-//! Strings: where they end, and what a short one says once its escapes are resolved.
+//! Strings: finding their ends, and unescaping short ones.
 
 use std::fmt;
 
 const QUOTE: u8 = b'"';
 const BACKSLASH: u8 = b'\\';
 
-/// Where the next quote or backslash is, at or after `from`.
+/// The next quote or backslash at or after `from`.
 #[inline]
 pub(super) fn special(bytes: &[u8], from: usize) -> Option<usize> {
     let near = |word| zeros(word ^ (u64::from(QUOTE) * ONES)) | zeros(word ^ (u64::from(BACKSLASH) * ONES));
     find(bytes, from, near, |byte| matches!(byte, QUOTE | BACKSLASH), |far| memchr::memchr2(QUOTE, BACKSLASH, far))
 }
 
-/// Where the string ends that goes on at `from`, if that is plain to see: at a quote with no backslash before it.
+/// The closing quote of the string that continues at `from`, if the next quote has no backslash before it.
 #[inline]
 pub(super) fn plain_end(bytes: &[u8], from: usize) -> Option<usize> {
     let near = |word| zeros(word ^ (u64::from(QUOTE) * ONES));
@@ -20,7 +20,7 @@ pub(super) fn plain_end(bytes: &[u8], from: usize) -> Option<usize> {
     (end == from || bytes[end - 1] != BACKSLASH).then_some(end)
 }
 
-/// Where the closing quote of the string is that goes on at `from`.
+/// The closing quote of the string that continues at `from`.
 #[inline]
 pub(super) fn string_end(bytes: &[u8], from: usize) -> Option<usize> {
     let first = from + memchr::memchr(QUOTE, bytes.get(from..)?)?;
@@ -37,7 +37,7 @@ pub(super) fn string_end(bytes: &[u8], from: usize) -> Option<usize> {
     }
 }
 
-/// Looks for a byte: by words first, for most strings in a chunk are shorter than what a vector search costs.
+/// Finds a byte: by words first, as most strings in a chunk are too short to repay a vector search.
 #[inline(always)]
 fn find(
     bytes: &[u8],
@@ -70,13 +70,13 @@ const fn zeros(word: u64) -> u64 {
     word.wrapping_sub(ONES) & !word & (ONES << 7)
 }
 
-/// A short text that is put together from pieces. It has no memory until it is needed, which for most it is not.
+/// A short text assembled from pieces. It allocates with the first piece, which most elements do not need.
 #[derive(Clone)]
 pub(crate) struct Text {
     bytes: Vec<u8>,
     overflow: bool,
     escape: Escape,
-    /// A high surrogate that waits for its other half.
+    /// A high surrogate whose low half has not been read yet.
     high: Option<u16>,
 }
 
@@ -87,7 +87,7 @@ enum Escape {
     Unicode { digits: u8, unit: u16 },
 }
 
-/// Never shows the text: it is what people wrote.
+/// Leaves out the text, which is content.
 impl fmt::Debug for Text {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Text").field("len", &self.bytes.len()).finish_non_exhaustive()
@@ -95,7 +95,7 @@ impl fmt::Debug for Text {
 }
 
 impl Text {
-    /// Longest text that is kept, in bytes.
+    /// Longest text, in bytes.
     pub(crate) const MAX: usize = 512;
 
     pub(super) const fn new() -> Self {
@@ -109,7 +109,7 @@ impl Text {
         self.high = None;
     }
 
-    /// What was read; nothing if it was longer than is kept.
+    /// The text so far; `None` if it was longer than [`Text::MAX`].
     pub(super) fn get(&self) -> Option<&[u8]> {
         (!self.overflow).then_some(&*self.bytes)
     }
@@ -123,31 +123,31 @@ impl Text {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// Reads on inside a string. Returns the position past its closing quote, or nothing if that is not in `bytes`.
+    /// Continues within a string. Returns the position past its closing quote, or `None` if that is not in `bytes`.
     pub(super) fn read(&mut self, bytes: &[u8], from: usize) -> Option<usize> {
         let mut at = from;
         loop {
             if !matches!(self.escape, Escape::None) {
-                self.escaped(*bytes.get(at)?);
+                self.read_escape(*bytes.get(at)?);
                 at += 1;
                 continue;
             }
             let found = special(bytes, at);
             let run = &bytes[at..found.unwrap_or(bytes.len())];
             if !run.is_empty() {
-                self.settle();
+                self.flush_surrogate();
                 self.push(run);
             }
             at = found? + 1;
             if bytes[at - 1] == QUOTE {
-                self.settle();
+                self.flush_surrogate();
                 return Some(at);
             }
             self.escape = Escape::Begun;
         }
     }
 
-    fn escaped(&mut self, byte: u8) {
+    fn read_escape(&mut self, byte: u8) {
         match self.escape {
             Escape::Unicode { digits, unit } => {
                 let digit = (byte as char).to_digit(16).unwrap_or(0) as u16;
@@ -155,13 +155,13 @@ impl Text {
                 self.escape = Escape::Unicode { digits: digits + 1, unit };
                 if digits == 3 {
                     self.escape = Escape::None;
-                    self.unit(unit);
+                    self.push_unit(unit);
                 }
             }
             _ if byte == b'u' => self.escape = Escape::Unicode { digits: 0, unit: 0 },
             _ => {
                 self.escape = Escape::None;
-                self.settle();
+                self.flush_surrogate();
                 self.push(&[match byte {
                     b'b' => 0x08,
                     b'f' => 0x0c,
@@ -174,34 +174,34 @@ impl Text {
         }
     }
 
-    /// Takes one UTF-16 unit. A half that lacks its other half becomes U+FFFD.
-    fn unit(&mut self, unit: u16) {
+    /// Appends one UTF-16 unit. An unpaired surrogate becomes U+FFFD.
+    fn push_unit(&mut self, unit: u16) {
         match (self.high.take(), unit) {
             (Some(high), 0xDC00..=0xDFFF) => {
                 let code = 0x1_0000 + (u32::from(high - 0xD800) << 10) + u32::from(unit - 0xDC00);
-                self.character(code);
+                self.push_character(code);
             }
             (high, _) => {
                 if high.is_some() {
-                    self.character(0xFFFD);
+                    self.push_character(0xFFFD);
                 }
                 match unit {
                     0xD800..=0xDBFF => self.high = Some(unit),
-                    other => self.character(u32::from(other)),
+                    other => self.push_character(u32::from(other)),
                 }
             }
         }
     }
 
-    fn character(&mut self, code: u32) {
+    fn push_character(&mut self, code: u32) {
         let character = char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER);
         self.push(character.encode_utf8(&mut [0; 4]).as_bytes());
     }
 
-    /// Whatever follows is not the other half that a surrogate waits for.
-    fn settle(&mut self) {
+    /// Replaces a high surrogate that is not followed by a low one.
+    fn flush_surrogate(&mut self) {
         if self.high.take().is_some() {
-            self.character(0xFFFD);
+            self.push_character(0xFFFD);
         }
     }
 }
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_kept_up_to_its_bound_and_not_beyond() {
+    fn a_text_above_its_limit_is_unknown() {
         let mut text = Text::new();
         text.push(&[b'x'; Text::MAX]);
         assert_eq!(text.get().map(<[u8]>::len), Some(Text::MAX));
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn quotes_and_backslashes_are_found_wherever_they_stand() {
+    fn quotes_and_backslashes_are_found_at_every_position() {
         for len in 0..100 {
             for place in 0..len {
                 for wanted in [b'"', b'\\'] {

@@ -21,7 +21,7 @@ fn last(index: u64, generated: u64) -> String {
 }
 
 #[test]
-fn a_stream_that_is_left_is_counted_so_far() {
+fn an_abandoned_stream_is_counted_so_far() {
     let heard = stream(&[&chunk(0, "a", 1), &chunk(0, "", 2), &chunk(0, "b", 3)]);
     let usage = heard.usage().expect("running");
     assert_eq!((usage.last, usage.prompt, usage.generated), (false, Some(11), Some(3)));
@@ -31,7 +31,7 @@ fn a_stream_that_is_left_is_counted_so_far() {
 }
 
 #[test]
-fn several_prompts_are_told_apart_and_added_up() {
+fn several_prompts_are_counted_separately_and_added_up() {
     let events = [chunk(0, "a", 1), chunk(1, "x", 1), chunk(1, "y", 2), last(0, 2), chunk(1, "z", 3), last(1, 4)];
     let heard = stream(&events.each_ref().map(String::as_str));
     let usage = heard.usage().expect("reported");
@@ -54,7 +54,7 @@ fn an_array_of_whole_answers_is_added_up() {
 }
 
 #[test]
-fn progress_of_the_prompt_bears_no_tokens() {
+fn progress_of_the_prompt_is_not_token_bearing() {
     let progress = r#"{"index":0,"content":"","tokens":[],"stop":false,"tokens_predicted":0,"tokens_evaluated":11,"prompt_progress":{"total":11,"cache":0,"processed":4,"time_ms":3}}"#;
     assert_eq!(stream(&[progress, ":", progress]).tokens(), 0);
 }

@@ -14,7 +14,7 @@ fn stream(events: &[&str]) -> Heard {
 const END: &str = r#"{"type":"chat.end","result":{"model_instance_id":"m","output":[{"type":"message","content":"whole"}],"stats":{"input_tokens":329,"total_output_tokens":268,"reasoning_output_tokens":5,"tokens_per_second":43.7,"time_to_first_token_seconds":0.78,"model_load_time_seconds":2.5},"response_id":"resp_1"}}"#;
 
 #[test]
-fn deltas_bear_tokens_and_the_end_counts() {
+fn deltas_are_token_bearing_and_the_end_has_the_counts() {
     let heard = stream(&[
         r#"{"type":"chat.start","model_instance_id":"m"}"#,
         r#"{"type":"model_load.progress","model_instance_id":"m","progress":0.5}"#,

@@ -1,25 +1,25 @@
 //! Ollama's transfers: pull, push, create. Source: Ollama `api/types.go` (`ProgressResponse`), `server/download.go`.
 //!
-//! Each object tells of one layer, named by its digest; the end is `status: "success"`. An answer that does not
-//! stream is the last such object.
+//! Each object reports on one layer, named by its digest; the end is `status: "success"`. An answer that does not stream
+//! is the last such object.
 
 use std::hash::{DefaultHasher, Hasher};
 
-use crate::wire::dialect::{Dialect, Element};
-use crate::wire::event::{self, Event, FinishReason};
+use crate::wire::dialect::{DialectParser, Element};
+use crate::wire::event::{Event, FinishReason, Progress};
 use crate::wire::json::{Object, Value, Visit, Want};
 
-/// Layers whose bytes are told apart. Ollama moves them one after another, so those that are put together first
-/// are long done.
-const LAYERS: usize = 64;
+/// Layers that are tracked one by one. Ollama transfers them in order, so the oldest, which are summed up first, have
+/// ended.
+const MAX_LAYERS: usize = 64;
 
-/// Reads transfers.
+/// Parses transfers.
 #[derive(Debug, Default)]
-pub(crate) struct Progress {
+pub(crate) struct Transfer {
     object: Draft,
     layers: Vec<Layer>,
-    /// The sum of layers that are not told apart any more.
-    before: event::Progress,
+    /// The sum of layers that are no longer tracked.
+    before: Progress,
     ended: bool,
 }
 
@@ -27,19 +27,19 @@ pub(crate) struct Progress {
 struct Layer {
     /// A hash of its digest.
     id: u64,
-    bytes: event::Progress,
+    bytes: Progress,
 }
 
 #[derive(Debug, Default)]
 struct Draft {
-    status: Option<Status>,
+    status: Option<TransferStatus>,
     error: bool,
     layer: Option<u64>,
-    bytes: Option<event::Progress>,
+    bytes: Option<Progress>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Status {
+enum TransferStatus {
     Success,
     Other,
 }
@@ -61,12 +61,12 @@ static OBJECT: Object<Field> = Object::new(&[
     ("error", Want::Truthy(Field::Error)),
 ]);
 
-impl Visit<Field> for Progress {
+impl Visit<Field> for Transfer {
     fn value(&mut self, field: Field, value: Value<'_>) {
         let object = &mut self.object;
         match (field, value) {
-            (Field::Status, Value::Text(b"success")) => object.status = Some(Status::Success),
-            (Field::Status, Value::Text(_)) => object.status = Some(Status::Other),
+            (Field::Status, Value::Text(b"success")) => object.status = Some(TransferStatus::Success),
+            (Field::Status, Value::Text(_)) => object.status = Some(TransferStatus::Other),
             (Field::Digest, Value::Text(digest)) => {
                 let mut hasher = DefaultHasher::new();
                 hasher.write(digest);
@@ -80,19 +80,19 @@ impl Visit<Field> for Progress {
     }
 }
 
-impl Dialect for Progress {
+impl DialectParser for Transfer {
     type Field = Field;
     const WANTED: &'static Object<Field> = &OBJECT;
 
     fn element(&mut self, element: Element, emit: &mut impl FnMut(Event<'_>)) {
         let object = std::mem::take(&mut self.object);
         if let (Some(id), Some(bytes)) = (object.layer, object.bytes) {
-            self.moved(Layer { id, bytes });
+            self.update(Layer { id, bytes });
             emit(Event::Progress(self.sum()));
         }
         if object.error || element == Element::ErrorPart {
             emit(Event::Error);
-        } else if object.status == Some(Status::Success) {
+        } else if object.status == Some(TransferStatus::Success) {
             self.ended = true;
             emit(Event::Finish(FinishReason::Success));
             emit(Event::Terminal);
@@ -106,7 +106,7 @@ impl Dialect for Progress {
     fn done_marker(&mut self, _emit: &mut impl FnMut(Event<'_>)) {}
 
     fn is_part(&self) -> bool {
-        self.object.status == Some(Status::Other) && !self.object.error
+        self.object.status == Some(TransferStatus::Other) && !self.object.error
     }
 
     fn is_open(&self) -> bool {
@@ -114,27 +114,24 @@ impl Dialect for Progress {
     }
 }
 
-impl Progress {
-    fn moved(&mut self, layer: Layer) {
+impl Transfer {
+    fn update(&mut self, layer: Layer) {
         if let Some(known) = self.layers.iter_mut().rev().find(|known| known.id == layer.id) {
             known.bytes = layer.bytes;
             return;
         }
-        if self.layers.len() == LAYERS {
+        if self.layers.len() == MAX_LAYERS {
             let oldest = self.layers.remove(0);
             self.before = add(self.before, oldest.bytes);
         }
         self.layers.push(layer);
     }
 
-    fn sum(&self) -> event::Progress {
+    fn sum(&self) -> Progress {
         self.layers.iter().fold(self.before, |sum, layer| add(sum, layer.bytes))
     }
 }
 
-fn add(one: event::Progress, other: event::Progress) -> event::Progress {
-    event::Progress {
-        completed: one.completed.saturating_add(other.completed),
-        total: one.total.saturating_add(other.total),
-    }
+fn add(one: Progress, other: Progress) -> Progress {
+    Progress { completed: one.completed.saturating_add(other.completed), total: one.total.saturating_add(other.total) }
 }

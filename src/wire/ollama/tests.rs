@@ -17,7 +17,7 @@ fn pull(lines: &[&str]) -> Heard {
 const ANSWER: Tokens = Tokens { answer: true, thinking: false, listed: None, choice: 0 };
 
 #[test]
-fn text_thinking_and_tools_bear_tokens_and_nothing_else_does() {
+fn only_text_thinking_and_tools_are_token_bearing() {
     let cases = [
         (r#"{"message":{"role":"assistant","content":"x"}}"#, Some(ANSWER)),
         (r#"{"response":"x","done":false}"#, Some(ANSWER)),
@@ -48,14 +48,14 @@ fn listed_tokens_without_text_go_with_the_next_text() {
 }
 
 #[test]
-fn the_model_is_told_when_it_changes() {
+fn the_model_is_emitted_when_it_changes() {
     let heard = stream(&[r#"{"model":"a"}"#, r#"{"model":"a"}"#, r#"{"model":""}"#, r#"{"model":"b"}"#]);
     assert_eq!(heard.events, [Event::Model("a"), Event::Model("b")]);
     assert_eq!(hear("/api/chat", "application/x-ndjson", b"{\"model\":\"\xff\"}\n").events, []);
 }
 
 #[test]
-fn that_the_model_runs_elsewhere_is_told_once() {
+fn a_model_that_runs_elsewhere_is_reported_once() {
     let line = r#"{"model":"a","remote_model":"b","remote_host":"https://c","response":"x"}"#;
     let heard = stream(&[line, line]);
     assert_eq!(heard.events, [Event::Model("a"), Event::Elsewhere, Event::Tokens(ANSWER), Event::Tokens(ANSWER)]);
@@ -63,7 +63,7 @@ fn that_the_model_runs_elsewhere_is_told_once() {
 }
 
 #[test]
-fn the_end_tells_counts_durations_and_reason() {
+fn the_end_has_counts_durations_and_reason() {
     let line = r#"{"done":true,"done_reason":"length","total_duration":9,"load_duration":1,"prompt_eval_count":14,"prompt_eval_duration":2,"prompt_eval_cached_count":0,"eval_count":3,"eval_duration":4}"#;
     let nanos = |nanos| Some(Duration::from_nanos(nanos));
     let usage =
@@ -260,7 +260,7 @@ fn a_chat_in_the_shape_of_openai_is_read_as_such_streamed_and_whole() {
 }
 
 #[test]
-fn a_field_of_another_shape_beside_ones_own_says_nothing() {
+fn a_stray_field_of_another_shape_is_ignored() {
     let heard = stream(&[
         r#"{"message":{"content":"x"},"usage":{"completion_tokens":9},"choices":[],"done":false}"#,
         r#"{"done":true,"done_reason":"stop","prompt_eval_count":3,"eval_count":2,"timings":{"predicted_n":7},"usage":{"prompt_tokens":9}}"#,

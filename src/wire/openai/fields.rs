@@ -1,9 +1,9 @@
-//! The values wanted of an `OpenAI` object.
+//! The wanted values of an `OpenAI` object.
 //!
-//! Several servers answer in this shape on routes of another dialect: the tables are made for any dialect's own fields,
-//! so that one pass over the bytes serves both shapes.
+//! Several servers answer in this shape on routes of another dialect: macros make the tables for any dialect's fields, so
+//! that one pass over the bytes serves both shapes.
 
-use crate::wire::counts::Count;
+use crate::wire::counts::CountKind;
 use crate::wire::json::{Object, Want};
 
 use tables::{CHOICE, USAGE};
@@ -13,12 +13,12 @@ use timings::TIMINGS;
 pub(crate) enum Field {
     Model,
     Error,
-    /// Of the choice that is being read.
+    /// The index of the current choice.
     Index,
     Finish,
     /// Text of a completion.
     Text,
-    /// Text of a chat delta, sound included. A refusal is text.
+    /// Text or sound of a chat delta. A refusal is text.
     DeltaText,
     Thinking,
     /// A name or arguments, or a part of them.
@@ -26,12 +26,12 @@ pub(crate) enum Field {
     /// Log probabilities or token ids.
     Listed,
     ChoiceEnd,
-    /// An element of a list ended that matters by what it holds alone.
+    /// End of a list element of which only the values matter.
     ItemEnd,
     /// Of `usage`.
-    Usage(Count),
+    Usage(CountKind),
     /// Of llama.cpp's `timings`.
-    Llama(Count),
+    Llama(CountKind),
     PrefillMs,
     DecodeMs,
     DecodeSeconds,
@@ -55,28 +55,28 @@ static METRICS: Object<Field> = Object::new(&[
 ]);
 
 static SPECULATION: Object<Field> = Object::new(&[
-    ("num_draft_tokens", Want::Count(Field::Usage(Count::Drafted))),
-    ("num_accepted_draft_tokens", Want::Count(Field::Usage(Count::Accepted))),
+    ("num_draft_tokens", Want::Count(Field::Usage(CountKind::Drafted))),
+    ("num_accepted_draft_tokens", Want::Count(Field::Usage(CountKind::Accepted))),
 ]);
 
-/// LM Studio's older API. Its time to the first token includes waiting and loading, so that it is no prefill.
+/// LM Studio's older API. Its time to the first token includes queueing and loading, so it is not prefill.
 static STATS: Object<Field> = Object::new(&[("generation_time", Want::Quantity(Field::DecodeSeconds))]);
 
 mod tables {
-    super::openai_tables!(super::Field, []);
+    crate::wire::openai::fields::openai_tables!(crate::wire::openai::fields::Field, []);
 }
 
 mod timings {
-    super::openai_timings!(super::Field, []);
+    crate::wire::openai::fields::openai_timings!(crate::wire::openai::fields::Field, []);
 }
 
-/// The tables `CHOICE` and `USAGE` for a dialect whose fields are `$field`: `OpenAI`'s fields, each behind `$wrap`. Needs
-/// a module of its own.
+/// Defines the tables `CHOICE` and `USAGE` over the dialect's field type `$field`, with `OpenAI`'s fields wrapped in
+/// `$wrap`. Expand it in a module of its own.
 macro_rules! openai_tables {
     ($field:ty, [$($wrap:tt)*]) => {
-        use $crate::wire::counts::Count;
+        use $crate::wire::counts::CountKind;
         use $crate::wire::json::{Object, Want};
-        use $crate::wire::openai::Field as F;
+        use $crate::wire::openai::fields::Field as F;
 
         pub(super) static CHOICE: Object<$field> = Object::new(&[
             ("index", Want::Count($($wrap)*(F::Index))),
@@ -98,7 +98,7 @@ macro_rules! openai_tables {
             ("audio", Want::Object(&AUDIO)),
         ]);
 
-        /// Mistral: the content is a list of texts and thoughts, and a thought is a list of texts.
+        /// Mistral: the content is a list of texts and thoughts, and a thought a list of texts.
         static PARTS: Want<$field> = Want::Each($($wrap)*(F::ItemEnd), &Want::Object(&PART));
         static PART: Object<$field> = Object::new(&[
             ("text", Want::Present($($wrap)*(F::DeltaText))),
@@ -129,39 +129,39 @@ macro_rules! openai_tables {
         ]);
 
         pub(super) static USAGE: Object<$field> = Object::new(&[
-            ("prompt_tokens", Want::Count($($wrap)*(F::Usage(Count::Prompt)))),
-            ("completion_tokens", Want::Count($($wrap)*(F::Usage(Count::Generated)))),
+            ("prompt_tokens", Want::Count($($wrap)*(F::Usage(CountKind::Prompt)))),
+            ("completion_tokens", Want::Count($($wrap)*(F::Usage(CountKind::Generated)))),
             ("prompt_tokens_details", Want::Object(&PROMPT_DETAILS)),
             ("completion_tokens_details", Want::Object(&COMPLETION_DETAILS)),
             // SGLang.
-            ("reasoning_tokens", Want::Count($($wrap)*(F::Usage(Count::Reasoning)))),
+            ("reasoning_tokens", Want::Count($($wrap)*(F::Usage(CountKind::Reasoning)))),
         ]);
 
         static PROMPT_DETAILS: Object<$field> =
-            Object::new(&[("cached_tokens", Want::Count($($wrap)*(F::Usage(Count::Cached))))]);
+            Object::new(&[("cached_tokens", Want::Count($($wrap)*(F::Usage(CountKind::Cached))))]);
 
         static COMPLETION_DETAILS: Object<$field> = Object::new(&[
-            ("reasoning_tokens", Want::Count($($wrap)*(F::Usage(Count::Reasoning)))),
-            ("accepted_prediction_tokens", Want::Count($($wrap)*(F::Usage(Count::Accepted)))),
-            ("rejected_prediction_tokens", Want::Count($($wrap)*(F::Usage(Count::Rejected)))),
+            ("reasoning_tokens", Want::Count($($wrap)*(F::Usage(CountKind::Reasoning)))),
+            ("accepted_prediction_tokens", Want::Count($($wrap)*(F::Usage(CountKind::Accepted)))),
+            ("rejected_prediction_tokens", Want::Count($($wrap)*(F::Usage(CountKind::Rejected)))),
         ]);
     };
 }
 pub(crate) use openai_tables;
 
-/// The same for the table `TIMINGS`, of llama.cpp.
+/// The same for llama.cpp's table `TIMINGS`.
 macro_rules! openai_timings {
     ($field:ty, [$($wrap:tt)*]) => {
-        use $crate::wire::counts::Count;
+        use $crate::wire::counts::CountKind;
         use $crate::wire::json::{Object, Want};
-        use $crate::wire::openai::Field as F;
+        use $crate::wire::openai::fields::Field as F;
 
         pub(super) static TIMINGS: Object<$field> = Object::new(&[
-            ("cache_n", Want::Count($($wrap)*(F::Llama(Count::Cached)))),
-            ("prompt_n", Want::Count($($wrap)*(F::Llama(Count::Prompt)))),
-            ("predicted_n", Want::Count($($wrap)*(F::Llama(Count::Generated)))),
-            ("draft_n", Want::Count($($wrap)*(F::Llama(Count::Drafted)))),
-            ("draft_n_accepted", Want::Count($($wrap)*(F::Llama(Count::Accepted)))),
+            ("cache_n", Want::Count($($wrap)*(F::Llama(CountKind::Cached)))),
+            ("prompt_n", Want::Count($($wrap)*(F::Llama(CountKind::Prompt)))),
+            ("predicted_n", Want::Count($($wrap)*(F::Llama(CountKind::Generated)))),
+            ("draft_n", Want::Count($($wrap)*(F::Llama(CountKind::Drafted)))),
+            ("draft_n_accepted", Want::Count($($wrap)*(F::Llama(CountKind::Accepted)))),
             ("prompt_ms", Want::Quantity($($wrap)*(F::PrefillMs))),
             ("predicted_ms", Want::Quantity($($wrap)*(F::DecodeMs))),
         ]);

@@ -1,4 +1,4 @@
-//! What `OpenAI` objects mean, whoever wrote them.
+//! The events of `OpenAI` objects, from any server.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ const ANSWER: Tokens = Tokens { answer: true, thinking: false, listed: None, cho
 const STOP: &str = r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
 
 #[test]
-fn text_thinking_and_tools_bear_tokens_and_nothing_else_does() {
+fn only_text_thinking_and_tools_are_token_bearing() {
     let thinking = Tokens { answer: false, thinking: true, listed: None, choice: 0 };
     let cases = [
         (r#"{"role":"assistant","content":"x"}"#, Some(ANSWER)),
@@ -70,7 +70,7 @@ fn each_choice_of_an_object_is_an_event_of_its_own() {
 }
 
 #[test]
-fn listed_tokens_are_told_once() {
+fn listed_tokens_are_emitted_once() {
     let heard = chat(&[
         r#"{"choices":[{"delta":{"content":""},"logprobs":{"content":[{}]}}]}"#,
         r#"{"choices":[{"delta":{"content":"x"},"logprobs":{"content":[{},{}],"refusal":null}}]}"#,
@@ -196,13 +196,13 @@ fn per_token_timings_and_closing_usage_of_two_choices_agree() {
 }
 
 #[test]
-fn progress_of_the_prompt_bears_no_tokens() {
+fn progress_of_the_prompt_is_not_token_bearing() {
     let event = r#"{"choices":[{"index":0,"delta":{"role":"assistant","content":null},"finish_reason":null}],"prompt_progress":{"total":2002,"cache":0,"processed":2002,"time_ms":92}}"#;
     assert_eq!(chat(&[event]).events, []);
 }
 
 #[test]
-fn a_whole_answer_tells_no_token_events() {
+fn a_whole_answer_has_no_token_events() {
     let body = r#"{"id":"x","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"all","tool_calls":[{"function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":4,"completion_tokens":19,"total_tokens":23}}"#;
     let heard = hear(CHAT, "application/json", body);
     assert_eq!((heard.tokens(), heard.framing), (0, Framing::Json));
@@ -231,7 +231,7 @@ fn values_of_another_type_are_defects_and_nothing_more() {
 
 /// Written from the protocol, not recorded: vLLM with `--enable-per-request-metrics`.
 #[test]
-fn vllm_metrics_tell_durations_and_drafts() {
+fn vllm_metrics_have_durations_and_drafts() {
     let heard = chat(&[
         r#"{"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":"stop"}]}"#,
         r#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":7},"metrics":{"time_to_first_token_ms":12.5,"generation_time_ms":100.0,"queue_time_ms":1.0,"speculative_decoding":{"num_draft_tokens":8,"num_accepted_draft_tokens":5}}}"#,
@@ -290,7 +290,7 @@ fn vllm_counts_each_choice_in_every_chunk_and_all_at_the_end() {
 
 /// Written from the protocol, not recorded: vLLM fails in mid-stream, and marks the end all the same.
 #[test]
-fn vllm_says_an_error_and_then_that_it_is_done() {
+fn vllm_sends_an_error_and_then_the_marker() {
     let heard = chat(&[
         r#"{"model":"m","choices":[{"index":0,"delta":{"content":"x"},"finish_reason":null}],"usage":{"prompt_tokens":9,"completion_tokens":1}}"#,
         r#"{"error":{"message":"EngineDeadError","type":"InternalServerError","param":null,"code":500}}"#,
@@ -311,7 +311,7 @@ fn token_ids_count_exactly_where_chunks_hold_several() {
 
 /// Written from the protocol, not recorded: SGLang names thinking and its count in its own way.
 #[test]
-fn sglang_counts_thinking_beside_the_details() {
+fn sglang_counts_thinking_outside_the_details() {
     let heard = chat(&[
         r#"{"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"","reasoning_content":null},"finish_reason":null}],"usage":null}"#,
         r#"{"model":"m","choices":[{"index":0,"delta":{"content":null,"reasoning_content":"x"},"finish_reason":null}],"usage":null}"#,
@@ -415,7 +415,7 @@ fn sound_is_an_answer() {
 }
 
 #[test]
-fn choices_without_a_number_are_numbered_as_they_stand() {
+fn choices_without_an_index_are_numbered_in_order() {
     let running = |text: &str| {
         format!(
             r#"{{"choices":[{{"delta":{{"content":"{text}"}},"finish_reason":"stop"}},{{"delta":{{"content":"{text}"}},"finish_reason":null}}]}}"#
@@ -430,9 +430,9 @@ fn held(heard: &Heard) -> Vec<Option<u64>> {
     heard.events.iter().filter_map(listed).collect()
 }
 
-/// vLLM and SGLang send every few tokens where they are told so, or where their client does not read.
+/// vLLM and SGLang send one event per few tokens if so configured, or if their client does not read.
 #[test]
-fn a_count_beside_each_chunk_tells_how_many_tokens_the_next_one_holds() {
+fn the_growth_of_a_cumulative_count_is_the_tokens_of_a_chunk() {
     let chunk = |index: u32, text: &str, generated: u64| {
         format!(
             r#"{{"choices":[{{"index":{index},"delta":{{"content":"{text}"}}}}],"usage":{{"prompt_tokens":9,"completion_tokens":{generated}}}}}"#
@@ -453,9 +453,9 @@ fn a_count_beside_each_chunk_tells_how_many_tokens_the_next_one_holds() {
     assert_eq!(held(&heard), [None, None, Some(3), Some(1), Some(3), None, None]);
 }
 
-/// A server that reports once, beside the last text, does not say what that held.
+/// A single report, in the object of the last text, does not count that text's tokens.
 #[test]
-fn a_count_beside_one_chunk_alone_tells_nothing_of_it() {
+fn a_single_cumulative_count_is_not_the_tokens_of_its_chunk() {
     let delta = r#"{"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":null}]}"#;
     let last = r#"{"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":500}}"#;
     let heard = chat(&[delta, delta, last, "[DONE]"]);
@@ -464,7 +464,7 @@ fn a_count_beside_one_chunk_alone_tells_nothing_of_it() {
 }
 
 #[test]
-fn what_one_choice_lists_without_text_does_not_go_to_another() {
+fn tokens_listed_without_text_stay_with_their_choice() {
     let chunk = |index: u32, text: &str, ids: &str| {
         format!(r#"{{"choices":[{{"index":{index},"delta":{{"content":"{text}"}},"token_ids":{ids}}}]}}"#)
     };

@@ -9,7 +9,7 @@ fn stream(events: &[&str]) -> Heard {
 }
 
 #[test]
-fn only_deltas_bear_tokens() {
+fn only_deltas_are_token_bearing() {
     let answer = Tokens { answer: true, ..Tokens::default() };
     let thinking = Tokens { thinking: true, ..Tokens::default() };
     let cases = [
@@ -50,7 +50,7 @@ fn ended(kind: &str, more: &str) -> Heard {
 }
 
 #[test]
-fn the_last_event_counts_and_tells_how_it_ended() {
+fn the_last_event_has_the_counts_and_the_reason() {
     let heard = ended("completed", "");
     let usage = heard.usage().expect("stated");
     assert_eq!((usage.last, usage.prompt, usage.generated), (true, Some(9), Some(7)));

@@ -1,10 +1,10 @@
-//! The endpoints.
+//! The table of endpoints.
 
-use super::Dialect::{Anthropic, LlamaCpp, LmStudio, Ollama, OpenAi, SgLang, Tgi};
-use super::Operation::{Chat, Create, Embeddings, Other, Pull, Push, TextCompletion};
-use super::{Format, Route};
+use super::endpoint::Dialect::{Anthropic, LlamaCpp, LmStudio, Ollama, OpenAi, SgLang, Tgi};
+use super::endpoint::Operation::{Chat, Create, Embeddings, Other, Pull, Push, TextCompletion};
+use super::endpoint::{BodyFormat, Route};
 
-/// Writes each path once: it is both what is matched and the label.
+/// Each path is written once: as the pattern and as the label.
 macro_rules! endpoints {
     ($path:expr; $($endpoint:literal: $method:literal $dialect:ident $operation:ident $format:ident,)+) => {
         match $path {
@@ -13,7 +13,7 @@ macro_rules! endpoints {
                 dialect: $dialect,
                 operation: $operation,
                 names_model: true,
-                format: Format::$format,
+                format: BodyFormat::$format,
             })),)+
             _ => None,
         }
@@ -21,7 +21,7 @@ macro_rules! endpoints {
 }
 
 /// Endpoints whose request names a model, each with the one method that does.
-pub(super) fn spoken(path: &str) -> Option<(&'static str, Route)> {
+pub(super) fn naming_a_model(path: &str) -> Option<(&'static str, Route)> {
     endpoints! { path;
         "/api/chat": "POST" Ollama Chat Ollama,
         "/api/generate": "POST" Ollama TextCompletion Ollama,
@@ -94,7 +94,7 @@ macro_rules! plain_endpoints {
     };
 }
 
-/// Endpoints with nothing to read.
+/// Endpoints whose requests name no model, and [`Route::OTHER`].
 pub(super) fn plain(method: &str, path: &str) -> Route {
     if method == "POST" && path == "/" {
         return Route {
@@ -102,7 +102,7 @@ pub(super) fn plain(method: &str, path: &str) -> Route {
             dialect: Tgi,
             operation: TextCompletion,
             names_model: false,
-            format: Format::Tgi,
+            format: BodyFormat::Tgi,
         };
     }
     fixed(path).or_else(|| templated(path)).unwrap_or(Route::OTHER)
@@ -123,7 +123,7 @@ fn fixed(path: &str) -> Option<Route> {
     })
 }
 
-/// Paths with a name in them. The name may hold slashes where the server takes it so.
+/// Paths that contain a name. The name may contain slashes.
 fn templated(path: &str) -> Option<Route> {
     let templates = [
         ("/api/blobs/", "/api/blobs/:digest", Ollama),

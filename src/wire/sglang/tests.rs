@@ -35,7 +35,7 @@ fn text_is_cumulative_and_so_are_counts() {
 }
 
 #[test]
-fn a_stream_that_is_left_is_counted_so_far() {
+fn an_abandoned_stream_is_counted_so_far() {
     let heard = stream(&[&chunk("a", 1, ""), &chunk("ab", 2, "")]);
     assert_eq!(heard.usage().map(|usage| (usage.last, usage.generated)), Some((false, Some(2))));
     assert!(heard.is_cut());
@@ -84,7 +84,7 @@ fn token_ids_without_text_are_tokens() {
 }
 
 #[test]
-fn choices_are_told_apart() {
+fn choices_are_counted_separately() {
     let heard =
         stream(&[&chunk("a", 1, r#","index":0"#), &chunk("a", 2, r#","index":1"#), &chunk("ab", 4, r#","index":1"#)]);
     let of =

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::wire::budget::Budget;
+use crate::wire::budget::DecodeBudget;
 use crate::wire::event::{Event, FinishReason, Timings, Tokens};
 use crate::wire::reader::{Head, Reader, Reported};
 use crate::wire::route::Route;
@@ -21,7 +21,7 @@ fn token(index: u64, text: &str, special: bool) -> String {
 }
 
 #[test]
-fn each_event_is_one_token_and_special_ones_show_none() {
+fn each_event_is_one_token_and_special_ones_have_no_text() {
     let last = token(4, "</s>", true).replace(r#""generated_text":null"#, r#""generated_text":"abc""#).replace(
         r#""details":null"#,
         r#""details":{"finish_reason":"eos_token","generated_tokens":4,"seed":null,"input_length":9}"#,
@@ -65,9 +65,9 @@ fn the_head_of_a_whole_answer_counts_where_the_body_does_not() {
     let read = |path: &str, body: &str| {
         let route = Route::of("POST", path);
         let value = |name: &str| fields.iter().find(|(field, _)| *field == name).map(|(_, value)| value.as_bytes());
-        let reported = Reported::read(route, value);
+        let reported = Reported::parse(route, value);
         let head = Head { status: 200, content_type: Some(b"application/json"), content_encoding: None, reported };
-        let (mut reader, mut usage, mut timings) = (Reader::new(route, &head, &Budget::unlimited()), None, None);
+        let (mut reader, mut usage, mut timings) = (Reader::new(route, &head, &DecodeBudget::unlimited()), None, None);
         reader.read(body.as_bytes(), &mut |event, _| match event {
             Event::Usage(told) => usage = Some((told.last, told.prompt, told.generated)),
             Event::Timings(told) => timings = Some(told),
@@ -86,17 +86,17 @@ fn the_head_of_a_whole_answer_counts_where_the_body_does_not() {
     assert_eq!(read("/generate", details).0, Some((true, Some(8), Some(5))));
     let chat = r#"{"choices":[{"index":0,"message":{"content":"abc"},"finish_reason":"stop"}],"usage":{"prompt_tokens":8,"completion_tokens":5}}"#;
     assert_eq!(read("/v1/chat/completions", chat), (Some((true, Some(8), Some(5))), timings), "its OpenAI routes too");
-    assert_eq!(read("/api/chat", "{}"), (None, None), "nobody else has such fields");
+    assert_eq!(read("/api/chat", "{}"), (None, None), "no other server has such fields");
 }
 
 #[test]
 fn absurd_fields_are_unknown() {
     let route = Route::of("POST", "/generate");
     for value in ["", "-1", "1.5", "x", "99999999999999999999", "\u{e9}"] {
-        assert_eq!(Reported::read(route, |_| Some(value.as_bytes())), Reported::default(), "{value}");
+        assert_eq!(Reported::parse(route, |_| Some(value.as_bytes())), Reported::default(), "{value}");
     }
-    let zeros = Reported::read(route, |_| Some(b"0"));
+    let zeros = Reported::parse(route, |_| Some(b"0"));
     assert_eq!((zeros.total, zeros.inference), (None, None), "zero is not known");
     let unmarked = |name: &str| (name != "x-compute-type").then_some(&b"9"[..]);
-    assert_eq!(Reported::read(Route::of("POST", "/v1/chat/completions"), unmarked), Reported::default(), "not TGI");
+    assert_eq!(Reported::parse(Route::of("POST", "/v1/chat/completions"), unmarked), Reported::default(), "not TGI");
 }

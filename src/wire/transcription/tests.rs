@@ -8,7 +8,7 @@ const PATH: &str = "/v1/audio/transcriptions";
 const TOKENS: Event<'static> = Event::Tokens(Tokens { answer: true, thinking: false, listed: None, choice: 0 });
 
 #[test]
-fn events_bear_text_and_the_last_one_counts() {
+fn events_have_text_and_the_last_one_has_the_counts() {
     let body = concat!(
         "data: {\"type\":\"transcript.text.delta\",\"delta\":\"I\"}\n\n",
         "data: {\"type\":\"transcript.text.delta\",\"delta\":\" see\"}\n\n",

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
-use inferometer::wire::budget::Budget;
+use inferometer::wire::budget::DecodeBudget;
 use inferometer::wire::event::{Defect, Event};
 use inferometer::wire::reader::{Framing, Head, Reader, Reported};
 use inferometer::wire::request::ModelScanner;
@@ -100,7 +100,7 @@ fn told_by_piece(fixture: &Fixture, coding: Option<&str>, pieces: &[&[u8]]) -> V
         content_encoding: coding.map(str::as_bytes),
         reported: Reported::default(),
     };
-    let mut reader = Reader::new(fixture.route, &head, &Budget::unlimited());
+    let mut reader = Reader::new(fixture.route, &head, &DecodeBudget::unlimited());
     let mut tell = |piece: &&[u8]| {
         let mut told = 0;
         reader.read(piece, &mut |event, _| told += usize::from(matches!(event, Event::Tokens(_))));
@@ -163,7 +163,7 @@ fn a_coded_request_names_its_model_and_its_prompt_too() {
         let plain = scan(ModelScanner::default(), &fixture.request);
         for (coding, coded) in codings(&fixture.request) {
             assert_eq!(
-                scan(ModelScanner::coded(coding.as_bytes(), &Budget::unlimited()), &coded),
+                scan(ModelScanner::coded(coding.as_bytes(), &DecodeBudget::unlimited()), &coded),
                 plain,
                 "{} {coding}",
                 fixture.name

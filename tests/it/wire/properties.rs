@@ -1,6 +1,6 @@
 //! Any split, any interleaving of choices, any junk between: the sums stay right, and nothing breaks.
 
-use inferometer::wire::budget::Budget;
+use inferometer::wire::budget::DecodeBudget;
 use inferometer::wire::event::{Event, Usage};
 use inferometer::wire::reader::{Head, Reader, Reported};
 use inferometer::wire::route::Route;
@@ -54,7 +54,7 @@ fn run(path: &str, media: &str, body: &str, random: &mut Random) -> Heard {
         content_encoding: None,
         reported: Reported::default(),
     };
-    let mut reader = Reader::new(Route::of("POST", path), &head, &Budget::unlimited());
+    let mut reader = Reader::new(Route::of("POST", path), &head, &DecodeBudget::unlimited());
     let mut heard = Heard::default();
     let mut emit = |event: Event<'_>, _| match event {
         Event::Tokens(_) => (heard.tokens, heard.terminal) = (heard.tokens + 1, false),

@@ -1,6 +1,7 @@
-//! What a shape tells is what reading in full tells, byte for byte of difference.
+//! A shape gives the values that parsing gives, for a change of any byte.
 
-use super::super::table::{Object, Want};
+use super::super::scanner::Scanner;
+use super::super::table::Want;
 use super::*;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,7 +33,7 @@ const ELEMENT: &str = "{\"model\":\"m\\u00e9\",\"at\":\"12:00\",\"n\":17,\"x\":{
                        \"count\":12,\"quantity\":0.5,\"error\":\"\",\"length\":[1,\"b\",{}],\
                        \"items\":[{\"content\":\"b\",\"z\":null},{}],\"done\":false}";
 
-/// What was told, as text, so that it can be kept.
+/// The visited values as text.
 #[derive(Default)]
 struct Log(Vec<String>);
 
@@ -42,10 +43,10 @@ impl Visit<Field> for Log {
     }
 }
 
-/// A scanner that has read the element often enough to know its shape.
-fn taught(element: &str) -> Scanner<Field> {
+/// A scanner that has recorded the shape of the element.
+fn scanner_with_shape(element: &str) -> Scanner<Field> {
     let mut scanner = Scanner::new(&OBJECT);
-    for _ in 0..BEFORE_FIRST {
+    for _ in 0..MISSES_BEFORE_FIRST {
         scanner.read(element.as_bytes(), &mut Log::default());
         scanner.reset();
     }
@@ -53,30 +54,30 @@ fn taught(element: &str) -> Scanner<Field> {
 }
 
 /// One that has also seen which gaps vary: the time and the text.
-fn taught_twice() -> Scanner<Field> {
-    let mut scanner = taught(ELEMENT);
+fn scanner_with_narrow_shape() -> Scanner<Field> {
+    let mut scanner = scanner_with_shape(ELEMENT);
     let second = ELEMENT.replacen("12:00", "12:01", 1).replacen("\" a\"", "\" b\"", 1);
     scanner.read(second.as_bytes(), &mut Log::default());
     scanner.reset();
     scanner
 }
 
-/// Reads one element: what was told, where it ends, whether it is whole, and what was wrong.
+/// Reads one element. Returns its values, its end, whether it is whole, and its defects.
 fn read(scanner: &mut Scanner<Field>, element: &[u8]) -> (Vec<String>, usize, bool, Defects) {
     let mut log = Log::default();
     let end = scanner.read(element, &mut log);
     (log.0, end, scanner.is_done(), scanner.defects())
 }
 
-fn fits(element: &str, other: &str) -> bool {
-    let mut scanner = taught(element);
+fn matches_shape(element: &str, other: &str) -> bool {
+    let mut scanner = scanner_with_shape(element);
     read(&mut scanner, other.as_bytes());
-    scanner.lessons.fitted == 1
+    scanner.shapes().hits == 1
 }
 
 #[test]
-fn an_element_that_differs_only_in_its_gaps_fits() {
-    assert!(fits(ELEMENT, ELEMENT));
+fn an_element_that_differs_only_in_its_gaps_matches() {
+    assert!(matches_shape(ELEMENT, ELEMENT));
     for (there, other) in [
         ("\" a\"", "\"\""),
         ("\" a\"", "\"a \\\" and \\\\\""),
@@ -88,12 +89,12 @@ fn an_element_that_differs_only_in_its_gaps_fits() {
         ("[1,\"b\"", "[-2,\"\""),
     ] {
         assert!(ELEMENT.contains(there));
-        assert!(fits(ELEMENT, &ELEMENT.replacen(there, other, 1)), "{there} {other}");
+        assert!(matches_shape(ELEMENT, &ELEMENT.replacen(there, other, 1)), "{there} {other}");
     }
 }
 
 #[test]
-fn whatever_differs_elsewhere_does_not_fit() {
+fn an_element_that_differs_outside_its_gaps_does_not_match() {
     for (there, other) in [
         ("false", "true"),
         ("0.5", "0.6"),
@@ -109,30 +110,30 @@ fn whatever_differs_elsewhere_does_not_fit() {
         ("\"at\"", "\"au\""),
     ] {
         assert!(ELEMENT.contains(there));
-        assert!(!fits(ELEMENT, &ELEMENT.replacen(there, other, 1)), "{there} {other}");
+        assert!(!matches_shape(ELEMENT, &ELEMENT.replacen(there, other, 1)), "{there} {other}");
     }
 }
 
 #[test]
-fn what_stays_the_same_is_no_gap_until_it_varies() {
-    let gaps = |scanner: &Scanner<Field>| scanner.lessons.shape.as_ref().map_or(0, |shape| shape.gaps.len());
-    let mut scanner = taught_twice();
-    assert!(gaps(&scanner) < gaps(&taught(ELEMENT)));
+fn a_constant_content_is_no_gap_until_it_varies() {
+    let gaps = |scanner: &Scanner<Field>| scanner.shapes().shape.as_ref().map_or(0, |shape| shape.gaps.len());
+    let mut scanner = scanner_with_narrow_shape();
+    assert!(gaps(&scanner) < gaps(&scanner_with_shape(ELEMENT)));
     let (later, last) = (ELEMENT.replacen("17", "18", 1), ELEMENT.replacen("17", "19", 1));
-    let missed = std::iter::repeat_n(&*later, (2 * BEFORE_FIRST) as usize);
+    let missed = std::iter::repeat_n(&*later, (2 * MISSES_BEFORE_FIRST) as usize);
     for element in [ELEMENT].into_iter().chain(missed).chain([ELEMENT, &last]) {
         read(&mut scanner, element.as_bytes());
         scanner.reset();
     }
-    assert_eq!((scanner.lessons.varies, gaps(&scanner)), (true, gaps(&taught(ELEMENT))));
-    assert_eq!(scanner.lessons.fitted, 2);
+    assert_eq!((scanner.shapes().keeps_gaps, gaps(&scanner)), (true, gaps(&scanner_with_shape(ELEMENT))));
+    assert_eq!(scanner.shapes().hits, 2);
 }
 
 #[test]
-fn every_change_of_a_byte_is_told_as_reading_in_full_tells_it() {
+fn every_changed_byte_gives_the_values_that_parsing_gives() {
     let same = |element: &[u8]| {
         let expected = read(&mut Scanner::new(&OBJECT), element);
-        for mut scanner in [taught(ELEMENT), taught_twice()] {
+        for mut scanner in [scanner_with_shape(ELEMENT), scanner_with_narrow_shape()] {
             assert_eq!(read(&mut scanner, element), expected, "{}", String::from_utf8_lossy(element));
         }
     };
@@ -148,23 +149,23 @@ fn every_change_of_a_byte_is_told_as_reading_in_full_tells_it() {
 }
 
 #[test]
-fn what_follows_an_element_is_left() {
-    let mut scanner = taught(ELEMENT);
+fn bytes_after_an_element_are_not_read() {
+    let mut scanner = scanner_with_shape(ELEMENT);
     let (_, end, done, _) = read(&mut scanner, format!("{ELEMENT} {ELEMENT}").as_bytes());
-    assert_eq!((end, done, scanner.lessons.fitted), (ELEMENT.len(), true, 1));
+    assert_eq!((end, done, scanner.shapes().hits), (ELEMENT.len(), true, 1));
 }
 
 #[test]
-fn one_element_teaches_nothing_and_neither_does_what_is_not_as_documented() {
+fn one_element_and_elements_with_defects_are_not_recorded() {
     let mut scanner = Scanner::new(&OBJECT);
     read(&mut scanner, ELEMENT.as_bytes());
-    assert!(scanner.lessons.shape.is_none());
-    assert!(taught("{\"count\":-1}").lessons.shape.is_none());
-    assert!(taught("[1]").lessons.shape.is_none());
+    assert!(scanner.shapes().shape.is_none());
+    assert!(scanner_with_shape("{\"count\":-1}").shapes().shape.is_none());
+    assert!(scanner_with_shape("[1]").shapes().shape.is_none());
 }
 
 #[test]
-fn what_is_kept_is_bounded() {
+fn a_recorded_shape_is_bounded() {
     let long = "x".repeat(MAX_BYTES);
     for (element, kept) in [
         (format!("{{\"at\":\"{long}\"}}"), true),
@@ -172,26 +173,26 @@ fn what_is_kept_is_bounded() {
         (format!("{{\"at\":[{}1]}}", "\"\",".repeat(MAX_ELEMENT)), false),
         (format!("{{\"length\":[{}1]}}", "1,".repeat(MAX_GAPS - 1)), true),
         (format!("{{\"length\":[{}1]}}", "1,".repeat(MAX_GAPS)), false),
-        (format!("{{\"items\":[{}1]}}", "{},".repeat(MAX_TOLD)), false),
+        (format!("{{\"items\":[{}1]}}", "{},".repeat(MAX_VISITS)), false),
     ] {
-        assert_eq!(taught(&element).lessons.shape.is_some(), kept, "{element:.40}");
+        assert_eq!(scanner_with_shape(&element).shapes().shape.is_some(), kept, "{element:.40}");
     }
 }
 
 #[test]
-fn lessons_that_do_not_pay_become_rare_and_those_that_pay_do_not() {
+fn recordings_that_do_not_pay_become_rare() {
     // Elements alike come in runs of so many.
-    let read_in_full = |run: usize| {
-        let (mut scanner, mut in_full) = (Scanner::new(&OBJECT), 0);
+    let parsed_of = |run: usize| {
+        let (mut scanner, mut parsed) = (Scanner::new(&OBJECT), 0);
         for element in 0..10_000 {
-            let fitted = scanner.lessons.fitted;
+            let hits = scanner.shapes().hits;
             read(&mut scanner, format!("{{\"k{}\":1}}", element / run).as_bytes());
-            in_full += usize::from(scanner.lessons.fitted <= fitted);
+            parsed += usize::from(scanner.shapes().hits <= hits);
             scanner.reset();
         }
-        (in_full, scanner.lessons.patience)
+        (parsed, scanner.shapes().max_misses)
     };
-    assert_eq!(read_in_full(1), (10_000, MAX_BETWEEN));
-    let (in_full, patience) = read_in_full(100);
-    assert!(in_full < 120 && patience == 1, "{in_full} {patience}");
+    assert_eq!(parsed_of(1), (10_000, MAX_MISSES_BETWEEN));
+    let (parsed, max_misses) = parsed_of(100);
+    assert!(parsed < 120 && max_misses == 1, "{parsed} {max_misses}");
 }
