@@ -9,14 +9,14 @@ use inferometer::config::Config;
 use inferometer::config::error::ConfigError;
 use inferometer::{app, config, logs};
 
-/// Failed while running.
+/// Exit code of a failure while running.
 const FAILED: u8 = 1;
 
 fn main() -> ExitCode {
     let cli = Cli::parse(&config::flags());
     let config = match resolve(&cli) {
         Ok(config) => config,
-        Err(error) => return refused(&error),
+        Err(error) => return refuse(&error),
     };
     if cli.print_config {
         print(&config.to_toml());
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
     }
     let material = match Material::load(&config) {
         Ok(material) => material,
-        Err(error) => return refused(&error),
+        Err(error) => return refuse(&error),
     };
     if cli.check_config {
         config.warnings.iter().for_each(|warning| eprintln!("inferometer: warning: {warning}"));
@@ -38,7 +38,8 @@ fn resolve(cli: &Cli) -> Result<Config, ConfigError> {
     config::resolve(cli, std::env::vars_os(), |path| std::fs::read_to_string(path))
 }
 
-fn refused(error: &dyn std::error::Error) -> ExitCode {
+/// Reports an error in the configuration.
+fn refuse(error: &dyn std::error::Error) -> ExitCode {
     eprintln!("inferometer: {error}");
     ExitCode::from(ConfigError::EXIT_CODE)
 }
@@ -68,7 +69,7 @@ fn run(cli: Cli, config: Config, material: Material) -> ExitCode {
     })
 }
 
-/// A closed standard output is nothing to fail for.
+/// Prints to standard output; a closed one is not an error.
 fn print(text: &str) {
     use std::io::Write;
     let _ = std::io::stdout().write_all(text.as_bytes());

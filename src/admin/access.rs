@@ -9,44 +9,37 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use tokio::sync::watch;
 
-use super::password::{Memory, Users, Verdict};
+use super::credentials::{CredentialCheck, Verifier};
+use super::policy::Policy;
 use super::web_config;
 use crate::tls::FileError;
-use crate::tls::server::TlsServer;
 
-/// What anyone may ask: orchestrators probe without credentials. Compared with the raw path, so that every other spelling
-/// is protected.
+/// Paths that need no password: orchestrators probe without credentials. Compared with the raw path, so that every other
+/// spelling is protected.
 const OPEN: [&str; 2] = ["/livez", "/readyz"];
-
-/// TLS and credentials.
-#[derive(Default)]
-pub(super) struct Policy {
-    pub(super) tls: Option<TlsServer>,
-    pub(super) users: Option<Users>,
-}
 
 /// Whether a request may be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Admitted {
+pub(super) enum Admission {
     /// It needs no password.
-    Anyone,
+    Open,
     /// Its password is right.
-    Known,
-    No,
-    /// Its password was not looked at; it may be after this time.
-    Later(Duration),
+    Authenticated,
+    Denied,
+    /// Its password was not checked; the client may retry after this time.
+    RetryAfter(Duration),
 }
 
-/// TLS and credentials of the second listener. Its clones stay one: what [`Access::renew`] changes, all of them show.
+/// TLS and credentials of the second listener. Clones share them: [`Access::renew`] on one changes all.
 #[derive(Clone)]
 pub struct Access {
     policy: watch::Sender<Arc<Policy>>,
-    memory: Arc<Memory>,
+    verifier: Arc<Verifier>,
 }
 
 impl From<Policy> for Access {
     fn from(policy: Policy) -> Self {
-        Self { policy: watch::Sender::new(Arc::new(policy)), memory: Arc::default() }
+        Self { policy: watch::Sender::new(Arc::new(policy)), verifier: Arc::default() }
     }
 }
 
@@ -57,52 +50,52 @@ impl Access {
         Policy::default().into()
     }
 
-    /// Reads the file and those that it names.
+    /// Reads the web configuration file and the files that it names.
     ///
     /// # Errors
-    /// When one is missing or holds something else.
+    /// When one is missing or malformed.
     pub fn load(path: &Path) -> Result<Self, FileError> {
         web_config::load(path).map(Self::from)
     }
 
-    /// From now on, does what `other` does, TLS and users, on or off. Connections that are open finish what they are
-    /// answering and are closed.
+    /// Takes over the TLS settings and the users of `other`, also where it has none. Open connections finish their answer
+    /// and are closed.
     pub fn renew(&self, other: &Self) {
         self.policy.send_replace(other.policy());
     }
 
-    /// What holds now.
+    /// The policy in force.
     pub(super) fn policy(&self) -> Arc<Policy> {
         self.policy.borrow().clone()
     }
 
-    /// What holds now, and later.
+    /// The policy in force, and its changes.
     pub(super) fn watch(&self) -> watch::Receiver<Arc<Policy>> {
         self.policy.subscribe()
     }
 
-    /// Whether it is spoken to over TLS.
+    /// Whether the listener speaks TLS.
     #[must_use]
     pub fn speaks_tls(&self) -> bool {
         self.policy.borrow().tls.is_some()
     }
 
-    /// Whether a request from this address for this path may be answered.
-    pub(super) async fn admits(&self, ip: IpAddr, path: &str, headers: &HeaderMap) -> Admitted {
+    /// Whether a request from this address for this path may be answered. Charges an attempt for a wrong password.
+    pub(super) async fn admit(&self, client: IpAddr, path: &str, headers: &HeaderMap) -> Admission {
         let policy = self.policy();
-        let Some(users) = &policy.users else { return Admitted::Anyone };
+        let Some(users) = &policy.users else { return Admission::Open };
         if OPEN.contains(&path) {
-            return Admitted::Anyone;
+            return Admission::Open;
         }
         let mut given = headers.get_all(AUTHORIZATION).iter();
-        let verdict = match (given.next(), given.next()) {
-            (Some(credentials), None) => self.memory.judge(users, credentials, ip).await,
-            _ => Verdict::Wrong,
+        let check = match (given.next(), given.next()) {
+            (Some(credentials), None) => self.verifier.verify(users, credentials, client).await,
+            _ => CredentialCheck::Wrong,
         };
-        match verdict {
-            Verdict::Right => Admitted::Known,
-            Verdict::Wrong => Admitted::No,
-            Verdict::TooMany(wait) => Admitted::Later(wait),
+        match check {
+            CredentialCheck::Right => Admission::Authenticated,
+            CredentialCheck::Wrong => Admission::Denied,
+            CredentialCheck::TooMany(wait) => Admission::RetryAfter(wait),
         }
     }
 }

@@ -1,30 +1,30 @@
-//! Who may ask: a listener on loopback answers to loopback names only.
+//! Refuses requests that a browser makes for another site's page.
 //!
 //! A web site can point its own name at 127.0.0.1 and so have a visitor's browser read what listens there (DNS
-//! rebinding). The browser then sends the site's name as `Host`. A listener that is bound beyond loopback is asked by
-//! names that are not known here, and answers to all of them.
+//! rebinding). The browser then sends the site's name as `Host`, so a listener on loopback answers to loopback names only.
+//! The names of a listener bound beyond loopback are not known here, and it answers to all of them.
 //!
-//! Browsers also say what a request is for (Fetch Metadata). What another site's page wants within itself is refused
-//! everywhere: it could not read the answer, but learn from its size and time, and use a password that the browser
-//! remembers. A link that is followed is answered.
+//! Browsers also say what a request is for (Fetch Metadata). A request that another site's page makes for its own content
+//! is refused on every listener: the page could not read the answer, but could measure its size and time, with a password
+//! that the browser remembers. A link that is followed is answered.
 
 use std::net::{IpAddr, SocketAddr};
 
 use http::uri::Authority;
 use http::{HeaderMap, Request, StatusCode, Version, header};
 
-/// Why an answer is refused.
+/// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
-    /// No host, several, or not one.
+pub(super) enum RequestRefusal {
+    /// `Host` is missing, repeated or malformed.
     Malformed,
     /// A name that is not loopback.
     Foreign,
-    /// For a page of another site.
+    /// Made for a page of another site.
     CrossSite,
 }
 
-impl Refusal {
+impl RequestRefusal {
     pub(super) const fn status(self) -> StatusCode {
         match self {
             Self::Malformed => StatusCode::BAD_REQUEST,
@@ -44,31 +44,31 @@ impl Refusal {
     }
 }
 
-/// Whether a request that came to `own` may be answered.
-pub(super) fn check<B>(own: SocketAddr, request: &Request<B>) -> Result<(), Refusal> {
+/// `own` is the address of the listener that the request came to.
+pub(super) fn check<B>(own: SocketAddr, request: &Request<B>) -> Result<(), RequestRefusal> {
     if is_cross_site(request.headers()) {
-        return Err(Refusal::CrossSite);
+        return Err(RequestRefusal::CrossSite);
     }
     if !own.ip().to_canonical().is_loopback() {
         return Ok(());
     }
     if request.uri().authority().is_some_and(|authority| !is_loopback(authority)) {
-        return Err(Refusal::Foreign);
+        return Err(RequestRefusal::Foreign);
     }
     let mut hosts = request.headers().get_all(header::HOST).iter();
     match (hosts.next(), hosts.next()) {
-        // No browser speaks HTTP/1.0, the first version that needs no Host.
+        // HTTP/1.0 requires no Host, and no browser speaks it.
         (None, _) if request.version() == Version::HTTP_10 => Ok(()),
         (Some(host), None) => match Authority::try_from(host.as_bytes()) {
             Ok(host) if is_loopback(&host) => Ok(()),
-            Ok(_) => Err(Refusal::Foreign),
-            Err(_) => Err(Refusal::Malformed),
+            Ok(_) => Err(RequestRefusal::Foreign),
+            Err(_) => Err(RequestRefusal::Malformed),
         },
-        _ => Err(Refusal::Malformed),
+        _ => Err(RequestRefusal::Malformed),
     }
 }
 
-/// Only browsers say so, and no page can make them say something else.
+/// Only browsers send these headers, and no page can change them (Fetch Metadata: forbidden header names).
 fn is_cross_site(headers: &HeaderMap) -> bool {
     let says = |name: &str, word: &str| headers.get(name).is_some_and(|value| value.as_bytes() == word.as_bytes());
     let followed = says("sec-fetch-mode", "navigate") && says("sec-fetch-dest", "document");
@@ -92,7 +92,7 @@ fn is_loopback(authority: &Authority) -> bool {
 mod tests {
     use super::*;
 
-    fn checked(own: &str, hosts: &[&str]) -> Result<(), Refusal> {
+    fn checked(own: &str, hosts: &[&str]) -> Result<(), RequestRefusal> {
         let mut request = Request::new(());
         for host in hosts {
             request.headers_mut().append(header::HOST, host.parse().expect("a value"));
@@ -110,15 +110,15 @@ mod tests {
         let foreign =
             ["evil.example", "localhost.evil.example", "evillocalhost", "10.0.0.1", "0.0.0.0", "[::]", "a@localhost"];
         for host in foreign {
-            assert_eq!(checked("[::1]:8001", &[host]), Err(Refusal::Foreign), "{host}");
+            assert_eq!(checked("[::1]:8001", &[host]), Err(RequestRefusal::Foreign), "{host}");
         }
     }
 
     #[test]
     fn no_host_and_two_hosts_are_malformed() {
-        assert_eq!(checked("127.0.0.1:1", &[]), Err(Refusal::Malformed));
-        assert_eq!(checked("127.0.0.1:1", &["localhost", "localhost"]), Err(Refusal::Malformed));
-        assert_eq!(checked("127.0.0.1:1", &["local host"]), Err(Refusal::Malformed));
+        assert_eq!(checked("127.0.0.1:1", &[]), Err(RequestRefusal::Malformed));
+        assert_eq!(checked("127.0.0.1:1", &["localhost", "localhost"]), Err(RequestRefusal::Malformed));
+        assert_eq!(checked("127.0.0.1:1", &["local host"]), Err(RequestRefusal::Malformed));
     }
 
     #[test]
@@ -147,16 +147,16 @@ mod tests {
                     request.headers_mut().insert(*name, header::HeaderValue::from_static(value));
                 }
                 let checked = check(own.parse().expect("an address"), &request);
-                assert_eq!(checked, if *answered { Ok(()) } else { Err(Refusal::CrossSite) }, "{fields:?}");
+                assert_eq!(checked, if *answered { Ok(()) } else { Err(RequestRefusal::CrossSite) }, "{fields:?}");
             }
         }
     }
 
     #[test]
-    fn an_absolute_target_is_held_to_the_same_names() {
+    fn an_absolute_target_must_name_loopback_too() {
         let mut request = Request::new(());
         request.headers_mut().insert(header::HOST, "localhost".parse().expect("a value"));
         *request.uri_mut() = "http://evil.example/metrics".parse().expect("a target");
-        assert_eq!(check("127.0.0.1:1".parse().expect("an address"), &request), Err(Refusal::Foreign));
+        assert_eq!(check("127.0.0.1:1".parse().expect("an address"), &request), Err(RequestRefusal::Foreign));
     }
 }

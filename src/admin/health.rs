@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::Parts;
+use super::parts::Parts;
 use crate::backend::monitor::Monitor;
 use crate::backend::status::ProbeState;
 
@@ -23,13 +23,13 @@ struct Health<'a> {
 struct BackendHealth<'a> {
     name: &'a str,
     address: String,
-    /// `ollama`, `llama.cpp`, …; `unknown` where it was not recognised.
+    /// `ollama`, `llama.cpp`, …; `unknown` until it is recognised.
     runtime: &'static str,
-    /// `null` where it is not known.
+    /// `null` where the backend does not report one.
     version: Option<Box<str>>,
     /// `null` before the first probe.
     up: Option<bool>,
-    /// Seconds since it became up or down.
+    /// Seconds since `up` changed.
     since_seconds: u64,
     /// Why it is down; `null` where it is not.
     reason: Option<&'static str>,
@@ -37,7 +37,7 @@ struct BackendHealth<'a> {
     probe_seconds: Option<f64>,
 }
 
-/// The process answers, so the status code is always 200: what is behind it is in the text.
+/// The body of `/health`. The status code is 200 whatever it says: it is the process's health, not the backends'.
 pub(super) fn json(parts: &Parts, now: Instant) -> Vec<u8> {
     let health = Health {
         status: parts.readiness.state().as_str(),

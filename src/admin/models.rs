@@ -4,24 +4,24 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use super::page::{age, escaped};
+use super::markup::{age, escaped};
 use crate::backend::inventory::{Expiry, Inventory, Resident};
 use crate::backend::monitor::Monitor;
 
-/// Models that are listed for each backend; the rest is a number.
+/// Models listed for each backend; the others are counted.
 const ROWS: usize = 50;
 
-/// What each backend holds in memory. Nothing at all where none says.
+/// The models in memory by backend. Empty where no backend reports them.
 pub(super) fn section(monitors: &[Arc<Monitor>], now: SystemTime) -> String {
-    let (mut rows, mut notes, mut said) = (String::new(), String::new(), false);
+    let (mut rows, mut notes, mut is_reported) = (String::new(), String::new(), false);
     for monitor in monitors {
         let (backend, inventory) = (&*monitor.backend.name, monitor.inventory());
         let Some(resident) = &inventory.resident else { continue };
-        said = true;
+        is_reported = true;
         resident.iter().take(ROWS).for_each(|held| row(&mut rows, backend, held, now));
         notes.push_str(&note(backend, &inventory, resident.len()));
     }
-    if !said {
+    if !is_reported {
         return String::new();
     }
     let head = "<th>Model<th>Backend<th class=\"n\">VRAM<th class=\"n\">Memory<th class=\"n\">Context<th class=\"n\">Leaves in";
@@ -44,20 +44,20 @@ fn row(out: &mut String, backend: &str, held: &Resident, now: SystemTime) {
         "<tr><td>{}<td>{}<td class=\"n\">{}<td class=\"n\">{}<td class=\"n\">{}<td class=\"n\">{expires}</tr>",
         escaped(&held.name),
         escaped(backend),
-        // The backend reports a 0 of its own: all of the model is elsewhere.
+        // A reported 0, which is not an absent value: no part of the model is on a GPU.
         if held.vram == Some(0) { "in main memory".to_owned() } else { bytes(held.vram) },
         bytes(held.size),
         held.context.map_or("–".to_owned(), |tokens| tokens.to_string()),
     );
 }
 
-/// How many of the listed models these are.
+/// How many of the backend's models are in memory.
 fn note(backend: &str, inventory: &Inventory, loaded: usize) -> String {
     let backend = escaped(backend);
     format!("<p class=\"empty\">{backend}: {loaded} of {} models in memory.</p>", inventory.models.len().max(loaded))
 }
 
-/// In the unit that graphics cards are sold by.
+/// In the unit in which the memory of graphics cards is given.
 fn gibibytes(bytes: u64) -> String {
     format!("{:.2} GiB", bytes as f64 / f64::from(1 << 30))
 }
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_backend_that_does_not_say_is_left_out_and_an_empty_memory_is_said() {
+    fn a_backend_that_does_not_report_is_left_out_and_an_empty_memory_is_shown() {
         let now = SystemTime::now();
         assert_eq!(section(&[monitor(Inventory::default())], now), "");
         let empty = section(&[monitor(Inventory { resident: Some(vec![]), ..Inventory::default() })], now);

@@ -1,37 +1,39 @@
 //! The page for people: one file, no script, light and dark.
 //!
-//! Promises: every value that is not a number of ours is escaped; nothing is loaded; it shows models, ages and counts,
-//! never content.
+//! Promises: every value that we do not format ourselves is escaped; the page loads nothing; it shows models, ages and
+//! counts, never content.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Instant, SystemTime};
 
-use super::{Parts, models};
+use super::markup::{age, escaped};
+use super::models;
+use super::parts::Parts;
 use crate::backend::inventory::{Inventory, Runtime};
 use crate::backend::monitor::Monitor;
 use crate::backend::status::ProbeState;
 use crate::exchange::outcome::Phase;
 use crate::history::in_flight::InFlightExchange;
 
-/// Exchanges that are listed; the rest is a number.
+/// Exchanges listed; the others are counted.
 const ROWS: usize = 100;
 
 const STYLE: &str = include_str!("page.css");
 
 /// The whole page.
 pub(super) fn html(parts: &Parts, own: SocketAddr, now: Instant) -> String {
-    let life = parts.readiness.state();
+    let readiness = parts.readiness.state();
     let exchanges = parts.in_flight.snapshot();
     let up = age(now.saturating_duration_since(parts.started));
-    let pill = if life.serves() { "up" } else { "wait" };
+    let pill = if readiness.is_serving() { "up" } else { "wait" };
     let head = format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
          <meta http-equiv=\"refresh\" content=\"3\"><title>inferometer</title>\n<style>{STYLE}</style></head>\n<body>\
          <header><h1>inferometer</h1><span class=\"pill {pill}\">{}</span>\
          <span class=\"quiet\">version {} · {} · up {up}</span></header>\n<main>",
-        life.as_str(),
+        readiness.as_str(),
         escaped(parts.version),
         escaped(parts.revision),
     );
@@ -50,9 +52,9 @@ pub(super) fn html(parts: &Parts, own: SocketAddr, now: Instant) -> String {
 }
 
 fn addresses(clients: (bool, SocketAddr), own: (bool, SocketAddr)) -> String {
-    let (base, wide) = dialable(clients);
+    let (base, is_wildcard) = dialable(clients);
     let (metrics, _) = dialable(own);
-    let note = if wide { " <span class=\"quiet\">and every other address of this machine</span>" } else { "" };
+    let note = if is_wildcard { " <span class=\"quiet\">and every other address of this machine</span>" } else { "" };
     format!(
         "<section><h2>Addresses</h2><dl>\
          <dt>Ollama clients</dt><dd><code>OLLAMA_HOST={base}</code>{note}</dd>\
@@ -61,17 +63,17 @@ fn addresses(clients: (bool, SocketAddr), own: (bool, SocketAddr)) -> String {
     )
 }
 
-/// The address as one would dial it on this machine, and whether it stands for all of them.
+/// The URL to dial on this machine, and whether the listener takes every address of it.
 fn dialable((tls, address): (bool, SocketAddr)) -> (String, bool) {
-    let wide = address.ip().is_unspecified();
-    let shown = if wide { SocketAddr::from(([127, 0, 0, 1], address.port())) } else { address };
-    (format!("{}://{shown}", if tls { "https" } else { "http" }), wide)
+    let is_wildcard = address.ip().is_unspecified();
+    let shown = if is_wildcard { SocketAddr::from(([127, 0, 0, 1], address.port())) } else { address };
+    (format!("{}://{shown}", if tls { "https" } else { "http" }), is_wildcard)
 }
 
 fn backends(monitors: &[std::sync::Arc<Monitor>], now: Instant) -> String {
     let rows: String = monitors.iter().map(|monitor| backend(monitor, now)).collect();
     format!(
-        "<section><h2>Backends</h2><div class=\"wide\"><table><thead><tr><th>Name<th>Server<th>Address<th>State<th>Since\
+        "<section><h2>Backends</h2><div class=\"wide\"><table><thead><tr><th>Name<th>Server<th>Address<th>ProbeState<th>Since\
          <th class=\"n\">Probe</tr></thead><tbody>{rows}</tbody></table></div></section>\n"
     )
 }
@@ -93,7 +95,7 @@ fn backend(monitor: &Monitor, now: Instant) -> String {
     )
 }
 
-/// Which server it is, with its version.
+/// The server's name and version, as far as they are known.
 fn server(inventory: &Inventory) -> String {
     match (inventory.runtime, &inventory.version) {
         (Runtime::Unknown, _) => "<span class=\"quiet\">not known</span>".to_owned(),
@@ -142,56 +144,14 @@ fn row(out: &mut String, exchange: &InFlightExchange, now: Instant) {
     );
 }
 
-/// An age in the two units that matter.
-pub(super) fn age(age: Duration) -> String {
-    let seconds = age.as_secs();
-    match seconds {
-        0..60 => format!("{:.1} s", age.as_secs_f64()),
-        60..3600 => format!("{} m {:02} s", seconds / 60, seconds % 60),
-        3600..86_400 => format!("{} h {:02} m", seconds / 3600, seconds % 3600 / 60),
-        _ => format!("{} d {:02} h", seconds / 86_400, seconds % 86_400 / 3600),
-    }
-}
-
-pub(super) fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            // A name must not be able to hide what stands beside it.
-            c if c.is_control() => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn markup_in_a_name_is_text() {
-        assert_eq!(escaped("<b a='1' b=\"2\">&\n"), "&lt;b a=&#39;1&#39; b=&quot;2&quot;&gt;&amp;\u{fffd}");
-    }
-
-    #[test]
-    fn ages_read_well() {
-        for (millis, expected) in
-            [(0, "0.0 s"), (12_340, "12.3 s"), (185_000, "3 m 05 s"), (3_660_000, "1 h 01 m"), (90_000_000, "1 d 01 h")]
-        {
-            assert_eq!(age(Duration::from_millis(millis)), expected);
-        }
-    }
-
-    #[test]
     fn a_listener_on_every_address_is_shown_as_one_that_can_be_dialled() {
-        let (wide, local) = ("0.0.0.0:80".parse().expect("address"), "[::1]:80".parse().expect("address"));
-        assert_eq!(dialable((false, wide)), ("http://127.0.0.1:80".into(), true));
+        let (wildcard, local) = ("0.0.0.0:80".parse().expect("address"), "[::1]:80".parse().expect("address"));
+        assert_eq!(dialable((false, wildcard)), ("http://127.0.0.1:80".into(), true));
         assert_eq!(dialable((true, local)), ("https://[::1]:80".into(), false));
     }
 }

@@ -2,19 +2,19 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// How far the program is in its life.
+/// What `/readyz` and `/health` report. It only ever advances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Life {
+pub enum ReadinessState {
     /// Not listening yet.
     Starting,
     /// Clients are served.
     Serving,
-    /// No new clients; what is in flight may end.
+    /// New clients are refused; exchanges in flight go on.
     Draining,
 }
 
-impl Life {
-    /// A word for it.
+impl ReadinessState {
+    /// As `/readyz` and `/health` write it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -26,12 +26,12 @@ impl Life {
 
     /// Whether new clients are served.
     #[must_use]
-    pub const fn serves(self) -> bool {
+    pub const fn is_serving(self) -> bool {
         matches!(self, Self::Serving)
     }
 }
 
-/// Told by whoever runs the listener, asked by the second one.
+/// Whether clients are served: set by the program, read by the second listener.
 #[derive(Debug, Default)]
 pub struct Readiness(AtomicU8);
 
@@ -39,23 +39,23 @@ const SERVING: u8 = 1;
 const DRAINING: u8 = 2;
 
 impl Readiness {
-    /// Clients are served from now on; unless draining began already, which is never taken back.
-    pub fn serving(&self) {
+    /// Clients are served from now on. Has no effect once draining has begun.
+    pub fn set_serving(&self) {
         self.0.fetch_max(SERVING, Ordering::Relaxed);
     }
 
-    /// No new clients from now on.
-    pub fn draining(&self) {
+    /// New clients are refused from now on.
+    pub fn set_draining(&self) {
         self.0.fetch_max(DRAINING, Ordering::Relaxed);
     }
 
-    /// How far it is.
+    /// [`ReadinessState::Starting`] until [`Readiness::set_serving`].
     #[must_use]
-    pub fn state(&self) -> Life {
+    pub fn state(&self) -> ReadinessState {
         match self.0.load(Ordering::Relaxed) {
-            0 => Life::Starting,
-            SERVING => Life::Serving,
-            _ => Life::Draining,
+            0 => ReadinessState::Starting,
+            SERVING => ReadinessState::Serving,
+            _ => ReadinessState::Draining,
         }
     }
 }

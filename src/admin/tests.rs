@@ -89,7 +89,7 @@ fn body(answer: &str) -> &str {
 }
 
 #[tokio::test]
-async fn metrics_come_with_the_content_type_that_prometheus_wants() {
+async fn metrics_have_the_content_type_that_prometheus_requires() {
     let answer = admin().await.get("/metrics?name=x").await;
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     assert!(answer.contains("\r\ncontent-type: text/plain; version=0.0.4; charset=utf-8\r\n"), "{answer}");
@@ -97,7 +97,7 @@ async fn metrics_come_with_the_content_type_that_prometheus_wants() {
 }
 
 #[tokio::test]
-async fn metrics_come_in_the_format_and_coding_that_were_asked_for() {
+async fn metrics_are_in_the_requested_format_and_coding() {
     let admin = admin_with(Arc::new(|format| format!("{format:?}\n").into_bytes())).await;
     let ask =
         |accept: &str| format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{accept}\r\n\r\n");
@@ -136,13 +136,13 @@ async fn readiness_follows_the_life_of_the_program_and_liveness_does_not() {
     let admin = admin().await;
     let backend_down = admin.backend.status.record(Instant::now(), Err(ProbeFailure::Refused), Duration::ZERO);
     assert!(backend_down);
-    for (tell, status) in [
+    for (advance, status) in [
         ((|_| {}) as fn(&Readiness), "HTTP/1.1 503 "),
-        (Readiness::serving, "HTTP/1.1 200 "),
-        (Readiness::draining, "HTTP/1.1 503 "),
-        (Readiness::serving, "HTTP/1.1 503 "),
+        (Readiness::set_serving, "HTTP/1.1 200 "),
+        (Readiness::set_draining, "HTTP/1.1 503 "),
+        (Readiness::set_serving, "HTTP/1.1 503 "),
     ] {
-        tell(&admin.readiness);
+        advance(&admin.readiness);
         for path in ["/readyz", "/-/ready"] {
             assert!(admin.get(path).await.starts_with(status), "{path} {status}");
         }
@@ -153,7 +153,7 @@ async fn readiness_follows_the_life_of_the_program_and_liveness_does_not() {
 }
 
 #[tokio::test]
-async fn health_is_json_and_says_null_where_it_does_not_know() {
+async fn health_is_json_with_null_for_unknown_values() {
     let admin = admin().await;
     let read = |answer: String| serde_json::from_str::<serde_json::Value>(body(&answer)).expect("JSON");
     let health = read(admin.get("/health").await);
@@ -213,14 +213,14 @@ async fn the_page_shows_what_is_in_flight_and_escapes_it() {
 #[tokio::test]
 async fn metrics_that_panic_are_a_500_and_the_next_scrape_is_answered() {
     let admin = admin_with(Arc::new(|_| panic!("on purpose"))).await;
-    for _ in 0..super::scrapes::PAGES + 1 {
+    for _ in 0..super::scrapes::MAX_EXPOSITIONS + 1 {
         assert!(admin.get("/metrics").await.starts_with("HTTP/1.1 500 "));
     }
     assert!(admin.get("/livez").await.starts_with("HTTP/1.1 200 "));
 }
 
 #[tokio::test]
-async fn a_slow_scrape_delays_nobody_else() {
+async fn a_slow_scrape_delays_no_other_request() {
     let (release, blocked) = std::sync::mpsc::channel::<()>();
     let blocked = std::sync::Mutex::new(blocked);
     let (entered, mut has_entered) = tokio::sync::mpsc::unbounded_channel();
@@ -241,7 +241,7 @@ async fn a_slow_scrape_delays_nobody_else() {
 }
 
 #[tokio::test]
-async fn it_ends_when_told_also_with_idle_connections() {
+async fn shutdown_ends_idle_connections_too() {
     let admin = admin().await;
     let mut idle = TcpStream::connect(admin.address).await.expect("connect");
     idle.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("write");
@@ -252,7 +252,7 @@ async fn it_ends_when_told_also_with_idle_connections() {
     admin.server.await.expect("it ends");
     let mut rest = Vec::new();
     idle.read_to_end(&mut rest).await.expect("a clean close");
-    assert!(TcpStream::connect(admin.address).await.is_err(), "nobody listens any more");
+    assert!(TcpStream::connect(admin.address).await.is_err(), "the listener is closed");
 }
 
 /// One exchange on a connection that is kept.
@@ -264,10 +264,10 @@ async fn round(stream: &mut TcpStream) {
     }
 }
 
-/// Every place, held by a connection that has done this.
+/// Every slot, taken by a connection that has sent this.
 async fn held(admin: &Admin, opening: &str) -> Vec<TcpStream> {
     let mut held = Vec::new();
-    for _ in 0..super::places::MOST {
+    for _ in 0..super::slots::MAX_CONNECTIONS {
         let mut stream = TcpStream::connect(admin.address).await.expect("connect");
         stream.write_all(opening.as_bytes()).await.expect("write");
         held.push(stream);
@@ -276,7 +276,7 @@ async fn held(admin: &Admin, opening: &str) -> Vec<TcpStream> {
 }
 
 #[tokio::test]
-async fn clients_that_are_slow_or_silent_keep_nobody_out() {
+async fn slow_and_silent_clients_lock_no_other_client_out() {
     let admin = admin_with(Arc::new(|_| vec![b'x'; 1 << 20])).await;
     let scrape = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
     for opening in ["", "GET /metrics HTTP/1.1\r\nHost: lo", scrape] {
@@ -300,7 +300,7 @@ async fn clients_that_are_slow_or_silent_keep_nobody_out() {
 
 #[tokio::test]
 #[cfg(target_os = "linux")]
-async fn a_listener_that_fails_for_good_is_asked_again_after_a_pause() {
+async fn a_listener_that_keeps_failing_is_retried_after_a_pause() {
     let listener = crate::tls::accept::tests::failing::listener().await;
-    assert!(crate::tls::accept::tests::failing::waits(std::pin::pin!(super::accept(&listener))));
+    assert!(crate::tls::accept::tests::failing::waits(std::pin::pin!(super::listener::accept(&listener))));
 }

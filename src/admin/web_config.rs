@@ -19,9 +19,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::access::Policy;
-use super::password::Users;
-use crate::tls::server::{ClientVerification, Settings, TlsServer, TlsVersion};
+use super::credentials::Users;
+use super::policy::Policy;
+use crate::tls::server::{ClientVerification, TlsServer, Settings, TlsVersion};
 use crate::tls::{FileError, Identity};
 
 const KEY: &str = "admin_web_config_file";
@@ -62,7 +62,7 @@ enum MinVersion {
     Tls13,
 }
 
-/// Reads the file and those that it names.
+/// Reads the file, and the certificates and keys that it names.
 pub(super) fn load(path: &Path) -> Result<Policy, FileError> {
     let refuse = |reason: String| FileError::new(KEY, Some(path), reason);
     let text = std::fs::read_to_string(path).map_err(|cause| refuse(format!("cannot be read: {cause}")))?;

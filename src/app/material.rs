@@ -1,18 +1,18 @@
-//! What stands in the files that the configuration names: certificates, keys and passwords.
+//! What the files that the configuration names hold: certificates, keys and passwords.
 //!
-//! Everything is read and checked before any of it is used: at the start before anything is listened on, and at a reload.
+//! Everything is read and checked before any of it is used: at start before listening, and at a reload before applying.
 
 use crate::admin::access::Access;
 use crate::config::Config;
 use crate::tls::client::TlsClient;
-use crate::tls::server::{ClientVerification, Settings, TlsServer, TlsVersion};
+use crate::tls::server::{ClientVerification, TlsServer, Settings, TlsVersion};
 use crate::tls::{FileError, Identity};
 
 /// Ready for use.
 pub struct Material {
-    /// For an `https://` backend.
+    /// For an `https://` backend; `None` where no backend speaks TLS.
     pub(super) backend: Option<TlsClient>,
-    /// For the clients, where they speak TLS.
+    /// For the clients' listener; `None` is plain HTTP.
     pub(super) clients: Option<TlsServer>,
     /// For the second listener.
     pub(super) admin: Access,
@@ -22,7 +22,7 @@ impl Material {
     /// Reads every file that is named.
     ///
     /// # Errors
-    /// When one is missing, holds something else, or does not fit another.
+    /// When one is missing, is malformed, or does not fit another.
     pub fn load(config: &Config) -> Result<Self, FileError> {
         let secure = config.backends.iter().find(|backend| backend.address.tls);
         let backend = secure.map(|backend| TlsClient::load(&config.backend_tls, &backend.address.host)).transpose()?;

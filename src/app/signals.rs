@@ -1,4 +1,4 @@
-//! The signals that end the process, and the one that has it read its configuration anew.
+//! The signals that end the process, and SIGHUP, which reloads the configuration.
 
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
@@ -7,10 +7,10 @@ use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 
-/// One of them arrived.
+/// A signal that ends the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
-    /// The terminal that it was started on is gone.
+pub(super) enum EndSignal {
+    /// SIGHUP after the terminal that the process was started on has hung up.
     Hangup,
     /// From a terminal.
     Interrupt,
@@ -18,7 +18,7 @@ pub(super) enum Ending {
     Terminate,
 }
 
-impl Ending {
+impl EndSignal {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Hangup => "SIGHUP",
@@ -27,7 +27,7 @@ impl Ending {
         }
     }
 
-    /// The code of a process that was ended by it: 128 and its number.
+    /// The exit code of a process that it ended, as shells report it: 128 and its number.
     pub(super) fn exit_code(self) -> ExitCode {
         ExitCode::from(match self {
             Self::Hangup => 129,
@@ -37,14 +37,13 @@ impl Ending {
     }
 }
 
-/// Waits for them.
+/// The handlers. From [`Signals::new`] on, none of these signals kills the process.
 pub(super) struct Signals {
     hangup: Signal,
     interrupt: Signal,
     terminate: Signal,
     reload: Arc<Notify>,
-    /// It was started by hand.
-    on_terminal: bool,
+    started_on_terminal: bool,
 }
 
 impl Signals {
@@ -54,32 +53,33 @@ impl Signals {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             reload: Arc::default(),
-            on_terminal: is_on_terminal(),
+            started_on_terminal: is_on_terminal(),
         })
     }
 
-    /// Told when the configuration is to be read anew. Several wishes at once are one.
-    pub(super) fn reload(&self) -> Arc<Notify> {
+    /// Notified at each request to reload; requests that arrive together are one. They arrive only while
+    /// [`Signals::next`] is polled.
+    pub(super) fn reload_requests(&self) -> Arc<Notify> {
         self.reload.clone()
     }
 
-    pub(super) async fn next(&mut self) -> Ending {
+    pub(super) async fn next(&mut self) -> EndSignal {
         loop {
             tokio::select! {
                 _ = self.hangup.recv() => {}
-                _ = self.interrupt.recv() => return Ending::Interrupt,
-                _ = self.terminate.recv() => return Ending::Terminate,
+                _ = self.interrupt.recv() => return EndSignal::Interrupt,
+                _ = self.terminate.recv() => return EndSignal::Terminate,
             }
-            // A window that was closed is meant to take its programs with it.
-            if self.on_terminal && !is_on_terminal() {
-                return Ending::Hangup;
+            // Closing a terminal window ends the programs that were started in it.
+            if self.started_on_terminal && !is_on_terminal() {
+                return EndSignal::Hangup;
             }
             self.reload.notify_one();
         }
     }
 }
 
-/// A terminal that is gone is none any more.
+/// After a hang-up `is_terminal()` is false.
 fn is_on_terminal() -> bool {
     io::stdin().is_terminal() || io::stderr().is_terminal()
 }

@@ -1,5 +1,5 @@
-//! Tells everybody what the backend's room found out: the metrics all of it, the exchanges what is in memory and what its
-//! models are called.
+//! Passes what probes and surveys of the backends find on to the metrics, the exchanges and the log, and answers the
+//! exchanges' questions about models from the catalogue.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -15,13 +15,13 @@ use crate::exchange::vocabulary::{Dialect, Engine};
 use crate::logs::access::AccessLog;
 use crate::metrics::Metrics;
 
-pub(super) struct Found {
+pub(super) struct Fanout {
     pub(super) metrics: Arc<Metrics>,
     pub(super) residency: Arc<Residency>,
-    pub(super) log: AccessLog,
+    pub(super) access_log: AccessLog,
 }
 
-impl Report for Found {
+impl Report for Fanout {
     fn probed(&self, backend: &Arc<str>, up: bool, took: Duration) {
         self.metrics.probed(backend, up, took);
     }
@@ -50,7 +50,7 @@ impl Report for Found {
         };
         for (model, prompts) in cut {
             self.metrics.truncation_suspected(backend, model, prompts);
-            self.log.warn_of_earlier_cuts(backend, model, prompts);
+            self.access_log.warn_of_earlier_cuts(backend, model, prompts);
         }
     }
 

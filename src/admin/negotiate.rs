@@ -1,45 +1,45 @@
-//! Which form of the metrics a scraper wants: format and compression, from its `Accept` headers.
+//! Content negotiation: the format and compression of the metrics, from a scraper's `Accept` headers.
 //!
-//! Promises: whatever is asked, there is an answer (a scraper that accepts nothing that we have gets the plain text
-//! format, as Prometheus expects); a quality of 0 is a no (RFC 9110, 12.4.2). `OpenMetrics` is given only to whom asks
-//! for it by name, in the version that we write; `*/*` is the text format, for people with `curl`.
+//! Promises: there is always an answer (a scraper that accepts none of our formats gets the text format, as Prometheus
+//! expects); a quality of 0 is a refusal (RFC 9110, 12.4.2). `OpenMetrics` is sent only where it is asked for by name, in
+//! the version that we write; `*/*` is the text format, for people with `curl`.
 
 use http::header::{ACCEPT, ACCEPT_ENCODING};
 use http::{HeaderMap, HeaderName};
 
-/// How metrics are written.
+/// A format of the metrics. Which one a scraper gets depends on its `Accept` header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum ExpositionFormat {
     /// Prometheus text format 0.0.4.
     Text,
     /// `OpenMetrics` 1.0.
     OpenMetrics,
 }
 
-/// Thousandths; 0 is refused.
+/// A weight in thousandths, 0 to 1000; 0 is a refusal.
 type Quality = u16;
 
 const FULL: Quality = 1000;
 
-/// The format that is wanted most. Of two that are wanted as much, the one that says more.
-pub(super) fn format(headers: &HeaderMap) -> Format {
+/// The format of the highest quality; of two with the same, `OpenMetrics`, which says more.
+pub(super) fn format(headers: &HeaderMap) -> ExpositionFormat {
     let (mut open, mut text) = (None, None);
     for (range, parameters, quality) in elements(headers, ACCEPT) {
         match &*range {
-            "application/openmetrics-text" if fits(&parameters, "1.0.0") => open = open.max(Some(quality)),
-            "text/plain" if fits(&parameters, "0.0.4") => text = text.max(Some(quality)),
+            "application/openmetrics-text" if is_version(&parameters, "1.0.0") => open = open.max(Some(quality)),
+            "text/plain" if is_version(&parameters, "0.0.4") => text = text.max(Some(quality)),
             "*/*" | "text/*" => text = text.max(Some(quality)),
             _ => {}
         }
     }
     match open {
-        Some(open) if open > 0 && open >= text.unwrap_or(0) => Format::OpenMetrics,
-        _ => Format::Text,
+        Some(open) if open > 0 && open >= text.unwrap_or(0) => ExpositionFormat::OpenMetrics,
+        _ => ExpositionFormat::Text,
     }
 }
 
-/// Whether gzip is accepted. It is not unless somebody says so.
-pub(super) fn gzip(headers: &HeaderMap) -> bool {
+/// Without an `Accept-Encoding`, gzip is not accepted.
+pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
     let (mut named, mut any) = (None, None);
     for (coding, _, quality) in elements(headers, ACCEPT_ENCODING) {
         match &*coding {
@@ -51,20 +51,20 @@ pub(super) fn gzip(headers: &HeaderMap) -> bool {
     named.or(any).is_some_and(|quality| quality > 0)
 }
 
-/// Whether a range without a version, or with this one.
-fn fits(parameters: &[(String, String)], version: &str) -> bool {
+/// Whether the range names this version, or none.
+fn is_version(parameters: &[(String, String)], version: &str) -> bool {
     parameters.iter().all(|(name, value)| name != "version" || value == version)
 }
 
 /// A range or coding, its parameters without the quality, and its quality.
-type Element = (String, Vec<(String, String)>, Quality);
+type MediaRange = (String, Vec<(String, String)>, Quality);
 
-fn elements(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = Element> {
+fn elements(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = MediaRange> {
     let lines = headers.get_all(name).into_iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(',')).map(element)
 }
 
-fn element(text: &str) -> Element {
+fn element(text: &str) -> MediaRange {
     let mut parts = text.split(';').map(str::trim);
     let range = parts.next().unwrap_or_default().to_ascii_lowercase();
     let (mut parameters, mut weight) = (Vec::new(), FULL);
@@ -80,10 +80,10 @@ fn element(text: &str) -> Element {
     (range, parameters, weight)
 }
 
-/// What cannot be read counts as refused.
+/// An unreadable quality counts as a refusal.
 fn quality(text: &str) -> Quality {
     let value = text.parse::<f32>().ok().filter(|value| (0.0..=1.0).contains(value));
-    // Between 0 and 1000: nothing is lost that three decimals could say.
+    // Between 0 and 1000: a quality has at most three decimals.
     value.map_or(0, |value| (value * f32::from(FULL)).round() as Quality)
 }
 
@@ -97,8 +97,8 @@ mod tests {
 
     #[test]
     fn each_scraper_gets_what_it_wants_most() {
-        use Format::{OpenMetrics, Text};
-        let table: &[(&[&str], Format)] = &[
+        use ExpositionFormat::{OpenMetrics, Text};
+        let table: &[(&[&str], ExpositionFormat)] = &[
             (&[], Text),
             (&["*/*"], Text),
             (&["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"], Text),
@@ -115,7 +115,7 @@ mod tests {
                    text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"],
                 OpenMetrics,
             ),
-            // Prometheus with native histograms, and one that is told to prefer the text format.
+            // Prometheus with native histograms, and one configured to prefer the text format.
             (
                 &["application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited,\
                    application/openmetrics-text;version=1.0.0;q=0.8,text/plain;version=0.0.4;q=0.5"],
@@ -147,7 +147,7 @@ mod tests {
             (&["br"], false),
         ];
         for (lines, expected) in table {
-            assert_eq!(gzip(&headers(ACCEPT_ENCODING, lines)), *expected, "{lines:?}");
+            assert_eq!(accepts_gzip(&headers(ACCEPT_ENCODING, lines)), *expected, "{lines:?}");
         }
     }
 }

@@ -1,0 +1,78 @@
+//! Answers of the second listener, with the headers that each of them carries.
+
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+
+use super::body::Body;
+use super::negotiate::ExpositionFormat;
+
+pub(super) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
+const REALM: HeaderValue = HeaderValue::from_static("Basic realm=\"inferometer\", charset=\"UTF-8\"");
+const ALLOW: HeaderValue = HeaderValue::from_static("GET, HEAD");
+
+/// The page is one file without scripts: nothing may be loaded, framed or sent.
+const CONTENT_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+);
+
+/// Keeps another site's page from embedding an answer as an image, a script or a frame.
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
+pub(super) type AdminAnswer = Response<Body>;
+
+pub(super) fn answer(status: StatusCode, content_type: HeaderValue, body: impl Into<Body>) -> AdminAnswer {
+    let mut answer = Response::new(body.into());
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, content_type);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
+    answer
+}
+
+pub(super) fn html(text: String) -> AdminAnswer {
+    let mut page = answer(StatusCode::OK, HTML, text);
+    page.headers_mut().insert(header::CONTENT_SECURITY_POLICY, CONTENT_POLICY);
+    page
+}
+
+/// The content type is for Prometheus, which since version 3 refuses a scrape without one.
+pub(super) fn exposition(format: ExpositionFormat, gzip: bool, body: Body) -> AdminAnswer {
+    let content_type = HeaderValue::from_static(match format {
+        ExpositionFormat::Text => "text/plain; version=0.0.4; charset=utf-8",
+        ExpositionFormat::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+    });
+    let mut answer = answer(StatusCode::OK, content_type, body);
+    let headers = answer.headers_mut();
+    headers.insert(header::VARY, HeaderValue::from_static("accept, accept-encoding"));
+    if gzip {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    }
+    answer
+}
+
+pub(super) fn unauthorized() -> AdminAnswer {
+    let mut refusal = answer(StatusCode::UNAUTHORIZED, TEXT, "a user and a password are needed\n");
+    refusal.headers_mut().insert(header::WWW_AUTHENTICATE, REALM);
+    refusal
+}
+
+pub(super) fn method_not_allowed() -> AdminAnswer {
+    let mut refusal = answer(StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET and HEAD only\n");
+    refusal.headers_mut().insert(header::ALLOW, ALLOW);
+    refusal
+}
+
+pub(super) fn too_many_requests(wait: Duration) -> AdminAnswer {
+    // Whole seconds, rounded up past the end of the wait.
+    let seconds = wait.as_secs() + 1;
+    let text = format!("too many wrong passwords, or too many at once: try again in {seconds} s\n");
+    let mut refusal = answer(StatusCode::TOO_MANY_REQUESTS, TEXT, text);
+    refusal.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    refusal
+}

@@ -1,0 +1,38 @@
+//! What the second listener shows, passed in by the program.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::access::Access;
+use super::negotiate::ExpositionFormat;
+use super::ready::Readiness;
+use crate::backend::monitor::Monitor;
+use crate::history::in_flight::InFlight;
+
+/// Writes every metric. May block; called on a thread of its own.
+pub type Encode = Arc<dyn Fn(ExpositionFormat) -> Vec<u8> + Send + Sync>;
+
+/// What is shown.
+pub struct Parts {
+    /// Version of the program.
+    pub version: &'static str,
+    /// Source revision of the program; `unknown` where the build did not name one.
+    pub revision: &'static str,
+    /// When the program started.
+    pub started: Instant,
+    /// The address that clients are served on.
+    pub clients: SocketAddr,
+    /// Whether that address speaks TLS.
+    pub clients_speak_tls: bool,
+    /// TLS and credentials of this listener.
+    pub access: Access,
+    /// Whether clients are served.
+    pub readiness: Arc<Readiness>,
+    /// Writes the body of `/metrics`.
+    pub metrics: Encode,
+    /// One monitor per configured backend.
+    pub backends: Vec<Arc<Monitor>>,
+    /// Exchanges that have begun and not ended.
+    pub in_flight: InFlight,
+}

@@ -1,0 +1,86 @@
+//! Which request gets which answer.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use http::{HeaderMap, Method, Request, StatusCode};
+
+use super::access::Admission;
+use super::answer::{self, AdminAnswer, JSON, TEXT, answer};
+use super::body::Body;
+use super::parts::Parts;
+use super::scrapes::Scrapes;
+use super::slots::AnswerGuard;
+use super::{guard, health, negotiate, page};
+
+#[derive(Clone, Copy)]
+enum Resource {
+    Page,
+    Metrics,
+    Live,
+    Ready,
+    Health,
+}
+
+impl Resource {
+    fn at(path: &str) -> Option<Self> {
+        Some(match path {
+            "/" => Self::Page,
+            "/metrics" => Self::Metrics,
+            "/livez" | "/-/healthy" => Self::Live,
+            "/readyz" | "/-/ready" => Self::Ready,
+            "/health" => Self::Health,
+            _ => return None,
+        })
+    }
+}
+
+pub(super) struct Site {
+    pub(super) parts: Parts,
+    /// The listener's own address.
+    pub(super) own: SocketAddr,
+    pub(super) scrapes: Scrapes,
+}
+
+impl Site {
+    /// `client` is the address that the request comes from.
+    pub(super) async fn answer<B>(&self, request: &Request<B>, client: IpAddr, guard: &AnswerGuard) -> AdminAnswer {
+        if let Err(refusal) = guard::check(self.own, request) {
+            return answer(refusal.status(), TEXT, refusal.text());
+        }
+        let path = request.uri().path();
+        match self.parts.access.admit(client, path, request.headers()).await {
+            Admission::Open => {}
+            Admission::Authenticated => guard.mark_authenticated(),
+            Admission::Denied => return answer::unauthorized(),
+            Admission::RetryAfter(wait) => return answer::too_many_requests(wait),
+        }
+        let Some(resource) = Resource::at(path) else {
+            return answer(StatusCode::NOT_FOUND, TEXT, "not found; see /\n");
+        };
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return answer::method_not_allowed();
+        }
+        match resource {
+            Resource::Live => answer(StatusCode::OK, TEXT, "ok\n"),
+            Resource::Ready => self.ready(),
+            Resource::Metrics => self.metrics(request.headers(), guard).await,
+            Resource::Health => answer(StatusCode::OK, JSON, health::json(&self.parts, Instant::now())),
+            Resource::Page => answer::html(page::html(&self.parts, self.own, Instant::now())),
+        }
+    }
+
+    fn ready(&self) -> AdminAnswer {
+        let state = self.parts.readiness.state();
+        let status = if state.is_serving() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+        answer(status, TEXT, format!("{}\n", state.as_str()))
+    }
+
+    async fn metrics(&self, headers: &HeaderMap, guard: &AnswerGuard) -> AdminAnswer {
+        let (format, gzip) = (negotiate::format(headers), negotiate::accepts_gzip(headers));
+        match self.scrapes.exposition(format, gzip, guard).await {
+            Some((bytes, exposition)) => answer::exposition(format, gzip, Body::of(bytes, exposition)),
+            None => answer(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "the metrics could not be written; see the log\n"),
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Serves the second listener.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::components::Components;
+use super::material::Material;
+use super::process::Process;
+use crate::admin::{self, Encode, ExpositionFormat};
+use crate::cli::{REVISION, VERSION};
+use crate::metrics::Format;
+
+/// Serves until `stop` is true. `clients` is the address of the first listener.
+pub(super) fn serve(
+    listener: TcpListener,
+    clients: SocketAddr,
+    components: &Components,
+    material: &Material,
+    process: Arc<Process>,
+    stop: watch::Receiver<bool>,
+) -> JoinHandle<()> {
+    let parts = admin::Parts {
+        version: VERSION,
+        revision: REVISION,
+        started: Instant::now(),
+        clients,
+        clients_speak_tls: material.clients.is_some(),
+        access: material.admin.clone(),
+        readiness: components.readiness.clone(),
+        metrics: encoder(components, process),
+        backends: components.monitors.clone(),
+        in_flight: components.in_flight.clone(),
+    };
+    tokio::spawn(admin::serve(listener, parts, stop))
+}
+
+fn encoder(components: &Components, process: Arc<Process>) -> Encode {
+    let metrics = components.metrics.clone();
+    let dropped = metrics.sink_dropped("log");
+    Arc::new(move |format| {
+        dropped.inc_by((process.log_drops)().saturating_sub(dropped.get()));
+        metrics.encode(match format {
+            ExpositionFormat::Text => Format::Text,
+            ExpositionFormat::OpenMetrics => Format::OpenMetrics,
+        })
+    })
+}

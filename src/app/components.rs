@@ -1,0 +1,39 @@
+//! The parts that others share: built first, then handed to each.
+
+use std::sync::Arc;
+
+use super::material::Material;
+use super::{metrics, monitor};
+use crate::admin::ready::Readiness;
+use crate::backend::catalogue::Catalogue;
+use crate::backend::monitor::Monitor;
+use crate::config::Config;
+use crate::exchange::residency::Residency;
+use crate::history::in_flight::InFlight;
+use crate::logs::access::AccessLog;
+use crate::metrics::Metrics;
+
+pub(super) struct Components {
+    pub(super) monitors: Vec<Arc<Monitor>>,
+    pub(super) catalogue: Arc<Catalogue>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) residency: Arc<Residency>,
+    pub(super) in_flight: InFlight,
+    pub(super) access_log: AccessLog,
+    pub(super) readiness: Arc<Readiness>,
+}
+
+impl Components {
+    pub(super) fn build(config: &Config, material: &Material) -> Self {
+        let catalogue = Arc::new(Catalogue::new(config.max_models));
+        Self {
+            monitors: config.backends.iter().map(|backend| monitor::build(config, backend, material)).collect(),
+            metrics: metrics::build(config, catalogue.clone()),
+            catalogue,
+            residency: Arc::default(),
+            in_flight: InFlight::default(),
+            access_log: AccessLog::new(config.access_log),
+            readiness: Arc::default(),
+        }
+    }
+}
