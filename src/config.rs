@@ -1,15 +1,16 @@
-//! What the settings mean: flags over environment over file over defaults, checked.
+//! Resolves the settings: flags over environment over file over defaults, validated.
 //!
 //! Every setting is a line of one table (`config/keys.rs`), and a field that it fills.
 //!
-//! Promises: [`resolve`] is pure apart from the file reader that it is given; a wrong value is refused with its key,
-//! where it came from and what is allowed; what is printed by [`Config::to_toml`] reads back as the same
-//! configuration. Left out: whether an address can be bound or a name resolves.
+//! Promises: [`resolve`] is pure apart from the file reader passed to it; an invalid value is refused with its key, its
+//! origin and what is allowed; the output of [`Config::to_toml`] reads back as the same configuration. Left out: whether an
+//! address can be bound or a name resolves.
 
 mod backends;
 mod check;
 pub mod error;
 mod hint;
+mod invalid;
 mod key;
 mod keys;
 mod kind;
@@ -20,7 +21,6 @@ mod settings;
 mod similar;
 mod value;
 mod write;
-mod wrong;
 
 use std::ffi::OsString;
 use std::io;
@@ -34,7 +34,7 @@ use layers::Layers;
 pub use reload::Reloaded;
 pub use settings::{Bounds, Buckets, Config, ElectricityPrice, MaxConnections};
 
-/// The flags that the keys have, for the command line.
+/// The flags of all keys that have one.
 #[must_use]
 pub fn flags() -> Vec<cli::Flag> {
     let default = |key: &Key<Config>| match key.default {
@@ -51,8 +51,8 @@ pub fn flags() -> Vec<cli::Flag> {
     KEYS.iter().filter(|key| key.has_flag()).map(flag).collect()
 }
 
-/// Lays the sources over each other and checks the result. `env` is the process's environment; `read` reads the file
-/// that `--config` or `INFEROMETER_CONFIG` names.
+/// Merges the sources and validates the result. `env` is the process's environment; `read` reads the file that `--config` or
+/// `INFEROMETER_CONFIG` names.
 pub fn resolve(
     cli: &Cli,
     env: impl IntoIterator<Item = (OsString, OsString)>,

@@ -1,9 +1,9 @@
-//! `[NAME=]URL`, and the loops that it could close.
+//! Parses `[NAME=]URL`, and finds backends that are our own listeners.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use super::wrong::Wrong;
+use super::invalid::InvalidValue;
 use crate::backend::Backend;
 use crate::backend::address::Address;
 
@@ -11,14 +11,14 @@ use crate::backend::address::Address;
 const MAX_NAME: usize = 64;
 
 /// The backends: exactly one for now.
-pub(super) fn parse_all(texts: &[&str]) -> Result<Vec<Backend>, Wrong> {
+pub(super) fn parse_all(texts: &[&str]) -> Result<Vec<Backend>, InvalidValue> {
     if texts.len() > 1 {
-        return Err(Wrong::Element(1, "a second backend is not built yet; give exactly one".to_owned()));
+        return Err(InvalidValue::Element(1, "a second backend is not built yet; give exactly one".to_owned()));
     }
-    texts.iter().enumerate().map(|(at, text)| parse(text).map_err(|reason| Wrong::Element(at, reason))).collect()
+    texts.iter().enumerate().map(|(at, text)| parse(text).map_err(|reason| InvalidValue::Element(at, reason))).collect()
 }
 
-/// Reads `[NAME=]URL`. A `=` counts only where a name can stand before it.
+/// Parses `[NAME=]URL`. A `=` separates a name only if no `/`, `?` or `#` precedes it.
 pub(super) fn parse(text: &str) -> Result<Backend, String> {
     let (name, url) = match text.split_once('=') {
         Some((name, url)) if !name.contains(['/', '?', '#']) => (Some(name.trim()), url),
@@ -40,8 +40,8 @@ fn is_name(name: &str) -> bool {
     (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(plain)
 }
 
-/// Whether dialling the address would reach a listener of ours: requests would go round in a circle. Names other than
-/// `localhost` and the machine's outer addresses behind `0.0.0.0` are not looked up: that takes a resolver.
+/// Whether dialling the address would reach our own listener, so that requests would loop. Names other than `localhost`,
+/// and the machine's outer addresses for a listener on `0.0.0.0`, are not checked: that takes a resolver.
 pub(super) fn reaches(address: &Address, own: SocketAddr) -> bool {
     let dialled = match address.ip() {
         Some(ip) => vec![ip.to_canonical()],
@@ -79,8 +79,8 @@ mod tests {
     }
 
     #[test]
-    fn a_backend_that_is_our_own_listener_is_seen_through_every_spelling() {
-        let circles = [
+    fn a_backend_that_is_our_own_listener_is_found_in_every_spelling() {
+        let cases = [
             ("127.0.0.1:5", "127.0.0.1:5", true),
             ("localhost:5", "127.0.0.1:5", true),
             ("localhost:5", "[::1]:5", true),
@@ -96,9 +96,9 @@ mod tests {
             ("192.168.1.2:5", "127.0.0.1:5", false),
             ("other:5", "127.0.0.1:5", false),
         ];
-        for (backend, own, circle) in circles {
+        for (backend, own, is_loop) in cases {
             let address: Address = backend.parse().expect(backend);
-            assert_eq!(reaches(&address, own.parse().expect(own)), circle, "{backend} from {own}");
+            assert_eq!(reaches(&address, own.parse().expect(own)), is_loop, "{backend} from {own}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a configuration must not be as a whole, and what of it is worth a warning.
+//! Validates a configuration as a whole, and warns of allowed but doubtful settings.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use super::settings::Config;
 use crate::backend::Backend;
 use crate::tls::{Identity, client};
 
-/// Refuses values that are not allowed beside each other.
+/// Refuses values that are not allowed together.
 pub(super) fn check(layers: &Layers, config: &Config) -> Result<(), ConfigError> {
     let (listen, admin) = (config.listen, config.admin_listen);
     check_ports_differ(layers, listen, admin)?;
@@ -17,7 +17,7 @@ pub(super) fn check(layers: &Layers, config: &Config) -> Result<(), ConfigError>
     check_pairs(layers, config)
 }
 
-/// What is allowed and yet worth a word.
+/// Warnings about allowed but doubtful settings.
 pub(super) fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = exposure_warnings(config.listen, config.admin_listen, config.admin_web_config_file.is_some());
     warnings.extend(unused_tls_warning(config));
@@ -68,7 +68,7 @@ fn check_pair(
     }
 }
 
-/// What is said of listeners that other machines reach.
+/// Warns of listeners that other machines can reach.
 fn exposure_warnings(listen: SocketAddr, admin: SocketAddr, admin_is_guarded: bool) -> Vec<String> {
     let mut warnings = Vec::new();
     if !listen.ip().to_canonical().is_loopback() {
@@ -85,7 +85,7 @@ fn exposure_warnings(listen: SocketAddr, admin: SocketAddr, admin_is_guarded: bo
     warnings
 }
 
-/// Warns of TLS that no backend asks for.
+/// Warns of TLS settings that no backend uses.
 fn unused_tls_warning(config: &Config) -> Option<String> {
     let used =
         config.backends.iter().any(|backend| backend.address.tls) || config.backend_tls == client::Settings::default();

@@ -1,4 +1,4 @@
-//! What is wrong with a configuration: the key, the value, where it came from, what is allowed.
+//! Errors in a configuration: the key, the value, its origin, and what is allowed.
 
 use std::fmt;
 use std::io;
@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use super::key::{flag, variable};
 
-/// Where a setting came from.
+/// The source of a setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum SettingOrigin {
     /// The command line.
     Flag,
     /// The environment.
@@ -20,7 +20,7 @@ pub enum Origin {
         /// The line of the key, from 1.
         line: usize,
     },
-    /// Nobody set it.
+    /// No source sets it.
     Default,
 }
 
@@ -31,9 +31,9 @@ pub enum ConfigError {
     Value {
         /// The key as written in a file; the flag and the variable follow from it.
         key: &'static str,
-        /// Where the value came from.
-        origin: Origin,
-        /// The value as given.
+        /// The source of the value.
+        origin: SettingOrigin,
+        /// The value as written.
         value: String,
         /// What is allowed, or why this is not.
         reason: String,
@@ -46,7 +46,7 @@ pub enum ConfigError {
         line: usize,
         /// The key, with its table.
         key: String,
-        /// The known key that looks most like it.
+        /// The most similar known key; `None` where none is similar.
         similar: Option<String>,
     },
     /// The file is not TOML.
@@ -55,14 +55,14 @@ pub enum ConfigError {
         path: PathBuf,
         /// The line of the fault, from 1.
         line: usize,
-        /// What is wrong.
+        /// The parser's message.
         message: String,
     },
     /// The file cannot be read.
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// What the system answered.
         cause: io::Error,
     },
 }
@@ -77,10 +77,10 @@ impl fmt::Display for ConfigError {
         match self {
             Self::Value { key, origin, value, reason } => {
                 match origin {
-                    Origin::Flag => write!(out, "--{}", flag(key))?,
-                    Origin::Variable => write!(out, "{}", variable(key))?,
-                    Origin::File { path, line } => write!(out, "{}:{line}: {key}", path.display())?,
-                    Origin::Default => write!(out, "{key} (default)")?,
+                    SettingOrigin::Flag => write!(out, "--{}", flag(key))?,
+                    SettingOrigin::Variable => write!(out, "{}", variable(key))?,
+                    SettingOrigin::File { path, line } => write!(out, "{}:{line}: {key}", path.display())?,
+                    SettingOrigin::Default => write!(out, "{key} (default)")?,
                 }
                 write!(out, ": `{}` is not allowed: {reason}", value.escape_debug())
             }

@@ -1,9 +1,9 @@
-//! What a name that is not known was meant to be.
+//! Suggests a key for an unknown name.
 
 use super::key::Key;
 use super::similar::closest;
 
-/// What people call a key by the names of metrics, or of other programs' settings.
+/// Names of metrics and of other programs' settings, with the key that they stand for.
 pub(super) const ALIASES: [(&str, &str); 18] = [
     ("ttft", "buckets.first_token"),
     ("ttfb", "buckets.first_token"),
@@ -25,8 +25,8 @@ pub(super) const ALIASES: [(&str, &str); 18] = [
     ("metrics_listen", "admin_listen"),
 ];
 
-/// The key, or the table, that somebody who wrote this in the file may have meant: first a key that stands in another
-/// table, as that is as likely as a slip, then what others call it, then the most similar.
+/// The key or table that was probably meant: a key of that name in another table, else one with this alias, else the most
+/// similar. `None` where none is similar.
 pub(super) fn meant<S>(keys: &[Key<S>], written: &str) -> Option<String> {
     let written = written.replace('-', "_").to_ascii_lowercase();
     let leaf = written.rsplit('.').next().unwrap_or_default();

@@ -1,26 +1,26 @@
-//! What a key is: a line of the table in [`super::keys`], over the settings that it fills.
+//! The definition of a key: a line of the table in [`super::keys`].
 //!
-//! A table of keys is over one struct of settings: [`Config`](super::settings::Config) for what stands once in the file. What
-//! stands there several times, as a table of tables does (`[[peers]]`), is a struct of its own and a table of keys over
-//! it: each element is read, filled, printed and compared by the same functions.
+//! A table of keys fills one struct of settings: [`Config`](super::settings::Config) for what occurs once in the file. What
+//! occurs several times, as in an array of tables (`[[peers]]`), has a struct and a table of keys of its own: each element is
+//! read, filled, printed and compared by the same functions.
 
-use super::kind::Kind;
-use super::wrong::Refused;
+use super::invalid::Rejection;
+use super::kind::ValueKind;
 
-/// What the names of our variables begin with.
+/// The prefix of every variable.
 pub(super) const VARIABLE_PREFIX: &str = "INFEROMETER_";
 
 /// A line of a table of keys.
 pub(super) struct Key<S: 'static> {
-    /// As it stands in the file, with its table: `limits.head`.
+    /// The name in the file, with its table: `limits.head`.
     pub(super) name: &'static str,
-    /// The value where no source gives one, as it would be typed. For a list, nothing is an empty one.
+    /// The value where no source sets one, as it would be typed. An empty text is an empty list for a list.
     pub(super) default: &'static str,
     pub(super) sources: Sources,
     pub(super) reload: Reload<S>,
-    /// What it may be, and where in the settings it goes.
+    /// Its kind of value, and the field of the settings that it fills.
     pub(super) field: &'static dyn Field<S>,
-    /// What it is for: one sentence without its end, with the unit where the value has none.
+    /// Its purpose: one sentence without a full stop, with the unit where the value has none.
     pub(super) help: &'static str,
 }
 
@@ -35,16 +35,16 @@ pub(super) enum Sources {
 
 /// What a reload does with a value that has changed.
 pub(super) enum Reload<S: 'static> {
-    /// It is in force from then on.
+    /// It takes effect at once.
     Live,
-    /// It waits for a restart.
+    /// It takes effect at a restart.
     Restart,
-    /// It is in force where `holds` says so of the running settings and the new ones, and else waits for a restart.
+    /// It takes effect at once if `holds` for the running settings and the new ones, else at a restart.
     LiveWhere { holds: fn(&S, &S) -> bool, restart_to: &'static str },
 }
 
 impl<S> Reload<S> {
-    /// Whether a change from `running` to `next` is in force without a restart.
+    /// Whether a change from `running` to `next` takes effect without a restart.
     pub(super) fn is_live(&self, running: &S, next: &S) -> bool {
         match self {
             Self::Live => true,
@@ -53,7 +53,7 @@ impl<S> Reload<S> {
         }
     }
 
-    /// For people.
+    /// For the printed configuration and the documentation.
     pub(super) fn describe(&self) -> String {
         match self {
             Self::Live => "live".to_owned(),
@@ -64,7 +64,7 @@ impl<S> Reload<S> {
 }
 
 impl<S> Key<S> {
-    /// The table of the file that it stands in; empty for the top.
+    /// Its table in the file; empty for the top level.
     pub(super) fn table(&self) -> &'static str {
         self.name.rsplit_once('.').map_or("", |(table, _)| table)
     }
@@ -74,7 +74,7 @@ impl<S> Key<S> {
         self.name.rsplit_once('.').map_or(self.name, |(_, leaf)| leaf)
     }
 
-    /// Whether a flag and a variable set it, too.
+    /// Whether a flag and a variable can set it too.
     pub(super) fn has_flag(&self) -> bool {
         self.sources == Sources::Anywhere
     }
@@ -90,29 +90,29 @@ pub(super) fn variable(key: &str) -> String {
     format!("{VARIABLE_PREFIX}{}", key.to_ascii_uppercase())
 }
 
-/// A place in the settings, whatever its type.
+/// A field of the settings, of any type.
 pub(super) trait Field<S>: Sync {
-    /// Reads a value and puts it there.
-    fn read(&self, settings: &mut S, texts: &[&str]) -> Result<(), Refused>;
+    /// Parses a value and sets the field.
+    fn read(&self, settings: &mut S, texts: &[&str]) -> Result<(), Rejection>;
     /// The value as TOML.
     fn print(&self, settings: &S) -> String;
     fn is_same(&self, one: &S, other: &S) -> bool;
     fn copy(&self, from: &S, into: &mut S);
     fn is_list(&self) -> bool;
     fn placeholder(&self) -> &'static str;
-    /// What it may be, for people.
+    /// The allowed values, for the printed configuration and the documentation.
     fn allowed(&self) -> String;
 }
 
-/// A place of type `T`, and what may be there.
-pub(super) struct At<S, T: 'static> {
-    pub(super) kind: &'static Kind<T>,
+/// A field of type `T`, and its kind of value.
+pub(super) struct TypedField<S, T: 'static> {
+    pub(super) kind: &'static ValueKind<T>,
     pub(super) get: fn(&S) -> T,
     pub(super) set: fn(&mut S, T),
 }
 
-impl<S, T: PartialEq> Field<S> for At<S, T> {
-    fn read(&self, settings: &mut S, texts: &[&str]) -> Result<(), Refused> {
+impl<S, T: PartialEq> Field<S> for TypedField<S, T> {
+    fn read(&self, settings: &mut S, texts: &[&str]) -> Result<(), Rejection> {
         (self.set)(settings, self.kind.read(texts)?);
         Ok(())
     }
@@ -142,8 +142,8 @@ impl<S, T: PartialEq> Field<S> for At<S, T> {
     }
 }
 
-/// Lines of `[name, what it may be, default, where it is set, what a reload does, field, help]`. The field is a path
-/// within the settings in braces, or, where it takes more than that, a pair of functions that get and set it.
+/// Lines of `[name, kind, default, sources, reload, field, help]`. The field is a path within the settings in braces, or a
+/// pair of functions that get and set it.
 macro_rules! keys {
     ($settings:ty; $([$name:literal, $kind:ident, $default:literal, $sources:ident, $reload:expr, $field:tt, $help:literal])*) => {
         &[$($crate::config::key::Key {
@@ -159,14 +159,14 @@ macro_rules! keys {
 
 macro_rules! at {
     ($settings:ty, $kind:ident, { $($path:ident).+ }) => {
-        &$crate::config::key::At::<$settings, _> {
+        &$crate::config::key::TypedField::<$settings, _> {
             kind: &$crate::config::kind::$kind,
             get: |settings: &$settings| ::std::clone::Clone::clone(&settings.$($path).+),
             set: |settings: &mut $settings, value| settings.$($path).+ = value,
         }
     };
     ($settings:ty, $kind:ident, ($get:expr, $set:expr)) => {
-        &$crate::config::key::At::<$settings, _> { kind: &$crate::config::kind::$kind, get: $get, set: $set }
+        &$crate::config::key::TypedField::<$settings, _> { kind: &$crate::config::kind::$kind, get: $get, set: $set }
     };
 }
 

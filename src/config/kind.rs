@@ -1,13 +1,13 @@
-//! What a key may be: how a value is written, read and printed. A constant a kind; keys of the same kind share it.
+//! Kinds of values: how each is described, parsed and printed. One constant per kind, shared by its keys.
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::invalid::{InvalidValue, Rejection};
 use super::settings::{Bounds, ElectricityPrice, MaxConnections};
 use super::write::{duration, quoted, switch};
-use super::wrong::{Refused, Wrong};
 use super::{backends, value};
 use crate::backend::Backend;
 use crate::backend::HostHeader;
@@ -15,36 +15,36 @@ use crate::host::helper::HelperAddress;
 use crate::logs;
 
 /// Values of one type and range.
-pub(super) struct Kind<T: 'static> {
-    /// Stands for the value in the help: `--connect-timeout <DURATION>`.
+pub(super) struct ValueKind<T: 'static> {
+    /// Names the value in the help: `--connect-timeout <DURATION>`.
     pub(super) placeholder: &'static str,
-    /// What it is.
+    /// Describes the value: "a duration".
     pub(super) noun: &'static str,
-    /// How it is written, for whoever wrote something else; begins with what separates it from the noun.
+    /// Its syntax, for error messages; begins with its separator from the noun.
     syntax: &'static str,
-    /// From where to where, and what `0` or nothing means; begins with what separates it from the noun.
+    /// Its range, and what `0` or an empty value means; begins with its separator from the noun.
     pub(super) range: &'static str,
     parse: Parse<T>,
-    /// As TOML that reads back as the same.
+    /// As TOML that reads back as the same value.
     pub(super) print: fn(&T) -> String,
 }
 
 enum Parse<T> {
-    One(fn(&str) -> Result<T, Wrong>),
-    List(fn(&[&str]) -> Result<T, Wrong>),
+    One(fn(&str) -> Result<T, InvalidValue>),
+    List(fn(&[&str]) -> Result<T, InvalidValue>),
 }
 
-impl<T> Kind<T> {
-    /// Reads the value. Where one is asked for, the last counts.
-    pub(super) fn read(&self, texts: &[&str]) -> Result<T, Refused> {
+impl<T> ValueKind<T> {
+    /// Parses the value. For a single value, the last text counts.
+    pub(super) fn read(&self, texts: &[&str]) -> Result<T, Rejection> {
         let read = match self.parse {
             Parse::One(parse) => parse(texts.last().copied().unwrap_or_default()),
             Parse::List(parse) => parse(texts),
         };
         read.map_err(|wrong| match wrong {
-            Wrong::Unexpected => Refused { element: None, reason: self.expected() },
-            Wrong::Because(reason) => Refused { element: None, reason },
-            Wrong::Element(at, reason) => Refused { element: Some(at), reason },
+            InvalidValue::Unexpected => Rejection { element: None, reason: self.expected() },
+            InvalidValue::Because(reason) => Rejection { element: None, reason },
+            InvalidValue::Element(at, reason) => Rejection { element: Some(at), reason },
         })
     }
 
@@ -61,23 +61,27 @@ use Parse::{List, One};
 
 const DURATION_SYNTAX: &str = " with a unit (ms, s, m, h, d), such as `500ms`, `5s` or `1m30s`,";
 
-/// A duration, with these ends.
-const fn within<T>(range: &'static str, parse: fn(&str) -> Result<T, Wrong>, print: fn(&T) -> String) -> Kind<T> {
+/// A duration within a range.
+const fn within<T>(
+    range: &'static str,
+    parse: fn(&str) -> Result<T, InvalidValue>,
+    print: fn(&T) -> String,
+) -> ValueKind<T> {
     let (placeholder, noun, syntax) = ("DURATION", "a duration", DURATION_SYNTAX);
-    Kind { placeholder, noun, syntax, range, parse: One(parse), print }
+    ValueKind { placeholder, noun, syntax, range, parse: One(parse), print }
 }
 
-/// One of these words, which say it all.
+/// One of the words in `noun`.
 const fn words<T>(
     placeholder: &'static str,
     noun: &'static str,
-    parse: fn(&str) -> Result<T, Wrong>,
+    parse: fn(&str) -> Result<T, InvalidValue>,
     print: fn(&T) -> String,
-) -> Kind<T> {
-    Kind { placeholder, noun, syntax: "", range: "", parse: One(parse), print }
+) -> ValueKind<T> {
+    ValueKind { placeholder, noun, syntax: "", range: "", parse: One(parse), print }
 }
 
-pub(super) const LISTEN: Kind<SocketAddr> = Kind {
+pub(super) const LISTEN: ValueKind<SocketAddr> = ValueKind {
     placeholder: "IP:PORT",
     noun: "an IP address and a port",
     syntax: ", such as `127.0.0.1:11435`, `0.0.0.0:11435` or `[::1]:0`",
@@ -86,7 +90,7 @@ pub(super) const LISTEN: Kind<SocketAddr> = Kind {
     print: |address| quoted(&address.to_string()),
 };
 
-pub(super) const FILE: Kind<Option<PathBuf>> = Kind {
+pub(super) const FILE: ValueKind<Option<PathBuf>> = ValueKind {
     placeholder: "FILE",
     noun: "the name of a file",
     syntax: "",
@@ -95,7 +99,7 @@ pub(super) const FILE: Kind<Option<PathBuf>> = Kind {
     print: |path| quoted(&path.as_deref().unwrap_or("".as_ref()).to_string_lossy()),
 };
 
-pub(super) const BACKENDS: Kind<Vec<Backend>> = Kind {
+pub(super) const BACKENDS: ValueKind<Vec<Backend>> = ValueKind {
     placeholder: "[NAME=]URL",
     noun: "an address, after a name and `=` if wanted",
     syntax: "",
@@ -107,7 +111,7 @@ pub(super) const BACKENDS: Kind<Vec<Backend>> = Kind {
     },
 };
 
-pub(super) const PLACE: Kind<Option<String>> = Kind {
+pub(super) const PLACE: ValueKind<Option<String>> = ValueKind {
     placeholder: "NAME",
     noun: "a name of at most 64 printable ASCII characters",
     syntax: "",
@@ -116,7 +120,7 @@ pub(super) const PLACE: Kind<Option<String>> = Kind {
     print: |name| quoted(name.as_deref().unwrap_or_default()),
 };
 
-pub(super) const HOST_HEADER: Kind<HostHeader> = Kind {
+pub(super) const HOST_HEADER: ValueKind<HostHeader> = ValueKind {
     placeholder: "preserve|upstream|HOST",
     noun: "`preserve`, `upstream`, or a host with an optional port",
     syntax: ", such as `ollama.lan:11434`",
@@ -125,7 +129,7 @@ pub(super) const HOST_HEADER: Kind<HostHeader> = Kind {
     print: |policy| quoted(policy.as_str()),
 };
 
-pub(super) const MODELS: Kind<usize> = Kind {
+pub(super) const MODELS: ValueKind<usize> = ValueKind {
     placeholder: "COUNT",
     noun: "a number",
     syntax: "",
@@ -134,7 +138,7 @@ pub(super) const MODELS: Kind<usize> = Kind {
     print: usize::to_string,
 };
 
-pub(super) const THREADS: Kind<Option<NonZeroUsize>> = Kind {
+pub(super) const THREADS: ValueKind<Option<NonZeroUsize>> = ValueKind {
     placeholder: "COUNT",
     noun: "a number",
     syntax: "",
@@ -143,7 +147,7 @@ pub(super) const THREADS: Kind<Option<NonZeroUsize>> = Kind {
     print: |threads| threads.map_or(0, NonZeroUsize::get).to_string(),
 };
 
-pub(super) const CONNECTIONS: Kind<MaxConnections> = Kind {
+pub(super) const CONNECTIONS: ValueKind<MaxConnections> = ValueKind {
     placeholder: "COUNT",
     noun: "a number",
     syntax: "",
@@ -156,7 +160,7 @@ pub(super) const CONNECTIONS: Kind<MaxConnections> = Kind {
     },
 };
 
-pub(super) const PRICE: Kind<Option<ElectricityPrice>> = Kind {
+pub(super) const PRICE: ValueKind<Option<ElectricityPrice>> = ValueKind {
     placeholder: "PRICE",
     noun: "a number from 0 to 1000000",
     syntax: ", such as 0.30",
@@ -165,38 +169,39 @@ pub(super) const PRICE: Kind<Option<ElectricityPrice>> = Kind {
     print: |price| price.map_or(0.0, ElectricityPrice::per_kilowatt_hour).to_string(),
 };
 
-pub(super) const TIMEOUT: Kind<Duration> = within(" from 1ms to 365d", value::duration, |limit| duration(Some(*limit)));
+pub(super) const TIMEOUT: ValueKind<Duration> =
+    within(" from 1ms to 365d", value::duration, |limit| duration(Some(*limit)));
 
-pub(super) const PATIENCE: Kind<Duration> =
+pub(super) const PATIENCE: ValueKind<Duration> =
     within(" from 0 to 365d", value::duration_or_zero, |limit| duration(Some(*limit)));
 
-pub(super) const LIMIT: Kind<Option<Duration>> =
+pub(super) const LIMIT: ValueKind<Option<Duration>> =
     within(" up to 365d, or `0` for off", value::limit, |limit| duration(*limit));
 
-pub(super) const PERIOD: Kind<Option<Duration>> =
+pub(super) const PERIOD: ValueKind<Option<Duration>> =
     within(" from 1s, or `0` for off", value::host_period, |period| duration(*period));
 
-pub(super) const SWITCH: Kind<bool> = words("on|off", "`on` or `off`", value::switch, |on| quoted(switch(*on)));
+pub(super) const SWITCH: ValueKind<bool> = words("on|off", "`on` or `off`", value::switch, |on| quoted(switch(*on)));
 
-pub(super) const LOG_FORMAT: Kind<logs::LogFormat> =
+pub(super) const LOG_FORMAT: ValueKind<logs::LogFormat> =
     words("text|json", "`text` or `json`", value::log_format, |format| quoted(format.as_str()));
 
-pub(super) const LOG_LEVEL: Kind<String> =
+pub(super) const LOG_LEVEL: ValueKind<String> =
     words("LEVEL", "a level, or levels by target", value::log_level, |level| quoted(level));
 
-pub(super) const HELPER: Kind<Option<HelperAddress>> =
+pub(super) const HELPER: ValueKind<Option<HelperAddress>> =
     words("URL", "an address, or `\"\"` for none", value::helper_url, |address| {
         quoted(&address.as_ref().map(ToString::to_string).unwrap_or_default())
     });
 
-pub(super) const SERVER_NAME: Kind<Option<String>> = words(
+pub(super) const SERVER_NAME: ValueKind<Option<String>> = words(
     "HOST",
     "a host name or an IP address, without a port, or `\"\"` for the address's",
     value::server_name,
     |name| quoted(name.as_deref().unwrap_or_default()),
 );
 
-pub(super) const BUCKETS: Kind<Option<Bounds>> = Kind {
+pub(super) const BUCKETS: ValueKind<Option<Bounds>> = ValueKind {
     placeholder: "BOUNDS",
     noun: "at most 64 numbers above 0 that ascend",
     syntax: ", such as `[0.1, 1, 10]`",

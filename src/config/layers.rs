@@ -1,7 +1,7 @@
-//! Flags over environment over file over defaults: for every key the text that counts, and where it came from.
+//! Merges flags over environment over file over defaults: for every key, the text in force and its origin.
 //!
-//! The file may hold only keys that exist. The environment may hold anything: Kubernetes, for one, sets
-//! `INFEROMETER_PORT` and its like beside a service of that name, so an unknown variable is at most a warning.
+//! The file may have only known keys. The environment may have others: Kubernetes, for one, sets `INFEROMETER_PORT` and the
+//! like for a service of that name, so an unknown variable is at most a warning.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};
@@ -10,40 +10,40 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
-use super::error::{ConfigError, Origin};
+use super::error::{ConfigError, SettingOrigin};
 use super::hint::meant;
+use super::invalid::Rejection;
 use super::key::{Key, VARIABLE_PREFIX, variable};
 use super::similar::closest;
-use super::wrong::Refused;
 use crate::cli::Cli;
 
 /// A setting as text, with its origin.
 #[derive(Clone, Debug)]
 pub(super) struct Setting {
     pub(super) text: String,
-    pub(super) origin: Origin,
+    pub(super) origin: SettingOrigin,
 }
 
-/// The settings that count, by key; several where the key takes a list.
+/// The settings in force, by key; several where the key takes a list.
 #[derive(Debug, Default)]
 pub(super) struct Layers {
     settings: HashMap<&'static str, Vec<Setting>>,
-    /// Variables that look like a slip of one of ours.
+    /// Warnings of variables that look like a misspelling of a known one.
     pub(super) warnings: Vec<String>,
 }
 
 impl Layers {
-    /// The defaults of these keys, below everything else.
+    /// The defaults of these keys.
     pub(super) fn defaults<S>(keys: &[Key<S>]) -> Self {
         let given = |key: &Key<S>| {
             let is_empty = key.field.is_list() && key.default.is_empty();
-            let default = Setting { text: key.default.to_owned(), origin: Origin::Default };
+            let default = Setting { text: key.default.to_owned(), origin: SettingOrigin::Default };
             (key.name, if is_empty { Vec::new() } else { vec![default] })
         };
         Self { settings: keys.iter().map(given).collect(), warnings: Vec::new() }
     }
 
-    /// Lays the sources over the defaults.
+    /// Merges the sources over the defaults.
     pub(super) fn collect<S>(
         keys: &[Key<S>],
         cli: &Cli,
@@ -59,13 +59,13 @@ impl Layers {
         }
         layers.variables(keys, &env)?;
         for (key, texts) in &cli.settings {
-            let flag = |text: &String| Setting { text: text.clone(), origin: Origin::Flag };
+            let flag = |text: &String| Setting { text: text.clone(), origin: SettingOrigin::Flag };
             layers.settings.insert(*key, texts.iter().map(flag).collect());
         }
         Ok(layers)
     }
 
-    /// Reads the value of every key into the settings.
+    /// Parses the value of every key into the settings.
     pub(super) fn fill<S>(&self, keys: &[Key<S>], settings: &mut S) -> Result<(), ConfigError> {
         for key in keys {
             let given = self.all(key.name);
@@ -75,7 +75,7 @@ impl Layers {
         Ok(())
     }
 
-    /// Takes over what one table of the file holds, `table` being its name and nothing for the file itself.
+    /// Merges one table of the file; its name is empty for the top level.
     pub(super) fn table<S>(
         &mut self,
         keys: &[Key<S>],
@@ -103,11 +103,11 @@ impl Layers {
         self.settings.get(key).map_or(&[], Vec::as_slice)
     }
 
-    /// The value of a key is not allowed beside others.
+    /// The error that the value of a key is not allowed together with others.
     pub(super) fn refuse(&self, key: &'static str, reason: impl Into<String>) -> ConfigError {
         let (value, origin) = match self.all(key).last() {
             Some(setting) => (setting.text.clone(), setting.origin.clone()),
-            None => (String::new(), Origin::Default),
+            None => (String::new(), SettingOrigin::Default),
         };
         ConfigError::Value { key, origin, value, reason: reason.into() }
     }
@@ -149,24 +149,24 @@ impl Layers {
     }
 }
 
-/// The text of a file, and what it is called.
+/// The file's path and text.
 pub(super) struct File<'a> {
     pub(super) path: &'a Path,
     pub(super) text: &'a str,
 }
 
 impl File<'_> {
-    /// The line of a byte, from 1.
+    /// The line of the byte at this offset, from 1.
     fn line(&self, at: usize) -> usize {
         self.text.as_bytes()[..at.min(self.text.len())].iter().filter(|byte| **byte == b'\n').count() + 1
     }
 
-    fn origin(&self, at: usize) -> Origin {
-        Origin::File { path: self.path.to_owned(), line: self.line(at) }
+    fn origin(&self, at: usize) -> SettingOrigin {
+        SettingOrigin::File { path: self.path.to_owned(), line: self.line(at) }
     }
 }
 
-/// Our variables, without those that are empty: `VARIABLE=` is how compose files and shells write "not set".
+/// The variables with our prefix. Empty ones are left out: in compose files and shells `VARIABLE=` means "not set".
 fn environment(env: impl IntoIterator<Item = (OsString, OsString)>) -> BTreeMap<String, OsString> {
     env.into_iter()
         .filter(|(_, value)| !value.is_empty())
@@ -176,7 +176,7 @@ fn environment(env: impl IntoIterator<Item = (OsString, OsString)>) -> BTreeMap<
 }
 
 fn from_variable(key: &'static str, value: &OsStr) -> Result<Setting, ConfigError> {
-    let origin = Origin::Variable;
+    let origin = SettingOrigin::Variable;
     match value.to_str() {
         Some(text) => Ok(Setting { text: text.to_owned(), origin }),
         None => {
@@ -186,7 +186,7 @@ fn from_variable(key: &'static str, value: &OsStr) -> Result<Setting, ConfigErro
     }
 }
 
-/// A value of the file as it would be typed, or the elements of a list.
+/// A value of the file as it would be typed, or the elements of a list. `None` for another type.
 fn texts(value: &DeValue<'_>, is_list: bool) -> Option<Vec<String>> {
     match value {
         DeValue::Array(values) if is_list => values.iter().map(|value| scalar(value.get_ref())).collect(),
@@ -204,32 +204,32 @@ fn scalar(value: &DeValue<'_>) -> Option<String> {
     }
 }
 
-/// For those who write the backend as other programs do, in a table of its own.
+/// For a backend written as a table, as in other programs.
 const BACKEND_IS_NO_TABLE: &str = "expected an address, as in `backend = \"http://gpu-box:11434\"`, before the first table; \
      its certificates stand in `[backend_tls]`, its place in `backend_node` and `backend_zone`";
 
-fn mistyped(key: &'static str, value: &DeValue<'_>, origin: Origin) -> ConfigError {
+fn mistyped(key: &'static str, value: &DeValue<'_>, origin: SettingOrigin) -> ConfigError {
     let reason = if key == "backend" { BACKEND_IS_NO_TABLE } else { "expected a string, a number or a switch" };
     ConfigError::Value { key, origin, value: value.type_str().to_owned(), reason: reason.into() }
 }
 
-/// The value at fault, or the whole list.
-fn refuse<S>(key: &Key<S>, given: &[Setting], Refused { element, reason }: Refused) -> ConfigError {
+/// The error for a refused value or list.
+fn refuse<S>(key: &Key<S>, given: &[Setting], Rejection { element, reason }: Rejection) -> ConfigError {
     let at_fault = match element {
         Some(at) => given.get(at),
         None if key.field.is_list() => None,
         None => given.last(),
     };
     let texts = || given.iter().map(|setting| setting.text.as_str()).collect::<Vec<_>>().join(", ");
-    let origin = at_fault.or(given.first()).map_or(Origin::Default, |setting| setting.origin.clone());
+    let origin = at_fault.or(given.first()).map_or(SettingOrigin::Default, |setting| setting.origin.clone());
     let value = at_fault.map_or_else(|| format!("[{}]", texts()), |setting| setting.text.clone());
     ConfigError::Value { key: key.name, origin, value, reason }
 }
 
-fn unknown_key<S>(keys: &[Key<S>], key: String, origin: Origin) -> ConfigError {
+fn unknown_key<S>(keys: &[Key<S>], key: String, origin: SettingOrigin) -> ConfigError {
     let (path, line) = match origin {
-        Origin::File { path, line } => (path, line),
-        Origin::Flag | Origin::Variable | Origin::Default => Default::default(),
+        SettingOrigin::File { path, line } => (path, line),
+        SettingOrigin::Flag | SettingOrigin::Variable | SettingOrigin::Default => Default::default(),
     };
     ConfigError::UnknownKey { path, line, similar: meant(keys, &key), key }
 }

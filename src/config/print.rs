@@ -1,4 +1,4 @@
-//! The effective configuration as a file that can be fed back, with what each key is for.
+//! Prints the effective configuration as a TOML file with a comment for each key.
 
 use super::key::{Key, flag};
 use super::keys::KEYS;
@@ -13,7 +13,7 @@ const HEAD: &str = "\
 ";
 
 impl Config {
-    /// Every setting as TOML. Read back, it gives this configuration again.
+    /// Every setting as TOML, which reads back as this configuration.
     #[must_use]
     pub fn to_toml(&self) -> String {
         let (defaults, mut out) = (defaults(), HEAD.to_owned());
@@ -35,14 +35,14 @@ pub(super) fn line<S>(key: &Key<S>, settings: &S) -> String {
     format!("{} = {}\n", key.leaf(), key.field.print(settings))
 }
 
-/// What a key is for, what it may be, its default, what a reload does, and its flag.
+/// The purpose of a key, its allowed values, its default, the effect of a reload, and its flag.
 fn comment<S>(key: &Key<S>, default: &str) -> String {
     let (allowed, reload) = (key.field.allowed(), key.reload.describe());
     let flag = if key.has_flag() { format!("; --{}", flag(key.name)) } else { String::new() };
     format!("# {} ({allowed}; default {default}; {reload}{flag})\n", key.help)
 }
 
-/// The configuration that nothing but the defaults make up.
+/// The configuration without any source.
 pub(super) fn defaults() -> Config {
     let mut config = Config::blank();
     Layers::defaults(KEYS).fill(KEYS, &mut config).expect("a test reads every default");

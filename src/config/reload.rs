@@ -1,22 +1,22 @@
-//! What of a configuration can be exchanged while the program runs.
+//! Applies the changes of a configuration that take effect without a restart.
 
 use super::key::Key;
 use super::keys::KEYS;
 use super::settings::Config;
 
-/// What a reload did with the keys that have changed, in the order of the table.
+/// The changed keys of a reload, in the order of the table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reloaded {
-    /// Those that are in force now.
+    /// The keys whose new value is in force.
     pub changed: Vec<&'static str>,
-    /// Those that are what they were until a restart.
+    /// The keys that keep their value until a restart.
     pub restart: Vec<&'static str>,
 }
 
 impl Config {
-    /// Takes over from `next` what can change while the program runs.
+    /// Takes over the values of `next` that take effect without a restart.
     ///
-    /// Files are taken to be read again also where their names stay.
+    /// Compares only the names of files: the caller rereads their content in any case.
     pub fn adopt(&mut self, next: Self) -> Reloaded {
         let reloaded = adopt(KEYS, self, &next);
         self.warnings = next.warnings;
@@ -24,7 +24,7 @@ impl Config {
     }
 }
 
-/// The same of the settings that any table of keys fills.
+/// The same for the settings of any table of keys.
 pub(super) fn adopt<S: Clone>(keys: &[Key<S>], running: &mut S, next: &S) -> Reloaded {
     let (before, mut reloaded) = (running.clone(), Reloaded::default());
     for key in keys.iter().filter(|key| !key.field.is_same(&before, next)) {
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_change_does_and_what_cannot_is_named_and_stays() {
+    fn live_keys_change_and_the_others_are_named_and_keep_their_value() {
         let table = [
             ("access_log = \"off\"", "access_log", ""),
             ("log_level = \"debug\"", "log_level", ""),
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_clients_see_are_exchanged_where_clients_speak_tls_before_and_after() {
+    fn certificate_files_change_only_where_tls_stays_on() {
         let with = |cert| configured(&format!("[tls]\ncert_file = \"{cert}\"\nkey_file = \"k\""));
         let (mut running, off) = (with("a"), configured(""));
         assert_eq!(running.adopt(with("b")).changed, ["tls.cert_file"]);

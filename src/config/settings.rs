@@ -1,4 +1,4 @@
-//! Everything that can be configured, as plain data: what the table of keys fills.
+//! The settings, as plain data that the table of keys fills.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
@@ -11,73 +11,73 @@ use crate::logs;
 use crate::proxy;
 use crate::tls::{Identity, client};
 
-/// Everything that can be configured.
+/// Every setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Where clients are served. Port 0 lets the system choose.
+    /// The address to serve clients on. With port 0 the system chooses one.
     pub listen: SocketAddr,
-    /// Where metrics, health and the page are served. Port 0 lets the system choose.
+    /// The address to serve metrics, health and the page on. With port 0 the system chooses one.
     pub admin_listen: SocketAddr,
-    /// TLS and credentials of the second listener, in the shape that Prometheus exporters use. `None` is neither.
+    /// TLS and credentials of the second listener, in the file format of Prometheus exporters. `None` is neither.
     pub admin_web_config_file: Option<PathBuf>,
-    /// What clients see where they speak TLS. `None` is plain HTTP.
+    /// The certificate for clients. `None` is plain HTTP.
     pub tls: Option<Identity>,
-    /// How an `https://` backend is spoken to.
+    /// TLS settings for an `https://` backend.
     pub backend_tls: client::Settings,
     /// The inference servers; exactly one for now. None of them is a listener of ours.
     pub backends: Vec<Backend>,
-    /// How the backend is spoken to.
+    /// Connection settings of the backend.
     pub backend: backend::Settings,
-    /// The machine that the backend runs on; `None` is told from its address.
+    /// The machine that the backend runs on; `None` derives it from the address.
     pub backend_node: Option<String>,
-    /// Where that machine is; `None` is not known.
+    /// The location of that machine; `None` is unknown.
     pub backend_zone: Option<String>,
     /// Model names that become labels, 1 to 10,000.
     pub max_models: usize,
-    /// How long exchanges may go on after a request to stop. Zero ends them at once.
+    /// How long exchanges may continue after a request to stop. Zero ends them at once.
     pub drain_timeout: Duration,
-    /// What is logged: a level or directives that [`logs::parse_filter`] takes.
+    /// A level, or directives for [`logs::parse_filter`].
     pub log_level: String,
-    /// The shape of the log.
+    /// The format of the log.
     pub log_format: logs::LogFormat,
-    /// Whether each finished exchange gets a line.
+    /// Whether each finished exchange is logged.
     pub access_log: bool,
-    /// How clients are served. Its threads and its connections are what the machine and the next two make of it.
+    /// The proxy's settings, without its threads and connections, which depend on the machine and the next two.
     pub proxy: proxy::Settings,
     /// Client connections at once.
     pub max_connections: MaxConnections,
-    /// Threads that serve clients; `None` is one a core.
+    /// Threads that serve clients; `None` is one per core.
     pub worker_threads: Option<NonZeroUsize>,
     /// How often each source of facts about the machine is read, from 1 s; `None` reads none.
     pub host_period: Option<Duration>,
-    /// What electricity costs; `None` is not known.
+    /// The price of electricity; `None` is unknown.
     pub electricity_price: Option<ElectricityPrice>,
-    /// Where the privileged helper is; `None` asks none.
+    /// The address of the privileged helper; `None` uses none.
     pub helper_url: Option<HelperAddress>,
-    /// Bounds of histograms in place of the built-in ones, by kind.
+    /// Bounds of histograms by kind.
     pub buckets: Buckets,
-    /// What is allowed and yet worth a word at start.
+    /// Warnings about allowed but doubtful settings.
     pub warnings: Vec<String>,
 }
 
-/// Upper bounds of histograms by kind; `None` is built in. Seconds, except where the name says otherwise.
+/// Upper bounds of histograms by kind, in seconds where not stated otherwise; `None` keeps the built-in bounds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Buckets {
-    /// Whole exchanges and decode.
+    /// Durations of exchanges and of decode.
     pub duration: Option<Bounds>,
     /// Time to first byte and token, and prefill.
     pub first_token: Option<Bounds>,
-    /// Time from token to token.
+    /// Time between tokens, and per token.
     pub token: Option<Bounds>,
     /// Cold loads.
     pub load: Option<Bounds>,
     /// Tokens per second.
     pub rate: Option<Bounds>,
-    /// The proxy's own cost.
+    /// Time spent in the proxy.
     pub overhead: Option<Bounds>,
     /// Body sizes in bytes.
     pub size: Option<Bounds>,
-    /// Context in tokens.
+    /// Context lengths in tokens.
     pub context: Option<Bounds>,
 }
 
@@ -96,12 +96,12 @@ impl Bounds {
     }
 }
 
-/// What a kilowatt-hour costs, in millionths of whatever currency, so that it is exact.
+/// The price of a kilowatt-hour in millionths of a currency unit, which is exact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ElectricityPrice(pub(super) u64);
 
 impl ElectricityPrice {
-    /// The price in the currency it was configured in.
+    /// The price in the configured currency.
     #[must_use]
     pub fn per_kilowatt_hour(self) -> f64 {
         self.0 as f64 / 1e6
@@ -111,17 +111,17 @@ impl ElectricityPrice {
 /// How many client connections there may be at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum MaxConnections {
-    /// What the descriptors that the process may open allow: each exchange needs three, and some are kept for others.
+    /// As many as the process's limit of descriptors allows: each exchange needs three, and some are reserved.
     #[default]
     Auto,
-    /// As many as the system gives.
+    /// No limit of our own.
     Unlimited,
     /// This many, at least one.
     AtMost(usize),
 }
 
 impl Config {
-    /// What the table of keys is filled into. It sets every field: no value of this one is ever in force.
+    /// A placeholder for the table of keys to fill: it sets every field, so none of these values is ever in force.
     pub(super) fn blank() -> Self {
         let nowhere = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
         Self {

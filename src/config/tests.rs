@@ -130,7 +130,7 @@ fn every_flag_has_its_variable_and_its_key() {
 type Refused = (&'static [&'static str], &'static [(&'static str, &'static str)], &'static str, &'static str);
 
 #[test]
-fn a_wrong_value_is_named_with_its_place_and_with_what_is_allowed() {
+fn an_invalid_value_is_reported_with_its_origin_and_what_is_allowed() {
     let table: [Refused; 9] = [
         (
             &["--connect-timeout", "5"],
@@ -197,7 +197,7 @@ fn a_value_in_an_error_cannot_write_control_characters_to_a_terminal() {
 }
 
 #[test]
-fn a_table_of_the_backend_is_refused_with_where_its_parts_stand() {
+fn a_backend_table_is_refused_with_the_keys_to_use() {
     for file in ["[[backend]]\nurl = \"http://a\"", "[backend]\nurl = \"http://a\""] {
         let said = refusal(&[], &[], file);
         assert!(said.starts_with("proxy.toml:1: backend: `"), "{said}");
@@ -263,7 +263,7 @@ fn an_empty_or_foreign_variable_changes_nothing_and_ollama_host_is_never_read() 
 }
 
 #[test]
-fn a_slip_in_a_variable_and_a_wide_listener_earn_a_warning() {
+fn a_misspelled_variable_and_an_exposed_listener_give_a_warning() {
     let env = [("INFEROMETER_LISTN", "127.0.0.1:1")];
     let config = resolved(&["--listen", "0.0.0.0:11435", "--admin-listen", "[::]:8001"], &env, "").expect("fine");
     assert_eq!(config.warnings.len(), 3, "{:?}", config.warnings);
@@ -353,7 +353,7 @@ fn bounds_of_histograms_ascend_or_are_refused() {
 }
 
 #[test]
-fn tls_that_no_backend_asks_for_earns_a_warning() {
+fn tls_settings_that_no_backend_uses_give_a_warning() {
     let file = "[backend_tls]\nca_file = \"ca.pem\"";
     assert_eq!(resolved(&["--backend", "https://gpu"], &[], file).expect("fine").warnings, Vec::<String>::new());
     let warnings = resolved(&["--backend", "http://gpu"], &[], file).expect("fine").warnings;
@@ -380,14 +380,14 @@ fn a_place_is_a_short_name_or_none() {
 }
 
 #[test]
-fn a_log_level_that_is_a_slip_is_refused() {
+fn a_misspelled_log_level_is_refused() {
     for level in ["inof", "info,hyper=loud", "info,backend", ""] {
         assert!(resolved(&["--log-level", level], &[], "").is_err(), "{level}");
     }
 }
 
 #[test]
-fn the_range_that_is_stated_is_the_one_that_is_taken() {
+fn the_stated_range_is_the_accepted_one() {
     for (name, last, beyond) in [
         ("max_models", "10000", "10001"),
         ("worker_threads", "1024", "1025"),

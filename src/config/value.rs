@@ -1,4 +1,4 @@
-//! One parser a kind of value.
+//! The parsers of values, one per kind.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
@@ -7,18 +7,18 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
+use super::invalid::InvalidValue::{self, Because, Unexpected};
 use super::settings::{Bounds, ElectricityPrice, MaxConnections};
-use super::similar::is_slip;
-use super::wrong::Wrong::{self, Because, Unexpected};
+use super::similar::is_misspelling;
 use crate::backend::HostHeader;
 use crate::backend::address::Address;
 use crate::host::helper::{HelperAddress, InvalidHelperAddress};
 use crate::logs;
 
-/// More than any currency asks for.
-const MOST_FOR_A_KILOWATT_HOUR: f64 = 1e6;
+/// More than the price in any currency.
+const MAX_PRICE_PER_KILOWATT_HOUR: f64 = 1e6;
 
-/// Longest duration taken, in any setting.
+/// Longest duration of any setting.
 const MAX_DURATION: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Most model names that may become labels. Each carries a few hundred series.
@@ -27,22 +27,22 @@ const MAX_MODELS: usize = 10_000;
 /// Most worker threads.
 const MAX_WORKERS: usize = 1024;
 
-/// An address to listen on. A name would need a resolver, so only `localhost` is taken.
-pub(super) fn listen(text: &str) -> Result<SocketAddr, Wrong> {
+/// An address to listen on. Of names only `localhost` is accepted, as others would need a resolver.
+pub(super) fn listen(text: &str) -> Result<SocketAddr, InvalidValue> {
     let local = text.strip_prefix("localhost:").and_then(|port| port.parse().ok());
     local.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))).or_else(|| text.parse().ok()).ok_or(Unexpected)
 }
 
-/// The name of a file; an empty one is none.
-pub(super) fn file(text: &str) -> Result<Option<PathBuf>, Wrong> {
+/// The name of a file; `None` for an empty text.
+pub(super) fn file(text: &str) -> Result<Option<PathBuf>, InvalidValue> {
     Ok((!text.is_empty()).then(|| text.into()))
 }
 
-/// Longest name of a place, in bytes. It is a label value.
+/// Longest name of a machine or a zone, in bytes. It is a label value.
 const MAX_PLACE: usize = 64;
 
-/// The name of a machine or of a zone; an empty one is none.
-pub(super) fn place(text: &str) -> Result<Option<String>, Wrong> {
+/// The name of a machine or a zone; `None` for an empty text.
+pub(super) fn place(text: &str) -> Result<Option<String>, InvalidValue> {
     let printable = text.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
     match text {
         "" => Ok(None),
@@ -51,8 +51,8 @@ pub(super) fn place(text: &str) -> Result<Option<String>, Wrong> {
     }
 }
 
-/// A host as it stands in a certificate; an empty one is none.
-pub(super) fn server_name(text: &str) -> Result<Option<String>, Wrong> {
+/// A host name as in a certificate; `None` for an empty text.
+pub(super) fn server_name(text: &str) -> Result<Option<String>, InvalidValue> {
     let is_host = text.parse::<Address>().is_ok_and(|address| address.host == text.to_ascii_lowercase());
     match text {
         "" => Ok(None),
@@ -61,11 +61,11 @@ pub(super) fn server_name(text: &str) -> Result<Option<String>, Wrong> {
     }
 }
 
-/// Most bounds of a histogram: each is a series of every label.
+/// Most bounds of a histogram: each adds a series per set of labels.
 const MAX_BOUNDS: usize = 64;
 
-/// Upper bounds of a histogram; none at all are the built-in ones.
-pub(super) fn bounds(texts: &[&str]) -> Result<Option<Bounds>, Wrong> {
+/// Upper bounds of a histogram; `None` for an empty list, which keeps the built-in ones.
+pub(super) fn bounds(texts: &[&str]) -> Result<Option<Bounds>, InvalidValue> {
     if texts.is_empty() {
         return Ok(None);
     }
@@ -80,43 +80,43 @@ pub(super) fn bounds(texts: &[&str]) -> Result<Option<Bounds>, Wrong> {
 }
 
 /// A duration of at least a millisecond.
-pub(super) fn duration(text: &str) -> Result<Duration, Wrong> {
+pub(super) fn duration(text: &str) -> Result<Duration, InvalidValue> {
     match parse_duration(text) {
         Some(duration) if duration >= Duration::from_millis(1) => Ok(duration),
         _ => Err(Unexpected),
     }
 }
 
-/// A duration, or nothing of it.
-pub(super) fn duration_or_zero(text: &str) -> Result<Duration, Wrong> {
+/// A duration, or zero.
+pub(super) fn duration_or_zero(text: &str) -> Result<Duration, InvalidValue> {
     parse_duration(text).ok_or(Unexpected)
 }
 
-/// A limit: `0` switches it off.
-pub(super) fn limit(text: &str) -> Result<Option<Duration>, Wrong> {
+/// A limit; `None` for `0`, which is off.
+pub(super) fn limit(text: &str) -> Result<Option<Duration>, InvalidValue> {
     parse_duration(text).map(|duration| Some(duration).filter(|d| !d.is_zero())).ok_or(Unexpected)
 }
 
-/// How often to read the machine: `0` switches it off.
-pub(super) fn host_period(text: &str) -> Result<Option<Duration>, Wrong> {
+/// How often to read the machine, from 1 s; `None` for `0`, which is off.
+pub(super) fn host_period(text: &str) -> Result<Option<Duration>, InvalidValue> {
     match limit(text) {
         Ok(period) if period.is_none_or(|period| period >= Duration::from_secs(1)) => Ok(period),
         _ => Err(Unexpected),
     }
 }
 
-/// What a kilowatt-hour costs, to a millionth; `0` is not known.
-pub(super) fn electricity_price(text: &str) -> Result<Option<ElectricityPrice>, Wrong> {
+/// The price of a kilowatt-hour, to a millionth; `None` for `0`, which is unknown.
+pub(super) fn electricity_price(text: &str) -> Result<Option<ElectricityPrice>, InvalidValue> {
     let price: f64 = text.parse().unwrap_or(-1.0);
-    if !(0.0..=MOST_FOR_A_KILOWATT_HOUR).contains(&price) {
+    if !(0.0..=MAX_PRICE_PER_KILOWATT_HOUR).contains(&price) {
         return Err(Unexpected);
     }
     let millionths = (price * 1e6).round() as u64;
     Ok((millionths > 0).then_some(ElectricityPrice(millionths)))
 }
 
-/// Where the helper is; nothing is none.
-pub(super) fn helper_url(text: &str) -> Result<Option<HelperAddress>, Wrong> {
+/// The helper's address; `None` for an empty text.
+pub(super) fn helper_url(text: &str) -> Result<Option<HelperAddress>, InvalidValue> {
     if text.is_empty() {
         Ok(None)
     } else {
@@ -124,7 +124,7 @@ pub(super) fn helper_url(text: &str) -> Result<Option<HelperAddress>, Wrong> {
     }
 }
 
-/// One or more numbers with units, summed; `0` needs none. Whole milliseconds at the finest.
+/// The sum of one or more numbers with units, in whole milliseconds; `0` needs no unit.
 fn parse_duration(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
@@ -154,18 +154,18 @@ fn unit_millis(unit: &str) -> Option<u64> {
     })
 }
 
-/// How many model names become labels.
-pub(super) fn max_models(text: &str) -> Result<usize, Wrong> {
+/// A number of model names.
+pub(super) fn max_models(text: &str) -> Result<usize, InvalidValue> {
     count(text, 1, MAX_MODELS).ok_or(Unexpected)
 }
 
-/// How many worker threads; `0` leaves it to the machine.
-pub(super) fn worker_threads(text: &str) -> Result<Option<NonZeroUsize>, Wrong> {
+/// A number of threads; `None` for `0`, which is one per core.
+pub(super) fn worker_threads(text: &str) -> Result<Option<NonZeroUsize>, InvalidValue> {
     count(text, 0, MAX_WORKERS).map(NonZeroUsize::new).ok_or(Unexpected)
 }
 
-/// How many connections at once.
-pub(super) fn max_connections(text: &str) -> Result<MaxConnections, Wrong> {
+/// A number of connections, `0` or `auto`.
+pub(super) fn max_connections(text: &str) -> Result<MaxConnections, InvalidValue> {
     match text {
         "auto" => Ok(MaxConnections::Auto),
         "0" => Ok(MaxConnections::Unlimited),
@@ -179,8 +179,8 @@ fn count(text: &str, least: usize, most: usize) -> Option<usize> {
     text.parse().ok().filter(|n| digits && (least..=most).contains(n))
 }
 
-/// A switch.
-pub(super) fn switch(text: &str) -> Result<bool, Wrong> {
+/// `on` or `true`, `off` or `false`.
+pub(super) fn switch(text: &str) -> Result<bool, InvalidValue> {
     match text {
         "on" | "true" => Ok(true),
         "off" | "false" => Ok(false),
@@ -188,22 +188,22 @@ pub(super) fn switch(text: &str) -> Result<bool, Wrong> {
     }
 }
 
-/// The shape of the log.
-pub(super) fn log_format(text: &str) -> Result<logs::LogFormat, Wrong> {
+/// A format of the log.
+pub(super) fn log_format(text: &str) -> Result<logs::LogFormat, InvalidValue> {
     logs::LogFormat::ALL.into_iter().find(|format| format.as_str() == text).ok_or(Unexpected)
 }
 
-/// What is logged.
-pub(super) fn log_level(text: &str) -> Result<String, Wrong> {
+/// A level or directives.
+pub(super) fn log_level(text: &str) -> Result<String, InvalidValue> {
     logs::parse_filter(text).map(|_| text.to_owned()).map_err(|error| Because(error.to_string()))
 }
 
-/// The policy for the `Host` field. Its words are taken in any case, because as a host they would be sent to the backend.
-pub(super) fn host_header(text: &str) -> Result<HostHeader, Wrong> {
+/// The policy for the `Host` field. Its words are matched without case, as otherwise they would be sent as a host.
+pub(super) fn host_header(text: &str) -> Result<HostHeader, InvalidValue> {
     match text.to_ascii_lowercase().as_str() {
         "preserve" => Ok(HostHeader::Preserve),
         "upstream" => Ok(HostHeader::Upstream),
-        slip if !slip.contains(['.', ':']) && is_slip(slip, &["preserve", "upstream"]) => Err(Because(
+        word if !word.contains(['.', ':']) && is_misspelling(word, &["preserve", "upstream"]) => Err(Because(
             "expected `preserve`, `upstream`, or a host; for a host of that name add its port or its domain".into(),
         )),
         _ if is_authority(text) => HeaderValue::from_str(text).map(HostHeader::Literal).map_err(|_| Unexpected),
@@ -211,7 +211,7 @@ pub(super) fn host_header(text: &str) -> Result<HostHeader, Wrong> {
     }
 }
 
-/// Whether it can stand in a `Host` field: a host and an optional port (RFC 9110, 7.2).
+/// Whether the text is valid in a `Host` field: a host and an optional port (RFC 9110, 7.2).
 fn is_authority(text: &str) -> bool {
     let bare_ipv6 = text.contains("::") && !text.starts_with('[');
     let extra = text.starts_with(':') || text.contains('/') || text.contains(char::is_whitespace);

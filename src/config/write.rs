@@ -1,4 +1,4 @@
-//! Values as TOML.
+//! Formats values as TOML.
 
 use std::time::Duration;
 
@@ -7,12 +7,12 @@ pub(super) fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
-/// The words for yes and no.
+/// `on` or `off`.
 pub(super) const fn switch(on: bool) -> &'static str {
     if on { "on" } else { "off" }
 }
 
-/// A duration in the largest unit that is exact; off is `0`.
+/// A duration in the largest exact unit; `0` for `None` and zero.
 pub(super) fn duration(duration: Option<Duration>) -> String {
     let millis = duration.unwrap_or_default().as_millis();
     let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000)];
