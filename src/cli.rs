@@ -1,7 +1,7 @@
-//! What was typed.
+//! The command line.
 //!
-//! Every setting is taken as text: which settings have a flag, what a value means, and whether it is allowed, is
-//! [`crate::config`]'s, which can also say where a wrong value came from.
+//! Every setting is kept as text: [`crate::config`] decides which settings have a flag, what a value means and whether it
+//! is allowed, and can name the origin of an invalid value.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -13,7 +13,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 /// Version of the program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Source revision that was built, where the build was told (`INFEROMETER_REVISION`); else `unknown`.
+/// Source revision, from `INFEROMETER_REVISION` at build time; `unknown` without it.
 pub const REVISION: &str = match option_env!("INFEROMETER_REVISION") {
     Some(revision) => revision,
     None => "unknown",
@@ -23,7 +23,7 @@ static LONG_VERSION: LazyLock<String> = LazyLock::new(|| format!("{VERSION} (rev
 
 const ABOUT: &str = "A transparent, Prometheus-exporting reverse proxy for Ollama-style inference servers";
 
-/// One line a paragraph: they are broken to fit the terminal.
+/// One line per paragraph: clap wraps them to the terminal.
 const AFTER_HELP: &str = "\
 Every option can also be set by a variable (INFEROMETER_ and the option in upper snake case, such as \
 INFEROMETER_CONNECT_TIMEOUT) or by a key in the file (such as connect_timeout). Options win over variables, variables \
@@ -33,27 +33,27 @@ not read: it tells Ollama's clients where to find this program.
 SIGTERM and SIGINT drain, a second one ends at once. Exit codes: 0 drained, 1 failed while running, 2 wrong \
 configuration, 130 and 143 ended by a second signal.";
 
-/// A setting that can be typed.
+/// A setting with a flag.
 #[derive(Clone, Debug)]
 pub struct Flag {
     /// Its key in the configuration.
     pub key: &'static str,
-    /// The flag itself, without the dashes.
+    /// The flag without its dashes.
     pub name: String,
-    /// Stands for the value in the help.
+    /// Names the value in the help.
     pub placeholder: &'static str,
-    /// One sentence, with the default.
+    /// One sentence, with the default value.
     pub help: String,
     /// Whether it may be given more than once.
     pub is_list: bool,
 }
 
-/// The command line, taken apart.
+/// The parsed command line.
 #[derive(Clone, Debug, Default)]
 pub struct Cli {
-    /// The values of the flags that were given, by key.
+    /// The values of the given flags, by key.
     pub settings: HashMap<&'static str, Vec<String>>,
-    /// The configuration file.
+    /// The configuration file; `None` where none was given.
     pub config: Option<PathBuf>,
     /// Check the configuration and exit.
     pub check_config: bool,
@@ -62,13 +62,13 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// Reads the process's arguments. `--help`, `--version` and a wrong command line end the process.
+    /// Parses the process's arguments. `--help`, `--version` and an invalid command line end the process.
     #[must_use]
     pub fn parse(flags: &[Flag]) -> Self {
         Self::from_matches(flags, &command(flags).get_matches())
     }
 
-    /// Reads these arguments, the program's name first.
+    /// Parses these arguments, the program's name first.
     ///
     /// # Errors
     /// When a flag is unknown, repeated or without a value; also for `--help` and `--version`.
@@ -90,7 +90,7 @@ impl Cli {
     }
 }
 
-/// The command line that these flags and those of the process itself make up.
+/// The parser for these flags and the process's own.
 #[must_use]
 pub fn command(flags: &[Flag]) -> Command {
     let file = Arg::new("config").long("config").value_name("FILE").value_parser(value_parser!(PathBuf));
@@ -115,7 +115,7 @@ fn argument(flag: &Flag) -> Arg {
         .value_name(flag.placeholder)
         .help(flag.help.clone())
         .action(if flag.is_list { ArgAction::Append } else { ArgAction::Set })
-        // A number below zero is a value that is refused with its reason, and not an unknown option.
+        // A negative number is a value, refused with its reason, rather than an unknown option.
         .allow_hyphen_values(matches!(flag.placeholder, "COUNT" | "DURATION"))
 }
 

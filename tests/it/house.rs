@@ -1,4 +1,4 @@
-//! Who may know whom, and what the code must not hold. Read from the sources themselves.
+//! Which room may import which, and words that the code must not contain. Checked on the sources.
 
 mod circles;
 
@@ -89,20 +89,20 @@ fn named(code: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn rooms_know_only_whom_they_may() {
+fn rooms_import_only_what_they_may() {
     let mut faults = Vec::new();
     for (room, path, code) in rooms() {
         if matches!(room.as_str(), "lib" | "main") {
             continue;
         }
         let Some((_, allowed)) = MAY_IMPORT.iter().find(|(name, _)| *name == room) else {
-            faults.push(format!("{}: {room} is no room yet: say whom it may know", path.display()));
+            faults.push(format!("{}: {room} is no room yet: list what it may import", path.display()));
             continue;
         };
         let known: BTreeSet<&str> = MAY_IMPORT.iter().map(|(name, _)| *name).collect();
         for other in named(&code).iter().filter(|other| **other != room && known.contains(other.as_str())) {
             if !allowed.contains(&other.as_str()) {
-                faults.push(format!("{}: {room} must not know {other}", path.display()));
+                faults.push(format!("{}: {room} must not import {other}", path.display()));
             }
         }
     }

@@ -12,27 +12,8 @@ use super::rooms;
 
 /// The circles there are. Take out the files that leave; nothing is to be added.
 const KNOWN: &[&[&str]] = &[
-    &["admin", "admin/handshake", "admin/health", "admin/models", "admin/page", "admin/scrapes"],
-    &["admin/access", "admin/web_config"],
-    &["app", "app/reload"],
     &["proxy/http2", "proxy/http2/exchange", "proxy/http2/stream"],
     &["proxy/http2/ending", "proxy/http2/shared", "proxy/http2/socket"],
-    &[
-        "wire/anthropic",
-        "wire/foreign",
-        "wire/framing",
-        "wire/framing/lines",
-        "wire/framing/sse",
-        "wire/llamacpp",
-        "wire/ollama",
-        "wire/openai",
-        "wire/openai/fields",
-        "wire/reader",
-        "wire/tgi",
-    ],
-    &["wire/coding", "wire/coding/brotli", "wire/coding/gzip", "wire/coding/zstd"],
-    &["wire/json", "wire/json/pass", "wire/json/scalar", "wire/json/scanner", "wire/json/shape"],
-    &["wire/route", "wire/route/table"],
 ];
 
 /// Code by file, as `room/file`.
