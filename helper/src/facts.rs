@@ -1,42 +1,46 @@
-//! What is known of the machine, and how it is said.
+//! A sample of the machine's facts, and its JSON.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value};
 
-/// Facts that are older are not told: who asks would take them for those of now.
+/// Older facts are not served: a client would take them for current ones.
 pub(crate) const STALE: Duration = Duration::from_secs(15);
 
-/// One sample. `None` is unknown, and then its key is left out.
+/// One sample. `None` is unknown; its key is left out of the JSON.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Facts {
-    /// Share of time in which the GPU was busy, in percent.
+    /// Share of time in which the GPU was busy, in percent, 0 to 100.
     pub(crate) gpu_utilization: Option<f64>,
-    /// Powers, in milliwatts.
+    /// In milliwatts.
     pub(crate) gpu_power: Option<f64>,
+    /// Of all processors, in milliwatts.
     pub(crate) cpu_power: Option<f64>,
+    /// Of the neural engine, in milliwatts; macOS only.
     pub(crate) ane_power: Option<f64>,
+    /// In milliwatts, Linux only.
     pub(crate) dram_power: Option<f64>,
-    /// Of processors, GPU and neural engine together, in milliwatts.
+    /// Of processors, GPU and neural engine together, in milliwatts; macOS only.
     pub(crate) combined_power: Option<f64>,
-    /// What the processors took since the helper started, in joules.
+    /// Used by the processors since the helper started, in joules; Linux only.
     pub(crate) cpu_energy_joules: Option<f64>,
     /// In degrees Celsius.
     pub(crate) cpu_temperature: Option<f64>,
-    /// In percent: on Linux the share of the last ten seconds in which a task waited, on macOS what is not free.
+    /// In percent: on Linux the share of the last ten seconds in which a task waited for memory, on macOS the memory that
+    /// is not free.
     pub(crate) memory_pressure: Option<f64>,
     /// In percent, Linux only.
     pub(crate) cpu_pressure: Option<f64>,
     /// In percent, Linux only.
     pub(crate) io_pressure: Option<f64>,
-    /// What macOS calls it: `Nominal`, `Moderate`, `Heavy`, `Trapping`, `Sleeping`.
+    /// One of macOS's levels: `Nominal`, `Moderate`, `Heavy`, `Trapping`, `Sleeping`.
     pub(crate) thermal_pressure: Option<String>,
 }
 
 impl Facts {
-    /// As JSON, with when they were so in seconds since 1970, and the helper's version: older helpers send the same
-    /// keys and mean by a zero that they do not know.
+    /// With the time of the sample in seconds since 1970, and the helper's version: readers need it, because older helpers
+    /// send the same keys with a zero for unknown.
     pub(crate) fn to_json(&self, at: SystemTime) -> String {
         let mut object = Map::new();
         for (key, value) in [
@@ -53,7 +57,7 @@ impl Facts {
             ("io_pressure", self.io_pressure),
             ("timestamp", Some(at.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64())),
         ] {
-            // What is not finite has no JSON.
+            // JSON has no number that is not finite.
             if let Some(number) = value.and_then(serde_json::Number::from_f64) {
                 object.insert(key.to_owned(), Value::Number(number));
             }
@@ -66,9 +70,9 @@ impl Facts {
     }
 }
 
-/// The last sample, between the thread that reads and those that answer.
+/// The last sample, shared by the thread that reads and the one that answers.
 #[derive(Debug, Default)]
-pub(crate) struct Shared(Mutex<Option<Sample>>);
+pub(crate) struct LatestSample(Mutex<Option<Sample>>);
 
 #[derive(Clone, Debug)]
 struct Sample {
@@ -77,18 +81,18 @@ struct Sample {
     wall: SystemTime,
 }
 
-impl Shared {
-    /// A new sample, of now.
+impl LatestSample {
+    /// Replaces the sample with one taken now.
     pub(crate) fn put(&self, facts: Facts) {
         *self.lock() = Some(Sample { facts, at: Instant::now(), wall: SystemTime::now() });
     }
 
-    /// When the last one came.
+    /// When the last sample was put; `None` before the first.
     pub(crate) fn last(&self) -> Option<Instant> {
         self.lock().as_ref().map(|sample| sample.at)
     }
 
-    /// The last one as JSON; `None` when there is none yet, or it is stale.
+    /// The last sample as JSON; `None` before the first, and once it is older than [`STALE`].
     pub(crate) fn json(&self) -> Option<String> {
         let sample = self.lock().clone()?;
         (sample.at.elapsed() <= STALE).then(|| sample.facts.to_json(sample.wall))
@@ -113,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unknown_or_not_a_number_has_no_key() {
+    fn an_unknown_or_not_finite_fact_has_no_key() {
         let facts = Facts {
             cpu_power: Some(0.0),
             gpu_power: Some(f64::NAN),
@@ -127,17 +131,17 @@ mod tests {
     }
 
     #[test]
-    fn facts_that_are_stale_are_told_to_nobody() {
-        let shared = Shared::default();
-        shared.put(Facts { cpu_power: Some(5.0), ..Facts::default() });
-        assert!(shared.json().is_some());
-        if let (Some(sample), Some(at)) = (&mut *shared.lock(), Instant::now().checked_sub(STALE * 2)) {
+    fn stale_facts_are_not_served() {
+        let latest = LatestSample::default();
+        latest.put(Facts { cpu_power: Some(5.0), ..Facts::default() });
+        assert!(latest.json().is_some());
+        if let (Some(sample), Some(at)) = (&mut *latest.lock(), Instant::now().checked_sub(STALE * 2)) {
             sample.at = at;
         }
-        assert_eq!(shared.json(), None);
+        assert_eq!(latest.json(), None);
     }
 
-    /// The keys are a contract with everybody who reads them.
+    /// The keys are a contract with every reader.
     #[test]
     fn every_key_has_its_name_and_its_unit() {
         let facts = Facts {

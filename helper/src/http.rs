@@ -1,14 +1,14 @@
-//! The answers. The routes:
+//! The HTTP server. The routes:
 //!
 //! | path | answer |
 //! |---|---|
 //! | `/metrics`, `/metrics/json` | the facts as JSON; 503 while there are none, or only stale ones |
-//! | `/health` | 200 `ok` where there are facts, else 503 |
+//! | `/health` | 200 `ok` while there are facts, else 503 |
 //!
-//! Promises: only GET, and no body is taken; only a request that names this machine as its host, so that a page in
-//! somebody's browser cannot read it under a name of its own; a connection has [`LIMIT`] and [`LONGEST_HEAD`]; one that
-//! is slow or silent keeps no other waiting: one thread serves all, and where [`PLACES`] run short the oldest is closed
-//! for the newcomer. Left out: connections that stay, and every other feature of HTTP.
+//! Promises: only GET without a body; only requests whose `Host` is this machine, so that a web page cannot read the facts
+//! under a name of its own (DNS rebinding); a connection is limited by [`LIMIT`] and [`MAX_HEAD`]; a slow or silent one
+//! delays no other: one thread serves all without blocking, and when [`MAX_CONNECTIONS`] are open the oldest is closed for
+//! a new one. Left out: keep-alive, and every other feature of HTTP.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -23,19 +23,19 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use crate::facts::Shared;
+use crate::facts::LatestSample;
 use crate::options::Listen;
 
-/// From the connection to the end of the answer.
+/// From accepting a connection to the end of the answer.
 const LIMIT: Duration = Duration::from_secs(2);
 
 /// Longest head of a request, in bytes.
-const LONGEST_HEAD: usize = 8 << 10;
+const MAX_HEAD: usize = 8 << 10;
 
-/// Connections that are open at once.
-const PLACES: usize = 64;
+/// Connections open at once.
+const MAX_CONNECTIONS: usize = 64;
 
-/// After a failure that closing a connection does not mend (the system has no descriptors or memory left).
+/// Before retrying after a failure that closing a connection cannot fix (the system is out of descriptors or memory).
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A bound socket.
@@ -46,7 +46,7 @@ pub(crate) enum Listener {
 }
 
 impl Listener {
-    /// Binds. A socket that an earlier life left behind is replaced; nothing else is.
+    /// Replaces a socket that an earlier process left behind, and no other file.
     pub(crate) fn bind(listen: &Listen) -> io::Result<Self> {
         match listen {
             Listen::Tcp(address) => TcpListener::bind(address).map(Self::Tcp),
@@ -56,7 +56,7 @@ impl Listener {
                     std::fs::remove_file(path)?;
                 }
                 let listener = UnixListener::bind(path)?;
-                // Whoever can enter the folder may ask, as on the port; the folder's mode says who can.
+                // Access is controlled by the mode of the folder; the port is open to every local user too.
                 std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
                 Ok(Self::Unix(listener))
             }
@@ -64,7 +64,7 @@ impl Listener {
         .map_err(|error| io::Error::new(error.kind(), format!("cannot listen: {error}")))
     }
 
-    /// Where it listens, as it would be typed.
+    /// The address in the form of `--listen`.
     pub(crate) fn address(&self) -> String {
         match self {
             Self::Tcp(listener) => listener.local_addr().map_or_else(|error| error.to_string(), |it| it.to_string()),
@@ -76,30 +76,30 @@ impl Listener {
         }
     }
 
-    /// Answers on a thread of its own, for as long as the process lives.
-    pub(crate) fn serve(self, shared: &Arc<Shared>) -> io::Result<()> {
+    /// Starts a thread that serves for as long as the process lives.
+    pub(crate) fn serve(self, latest: &Arc<LatestSample>) -> io::Result<()> {
         match &self {
             Self::Tcp(listener) => listener.set_nonblocking(true)?,
             Self::Unix(listener) => listener.set_nonblocking(true)?,
         }
-        let shared = Arc::clone(shared);
+        let latest = Arc::clone(latest);
         let answer = move || {
             let mut open = VecDeque::new();
             loop {
-                self.turn(&mut open, &shared);
+                self.serve_once(&mut open, &latest);
             }
         };
         thread::Builder::new().name("http".to_owned()).spawn(answer).map(drop)
     }
 
-    /// Waits for something to do, then does one step of each connection that can go on and accepts at most one more.
-    /// A newcomer thus has a turn of its own before it can be the oldest.
-    fn turn(&self, open: &mut VecDeque<Connection>, shared: &Shared) {
-        let mut polled: Vec<_> = open.iter().map(Connection::waits_for).collect();
+    /// Waits for events, then makes one step on each ready connection and accepts at most one more. A new connection thus
+    /// gets a step before it can be the oldest.
+    fn serve_once(&self, open: &mut VecDeque<Connection>, latest: &LatestSample) {
+        let mut polled: Vec<_> = open.iter().map(Connection::poll_fd).collect();
         polled.push(PollFd::new(self, PollFlags::IN));
-        let left = open.front().map(|oldest| oldest.until.saturating_duration_since(Instant::now()));
-        let left = left.map(|left| Timespec::try_from(left).expect("LIMIT is short"));
-        if poll(&mut polled, left.as_ref()).is_err() {
+        let timeout = open.front().map(|oldest| oldest.until.saturating_duration_since(Instant::now()));
+        let timeout = timeout.map(|timeout| Timespec::try_from(timeout).expect("LIMIT is short"));
+        if poll(&mut polled, timeout.as_ref()).is_err() {
             return thread::sleep(PAUSE);
         }
         let ready: Vec<_> = polled.iter().map(|polled| !polled.revents().is_empty()).collect();
@@ -107,19 +107,19 @@ impl Listener {
         let mut is_ready = || ready.next().expect("each was polled");
         let now = Instant::now();
         open.retain_mut(|connection| {
-            let goes_on = !is_ready() || connection.step(self.checks_host(), shared);
-            goes_on && now < connection.until
+            let is_open = !is_ready() || connection.step(self.checks_host(), latest);
+            is_open && now < connection.until
         });
         if is_ready() {
-            self.admit(open);
+            self.accept_into(open);
         }
     }
 
-    /// Accepts a connection; the oldest gives way where there is no place or no descriptor.
-    fn admit(&self, open: &mut VecDeque<Connection>) {
+    /// Accepts a connection. Closes the oldest where too many are open or the system is out of descriptors.
+    fn accept_into(&self, open: &mut VecDeque<Connection>) {
         match self.accept() {
             Ok(socket) => {
-                if open.len() == PLACES {
+                if open.len() == MAX_CONNECTIONS {
                     open.pop_front();
                 }
                 open.push_back(Connection::new(socket));
@@ -145,7 +145,7 @@ impl Listener {
         }
     }
 
-    /// A Unix socket has no `Host` to be deceived by.
+    /// Browsers cannot reach a Unix socket, so its `Host` does not matter.
     fn checks_host(&self) -> bool {
         matches!(self, Self::Tcp(_))
     }
@@ -160,12 +160,12 @@ impl AsFd for Listener {
     }
 }
 
-/// A client: its head is read to the end, then its answer is written.
+/// A client's connection: reads the head of one request, then writes the answer.
 struct Connection {
     socket: OwnedFd,
     until: Instant,
     head: Vec<u8>,
-    /// Empty while the head is read.
+    /// The rest of the answer; empty while the head is read.
     unsent: Vec<u8>,
 }
 
@@ -174,39 +174,39 @@ impl Connection {
         Self { socket, until: Instant::now() + LIMIT, head: Vec::new(), unsent: Vec::new() }
     }
 
-    fn waits_for(&self) -> PollFd<'_> {
+    fn poll_fd(&self) -> PollFd<'_> {
         PollFd::new(&self.socket, if self.unsent.is_empty() { PollFlags::IN } else { PollFlags::OUT })
     }
 
-    /// Goes on as far as it can without waiting; whether anything is left to do.
-    fn step(&mut self, checks_host: bool, shared: &Shared) -> bool {
-        let done = if self.unsent.is_empty() { self.read(checks_host, shared) } else { self.write() };
+    /// Makes one read or write without blocking. Returns whether anything is left to do.
+    fn step(&mut self, checks_host: bool, latest: &LatestSample) -> bool {
+        let done = if self.unsent.is_empty() { self.read(checks_host, latest) } else { self.write() };
         match done {
             Ok(done) => !done,
             Err(error) => matches!(error, Errno::AGAIN | Errno::INTR),
         }
     }
 
-    /// One read, and the answer where that completes the head; whether the connection is done with.
-    fn read(&mut self, checks_host: bool, shared: &Shared) -> rustix::io::Result<bool> {
+    /// Makes one read, and begins the answer where that completes the head. Returns whether the connection is finished.
+    fn read(&mut self, checks_host: bool, latest: &LatestSample) -> rustix::io::Result<bool> {
         let mut piece = [0; 1024];
         let n = rustix::io::read(&self.socket, &mut piece)?;
         if n == 0 {
             return Ok(true);
         }
-        // Only where the empty line may have come in, so that a head in small pieces costs no more than a whole one.
+        // Searches only the new bytes, so that a head in small pieces costs no more than a whole one.
         let seen = self.head.len().saturating_sub(3);
         self.head.extend_from_slice(&piece[..n]);
         let end = self.head[seen..].windows(4).position(|four| four == b"\r\n\r\n");
         let head = end.map(|end| &self.head[..seen + end]);
-        if head.is_none() && self.head.len() <= LONGEST_HEAD {
+        if head.is_none() && self.head.len() <= MAX_HEAD {
             return Ok(false);
         }
-        self.unsent = respond(head, checks_host, shared).to_string().into_bytes();
+        self.unsent = respond(head, checks_host, latest).to_string().into_bytes();
         self.write()
     }
 
-    /// One write; whether it was the last.
+    /// Makes one write. Returns whether it was the last.
     fn write(&mut self) -> rustix::io::Result<bool> {
         let n = rustix::io::write(&self.socket, &self.unsent)?;
         self.unsent.drain(..n);
@@ -214,7 +214,6 @@ impl Connection {
     }
 }
 
-/// What is sent.
 #[derive(Debug, PartialEq, Eq)]
 struct Answer {
     status: &'static str,
@@ -239,8 +238,8 @@ fn refusal(status: &'static str) -> Answer {
     Answer { status, body: format!("{{\"error\":\"{status}\"}}") }
 }
 
-/// The answer to a head; `None` is one that was too long.
-fn respond(head: Option<&[u8]>, checks_host: bool, shared: &Shared) -> Answer {
+/// The answer to a head; `None` is one above [`MAX_HEAD`].
+fn respond(head: Option<&[u8]>, checks_host: bool, latest: &LatestSample) -> Answer {
     let Some(head) = head else { return refusal("431 Request Header Fields Too Large") };
     let Some((method, path, fields)) = std::str::from_utf8(head).ok().and_then(parse_head) else {
         return refusal("400 Bad Request");
@@ -248,23 +247,24 @@ fn respond(head: Option<&[u8]>, checks_host: bool, shared: &Shared) -> Answer {
     if method != "GET" {
         return refusal("405 Method Not Allowed");
     }
-    let named = |name: &str| {
+    let values = |name: &str| {
         fields.iter().filter(|(given, _)| given.eq_ignore_ascii_case(name)).map(|(_, value)| *value).collect::<Vec<_>>()
     };
-    let body = named("content-length").iter().any(|length| *length != "0") || !named("transfer-encoding").is_empty();
-    if body {
+    let has_body =
+        values("content-length").iter().any(|length| *length != "0") || !values("transfer-encoding").is_empty();
+    if has_body {
         return refusal("400 Bad Request");
     }
-    let hosts = named("host");
+    let hosts = values("host");
     if checks_host && !(hosts.len() == 1 && is_this_machine(hosts[0])) {
         return refusal("421 Misdirected Request");
     }
     match path {
-        "/metrics" | "/metrics/json" => match shared.json() {
+        "/metrics" | "/metrics/json" => match latest.json() {
             Some(body) => Answer { status: "200 OK", body },
             None => refusal("503 Service Unavailable"),
         },
-        "/health" => match shared.json() {
+        "/health" => match latest.json() {
             Some(_) => Answer { status: "200 OK", body: "{\"status\":\"ok\"}".to_owned() },
             None => refusal("503 Service Unavailable"),
         },
@@ -272,9 +272,9 @@ fn respond(head: Option<&[u8]>, checks_host: bool, shared: &Shared) -> Answer {
     }
 }
 
-/// The whole answer to a head that came in over a port.
-pub(crate) fn answer_to(head: &[u8], shared: &Shared) -> String {
-    respond(Some(head), true, shared).to_string()
+/// The answer to a head received over TCP, as sent.
+pub(crate) fn answer_to(head: &[u8], latest: &LatestSample) -> String {
+    respond(Some(head), true, latest).to_string()
 }
 
 type Fields<'a> = Vec<(&'a str, &'a str)>;
@@ -290,7 +290,7 @@ fn parse_head(head: &str) -> Option<(&str, &str, Fields<'_>)> {
     plain.then(|| target.split('?').next().unwrap_or(target)).zip(fields).map(|(path, fields)| (method, path, fields))
 }
 
-/// `localhost` or a loopback address, with any port.
+/// Whether a `Host` is `localhost` or a loopback address, with any port.
 fn is_this_machine(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
@@ -306,13 +306,13 @@ mod tests {
     use crate::facts::Facts;
 
     fn status(head: &str) -> &'static str {
-        let shared = Shared::default();
-        shared.put(Facts { cpu_power: Some(5.0), ..Facts::default() });
-        respond(Some(head.as_bytes()), true, &shared).status
+        let latest = LatestSample::default();
+        latest.put(Facts { cpu_power: Some(5.0), ..Facts::default() });
+        respond(Some(head.as_bytes()), true, &latest).status
     }
 
     #[test]
-    fn the_facts_and_health_are_there_and_nothing_else() {
+    fn only_the_facts_and_health_are_served() {
         for (head, expected) in [
             ("GET /metrics HTTP/1.1\r\nHost: 127.0.0.1:8002", "200 OK"),
             ("GET /metrics/json?x=1 HTTP/1.0\r\nhost: LOCALHOST", "200 OK"),
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn another_s_name_for_this_machine_is_refused() {
+    fn a_host_that_is_not_this_machine_is_refused() {
         for host in
             ["evil.example", "localhost.evil.example", "10.0.0.1:8002", "[::2]", "", "[", "127.0.0.1.evil.example"]
         {
@@ -344,20 +344,20 @@ mod tests {
     }
 
     #[test]
-    fn without_facts_it_is_not_well() {
+    fn without_facts_health_is_503() {
         let head: &[u8] = b"GET /health HTTP/1.1\r\nHost: localhost";
-        assert_eq!(respond(Some(head), true, &Shared::default()).status, "503 Service Unavailable");
-        assert_eq!(respond(None, true, &Shared::default()).status, "431 Request Header Fields Too Large");
+        assert_eq!(respond(Some(head), true, &LatestSample::default()).status, "503 Service Unavailable");
+        assert_eq!(respond(None, true, &LatestSample::default()).status, "431 Request Header Fields Too Large");
     }
 
     #[test]
-    fn no_head_makes_it_panic() {
+    fn no_head_causes_a_panic() {
         let whole = b"GET /metrics HTTP/1.1\r\nHost: [::1]:8002\r\nContent-Length: 0";
         for cut in 0..=whole.len() {
             for byte in [0, b' ', b':', b'\r', b'[', b']', 0xff] {
                 let mut changed = whole[..cut].to_vec();
                 changed.push(byte);
-                let _ = respond(Some(&changed), true, &Shared::default());
+                let _ = respond(Some(&changed), true, &LatestSample::default());
             }
         }
     }

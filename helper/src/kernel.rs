@@ -1,8 +1,8 @@
 //! Linux: energy from RAPL, the processors' temperature from hwmon, pressure from /proc/pressure.
 //!
-//! RAPL's counters are for root alone since Linux 5.10, because readings that are fine enough tell what other programs
-//! compute (CVE-2020-8694): they are opened here while there are privileges, read once an interval and never faster,
-//! and told as an average over it.
+//! Since Linux 5.10 only root may read RAPL's counters, because fine readings reveal what other programs compute
+//! (CVE-2020-8694): they are opened before the privileges are dropped, read once an interval and never faster, and
+//! reported as an average over it.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
@@ -11,50 +11,52 @@ use std::time::{Duration, Instant};
 
 use crate::facts::Facts;
 
-/// Everything that is open.
+/// The open files of every source.
 #[derive(Debug)]
 pub(crate) struct Kernel {
     counters: Vec<Counter>,
     temperatures: Vec<Thermometer>,
     pressures: Pressures,
     interval: Duration,
+    /// When everything was last read; `None` before the first reading.
     before: Option<Instant>,
-    /// What the processors took so far, in microjoules.
-    spent: u64,
+    /// Energy that the processors have used since the start, in microjoules.
+    used: u64,
 }
 
-/// What a RAPL domain covers.
+/// A RAPL domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Domain {
-    /// A processor with all that is in its package.
+    /// A processor with everything in its package.
     Package,
     Dram,
 }
 
-/// A counter of microjoules that begins at zero again above its range.
+/// A counter of microjoules that wraps around to zero above `range`.
 #[derive(Debug)]
 struct Counter {
     domain: Domain,
     file: File,
     path: PathBuf,
     range: u64,
+    /// The last reading; `None` before the first.
     before: Option<u64>,
 }
 
-/// How well a sensor tells a processor's temperature; the best that there is are used.
+/// How well a sensor represents a processor's temperature. Only sensors of the best rank present are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Rank {
-    /// Of the whole processor.
+enum SensorRank {
+    /// Measures the whole processor.
     Processor,
-    /// Offset on some (AMD's `Tctl`).
+    /// Has an offset on some processors (AMD's `Tctl`).
     Control,
-    /// Of a part of it.
+    /// Measures a part of the processor.
     Part,
 }
 
 #[derive(Debug)]
 struct Thermometer {
-    rank: Rank,
+    rank: SensorRank,
     file: File,
 }
 
@@ -66,7 +68,7 @@ struct Pressures {
 }
 
 impl Kernel {
-    /// Opens all that is there. What is there and may not be read is said once and left out.
+    /// Opens every source that exists. One that may not be read is reported on standard error and left out.
     pub(crate) fn open(proc: &Path, sys: &Path, interval: Duration) -> io::Result<Self> {
         let pressure = |name: &str| File::open(proc.join("pressure").join(name)).ok();
         let kernel = Self {
@@ -75,33 +77,36 @@ impl Kernel {
             pressures: Pressures { cpu: pressure("cpu"), memory: pressure("memory"), io: pressure("io") },
             interval,
             before: None,
-            spent: 0,
+            used: 0,
         };
         let none = kernel.counters.is_empty() && kernel.temperatures.is_empty() && kernel.pressures.memory.is_none();
         if none { Err(io::Error::other("neither RAPL nor hwmon nor pressure can be read here")) } else { Ok(kernel) }
     }
 
-    /// Reads everything once. A counter that can no longer be read means that the source died.
+    /// Reads everything once.
+    ///
+    /// # Errors
+    /// When a counter can no longer be read: the source has failed.
     fn read(&mut self, now: Instant) -> io::Result<Facts> {
         let elapsed =
             self.before.replace(now).map(|before| (now - before).as_secs_f64()).filter(|seconds| *seconds > 0.0);
         let package = self.microjoules(Domain::Package)?;
         let dram = self.microjoules(Domain::Dram)?;
-        self.spent += package.unwrap_or(0);
+        self.used += package.unwrap_or(0);
         let milliwatts = |microjoules: Option<u64>| Some(microjoules? as f64 / 1000.0 / elapsed?);
         Ok(Facts {
             cpu_power: milliwatts(package),
             dram_power: milliwatts(dram),
-            cpu_energy_joules: package.map(|_| self.spent as f64 / 1e6),
+            cpu_energy_joules: package.map(|_| self.used as f64 / 1e6),
             cpu_temperature: self.temperature(),
-            cpu_pressure: self.pressures.cpu.as_mut().and_then(some_of_ten_seconds),
-            memory_pressure: self.pressures.memory.as_mut().and_then(some_of_ten_seconds),
-            io_pressure: self.pressures.io.as_mut().and_then(some_of_ten_seconds),
+            cpu_pressure: self.pressures.cpu.as_mut().and_then(some_avg10),
+            memory_pressure: self.pressures.memory.as_mut().and_then(some_avg10),
+            io_pressure: self.pressures.io.as_mut().and_then(some_avg10),
             ..Facts::default()
         })
     }
 
-    /// What all domains of a kind took since the reading before; `None` at the first, and where there is none.
+    /// Energy used by all domains of a kind since the last reading; `None` at the first, and without such a domain.
     fn microjoules(&mut self, domain: Domain) -> io::Result<Option<u64>> {
         let mut sum = None;
         for counter in self.counters.iter_mut().filter(|counter| counter.domain == domain) {
@@ -112,9 +117,9 @@ impl Kernel {
         Ok(sum)
     }
 
-    /// The hottest of those that rank best, in degrees Celsius.
+    /// The hottest sensor of the best rank, in degrees Celsius.
     fn temperature(&mut self) -> Option<f64> {
-        let readings: Vec<(Rank, f64)> =
+        let readings: Vec<(SensorRank, f64)> =
             self.temperatures.iter_mut().filter_map(|it| Some((it.rank, it.celsius()?))).collect();
         let best = readings.iter().map(|(rank, _)| *rank).min()?;
         readings.iter().filter(|(rank, _)| *rank == best).map(|(_, celsius)| *celsius).reduce(f64::max)
@@ -133,24 +138,23 @@ impl Iterator for Kernel {
 }
 
 impl Counter {
-    /// Microjoules since the reading before.
+    /// Microjoules since the last reading; `None` at the first.
     fn advance(&mut self) -> io::Result<Option<u64>> {
-        let gone = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", self.path.display()));
-        let text = read_again(&mut self.file).map_err(gone)?;
-        let now: u64 = text.trim().parse().map_err(|_| gone(ErrorKind::InvalidData.into()))?;
+        let failed = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", self.path.display()));
+        let text = reread(&mut self.file).map_err(failed)?;
+        let now: u64 = text.trim().parse().map_err(|_| failed(ErrorKind::InvalidData.into()))?;
         let before = self.before.replace(now);
-        Ok(before.and_then(|before| grown(before, now, self.range)))
+        Ok(before.and_then(|before| growth(before, now, self.range)))
     }
 }
 
-/// How far a counter went. One that went back passed its end, once at most in an interval; where its range is not
-/// known, or does not hold it, nothing is known.
-fn grown(before: u64, now: u64, range: u64) -> Option<u64> {
+/// The growth of a counter that wraps around at most once an interval. `None` where the range does not allow it.
+fn growth(before: u64, now: u64, range: u64) -> Option<u64> {
     now.checked_sub(before).or_else(|| range.checked_sub(before)?.checked_add(now))
 }
 
-/// `intel-rapl:0` and its parts; also on AMD. The same package shows again under `intel-rapl-mmio`, and a
-/// platform's domain (`psys`) holds the packages: neither is counted.
+/// Opens `intel-rapl:0` and its parts, which AMD has as well. `None` for `intel-rapl-mmio`, which repeats a package, and
+/// for the platform's domain (`psys`), which includes the packages.
 fn open_counter(zone: &Path) -> Option<Counter> {
     if !zone.file_name()?.to_str()?.starts_with("intel-rapl:") {
         return None;
@@ -187,42 +191,42 @@ fn open_thermometer(chip: &Path, file: &Path) -> Option<Thermometer> {
     Some(Thermometer { rank, file: File::open(file).ok()? })
 }
 
-/// `None` for whatever is no processor.
-fn rank(chip: &str, label: &str) -> Option<Rank> {
+/// `None` for a sensor that is not a processor's.
+fn rank(chip: &str, label: &str) -> Option<SensorRank> {
     match (chip, label) {
-        ("coretemp", label) if label.starts_with("Package") => Some(Rank::Processor),
-        ("k10temp" | "zenpower", "Tdie") | ("cpu_thermal" | "soc_thermal", _) => Some(Rank::Processor),
-        ("k10temp" | "zenpower", "Tctl") => Some(Rank::Control),
-        ("coretemp" | "k10temp" | "zenpower", _) => Some(Rank::Part),
+        ("coretemp", label) if label.starts_with("Package") => Some(SensorRank::Processor),
+        ("k10temp" | "zenpower", "Tdie") | ("cpu_thermal" | "soc_thermal", _) => Some(SensorRank::Processor),
+        ("k10temp" | "zenpower", "Tctl") => Some(SensorRank::Control),
+        ("coretemp" | "k10temp" | "zenpower", _) => Some(SensorRank::Part),
         _ => None,
     }
 }
 
 impl Thermometer {
-    /// A sensor that sleeps or is broken is left out this time.
+    /// `None` where the sensor cannot be read, or reads outside -50 to 150.
     fn celsius(&mut self) -> Option<f64> {
-        let thousandths: f64 = read_again(&mut self.file).ok()?.trim().parse().ok()?;
+        let thousandths: f64 = reread(&mut self.file).ok()?.trim().parse().ok()?;
         Some(thousandths / 1000.0).filter(|celsius| (-50.0..=150.0).contains(celsius))
     }
 }
 
-/// The first line's `avg10`, in percent.
-fn some_of_ten_seconds(file: &mut File) -> Option<f64> {
-    let text = read_again(file).ok()?;
+/// The `avg10` of the line `some`, in percent: the share of ten seconds in which some task waited.
+fn some_avg10(file: &mut File) -> Option<f64> {
+    let text = reread(file).ok()?;
     let some = text.lines().find_map(|line| line.strip_prefix("some "))?;
     let percent: f64 = some.split_ascii_whitespace().find_map(|field| field.strip_prefix("avg10="))?.parse().ok()?;
     (0.0..=100.0).contains(&percent).then_some(percent)
 }
 
-/// The kernel makes the text anew for a reader who begins at the start.
-fn read_again(file: &mut File) -> io::Result<String> {
+/// Reads from the start, for which the kernel writes a new text.
+fn reread(file: &mut File) -> io::Result<String> {
     file.seek(SeekFrom::Start(0))?;
     let mut text = String::new();
     file.take(4096).read_to_string(&mut text)?;
     Ok(text)
 }
 
-/// By name; nothing where the folder is not there.
+/// Sorted by name; empty where the folder does not exist.
 fn entries(folder: &Path) -> Vec<PathBuf> {
     let listing = std::fs::read_dir(folder).into_iter().flatten();
     let mut paths: Vec<_> = listing.filter_map(|entry| Some(entry.ok()?.path())).collect();
@@ -234,7 +238,7 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
 mod tests {
     use super::*;
 
-    /// A made-up tree; dropping it removes it.
+    /// A synthetic tree of kernel files; dropping it removes it.
     struct Tree(PathBuf);
 
     impl Tree {
@@ -269,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn power_is_energy_over_time_summed_over_packages_and_nothing_twice() {
+    fn power_is_energy_over_time_with_each_package_counted_once() {
         let tree = Tree::new("power");
         let write = |one, two, dram| {
             tree.zone("intel-rapl:0", "package-0\n", one);
@@ -294,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_counter_that_dies_ends_the_source() {
+    fn a_counter_that_fails_ends_the_source() {
         let tree = Tree::new("dies");
         tree.zone("intel-rapl:0", "package-0\n", 5);
         let mut kernel = tree.open().expect("there is something");
@@ -321,13 +325,13 @@ mod tests {
         assert_eq!((facts.io_pressure, facts.cpu_pressure), (None, None));
         tree.write("sys/class/hwmon/hwmon1/temp1_input", "255000\n");
         let facts = tree.open().expect("there is something").read(Instant::now()).expect("it reads");
-        assert_eq!(facts.cpu_temperature, Some(90.0), "a broken sensor is passed over");
+        assert_eq!(facts.cpu_temperature, Some(90.0), "a broken sensor is ignored");
     }
 
     #[test]
-    fn a_counter_that_went_back_without_a_range_is_unknown() {
-        assert_eq!(grown(5, 9, 100), Some(4));
-        assert_eq!(grown(95, 4, 100), Some(9));
-        assert_eq!(grown(95, 4, 0), None);
+    fn a_counter_that_wraps_around_without_a_range_is_unknown() {
+        assert_eq!(growth(5, 9, 100), Some(4));
+        assert_eq!(growth(95, 4, 100), Some(9));
+        assert_eq!(growth(95, 4, 0), None);
     }
 }

@@ -1,19 +1,19 @@
-//! The privileged helper of inferometer: reads what only privileged programs may (power, temperature, pressure) and
-//! answers with it, as JSON, on a socket of this machine.
+//! The privileged helper of inferometer: reads facts that need privileges (power, temperature, pressure) and serves them
+//! as JSON on a local socket.
 //!
-//! The order is the point: it opens every file and starts every program that needs privileges first, then gives its
-//! privileges up for good, and only then listens to anybody. Because it could not start its source again after that,
-//! it exits with 1 when the source dies or falls silent, and its service manager starts it anew.
+//! The order matters: it opens every file and starts every program that needs privileges, then drops its privileges for
+//! good, and only then accepts connections. Since it cannot restart its source after that, it exits with 1 when the source
+//! fails or falls silent, and its service manager restarts it.
 //!
 //! ```text
 //! options ──► source (opened or spawned, privileged) ──► privileges dropped ──► facts ◄── one thread reads
 //!                                                                                 └─────► http: GET only
 //! ```
 //!
-//! Promises: nothing from a socket reaches a file, a program or an option; it listens on this machine only; a request
+//! Promises: no input from a socket reaches a file, a program or an option; it listens on this machine only; a request
 //! costs bounded time and memory. Left out: NVIDIA and AMD (the proxy reads them without privileges), history.
 //!
-//! Exit codes: 1 the source failed, 2 the options are wrong.
+//! Exit codes: 1 the source failed, 2 the options are invalid.
 
 mod facts;
 mod http;
@@ -28,21 +28,21 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use facts::Shared;
+use facts::LatestSample;
 use http::Listener;
 use kernel::Kernel;
 use options::{Options, Source, USAGE};
 
-/// How often somebody looks whether the source has fallen silent.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often to check whether the source has fallen silent.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The source died, or there is none.
+/// Exit code when the source failed, or there is none.
 const FAILED: u8 = 1;
 
-/// What was typed is wrong.
-const MISUSED: u8 = 2;
+/// Exit code for invalid options.
+const INVALID_OPTIONS: u8 = 2;
 
-/// The whole program, given what was typed after its name.
+/// Runs the program with the arguments after its name.
 pub fn main(arguments: impl IntoIterator<Item = String>) -> ExitCode {
     let options = match Options::parse(arguments) {
         Ok(Some(options)) => options,
@@ -52,7 +52,7 @@ pub fn main(arguments: impl IntoIterator<Item = String>) -> ExitCode {
         }
         Err(error) => {
             eprintln!("inferometer-helper: {error}\n\n{USAGE}");
-            return ExitCode::from(MISUSED);
+            return ExitCode::from(INVALID_OPTIONS);
         }
     };
     match run(&options) {
@@ -64,75 +64,74 @@ pub fn main(arguments: impl IntoIterator<Item = String>) -> ExitCode {
     }
 }
 
-/// Serves until the source dies, which is always an error.
+/// Serves until the source ends, which is always an error.
 fn run(options: &Options) -> io::Result<()> {
-    let shared = Arc::new(Shared::default());
+    let latest = Arc::new(LatestSample::default());
     match &options.source {
         Source::Powermetrics(program) => {
             let output = powermetrics::spawn(program, options.interval)?;
             Err(privileges::become_unprivileged_reader(options, output))
         }
         Source::Input => {
-            let listener = prepare(options)?;
+            let listener = bind_and_drop_privileges(options)?;
             let samples = powermetrics::Samples::new(io::stdin().lock(), options.memory_level);
-            serve(listener, &shared, options.silence, samples)
+            serve(listener, &latest, options.silence, samples)
         }
         Source::Kernel { proc, sys } => {
             let kernel = Kernel::open(proc, sys, options.interval)?;
-            let listener = prepare(options)?;
-            serve(listener, &shared, options.silence, kernel)
+            let listener = bind_and_drop_privileges(options)?;
+            serve(listener, &latest, options.silence, kernel)
         }
     }
 }
 
-/// Listens, and gives up what is left of the privileges. Binding comes first: the folder of a socket may need them.
-fn prepare(options: &Options) -> io::Result<Listener> {
+/// Listens, then drops the remaining privileges: the folder of a socket may need them.
+fn bind_and_drop_privileges(options: &Options) -> io::Result<Listener> {
     let listener = Listener::bind(&options.listen)?;
     privileges::drop_all(options.user)?;
     Ok(listener)
 }
 
-/// Reads on this thread, answers on another.
+/// Reads samples on this thread; starts threads that answer and that watch for silence.
 fn serve(
     listener: Listener,
-    shared: &Arc<Shared>,
+    latest: &Arc<LatestSample>,
     silence: Duration,
     samples: impl Iterator<Item = io::Result<facts::Facts>>,
 ) -> io::Result<()> {
     eprintln!("inferometer-helper: listening on {}", listener.address());
-    listener.serve(shared)?;
-    watch(Arc::clone(shared), silence)?;
+    listener.serve(latest)?;
+    exit_on_silence(Arc::clone(latest), silence)?;
     for sample in samples {
-        shared.put(sample?);
+        latest.put(sample?);
     }
     Err(io::Error::other("the source ended"))
 }
 
-/// Ends the process when nothing comes any more: the thread that reads cannot be woken from a read that hangs.
-fn watch(shared: Arc<Shared>, silence: Duration) -> io::Result<()> {
+/// Ends the process when no sample has arrived for `silence`: a read that hangs cannot be interrupted.
+fn exit_on_silence(latest: Arc<LatestSample>, silence: Duration) -> io::Result<()> {
     let started = Instant::now();
-    let look = move || {
+    let check = move || {
         loop {
-            std::thread::sleep(LOOK);
-            if shared.last().map_or(started.elapsed(), |last| last.elapsed()) > silence {
+            std::thread::sleep(CHECK_INTERVAL);
+            if latest.last().map_or(started.elapsed(), |last| last.elapsed()) > silence {
                 eprintln!("inferometer-helper: the source has said nothing for {silence:?}");
                 std::process::exit(i32::from(FAILED));
             }
         }
     };
-    std::thread::Builder::new().name("watch".to_owned()).spawn(look).map(drop)
+    std::thread::Builder::new().name("watch".to_owned()).spawn(check).map(drop)
 }
 
-/// What each sample of `powermetrics`' output says, as it would be answered. For those who try out what it may send.
+/// The JSON of each sample in an output of `powermetrics`. For fuzzing.
 #[must_use]
 pub fn samples(output: impl io::Read) -> Vec<String> {
     let samples = powermetrics::Samples::new(output, false).map_while(Result::ok);
     samples.map(|facts| facts.to_json(std::time::UNIX_EPOCH)).collect()
 }
 
-/// What a request with this head is answered on a port, while there are no facts. For those who try out what clients may
-/// send.
+/// The answer to a request with this head over TCP, while there are no facts. For fuzzing.
 #[must_use]
 pub fn answer_to(head: &[u8]) -> String {
-    http::answer_to(head, &Shared::default())
+    http::answer_to(head, &LatestSample::default())
 }

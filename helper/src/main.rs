@@ -1,4 +1,4 @@
-//! The process of the privileged helper; what it does stands in its library.
+//! The process of the privileged helper; see its library.
 
 use std::process::ExitCode;
 

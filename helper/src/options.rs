@@ -1,4 +1,4 @@
-//! What was typed.
+//! The command line.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -18,18 +18,16 @@ Started as root it opens its sources and then becomes an unprivileged user.
   --powermetrics PATH   the program [default: /usr/bin/powermetrics]
   --help, --version";
 
-/// Everything that can be chosen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Options {
     pub(crate) listen: Listen,
-    /// RAPL must not be read faster than once a second: finer readings tell what other programs compute
-    /// (CVE-2020-8694).
+    /// 1 s to 10 s. Faster readings of RAPL would reveal what other programs compute (CVE-2020-8694).
     pub(crate) interval: Duration,
     pub(crate) source: Source,
     pub(crate) user: User,
-    /// A source that says nothing for so long is taken for dead.
+    /// A source without a sample for so long has failed.
     pub(crate) silence: Duration,
-    /// Whether to ask macOS for the level of free memory beside each sample.
+    /// Whether to ask macOS for the share of free memory at each sample.
     pub(crate) memory_level: bool,
 }
 
@@ -41,12 +39,12 @@ pub(crate) enum Listen {
     Unix(PathBuf),
 }
 
-/// Where facts come from.
+/// The source of the facts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// This program, spawned.
+    /// The output of this program, which is spawned.
     Powermetrics(PathBuf),
-    /// Its output on the standard input.
+    /// The output of `powermetrics` on standard input.
     Input,
     /// The kernel's files under these roots.
     Kernel { proc: PathBuf, sys: PathBuf },
@@ -61,11 +59,11 @@ pub(crate) struct User {
 
 const DEFAULT_PORT: u16 = 8002;
 
-/// Several of the longest intervals that are allowed.
+/// Several times the longest interval.
 const DEFAULT_SILENCE: Duration = Duration::from_secs(60);
 
 impl Options {
-    /// `None` when help or the version was asked for.
+    /// `None` for `--help` and `--version`.
     pub(crate) fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Option<Self>, String> {
         let macos = cfg!(target_os = "macos");
         let mut listen = Listen::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)));
@@ -91,7 +89,7 @@ impl Options {
                 "--source" => source = value,
                 "--user" => user = value,
                 "--powermetrics" => program = value.into(),
-                // These are for trying it out; they are not in the help.
+                // For tests; not in the help.
                 "--silence" => silence = parse_interval(&value)?,
                 "--proc" => proc = value.into(),
                 "--sys" => sys = value.into(),
@@ -128,13 +126,13 @@ fn parse_interval(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| format!("--interval {text}: expected 1s to 10s, such as 2s or 1500ms"))
 }
 
-/// A name of /etc/passwd, or two numbers. Root is refused: then nothing would be dropped.
+/// A name in /etc/passwd, or `UID:GID`. Root is refused, as nothing would be dropped.
 fn parse_user(text: &str) -> Result<User, String> {
     let passwd = || std::fs::read_to_string("/etc/passwd").ok();
     let numbers =
         text.split_once(':').and_then(|(uid, gid)| Some(User { uid: uid.parse().ok()?, gid: gid.parse().ok()? }));
     let named = || passwd().and_then(|passwd| find_user(&passwd, text));
-    // Every system has a user of this number who owns nothing, also where it has no such name.
+    // The conventional number of the user that owns nothing, for systems without that name.
     let nobody = || (text == "nobody").then_some(User { uid: 65534, gid: 65534 });
     let user = numbers.or_else(named).or_else(nobody).ok_or_else(|| format!("--user {text}: no such user"))?;
     if user.uid == 0 || user.gid == 0 {
@@ -144,7 +142,7 @@ fn parse_user(text: &str) -> Result<User, String> {
 }
 
 fn find_user(passwd: &str, name: &str) -> Option<User> {
-    // macOS has negative numbers there: -2 is 2^32 - 2.
+    // macOS writes negative numbers: -2 is 2^32 - 2.
     let number = |text: &str| text.parse().ok().or_else(|| text.parse::<i32>().ok().map(i32::cast_unsigned));
     let line =
         passwd.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|line| line.first() == Some(&name))?;
@@ -160,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn only_this_machine_is_listened_on() {
+    fn only_local_addresses_are_accepted() {
         for (typed, listen) in [
             ("--listen 127.0.0.1:9", Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 9)))),
             ("--listen=[::1]:9", Listen::Tcp("[::1]:9".parse().expect("an address"))),
@@ -182,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_has_a_name_or_numbers_and_is_not_root() {
+    fn a_user_is_a_name_or_numbers_and_not_root() {
         assert_eq!(parse_user("1000:1001"), Ok(User { uid: 1000, gid: 1001 }));
         let macos = "##\nnobody:*:-2:-2:Unprivileged User:/var/empty:/usr/bin/false\n";
         assert_eq!(find_user(macos, "nobody"), Some(User { uid: 4_294_967_294, gid: 4_294_967_294 }));
@@ -192,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_option_a_missing_value_and_a_strange_source_are_refused() {
+    fn an_unknown_option_a_missing_value_and_an_unknown_source_are_refused() {
         for typed in ["--lisen x", "--listen", "x", "--source nvidia"] {
             assert!(parse(typed).is_err(), "{typed}");
         }

@@ -1,49 +1,49 @@
-//! Property lists in XML, read as they stream by: only numbers and texts at the wanted places are kept.
+//! An incremental parser of property lists in XML that reports numbers and strings.
 //!
-//! Promises: any bytes in any pieces are taken, never a panic; memory does not grow with the input; a document that
-//! is not well nested gives nothing. Left out: what `powermetrics` does not write (CDATA, entities in names, dates and
-//! data as values).
+//! Promises: accepts any bytes in any pieces without a panic; memory does not grow with the input; a document that is not
+//! well nested has no [`Event::End`]. Left out: what `powermetrics` does not write (CDATA, entities in names, dates and data
+//! as values).
 
-/// Deepest nesting that is followed; `powermetrics` uses seven.
-const DEEPEST: usize = 32;
+/// Deepest nesting; `powermetrics` uses seven levels.
+const MAX_DEPTH: usize = 32;
 
-/// Longest name of a tag, key or value that is kept, in bytes. A longer one is not one of ours.
-const LONGEST: usize = 64;
+/// Longest tag, key or value, in bytes. None of the wanted ones is longer.
+const MAX_TEXT: usize = 64;
 
-/// A number or a text.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Scalar {
     Number(f64),
     Text(String),
 }
 
-/// What a piece of input can bring about.
+/// What the parser reports.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Event {
-    /// A value under these keys, from the outermost; values in lists are not reported.
+    /// A value and its keys, the outermost first. Values in arrays are not reported.
     Value(Vec<String>, Scalar),
-    /// A document ended, well nested.
+    /// The end of a well nested document.
     End,
-    /// A new document began; whatever came before without an end is void.
+    /// The start of a document. Values before it that had no end are invalid.
     Begin,
 }
 
-/// The reader's state between two pieces.
+/// The state between two pieces.
 #[derive(Debug, Default)]
-pub(crate) struct Reader {
-    place: Place,
-    /// What stands between the last two tags, up to [`LONGEST`] and one byte.
+pub(crate) struct PlistParser {
+    state: ParserState,
+    /// The text since the last tag, up to [`MAX_TEXT`] and one byte more.
     text: Vec<u8>,
-    /// The tag or comment so far, up to the same.
+    /// The current tag so far, up to the same length.
     tag: Vec<u8>,
     /// The last two bytes of a comment.
     tail: [u8; 2],
-    frames: Vec<Frame>,
-    sound: bool,
+    open: Vec<OpenElement>,
+    /// The document is well nested so far.
+    is_valid: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Place {
+enum ParserState {
     #[default]
     Text,
     Tag,
@@ -51,131 +51,131 @@ enum Place {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Frame {
-    /// With the key whose value comes next.
+enum OpenElement {
+    /// With the key of the next value; `None` before a key, and for one above [`MAX_TEXT`].
     Dict(Option<String>),
     Array,
 }
 
-impl Reader {
-    /// Takes the next piece.
-    pub(crate) fn feed(&mut self, piece: &[u8], mut tell: impl FnMut(Event)) {
+impl PlistParser {
+    /// Parses the next piece.
+    pub(crate) fn feed(&mut self, piece: &[u8], mut emit: impl FnMut(Event)) {
         for byte in piece {
-            self.take(*byte, &mut tell);
+            self.feed_byte(*byte, &mut emit);
         }
     }
 
-    fn take(&mut self, byte: u8, tell: &mut impl FnMut(Event)) {
-        match (self.place, byte) {
-            // powermetrics puts one before each sample.
-            (_, 0) => self.place = Place::Text,
-            (Place::Text, b'<') => {
-                self.place = Place::Tag;
+    fn feed_byte(&mut self, byte: u8, emit: &mut impl FnMut(Event)) {
+        match (self.state, byte) {
+            // powermetrics writes one before each sample.
+            (_, 0) => self.state = ParserState::Text,
+            (ParserState::Text, b'<') => {
+                self.state = ParserState::Tag;
                 self.tag.clear();
             }
-            (Place::Text, _) => keep(&mut self.text, byte),
-            (Place::Tag, b'>') => {
-                self.place = Place::Text;
-                self.tag_ended(tell);
+            (ParserState::Text, _) => push_bounded(&mut self.text, byte),
+            (ParserState::Tag, b'>') => {
+                self.state = ParserState::Text;
+                self.end_tag(emit);
                 self.text.clear();
             }
-            (Place::Tag, _) => {
-                keep(&mut self.tag, byte);
+            (ParserState::Tag, _) => {
+                push_bounded(&mut self.tag, byte);
                 if self.tag == b"!--" {
-                    (self.place, self.tail) = (Place::Comment, [0; 2]);
+                    (self.state, self.tail) = (ParserState::Comment, [0; 2]);
                 }
             }
-            (Place::Comment, b'>') if self.tail == *b"--" => self.place = Place::Text,
-            (Place::Comment, _) => self.tail = [self.tail[1], byte],
+            (ParserState::Comment, b'>') if self.tail == *b"--" => self.state = ParserState::Text,
+            (ParserState::Comment, _) => self.tail = [self.tail[1], byte],
         }
     }
 
-    fn tag_ended(&mut self, tell: &mut impl FnMut(Event)) {
+    fn end_tag(&mut self, emit: &mut impl FnMut(Event)) {
         let tag = std::mem::take(&mut self.tag);
         let tag = String::from_utf8_lossy(&tag);
         let name = tag.split_ascii_whitespace().next().unwrap_or_default();
         match name.trim_end_matches('/') {
             "plist" => {
-                self.frames.clear();
-                self.sound = true;
-                tell(Event::Begin);
+                self.open.clear();
+                self.is_valid = true;
+                emit(Event::Begin);
             }
-            _ if !self.sound => {}
+            _ if !self.is_valid => {}
             "/plist" => {
-                if self.frames.is_empty() {
-                    tell(Event::End);
+                if self.open.is_empty() {
+                    emit(Event::End);
                 }
-                self.sound = false;
+                self.is_valid = false;
             }
-            "dict" | "array" if tag.ends_with('/') => self.forget_key(),
-            "dict" => self.open(Frame::Dict(None)),
-            "array" => self.open(Frame::Array),
-            "/dict" => self.close(|frame| matches!(frame, Frame::Dict(_))),
-            "/array" => self.close(|frame| *frame == Frame::Array),
+            "dict" | "array" if tag.ends_with('/') => self.clear_key(),
+            "dict" => self.push(OpenElement::Dict(None)),
+            "array" => self.push(OpenElement::Array),
+            "/dict" => self.pop(|element| matches!(element, OpenElement::Dict(_))),
+            "/array" => self.pop(|element| *element == OpenElement::Array),
             "/key" => {
-                let key = self.taken_text();
-                match self.frames.last_mut() {
-                    Some(Frame::Dict(next)) => *next = key,
-                    _ => self.sound = false,
+                let key = self.trimmed_text();
+                match self.open.last_mut() {
+                    Some(OpenElement::Dict(next)) => *next = key,
+                    _ => self.is_valid = false,
                 }
             }
             "/integer" | "/real" => {
                 let number =
-                    self.taken_text().and_then(|text| text.parse().ok()).filter(|number: &f64| number.is_finite());
-                self.value(number.map(Scalar::Number), tell);
+                    self.trimmed_text().and_then(|text| text.parse().ok()).filter(|number: &f64| number.is_finite());
+                self.value(number.map(Scalar::Number), emit);
             }
             "/string" => {
-                let text = self.taken_text();
-                self.value(text.map(Scalar::Text), tell);
+                let text = self.trimmed_text();
+                self.value(text.map(Scalar::Text), emit);
             }
-            "/date" | "/data" => self.forget_key(),
-            "true" | "false" => self.forget_key(),
+            "/date" | "/data" => self.clear_key(),
+            "true" | "false" => self.clear_key(),
             _ => {}
         }
     }
 
     /// `None` where it is too long or not UTF-8.
-    fn taken_text(&mut self) -> Option<String> {
-        let text = std::str::from_utf8(&self.text).ok().filter(|text| text.len() <= LONGEST)?;
+    fn trimmed_text(&mut self) -> Option<String> {
+        let text = std::str::from_utf8(&self.text).ok().filter(|text| text.len() <= MAX_TEXT)?;
         Some(text.trim().to_owned())
     }
 
-    fn open(&mut self, frame: Frame) {
-        if self.frames.len() < DEEPEST { self.frames.push(frame) } else { self.sound = false }
+    fn push(&mut self, element: OpenElement) {
+        if self.open.len() < MAX_DEPTH { self.open.push(element) } else { self.is_valid = false }
     }
 
-    fn close(&mut self, fits: impl Fn(&Frame) -> bool) {
-        match self.frames.pop() {
-            Some(frame) if fits(&frame) => self.forget_key(),
-            _ => self.sound = false,
+    fn pop(&mut self, is_match: impl Fn(&OpenElement) -> bool) {
+        match self.open.pop() {
+            Some(element) if is_match(&element) => self.clear_key(),
+            _ => self.is_valid = false,
         }
     }
 
-    fn forget_key(&mut self) {
-        if let Some(Frame::Dict(key)) = self.frames.last_mut() {
+    fn clear_key(&mut self) {
+        if let Some(OpenElement::Dict(key)) = self.open.last_mut() {
             *key = None;
         }
     }
 
-    fn value(&mut self, value: Option<Scalar>, tell: &mut impl FnMut(Event)) {
+    fn value(&mut self, value: Option<Scalar>, emit: &mut impl FnMut(Event)) {
         let keys: Option<Vec<String>> = self
-            .frames
+            .open
             .iter()
-            .map(|frame| match frame {
-                Frame::Dict(key) => key.clone(),
-                Frame::Array => None,
+            .map(|element| match element {
+                OpenElement::Dict(key) => key.clone(),
+                OpenElement::Array => None,
             })
             .collect();
         if let (Some(keys), Some(value)) = (keys.filter(|keys| !keys.is_empty()), value) {
-            tell(Event::Value(keys, value));
+            emit(Event::Value(keys, value));
         }
-        self.forget_key();
+        self.clear_key();
     }
 }
 
-/// One byte more than is of use is kept, so that a longer one is known.
-fn keep(bytes: &mut Vec<u8>, byte: u8) {
-    if bytes.len() <= LONGEST {
+/// Keeps one byte more than [`MAX_TEXT`], so that a longer text is recognised.
+fn push_bounded(bytes: &mut Vec<u8>, byte: u8) {
+    if bytes.len() <= MAX_TEXT {
         bytes.push(byte);
     }
 }
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
 
     fn events(pieces: &[&[u8]]) -> Vec<Event> {
-        let (mut reader, mut events) = (Reader::default(), Vec::new());
+        let (mut reader, mut events) = (PlistParser::default(), Vec::new());
         for piece in pieces {
             reader.feed(piece, |event| events.push(event));
         }
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_well_nested_has_no_end() {
+    fn a_document_that_is_not_well_nested_has_no_end() {
         for document in [
             "<plist><dict></array></plist>",
             "<plist><dict></plist>",
@@ -228,17 +228,17 @@ mod tests {
     }
 
     #[test]
-    fn a_text_without_end_costs_no_memory() {
-        let mut reader = Reader::default();
+    fn an_endless_text_takes_bounded_memory() {
+        let mut reader = PlistParser::default();
         reader.feed(b"<plist><dict><key>", |_| {});
         for _ in 0..1000 {
             reader.feed(&[b'x'; 1000], |_| {});
         }
-        assert!(reader.text.capacity() <= 4 * LONGEST);
+        assert!(reader.text.capacity() <= 4 * MAX_TEXT);
         reader.feed(b"</key><", |_| {});
         for _ in 0..1000 {
             reader.feed(&[b'y'; 1000], |_| {});
         }
-        assert!(reader.tag.capacity() <= 4 * LONGEST);
+        assert!(reader.tag.capacity() <= 4 * MAX_TEXT);
     }
 }

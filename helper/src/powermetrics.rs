@@ -1,9 +1,9 @@
-//! macOS: the output of `powermetrics --format plist`, a property list a sample.
+//! macOS: the output of `powermetrics --format plist`, one property list per sample.
 //!
-//! `powermetrics` is a public interface of the system, needs root, and writes a NUL before each sample (not after it),
-//! so a sample is complete at its `</plist>`: waiting for the NUL would show each one a whole interval late. Powers are
-//! in milliwatts; older systems give energies in millijoules over `elapsed_ns` instead. On Intel there is only
-//! `package_watts`, the whole package.
+//! `powermetrics` is a public interface of the system, needs root, and writes a NUL before each sample (not after it), so
+//! a sample is complete at its `</plist>`: waiting for the NUL would delay each by an interval. Powers are in milliwatts;
+//! older systems report energies in millijoules over `elapsed_ns` instead. Intel has only `package_watts`, the whole
+//! package.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -11,12 +11,12 @@ use std::process::{ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use crate::facts::Facts;
-use crate::plist::{Event, Reader, Scalar};
+use crate::plist::{Event, PlistParser, Scalar};
 
 /// More than any Mac draws, in milliwatts.
-const MOST_POWER: f64 = 10_000_000.0;
+const MAX_POWER: f64 = 10_000_000.0;
 
-/// Starts the program. It ends by itself when nobody reads it any more.
+/// Starts the program, which ends by itself once its output is closed.
 pub(crate) fn spawn(program: &Path, interval: Duration) -> io::Result<ChildStdout> {
     let mut command = Command::new(program);
     command.args(["--samplers", "cpu_power,gpu_power,thermal", "--format", "plist", "--buffer-size", "1"]);
@@ -29,29 +29,29 @@ pub(crate) fn spawn(program: &Path, interval: Duration) -> io::Result<ChildStdou
 /// The samples of a stream. It ends with the stream.
 pub(crate) struct Samples<R> {
     input: R,
-    reader: Reader,
-    sample: Sample,
+    parser: PlistParser,
+    sample: PowerSample,
     piece: Box<[u8]>,
-    /// Read and not yet looked at.
+    /// The part of `piece` that is read and not parsed yet.
     rest: std::ops::Range<usize>,
     memory_level: bool,
 }
 
 impl<R: Read> Samples<R> {
-    /// `memory_level`: whether to ask the system for it beside each sample.
+    /// `memory_level`: whether to ask the system for the share of free memory at each sample.
     pub(crate) fn new(input: R, memory_level: bool) -> Self {
         let piece = vec![0; 16 << 10].into_boxed_slice();
-        Self { input, reader: Reader::default(), sample: Sample::default(), piece, rest: 0..0, memory_level }
+        Self { input, parser: PlistParser::default(), sample: PowerSample::default(), piece, rest: 0..0, memory_level }
     }
 
-    /// Looks at what was read; stops behind a sample.
-    fn look(&mut self) -> Option<Facts> {
+    /// Parses what was read, up to the end of a sample.
+    fn parse(&mut self) -> Option<Facts> {
         for at in self.rest.by_ref() {
             let mut ended = false;
             let sample = &mut self.sample;
-            self.reader.feed(&self.piece[at..=at], |event| match event {
-                Event::Begin => *sample = Sample::default(),
-                Event::Value(keys, scalar) => sample.take(&keys, scalar),
+            self.parser.feed(&self.piece[at..=at], |event| match event {
+                Event::Begin => *sample = PowerSample::default(),
+                Event::Value(keys, scalar) => sample.set(&keys, scalar),
                 Event::End => ended = true,
             });
             if ended {
@@ -67,7 +67,7 @@ impl<R: Read> Iterator for Samples<R> {
 
     fn next(&mut self) -> Option<io::Result<Facts>> {
         loop {
-            if let Some(mut facts) = self.look() {
+            if let Some(mut facts) = self.parse() {
                 facts.memory_pressure = self.memory_level.then(memory_pressure).flatten();
                 return Some(Ok(facts));
             }
@@ -81,9 +81,9 @@ impl<R: Read> Iterator for Samples<R> {
     }
 }
 
-/// What is of use in a sample.
+/// The used values of a sample, in the units of `powermetrics`.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Sample {
+struct PowerSample {
     elapsed_ns: Option<f64>,
     cpu_power: Option<f64>,
     gpu_power: Option<f64>,
@@ -97,21 +97,21 @@ struct Sample {
     thermal_pressure: Option<String>,
 }
 
-impl Sample {
-    fn take(&mut self, keys: &[String], scalar: Scalar) {
+impl PowerSample {
+    fn set(&mut self, keys: &[String], scalar: Scalar) {
         let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
         match (keys.as_slice(), scalar) {
             (["thermal_pressure"], Scalar::Text(level)) => self.thermal_pressure = Some(level),
             (keys, Scalar::Number(number)) => {
-                if let Some(place) = self.place(keys) {
-                    *place = Some(number);
+                if let Some(field) = self.field_mut(keys) {
+                    *field = Some(number);
                 }
             }
             _ => {}
         }
     }
 
-    fn place(&mut self, keys: &[&str]) -> Option<&mut Option<f64>> {
+    fn field_mut(&mut self, keys: &[&str]) -> Option<&mut Option<f64>> {
         Some(match keys {
             ["elapsed_ns"] => &mut self.elapsed_ns,
             ["processor", "cpu_power"] => &mut self.cpu_power,
@@ -131,7 +131,7 @@ impl Sample {
         let seconds = self.elapsed_ns.map(|ns| ns / 1e9).filter(|seconds| *seconds > 0.0);
         let power = |power: Option<f64>, energy: Option<f64>| {
             let average = || Some(energy? / seconds?);
-            power.or_else(average).filter(|milliwatts| (0.0..=MOST_POWER).contains(milliwatts))
+            power.or_else(average).filter(|milliwatts| (0.0..=MAX_POWER).contains(milliwatts))
         };
         let package = self.package_watts.map(|watts| watts * 1000.0);
         let utilization =
@@ -148,7 +148,7 @@ impl Sample {
     }
 }
 
-/// What is not free, in percent: `kern.memorystatus_level` is the free share as the system's own tools show it.
+/// The memory that is not free, in percent: `kern.memorystatus_level` is the free share that the system's tools show.
 fn memory_pressure() -> Option<f64> {
     let mut command = Command::new("/usr/sbin/sysctl");
     command.args(["-n", "kern.memorystatus_level"]).env_clear().stdin(Stdio::null()).stderr(Stdio::null());
@@ -169,7 +169,7 @@ mod tests {
         Samples::new(input, false).map(|sample| sample.expect("memory does not fail")).collect()
     }
 
-    /// Gives what is asked for in pieces of a fixed size.
+    /// Reads in pieces of a fixed size.
     struct Pieces<'a>(&'a [u8], usize);
 
     impl Read for Pieces<'_> {
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn each_chip_s_sample_is_read() {
+    fn a_sample_of_each_chip_is_read() {
         let [m1] = &facts(M1)[..] else { panic!("one sample") };
         // 640 mJ, 305 mJ and 12 mJ in half a second.
         assert_eq!((m1.cpu_power, m1.gpu_power, m1.ane_power), (Some(1280.0), Some(610.0), Some(24.0)));
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_is_the_same_however_the_stream_is_cut() {
+    fn a_sample_is_the_same_at_every_split() {
         for input in [M1, M3_ULTRA, M4, INTEL] {
             let whole = facts(input);
             for size in (1..200).chain([input.len() - 1, input.len()]) {
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sample_is_there_at_its_end_and_not_before() {
+    fn a_sample_is_complete_at_its_end_and_not_before() {
         let end = M3_ULTRA.windows(8).position(|it| it == b"</plist>").expect("it ends") + 8;
         assert_eq!(facts(&M3_ULTRA[..end]).len(), 1, "the NUL of the next sample is not waited for");
         for cut in 0..end {
@@ -219,15 +219,15 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_sample_is_left_out_and_the_next_is_read() {
+    fn a_broken_sample_is_skipped_and_the_next_is_read() {
         let half = &M3_ULTRA[..M3_ULTRA.len() / 2];
         let both = [half, b"\0", M3_ULTRA].concat();
         assert_eq!(facts(&both), facts(M3_ULTRA));
     }
 
     #[test]
-    fn no_changed_byte_makes_it_panic_or_lie_beyond_what_can_be() {
-        // A fixed sequence (xorshift), so that a failure can be seen again.
+    fn changed_bytes_cause_no_panic_and_no_value_out_of_range() {
+        // A fixed sequence (xorshift), so that a failure can be reproduced.
         let mut state = 0x9E37_79B9_7F4A_7C15_u64;
         let mut random = move || {
             state ^= state << 13;
@@ -246,7 +246,7 @@ mod tests {
                 }
                 for found in facts(&changed) {
                     let powers = [found.cpu_power, found.gpu_power, found.ane_power, found.combined_power];
-                    assert!(powers.into_iter().flatten().all(|power| (0.0..=MOST_POWER).contains(&power)));
+                    assert!(powers.into_iter().flatten().all(|power| (0.0..=MAX_POWER).contains(&power)));
                     assert!(found.gpu_utilization.is_none_or(|percent| (0.0..=100.0).contains(&percent)));
                 }
             }

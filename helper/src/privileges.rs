@@ -1,4 +1,4 @@
-//! Giving up what privileges there are, for good.
+//! Drops the process's privileges, for good.
 
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -6,8 +6,8 @@ use std::process::{ChildStdout, Command, Stdio};
 
 use crate::options::{Listen, Options, User};
 
-/// Becomes this user where the process is root, and keeps no capability. Must come before any other thread is
-/// started: on Linux each thread has privileges of its own, and a new one takes those of its parent.
+/// Becomes `user` if the process is root, and drops all capabilities. Call it before starting any thread: on Linux each
+/// thread has its own privileges, and inherits those of its parent.
 #[cfg(target_os = "linux")]
 pub(crate) fn drop_all(user: User) -> io::Result<()> {
     use rustix::process::{Gid, Uid, geteuid};
@@ -25,7 +25,7 @@ pub(crate) fn drop_all(user: User) -> io::Result<()> {
     if geteuid().is_root() { Err(io::Error::other("still root after dropping it")) } else { Ok(()) }
 }
 
-/// Elsewhere a process gives itself up by starting itself anew: see [`become_unprivileged_reader`].
+/// Outside Linux only [`become_unprivileged_reader`] drops privileges; this refuses to go on as root.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn drop_all(_: User) -> io::Result<()> {
     if rustix::process::geteuid().is_root() {
@@ -34,9 +34,8 @@ pub(crate) fn drop_all(_: User) -> io::Result<()> {
     Ok(())
 }
 
-/// Turns this process into an unprivileged one that reads the output of a program which keeps its own privileges.
-/// The process is replaced by this very program, as another user with no other groups, so that nothing of its
-/// privileged life is left in it. Returns only when that fails.
+/// Replaces this process by this same program, run as the unprivileged user without supplementary groups, reading the
+/// output of a program that keeps its privileges. No privileged state survives. Returns only when that fails.
 pub(crate) fn become_unprivileged_reader(options: &Options, output: ChildStdout) -> io::Error {
     let program = match std::env::current_exe() {
         Ok(program) => program,
@@ -51,7 +50,7 @@ pub(crate) fn become_unprivileged_reader(options: &Options, output: ChildStdout)
     command.args(["--source", "-", "--listen", &listen, "--user", &format!("{uid}:{gid}")]);
     command.env_clear().current_dir("/").stdin(Stdio::from(output));
     if rustix::process::geteuid().is_root() {
-        command.uid(uid).gid(gid); // which also empties the list of other groups
+        command.uid(uid).gid(gid); // `Command::uid` also clears the supplementary groups
     }
     command.exec()
 }
