@@ -130,7 +130,12 @@ pub struct Observation {
 impl Observation {
     /// Begins at `start.at`, and starts a watch of `sink`.
     #[must_use]
-    pub fn start(start: Start, context: &ObservationContext, budget: &Rc<DecodeBudget>, sink: &dyn AnySink) -> Box<Self> {
+    pub fn start(
+        start: Start,
+        context: &ObservationContext,
+        budget: &Rc<DecodeBudget>,
+        sink: &dyn AnySink,
+    ) -> Box<Self> {
         let watch = sink.started(&start);
         // Boxed here to avoid copies; in three boxes, as allocators are fast only for blocks below 1 KiB.
         Box::new(Self {

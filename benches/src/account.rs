@@ -1,7 +1,7 @@
 //! CPU time and memory of a process with its children, from the operating system.
 //!
-//! CPU time is the scheduler's own account of each thread in nanoseconds (user and system together), not the clock tick's
-//! of 10 ms. A thread that ended takes its account with it, so what is measured must keep its threads.
+//! CPU time is the scheduler's nanoseconds for each thread (user and system together), not ticks of 10 ms. The time of a
+//! thread that has ended is lost, so a measured program must keep its threads.
 
 use std::fs;
 use std::time::Duration;
@@ -10,17 +10,17 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct Tree(Vec<u32>);
 
-/// Memory of a process tree, in bytes. What the kernel holds in socket buffers is not in it.
+/// Memory of a process tree, in bytes, without socket buffers, which the kernel holds.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Memory {
-    /// Resident pages, shared ones divided by those who share them.
+    /// Resident pages, with shared ones divided by the number of processes that share them.
     pub pss: u64,
     /// Resident pages.
     pub rss: u64,
 }
 
 impl Tree {
-    /// The processes that descend from this one now, with it.
+    /// This process and its current descendants.
     #[must_use]
     pub fn of(root: u32) -> Self {
         let mut tree = vec![root];
@@ -33,19 +33,18 @@ impl Tree {
         Self(tree)
     }
 
-    /// CPU time used so far. None where the kernel keeps no such account.
+    /// CPU time used so far by the threads that still run. `None` where the kernel does not report it.
     #[must_use]
     pub fn cpu(&self) -> Option<Duration> {
         self.0.iter().map(|pid| process_cpu(*pid)).sum()
     }
 
-    /// CPU time in the kernel's ticks, as coarse as these are; with that of threads that have ended. None where it cannot
-    /// be read.
+    /// CPU time with a resolution of one tick, including threads that have ended. `None` where it cannot be read.
     #[must_use]
-    pub fn whole_cpu(&self) -> Option<Duration> {
+    pub fn total_cpu(&self) -> Option<Duration> {
         let second = f64::from(u32::try_from(rustix::param::clock_ticks_per_second()).ok()?);
         let ticks = self.0.iter().try_fold(0.0, |sum, pid| {
-            // The name in the second field may hold anything, so counting begins behind it (proc_pid_stat(5)).
+            // The name in the second field may contain anything, so count from its closing parenthesis (proc_pid_stat(5)).
             let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
             let mut fields = text.rsplit_once(')')?.1.split_whitespace().skip(11);
             let mut ticks = || fields.next()?.parse::<f64>().ok();
@@ -54,7 +53,7 @@ impl Tree {
         Some(Duration::from_secs_f64(ticks / second))
     }
 
-    /// Memory held now. None where it cannot be read.
+    /// Current memory. `None` where it cannot be read.
     #[must_use]
     pub fn memory(&self) -> Option<Memory> {
         self.0.iter().try_fold(Memory::default(), |sum, pid| {
@@ -64,7 +63,7 @@ impl Tree {
         })
     }
 
-    /// The most that was resident in each process since it started, together, in bytes. None where it cannot be read.
+    /// The sum of each process's peak resident memory since its start, in bytes. `None` where it cannot be read.
     #[must_use]
     pub fn peak(&self) -> Option<u64> {
         self.0.iter().try_fold(0, |sum, pid| {
@@ -80,7 +79,7 @@ fn processes() -> impl Iterator<Item = u32> {
 
 fn parent(pid: u32) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name in parentheses may hold anything: the fields begin behind the last one.
+    // The name in parentheses may contain anything: the fields begin after the last parenthesis.
     stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
 
@@ -88,7 +87,7 @@ fn process_cpu(pid: u32) -> Option<Duration> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
     threads
         .flatten()
-        // One that has ended meanwhile took its account with it.
+        // A thread that has ended meanwhile is left out.
         .filter_map(|thread| fs::read_to_string(thread.path().join("schedstat")).ok())
         .map(|text| text.split_whitespace().next()?.parse().ok().map(Duration::from_nanos))
         .sum()
@@ -98,25 +97,28 @@ fn kib(text: &str, key: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(key))?.split_whitespace().next()?.parse().ok()
 }
 
-/// What all cores did since the system started, in seconds of one core.
+/// CPU time of all cores since the system started, in seconds.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Busy {
-    /// Work of any process and of the kernel.
+pub struct MachineCpu {
+    /// Used by processes and the kernel.
     pub work: f64,
-    /// Taken away by the hypervisor.
+    /// Taken by the hypervisor.
     pub stolen: f64,
 }
 
-/// Clock ticks a second in `/proc/stat`: fixed at 100 in the kernel's interface to user space.
-const TICKS: f64 = 100.0;
+/// Ticks per second in `/proc/stat`: fixed at 100 in the kernel's interface to user space.
+const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Reads the account of the whole machine. None where it cannot be read.
+/// `None` where it cannot be read.
 #[must_use]
-pub fn busy() -> Option<Busy> {
+pub fn read_machine_cpu() -> Option<MachineCpu> {
     let text = fs::read_to_string("/proc/stat").ok()?;
     let numbers: Vec<f64> =
         text.lines().next()?.split_whitespace().skip(1).filter_map(|word| word.parse().ok()).collect();
     // user, nice, system, (idle, iowait,) irq, softirq, steal: proc(5).
     let work = [0, 1, 2, 5, 6].into_iter().map(|at| numbers.get(at).copied().unwrap_or(0.0)).sum::<f64>();
-    Some(Busy { work: work / TICKS, stolen: numbers.get(7).copied().unwrap_or(0.0) / TICKS })
+    Some(MachineCpu {
+        work: work / TICKS_PER_SECOND,
+        stolen: numbers.get(7).copied().unwrap_or(0.0) / TICKS_PER_SECOND,
+    })
 }

@@ -1,7 +1,7 @@
-//! A simulated backend: answers at once, streams at a pace, or as fast as the socket takes it.
+//! A simulated backend: answers at once, streams at a pace, or as fast as the socket accepts.
 //!
-//! One thread, one poller, one write a chunk. Streams start at phases spread over their pace, so that chunks do not come
-//! in volleys. It counts the chunks that it could not write in time: a pace that was not kept is not a measurement.
+//! One thread, one poller, one write per chunk. Streams start at phases spread over their pace, so that chunks do not come
+//! in bursts. It counts the chunks that it wrote late: a measurement at a missed pace is not valid.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -14,18 +14,18 @@ use std::time::Duration;
 
 use crate::machine;
 use crate::poll::Poll;
-use crate::script::{Clock, Form, Lines, Wish};
+use crate::script::{AnswerForm, AnswerSpec, Clock, Lines};
 
-/// A chunk this much behind its time counts as late.
+/// A chunk delayed by more nanoseconds counts as late.
 const LATE: u64 = 10_000_000;
 
-/// How often the thread looks whether it should end.
-const LOOK: Duration = Duration::from_millis(50);
+/// How often the thread checks whether it should end.
+const STOP_CHECK: Duration = Duration::from_millis(50);
 
-/// Chunks written to one stream without a pause before the others have their turn.
-const TURN: usize = 16;
+/// Chunks written to an unpaced stream before the others continue.
+const CHUNKS_PER_TURN: usize = 16;
 
-/// Longest request without a stated length, or head, that is kept, in bytes.
+/// Longest head, or request without a `Content-Length`, in bytes.
 const MAX_REQUEST: usize = 64 * 1024;
 
 const LISTENER: usize = usize::MAX;
@@ -44,7 +44,7 @@ impl Backend {
     /// # Errors
     /// When the system gives no socket or no thread.
     pub fn start(clock: Clock, cores: Vec<usize>) -> io::Result<Self> {
-        let listener = machine::listen_deep()?;
+        let listener = machine::listen()?;
         let address = listener.local_addr()?;
         let (late, stop) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
         let mut server = Server::new(listener, clock, Arc::clone(&late))?;
@@ -52,13 +52,13 @@ impl Backend {
         let thread = std::thread::Builder::new().name("backend".into()).spawn(move || {
             machine::pin(&cores);
             while !stopped.load(Ordering::Relaxed) {
-                server.turn().expect("the poller works");
+                server.run_once().expect("the poller works");
             }
         })?;
         Ok(Self { address, late, stop, thread: Some(thread) })
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -82,17 +82,18 @@ impl Drop for Backend {
 struct Connection {
     socket: TcpStream,
     request: Vec<u8>,
-    /// A request whose body is still coming: what it wants, and how many bytes are missing.
-    upload: Option<(Option<Wish>, u64)>,
+    /// A request whose body is incomplete, and how many bytes are missing. The inner `None` is a question about the
+    /// backend itself.
+    upload: Option<(Option<AnswerSpec>, u64)>,
     stream: Option<Stream>,
-    /// What the socket did not take yet.
+    /// Bytes that the socket has not accepted yet.
     unsent: Vec<u8>,
-    /// Tells this connection from an earlier one in the same place.
+    /// Distinguishes this connection from an earlier one with the same key.
     generation: u64,
 }
 
 struct Stream {
-    wish: Wish,
+    spec: AnswerSpec,
     written: u64,
 }
 
@@ -101,7 +102,7 @@ struct Server {
     listener: TcpListener,
     connections: Vec<Option<Connection>>,
     free: Vec<usize>,
-    /// When the next chunk is due, and where.
+    /// When the next chunk of each stream is due, with its key and generation.
     due: BinaryHeap<Reverse<(u64, usize, u64)>>,
     ready: Vec<(usize, bool)>,
     generation: u64,
@@ -118,11 +119,11 @@ struct Script {
 }
 
 impl Script {
-    fn of(&mut self, form: Form) -> &mut Lines {
+    fn lines_mut(&mut self, form: AnswerForm) -> &mut Lines {
         match form {
-            Form::Ndjson => &mut self.ndjson,
-            Form::Sse => &mut self.sse,
-            Form::Whole => &mut self.whole,
+            AnswerForm::Ndjson => &mut self.ndjson,
+            AnswerForm::Sse => &mut self.sse,
+            AnswerForm::Whole => &mut self.whole,
         }
     }
 }
@@ -142,18 +143,20 @@ impl Server {
             clock,
             late,
             script: Script {
-                ndjson: Lines::of(Form::Ndjson),
-                sse: Lines::of(Form::Sse),
-                whole: Lines::of(Form::Whole),
+                ndjson: Lines::of(AnswerForm::Ndjson),
+                sse: Lines::of(AnswerForm::Sse),
+                whole: Lines::of(AnswerForm::Whole),
                 about: Lines::about(),
             },
         })
     }
 
-    fn turn(&mut self) -> io::Result<()> {
+    fn run_once(&mut self) -> io::Result<()> {
         let now = self.clock.nanos();
-        let limit =
-            self.due.peek().map_or(LOOK, |Reverse((at, ..))| Duration::from_nanos(at.saturating_sub(now)).min(LOOK));
+        let limit = self
+            .due
+            .peek()
+            .map_or(STOP_CHECK, |Reverse((at, ..))| Duration::from_nanos(at.saturating_sub(now)).min(STOP_CHECK));
         let mut ready = std::mem::take(&mut self.ready);
         self.poll.wait(limit, &mut ready)?;
         for &(key, readable) in &ready {
@@ -195,7 +198,7 @@ impl Server {
         }
     }
 
-    /// A connection is ready: reads a request and begins its answer, or goes on with one.
+    /// Serves a ready connection: reads a request and begins its answer, or continues one.
     fn serve(&mut self, key: usize, readable: bool) -> io::Result<()> {
         let Some(connection) = self.connections[key].as_mut() else { return Ok(()) };
         if !readable {
@@ -208,50 +211,50 @@ impl Server {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
             Err(error) => return Err(error),
         };
-        match connection.take(&piece[..read])? {
-            Some(wish) => self.begin(key, wish),
+        match connection.receive(&piece[..read])? {
+            Some(spec) => self.begin(key, spec),
             None => Ok(()),
         }
     }
 
-    fn begin(&mut self, key: usize, wish: Option<Wish>) -> io::Result<()> {
+    fn begin(&mut self, key: usize, spec: Option<AnswerSpec>) -> io::Result<()> {
         let connection = self.connections[key].as_mut().expect("it has just been read");
-        let Some(wish) = wish else { return connection.send(self.script.about.head()) };
-        if let Some(model) = wish.model {
-            return connection.send(&Lines::at_once(&wish, model, self.clock.nanos()));
+        let Some(spec) = spec else { return connection.send(self.script.about.head()) };
+        if let Some(model) = spec.model {
+            return connection.send(&Lines::at_once(&spec, model, self.clock.nanos()));
         }
-        let lines = self.script.of(wish.form);
-        if wish.form == Form::Whole {
+        let lines = self.script.lines_mut(spec.form);
+        if spec.form == AnswerForm::Whole {
             return connection.send(lines.head());
         }
-        // Head and first chunk leave in one write, as a backend's do that answers at once.
+        // Head and first chunk leave in one write, like those of a backend that answers at once.
         let now = self.clock.nanos();
         let mut first = lines.head().to_vec();
         first.extend_from_slice(lines.chunk(now));
         connection.send(&first)?;
-        connection.stream = Some(Stream { wish, written: 1 });
-        if wish.pace.is_zero() {
-            return self.poll.change(&connection.socket, key, true);
+        connection.stream = Some(Stream { spec, written: 1 });
+        if spec.pace.is_zero() {
+            return self.poll.set_write(&connection.socket, key, true);
         }
-        let pace = wish.pace.as_nanos() as u64;
-        // Multiples of the golden ratio fill the interval evenly, however many there are.
+        let pace = spec.pace.as_nanos() as u64;
+        // Multiples of the golden ratio spread evenly over the interval, for any number of streams.
         let share = u128::from(connection.generation.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let phase = (share * u128::from(pace)) >> 64;
         self.due.push(Reverse((now + phase as u64, key, connection.generation)));
         Ok(())
     }
 
-    /// The socket takes bytes again, of a stream without pauses or of one that was behind.
+    /// Continues an unpaced stream, or one that was delayed, on a socket that accepts bytes again.
     fn resume(&mut self, key: usize) -> io::Result<()> {
         let Some(connection) = self.connections[key].as_mut() else { return Ok(()) };
-        for _ in 0..TURN {
+        for _ in 0..CHUNKS_PER_TURN {
             if !connection.flush()? {
                 return Ok(());
             }
             match &mut connection.stream {
-                Some(stream) if stream.wish.pace.is_zero() => {
-                    let lines = self.script.of(stream.wish.form);
-                    if stream.wish.chunks.is_some_and(|chunks| stream.written >= chunks) {
+                Some(stream) if stream.spec.pace.is_zero() => {
+                    let lines = self.script.lines_mut(stream.spec.form);
+                    if stream.spec.chunks.is_some_and(|chunks| stream.written >= chunks) {
                         connection.stream = None;
                         connection.send(lines.last())?;
                     } else {
@@ -259,7 +262,7 @@ impl Server {
                         connection.send(lines.chunk(self.clock.nanos()))?;
                     }
                 }
-                _ => return self.poll.change(&connection.socket, key, false),
+                _ => return self.poll.set_write(&connection.socket, key, false),
             }
         }
         Ok(())
@@ -279,19 +282,19 @@ impl Server {
                 continue;
             };
             let Some(stream) = &mut connection.stream else { continue };
-            let lines = self.script.of(stream.wish.form);
-            let over = stream.wish.chunks.is_some_and(|chunks| stream.written >= chunks);
+            let lines = self.script.lines_mut(stream.spec.form);
+            let is_finished = stream.spec.chunks.is_some_and(|chunks| stream.written >= chunks);
             stream.written += 1;
-            let pace = stream.wish.pace.as_nanos() as u64;
-            let sent = if over {
+            let pace = stream.spec.pace.as_nanos() as u64;
+            let sent = if is_finished {
                 connection.stream = None;
                 connection.send(lines.last())
             } else {
                 self.due.push(Reverse((at + pace, key, generation)));
                 connection.send(lines.chunk(now))
             };
-            let waits = !connection.unsent.is_empty();
-            if sent.is_err() || (waits && self.poll.change(&connection.socket, key, true).is_err()) {
+            let is_pending = !connection.unsent.is_empty();
+            if sent.is_err() || (is_pending && self.poll.set_write(&connection.socket, key, true).is_err()) {
                 self.close(key);
             }
         }
@@ -299,29 +302,29 @@ impl Server {
 }
 
 impl Connection {
-    /// Takes a piece of a request. Once it is whole: what it wants. A body of stated length is counted and not kept.
-    fn take(&mut self, piece: &[u8]) -> io::Result<Option<Option<Wish>>> {
+    /// Reads a piece of a request. Returns its spec once it is whole. A body of known length is counted and not kept.
+    fn receive(&mut self, piece: &[u8]) -> io::Result<Option<Option<AnswerSpec>>> {
         let broken = || io::Error::from(io::ErrorKind::InvalidData);
-        let (wish, left) = match self.upload.take() {
-            Some((wish, left)) => (wish, left.checked_sub(piece.len() as u64).ok_or_else(broken)?),
+        let (spec, left) = match self.upload.take() {
+            Some((spec, left)) => (spec, left.checked_sub(piece.len() as u64).ok_or_else(broken)?),
             None => {
                 self.request.extend_from_slice(piece);
                 let Some((head, left)) = missing(&self.request) else {
                     return if self.request.len() > MAX_REQUEST { Err(broken()) } else { Ok(None) };
                 };
-                let wish = Wish::read(&self.request[..head]);
+                let spec = AnswerSpec::parse(&self.request[..head]);
                 self.request.clear();
-                (wish, left)
+                (spec, left)
             }
         };
         if left > 0 {
-            self.upload = Some((wish, left));
+            self.upload = Some((spec, left));
             return Ok(None);
         }
-        Ok(Some(wish))
+        Ok(Some(spec))
     }
 
-    /// Writes, and keeps what the socket does not take.
+    /// Writes, and keeps the bytes that the socket does not accept.
     fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
         if !self.unsent.is_empty() {
             self.unsent.extend_from_slice(bytes);
@@ -336,7 +339,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Writes what was kept; whether nothing is left.
+    /// Writes the kept bytes. Returns whether none are left.
     fn flush(&mut self) -> io::Result<bool> {
         if self.unsent.is_empty() {
             return Ok(true);
@@ -350,8 +353,8 @@ impl Connection {
     }
 }
 
-/// The length of the head, once it is there, and how much of the body is missing. Of a body in chunks everything must
-/// be there.
+/// The length of the head, and how many bytes of the body are missing. `None` while the head is incomplete, or a chunked
+/// body.
 fn missing(request: &[u8]) -> Option<(usize, u64)> {
     let head = memchr::memmem::find(request, b"\r\n\r\n")? + 4;
     let body = &request[head..];

@@ -1,9 +1,9 @@
-//! What is counted: one plain chunk of each dialect and framing, and whole exchanges, as real servers send them.
+//! The measured inputs: one plain chunk of each dialect and framing, and whole exchanges, as real servers send them.
 
 /// How elements of a stream arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
-    /// One element a piece.
+    /// One element per piece.
     Each,
     /// Each element in two pieces, cut in the middle.
     Cut,
@@ -17,13 +17,13 @@ pub const GATHERED: usize = 16;
 /// A stream of equal chunks.
 #[derive(Clone, Copy, Debug)]
 pub struct Case {
-    /// What it is called.
+    /// Its name in the tables and on the command line.
     pub name: &'static str,
     /// The request's path.
     pub path: &'static str,
     /// The response's content type.
     pub kind: &'static str,
-    /// One element with its end.
+    /// One element with its terminator.
     pub element: &'static str,
     /// How elements arrive.
     pub arrival: Arrival,
@@ -54,7 +54,7 @@ impl Case {
 /// A request with its whole answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Exchange {
-    /// What it is called.
+    /// Its name in the tables and on the command line.
     pub name: &'static str,
     /// The request's method.
     pub method: &'static str,
@@ -78,7 +78,7 @@ impl Exchange {
 
 const JSON: &str = "application/json";
 
-/// The common ends of an exchange: whole, of one chunk and its closing one, and nothing to do with a model.
+/// Common exchanges: a whole answer, a stream of one chunk and its closing one, and one without a model.
 pub const EXCHANGES: &[Exchange] = &[
     Exchange {
         name: "Ollama generate, whole",
@@ -123,7 +123,7 @@ pub const EXCHANGES: &[Exchange] = &[
     },
 ];
 
-/// The last line of an Ollama answer, with everything that it reports.
+/// The last line of an Ollama answer, with all counts and durations.
 pub const OLLAMA_LAST: &str = "{\"model\":\"llama3.2\",\"created_at\":\"2026-01-01T00:00:09.123456789Z\",\
     \"message\":{\"role\":\"assistant\",\"content\":\"\"},\"done\":true,\"done_reason\":\"stop\",\
     \"total_duration\":9123456789,\"load_duration\":1234567,\"prompt_eval_count\":26,\"prompt_eval_duration\":123456789,\
@@ -143,7 +143,7 @@ const fn case(name: &'static str, path: &'static str, kind: &'static str, elemen
     Case { name, path, kind, element, arrival: Arrival::Each }
 }
 
-/// Every dialect in its framing, the framings under other arrivals, and what nobody reads.
+/// Every dialect in its framing, the framings under other arrivals, and an opaque body.
 pub const CASES: &[Case] = &[
     case("Ollama chat", "/api/chat", NDJSON, OLLAMA_CHAT),
     Case { arrival: Arrival::Cut, ..case("Ollama chat, cut in two", "/api/chat", NDJSON, OLLAMA_CHAT) },
@@ -236,7 +236,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn however_elements_arrive_the_bytes_are_the_same() {
+    fn every_arrival_has_the_same_bytes() {
         for case in CASES {
             assert_eq!(
                 case.pieces(2 * GATHERED).concat(),
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn names_tell_cases_apart() {
+    fn names_are_unique() {
         let names = CASES.iter().map(|case| case.name).chain(EXCHANGES.iter().map(|exchange| exchange.name));
         let apart: std::collections::BTreeSet<_> = names.clone().collect();
         assert_eq!(apart.len(), names.count());

@@ -1,33 +1,33 @@
-//! Asks, counts and times: one thread, one poller, any number of connections.
+//! Sends requests, counts and times answers: one thread, one poller, any number of connections.
 //!
-//! It reads as little as it must: marks in streams, a length in whole answers. A connection that ends when it should not
-//! is counted, and makes the measurement void.
+//! It parses as little as possible: marks in streams, a length in whole answers. A connection that ends unexpectedly is
+//! counted, and invalidates the measurement.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use crate::poll::Poll;
-use crate::script::{self, Clock, Form, LAST_BYTES, MARK, STAMP_DIGITS, Wish};
+use crate::script::{self, AnswerForm, AnswerSpec, Clock, LAST_BYTES, MARK, STAMP_DIGITS};
 
-/// Connections opened before those that are open have their turn.
+/// Connections opened before the open ones are served.
 const OPENED_AT_ONCE: usize = 32;
 
-/// Longest pause of the poller.
-const PAUSE: Duration = Duration::from_millis(20);
+/// Longest wait of the poller.
+const MAX_WAIT: Duration = Duration::from_millis(20);
 
-/// What was seen since the last [`Client::take`].
+/// Counts and times since the last [`Client::take`].
 #[derive(Debug, Default)]
 pub struct Tally {
-    /// Whole answers and streams that came to their end.
+    /// Whole answers and streams that have ended.
     pub exchanges: u64,
     /// Chunks of streams.
     pub chunks: u64,
-    /// From a request to the first byte of its body, in nanoseconds; a repeated exchange gives one sample each time.
+    /// From a request to the first byte of its answer's body, in nanoseconds, one sample per answer.
     pub first: Vec<u64>,
-    /// From the backend's write of a chunk to its reading here, in nanoseconds; the last chunk of each piece read.
+    /// From the backend's write of a chunk to its reading here, in nanoseconds, for the last chunk of each piece read.
     pub transit: Vec<u64>,
-    /// Connections that ended when they should not.
+    /// Connections that ended unexpectedly.
     pub failed: u64,
 }
 
@@ -38,7 +38,7 @@ pub struct Client {
     poll: Poll,
     connections: Vec<Option<Connection>>,
     ready: Vec<(usize, bool)>,
-    /// Exchanges that wait for their instant.
+    /// Connections whose next request is due at this instant.
     later: Vec<(Instant, usize)>,
     open: usize,
     tally: Tally,
@@ -47,21 +47,23 @@ pub struct Client {
 struct Connection {
     socket: TcpStream,
     request: Vec<u8>,
-    wish: Wish,
-    then: Then,
+    spec: AnswerSpec,
+    then: AfterAnswer,
+    /// When the request was sent, in nanoseconds of the clock.
     asked: u64,
+    /// Chunks of the current answer so far.
     seen: u64,
     answer: Answer,
 }
 
-/// What follows a whole answer.
+/// What to do after an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Then {
-    /// The same request at once.
-    Again,
-    /// The same request after a pause.
-    After(Duration),
-    /// Nothing: the connection is closed.
+pub enum AfterAnswer {
+    /// Send the same request at once.
+    Repeat,
+    /// Send the same request after a pause.
+    RepeatAfter(Duration),
+    /// Close the connection.
     Close,
 }
 
@@ -93,7 +95,7 @@ impl Client {
     ///
     /// # Errors
     /// When a connection is refused.
-    pub fn open(&mut self, count: usize, wish: Wish, then: Then) -> io::Result<()> {
+    pub fn open(&mut self, count: usize, spec: AnswerSpec, then: AfterAnswer) -> io::Result<()> {
         for opened in 0..count {
             let socket = TcpStream::connect_timeout(&self.target, Duration::from_secs(5))?;
             socket.set_nodelay(true)?;
@@ -101,18 +103,18 @@ impl Client {
             let key = self.connections.len();
             self.poll.add(&socket, key)?;
             let answer = Answer::Head(Vec::new());
-            let mut connection = Connection { socket, request: wish.request(), wish, then, asked: 0, seen: 0, answer };
+            let mut connection = Connection { socket, request: spec.request(), spec, then, asked: 0, seen: 0, answer };
             connection.ask(self.clock)?;
             self.connections.push(Some(connection));
             self.open += 1;
             if opened % OPENED_AT_ONCE == OPENED_AT_ONCE - 1 {
-                self.turn(Duration::ZERO)?;
+                self.run_once(Duration::ZERO)?;
             }
         }
         Ok(())
     }
 
-    /// Works for so long, or until all connections are closed.
+    /// Runs for so long, or until all connections are closed.
     ///
     /// # Errors
     /// When the poller fails.
@@ -124,37 +126,37 @@ impl Client {
                 break;
             }
             let next = self.later.iter().map(|(at, _)| *at).min().unwrap_or(end).min(end);
-            self.turn(next.saturating_duration_since(now).min(PAUSE))?;
+            self.run_once(next.saturating_duration_since(now).min(MAX_WAIT))?;
             self.ask_again();
         }
         Ok(())
     }
 
-    /// Works until so many chunks of streams were seen in all since the last [`Client::take`], or all connections are
-    /// closed, or the time is over.
+    /// Runs until so many chunks have arrived since the last [`Client::take`], all connections are closed, or `limit` has
+    /// passed.
     ///
     /// # Errors
     /// When the poller fails.
     pub fn run_until(&mut self, chunks: u64, limit: Duration) -> io::Result<()> {
         let end = Instant::now() + limit;
         while self.open > 0 && self.tally.chunks < chunks && Instant::now() < end {
-            self.turn(PAUSE)?;
+            self.run_once(MAX_WAIT)?;
         }
         Ok(())
     }
 
-    /// Connections that are open.
+    /// The number of open connections.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.open
     }
 
-    /// What was seen since the last call.
+    /// Counts and times since the last call.
     pub fn take(&mut self) -> Tally {
         std::mem::take(&mut self.tally)
     }
 
-    fn turn(&mut self, limit: Duration) -> io::Result<()> {
+    fn run_once(&mut self, limit: Duration) -> io::Result<()> {
         let mut ready = std::mem::take(&mut self.ready);
         self.poll.wait(limit, &mut ready)?;
         for &(key, _) in &ready {
@@ -189,24 +191,24 @@ impl Client {
             Err(_) => return self.fail(key),
         };
         let now = self.clock.nanos();
-        match connection.take(&piece[..read], now, &mut self.tally) {
+        match connection.receive(&piece[..read], now, &mut self.tally) {
             Ok(false) => {}
-            Ok(true) => self.finished(key),
-            Err(NotUnderstood) => self.fail(key),
+            Ok(true) => self.finish(key),
+            Err(UnexpectedAnswer) => self.fail(key),
         }
     }
 
-    fn finished(&mut self, key: usize) {
+    fn finish(&mut self, key: usize) {
         self.tally.exchanges += 1;
         let Some(connection) = self.connections[key].as_mut() else { return };
         match connection.then {
-            Then::Again => {
+            AfterAnswer::Repeat => {
                 if connection.ask(self.clock).is_err() {
                     self.fail(key);
                 }
             }
-            Then::After(pause) => self.later.push((Instant::now() + pause, key)),
-            Then::Close => self.close(key),
+            AfterAnswer::RepeatAfter(pause) => self.later.push((Instant::now() + pause, key)),
+            AfterAnswer::Close => self.close(key),
         }
     }
 
@@ -222,29 +224,29 @@ impl Client {
     }
 }
 
-/// The answer is not one that the backend gives.
-struct NotUnderstood;
+/// The answer is not one of the backend's.
+struct UnexpectedAnswer;
 
 impl Connection {
     fn ask(&mut self, clock: Clock) -> io::Result<()> {
         self.answer = Answer::Head(Vec::new());
         self.seen = 0;
         self.asked = clock.nanos();
-        // A request of this size fits into an empty socket buffer.
+        // A request is small enough for an empty socket buffer.
         self.socket.write_all(&self.request)
     }
 
-    /// Takes the next piece of an answer; whether it is whole now.
-    fn take(&mut self, piece: &[u8], now: u64, tally: &mut Tally) -> Result<bool, NotUnderstood> {
+    /// Reads the next piece of an answer. Returns whether it is whole.
+    fn receive(&mut self, piece: &[u8], now: u64, tally: &mut Tally) -> Result<bool, UnexpectedAnswer> {
         match &mut self.answer {
             Answer::Whole { left } => {
-                *left = left.checked_sub(piece.len() as u64).ok_or(NotUnderstood)?;
+                *left = left.checked_sub(piece.len() as u64).ok_or(UnexpectedAnswer)?;
                 Ok(*left == 0)
             }
             Answer::Stream { tail } => {
                 self.seen += marks(piece, now, tally);
-                slide(tail, piece);
-                Ok(self.wish.chunks.is_some_and(|chunks| self.seen >= chunks) && tail == LAST_BYTES)
+                push_tail(tail, piece);
+                Ok(self.spec.chunks.is_some_and(|chunks| self.seen >= chunks) && tail == LAST_BYTES)
             }
             Answer::Head(start) => {
                 start.extend_from_slice(piece);
@@ -252,11 +254,11 @@ impl Connection {
                 let start = std::mem::take(start);
                 let (head, body) = start.split_at(end + 4);
                 if !head.starts_with(b"HTTP/1.1 200") {
-                    return Err(NotUnderstood);
+                    return Err(UnexpectedAnswer);
                 }
-                self.answer = if self.wish.form == Form::Whole {
+                self.answer = if self.spec.form == AnswerForm::Whole {
                     let length = script::field(head, b"content-length: ").and_then(script::number);
-                    Answer::Whole { left: length.ok_or(NotUnderstood)? }
+                    Answer::Whole { left: length.ok_or(UnexpectedAnswer)? }
                 } else {
                     Answer::Stream { tail: [0; LAST_BYTES.len()] }
                 };
@@ -264,7 +266,7 @@ impl Connection {
                     return Ok(false);
                 }
                 tally.first.push(now - self.asked);
-                self.take(body, now, tally)
+                self.receive(body, now, tally)
             }
         }
     }
@@ -279,15 +281,15 @@ fn marks(piece: &[u8], now: u64, tally: &mut Tally) -> u64 {
     }
     tally.chunks += count;
     if count > 0 {
-        // A stamp that is cut by the end of the piece is no sample.
+        // A stamp that the piece does not hold whole gives no sample.
         let written = piece.get(last + 1..last + 1 + STAMP_DIGITS).and_then(script::number);
         tally.transit.extend(written.map(|written| now.saturating_sub(written)));
     }
     count
 }
 
-/// Keeps the last bytes of a stream.
-fn slide(tail: &mut [u8; LAST_BYTES.len()], piece: &[u8]) {
+/// Keeps the last bytes of a stream in `tail`.
+fn push_tail(tail: &mut [u8; LAST_BYTES.len()], piece: &[u8]) {
     let fresh = piece.len().min(tail.len());
     tail.rotate_left(fresh);
     let keep = tail.len() - fresh;

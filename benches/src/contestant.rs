@@ -1,7 +1,7 @@
-//! Starts and ends what is measured.
+//! Starts and stops the measured programs.
 //!
-//! Each contestant runs as a child on cores of its own, in the foreground, and ends with the benchmark however that
-//! ends. Nothing is installed, and everything it writes is in a folder that is removed.
+//! Each contestant runs as a child process on its own cores, in the foreground, and ends with the benchmark in every case.
+//! Nothing is installed, and everything that it writes is in a folder that is removed.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -18,33 +18,33 @@ use crate::machine::{self, Cores};
 /// How long a contestant may take to answer its first request.
 const START: Duration = Duration::from_secs(10);
 
-/// How long it may take to end before it is killed.
-const END: Duration = Duration::from_secs(3);
+/// How long it may take to stop before it is killed.
+const STOP: Duration = Duration::from_secs(3);
 
-/// Who is measured.
+/// A measured program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Contestant {
-    /// Nobody: the client asks the backend itself.
+    /// None: the client connects to the backend directly.
     Direct,
     /// The bare relay.
     Relay(PathBuf),
     /// nginx.
     Nginx(PathBuf, Log),
-    /// This project's program, as it is by default but for its addresses and its log.
+    /// This project's program with default settings, except for its addresses and its log.
     Inferometer(PathBuf, Log),
 }
 
-/// Whether a line is written for each request.
+/// Whether a line is logged for each request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Log {
-    /// To a file, as each does by default.
+    /// To a file, the default of each program.
     On,
-    /// No.
+    /// Not logged.
     Off,
 }
 
 impl Contestant {
-    /// The column it has in a table.
+    /// The name of its column in the tables.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -57,13 +57,13 @@ impl Contestant {
         }
     }
 
-    /// It runs beside itself with its log, so that the log's cost shows: CPU time alone is measured.
+    /// Whether it is a second run without a log, which shows the log's cost. Only its CPU time is measured.
     #[must_use]
     pub const fn is_unlogged(&self) -> bool {
         matches!(self, Self::Nginx(_, Log::Off) | Self::Inferometer(_, Log::Off))
     }
 
-    /// Which build it is, in its own words. None where it does not say.
+    /// Its output for `--version`. `None` where there is none.
     #[must_use]
     pub fn version(&self) -> Option<String> {
         let (program, flag) = match self {
@@ -95,12 +95,12 @@ impl Contestant {
         let output = fs::File::create(&log).map_err(|error| error.to_string())?;
         let errors = output.try_clone().map_err(|error| error.to_string())?;
         command.stdin(Stdio::null()).stdout(output).stderr(errors);
-        // A child is born on the cores of the thread that starts it.
+        // A child inherits the cores of the thread that starts it.
         machine::pin(&cores.server);
         let child = command.spawn();
         machine::pin(&cores.load);
         running.child = Some(child.map_err(|error| format!("{} could not be started: {error}", self.name()))?);
-        running.wait_until_it_answers().map_err(|error| {
+        running.wait_until_ready().map_err(|error| {
             let said = fs::read_to_string(&log).unwrap_or_default();
             format!("{} did not answer: {error}; it said: {}", self.name(), said.trim().replace('\n', " "))
         })?;
@@ -144,7 +144,7 @@ impl Contestant {
     }
 }
 
-/// A command whose process the kernel ends when ours is gone, where the system has the tool for that.
+/// A command whose process the kernel terminates when ours ends, where `setpriv` is installed.
 fn bound_to_us(program: &Path) -> Command {
     let tool = Path::new("/usr/bin/setpriv");
     if !tool.exists() {
@@ -162,8 +162,7 @@ fn fresh_folder() -> io::Result<PathBuf> {
     Ok(folder)
 }
 
-/// nginx tuned as one would for streaming: nothing is held back, connections to the backend are kept. Its log is the one
-/// that it writes by default.
+/// nginx tuned for streaming: without buffering, with keep-alive to the backend. Its log has the default format.
 fn nginx_config(listen: SocketAddr, backend: SocketAddr, workers: usize, log: Log, folder: &Path) -> String {
     let folder = folder.display();
     let log = match log {
@@ -209,7 +208,7 @@ http {{
     )
 }
 
-/// A contestant that answers. It ends when dropped.
+/// A running contestant, which is stopped when dropped.
 #[derive(Debug)]
 pub struct Running {
     address: SocketAddr,
@@ -219,25 +218,25 @@ pub struct Running {
 }
 
 impl Running {
-    /// Where it takes requests.
+    /// The address for requests.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where its metrics are. None where it has none.
+    /// The address of its metrics. `None` where it has none.
     #[must_use]
     pub fn admin(&self) -> Option<SocketAddr> {
         self.admin
     }
 
-    /// Its processes. None where nothing stands between client and backend.
+    /// Its processes. `None` for a direct connection.
     #[must_use]
     pub fn tree(&self) -> Option<Tree> {
         self.child.as_ref().map(|child| Tree::of(child.id()))
     }
 
-    fn wait_until_it_answers(&mut self) -> io::Result<()> {
+    fn wait_until_ready(&mut self) -> io::Result<()> {
         let end = Instant::now() + START;
         loop {
             let error = match answers(self.address) {
@@ -267,7 +266,7 @@ fn answers(address: SocketAddr) -> io::Result<()> {
 impl Drop for Running {
     fn drop(&mut self) {
         if let Some(child) = &mut self.child {
-            end(child);
+            stop(child);
         }
         if let Some(folder) = &self.folder {
             let _ = fs::remove_dir_all(folder);
@@ -275,12 +274,12 @@ impl Drop for Running {
     }
 }
 
-/// Asks a child to end, and makes it end.
-fn end(child: &mut Child) {
+/// Terminates a child, and kills it after [`STOP`].
+fn stop(child: &mut Child) {
     if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw) {
         let _ = kill_process(pid, Signal::TERM);
     }
-    let limit = Instant::now() + END;
+    let limit = Instant::now() + STOP;
     while Instant::now() < limit {
         if !matches!(child.try_wait(), Ok(None)) {
             return;

@@ -1,68 +1,70 @@
-//! What must not grow: the cost of a stream with its length, and memory with the size of a request.
+//! Costs that must not grow: CPU time per chunk with the length of a stream, and memory with the size of a request.
 
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
 use crate::account::Tree;
-use crate::client::{Client, Then};
+use crate::client::{AfterAnswer, Client};
 use crate::contestant::{Contestant, Running};
-use crate::load::Ground;
-use crate::script::{self, Form, Wish};
+use crate::load::Testbed;
+use crate::script::{self, AnswerForm, AnswerSpec};
 
-/// Chunks of a stream of an hour at 20 ms a chunk, four times over.
+/// Chunks of a stream of four hours at 20 ms a chunk.
 const CHUNKS: u64 = 4 * 180_000;
 
-/// Of the chunks, those at the beginning and those at the end that are compared.
-const PART: u64 = 10;
+/// The stream is measured in so many parts, of which the first and the last are compared.
+const PARTS: u64 = 10;
 
-/// Longest time for the stream, which has no pauses.
+/// Longest time for a part of the stream, which is not paced.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Bytes of the prompt in a large request.
 const LARGE: usize = 10_000_000;
 
-/// Small requests before the large ones, and how many large ones there are.
+/// Small requests before the large ones.
 const SMALL_ONES: usize = 20;
+
+/// Large requests.
 const LARGE_ONES: usize = 3;
 
-/// What a stream cost that is as long as hours.
+/// The cost of a stream of hours.
 #[derive(Clone, Copy, Debug)]
-pub struct Long {
-    /// CPU time of a chunk in its first tenth, in nanoseconds.
+pub struct LongStream {
+    /// CPU time per chunk in its first tenth, in nanoseconds.
     pub first: f64,
     /// The same in its last tenth.
     pub last: f64,
-    /// Memory at the end less that after the first tenth, in bytes.
+    /// Memory at the end minus memory after the first tenth, in bytes.
     pub grown: f64,
 }
 
-/// The most memory that was ever held, in bytes.
+/// Peak memory, in bytes.
 #[derive(Clone, Copy, Debug)]
-pub struct Peak {
+pub struct PeakMemory {
     /// After small requests.
     pub small: f64,
-    /// After requests of 10 MB too.
+    /// After requests of 10 MB as well.
     pub large: f64,
 }
 
-/// Reads one stream of [`CHUNKS`] chunks; a share of them for a quick run.
+/// Measures one stream of [`CHUNKS`] chunks, or a tenth of them for a quick run.
 ///
 /// # Errors
 /// With the reason for the report when there is no measurement.
-pub fn long_stream(ground: &Ground, contestant: &Contestant, quick: bool) -> Result<Long, String> {
-    let running = contestant.start(ground.backend.address(), &ground.cores)?;
-    let part = CHUNKS / PART / if quick { 10 } else { 1 };
-    follow(ground, &running, part).map_err(|error| format!("the client failed: {error}"))?
+pub fn long_stream(testbed: &Testbed, contestant: &Contestant, quick: bool) -> Result<LongStream, String> {
+    let running = contestant.start(testbed.backend.address(), &testbed.cores)?;
+    let part = CHUNKS / PARTS / if quick { 10 } else { 1 };
+    follow(testbed, &running, part).map_err(|error| format!("the client failed: {error}"))?
 }
 
-fn follow(ground: &Ground, running: &Running, part: u64) -> io::Result<Result<Long, String>> {
+fn follow(testbed: &Testbed, running: &Running, part: u64) -> io::Result<Result<LongStream, String>> {
     let Some(tree) = running.tree() else { return Ok(Err("nothing stands between".into())) };
-    let mut client = Client::new(running.address(), ground.clock)?;
-    let wish = Wish::of(Form::Ndjson, Duration::ZERO).ended(part * PART);
-    client.open(1, wish, Then::Close)?;
+    let mut client = Client::new(running.address(), testbed.clock)?;
+    let spec = AnswerSpec::of(AnswerForm::Ndjson, Duration::ZERO).with_chunks(part * PARTS);
+    client.open(1, spec, AfterAnswer::Close)?;
     let mut parts = Vec::new();
-    for _ in 0..PART {
+    for _ in 0..PARTS {
         let before = tree.cpu();
         client.run_until(part, LIMIT)?;
         let chunks = client.take().chunks;
@@ -76,19 +78,21 @@ fn follow(ground: &Ground, running: &Running, part: u64) -> io::Result<Result<Lo
     let (Some(Some((first, before))), Some(Some((last, after)))) = (parts.first(), parts.last()) else {
         return Ok(Err("the kernel gave no account".into()));
     };
-    Ok(Ok(Long { first: *first, last: *last, grown: after - before }))
+    Ok(Ok(LongStream { first: *first, last: *last, grown: after - before }))
 }
 
-/// Sends small requests and then large ones, one after the other.
+/// Measures memory after small requests, and after large ones.
 ///
 /// # Errors
 /// With the reason for the report when there is no measurement.
-pub fn large_request(ground: &Ground, contestant: &Contestant) -> Result<Peak, String> {
-    let running = contestant.start(ground.backend.address(), &ground.cores)?;
+pub fn large_request(testbed: &Testbed, contestant: &Contestant) -> Result<PeakMemory, String> {
+    let running = contestant.start(testbed.backend.address(), &testbed.cores)?;
     let tree = running.tree().ok_or("nothing stands between")?;
     let small = send(&running, SMALL_ONES, 100).and_then(|()| peak(&tree));
     let large = send(&running, LARGE_ONES, LARGE).and_then(|()| peak(&tree));
-    small.and_then(|small| Ok(Peak { small, large: large? })).map_err(|error| format!("the client failed: {error}"))
+    small
+        .and_then(|small| Ok(PeakMemory { small, large: large? }))
+        .map_err(|error| format!("the client failed: {error}"))
 }
 
 fn peak(tree: &Tree) -> io::Result<f64> {
@@ -99,17 +103,17 @@ fn send(running: &Running, count: usize, prompt: usize) -> io::Result<()> {
     let mut socket = TcpStream::connect(running.address())?;
     socket.set_read_timeout(Some(LIMIT))?;
     let body = format!(r#"{{"model":"bench","stream":false,"prompt":"{}"}}"#, "x".repeat(prompt));
-    let request = Wish::WHOLE.post("/api/generate", &body);
+    let request = AnswerSpec::WHOLE.post("/api/generate", &body);
     (0..count).try_for_each(|_| {
         socket.write_all(&request)?;
         read_whole(&mut socket)
     })
 }
 
-/// Reads an answer of stated length, which must be a success.
+/// Reads a successful answer with a `Content-Length`.
 ///
 /// # Errors
-/// When it is something else.
+/// When the answer is another one.
 pub fn read_whole(socket: &mut TcpStream) -> io::Result<()> {
     let (mut answer, mut piece) = (Vec::new(), [0; 16 * 1024]);
     loop {

@@ -1,23 +1,23 @@
-//! Measures inferometer beside a bare TCP relay and nginx, in one run and in turns.
+//! Measures inferometer, a bare TCP relay and nginx, in turns within one run.
 //!
 //! | module | what it does |
 //! |---|---|
-//! | `script` | what client and backend say to each other |
+//! | `script` | the requests and answers of client and backend |
 //! | `backend` | a simulated backend that answers at once and streams at a pace |
-//! | `client` | asks, counts and times |
-//! | `contestant` | starts and ends what is measured |
+//! | `client` | sends requests, counts and times answers |
+//! | `contestant` | starts and stops the measured programs |
 //! | `account` | CPU time and memory of a process, from the operating system |
-//! | `machine` | what it runs on, and which core does what |
-//! | `load` | the tests, and how one is run against one contestant |
-//! | `flat` | what must not grow: with the length of a stream, with the size of a request |
+//! | `machine` | the machine, and the assignment of cores |
+//! | `load` | the tests, and running one against one contestant |
+//! | `flat` | costs that must not grow with the length of a stream or the size of a request |
 //! | `rush` | a thousand clients at once |
-//! | `scrape` | whether streams feel that somebody reads the metrics |
+//! | `scrape` | the impact of a scrape on streams |
 //! | `report` | medians, ratios and remarks as Markdown |
 //! | `chunks` | one plain chunk of each dialect and framing |
-//! | `observed` | the inspector outside of the proxy, to count its instructions |
+//! | `observed` | the observation without the proxy, to count its instructions |
 //!
-//! CPU time of the measured process decides: wall time over loopback hardly tells good proxies apart. Everything stays
-//! on loopback addresses and ends with the run. The comparison is for Linux only: its accounts are those of `/proc`.
+//! The main measure is the CPU time of the measured process: wall time over loopback hardly differs between good proxies.
+//! Everything stays on loopback addresses and ends with the run. Linux only, as it reads `/proc`.
 
 pub mod chunks;
 pub mod observed;

@@ -1,4 +1,4 @@
-//! What the benchmark runs on, and which core does what.
+//! The machine that the benchmark runs on, and the assignment of its cores.
 
 use std::fs;
 use std::io;
@@ -8,31 +8,31 @@ use rustix::process::{Resource, Rlimit, getrlimit, setpriority_process, setrlimi
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use socket2::{Domain, Socket, Type};
 
-/// Connections that may wait to be accepted: enough for all streams of a test at once.
+/// Pending connections: enough for all streams of a test at once.
 const BACKLOG: i32 = 4096;
 
-/// Who runs where.
+/// The cores of each side.
 #[derive(Clone, Debug)]
 pub struct Cores {
-    /// Cores of what is measured.
+    /// Cores of the measured program.
     pub server: Vec<usize>,
     /// Cores of client and backend.
     pub load: Vec<usize>,
 }
 
 impl Cores {
-    /// Everything on the last core that may be used.
+    /// Everything on the last allowed core.
     ///
-    /// To wake a core that sleeps is charged to whoever writes, and in a virtual machine it costs ten times what the
-    /// write itself does: on cores of their own, contestants differ mostly in how often their peers had fallen asleep.
-    /// On one core each pays for its own work, and a short wait for the others is in all times alike.
+    /// Waking a sleeping core is charged to the writer, and in a virtual machine costs ten times as much as the write: on
+    /// separate cores, contestants would differ mostly in how often their peers sleep. On one core each pays for its own
+    /// work, and all times include the same short wait for the others.
     #[must_use]
     pub fn together() -> Self {
         let last: Vec<usize> = allowed().last().copied().into_iter().collect();
         Self { server: last.clone(), load: last }
     }
 
-    /// The same with what is measured on another core. None where there is none.
+    /// The same load cores, with another core for the measured program. `None` where there is no other.
     #[must_use]
     pub fn apart(&self) -> Option<Self> {
         let other = allowed().into_iter().rev().find(|core| !self.load.contains(core))?;
@@ -40,14 +40,15 @@ impl Cores {
     }
 }
 
-/// Cores that the calling thread may use now.
+/// The cores that the calling thread may use.
 #[must_use]
 pub fn allowed() -> Vec<usize> {
     sched_getaffinity(None)
         .map_or_else(|_| Vec::new(), |set| (0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect())
 }
 
-/// Keeps the calling thread, and processes that it starts from now on, on these cores. Not allowed is not done.
+/// Pins the calling thread, and processes that it starts later, to these cores. Does nothing for no cores, or where that is
+/// not allowed.
 pub fn pin(cores: &[usize]) {
     let mut set = CpuSet::new();
     cores.iter().for_each(|core| set.set(*core));
@@ -56,17 +57,17 @@ pub fn pin(cores: &[usize]) {
     }
 }
 
-/// Niceness of client, backend and what is measured, where that is allowed.
+/// Niceness of client, backend and measured program, where allowed.
 const NICENESS: i32 = -10;
 
-/// Goes before other processes, so that they disturb less, with everything that is started from now on; whether that
-/// was allowed.
+/// Raises the priority of this process and of those it starts later, so that others disturb less. Returns whether that was
+/// allowed.
 #[must_use]
-pub fn go_first() -> bool {
+pub fn raise_priority() -> bool {
     setpriority_process(None, NICENESS).is_ok()
 }
 
-/// Raises the limit on descriptors as far as is allowed, and gives it. None is no limit.
+/// Raises the limit on descriptors as far as allowed, and returns it. `None` is no limit.
 #[must_use]
 pub fn raise_descriptors() -> Option<u64> {
     let limit = getrlimit(Resource::Nofile);
@@ -74,11 +75,11 @@ pub fn raise_descriptors() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-/// Listens on a free port of the loopback address, without blocking, with room for many who wait.
+/// Listens on a free loopback port, non-blocking, with a long queue.
 ///
 /// # Errors
 /// When the system gives no socket.
-pub fn listen_deep() -> io::Result<TcpListener> {
+pub fn listen() -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
     socket.listen(BACKLOG)?;
@@ -86,7 +87,7 @@ pub fn listen_deep() -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// A port of the loopback address that was free a moment ago.
+/// A loopback address whose port was free a moment ago.
 ///
 /// # Errors
 /// When the system gives no socket.
@@ -94,7 +95,7 @@ pub fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
-/// Processor, cores, memory and kernel in one line.
+/// Processor, cores, memory and kernel in one line, for the report.
 #[must_use]
 pub fn description() -> String {
     let cpu = value("/proc/cpuinfo", "model name").unwrap_or_else(|| std::env::consts::ARCH.to_owned());

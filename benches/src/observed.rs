@@ -1,4 +1,4 @@
-//! The inspector outside of the proxy: the very parts that the program joins, without sockets.
+//! The observation without the proxy: the same parts that the program joins, without sockets.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -22,10 +22,10 @@ use inferometer::wire::route::Route;
 
 use crate::chunks::{CASES, Case, Exchange, OLLAMA_LAST};
 
-/// Time between two chunks, as told to the observation.
+/// Time between two chunks, as the observation sees it.
 pub const GAP: Duration = Duration::from_millis(20);
 
-/// Sinks and settings as the program has them, with the access log off unless it is asked for.
+/// Sinks and settings as the program has them, with the access log off by default.
 pub struct Observed {
     metrics: Arc<Metrics>,
     catalogue: Arc<Catalogue>,
@@ -67,7 +67,7 @@ impl Default for Observed {
 }
 
 impl Observed {
-    /// The same with the access log on, as it is by default.
+    /// With the access log on, the program's default.
     #[must_use]
     pub fn logged() -> Self {
         let observed = Self::default();
@@ -75,7 +75,7 @@ impl Observed {
         observed
     }
 
-    /// An exchange that was placed on the only backend.
+    /// Starts an exchange on the only backend.
     fn begin(&self, method: Method, route: Route) -> Box<Observation> {
         let start = Start { id: 1, method, route, trace: TraceId::from_random(1), parent: None, at: self.now };
         let mut observation = Observation::start(start, &self.shared, &self.budget, &self.sink);
@@ -89,7 +89,7 @@ impl Observed {
         observation
     }
 
-    /// An exchange on a listed model whose response's head has just arrived.
+    /// An exchange on a listed model, up to the head of its response.
     pub fn answering(&mut self, case: &Case, model: &str, status: u16) -> Box<Observation> {
         self.catalogue.admit(model);
         let route = Route::of("POST", case.path);
@@ -102,7 +102,7 @@ impl Observed {
         observation
     }
 
-    /// A whole exchange, from the look at its route to its record in every family.
+    /// A whole exchange, from its route to its record in every metric family.
     pub fn exchange(&mut self, exchange: &Exchange) {
         let route = Route::of(exchange.method, exchange.path);
         let mut observation = self.begin(Method::parse(exchange.method), route);
@@ -119,19 +119,19 @@ impl Observed {
         observation.finish(End::Complete, 200, self.tick(), Duration::from_micros(50));
     }
 
-    /// Lets [`GAP`] pass. The clock itself is not read: what is counted is the work on a chunk alone.
+    /// Advances the time by [`GAP`], without reading a clock, whose cost is not to be counted.
     pub fn tick(&mut self) -> Instant {
         self.now += GAP;
         self.now
     }
 
-    /// What a scrape gives.
+    /// The exposition in the text format.
     #[must_use]
     pub fn scrape(&self) -> Vec<u8> {
         self.metrics.encode(Format::Text)
     }
 
-    /// Makes as many series as the label caps allow: every listed model on every endpoint, ended in every common way.
+    /// Creates as many series as the label caps allow: every listed model on every endpoint, with every common end.
     pub fn fill(&mut self) {
         let models: Vec<String> =
             (0..DEFAULT_MAX_MODELS).map(|model| format!("registry/model-{model:03}:latest")).collect();

@@ -9,10 +9,9 @@ use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 
-/// Events taken at once.
+/// Most events per wait.
 const BATCH: usize = 256;
 
-/// Waits for many sockets.
 pub(crate) struct Poll {
     epoll: OwnedFd,
 }
@@ -22,18 +21,18 @@ impl Poll {
         Ok(Self { epoll: epoll::create(CreateFlags::CLOEXEC)? })
     }
 
-    /// Watches for reading. A socket that is closed leaves by itself.
+    /// Watches a socket for reading. Closing the socket removes it.
     pub(crate) fn add(&self, socket: impl AsFd, key: usize) -> io::Result<()> {
         Ok(epoll::add(&self.epoll, socket, EventData::new_u64(key as u64), EventFlags::IN)?)
     }
 
-    /// Watches for writing too, or no more.
-    pub(crate) fn change(&self, socket: impl AsFd, key: usize, write: bool) -> io::Result<()> {
+    /// Watches a socket for writing too, or stops that.
+    pub(crate) fn set_write(&self, socket: impl AsFd, key: usize, write: bool) -> io::Result<()> {
         let flags = if write { EventFlags::IN | EventFlags::OUT } else { EventFlags::IN };
         Ok(epoll::modify(&self.epoll, socket, EventData::new_u64(key as u64), flags)?)
     }
 
-    /// Waits at most so long and gives the keys that are ready, with whether each can be read.
+    /// Waits at most so long. Sets `ready` to the ready keys, each with whether it can be read.
     pub(crate) fn wait(&self, limit: Duration, ready: &mut Vec<(usize, bool)>) -> io::Result<()> {
         ready.clear();
         let seconds = limit.as_secs().try_into().unwrap_or(i64::MAX);

@@ -1,42 +1,42 @@
 //! Medians, ratios and remarks as Markdown.
 //!
-//! A ratio is the median of the ratios of each round, so that a machine that grows slower during the run does not count
-//! against whoever came last. What was not measured says why.
+//! A ratio is the median of the ratios of each round, so that a machine that slows down during the run does not affect it.
+//! A missing measurement has its reason in the remarks.
 
 mod beside;
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-pub use beside::{Beside, LARGE, LONG, SCRAPE};
+pub use beside::{LARGE, LONG, OtherResults, SCRAPE};
 
 use crate::contestant::{Contestant, Log};
 use crate::load::{Sample, Test};
 
-/// A spread of CPU time between rounds above this is named: (highest − lowest) / median.
+/// A larger spread of CPU time between rounds is remarked: (highest − lowest) / median.
 const NOISY: f64 = 0.2;
 
-/// Work of others above this is named, in cores.
+/// More CPU time of other processes is remarked, in cores.
 const FOREIGN: f64 = 0.1;
 
-/// A share of late chunks above this is named.
+/// A larger share of late chunks is remarked.
 const LATE: f64 = 0.01;
 
-/// A cell without a number; why, is told below the tables.
+/// A cell without a number; the remarks have the reason.
 const NOTHING: &str = "–";
 
-/// Every sample of one contestant in one test, one a round; an error is the reason why there is none.
+/// The samples of one contestant in one test, one per round; an error is the reason for a missing one.
 type Rounds = Vec<Result<Sample, String>>;
 
-/// What was measured so far.
+/// The measurements so far.
 pub struct Report {
     tests: Vec<Test>,
     contestants: Vec<Contestant>,
     /// By test, then by contestant.
     rounds: Vec<Vec<Rounds>>,
     missing: Vec<String>,
-    /// What is no test of the tables.
-    pub beside: Beside,
+    /// Results of tests without a row in the tables.
+    pub other: OtherResults,
 }
 
 impl Report {
@@ -44,11 +44,11 @@ impl Report {
     #[must_use]
     pub fn new(tests: Vec<Test>, contestants: Vec<Contestant>, missing: Vec<String>) -> Self {
         let rounds = vec![vec![Vec::new(); contestants.len()]; tests.len()];
-        let beside = Beside::new(contestants.len());
-        Self { tests, contestants, rounds, missing, beside }
+        let other = OtherResults::new(contestants.len());
+        Self { tests, contestants, rounds, missing, other }
     }
 
-    /// Adds what one round gave.
+    /// Adds the result of one round.
     pub fn add(&mut self, test: usize, contestant: usize, sample: Result<Sample, String>) {
         self.rounds[test][contestant].push(sample);
     }
@@ -62,7 +62,7 @@ impl Report {
         self.transit_table(&mut text);
         self.memory_table(&mut text);
         self.flat_table(&mut text);
-        self.beside.scrape_table(&mut text);
+        self.other.scrape_table(&mut text);
         let remarks = self.remarks();
         if !remarks.is_empty() {
             text.push_str("Not measured, or to be read with care:\n\n");
@@ -71,30 +71,30 @@ impl Report {
         text
     }
 
-    /// Contestants that have a column of their own, with their place.
+    /// The contestants with a column of their own, each with its index.
     fn columns(&self) -> impl Iterator<Item = (usize, &Contestant)> {
         self.contestants.iter().enumerate().filter(|(_, who)| !who.is_unlogged())
     }
 
-    /// Those of them that are processes.
+    /// Those of the columns that are processes.
     fn proxies(&self) -> Vec<(usize, &Contestant)> {
         self.columns().filter(|(_, who)| **who != Contestant::Direct).collect()
     }
 
-    fn place(&self, wanted: fn(&Contestant) -> bool) -> Option<usize> {
+    fn index(&self, wanted: fn(&Contestant) -> bool) -> Option<usize> {
         self.contestants.iter().position(wanted)
     }
 
     fn relay(&self) -> Option<usize> {
-        self.place(|who| matches!(who, Contestant::Relay(_)))
+        self.index(|who| matches!(who, Contestant::Relay(_)))
     }
 
     fn nginx(&self) -> Option<usize> {
-        self.place(|who| matches!(who, Contestant::Nginx(_, Log::On)))
+        self.index(|who| matches!(who, Contestant::Nginx(_, Log::On)))
     }
 
     fn ours(&self) -> Option<usize> {
-        self.place(|who| matches!(who, Contestant::Inferometer(_, Log::On)))
+        self.index(|who| matches!(who, Contestant::Inferometer(_, Log::On)))
     }
 
     fn cpu_table(&self, text: &mut String) {
@@ -102,8 +102,8 @@ impl Report {
         let mut head = vec!["CPU time".to_owned(), "per".to_owned()];
         head.extend(proxies.iter().map(|(_, who)| who.name().to_owned()));
         let (relay, nginx, ours) = (self.relay(), self.nginx(), self.ours());
-        let unlogged_nginx = self.place(|who| matches!(who, Contestant::Nginx(_, Log::Off)));
-        let unlogged_ours = self.place(|who| matches!(who, Contestant::Inferometer(_, Log::Off)));
+        let unlogged_nginx = self.index(|who| matches!(who, Contestant::Nginx(_, Log::Off)));
+        let unlogged_ours = self.index(|who| matches!(who, Contestant::Inferometer(_, Log::Off)));
         let ratios: Vec<(String, Option<usize>, Option<usize>)> = [
             ("nginx ÷ relay", nginx, relay),
             ("inferometer ÷ relay", ours, relay),
@@ -132,11 +132,11 @@ impl Report {
     }
 
     fn transit_table(&self, text: &mut String) {
-        let paced = |test: &Test| test.load.quiet_streams().is_some();
+        let paced = |test: &Test| test.load.paced_streams().is_some();
         self.added_table(text, "A chunk's way to the client, p50 / p99", paced, |sample| sample.transit);
     }
 
-    /// A duration of the direct way, and what each proxy adds to it.
+    /// A duration over the direct connection, and what each proxy adds to it.
     fn added_table(
         &self,
         text: &mut String,
@@ -144,7 +144,7 @@ impl Report {
         fits: fn(&Test) -> bool,
         what: fn(&Sample) -> Option<(u64, u64)>,
     ) {
-        let direct = self.place(|who| *who == Contestant::Direct);
+        let direct = self.index(|who| *who == Contestant::Direct);
         let mut head = vec![title.to_owned()];
         head.extend(self.columns().map(|(_, who)| match who {
             Contestant::Direct => who.name().to_owned(),
@@ -152,7 +152,7 @@ impl Report {
         }));
         head.push("inferometer ÷ nginx".to_owned());
         let (nginx, ours) = (self.nginx(), self.ours());
-        let rows = self.tests.iter().zip(&self.rounds).filter(|(test, _)| fits(test) && has_no_blast(test));
+        let rows = self.tests.iter().zip(&self.rounds).filter(|(test, _)| fits(test) && is_not_blast(test));
         let rows = rows.map(|(test, rounds)| {
             let number = |at: usize, pick: fn((u64, u64)) -> u64| {
                 let value = |sample: &Sample| what(sample).map(|pair| pick(pair) as f64);
@@ -190,7 +190,7 @@ impl Report {
         head.extend(proxies.iter().map(|(_, who)| who.name().to_owned()));
         head.extend(["inferometer ÷ relay", "inferometer ÷ nginx"].map(str::to_owned));
         let (relay, nginx, ours) = (self.relay(), self.nginx(), self.ours());
-        let streams = |test: &Test| test.load.quiet_streams().filter(|streams| *streams >= 500);
+        let streams = |test: &Test| test.load.paced_streams().filter(|streams| *streams >= 500);
         let rows =
             self.tests.iter().zip(&self.rounds).filter_map(|(test, rounds)| Some((test, streams(test)?, rounds)));
         let rows = rows.map(|(test, streams, rounds)| {
@@ -211,7 +211,7 @@ impl Report {
         table(text, &head, rows);
     }
 
-    /// What has no number, and which numbers deserve doubt.
+    /// Why numbers are missing, and which numbers are doubtful.
     fn remarks(&self) -> Vec<String> {
         let mut remarks: Vec<String> = self.missing.clone();
         for (test, rounds) in self.tests.iter().zip(&self.rounds) {
@@ -220,28 +220,29 @@ impl Report {
                 remarks.extend(reasons.iter().map(|reason| format!("{}, {}: {reason}.", test.name, who.name())));
                 remarks.extend(doubts(who, rounds).map(|doubt| format!("{}, {}: {doubt}.", test.name, who.name())));
                 let timed = |sample: &Sample| sample.first.is_some() || who.is_unlogged();
-                if has_no_blast(test) && !rounds.iter().flatten().all(timed) {
+                if is_not_blast(test) && !rounds.iter().flatten().all(timed) {
                     remarks.push(format!("{}, {}: a round went without a first byte.", test.name, who.name()));
                 }
             }
         }
-        remarks.extend(self.beside.remarks(&self.contestants));
+        remarks.extend(self.other.remarks(&self.contestants));
         remarks.extend(self.disturbance(|sample| sample.foreign, "Other processes used"));
         remarks.extend(self.disturbance(|sample| sample.stolen, "The hypervisor took"));
         remarks
     }
 
-    /// How much of the machine was somebody else's during all measurements.
+    /// CPU time of others during all measurements, if worth a remark.
     fn disturbance(&self, what: fn(&Sample) -> Option<f64>, who: &str) -> Option<String> {
         let mut all: Vec<f64> = self.rounds.iter().flatten().flat_map(|rounds| values(rounds, what)).collect();
         all.sort_unstable_by(f64::total_cmp);
         let (middle, most) = (median(all.clone())?, *all.last()?);
-        let worth = most > FOREIGN;
-        worth.then(|| format!("{who} {:.0} % of a core at the median, {:.0} % at most.", middle * 100.0, most * 100.0))
+        let is_large = most > FOREIGN;
+        is_large
+            .then(|| format!("{who} {:.0} % of a core at the median, {:.0} % at most.", middle * 100.0, most * 100.0))
     }
 }
 
-/// What all streams together added to the memory.
+/// The memory that all streams together added, in bytes.
 fn grown(sample: &Sample) -> Option<f64> {
     Some(sample.memory?.pss.saturating_sub(sample.memory_before?.pss) as f64)
 }
@@ -253,7 +254,7 @@ fn ratio(pair: Option<(&Rounds, &Rounds)>, what: impl Fn(&Sample) -> Option<f64>
     median(ratios.collect()).map_or(NOTHING.into(), |ratio| format!("{ratio:.2}"))
 }
 
-fn has_no_blast(test: &Test) -> bool {
+fn is_not_blast(test: &Test) -> bool {
     !matches!(test.load, crate::load::Load::Blast { .. })
 }
 
@@ -281,13 +282,13 @@ fn values(rounds: &Rounds, what: impl Fn(&Sample) -> Option<f64>) -> Vec<f64> {
     rounds.iter().flatten().filter_map(what).collect()
 }
 
-/// The values of two contestants in the rounds where both have one.
+/// The values of two contestants, for the rounds in which both have one.
 fn paired(one: &Rounds, other: &Rounds, what: impl Fn(&Sample) -> Option<f64>) -> Vec<(f64, f64)> {
     let value = |round: &Result<Sample, String>| round.as_ref().ok().and_then(&what);
     one.iter().zip(other).filter_map(|(one, other)| Some((value(one)?, value(other)?))).collect()
 }
 
-/// The middle value; of an even number of them, the mean of the two in the middle. None without values.
+/// Of an even number of values, the mean of the two in the middle. `None` without values.
 fn median(mut values: Vec<f64>) -> Option<f64> {
     values.sort_unstable_by(f64::total_cmp);
     let (low, high) = (values.get(values.len().checked_sub(1)? / 2)?, values.get(values.len() / 2)?);
@@ -316,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn ratios_are_those_of_the_same_round() {
+    fn ratios_are_taken_within_a_round() {
         let contestants = vec![Contestant::Relay("relay".into()), Contestant::Nginx("nginx".into(), Log::On)];
         let mut report = Report::new(TESTS[..1].to_vec(), contestants, Vec::new());
         for (relay, nginx) in [(1000.0, 1500.0), (2000.0, 3000.0), (4000.0, 6000.0)] {
@@ -329,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_says_why_and_voids_only_its_own_round() {
+    fn a_failure_has_its_reason_and_invalidates_only_its_round() {
         let mut report =
             Report::new(TESTS[..1].to_vec(), vec![Contestant::Nginx("nginx".into(), Log::On)], vec!["gone.".into()]);
         report.add(0, 0, Err("it broke".into()));
@@ -342,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn the_median_of_an_even_number_lies_between() {
+    fn the_median_of_an_even_number_is_a_mean() {
         assert_eq!(median(vec![4.0, 1.0, 3.0, 2.0]), Some(2.5));
         assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(Vec::new()), None);

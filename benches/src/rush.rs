@@ -1,4 +1,4 @@
-//! Many clients at once: every connection is begun before the first one is answered, as after a restart.
+//! Many clients at once: every connection is started before any is answered, as after a restart.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -8,46 +8,46 @@ use socket2::{Domain, Socket, Type};
 
 use crate::client::Tally;
 use crate::poll::Poll;
-use crate::script::{self, Clock, Wish};
+use crate::script::{self, AnswerSpec, Clock};
 
-/// Longest time until all are answered: a client whose first packet is lost asks again after a second, and then after
-/// two, four and eight.
+/// Longest time until all are answered: a client whose first packet is lost retries after one second, then two, four and
+/// eight.
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// One client of the rush.
-struct Rusher {
+struct RushClient {
     socket: TcpStream,
     asked: bool,
     answer: Vec<u8>,
 }
 
-/// Opens so many connections at once and asks on each for one whole answer. The times to the first byte are counted from
-/// the beginning of the rush.
+/// Opens so many connections at once, and requests one whole answer on each. Times to the first byte are from the start
+/// of the rush.
 ///
 /// # Errors
 /// When the system gives no socket or no poller.
 pub(crate) fn rush(target: SocketAddr, clock: Clock, count: usize) -> io::Result<Tally> {
-    let (poll, request) = (Poll::new()?, Wish::WHOLE.request());
-    let begun = clock.nanos();
-    let mut open: Vec<Option<Rusher>> = Vec::with_capacity(count);
+    let (poll, request) = (Poll::new()?, AnswerSpec::WHOLE.request());
+    let start = clock.nanos();
+    let mut open: Vec<Option<RushClient>> = Vec::with_capacity(count);
     for key in 0..count {
         let socket = connecting(target)?;
         poll.add(&socket, key)?;
-        poll.change(&socket, key, true)?;
-        open.push(Some(Rusher { socket, asked: false, answer: Vec::new() }));
+        poll.set_write(&socket, key, true)?;
+        open.push(Some(RushClient { socket, asked: false, answer: Vec::new() }));
     }
     let (mut tally, mut ready, end) = (Tally::default(), Vec::new(), Instant::now() + LIMIT);
     let mut left = count;
     while left > 0 && Instant::now() < end {
         poll.wait(Duration::from_millis(20), &mut ready)?;
         for &(key, _) in &ready {
-            let Some(rusher) = &mut open[key] else { continue };
-            let first = rusher.answer.is_empty();
-            let moved = rusher.turn(&poll, key, &request);
-            if first && !rusher.answer.is_empty() {
-                tally.first.push(clock.nanos() - begun);
+            let Some(client) = &mut open[key] else { continue };
+            let first = client.answer.is_empty();
+            let result = client.step(&poll, key, &request);
+            if first && !client.answer.is_empty() {
+                tally.first.push(clock.nanos() - start);
             }
-            match moved {
+            match result {
                 Ok(false) => continue,
                 Ok(true) => tally.exchanges += 1,
                 Err(_) => tally.failed += 1,
@@ -60,7 +60,7 @@ pub(crate) fn rush(target: SocketAddr, clock: Clock, count: usize) -> io::Result
     Ok(tally)
 }
 
-/// A socket whose connection is under way.
+/// A socket that is connecting.
 fn connecting(target: SocketAddr) -> io::Result<TcpStream> {
     let socket = Socket::new(Domain::for_address(target), Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
@@ -71,17 +71,17 @@ fn connecting(target: SocketAddr) -> io::Result<TcpStream> {
     }
 }
 
-impl Rusher {
-    /// Asks, or reads. True once its answer is whole.
-    fn turn(&mut self, poll: &Poll, key: usize, request: &[u8]) -> io::Result<bool> {
+impl RushClient {
+    /// Sends the request, or reads. Returns whether the answer is whole.
+    fn step(&mut self, poll: &Poll, key: usize, request: &[u8]) -> io::Result<bool> {
         if !self.asked {
             if let Some(error) = self.socket.take_error()? {
                 return Err(error);
             }
             self.asked = true;
-            // A request is shorter than any socket's buffer.
+            // A request is small enough for an empty socket buffer.
             self.socket.write_all(request)?;
-            poll.change(&self.socket, key, false)?;
+            poll.set_write(&self.socket, key, false)?;
             return Ok(false);
         }
         let mut piece = [0; 16 * 1024];

@@ -1,7 +1,7 @@
-//! Whether streams feel that somebody reads the metrics, with as many series as the label caps allow.
+//! The impact of a scrape on streams, with as many series as the label caps allow.
 //!
-//! The program runs on all cores here, as it would: what is asked is whether a scrape, which runs on a thread of its own,
-//! gets into the way of the threads that hand chunks on.
+//! The program runs on all cores, as in production: this measures whether a scrape, which has a thread of its own, delays
+//! the threads that forward chunks.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -10,24 +10,26 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::account::Tree;
-use crate::client::{Client, Then};
+use crate::client::{AfterAnswer, Client};
 use crate::contestant::{Contestant, Running};
 use crate::flat::read_whole;
-use crate::load::{Ground, percentiles};
+use crate::load::{Testbed, percentiles};
 use crate::machine::Cores;
-use crate::script::{self, Form, Wish};
+use crate::script::{self, AnswerForm, AnswerSpec};
 
-/// Streams that must not feel it, and their pace.
+/// Streams that must not be delayed.
 const STREAMS: usize = 64;
+
+/// Time between two chunks of a stream.
 const PACE: Duration = Duration::from_millis(20);
 
-/// From one scrape to the next: far more often than anybody scrapes.
+/// From one scrape to the next: far shorter than in practice.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// For one scrape: a build without optimisation on a busy machine takes its time.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest time for one scrape, which is slow in a debug build on a busy machine.
+const SCRAPE_LIMIT: Duration = Duration::from_secs(60);
 
-/// Endpoints that name a model: enough of them to reach the cap of a histogram with its models.
+/// Endpoints that name a model: enough to reach the cap of a histogram.
 const PATHS: [&str; 11] = [
     "/api/generate",
     "/api/embed",
@@ -42,55 +44,55 @@ const PATHS: [&str; 11] = [
     "/api/v1/chat",
 ];
 
-/// As a Prometheus asks.
+/// A request as Prometheus sends it.
 const SCRAPE: &str = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAccept-Encoding: gzip\r\n\
     Accept: application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3\r\n\r\n";
 
-/// One comparison.
+/// Streams with and without scrapes.
 #[derive(Clone, Copy, Debug)]
-pub struct Felt {
-    /// A chunk's way to the client while nobody scrapes: median and 99th percentile, in nanoseconds.
+pub struct ScrapeImpact {
+    /// Transit of a chunk without scrapes: median and 99th percentile, in nanoseconds.
     pub quiet: (u64, u64),
-    /// The same while somebody does.
+    /// The same with scrapes.
     pub scraped: (u64, u64),
-    /// From asking for the metrics to their last byte, the median.
+    /// From the request to the last byte of the metrics, the median.
     pub took: Duration,
-    /// CPU time of one scrape, from asking to the last byte, with nothing else to do.
+    /// CPU time of one scrape without other load.
     pub cpu: Duration,
-    /// Bytes of the page, compressed.
+    /// Bytes of the exposition, compressed.
     pub bytes: usize,
-    /// Series on the page.
+    /// Series in the exposition.
     pub series: usize,
 }
 
-/// Streams with and without a scrape a second, in turns.
+/// Measures streams with and without a scrape a second, in turns.
 ///
 /// # Errors
 /// With the reason for the report when there is no measurement.
-pub fn felt(ground: &Ground, contestant: &Contestant, rounds: usize) -> Result<Felt, String> {
-    let cores = Cores { server: ground.all.clone(), load: ground.cores.load.clone() };
-    let running = contestant.start(ground.backend.address(), &cores)?;
-    measure(ground, &running, rounds).map_err(|error| format!("the client failed: {error}"))
+pub fn measure_impact(testbed: &Testbed, contestant: &Contestant, rounds: usize) -> Result<ScrapeImpact, String> {
+    let cores = Cores { server: testbed.all.clone(), load: testbed.cores.load.clone() };
+    let running = contestant.start(testbed.backend.address(), &cores)?;
+    measure(testbed, &running, rounds).map_err(|error| format!("the client failed: {error}"))
 }
 
-fn measure(ground: &Ground, running: &Running, rounds: usize) -> io::Result<Felt> {
+fn measure(testbed: &Testbed, running: &Running, rounds: usize) -> io::Result<ScrapeImpact> {
     let admin = running.admin().ok_or_else(|| io::Error::other("it has no metrics"))?;
     let tree = running.tree().ok_or_else(|| io::Error::other("it is no process"))?;
     fill(running)?;
     let page =
         scrape(admin, &SCRAPE.replace("gzip", "identity").replace("application/openmetrics-text", "text/plain"))?;
     let series = page.split(|byte| *byte == b'\n').filter(|line| line.starts_with(b"ollama_")).count();
-    let (cpu, bytes) = alone(admin, &tree)?;
-    let mut client = Client::new(running.address(), ground.clock)?;
-    client.open(STREAMS, Wish::of(Form::Ndjson, PACE), Then::Close)?;
-    client.run(ground.extent.warm_up + PACE)?;
+    let (cpu, bytes) = scrape_alone(admin, &tree)?;
+    let mut client = Client::new(running.address(), testbed.clock)?;
+    client.open(STREAMS, AnswerSpec::of(AnswerForm::Ndjson, PACE), AfterAnswer::Close)?;
+    client.run(testbed.durations.warm_up + PACE)?;
     let (mut quiet, mut scraped, mut took) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
         client.take();
-        client.run(ground.extent.window)?;
+        client.run(testbed.durations.window)?;
         quiet.extend(percentiles(&mut client.take().transit));
         let scraper = Scraper::start(admin)?;
-        client.run(ground.extent.window)?;
+        client.run(testbed.durations.window)?;
         took.extend(scraper.stop()?);
         scraped.extend(percentiles(&mut client.take().transit));
     }
@@ -106,7 +108,7 @@ fn measure(ground: &Ground, running: &Running, rounds: usize) -> io::Result<Felt
         Some((at(|pair| pair.0)?, at(|pair| pair.1)?))
     };
     let nothing = || io::Error::other("nothing arrived");
-    Ok(Felt {
+    Ok(ScrapeImpact {
         quiet: middle(&mut quiet).ok_or_else(nothing)?,
         scraped: middle(&mut scraped).ok_or_else(nothing)?,
         took: *took.get(took.len() / 2).ok_or_else(nothing)?,
@@ -116,19 +118,19 @@ fn measure(ground: &Ground, running: &Running, rounds: usize) -> io::Result<Felt
     })
 }
 
-/// Makes as many series as there can be: every model on every endpoint.
+/// Creates as many series as possible: every model on every endpoint.
 fn fill(running: &Running) -> io::Result<()> {
     let mut socket = TcpStream::connect(running.address())?;
     socket.set_nodelay(true)?;
     for (model, name) in script::models().enumerate() {
         let body = format!(r#"{{"model":"{name}","prompt":"x"}}"#);
         for path in PATHS {
-            socket.write_all(&Wish::WHOLE.naming(model).post(path, &body))?;
+            socket.write_all(&AnswerSpec::WHOLE.with_model(model).post(path, &body))?;
             read_whole(&mut socket)?;
         }
-        // What is only known of streams.
-        let wish = Wish::of(Form::Ndjson, Duration::ZERO).ended(2).naming(model);
-        socket.write_all(&wish.post("/api/chat", &body))?;
+        // For the series that only streams have.
+        let spec = AnswerSpec::of(AnswerForm::Ndjson, Duration::ZERO).with_chunks(2).with_model(model);
+        socket.write_all(&spec.post("/api/chat", &body))?;
         read_stream(&mut socket)?;
     }
     Ok(())
@@ -146,11 +148,11 @@ fn read_stream(socket: &mut TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// CPU time of one scrape where nothing else happens, the mean of some, and the bytes that came. A scrape is written on a
-/// thread that ends with it.
-fn alone(admin: SocketAddr, tree: &Tree) -> io::Result<(Duration, usize)> {
+/// The mean CPU time of a scrape without other load, and its bytes. Threads that have ended count, as each scrape has its
+/// own.
+fn scrape_alone(admin: SocketAddr, tree: &Tree) -> io::Result<(Duration, usize)> {
     const TIMES: u32 = 20;
-    let account = || tree.whole_cpu().ok_or_else(|| io::Error::other("the kernel gave no account"));
+    let account = || tree.total_cpu().ok_or_else(|| io::Error::other("the kernel gave no account"));
     let (before, mut bytes) = (account()?, 0);
     for _ in 0..TIMES {
         bytes = scrape(admin, SCRAPE)?.len();
@@ -158,10 +160,10 @@ fn alone(admin: SocketAddr, tree: &Tree) -> io::Result<(Duration, usize)> {
     Ok((account()?.saturating_sub(before) / TIMES, bytes))
 }
 
-/// The body of one answer.
+/// Returns the body of the answer.
 fn scrape(admin: SocketAddr, request: &str) -> io::Result<Vec<u8>> {
     let mut socket = TcpStream::connect(admin)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_read_timeout(Some(SCRAPE_LIMIT))?;
     socket.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     socket.read_to_end(&mut answer)?;
@@ -170,7 +172,7 @@ fn scrape(admin: SocketAddr, request: &str) -> io::Result<Vec<u8>> {
     Ok(answer.split_off(head + 4))
 }
 
-/// Scrapes until it is stopped.
+/// Scrapes every [`INTERVAL`] until it is stopped.
 struct Scraper {
     stop: Arc<AtomicBool>,
     thread: std::thread::JoinHandle<io::Result<Vec<Duration>>>,

@@ -1,30 +1,29 @@
-//! What client and backend say to each other.
+//! The requests and answers of client and backend.
 //!
-//! The client asks for a pace and a number of chunks in a field of the head, so that the backend needs no state of its
-//! own and every contestant forwards the same bytes. Each chunk carries one mark, a byte that occurs nowhere else, and
-//! behind it the instant at which it was written: the client counts and times chunks without reading the framing, which
-//! a proxy may change.
+//! The client requests a pace and a number of chunks in a header field, so that the backend needs no configuration and
+//! every contestant forwards the same bytes. Each chunk has one mark, a byte that occurs nowhere else, followed by the
+//! instant of its writing: the client counts and times chunks without parsing the framing, which a proxy may change.
 
 use std::time::{Duration, Instant};
 
-/// Stands once in each chunk and nowhere else in a response.
+/// Occurs once in each chunk, and nowhere else in a response.
 pub const MARK: u8 = b'~';
 
-/// Digits of nanoseconds behind a mark.
+/// Digits of nanoseconds after a mark.
 pub const STAMP_DIGITS: usize = 16;
 
 /// Ends every streamed answer.
 pub const LAST_BYTES: &[u8] = b"\r\n0\r\n\r\n";
 
-/// The field of the request's head that tells the backend what to do, in lower case.
+/// The header field with the spec of the answer, in lower case.
 pub const FIELD: &[u8] = b"x-bench: ";
 
 const STAMP: &str = "~0000000000000000";
 
-/// In which form an answer is wanted.
+/// The form of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// One JSON value a line, as Ollama streams.
+pub enum AnswerForm {
+    /// One JSON value per line, as Ollama streams.
     Ndjson,
     /// Server-sent events, as `OpenAI` streams.
     Sse,
@@ -32,7 +31,7 @@ pub enum Form {
     Whole,
 }
 
-impl Form {
+impl AnswerForm {
     const fn path(self) -> &'static str {
         match self {
             Self::Ndjson => "/api/chat",
@@ -41,57 +40,58 @@ impl Form {
         }
     }
 
-    /// The form that a request asks for, by its first line: whole at every path that does not stream. None is a
-    /// question about the backend itself.
+    /// The form that a request's first line asks for: whole on every path that does not stream. `None` is a question about
+    /// the backend itself.
     #[must_use]
-    pub fn asked(head: &[u8]) -> Option<Self> {
+    pub fn of_request(head: &[u8]) -> Option<Self> {
         let path = head.strip_prefix(b"POST ")?;
         let streams = [Self::Ndjson, Self::Sse].into_iter().find(|form| path.starts_with(form.path().as_bytes()));
         Some(streams.unwrap_or(Self::Whole))
     }
 }
 
-/// What a request wants.
+/// The answer that a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Wish {
-    /// In which form.
-    pub form: Form,
-    /// Time between two chunks; zero is no pause. The first one is written at once.
+pub struct AnswerSpec {
+    /// Its form.
+    pub form: AnswerForm,
+    /// Time between two chunks; zero is unpaced. The first chunk is written at once.
     pub pace: Duration,
-    /// Chunks before the closing one. None is a stream that ends when the client leaves.
+    /// Chunks before the closing one. `None` is a stream that ends when the client disconnects.
     pub chunks: Option<u64>,
-    /// Which of the [`models`] the answer names, all of it at once. None is the first one, at the pace.
+    /// Index into [`models`] of the model that the answer names; it is written at once. `None` is the first model, at the
+    /// pace.
     pub model: Option<usize>,
 }
 
-impl Wish {
-    /// One answer, whole.
-    pub const WHOLE: Self = Self::of(Form::Whole, Duration::ZERO);
+impl AnswerSpec {
+    /// One whole answer.
+    pub const WHOLE: Self = Self::of(AnswerForm::Whole, Duration::ZERO);
 
-    /// A stream at a pace, or an answer that is whole.
+    /// An endless stream at a pace, or a whole answer.
     #[must_use]
-    pub const fn of(form: Form, pace: Duration) -> Self {
+    pub const fn of(form: AnswerForm, pace: Duration) -> Self {
         Self { form, pace, chunks: None, model: None }
     }
 
     /// With so many chunks.
     #[must_use]
-    pub const fn ended(self, chunks: u64) -> Self {
+    pub const fn with_chunks(self, chunks: u64) -> Self {
         Self { chunks: Some(chunks), ..self }
     }
 
-    /// With the name of this model.
+    /// With the name of the model at this index.
     #[must_use]
-    pub const fn naming(self, model: usize) -> Self {
+    pub const fn with_model(self, model: usize) -> Self {
         Self { model: Some(model), ..self }
     }
 
-    /// The request, head and body.
+    /// The request for this answer, head and body.
     #[must_use]
     pub fn request(&self) -> Vec<u8> {
         let body = match self.form {
-            Form::Whole => format!(r#"{{"model":"bench","prompt":"{PROMPT}","stream":false}}"#),
-            Form::Ndjson | Form::Sse => {
+            AnswerForm::Whole => format!(r#"{{"model":"bench","prompt":"{PROMPT}","stream":false}}"#),
+            AnswerForm::Ndjson | AnswerForm::Sse => {
                 format!(r#"{{"model":"bench","messages":[{{"role":"user","content":"{PROMPT}"}}],"stream":true}}"#)
             }
         };
@@ -101,7 +101,7 @@ impl Wish {
     /// The request with another path and body.
     #[must_use]
     pub fn post(&self, path: &str, body: &str) -> Vec<u8> {
-        // Models are counted from 1 here: 0 is none.
+        // Models are numbered from 1: 0 is none.
         let (pace, chunks) = (self.pace.as_micros(), self.chunks.unwrap_or(0));
         let model = self.model.map_or(0, |model| model + 1);
         format!(
@@ -112,10 +112,10 @@ impl Wish {
         .into_bytes()
     }
 
-    /// Reads the wish from a request's head. None is a question about the backend itself.
+    /// Parses a request's head. `None` is a question about the backend itself.
     #[must_use]
-    pub fn read(head: &[u8]) -> Option<Self> {
-        let form = Form::asked(head)?;
+    pub fn parse(head: &[u8]) -> Option<Self> {
+        let form = AnswerForm::of_request(head)?;
         let mut numbers = field(head, FIELD)?.split(|byte| *byte == b' ').map(number);
         let (pace, chunks, model) = (numbers.next()??, numbers.next()??, numbers.next()??);
         Some(Self {
@@ -130,7 +130,7 @@ impl Wish {
 const PROMPT: &str =
     "Why does a proxy that only looks on cost anything at all? Answer in two or three sentences, please.";
 
-/// The value of a field whose name is given in lower case with `: ` behind it.
+/// The value of a header field. `name` is in lower case and ends in `: `.
 #[must_use]
 pub fn field<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     head.split(|byte| *byte == b'\n').find_map(|line| {
@@ -140,7 +140,7 @@ pub fn field<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     })
 }
 
-/// A number in decimal digits and nothing else.
+/// A number in decimal digits. `None` for anything else.
 #[must_use]
 pub fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
@@ -152,12 +152,12 @@ pub fn number(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// One clock for both sides: nanoseconds since the benchmark began.
+/// The clock of client and backend: nanoseconds since the benchmark started.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock(Instant);
 
 impl Clock {
-    /// Begins now.
+    /// Starts now.
     #[must_use]
     pub fn start() -> Self {
         Self(Instant::now())
@@ -170,7 +170,7 @@ impl Clock {
     }
 }
 
-/// What the backend says, framed and ready to be written.
+/// The backend's answers, framed and ready to be written.
 #[derive(Debug)]
 pub struct Lines {
     head: Vec<u8>,
@@ -180,19 +180,19 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// The lines of one form, with the first model's name.
+    /// Answers of one form, with the first model's name.
     #[must_use]
-    pub fn of(form: Form) -> Self {
-        Self::naming(form, "bench")
+    pub fn of(form: AnswerForm) -> Self {
+        Self::with_model(form, "bench")
     }
 
-    fn naming(form: Form, model: &str) -> Self {
+    fn with_model(form: AnswerForm, model: &str) -> Self {
         let (kind, chunk, last) = match form {
-            Form::Ndjson => ("application/x-ndjson", NDJSON.to_owned(), NDJSON_LAST.to_owned()),
-            Form::Sse => {
+            AnswerForm::Ndjson => ("application/x-ndjson", NDJSON.to_owned(), NDJSON_LAST.to_owned()),
+            AnswerForm::Sse => {
                 ("text/event-stream", format!("data: {SSE}\n\n"), format!("data: {SSE_LAST}\n\ndata: [DONE]\n\n"))
             }
-            Form::Whole => return Self::whole(&WHOLE.replace("bench", model)),
+            AnswerForm::Whole => return Self::whole(&WHOLE.replace("bench", model)),
         };
         let [chunk, last] = [chunk, last].map(|text| text.replace("bench", model));
         let head = format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\n{DATE}Transfer-Encoding: chunked\r\n\r\n");
@@ -201,7 +201,7 @@ impl Lines {
         Self { head: head.into_bytes(), chunk, stamp, last: (framed(&last) + "0\r\n\r\n").into_bytes() }
     }
 
-    /// An answer that is whole.
+    /// A whole answer.
     fn whole(body: &str) -> Self {
         let length = body.len();
         let head = format!(
@@ -210,7 +210,7 @@ impl Lines {
         Self { head: head.into_bytes(), chunk: Vec::new(), stamp: 0, last: Vec::new() }
     }
 
-    /// What a question about the backend itself is answered with: its models, as many as have labels of their own.
+    /// The answer to a question about the backend itself: its models, as many as can have labels.
     #[must_use]
     pub fn about() -> Self {
         let models: Vec<String> = models().map(|name| format!(r#"{{"name":"{name}","model":"{name}"}}"#)).collect();
@@ -219,23 +219,23 @@ impl Lines {
 
     /// A whole answer, or a stream with all of its chunks, that names one of the [`models`].
     #[must_use]
-    pub fn at_once(wish: &Wish, model: usize, nanos: u64) -> Vec<u8> {
-        let mut lines = Self::naming(wish.form, &models().nth(model).unwrap_or_default());
+    pub fn at_once(spec: &AnswerSpec, model: usize, nanos: u64) -> Vec<u8> {
+        let mut lines = Self::with_model(spec.form, &models().nth(model).unwrap_or_default());
         let mut text = lines.head.clone();
-        for _ in 0..wish.chunks.unwrap_or(0) {
+        for _ in 0..spec.chunks.unwrap_or(0) {
             text.extend_from_slice(lines.chunk(nanos));
         }
         text.extend_from_slice(&lines.last);
         text
     }
 
-    /// The response's head; of a whole answer, everything.
+    /// The response's head; for a whole answer, everything.
     #[must_use]
     pub fn head(&self) -> &[u8] {
         &self.head
     }
 
-    /// A chunk that says that it is written now.
+    /// A chunk stamped with this instant.
     pub fn chunk(&mut self, mut nanos: u64) -> &[u8] {
         for digit in self.chunk[self.stamp..self.stamp + STAMP_DIGITS].iter_mut().rev() {
             *digit = b'0' + (nanos % 10) as u8;
@@ -292,19 +292,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_wish_survives_its_way_through_a_request() {
-        for form in [Form::Ndjson, Form::Sse] {
-            let wish = Wish::of(form, Duration::from_millis(20)).ended(7);
-            assert_eq!(Wish::read(&wish.request()), Some(wish));
-            assert_eq!(Wish::read(&wish.naming(3).request()), Some(wish.naming(3)));
+    fn a_spec_is_parsed_from_its_request() {
+        for form in [AnswerForm::Ndjson, AnswerForm::Sse] {
+            let spec = AnswerSpec::of(form, Duration::from_millis(20)).with_chunks(7);
+            assert_eq!(AnswerSpec::parse(&spec.request()), Some(spec));
+            assert_eq!(AnswerSpec::parse(&spec.with_model(3).request()), Some(spec.with_model(3)));
         }
-        assert_eq!(Wish::read(&Wish::WHOLE.request()), Some(Wish::WHOLE));
-        assert_eq!(Wish::read(b"GET /api/tags HTTP/1.1\r\n\r\n"), None);
+        assert_eq!(AnswerSpec::parse(&AnswerSpec::WHOLE.request()), Some(AnswerSpec::WHOLE));
+        assert_eq!(AnswerSpec::parse(b"GET /api/tags HTTP/1.1\r\n\r\n"), None);
     }
 
     #[test]
     fn each_chunk_has_one_mark_and_its_instant_and_the_rest_has_none() {
-        for form in [Form::Ndjson, Form::Sse] {
+        for form in [AnswerForm::Ndjson, AnswerForm::Sse] {
             let mut lines = Lines::of(form);
             let chunk = lines.chunk(1_234_567).to_vec();
             let marks: Vec<usize> = memchr::memchr_iter(MARK, &chunk).collect();

@@ -21,7 +21,7 @@ use serde::Deserialize;
 
 use super::credentials::Users;
 use super::policy::Policy;
-use crate::tls::server::{ClientVerification, TlsServer, Settings, TlsVersion};
+use crate::tls::server::{ClientVerification, Settings, TlsServer, TlsVersion};
 use crate::tls::{FileError, Identity};
 
 const KEY: &str = "admin_web_config_file";

@@ -5,7 +5,7 @@
 use crate::admin::access::Access;
 use crate::config::Config;
 use crate::tls::client::TlsClient;
-use crate::tls::server::{ClientVerification, TlsServer, Settings, TlsVersion};
+use crate::tls::server::{ClientVerification, Settings, TlsServer, TlsVersion};
 use crate::tls::{FileError, Identity};
 
 /// Ready for use.

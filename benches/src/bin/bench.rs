@@ -25,7 +25,7 @@ mod linux {
     use inferometer_bench::backend::Backend;
     use inferometer_bench::contestant::{Contestant, Log};
     use inferometer_bench::flat;
-    use inferometer_bench::load::{Extent, Ground, TESTS, Test};
+    use inferometer_bench::load::{Durations, TESTS, Test, Testbed};
     use inferometer_bench::machine::{self, Cores};
     use inferometer_bench::report::{LARGE, LONG, Report, SCRAPE};
     use inferometer_bench::scrape;
@@ -50,19 +50,19 @@ mod linux {
     struct Options {
         rounds: usize,
         quick: bool,
-        extent: Extent,
+        durations: Durations,
         only: Vec<String>,
         inferometer: PathBuf,
         nginx: Option<PathBuf>,
         cores: Cores,
-        /// The cores were chosen.
-        chosen: bool,
+        /// The cores were given on the command line.
+        has_chosen_cores: bool,
     }
 
     impl Options {
-        /// Where times are measured of what is busy.
+        /// The cores for times under load; `None` where there is no other core, or the cores were chosen.
         fn apart(&self) -> Option<Cores> {
-            self.cores.apart().filter(|_| !self.chosen)
+            self.cores.apart().filter(|_| !self.has_chosen_cores)
         }
 
         fn wants(&self, name: &str) -> bool {
@@ -78,10 +78,10 @@ mod linux {
         }
         let options = parse(&typed)?;
         let limit = machine::raise_descriptors();
-        let first = machine::go_first();
+        let has_priority = machine::raise_priority();
         let (contestants, mut missing) = contestants(&options)?;
         let tests = tests(&options, limit, &mut missing)?;
-        if !first {
+        if !has_priority {
             missing.push("A higher priority was not allowed: what else runs here disturbs more.".into());
         }
         println!("{}", preamble(&options, &typed, &contestants));
@@ -101,41 +101,42 @@ mod linux {
         machine::pin(&options.cores.load);
         let clock = Clock::start();
         let backend = Backend::start(clock, options.cores.load.clone())?;
-        let ground = Ground { backend, clock, cores: options.cores.clone(), apart, all, extent: options.extent };
+        let testbed =
+            Testbed { backend, clock, cores: options.cores.clone(), apart, all, durations: options.durations };
         let mut report = Report::new(tests.clone(), contestants.clone(), missing);
         for round in 1..=options.rounds {
             for (row, test) in tests.iter().enumerate() {
                 eprintln!("round {round} of {}: {}", options.rounds, test.name);
                 for (column, contestant) in contestants.iter().enumerate() {
-                    report.add(row, column, ground.run(test, contestant));
+                    report.add(row, column, testbed.run(test, contestant));
                 }
             }
             let proxies = |(_, who): &(usize, &Contestant)| **who != Contestant::Direct && !who.is_unlogged();
             for (column, contestant) in contestants.iter().enumerate().filter(proxies) {
                 if options.wants(LONG) {
-                    report.beside.long(column, flat::long_stream(&ground, contestant, options.quick));
+                    report.other.add_long(column, flat::long_stream(&testbed, contestant, options.quick));
                 }
                 if options.wants(LARGE) {
-                    report.beside.large(column, flat::large_request(&ground, contestant));
+                    report.other.add_large(column, flat::large_request(&testbed, contestant));
                 }
             }
         }
         let ours = contestants.iter().find(|who| matches!(who, Contestant::Inferometer(_, Log::On)));
         if let Some(ours) = ours.filter(|_| options.wants(SCRAPE)) {
             eprintln!("{SCRAPE}");
-            report.beside.felt(scrape::felt(&ground, ours, options.rounds));
+            report.other.set_scrape(scrape::measure_impact(&testbed, ours, options.rounds));
         }
         Ok(report)
     }
 
     fn parse(typed: &[String]) -> Result<Options, String> {
-        let full = Extent {
+        let full = Durations {
             warm_up: Duration::from_millis(400),
             window: Duration::from_secs(1),
             probe: Duration::from_millis(700),
             blast: 50_000,
         };
-        let quick = Extent {
+        let quick = Durations {
             warm_up: Duration::from_millis(50),
             window: Duration::from_millis(200),
             probe: Duration::from_millis(100),
@@ -144,28 +145,28 @@ mod linux {
         let mut options = Options {
             rounds: 5,
             quick: false,
-            extent: full,
+            durations: full,
             only: Vec::new(),
-            inferometer: beside_us("inferometer")?,
+            inferometer: sibling("inferometer")?,
             nginx: find("nginx"),
             cores: Cores::together(),
-            chosen: false,
+            has_chosen_cores: false,
         };
         let mut words = typed.iter();
         while let Some(word) = words.next() {
             if word == "--quick" {
-                (options.rounds, options.quick, options.extent) = (1, true, quick);
+                (options.rounds, options.quick, options.durations) = (1, true, quick);
                 continue;
             }
             let value = words.next().ok_or_else(|| format!("{word} is not known or wants a value\n{HELP}"))?;
             match word.as_str() {
                 "--rounds" => options.rounds = number(word, value)?,
-                "--window" => options.extent.window = Duration::from_secs(number(word, value)?),
+                "--window" => options.durations.window = Duration::from_secs(number(word, value)?),
                 "--only" => options.only.push(value.clone()),
                 "--inferometer" => options.inferometer = value.into(),
                 "--nginx" => options.nginx = Some(value.into()),
-                "--server-cores" => (options.cores.server, options.chosen) = (cores(word, value)?, true),
-                "--load-cores" => (options.cores.load, options.chosen) = (cores(word, value)?, true),
+                "--server-cores" => (options.cores.server, options.has_chosen_cores) = (cores(word, value)?, true),
+                "--load-cores" => (options.cores.load, options.has_chosen_cores) = (cores(word, value)?, true),
                 _ => return Err(format!("{word} is not known\n{HELP}")),
             }
         }
@@ -180,13 +181,13 @@ mod linux {
         value.split(',').map(|core| number(word, core)).collect()
     }
 
-    /// Who can be measured, and why others cannot.
+    /// The contestants that can be measured, and why others cannot.
     fn contestants(options: &Options) -> Result<(Vec<Contestant>, Vec<String>), String> {
-        let mut there = vec![Contestant::Direct, Contestant::Relay(beside_us("relay")?)];
+        let mut there = vec![Contestant::Direct, Contestant::Relay(sibling("relay")?)];
         let mut missing = Vec::new();
         let nginx = options.nginx.as_ref().filter(|nginx| nginx.exists());
         let ours = Some(&options.inferometer).filter(|ours| ours.exists());
-        // As they are by default, and beside that what their logs cost.
+        // With their default log, and without one, which shows its cost.
         for log in [Log::On, Log::Off] {
             there.extend(nginx.map(|nginx| Contestant::Nginx(nginx.clone(), log)));
             there.extend(ours.map(|ours| Contestant::Inferometer(ours.clone(), log)));
@@ -201,15 +202,15 @@ mod linux {
         Ok((there, missing))
     }
 
-    /// The tests that can be run with so many descriptors, and why others cannot.
+    /// The tests that the limit of descriptors allows, and why others cannot be run.
     fn tests(options: &Options, limit: Option<u64>, missing: &mut Vec<String>) -> Result<Vec<Test>, String> {
         let wanted: Vec<Test> = TESTS.into_iter().filter(|test| options.wants(test.name)).collect();
         if wanted.is_empty() && ![LONG, LARGE, SCRAPE].into_iter().any(|name| options.wants(name)) {
             return Err(format!("no test has '{}' in its name", options.only.join("' or '")));
         }
-        let (fits, large): (Vec<_>, Vec<_>) =
+        let (possible, too_large): (Vec<_>, Vec<_>) =
             wanted.into_iter().partition(|test| limit.is_none_or(|limit| test.load.descriptors() <= limit));
-        missing.extend(large.iter().map(|test| {
+        missing.extend(too_large.iter().map(|test| {
             format!(
                 "{}: needs {} descriptors, and {} are allowed.",
                 test.name,
@@ -217,7 +218,7 @@ mod linux {
                 limit.unwrap_or(0)
             )
         }));
-        Ok(fits)
+        Ok(possible)
     }
 
     fn preamble(options: &Options, typed: &[String], contestants: &[Contestant]) -> String {
@@ -238,12 +239,12 @@ mod linux {
             list(&options.cores.server),
             list(&options.cores.load),
             options.rounds,
-            options.extent.window,
+            options.durations.window,
             versions.join(", "),
         )
     }
 
-    fn beside_us(name: &str) -> Result<PathBuf, String> {
+    fn sibling(name: &str) -> Result<PathBuf, String> {
         let ours = std::env::current_exe().map_err(|error| format!("where this program lies is not known: {error}"))?;
         Ok(ours.with_file_name(name))
     }

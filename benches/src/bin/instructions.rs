@@ -1,29 +1,29 @@
-//! Counts instructions and allocations of the inspector, a chunk, an exchange and a scrape at a time, and prints tables.
+//! Counts instructions and allocations of the observation per chunk, exchange and scrape, and prints tables.
 //!
-//! Counts do not depend on what else the machine does. Each is the difference between two runs, one twice as long as the
-//! other, so start and warm-up are not in it. Times stand beside them to give the counts a scale.
+//! Counts do not depend on the load of the machine. Each is the difference between two runs, one twice as long as the
+//! other, so that start and warm-up cancel out. Times are given for scale.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use inferometer_bench::chunks::{CASES, EXCHANGES};
 
-/// Chunks in the shorter run of a pair: a multiple of what arrives at once.
+/// Chunks in the shorter run of a pair: a multiple of the elements in a gathered piece.
 const CHUNKS: usize = 1_600;
 
 /// Exchanges in the shorter run of a pair.
 const REQUESTS: usize = 200;
 
-/// Exchanges in a run that is timed.
+/// Exchanges in a timed run.
 const TIMED_REQUESTS: usize = 20_000;
 
-/// Chunks in a run that is timed.
-const TIMED: usize = 320_000;
+/// Chunks in a timed run.
+const TIMED_CHUNKS: usize = 320_000;
 
-/// How often a run is timed; the fastest counts, since disturbance only adds.
+/// Timed runs; the fastest counts, since disturbance only adds.
 const REPEATS: usize = 5;
 
-/// What a thing costs.
+/// The cost of one chunk, exchange or scrape; `None` is not measured.
 struct Cost {
     instructions: Option<f64>,
     allocations: Option<f64>,
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
     let cases = if quick { &CASES[..1] } else { CASES };
     for case in cases {
         let [reader, whole] = ["reader", "exchange"].map(|level| {
-            let cost = cost(&tap, &[level, case.name], CHUNKS, TIMED, valgrind);
+            let cost = cost(&tap, &[level, case.name], CHUNKS, TIMED_CHUNKS, valgrind);
             format!("{} | {} | {}", show(cost.instructions, 0), show(cost.allocations, 3), show(cost.nanos, 0))
         });
         println!("| {} | {} | {reader} | {whole} |", case.name, case.element.len());
@@ -77,7 +77,7 @@ fn requests(tap: &Path, valgrind: bool) {
 
 fn scrape(tap: &Path, valgrind: bool) {
     let cost = cost(tap, &["scrape"], 1, 10, valgrind);
-    let (bytes, series) = (said(tap, &["scrape", "1"], "bytes"), said(tap, &["scrape", "1"], "series"));
+    let (bytes, series) = (printed(tap, &["scrape", "1"], "bytes"), printed(tap, &["scrape", "1"], "series"));
     println!("\n| one scrape at the label caps | series | bytes | instructions | allocations | ms |");
     println!("| --- | --- | --- | --- | --- | --- |");
     let (instructions, allocations) = (show(cost.instructions, 0), show(cost.allocations, 0));
@@ -92,7 +92,7 @@ fn cost(tap: &Path, what: &[&str], count: usize, timed: usize, valgrind: bool) -
     };
     let nanos = (0..REPEATS).filter_map(|_| {
         let count = timed.to_string();
-        said(tap, &[what, &[count.as_str()]].concat(), "ns")
+        printed(tap, &[what, &[count.as_str()]].concat(), "ns")
     });
     Cost {
         instructions: valgrind.then(|| each(instructions)).flatten(),
@@ -103,14 +103,14 @@ fn cost(tap: &Path, what: &[&str], count: usize, timed: usize, valgrind: bool) -
 
 /// Instructions of a whole run.
 fn instructions(tap: &Path, what: &[&str], count: usize) -> Option<f64> {
-    let said = counted(tap, what, count, &["--tool=callgrind", "--callgrind-out-file=/dev/null"])?;
-    number(said.lines().find_map(|line| line.split_once("Collected : "))?.1)
+    let output = counted(tap, what, count, &["--tool=callgrind", "--callgrind-out-file=/dev/null"])?;
+    number(output.lines().find_map(|line| line.split_once("Collected : "))?.1)
 }
 
 /// Allocations of a whole run.
 fn allocations(tap: &Path, what: &[&str], count: usize) -> Option<f64> {
-    let said = counted(tap, what, count, &["--tool=dhat", "--dhat-out-file=/dev/null"])?;
-    let total = said.lines().find_map(|line| line.split_once("Total:"))?.1;
+    let output = counted(tap, what, count, &["--tool=dhat", "--dhat-out-file=/dev/null"])?;
+    let total = output.lines().find_map(|line| line.split_once("Total:"))?.1;
     number(total.split_once(" bytes in ")?.1)
 }
 
@@ -119,14 +119,14 @@ fn counted(tap: &Path, what: &[&str], count: usize, tool: &[&str]) -> Option<Str
     run.status.success().then(|| String::from_utf8_lossy(&run.stderr).into_owned())
 }
 
-/// The number that the program says with a unit.
-fn said(tap: &Path, arguments: &[&str], unit: &str) -> Option<f64> {
+/// The number before this unit in the program's output.
+fn printed(tap: &Path, arguments: &[&str], unit: &str) -> Option<f64> {
     let run = Command::new(PathBuf::from(tap)).args(arguments).output().ok()?;
     let text = String::from_utf8(run.stdout).ok()?;
     text.lines().find_map(|line| line.strip_suffix(unit)).and_then(number)
 }
 
-/// The number at the start of a text, with or without commas.
+/// The number at the start of a text, which may contain commas.
 fn number(text: &str) -> Option<f64> {
     text.split_whitespace().next()?.replace(',', "").parse().ok()
 }

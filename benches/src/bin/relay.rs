@@ -1,7 +1,7 @@
 //! A bare TCP relay: `relay LISTEN BACKEND`.
 //!
-//! The limit of what a proxy can do in user space: one runtime and one listener a core, bytes copied both ways, nothing
-//! read. It says `ready` once it listens.
+//! The lower bound for a proxy in user space: one runtime and one listener per core, bytes copied both ways, nothing
+//! parsed. Prints `ready` once it listens.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ fn main() -> io::Result<()> {
     };
     let (listen, backend) = (listen?, backend?);
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    // Every listener is bound before the first one serves, so that none is missed.
+    // All listeners are bound before any serves, so that `ready` holds for all.
     let listeners = (0..cores).map(|_| bind(listen)).collect::<io::Result<Vec<_>>>()?;
     let threads: Vec<_> =
         listeners.into_iter().map(|listener| std::thread::spawn(move || serve(listener, backend))).collect();
@@ -45,7 +45,7 @@ fn serve(listener: std::net::TcpListener, backend: SocketAddr) -> io::Result<()>
     })
 }
 
-/// A relay has nobody to tell of an error: both sides are closed.
+/// An error closes both sides; the caller ignores it.
 async fn relay(mut client: TcpStream, backend: SocketAddr) -> io::Result<()> {
     let mut server = TcpStream::connect(backend).await?;
     client.set_nodelay(true)?;

@@ -1,7 +1,7 @@
-//! The inspector alone, so often: `tap reader|exchange CASE COUNT`, `tap request|logged EXCHANGE COUNT`, `tap scrape COUNT`.
+//! Runs the observation alone COUNT times: `tap reader|exchange CASE COUNT`, `tap request|logged EXCHANGE COUNT`, `tap scrape COUNT`.
 //!
-//! Run under a tool that counts, with a number and with its double: the difference is what the added ones cost, to the
-//! instruction. It says how many nanoseconds the loop took, and for a scrape how many bytes and series there are.
+//! Run it under a counting tool with COUNT and with twice COUNT: the difference is the exact cost of the additional runs.
+//! It prints the nanoseconds of the loop, and for a scrape the bytes and series.
 
 use std::hint::black_box;
 use std::process::ExitCode;
@@ -18,7 +18,7 @@ fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let count = words.last().and_then(|word| word.parse().ok());
-    let took = match (words.as_slice(), count) {
+    let elapsed = match (words.as_slice(), count) {
         (["scrape", _], Some(count)) => Some(scrape(count)),
         (["reader", name, _], Some(count)) => Case::named(name).map(|case| read(case, count)),
         (["exchange", name, _], Some(count)) => Case::named(name).map(|case| observe(case, count)),
@@ -28,11 +28,11 @@ fn main() -> ExitCode {
         (["logged", name, _], Some(count)) => Exchange::named(name).map(|exchange| logged(exchange, count)),
         _ => None,
     };
-    let Some(took) = took else {
+    let Some(elapsed) = elapsed else {
         eprintln!("usage: tap reader|exchange CASE COUNT, tap request|logged EXCHANGE COUNT, or tap scrape COUNT");
         return ExitCode::from(2);
     };
-    println!("{} ns", took.as_nanos());
+    println!("{} ns", elapsed.as_nanos());
     ExitCode::SUCCESS
 }
 
@@ -51,7 +51,7 @@ fn read(case: &Case, elements: usize) -> Duration {
     start.elapsed()
 }
 
-/// Everything that happens to a chunk between its arrival and its departure, metrics included.
+/// Everything that the observation does for a chunk, metrics included.
 fn observe(case: &Case, elements: usize) -> Duration {
     let pieces = case.pieces(GATHERED);
     let mut observed = Observed::default();
@@ -66,9 +66,9 @@ fn observe(case: &Case, elements: usize) -> Duration {
     start.elapsed()
 }
 
-/// Everything that is done for an exchange outside of HTTP.
+/// Everything that the observation does for an exchange.
 fn request(exchange: &Exchange, count: usize, mut observed: Observed) -> Duration {
-    // The first makes the series.
+    // The first exchange creates the series.
     observed.exchange(exchange);
     let start = Instant::now();
     for _ in 0..count {
@@ -77,16 +77,16 @@ fn request(exchange: &Exchange, count: usize, mut observed: Observed) -> Duratio
     start.elapsed()
 }
 
-/// The same with its line in the log, which goes to standard error.
+/// As [`request`], with the exchange's line in the log on standard error.
 fn logged(exchange: &Exchange, count: usize) -> Duration {
     let filter = logs::parse_filter("info").expect("a level");
     let log = logs::start(filter, logs::LogFormat::Text).expect("a log");
-    let took = request(exchange, count, Observed::logged());
+    let elapsed = request(exchange, count, Observed::logged());
     drop(log);
-    took
+    elapsed
 }
 
-/// Scrapes with as many series as there can be.
+/// Scrapes with as many series as the label caps allow.
 fn scrape(count: usize) -> Duration {
     let mut observed = Observed::default();
     observed.fill();

@@ -1,49 +1,49 @@
-//! What is measured beside the tests: what must not grow, and whether a scrape is felt.
+//! Results outside the tests' tables: costs that must not grow, and the impact of a scrape.
 
 use std::collections::BTreeSet;
 
 use super::{NOTHING, Report, median, ratio, table};
 use crate::contestant::Contestant;
-use crate::flat::{Long, Peak};
+use crate::flat::{LongStream, PeakMemory};
 use crate::load::{FEW, MANY};
-use crate::scrape::Felt;
+use crate::scrape::ScrapeImpact;
 
-/// The names by which these can be picked, as the tests by theirs.
+/// The name for `--only`.
 pub const LONG: &str = "a stream of hours";
-/// See [`LONG`].
+/// The name for `--only`.
 pub const LARGE: &str = "a 10 MB request";
-/// See [`LONG`].
+/// The name for `--only`.
 pub const SCRAPE: &str = "scrape";
 
-/// What each contestant gave, one result a round.
-pub struct Beside {
-    long: Vec<Vec<Result<Long, String>>>,
-    large: Vec<Vec<Result<Peak, String>>>,
-    felt: Option<Result<Felt, String>>,
+/// By contestant, one result per round.
+pub struct OtherResults {
+    long: Vec<Vec<Result<LongStream, String>>>,
+    large: Vec<Vec<Result<PeakMemory, String>>>,
+    scrape: Option<Result<ScrapeImpact, String>>,
 }
 
-impl Beside {
+impl OtherResults {
     pub(super) fn new(contestants: usize) -> Self {
-        Self { long: vec![Vec::new(); contestants], large: vec![Vec::new(); contestants], felt: None }
+        Self { long: vec![Vec::new(); contestants], large: vec![Vec::new(); contestants], scrape: None }
     }
 
-    /// Adds what a long stream cost.
-    pub fn long(&mut self, contestant: usize, long: Result<Long, String>) {
+    /// Adds the cost of a long stream.
+    pub fn add_long(&mut self, contestant: usize, long: Result<LongStream, String>) {
         self.long[contestant].push(long);
     }
 
-    /// Adds how much memory a large request took.
-    pub fn large(&mut self, contestant: usize, peak: Result<Peak, String>) {
+    /// Adds the peak memory with large requests.
+    pub fn add_large(&mut self, contestant: usize, peak: Result<PeakMemory, String>) {
         self.large[contestant].push(peak);
     }
 
-    /// Adds whether a scrape was felt.
-    pub fn felt(&mut self, felt: Result<Felt, String>) {
-        self.felt = Some(felt);
+    /// Sets the impact of a scrape.
+    pub fn set_scrape(&mut self, impact: Result<ScrapeImpact, String>) {
+        self.scrape = Some(impact);
     }
 
     pub(super) fn scrape_table(&self, text: &mut String) {
-        let Some(Ok(felt)) = &self.felt else { return };
+        let Some(Ok(impact)) = &self.scrape else { return };
         let head = [
             "One scrape a second at the label caps",
             "series",
@@ -56,12 +56,12 @@ impl Beside {
         let way = |(half, most): (u64, u64)| format!("{} / {} µs", half / 1000, most / 1000);
         let row = vec![
             "64 streams, 20 ms a chunk, all cores".to_owned(),
-            felt.series.to_string(),
-            format!("{} KiB", felt.bytes / 1024),
-            format!("{:.0} ms", felt.took.as_secs_f64() * 1e3),
-            format!("{:.0} ms", felt.cpu.as_secs_f64() * 1e3),
-            way(felt.quiet),
-            way(felt.scraped),
+            impact.series.to_string(),
+            format!("{} KiB", impact.bytes / 1024),
+            format!("{:.0} ms", impact.took.as_secs_f64() * 1e3),
+            format!("{:.0} ms", impact.cpu.as_secs_f64() * 1e3),
+            way(impact.quiet),
+            way(impact.scraped),
         ];
         table(text, &head.map(str::to_owned), std::iter::once(row));
     }
@@ -73,7 +73,7 @@ impl Beside {
             let large = self.large[at].iter().filter_map(|it| it.as_ref().err()).map(|why| (LARGE, why));
             remarks.extend(long.chain(large).map(|(test, why)| format!("{test}, {}: {why}.", who.name())));
         }
-        remarks.extend(self.felt.iter().filter_map(|it| it.as_ref().err()).map(|why| format!("{SCRAPE}: {why}.")));
+        remarks.extend(self.scrape.iter().filter_map(|it| it.as_ref().err()).map(|why| format!("{SCRAPE}: {why}.")));
         remarks.into_iter().collect()
     }
 }
@@ -88,15 +88,16 @@ impl Report {
             let cells = proxies.iter().map(|(at, _)| cell(*at).unwrap_or_else(|| NOTHING.to_owned()));
             rows.push(std::iter::once(name.to_owned()).chain(cells).collect());
         };
-        let place = |name: &str| self.tests.iter().position(|test| test.name == name);
-        if let Some((many, few)) = place(MANY).zip(place(FEW)) {
+        let index = |name: &str| self.tests.iter().position(|test| test.name == name);
+        if let Some((many, few)) = index(MANY).zip(index(FEW)) {
             row("CPU time of a chunk, 2,048 streams ÷ 10 streams at the same rate", &|at| {
                 Some(ratio(Some((&self.rounds[many][at], &self.rounds[few][at])), |sample| sample.cpu))
             });
         }
-        if self.beside.long.iter().any(|rounds| !rounds.is_empty()) {
-            let long =
-                |at: usize, what: fn(&Long) -> f64| median(self.beside.long[at].iter().flatten().map(what).collect());
+        if self.other.long.iter().any(|rounds| !rounds.is_empty()) {
+            let long = |at: usize, what: fn(&LongStream) -> f64| {
+                median(self.other.long[at].iter().flatten().map(what).collect())
+            };
             row("CPU time of a chunk in a stream of 720,000, last tenth ÷ first tenth", &|at| {
                 Some(format!("{:.2}", long(at, |it| it.last / it.first)?))
             });
@@ -104,9 +105,10 @@ impl Report {
                 Some(format!("{:+.0} KiB", long(at, |it| it.grown / 1024.0)?))
             });
         }
-        if self.beside.large.iter().any(|rounds| !rounds.is_empty()) {
-            let peak =
-                |at: usize, what: fn(&Peak) -> f64| median(self.beside.large[at].iter().flatten().map(what).collect());
+        if self.other.large.iter().any(|rounds| !rounds.is_empty()) {
+            let peak = |at: usize, what: fn(&PeakMemory) -> f64| {
+                median(self.other.large[at].iter().flatten().map(what).collect())
+            };
             row("Most memory ever, after small requests, and after requests of 10 MB", &|at| {
                 let (small, large) = (peak(at, |it| it.small)?, peak(at, |it| it.large)?);
                 Some(format!("{:.1} MiB, {:+.1} MiB", small / 1_048_576.0, (large - small) / 1_048_576.0))
