@@ -28,7 +28,7 @@ macro_rules! labels {
 labels! {
     /// How an exchange ended. The first outcome that applies counts, in this order.
     Outcome {
-        /// Refused by the proxy before a backend answered.
+        /// Refused by the proxy, or given up because of the client.
         Rejected = "rejected",
         /// The client left before the terminal event was forwarded.
         ClientCancelled = "client_cancelled",
