@@ -9,12 +9,12 @@
 //! | `/health` | JSON: status, backends, how many exchanges are in flight |
 //!
 //! GET and HEAD only. Promises: nothing here delays an exchange (metrics are written on threads of their own, two at a
-//! time, at a lower priority than those that serve clients); bound to loopback it answers to loopback names only, so that
-//! no web site can read it through a browser (DNS rebinding), and of another site's page only a link that is followed is
-//! answered; with users in the web configuration file every path but `/livez` and `/readyz`, known or not, needs a
-//! password; slow and silent clients and wrong passwords, however many, lock no other client out, and cost a bounded amount
-//! of memory and of processor time; no prompt and no answer is shown. Under concurrent scrapes metrics may be a second
-//! old. Left out: HTTP/2, WebSockets, a reload endpoint (it would be a POST; SIGHUP does it).
+//! time, at a lower priority than those that serve clients); bound to loopback it answers to loopback names only, so
+//! that no web site can read it through a browser (DNS rebinding), and of another site's page only a link that is
+//! followed is answered; with users in the web configuration file every path but `/livez` and `/readyz`, known or not,
+//! needs a password; slow and silent clients and wrong passwords, however many, lock no other client out, and cost a
+//! bounded amount of memory and of processor time; no prompt and no answer is shown. Under concurrent scrapes metrics
+//! may be a second old. Left out: HTTP/2, WebSockets, a reload endpoint (it would be a POST; SIGHUP does it).
 
 pub mod access;
 mod answer;

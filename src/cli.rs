@@ -1,7 +1,7 @@
 //! The command line.
 //!
-//! Every setting is kept as text: [`crate::config`] decides which settings have a flag, what a value means and whether it
-//! is allowed, and can name the origin of an invalid value.
+//! Every setting is kept as text: [`crate::config`] decides which settings have a flag, what a value means and whether
+//! it is allowed, and can name the origin of an invalid value.
 
 use std::collections::HashMap;
 use std::ffi::OsString;

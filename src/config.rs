@@ -3,8 +3,8 @@
 //! Every setting is a line of one table (`config/keys.rs`), and a field that it fills.
 //!
 //! Promises: [`resolve`] is pure apart from the file reader passed to it; an invalid value is refused with its key, its
-//! origin and what is allowed; the output of [`Config::to_toml`] reads back as the same configuration. Left out: whether an
-//! address can be bound or a name resolves.
+//! origin and what is allowed; the output of [`Config::to_toml`] reads back as the same configuration. Left out:
+//! whether an address can be bound or a name resolves.
 
 mod backends;
 mod check;
@@ -51,8 +51,8 @@ pub fn flags() -> Vec<cli::Flag> {
     KEYS.iter().filter(|key| key.has_flag()).map(flag).collect()
 }
 
-/// Merges the sources and validates the result. `env` is the process's environment; `read` reads the file that `--config` or
-/// `INFEROMETER_CONFIG` names.
+/// Merges the sources and validates the result. `env` is the process's environment; `read` reads the file that
+/// `--config` or `INFEROMETER_CONFIG` names.
 pub fn resolve(
     cli: &Cli,
     env: impl IntoIterator<Item = (OsString, OsString)>,

@@ -1,13 +1,13 @@
 //! Parses what inference servers send, from bytes to events.
 //!
-//! Pure: no time, no I/O, no allocation for a plain chunk, at most 64 KiB per stream; a coded body adds its window, within
-//! the [`budget`] of its worker. Parsing never fails; it yields facts ([`event::Event`]) and [`event::Defect`]s. Bytes may
-//! be split anywhere, and lines may be of any length.
+//! Pure: no time, no I/O, no allocation for a plain chunk, at most 64 KiB per stream; a coded body adds its window,
+//! within the [`budget`] of its worker. Parsing never fails; it yields facts ([`event::Event`]) and [`event::Defect`]s.
+//! Bytes may be split anywhere, and lines may be of any length.
 //!
-//! The path of a byte: [`reader`] decodes it if it is coded and passes it to `framing`, which finds where a stream element
-//! (a line, an SSE event, a whole value) begins and ends; within an element `json` extracts the few values that the dialect
-//! wants; at the element's end the dialect turns them into events. A new dialect is one file that implements
-//! `dialect::DialectParser`, one variant in [`reader`], and its paths in [`route`].
+//! The path of a byte: [`reader`] decodes it if it is coded and passes it to `framing`, which finds where a stream
+//! element (a line, an SSE event, a whole value) begins and ends; within an element `json` extracts the few values that
+//! the dialect wants; at the element's end the dialect turns them into events. A new dialect is one file that
+//! implements `dialect::DialectParser`, one variant in [`reader`], and its paths in [`route`].
 
 mod anthropic;
 pub mod budget;

@@ -1,7 +1,7 @@
 //! CPU time and memory of a process with its children, from the operating system.
 //!
-//! CPU time is the scheduler's nanoseconds for each thread (user and system together), not ticks of 10 ms. The time of a
-//! thread that has ended is lost, so a measured program must keep its threads.
+//! CPU time is the scheduler's nanoseconds for each thread (user and system together), not ticks of 10 ms. The time of
+//! a thread that has ended is lost, so a measured program must keep its threads.
 
 use std::fs;
 use std::time::Duration;
@@ -44,7 +44,8 @@ impl Tree {
     pub fn total_cpu(&self) -> Option<Duration> {
         let second = f64::from(u32::try_from(rustix::param::clock_ticks_per_second()).ok()?);
         let ticks = self.0.iter().try_fold(0.0, |sum, pid| {
-            // The name in the second field may contain anything, so count from its closing parenthesis (proc_pid_stat(5)).
+            // The name in the second field may contain anything, so count from its closing parenthesis
+            // (proc_pid_stat(5)).
             let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
             let mut fields = text.rsplit_once(')')?.1.split_whitespace().skip(11);
             let mut ticks = || fields.next()?.parse::<f64>().ok();

@@ -1,7 +1,7 @@
 //! A simulated backend: answers at once, streams at a pace, or as fast as the socket accepts.
 //!
-//! One thread, one poller, one write per chunk. Streams start at phases spread over their pace, so that chunks do not come
-//! in bursts. It counts the chunks that it wrote late: a measurement at a missed pace is not valid.
+//! One thread, one poller, one write per chunk. Streams start at phases spread over their pace, so that chunks do not
+//! come in bursts. It counts the chunks that it wrote late: a measurement at a missed pace is not valid.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -353,8 +353,8 @@ impl Connection {
     }
 }
 
-/// The length of the head, and how many bytes of the body are missing. `None` while the head is incomplete, or a chunked
-/// body.
+/// The length of the head, and how many bytes of the body are missing. `None` while the head is incomplete, or a
+/// chunked body.
 fn missing(request: &[u8]) -> Option<(usize, u64)> {
     let head = memchr::memmem::find(request, b"\r\n\r\n")? + 4;
     let body = &request[head..];

@@ -132,8 +132,8 @@ impl Client {
         Ok(())
     }
 
-    /// Runs until so many chunks have arrived since the last [`Client::take`], all connections are closed, or `limit` has
-    /// passed.
+    /// Runs until so many chunks have arrived since the last [`Client::take`], all connections are closed, or `limit`
+    /// has passed.
     ///
     /// # Errors
     /// When the poller fails.

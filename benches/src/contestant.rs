@@ -1,7 +1,7 @@
 //! Starts and stops the measured programs.
 //!
-//! Each contestant runs as a child process on its own cores, in the foreground, and ends with the benchmark in every case.
-//! Nothing is installed, and everything that it writes is in a folder that is removed.
+//! Each contestant runs as a child process on its own cores, in the foreground, and ends with the benchmark in every
+//! case. Nothing is installed, and everything that it writes is in a folder that is removed.
 
 use std::fs;
 use std::io::{self, Read, Write};

@@ -48,7 +48,7 @@ pub struct PeakMemory {
     pub large: f64,
 }
 
-/// Measures one stream of [`CHUNKS`] chunks, or a tenth of them for a quick run.
+/// Measures one stream of `CHUNKS` chunks, or a tenth of them for a quick run.
 ///
 /// # Errors
 /// With the reason for the report when there is no measurement.

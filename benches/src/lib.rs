@@ -16,8 +16,8 @@
 //! | `chunks` | one plain chunk of each dialect and framing |
 //! | `observed` | the observation without the proxy, to count its instructions |
 //!
-//! The main measure is the CPU time of the measured process: wall time over loopback hardly differs between good proxies.
-//! Everything stays on loopback addresses and ends with the run. Linux only, as it reads `/proc`.
+//! The main measure is the CPU time of the measured process: wall time over loopback hardly differs between good
+//! proxies. Everything stays on loopback addresses and ends with the run. Linux only, as it reads `/proc`.
 
 pub mod chunks;
 pub mod observed;

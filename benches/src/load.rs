@@ -143,8 +143,8 @@ pub struct Sample {
     pub cpu: Option<f64>,
     /// Requests or chunks a second.
     pub rate: f64,
-    /// From the request to the first byte of the body: median and 99th percentile, in nanoseconds. In a rush, from its start
-    /// to the first byte of each answer.
+    /// From the request to the first byte of the body: median and 99th percentile, in nanoseconds. In a rush, from its
+    /// start to the first byte of each answer.
     pub first: Option<(u64, u64)>,
     /// From the backend's write of a chunk to the client's read: median and 99th percentile, in nanoseconds.
     pub transit: Option<(u64, u64)>,
@@ -177,9 +177,9 @@ pub struct Testbed {
 }
 
 impl Testbed {
-    /// Runs one test against one contestant, which is started and stopped for it. CPU time is measured with everything on
-    /// one core. Under load, times come from a second run with a core of its own for the contestant: three programs that
-    /// saturate one core would measure the scheduler.
+    /// Runs one test against one contestant, which is started and stopped for it. CPU time is measured with everything
+    /// on one core. Under load, times come from a second run with a core of its own for the contestant: three programs
+    /// that saturate one core would measure the scheduler.
     ///
     /// # Errors
     /// With the reason for the report when there is no measurement.

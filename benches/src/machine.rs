@@ -23,9 +23,9 @@ pub struct Cores {
 impl Cores {
     /// Everything on the last allowed core.
     ///
-    /// Waking a sleeping core is charged to the writer, and in a virtual machine costs ten times as much as the write: on
-    /// separate cores, contestants would differ mostly in how often their peers sleep. On one core each pays for its own
-    /// work, and all times include the same short wait for the others.
+    /// Waking a sleeping core is charged to the writer, and in a virtual machine costs ten times as much as the write:
+    /// on separate cores, contestants would differ mostly in how often their peers sleep. On one core each pays for its
+    /// own work, and all times include the same short wait for the others.
     #[must_use]
     pub fn together() -> Self {
         let last: Vec<usize> = allowed().last().copied().into_iter().collect();
@@ -47,8 +47,8 @@ pub fn allowed() -> Vec<usize> {
         .map_or_else(|_| Vec::new(), |set| (0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect())
 }
 
-/// Pins the calling thread, and processes that it starts later, to these cores. Does nothing for no cores, or where that is
-/// not allowed.
+/// Pins the calling thread, and processes that it starts later, to these cores. Does nothing for no cores, or where
+/// that is not allowed.
 pub fn pin(cores: &[usize]) {
     let mut set = CpuSet::new();
     cores.iter().for_each(|core| set.set(*core));
@@ -60,8 +60,8 @@ pub fn pin(cores: &[usize]) {
 /// Niceness of client, backend and measured program, where allowed.
 const NICENESS: i32 = -10;
 
-/// Raises the priority of this process and of those it starts later, so that others disturb less. Returns whether that was
-/// allowed.
+/// Raises the priority of this process and of those it starts later, so that others disturb less. Returns whether that
+/// was allowed.
 #[must_use]
 pub fn raise_priority() -> bool {
     setpriority_process(None, NICENESS).is_ok()

@@ -1,7 +1,7 @@
 //! Medians, ratios and remarks as Markdown.
 //!
-//! A ratio is the median of the ratios of each round, so that a machine that slows down during the run does not affect it.
-//! A missing measurement has its reason in the remarks.
+//! A ratio is the median of the ratios of each round, so that a machine that slows down during the run does not affect
+//! it. A missing measurement has its reason in the remarks.
 
 mod beside;
 

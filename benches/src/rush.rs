@@ -10,8 +10,8 @@ use crate::client::Tally;
 use crate::poll::Poll;
 use crate::script::{self, AnswerSpec, Clock};
 
-/// Longest time until all are answered: a client whose first packet is lost retries after one second, then two, four and
-/// eight.
+/// Longest time until all are answered: a client whose first packet is lost retries after one second, then two, four
+/// and eight.
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// One client of the rush.

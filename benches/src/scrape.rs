@@ -1,7 +1,7 @@
 //! The impact of a scrape on streams, with as many series as the label caps allow.
 //!
-//! The program runs on all cores, as in production: this measures whether a scrape, which has a thread of its own, delays
-//! the threads that forward chunks.
+//! The program runs on all cores, as in production: this measures whether a scrape, which has a thread of its own,
+//! delays the threads that forward chunks.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -148,8 +148,8 @@ fn read_stream(socket: &mut TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// The mean CPU time of a scrape without other load, and its bytes. Threads that have ended count, as each scrape has its
-/// own.
+/// The mean CPU time of a scrape without other load, and its bytes. Threads that have ended count, as each scrape has
+/// its own.
 fn scrape_alone(admin: SocketAddr, tree: &Tree) -> io::Result<(Duration, usize)> {
     const TIMES: u32 = 20;
     let account = || tree.total_cpu().ok_or_else(|| io::Error::other("the kernel gave no account"));

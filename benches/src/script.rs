@@ -40,8 +40,8 @@ impl AnswerForm {
         }
     }
 
-    /// The form that a request's first line asks for: whole on every path that does not stream. `None` is a question about
-    /// the backend itself.
+    /// The form that a request's first line asks for: whole on every path that does not stream. `None` is a question
+    /// about the backend itself.
     #[must_use]
     pub fn of_request(head: &[u8]) -> Option<Self> {
         let path = head.strip_prefix(b"POST ")?;
@@ -59,8 +59,8 @@ pub struct AnswerSpec {
     pub pace: Duration,
     /// Chunks before the closing one. `None` is a stream that ends when the client disconnects.
     pub chunks: Option<u64>,
-    /// Index into [`models`] of the model that the answer names; it is written at once. `None` is the first model, at the
-    /// pace.
+    /// Index into [`models`] of the model that the answer names; it is written at once. `None` is the first model, at
+    /// the pace.
     pub model: Option<usize>,
 }
 

@@ -27,8 +27,8 @@ pub(crate) struct Facts {
     pub(crate) cpu_energy_joules: Option<f64>,
     /// In degrees Celsius.
     pub(crate) cpu_temperature: Option<f64>,
-    /// In percent: on Linux the share of the last ten seconds in which a task waited for memory, on macOS the memory that
-    /// is not free.
+    /// In percent: on Linux the share of the last ten seconds in which a task waited for memory, on macOS the memory
+    /// that is not free.
     pub(crate) memory_pressure: Option<f64>,
     /// In percent, Linux only.
     pub(crate) cpu_pressure: Option<f64>,
@@ -39,8 +39,8 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// With the time of the sample in seconds since 1970, and the helper's version: readers need it, because older helpers
-    /// send the same keys with a zero for unknown.
+    /// With the time of the sample in seconds since 1970, and the helper's version: readers need it, because older
+    /// helpers send the same keys with a zero for unknown.
     pub(crate) fn to_json(&self, at: SystemTime) -> String {
         let mut object = Map::new();
         for (key, value) in [

@@ -5,10 +5,10 @@
 //! | `/metrics`, `/metrics/json` | the facts as JSON; 503 while there are none, or only stale ones |
 //! | `/health` | 200 `ok` while there are facts, else 503 |
 //!
-//! Promises: only GET without a body; only requests whose `Host` is this machine, so that a web page cannot read the facts
-//! under a name of its own (DNS rebinding); a connection is limited by [`LIMIT`] and [`MAX_HEAD`]; a slow or silent one
-//! delays no other: one thread serves all without blocking, and when [`MAX_CONNECTIONS`] are open the oldest is closed for
-//! a new one. Left out: keep-alive, and every other feature of HTTP.
+//! Promises: only GET without a body; only requests whose `Host` is this machine, so that a web page cannot read the
+//! facts under a name of its own (DNS rebinding); a connection is limited by [`LIMIT`] and [`MAX_HEAD`]; a slow or
+//! silent one delays no other: one thread serves all without blocking, and when [`MAX_CONNECTIONS`] are open the oldest
+//! is closed for a new one. Left out: keep-alive, and every other feature of HTTP.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -92,8 +92,8 @@ impl Listener {
         thread::Builder::new().name("http".to_owned()).spawn(answer).map(drop)
     }
 
-    /// Waits for events, then makes one step on each ready connection and accepts at most one more. A new connection thus
-    /// gets a step before it can be the oldest.
+    /// Waits for events, then makes one step on each ready connection and accepts at most one more. A new connection
+    /// thus gets a step before it can be the oldest.
     fn serve_once(&self, open: &mut VecDeque<Connection>, latest: &LatestSample) {
         let mut polled: Vec<_> = open.iter().map(Connection::poll_fd).collect();
         polled.push(PollFd::new(self, PollFlags::IN));

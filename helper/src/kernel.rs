@@ -153,8 +153,8 @@ fn growth(before: u64, now: u64, range: u64) -> Option<u64> {
     now.checked_sub(before).or_else(|| range.checked_sub(before)?.checked_add(now))
 }
 
-/// Opens `intel-rapl:0` and its parts, which AMD has as well. `None` for `intel-rapl-mmio`, which repeats a package, and
-/// for the platform's domain (`psys`), which includes the packages.
+/// Opens `intel-rapl:0` and its parts, which AMD has as well. `None` for `intel-rapl-mmio`, which repeats a package,
+/// and for the platform's domain (`psys`), which includes the packages.
 fn open_counter(zone: &Path) -> Option<Counter> {
     if !zone.file_name()?.to_str()?.starts_with("intel-rapl:") {
         return None;

@@ -1,9 +1,9 @@
-//! The privileged helper of inferometer: reads facts that need privileges (power, temperature, pressure) and serves them
-//! as JSON on a local socket.
+//! The privileged helper of inferometer: reads facts that need privileges (power, temperature, pressure) and serves
+//! them as JSON on a local socket.
 //!
 //! The order matters: it opens every file and starts every program that needs privileges, then drops its privileges for
-//! good, and only then accepts connections. Since it cannot restart its source after that, it exits with 1 when the source
-//! fails or falls silent, and its service manager restarts it.
+//! good, and only then accepts connections. Since it cannot restart its source after that, it exits with 1 when the
+//! source fails or falls silent, and its service manager restarts it.
 //!
 //! ```text
 //! options ──► source (opened or spawned, privileged) ──► privileges dropped ──► facts ◄── one thread reads

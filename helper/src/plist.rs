@@ -1,8 +1,8 @@
 //! An incremental parser of property lists in XML that reports numbers and strings.
 //!
-//! Promises: accepts any bytes in any pieces without a panic; memory does not grow with the input; a document that is not
-//! well nested has no [`Event::End`]. Left out: what `powermetrics` does not write (CDATA, entities in names, dates and data
-//! as values).
+//! Promises: accepts any bytes in any pieces without a panic; memory does not grow with the input; a document that is
+//! not well nested has no [`Event::End`]. Left out: what `powermetrics` does not write (CDATA, entities in names, dates
+//! and data as values).
 
 /// Deepest nesting; `powermetrics` uses seven levels.
 const MAX_DEPTH: usize = 32;

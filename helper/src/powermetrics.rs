@@ -1,9 +1,9 @@
 //! macOS: the output of `powermetrics --format plist`, one property list per sample.
 //!
-//! `powermetrics` is a public interface of the system, needs root, and writes a NUL before each sample (not after it), so
-//! a sample is complete at its `</plist>`: waiting for the NUL would delay each by an interval. Powers are in milliwatts;
-//! older systems report energies in millijoules over `elapsed_ns` instead. Intel has only `package_watts`, the whole
-//! package.
+//! `powermetrics` is a public interface of the system, needs root, and writes a NUL before each sample (not after it),
+//! so a sample is complete at its `</plist>`: waiting for the NUL would delay each by an interval. Powers are in
+//! milliwatts; older systems report energies in millijoules over `elapsed_ns` instead. Intel has only `package_watts`,
+//! the whole package.
 
 use std::io::{self, Read};
 use std::path::Path;

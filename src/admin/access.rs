@@ -14,8 +14,8 @@ use super::policy::Policy;
 use super::web_config;
 use crate::tls::FileError;
 
-/// Paths that need no password: orchestrators probe without credentials. Compared with the raw path, so that every other
-/// spelling is protected.
+/// Paths that need no password: orchestrators probe without credentials. Compared with the raw path, so that every
+/// other spelling is protected.
 const OPEN: [&str; 2] = ["/livez", "/readyz"];
 
 /// Whether a request may be answered.
@@ -58,8 +58,8 @@ impl Access {
         web_config::load(path).map(Self::from)
     }
 
-    /// Takes over the TLS settings and the users of `other`, also where it has none. Open connections finish their answer
-    /// and are closed.
+    /// Takes over the TLS settings and the users of `other`, also where it has none. Open connections finish their
+    /// answer and are closed.
     pub fn renew(&self, other: &Self) {
         self.policy.send_replace(other.policy());
     }

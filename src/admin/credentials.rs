@@ -1,9 +1,10 @@
 //! Verifies users and passwords (RFC 7617) against bcrypt hashes.
 //!
-//! Promises: hashes are compared in constant time; an unknown user takes as long as most users; hashing runs on blocking
-//! threads, two at a time, and concurrent requests with the same credentials share one hash. A verified pair is remembered
-//! as a keyed digest, also across reloads, so that a scrape does not cost a hash each time; the key is random and never
-//! leaves the process. Wrong passwords are rate-limited by address, and addresses that have authenticated go first.
+//! Promises: hashes are compared in constant time; an unknown user takes as long as most users; hashing runs on
+//! blocking threads, two at a time, and concurrent requests with the same credentials share one hash. A verified pair
+//! is remembered as a keyed digest, also across reloads, so that a scrape does not cost a hash each time; the key is
+//! random and never leaves the process. Wrong passwords are rate-limited by address, and addresses that have
+//! authenticated go first.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;

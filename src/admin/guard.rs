@@ -1,12 +1,12 @@
 //! Refuses requests that a browser makes for another site's page.
 //!
 //! A web site can point its own name at 127.0.0.1 and so have a visitor's browser read what listens there (DNS
-//! rebinding). The browser then sends the site's name as `Host`, so a listener on loopback answers to loopback names only.
-//! The names of a listener bound beyond loopback are not known here, and it answers to all of them.
+//! rebinding). The browser then sends the site's name as `Host`, so a listener on loopback answers to loopback names
+//! only. The names of a listener bound beyond loopback are not known here, and it answers to all of them.
 //!
-//! Browsers also say what a request is for (Fetch Metadata). A request that another site's page makes for its own content
-//! is refused on every listener: the page could not read the answer, but could measure its size and time, with a password
-//! that the browser remembers. A link that is followed is answered.
+//! Browsers also say what a request is for (Fetch Metadata). A request that another site's page makes for its own
+//! content is refused on every listener: the page could not read the answer, but could measure its size and time, with
+//! a password that the browser remembers. A link that is followed is answered.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -1,8 +1,8 @@
 //! Rate-limits wrong passwords by client address, and remembers which addresses have authenticated.
 //!
-//! Promises: an address has [`BURST`] attempts and a new one every [`REFILL`], and a right password costs none; the table
-//! is bounded, and addresses that do not fit in it share one entry. IPv6 networks are assigned by /64, so such a network
-//! counts as one address.
+//! Promises: an address has [`BURST`] attempts and a new one every [`REFILL`], and a right password costs none; the
+//! table is bounded, and addresses that do not fit in it share one entry. IPv6 networks are assigned by /64, so such a
+//! network counts as one address.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

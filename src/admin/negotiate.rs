@@ -1,8 +1,8 @@
 //! Content negotiation: the format and compression of the metrics, from a scraper's `Accept` headers.
 //!
 //! Promises: there is always an answer (a scraper that accepts none of our formats gets the text format, as Prometheus
-//! expects); a quality of 0 is a refusal (RFC 9110, 12.4.2). `OpenMetrics` is sent only where it is asked for by name, in
-//! the version that we write; `*/*` is the text format, for people with `curl`.
+//! expects); a quality of 0 is a refusal (RFC 9110, 12.4.2). `OpenMetrics` is sent only where it is asked for by name,
+//! in the version that we write; `*/*` is the text format, for people with `curl`.
 
 use http::header::{ACCEPT, ACCEPT_ENCODING};
 use http::{HeaderMap, HeaderName};

@@ -1,7 +1,7 @@
 //! A semaphore whose permits go to the lowest rank first.
 //!
-//! Promises: within a rank the longest waiting is first; a caller that is dropped while it waits or holds a permit returns
-//! it; the queue is bounded.
+//! Promises: within a rank the longest waiting is first; a caller that is dropped while it waits or holds a permit
+//! returns it; the queue is bounded.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,8 +1,8 @@
 //! Writes the metrics: one exposition for concurrent scrapers.
 //!
 //! An exposition is some megabytes at the caps, and a scraper may read it slowly or never. Promises: scrapers that ask
-//! within a second share one exposition while any of them holds it, so that a crowd costs one; after that a scrape gets a
-//! new one; at most [`MAX_EXPOSITIONS`] exist, and where another is needed, the connections that hold the oldest are
+//! within a second share one exposition while any of them holds it, so that a crowd costs one; after that a scrape gets
+//! a new one; at most [`MAX_EXPOSITIONS`] exist, and where another is needed, the connections that hold the oldest are
 //! closed. They are written on threads of their own, two at a time, at a lower priority than those that serve clients.
 
 use std::io::{self, Write as _};
@@ -30,8 +30,8 @@ const MAX_AGE: Duration = Duration::from_secs(1);
 /// How often a scraper that waits for room asks for it again.
 const ROOM_RETRY: Duration = Duration::from_millis(100);
 
-/// Niceness of a writing thread, on Linux, where a thread can have one: on a busy core it gets a quarter of the share of
-/// a thread that serves clients, and an arriving chunk preempts it.
+/// Niceness of a writing thread, on Linux, where a thread can have one: on a busy core it gets a quarter of the share
+/// of a thread that serves clients, and an arriving chunk preempts it.
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 5;
 

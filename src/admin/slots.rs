@@ -2,8 +2,8 @@
 //!
 //! A scraper or a probe must get in however many clients send their head byte by byte, do not read their answer, or are
 //! silent. When all slots are taken, the connection that has been silent longest is closed, authenticated ones last; if
-//! there is none, the one whose answer has stalled longest. Never evicted: a connection that has just been accepted, one
-//! whose answer is being made, and one whose client reads.
+//! there is none, the one whose answer has stalled longest. Never evicted: a connection that has just been accepted,
+//! one whose answer is being made, and one whose client reads.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

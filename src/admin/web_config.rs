@@ -11,8 +11,8 @@
 //!   prometheus: $2y$10$...                         # bcrypt, as `htpasswd -nB` writes it
 //! ```
 //!
-//! Paths are relative to the file. What exporters know besides (cipher suites, headers, certificates within the file) is
-//! refused by name rather than ignored; `docs/security.md` lists it.
+//! Paths are relative to the file. What exporters know besides (cipher suites, headers, certificates within the file)
+//! is refused by name rather than ignored; `docs/security.md` lists it.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -13,8 +13,8 @@ pub(super) fn raise_limit() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-/// Most descriptors reserved for other uses than clients: the second listener, clients that are refused with a 503, idle
-/// connections to the backend, the log and the machine's files.
+/// Most descriptors reserved for other uses than clients: the second listener, clients that are refused with a 503,
+/// idle connections to the backend, the log and the machine's files.
 const RESERVED: u64 = 400;
 
 /// How many clients so many descriptors serve, at least 1: an exchange needs three, the client's socket, its duplicate

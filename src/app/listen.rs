@@ -8,8 +8,8 @@ use tokio::net::{TcpListener, TcpSocket};
 use super::error::AppError;
 use crate::proxy;
 
-/// Connections that the system keeps until they are accepted. A client that finds the queue full retries a second later,
-/// then after two. The system caps it: on Linux at `net.core.somaxconn`.
+/// Connections that the system keeps until they are accepted. A client that finds the queue full retries a second
+/// later, then after two. The system caps it: on Linux at `net.core.somaxconn`.
 const BACKLOG: u32 = 4096;
 
 /// Listens on the address that `flag` sets; an error names the flag.

@@ -1,9 +1,10 @@
 //! Reloads the configuration on SIGHUP, and applies what can change while the program runs.
 //!
-//! Promises: all or nothing. The configuration and every file that it names are read and checked as a whole; if anything
-//! is wrong the log says what and where, and nothing changes. Applying cannot fail. A key that needs a restart is named,
-//! keeps its value, and does not hold back the rest. Exchanges in flight go on unchanged: new settings of the backend hold
-//! for later exchanges, new settings for clients for later connections. Left out: watching the file for changes.
+//! Promises: all or nothing. The configuration and every file that it names are read and checked as a whole; if
+//! anything is wrong the log says what and where, and nothing changes. Applying cannot fail. A key that needs a restart
+//! is named, keeps its value, and does not hold back the rest. Exchanges in flight go on unchanged: new settings of the
+//! backend hold for later exchanges, new settings for clients for later connections. Left out: watching the file for
+//! changes.
 
 use std::sync::Arc;
 use std::time::SystemTime;

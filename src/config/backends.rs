@@ -40,8 +40,8 @@ fn is_name(name: &str) -> bool {
     (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(plain)
 }
 
-/// Whether dialling the address would reach our own listener, so that requests would loop. Names other than `localhost`,
-/// and the machine's outer addresses for a listener on `0.0.0.0`, are not checked: that takes a resolver.
+/// Whether dialling the address would reach our own listener, so that requests would loop. Names other than
+/// `localhost`, and the machine's outer addresses for a listener on `0.0.0.0`, are not checked: that takes a resolver.
 pub(super) fn reaches(address: &Address, own: SocketAddr) -> bool {
     let dialled = match address.ip() {
         Some(ip) => vec![ip.to_canonical()],

@@ -25,8 +25,8 @@ pub(super) const ALIASES: [(&str, &str); 18] = [
     ("metrics_listen", "admin_listen"),
 ];
 
-/// The key or table that was probably meant: a key of that name in another table, else one with this alias, else the most
-/// similar. `None` where none is similar.
+/// The key or table that was probably meant: a key of that name in another table, else one with this alias, else the
+/// most similar. `None` where none is similar.
 pub(super) fn meant<S>(keys: &[Key<S>], written: &str) -> Option<String> {
     let written = written.replace('-', "_").to_ascii_lowercase();
     let leaf = written.rsplit('.').next().unwrap_or_default();

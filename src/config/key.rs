@@ -1,8 +1,8 @@
 //! The definition of a key: a line of the table in [`super::keys`].
 //!
-//! A table of keys fills one struct of settings: [`Config`](super::settings::Config) for what occurs once in the file. What
-//! occurs several times, as in an array of tables (`[[peers]]`), has a struct and a table of keys of its own: each element is
-//! read, filled, printed and compared by the same functions.
+//! A table of keys fills one struct of settings: [`Config`](super::settings::Config) for what occurs once in the file.
+//! What occurs several times, as in an array of tables (`[[peers]]`), has a struct and a table of keys of its own: each
+//! element is read, filled, printed and compared by the same functions.
 
 use super::invalid::Rejection;
 use super::kind::ValueKind;
@@ -142,8 +142,8 @@ impl<S, T: PartialEq> Field<S> for TypedField<S, T> {
     }
 }
 
-/// Lines of `[name, kind, default, sources, reload, field, help]`. The field is a path within the settings in braces, or a
-/// pair of functions that get and set it.
+/// Lines of `[name, kind, default, sources, reload, field, help]`. The field is a path within the settings in braces,
+/// or a pair of functions that get and set it.
 macro_rules! keys {
     ($settings:ty; $([$name:literal, $kind:ident, $default:literal, $sources:ident, $reload:expr, $field:tt, $help:literal])*) => {
         &[$($crate::config::key::Key {

@@ -1,7 +1,7 @@
 //! Merges flags over environment over file over defaults: for every key, the text in force and its origin.
 //!
-//! The file may have only known keys. The environment may have others: Kubernetes, for one, sets `INFEROMETER_PORT` and the
-//! like for a service of that name, so an unknown variable is at most a warning.
+//! The file may have only known keys. The environment may have others: Kubernetes, for one, sets `INFEROMETER_PORT` and
+//! the like for a service of that name, so an unknown variable is at most a warning.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::{OsStr, OsString};

@@ -1,13 +1,13 @@
 //! Anthropic's messages, as Anthropic, Ollama, llama.cpp, vLLM and SGLang serve them.
 //!
 //! Sources: anthropic-sdk-python `types/`, Ollama `middleware/anthropic.go`, llama.cpp `tools/server/server-task.cpp`,
-//! vLLM and SGLang `entrypoints/anthropic`. `input_tokens` excludes tokens read from or written to a cache: the prompt is
-//! the sum of the three. Counts are merged field by field, as llama.cpp states the prompt only in `message_start` and
-//! Ollama only in `message_delta`. The counts in Ollama's `message_start` are estimates and ignored. They are recognised
-//! by an id that begins with `msg_` without cache fields: Anthropic sends cache fields, llama.cpp and vLLM other ids
-//! (`chatcmpl-`). A recognised server takes precedence over this. SGLang's `input_tokens` is the whole prompt, and its
-//! `cache_read_input_tokens` a part of it, where a zero also means "not reported".
-//! The end is `message_stop`; vLLM omits it after an error.
+//! vLLM and SGLang `entrypoints/anthropic`. `input_tokens` excludes tokens read from or written to a cache: the prompt
+//! is the sum of the three. Counts are merged field by field, as llama.cpp states the prompt only in `message_start`
+//! and Ollama only in `message_delta`. The counts in Ollama's `message_start` are estimates and ignored. They are
+//! recognised by an id that begins with `msg_` without cache fields: Anthropic sends cache fields, llama.cpp and vLLM
+//! other ids (`chatcmpl-`). A recognised server takes precedence over this. SGLang's `input_tokens` is the whole
+//! prompt, and its `cache_read_input_tokens` a part of it, where a zero also means "not reported". The end is
+//! `message_stop`; vLLM omits it after an error.
 
 #[cfg(test)]
 mod tests;
@@ -98,7 +98,8 @@ static OBJECT: Object<Field> = Object::new(&[
 static MESSAGE: Object<Field> =
     Object::new(&[("id", Want::Text(Field::Id)), ("model", Want::Text(Field::Model)), ("usage", Want::Object(&USAGE))]);
 
-/// The start of a block: a tool call's name, redacted thinking, and text where a server does not wait for the first delta.
+/// The start of a block: a tool call's name, redacted thinking, and text where a server does not wait for the first
+/// delta.
 static BLOCK: Object<Field> = Object::new(&[
     ("name", Want::Present(Field::Answer)),
     ("text", Want::Present(Field::Answer)),

@@ -1,5 +1,5 @@
-//! Bounds what decoding coded bodies costs a worker: a few bytes can decode to a thousand times as many, and open windows
-//! of megabytes.
+//! Bounds what decoding coded bodies costs a worker: a few bytes can decode to a thousand times as many, and open
+//! windows of megabytes.
 //!
 //! Work is counted in decoded bytes; other work is converted to them. Memory is counted as it is filled: an announced
 //! window is only address space until then. When the budget is used up, a body is no longer observed; it is still
@@ -26,8 +26,8 @@ pub struct Limits {
     pub process_memory: u64,
 }
 
-/// Decoding a megabyte takes 0.1 ms (repetitive) to 4 ms, so other tasks wait 8 ms at most, and a worker spends at most an
-/// eighth of its time on coded bodies.
+/// Decoding a megabyte takes 0.1 ms (repetitive) to 4 ms, so other tasks wait 8 ms at most, and a worker spends at most
+/// an eighth of its time on coded bodies.
 impl Default for Limits {
     fn default() -> Self {
         Self { turn: 2 << 20, rate: 32 << 20, saved: 32 << 20, worker_memory: 16 << 20, process_memory: 64 << 20 }
@@ -40,8 +40,8 @@ impl Limits {
         Self { turn: u64::MAX, rate: 0, saved: u64::MAX, worker_memory: u64::MAX, process_memory: u64::MAX };
 }
 
-/// Most bytes of a coded body to read at once. Decoding them, with a block for every flushed token, takes less than a turn
-/// that is not spent has left.
+/// Most bytes of a coded body to read at once. Decoding them, with a block for every flushed token, takes less than a
+/// turn that is not spent has left.
 pub const READ: usize = 8 << 10;
 
 /// The budget of one worker. Not thread-safe, except for the memory held by all workers.
@@ -88,8 +88,8 @@ impl DecodeBudget {
         self.begun.set(Some(now));
     }
 
-    /// Whether the work left in this turn might not suffice for another [`READ`]. The caller then yields, and reads on in
-    /// its next turn.
+    /// Whether the work left in this turn might not suffice for another [`READ`]. The caller then yields, and reads on
+    /// in its next turn.
     #[must_use]
     pub fn is_spent(&self) -> bool {
         self.turn.get() < self.limits.turn - self.limits.turn / 4

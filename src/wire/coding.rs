@@ -1,10 +1,10 @@
 //! Content codings: decodes a copy of a coded body incrementally, so that it can be read. The forwarded bytes stay as
 //! they are.
 //!
-//! Promises: what the sender has flushed is decoded with the piece that completes it, so that its time is right; an unknown
-//! or malformed coding yields one fact ([`DecodeError`]); memory and work are bounded by the input, by a limit for one
-//! body, and by the [`DecodeBudget`] that the bodies of a worker share. Left out on purpose: stacked codings, checksums,
-//! dictionaries.
+//! Promises: what the sender has flushed is decoded with the piece that completes it, so that its time is right; an
+//! unknown or malformed coding yields one fact ([`DecodeError`]); memory and work are bounded by the input, by a limit
+//! for one body, and by the [`DecodeBudget`] that the bodies of a worker share. Left out on purpose: stacked codings,
+//! checksums, dictionaries.
 
 mod brotli;
 mod gzip;

@@ -1,9 +1,9 @@
 //! Token counts as servers state them, and the merging of several reports into one.
 //!
 //! A report may come with every object (cumulative, for the choice in the same object: vLLM's `continuous_usage_stats`,
-//! llama.cpp's `timings_per_token`), with a choice's last object, or at the end without a choice: then it is the sum of all
-//! choices (vLLM, `OpenAI`, Ollama), or belongs to the choice that finished last (llama.cpp, recognised by its `timings`).
-//! Zeros are no report: Ollama's completions have them in every object but one.
+//! llama.cpp's `timings_per_token`), with a choice's last object, or at the end without a choice: then it is the sum of
+//! all choices (vLLM, `OpenAI`, Ollama), or belongs to the choice that finished last (llama.cpp, recognised by its
+//! `timings`). Zeros are no report: Ollama's completions have them in every object but one.
 
 use super::event::Usage;
 
@@ -22,8 +22,8 @@ pub(crate) enum CountKind {
 /// Choices with counts of their own; later ones share the last. `OpenAI` allows 128.
 pub(crate) const CHOICES: usize = 128;
 
-/// Most tokens that one event can hold by the growth of a cumulative count: servers send one event per few tokens, or per
-/// few hundred where so configured. A larger growth is not attributed to the event.
+/// Most tokens that one event can hold by the growth of a cumulative count: servers send one event per few tokens, or
+/// per few hundred where so configured. A larger growth is not attributed to the event.
 const MAX_PER_EVENT: u64 = 4096;
 
 /// Counts of one report; `None` is not stated.
@@ -52,8 +52,8 @@ impl Counts {
         *field = Some(value);
     }
 
-    /// The report in a `usage` object. `None` where it states no tokens. Prediction counts of zero mean that nothing was
-    /// predicted.
+    /// The report in a `usage` object. `None` where it states no tokens. Prediction counts of zero mean that nothing
+    /// was predicted.
     pub(crate) fn of_usage(self) -> Option<Self> {
         if self.prompt.unwrap_or(0) == 0 && self.generated.unwrap_or(0) == 0 {
             return None;

@@ -12,8 +12,8 @@ pub(crate) trait DialectParser: Visit<Self::Field> {
     /// The wanted values of each JSON object.
     const WANTED: &'static Object<Self::Field>;
 
-    /// What is wanted of each element where a server sends an array of such objects in place of one: the answers to a list
-    /// of prompts. The field is visited at the end of each. `None` where no server does.
+    /// What is wanted of each element where a server sends an array of such objects in place of one: the answers to a
+    /// list of prompts. The field is visited at the end of each. `None` where no server does.
     const MANY: Option<(Self::Field, &'static Want<Self::Field>)> = None;
 
     /// Emits the events of the JSON object that was just read, and resets for the next.

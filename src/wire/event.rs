@@ -1,7 +1,7 @@
 //! The normalised events of all dialects.
 //!
-//! A dialect turns bytes into these facts, without time, interpretation or failure. A fact that the backend did not state
-//! has no event; `None` is unknown and never zero.
+//! A dialect turns bytes into these facts, without time, interpretation or failure. A fact that the backend did not
+//! state has no event; `None` is unknown and never zero.
 
 use std::time::Duration;
 
@@ -38,8 +38,8 @@ pub struct Tokens {
     pub answer: bool,
     /// Has thinking.
     pub thinking: bool,
-    /// The exact number of tokens: the length of a list of log probabilities or token ids, or the growth of a cumulative
-    /// count since the choice's previous event. `None` where the backend states neither.
+    /// The exact number of tokens: the length of a list of log probabilities or token ids, or the growth of a
+    /// cumulative count since the choice's previous event. `None` where the backend states neither.
     pub listed: Option<u64>,
     /// The index of the choice, from 0.
     pub choice: u64,
@@ -213,7 +213,8 @@ impl FinishReason {
     }
 }
 
-/// Something in an exchange that could not be understood or believed. It marks the record and never affects the traffic.
+/// Something in an exchange that could not be understood or believed. It marks the record and never affects the
+/// traffic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Defect {
     /// Malformed JSON.

@@ -1,8 +1,8 @@
 //! Parses `OpenAI`'s shape on a route of another dialect.
 //!
 //! llama.cpp answers Ollama's `/api/chat` in it, and many servers answer `/completions` and `/embeddings` in it, where
-//! llama.cpp has an API of its own. The route's dialect has `OpenAI`'s fields in its own table and passes their values on;
-//! from the first object with such values, this parser replaces it.
+//! llama.cpp has an API of its own. The route's dialect has `OpenAI`'s fields in its own table and passes their values
+//! on; from the first object with such values, this parser replaces it.
 
 use super::dialect::DialectParser;
 use super::head::Reported;

@@ -1,8 +1,8 @@
 //! Divides a body into elements: NDJSON lines, server-sent events, one whole value.
 //!
-//! The head declares the framing, and the first byte corrects it where the head is wrong or silent (relays relabel NDJSON
-//! as JSON, some servers send events as plain text). An element is emitted when its last byte has been read, never later.
-//! Lines may be of any length: only the scanner keeps anything.
+//! The head declares the framing, and the first byte corrects it where the head is wrong or silent (relays relabel
+//! NDJSON as JSON, some servers send events as plain text). An element is emitted when its last byte has been read,
+//! never later. Lines may be of any length: only the scanner keeps anything.
 
 mod elements;
 mod lines;

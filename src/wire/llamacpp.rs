@@ -1,10 +1,10 @@
 //! llama.cpp's own API: completion, infill, embeddings; streamed, whole, and an array for a list of prompts.
 //!
-//! Source: llama.cpp `tools/server/server-task.cpp` (`to_json_non_oaicompat`). Each event has cumulative counts, so that
-//! an abandoned stream can be counted. The end is `stop: true` for every result seen; where a list of prompts is answered
-//! one after another, a terminal event is emitted for each. There is no `[DONE]`. The last event repeats the whole prompt,
-//! which is skipped. Progress of the prompt is not token-bearing. Replays (`/v1/stream`) are not read. Other servers
-//! answer `/completions` and `/embeddings` in `OpenAI`'s shape, which is recognised.
+//! Source: llama.cpp `tools/server/server-task.cpp` (`to_json_non_oaicompat`). Each event has cumulative counts, so
+//! that an abandoned stream can be counted. The end is `stop: true` for every result seen; where a list of prompts is
+//! answered one after another, a terminal event is emitted for each. There is no `[DONE]`. The last event repeats the
+//! whole prompt, which is skipped. Progress of the prompt is not token-bearing. Replays (`/v1/stream`) are not read.
+//! Other servers answer `/completions` and `/embeddings` in `OpenAI`'s shape, which is recognised.
 
 #[cfg(test)]
 mod tests;
@@ -212,8 +212,8 @@ impl LlamaCpp {
         self.foreign.share_prompt();
     }
 
-    /// Records the current result, which is whole. Of several in an array, the counts of all but the last are merged here;
-    /// the last is emitted with the object.
+    /// Records the current result, which is whole. Of several in an array, the counts of all but the last are merged
+    /// here; the last is emitted with the object.
     #[inline]
     fn end_result(&mut self, element: Element) {
         let result = std::mem::take(&mut self.result);

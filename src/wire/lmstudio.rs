@@ -1,7 +1,8 @@
 //! LM Studio's own API, `/api/v1/chat`: named events, and whole answers. (`/api/v0` is `OpenAI`'s with `stats`.)
 //!
 //! Source: LM Studio's REST documentation. Progress of loading and of the prompt is not token-bearing. The end is
-//! `chat.end`, which is not terminal after an error. Its time to the first token includes queueing, so it is not prefill.
+//! `chat.end`, which is not terminal after an error. Its time to the first token includes queueing, so it is not
+//! prefill.
 
 #[cfg(test)]
 mod tests;

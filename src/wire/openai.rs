@@ -1,5 +1,5 @@
-//! `OpenAI`'s API, on any server: chat completions, completions, embeddings; streamed and whole. LM Studio's older API is
-//! the same with `stats`.
+//! `OpenAI`'s API, on any server: chat completions, completions, embeddings; streamed and whole. LM Studio's older API
+//! is the same with `stats`.
 //!
 //! Sources: openai-python `types/`, llama.cpp `tools/server/server-task.cpp` (`timings`), vLLM and SGLang
 //! `protocol.py`, Ollama `openai/openai.go`.

@@ -1,7 +1,7 @@
 //! Reads the body of one response: picks its framing and its dialect.
 //!
-//! Only a success on a route whose body format has a parser is read. Everything else is opaque and costs nothing. A coded
-//! body is decoded; where that fails, the facts read before stay.
+//! Only a success on a route whose body format has a parser is read. Everything else is opaque and costs nothing. A
+//! coded body is decoded; where that fails, the facts read before stay.
 
 use std::rc::Rc;
 
@@ -99,9 +99,9 @@ impl Reader {
         reader
     }
 
-    /// Reads the next piece. `emit` gets each fact and the number of body bytes up to the end of the stream element (line,
-    /// SSE event, whole value) that held it: past the newline of a line, past the blank line of an event (with CRLF: past
-    /// its CR), past the closing brace of a whole value. For a coded body these are decoded bytes.
+    /// Reads the next piece. `emit` gets each fact and the number of body bytes up to the end of the stream element
+    /// (line, SSE event, whole value) that held it: past the newline of a line, past the blank line of an event (with
+    /// CRLF: past its CR), past the closing brace of a whole value. For a coded body these are decoded bytes.
     #[inline]
     pub fn read(&mut self, piece: &[u8], emit: &mut impl FnMut(Event<'_>, u64)) {
         if !matches!(self.coding, Coding::Plain) {
@@ -173,8 +173,8 @@ impl Reader {
         matches!(self.coding, Coding::Unknown)
     }
 
-    /// The request had a single prompt, which all choices share. Without this call each choice counts as having its own, on
-    /// operations that allow lists of prompts. Call before the first piece.
+    /// The request had a single prompt, which all choices share. Without this call each choice counts as having its
+    /// own, on operations that allow lists of prompts. Call before the first piece.
     pub fn share_prompt(&mut self) {
         match &mut self.stream {
             AnyStream::OpenAi(stream) => stream.dialect_mut().share_prompt(),
@@ -203,8 +203,8 @@ impl Reader {
         matches!(self.framing(), Framing::Ndjson | Framing::Sse)
     }
 
-    /// Whether a clean end now would mean that the answer was cut: its dialect and framing have a terminal event, which has
-    /// not been seen, and the last element was understood.
+    /// Whether a clean end now would mean that the answer was cut: its dialect and framing have a terminal event, which
+    /// has not been seen, and the last element was understood.
     #[must_use]
     pub fn expects_terminal(&self) -> bool {
         self.has_terminal && !self.is_lost() && on_stream!(&self.stream, stream => stream.is_open(), false)

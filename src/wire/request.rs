@@ -11,12 +11,12 @@ use super::units;
 /// Scans a request's body for its top-level `model` (or `name`) field: the last duplicate wins and the key is compared
 /// without case, as in Go's `encoding/json`. The body may be of any length; memory is constant.
 ///
-/// `model` wins over `name` unless it is empty. A body that is not a JSON object costs nothing after its first byte. A name
-/// that is too long or not UTF-8 is unknown.
+/// `model` wins over `name` unless it is empty. A body that is not a JSON object costs nothing after its first byte. A
+/// name that is too long or not UTF-8 is unknown.
 ///
 /// Also counts the characters of the prompt (`prompt`, `system`, `suffix`, `messages`, `input`, `instructions` and the
-/// like), approximately: half a surrogate pair counts as one. Images, tools, templates and prompts of token ids are left
-/// out. No text is kept.
+/// like), approximately: half a surrogate pair counts as one. Images, tools, templates and prompts of token ids are
+/// left out. No text is kept.
 ///
 /// Of Ollama's `options`, reads those that make it load a model again ([`LoadOptions`]).
 #[derive(Debug)]
@@ -55,8 +55,8 @@ enum LoadOption {
     MemoryMap,
 }
 
-/// The options with which a request wants its model loaded. If two requests differ in them, Ollama loads the model again,
-/// unless one leaves out what the other asks for.
+/// The options with which a request wants its model loaded. If two requests differ in them, Ollama loads the model
+/// again, unless one leaves out what the other asks for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LoadOptions {
     /// Tokens of context (`num_ctx`); `None` is the model's or the server's default.
@@ -188,8 +188,8 @@ impl ModelScanner {
     /// Longest model name, in bytes. A longer one is unknown.
     pub const MAX_NAME: usize = Text::MAX;
 
-    /// For a body with this `Content-Encoding` (SGLang: `x-body-compressed`). If decoding fails, a model named before that
-    /// is known, and nothing else.
+    /// For a body with this `Content-Encoding` (SGLang: `x-body-compressed`). If decoding fails, a model named before
+    /// that is known, and nothing else.
     #[must_use]
     pub fn coded(content_encoding: &[u8], budget: &Rc<DecodeBudget>) -> Self {
         let coding = Coding::parse(Some(content_encoding), Side::Request, budget);
@@ -252,8 +252,8 @@ impl ModelScanner {
         self.facts.leaves
     }
 
-    /// Characters of the prompt so far; final once the body has ended. `None` where no text was found, or the body was not
-    /// read to its end.
+    /// Characters of the prompt so far; final once the body has ended. `None` where no text was found, or the body was
+    /// not read to its end.
     #[must_use]
     pub fn prompt_characters(&self) -> Option<u64> {
         Some(self.facts.prompt).filter(|characters| self.defect.is_none() && *characters > 0)

@@ -1,11 +1,10 @@
 //! `OpenAI`'s responses, as `OpenAI`, Ollama, llama.cpp, vLLM and LM Studio serve them; streamed and whole.
 //!
 //! Sources: openai-python `types/responses`, Ollama `openai/responses.go`, llama.cpp `tools/server/server-task.cpp`.
-//! Token-bearing are events whose type ends in `.delta`, and `output_item.added` where it names a tool call; events that
-//! end an item repeat its whole text. The event that ends the response has the counts. There is no `[DONE]`, and an `error`
-//! event may come without a response.
-//! Ollama sends zeros for unknown details: zero thinking is unknown, and so is a zero cache next to it. llama.cpp sends
-//! only the cache, and there zero is zero.
+//! Token-bearing are events whose type ends in `.delta`, and `output_item.added` where it names a tool call; events
+//! that end an item repeat its whole text. The event that ends the response has the counts. There is no `[DONE]`, and
+//! an `error` event may come without a response. Ollama sends zeros for unknown details: zero thinking is unknown, and
+//! so is a zero cache next to it. llama.cpp sends only the cache, and there zero is zero.
 
 #[cfg(test)]
 mod tests;

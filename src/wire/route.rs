@@ -1,9 +1,9 @@
 //! The dialect and operation of a request, by its method and path alone.
 //!
-//! The table is the only list of endpoints. Templates are label values, so the set is closed: a path that is
-//! not listed is `other`. The path is looked up without a path prefix of the backend.
-//! Sources: Ollama `server/routes.go`, llama.cpp `tools/server/server.cpp`, vLLM `entrypoints`, SGLang `http_server.py`,
-//! TGI `router/src/server.rs`, LM Studio's REST documentation.
+//! The table is the only list of endpoints. Templates are label values, so the set is closed: a path that is not listed
+//! is `other`. The path is looked up without a path prefix of the backend. Sources: Ollama `server/routes.go`,
+//! llama.cpp `tools/server/server.cpp`, vLLM `entrypoints`, SGLang `http_server.py`, TGI `router/src/server.rs`, LM
+//! Studio's REST documentation.
 
 mod endpoint;
 mod table;

@@ -1,10 +1,9 @@
 //! SGLang's own API: generate; streamed, whole, and an array for a list of prompts or samples.
 //!
-//! Source: SGLang `managers/tokenizer_manager.py`, `entrypoints/http_server.py`. The text of an event is cumulative (or a
-//! piece, if the server is so configured), and each event has cumulative counts: it is token-bearing if it has text and
-//! the count has grown. The end is `[DONE]` after a finish reason.
-//! Several samples of one prompt look like several prompts: their prompt tokens are added up unless the request is known
-//! to have a single prompt.
+//! Source: SGLang `managers/tokenizer_manager.py`, `entrypoints/http_server.py`. The text of an event is cumulative (or
+//! a piece, if the server is so configured), and each event has cumulative counts: it is token-bearing if it has text
+//! and the count has grown. The end is `[DONE]` after a finish reason. Several samples of one prompt look like several
+//! prompts: their prompt tokens are added up unless the request is known to have a single prompt.
 
 #[cfg(test)]
 mod tests;
@@ -178,8 +177,8 @@ impl SgLang {
         self.ledger.share_prompt();
     }
 
-    /// Records the current result, which is whole. Of several in an array, the counts of all but the last are merged here;
-    /// the last is emitted with the object.
+    /// Records the current result, which is whole. Of several in an array, the counts of all but the last are merged
+    /// here; the last is emitted with the object.
     #[inline]
     fn end_result(&mut self) {
         let result = std::mem::take(&mut self.result);

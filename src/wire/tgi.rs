@@ -1,8 +1,8 @@
 //! TGI's own API: generate and `generate_stream`; whole answers count in header fields too.
 //!
-//! Source: TGI `router/src/server.rs`, `router/src/lib.rs`. Each event is exactly one token, numbered by `index`; special
-//! tokens count and have no text. The end is the event whose `generated_text` is not null. The header fields of a whole
-//! answer ([`Reported`]) are used where the body has no `details`. TGI does not separate prefill from decode:
+//! Source: TGI `router/src/server.rs`, `router/src/lib.rs`. Each event is exactly one token, numbered by `index`;
+//! special tokens count and have no text. The end is the event whose `generated_text` is not null. The header fields of
+//! a whole answer ([`Reported`]) are used where the body has no `details`. TGI does not separate prefill from decode:
 //! `x-inference-time` is both and is emitted as decode, so rates derived from it include the prefill, like TGI's own
 //! `x-time-per-token` (the same divided by tokens, rounded). Left out on purpose: that field, `x-queue-time` and
 //! `x-validation-time`, which no metric uses.

@@ -1,7 +1,8 @@
-//! Runs the observation alone COUNT times: `tap reader|exchange CASE COUNT`, `tap request|logged EXCHANGE COUNT`, `tap scrape COUNT`.
+//! Runs the observation alone COUNT times: `tap reader|exchange CASE COUNT`, `tap request|logged EXCHANGE COUNT`, `tap
+//! scrape COUNT`.
 //!
-//! Run it under a counting tool with COUNT and with twice COUNT: the difference is the exact cost of the additional runs.
-//! It prints the nanoseconds of the loop, and for a scrape the bytes and series.
+//! Run it under a counting tool with COUNT and with twice COUNT: the difference is the exact cost of the additional
+//! runs. It prints the nanoseconds of the loop, and for a scrape the bytes and series.
 
 use std::hint::black_box;
 use std::process::ExitCode;

@@ -1,5 +1,5 @@
-//! `zstd` (RFC 8878), by the reference library: the only decoder found that outputs a block as soon as its last byte has
-//! been read. Several frames in a row are decoded, and skippable ones skipped.
+//! `zstd` (RFC 8878), by the reference library: the only decoder found that outputs a block as soon as its last byte
+//! has been read. Several frames in a row are decoded, and skippable ones skipped.
 
 use zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
 

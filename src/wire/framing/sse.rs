@@ -1,7 +1,8 @@
 //! Server-sent events by the WHATWG's HTML standard (9.2.6), except that an unterminated last event counts.
 //!
 //! Lines end in LF, CR or CRLF. An event is emitted at its blank line: with CRLF at the CR, without waiting for the LF.
-//! Comments, pings and fields of other names are ignored, except `error`, in which llama.cpp sent its errors until autumn
+//! Comments, pings and fields of other names are ignored, except `error`, in which llama.cpp sent its errors until
+//! autumn
 //! 2025.
 
 use super::elements::{Elements, Out};
@@ -29,7 +30,8 @@ pub(super) struct Events {
     has_junk: bool,
     /// Bytes of the marker that the current event's data has matched so far.
     marker: usize,
-    /// Bytes of the word `error` that the current event's name has matched so far; `None` after a mismatch, or without a name.
+    /// Bytes of the word `error` that the current event's name has matched so far; `None` after a mismatch, or without
+    /// a name.
     error: Option<usize>,
     /// The current event has a field named `error` that is not empty.
     has_error_field: bool,

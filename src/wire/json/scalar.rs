@@ -41,7 +41,8 @@ fn count(text: &[u8]) -> Result<u64, Defect> {
     if value.fract() == 0.0 { Ok(value as u64) } else { Err(Defect::Number) }
 }
 
-/// The plain count that begins at `from`, and its end. `None` where something else is there, or its end is not in `bytes`.
+/// The plain count that begins at `from`, and its end. `None` where something else is there, or its end is not in
+/// `bytes`.
 #[inline]
 pub(super) fn plain_count(bytes: &[u8], from: usize) -> Option<(u64, usize)> {
     let (mut at, mut value) = (from, 0);

@@ -1,10 +1,10 @@
 //! Recognises elements of a stream that differ from an earlier one only where it does not matter.
 //!
-//! A server writes its chunks with one routine: they differ in a text, a time, a number. A [`Shape`] is recorded from an
-//! element that was parsed: its bytes, except for the contents of strings, numbers and words that did not affect the
-//! parsing ([`Gap`]), and the values visited. An element with the same bytes around its gaps would be parsed in the same
-//! steps, so the same values are visited, at a third of the cost. An element that differs elsewhere is parsed: a finish
-//! reason, a count that is reported once, a key more or less.
+//! A server writes its chunks with one routine: they differ in a text, a time, a number. A [`Shape`] is recorded from
+//! an element that was parsed: its bytes, except for the contents of strings, numbers and words that did not affect the
+//! parsing ([`Gap`]), and the values visited. An element with the same bytes around its gaps would be parsed in the
+//! same steps, so the same values are visited, at a third of the cost. An element that differs elsewhere is parsed: a
+//! finish reason, a count that is reported once, a key more or less.
 //!
 //! The second element of a shape shows which gaps vary: an id that is the same in all chunks is compared with the bytes
 //! around it from then on. Where it changes later, as a time does, it becomes a gap again, for good.
@@ -140,9 +140,9 @@ impl<F: Copy> ShapeCache<F> {
 }
 
 impl<F: Copy> Shape<F> {
-    /// Parses the element again and keeps what the parsing depended on. `None` where that exceeds the limits, or where the
-    /// element has a defect, which must be counted each time. `before` holds the contents of the gaps of an earlier element
-    /// of the same shape: a content that is the same is no gap.
+    /// Parses the element again and keeps what the parsing depended on. `None` where that exceeds the limits, or where
+    /// the element has a defect, which must be counted each time. `before` holds the contents of the gaps of an earlier
+    /// element of the same shape: a content that is the same is no gap.
     fn record(root: &'static Object<F>, element: &[u8], before: &GapContents) -> Option<Self> {
         if element.first() != Some(&b'{') || element.len() > MAX_ELEMENT {
             return None;

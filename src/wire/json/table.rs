@@ -5,7 +5,8 @@
 pub(crate) enum Want<F: 'static> {
     /// Members of an object.
     Object(&'static Object<F>),
-    /// The same of every element of an array; the end of each is visited as [`Value::Ended`](super::value::Value::Ended).
+    /// The same of every element of an array; the end of each is visited as
+    /// [`Value::Ended`](super::value::Value::Ended).
     Each(F, &'static Want<F>),
     /// A short string.
     Text(F),
@@ -89,7 +90,8 @@ impl<F> Object<F> {
     }
 }
 
-/// Whether two names are the same. They are short: comparing two words that may overlap costs less than a `memcmp` call.
+/// Whether two names are the same. They are short: comparing two words that may overlap costs less than a `memcmp`
+/// call.
 #[inline]
 fn are_same(name: &[u8], key: &[u8]) -> bool {
     let word = |bytes: Option<&[u8; 8]>| bytes.map(|bytes| u64::from_le_bytes(*bytes));

@@ -1,7 +1,7 @@
 //! Ollama's transfers: pull, push, create. Source: Ollama `api/types.go` (`ProgressResponse`), `server/download.go`.
 //!
-//! Each object reports on one layer, named by its digest; the end is `status: "success"`. An answer that does not stream
-//! is the last such object.
+//! Each object reports on one layer, named by its digest; the end is `status: "success"`. An answer that does not
+//! stream is the last such object.
 
 use std::hash::{DefaultHasher, Hasher};
 

@@ -1,7 +1,7 @@
 //! The wanted values of an `OpenAI` object.
 //!
-//! Several servers answer in this shape on routes of another dialect: macros make the tables for any dialect's fields, so
-//! that one pass over the bytes serves both shapes.
+//! Several servers answer in this shape on routes of another dialect: macros make the tables for any dialect's fields,
+//! so that one pass over the bytes serves both shapes.
 
 use crate::wire::counts::CountKind;
 use crate::wire::json::{Object, Want};
