@@ -55,7 +55,7 @@ use crate::wire::budget::DecodeBudget;
 use crate::wire::event::{Defect, FinishReason};
 use crate::wire::reader::{Engine, Head, Reader};
 use crate::wire::request::{LoadOptions, ModelScanner};
-use crate::wire::route::{BodyFormat, Operation, Route};
+use crate::wire::route::{BodyFormat, Dialect, Operation, Route};
 
 /// The status of an exchange whose client left before a head was sent (nginx's convention).
 pub const CLIENT_CLOSED_REQUEST: u16 = 499;
@@ -197,7 +197,8 @@ impl Observation {
 
     /// The head is about to be sent to the backend.
     pub fn forwarded(&mut self, now: Instant) {
-        self.timeline.sent = self.since_start(now);
+        // Where it is sent again, what the connection before has taken does not count.
+        (self.timeline.sent, self.timeline.uploaded) = (self.since_start(now), None);
         if let Some(watch) = &mut self.watch {
             watch.forwarded(now);
         }
@@ -329,7 +330,9 @@ impl Observation {
             Some(Placement { backend, .. }) => self.context.names.requested(backend, self.start.route.dialect, name),
             None => name.into(),
         });
-        (self.load_options, self.unloads_model) = (scanner.load_options(), scanner.model_leaves());
+        self.load_options = scanner.load_options();
+        // Other APIs have no `keep_alive`: Ollama ignores it on theirs.
+        self.unloads_model = scanner.model_leaves() && self.start.route.dialect == Dialect::Ollama;
         self.prompt_characters = scanner.prompt_characters();
         self.has_one_prompt = scanner.has_one_prompt();
         self.request_defect = scanner.defect();

@@ -257,12 +257,13 @@ impl ModelUse {
 impl Drop for ModelUse {
     fn drop(&mut self) {
         let mut known = self.backend.lock();
-        let (polls, crowded) = (known.polls, known.models.len() > MAX_MODELS);
+        let (polls, polled, crowded) = (known.polls, known.is_polled, known.models.len() > MAX_MODELS);
         let Some(model) = known.models.get_mut(&self.model) else { return };
         model.in_flight -= 1;
         model.used_at = polls;
         if model.in_flight == 0 {
-            if self.unloads && self.answered {
+            // Whether a server unloads a model at a request's wish is known of those alone that tell what they hold.
+            if self.unloads && self.answered && polled {
                 model.mark_unloaded(polls);
             }
             if crowded || model.is_forgettable() {

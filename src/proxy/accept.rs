@@ -151,7 +151,9 @@ impl Acceptor {
         }
         let (mut ticket, taken) = Ticket::take(&self.served);
         self.short &= taken > self.most - self.most / 8;
-        let over_limit = !self.make_room(taken.saturating_sub(self.most));
+        let excess = taken.saturating_sub(self.most);
+        // Those of this batch can give way once their workers have them.
+        let over_limit = !(self.make_room(excess) || (self.hand_over() && self.make_room(excess)));
         if over_limit {
             (ticket, _) = Ticket::take(&self.refused);
         }
@@ -161,9 +163,6 @@ impl Acceptor {
     fn assign(&mut self, stream: TcpStream, ticket: Ticket, over_limit: bool, at: Instant) {
         let Some(worker) = self.turns.next() else { return };
         let seat = self.slots.make(worker, at);
-        if !over_limit {
-            self.slots.keep(&seat);
-        }
         let admission = Admission { seat, over_limit, at: at.into() };
         self.taken[worker].push(Accepted { stream, ticket, admission });
     }
@@ -172,6 +171,11 @@ impl Acceptor {
     fn hand_over(&mut self) -> bool {
         while let Some(worker) = self.taken.iter().position(|taken| !taken.is_empty()) {
             let batch = std::mem::take(&mut self.taken[worker]);
+            // Only now: newcomers of one batch would be asked to leave for each other, before a worker has seen them.
+            batch
+                .iter()
+                .filter(|taken| !taken.admission.over_limit)
+                .for_each(|taken| self.slots.keep(&taken.admission.seat));
             if let Err(SendError(Handed::Clients(returned))) = self.clients[worker].send(Handed::Clients(batch)) {
                 self.turns.bury(worker);
                 for Accepted { stream, ticket, admission: Admission { over_limit, at, .. } } in returned {

@@ -24,6 +24,9 @@ const SWEEP: usize = 32;
 /// request that crosses its end is lost.
 const ASK: Duration = Duration::from_millis(1);
 
+/// How often idle connections without a limit are looked at.
+const LOOK: Duration = Duration::from_secs(5);
+
 /// Idle connections, the most recently used at the back.
 pub(super) struct Pool {
     idle: RefCell<VecDeque<(Instant, Box<Upstream>)>>,
@@ -50,9 +53,14 @@ impl Pool {
     /// A connection that can be used at once, for a request that is `repeatable` or not.
     pub(super) fn take(&self, now: Instant, repeatable: bool) -> Option<Box<Upstream>> {
         loop {
-            let (since, mut upstream) = self.idle.borrow_mut().pop_back()?;
+            let mut idle = self.idle.borrow_mut();
+            // Where the youngest is too old, all are: they are left to be closed in pieces.
+            let (since, _) = idle.back().filter(|(since, _)| self.is_young(*since, now))?;
+            let since = *since;
+            let (_, mut upstream) = idle.pop_back()?;
+            drop(idle);
             let ask = !repeatable || now.duration_since(since) >= ASK;
-            if self.is_young(since, now) && upstream.is_quiet(ask) {
+            if upstream.is_quiet(ask) {
                 return Some(upstream);
             }
         }
@@ -66,7 +74,7 @@ impl Pool {
             idle.pop_front();
         }
         idle.push_back((now, upstream));
-        if self.limit.is_some() && !self.sweeping.replace(true) {
+        if !self.sweeping.replace(true) {
             tokio::task::spawn_local(Rc::clone(self).sweep());
         }
     }
@@ -81,7 +89,10 @@ impl Pool {
     async fn sweep(self: Rc<Self>) {
         while let Some(due) = self.next_due() {
             tokio::time::sleep_until(due.into()).await;
-            self.drop_old(Instant::now());
+            match self.limit {
+                Some(_) => self.drop_old(Instant::now()),
+                None => self.drop_closed(),
+            }
             tokio::task::yield_now().await;
         }
         self.sweeping.set(false);
@@ -93,9 +104,15 @@ impl Pool {
         idle.drain(..old);
     }
 
+    /// Drops those that the backend has closed: where they are kept until then, nothing else would notice.
+    fn drop_closed(&self) {
+        self.idle.borrow_mut().retain_mut(|(_, upstream)| upstream.is_quiet(true));
+    }
+
     fn next_due(&self) -> Option<Instant> {
-        let limit = self.limit?;
-        self.idle.borrow().front().map(|(since, _)| *since + limit)
+        let idle = self.idle.borrow();
+        let (since, _) = idle.front()?;
+        Some(self.limit.map_or_else(|| Instant::now() + LOOK, |limit| *since + limit))
     }
 
     fn is_young(&self, since: Instant, now: Instant) -> bool {
@@ -118,9 +135,39 @@ mod tests {
         (Upstream::new(Stream::Plain(near)), far.into_std().expect("a socket"))
     }
 
+    /// Nothing is closed beside the test.
+    fn unswept(limit: Option<Duration>) -> Rc<Pool> {
+        let pool = Pool::new(limit, 0, NonZeroUsize::MIN);
+        pool.sweeping.set(true);
+        pool
+    }
+
+    #[tokio::test]
+    async fn without_a_limit_only_what_the_backend_has_closed_is_dropped() {
+        let (pool, now) = (unswept(None), Instant::now());
+        let (open, _backend) = connection().await;
+        let (closed, backend) = connection().await;
+        pool.put(closed, now);
+        pool.put(open, now);
+        drop(backend);
+        pool.drop_closed();
+        assert_eq!(pool.idle.borrow().len(), 1);
+        assert!(pool.take(now + Duration::from_secs(3600), false).is_some());
+    }
+
+    #[tokio::test]
+    async fn where_the_youngest_is_too_old_none_is_closed_in_the_turn_of_a_request() {
+        let limit = Duration::from_secs(2);
+        let (pool, now) = (unswept(Some(limit)), Instant::now());
+        let (idle, _backend) = connection().await;
+        pool.put(idle, now);
+        assert!(pool.take(now + limit, true).is_none());
+        assert_eq!(pool.idle.borrow().len(), 1, "it is left to be closed in pieces");
+    }
+
     #[tokio::test]
     async fn what_cannot_be_repeated_goes_over_no_connection_that_was_closed_just_now() {
-        let pool = Pool::new(None, 0, NonZeroUsize::MIN);
+        let pool = unswept(None);
         let now = Instant::now();
         let (kept, _open) = connection().await;
         pool.put(kept, now);

@@ -28,7 +28,14 @@ impl Pools {
         if let Some((_, pool)) = pools.iter().find(|(known, pool)| known.is_same(member) && pool.keeps_for(limit)) {
             return pool.clone();
         }
-        pools.retain(|(known, _)| !known.is_same(member));
+        // What swept the one before keeps it until its last connection is old.
+        pools.retain(|(known, pool)| {
+            let goes = known.is_same(member);
+            if goes {
+                pool.clear();
+            }
+            !goes
+        });
         let pool = Pool::new(limit, self.max_connections, self.threads);
         pools.push((member.clone(), pool.clone()));
         pool
@@ -37,7 +44,13 @@ impl Pools {
     /// Drops the connections to backends that a fleet does not have.
     pub(super) fn keep_only(&self, fleet: &Fleet) {
         let stays = |known: &Member| fleet.members().iter().any(|member| member.is_same(known));
-        self.pools.borrow_mut().retain(|(known, pool)| stays(known) || !pool.clear());
+        self.pools.borrow_mut().retain(|(known, pool)| {
+            let stays = stays(known);
+            if !stays {
+                pool.clear();
+            }
+            stays
+        });
     }
 
     /// Drops all that is idle. False where nothing was.

@@ -67,6 +67,7 @@ impl Tap {
     /// The request's head is about to be sent to the backend.
     pub(super) fn forwarded(&mut self) {
         let now = self.polls.begun();
+        self.uploaded = false;
         self.observe(|observation| observation.forwarded(now));
     }
 
@@ -121,7 +122,7 @@ impl Tap {
         self.status = status;
     }
 
-    /// The request's body was taken over by the backend's connection; only the first call counts.
+    /// The request's body was taken over by the backend's connection; only the first call behind [`Tap::forwarded`] counts.
     pub(super) fn uploaded(&mut self) {
         if !std::mem::replace(&mut self.uploaded, true) {
             let now = self.polls.begun();

@@ -295,7 +295,7 @@ impl KnownModel {
 
     /// Whether an exchange with these options makes the backend reload it.
     pub(super) fn reload_need(&self, options: LoadOptions) -> ReloadNeed {
-        if self.options == Some(options) || self.presence != Presence::Resident {
+        if self.options == Some(options) || !matches!(self.presence, Presence::Resident | Presence::Hidden) {
             return ReloadNeed::None;
         }
         let loaded = self.options.unwrap_or_default();
@@ -365,11 +365,11 @@ impl KnownModel {
         }
     }
 
-    /// Notes an absence without a known cause. A model that an answer showed as loaded, and that two polls in a row did
-    /// not list, is hidden from polls.
+    /// Notes an absence without a known cause. A model that two polls in a row did not list although an answer had shown
+    /// it as loaded before each of them is hidden from polls.
     fn mark_missing(&mut self) {
         let (loaded_unseen, missed) = (self.loaded_unseen, self.missed);
-        if missed {
+        if missed && self.presence == Presence::Resident {
             (self.presence, self.loaded_unseen, self.unexplained) = (Presence::Hidden, false, false);
         } else if self.presence == Presence::Resident {
             self.mark_absent(ColdCause::Unknown.into());

@@ -108,19 +108,24 @@ fn a_short_reported_load_means_a_model_in_memory() {
 
 #[test]
 fn a_model_that_answers_but_is_not_listed_is_not_cold_until_it_was_listed_once() {
-    for answers_between_polls in [false, true] {
+    for idle_polls in [0, 1, 5] {
         let fixture = Fixture::polled(&["n"]);
         assert_eq!(fixture.exchange("m"), Some(ColdCause::First));
         fixture.poll(&["n"]);
-        if answers_between_polls {
-            assert_eq!(fixture.exchange("m"), Some(ColdCause::Unknown), "a single poll may have come at a bad time");
-        }
+        // It may have been unloaded at once: only another answer shows that polls miss it.
+        (0..idle_polls).for_each(|_| fixture.poll(&["n"]));
+        assert_eq!(fixture.exchange("m"), Some(ColdCause::Unknown), "after {idle_polls} idle polls");
         fixture.poll(&["n"]);
         let mut model_use = fixture.enter("m");
         assert!(!model_use.mark_answered(), "another poll would not find it either");
         assert_eq!(cause(&model_use, None), None);
         assert_eq!(cause(&model_use, LONG), Some(ColdCause::Unknown), "as without polls");
         drop(model_use);
+        for context in [1024, 512] {
+            let mut model_use = fixture.enter_with("m", context);
+            model_use.mark_answered();
+            assert_eq!(cause(&model_use, LONG), Some(ColdCause::OptionsChanged), "{context} tokens");
+        }
         fixture.poll(&["n"]);
         assert_eq!(fixture.exchange("m"), None);
         fixture.poll(&["m", "n"]);

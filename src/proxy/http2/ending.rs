@@ -11,7 +11,7 @@ use crate::proxy::admission::Life;
 use crate::proxy::closing::{self, FAREWELL, GRACE};
 use crate::proxy::timer::Timer;
 use crate::proxy::worker::Worker;
-use crate::tls::watch::{Watcher, has_unread};
+use crate::tls::watch::Watcher;
 
 /// How a connection has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,11 +135,7 @@ pub(super) async fn finish(worker: &Worker, shared: &Shared, socket: Socket, end
     if !closing::say(&mut stream, &goaway).await {
         return;
     }
-    // A place that is needed is not kept for what may come.
-    let may_send = fault.is_some() || ended == Ended::Broken || shared.interrupts.get();
-    if (may_send && !shared.seat.is_leaving()) || has_unread(stream.tcp()) {
-        closing::linger(worker, &shared.seat, stream).await;
-    } else {
-        closing::close(stream).await;
-    }
+    // The end of an answer may lie in the system, and what the client sends meanwhile, room for it for example, would
+    // make the system drop it.
+    closing::linger(worker, &shared.seat, stream).await;
 }

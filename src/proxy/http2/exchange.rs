@@ -302,8 +302,8 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        // A body that is known to have ended is not asked for its end.
-        if self.is_whole() {
+        // A body that is known to have ended is not asked for its end, unless its last bytes were never taken.
+        if self.is_whole() && !self.turn.too_slow.get() {
             return self.complete();
         }
         // A stream that its client broke may end before its body was asked for.
