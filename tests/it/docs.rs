@@ -252,3 +252,30 @@ fn architecture_is_the_map_in_src_lib_rs() {
     let written = between(&page, begin, end).expect("where the map begins and ends");
     golden::hold(&root().join(path), &page.replace(written, &map_of_the_code()));
 }
+
+/// The items of the code that a text names: `fn value`, `enum Field`, `Host::start`, `families!`.
+fn items(text: &str) -> Vec<&str> {
+    let named = prose(text).flat_map(|line| line.split('`').skip(1).step_by(2)).filter_map(|span| {
+        let name = ["fn ", "enum "].iter().find_map(|kind| span.strip_prefix(kind)).unwrap_or(span);
+        let is_path = name.chars().all(|c| c.is_ascii_alphanumeric() || ['_', ':', '!'].contains(&c));
+        let is_item = name != span || name.starts_with(|c: char| c.is_ascii_uppercase()) || name.ends_with('!');
+        (is_path && is_item).then(|| name.trim_end_matches('!').rsplit("::").next().unwrap_or(name))
+    });
+    named.collect()
+}
+
+/// A recipe that names what is called otherwise by now leads nowhere.
+#[test]
+fn contributing_names_what_is_in_the_files_that_it_links() {
+    let page = read("CONTRIBUTING.md");
+    let mut count = 0;
+    let mut lost = Vec::new();
+    for section in page.split("\n## ").filter(|section| section.starts_with("Add ")) {
+        let files: String = links(section).into_iter().filter(|link| link.ends_with(".rs")).map(read).collect();
+        let items = items(section);
+        count += items.len();
+        lost.extend(items.into_iter().filter(|item| !files.contains(item)).map(str::to_owned));
+    }
+    assert!(count > 20, "{count} names");
+    assert!(lost.is_empty(), "not in the files that are linked beside them: {lost:?}");
+}
