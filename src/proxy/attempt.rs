@@ -204,9 +204,10 @@ impl Attempt {
 
     /// The exchange is over: the connection is kept for another one if it can serve it, else closed. `uploaded` tells
     /// whether the request's body is over.
-    pub(super) fn finish(self, uploaded: bool) {
+    pub(super) fn finish(mut self, uploaded: bool) {
         let sent = uploaded && self.has_taken_all();
         if sent && self.is_whole() && !self.download.ends_connection() {
+            self.upstream.after_stream = self.download.is_stream();
             self.pool.put(self.upstream, self.polls.begun());
         }
     }

@@ -71,6 +71,8 @@ pub(super) struct Download {
     held_back: bool,
     /// Its connection carries no other exchange.
     ends_connection: bool,
+    /// It is a stream of events.
+    is_stream: bool,
 }
 
 impl Default for Download {
@@ -82,6 +84,7 @@ impl Default for Download {
             begun: false,
             held_back: false,
             ends_connection: false,
+            is_stream: false,
         }
     }
 }
@@ -105,6 +108,11 @@ impl Download {
     /// Whether its connection carries no other exchange.
     pub(super) fn ends_connection(&self) -> bool {
         self.ends_connection
+    }
+
+    /// Whether it is a stream of events.
+    pub(super) fn is_stream(&self) -> bool {
+        self.is_stream
     }
 
     /// The client takes nothing: what the backend sends lies unread.
@@ -179,6 +187,7 @@ impl Download {
     fn begin(&mut self, response: &mut Response<'_>, forward: &Forward, sent: bool) -> Framing {
         let framing = std::mem::replace(&mut response.framing, Framing::OVER);
         let framing = if forward.asked.head_only || response.is_bodiless() { Framing::OVER } else { framing };
+        self.is_stream = matches!(framing, Framing::Chunked(_)) && response.content_type.is_some_and(is_event_stream);
         self.ends_connection = response.hop.close
             || response.version == Version::Http10
             || matches!(framing, Framing::Close)
@@ -224,6 +233,12 @@ impl Download {
         }
         closes
     }
+}
+
+/// Whether a media type is that of events that are sent as they happen.
+fn is_event_stream(media_type: &[u8]) -> bool {
+    let is = |other: &str| media_type.get(..other.len()).is_some_and(|it| it.eq_ignore_ascii_case(other.as_bytes()));
+    is("text/event-stream") || is("application/x-ndjson")
 }
 
 /// The last bytes of what was held. Nothing is copied where that is all of it: a head that dribbles in would cost the

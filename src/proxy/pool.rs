@@ -24,6 +24,14 @@ const SWEEP: usize = 32;
 /// request that crosses its end is lost.
 const ASK: Duration = Duration::from_millis(1);
 
+/// For so long, what cannot be repeated goes over no connection that has carried a stream of events: some servers close it
+/// behind the last event without saying so (cpp-httplib, where the handler of a stream returns false, as llama.cpp's
+/// does), and their end may be on its way.
+const AFTER_STREAM: Duration = Duration::from_millis(25);
+
+/// Idle connections that are looked at for one that may carry a request.
+const LOOKS: usize = 64;
+
 /// How often idle connections without a limit are looked at.
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -35,6 +43,8 @@ pub(super) struct Pool {
     /// Kept at most.
     most: usize,
     sweeping: Cell<bool>,
+    /// The backend has closed a connection behind a stream of events: none of these is kept.
+    closes_after_streams: Cell<bool>,
 }
 
 impl Pool {
@@ -42,7 +52,7 @@ impl Pool {
     pub(super) fn new(limit: Option<Duration>, max_connections: u64, threads: NonZeroUsize) -> Rc<Self> {
         let part = max_connections / 2 / threads.get() as u64;
         let most = part.clamp(MIN_IDLE, MAX_IDLE) as usize;
-        Rc::new(Self { idle: RefCell::default(), limit, most, sweeping: Cell::new(false) })
+        Rc::new(Self { idle: RefCell::default(), limit, most, sweeping: Cell::new(false), closes_after_streams: Cell::new(false) })
     }
 
     /// Whether idle connections are kept for so long.
@@ -53,21 +63,32 @@ impl Pool {
     /// A connection that can be used at once, for a request that is `repeatable` or not.
     pub(super) fn take(&self, now: Instant, repeatable: bool) -> Option<Box<Upstream>> {
         loop {
-            let mut idle = self.idle.borrow_mut();
-            // Where the youngest is too old, all are: they are left to be closed in pieces.
-            let (since, _) = idle.back().filter(|(since, _)| self.is_young(*since, now))?;
-            let since = *since;
-            let (_, mut upstream) = idle.pop_back()?;
-            drop(idle);
+            let (since, mut upstream) = self.pop(now, repeatable)?;
             let ask = !repeatable || now.duration_since(since) >= ASK;
             if upstream.is_quiet(ask) {
                 return Some(upstream);
             }
+            self.closes_after_streams.set(self.closes_after_streams.get() || upstream.after_stream);
         }
+    }
+
+    /// The connection that was used last of those that may carry the request.
+    fn pop(&self, now: Instant, repeatable: bool) -> Option<(Instant, Box<Upstream>)> {
+        let mut idle = self.idle.borrow_mut();
+        let may_end = |since: &Instant, upstream: &Upstream| {
+            !repeatable && upstream.after_stream && now.duration_since(*since) < AFTER_STREAM
+        };
+        let before = idle.iter().rev().take(LOOKS).position(|(since, upstream)| !may_end(since, upstream))?;
+        let at = idle.len() - 1 - before;
+        // Where the youngest is too old, all are: they are left to be closed in pieces.
+        self.is_young(idle[at].0, now).then(|| idle.remove(at))?
     }
 
     /// Keeps a connection whose exchange is over.
     pub(super) fn put(self: &Rc<Self>, mut upstream: Box<Upstream>, now: Instant) {
+        if upstream.after_stream && self.closes_after_streams.get() {
+            return;
+        }
         upstream.reused = true;
         let mut idle = self.idle.borrow_mut();
         if idle.len() >= self.most {
@@ -163,6 +184,29 @@ mod tests {
         pool.put(idle, now);
         assert!(pool.take(now + limit, true).is_none());
         assert_eq!(pool.idle.borrow().len(), 1, "it is left to be closed in pieces");
+    }
+
+    #[tokio::test]
+    async fn behind_a_stream_of_events_a_connection_waits_for_the_end_that_some_servers_make() {
+        let (pool, now) = (unswept(None), Instant::now());
+        let stream = |mut upstream: Box<Upstream>| {
+            upstream.after_stream = true;
+            pool.put(upstream, now);
+        };
+        let (kept, _open) = connection().await;
+        stream(kept);
+        assert!(pool.take(now, false).is_none(), "its end may be on its way");
+        assert!(pool.take(now + AFTER_STREAM, false).is_some(), "none came");
+        let (repeated, _open) = connection().await;
+        stream(repeated);
+        assert!(pool.take(now, true).is_some(), "what can be repeated need not wait");
+        let (closed, backend) = connection().await;
+        stream(closed);
+        drop(backend);
+        assert!(pool.take(now + AFTER_STREAM, false).is_none(), "it was closed");
+        let (open, _backend) = connection().await;
+        stream(open);
+        assert!(pool.take(now + AFTER_STREAM, true).is_none(), "from then on none is kept");
     }
 
     #[tokio::test]

@@ -21,12 +21,14 @@ pub(super) struct Upstream {
     pub(super) deaf: bool,
     /// It has served an exchange before.
     pub(super) reused: bool,
+    /// What it served last was a stream of events.
+    pub(super) after_stream: bool,
 }
 
 impl Upstream {
     /// Over a fresh socket.
     pub(super) fn new(stream: Stream) -> Box<Self> {
-        Box::new(Self { socket: Socket::new(stream), deaf: false, reused: false })
+        Box::new(Self { socket: Socket::new(stream), deaf: false, reused: false, after_stream: false })
     }
 
     /// Whether the backend has neither closed it nor sent anything that nobody asked for.
