@@ -48,7 +48,7 @@ pub struct Spec {
     pub buckets: Option<BucketLayout>,
 }
 
-/// Units of [`Spec::unit`].
+/// The units that a name may state.
 const UNITS: [&str; 9] = ["seconds", "bytes", "tokens", "ratio", "percent", "celsius", "watts", "milliwatts", "joules"];
 
 /// Endings that no name has: units that are not base units, and what the formats append themselves.

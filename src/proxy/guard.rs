@@ -2,7 +2,7 @@
 //!
 //! Pure: bytes in, verdicts out. A head is handed on only once it is whole and unambiguous. The guard is stricter than
 //! RFC 9112 allows recipients to be where leniency differs between servers: bare line feeds, repeated `Content-Length`,
-//! several transfer codings, folded lines. Bodies are followed by [`super::framing`].
+//! several transfer codings, folded lines. Bodies are followed by `proxy::framing`.
 
 use std::sync::LazyLock;
 

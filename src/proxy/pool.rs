@@ -52,7 +52,13 @@ impl Pool {
     pub(super) fn new(limit: Option<Duration>, max_connections: u64, threads: NonZeroUsize) -> Rc<Self> {
         let part = max_connections / 2 / threads.get() as u64;
         let most = part.clamp(MIN_IDLE, MAX_IDLE) as usize;
-        Rc::new(Self { idle: RefCell::default(), limit, most, sweeping: Cell::new(false), closes_after_streams: Cell::new(false) })
+        Rc::new(Self {
+            idle: RefCell::default(),
+            limit,
+            most,
+            sweeping: Cell::new(false),
+            closes_after_streams: Cell::new(false),
+        })
     }
 
     /// Whether idle connections are kept for so long.
