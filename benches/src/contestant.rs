@@ -63,7 +63,7 @@ impl Contestant {
         matches!(self, Self::Nginx(_, Log::Off) | Self::Inferometer(_, Log::Off))
     }
 
-    /// Its output for `--version`. `None` where there is none.
+    /// Its output for `--version`. `None` where it has no such option.
     #[must_use]
     pub fn version(&self) -> Option<String> {
         let (program, flag) = match self {

@@ -101,7 +101,7 @@ impl AnswerSpec {
     /// The request with another path and body.
     #[must_use]
     pub fn post(&self, path: &str, body: &str) -> Vec<u8> {
-        // Models are numbered from 1: 0 is none.
+        // Models are numbered from 1; 0 stands for a request without a model.
         let (pace, chunks) = (self.pace.as_micros(), self.chunks.unwrap_or(0));
         let model = self.model.map_or(0, |model| model + 1);
         format!(

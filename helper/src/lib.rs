@@ -36,7 +36,7 @@ use options::{Options, Source, USAGE};
 /// How often to check whether the source has fallen silent.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Exit code when the source failed, or there is none.
+/// Exit code when the source failed, or the machine has no source.
 const FAILED: u8 = 1;
 
 /// Exit code for invalid options.

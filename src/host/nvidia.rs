@@ -79,7 +79,7 @@ impl NvidiaCollector {
         }
     }
 
-    /// The library, loaded if need be; `None` where there is none, or the driver is not loaded.
+    /// The library, loaded if need be; `None` on a machine without the library, or without a loaded driver.
     fn nvml(&mut self) -> Result<Option<Arc<Nvml>>, ReadError> {
         if let Some(open) = &self.open {
             return Ok(Some(Arc::clone(&open.nvml)));

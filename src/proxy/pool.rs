@@ -25,8 +25,8 @@ const SWEEP: usize = 32;
 const ASK: Duration = Duration::from_millis(1);
 
 /// For so long, what cannot be repeated goes over no connection that has carried a stream of events: some servers close it
-/// behind the last event without saying so (cpp-httplib, where the handler of a stream returns false, as llama.cpp's
-/// does), and their end may be on its way.
+/// behind the last event although they announced `Keep-Alive` (cpp-httplib does where the handler of a stream returns
+/// false, as llama.cpp's does at its end: tools/server/server-http.cpp), and their end may be on its way.
 const AFTER_STREAM: Duration = Duration::from_millis(25);
 
 /// Idle connections that are looked at for one that may carry a request.

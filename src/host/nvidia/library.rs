@@ -21,7 +21,7 @@ pub fn default_libraries() -> Vec<PathBuf> {
     LIBRARIES.map(PathBuf::from).into()
 }
 
-/// Loads the first library that can be loaded. `None` where there is none, or the driver is not loaded.
+/// Loads the first library that can be loaded. `None` on a machine without the library, or without a loaded driver.
 pub(super) fn open(libraries: &[PathBuf]) -> Result<Option<Nvml>, ReadError> {
     for library in libraries {
         match Nvml::builder().lib_path(library.as_os_str()).init() {

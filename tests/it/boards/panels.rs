@@ -69,6 +69,7 @@ pub(super) fn wait_until_answered(patience: Duration, unanswered: impl Fn() -> V
         if lines.is_empty() || begin.elapsed() > patience {
             return lines;
         }
+        // Prometheus tells nothing of a scrape that is over: it has to be asked.
         thread::sleep(Duration::from_millis(250));
     }
 }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 /// How long anything may take on a busy machine before the test gives up.
 const DEADLINE: Duration = Duration::from_secs(60);
 /// How often a condition is looked at.
+// Prometheus announces neither that it is ready nor that a scrape is over: it has to be asked.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Another program may take a free port before Prometheus does; then the next one is tried.
 const ATTEMPTS: usize = 3;

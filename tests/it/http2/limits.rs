@@ -55,6 +55,7 @@ fn a_head_of_http2_that_is_not_whole_in_time_ends_its_connection() {
     let mut sending = raw.stream.try_clone().expect("a descriptor");
     let dribble = std::thread::spawn(move || {
         while sending.write_all(b"\x82").is_ok() {
+            // It sets a pace: nothing tells when a byte of half a head was read.
             std::thread::sleep(Duration::from_millis(1));
         }
     });
