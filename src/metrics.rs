@@ -231,6 +231,7 @@ impl Report for Metrics {
 
     fn listed(&self, backend: &Arc<str>, inventory: &Inventory) {
         self.subjects.models.listed(backend, inventory);
+        self.subjects.cold_starts.listed(&self.subjects.catalogue, backend, inventory);
     }
 
     fn resident(&self, backend: &Arc<str>, inventory: &Inventory, changes: &[Change]) {

@@ -5,8 +5,11 @@ use prometheus::IntCounter;
 use super::declare::families;
 use super::family::Family;
 use super::per_model::Series;
-use crate::exchange::outcome::{ColdCause, Outcome};
+use crate::backend::catalogue::Catalogue;
+use crate::backend::inventory::Inventory;
+use crate::exchange::outcome::ColdCause;
 use crate::exchange::record::Record;
+use crate::exchange::vocabulary::Dialect;
 
 families! {
     /// Cold starts by cause.
@@ -18,13 +21,22 @@ families! {
 }
 
 impl ColdStarts {
-    /// The first completed generation creates the series of every cause at 0, so that the first cold start shows in a
-    /// rate.
-    pub(super) fn finished(&self, series: &Series, record: &Record) {
-        let completed = record.is_generation() && record.outcome == Outcome::Completed;
-        if (completed || record.cold.is_some()) && series.is_first_residency() {
-            ColdCause::ALL.iter().for_each(|cause| drop(self.child(series, *cause)));
+    /// Creates the series of every cause at 0.
+    pub(super) fn create_series(&self, series: &Series) {
+        ColdCause::ALL.iter().for_each(|cause| drop(self.child(series, *cause)));
+    }
+
+    /// Creates the series of first cold starts of the models that the backend lists and may load, at 0: a load may be
+    /// shorter than the time between two scrapes.
+    pub(super) fn listed(&self, catalogue: &Catalogue, backend: &str, inventory: &Inventory) {
+        for model in inventory.models.iter().filter(|model| inventory.polled && !model.remote) {
+            if let Some(label) = catalogue.label(backend, Dialect::Unknown, &model.name) {
+                drop(self.total.child(&[&label, backend, ColdCause::First.as_str()]));
+            }
         }
+    }
+
+    pub(super) fn finished(&self, series: &Series, record: &Record) {
         if let Some(cold) = &record.cold {
             self.child(series, cold.cause).inc();
         }

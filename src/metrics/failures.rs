@@ -53,6 +53,12 @@ impl Failures {
         drop(self.wasted.child(&[model, backend, Phase::Decode.as_str()]));
     }
 
+    /// Creates what only generations on this endpoint count, at 0.
+    pub(super) fn create_generation_series(&self, model: &str, backend: &str, endpoint: &str) {
+        drop(self.usage_missing.child(&[model, backend, endpoint]));
+        drop(self.truncation.child(&[model, backend]));
+    }
+
     pub(super) fn finished(&self, series: &Series, end: &EndHandles, record: &Record) {
         let model = &**series.model();
         let (route, backend) = (record.start.route, record.backend());

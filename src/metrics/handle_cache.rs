@@ -4,6 +4,7 @@
 //! of recording an end, so the handles are cached with the model's series, by what distinguishes ends. A handle is cached
 //! only where the labels have a series of their own: what a cap refuses is refused, and counted, each time.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{OnceLock, PoisonError, RwLock};
 
 use prometheus::IntCounter;
@@ -79,6 +80,8 @@ pub(super) struct HandleCache {
     pub(super) generated: [CachedHandle<IntCounter>; Source::ALL.len()],
     pub(super) context: CachedHandle<Histogram>,
     pub(super) truncation: CachedHandle<IntCounter>,
+    /// Whether an exchange on the endpoint has named the model.
+    named: ByKey<&'static str, AtomicBool>,
     /// By the endpoint.
     started: ByKey<&'static str, CachedHandle<IntCounter>>,
     ends: ByKey<EndKey, EndHandles>,
@@ -109,6 +112,12 @@ impl HandleCache {
         let (method, endpoint) = (record.start.method, record.start.route.endpoint);
         let key = EndKey { method, endpoint, status: record.status, outcome: record.outcome };
         self.ends.with(key, action);
+    }
+
+    /// True at the first call for the endpoint: an exchange on it has named the model.
+    pub(super) fn is_first_naming_on(&self, endpoint: &'static str) -> bool {
+        // Loaded first, as a store at each exchange would take the cache line from every other thread.
+        self.named.with(endpoint, |flag| !flag.load(Ordering::Relaxed) && !flag.swap(true, Ordering::Relaxed))
     }
 
     /// Calls `action` with the handle of requests that begin on this endpoint.

@@ -4,7 +4,6 @@
 //! created at its first use and then read without a lock, so a token costs a few atomic operations. A series that was
 //! never fed is absent.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use hashbrown::HashMap;
@@ -37,10 +36,6 @@ macro_rules! per_model {
             /// The model's label.
             model: Arc<str>,
             backend: Arc<str>,
-            /// Whether an exchange has named the model.
-            named: AtomicBool,
-            /// Whether an exchange has shown if the model was in memory.
-            residency_known: AtomicBool,
             /// Smoothed tokens per chunk; `None` before the first stream that gives them.
             tokens_per_chunk_estimate: Mutex<Option<f64>>,
             handles: HandleCache,
@@ -55,8 +50,6 @@ macro_rules! per_model {
                     families: Arc::clone(families),
                     model: model.into(),
                     backend: Arc::clone(backend),
-                    named: AtomicBool::new(false),
-                    residency_known: AtomicBool::new(false),
                     tokens_per_chunk_estimate: Mutex::default(),
                     handles: HandleCache::default(),
                     in_phase: OnceLock::new(),
@@ -133,14 +126,10 @@ impl Series {
         &self.backend
     }
 
-    /// True at the first call only: an exchange has named the model.
-    pub(super) fn is_first_naming(&self) -> bool {
-        is_first(&self.named)
-    }
-
-    /// True at the first call only: an exchange has shown whether the model was in memory.
-    pub(super) fn is_first_residency(&self) -> bool {
-        is_first(&self.residency_known)
+    /// Creates the counters of streams at 0.
+    pub(super) fn create_stream_counters(&self) {
+        self.stream_chunks();
+        self.stream_stalls();
     }
 
     /// Records a finished stream with `tokens` reported tokens in `chunks` token-bearing events.
@@ -154,12 +143,6 @@ impl Series {
         *estimate = Some(smoothed);
         self.tokens_per_chunk().set(smoothed);
     }
-}
-
-/// Whether the flag was not set; sets it. It is loaded first because a store at each exchange would take the cache line
-/// from every other thread.
-fn is_first(flag: &AtomicBool) -> bool {
-    !flag.load(Ordering::Relaxed) && !flag.swap(true, Ordering::Relaxed)
 }
 
 type SeriesByModel = HashMap<Box<str>, Arc<Series>>;

@@ -55,14 +55,17 @@ impl Requests {
         let handles = series.handles();
         let is_first = handles.with_started(endpoint, |handle| handle.with(&self.started, &[backend, endpoint], count));
         if is_first && start.route.operation.generates() {
-            self.create_other(start, backend);
+            // Of models beyond the cap.
+            self.create_completed(start, labels::OTHER, backend);
+        } else if is_first && !start.route.names_model {
+            self.create_completed(start, labels::NONE, backend);
         }
     }
 
-    /// Creates the series of models beyond the cap at 0, so that the first of them shows in an increase.
-    fn create_other(&self, Start { method, route, .. }: &Start, backend: &str) {
+    /// Creates the series of completed requests like this one on a model at 0.
+    pub(super) fn create_completed(&self, Start { method, route, .. }: &Start, model: &str, backend: &str) {
         let completed = Outcome::Completed.as_str();
-        drop(self.total.child(&[labels::OTHER, method.as_str(), route.endpoint, "200", backend, completed]));
+        drop(self.total.child(&[model, method.as_str(), route.endpoint, "200", backend, completed]));
     }
 
     /// How many exchanges this backend was chosen for.

@@ -10,12 +10,14 @@ use super::failures::Failures;
 use super::gpu::{dcgm, neutral};
 use super::host;
 use super::models::{Models, Reported};
-use super::per_model::{self, PerModel};
+use super::per_model::{self, PerModel, Series};
 use super::program::{self, Program};
 use super::requests::Requests;
 use super::spec::Spec;
 use super::tokens::TokenCounts;
 use crate::backend::catalogue::Catalogue;
+use crate::exchange::record::Start;
+use crate::exchange::vocabulary::Operation;
 
 /// Every declared family, by subject; a family that this lacks is found by the tests of the exposition.
 static ALL: &[&[&Spec]] = &[
@@ -75,6 +77,22 @@ impl Subjects {
             backends: Backends::register(registrar),
             program,
             energy: OnceLock::new(),
+        }
+    }
+
+    /// Creates the counters that exchanges like this one can feed on a model at 0: a series that begins with its first
+    /// count never shows it in a rate. Called when the model is first named on the endpoint, before there is a count.
+    pub(super) fn create_series(&self, start: &Start, series: &Series) {
+        let (model, backend, route) = (&**series.model(), series.backend(), start.route);
+        self.requests.create_completed(start, model, backend);
+        self.failures.create_series(model, backend);
+        if route.operation.generates() {
+            self.failures.create_generation_series(model, backend, route.endpoint);
+            self.tokens.create_series(model, backend);
+            series.create_stream_counters();
+        }
+        if route.operation.generates() || route.operation == Operation::Embeddings {
+            self.cold_starts.create_series(series);
         }
     }
 }

@@ -13,6 +13,7 @@ mod in_flight;
 mod labels;
 mod lint;
 mod tokens;
+mod zeros;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};

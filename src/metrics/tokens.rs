@@ -26,6 +26,12 @@ families! {
 }
 
 impl TokenCounts {
+    /// Creates the reported counts at 0.
+    pub(super) fn create_series(&self, model: &str, backend: &str) {
+        let labels = [model, backend, Source::Reported.as_str()];
+        drop((self.prompt.child(&labels), self.generated.child(&labels)));
+    }
+
     pub(super) fn finished(&self, series: &Series, record: &Record) {
         let (model, backend, handles) = (&**series.model(), record.backend(), series.handles());
         let prompt = record.prompt_tokens.and_then(plausible);

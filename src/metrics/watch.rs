@@ -17,7 +17,6 @@ use crate::exchange::outcome::Phase;
 use crate::exchange::placement::Placement;
 use crate::exchange::record::{Record, Start};
 use crate::exchange::sink::{TokenFrame, Watch};
-use crate::exchange::vocabulary::Dialect;
 
 /// Counts an exchange in the gauges of its model until it is dropped.
 struct InFlightGuard {
@@ -107,13 +106,13 @@ impl PlacedExchange {
     }
 
     /// Records under a better label from now on. The gauges move only the first time.
-    fn relabel(&mut self, subjects: &Subjects, label: &str) {
+    fn relabel(&mut self, subjects: &Subjects, start: &Start, label: &str) {
         if self.relabelled && *label == **self.series.model() {
             return;
         }
         self.series = subjects.per_model.series(label, &self.backend);
-        if self.series.is_first_naming() {
-            subjects.failures.create_series(label, &self.backend);
+        if self.series.handles().is_first_naming_on(start.route.endpoint) {
+            subjects.create_series(start, &self.series);
         }
         if !std::mem::replace(&mut self.relabelled, true) {
             self.in_flight = InFlightGuard::new(&self.series, self.in_flight.generates, self.in_flight.phase);
@@ -123,9 +122,9 @@ impl PlacedExchange {
         }
     }
 
-    fn answered(&mut self, subjects: &Subjects, dialect: Dialect, model: &NamedModel) {
-        match labels::answered(&subjects.catalogue, &self.backend, dialect, model) {
-            Some(label) => self.relabel(subjects, &label),
+    fn answered(&mut self, subjects: &Subjects, start: &Start, model: &NamedModel) {
+        match labels::answered(&subjects.catalogue, &self.backend, start.route.dialect, model) {
+            Some(label) => self.relabel(subjects, start, &label),
             None => self.answer_unlabelled = true,
         }
     }
@@ -178,7 +177,7 @@ impl Watch for ExchangeWatch {
         let (Some(model), Some(placed)) = (model, &mut self.placed) else { return };
         let dialect = self.start.route.dialect;
         if let Some(label) = labels::requested(&self.subjects.catalogue, &placed.backend, dialect, model) {
-            placed.relabel(&self.subjects, &label);
+            placed.relabel(&self.subjects, &self.start, &label);
         }
     }
 
@@ -197,7 +196,7 @@ impl Watch for ExchangeWatch {
 
     fn answered(&mut self, model: &NamedModel) {
         if let Some(placed) = &mut self.placed {
-            placed.answered(&self.subjects, self.start.route.dialect, model);
+            placed.answered(&self.subjects, &self.start, model);
         }
     }
 
@@ -236,7 +235,7 @@ impl Watch for ExchangeWatch {
         // What was refused before a backend was chosen counts on none.
         let placed = self.placed.get_or_insert_with(|| PlacedExchange::new(subjects, start, &labels::NONE.into()));
         if let Some(model) = record.answered_model.as_ref().filter(|_| placed.answer_unlabelled) {
-            placed.answered(subjects, start.route.dialect, model);
+            placed.answered(subjects, start, model);
         }
         // The wall time of exemplars is read here, not derived from the start, in case the clock was set meanwhile.
         let now = SystemTime::now();

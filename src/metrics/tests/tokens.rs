@@ -31,9 +31,12 @@ fn the_load_is_observed_only_when_cold_and_taken_off_the_first_token_always() {
     };
     let all = || ColdCause::ALL.iter().map(|cause| cold(*cause)).collect::<Option<Vec<_>>>();
     assert_eq!(all(), None);
+    let mut watch = begin(&metrics, &start(CHAT));
+    watch.answered(&"m".into());
+    assert_eq!(all(), Some(vec![0.0; ColdCause::ALL.len()]), "from 0 on, whatever the cause will be");
+    drop(watch);
     complete(&metrics, "m", &Record { cold: None, ..full_chat() });
     assert_eq!(value(&metrics, &of("model_load_duration_seconds_count")), None);
-    assert_eq!(all(), Some(vec![0.0; ColdCause::ALL.len()]), "from 0 on, whatever the cause will be");
     complete(&metrics, "m", &full_chat());
     complete(&metrics, "m", &Record { cold: Some(ColdCause::OptionsChanged.into()), ..full_chat() });
     assert_eq!(value(&metrics, &of("model_load_duration_seconds_sum")), Some(5.0));
@@ -69,9 +72,9 @@ fn usage_is_missing_only_from_completed_generations_without_a_report() {
         (full_chat(), Some(0.0)),
         (Record { generated_tokens: None, ..full_chat() }, Some(1.0)),
         (Record { generated_tokens: running, ..full_chat() }, Some(1.0)),
-        (Record { outcome: Outcome::Truncated, generated_tokens: None, ..full_chat() }, None),
-        (Record { finish_reason: Some(FinishReason::Load), ..plain(CHAT) }, None),
-        (Record { has_no_tokens: true, ..plain(CHAT) }, None),
+        (Record { outcome: Outcome::Truncated, generated_tokens: None, ..full_chat() }, Some(0.0)),
+        (Record { finish_reason: Some(FinishReason::Load), ..plain(CHAT) }, Some(0.0)),
+        (Record { has_no_tokens: true, ..plain(CHAT) }, Some(0.0)),
         (plain(embed), None),
         (plain(TAGS), None),
     ] {
@@ -136,7 +139,7 @@ fn absurd_numbers_are_dropped_and_the_rest_of_the_record_counts() {
         "time_per_output_token_seconds_count",
         "context_length_tokens_count",
     ] {
-        assert_eq!(values(&metrics, name), [0.0; 0], "{name}");
+        assert_eq!(counted(&metrics, name), [0.0; 0], "{name}");
     }
     assert_eq!(value(&metrics, &of("time_to_first_token_seconds_count")), Some(1.0));
     assert_eq!(counted(&metrics, "requests_total"), [1.0]);
