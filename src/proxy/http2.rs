@@ -14,6 +14,8 @@ mod head;
 mod shared;
 mod socket;
 mod stream;
+mod turn;
+mod unsent;
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -86,6 +88,7 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: Stream, ahead: Vec<u8>, ad
     };
     drop(reasons);
     streams.end().await;
+    shared.note_over();
     count_refused(&worker, shared.take_refused() + u64::from(ended == Ended::Broken));
     finish(&worker, &shared, socket, ended).await;
 }

@@ -7,6 +7,7 @@ mod closing;
 mod differential;
 mod floods;
 mod limits;
+mod unsent;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};

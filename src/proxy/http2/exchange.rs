@@ -12,7 +12,7 @@ use http::{HeaderMap, Request, Response};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::stream::Turn;
+use super::turn::{Piece, Turn};
 use super::{head, is_client_fault};
 use crate::exchange::outcome::{End, ErrorType, Malformed};
 use crate::proxy::admission::Life;
@@ -31,7 +31,8 @@ use crate::proxy::worker::Worker;
 pub(super) struct Exchange {
     worker: Rc<Worker>,
     turn: Rc<Turn>,
-    forward: Box<Forward>,
+    /// Gone once the end of the response was handed on: what is left to tell depends on whether it leaves.
+    forward: Option<Box<Forward>>,
     /// The try at the backend; gone once the exchange is over.
     attempt: Option<Attempt>,
     body: Incoming,
@@ -101,7 +102,7 @@ impl Exchange {
         Ok(Self {
             worker: worker.clone(),
             turn,
-            forward,
+            forward: Some(forward),
             attempt: None,
             body,
             upload,
@@ -113,7 +114,6 @@ impl Exchange {
 
     /// Serves it up to the head of the response.
     pub(super) async fn respond(mut self, over_limit: bool) -> Response<Body> {
-        let asked = self.forward.asked;
         let answered = match self.worker.refusal(over_limit) {
             Some(refused) => Err(refused),
             None => self.ask().await,
@@ -121,20 +121,27 @@ impl Exchange {
         match answered {
             Ok(response) => response.map(|()| Body::Backend(Box::new(self))),
             Err(answer) => {
-                self.forward.give_up(&answer);
-                Body::own(answer.respond(asked.shape), asked.head_only)
+                let turn = self.turn.clone();
+                let forward = self.forward();
+                forward.give_up(&answer);
+                Body::own(answer.respond(forward.asked.shape), forward.asked.head_only, turn)
             }
         }
+    }
+
+    /// Before the end of the response was handed on.
+    fn forward(&mut self) -> &mut Forward {
+        self.forward.as_mut().expect("the response has no end before it has begun")
     }
 
     async fn ask(&mut self) -> Result<Response<()>, Answer> {
         loop {
             let (worker, polls) = (self.worker.clone(), self.turn.polls.clone());
-            self.attempt = Some(Attempt::begin(worker, polls, &mut self.forward).await?);
+            self.attempt = Some(Attempt::begin(worker, polls, self.forward()).await?);
             match poll_fn(|cx| self.poll_head(cx)).await {
                 Ok(response) => return Ok(response),
                 Err(Lost::Stale) => {}
-                Err(Lost::Failed(failure)) => return Err(explain(self.forward.member(), &failure)),
+                Err(Lost::Failed(failure)) => return Err(explain(self.forward().member(), &failure)),
             }
         }
     }
@@ -144,14 +151,14 @@ impl Exchange {
     /// Pending where the stream is dead: there is nobody to answer then, whoever polls this is dropped at once, and the
     /// backend must not take what came so far for the whole.
     fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(attempt) = &mut self.attempt else { return Poll::Pending };
+        let (Some(attempt), Some(forward)) = (&mut self.attempt, &mut self.forward) else { return Poll::Pending };
         loop {
             ready!(attempt.poll_taken(cx));
             if self.upload == Upload::Done {
-                self.forward.tap.uploaded();
+                forward.tap.uploaded();
                 return Poll::Ready(());
             }
-            if self.forward.tap.ends_turn(cx) {
+            if forward.tap.ends_turn(cx) {
                 return Poll::Pending;
             }
             let polled = http_body::Body::poll_frame(Pin::new(&mut self.body), cx);
@@ -164,7 +171,7 @@ impl Exchange {
             match ready!(polled) {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => {
-                        self.forward.tap.request(Part::Data(&data));
+                        forward.tap.request(Part::Data(&data));
                         if chunked && !data.is_empty() {
                             attempt.send(cx, format!("{:x}\r\n", data.len()).as_bytes());
                             attempt.send(cx, &data);
@@ -201,8 +208,8 @@ impl Exchange {
     }
 
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Lost>> {
-        let Some(attempt) = &mut self.attempt else { return Poll::Pending };
-        attempt.open(cx, &mut self.forward)?;
+        let (Some(attempt), Some(forward)) = (&mut self.attempt, &mut self.forward) else { return Poll::Pending };
+        attempt.open(cx, forward)?;
         // A head that is there before the rest of the request has left proves nothing of it: it is read before.
         if self.upload != Upload::Done
             && let Poll::Ready(head) = self.poll_read_head(cx)
@@ -235,14 +242,14 @@ impl Exchange {
     fn poll_read(&mut self, cx: &mut Context<'_>, head: &mut Option<Response<()>>) -> Poll<Result<(), Lost>> {
         let worker = self.worker.clone();
         let mut scratch = worker.thread.scratch.borrow_mut();
-        let Some(attempt) = &mut self.attempt else { return Poll::Pending };
+        let (Some(attempt), Some(forward)) = (&mut self.attempt, &mut self.forward) else { return Poll::Pending };
         if self.turn.download.take_held_back() {
             attempt.hold_back();
         }
         let uploaded = self.upload == Upload::Done;
         let (trailers, ready) = (&mut self.trailers, &mut self.ready);
         let mut frames = Frames { head, data: BytesMut::new(), trailers, ready };
-        ready!(attempt.poll_response(cx, &mut scratch, &mut self.forward, uploaded, &mut frames))?;
+        ready!(attempt.poll_response(cx, &mut scratch, forward, uploaded, &mut frames))?;
         if attempt.is_whole() && !self.trailers.is_empty() {
             let trailers = head::to_trailers(&std::mem::take(&mut self.trailers));
             if !trailers.is_empty() {
@@ -252,14 +259,18 @@ impl Exchange {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Piece>>>> {
         let _sent = self.poll_upload(cx);
         loop {
             if let Some(frame) = self.ready.pop_front() {
+                let frame = frame.map_data(|data| Piece::of(data, &self.turn));
+                if self.is_whole() && !self.turn.unsent.is_much() {
+                    self.complete();
+                }
                 return Poll::Ready(Some(Ok(frame)));
             }
             if let Some(failure) = self.failure.take() {
-                self.forward.tap.end(End::BackendFailed(failure.why()));
+                self.forward().tap.end(End::BackendFailed(failure.why()));
                 self.attempt = None;
                 return Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into())));
             }
@@ -283,10 +294,18 @@ impl Exchange {
         }
     }
 
+    /// Whether nothing but the end of the response, or its trailers, is to be handed on.
+    fn is_at_end(&self) -> bool {
+        self.attempt.as_ref().is_some_and(Attempt::is_whole) && self.ready.front().is_none_or(Frame::is_trailers)
+    }
+
+    /// The response was handed on with its end.
     fn complete(&mut self) {
-        self.forward.tap.end(End::Complete);
         if let Some(attempt) = self.attempt.take() {
             attempt.finish(self.upload == Upload::Done);
+        }
+        if let Some(forward) = self.forward.take() {
+            self.turn.unsent.end(forward);
         }
     }
 
@@ -295,15 +314,16 @@ impl Exchange {
         self.ready.is_empty() && self.attempt.as_ref().is_some_and(Attempt::is_whole)
     }
 
+    /// Whether the end of the response was handed on with what came before, or is with that.
     fn is_over(&self) -> bool {
-        self.is_whole() || (self.attempt.is_none() && self.ready.is_empty())
+        (self.attempt.is_none() && self.ready.is_empty()) || (self.is_whole() && !self.turn.unsent.is_much())
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        // A body that is known to have ended is not asked for its end, unless its last bytes were never taken.
-        if self.is_whole() && !self.turn.too_slow.get() {
+        // A body that is known to have ended is not asked for its end.
+        if self.is_whole() && self.is_over() && !self.turn.unsent.too_slow.get() {
             return self.complete();
         }
         // A stream that its client broke may end before its body was asked for.
@@ -316,12 +336,13 @@ impl Drop for Exchange {
                 break;
             }
         }
+        let Some(forward) = &mut self.forward else { return };
         if self.worker.life() == Life::Killed {
             // The tap knows.
-        } else if self.turn.too_slow.get() {
-            self.forward.tap.end(End::Rejected(ErrorType::ClientTimeout));
+        } else if self.turn.unsent.too_slow.get() {
+            forward.tap.end(End::Rejected(ErrorType::ClientTimeout));
         } else if self.turn.bad_body.get() || self.turn.too_much.get() {
-            self.forward.tap.end(End::Rejected(ErrorType::ClientBody));
+            forward.tap.end(End::Rejected(ErrorType::ClientBody));
         }
     }
 }
@@ -332,44 +353,48 @@ pub(super) enum Body {
     /// The backend's.
     Backend(Box<Exchange>),
     /// Ours; empty once it is sent.
-    Own(Bytes),
+    Own(Bytes, Rc<Turn>),
 }
 
 impl Body {
     /// An answer of ours. A HEAD gets the head alone.
-    pub(super) fn own(response: Response<Bytes>, head_only: bool) -> Response<Self> {
-        response.map(|bytes| Self::Own(if head_only { Bytes::new() } else { bytes }))
+    pub(super) fn own(response: Response<Bytes>, head_only: bool, turn: Rc<Turn>) -> Response<Self> {
+        response.map(|bytes| Self::Own(if head_only { Bytes::new() } else { bytes }, turn))
     }
 }
 
 impl http_body::Body for Body {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = io::Error;
 
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Piece>>>> {
         match self.get_mut() {
             Self::Backend(exchange) => {
+                if exchange.is_at_end() {
+                    // It is still the client's turn.
+                    ready!(exchange.turn.unsent.poll_little(cx));
+                }
                 exchange.turn.download.moved();
                 let frame = ready!(exchange.poll_frame(cx));
                 exchange.turn.download.wait();
                 Poll::Ready(frame)
             }
-            Self::Own(bytes) if bytes.is_empty() => Poll::Ready(None),
-            Self::Own(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Self::Own(bytes, _) if bytes.is_empty() => Poll::Ready(None),
+            Self::Own(bytes, turn) => Poll::Ready(Some(Ok(Frame::data(Piece::of(std::mem::take(bytes), turn))))),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Backend(exchange) => exchange.is_over(),
-            Self::Own(bytes) => bytes.is_empty(),
+            Self::Own(bytes, _) => bytes.is_empty(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Backend(_) => SizeHint::default(),
-            Self::Own(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Own(bytes, _) => SizeHint::with_exact(bytes.len() as u64),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What the socket, the streams and the task of one connection tell each other.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::Waker;
 use std::time::Instant;
@@ -8,11 +9,65 @@ use std::time::Instant;
 use super::budget::Budget;
 use super::ending::Ended;
 use super::frames::{Frame, kind};
+use crate::exchange::outcome::{End, ErrorType};
+use crate::proxy::forward::Forward;
 use crate::proxy::slot::Seat;
 
 /// Why the HTTP library resets streams of a client that breaks the protocol (RFC 9113, 7): an error of the protocol, of
 /// flow control, a stream that is closed, a frame's size, compression.
 const BROKEN: [u32; 5] = [1, 3, 5, 6, 9];
+
+/// What a client is to read on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum AwaitedAnswer {
+    /// The one that has waited longest with its end, by its number.
+    Oldest(u64),
+    /// The rest of what it is sent.
+    Rest,
+}
+
+/// Answers that wait, in the order in which they began to.
+#[derive(Default)]
+pub(super) struct Line {
+    numbers: RefCell<VecDeque<u64>>,
+    given: Cell<u64>,
+    /// The client has read on in the first of them.
+    moved: Cell<bool>,
+}
+
+impl Line {
+    /// One more waits, by this number.
+    pub(super) fn join(&self) -> u64 {
+        let number = self.given.get();
+        self.given.set(number + 1);
+        self.numbers.borrow_mut().push_back(number);
+        number
+    }
+
+    /// It does not wait any more.
+    pub(super) fn leave(&self, number: u64) {
+        let mut numbers = self.numbers.borrow_mut();
+        if let Some(at) = numbers.iter().position(|waits| *waits == number) {
+            numbers.remove(at);
+        }
+    }
+
+    /// The client has read on in this one.
+    pub(super) fn moved(&self, number: u64) {
+        if self.first() == Some(number) {
+            self.moved.set(true);
+        }
+    }
+
+    /// Whether the client has read on in the first since this was asked last.
+    pub(super) fn take_moved(&self) -> bool {
+        self.moved.take()
+    }
+
+    fn first(&self) -> Option<u64> {
+        self.numbers.borrow().front().copied()
+    }
+}
 
 /// One connection.
 pub(super) struct Shared {
@@ -24,6 +79,11 @@ pub(super) struct Shared {
     /// Streams whose answers have not passed the socket to their ends. The HTTP library holds back what it was handed
     /// for as long as the client makes no room for it.
     unsent: RefCell<Vec<u32>>,
+    /// Answers that were handed to the HTTP library with their ends, and wait there.
+    pub(super) line: Line,
+    /// Exchanges whose answers have passed to the library's buffer in front of the socket.
+    #[expect(clippy::vec_box, reason = "they come boxed, and are large")]
+    leaving: RefCell<Vec<Box<Forward>>>,
     /// The end of an answer has passed, and TLS may hold it back until it is flushed.
     unflushed: Cell<bool>,
     /// There was an exchange since the connection was idle the last time.
@@ -47,6 +107,8 @@ impl Shared {
             seat,
             streams: Cell::default(),
             unsent: RefCell::default(),
+            line: Line::default(),
+            leaving: RefCell::default(),
             unflushed: Cell::default(),
             busy: Cell::default(),
             drain: Cell::default(),
@@ -115,10 +177,35 @@ impl Shared {
         }
     }
 
+    /// The last of an answer leaves with what the client is sent next.
+    pub(super) fn note_leaving(&self, exchange: Box<Forward>) {
+        self.leaving.borrow_mut().push(exchange);
+    }
+
     /// All that has passed has left.
     pub(super) fn note_flushed(&self) {
         self.unflushed.set(false);
+        for mut exchange in self.leaving.borrow_mut().drain(..) {
+            exchange.tap.end(End::Complete);
+        }
         self.settle();
+    }
+
+    /// The connection is over: what has not left does not any more.
+    pub(super) fn note_over(&self) {
+        for mut exchange in self.leaving.take() {
+            if matches!(self.ended.get(), Some(Ended::Slow | Ended::Late)) {
+                exchange.tap.end(End::Rejected(ErrorType::ClientTimeout));
+            }
+            // Else the tap knows.
+        }
+    }
+
+    /// Which answer the client is to read on, whatever else goes on: the one that has waited longest with its end, or,
+    /// where no stream goes on, whatever is left.
+    pub(super) fn awaited_answer(&self) -> Option<AwaitedAnswer> {
+        let rest = || (!self.has_streams() && !self.is_idle()).then_some(AwaitedAnswer::Rest);
+        self.line.first().map(AwaitedAnswer::Oldest).or_else(rest)
     }
 
     /// Whether there was something to send on this stream.

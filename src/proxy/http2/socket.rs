@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::ending::Ended;
 use super::flood::Allowance;
 use super::frames::{Frames, kind};
-use super::shared::Shared;
+use super::shared::{AwaitedAnswer, Shared};
 use crate::proxy::ClientLimits;
 use crate::proxy::timer::Timer;
 use crate::tls::Stream;
@@ -35,10 +35,13 @@ struct Inner {
     first: Option<FirstHead>,
     read_timer: Timer,
     write_timer: Timer,
+    room_timer: Timer,
     /// The client does not read now.
     blocked: bool,
     /// What the read timer runs for.
     awaited: Awaited,
+    /// What the room timer runs for.
+    awaited_answer: Option<AwaitedAnswer>,
     received: Frames,
     sent: Frames,
     allowance: Allowance,
@@ -68,8 +71,6 @@ enum Awaited {
     Head(u64),
     /// Another request.
     Request,
-    /// Room for the rest of what was answered.
-    Room,
 }
 
 impl Socket {
@@ -88,8 +89,10 @@ impl Socket {
             first: Some(first),
             read_timer: Timer::default(),
             write_timer: Timer::default(),
+            room_timer: Timer::default(),
             blocked: false,
             awaited: Awaited::Nothing,
+            awaited_answer: None,
             received: Frames::of_client(),
             sent: Frames::default(),
             allowance: Allowance::new(std::time::Instant::now()),
@@ -169,8 +172,8 @@ impl Inner {
                 self.told |= frame.kind == kind::GOAWAY && frame.word != Some(ANY);
             });
         }
-        if moved && self.awaited == Awaited::Room {
-            self.read_timer.disarm();
+        if moved && self.awaited_answer == Some(AwaitedAnswer::Rest) {
+            self.room_timer.disarm();
         }
     }
 
@@ -179,13 +182,25 @@ impl Inner {
             (Some(_), None) => Awaited::FirstRequest,
             (Some(_), Some(_)) => Awaited::FirstHead,
             (None, Some(head)) => Awaited::Head(head),
-            (None, None) if self.shared.has_streams() => Awaited::Nothing,
             (None, None) if self.shared.is_idle() => Awaited::Request,
-            (None, None) => Awaited::Room,
+            (None, None) => Awaited::Nothing,
         }
     }
 
+    /// Ready once the client has made no room for too long for what it was answered and no stream's task waits with.
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let awaited = self.shared.awaited_answer();
+        if std::mem::replace(&mut self.awaited_answer, awaited) != awaited || self.shared.line.take_moved() {
+            self.room_timer.disarm();
+        }
+        self.room_timer.poll(cx, self.limits.write_stall.filter(|_| awaited.is_some()), false)
+    }
+
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+        if self.poll_room(cx).is_ready() {
+            self.shared.ended.set(Some(Ended::Slow));
+            return Poll::Ready(Ended::Slow);
+        }
         let awaited = self.awaited();
         if std::mem::replace(&mut self.awaited, awaited) != awaited {
             self.read_timer.disarm();
@@ -196,11 +211,9 @@ impl Inner {
             (Awaited::FirstHead, Some(first)) => timer.poll_until(cx, first.whole_by),
             (Awaited::Head(_), _) => timer.poll(cx, self.limits.head, false),
             (Awaited::Request, _) => timer.poll(cx, self.limits.keep_alive_idle, false),
-            (Awaited::Room, _) => timer.poll(cx, self.limits.write_stall, false),
             _ => Poll::Pending,
         });
         let ended = match awaited {
-            Awaited::Room => Ended::Slow,
             // It has come, and the library cannot read it before the client reads.
             _ if self.blocked && has_unread(self.stream.tcp()) => return Poll::Pending,
             Awaited::FirstRequest | Awaited::Request => Ended::Dismissed,

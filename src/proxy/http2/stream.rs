@@ -1,6 +1,6 @@
 //! One stream: its task, and its time limits.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -11,96 +11,18 @@ use hyper::body::Incoming;
 use hyper::rt::Executor;
 use tokio::task::JoinSet;
 
-use super::budget::Charge;
 use super::ending::Ended;
 use super::exchange::{Body, Exchange};
 use super::head;
 use super::shared::Shared;
+use super::turn::{Progress, Turn};
 use crate::exchange::outcome::Malformed;
 use crate::proxy::admission::Ticket;
 use crate::proxy::answer;
 use crate::proxy::guard::Refusal;
-use crate::proxy::polls::Polls;
 use crate::proxy::timer::Timer;
 use crate::proxy::worker::Worker;
 use crate::wire::route::ErrorShape;
-
-/// What a stream's task and its exchange tell each other.
-pub(super) struct Turn {
-    /// What its head and its trailers may take.
-    pub(super) heads: Charge,
-    /// Waiting for the client to send more of its request.
-    pub(super) upload: Progress,
-    /// Waiting for the client to make room for more of its response.
-    pub(super) download: Progress,
-    /// The client was too slow.
-    pub(super) too_slow: Cell<bool>,
-    /// The client sent what it must not.
-    pub(super) bad_body: Cell<bool>,
-    /// Its trailers are more than it may send now.
-    pub(super) too_much: Cell<bool>,
-    /// Time that the stream's task has been polled.
-    pub(super) polls: Rc<Polls>,
-}
-
-impl Turn {
-    fn new(heads: Charge) -> Self {
-        Self {
-            heads,
-            upload: Progress::default(),
-            download: Progress::default(),
-            too_slow: Cell::default(),
-            bad_body: Cell::default(),
-            too_much: Cell::default(),
-            polls: Rc::default(),
-        }
-    }
-}
-
-/// Whether the client is waited for. It takes no clock: whoever limits the time counts the turns.
-#[derive(Default)]
-pub(super) struct Progress {
-    waiting: Cell<bool>,
-    turns: Cell<u64>,
-    /// The client was waited for.
-    holds_back: Cell<bool>,
-}
-
-impl Progress {
-    /// It is the client's turn.
-    pub(super) fn wait(&self) {
-        if !self.waiting.replace(true) {
-            self.turns.set(self.turns.get() + 1);
-        }
-    }
-
-    /// The client has moved on.
-    pub(super) fn moved(&self) {
-        self.waiting.set(false);
-    }
-
-    /// Whether it is the client's turn.
-    pub(super) fn is_waiting(&self) -> bool {
-        self.waiting.get()
-    }
-
-    /// The task has done what it could: if it is the client's turn, what the backend sends lies unread until then.
-    fn rest(&self) {
-        if self.waiting.get() {
-            self.holds_back.set(true);
-        }
-    }
-
-    /// Whether the client was waited for since the last call: what is read now may have lain unread.
-    pub(super) fn take_held_back(&self) -> bool {
-        self.holds_back.take()
-    }
-
-    /// Which turn of the client's is waited for.
-    fn waiting(&self) -> Option<u64> {
-        self.waiting.get().then(|| self.turns.get())
-    }
-}
 
 /// The streams of one connection.
 #[derive(Clone)]
@@ -119,8 +41,6 @@ struct Inner {
 struct Place {
     turn: Rc<Turn>,
     connection: Rc<Shared>,
-    /// A stream needs as many descriptors as a connection, and counts as one.
-    _ticket: Ticket,
 }
 
 impl Streams {
@@ -137,16 +57,16 @@ impl Streams {
         let (ticket, taken) = Ticket::take(&worker.connections);
         let refused = self.0.over_limit;
         let crowded = taken > worker.settings.max_connections;
-        let turn = Rc::new(Turn::new(Charge::new(connection.heads.clone())));
+        let turn = Rc::new(Turn::new(&connection, ticket));
         connection.begin();
-        *self.0.next.borrow_mut() = Some(Place { turn: turn.clone(), connection, _ticket: ticket });
+        *self.0.next.borrow_mut() = Some(Place { turn: turn.clone(), connection });
         let shape = ErrorShape::of(request.uri().path());
         let head_only = request.method() == http::Method::HEAD;
         // The exchange begins with the call: a client that resets the stream at once is counted too.
         let begun = turn
             .heads
             .grow(head::length(&request))
-            .then(|| head::to_http1(request).and_then(|request| Exchange::begin(&worker, turn, request)));
+            .then(|| head::to_http1(request).and_then(|request| Exchange::begin(&worker, turn.clone(), request)));
         async move {
             let Some(begun) = begun else {
                 worker.sink.refused(Malformed::TooLarge);
@@ -160,7 +80,7 @@ impl Streams {
                 Err(why) => {
                     worker.sink.refused(why);
                     let refusal = Refusal { why, shape, head_only };
-                    Body::own(answer::of_refusal(refusal).respond(shape), head_only)
+                    Body::own(answer::of_refusal(refusal).respond(shape), head_only, turn)
                 }
             })
         }
@@ -219,7 +139,7 @@ impl<F: Future> Future for Task<F> {
         if this.upload.poll(cx, &turn.upload).is_pending() {
             ready!(this.download.poll(cx, &turn.download));
         }
-        turn.too_slow.set(true);
+        turn.unsent.too_slow.set(true);
         Poll::Ready(())
     }
 }
@@ -229,13 +149,14 @@ impl<F> Drop for Task<F> {
     fn drop(&mut self) {
         let Place { turn, connection, .. } = &self.place;
         let slow = matches!(connection.ended.get(), Some(Ended::Slow | Ended::Late));
-        turn.too_slow.set(turn.too_slow.get() || slow);
+        turn.unsent.too_slow.set(turn.unsent.too_slow.get() || slow);
     }
 }
 
 /// Runs behind that.
 impl Drop for Place {
     fn drop(&mut self) {
+        self.turn.unsent.task_over();
         self.connection.end(self.turn.bad_body.get());
     }
 }

@@ -16,45 +16,45 @@ use crate::support::rig::{Options, Rig};
 use crate::support::secure;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\na whole answer";
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const SETTINGS: &[u8] = b"\0\0\0\x04\0\0\0\0\0";
 /// Room for one byte on each stream (RFC 9113, 6.5.2).
-const NARROW: &[u8] = b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\x01";
+pub(super) const NARROW: &[u8] = b"\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\x01";
 /// Room for as much as can be said, on each stream and in all.
 const WIDE: &[u8] = b"\0\0\x06\x04\0\0\0\0\0\0\x04\x7f\xff\xff\xff\0\0\x04\x08\0\0\0\0\0\x7f\xff\0\0";
 /// `:method: GET`, `:scheme: http`, `:path: /`, `:authority: localhost` (RFC 7541), on the first stream.
 const HEAD: &[u8] = b"\0\0\x0e\x01\x05\0\0\0\x01\x82\x86\x84\x41\x09localhost";
 /// More room on the first stream.
-const ROOM: &[u8] = b"\0\0\x04\x08\0\0\0\0\x01\0\0\xff\xff";
-const CANCEL: &[u8] = b"\0\0\x04\x03\0\0\0\0\x01\0\0\0\x08";
+pub(super) const ROOM: &[u8] = b"\0\0\x04\x08\0\0\0\0\x01\0\0\xff\xff";
+pub(super) const CANCEL: &[u8] = b"\0\0\x04\x03\0\0\0\0\x01\0\0\0\x08";
 const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\0pingpong";
 const REQUEST: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 /// A limit that is over soon.
-const SOON: Option<Duration> = Some(Duration::from_millis(50));
+pub(super) const SOON: Option<Duration> = Some(Duration::from_millis(50));
 
-const DATA: u8 = 0;
+pub(super) const DATA: u8 = 0;
 const SETTINGS_FRAME: u8 = 4;
 const GOAWAY: u8 = 7;
 
 /// A client's end of a connection.
-trait Wire: Read + Write {}
+pub(super) trait Wire: Read + Write {}
 
 impl<T: Read + Write> Wire for T {}
 
 /// What lies between the client and the proxy: TLS, or nothing.
-struct Over(Option<Authority>);
+pub(super) struct Over(pub(super) Option<Authority>);
 
 impl Over {
-    fn each() -> [Self; 2] {
+    pub(super) fn each() -> [Self; 2] {
         [Self(None), Self(Some(Authority::new()))]
     }
 
-    fn name(&self) -> &'static str {
+    pub(super) fn name(&self) -> &'static str {
         if self.0.is_some() { "over TLS" } else { "in clear text" }
     }
 
     /// A proxy before this backend.
-    fn rig(&self, backend: &Backend, change: impl FnOnce(&mut Settings)) -> Rig {
+    pub(super) fn rig(&self, backend: &Backend, change: impl FnOnce(&mut Settings)) -> Rig {
         let tls = self.0.as_ref().map(|authority| {
             let identity = authority.identity(&["localhost"]);
             let clients = ClientVerification::Anyone;
@@ -67,7 +67,7 @@ impl Over {
         Rig::with(backend.address, options)
     }
 
-    fn connect(&self, rig: &Rig, protocol: &str) -> Box<dyn Wire> {
+    pub(super) fn connect(&self, rig: &Rig, protocol: &str) -> Box<dyn Wire> {
         let Some(authority) = &self.0 else { return Box::new(Raw::connect(rig.address).stream) };
         let mut stream = secure::connect(rig.address, authority.client(None, &[protocol]));
         while stream.conn.is_handshaking() {
@@ -77,14 +77,14 @@ impl Over {
     }
 
     /// A client of HTTP/2 that begins like this.
-    fn begin(&self, rig: &Rig, frames: &[&[u8]]) -> Box<dyn Wire> {
+    pub(super) fn begin(&self, rig: &Rig, frames: &[&[u8]]) -> Box<dyn Wire> {
         let mut wire = self.connect(rig, "h2");
         send(&mut wire, &[&[PREFACE], frames].concat().concat());
         wire
     }
 
     /// One that has made room for the first byte of its answer only, and has it.
-    fn narrow(&self, rig: &Rig) -> Box<dyn Wire> {
+    pub(super) fn narrow(&self, rig: &Rig) -> Box<dyn Wire> {
         let mut wire = self.begin(rig, &[NARROW, HEAD]);
         let first = next_of(&mut wire, DATA);
         assert_eq!((first.payload.as_slice(), first.ends), (&b"a"[..], false));
@@ -112,20 +112,21 @@ impl Over {
     }
 }
 
-fn send(wire: &mut Box<dyn Wire>, bytes: &[u8]) {
+pub(super) fn send(wire: &mut Box<dyn Wire>, bytes: &[u8]) {
     wire.write_all(bytes).expect("it is taken");
     wire.flush().expect("it is taken");
 }
 
 /// A frame.
-struct Frame {
-    kind: u8,
-    ends: bool,
-    payload: Vec<u8>,
+pub(super) struct Frame {
+    pub(super) kind: u8,
+    pub(super) ends: bool,
+    pub(super) stream: u32,
+    pub(super) payload: Vec<u8>,
 }
 
 /// The next frame; None at the end of the connection.
-fn next_frame(wire: &mut Box<dyn Wire>) -> Option<Frame> {
+pub(super) fn next_frame(wire: &mut Box<dyn Wire>) -> Option<Frame> {
     let mut head = [0; 9];
     match wire.read_exact(&mut head) {
         Ok(()) => {}
@@ -136,11 +137,12 @@ fn next_frame(wire: &mut Box<dyn Wire>) -> Option<Frame> {
     }
     let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
     wire.read_exact(&mut payload).expect("a whole frame");
-    Some(Frame { kind: head[3], ends: head[4] & 1 != 0, payload })
+    let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+    Some(Frame { kind: head[3], ends: head[4] & 1 != 0, stream, payload })
 }
 
 /// The next frame of this kind.
-fn next_of(wire: &mut Box<dyn Wire>, kind: u8) -> Frame {
+pub(super) fn next_of(wire: &mut Box<dyn Wire>, kind: u8) -> Frame {
     loop {
         let frame = next_frame(wire).expect("the connection goes on");
         if frame.kind == kind {
@@ -180,7 +182,8 @@ fn read_rest(wire: &mut Box<dyn Wire>, what: &str) {
 #[test]
 fn an_answer_on_its_way_keeps_its_place() {
     for over in Over::each() {
-        let rig = over.rig(&Backend::answering(ANSWER), |settings| settings.max_connections = 2);
+        let rig = over.rig(&Backend::answering(ANSWER), |settings| settings.max_connections = 3);
+        // It has a place, and its connection another one.
         let mut slow = over.narrow(&rig);
         // The first takes the place that is left, the second that of whoever has been idle longest.
         let _newcomers = [over.newcomer(&rig), over.newcomer(&rig)];
