@@ -6,6 +6,7 @@
 mod admin;
 mod announce;
 mod backends;
+pub mod command;
 mod components;
 mod descriptors;
 mod drain;

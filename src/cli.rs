@@ -3,23 +3,28 @@
 //! Every setting is kept as text: [`crate::config`] decides which settings have a flag, what a value means and whether
 //! it is allowed, and can name the origin of an invalid value.
 
+mod pages;
+
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
+pub use clap_complete::Shell;
+pub use pages::{completions, manual};
 
 /// Version of the program.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Source revision, from `INFEROMETER_REVISION` at build time; `unknown` without it.
-pub const REVISION: &str = match option_env!("INFEROMETER_REVISION") {
-    Some(revision) => revision,
-    None => "unknown",
-};
+/// Source revision, as `build.rs` found it; `None` where the build knew none.
+pub const REVISION: Option<&str> =
+    if env!("INFEROMETER_REVISION").is_empty() { None } else { Some(env!("INFEROMETER_REVISION")) };
 
-static LONG_VERSION: LazyLock<String> = LazyLock::new(|| format!("{VERSION} (revision {REVISION})"));
+static LONG_VERSION: LazyLock<String> = LazyLock::new(|| match REVISION {
+    Some(revision) => format!("{VERSION} (revision {revision})"),
+    None => VERSION.to_owned(),
+});
 
 const ABOUT: &str = "A transparent, Prometheus-exporting reverse proxy for Ollama-style inference servers";
 
@@ -30,8 +35,8 @@ INFEROMETER_CONNECT_TIMEOUT) or by a key in the file (such as connect_timeout). 
 over the file. Limits and the machine's settings stand in the file only: --print-config shows every key. OLLAMA_HOST is \
 not read: it tells Ollama's clients where to find this program.
 
-SIGTERM and SIGINT drain, a second one ends at once. Exit codes: 0 drained, 1 failed while running, 2 wrong \
-configuration, 130 and 143 ended by a second signal.";
+Without a command it serves. SIGTERM and SIGINT drain, a second one ends at once. Exit codes: 0 drained, 1 failed while \
+running, 2 wrong configuration, 130 and 143 ended by a second signal.";
 
 /// A setting with a flag.
 #[derive(Clone, Debug)]
@@ -48,6 +53,26 @@ pub struct Flag {
     pub is_list: bool,
 }
 
+/// What the process was asked to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Task {
+    /// Serve until a signal ends it.
+    #[default]
+    Serve,
+    /// Check the configuration.
+    CheckConfig,
+    /// Print the configuration.
+    PrintConfig,
+    /// Ask the running program whether it serves.
+    Health,
+    /// Examine the program and what it needs.
+    Doctor,
+    /// Print the completions for a shell.
+    Completions(Shell),
+    /// Print the manual page.
+    Manual,
+}
+
 /// The parsed command line.
 #[derive(Clone, Debug, Default)]
 pub struct Cli {
@@ -55,10 +80,8 @@ pub struct Cli {
     pub settings: HashMap<&'static str, Vec<String>>,
     /// The configuration file; `None` where none was given.
     pub config: Option<PathBuf>,
-    /// Check the configuration and exit.
-    pub check_config: bool,
-    /// Print the configuration and exit.
-    pub print_config: bool,
+    /// What to do.
+    pub task: Task,
 }
 
 impl Cli {
@@ -84,17 +107,32 @@ impl Cli {
         Self {
             settings: flags.iter().filter_map(given).collect(),
             config: matches.get_one("config").cloned(),
-            check_config: matches.get_flag("check_config"),
-            print_config: matches.get_flag("print_config"),
+            task: task(matches),
         }
     }
 }
 
-/// The parser for these flags and the process's own.
+fn task(matches: &ArgMatches) -> Task {
+    match matches.subcommand() {
+        Some(("health", _)) => Task::Health,
+        Some(("doctor", _)) => Task::Doctor,
+        Some(("completions", matches)) => {
+            Task::Completions(*matches.get_one::<Shell>("shell").expect("clap requires it"))
+        }
+        Some(("man", _)) => Task::Manual,
+        _ if matches.get_flag("check_config") => Task::CheckConfig,
+        _ if matches.get_flag("print_config") => Task::PrintConfig,
+        _ => Task::Serve,
+    }
+}
+
+/// The parser for these flags and the process's own. Settings may stand before and after a command.
 #[must_use]
 pub fn command(flags: &[Flag]) -> Command {
-    let file = Arg::new("config").long("config").value_name("FILE").value_parser(value_parser!(PathBuf));
+    let file = Arg::new("config").long("config").value_name("FILE").value_parser(value_parser!(PathBuf)).global(true);
     let switch = |id: &'static str, long: &'static str| Arg::new(id).long(long).action(ArgAction::SetTrue);
+    let command = |name: &'static str, about: &'static str| Command::new(name).about(about);
+    let shell = Arg::new("shell").value_name("SHELL").required(true).value_parser(value_parser!(Shell));
     Command::new("inferometer")
         .version(LONG_VERSION.as_str())
         .about(ABOUT)
@@ -107,6 +145,17 @@ pub fn command(flags: &[Flag]) -> Command {
                 .conflicts_with("check_config")
                 .help("Print the effective configuration as TOML, with what each key is for, and exit"),
         )
+        .subcommand(command(
+            "health",
+            "Ask the running program whether it serves clients: exit code 0 or 1, and a line",
+        ))
+        .subcommand(command(
+            "doctor",
+            "Look for faults in the program, its settings and what it needs, and say what to do",
+        ))
+        .subcommand(command("completions", "Print the completions for a shell").arg(shell))
+        .subcommand(command("man", "Print the manual page"))
+        .disable_help_subcommand(true)
 }
 
 fn argument(flag: &Flag) -> Arg {
@@ -114,6 +163,8 @@ fn argument(flag: &Flag) -> Arg {
         .long(flag.name.clone())
         .value_name(flag.placeholder)
         .help(flag.help.clone())
+        .global(true)
+        .value_hint(if flag.placeholder == "FILE" { ValueHint::FilePath } else { ValueHint::Other })
         .action(if flag.is_list { ArgAction::Append } else { ArgAction::Set })
         // A negative number is a value, refused with its reason, rather than an unknown option.
         .allow_hyphen_values(matches!(flag.placeholder, "COUNT" | "DURATION"))
@@ -121,14 +172,52 @@ fn argument(flag: &Flag) -> Arg {
 
 #[cfg(test)]
 mod tests {
-    use super::{AFTER_HELP, Cli, VERSION, command};
+    use std::path::Path;
+
+    use super::{AFTER_HELP, Cli, REVISION, Shell, Task, VERSION, command, completions, manual};
     use crate::config::flags;
 
     #[test]
     fn the_command_line_is_well_formed_and_names_its_version() {
         command(&flags()).debug_assert();
         let version = command(&flags()).render_version();
-        assert!(version.contains(VERSION) && version.contains("(revision "), "{version}");
+        assert_eq!(version.contains("(revision "), REVISION.is_some(), "{version}");
+        assert!(version.contains(VERSION), "{version}");
+    }
+
+    #[test]
+    fn a_command_takes_settings_before_and_after_its_name() {
+        let parse = |typed: &[&str]| {
+            let typed = std::iter::once("inferometer").chain(typed.iter().copied());
+            Cli::try_parse_from(&flags(), typed).expect("it is allowed")
+        };
+        for typed in
+            [["health", "--admin-listen=[::1]:9", "--config=f"], ["--config=f", "--admin-listen=[::1]:9", "health"]]
+        {
+            let cli = parse(&typed);
+            let given =
+                (cli.task, cli.config.as_deref().and_then(Path::to_str), cli.settings["admin_listen"].join(" "));
+            assert_eq!(given, (Task::Health, Some("f"), "[::1]:9".to_owned()), "{typed:?}");
+        }
+        assert_eq!(parse(&[]).task, Task::Serve);
+        assert_eq!(parse(&["--check-config"]).task, Task::CheckConfig);
+        assert_eq!(parse(&["completions", "zsh"]).task, Task::Completions(Shell::Zsh));
+        assert!(Cli::try_parse_from(&flags(), ["inferometer", "completions"]).is_err(), "for which shell");
+        assert!(Cli::try_parse_from(&flags(), ["inferometer", "helth"]).is_err(), "no command");
+    }
+
+    #[test]
+    fn completions_and_the_manual_page_name_every_option_and_every_command() {
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        let script = text(completions(command(&flags()), Shell::Bash));
+        let page = text(manual(command(&flags()))).replace('\\', "");
+        let command = command(&flags());
+        let options = command.get_arguments().filter_map(|option| option.get_long());
+        let names: Vec<_> = options.map(|name| format!("--{name}")).collect();
+        let commands = command.get_subcommands().map(|command| command.get_name().to_owned());
+        for name in names.into_iter().chain(commands) {
+            assert!(script.contains(&name) && page.contains(&name), "{name}");
+        }
     }
 
     #[test]

@@ -24,6 +24,7 @@
 //! * [`host`]: facts about the machine.
 //! * [`admin`]: the second listener.
 //! * [`tls`]: certificates, keys, and sockets with or without TLS around them.
+//! * [`doctor`]: asks the running program, and what it needs, how they are.
 //! * [`logs`], [`clock`]: the log, and monotonic and wall time.
 //!
 //! # The life of an exchange
@@ -68,6 +69,7 @@ pub mod backend;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod doctor;
 pub mod exchange;
 pub mod fleet;
 pub mod history;

@@ -2,46 +2,41 @@
 
 use std::process::ExitCode;
 
-use inferometer::app::Process;
+use inferometer::app::command::{self, CommandReport};
 use inferometer::app::material::Material;
-use inferometer::cli::Cli;
-use inferometer::config::Config;
+use inferometer::app::{self, Process};
+use inferometer::cli::{Cli, Task};
 use inferometer::config::error::ConfigError;
-use inferometer::{app, config, logs};
+use inferometer::config::{self, Config};
+use inferometer::logs;
 
 /// Exit code of a failure while running.
 const FAILED: u8 = 1;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse(&config::flags());
-    let config = match resolve(&cli) {
-        Ok(config) => config,
-        Err(error) => return refuse(&error),
-    };
-    if cli.print_config {
-        print(&config.to_toml());
-        return ExitCode::SUCCESS;
+    let flags = config::flags();
+    let cli = Cli::parse(&flags);
+    if cli.task != Task::Serve {
+        return print(&command::run(cli.task, &flags, || resolve(&cli)));
     }
-    let material = match Material::load(&config) {
-        Ok(material) => material,
-        Err(error) => return refuse(&error),
-    };
-    if cli.check_config {
-        config.warnings.iter().for_each(|warning| eprintln!("inferometer: warning: {warning}"));
-        print("the configuration is fine\n");
-        return ExitCode::SUCCESS;
+    match load(&cli) {
+        Ok((config, material)) => run(cli, config, material),
+        Err(error) => {
+            eprintln!("inferometer: {error}");
+            ExitCode::from(ConfigError::EXIT_CODE)
+        }
     }
-    run(cli, config, material)
 }
 
 fn resolve(cli: &Cli) -> Result<Config, ConfigError> {
     config::resolve(cli, std::env::vars_os(), |path| std::fs::read_to_string(path))
 }
 
-/// Reports an error in the configuration.
-fn refuse(error: &dyn std::error::Error) -> ExitCode {
-    eprintln!("inferometer: {error}");
-    ExitCode::from(ConfigError::EXIT_CODE)
+/// The configuration, and the files that it names.
+fn load(cli: &Cli) -> Result<(Config, Material), String> {
+    let config = resolve(cli).map_err(|error| error.to_string())?;
+    let material = Material::load(&config).map_err(|error| error.to_string())?;
+    Ok((config, material))
 }
 
 fn run(cli: Cli, config: Config, material: Material) -> ExitCode {
@@ -53,13 +48,8 @@ fn run(cli: Cli, config: Config, material: Material) -> ExitCode {
             return ExitCode::from(FAILED);
         }
     };
-    let load = move || {
-        let config = resolve(&cli).map_err(|error| error.to_string())?;
-        let material = Material::load(&config).map_err(|error| error.to_string())?;
-        Ok((config, material))
-    };
     let process = Process {
-        load: Box::new(load),
+        load: Box::new(move || load(&cli)),
         set_log_level: Box::new(move |text| level.set(filter(text))),
         log_drops: Box::new(logs.dropped_counter()),
     };
@@ -69,8 +59,10 @@ fn run(cli: Cli, config: Config, material: Material) -> ExitCode {
     })
 }
 
-/// Prints to standard output; a closed one is not an error.
-fn print(text: &str) {
+/// Prints what a command says; a closed output is not an error.
+fn print(report: &CommandReport) -> ExitCode {
     use std::io::Write;
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    let _ = std::io::stdout().write_all(&report.output);
+    let _ = std::io::stderr().write_all(report.complaints.as_bytes());
+    ExitCode::from(report.code)
 }

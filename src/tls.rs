@@ -12,6 +12,7 @@ pub mod linger;
 mod pem;
 pub mod server;
 mod stream;
+mod unverified;
 pub mod watch;
 
 use std::fmt;

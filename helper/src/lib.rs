@@ -42,12 +42,20 @@ const FAILED: u8 = 1;
 /// Exit code for invalid options.
 const INVALID_OPTIONS: u8 = 2;
 
+/// The manual page.
+const MANUAL: &str = include_str!("../inferometer-helper.1");
+
 /// Runs the program with the arguments after its name.
 pub fn main(arguments: impl IntoIterator<Item = String>) -> ExitCode {
+    let mut arguments = arguments.into_iter().peekable();
+    if arguments.next_if(|first| first == "man").is_some() {
+        print!("{MANUAL}");
+        return ExitCode::SUCCESS;
+    }
     let options = match Options::parse(arguments) {
         Ok(Some(options)) => options,
         Ok(None) => {
-            println!("inferometer-helper {}\n\n{USAGE}", env!("CARGO_PKG_VERSION"));
+            println!("inferometer-helper {}\n\n{USAGE}", version());
             return ExitCode::SUCCESS;
         }
         Err(error) => {
@@ -62,6 +70,13 @@ pub fn main(arguments: impl IntoIterator<Item = String>) -> ExitCode {
             ExitCode::from(FAILED)
         }
     }
+}
+
+/// The version, and the commit where the build was given one.
+fn version() -> String {
+    let revision = option_env!("INFEROMETER_REVISION").filter(|revision| !revision.is_empty());
+    let revision = revision.map(|revision| format!(" (revision {revision})")).unwrap_or_default();
+    env!("CARGO_PKG_VERSION").to_owned() + &revision
 }
 
 /// Serves until the source ends, which is always an error.
@@ -134,4 +149,17 @@ pub fn samples(output: impl io::Read) -> Vec<String> {
 #[must_use]
 pub fn answer_to(head: &[u8]) -> String {
     http::answer_to(head, &LatestSample::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MANUAL, USAGE};
+
+    #[test]
+    fn the_manual_page_has_every_option() {
+        let page = MANUAL.replace('\\', "");
+        let options = USAGE.split_whitespace().filter(|word| word.starts_with("--") && *word != "--format");
+        let missing: Vec<_> = options.filter(|option| !page.contains(option.trim_end_matches(','))).collect();
+        assert!(missing.is_empty(), "{missing:?}");
+    }
 }

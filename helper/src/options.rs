@@ -16,7 +16,9 @@ Started as root it opens its sources and then becomes an unprivileged user.
                         `powermetrics --format plist` on the standard input [default: that of the system]
   --user NAME|UID:GID   whom to become when started as root [default: nobody]
   --powermetrics PATH   the program [default: /usr/bin/powermetrics]
-  --help, --version";
+  --help, --version
+
+`inferometer-helper man` prints the manual page.";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Options {

@@ -18,6 +18,14 @@ use crate::tls::FileError;
 /// other spelling is protected.
 const OPEN: [&str; 2] = ["/livez", "/readyz"];
 
+/// Whether this web configuration file switches TLS on. Reads neither certificates nor keys.
+///
+/// # Errors
+/// When the file is missing or malformed.
+pub fn wants_tls(path: &Path) -> Result<bool, FileError> {
+    web_config::wants_tls(path)
+}
+
 /// Whether a request may be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Admission {

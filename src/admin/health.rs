@@ -13,9 +13,12 @@ struct Health<'a> {
     /// `starting`, `serving` or `draining`.
     status: &'static str,
     version: &'a str,
-    revision: &'a str,
+    /// `null` where the build knew none.
+    revision: Option<&'a str>,
     uptime_seconds: u64,
     in_flight: usize,
+    /// Seconds since metrics were scraped; `null` before the first scrape.
+    last_scrape_seconds: Option<f64>,
     backends: Vec<BackendHealth<'a>>,
 }
 
@@ -38,13 +41,14 @@ struct BackendHealth<'a> {
 }
 
 /// The body of `/health`. The status code is 200 whatever it says: it is the process's health, not the backends'.
-pub(super) fn json(parts: &Parts, now: Instant) -> Vec<u8> {
+pub(super) fn json(parts: &Parts, last_scrape: Option<Instant>, now: Instant) -> Vec<u8> {
     let health = Health {
         status: parts.readiness.state().as_str(),
         version: parts.version,
         revision: parts.revision,
         uptime_seconds: now.saturating_duration_since(parts.started).as_secs(),
         in_flight: parts.in_flight.count(),
+        last_scrape_seconds: last_scrape.map(|at| now.saturating_duration_since(at).as_secs_f64()),
         backends: parts.backends.iter().map(|monitor| backend(monitor, now)).collect(),
     };
     serde_json::to_vec(&health).expect("strings, numbers and lists only")

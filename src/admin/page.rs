@@ -32,10 +32,10 @@ pub(super) fn html(parts: &Parts, own: SocketAddr, now: Instant) -> String {
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
          <meta http-equiv=\"refresh\" content=\"3\"><title>inferometer</title>\n<style>{STYLE}</style></head>\n<body>\
          <header><h1>inferometer</h1><span class=\"pill {pill}\">{}</span>\
-         <span class=\"quiet\">version {} · {} · up {up}</span></header>\n<main>",
+         <span class=\"quiet\">version {}{} · up {up}</span></header>\n<main>",
         readiness.as_str(),
         escaped(parts.version),
-        escaped(parts.revision),
+        parts.revision.map(|revision| format!(" · {}", escaped(revision))).unwrap_or_default(),
     );
     let foot = "</main>\n<footer><a href=\"/metrics\">metrics</a> <a href=\"/health\">health</a> \
                 <a href=\"/readyz\">ready</a> <a href=\"/livez\">live</a><span>refreshes every 3 s · never shows a prompt or an answer</span>\

@@ -17,8 +17,8 @@ pub type Encode = Arc<dyn Fn(ExpositionFormat) -> Vec<u8> + Send + Sync>;
 pub struct Parts {
     /// Version of the program.
     pub version: &'static str,
-    /// Source revision of the program; `unknown` where the build did not name one.
-    pub revision: &'static str,
+    /// Source revision of the program; `None` where the build knew none.
+    pub revision: Option<&'static str>,
     /// When the program started.
     pub started: Instant,
     /// The address that clients are served on.

@@ -65,7 +65,9 @@ impl Site {
             Resource::Live => answer(StatusCode::OK, TEXT, "ok\n"),
             Resource::Ready => self.ready(),
             Resource::Metrics => self.metrics(request.headers(), guard).await,
-            Resource::Health => answer(StatusCode::OK, JSON, health::json(&self.parts, Instant::now())),
+            Resource::Health => {
+                answer(StatusCode::OK, JSON, health::json(&self.parts, self.scrapes.last_served(), Instant::now()))
+            }
             Resource::Page => answer::html(page::html(&self.parts, self.own, Instant::now())),
         }
     }

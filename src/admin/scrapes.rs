@@ -39,6 +39,8 @@ pub(super) struct Scrapes {
     encode: Encode,
     /// The newest exposition by format and compression, while any scraper holds it, and the number of the last one.
     newest: Mutex<([Weak<Exposition>; 4], u64)>,
+    /// When an exposition was last handed to a scraper.
+    last_served: Mutex<Option<Instant>>,
     writers: Arc<Semaphore>,
     room: Arc<Semaphore>,
     /// Notified when another exposition is needed and [`MAX_EXPOSITIONS`] exist.
@@ -71,6 +73,7 @@ impl Scrapes {
         Self {
             encode,
             newest: Mutex::default(),
+            last_served: Mutex::default(),
             writers: Arc::new(Semaphore::new(MAX_WRITERS)),
             room: Arc::new(Semaphore::new(MAX_EXPOSITIONS)),
             needs_room: Notify::new(),
@@ -96,7 +99,13 @@ impl Scrapes {
             }
         });
         let bytes = written.await.clone()?;
+        *self.last_served.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         Some((bytes, exposition))
+    }
+
+    /// When metrics were last scraped; `None` before the first scrape.
+    pub(super) fn last_served(&self) -> Option<Instant> {
+        *self.last_served.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One younger than [`MAX_AGE`], or a new one.

@@ -42,7 +42,7 @@ async fn guarded(metrics: Encode, access: Access) -> Admin {
     let (readiness, in_flight) = (Arc::new(Readiness::default()), InFlight::default());
     let parts = Parts {
         version: "1.2.3",
-        revision: "abc",
+        revision: Some("abc"),
         started: Instant::now(),
         clients: "127.0.0.1:11435".parse().expect("address"),
         clients_speak_tls: false,
@@ -160,6 +160,9 @@ async fn health_is_json_with_null_for_unknown_values() {
     assert_eq!((&health["status"], &health["version"]), (&"starting".into(), &"1.2.3".into()));
     assert_eq!(health["backends"][0]["up"], serde_json::Value::Null);
     assert_eq!(health["backends"][0]["probe_seconds"], serde_json::Value::Null);
+    assert_eq!(health["last_scrape_seconds"], serde_json::Value::Null);
+    admin.get("/metrics").await;
+    assert!(read(admin.get("/health").await)["last_scrape_seconds"].is_f64());
     admin.backend.status.record(Instant::now(), Err(ProbeFailure::Dns), Duration::from_millis(250));
     let down = &read(admin.get("/health").await)["backends"][0];
     assert_eq!((&down["up"], &down["reason"]), (&false.into(), &"name does not resolve".into()));

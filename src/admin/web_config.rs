@@ -64,14 +64,24 @@ enum MinVersion {
 
 /// Reads the file, and the certificates and keys that it names.
 pub(super) fn load(path: &Path) -> Result<Policy, FileError> {
+    let file = parse(path)?;
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let tls = file.tls_server_config.map(|tls| server(tls, path, folder)).transpose()?;
+    let users = Users::new(file.basic_auth_users).map_err(|reason| FileError::new(KEY, Some(path), reason))?;
+    Ok(Policy { tls, users })
+}
+
+/// Whether the file switches TLS on.
+pub(super) fn wants_tls(path: &Path) -> Result<bool, FileError> {
+    Ok(parse(path)?.tls_server_config.is_some())
+}
+
+/// An empty file is one without settings.
+fn parse(path: &Path) -> Result<File, FileError> {
     let refuse = |reason: String| FileError::new(KEY, Some(path), reason);
     let text = std::fs::read_to_string(path).map_err(|cause| refuse(format!("cannot be read: {cause}")))?;
     let file: Option<File> = serde_yaml_ng::from_str(&text).map_err(|error| refuse(error.to_string()))?;
-    let file = file.unwrap_or_default();
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let tls = file.tls_server_config.map(|tls| server(tls, path, folder)).transpose()?;
-    let users = Users::new(file.basic_auth_users).map_err(refuse)?;
-    Ok(Policy { tls, users })
+    Ok(file.unwrap_or_default())
 }
 
 fn server(tls: Tls, path: &Path, folder: &Path) -> Result<TlsServer, FileError> {

@@ -10,7 +10,11 @@ use crate::metrics::{self, Metrics};
 
 pub(super) fn build(config: &Config, catalogue: Arc<Catalogue>) -> Arc<Metrics> {
     let settings = metrics::Settings {
-        build: metrics::Build { version: VERSION, revision: REVISION, rustc: env!("INFEROMETER_RUSTC") },
+        build: metrics::Build {
+            version: VERSION,
+            revision: REVISION.unwrap_or_default(),
+            rustc: env!("INFEROMETER_RUSTC"),
+        },
         started: SystemTime::now(),
         max_histograms: metrics::DEFAULT_MAX_HISTOGRAMS,
         max_series: metrics::DEFAULT_MAX_SERIES,

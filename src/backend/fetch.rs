@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -21,25 +21,27 @@ const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("inferometer/",
 
 /// The limits of one request.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct FetchLimits {
+pub struct FetchLimits {
     /// From dialling to the last byte of the response.
-    pub(super) time: Duration,
+    pub time: Duration,
     /// The size of the response's body in bytes.
-    pub(super) body: usize,
+    pub body: usize,
 }
 
 /// A complete response.
 #[derive(Debug)]
-pub(super) struct FetchedResponse {
-    pub(super) status: StatusCode,
-    /// The `Server` field.
-    pub(super) server: Option<HeaderValue>,
-    pub(super) body: Bytes,
+pub struct FetchedResponse {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its head.
+    pub headers: HeaderMap,
+    /// Its body, decoded from its framing alone.
+    pub body: Bytes,
 }
 
 /// Why there is no response.
 #[derive(Debug)]
-pub(super) enum FetchError {
+pub enum FetchError {
     /// No connection.
     Dial(DialError),
     /// Not in time.
@@ -51,7 +53,7 @@ pub(super) enum FetchError {
 }
 
 /// Sends one request and reads the whole response.
-pub(super) async fn fetch(
+pub async fn fetch(
     dialer: &Dialer,
     host: &HeaderValue,
     (method, path): (Method, &str),
@@ -74,12 +76,11 @@ async fn send(stream: Stream, request: Request<Empty<Bytes>>, max_body: usize) -
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|_| FetchError::Protocol)?;
     let mut answer = pin!(async move {
         let response = sender.send_request(request).await.map_err(|error| send_error(&error))?;
-        let status = response.status();
-        let server = response.headers().get(header::SERVER).cloned();
-        let body = Limited::new(response.into_body(), max_body).collect().await.map_err(|error| {
+        let (head, body) = response.into_parts();
+        let body = Limited::new(body, max_body).collect().await.map_err(|error| {
             if error.is::<http_body_util::LengthLimitError>() { FetchError::TooLarge } else { FetchError::Protocol }
         })?;
-        Ok(FetchedResponse { status, server, body: body.to_bytes() })
+        Ok(FetchedResponse { status: head.status, headers: head.headers, body: body.to_bytes() })
     });
     let mut connection = pin!(connection);
     // The connection may end before its last frames have been read.

@@ -4,7 +4,7 @@
 //! latter (`owned_by`, `Server`) identifies the server, since several imitate Ollama's API. All other requests are sent
 //! only to the server that is known to answer them. A failed request leaves its facts unknown.
 
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, header};
 
 use super::answers::{self, JsonObject, ServedModel};
 use super::engine;
@@ -82,7 +82,7 @@ impl Recognised {
 
 /// The server that the response to `/v1/models` identifies.
 fn signature(answer: Option<&FetchedResponse>, served: &[ServedModel]) -> Runtime {
-    let server = answer.and_then(|answer| answer.server.as_ref());
+    let server = answer.and_then(|answer| answer.headers.get(header::SERVER));
     if server.is_some_and(|server| server.as_bytes().starts_with(b"llama.cpp")) {
         return Runtime::LlamaCpp;
     }

@@ -11,14 +11,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "admin", "backend", "cli", "clock", "config", "exchange", "fleet", "history", "host", "logs", "metrics",
-            "proxy", "tls",
+            "admin", "backend", "cli", "clock", "config", "doctor", "exchange", "fleet", "history", "host", "logs",
+            "metrics", "proxy", "tls",
         ],
     ),
     ("backend", &["tls", "wire"]),
     ("cli", &[]),
     ("clock", &[]),
     ("config", &["backend", "cli", "host", "logs", "proxy", "tls"]),
+    ("doctor", &["backend", "cli", "config", "host", "tls"]),
     ("exchange", &["wire"]),
     ("fleet", &["backend", "exchange"]),
     ("history", &["exchange"]),

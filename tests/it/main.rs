@@ -9,6 +9,7 @@ mod cut;
 mod dialects;
 mod differential;
 mod docs;
+mod doctor;
 mod drain;
 mod early;
 mod engines;

@@ -7,10 +7,12 @@ use std::time::Instant;
 use rustix::process::Signal;
 
 use crate::support::PATIENCE;
+use crate::support::authority::{Authority, folder};
 use crate::support::backend::{Backend, Connection};
 use crate::support::client::{Client, ask};
 use crate::support::http2;
 use crate::support::program::{Program, command};
+use crate::support::simulator::Simulator;
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n";
 const CHAT: &str = "POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: 41\r\n\r\n{\"model\":\"llama3\",\"messages\":[{\"a\":\"b\"}]}";
@@ -222,4 +224,121 @@ fn nothing_of_a_prompt_an_answer_or_a_credential_is_logged_or_exposed() {
     log += &program.fetch("/metrics");
     log += &program.fetch("/");
     assert!(!log.contains("SECRET"), "{log}");
+}
+
+/// The exit code of `inferometer health` with these settings, and its line.
+fn health(arguments: &[&str]) -> (Option<i32>, String) {
+    let output = run(&[&["health"], arguments].concat(), &[]);
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    let line = String::from_utf8(output.stdout).expect("text");
+    assert_eq!(line.lines().count(), 1, "{line}");
+    (output.status.code(), line)
+}
+
+#[test]
+fn health_says_whether_clients_are_served_and_exits_0_or_1() {
+    let (step, steps) = mpsc::channel::<()>();
+    let steps = std::sync::Mutex::new(steps);
+    let backend = chatting(move |connection| {
+        connection.write(format!("{HEAD}{}", word("a")).as_bytes());
+        let _ = steps.lock().expect("one script").recv_timeout(PATIENCE);
+        connection.write(last(2).as_bytes());
+    });
+    let mut program = Program::before(backend.address);
+    let admin = program.admin.to_string();
+    let everywhere = format!("0.0.0.0:{}", program.admin.port());
+    for address in [&admin, &everywhere] {
+        let (code, line) = health(&["--admin-listen", address]);
+        assert_eq!(code, Some(0), "{line}");
+        assert!(line.starts_with(&format!("serving clients, says http://{admin}/")), "{line}");
+    }
+    let mut client = Client::connect(program.clients);
+    client.send(CHAT).until("}\n\r\n");
+    program.signal(Signal::TERM);
+    program.logged(|line| line["message"].as_str().is_some_and(|message| message.starts_with("draining")));
+    let (code, line) = health(&["--admin-listen", &admin]);
+    assert!(code == Some(1) && line.contains("draining"), "{line}");
+    step.send(()).expect("the backend waits");
+    client.until("0\r\n\r\n");
+    assert_eq!(program.ended().code(), Some(0));
+    let (code, line) = health(&["--admin-listen", &admin]);
+    assert!(code == Some(1) && line.contains("connection refused"), "{line}");
+    assert_eq!(run(&["health", "--admin-listen", "nowhere"], &[]).status.code(), Some(2));
+}
+
+/// As a container's health check runs it: with the program's own settings, from which it knows that TLS is spoken.
+#[test]
+fn health_needs_no_password_and_no_authority_where_the_second_listener_has_both() {
+    let backend = chatting(|_| {});
+    let authority = Authority::new();
+    let identity = authority.identity(&["metrics.example"]);
+    let file = folder().join("web.yml");
+    let (cert, key) = (identity.cert_file.display(), identity.key_file.display());
+    let tls = format!("tls_server_config: {{ cert_file: {cert}, key_file: {key} }}\n");
+    let hash = bcrypt::hash("right", 4).expect("a hash");
+    std::fs::write(&file, format!("{tls}basic_auth_users: {{ prometheus: {hash} }}\n")).expect("a file");
+    let settings = ["--admin-web-config-file", &file.display().to_string()];
+    let program = Program::with(backend.address, &settings);
+    let (code, line) = health(&[&settings[..], &["--admin-listen", &program.admin.to_string()]].concat());
+    assert_eq!(code, Some(0), "{line}");
+    assert!(line.contains("https://127.0.0.1:"), "{line}");
+}
+
+#[test]
+fn completions_and_the_manual_page_are_printed_and_the_bare_command_stays_the_proxy() {
+    for (arguments, words) in [
+        (&["completions", "bash"][..], &["complete", "--admin-listen", "health"][..]),
+        (&["completions", "zsh"], &["#compdef inferometer", "--admin-listen"]),
+        (&["completions", "fish"], &["complete -c inferometer", "admin-listen"]),
+        (&["man"], &[".TH inferometer 1", ".SH OPTIONS", ".SH COMMANDS", "EXIT STATUS"]),
+    ] {
+        let output = run(arguments, &[]);
+        let said = String::from_utf8(output.stdout).expect("text");
+        assert!(output.status.success(), "{arguments:?}");
+        for word in words {
+            assert!(said.contains(word), "{word} in {said}");
+        }
+    }
+    assert_eq!(run(&["completions", "csh"], &[]).status.code(), Some(2), "a shell that is not known");
+}
+
+/// What stands in a log in text, as on a terminal, until this is said.
+fn first_lines(arguments: &[&str], until: &str) -> Vec<String> {
+    use std::io::{BufRead, BufReader};
+    let mut child = command()
+        .args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"])
+        .args(arguments)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let mut lines = Vec::new();
+    for line in BufReader::new(child.stderr.take().expect("piped")).lines().map_while(Result::ok) {
+        let is_last = line.contains(until);
+        lines.push(line);
+        if is_last {
+            break;
+        }
+    }
+    child.kill().and_then(|()| child.wait()).expect("it ends");
+    lines
+}
+
+#[test]
+fn a_first_start_says_in_three_lines_where_clients_go_where_to_look_and_what_is_behind() {
+    let server = Simulator::start();
+    let backend = format!("http://{}", server.address);
+    let (there, gone) = (format!("address={backend}"), "reason=\"connection refused\"");
+    let nothing =
+        std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port").to_string();
+    for (backend, behind) in [(&backend, &*there), (&nothing, gone)] {
+        let lines = first_lines(&["--backend", backend], behind);
+        assert_eq!(lines.len(), 3, "{lines:#?}");
+        for (line, words) in [
+            (&lines[0], &["INFO", "clients=http://127.0.0.1:", "metrics=http://127.0.0.1:", "/metrics"][..]),
+            (&lines[1], &["INFO", "look here", "page=http://127.0.0.1:"]),
+            (&lines[2], &["the backend", behind]),
+        ] {
+            assert!(words.iter().all(|word| line.contains(word)), "{words:?} in {line}");
+        }
+    }
 }

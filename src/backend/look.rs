@@ -1,0 +1,25 @@
+//! One look at a backend, apart from its monitoring.
+
+use http::Method;
+
+use super::fetch::{FetchError, FetchLimits, fetch};
+use super::inventory::{Inventory, Runtime};
+use super::monitor::Monitor;
+use super::probe;
+use super::recognise::recognise;
+use super::status::ProbeFailure;
+
+/// The size limit of the probe's body in bytes; a response to `HEAD` has none.
+const MAX_BODY: usize = 1024;
+
+/// Whether it answers, and what it is; `Ok(None)` where it answers and lists no models. It wakes and loads nothing.
+///
+/// # Errors
+/// When it does not answer.
+pub async fn look(monitor: &Monitor) -> Result<Option<Inventory>, ProbeFailure> {
+    let limits = FetchLimits { time: monitor.pace.probe_limit, body: MAX_BODY };
+    match fetch(&monitor.dialer, &monitor.host(), (Method::HEAD, "/"), limits).await {
+        Ok(_) | Err(FetchError::TooLarge) => Ok(recognise(monitor, Runtime::Unknown, true).await),
+        Err(error) => Err(probe::failure(&error)),
+    }
+}

@@ -1,0 +1,29 @@
+//! Whether the running program serves clients, for `inferometer health`.
+
+use std::net::SocketAddr;
+
+use http::StatusCode;
+
+use super::ask::Listener;
+use crate::backend::probe;
+
+/// Asks `/readyz`, which needs no password. The text is one line: what the program says, or why it says nothing.
+///
+/// # Errors
+/// When it does not serve clients: not there, not started, or draining.
+pub async fn check(admin: SocketAddr, tls: bool) -> Result<String, String> {
+    if admin.port() == 0 {
+        return Err("admin_listen has port 0, which the system chooses: give it a port, so that it can be asked".into());
+    }
+    let listener = Listener::new(admin, tls);
+    let url = listener.url();
+    match listener.get("/readyz").await {
+        Ok(answer) if answer.status == StatusCode::OK => Ok(format!("serving clients, says {url}/readyz")),
+        Ok(answer) if answer.status == StatusCode::SERVICE_UNAVAILABLE => {
+            let state = String::from_utf8_lossy(&answer.body).trim().escape_debug().to_string();
+            Err(format!("not serving clients, says {url}/readyz: {state}"))
+        }
+        Ok(answer) => Err(format!("{url}/readyz answers {}: is that this program's admin_listen?", answer.status)),
+        Err(error) => Err(format!("{url}/readyz: {}", probe::failure(&error).as_str())),
+    }
+}
