@@ -6,18 +6,17 @@ use super::material::Material;
 use crate::cli::VERSION;
 use crate::config::Config;
 
-/// Logs the addresses as URLs, and every warning.
+/// Logs where clients go, where to look, and every warning. What the backend is, the first probe of it logs.
 pub(super) fn announce(config: &Config, material: &Material, clients: SocketAddr, admin: SocketAddr) {
     let scheme = |tls: bool| if tls { "https" } else { "http" };
-    for backend in &config.backends {
-        tracing::info!(
-            version = VERSION,
-            clients = %format_args!("{}://{clients}", scheme(material.clients.is_some())),
-            metrics = %format_args!("{}://{admin}/metrics", scheme(material.admin.speaks_tls())),
-            backend = %format_args!("{} ({})", backend.name, backend.address),
-            "inferometer is listening: point clients at the first address, Prometheus at the second"
-        );
-    }
+    let looked_at = format!("{}://{admin}", scheme(material.admin.speaks_tls()));
+    tracing::info!(
+        version = VERSION,
+        clients = %format_args!("{}://{clients}", scheme(material.clients.is_some())),
+        metrics = %format_args!("{looked_at}/metrics"),
+        "inferometer is listening: point clients at the first address, Prometheus at the second"
+    );
+    tracing::info!(page = %format_args!("{looked_at}/"), "look here: what is in flight, which models are in memory");
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }

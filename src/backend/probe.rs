@@ -41,7 +41,7 @@ async fn probe(monitor: &Monitor, report: &dyn Report) {
         // It says nothing about the backend.
         Err(FetchError::Dial(DialError::Exhausted(_))) => return,
         Ok(_) | Err(FetchError::TooLarge) => Ok(()),
-        Err(error) => Err(probe_failure(&error)),
+        Err(error) => Err(failure(&error)),
     };
     let was_up = monitor.status.snapshot().state.is_up();
     let changed = monitor.status.record(now, found, took);
@@ -52,12 +52,15 @@ async fn probe(monitor: &Monitor, report: &dyn Report) {
     if found.is_ok() && was_up != Some(true) {
         monitor.came_up.notify_one();
     }
-    if changed {
+    // Of a backend that answers from the start the survey, which follows, says more.
+    if changed && (was_up.is_some() || found.is_err()) {
         log_change(monitor);
     }
 }
 
-fn probe_failure(error: &FetchError) -> ProbeFailure {
+/// The reason for which a probe with this error fails.
+#[must_use]
+pub fn failure(error: &FetchError) -> ProbeFailure {
     match error {
         FetchError::Dial(DialError::Refused) => ProbeFailure::Refused,
         FetchError::Dial(DialError::Timeout) => ProbeFailure::ConnectTimeout,

@@ -117,8 +117,9 @@ impl Survey {
         let is_quiet = self.idle_time() >= self.monitor.pace.quiet_after;
         let found = recognise(&self.monitor, known, is_quiet).await;
         if self.lists_models && found.is_none() {
-            let backend = &*self.monitor.backend.name;
-            tracing::warn!(backend, "the backend lists no models: their names are learnt from answers only");
+            let (backend, address) = (&*self.monitor.backend.name, &self.monitor.backend.address);
+            let message = "the backend answers and lists no models: their names are learnt from answers only";
+            tracing::warn!(backend, %address, message);
         }
         self.lists_models = found.is_some();
         // Before any name is admitted. A backend that does not list now is still what it was recognised as.
@@ -128,8 +129,9 @@ impl Survey {
         self.catalogue.set_listed(&self.monitor.backend.name, found.models.iter().map(|model| &*model.name));
         if fresh || before.runtime != found.runtime || before.version != found.version {
             let (backend, runtime) = (&*self.monitor.backend.name, found.runtime.as_str());
-            let version = found.version.as_deref();
-            tracing::info!(backend, runtime, version, models = found.models.len(), "the backend was recognised");
+            let (address, version) = (&self.monitor.backend.address, found.version.as_deref());
+            let models = found.models.len();
+            tracing::info!(backend, %address, runtime, version, models, "the backend answers, and was recognised");
         }
         if found.polled {
             found.resident.clone_from(&before.resident);
