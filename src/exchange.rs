@@ -54,7 +54,7 @@ use timeline::Timeline;
 use crate::wire::budget::DecodeBudget;
 use crate::wire::event::{Defect, FinishReason};
 use crate::wire::reader::{Engine, Head, Reader};
-use crate::wire::request::{LoadOptions, ModelScanner};
+use crate::wire::request::{LoadOptions, RequestFacts};
 use crate::wire::route::{BodyFormat, Dialect, Operation, Route};
 
 /// The status of an exchange whose client left before a head was sent (nginx's convention).
@@ -87,7 +87,7 @@ pub struct Observation {
     /// `None` until a backend is chosen.
     placement: Option<Placement>,
     context: ObservationContext,
-    /// Limits the work of decoding compressed bodies.
+    /// Limits the work of decoding a compressed response.
     budget: Rc<DecodeBudget>,
     /// `None` once the exchange has ended.
     watch: Option<Box<dyn Watch>>,
@@ -95,8 +95,8 @@ pub struct Observation {
     timeline: Timeline,
     /// The latest instant passed in.
     last: Instant,
-    /// Reads the request's body; `None` once it has ended, or after a fault.
-    scanner: Option<Box<ModelScanner>>,
+    /// What the request's body says was passed in.
+    is_request_known: bool,
     requested_model: Option<NamedModel>,
     /// The request's body ended before a backend was chosen; the watch still has to learn the requested model.
     requested_unreported: bool,
@@ -146,7 +146,7 @@ impl Observation {
             phase: Phase::Upload,
             timeline: Timeline::default(),
             last: start.at,
-            scanner: start.route.names_model.then(Box::default),
+            is_request_known: false,
             requested_model: None,
             requested_unreported: false,
             prompt_characters: None,
@@ -204,41 +204,43 @@ impl Observation {
         }
     }
 
-    /// A piece of the request's body was read from the client.
-    pub fn request_frame(&mut self, piece: &[u8]) {
-        self.request_bytes += piece.len() as u64;
-        if let Some(scanner) = &mut self.scanner {
-            scanner.read(piece);
-        }
+    /// A piece of the request's body was read from the client: its length in bytes, as it was sent.
+    pub fn request_piece(&mut self, bytes: usize) {
+        self.request_bytes += bytes as u64;
     }
 
-    /// The request's body is not JSON: its bytes are counted and not parsed.
-    pub fn request_opaque(&mut self) {
-        self.scanner = None;
-    }
-
-    /// The request's body has this content coding: a copy is decoded as it passes. Call it before the first piece.
-    pub fn request_coded(&mut self, coding: &[u8]) {
-        self.scanner = self.scanner.take().map(|_| Box::new(ModelScanner::coded(coding, &self.budget)));
-    }
-
-    /// Whether one of the bodies is being decoded, which uses the [`DecodeBudget`].
+    /// Whether the response's body is being decoded, which uses the [`DecodeBudget`].
     #[must_use]
     pub fn decodes(&self) -> bool {
-        self.scanner.as_ref().is_some_and(|scanner| scanner.decodes())
-            || self.reader.as_ref().is_some_and(Reader::decodes)
+        self.reader.as_ref().is_some_and(Reader::decodes)
     }
 
-    /// The client's body was read to its end: the requested model is final.
-    pub fn request_read(&mut self) {
-        self.settle_requested();
+    /// What the request's body says: once it has ended and before [`Observation::request_uploaded`], or as far as it came
+    /// when the exchange ends. Not called for a route or a media type that names no model. Only the first call counts.
+    pub fn requested(&mut self, facts: &RequestFacts<'_>) {
+        if std::mem::replace(&mut self.is_request_known, true) {
+            return;
+        }
+        self.requested_model = facts.model.map(|name| match &self.placement {
+            Some(Placement { backend, .. }) => self.context.names.requested(backend, self.start.route.dialect, name),
+            None => name.into(),
+        });
+        self.load_options = facts.load_options;
+        // Other APIs have no `keep_alive`: Ollama ignores it on theirs.
+        self.unloads_model = facts.model_leaves && self.start.route.dialect == Dialect::Ollama;
+        self.prompt_characters = facts.prompt_characters;
+        self.has_one_prompt = facts.has_one_prompt;
+        self.request_defect = facts.defect;
+        match self.placement {
+            Some(_) => self.report_requested(),
+            None => self.requested_unreported = true,
+        }
     }
 
     /// The backend connection has taken the whole request.
     pub fn request_uploaded(&mut self, now: Instant) {
         self.timeline.uploaded = self.since_start(now);
         self.advance(Phase::Waiting);
-        self.settle_requested();
         self.enter_model();
     }
 
@@ -300,14 +302,13 @@ impl Observation {
         }
     }
 
-    /// Parsing failed: nothing more is parsed, while the exchange goes on.
+    /// Parsing failed: nothing more of the response is parsed, while the exchange goes on.
     pub fn defect(&mut self, defect: Defect) {
         let mut reading = self.reading();
         reading.expects_terminal = false;
         reading.defects.add(defect);
         self.failed_reading = Some(Box::new(reading));
         self.reader = None;
-        self.scanner = None;
         self.held_frame = None;
     }
 
@@ -321,25 +322,6 @@ impl Observation {
     pub fn finish(mut self: Box<Self>, end: End, status: u16, now: Instant, overhead: Duration) {
         self.last = now.max(self.last);
         self.conclude(end, status, Some(overhead));
-    }
-
-    /// Takes what the scanner found once the request's body, or the exchange, is over.
-    fn settle_requested(&mut self) {
-        let Some(scanner) = self.scanner.take() else { return };
-        self.requested_model = scanner.model().map(|name| match &self.placement {
-            Some(Placement { backend, .. }) => self.context.names.requested(backend, self.start.route.dialect, name),
-            None => name.into(),
-        });
-        self.load_options = scanner.load_options();
-        // Other APIs have no `keep_alive`: Ollama ignores it on theirs.
-        self.unloads_model = scanner.model_leaves() && self.start.route.dialect == Dialect::Ollama;
-        self.prompt_characters = scanner.prompt_characters();
-        self.has_one_prompt = scanner.has_one_prompt();
-        self.request_defect = scanner.defect();
-        match self.placement {
-            Some(_) => self.report_requested(),
-            None => self.requested_unreported = true,
-        }
     }
 
     fn report_requested(&mut self) {

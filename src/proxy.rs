@@ -18,6 +18,7 @@ mod characters;
 mod chunks;
 mod client;
 mod closing;
+mod decoding;
 mod download;
 mod extension;
 mod fields;
@@ -28,6 +29,7 @@ pub mod guard;
 mod handshake;
 mod http1;
 mod http2;
+mod named_model;
 mod polls;
 mod pool;
 mod pools;
@@ -134,8 +136,7 @@ struct Parts {
     /// Client connections now, and streams within them.
     connections: Arc<AtomicU64>,
     room: admission::Room,
-    /// Bytes that the decoders of coded bodies hold, over all threads.
-    held_by_decoders: Arc<AtomicU64>,
+    held_by_decoders: decoding::HeldByDecoders,
     /// What decoded heads of HTTP/2 hold.
     heads: Arc<AtomicU64>,
     /// Client connections that are closed in two steps now.
@@ -166,7 +167,7 @@ impl Proxy {
             ids: Arc::default(),
             connections: Arc::clone(&connections),
             room,
-            held_by_decoders: Arc::default(),
+            held_by_decoders: decoding::HeldByDecoders::default(),
             heads: Arc::default(),
             lingering: Arc::default(),
         };

@@ -18,6 +18,7 @@ use inferometer::logs::access::AccessLog;
 use inferometer::metrics::{self, Format, Metrics};
 use inferometer::wire::budget::DecodeBudget;
 use inferometer::wire::reader::{Head, Reported};
+use inferometer::wire::request::ModelScanner;
 use inferometer::wire::route::Route;
 
 use crate::chunks::{CASES, Case, Exchange, OLLAMA_LAST};
@@ -94,8 +95,7 @@ impl Observed {
         self.catalogue.admit(model);
         let route = Route::of("POST", case.path);
         let mut observation = self.begin(Method::Post, route);
-        observation.request_frame(format!("{{\"model\":\"{model}\",\"stream\":true}}").as_bytes());
-        observation.request_read();
+        read_request(&mut observation, route, &format!("{{\"model\":\"{model}\",\"stream\":true}}"));
         observation.forwarded(self.now);
         observation.request_uploaded(self.now);
         observation.responded(&head(case, status), self.tick());
@@ -106,8 +106,7 @@ impl Observed {
     pub fn exchange(&mut self, exchange: &Exchange) {
         let route = Route::of(exchange.method, exchange.path);
         let mut observation = self.begin(Method::parse(exchange.method), route);
-        observation.request_frame(exchange.request.as_bytes());
-        observation.request_read();
+        read_request(&mut observation, route, exchange.request);
         observation.forwarded(self.now);
         observation.request_uploaded(self.now);
         let content_type = Some(exchange.kind.as_bytes());
@@ -161,6 +160,16 @@ impl Observed {
 #[must_use]
 pub fn head(case: &Case, status: u16) -> Head<'static> {
     Head { status, content_type: Some(case.kind.as_bytes()), content_encoding: None, reported: Reported::default() }
+}
+
+/// A request's body, in one piece. Like the proxy, scans only what may name a model.
+fn read_request(observation: &mut Observation, route: Route, body: &str) {
+    let mut scanner = route.names_model.then(Box::<ModelScanner>::default);
+    observation.request_piece(body.len());
+    if let Some(scanner) = &mut scanner {
+        scanner.read(body.as_bytes());
+        observation.requested(&scanner.facts());
+    }
 }
 
 #[cfg(test)]

@@ -69,7 +69,6 @@ impl Observation {
     }
 
     fn read_rest(&mut self) {
-        self.settle_requested();
         if std::mem::take(&mut self.requested_unreported) {
             self.report_requested();
         }

@@ -16,6 +16,7 @@ use super::vocabulary::{Defects, Dialect, FinishReason, Source};
 use super::*;
 use crate::wire::event::{Event, Timings, Tokens, Usage};
 use crate::wire::reader::Reported;
+use crate::wire::request::ModelScanner;
 use crate::wire::route::BodyFormat;
 
 const CHAT: Route = Route {
@@ -159,6 +160,14 @@ impl Case {
 
     fn at(&self, after: u64) -> Instant {
         self.zero + ms(after)
+    }
+
+    /// A whole body of a request.
+    fn request(&mut self, body: &str) {
+        let mut scanner = ModelScanner::default();
+        scanner.read(body.as_bytes());
+        self.observation.request_piece(body.len());
+        self.observation.requested(&scanner.facts());
     }
 
     fn head(&mut self, head: Head<'_>, after: u64) {
@@ -546,7 +555,7 @@ fn after_a_fault_nothing_is_parsed_and_the_rest_stays_right() {
     let now = case.at(30);
     case.observation.response_frame(b"12345", now);
     case.head(OK, 31);
-    assert!(case.observation.reader.is_none() && case.observation.scanner.is_none());
+    assert!(case.observation.reader.is_none());
     let record = case.complete(40);
     assert_eq!((record.outcome, record.error, record.status), (Outcome::Completed, None, 200));
     assert_eq!((record.response_bytes, record.duration), (15, ms(40)));
@@ -594,7 +603,7 @@ fn time_that_runs_backwards_counts_as_none() {
 /// An exchange with real bodies: the request, then pieces of the response a millisecond apart.
 fn spoken(path: &str, request: &str, pieces: &[String], end: End) -> (Record, Recorder) {
     let mut case = Case::on(Route::of("POST", path), Recorder::default(), &Arc::default());
-    case.observation.request_frame(request.as_bytes());
+    case.request(request);
     case.observation.forwarded(Instant::now());
     case.observation.request_uploaded(case.zero);
     case.head(Head { content_type: Some(b"text/event-stream"), ..OK }, 10);

@@ -10,6 +10,7 @@ use super::answer::Answer;
 use super::chunks::Progress;
 use super::framing::Framing;
 use super::guard::{Facts, Request};
+use super::named_model::RequestScan;
 use super::polls::Polls;
 use super::request::{self, KeptHead};
 use super::response::{Response, Version};
@@ -90,14 +91,16 @@ impl Forward {
         let path = request.path();
         let route = Route::of(request.method(), path);
         let lease = worker.thread.choose();
-        let mut tap = Tap::start(worker, polls, now, || {
+        let scan = RequestScan::of(route, &request.facts, &worker.thread.decoding.requests);
+        let mut tap = Tap::start(worker, polls, now, scan, || {
             let id = worker.next_id();
             let (trace, parent) = match trace_of(&request.facts) {
                 Some((trace, parent)) => (trace, Some(parent)),
                 None => (worker.make_trace(id), None),
             };
             let start = Start { id, method: Method::parse(request.method()), route, trace, parent, at: now };
-            let mut observation = Observation::start(start, &worker.observe, &worker.thread.decoding, &*worker.sink);
+            let budget = &worker.thread.decoding.responses;
+            let mut observation = Observation::start(start, &worker.observe, budget, &*worker.sink);
             let placement = Placement {
                 backend: lease.member().backend.name.clone(),
                 reason: lease.reason(),
@@ -107,7 +110,6 @@ impl Forward {
             observation.placed(placement, now);
             observation
         });
-        tap.observe(|observation| describe_body(observation, &request.facts));
         let asked = Asked {
             shape: ErrorShape::of(path),
             route,
@@ -134,7 +136,7 @@ impl Forward {
         }
         // What came whole with its head has named its model before anybody is told that it is sent.
         if upload.is_over() {
-            tap.observe(Observation::request_read);
+            tap.request_read();
         }
         // Boxed, as it is moved about: from the reading of its head to its backend and back.
         Box::new(Self { tap, lease, asked, upload, broken, head })
@@ -199,15 +201,6 @@ impl Forward {
 /// The trace that a client names.
 fn trace_of(facts: &Facts<'_>) -> Option<(TraceId, ParentSpan)> {
     facts.traceparent.filter(|_| !facts.several_traceparents).and_then(trace::parse_traceparent)
-}
-
-/// Tells how the body has to be read for what it names.
-fn describe_body(observation: &mut Observation, facts: &Facts<'_>) {
-    if facts.content_type.is_some_and(|kind| kind.starts_with(b"multipart/")) {
-        observation.request_opaque();
-    } else if let Some(coding) = facts.content_encoding.or(facts.x_body_compressed) {
-        observation.request_coded(coding);
-    }
 }
 
 /// A fresh connection to a backend.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, watch};
 
 use super::admission::{Admission, Life};
+use super::decoding::HeldByDecoders;
 use super::slot::Slots;
 use super::worker::Worker;
 use super::{Parts, Settings, Shared};
@@ -67,7 +68,7 @@ pub(super) fn worker(at: SocketAddr, records: &Records) -> Rc<Worker> {
         ids: Arc::default(),
         connections: Arc::default(),
         room: mpsc::unbounded_channel().0,
-        held_by_decoders: Arc::default(),
+        held_by_decoders: HeldByDecoders::default(),
         heads: Arc::default(),
         lingering: Arc::default(),
     };

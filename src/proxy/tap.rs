@@ -13,6 +13,7 @@ use http::StatusCode;
 
 use super::admission::Life;
 use super::chunks::Part;
+use super::named_model::RequestScan;
 use super::polls::Polls;
 use super::worker::Worker;
 use crate::exchange::outcome::{End, ErrorType};
@@ -23,6 +24,7 @@ use crate::wire::event::Defect;
 /// The observer of one exchange.
 pub(super) struct Tap {
     observation: Option<Box<Observation>>,
+    scan: RequestScan,
     worker: Rc<Worker>,
     polls: Rc<Polls>,
     polls_before: Duration,
@@ -38,11 +40,13 @@ impl Tap {
         worker: &Rc<Worker>,
         polls: &Rc<Polls>,
         now: Instant,
+        scan: RequestScan,
         observe: impl FnOnce() -> Box<Observation>,
     ) -> Self {
         polls.count(true);
         Self {
             observation: catch_unwind(AssertUnwindSafe(observe)).ok(),
+            scan,
             worker: worker.clone(),
             polls: polls.clone(),
             polls_before: polls.total(now),
@@ -80,14 +84,22 @@ impl Tap {
     /// A part of the request's body.
     pub(super) fn request(&mut self, part: Part<'_>) {
         if let Part::Data(data) = part {
-            self.observe(|observation| observation.request_frame(data));
+            self.scan.read(data);
+            self.observe(|observation| observation.request_piece(data.len()));
+        }
+    }
+
+    /// The request's body was read to its end, or no more of it comes.
+    pub(super) fn request_read(&mut self) {
+        if let Some(scanner) = self.scan.finish() {
+            self.observe(|observation| observation.requested(&scanner.facts()));
         }
     }
 
     /// How many of so many bytes are to be read at once, so that looking at them does not take all of the turn's work.
     pub(super) fn reads(&self, most: usize) -> usize {
-        let decodes = self.observation.as_ref().is_some_and(|observation| observation.decodes());
-        if decodes { most.min(READ) } else { most }
+        let observes = || self.observation.as_ref().is_some_and(|observation| observation.decodes());
+        if self.scan.decodes() || observes() { most.min(READ) } else { most }
     }
 
     /// Looking at coded bodies has taken this turn's share of work. The task is woken to go on in its next turn: the
@@ -125,6 +137,7 @@ impl Tap {
     /// The request's body was taken over by the backend's connection; only the first call behind [`Tap::forwarded`] counts.
     pub(super) fn uploaded(&mut self) {
         if !std::mem::replace(&mut self.uploaded, true) {
+            self.request_read();
             let now = self.polls.begun();
             self.observe(|observation| observation.request_uploaded(now));
         }
@@ -135,6 +148,7 @@ impl Tap {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
+        self.request_read();
         let now = Instant::now();
         let overhead = self.polls.total(now).saturating_sub(self.polls_before);
         self.polls.count(false);

@@ -13,6 +13,7 @@ use tokio::sync::{Notify, oneshot, watch};
 
 use super::admission::{Life, Room};
 use super::answer::{Answer, too_many};
+use super::decoding::{Decoding, HeldByDecoders};
 use super::pools::Pools;
 use super::{Parts, Settings, Shared};
 use crate::exchange;
@@ -21,7 +22,6 @@ use crate::exchange::sink::AnySink;
 use crate::exchange::trace::TraceId;
 use crate::fleet::{Fleet, Lease};
 use crate::tls::server::TlsServer;
-use crate::wire::budget::{DecodeBudget, Limits};
 
 /// Most bytes taken from a socket at once. The memory is the thread's, so that a quiet connection has none.
 const READ: usize = 64 * 1024;
@@ -66,17 +66,17 @@ pub(super) struct Thread {
     pub(super) tasks: RefCell<HashMap<u64, Option<Waker>>>,
     /// Told whenever a task ends.
     pub(super) idle: Notify,
-    /// What the reading of coded bodies may cost.
-    pub(super) decoding: Rc<DecodeBudget>,
+    /// What decoding copies of coded bodies may cost.
+    pub(super) decoding: Decoding,
 }
 
 impl Thread {
-    fn new(settings: &Settings, mut fleets: watch::Receiver<Arc<Fleet>>, held_by_decoders: Arc<AtomicU64>) -> Self {
+    fn new(settings: &Settings, mut fleets: watch::Receiver<Arc<Fleet>>, held_by_decoders: HeldByDecoders) -> Self {
         let fleet = fleets.borrow_and_update().clone();
         Self {
             fleet: RefCell::new((fleet, fleets)),
             pools: Pools::new(settings.max_connections, settings.threads),
-            decoding: DecodeBudget::new(Limits::default(), held_by_decoders),
+            decoding: Decoding::new(held_by_decoders),
             scratch: RefCell::new(vec![0; READ].into()),
             build: RefCell::default(),
             spare: Cell::default(),

@@ -27,14 +27,15 @@ pub struct Limits {
 }
 
 /// Decoding a megabyte takes 0.1 ms (repetitive) to 4 ms, so other tasks wait 8 ms at most, and a worker spends at most
-/// an eighth of its time on coded bodies.
-impl Default for Limits {
-    fn default() -> Self {
-        Self { turn: 2 << 20, rate: 32 << 20, saved: 32 << 20, worker_memory: 16 << 20, process_memory: 64 << 20 }
-    }
-}
-
+/// an eighth of its time on the coded bodies of either side.
 impl Limits {
+    /// For what backends send.
+    pub const RESPONSES: Self =
+        Self { turn: 2 << 20, rate: 32 << 20, saved: 32 << 20, worker_memory: 16 << 20, process_memory: 64 << 20 };
+
+    /// For what clients send: less memory, as a request's decoder holds 3 MiB at most.
+    pub const REQUESTS: Self = Self { worker_memory: 8 << 20, process_memory: 32 << 20, ..Self::RESPONSES };
+
     /// No limits: for trusted bodies.
     pub const NONE: Self =
         Self { turn: u64::MAX, rate: 0, saved: u64::MAX, worker_memory: u64::MAX, process_memory: u64::MAX };

@@ -22,7 +22,7 @@ use super::units;
 #[derive(Debug)]
 pub struct ModelScanner {
     scanner: Scanner<Field>,
-    facts: RequestFacts,
+    values: BodyValues,
     coding: Coding,
     /// Why the body is not read to its end; `None` while it is.
     defect: Option<Defect>,
@@ -79,6 +79,23 @@ impl LoadOptions {
     }
 }
 
+/// What a request's body says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RequestFacts<'a> {
+    /// The model as the client spells it; `None` is unknown.
+    pub model: Option<&'a str>,
+    /// The options with which the model is to be loaded.
+    pub load_options: LoadOptions,
+    /// The model is to be unloaded after the answer.
+    pub model_leaves: bool,
+    /// Characters of the prompt; `None` where no text was found or the body was not read to its end.
+    pub prompt_characters: Option<u64>,
+    /// The body has exactly one prompt. False also where that is unknown.
+    pub has_one_prompt: bool,
+    /// Why the body was not read to its end; `None` where it was.
+    pub defect: Option<Defect>,
+}
+
 static BODY: Object<Field> = Object::ignoring_case(&[
     ("model", Want::Text(Field::Model)),
     ("name", Want::Text(Field::Name)),
@@ -125,7 +142,7 @@ static MESSAGE: Object<Field> =
     Object::new(&[("content", CONTENT), ("thinking", WORDS), ("text", WORDS), ("output", CONTENT)]);
 
 #[derive(Debug, Default)]
-struct RequestFacts {
+struct BodyValues {
     model: Vec<u8>,
     name: Vec<u8>,
     /// Characters of the prompt.
@@ -140,7 +157,7 @@ struct RequestFacts {
     leaves: bool,
 }
 
-impl Visit<Field> for RequestFacts {
+impl Visit<Field> for BodyValues {
     fn value(&mut self, field: Field, value: Value<'_>) {
         let kept = match (field, value) {
             (Field::Prompt | Field::OnePrompt, Value::Length(characters)) => {
@@ -180,7 +197,7 @@ impl Visit<Field> for RequestFacts {
 
 impl Default for ModelScanner {
     fn default() -> Self {
-        Self { scanner: Scanner::new(&BODY), facts: RequestFacts::default(), coding: Coding::Plain, defect: None }
+        Self { scanner: Scanner::new(&BODY), values: BodyValues::default(), coding: Coding::Plain, defect: None }
     }
 }
 
@@ -197,15 +214,34 @@ impl ModelScanner {
         Self { coding, defect, ..Self::default() }
     }
 
+    /// For a body of which nothing is known, for this reason: reads nothing.
+    #[must_use]
+    pub fn failed(defect: Defect) -> Self {
+        Self { coding: Coding::Unknown, defect: Some(defect), ..Self::default() }
+    }
+
+    /// All that is known so far; final once the body has ended.
+    #[must_use]
+    pub fn facts(&self) -> RequestFacts<'_> {
+        RequestFacts {
+            model: self.model(),
+            load_options: self.load_options(),
+            model_leaves: self.model_leaves(),
+            prompt_characters: self.prompt_characters(),
+            has_one_prompt: self.has_one_prompt(),
+            defect: self.defect(),
+        }
+    }
+
     /// Reads the next piece of the body.
     pub fn read(&mut self, piece: &[u8]) {
-        let Self { scanner, facts, coding, defect } = self;
+        let Self { scanner, values, coding, defect } = self;
         match coding {
             Coding::Plain => {
-                scanner.read(piece, facts);
+                scanner.read(piece, values);
             }
             Coding::Coded(decoder) => {
-                if let Err(error) = decode(decoder, piece, scanner, facts) {
+                if let Err(error) = decode(decoder, piece, scanner, values) {
                     *defect = Some(error.defect());
                     *coding = Coding::Unknown;
                 }
@@ -223,7 +259,7 @@ impl ModelScanner {
     /// The model named so far; final once the body has ended. `None` is unknown.
     #[must_use]
     pub fn model(&self) -> Option<&str> {
-        let RequestFacts { model, name, .. } = &self.facts;
+        let BodyValues { model, name, .. } = &self.values;
         let named = if model.is_empty() { name } else { model };
         std::str::from_utf8(named).ok().filter(|named| !named.is_empty())
     }
@@ -231,13 +267,13 @@ impl ModelScanner {
     /// Whether the body has exactly one prompt. False also where that is unknown, as with token ids.
     #[must_use]
     pub fn has_one_prompt(&self) -> bool {
-        self.defect.is_none() && self.facts.alone + self.facts.listed == 1
+        self.defect.is_none() && self.values.alone + self.values.listed == 1
     }
 
     /// The load options so far; final once the body has ended.
     #[must_use]
     pub fn load_options(&self) -> LoadOptions {
-        let [context, others @ ..] = self.facts.load;
+        let [context, others @ ..] = self.values.load;
         // FNV-1a: the same options give the same number.
         let asked = others.iter().enumerate().filter_map(|(at, value)| Some((at as u64, (*value)?)));
         let others = asked.flat_map(|(at, value)| [at, value]).fold(0, |hash: u64, part| {
@@ -249,14 +285,14 @@ impl ModelScanner {
     /// Whether the model is to be unloaded after the answer: `keep_alive` is 0, or a text that means 0.
     #[must_use]
     pub fn model_leaves(&self) -> bool {
-        self.facts.leaves
+        self.values.leaves
     }
 
     /// Characters of the prompt so far; final once the body has ended. `None` where no text was found, or the body was
     /// not read to its end.
     #[must_use]
     pub fn prompt_characters(&self) -> Option<u64> {
-        Some(self.facts.prompt).filter(|characters| self.defect.is_none() && *characters > 0)
+        Some(self.values.prompt).filter(|characters| self.defect.is_none() && *characters > 0)
     }
 
     /// Why the body was not read to its end; `None` where it was.
@@ -270,10 +306,10 @@ fn decode(
     decoder: &mut Decoder,
     piece: &[u8],
     scanner: &mut Scanner<Field>,
-    facts: &mut RequestFacts,
+    values: &mut BodyValues,
 ) -> Result<(), DecodeError> {
     decoder.decode(piece, &mut |bytes| {
-        scanner.read(bytes, facts);
+        scanner.read(bytes, values);
     })
 }
 

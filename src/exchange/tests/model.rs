@@ -37,9 +37,10 @@ fn the_model_is_reported_before_the_tokens_of_its_frame() {
 fn the_requested_model_is_reported_once_even_if_the_upload_never_ends() {
     for done in [true, false] {
         let mut case = Case::chat();
-        case.observation.request_frame(b"{}");
+        case.request("{}");
         if done {
             case.observation.request_uploaded(case.zero);
+            case.observation.requested(&RequestFacts { model: Some("late"), ..RequestFacts::default() });
             case.observation.request_uploaded(case.zero);
         }
         let recorder = case.recorder.clone();
@@ -73,8 +74,7 @@ fn a_model_named_before_a_backend_is_chosen_is_reported_by_its_listed_name() {
         let settings = Settings { stall: Some(ms(5000)) };
         let context = ObservationContext { settings, residency: Arc::default(), names: Arc::new(Listed) };
         let mut observation = Observation::start(start, &context, &DecodeBudget::unlimited(), &recorder);
-        observation.request_frame(br#"{"model":"m"}"#);
-        observation.request_read();
+        observation.requested(&RequestFacts { model: Some("m"), ..RequestFacts::default() });
         assert_eq!(recorder.calls(), []);
         if let Some(backend) = backend {
             observation.placed(on(backend), zero);
@@ -109,7 +109,7 @@ fn an_answered_name_equal_to_the_requested_one_is_looked_up_only_on_another_back
         let names = Arc::new(CountsLookUps::default());
         let mut case = Case::chat();
         case.observation.context.names = names.clone();
-        case.observation.request_frame(br#"{"model":"m"}"#);
+        case.request(r#"{"model":"m"}"#);
         case.observation.request_uploaded(case.zero);
         case.observation.placed(Placement { attempt, ..on("local") }, case.zero);
         case.head(OK, 10);
@@ -135,7 +135,6 @@ fn a_cold_load_is_long_and_alone() {
         let other = residency.enter(&"local".into(), "m", LoadOptions::default());
         let other = company.then_some(other);
         let mut case = Case::on(CHAT, Recorder::default(), &residency);
-        case.observation.scanner = None;
         case.observation.model_use = Some(residency.enter(&"local".into(), "m", LoadOptions::default()));
         case.head(OK, 10);
         case.reading(true, true);
@@ -154,8 +153,7 @@ fn an_exchange_is_on_its_model_once_the_backend_has_its_request() {
     let residency = Arc::new(Residency::default());
     let cold = || residency.enter(&"local".into(), "m", LoadOptions::default()).cold_start(Some(ms(100))).is_some();
     let mut case = Case::on(CHAT, Recorder::default(), &residency);
-    case.observation.request_frame(br#"{"model":"m"}"#);
-    case.observation.request_read();
+    case.request(r#"{"model":"m"}"#);
     case.observation.forwarded(Instant::now());
     assert!(cold(), "the backend is still being dialled: whoever gets through loads the model");
     case.observation.request_uploaded(case.zero);
@@ -178,7 +176,6 @@ fn a_model_that_reports_a_load_and_no_remote_host_is_local() {
         ("n-cloud", vec![loaded, Event::Terminal], false),
     ] {
         let mut case = Case::on(CHAT, Recorder::default(), &residency);
-        case.observation.scanner = None;
         case.observation.model_use = Some(residency.enter(&backend, name, LoadOptions::default()));
         case.head(OK, 10);
         case.reading(true, true);

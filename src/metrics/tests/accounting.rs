@@ -7,6 +7,7 @@ use crate::exchange::vocabulary::Defect;
 use crate::exchange::{self, Observation};
 use crate::wire::budget::DecodeBudget;
 use crate::wire::reader::{Head, Reported};
+use crate::wire::request::RequestFacts;
 
 /// A small generator (xorshift64*), so that a failure can be repeated.
 struct Dice(u64);
@@ -40,7 +41,7 @@ fn live(observation: &mut Observation, at: Instant, dice: &mut Dice) {
         let now = at + ms(step * 10);
         match step {
             0 => observation.forwarded(Instant::now()),
-            1 => observation.request_frame(b"{\"model\":\"m\"}"),
+            1 => observation.requested(&RequestFacts { model: Some("m"), ..RequestFacts::default() }),
             2 => observation.request_uploaded(now),
             3 => observation.responded(
                 &Head { status: 200, content_type: None, content_encoding: None, reported: Reported::default() },

@@ -246,7 +246,7 @@ fn one_body_decodes_to_no_more_than_its_total() {
 
 #[test]
 fn the_bodies_of_a_worker_stay_within_the_work_of_a_turn_and_the_rate() {
-    let (limits, body) = (Limits::default(), dense(50_000));
+    let (limits, body) = (Limits::RESPONSES, dense(50_000));
     for (name, coded) in coded(&body) {
         let (budget, zero) = (DecodeBudget::new(limits, Arc::default()), Instant::now());
         let (mut all, mut largest, mut stopped) = (0, 0, 0);
@@ -295,7 +295,7 @@ fn hollow() -> Vec<(&'static str, Vec<u8>)> {
 #[test]
 fn blocks_without_content_use_up_the_budget_too() {
     for (name, coded) in hollow() {
-        let (budget, mut turns) = (DecodeBudget::new(Limits::default(), Arc::default()), 0);
+        let (budget, mut turns) = (DecodeBudget::new(Limits::RESPONSES, Arc::default()), 0);
         let mut decoder = match Coding::parse(Some(name.as_bytes()), Side::Response, &budget) {
             Coding::Coded(decoder) => decoder,
             other => panic!("{name}: {other:?}"),
@@ -331,7 +331,7 @@ fn wide(body: &[u8]) -> Vec<u8> {
 fn a_hundred_bodies_stay_within_the_memory_budget() {
     let body = dense(40_000);
     for (name, coded) in [("gzip", gzip(&body)), ("br", brotli(&body, 23)), ("zstd", wide(&body))] {
-        let (limits, all) = (Limits { turn: u64::MAX, saved: u64::MAX, ..Limits::default() }, Arc::default());
+        let (limits, all) = (Limits { turn: u64::MAX, saved: u64::MAX, ..Limits::RESPONSES }, Arc::default());
         let workers = [0; 8].map(|_| DecodeBudget::new(limits, Arc::clone(&all)));
         let (mut held, mut refused) = (Vec::new(), 0);
         for at in 0..100 {
@@ -402,7 +402,7 @@ fn the_memory_counted_for_a_small_body_is_what_its_decoder_holds() {
     let written = out.pos();
     zstd.truncate(written);
     for (name, coded, most) in [("gzip", gzip(text), 48 << 10), ("zstd", zstd, 168 << 10)] {
-        let budget = DecodeBudget::new(Limits::default(), Arc::default());
+        let budget = DecodeBudget::new(Limits::RESPONSES, Arc::default());
         let Coding::Coded(mut decoder) = Coding::parse(Some(name.as_bytes()), Side::Request, &budget) else {
             panic!("{name}")
         };

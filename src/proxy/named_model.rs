@@ -1,0 +1,111 @@
+//! What a request's body says about the model it wants, read as the body passes.
+//!
+//! This belongs to the traffic and not to its observation, which is only given the facts: whatever becomes of the
+//! observation, they are the same. Memory is constant however long the body is; decoding a coded body is limited by a
+//! budget in which responses have no share.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+
+use super::guard::Facts;
+use crate::wire::budget::DecodeBudget;
+use crate::wire::event::Defect;
+use crate::wire::request::ModelScanner;
+use crate::wire::route::Route;
+
+/// Reads one request's body.
+pub(super) struct RequestScan {
+    /// `None` where the body names no model: by its route, or as it is not JSON. Also once the body is over, which frees
+    /// the memory for as long as the response takes.
+    scanner: Option<Box<ModelScanner>>,
+}
+
+impl RequestScan {
+    /// Prepares to read the body of a request with this head.
+    pub(super) fn of(route: Route, facts: &Facts<'_>, budget: &Rc<DecodeBudget>) -> Self {
+        let is_opaque = facts.content_type.is_some_and(|media_type| media_type.starts_with(b"multipart/"));
+        let scanner = || match facts.content_encoding.or(facts.x_body_compressed) {
+            Some(coding) => Box::new(ModelScanner::coded(coding, budget)),
+            None => Box::default(),
+        };
+        Self { scanner: (route.names_model && !is_opaque).then(scanner) }
+    }
+
+    /// Reads the next piece of the body. After a panic nothing is known about the request, which goes on.
+    pub(super) fn read(&mut self, piece: &[u8]) {
+        let Some(scanner) = &mut self.scanner else { return };
+        if catch_unwind(AssertUnwindSafe(|| scanner.read(piece))).is_err() {
+            **scanner = ModelScanner::failed(Defect::Panic);
+        }
+    }
+
+    /// Whether the body is coded and still being decoded.
+    pub(super) fn decodes(&self) -> bool {
+        self.scanner.as_ref().is_some_and(|scanner| scanner.decodes())
+    }
+
+    /// The body is over, or comes no further: hands out what was read of it, once.
+    pub(super) fn finish(&mut self) -> Option<Box<ModelScanner>> {
+        self.scanner.take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::record::Record;
+    use crate::proxy::chunks::Part;
+    use crate::proxy::forward::Forward;
+    use crate::proxy::guard::judge;
+    use crate::proxy::stage::{self, Records};
+    use crate::proxy::worker::Worker;
+
+    const BODY: &[u8] = br#"{"model":"m","prompt":"12345"}"#;
+
+    fn zstd(body: &[u8]) -> Vec<u8> {
+        let mut coded = Vec::with_capacity(zstd_safe::compress_bound(body.len()));
+        zstd_safe::compress(&mut coded, body, 1).expect("there is room");
+        coded
+    }
+
+    /// The record of an exchange with this body, after something was done to it before the body came.
+    fn record(
+        worker: &Rc<Worker>,
+        records: &Records,
+        field: &str,
+        body: &[u8],
+        fault: impl FnOnce(&mut Forward),
+    ) -> Record {
+        let length = body.len();
+        let head = format!("POST /api/generate HTTP/1.1\r\nHost: a\r\n{field}Content-Length: {length}\r\n\r\n");
+        let request = judge(head.as_bytes()).expect("a proper head");
+        let mut forward = Forward::begin(worker, &Rc::default(), request, &mut &[][..]);
+        fault(&mut forward);
+        body.chunks(7).for_each(|piece| forward.tap.request(Part::Data(piece)));
+        drop(forward);
+        records.last()
+    }
+
+    #[test]
+    fn what_becomes_of_the_observation_changes_nothing_about_the_named_model() {
+        let records = Records::default();
+        let worker = stage::worker(([127, 0, 0, 1], 9).into(), &records);
+        let failed = record(&worker, &records, "", BODY, |forward| forward.tap.observe(|_| panic!("on purpose")));
+        assert_eq!((failed.requested_model.as_deref(), failed.prompt_characters), (Some("m"), Some(5)));
+        assert_eq!(failed.defects.iter().collect::<Vec<_>>(), [(Defect::Panic, 1)]);
+    }
+
+    #[test]
+    fn responses_that_spend_their_budget_leave_that_of_requests_alone() {
+        let records = Records::default();
+        let worker = stage::worker(([127, 0, 0, 1], 9).into(), &records);
+        let budget = worker.thread.decoding.responses.clone();
+        let bomb = zstd(&vec![b' '; 4 << 20]);
+        // Each is stopped by its own limit; together they spend all that may be done in a turn.
+        (0..100).for_each(|_| ModelScanner::coded(b"zstd", &budget).read(&bomb));
+        assert!(budget.is_spent());
+        let read = record(&worker, &records, "Content-Encoding: zstd\r\n", &zstd(BODY), |_| {});
+        assert_eq!((read.requested_model.as_deref(), read.prompt_characters), (Some("m"), Some(5)));
+        assert_eq!(read.defects.iter().count(), 0);
+    }
+}
