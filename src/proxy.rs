@@ -36,6 +36,7 @@ mod pools;
 pub mod reading;
 mod request;
 mod response;
+mod settings;
 mod slot;
 mod socket;
 #[cfg(test)]
@@ -50,11 +51,8 @@ mod upstream;
 mod worker;
 
 use std::io;
-use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch as life};
@@ -62,86 +60,8 @@ use tokio::sync::{mpsc, watch as life};
 use accept::Acceptor;
 pub use accept::set_options;
 pub use admission::Life;
-
-use crate::exchange;
-use crate::exchange::names::ModelNames;
-use crate::exchange::residency::Residency;
-use crate::exchange::sink::AnySink;
-use crate::fleet::Fleet;
-use crate::tls::server::TlsServer;
-
-/// How clients are served.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Settings {
-    /// The client's time limits.
-    pub client: ClientLimits,
-    /// Most client connections served at once. Above them idle ones are closed, and where none is, new ones are told so.
-    pub max_connections: u64,
-    /// Whether clients may speak HTTP/2 by prior knowledge; over TLS they may where [`Shared::tls`] offers it.
-    pub http2: bool,
-    /// Worker threads.
-    pub threads: NonZeroUsize,
-    /// How exchanges are observed.
-    pub observe: exchange::Settings,
-}
-
-impl Default for Settings {
-    /// One thread, and no limit: what a configuration is filled into.
-    fn default() -> Self {
-        Self {
-            client: ClientLimits::default(),
-            max_connections: u64::MAX,
-            http2: false,
-            threads: NonZeroUsize::MIN,
-            observe: exchange::Settings::default(),
-        }
-    }
-}
-
-/// What the proxy shares with the rest of the program, and keeps through every reload.
-#[derive(Clone)]
-pub struct Shared {
-    /// Who serves the requests: what each exchange asks when it begins.
-    pub fleet: life::Receiver<Arc<Fleet>>,
-    /// Learns of every exchange.
-    pub sink: Arc<dyn AnySink>,
-    /// Where clients speak TLS, how.
-    pub tls: Option<TlsServer>,
-    /// Which models have exchanges in flight, and which are in memory.
-    pub residency: Arc<Residency>,
-    /// What the backend calls its models.
-    pub names: Arc<dyn ModelNames>,
-}
-
-/// The client's time limits. None is no limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ClientLimits {
-    /// From a head's first byte to its last; a connection's first head from accept, its handshake included.
-    pub head: Option<Duration>,
-    /// Silence within a request's body.
-    pub body_idle: Option<Duration>,
-    /// Silence between exchanges.
-    pub keep_alive_idle: Option<Duration>,
-    /// A client that does not read.
-    pub write_stall: Option<Duration>,
-}
-
-/// What every worker gets.
-#[derive(Clone)]
-struct Parts {
-    /// What clients are served with that come now.
-    settings: life::Receiver<Settings>,
-    shared: Shared,
-    ids: Arc<AtomicU64>,
-    /// Client connections now, and streams within them.
-    connections: Arc<AtomicU64>,
-    room: admission::Room,
-    held_by_decoders: decoding::HeldByDecoders,
-    /// What decoded heads of HTTP/2 hold.
-    heads: Arc<AtomicU64>,
-    /// Client connections that are closed in two steps now.
-    lingering: Arc<AtomicU64>,
-}
+pub use settings::{ClientLimits, Settings, Shared};
+use worker::WorkerParts;
 
 /// The running proxy.
 pub struct Proxy {
@@ -161,7 +81,7 @@ impl Proxy {
         let connections = Arc::default();
         let (room, wanted) = mpsc::unbounded_channel();
         let (settings, current) = life::channel(settings);
-        let parts = Parts {
+        let parts = WorkerParts {
             settings: current,
             shared,
             ids: Arc::default(),

@@ -8,8 +8,8 @@ use rustix::net::{RecvFlags, recv};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::ClientLimits;
 use super::admission::Admission;
+use super::settings::ClientLimits;
 use super::socket::Socket;
 use super::timer::Timer;
 use crate::tls::Stream;

@@ -17,7 +17,7 @@ use std::task::{Context, Poll};
 
 use tokio::net::TcpStream;
 
-use super::admission::{Admission, Life};
+use super::admission::Admission;
 use super::answer::{Answer, to_refusal, to_too_many};
 use super::attempt::Attempt;
 use super::client::{Client, Lost};
@@ -130,10 +130,6 @@ impl Connection {
         }
     }
 
-    fn is_draining(&self) -> bool {
-        self.worker.life() != Life::Running
-    }
-
     /// Waits for a whole head, and begins an exchange with it.
     fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<Box<Forward>, Next>> {
         let worker = self.worker.clone();
@@ -144,7 +140,7 @@ impl Connection {
             return Poll::Ready(begun);
         }
         loop {
-            let (draining, idle) = (self.is_draining(), self.client.inbox.is_empty());
+            let (draining, idle) = (self.worker.is_draining(), self.client.inbox.is_empty());
             // Half a head may become a request, but a drain does not wait for it.
             if draining && !idle && self.grace.poll(cx, Some(closing::GRACE), false).is_ready() {
                 return Poll::Ready(Err(Next::Close));
@@ -234,7 +230,7 @@ impl Connection {
                 Ok(attempt) => Relay::new(forward, attempt),
                 Err(end) => return self.end_without_backend(forward, end).await,
             };
-            let end = poll_fn(|cx| self.poll_relay(cx, &mut relay)).await;
+            let end = poll_fn(|cx| relay.poll(cx, &mut self.client, &self.worker)).await;
             return match end {
                 RelayEnd::Stale => {
                     forward = relay.forward;
@@ -290,12 +286,12 @@ impl Connection {
         if relay.reply.ends_with_connection {
             closing::end_in_order(&self.client.socket.stream);
         }
-        relay.forward.upload.is_over() || poll_fn(|cx| self.poll_rest(cx, relay)).await
+        relay.forward.upload.is_over() || poll_fn(|cx| relay.poll_rest(cx, &mut self.client, &self.worker)).await
     }
 
     /// How the connection goes on behind a whole answer.
     fn after_answer(&self, closes: bool) -> Next {
-        match closes || self.is_draining() {
+        match closes || self.worker.is_draining() {
             false => Next::Request,
             true if self.client.has_more() => Next::Linger,
             true => Next::Close,
@@ -308,7 +304,7 @@ impl Connection {
         let unread = !forward.upload.is_over() || forward.broken;
         let asked = forward.asked;
         drop(forward);
-        let closes = unread || !asked.keeps || self.admission.over_limit || self.is_draining();
+        let closes = unread || !asked.keeps || self.admission.over_limit || self.worker.is_draining();
         let persistence = match (closes, asked.version) {
             (true, _) => Persistence::Close,
             (false, Version::Http10) => Persistence::KeepAlive,

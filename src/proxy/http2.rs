@@ -6,6 +6,7 @@
 //! an HTTP/1.1 connection for it), server push, `h2c` by upgrade from HTTP/1.1.
 
 mod budget;
+mod connection_end;
 mod ending;
 mod exchange;
 mod flood;
@@ -34,7 +35,8 @@ use crate::exchange::outcome::Malformed;
 use crate::tls::Stream;
 use crate::tls::watch::Watcher;
 use budget::Budget;
-use ending::{Ended, Reasons, finish};
+use connection_end::{ConnectionEnd, is_client_fault};
+use ending::{Reasons, finish};
 use shared::Shared;
 use socket::{FirstHead, Socket};
 use stream::Streams;
@@ -77,8 +79,8 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: Stream, ahead: Vec<u8>, ad
                 connection.as_mut().graceful_shutdown();
             }
             match connection.as_mut().poll(cx) {
-                Poll::Ready(Err(error)) if is_client_fault(&error) => return Poll::Ready(Ended::Broken),
-                Poll::Ready(_) => return Poll::Ready(shared.ended.get().unwrap_or(Ended::Done)),
+                Poll::Ready(Err(error)) if is_client_fault(&error) => return Poll::Ready(ConnectionEnd::Broken),
+                Poll::Ready(_) => return Poll::Ready(shared.ended.get().unwrap_or(ConnectionEnd::Done)),
                 Poll::Pending => {}
             }
             count_refused(&worker, shared.take_refused());
@@ -89,7 +91,7 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: Stream, ahead: Vec<u8>, ad
     drop(reasons);
     streams.end().await;
     shared.note_over();
-    count_refused(&worker, shared.take_refused() + u64::from(ended == Ended::Broken));
+    count_refused(&worker, shared.take_refused() + u64::from(ended == ConnectionEnd::Broken));
     finish(&worker, &shared, socket, ended).await;
 }
 
@@ -108,10 +110,4 @@ fn first_head(worker: &Worker, admission: &Admission) -> (FirstHead, Option<Inst
 /// What the HTTP library has refused.
 fn count_refused(worker: &Worker, refused: u64) {
     (0..refused).for_each(|_| worker.sink.refused(Malformed::Http2));
-}
-
-/// Whether a stream or a connection ended because its client sent what it must not, rather than because the client left.
-fn is_client_fault(error: &hyper::Error) -> bool {
-    let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
-    cause.is_some_and(h2::Error::is_library)
 }

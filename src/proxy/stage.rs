@@ -9,9 +9,9 @@ use tokio::sync::{mpsc, watch};
 
 use super::admission::{Admission, Life};
 use super::decoding::HeldByDecoders;
+use super::settings::{Settings, Shared};
 use super::slot::Slots;
-use super::worker::Worker;
-use super::{Parts, Settings, Shared};
+use super::worker::{Worker, WorkerParts};
 use crate::backend::address::Address;
 use crate::backend::dial::Dialer;
 use crate::backend::{self, Backend};
@@ -56,7 +56,7 @@ pub(super) fn worker(at: SocketAddr, records: &Records) -> Rc<Worker> {
     let address: Address = format!("http://{at}").parse().expect("an address");
     let dialer = Arc::new(Dialer::new(address.clone()));
     let fleet = Fleet::of_one(Member::new(Backend { name: "test".into(), address }, upstream, dialer));
-    let parts = Parts {
+    let parts = WorkerParts {
         settings: watch::channel(settings).1,
         shared: Shared {
             fleet: watch::channel(Arc::new(fleet)).1,

@@ -15,8 +15,8 @@ use tokio::sync::{mpsc, watch};
 use super::admission::{Accepted, Handed, Life};
 use super::http1;
 use super::polls::Polls;
-use super::worker::Worker;
-use super::{Parts, Settings};
+use super::settings::Settings;
+use super::worker::{Worker, WorkerParts};
 
 /// Starts the thread; it ends when its channel is closed and its last connection is over, or when it is killed.
 ///
@@ -24,7 +24,7 @@ use super::{Parts, Settings};
 /// When the system gives no thread or no poller.
 pub(super) fn spawn(
     index: usize,
-    parts: Parts,
+    parts: WorkerParts,
     life: watch::Receiver<Life>,
     clients: mpsc::UnboundedReceiver<Handed>,
 ) -> io::Result<JoinHandle<()>> {

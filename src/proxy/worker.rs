@@ -15,7 +15,7 @@ use super::admission::{Life, Room};
 use super::answer::{Answer, too_many};
 use super::decoding::{Decoding, HeldByDecoders};
 use super::pools::Pools;
-use super::{Parts, Settings, Shared};
+use super::settings::{Settings, Shared};
 use crate::exchange;
 use crate::exchange::outcome::ErrorType;
 use crate::exchange::sink::AnySink;
@@ -25,6 +25,23 @@ use crate::tls::server::TlsServer;
 
 /// Most bytes taken from a socket at once. The memory is the thread's, so that a quiet connection has none.
 const READ: usize = 64 * 1024;
+
+/// What every worker gets.
+#[derive(Clone)]
+pub(super) struct WorkerParts {
+    /// For clients that are accepted from now on.
+    pub(super) settings: watch::Receiver<Settings>,
+    pub(super) shared: Shared,
+    pub(super) ids: Arc<AtomicU64>,
+    /// Client connections now, and streams within them.
+    pub(super) connections: Arc<AtomicU64>,
+    pub(super) room: Room,
+    pub(super) held_by_decoders: HeldByDecoders,
+    /// What decoded heads of HTTP/2 hold.
+    pub(super) heads: Arc<AtomicU64>,
+    /// Client connections that are closed in two steps now.
+    pub(super) lingering: Arc<AtomicU64>,
+}
 
 /// What the connections of one thread share.
 pub(super) struct Worker {
@@ -120,8 +137,8 @@ impl Thread {
 }
 
 impl Worker {
-    pub(super) fn new(parts: Parts, life: watch::Receiver<Life>) -> Rc<Self> {
-        let Parts { settings, shared, ids, connections, room, held_by_decoders, heads, lingering } = parts;
+    pub(super) fn new(parts: WorkerParts, life: watch::Receiver<Life>) -> Rc<Self> {
+        let WorkerParts { settings, shared, ids, connections, room, held_by_decoders, heads, lingering } = parts;
         let Shared { fleet, sink, tls, residency, names } = shared;
         let settings = settings.borrow().clone();
         let observe = exchange::ObservationContext { settings: settings.observe, residency, names };
@@ -164,6 +181,11 @@ impl Worker {
         self.thread.stage.get()
     }
 
+    /// Whether the process drains, or is about to end.
+    pub(super) fn is_draining(&self) -> bool {
+        self.life() != Life::Running
+    }
+
     /// Waits until the process drains. It never does once its owner is gone.
     pub(super) async fn draining(&self) {
         if self.life.clone().wait_for(|now| *now >= Life::Draining).await.is_err() {
@@ -190,7 +212,7 @@ impl Worker {
 
     /// Why no exchange can be served now, if so.
     pub(super) fn refusal(&self, over_limit: bool) -> Option<Answer> {
-        if self.life() != Life::Running {
+        if self.is_draining() {
             let text = "shutting down: try again in a moment".to_owned();
             return Some(Answer { status: StatusCode::SERVICE_UNAVAILABLE, why: ErrorType::Draining, text });
         }

@@ -5,12 +5,11 @@
 
 use std::task::{Context, Poll, ready};
 
-use super::Connection;
 use crate::exchange::Observation;
 use crate::proxy::answer::Answer;
 use crate::proxy::attempt::{self, Attempt};
 use crate::proxy::chunks::Progress;
-use crate::proxy::client::Lost;
+use crate::proxy::client::{Client, Lost};
 use crate::proxy::closing;
 use crate::proxy::download::{Ended, Receiver};
 use crate::proxy::forward::{Asked, Forward};
@@ -18,6 +17,7 @@ use crate::proxy::framing::Framing;
 use crate::proxy::response::{Persistence, Response, Version};
 use crate::proxy::upgrade::Upgraded;
 use crate::proxy::upstream::Failure;
+use crate::proxy::worker::Worker;
 
 /// How a relay ends.
 pub(super) enum RelayEnd {
@@ -173,47 +173,52 @@ impl Receiver for Pass {
     }
 }
 
-impl Connection {
+impl Relay {
     /// Moves everything that can be moved.
-    pub(super) fn poll_relay(&mut self, cx: &mut Context<'_>, relay: &mut Relay) -> Poll<RelayEnd> {
-        relay.reads_client = false;
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, client: &mut Client, worker: &Worker) -> Poll<RelayEnd> {
+        self.reads_client = false;
         // A head that is there before the rest of the request has left proves nothing of it: it is read before.
-        if relay.attempt.is_open()
-            && !relay.has_sent()
-            && let Poll::Ready(end) = self.poll_download(cx, relay)
+        if self.attempt.is_open()
+            && !self.has_sent()
+            && let Poll::Ready(end) = self.poll_download(cx, client, worker)
         {
             return Poll::Ready(end);
         }
-        if let Poll::Ready(Err(end)) = self.poll_upload(cx, relay) {
+        if let Poll::Ready(Err(end)) = self.poll_upload(cx, client, worker) {
             return Poll::Ready(end);
         }
-        if let Poll::Ready(end) = self.poll_download(cx, relay) {
+        if let Poll::Ready(end) = self.poll_download(cx, client, worker) {
             return Poll::Ready(end);
         }
-        if relay.reads_client {
+        if self.reads_client {
             // Whoever reads from the client learns of its end by that.
             return Poll::Pending;
         }
-        if self.client.poll_left(cx).is_ready() {
+        if client.poll_left(cx).is_ready() {
             return Poll::Ready(RelayEnd::Lost(Lost::Left));
         }
-        relay.attempt.poll_first_byte(cx).map(|()| RelayEnd::Failed(Failure::Late))
+        self.attempt.poll_first_byte(cx).map(|()| RelayEnd::Failed(Failure::Late))
     }
 
-    /// Behind a whole answer: takes the rest of the request where the backend does. False where it does not.
-    pub(super) fn poll_rest(&mut self, cx: &mut Context<'_>, relay: &mut Relay) -> Poll<bool> {
-        relay.reads_client = false;
-        match self.poll_upload(cx, relay) {
+    /// After a whole answer: takes the rest of the request where the backend does. False where it does not.
+    pub(super) fn poll_rest(&mut self, cx: &mut Context<'_>, client: &mut Client, worker: &Worker) -> Poll<bool> {
+        self.reads_client = false;
+        match self.poll_upload(cx, client, worker) {
             Poll::Ready(uploaded) => Poll::Ready(uploaded.is_ok()),
-            Poll::Pending if relay.attempt.is_deaf() || relay.reply.closes || self.is_draining() => Poll::Ready(false),
-            Poll::Pending if !relay.reads_client && self.client.poll_left(cx).is_ready() => Poll::Ready(false),
-            Poll::Pending => relay.attempt.poll_more(cx).map(|()| false),
+            Poll::Pending if self.attempt.is_deaf() || self.reply.closes || worker.is_draining() => Poll::Ready(false),
+            Poll::Pending if !self.reads_client && client.poll_left(cx).is_ready() => Poll::Ready(false),
+            Poll::Pending => self.attempt.poll_more(cx).map(|()| false),
         }
     }
 
     /// Sends the request. Ready when all of it was taken.
-    fn poll_upload(&mut self, cx: &mut Context<'_>, relay: &mut Relay) -> Poll<Result<(), RelayEnd>> {
-        let Relay { forward, attempt, reads_client, .. } = relay;
+    fn poll_upload(
+        &mut self,
+        cx: &mut Context<'_>,
+        client: &mut Client,
+        worker: &Worker,
+    ) -> Poll<Result<(), RelayEnd>> {
+        let Self { forward, attempt, reads_client, .. } = self;
         attempt.open(cx, forward)?;
         loop {
             ready!(attempt.poll_taken(cx));
@@ -221,7 +226,6 @@ impl Connection {
                 forward.tap.uploaded();
                 return Poll::Ready(Ok(()));
             }
-            let worker = self.worker.clone();
             let mut scratch = worker.thread.scratch.borrow_mut();
             *reads_client = true;
             attempt.wait_for_client();
@@ -229,7 +233,7 @@ impl Connection {
                 return Poll::Pending;
             }
             let most = forward.tap.reads(scratch.len());
-            let read = ready!(self.client.poll_body(cx, &mut scratch[..most])).map_err(RelayEnd::Lost)?;
+            let read = ready!(client.poll_body(cx, &mut scratch[..most])).map_err(RelayEnd::Lost)?;
             let piece = &scratch[..read];
             let mut trailers = Vec::new();
             let followed = forward.upload.follow(piece, &mut |part| {
@@ -241,47 +245,46 @@ impl Connection {
             }
             attempt.send(cx, &piece[..followed.raw]);
             attempt.send(cx, &trailers);
-            self.client.inbox.extend_from_slice(&piece[followed.bytes..]);
+            client.inbox.extend_from_slice(&piece[followed.bytes..]);
             *reads_client = false;
         }
     }
 
     /// Hands the response on.
-    fn poll_download(&mut self, cx: &mut Context<'_>, relay: &mut Relay) -> Poll<RelayEnd> {
+    fn poll_download(&mut self, cx: &mut Context<'_>, client: &mut Client, worker: &Worker) -> Poll<RelayEnd> {
         loop {
-            if !self.client.socket.is_drained() {
-                match self.client.poll_drain(cx) {
+            if !client.socket.is_drained() {
+                match client.poll_drain(cx) {
                     Poll::Ready(Ok(())) => {}
                     Poll::Ready(Err(lost)) => return Poll::Ready(RelayEnd::Lost(lost)),
                     Poll::Pending => {
-                        relay.attempt.hold_back();
+                        self.attempt.hold_back();
                         return Poll::Pending;
                     }
                 }
             }
-            match relay.attempt.ended() {
+            match self.attempt.ended() {
                 None => {}
                 Some(Ended::Whole) => return Poll::Ready(RelayEnd::Complete),
                 Some(Ended::Switched(ahead)) => return Poll::Ready(RelayEnd::Switch(ahead)),
                 Some(Ended::Failed(failure)) => return Poll::Ready(RelayEnd::Failed(failure)),
             }
-            if let Err(end) = ready!(self.poll_piece(cx, relay)) {
+            if let Err(end) = ready!(self.poll_piece(cx, client, worker)) {
                 return Poll::Ready(end);
             }
         }
     }
 
     /// Reads from the backend once, and hands on what came.
-    fn poll_piece(&mut self, cx: &mut Context<'_>, relay: &mut Relay) -> Poll<Result<(), RelayEnd>> {
-        let worker = self.worker.clone();
+    fn poll_piece(&mut self, cx: &mut Context<'_>, client: &mut Client, worker: &Worker) -> Poll<Result<(), RelayEnd>> {
         let mut scratch = worker.thread.scratch.borrow_mut();
-        let draining = self.is_draining();
-        let Relay { forward, attempt, reply, .. } = relay;
+        let draining = worker.is_draining();
+        let Self { forward, attempt, reply, .. } = self;
         let uploaded = forward.upload.is_over();
         if reply.begun && !reply.dechunks {
             let mut pass = Pass::default();
             ready!(attempt.poll_response(cx, &mut scratch, forward, uploaded, &mut pass))?;
-            let sent = self.client.send(cx, &scratch[..pass.raw]).and_then(|()| self.client.send(cx, &pass.trailers));
+            let sent = client.send(cx, &scratch[..pass.raw]).and_then(|()| client.send(cx, &pass.trailers));
             return Poll::Ready(sent.map_err(RelayEnd::Lost));
         }
         let mut out = worker.thread.build.borrow_mut();
@@ -290,8 +293,8 @@ impl Connection {
         let mut build = Build { reply, asked, uploaded, draining, out: &mut out };
         ready!(attempt.poll_response(cx, &mut scratch, forward, uploaded, &mut build))?;
         if reply.ends_with_connection {
-            closing::reset_at_end(&self.client.socket.stream);
+            closing::reset_at_end(&client.socket.stream);
         }
-        Poll::Ready(self.client.send(cx, &out).map_err(RelayEnd::Lost))
+        Poll::Ready(client.send(cx, &out).map_err(RelayEnd::Lost))
     }
 }

@@ -1,49 +1,19 @@
-//! How a connection ends.
+//! What makes a connection end besides what its client sends, and how its socket is closed.
 
 use std::task::{Context, Poll};
 
 use tokio::time::Instant;
 
+use super::connection_end::ConnectionEnd;
 use super::shared::Shared;
 use super::socket::Socket;
 use crate::exchange::outcome::Malformed;
-use crate::proxy::admission::Life;
 use crate::proxy::closing::{self, FAREWELL, GRACE};
 use crate::proxy::timer::Timer;
 use crate::proxy::worker::Worker;
 use crate::tls::watch::Watcher;
 
-/// How a connection has ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ended {
-    /// The HTTP library has ended it, and has said so where that was to be said.
-    Done,
-    /// The client broke the protocol, and the library has said so.
-    Broken,
-    /// The client left amid an exchange.
-    Left,
-    /// The client does not take what it is sent.
-    Slow,
-    /// By us, and the client has done nothing wrong: its place is needed, it was idle for long enough, the process drains.
-    Dismissed,
-    /// A head was not whole in time.
-    Late,
-    /// The client sends more frames that carry nothing than it may.
-    Flood,
-}
-
-impl Ended {
-    /// What is left to say (RFC 9113, 7): `NO_ERROR` or `ENHANCE_YOUR_CALM`.
-    pub(super) const fn code(self) -> Option<u32> {
-        match self {
-            Self::Done | Self::Broken | Self::Left | Self::Slow => None,
-            Self::Dismissed | Self::Late => Some(0x0),
-            Self::Flood => Some(0xb),
-        }
-    }
-}
-
-/// What a connection has to end for, beside what its client sends.
+/// Reasons to end a connection besides what its client sends.
 pub(super) struct Reasons {
     /// When a client above the limit of connections is sent away. Nothing is served to it, so that it has nothing to lose.
     told_by: Option<Instant>,
@@ -70,7 +40,7 @@ impl Reasons {
 
     /// Whether the drain begins now.
     pub(super) fn begin_drain(&mut self, worker: &Worker) -> bool {
-        let begins = self.leaves_by.is_none() && worker.life() != Life::Running;
+        let begins = self.leaves_by.is_none() && worker.is_draining();
         if begins {
             self.leaves_by = Some(Instant::now() + GRACE);
         }
@@ -78,7 +48,7 @@ impl Reasons {
     }
 
     /// Ready once one of them is there. To be asked when the library has done what it can.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, shared: &Shared, socket: &Socket) -> Poll<Ended> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, shared: &Shared, socket: &Socket) -> Poll<ConnectionEnd> {
         if let Poll::Ready(ended) = socket.poll_late(cx) {
             return Poll::Ready(ended);
         }
@@ -86,13 +56,13 @@ impl Reasons {
             || self.poll_drained(cx, shared).is_ready()
             || self.poll_gives_way(cx, shared, socket).is_ready();
         if dismissed {
-            return Poll::Ready(Ended::Dismissed);
+            return Poll::Ready(ConnectionEnd::Dismissed);
         }
         if let Some(watcher) = &mut self.watcher
             && watcher.poll_left(cx).is_ready()
         {
             if !shared.is_idle() {
-                return Poll::Ready(Ended::Left);
+                return Poll::Ready(ConnectionEnd::Left);
             }
             // Between exchanges the library sees the end by itself.
             self.watcher = None;
@@ -121,13 +91,13 @@ impl Reasons {
 }
 
 /// Closes the socket, so that a client that may still be sending can read what it was sent.
-pub(super) async fn finish(worker: &Worker, shared: &Shared, socket: Socket, ended: Ended) {
+pub(super) async fn finish(worker: &Worker, shared: &Shared, socket: Socket, ended: ConnectionEnd) {
     let Some((mut stream, goaway)) = socket.into_stream(ended) else { return };
     let fault = match ended {
-        Ended::Left | Ended::Slow => return,
-        Ended::Done | Ended::Broken | Ended::Dismissed => None,
-        Ended::Late => Some(Malformed::Timeout),
-        Ended::Flood => Some(Malformed::Flood),
+        ConnectionEnd::Left | ConnectionEnd::Slow => return,
+        ConnectionEnd::Done | ConnectionEnd::Broken | ConnectionEnd::Dismissed => None,
+        ConnectionEnd::Late => Some(Malformed::Timeout),
+        ConnectionEnd::Flood => Some(Malformed::Flood),
     };
     if let Some(fault) = fault {
         worker.sink.refused(fault);

@@ -12,8 +12,9 @@ use http::{HeaderMap, Request, Response};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 
+use super::connection_end::is_client_fault;
+use super::head;
 use super::turn::{Piece, Turn};
-use super::{head, is_client_fault};
 use crate::exchange::outcome::{End, ErrorType, Malformed};
 use crate::proxy::admission::Life;
 use crate::proxy::answer::Answer;

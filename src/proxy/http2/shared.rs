@@ -7,7 +7,7 @@ use std::task::Waker;
 use std::time::Instant;
 
 use super::budget::Budget;
-use super::ending::Ended;
+use super::connection_end::ConnectionEnd;
 use super::frames::{Frame, kind};
 use crate::exchange::outcome::{End, ErrorType};
 use crate::proxy::forward::Forward;
@@ -91,7 +91,7 @@ pub(super) struct Shared {
     /// The connection's task, to be told of the end of a stream while the process drains.
     pub(super) drain: Cell<Option<Waker>>,
     /// How the connection is to end, once that is known.
-    pub(super) ended: Cell<Option<Ended>>,
+    pub(super) ended: Cell<Option<ConnectionEnd>>,
     /// A stream was reset, as one is that is answered early: its client may not know yet, and still be sending.
     pub(super) interrupts: Cell<bool>,
     /// Streams that the HTTP library has reset because their client broke the protocol.
@@ -194,7 +194,7 @@ impl Shared {
     /// The connection is over: what has not left does not any more.
     pub(super) fn note_over(&self) {
         for mut exchange in self.leaving.take() {
-            if matches!(self.ended.get(), Some(Ended::Slow | Ended::Late)) {
+            if matches!(self.ended.get(), Some(ConnectionEnd::Slow | ConnectionEnd::Late)) {
                 exchange.tap.end(End::Rejected(ErrorType::ClientTimeout));
             }
             // Else the tap knows.

@@ -10,11 +10,11 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use super::ending::Ended;
+use super::connection_end::ConnectionEnd;
 use super::flood::Allowance;
 use super::frames::{Frames, kind};
 use super::shared::{AwaitedAnswer, Shared};
-use crate::proxy::ClientLimits;
+use crate::proxy::settings::ClientLimits;
 use crate::proxy::timer::Timer;
 use crate::tls::Stream;
 use crate::tls::watch::has_unread;
@@ -108,13 +108,13 @@ impl Socket {
 
     /// Ready once what the client is waited for should have come, with how the connection ends for it. To be asked when
     /// the library has done what it can: once the last answer has been written, another request is waited for.
-    pub(super) fn poll_late(&self, cx: &mut Context<'_>) -> Poll<Ended> {
+    pub(super) fn poll_late(&self, cx: &mut Context<'_>) -> Poll<ConnectionEnd> {
         self.0.borrow_mut().poll_late(cx)
     }
 
     /// The stream, and the `GOAWAY` that is left to say on it where the connection is ended by us. To be called once the
     /// HTTP library has let go of it.
-    pub(super) fn into_stream(self, ended: Ended) -> Option<(Stream, Vec<u8>)> {
+    pub(super) fn into_stream(self, ended: ConnectionEnd) -> Option<(Stream, Vec<u8>)> {
         let Inner { stream, sent, last, .. } = Rc::into_inner(self.0)?.into_inner();
         let code = ended.code().filter(|_| sent.is_between());
         Some((stream, code.map_or_else(Vec::new, |code| goaway(last, code))))
@@ -154,7 +154,7 @@ impl Inner {
             }
         });
         if flood {
-            self.shared.ended.set(Some(Ended::Flood));
+            self.shared.ended.set(Some(ConnectionEnd::Flood));
         }
         !flood
     }
@@ -196,10 +196,10 @@ impl Inner {
         self.room_timer.poll(cx, self.limits.write_stall.filter(|_| awaited.is_some()), false)
     }
 
-    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Ended> {
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<ConnectionEnd> {
         if self.poll_room(cx).is_ready() {
-            self.shared.ended.set(Some(Ended::Slow));
-            return Poll::Ready(Ended::Slow);
+            self.shared.ended.set(Some(ConnectionEnd::Slow));
+            return Poll::Ready(ConnectionEnd::Slow);
         }
         let awaited = self.awaited();
         if std::mem::replace(&mut self.awaited, awaited) != awaited {
@@ -216,8 +216,8 @@ impl Inner {
         let ended = match awaited {
             // It has come, and the library cannot read it before the client reads.
             _ if self.blocked && has_unread(self.stream.tcp()) => return Poll::Pending,
-            Awaited::FirstRequest | Awaited::Request => Ended::Dismissed,
-            _ => Ended::Late,
+            Awaited::FirstRequest | Awaited::Request => ConnectionEnd::Dismissed,
+            _ => ConnectionEnd::Late,
         };
         self.shared.ended.set(Some(ended));
         Poll::Ready(ended)
@@ -231,7 +231,7 @@ impl Inner {
             return written;
         }
         ready!(self.write_timer.poll(cx, self.limits.write_stall, false));
-        self.shared.ended.set(Some(Ended::Slow));
+        self.shared.ended.set(Some(ConnectionEnd::Slow));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read")))
     }
 }

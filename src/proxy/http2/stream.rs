@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use hyper::rt::Executor;
 use tokio::task::JoinSet;
 
-use super::ending::Ended;
+use super::connection_end::ConnectionEnd;
 use super::exchange::{Body, Exchange};
 use super::head;
 use super::shared::Shared;
@@ -148,7 +148,7 @@ impl<F: Future> Future for Task<F> {
 impl<F> Drop for Task<F> {
     fn drop(&mut self) {
         let Place { turn, connection, .. } = &self.place;
-        let slow = matches!(connection.ended.get(), Some(Ended::Slow | Ended::Late));
+        let slow = matches!(connection.ended.get(), Some(ConnectionEnd::Slow | ConnectionEnd::Late));
         turn.unsent.too_slow.set(turn.unsent.too_slow.get() || slow);
     }
 }

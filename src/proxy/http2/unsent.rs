@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use super::ending::Ended;
+use super::connection_end::ConnectionEnd;
 use super::shared::Shared;
 use crate::exchange::outcome::{End, ErrorType};
 use crate::proxy::admission::Ticket;
@@ -123,7 +123,8 @@ impl Unsent {
     fn give_up(&self) {
         self.leave_line();
         let Some(mut exchange) = self.exchange.take() else { return };
-        if self.too_slow.get() || matches!(self.connection.ended.get(), Some(Ended::Slow | Ended::Late)) {
+        if self.too_slow.get() || matches!(self.connection.ended.get(), Some(ConnectionEnd::Slow | ConnectionEnd::Late))
+        {
             exchange.tap.end(End::Rejected(ErrorType::ClientTimeout));
         }
         // Else the tap knows: the process has no more time, or the client has left.
