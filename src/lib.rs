@@ -36,7 +36,7 @@
 //!    backend (`proxy::forward`).
 //! 4. A connection to the backend is taken from the worker's pool or dialled (`proxy::attempt`), and the request is sent:
 //!    its head written for that backend (`proxy::request`), its body unchanged and scanned for the model's name as it
-//!    passes ([`wire::request`]).
+//!    passes (`proxy::named_model`).
 //! 5. The backend's head arrives and is checked (`proxy::download`, `proxy::response`). It decides the framing and the
 //!    dialect of the body ([`wire::reader`]).
 //! 6. Each piece is followed to the end of the message (`proxy::framing`), its data shown to the observation

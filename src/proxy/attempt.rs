@@ -8,7 +8,7 @@
 
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::answer::Answer;
 use super::download::{Download, Ended, Receiver};
@@ -87,7 +87,7 @@ impl Attempt {
             return Err(Lost::Stale);
         }
         if !self.may_repeat(forward) {
-            worker.thread.give_back(forward.head.release());
+            forward.head.release();
         }
         Ok(())
     }
@@ -145,9 +145,9 @@ impl Attempt {
 
     fn take(&mut self, bytes: &[u8], forward: &mut Forward, sent: bool, to: &mut impl Receiver) -> Result<(), Lost> {
         let had_head = self.has_head();
-        self.download.take(bytes, forward, sent, self.polls.now(), to).map_err(Lost::Failed)?;
+        self.download.take(bytes, forward, sent, Instant::now(), to).map_err(Lost::Failed)?;
         if !had_head && self.has_head() {
-            self.worker.thread.give_back(forward.head.release());
+            forward.head.release();
         }
         Ok(())
     }

@@ -87,7 +87,7 @@ impl Forward {
         mut request: Request<'_>,
         behind: &mut &[u8],
     ) -> Box<Self> {
-        let now = polls.now();
+        let now = Instant::now();
         let path = request.path();
         let route = Route::of(request.method(), path);
         let lease = worker.thread.choose();
@@ -120,7 +120,7 @@ impl Forward {
             repeatable: request.framing.is_over() && matches!(request.method, b"GET" | b"HEAD" | b"OPTIONS"),
             body: RequestBody::of(&request),
         };
-        let mut head = KeptHead::keep(&request, worker.thread.lend());
+        let mut head = KeptHead::keep(&request);
         let mut upload = std::mem::replace(&mut request.framing, Framing::OVER);
         let mut broken = false;
         if !upload.is_over() {

@@ -66,7 +66,7 @@ pub(super) struct Request<'a> {
     pub(super) facts: Facts<'a>,
 }
 
-/// Fields that observers ask for.
+/// Fields that say how the body is to be read, and to which trace the request belongs.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Facts<'a> {
     pub(super) content_type: Option<&'a [u8]>,

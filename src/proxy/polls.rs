@@ -1,5 +1,4 @@
-//! How long a connection's task has been at work on its exchange, and what time it is there. The clock is read as seldom
-//! as that allows: each look costs as much as some hundred instructions.
+//! How long a connection's task has been at work on its exchange, and when its poll began.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -9,8 +8,6 @@ use std::time::{Duration, Instant};
 pub(super) struct Polls {
     before: Cell<Duration>,
     begun: Cell<Option<Instant>>,
-    /// The beginning of the poll has been given out as the present.
-    stale: Cell<bool>,
     /// There is an exchange whose work is counted.
     counts: Cell<bool>,
 }
@@ -20,7 +17,6 @@ impl Polls {
     pub(super) fn begin(&self) -> Instant {
         let now = Instant::now();
         self.begun.set(Some(now));
-        self.stale.set(false);
         now
     }
 
@@ -37,18 +33,9 @@ impl Polls {
         self.counts.set(counts);
     }
 
-    /// When the poll began: the present where some microseconds do not matter.
+    /// When the poll began: where some microseconds do not matter, this saves a look at the clock.
     pub(super) fn begun(&self) -> Instant {
         self.begun.get().unwrap_or_else(Instant::now)
-    }
-
-    /// The present. What is read first in a poll has woken it, so the poll's beginning is its time, and the clock need
-    /// not be read again.
-    pub(super) fn now(&self) -> Instant {
-        match self.begun.get() {
-            Some(begun) if !self.stale.replace(true) => begun,
-            _ => Instant::now(),
-        }
     }
 
     /// The sum, the poll in progress included. Two of them tell how long the work between them took, if it was counted.

@@ -80,10 +80,10 @@ pub(super) struct KeptHead {
 }
 
 impl KeptHead {
-    /// Keeps a head in memory that is empty.
-    pub(super) fn keep(request: &Request<'_>, mut memory: Vec<u8>) -> Self {
+    /// Copies a head.
+    pub(super) fn keep(request: &Request<'_>) -> Self {
         let Head { method, target, fields, hop, has_host, switches } = Head::of(request);
-        memory.reserve(method.len() + target.len() + fields.len());
+        let mut memory = Vec::with_capacity(method.len() + target.len() + fields.len());
         let mut end_of = |part: &[u8]| {
             memory.extend_from_slice(part);
             memory.len()
@@ -112,9 +112,9 @@ impl KeptHead {
         out.extend_from_slice(&memory[*fields..]);
     }
 
-    /// It is sent to no other backend: gives its memory back.
-    pub(super) fn release(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.memory)
+    /// It is sent to no other backend: frees its memory for as long as the response takes.
+    pub(super) fn release(&mut self) {
+        self.memory = Vec::new();
     }
 }
 
@@ -140,7 +140,7 @@ mod tests {
         let request = judge(head.as_bytes()).expect("a proper head");
         let (mut out, mut again) = (Vec::new(), Vec::new());
         Head::of(&request).write(prefix, host, b"b:1", &mut out);
-        let mut kept = KeptHead::keep(&request, Vec::new());
+        let mut kept = KeptHead::keep(&request);
         kept.keep_body(b"body");
         kept.write(prefix, host, b"b:1", &mut again);
         assert_eq!(again, [&out[..], b"body"].concat(), "a kept head is written like the one that was read");

@@ -75,8 +75,6 @@ pub(super) struct Thread {
     pub(super) scratch: RefCell<Box<[u8]>>,
     /// Where a head and what follows it are put together.
     pub(super) build: RefCell<Vec<u8>>,
-    /// Memory for the next request's head.
-    spare: Cell<Vec<u8>>,
     /// How far the process has come, for asking at every turn.
     pub(super) stage: Cell<Life>,
     /// The tasks of the connections, to be told of a change.
@@ -96,7 +94,6 @@ impl Thread {
             decoding: Decoding::new(held_by_decoders),
             scratch: RefCell::new(vec![0; READ].into()),
             build: RefCell::default(),
-            spare: Cell::default(),
             stage: Cell::new(Life::Running),
             tasks: RefCell::default(),
             idle: Notify::new(),
@@ -115,24 +112,6 @@ impl Thread {
             self.pools.keep_only(fleet);
         }
         fleet.choose()
-    }
-}
-
-/// Longest head whose memory is kept for the next.
-const MAX_SPARE: usize = 16 * 1024;
-
-impl Thread {
-    /// Memory for a head; to be given back.
-    pub(super) fn lend(&self) -> Vec<u8> {
-        self.spare.take()
-    }
-
-    /// The memory is needed no more.
-    pub(super) fn give_back(&self, mut memory: Vec<u8>) {
-        if (1..=MAX_SPARE).contains(&memory.capacity()) {
-            memory.clear();
-            self.spare.set(memory);
-        }
     }
 }
 
