@@ -10,7 +10,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 
 VENV := target/venv
 
-.PHONY: help setup build run run-with-helper demo screenshot lint test test-fast golden lint-dashboards newer-prometheus gpu-check clean cargo compiler
+.PHONY: help setup build run run-with-helper demo screenshot lint doc test test-fast golden lint-dashboards newer-prometheus gpu-check clean cargo compiler
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,7 +44,10 @@ lint: cargo ## formatting and lints, as CI wants them
 	cargo fmt --all -- --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 
-test: setup lint ## everything CI runs: setup, lint, every test
+doc: cargo ## the documentation of the code, in target/doc, with warnings as errors
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --locked
+
+test: setup lint doc ## everything CI runs: setup, lint, documentation, every test
 	cargo test --workspace --locked
 
 test-fast: compiler ## the tests that need neither root nor Python nor Prometheus, and take little time once built
