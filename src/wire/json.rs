@@ -7,18 +7,14 @@
 //! and keeping long values.
 
 mod machine;
-mod measure;
-mod members;
 mod scalar;
 mod scanner;
 mod shape;
-mod skip;
 mod table;
 #[cfg(test)]
 mod tests;
 mod text;
 mod value;
-mod wanted;
 
 pub(crate) use scanner::Scanner;
 pub(crate) use table::{Object, Want};

@@ -1,5 +1,7 @@
 //! The state machine that reads JSON: takes tokens whole where a piece holds them, and resumes within them where not.
 
+mod values;
+
 use super::table::{Object, Want};
 use super::text::Text;
 use super::value::{Value, Visit};
@@ -16,25 +18,25 @@ pub(super) struct Machine<F: 'static> {
     pub(super) many: Option<(F, &'static Want<F>)>,
     pub(super) state: MachineState,
     /// The open containers around the current position, except skipped ones.
-    pub(super) stack: [Container<F>; MAX_DEPTH],
-    pub(super) depth: usize,
+    stack: [Container<F>; MAX_DEPTH],
+    depth: usize,
     /// What is wanted of the next or current value; `None` skips it.
-    pub(super) want: Option<&'static Want<F>>,
+    want: Option<&'static Want<F>>,
     /// In a skipped array or object: how many brackets of its kind are open.
-    pub(super) skipping: u64,
+    skipping: u64,
     /// The opening and the closing bracket of the skipped value.
-    pub(super) brackets: [u8; 2],
+    brackets: [u8; 2],
     /// A token that a split or an escape keeps from being borrowed.
-    pub(super) text: Text,
+    text: Text,
     /// Characters so far of a measured string. Negative, at times, within a `\u` escape.
-    pub(super) measured: i64,
+    measured: i64,
     pub(super) defects: Defects,
 }
 
 /// An open array or object.
 #[derive(Debug)]
-pub(super) struct Container<F: 'static> {
-    pub(super) inside: Inside<F>,
+struct Container<F: 'static> {
+    inside: Inside<F>,
     /// What is wanted of the container as a whole, when it closes.
     want: Option<&'static Want<F>>,
     is_object: bool,
@@ -48,7 +50,7 @@ impl<F> Container<F> {
 
 /// What is wanted inside a container.
 #[derive(Debug)]
-pub(super) enum Inside<F: 'static> {
+enum Inside<F: 'static> {
     Nothing,
     Members(&'static Object<F>),
     Elements(F, &'static Want<F>),
@@ -169,7 +171,7 @@ impl<F: Copy> Machine<F> {
     }
 
     /// Marks the value as malformed. Its remaining bytes are ignored.
-    pub(super) fn fail(&mut self, at: usize) -> usize {
+    fn fail(&mut self, at: usize) -> usize {
         self.defects.add(Defect::Json);
         self.state = MachineState::Broken;
         at
@@ -185,7 +187,7 @@ impl<F: Copy> Machine<F> {
         }
     }
 
-    pub(super) fn rest_of_key(&mut self, bytes: &[u8], at: usize) -> usize {
+    fn rest_of_key(&mut self, bytes: &[u8], at: usize) -> usize {
         let Some(end) = self.text.read(bytes, at) else { return bytes.len() };
         // A key above `Text::MAX` is longer than any wanted one.
         let frame = self.stack.get(self.depth.wrapping_sub(1));
@@ -206,7 +208,7 @@ impl<F: Copy> Machine<F> {
     }
 
     #[inline]
-    pub(super) fn value(&mut self, bytes: &[u8], at: usize, visit: &mut impl Visit<F>) -> usize {
+    fn value(&mut self, bytes: &[u8], at: usize, visit: &mut impl Visit<F>) -> usize {
         match bytes[at] {
             b'"' if self.depth > 0 => self.string(bytes, at + 1, visit),
             b'{' | b'[' => self.open(bytes, at),
@@ -284,7 +286,7 @@ impl<F: Copy> Machine<F> {
         at + 1
     }
 
-    pub(super) fn after_value(&self) -> MachineState {
+    fn after_value(&self) -> MachineState {
         if self.depth == 0 { MachineState::Done } else { MachineState::After }
     }
 }
@@ -299,7 +301,7 @@ impl<F: Copy> Copy for Inside<F> {}
 
 impl<F> Inside<F> {
     #[inline]
-    pub(super) fn member(&self, key: &[u8]) -> Option<&'static Want<F>> {
+    fn member(&self, key: &[u8]) -> Option<&'static Want<F>> {
         match self {
             Self::Members(members) => members.find(key),
             Self::Nothing | Self::Elements(..) => None,
