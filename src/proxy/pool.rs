@@ -43,8 +43,44 @@ pub(super) struct Pool {
     /// Kept at most.
     most: usize,
     sweeping: Cell<bool>,
-    /// The backend has closed a connection behind a stream of events: none of these is kept.
-    closes_after_streams: Cell<bool>,
+    after_streams: AfterStreams,
+}
+
+/// What is known of connections that have carried a stream of events: those of a backend that closes them are not kept. A
+/// backend that starts again closes them once too, so it takes several in a row, and now and then one is kept to see
+/// whether that still holds.
+#[derive(Default)]
+struct AfterStreams {
+    /// How often such connections were found closed since one was found open.
+    closed: Cell<u8>,
+    /// Such connections that were not kept since one was.
+    closing: Cell<u8>,
+}
+
+impl AfterStreams {
+    /// So often in a row it is no accident.
+    const KNOWN: u8 = 3;
+    /// Then one in so many is kept.
+    const TRIED: u8 = 16;
+
+    /// Whether the next one is kept.
+    fn keeps(&self) -> bool {
+        if self.closed.get() < Self::KNOWN {
+            return true;
+        }
+        let closing = (self.closing.get() + 1) % Self::TRIED;
+        self.closing.set(closing);
+        closing == 0
+    }
+
+    fn found_closed(&self) {
+        self.closed.set(self.closed.get().saturating_add(1));
+    }
+
+    /// It was idle for long enough for its end to show.
+    fn found_open(&self) {
+        self.closed.set(0);
+    }
 }
 
 impl Pool {
@@ -57,7 +93,7 @@ impl Pool {
             limit,
             most,
             sweeping: Cell::new(false),
-            closes_after_streams: Cell::new(false),
+            after_streams: AfterStreams::default(),
         })
     }
 
@@ -68,14 +104,24 @@ impl Pool {
 
     /// A connection that can be used at once, for a request that is `repeatable` or not.
     pub(super) fn take(&self, now: Instant, repeatable: bool) -> Option<Box<Upstream>> {
-        loop {
-            let (since, mut upstream) = self.pop(now, repeatable)?;
-            let ask = !repeatable || now.duration_since(since) >= ASK;
-            if upstream.is_quiet(ask) {
-                return Some(upstream);
+        let mut closed = false;
+        let taken = loop {
+            let Some((since, mut upstream)) = self.pop(now, repeatable) else { break None };
+            let idle = now.duration_since(since);
+            let open = upstream.is_quiet(!repeatable || idle >= ASK);
+            closed |= upstream.after_stream && !open;
+            if open {
+                if upstream.after_stream && idle >= AFTER_STREAM {
+                    self.after_streams.found_open();
+                }
+                break Some(upstream);
             }
-            self.closes_after_streams.set(self.closes_after_streams.get() || upstream.after_stream);
+        };
+        // Those that are found together may have been closed together.
+        if closed {
+            self.after_streams.found_closed();
         }
+        taken
     }
 
     /// The connection that was used last of those that may carry the request.
@@ -92,7 +138,7 @@ impl Pool {
 
     /// Keeps a connection whose exchange is over.
     pub(super) fn put(self: &Rc<Self>, mut upstream: Box<Upstream>, now: Instant) {
-        if upstream.after_stream && self.closes_after_streams.get() {
+        if upstream.after_stream && !self.after_streams.keeps() {
             return;
         }
         upstream.reused = true;
@@ -210,9 +256,58 @@ mod tests {
         stream(closed);
         drop(backend);
         assert!(pool.take(now + AFTER_STREAM, false).is_none(), "it was closed");
-        let (open, _backend) = connection().await;
-        stream(open);
-        assert!(pool.take(now + AFTER_STREAM, true).is_none(), "from then on none is kept");
+    }
+
+    /// Puts a connection behind a stream, that the backend closes or not, and takes it later. Whether it was kept.
+    async fn after_stream(pool: &Rc<Pool>, closes: bool) -> bool {
+        let now = Instant::now();
+        let (mut near, far) = connection().await;
+        near.after_stream = true;
+        pool.put(near, now);
+        let kept = !pool.idle.borrow().is_empty();
+        let far = Some(far).filter(|_| !closes);
+        assert_eq!(pool.take(now + AFTER_STREAM, false).is_some(), kept && far.is_some());
+        kept
+    }
+
+    #[tokio::test]
+    async fn what_closes_behind_streams_is_learnt_from_several_and_unlearnt_from_one_that_stays_open() {
+        let pool = unswept(None);
+        for _ in 0..AfterStreams::KNOWN {
+            assert!(after_stream(&pool, true).await);
+        }
+        let mut kept = 0;
+        for _ in 0..4 * u32::from(AfterStreams::TRIED) {
+            kept += u32::from(after_stream(&pool, true).await);
+        }
+        println!("{kept} of {} were kept of a backend that closes them", 4 * u32::from(AfterStreams::TRIED));
+        assert_eq!(kept, 4);
+        // From now on it keeps them: the next that is tried shows it.
+        let mut tries = 1;
+        while !after_stream(&pool, false).await {
+            tries += 1;
+        }
+        assert_eq!(tries, AfterStreams::TRIED);
+        for _ in 0..100 {
+            assert!(after_stream(&pool, false).await);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_backend_that_starts_again_teaches_nothing_of_streams() {
+        let (pool, now) = (unswept(None), Instant::now());
+        let mut backend = Vec::new();
+        for _ in 0..10 {
+            let (mut near, far) = connection().await;
+            near.after_stream = true;
+            pool.put(near, now);
+            backend.push(far);
+        }
+        drop(backend);
+        assert!(pool.take(now + AFTER_STREAM, false).is_none(), "all were closed");
+        for _ in 0..100 {
+            assert!(after_stream(&pool, false).await);
+        }
     }
 
     #[tokio::test]
