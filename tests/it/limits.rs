@@ -253,10 +253,12 @@ fn an_idle_connection_of_http2_is_told_to_go_and_a_stream_is_not() {
 
 #[test]
 fn a_stream_gets_the_place_of_a_silent_connection() {
-    let limited = Limited::at_most(3);
+    let limited = Limited::at_most(4);
     let client = http2::Client::connect(limited.rig.address);
     client.ask(http2::request(http::Method::GET, "/"), "");
     let mut silent: Vec<Client> = (0..2).map(|_| limited.connect()).collect();
+    // Clients are accepted in the order in which they came: with this one the silent ones have their places.
+    let _accepted = limited.served();
     let (head, _) = client.ask(http2::request(http::Method::GET, "/"), "");
     assert_eq!(head.status().as_u16(), 200);
     assert_eq!(silent.remove(0).rest(), (Vec::new(), false));
