@@ -178,7 +178,7 @@ fn an_early_answer_reaches_a_client_of_http2_at_every_size() {
 }
 
 /// Waits for the end of what a peer sends, and leaves all of it unread.
-fn ended(stream: &TcpStream) {
+pub(crate) fn ended(stream: &TcpStream) {
     let duplicate = stream.try_clone().expect("a descriptor");
     duplicate.set_nonblocking(true).expect("a socket");
     http2::wait(async {

@@ -148,3 +148,46 @@ fn a_connection_is_used_again_where_the_answer_proves_that_the_body_was_read() {
     // Two threads, one connection each.
     assert!(backend.accepted() <= 2, "{}", backend.accepted());
 }
+
+/// A backend that answers the first request of a connection and begins this for the second, then closes.
+fn breaking_off(begun: &'static [u8]) -> Backend {
+    Backend::start(move |connection| {
+        connection.request();
+        connection.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        if connection.request().is_some() {
+            connection.write(begun);
+        }
+    })
+}
+
+#[test]
+fn what_is_safe_to_repeat_is_asked_again_only_where_nothing_was_answered() {
+    let interim = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n";
+    for (what, begun, repeated) in [
+        ("nothing", &b""[..], true),
+        ("one byte", b"H", false),
+        ("half a head", b"HTTP/1.1 200 OK\r\nContent-Le", false),
+        ("an interim answer", interim, false),
+        ("an interim answer and half a head", b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\nConte", false),
+    ] {
+        let expected = if repeated { ("completed", 200, 2) } else { ("backend_failed", 502, 1) };
+        let backend = breaking_off(begun);
+        let rig = Rig::before(backend.address);
+        let mut client = Client::connect(rig.address);
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").until("ok");
+        assert_eq!(rig.record().status, 200, "{what}");
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").until(format!("HTTP/1.1 {} ", expected.1));
+        let record = rig.record();
+        assert_eq!((record.outcome.as_str(), record.status, backend.accepted()), expected, "{what}");
+
+        let backend = breaking_off(begun);
+        let rig = Rig::before(backend.address);
+        let client = http2::Client::connect(rig.address);
+        client.ask(http2::request(Method::GET, "/"), "");
+        assert_eq!(rig.record().status, 200, "{what}");
+        let (head, _) = client.ask(http2::request(Method::GET, "/"), "");
+        let record = rig.record();
+        let seen = (record.outcome.as_str(), head.status().as_u16(), backend.accepted());
+        assert_eq!(seen, expected, "{what}, over HTTP/2");
+    }
+}

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use inferometer::proxy::{Life, Settings};
 use inferometer::tls::server::{self, ClientVerification, TlsServer, TlsVersion};
 
+use crate::early::ended;
 use crate::support::PATIENCE;
 use crate::support::authority::Authority;
 use crate::support::backend::Backend;
@@ -29,11 +30,14 @@ pub(super) const ROOM: &[u8] = b"\0\0\x04\x08\0\0\0\0\x01\0\0\xff\xff";
 pub(super) const CANCEL: &[u8] = b"\0\0\x04\x03\0\0\0\0\x01\0\0\0\x08";
 const PING: &[u8] = b"\0\0\x08\x06\0\0\0\0\0pingpong";
 const REQUEST: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+/// How long a connection may be idle: its first request must come within that too, on a machine that is busy as well.
+const IDLE: Option<Duration> = Some(Duration::from_secs(1));
 /// A limit that is over soon.
 pub(super) const SOON: Option<Duration> = Some(Duration::from_millis(50));
 
 pub(super) const DATA: u8 = 0;
 const SETTINGS_FRAME: u8 = 4;
+const PING_FRAME: u8 = 6;
 const GOAWAY: u8 = 7;
 
 /// A client's end of a connection.
@@ -209,7 +213,7 @@ fn an_answer_on_its_way_outlasts_the_grace_of_a_drain() {
 #[test]
 fn an_answer_on_its_way_is_not_idle() {
     for over in Over::each() {
-        let rig = over.rig(&Backend::answering(ANSWER), |settings| settings.client.keep_alive_idle = SOON);
+        let rig = over.rig(&Backend::answering(ANSWER), |settings| settings.client.keep_alive_idle = IDLE);
         let mut slow = over.narrow(&rig);
         for _ in 0..2 {
             // Each idle connection that is closed shows that the limit has passed.
@@ -231,24 +235,27 @@ fn a_client_that_makes_no_room_for_the_rest_of_its_answer_is_given_up() {
 #[test]
 fn the_last_stream_that_was_served_is_named_whyever_a_connection_ends() {
     type Change = fn(&mut Settings);
-    type End = fn(&Over, &Rig);
+    type End = fn(&Over, &Rig, &mut Box<dyn Wire>);
     let ends: [(&str, Change, End); 4] = [
         (
             "its place is needed",
             |settings| settings.max_connections = 2,
-            |over, rig| {
+            |over, rig, wire| {
+                // It may have its answer a moment before it counts as idle: by the next thing that it is told it does.
+                send(wire, PING);
+                next_of(wire, PING_FRAME);
                 drop([over.newcomer(rig), over.newcomer(rig)]);
             },
         ),
-        ("it was idle for long enough", |settings| settings.client.keep_alive_idle = SOON, |_, _| {}),
-        ("a drain", |_| {}, |_, rig| _ = rig.life.send_replace(Life::Draining)),
-        ("too many connections", |settings| settings.max_connections = 0, |_, _| {}),
+        ("it was idle for long enough", |settings| settings.client.keep_alive_idle = IDLE, |_, _, _| {}),
+        ("a drain", |_| {}, |_, rig, _| _ = rig.life.send_replace(Life::Draining)),
+        ("too many connections", |settings| settings.max_connections = 0, |_, _, _| {}),
     ];
     for over in Over::each() {
         for (what, change, end) in ends {
             let rig = over.rig(&Backend::answering(ANSWER), change);
             let mut wire = over.served(&rig);
-            end(&over, &rig);
+            end(&over, &rig, &mut wire);
             assert_eq!(farewell(&mut wire), Some((1, 0)), "{what}, {}", over.name());
             assert!(rig.no_more_refusals());
         }
@@ -276,6 +283,43 @@ fn a_connection_that_is_opened_ahead_is_idle_and_not_malformed() {
     let rig = over.rig(&Backend::answering(ANSWER), |settings| settings.client.head = SOON);
     assert_eq!(farewell(&mut over.connect(&rig, "h2")), Some((0, 0)));
     assert!(rig.no_more_refusals());
+}
+
+#[test]
+fn a_large_answer_that_lies_in_the_system_outlasts_the_end_of_its_connection() {
+    // As much as the client's system takes at once, so that the end of the connection is seen behind it.
+    const LENGTH: usize = 48 * 1024;
+    type End = fn(&Over, &Rig);
+    let ends: [(&str, End); 2] = [
+        ("a drain", |_, rig| _ = rig.life.send_replace(Life::Draining)),
+        ("its place is needed", |over, rig| drop([over.newcomer(rig), over.newcomer(rig)])),
+    ];
+    let large = [format!("HTTP/1.1 200 OK\r\nContent-Length: {LENGTH}\r\n\r\n").as_bytes(), &[b'x'; LENGTH]].concat();
+    let backend = Backend::start(move |connection| {
+        while let Some(request) = connection.request() {
+            connection.write(if request.starts_with(b"GET / HTTP/1.1\r\nhost: localhost") { &large } else { ANSWER });
+        }
+    });
+    for (what, end) in ends {
+        let over = Over(None);
+        let rig = over.rig(&backend, |settings| settings.max_connections = 2);
+        let mut client = Raw::connect(rig.address);
+        client.send([PREFACE, WIDE, HEAD].concat());
+        // All of it has left, and nothing of it is read.
+        assert_eq!(rig.record().outcome.as_str(), "completed", "{what}");
+        end(&over, &rig);
+        ended(&client.stream);
+        // What a client sends that does not know yet: closing the socket over that would drop what lies in it.
+        client.send(PING.repeat(100));
+        let mut wire: Box<dyn Wire> = Box::new(client.stream);
+        let (mut received, mut said) = (0, false);
+        while let Some(frame) = next_frame(&mut wire) {
+            received += if frame.kind == DATA { frame.payload.len() } else { 0 };
+            said |= frame.kind == GOAWAY;
+        }
+        assert_eq!((received, said), (LENGTH, true), "{what}");
+        assert_eq!(wire.read(&mut [0]).expect("an end in order"), 0, "{what}");
+    }
 }
 
 /// A client that has filled the connection with an answer that it does not read, and has cancelled that.
