@@ -128,7 +128,10 @@ impl Attempt {
             return Poll::Pending;
         }
         let most = forward.tap.reads(scratch.len());
-        let read = self.upstream.socket.poll_read(cx, &mut scratch[..most]);
+        let read = match self.download.read_ahead(&mut scratch[..most]) {
+            0 => self.upstream.socket.poll_read(cx, &mut scratch[..most]),
+            read => Poll::Ready(Ok(read)),
+        };
         if read.is_pending() {
             self.download.caught_up();
         }

@@ -32,7 +32,8 @@ pub(super) struct Client {
     pub(super) socket: Socket,
     /// What it has sent ahead.
     pub(super) inbox: Vec<u8>,
-    /// What TLS has given behind it, while it was looked at for the client's farewell.
+    /// What is read next: what TLS has given behind it while it was looked at for the client's farewell, and what of a
+    /// body came with its head and is to be looked at in a later turn.
     ahead: Vec<u8>,
     limits: ClientLimits,
     /// The time of the first head, until it is whole.
@@ -95,6 +96,11 @@ impl Client {
             }
         }
         self.watcher.as_mut().map_or(Poll::Pending, |watcher| watcher.poll_left(cx))
+    }
+
+    /// Gives back the first of what was read, to be read again.
+    pub(super) fn put_back(&mut self, bytes: &[u8]) {
+        self.ahead.splice(0..0, bytes.iter().copied());
     }
 
     /// Reads what is there; 0 is the end.

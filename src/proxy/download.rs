@@ -63,6 +63,8 @@ pub(super) struct Download {
     stage: Stage,
     /// A head that is not whole yet.
     held: Vec<u8>,
+    /// What of the body came with its head and is to be looked at in a later turn.
+    ahead: Vec<u8>,
     /// How far it was looked at.
     seen: Seen,
     /// A byte of it was read.
@@ -80,6 +82,7 @@ impl Default for Download {
         Self {
             stage: Stage::Heads,
             held: Vec::new(),
+            ahead: Vec::new(),
             seen: Seen::default(),
             begun: false,
             held_back: false,
@@ -135,6 +138,14 @@ impl Download {
         }
     }
 
+    /// Puts what was read before and not taken where a read would, as much as fits. 0 where there is nothing.
+    pub(super) fn read_ahead(&mut self, into: &mut [u8]) -> usize {
+        let read = into.len().min(self.ahead.len());
+        into[..read].copy_from_slice(&self.ahead[..read]);
+        self.ahead.drain(..read);
+        read
+    }
+
     /// Takes what was read at one instant. `sent` tells whether the backend's connection has taken the whole request.
     ///
     /// # Errors
@@ -177,7 +188,9 @@ impl Download {
                 self.stage = Stage::Switched(rest.to_vec());
             } else {
                 self.stage = if framing.is_over() { Stage::Whole } else { Stage::Body(framing) };
-                self.take_body(rest, &mut forward.tap, now, to);
+                let (first, later) = rest.split_at(forward.tap.reads(rest.len()));
+                self.ahead = later.to_vec();
+                self.take_body(first, &mut forward.tap, now, to);
             }
             return Ok(());
         }
@@ -199,7 +212,7 @@ impl Download {
     fn take_body(&mut self, bytes: &[u8], tap: &mut Tap, now: Instant, to: &mut impl Receiver) {
         let Stage::Body(framing) = &mut self.stage else {
             // Bytes behind a response belong to no request, and must not become the next one's.
-            self.ends_connection |= !bytes.is_empty();
+            self.ends_connection |= !(bytes.is_empty() && self.ahead.is_empty());
             return;
         };
         let mut trailers = Vec::new();
@@ -218,7 +231,7 @@ impl Download {
         match followed.state {
             Progress::Goes => {}
             Progress::Ended => {
-                self.ends_connection |= followed.bytes < bytes.len();
+                self.ends_connection |= followed.bytes < bytes.len() || !self.ahead.is_empty();
                 self.stage = Stage::Whole;
             }
             Progress::Broken => self.stage = Stage::Broken,

@@ -78,7 +78,8 @@ pub(super) struct Forward {
 }
 
 impl Forward {
-    /// An exchange begins. `behind` are the bytes that came with the head: what belongs to the body is taken from them.
+    /// An exchange begins. `behind` are the bytes that came with the head: what belongs to the body is taken from them, as
+    /// far as it may be looked at now.
     ///
     /// A client that leaves right behind its head is counted too: the exchange begins before anything is waited for.
     pub(super) fn begin(
@@ -125,11 +126,12 @@ impl Forward {
         let mut broken = false;
         if !upload.is_over() {
             let mut trailers = Vec::new();
-            let followed = upload.follow(behind, &mut |part| {
+            let first = &behind[..tap.reads(behind.len())];
+            let followed = upload.follow(first, &mut |part| {
                 tap.request(part);
                 trailers.extend_from_slice(part.trailer());
             });
-            head.keep_body(&behind[..followed.raw]);
+            head.keep_body(&first[..followed.raw]);
             head.keep_body(&trailers);
             *behind = &behind[followed.bytes..];
             broken = followed.state == Progress::Broken;
@@ -186,6 +188,11 @@ impl Forward {
     /// The backend that serves it.
     pub(super) fn member(&self) -> &Arc<Member> {
         self.lease.member()
+    }
+
+    /// What outlasts a switch of protocols.
+    pub(super) fn into_tunnel(self) -> (Tap, Lease) {
+        (self.tap, self.lease)
     }
 
     /// It ends with an answer of ours.

@@ -9,6 +9,8 @@ mod draining;
 #[cfg(test)]
 mod orders;
 mod relay;
+#[cfg(test)]
+mod tunnels;
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -211,7 +213,11 @@ impl Connection {
             }
             Verdict::Http2 => (Err(Next::Http2), ahead),
         };
-        self.client.inbox = left.to_vec();
+        if matches!(&judged, Ok(forward) if !forward.upload.is_over() && !forward.broken) {
+            self.client.put_back(left);
+        } else {
+            self.client.inbox = left.to_vec();
+        }
         self.seen = Seen::default();
         self.client.head_over();
         Some(judged)

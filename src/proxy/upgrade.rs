@@ -7,6 +7,7 @@ use tokio::io::{AsyncWriteExt, copy_bidirectional};
 use super::closing;
 use super::tap::Tap;
 use crate::exchange::outcome::{End, ErrorType};
+use crate::fleet::Lease;
 use crate::tls::Stream;
 
 /// The backend's side of a protocol switch.
@@ -15,6 +16,8 @@ pub(super) struct Upgraded {
     /// What the backend sent behind its head.
     pub(super) ahead: Vec<u8>,
     pub(super) tap: Tap,
+    /// The tunnel is in flight on its backend until it ends.
+    pub(super) lease: Lease,
 }
 
 impl Upgraded {
@@ -30,6 +33,7 @@ impl Upgraded {
         closing::end_in_order(&client);
         closing::end_in_order(&self.backend);
         self.tap.end(end);
+        drop(self.lease);
     }
 
     async fn relay(&mut self, client: &mut Stream, ahead: &[u8]) -> io::Result<()> {

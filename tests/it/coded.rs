@@ -275,3 +275,77 @@ fn a_coded_answer_that_decodes_to_more_than_a_turn_grants_is_read_to_its_end() {
         }
     }
 }
+
+/// What shrinks so much that a first read of it, at most 64 KiB, decodes to more than a turn grants, and so little that it
+/// is no bomb.
+fn dense() -> impl Iterator<Item = String> {
+    (0..).map(|number| format!("{:0120} ", bits(number, 8)))
+}
+
+/// More than a turn grants, and no more than is read at once.
+fn assert_dense(coding: &str, body: &[u8], coded: &[u8]) {
+    println!("{coding}: {} bytes decode to {}, {} times", coded.len(), body.len(), body.len() / coded.len());
+    assert!(body.len() > 2 << 20 && coded.len() < 60 << 10, "{coding}");
+}
+
+#[test]
+fn the_first_piece_of_a_coded_body_costs_no_more_than_a_turn_grants() {
+    let words: String = dense().take(22_000).collect();
+    let body = format!("{{\"model\":\"m\",\"prompt\":\"{words}\"}}").into_bytes();
+    let backend = Backend::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+    // The window of `br` is larger here than a request is granted.
+    for (coding, coded) in codings(&body).into_iter().filter(|(coding, _)| *coding != "br") {
+        assert_dense(coding, &body, &coded);
+        let rig = Rig::before(backend.address);
+        let head = format!(
+            "POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Encoding: {coding}\r\nContent-Length: {}\r\n\r\n",
+            coded.len()
+        );
+        Client::connect(rig.address).send([head.as_bytes(), &coded].concat()).until("{}");
+        whole(&rig.record(), coding);
+    }
+}
+
+#[test]
+fn the_first_piece_of_a_coded_answer_costs_no_more_than_a_turn_grants() {
+    let line = |text: String| format!("{{\"model\":\"m\",\"response\":\"{text}\",\"done\":false}}\n");
+    let mut body: String = dense().take(16_000).map(line).collect();
+    body.push_str("{\"model\":\"m\",\"response\":\"\",\"done\":true,\"done_reason\":\"stop\",\"eval_count\":16000}\n");
+    for (coding, coded) in codings(body.as_bytes()) {
+        assert_dense(coding, body.as_bytes(), &coded);
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nContent-Encoding: {coding}\r\nContent-Length: {}\r\n\r\n",
+            coded.len()
+        );
+        // What comes behind it belongs to nobody, and ends the backend's connection.
+        for behind in ["", "x"] {
+            let backend = Backend::answering([head.as_bytes(), &coded, behind.as_bytes()].concat());
+            let rig = Rig::before(backend.address);
+            let client = http2::Client::connect(rig.address);
+            for number in 1..=2 {
+                let ask = "POST /api/generate HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}";
+                let (seen, reset) = Client::connect(rig.address).send(ask).rest();
+                assert!(!reset && seen.ends_with(&coded), "{coding}: unchanged");
+                let (response, _) = client.send(http2::request(http::Method::POST, "/api/generate"), true);
+                let (mut answered, mut body) = (Vec::new(), http2::wait(response).expect("a response").into_body());
+                while let Some(piece) = http2::piece(&mut body) {
+                    answered.extend_from_slice(&piece.expect("a piece"));
+                }
+                assert!(answered == coded, "{coding}: unchanged over HTTP/2");
+                for record in [rig.record(), rig.record()] {
+                    let defects: Vec<_> = record.defects.iter().collect();
+                    let tokens = record.generated_tokens.map(|count| count.value);
+                    assert_eq!(
+                        (record.outcome, defects, tokens),
+                        (Outcome::Completed, Vec::new(), Some(16_000)),
+                        "{coding}"
+                    );
+                }
+                // Each of two threads keeps one of its own.
+                let most = if behind.is_empty() { 2 } else { 2 * number };
+                assert!(backend.accepted() <= most, "{coding}: {} connections", backend.accepted());
+                assert!(behind.is_empty() || backend.accepted() == most, "{coding}: one was used again");
+            }
+        }
+    }
+}

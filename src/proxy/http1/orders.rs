@@ -9,8 +9,8 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
@@ -52,6 +52,21 @@ enum Framing {
     Length,
     Chunked,
     Close,
+    /// Of a length, in a content coding that is read beside: no more at once than may be looked at.
+    Coded,
+}
+
+/// What decodes to twenty times as much. It is no answer of its route, so that nothing but its end makes it whole.
+fn coded() -> &'static [u8] {
+    static CODED: OnceLock<Vec<u8>> = OnceLock::new();
+    CODED.get_or_init(|| {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+        let bits = |number: u64| (number * number).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 48;
+        for number in 0..12_000 {
+            write!(gzip, "{:040} ", bits(number)).expect("memory");
+        }
+        gzip.finish().expect("memory")
+    })
 }
 
 impl Framing {
@@ -69,6 +84,12 @@ impl Framing {
                 [&chunk(&rest)[..], b"0\r\n\r\n"].concat(),
             ],
             Self::Close => [[format!("{head}\r\n").as_bytes(), &first].concat(), rest],
+            Self::Coded => {
+                let head = head.replace("text/plain", "application/json\r\nContent-Encoding: gzip");
+                let (first, rest) = coded().split_at(10_000);
+                let length = coded().len();
+                [[format!("{head}Content-Length: {length}\r\n\r\n").as_bytes(), first].concat(), rest.to_vec()]
+            }
         }
     }
 }
@@ -211,7 +232,9 @@ impl Play {
             answered: 0,
             blocked: false,
         };
-        play.client.to_send.extend(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000\r\n\r\n");
+        let path = if framing == Framing::Coded { "/api/embed" } else { "/" };
+        let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 2000\r\n\r\n");
+        play.client.to_send.extend(head.as_bytes());
         play.client.to_send.extend([b'u'; 1000]);
         play.until("the head", |play| play.backend.as_ref().is_some_and(|backend| backend.got.ends_with(b"u"))).await;
         play
@@ -333,7 +356,7 @@ impl Play {
         assert!(uploaded.len() <= 2000 && uploaded.iter().all(|byte| *byte == b'u'), "the backend's bytes: {case}");
         let left = moves.iter().find(|next| **next >= Move::ClientCloses);
         let looks_whole = match self.framing {
-            Framing::Length | Framing::Chunked => got == whole,
+            Framing::Length | Framing::Chunked | Framing::Coded => got == whole,
             Framing::Close => !got.is_empty() && !self.client.reset,
         };
         match (left, record.outcome) {
@@ -363,7 +386,7 @@ impl Play {
 /// Plays all orders of the rest of a request, an answer in two pieces, a client that begins to read, a spent budget and
 /// this.
 fn play_all(end: Option<Move>) {
-    for framing in [Framing::Length, Framing::Chunked, Framing::Close] {
+    for framing in [Framing::Length, Framing::Chunked, Framing::Close, Framing::Coded] {
         play_framed(framing, end);
     }
 }

@@ -91,7 +91,8 @@ impl Relay {
     /// The protocols were switched. `ahead` is what the backend sent behind its head.
     pub(super) fn into_tunnel(mut self, ahead: Vec<u8>) -> Upgraded {
         self.forward.tap.observe(Observation::tunnelled);
-        Upgraded { backend: self.attempt.into_stream(), ahead, tap: self.forward.tap }
+        let (tap, lease) = self.forward.into_tunnel();
+        Upgraded { backend: self.attempt.into_stream(), ahead, tap, lease }
     }
 }
 
