@@ -35,19 +35,43 @@ pub(super) enum Sources {
 
 /// What a reload does with a value that has changed.
 pub(super) enum Reload<S: 'static> {
-    /// It takes effect at once.
-    Live,
+    /// It takes effect without a restart.
+    Live(Scope),
     /// It takes effect at a restart.
     Restart,
-    /// It takes effect at once if `holds` for the running settings and the new ones, else at a restart.
-    LiveWhere { holds: fn(&S, &S) -> bool, restart_to: &'static str },
+    /// It takes effect without a restart if `holds` for the running settings and the new ones.
+    LiveWhere { scope: Scope, holds: fn(&S, &S) -> bool, restart_to: &'static str },
+}
+
+/// For what a new value takes effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// For everything, exchanges in flight included.
+    Everything,
+    /// For later requests, also on connections that are open.
+    Requests,
+    /// For later connections of clients.
+    Connections,
+    /// For later connections to the backend.
+    BackendConnections,
+}
+
+impl Scope {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Everything => "at once",
+            Self::Requests => "for new requests",
+            Self::Connections => "for new connections",
+            Self::BackendConnections => "for new connections to the backend",
+        }
+    }
 }
 
 impl<S> Reload<S> {
     /// Whether a change from `running` to `next` takes effect without a restart.
     pub(super) fn is_live(&self, running: &S, next: &S) -> bool {
         match self {
-            Self::Live => true,
+            Self::Live(_) => true,
             Self::Restart => false,
             Self::LiveWhere { holds, .. } => holds(running, next),
         }
@@ -56,9 +80,9 @@ impl<S> Reload<S> {
     /// For the printed configuration and the documentation.
     pub(super) fn describe(&self) -> String {
         match self {
-            Self::Live => "live".to_owned(),
+            Self::Live(scope) => format!("live {}", scope.as_str()),
             Self::Restart => "restart".to_owned(),
-            Self::LiveWhere { restart_to, .. } => format!("live, restart to {restart_to}"),
+            Self::LiveWhere { scope, restart_to, .. } => format!("live {}, restart to {restart_to}", scope.as_str()),
         }
     }
 }

@@ -4,19 +4,29 @@
 use std::path::{Path, PathBuf};
 
 use super::key::Reload::{Live, LiveWhere, Restart};
-use super::key::{Key, Reload, keys};
+use super::key::{Key, Reload, Scope, keys};
 use super::settings::Config;
 use crate::tls::Identity;
 
 /// Whether clients speak TLS is decided when the listener starts; the files are read again at each reload.
 const FILES: Reload<Config> = LiveWhere {
+    scope: Scope::Connections,
     holds: |running, next| running.tls.is_some() == next.tls.is_some(),
     restart_to: "switch TLS on or off",
 };
 
 /// TLS goes with the backend that it is for.
-const BACKEND_FILES: Reload<Config> =
-    LiveWhere { holds: |running, next| running.backends == next.backends, restart_to: "change the backend with it" };
+const BACKEND_FILES: Reload<Config> = LiveWhere {
+    scope: Scope::BackendConnections,
+    holds: |running, next| running.backends == next.backends,
+    restart_to: "change the backend with it",
+};
+
+const AT_ONCE: Reload<Config> = Live(Scope::Everything);
+/// The settings of the backend are read for each exchange.
+const REQUESTS: Reload<Config> = Live(Scope::Requests);
+/// A connection of a client keeps the settings with which it was accepted.
+const CLIENTS: Reload<Config> = Live(Scope::Connections);
 
 /// In the order in which they are printed: a key without a table stands before every table.
 #[rustfmt::skip]
@@ -26,38 +36,38 @@ pub(super) static KEYS: &[Key<Config>] = keys! { Config;
     ["listen",                         LISTEN,       "127.0.0.1:11435",        Anywhere, Restart, {listen},                                     "Address to serve clients on"]
     // On this machine only: the page shows which models are used.
     ["admin_listen",                   LISTEN,       "127.0.0.1:8001",         Anywhere, Restart, {admin_listen},                               "Address to serve metrics, health and the status page on"]
-    ["admin_web_config_file",          FILE,         "",                       Anywhere, Live,    {admin_web_config_file},                      "TLS certificate and passwords for that address, in the file format of Prometheus exporters' --web.config.file"]
+    ["admin_web_config_file",          FILE,         "",                       Anywhere, AT_ONCE, {admin_web_config_file},                      "TLS certificate and passwords for that address, in the file format of Prometheus exporters' --web.config.file"]
     // Where Ollama listens unless `OLLAMA_HOST` says otherwise.
     ["backend",                        BACKENDS,     "http://127.0.0.1:11434", Anywhere, Restart, {backends},                                   "Inference server to forward to: host, host:port, http://host:port/prefix or https://host, with a name for metrics if wanted"]
     ["backend_node",                   PLACE,        "",                       File,     Restart, {backend_node},                               "The backend's machine, as backend_info{node} shows it; unset is this machine's name for a backend here, else the host of its address"]
     ["backend_zone",                   PLACE,        "",                       File,     Restart, {backend_zone},                               "Where that machine is: a rack, a room, a region"]
-    ["host_header",                    HOST_HEADER,  "preserve",               Anywhere, Live,    {backend.host_header},                          "Host field sent to the backend: preserve (the client's), upstream (the backend's address) or a literal"]
+    ["host_header",                    HOST_HEADER,  "preserve",               Anywhere, REQUESTS,{backend.host_header},                          "Host field sent to the backend: preserve (the client's), upstream (the backend's address) or a literal"]
     // More models than a machine holds; each costs its metrics' series.
     ["max_models",                     MODELS,       "200",                    Anywhere, Restart, {max_models},                                 "Model names that become metric labels; later ones are counted as `other`"]
     // Long for a network, short for a person.
-    ["connect_timeout",                TIMEOUT,      "5s",                     Anywhere, Live,    {backend.connect_timeout},                      "How long the backend may take to accept a connection"]
+    ["connect_timeout",                TIMEOUT,      "5s",                     Anywhere, REQUESTS,{backend.connect_timeout},                      "How long the backend may take to accept a connection"]
     // What service managers and Kubernetes wait before they kill.
-    ["drain_timeout",                  PATIENCE,     "30s",                    Anywhere, Live,    {drain_timeout},                              "How long exchanges may go on after a request to stop"]
+    ["drain_timeout",                  PATIENCE,     "30s",                    Anywhere, AT_ONCE, {drain_timeout},                              "How long exchanges may go on after a request to stop"]
     // Finished exchanges and changes of state.
-    ["log_level",                      LOG_LEVEL,    "info",                   Anywhere, Live,    {log_level},                                  "Least severe events to log: off, error, warn, info, debug, trace, or directives such as info,inferometer::backend=debug"]
+    ["log_level",                      LOG_LEVEL,    "info",                   Anywhere, AT_ONCE, {log_level},                                  "Least severe events to log: off, error, warn, info, debug, trace, or directives such as info,inferometer::backend=debug"]
     ["log_format",                     LOG_FORMAT,   "text",                   Anywhere, Restart, {log_format},                                 "How to write the log"]
-    ["access_log",                     SWITCH,       "on",                     Anywhere, Live,    {access_log},                                 "Whether to log a line for each finished exchange"]
+    ["access_log",                     SWITCH,       "on",                     Anywhere, AT_ONCE, {access_log},                                 "Whether to log a line for each finished exchange"]
     // Clients that speak it need fewer connections; it is offered beside HTTP/1.1.
-    ["http2",                          SWITCH,       "on",                     File,     Live,    {proxy.http2},                                "Whether clients may speak HTTP/2, over TLS or by prior knowledge"]
+    ["http2",                          SWITCH,       "on",                     File,     CLIENTS, {proxy.http2},                                "Whether clients may speak HTTP/2, over TLS or by prior knowledge"]
     ["worker_threads",                 THREADS,      "0",                      File,     Restart, {worker_threads},                             "Threads that serve clients"]
     ["helper_url",                     HELPER,       "",                       File,     Restart, {helper_url},                                 "The privileged helper, if you run one: http://127.0.0.1:8002, unix:/path, macmon's http://…/json, or an older helper's http://…/metrics/json"]
 
     // Slow heads hold a connection for nothing.
-    ["limits.head",                    LIMIT,        "30s",                    File,     Live,    {proxy.client.head},                          "A request's head, from its first byte; the first on a connection from accept, TLS included"]
+    ["limits.head",                    LIMIT,        "30s",                    File,     CLIENTS, {proxy.client.head},                          "A request's head, from its first byte; the first on a connection from accept, TLS included"]
     // Ollama closes none, so neither do we.
-    ["limits.keep_alive_idle",         LIMIT,        "0",                      File,     Live,    {proxy.client.keep_alive_idle},               "An idle connection of a client"]
-    ["limits.body_idle",               LIMIT,        "5m",                     File,     Live,    {proxy.client.body_idle},                     "Silence within a request's body"]
-    ["limits.write_stall",             LIMIT,        "5m",                     File,     Live,    {proxy.client.write_stall},                   "A client that does not read its response"]
+    ["limits.keep_alive_idle",         LIMIT,        "0",                      File,     CLIENTS, {proxy.client.keep_alive_idle},               "An idle connection of a client"]
+    ["limits.body_idle",               LIMIT,        "5m",                     File,     CLIENTS, {proxy.client.body_idle},                     "Silence within a request's body"]
+    ["limits.write_stall",             LIMIT,        "5m",                     File,     CLIENTS, {proxy.client.write_stall},                   "A client that does not read its response"]
     // Loading a large model takes minutes, and the client has its own patience.
-    ["limits.first_byte",              LIMIT,        "0",                      File,     Live,    {backend.first_byte},                           "The first byte of the backend's response, once it has the request: a cold model takes minutes"]
+    ["limits.first_byte",              LIMIT,        "0",                      File,     REQUESTS,{backend.first_byte},                           "The first byte of the backend's response, once it has the request: a cold model takes minutes"]
     // Below the 5 s after which vLLM and llama.cpp close theirs.
-    ["limits.pool_idle",               LIMIT,        "2s",                     File,     Live,    {backend.pool_idle},                            "An idle connection to the backend; off keeps it until the backend closes it"]
-    ["limits.stall",                   LIMIT,        "5s",                     File,     Live,    {proxy.observe.stall},                        "A gap between tokens that is counted as a stall; nothing is ended"]
+    ["limits.pool_idle",               LIMIT,        "2s",                     File,     REQUESTS,{backend.pool_idle},                            "An idle connection to the backend; off keeps it until the backend closes it"]
+    ["limits.stall",                   LIMIT,        "5s",                     File,     CLIENTS, {proxy.observe.stall},                        "A gap between tokens that is counted as a stall; nothing is ended"]
     ["limits.max_connections",         CONNECTIONS,  "auto",                   File,     Restart, {max_connections},                            "Client connections at once; auto is a third of the descriptors, less some for the second listener and the like"]
 
     // As often as metrics are scraped.

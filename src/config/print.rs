@@ -8,7 +8,8 @@ use super::settings::Config;
 const HEAD: &str = "\
 # The settings in force. Given back by --config they are the same.
 # A key with a flag has a variable, too: INFEROMETER_ and its name in upper case. Flags win over variables, variables
-# over the file, the file over the defaults. live: SIGHUP changes it; restart: a restart does.
+# over the file, the file over the defaults. live: SIGHUP changes it, for what it
+# says; restart: a restart does.
 
 ";
 

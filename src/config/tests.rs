@@ -303,7 +303,7 @@ fn a_table_of_tables_is_one_more_table_of_keys() {
     #[rustfmt::skip]
     static PEERS: &[Key<Peer>] = key::keys! { Peer;
         ["peers.zone",     PLACE,    "",    File, key::Reload::Restart, {zone},     "Where it is"]
-        ["peers.patience", PATIENCE, "30s", File, key::Reload::Live,    {patience}, "How long it may take"]
+        ["peers.patience", PATIENCE, "30s", File, key::Reload::Live(key::Scope::Everything), {patience}, "How long it may take"]
     };
     let read = |text: &str| {
         let file = layers::File { path: Path::new("proxy.toml"), text };
@@ -425,20 +425,55 @@ fn reference() -> String {
     table
 }
 
+/// Which keys a reload changes, and for what: a line for each effect, in which a table stands for its keys where all of
+/// them share it.
+fn reload_lists() -> String {
+    let mut effects: Vec<String> = Vec::new();
+    for effect in KEYS.iter().map(|key| key.reload.describe()) {
+        if !effects.contains(&effect) {
+            effects.push(effect);
+        }
+    }
+    effects.sort_by_key(|effect| !effect.starts_with("live"));
+    let mut lists = String::new();
+    for effect in effects {
+        let has_effect = |key: &&Key<Config>| key.reload.describe() == effect;
+        let mut names: Vec<String> = Vec::new();
+        for key in KEYS.iter().filter(has_effect) {
+            let mut table = KEYS.iter().filter(|other| !key.table().is_empty() && other.table() == key.table());
+            let name = match table.clone().count() > 1 && table.all(|other| has_effect(&other)) {
+                true => format!("`[{}]`", key.table()),
+                false => format!("`{}`", key.name),
+            };
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        lists.push_str(&format!("* *{effect}*: {}\n", names.join(", ")));
+    }
+    lists
+}
+
 #[test]
-fn docs_configuration_lists_every_key_as_it_is() {
-    let (path, begin, end) = ("docs/configuration.md", "<!-- keys:begin -->\n", "<!-- keys:end -->");
+fn docs_configuration_lists_every_key_and_for_what_a_reload_changes_it() {
+    generated("docs/configuration.md", "keys", &reference());
+    generated("docs/configuration.md", "reload", &reload_lists());
+}
+
+/// Compares what a page has between two marks, or writes it again.
+fn generated(path: &str, mark: &str, right: &str) {
+    let (begin, end) = (format!("<!-- {mark}:begin -->\n"), format!("<!-- {mark}:end -->"));
     let page = document(path);
-    let (before, rest) = page.split_once(begin).expect("where the table begins");
-    let (table, after) = rest.split_once(end).expect("where it ends");
+    let (before, rest) = page.split_once(&begin).expect("where it begins");
+    let (written, after) = rest.split_once(&end).expect("where it ends");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        let page = format!("{before}{begin}{}{end}{after}", reference());
+        let page = format!("{before}{begin}{right}{end}{after}");
         std::fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join(path), page).expect("it can be written");
     } else {
-        for (written, right) in table.lines().zip(reference().lines()) {
+        for (written, right) in written.lines().zip(right.lines()) {
             assert_eq!(written, right, "{path}: UPDATE_GOLDEN=1 and this test alone write it again");
         }
-        assert_eq!(table.lines().count(), reference().lines().count(), "{path}: UPDATE_GOLDEN=1 writes it again");
+        assert_eq!(written.lines().count(), right.lines().count(), "{path}: UPDATE_GOLDEN=1 writes it again");
     }
 }
 

@@ -298,3 +298,37 @@ fn a_terminal_that_goes_away_takes_the_program_with_it() {
     let output = child.wait_with_output().expect("it has ended");
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "0");
 }
+
+#[test]
+fn what_is_live_at_once_holds_for_an_exchange_in_flight() {
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = Mutex::new(wait);
+    let backend = Backend::start(move |connection| {
+        let Some(request) = connection.request() else { return };
+        if !request.starts_with(b"GET /stream ") {
+            return connection.write(OK);
+        }
+        connection.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\none");
+        wait.lock().expect("one script").recv_timeout(PATIENCE).expect("a step");
+        connection.write(b"two");
+    });
+    let configured = Configured::start(&backend, "access_log = \"on\"\nlog_level = \"info\"\n", "");
+    let program = &configured.program;
+    for (toml, is_logged) in [("access_log = \"off\"\nlog_level = \"debug\"\n", false), ("", true)] {
+        let mut client = Client::connect(program.clients);
+        client.send("GET /stream HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").until("one");
+        configured.write("inferometer.toml", toml);
+        configured.reload_well();
+        go.send(()).expect("the backend waits");
+        client.until("two");
+        if is_logged {
+            program.logged(|line| line["outcome"] == "completed");
+        } else {
+            let _refused = Client::connect(program.clients).send("GET\r\n\r\n").rest();
+            program.logged(|line| {
+                assert!(line["outcome"].is_null(), "{line}");
+                said(line).starts_with("refused a request")
+            });
+        }
+    }
+}
