@@ -19,9 +19,9 @@ pub mod probe;
 pub mod quiet;
 mod recognise;
 pub mod report;
-mod rfc3339;
 pub mod status;
 pub mod survey;
+mod times;
 pub mod track;
 
 use std::sync::Arc;

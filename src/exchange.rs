@@ -106,8 +106,8 @@ pub struct Observation {
     has_one_prompt: bool,
     /// The options with which the request wants its model loaded.
     load_options: LoadOptions,
-    /// The request tells the backend to unload the model after the answer.
-    unloads_model: bool,
+    /// Whether the request tells the backend to unload the model after the answer; `None` where it leaves that open.
+    unloads_model: Option<bool>,
     request_bytes: u64,
     /// Why the request's body was not read to its end.
     request_defect: Option<Defect>,
@@ -152,7 +152,7 @@ impl Observation {
             prompt_characters: None,
             has_one_prompt: false,
             load_options: LoadOptions::default(),
-            unloads_model: false,
+            unloads_model: None,
             request_bytes: 0,
             request_defect: None,
             model_use: None,
@@ -227,7 +227,7 @@ impl Observation {
         });
         self.load_options = facts.load_options;
         // Other APIs have no `keep_alive`: Ollama ignores it on theirs.
-        self.unloads_model = facts.model_leaves && self.start.route.dialect == Dialect::Ollama;
+        self.unloads_model = facts.model_leaves.filter(|_| self.start.route.dialect == Dialect::Ollama);
         self.prompt_characters = facts.prompt_characters;
         self.has_one_prompt = facts.has_one_prompt;
         self.request_defect = facts.defect;

@@ -94,7 +94,7 @@ use crate::backend::inventory::Inventory;
 use crate::backend::report::Report;
 use crate::backend::track::Change;
 use crate::clock::Clock;
-use crate::exchange::outcome::Malformed;
+use crate::exchange::outcome::{ColdCause, Malformed};
 use crate::exchange::record::Start;
 use crate::exchange::sink::Sink;
 use crate::exchange::vocabulary::Dialect;
@@ -159,6 +159,13 @@ impl Metrics {
         let subjects = &self.subjects;
         if let Some(label) = subjects.catalogue.label(backend, Dialect::Unknown, model) {
             subjects.failures.truncation_suspected(&label, backend, prompts);
+        }
+    }
+
+    /// Counts a cold start of this model that was certain only after its exchange had ended.
+    pub fn cold_start_confirmed(&self, backend: &str, model: &str, cause: ColdCause) {
+        if let Some(label) = self.subjects.catalogue.label(backend, Dialect::Unknown, model) {
+            self.subjects.cold_starts.confirmed(&label, backend, cause);
         }
     }
 

@@ -2,15 +2,15 @@
 //! exchanges' questions about models from the catalogue.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use crate::backend::catalogue::{AnsweredName, Catalogue};
 use crate::backend::engine::EngineLoad;
-use crate::backend::inventory::{Expiry, Inventory, Resident, Runtime};
+use crate::backend::inventory::{Expiry, Inventory, ListedModel, Resident, Runtime};
 use crate::backend::report::Report;
 use crate::backend::track::Change;
 use crate::exchange::names::{ModelNames, NamedModel};
-use crate::exchange::residency::{LoadedModel, Residency};
+use crate::exchange::residency::{LoadedModel, PollFindings, Residency, Weights};
 use crate::exchange::vocabulary::{Dialect, Engine};
 use crate::logs::access::AccessLog;
 use crate::metrics::Metrics;
@@ -28,6 +28,7 @@ impl Report for Fanout {
 
     fn listed(&self, backend: &Arc<str>, inventory: &Inventory) {
         self.residency.set_remote(backend, inventory.remote_models());
+        self.residency.set_weights(backend, inventory.models.iter().map(|model| (&*model.name, weights(model))));
         self.metrics.listed(backend, inventory);
     }
 
@@ -43,11 +44,14 @@ impl Report for Fanout {
         self.metrics.resident(backend, inventory, changes);
         let Some(resident) = inventory.resident_names() else { return };
         let loaded = resident.map(|(name, resident)| in_memory(name, resident));
-        let cut = if inventory.polled {
-            self.residency.end_poll(backend, loaded, SystemTime::now())
+        let PollFindings { cut, cold } = if inventory.polled {
+            self.residency.end_poll(backend, loaded, inventory.polled_at)
         } else {
-            self.residency.set_served(backend, loaded)
+            PollFindings { cut: self.residency.set_served(backend, loaded), ..PollFindings::default() }
         };
+        for (model, cold) in cold {
+            self.metrics.cold_start_confirmed(backend, model, cold.cause);
+        }
         for (model, prompts) in cut {
             self.metrics.truncation_suspected(backend, model, prompts);
             self.access_log.warn_of_earlier_cuts(backend, model, prompts);
@@ -57,6 +61,12 @@ impl Report for Fanout {
     fn load(&self, backend: &Arc<str>, load: &[EngineLoad]) {
         self.metrics.load(backend, load);
     }
+}
+
+/// What models with the same weights have in common.
+fn weights(model: &ListedModel) -> Weights {
+    let ListedModel { format, family, parameter_size, quant, .. } = model;
+    Weights::new([format, family, parameter_size, quant].map(Option::as_deref))
 }
 
 fn in_memory<'a>(name: &'a str, resident: &Resident) -> LoadedModel<'a> {

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Map, Value};
 
 use super::inventory::{Expiry, ListedModel, MAX_MODELS, Resident, text};
-use super::rfc3339;
+use super::times;
 
 /// An expiry further away than this means never: Ollama shows `keep_alive: -1` as its longest duration (292 years).
 const NEVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
@@ -101,7 +101,7 @@ pub(super) fn ps(body: &[u8], now: SystemTime) -> Option<Vec<Resident>> {
             size: entry.number("size"),
             vram: entry.number("size_vram"),
             context: entry.number("context_length").filter(|tokens| *tokens > 0),
-            expires: entry.text("expires_at").and_then(|at| rfc3339::parse(&at)).map(|at| {
+            expires: entry.text("expires_at").and_then(|at| times::parse(&at)).map(|at| {
                 if at.duration_since(now).is_ok_and(|left| left > NEVER) { Expiry::Never } else { Expiry::At(at) }
             }),
         })
@@ -161,6 +161,18 @@ pub(super) fn lm_studio(body: &[u8]) -> Option<Vec<ServedModel>> {
         })
     };
     Some(entries.iter().filter_map(entry).collect())
+}
+
+/// `/workers` of `SGLang`'s router, or the older `/list_workers`: the model of each server in the order of the list;
+/// `None` where the router does not know it.
+pub(super) fn sglang_workers(body: &[u8]) -> Option<Vec<Option<Box<str>>>> {
+    let answer = JsonObject::parse(body)?;
+    if let Some(Value::Array(addresses)) = answer.0.get("urls") {
+        return Some(vec![None; addresses.len().min(MAX_MODELS)]);
+    }
+    let workers = answer.list("workers")?;
+    let model = |worker: &JsonObject| worker.text("model_id").filter(|model| **model != *"default");
+    Some(workers.iter().map(model).collect())
 }
 
 /// `/info` (TGI, `router/src/lib.rs`, `Info`): its only model, and its version.
@@ -253,6 +265,15 @@ mod tests {
         let body = br#"{"data":[{"id":"a","status":{"value":"loaded"}},{"id":"b","status":{"value":"unloaded"}},{}]}"#;
         let loaded: Vec<_> = models(body).expect("a listing").iter().map(|served| served.loaded).collect();
         assert_eq!(loaded, [Some(true), Some(false)]);
+    }
+
+    #[test]
+    fn the_router_of_sglang_lists_servers_with_or_without_their_models() {
+        let workers = br#"{"workers":[{"url":"http://a","model_id":"org/m"},{"url":"http://b","model_id":"unknown"},
+            {"url":"http://c"}],"total":3}"#;
+        assert_eq!(sglang_workers(workers), Some(vec![Some("org/m".into()), None, None]));
+        assert_eq!(sglang_workers(br#"{"urls":["http://a","http://b"]}"#), Some(vec![None, None]));
+        assert_eq!(sglang_workers(br#"{"detail":"Not Found"}"#), None);
     }
 
     #[test]

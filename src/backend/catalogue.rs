@@ -35,6 +35,8 @@ struct BackendNames {
     scheme: NamingScheme,
     /// As recognised last.
     runtime: Runtime,
+    /// It serves further models that it does not list.
+    is_partial: bool,
     /// The names listed last.
     listed: HashSet<Box<str>>,
     /// The same, folded; empty where names are exact.
@@ -120,7 +122,7 @@ impl BackendNames {
     /// The only model of a server that answers any name with it. `None` for other servers: one that lists a single name
     /// may be a gateway that forwards any name.
     fn only_model(&self) -> Option<&str> {
-        if !matches!(self.runtime, Runtime::LlamaCpp | Runtime::Sglang) {
+        if self.is_partial || !matches!(self.runtime, Runtime::LlamaCpp | Runtime::Sglang) {
             return None;
         }
         let mut listed = self.listed.iter();
@@ -174,6 +176,11 @@ impl Catalogue {
             }
         }
         self.update(backend, |names| (names.listed, names.folded) = (listed, folded));
+    }
+
+    /// Whether the backend serves further models that it does not list: then an unlisted name may be one of them.
+    pub fn set_partial(&self, backend: &Arc<str>, is_partial: bool) {
+        self.update(backend, |names| names.is_partial = is_partial);
     }
 
     /// Notified when an unlisted name succeeds, so that the backend's models are listed again.

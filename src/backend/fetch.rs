@@ -4,7 +4,7 @@
 //! keep-alive.
 
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
@@ -14,6 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, timeout_at};
 
 use super::dial::{DialError, Dialer};
+use super::times;
 use crate::tls::{Fault, Stream};
 
 /// Identifies the monitoring's requests in the backend's log.
@@ -37,6 +38,14 @@ pub struct FetchedResponse {
     pub headers: HeaderMap,
     /// Its body, decoded from its framing alone.
     pub body: Bytes,
+}
+
+impl FetchedResponse {
+    /// The backend's time, to the second; `None` where it does not tell.
+    #[must_use]
+    pub fn date(&self) -> Option<SystemTime> {
+        times::parse_http(self.headers.get(header::DATE)?.to_str().ok()?)
+    }
 }
 
 /// Why there is no response.

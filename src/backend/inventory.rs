@@ -101,10 +101,14 @@ pub struct Inventory {
     pub version: Option<Box<str>>,
     /// The models that it lists.
     pub models: Vec<ListedModel>,
+    /// It serves further models that it does not list.
+    pub is_partial: bool,
     /// The models in memory; `None` where it does not say, or is unreachable.
     pub resident: Option<Vec<Resident>>,
     /// `resident` comes from polling `/api/ps`.
     pub polled: bool,
+    /// When `resident` was polled, by the backend's clock, to the second; `None` where it does not tell.
+    pub polled_at: Option<SystemTime>,
 }
 
 impl Inventory {

@@ -38,7 +38,7 @@ pub(super) async fn recognise(monitor: &Monitor, known: Runtime, is_quiet: bool)
             Recognised { version: read_llama_cpp(monitor, served.as_deref_mut()).await, runtime, served }
         }
         Runtime::Vllm => Recognised { version: read_version(monitor, "/version", "version").await, runtime, served },
-        Runtime::Sglang => Recognised { version: read_sglang(monitor).await, runtime, served },
+        Runtime::Sglang => return read_sglang(monitor, served).await,
         Runtime::LmStudio => read_lm_studio(monitor, served).await,
         // A single failed listing does not change what is known.
         _ if known == Runtime::Ollama && tags.is_none() => return None,
@@ -75,7 +75,7 @@ impl Recognised {
             version: self.version,
             resident: is_known.then(|| resident.collect()),
             models: served.into_iter().map(|served| served.model).collect(),
-            polled: false,
+            ..Inventory::default()
         })
     }
 }
@@ -109,7 +109,7 @@ async fn recognise_unsigned(
     if let Some(models) = tags {
         let version = read_version(monitor, "/api/version", "version").await;
         let runtime = if version.is_some() { Runtime::Ollama } else { known };
-        return Some(Inventory { runtime, version, models, resident: None, polled: true });
+        return Some(Inventory { runtime, version, models, polled: true, ..Inventory::default() });
     }
     let info = read(monitor, "/info", MAX_RESPONSE).await;
     if let Some((model, version)) = info.and_then(|info| answers::tgi(&info.body)) {
@@ -152,12 +152,62 @@ pub(super) async fn read_sleep_state(monitor: &Monitor) -> SleepState {
     }
 }
 
-/// The version from `/get_server_info`, in later versions `/server_info`.
-async fn read_sglang(monitor: &Monitor) -> Option<Box<str>> {
-    match read_version(monitor, "/get_server_info", "version").await {
+/// The servers behind `SGLang`'s router.
+enum RoutedServers {
+    /// There is no router: the server answers for itself.
+    None,
+    /// There is one, and it does not say what it routes to.
+    Unknown,
+    /// With the model of each, where the router knows it.
+    Known(Vec<Option<Box<str>>>),
+}
+
+/// `SGLang`'s router forwards requests for the models, the version and the like to any one of its servers, so with
+/// several of them such an answer holds for one. Of these only the names of models are taken, from the router itself.
+async fn read_sglang(monitor: &Monitor, served: Option<Vec<ServedModel>>) -> Option<Inventory> {
+    let version = match read_version(monitor, "/get_server_info", "version").await {
         Some(version) => Some(version),
         None => read_version(monitor, "/server_info", "version").await,
+    };
+    let models = match read_routed_servers(monitor).await {
+        RoutedServers::None => return Recognised { runtime: Runtime::Sglang, version, served }.inventory(),
+        RoutedServers::Known(models) if models.len() == 1 => {
+            return Recognised { runtime: Runtime::Sglang, version, served }.inventory();
+        }
+        RoutedServers::Known(models) => models,
+        RoutedServers::Unknown => vec![None],
+    };
+    let is_partial = models.iter().any(Option::is_none);
+    let mut names: Vec<Box<str>> = Vec::new();
+    let listed = served?.into_iter().map(|served| served.model.name);
+    for name in models.into_iter().flatten().chain(listed) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
     }
+    let served = names
+        .into_iter()
+        .map(|name| ServedModel { model: ListedModel { name, ..ListedModel::default() }, ..ServedModel::default() });
+    let all = Recognised { runtime: Runtime::Sglang, version: None, served: Some(served.collect()) }.inventory();
+    all.map(|all| Inventory { resident: all.resident.filter(|_| !is_partial), is_partial, ..all })
+}
+
+/// A router answers `/workers`, in older versions `/list_workers`, unless it wants a key for them: it wants none for the
+/// listing of models.
+async fn read_routed_servers(monitor: &Monitor) -> RoutedServers {
+    for path in ["/workers", "/list_workers"] {
+        let Some(answer) = ask(monitor, path, MAX_RESPONSE).await else { return RoutedServers::Unknown };
+        match answer.status {
+            StatusCode::OK => {
+                if let Some(models) = answers::sglang_workers(&answer.body) {
+                    return RoutedServers::Known(models);
+                }
+            }
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return RoutedServers::Unknown,
+            _ => {}
+        }
+    }
+    RoutedServers::None
 }
 
 /// LM Studio's own listing, which has more facts than `OpenAI`'s but no version.
@@ -173,9 +223,14 @@ async fn read_version(monitor: &Monitor, path: &str, key: &str) -> Option<Box<st
 /// Fetches a path within the time limit of a listing. `None` unless the status is 200 and the body at most `max_body`
 /// bytes.
 pub(super) async fn read(monitor: &Monitor, path: &str, max_body: usize) -> Option<FetchedResponse> {
+    ask(monitor, path, max_body).await.filter(|answer| answer.status == StatusCode::OK)
+}
+
+/// As [`read`], with any status.
+async fn ask(monitor: &Monitor, path: &str, max_body: usize) -> Option<FetchedResponse> {
     let limits = FetchLimits { time: monitor.pace.list_limit, body: max_body };
     match fetch(&monitor.dialer, &monitor.host(), (Method::GET, path), limits).await {
-        Ok(answer) => Some(answer).filter(|answer| answer.status == StatusCode::OK),
+        Ok(answer) => Some(answer),
         Err(error) => {
             tracing::debug!(backend = &*monitor.backend.name, path, ?error, "no answer");
             None

@@ -127,6 +127,7 @@ impl Survey {
         self.catalogue.set_runtime(&self.monitor.backend.name, runtime);
         let Some(mut found) = found else { return };
         self.catalogue.set_listed(&self.monitor.backend.name, found.models.iter().map(|model| &*model.name));
+        self.catalogue.set_partial(&self.monitor.backend.name, found.is_partial);
         if fresh || before.runtime != found.runtime || before.version != found.version {
             let (backend, runtime) = (&*self.monitor.backend.name, found.runtime.as_str());
             let (address, version) = (&self.monitor.backend.address, found.version.as_deref());
@@ -185,7 +186,7 @@ impl Survey {
         self.report.poll_begun(&self.monitor.backend.name);
         let answer = read(&self.monitor, "/api/ps", MAX_RESPONSE).await?;
         let resident = answers::ps(&answer.body, SystemTime::now())?;
-        Some(Inventory { resident: Some(resident), ..inventory.clone() })
+        Some(Inventory { resident: Some(resident), polled_at: answer.date(), ..inventory.clone() })
     }
 
     /// Withdraws the models in memory and the load of an unreachable backend.

@@ -470,6 +470,56 @@ async fn old_and_similar_servers_yield_fewer_facts_and_no_wrong_ones() {
 }
 
 #[tokio::test]
+async fn behind_the_router_of_sglang_no_fact_of_one_server_is_taken_for_all() {
+    const LISTED: (&str, &str) =
+        ("/v1/models", r#"{"data":[{"id":"org/a","owned_by":"sglang","max_model_len":4096}]}"#);
+    const VERSION: (&str, &str) = ("/get_server_info", r#"{"version":"0.5.23"}"#);
+    let names = |inventory: &Inventory| inventory.models.iter().map(|model| model.name.to_string()).collect::<Vec<_>>();
+    let alone = inventory_of(&[LISTED, VERSION]).await;
+    assert_eq!(
+        (names(&alone), alone.version.as_deref(), alone.is_partial),
+        (vec!["org/a".into()], Some("0.5.23"), false)
+    );
+    assert_eq!(alone.resident.expect("its own")[0].context, Some(4096));
+    // One server behind a router.
+    let one =
+        inventory_of(&[LISTED, VERSION, ("/workers", r#"{"workers":[{"url":"http://a","model_id":"org/a"}]}"#)]).await;
+    assert_eq!((one.version.as_deref(), one.is_partial), (Some("0.5.23"), false));
+    let two = inventory_of(&[
+        LISTED,
+        VERSION,
+        ("/workers", r#"{"workers":[{"url":"http://b","model_id":"org/b"},{"url":"http://a","model_id":"org/a"}]}"#),
+    ])
+    .await;
+    assert_eq!(
+        (names(&two), two.version.as_deref(), two.is_partial),
+        (vec!["org/b".into(), "org/a".into()], None, false)
+    );
+    let contexts: Vec<_> = two.resident.expect("both").iter().map(|model| model.context).collect();
+    assert_eq!(contexts, [None, None]);
+    // An old one tells only how many there are.
+    let old = inventory_of(&[LISTED, VERSION, ("/list_workers", r#"{"urls":["http://a","http://b"]}"#)]).await;
+    assert_eq!((names(&old), old.version, old.resident, old.is_partial), (vec!["org/a".into()], None, None, true));
+}
+
+#[tokio::test]
+async fn a_router_of_sglang_that_wants_a_key_is_not_taken_for_one_server() {
+    let (_server, monitor, mut events, _stop) = surveyed(move |head| {
+        Some(match path(head) {
+            "/v1/models" => json(r#"{"data":[{"id":"org/a","owned_by":"sglang","max_model_len":4096}]}"#),
+            "/get_server_info" => json(r#"{"version":"0.5.23"}"#),
+            "/workers" => "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n".to_owned(),
+            _ => not_found(),
+        })
+    })
+    .await;
+    found(&mut events, |found| matches!(found, SurveyEvent::Listed(_)).then_some(())).await;
+    found(&mut events, |found| matches!(found, SurveyEvent::Listed(_)).then_some(())).await;
+    let inventory = monitor.inventory();
+    assert_eq!((inventory.version.as_deref(), &inventory.resident, inventory.is_partial), (None, &None, true));
+}
+
+#[tokio::test]
 async fn a_failed_request_changes_no_runtime_and_withdraws_the_models_in_memory() {
     use std::sync::atomic::{AtomicBool, Ordering};
     let fails = Arc::new(AtomicBool::new(false));

@@ -10,7 +10,7 @@ use super::plausibility::Observed;
 use super::rates::DecodeFacts;
 use super::reading::{BodyReading, is_stream};
 use super::record::Record;
-use super::residency::ColdStart;
+use super::residency::{ColdStart, KeepAlive};
 use super::verdict::EndEvidence;
 use crate::wire::event::{Defect, FinishReason, Source, Timings};
 
@@ -52,7 +52,7 @@ impl Observation {
     /// An answer without text comes from a model that was only loaded, or that the request unloaded.
     fn finish_reason(&self) -> Option<FinishReason> {
         match self.answer.finish {
-            Some(FinishReason::Load) if self.unloads_model => Some(FinishReason::Unload),
+            Some(FinishReason::Load) if self.unloads_model == Some(true) => Some(FinishReason::Unload),
             finish => finish,
         }
     }
@@ -87,15 +87,16 @@ impl Observation {
         if let Some(backend) = self.backend().filter(|_| record.error == Some(ErrorType::ConnectRefused)) {
             self.context.residency.connection_refused(backend);
         }
-        let Some(mut model_use) = self.model_use.take() else { return };
-        let unloads = self.answer.finish == Some(FinishReason::Unload) && record.outcome == Outcome::Completed;
-        if unloads {
-            model_use.mark_unloaded();
-        } else if self.unloads_model {
-            model_use.unload_after_last();
-        }
-        drop(model_use);
-        if unloads || self.unloads_model {
+        let Some(model_use) = self.model_use.take() else { return };
+        let keep_alive = match self.unloads_model {
+            _ if self.answer.finish == Some(FinishReason::Unload) && record.outcome == Outcome::Completed => {
+                KeepAlive::Unloaded
+            }
+            Some(true) => KeepAlive::Zero,
+            Some(false) => KeepAlive::Some,
+            None => KeepAlive::Unset,
+        };
+        if model_use.leave(keep_alive) || keep_alive == KeepAlive::Unloaded {
             self.report_memory_change();
         }
     }

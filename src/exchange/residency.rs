@@ -1,13 +1,21 @@
 //! Which models have exchanges in flight, which are in memory and why the others left it: separates cold starts
 //! from queueing, and names their cause.
 //!
-//! A poll of `/api/ps` outranks a long reported load: Ollama's load includes the time in its queue, and other servers
-//! report a constant. A model that was absent at the last poll is cold for every exchange that begins before the model
-//! answers, also where the answer reports no load (`/v1` routes): all of them wait for the load. A short load outranks
-//! `/api/ps`: the model was in memory under another name of the same weights. An answer shows that the model is in
-//! memory, or was unloaded, before the next poll does. Only where polls are impossible or do not list the model does a
-//! long load mean a cold start, and then only for an exchange that was alone on the model. A remote model is never
-//! cold.
+//! What counts, the strongest first:
+//!
+//! 1. A remote model is never cold.
+//! 2. A reported load below `COLD_LOAD` means that the model was in memory, whatever `/api/ps` lists: it may be loaded
+//!    under another name of the same weights.
+//! 3. A model that `/api/ps` listed at the last poll was in memory, however long a load the answer reports: Ollama's load
+//!    includes the time in its queue, and other servers report a constant. Only other load options make it cold.
+//! 4. A model that was absent at the last poll is cold for every exchange that begins before the model answers, also
+//!    where the answer reports no load (`/v1` routes): all of them wait for the load. Where a model in memory may have
+//!    the same weights, that is certain only once a poll lists the model under this name; until then the cold start is
+//!    pending, and it is dropped where the poll does not.
+//! 5. A model that answers and that polls do not list is never cold: a long load may be the queue.
+//! 6. Where polls are impossible, a load of `COLD_LOAD` or more is a cold start, if no other exchange was on the model.
+//!
+//! An answer shows that the model is in memory, or was unloaded, before the next poll does.
 //!
 //! The result is a lower bound: a model that is loaded and unloaded between two polls without an answer through the
 //! proxy, and a change of options that only the server's default undoes, are not seen.
@@ -25,7 +33,7 @@ use std::time::{Duration, SystemTime};
 
 use hashbrown::HashMap;
 
-pub use model::{ColdStart, LoadedModel};
+pub use model::{ColdStart, LoadedModel, PollFindings, Weights};
 use model::{KnownModels, MAX_MODELS, ReloadNeed, is_cloud_name};
 
 use super::outcome::ColdCause;
@@ -70,19 +78,18 @@ impl Residency {
     }
 
     /// The poll found these models in memory, and no other. A model with several names comes once for each, first under
-    /// the backend's own. Returns the models whose prompts were probably cut before their context length was known,
-    /// with the number of prompts.
+    /// the backend's own. `now` is the backend's time, to the second; `None` where it does not tell.
     pub fn end_poll<'a>(
         &self,
         backend: &Arc<str>,
         loaded: impl Iterator<Item = LoadedModel<'a>>,
-        now: SystemTime,
-    ) -> Vec<(&'a str, u64)> {
+        now: Option<SystemTime>,
+    ) -> PollFindings<'a> {
         self.models(backend).lock().end_poll(loaded, now)
     }
 
     /// The backend lists these models with their context lengths, and cannot be polled for those in memory. Returns as
-    /// [`Residency::end_poll`].
+    /// [`PollFindings::cut`].
     pub fn set_served<'a>(
         &self,
         backend: &Arc<str>,
@@ -96,6 +103,11 @@ impl Residency {
         self.models(backend).lock().set_remote(models);
     }
 
+    /// The backend lists these models, and no other, with what it says of their weights.
+    pub fn set_weights<'a>(&self, backend: &Arc<str>, models: impl Iterator<Item = (&'a str, Weights)>) {
+        self.models(backend).lock().set_weights(models);
+    }
+
     /// The backend refused a connection: the server that starts next has no model in memory.
     pub fn connection_refused(&self, backend: &Arc<str>) {
         self.models(backend).lock().mark_restarted();
@@ -105,27 +117,37 @@ impl Residency {
     pub(super) fn enter(&self, backend: &Arc<str>, model: &str, options: LoadOptions) -> ModelUse {
         let (backend, name) = (self.models(backend), spelling::folded(model));
         let mut known = backend.lock();
-        let is_polled = known.is_polled;
+        known.entered += 1;
+        known.in_flight += 1;
+        let (order, polls, polled) = (known.entered, known.polls, known.is_polled);
+        let backend_idle = known.in_flight == 1;
         let entry = known.entry(&name);
         let (model, known_model) = (Arc::clone(entry.key()), entry.into_mut());
         let alone = known_model.in_flight == 0;
         known_model.in_flight += 1;
-        let (remote, polled) = (known_model.is_remote(&model), is_polled && !known_model.is_hidden());
-        let (absent, reload) = (known_model.absence(polled), known_model.reload_need(options));
-        let first = known_model.is_unseen();
+        let remote = known_model.is_remote(&model);
+        let (absent, reload) = (known_model.absence(polled).map(Box::new), known_model.reload_need(options));
+        let (first, hidden) = (known_model.is_unseen(), known_model.is_hidden());
+        let ambiguous = absent.is_some() && known.may_share_weights(&model);
         drop(known);
         ModelUse {
             backend,
             model,
             options,
+            order,
+            polls,
             alone,
+            backend_idle,
             polled,
             remote,
+            hidden,
             absent,
+            ambiguous,
             reload,
             first,
             answered: false,
-            unloads: false,
+            answered_at: polls,
+            left: false,
         }
     }
 
@@ -167,21 +189,46 @@ pub(super) struct ModelUse {
     model: Arc<str>,
     /// The options with which the request wants the model loaded.
     options: LoadOptions,
+    /// Its number among the exchanges of the backend.
+    order: u64,
+    /// The number of polls begun before it.
+    polls: u64,
     /// No other exchange was in flight on the model when this one began.
     alone: bool,
-    /// Polls show whether the model is in memory.
+    /// No other exchange was in flight on the backend when this one began.
+    backend_idle: bool,
+    /// The backend is polled for the models in memory.
     polled: bool,
     /// The model runs on another host, as far as was known when this exchange began.
     remote: bool,
-    /// Why the model was not in memory before it answered; `None` where it was, or that is unknown.
-    absent: Option<ColdStart>,
+    /// Polls do not show whether the model is in memory.
+    hidden: bool,
+    /// Why the model was not in memory before it answered; `None` where it was, or that is unknown. Boxed, as it is rare.
+    absent: Option<Box<ColdStart>>,
+    /// A model in memory may have had the same weights.
+    ambiguous: bool,
     /// Whether the backend has to reload the model because of the options.
     reload: ReloadNeed,
     /// Nothing was known of the model.
     first: bool,
     answered: bool,
-    /// The request tells the backend to unload the model.
-    unloads: bool,
+    /// The number of polls begun before it answered; before that, the number begun before the exchange.
+    answered_at: u64,
+    /// It no longer counts as in flight.
+    left: bool,
+}
+
+/// What an exchange says at its end of how long the backend keeps the model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum KeepAlive {
+    /// The request left that to the backend, or to the requests before it.
+    Unset,
+    /// The request asked for some time after the last answer.
+    Some,
+    /// The request asked for none.
+    Zero,
+    /// The backend said that it unloads the model.
+    Unloaded,
 }
 
 impl ModelUse {
@@ -193,11 +240,14 @@ impl ModelUse {
         }
         let mut known = self.backend.lock();
         let polls = known.polls;
-        let Some(model) = known.models.get_mut(&self.model) else { return false };
+        self.answered_at = polls;
+        let Some(model) = known.models.get(&self.model) else { return false };
         if self.absent.is_none() && self.reload != ReloadNeed::Certain {
             // It was unloaded while this exchange waited.
-            self.absent = model.unload_cause();
+            self.absent = model.unload_cause().map(Box::new);
+            self.ambiguous = self.absent.is_some() && known.may_share_weights(&self.model);
         }
+        let Some(model) = known.models.get_mut(&self.model) else { return false };
         model.observe_answer(self.options, self.reload, polls)
     }
 
@@ -213,21 +263,9 @@ impl ModelUse {
         }
     }
 
-    /// The backend unloads the model once nothing is in flight on it.
-    pub(super) fn unload_after_last(&mut self) {
-        self.unloads = true;
-    }
-
-    /// The backend has unloaded the model.
-    pub(super) fn mark_unloaded(&self) {
-        if self.remote {
-            return;
-        }
-        let mut known = self.backend.lock();
-        let polls = known.polls;
-        if let Some(model) = known.models.get_mut(&self.model) {
-            model.mark_unloaded(polls);
-        }
+    /// Ends the use. Returns whether the backend has unloaded the model with it.
+    pub(super) fn leave(mut self, keep_alive: KeepAlive) -> bool {
+        self.release(keep_alive)
     }
 
     /// As [`Residency::observe_prompt`], for the model in use. `None` if another model answered.
@@ -236,17 +274,20 @@ impl ModelUse {
         same.then(|| self.backend.lock().observe_prompt(&self.model, self.options, characters, tokens))
     }
 
-    /// Why a model that answered was cold; `None` where it was not. `load` is the reported duration.
+    /// Why a model that answered was cold; `None` where it was not, or that is not known yet: then the next poll may
+    /// return it ([`PollFindings::cold`]). `load` is the reported duration. Call it once, after the answer.
     pub(super) fn cold_start(&self, load: Option<Duration>) -> Option<ColdStart> {
-        if self.remote || load.is_some_and(|load| load < COLD_LOAD) {
+        if self.remote || self.hidden || load.is_some_and(|load| load < COLD_LOAD) {
             return None;
         }
         let waited = self.alone && load.is_some();
         let because = |cause: ColdCause| Some(cause.into());
         match (&self.absent, self.reload) {
-            (Some(absent), _) => Some(absent.clone()),
+            (Some(absent), _) if self.ambiguous => self.confirmed(absent),
+            (Some(absent), _) => Some((**absent).clone()),
             (None, ReloadNeed::Certain) => because(ColdCause::OptionsChanged),
-            (None, ReloadNeed::Possible) if waited => because(ColdCause::OptionsChanged),
+            // A long load may also be the queue behind the load of another model.
+            (None, ReloadNeed::Possible) if waited && self.backend_idle => because(ColdCause::OptionsChanged),
             _ if self.polled || !waited => None,
             _ if self.first => because(ColdCause::First),
             _ => because(ColdCause::Unknown),
@@ -254,21 +295,48 @@ impl ModelUse {
     }
 }
 
-impl Drop for ModelUse {
-    fn drop(&mut self) {
+impl ModelUse {
+    /// The cold start, if a poll that began after this exchange has listed the model.
+    fn confirmed(&self, cold: &ColdStart) -> Option<ColdStart> {
         let mut known = self.backend.lock();
+        let model = known.models.get_mut(&self.model)?;
+        model.confirm(self.polls, self.answered_at, cold)
+    }
+
+    /// The exchange is no longer in flight. Returns whether the backend has unloaded the model with it.
+    fn release(&mut self, keep_alive: KeepAlive) -> bool {
+        if std::mem::replace(&mut self.left, true) {
+            return false;
+        }
+        let mut known = self.backend.lock();
+        known.in_flight -= 1;
         let (polls, polled, crowded) = (known.polls, known.is_polled, known.models.len() > MAX_MODELS);
-        let Some(model) = known.models.get_mut(&self.model) else { return };
+        let Some(model) = known.models.get_mut(&self.model) else { return false };
         model.in_flight -= 1;
         model.used_at = polls;
-        if model.in_flight == 0 {
+        let unloads = match keep_alive {
+            KeepAlive::Unloaded => Some(!self.remote),
             // Whether a server unloads a model at a request's wish is known of those alone that tell what they hold.
-            if self.unloads && self.answered && polled {
-                model.mark_unloaded(polls);
-            }
-            if crowded || model.is_forgettable() {
-                known.models.remove(&self.model);
-            }
+            KeepAlive::Zero => Some(self.answered && polled),
+            KeepAlive::Some => Some(false),
+            KeepAlive::Unset => None,
+        };
+        if let Some(unloads) = unloads {
+            model.set_unloads(self.order, unloads);
         }
+        let unloaded = model.in_flight == 0 && model.unloads_when_idle();
+        if unloaded {
+            model.mark_unloaded(polls);
+        }
+        if model.in_flight == 0 && (crowded || model.is_forgettable()) {
+            known.models.remove(&self.model);
+        }
+        unloaded
+    }
+}
+
+impl Drop for ModelUse {
+    fn drop(&mut self) {
+        self.release(KeepAlive::Unset);
     }
 }

@@ -42,6 +42,11 @@ impl ColdStarts {
         }
     }
 
+    /// A cold start of an exchange that has ended.
+    pub(super) fn confirmed(&self, model: &str, backend: &str, cause: ColdCause) {
+        self.total.child(&[model, backend, cause.as_str()]).inc();
+    }
+
     fn child(&self, series: &Series, cause: ColdCause) -> IntCounter {
         self.total.child(&[series.model(), series.backend(), cause.as_str()])
     }

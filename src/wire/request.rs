@@ -86,8 +86,8 @@ pub struct RequestFacts<'a> {
     pub model: Option<&'a str>,
     /// The options with which the model is to be loaded.
     pub load_options: LoadOptions,
-    /// The model is to be unloaded after the answer.
-    pub model_leaves: bool,
+    /// Whether the model is to be unloaded after the answer; `None` where the request does not say.
+    pub model_leaves: Option<bool>,
     /// Characters of the prompt; `None` where no text was found or the body was not read to its end.
     pub prompt_characters: Option<u64>,
     /// The body has exactly one prompt. False also where that is unknown.
@@ -153,8 +153,8 @@ struct BodyValues {
     listed: u64,
     /// By [`LoadOption`].
     load: [Option<u64>; 6],
-    /// The model is to be unloaded after the answer.
-    leaves: bool,
+    /// Whether the model is to be unloaded after the answer.
+    leaves: Option<bool>,
 }
 
 impl Visit<Field> for BodyValues {
@@ -178,10 +178,10 @@ impl Visit<Field> for BodyValues {
                 return;
             }
             (Field::KeepAlive, value) => {
-                self.leaves = match value {
+                self.leaves = Some(match value {
                     Value::Text(duration) => units::is_zero_duration(duration),
                     seconds => seconds == Value::Is(false),
-                };
+                });
                 return;
             }
             (Field::Prompt | Field::OnePrompt, _) => return,
@@ -282,9 +282,10 @@ impl ModelScanner {
         LoadOptions { context: context.filter(|tokens| *tokens > 0), others }
     }
 
-    /// Whether the model is to be unloaded after the answer: `keep_alive` is 0, or a text that means 0.
+    /// Whether the model is to be unloaded after the answer: `keep_alive` is 0, or a text that means 0. `None` where the
+    /// request does not say.
     #[must_use]
-    pub fn model_leaves(&self) -> bool {
+    pub fn model_leaves(&self) -> Option<bool> {
         self.values.leaves
     }
 

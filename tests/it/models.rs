@@ -120,7 +120,7 @@ fn two_clients_with_different_context_lengths_reload_the_model_each_time() {
 }
 
 #[test]
-fn a_model_that_shares_weights_is_cold_only_until_it_is_known_to_be_hidden() {
+fn a_second_name_of_weights_in_memory_is_never_cold() {
     let server = Simulator::start();
     let program = before(&server);
     assert_eq!(generate(&program, "x", None)["cold"], "first");
@@ -131,9 +131,45 @@ fn a_model_that_shares_weights_is_cold_only_until_it_is_known_to_be_hidden() {
     };
     assert_eq!(persona(&program), Value::Null, "its load says that nothing was loaded");
     assert_eq!(persona(&program), Value::Null);
-    // Over a route that reports no load it takes two looks, and each answer of a model that was not seen brings one on.
-    let cold = (0..50).filter(|_| chat(&program, "pirate")["cold"] != Value::Null).count();
-    assert!(cold <= 2, "{cold} cold starts of 50");
+    // Over a route that reports no load, too.
+    let colds: Vec<Value> = (0..50).map(|_| chat(&program, "pirate")["cold"].clone()).collect();
+    assert!(colds.iter().all(Value::is_null), "{colds:?}");
+    assert_eq!(chat(&program, MODEL)["cold"], Value::Null);
+    let total = program.metric("cold_starts_total", &[]);
+    assert!((total - 1.0).abs() < 1e-9, "{total} cold starts, also later");
+}
+
+#[test]
+fn a_model_loaded_under_its_second_name_is_counted_once_the_backend_lists_it() {
+    let server = Simulator::start();
+    let program = before(&server);
+    generate(&program, "x", None);
+    looked(&program, MODEL, 1);
+    let unload = request("/api/generate", &json!({"model": MODEL, "keep_alive": 0}));
+    Client::connect(program.clients).send(unload).until("}");
+    finished(&program);
+    looked(&program, MODEL, 0);
+    // Nothing that could share its weights is in memory: certain at once.
+    assert_eq!(chat(&program, "pirate")["cold"], "first");
+    looked(&program, "pirate:latest", 1);
+    assert_eq!(chat(&program, MODEL)["cold"], Value::Null, "it was sent away, and its weights came back");
+    let total = program.metric("cold_starts_total", &[]);
+    assert!((total - 2.0).abs() < 1e-9, "{total} cold starts");
+}
+
+#[test]
+fn a_model_sent_away_and_loaded_by_another_client_for_a_shorter_time_is_in_memory() {
+    let server = Simulator::start();
+    let program = before(&server);
+    let body = |keep_alive: &str| json!({"model": MODEL, "prompt": "x", "options": {"num_predict": 4}, "keep_alive": keep_alive});
+    exchange(&program, "/api/generate", &body("1h"));
+    looked(&program, MODEL, 1);
+    let unload = request("/api/generate", &json!({"model": MODEL, "keep_alive": 0}));
+    Client::connect(program.clients).send(unload).until("}");
+    finished(&program);
+    looked(&program, MODEL, 0);
+    let _direct = Client::connect(server.address).send(request("/api/generate", &body("5m"))).until("0\r\n\r\n");
+    looked(&program, MODEL, 1);
     assert_eq!(chat(&program, MODEL)["cold"], Value::Null);
 }
 

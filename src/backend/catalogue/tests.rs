@@ -189,3 +189,11 @@ fn names_that_could_harm_a_scrape_are_not_admitted() {
         assert_eq!(catalogue.admit(name).as_deref(), Some(name));
     }
 }
+
+#[test]
+fn a_name_that_only_another_server_of_a_router_may_serve_is_not_the_listed_model() {
+    let catalogue = listing(Runtime::Sglang, &["org/a"]);
+    assert_eq!(catalogue.admit_answered("a", Dialect::OpenAi, "org/b"), label("org/a"), "it answers any name");
+    catalogue.set_partial(&backend(), true);
+    assert_eq!(catalogue.admit_answered("a", Dialect::OpenAi, "org/b"), AnsweredName::Unlisted);
+}

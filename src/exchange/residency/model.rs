@@ -2,8 +2,9 @@
 //!
 //! A poll is authoritative but old: what an answer said since the poll began holds until the next one.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use hashbrown::HashMap;
 use hashbrown::hash_map::{EntryRef, OccupiedEntry};
@@ -13,16 +14,15 @@ use crate::exchange::truncation::{ContextLength, PromptSize, Truncation};
 use crate::wire::request::LoadOptions;
 use crate::wire::spelling;
 
-/// By how much the backend's clock may be ahead of the local one: a model that is gone without another cause, and would
-/// expire within that time, has expired.
-const MAX_CLOCK_SKEW: Duration = Duration::from_secs(30);
-
 /// Models of a backend that are remembered while nothing is in flight on them. Further models count as seen for the
 /// first time.
 pub(super) const MAX_MODELS: usize = 2_000;
 
 /// Prompts of a model that are kept until its context length is known.
 const MAX_PENDING_PROMPTS: usize = 16;
+
+/// Cold starts of a model that are kept until a poll shows whether it was loaded.
+const MAX_PENDING_COLD_STARTS: usize = 16;
 
 /// Why a model was not in memory.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +50,37 @@ pub struct LoadedModel<'a> {
     pub expires: Option<SystemTime>,
 }
 
+/// What a poll found out about earlier exchanges. Models have the names under which the poll listed them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct PollFindings<'a> {
+    /// The models whose prompts were probably cut before their context length was known, with the number of prompts.
+    pub cut: Vec<(&'a str, u64)>,
+    /// Cold starts of exchanges that have ended.
+    pub cold: Vec<(&'a str, ColdStart)>,
+}
+
+/// What a listing says of a model's weights, as hashes; `None` is unknown.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Weights([Option<u64>; 4]);
+
+impl Weights {
+    /// From facts that are the same for every model with the same weights: format, family, size and quantization.
+    #[must_use]
+    pub fn new(facts: [Option<&str>; 4]) -> Self {
+        let hash = |fact: &str| {
+            let mut hasher = DefaultHasher::new();
+            fact.hash(&mut hasher);
+            hasher.finish()
+        };
+        Self(facts.map(|fact| fact.map(hash)))
+    }
+
+    /// Whether two models may have the same weights: no known fact differs.
+    fn may_equal(&self, other: &Self) -> bool {
+        self.0.iter().zip(&other.0).all(|(one, other)| one.zip(*other).is_none_or(|(one, other)| one == other))
+    }
+}
+
 /// The key of a model: its name, the same for all spellings.
 fn folded_name(model: &str) -> Arc<str> {
     spelling::folded(model).into()
@@ -72,9 +103,15 @@ pub(super) struct KnownModels {
     pub(super) is_polled: bool,
     /// The number of polls begun.
     pub(super) polls: u64,
-    /// When the last poll ended.
+    /// When the last poll ended, by the backend's clock.
     last: Option<SystemTime>,
+    /// The exchanges so far.
+    pub(super) entered: u64,
+    /// The exchanges in flight.
+    pub(super) in_flight: usize,
     pub(super) models: HashMap<Arc<str>, KnownModel>,
+    /// Of the listed models.
+    weights: HashMap<Box<str>, Weights>,
 }
 
 /// Whether a model is in memory.
@@ -103,8 +140,15 @@ pub(super) struct KnownModel {
     loaded_unseen: bool,
     /// As `loaded_unseen`, and the last poll did not list it for no known reason.
     missed: bool,
-    /// It was gone at the last poll for no known reason: the next model to be loaded has evicted it.
+    /// It was gone at the last poll: if the next finds that a model was loaded, that one may have evicted it.
     unexplained: bool,
+    /// The number of polls begun when a poll last listed it, or last did not although it had answered before that poll.
+    listed_at: Option<u64>,
+    missed_at: Option<u64>,
+    /// Cold starts that a poll has yet to confirm, with the number of polls begun before each exchange.
+    pending_cold: Vec<(u64, ColdStart)>,
+    /// The number of the exchange that last told the backend how long to keep it, and whether that is not at all.
+    keep_alive: (u64, bool),
     expires: Option<SystemTime>,
     /// The load options of the last exchange that it answered.
     options: Option<LoadOptions>,
@@ -125,29 +169,47 @@ impl KnownModels {
     pub(super) fn end_poll<'a>(
         &mut self,
         loaded: impl Iterator<Item = LoadedModel<'a>>,
-        now: SystemTime,
-    ) -> Vec<(&'a str, u64)> {
+        now: Option<SystemTime>,
+    ) -> PollFindings<'a> {
         let loaded = loaded.map(|model| (folded_name(model.name), model));
         let loaded: Vec<(Arc<str>, LoadedModel<'a>)> =
             loaded.filter(|(name, model)| !self.is_unloading(name, model, now)).collect();
         let newcomer = loaded.iter().find(|(name, model)| self.is_newly_loaded(name, model));
         let newcomer = newcomer.map(|(_, model)| model.name.into());
-        let poll = FinishedPoll { number: self.polls, now, last: self.last.replace(now), newcomer };
+        let poll = FinishedPoll { number: self.polls, now, last: std::mem::replace(&mut self.last, now), newcomer };
         self.is_polled = true;
         for (name, model) in &mut self.models {
             if model.answered_at != Some(poll.number) && loaded.iter().all(|(found, _)| found != name) {
                 model.observe_absent(&poll);
             }
         }
-        let mut cut = Vec::new();
+        let mut findings = PollFindings::default();
         for (name, found) in loaded {
             let Some(model) = self.model(&name) else { continue };
             let suspected = if model.answered_at == Some(poll.number) { 0 } else { model.observe_resident(&found) };
             if suspected > 0 {
-                cut.push((found.name, suspected));
+                findings.cut.push((found.name, suspected));
             }
+            let confirmed = model.observe_listed(poll.number);
+            findings.cold.extend(confirmed.into_iter().map(|cold| (found.name, cold)));
         }
-        cut
+        findings
+    }
+
+    pub(super) fn set_weights<'a>(&mut self, models: impl Iterator<Item = (&'a str, Weights)>) {
+        self.weights =
+            models.take(MAX_MODELS).map(|(name, weights)| (spelling::folded(name).into(), weights)).collect();
+    }
+
+    /// Whether another model that is in memory may have the same weights as this one, by its folded name.
+    pub(super) fn may_share_weights(&self, name: &str) -> bool {
+        let own = self.weights.get(name);
+        let may_equal = |other: &str| {
+            let known = own.zip(self.weights.get(other));
+            known.is_none_or(|(own, other)| own.may_equal(other))
+        };
+        let loaded = self.models.iter().filter(|(_, model)| matches!(model.presence, Presence::Resident));
+        loaded.map(|(other, _)| &**other).any(|other| other != name && may_equal(other))
     }
 
     pub(super) fn set_served<'a>(&mut self, models: impl Iterator<Item = LoadedModel<'a>>) -> Vec<(&'a str, u64)> {
@@ -215,13 +277,12 @@ impl KnownModels {
         }
     }
 
-    /// Whether a request has unloaded it although the poll still lists it: its expiry is now, and not later than
-    /// before. A reload would postpone it.
-    fn is_unloading(&self, name: &Arc<str>, found: &LoadedModel<'_>, now: SystemTime) -> bool {
-        let unloaded = |model: &&KnownModel| model.unload_cause().is_some_and(|cold| cold.cause == ColdCause::Unloaded);
-        // By the local clock, or by the backend's.
-        let ends = |model: &KnownModel, at: SystemTime| at <= now || model.expires.is_some_and(|before| at <= before);
-        self.models.get(name).filter(unloaded).zip(found.expires).is_some_and(|(model, at)| ends(model, at))
+    /// Whether a request has unloaded it although the poll still lists it: its time is over. One that another client has
+    /// loaded again has some left.
+    fn is_unloading(&self, name: &Arc<str>, found: &LoadedModel<'_>, now: Option<SystemTime>) -> bool {
+        let unloaded = |model: &KnownModel| model.unload_cause().is_some_and(|cold| cold.cause == ColdCause::Unloaded);
+        let is_over = found.expires.zip(now).is_some_and(|(at, now)| at <= now);
+        is_over && self.models.get(name).is_some_and(unloaded)
     }
 
     /// Whether it was loaded since the last poll.
@@ -239,8 +300,9 @@ impl KnownModels {
 /// One poll of the models in memory.
 struct FinishedPoll {
     number: u64,
-    now: SystemTime,
-    /// When the previous poll ended.
+    /// When it ended, by the backend's clock.
+    now: Option<SystemTime>,
+    /// When the previous poll ended, by the backend's clock.
     last: Option<SystemTime>,
     /// A model that was loaded since then.
     newcomer: Option<Arc<str>>,
@@ -335,8 +397,41 @@ impl KnownModel {
         self.answered_at = Some(polls);
     }
 
+    /// Notes that the exchange with this number told the backend whether to unload it once idle. The exchange that came
+    /// last decides, in whatever order they end.
+    pub(super) fn set_unloads(&mut self, order: u64, unloads: bool) {
+        self.keep_alive = self.keep_alive.max((order, unloads));
+    }
+
+    pub(super) fn unloads_when_idle(&self) -> bool {
+        self.keep_alive.1
+    }
+
+    /// Returns the cold start of an exchange that began after `entered` polls if a later one has listed the model. Keeps
+    /// it where none has and none has missed the model since it answered, after `answered` polls.
+    pub(super) fn confirm(&mut self, entered: u64, answered: u64, cold: &ColdStart) -> Option<ColdStart> {
+        if self.listed_at.is_some_and(|listed| listed > entered) {
+            return Some(cold.clone());
+        }
+        let is_refuted = self.missed_at.is_some_and(|missed| missed > answered);
+        if !is_refuted && self.pending_cold.len() < MAX_PENDING_COLD_STARTS {
+            self.pending_cold.push((entered, cold.clone()));
+        }
+        None
+    }
+
+    /// Notes that the poll with this number listed it. Returns the cold starts that this confirms.
+    fn observe_listed(&mut self, number: u64) -> Vec<ColdStart> {
+        self.listed_at = Some(number);
+        let (confirmed, pending) = std::mem::take(&mut self.pending_cold).into_iter().partition(|(at, _)| *at < number);
+        self.pending_cold = pending;
+        let confirmed: Vec<(u64, ColdStart)> = confirmed;
+        confirmed.into_iter().map(|(_, cold)| cold).collect()
+    }
+
     fn mark_absent(&mut self, cold: ColdStart) {
-        self.unexplained = cold.cause == ColdCause::Unknown;
+        self.unexplained = matches!(cold.cause, ColdCause::Unknown | ColdCause::Expired);
+        self.keep_alive.1 = false;
         self.presence = Presence::Absent(cold);
         (self.loaded_unseen, self.missed, self.context, self.options) = (false, false, None, None);
         self.pending.clear();
@@ -344,23 +439,27 @@ impl KnownModel {
 
     /// Notes that a poll did not find it.
     fn observe_absent(&mut self, poll: &FinishedPoll) {
+        self.missed_at = Some(poll.number);
+        self.pending_cold.clear();
         let resident = self.presence == Presence::Resident;
         if !resident && !self.unexplained {
             return;
         }
         // A use since the last poll has postponed the expiry that the poll gave.
         let unused = resident && self.used_at + 1 < poll.number;
-        let expires = self.expires.filter(|_| unused);
-        // An expiry before the last poll, which still found the model, shows that the backend's clock is behind.
-        let expired = expires.is_some_and(|at| at <= poll.now && poll.last.is_none_or(|last| at > last));
+        let between = |at: SystemTime| poll.now.is_some_and(|now| at <= now) && poll.last.is_none_or(|last| at > last);
+        let expired = self.unload_cause().is_some_and(|cold| cold.cause == ColdCause::Expired)
+            || self.expires.is_some_and(|at| unused && between(at));
         match &poll.newcomer {
-            _ if expired => self.mark_absent(ColdCause::Expired.into()),
+            // Either its time was over first, or the other one came first.
+            Some(_) if expired => {
+                self.mark_absent(ColdCause::Unknown.into());
+                self.unexplained = false;
+            }
             Some(newcomer) => {
                 self.mark_absent(ColdStart { cause: ColdCause::Evicted, evicted_by: Some(Arc::clone(newcomer)) });
             }
-            None if expires.is_some_and(|at| at <= poll.now + MAX_CLOCK_SKEW) => {
-                self.mark_absent(ColdCause::Expired.into());
-            }
+            None if expired && resident => self.mark_absent(ColdCause::Expired.into()),
             None => self.mark_missing(),
         }
     }

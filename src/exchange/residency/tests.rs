@@ -16,8 +16,20 @@ fn loaded(name: &str) -> LoadedModel<'_> {
 }
 
 impl Fixture {
+    /// Every model has weights of its own.
     fn new() -> Self {
-        Self { residency: Residency::default(), backend: "a".into(), now: SystemTime::UNIX_EPOCH }
+        let fixture = Self { residency: Residency::default(), backend: "a".into(), now: SystemTime::UNIX_EPOCH };
+        let names = ["m", "n", "o", "a", "b", "c", "old", "new", "unused", "used", "kept", "due", "later", "overdue"];
+        let weights = names.map(|name| (name, Weights::new([None, Some(name), None, None])));
+        fixture.residency.set_weights(&fixture.backend, weights.into_iter());
+        fixture
+    }
+
+    /// One whose last poll found `loaded`, and that says of no model what its weights are.
+    fn alike(loaded: &[&str]) -> Self {
+        let fixture = Self::polled(loaded);
+        fixture.residency.set_weights(&fixture.backend, std::iter::empty());
+        fixture
     }
 
     /// One whose last poll found these models.
@@ -31,9 +43,24 @@ impl Fixture {
         self.poll_with(names.iter().map(|name| loaded(name)));
     }
 
+    /// A poll. Returns the cold starts that it confirms.
+    fn confirming_poll<'a>(&self, names: &'a [&'a str]) -> Vec<(&'a str, ColdCause)> {
+        self.residency.begin_poll(&self.backend);
+        let loaded = names.iter().map(|name| loaded(name));
+        let findings = self.residency.end_poll(&self.backend, loaded, Some(self.now));
+        findings.cold.into_iter().map(|(name, cold)| (name, cold.cause)).collect()
+    }
+
+    /// A poll. Returns the prompts that were probably cut before it.
     fn poll_with<'a>(&self, loaded: impl Iterator<Item = LoadedModel<'a>>) -> u64 {
         self.residency.begin_poll(&self.backend);
-        self.residency.end_poll(&self.backend, loaded, self.now).iter().map(|(_, prompts)| prompts).sum()
+        let findings = self.residency.end_poll(&self.backend, loaded, Some(self.now));
+        findings.cut.iter().map(|(_, prompts)| prompts).sum()
+    }
+
+    /// A request that the backend answers by unloading the model.
+    fn unload(&self, model: &str) {
+        let _unloaded = self.enter(model).leave(KeepAlive::Unloaded);
     }
 
     fn enter(&self, model: &str) -> ModelUse {
@@ -119,12 +146,12 @@ fn a_model_that_answers_but_is_not_listed_is_not_cold_until_it_was_listed_once()
         let mut model_use = fixture.enter("m");
         assert!(!model_use.mark_answered(), "another poll would not find it either");
         assert_eq!(cause(&model_use, None), None);
-        assert_eq!(cause(&model_use, LONG), Some(ColdCause::Unknown), "as without polls");
+        assert_eq!(cause(&model_use, LONG), None, "it may have waited behind the load of another model");
         drop(model_use);
         for context in [1024, 512] {
             let mut model_use = fixture.enter_with("m", context);
             model_use.mark_answered();
-            assert_eq!(cause(&model_use, LONG), Some(ColdCause::OptionsChanged), "{context} tokens");
+            assert_eq!(cause(&model_use, LONG), None, "{context} tokens: with what it is loaded is not known");
         }
         fixture.poll(&["n"]);
         assert_eq!(fixture.exchange("m"), None);
@@ -142,7 +169,7 @@ fn a_model_unloaded_for_a_known_reason_does_not_become_hidden() {
         fixture.exchange("m");
         match reason {
             ColdCause::Evicted => fixture.poll(&["o"]),
-            ColdCause::Unloaded => fixture.enter("m").mark_unloaded(),
+            ColdCause::Unloaded => fixture.unload("m"),
             _ => fixture.residency.connection_refused(&fixture.backend),
         }
         fixture.poll(&["o"]);
@@ -182,7 +209,7 @@ fn a_model_seen_in_memory_is_not_remote_whatever_its_name() {
     for name in ["storm-cloud", "mine"] {
         fixture.poll(&[name]);
         assert_eq!(fixture.exchange(name), None, "{name}");
-        fixture.enter(name).mark_unloaded();
+        fixture.unload(name);
         fixture.residency.set_remote(&fixture.backend, [].into_iter());
         assert_eq!(fixture.exchange(name), Some(ColdCause::Unloaded), "{name}");
     }
@@ -233,10 +260,8 @@ fn a_poll_that_began_before_an_answer_does_not_outrank_it() {
     let fixture = Fixture::polled(&["old"]);
     fixture.residency.begin_poll(&fixture.backend);
     assert_eq!(fixture.exchange("m"), Some(ColdCause::First));
-    let sent_away = fixture.enter("old");
-    sent_away.mark_unloaded();
-    drop(sent_away);
-    fixture.residency.end_poll(&fixture.backend, [loaded("old")].into_iter(), fixture.now);
+    fixture.unload("old");
+    fixture.residency.end_poll(&fixture.backend, [loaded("old")].into_iter(), Some(fixture.now));
     assert_eq!(fixture.exchange("m"), None, "it has answered since");
     assert_eq!(fixture.exchange("old"), Some(ColdCause::Unloaded));
     fixture.poll(&["old"]);
@@ -246,19 +271,110 @@ fn a_poll_that_began_before_an_answer_does_not_outrank_it() {
 #[test]
 fn a_model_unloaded_by_a_request_is_absent() {
     let fixture = Fixture::polled(&["m", "n"]);
-    fixture.enter("m").mark_unloaded();
+    fixture.unload("m");
     assert_eq!(fixture.exchange("m"), Some(ColdCause::Unloaded));
-    let (mut last, mut other) = (fixture.enter("n"), fixture.enter("n"));
-    last.unload_after_last();
-    assert!(!last.mark_answered() && !other.mark_answered());
-    drop(last);
-    assert_eq!(cause(&fixture.enter("n"), None), None, "another one is still at work");
-    drop(other);
-    let mut alone = fixture.enter("n");
-    alone.unload_after_last();
-    alone.mark_answered();
-    drop(alone);
-    assert_eq!(fixture.exchange("n"), Some(ColdCause::Unloaded));
+    for keep_alive in [KeepAlive::Zero, KeepAlive::Unloaded] {
+        fixture.poll(&["n"]);
+        let (mut zero, mut other) = (fixture.enter("n"), fixture.enter("n"));
+        assert!(!zero.mark_answered() && !other.mark_answered());
+        assert!(!zero.leave(keep_alive));
+        assert_eq!(cause(&fixture.enter("n"), None), None, "another one is still at work");
+        assert!(other.leave(KeepAlive::Unset), "it leaves that to the one before");
+        assert_eq!(fixture.exchange("n"), Some(ColdCause::Unloaded), "{keep_alive:?}");
+    }
+}
+
+#[test]
+fn of_several_keep_alive_times_the_last_request_s_counts_in_whatever_order_they_end() {
+    use KeepAlive::{Some as Kept, Unset, Zero};
+    for (wishes, unloaded) in [
+        ([Zero, Kept], false),
+        ([Kept, Zero], true),
+        ([Zero, Unset], true),
+        ([Unset, Zero], true),
+        ([Kept, Unset], false),
+    ] {
+        for first_ends_first in [true, false] {
+            let fixture = Fixture::polled(&["m"]);
+            let mut uses = wishes.map(|wish| (fixture.enter("m"), wish));
+            for (model_use, _) in &mut uses {
+                model_use.mark_answered();
+            }
+            if !first_ends_first {
+                uses.reverse();
+            }
+            let left = uses.map(|(model_use, wish)| model_use.leave(wish));
+            let expected = unloaded.then_some(ColdCause::Unloaded);
+            assert_eq!(fixture.exchange("m"), expected, "{wishes:?}, the first ends first: {first_ends_first}");
+            assert_eq!(left, [false, unloaded], "{wishes:?}");
+        }
+    }
+    let fixture = Fixture::polled(&["m"]);
+    let (mut zero, kept) = (fixture.enter("m"), fixture.enter("m"));
+    zero.mark_answered();
+    zero.leave(KeepAlive::Zero);
+    kept.leave(KeepAlive::Some);
+    assert_eq!(fixture.exchange("m"), None, "the backend may have heeded the one that got no answer");
+}
+
+#[test]
+fn a_second_name_for_weights_in_memory_is_never_a_cold_start() {
+    for load in [None, LONG] {
+        let fixture = Fixture::alike(&["n"]);
+        for round in 0..9 {
+            let mut model_use = fixture.enter("m");
+            model_use.mark_answered();
+            assert_eq!(cause(&model_use, load), None, "round {round}, {load:?}");
+            drop(model_use);
+            assert_eq!(fixture.confirming_poll(&["n"]), [], "round {round}, {load:?}");
+        }
+    }
+}
+
+#[test]
+fn a_model_like_one_in_memory_is_cold_once_a_poll_lists_it() {
+    let fixture = Fixture::alike(&["n"]);
+    let mut streamed = fixture.enter("m");
+    streamed.mark_answered();
+    assert_eq!(fixture.exchange("m"), None, "it waited for the other exchange");
+    assert_eq!(fixture.confirming_poll(&["m"]), []);
+    assert_eq!(cause(&streamed, None), Some(ColdCause::First), "its end knows");
+    drop(streamed);
+    // The other way round, and with an answer that is whole before the poll.
+    assert_eq!(fixture.exchange("n"), None);
+    assert_eq!(fixture.confirming_poll(&["n"]), [("n", ColdCause::Evicted)]);
+    assert_eq!(fixture.confirming_poll(&["n"]), [], "once");
+    assert_eq!(fixture.exchange("m"), None);
+    assert_eq!(fixture.confirming_poll(&["n", "m"]), [("m", ColdCause::Evicted)]);
+    assert_eq!(fixture.exchange("m"), None);
+    assert_eq!(fixture.confirming_poll(&["n", "m"]), []);
+}
+
+#[test]
+fn a_poll_that_misses_a_model_refutes_its_cold_start_for_good() {
+    let fixture = Fixture::alike(&["n"]);
+    let mut model_use = fixture.enter("m");
+    fixture.poll(&["n"]);
+    model_use.mark_answered();
+    fixture.poll(&["n"]);
+    assert_eq!(cause(&model_use, LONG), None);
+    drop(model_use);
+    assert_eq!(fixture.confirming_poll(&["n", "m"]), [], "another client has loaded it");
+    let mut waiting = fixture.enter("o");
+    fixture.poll(&["n", "m"]);
+    waiting.mark_answered();
+    assert_eq!(cause(&waiting, None), None, "not known yet: the load had not begun at that poll");
+    assert_eq!(fixture.confirming_poll(&["o"]), [("o", ColdCause::First)]);
+}
+
+#[test]
+fn a_long_load_behind_other_exchanges_does_not_show_that_options_have_changed() {
+    let fixture = Fixture::polled(&["m"]);
+    let busy = fixture.enter("n");
+    let larger = fixture.enter_with("m", 4096);
+    assert_eq!(cause(&larger, LONG), None, "it may have waited for the load of the other model");
+    drop((busy, larger));
+    assert_eq!(cause(&fixture.enter_with("m", 4096), LONG), Some(ColdCause::OptionsChanged));
 }
 
 #[test]
@@ -267,17 +383,19 @@ fn a_poll_that_finds_an_unloading_model_does_not_make_it_resident() {
     let mut fixture = Fixture::polled(&[]);
     let row = |expires| [LoadedModel { expires, ..loaded("m") }, loaded("n")].into_iter();
     fixture.now += Duration::from_secs(10);
-    // The backend's clock may be ahead: it expires at once, and before it would have.
-    for on_its_way_out in [10, 14] {
+    for over in [9, 10] {
         fixture.poll_with(row(at(310)));
-        fixture.enter("m").mark_unloaded();
-        fixture.poll_with(row(at(on_its_way_out)));
-        assert_eq!(fixture.exchange("m"), Some(ColdCause::Unloaded), "{on_its_way_out}");
+        fixture.unload("m");
+        fixture.poll_with(row(at(over)));
+        assert_eq!(fixture.exchange("m"), Some(ColdCause::Unloaded), "{over}");
         assert_eq!(fixture.exchange("n"), None, "it has evicted no model");
     }
-    fixture.enter("m").mark_unloaded();
-    fixture.poll_with(row(at(320)));
-    assert_eq!(fixture.exchange("m"), None, "another client has loaded it");
+    for left in [11, 15, 310, 320] {
+        fixture.poll_with(row(at(310)));
+        fixture.unload("m");
+        fixture.poll_with(row(at(left)));
+        assert_eq!(fixture.exchange("m"), None, "another client has loaded it, for shorter or longer: {left}");
+    }
 }
 
 #[test]
@@ -353,25 +471,39 @@ fn a_model_unused_for_its_keep_alive_time_has_expired() {
 }
 
 #[test]
-fn a_backend_clock_slightly_ahead_or_far_behind_does_not_change_the_cause() {
-    let at = |seconds| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
-    let models = [("due", 320), ("later", 340), ("overdue", 100)];
-    let all = || models.map(|(name, leaves)| LoadedModel { expires: at(leaves), ..loaded(name) }).into_iter();
-    for newcomer in [None, Some("new")] {
+fn a_model_has_expired_only_where_nothing_else_can_be_the_cause() {
+    let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+    let models = [("due", 300), ("later", 301), ("overdue", 100)];
+    let all = || models.map(|(name, leaves)| LoadedModel { expires: Some(at(leaves)), ..loaded(name) }).into_iter();
+    // Whether a newcomer is seen at the poll that misses them, or at the next.
+    for newcomer in [None, Some(0), Some(1)] {
         let mut fixture = Fixture::polled(&[]);
         for now in [285, 290, 295] {
-            fixture.now = SystemTime::UNIX_EPOCH + Duration::from_secs(now);
+            fixture.now = at(now);
             fixture.poll_with(all());
         }
-        fixture.now += Duration::from_secs(5);
-        fixture.poll_with(newcomer.map(loaded).into_iter());
+        for poll in 0..3 {
+            fixture.now += Duration::from_secs(5);
+            fixture.poll_with(newcomer.filter(|seen| *seen <= poll).map(|_| loaded("new")).into_iter());
+        }
         let causes = models.map(|(name, _)| fixture.exchange(name));
         let expected = match newcomer {
-            None => [ColdCause::Expired, ColdCause::Unknown, ColdCause::Expired],
-            Some(_) => [ColdCause::Evicted; 3],
+            None => [ColdCause::Expired, ColdCause::Unknown, ColdCause::Unknown],
+            Some(_) => [ColdCause::Unknown, ColdCause::Evicted, ColdCause::Evicted],
         };
         assert_eq!(causes, expected.map(Some), "{newcomer:?}");
     }
+}
+
+#[test]
+fn of_a_backend_that_does_not_tell_the_time_no_model_is_known_to_have_expired() {
+    let fixture = Fixture::new();
+    let expires = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(5));
+    for loaded in [Some(LoadedModel { expires, ..loaded("m") }), Some(LoadedModel { expires, ..loaded("m") }), None] {
+        fixture.residency.begin_poll(&fixture.backend);
+        fixture.residency.end_poll(&fixture.backend, loaded.into_iter(), None);
+    }
+    assert_eq!(fixture.exchange("m"), Some(ColdCause::Unknown));
 }
 
 #[test]

@@ -166,7 +166,7 @@ fn an_exchange_is_on_its_model_once_the_backend_has_its_request() {
 fn a_model_that_reports_a_load_and_no_remote_host_is_local() {
     let residency = Arc::new(Residency::default());
     let backend: Arc<str> = "local".into();
-    residency.end_poll(&backend, [].into_iter(), std::time::SystemTime::UNIX_EPOCH);
+    residency.end_poll(&backend, [].into_iter(), Some(std::time::SystemTime::UNIX_EPOCH));
     residency.set_remote(&backend, ["m", "mine"].into_iter());
     let loaded = Event::Timings(Timings { load: Some(ms(300)), ..Timings::default() });
     for (name, events, cold) in [

@@ -65,6 +65,7 @@ fn surveyed(metrics: &Metrics) {
         models: vec![model],
         resident: Some(vec![held]),
         polled: true,
+        ..Inventory::default()
     };
     metrics.set_backend_location(&backend, BackendLocation { node: "gpu-box".into(), zone: "rack 7".into() });
     metrics.listed(&backend, &inventory);

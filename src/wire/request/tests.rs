@@ -152,7 +152,7 @@ fn load_options_and_unloading_are_read() {
     let read = |body: &str| {
         let mut scanner = ModelScanner::default();
         body.as_bytes().chunks(1).for_each(|piece| scanner.read(piece));
-        (scanner.load_options(), scanner.model_leaves())
+        (scanner.load_options(), scanner.model_leaves() == Some(true))
     };
     let plain = (LoadOptions::default(), false);
     for body in [

@@ -1,8 +1,10 @@
-//! Parses times as Go writes them (RFC 3339, 5.6), to the second.
+//! Parses times as Go writes them (RFC 3339, 5.6) and as HTTP does (RFC 9110, 5.6.7), to the second.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const DAY: i64 = 24 * 60 * 60;
+
+const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /// Parses `2026-11-21T06:39:05.501022126Z`, or with an offset like `-07:00`. `None` where it is malformed or before
 /// 1970.
@@ -16,6 +18,16 @@ pub(super) fn parse(text: &str) -> Option<SystemTime> {
     let seconds = days(year, month, day) * DAY + hour * 3600 + minute * 60 + second - offset(zone)?;
     let seconds = u64::try_from(seconds).ok().filter(|_| fits)?;
     UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+}
+
+/// Parses a `Date` field such as `Sun, 29 Nov 2026 19:03:34 GMT`. `None` where it is malformed or of an obsolete form.
+pub(super) fn parse_http(text: &str) -> Option<SystemTime> {
+    let mut parts = text.split_once(", ")?.1.split(' ');
+    let [day, month, year, time, "GMT"] = std::array::from_fn(|_| parts.next().unwrap_or_default()) else {
+        return None;
+    };
+    let month = MONTHS.iter().position(|name| *name == month)? + 1;
+    parse(&format!("{year}-{month}-{day}T{time}Z")).filter(|_| parts.next().is_none())
 }
 
 /// The offset of a zone from UTC in seconds.
@@ -53,6 +65,23 @@ fn days(year: i64, month: i64, day: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_date_of_an_http_answer_is_read() {
+        for (text, expected) in [
+            ("Sat, 21 Nov 2026 06:39:05 GMT", Some(1_795_243_145)),
+            ("Tue, 29 Feb 2000 12:00:00 GMT", Some(951_825_600)),
+            ("Sat, 21 Nov 2026 06:39:05 GMT ", None),
+            ("Sat, 21 Nov 2026 06:39:05 CET", None),
+            ("Saturday, 21-Nov-26 06:39:05 GMT", None),
+            ("Sat, 21 November 2026 06:39:05 GMT", None),
+            ("2026-11-21T06:39:05Z", None),
+            ("", None),
+        ] {
+            let expected = expected.map(|seconds| UNIX_EPOCH + Duration::from_secs(seconds));
+            assert_eq!(parse_http(text), expected, "{text}");
+        }
+    }
 
     #[test]
     fn times_are_read_in_every_zone() {
