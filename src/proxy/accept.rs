@@ -23,31 +23,31 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::error::SendError;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::admission::{Accepted, Admission, Handed, Life, Ticket};
+use super::admission::{Accepted, Admission, Life, Ticket, WorkerMessage};
 use super::slot::{Slot, Slots};
 use crate::backend::dial::is_exhausted;
 use crate::tls::accept;
 
 /// Clients that are taken in one turn.
 const BATCH: usize = 64;
-/// Connections above the limit that are told so at once; beyond these the system's queue holds them back for a moment.
+/// Connections above the limit that get an answer at once; more are held back in the system's queue for a moment.
 const OVERFLOW: u64 = 64;
-/// Pause where no more can be told.
+/// Pause where no more can be answered.
 const BACK_OFF: Duration = Duration::from_millis(50);
 /// Idle connections that are closed where the system has no descriptors, each for a descriptor at least.
 const RELIEF: u64 = 16;
 
-/// Lets clients in.
+/// Accepts clients and gives each a worker, within the limit of connections.
 pub(super) struct Acceptor {
-    clients: Vec<mpsc::UnboundedSender<Handed>>,
+    clients: Vec<mpsc::UnboundedSender<WorkerMessage>>,
     /// Clients of the turn in progress, by the worker that gets them.
     taken: Vec<Vec<Accepted>>,
-    turns: Turns,
+    turns: RoundRobin,
     slots: Slots,
     /// Connections and streams that are served, over all workers, and how many may be.
     served: Arc<AtomicU64>,
     most: u64,
-    /// Connections above the limit, which are told so.
+    /// Connections above the limit, which get an answer that says so.
     refused: Arc<AtomicU64>,
     wanted: mpsc::UnboundedReceiver<oneshot::Sender<bool>>,
     life: watch::Receiver<Life>,
@@ -61,14 +61,14 @@ pub(super) struct Acceptor {
 
 impl Acceptor {
     pub(super) fn new(
-        clients: Vec<mpsc::UnboundedSender<Handed>>,
+        clients: Vec<mpsc::UnboundedSender<WorkerMessage>>,
         served: Arc<AtomicU64>,
         most: u64,
         wanted: mpsc::UnboundedReceiver<oneshot::Sender<bool>>,
         life: watch::Receiver<Life>,
     ) -> Self {
         let (slots, refused) = (Slots::new(Instant::now()), Arc::default());
-        let turns = Turns::new(clients.len());
+        let turns = RoundRobin::new(clients.len());
         let taken = clients.iter().map(|_| Vec::new()).collect();
         Self {
             clients,
@@ -138,7 +138,7 @@ impl Acceptor {
         Ok(BATCH)
     }
 
-    /// Whether the next client can be served or at least be told that it cannot.
+    /// Whether the next client can be served, or at least get the answer that it cannot.
     fn has_room(&mut self) -> bool {
         self.refused.load(Relaxed) < OVERFLOW || self.served.load(Relaxed) < self.most || self.slots.has_idle()
     }
@@ -176,7 +176,9 @@ impl Acceptor {
                 .iter()
                 .filter(|taken| !taken.admission.over_limit)
                 .for_each(|taken| self.slots.keep(&taken.admission.seat));
-            if let Err(SendError(Handed::Clients(returned))) = self.clients[worker].send(Handed::Clients(batch)) {
+            if let Err(SendError(WorkerMessage::Clients(returned))) =
+                self.clients[worker].send(WorkerMessage::Clients(batch))
+            {
                 self.turns.bury(worker);
                 for Accepted { stream, ticket, admission: Admission { over_limit, at, .. } } in returned {
                     self.assign(stream, ticket, over_limit, at.into());
@@ -229,12 +231,12 @@ impl Acceptor {
 }
 
 /// The workers that live, and whose turn it is.
-struct Turns {
+struct RoundRobin {
     living: Vec<usize>,
     next: usize,
 }
 
-impl Turns {
+impl RoundRobin {
     fn new(workers: usize) -> Self {
         Self { living: (0..workers).collect(), next: 0 }
     }
@@ -261,8 +263,8 @@ impl Turns {
 }
 
 /// Has a connection look at its slot.
-fn wake(clients: &[mpsc::UnboundedSender<Handed>], slot: &Slot) {
-    drop(clients[slot.worker].send(Handed::Wake(slot.number)));
+fn wake(clients: &[mpsc::UnboundedSender<WorkerMessage>], slot: &Slot) {
+    drop(clients[slot.worker].send(WorkerMessage::Wake(slot.number)));
 }
 
 /// A peer that vanished without a word is noticed in time.

@@ -21,10 +21,10 @@ pub enum Life {
 }
 
 /// Asks whether all connections and streams that are counted have a place, or can be given one by closing others.
-pub(super) type Room = mpsc::UnboundedSender<oneshot::Sender<bool>>;
+pub(super) type RoomRequests = mpsc::UnboundedSender<oneshot::Sender<bool>>;
 
-/// What a worker is handed.
-pub(super) enum Handed {
+/// What the accepting thread sends to a worker.
+pub(super) enum WorkerMessage {
     /// Clients to serve.
     Clients(Vec<Accepted>),
     /// The number of a connection that is to look at its slot.
@@ -42,13 +42,13 @@ pub(super) struct Accepted {
 /// How a connection was let in.
 pub(super) struct Admission {
     pub(super) seat: Seat,
-    /// Above the connection limit: it is told so and closed.
+    /// Above the connection limit: it gets an answer that says so, and is closed.
     pub(super) over_limit: bool,
     /// When it was accepted.
     pub(super) at: Instant,
 }
 
-/// A connection above the limit that has sent no whole head by then is told unasked.
+/// After this time a connection above the limit gets its answer without a whole request.
 const OVER_LIMIT: Duration = Duration::from_secs(1);
 
 impl Admission {

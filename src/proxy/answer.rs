@@ -14,7 +14,7 @@ const KIND: &str = "application/json";
 /// Marks an answer as ours.
 const MARK: HeaderName = HeaderName::from_static("x-inferometer-error");
 
-/// An error of ours.
+/// An error that the proxy itself answers with; its text says what happened and what to do.
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,

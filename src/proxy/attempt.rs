@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use super::answer::Answer;
-use super::download::{Download, Ended, Receiver};
+use super::download::{Download, Receiver, ResponseEnd};
 use super::forward::{Forward, connect};
 use super::polls::Polls;
 use super::pool::Pool;
@@ -22,14 +22,14 @@ use crate::tls::Stream;
 
 /// Why an attempt is over before its response.
 #[derive(Debug)]
-pub(super) enum Lost {
+pub(super) enum AttemptError {
     /// The connection had been closed before; the request can be sent over another one.
     Stale,
     /// The backend failed.
     Failed(Failure),
 }
 
-/// One try.
+/// One try: a connection to the backend and how far request and response have come on it.
 pub(super) struct Attempt {
     worker: Rc<Worker>,
     polls: Rc<Polls>,
@@ -72,8 +72,8 @@ impl Attempt {
     /// Sends the request's head, and what came of the body with it. Only the first call does.
     ///
     /// # Errors
-    /// [`Lost::Stale`] where the connection takes nothing and another one might.
-    pub(super) fn open(&mut self, cx: &mut Context<'_>, forward: &mut Forward) -> Result<(), Lost> {
+    /// [`AttemptError::Stale`] where the connection takes nothing and another one might.
+    pub(super) fn open(&mut self, cx: &mut Context<'_>, forward: &mut Forward) -> Result<(), AttemptError> {
         if std::mem::replace(&mut self.opened, true) {
             return Ok(());
         }
@@ -84,7 +84,7 @@ impl Attempt {
         forward.head.write(prefix, host, member.authority.as_bytes(), &mut opening);
         self.upstream.send(cx, &opening);
         if self.upstream.deaf && self.upstream.reused {
-            return Err(Lost::Stale);
+            return Err(AttemptError::Stale);
         }
         if !self.may_repeat(forward) {
             forward.head.release();
@@ -115,7 +115,7 @@ impl Attempt {
     /// Reads from the backend once, and hands on what came. `uploaded` tells whether the request's body is over.
     ///
     /// # Errors
-    /// See [`Lost`].
+    /// See [`AttemptError`].
     pub(super) fn poll_response(
         &mut self,
         cx: &mut Context<'_>,
@@ -123,7 +123,7 @@ impl Attempt {
         forward: &mut Forward,
         uploaded: bool,
         to: &mut impl Receiver,
-    ) -> Poll<Result<(), Lost>> {
+    ) -> Poll<Result<(), AttemptError>> {
         if forward.tap.ends_turn(cx) {
             return Poll::Pending;
         }
@@ -146,9 +146,15 @@ impl Attempt {
         })
     }
 
-    fn take(&mut self, bytes: &[u8], forward: &mut Forward, sent: bool, to: &mut impl Receiver) -> Result<(), Lost> {
+    fn take(
+        &mut self,
+        bytes: &[u8],
+        forward: &mut Forward,
+        sent: bool,
+        to: &mut impl Receiver,
+    ) -> Result<(), AttemptError> {
         let had_head = self.has_head();
-        self.download.take(bytes, forward, sent, Instant::now(), to).map_err(Lost::Failed)?;
+        self.download.take(bytes, forward, sent, Instant::now(), to).map_err(AttemptError::Failed)?;
         if !had_head && self.has_head() {
             forward.head.release();
         }
@@ -156,8 +162,12 @@ impl Attempt {
     }
 
     /// The connection is over before the response is. It may have been closed before the request arrived.
-    fn fail(&self, forward: &Forward, failure: Failure) -> Lost {
-        if self.may_repeat(forward) && !self.download.has_begun() { Lost::Stale } else { Lost::Failed(failure) }
+    fn fail(&self, forward: &Forward, failure: Failure) -> AttemptError {
+        if self.may_repeat(forward) && !self.download.has_begun() {
+            AttemptError::Stale
+        } else {
+            AttemptError::Failed(failure)
+        }
     }
 
     fn may_repeat(&self, forward: &Forward) -> bool {
@@ -175,7 +185,7 @@ impl Attempt {
     }
 
     /// How the response ended, if nothing more is to be read.
-    pub(super) fn ended(&mut self) -> Option<Ended> {
+    pub(super) fn ended(&mut self) -> Option<ResponseEnd> {
         self.download.ended()
     }
 
@@ -200,7 +210,7 @@ impl Attempt {
         self.first_byte.0.disarm();
     }
 
-    /// Ready when the backend sends anything, or its end, behind a whole response.
+    /// Ready when the backend sends anything, or its end, after a whole response.
     pub(super) fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.upstream.socket.poll_read(cx, &mut [0]).map(drop)
     }

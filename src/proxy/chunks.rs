@@ -2,8 +2,8 @@
 //! stand there.
 //!
 //! Pure. It is as strict as the framing can be read in one way only: sizes of few digits, CRLF and nothing else as line
-//! ends, behind a size only extensions as the grammar has them, no control characters in trailers. A backend may put blanks
-//! behind all that, as some servers do; a client may not.
+//! ends, after a size only extensions as the grammar has them, no control characters in trailers. A backend may put blanks
+//! after all that, as some servers do; a client may not.
 
 use hashbrown::HashSet;
 
@@ -21,7 +21,7 @@ const MAX_DIGITS: u8 = 15;
 pub(super) enum Part<'a> {
     /// Data.
     Data(&'a [u8]),
-    /// What passes of the lines behind the last chunk where there are any, line ends and the empty line included.
+    /// What passes of the lines after the last chunk where there are any, line ends and the empty line included.
     Trailer(&'a [u8]),
 }
 
@@ -42,23 +42,25 @@ pub(super) struct Followed {
     pub(super) bytes: usize,
     /// So many of them pass as they stand; what passes of the rest was given as [`Part::Trailer`].
     pub(super) raw: usize,
-    /// What ends there.
-    pub(super) state: Progress,
+    /// Whether the body goes on after them.
+    pub(super) state: BodyProgress,
 }
 
-/// How a body goes on behind the bytes that were followed.
+/// How a body goes on after the bytes that were followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Progress {
-    Goes,
-    Ended,
+pub(super) enum BodyProgress {
+    /// More of it is to come.
+    Continues,
+    /// It ends there.
+    Over,
     /// The framing is broken.
     Broken,
 }
 
-/// One body.
+/// The state of one chunked body between two pieces.
 #[derive(Debug, Default)]
 pub(super) struct Chunks {
-    at: State,
+    at: ChunkState,
     size: u64,
     digits: u8,
     extension: usize,
@@ -75,10 +77,10 @@ pub(super) struct Chunks {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
+enum ChunkState {
     #[default]
     Size,
-    /// Blanks behind a size.
+    /// Blanks after a size.
     Blank,
     Extension(Extension),
     SizeLf,
@@ -94,12 +96,12 @@ enum State {
 }
 
 impl Chunks {
-    /// The body of a response: blanks may stand behind a size.
+    /// The body of a response: blanks may stand after a size.
     pub(super) fn of_backend() -> Self {
         Self { lenient: true, ..Self::default() }
     }
 
-    /// The same body in a message whose `Connection` names these fields: none of them passes behind it either.
+    /// The same body in a message whose `Connection` names these fields: none of them passes after it either.
     pub(super) fn without(self, named: Option<Box<HashSet<Vec<u8>>>>) -> Self {
         Self { named, ..self }
     }
@@ -111,25 +113,25 @@ impl Chunks {
         let followed =
             |bytes, trails_from: Option<usize>, state| Followed { bytes, raw: trails_from.unwrap_or(bytes), state };
         while at < bytes.len() {
-            if self.at == State::Data {
+            if self.at == ChunkState::Data {
                 let left = bytes.len() - at;
                 let take = left.min(usize::try_from(self.size).unwrap_or(usize::MAX));
                 part(Part::Data(&bytes[at..at + take]));
                 self.size -= take as u64;
                 at += take;
                 if self.size == 0 {
-                    self.at = State::DataCr;
+                    self.at = ChunkState::DataCr;
                 }
                 continue;
             }
             at += self.plain(&bytes[at..]);
-            if at == bytes.len() || self.at == State::Data {
+            if at == bytes.len() || self.at == ChunkState::Data {
                 continue;
             }
             let before = self.at;
             match self.step(bytes[at]) {
                 Some(ended) => {
-                    if !self.trails && self.at == State::TrailerName {
+                    if !self.trails && self.at == ChunkState::TrailerName {
                         self.trails = true;
                         trails_from = Some(at);
                     }
@@ -138,21 +140,21 @@ impl Chunks {
                     }
                     at += 1;
                     if ended {
-                        return followed(at, trails_from, Progress::Ended);
+                        return followed(at, trails_from, BodyProgress::Over);
                     }
                 }
-                None => return followed(at, trails_from, Progress::Broken),
+                None => return followed(at, trails_from, BodyProgress::Broken),
             }
         }
-        followed(at, trails_from, Progress::Goes)
+        followed(at, trails_from, BodyProgress::Continues)
     }
 
     /// Hands on a byte of the trailers that led from one state to the present one. A name is held until it is whole.
-    fn pass_trailer(&mut self, before: State, byte: u8, part: &mut impl FnMut(Part<'_>)) {
-        if self.at == State::TrailerName {
+    fn pass_trailer(&mut self, before: ChunkState, byte: u8, part: &mut impl FnMut(Part<'_>)) {
+        if self.at == ChunkState::TrailerName {
             return self.name.push(byte);
         }
-        if before == State::TrailerName {
+        if before == ChunkState::TrailerName {
             let named = self.named.as_ref().is_some_and(|named| named.contains(&self.name.to_ascii_lowercase()));
             self.drops = named || !trailers::passes(&self.name);
             self.name.push(byte);
@@ -166,7 +168,7 @@ impl Chunks {
             part(Part::Trailer(&[byte]));
         }
         // The line is over.
-        self.drops &= self.at != State::TrailerStart;
+        self.drops &= self.at != ChunkState::TrailerStart;
     }
 
     /// Follows what stands between two chunks, at once where it is as most are: a line end, a size in digits, a line end.
@@ -174,16 +176,16 @@ impl Chunks {
     #[inline]
     fn plain(&mut self, bytes: &[u8]) -> usize {
         let mut at = 0;
-        if self.at == State::DataCr && bytes.starts_with(b"\r\n") {
-            self.at = State::Size;
+        if self.at == ChunkState::DataCr && bytes.starts_with(b"\r\n") {
+            self.at = ChunkState::Size;
             at = 2;
         }
-        if self.at == State::Size
+        if self.at == ChunkState::Size
             && self.digits == 0
             && let Some((size, length)) = plain_size(&bytes[at..])
         {
             self.size = size;
-            self.at = State::Data;
+            self.at = ChunkState::Data;
             at += length;
         }
         at
@@ -192,50 +194,52 @@ impl Chunks {
     /// One byte of framing; true after the last one, None where it must not stand.
     fn step(&mut self, byte: u8) -> Option<bool> {
         self.at = match (self.at, byte) {
-            (State::Size, _) if byte.is_ascii_hexdigit() => self.digit(byte)?,
-            (State::Size | State::Blank, b'\r') if self.digits > 0 => State::SizeLf,
-            (State::Size | State::Blank, b';') if self.digits > 0 => self.extension(Extension::Start)?,
-            (State::Size | State::Blank, b' ' | b'\t') if self.lenient && self.digits > 0 => self.blank()?,
-            (State::Extension(extension), b'\r') if extension.may_end(self.lenient) => State::SizeLf,
-            (State::Extension(extension), _) => self.extension(extension.step(byte)?)?,
-            (State::SizeLf, b'\n') => self.after_size(),
-            (State::DataCr, b'\r') => State::DataLf,
-            (State::DataLf, b'\n') => State::Size,
-            (State::TrailerStart, b'\r') => State::LastLf,
-            (State::TrailerStart | State::TrailerName, _) if is_token(byte) => self.trailer(State::TrailerName)?,
-            (State::TrailerName, b':') => State::TrailerValue,
-            (State::TrailerValue, b'\r') => State::TrailerLf,
-            (State::TrailerValue, _) if is_value(byte) => self.trailer(State::TrailerValue)?,
-            (State::TrailerLf, b'\n') => State::TrailerStart,
-            (State::LastLf, b'\n') => return Some(true),
+            (ChunkState::Size, _) if byte.is_ascii_hexdigit() => self.digit(byte)?,
+            (ChunkState::Size | ChunkState::Blank, b'\r') if self.digits > 0 => ChunkState::SizeLf,
+            (ChunkState::Size | ChunkState::Blank, b';') if self.digits > 0 => self.extension(Extension::Start)?,
+            (ChunkState::Size | ChunkState::Blank, b' ' | b'\t') if self.lenient && self.digits > 0 => self.blank()?,
+            (ChunkState::Extension(extension), b'\r') if extension.may_end(self.lenient) => ChunkState::SizeLf,
+            (ChunkState::Extension(extension), _) => self.extension(extension.step(byte)?)?,
+            (ChunkState::SizeLf, b'\n') => self.after_size(),
+            (ChunkState::DataCr, b'\r') => ChunkState::DataLf,
+            (ChunkState::DataLf, b'\n') => ChunkState::Size,
+            (ChunkState::TrailerStart, b'\r') => ChunkState::LastLf,
+            (ChunkState::TrailerStart | ChunkState::TrailerName, _) if is_token(byte) => {
+                self.trailer(ChunkState::TrailerName)?
+            }
+            (ChunkState::TrailerName, b':') => ChunkState::TrailerValue,
+            (ChunkState::TrailerValue, b'\r') => ChunkState::TrailerLf,
+            (ChunkState::TrailerValue, _) if is_value(byte) => self.trailer(ChunkState::TrailerValue)?,
+            (ChunkState::TrailerLf, b'\n') => ChunkState::TrailerStart,
+            (ChunkState::LastLf, b'\n') => return Some(true),
             _ => return None,
         };
         Some(false)
     }
 
-    fn digit(&mut self, byte: u8) -> Option<State> {
+    fn digit(&mut self, byte: u8) -> Option<ChunkState> {
         let digit = char::from(byte).to_digit(16).filter(|_| self.digits < MAX_DIGITS)?;
         self.size = self.size << 4 | u64::from(digit);
         self.digits += 1;
-        Some(State::Size)
+        Some(ChunkState::Size)
     }
 
-    fn blank(&mut self) -> Option<State> {
-        self.extension(Extension::Start).map(|_| State::Blank)
+    fn blank(&mut self) -> Option<ChunkState> {
+        self.extension(Extension::Start).map(|_| ChunkState::Blank)
     }
 
-    fn extension(&mut self, at: Extension) -> Option<State> {
+    fn extension(&mut self, at: Extension) -> Option<ChunkState> {
         self.extension += 1;
-        (self.extension <= MAX_EXTENSION).then_some(State::Extension(at))
+        (self.extension <= MAX_EXTENSION).then_some(ChunkState::Extension(at))
     }
 
-    fn after_size(&mut self) -> State {
+    fn after_size(&mut self) -> ChunkState {
         self.digits = 0;
         self.extension = 0;
-        if self.size == 0 { State::TrailerStart } else { State::Data }
+        if self.size == 0 { ChunkState::TrailerStart } else { ChunkState::Data }
     }
 
-    fn trailer(&mut self, state: State) -> Option<State> {
+    fn trailer(&mut self, state: ChunkState) -> Option<ChunkState> {
         self.trailer += 1;
         (self.trailer <= MAX_HEAD).then_some(state)
     }
@@ -274,11 +278,11 @@ mod tests {
         for at in 0..body.len() {
             let mut chunks = Chunks::default();
             let (first, mut data, mut trailers) = follow(&mut chunks, &body[..at]);
-            assert_eq!(first, Followed { bytes: at, raw: first.raw, state: Progress::Goes });
+            assert_eq!(first, Followed { bytes: at, raw: first.raw, state: BodyProgress::Continues });
             let (second, more, last) = follow(&mut chunks, &[&body[at..], b"GET"].concat());
             data.extend(more);
             trailers.extend(last);
-            assert_eq!((second.bytes, second.state), (body.len() - at, Progress::Ended), "split at {at}");
+            assert_eq!((second.bytes, second.state), (body.len() - at, BodyProgress::Over), "split at {at}");
             assert_eq!(data, b"hello0123456789");
             assert_eq!(trailers, b"X-Sum: 1\r\nY: z\r\n\r\n");
         }
@@ -294,11 +298,11 @@ mod tests {
             raw += followed.raw;
             data.extend(more);
             trailers.extend(last);
-            if followed.state != Progress::Goes {
+            if followed.state != BodyProgress::Continues {
                 return (Followed { bytes: total, raw, state: followed.state }, data, trailers);
             }
         }
-        (Followed { bytes: total, raw, state: Progress::Goes }, data, trailers)
+        (Followed { bytes: total, raw, state: BodyProgress::Continues }, data, trailers)
     }
 
     #[test]
@@ -326,15 +330,15 @@ mod tests {
     #[test]
     fn what_stands_before_a_fault_is_told() {
         let (followed, data, _) = follow(&mut Chunks::default(), b"2\r\nhi\r\nx");
-        assert_eq!((followed, &data[..]), (Followed { bytes: 7, raw: 7, state: Progress::Broken }, &b"hi"[..]));
+        assert_eq!((followed, &data[..]), (Followed { bytes: 7, raw: 7, state: BodyProgress::Broken }, &b"hi"[..]));
     }
 
     #[test]
     fn only_a_backend_may_put_blanks_behind_a_size() {
         let body = b"2 \t\r\nhi\r\n0 \r\n\r\n";
-        assert_eq!(follow(&mut Chunks::default(), body).0.state, Progress::Broken);
-        assert_eq!(follow(&mut Chunks::of_backend(), body).0.state, Progress::Ended);
-        assert_eq!(follow(&mut Chunks::of_backend(), b" 2\r\n").0.state, Progress::Broken);
+        assert_eq!(follow(&mut Chunks::default(), body).0.state, BodyProgress::Broken);
+        assert_eq!(follow(&mut Chunks::of_backend(), body).0.state, BodyProgress::Over);
+        assert_eq!(follow(&mut Chunks::of_backend(), b" 2\r\n").0.state, BodyProgress::Broken);
     }
 
     #[test]

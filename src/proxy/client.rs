@@ -17,7 +17,7 @@ use crate::tls::watch::{self, Watcher};
 
 /// Why nothing more can be written to a client, or read from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lost {
+pub(super) enum ClientLost {
     /// It has closed or reset its connection.
     Left,
     /// It was too slow.
@@ -27,12 +27,12 @@ pub(super) enum Lost {
 /// Most bytes that are decrypted ahead, for the farewell that may follow them.
 const AHEAD: usize = 16 * 1024;
 
-/// A client.
+/// A client's socket with what was read ahead, and the timers of its limits.
 pub(super) struct Client {
     pub(super) socket: Socket,
     /// What it has sent ahead.
     pub(super) inbox: Vec<u8>,
-    /// What is read next: what TLS has given behind it while it was looked at for the client's farewell, and what of a
+    /// What is read next: what TLS has given after it while it was looked at for the client's farewell, and what of a
     /// body came with its head and is to be looked at in a later turn.
     ahead: Vec<u8>,
     limits: ClientLimits,
@@ -86,7 +86,7 @@ impl Client {
     }
 
     /// TLS says farewell in a record of its own, often without closing the socket. What was sent before is kept, as far
-    /// as there is room for it; behind more than that only the end of the socket is noticed.
+    /// as there is room for it; after more than that only the end of the socket is noticed.
     fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut buffer = [0; 4096];
         while self.ahead.len() < AHEAD {
@@ -129,32 +129,32 @@ impl Client {
     ///
     /// # Errors
     /// When the client stands still for too long, or is gone: whoever is in the middle of a body is not done.
-    pub(super) fn poll_body(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<Result<usize, Lost>> {
+    pub(super) fn poll_body(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<Result<usize, ClientLost>> {
         match self.poll_socket(cx, into) {
             Poll::Ready(read) => {
                 self.read_timer.disarm();
-                Poll::Ready(read.ok().filter(|read| *read > 0).ok_or(Lost::Left))
+                Poll::Ready(read.ok().filter(|read| *read > 0).ok_or(ClientLost::Left))
             }
             Poll::Pending => {
                 ready!(self.read_timer.poll(cx, self.limits.body_idle, false));
-                Poll::Ready(Err(Lost::Slow))
+                Poll::Ready(Err(ClientLost::Slow))
             }
         }
     }
 
     /// Reads what belongs to heads; 0 is the end. The time of a head runs from its first byte, that of the first head from
-    /// accept: more of it does not start it anew.
+    /// accept: more of it does not start it again.
     ///
     /// # Errors
     /// As for [`Client::poll_body`]. Between exchanges nobody is too slow, but an idle connection may be over.
-    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<Result<usize, Lost>> {
+    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<Result<usize, ClientLost>> {
         let idle = self.inbox.is_empty();
         match self.poll_socket(cx, into) {
             Poll::Ready(read) => {
                 if idle {
                     self.read_timer.disarm();
                 }
-                Poll::Ready(read.map_err(|_| Lost::Left))
+                Poll::Ready(read.map_err(|_| ClientLost::Left))
             }
             Poll::Pending => {
                 ready!(match (&self.first, idle) {
@@ -163,7 +163,7 @@ impl Client {
                     (None, true) => self.read_timer.poll(cx, self.limits.keep_alive_idle, false),
                     (None, false) => self.read_timer.poll(cx, self.limits.head, false),
                 });
-                Poll::Ready(if idle { Ok(0) } else { Err(Lost::Slow) })
+                Poll::Ready(if idle { Ok(0) } else { Err(ClientLost::Slow) })
             }
         }
     }
@@ -177,32 +177,32 @@ impl Client {
         self.read_timer.disarm();
     }
 
-    /// Writes bytes behind all that waits.
+    /// Writes bytes after all that waits.
     ///
     /// # Errors
     /// When the client is gone.
-    pub(super) fn send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Result<(), Lost> {
+    pub(super) fn send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Result<(), ClientLost> {
         if bytes.is_empty() {
             return Ok(());
         }
-        self.socket.send(cx, bytes).map(drop).map_err(|_| Lost::Left)
+        self.socket.send(cx, bytes).map(drop).map_err(|_| ClientLost::Left)
     }
 
     /// Waits until the system has taken everything.
     ///
     /// # Errors
     /// When the client is gone, or does not read.
-    pub(super) fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Lost>> {
+    pub(super) fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ClientLost>> {
         let left = self.socket.left();
         match self.socket.poll_drain(cx) {
             Poll::Ready(drained) => {
                 self.write_timer.disarm();
-                Poll::Ready(drained.map_err(|_| Lost::Left))
+                Poll::Ready(drained.map_err(|_| ClientLost::Left))
             }
             Poll::Pending => {
                 let moved = self.socket.left() != left;
                 ready!(self.write_timer.poll(cx, self.limits.write_stall, moved));
-                Poll::Ready(Err(Lost::Slow))
+                Poll::Ready(Err(ClientLost::Slow))
             }
         }
     }
@@ -221,10 +221,10 @@ impl Client {
     /// The socket, for whoever goes on with it, and what was sent ahead.
     ///
     /// # Errors
-    /// When the system has no room to watch it anew.
+    /// When the system has no room to watch it again.
     pub(super) fn into_stream(mut self) -> io::Result<(Stream, Vec<u8>)> {
         let stream = match self.socket.stream {
-            // Only who watches it anew is told of bytes that lie there.
+            // Only a new registration reports bytes that are there already.
             Stream::Plain(stream) if self.unread => Stream::Plain(TcpStream::from_std(stream.into_std()?)?),
             stream => stream,
         };

@@ -1,15 +1,15 @@
 //! One response of a backend, from its heads to its end, whatever the client speaks. Pure.
 //!
-//! Promises: the observation sees every byte of the body before the client can; what stands behind the response belongs to
+//! Promises: the observation sees every byte of the body before the client can; what stands after the response belongs to
 //! nobody, and its connection carries no other exchange; neither does one whose backend cannot be proved to have read the
 //! request.
 
 use std::time::Instant;
 
-use super::chunks::{Part, Progress};
+use super::chunks::{BodyProgress, Part};
 use super::forward::Forward;
 use super::framing::Framing;
-use super::grammar::Seen;
+use super::grammar::HeadScan;
 use super::response::{self, Response, Version};
 use super::tap::Tap;
 use super::upstream::Failure;
@@ -35,38 +35,38 @@ pub(super) trait Receiver {
 
 /// How far the response has come.
 #[derive(Debug)]
-enum Stage {
+enum ResponseStage {
     Heads,
     Body(Framing),
     /// All of it was read.
     Whole,
-    /// It switches protocols; what the backend sent behind its head.
+    /// It switches protocols; what the backend sent after its head.
     Switched(Vec<u8>),
     /// Its body is framed wrongly.
     Broken,
 }
 
-/// How a response ends.
+/// How reading a response ends.
 #[derive(Debug)]
-pub(super) enum Ended {
+pub(super) enum ResponseEnd {
     /// All of it was read.
     Whole,
-    /// It switches protocols; what the backend sent behind its head.
+    /// It switches protocols; what the backend sent after its head.
     Switched(Vec<u8>),
     /// What was read before was handed on.
     Failed(Failure),
 }
 
-/// Follows one response.
+/// Follows one response from the first byte of its heads, and keeps a head that is not whole.
 #[derive(Debug)]
 pub(super) struct Download {
-    stage: Stage,
+    stage: ResponseStage,
     /// A head that is not whole yet.
     held: Vec<u8>,
     /// What of the body came with its head and is to be looked at in a later turn.
     ahead: Vec<u8>,
     /// How far it was looked at.
-    seen: Seen,
+    seen: HeadScan,
     /// A byte of it was read.
     begun: bool,
     /// The client was waited for, and the backend has not been waited for since: what it sent lay unread.
@@ -80,10 +80,10 @@ pub(super) struct Download {
 impl Default for Download {
     fn default() -> Self {
         Self {
-            stage: Stage::Heads,
+            stage: ResponseStage::Heads,
             held: Vec::new(),
             ahead: Vec::new(),
-            seen: Seen::default(),
+            seen: HeadScan::default(),
             begun: false,
             held_back: false,
             ends_connection: false,
@@ -100,12 +100,12 @@ impl Download {
 
     /// Whether the final head was read.
     pub(super) fn has_head(&self) -> bool {
-        !matches!(self.stage, Stage::Heads)
+        !matches!(self.stage, ResponseStage::Heads)
     }
 
     /// Whether all of it was read.
     pub(super) fn is_whole(&self) -> bool {
-        matches!(self.stage, Stage::Whole)
+        matches!(self.stage, ResponseStage::Whole)
     }
 
     /// Whether its connection carries no other exchange.
@@ -129,12 +129,12 @@ impl Download {
     }
 
     /// How it ended, if nothing more is to be read. A switch is handed out once.
-    pub(super) fn ended(&mut self) -> Option<Ended> {
+    pub(super) fn ended(&mut self) -> Option<ResponseEnd> {
         match &mut self.stage {
-            Stage::Heads | Stage::Body(_) => None,
-            Stage::Whole => Some(Ended::Whole),
-            Stage::Switched(ahead) => Some(Ended::Switched(std::mem::take(ahead))),
-            Stage::Broken => Some(Ended::Failed(Failure::Improper("its chunks are framed wrongly"))),
+            ResponseStage::Heads | ResponseStage::Body(_) => None,
+            ResponseStage::Whole => Some(ResponseEnd::Whole),
+            ResponseStage::Switched(ahead) => Some(ResponseEnd::Switched(std::mem::take(ahead))),
+            ResponseStage::Broken => Some(ResponseEnd::Failed(Failure::Improper("its chunks are framed wrongly"))),
         }
     }
 
@@ -185,9 +185,9 @@ impl Download {
             let framing = self.begin(&mut response, forward, sent);
             to.head(&response, &framing)?;
             if response.status == 101 {
-                self.stage = Stage::Switched(rest.to_vec());
+                self.stage = ResponseStage::Switched(rest.to_vec());
             } else {
-                self.stage = if framing.is_over() { Stage::Whole } else { Stage::Body(framing) };
+                self.stage = if framing.is_over() { ResponseStage::Whole } else { ResponseStage::Body(framing) };
                 let (first, later) = rest.split_at(forward.tap.reads(rest.len()));
                 self.ahead = later.to_vec();
                 self.take_body(first, &mut forward.tap, now, to);
@@ -210,8 +210,8 @@ impl Download {
     }
 
     fn take_body(&mut self, bytes: &[u8], tap: &mut Tap, now: Instant, to: &mut impl Receiver) {
-        let Stage::Body(framing) = &mut self.stage else {
-            // Bytes behind a response belong to no request, and must not become the next one's.
+        let ResponseStage::Body(framing) = &mut self.stage else {
+            // Bytes after a response belong to no request, and must not become the next one's.
             self.ends_connection |= !(bytes.is_empty() && self.ahead.is_empty());
             return;
         };
@@ -229,20 +229,20 @@ impl Download {
         tap.frame_end();
         to.piece(&bytes[..followed.raw], &trailers);
         match followed.state {
-            Progress::Goes => {}
-            Progress::Ended => {
+            BodyProgress::Continues => {}
+            BodyProgress::Over => {
                 self.ends_connection |= followed.bytes < bytes.len() || !self.ahead.is_empty();
-                self.stage = Stage::Whole;
+                self.stage = ResponseStage::Whole;
             }
-            Progress::Broken => self.stage = Stage::Broken,
+            BodyProgress::Broken => self.stage = ResponseStage::Broken,
         }
     }
 
     /// The backend's connection has ended in order, which ends some responses. False where it cuts this one.
     pub(super) fn close(&mut self) -> bool {
-        let closes = matches!(self.stage, Stage::Body(Framing::Close));
+        let closes = matches!(self.stage, ResponseStage::Body(Framing::Close));
         if closes {
-            self.stage = Stage::Whole;
+            self.stage = ResponseStage::Whole;
         }
         closes
     }

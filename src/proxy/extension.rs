@@ -1,4 +1,4 @@
-//! What may stand behind the size of a chunk (RFC 9112, 7.1.1). Pure.
+//! What may stand after the size of a chunk (RFC 9112, 7.1.1). Pure.
 //!
 //! Nobody uses it and most readers skip it without a look, each in a way of its own; so it passes only as the grammar
 //! has it.
@@ -8,20 +8,20 @@ use super::grammar::{is_token, is_value};
 /// How far an extension has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Extension {
-    /// Behind a semicolon.
+    /// After a semicolon.
     Start,
     Name,
-    /// Blanks behind a name.
+    /// Blanks after a name.
     NameEnd,
-    /// Behind an equals sign.
+    /// After an equals sign.
     Equals,
     Token,
     Quoted,
-    /// Behind a backslash in quotes.
+    /// After a backslash in quotes.
     Escaped,
-    /// Behind the closing quote.
+    /// After the closing quote.
     Closed,
-    /// Blanks behind a value.
+    /// Blanks after a value.
     ValueEnd,
 }
 
@@ -45,7 +45,7 @@ impl Extension {
         })
     }
 
-    /// Whether the line may end here; behind blanks only where the reader is lenient.
+    /// Whether the line may end here; after blanks only where the reader is lenient.
     pub(super) fn may_end(self, lenient: bool) -> bool {
         match self {
             Self::Name | Self::Token | Self::Closed => true,

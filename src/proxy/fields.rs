@@ -11,7 +11,7 @@ use hashbrown::{HashMap, HashSet};
 use super::grammar::{is_token, is_value};
 use super::steps::step;
 
-/// One field line.
+/// One field line, borrowed from its head.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Field<'a> {
     /// The line without its end.
@@ -22,7 +22,7 @@ pub(super) struct Field<'a> {
 }
 
 impl<'a> Field<'a> {
-    /// Reads the line that bytes begin with, in one pass. Gives what stands behind it too; None where it is not a field.
+    /// Reads the line that bytes begin with, in one pass. Gives what stands after it too; None where it is not a field.
     pub(super) fn take(bytes: &'a [u8], end: LineEnd) -> Option<(Self, &'a [u8])> {
         let colon = bytes.iter().position(|byte| !is_token(*byte)).filter(|at| *at > 0 && bytes[*at] == b':')?;
         let stop = value_end(bytes, colon + 1);
@@ -97,7 +97,7 @@ pub(super) fn split_any_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((line, &bytes[at + 1..]))
 }
 
-/// The fields of a head that was read before, from behind its first line on.
+/// The fields of a head that was read before, from after its first line on.
 pub(super) fn fields(mut rest: &[u8]) -> impl Iterator<Item = Field<'_>> {
     std::iter::from_fn(move || {
         let (line, after) = split_any_line(rest)?;
@@ -147,9 +147,9 @@ pub(super) struct Hop {
     h2c: bool,
     /// `TE` asks for trailers.
     te_trailers: bool,
-    /// Lines that may have to go, and how many there are; only the first of them have a place here.
+    /// Where the first of the lines that may have to go stand; `noted` counts all of them.
     lines: [(u32, u32); NOTED],
-    some: usize,
+    noted: usize,
     /// A `Connection` names other fields.
     names: bool,
 }
@@ -174,11 +174,11 @@ impl Hop {
             16 if field.is("proxy-connection") => {}
             _ => return,
         }
-        if let Some(line) = self.lines.get_mut(self.some) {
+        if let Some(line) = self.lines.get_mut(self.noted) {
             // A head is far below 4 GiB.
             *line = (place.start as u32, place.end as u32);
         }
-        self.some += 1;
+        self.noted += 1;
     }
 
     fn note_connection(&mut self, list: &[u8]) {
@@ -210,7 +210,7 @@ impl Hop {
 
     /// Whether the field stays on this side. `switching` keeps the pair that switches protocols, `te` the will to have
     /// trailers; `named` are the fields that `Connection` names, if it names any.
-    fn holds(&self, field: &Field<'_>, switching: bool, te: bool, named: Option<&Named<'_>>) -> bool {
+    fn holds(&self, field: &Field<'_>, switching: bool, te: bool, named: Option<&NamedFields<'_>>) -> bool {
         match field.name.len() {
             2 if field.is("te") => return !(te && self.te_trailers),
             7 if field.is("upgrade") => return !switching,
@@ -228,9 +228,9 @@ impl Hop {
 ///
 /// Found in one pass over the fields and one over the lists: to search the lists for every field would take the product
 /// of both, which a client could make a billion bytes.
-struct Named<'a>(HashMap<Folded<'a>, bool>);
+struct NamedFields<'a>(HashMap<Folded<'a>, bool>);
 
-impl<'a> Named<'a> {
+impl<'a> NamedFields<'a> {
     fn of(all: &'a [u8]) -> Self {
         let mut named: HashMap<_, _> = fields(all).map(|field| (Folded(field.name), false)).collect();
         for list in fields(all).filter(|field| field.is("connection")) {
@@ -277,17 +277,17 @@ const KEPT: [&str; 4] = ["transfer-encoding", "trailer", "content-length", "host
 
 /// The fields of a head that pass. `switching` keeps the pair that switches protocols, `te` the will to have trailers.
 pub(super) fn passing<'a>(all: &'a [u8], hop: &Hop, switching: bool, te: bool) -> impl Iterator<Item = Field<'a>> {
-    let named = hop.names.then(|| Named::of(all));
-    fields(all).filter(move |field| !(hop.some > 0 && hop.holds(field, switching, te, named.as_ref())))
+    let named = hop.names.then(|| NamedFields::of(all));
+    fields(all).filter(move |field| !(hop.noted > 0 && hop.holds(field, switching, te, named.as_ref())))
 }
 
-/// Writes the same fields of a head whose lines end in CRLF, as they stand, without the empty line behind them.
+/// Writes the same fields of a head whose lines end in CRLF, as they stand, without the empty line after them.
 pub(super) fn write_passing(all: &[u8], hop: &Hop, switching: bool, te: bool, out: &mut Vec<u8>) {
-    if hop.names || hop.some > NOTED {
+    if hop.names || hop.noted > NOTED {
         return passing(all, hop, switching, te).for_each(|field| write_line(&field, out));
     }
     let mut from = 0;
-    for (start, end) in hop.lines[..hop.some].iter().map(|(start, end)| (*start as usize, *end as usize)) {
+    for (start, end) in hop.lines[..hop.noted].iter().map(|(start, end)| (*start as usize, *end as usize)) {
         let held = Field::split(&all[start..end]).is_some_and(|field| hop.holds(&field, switching, te, None));
         if held {
             out.extend_from_slice(&all[from..start]);
@@ -317,7 +317,7 @@ mod tests {
                 for byte in 0..=u8::MAX {
                     let mut bytes = vec![b'\x80'; length];
                     bytes[place] = byte;
-                    // A tab is odd and part of a value: what stands behind it must still be looked at.
+                    // A tab is odd and part of a value: what stands after it must still be looked at.
                     bytes[length / 2] = if byte % 2 == 0 { b'\t' } else { b' ' };
                     assert_eq!(value_end(&bytes, place / 2), naive(&bytes, place / 2), "{}", bytes.escape_ascii());
                 }

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 
 use super::answer::Answer;
-use super::chunks::Progress;
+use super::chunks::BodyProgress;
 use super::framing::Framing;
-use super::guard::{Facts, Request};
+use super::guard::{NotedFields, Request};
 use super::named_model::RequestScan;
 use super::polls::Polls;
 use super::request::{self, KeptHead};
@@ -63,7 +63,7 @@ pub(super) struct Asked {
     body: RequestBody,
 }
 
-/// One exchange.
+/// One exchange on its way, whatever the client speaks: its backend, its observation, and what may be sent again.
 pub(super) struct Forward {
     pub(super) tap: Tap,
     /// The backend that serves it.
@@ -81,7 +81,7 @@ impl Forward {
     /// An exchange begins. `behind` are the bytes that came with the head: what belongs to the body is taken from them, as
     /// far as it may be looked at now.
     ///
-    /// A client that leaves right behind its head is counted too: the exchange begins before anything is waited for.
+    /// A client that leaves right after its head is counted too: the exchange begins before anything is waited for.
     pub(super) fn begin(
         worker: &Rc<Worker>,
         polls: &Rc<Polls>,
@@ -134,9 +134,9 @@ impl Forward {
             head.keep_body(&first[..followed.raw]);
             head.keep_body(&trailers);
             *behind = &behind[followed.bytes..];
-            broken = followed.state == Progress::Broken;
+            broken = followed.state == BodyProgress::Broken;
         }
-        // What came whole with its head has named its model before anybody is told that it is sent.
+        // A body that came whole with its head names its model before the request is sent.
         if upload.is_over() {
             tap.request_read();
         }
@@ -206,7 +206,7 @@ impl Forward {
 }
 
 /// The trace that a client names.
-fn trace_of(facts: &Facts<'_>) -> Option<(TraceId, ParentSpan)> {
+fn trace_of(facts: &NotedFields<'_>) -> Option<(TraceId, ParentSpan)> {
     facts.traceparent.filter(|_| !facts.several_traceparents).and_then(trace::parse_traceparent)
 }
 

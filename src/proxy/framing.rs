@@ -1,6 +1,6 @@
 //! Where a body ends, in either direction. Pure.
 
-use super::chunks::{Chunks, Followed, Part, Progress};
+use super::chunks::{BodyProgress, Chunks, Followed, Part};
 
 /// How the rest of a body is framed.
 #[derive(Debug)]
@@ -31,16 +31,16 @@ impl Framing {
                 if take > 0 {
                     part(Part::Data(&bytes[..take]));
                 }
-                let state = if *left == 0 { Progress::Ended } else { Progress::Goes };
+                let state = if *left == 0 { BodyProgress::Over } else { BodyProgress::Continues };
                 return Followed { bytes: take, raw: take, state };
             }
             Self::Chunked(chunks) => chunks.follow(bytes, part),
             Self::Close => {
                 part(Part::Data(bytes));
-                return Followed { bytes: bytes.len(), raw: bytes.len(), state: Progress::Goes };
+                return Followed { bytes: bytes.len(), raw: bytes.len(), state: BodyProgress::Continues };
             }
         };
-        if followed.state == Progress::Ended {
+        if followed.state == BodyProgress::Over {
             *self = Self::OVER;
         }
         followed

@@ -9,7 +9,7 @@ pub(super) const MAX_FIELDS: usize = 500;
 
 /// How far bytes were looked at that hold no whole head yet: however they dribble in, none is searched twice.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Seen {
+pub(super) struct HeadScan {
     /// So many bytes were looked at.
     pub(super) bytes: usize,
     /// So many of them are empty lines before the head.

@@ -9,10 +9,10 @@ use std::sync::LazyLock;
 use memchr::memmem::Finder;
 
 use super::authority::is_authority;
-use super::chunks::{Chunks, Progress};
+use super::chunks::{BodyProgress, Chunks};
 use super::fields::{Field, Hop, LineEnd, split_line};
 use super::framing::Framing;
-use super::grammar::{MAX_FIELDS, MAX_HEAD, Seen, is_http11, is_target, is_token, parse_length};
+use super::grammar::{HeadScan, MAX_FIELDS, MAX_HEAD, is_http11, is_target, is_token, parse_length};
 use super::steps::step;
 use crate::exchange::outcome::Malformed;
 use crate::wire::route::ErrorShape;
@@ -20,7 +20,7 @@ use crate::wire::route::ErrorShape;
 /// What begins a connection that speaks HTTP/2 (RFC 9113, 3.4), up to its empty line.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
 
-/// Why a request was refused, and how its sender expects to be told.
+/// Why a request was refused, and the form of the answer that its sender expects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) why: Malformed,
@@ -30,7 +30,7 @@ pub(super) struct Refusal {
 }
 
 impl Refusal {
-    /// Of what cannot even be told what it is.
+    /// For bytes that show neither a dialect nor a method.
     pub(super) const fn plain(why: Malformed) -> Self {
         Self { why, shape: ErrorShape::Native, head_only: false }
     }
@@ -63,12 +63,12 @@ pub(super) struct Request<'a> {
     pub(super) framing: Framing,
     pub(super) has_host: bool,
     pub(super) hop: Hop,
-    pub(super) facts: Facts<'a>,
+    pub(super) facts: NotedFields<'a>,
 }
 
 /// Fields that say how the body is to be read, and to which trace the request belongs.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Facts<'a> {
+pub(super) struct NotedFields<'a> {
     pub(super) content_type: Option<&'a [u8]>,
     pub(super) content_encoding: Option<&'a [u8]>,
     /// SGLang's own field.
@@ -110,7 +110,7 @@ impl<'a> Request<'a> {
 static EMPTY_LINE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
 
 /// Looks for a whole head and judges it.
-pub(super) fn look<'a>(bytes: &'a [u8], seen: &mut Seen) -> Verdict<'a> {
+pub(super) fn look<'a>(bytes: &'a [u8], seen: &mut HeadScan) -> Verdict<'a> {
     // Empty lines before a request line are allowed (RFC 9112, 2.2).
     while bytes[seen.blank..].starts_with(b"\r\n") {
         step(2);
@@ -125,7 +125,7 @@ pub(super) fn look<'a>(bytes: &'a [u8], seen: &mut Seen) -> Verdict<'a> {
         seen.bytes = bytes.len();
         return verdict;
     };
-    *seen = Seen::default();
+    *seen = HeadScan::default();
     if blank + end > MAX_HEAD {
         return refuse(Malformed::TooLarge, head);
     }
@@ -140,14 +140,14 @@ pub(super) fn look<'a>(bytes: &'a [u8], seen: &mut Seen) -> Verdict<'a> {
 /// Gives how many bytes are handed on, and whether the guard stopped the stream. For those who hold the guard to account.
 #[must_use]
 pub fn follow(stream: &[u8], piece: usize) -> (usize, bool) {
-    let (mut body, mut passed, mut seen) = (Framing::OVER, 0, Seen::default());
+    let (mut body, mut passed, mut seen) = (Framing::OVER, 0, HeadScan::default());
     let ends = (piece.max(1)..stream.len()).step_by(piece.max(1)).chain([stream.len()]);
     for end in ends {
         while passed < end {
             if !body.is_over() {
                 let followed = body.follow(&stream[passed..end], &mut |_| {});
                 passed += followed.bytes;
-                if followed.state == Progress::Broken {
+                if followed.state == BodyProgress::Broken {
                     return (passed, true);
                 }
                 continue;
@@ -166,7 +166,7 @@ pub fn follow(stream: &[u8], piece: usize) -> (usize, bool) {
 }
 
 /// An incomplete head: what can be refused without waiting for its end.
-fn judge_early(head: &[u8], seen: &mut Seen) -> Verdict<'static> {
+fn judge_early(head: &[u8], seen: &mut HeadScan) -> Verdict<'static> {
     // A head that ends its lines with bare line feeds would never end.
     let from = seen.bytes.saturating_sub(seen.blank);
     if !seen.first_line
@@ -190,7 +190,7 @@ fn path_of(target: &[u8]) -> &[u8] {
     &target[..memchr::memchr(b'?', target).unwrap_or(target.len())]
 }
 
-/// A path as text. Where it is not UTF-8, the folder is told in which its first odd byte stands: that is enough for the
+/// A path as text. Where it is not UTF-8, the folder with its first odd byte is taken: that is enough for the
 /// caller's dialect, and no endpoint has such a name.
 fn as_text(path: &[u8]) -> &str {
     std::str::from_utf8(path).unwrap_or_else(|error| {
@@ -289,7 +289,7 @@ struct JudgedFields<'a> {
     chunked: bool,
     host: Option<&'a [u8]>,
     hop: Hop,
-    facts: Facts<'a>,
+    facts: NotedFields<'a>,
 }
 
 fn judge_fields(all: &[u8]) -> Result<JudgedFields<'_>, Malformed> {

@@ -20,9 +20,9 @@ use crate::tls::server::TlsServer;
 /// The first byte of a TLS handshake (RFC 8446, 5.1).
 const HANDSHAKE: u8 = 22;
 
-/// Shakes hands within the time of the first head; none where the client is not to be served. A connection that ends
-/// before its first byte, as health checks do, is no fault and not counted.
-pub(super) async fn shake(
+/// Does the TLS handshake within the time limit of the first head; `None` where the client is not to be served. A
+/// connection that ends before its first byte, as health checks do, is not counted as a fault.
+pub(super) async fn accept_tls(
     worker: &Worker,
     socket: TcpStream,
     server: &TlsServer,
@@ -30,27 +30,27 @@ pub(super) async fn shake(
 ) -> Option<Stream> {
     let deadline = admission.first_head(worker.settings.client.head);
     let spoke = Cell::new(false);
-    let shaken = {
-        let mut shaking = pin!(before(deadline, accept(server, socket, &spoke)));
+    let accepted = {
+        let mut accepting = pin!(before(deadline, accept(server, socket, &spoke)));
         tokio::select! {
             biased;
-            shaken = &mut shaking => shaken,
+            accepted = &mut accepting => accepted,
             () = admission.seat.asked_to_leave() => return None,
             () = worker.draining() => return None,
         }
     };
-    match shaken {
+    match accepted {
         Ok(Ok(stream)) => return Some(stream),
-        Ok(Err(Refused::Plain(stream))) => {
+        Ok(Err(HandshakeFailure::Plain(stream))) => {
             let refusal = Refusal::plain(Malformed::Tls);
             worker.sink.refused(refusal.why);
             closing::refuse(worker, &admission.seat, stream, &to_refusal(refusal)).await;
         }
-        Ok(Err(Refused::Handshake(error))) => {
+        Ok(Err(HandshakeFailure::Handshake(error))) => {
             worker.sink.refused(Malformed::Tls);
             tracing::debug!(%error, "a TLS handshake failed");
         }
-        Ok(Err(Refused::Left)) => {}
+        Ok(Err(HandshakeFailure::Left)) => {}
         Err(_) if spoke.get() => worker.sink.refused(Malformed::Timeout),
         Err(_) => {}
     }
@@ -65,7 +65,7 @@ async fn before<T>(deadline: Option<Instant>, work: impl Future<Output = T>) -> 
     }
 }
 
-enum Refused {
+enum HandshakeFailure {
     /// It speaks something else.
     Plain(Stream),
     Handshake(io::Error),
@@ -73,13 +73,13 @@ enum Refused {
     Left,
 }
 
-async fn accept(server: &TlsServer, socket: TcpStream, spoke: &Cell<bool>) -> Result<Stream, Refused> {
+async fn accept(server: &TlsServer, socket: TcpStream, spoke: &Cell<bool>) -> Result<Stream, HandshakeFailure> {
     let mut first = [0];
     let peeked = socket.peek(&mut first).await;
     spoke.set(true);
     match peeked {
-        Ok(1) if first[0] == HANDSHAKE => server.accept(socket).await.map_err(Refused::Handshake),
-        Ok(1) => Err(Refused::Plain(Stream::Plain(socket))),
-        _ => Err(Refused::Left),
+        Ok(1) if first[0] == HANDSHAKE => server.accept(socket).await.map_err(HandshakeFailure::Handshake),
+        Ok(1) => Err(HandshakeFailure::Plain(Stream::Plain(socket))),
+        _ => Err(HandshakeFailure::Left),
     }
 }

@@ -1,6 +1,6 @@
 //! A client connection that speaks HTTP/1, from accept to close.
 //!
-//! Heads are read, judged and written anew; bodies pass as they stand on the wire, framing included, from one socket to
+//! Heads are read, judged and written again; bodies pass as they stand on the wire, framing included, from one socket to
 //! the other through memory that the thread lends. Whoever is quiet holds no buffer. One task does all of it and polls
 //! both sockets itself.
 
@@ -22,10 +22,10 @@ use tokio::net::TcpStream;
 use super::admission::Admission;
 use super::answer::{Answer, to_refusal, to_too_many};
 use super::attempt::Attempt;
-use super::client::{Client, Lost};
+use super::client::{Client, ClientLost};
 use super::closing;
 use super::forward::{Forward, blame, explain};
-use super::grammar::Seen;
+use super::grammar::HeadScan;
 use super::guard::{Refusal, Verdict, look};
 use super::polls::Polls;
 use super::response::{Persistence, Version};
@@ -41,8 +41,10 @@ use relay::{Relay, RelayEnd};
 fn break_off(relay: &mut Relay, end: RelayEnd) -> Option<Answer> {
     let begun = relay.reply.begun;
     let (outcome, answer) = match end {
-        RelayEnd::Lost(Lost::Left) => (End::ClientLeft, None),
-        RelayEnd::Lost(Lost::Slow) => (End::Rejected(ErrorType::ClientTimeout), Some(blame(ErrorType::ClientTimeout))),
+        RelayEnd::Lost(ClientLost::Left) => (End::ClientLeft, None),
+        RelayEnd::Lost(ClientLost::Slow) => {
+            (End::Rejected(ErrorType::ClientTimeout), Some(blame(ErrorType::ClientTimeout)))
+        }
         RelayEnd::Failed(failure) => {
             (End::BackendFailed(failure.why()), Some(explain(relay.forward.member(), &failure)))
         }
@@ -60,18 +62,18 @@ fn break_off(relay: &mut Relay, end: RelayEnd) -> Option<Answer> {
 }
 
 /// How a connection goes on.
-enum Next {
+enum AfterExchange {
     /// With the next request.
     Request,
-    /// It closes behind a whole answer.
+    /// It closes after a whole answer.
     Close,
     /// The same, to a client that may still be sending.
     Linger,
-    /// It closes at once: behind half an answer, or for a client that is gone.
+    /// It closes at once: after half an answer, or for a client that is gone.
     Cut,
     /// A head must not be handed on.
     Refuse(Refusal),
-    /// It closes without a request, and is told that there are too many connections.
+    /// It closes without a request, after the answer that there are too many connections.
     TooMany,
     /// It speaks HTTP/2.
     Http2,
@@ -84,7 +86,7 @@ pub(super) async fn serve(worker: Rc<Worker>, polls: Rc<Polls>, stream: TcpStrea
     let stream = match &worker.tls {
         None => Stream::Plain(stream),
         // Large futures that few connections need, or few of them for long, are not part of every connection's.
-        Some(server) => match Box::pin(handshake::shake(&worker, stream, server, &admission)).await {
+        Some(server) => match Box::pin(handshake::accept_tls(&worker, stream, server, &admission)).await {
             Some(stream) => stream,
             None => return,
         },
@@ -93,11 +95,18 @@ pub(super) async fn serve(worker: Rc<Worker>, polls: Rc<Polls>, stream: TcpStrea
         return Box::pin(http2::serve(worker, stream, Vec::new(), admission)).await;
     }
     let client = Client::new(stream, worker.settings.client, &admission);
-    let mut connection =
-        Connection { worker, polls, client, admission, seen: Seen::default(), begun: false, grace: Timer::default() };
+    let mut connection = Connection {
+        worker,
+        polls,
+        client,
+        admission,
+        seen: HeadScan::default(),
+        begun: false,
+        grace: Timer::default(),
+    };
     match connection.serve().await {
-        Next::Request | Next::Cut => {}
-        Next::Close if !connection.client.socket.stream.is_tls() => {}
+        AfterExchange::Request | AfterExchange::Cut => {}
+        AfterExchange::Close if !connection.client.socket.stream.is_tls() => {}
         next => Box::pin(connection.finish(next)).await,
     }
 }
@@ -108,7 +117,7 @@ struct Connection {
     client: Client,
     admission: Admission,
     /// How far what the client has sent ahead was looked at for a head.
-    seen: Seen,
+    seen: HeadScan,
     /// It has had an exchange.
     begun: bool,
     /// What is left of the time for half a head while the process drains.
@@ -117,7 +126,7 @@ struct Connection {
 
 impl Connection {
     /// Serves exchanges until one is the last.
-    async fn serve(&mut self) -> Next {
+    async fn serve(&mut self) -> AfterExchange {
         loop {
             let forward = match poll_fn(|cx| self.poll_request(cx)).await {
                 Ok(forward) => forward,
@@ -126,14 +135,14 @@ impl Connection {
             self.begun = true;
             self.admission.seat.begin();
             match self.exchange(forward).await {
-                Next::Request => self.admission.seat.rest(self.polls.begun()),
+                AfterExchange::Request => self.admission.seat.rest(self.polls.begun()),
                 next => return next,
             }
         }
     }
 
     /// Waits for a whole head, and begins an exchange with it.
-    fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<Box<Forward>, Next>> {
+    fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<Box<Forward>, AfterExchange>> {
         let worker = self.worker.clone();
         let mut scratch = worker.thread.scratch.borrow_mut();
         if self.seen.bytes < self.client.inbox.len()
@@ -145,25 +154,25 @@ impl Connection {
             let (draining, idle) = (self.worker.is_draining(), self.client.inbox.is_empty());
             // Half a head may become a request, but a drain does not wait for it.
             if draining && !idle && self.grace.poll(cx, Some(closing::GRACE), false).is_ready() {
-                return Poll::Ready(Err(Next::Close));
+                return Poll::Ready(Err(AfterExchange::Close));
             }
             let read = match self.client.poll_head(cx, &mut scratch) {
                 // What lies in the system unread may be a request: it is waited for, and answered.
                 Poll::Pending if draining && idle && !self.client.has_unread() => {
-                    return Poll::Ready(Err(Next::Close));
+                    return Poll::Ready(Err(AfterExchange::Close));
                 }
                 Poll::Pending if self.admission.seat.is_leaving() && !self.client.has_unread() => {
                     return Poll::Ready(Err(self.leave()));
                 }
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(0) | Err(Lost::Slow)) if self.admission.over_limit => {
-                    return Poll::Ready(Err(Next::TooMany));
+                Poll::Ready(Ok(0) | Err(ClientLost::Slow)) if self.admission.over_limit => {
+                    return Poll::Ready(Err(AfterExchange::TooMany));
                 }
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(Next::Close)),
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(AfterExchange::Close)),
                 Poll::Ready(Ok(read)) => &scratch[..read],
-                Poll::Ready(Err(Lost::Left)) => return Poll::Ready(Err(Next::Cut)),
-                Poll::Ready(Err(Lost::Slow)) => {
-                    return Poll::Ready(Err(Next::Refuse(Refusal::plain(Malformed::Timeout))));
+                Poll::Ready(Err(ClientLost::Left)) => return Poll::Ready(Err(AfterExchange::Cut)),
+                Poll::Ready(Err(ClientLost::Slow)) => {
+                    return Poll::Ready(Err(AfterExchange::Refuse(Refusal::plain(Malformed::Timeout))));
                 }
             };
             let begun = if self.client.inbox.is_empty() {
@@ -184,12 +193,12 @@ impl Connection {
     }
 
     /// How the connection closes for another one.
-    fn leave(&self) -> Next {
-        if self.client.inbox.is_empty() { Next::Close } else { Next::TooMany }
+    fn leave(&self) -> AfterExchange {
+        if self.client.inbox.is_empty() { AfterExchange::Close } else { AfterExchange::TooMany }
     }
 
     /// Looks at what lies in the inbox.
-    fn judge_ahead(&mut self) -> Option<Result<Box<Forward>, Next>> {
+    fn judge_ahead(&mut self) -> Option<Result<Box<Forward>, AfterExchange>> {
         let ahead = std::mem::take(&mut self.client.inbox);
         let begun = self.judge(&ahead);
         if begun.is_none() {
@@ -198,33 +207,33 @@ impl Connection {
         begun
     }
 
-    /// Looks at all that the client has sent and that belongs to no exchange yet. What is left of it behind the head
+    /// Looks at all that the client has sent and that belongs to no exchange yet. What is left of it after the head
     /// and what came of its body goes into the inbox. None while a head is not whole.
-    fn judge(&mut self, ahead: &[u8]) -> Option<Result<Box<Forward>, Next>> {
+    fn judge(&mut self, ahead: &[u8]) -> Option<Result<Box<Forward>, AfterExchange>> {
         let (judged, left) = match look(ahead, &mut self.seen) {
             Verdict::More => return None,
             Verdict::Head(request, bytes) => {
                 let mut behind = &ahead[bytes..];
                 (Ok(Forward::begin(&self.worker, &self.polls, request, &mut behind)), behind)
             }
-            Verdict::Refuse(refusal) => (Err(Next::Refuse(refusal)), ahead),
+            Verdict::Refuse(refusal) => (Err(AfterExchange::Refuse(refusal)), ahead),
             Verdict::Http2 if self.begun || !self.worker.settings.http2 => {
-                (Err(Next::Refuse(Refusal::plain(Malformed::Version))), ahead)
+                (Err(AfterExchange::Refuse(Refusal::plain(Malformed::Version))), ahead)
             }
-            Verdict::Http2 => (Err(Next::Http2), ahead),
+            Verdict::Http2 => (Err(AfterExchange::Http2), ahead),
         };
         if matches!(&judged, Ok(forward) if !forward.upload.is_over() && !forward.broken) {
             self.client.put_back(left);
         } else {
             self.client.inbox = left.to_vec();
         }
-        self.seen = Seen::default();
+        self.seen = HeadScan::default();
         self.client.head_over();
         Some(judged)
     }
 
     /// Serves one exchange.
-    async fn exchange(&mut self, mut forward: Box<Forward>) -> Next {
+    async fn exchange(&mut self, mut forward: Box<Forward>) -> AfterExchange {
         if let Some(refused) = self.worker.refusal(self.admission.over_limit) {
             return self.answer(forward, refused).await;
         }
@@ -244,15 +253,15 @@ impl Connection {
                 }
                 RelayEnd::Complete => {
                     if !self.complete(&mut relay).await {
-                        return Next::Linger;
+                        return AfterExchange::Linger;
                     }
                     let closes = relay.reply.closes;
                     relay.finish();
                     self.after_answer(closes)
                 }
-                RelayEnd::Switch(ahead) => Next::Tunnel(Box::new(relay.into_tunnel(ahead))),
+                RelayEnd::Switch(ahead) => AfterExchange::Tunnel(Box::new(relay.into_tunnel(ahead))),
                 end => match break_off(&mut relay, end) {
-                    None => Next::Cut,
+                    None => AfterExchange::Cut,
                     // The backend's connection ends with this.
                     Some(answer) => self.answer(relay.into_forward(), answer).await,
                 },
@@ -268,7 +277,7 @@ impl Connection {
                 return Poll::Ready(begun.map_err(RelayEnd::Answer));
             }
             if self.client.poll_left(cx).is_ready() {
-                return Poll::Ready(Err(RelayEnd::Lost(Lost::Left)));
+                return Poll::Ready(Err(RelayEnd::Lost(ClientLost::Left)));
             }
             Poll::Pending
         })
@@ -276,12 +285,12 @@ impl Connection {
     }
 
     /// An exchange is over that never reached a backend.
-    async fn end_without_backend(&mut self, mut forward: Box<Forward>, end: RelayEnd) -> Next {
+    async fn end_without_backend(&mut self, mut forward: Box<Forward>, end: RelayEnd) -> AfterExchange {
         match end {
             RelayEnd::Answer(answer) => self.answer(forward, answer).await,
             _ => {
                 forward.tap.end(End::ClientLeft);
-                Next::Cut
+                AfterExchange::Cut
             }
         }
     }
@@ -295,17 +304,17 @@ impl Connection {
         relay.forward.upload.is_over() || poll_fn(|cx| relay.poll_rest(cx, &mut self.client, &self.worker)).await
     }
 
-    /// How the connection goes on behind a whole answer.
-    fn after_answer(&self, closes: bool) -> Next {
+    /// How the connection goes on after a whole answer.
+    fn after_answer(&self, closes: bool) -> AfterExchange {
         match closes || self.worker.is_draining() {
-            false => Next::Request,
-            true if self.client.has_more() => Next::Linger,
-            true => Next::Close,
+            false => AfterExchange::Request,
+            true if self.client.has_more() => AfterExchange::Linger,
+            true => AfterExchange::Close,
         }
     }
 
     /// Gives an answer of ours.
-    async fn answer(&mut self, mut forward: Box<Forward>, answer: Answer) -> Next {
+    async fn answer(&mut self, mut forward: Box<Forward>, answer: Answer) -> AfterExchange {
         forward.give_up(&answer);
         let unread = !forward.upload.is_over() || forward.broken;
         let asked = forward.asked;
@@ -323,28 +332,28 @@ impl Connection {
             Err(lost) => Err(lost),
         };
         match drained {
-            Err(_) => Next::Cut,
-            Ok(()) if unread || (closes && self.client.has_more()) => Next::Linger,
-            Ok(()) if closes => Next::Close,
-            Ok(()) => Next::Request,
+            Err(_) => AfterExchange::Cut,
+            Ok(()) if unread || (closes && self.client.has_more()) => AfterExchange::Linger,
+            Ok(()) if closes => AfterExchange::Close,
+            Ok(()) => AfterExchange::Request,
         }
     }
 
     /// What is left to do when no further request is served.
-    async fn finish(self, next: Next) {
+    async fn finish(self, next: AfterExchange) {
         let Self { worker, client, admission, .. } = self;
         let Ok((stream, ahead)) = client.into_stream() else { return };
         match next {
-            Next::Request | Next::Cut => {}
-            Next::Close => closing::close(stream).await,
-            Next::Linger => closing::linger(&worker, &admission.seat, stream).await,
-            Next::TooMany => closing::refuse(&worker, &admission.seat, stream, &to_too_many()).await,
-            Next::Refuse(refusal) => {
+            AfterExchange::Request | AfterExchange::Cut => {}
+            AfterExchange::Close => closing::close(stream).await,
+            AfterExchange::Linger => closing::linger(&worker, &admission.seat, stream).await,
+            AfterExchange::TooMany => closing::refuse(&worker, &admission.seat, stream, &to_too_many()).await,
+            AfterExchange::Refuse(refusal) => {
                 worker.sink.refused(refusal.why);
                 closing::refuse(&worker, &admission.seat, stream, &to_refusal(refusal)).await;
             }
-            Next::Http2 => http2::serve(worker, stream, ahead, admission).await,
-            Next::Tunnel(upgraded) => upgraded.join(stream, &ahead).await,
+            AfterExchange::Http2 => http2::serve(worker, stream, ahead, admission).await,
+            AfterExchange::Tunnel(upgraded) => upgraded.join(stream, &ahead).await,
         }
     }
 }

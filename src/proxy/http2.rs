@@ -1,18 +1,18 @@
 //! A client connection that speaks HTTP/2: by prior knowledge, or agreed on in a TLS handshake.
 //!
 //! Each stream is an exchange with a connection to the backend of its own, which speaks HTTP/1.1. Streams are tasks that
-//! belong to their connection: they end with it at the latest. What they share is the client's socket, behind the same
+//! belong to their connection: they end with it at the latest. What they share is the client's socket, with the same
 //! time limits as with HTTP/1.1. Left out: protocol switches (WebSocket over HTTP/2 is not offered, so that clients open
 //! an HTTP/1.1 connection for it), server push, `h2c` by upgrade from HTTP/1.1.
 
 mod budget;
 mod connection_end;
+mod connection_state;
 mod ending;
 mod exchange;
 mod flood;
 mod frames;
 mod head;
-mod shared;
 mod socket;
 mod stream;
 mod turn;
@@ -36,8 +36,8 @@ use crate::tls::Stream;
 use crate::tls::watch::Watcher;
 use budget::Budget;
 use connection_end::{ConnectionEnd, is_client_fault};
-use ending::{Reasons, finish};
-use shared::Shared;
+use connection_state::ConnectionState;
+use ending::{EndReasons, finish};
 use socket::{FirstHead, Socket};
 use stream::Streams;
 
@@ -55,8 +55,8 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 pub(super) async fn serve(worker: Rc<Worker>, stream: Stream, ahead: Vec<u8>, admission: Admission) {
     let (first, told_by) = first_head(&worker, &admission);
     // Without a descriptor to spare the connection works; the library notices most clients that leave by itself.
-    let mut reasons = Reasons::new(told_by, Watcher::new(stream.tcp()).ok());
-    let shared = Rc::new(Shared::of(admission.seat, Budget::new(worker.heads.clone())));
+    let mut reasons = EndReasons::new(told_by, Watcher::new(stream.tcp()).ok());
+    let shared = Rc::new(ConnectionState::of(admission.seat, Budget::new(worker.heads.clone())));
     let socket = Socket::new(stream, ahead, shared.clone(), worker.settings.client, first);
     let streams = Streams::new(worker.clone(), shared.clone(), admission.over_limit);
     let service = {
@@ -95,7 +95,8 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: Stream, ahead: Vec<u8>, ad
     finish(&worker, &shared, socket, ended).await;
 }
 
-/// The time of the first head, and above the limit of connections, where nothing is served, when the client is told so.
+/// The time of the first head; above the limit of connections nothing is served, and the second value is when the client
+/// gets the answer that says so.
 fn first_head(worker: &Worker, admission: &Admission) -> (FirstHead, Option<Instant>) {
     let limits = worker.settings.client;
     let whole_by = admission.first_head(limits.head);

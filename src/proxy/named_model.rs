@@ -7,7 +7,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-use super::guard::Facts;
+use super::guard::NotedFields;
 use crate::wire::budget::DecodeBudget;
 use crate::wire::event::Defect;
 use crate::wire::request::ModelScanner;
@@ -22,7 +22,7 @@ pub(super) struct RequestScan {
 
 impl RequestScan {
     /// Prepares to read the body of a request with this head.
-    pub(super) fn of(route: Route, facts: &Facts<'_>, budget: &Rc<DecodeBudget>) -> Self {
+    pub(super) fn of(route: Route, facts: &NotedFields<'_>, budget: &Rc<DecodeBudget>) -> Self {
         let is_opaque = facts.content_type.is_some_and(|media_type| media_type.starts_with(b"multipart/"));
         let scanner = || match facts.content_encoding.or(facts.x_body_compressed) {
             Some(coding) => Box::new(ModelScanner::coded(coding, budget)),

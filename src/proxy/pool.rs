@@ -25,7 +25,7 @@ const SWEEP: usize = 32;
 const ASK: Duration = Duration::from_millis(1);
 
 /// For so long, what cannot be repeated goes over no connection that has carried a stream of events: some servers close it
-/// behind the last event although they announced `Keep-Alive` (cpp-httplib does where the handler of a stream returns
+/// after the last event although they announced `Keep-Alive` (cpp-httplib does where the handler of a stream returns
 /// false, as llama.cpp's does at its end: tools/server/server-http.cpp), and their end may be on its way.
 const AFTER_STREAM: Duration = Duration::from_millis(25);
 
@@ -258,7 +258,7 @@ mod tests {
         assert!(pool.take(now + AFTER_STREAM, false).is_none(), "it was closed");
     }
 
-    /// Puts a connection behind a stream, that the backend closes or not, and takes it later. Whether it was kept.
+    /// Puts a connection after a stream, that the backend closes or not, and takes it later. Whether it was kept.
     async fn after_stream(pool: &Rc<Pool>, closes: bool) -> bool {
         let now = Instant::now();
         let (mut near, far) = connection().await;

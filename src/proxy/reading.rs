@@ -2,12 +2,12 @@
 //!
 //! For those who hold it against other readers; connections take the same steps with sockets in between.
 
-use super::chunks::{Part, Progress};
+use super::chunks::{BodyProgress, Part};
 use super::fields::fields;
 use super::framing::Framing;
-use super::grammar::Seen;
+use super::grammar::HeadScan;
 use super::guard::{Request, Verdict, look};
-use super::request::Head;
+use super::request::RequestHead;
 use super::response::{self, Persistence, Version};
 use crate::backend::HostHeader;
 
@@ -30,9 +30,9 @@ pub struct Message {
 #[must_use]
 pub fn requests(stream: &[u8]) -> Vec<Message> {
     let (mut read, mut rest) = (Vec::new(), stream);
-    while let Verdict::Head(mut head, length) = look(rest, &mut Seen::default()) {
+    while let Verdict::Head(mut head, length) = look(rest, &mut HeadScan::default()) {
         let mut message = Message { start: start_of(&head), fields: pairs(head.fields), ..Message::default() };
-        Head::of(&head).write("", &HostHeader::Preserve, b"backend:1", &mut message.written);
+        RequestHead::of(&head).write("", &HostHeader::Preserve, b"backend:1", &mut message.written);
         let framing = std::mem::replace(&mut head.framing, Framing::OVER);
         let Some(body) = take_body(framing, &rest[length..], &mut message) else { break };
         message.length = length + body;
@@ -46,12 +46,12 @@ pub fn requests(stream: &[u8]) -> Vec<Message> {
 }
 
 /// The final response to a GET that a backend's bytes begin with, where it is whole and does not switch protocols. Nothing
-/// comes behind these bytes.
+/// comes after these bytes.
 #[must_use]
 pub fn response(stream: &[u8]) -> Option<Message> {
     let (mut message, mut rest) = (Message::default(), stream);
     loop {
-        let (mut head, length) = response::read(rest, &mut Seen::default()).ok()??;
+        let (mut head, length) = response::read(rest, &mut HeadScan::default()).ok()??;
         rest = &rest[length..];
         if head.is_interim() {
             head.write(Version::Http11, Persistence::Implied, &mut message.written);
@@ -83,7 +83,7 @@ fn take_body(mut framing: Framing, bytes: &[u8], message: &mut Message) -> Optio
     });
     message.written.extend_from_slice(&bytes[..followed.raw]);
     message.written.append(&mut trailers);
-    (followed.state == Progress::Ended || ends_with_connection).then_some(followed.bytes)
+    (followed.state == BodyProgress::Over || ends_with_connection).then_some(followed.bytes)
 }
 
 fn start_of(head: &Request<'_>) -> Vec<u8> {

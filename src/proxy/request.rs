@@ -7,7 +7,7 @@ use crate::backend::HostHeader;
 
 /// What a head is written from.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Head<'a> {
+pub(super) struct RequestHead<'a> {
     method: &'a [u8],
     /// In origin-form or `*`; of an absolute-form target the path may be missing.
     target: &'a [u8],
@@ -18,7 +18,7 @@ pub(super) struct Head<'a> {
     switches: bool,
 }
 
-impl<'a> Head<'a> {
+impl<'a> RequestHead<'a> {
     pub(super) fn of(request: &'a Request<'_>) -> Self {
         Self {
             method: request.method,
@@ -82,7 +82,7 @@ pub(super) struct KeptHead {
 impl KeptHead {
     /// Copies a head.
     pub(super) fn keep(request: &Request<'_>) -> Self {
-        let Head { method, target, fields, hop, has_host, switches } = Head::of(request);
+        let RequestHead { method, target, fields, hop, has_host, switches } = RequestHead::of(request);
         let mut memory = Vec::with_capacity(method.len() + target.len() + fields.len());
         let mut end_of = |part: &[u8]| {
             memory.extend_from_slice(part);
@@ -100,7 +100,7 @@ impl KeptHead {
     /// Writes all of it for a backend. Not after [`KeptHead::release`].
     pub(super) fn write(&self, prefix: &str, host: &HostHeader, authority: &[u8], out: &mut Vec<u8>) {
         let Self { memory, method, target, fields, hop, has_host, switches } = self;
-        let head = Head {
+        let head = RequestHead {
             method: &memory[..*method],
             target: &memory[*method..*target],
             fields: &memory[*target..*fields],
@@ -139,7 +139,7 @@ mod tests {
         let head = format!("{head}\r\n\r\n");
         let request = judge(head.as_bytes()).expect("a proper head");
         let (mut out, mut again) = (Vec::new(), Vec::new());
-        Head::of(&request).write(prefix, host, b"b:1", &mut out);
+        RequestHead::of(&request).write(prefix, host, b"b:1", &mut out);
         let mut kept = KeptHead::keep(&request);
         kept.keep_body(b"body");
         kept.write(prefix, host, b"b:1", &mut again);

@@ -1,10 +1,10 @@
-//! Heads of responses: judged as strictly as those of requests where leniency could be told apart, and handed on as they
-//! were sent but for the fields of the connection. Pure.
+//! Heads of responses: judged as strictly as those of requests where leniency would make a difference, and handed on as
+//! they were sent except for the fields of the connection. Pure.
 
 use super::chunks::Chunks;
 use super::fields::{Field, Hop, LineEnd, passing, split_any_line, write_line, write_passing};
 use super::framing::Framing;
-use super::grammar::{MAX_FIELDS, MAX_HEAD, Seen, are_value, is_http11, parse_length};
+use super::grammar::{HeadScan, MAX_FIELDS, MAX_HEAD, are_value, is_http11, parse_length};
 use super::steps::step;
 
 /// What a client must be able to read.
@@ -19,7 +19,7 @@ pub(super) enum Version {
 pub(super) struct Response<'a> {
     pub(super) status: u16,
     pub(super) version: Version,
-    /// What stands behind the version: status and, where one was sent, a space and a reason.
+    /// What stands after the version: status and, where one was sent, a space and a reason.
     status_line: &'a [u8],
     /// All field lines, the empty line included.
     pub(super) fields: &'a [u8],
@@ -39,9 +39,9 @@ pub(super) struct Response<'a> {
 pub(super) enum Persistence {
     /// Nothing: the connection goes on, as it does in HTTP/1.1.
     Implied,
-    /// It closes behind this response.
+    /// It closes after this response.
     Close,
-    /// It goes on, which HTTP/1.0 must be told.
+    /// It goes on, which must be said to an HTTP/1.0 client.
     KeepAlive,
 }
 
@@ -111,7 +111,7 @@ impl<'a> Response<'a> {
 ///
 /// # Errors
 /// What is improper, in words.
-pub(super) fn read<'a>(bytes: &'a [u8], seen: &mut Seen) -> Result<Option<(Response<'a>, usize)>, &'static str> {
+pub(super) fn read<'a>(bytes: &'a [u8], seen: &mut HeadScan) -> Result<Option<(Response<'a>, usize)>, &'static str> {
     while let Some(line) = empty_line(&bytes[seen.blank..]) {
         step(line);
         seen.blank += line;
@@ -122,7 +122,7 @@ pub(super) fn read<'a>(bytes: &'a [u8], seen: &mut Seen) -> Result<Option<(Respo
         seen.bytes = bytes.len();
         return if bytes.len() > MAX_HEAD { Err("its head is too large") } else { Ok(None) };
     };
-    *seen = Seen::default();
+    *seen = HeadScan::default();
     if end > MAX_HEAD {
         return Err("its head is too large");
     }
@@ -138,7 +138,7 @@ fn empty_line(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// Where a head ends: behind its empty line. A line may end in a bare line feed.
+/// Where a head ends: after its empty line. A line may end in a bare line feed.
 fn end_of(head: &[u8], searched: usize) -> Option<usize> {
     let from = searched.saturating_sub(3);
     step(head.len() - from);
@@ -235,7 +235,7 @@ mod tests {
     use super::*;
 
     fn whole(bytes: &[u8]) -> Result<(Response<'_>, usize), &'static str> {
-        read(bytes, &mut Seen::default()).map(|read| read.expect("a whole head"))
+        read(bytes, &mut HeadScan::default()).map(|read| read.expect("a whole head"))
     }
 
     fn written(bytes: &[u8], client: Version, persistence: Persistence) -> String {
@@ -323,7 +323,7 @@ mod tests {
     #[test]
     fn a_head_is_found_however_it_is_split() {
         let head = b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n";
-        let mut seen = Seen::default();
+        let mut seen = HeadScan::default();
         for end in 0..head.len() {
             assert!(read(&head[..end], &mut seen).expect("proper so far").is_none(), "{end}");
         }

@@ -18,7 +18,8 @@ use crate::tls::server::TlsServer;
 pub struct Settings {
     /// The client's time limits.
     pub client: ClientLimits,
-    /// Most client connections served at once. Above them idle ones are closed, and where none is, new ones are told so.
+    /// Most client connections served at once. Above them idle ones are closed, and where no connection is idle, new ones get
+    /// an answer that says so.
     pub max_connections: u64,
     /// Whether clients may speak HTTP/2 by prior knowledge; over TLS they may where [`Shared::tls`] offers it.
     pub http2: bool,

@@ -164,7 +164,7 @@ impl Slots {
         true
     }
 
-    /// Puts the one that has been idle longest in front of `longest`. Whatever becomes idle later belongs behind those
+    /// Puts the one that has been idle longest in front of `longest`. Whatever becomes idle later belongs after those
     /// that were found, so the others need not be looked at until these are used up.
     fn find_longest(&mut self) {
         while let Some((since, slot)) = self.longest.front()

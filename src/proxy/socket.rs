@@ -59,7 +59,7 @@ impl Socket {
         Poll::Ready(Ok(()))
     }
 
-    /// Writes bytes behind all that waits. Tells how many of them the system took at once; the rest waits.
+    /// Writes bytes after all that waits. Tells how many of them the system took at once; the rest waits.
     ///
     /// # Errors
     /// When the connection is broken and nothing has left for them, not even a part of a record of TLS.

@@ -29,9 +29,9 @@ fn steps_of(most: usize, work: impl FnOnce()) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::grammar::{MAX_HEAD, Seen};
+    use super::super::grammar::{HeadScan, MAX_HEAD};
     use super::super::guard::{Verdict, look};
-    use super::super::request::Head;
+    use super::super::request::RequestHead;
     use super::super::response::{self, Persistence, Version};
     use super::*;
     use crate::backend::HostHeader;
@@ -66,7 +66,7 @@ mod tests {
 
     /// Shows bytes piece by piece until they hold a head, as a socket does. True once they do.
     fn look_at(head: &[u8], piece: usize) -> bool {
-        let mut seen = Seen::default();
+        let mut seen = HeadScan::default();
         let ends = (piece..head.len()).step_by(piece).chain([head.len()]);
         ends.into_iter().any(|end| !matches!(look(&head[..end], &mut seen), Verdict::More))
     }
@@ -84,8 +84,10 @@ mod tests {
             let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
             for host in [HostHeader::Preserve, HostHeader::Upstream] {
                 assert_linear(what, head.len(), || {
-                    let Verdict::Head(read, _) = look(head.as_bytes(), &mut Seen::default()) else { panic!("{what}") };
-                    Head::of(&read).write("", &host, b"b", &mut Vec::new());
+                    let Verdict::Head(read, _) = look(head.as_bytes(), &mut HeadScan::default()) else {
+                        panic!("{what}")
+                    };
+                    RequestHead::of(&read).write("", &host, b"b", &mut Vec::new());
                 });
             }
         }
@@ -97,13 +99,13 @@ mod tests {
             let head = format!("HTTP/1.1 200 OK\r\n{fields}\r\n");
             for client in [Version::Http11, Version::Http10] {
                 assert_linear(what, head.len(), || {
-                    let read = response::read(head.as_bytes(), &mut Seen::default());
+                    let read = response::read(head.as_bytes(), &mut HeadScan::default());
                     let (read, _) = read.expect("proper").expect("whole");
                     read.write(client, Persistence::Implied, &mut Vec::new());
                 });
                 // As HTTP/2 takes them.
                 assert_linear(what, head.len(), || {
-                    let read = response::read(head.as_bytes(), &mut Seen::default());
+                    let read = response::read(head.as_bytes(), &mut HeadScan::default());
                     assert!(read.expect("proper").expect("whole").0.passing().count() <= 500);
                 });
             }
@@ -133,7 +135,7 @@ mod tests {
         ] {
             for piece in [1, 2, 3, 1_000] {
                 assert_linear(what, head.len(), || {
-                    let mut seen = Seen::default();
+                    let mut seen = HeadScan::default();
                     let ends = (piece..head.len()).step_by(piece).chain([head.len()]);
                     let whole = |end| response::read(&head.as_bytes()[..end], &mut seen).expect("proper").is_some();
                     assert_eq!(ends.map(whole).filter(|whole| *whole).count(), 1, "{what}");

@@ -1,7 +1,7 @@
 //! Looks at the bytes of an exchange while they pass.
 //!
 //! Nothing here can change, delay or end traffic: the observation is called behind a barrier that catches panics, and
-//! after one the bytes pass unobserved. How an exchange ended is told exactly once: by whoever saw its end, or, where
+//! after one the bytes pass unobserved. How an exchange ended is reported exactly once: by whoever saw its end, or, where
 //! nobody did, when it is dropped.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,7 +21,7 @@ use crate::exchange::{CLIENT_CLOSED_REQUEST, Observation};
 use crate::wire::budget::READ;
 use crate::wire::event::Defect;
 
-/// The observer of one exchange.
+/// Passes what happens in one exchange to its observation, and what its request names to the proxy.
 pub(super) struct Tap {
     observation: Option<Box<Observation>>,
     scan: RequestScan,
@@ -134,7 +134,7 @@ impl Tap {
         self.status = status;
     }
 
-    /// The request's body was taken over by the backend's connection; only the first call behind [`Tap::forwarded`] counts.
+    /// The request's body was taken over by the backend's connection; only the first call after [`Tap::forwarded`] counts.
     pub(super) fn uploaded(&mut self) {
         if !std::mem::replace(&mut self.uploaded, true) {
             self.request_read();

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{mpsc, watch};
 
-use super::admission::{Accepted, Handed, Life};
+use super::admission::{Accepted, Life, WorkerMessage};
 use super::http1;
 use super::polls::Polls;
 use super::settings::Settings;
@@ -26,7 +26,7 @@ pub(super) fn spawn(
     index: usize,
     parts: WorkerParts,
     life: watch::Receiver<Life>,
-    clients: mpsc::UnboundedReceiver<Handed>,
+    clients: mpsc::UnboundedReceiver<WorkerMessage>,
 ) -> io::Result<JoinHandle<()>> {
     let (started, starting) = std::sync::mpsc::sync_channel(1);
     let thread =
@@ -47,19 +47,19 @@ pub(super) fn spawn(
 /// Serves what it is handed until the channel is closed and the last connection is over.
 async fn run(
     mut worker: Rc<Worker>,
-    mut clients: mpsc::UnboundedReceiver<Handed>,
+    mut clients: mpsc::UnboundedReceiver<WorkerMessage>,
     mut settings: watch::Receiver<Settings>,
 ) {
     let follower = tokio::task::spawn_local(follow_life(worker.clone()));
     while let Some(handed) = clients.recv().await {
         match handed {
-            Handed::Clients(batch) => {
+            WorkerMessage::Clients(batch) => {
                 if settings.has_changed().unwrap_or(false) {
                     worker = worker.with(settings.borrow_and_update().clone());
                 }
                 batch.into_iter().for_each(|accepted| serve(&worker, accepted));
             }
-            Handed::Wake(number) => {
+            WorkerMessage::Wake(number) => {
                 worker.thread.tasks.borrow().get(&number).into_iter().flatten().for_each(Waker::wake_by_ref);
             }
         }
@@ -89,7 +89,7 @@ async fn follow_life(worker: Rc<Worker>) {
     let mut life = worker.life.clone();
     // Without its owner the process stays as it is.
     while life.changed().await.is_ok() {
-        worker.thread.stage.set(*life.borrow_and_update());
+        worker.thread.life.set(*life.borrow_and_update());
         worker.thread.tasks.borrow().values().flatten().for_each(Waker::wake_by_ref);
     }
 }

@@ -1,4 +1,4 @@
-//! Which fields may stand behind a body. Pure.
+//! Which fields may stand after a body. Pure.
 //!
 //! A recipient that merges trailers with the head would take some fields for what they say of the message, of its sender
 //! or of its way, long after these were judged (RFC 9110, 6.5.1). Such fields pass in neither direction.
@@ -52,10 +52,10 @@ const ONLY_IN_HEADS: [&str; 37] = [
 /// Beginnings of such names: how the content is to be read, conditions, routing, and what browsers let a page do.
 const ONLY_IN_HEADS_BEGIN: [&str; 4] = ["access-control-", "content-", "if-", "x-forwarded-"];
 
-/// Digests are known only behind the body (RFC 9530).
+/// Digests are known only after the body (RFC 9530).
 const DIGESTS: [&str; 2] = ["content-digest", "content-md5"];
 
-/// Whether a field of this name may stand behind a body.
+/// Whether a field of this name may stand after a body.
 pub(super) fn passes(name: &[u8]) -> bool {
     let is = |other: &&str| name.eq_ignore_ascii_case(other.as_bytes());
     let begins = |start: &&str| name.get(..start.len()).is_some_and(|part| part.eq_ignore_ascii_case(start.as_bytes()));

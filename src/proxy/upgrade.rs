@@ -13,7 +13,7 @@ use crate::tls::Stream;
 /// The backend's side of a protocol switch.
 pub(super) struct Upgraded {
     pub(super) backend: Stream,
-    /// What the backend sent behind its head.
+    /// What the backend sent after its head.
     pub(super) ahead: Vec<u8>,
     pub(super) tap: Tap,
     /// The tunnel is in flight on its backend until it ends.
@@ -21,7 +21,7 @@ pub(super) struct Upgraded {
 }
 
 impl Upgraded {
-    /// Joins both sides until each has closed. `ahead` is what the client sent behind its head.
+    /// Joins both sides until each has closed. `ahead` is what the client sent after its head.
     pub(super) async fn join(mut self, mut client: Stream, ahead: &[u8]) {
         closing::reset_at_end(&client);
         closing::reset_at_end(&self.backend);
@@ -45,8 +45,8 @@ impl Upgraded {
     }
 }
 
-/// Either side may reset a tunnel, also while it is being written to; whose doing it was cannot be told, and it is no fault
-/// of the exchange. Over TLS the same is an end without a farewell.
+/// Either side may reset a tunnel, also while it is being written to. Who did is unknown, and it is no fault of the
+/// exchange. Over TLS the same is an end without a farewell.
 fn is_a_farewell(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
     matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)

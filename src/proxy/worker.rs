@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 use http::StatusCode;
 use tokio::sync::{Notify, oneshot, watch};
 
-use super::admission::{Life, Room};
+use super::admission::{Life, RoomRequests};
 use super::answer::{Answer, too_many};
 use super::decoding::{Decoding, HeldByDecoders};
 use super::pools::Pools;
@@ -35,7 +35,7 @@ pub(super) struct WorkerParts {
     pub(super) ids: Arc<AtomicU64>,
     /// Client connections now, and streams within them.
     pub(super) connections: Arc<AtomicU64>,
-    pub(super) room: Room,
+    pub(super) room: RoomRequests,
     pub(super) held_by_decoders: HeldByDecoders,
     /// What decoded heads of HTTP/2 hold.
     pub(super) heads: Arc<AtomicU64>,
@@ -53,7 +53,7 @@ pub(super) struct Worker {
     pub(super) sink: Arc<dyn AnySink>,
     /// Client connections now, and streams within them, over all threads.
     pub(super) connections: Arc<AtomicU64>,
-    room: Room,
+    room: RoomRequests,
     /// What decoded heads of HTTP/2 hold, over all threads.
     pub(super) heads: Arc<AtomicU64>,
     /// Client connections that are closed in two steps now, over all threads.
@@ -76,10 +76,10 @@ pub(super) struct Thread {
     /// Where a head and what follows it are put together.
     pub(super) build: RefCell<Vec<u8>>,
     /// How far the process has come, for asking at every turn.
-    pub(super) stage: Cell<Life>,
-    /// The tasks of the connections, to be told of a change.
+    pub(super) life: Cell<Life>,
+    /// The tasks of the connections, woken when something changes.
     pub(super) tasks: RefCell<HashMap<u64, Option<Waker>>>,
-    /// Told whenever a task ends.
+    /// Notified whenever a task ends.
     pub(super) idle: Notify,
     /// What decoding copies of coded bodies may cost.
     pub(super) decoding: Decoding,
@@ -94,7 +94,7 @@ impl Thread {
             decoding: Decoding::new(held_by_decoders),
             scratch: RefCell::new(vec![0; READ].into()),
             build: RefCell::default(),
-            stage: Cell::new(Life::Running),
+            life: Cell::new(Life::Running),
             tasks: RefCell::default(),
             idle: Notify::new(),
         }
@@ -157,7 +157,7 @@ impl Worker {
 
     /// How far the process has come.
     pub(super) fn life(&self) -> Life {
-        self.thread.stage.get()
+        self.thread.life.get()
     }
 
     /// Whether the process drains, or is about to end.

@@ -1,4 +1,4 @@
-//! Which clients are let in, by whom they are served, and what is closed for them.
+//! Which clients are accepted, which worker serves them, and what is closed for them.
 
 use rustix::io::Errno;
 
@@ -40,11 +40,11 @@ async fn a_listener_that_fails_for_good_is_asked_again_after_a_pause() {
 }
 
 /// How many clients a worker was handed, and how often it was woken for them.
-fn handed(worker: &mut mpsc::UnboundedReceiver<Handed>) -> (usize, usize) {
+fn handed(worker: &mut mpsc::UnboundedReceiver<WorkerMessage>) -> (usize, usize) {
     let batches = std::iter::from_fn(|| worker.try_recv().ok());
     batches.fold((0, 0), |(clients, wakes), handed| match handed {
-        Handed::Clients(batch) => (clients + batch.len(), wakes + 1),
-        Handed::Wake(_) => (clients, wakes + 1),
+        WorkerMessage::Clients(batch) => (clients + batch.len(), wakes + 1),
+        WorkerMessage::Wake(_) => (clients, wakes + 1),
     })
 }
 
@@ -85,7 +85,7 @@ async fn what_is_accepted_sends_at_once_and_is_kept_alive() {
     let check = async {
         let mut accepted = 0;
         while accepted < early.len() {
-            let Some(Handed::Clients(batch)) = worker.recv().await else { panic!("clients come") };
+            let Some(WorkerMessage::Clients(batch)) = worker.recv().await else { panic!("clients come") };
             for Accepted { stream, .. } in batch {
                 assert!(has_options(&stream));
                 let idle = rustix::net::sockopt::tcp_keepidle(&stream).expect("an option");

@@ -27,7 +27,7 @@ fn answered(sent: &str) -> (String, usize) {
         let near = tokio::net::TcpStream::from_std(near).expect("a socket");
         // No backend is asked.
         let worker = stage::worker(front.local_addr().expect("an address"), &records);
-        worker.thread.stage.set(Life::Draining);
+        worker.thread.life.set(Life::Draining);
         let polls = Rc::<Polls>::default();
         let mut serving = pin!(super::serve(worker, polls.clone(), near, stage::admission()));
         poll_fn(|cx| {

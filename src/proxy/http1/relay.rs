@@ -7,11 +7,11 @@ use std::task::{Context, Poll, ready};
 
 use crate::exchange::Observation;
 use crate::proxy::answer::Answer;
-use crate::proxy::attempt::{self, Attempt};
-use crate::proxy::chunks::Progress;
-use crate::proxy::client::{Client, Lost};
+use crate::proxy::attempt::{Attempt, AttemptError};
+use crate::proxy::chunks::BodyProgress;
+use crate::proxy::client::{Client, ClientLost};
 use crate::proxy::closing;
-use crate::proxy::download::{Ended, Receiver};
+use crate::proxy::download::{Receiver, ResponseEnd};
 use crate::proxy::forward::{Asked, Forward};
 use crate::proxy::framing::Framing;
 use crate::proxy::response::{Persistence, Response, Version};
@@ -23,10 +23,10 @@ use crate::proxy::worker::Worker;
 pub(super) enum RelayEnd {
     /// The answer was handed on to its last byte.
     Complete,
-    /// The answer switches protocols. What the backend sent behind its head.
+    /// The answer switches protocols. What the backend sent after its head.
     Switch(Vec<u8>),
     /// The client is gone, or too slow.
-    Lost(Lost),
+    Lost(ClientLost),
     /// The request's body is framed wrongly.
     BadBody,
     /// The backend failed.
@@ -37,16 +37,16 @@ pub(super) enum RelayEnd {
     Stale,
 }
 
-impl From<attempt::Lost> for RelayEnd {
-    fn from(lost: attempt::Lost) -> Self {
-        match lost {
-            attempt::Lost::Stale => Self::Stale,
-            attempt::Lost::Failed(failure) => Self::Failed(failure),
+impl From<AttemptError> for RelayEnd {
+    fn from(error: AttemptError) -> Self {
+        match error {
+            AttemptError::Stale => Self::Stale,
+            AttemptError::Failed(failure) => Self::Failed(failure),
         }
     }
 }
 
-/// What the client is told.
+/// How the response is sent to the client, decided by its head.
 #[derive(Debug, Default)]
 pub(super) struct Reply {
     /// It has the head of the response.
@@ -55,7 +55,7 @@ pub(super) struct Reply {
     dechunks: bool,
     /// The end of the connection is the end of the answer: a cut one could be taken for a whole one.
     pub(super) ends_with_connection: bool,
-    /// Its connection closes behind the answer.
+    /// Its connection closes after the answer.
     pub(super) closes: bool,
 }
 
@@ -88,7 +88,7 @@ impl Relay {
         self.forward
     }
 
-    /// The protocols were switched. `ahead` is what the backend sent behind its head.
+    /// Becomes a tunnel, as the protocols were switched. `ahead` is what the backend sent after its head.
     pub(super) fn into_tunnel(mut self, ahead: Vec<u8>) -> Upgraded {
         self.forward.tap.observe(Observation::tunnelled);
         let (tap, lease) = self.forward.into_tunnel();
@@ -97,7 +97,7 @@ impl Relay {
 }
 
 /// Puts what the client gets together: heads, and what was read with them or has to be changed.
-struct Build<'a> {
+struct ReplyBuilder<'a> {
     reply: &'a mut Reply,
     asked: Asked,
     /// The request's body is over.
@@ -106,7 +106,7 @@ struct Build<'a> {
     out: &'a mut Vec<u8>,
 }
 
-impl Build<'_> {
+impl ReplyBuilder<'_> {
     /// The head of the response decides how everything ends.
     fn begin(&mut self, response: &Response<'_>, framing: &Framing) -> Persistence {
         let Self { reply, asked, uploaded, draining, .. } = self;
@@ -124,7 +124,7 @@ impl Build<'_> {
     }
 }
 
-impl Receiver for Build<'_> {
+impl Receiver for ReplyBuilder<'_> {
     fn interim(&mut self, head: &Response<'_>) {
         // HTTP/1.0 knows none.
         if self.asked.version == Version::Http11 {
@@ -154,12 +154,12 @@ impl Receiver for Build<'_> {
 
 /// Bytes of a body that pass as they were read, from the first on.
 #[derive(Default)]
-struct Pass {
+struct PassedPiece {
     raw: usize,
     trailers: Vec<u8>,
 }
 
-impl Receiver for Pass {
+impl Receiver for PassedPiece {
     fn interim(&mut self, _head: &Response<'_>) {}
 
     fn head(&mut self, _head: &Response<'_>, _framing: &Framing) -> Result<(), Failure> {
@@ -196,7 +196,7 @@ impl Relay {
             return Poll::Pending;
         }
         if client.poll_left(cx).is_ready() {
-            return Poll::Ready(RelayEnd::Lost(Lost::Left));
+            return Poll::Ready(RelayEnd::Lost(ClientLost::Left));
         }
         self.attempt.poll_first_byte(cx).map(|()| RelayEnd::Failed(Failure::Late))
     }
@@ -241,7 +241,7 @@ impl Relay {
                 forward.tap.request(part);
                 trailers.extend_from_slice(part.trailer());
             });
-            if followed.state == Progress::Broken {
+            if followed.state == BodyProgress::Broken {
                 return Poll::Ready(Err(RelayEnd::BadBody));
             }
             attempt.send(cx, &piece[..followed.raw]);
@@ -266,9 +266,9 @@ impl Relay {
             }
             match self.attempt.ended() {
                 None => {}
-                Some(Ended::Whole) => return Poll::Ready(RelayEnd::Complete),
-                Some(Ended::Switched(ahead)) => return Poll::Ready(RelayEnd::Switch(ahead)),
-                Some(Ended::Failed(failure)) => return Poll::Ready(RelayEnd::Failed(failure)),
+                Some(ResponseEnd::Whole) => return Poll::Ready(RelayEnd::Complete),
+                Some(ResponseEnd::Switched(ahead)) => return Poll::Ready(RelayEnd::Switch(ahead)),
+                Some(ResponseEnd::Failed(failure)) => return Poll::Ready(RelayEnd::Failed(failure)),
             }
             if let Err(end) = ready!(self.poll_piece(cx, client, worker)) {
                 return Poll::Ready(end);
@@ -283,7 +283,7 @@ impl Relay {
         let Self { forward, attempt, reply, .. } = self;
         let uploaded = forward.upload.is_over();
         if reply.begun && !reply.dechunks {
-            let mut pass = Pass::default();
+            let mut pass = PassedPiece::default();
             ready!(attempt.poll_response(cx, &mut scratch, forward, uploaded, &mut pass))?;
             let sent = client.send(cx, &scratch[..pass.raw]).and_then(|()| client.send(cx, &pass.trailers));
             return Poll::Ready(sent.map_err(RelayEnd::Lost));
@@ -291,7 +291,7 @@ impl Relay {
         let mut out = worker.thread.build.borrow_mut();
         out.clear();
         let asked = forward.asked;
-        let mut build = Build { reply, asked, uploaded, draining, out: &mut out };
+        let mut build = ReplyBuilder { reply, asked, uploaded, draining, out: &mut out };
         ready!(attempt.poll_response(cx, &mut scratch, forward, uploaded, &mut build))?;
         if reply.ends_with_connection {
             closing::reset_at_end(&client.socket.stream);

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use tokio::time::Instant;
 
 use super::connection_end::ConnectionEnd;
-use super::shared::Shared;
+use super::connection_state::ConnectionState;
 use super::socket::Socket;
 use crate::exchange::outcome::Malformed;
 use crate::proxy::closing::{self, FAREWELL, GRACE};
@@ -13,8 +13,9 @@ use crate::proxy::timer::Timer;
 use crate::proxy::worker::Worker;
 use crate::tls::watch::Watcher;
 
-/// Reasons to end a connection besides what its client sends.
-pub(super) struct Reasons {
+/// What may end a connection besides what its client sends: time limits, the drain, the need of its place, a client that
+/// has left.
+pub(super) struct EndReasons {
     /// When a client above the limit of connections is sent away. Nothing is served to it, so that it has nothing to lose.
     told_by: Option<Instant>,
     telling: Timer,
@@ -26,7 +27,7 @@ pub(super) struct Reasons {
     watcher: Option<Watcher>,
 }
 
-impl Reasons {
+impl EndReasons {
     pub(super) fn new(told_by: Option<Instant>, watcher: Option<Watcher>) -> Self {
         Self {
             told_by,
@@ -48,7 +49,12 @@ impl Reasons {
     }
 
     /// Ready once one of them is there. To be asked when the library has done what it can.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, shared: &Shared, socket: &Socket) -> Poll<ConnectionEnd> {
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        shared: &ConnectionState,
+        socket: &Socket,
+    ) -> Poll<ConnectionEnd> {
         if let Poll::Ready(ended) = socket.poll_late(cx) {
             return Poll::Ready(ended);
         }
@@ -71,7 +77,7 @@ impl Reasons {
     }
 
     /// A client that has had its time and has nothing in flight is not waited for.
-    fn poll_drained(&mut self, cx: &mut Context<'_>, shared: &Shared) -> Poll<()> {
+    fn poll_drained(&mut self, cx: &mut Context<'_>, shared: &ConnectionState) -> Poll<()> {
         if self.leaves_by.is_some() {
             shared.drain.set(Some(cx.waker().clone()));
         }
@@ -81,7 +87,7 @@ impl Reasons {
 
     /// What lies in the system unread may be a request: it is waited for, and served. But a client that does not read
     /// what it is sent keeps the library from reading it.
-    fn poll_gives_way(&mut self, cx: &mut Context<'_>, shared: &Shared, socket: &Socket) -> Poll<()> {
+    fn poll_gives_way(&mut self, cx: &mut Context<'_>, shared: &ConnectionState, socket: &Socket) -> Poll<()> {
         if !shared.seat.is_leaving() {
             self.giving_way.disarm();
             return Poll::Pending;
@@ -91,7 +97,7 @@ impl Reasons {
 }
 
 /// Closes the socket, so that a client that may still be sending can read what it was sent.
-pub(super) async fn finish(worker: &Worker, shared: &Shared, socket: Socket, ended: ConnectionEnd) {
+pub(super) async fn finish(worker: &Worker, shared: &ConnectionState, socket: Socket, ended: ConnectionEnd) {
     let Some((mut stream, goaway)) = socket.into_stream(ended) else { return };
     let fault = match ended {
         ConnectionEnd::Left | ConnectionEnd::Slow => return,

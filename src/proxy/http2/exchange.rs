@@ -14,13 +14,13 @@ use hyper::body::Incoming;
 
 use super::connection_end::is_client_fault;
 use super::head;
-use super::turn::{Piece, Turn};
+use super::turn::{Piece, StreamTurn};
 use crate::exchange::outcome::{End, ErrorType, Malformed};
 use crate::proxy::admission::Life;
 use crate::proxy::answer::Answer;
-use crate::proxy::attempt::{Attempt, Lost};
+use crate::proxy::attempt::{Attempt, AttemptError};
 use crate::proxy::chunks::Part;
-use crate::proxy::download::{Ended, Receiver};
+use crate::proxy::download::{Receiver, ResponseEnd};
 use crate::proxy::forward::{Forward, explain};
 use crate::proxy::framing::Framing;
 use crate::proxy::guard::judge;
@@ -28,40 +28,40 @@ use crate::proxy::response;
 use crate::proxy::upstream::Failure;
 use crate::proxy::worker::Worker;
 
-/// An exchange. Dropped before its end, it was given up by the client, or with it.
-pub(super) struct Exchange {
+/// One stream's exchange with the backend. Dropped before its end, it was given up by the client, or with it.
+pub(super) struct StreamExchange {
     worker: Rc<Worker>,
-    turn: Rc<Turn>,
+    turn: Rc<StreamTurn>,
     /// Gone once the end of the response was handed on: what is left to tell depends on whether it leaves.
     forward: Option<Box<Forward>>,
     /// The try at the backend; gone once the exchange is over.
     attempt: Option<Attempt>,
     body: Incoming,
-    upload: Upload,
+    upload: UploadStage,
     /// What the backend has sent and the client has not been given.
     ready: VecDeque<Frame<Bytes>>,
     trailers: Vec<u8>,
-    /// Why the response broke off; told once what came before was handed on.
+    /// Why the response broke off; reported once what came before was handed on.
     failure: Option<Failure>,
 }
 
 /// How far the request's body has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Upload {
+enum UploadStage {
     Sized,
     Chunked,
     Done,
 }
 
 /// Turns a response into frames.
-struct Frames<'a> {
+struct ResponseFrames<'a> {
     head: &'a mut Option<Response<()>>,
     data: BytesMut,
     trailers: &'a mut Vec<u8>,
     ready: &'a mut VecDeque<Frame<Bytes>>,
 }
 
-impl Receiver for Frames<'_> {
+impl Receiver for ResponseFrames<'_> {
     /// The HTTP library does not hand these on.
     fn interim(&mut self, _head: &response::Response<'_>) {}
 
@@ -82,22 +82,26 @@ impl Receiver for Frames<'_> {
     }
 }
 
-impl Exchange {
+impl StreamExchange {
     /// An exchange begins.
     ///
     /// # Errors
     /// What HTTP/1.1 has no proper words for: the library lets names pass that are no tokens.
-    pub(super) fn begin(worker: &Rc<Worker>, turn: Rc<Turn>, request: Request<Incoming>) -> Result<Self, Malformed> {
+    pub(super) fn begin(
+        worker: &Rc<Worker>,
+        turn: Rc<StreamTurn>,
+        request: Request<Incoming>,
+    ) -> Result<Self, Malformed> {
         let (parts, body) = request.into_parts();
         let text = head::to_bytes(&parts);
         let judged = judge(&text)?;
         let upload = match judged.framing {
-            _ if http_body::Body::is_end_stream(&body) => Upload::Done,
-            Framing::Chunked(_) => Upload::Chunked,
-            _ => Upload::Sized,
+            _ if http_body::Body::is_end_stream(&body) => UploadStage::Done,
+            Framing::Chunked(_) => UploadStage::Chunked,
+            _ => UploadStage::Sized,
         };
         let mut forward = Forward::begin(worker, &turn.polls, judged, &mut &[][..]);
-        if upload == Upload::Done {
+        if upload == UploadStage::Done {
             forward.tap.uploaded();
         }
         Ok(Self {
@@ -141,8 +145,8 @@ impl Exchange {
             self.attempt = Some(Attempt::begin(worker, polls, self.forward()).await?);
             match poll_fn(|cx| self.poll_head(cx)).await {
                 Ok(response) => return Ok(response),
-                Err(Lost::Stale) => {}
-                Err(Lost::Failed(failure)) => return Err(explain(self.forward().member(), &failure)),
+                Err(AttemptError::Stale) => {}
+                Err(AttemptError::Failed(failure)) => return Err(explain(self.forward().member(), &failure)),
             }
         }
     }
@@ -155,7 +159,7 @@ impl Exchange {
         let (Some(attempt), Some(forward)) = (&mut self.attempt, &mut self.forward) else { return Poll::Pending };
         loop {
             ready!(attempt.poll_taken(cx));
-            if self.upload == Upload::Done {
+            if self.upload == UploadStage::Done {
                 forward.tap.uploaded();
                 return Poll::Ready(());
             }
@@ -168,7 +172,7 @@ impl Exchange {
                 Poll::Pending => self.turn.upload.wait(),
                 Poll::Ready(_) => self.turn.upload.moved(),
             }
-            let chunked = self.upload == Upload::Chunked;
+            let chunked = self.upload == UploadStage::Chunked;
             match ready!(polled) {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => {
@@ -187,7 +191,7 @@ impl Exchange {
                             self.turn.too_much.set(true);
                             return Poll::Pending;
                         }
-                        self.upload = Upload::Done;
+                        self.upload = UploadStage::Done;
                         if chunked {
                             attempt.send(cx, &head::last_chunk(&trailers));
                         }
@@ -199,7 +203,7 @@ impl Exchange {
                 }
                 None if !http_body::Body::is_end_stream(&self.body) => return Poll::Pending,
                 None => {
-                    self.upload = Upload::Done;
+                    self.upload = UploadStage::Done;
                     if chunked {
                         attempt.send(cx, &head::last_chunk(&HeaderMap::new()));
                     }
@@ -208,11 +212,11 @@ impl Exchange {
         }
     }
 
-    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Lost>> {
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, AttemptError>> {
         let (Some(attempt), Some(forward)) = (&mut self.attempt, &mut self.forward) else { return Poll::Pending };
         attempt.open(cx, forward)?;
         // A head that is there before the rest of the request has left proves nothing of it: it is read before.
-        if self.upload != Upload::Done
+        if self.upload != UploadStage::Done
             && let Poll::Ready(head) = self.poll_read_head(cx)
         {
             return Poll::Ready(head);
@@ -223,13 +227,13 @@ impl Exchange {
         }
         match &mut self.attempt {
             Some(attempt) if !self.turn.upload.is_waiting() => {
-                attempt.poll_first_byte(cx).map(|()| Err(Lost::Failed(Failure::Late)))
+                attempt.poll_first_byte(cx).map(|()| Err(AttemptError::Failed(Failure::Late)))
             }
             _ => Poll::Pending,
         }
     }
 
-    fn poll_read_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Lost>> {
+    fn poll_read_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, AttemptError>> {
         let mut head = None;
         loop {
             ready!(self.poll_read(cx, &mut head))?;
@@ -240,16 +244,16 @@ impl Exchange {
     }
 
     /// Reads from the backend once, and turns what came into frames.
-    fn poll_read(&mut self, cx: &mut Context<'_>, head: &mut Option<Response<()>>) -> Poll<Result<(), Lost>> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, head: &mut Option<Response<()>>) -> Poll<Result<(), AttemptError>> {
         let worker = self.worker.clone();
         let mut scratch = worker.thread.scratch.borrow_mut();
         let (Some(attempt), Some(forward)) = (&mut self.attempt, &mut self.forward) else { return Poll::Pending };
         if self.turn.download.take_held_back() {
             attempt.hold_back();
         }
-        let uploaded = self.upload == Upload::Done;
+        let uploaded = self.upload == UploadStage::Done;
         let (trailers, ready) = (&mut self.trailers, &mut self.ready);
-        let mut frames = Frames { head, data: BytesMut::new(), trailers, ready };
+        let mut frames = ResponseFrames { head, data: BytesMut::new(), trailers, ready };
         ready!(attempt.poll_response(cx, &mut scratch, forward, uploaded, &mut frames))?;
         if attempt.is_whole() && !self.trailers.is_empty() {
             let trailers = head::to_trailers(&std::mem::take(&mut self.trailers));
@@ -277,19 +281,19 @@ impl Exchange {
             }
             let Some(attempt) = &mut self.attempt else { return Poll::Ready(None) };
             let failure = match attempt.ended() {
-                Some(Ended::Failed(failure)) => failure,
-                Some(Ended::Whole | Ended::Switched(_)) => {
+                Some(ResponseEnd::Failed(failure)) => failure,
+                Some(ResponseEnd::Whole | ResponseEnd::Switched(_)) => {
                     self.complete();
                     return Poll::Ready(None);
                 }
                 None => match ready!(self.poll_read(cx, &mut None)) {
                     Ok(()) => continue,
-                    Err(Lost::Failed(failure)) => failure,
-                    Err(Lost::Stale) => Failure::Closed,
+                    Err(AttemptError::Failed(failure)) => failure,
+                    Err(AttemptError::Stale) => Failure::Closed,
                 },
             };
             self.failure = Some(failure);
-            // Told at the next poll: until then the library has its chance to send what came before.
+            // Reported at the next poll: until then the library has its chance to send what came before.
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -303,7 +307,7 @@ impl Exchange {
     /// The response was handed on with its end.
     fn complete(&mut self) {
         if let Some(attempt) = self.attempt.take() {
-            attempt.finish(self.upload == Upload::Done);
+            attempt.finish(self.upload == UploadStage::Done);
         }
         if let Some(forward) = self.forward.take() {
             self.turn.unsent.end(forward);
@@ -321,7 +325,7 @@ impl Exchange {
     }
 }
 
-impl Drop for Exchange {
+impl Drop for StreamExchange {
     fn drop(&mut self) {
         // A body that is known to have ended is not asked for its end.
         if self.is_whole() && self.is_over() && !self.turn.unsent.too_slow.get() {
@@ -329,7 +333,7 @@ impl Drop for Exchange {
         }
         // A stream that its client broke may end before its body was asked for.
         let mut cx = Context::from_waker(Waker::noop());
-        while self.upload != Upload::Done
+        while self.upload != UploadStage::Done
             && let Poll::Ready(Some(frame)) = http_body::Body::poll_frame(Pin::new(&mut self.body), &mut cx)
         {
             if let Err(error) = frame {
@@ -352,14 +356,14 @@ impl Drop for Exchange {
 /// the one before.
 pub(super) enum Body {
     /// The backend's.
-    Backend(Box<Exchange>),
+    Backend(Box<StreamExchange>),
     /// Ours; empty once it is sent.
-    Own(Bytes, Rc<Turn>),
+    Own(Bytes, Rc<StreamTurn>),
 }
 
 impl Body {
     /// An answer of ours. A HEAD gets the head alone.
-    pub(super) fn own(response: Response<Bytes>, head_only: bool, turn: Rc<Turn>) -> Response<Self> {
+    pub(super) fn own(response: Response<Bytes>, head_only: bool, turn: Rc<StreamTurn>) -> Response<Self> {
         response.map(|bytes| Self::Own(if head_only { Bytes::new() } else { bytes }, turn))
     }
 }

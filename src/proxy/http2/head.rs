@@ -80,7 +80,7 @@ pub(super) fn to_http2(response: &Response<'_>) -> Option<http::Response<()>> {
     Some(made)
 }
 
-/// Trailers from their lines. What the library cannot say is left out, and what comes behind as many as a head may have.
+/// Trailers from their lines. What the library cannot say is left out, and what comes after as many as a head may have.
 pub(super) fn to_trailers(lines: &[u8]) -> HeaderMap {
     lines_of(lines).filter_map(|field| parse(&field)).take(MAX_FIELDS).collect()
 }

@@ -11,9 +11,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
 use super::connection_end::ConnectionEnd;
+use super::connection_state::{AwaitedAnswer, ConnectionState};
 use super::flood::Allowance;
 use super::frames::{Frames, kind};
-use super::shared::{AwaitedAnswer, Shared};
 use crate::proxy::settings::ClientLimits;
 use crate::proxy::timer::Timer;
 use crate::tls::Stream;
@@ -29,7 +29,7 @@ pub(super) struct Socket(Rc<RefCell<Inner>>);
 struct Inner {
     stream: Stream,
     ahead: Vec<u8>,
-    shared: Rc<Shared>,
+    shared: Rc<ConnectionState>,
     limits: ClientLimits,
     /// The time of the first head, until it is whole.
     first: Option<FirstHead>,
@@ -47,7 +47,7 @@ struct Inner {
     allowance: Allowance,
     /// The last stream that the client has opened, and was not said to come too late.
     last: u32,
-    /// The client was told which stream was the last.
+    /// A `GOAWAY` has named the last stream to the client.
     told: bool,
 }
 
@@ -77,7 +77,7 @@ impl Socket {
     pub(super) fn new(
         stream: Stream,
         ahead: Vec<u8>,
-        shared: Rc<Shared>,
+        shared: Rc<ConnectionState>,
         limits: ClientLimits,
         first: FirstHead,
     ) -> Self {
@@ -121,7 +121,7 @@ impl Socket {
     }
 }
 
-/// A whole `GOAWAY`: what the client opens behind its stream `last` is served by nobody, and may be asked elsewhere.
+/// A whole `GOAWAY`: streams above `last` are not served, and the client may send them elsewhere.
 fn goaway(last: u32, code: u32) -> Vec<u8> {
     let head = [0, 0, 8, kind::GOAWAY, 0, 0, 0, 0, 0];
     [&head[..], &last.to_be_bytes(), &code.to_be_bytes()].concat()

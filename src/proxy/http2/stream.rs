@@ -12,10 +12,10 @@ use hyper::rt::Executor;
 use tokio::task::JoinSet;
 
 use super::connection_end::ConnectionEnd;
-use super::exchange::{Body, Exchange};
+use super::connection_state::ConnectionState;
+use super::exchange::{Body, StreamExchange};
 use super::head;
-use super::shared::Shared;
-use super::turn::{Progress, Turn};
+use super::turn::{ClientWait, StreamTurn};
 use crate::exchange::outcome::Malformed;
 use crate::proxy::admission::Ticket;
 use crate::proxy::answer;
@@ -30,7 +30,7 @@ pub(super) struct Streams(Rc<Inner>);
 
 struct Inner {
     worker: Rc<Worker>,
-    connection: Rc<Shared>,
+    connection: Rc<ConnectionState>,
     over_limit: bool,
     tasks: RefCell<JoinSet<()>>,
     /// The stream whose task the HTTP library is about to start: it does so right after it called the service.
@@ -39,12 +39,12 @@ struct Inner {
 
 /// What a stream has from its connection.
 struct Place {
-    turn: Rc<Turn>,
-    connection: Rc<Shared>,
+    turn: Rc<StreamTurn>,
+    connection: Rc<ConnectionState>,
 }
 
 impl Streams {
-    pub(super) fn new(worker: Rc<Worker>, connection: Rc<Shared>, over_limit: bool) -> Self {
+    pub(super) fn new(worker: Rc<Worker>, connection: Rc<ConnectionState>, over_limit: bool) -> Self {
         Self(Rc::new(Inner { worker, connection, over_limit, tasks: RefCell::default(), next: RefCell::default() }))
     }
 
@@ -57,7 +57,7 @@ impl Streams {
         let (ticket, taken) = Ticket::take(&worker.connections);
         let refused = self.0.over_limit;
         let crowded = taken > worker.settings.max_connections;
-        let turn = Rc::new(Turn::new(&connection, ticket));
+        let turn = Rc::new(StreamTurn::new(&connection, ticket));
         connection.begin();
         *self.0.next.borrow_mut() = Some(Place { turn: turn.clone(), connection });
         let shape = ErrorShape::of(request.uri().path());
@@ -66,7 +66,7 @@ impl Streams {
         let begun = turn
             .heads
             .grow(head::length(&request))
-            .then(|| head::to_http1(request).and_then(|request| Exchange::begin(&worker, turn.clone(), request)));
+            .then(|| head::to_http1(request).and_then(|request| StreamExchange::begin(&worker, turn.clone(), request)));
         async move {
             let Some(begun) = begun else {
                 worker.sink.refused(Malformed::TooLarge);
@@ -153,7 +153,7 @@ impl<F> Drop for Task<F> {
     }
 }
 
-/// Runs behind that.
+/// Runs after the drop of the future.
 impl Drop for Place {
     fn drop(&mut self) {
         self.turn.unsent.task_over();
@@ -174,7 +174,7 @@ impl Stall {
     }
 
     /// Ready once the client has been waited for too long.
-    fn poll(&mut self, cx: &mut Context<'_>, progress: &Progress) -> Poll<()> {
+    fn poll(&mut self, cx: &mut Context<'_>, progress: &ClientWait) -> Poll<()> {
         let waiting = progress.waiting();
         let anew = waiting.is_some_and(|turn| std::mem::replace(&mut self.turn, turn) != turn);
         self.timer.poll(cx, self.limit.filter(|_| waiting.is_some()), anew)

@@ -6,19 +6,19 @@ use std::rc::Rc;
 use bytes::{Buf, Bytes};
 
 use super::budget::Charge;
-use super::shared::Shared;
+use super::connection_state::ConnectionState;
 use super::unsent::Unsent;
 use crate::proxy::admission::Ticket;
 use crate::proxy::polls::Polls;
 
-/// One stream's turn.
-pub(super) struct Turn {
+/// What the task of one stream and its exchange share.
+pub(super) struct StreamTurn {
     /// What its head and its trailers may take.
     pub(super) heads: Charge,
     /// Waiting for the client to send more of its request.
-    pub(super) upload: Progress,
+    pub(super) upload: ClientWait,
     /// Waiting for the client to make room for more of its response.
-    pub(super) download: Progress,
+    pub(super) download: ClientWait,
     /// What of its response waits in the HTTP library.
     pub(super) unsent: Unsent,
     /// The client sent what it must not.
@@ -29,12 +29,12 @@ pub(super) struct Turn {
     pub(super) polls: Rc<Polls>,
 }
 
-impl Turn {
-    pub(super) fn new(connection: &Rc<Shared>, ticket: Ticket) -> Self {
+impl StreamTurn {
+    pub(super) fn new(connection: &Rc<ConnectionState>, ticket: Ticket) -> Self {
         Self {
             heads: Charge::new(connection.heads.clone()),
-            upload: Progress::default(),
-            download: Progress::default(),
+            upload: ClientWait::default(),
+            download: ClientWait::default(),
             unsent: Unsent::new(connection.clone(), ticket),
             bad_body: Cell::default(),
             too_much: Cell::default(),
@@ -45,14 +45,14 @@ impl Turn {
 
 /// Whether the client is waited for. It takes no clock: whoever limits the time counts the turns.
 #[derive(Default)]
-pub(super) struct Progress {
+pub(super) struct ClientWait {
     waiting: Cell<bool>,
     turns: Cell<u64>,
     /// The client was waited for.
     holds_back: Cell<bool>,
 }
 
-impl Progress {
+impl ClientWait {
     /// It is the client's turn.
     pub(super) fn wait(&self) {
         if !self.waiting.replace(true) {
@@ -92,11 +92,11 @@ impl Progress {
 /// earlier where the stream or the connection is over.
 pub(super) struct Piece {
     data: Bytes,
-    turn: Rc<Turn>,
+    turn: Rc<StreamTurn>,
 }
 
 impl Piece {
-    pub(super) fn of(data: Bytes, turn: &Rc<Turn>) -> Self {
+    pub(super) fn of(data: Bytes, turn: &Rc<StreamTurn>) -> Self {
         turn.unsent.hand_over(data.len());
         Self { data, turn: turn.clone() }
     }

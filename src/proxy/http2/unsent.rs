@@ -8,7 +8,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
 use super::connection_end::ConnectionEnd;
-use super::shared::Shared;
+use super::connection_state::ConnectionState;
 use crate::exchange::outcome::{End, ErrorType};
 use crate::proxy::admission::Ticket;
 use crate::proxy::forward::Forward;
@@ -19,7 +19,7 @@ pub(super) const LITTLE: usize = 16 * 1024;
 
 /// What waits of one answer.
 pub(super) struct Unsent {
-    connection: Rc<Shared>,
+    connection: Rc<ConnectionState>,
     /// A stream needs as many descriptors as a connection, and counts as one until its answer has left.
     _ticket: Ticket,
     bytes: Cell<usize>,
@@ -36,7 +36,7 @@ pub(super) struct Unsent {
 }
 
 impl Unsent {
-    pub(super) fn new(connection: Rc<Shared>, ticket: Ticket) -> Self {
+    pub(super) fn new(connection: Rc<ConnectionState>, ticket: Ticket) -> Self {
         Self {
             connection,
             _ticket: ticket,

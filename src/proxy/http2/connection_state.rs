@@ -70,7 +70,7 @@ impl Line {
 }
 
 /// One connection.
-pub(super) struct Shared {
+pub(super) struct ConnectionState {
     /// What the heads of its streams may take.
     pub(super) heads: Rc<Budget>,
     pub(super) seat: Seat,
@@ -88,7 +88,7 @@ pub(super) struct Shared {
     unflushed: Cell<bool>,
     /// There was an exchange since the connection was idle the last time.
     busy: Cell<bool>,
-    /// The connection's task, to be told of the end of a stream while the process drains.
+    /// The connection's task, woken at the end of a stream while the process drains.
     pub(super) drain: Cell<Option<Waker>>,
     /// How the connection is to end, once that is known.
     pub(super) ended: Cell<Option<ConnectionEnd>>,
@@ -100,7 +100,7 @@ pub(super) struct Shared {
     blamed: Cell<u64>,
 }
 
-impl Shared {
+impl ConnectionState {
     pub(super) fn of(seat: Seat, heads: Budget) -> Self {
         Self {
             heads: Rc::new(heads),
