@@ -23,7 +23,7 @@ pub struct CommandReport {
 
 type Failure = Box<dyn std::error::Error>;
 
-/// Carries out a command. [`Task::Serve`] is none: it says nothing.
+/// Carries out a command. [`Task::Serve`] prints nothing here.
 pub fn run(task: Task, flags: &[Flag], resolve: impl FnOnce() -> Result<Config, ConfigError>) -> CommandReport {
     let done = match task {
         Task::Serve => Ok(CommandReport::default()),

@@ -6,6 +6,8 @@ use http::StatusCode;
 
 use super::ask::Listener;
 use crate::backend::probe;
+use crate::backend::status::ProbeFailure;
+use crate::tls::Fault;
 
 /// Asks `/readyz`, which needs no password. The text is one line: what the program says, or why it says nothing.
 ///
@@ -24,6 +26,11 @@ pub async fn check(admin: SocketAddr, tls: bool) -> Result<String, String> {
             Err(format!("not serving clients, says {url}/readyz: {state}"))
         }
         Ok(answer) => Err(format!("{url}/readyz answers {}: is that this program's admin_listen?", answer.status)),
-        Err(error) => Err(format!("{url}/readyz: {}", probe::failure(&error).as_str())),
+        Err(error) => Err(match probe::failure(&error) {
+            ProbeFailure::Tls(Fault::ClientCertificate) => format!(
+                "{url} wants a client's certificate, which this command has not: with client_auth_type                  VerifyClientCertIfGiven and users it can ask"
+            ),
+            failure => format!("{url}/readyz: {}", failure.as_str()),
+        }),
     }
 }

@@ -1,4 +1,4 @@
-//! Whether the two ports are free, this program's, or taken, and by whom.
+//! Whether the two ports are free, this program's, or taken by another process.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};

@@ -11,6 +11,7 @@ use crate::backend::probe;
 use crate::backend::status::ProbeFailure;
 use crate::cli::VERSION;
 use crate::config::Config;
+use crate::tls::Fault;
 
 /// Longer than any usual interval of scrapes.
 const SCRAPED_RECENTLY: Duration = Duration::from_secs(150);
@@ -19,8 +20,8 @@ const SCRAPED_RECENTLY: Duration = Duration::from_secs(150);
 pub(super) enum Running {
     /// This program, with its `/health`.
     There { url: String, health: Value },
-    /// This program, whose `/health` needs a password.
-    Guarded { url: String },
+    /// This program, whose `/health` needs what this one has not: a password or a certificate.
+    Guarded { url: String, wants: &'static str },
     /// Nothing.
     Absent,
     /// Something else, or a listener with other settings.
@@ -31,13 +32,14 @@ impl Running {
     pub(super) async fn ask(admin: &Listener) -> Self {
         let url = admin.url();
         match admin.get("/health").await {
-            Ok(answer) if answer.status == StatusCode::UNAUTHORIZED => Self::Guarded { url },
+            Ok(answer) if answer.status == StatusCode::UNAUTHORIZED => Self::Guarded { url, wants: "a password" },
             Ok(answer) => match serde_json::from_slice::<Value>(&answer.body) {
                 Ok(health) if health["uptime_seconds"].is_u64() => Self::There { url, health },
                 _ => Self::Foreign { url, why: format!("it answers {} to /health", answer.status) },
             },
             Err(error) => match probe::failure(&error) {
                 ProbeFailure::Refused => Self::Absent,
+                ProbeFailure::Tls(Fault::ClientCertificate) => Self::Guarded { url, wants: "a client's certificate" },
                 failure => Self::Foreign { url, why: failure.as_str().to_owned() },
             },
         }
@@ -52,9 +54,9 @@ impl Running {
     pub(super) fn examine(&self, config: &Config) -> Vec<Finding> {
         match self {
             Self::Absent => Vec::new(),
-            Self::Guarded { url } => {
-                let remedy = "what it says of itself is not examined: look at the page with the password";
-                vec![Finding::note("program", format!("{url} asks for a password"), remedy)]
+            Self::Guarded { url, wants } => {
+                let remedy = "what it says of itself, and whether it is scraped, is not examined: look at its page";
+                vec![Finding::note("program", format!("{url} wants {wants}"), remedy)]
             }
             Self::Foreign { url, why } => {
                 let remedy = "if that is inferometer, give doctor the --config that it runs with (TLS, certificates); else \

@@ -230,3 +230,18 @@ fn scrapes_that_ended_are_a_fault_and_a_drain_is_one_too() {
     let never = admin_answering(&health("serving", None)).text;
     assert!(never.contains("note   scrapes") && never.contains("add http://127.0.0.1:"), "{never}");
 }
+
+#[test]
+fn a_program_behind_a_password_is_examined_without_it() {
+    let server = Simulator::start();
+    let file = folder().join("web.yml");
+    let hash = bcrypt::hash("right", 4).expect("a hash");
+    std::fs::write(&file, format!("basic_auth_users: {{ prometheus: {hash} }}\n")).expect("a file");
+    let guard = ["--admin-web-config-file", &file.display().to_string()];
+    let program = Program::with(server.address, &guard);
+    let diagnosis = doctor_of(&program, server.address, &guard);
+    assert_eq!((diagnosis.code, diagnosis.faults().len()), (Some(0), 0), "{}", diagnosis.text);
+    for words in ["wants a password", "/api/version comes through: 200"] {
+        assert!(diagnosis.text.contains(words), "{words} in {}", diagnosis.text);
+    }
+}

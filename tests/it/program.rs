@@ -282,6 +282,13 @@ fn health_needs_no_password_and_no_authority_where_the_second_listener_has_both(
     let (code, line) = health(&[&settings[..], &["--admin-listen", &program.admin.to_string()]].concat());
     assert_eq!(code, Some(0), "{line}");
     assert!(line.contains("https://127.0.0.1:"), "{line}");
+
+    let verified =
+        format!("client_auth_type: RequireAndVerifyClientCert, client_ca_file: {}", authority.file().display());
+    std::fs::write(&file, tls.replace("key_file", &format!("{verified}, key_file"))).expect("a file");
+    let program = Program::with(backend.address, &settings);
+    let (code, line) = health(&[&settings[..], &["--admin-listen", &program.admin.to_string()]].concat());
+    assert!(code == Some(1) && line.contains("wants a client's certificate"), "{line}");
 }
 
 #[test]
