@@ -99,6 +99,7 @@ build run run-with-helper demo: export INFEROMETER_REVISION := $(REVISION)
 endif
 
 -include benches/bench.mk
+-include tests/completions.mk
 -include tests/dependencies.mk
 -include tests/fuzz.mk
 -include tests/hanging.mk
