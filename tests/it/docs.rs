@@ -1,5 +1,7 @@
 //! The pages for people: their tables are what the code declares, their links lead somewhere.
 
+mod commands;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 

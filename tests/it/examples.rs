@@ -64,7 +64,7 @@ fn the_helper_takes_the_options_of_its_unit_and_of_its_daemon() {
     let unit = read("examples/systemd/inferometer-helper.service");
     let start = unit.lines().find_map(|line| line.strip_prefix("ExecStart=")).expect("it starts something");
     let of_the_unit: Vec<_> = start.split(' ').skip(1).map(str::to_owned).collect();
-    for options in [of_the_unit, launchd()["ProgramArguments"][1..].to_vec()] {
+    for options in [of_the_unit, launchd("org.inferometer.helper")["ProgramArguments"][1..].to_vec()] {
         // Last wins: on a free port, from an empty machine, which it reports after it has understood everything.
         let output = Command::new(helper::program())
             .args(&options)
@@ -76,28 +76,44 @@ fn the_helper_takes_the_options_of_its_unit_and_of_its_daemon() {
     }
 }
 
-/// launchd's daemon, as Apple's property lists are read everywhere.
-fn launchd() -> std::collections::BTreeMap<String, Vec<String>> {
+/// What launchd is to run, as Apple's property lists are read everywhere. A dictionary within is a list of `key=value`.
+fn launchd(label: &str) -> std::collections::BTreeMap<String, Vec<String>> {
     let script = "import plistlib, json, sys; print(json.dumps(plistlib.load(open(sys.argv[1], 'rb'))))";
-    let path = root().join("examples/launchd/org.inferometer.helper.plist");
+    let path = root().join(format!("examples/launchd/{label}.plist"));
     let output = Command::new("python3").args(["-c", script]).arg(path).output().expect("there is a Python");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let parsed: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let list = |value: &serde_json::Value| match value.as_array() {
-        Some(values) => values.iter().map(text).collect(),
-        None => vec![text(value)],
+    let list = |value: &serde_json::Value| match (value.as_array(), value.as_object()) {
+        (Some(values), _) => values.iter().map(text).collect(),
+        (_, Some(pairs)) => pairs.iter().map(|(key, value)| format!("{key}={}", text(value))).collect(),
+        (None, None) => vec![text(value)],
     };
     parsed.as_object().expect("a dictionary").iter().map(|(key, value)| (key.clone(), list(value))).collect()
 }
 
 #[test]
 fn launchd_starts_the_helper_again_whenever_it_ends() {
-    let daemon = launchd();
+    let daemon = launchd("org.inferometer.helper");
     assert_eq!(daemon["Label"], ["org.inferometer.helper"], "the name of its file");
     assert_eq!(daemon["ProgramArguments"][0], "/usr/local/bin/inferometer-helper");
     assert_eq!((&daemon["KeepAlive"], &daemon["RunAtLoad"]), (&vec!["true".to_owned()], &vec!["true".to_owned()]));
     assert!(!daemon.contains_key("UserName"), "powermetrics must be started as root; it drops that itself");
+}
+
+#[test]
+fn launchd_starts_the_proxy_with_settings_that_it_accepts() {
+    let agent = launchd("org.inferometer");
+    assert_eq!(agent["Label"], ["org.inferometer"], "the name of its file");
+    assert_eq!(agent["ProgramArguments"], ["/usr/local/bin/inferometer"]);
+    let drain = 30;
+    assert!(agent["ExitTimeOut"][0].parse::<u32>().is_ok_and(|seconds| seconds > drain), "a drain may take {drain} s");
+    let settings: Vec<_> = agent["EnvironmentVariables"].iter().filter_map(|pair| pair.split_once('=')).collect();
+    assert_eq!(settings.len(), 3, "{settings:?}");
+    let mut program = Command::new(env!("CARGO_BIN_EXE_inferometer"));
+    let output = program.env_clear().envs(settings).arg("--check-config").output().expect("the binary runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && !said.contains("did you mean"), "{said}");
 }
 
 /// What the image is built from is what the Dockerfile copies: there cargo must find the whole workspace.
@@ -277,7 +293,7 @@ const HELD: [(&str, &str); 7] = [
     ("compose.yaml", "its files, settings and configurations are held against what is shipped"),
     ("container", "cargo finds the workspace in what is copied"),
     ("demo", "it is run"),
-    ("launchd", "its options are taken by the helper"),
+    ("launchd", "options and settings are taken by the programs"),
     ("simulated_ollama", "it is run, by tests::engines too"),
     ("systemd", "systemd reads the units, and the programs take their options and settings"),
 ];
