@@ -13,6 +13,8 @@ mod exchange;
 mod flood;
 mod frames;
 mod head;
+#[cfg(test)]
+mod orders;
 mod socket;
 mod stream;
 mod turn;

@@ -1,0 +1,289 @@
+//! Plays every order of what can happen around a stream, on real sockets, and finds the same bytes and one end.
+//!
+//! Smaller than the harness of HTTP/1: what both share (attempts, downloads, framing) is played there. Here it is about
+//! what is HTTP/2's own: room that the client makes, resets of a stream, and answers that wait in the library.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use socket2::SockRef;
+use tokio::runtime::{Builder, LocalOptions};
+
+use crate::exchange::outcome::Outcome;
+use crate::proxy::http1;
+use crate::proxy::polls::Polls;
+use crate::proxy::stage::{self, Records};
+
+/// How long an end may take. Nothing is measured against it.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Turns without a byte after which nothing more is expected.
+const QUIET: usize = 8;
+/// More than may wait in the library with its end.
+const REST: usize = 24 * 1024;
+const UPLOAD: usize = 20;
+
+/// The preface, settings with room for ten bytes on each stream, and room for all on the connection.
+const GREETING: &[u8] =
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\x0a\0\0\x04\x08\0\0\0\0\0\x0f\xff\0\0";
+/// `:method: POST`, `:scheme: http`, `:path: /`, `:authority: localhost`, `content-length: 20` (RFC 7541).
+const HEAD: &[u8] = b"\0\0\x13\x01\x04\0\0\0\x01\x83\x86\x84\x01\x09localhost\x0f\x0d\x0220";
+const ROOM: &[u8] = b"\0\0\x04\x08\0\0\0\0\x01\x0f\xff\0\0";
+const CANCEL: &[u8] = b"\0\0\x04\x03\0\0\0\0\x01\0\0\0\x08";
+
+/// What can happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Move {
+    /// The client sends the rest of its request.
+    Upload,
+    /// The backend sends the next piece of its answer.
+    Answer,
+    /// The client makes room for all of the answer.
+    Room,
+    ClientCancels,
+    ClientLeaves,
+    BackendCloses,
+    BackendResets,
+}
+
+/// One end of a connection that the proxy holds the other end of.
+struct Peer {
+    stream: Option<TcpStream>,
+    got: Vec<u8>,
+    closed: bool,
+}
+
+impl Peer {
+    fn new(stream: TcpStream) -> Self {
+        stream.set_nonblocking(true).expect("a socket");
+        Self { stream: Some(stream), got: Vec::new(), closed: false }
+    }
+
+    /// What is sent fits into the system; the other side may be gone.
+    fn send(&mut self, bytes: &[u8]) {
+        if let Some(stream) = &mut self.stream {
+            drop(stream.write_all(bytes));
+        }
+    }
+
+    /// Whether anything came.
+    fn pump(&mut self) -> bool {
+        let Some(stream) = self.stream.as_mut().filter(|_| !self.closed) else { return false };
+        let mut buffer = [0; 4096];
+        match stream.read(&mut buffer) {
+            Ok(0) => self.closed = true,
+            Ok(read) => self.got.extend_from_slice(&buffer[..read]),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+            Err(_) => self.closed = true,
+        }
+        true
+    }
+
+    fn close(&mut self) {
+        if let Some(stream) = &self.stream {
+            drop(stream.shutdown(Shutdown::Write));
+        }
+    }
+
+    fn reset(&mut self) {
+        if let Some(stream) = self.stream.take() {
+            SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("a socket");
+        }
+    }
+}
+
+/// What the client has of its stream: the data, and whether that has ended, or was reset.
+#[derive(Debug, Default)]
+struct Received {
+    data: Vec<u8>,
+    ended: bool,
+    reset: bool,
+}
+
+impl Received {
+    fn of(mut bytes: &[u8]) -> Self {
+        let mut received = Self::default();
+        while let Some((&[a, b, c, kind, flags, _, _, _, stream], rest)) = bytes.split_first_chunk() {
+            let Some((payload, rest)) = rest.split_at_checked(u32::from_be_bytes([0, a, b, c]) as usize) else { break };
+            bytes = rest;
+            if stream == 1 {
+                received.ended |= kind <= 1 && flags & 1 != 0;
+                received.reset |= kind == 3;
+                received.data.extend_from_slice(if kind == 0 { payload } else { &[] });
+            }
+        }
+        received
+    }
+}
+
+struct Play {
+    chunked: bool,
+    listener: TcpListener,
+    client: Peer,
+    backend: Option<Peer>,
+    records: Records,
+    answered: usize,
+}
+
+impl Play {
+    fn answer(&self) -> [Vec<u8>; 2] {
+        let (first, rest) = (vec![b'a'; 1000], vec![b'b'; REST]);
+        let chunk = |data: &[u8]| [format!("{:x}\r\n", data.len()).as_bytes(), data, b"\r\n"].concat();
+        if self.chunked {
+            let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+            return [[head, &chunk(&first)[..]].concat(), [&chunk(&rest)[..], b"0\r\n\r\n"].concat()];
+        }
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", first.len() + REST);
+        [[head.as_bytes(), &first].concat(), rest]
+    }
+
+    fn received(&self) -> Received {
+        Received::of(&self.client.got)
+    }
+
+    fn apply(&mut self, next: Move) {
+        let answer = self.answer();
+        let (client, backend) = (&mut self.client, self.backend.as_mut().expect("it has accepted"));
+        match next {
+            Move::Upload => client.send(&[b"\0\0\x0a\0\x01\0\0\0\x01", &[b'u'; UPLOAD / 2][..]].concat()),
+            Move::Answer => {
+                backend.send(&answer[self.answered]);
+                self.answered += 1;
+            }
+            Move::Room => client.send(ROOM),
+            Move::ClientCancels => client.send(CANCEL),
+            Move::ClientLeaves => client.close(),
+            Move::BackendCloses => backend.close(),
+            Move::BackendResets => backend.reset(),
+        }
+    }
+
+    /// Lets everybody move until nobody does.
+    async fn settle(&mut self) {
+        let mut quiet = 0;
+        while quiet < QUIET {
+            // The runtime serves the proxy's tasks meanwhile.
+            tokio::task::yield_now().await;
+            let mut moved = self.client.pump();
+            if self.backend.is_none()
+                && let Ok((stream, _)) = self.listener.accept()
+            {
+                self.backend = Some(Peer::new(stream));
+            }
+            moved |= self.backend.as_mut().is_some_and(Peer::pump);
+            quiet = if moved { 0 } else { quiet + 1 };
+        }
+    }
+
+    async fn until(&mut self, case: &str, done: impl Fn(&Self) -> bool) {
+        let begun = Instant::now();
+        while !done(self) {
+            assert!(begun.elapsed() < PATIENCE, "no end of {case}: {:?}", self.received());
+            self.settle().await;
+        }
+    }
+
+    /// Plays the moves on a connection of its own; `seen` tells whether each is seen before the next.
+    async fn run(moves: &[Move], chunked: bool, seen: bool) {
+        let case = format!("{moves:?}, chunked: {chunked}, seen: {seen}");
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+        listener.set_nonblocking(true).expect("a socket");
+        let records = Records::default();
+        let worker = stage::worker(listener.local_addr().expect("an address"), &records);
+        let front = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let client = TcpStream::connect(front.local_addr().expect("an address")).expect("it listens");
+        let (near, _) = front.accept().await.expect("a connection");
+        let serving = tokio::task::spawn_local(http1::serve(worker, Rc::<Polls>::default(), near, stage::admission()));
+        let mut play = Self { chunked, listener, client: Peer::new(client), backend: None, records, answered: 0 };
+        play.client.send(&[GREETING, HEAD, b"\0\0\x0a\0\0\0\0\0\x01", &[b'u'; UPLOAD / 2]].concat());
+        play.until(&case, |play| play.backend.as_ref().is_some_and(|backend| backend.got.ends_with(b"u"))).await;
+        for next in moves {
+            play.apply(*next);
+            if seen {
+                play.settle().await;
+            }
+        }
+        play.until(&case, |play| play.records.len() > 0).await;
+        let left = moves.iter().any(|next| matches!(next, Move::ClientCancels | Move::ClientLeaves));
+        play.until(&case, |play| left || play.received().ended || play.received().reset).await;
+        play.settle().await;
+        play.client.close();
+        play.until(&case, |_| serving.is_finished()).await;
+        play.check(&case, left, moves.iter().any(|next| *next > Move::ClientLeaves));
+        let last = moves.iter().rposition(|next| *next == Move::Answer);
+        // Behind a whole answer no rest of the request is asked for.
+        if moves.len() == 4 && seen && moves.iter().position(|next| *next == Move::Upload) < last {
+            assert_eq!(play.uploaded(), UPLOAD, "the whole request: {case}");
+        }
+    }
+
+    /// What must hold whatever came first.
+    fn check(&self, case: &str, left: bool, failed: bool) {
+        let (record, received) = (self.records.last(), self.received());
+        let case = format!("{case}: {:?}, {} bytes, ended: {}", record.outcome, received.data.len(), received.ended);
+        assert_eq!(self.records.len(), 1, "one end: {case}");
+        let whole = [vec![b'a'; 1000], vec![b'b'; REST]].concat();
+        let got = &received.data;
+        assert!(record.status == 502 || whole.starts_with(got), "the client's bytes: {case}");
+        match record.outcome {
+            // What has left is complete, whoever goes then.
+            Outcome::Completed => assert!(*got == whole, "{case}"),
+            Outcome::ClientCancelled => assert!(left && !received.ended, "{case}"),
+            Outcome::BackendFailed => assert!(failed && (record.status == 502 || received.reset), "{case}"),
+            other => panic!("{other:?}: {case}"),
+        }
+        if !left && !failed {
+            assert_eq!((record.outcome, received.ended), (Outcome::Completed, true), "{case}");
+        }
+    }
+
+    /// How much of the request's body the backend has.
+    fn uploaded(&self) -> usize {
+        let sent = self.backend.as_ref().map(|backend| backend.got.as_slice()).unwrap_or_default();
+        sent.iter().rev().take_while(|byte| **byte == b'u').count()
+    }
+}
+
+/// The next order, in the order of orders; false behind the last.
+fn next_order(moves: &mut [Move]) -> bool {
+    let Some(at) = (1..moves.len()).rev().find(|at| moves[at - 1] < moves[*at]) else { return false };
+    let with = (at..moves.len()).rev().find(|with| moves[*with] > moves[at - 1]).expect("the one at `at` is greater");
+    moves.swap(at - 1, with);
+    moves[at..].reverse();
+    true
+}
+
+fn play_all(end: Option<Move>) {
+    let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).expect("a runtime");
+    let mut moves = vec![Move::Upload, Move::Answer, Move::Answer, Move::Room];
+    moves.extend(end);
+    let mut plays = 0;
+    loop {
+        for (chunked, seen) in [(false, false), (false, true), (true, false), (true, true)] {
+            runtime.block_on(Play::run(&moves, chunked, seen));
+            plays += 1;
+        }
+        if !next_order(&mut moves) {
+            break;
+        }
+    }
+    println!("with {end:?}: {plays} orders");
+}
+
+#[test]
+fn every_order_of_frames_gives_the_same_bytes_and_one_end() {
+    play_all(None);
+}
+
+#[test]
+fn every_order_with_a_client_that_goes_gives_the_same_bytes_and_one_end() {
+    play_all(Some(Move::ClientCancels));
+    play_all(Some(Move::ClientLeaves));
+}
+
+#[test]
+fn every_order_with_a_backend_that_goes_gives_the_same_bytes_and_one_end() {
+    play_all(Some(Move::BackendCloses));
+    play_all(Some(Move::BackendResets));
+}
