@@ -13,6 +13,7 @@ mod drain;
 mod error;
 mod fanout;
 mod fleet;
+mod history;
 mod host;
 mod listen;
 mod location;
@@ -65,7 +66,7 @@ async fn serve(
     let (life, lives) = watch::channel(Life::Running);
     let (stop, stopped) = watch::channel(false);
 
-    let components = Arc::new(Components::build(&config, &material));
+    let components = Arc::new(Components::build(&config, &material).map_err(AppError::System)?);
     let local = location::on_this_machine(&config.backends);
     backends::start(&config, &components, &local, &stopped);
     host::start(&config, &components.metrics, local).map_err(AppError::System)?;
@@ -93,5 +94,6 @@ async fn serve(
     stop.send_replace(true);
     // The listener limits its own shutdown.
     let _ = admin.await;
+    components.history.close();
     served.map_err(AppError::System)
 }

@@ -19,6 +19,7 @@ mod print;
 mod reload;
 mod settings;
 mod similar;
+mod state_directory;
 mod value;
 mod write;
 
@@ -58,8 +59,10 @@ pub fn resolve(
     env: impl IntoIterator<Item = (OsString, OsString)>,
     read: impl FnOnce(&Path) -> io::Result<String>,
 ) -> Result<Config, ConfigError> {
+    let env: Vec<_> = env.into_iter().collect();
+    let state_directory = state_directory::of(&env);
     let mut layers = Layers::collect(KEYS, cli, env, read)?;
-    let mut config = Config::blank();
+    let mut config = Config { state_directory, ..Config::blank() };
     layers.fill(KEYS, &mut config)?;
     check::check(&layers, &config)?;
     config.warnings = std::mem::take(&mut layers.warnings);

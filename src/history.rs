@@ -1,5 +1,115 @@
-//! The exchanges in flight.
+//! What happened stays known: the exchanges in flight, and those that are over, in files on this machine.
 //!
-//! Never content: only names of endpoints and models, instants and counts.
+//! ```text
+//! data threads                     thread `history`                       files
+//! Watch::finished ─► Row ─► ring ─► every 200 ms: sums and weights ─► exchanges-2026-11-29.db   (2,000 rows a transaction)
+//!                    full = dropped            every 5 s: sums     ─► main.db
+//!                    and counted               every minute: what is too old goes
+//! ```
+//!
+//! Promises:
+//! * The data path builds a row of a fixed size and pushes it into a bounded ring: no allocation, no lock, no system call,
+//!   nobody is woken ([`recorder`]). Nothing here ever fails a start or an exchange, or delays one.
+//! * Sums by minute and hour ([`rollup`]) count every exchange that was taken from the ring, exactly once. Rows of ordinary
+//!   exchanges are thinned above a rate ([`thinning`]), with weights that add up; failures, cancellations, stalls and the
+//!   first of each hour ([`tops`]) never are.
+//! * `kill -9` loses the rows of less than a second and damages no file. Sums are merged after the rows that they contain,
+//!   with the last id in the same transaction: the next start sums what follows that id. So rows and sums agree, and an
+//!   interval is complete however often the program was killed in it.
+//! * Several processes may write to one directory: each has a number, by a lock on a file, that is part of its ids ([`id`]).
+//!   Sums are added within immediate transactions and never replaced. The number of a process that died is settled by
+//!   whoever starts next.
+//! * A fault (disk full, directory read-only, file damaged, a newer release's file) pauses writing, is said in the log, the
+//!   metrics and health, and is tried again every 30 s; what cannot wait any longer is counted as lost ([`state`]). A
+//!   damaged file is renamed and a new one begun.
+//! * Ids follow the wall clock. Where it goes back, the process takes another number, so that its ids stay unique and
+//!   ascending for each number, and still say when an exchange ended.
+//! * Never content, a client's address or a raw query. A model's name is stored once a backend has confirmed it.
+//!
+//! Readers open the same files ([`query`], [`Reading`]), also from another process. SQL stands in `store` alone. A day of
+//! exchanges is one file with its own names, so that it can be copied or removed alone.
+//!
+//! Schemas have a version each (`PRAGMA user_version`) and a list of steps; a tool for that would be a dependency for a
+//! single loop.
 
+mod codes;
+mod day;
+pub mod id;
 pub mod in_flight;
+pub mod names;
+pub mod query;
+pub mod recorder;
+mod retention;
+pub mod rollup;
+pub mod row;
+pub mod settings;
+pub mod sketch;
+pub mod state;
+mod store;
+mod thinning;
+pub mod tops;
+pub mod units;
+mod writer;
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+pub use codes::Coded;
+pub use day::Day;
+use recorder::{ConfirmModel, RING, Recorder, Ring};
+use settings::{Engine, Pace, Settings};
+use state::HistoryState;
+pub use store::directory::Directory;
+pub use store::error::StoreError;
+pub use store::sqlite::read::Reading;
+use writer::{WallClock, Writer, WriterThread};
+
+/// The history of this process. Dropping it writes what is left.
+#[derive(Debug)]
+pub struct History {
+    recorder: Recorder,
+    state: Arc<HistoryState>,
+    writer: Mutex<Option<WriterThread>>,
+}
+
+impl History {
+    /// Starts the thread that writes; it opens the files. `confirm` says which models have a name.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(settings: Settings, confirm: ConfirmModel) -> io::Result<Self> {
+        Self::with_pace(settings, confirm, Pace::default(), Box::new(SystemTime::now))
+    }
+
+    /// As [`History::start`], at another pace and with another wall clock.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn with_pace(settings: Settings, confirm: ConfirmModel, pace: Pace, clock: WallClock) -> io::Result<Self> {
+        let state = Arc::<HistoryState>::default();
+        if settings.engine == Engine::Off {
+            return Ok(Self { recorder: Recorder::default(), state, writer: Mutex::default() });
+        }
+        let ring = Arc::new(Ring::new(RING, Arc::default(), state.clone(), confirm));
+        let writer = Writer::new(ring.clone(), state.clone(), settings, pace, clock).spawn()?;
+        Ok(Self { recorder: Recorder::into(ring), state, writer: Mutex::new(Some(writer)) })
+    }
+
+    /// Records finished exchanges.
+    #[must_use]
+    pub fn recorder(&self) -> Recorder {
+        self.recorder.clone()
+    }
+
+    /// Writes what is left, for at most two seconds, and ends the thread. What is recorded afterwards is lost.
+    pub fn close(&self) {
+        drop(self.writer.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// How it is doing.
+    #[must_use]
+    pub fn state(&self) -> Arc<HistoryState> {
+        self.state.clone()
+    }
+}

@@ -131,6 +131,7 @@ impl Contestant {
                     format!("--listen={listen}"),
                     format!("--admin-listen={admin}"),
                     format!("--backend=http://{backend}"),
+                    format!("--data-dir={}", folder.display()),
                 ];
                 if *log == Log::Off {
                     arguments.push("--access-log=off".into());

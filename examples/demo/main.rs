@@ -110,8 +110,8 @@ impl Proxy {
         let metrics = free_address(Self::METRICS)?;
         let backend = format!("ollama=http://{backend}");
         let (listen, admin) = (clients.to_string(), metrics.to_string());
-        // Short, since the demo's own exchanges are all there is to drain.
-        let drain = ["--drain-timeout", "1s", "--access-log", "off"];
+        // Short, since the demo's own exchanges are all there is to drain; of them nothing is kept.
+        let drain = ["--drain-timeout", "1s", "--access-log", "off", "--history", "off"];
         let typed = [["--listen", &listen], ["--admin-listen", &admin], ["--backend", &backend]];
         let typed = [typed.as_flattened(), &drain].concat();
         let mut child = Child::start(program, &typed)?;

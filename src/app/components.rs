@@ -1,14 +1,16 @@
 //! The parts that others share: built first, then handed to each.
 
+use std::io;
 use std::sync::Arc;
 
 use super::material::Material;
-use super::{metrics, monitor};
+use super::{history, metrics, monitor};
 use crate::admin::ready::Readiness;
 use crate::backend::catalogue::Catalogue;
 use crate::backend::monitor::Monitor;
 use crate::config::Config;
 use crate::exchange::residency::Residency;
+use crate::history::History;
 use crate::history::in_flight::InFlight;
 use crate::logs::access::AccessLog;
 use crate::metrics::Metrics;
@@ -19,21 +21,23 @@ pub(super) struct Components {
     pub(super) metrics: Arc<Metrics>,
     pub(super) residency: Arc<Residency>,
     pub(super) in_flight: InFlight,
+    pub(super) history: History,
     pub(super) access_log: AccessLog,
     pub(super) readiness: Arc<Readiness>,
 }
 
 impl Components {
-    pub(super) fn build(config: &Config, material: &Material) -> Self {
+    pub(super) fn build(config: &Config, material: &Material) -> io::Result<Self> {
         let catalogue = Arc::new(Catalogue::new(config.max_models));
-        Self {
+        Ok(Self {
             monitors: config.backends.iter().map(|backend| monitor::build(config, backend, material)).collect(),
             metrics: metrics::build(config, catalogue.clone()),
-            catalogue,
             residency: Arc::default(),
             in_flight: InFlight::default(),
+            history: history::start(config, catalogue.clone())?,
             access_log: AccessLog::new(config.access_log),
             readiness: Arc::default(),
-        }
+            catalogue,
+        })
     }
 }

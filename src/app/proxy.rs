@@ -22,7 +22,8 @@ pub(super) fn start(
     fleet: watch::Receiver<Arc<Fleet>>,
     life: watch::Receiver<Life>,
 ) -> io::Result<Proxy> {
-    let observers = (components.in_flight.clone(), components.access_log.clone());
+    // The history comes after the metrics: these confirm the names of models.
+    let observers = ((components.in_flight.clone(), components.access_log.clone()), components.history.recorder());
     let shared = Shared {
         fleet,
         sink: Arc::new((components.metrics.clone(), observers)),

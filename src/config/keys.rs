@@ -52,6 +52,11 @@ pub(super) static KEYS: &[Key<Config>] = keys! { Config;
     ["log_level",                      LOG_LEVEL,    "info",                   Anywhere, AT_ONCE, {log_level},                                  "Least severe events to log: off, error, warn, info, debug, trace, or directives such as info,inferometer::backend=debug"]
     ["log_format",                     LOG_FORMAT,   "text",                   Anywhere, Restart, {log_format},                                 "How to write the log"]
     ["access_log",                     SWITCH,       "on",                     Anywhere, AT_ONCE, {access_log},                                 "Whether to log a line for each finished exchange"]
+    // It costs the data path nothing, and what happened cannot be asked for later.
+    ["history",                        HISTORY,      "sqlite",                 Anywhere, Restart, {history.engine},                             "Where finished exchanges are kept: files on this machine, or nowhere; never prompts, answers or addresses"]
+    ["data_dir",                       DIRECTORY,    "",                       Anywhere, Restart, {history.directory},                          "Directory of what is kept; unset is $STATE_DIRECTORY, else inferometer in the user's directory of states"]
+    // Enough to look at each exchange of a busy machine; sums count them all.
+    ["history_raw_rate",               RATE,         "500",                    File,     Restart, {history.raw_rate},                           "Ordinary exchanges a second above which only some are kept, with a weight; failures, the slowest and the dearest always are"]
     // Clients that speak it need fewer connections; it is offered beside HTTP/1.1.
     ["http2",                          SWITCH,       "on",                     File,     CLIENTS, {proxy.http2},                                "Whether clients may speak HTTP/2, over TLS or by prior knowledge"]
     ["worker_threads",                 THREADS,      "0",                      File,     Restart, {worker_threads},                             "Threads that serve clients"]
@@ -73,6 +78,13 @@ pub(super) static KEYS: &[Key<Config>] = keys! { Config;
     // As often as metrics are scraped.
     ["host.period",                    PERIOD,       "5s",                     File,     Restart, {host_period},                                "How often the machine is read"]
     ["host.electricity_price_per_kwh", PRICE,        "0",                      File,     Restart, {electricity_price},                          "What a kilowatt-hour costs, in whatever currency"]
+
+    // A month to look back at, and a bound for machines whose disk is small.
+    ["retention.exchanges",            AGE,          "30d",                    File,     Restart, {history.retention.raw},                      "How long single exchanges are kept"]
+    ["retention.exchanges_size",       SIZE,         "2GiB",                   File,     Restart, {history.retention.raw_bytes},                "How large their files may become together; whole days go first, but the current one stays"]
+    ["retention.minutes",              AGE,          "7d",                     File,     Restart, {history.retention.minutes},                  "How long sums by the minute are kept"]
+    // A year and its seasons.
+    ["retention.hours",                AGE,          "400d",                   File,     Restart, {history.retention.hours},                    "How long sums by the hour are kept"]
 
     ["buckets.duration",               BUCKETS,      "",                       File,     Restart, {buckets.duration},                           "Histograms of whole exchanges and of decode: upper bounds in seconds"]
     ["buckets.first_token",            BUCKETS,      "",                       File,     Restart, {buckets.first_token},                        "Time to first byte and token, and prefill, in seconds"]

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use super::invalid::{InvalidValue, Rejection};
 use super::settings::{Bounds, ElectricityPrice, MaxConnections};
-use super::write::{duration, quoted, switch};
+use super::write::{duration, quoted, size, switch};
 use super::{backends, value};
 use crate::backend::Backend;
 use crate::backend::HostHeader;
+use crate::history;
 use crate::host::helper::HelperAddress;
 use crate::logs;
 
@@ -99,6 +100,12 @@ pub(super) const FILE: ValueKind<Option<PathBuf>> = ValueKind {
     print: |path| quoted(&path.as_deref().unwrap_or("".as_ref()).to_string_lossy()),
 };
 
+pub(super) const DIRECTORY: ValueKind<Option<PathBuf>> =
+    ValueKind { placeholder: "DIRECTORY", noun: "the name of a directory", range: ", or `\"\"` for unset", ..FILE };
+
+pub(super) const HISTORY: ValueKind<history::settings::Engine> =
+    words("off|sqlite", "`off` or `sqlite`", value::history, |engine| quoted(engine.as_str()));
+
 pub(super) const BACKENDS: ValueKind<Vec<Backend>> = ValueKind {
     placeholder: "[NAME=]URL",
     noun: "an address, after a name and `=` if wanted",
@@ -160,6 +167,24 @@ pub(super) const CONNECTIONS: ValueKind<MaxConnections> = ValueKind {
     },
 };
 
+pub(super) const RATE: ValueKind<u64> = ValueKind {
+    placeholder: "COUNT",
+    noun: "a number",
+    syntax: "",
+    range: " from 1 to 1000000",
+    parse: One(value::rate),
+    print: u64::to_string,
+};
+
+pub(super) const SIZE: ValueKind<u64> = ValueKind {
+    placeholder: "SIZE",
+    noun: "a size with a unit (KiB, MiB, GiB, TiB)",
+    syntax: ", such as `2GiB`",
+    range: " from 1MiB",
+    parse: One(value::size),
+    print: |bytes| quoted(&size(*bytes)),
+};
+
 pub(super) const PRICE: ValueKind<Option<ElectricityPrice>> = ValueKind {
     placeholder: "PRICE",
     noun: "a number from 0 to 1000000",
@@ -171,6 +196,8 @@ pub(super) const PRICE: ValueKind<Option<ElectricityPrice>> = ValueKind {
 
 pub(super) const TIMEOUT: ValueKind<Duration> =
     within(" from 1ms to 365d", value::duration, |limit| duration(Some(*limit)));
+
+pub(super) const AGE: ValueKind<Duration> = within(" from 1h to 3650d", value::age, |age| duration(Some(*age)));
 
 pub(super) const PATIENCE: ValueKind<Duration> =
     within(" from 0 to 365d", value::duration_or_zero, |limit| duration(Some(*limit)));

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::backend::{self, Backend};
+use crate::history;
 use crate::host::helper::HelperAddress;
 use crate::logs;
 use crate::proxy;
@@ -54,6 +55,11 @@ pub struct Config {
     pub electricity_price: Option<ElectricityPrice>,
     /// The address of the privileged helper; `None` uses none.
     pub helper_url: Option<HelperAddress>,
+    /// The history of exchanges.
+    pub history: history::settings::Settings,
+    /// Where the environment says that programs keep their state; `None` where it says nothing. The history is there
+    /// unless it has a directory of its own.
+    pub state_directory: Option<PathBuf>,
     /// Bounds of histograms by kind.
     pub buckets: Buckets,
     /// Warnings about allowed but doubtful settings.
@@ -145,6 +151,8 @@ impl Config {
             host_period: None,
             electricity_price: None,
             helper_url: None,
+            history: history::settings::Settings::default(),
+            state_directory: None,
             buckets: Buckets::default(),
             warnings: Vec::new(),
         }

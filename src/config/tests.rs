@@ -113,6 +113,8 @@ fn every_flag_has_its_variable_and_its_key() {
         ("log_level", "debug"),
         ("log_format", "json"),
         ("access_log", "off"),
+        ("history", "off"),
+        ("data_dir", "/var/lib/proxy"),
     ];
     let with_flags = KEYS.iter().filter(|key| key.has_flag()).map(|key| key.name);
     assert_eq!(values.map(|(key, _)| key).to_vec(), with_flags.collect::<Vec<_>>());
@@ -275,11 +277,12 @@ fn the_printed_configuration_reads_back_as_itself() {
     let file = "backend = [\"gpu=http://[::1]:80/x\"]\nhost_header = \"ollama.lan:11434\"\nworker_threads = 3\nhttp2 = \"off\"\n\
                 drain_timeout = 0\naccess_log = false\nlog_level = \"info,inferometer::backend=debug\"\n[limits]\n\
                 head = \"1500ms\"\nkeep_alive_idle = \"2d\"\nbody_idle = 0\nmax_connections = 12\n[host]\nperiod = \"10s\"\nelectricity_price_per_kwh = 0.31\n\
+                [retention]\nexchanges = \"36h\"\nexchanges_size = \"1536MiB\"\nminutes = \"2d\"\nhours = \"3650d\"\n\
                 [buckets]\ntoken = [0.001, 0.5, 2, 1e3]\nload = []\n\
                 [tls]\ncert_file = \"c\"\nkey_file = \"k\"\n\
                 [backend_tls]\nca_file = \"a\"\ncert_file = \"c\"\nkey_file = \"k\"\nserver_name = \"gpu.lan\"";
     let file = &format!(
-        "helper_url = \"unix:/run/helper.sock\"\nbackend_node = \"gpu-box\"\nbackend_zone = \"cellar \\\"2\\\"\"\n{file}"
+        "helper_url = \"unix:/run/helper.sock\"\nbackend_node = \"gpu-box\"\ndata_dir = \"/state\"\nhistory_raw_rate = 7\nbackend_zone = \"cellar \\\"2\\\"\"\n{file}"
     );
     for config in [resolved(&[], &[], "").expect("defaults"), resolved(&[], &[], file).expect("fine")] {
         let printed = config.to_toml();

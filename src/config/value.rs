@@ -12,6 +12,7 @@ use super::settings::{Bounds, ElectricityPrice, MaxConnections};
 use super::similar::is_misspelling;
 use crate::backend::HostHeader;
 use crate::backend::address::Address;
+use crate::history::settings::Engine;
 use crate::host::helper::{HelperAddress, InvalidHelperAddress};
 use crate::logs;
 
@@ -92,6 +93,47 @@ pub(super) fn duration_or_zero(text: &str) -> Result<Duration, InvalidValue> {
     parse_duration(text).ok_or(Unexpected)
 }
 
+/// Longest age of anything that is kept.
+const MAX_AGE: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
+
+/// Shortest age at which something is removed.
+const MIN_AGE: Duration = Duration::from_secs(60 * 60);
+
+/// How long something is kept.
+pub(super) fn age(text: &str) -> Result<Duration, InvalidValue> {
+    sum_of_units(text).filter(|age| (MIN_AGE..=MAX_AGE).contains(age)).ok_or(Unexpected)
+}
+
+/// Smallest size of what is kept, in bytes.
+const MIN_SIZE: u64 = 1 << 20;
+
+/// A size in bytes.
+pub(super) fn size(text: &str) -> Result<u64, InvalidValue> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let unit = match &text[digits..] {
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        "TiB" => 1_u64 << 40,
+        _ => return Err(Unexpected),
+    };
+    let size = text[..digits].parse::<u64>().ok().and_then(|size| size.checked_mul(unit));
+    size.filter(|size| *size >= MIN_SIZE && i64::try_from(*size).is_ok()).ok_or(Unexpected)
+}
+
+/// Most exchanges a second for which a limit makes sense.
+const MAX_RATE: usize = 1_000_000;
+
+/// Exchanges a second.
+pub(super) fn rate(text: &str) -> Result<u64, InvalidValue> {
+    count(text, 1, MAX_RATE).map(|rate| rate as u64).ok_or(Unexpected)
+}
+
+/// Where exchanges are kept.
+pub(super) fn history(text: &str) -> Result<Engine, InvalidValue> {
+    Engine::ALL.into_iter().find(|engine| engine.as_str() == text).ok_or(Unexpected)
+}
+
 /// A limit; `None` for `0`, which is off.
 pub(super) fn limit(text: &str) -> Result<Option<Duration>, InvalidValue> {
     parse_duration(text).map(|duration| Some(duration).filter(|d| !d.is_zero())).ok_or(Unexpected)
@@ -124,8 +166,13 @@ pub(super) fn helper_url(text: &str) -> Result<Option<HelperAddress>, InvalidVal
     }
 }
 
-/// The sum of one or more numbers with units, in whole milliseconds; `0` needs no unit.
+/// A duration up to the longest of any setting.
 fn parse_duration(text: &str) -> Option<Duration> {
+    sum_of_units(text).filter(|duration| *duration <= MAX_DURATION)
+}
+
+/// The sum of one or more numbers with units, in whole milliseconds; `0` needs no unit.
+fn sum_of_units(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);
     }
@@ -139,8 +186,7 @@ fn parse_duration(text: &str) -> Option<Duration> {
         total = total.checked_add(number.checked_mul(unit_millis(&rest[..letters])?)?)?;
         rest = &rest[letters..];
     }
-    let duration = Duration::from_millis(total);
-    (!text.is_empty() && duration <= MAX_DURATION).then_some(duration)
+    (!text.is_empty()).then_some(Duration::from_millis(total))
 }
 
 fn unit_millis(unit: &str) -> Option<u64> {
@@ -269,6 +315,20 @@ mod tests {
         {
             assert!(listen(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn sizes_and_ages_have_units_and_ranges() {
+        assert_eq!((size("2GiB"), size("512KiB"), size("1MiB")), (Ok(2 << 30), Err(Unexpected), Ok(1 << 20)));
+        for text in ["", "2", "GiB", "-1GiB", "1 GiB", "2GB", "99999999TiB", "2GiBs"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+        assert_eq!(age("400d"), Ok(Duration::from_secs(400 * 86_400)));
+        for text in ["0", "59m", "4000d", "30", ""] {
+            assert!(age(text).is_err(), "{text}");
+        }
+        assert_eq!((rate("500"), history("sqlite")), (Ok(500), Ok(Engine::Sqlite)));
+        assert!(rate("0").is_err() && history("SQLite").is_err() && history("").is_err());
     }
 
     #[test]

@@ -22,3 +22,10 @@ pub(super) fn duration(duration: Option<Duration>) -> String {
         None => quoted(&format!("{millis}ms")),
     }
 }
+
+/// A size in bytes, in the largest unit that divides it.
+pub(super) fn size(bytes: u64) -> String {
+    let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let fits = units.into_iter().find(|(bits, _)| bytes > 0 && bytes.is_multiple_of(1 << bits));
+    fits.map_or_else(|| format!("{bytes}"), |(bits, unit)| format!("{}{unit}", bytes >> bits))
+}

@@ -20,6 +20,12 @@ impl TraceId {
         Self(random.max(1).to_be_bytes())
     }
 
+    /// The id as it is sent in binary.
+    #[must_use]
+    pub const fn bytes(self) -> [u8; 16] {
+        self.0
+    }
+
     /// The id as 32 lower-case hexadecimal digits.
     #[must_use]
     pub fn digits(self) -> [u8; DIGITS] {

@@ -237,6 +237,7 @@ fn gpu_check(stand_in: &StandIn, changed: &str) -> (Option<i32>, String) {
         .arg(tools.join("nvidia_smi_stand_in.sh"))
         .env("LD_LIBRARY_PATH", stand_in.folder())
         .env("CHANGED", changed)
+        .env("INFEROMETER_HISTORY", "off")
         .output()
         .expect("there is a Python");
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);

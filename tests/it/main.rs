@@ -20,6 +20,7 @@ mod gpu;
 #[cfg(target_os = "linux")]
 mod hanging;
 mod helper;
+mod history;
 mod host;
 mod house;
 mod http2;

@@ -288,6 +288,8 @@ fn a_terminal_that_goes_away_takes_the_program_with_it() {
         "127.0.0.1:0",
         "--admin-listen",
         "127.0.0.1:0",
+        "--history",
+        "off",
     ]);
     let mut child = python.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("python3 runs");
     let begun = Instant::now();

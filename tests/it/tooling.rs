@@ -95,7 +95,7 @@ fn run_with_helper_points_the_proxy_to_the_helper_and_ends_it_with_the_proxy() {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tools/run_with_helper.sh");
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").expect("there is one"));
     let mut command = Command::new("bash");
-    command.arg(script).arg(&folder).args(["--access-log", "off"]).current_dir(&folder);
+    command.arg(script).arg(&folder).args(["--access-log", "off"]).current_dir(&folder).env("STATE_DIRECTORY", &folder);
     command.env("PATH", path).env("REAL", env!("CARGO_BIN_EXE_inferometer")).env_remove("INFEROMETER_CONFIG");
     // The output ends once whoever has it has ended.
     let output = command.output().expect("there is bash");

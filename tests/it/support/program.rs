@@ -2,8 +2,9 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Instant;
 
@@ -18,13 +19,31 @@ pub(crate) struct Program {
     pub(crate) admin: SocketAddr,
     child: Child,
     log: mpsc::Receiver<Value>,
+    /// `None` where the command named no directory.
+    pub(crate) state: Option<State>,
 }
 
-/// The program's binary with a clean environment, ready for arguments.
+/// The program's binary with a clean environment and a directory of its own for what it keeps, ready for arguments. The
+/// directory is created by the program, and removed with [`Program`].
 pub(crate) fn command() -> Command {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let name = format!("state-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
     let mut command = Command::new(env!("CARGO_BIN_EXE_inferometer"));
-    command.env_clear();
+    command.env_clear().env(STATE, Path::new(env!("CARGO_TARGET_TMPDIR")).join(name));
     command
+}
+
+/// The variable that says where the program keeps its state.
+pub(crate) const STATE: &str = "STATE_DIRECTORY";
+
+/// What the program keeps; removed when dropped.
+#[derive(Debug)]
+pub(crate) struct State(pub(crate) PathBuf);
+
+impl Drop for State {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
 }
 
 impl Program {
@@ -57,6 +76,8 @@ impl Program {
 
     fn launch(mut command: Command) -> Self {
         command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log-format", "json"]);
+        let named = command.get_envs().find(|(key, _)| *key == STATE).and_then(|(_, path)| path);
+        let state = named.map(|path| State(path.into()));
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the binary runs");
         let lines = BufReader::new(child.stderr.take().expect("piped")).lines();
         let (sender, log) = mpsc::channel();
@@ -77,7 +98,12 @@ impl Program {
                 .parse()
                 .expect("an address")
         };
-        Self { clients: address("clients", ""), admin: address("metrics", "/metrics"), child, log }
+        Self { clients: address("clients", ""), admin: address("metrics", "/metrics"), child, log, state }
+    }
+
+    /// The directory of what it keeps.
+    pub(crate) fn state(&self) -> &Path {
+        &self.state.as_ref().expect("the command names a directory").0
     }
 
     /// The next line of the log that fits.

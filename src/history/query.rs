@@ -1,0 +1,125 @@
+//! What can be asked of the history, and what is answered.
+//!
+//! Pure: types, and what follows from them without a file. Times are milliseconds since the epoch; an exchange belongs to
+//! the instant of its end.
+
+pub mod cover;
+pub mod series;
+
+use std::sync::Arc;
+
+use super::id::RowId;
+use super::row::Row;
+use crate::exchange::outcome::Outcome;
+use crate::exchange::vocabulary::Operation;
+
+/// From an instant up to, and without, another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Range {
+    /// The first millisecond.
+    pub from: i64,
+    /// The first millisecond after it.
+    pub to: i64,
+}
+
+/// Which exchanges are meant: those that agree with everything that is set.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// On this backend.
+    pub backend: Option<Arc<str>>,
+    /// On this model.
+    pub model: Option<Arc<str>>,
+    /// Of this tenant.
+    pub tenant: Option<Arc<str>>,
+    /// Of this product.
+    pub client: Option<Arc<str>>,
+    /// On this endpoint, as its template.
+    pub endpoint: Option<Arc<str>>,
+    /// Of this kind.
+    pub operation: Option<Operation>,
+    /// That ended so.
+    pub outcome: Option<Outcome>,
+    /// That did not complete.
+    pub failed: bool,
+    /// That took at least so long, in microseconds.
+    pub min_duration_us: Option<u64>,
+}
+
+impl Filter {
+    /// Whether the sums by minute and hour know everything that is asked for.
+    #[must_use]
+    pub fn is_summed(&self) -> bool {
+        self.client.is_none() && self.endpoint.is_none() && self.min_duration_us.is_none()
+    }
+}
+
+/// Most exchanges on a page.
+pub const MAX_PAGE: usize = 100;
+
+/// Asks for exchanges, the newest first.
+#[derive(Clone, Debug)]
+pub struct PageQuery {
+    /// When they ended.
+    pub range: Range,
+    /// Which.
+    pub filter: Filter,
+    /// How many to leave out at the beginning.
+    pub offset: usize,
+    /// How many, at most [`MAX_PAGE`].
+    pub limit: usize,
+}
+
+/// Exchanges, the newest first.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// At most as many as were asked for.
+    pub exchanges: Vec<Exchange>,
+    /// How many there are in all, also of those whose rows were left out.
+    pub total: Result<u64, NoTotal>,
+    /// Whether there are more rows after these.
+    pub has_more: bool,
+}
+
+/// Why it is not known how many there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoTotal {
+    /// The sums do not know what was asked for; counting would mean to read every row.
+    NotSummed,
+    /// A part of the time lies before the oldest row that is kept.
+    PartlyForgotten,
+}
+
+impl NoTotal {
+    /// One word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotSummed => "not_summed",
+            Self::PartlyForgotten => "partly_forgotten",
+        }
+    }
+}
+
+/// An exchange with its names.
+#[derive(Clone, Debug)]
+pub struct Exchange {
+    /// When it ended, and who wrote it.
+    pub id: RowId,
+    /// For how many it stands.
+    pub weight: u16,
+    /// What is known of it. The numbers of names mean nothing here.
+    pub row: Row,
+    /// The backend; `None` where none was chosen.
+    pub backend: Option<Arc<str>>,
+    /// The model; `None` where no backend has confirmed its name.
+    pub model: Option<Arc<str>>,
+    /// The tenant.
+    pub tenant: Option<Arc<str>>,
+    /// The client's product.
+    pub client: Option<Arc<str>>,
+    /// The template of the endpoint.
+    pub endpoint: Option<Arc<str>>,
+}
+
+/// How long a question may take.
+pub const TIME_LIMIT: std::time::Duration = std::time::Duration::from_secs(2);

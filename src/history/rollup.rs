@@ -1,0 +1,291 @@
+//! Sums and percentiles of exchanges by minute and by hour, for each backend, model, tenant and operation.
+//!
+//! Pure. Promises: every exchange is in exactly one minute and one hour, that of its end, whether its row is kept or not;
+//! folding and merging commute, so sums of two processes, or of the time before a crash and after it, are added and never
+//! replaced. An exchange counts as started, and as busy, in the intervals in which it was.
+
+use hashbrown::HashMap;
+
+use super::codes::Coded;
+use super::names::NameId;
+use super::row::Row;
+use super::sketch::Sketch;
+use crate::exchange::outcome::{Outcome, Phase};
+
+/// The length of an interval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Step {
+    /// 60 seconds.
+    Minute,
+    /// 3600 seconds.
+    Hour,
+}
+
+impl Step {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Minute, Self::Hour];
+
+    /// In seconds, which is how it is stored.
+    #[must_use]
+    pub const fn seconds(self) -> i64 {
+        match self {
+            Self::Minute => 60,
+            Self::Hour => 3600,
+        }
+    }
+
+    /// The beginning of the interval that this time is in, in seconds since the epoch.
+    #[must_use]
+    pub const fn begin(self, millis: i64) -> i64 {
+        millis.div_euclid(self.seconds() * 1000) * self.seconds()
+    }
+}
+
+/// What is summed apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Dimensions {
+    /// The last backend that was tried.
+    pub backend: NameId,
+    /// The model.
+    pub model: NameId,
+    /// The tenant, else the client's product.
+    pub tenant: NameId,
+    /// What the backend was asked to do.
+    pub operation: OperationKey,
+}
+
+impl Dimensions {
+    /// Those of an exchange.
+    #[must_use]
+    pub fn of(row: &Row) -> Self {
+        let tenant = if row.tenant.is_some() { row.tenant } else { row.client };
+        Self { backend: row.backend, model: row.model, tenant, operation: row.operation.code() }
+    }
+}
+
+/// An operation, as its number.
+pub type OperationKey = u8;
+
+/// One interval of one set of dimensions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    /// The length of the interval.
+    pub step: Step,
+    /// Its beginning, in seconds since the epoch.
+    pub at: i64,
+    /// What is summed apart.
+    pub of: Dimensions,
+}
+
+/// The measures of which percentiles are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Measure {
+    /// From the request's head to the last byte, in seconds.
+    Duration,
+    /// Time to first token, in seconds.
+    FirstToken,
+    /// The same of exchanges whose model was in memory.
+    FirstTokenWarm,
+    /// Time per output token, in seconds.
+    PerToken,
+    /// Tokens per second.
+    Rate,
+    /// The wait for a place on a backend, in seconds.
+    Queue,
+    /// Loads of cold models, in seconds.
+    Load,
+}
+
+impl Measure {
+    /// Every measure, in the order in which they are stored.
+    pub const ALL: [Self; 7] =
+        [Self::Duration, Self::FirstToken, Self::FirstTokenWarm, Self::PerToken, Self::Rate, Self::Queue, Self::Load];
+
+    /// Its column.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Duration => "duration",
+            Self::FirstToken => "ttft",
+            Self::FirstTokenWarm => "ttft_warm",
+            Self::PerToken => "tpot",
+            Self::Rate => "tps",
+            Self::Queue => "queue",
+            Self::Load => "load",
+        }
+    }
+}
+
+/// The sums of one interval. `None` is unknown: no exchange in it said so.
+#[derive(Clone, Debug, Default)]
+pub struct Sums {
+    /// Exchanges that ended in it.
+    pub requests: u64,
+    /// The same by outcome, in the order of [`Outcome::ALL`].
+    pub by_outcome: [u64; Outcome::ALL.len()],
+    /// Exchanges that started in it, of those that have ended.
+    pub started: u64,
+    /// Prompt tokens.
+    pub prompt: Option<u64>,
+    /// Generated tokens, of exchanges whose count is stated.
+    pub generated: Option<u64>,
+    /// Prompt tokens read from a cache.
+    pub cached: Option<u64>,
+    /// Generated tokens that were thinking.
+    pub reasoning: Option<u64>,
+    /// Generated for clients that left: the best count of each.
+    pub wasted: u64,
+    /// The time that exchanges spent in it, together, in microseconds.
+    pub busy_us: u64,
+    /// Bytes of requests.
+    pub bytes_in: u64,
+    /// Bytes of responses.
+    pub bytes_out: u64,
+    /// Exchanges that waited for a load.
+    pub cold: u64,
+    /// Gaps above the stall threshold.
+    pub stalls: u64,
+    /// What it cost, in billionths of the currency's unit.
+    pub cost: Option<i64>,
+    /// Percentiles, in the order of [`Measure::ALL`].
+    pub sketches: [Sketch; Measure::ALL.len()],
+}
+
+/// Adds to a sum that may be unknown.
+fn add<T: Copy + Default + std::ops::Add<Output = T>>(sum: &mut Option<T>, more: Option<T>) {
+    if let Some(more) = more {
+        *sum = Some(sum.unwrap_or_default() + more);
+    }
+}
+
+impl Sums {
+    /// Adds everything of another one.
+    pub fn merge(&mut self, other: &Self) {
+        self.requests += other.requests;
+        self.by_outcome.iter_mut().zip(other.by_outcome).for_each(|(sum, more)| *sum += more);
+        self.started += other.started;
+        add(&mut self.prompt, other.prompt);
+        add(&mut self.generated, other.generated);
+        add(&mut self.cached, other.cached);
+        add(&mut self.reasoning, other.reasoning);
+        self.wasted += other.wasted;
+        self.busy_us += other.busy_us;
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
+        self.cold += other.cold;
+        self.stalls += other.stalls;
+        add(&mut self.cost, other.cost);
+        self.sketches.iter_mut().zip(&other.sketches).for_each(|(sketch, more)| sketch.merge(more));
+    }
+
+    /// The percentiles of a measure.
+    #[must_use]
+    pub fn sketch(&self, measure: Measure) -> &Sketch {
+        &self.sketches[measure as usize]
+    }
+
+    /// Adds an exchange that ended in this interval as often as its weight says.
+    fn add_end(&mut self, row: &Row, weight: u64) {
+        let times = |count: Option<u64>| count.map(|count| count.saturating_mul(weight));
+        self.requests += weight;
+        self.by_outcome[row.outcome as usize] += weight;
+        add(&mut self.prompt, times(row.prompt.value()));
+        add(&mut self.generated, times(row.generated.value()));
+        add(&mut self.cached, times(row.cached.value()));
+        add(&mut self.reasoning, times(row.reasoning.value()));
+        if row.outcome == Outcome::ClientCancelled && row.phase == Phase::Decode {
+            self.wasted += times(row.generated.value().or(row.events.value())).unwrap_or(0);
+        }
+        self.bytes_in += row.request_bytes.saturating_mul(weight);
+        self.bytes_out += row.response_bytes.saturating_mul(weight);
+        self.cold += if row.cold.is_some() { weight } else { 0 };
+        self.stalls += times(row.stalls.value()).unwrap_or(0);
+        add(&mut self.cost, row.cost().map(|cost| cost.saturating_mul(i64::try_from(weight).unwrap_or(i64::MAX))));
+        for measure in Measure::ALL {
+            if let Some(value) = value(row, measure) {
+                self.sketches[measure as usize].add(value, weight);
+            }
+        }
+    }
+}
+
+/// What an exchange says of a measure.
+fn value(row: &Row, measure: Measure) -> Option<f64> {
+    match measure {
+        Measure::Duration => row.duration.seconds(),
+        Measure::FirstToken => row.first_token.seconds(),
+        Measure::FirstTokenWarm => row.first_token.seconds().filter(|_| row.cold.is_none()),
+        Measure::PerToken => row.per_token.seconds(),
+        Measure::Rate => Some(f64::from(row.rate)).filter(|rate| !rate.is_nan()),
+        Measure::Queue => row.queued.seconds(),
+        Measure::Load => row.load.seconds().filter(|_| row.cold.is_some()),
+    }
+}
+
+/// Most intervals over which the time of one exchange is spread: a day of minutes.
+const MAX_BUSY: i64 = 1440;
+
+/// The sums that are not yet merged into the files.
+#[derive(Debug, Default)]
+pub struct Rollups {
+    sums: HashMap<Key, Sums>,
+}
+
+impl Rollups {
+    /// Folds an exchange that ended at this time, in milliseconds since the epoch, as often as its weight says.
+    pub fn fold(&mut self, row: &Row, ended: i64, weight: u64) {
+        let of = Dimensions::of(row);
+        let duration = i64::try_from(row.duration.micros().unwrap_or(0) / 1000).unwrap_or(0);
+        for step in Step::ALL {
+            self.at(step, step.begin(ended), of).add_end(row, weight);
+            self.at(step, step.begin(ended - duration), of).started += weight;
+            self.spread(row, (step, of), ended, weight);
+        }
+    }
+
+    /// Spreads the time of an exchange over the intervals in which it was, from its end back, so that what is left falls
+    /// to the first.
+    fn spread(&mut self, row: &Row, (step, of): (Step, Dimensions), ended: i64, weight: u64) {
+        let mut left = row.duration.micros().unwrap_or(0);
+        let mut at = step.begin(ended);
+        let mut inside = u64::try_from(ended - at * 1000).unwrap_or(0).saturating_mul(1000);
+        for passed in 1..=MAX_BUSY {
+            let here = if passed == MAX_BUSY { left } else { left.min(inside) };
+            if here > 0 {
+                self.at(step, at, of).busy_us += here.saturating_mul(weight);
+            }
+            left -= here;
+            if left == 0 {
+                return;
+            }
+            at -= step.seconds();
+            inside = step.seconds().unsigned_abs() * 1_000_000;
+        }
+    }
+
+    fn at(&mut self, step: Step, at: i64, of: Dimensions) -> &mut Sums {
+        self.sums.entry(Key { step, at, of }).or_default()
+    }
+
+    /// The sums so far.
+    pub fn iter(&self) -> impl Iterator<Item = (&Key, &Sums)> {
+        self.sums.iter()
+    }
+
+    /// The number of intervals.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.sums.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sums.is_empty()
+    }
+
+    /// Forgets all of them.
+    pub fn clear(&mut self) {
+        self.sums.clear();
+    }
+}

@@ -1,0 +1,105 @@
+//! Percentiles that can be merged: DDSketch with a relative error of 1 %.
+//!
+//! Always of one configuration: sketches that were read from a file merge with no other.
+
+use sketches_ddsketch::{Config, DDSketch};
+
+/// The values of one measure. It allocates only once there is a value.
+#[derive(Clone, Default)]
+pub struct Sketch(Option<Box<DDSketch>>);
+
+impl Sketch {
+    /// Adds a value as often as `times`. What is no finite number is left out.
+    pub fn add(&mut self, value: f64, times: u64) {
+        if value.is_finite() && value >= 0.0 && times > 0 {
+            self.0.get_or_insert_with(|| Box::new(DDSketch::new(Config::defaults()))).add_with_count(value, times);
+        }
+    }
+
+    /// Adds all values of another one.
+    pub fn merge(&mut self, other: &Self) {
+        match (&mut self.0, &other.0) {
+            (Some(own), Some(other)) => own.merge(other).expect("all have the same configuration"),
+            (own @ None, Some(other)) => *own = Some(other.clone()),
+            (_, None) => {}
+        }
+    }
+
+    /// The number of values.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.as_ref().map_or(0, |sketch| sketch.count() as u64)
+    }
+
+    /// The sum of all values; `None` without any.
+    #[must_use]
+    pub fn sum(&self) -> Option<f64> {
+        self.0.as_ref().and_then(|sketch| sketch.sum())
+    }
+
+    /// The value that this share of all is at most, from 0 to 1; `None` without any value.
+    #[must_use]
+    pub fn quantile(&self, share: f64) -> Option<f64> {
+        self.0.as_ref()?.quantile(share).ok().flatten()
+    }
+
+    /// As stored; `None` without a value.
+    #[must_use]
+    pub fn to_bytes(&self) -> Option<Vec<u8>> {
+        self.0.as_ref().map(|sketch| sketch.to_java_bytes())
+    }
+
+    /// As stored. What cannot be read has no values.
+    #[must_use]
+    pub fn from_bytes(bytes: Option<&[u8]>) -> Self {
+        Self(bytes.and_then(|bytes| DDSketch::from_java_bytes(bytes).ok()).map(Box::new))
+    }
+}
+
+impl std::fmt::Debug for Sketch {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Sketch({} values, sum {:?})", self.count(), self.sum())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_of_merged_sketches_are_right_to_a_hundredth_also_after_storing() {
+        let mut parts: Vec<Sketch> = vec![Sketch::default(); 10];
+        for value in 1..=10_000_u32 {
+            parts[value as usize % 10].add(f64::from(value), 1);
+        }
+        let mut all = Sketch::default();
+        for part in &parts {
+            all.merge(&Sketch::from_bytes(part.to_bytes().as_deref()));
+        }
+        assert_eq!(all.count(), 10_000);
+        for share in [0.5, 0.95, 0.99, 0.999] {
+            let (found, exact) = (all.quantile(share).expect("values"), share * 10_000.0);
+            assert!((found / exact - 1.0).abs() < 0.011, "{share}: {found} for {exact}");
+        }
+        assert!((all.sum().expect("values") - 50_005_000.0).abs() < 1.0);
+    }
+
+    #[test]
+    fn a_stored_sketch_merges_with_a_fresh_one() {
+        let mut fresh = Sketch::default();
+        fresh.add(1.0, 1);
+        let mut stored = Sketch::from_bytes(fresh.to_bytes().as_deref());
+        stored.merge(&fresh);
+        assert_eq!(stored.count(), 2);
+    }
+
+    #[test]
+    fn without_a_value_there_is_no_percentile() {
+        let mut sketch = Sketch::default();
+        sketch.add(f64::NAN, 1);
+        sketch.add(f64::INFINITY, 1);
+        sketch.add(-1.0, 1);
+        assert_eq!((sketch.count(), sketch.quantile(0.5), sketch.to_bytes()), (0, None, None));
+        assert_eq!(Sketch::from_bytes(Some(b"nonsense")).count(), 0);
+    }
+}

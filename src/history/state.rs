@@ -1,0 +1,214 @@
+//! How the history is doing: for metrics, health and the log.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// Why rows were lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dropped {
+    /// They came faster than the writer takes them.
+    RingFull,
+    /// Writing was paused for longer than rows can wait.
+    Paused,
+}
+
+impl Dropped {
+    /// Every reason.
+    pub const ALL: [Self; 2] = [Self::RingFull, Self::Paused];
+
+    /// The label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RingFull => "ring_full",
+            Self::Paused => "paused",
+        }
+    }
+}
+
+/// Why nothing is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pause {
+    /// No directory is configured, and the environment names none.
+    NoDirectory,
+    /// The disk, or the quota, is full.
+    Full,
+    /// The directory or a file may not be written.
+    ReadOnly,
+    /// A newer release wrote the files.
+    NewerSchema,
+    /// As many processes as can write to one directory do.
+    TooManyProcesses,
+    /// Another process holds the files for too long.
+    Busy,
+    /// The disk fails.
+    Failing,
+}
+
+impl Pause {
+    /// Every reason.
+    pub const ALL: [Self; 7] = [
+        Self::NoDirectory,
+        Self::Full,
+        Self::ReadOnly,
+        Self::NewerSchema,
+        Self::TooManyProcesses,
+        Self::Busy,
+        Self::Failing,
+    ];
+
+    /// The label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoDirectory => "no_directory",
+            Self::Full => "full",
+            Self::ReadOnly => "read_only",
+            Self::NewerSchema => "newer_schema",
+            Self::TooManyProcesses => "too_many_processes",
+            Self::Busy => "busy",
+            Self::Failing => "failing",
+        }
+    }
+}
+
+/// What the writer is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Activity {
+    /// The history is switched off.
+    #[default]
+    Off,
+    /// The files are being opened.
+    Opening,
+    /// Rows are written as they come.
+    Writing,
+    /// Nothing is written for now; it is tried again. The text is for people.
+    Paused(Pause, Box<str>),
+}
+
+impl Activity {
+    /// One word.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Opening => "opening",
+            Self::Writing => "writing",
+            Self::Paused(..) => "paused",
+        }
+    }
+}
+
+/// Unknown, in what is counted in milliseconds.
+const UNKNOWN: i64 = i64::MIN;
+
+/// The state of the history, shared by its threads and whoever shows it.
+#[derive(Debug)]
+pub struct HistoryState {
+    activity: Mutex<Activity>,
+    written: AtomicU64,
+    thinned: AtomicU64,
+    dropped: [AtomicU64; Dropped::ALL.len()],
+    damaged: AtomicU64,
+    waiting: AtomicU64,
+    bytes: AtomicU64,
+    /// Milliseconds since the epoch.
+    committed: AtomicI64,
+    /// Milliseconds since the epoch.
+    oldest: AtomicI64,
+}
+
+impl Default for HistoryState {
+    fn default() -> Self {
+        Self {
+            activity: Mutex::default(),
+            written: AtomicU64::new(0),
+            thinned: AtomicU64::new(0),
+            dropped: Default::default(),
+            damaged: AtomicU64::new(0),
+            waiting: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            committed: AtomicI64::new(UNKNOWN),
+            oldest: AtomicI64::new(UNKNOWN),
+        }
+    }
+}
+
+/// A copy of the state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HistoryHealth {
+    /// What the writer is doing.
+    pub activity: Activity,
+    /// Rows written since the start.
+    pub written: u64,
+    /// Rows left out by thinning since the start; the weights of others stand for them.
+    pub thinned: u64,
+    /// Rows lost since the start, in the order of [`Dropped::ALL`].
+    pub dropped: [u64; Dropped::ALL.len()],
+    /// Files found damaged, and put aside, since the start.
+    pub damaged: u64,
+    /// Rows that wait to be written, as of the writer's last turn.
+    pub waiting: u64,
+    /// Bytes of all files; 0 before they are opened.
+    pub bytes: u64,
+    /// When rows were last committed, in milliseconds since the epoch. `None` where none were.
+    pub committed: Option<i64>,
+    /// When the oldest exchange that is kept ended, in milliseconds since the epoch. `None` where none is.
+    pub oldest: Option<i64>,
+}
+
+impl HistoryState {
+    /// A copy.
+    #[must_use]
+    pub fn health(&self) -> HistoryHealth {
+        let known = |millis: &AtomicI64| Some(millis.load(Ordering::Relaxed)).filter(|millis| *millis != UNKNOWN);
+        HistoryHealth {
+            activity: self.activity.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            written: self.written.load(Ordering::Relaxed),
+            thinned: self.thinned.load(Ordering::Relaxed),
+            dropped: std::array::from_fn(|at| self.dropped[at].load(Ordering::Relaxed)),
+            damaged: self.damaged.load(Ordering::Relaxed),
+            waiting: self.waiting.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+            committed: known(&self.committed),
+            oldest: known(&self.oldest),
+        }
+    }
+
+    /// Sets what the writer is doing. Returns whether that is another activity, or pause, than before.
+    pub(super) fn set_activity(&self, activity: Activity) -> bool {
+        let mut current = self.activity.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_same = match (&*current, &activity) {
+            (Activity::Paused(before, _), Activity::Paused(now, _)) => before == now,
+            (before, now) => before == now,
+        };
+        *current = activity;
+        !is_same
+    }
+
+    pub(super) fn dropped(&self, why: Dropped, rows: u64) {
+        self.dropped[why as usize].fetch_add(rows, Ordering::Relaxed);
+    }
+
+    pub(super) fn committed(&self, rows: u64, millis: i64) {
+        self.written.fetch_add(rows, Ordering::Relaxed);
+        self.committed.store(millis, Ordering::Relaxed);
+    }
+
+    pub(super) fn thinned(&self, rows: u64) {
+        self.thinned.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    pub(super) fn damaged(&self) {
+        self.damaged.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_waiting(&self, rows: usize) {
+        self.waiting.store(rows as u64, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_kept(&self, bytes: u64, oldest: Option<i64>) {
+        self.bytes.store(bytes, Ordering::Relaxed);
+        self.oldest.store(oldest.unwrap_or(UNKNOWN), Ordering::Relaxed);
+    }
+}

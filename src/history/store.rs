@@ -1,0 +1,5 @@
+//! The files of the history. SQL stands in here alone.
+
+pub(super) mod directory;
+pub(super) mod error;
+pub(super) mod sqlite;

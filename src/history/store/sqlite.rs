@@ -1,0 +1,13 @@
+//! SQLite: `main.db`, and a file for the exchanges of each day.
+
+mod day_file;
+mod expire;
+mod main_file;
+mod names;
+mod open;
+pub(in crate::history) mod read;
+mod recover;
+mod rows;
+mod schema;
+mod sums;
+pub(in crate::history) mod writer;

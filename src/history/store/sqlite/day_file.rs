@@ -1,0 +1,69 @@
+//! The exchanges of one day, for writing.
+
+use std::path::PathBuf;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::names::FileNames;
+use super::schema::FileKind;
+use super::{open, rows};
+use crate::history::day::Day;
+use crate::history::id::{ProcessNumber, RowId};
+use crate::history::names::Names;
+use crate::history::row::Entry;
+use crate::history::store::directory::Directory;
+use crate::history::store::error::StoreError;
+
+/// The file of a day.
+pub(super) struct DayFile {
+    pub(super) day: Day,
+    pub(super) path: PathBuf,
+    pub(super) connection: Connection,
+    names: FileNames,
+}
+
+impl DayFile {
+    /// Opens it; creates it where there is none.
+    pub(super) fn open(directory: &Directory, day: Day) -> Result<Self, StoreError> {
+        let path = directory.day(day);
+        let connection = open::writable(&path, FileKind::Day)?;
+        Ok(Self { day, path, connection, names: FileNames::default() })
+    }
+
+    /// Inserts entries within one transaction: all of them, or none.
+    pub(super) fn insert(&mut self, entries: &[Entry], names: &Names) -> Result<(), StoreError> {
+        let inserted = self.try_insert(entries, names);
+        inserted.map_err(|error| {
+            self.names.forget();
+            StoreError::of(&error, &self.path)
+        })
+    }
+
+    fn try_insert(&mut self, entries: &[Entry], names: &Names) -> rusqlite::Result<()> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        for Entry { row, .. } in entries {
+            let used = [row.backend, row.model, row.tenant, row.client, row.endpoint];
+            self.names.store(&transaction, names, used.into_iter())?;
+        }
+        {
+            let mut insert = transaction.prepare(&rows::insert())?;
+            for entry in entries {
+                rows::write(&mut insert, entry, |id| self.names.number(id))?;
+            }
+        }
+        transaction.commit()
+    }
+
+    /// The last id that this process number has in the file at or after a time, if any: the clock was ahead then.
+    pub(super) fn last_id_from(&self, process: ProcessNumber, millis: i64) -> Result<Option<RowId>, StoreError> {
+        let select = "SELECT max(id) FROM exchanges WHERE id >= ?1 AND (id >> 16) & 15 = ?2";
+        let last = self.connection.query_row(select, (RowId::first_of(millis).0, process.0), |row| row.get(0));
+        last.map(|last: Option<i64>| last.map(RowId)).map_err(|error| StoreError::of(&error, &self.path))
+    }
+
+    /// Makes it a file that needs no other beside it, which a past day stays. Left alone where it is read or written
+    /// elsewhere.
+    pub(super) fn close(self) {
+        let _in_use = self.connection.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()));
+    }
+}

@@ -1,0 +1,141 @@
+//! All files, for reading: single exchanges here, what needs more in the files below.
+
+mod page;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hashbrown::HashMap;
+use rusqlite::Connection;
+use rusqlite::types::Value;
+
+use super::schema::FileKind;
+use super::{names, open, rows};
+use crate::exchange::trace::TraceId;
+use crate::history::day::Day;
+use crate::history::id::RowId;
+use crate::history::names::{NameId, Names};
+use crate::history::query::Exchange;
+use crate::history::row::Entry;
+use crate::history::store::directory::Directory;
+use crate::history::store::error::StoreError;
+
+/// Answers questions, one after the other. Several may read beside each other, and beside writers.
+#[derive(Debug)]
+pub struct Reading {
+    directory: Directory,
+    names: Arc<Names>,
+    limit: Duration,
+}
+
+/// The file of a day while a question is answered.
+struct OpenDay {
+    connection: Connection,
+    /// The numbers of names in this process, by those in the file.
+    names: HashMap<i64, NameId>,
+    path: std::path::PathBuf,
+}
+
+impl Reading {
+    /// Of this directory; nothing is opened yet. A question that takes longer than `limit` is given up.
+    #[must_use]
+    pub fn new(directory: Directory, limit: Duration) -> Self {
+        Self { directory, names: Arc::default(), limit }
+    }
+
+    /// An exchange by its id; `None` where it is not kept.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or in time.
+    pub fn exchange(&self, id: RowId) -> Result<Option<Exchange>, StoreError> {
+        let deadline = self.deadline();
+        let Some(day) = self.day(Day::of(id.millis()), deadline)? else { return Ok(None) };
+        let found = day.select(&self.names, "WHERE id = ?1", &[rows::integer(id.0)])?;
+        Ok(found.into_iter().next())
+    }
+
+    /// The exchanges of a trace, the newest first, at most a hundred.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or in time.
+    pub fn trace(&self, trace: TraceId) -> Result<Vec<Exchange>, StoreError> {
+        let deadline = self.deadline();
+        let mut found = Vec::new();
+        for day in self.directory.days().into_iter().rev() {
+            let Some(day) = self.day(day, deadline)? else { continue };
+            let id = [Value::Blob(trace.bytes().into())];
+            found.extend(day.select(&self.names, "WHERE trace = ?1 ORDER BY id DESC LIMIT 100", &id)?);
+        }
+        found.truncate(100);
+        Ok(found)
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.limit
+    }
+
+    /// Opens the file of a day; `None` where there is none.
+    fn day(&self, day: Day, deadline: Instant) -> Result<Option<OpenDay>, StoreError> {
+        let path = self.directory.day(day);
+        let Some(connection) = open::readable(&path, FileKind::Day)? else { return Ok(None) };
+        let names = limited(&connection, deadline)
+            .and_then(|()| names::read(&connection, &self.names))
+            .map_err(|error| StoreError::of(&error, &path))?;
+        Ok(Some(OpenDay { connection, names, path }))
+    }
+}
+
+/// When the oldest exchange that is kept ended, in milliseconds since the epoch; `None` where none is.
+pub(super) fn oldest(directory: &Directory) -> Result<Option<i64>, StoreError> {
+    for day in directory.days() {
+        let path = directory.day(day);
+        let Some(connection) = open::readable(&path, FileKind::Day)? else { continue };
+        let first = connection.query_row("SELECT min(id) FROM exchanges", [], |row| row.get::<_, Option<i64>>(0));
+        if let Some(first) = first.map_err(|error| StoreError::of(&error, &path))? {
+            return Ok(Some(RowId(first).millis()));
+        }
+    }
+    Ok(None)
+}
+
+/// Interrupts the connection at the deadline.
+fn limited(connection: &Connection, deadline: Instant) -> rusqlite::Result<()> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    open::interrupt_after(connection, Some(left))
+}
+
+impl OpenDay {
+    /// The exchanges that a condition selects.
+    fn select(&self, names: &Names, condition: &str, values: &[Value]) -> Result<Vec<Exchange>, StoreError> {
+        let select = || {
+            let mut statement =
+                self.connection.prepare(&format!("SELECT {} FROM exchanges {condition}", rows::COLUMNS))?;
+            let mut found = statement.query(rusqlite::params_from_iter(values))?;
+            let mut exchanges = Vec::new();
+            while let Some(row) = found.next()? {
+                exchanges.extend(rows::read(row, &self.names)?.map(|entry| named(entry, names)));
+            }
+            Ok(exchanges)
+        };
+        select().map_err(|error| StoreError::of(&error, &self.path))
+    }
+
+    /// The number of a name in the file; `None` where the file does not have it.
+    fn number(&self, names: &Names, kind: crate::history::names::NameKind, name: &str) -> Option<i64> {
+        let id = names.intern(kind, name);
+        self.names.iter().find(|(_, known)| **known == id).map(|(number, _)| *number)
+    }
+}
+
+fn named(Entry { id, weight, row }: Entry, names: &Names) -> Exchange {
+    Exchange {
+        id,
+        weight,
+        backend: names.name(row.backend),
+        model: names.name(row.model),
+        tenant: names.name(row.tenant),
+        client: names.name(row.client),
+        endpoint: names.name(row.endpoint),
+        row,
+    }
+}

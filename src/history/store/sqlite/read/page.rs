@@ -1,0 +1,86 @@
+//! Exchanges by time and by what is true of them, the newest first.
+
+use rusqlite::types::Value;
+
+use super::{OpenDay, Reading};
+use crate::history::codes::Coded;
+use crate::history::day::Day;
+use crate::history::id::RowId;
+use crate::history::names::{NameKind, Names};
+use crate::history::query::{Filter, MAX_PAGE, NoTotal, Page, PageQuery, Range};
+use crate::history::store::error::StoreError;
+
+impl Reading {
+    /// Exchanges, the newest first.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or in time.
+    pub fn page(&self, query: &PageQuery) -> Result<Page, StoreError> {
+        let deadline = self.deadline();
+        let limit = query.limit.min(MAX_PAGE);
+        let (mut skip, mut exchanges) = (query.offset, Vec::new());
+        for day in self.directory.days().into_iter().rev().filter(|day| touches(*day, query.range)) {
+            let Some(open) = self.day(day, deadline)? else { continue };
+            let Some((condition, values)) = condition(&open, &self.names, query.range, &query.filter) else { continue };
+            // One more than asked for tells whether there are more.
+            let wanted = limit + 1 - exchanges.len();
+            let passed = open.skip(&condition, &values, skip)?;
+            if passed == skip {
+                let rest = format!("{condition} ORDER BY id DESC LIMIT {wanted} OFFSET {skip}");
+                exchanges.extend(open.select(&self.names, &rest, &values)?);
+            }
+            skip -= passed;
+            if exchanges.len() > limit {
+                break;
+            }
+        }
+        let has_more = exchanges.len() > limit;
+        exchanges.truncate(limit);
+        Ok(Page { exchanges, total: Err(NoTotal::NotSummed), has_more })
+    }
+}
+
+fn touches(day: Day, range: Range) -> bool {
+    day.begin() < range.to && day.next().begin() > range.from
+}
+
+impl OpenDay {
+    /// How many of the rows to skip the file has.
+    fn skip(&self, condition: &str, values: &[Value], most: usize) -> Result<usize, StoreError> {
+        if most == 0 {
+            return Ok(0);
+        }
+        let count = format!("SELECT count(*) FROM (SELECT 1 FROM exchanges {condition} LIMIT {most})");
+        let counted = self.connection.query_row(&count, rusqlite::params_from_iter(values), |row| row.get(0));
+        counted
+            .map(|count: i64| usize::try_from(count).unwrap_or(0))
+            .map_err(|error| StoreError::of(&error, &self.path))
+    }
+}
+
+/// The condition that selects what is asked for, with its values; `None` where the file has nothing of it.
+pub(super) fn condition(day: &OpenDay, names: &Names, range: Range, filter: &Filter) -> Option<(String, Vec<Value>)> {
+    let mut terms = vec!["id >= ? AND id < ?".to_owned()];
+    let mut values = vec![Value::Integer(RowId::first_of(range.from).0), Value::Integer(RowId::first_of(range.to).0)];
+    let by_name = [
+        ("backend", NameKind::Backend, &filter.backend),
+        ("model", NameKind::Model, &filter.model),
+        ("tenant", NameKind::Tenant, &filter.tenant),
+        ("client", NameKind::Client, &filter.client),
+        ("endpoint", NameKind::Endpoint, &filter.endpoint),
+    ];
+    for (column, kind, name) in by_name {
+        let Some(name) = name else { continue };
+        terms.push(format!("{column} = ?"));
+        values.push(Value::Integer(day.number(names, kind, name)?));
+    }
+    // Written out: the index of failures is used only where it is plain that these are failures.
+    terms.extend(filter.outcome.map(|outcome| format!("outcome = {}", outcome.code())));
+    terms.extend(filter.operation.map(|operation| format!("operation = {}", operation.code())));
+    terms.extend(filter.failed.then(|| "outcome <> 0".to_owned()));
+    if let Some(least) = filter.min_duration_us {
+        terms.push("duration_us >= ?".to_owned());
+        values.push(Value::Integer(i64::try_from(least).unwrap_or(i64::MAX)));
+    }
+    Some((format!("WHERE {}", terms.join(" AND ")), values))
+}

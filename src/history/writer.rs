@@ -1,0 +1,159 @@
+//! The thread that writes: it takes the rows from the ring, sums them, and brings them to the files.
+//!
+//! Promises: nothing waits for it, and it wakes by itself; every row that it takes is summed exactly once; a fault pauses
+//! writing, is said once, and is tried again until it is over. Sums are merged only once all rows that they contain are
+//! in the files, so that after a crash the account of this process tells which rows still have to be summed.
+
+mod batch;
+mod retain;
+mod turn;
+mod waiting;
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::recorder::Ring;
+use super::rollup::Rollups;
+use super::settings::{Pace, Settings};
+use super::state::{Activity, HistoryState};
+use super::store::sqlite::writer::Store;
+use super::thinning::Budget;
+use super::tops::{Candidate, Tops};
+use waiting::Waiting;
+
+/// Rows that may wait while writing is paused: 5 MiB.
+const MAX_WAITING: usize = 20_000;
+
+/// Rows of one transaction.
+const MAX_ROWS: usize = 2_000;
+
+/// Intervals whose sums may wait while writing is paused.
+const MAX_SUMS: usize = 20_000;
+
+/// The wall clock: the system's, or a test's.
+pub(super) type WallClock = Box<dyn Fn() -> SystemTime + Send>;
+
+/// What the writer has.
+pub(super) struct Writer {
+    ring: Arc<Ring>,
+    state: Arc<HistoryState>,
+    settings: Settings,
+    pace: Pace,
+    clock: WallClock,
+    /// `None` while the files cannot be opened.
+    store: Option<Store>,
+    /// Rows that are summed and not yet in the files, the oldest first.
+    waiting: VecDeque<Waiting>,
+    rollups: Rollups,
+    candidates: Vec<Candidate>,
+    tops: Tops,
+    budget: Budget,
+    /// The interval of each step that was last noted as one in which the program ran.
+    ran: [i64; 2],
+    due: Due,
+    last_turn: Instant,
+    /// In milliseconds since the epoch.
+    last_wall: i64,
+}
+
+/// When something is to be done again.
+struct Due {
+    merge: Instant,
+    retry: Instant,
+    retain: Instant,
+}
+
+/// Keeps the thread. Dropping it writes what is left, and ends it.
+#[derive(Debug)]
+pub(super) struct WriterThread {
+    closed: Arc<AtomicBool>,
+    thread: Thread,
+    ended: mpsc::Receiver<()>,
+}
+
+/// The time limit for the last rows at the end of the program.
+const FLUSH: Duration = Duration::from_secs(2);
+
+/// How much the kernel prefers the workers.
+#[cfg(target_os = "linux")]
+const NICE: i32 = 5;
+
+impl Writer {
+    pub(super) fn new(
+        ring: Arc<Ring>,
+        state: Arc<HistoryState>,
+        settings: Settings,
+        pace: Pace,
+        clock: WallClock,
+    ) -> Self {
+        let now = Instant::now();
+        let last_wall = millis(clock());
+        Self {
+            budget: Budget::new(settings.raw_rate),
+            ring,
+            state,
+            settings,
+            pace,
+            clock,
+            store: None,
+            waiting: VecDeque::new(),
+            rollups: Rollups::default(),
+            candidates: Vec::new(),
+            tops: Tops::default(),
+            ran: [i64::MIN; 2],
+            due: Due { merge: now + pace.merge, retry: now, retain: now },
+            last_turn: now,
+            last_wall,
+        }
+    }
+
+    /// Starts the thread.
+    pub(super) fn spawn(mut self) -> io::Result<WriterThread> {
+        let closed = Arc::<AtomicBool>::default();
+        let is_closed = closed.clone();
+        let (end, ended) = mpsc::channel();
+        self.state.set_activity(Activity::Opening);
+        let thread = thread::Builder::new().name("history".into()).spawn(move || {
+            step_back();
+            loop {
+                let is_last = is_closed.load(Ordering::Acquire);
+                self.turn(is_last);
+                if is_last {
+                    self.close();
+                    return drop(end);
+                }
+                thread::park_timeout(self.pace.drain);
+            }
+        })?;
+        Ok(WriterThread { closed, thread: thread.thread().clone(), ended })
+    }
+
+    fn now(&self) -> i64 {
+        millis((self.clock)())
+    }
+}
+
+/// Milliseconds since the epoch.
+fn millis(at: SystemTime) -> i64 {
+    let since = |at: SystemTime| at.duration_since(UNIX_EPOCH);
+    since(at).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// Lets the workers go first. Threads have a priority of their own on Linux alone.
+fn step_back() {
+    #[cfg(target_os = "linux")]
+    let _refused = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
+}
+
+impl Drop for WriterThread {
+    fn drop(&mut self) {
+        self.closed.store(true, Ordering::Release);
+        self.thread.unpark();
+        // The thread ends by itself, unless the disk hangs.
+        let _ = self.ended.recv_timeout(FLUSH);
+    }
+}

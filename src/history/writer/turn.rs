@@ -1,0 +1,169 @@
+//! One turn: take, open if need be, write, merge, and look for what is too old.
+
+use std::time::Instant;
+
+use super::waiting::Waiting;
+use super::{MAX_ROWS, MAX_WAITING, Writer};
+use crate::history::day::Day;
+use crate::history::rollup::Step;
+use crate::history::row::Entry;
+use crate::history::state::{Activity, Dropped, Pause};
+use crate::history::store::directory::Directory;
+use crate::history::store::error::StoreError;
+use crate::history::store::sqlite::writer::{Store, put_aside};
+use crate::history::tops::{Candidate, TopBy};
+
+/// How far the wall clock may go back without notice, in milliseconds: a correction, not a jump.
+const JUMP: i64 = 1_000;
+
+impl Writer {
+    pub(super) fn turn(&mut self, is_last: bool) {
+        let (now, wall) = (Instant::now(), self.now());
+        self.take(now, wall);
+        self.last_turn = now;
+        let went_back = wall < std::mem::replace(&mut self.last_wall, wall) - JUMP;
+        if (self.due.retry <= now || is_last)
+            && let Err(error) = self.write(now, wall, went_back, is_last)
+        {
+            self.fail(error, now, wall);
+        }
+        self.shed();
+        self.state.set_waiting(self.ring.len() + self.waiting.len());
+    }
+
+    /// Writes the last rows and sums, and closes the account.
+    pub(super) fn close(mut self) {
+        if let Some(store) = self.store.take().filter(|_| self.waiting.is_empty() && self.rollups.is_empty())
+            && let Err(error) = store.close()
+        {
+            tracing::warn!(%error, "the history was not closed; the next start looks through what was written last");
+        }
+    }
+
+    fn write(&mut self, now: Instant, wall: i64, went_back: bool, is_last: bool) -> Result<(), StoreError> {
+        self.open(wall)?;
+        self.insert(wall)?;
+        if went_back || is_last || self.due.merge <= now {
+            self.due.merge = now + self.pace.merge;
+            self.merge(wall)?;
+        }
+        if went_back && let Some(store) = &mut self.store {
+            tracing::warn!("the clock of this machine went back: the history follows it");
+            store.renumber(wall)?;
+        }
+        if self.due.retain <= now && !is_last {
+            self.due.retain = now + self.pace.retain;
+            self.retain(wall)?;
+        }
+        if self.state.set_activity(Activity::Writing) {
+            tracing::info!("finished exchanges are being written to the history");
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, wall: i64) -> Result<(), StoreError> {
+        if self.store.is_some() {
+            return Ok(());
+        }
+        let none = || StoreError::Paused(Pause::NoDirectory, "set data_dir: no directory is known".to_owned());
+        let directory = Directory::within(self.settings.directory.as_deref().ok_or_else(none)?);
+        let (store, opened) = Store::open(directory, self.ring.names.clone(), wall)?;
+        if opened.recovered > 0 {
+            tracing::info!(rows = opened.recovered, "the last run ended unexpectedly: its last exchanges were summed");
+        }
+        self.store = Some(store);
+        self.ran = [i64::MIN; 2];
+        Ok(())
+    }
+
+    /// Inserts everything that waits, at most [`MAX_ROWS`] of one day at a time.
+    fn insert(&mut self, wall: i64) -> Result<(), StoreError> {
+        let Some(store) = &mut self.store else { return Ok(()) };
+        let mut entries: Vec<(Entry, Waiting)> = Vec::new();
+        while !self.waiting.is_empty() {
+            let count = self.waiting.len().min(MAX_ROWS);
+            let ids: Vec<_> = self.waiting.iter().take(count).map(|waiting| store.next_id(waiting.ended)).collect();
+            let day = Day::of(ids[0].millis());
+            let same_day = ids.iter().take_while(|id| Day::of(id.millis()) == day).count();
+            entries.clear();
+            let batch: Vec<_> = ids.iter().zip(&self.waiting).take(same_day).collect();
+            let rows: Vec<_> =
+                batch.iter().map(|(id, it)| Entry { id: **id, weight: it.weight, row: it.row }).collect();
+            store.insert(day, &rows)?;
+            for (id, waiting) in batch {
+                self.candidates.extend(candidates(*id, waiting));
+            }
+            self.waiting.drain(..same_day);
+            self.state.committed(same_day as u64, wall);
+        }
+        Ok(())
+    }
+
+    /// Adds the sums to those in the file; notes that the program ran.
+    fn merge(&mut self, wall: i64) -> Result<(), StoreError> {
+        let Some(store) = &mut self.store else { return Ok(()) };
+        let ran = Step::ALL.map(|step| step.begin(wall));
+        if self.rollups.is_empty() && self.candidates.is_empty() && ran == self.ran {
+            return Ok(());
+        }
+        store.merge(&self.rollups, &self.candidates, ran)?;
+        self.ran = ran;
+        self.rollups.clear();
+        self.candidates.clear();
+        Ok(())
+    }
+
+    /// Pauses, or puts a damaged file aside.
+    fn fail(&mut self, error: StoreError, now: Instant, wall: i64) {
+        let text: Box<str> = error.to_string().into();
+        let pause = match error {
+            StoreError::Paused(pause, _) => pause,
+            StoreError::Interrupted => Pause::Busy,
+            StoreError::Damaged(path, _) => {
+                let is_main = path.ends_with("main.db");
+                match put_aside(&path, wall) {
+                    Ok(aside) => {
+                        self.state.damaged();
+                        let aside = aside.map(|path| path.display().to_string());
+                        tracing::error!(%text, aside, "a file of the history is damaged: it was put aside, and a new one begins");
+                        self.forget_file(is_main);
+                        return;
+                    }
+                    Err(_) => Pause::Failing,
+                }
+            }
+        };
+        self.due.retry = now + self.pace.retry;
+        if self.state.set_activity(Activity::Paused(pause, text.clone())) {
+            tracing::error!(
+                reason = pause.as_str(),
+                %text,
+                "the history is paused, and everything else goes on: exchanges are lost to it once more wait than can be kept"
+            );
+        }
+    }
+
+    /// Lets go of a file that was put aside. With `main.db` goes the account of this process.
+    fn forget_file(&mut self, is_main: bool) {
+        if is_main {
+            self.store = None;
+        } else if let Some(store) = &mut self.store {
+            store.forget_day();
+        }
+    }
+
+    /// Drops the oldest rows beyond what may wait.
+    fn shed(&mut self) {
+        let excess = self.waiting.len().saturating_sub(MAX_WAITING);
+        if excess > 0 {
+            self.waiting.drain(..excess);
+            self.state.dropped(Dropped::Paused, excess as u64);
+        }
+    }
+}
+
+fn candidates(id: crate::history::id::RowId, waiting: &Waiting) -> impl Iterator<Item = Candidate> {
+    let hour = Step::Hour.begin(id.millis());
+    let of = move |(by, value): (TopBy, Option<i64>)| value.map(|value| Candidate { hour, by, value, id });
+    TopBy::ALL.into_iter().zip(waiting.tops).filter_map(of)
+}

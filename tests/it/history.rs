@@ -1,0 +1,38 @@
+//! What happened stays known: exchanges in the files of the history, and read back.
+
+mod rows;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use inferometer::history::query::{Filter, Page, PageQuery, Range, TIME_LIMIT};
+use inferometer::history::{Directory, Reading};
+
+use crate::support::PATIENCE;
+
+/// All time.
+pub(crate) const EVER: Range = Range { from: 0, to: 1 << 42 };
+
+/// Reads what a program keeps in this directory.
+pub(crate) fn reading(state: &Path) -> Reading {
+    Reading::new(Directory::within(state), TIME_LIMIT)
+}
+
+/// The newest exchanges that fit, at most a hundred.
+pub(crate) fn page(state: &Path, filter: Filter) -> Page {
+    let query = PageQuery { range: EVER, filter, offset: 0, limit: 100 };
+    reading(state).page(&query).expect("the files are sound")
+}
+
+/// Waits until so many exchanges are there, and returns them.
+pub(crate) fn wait_for_rows(state: &Path, rows: usize) -> Page {
+    let begun = Instant::now();
+    loop {
+        let page = page(state, Filter::default());
+        if page.exchanges.len() >= rows {
+            return page;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{} of {rows} rows are there", page.exchanges.len());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
