@@ -111,6 +111,15 @@ fn a_misspelt_key_is_named_with_the_nearest() {
     configured("listen\n").is_only(&["not TOML"], "--print-config shows a whole file");
 }
 
+/// It is not in force, and may be another program's: no fault, but a line with the name that is meant.
+#[test]
+fn a_misspelt_variable_is_named_with_the_nearest() {
+    let output = command().env("INFEROMETER_BAKEND", "http://gpu-box").arg("doctor").output().expect("it runs");
+    let text = String::from_utf8(output.stdout).expect("text");
+    let line = text.lines().find(|line| line.contains("INFEROMETER_BAKEND")).unwrap_or_default();
+    assert!(line.starts_with("note") && line.contains("did you mean INFEROMETER_BACKEND?"), "{text}");
+}
+
 #[test]
 fn a_certificate_that_is_not_there_is_named() {
     let toml = "[tls]\ncert_file = \"/nowhere/cert.pem\"\nkey_file = \"/nowhere/key.pem\"\n";

@@ -156,3 +156,46 @@ fn no_dependency_asks_for_a_newer_rust() {
     let newer: Vec<_> = stated.iter().filter(|(_, theirs)| version(theirs) > ours).collect();
     assert!(newer.is_empty(), "{newer:?} ask for more than Rust {}", env!("CARGO_PKG_RUST_VERSION"));
 }
+
+/// What the build script finds out about the commit, in a folder and with these variables.
+fn revision_in(folder: &Path, variables: &[(&str, &str)]) -> String {
+    let script = folder.join("build-script");
+    if !script.exists() {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("build.rs");
+        let compiler = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+        let mut compile = Command::new(compiler);
+        let done = compile.args(["--edition", "2024", "-o"]).args([&script, &source]).status().expect("there is rustc");
+        assert!(done.success(), "build.rs compiles by itself");
+    }
+    let mut run = Command::new(&script);
+    run.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("CARGO_MANIFEST_DIR", folder);
+    let output = run.envs(variables.iter().copied()).output().expect("it runs");
+    let said = String::from_utf8(output.stdout).expect("text");
+    let line = said.lines().find_map(|line| line.strip_prefix("cargo:rustc-env=INFEROMETER_REVISION="));
+    line.expect("it is always said, if only that nothing is known").to_owned()
+}
+
+#[test]
+fn the_build_knows_its_commit_from_a_variable_the_package_or_git_and_else_says_nothing() {
+    let folder = crate::support::authority::folder();
+    let release = ("PROFILE", "release");
+    let git = |arguments: &[&str]| {
+        let mut git = Command::new("git");
+        git.arg("-C").arg(&folder).args(["-c", "user.name=a", "-c", "user.email=a@example.org"]).args(arguments);
+        let output = git.output().expect("there is git");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text").trim().to_owned()
+    };
+    // This folder is within a checkout of its own project, whose commit is not that of what was unpacked there.
+    assert_eq!(revision_in(&folder, &[release]), "", "no commit is known");
+    git(&["init", "--quiet"]);
+    git(&["commit", "--quiet", "--allow-empty", "--message", "a"]);
+    let commit = git(&["rev-parse", "HEAD"]);
+    assert_eq!(revision_in(&folder, &[release]), commit[..12]);
+    assert_eq!(revision_in(&folder, &[("PROFILE", "debug")]), "", "tests are not built again for each commit");
+    let package = "{\n  \"git\": {\n    \"sha1\": \"0123456789abcdef0123456789abcdef01234567\"\n  }\n}";
+    std::fs::write(folder.join(".cargo_vcs_info.json"), package).expect("a file");
+    assert_eq!(revision_in(&folder, &[release]), "0123456789ab");
+    assert_eq!(revision_in(&folder, &[release, ("INFEROMETER_REVISION", "mine")]), "mine");
+    std::fs::remove_dir_all(folder).expect("it was made above");
+}
