@@ -11,7 +11,7 @@ mod host;
 mod layout;
 mod model;
 mod overview;
-mod panel;
+pub(crate) mod panel;
 mod proxy;
 mod query;
 

@@ -1,7 +1,7 @@
 //! The Host: what the machine underneath does, and whether it is what slows answers down.
 
 use super::layout::Dashboard;
-use super::panel::{Panel, Unit};
+use super::panel::{GRAPH, Panel, Unit, colour};
 use super::query::Metric;
 use serde_json::Value;
 
@@ -34,27 +34,31 @@ const SOURCE_DURATION: Metric = Metric::of_instance("collector_duration_seconds"
 const HELPER: Metric = Metric::of_instance("helper_up");
 
 const UP_DOWN: &[(&str, &str, &str)] = &[("0", "DOWN", "red"), ("1", "UP", "green")];
-const WELL: &[(&str, &str, &str)] = &[("0", "FAILS", "red"), ("1", "well", "green")];
+const WORKS: &[(&str, &str, &str)] = &[("0", "FAILS", "red"), ("1", "works", "green")];
 const LEVEL: &[(&str, &str, &str)] = &[("0", "–", "transparent"), ("1", "now", "orange")];
+/// The two directions of disks.
+const OPERATIONS: &[(&str, &str)] = &[("read", colour::BLUE), ("write", colour::ORANGE)];
+/// What tasks wait for.
+const RESOURCES: &[(&str, &str)] = &[("cpu", colour::BLUE), ("memory", colour::RED), ("io", colour::ORANGE)];
+/// What a process of the inference server does.
+const ROLES: &[(&str, &str)] = &[("server", colour::BLUE), ("runner", colour::GREEN)];
 
 pub(super) fn dashboard() -> Value {
     Dashboard::new(
         "inferometer-host",
         "Inferometer / Host",
-        "The machine underneath the inference server: processors, memory, disks, power and heat. What a machine does \
-         not tell stays empty.",
+        "The machine underneath the inference server: CPU, memory, disks, power and heat. What a machine does \
+         not report stays empty.",
     )
-    .line(4, stats())
-    .heading("Processors and memory")
-    .line(8, processors_and_memory())
+    .tiles(tiles())
+    .heading("CPU and memory")
+    .line(GRAPH, cpu_and_memory())
     .heading("The inference server's processes")
-    .line(8, processes())
-    .heading("Disks and networks")
-    .line(8, disks_and_networks())
-    .heading("Power and heat")
-    .line(8, power_and_heat())
-    .heading("Where these figures come from")
-    .line(8, sources())
+    .line(GRAPH, processes())
+    .folded("Disks and networks", vec![(GRAPH, disks_and_networks())])
+    .folded("Power and temperatures", vec![(GRAPH, power_and_temperatures())])
+    .folded("Thermal pressure (macOS)", vec![(GRAPH, thermal_pressure())])
+    .folded("Where these figures come from", vec![(GRAPH, sources())])
     .build()
 }
 
@@ -63,53 +67,51 @@ fn full(by: &str) -> String {
     format!("max by ({by}) (1 - {} / {})", AVAILABLE.now(), SIZE.now())
 }
 
-fn stats() -> Vec<Panel> {
-    let heavy = [(0.75, "orange"), (0.9, "red")];
+fn tiles() -> Vec<Panel> {
+    let blue = |panel: Panel| panel.thresholds("blue", &[]);
     let worst = |metric: Metric| format!("max({})", metric.now());
     vec![
-        Panel::stat(
-            "Processors busy",
-            "Share of all processors' time; the busiest of the selected machines.",
-            Unit::Share,
-        )
-        .query(&worst(CPU), "busy")
-        .thresholds("green", &heavy),
-        Panel::stat(
+        blue(
+            Panel::tile("CPU", "Share of all processors' time; the busiest of the selected machines.", Unit::Share)
+                .query(&worst(CPU), "busy"),
+        ),
+        Panel::tile(
             "Memory in use",
-            "All but what a new program could get; red from 95 %, where the alert stands.",
+            "All but what a new program could get; orange from 95 %, where the alert stands.",
             Unit::Share,
         )
         .query(&format!("max({} / {})", MEMORY_USED.now(), MEMORY_TOTAL.now()), "in use")
-        .thresholds("green", &[(0.85, "orange"), (0.95, "red")]),
-        Panel::stat(
+        .thresholds("green", &[(0.95, "orange")]),
+        Panel::tile(
             "Memory pressure",
             "Linux: share of the last ten seconds in which a task waited for memory. macOS: share that is not free.",
             Unit::Share,
         )
         .query(&worst(MEMORY_PRESSURE), "pressure")
         .thresholds("blue", &[]),
-        Panel::stat(
-            "Processor's temperature",
-            "Of the hottest processor; red from 90 °C, where the alert stands.",
+        Panel::tile(
+            "CPU temperature",
+            "Of the hottest processor; orange from 90 °C, where the alert stands. Virtual machines report none.",
             Unit::Celsius,
         )
         .query(&worst(CPU_TEMPERATURE), "temperature")
-        .thresholds("green", &[(80.0, "orange"), (90.0, "red")]),
-        Panel::stat("GPU busy", "Share of time in which the GPUs worked, their mean.", Unit::Share)
-            .query(&format!("avg({})", GPU.now()), "busy")
-            .thresholds("blue", &[]),
-        Panel::stat(
+        .thresholds("green", &[(90.0, "orange")]),
+        blue(
+            Panel::tile("GPU busy", "Share of time in which something ran on the GPUs, their mean.", Unit::Share)
+                .query(&format!("avg({})", GPU.now()), "busy"),
+        ),
+        Panel::tile(
             "Fullest disk",
-            "How full the fullest filesystem is; red from 95 %, where the alert stands.",
+            "How full the fullest filesystem is; orange from 95 %, where the alert stands.",
             Unit::Share,
         )
         .query(&format!("max({})", full("instance, mountpoint")), "full")
-        .thresholds("green", &[(0.85, "orange"), (0.95, "red")]),
-        Panel::stat("Sources that fail", "Sources of these figures that fail or hang.", Unit::Count)
-            .query(&format!("count({} == 0) or vector(0)", SOURCE_UP.now()), "failing")
-            .thresholds("green", &[(1.0, "red")])
+        .thresholds("green", &[(0.95, "orange")]),
+        Panel::tile("Failing sources", "Sources of these figures that fail or hang.", Unit::Count)
+            .query(&format!("count({} == 0) or 0 * count({})", SOURCE_UP.now(), SOURCE_UP.now()), "failing")
+            .thresholds("green", &[(1.0, "orange")])
             .filled(),
-        Panel::stat("Helper", "Whether the privileged helper answers, where one is configured.", Unit::Count)
+        Panel::tile("Helper", "Whether the privileged helper answers; a dash where none is configured.", Unit::Count)
             .query(&format!("min({})", HELPER.now()), "helper")
             .words(UP_DOWN)
             .thresholds("red", &[(1.0, "green")])
@@ -117,26 +119,31 @@ fn stats() -> Vec<Panel> {
     ]
 }
 
-fn processors_and_memory() -> Vec<Panel> {
+fn cpu_and_memory() -> Vec<Panel> {
     vec![
-        Panel::series("Processors", "Share of all processors' time that was not idle.", Unit::Share)
-            .query(&format!("max by (instance) ({})", CPU.now()), "{{instance}}"),
-        Panel::series("Load", "Tasks that run or wait to. Above the number of processors some wait.", Unit::Count)
+        Panel::series("CPU by machine", "Share of all processors' time that was not idle.", Unit::Share)
+            .query(&format!("max by (instance) ({})", CPU.now()), "{{instance}}")
+            .wide(6),
+        Panel::series("Load", "Tasks that run or wait to. Above the number of processors some wait.", Unit::Mean)
             .query(&format!("max by (window) ({})", LOAD.now()), "{{window}}")
             .query(&format!("max({})", PROCESSORS.now()), "processors")
-            .colour("processors", "#8E8E8E"),
+            .limit("processors")
+            .wide(6),
         Panel::series("Memory", "In use, and all that there is; swap that is in use.", Unit::Bytes)
             .query(&format!("sum({})", MEMORY_USED.now()), "in use")
             .query(&format!("sum({})", MEMORY_TOTAL.now()), "all")
             .query(&format!("sum({})", SWAP_USED.now()), "swap in use")
-            .colour("all", "#8E8E8E")
-            .colour("swap in use", "#F2495C"),
+            .limit("all")
+            .family(&[("in use", colour::BLUE), ("swap in use", colour::RED)])
+            .wide(6),
         Panel::series(
             "Waiting",
             "Share of time in which some task waited for processors, memory or disks (Linux).",
             Unit::Share,
         )
-        .query(&STALLED.rate("resource"), "{{resource}}"),
+        .query(&format!("clamp_max(max by (resource) ({}), 1)", STALLED.rate("instance, resource")), "{{resource}}")
+        .family(RESOURCES)
+        .wide(6),
     ]
 }
 
@@ -144,12 +151,15 @@ fn processes() -> Vec<Panel> {
     vec![
         Panel::series("Memory of its processes", "Resident memory. A model on the GPU is not in it.", Unit::Bytes)
             .query(&format!("sum by (role) ({})", PROCESS_MEMORY.now()), "{{role}}")
+            .family(ROLES)
             .stacked(),
-        Panel::series("Processors of its processes", "Processors that they keep busy.", Unit::Count)
+        Panel::series("CPU of its processes", "Cores that they keep busy.", Unit::Cores)
             .query(&PROCESS_CPU.rate("role"), "{{role}}")
+            .family(ROLES)
             .stacked(),
         Panel::series("Its processes", "The server, and a runner for each model that is loaded.", Unit::Count)
             .query(&format!("sum by (role) ({})", PROCESSES.now()), "{{role}}")
+            .family(ROLES)
             .stacked(),
     ]
 }
@@ -160,10 +170,12 @@ fn disks_and_networks() -> Vec<Panel> {
             .query(&DISK_READ.rate("device"), "{{device}}"),
         Panel::series("Written to disks", "Bytes a second. Pulling a model shows here.", Unit::BytesPerSecond)
             .query(&DISK_WRITTEN.rate("device"), "{{device}}"),
-        Panel::series("Disk operations", "Reads and writes a second.", Unit::OperationsPerSecond)
-            .query(&DISK_OPERATIONS.rate("device, operation"), "{{device}} {{operation}}"),
+        Panel::series("Disk operations", "Reads and writes a second, over all disks.", Unit::OperationsPerSecond)
+            .query(&DISK_OPERATIONS.rate("operation"), "{{operation}}")
+            .family(OPERATIONS),
         Panel::series("How full disks are", "By the place where they are mounted.", Unit::Share)
-            .query(&full("instance, mountpoint"), "{{mountpoint}}"),
+            .query(&full("instance, mountpoint"), "{{mountpoint}}")
+            .limit_at(0.95),
         Panel::series("Received", "Bytes a second, by interface.", Unit::BytesPerSecond)
             .query(&RECEIVED.rate("interface"), "{{interface}}"),
         Panel::series("Sent", "Bytes a second, by interface.", Unit::BytesPerSecond)
@@ -171,21 +183,27 @@ fn disks_and_networks() -> Vec<Panel> {
     ]
 }
 
-fn power_and_heat() -> Vec<Panel> {
+fn power_and_temperatures() -> Vec<Panel> {
     vec![
         Panel::series("Power", "What processors and GPUs draw. The processors' needs the helper.", Unit::Watts)
-            .query(&format!("sum({})", CPU_POWER.now()), "processors")
-            .query(&format!("sum by (gpu, gpu_name) ({})", GPU_POWER.now()), "GPU {{gpu}} {{gpu_name}}")
-            .stacked(),
+            .query(&format!("sum by (node, gpu) ({})", GPU_POWER.now()), "{{node}} GPU {{gpu}}")
+            .query(&format!("sum({})", CPU_POWER.now()), "CPU")
+            .stacked()
+            .wide(12),
         Panel::series("Temperatures", "Every sensor that the system shows.", Unit::Celsius)
-            .query(&format!("max by (chip, device, sensor) ({})", TEMPERATURE.now()), "{{chip}} {{sensor}}"),
-        Panel::timeline(
-            "Brakes because of heat",
-            "The level at which macOS brakes; anything but nominal costs tokens.",
-        )
-        .query(&format!("max by (level) ({})", THERMAL.now()), "{{level}}")
-        .words(LEVEL)
-        .thresholds("transparent", &[(1.0, "orange")]),
+            .query(&format!("max by (chip, device, sensor) ({})", TEMPERATURE.now()), "{{chip}} {{sensor}}")
+            .wide(12),
+    ]
+}
+
+fn thermal_pressure() -> Vec<Panel> {
+    let what = "The level at which macOS throttles because of heat; anything but nominal costs tokens.";
+    vec![
+        Panel::timeline("Thermal throttling", what)
+            .query(&format!("max by (level) ({})", THERMAL.now()), "{{level}}")
+            .words(LEVEL)
+            .thresholds("transparent", &[(1.0, "orange")])
+            .wide(24),
     ]
 }
 
@@ -193,9 +211,12 @@ fn sources() -> Vec<Panel> {
     vec![
         Panel::timeline("Sources over time", "Each source of these figures; one that hangs fails as well.")
             .query(&format!("min by (collector) ({})", SOURCE_UP.now()), "{{collector}}")
-            .words(WELL)
-            .thresholds("red", &[(1.0, "green")]),
+            .words(WORKS)
+            .thresholds("red", &[(1.0, "green")])
+            .wide(12),
         Panel::series("How long reading takes", "One that grows without end hangs.", Unit::Seconds)
-            .query(&format!("max by (collector) ({})", SOURCE_DURATION.now()), "{{collector}}"),
+            .query(&format!("max by (collector) ({})", SOURCE_DURATION.now()), "{{collector}}")
+            .logarithmic()
+            .wide(12),
     ]
 }

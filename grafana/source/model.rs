@@ -1,13 +1,14 @@
 //! The Model dashboard: one model or a few of them, looked at from every side.
 
 use super::layout::Dashboard;
-use super::overview::OUTCOMES;
-use super::panel::{Panel, Unit};
-use super::query::{Metric, at_the_backend, share, what_happened};
+use super::overview::{
+    FIRST_TOKEN_LIMIT, OUTCOMES, PHASES, decode_speed_tile, errors_by_type, errors_tile, first_token_tile, loaded, wide,
+};
+use super::panel::{GRAPH, Panel, Unit, colour};
+use super::query::{Metric, at_the_backend, named_model, share};
 use serde_json::{Value, json};
 
 const REQUESTS: Metric = Metric::of_model("requests_total");
-const ERRORS: Metric = Metric::of_model("errors_total");
 const ACTIVE: Metric = Metric::of_model("active_requests");
 const GENERATIONS: Metric = Metric::of_model("active_generations");
 const TTFT: Metric = Metric::of_model("time_to_first_token_seconds");
@@ -31,135 +32,177 @@ const CONTEXT: Metric = Metric::of_model_alone("context_length_tokens");
 const GENERATED: Metric = Metric::of_model("generated_tokens_total").with(r#"source!="chunks""#);
 const PROMPT: Metric = Metric::of_model("prompt_tokens_total").with(r#"source!="chunks""#);
 
+/// The work on a request, as a backend reports it.
+const PARTS: &[(&str, &str)] = &[("prefill", colour::YELLOW), ("decode", colour::GREEN)];
+/// Which way tokens go.
+const TOKENS: &[(&str, &str)] = &[("prompt", colour::BLUE), ("generated", colour::GREEN)];
+
 pub(super) fn dashboard() -> Value {
     Dashboard::new(
         "inferometer-model",
         "Inferometer / Model",
         "One model or a few: traffic, speed, where the time goes, how answers end, and how much context they need.",
     )
-    .line(4, stats())
-    .line(6, vec![identities()])
+    .tiles(tiles())
+    .line(8, vec![details()])
     .heading("Traffic and tokens")
-    .line(8, traffic())
+    .line(GRAPH, traffic())
     .heading("Until the first token")
-    .line(9, first_token())
-    .heading("From token to token")
-    .line(9, from_token_to_token())
-    .heading("Where the time goes")
-    .line(8, phases())
-    .heading("How answers end")
-    .line(8, endings())
-    .heading("Context")
-    .line(8, context())
-    .heading("Inside the engine (vLLM, SGLang, llama.cpp, TGI)")
-    .line(8, engine())
+    .line(GRAPH, first_token())
+    .folded("From token to token", vec![(GRAPH, from_token_to_token())])
+    .folded("Where the time goes", vec![(GRAPH, phases())])
+    .folded("How answers end", vec![(GRAPH, endings())])
+    .folded("Context", vec![(GRAPH, context())])
+    .folded("Inside the engine (vLLM, SGLang, llama.cpp, TGI)", vec![(GRAPH, engine())])
     .build()
 }
 
-fn stats() -> Vec<Panel> {
-    let speed = "How fast one answer comes once it has begun: half of the answers are faster.";
+fn tiles() -> Vec<Panel> {
+    let blue = |panel: Panel| panel.thresholds("blue", &[]);
     vec![
-        Panel::stat("In flight", "Requests that are being answered right now.", Unit::Count)
-            .query(&format!("sum({})", ACTIVE.now()), "in flight")
-            .thresholds("blue", &[]),
-        Panel::stat("Requests", "Requests finished a second.", Unit::RequestsPerSecond)
-            .query(&REQUESTS.rate(""), "requests")
-            .thresholds("blue", &[]),
-        Panel::stat("Errors", "Share of requests that ended in an error; red from 5 %.", Unit::Share)
-            .query(&share(&ERRORS.rate(""), &REQUESTS.rate("")), "errors")
-            .thresholds("green", &[(0.01, "orange"), (0.05, "red")]),
-        Panel::stat("Cancelled", "Share of requests whose client left before the end.", Unit::Share)
-            .query(&share(&CANCELLED.rate(""), &REQUESTS.rate("")), "cancelled")
-            .thresholds("green", &[(0.2, "orange"), (0.5, "red")]),
-        Panel::stat("First token, p95", "95 of 100 streamed answers begin sooner; red from 10 s.", Unit::Seconds)
-            .query(&TTFT.quantile(0.95, ""), "p95")
-            .thresholds("green", &[(2.0, "orange"), (10.0, "red")]),
-        Panel::stat("Decode speed, median", speed, Unit::TokensPerSecond)
-            .query(&SPEED.quantile(0.5, ""), "p50")
-            .thresholds("red", &[(3.0, "orange"), (8.0, "green")]),
-        Panel::stat("Tokens generated", "Tokens a second over all answers, exact counts only.", Unit::TokensPerSecond)
-            .query(&GENERATED.rate(""), "tokens")
-            .thresholds("blue", &[]),
-        Panel::stat("Prompt from the cache", "Share of the prompts' tokens that were in the cache.", Unit::Share)
-            .query(&share(&CACHED.rate(""), &PROMPT.rate("")), "cached")
-            .thresholds("blue", &[]),
+        blue(
+            Panel::tile("In flight", "Requests that are being answered right now.", Unit::Count)
+                .query(&format!("sum({})", ACTIVE.now()), "in flight"),
+        ),
+        blue(
+            Panel::tile("Requests", "Requests that ended in the last minute, a second.", Unit::RequestsPerSecond)
+                .query(&REQUESTS.rate(""), "requests"),
+        ),
+        errors_tile(),
+        first_token_tile(),
+        decode_speed_tile(),
+        blue(
+            Panel::tile("Tokens", "Tokens generated a second, over all answers; exact counts only.", Unit::TokensPerSecond)
+                .query(&GENERATED.rate(""), "tokens"),
+        ),
+        Panel::tile(
+            "Cancelled",
+            "Share of the last minute's requests whose client left before the end; orange from 50 %, where the alert stands.",
+            Unit::Share,
+        )
+        .query(&share(&CANCELLED.rate(""), &REQUESTS.rate("")), "cancelled")
+        .thresholds("green", &[(0.5, "orange")]),
+        Panel::tile(
+            "Cold starts",
+            "Share of the requests in the time range shown that waited until the model was loaded; orange from 20 %, where the \
+             alert stands.",
+            Unit::Share,
+        )
+        .query(&share(&COLD_STARTS.in_range(""), &REQUESTS.in_range("")), "cold")
+        .thresholds("green", &[(0.2, "orange")]),
+        blue(
+            Panel::tile("From the cache", "Share of the last minute's prompt tokens that were in the cache.", Unit::Share)
+                .query(&share(&CACHED.rate(""), &PROMPT.rate("")), "cached"),
+        ),
+        Panel::tile(
+            "Context used",
+            "Context of 95 of 100 requests in the time range shown, as a share of what the model is loaded with; near 100 % \
+             prompts begin to be cut.",
+            Unit::Share,
+        )
+        .query(&format!("max({})", context_used(&CONTEXT.quantile_in_range(0.95, "model"))), "used")
+        .thresholds("green", &[(0.8, "orange"), (0.95, "red")]),
+        blue(
+            Panel::tile("Loaded", "Models of the selected that are in memory.", Unit::Count)
+                .query(&format!(r#"sum(max by (model) ({}))"#, Metric::of_model("model_loaded").now()), "loaded"),
+        ),
+        blue(
+            Panel::tile("GPU memory", "What the selected models take of GPU memory, over all backends.", Unit::Bytes)
+                .query(&format!("sum({})", Metric::of_model("model_vram_bytes").now()), "memory"),
+        ),
     ]
 }
 
 /// Names say little: what the files are, where they lie in memory, and until when.
-fn identities() -> Panel {
+fn details() -> Panel {
     let now = |name| Metric::of_model(name).with(r#"model!="""#).now();
     let of_each = |name| format!("max by (model, backend) ({})", now(name));
     let hidden = json!([{ "id": "custom.hidden", "value": true }]);
-    let state = json!([{ "id": "mappings", "value": [{ "type": "value", "options": {
-        "0": { "text": "no", "index": 0 }, "1": { "text": "yes", "color": "green", "index": 1 },
-    }}]}]);
     let share = json!([{ "id": "mappings", "value": [{ "type": "value", "options": {
         "0": { "text": "in main memory", "index": 0 },
     }}]}]);
-    let labels =
-        [("model", "Model"), ("backend", "Backend"), ("quant", "Quantisation"), ("parameter_size", "Parameters")];
-    let labels = labels.into_iter().chain([("family", "Family"), ("format", "Format"), ("revision", "Revision")]);
-    let table = Panel::table("What it is", "What the backends list and hold, and when it leaves unless it is used.");
+    let labels = [
+        ("model", "Model", 210),
+        ("backend", "Backend", 100),
+        ("quant", "Quantisation", 100),
+        ("parameter_size", "Parameters", 90),
+        ("family", "Family", 90),
+        ("format", "Format", 65),
+        ("revision", "Revision", 115),
+    ];
+    let table =
+        Panel::table("Model details", "What the backends list and hold, and when it leaves memory unless it is used.");
     let info =
         format!("max by (model, backend, quant, parameter_size, family, format, revision) ({})", now("model_info"));
     labels
-        .fold(table, |table, (label, title)| table.label_column(label, title, json!([])))
+        .into_iter()
+        .fold(table, |table, (label, title, width)| table.label_column(label, title, wide(width)))
         .column("Is listed", &info, Unit::Count, hidden)
-        .column("In memory", &of_each("model_loaded"), Unit::Count, state)
+        .column("Loaded", &of_each("model_loaded"), Unit::Count, loaded())
         .column("GPU memory", &of_each("model_vram_bytes"), Unit::Bytes, share)
         .column("All memory", &of_each("model_size_bytes"), Unit::Bytes, json!([]))
-        .column("Context", &of_each("model_context_length"), Unit::Count, json!([{ "id": "unit", "value": "none" }]))
-        .column("Leaves", &format!("{} * 1000", of_each("model_expires_timestamp_seconds")), Unit::FromNow, json!([]))
+        .column("Context", &of_each("model_context_length"), Unit::Count, json!([]))
+        .column("Leaves", &format!("{} * 1000", of_each("model_expires_timestamp_seconds")), Unit::FromNow, wide(110))
         .sorted_by("GPU memory")
 }
 
 fn traffic() -> Vec<Panel> {
     vec![
-        Panel::series("Requests by endpoint", "Finished requests, by endpoint.", Unit::RequestsPerSecond)
+        Panel::series("Requests by endpoint", "Requests that ended, by endpoint.", Unit::RequestsPerSecond)
             .query(&REQUESTS.rate("endpoint"), "{{endpoint}}")
             .stacked(),
         Panel::series("Generations in flight", "Answers being generated, by model and backend.", Unit::Count)
             .query(&format!("sum by (model, backend) ({})", GENERATIONS.now()), "{{model}} on {{backend}}")
             .stacked(),
         Panel::series(
-            "Tokens",
+            "Tokens over time",
             "Tokens of prompts and answers; answers of which only the parts could be counted are left out.",
             Unit::TokensPerSecond,
         )
         .query(&PROMPT.rate(""), "prompt")
-        .query(&GENERATED.rate(""), "generated"),
+        .query(&GENERATED.rate(""), "generated")
+        .family(TOKENS),
     ]
 }
 
 fn first_token() -> Vec<Panel> {
     vec![
-        Panel::heatmap("First token, distribution", "How many answers began after how long.", Unit::Seconds)
-            .query(&TTFT.buckets(), "{{le}}"),
+        Panel::heatmap(
+            "First token, distribution",
+            "How many streamed answers began after which time; each column is a step of time.",
+            Unit::Seconds,
+        )
+        .query(&TTFT.buckets(), "{{le}}"),
         Panel::series(
             "First token",
-            "From the request's head to the first token; with waiting, loading and reading the prompt.",
+            "From the request's head to the first token of a streamed answer; with waiting, loading and reading the \
+             prompt. The alert stands at the grey line.",
             Unit::Seconds,
         )
         .quantiles(|q| TTFT.quantile(q, ""))
-        .thresholds("green", &[(10.0, "red")])
+        .limit_at(FIRST_TOKEN_LIMIT)
         .wide(12),
         Panel::series(
             "Steps to the first token, p95",
-            "First byte, first token (thinking counts), first token of the answer; and the first token without the \
-             load that the backend reported.",
+            "Of streamed answers: the first token without the load that the backend reported, the first token (thinking \
+             counts), and the first token of the answer itself.",
             Unit::Seconds,
         )
-        .query(&FIRST_BYTE.quantile(0.95, ""), "first byte")
+        .query(&WITHOUT_LOAD.quantile(0.95, ""), "first token without load")
         .query(&TTFT.quantile(0.95, ""), "first token")
         .query(&FIRST_ANSWER.quantile(0.95, ""), "first token of the answer")
-        .query(&WITHOUT_LOAD.quantile(0.95, ""), "first token without load"),
+        .logarithmic(),
         Panel::series("First token by backend, p95", "The same model on different backends.", Unit::Seconds)
             .query(&TTFT.quantile(0.95, "backend"), "{{backend}}")
-            .thresholds("green", &[(10.0, "red")]),
-        Panel::series("Stalls", "Gaps in a stream above the stall threshold (5 s unless configured).", Unit::Count)
-            .query(&Metric::of_model("stream_stalls_total").increase("model"), "{{model}}")
-            .bars(),
+            .limit_at(FIRST_TOKEN_LIMIT)
+            .logarithmic(),
+        Panel::series(
+            "First byte",
+            "From the request's head to the first byte of the answer. An answer that is not streamed has its first byte when \
+             it is complete.",
+            Unit::Seconds,
+        )
+        .quantiles(|q| FIRST_BYTE.quantile(q, "")),
     ]
 }
 
@@ -168,36 +211,51 @@ fn from_token_to_token() -> Vec<Panel> {
                 slowest of the models and backends selected.";
     let median = SPEED.recorded("mean15m_median1w");
     vec![
-        Panel::heatmap("Between tokens, distribution", "How long the gaps within streams were.", Unit::Seconds)
-            .query(&ITL.buckets(), "{{le}}"),
+        Panel::heatmap(
+            "Between tokens, distribution",
+            "How many gaps between two tokens of a stream took which time.",
+            Unit::Seconds,
+        )
+        .query(&ITL.buckets(), "{{le}}"),
         Panel::series("Between tokens", "The gap between one token and the next in a stream.", Unit::Seconds)
             .quantiles(|q| ITL.quantile(q, ""))
             .wide(12),
-        Panel::heatmap("Time per token, distribution", "Mean time per token of each answer.", Unit::Seconds)
-            .query(&TPOT.buckets(), "{{le}}"),
-        Panel::series("Time per token", "Decode time of an answer over its tokens after the first.", Unit::Seconds)
-            .quantiles(|q| TPOT.quantile(q, ""))
-            .wide(12),
-        Panel::series("Decode speed by backend, median", "Half of the answers are faster.", Unit::TokensPerSecond)
-            .query(&SPEED.quantile(0.5, "model, backend"), "{{model}} on {{backend}}")
-            .wide(12),
-        Panel::series("Decode speed against its own past", past, Unit::TokensPerSecond)
+        Panel::heatmap(
+            "Time per token, distribution",
+            "How many answers had which mean time per token.",
+            Unit::Seconds,
+        )
+        .query(&TPOT.buckets(), "{{le}}"),
+        Panel::series(
+            "Time per token",
+            "Mean time per token of an answer: its decode time over its tokens after the first.",
+            Unit::Seconds,
+        )
+        .quantiles(|q| TPOT.quantile(q, ""))
+        .wide(12),
+        Panel::series("Decode speed by backend, p50", "Half of the answers are faster.", Unit::TokensPerSecond)
+            .query(&SPEED.quantile(0.5, "model, backend"), "{{model}} on {{backend}}"),
+        Panel::series("Decode speed against its past", past, Unit::TokensPerSecond)
             .query(&format!("min({})", SPEED.recorded("mean15m")), "now")
             .query(&format!("min({median})"), "median of a week")
             .query(&format!("0.5 * min({median})"), "limit of the alert")
-            .wide(12),
+            .family(&[("now", colour::GREEN), ("median of a week", colour::BLUE)])
+            .limit("limit of the alert"),
+        Panel::events("Stalls", "Gaps in a stream above the stall threshold (5 s unless configured).")
+            .query(&Metric::of_model("stream_stalls_total").events(&["model"]), "{{event}}"),
     ]
 }
 
 fn phases() -> Vec<Panel> {
     vec![
         Panel::series(
-            "A mean request",
-            "What the backend reports of its work: reading the prompt and writing the answer.",
+            "Mean time per request",
+            "What the backend reports of its work: reading the prompt (prefill) and writing the answer (decode).",
             Unit::Seconds,
         )
         .query(&PREFILL.mean(""), "prefill")
         .query(&DECODE.mean(""), "decode")
+        .family(PARTS)
         .stacked(),
         Panel::series("Prefill", "Reading the part of the prompt that was not cached, as reported.", Unit::Seconds)
             .quantiles(|q| PREFILL.quantile(q, "")),
@@ -205,53 +263,59 @@ fn phases() -> Vec<Panel> {
             .quantiles(|q| DECODE.quantile(q, "")),
         Panel::series("Load", "Loading the model, of requests that found it cold.", Unit::Seconds)
             .quantiles(|q| LOAD.quantile(q, "")),
-        Panel::series(
-            "Cold starts",
+        Panel::events(
+            "Cold starts by cause",
             "Requests that had to wait until the model was loaded, by why it was not in memory. A lower bound.",
-            Unit::Count,
         )
-        .query(&what_happened(&COLD_STARTS.increase("cause"), &["cause"]), "{{cause}}")
-        .bars(),
+        .query(&COLD_STARTS.events(&["cause"]), "{{event}}"),
         Panel::series("Cached share of the prompt", "Tokens of prompts that came from the cache.", Unit::Share)
-            .query(&share(&CACHED.rate("model"), &PROMPT.rate("model")), "{{model}}"),
+            .query(&named_model(&share(&CACHED.rate("model"), &PROMPT.rate("model"))), "{{model}}"),
     ]
 }
 
 fn endings() -> Vec<Panel> {
-    let outcomes = Panel::series("Outcomes", "Finished requests, by how they ended.", Unit::RequestsPerSecond)
-        .query(&REQUESTS.rate("outcome"), "{{outcome}}")
-        .stacked();
-    let wasted = "Tokens generated for clients that left, by the best count there is.";
     vec![
-        OUTCOMES.iter().fold(outcomes, |panel, (outcome, colour)| panel.colour(outcome, colour)),
-        Panel::series("Errors by type", "By whose doing: upstream is the backend.", Unit::RequestsPerSecond)
-            .query(
-                &what_happened(&ERRORS.rate("error_type, origin"), &["error_type", "origin"]),
-                "{{error_type}} ({{origin}})",
-            )
-            .bars(),
-        Panel::series("Cancellations by phase", "How far a request had come when its client left.", Unit::Count)
-            .query(&CANCELLED.increase("phase"), "{{phase}}")
-            .bars(),
-        Panel::series("Wasted tokens", wasted, Unit::TokensPerSecond)
-            .query(&WASTED.rate("model"), "{{model}}")
+        Panel::series("Outcomes", "Requests that ended, by how.", Unit::RequestsPerSecond)
+            .query(&REQUESTS.rate("outcome"), "{{outcome}}")
+            .family(OUTCOMES)
             .stacked(),
-        Panel::series("Answers without a count", "Completed generations without a token count.", Unit::Count)
-            .query(&Metric::of_model("usage_missing_total").increase("endpoint"), "{{endpoint}}")
-            .bars(),
-        Panel::series("Prompts that seem cut", "The model took in less than the prompt must have held.", Unit::Count)
-            .query(&Metric::of_model("prompt_truncation_suspected_total").increase("model"), "{{model}}")
-            .bars(),
+        errors_by_type(),
+        Panel::events("Cancellations by phase", "How far a request had come when its client left.")
+            .query(&CANCELLED.events(&["phase"]), "{{event}}")
+            .family(PHASES),
+        Panel::series(
+            "Wasted tokens",
+            "Tokens generated for clients that left, by the best count there is.",
+            Unit::TokensPerSecond,
+        )
+        .query(&named_model(&WASTED.rate("model")), "{{model}}")
+        .models()
+        .stacked(),
+        Panel::events("Answers without a count", "Completed generations for which no number of tokens was reported.")
+            .query(&Metric::of_model("usage_missing_total").events(&["endpoint"]), "{{event}}"),
+        Panel::events(
+            "Prompts that seem cut",
+            "Requests of which the model took in less than their prompt must have held.",
+        )
+        .query(&Metric::of_model("prompt_truncation_suspected_total").events(&["model"]), "{{event}}"),
     ]
 }
 
-fn context() -> Vec<Panel> {
-    let used = CONTEXT.quantile(0.95, "model");
+/// A number of tokens, as a share of the context that the model is loaded with.
+fn context_used(tokens: &str) -> String {
     let room = format!("max by (model) ({} > 0)", Metric::of_model("model_context_length").now());
+    format!("clamp_max(({tokens}) / on (model) {room}, 1)")
+}
+
+fn context() -> Vec<Panel> {
     vec![
-        Panel::heatmap("Context, distribution", "Tokens of prompt and answer together, a request.", Unit::Count)
-            .query(&CONTEXT.buckets(), "{{le}}"),
-        Panel::series("Context", "Tokens of prompt and answer together, a request.", Unit::Count)
+        Panel::heatmap(
+            "Context, distribution",
+            "How many requests had which number of tokens, prompt and answer together.",
+            Unit::Large,
+        )
+        .query(&CONTEXT.buckets(), "{{le}}"),
+        Panel::series("Context length", "Tokens of prompt and answer together, a request.", Unit::Large)
             .quantiles(|q| CONTEXT.quantile(q, ""))
             .wide(6),
         Panel::series(
@@ -259,8 +323,8 @@ fn context() -> Vec<Panel> {
             "Share of the context that the model is loaded with; near 100 % prompts begin to be cut.",
             Unit::Share,
         )
-        .query(&format!("{used} / on (model) {room}"), "{{model}}")
-        .thresholds("green", &[(0.8, "orange"), (0.95, "red")])
+        .query(&context_used(&CONTEXT.quantile(0.95, "model")), "{{model}}")
+        .limit_at(0.95)
         .wide(6),
     ]
 }
@@ -272,26 +336,26 @@ fn engine() -> Vec<Panel> {
     vec![
         Panel::series(
             "Waiting in the engine",
-            "Requests in the engine's own queue. Ollama does not tell: requests that have no answer yet, in its queue, \
-             while it loads or while it reads the prompt.",
+            "Requests in the engine's own queue. Ollama reports none: there it is the requests without an answer yet, in its \
+             queue, while it loads or while it reads the prompt.",
             Unit::Count,
         )
         .query(&by_place("backend_requests_waiting", WAITING), "{{model}} on {{backend}}")
         .stacked(),
         Panel::series(
             "Running in the engine",
-            "Requests that the engine works on. Ollama does not tell: requests whose answer has begun.",
+            "Requests that the engine works on. Ollama reports none: there it is the requests whose answer has begun.",
             Unit::Count,
         )
         .query(&by_place("backend_requests_running", RUNNING), "{{model}} on {{backend}}")
         .stacked(),
         Panel::series(
             "Key-value cache used",
-            "Near 100 % the engine lets requests wait, or begins some anew. Told by vLLM and SGLang, and by llama.cpp \
+            "Near 100 % the engine lets requests wait, or starts some over. Reported by vLLM and SGLang, and by llama.cpp \
              in some versions.",
             Unit::Share,
         )
         .query(&format!("max by (model, backend) ({cache})"), "{{model}} on {{backend}}")
-        .thresholds("green", &[(0.8, "orange"), (0.95, "red")]),
+        .limit_at(0.95),
     ]
 }

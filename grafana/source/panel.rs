@@ -3,24 +3,41 @@
 //! Promises: one look for each kind of panel, so that a dashboard states only what differs. Left out: kinds and
 //! options that no dashboard here uses.
 
+use super::query::NO_MODEL;
 use serde_json::{Value, json};
 
 /// The Grafana whose options these are; without it Grafana migrates them as if they were of version 6.
 const PLUGIN_VERSION: &str = "11.6.0";
 
+/// Step of what is counted by events, unless the time range shown wants a longer one: several scrapes, and bars that can
+/// be told apart.
+const EVENTS_INTERVAL: &str = "1m";
+/// What a tile looks back on, unless the time range shown has longer steps: more than one request, and still now.
+const TILE_INTERVAL: &str = "1m";
+/// Least width of a table's column, in pixels; Grafana's own is 150, with which half of them do not fit.
+const COLUMN_WIDTH: u16 = 80;
+/// Height of a panel of lines or bars whose legend has three rows.
+pub(crate) const GRAPH: u64 = 9;
+
 /// Units as Grafana names them.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Unit {
     /// Durations; Grafana picks ms, s or min.
     Seconds,
     /// A share of 1, shown in percent.
     Share,
-    /// Requests (or errors) per second.
+    /// Requests per second.
     RequestsPerSecond,
     /// Tokens per second.
     TokensPerSecond,
-    /// A count.
+    /// A count, in full.
     Count,
+    /// A large count; Grafana picks K, Mil and so on.
+    Large,
+    /// A mean of counts.
+    Mean,
+    /// Cores in use.
+    Cores,
     /// Bytes; Grafana picks KiB, MiB and so on.
     Bytes,
     /// A moment, in milliseconds since 1970, shown as what lies between it and now.
@@ -35,13 +52,11 @@ pub(crate) enum Unit {
     Celsius,
     /// Hertz; Grafana picks MHz or GHz.
     Hertz,
-    /// Joules.
-    Joules,
+    /// Watt-hours; Grafana picks Wh or kWh.
+    WattHours,
     /// Joules for each token.
     JoulesPerToken,
-    /// Tokens for each joule.
-    TokensPerJoule,
-    /// Money in whatever currency was configured.
+    /// Money; the currency is in the series' names.
     Money,
 }
 
@@ -52,7 +67,9 @@ impl Unit {
             Self::Share => "percentunit",
             Self::RequestsPerSecond => "reqps",
             Self::TokensPerSecond => "suffix: tok/s",
-            Self::Count => "short",
+            Self::Count => "locale",
+            Self::Large | Self::Mean | Self::Money => "short",
+            Self::Cores => "suffix: cores",
             Self::Bytes => "bytes",
             Self::FromNow => "dateTimeFromNow",
             Self::BytesPerSecond => "Bps",
@@ -60,16 +77,50 @@ impl Unit {
             Self::Watts => "watt",
             Self::Celsius => "celsius",
             Self::Hertz => "hertz",
-            Self::Joules => "joule",
+            Self::WattHours => "watth",
             Self::JoulesPerToken => "suffix: J/tok",
-            Self::TokensPerJoule => "suffix: tok/J",
-            Self::Money => "short",
+        }
+    }
+
+    /// What a field of this unit is set to beside it.
+    fn bounds(self) -> Vec<(&'static str, Value)> {
+        match self {
+            Self::Share => vec![("min", json!(0)), ("max", json!(1))],
+            Self::Count => vec![("decimals", json!(0))],
+            _ => Vec::new(),
+        }
+    }
+
+    /// How far the axis goes at least, so that a line at 0 lies on a scale of its unit. Without it Grafana takes 100.
+    const fn least_top(self) -> Option<f64> {
+        match self {
+            Self::Count => Some(4.0),
+            Self::Large | Self::Mean | Self::Cores => Some(1.0),
+            Self::RequestsPerSecond | Self::TokensPerSecond | Self::OperationsPerSecond | Self::Watts => Some(1.0),
+            Self::Bytes | Self::BytesPerSecond => Some(1024.0),
+            Self::Money | Self::JoulesPerToken => Some(0.1),
+            _ => None,
         }
     }
 }
 
-/// Colours of the quantiles, everywhere the same: calm, attention, worst.
-const QUANTILES: &[(f64, &str, &str)] = &[(0.5, "p50", "#73BF69"), (0.95, "p95", "#FF9830"), (0.99, "p99", "#F2495C")];
+/// Colours that can be told apart, also with the common kinds of colour blindness, on dark and on light ground.
+pub(crate) mod colour {
+    pub(crate) const GREEN: &str = "#34996A";
+    pub(crate) const BLUE: &str = "#3274D9";
+    pub(crate) const SKY: &str = "#5BB5EC";
+    pub(crate) const YELLOW: &str = "#DCB01E";
+    pub(crate) const ORANGE: &str = "#DB7417";
+    pub(crate) const RED: &str = "#BF0021";
+    pub(crate) const PURPLE: &str = "#A867C0";
+    pub(crate) const BROWN: &str = "#95613B";
+    /// Limits, and what is neither good nor bad.
+    pub(crate) const GREY: &str = "#8E8E8E";
+}
+
+/// The quantiles, everywhere the same: calm, attention, worst.
+const QUANTILES: &[(f64, &str, &str)] =
+    &[(0.5, "p50", colour::SKY), (0.95, "p95", colour::ORANGE), (0.99, "p99", colour::RED)];
 
 /// A panel on the way to its JSON.
 pub(crate) struct Panel {
@@ -82,30 +133,46 @@ impl Panel {
     /// Lines over time, a third of the width.
     pub(crate) fn series(title: &str, description: &str, unit: Unit) -> Self {
         let mut panel = Self::new("timeseries", title, description, unit, 8);
-        panel.json["fieldConfig"]["defaults"]["min"] = json!(0);
-        panel.json["fieldConfig"]["defaults"]["color"] = json!({ "mode": "palette-classic-by-name" });
-        panel.json["fieldConfig"]["defaults"]["custom"] = json!({
+        let defaults = &mut panel.json["fieldConfig"]["defaults"];
+        defaults["min"] = json!(0);
+        defaults["color"] = json!({ "mode": "palette-classic" });
+        defaults["custom"] = json!({
             "drawStyle": "line", "lineInterpolation": "linear", "lineWidth": 2, "fillOpacity": 10,
-            "gradientMode": "opacity", "showPoints": "never", "spanNulls": false, "axisSoftMin": 0,
+            "gradientMode": "opacity", "showPoints": "auto", "pointSize": 4, "spanNulls": false, "axisSoftMin": 0,
             "stacking": { "group": "A", "mode": "none" }, "thresholdsStyle": { "mode": "off" },
         });
+        if let Some(top) = unit.least_top() {
+            defaults["custom"]["axisSoftMax"] = json!(top);
+        }
+        // No last value: of a series that is over, Grafana would show the last there was as if it were now.
         panel.json["options"] = json!({
             "legend": {
                 "displayMode": "table", "placement": "bottom", "showLegend": true,
-                "calcs": ["mean", "max", "lastNotNull"], "sortBy": "Max", "sortDesc": true,
+                "calcs": ["mean", "max"], "sortBy": "Max", "sortDesc": true,
             },
             "tooltip": { "mode": "multi", "sort": "desc" },
         });
         panel
     }
 
-    /// One number with a spark line, an eighth of the width.
-    pub(crate) fn stat(title: &str, description: &str, unit: Unit) -> Self {
-        let mut panel = Self::new("stat", title, description, unit, 3);
+    /// Bars of how often something happened in each step, with the sum over the time range shown.
+    pub(crate) fn events(title: &str, description: &str) -> Self {
+        let mut panel = Self::series(title, description, Unit::Count).stacked();
+        panel.json["interval"] = json!(EVENTS_INTERVAL);
+        panel.json["fieldConfig"]["defaults"]["custom"]["drawStyle"] = json!("bars");
+        let legend = &mut panel.json["options"]["legend"];
+        (legend["calcs"], legend["sortBy"]) = (json!(["sum"]), json!("Total"));
+        panel.colour("none", colour::GREY)
+    }
+
+    /// One number that is asked for now: where there is nothing to say, it is a dash and never what was said before.
+    pub(crate) fn tile(title: &str, description: &str, unit: Unit) -> Self {
+        let mut panel = Self::new("stat", title, description, unit, 4);
+        panel.json["interval"] = json!(TILE_INTERVAL);
         panel.json["fieldConfig"]["defaults"]["color"] = json!({ "mode": "thresholds" });
         panel.json["fieldConfig"]["defaults"]["noValue"] = json!("–");
         panel.json["options"] = json!({
-            "colorMode": "value", "graphMode": "area", "justifyMode": "center", "orientation": "auto",
+            "colorMode": "value", "graphMode": "none", "justifyMode": "center", "orientation": "auto",
             "textMode": "value", "wideLayout": true,
             "reduceOptions": { "calcs": ["lastNotNull"], "fields": "", "values": false },
         });
@@ -128,6 +195,7 @@ impl Panel {
     /// The distribution of a histogram over time.
     pub(crate) fn heatmap(title: &str, description: &str, unit: Unit) -> Self {
         let mut panel = Self::new("heatmap", title, description, Unit::Count, 12);
+        panel.json["interval"] = json!(EVENTS_INTERVAL);
         panel.json["options"] = json!({
             "calculate": false, "cellGap": 1, "filterValues": { "le": 1e-9 },
             "color": { "mode": "scheme", "scheme": "Turbo", "steps": 64, "exponent": 0.5, "scale": "exponential",
@@ -141,10 +209,9 @@ impl Panel {
 
     /// One row a label value, one column a query, over the whole width.
     pub(crate) fn table(title: &str, description: &str) -> Self {
-        let mut panel = Self::new("table", title, description, Unit::Count, 24);
+        let mut panel = Self::new("table", title, description, Unit::Large, 24);
         panel.json["fieldConfig"]["defaults"]["noValue"] = json!("–");
-        panel.json["fieldConfig"]["defaults"]["custom"] =
-            json!({ "align": "auto", "cellOptions": { "type": "auto" }, "filterable": false });
+        panel.json["fieldConfig"]["defaults"]["custom"] = json!({ "align": "auto", "cellOptions": { "type": "auto" }, "filterable": false, "minWidth": COLUMN_WIDTH });
         panel.json["options"] = json!({ "cellHeight": "sm", "showHeader": true });
         panel.json["transformations"] = json!([
             { "id": "merge", "options": {} },
@@ -161,14 +228,18 @@ impl Panel {
     /// Adds a query and how its series are called.
     pub(crate) fn query(mut self, expr: &str, legend: &str) -> Self {
         let format = if self.json["type"] == "heatmap" { "heatmap" } else { "time_series" };
-        self.push(json!({ "expr": expr, "legendFormat": legend, "range": true, "format": format }));
+        let instant = self.json["type"] == "stat";
+        self.push(json!({
+            "expr": expr, "legendFormat": legend, "instant": instant, "range": !instant, "format": format,
+        }));
         self
     }
 
     /// Adds one query a quantile, in its colour. `expr` makes the query from the quantile.
     pub(crate) fn quantiles(self, expr: impl Fn(f64) -> String) -> Self {
+        let panel = self.logarithmic();
         let panel =
-            QUANTILES.iter().fold(self, |panel, (q, name, colour)| panel.query(&expr(*q), name).colour(name, colour));
+            QUANTILES.iter().fold(panel, |panel, (q, name, colour)| panel.query(&expr(*q), name).colour(name, colour));
         panel.with_exemplars()
     }
 
@@ -184,6 +255,7 @@ impl Panel {
         let id = self.push(json!({ "expr": expr, "instant": true, "range": false, "format": "table" }));
         self.name_column(&format!("Value #{id}"), title);
         let mut all = vec![json!({ "id": "unit", "value": unit.as_str() })];
+        all.extend(unit.bounds().into_iter().map(|(id, value)| json!({ "id": id, "value": value })));
         all.extend(properties.as_array().cloned().unwrap_or_default());
         self.override_by_name(title, Value::Array(all));
         self
@@ -220,11 +292,16 @@ impl Panel {
         self
     }
 
-    /// Bars instead of lines, for things that happen now and then.
-    pub(crate) fn bars(self) -> Self {
-        let mut panel = self.stacked();
-        panel.json["fieldConfig"]["defaults"]["custom"]["drawStyle"] = json!("bars");
-        panel
+    /// A logarithmic axis, for what lies between milliseconds and minutes.
+    pub(crate) fn logarithmic(mut self) -> Self {
+        let defaults = &mut self.json["fieldConfig"]["defaults"];
+        defaults["custom"]["scaleDistribution"] = json!({ "type": "log", "log": 10 });
+        // Neither 0 nor an area down to it is on such an axis.
+        defaults["custom"]["fillOpacity"] = json!(0);
+        for (place, key) in [("/custom", "axisSoftMin"), ("/custom", "axisSoftMax"), ("", "min")] {
+            defaults.pointer_mut(place).and_then(Value::as_object_mut).map(|it| it.remove(key));
+        }
+        self
     }
 
     /// The colour of one series.
@@ -234,16 +311,57 @@ impl Panel {
         self
     }
 
+    /// Grey for the series of requests without a model; models have the palette's colours.
+    pub(crate) fn models(mut self) -> Self {
+        let grey = json!([{ "id": "color", "value": { "mode": "fixed", "fixedColor": colour::GREY } }]);
+        self.override_matching(&json!({ "id": "byRegexp", "options": format!("/^{NO_MODEL}/") }), grey);
+        self
+    }
+
+    /// The colours of series that are known by name, the same on every board.
+    pub(crate) fn family(self, members: &[(&str, &str)]) -> Self {
+        members.iter().fold(self, |panel, (series, colour)| panel.colour(series, colour))
+    }
+
+    /// Makes a limit of the series whose names end in this: dashed, grey, and without an area below.
+    pub(crate) fn limit(mut self, end: &str) -> Self {
+        let properties = json!([
+            { "id": "color", "value": { "mode": "fixed", "fixedColor": colour::GREY } },
+            { "id": "custom.lineStyle", "value": { "fill": "dash", "dash": [8, 8] } },
+            { "id": "custom.lineWidth", "value": 1 },
+            { "id": "custom.fillOpacity", "value": 0 },
+            { "id": "custom.stacking", "value": { "group": "limit", "mode": "none" } },
+        ]);
+        self.override_matching(&json!({ "id": "byRegexp", "options": format!("/{end}$/") }), properties);
+        self
+    }
+
+    /// A limit that is no series: a dashed grey line at this value.
+    pub(crate) fn limit_at(mut self, value: f64) -> Self {
+        let defaults = &mut self.json["fieldConfig"]["defaults"];
+        let steps = json!([{ "color": "transparent", "value": null }, { "color": colour::GREY, "value": value }]);
+        defaults["thresholds"] = json!({ "mode": "absolute", "steps": steps });
+        defaults["custom"]["thresholdsStyle"]["mode"] = json!("dashed");
+        self
+    }
+
     /// Colours from a value on; the first colour holds below all of them.
     pub(crate) fn thresholds(mut self, base: &str, steps: &[(f64, &str)]) -> Self {
         let mut all = vec![json!({ "color": base, "value": null })];
         all.extend(steps.iter().map(|(from, colour)| json!({ "color": colour, "value": from })));
-        let defaults = &mut self.json["fieldConfig"]["defaults"];
-        defaults["thresholds"] = json!({ "mode": "absolute", "steps": all });
-        if self.json["type"] == "timeseries" {
-            // Lines have colours of their own: there a limit is a line too.
-            self.json["fieldConfig"]["defaults"]["custom"]["thresholdsStyle"]["mode"] = json!("dashed");
-        }
+        self.json["fieldConfig"]["defaults"]["thresholds"] = json!({ "mode": "absolute", "steps": all });
+        self
+    }
+
+    /// What stands in the panel where there is nothing to show.
+    pub(crate) fn otherwise(mut self, text: &str) -> Self {
+        self.json["fieldConfig"]["defaults"]["noValue"] = json!(text);
+        self
+    }
+
+    /// The name of each series beside its value.
+    pub(crate) fn named(mut self) -> Self {
+        self.json["options"]["textMode"] = json!("value_and_name");
         self
     }
 
@@ -260,10 +378,9 @@ impl Panel {
         self
     }
 
-    /// A stat that is all colour, without a spark line: for states.
+    /// A tile that is all colour: for states.
     pub(crate) fn filled(mut self) -> Self {
         self.json["options"]["colorMode"] = json!("background");
-        self.json["options"]["graphMode"] = json!("none");
         self
     }
 
@@ -274,7 +391,7 @@ impl Panel {
     }
 
     fn new(kind: &str, title: &str, description: &str, unit: Unit, width: u64) -> Self {
-        let json = json!({
+        let mut json = json!({
             "type": kind, "pluginVersion": PLUGIN_VERSION, "title": title, "description": description, "datasource": datasource(), "targets": [],
             "fieldConfig": {
                 "defaults": {
@@ -285,6 +402,9 @@ impl Panel {
             },
             "options": {},
         });
+        for (key, value) in unit.bounds() {
+            json["fieldConfig"]["defaults"][key] = value;
+        }
         Self { json, width }
     }
 
@@ -300,8 +420,12 @@ impl Panel {
     }
 
     fn override_by_name(&mut self, name: &str, properties: Value) {
+        self.override_matching(&json!({ "id": "byName", "options": name }), properties);
+    }
+
+    fn override_matching(&mut self, matcher: &Value, properties: Value) {
         let overrides = self.json["fieldConfig"]["overrides"].as_array_mut().expect("a panel is made with overrides");
-        overrides.push(json!({ "matcher": { "id": "byName", "options": name }, "properties": properties }));
+        overrides.push(json!({ "matcher": matcher, "properties": properties }));
     }
 }
 

@@ -1,9 +1,9 @@
-//! The Proxy dashboard: what the program itself costs, and what it could not do or understand.
+//! The Proxy dashboard: what the program itself takes, and what it could not do or understand.
 
 use super::layout::Dashboard;
-use super::overview::UP_DOWN;
-use super::panel::{Panel, Unit};
-use super::query::{Metric, share, what_happened};
+use super::overview::{OVERHEAD_LIMIT, UP_DOWN, wide};
+use super::panel::{GRAPH, Panel, Unit, colour};
+use super::query::Metric;
 use serde_json::{Value, json};
 
 const OVERHEAD: Metric = Metric::of_instance("overhead_seconds");
@@ -25,54 +25,68 @@ pub(super) fn dashboard() -> Value {
     Dashboard::new(
         "inferometer-proxy",
         "Inferometer / Proxy",
-        "The proxy itself: its cost, its connections, what it could not understand, and the series it keeps.",
+        "The proxy itself: its overhead, its connections, what it could not understand, and the series it keeps.",
     )
-    .line(4, stats())
+    .tiles(tiles())
     .line(5, vec![builds()])
-    .heading("Cost")
-    .line(9, cost())
-    .heading("Connections")
-    .line(8, connections())
-    .heading("What it could not understand or keep")
-    .line(8, defects())
-    .heading("Process and scrapes")
-    .line(8, process())
+    .heading("Overhead")
+    .line(GRAPH, overhead())
+    .heading("Requests")
+    .line(GRAPH, requests())
+    .folded("Bodies", vec![(GRAPH, bodies())])
+    .folded("What it could not understand or keep", vec![(GRAPH, defects())])
+    .folded("Process and scrapes", vec![(GRAPH, process())])
     .build()
 }
 
-fn stats() -> Vec<Panel> {
-    let descriptors = "Open file descriptors, as a share of what is allowed. Each request needs three.";
+fn tiles() -> Vec<Panel> {
+    let blue = |panel: Panel| panel.thresholds("blue", &[]);
     vec![
-        Panel::stat("Proxies", "DOWN as soon as Prometheus cannot scrape one of the selected.", Unit::Count)
+        Panel::tile("Proxies", "DOWN as soon as Prometheus cannot scrape one of the selected.", Unit::Count)
             .query(&format!("min({})", UP.now()), "proxies")
             .words(UP_DOWN)
             .thresholds("red", &[(1.0, "green")])
             .filled(),
-        Panel::stat("Running since", "Time since the youngest of the selected proxies was started.", Unit::Seconds)
-            .query(&format!("time() - max({})", START_TIME.now()), "uptime")
-            .thresholds("orange", &[(300.0, "blue")]),
-        Panel::stat(
-            "Own cost, p99",
-            "Work of the proxy itself on a request; the alert stands at 20 ms.",
+        blue(
+            Panel::tile("Uptime", "Time since the youngest of the selected proxies was started.", Unit::Seconds)
+                .query(&format!("time() - max({})", START_TIME.now()), "uptime"),
+        ),
+        Panel::tile(
+            "Overhead p99",
+            "Work of the proxy itself on 99 of 100 requests of the last minute; orange from 20 ms, where the alert stands.",
             Unit::Seconds,
         )
         .query(&OVERHEAD.quantile(0.99, ""), "p99")
-        .thresholds("green", &[(0.005, "orange"), (0.02, "red")]),
-        Panel::stat("Processor", "Cores in use, over all selected proxies.", Unit::Count)
-            .query(&CPU.rate(""), "cores")
-            .thresholds("blue", &[]),
-        Panel::stat("Memory", "Resident memory, over all selected proxies.", Unit::Bytes)
-            .query(&format!("sum({})", MEMORY.now()), "memory")
-            .thresholds("blue", &[]),
-        Panel::stat("Descriptors", descriptors, Unit::Share)
-            .query(&format!("max({} / {})", OPEN_FDS.now(), MAX_FDS.now()), "used")
-            .thresholds("green", &[(0.7, "orange"), (0.9, "red")]),
-        Panel::stat("Samples", "Samples of one scrape, of the largest of the selected proxies.", Unit::Count)
-            .query(&format!("max({})", SAMPLES.now()), "samples")
-            .thresholds("green", &[(50_000.0, "orange"), (200_000.0, "red")]),
-        Panel::stat("Label sets refused", "In each step; above 0 a limit of series is reached.", Unit::Count)
-            .query(&DROPPED.increase(""), "refused")
-            .thresholds("green", &[(1.0, "red")]),
+        .thresholds("green", &[(OVERHEAD_LIMIT, "orange")]),
+        blue(
+            Panel::tile("CPU", "Cores in use, over all selected proxies.", Unit::Cores).query(&CPU.rate(""), "cores"),
+        ),
+        blue(
+            Panel::tile("Memory", "Resident memory, over all selected proxies.", Unit::Bytes)
+                .query(&format!("sum({})", MEMORY.now()), "memory"),
+        ),
+        blue(
+            Panel::tile(
+                "Open descriptors",
+                "File descriptors, as a share of what is allowed. Each request needs three, and a third of them at most are \
+                 connections of clients.",
+                Unit::Share,
+            )
+            .query(&format!("max({} / {})", OPEN_FDS.now(), MAX_FDS.now()), "used"),
+        ),
+        blue(
+            Panel::tile("Samples", "Samples of one scrape, of the largest of the selected proxies.", Unit::Large)
+                .query(&format!("max({})", SAMPLES.now()), "samples"),
+        ),
+        Panel::tile(
+            "Label sets refused",
+            "Series that were not made in the time range shown because a limit of series was reached; orange from the first, \
+             as the alert.",
+            Unit::Count,
+        )
+        .query(&DROPPED.count_in_range(""), "refused")
+        .thresholds("green", &[(1.0, "orange")])
+        .filled(),
     ]
 }
 
@@ -80,9 +94,9 @@ fn builds() -> Panel {
     let info = Metric::of_instance("build_info");
     let hidden = json!([{ "id": "custom.hidden", "value": true }]);
     Panel::table("Builds", "Which version each proxy is, and whether its configuration was read as it stands.")
-        .label_column("instance", "Instance", json!([]))
-        .label_column("version", "Version", json!([]))
-        .label_column("revision", "Revision", json!([]))
+        .label_column("instance", "Instance", wide(200))
+        .label_column("version", "Version", wide(100))
+        .label_column("revision", "Revision", wide(100))
         .column("Is there", &format!("max by (instance, version, revision) ({})", info.now()), Unit::Count, hidden)
         .column(
             "Configuration",
@@ -96,67 +110,102 @@ fn builds() -> Panel {
         .sorted_by("Instance")
 }
 
-fn cost() -> Vec<Panel> {
+fn overhead() -> Vec<Panel> {
     vec![
-        Panel::heatmap("Own cost, distribution", "How much work how many requests were.", Unit::Seconds)
-            .query(&OVERHEAD.buckets(), "{{le}}"),
-        Panel::series("Own cost", "Work of the proxy itself on a request; waiting is not in it.", Unit::Seconds)
-            .quantiles(|q| OVERHEAD.quantile(q, ""))
-            .thresholds("green", &[(0.02, "red")])
+        Panel::heatmap(
+            "Proxy overhead, distribution",
+            "How many requests took which time of work of the proxy itself; each column is a step of time.",
+            Unit::Seconds,
+        )
+        .query(&OVERHEAD.buckets(), "{{le}}"),
+        Panel::series(
+            "Proxy overhead",
+            "Work of the proxy itself on a request; waiting is not in it. The alert stands at the grey line.",
+            Unit::Seconds,
+        )
+        .quantiles(|q| OVERHEAD.quantile(q, ""))
+        .limit_at(OVERHEAD_LIMIT)
+        .wide(6),
+        Panel::series(
+            "Mean time per request",
+            "All of the time between a request and the end of its answer, and the part of it in which the proxy itself worked.",
+            Unit::Seconds,
+        )
+        .query(&DURATION.mean(""), "whole request")
+        .query(&OVERHEAD.mean(""), "proxy")
+        .family(&[("whole request", colour::BLUE), ("proxy", colour::ORANGE)])
+        .logarithmic()
+        .wide(6),
+    ]
+}
+
+fn requests() -> Vec<Panel> {
+    vec![
+        Panel::series("Started and ended", "Apart for long: requests pile up.", Unit::RequestsPerSecond)
+            .query(&STARTED.rate(""), "started")
+            .query(&FINISHED.rate(""), "ended")
+            .family(&[("started", colour::BLUE), ("ended", colour::ORANGE)])
             .wide(6),
-        Panel::series("Share of the proxy", "Its mean work, of the mean duration of a request.", Unit::Share)
-            .query(&share(&OVERHEAD.mean(""), &DURATION.mean("")), "share")
+        Panel::events(
+            "Errors of proxy and clients",
+            "Requests that ended in an error, by its type and by whose doing it was: downstream is the client, internal the proxy.",
+        )
+        .query(&ERRORS.with(r#"origin!="upstream""#).events(&["error_type", "origin"]), "{{event}}")
+        .wide(6),
+        Panel::events(
+            "Refused heads",
+            "Requests that were refused before they were forwarded because their head is malformed or ambiguous, by what is wrong.",
+        )
+        .query(&Metric::of_instance("http_malformed_total").events(&["kind"]), "{{event}}")
+        .wide(6),
+        Panel::series("Open descriptors by proxy", "File descriptors; each request needs three.", Unit::Count)
+            .query(&format!("max by (instance) ({})", OPEN_FDS.now()), "{{instance}}")
             .wide(6),
     ]
 }
 
-fn connections() -> Vec<Panel> {
-    let errors = ERRORS.with(r#"origin!="upstream""#).rate("error_type, origin");
+fn bodies() -> Vec<Panel> {
     vec![
-        Panel::series("Started and finished", "Apart for long: requests pile up.", Unit::RequestsPerSecond)
-            .query(&STARTED.rate(""), "started")
-            .query(&FINISHED.rate(""), "finished"),
-        Panel::series("Open descriptors", "Of each proxy; each request needs three.", Unit::Count)
-            .query(&format!("max by (instance) ({})", OPEN_FDS.now()), "{{instance}}"),
-        Panel::series("Refused heads", "Heads that cannot be forwarded safely, by what is wrong.", Unit::Count)
-            .query(&what_happened(&Metric::of_instance("http_malformed_total").increase("kind"), &["kind"]), "{{kind}}")
-            .bars(),
-        Panel::series("Errors of the proxy and of clients", "By type and origin.", Unit::RequestsPerSecond)
-            .query(&what_happened(&errors, &["error_type", "origin"]), "{{error_type}} ({{origin}})")
-            .bars(),
-        Panel::series("Request bodies", "Their size.", Unit::Bytes)
-            .quantiles(|q| Metric::of_backend("request_size_bytes").quantile(q, "")),
-        Panel::series("Response bodies", "Their size.", Unit::Bytes)
-            .quantiles(|q| Metric::of_backend("response_size_bytes").quantile(q, "")),
+        Panel::series("Request bodies", "How large the bodies of requests are.", Unit::Bytes)
+            .quantiles(|q| Metric::of_backend("request_size_bytes").quantile(q, ""))
+            .wide(12),
+        Panel::series("Response bodies", "How large the bodies of answers are.", Unit::Bytes)
+            .quantiles(|q| Metric::of_backend("response_size_bytes").quantile(q, ""))
+            .wide(12),
     ]
 }
 
 fn defects() -> Vec<Panel> {
-    let parse = Metric::of_instance("parse_defects_total");
     vec![
-        Panel::series("Defects", "Parts of answers that could not be understood. Traffic is not touched.", Unit::Count)
-            .query(&what_happened(&parse.increase("dialect, kind"), &["dialect", "kind"]), "{{dialect}}: {{kind}}")
-            .bars(),
-        Panel::series("Label sets refused by metric", "A limit of series is reached: they are `other`.", Unit::Count)
-            .query(&what_happened(&DROPPED.increase("metric"), &["metric"]), "{{metric}}")
-            .bars(),
-        Panel::series("Facts dropped", "Facts that a receiver (log, history) could not take in time.", Unit::Count)
-            .query(&Metric::of_instance("sink_dropped_total").increase("sink"), "{{sink}}")
-            .bars(),
+        Panel::events(
+            "Defects",
+            "Parts of answers that could not be understood, by dialect and kind. Traffic is not touched.",
+        )
+        .query(&Metric::of_instance("parse_defects_total").events(&["dialect", "kind"]), "{{event}}"),
+        Panel::events(
+            "Label sets refused by metric",
+            "Series that were not made because a limit of series was reached; their samples are counted under `other`.",
+        )
+        .query(&DROPPED.events(&["metric"]), "{{event}}"),
+        Panel::events("Facts dropped", "Facts that a receiver (log, history) could not take in time.")
+            .query(&Metric::of_instance("sink_dropped_total").events(&["sink"]), "{{event}}"),
     ]
 }
 
 fn process() -> Vec<Panel> {
     let of_each = |metric: Metric| format!("max by (instance) ({})", metric.now());
     vec![
-        Panel::series("Processor by proxy", "Cores in use.", Unit::Count).query(&CPU.rate("instance"), "{{instance}}"),
-        Panel::series("Memory by proxy", "Resident memory.", Unit::Bytes).query(&of_each(MEMORY), "{{instance}}"),
-        Panel::series("Threads", "Threads of the process.", Unit::Count)
+        Panel::series("CPU by proxy", "Cores in use, of each proxy.", Unit::Cores)
+            .query(&CPU.rate("instance"), "{{instance}}"),
+        Panel::series("Memory by proxy", "Resident memory of each proxy.", Unit::Bytes)
+            .query(&of_each(MEMORY), "{{instance}}"),
+        Panel::series("Threads", "Threads of each proxy's process.", Unit::Count)
             .query(&of_each(Metric::of_target("process_threads")), "{{instance}}"),
         Panel::series("Scrape duration", "How long Prometheus waits for the figures.", Unit::Seconds)
             .query(&of_each(SCRAPE), "{{instance}}")
+            .logarithmic()
             .wide(12),
-        Panel::series("Samples of a scrape", "What each scrape of a proxy brings.", Unit::Count)
+        Panel::series("Samples per scrape", "How many samples each scrape of a proxy brings.", Unit::Large)
             .query(&of_each(SAMPLES), "{{instance}}")
             .wide(12),
     ]

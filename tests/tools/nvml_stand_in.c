@@ -12,6 +12,8 @@
  *   hot          the first card is throttled by heat and power, and has a row to be remapped
  *   full         the first card's memory is nearly all in use
  *   live         energy, clocks and errors grow with time
+ *   errors=N     errors and throttling stand at N, and do not grow with time
+ *   busy=N       the utilisation of the first card, percent (75 otherwise)
  * Compiled with -DOLD it lacks what older libraries lack.
  */
 #define _GNU_SOURCE
@@ -66,7 +68,10 @@ static u64 now_ms(void) {
     clock_gettime(CLOCK_MONOTONIC, &t);
     return t.tv_sec * 1000ULL + t.tv_nsec / 1000000;
 }
-static u64 grown(void) { return plays("live") ? now_ms() / 10 % 1000000000ULL : 0; }
+static u64 grown(void) {
+    int errors = number("errors=", -1);
+    return errors >= 0 ? errors * 100ULL : plays("live") ? now_ms() / 10 % 1000000000ULL : 0;
+}
 
 static int state(const Device *device) {
     if (plays("gone")) return UNINITIALIZED;
@@ -113,7 +118,7 @@ int nvmlDeviceGetUtilizationRates(Device *d, Utilization *out) {
     while (plays("hang")) usleep(5000);
     CHECK(d);
     if (d->card) return NOT_SUPPORTED; /* as with MIG */
-    out->gpu = 75;
+    out->gpu = number("busy=", 75);
     out->memory = 40;
     return OK;
 }

@@ -122,7 +122,10 @@ fn every_panel_alert_rule_and_known_query_is_answered_from_the_real_program() {
     let config = tmp.join("inferometer.toml");
     std::fs::write(&config, SETTINGS).expect("it can be written");
     let config = config.to_str().expect("UTF-8");
-    let program = Program::with(backend.address, &["--access-log", "off", "--max-models", "1", "--config", config]);
+    let arguments = ["--access-log", "off", "--max-models", "1", "--config", config];
+    // The overview shows a card where there is one.
+    let stand_in = StandIn::new("live");
+    let program = Program::with_libraries(stand_in.folder(), backend.address, &arguments);
     let _traffic = Traffic::start(program.clients);
     // Ollama, which is played here, has no queue to tell of; an engine beside it has.
     let engine = engines::VLLM.start();
@@ -161,7 +164,7 @@ const SETTINGS: &str = "backend_node = \"gpu-box\"\nbackend_zone = \"rack \\\"7\
 fn panels_and_alerts_on_gpus_and_energy_are_answered_from_the_real_program_with_two_cards() {
     let backend = server();
     let stand_in = StandIn::new("boards");
-    stand_in.play("live hot full");
+    stand_in.play("live hot full xid=1,0,79");
     let tmp = Scratch::new("cards");
     let config = tmp.join("inferometer.toml");
     std::fs::write(&config, SETTINGS).expect("it can be written");

@@ -1,16 +1,26 @@
 //! Whether a Prometheus answers what dashboards and alerts ask, in the words they ask it.
 
+use super::lint;
 use super::prometheus::get;
 use super::rules::{Alert, Record};
 use serde_json::Value;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A Prometheus, and the moment for which it is asked.
 pub(super) struct Api {
     url: String,
     /// Seconds since 1970; absent: now.
     at: Option<u64>,
+}
+
+/// What a panel shows of a query.
+#[derive(Clone, Copy)]
+pub(super) enum Shown {
+    /// Its value now.
+    Now,
+    /// Its values over the time until now.
+    Over(Duration),
 }
 
 impl Api {
@@ -30,6 +40,27 @@ impl Api {
         let reply = get(&self.url, &format!("/api/v1/query?query={}{time}", percent_encoded(expr)))?;
         let result = reply["data"]["result"].as_array().cloned().unwrap_or_default();
         Ok(result.iter().filter(|series| series["value"][1] != "NaN").count())
+    }
+
+    /// What a panel shows of one of its targets: the last value of each series, as Prometheus writes it. A step is five seconds.
+    pub(super) fn shown(&self, target: &Value, what: Shown) -> Result<Vec<String>, String> {
+        let query = with_variables(target["expr"].as_str().unwrap_or_default(), "5s");
+        let query = percent_encoded(&query);
+        let reply = match what {
+            Shown::Now => get(&self.url, &format!("/api/v1/query?query={query}"))?,
+            Shown::Over(span) => {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("the clock is past 1970").as_secs();
+                let start = now.saturating_sub(span.as_secs());
+                get(&self.url, &format!("/api/v1/query_range?query={query}&start={start}&end={now}&step=5"))?
+            }
+        };
+        let result = reply["data"]["result"].as_array().cloned().unwrap_or_default();
+        let last = |series: &Value| {
+            let sample =
+                if series["value"].is_null() { series["values"].as_array()?.last()? } else { &series["value"] };
+            sample[1].as_str().map(str::to_owned)
+        };
+        Ok(result.iter().filter_map(last).collect())
     }
 
     /// The same, of those series alone that have a value for each of these labels.
@@ -85,7 +116,8 @@ pub(super) fn panels_without_data(api: &Api, dashboards: &[Value]) -> Vec<String
             Ok(_) => {}
             Err(error) => lines.push(format!("{title}, {what}: {error} for {query}")),
         };
-        for variable in each(&dashboard["templating"]["list"]).filter(|it| it["type"] == "query") {
+        let shown = |variable: &&Value| variable["type"] == "query" && variable["hide"] == 0;
+        for variable in each(&dashboard["templating"]["list"]).filter(shown) {
             let query = substituted(variable["query"]["query"].as_str().unwrap_or_default());
             note(
                 format!("variable {}", variable["name"].as_str().unwrap_or("?")),
@@ -93,12 +125,10 @@ pub(super) fn panels_without_data(api: &Api, dashboards: &[Value]) -> Vec<String
                 variable_values(api, &query),
             );
         }
-        for panel in each(&dashboard["panels"]) {
+        for panel in lint::panels(dashboard) {
             for target in each(&panel["targets"]) {
                 let query = substituted(target["expr"].as_str().unwrap_or_default());
-                // What stands in for nothing is no answer.
-                let query = query.split(" > 0 or on () ").next().unwrap_or(&query);
-                note(format!("panel {}", panel["title"]), query, api.answers(query));
+                note(format!("panel {}", panel["title"]), &query, api.answers(&query));
             }
         }
     }
@@ -107,7 +137,7 @@ pub(super) fn panels_without_data(api: &Api, dashboards: &[Value]) -> Vec<String
 
 /// The queries of these dashboards' panels that are wanted, as Prometheus is asked them.
 pub(super) fn queries(dashboards: &[Value], wanted: impl Fn(&str) -> bool) -> Vec<String> {
-    let panels = dashboards.iter().flat_map(|dashboard| each(&dashboard["panels"]));
+    let panels = dashboards.iter().flat_map(lint::panels);
     let targets = panels.flat_map(|panel| each(&panel["targets"]));
     targets.filter_map(|target| target["expr"].as_str()).filter(|query| wanted(query)).map(substituted).collect()
 }
@@ -176,8 +206,14 @@ fn grouping(query: &str) -> Vec<&str> {
 
 /// A query with Grafana's variables replaced as "All" replaces them.
 fn substituted(query: &str) -> String {
-    let mut text = query.replace("$__rate_interval", "30s").replace("$__interval", "5s").replace("$__range", "10m");
-    for name in ["job", "instance", "backend", "model"] {
+    with_variables(query, "30s")
+}
+
+/// The same with a window of its own for rates, where the step is five seconds.
+fn with_variables(query: &str, rate_interval: &str) -> String {
+    let mut text =
+        query.replace("$__rate_interval", rate_interval).replace("$__interval_ms", "5000").replace("$__range", "10m");
+    for name in ["job", "instance", "backend", "model", "gpu"] {
         text = text.replace(&format!("${{{name}}}"), ".*").replace(&format!("${name}"), ".*");
     }
     text

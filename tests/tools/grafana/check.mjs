@@ -30,7 +30,7 @@ type Json<T> = T extends string ? \`\${T}\` : T extends number | boolean | null 
 type Some<T> = T extends (infer U)[] ? Some<U>[] : T extends object ? { [K in keyof T]?: Some<T[K]> } : T;
 type Whole = Json<Omit<Dashboard, 'panels' | 'templating' | 'annotations'>>;
 type Variable = Json<NonNullable<NonNullable<Dashboard['templating']>['list']>[number]>;
-type Row = Json<Omit<RowPanel, 'id' | 'panels'>> & { panels: [] };
+type Row = Json<Omit<RowPanel, 'id' | 'panels'>>;
 // Grafana gives panels their ids, and a target is of its data source's type.
 type Frame = Json<Omit<Panel, 'options' | 'fieldConfig' | 'targets' | 'transformations'>>;
 type Fields = Json<Omit<FieldConfigSource['defaults'], 'custom' | 'links'>>;
@@ -60,10 +60,12 @@ for (const file of readdirSync(folder).filter((name) => name.endsWith('.json')).
     const { definition, ...rest } = variable;
     check(`${file}, variable ${variable.name}`, 'Variable', rest);
   });
-  for (const panel of panels) {
+  // A collapsed row holds its panels.
+  for (const panel of panels.flatMap((panel) => [panel, ...(panel.panels ?? [])])) {
     const place = `${file}, panel "${panel.title}"`;
     if (panel.type === 'row') {
-      check(place, 'Row', panel);
+      const { panels: inside, ...row } = panel;
+      check(place, 'Row', row);
       continue;
     }
     if (!(panel.type in KINDS)) {
