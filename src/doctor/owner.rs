@@ -25,6 +25,14 @@ pub(super) enum Owner {
     },
 }
 
+impl Owner {
+    /// Whether they are surely two programs. Two processes of one name may be one program's ports, published by a
+    /// container's engine.
+    pub(super) fn is_another_program_than(&self, other: &Self) -> bool {
+        matches!((self, other), (Self::Process { name: one, .. }, Self::Process { name: other, .. }) if one != other)
+    }
+}
+
 impl fmt::Display for Owner {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

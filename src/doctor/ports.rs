@@ -34,7 +34,10 @@ pub(super) fn examine(config: &Config, running: &Running, proc: &Path) -> Vec<Fi
         match state(address) {
             PortState::Free if running.is_there() => findings.push(not_served(flag, address)),
             PortState::Free => free += 1,
-            PortState::Taken => findings.push(taken(flag, address, running, find_owner(proc, address))),
+            PortState::Taken => {
+                let (owner, admin) = (find_owner(proc, address), find_owner(proc, config.admin_listen));
+                findings.push(taken(flag, address, running, &owner, &admin));
+            }
             PortState::Unusable(error) => findings.push(unusable(flag, address, &error)),
         }
     }
@@ -52,10 +55,9 @@ fn not_served(flag: &str, address: SocketAddr) -> Finding {
     Finding::fault("ports", what, format!("it runs with another --{flag}: give doctor the --config that it runs with"))
 }
 
-fn taken(flag: &str, address: SocketAddr, running: &Running, owner: Owner) -> Finding {
-    // Under another name it may still be this program: a wrapper, or a copy of the binary.
-    let is_ours = running.is_there() && !matches!(&owner, Owner::Process { name, .. } if !name.contains("inferometer"));
-    if is_ours {
+/// `admin` owns the second listener's port.
+fn taken(flag: &str, address: SocketAddr, running: &Running, owner: &Owner, admin: &Owner) -> Finding {
+    if running.is_there() && !owner.is_another_program_than(admin) {
         return Finding::fine("ports", format!("{address} is taken by {owner}"));
     }
     let next = address.port().saturating_add(1);

@@ -147,6 +147,18 @@ fn a_port_is_taken_by_a_process_with_a_name() {
     diagnosis.is_only(&words, &next);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_port_of_another_program_is_seen_while_the_program_runs_elsewhere() {
+    let server = Simulator::start();
+    let program = Program::before(server.address);
+    let other = Backend::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let (clients, admin) = (other.address.to_string(), program.admin.to_string());
+    let who = format!("(process {})", std::process::id());
+    doctor(&["--listen", &clients, "--admin-listen", &admin, "--backend", &server.address.to_string()])
+        .is_only(&[&clients, "is taken by", &who, "and not by inferometer"], "choose another port");
+}
+
 #[test]
 fn an_address_of_another_machine_cannot_be_listened_on() {
     let server = Simulator::start();
