@@ -103,3 +103,4 @@ endif
 -include tests/dependencies.mk
 -include tests/fuzz.mk
 -include tests/hanging.mk
+-include packaging/dist.mk

@@ -135,33 +135,25 @@ fn the_image_is_given_every_member_of_the_workspace() {
     std::fs::remove_dir_all(&folder).expect("it was made above");
 }
 
-/// Settings in a unit or a compose file are read as they stand there.
+/// Settings in a compose file are read as they stand there.
 #[test]
-fn the_program_accepts_the_settings_of_the_unit_and_of_compose() {
-    let unit = read("examples/systemd/inferometer.service");
-    let of_the_unit: Vec<_> = unit
-        .lines()
-        .filter_map(|line| line.strip_prefix("Environment=")?.split_once('='))
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
+fn the_program_accepts_the_settings_of_compose() {
     let compose = yaml("examples/compose.yaml");
     let environment = compose["services"]["inferometer"]["environment"].as_mapping().expect("it has settings");
-    let of_compose: Vec<_> = environment
+    let settings: Vec<_> = environment
         .iter()
         .map(|(name, value)| (name.as_str().expect("a name"), value.as_str().expect("a text")))
         .map(|(name, value)| (name.to_owned(), value.replace("${BACKEND:-", "").replace('}', "")))
         .collect();
-    for settings in [of_the_unit, of_compose] {
-        assert!(settings.len() >= 3, "{settings:?}");
-        let output = Command::new(env!("CARGO_BIN_EXE_inferometer"))
-            .env_clear()
-            .envs(settings.clone())
-            .arg("--check-config")
-            .output()
-            .expect("the binary runs");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success() && !said.contains("unknown"), "{settings:?}: {said}");
-    }
+    assert!(settings.len() >= 3, "{settings:?}");
+    let output = Command::new(env!("CARGO_BIN_EXE_inferometer"))
+        .env_clear()
+        .envs(settings.clone())
+        .arg("--check-config")
+        .output()
+        .expect("the binary runs");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && !said.contains("unknown"), "{settings:?}: {said}");
 }
 
 #[test]
@@ -295,7 +287,7 @@ const HELD: [(&str, &str); 7] = [
     ("demo", "it is run"),
     ("launchd", "options and settings are taken by the programs"),
     ("simulated_ollama", "it is run, by tests::engines too"),
-    ("systemd", "systemd reads the units, and the programs take their options and settings"),
+    ("systemd", "systemd reads the units, and the programs take their options"),
 ];
 
 #[test]

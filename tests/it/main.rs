@@ -28,6 +28,7 @@ mod life;
 mod limits;
 mod memory;
 mod models;
+mod packages;
 mod program;
 mod proxy;
 mod recorded;

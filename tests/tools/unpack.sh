@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Unpacks Debian packages into a folder without installing them: no root, no service, nothing else of the system touched.
-# Usage: unpack.sh [--suite NAME] FOLDER PACKAGE...
-# Without a suite the packages are those of this system's own sources, at the version that it would install.
+# Usage: unpack.sh [--suite NAME | --architecture NAME] FOLDER PACKAGE...
+# Without a suite the packages are those of this system's own sources, at the version that it would install; without an
+# architecture they are for its own.
 set -euo pipefail
 
-suite=
+suite= architecture=
 [[ ${1-} == --suite ]] && { suite=$2; shift 2; }
+[[ ${1-} == --architecture ]] && { architecture=$2; shift 2; }
 folder=$(realpath -m "$1")
 shift
 command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || { echo "this needs Debian's apt-get and dpkg-deb" >&2; exit 1; }
@@ -16,6 +18,7 @@ own=(
     -o Dir::State::Lists="$folder/apt/lists" -o Dir::Cache="$folder/apt/cache"
     -o APT::Sandbox::User="$(id -un)" -o Acquire::Languages=none
 )
+[[ $architecture ]] && own+=(-o APT::Architecture="$architecture" -o APT::Architectures="$architecture")
 if [[ $suite ]]; then
     keys=/usr/share/keyrings/debian-archive-keyring.gpg
     # The mirror that this machine uses already.
@@ -26,7 +29,7 @@ fi
 
 cd "$folder/apt"
 # The system's own lists may be absent (a fresh container) or too old.
-if [[ $suite ]] || ! apt-get -o APT::Sandbox::User="$(id -un)" download -qq "$@" 2>/dev/null; then
+if [[ $suite$architecture ]] || ! apt-get -o APT::Sandbox::User="$(id -un)" download -qq "$@" 2>/dev/null; then
     apt-get "${own[@]}" update -qq
     apt-get "${own[@]}" download -qq "$@"
 fi
