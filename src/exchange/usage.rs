@@ -2,6 +2,7 @@
 //!
 //! Precedence: the final report, else the last cumulative count, else lists of log probabilities or token ids. Counted
 //! events are kept apart: they are a lower bound and never replace a count. A count without a source stays unknown.
+//! Many servers state zero where they do not know: a zero counts only where nothing contradicts it.
 
 use super::record::TokenCount;
 use crate::wire::event::{Source, Tokens, Usage};
@@ -18,6 +19,10 @@ pub(super) struct TokenCounts {
     listed: u64,
     /// Some token-bearing event listed none, so `listed` is incomplete.
     unlisted: bool,
+    /// Some event was token-bearing.
+    has_tokens: bool,
+    /// Some event had thinking.
+    has_thinking: bool,
 }
 
 impl TokenCounts {
@@ -41,6 +46,8 @@ impl TokenCounts {
 
     /// Adds the tokens that an event lists.
     pub(super) fn add_listed(&mut self, tokens: Tokens) {
+        self.has_tokens |= tokens.answer || tokens.thinking;
+        self.has_thinking |= tokens.thinking;
         match tokens.listed {
             Some(listed) => self.listed = self.listed.saturating_add(listed),
             None => self.unlisted = true,
@@ -50,14 +57,18 @@ impl TokenCounts {
     /// Prompt tokens. A running count becomes a reported one with the final report, since the prompt does not grow.
     pub(super) fn prompt(&self) -> Option<TokenCount> {
         let source = if self.is_final { Source::Reported } else { Source::Running };
-        count(self.reported.prompt, Source::Reported).or_else(|| count(self.running(|usage| usage.prompt), source))
+        let stated = |prompt: Option<u64>| prompt.filter(|tokens| *tokens > 0);
+        count(stated(self.reported.prompt), Source::Reported)
+            .or_else(|| count(stated(self.running(|usage| usage.prompt)), source))
     }
 
     /// Generated tokens.
     pub(super) fn generated(&self) -> Option<TokenCount> {
         let listed = (self.listed > 0 && !self.unlisted).then_some(self.listed);
-        count(self.reported.generated, Source::Reported)
-            .or_else(|| count(self.running(|usage| usage.generated), Source::Running))
+        let is_zero_possible = !self.has_tokens && self.prompt().is_some();
+        let stated = |generated: Option<u64>| generated.filter(|tokens| *tokens > 0 || is_zero_possible);
+        count(stated(self.reported.generated), Source::Reported)
+            .or_else(|| count(stated(self.running(|usage| usage.generated)), Source::Running))
             .or_else(|| count(listed, Source::Logprobs))
     }
 
@@ -68,7 +79,8 @@ impl TokenCounts {
 
     /// Generated tokens that were thinking.
     pub(super) fn reasoning(&self) -> Option<u64> {
-        self.reported.reasoning.or_else(|| self.running(|usage| usage.reasoning))
+        let stated = self.reported.reasoning.or_else(|| self.running(|usage| usage.reasoning));
+        stated.filter(|tokens| *tokens > 0 || !self.has_thinking)
     }
 
     /// Draft tokens proposed.
@@ -167,6 +179,24 @@ mod tests {
         counts.merge(usage(false, Some(10), None));
         counts.merge(usage(true, None, Some(5)));
         assert_eq!(counts.prompt(), Some(TokenCount { value: 10, source: Source::Reported }));
+    }
+
+    #[test]
+    fn a_zero_that_the_answer_contradicts_is_unknown() {
+        let mut counts = TokenCounts::default();
+        counts.merge(Usage { reasoning: Some(0), ..usage(true, Some(0), Some(0)) });
+        assert_eq!(
+            (counts.prompt(), counts.generated(), counts.reasoning()),
+            (None, None, Some(0)),
+            "a server's default"
+        );
+        counts.merge(usage(true, Some(7), Some(0)));
+        counts.add_listed(Tokens { answer: false, thinking: true, ..listing(None) });
+        assert_eq!((counts.generated(), counts.reasoning()), (None, None), "there was thinking");
+        let mut listed = TokenCounts::default();
+        listed.add_listed(listing(Some(2)));
+        listed.merge(usage(true, Some(7), Some(0)));
+        assert_eq!(listed.generated(), Some(TokenCount { value: 2, source: Source::Logprobs }));
     }
 
     #[test]

@@ -245,10 +245,12 @@ impl StatedCounts {
         self.cache_read.or(self.cache_written).is_some()
     }
 
-    /// Fields stated here win over those of `other`.
+    /// Fields stated here win over those of `other`. A zero input without a cache is no prompt: some servers repeat the
+    /// field so in `message_delta`. With a cache, all of the prompt was in it.
     fn or(self, other: Self) -> Self {
+        let input = self.input.filter(|input| *input > 0 || self.has_cache());
         Self {
-            input: self.input.or(other.input),
+            input: input.or(other.input),
             cache_read: self.cache_read.or(other.cache_read),
             cache_written: self.cache_written.or(other.cache_written),
             output: self.output.or(other.output),

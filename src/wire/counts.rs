@@ -276,6 +276,14 @@ impl Ledger {
         self.usage()
     }
 
+    /// Merges the report in a whole answer of several choices that is the first choice's alone. What belongs to the
+    /// choices stays unknown.
+    pub(crate) fn report_first(&mut self, counts: Counts) -> Usage {
+        let shared = if self.own_prompts { None } else { Some(counts) };
+        let Counts { prompt, cached, .. } = shared.unwrap_or_default();
+        self.report_all(Counts { prompt, cached, ..Counts::default() })
+    }
+
     fn usage(&self) -> Usage {
         let counts = self.all.map_or_else(
             || self.choices.iter().fold(Counts::default(), |sum, choice| sum.plus(choice.counts, self.own_prompts)),

@@ -28,6 +28,10 @@ pub(crate) struct Stream<D: DialectParser> {
     /// Bytes of a byte order mark seen so far.
     mark: usize,
     events: sse::Events,
+    /// The first value under another framing can only be part of a stream, so the body was taken for NDJSON.
+    taken_for_lines: bool,
+    /// The body was one value, which can only be part of a stream, and not its last.
+    is_cut: bool,
     /// Body bytes before the current piece.
     offset: u64,
 }
@@ -35,11 +39,18 @@ pub(crate) struct Stream<D: DialectParser> {
 impl<D: DialectParser> Stream<D> {
     pub(crate) fn new(dialect: D, declared: Framing) -> Box<Self> {
         Box::new(Self {
-            elements: Elements { scanner: Scanner::new(D::WANTED).or_each(D::MANY), dialect, is_readable: true },
+            elements: Elements {
+                scanner: Scanner::new(D::WANTED).or_each(D::MANY),
+                dialect,
+                is_readable: true,
+                has_emitted: false,
+            },
             framing: declared,
             sniffing: true,
             mark: 0,
             events: sse::Events::default(),
+            taken_for_lines: false,
+            is_cut: false,
             offset: 0,
         })
     }
@@ -67,7 +78,7 @@ impl<D: DialectParser> Stream<D> {
                 return;
             }
             if self.elements.dialect.is_part() {
-                self.framing = Framing::Ndjson;
+                (self.framing, self.taken_for_lines) = (Framing::Ndjson, true);
                 return lines::read(&mut self.elements, piece, at, out);
             }
             self.elements.emit(Element::Whole, at, out);
@@ -82,6 +93,12 @@ impl<D: DialectParser> Stream<D> {
     pub(crate) fn end(&mut self, emit: &mut impl FnMut(Event<'_>, u64)) {
         let mut out = Out { emit, offset: self.offset };
         match self.framing {
+            // Nothing followed it, not even a newline: a whole answer that was given up.
+            Framing::Ndjson if self.taken_for_lines && !self.elements.has_emitted => {
+                self.framing = Framing::Json;
+                self.elements.emit(Element::Part, 0, &mut out);
+                self.is_cut = self.elements.dialect.is_open();
+            }
             Framing::Ndjson if self.elements.scanner.is_whole() => self.elements.emit_part(Element::Part, 0, &mut out),
             Framing::Sse => self.events.end(&mut self.elements, &mut out),
             Framing::Ndjson | Framing::Json | Framing::Opaque => {}
@@ -107,7 +124,7 @@ impl<D: DialectParser> Stream<D> {
             Framing::Ndjson | Framing::Sse => self.elements.is_readable && self.elements.dialect.is_open(),
             Framing::Json => {
                 let scanner = &self.elements.scanner;
-                !(scanner.is_blank() || scanner.is_broken() || scanner.is_whole())
+                self.is_cut || !(scanner.is_blank() || scanner.is_broken() || scanner.is_whole())
             }
             Framing::Opaque => false,
         }

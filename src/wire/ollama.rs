@@ -221,7 +221,10 @@ impl Ollama {
     }
 
     fn emit_end(&self, object: &Draft, emit: &mut impl FnMut(Event<'_>)) {
-        let usage = Usage { last: true, choices: 1, ..object.usage };
+        let mut usage = Usage { last: true, choices: 1, ..object.usage };
+        // Ollama omits zeros; other servers send them for unknown.
+        let has_output = self.has_output || object.text || object.thinking || object.tools;
+        usage.generated = usage.generated.filter(|tokens| *tokens > 0 || !has_output);
         if usage.prompt.or(usage.generated).or(usage.cached).is_some() {
             emit(Event::Usage(usage));
         }

@@ -3,7 +3,8 @@
 //!
 //! Sources: openai-python `types/`, llama.cpp `tools/server/server-task.cpp` (`timings`), vLLM and SGLang
 //! `protocol.py`, Ollama `openai/openai.go`.
-//! Of several choices in one whole answer llama.cpp counts only the first; its counts are emitted as reported.
+//! Of several choices in one whole answer llama.cpp counts only the first (recognised by `timings`): only what all
+//! choices share is known.
 //! The end is `[DONE]`, if some choice finished and no error came: vLLM, SGLang and TGI send it after an error too, and
 //! Ollama omits it where it swallows one. A stream whose every choice has finished is complete without it.
 
@@ -155,6 +156,10 @@ impl OpenAi {
         if let Some(counts) = usage.of_usage().map(|usage| usage.or(llama.unwrap_or_default())).or(llama) {
             emit(Event::Usage(match by_choice {
                 true => self.ledger.report_choice(self.object.choices.last(), counts),
+                // llama.cpp puts the choices into one object, and keeps the report of the first.
+                false if llama.is_some() && element == Element::Whole && self.object.count > 1 => {
+                    self.ledger.report_first(counts)
+                }
                 // llama.cpp sends one of these per choice.
                 false if llama.is_some() && element != Element::Whole => self.ledger.report_finished(counts),
                 false => self.ledger.report_all(counts),

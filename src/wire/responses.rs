@@ -46,8 +46,10 @@ enum EventType {
     Thinking,
     /// The start of an item.
     Added,
-    /// The end of the response, successful or not.
+    /// The end of the response.
     End,
+    /// The same, if it has failed.
+    FailedEnd,
     Error,
     /// Another event of a stream.
     Event,
@@ -128,7 +130,8 @@ impl EventType {
             return if thinks { Self::Thinking } else { Self::Answer };
         }
         match word {
-            b"response.completed" | b"response.incomplete" | b"response.failed" | b"response.cancelled" => Self::End,
+            b"response.completed" | b"response.incomplete" => Self::End,
+            b"response.failed" | b"response.cancelled" => Self::FailedEnd,
             b"response.output_item.added" => Self::Added,
             b"error" => Self::Error,
             _ if word.starts_with(b"response.") => Self::Event,
@@ -184,7 +187,8 @@ impl DialectParser for Responses {
             emit(Event::Tokens(Tokens { answer: !thinking, thinking, listed, choice: 0 }));
             return;
         }
-        if object.event_type == EventType::End || element == Element::Whole {
+        let is_end = matches!(object.event_type, EventType::End | EventType::FailedEnd);
+        if is_end || element == Element::Whole {
             self.ended = true;
             object.emit_end(emit);
         }
@@ -213,7 +217,7 @@ impl DialectParser for Responses {
 impl Draft {
     fn is_failure(&self, element: Element) -> bool {
         self.error
-            || self.event_type == EventType::Error
+            || matches!(self.event_type, EventType::Error | EventType::FailedEnd)
             || element == Element::ErrorPart
             || self.status.is_some_and(FinishReason::is_failure)
     }

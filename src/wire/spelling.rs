@@ -27,6 +27,13 @@ pub(crate) fn folded(name: &str) -> Cow<'_, str> {
     }
 }
 
+/// The folded name of a model of Ollama's cloud without the suffix that says so, under which the cloud itself answers.
+/// `None` for other models.
+#[must_use]
+pub(crate) fn cloud_base(folded: &str) -> Option<&str> {
+    folded.strip_suffix("-cloud").or_else(|| folded.strip_suffix(":cloud"))
+}
+
 /// The name under which Ollama lists the model: without the default host and namespace, and with a tag.
 #[must_use]
 pub(crate) fn whole(name: &str) -> Cow<'_, str> {
@@ -91,6 +98,13 @@ mod tests {
             assert_eq!((&*folded(spelling), &*whole(spelling).to_ascii_lowercase()), ("m", "m:latest"), "{spelling}");
         }
         assert!(matches!(folded("m:8b"), Cow::Borrowed(_)) && matches!(whole("m:8b"), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn a_model_of_the_cloud_is_known_by_its_suffix() {
+        assert_eq!(cloud_base("gpt-oss:120b-cloud"), Some("gpt-oss:120b"));
+        assert_eq!(cloud_base("glm-4.6:cloud"), Some("glm-4.6"));
+        assert_eq!(cloud_base("cloud-m:8b"), None);
     }
 
     #[test]

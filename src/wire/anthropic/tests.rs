@@ -77,6 +77,19 @@ fn the_prompt_is_what_was_new_and_what_was_cached() {
 }
 
 #[test]
+fn a_zero_at_the_end_does_not_replace_the_input_of_the_start() {
+    let end =
+        |usage: &str| format!(r#"{{"type":"message_delta","delta":{{"stop_reason":"end_turn"}},"usage":{{{usage}}}}}"#);
+    let prompt = |usage| stream(&[START, &end(usage), STOP]).usage().and_then(|usage| usage.prompt);
+    assert_eq!(prompt(r#""input_tokens":0,"output_tokens":9"#), Some(1125), "a default");
+    assert_eq!(
+        prompt(r#""input_tokens":0,"cache_read_input_tokens":900,"output_tokens":9"#),
+        Some(1000),
+        "all was cached"
+    );
+}
+
+#[test]
 fn the_prompt_of_an_abandoned_stream_is_known_from_its_start() {
     let heard = stream(&[START]);
     let usage = heard.usage().expect("stated");

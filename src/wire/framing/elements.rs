@@ -11,6 +11,8 @@ pub(super) struct Elements<D: DialectParser> {
     pub(super) dialect: D,
     /// The last element was JSON.
     pub(super) is_readable: bool,
+    /// An element was emitted.
+    pub(super) has_emitted: bool,
 }
 
 impl<D: DialectParser> Elements<D> {
@@ -25,7 +27,7 @@ impl<D: DialectParser> Elements<D> {
     #[inline]
     pub(super) fn emit<E: FnMut(Event<'_>, u64)>(&mut self, element: Element, end: usize, out: &mut Out<'_, E>) {
         let offset = out.offset + end as u64;
-        self.is_readable = true;
+        (self.is_readable, self.has_emitted) = (true, true);
         self.dialect.element(element, &mut |event| (out.emit)(event, offset));
     }
 

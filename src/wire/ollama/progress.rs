@@ -13,6 +13,10 @@ use crate::wire::json::{Object, Value, Visit, Want};
 /// ended.
 const MAX_LAYERS: usize = 64;
 
+/// Ollama reports on a layer every 60 ms. No network moves more before the first report: a layer with more bytes in it
+/// was in place before, wholly or in part.
+const MAX_FIRST_BYTES: u64 = 64 << 20;
+
 /// Parses transfers.
 #[derive(Debug, Default)]
 pub(crate) struct Transfer {
@@ -28,6 +32,15 @@ struct Layer {
     /// A hash of its digest.
     id: u64,
     bytes: Progress,
+    /// Bytes that were in place before.
+    found: u64,
+}
+
+impl Layer {
+    /// Without the bytes that were in place before.
+    fn moved(&self) -> Progress {
+        Progress { completed: self.bytes.completed.saturating_sub(self.found), ..self.bytes }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -87,7 +100,7 @@ impl DialectParser for Transfer {
     fn element(&mut self, element: Element, emit: &mut impl FnMut(Event<'_>)) {
         let object = std::mem::take(&mut self.object);
         if let (Some(id), Some(bytes)) = (object.layer, object.bytes) {
-            self.update(Layer { id, bytes });
+            self.update(id, bytes);
             emit(Event::Progress(self.sum()));
         }
         if object.error || element == Element::ErrorPart {
@@ -115,20 +128,21 @@ impl DialectParser for Transfer {
 }
 
 impl Transfer {
-    fn update(&mut self, layer: Layer) {
-        if let Some(known) = self.layers.iter_mut().rev().find(|known| known.id == layer.id) {
-            known.bytes = layer.bytes;
+    fn update(&mut self, id: u64, bytes: Progress) {
+        if let Some(known) = self.layers.iter_mut().rev().find(|known| known.id == id) {
+            known.bytes = bytes;
             return;
         }
         if self.layers.len() == MAX_LAYERS {
             let oldest = self.layers.remove(0);
-            self.before = add(self.before, oldest.bytes);
+            self.before = add(self.before, oldest.moved());
         }
-        self.layers.push(layer);
+        let found = if bytes.completed > MAX_FIRST_BYTES { bytes.completed } else { 0 };
+        self.layers.push(Layer { id, bytes, found });
     }
 
     fn sum(&self) -> Progress {
-        self.layers.iter().fold(self.before, |sum, layer| add(sum, layer.bytes))
+        self.layers.iter().fold(self.before, |sum, layer| add(sum, layer.moved()))
     }
 }
 

@@ -95,6 +95,26 @@ fn zero_durations_are_unknown() {
 }
 
 #[test]
+fn a_count_of_zero_beside_text_is_unknown() {
+    let last = r#"{"response":"","done":true,"prompt_eval_count":9,"eval_count":0}"#;
+    let streamed = stream(&[r#"{"response":"x","done":false}"#, last]);
+    let whole = hear("/api/generate", "application/json", last.replace(r#""response":"""#, r#""response":"x""#));
+    for heard in [streamed, whole] {
+        assert_eq!(heard.usage().map(|usage| (usage.prompt, usage.generated)), Some((Some(9), None)));
+    }
+}
+
+/// Ollama without streaming, where it gives a generation up (a repeated token, a runner that closes): the text so far.
+#[test]
+fn a_whole_answer_that_is_not_done_is_cut_and_no_stream() {
+    let body = r#"{"model":"m","created_at":"now","response":"la la","done":false}"#;
+    let heard = hear("/api/generate", "application/json; charset=utf-8", body);
+    assert_eq!((heard.framing, heard.is_cut()), (Framing::Json, true));
+    let relabelled = hear("/api/generate", "application/json", format!("{body}\n"));
+    assert_eq!((relabelled.framing, relabelled.is_cut(), relabelled.tokens()), (Framing::Ndjson, true, 1));
+}
+
+#[test]
 fn bad_numbers_are_unknown_and_the_rest_is_read() {
     for bad in ["-1", "1.5", "1e400", "18446744073709551616", "NaN", "\"5\"", "{}", "[5]", "true"] {
         let heard = stream(&[&format!(r#"{{"eval_count":{bad},"prompt_eval_count":2.0,"done":true}}"#)]);
@@ -156,6 +176,28 @@ fn bytes_are_summed_over_layers() {
     let moved = [progress(0, 100), progress(40, 100), progress(50, 110), progress(110, 110)];
     assert_eq!(heard.events[..4], moved);
     assert_eq!(heard.events[4..], [Event::Finish(FinishReason::Success), Event::Terminal]);
+}
+
+/// Ollama reports the layers of a model that is up to date, or of a transfer that it takes up again, as done so far.
+#[test]
+fn bytes_that_were_in_place_before_were_not_moved() {
+    let heard = pull(&[
+        r#"{"status":"pulling a","digest":"sha256:a","total":4661211808,"completed":4661211808}"#,
+        r#"{"status":"pulling b","digest":"sha256:b","total":2000000000,"completed":1500000000}"#,
+        r#"{"status":"pulling b","digest":"sha256:b","total":2000000000,"completed":1600000000}"#,
+        r#"{"status":"pulling b","digest":"sha256:b","total":2000000000,"completed":2000000000}"#,
+        r#"{"status":"pulling c","digest":"sha256:c","total":1000,"completed":1000}"#,
+        r#"{"status":"success"}"#,
+    ]);
+    let moved: Vec<u64> = heard
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Progress(progress) => Some(progress.completed),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(moved, [0, 0, 100_000_000, 500_000_000, 500_001_000]);
 }
 
 #[test]

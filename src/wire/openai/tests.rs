@@ -211,6 +211,18 @@ fn a_whole_answer_has_no_token_events() {
     assert_eq!(hear(CHAT, "application/json", r#"{"error":{"message":"x"}}"#).events, [Event::Error]);
 }
 
+/// llama.cpp: the object of the first choice, with the choices of the others (`handle_completions_impl`).
+#[test]
+fn the_first_choices_tokens_are_not_those_of_a_whole_answer() {
+    let body = r#"{"choices":[{"index":0,"message":{"content":"a"},"finish_reason":"stop"},{"index":1,"message":{"content":"b"},"finish_reason":"stop"}],"model":"m","usage":{"completion_tokens":19,"prompt_tokens":14,"total_tokens":33,"prompt_tokens_details":{"cached_tokens":13}},"timings":{"cache_n":13,"prompt_n":1,"predicted_n":19}}"#;
+    let usage = hear(CHAT, "application/json", body).usage().expect("the prompt");
+    assert_eq!((usage.prompt, usage.cached, usage.generated, usage.choices), (Some(14), Some(13), None, 2));
+    let usage = hear(COMPLETIONS, "application/json", body).usage().expect("the choices");
+    assert_eq!((usage.prompt, usage.cached, usage.generated), (None, None, None), "each may have its own prompt");
+    let others = body.replace(r#""timings""#, r#""other""#);
+    assert_eq!(counts(&hear(CHAT, "application/json", others)), Some((Some(14), Some(19), true)), "vLLM adds them up");
+}
+
 #[test]
 fn an_embedding_has_prompt_tokens_alone() {
     let body = r#"{"data":[{"embedding":"AAAA","index":0}],"model":"e","usage":{"prompt_tokens":6,"total_tokens":6}}"#;

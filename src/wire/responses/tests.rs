@@ -63,6 +63,10 @@ fn the_last_event_has_the_counts_and_the_reason() {
     let failed = ended("failed", r#""error":{"code":"server_error","message":"x"},"#);
     assert!(failed.has(Event::Finish(FinishReason::Failed)) && failed.has(Event::Error));
     assert!(!failed.has(Event::Terminal) && failed.usage().is_some(), "what it took is known");
+    for kind in ["failed", "cancelled"] {
+        let bare = stream(&[&format!(r#"{{"type":"response.{kind}","response":{{"model":"m"}}}}"#)]);
+        assert!(bare.has(Event::Error) && !bare.has(Event::Terminal), "{kind}");
+    }
 }
 
 #[test]
