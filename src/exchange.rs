@@ -56,6 +56,7 @@ use crate::wire::event::{Defect, FinishReason};
 use crate::wire::reader::{Engine, Head, Reader};
 use crate::wire::request::{LoadOptions, RequestFacts};
 use crate::wire::route::{BodyFormat, Dialect, Operation, Route};
+use crate::wire::spelling;
 
 /// The status of an exchange whose client left before a head was sent (nginx's convention).
 pub const CLIENT_CLOSED_REQUEST: u16 = 499;
@@ -369,7 +370,7 @@ impl Observation {
         }
         let Some(spelled) = self.answer.model.take() else { return };
         self.answered_model_reported = true;
-        let model = self.listed_name(&spelled).unwrap_or(spelled);
+        let model = self.cloud_model(&spelled).or_else(|| self.listed_name(&spelled)).unwrap_or(spelled);
         let model = &*self.answer.model.insert(model);
         if let Some(watch) = &mut self.watch {
             watch.answered(model);
@@ -386,6 +387,16 @@ impl Observation {
             Some(requested) => Some(requested.clone()),
             None => self.context.names.answered(&placement.backend, self.start.route.dialect, answered),
         }
+    }
+
+    /// The requested model, if it runs in Ollama's cloud: the cloud's answer names it without the suffix, which may be the
+    /// name of a local model.
+    fn cloud_model(&self, answered: &str) -> Option<NamedModel> {
+        self.model_use.as_ref().filter(|it| it.is_remote())?;
+        let requested = self.requested_model.as_ref()?;
+        let is_same = spelling::cloud_base(&spelling::folded(requested))
+            .is_some_and(|base| spelling::folded(base) == spelling::folded(answered));
+        is_same.then(|| requested.clone())
     }
 
     /// Notes that the model is in memory, unless the answer says that it was unloaded or is remote.

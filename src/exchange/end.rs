@@ -10,7 +10,7 @@ use super::plausibility::Observed;
 use super::rates::DecodeFacts;
 use super::reading::{BodyReading, is_stream};
 use super::record::Record;
-use super::residency::{ColdStart, KeepAlive};
+use super::residency::{ColdStart, KeepAlive, ModelUse};
 use super::verdict::EndEvidence;
 use crate::wire::event::{Defect, FinishReason, Source, Timings};
 
@@ -41,7 +41,9 @@ impl Observation {
     fn suspects_truncation(&self, record: &Record) -> bool {
         let reported = record.prompt_tokens.filter(|count| count.source == Source::Reported);
         let known = reported.zip(record.prompt_characters).zip(record.model());
-        let judged = record.is_generation() && record.outcome == Outcome::Completed && !self.answer.is_remote;
+        // Ollama's cloud answers under a name of its own.
+        let is_remote = self.answer.is_remote || self.model_use.as_ref().is_some_and(ModelUse::is_remote);
+        let judged = record.is_generation() && record.outcome == Outcome::Completed && !is_remote;
         known.filter(|_| judged).is_some_and(|((tokens, characters), model)| {
             let own = self.model_use.as_ref().and_then(|it| it.observe_prompt(model, characters, tokens.value));
             let other = |backend| self.context.residency.observe_prompt(backend, model, characters, tokens.value);

@@ -251,6 +251,11 @@ impl ModelUse {
         model.observe_answer(self.options, self.reload, polls)
     }
 
+    /// Whether the model runs on another host, as far as is known.
+    pub(super) fn is_remote(&self) -> bool {
+        self.remote
+    }
+
     /// The answer reported a load and no remote host: a listing of the model as remote is out of date. Cloud models by
     /// name stay remote, since the backend forwards their answers unchanged.
     pub(super) fn mark_local(&mut self) {

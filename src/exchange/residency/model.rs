@@ -310,7 +310,7 @@ struct FinishedPoll {
 
 /// Whether Ollama names models of its cloud like this.
 pub(super) fn is_cloud_name(folded: &str) -> bool {
-    folded.ends_with("-cloud") || folded.ends_with(":cloud")
+    spelling::cloud_base(folded).is_some()
 }
 
 impl KnownModel {

@@ -162,6 +162,31 @@ fn an_exchange_is_on_its_model_once_the_backend_has_its_request() {
     assert!(cold());
 }
 
+/// Ollama hands the request on without the suffix, and the answer back as it is (`server/cloud_proxy.go`).
+#[test]
+fn an_answer_of_the_cloud_is_that_of_the_requested_model_and_not_of_a_local_one() {
+    let residency = Arc::new(Residency::default());
+    let chat = |requested: &str, answered: &str, tokens: u64| {
+        let mut case = Case::on(CHAT, Recorder::default(), &residency);
+        case.request(&format!(r#"{{"model":"{requested}","messages":[{{"content":"{}"}}]}}"#, "x".repeat(4_000)));
+        case.observation.request_uploaded(case.zero);
+        case.head(OK, 10);
+        case.reading(true, true);
+        case.frame(20, &[Event::Model(answered), TEXT, usage(true, tokens, 1), Event::Terminal]);
+        let record = case.complete(30);
+        (record.answered_model.unwrap().to_string(), record.truncation_suspected)
+    };
+    let named = |requested, answered| chat(requested, answered, 1_000).0;
+    assert_eq!(named("n:1b-cloud", "n:1b"), "n:1b-cloud");
+    assert_eq!(named("N:cloud", "n"), "N:cloud");
+    assert_eq!(named("n:1b-cloud", "other:1b"), "other:1b", "another model");
+    assert_eq!(named("n:1b", "n:1b"), "n:1b", "a local one");
+    assert!(
+        [1_000, 1_000, 1_000, 100].iter().all(|tokens| !chat("n:1b-cloud", "other:1b", *tokens).1),
+        "never suspected"
+    );
+}
+
 #[test]
 fn a_model_that_reports_a_load_and_no_remote_host_is_local() {
     let residency = Arc::new(Residency::default());
