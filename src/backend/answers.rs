@@ -163,16 +163,27 @@ pub(super) fn lm_studio(body: &[u8]) -> Option<Vec<ServedModel>> {
     Some(entries.iter().filter_map(entry).collect())
 }
 
-/// `/workers` of `SGLang`'s router, or the older `/list_workers`: the model of each server in the order of the list;
-/// `None` where the router does not know it.
-pub(super) fn sglang_workers(body: &[u8]) -> Option<Vec<Option<Box<str>>>> {
+/// A server behind a router. `None` where the router does not know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct RoutedServer {
+    pub(super) model: Option<Box<str>>,
+    /// Its software: `sglang`, `vllm` and the like.
+    pub(super) runtime: Option<Box<str>>,
+}
+
+/// `/workers` of `SGLang`'s router (`protocols/worker_spec.rs`, `WorkerListResponse`), or the older `/list_workers`, in
+/// the order of the list.
+pub(super) fn routed_servers(body: &[u8]) -> Option<Vec<RoutedServer>> {
     let answer = JsonObject::parse(body)?;
     if let Some(Value::Array(addresses)) = answer.0.get("urls") {
-        return Some(vec![None; addresses.len().min(MAX_MODELS)]);
+        return Some(vec![RoutedServer::default(); addresses.len().min(MAX_MODELS)]);
     }
     let workers = answer.list("workers")?;
-    let model = |worker: &JsonObject| worker.text("model_id").filter(|model| **model != *"default");
-    Some(workers.iter().map(model).collect())
+    let server = |worker: &JsonObject| RoutedServer {
+        model: worker.text("model_id").filter(|model| **model != *"default"),
+        runtime: worker.text("runtime_type"),
+    };
+    Some(workers.iter().map(server).collect())
 }
 
 /// `/info` (TGI, `router/src/lib.rs`, `Info`): its only model, and its version.
@@ -269,11 +280,19 @@ mod tests {
 
     #[test]
     fn the_router_of_sglang_lists_servers_with_or_without_their_models() {
-        let workers = br#"{"workers":[{"url":"http://a","model_id":"org/m"},{"url":"http://b","model_id":"unknown"},
+        let workers = br#"{"workers":[{"url":"http://a","model_id":"org/m"},{"url":"http://b","model_id":"unknown","runtime_type":"vllm"},
             {"url":"http://c"}],"total":3}"#;
-        assert_eq!(sglang_workers(workers), Some(vec![Some("org/m".into()), None, None]));
-        assert_eq!(sglang_workers(br#"{"urls":["http://a","http://b"]}"#), Some(vec![None, None]));
-        assert_eq!(sglang_workers(br#"{"detail":"Not Found"}"#), None);
+        let server = |model: Option<&str>, runtime: Option<&str>| RoutedServer {
+            model: model.map(Into::into),
+            runtime: runtime.map(Into::into),
+        };
+        let nothing = server(None, None);
+        assert_eq!(
+            routed_servers(workers),
+            Some(vec![server(Some("org/m"), None), server(None, Some("vllm")), nothing.clone()])
+        );
+        assert_eq!(routed_servers(br#"{"urls":["http://a","http://b"]}"#), Some(vec![nothing.clone(), nothing]));
+        assert_eq!(routed_servers(br#"{"detail":"Not Found"}"#), None);
     }
 
     #[test]

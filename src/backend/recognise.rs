@@ -6,7 +6,7 @@
 
 use http::{Method, StatusCode, header};
 
-use super::answers::{self, JsonObject, ServedModel};
+use super::answers::{self, JsonObject, RoutedServer, ServedModel};
 use super::engine;
 use super::fetch::{FetchLimits, FetchedResponse, fetch};
 use super::inventory::{Inventory, ListedModel, Resident, Runtime};
@@ -37,7 +37,7 @@ pub(super) async fn recognise(monitor: &Monitor, known: Runtime, is_quiet: bool)
         Runtime::LlamaCpp => {
             Recognised { version: read_llama_cpp(monitor, served.as_deref_mut()).await, runtime, served }
         }
-        Runtime::Vllm => Recognised { version: read_version(monitor, "/version", "version").await, runtime, served },
+        Runtime::Vllm => return read_vllm(monitor, served).await,
         Runtime::Sglang => return read_sglang(monitor, served).await,
         Runtime::LmStudio => read_lm_studio(monitor, served).await,
         // A single failed listing does not change what is known.
@@ -152,6 +152,33 @@ pub(super) async fn read_sleep_state(monitor: &Monitor) -> SleepState {
     }
 }
 
+/// vLLM states the context length of what it serves. The router of vLLM's production stack lists the models of all its
+/// servers without, and its `/version` is its own; `SGLang`'s router hands on the listing of one server and has no
+/// `/version`.
+async fn read_vllm(monitor: &Monitor, served: Option<Vec<ServedModel>>) -> Option<Inventory> {
+    let has_context = served.iter().flatten().any(|served| served.context.is_some());
+    let version = if has_context { read_version(monitor, "/version", "version").await } else { None };
+    let is_alone = version.is_some();
+    let alone = Recognised { runtime: Runtime::Vllm, version, served };
+    match if is_alone { RoutedServers::None } else { read_routed_servers(monitor).await } {
+        RoutedServers::Known(servers) => behind_a_router(alone, servers),
+        RoutedServers::None | RoutedServers::Unknown => alone.inventory(),
+    }
+}
+
+async fn read_sglang(monitor: &Monitor, served: Option<Vec<ServedModel>>) -> Option<Inventory> {
+    let version = match read_version(monitor, "/get_server_info", "version").await {
+        Some(version) => Some(version),
+        None => read_version(monitor, "/server_info", "version").await,
+    };
+    let alone = Recognised { runtime: Runtime::Sglang, version, served };
+    match read_routed_servers(monitor).await {
+        RoutedServers::None => alone.inventory(),
+        RoutedServers::Known(servers) => behind_a_router(alone, servers),
+        RoutedServers::Unknown => behind_a_router(alone, Vec::new()),
+    }
+}
+
 /// The servers behind `SGLang`'s router.
 enum RoutedServers {
     /// There is no router: the server answers for itself.
@@ -159,28 +186,24 @@ enum RoutedServers {
     /// There is one, and it does not say what it routes to.
     Unknown,
     /// With the model of each, where the router knows it.
-    Known(Vec<Option<Box<str>>>),
+    Known(Vec<RoutedServer>),
 }
 
-/// `SGLang`'s router forwards requests for the models, the version and the like to any one of its servers, so with
-/// several of them such an answer holds for one. Of these only the names of models are taken, from the router itself.
-async fn read_sglang(monitor: &Monitor, served: Option<Vec<ServedModel>>) -> Option<Inventory> {
-    let version = match read_version(monitor, "/get_server_info", "version").await {
-        Some(version) => Some(version),
-        None => read_version(monitor, "/server_info", "version").await,
-    };
-    let models = match read_routed_servers(monitor).await {
-        RoutedServers::None => return Recognised { runtime: Runtime::Sglang, version, served }.inventory(),
-        RoutedServers::Known(models) if models.len() == 1 => {
-            return Recognised { runtime: Runtime::Sglang, version, served }.inventory();
-        }
-        RoutedServers::Known(models) => models,
-        RoutedServers::Unknown => vec![None],
-    };
-    let is_partial = models.iter().any(Option::is_none);
+/// What is known of all servers behind `SGLang`'s router, which forwards requests for the models, the version and the
+/// like to any one of them: with several, such an answer holds for one. Only the names of models are taken, from the
+/// router itself, and the server software where none of them is known to be another. `servers` is empty where they are
+/// unknown.
+fn behind_a_router(answer: Recognised, servers: Vec<RoutedServer>) -> Option<Inventory> {
+    let is_other = |runtime: &str| !runtime.eq_ignore_ascii_case(answer.runtime.as_str());
+    let is_mixed = servers.iter().any(|server| server.runtime.as_deref().is_some_and(is_other));
+    let runtime = if is_mixed { Runtime::Unknown } else { answer.runtime };
+    if servers.len() == 1 && !is_mixed {
+        return answer.inventory();
+    }
+    let is_partial = servers.is_empty() || servers.iter().any(|server| server.model.is_none());
     let mut names: Vec<Box<str>> = Vec::new();
-    let listed = served?.into_iter().map(|served| served.model.name);
-    for name in models.into_iter().flatten().chain(listed) {
+    let listed = answer.served?.into_iter().map(|served| served.model.name);
+    for name in servers.into_iter().filter_map(|server| server.model).chain(listed) {
         if !names.contains(&name) {
             names.push(name);
         }
@@ -188,7 +211,7 @@ async fn read_sglang(monitor: &Monitor, served: Option<Vec<ServedModel>>) -> Opt
     let served = names
         .into_iter()
         .map(|name| ServedModel { model: ListedModel { name, ..ListedModel::default() }, ..ServedModel::default() });
-    let all = Recognised { runtime: Runtime::Sglang, version: None, served: Some(served.collect()) }.inventory();
+    let all = Recognised { runtime, version: None, served: Some(served.collect()) }.inventory();
     all.map(|all| Inventory { resident: all.resident.filter(|_| !is_partial), is_partial, ..all })
 }
 
@@ -199,8 +222,8 @@ async fn read_routed_servers(monitor: &Monitor) -> RoutedServers {
         let Some(answer) = ask(monitor, path, MAX_RESPONSE).await else { return RoutedServers::Unknown };
         match answer.status {
             StatusCode::OK => {
-                if let Some(models) = answers::sglang_workers(&answer.body) {
-                    return RoutedServers::Known(models);
+                if let Some(servers) = answers::routed_servers(&answer.body) {
+                    return RoutedServers::Known(servers);
                 }
             }
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return RoutedServers::Unknown,

@@ -503,6 +503,53 @@ async fn behind_the_router_of_sglang_no_fact_of_one_server_is_taken_for_all() {
 }
 
 #[tokio::test]
+async fn behind_a_router_the_software_is_that_of_all_servers_or_unknown() {
+    const SGLANG: (&str, &str) =
+        ("/v1/models", r#"{"data":[{"id":"org/a","owned_by":"sglang","max_model_len":4096}]}"#);
+    const VLLM: (&str, &str) = ("/v1/models", r#"{"data":[{"id":"org/a","owned_by":"vllm","max_model_len":4096}]}"#);
+    const SERVERS: (&str, &str) = (
+        "/workers",
+        r#"{"workers":[{"model_id":"org/a","runtime_type":"sglang"},{"model_id":"org/b","runtime_type":"vllm"}]}"#,
+    );
+    for listed in [SGLANG, VLLM] {
+        let mixed = inventory_of(if listed == VLLM { &[VLLM, SERVERS] } else { &[SGLANG, SERVERS] }).await;
+        let names: Vec<_> = mixed.models.iter().map(|model| &*model.name).collect();
+        assert_eq!((mixed.runtime, mixed.version, &names[..]), (Runtime::Unknown, None, &["org/a", "org/b"][..]));
+        assert_eq!(mixed.resident, None);
+    }
+    const ALIKE: (&str, &str) = (
+        "/workers",
+        r#"{"workers":[{"model_id":"org/a","runtime_type":"vllm"},{"model_id":"org/b","runtime_type":"vllm"}]}"#,
+    );
+    let alike = inventory_of(&[VLLM, ALIKE]).await;
+    assert_eq!((alike.runtime, alike.version, alike.models.len()), (Runtime::Vllm, None, 2));
+}
+
+/// vLLM's production stack (`vllm_router/routers/main_router.py`).
+#[tokio::test]
+async fn the_version_of_a_router_is_not_that_of_vllm() {
+    const VERSION: (&str, &str) = ("/version", r#"{"version":"0.1.8"}"#);
+    let stack = inventory_of(&[
+        (
+            "/v1/models",
+            r#"{"data":[{"id":"org/a","owned_by":"vllm","max_model_len":null},{"id":"org/b","owned_by":"vllm"}]}"#,
+        ),
+        VERSION,
+    ])
+    .await;
+    assert_eq!((stack.runtime, stack.version, stack.models.len()), (Runtime::Vllm, None, 2));
+    let alone = inventory_of(&[
+        (
+            "/v1/models",
+            r#"{"data":[{"id":"org/a","owned_by":"vllm","max_model_len":4096},{"id":"adapter","owned_by":"vllm"}]}"#,
+        ),
+        VERSION,
+    ])
+    .await;
+    assert_eq!(alone.version.as_deref(), Some("0.1.8"));
+}
+
+#[tokio::test]
 async fn a_router_of_sglang_that_wants_a_key_is_not_taken_for_one_server() {
     let (_server, monitor, mut events, _stop) = surveyed(move |head| {
         Some(match path(head) {
