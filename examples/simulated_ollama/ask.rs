@@ -33,8 +33,8 @@ pub(crate) struct Ask {
     pub(crate) limit: Option<u32>,
     /// Context asked for, tokens.
     pub(crate) context: u32,
-    /// How long the model stays afterwards.
-    pub(crate) keep_alive: KeepAlive,
+    /// How long the model stays afterwards; `None` leaves that to the requests before it.
+    pub(crate) keep_alive: Option<KeepAlive>,
 }
 
 impl Ask {
@@ -57,7 +57,7 @@ impl Ask {
         ask.think = thinks(&body["think"], ask.model)?;
         ask.limit = positive(&options["num_predict"]);
         ask.context = positive(&options["num_ctx"]).unwrap_or(DEFAULT_CONTEXT);
-        ask.keep_alive = KeepAlive::parse(&body["keep_alive"]).unwrap_or_default();
+        ask.keep_alive = KeepAlive::parse(&body["keep_alive"]);
         Ok(ask)
     }
 
@@ -97,9 +97,9 @@ impl Ask {
         if !tools.is_empty() && !model.can("tools") {
             return Err(Refusal::new(400, format!("registry.ollama.ai/library/{name} does not support tools")));
         }
-        let keep_alive = KeepAlive::default();
         let context = DEFAULT_CONTEXT;
-        Ok(Self { model, name, prompt, question, tool_result, tools, think: false, limit: None, context, keep_alive })
+        let (limit, keep_alive) = (None, None);
+        Ok(Self { model, name, prompt, question, tool_result, tools, think: false, limit, context, keep_alive })
     }
 
     /// Tokens in the prompt: the template's, one for every four characters, and the tools' descriptions. What does not

@@ -37,7 +37,7 @@ pub(crate) async fn native(world: &World, body: &Value) -> Result<Answer, Refusa
     if inputs.is_empty() {
         return Ok(respond(200, JSON_UTF8, json!({"model": name, "embeddings": []}).to_string()));
     }
-    let keep = KeepAlive::parse(&body["keep_alive"]).unwrap_or_default();
+    let keep = KeepAlive::parse(&body["keep_alive"]);
     let (embeddings, load_duration, prompt_eval_count) = read(world, model, &inputs, keep).await?;
     let total_duration = started.elapsed().as_nanos();
     let answer = Embedded { model: &name, embeddings, total_duration, load_duration, prompt_eval_count };
@@ -48,7 +48,7 @@ pub(crate) async fn native(world: &World, body: &Value) -> Result<Answer, Refusa
 pub(crate) async fn legacy(world: &World, body: &Value) -> Result<Answer, Refusal> {
     let (model, _) = model(body)?;
     let inputs: Vec<_> = inputs(&body["prompt"]).into_iter().filter(|prompt| !prompt.is_empty()).collect();
-    let keep = KeepAlive::parse(&body["keep_alive"]).unwrap_or_default();
+    let keep = KeepAlive::parse(&body["keep_alive"]);
     let (embeddings, ..) = read(world, model, &inputs, keep).await?;
     let embedding = embeddings.into_iter().next().unwrap_or_default();
     Ok(respond(200, JSON_UTF8, json!({ "embedding": embedding }).to_string()))
@@ -61,7 +61,7 @@ pub(crate) async fn openai(world: &World, body: &Value) -> Result<Answer, Refusa
     if inputs.is_empty() {
         return Err(Refusal::new(400, "invalid input"));
     }
-    let (embeddings, _, tokens) = read(world, model, &inputs, KeepAlive::default()).await?;
+    let (embeddings, _, tokens) = read(world, model, &inputs, None).await?;
     let packed = body["encoding_format"] == "base64";
     let entry = |(index, embedding): (usize, &Vec<f32>)| {
         let embedding = if packed { json!(base64(embedding)) } else { json!(embedding) };
@@ -77,7 +77,7 @@ async fn read(
     world: &World,
     model: &'static Model,
     inputs: &[String],
-    keep: KeepAlive,
+    keep: Option<KeepAlive>,
 ) -> Result<(Vec<Vec<f32>>, u128, u32), Refusal> {
     let started = Instant::now();
     if inputs.iter().any(|input| input.contains("[[refuse]]")) {

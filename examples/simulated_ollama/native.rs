@@ -42,8 +42,8 @@ pub(crate) async fn answer(world: &World, route: Route, body: &Value) -> Result<
 /// A request without a prompt: it only brings the model into memory, or with `keep_alive` 0 puts it out.
 async fn load_or_unload(world: &World, route: Route, body: &Value) -> Result<Answer, Refusal> {
     let (model, name) = ask::model(body)?;
-    let keep = KeepAlive::parse(&body["keep_alive"]).unwrap_or_default();
-    let reason = if keep.0.is_zero() {
+    let keep = KeepAlive::parse(&body["keep_alive"]);
+    let reason = if keep.is_some_and(|keep| keep.0.is_zero()) {
         world.residency.unload(model);
         "unload"
     } else {

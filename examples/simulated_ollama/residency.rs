@@ -1,8 +1,9 @@
 //! Which models are in memory, and until when.
 //!
 //! As in Ollama: only so many at a time; the idle one used longest ago makes room, and where none is idle the load waits.
-//! A model stays for the `keep_alive` of its last request, and never leaves while it works. A request for another length
-//! of context loads it again, once it is idle. One request loads, others for the same model wait with it; a request whose
+//! A model stays for the `keep_alive` of the last request that stated one, in whatever order they end, and never leaves
+//! while it works; a load begins with the server's default. A request for another length of context loads it again,
+//! once it is idle. One request loads, others for the same model wait with it; a request whose
 //! client leaves while loading gives up the load.
 
 use std::collections::HashMap;
@@ -70,6 +71,7 @@ struct Resident {
     context: u32,
     users: usize,
     used: Instant,
+    keep: KeepAlive,
     expires: SystemTime,
 }
 
@@ -116,7 +118,7 @@ impl Residency {
         self: &Arc<Self>,
         model: &'static Model,
         context: u32,
-        keep: KeepAlive,
+        keep: Option<KeepAlive>,
         pace: Pace,
     ) -> Lease {
         if let Some(lease) = self.take(model, context, keep) {
@@ -136,7 +138,7 @@ impl Residency {
         }
         tokio::time::sleep(pace.load(model.load)).await;
         self.settle(model, context);
-        self.take(model, context, keep).unwrap_or_else(|| Lease { residency: Arc::clone(self), model, keep })
+        self.take(model, context, keep).unwrap_or_else(|| Lease { residency: Arc::clone(self), model })
     }
 
     /// A server that starts again has nothing in memory.
@@ -162,33 +164,40 @@ impl Residency {
         weights.is_some_and(|weights| residents.remove(weights).is_some())
     }
 
-    /// Puts the model out of memory, unless it works.
+    /// Puts the model out of memory: at once if it is idle, else once it is.
     pub(crate) fn unload(&self, model: &'static Model) {
-        self.residents().retain(|_, resident| resident.model.weights != model.weights || resident.users > 0);
+        let mut residents = self.residents();
+        let Some(resident) = residents.get_mut(model.weights) else { return };
+        resident.keep = KeepAlive(Duration::ZERO);
+        if resident.users == 0 {
+            residents.remove(model.weights);
+        }
     }
 
-    fn take(self: &Arc<Self>, model: &'static Model, context: u32, keep: KeepAlive) -> Option<Lease> {
+    fn take(self: &Arc<Self>, model: &'static Model, context: u32, keep: Option<KeepAlive>) -> Option<Lease> {
         let mut residents = self.residents();
         let resident = residents.get_mut(model.weights).filter(|resident| resident.context == context)?;
         resident.users += 1;
         resident.used = Instant::now();
-        resident.expires = SystemTime::now() + keep.0;
-        Some(Lease { residency: Arc::clone(self), model, keep })
+        resident.keep = keep.unwrap_or(resident.keep);
+        resident.expires = SystemTime::now() + resident.keep.0;
+        Some(Lease { residency: Arc::clone(self), model })
     }
 
     fn settle(&self, model: &'static Model, context: u32) {
         let mut residents = self.residents();
         // A moment's grace, so that it is still there when the one who loaded it takes its lease.
         let expires = SystemTime::now() + Duration::from_secs(1);
-        residents.insert(model.weights, Resident { model, context, users: 0, used: Instant::now(), expires });
+        let keep = KeepAlive::default();
+        residents.insert(model.weights, Resident { model, context, users: 0, used: Instant::now(), keep, expires });
     }
 
-    fn release(&self, model: &'static Model, keep: KeepAlive) {
+    fn release(&self, model: &'static Model) {
         let mut residents = lock(&self.residents);
         if let Some(resident) = residents.get_mut(model.weights) {
             resident.users = resident.users.saturating_sub(1);
             resident.used = Instant::now();
-            resident.expires = SystemTime::now() + keep.0;
+            resident.expires = SystemTime::now() + resident.keep.0;
         }
         drop(residents);
         self.idle.notify_waiters();
@@ -212,11 +221,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(crate) struct Lease {
     residency: Arc<Residency>,
     model: &'static Model,
-    keep: KeepAlive,
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.residency.release(self.model, self.keep);
+        self.residency.release(self.model);
     }
 }

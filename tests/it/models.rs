@@ -119,6 +119,21 @@ fn two_clients_with_different_context_lengths_reload_the_model_each_time() {
     assert_eq!(causes, ["first", "options_changed", "options_changed", "options_changed"]);
 }
 
+/// As in Ollama (`server/sched.go`): a request that does not say how long leaves that as it is.
+#[test]
+fn the_simulated_server_keeps_a_model_as_the_last_request_that_says_how_long_wants_it() {
+    let server = Simulator::start();
+    let expires = |keep_alive: Value| {
+        let body = json!({"model": MODEL, "prompt": "x", "keep_alive": keep_alive, "options": {"num_predict": 1}});
+        Client::connect(server.address).send(request("/api/generate", &body)).until("0\r\n\r\n");
+        let ps = ask(server.address, "GET /api/ps HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        ps.split("\"expires_at\":\"").nth(1).expect("it is in memory")[..2].to_owned()
+    };
+    assert_eq!(expires(Value::Null), "20");
+    assert_eq!([expires(json!(-1)), expires(Value::Null)], ["21", "21"], "in a hundred years");
+    assert_eq!([expires(json!("1h")), expires(Value::Null)], ["20", "20"]);
+}
+
 #[test]
 fn a_second_name_of_weights_in_memory_is_never_cold() {
     let server = Simulator::start();
