@@ -10,7 +10,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 
 VENV := target/venv
 
-.PHONY: help setup build run run-with-helper demo screenshot lint doc test test-fast golden lint-dashboards newer-prometheus gpu-check clean cargo compiler
+.PHONY: help setup build run run-with-helper demo screenshot board-pictures lint doc test test-fast golden lint-dashboards newer-prometheus gpu-check clean cargo compiler
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,11 @@ lint-dashboards: ## hold the dashboards against the schema that Grafana publishe
 	@cp tests/tools/grafana/* target/grafana/
 	@cd target/grafana && npm install --silent --no-audit --no-fund --no-package-lock --ignore-scripts
 	@cd target/grafana && node check.mjs ../../grafana/dashboards
+
+# Eight minutes, most of them for Prometheus to see something. Not a part of `test`: it needs Node and chromium.
+board-pictures: setup ## draw the dashboards' pictures in grafana/README.md from real data (needs npm and chromium)
+	cargo build --locked --bins --example simulated_ollama
+	@tests/tools/boards/pictures.sh
 
 # Not a part of `test`: Debian's stable release has Prometheus 2, and its next one (3) only comes from there.
 newer-prometheus: setup ## the tests of rules, alerts and dashboards before the Prometheus of Debian sid (needs apt)

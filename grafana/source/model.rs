@@ -118,11 +118,12 @@ fn details() -> Panel {
     let now = |name| Metric::of_model(name).with(r#"model!="""#).now();
     let of_each = |name| format!("max by (model, backend) ({})", now(name));
     let hidden = json!([{ "id": "custom.hidden", "value": true }]);
-    let share = json!([{ "id": "mappings", "value": [{ "type": "value", "options": {
-        "0": { "text": "in main memory", "index": 0 },
-    }}]}]);
+    let on_gpu = json!([
+        { "id": "custom.width", "value": 100 },
+        { "id": "mappings", "value": [{ "type": "value", "options": { "0": { "text": "in RAM", "index": 0 } } }] },
+    ]);
     let labels = [
-        ("model", "Model", 210),
+        ("model", "Model", 190),
         ("backend", "Backend", 100),
         ("quant", "Quantisation", 100),
         ("parameter_size", "Parameters", 90),
@@ -139,8 +140,8 @@ fn details() -> Panel {
         .fold(table, |table, (label, title, width)| table.label_column(label, title, wide(width)))
         .column("Is listed", &info, Unit::Count, hidden)
         .column("Loaded", &of_each("model_loaded"), Unit::Count, loaded())
-        .column("GPU memory", &of_each("model_vram_bytes"), Unit::Bytes, share)
-        .column("All memory", &of_each("model_size_bytes"), Unit::Bytes, json!([]))
+        .column("GPU memory", &of_each("model_vram_bytes"), Unit::Bytes, on_gpu)
+        .column("All memory", &of_each("model_size_bytes"), Unit::Bytes, wide(95))
         .column("Context", &of_each("model_context_length"), Unit::Count, json!([]))
         .column("Leaves", &format!("{} * 1000", of_each("model_expires_timestamp_seconds")), Unit::FromNow, wide(110))
         .sorted_by("GPU memory")

@@ -289,7 +289,7 @@ fn models() -> Panel {
         { "id": "min", "value": 0 },
         { "id": "color", "value": { "mode": "continuous-BlPu" } },
         { "id": "custom.cellOptions", "value": { "type": "gauge", "mode": "gradient", "valueDisplayMode": "text" } },
-        { "id": "custom.width", "value": 180 },
+        { "id": "custom.width", "value": 160 },
     ]);
     let link = json!([
         { "id": "custom.width", "value": 210 },
@@ -307,8 +307,8 @@ fn models() -> Panel {
     .column("Errors", &share(&errors, &requests), Unit::Share, shaded)
     .column("In flight", &format!("{active} > 0 or {active} and on (model) ({requests} > 0)"), Unit::Count, json!([]))
     .column("Tokens", &format!("{} > 0", tokens.in_range("model")), Unit::Large, json!([]))
-    .column("First token p50", &named(TTFT).quantile_in_range(0.5, "model"), Unit::Seconds, json!([]))
-    .column("First token p95", &named(TTFT).quantile_in_range(0.95, "model"), Unit::Seconds, json!([]))
+    .column("First token p50", &named(TTFT).quantile_in_range(0.5, "model"), Unit::Seconds, wide(115))
+    .column("First token p95", &named(TTFT).quantile_in_range(0.95, "model"), Unit::Seconds, wide(115))
     .column("Gap p95", &named(ITL).quantile_in_range(0.95, "model"), Unit::Seconds, json!([]));
     columns
         .column("Decode speed p50", &named(DECODE_SPEED).quantile_in_range(0.5, "model"), Unit::TokensPerSecond, gauge)
@@ -463,8 +463,8 @@ fn backends() -> Panel {
         .column("Errors", &share(&ERRORS.in_range("backend"), &requests), Unit::Share, shaded)
         .column("In flight", &format!("sum by (backend) ({})", ACTIVE.now()), Unit::Count, json!([]))
         .column("Waiting", &waiting, Unit::Count, json!([]))
-        .column("First token p95", &TTFT.quantile_in_range(0.95, "backend"), Unit::Seconds, json!([]))
-        .column("Decode speed p50", &DECODE_SPEED.quantile_in_range(0.5, "backend"), Unit::TokensPerSecond, json!([]))
+        .column("First token p95", &TTFT.quantile_in_range(0.95, "backend"), Unit::Seconds, wide(115))
+        .column("Decode speed p50", &DECODE_SPEED.quantile_in_range(0.5, "backend"), Unit::TokensPerSecond, wide(130))
         .sorted_by("Requests")
 }
 

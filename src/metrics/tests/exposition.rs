@@ -140,6 +140,19 @@ fn the_process_describes_itself() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn the_processes_cpu_time_has_parts_of_a_second() {
+    let metrics = metrics();
+    let used = || -> f64 {
+        let text = text(&metrics);
+        let line = text.lines().find_map(|line| line.strip_prefix("process_cpu_seconds_total "));
+        line.and_then(|value| value.parse().ok()).unwrap()
+    };
+    let (first, second) = (used(), used());
+    assert!(0.0 < first && first < second && second < first + 1.0, "{first} to {second}");
+}
+
+#[test]
 fn promtool_accepts_the_exposition() {
     let mut child = tools::promtool()
         .args(["check", "metrics"])

@@ -1,10 +1,10 @@
 """Draws dashboards as pictures, from a Prometheus that states.py fills.
 
 Usage: pictures.py PROMETHEUS OUT [--state NAME]... [--theme dark|light]... [--width PIXELS]... [--board NAME]... [--unfold]
-                   [--minutes N] [--height LINES]
+                   [--minutes N] [--until SECOND] [--height LINES]
 
-Every combination makes OUT/BOARD-STATE-THEME-WIDTH.png; without an option it is all of its kind. `--unfold` opens collapsed
-rows, `--height` cuts the picture below so many lines of the grid. What gets no data is named. Needs Node with npm (which
+Every combination makes OUT/BOARD-STATE-THEME-WIDTH.png; without an option it is all of its kind. They show so many minutes
+until a second since 1970, or until now. `--unfold` opens collapsed rows, `--height` cuts the picture below so many lines of the grid. What gets no data is named. Needs Node with npm (which
 downloads some 200 MB once, into target/boards/renderer) and chromium. The packages are Grafana's of the Apache licence; see
 page.tsx for what is not Grafana's own.
 """
@@ -127,12 +127,13 @@ def main():
         parser.add_argument(f"--{name}", type=kind, action="append")
     parser.add_argument("--unfold", action="store_true")
     parser.add_argument("--minutes", type=int, default=10)
+    parser.add_argument("--until", type=int, default=int(time.time()))
     parser.add_argument("--height", type=int)
     arguments = parser.parse_args()
     out = arguments.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
     build()
-    end = int(time.time()) // SCRAPE * SCRAPE
+    end = arguments.until // SCRAPE * SCRAPE
     start = end - arguments.minutes * 60
     boards = arguments.board or sorted(it.stem for it in (ROOT / "grafana/dashboards").glob("*.json"))
     for board in boards:
