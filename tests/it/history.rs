@@ -1,6 +1,11 @@
 //! What happened stays known: exchanges in the files of the history, and read back.
 
+mod canaries;
+mod crash;
+mod exposed;
+mod faults;
 mod rows;
+mod sums;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -20,6 +20,7 @@ impl Writer {
     pub(super) fn turn(&mut self, is_last: bool) {
         let (now, wall) = (Instant::now(), self.now());
         self.take(now, wall);
+        self.sample(now);
         self.last_turn = now;
         let went_back = wall < std::mem::replace(&mut self.last_wall, wall) - JUMP;
         if (self.due.retry <= now || is_last)
@@ -47,12 +48,16 @@ impl Writer {
             self.due.merge = now + self.pace.merge;
             self.merge(wall)?;
         }
+        if is_last {
+            self.merge_machine()?;
+        }
         if went_back && let Some(store) = &mut self.store {
             tracing::warn!("the clock of this machine went back: the history follows it");
             store.renumber(wall)?;
         }
         if self.due.retain <= now && !is_last {
             self.due.retain = now + self.pace.retain;
+            self.merge_machine()?;
             self.retain(wall)?;
         }
         if self.state.set_activity(Activity::Writing) {
