@@ -63,6 +63,8 @@ pub(super) struct Writer {
     last_turn: Instant,
     /// In milliseconds since the epoch.
     last_wall: i64,
+    /// The clock has gone back, and ids do not follow it yet.
+    went_back: bool,
 }
 
 /// When something is to be done again.
@@ -129,6 +131,7 @@ impl Writer {
             due: Due { merge: now + pace.merge, retry: now, retain: now, sample: now },
             last_turn: now,
             last_wall,
+            went_back: false,
         }
     }
 

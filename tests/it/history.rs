@@ -4,7 +4,10 @@ mod canaries;
 mod crash;
 mod exposed;
 mod faults;
+mod questions;
+mod retention;
 mod rows;
+mod storm;
 mod sums;
 
 use std::path::Path;
