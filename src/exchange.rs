@@ -122,6 +122,7 @@ pub struct Observation {
     reader: Option<Reader>,
     answer: Answer,
     answered_model_reported: bool,
+    elsewhere_reported: bool,
     /// A token frame held back while the body may still turn out not to be a stream.
     held_frame: Option<TokenFrame>,
     /// The state of a reader that failed. Boxed, as it is rare.
@@ -163,6 +164,7 @@ impl Observation {
             reader: None,
             answer: Answer::default(),
             answered_model_reported: false,
+            elsewhere_reported: false,
             held_frame: None,
             failed_reading: None,
             start,
@@ -201,7 +203,7 @@ impl Observation {
         // Where it is sent again, what the connection before has taken does not count.
         (self.timeline.sent, self.timeline.uploaded) = (self.since_start(now), None);
         if let Some(watch) = &mut self.watch {
-            watch.forwarded(now);
+            watch.forwarded();
         }
     }
 
@@ -231,6 +233,9 @@ impl Observation {
         self.unloads_model = facts.model_leaves.filter(|_| self.start.route.dialect == Dialect::Ollama);
         self.prompt_characters = facts.prompt_characters;
         self.has_one_prompt = facts.has_one_prompt;
+        if facts.echoes_prompt && self.start.route.format == BodyFormat::OpenAi {
+            self.answer.tokens.ignore_lists();
+        }
         self.request_defect = facts.defect;
         match self.placement {
             Some(_) => self.report_requested(),
@@ -243,6 +248,9 @@ impl Observation {
         self.timeline.uploaded = self.since_start(now);
         self.advance(Phase::Waiting);
         self.enter_model();
+        if let Some(watch) = &mut self.watch {
+            watch.uploaded(now);
+        }
     }
 
     /// The head of the backend's final response arrived.
@@ -335,12 +343,27 @@ impl Observation {
     fn enter_model(&mut self) {
         let model = self.requested_model.as_deref().filter(|_| uses_model(self.start.route));
         if let (None, Some(model), Some(placement)) = (&self.model_use, model, &self.placement) {
-            self.model_use = Some(self.context.residency.enter(&placement.backend, model, self.load_options));
+            let model_use = self.context.residency.enter(&placement.backend, model, self.load_options);
+            let is_remote = model_use.is_remote();
+            self.model_use = Some(model_use);
+            if is_remote {
+                self.report_elsewhere();
+            }
+        }
+    }
+
+    fn report_elsewhere(&mut self) {
+        if let Some(watch) = self.watch.as_mut().filter(|_| !self.elsewhere_reported) {
+            self.elsewhere_reported = true;
+            watch.elsewhere();
         }
     }
 
     /// Reports to the watch what the frame contained.
     fn settle_frame(&mut self, streamed: bool) {
+        if self.answer.is_remote {
+            self.report_elsewhere();
+        }
         self.report_answered_model();
         if let (Some(bytes), Some(watch)) = (self.answer.progress, &mut self.watch) {
             watch.progress(bytes);

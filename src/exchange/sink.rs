@@ -45,7 +45,12 @@ pub trait Watch {
     /// name is the one that the backend lists.
     fn requested(&mut self, _model: Option<&NamedModel>) {}
     /// The head is about to be sent to the backend.
-    fn forwarded(&mut self, _now: Instant) {}
+    fn forwarded(&mut self) {}
+    /// The backend has the whole request. Called again where it is sent again.
+    fn uploaded(&mut self, _now: Instant) {}
+    /// The backend passes the request on to another host, which has the model. Called at most once: before `uploaded`
+    /// where the model's name says so, else with the part of the answer that does.
+    fn elsewhere(&mut self) {}
     /// A success answer named the model. Called at most once, and only for generations and embeddings.
     fn answered(&mut self, _model: &NamedModel) {}
     /// The exchange reached this phase.
@@ -105,9 +110,17 @@ impl<A: Watch, B: Watch> Watch for (A, B) {
         self.0.requested(model);
         self.1.requested(model);
     }
-    fn forwarded(&mut self, now: Instant) {
-        self.0.forwarded(now);
-        self.1.forwarded(now);
+    fn forwarded(&mut self) {
+        self.0.forwarded();
+        self.1.forwarded();
+    }
+    fn uploaded(&mut self, now: Instant) {
+        self.0.uploaded(now);
+        self.1.uploaded(now);
+    }
+    fn elsewhere(&mut self) {
+        self.0.elsewhere();
+        self.1.elsewhere();
     }
     fn answered(&mut self, model: &NamedModel) {
         self.0.answered(model);

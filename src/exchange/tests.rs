@@ -42,6 +42,8 @@ enum SinkCall {
     Placed(String),
     Requested(Option<String>),
     Forwarded,
+    Uploaded,
+    Elsewhere,
     Answered(String),
     Phase(Phase),
     Tokens(TokenFrame),
@@ -91,8 +93,14 @@ impl Watch for Recorder {
     fn requested(&mut self, model: Option<&NamedModel>) {
         self.record_call(SinkCall::Requested(model.map(|name| name.to_string())));
     }
-    fn forwarded(&mut self, _: Instant) {
+    fn forwarded(&mut self) {
         self.record_call(SinkCall::Forwarded);
+    }
+    fn uploaded(&mut self, _: Instant) {
+        self.record_call(SinkCall::Uploaded);
+    }
+    fn elsewhere(&mut self) {
+        self.record_call(SinkCall::Elsewhere);
     }
     fn answered(&mut self, model: &NamedModel) {
         self.record_call(SinkCall::Answered(model.to_string()));
@@ -734,4 +742,27 @@ fn another_backend_restarts_the_timeline_and_a_whole_answer_has_no_gap() {
     let mut whole = Case::whole();
     whole.frame(20, &[TEXT]).frame(50, &[TEXT]);
     assert_eq!(whole.complete(60).largest_gap, None);
+}
+
+/// vLLM (`entrypoints/openai/completion/serving.py`): with `echo` the lists of the first event begin with the prompt's tokens.
+#[test]
+fn lists_that_also_have_the_prompt_count_no_generated_tokens() {
+    let event = |text: &str, tokens: &str| {
+        format!("data: {{\"choices\":[{{\"index\":0,\"text\":\"{text}\",\"logprobs\":{{\"tokens\":[{tokens}]}}}}]}}\n\n")
+    };
+    let pieces = [event("a b c", r#""a"," b"," c""#), event(" d", r#"" d""#)];
+    let generated = |echo: &str, path| {
+        let request = format!(r#"{{"model":"m","prompt":"a b","stream":true,"logprobs":1{echo}}}"#);
+        spoken(path, &request, &pieces, End::ClientLeft).0.generated_tokens.map(|count| (count.value, count.source))
+    };
+    let listed = Some((4, Source::Logprobs));
+    assert_eq!(generated(r#","echo":true"#, "/v1/completions"), None);
+    assert_eq!(generated(r#","echo":1"#, "/v1/completions"), None);
+    for none in ["", r#","echo":false"#, r#","echo":null"#, r#","echo":true,"echo":false"#] {
+        assert_eq!(generated(none, "/v1/completions"), listed, "{none}");
+    }
+    let counted = [&pieces[..], &[String::from("data: {\"choices\":[],\"usage\":{\"prompt_tokens\":2,\"completion_tokens\":2}}\n\n")]];
+    let request = r#"{"model":"m","prompt":"a b","stream":true,"logprobs":1,"echo":true}"#;
+    let (record, _) = spoken("/v1/completions", request, &counted.concat(), End::ClientLeft);
+    assert_eq!(record.generated_tokens, Some(TokenCount { value: 2, source: Source::Reported }));
 }

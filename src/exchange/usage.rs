@@ -17,7 +17,7 @@ pub(super) struct TokenCounts {
     is_final: bool,
     /// Tokens listed by events so far.
     listed: u64,
-    /// Some token-bearing event listed none, so `listed` is incomplete.
+    /// `listed` is not the number of generated tokens: some token-bearing event listed none, or the lists have other tokens.
     unlisted: bool,
     /// Some event was token-bearing.
     has_tokens: bool,
@@ -52,6 +52,11 @@ impl TokenCounts {
             Some(listed) => self.listed = self.listed.saturating_add(listed),
             None => self.unlisted = true,
         }
+    }
+
+    /// The lists also have the prompt's tokens.
+    pub(super) fn ignore_lists(&mut self) {
+        self.unlisted = true;
     }
 
     /// Prompt tokens. A running count becomes a reported one with the final report, since the prompt does not grow.

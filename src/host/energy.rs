@@ -2,7 +2,7 @@
 //!
 //! Promises: the attributed energy and the rest add up to the measured energy. A slice is the time between two readings
 //! of a meter; its energy above idle power goes to the exchanges in flight during the slice, in equal shares at each
-//! moment. The rest (idle, and other work while nothing was in flight) is not attributed. Until a meter was observed
+//! moment; one that is retracted has no part in its last slice. The rest (idle, and other work while nothing was in flight) is not attributed. Until a meter was observed
 //! without exchanges, the lowest power observed counts as idle.
 //!
 //! Left out: what a loaded model costs while it is unused (that is idle), and other work on the machine during an
@@ -20,6 +20,9 @@ use super::nvidia::{Nvidia, NvidiaGpu};
 
 /// Idle power is the lowest of the last one to two such windows, since a card with a loaded model idles higher.
 const IDLE_WINDOW: Duration = Duration::from_secs(600);
+
+/// Parts of a nanosecond in which shares are counted. Whole numbers, so that a share that is taken back leaves nothing.
+const PARTS: u128 = 1 << 20;
 
 /// The power at two instants further apart says nothing about the time between.
 const LONGEST_SLICE: Duration = Duration::from_secs(30);
@@ -47,7 +50,7 @@ pub struct MeterReading {
 /// The energy measured so far.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct EnergyTotals {
-    /// Joules of each consumer, also of those with none yet.
+    /// Joules of each consumer, also of those with none yet. Those of which every exchange was retracted are left out.
     pub used: Vec<(Consumer, f64)>,
     /// Joules that are not attributed.
     pub rest: f64,
@@ -55,9 +58,13 @@ pub struct EnergyTotals {
     pub idle_watts: f64,
 }
 
-/// Identifies a consumer within a [`Meter`].
+/// Identifies an exchange of a consumer within a [`Meter`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ConsumerId(usize);
+pub struct ConsumerId {
+    consumer: usize,
+    /// [`MeterState::each`] at its begin.
+    begun: u128,
+}
 
 /// Attributes energy, given the begin and end of exchanges and the readings of all meters. Every call holds a lock
 /// while it iterates over the consumers.
@@ -69,6 +76,8 @@ struct MeterState {
     /// The instant up to which shares are computed.
     at: Option<Instant>,
     in_flight: u32,
+    /// The share of one exchange that has been in flight all the time, in [`PARTS`].
+    each: u128,
     consumers: Vec<ConsumerUse>,
     ids: hashbrown::HashMap<Consumer, usize>,
     /// By the meter's name.
@@ -80,8 +89,10 @@ struct MeterState {
 struct ConsumerUse {
     consumer: Consumer,
     in_flight: u32,
-    /// Its share of time in seconds: a second in which it had one of four exchanges is a quarter.
-    share: f64,
+    /// An exchange of it ended and was not retracted.
+    has_ended: bool,
+    /// Its share of time in [`PARTS`]: a second in which it had one of four exchanges is a quarter.
+    share: u128,
     joules: f64,
 }
 
@@ -92,7 +103,9 @@ struct MeterDevice {
     at: Instant,
     joules: Option<f64>,
     /// Every consumer's share at the last reading.
-    shares: Vec<f64>,
+    shares: Vec<u128>,
+    /// [`MeterState::each`] at the last reading.
+    each: u128,
     idle: IdlePower,
 }
 
@@ -114,17 +127,28 @@ impl Meter {
         let id = state.id(consumer);
         state.consumers[id].in_flight += 1;
         state.in_flight += 1;
-        ConsumerId(id)
+        ConsumerId { consumer: id, begun: state.each }
     }
 
-    /// An exchange of this consumer ends. Call it once for each [`Meter::begin`].
-    pub fn end(&self, ConsumerId(id): ConsumerId, now: Instant) {
+    /// An exchange of this consumer ends. Call it, or [`Meter::retract`], once for each [`Meter::begin`].
+    pub fn end(&self, id: ConsumerId, now: Instant) {
         let mut state = self.lock();
         state.advance(now);
-        let Some(consumer) = state.consumers.get_mut(id) else { return };
-        let before = consumer.in_flight;
-        consumer.in_flight = before.saturating_sub(1);
-        state.in_flight = state.in_flight.saturating_sub(before.min(1));
+        if let Some(consumer) = state.leave(id) {
+            consumer.has_ended = true;
+        }
+    }
+
+    /// The exchange turns out to use no energy of these meters: it ends, and its share of time since the last reading
+    /// goes to the others. The joules of earlier slices stay, since counters do not fall.
+    pub fn retract(&self, id: ConsumerId, now: Instant) {
+        let mut state = self.lock();
+        state.advance(now);
+        let slice = state.devices.values().map(|device| device.each).max().unwrap_or_default();
+        let share = state.each.saturating_sub(id.begun.max(slice));
+        if let Some(consumer) = state.leave(id) {
+            consumer.share = consumer.share.saturating_sub(share);
+        }
     }
 
     /// Adds readings made at this instant.
@@ -139,7 +163,7 @@ impl Meter {
     pub fn totals(&self) -> Option<EnergyTotals> {
         let state = self.lock();
         (!state.devices.is_empty()).then(|| EnergyTotals {
-            used: state.consumers.iter().map(|it| (it.consumer.clone(), it.joules)).collect(),
+            used: state.consumers.iter().filter(|it| it.is_counted()).map(|it| (it.consumer.clone(), it.joules)).collect(),
             rest: state.rest,
             idle_watts: state.devices.values().filter_map(|device| device.idle.watts()).sum(),
         })
@@ -156,28 +180,38 @@ impl MeterState {
             return *id;
         }
         self.ids.insert(consumer.clone(), self.consumers.len());
-        self.consumers.push(ConsumerUse { consumer: consumer.clone(), in_flight: 0, share: 0.0, joules: 0.0 });
+        let consumer = consumer.clone();
+        self.consumers.push(ConsumerUse { consumer, in_flight: 0, has_ended: false, share: 0, joules: 0.0 });
         self.consumers.len() - 1
+    }
+
+    /// The exchange is no longer in flight. Returns its consumer.
+    fn leave(&mut self, id: ConsumerId) -> Option<&mut ConsumerUse> {
+        let consumer = self.consumers.get_mut(id.consumer)?;
+        self.in_flight = self.in_flight.saturating_sub(consumer.in_flight.min(1));
+        consumer.in_flight = consumer.in_flight.saturating_sub(1);
+        Some(consumer)
     }
 
     /// Adds to every consumer's share up to now. Before the first reading there is nothing to share.
     fn advance(&mut self, now: Instant) {
         let at = self.at.unwrap_or(now);
-        let seconds = now.saturating_duration_since(at).as_secs_f64();
+        let elapsed = now.saturating_duration_since(at).as_nanos() * PARTS;
         self.at = Some(at.max(now));
         if self.in_flight > 0 && !self.devices.is_empty() {
-            let each = seconds / f64::from(self.in_flight);
-            self.consumers.iter_mut().for_each(|it| it.share += each * f64::from(it.in_flight));
+            let each = elapsed / u128::from(self.in_flight);
+            self.each += each;
+            self.consumers.iter_mut().for_each(|it| it.share += each * u128::from(it.in_flight));
         }
     }
 
     fn observe(&mut self, now: Instant, reading: &MeterReading) {
-        let shares: Vec<f64> = self.consumers.iter().map(|it| it.share).collect();
+        let shares: Vec<u128> = self.consumers.iter().map(|it| it.share).collect();
         let joules = reading.joules.filter(|joules| joules.is_finite() && *joules >= 0.0);
         let watts = reading.watts.filter(|watts| watts.is_finite() && *watts >= 0.0);
         let Some(device) = self.devices.get_mut(&reading.meter) else {
             if joules.or(watts).is_some() {
-                let device = MeterDevice { at: now, joules, shares, idle: IdlePower::default() };
+                let device = MeterDevice { at: now, joules, shares, each: self.each, idle: IdlePower::default() };
                 self.devices.insert(reading.meter.clone(), device);
             }
             return;
@@ -188,20 +222,27 @@ impl MeterState {
         }
         let time = now.saturating_duration_since(device.at).as_secs_f64();
         let before = std::mem::replace(&mut device.shares, shares);
-        (device.at, device.joules) = (now, joules);
+        (device.at, device.joules, device.each) = (now, joules, self.each);
         let SliceEnergy::Joules(spent) = energy else { return };
         if time <= 0.0 {
             return;
         }
 
-        let share = |(index, it): (usize, &ConsumerUse)| it.share - before.get(index).copied().unwrap_or(0.0);
-        let busy: f64 = self.consumers.iter().enumerate().map(share).sum();
-        let idle = device.idle.observe(now, spent / time, busy > 0.0);
-        let above = if busy > 0.0 { (spent - idle * time).max(0.0) } else { 0.0 };
+        let share = |(index, it): (usize, &ConsumerUse)| it.share.saturating_sub(before.get(index).copied().unwrap_or(0));
+        let busy: u128 = self.consumers.iter().enumerate().map(share).sum();
+        let idle = device.idle.observe(now, spent / time, busy > 0);
+        let above = if busy > 0 { (spent - idle * time).max(0.0) } else { 0.0 };
         self.rest += spent - above;
         for (index, it) in self.consumers.iter_mut().enumerate().filter(|_| above > 0.0) {
-            it.joules += above * share((index, it)) / busy;
+            it.joules += above * share((index, it)) as f64 / busy as f64;
         }
+    }
+}
+
+impl ConsumerUse {
+    /// Whether any exchange of it used energy of these meters, as far as is known.
+    fn is_counted(&self) -> bool {
+        self.in_flight > 0 || self.has_ended || self.joules > 0.0
     }
 }
 

@@ -1,6 +1,7 @@
 //! Energy by model, and which exchanges it is attributed to.
 //!
-//! Promises: only exchanges that make a model work, on a backend of this machine, are attributed energy; all series add
+//! Promises: only exchanges that make a model of this machine work, on a backend of this machine, are attributed energy,
+//! from the time at which the backend has the whole request; all series add
 //! up to what the meters counted, the rest having an empty model; without a meter there is no series. Labels are those
 //! of every other family. Left out: energy per token and its cost, which are recording rules over these.
 
@@ -91,8 +92,8 @@ impl EnergyAttribution {
         // The empty label holds energy that no model used; here one works that the route cannot name.
         let model = if **model == *labels::NONE { labels::UNKNOWN.into() } else { Arc::clone(model) };
         let consumer = Consumer { model, backend: Arc::clone(backend) };
-        let place = self.meter.begin(&consumer, now);
-        Some(ConsumerGuard { meter: Arc::clone(&self.meter), consumer, place })
+        let id = self.meter.begin(&consumer, now);
+        Some(ConsumerGuard { meter: Arc::clone(&self.meter), consumer, id, is_elsewhere: false })
     }
 }
 
@@ -100,7 +101,9 @@ impl EnergyAttribution {
 pub(super) struct ConsumerGuard {
     meter: Arc<Meter>,
     consumer: Consumer,
-    place: ConsumerId,
+    id: ConsumerId,
+    /// Another machine does the work.
+    is_elsewhere: bool,
 }
 
 impl ConsumerGuard {
@@ -109,14 +112,24 @@ impl ConsumerGuard {
         if self.consumer.model != *model {
             let now = Instant::now();
             self.consumer.model = Arc::clone(model);
-            self.meter.end(self.place, now);
-            self.place = self.meter.begin(&self.consumer, now);
+            self.meter.end(self.id, now);
+            self.id = self.meter.begin(&self.consumer, now);
         }
+    }
+
+    /// Another machine does the work: takes back what the exchange was attributed, as far as that can be.
+    pub(super) fn retract(mut self) {
+        self.is_elsewhere = true;
     }
 }
 
 impl Drop for ConsumerGuard {
     fn drop(&mut self) {
-        self.meter.end(self.place, Instant::now());
+        let now = Instant::now();
+        if self.is_elsewhere {
+            self.meter.retract(self.id, now);
+        } else {
+            self.meter.end(self.id, now);
+        }
     }
 }

@@ -170,7 +170,7 @@ fn full_chat() -> Record {
 fn complete(metrics: &Metrics, model: &str, record: &Record) {
     let mut watch = begin(metrics, &record.start);
     watch.requested(Some(&model.into()));
-    watch.forwarded(Instant::now());
+    watch.forwarded();
     watch.answered(&model.into());
     finish(watch, record);
 }

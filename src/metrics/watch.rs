@@ -73,6 +73,8 @@ struct PlacedExchange {
     series: Arc<Series>,
     in_flight: InFlightGuard,
     energy: Option<ConsumerGuard>,
+    /// The model runs on another host.
+    is_elsewhere: bool,
     /// The counter of a transfer's bytes, and how many it has counted.
     progress: Option<(IntCounter, u64)>,
     /// Whether the answer named a model whose label was not known at that time.
@@ -91,6 +93,7 @@ impl PlacedExchange {
             in_flight: InFlightGuard::new(&series, false, Phase::Upload),
             series,
             energy: None,
+            is_elsewhere: false,
             progress: None,
             answer_unlabelled: false,
             relabelled: false,
@@ -181,16 +184,23 @@ impl Watch for ExchangeWatch {
         }
     }
 
-    fn forwarded(&mut self, now: Instant) {
-        let Some(placed) = &mut self.placed else { return };
-        let operation = self.start.route.operation;
-        if operation.generates() {
+    fn forwarded(&mut self) {
+        if let Some(placed) = self.placed.as_mut().filter(|_| self.start.route.operation.generates()) {
             placed.in_flight.start_generation();
         }
-        if placed.energy.is_none()
-            && let Some(energy) = self.subjects.energy.get()
-        {
-            placed.energy = energy.begin(operation, &placed.backend, placed.series.model(), now);
+    }
+
+    fn uploaded(&mut self, now: Instant) {
+        let Some(placed) = self.placed.as_mut().filter(|it| it.energy.is_none() && !it.is_elsewhere) else { return };
+        if let Some(energy) = self.subjects.energy.get() {
+            placed.energy = energy.begin(self.start.route.operation, &placed.backend, placed.series.model(), now);
+        }
+    }
+
+    fn elsewhere(&mut self) {
+        if let Some(placed) = &mut self.placed {
+            placed.is_elsewhere = true;
+            placed.energy.take().into_iter().for_each(ConsumerGuard::retract);
         }
     }
 

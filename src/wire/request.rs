@@ -39,6 +39,8 @@ enum Field {
     OnePrompt,
     /// The end of one prompt of a list.
     EachPrompt,
+    /// Whether the answer begins with the prompt.
+    Echo,
     /// How long the model stays in memory after the answer.
     KeepAlive,
     Load(LoadOption),
@@ -92,6 +94,8 @@ pub struct RequestFacts<'a> {
     pub prompt_characters: Option<u64>,
     /// The body has exactly one prompt. False also where that is unknown.
     pub has_one_prompt: bool,
+    /// The answer is to begin with the prompt (`echo`), and what it lists of each token with the prompt's tokens.
+    pub echoes_prompt: bool,
     /// Why the body was not read to its end; `None` where it was.
     pub defect: Option<Defect>,
 }
@@ -106,6 +110,7 @@ static BODY: Object<Field> = Object::ignoring_case(&[
     ("inputs", CONTENT),
     ("input_prefix", CONTENT),
     ("input_suffix", CONTENT),
+    ("echo", Want::Truthy(Field::Echo)),
     // Chats.
     ("messages", Want::Each(Field::Prompt, &Want::Object(&MESSAGE))),
     ("system", CONTENT),
@@ -151,6 +156,8 @@ struct BodyValues {
     alone: u64,
     /// Prompts in lists.
     listed: u64,
+    /// The answer begins with the prompt.
+    echo: bool,
     /// By [`LoadOption`].
     load: [Option<u64>; 6],
     /// Whether the model is to be unloaded after the answer.
@@ -175,6 +182,10 @@ impl Visit<Field> for BodyValues {
                     Value::Is(is) => Some(is.into()),
                     _ => None,
                 };
+                return;
+            }
+            (Field::Echo, value) => {
+                self.echo = value == Value::Is(true);
                 return;
             }
             (Field::KeepAlive, value) => {
@@ -229,6 +240,7 @@ impl ModelScanner {
             model_leaves: self.model_leaves(),
             prompt_characters: self.prompt_characters(),
             has_one_prompt: self.has_one_prompt(),
+            echoes_prompt: self.values.echo,
             defect: self.defect(),
         }
     }

@@ -134,8 +134,11 @@ impl Watch for Faulty {
     fn requested(&mut self, model: Option<&NamedModel>) {
         panic!("a fault on purpose, asked for {model:?}");
     }
-    fn forwarded(&mut self, _: Instant) {
+    fn forwarded(&mut self) {
         panic!("a fault on purpose, forwarded");
+    }
+    fn uploaded(&mut self, _: Instant) {
+        panic!("a fault on purpose, uploaded");
     }
     fn phase(&mut self, phase: Phase) {
         panic!("a fault on purpose, in {phase:?}");

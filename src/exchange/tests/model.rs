@@ -208,3 +208,34 @@ fn a_model_that_reports_a_load_and_no_remote_host_is_local() {
         assert_eq!(case.complete(30).cold.is_some(), cold, "{name}");
     }
 }
+
+#[test]
+fn a_model_on_another_host_is_reported_as_such_before_it_works_or_with_the_answer_that_says_so() {
+    let residency = Arc::new(Residency::default());
+    residency.set_remote(&"local".into(), ["listed"].into_iter());
+    for (name, says_so, expected) in [
+        ("n:1b-cloud", false, &[SinkCall::Elsewhere, SinkCall::Uploaded][..]),
+        ("N:cloud", true, &[SinkCall::Elsewhere, SinkCall::Uploaded]),
+        ("listed", true, &[SinkCall::Elsewhere, SinkCall::Uploaded]),
+        ("mine", true, &[SinkCall::Uploaded, SinkCall::Elsewhere]),
+        ("m", false, &[SinkCall::Uploaded]),
+    ] {
+        let mut case = Case::on(CHAT, Recorder::default(), &residency);
+        case.request(&format!(r#"{{"model":"{name}"}}"#));
+        case.observation.forwarded(Instant::now());
+        case.observation.request_uploaded(case.zero);
+        case.head(OK, 10);
+        case.reading(true, true);
+        let elsewhere = if says_so { &[Event::Elsewhere][..] } else { &[] };
+        case.frame(20, elsewhere).frame(30, &[Event::Model(name), TEXT]).frame(40, elsewhere);
+        let recorder = case.recorder.clone();
+        case.frame(50, &[Event::Terminal]);
+        case.complete(60);
+        let calls: Vec<_> = recorder
+            .calls()
+            .into_iter()
+            .filter(|call| matches!(call, SinkCall::Elsewhere | SinkCall::Uploaded))
+            .collect();
+        assert_eq!(calls, expected, "{name}");
+    }
+}

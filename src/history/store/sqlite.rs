@@ -2,7 +2,6 @@
 
 mod day_file;
 mod expire;
-mod machine;
 mod main_file;
 mod names;
 mod open;

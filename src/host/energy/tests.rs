@@ -52,6 +52,10 @@ impl Rig {
         self.meter.end(self.ids.borrow()[model], self.at(self.now));
     }
 
+    fn retracted(&self, model: &str) {
+        self.meter.retract(self.ids.borrow()[model], self.at(self.now));
+    }
+
     fn joules_of(&self, model: &str) -> f64 {
         let totals = self.meter.totals().expect("it was read");
         totals.used.iter().filter(|(consumer, _)| &*consumer.model == model).map(|(_, joules)| joules).sum()
@@ -180,4 +184,38 @@ fn a_second_end_changes_nothing() {
     rig.until(1_000, IDLE);
     rig.until(2_000, 160.0);
     assert_within_2_percent(rig.joules_of("b"), 100.0);
+}
+
+#[test]
+fn a_retracted_exchange_has_no_part_in_its_slice_and_keeps_what_earlier_ones_gave_it() {
+    let mut rig = Rig::new();
+    let consumers = |rig: &Rig| -> Vec<String> {
+        rig.meter.totals().expect("read").used.iter().map(|(consumer, _)| consumer.model.to_string()).collect()
+    };
+    rig.until(2_000, IDLE);
+    rig.began("far");
+    rig.until(2_300, 160.0);
+    rig.began("a");
+    rig.until(2_700, 160.0);
+    rig.retracted("far");
+    rig.until(2_800, 160.0);
+    rig.ended("a");
+    rig.until(3_000, 160.0);
+    assert_eq!(consumers(&rig), ["a"]);
+    assert_within_2_percent(rig.joules_of("a"), 100.0);
+
+    let rest = rig.rest();
+    rig.began("far");
+    rig.until(3_500, 160.0);
+    rig.retracted("far");
+    rig.until(4_000, 160.0);
+    assert_eq!(consumers(&rig), ["a"], "it was alone");
+    assert_within_2_percent(rig.rest() - rest, 160.0);
+
+    rig.began("far");
+    rig.until(5_500, 160.0);
+    rig.retracted("far");
+    rig.until(6_000, 160.0);
+    assert_within_2_percent(rig.joules_of("far"), 100.0);
+    assert_within_2_percent(rig.joules_of("a") + rig.joules_of("far") + rig.rest(), rig.counted());
 }

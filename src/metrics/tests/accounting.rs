@@ -106,7 +106,7 @@ fn models_beyond_every_cap_lose_no_exchange() {
             watch.requested(Some(&model));
         }
         if dice.roll(2) == 0 {
-            watch.forwarded(Instant::now());
+            watch.forwarded();
         }
         if dice.roll(2) == 0 {
             watch.answered(&model);

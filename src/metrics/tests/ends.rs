@@ -41,7 +41,7 @@ fn an_exchange_that_was_refused_before_a_backend_was_chosen_counts_on_none() {
 fn an_exchange_that_another_backend_is_asked_for_is_active_there() {
     let metrics = metrics();
     let mut watch = begin(&metrics, &start(CHAT));
-    watch.forwarded(Instant::now());
+    watch.forwarded();
     watch.placed(&Placement { attempt: 2, ..on("far") });
     for (backend, active) in [("local", 0.0), ("far", 1.0)] {
         let label = format!("{{backend=\"{backend}\",model=\"unknown\"}}");

@@ -31,7 +31,8 @@ impl Rig {
 
     fn in_flight(&self, route: Route) -> impl Watch + use<> {
         let mut watch = begin(&self.metrics, &start(route));
-        watch.forwarded(Instant::now());
+        watch.forwarded();
+        watch.uploaded(Instant::now());
         watch
     }
 
@@ -48,8 +49,11 @@ fn only_exchanges_that_make_a_model_work_on_this_machine_are_attributed_energy()
     drop(rig.in_flight(TAGS));
     let mut watch = Sink::started(&*rig.metrics, &start(CHAT));
     watch.placed(&on("far"));
-    watch.forwarded(Instant::now());
+    watch.uploaded(Instant::now());
     drop(watch);
+    let mut uploading = begin(&rig.metrics, &start(CHAT));
+    uploading.forwarded();
+    drop(uploading);
     let refused = begin(&rig.metrics, &start(CHAT));
     drop(refused);
     assert!(rig.consumers().is_empty(), "{:?}", rig.consumers());
@@ -72,13 +76,39 @@ fn the_label_is_the_admitted_name_and_an_unknown_one_is_unknown() {
     rig.catalogue.admit("llama3:latest");
     let mut watch = begin(&rig.metrics, &start(CHAT));
     watch.requested(Some(&"llama3".into()));
-    watch.forwarded(Instant::now());
+    watch.uploaded(Instant::now());
     assert_eq!(rig.consumers(), ["llama3:latest"], "known before it worked");
     let mut other = rig.in_flight(CHAT);
     other.requested(Some(&"made-up".into()));
     assert_eq!(rig.consumers(), ["llama3:latest", "unknown"]);
     other.answered(&"mistral".into());
     assert_eq!(rig.consumers(), ["llama3:latest", "unknown", "mistral:latest"]);
+}
+
+/// Ollama passes requests for models of its cloud on.
+#[test]
+fn an_exchange_that_another_host_answers_is_attributed_no_energy() {
+    for known_from_the_name in [true, false] {
+        let mut rig = rig();
+        let mut watch = begin(&rig.metrics, &start(CHAT));
+        watch.requested(Some(&"m-cloud".into()));
+        watch.forwarded();
+        if known_from_the_name {
+            watch.elsewhere();
+        }
+        watch.uploaded(Instant::now());
+        if !known_from_the_name {
+            assert_eq!(rig.consumers(), ["unknown"]);
+            watch.elsewhere();
+        }
+        watch.uploaded(Instant::now());
+        watch.answered(&"m-cloud".into());
+        let before = rig.meter.totals().unwrap().rest;
+        rig.spend(100.0);
+        finish(watch, &plain(CHAT));
+        assert!(rig.consumers().is_empty(), "{known_from_the_name}: {:?}", rig.consumers());
+        assert!((rig.meter.totals().unwrap().rest - before - 100.0).abs() < 1e-6, "{known_from_the_name}");
+    }
 }
 
 #[test]

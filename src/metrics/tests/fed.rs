@@ -14,7 +14,7 @@ pub(super) fn fed() -> Arc<Metrics> {
     let record = full_chat();
     let mut watch = begin(&metrics, &record.start);
     watch.requested(Some(&"llama3".into()));
-    watch.forwarded(Instant::now());
+    watch.forwarded();
     watch.answered(&"llama3".into());
     watch.tokens(frame(2, None, false));
     watch.tokens(frame(2, Some(500), false));

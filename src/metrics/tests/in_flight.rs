@@ -11,7 +11,7 @@ fn the_gauges_move_once_and_go_down_once() {
     let mut watch = begin(&metrics, &start(CHAT));
     watch.requested(Some(&"m".into()));
     assert_eq!((requests("unknown"), generations("unknown")), (Some(1.0), Some(0.0)));
-    watch.forwarded(Instant::now());
+    watch.forwarded();
     assert_eq!((requests("unknown"), generations("unknown")), (Some(1.0), Some(1.0)));
     watch.answered(&"m".into());
     assert_eq!((requests("unknown"), requests("m:latest")), (Some(0.0), Some(1.0)));
@@ -38,7 +38,7 @@ fn the_gauges_stay_where_the_request_put_them_when_the_answer_names_another_mode
 fn a_dropped_watch_gives_its_gauges_back() {
     let metrics = metrics();
     let mut watch = begin(&metrics, &start(CHAT));
-    watch.forwarded(Instant::now());
+    watch.forwarded();
     drop(watch);
     assert!(
         values(&metrics, "active_requests")
@@ -52,7 +52,7 @@ fn a_dropped_watch_gives_its_gauges_back() {
 fn a_route_that_generates_nothing_is_no_generation() {
     let metrics = metrics();
     let mut watch = begin(&metrics, &start(TAGS));
-    watch.forwarded(Instant::now());
+    watch.forwarded();
     assert_eq!(values(&metrics, "active_generations"), [0.0]);
     assert_eq!(value(&metrics, r#"active_requests{backend="local",model=""}"#), Some(1.0));
     finish(watch, &plain(TAGS));

@@ -181,8 +181,14 @@ impl Watch for Watches {
     fn requested(&mut self, model: Option<&NamedModel>) {
         self.0.iter_mut().for_each(|watch| watch.requested(model));
     }
-    fn forwarded(&mut self, now: Instant) {
-        self.0.iter_mut().for_each(|watch| watch.forwarded(now));
+    fn forwarded(&mut self) {
+        self.0.iter_mut().for_each(|watch| watch.forwarded());
+    }
+    fn uploaded(&mut self, now: Instant) {
+        self.0.iter_mut().for_each(|watch| watch.uploaded(now));
+    }
+    fn elsewhere(&mut self) {
+        self.0.iter_mut().for_each(|watch| watch.elsewhere());
     }
     fn answered(&mut self, model: &NamedModel) {
         self.0.iter_mut().for_each(|watch| watch.answered(model));
