@@ -239,6 +239,19 @@ fn however_often_it_is_asked_the_counters_are_read_once_a_second() {
     assert!(second - first > 0.9 && third - first > 1.9, "{first} {second} {third}");
 }
 
+/// A clone may lie below a home that is closed to others.
+#[test]
+fn what_another_user_runs_lies_outside_the_clone_where_everybody_may_go() {
+    let scratch = Scratch::new("open");
+    let own = scratch.copied();
+    let clone = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the helper is a folder of it");
+    assert!(!own.starts_with(clone), "{}", own.display());
+    for folder in own.ancestors().skip(1) {
+        let mode = std::fs::metadata(folder).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o001, 0o001, "{} is closed to others", folder.display());
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn an_unprivileged_user_gets_what_is_for_everybody_and_is_told_what_is_not() {

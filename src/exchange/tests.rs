@@ -748,7 +748,9 @@ fn another_backend_restarts_the_timeline_and_a_whole_answer_has_no_gap() {
 #[test]
 fn lists_that_also_have_the_prompt_count_no_generated_tokens() {
     let event = |text: &str, tokens: &str| {
-        format!("data: {{\"choices\":[{{\"index\":0,\"text\":\"{text}\",\"logprobs\":{{\"tokens\":[{tokens}]}}}}]}}\n\n")
+        format!(
+            "data: {{\"choices\":[{{\"index\":0,\"text\":\"{text}\",\"logprobs\":{{\"tokens\":[{tokens}]}}}}]}}\n\n"
+        )
     };
     let pieces = [event("a b c", r#""a"," b"," c""#), event(" d", r#"" d""#)];
     let generated = |echo: &str, path| {
@@ -761,7 +763,10 @@ fn lists_that_also_have_the_prompt_count_no_generated_tokens() {
     for none in ["", r#","echo":false"#, r#","echo":null"#, r#","echo":true,"echo":false"#] {
         assert_eq!(generated(none, "/v1/completions"), listed, "{none}");
     }
-    let counted = [&pieces[..], &[String::from("data: {\"choices\":[],\"usage\":{\"prompt_tokens\":2,\"completion_tokens\":2}}\n\n")]];
+    let counted = [
+        &pieces[..],
+        &[String::from("data: {\"choices\":[],\"usage\":{\"prompt_tokens\":2,\"completion_tokens\":2}}\n\n")],
+    ];
     let request = r#"{"model":"m","prompt":"a b","stream":true,"logprobs":1,"echo":true}"#;
     let (record, _) = spoken("/v1/completions", request, &counted.concat(), End::ClientLeft);
     assert_eq!(record.generated_tokens, Some(TokenCount { value: 2, source: Source::Reported }));

@@ -163,7 +163,12 @@ impl Meter {
     pub fn totals(&self) -> Option<EnergyTotals> {
         let state = self.lock();
         (!state.devices.is_empty()).then(|| EnergyTotals {
-            used: state.consumers.iter().filter(|it| it.is_counted()).map(|it| (it.consumer.clone(), it.joules)).collect(),
+            used: state
+                .consumers
+                .iter()
+                .filter(|it| it.is_counted())
+                .map(|it| (it.consumer.clone(), it.joules))
+                .collect(),
             rest: state.rest,
             idle_watts: state.devices.values().filter_map(|device| device.idle.watts()).sum(),
         })
@@ -228,7 +233,8 @@ impl MeterState {
             return;
         }
 
-        let share = |(index, it): (usize, &ConsumerUse)| it.share.saturating_sub(before.get(index).copied().unwrap_or(0));
+        let share =
+            |(index, it): (usize, &ConsumerUse)| it.share.saturating_sub(before.get(index).copied().unwrap_or(0));
         let busy: u128 = self.consumers.iter().enumerate().map(share).sum();
         let idle = device.idle.observe(now, spent / time, busy > 0);
         let above = if busy > 0 { (spent - idle * time).max(0.0) } else { 0.0 };

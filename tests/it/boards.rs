@@ -11,7 +11,6 @@ mod dashboards;
 mod engines;
 mod exemplars;
 mod files;
-mod limits;
 mod lint;
 mod live;
 mod names;

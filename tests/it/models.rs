@@ -119,6 +119,10 @@ fn two_clients_with_different_context_lengths_reload_the_model_each_time() {
     assert_eq!(causes, ["first", "options_changed", "options_changed", "options_changed"]);
 }
 
+fn in_memory(server: &Simulator) -> String {
+    ask(server.address, "GET /api/ps HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+}
+
 /// As in Ollama (`server/sched.go`): a request that does not say how long leaves that as it is.
 #[test]
 fn the_simulated_server_keeps_a_model_as_the_last_request_that_says_how_long_wants_it() {
@@ -126,12 +130,28 @@ fn the_simulated_server_keeps_a_model_as_the_last_request_that_says_how_long_wan
     let expires = |keep_alive: Value| {
         let body = json!({"model": MODEL, "prompt": "x", "keep_alive": keep_alive, "options": {"num_predict": 1}});
         Client::connect(server.address).send(request("/api/generate", &body)).until("0\r\n\r\n");
-        let ps = ask(server.address, "GET /api/ps HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
-        ps.split("\"expires_at\":\"").nth(1).expect("it is in memory")[..2].to_owned()
+        in_memory(&server).split("\"expires_at\":\"").nth(1).expect("it is in memory")[..2].to_owned()
     };
     assert_eq!(expires(Value::Null), "20");
     assert_eq!([expires(json!(-1)), expires(Value::Null)], ["21", "21"], "in a hundred years");
     assert_eq!([expires(json!("1h")), expires(Value::Null)], ["20", "20"]);
+}
+
+#[test]
+fn the_simulated_server_unloads_a_busy_model_once_it_is_idle() {
+    let server = Simulator::start();
+    let mut busy = Client::connect(server.address);
+    let body = json!({"model": MODEL, "prompt": "[[stall]]", "keep_alive": "1h"});
+    busy.send(request("/api/generate", &body)).until("\"response\"");
+    let unload = request("/api/generate", &json!({"model": MODEL, "keep_alive": 0}));
+    Client::connect(server.address).send(unload).until("\"unload\"");
+    assert!(in_memory(&server).contains(MODEL), "it works");
+    drop(busy);
+    let left = Instant::now();
+    while in_memory(&server).contains(MODEL) {
+        assert!(left.elapsed() < PATIENCE, "it stays: {}", in_memory(&server));
+        std::thread::yield_now();
+    }
 }
 
 #[test]
