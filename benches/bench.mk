@@ -1,6 +1,6 @@
 # Included by the Makefile. Options of the benchmark go into ARGS: `make bench ARGS='--rounds 3 --only blast'`.
 
-.PHONY: bench bench-quick bench-instructions bench-setup
+.PHONY: bench bench-quick bench-instructions bench-history bench-setup
 
 bench: cargo bench-setup ## Compare with a bare TCP relay and nginx: about 20 minutes, on a machine that does nothing else
 	cargo build --release --locked --package inferometer --bin inferometer
@@ -13,6 +13,10 @@ bench-quick: ## See that the benchmark works: its numbers mean nothing
 bench-instructions: cargo bench-setup ## Count instructions and allocations of the inspector (wants valgrind)
 	cargo build --release --locked --package inferometer-bench
 	@cargo run --quiet --release --locked --package inferometer-bench --bin instructions
+
+bench-history: cargo ## Measure the history: its writer, bytes a row, questions to a month (ARGS=--quick: whether it works)
+	cargo build --release --locked --package inferometer-bench
+	@cargo run --quiet --release --locked --package inferometer-bench --bin history -- $(ARGS)
 
 bench-setup:
 	@benches/setup.sh

@@ -17,6 +17,7 @@ mod history;
 mod host;
 mod listen;
 mod location;
+mod machine;
 pub mod material;
 mod metrics;
 mod monitor;
@@ -69,7 +70,7 @@ async fn serve(
     let components = Arc::new(Components::build(&config, &material).map_err(AppError::System)?);
     let local = location::on_this_machine(&config.backends);
     backends::start(&config, &components, &local, &stopped);
-    host::start(&config, &components.metrics, local).map_err(AppError::System)?;
+    host::start(&config, &components, local).map_err(AppError::System)?;
     let admin = admin::serve(admin, clients_address, &components, &material, process.clone(), stopped);
     let fleet = fleet::build(&config, &components);
     let proxy = proxy::start(&config, descriptors, &components, &material, fleet.subscribe(), lives)

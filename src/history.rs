@@ -25,6 +25,7 @@
 //! * Ids follow the wall clock. Where it goes back, the process takes another number, so that its ids stay unique and
 //!   ascending for each number, and still say when an exchange ended.
 //! * Never content, a client's address or a raw query. A model's name is stored once a backend has confirmed it.
+//! * The machine is read every ten seconds ([`machine`]): an hour in memory, means by minute and by hour in `main.db`.
 //!
 //! Readers open the same files ([`query`], [`Reading`]), also from another process. SQL stands in `store` alone. A day of
 //! exchanges is one file with its own names, so that it can be copied or removed alone.
@@ -36,8 +37,10 @@ mod codes;
 mod day;
 pub mod id;
 pub mod in_flight;
+pub mod machine;
 pub mod names;
 pub mod query;
+pub mod readers;
 pub mod recorder;
 mod retention;
 pub mod rollup;
@@ -52,18 +55,19 @@ pub mod units;
 mod writer;
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 pub use codes::Coded;
 pub use day::Day;
+use machine::{ReadMachine, RecentMachine};
 use recorder::{ConfirmModel, RING, Recorder, Ring};
 use settings::{Engine, Pace, Settings};
 use state::HistoryState;
 pub use store::directory::Directory;
 pub use store::error::StoreError;
 pub use store::sqlite::read::Reading;
-use writer::{WallClock, Writer, WriterThread};
+use writer::{WallClock, WatchedMachine, Writer, WriterThread};
 
 /// The history of this process. Dropping it writes what is left.
 #[derive(Debug)]
@@ -71,6 +75,8 @@ pub struct History {
     recorder: Recorder,
     state: Arc<HistoryState>,
     writer: Mutex<Option<WriterThread>>,
+    machine: Arc<OnceLock<WatchedMachine>>,
+    recent: RecentMachine,
 }
 
 impl History {
@@ -87,13 +93,32 @@ impl History {
     /// # Errors
     /// When the system gives no thread.
     pub fn with_pace(settings: Settings, confirm: ConfirmModel, pace: Pace, clock: WallClock) -> io::Result<Self> {
+        let (machine, watched) = (Arc::<OnceLock<WatchedMachine>>::default(), RecentMachine::default());
         let state = Arc::<HistoryState>::default();
         if settings.engine == Engine::Off {
-            return Ok(Self { recorder: Recorder::default(), state, writer: Mutex::default() });
+            return Ok(Self {
+                recorder: Recorder::default(),
+                state,
+                writer: Mutex::default(),
+                machine,
+                recent: watched,
+            });
         }
         let ring = Arc::new(Ring::new(RING, Arc::default(), state.clone(), confirm));
-        let writer = Writer::new(ring.clone(), state.clone(), settings, pace, clock).spawn()?;
-        Ok(Self { recorder: Recorder::into(ring), state, writer: Mutex::new(Some(writer)) })
+        let writer = Writer::new(ring.clone(), state.clone(), settings, pace, clock);
+        let writer = writer.with_machine(machine.clone(), watched.clone()).spawn()?;
+        Ok(Self { recorder: Recorder::into(ring), state, writer: Mutex::new(Some(writer)), machine, recent: watched })
+    }
+
+    /// Reads the machine of this name from now on. Only the first call has an effect.
+    pub fn watch_machine(&self, node: Arc<str>, read: ReadMachine) {
+        let _first = self.machine.set(WatchedMachine { node, read: Mutex::new(read) });
+    }
+
+    /// The readings of the last hour.
+    #[must_use]
+    pub fn recent_machine(&self) -> RecentMachine {
+        self.recent.clone()
     }
 
     /// Records finished exchanges.

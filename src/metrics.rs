@@ -14,6 +14,7 @@
 //! | `backends` | results of probes |
 //! | `host` | the machine, and what every maker's GPUs report |
 //! | `models` | what backends report of themselves, of their models and of their load |
+//! | `history` | what the history writes, keeps and loses |
 //! | `program` | build, start, configuration, what was dropped |
 //! | `gpu/neutral`, `gpu/dcgm` | what NVIDIA's GPUs report beyond what every GPU does; the same under DCGM's names |
 //! | `energy` | energy by model, and its price |
@@ -49,6 +50,7 @@ mod family;
 pub mod gpu;
 mod handle_cache;
 mod histogram;
+pub mod history;
 pub mod host;
 mod labels;
 mod models;
@@ -98,6 +100,7 @@ use crate::exchange::outcome::{ColdCause, Malformed};
 use crate::exchange::record::Start;
 use crate::exchange::sink::Sink;
 use crate::exchange::vocabulary::Dialect;
+use crate::history::state::HistoryState;
 use crate::host::HostSnapshot;
 use crate::host::energy::Meter;
 
@@ -199,6 +202,13 @@ impl Metrics {
         host::HostMetrics::register(&registry, clock, move |now| take(now));
         gpu::GpuMetrics::register(&registry, move |now| take_for_gpus(now));
         self.registry.add(Box::new(ScrapedFamilies { name: "machine", registry }));
+    }
+
+    /// Exposes how the history is doing, unless it is off.
+    pub fn watch_history(&self, state: Arc<HistoryState>) {
+        let registry = prometheus::Registry::new();
+        history::HistoryMetrics::register(&registry, state);
+        self.registry.add(Box::new(ScrapedFamilies { name: "history", registry }));
     }
 
     /// Attributes the meter's energy to exchanges in flight, and exposes it by model. `local` are the names of the backends

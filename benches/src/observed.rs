@@ -13,6 +13,7 @@ use inferometer::exchange::residency::Residency;
 use inferometer::exchange::trace::TraceId;
 use inferometer::exchange::{Observation, ObservationContext, Settings};
 use inferometer::history::in_flight::InFlight;
+use inferometer::history::recorder::{ConfirmModel, Recorder};
 use inferometer::host::energy::Meter;
 use inferometer::logs::access::AccessLog;
 use inferometer::metrics::{self, Format, Metrics};
@@ -30,7 +31,7 @@ pub const GAP: Duration = Duration::from_millis(20);
 pub struct Observed {
     metrics: Arc<Metrics>,
     catalogue: Arc<Catalogue>,
-    sink: (Arc<Metrics>, (InFlight, AccessLog)),
+    sink: (Arc<Metrics>, ((InFlight, AccessLog), Recorder)),
     shared: ObservationContext,
     budget: Rc<DecodeBudget>,
     backend: Arc<str>,
@@ -50,7 +51,7 @@ impl Default for Observed {
         };
         let metrics = Metrics::new(settings, std::slice::from_ref(&backend), Arc::clone(&catalogue));
         metrics.watch_energy(Arc::<Meter>::default(), vec![Arc::clone(&backend)], None);
-        let sink = (Arc::clone(&metrics), (InFlight::default(), AccessLog::new(false)));
+        let sink = (Arc::clone(&metrics), ((InFlight::default(), AccessLog::new(false)), Recorder::default()));
         Self {
             metrics,
             catalogue,
@@ -72,8 +73,27 @@ impl Observed {
     #[must_use]
     pub fn logged() -> Self {
         let observed = Self::default();
-        observed.sink.1.1.enable_lines(true);
+        observed.sink.1.0.1.enable_lines(true);
         observed
+    }
+
+    /// With a history, the program's default.
+    #[must_use]
+    pub fn recorded(recorder: Recorder) -> Self {
+        let mut observed = Self::default();
+        observed.sink.1.1 = recorder;
+        observed
+    }
+
+    /// What the history asks for the names of models.
+    #[must_use]
+    pub fn confirm_any() -> ConfirmModel {
+        Box::new(|_, _, name| Some(name.into()))
+    }
+
+    /// Sets the time, for whoever measures in real time.
+    pub fn set_now(&mut self, now: Instant) {
+        self.now = now;
     }
 
     /// Starts an exchange on the only backend.

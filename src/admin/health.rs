@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::parts::Parts;
 use crate::backend::monitor::Monitor;
 use crate::backend::status::ProbeState;
+use crate::history::state::{Activity, HistoryHealth};
 
 #[derive(Serialize)]
 struct Health<'a> {
@@ -20,6 +21,21 @@ struct Health<'a> {
     /// Seconds since metrics were scraped; `null` before the first scrape.
     last_scrape_seconds: Option<f64>,
     backends: Vec<BackendHealth<'a>>,
+    history: HistoryStatus,
+}
+
+#[derive(Serialize)]
+struct HistoryStatus {
+    /// `off`, `opening`, `writing` or `paused`.
+    status: &'static str,
+    /// Why it is paused; `null` where it is not.
+    reason: Option<&'static str>,
+    /// Exchanges that it lost since the start.
+    lost: u64,
+    /// Seconds since the epoch; `null` where nothing is kept.
+    oldest: Option<f64>,
+    /// Of all files.
+    bytes: u64,
 }
 
 #[derive(Serialize)]
@@ -50,6 +66,7 @@ pub(super) fn json(parts: &Parts, last_scrape: Option<Instant>, now: Instant) ->
         in_flight: parts.in_flight.count(),
         last_scrape_seconds: last_scrape.map(|at| now.saturating_duration_since(at).as_secs_f64()),
         backends: parts.backends.iter().map(|monitor| backend(monitor, now)).collect(),
+        history: history(&parts.history.health()),
     };
     serde_json::to_vec(&health).expect("strings, numbers and lists only")
 }
@@ -68,5 +85,18 @@ fn backend(monitor: &Monitor, now: Instant) -> BackendHealth<'_> {
             ProbeState::Unknown | ProbeState::Up => None,
         },
         probe_seconds: status.probe.map(|took| took.as_secs_f64()),
+    }
+}
+
+fn history(health: &HistoryHealth) -> HistoryStatus {
+    HistoryStatus {
+        status: health.activity.as_str(),
+        reason: match &health.activity {
+            Activity::Paused(pause, _) => Some(pause.as_str()),
+            Activity::Off | Activity::Opening | Activity::Writing => None,
+        },
+        lost: health.lost(),
+        oldest: health.oldest.map(|millis| millis as f64 / 1e3),
+        bytes: health.bytes,
     }
 }

@@ -9,6 +9,7 @@ use super::negotiate::ExpositionFormat;
 use super::ready::Readiness;
 use crate::backend::monitor::Monitor;
 use crate::history::in_flight::InFlight;
+use crate::history::state::HistoryState;
 
 /// Writes every metric. May block; called on a thread of its own.
 pub type Encode = Arc<dyn Fn(ExpositionFormat) -> Vec<u8> + Send + Sync>;
@@ -35,4 +36,6 @@ pub struct Parts {
     pub backends: Vec<Arc<Monitor>>,
     /// Exchanges that have begun and not ended.
     pub in_flight: InFlight,
+    /// How the history is doing.
+    pub history: Arc<HistoryState>,
 }

@@ -51,6 +51,7 @@ async fn guarded(metrics: Encode, access: Access) -> Admin {
         metrics,
         backends: vec![backend.clone()],
         in_flight: in_flight.clone(),
+        history: Arc::default(),
     };
     let (stop, stopped) = watch::channel(false);
     let server = tokio::spawn(serve(listener, parts, stopped));

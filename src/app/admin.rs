@@ -35,6 +35,7 @@ pub(super) fn serve(
         metrics: encoder(components, process),
         backends: components.monitors.clone(),
         in_flight: components.in_flight.clone(),
+        history: components.history.state(),
     };
     tokio::spawn(admin::serve(listener, parts, stop))
 }
@@ -42,8 +43,10 @@ pub(super) fn serve(
 fn encoder(components: &Components, process: Arc<Process>) -> Encode {
     let metrics = components.metrics.clone();
     let dropped = metrics.sink_dropped("log");
+    let (lost, history) = (metrics.sink_dropped("history"), components.history.state());
     Arc::new(move |format| {
         dropped.inc_by((process.log_drops)().saturating_sub(dropped.get()));
+        lost.inc_by(history.health().lost().saturating_sub(lost.get()));
         metrics.encode(match format {
             ExpositionFormat::Text => Format::Text,
             ExpositionFormat::OpenMetrics => Format::OpenMetrics,

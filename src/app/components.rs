@@ -29,12 +29,15 @@ pub(super) struct Components {
 impl Components {
     pub(super) fn build(config: &Config, material: &Material) -> io::Result<Self> {
         let catalogue = Arc::new(Catalogue::new(config.max_models));
+        let (metrics, history) =
+            (metrics::build(config, catalogue.clone()), history::start(config, catalogue.clone())?);
+        metrics.watch_history(history.state());
         Ok(Self {
             monitors: config.backends.iter().map(|backend| monitor::build(config, backend, material)).collect(),
-            metrics: metrics::build(config, catalogue.clone()),
+            metrics,
             residency: Arc::default(),
             in_flight: InFlight::default(),
-            history: history::start(config, catalogue.clone())?,
+            history,
             access_log: AccessLog::new(config.access_log),
             readiness: Arc::default(),
             catalogue,

@@ -9,7 +9,10 @@ pub mod series;
 use std::sync::Arc;
 
 use super::id::RowId;
+use super::machine::{Fact, Means};
+use super::names::NameKind;
 use super::row::Row;
+use super::tops::TopBy;
 use crate::exchange::outcome::Outcome;
 use crate::exchange::vocabulary::Operation;
 
@@ -51,6 +54,15 @@ impl Filter {
     pub fn is_summed(&self) -> bool {
         self.client.is_none() && self.endpoint.is_none() && self.min_duration_us.is_none()
     }
+
+    /// The names that the sums are kept apart by, with their columns.
+    pub(super) fn summed_names(&self) -> [(&'static str, NameKind, &Option<Arc<str>>); 3] {
+        [
+            ("backend", NameKind::Backend, &self.backend),
+            ("model", NameKind::Model, &self.model),
+            ("tenant", NameKind::Tenant, &self.tenant),
+        ]
+    }
 }
 
 /// Most exchanges on a page.
@@ -74,7 +86,7 @@ pub struct PageQuery {
 pub struct Page {
     /// At most as many as were asked for.
     pub exchanges: Vec<Exchange>,
-    /// How many there are in all, also of those whose rows were left out.
+    /// How many there are in all, of the days that are kept: those too whose rows were left out by thinning.
     pub total: Result<u64, NoTotal>,
     /// Whether there are more rows after these.
     pub has_more: bool,
@@ -85,8 +97,6 @@ pub struct Page {
 pub enum NoTotal {
     /// The sums do not know what was asked for; counting would mean to read every row.
     NotSummed,
-    /// A part of the time lies before the oldest row that is kept.
-    PartlyForgotten,
 }
 
 impl NoTotal {
@@ -95,9 +105,32 @@ impl NoTotal {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NotSummed => "not_summed",
-            Self::PartlyForgotten => "partly_forgotten",
         }
     }
+}
+
+/// Asks for the longest, largest or dearest exchanges.
+#[derive(Clone, Debug)]
+pub struct TopQuery {
+    /// When they ended.
+    pub range: Range,
+    /// Which. Without a filter, whole hours are answered from lists, else rows are read.
+    pub filter: Filter,
+    /// By what they are compared.
+    pub by: TopBy,
+    /// How many, at most [`MAX_PAGE`].
+    pub limit: usize,
+}
+
+/// A machine in one interval.
+#[derive(Clone, Debug)]
+pub struct MachinePoint {
+    /// The beginning of the interval, in seconds since the epoch.
+    pub at: i64,
+    /// The machine's name.
+    pub node: Arc<str>,
+    /// The means of its readings.
+    pub means: Means<{ Fact::ALL.len() }>,
 }
 
 /// An exchange with its names.

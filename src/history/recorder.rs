@@ -108,3 +108,22 @@ impl Watch for Recording {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_full_ring_drops_rows_and_counts_them() {
+        let state = Arc::<HistoryState>::default();
+        let ring = Ring::new(3, Arc::default(), state.clone(), Box::new(|_, _, _| None));
+        let row = crate::history::row::sample(Duration::from_millis(5));
+        (0..5).for_each(|_| ring.push(Finished { ended: Instant::now(), row }));
+        assert_eq!((ring.len(), state.health().dropped[Dropped::RingFull as usize]), (3, 2));
+        assert!(ring.pop().is_some());
+        ring.push(Finished { ended: Instant::now(), row });
+        assert_eq!((ring.len(), state.health().lost()), (3, 2));
+    }
+}

@@ -289,3 +289,67 @@ impl Rollups {
         self.sums.clear();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::history::row::sample;
+    use crate::history::units::Count;
+
+    const HOUR: i64 = 3_600_000;
+
+    fn all(rollups: &Rollups, step: Step) -> Vec<(i64, &Sums)> {
+        let mut all: Vec<_> =
+            rollups.iter().filter(|(key, _)| key.step == step).map(|(key, sums)| (key.at, sums)).collect();
+        all.sort_by_key(|(at, _)| *at);
+        all
+    }
+
+    #[test]
+    fn an_exchange_ends_starts_and_is_busy_in_the_intervals_in_which_it_was() {
+        let mut rollups = Rollups::default();
+        // From 0:59:30 to 1:01:10.
+        rollups.fold(&sample(Duration::from_secs(100)), HOUR + 70_000, 1);
+        let minutes: Vec<_> =
+            all(&rollups, Step::Minute).iter().map(|(at, it)| (*at, it.started, it.requests, it.busy_us)).collect();
+        assert_eq!(minutes, [(3_540, 1, 0, 30_000_000), (3_600, 0, 0, 60_000_000), (3_660, 0, 1, 10_000_000)]);
+        let hours: Vec<_> =
+            all(&rollups, Step::Hour).iter().map(|(at, it)| (*at, it.started, it.requests, it.busy_us)).collect();
+        assert_eq!(hours, [(0, 1, 0, 30_000_000), (3_600, 0, 1, 70_000_000)]);
+    }
+
+    #[test]
+    fn the_time_of_the_longest_exchange_is_all_there() {
+        let mut rollups = Rollups::default();
+        let days = Duration::from_secs(3 * 86_400);
+        rollups.fold(&sample(days), 1_000 * HOUR, 2);
+        for step in Step::ALL {
+            let busy: u64 = all(&rollups, step).iter().map(|(_, sums)| sums.busy_us).sum();
+            assert_eq!(u128::from(busy), 2 * days.as_micros());
+        }
+    }
+
+    #[test]
+    fn sums_of_parts_are_those_of_the_whole_and_a_weight_counts_as_often() {
+        let row =
+            |generated: Option<u64>| Row { generated: Count::from(generated), ..sample(Duration::from_millis(20)) };
+        let (mut whole, mut one, mut other) = (Rollups::default(), Rollups::default(), Rollups::default());
+        for (at, generated) in [(1, Some(4)), (2, None), (3, Some(0))] {
+            whole.fold(&row(generated), at, 1);
+            if at < 2 { &mut one } else { &mut other }.fold(&row(generated), at, 1);
+        }
+        let mut merged = all(&one, Step::Hour)[0].1.clone();
+        merged.merge(all(&other, Step::Hour)[0].1);
+        let whole = all(&whole, Step::Hour)[0].1;
+        assert_eq!((merged.requests, merged.generated, merged.prompt), (3, Some(4), None), "unknown stays unknown");
+        assert_eq!(format!("{merged:?}"), format!("{whole:?}"));
+
+        let mut weighted = Rollups::default();
+        weighted.fold(&row(Some(4)), 1, 5);
+        let sums = all(&weighted, Step::Hour)[0].1;
+        assert_eq!((sums.requests, sums.generated, sums.bytes_in), (5, Some(20), 15));
+        assert_eq!(sums.sketch(Measure::Duration).count(), 5);
+    }
+}

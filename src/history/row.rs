@@ -239,6 +239,62 @@ impl Row {
     }
 }
 
+/// A completed chat that took so long.
+#[cfg(test)]
+pub(super) fn sample(duration: std::time::Duration) -> Row {
+    Row {
+        trace: TraceId::from_random(7),
+        parent: None,
+        backend: NameId::NONE,
+        model: NameId::NONE,
+        tenant: NameId::NONE,
+        client: NameId::NONE,
+        endpoint: NameId::NONE,
+        method: Method::Post,
+        dialect: Dialect::Ollama,
+        operation: Operation::Chat,
+        status: 200,
+        outcome: Outcome::Completed,
+        error: None,
+        phase: Phase::Decode,
+        finish: None,
+        cold: None,
+        flags: Flags::default(),
+        sources: [None; 2],
+        attempts: 1,
+        queued: Span::UNKNOWN,
+        placed: Span::UNKNOWN,
+        dialled: Span::UNKNOWN,
+        sent: Span::UNKNOWN,
+        uploaded: Span::UNKNOWN,
+        head: Span::UNKNOWN,
+        first_byte: Span::UNKNOWN,
+        first_token: Span::UNKNOWN,
+        first_answer: Span::UNKNOWN,
+        duration: Span::known(duration),
+        load: Span::UNKNOWN,
+        prefill: Span::UNKNOWN,
+        decode: Span::UNKNOWN,
+        overhead: Span::UNKNOWN,
+        largest_gap: Span::UNKNOWN,
+        per_token: Span::UNKNOWN,
+        rate: f32::NAN,
+        stalls: Count::known(0),
+        events: Count::UNKNOWN,
+        prompt: Count::UNKNOWN,
+        generated: Count::UNKNOWN,
+        cached: Count::UNKNOWN,
+        reasoning: Count::UNKNOWN,
+        drafted: Count::UNKNOWN,
+        accepted: Count::UNKNOWN,
+        prompt_characters: Count::UNKNOWN,
+        request_bytes: 3,
+        response_bytes: 5,
+        progress_bytes: u64::MAX,
+        cost: i64::MIN,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -64,6 +64,8 @@ pub struct Pace {
     pub retry: Duration,
     /// Between two looks at what is too old or too large.
     pub retain: Duration,
+    /// Between two readings of the machine.
+    pub sample: Duration,
 }
 
 impl Default for Pace {
@@ -73,6 +75,7 @@ impl Default for Pace {
             merge: Duration::from_secs(5),
             retry: Duration::from_secs(30),
             retain: Duration::from_secs(60),
+            sample: Duration::from_secs(10),
         }
     }
 }

@@ -157,6 +157,14 @@ pub struct HistoryHealth {
     pub oldest: Option<i64>,
 }
 
+impl HistoryHealth {
+    /// Rows lost since the start, for whatever reason.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.dropped.iter().sum()
+    }
+}
+
 impl HistoryState {
     /// A copy.
     #[must_use]

@@ -87,3 +87,22 @@ impl Tops {
         among
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::history::row::sample;
+
+    #[test]
+    fn only_what_is_among_the_first_hundred_so_far_is_a_candidate() {
+        let mut tops = Tops::default();
+        let mut among = |hour, millis| tops.consider(hour, &sample(Duration::from_millis(millis)))[0].is_some();
+        assert!((1..=u64::from(KEPT)).all(|millis| among(0, millis)), "the first hundred");
+        assert!(!among(0, 1), "as long as the shortest of them");
+        assert!(among(0, 2) && !among(0, 2), "it takes a place");
+        assert!(among(0, 5_000));
+        assert!(among(3_600, 1), "another hour begins anew");
+    }
+}

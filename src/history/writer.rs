@@ -5,6 +5,7 @@
 //! in the files, so that after a crash the account of this process tells which rows still have to be summed.
 
 mod batch;
+mod machine;
 mod retain;
 mod turn;
 mod waiting;
@@ -12,10 +13,11 @@ mod waiting;
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::machine::{MachineRollups, ReadMachine, RecentMachine};
 use super::recorder::Ring;
 use super::rollup::Rollups;
 use super::settings::{Pace, Settings};
@@ -54,10 +56,15 @@ pub(super) struct Writer {
     budget: Budget,
     /// The interval of each step that was last noted as one in which the program ran.
     ran: [i64; 2],
+    machine: Arc<OnceLock<WatchedMachine>>,
+    recent: RecentMachine,
+    means: MachineRollups,
     due: Due,
     last_turn: Instant,
     /// In milliseconds since the epoch.
     last_wall: i64,
+    /// The clock has gone back, and ids do not follow it yet.
+    went_back: bool,
 }
 
 /// When something is to be done again.
@@ -65,6 +72,19 @@ struct Due {
     merge: Instant,
     retry: Instant,
     retain: Instant,
+    sample: Instant,
+}
+
+/// The machine that is read, once it is known.
+pub(super) struct WatchedMachine {
+    pub(super) node: Arc<str>,
+    pub(super) read: Mutex<ReadMachine>,
+}
+
+impl std::fmt::Debug for WatchedMachine {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "WatchedMachine({})", self.node)
+    }
 }
 
 /// Keeps the thread. Dropping it writes what is left, and ends it.
@@ -105,10 +125,19 @@ impl Writer {
             candidates: Vec::new(),
             tops: Tops::default(),
             ran: [i64::MIN; 2],
-            due: Due { merge: now + pace.merge, retry: now, retain: now },
+            machine: Arc::default(),
+            recent: RecentMachine::default(),
+            means: MachineRollups::default(),
+            due: Due { merge: now + pace.merge, retry: now, retain: now, sample: now },
             last_turn: now,
             last_wall,
+            went_back: false,
         }
+    }
+
+    /// Reads the machine once it is set, and keeps the last readings here.
+    pub(super) fn with_machine(self, machine: Arc<OnceLock<WatchedMachine>>, recent: RecentMachine) -> Self {
+        Self { machine, recent, ..self }
     }
 
     /// Starts the thread.

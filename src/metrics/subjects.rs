@@ -8,6 +8,7 @@ use super::declare::Registrar;
 use super::energy::{self, EnergyAttribution};
 use super::failures::Failures;
 use super::gpu::{dcgm, neutral};
+use super::history;
 use super::host;
 use super::models::{Models, Reported};
 use super::per_model::{self, PerModel, Series};
@@ -31,6 +32,7 @@ static ALL: &[&[&Spec]] = &[
     Program::SPECS,
     program::REFUSALS,
     energy::SPECS,
+    history::SPECS,
     host::MACHINE,
     host::GPUS,
     neutral::CARDS,

@@ -11,6 +11,7 @@ mod dashboards;
 mod engines;
 mod exemplars;
 mod files;
+mod limits;
 mod lint;
 mod live;
 mod names;

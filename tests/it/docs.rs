@@ -75,6 +75,7 @@ fn exposed() -> BTreeMap<String, Shape> {
         "tests/it/host/mac.prom",
         "tests/golden/gpu.txt",
         "tests/golden/energy.txt",
+        "tests/golden/history.txt",
     ]
     .map(read)
     .concat();

@@ -1,6 +1,14 @@
 //! What happened stays known: exchanges in the files of the history, and read back.
 
+mod canaries;
+mod crash;
+mod exposed;
+mod faults;
+mod questions;
+mod retention;
 mod rows;
+mod storm;
+mod sums;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -15,7 +15,7 @@ use crate::support::program::Program;
 use crate::support::{PATIENCE, alone};
 
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n";
-const BODY: &str = r#"{"model":"llama3","messages":[]}"#;
+pub(crate) const BODY: &str = r#"{"model":"llama3","messages":[]}"#;
 /// Clients at the same time.
 const LANES: u64 = 32;
 /// Rounds through all fates that each client makes in a wave.
@@ -23,7 +23,7 @@ const ROUNDS: u64 = 30;
 
 /// What becomes of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+pub(crate) enum Fate {
     Whole,
     WholeAgain,
     SlowReader,
@@ -63,7 +63,7 @@ const FATES: [Fate; 15] = [
 
 impl Fate {
     /// The outcome that the exchange is counted under; none where there is no exchange.
-    fn outcome(self) -> Option<&'static str> {
+    pub(crate) fn outcome(self) -> Option<&'static str> {
         Some(match self {
             Self::Whole | Self::WholeAgain | Self::SlowReader => "completed",
             Self::NotFound => "http_error",
@@ -81,7 +81,7 @@ impl Fate {
 
 /// Requests that have reached the backend, by number.
 #[derive(Default)]
-struct Arrivals(Mutex<HashSet<u64>>, Condvar);
+pub(crate) struct Arrivals(Mutex<HashSet<u64>>, Condvar);
 
 impl Arrivals {
     fn arrive(&self, number: u64) {
@@ -106,7 +106,7 @@ fn word() -> Vec<u8> {
 }
 
 /// Answers as the request's target says: `/api/chat?FATE-NUMBER`.
-fn backend(arrivals: Arc<Arrivals>) -> Backend {
+pub(crate) fn backend(arrivals: Arc<Arrivals>) -> Backend {
     Backend::start(move |connection| {
         while let Some(head) = connection.head() {
             let head = String::from_utf8_lossy(&head).into_owned();
@@ -159,9 +159,15 @@ fn answer(connection: &mut Connection, fate: &str) -> bool {
     fate != "ResetBeforeHead"
 }
 
+/// The trace that a client says its exchange belongs to.
+pub(crate) fn trace(number: u64) -> String {
+    format!("{:032x}", u128::from(number) + 1)
+}
+
 /// Lives through one fate.
 fn live(fate: Fate, number: u64, address: SocketAddr, kept: &mut Option<Client>, arrivals: &Arrivals) {
-    let head = format!("POST /api/chat?{fate:?}-{number} HTTP/1.1\r\nHost: a\r\n");
+    let parent = format!("Traceparent: 00-{}-00f067aa0ba902b7-00\r\n", trace(number));
+    let head = format!("POST /api/chat?{fate:?}-{number} HTTP/1.1\r\nHost: a\r\n{parent}");
     let sized = format!("{head}Content-Length: {}\r\n\r\n", BODY.len());
     let fresh = || Client::connect(address);
     let sent = |text: String| {
@@ -219,9 +225,11 @@ fn live(fate: Fate, number: u64, address: SocketAddr, kept: &mut Option<Client>,
     }
 }
 
-/// Every client lives through every fate, in an order of its own.
-fn wave(address: SocketAddr, arrivals: &Arrivals, number: u64) {
+/// Every client lives through every fate, in an order of its own. Returns each with its number.
+pub(crate) fn wave(address: SocketAddr, arrivals: &Arrivals, number: u64) -> Vec<(Fate, u64)> {
+    let lived = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
+        let lived = &lived;
         for lane in 0..LANES {
             scope.spawn(move || {
                 let mut kept = None;
@@ -230,11 +238,13 @@ fn wave(address: SocketAddr, arrivals: &Arrivals, number: u64) {
                         let fate = FATES[((step * 7 + lane + round) % FATES.len() as u64) as usize];
                         let number = ((number * LANES + lane) * ROUNDS + round) * 100 + step;
                         live(fate, number, address, &mut kept, arrivals);
+                        lived.lock().expect("no panic").push((fate, number));
                     }
                 }
             });
         }
     });
+    lived.into_inner().expect("no panic")
 }
 
 fn check(program: &Program, waves: u64) {
@@ -261,6 +271,7 @@ fn every_exchange_of_a_storm_is_counted_once_and_nothing_is_left() {
     let program = Program::with(backend.address, &["--access-log", "off"]);
     // What starts with the first exchange is there before the counting begins.
     program.wait_for("backend_up", &[], 1.0);
+    program.wait_for_history();
     let before = (program.descriptors(), program.threads());
     wave(program.clients, &arrivals, 0);
     check(&program, 1);

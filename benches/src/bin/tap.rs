@@ -1,4 +1,4 @@
-//! Runs the observation alone COUNT times: `tap reader|exchange CASE COUNT`, `tap request|logged EXCHANGE COUNT`, `tap
+//! Runs the observation alone COUNT times: `tap reader|exchange CASE COUNT`, `tap request|recorded|logged EXCHANGE COUNT`, `tap
 //! scrape COUNT`.
 //!
 //! Run it under a counting tool with COUNT and with twice COUNT: the difference is the exact cost of the additional
@@ -8,6 +8,8 @@ use std::hint::black_box;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use inferometer::history::History;
+use inferometer::history::settings::{Engine, Pace, Settings};
 use inferometer::logs;
 use inferometer::wire::budget::DecodeBudget;
 use inferometer::wire::reader::Reader;
@@ -26,11 +28,14 @@ fn main() -> ExitCode {
         (["request", name, _], Some(count)) => {
             Exchange::named(name).map(|exchange| request(exchange, count, Observed::default()))
         }
+        (["recorded", name, _], Some(count)) => Exchange::named(name).and_then(|exchange| recorded(exchange, count)),
         (["logged", name, _], Some(count)) => Exchange::named(name).map(|exchange| logged(exchange, count)),
         _ => None,
     };
     let Some(elapsed) = elapsed else {
-        eprintln!("usage: tap reader|exchange CASE COUNT, tap request|logged EXCHANGE COUNT, or tap scrape COUNT");
+        eprintln!(
+            "usage: tap reader|exchange CASE COUNT, tap request|recorded|logged EXCHANGE COUNT, or tap scrape COUNT"
+        );
         return ExitCode::from(2);
     };
     println!("{} ns", elapsed.as_nanos());
@@ -85,6 +90,20 @@ fn logged(exchange: &Exchange, count: usize) -> Duration {
     let elapsed = request(exchange, count, Observed::logged());
     drop(log);
     elapsed
+}
+
+/// As [`request`], with the exchange's row in the ring of a history whose writer sleeps: it is another thread, and its
+/// work is measured elsewhere.
+fn recorded(exchange: &Exchange, count: usize) -> Option<Duration> {
+    let sleeping = Duration::from_secs(3600);
+    let pace = Pace { drain: sleeping, merge: sleeping, retry: sleeping, retain: sleeping, sample: sleeping };
+    let settings = Settings { engine: Engine::Sqlite, raw_rate: 1, ..Settings::default() };
+    let clock = Box::new(std::time::SystemTime::now);
+    let history = History::with_pace(settings, Observed::confirm_any(), pace, clock).ok()?;
+    let elapsed = request(exchange, count, Observed::recorded(history.recorder()));
+    // Its end would take the rows.
+    std::mem::forget(history);
+    Some(elapsed)
 }
 
 /// Scrapes with as many series as the label caps allow.

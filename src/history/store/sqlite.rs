@@ -2,6 +2,7 @@
 
 mod day_file;
 mod expire;
+mod machine;
 mod main_file;
 mod names;
 mod open;

@@ -19,16 +19,35 @@ const JUMP: i64 = 1_000;
 impl Writer {
     pub(super) fn turn(&mut self, is_last: bool) {
         let (now, wall) = (Instant::now(), self.now());
-        self.take(now, wall);
-        self.last_turn = now;
-        let went_back = wall < std::mem::replace(&mut self.last_wall, wall) - JUMP;
-        if (self.due.retry <= now || is_last)
-            && let Err(error) = self.write(now, wall, went_back, is_last)
+        self.went_back |= wall < std::mem::replace(&mut self.last_wall, wall) - JUMP;
+        let is_due = self.due.retry <= now || is_last;
+        // Before rows of the new time get ids.
+        if is_due
+            && self.went_back
+            && let Err(error) = self.follow_clock(wall)
         {
+            self.fail(error, now, wall);
+        }
+        self.take(now, wall);
+        self.sample(now);
+        self.last_turn = now;
+        if is_due && let Err(error) = self.write(now, wall, is_last) {
             self.fail(error, now, wall);
         }
         self.shed();
         self.state.set_waiting(self.ring.len() + self.waiting.len());
+    }
+
+    /// After the clock has gone back: finishes what has the old time, and takes another number.
+    fn follow_clock(&mut self, wall: i64) -> Result<(), StoreError> {
+        self.insert(wall)?;
+        self.merge(wall)?;
+        if let Some(store) = &mut self.store {
+            store.renumber(wall)?;
+            tracing::warn!("the clock of this machine went back, and the history follows it");
+        }
+        self.went_back = false;
+        Ok(())
     }
 
     /// Writes the last rows and sums, and closes the account.
@@ -40,19 +59,19 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, now: Instant, wall: i64, went_back: bool, is_last: bool) -> Result<(), StoreError> {
+    fn write(&mut self, now: Instant, wall: i64, is_last: bool) -> Result<(), StoreError> {
         self.open(wall)?;
         self.insert(wall)?;
-        if went_back || is_last || self.due.merge <= now {
+        if is_last || self.due.merge <= now {
             self.due.merge = now + self.pace.merge;
             self.merge(wall)?;
         }
-        if went_back && let Some(store) = &mut self.store {
-            tracing::warn!("the clock of this machine went back: the history follows it");
-            store.renumber(wall)?;
+        if is_last {
+            self.merge_machine()?;
         }
         if self.due.retain <= now && !is_last {
             self.due.retain = now + self.pace.retain;
+            self.merge_machine()?;
             self.retain(wall)?;
         }
         if self.state.set_activity(Activity::Writing) {

@@ -144,6 +144,15 @@ impl Program {
         }
     }
 
+    /// Waits until the files of the history are open.
+    pub(crate) fn wait_for_history(&self) {
+        let begun = Instant::now();
+        while self.metric("history_size_bytes", &[]) < 1.0 {
+            assert!(begun.elapsed() < PATIENCE, "the history is not open:\n{}", self.fetch("/metrics"));
+            std::thread::yield_now();
+        }
+    }
+
     pub(crate) fn signal(&self, signal: rustix::process::Signal) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, signal).expect("it lives");

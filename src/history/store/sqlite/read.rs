@@ -1,6 +1,11 @@
 //! All files, for reading: single exchanges here, what needs more in the files below.
 
+mod machine;
 mod page;
+mod series;
+mod sums;
+mod top;
+mod total;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,5 +1,6 @@
 //! Makes the sums complete after a process has died: what it had written and not yet summed is folded from its rows.
 
+use hashbrown::HashMap;
 use rusqlite::Connection;
 
 use super::main_file::{MainFile, Merge};
@@ -7,7 +8,7 @@ use super::schema::FileKind;
 use super::{names, open, rows};
 use crate::history::day::Day;
 use crate::history::id::{ProcessNumber, RowId};
-use crate::history::names::Names;
+use crate::history::names::{NameId, Names};
 use crate::history::rollup::Rollups;
 use crate::history::store::directory::Directory;
 use crate::history::store::error::StoreError;
@@ -25,26 +26,27 @@ pub(super) fn recover(
     for day in directory.days().into_iter().filter(|day| *day >= Day::of(last.millis())) {
         let path = directory.day(day);
         let Some(connection) = open::readable(&path, FileKind::Day)? else { continue };
-        let folded = fold(&connection, (process, last), names, &mut rollups);
+        let folded =
+            names::read(&connection, names).and_then(|known| fold(&connection, (process, last), &known, &mut rollups));
         found += folded.map_err(|error| StoreError::of(&error, &path))?;
     }
     main.merge(&Merge { rollups: &rollups, tops: &[], names, ran: None, folded: (process, None) })?;
     Ok(found)
 }
 
-fn fold(
+/// Folds the rows of a process that follow an id. `names` are those of the file. Returns the number of rows.
+pub(super) fn fold(
     connection: &Connection,
     (process, last): (ProcessNumber, RowId),
-    names: &Names,
+    names: &HashMap<i64, NameId>,
     rollups: &mut Rollups,
 ) -> rusqlite::Result<u64> {
-    let known = names::read(connection, names)?;
     let select = format!("SELECT {} FROM exchanges WHERE id > ?1 AND (id >> 16) & 15 = ?2", rows::COLUMNS);
     let mut select = connection.prepare(&select)?;
     let mut found = select.query((last.0, process.0))?;
     let mut count = 0;
     while let Some(row) = found.next()? {
-        if let Some(entry) = rows::read(row, &known)? {
+        if let Some(entry) = rows::read(row, names)? {
             rollups.fold(&entry.row, entry.id.millis(), u64::from(entry.weight));
             count += 1;
         }

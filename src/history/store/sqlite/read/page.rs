@@ -4,10 +4,9 @@ use rusqlite::types::Value;
 
 use super::{OpenDay, Reading};
 use crate::history::codes::Coded;
-use crate::history::day::Day;
 use crate::history::id::RowId;
 use crate::history::names::{NameKind, Names};
-use crate::history::query::{Filter, MAX_PAGE, NoTotal, Page, PageQuery, Range};
+use crate::history::query::{Filter, MAX_PAGE, Page, PageQuery, Range};
 use crate::history::store::error::StoreError;
 
 impl Reading {
@@ -19,7 +18,7 @@ impl Reading {
         let deadline = self.deadline();
         let limit = query.limit.min(MAX_PAGE);
         let (mut skip, mut exchanges) = (query.offset, Vec::new());
-        for day in self.directory.days().into_iter().rev().filter(|day| touches(*day, query.range)) {
+        for day in self.days_of(query.range) {
             let Some(open) = self.day(day, deadline)? else { continue };
             let Some((condition, values)) = condition(&open, &self.names, query.range, &query.filter) else { continue };
             // One more than asked for tells whether there are more.
@@ -36,12 +35,9 @@ impl Reading {
         }
         let has_more = exchanges.len() > limit;
         exchanges.truncate(limit);
-        Ok(Page { exchanges, total: Err(NoTotal::NotSummed), has_more })
+        let total = self.total(query.range, &query.filter, deadline)?;
+        Ok(Page { exchanges, total, has_more })
     }
-}
-
-fn touches(day: Day, range: Range) -> bool {
-    day.begin() < range.to && day.next().begin() > range.from
 }
 
 impl OpenDay {

@@ -1,0 +1,204 @@
+//! Measures the history in one process: what its writer costs, how large a row is, and how long questions to a month of
+//! exchanges take. The data path's part is counted by `instructions`.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use inferometer::history::query::series::{Interval, SeriesQuery};
+use inferometer::history::query::{Filter, PageQuery, Range, TopQuery};
+use inferometer::history::settings::{Engine, Pace, Retention, Settings};
+use inferometer::history::tops::TopBy;
+use inferometer::history::{Directory, History, Reading, StoreError};
+use inferometer_bench::chunks::{EXCHANGES, Exchange};
+use inferometer_bench::observed::Observed;
+
+const DAY: i64 = 86_400_000;
+
+/// Exchanges of the month, and the length of the paced runs.
+struct Scale {
+    month: u64,
+    run: Duration,
+}
+
+fn main() -> ExitCode {
+    let quick = std::env::args().any(|word| word == "--quick");
+    let rows = std::env::args().find_map(|word| word.strip_prefix("--rows=")?.parse().ok());
+    let scale = match quick {
+        true => Scale { month: rows.unwrap_or(20_000), run: Duration::from_secs(2) },
+        false => Scale { month: rows.unwrap_or(1_000_000), run: Duration::from_secs(60) },
+    };
+    let folder = std::env::temp_dir().join(format!("inferometer-history-{}", std::process::id()));
+    println!("| run | exchanges | rows kept | ring refused | weights and sums agree | writer, share of a core |");
+    println!("| --- | --- | --- | --- | --- | --- |");
+    for rate in [500, 10_000] {
+        paced(&folder.join(rate.to_string()), rate, scale.run);
+    }
+    month(&folder.join("month"), scale.month);
+    let _ = std::fs::remove_dir_all(&folder);
+    ExitCode::SUCCESS
+}
+
+fn settings(directory: &Path, raw_rate: u64) -> Settings {
+    let year = Duration::from_secs(365 * 86_400);
+    let retention = Retention { raw: year, raw_bytes: u64::MAX, minutes: year, hours: year };
+    Settings { engine: Engine::Sqlite, directory: Some(directory.into()), retention, raw_rate }
+}
+
+/// Records so many exchanges a second, in real time, and checks what was kept of them.
+fn paced(directory: &Path, rate: u64, run: Duration) {
+    let history = History::start(settings(directory, 500), Observed::confirm_any()).expect("a thread");
+    let mut observed = Observed::recorded(history.recorder());
+    let (begun, cpu) = (Instant::now(), writer_cpu());
+    let mut count = 0;
+    while begun.elapsed() < run {
+        let due = (begun.elapsed().as_secs_f64() * rate as f64) as u64;
+        while count < due {
+            observed.set_now(Instant::now());
+            observed.exchange(&EXCHANGES[count as usize % EXCHANGES.len()]);
+            count += 1;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    let share = (writer_cpu() - cpu) / begun.elapsed().as_secs_f64();
+    history.close();
+    let health = history.state().health();
+    let reading = reading(directory);
+    let range = Range { from: 0, to: 1 << 42 };
+    let page = PageQuery { range, filter: Filter::default(), offset: 0, limit: 1 };
+    let total = reading.page(&page).map(|page| page.total);
+    let agree = matches!(total, Ok(Ok(total)) if total == count) && health.written + health.thinned == count;
+    println!(
+        "| {rate} a second for {run:?} | {count} | {} | {} | {} | {:.1} % |",
+        health.written,
+        health.lost(),
+        if agree { "yes" } else { "NO" },
+        share * 100.0
+    );
+}
+
+/// The seconds that the thread named `history` has used; not a number where there is no such account.
+fn writer_cpu() -> f64 {
+    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten().map(|entry| entry.path());
+    let named = |path: &PathBuf| std::fs::read_to_string(path.join("comm")).is_ok_and(|name| name.trim() == "history");
+    let schedstat =
+        tasks.into_iter().filter(named).filter_map(|path| std::fs::read_to_string(path.join("schedstat")).ok());
+    let nanos = schedstat.filter_map(|text| text.split(' ').next()?.parse::<f64>().ok());
+    nanos.sum::<f64>() / 1e9
+}
+
+/// Writes exchanges as if a month passed, and asks.
+fn month(directory: &Path, rows: u64) {
+    let now = SystemTime::now();
+    let offset = Arc::new(AtomicI64::new(-30 * DAY));
+    let clock = offset.clone();
+    let shifted = move || {
+        let back = clock.load(Ordering::SeqCst).unsigned_abs();
+        SystemTime::now() - Duration::from_millis(back)
+    };
+    let pace = Pace { drain: Duration::from_millis(1), ..Pace::default() };
+    let history = History::with_pace(settings(directory, 1_000_000), Observed::confirm_any(), pace, Box::new(shifted));
+    let history = history.expect("a thread");
+    let mut observed = Observed::recorded(history.recorder());
+    let (begun, cpu) = (Instant::now(), writer_cpu());
+    let hours = 30 * 24;
+    let mut recorded = 0;
+    for hour in 1..=hours {
+        while recorded < rows * hour / hours {
+            observed.set_now(Instant::now());
+            observed.exchange(pick(recorded));
+            recorded += 1;
+            // Rows of another hour must not wait when the clock goes on.
+            if recorded % 10_000 == 0 {
+                wait(&history, recorded);
+            }
+        }
+        wait(&history, recorded);
+        offset.store(-30 * DAY + i64::try_from(hour).expect("few") * DAY / 24, Ordering::SeqCst);
+    }
+    let (seconds, cpu) = (begun.elapsed().as_secs_f64(), writer_cpu() - cpu);
+    history.close();
+    let health = history.state().health();
+    let bytes = Directory::within(directory).bytes();
+    println!(
+        "\n{rows} exchanges of 30 days: {} bytes a row with its sums, {:.1} µs of the writer a row, {:.0} s in all, {} lost.\n",
+        bytes / rows.max(1),
+        cpu * 1e6 / rows as f64,
+        seconds,
+        health.lost()
+    );
+    ask(directory, now);
+}
+
+fn pick(at: u64) -> &'static Exchange {
+    &EXCHANGES[(at as usize * 7) % EXCHANGES.len()]
+}
+
+fn wait(history: &History, rows: u64) {
+    while history.state().health().written < rows {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn reading(directory: &Path) -> Reading {
+    Reading::new(Directory::within(directory), Duration::from_secs(60))
+}
+
+/// A question, and its name.
+type Question = (&'static str, Box<dyn Fn(&Reading) -> Result<(), StoreError>>);
+
+fn ask(directory: &Path, now: SystemTime) {
+    let now = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    let now = i64::try_from(now).unwrap_or(0);
+    let last = move |hours: i64| Range { from: now - hours * 3_600_000, to: now };
+    let series = move |range, seconds| {
+        let interval = Interval::of_seconds(seconds).expect("whole");
+        move |reading: &Reading| reading.series(&SeriesQuery { range, interval, filter: Filter::default() }).map(drop)
+    };
+    let page = move |range, filter: Filter| {
+        move |reading: &Reading| {
+            reading.page(&PageQuery { range, filter: filter.clone(), offset: 0, limit: 50 }).map(drop)
+        }
+    };
+    let top = move |filter: Filter| {
+        move |reading: &Reading| {
+            reading
+                .top(&TopQuery { range: last(720), filter: filter.clone(), by: TopBy::Duration, limit: 20 })
+                .map(drop)
+        }
+    };
+    let newest =
+        reading(directory).page(&PageQuery { range: last(720), filter: Filter::default(), offset: 0, limit: 1 });
+    let trace = newest.ok().and_then(|page| page.exchanges.first().map(|it| it.row.trace));
+    let failed = Filter { failed: true, ..Filter::default() };
+    let model = Filter { model: Some("llama3.2".into()), ..Filter::default() };
+    let mut questions: Vec<Question> = vec![
+        ("first screen: the last hour by the minute", Box::new(series(last(1), 60))),
+        ("first screen: the last 50, and how many", Box::new(page(last(24), Filter::default()))),
+        ("a day by five minutes", Box::new(series(last(24), 300))),
+        ("30 days by the hour", Box::new(series(last(720), 3_600))),
+        ("30 days: failures, and how many", Box::new(page(last(720), failed.clone()))),
+        ("30 days: a model's, and how many", Box::new(page(last(720), model.clone()))),
+        ("30 days: top 20 by duration", Box::new(top(Filter::default()))),
+        ("30 days: top 20 of a model, from the rows", Box::new(top(model))),
+    ];
+    if let Some(trace) = trace {
+        questions.push(("by trace", Box::new(move |reading| reading.trace(trace).map(drop))));
+    }
+    println!("| question | p50, ms | p95, ms |");
+    println!("| --- | --- | --- |");
+    for (name, question) in questions {
+        let reading = reading(directory);
+        let mut times: Vec<f64> = (0..20)
+            .map(|_| {
+                let begun = Instant::now();
+                question(&reading).unwrap_or_else(|error| println!("{name}: {error}"));
+                begun.elapsed().as_secs_f64() * 1e3
+            })
+            .collect();
+        times.sort_by(f64::total_cmp);
+        println!("| {name} | {:.1} | {:.1} |", times[10], times[18]);
+    }
+}

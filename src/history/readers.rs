@@ -1,0 +1,72 @@
+//! Two threads that answer questions, so that none is answered on a thread that serves.
+//!
+//! Promises: at most two questions are answered at once, and a bounded number waits; a question is given up after its
+//! time limit. A question whose asker has gone is not answered.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
+
+use tokio::sync::oneshot;
+
+use super::query::TIME_LIMIT;
+use super::store::directory::Directory;
+use super::store::sqlite::read::Reading;
+
+/// Questions that are answered at the same time.
+const READERS: usize = 2;
+
+/// Questions that may wait.
+const MAX_WAITING: usize = 32;
+
+type Question = Box<dyn FnOnce(&Reading) + Send>;
+
+/// Passes questions to the readers. Clones share them; they end with the last clone.
+#[derive(Clone, Debug)]
+pub struct Readers(mpsc::SyncSender<Question>);
+
+/// Too many questions wait, or the readers have ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooMany;
+
+impl Readers {
+    /// Starts the threads, which read this directory.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(directory: &Directory) -> io::Result<Self> {
+        let (ask, questions) = mpsc::sync_channel::<Question>(MAX_WAITING);
+        let questions = Arc::new(Mutex::new(questions));
+        for reader in 0..READERS {
+            let (questions, reading) = (questions.clone(), Reading::new(directory.clone(), TIME_LIMIT));
+            thread::Builder::new().name(format!("history-read-{reader}")).spawn(move || {
+                loop {
+                    let next = questions.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                    match next {
+                        Ok(question) => question(&reading),
+                        Err(_) => return,
+                    }
+                }
+            })?;
+        }
+        Ok(Self(ask))
+    }
+
+    /// Has a question answered on a reader.
+    ///
+    /// # Errors
+    /// When too many wait.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Reading) -> T + Send + 'static,
+    ) -> Result<T, TooMany> {
+        let (answer, answered) = oneshot::channel();
+        let question = move |reading: &Reading| {
+            if !answer.is_closed() {
+                drop(answer.send(question(reading)));
+            }
+        };
+        self.0.try_send(Box::new(question)).map_err(|_| TooMany)?;
+        answered.await.map_err(|_| TooMany)
+    }
+}

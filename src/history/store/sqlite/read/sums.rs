@@ -1,0 +1,150 @@
+//! Sums of `main.db` as of now: with the rows that their writers have not added yet.
+
+use rusqlite::Connection;
+use rusqlite::types::Value;
+
+use super::{Reading, limited};
+use crate::history::codes::Coded;
+use crate::history::day::Day;
+use crate::history::id::{MAX_PROCESSES, ProcessNumber, RowId};
+use crate::history::names::NameKind;
+use crate::history::query::{Filter, Range};
+use crate::history::rollup::{Dimensions, Rollups, Step, Sums};
+use crate::history::store::error::StoreError;
+use crate::history::store::sqlite::{open, recover, schema::FileKind, sums};
+
+/// `main.db` as it is at one instant, and the rows that it does not have yet.
+pub(super) struct Snapshot {
+    connection: Connection,
+    /// What was written after the last merge of each writer.
+    unmerged: Rollups,
+    path: std::path::PathBuf,
+}
+
+impl Reading {
+    /// Takes a snapshot; `None` where there is no file yet.
+    pub(super) fn snapshot(&self, deadline: std::time::Instant) -> Result<Option<Snapshot>, StoreError> {
+        let path = self.directory.main();
+        let Some(connection) = open::readable(&path, FileKind::Main)? else { return Ok(None) };
+        let failed = |error: rusqlite::Error| StoreError::of(&error, &path);
+        limited(&connection, deadline).map_err(failed)?;
+        // Within one transaction, so that sums and accounts are those of one instant.
+        connection.execute_batch("BEGIN").map_err(failed)?;
+        let accounts = accounts(&connection).map_err(failed)?;
+        let mut unmerged = Rollups::default();
+        let oldest = accounts.iter().map(|(_, last)| Day::of(last.millis())).min();
+        for day in self.directory.days().into_iter().filter(|day| oldest.is_some_and(|oldest| *day >= oldest)) {
+            let Some(day) = self.day(day, deadline)? else { continue };
+            for account in &accounts {
+                let folded = recover::fold(&day.connection, *account, &day.names, &mut unmerged);
+                folded.map_err(|error| StoreError::of(&error, &day.path))?;
+            }
+        }
+        Ok(Some(Snapshot { connection, unmerged, path }))
+    }
+}
+
+/// The processes that write, with the last row of each that is in the sums.
+fn accounts(connection: &Connection) -> rusqlite::Result<Vec<(ProcessNumber, RowId)>> {
+    let mut select = connection.prepare("SELECT key, value FROM meta WHERE key LIKE 'folded/%'")?;
+    let found = select.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
+    let number = |key: &str| key.strip_prefix("folded/")?.parse().ok().filter(|number| *number < MAX_PROCESSES);
+    let mut accounts = Vec::new();
+    for account in found {
+        let (key, last) = account?;
+        accounts.extend(number(&key).map(|number| (ProcessNumber(number), RowId(last))));
+    }
+    Ok(accounts)
+}
+
+impl Snapshot {
+    fn failed(&self) -> impl Fn(rusqlite::Error) -> StoreError + '_ {
+        |error| StoreError::of(&error, &self.path)
+    }
+
+    /// Passes on the sums of each interval of a range that fit, with its beginning. `range` holds whole intervals, in
+    /// milliseconds. Of the filter, backend, model, tenant and operation count.
+    pub(super) fn each(
+        &self,
+        reading: &Reading,
+        (step, range): (Step, Range),
+        filter: &Filter,
+        mut visit: impl FnMut(i64, &Sums),
+    ) -> Result<(), StoreError> {
+        self.stored(step, range, filter, &mut visit).map_err(self.failed())?;
+        for (key, sums) in self.unmerged.iter() {
+            let is_inside = key.step == step && (range.from..range.to).contains(&(key.at * 1000));
+            if is_inside && fits(reading, &key.of, filter) {
+                visit(key.at, sums);
+            }
+        }
+        Ok(())
+    }
+
+    fn stored(
+        &self,
+        step: Step,
+        range: Range,
+        filter: &Filter,
+        visit: &mut impl FnMut(i64, &Sums),
+    ) -> rusqlite::Result<()> {
+        let mut terms = vec!["step = ? AND at >= ? AND at < ?".to_owned()];
+        let mut values = vec![step.seconds(), range.from.div_euclid(1000), range.to.div_euclid(1000)];
+        for (column, kind, name) in filter.summed_names() {
+            let Some(name) = name else { continue };
+            let number = "SELECT max(id) FROM names WHERE kind = ?1 AND name = ?2";
+            let number: Option<i64> = self.connection.query_row(number, (kind.as_str(), &**name), |row| row.get(0))?;
+            let Some(number) = number else { return Ok(()) };
+            terms.push(format!("{column} = ?"));
+            values.push(number);
+        }
+        terms.extend(filter.operation.map(|operation| format!("operation = {}", operation.code())));
+        let select = format!("SELECT at, {} FROM rollups WHERE {}", sums::COLUMNS, terms.join(" AND "));
+        let mut select = self.connection.prepare(&select)?;
+        let mut found = select.query(rusqlite::params_from_iter(values.into_iter().map(Value::Integer)))?;
+        while let Some(row) = found.next()? {
+            visit(row.get(0)?, &sums::read(row, 1)?);
+        }
+        Ok(())
+    }
+
+    /// The beginnings of the intervals of a range in which the program ran.
+    pub(super) fn ran(&self, step: Step, range: Range) -> Result<Vec<i64>, StoreError> {
+        let select = || {
+            let mut select = self.connection.prepare("SELECT at FROM ran WHERE step = ?1 AND at >= ?2 AND at < ?3")?;
+            let bounds = (step.seconds(), range.from.div_euclid(1000), range.to.div_euclid(1000));
+            select.query_map(bounds, |row| row.get(0))?.collect::<Result<_, _>>()
+        };
+        select().map_err(self.failed())
+    }
+
+    /// When the oldest minute that is kept begins, in milliseconds; far in the future where none is.
+    pub(super) fn minutes_from(&self) -> Result<i64, StoreError> {
+        let select = "SELECT min(at) FROM ran WHERE step = 60";
+        let oldest: Option<i64> = self.connection.query_row(select, [], |row| row.get(0)).map_err(self.failed())?;
+        Ok(oldest.map_or(i64::MAX, |oldest| oldest * 1000))
+    }
+
+    /// The ids of the first exchanges of the hours of a range, the first of all first.
+    pub(super) fn tops(&self, by: &str, range: Range, most: usize) -> Result<Vec<RowId>, StoreError> {
+        let select = || {
+            let mut select = self.connection.prepare(
+                "SELECT exchange FROM tops WHERE at >= ?1 AND at < ?2 AND measure = ?3 ORDER BY value DESC, exchange DESC \
+                 LIMIT ?4",
+            )?;
+            let bounds = (range.from.div_euclid(1000), range.to.div_euclid(1000), by, i64::try_from(most).unwrap_or(0));
+            select.query_map(bounds, |row| row.get(0).map(RowId))?.collect::<Result<_, _>>()
+        };
+        select().map_err(self.failed())
+    }
+}
+
+/// Whether sums of these dimensions are asked for.
+fn fits(reading: &Reading, of: &Dimensions, filter: &Filter) -> bool {
+    let ids = [of.backend, of.model, of.tenant];
+    let names = filter.summed_names().into_iter().zip(ids);
+    let same = |((_, kind, name), id): ((_, NameKind, &Option<std::sync::Arc<str>>), _)| {
+        name.as_deref().is_none_or(|name| reading.names.intern(kind, name) == id)
+    };
+    names.into_iter().all(same) && filter.operation.is_none_or(|operation| operation.code() == of.operation)
+}

@@ -1,0 +1,69 @@
+//! How many exchanges there are, without reading them.
+
+use std::time::Instant;
+
+use super::Reading;
+use super::page::condition;
+use crate::exchange::outcome::Outcome;
+use crate::history::day::Day;
+use crate::history::query::cover::{Part, cover};
+use crate::history::query::{Filter, NoTotal, Range};
+use crate::history::rollup::Sums;
+use crate::history::store::error::StoreError;
+
+impl Reading {
+    /// How many exchanges a range has, of those whose days are kept: from the sums for whole intervals, from the rows for
+    /// the rest.
+    pub(super) fn total(
+        &self,
+        range: Range,
+        filter: &Filter,
+        deadline: Instant,
+    ) -> Result<Result<u64, NoTotal>, StoreError> {
+        if !filter.is_summed() {
+            return Ok(Err(NoTotal::NotSummed));
+        }
+        let kept = self.directory.days().first().map_or(range.to, |day| day.begin());
+        let range = Range { from: range.from.max(kept), to: range.to.max(kept) };
+        let Some(snapshot) = self.snapshot(deadline)? else { return Ok(Ok(0)) };
+        let mut total = 0;
+        for part in cover(range, snapshot.minutes_from()?) {
+            match part {
+                Part::Sums(step, range) => {
+                    snapshot.each(self, (step, range), filter, |_, sums| total += counted(sums, filter))?;
+                }
+                Part::Rows(range) => total += self.weights(range, filter, deadline)?,
+            }
+        }
+        Ok(Ok(total))
+    }
+
+    /// The weights of the rows of a range.
+    fn weights(&self, range: Range, filter: &Filter, deadline: Instant) -> Result<u64, StoreError> {
+        let mut total = 0;
+        for day in self.days_of(range) {
+            let Some(open) = self.day(day, deadline)? else { continue };
+            let Some((condition, values)) = condition(&open, &self.names, range, filter) else { continue };
+            let sum = format!("SELECT coalesce(sum(weight), 0) FROM exchanges {condition}");
+            let sum = open.connection.query_row(&sum, rusqlite::params_from_iter(&values), |row| row.get::<_, i64>(0));
+            let sum = sum.map_err(|error| StoreError::of(&error, &open.path))?;
+            total += u64::try_from(sum).unwrap_or(0);
+        }
+        Ok(total)
+    }
+
+    /// The days that a range touches and that have a file, the newest first.
+    pub(super) fn days_of(&self, range: Range) -> impl Iterator<Item = Day> {
+        let touches = move |day: &Day| day.begin() < range.to && day.next().begin() > range.from;
+        self.directory.days().into_iter().rev().filter(touches)
+    }
+}
+
+/// How many of the exchanges in these sums ended as asked for.
+fn counted(sums: &Sums, filter: &Filter) -> u64 {
+    let by_outcome = |outcome: Outcome| sums.by_outcome[outcome as usize];
+    let wanted = |outcome: &Outcome| {
+        filter.outcome.is_none_or(|wanted| wanted == *outcome) && !(filter.failed && *outcome == Outcome::Completed)
+    };
+    Outcome::ALL.iter().filter(|outcome| wanted(outcome)).map(|outcome| by_outcome(*outcome)).sum()
+}

@@ -1,0 +1,85 @@
+//! The history: what is written, what was lost, and what is kept. Without a history there is no series.
+
+use std::sync::Arc;
+
+use prometheus::Registry;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+
+use super::declare::families;
+use super::scraped::Batch;
+use crate::history::state::{Activity, Dropped, HistoryHealth, HistoryState};
+
+families! {
+    /// The files of the history, and their writer.
+    pub(super) static SPECS = [] {
+        WRITTEN: Counter = "ollama_proxy_history_rows_written_total" []
+            "Exchanges whose rows were written to the history.";
+        THINNED: Counter = "ollama_proxy_history_rows_thinned_total" []
+            "Ordinary exchanges above the configured rate, for which rows of others stand.";
+        DROPPED: Counter = "ollama_proxy_history_rows_dropped_total" ["reason"]
+            "Rows that the history lost.";
+        DAMAGED: Counter = "ollama_proxy_history_damaged_files_total" []
+            "Files of the history that were found damaged and put aside.";
+        WAITING: Gauge = "ollama_proxy_history_rows_waiting" []
+            "Rows that wait to be written.";
+        PAUSED: Gauge = "ollama_proxy_history_paused" []
+            "Whether the history cannot be written.";
+        COMMITTED: Gauge = "ollama_proxy_history_last_commit_timestamp_seconds" []
+            "When rows were last committed, in seconds since the epoch.";
+        OLDEST: Gauge = "ollama_proxy_history_oldest_row_timestamp_seconds" []
+            "When the oldest exchange that is kept ended, in seconds since the epoch.";
+        SIZE: Gauge = "ollama_proxy_history_size_bytes" []
+            "Size of all files of the history.";
+    }
+}
+
+/// The families of the history.
+#[derive(Clone, Debug)]
+pub struct HistoryMetrics {
+    state: Arc<HistoryState>,
+    descs: Vec<Desc>,
+}
+
+impl HistoryMetrics {
+    /// Registers the families.
+    pub fn register(registry: &Registry, state: Arc<HistoryState>) {
+        let descs = SPECS.iter().map(|spec| spec.desc()).collect();
+        registry.register(Box::new(Self { state, descs })).expect("every name is registered once");
+    }
+}
+
+impl Collector for HistoryMetrics {
+    fn desc(&self) -> Vec<&Desc> {
+        self.descs.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        families(&self.state.health())
+    }
+}
+
+/// The families of a state.
+#[must_use]
+pub fn families(health: &HistoryHealth) -> Vec<MetricFamily> {
+    let mut batch = Batch::default();
+    let is_paused = match health.activity {
+        Activity::Off => return Vec::new(),
+        Activity::Opening | Activity::Writing => false,
+        Activity::Paused(..) => true,
+    };
+    let count = |count: u64| Some(count as f64);
+    let seconds = |millis: Option<i64>| millis.map(|millis| millis as f64 / 1e3);
+    batch.add(&WRITTEN, &[], count(health.written));
+    batch.add(&THINNED, &[], count(health.thinned));
+    for (why, rows) in Dropped::ALL.into_iter().zip(health.dropped) {
+        batch.add(&DROPPED, &[why.as_str()], count(rows));
+    }
+    batch.add(&DAMAGED, &[], count(health.damaged));
+    batch.add(&WAITING, &[], count(health.waiting));
+    batch.add(&PAUSED, &[], Some(f64::from(u8::from(is_paused))));
+    batch.add(&COMMITTED, &[], seconds(health.committed));
+    batch.add(&OLDEST, &[], seconds(health.oldest));
+    batch.add(&SIZE, &[], count(health.bytes).filter(|bytes| *bytes > 0.0));
+    batch.into_families()
+}

@@ -1,0 +1,75 @@
+//! Nothing of what people say, and nothing that says who they are, is in any file.
+
+use std::fs;
+use std::path::Path;
+
+use rustix::process::Signal;
+
+use super::wait_for_rows;
+use crate::support::backend::Backend;
+use crate::support::client::Client;
+use crate::support::program::Program;
+
+const PROMPT: &str = "canary-of-the-prompt";
+const ANSWER: &str = "canary-of-the-answer";
+const KEY: &str = "canary-of-the-key";
+const QUERY: &str = "canary-of-the-query";
+const PATH: &str = "canary-of-the-path";
+const MODEL: &str = "canary-of-a-model-that-nobody-has";
+const AGENT: &str = "canary-behind-the-product";
+
+#[test]
+fn no_file_has_a_prompt_an_answer_a_key_a_query_or_an_address() {
+    let backend = Backend::start(|connection| {
+        while let Some(request) = connection.request() {
+            let known = request.starts_with(b"POST /api/chat");
+            let body =
+                format!(r#"{{"model":"llama3","message":{{"role":"assistant","content":"{ANSWER}"}},"done":true}}"#);
+            let (status, body) =
+                if known { ("200 OK", body) } else { ("404 Not Found", format!(r#"{{"error":"{ANSWER}"}}"#)) };
+            let length = body.len();
+            connection.write(
+                format!(
+                    "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
+                )
+                .as_bytes(),
+            );
+        }
+    });
+    let mut program = Program::before(backend.address);
+    let ask = |target: &str, model: &str| {
+        let body = format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"{PROMPT}"}}]}}"#);
+        let mut client = Client::connect_from(77, program.clients);
+        client.send(format!(
+            "POST {target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}\r\nCookie: {KEY}\r\n\
+             User-Agent: tool/1.0 ({AGENT})\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        ));
+        client.rest();
+    };
+    ask(&format!("/api/chat?{QUERY}"), "llama3");
+    ask("/api/show", MODEL);
+    ask(&format!("/{PATH}"), MODEL);
+    ask(&format!("/v1/models/{PATH}"), MODEL);
+    wait_for_rows(program.state(), 4);
+    let searched = search(program.state());
+    program.signal(Signal::TERM);
+    assert!(program.ended().success());
+    println!("searched {searched} bytes while it ran, {} after", search(program.state()));
+}
+
+/// Searches every file for what must not be there. Returns the number of bytes.
+fn search(state: &Path) -> usize {
+    let mut searched = 0;
+    for entry in fs::read_dir(state.join("history")).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let bytes = fs::read(&path).expect("a file");
+        for canary in [PROMPT, ANSWER, KEY, QUERY, PATH, MODEL, AGENT, "127.0.0.77"] {
+            let found = memchr::memmem::find(&bytes, canary.as_bytes());
+            assert!(found.is_none(), "{canary} is in {}", path.display());
+        }
+        searched += bytes.len();
+    }
+    assert!(searched > 10_000, "{searched} bytes are all");
+    searched
+}

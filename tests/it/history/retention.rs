@@ -1,0 +1,44 @@
+//! Too much and too old is removed, and what is really kept is said.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use inferometer::history::{Day, Directory};
+use rustix::process::Signal;
+
+use super::rows::{CHAT, ollama};
+use super::wait_for_rows;
+use crate::support::client::ask;
+use crate::support::program::{Program, STATE, command};
+
+fn today() -> Day {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after the epoch");
+    Day::of(i64::try_from(now.as_millis()).expect("a date"))
+}
+
+#[test]
+fn days_beyond_their_age_are_removed_and_the_oldest_row_is_shown() {
+    let backend = ollama();
+    let mut first = Program::before(backend.address);
+    ask(first.clients, CHAT);
+    wait_for_rows(first.state(), 1);
+    let state = first.state().to_owned();
+    first.signal(Signal::TERM);
+    assert!(first.ended().success());
+    // Days of other months: copies of today's.
+    let directory = Directory::within(&state);
+    for age in [40, 31, 12] {
+        std::fs::copy(directory.day(today()), directory.day(Day(today().0 - age))).expect("it can be copied");
+    }
+    let mut again = command();
+    again.env(STATE, &state);
+    let program = Program::start(again, backend.address, &[]);
+    program.wait_for("history_paused", &[], 0.0);
+    let begun = std::time::Instant::now();
+    while directory.days().len() > 2 {
+        assert!(begun.elapsed() < crate::support::PATIENCE, "{:?} are kept", directory.days());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(directory.days(), [Day(today().0 - 12), today()]);
+    program.wait_for_history();
+    assert!(program.metric("history_oldest_row_timestamp_seconds", &[]) > 1.7e9);
+}
