@@ -78,7 +78,7 @@ use prometheus::IntCounter;
 use buckets::EffectiveBounds;
 pub use buckets::{BucketLayout, Buckets};
 use declare::Registrar;
-use energy::{EnergyAttribution, EnergyMetrics};
+use energy::{EnergyAttribution, EnergyMetrics, Price};
 pub use exposition::Format;
 use exposition::Registry;
 pub use program::Build;
@@ -213,7 +213,7 @@ impl Metrics {
 
     /// Attributes the meter's energy to exchanges in flight, and exposes it by model. `local` are the names of the backends
     /// on this machine; the price of a kilowatt-hour is absent where none is configured. Further calls have no effect.
-    pub fn watch_energy(&self, meter: Arc<Meter>, local: Vec<Arc<str>>, price: Option<f64>) {
+    pub fn watch_energy(&self, meter: Arc<Meter>, local: Vec<Arc<str>>, price: Option<Price>) {
         if self.subjects.energy.set(EnergyAttribution::new(Arc::clone(&meter), local)).is_err() {
             return;
         }

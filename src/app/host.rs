@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::components::Components;
 use super::machine;
 use crate::clock::Clock;
-use crate::config::{Config, ElectricityPrice};
+use crate::config::Config;
 use crate::host::energy::Meter;
 use crate::host::{Host, Settings};
+use crate::metrics::energy::Price;
 
 /// Starts the sources of the machine. Energy is attributed to the backends that `local` names.
 pub(super) fn start(config: &Config, components: &Components, local: Vec<Arc<str>>) -> io::Result<()> {
@@ -19,7 +20,10 @@ pub(super) fn start(config: &Config, components: &Components, local: Vec<Arc<str
     machine::watch(&components.history, host.clone());
     let metrics = &components.metrics;
     metrics.watch_host(Clock::start(), move |now| host.snapshot(now));
-    let price = config.electricity_price.map(ElectricityPrice::per_kilowatt_hour);
+    let price = config.electricity_price.map(|price| Price {
+        per_kilowatt_hour: price.per_kilowatt_hour(),
+        currency: config.electricity_currency.clone().unwrap_or_default(),
+    });
     metrics.watch_energy(meter, local, price);
     Ok(())
 }

@@ -78,6 +78,7 @@ pub(super) static KEYS: &[Key<Config>] = keys! { Config;
     // As often as metrics are scraped.
     ["host.period",                    PERIOD,       "5s",                     File,     Restart, {host_period},                                "How often the machine is read"]
     ["host.electricity_price_per_kwh", PRICE,        "0",                      File,     Restart, {electricity_price},                          "What a kilowatt-hour costs, in whatever currency"]
+    ["host.electricity_currency",      PLACE,        "",                       File,     Restart, {electricity_currency},                       "The currency of that price, such as EUR, as boards show it"]
 
     // A month to look back at, and a bound for machines whose disk is small.
     ["retention.exchanges",            AGE,          "30d",                    File,     Restart, {history.retention.raw},                      "How long single exchanges are kept"]

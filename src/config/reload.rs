@@ -74,9 +74,9 @@ mod tests {
             ("helper_url = \"http://127.0.0.1:8002\"", "", "helper_url"),
             ("[buckets]\nload = [1]", "", "buckets.load"),
             (
-                "[host]\nperiod = \"9s\"\nelectricity_price_per_kwh = 1",
+                "[host]\nperiod = \"9s\"\nelectricity_price_per_kwh = 1\nelectricity_currency = \"EUR\"",
                 "",
-                "host.period host.electricity_price_per_kwh",
+                "host.period host.electricity_price_per_kwh host.electricity_currency",
             ),
         ];
         for (toml, changed, restart) in table {

@@ -53,6 +53,8 @@ pub struct Config {
     pub host_period: Option<Duration>,
     /// The price of electricity; `None` is unknown.
     pub electricity_price: Option<ElectricityPrice>,
+    /// The currency of that price; `None` is unknown.
+    pub electricity_currency: Option<String>,
     /// The address of the privileged helper; `None` uses none.
     pub helper_url: Option<HelperAddress>,
     /// The history of exchanges.
@@ -150,6 +152,7 @@ impl Config {
             worker_threads: None,
             host_period: None,
             electricity_price: None,
+            electricity_currency: None,
             helper_url: None,
             history: history::settings::Settings::default(),
             state_directory: None,

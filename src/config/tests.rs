@@ -276,7 +276,7 @@ fn a_misspelled_variable_and_an_exposed_listener_give_a_warning() {
 fn the_printed_configuration_reads_back_as_itself() {
     let file = "backend = [\"gpu=http://[::1]:80/x\"]\nhost_header = \"ollama.lan:11434\"\nworker_threads = 3\nhttp2 = \"off\"\n\
                 drain_timeout = 0\naccess_log = false\nlog_level = \"info,inferometer::backend=debug\"\n[limits]\n\
-                head = \"1500ms\"\nkeep_alive_idle = \"2d\"\nbody_idle = 0\nmax_connections = 12\n[host]\nperiod = \"10s\"\nelectricity_price_per_kwh = 0.31\n\
+                head = \"1500ms\"\nkeep_alive_idle = \"2d\"\nbody_idle = 0\nmax_connections = 12\n[host]\nperiod = \"10s\"\nelectricity_price_per_kwh = 0.31\nelectricity_currency = \"EUR\"\n\
                 [retention]\nexchanges = \"36h\"\nexchanges_size = \"1536MiB\"\nminutes = \"2d\"\nhours = \"3650d\"\n\
                 [buckets]\ntoken = [0.001, 0.5, 2, 1e3]\nload = []\n\
                 [tls]\ncert_file = \"c\"\nkey_file = \"k\"\n\

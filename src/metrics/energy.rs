@@ -24,22 +24,31 @@ families! {
         ENERGY: Counter = "ollama_proxy_energy_joules_total" ["model", "backend"]
             "Energy above idle that went into a model's answers; with an empty model, all other energy.";
         IDLE: Gauge = "ollama_proxy_energy_idle_watts" [] "What the machine's meters show while nothing is in flight.";
-        PRICE: Gauge = "ollama_proxy_electricity_price_per_kilowatt_hour" []
-            "The configured price of electricity, in the currency it was configured in.";
+        PRICE: Gauge = "ollama_proxy_electricity_price_per_kilowatt_hour" ["currency"]
+            "The configured price of electricity; without a currency, in whatever it was configured in.";
     }
+}
+
+/// What electricity costs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Price {
+    /// In units of the currency.
+    pub per_kilowatt_hour: f64,
+    /// The currency's name; empty where none is configured.
+    pub currency: String,
 }
 
 /// The families of energy.
 #[derive(Clone, Debug)]
 pub struct EnergyMetrics {
     meter: Arc<Meter>,
-    price: Option<f64>,
+    price: Option<Price>,
     descs: Vec<Desc>,
 }
 
 impl EnergyMetrics {
     /// Registers the families. The price of a kilowatt-hour is absent where none is configured.
-    pub fn register(registry: &Registry, meter: Arc<Meter>, price: Option<f64>) {
+    pub fn register(registry: &Registry, meter: Arc<Meter>, price: Option<Price>) {
         let descs = SPECS.iter().map(|spec| spec.desc()).collect();
         registry.register(Box::new(Self { meter, price, descs })).expect("every name is registered once");
     }
@@ -52,7 +61,9 @@ impl Collector for EnergyMetrics {
 
     fn collect(&self) -> Vec<MetricFamily> {
         let mut batch = Batch::default();
-        batch.add(&PRICE, &[], self.price);
+        if let Some(Price { per_kilowatt_hour, currency }) = &self.price {
+            batch.add(&PRICE, &[currency], Some(*per_kilowatt_hour));
+        }
         if let Some(totals) = self.meter.totals() {
             for (Consumer { model, backend }, joules) in &totals.used {
                 batch.add(&ENERGY, &[model, backend], Some(*joules));

@@ -14,7 +14,7 @@ use inferometer::host::nvidia::xid::XidClass;
 use inferometer::host::nvidia::{Nvidia, NvidiaCollector};
 use inferometer::host::processes::{Process, Processes, Role};
 use inferometer::host::{Host, HostSnapshot, Settings};
-use inferometer::metrics::energy::EnergyMetrics;
+use inferometer::metrics::energy::{EnergyMetrics, Price};
 use inferometer::metrics::gpu::GpuMetrics;
 use prometheus::{Registry, TextEncoder};
 
@@ -224,7 +224,8 @@ fn energy_by_model_is_exposed_as_the_golden_file_says() {
     meter.begin(&consumer, start + Duration::from_secs(1));
     read(3, 1550.0);
     let registry = Registry::new();
-    EnergyMetrics::register(&registry, meter, Some(0.31));
+    let price = Price { per_kilowatt_hour: 0.31, currency: "EUR".into() };
+    EnergyMetrics::register(&registry, meter, Some(price));
     hold_against("energy.txt", &TextEncoder::new().encode_to_string(&registry.gather()).expect("it can be written"));
 }
 

@@ -184,7 +184,7 @@ const CARDS: &[(&str, Kind, &str)] = &[
     ("inference_process_gpu_memory_bytes", Gauge, "role"),
     ("energy_joules_total", Counter, "model backend"),
     ("energy_idle_watts", Gauge, ""),
-    ("electricity_price_per_kilowatt_hour", Gauge, ""),
+    ("electricity_price_per_kilowatt_hour", Gauge, "currency"),
 ];
 
 /// What the program exposes of itself without its prefix.
