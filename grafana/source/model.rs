@@ -44,7 +44,7 @@ pub(super) fn dashboard() -> Value {
         "One model or a few: traffic, speed, where the time goes, how answers end, and how much context they need.",
     )
     .tiles(tiles())
-    .line(8, vec![details()])
+    .line(10, vec![details()])
     .heading("Traffic and tokens")
     .line(GRAPH, traffic())
     .heading("Until the first token")

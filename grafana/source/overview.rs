@@ -464,7 +464,7 @@ fn backends() -> Panel {
         .column("In flight", &format!("sum by (backend) ({})", ACTIVE.now()), Unit::Count, json!([]))
         .column("Waiting", &waiting, Unit::Count, json!([]))
         .column("First token p95", &TTFT.quantile_in_range(0.95, "backend"), Unit::Seconds, wide(115))
-        .column("Decode speed p50", &DECODE_SPEED.quantile_in_range(0.5, "backend"), Unit::TokensPerSecond, wide(130))
+        .column("Decode speed p50", &DECODE_SPEED.quantile_in_range(0.5, "backend"), Unit::TokensPerSecond, wide(150))
         .sorted_by("Requests")
 }
 

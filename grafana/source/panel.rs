@@ -295,7 +295,9 @@ impl Panel {
     /// A logarithmic axis, for what lies between milliseconds and minutes.
     pub(crate) fn logarithmic(mut self) -> Self {
         let defaults = &mut self.json["fieldConfig"]["defaults"];
-        defaults["custom"]["scaleDistribution"] = json!({ "type": "log", "log": 10 });
+        // KiB are round in powers of two.
+        let base = if defaults["unit"] == Unit::Bytes.as_str() { 2 } else { 10 };
+        defaults["custom"]["scaleDistribution"] = json!({ "type": "log", "log": base });
         // Neither 0 nor an area down to it is on such an axis.
         defaults["custom"]["fillOpacity"] = json!(0);
         for (place, key) in [("/custom", "axisSoftMin"), ("/custom", "axisSoftMax"), ("", "min")] {

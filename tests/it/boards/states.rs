@@ -141,10 +141,16 @@ fn wrong_tiles(api: &Api, state: usize) -> Vec<String> {
     lines
 }
 
+/// How a panel asks. A tile that asks over time shows the last value there was, be it old.
+fn as_asked(target: &Value) -> Shown {
+    if target["instant"] == true { Shown::Now } else { Shown::Over(Duration::from_secs(600)) }
+}
+
 /// What a reader sees in a tile: a mapped word, the number, or the text for nothing.
 fn said(api: &Api, tile: &Value) -> String {
     let defaults = &tile["fieldConfig"]["defaults"];
-    let values = match api.shown(&tile["targets"][0], Shown::Now) {
+    let target = &tile["targets"][0];
+    let values = match api.shown(target, as_asked(target)) {
         Ok(values) => values,
         Err(error) => return error,
     };
@@ -178,8 +184,7 @@ fn lost_panels(api: &Api, drawn: &mut Vec<String>) -> Vec<String> {
         for panel in lint::panels(&dashboard).filter(|panel| panel["type"] != "stat") {
             for target in panel["targets"].as_array().into_iter().flatten() {
                 let name = format!("{}, {}, {}", dashboard["title"], panel["title"], target["refId"]);
-                let when = if target["range"] == true { Shown::Over(Duration::from_secs(600)) } else { Shown::Now };
-                match api.shown(target, when) {
+                match api.shown(target, as_asked(target)) {
                     Err(error) => lines.push(format!("{name}: {error}")),
                     Ok(values) if values.is_empty() && drawn.contains(&name) => lines.push(format!("{name}: no data")),
                     Ok(values) if !values.is_empty() && target["range"] == true && !drawn.contains(&name) => {
@@ -193,6 +198,8 @@ fn lost_panels(api: &Api, drawn: &mut Vec<String>) -> Vec<String> {
     lines
 }
 
+const SETTINGS: &str = "[host]\nperiod = \"1s\"\nelectricity_price_per_kwh = 0.3\nelectricity_currency = \"EUR\"\n";
+
 #[test]
 fn tiles_say_what_is_and_panels_are_answered_in_each_of_the_four_states() {
     let backend = Simulator::start();
@@ -200,7 +207,7 @@ fn tiles_say_what_is_and_panels_are_answered_in_each_of_the_four_states() {
     stand_in.play("live errors=0");
     let tmp = Scratch::new("states");
     let config = tmp.join("inferometer.toml");
-    std::fs::write(&config, "[host]\nperiod = \"1s\"\nelectricity_price_per_kwh = 0.3\n").expect("it can be written");
+    std::fs::write(&config, SETTINGS).expect("it can be written");
     let arguments = ["--access-log", "off", "--config", config.to_str().expect("UTF-8")];
     let program = Program::with_libraries(stand_in.folder(), backend.address, &arguments);
     let prometheus = Prometheus::start(&[program.admin], &tmp);
@@ -216,6 +223,7 @@ fn tiles_say_what_is_and_panels_are_answered_in_each_of_the_four_states() {
 
     let clients = Clients::start(program.clients);
     reached(0);
+    assert_eq!(api.answers(r#"ollama_proxy_electricity_price_per_kilowatt_hour{currency="EUR"}"#), Ok(1));
     drop(clients);
     reached(1);
     stand_in.play("live errors=5 hot full xid=1,0,79 lost=1");
