@@ -228,27 +228,44 @@ const MAX_BUSY: i64 = 1440;
 /// The sums that are not yet merged into the files.
 #[derive(Debug, Default)]
 pub struct Rollups {
-    sums: HashMap<Key, Sums>,
+    /// Where the sums of an interval are.
+    places: HashMap<Key, usize>,
+    /// Those of an hour lack what ended in it.
+    sums: Vec<(Key, Sums)>,
+    /// The place that was last asked for, by the step: most exchanges are of the interval and the dimensions of the one
+    /// before them.
+    last: [usize; Step::ALL.len()],
 }
 
 impl Rollups {
     /// Folds an exchange that ended at this time, in milliseconds since the epoch, as often as its weight says.
     pub fn fold(&mut self, row: &Row, ended: i64, weight: u64) {
         let of = Dimensions::of(row);
-        let duration = i64::try_from(row.duration.micros().unwrap_or(0) / 1000).unwrap_or(0);
+        let busy = row.duration.micros().unwrap_or(0);
         for step in Step::ALL {
-            self.at(step, step.begin(ended), of).add_end(row, weight);
-            self.at(step, step.begin(ended - duration), of).started += weight;
-            self.spread(row, (step, of), ended, weight);
+            let at = step.begin(ended);
+            let inside = u64::try_from(ended - at * 1000).unwrap_or(0).saturating_mul(1000);
+            let sums = self.at(step, at, of);
+            // What ended in an hour is what ended in its minutes: see `Rollups::intervals`.
+            if step == Step::Minute {
+                sums.add_end(row, weight);
+            }
+            // Nearly every exchange ends in the interval in which it began.
+            if busy <= inside {
+                sums.started += weight;
+                sums.busy_us += busy.saturating_mul(weight);
+            } else {
+                let begun = ended - i64::try_from(busy / 1000).unwrap_or(0);
+                self.at(step, step.begin(begun), of).started += weight;
+                self.spread(busy, inside, (step, at, of), weight);
+            }
         }
     }
 
-    /// Spreads the time of an exchange over the intervals in which it was, from its end back, so that what is left falls
-    /// to the first.
-    fn spread(&mut self, row: &Row, (step, of): (Step, Dimensions), ended: i64, weight: u64) {
-        let mut left = row.duration.micros().unwrap_or(0);
-        let mut at = step.begin(ended);
-        let mut inside = u64::try_from(ended - at * 1000).unwrap_or(0).saturating_mul(1000);
+    /// Spreads a time over the intervals in which it was, from its end back, so that what is left falls to the first.
+    /// `inside` of it may be in the last interval, which begins at `at`.
+    fn spread(&mut self, busy: u64, inside: u64, (step, at, of): (Step, i64, Dimensions), weight: u64) {
+        let (mut left, mut at, mut inside) = (busy, at, inside);
         for passed in 1..=MAX_BUSY {
             let here = if passed == MAX_BUSY { left } else { left.min(inside) };
             if here > 0 {
@@ -264,12 +281,27 @@ impl Rollups {
     }
 
     fn at(&mut self, step: Step, at: i64, of: Dimensions) -> &mut Sums {
-        self.sums.entry(Key { step, at, of }).or_default()
+        let Self { places, sums, last } = self;
+        let (key, last) = (Key { step, at, of }, &mut last[step as usize]);
+        if sums.get(*last).is_none_or(|(known, _)| *known != key) {
+            *last = *places.entry(key).or_insert_with(|| {
+                sums.push((key, Sums::default()));
+                sums.len() - 1
+            });
+        }
+        &mut sums[*last].1
     }
 
     /// The sums so far.
-    pub fn iter(&self) -> impl Iterator<Item = (&Key, &Sums)> {
-        self.sums.iter()
+    #[must_use]
+    pub fn intervals(&self) -> HashMap<Key, Sums> {
+        let mut all: HashMap<_, _> = self.sums.iter().cloned().collect();
+        for (key, sums) in self.sums.iter().filter(|(key, _)| key.step == Step::Minute) {
+            let hour = Key { step: Step::Hour, at: Step::Hour.begin(key.at * 1000), of: key.of };
+            let ended = Sums { started: 0, busy_us: 0, ..sums.clone() };
+            all.entry(hour).or_default().merge(&ended);
+        }
+        all
     }
 
     /// The number of intervals.
@@ -286,6 +318,7 @@ impl Rollups {
 
     /// Forgets all of them.
     pub fn clear(&mut self) {
+        self.places.clear();
         self.sums.clear();
     }
 }
@@ -300,9 +333,9 @@ mod tests {
 
     const HOUR: i64 = 3_600_000;
 
-    fn all(rollups: &Rollups, step: Step) -> Vec<(i64, &Sums)> {
-        let mut all: Vec<_> =
-            rollups.iter().filter(|(key, _)| key.step == step).map(|(key, sums)| (key.at, sums)).collect();
+    fn all(rollups: &Rollups, step: Step) -> Vec<(i64, Sums)> {
+        let all = rollups.intervals().into_iter().filter(|(key, _)| key.step == step);
+        let mut all: Vec<_> = all.map(|(key, sums)| (key.at, sums)).collect();
         all.sort_by_key(|(at, _)| *at);
         all
     }
@@ -337,19 +370,55 @@ mod tests {
             |generated: Option<u64>| Row { generated: Count::from(generated), ..sample(Duration::from_millis(20)) };
         let (mut whole, mut one, mut other) = (Rollups::default(), Rollups::default(), Rollups::default());
         for (at, generated) in [(1, Some(4)), (2, None), (3, Some(0))] {
-            whole.fold(&row(generated), at, 1);
-            if at < 2 { &mut one } else { &mut other }.fold(&row(generated), at, 1);
+            whole.fold(&row(generated), HOUR + 1_000 * at, 1);
+            if at < 2 { &mut one } else { &mut other }.fold(&row(generated), HOUR + 1_000 * at, 1);
         }
         let mut merged = all(&one, Step::Hour)[0].1.clone();
-        merged.merge(all(&other, Step::Hour)[0].1);
-        let whole = all(&whole, Step::Hour)[0].1;
+        merged.merge(&all(&other, Step::Hour)[0].1);
+        let whole = &all(&whole, Step::Hour)[0].1;
         assert_eq!((merged.requests, merged.generated, merged.prompt), (3, Some(4), None), "unknown stays unknown");
         assert_eq!(format!("{merged:?}"), format!("{whole:?}"));
 
         let mut weighted = Rollups::default();
-        weighted.fold(&row(Some(4)), 1, 5);
-        let sums = all(&weighted, Step::Hour)[0].1;
+        weighted.fold(&row(Some(4)), HOUR + 1_000, 5);
+        let sums = &all(&weighted, Step::Hour)[0].1;
         assert_eq!((sums.requests, sums.generated, sums.bytes_in), (5, Some(20), 15));
         assert_eq!(sums.sketch(Measure::Duration).count(), 5);
+    }
+
+    /// Requests, started, busy microseconds and durations of the intervals of a step, by their beginnings.
+    fn sums(rollups: &Rollups, step: Step) -> Vec<(i64, u64, u64, u64, u64)> {
+        let of = |(at, sums): (i64, Sums)| {
+            (at, sums.requests, sums.started, sums.busy_us, sums.sketch(Measure::Duration).count())
+        };
+        all(rollups, step).into_iter().map(of).collect()
+    }
+
+    #[test]
+    fn an_exchange_counts_once_in_its_minute_and_once_in_its_hour() {
+        let mut rollups = Rollups::default();
+        // Twice within a minute; over two minutes; over two hours.
+        rollups.fold(&sample(Duration::from_micros(1_500_999)), HOUR + 90_000, 1);
+        rollups.fold(&sample(Duration::from_secs(1)), HOUR + 91_000, 2);
+        rollups.fold(&sample(Duration::from_secs(20)), HOUR + 125_000, 1);
+        rollups.fold(&sample(Duration::from_secs(4)), HOUR + 1_000, 1);
+        let minutes = [
+            (3_540, 0, 1, 3_000_000, 0),
+            (3_600, 1, 0, 1_000_000, 1),
+            (3_660, 3, 4, 1_500_999 + 2_000_000 + 15_000_000, 3),
+            (3_720, 1, 0, 5_000_000, 1),
+        ];
+        assert_eq!(sums(&rollups, Step::Minute), minutes);
+        assert_eq!(sums(&rollups, Step::Hour), [(0, 0, 1, 3_000_000, 0), (3_600, 5, 4, 24_500_999, 5)]);
+        rollups.clear();
+        rollups.fold(&sample(Duration::from_secs(1)), HOUR + 90_000, 1);
+        assert_eq!(sums(&rollups, Step::Hour), [(3_600, 1, 1, 1_000_000, 1)]);
+    }
+
+    #[test]
+    fn what_ends_a_moment_into_an_interval_was_in_the_one_before_too() {
+        let mut rollups = Rollups::default();
+        rollups.fold(&sample(Duration::from_micros(5_500)), HOUR + 5, 1);
+        assert_eq!(sums(&rollups, Step::Hour), [(0, 0, 0, 500, 0), (3_600, 1, 1, 5_000, 1)]);
     }
 }

@@ -37,27 +37,60 @@ pub(super) fn weights(rows: &[Dimensions], budget: u64) -> Vec<u16> {
     if rows.len() as u64 <= budget {
         return vec![1; rows.len()];
     }
-    let mut counts: HashMap<Dimensions, u64> = HashMap::new();
-    for of in rows {
-        *counts.entry(*of).or_default() += 1;
-    }
+    let (sets, mut counted) = count(rows);
     let all = rows.len() as u64;
-    let mut seen: HashMap<Dimensions, u64> = HashMap::new();
-    let mut weights = vec![0; rows.len()];
-    for (weight, of) in weights.iter_mut().zip(rows) {
-        let count = counts[of];
+    for set in &mut counted {
         // Rounded down: the sum over the sets stays within the budget, but for sets that would have none.
-        let kept = (count * budget / all).max(1).max(count.div_ceil(u64::from(u16::MAX)));
-        let index = seen.entry(*of).or_default();
-        // Rows are cut into `kept` blocks as even as they go; the last row of a block stands for it.
-        let (before, after) = (*index * kept / count, (*index + 1) * kept / count);
-        *index += 1;
-        if after > before {
-            let first = (before * count).div_ceil(kept);
-            *weight = u16::try_from(*index - first).expect("a block has at most as many");
-        }
+        set.kept = (set.count * budget / all).max(1).max(set.count.div_ceil(u64::from(u16::MAX)));
     }
-    weights
+    sets.into_iter().map(|set| counted[set].next_weight()).collect()
+}
+
+/// The rows of a batch with the same dimensions.
+#[derive(Default)]
+struct Set {
+    count: u64,
+    /// So many of them are kept.
+    kept: u64,
+    /// Rows since the last that was kept.
+    left_out: u64,
+    /// What the rows so far have earned: each earns `kept`, and one that is kept costs `count`.
+    earned: u64,
+}
+
+impl Set {
+    /// Cuts the rows into `kept` blocks as even as they go; the last row of a block stands for it.
+    fn next_weight(&mut self) -> u16 {
+        self.left_out += 1;
+        self.earned += self.kept;
+        if self.earned < self.count {
+            return 0;
+        }
+        self.earned -= self.count;
+        u16::try_from(std::mem::take(&mut self.left_out)).expect("a block has at most as many")
+    }
+}
+
+/// The set of each row, and the sets.
+fn count(rows: &[Dimensions]) -> (Vec<usize>, Vec<Set>) {
+    let mut known: HashMap<Dimensions, usize> = HashMap::new();
+    let mut counted: Vec<Set> = Vec::new();
+    let mut last = None;
+    let set_of = |of: &Dimensions| {
+        // Most rows are of the set of the one before them.
+        let set = match last {
+            Some((before, set)) if before == *of => set,
+            _ => *known.entry(*of).or_insert_with(|| {
+                counted.push(Set::default());
+                counted.len() - 1
+            }),
+        };
+        last = Some((*of, set));
+        counted[set].count += 1;
+        set
+    };
+    let sets = rows.iter().map(set_of).collect();
+    (sets, counted)
 }
 
 #[cfg(test)]

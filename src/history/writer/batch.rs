@@ -11,7 +11,7 @@ use crate::history::thinning;
 impl Writer {
     /// Takes what is in the ring: sums it, and adds what is to be kept to what waits.
     pub(super) fn take(&mut self, now: Instant, wall: i64) {
-        let mut batch = Vec::new();
+        let mut batch = Vec::with_capacity(self.ring.len());
         while batch.len() < RING
             && let Some(Finished { ended, row }) = self.ring.pop()
         {

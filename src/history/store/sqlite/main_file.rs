@@ -65,7 +65,7 @@ impl MainFile {
     /// Adds sums and candidates, and notes up to which exchange they reach.
     pub(super) fn merge(&mut self, merge: &Merge<'_>) -> Result<(), StoreError> {
         self.with(|transaction, names| {
-            for (key, more) in merge.rollups.iter() {
+            for (key, more) in &merge.rollups.intervals() {
                 let used = [key.of.backend, key.of.model, key.of.tenant];
                 names.store(transaction, merge.names, used.into_iter())?;
                 let number = |id: NameId| names.number(id).unwrap_or(0);

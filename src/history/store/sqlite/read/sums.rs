@@ -1,5 +1,6 @@
 //! Sums of `main.db` as of now: with the rows that their writers have not added yet.
 
+use hashbrown::HashMap;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
@@ -9,7 +10,7 @@ use crate::history::day::Day;
 use crate::history::id::{MAX_PROCESSES, ProcessNumber, RowId};
 use crate::history::names::NameKind;
 use crate::history::query::{Filter, Range};
-use crate::history::rollup::{Dimensions, Rollups, Step, Sums};
+use crate::history::rollup::{Dimensions, Key, Rollups, Step, Sums};
 use crate::history::store::error::StoreError;
 use crate::history::store::sqlite::{open, recover, schema::FileKind, sums};
 
@@ -17,7 +18,7 @@ use crate::history::store::sqlite::{open, recover, schema::FileKind, sums};
 pub(super) struct Snapshot {
     connection: Connection,
     /// What was written after the last merge of each writer.
-    unmerged: Rollups,
+    unmerged: HashMap<Key, Sums>,
     path: std::path::PathBuf,
 }
 
@@ -40,7 +41,7 @@ impl Reading {
                 folded.map_err(|error| StoreError::of(&error, &day.path))?;
             }
         }
-        Ok(Some(Snapshot { connection, unmerged, path }))
+        Ok(Some(Snapshot { connection, unmerged: unmerged.intervals(), path }))
     }
 }
 
@@ -72,7 +73,7 @@ impl Snapshot {
         mut visit: impl FnMut(i64, &Sums),
     ) -> Result<(), StoreError> {
         self.stored(step, range, filter, &mut visit).map_err(self.failed())?;
-        for (key, sums) in self.unmerged.iter() {
+        for (key, sums) in &self.unmerged {
             let is_inside = key.step == step && (range.from..range.to).contains(&(key.at * 1000));
             if is_inside && fits(reading, &key.of, filter) {
                 visit(key.at, sums);
