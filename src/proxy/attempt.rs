@@ -8,7 +8,7 @@
 
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::answer::Answer;
 use super::download::{Download, Receiver, ResponseEnd};
@@ -50,7 +50,7 @@ impl Attempt {
     /// The answer for the client where no connection can be had.
     pub(super) async fn begin(worker: Rc<Worker>, polls: Rc<Polls>, forward: &mut Forward) -> Result<Self, Answer> {
         let pool = worker.thread.pools.of(forward.member());
-        let upstream = match pool.take(polls.begun(), forward.asked.repeatable) {
+        let upstream = match pool.take(polls.begun(), forward.asked.repeatable, worker.thread.heard()) {
             Some(upstream) => upstream,
             None => {
                 let upstream = Box::pin(connect(worker.clone(), forward.member().clone())).await?;
@@ -154,7 +154,7 @@ impl Attempt {
         to: &mut impl Receiver,
     ) -> Result<(), AttemptError> {
         let had_head = self.has_head();
-        self.download.take(bytes, forward, sent, Instant::now(), to).map_err(AttemptError::Failed)?;
+        self.download.take(bytes, forward, sent, self.polls.arrival(), to).map_err(AttemptError::Failed)?;
         if !had_head && self.has_head() {
             forward.head.release();
         }

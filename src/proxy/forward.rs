@@ -88,7 +88,7 @@ impl Forward {
         mut request: Request<'_>,
         behind: &mut &[u8],
     ) -> Box<Self> {
-        let now = Instant::now();
+        let now = polls.arrival();
         let path = request.path();
         let route = Route::of(request.method(), path);
         let lease = worker.thread.choose();
@@ -121,12 +121,12 @@ impl Forward {
             repeatable: request.framing.is_over() && matches!(request.method, b"GET" | b"HEAD" | b"OPTIONS"),
             body: RequestBody::of(&request),
         };
-        let mut head = KeptHead::keep(&request);
         let mut upload = std::mem::replace(&mut request.framing, Framing::OVER);
+        let first: &[u8] = if upload.is_over() { &[] } else { &behind[..tap.reads(behind.len())] };
+        let mut head = KeptHead::keep(&request, first.len());
         let mut broken = false;
         if !upload.is_over() {
             let mut trailers = Vec::new();
-            let first = &behind[..tap.reads(behind.len())];
             let followed = upload.follow(first, &mut |part| {
                 tap.request(part);
                 trailers.extend_from_slice(part.trailer());

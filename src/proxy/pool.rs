@@ -24,6 +24,10 @@ const SWEEP: usize = 32;
 /// request that crosses its end is lost.
 const ASK: Duration = Duration::from_millis(1);
 
+/// So soon after the thread has heard of its sockets there is nothing new to ask for: an end is longer on its way than
+/// that.
+const HEARD: Duration = Duration::from_micros(50);
+
 /// For so long, what cannot be repeated goes over no connection that has carried a stream of events: some servers close it
 /// after the last event although they announced `Keep-Alive` (cpp-httplib does where the handler of a stream returns
 /// false, as llama.cpp's does at its end: tools/server/server-http.cpp), and their end may be on its way.
@@ -102,13 +106,15 @@ impl Pool {
         self.limit == limit
     }
 
-    /// A connection that can be used at once, for a request that is `repeatable` or not.
-    pub(super) fn take(&self, now: Instant, repeatable: bool) -> Option<Box<Upstream>> {
+    /// A connection that can be used at once, for a request that is `repeatable` or not. `heard` is when the thread last
+    /// heard what had become of its sockets.
+    pub(super) fn take(&self, now: Instant, repeatable: bool, heard: Option<Instant>) -> Option<Box<Upstream>> {
         let mut closed = false;
+        let up_to_date = heard.is_some_and(|heard| now.saturating_duration_since(heard) < HEARD);
         let taken = loop {
             let Some((since, mut upstream)) = self.pop(now, repeatable) else { break None };
             let idle = now.duration_since(since);
-            let open = upstream.is_quiet(!repeatable || idle >= ASK);
+            let open = upstream.is_quiet(idle >= ASK || !(repeatable || up_to_date));
             closed |= upstream.after_stream && !open;
             if open {
                 if upstream.after_stream && idle >= AFTER_STREAM {
@@ -225,7 +231,7 @@ mod tests {
         drop(backend);
         pool.drop_closed();
         assert_eq!(pool.idle.borrow().len(), 1);
-        assert!(pool.take(now + Duration::from_secs(3600), false).is_some());
+        assert!(pool.take(now + Duration::from_secs(3600), false, None).is_some());
     }
 
     #[tokio::test]
@@ -234,7 +240,7 @@ mod tests {
         let (pool, now) = (unswept(Some(limit)), Instant::now());
         let (idle, _backend) = connection().await;
         pool.put(idle, now);
-        assert!(pool.take(now + limit, true).is_none());
+        assert!(pool.take(now + limit, true, None).is_none());
         assert_eq!(pool.idle.borrow().len(), 1, "it is left to be closed in pieces");
     }
 
@@ -247,15 +253,15 @@ mod tests {
         };
         let (kept, _open) = connection().await;
         stream(kept);
-        assert!(pool.take(now, false).is_none(), "its end may be on its way");
-        assert!(pool.take(now + AFTER_STREAM, false).is_some(), "none came");
+        assert!(pool.take(now, false, None).is_none(), "its end may be on its way");
+        assert!(pool.take(now + AFTER_STREAM, false, None).is_some(), "none came");
         let (repeated, _open) = connection().await;
         stream(repeated);
-        assert!(pool.take(now, true).is_some(), "what can be repeated need not wait");
+        assert!(pool.take(now, true, None).is_some(), "what can be repeated need not wait");
         let (closed, backend) = connection().await;
         stream(closed);
         drop(backend);
-        assert!(pool.take(now + AFTER_STREAM, false).is_none(), "it was closed");
+        assert!(pool.take(now + AFTER_STREAM, false, None).is_none(), "it was closed");
     }
 
     /// Puts a connection after a stream, that the backend closes or not, and takes it later. Whether it was kept.
@@ -266,7 +272,7 @@ mod tests {
         pool.put(near, now);
         let kept = !pool.idle.borrow().is_empty();
         let far = Some(far).filter(|_| !closes);
-        assert_eq!(pool.take(now + AFTER_STREAM, false).is_some(), kept && far.is_some());
+        assert_eq!(pool.take(now + AFTER_STREAM, false, None).is_some(), kept && far.is_some());
         kept
     }
 
@@ -304,7 +310,7 @@ mod tests {
             backend.push(far);
         }
         drop(backend);
-        assert!(pool.take(now + AFTER_STREAM, false).is_none(), "all were closed");
+        assert!(pool.take(now + AFTER_STREAM, false, None).is_none(), "all were closed");
         for _ in 0..100 {
             assert!(after_stream(&pool, false).await);
         }
@@ -316,12 +322,29 @@ mod tests {
         let now = Instant::now();
         let (kept, _open) = connection().await;
         pool.put(kept, now);
-        assert!(pool.take(now, false).is_some(), "an open one is used");
+        assert!(pool.take(now, false, None).is_some(), "an open one is used");
         let (closed, backend) = connection().await;
         pool.put(closed, now);
         // The thread has no turn in which it could hear of it.
         drop(backend);
-        assert!(pool.take(now, false).is_none(), "a closed one is not");
+        assert!(pool.take(now, false, None).is_none(), "a closed one is not");
+    }
+
+    #[tokio::test]
+    async fn what_the_thread_has_heard_just_now_is_not_asked_for_again() {
+        let pool = unswept(None);
+        let now = Instant::now();
+        for (since, asks) in [(HEARD / 2, false), (HEARD, true)] {
+            let (kept, backend) = connection().await;
+            pool.put(kept, now + since);
+            // Closed since the thread has heard: only asking finds it.
+            drop(backend);
+            assert_eq!(pool.take(now + since, false, Some(now)).is_none(), asks, "{since:?}");
+        }
+        let (kept, backend) = connection().await;
+        pool.put(kept, now);
+        drop(backend);
+        assert!(pool.take(now + ASK, false, Some(now + ASK)).is_none(), "what was idle is asked about");
     }
 
     #[tokio::test]

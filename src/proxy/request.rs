@@ -80,10 +80,10 @@ pub(super) struct KeptHead {
 }
 
 impl KeptHead {
-    /// Copies a head.
-    pub(super) fn keep(request: &Request<'_>) -> Self {
+    /// Copies a head, with room for so many bytes of the body.
+    pub(super) fn keep(request: &Request<'_>, body: usize) -> Self {
         let RequestHead { method, target, fields, hop, has_host, switches } = RequestHead::of(request);
-        let mut memory = Vec::with_capacity(method.len() + target.len() + fields.len());
+        let mut memory = Vec::with_capacity(method.len() + target.len() + fields.len() + body);
         let mut end_of = |part: &[u8]| {
             memory.extend_from_slice(part);
             memory.len()
@@ -140,7 +140,7 @@ mod tests {
         let request = judge(head.as_bytes()).expect("a proper head");
         let (mut out, mut again) = (Vec::new(), Vec::new());
         RequestHead::of(&request).write(prefix, host, b"b:1", &mut out);
-        let mut kept = KeptHead::keep(&request);
+        let mut kept = KeptHead::keep(&request, 0);
         kept.keep_body(b"body");
         kept.write(prefix, host, b"b:1", &mut again);
         assert_eq!(again, [&out[..], b"body"].concat(), "a kept head is written like the one that was read");

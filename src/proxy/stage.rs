@@ -72,7 +72,7 @@ pub(super) fn worker(at: SocketAddr, records: &Records) -> Rc<Worker> {
         heads: Arc::default(),
         lingering: Arc::default(),
     };
-    Worker::new(parts, watch::channel(Life::Running).1)
+    Worker::new(parts, watch::channel(Life::Running).1, Arc::default())
 }
 
 /// As every connection has it that found a place.

@@ -4,8 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::Waker;
+use std::time::Instant;
 
 use hashbrown::HashMap;
 use http::StatusCode;
@@ -83,10 +84,19 @@ pub(super) struct Thread {
     pub(super) idle: Notify,
     /// What decoding copies of coded bodies may cost.
     pub(super) decoding: Decoding,
+    /// Set when the thread has waited for its sockets.
+    woken: Arc<AtomicBool>,
+    /// When the first poll after that began.
+    heard: Cell<Option<Instant>>,
 }
 
 impl Thread {
-    fn new(settings: &Settings, mut fleets: watch::Receiver<Arc<Fleet>>, held_by_decoders: HeldByDecoders) -> Self {
+    fn new(
+        settings: &Settings,
+        mut fleets: watch::Receiver<Arc<Fleet>>,
+        held_by_decoders: HeldByDecoders,
+        woken: Arc<AtomicBool>,
+    ) -> Self {
         let fleet = fleets.borrow_and_update().clone();
         Self {
             fleet: RefCell::new((fleet, fleets)),
@@ -97,6 +107,8 @@ impl Thread {
             life: Cell::new(Life::Running),
             tasks: RefCell::default(),
             idle: Notify::new(),
+            woken,
+            heard: Cell::default(),
         }
     }
 }
@@ -113,16 +125,36 @@ impl Thread {
         }
         fleet.choose()
     }
+
+    /// A task of a connection is polled, from now on.
+    pub(super) fn begin_poll(&self, now: Instant) {
+        if self.woken.load(Ordering::Relaxed) {
+            self.woken.store(false, Ordering::Relaxed);
+            self.heard.set(Some(now));
+        }
+        self.decoding.begin_turn(now);
+    }
+
+    /// The thread does something else first, for so long that more may become of its sockets.
+    pub(super) fn miss_wake(&self) {
+        self.woken.store(false, Ordering::Relaxed);
+    }
+
+    /// When the thread last heard what had become of each of its sockets; `None` is unknown.
+    pub(super) fn heard(&self) -> Option<Instant> {
+        self.heard.get()
+    }
 }
 
 impl Worker {
-    pub(super) fn new(parts: WorkerParts, life: watch::Receiver<Life>) -> Rc<Self> {
+    /// `woken` is to be set whenever the thread has waited for its sockets.
+    pub(super) fn new(parts: WorkerParts, life: watch::Receiver<Life>, woken: Arc<AtomicBool>) -> Rc<Self> {
         let WorkerParts { settings, shared, ids, connections, room, held_by_decoders, heads, lingering } = parts;
         let Shared { fleet, sink, tls, residency, names } = shared;
         let settings = settings.borrow().clone();
         let observe = exchange::ObservationContext { settings: settings.observe, residency, names };
         Rc::new(Self {
-            thread: Rc::new(Thread::new(&settings, fleet, held_by_decoders)),
+            thread: Rc::new(Thread::new(&settings, fleet, held_by_decoders, woken)),
             settings,
             tls,
             observe,
