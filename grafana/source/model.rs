@@ -119,12 +119,12 @@ fn details() -> Panel {
     let of_each = |name| format!("max by (model, backend) ({})", now(name));
     let hidden = json!([{ "id": "custom.hidden", "value": true }]);
     let on_gpu = json!([
-        { "id": "custom.width", "value": 100 },
+        { "id": "custom.width", "value": 110 },
         { "id": "mappings", "value": [{ "type": "value", "options": { "0": { "text": "in RAM", "index": 0 } } }] },
     ]);
     let labels = [
         ("model", "Model", 190),
-        ("backend", "Backend", 100),
+        ("backend", "Backend", 90),
         ("quant", "Quantisation", 100),
         ("parameter_size", "Parameters", 90),
         ("family", "Family", 90),
@@ -143,7 +143,7 @@ fn details() -> Panel {
         .column("GPU memory", &of_each("model_vram_bytes"), Unit::Bytes, on_gpu)
         .column("All memory", &of_each("model_size_bytes"), Unit::Bytes, wide(95))
         .column("Context", &of_each("model_context_length"), Unit::Count, json!([]))
-        .column("Leaves", &format!("{} * 1000", of_each("model_expires_timestamp_seconds")), Unit::FromNow, wide(110))
+        .column("Leaves", &format!("{} * 1000", of_each("model_expires_timestamp_seconds")), Unit::FromNow, wide(140))
         .sorted_by("GPU memory")
 }
 

@@ -99,7 +99,8 @@ class Stack:
         (self.folder / "libnvidia-ml.so.1").write_bytes(library.read_bytes())
         self.simulator, said = started([BUILT / "examples/simulated_ollama", "--listen", "127.0.0.1:0"], r"http://(\S+)")
         settings = self.folder / "inferometer.toml"
-        settings.write_text('backend_node = "gpu-box"\n[host]\nperiod = "1s"\nelectricity_price_per_kwh = 0.3\nelectricity_currency = "EUR"\n')
+        words = f'backend_node = "gpu-box"\ndata_dir = "{self.folder}/history"\n[host]\nperiod = "1s"\n'
+        settings.write_text(words + 'electricity_price_per_kwh = 0.3\nelectricity_currency = "EUR"\n')
         command = [BUILT / "inferometer", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]
         command += ["--backend", f"ollama=http://{said}", "--config", settings, "--access-log", "off", "--log-format", "json"]
         environment = {"LD_LIBRARY_PATH": str(self.folder)}
