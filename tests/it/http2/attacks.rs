@@ -38,6 +38,7 @@ fn flood(what: &str, flood: impl FnOnce(&mut Raw)) {
     let backend = Backend::answering(OK);
     let program = Program::with(backend.address, &["--access-log", "off"]);
     Client::connect(program.clients).ask(request(Method::GET, "/"), "");
+    program.wait_for_history();
     let (before, descriptors) = (program.resident(), program.descriptors());
     let mut raw = Raw::connect(program.clients);
     raw.stream.set_write_timeout(Some(Duration::from_secs(2))).expect("a timeout");
