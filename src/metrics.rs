@@ -25,7 +25,8 @@
 //! scrape. `exposition` writes the page, `openmetrics` knows where that format differs.
 //!
 //! # To add a metric
-//! Read the file of its subject; the others need not be understood. For a gauge of the machine, that is `host.rs`:
+//! `CONTRIBUTING.md` has each kind with its tests. For a gauge of the machine, the file of its subject, `host.rs`, is
+//! all that needs to be read:
 //!
 //! 1. In `families!`, add a line: identifier, kind, name (its unit last), labels, help text.
 //!    `DIRTY: Gauge = "ollama_proxy_memory_dirty_bytes" [] "Memory that waits to be written to disks.";`
@@ -35,7 +36,9 @@
 //!
 //! A family that exchanges feed is a line too. In `per_model!` it makes a handle for each model on each backend
 //! (`series.stream_stalls().inc()`), in another subject's `families!` a field (`self.started.child(&[…]).inc()`). A
-//! histogram names a [`BucketLayout`] after its labels: `buckets Duration`. A new file is listed in `subjects`.
+//! histogram names a [`BucketLayout`] after its labels: `buckets Duration`. What an exchange's end touches is cached in
+//! `handle_cache`. Values are held by `IntCounter`, `IntGauge`, `Gauge`, `Histogram`, `TracedHistogram` or `Table`;
+//! another holder is an `impl Child` in `family`. A new file with families is listed in `subjects`.
 //!
 //! Left out: serving the page.
 

@@ -55,9 +55,10 @@ impl Metric {
         Self { scope: Scope::Card, ..Self::of_instance(name) }
     }
 
-    /// What a recording rule makes of a metric of the level `backend_model`.
+    /// What a recording rule makes of a metric of the level `backend_model`. A rate is named without `_total`.
     pub(crate) fn recorded(self, operation: &str) -> String {
-        format!("backend_model:{}", self.selector(&format!(":{operation}")))
+        let name = self.name.strip_suffix("_total").unwrap_or(self.name);
+        format!("backend_model:{}", Self { name, ..self }.selector(&format!(":{operation}")))
     }
 
     /// The mean of a histogram's samples.

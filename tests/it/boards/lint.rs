@@ -185,7 +185,10 @@ fn of_query(expr: &str, kind: &str) -> Vec<String> {
             _ => false,
         };
         if !fits {
-            lines.push(format!("the window {window} is not $__rate_interval (of a number of now: $__range)"));
+            lines.push(format!(
+                "the window {window} is not $__rate_interval (of a number of now: $__range). A fixed one is a rule in \
+                 prometheus/rules/recording.yml, read with Metric::recorded"
+            ));
         }
     }
     if matches_le(expr) {
