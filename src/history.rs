@@ -11,7 +11,7 @@
 //! * The data path builds a row of a fixed size and pushes it into a bounded ring: no allocation, no lock, no system call,
 //!   nobody is woken ([`recorder`]). Nothing here ever fails a start or an exchange, or delays one.
 //! * Sums by minute and hour ([`rollup`]) count every exchange that was taken from the ring, exactly once. Rows of ordinary
-//!   exchanges are thinned above a rate ([`thinning`]), with weights that add up; failures, cancellations, stalls and the
+//!   exchanges are thinned above a rate (`thinning`), with weights that add up; failures, cancellations, stalls and the
 //!   first of each hour ([`tops`]) never are.
 //! * `kill -9` loses the rows of less than a second and damages no file. Sums are merged after the rows that they contain,
 //!   with the last id in the same transaction: the next start sums what follows that id. So rows and sums agree, and an
