@@ -6,7 +6,7 @@ use std::process::Command;
 
 /// Packages that hold programs alone: nothing of theirs starts at boot or listens.
 const WITHOUT_A_SERVICE: &[&str] =
-    &["bsdutils", "ca-certificates", "curl", "gcc", "libc6-dev", "python3-venv", "valgrind"];
+    &["bsdutils", "ca-certificates", "curl", "gcc", "git", "libc6-dev", "python3-venv", "valgrind"];
 
 /// What a script installs with apt, by the words of its lists and commands.
 fn installed(script: &str) -> Vec<&str> {

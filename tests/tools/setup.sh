@@ -15,6 +15,7 @@ python3 -c 'import ensurepip, venv' >/dev/null 2>&1 || missing+=(python3-venv)
 # gcc alone, without recommended packages, has no headers of the C library.
 cc -E - <<<'#include <stdlib.h>' >/dev/null 2>&1 || missing+=(gcc libc6-dev)
 has curl || missing+=(curl)
+has git || missing+=(git)
 has script || missing+=(bsdutils)
 # Other systems keep their certificates elsewhere; only Debian's place can be told from the outside.
 ! has apt-get || [[ -s /etc/ssl/certs/ca-certificates.crt ]] || missing+=(ca-certificates)

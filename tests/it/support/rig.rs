@@ -62,6 +62,14 @@ impl Default for Options {
     }
 }
 
+/// An ordinary user's limit is 1,024, of which the proxies of several tests, each within this process, need more.
+fn raise_limit_of_descriptors() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    // Where the system grants less than it says, the tests may still have enough.
+    let _refused = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
+
 impl Rig {
     /// Before this backend, with the defaults.
     pub(crate) fn before(backend: SocketAddr) -> Self {
@@ -69,6 +77,7 @@ impl Rig {
     }
 
     pub(crate) fn with(backend: SocketAddr, options: Options) -> Self {
+        raise_limit_of_descriptors();
         let (record, records) = mpsc::channel();
         let (refuse, refused) = mpsc::channel();
         let mut sinks = options.extra;
