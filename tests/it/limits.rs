@@ -133,12 +133,16 @@ fn silent_connections_shut_nobody_out() {
     for _ in 0..20 {
         limited.served();
     }
-    let mut closed = 0;
+    let (mut closed, mut told) = (0, 0);
     for mut client in silent.into_iter().rev().skip(8) {
-        assert_eq!(client.rest(), (Vec::new(), false), "without a word, as any idle connection is closed");
+        // Without a word, as any idle connection is closed. One that comes while another is still being closed for the
+        // one before it is over the limit for that moment, and is told.
+        let (said, reset) = client.rest();
+        assert!(!reset && (said.is_empty() || said.starts_with(b"HTTP/1.1 503")), "{}", String::from_utf8_lossy(&said));
         closed += 1;
+        told += usize::from(!said.is_empty());
     }
-    println!("{closed} of 300 silent connections were closed for 20 clients and each other, at most 8 at once");
+    println!("{closed} of 300 silent connections were closed, {told} of them told, for 20 clients and each other");
     limited.release.send(()).expect("the backend waits");
     busy.until("ok");
 }
