@@ -30,7 +30,10 @@ impl Scratch {
     fn write(&self, path: &str, text: &str) -> PathBuf {
         let path = self.0.join(path);
         std::fs::create_dir_all(path.parent().expect("it has one")).expect("it can be made");
-        std::fs::write(&path, text).expect("it can be written");
+        // Its owner may replace, but not write to, what is for reading alone.
+        let new = path.with_extension("new");
+        std::fs::write(&new, text).expect("it can be written");
+        std::fs::rename(&new, &path).expect("it can be replaced");
         path
     }
 
