@@ -1,12 +1,13 @@
-//! The way of the bytes: client to backend and back.
+//! Forwards bytes between clients and backends.
 //!
-//! One thread accepts and hands sockets round robin to worker threads, each with a runtime of its own. On a worker, one
-//! task serves one client and polls the backend's socket too, so no byte crosses a thread or waits for a lock. HTTP/1 is
-//! read here, so that bodies pass as they stand on the wire; HTTP/2, from clients only, is the HTTP library's.
+//! One thread accepts connections and hands the sockets round robin to worker threads, each with a runtime of its own.
+//! On a worker, one task serves one client and also polls the backend's socket, so no byte crosses a thread or waits
+//! for a lock. HTTP/1 is parsed here, so that bodies pass exactly as they are on the wire; HTTP/2, from clients only,
+//! is left to the HTTP library.
 //!
-//! Promises: bodies pass byte for byte in both directions and nothing waits for a later byte; a client that leaves closes
-//! the backend's connection; a head that could be read in two ways goes nowhere; no byte, no timing and no outcome depends
-//! on whether the observation understands what passes. It knows nothing of metrics, history or pages, only
+//! Promises: bodies pass byte for byte in both directions, and no byte waits for a later one; when a client leaves, the
+//! backend's connection is closed; an ambiguous head is never forwarded; no byte, no timing and no outcome depends on
+//! whether the observation understands what passes. This module knows nothing of metrics, history or pages, only
 //! [`crate::exchange::sink::Sink`].
 
 mod accept;
@@ -71,10 +72,10 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Starts the worker threads. `life` tells them to drain, and after that to give up.
+    /// Starts the worker threads. `life` makes them drain, and later stop.
     ///
     /// # Errors
-    /// When the system gives no thread or no poller.
+    /// When the system cannot create a thread or a poller.
     pub fn start(settings: Settings, shared: Shared, life: life::Receiver<Life>) -> io::Result<Self> {
         let max_connections = settings.max_connections;
         let count = settings.threads.get();
@@ -101,21 +102,21 @@ impl Proxy {
         Ok(Self { threads, acceptor, settings })
     }
 
-    /// Changes what clients are served with that come from then on. The threads and the limit of connections stay.
+    /// Replaces the settings for connections accepted from now on. The number of threads and the connection limit stay.
     #[must_use]
     pub fn settings(&self) -> life::Sender<Settings> {
         self.settings.clone()
     }
 
-    /// Accepts clients until the life is over running, then waits for the workers to finish.
+    /// Accepts clients until the process drains, then waits for the workers to finish.
     ///
-    /// Cancel safety: dropping the future stops accepting and closes nothing; the workers end with their process.
+    /// Cancel safety: dropping the future stops accepting and closes no connection; the workers end with the process.
     ///
     /// # Errors
-    /// When a worker thread has panicked, or the system has no room to watch the listener.
+    /// When a worker thread has panicked, or the system cannot watch the listener.
     pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
         let Self { threads, acceptor, settings: _settings } = self;
-        // Late clients are refused by the system, not left in the queue.
+        // Clients that connect during the drain get a refused connection and are not left in the backlog.
         acceptor.accept(listener.into_std()?).await?;
         let joined = tokio::task::spawn_blocking(move || {
             threads.into_iter().map(JoinHandle::join).filter(Result::is_err).count()

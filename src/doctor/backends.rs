@@ -2,13 +2,13 @@
 
 use super::finding::Finding;
 use crate::backend::inventory::{Inventory, Runtime};
-use crate::backend::look::look;
 use crate::backend::monitor::Monitor;
+use crate::backend::probe_once::probe_once;
 use crate::backend::status::ProbeFailure;
 
 pub(super) async fn examine(monitor: &Monitor) -> (Runtime, Finding) {
     let address = &monitor.backend.address;
-    match look(monitor).await {
+    match probe_once(monitor).await {
         Err(failure) => {
             let what = format!("{address}: {}", failure.as_str());
             (Runtime::Unknown, Finding::fault("backend", what, remedy(failure)))

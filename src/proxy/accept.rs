@@ -1,14 +1,14 @@
 //! Accepts clients and hands them round robin to the workers.
 //!
-//! One plain listener: several with SO_REUSEPORT would let a second instance take the port unnoticed, spread few
-//! connections unevenly, and reset pending ones on close.
+//! One plain listener. Several with SO_REUSEPORT would let a second instance take the port unnoticed, balance few
+//! connections badly, and reset pending ones on close.
 //!
-//! Who waits is taken in batches, and a worker is woken once for its share of one: in a rush that spares it a wake and a
-//! change of threads for each client.
+//! Clients are accepted in batches, and a worker is woken once for its share of a batch: under a burst this saves a
+//! wake-up and a context switch for each client.
 //!
-//! Where places run short, the connection that has been idle longest is closed for the newcomer; where every connection
-//! has an exchange in flight, the newcomer is refused in words. Both are bounded in time, so that clients who say nothing
-//! keep nobody out.
+//! When the connection limit is reached, the connection that has been idle longest is closed for the new one; when
+//! every connection has an exchange in flight, the new client gets an answer that says so. Both are bounded in time, so
+//! that silent clients keep nobody out.
 
 use std::io;
 use std::net::{TcpListener, TcpStream};
@@ -28,34 +28,34 @@ use super::slot::{Slot, Slots};
 use crate::backend::dial::is_exhausted;
 use crate::tls::accept;
 
-/// Clients that are taken in one turn.
+/// Most clients accepted in one batch.
 const BATCH: usize = 64;
-/// Connections above the limit that get an answer at once; more are held back in the system's queue for a moment.
+/// Connections above the limit that are answered at the same time; more wait in the system's backlog.
 const OVERFLOW: u64 = 64;
-/// Pause where no more can be answered.
+/// How long to wait before accepting again when [`OVERFLOW`] is reached.
 const BACK_OFF: Duration = Duration::from_millis(50);
-/// Idle connections that are closed where the system has no descriptors, each for a descriptor at least.
+/// Idle connections to close when the system is out of descriptors; each frees at least one.
 const RELIEF: u64 = 16;
 
-/// Accepts clients and gives each a worker, within the limit of connections.
+/// Accepts clients and assigns each to a worker, within the connection limit.
 pub(super) struct Acceptor {
     clients: Vec<mpsc::UnboundedSender<WorkerMessage>>,
-    /// Clients of the turn in progress, by the worker that gets them.
+    /// Clients of the current batch, by worker.
     taken: Vec<Vec<Accepted>>,
     turns: RoundRobin,
     slots: Slots,
-    /// Connections and streams that are served, over all workers, and how many may be.
+    /// Connections and streams being served, over all workers, and the limit on them.
     served: Arc<AtomicU64>,
     most: u64,
-    /// Connections above the limit, which get an answer that says so.
+    /// Connections above the limit, which are being answered that there are too many.
     refused: Arc<AtomicU64>,
     wanted: mpsc::UnboundedReceiver<oneshot::Sender<bool>>,
     life: watch::Receiver<Life>,
-    /// Places run short, and the log says so.
+    /// The limit is reached, and a warning was logged.
     short: bool,
-    /// Accepting fails, and the log says so.
+    /// Accepting fails, and a warning was logged.
     failing: bool,
-    /// Whether accepted sockets have the listener's options; none before the first.
+    /// Whether accepted sockets inherit the listener's options; `None` before the first.
     inherits: Option<bool>,
 }
 
@@ -86,10 +86,10 @@ impl Acceptor {
         }
     }
 
-    /// Accepts until the process drains, or no worker is left.
+    /// Accepts until the process drains or no worker is left.
     ///
     /// # Errors
-    /// When the system has no room to watch the listener.
+    /// When the system cannot watch the listener.
     pub(super) async fn accept(mut self, listener: TcpListener) -> io::Result<()> {
         set_options(&listener);
         #[expect(
@@ -114,7 +114,7 @@ impl Acceptor {
                         return Ok(());
                     }
                     match taken {
-                        // The thread has others to serve.
+                        // The thread has other tasks to run.
                         Ok(BATCH) => tokio::task::yield_now().await,
                         Ok(_) => {}
                         Err(error) => if let Some(pause) = self.relieve(&error) {
@@ -126,25 +126,25 @@ impl Acceptor {
         }
     }
 
-    /// Lets in those who wait, a batch at most, and tells how many.
+    /// Accepts pending clients, at most one batch, and returns how many.
     fn take(&mut self, mut next: impl FnMut() -> io::Result<Option<TcpStream>>) -> io::Result<usize> {
         for taken in 0..BATCH {
             if !self.has_room() {
                 return Ok(taken);
             }
             let Some(stream) = next()? else { return Ok(taken) };
-            self.let_in(stream);
+            self.admit(stream);
         }
         Ok(BATCH)
     }
 
-    /// Whether the next client can be served, or at least get the answer that it cannot.
+    /// Whether the next client can be served, or at least be answered that it cannot.
     fn has_room(&mut self) -> bool {
         self.refused.load(Relaxed) < OVERFLOW || self.served.load(Relaxed) < self.most || self.slots.has_idle()
     }
 
-    /// Gives a client its place, or none, and assigns it to the worker whose turn it is.
-    fn let_in(&mut self, stream: TcpStream) {
+    /// Admits a client, above the limit or within it, and assigns it to the next worker.
+    fn admit(&mut self, stream: TcpStream) {
         self.failing = false;
         if !*self.inherits.get_or_insert_with(|| has_options(&stream)) {
             set_options(&stream);
@@ -152,7 +152,7 @@ impl Acceptor {
         let (mut ticket, taken) = Ticket::take(&self.served);
         self.short &= taken > self.most - self.most / 8;
         let excess = taken.saturating_sub(self.most);
-        // Those of this batch can give way once their workers have them.
+        // Connections of this batch can be closed for each other only after their workers have them.
         let over_limit = !(self.make_room(excess) || (self.hand_over() && self.make_room(excess)));
         if over_limit {
             (ticket, _) = Ticket::take(&self.refused);
@@ -167,11 +167,12 @@ impl Acceptor {
         self.taken[worker].push(Accepted { stream, ticket, admission });
     }
 
-    /// Hands every worker its clients. False where none is left.
+    /// Sends every worker its clients. False where no worker is left.
     fn hand_over(&mut self) -> bool {
         while let Some(worker) = self.taken.iter().position(|taken| !taken.is_empty()) {
             let batch = std::mem::take(&mut self.taken[worker]);
-            // Only now: newcomers of one batch would be asked to leave for each other, before a worker has seen them.
+            // Listed only now: otherwise connections of one batch would be asked to close for each other before a
+            // worker has seen them.
             batch
                 .iter()
                 .filter(|taken| !taken.admission.over_limit)
@@ -179,7 +180,7 @@ impl Acceptor {
             if let Err(SendError(WorkerMessage::Clients(returned))) =
                 self.clients[worker].send(WorkerMessage::Clients(batch))
             {
-                self.turns.bury(worker);
+                self.turns.remove(worker);
                 for Accepted { stream, ticket, admission: Admission { over_limit, at, .. } } in returned {
                     self.assign(stream, ticket, over_limit, at.into());
                 }
@@ -188,8 +189,8 @@ impl Acceptor {
         !self.turns.living.is_empty()
     }
 
-    /// Has the connections close that have been idle longest, so many that what is taken fits. False where too few have
-    /// nothing in flight.
+    /// Asks the connections that have been idle longest to close, as many as are above the limit. False where too few
+    /// are idle.
     fn make_room(&mut self, excess: u64) -> bool {
         if excess == 0 {
             return true;
@@ -205,13 +206,13 @@ impl Acceptor {
         self.slots.make_room(excess, |slot| wake(clients, slot))
     }
 
-    /// The same for all that is taken now.
+    /// [`Acceptor::make_room`] for all that is above the limit now.
     fn make_room_for_all(&mut self) -> bool {
         self.make_room(self.served.load(Relaxed).saturating_sub(self.most))
     }
 
-    /// Accepting has failed: has idle connections close where the system has no descriptor or memory left. Gives the pause
-    /// before the next attempt; none where only that client is lost.
+    /// After a failed accept: asks idle connections to close if the system is out of descriptors or memory. Returns the
+    /// pause before the next attempt; `None` where only that client is lost.
     fn relieve(&mut self, error: &io::Error) -> Option<Duration> {
         let Some(pause) = accept::pause(error) else {
             tracing::debug!(%error, "a connection was lost before it was accepted");
@@ -230,7 +231,7 @@ impl Acceptor {
     }
 }
 
-/// The workers that live, and whose turn it is.
+/// The workers that are alive, and which is next.
 struct RoundRobin {
     living: Vec<usize>,
     next: usize,
@@ -250,9 +251,9 @@ impl RoundRobin {
         worker
     }
 
-    /// A worker is gone, which means that it has panicked: its clients went with it, and the others share what it would
-    /// have got.
-    fn bury(&mut self, worker: usize) {
+    /// Removes a worker that is gone, which means that it panicked: its clients are lost, and the others take over its
+    /// share.
+    fn remove(&mut self, worker: usize) {
         if let Some(at) = self.living.iter().position(|living| *living == worker) {
             self.living.remove(at);
             self.next -= usize::from(at < self.next);
@@ -262,20 +263,20 @@ impl RoundRobin {
     }
 }
 
-/// Has a connection look at its slot.
+/// Makes a connection check its slot.
 fn wake(clients: &[mpsc::UnboundedSender<WorkerMessage>], slot: &Slot) {
     drop(clients[slot.worker].send(WorkerMessage::Wake(slot.number)));
 }
 
-/// A peer that vanished without a word is noticed in time.
+/// Idle time before the system probes whether a peer still exists.
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
 
-/// Small writes leave at once, and a peer that vanished is noticed. Call it for a listener before it listens: most
-/// systems hand that on to what is accepted, and three calls to the system for each client are saved.
+/// Sends small writes at once, and notices peers that vanished. To be called on a listener before it listens: most
+/// systems pass the options on to accepted sockets, which saves three system calls for each client.
 pub fn set_options(socket: impl AsFd) {
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER);
     let socket = SockRef::from(&socket);
-    // A socket that is closed already refuses both; it ends by itself.
+    // On a socket that is closed already both fail, which does not matter.
     drop(socket.set_tcp_nodelay(true));
     drop(socket.set_tcp_keepalive(&keepalive));
 }
@@ -285,14 +286,14 @@ fn has_options(socket: impl AsFd) -> bool {
     [socket.tcp_nodelay(), socket.keepalive()].iter().all(|set| matches!(set, Ok(true)))
 }
 
-/// Accepts one client, whose socket does not block.
+/// Accepts one client as a non-blocking socket.
 #[cfg(not(target_vendor = "apple"))]
 fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
     use rustix::net::{SocketFlags, accept_with};
     Ok(accept_with(listener, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK)?.into())
 }
 
-/// Accepts one client, whose socket does not block.
+/// Accepts one client as a non-blocking socket.
 #[cfg(target_vendor = "apple")]
 fn accept(listener: &TcpListener) -> io::Result<TcpStream> {
     let (stream, _) = listener.accept()?;

@@ -1,4 +1,4 @@
-//! Our own answers, recognisable and in the caller's dialect.
+//! //! Answers that the proxy itself gives, marked as such and in the dialect of the caller.
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
@@ -11,10 +11,10 @@ use crate::exchange::outcome::{ErrorType, Malformed};
 use crate::wire::route::ErrorShape;
 
 const KIND: &str = "application/json";
-/// Marks an answer as ours.
+/// Marks an answer as the proxy's own.
 const MARK: HeaderName = HeaderName::from_static("x-inferometer-error");
 
-/// An error that the proxy itself answers with; its text says what happened and what to do.
+/// An error that the proxy answers with itself.
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
@@ -24,7 +24,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// For a client that speaks HTTP/1. A HEAD gets the head alone.
+    /// Writes it for an HTTP/1 client. The answer to a HEAD has no body.
     pub(super) fn to_bytes(
         &self,
         shape: ErrorShape,
@@ -56,7 +56,7 @@ impl Answer {
         bytes
     }
 
-    /// For the HTTP library.
+    /// Builds it for the HTTP library.
     pub(super) fn respond(&self, shape: ErrorShape) -> Response<Bytes> {
         let mut response = Response::new(self.body(shape));
         *response.status_mut() = self.status;
@@ -80,7 +80,7 @@ impl Answer {
         Bytes::from(body.to_string())
     }
 
-    /// The word that `OpenAI`'s and Anthropic's clients know for the status.
+    /// The error type that `OpenAI`'s and Anthropic's clients know for the status.
     fn kind(&self) -> &'static str {
         match self.status.as_u16() {
             400..=499 => "invalid_request_error",
@@ -90,24 +90,24 @@ impl Answer {
     }
 }
 
-/// The answer to a refused head.
+/// The answer to a malformed request.
 pub(super) fn of_refusal(refusal: Refusal) -> Answer {
     let (status, why, text) = explain(refusal.why);
     Answer { status, why, text: text.to_owned() }
 }
 
-/// The answer to a refused head, as bytes.
+/// The answer to a malformed request, as HTTP/1.1 bytes.
 pub(super) fn to_refusal(refusal: Refusal) -> Vec<u8> {
     of_refusal(refusal).to_bytes(refusal.shape, Version::Http11, Persistence::Close, refusal.head_only)
 }
 
-/// The answer to whoever has no place.
+/// The answer to a client above the connection limit.
 pub(super) fn too_many() -> Answer {
     let text = "too many connections: raise max_connections or the limit of open files".to_owned();
     Answer { status: StatusCode::SERVICE_UNAVAILABLE, why: ErrorType::Limit, text }
 }
 
-/// The same, as bytes, where nothing has been asked.
+/// The same as HTTP/1.1 bytes, for a client that has sent no request.
 pub(super) fn to_too_many() -> Vec<u8> {
     too_many().to_bytes(ErrorShape::Native, Version::Http11, Persistence::Close, false)
 }
@@ -153,7 +153,7 @@ fn explain(why: Malformed) -> (StatusCode, ErrorType, &'static str) {
         Malformed::Timeout => {
             (StatusCode::REQUEST_TIMEOUT, ErrorType::ClientTimeout, "the request's head took too long to arrive")
         }
-        // Said in HTTP/2's own words.
+        // HTTP/2 reports these by codes of its own.
         Malformed::Http2 | Malformed::Flood | Malformed::Other => bad("the request is malformed"),
     }
 }

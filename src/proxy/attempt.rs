@@ -1,10 +1,10 @@
-//! One try at a backend: a connection is taken or opened, the request is sent over it, and a response comes back.
+//! One attempt at a backend: takes or opens a connection, sends the request and reads the response.
 //!
-//! Nothing else knows when a request may be sent again and when a connection serves another exchange:
-//! * again, over another connection: where this one had served an exchange before, and has taken not one byte, or asking
-//!   twice does no harm (RFC 9110, 9.2.2) and not one byte of a response came;
-//! * another exchange: where both messages were whole, the response does not say otherwise, and it proves that the backend
-//!   has read the request ([`Forward::has_proof_of_upload`]).
+//! Only this module decides when a request is sent again and when a connection is reused:
+//! * a request is sent again over another connection if this one had served an exchange before and has either taken not
+//!   one byte of the request, or the request is idempotent (RFC 9110, 9.2.2) and not one byte of a response has come;
+//! * a connection is reused if both messages are complete, the response does not forbid it, and it proves that the
+//!   backend has read the request ([`Forward::has_proof_of_upload`]).
 
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -20,37 +20,37 @@ use super::upstream::{Failure, Upstream};
 use super::worker::Worker;
 use crate::tls::Stream;
 
-/// Why an attempt is over before its response.
+/// Why an attempt ended before its response.
 #[derive(Debug)]
 pub(super) enum AttemptError {
-    /// The connection had been closed before; the request can be sent over another one.
+    /// The backend had already closed the reused connection; the request can be sent over another one.
     Stale,
     /// The backend failed.
     Failed(Failure),
 }
 
-/// One try: a connection to the backend and how far request and response have come on it.
+/// One attempt: a connection to the backend, and how far request and response have come on it.
 pub(super) struct Attempt {
     worker: Rc<Worker>,
     polls: Rc<Polls>,
-    /// Where the connection came from, or would go.
+    /// The pool that the connection came from, or will be returned to.
     pool: Rc<Pool>,
     upstream: Box<Upstream>,
     download: Download,
-    /// Runs while the head of the response is waited for.
+    /// Times how long the backend takes to send the response's head.
     first_byte: (Timer, Option<Duration>),
     /// The request's head was sent.
     opened: bool,
 }
 
 impl Attempt {
-    /// Takes a connection that is at hand, else opens one. Dropping the future gives the connection up.
+    /// Takes an idle connection, or opens one. Dropping the future abandons the connection.
     ///
     /// # Errors
-    /// The answer for the client where no connection can be had.
+    /// The answer for the client where there is no connection to be had.
     pub(super) async fn begin(worker: Rc<Worker>, polls: Rc<Polls>, forward: &mut Forward) -> Result<Self, Answer> {
         let pool = worker.thread.pools.of(forward.member());
-        let upstream = match pool.take(polls.begun(), forward.asked.repeatable, worker.thread.heard()) {
+        let upstream = match pool.take(polls.begun(), forward.request.repeatable, worker.thread.heard()) {
             Some(upstream) => upstream,
             None => {
                 let upstream = Box::pin(connect(worker.clone(), forward.member().clone())).await?;
@@ -69,7 +69,7 @@ impl Attempt {
         self.opened
     }
 
-    /// Sends the request's head, and what came of the body with it. Only the first call does.
+    /// Sends the request's head and the part of the body that came with it. Later calls do nothing.
     ///
     /// # Errors
     /// [`AttemptError::Stale`] where the connection takes nothing and another one might.
@@ -92,27 +92,27 @@ impl Attempt {
         Ok(())
     }
 
-    /// Sends bytes of the request's body.
     pub(super) fn send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) {
         self.upstream.send(cx, bytes);
     }
 
-    /// Waits until the backend's connection has taken everything. Pending for ever where it takes nothing any more.
+    /// Waits until the backend's connection has taken everything. Pending for ever once it takes nothing more.
     pub(super) fn poll_taken(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.upstream.poll_taken(cx)
     }
 
-    /// Whether the backend's connection has taken everything, and takes more.
+    /// Whether the backend's connection has taken everything, and can take more.
     pub(super) fn has_taken_all(&self) -> bool {
         self.upstream.has_taken_all()
     }
 
-    /// Whether the backend's connection takes nothing any more.
+    /// Whether the backend's connection takes nothing more.
     pub(super) fn is_deaf(&self) -> bool {
         self.upstream.deaf
     }
 
-    /// Reads from the backend once, and hands on what came. `uploaded` tells whether the request's body is over.
+    /// Reads from the backend once, and passes the bytes to `receiver`. `uploaded` says whether the request's body is
+    /// complete.
     ///
     /// # Errors
     /// See [`AttemptError`].
@@ -161,7 +161,7 @@ impl Attempt {
         Ok(())
     }
 
-    /// The connection is over before the response is. It may have been closed before the request arrived.
+    /// The connection ended before the response did. It may have been closed before the request arrived.
     fn fail(&self, forward: &Forward, failure: Failure) -> AttemptError {
         if self.may_repeat(forward) && !self.download.has_begun() {
             AttemptError::Stale
@@ -171,31 +171,31 @@ impl Attempt {
     }
 
     fn may_repeat(&self, forward: &Forward) -> bool {
-        self.upstream.reused && forward.asked.repeatable
+        self.upstream.reused && forward.request.repeatable
     }
 
-    /// Whether the final head of the response was read.
+    /// Whether the final head of the response has been read.
     pub(super) fn has_head(&self) -> bool {
         self.download.has_head()
     }
 
-    /// Whether all of the response was read.
+    /// Whether the whole response has been read.
     pub(super) fn is_whole(&self) -> bool {
         self.download.is_whole()
     }
 
-    /// How the response ended, if nothing more is to be read.
+    /// How the response ended, or `None` while more is to be read.
     pub(super) fn ended(&mut self) -> Option<ResponseEnd> {
         self.download.ended()
     }
 
-    /// The client takes nothing: what the backend sends lies unread.
+    /// The client takes nothing, so the backend's bytes stay unread.
     pub(super) fn hold_back(&mut self) {
         self.download.hold_back();
     }
 
-    /// Ready when the backend has had its time for the head of a response. Call [`Attempt::wait_for_client`] where the
-    /// client is waited for instead.
+    /// Ready when the backend has exceeded its time for the response's head. While waiting for the client, call
+    /// [`Attempt::wait_for_client`] instead.
     pub(super) fn poll_first_byte(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.has_head() {
             self.first_byte.0.disarm();
@@ -205,18 +205,18 @@ impl Attempt {
         timer.poll(cx, *limit, false)
     }
 
-    /// The backend's time does not run while the client is waited for.
+    /// Pauses the backend's time limit while waiting for the client.
     pub(super) fn wait_for_client(&mut self) {
         self.first_byte.0.disarm();
     }
 
-    /// Ready when the backend sends anything, or its end, after a whole response.
+    /// Ready when, after a complete response, the backend sends more bytes or closes.
     pub(super) fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.upstream.socket.poll_read(cx, &mut [0]).map(drop)
     }
 
-    /// The exchange is over: the connection is kept for another one if it can serve it, else closed. `uploaded` tells
-    /// whether the request's body is over.
+    /// Ends the exchange: returns the connection to the pool if it can be reused, else closes it. `uploaded` says
+    /// whether the request's body is complete.
     pub(super) fn finish(mut self, uploaded: bool) {
         let sent = uploaded && self.has_taken_all();
         if sent && self.is_whole() && !self.download.ends_connection() {
@@ -225,7 +225,7 @@ impl Attempt {
         }
     }
 
-    /// The connection, once the protocols were switched.
+    /// The connection, after a protocol switch.
     pub(super) fn into_stream(self) -> Stream {
         self.upstream.socket.stream
     }

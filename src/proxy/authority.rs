@@ -1,13 +1,13 @@
-//! The host and port that a request is for, as RFC 3986 (3.2.2, 3.2.3) writes them. Pure.
+//! The grammar of a host and port (RFC 3986, 3.2.2 and 3.2.3). Pure.
 
 use std::net::Ipv6Addr;
 
 use super::characters::alphanumeric_or;
 
-/// Whether it names a host: by a name, an IPv4 address or an IPv6 address in brackets, and with a port or without.
+/// Whether it is a host, by name, IPv4 address or bracketed IPv6 address, with or without a port.
 ///
-/// An empty host is none. `Host` may be empty only where the target has no authority (RFC 9112, 3.2), and an http or
-/// https target always has one: whoever receives an empty one has to reject it (RFC 9110, 4.2.1).
+/// An empty host is refused. `Host` may be empty only where the target has no authority (RFC 9112, 3.2), and an http or
+/// https target always has one: a recipient has to reject an empty one (RFC 9110, 4.2.1).
 pub(super) fn is_authority(value: &[u8]) -> bool {
     if let Some(literal) = value.strip_prefix(b"[") {
         let end = memchr::memchr(b']', literal);
@@ -22,10 +22,10 @@ fn is_name(name: &[u8]) -> bool {
     !name.is_empty() && are_of_name(name)
 }
 
-/// Characters of a name (RFC 3986, 2.3 and 2.2), by their numbers: every request has a host to be looked at.
+/// Which characters a registered name may have (RFC 3986, 2.3 and 2.2). A table, as every request has a host to check.
 const OF_NAME: [bool; 256] = alphanumeric_or(b"-._~!$&'()*+,;=");
 
-/// Characters of names, and what is percent-encoded.
+/// Whether all are characters of a name or percent-encoded.
 fn are_of_name(bytes: &[u8]) -> bool {
     let mut rest = bytes;
     while let [first, after @ ..] = rest {
@@ -38,8 +38,8 @@ fn are_of_name(bytes: &[u8]) -> bool {
     true
 }
 
-/// An IPv6 address. Clients that dial a link-local one may leave its zone there, with a percent sign that is encoded
-/// (RFC 6874) or not.
+/// An IPv6 address. Clients that dial a link-local one may leave its zone in, after a percent sign that is encoded (RFC
+/// 6874) or not.
 fn is_address(literal: &[u8]) -> bool {
     let (address, zone) = match memchr::memchr(b'%', literal) {
         Some(at) => (&literal[..at], Some(&literal[at + 1..])),
@@ -48,7 +48,7 @@ fn is_address(literal: &[u8]) -> bool {
     std::str::from_utf8(address).is_ok_and(|address| address.parse::<Ipv6Addr>().is_ok()) && zone.is_none_or(is_name)
 }
 
-/// A colon and a port, which may be empty, or nothing at all.
+/// Nothing, or a colon and a port, which may be empty.
 fn is_port(rest: &[u8]) -> bool {
     let digits = match rest {
         [] => return true,

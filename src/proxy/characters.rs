@@ -1,6 +1,6 @@
-//! Classes of characters, as tables that are made when the program is built.
+//! Character classes as lookup tables, computed at compile time.
 
-/// The letters and digits of ASCII, and these characters, by their numbers.
+/// A table, by byte, of the ASCII letters and digits and these characters.
 pub(super) const fn alphanumeric_or(marks: &[u8]) -> [bool; 256] {
     let (mut table, mut at) = ([false; 256], 0);
     while at < table.len() {

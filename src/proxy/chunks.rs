@@ -1,9 +1,9 @@
-//! Follows chunked framing (RFC 9112, 7.1), split anywhere, without changing a byte of it but for trailers that may not
-//! stand there.
+//! Follows chunked framing (RFC 9112, 7.1), split anywhere, and changes no byte of it except to remove trailers that
+//! may not be sent.
 //!
-//! Pure. It is as strict as the framing can be read in one way only: sizes of few digits, CRLF and nothing else as line
-//! ends, after a size only extensions as the grammar has them, no control characters in trailers. A backend may put blanks
-//! after all that, as some servers do; a client may not.
+//! Pure. Strict enough that the framing can be read in one way only: sizes of few digits, CRLF as the only line end,
+//! nothing but grammatical extensions after a size, no control characters in trailers. Only a backend may put blanks at
+//! the end of a size line, as some servers do.
 
 use hashbrown::HashSet;
 
@@ -13,20 +13,21 @@ use super::trailers;
 
 /// Longest extension of one chunk, in bytes.
 const MAX_EXTENSION: usize = 4 * 1024;
-/// A size of more hexadecimal digits than this is refused; 2^60 bytes are enough.
+/// Most hexadecimal digits of a size: 2^60 bytes are enough.
 const MAX_DIGITS: u8 = 15;
 
-/// A part of a body on its way.
+/// A part of a body, as it passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part<'a> {
     /// Data.
     Data(&'a [u8]),
-    /// What passes of the lines after the last chunk where there are any, line ends and the empty line included.
+    /// What is forwarded of the trailer section, line ends and the final empty line included. None is emitted where
+    /// there is no trailer.
     Trailer(&'a [u8]),
 }
 
 impl<'a> Part<'a> {
-    /// What takes the place of trailers; empty for data.
+    /// The forwarded trailer bytes; empty for data.
     pub(super) fn trailer(self) -> &'a [u8] {
         match self {
             Self::Data(_) => &[],
@@ -38,26 +39,24 @@ impl<'a> Part<'a> {
 /// How far bytes were followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Followed {
-    /// Bytes that belong to the body and stand before any fault.
+    /// Bytes that belong to the body, up to its end or the first fault.
     pub(super) bytes: usize,
-    /// So many of them pass as they stand; what passes of the rest was given as [`Part::Trailer`].
+    /// How many of them are forwarded unchanged; what is forwarded of the rest was given as [`Part::Trailer`].
     pub(super) raw: usize,
-    /// Whether the body goes on after them.
+    /// Whether the body continues after them.
     pub(super) state: BodyProgress,
 }
 
-/// How a body goes on after the bytes that were followed.
+/// Whether a body continues after the bytes that were followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyProgress {
-    /// More of it is to come.
     Continues,
-    /// It ends there.
     Over,
-    /// The framing is broken.
+    /// Its framing is broken.
     Broken,
 }
 
-/// The state of one chunked body between two pieces.
+/// The state of one chunked body between two reads.
 #[derive(Debug, Default)]
 pub(super) struct Chunks {
     at: ChunkState,
@@ -68,11 +67,11 @@ pub(super) struct Chunks {
     lenient: bool,
     /// Trailers have begun.
     trails: bool,
-    /// The name of a trailer that is not whole.
+    /// The name of a trailer, as far as it has come.
     name: Vec<u8>,
-    /// The trailer at hand does not pass.
+    /// The current trailer is removed.
     drops: bool,
-    /// Names of trailers that do not pass because `Connection` names them, in lower case.
+    /// Trailers that are removed because `Connection` names them, in lower case.
     named: Option<Box<HashSet<Vec<u8>>>>,
 }
 
@@ -96,17 +95,17 @@ enum ChunkState {
 }
 
 impl Chunks {
-    /// The body of a response: blanks may stand after a size.
+    /// A response's body, which may have blanks after a size.
     pub(super) fn of_backend() -> Self {
         Self { lenient: true, ..Self::default() }
     }
 
-    /// The same body in a message whose `Connection` names these fields: none of them passes after it either.
+    /// The same body in a message whose `Connection` names these fields: none of them is forwarded as a trailer.
     pub(super) fn without(self, named: Option<Box<HashSet<Vec<u8>>>>) -> Self {
         Self { named, ..self }
     }
 
-    /// Follows the next bytes.
+    /// Follows the next bytes, and calls `part` for each part in them.
     pub(super) fn follow(&mut self, bytes: &[u8], part: &mut impl FnMut(Part<'_>)) -> Followed {
         let mut at = 0;
         let mut trails_from = self.trails.then_some(0);
@@ -149,7 +148,8 @@ impl Chunks {
         followed(at, trails_from, BodyProgress::Continues)
     }
 
-    /// Hands on a byte of the trailers that led from one state to the present one. A name is held until it is whole.
+    /// Forwards the trailer byte that led from state `before` to the current one. A name is held back until it is
+    /// complete.
     fn pass_trailer(&mut self, before: ChunkState, byte: u8, part: &mut impl FnMut(Part<'_>)) {
         if self.at == ChunkState::TrailerName {
             return self.name.push(byte);
@@ -167,12 +167,12 @@ impl Chunks {
         if !self.drops {
             part(Part::Trailer(&[byte]));
         }
-        // The line is over.
+        // The line has ended.
         self.drops &= self.at != ChunkState::TrailerStart;
     }
 
-    /// Follows what stands between two chunks, at once where it is as most are: a line end, a size in digits, a line end.
-    /// Tells how many bytes that was.
+    /// Follows the bytes between two chunks in one step where they have the usual form: a line end, a size in digits, a
+    /// line end. Returns their length, 0 where they have another form.
     #[inline]
     fn plain(&mut self, bytes: &[u8]) -> usize {
         let mut at = 0;
@@ -191,7 +191,7 @@ impl Chunks {
         at
     }
 
-    /// One byte of framing; true after the last one, None where it must not stand.
+    /// Takes one byte of framing. True after the last one, `None` where it is not allowed.
     fn step(&mut self, byte: u8) -> Option<bool> {
         self.at = match (self.at, byte) {
             (ChunkState::Size, _) if byte.is_ascii_hexdigit() => self.digit(byte)?,
@@ -245,7 +245,7 @@ impl Chunks {
     }
 }
 
-/// A size above 0 in digits, with its line end, and how long both are.
+/// A size above 0 in digits with its line end, and the length of both.
 #[inline]
 fn plain_size(bytes: &[u8]) -> Option<(u64, usize)> {
     let (mut size, mut count) = (0, 0);
@@ -288,7 +288,7 @@ mod tests {
         }
     }
 
-    /// Byte by byte nothing is ever plain.
+    /// Fed byte by byte, the shortcut never applies.
     fn follow_slowly(bytes: &[u8]) -> (Followed, Vec<u8>, Vec<u8>) {
         let mut chunks = Chunks::of_backend();
         let (mut total, mut raw, mut data, mut trailers) = (0, 0, Vec::new(), Vec::new());

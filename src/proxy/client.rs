@@ -1,4 +1,4 @@
-//! The client's side of an HTTP/1 connection: its socket, its time limits, and whether it is still there.
+//! The client's side of an HTTP/1 connection: its socket, its time limits, and whether the client is still there.
 
 use std::io;
 use std::task::{Context, Poll, ready};
@@ -6,16 +6,15 @@ use std::task::{Context, Poll, ready};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 use tokio::net::TcpStream;
-use tokio::time::Instant;
 
-use super::admission::Admission;
+use super::admission::{Admission, FirstHeadDeadlines};
 use super::settings::ClientLimits;
 use super::socket::Socket;
 use super::timer::Timer;
 use crate::tls::Stream;
 use crate::tls::watch::{self, Watcher};
 
-/// Why nothing more can be written to a client, or read from it.
+/// Why nothing more can be written to a client or read from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ClientLost {
     /// It has closed or reset its connection.
@@ -24,50 +23,40 @@ pub(super) enum ClientLost {
     Slow,
 }
 
-/// Most bytes that are decrypted ahead, for the farewell that may follow them.
+/// Most bytes that are decrypted ahead of use, to find the closing message of TLS that may follow them.
 const AHEAD: usize = 16 * 1024;
 
-/// A client's socket with what was read ahead, and the timers of its limits.
+/// A client's socket, the bytes read ahead, and the timers of its limits.
 pub(super) struct Client {
     pub(super) socket: Socket,
-    /// What it has sent ahead.
+    /// Bytes of heads that have arrived and are not used yet.
     pub(super) inbox: Vec<u8>,
-    /// What is read next: what TLS has given after it while it was looked at for the client's farewell, and what of a
-    /// body came with its head and is to be looked at in a later turn.
+    /// Bytes to be read after the inbox: those decrypted while looking for the closing message of TLS, and those of a
+    /// body that came with its head and are left for a later turn.
     ahead: Vec<u8>,
     limits: ClientLimits,
-    /// The time of the first head, until it is whole.
-    first: Option<FirstHead>,
+    /// The deadlines of the first head, until it is complete.
+    first: Option<FirstHeadDeadlines>,
     read_timer: Timer,
     write_timer: Timer,
-    /// Bytes lie unread in the system that tokio does not know of any more.
+    /// The system holds unread bytes that tokio will not report again.
     unread: bool,
-    /// A duplicate of the socket, where TLS owns the readiness of the first.
+    /// A duplicate of the socket, where TLS uses the readiness of the first.
     watcher: Option<Watcher>,
 }
 
-/// A connection's first head counts from accept: who says nothing has no more time than who says it slowly.
-struct FirstHead {
-    /// For its first byte.
-    begun_by: Option<Instant>,
-    /// For its last.
-    whole_by: Option<Instant>,
-}
-
 impl Client {
-    /// A client that was let in like this.
+    /// A client that was admitted on these terms.
     pub(super) fn new(stream: Stream, limits: ClientLimits, admission: &Admission) -> Self {
-        let whole_by = admission.first_head(limits.head);
-        let idle_until = limits.keep_alive_idle.and_then(|limit| admission.at.checked_add(limit));
-        let begun_by = whole_by.into_iter().chain(idle_until).min();
-        // Without a descriptor to spare the connection works; only a client that leaves with unread bytes goes unnoticed.
+        // When no descriptor is left, the connection still works; only a client that leaves with bytes unread goes
+        // unnoticed.
         let watcher = if stream.is_tls() { Watcher::new(stream.tcp()).ok() } else { None };
         Self {
             socket: Socket::new(stream),
             inbox: Vec::new(),
             ahead: Vec::new(),
             limits,
-            first: Some(FirstHead { begun_by, whole_by }),
+            first: Some(admission.first_head_deadlines(&limits)),
             read_timer: Timer::default(),
             write_timer: Timer::default(),
             unread: false,
@@ -75,9 +64,8 @@ impl Client {
         }
     }
 
-    /// Ready once the client has closed its sending side or reset the connection, also while bytes that it sent ahead
-    /// lie unread. A half-close counts as leaving: a client that shuts its sending side before it has its answer gets
-    /// none.
+    /// Ready once the client has closed its sending side or reset the connection, even while bytes that it sent ahead
+    /// are unread. A half-close counts as leaving: a client that closes its sending side before its answer gets none.
     pub(super) fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &self.socket.stream {
             Stream::Plain(stream) => watch::poll_left(stream, cx, || self.unread = true),
@@ -85,8 +73,8 @@ impl Client {
         }
     }
 
-    /// TLS says farewell in a record of its own, often without closing the socket. What was sent before is kept, as far
-    /// as there is room for it; after more than that only the end of the socket is noticed.
+    /// TLS closes with a record of its own, often without closing the socket. Bytes before that record are kept, up to
+    /// [`AHEAD`]; beyond that, only the end of the socket is noticed.
     fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut buffer = [0; 4096];
         while self.ahead.len() < AHEAD {
@@ -98,12 +86,12 @@ impl Client {
         self.watcher.as_mut().map_or(Poll::Pending, |watcher| watcher.poll_left(cx))
     }
 
-    /// Gives back the first of what was read, to be read again.
+    /// Puts bytes that were read back, to be read again first.
     pub(super) fn put_back(&mut self, bytes: &[u8]) {
         self.ahead.splice(0..0, bytes.iter().copied());
     }
 
-    /// Reads what is there; 0 is the end.
+    /// Reads what is available; 0 is the end.
     fn poll_socket(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         if !self.ahead.is_empty() {
             let read = into.len().min(self.ahead.len());
@@ -128,7 +116,7 @@ impl Client {
     /// Reads a piece of a body.
     ///
     /// # Errors
-    /// When the client stands still for too long, or is gone: whoever is in the middle of a body is not done.
+    /// When the client pauses for too long or is gone: an end amid a body is not an orderly one.
     pub(super) fn poll_body(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<Result<usize, ClientLost>> {
         match self.poll_socket(cx, into) {
             Poll::Ready(read) => {
@@ -142,11 +130,12 @@ impl Client {
         }
     }
 
-    /// Reads what belongs to heads; 0 is the end. The time of a head runs from its first byte, that of the first head from
-    /// accept: more of it does not start it again.
+    /// Reads what belongs to heads; 0 is the end. The time limit of a head runs from its first byte, that of the first
+    /// head from accept; further bytes do not restart it.
     ///
     /// # Errors
-    /// As for [`Client::poll_body`]. Between exchanges nobody is too slow, but an idle connection may be over.
+    /// As for [`Client::poll_body`]. Between exchanges no client is too slow, but the end is returned once the idle
+    /// time is over.
     pub(super) fn poll_head(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<Result<usize, ClientLost>> {
         let idle = self.inbox.is_empty();
         match self.poll_socket(cx, into) {
@@ -168,16 +157,16 @@ impl Client {
         }
     }
 
-    /// A head is whole, or refused.
+    /// Stops the time limit of a head, which is complete or refused.
     pub(super) fn head_over(&mut self) {
         if self.first.take().is_some() {
-            // Most connections are never late again: the memory goes back.
+            // Most connections never need it again, so its memory is freed.
             self.read_timer = Timer::default();
         }
         self.read_timer.disarm();
     }
 
-    /// Writes bytes after all that waits.
+    /// Writes bytes after all that are waiting.
     ///
     /// # Errors
     /// When the client is gone.
@@ -188,10 +177,10 @@ impl Client {
         self.socket.send(cx, bytes).map(drop).map_err(|_| ClientLost::Left)
     }
 
-    /// Waits until the system has taken everything.
+    /// Waits until the system has taken every byte.
     ///
     /// # Errors
-    /// When the client is gone, or does not read.
+    /// When the client is gone, or has not read for too long.
     pub(super) fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ClientLost>> {
         let left = self.socket.left();
         match self.socket.poll_drain(cx) {
@@ -207,21 +196,21 @@ impl Client {
         }
     }
 
-    /// Whether bytes lie unread: closing the socket then would reset it, and destroy an answer on its way. The system is
-    /// asked: they may have come since the last turn.
+    /// Whether bytes are unread. Closing the socket then would reset it and destroy an answer on its way. Asks the
+    /// system, as bytes may have come since the last turn.
     pub(super) fn has_more(&self) -> bool {
         !self.inbox.is_empty() || !self.ahead.is_empty() || self.has_unread()
     }
 
-    /// Whether bytes lie in the system.
+    /// Whether the system holds unread bytes.
     pub(super) fn has_unread(&self) -> bool {
         watch::has_unread(self.socket.stream.tcp())
     }
 
-    /// The socket, for whoever goes on with it, and what was sent ahead.
+    /// The socket, for the next user of it, and the bytes read ahead.
     ///
     /// # Errors
-    /// When the system has no room to watch it again.
+    /// When the system cannot watch the socket again.
     pub(super) fn into_stream(mut self) -> io::Result<(Stream, Vec<u8>)> {
         let stream = match self.socket.stream {
             // Only a new registration reports bytes that are there already.

@@ -1,4 +1,4 @@
-//! What a thread may spend on decoding copies of coded bodies.
+//! What one thread may spend on decoding copies of compressed bodies.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -7,15 +7,15 @@ use std::time::Instant;
 
 use crate::wire::budget::{DecodeBudget, Limits};
 
-/// Bytes that the decoders of all threads hold.
+/// Bytes held by the decoders of all threads.
 #[derive(Clone, Default)]
 pub(super) struct HeldByDecoders {
     requests: Arc<AtomicU64>,
     responses: Arc<AtomicU64>,
 }
 
-/// The budgets of one thread. They are separate so that what the observation of responses costs changes nothing about
-/// what is known of requests.
+/// The budgets of one thread. They are separate so that the cost of observing responses cannot change what is known of
+/// requests.
 pub(super) struct Decoding {
     pub(super) requests: Rc<DecodeBudget>,
     pub(super) responses: Rc<DecodeBudget>,
@@ -29,14 +29,14 @@ impl Decoding {
         }
     }
 
-    /// Grants the work of a turn: another task runs.
+    /// Grants a new turn's work, as another task runs.
     #[inline]
     pub(super) fn begin_turn(&self, now: Instant) {
         self.requests.begin_turn(now);
         self.responses.begin_turn(now);
     }
 
-    /// Whether this turn's work may not suffice for another read in one of the directions.
+    /// Whether the work left in this turn may not suffice for another read in one of the directions.
     pub(super) fn is_spent(&self) -> bool {
         self.requests.is_spent() || self.responses.is_spent()
     }

@@ -1,8 +1,7 @@
-//! One response of a backend, from its heads to its end, whatever the client speaks. Pure.
+//! Reads one response from its heads to its end, for HTTP/1 and HTTP/2 clients alike. Pure.
 //!
-//! Promises: the observation sees every byte of the body before the client can; what stands after the response belongs to
-//! nobody, and its connection carries no other exchange; neither does one whose backend cannot be proved to have read the
-//! request.
+//! Promises: the observation sees every byte of the body before the client can; bytes after the response are dropped
+//! and its connection is not reused; neither is a connection whose backend has not proved that it read the request.
 
 use std::time::Instant;
 
@@ -14,22 +13,22 @@ use super::response::{self, Response, Version};
 use super::tap::Tap;
 use super::upstream::Failure;
 
-/// Takes a response as it is read.
+/// Consumes a response as it is read.
 pub(super) trait Receiver {
-    /// A head that is followed by another one (RFC 9110, 15.2).
+    /// An interim head, which is followed by another one (RFC 9110, 15.2).
     fn interim(&mut self, head: &Response<'_>);
 
     /// The head of the final response, and how its body is framed.
     ///
     /// # Errors
-    /// What the client's protocol cannot say.
+    /// When the client's protocol cannot express it.
     fn head(&mut self, head: &Response<'_>, framing: &Framing) -> Result<(), Failure>;
 
-    /// Data of the body, without its frame.
+    /// Body data without framing.
     fn data(&mut self, data: &[u8]);
 
-    /// All of the body that was read at one instant, as it stands on the wire, and the trailer lines that follow it. Called
-    /// after [`Receiver::data`] for the same bytes.
+    /// The body bytes of one read as they are on the wire, and the trailer lines that follow them. Called after
+    /// [`Receiver::data`] for the same bytes.
     fn piece(&mut self, raw: &[u8], trailers: &[u8]);
 }
 
@@ -38,42 +37,40 @@ pub(super) trait Receiver {
 enum ResponseStage {
     Heads,
     Body(Framing),
-    /// All of it was read.
     Whole,
-    /// It switches protocols; what the backend sent after its head.
+    /// It switches protocols. Holds the bytes that the backend sent after its head.
     Switched(Vec<u8>),
     /// Its body is framed wrongly.
     Broken,
 }
 
-/// How reading a response ends.
+/// How a response ended.
 #[derive(Debug)]
 pub(super) enum ResponseEnd {
-    /// All of it was read.
     Whole,
-    /// It switches protocols; what the backend sent after its head.
+    /// It switches protocols. Holds the bytes that the backend sent after its head.
     Switched(Vec<u8>),
-    /// What was read before was handed on.
+    /// It broke off; what was read before has been passed on.
     Failed(Failure),
 }
 
-/// Follows one response from the first byte of its heads, and keeps a head that is not whole.
+/// Follows one response from its first byte, and buffers an incomplete head.
 #[derive(Debug)]
 pub(super) struct Download {
     stage: ResponseStage,
-    /// A head that is not whole yet.
+    /// An incomplete head.
     held: Vec<u8>,
-    /// What of the body came with its head and is to be looked at in a later turn.
+    /// Body bytes that came with the head and are left for a later turn.
     ahead: Vec<u8>,
-    /// How far it was looked at.
+    /// How far the head has been scanned.
     seen: HeadScan,
-    /// A byte of it was read.
+    /// A byte of it has been read.
     begun: bool,
-    /// The client was waited for, and the backend has not been waited for since: what it sent lay unread.
+    /// The client was waited for, and the backend has not been waited for since, so its bytes lay unread.
     held_back: bool,
-    /// Its connection carries no other exchange.
+    /// Its connection is not to be reused.
     ends_connection: bool,
-    /// It is a stream of events.
+    /// It is an event stream.
     is_stream: bool,
 }
 
@@ -93,42 +90,41 @@ impl Default for Download {
 }
 
 impl Download {
-    /// Whether a byte of the response was read.
+    /// Whether a byte of the response has been read.
     pub(super) fn has_begun(&self) -> bool {
         self.begun
     }
 
-    /// Whether the final head was read.
+    /// Whether the final head has been read.
     pub(super) fn has_head(&self) -> bool {
         !matches!(self.stage, ResponseStage::Heads)
     }
 
-    /// Whether all of it was read.
+    /// Whether all of it has been read.
     pub(super) fn is_whole(&self) -> bool {
         matches!(self.stage, ResponseStage::Whole)
     }
 
-    /// Whether its connection carries no other exchange.
+    /// Whether its connection is not to be reused.
     pub(super) fn ends_connection(&self) -> bool {
         self.ends_connection
     }
 
-    /// Whether it is a stream of events.
     pub(super) fn is_stream(&self) -> bool {
         self.is_stream
     }
 
-    /// The client takes nothing: what the backend sends lies unread.
+    /// The client takes nothing, so the backend's bytes stay unread.
     pub(super) fn hold_back(&mut self) {
         self.held_back = true;
     }
 
-    /// The backend has sent nothing that lies unread.
+    /// No bytes of the backend are left unread.
     pub(super) fn caught_up(&mut self) {
         self.held_back = false;
     }
 
-    /// How it ended, if nothing more is to be read. A switch is handed out once.
+    /// How it ended, or `None` while more is to be read. A switch is returned once only.
     pub(super) fn ended(&mut self) -> Option<ResponseEnd> {
         match &mut self.stage {
             ResponseStage::Heads | ResponseStage::Body(_) => None,
@@ -138,7 +134,8 @@ impl Download {
         }
     }
 
-    /// Puts what was read before and not taken where a read would, as much as fits. 0 where there is nothing.
+    /// Copies bytes that were read earlier and left over into `into`, as a read would. Returns their number; 0 where
+    /// there are none.
     pub(super) fn read_ahead(&mut self, into: &mut [u8]) -> usize {
         let read = into.len().min(self.ahead.len());
         into[..read].copy_from_slice(&self.ahead[..read]);
@@ -146,10 +143,10 @@ impl Download {
         read
     }
 
-    /// Takes what was read at one instant. `sent` tells whether the backend's connection has taken the whole request.
+    /// Takes the bytes of one read. `sent` says whether the backend's connection has taken the whole request.
     ///
     /// # Errors
-    /// What makes the response unfit to be handed on. Nothing of it has been, if this is before [`Download::has_head`].
+    /// What makes the response unfit to be passed on. Before [`Download::has_head`], nothing of it has been.
     pub(super) fn take(
         &mut self,
         bytes: &[u8],
@@ -170,7 +167,7 @@ impl Download {
             rest = &held;
         }
         loop {
-            let read = response::read(rest, &mut self.seen).map_err(Failure::Improper)?;
+            let read = response::parse_head(rest, &mut self.seen).map_err(Failure::Improper)?;
             let Some((mut response, length)) = read else {
                 let left = rest.len();
                 self.held = if held.is_empty() { rest.to_vec() } else { last(held, left) };
@@ -196,12 +193,12 @@ impl Download {
         }
     }
 
-    /// The final head decides how the body is framed and whether its connection serves another exchange.
+    /// From the final head, decides how the body is framed and whether the connection can be reused.
     fn begin(&mut self, response: &mut Response<'_>, forward: &Forward, sent: bool) -> Framing {
         let framing = std::mem::replace(&mut response.framing, Framing::OVER);
-        let framing = if forward.asked.head_only || response.is_bodiless() { Framing::OVER } else { framing };
+        let framing = if forward.request.head_only || response.is_bodiless() { Framing::OVER } else { framing };
         self.is_stream = matches!(framing, Framing::Chunked(_)) && response.content_type.is_some_and(is_event_stream);
-        self.ends_connection = response.hop.close
+        self.ends_connection = response.connection.close
             || response.version == Version::Http10
             || matches!(framing, Framing::Close)
             || response.status == 101
@@ -238,7 +235,7 @@ impl Download {
         }
     }
 
-    /// The backend's connection has ended in order, which ends some responses. False where it cuts this one.
+    /// The backend has closed in order, which completes some responses. False where it cuts this one.
     pub(super) fn close(&mut self) -> bool {
         let closes = matches!(self.stage, ResponseStage::Body(Framing::Close));
         if closes {
@@ -248,14 +245,14 @@ impl Download {
     }
 }
 
-/// Whether a media type is that of events that are sent as they happen.
+/// Whether a media type is that of server-sent events or of JSON lines.
 fn is_event_stream(media_type: &[u8]) -> bool {
     let is = |other: &str| media_type.get(..other.len()).is_some_and(|it| it.eq_ignore_ascii_case(other.as_bytes()));
     is("text/event-stream") || is("application/x-ndjson")
 }
 
-/// The last bytes of what was held. Nothing is copied where that is all of it: a head that dribbles in would cost the
-/// square of its length.
+/// The last `length` bytes of `held`. Copies nothing where that is all of it: copying a head that dribbles in would
+/// cost the square of its length.
 fn last(mut held: Vec<u8>, length: usize) -> Vec<u8> {
     held.drain(..held.len() - length);
     held

@@ -1,11 +1,11 @@
-//! What may stand after the size of a chunk (RFC 9112, 7.1.1). Pure.
+//! Chunk extensions (RFC 9112, 7.1.1). Pure.
 //!
-//! Nobody uses it and most readers skip it without a look, each in a way of its own; so it passes only as the grammar
-//! has it.
+//! Hardly anybody uses them, and most readers skip them unchecked, each in a different way; so only what is grammatical
+//! passes.
 
 use super::grammar::{is_token, is_value};
 
-/// How far an extension has come.
+/// Where in an extension the last byte was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Extension {
     /// After a semicolon.
@@ -26,7 +26,7 @@ pub(super) enum Extension {
 }
 
 impl Extension {
-    /// Takes the next byte; None where it must not stand.
+    /// Takes the next byte; `None` where it is not allowed.
     pub(super) fn step(self, byte: u8) -> Option<Self> {
         use Extension::{Closed, Equals, Escaped, Name, NameEnd, Quoted, Start, Token, ValueEnd};
         Some(match (self, byte) {

@@ -1,7 +1,7 @@
-//! Header fields as they stand on the wire: found, never copied into a map, so that their order, their spelling and the
-//! spaces around their values pass as they are. Pure.
+//! Header fields as they are on the wire: located, never copied into a map, so that their order, spelling and
+//! surrounding blanks are kept. Pure.
 //!
-//! What must not pass is what belongs to one connection (RFC 9110, 7.6.1).
+//! Removed are only the fields that belong to one connection (RFC 9110, 7.6.1).
 
 use std::hash::{Hash, Hasher};
 use std::ops::Range;
@@ -14,15 +14,16 @@ use super::steps::step;
 /// One field line, borrowed from its head.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Field<'a> {
-    /// The line without its end.
+    /// The line without its line end.
     pub(super) line: &'a [u8],
     pub(super) name: &'a [u8],
-    /// Without the blanks around it.
+    /// Without surrounding blanks.
     pub(super) value: &'a [u8],
 }
 
 impl<'a> Field<'a> {
-    /// Reads the line that bytes begin with, in one pass. Gives what stands after it too; None where it is not a field.
+    /// Parses the field line at the start of `bytes` in one pass, and returns the bytes after it too; `None` where it
+    /// is malformed.
     pub(super) fn take(bytes: &'a [u8], end: LineEnd) -> Option<(Self, &'a [u8])> {
         let colon = bytes.iter().position(|byte| !is_token(*byte)).filter(|at| *at > 0 && bytes[*at] == b':')?;
         let stop = value_end(bytes, colon + 1);
@@ -36,9 +37,9 @@ impl<'a> Field<'a> {
         Some((Self { line, name: &bytes[..colon], value: trim(&line[colon + 1..]) }, rest))
     }
 
-    /// Splits a line that was read before.
+    /// Splits a line that was validated before.
     fn split(line: &'a [u8]) -> Option<Self> {
-        // Names are short.
+        // Names are short, so this is faster than a search by words.
         let colon = line.iter().position(|byte| *byte == b':')?;
         Some(Self { line, name: &line[..colon], value: trim(&line[colon + 1..]) })
     }
@@ -48,16 +49,17 @@ impl<'a> Field<'a> {
     }
 }
 
-/// How lines may end.
+/// Which line ends are accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LineEnd {
-    /// In CRLF.
+    /// CRLF only.
     Crlf,
-    /// In a bare line feed too (RFC 9112, 2.2).
+    /// CRLF or a bare line feed (RFC 9112, 2.2).
     Any,
 }
 
-/// Where the first byte stands, from here on, that no field value has; the end where there is none.
+/// The position from `from` on of the first byte that a field value cannot have; the length where there is no such
+/// byte.
 fn value_end(bytes: &[u8], from: usize) -> usize {
     let mut at = from;
     while let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
@@ -75,7 +77,8 @@ fn value_end(bytes: &[u8], from: usize) -> usize {
     bytes[at..].iter().position(|byte| !is_value(*byte)).map_or(bytes.len(), |found| at + found)
 }
 
-/// The high bit of each byte below a space, and of each DEL. Bits above the lowest may be wrong; only the lowest is used.
+/// Sets the high bit of each byte that is below a space or DEL. Only the lowest set bit is reliable, and only that is
+/// used.
 const fn odd(word: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     let below_space = word.wrapping_sub(ONES * b' ' as u64) & !word;
@@ -83,21 +86,21 @@ const fn odd(word: u64) -> u64 {
     (below_space | (del.wrapping_sub(ONES) & !del)) & (ONES << 7)
 }
 
-/// Cuts the first line off; None where it does not end in CRLF.
+/// Splits off the first line; `None` where it does not end in CRLF.
 pub(super) fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = memchr::memchr(b'\n', bytes)?;
     let line = bytes[..at].strip_suffix(b"\r")?;
     Some((line, &bytes[at + 1..]))
 }
 
-/// The same, where a bare line feed ends a line too (RFC 9112, 2.2).
+/// Splits off the first line, which may end in a bare line feed (RFC 9112, 2.2).
 pub(super) fn split_any_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let at = memchr::memchr(b'\n', bytes)?;
     let line = bytes[..at].strip_suffix(b"\r").unwrap_or(&bytes[..at]);
     Some((line, &bytes[at + 1..]))
 }
 
-/// The fields of a head that was read before, from after its first line on.
+/// The fields of a head that was validated before, without its first line.
 pub(super) fn fields(mut rest: &[u8]) -> impl Iterator<Item = Field<'_>> {
     std::iter::from_fn(move || {
         let (line, after) = split_any_line(rest)?;
@@ -107,9 +110,9 @@ pub(super) fn fields(mut rest: &[u8]) -> impl Iterator<Item = Field<'_>> {
     })
 }
 
-/// Without the spaces and tabs around it. Other white space is not trimmed: a bare CR must be seen and refused.
+/// Trims spaces and tabs only: a bare CR must stay, to be seen and refused.
 fn trim(value: &[u8]) -> &[u8] {
-    // As most are written.
+    // The usual form: one space before, none after.
     if let [b' ', first, .., last] = value
         && ![first, last].into_iter().any(|byte| matches!(byte, b' ' | b'\t'))
     {
@@ -132,9 +135,10 @@ pub(super) fn has_token(list: &[u8], token: &str) -> bool {
     members(list).any(|member| member.eq_ignore_ascii_case(token.as_bytes()))
 }
 
-/// What a head says of its connection.
+/// What a head says of its connection, and where the fields that belong to the connection alone are: the hop-by-hop fields of
+/// RFC 9110 (7.6.1), the connection-specific ones of RFC 9113 (8.2.2).
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Hop {
+pub(super) struct ConnectionFields {
     /// `Connection: close`.
     pub(super) close: bool,
     /// `Connection: keep-alive`.
@@ -143,25 +147,25 @@ pub(super) struct Hop {
     upgrade_option: bool,
     /// `Upgrade` names a protocol.
     upgrade: bool,
-    /// `Upgrade` names `h2c`: backends that do not know it drop the body of the request that carries it.
+    /// `Upgrade` names `h2c`: backends that do not know it drop the body of a request that carries it.
     h2c: bool,
     /// `TE` asks for trailers.
     te_trailers: bool,
-    /// Where the first of the lines that may have to go stand; `noted` counts all of them.
+    /// The positions of the first lines that may have to be removed, of `noted` in all.
     lines: [(u32, u32); NOTED],
     noted: usize,
-    /// A `Connection` names other fields.
+    /// A `Connection` field names further fields.
     names: bool,
 }
 
-/// Lines that may have to go whose places are noted. A head has rarely more than one.
+/// How many positions of such lines are kept. A head rarely has more than one.
 const NOTED: usize = 4;
 
-impl Hop {
-    /// Takes note of a field. `place` is where its line stands among all, its end included.
+impl ConnectionFields {
+    /// Takes note of a field. `place` is the position of its line within all field lines, line end included.
     #[inline]
     pub(super) fn note(&mut self, field: &Field<'_>, place: Range<usize>) {
-        // Few names are looked at, so few bytes of most.
+        // Comparing lengths first spares most names a comparison of bytes.
         match field.name.len() {
             2 if field.is("te") => self.te_trailers |= has_token(field.value, "trailers"),
             7 if field.is("upgrade") => {
@@ -185,7 +189,7 @@ impl Hop {
         for member in members(list) {
             match member.len() {
                 0 => {}
-                // What becomes of these does not depend on their being named.
+                // These are treated the same whether they are named or not.
                 2 if member.eq_ignore_ascii_case(b"te") => {}
                 14 if member.eq_ignore_ascii_case(b"http2-settings") => {}
                 5 if member.eq_ignore_ascii_case(b"close") => self.close = true,
@@ -196,21 +200,21 @@ impl Hop {
         }
     }
 
-    /// Whether another protocol is asked for, or agreed on, that can be tunnelled.
+    /// Whether the head asks for, or agrees to, another protocol that can be tunnelled.
     pub(super) fn switches(&self) -> bool {
         self.upgrade_option && self.upgrade && !self.h2c
     }
 
-    /// What `Connection` names in this head, in lower case; none where it names no field.
+    /// The names that `Connection` lists in this head, in lower case; `None` where it lists no field.
     pub(super) fn named(&self, all: &[u8]) -> Option<Box<HashSet<Vec<u8>>>> {
         let lists = || fields(all).filter(|field| field.is("connection"));
         self.names
             .then(|| Box::new(lists().flat_map(|list| members(list.value)).map(<[u8]>::to_ascii_lowercase).collect()))
     }
 
-    /// Whether the field stays on this side. `switching` keeps the pair that switches protocols, `te` the will to have
-    /// trailers; `named` are the fields that `Connection` names, if it names any.
-    fn holds(&self, field: &Field<'_>, switching: bool, te: bool, named: Option<&NamedFields<'_>>) -> bool {
+    /// Whether the field is removed. `switching` keeps the pair of fields that switches protocols, `te` keeps the
+    /// request for trailers; `named` are the fields that `Connection` lists, if any.
+    fn removes(&self, field: &Field<'_>, switching: bool, te: bool, named: Option<&NamedFields<'_>>) -> bool {
         match field.name.len() {
             2 if field.is("te") => return !(te && self.te_trailers),
             7 if field.is("upgrade") => return !switching,
@@ -220,14 +224,14 @@ impl Hop {
             16 if field.is("proxy-connection") => return true,
             _ => {}
         }
-        named.is_some_and(|named| named.has(field.name)) && !KEPT.iter().any(|kept| field.is(kept))
+        named.is_some_and(|named| named.has(field.name)) && !NEVER_REMOVED.iter().any(|name| field.is(name))
     }
 }
 
-/// The fields of a head that its `Connection` names.
+/// The fields of a head that are named by its `Connection`.
 ///
-/// Found in one pass over the fields and one over the lists: to search the lists for every field would take the product
-/// of both, which a client could make a billion bytes.
+/// Found in one pass over the fields and one over the lists: searching the lists for each field would cost the product
+/// of both, which a client could drive to a billion bytes.
 struct NamedFields<'a>(HashMap<Folded<'a>, bool>);
 
 impl<'a> NamedFields<'a> {
@@ -248,7 +252,7 @@ impl<'a> NamedFields<'a> {
     }
 }
 
-/// A name whose case does not matter.
+/// A field name, compared without regard to case.
 #[derive(Clone, Copy, Debug, Eq)]
 struct Folded<'a>(&'a [u8]);
 
@@ -271,25 +275,33 @@ impl Hash for Folded<'_> {
     }
 }
 
-/// Fields that stay although `Connection` may name them: they frame the message or travel with the framing, or they are
-/// what a backend defends itself by (a client must not be able to have its `Host` replaced by ours).
-const KEPT: [&str; 4] = ["transfer-encoding", "trailer", "content-length", "host"];
+/// Fields that are kept even if `Connection` names them: they frame the message, or the backend relies on them (a
+/// client must not be able to have its `Host` replaced by ours).
+const NEVER_REMOVED: [&str; 4] = ["transfer-encoding", "trailer", "content-length", "host"];
 
-/// The fields of a head that pass. `switching` keeps the pair that switches protocols, `te` the will to have trailers.
-pub(super) fn passing<'a>(all: &'a [u8], hop: &Hop, switching: bool, te: bool) -> impl Iterator<Item = Field<'a>> {
-    let named = hop.names.then(|| NamedFields::of(all));
-    fields(all).filter(move |field| !(hop.noted > 0 && hop.holds(field, switching, te, named.as_ref())))
+/// The fields of a head that are forwarded. `switching` keeps the pair of fields that switches protocols, `te` the
+/// request for trailers.
+pub(super) fn passing<'a>(
+    all: &'a [u8],
+    connection: &ConnectionFields,
+    switching: bool,
+    te: bool,
+) -> impl Iterator<Item = Field<'a>> {
+    let named = connection.names.then(|| NamedFields::of(all));
+    fields(all).filter(move |field| !(connection.noted > 0 && connection.removes(field, switching, te, named.as_ref())))
 }
 
-/// Writes the same fields of a head whose lines end in CRLF, as they stand, without the empty line after them.
-pub(super) fn write_passing(all: &[u8], hop: &Hop, switching: bool, te: bool, out: &mut Vec<u8>) {
-    if hop.names || hop.noted > NOTED {
-        return passing(all, hop, switching, te).for_each(|field| write_line(&field, out));
+/// Writes the fields of [`passing`], of a head with CRLF line ends, as they are and without the empty line after them.
+pub(super) fn write_passing(all: &[u8], connection: &ConnectionFields, switching: bool, te: bool, out: &mut Vec<u8>) {
+    if connection.names || connection.noted > NOTED {
+        return passing(all, connection, switching, te).for_each(|field| write_line(&field, out));
     }
     let mut from = 0;
-    for (start, end) in hop.lines[..hop.noted].iter().map(|(start, end)| (*start as usize, *end as usize)) {
-        let held = Field::split(&all[start..end]).is_some_and(|field| hop.holds(&field, switching, te, None));
-        if held {
+    for (start, end) in connection.lines[..connection.noted].iter().map(|(start, end)| (*start as usize, *end as usize))
+    {
+        let removed =
+            Field::split(&all[start..end]).is_some_and(|field| connection.removes(&field, switching, te, None));
+        if removed {
             out.extend_from_slice(&all[from..start]);
             from = end;
         }
@@ -297,7 +309,6 @@ pub(super) fn write_passing(all: &[u8], hop: &Hop, switching: bool, te: bool, ou
     out.extend_from_slice(all[from..].strip_suffix(b"\r\n").unwrap_or_default());
 }
 
-/// Writes a field line as it stands.
 pub(super) fn write_line(field: &Field<'_>, out: &mut Vec<u8>) {
     out.extend_from_slice(field.line);
     out.extend_from_slice(b"\r\n");
@@ -317,7 +328,8 @@ mod tests {
                 for byte in 0..=u8::MAX {
                     let mut bytes = vec![b'\x80'; length];
                     bytes[place] = byte;
-                    // A tab is odd and part of a value: what stands after it must still be looked at.
+                    // A tab looks odd to the word test but is part of a value: the bytes after it must still be
+                    // examined.
                     bytes[length / 2] = if byte % 2 == 0 { b'\t' } else { b' ' };
                     assert_eq!(value_end(&bytes, place / 2), naive(&bytes, place / 2), "{}", bytes.escape_ascii());
                 }

@@ -1,4 +1,4 @@
-//! One exchange on its way, whatever the client speaks: how it begins, where it goes, and what is said when it fails.
+//! One exchange of any protocol: how it begins, which backend gets it, and what the client is answered when it fails.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -28,7 +28,7 @@ use crate::tls::Fault;
 use crate::wire::reader::{Head, Reported};
 use crate::wire::route::{ErrorShape, Route};
 
-/// Whether a request has a body, and whether servers read one with its method.
+/// Whether a request has a body, and whether servers read a body with its method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum RequestBody {
     Absent,
@@ -46,42 +46,42 @@ impl RequestBody {
     }
 }
 
-/// What the response needs to know of its request.
+/// The facts of a request that its response depends on.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Asked {
+pub(super) struct RequestSummary {
     pub(super) shape: ErrorShape,
     route: Route,
-    /// The answer has no body.
+    /// The response has no body.
     pub(super) head_only: bool,
     pub(super) version: Version,
-    /// The client wants to go on with its connection.
+    /// The client wants to keep its connection.
     pub(super) keeps: bool,
-    /// It asks for another protocol.
+    /// The client asks for another protocol.
     upgrade: bool,
-    /// Asking twice does no harm (RFC 9110, 9.2.1), and all of it is at hand.
+    /// The method is safe (RFC 9110, 9.2.1) and there is no body, so the request can be sent again.
     pub(super) repeatable: bool,
     body: RequestBody,
 }
 
-/// One exchange on its way, whatever the client speaks: its backend, its observation, and what may be sent again.
+/// One exchange of any protocol: its backend, its observation, and the part of the request that may be sent again.
 pub(super) struct Forward {
     pub(super) tap: Tap,
     /// The backend that serves it.
     lease: Lease,
-    pub(super) asked: Asked,
-    /// What is left of the request's body, for the client to send.
+    pub(super) request: RequestSummary,
+    /// The part of the request's body that the client has still to send.
     pub(super) upload: Framing,
-    /// The body's framing was broken from the start.
+    /// The part of the body that came with the head is framed wrongly.
     pub(super) broken: bool,
-    /// What was asked, for the backends that may be asked.
+    /// The head, kept to be written for one or more backends.
     pub(super) head: KeptHead,
 }
 
 impl Forward {
-    /// An exchange begins. `behind` are the bytes that came with the head: what belongs to the body is taken from them, as
-    /// far as it may be looked at now.
+    /// Begins an exchange. `behind` are the bytes that came with the head: those of the body are taken from it, as far
+    /// as they may be scanned in this turn.
     ///
-    /// A client that leaves right after its head is counted too: the exchange begins before anything is waited for.
+    /// Nothing is awaited before this, so that a client that leaves right after its head is counted too.
     pub(super) fn begin(
         worker: &Rc<Worker>,
         polls: &Rc<Polls>,
@@ -111,7 +111,7 @@ impl Forward {
             observation.placed(placement, now);
             observation
         });
-        let asked = Asked {
+        let summary = RequestSummary {
             shape: ErrorShape::of(path),
             route,
             head_only: request.method == b"HEAD",
@@ -136,42 +136,44 @@ impl Forward {
             *behind = &behind[followed.bytes..];
             broken = followed.state == BodyProgress::Broken;
         }
-        // A body that came whole with its head names its model before the request is sent.
+        // A body that came complete with its head names its model before the request is sent.
         if upload.is_over() {
             tap.request_read();
         }
-        // Boxed, as it is moved about: from the reading of its head to its backend and back.
-        Box::new(Self { tap, lease, asked, upload, broken, head })
+        // Boxed, as it moves between tasks' states: from reading the head to the attempt and back.
+        Box::new(Self { tap, lease, request: summary, upload, broken, head })
     }
 
-    /// Whether a final head with this status proves that the backend has read the request's body, which was `sent` to
-    /// its end when the head arrived, or was not.
+    /// Whether a final head with this status proves that the backend has read the request's body. `sent` says whether
+    /// the whole body had been sent when the head arrived.
     ///
-    /// Servers that answer without reading the body may keep the connection, and then parse what lies unread as the
-    /// next request (cpp-httplib does, for a 401, for OPTIONS and while a model loads). A client would choose the bytes
-    /// of another client's exchange: a connection without the proof is not used again.
+    /// Servers that answer without reading the body may keep the connection, and then parse the unread bytes as the
+    /// next request (cpp-httplib does, for a 401, for OPTIONS and while a model loads). A client could then choose the
+    /// bytes of another client's request, so a connection without that proof is not reused.
     pub(super) fn has_proof_of_upload(&self, status: u16, sent: bool) -> bool {
-        match self.asked.body {
+        match self.request.body {
             RequestBody::Absent => true,
             RequestBody::Expected => sent && (200..300).contains(&status),
             RequestBody::Unexpected => false,
         }
     }
 
-    /// The head of the final response has arrived: judges what the fields alone cannot tell. `sent` tells whether the
+    /// Takes the head of the final response, and checks what its fields alone do not show. `sent` says whether the
     /// backend's connection has taken the whole request.
     ///
     /// # Errors
-    /// What makes it unfit to be handed on.
+    /// What makes the response unfit to be forwarded.
     pub(super) fn respond(&mut self, response: &Response<'_>, sent: bool, now: Instant) -> Result<(), Failure> {
-        // After a switch nothing is looked at: it must be wanted, and no byte of the request may be under way.
-        if response.status == 101 && !(self.asked.upgrade && response.hop.switches() && self.upload.is_over()) {
+        // After a switch the bytes are opaque: it must have been asked for, and no byte of the request may be
+        // outstanding.
+        if response.status == 101 && !(self.request.upgrade && response.connection.switches() && self.upload.is_over())
+        {
             return Err(Failure::Improper("it switches protocols unasked"));
         }
         if response.status == 101 && !sent {
             return Err(Failure::Improper("it switches protocols before it has the request"));
         }
-        let route = self.asked.route;
+        let route = self.request.route;
         self.tap.observe(|observation| {
             let head = Head {
                 status: response.status,
@@ -185,17 +187,16 @@ impl Forward {
         Ok(())
     }
 
-    /// The backend that serves it.
     pub(super) fn member(&self) -> &Arc<Member> {
         self.lease.member()
     }
 
-    /// What outlasts a switch of protocols.
+    /// The parts that are still needed after a protocol switch.
     pub(super) fn into_tunnel(self) -> (Tap, Lease) {
         (self.tap, self.lease)
     }
 
-    /// It ends with an answer of ours.
+    /// Ends the exchange with an answer of the proxy's own.
     pub(super) fn give_up(&mut self, answer: &Answer) {
         self.tap.answer(answer.status.as_u16());
         self.tap.end(match answer.why.origin() {
@@ -205,19 +206,19 @@ impl Forward {
     }
 }
 
-/// The trace that a client names.
+/// The trace that the client's `traceparent` names.
 fn trace_of(facts: &NotedFields<'_>) -> Option<(TraceId, ParentSpan)> {
     facts.traceparent.filter(|_| !facts.several_traceparents).and_then(trace::parse_traceparent)
 }
 
-/// A fresh connection to a backend.
+/// Opens a connection to a backend.
 ///
 /// # Errors
-/// The answer for the client.
+/// The answer for the client, where no connection can be opened.
 pub(super) async fn connect(worker: Rc<Worker>, member: Arc<Member>) -> Result<Box<Upstream>, Answer> {
     let limit = member.settings.connect_timeout;
     let mut dialled = member.dialer.dial(limit).await;
-    // What is idle gives way to what is needed.
+    // Idle connections are given up for one that is needed.
     if matches!(dialled, Err(DialError::Exhausted(_))) && worker.thread.pools.clear() {
         dialled = member.dialer.dial(limit).await;
     }
@@ -253,7 +254,7 @@ pub(super) async fn connect(worker: Rc<Worker>, member: Arc<Member>) -> Result<B
     })
 }
 
-/// The answer to a client whose backend failed before the head of its response.
+/// The answer to a client whose backend failed before the response's head.
 pub(super) fn explain(member: &Member, failure: &Failure) -> Answer {
     let at = &member.backend.address;
     let why = failure.why();
@@ -279,7 +280,7 @@ pub(super) fn explain(member: &Member, failure: &Failure) -> Answer {
     Answer { status, why, text }
 }
 
-/// The answer to a client whose upload failed, by its own doing.
+/// The answer to a client whose upload failed through its own fault.
 pub(super) fn blame(why: ErrorType) -> Answer {
     let (status, text) = match why {
         ErrorType::ClientTimeout => (StatusCode::REQUEST_TIMEOUT, "the request's body took too long to arrive"),

@@ -5,24 +5,23 @@ use super::chunks::{BodyProgress, Chunks, Followed, Part};
 /// How the rest of a body is framed.
 #[derive(Debug)]
 pub(super) enum Framing {
-    /// That many bytes; none of them is a body that is over.
+    /// So many bytes remain; 0 is a body that is complete.
     Length(u64),
-    /// Chunks.
     Chunked(Chunks),
-    /// All up to the end of the connection. Never a request's.
+    /// All up to the end of the connection. Responses only.
     Close,
 }
 
 impl Framing {
-    /// No body, or none left.
+    /// No body, or nothing left of one.
     pub(super) const OVER: Self = Self::Length(0);
 
-    /// Whether nothing of it is left.
+    /// Whether nothing is left of the body.
     pub(super) fn is_over(&self) -> bool {
         matches!(self, Self::Length(0))
     }
 
-    /// Follows the next bytes, and becomes [`Framing::OVER`] where the body ends in them.
+    /// Follows the next bytes, and becomes [`Framing::OVER`] when the body ends in them.
     pub(super) fn follow(&mut self, bytes: &[u8], part: &mut impl FnMut(Part<'_>)) -> Followed {
         let followed = match self {
             Self::Length(left) => {

@@ -1,7 +1,7 @@
-//! Reads a client's heads, and stops what could be read in two ways.
+//! Parses clients' heads and refuses ambiguous ones.
 //!
-//! Pure: bytes in, verdicts out. A head is handed on only once it is whole and unambiguous. The guard is stricter than
-//! RFC 9112 allows recipients to be where leniency differs between servers: bare line feeds, repeated `Content-Length`,
+//! Pure: bytes in, verdicts out. A head is forwarded only when it is complete and unambiguous. The guard is stricter
+//! than RFC 9112 requires of recipients where servers differ in leniency: bare line feeds, repeated `Content-Length`,
 //! several transfer codings, folded lines. Bodies are followed by `proxy::framing`.
 
 use std::sync::LazyLock;
@@ -10,22 +10,22 @@ use memchr::memmem::Finder;
 
 use super::authority::is_authority;
 use super::chunks::{BodyProgress, Chunks};
-use super::fields::{Field, Hop, LineEnd, split_line};
+use super::fields::{ConnectionFields, Field, LineEnd, split_line};
 use super::framing::Framing;
 use super::grammar::{HeadScan, MAX_FIELDS, MAX_HEAD, is_http11, is_target, is_token, parse_length};
 use super::steps::step;
 use crate::exchange::outcome::Malformed;
 use crate::wire::route::ErrorShape;
 
-/// What begins a connection that speaks HTTP/2 (RFC 9113, 3.4), up to its empty line.
+/// The start of an HTTP/2 connection preface (RFC 9113, 3.4), up to its empty line.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\n";
 
-/// Why a request was refused, and the form of the answer that its sender expects.
+/// Why a request was refused, and what its sender can read as an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) why: Malformed,
     pub(super) shape: ErrorShape,
-    /// The method was HEAD: a body would be taken for the next answer.
+    /// The method was HEAD: a body would be read as the next answer.
     pub(super) head_only: bool,
 }
 
@@ -36,25 +36,25 @@ impl Refusal {
     }
 }
 
-/// What bytes begin with.
+/// What the client's bytes begin with.
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant, reason = "a head is what it nearly always is, and it is taken apart at once")]
 pub(super) enum Verdict<'a> {
-    /// A head of that many bytes, empty lines before it included.
+    /// A head of so many bytes, empty lines before it included.
     Head(Request<'a>, usize),
-    /// A head that is incomplete: keep the bytes, show them again with more.
+    /// An incomplete head: keep the bytes and parse them again with more.
     More,
-    /// A head that must not be handed on.
+    /// A head that must not be forwarded.
     Refuse(Refusal),
-    /// A connection that speaks HTTP/2.
+    /// An HTTP/2 connection preface.
     Http2,
 }
 
-/// A head that can be read in one way only.
+/// A request head that is unambiguous.
 #[derive(Debug)]
 pub(super) struct Request<'a> {
     pub(super) method: &'a [u8],
-    /// As it was sent: origin-form, absolute-form or `*`.
+    /// As sent: origin-form, absolute-form or `*`.
     pub(super) target: &'a [u8],
     /// HTTP/1.1, else HTTP/1.0.
     pub(super) http11: bool,
@@ -62,11 +62,11 @@ pub(super) struct Request<'a> {
     pub(super) fields: &'a [u8],
     pub(super) framing: Framing,
     pub(super) has_host: bool,
-    pub(super) hop: Hop,
+    pub(super) connection: ConnectionFields,
     pub(super) facts: NotedFields<'a>,
 }
 
-/// Fields that say how the body is to be read, and to which trace the request belongs.
+/// Fields that say how to read the body, and which trace the request belongs to.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct NotedFields<'a> {
     pub(super) content_type: Option<&'a [u8]>,
@@ -74,12 +74,12 @@ pub(super) struct NotedFields<'a> {
     /// SGLang's own field.
     pub(super) x_body_compressed: Option<&'a [u8]>,
     pub(super) traceparent: Option<&'a [u8]>,
-    /// Two of them name no trace (W3C Trace Context, 3.2).
+    /// A second one was sent, which makes the trace unknown (W3C Trace Context, 3.2).
     pub(super) several_traceparents: bool,
 }
 
 impl<'a> Request<'a> {
-    /// The target without scheme and authority; empty where only these were sent.
+    /// The target without scheme and authority; empty where the target has nothing else.
     pub(super) fn path_and_query(&self) -> &'a [u8] {
         match strip_scheme(self.target) {
             None => self.target,
@@ -95,9 +95,9 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Whether the client wants to go on with its connection.
+    /// Whether the client wants to keep its connection.
     pub(super) fn keeps(&self) -> bool {
-        !self.hop.close && (self.http11 || self.hop.keep_alive)
+        !self.connection.close && (self.http11 || self.connection.keep_alive)
     }
 
     /// The method, as text: its bytes are ASCII.
@@ -106,11 +106,11 @@ impl<'a> Request<'a> {
     }
 }
 
-/// What ends a head.
+/// The end of a head.
 static EMPTY_LINE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
 
-/// Looks for a whole head and judges it.
-pub(super) fn look<'a>(bytes: &'a [u8], seen: &mut HeadScan) -> Verdict<'a> {
+/// Parses the head that `bytes` begin with. `seen` keeps the progress on an incomplete head between calls.
+pub(super) fn parse_head<'a>(bytes: &'a [u8], seen: &mut HeadScan) -> Verdict<'a> {
     // Empty lines before a request line are allowed (RFC 9112, 2.2).
     while bytes[seen.blank..].starts_with(b"\r\n") {
         step(2);
@@ -136,8 +136,8 @@ pub(super) fn look<'a>(bytes: &'a [u8], seen: &mut HeadScan) -> Verdict<'a> {
     }
 }
 
-/// Shows a whole stream in pieces of that many bytes, and keeps what may not be handed on yet, as the client's side does.
-/// Gives how many bytes are handed on, and whether the guard stopped the stream. For those who hold the guard to account.
+/// Feeds a stream to the guard in pieces of `piece` bytes, as a connection does. Returns how many bytes were passed on,
+/// and whether the guard stopped the stream. For tests and fuzzing.
 #[must_use]
 pub fn follow(stream: &[u8], piece: usize) -> (usize, bool) {
     let (mut body, mut passed, mut seen) = (Framing::OVER, 0, HeadScan::default());
@@ -152,7 +152,7 @@ pub fn follow(stream: &[u8], piece: usize) -> (usize, bool) {
                 }
                 continue;
             }
-            match look(&stream[passed..end], &mut seen) {
+            match parse_head(&stream[passed..end], &mut seen) {
                 Verdict::Head(request, bytes) => {
                     body = request.framing;
                     passed += bytes;
@@ -165,9 +165,9 @@ pub fn follow(stream: &[u8], piece: usize) -> (usize, bool) {
     (passed, false)
 }
 
-/// An incomplete head: what can be refused without waiting for its end.
+/// Judges an incomplete head, so that an invalid one is refused without waiting for its end.
 fn judge_early(head: &[u8], seen: &mut HeadScan) -> Verdict<'static> {
-    // A head that ends its lines with bare line feeds would never end.
+    // A head whose lines end in bare line feeds would never end.
     let from = seen.bytes.saturating_sub(seen.blank);
     if !seen.first_line
         && let Some(at) = memchr::memchr(b'\n', &head[from..]).map(|at| from + at)
@@ -178,7 +178,7 @@ fn judge_early(head: &[u8], seen: &mut HeadScan) -> Verdict<'static> {
         seen.first_line = true;
     }
     step(head.len() - from);
-    // Something else than HTTP, such as a TLS handshake, shows itself in its first byte.
+    // Another protocol, such as TLS, shows in the first byte.
     match head.first() {
         Some(first) if !is_token(*first) && *first != b'\r' => refuse(Malformed::RequestLine, head),
         _ => Verdict::More,
@@ -190,12 +190,12 @@ fn path_of(target: &[u8]) -> &[u8] {
     &target[..memchr::memchr(b'?', target).unwrap_or(target.len())]
 }
 
-/// A path as text. Where it is not UTF-8, the folder with its first odd byte is taken: that is enough for the
+/// A path as text. Where it is not UTF-8, only the folders before the first invalid byte: enough to determine the
 /// caller's dialect, and no endpoint has such a name.
 fn as_text(path: &[u8]) -> &str {
     std::str::from_utf8(path).unwrap_or_else(|error| {
         let text = std::str::from_utf8(&path[..error.valid_up_to()]).unwrap_or_default();
-        // The root is an endpoint.
+        // `/` alone is an endpoint, so it is not returned for a path that merely begins with it.
         text.rfind('/').filter(|at| *at > 0).map_or("", |at| &text[..=at])
     })
 }
@@ -205,7 +205,7 @@ fn refuse(why: Malformed, head: &[u8]) -> Verdict<'static> {
     Verdict::Refuse(Refusal { why, shape: ErrorShape::of(path), head_only: head.starts_with(b"HEAD ") })
 }
 
-/// Judges a whole head, its empty line included.
+/// Parses a complete head, its empty line included.
 pub(super) fn judge(head: &[u8]) -> Result<Request<'_>, Malformed> {
     let (line, rest) = split_line(head).ok_or(Malformed::RequestLine)?;
     let RequestLine { method, target, http11, authority } = judge_request_line(line)?;
@@ -220,11 +220,11 @@ pub(super) fn judge(head: &[u8]) -> Result<Request<'_>, Malformed> {
     let framing = match (fields.chunked, fields.content_length) {
         (true, _) if !http11 => return Err(Malformed::TransferEncoding),
         (true, Some(_)) => return Err(Malformed::ContentLength),
-        (true, None) => Framing::Chunked(Chunks::default().without(fields.hop.named(rest))),
+        (true, None) => Framing::Chunked(Chunks::default().without(fields.connection.named(rest))),
         (false, length) => length.map_or(Framing::OVER, Framing::Length),
     };
-    let JudgedFields { host, hop, facts, .. } = fields;
-    Ok(Request { method, target, http11, fields: rest, framing, has_host: host.is_some(), hop, facts })
+    let JudgedFields { host, connection, facts, .. } = fields;
+    Ok(Request { method, target, http11, fields: rest, framing, has_host: host.is_some(), connection, facts })
 }
 
 struct RequestLine<'a> {
@@ -251,7 +251,7 @@ fn judge_request_line(line: &[u8]) -> Result<RequestLine<'_>, Malformed> {
     Ok(RequestLine { method, target, http11, authority: judge_target(method, target)? })
 }
 
-/// Accepts origin-form, `*` for OPTIONS, and absolute-form (RFC 9112, 3.2); gives the authority of the last.
+/// Accepts origin-form, `*` for OPTIONS, and absolute-form (RFC 9112, 3.2); returns the authority of the last.
 pub(super) fn judge_target<'a>(method: &[u8], target: &'a [u8]) -> Result<Option<&'a [u8]>, Malformed> {
     if target == b"*" {
         return if method == b"OPTIONS" { Ok(None) } else { Err(Malformed::Target) };
@@ -270,7 +270,7 @@ pub(super) fn judge_target<'a>(method: &[u8], target: &'a [u8]) -> Result<Option
     if rest.iter().fold(true, |fine, byte| fine & is_target(*byte)) { Ok(authority) } else { Err(Malformed::Target) }
 }
 
-/// Where the authority of an absolute-form target ends, its scheme taken off.
+/// Where the authority of an absolute-form target without scheme ends.
 fn authority_end(rest: &[u8]) -> usize {
     rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len())
 }
@@ -288,7 +288,7 @@ struct JudgedFields<'a> {
     content_length: Option<u64>,
     chunked: bool,
     host: Option<&'a [u8]>,
-    hop: Hop,
+    connection: ConnectionFields,
     facts: NotedFields<'a>,
 }
 
@@ -302,7 +302,7 @@ fn judge_fields(all: &[u8]) -> Result<JudgedFields<'_>, Malformed> {
         }
         let (field, after) = Field::take(rest, LineEnd::Crlf).ok_or(Malformed::Header)?;
         judge_field(&mut judged, &field)?;
-        judged.hop.note(&field, all.len() - rest.len()..all.len() - after.len());
+        judged.connection.note(&field, all.len() - rest.len()..all.len() - after.len());
         rest = after;
     }
     Ok(judged)

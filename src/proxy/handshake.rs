@@ -1,4 +1,4 @@
-//! TLS with a client, where the listener speaks it.
+//! The TLS handshake with a client.
 
 use std::cell::Cell;
 use std::io;
@@ -21,14 +21,14 @@ use crate::tls::server::TlsServer;
 const HANDSHAKE: u8 = 22;
 
 /// Does the TLS handshake within the time limit of the first head; `None` where the client is not to be served. A
-/// connection that ends before its first byte, as health checks do, is not counted as a fault.
+/// connection that ends before its first byte, as those of health checks do, is not counted as a fault.
 pub(super) async fn accept_tls(
     worker: &Worker,
     socket: TcpStream,
     server: &TlsServer,
     admission: &Admission,
 ) -> Option<Stream> {
-    let deadline = admission.first_head(worker.settings.client.head);
+    let deadline = admission.first_head_deadline(worker.settings.client.head);
     let spoke = Cell::new(false);
     let accepted = {
         let mut accepting = pin!(before(deadline, accept(server, socket, &spoke)));
@@ -57,7 +57,7 @@ pub(super) async fn accept_tls(
     None
 }
 
-/// Ends what takes longer.
+/// Runs `work` until the deadline; `None` is no limit.
 async fn before<T>(deadline: Option<Instant>, work: impl Future<Output = T>) -> Result<T, Elapsed> {
     match deadline {
         Some(deadline) => tokio::time::timeout_at(deadline, work).await,
@@ -66,10 +66,10 @@ async fn before<T>(deadline: Option<Instant>, work: impl Future<Output = T>) -> 
 }
 
 enum HandshakeFailure {
-    /// It speaks something else.
+    /// The client does not speak TLS.
     Plain(Stream),
     Handshake(io::Error),
-    /// It said nothing.
+    /// The client closed without sending anything.
     Left,
 }
 

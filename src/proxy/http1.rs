@@ -1,8 +1,8 @@
 //! A client connection that speaks HTTP/1, from accept to close.
 //!
-//! Heads are read, judged and written again; bodies pass as they stand on the wire, framing included, from one socket to
-//! the other through memory that the thread lends. Whoever is quiet holds no buffer. One task does all of it and polls
-//! both sockets itself.
+//! Heads are read, judged and written anew; bodies are copied as they are on the wire, framing included, from one
+//! socket to the other through memory that the thread lends. An idle connection holds no buffer. One task does all of
+//! it and polls both sockets itself.
 
 #[cfg(test)]
 mod draining;
@@ -26,7 +26,7 @@ use super::client::{Client, ClientLost};
 use super::closing;
 use super::forward::{Forward, blame, explain};
 use super::grammar::HeadScan;
-use super::guard::{Refusal, Verdict, look};
+use super::guard::{Refusal, Verdict, parse_head};
 use super::polls::Polls;
 use super::response::{Persistence, Version};
 use super::timer::Timer;
@@ -37,7 +37,7 @@ use crate::exchange::outcome::{End, ErrorType, Malformed};
 use crate::tls::Stream;
 use relay::{Relay, RelayEnd};
 
-/// An exchange did not come to its end. Gives the answer for the client, unless half of another one is with it.
+/// Ends an exchange that broke off. Returns the answer for the client, unless it has part of another one already.
 fn break_off(relay: &mut Relay, end: RelayEnd) -> Option<Answer> {
     let begun = relay.reply.begun;
     let (outcome, answer) = match end {
@@ -53,7 +53,7 @@ fn break_off(relay: &mut Relay, end: RelayEnd) -> Option<Answer> {
             (End::Rejected(ErrorType::ClientBody), Some(blame(ErrorType::ClientBody)))
         }
     };
-    // Where an answer has begun there is nothing more to say, and half of it must not look whole.
+    // After the response has begun nothing can be answered, and a partial response must not look complete.
     let answer = answer.filter(|_| !begun);
     if answer.is_none() {
         relay.forward.tap.end(outcome);
@@ -61,31 +61,31 @@ fn break_off(relay: &mut Relay, end: RelayEnd) -> Option<Answer> {
     answer
 }
 
-/// How a connection goes on.
+/// What happens to a connection after an exchange.
 enum AfterExchange {
-    /// With the next request.
+    /// It waits for the next request.
     Request,
-    /// It closes after a whole answer.
+    /// It closes after a complete answer.
     Close,
-    /// The same, to a client that may still be sending.
+    /// It closes after a complete answer to a client that may still be sending.
     Linger,
-    /// It closes at once: after half an answer, or for a client that is gone.
+    /// It closes at once: after a partial answer, or as the client is gone.
     Cut,
-    /// A head must not be handed on.
+    /// It closes after refusing a head.
     Refuse(Refusal),
-    /// It closes without a request, after the answer that there are too many connections.
+    /// It closes without a request, after answering that there are too many connections.
     TooMany,
     /// It speaks HTTP/2.
     Http2,
-    /// Something else than HTTP.
+    /// It becomes a tunnel.
     Tunnel(Box<Upgraded>),
 }
 
-/// Serves one client until either side is done. Dropping the future cancels whatever it is serving.
+/// Serves one client until either side is done. Dropping the future cancels the exchange in progress.
 pub(super) async fn serve(worker: Rc<Worker>, polls: Rc<Polls>, stream: TcpStream, admission: Admission) {
     let stream = match &worker.tls {
         None => Stream::Plain(stream),
-        // Large futures that few connections need, or few of them for long, are not part of every connection's.
+        // Large futures that few connections need are boxed, so that not every connection's task has room for them.
         Some(server) => match Box::pin(handshake::accept_tls(&worker, stream, server, &admission)).await {
             Some(stream) => stream,
             None => return,
@@ -116,16 +116,16 @@ struct Connection {
     polls: Rc<Polls>,
     client: Client,
     admission: Admission,
-    /// How far what the client has sent ahead was looked at for a head.
+    /// How far the inbox was scanned for a head.
     seen: HeadScan,
     /// It has had an exchange.
     begun: bool,
-    /// What is left of the time for half a head while the process drains.
+    /// While the process drains: the time limit of an incomplete head.
     grace: Timer,
 }
 
 impl Connection {
-    /// Serves exchanges until one is the last.
+    /// Serves exchanges until the connection is not kept.
     async fn serve(&mut self) -> AfterExchange {
         loop {
             let forward = match poll_fn(|cx| self.poll_request(cx)).await {
@@ -141,7 +141,7 @@ impl Connection {
         }
     }
 
-    /// Waits for a whole head, and begins an exchange with it.
+    /// Waits for a complete head, and begins an exchange with it.
     fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<Result<Box<Forward>, AfterExchange>> {
         let worker = self.worker.clone();
         let mut scratch = worker.thread.scratch.borrow_mut();
@@ -152,12 +152,12 @@ impl Connection {
         }
         loop {
             let (draining, idle) = (self.worker.is_draining(), self.client.inbox.is_empty());
-            // Half a head may become a request, but a drain does not wait for it.
+            // An incomplete head may become a request, but a drain waits for it only so long.
             if draining && !idle && self.grace.poll(cx, Some(closing::GRACE), false).is_ready() {
                 return Poll::Ready(Err(AfterExchange::Close));
             }
             let read = match self.client.poll_head(cx, &mut scratch) {
-                // What lies in the system unread may be a request: it is waited for, and answered.
+                // Unread bytes in the system may be a request: it is read and answered.
                 Poll::Pending if draining && idle && !self.client.has_unread() => {
                     return Poll::Ready(Err(AfterExchange::Close));
                 }
@@ -192,12 +192,12 @@ impl Connection {
         }
     }
 
-    /// How the connection closes for another one.
+    /// How the connection closes when its place is needed.
     fn leave(&self) -> AfterExchange {
         if self.client.inbox.is_empty() { AfterExchange::Close } else { AfterExchange::TooMany }
     }
 
-    /// Looks at what lies in the inbox.
+    /// Parses the bytes in the inbox.
     fn judge_ahead(&mut self) -> Option<Result<Box<Forward>, AfterExchange>> {
         let ahead = std::mem::take(&mut self.client.inbox);
         let begun = self.judge(&ahead);
@@ -207,10 +207,10 @@ impl Connection {
         begun
     }
 
-    /// Looks at all that the client has sent and that belongs to no exchange yet. What is left of it after the head
-    /// and what came of its body goes into the inbox. None while a head is not whole.
+    /// Parses the bytes that the client has sent and that belong to no exchange yet. Those after the head and its part
+    /// of the body go to the inbox. `None` while the head is incomplete.
     fn judge(&mut self, ahead: &[u8]) -> Option<Result<Box<Forward>, AfterExchange>> {
-        let (judged, left) = match look(ahead, &mut self.seen) {
+        let (judged, left) = match parse_head(ahead, &mut self.seen) {
             Verdict::More => return None,
             Verdict::Head(request, bytes) => {
                 let mut behind = &ahead[bytes..];
@@ -232,7 +232,6 @@ impl Connection {
         Some(judged)
     }
 
-    /// Serves one exchange.
     async fn exchange(&mut self, mut forward: Box<Forward>) -> AfterExchange {
         if let Some(refused) = self.worker.refusal(self.admission.over_limit) {
             return self.answer(forward, refused).await;
@@ -262,14 +261,14 @@ impl Connection {
                 RelayEnd::Switch(ahead) => AfterExchange::Tunnel(Box::new(relay.into_tunnel(ahead))),
                 end => match break_off(&mut relay, end) {
                     None => AfterExchange::Cut,
-                    // The backend's connection ends with this.
+                    // Dropping the relay closes the backend's connection.
                     Some(answer) => self.answer(relay.into_forward(), answer).await,
                 },
             };
         }
     }
 
-    /// Gets a connection to the backend, for a client that may leave meanwhile.
+    /// Gets a connection to the backend, unless the client leaves meanwhile.
     async fn attempt(&mut self, forward: &mut Forward) -> Result<Attempt, RelayEnd> {
         let mut beginning = pin!(Attempt::begin(self.worker.clone(), self.polls.clone(), forward));
         poll_fn(|cx| {
@@ -284,7 +283,7 @@ impl Connection {
         .await
     }
 
-    /// An exchange is over that never reached a backend.
+    /// Ends an exchange that never reached a backend.
     async fn end_without_backend(&mut self, mut forward: Box<Forward>, end: RelayEnd) -> AfterExchange {
         match end {
             RelayEnd::Answer(answer) => self.answer(forward, answer).await,
@@ -295,7 +294,7 @@ impl Connection {
         }
     }
 
-    /// The whole answer was handed on. False where the rest of the request is not wanted.
+    /// The whole response was sent. Returns false where the rest of the request is not wanted.
     async fn complete(&mut self, relay: &mut Relay) -> bool {
         relay.forward.tap.end(End::Complete);
         if relay.reply.ends_with_connection {
@@ -304,7 +303,7 @@ impl Connection {
         relay.forward.upload.is_over() || poll_fn(|cx| relay.poll_rest(cx, &mut self.client, &self.worker)).await
     }
 
-    /// How the connection goes on after a whole answer.
+    /// What happens to the connection after a complete answer.
     fn after_answer(&self, closes: bool) -> AfterExchange {
         match closes || self.worker.is_draining() {
             false => AfterExchange::Request,
@@ -313,19 +312,19 @@ impl Connection {
         }
     }
 
-    /// Gives an answer of ours.
+    /// Sends an answer of the proxy's own.
     async fn answer(&mut self, mut forward: Box<Forward>, answer: Answer) -> AfterExchange {
         forward.give_up(&answer);
         let unread = !forward.upload.is_over() || forward.broken;
-        let asked = forward.asked;
+        let request = forward.request;
         drop(forward);
-        let closes = unread || !asked.keeps || self.admission.over_limit || self.worker.is_draining();
-        let persistence = match (closes, asked.version) {
+        let closes = unread || !request.keeps || self.admission.over_limit || self.worker.is_draining();
+        let persistence = match (closes, request.version) {
             (true, _) => Persistence::Close,
             (false, Version::Http10) => Persistence::KeepAlive,
             (false, Version::Http11) => Persistence::Implied,
         };
-        let bytes = answer.to_bytes(asked.shape, asked.version, persistence, asked.head_only);
+        let bytes = answer.to_bytes(request.shape, request.version, persistence, request.head_only);
         let sent = poll_fn(|cx| Poll::Ready(self.client.send(cx, &bytes))).await;
         let drained = match sent {
             Ok(()) => poll_fn(|cx| self.client.poll_drain(cx)).await,
@@ -339,7 +338,7 @@ impl Connection {
         }
     }
 
-    /// What is left to do when no further request is served.
+    /// Closes the connection, or hands it on, after its last request.
     async fn finish(self, next: AfterExchange) {
         let Self { worker, client, admission, .. } = self;
         let Ok((stream, ahead)) = client.into_stream() else { return };

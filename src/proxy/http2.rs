@@ -1,9 +1,9 @@
-//! A client connection that speaks HTTP/2: by prior knowledge, or agreed on in a TLS handshake.
+//! A client connection that speaks HTTP/2: by prior knowledge, or negotiated in the TLS handshake.
 //!
-//! Each stream is an exchange with a connection to the backend of its own, which speaks HTTP/1.1. Streams are tasks that
-//! belong to their connection: they end with it at the latest. What they share is the client's socket, with the same
-//! time limits as with HTTP/1.1. Left out: protocol switches (WebSocket over HTTP/2 is not offered, so that clients open
-//! an HTTP/1.1 connection for it), server push, `h2c` by upgrade from HTTP/1.1.
+//! Each stream is an exchange with its own connection to the backend, which speaks HTTP/1.1. Streams are tasks owned by
+//! their connection, which end with it at the latest. They share the client's socket, with the same time limits as in
+//! HTTP/1.1. Left out: protocol switches (WebSocket over HTTP/2 is not offered, so that clients open an HTTP/1.1
+//! connection for it), server push, `h2c` by upgrade from HTTP/1.1.
 
 mod budget;
 mod connection_end;
@@ -30,7 +30,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::time::Instant;
 
-use super::admission::Admission;
+use super::admission::{Admission, FirstHeadDeadlines};
 use super::grammar::MAX_HEAD;
 use super::worker::Worker;
 use crate::exchange::outcome::Malformed;
@@ -40,24 +40,24 @@ use budget::Budget;
 use connection_end::{ConnectionEnd, is_client_fault};
 use connection_state::ConnectionState;
 use ending::{EndReasons, finish};
-use socket::{FirstHead, Socket};
+use socket::Socket;
 use stream::Streams;
 
-/// Exchanges at once on one connection; clients open another one for more.
+/// Most concurrent streams on one connection; clients open another connection for more.
 const STREAMS: u32 = 100;
 
-/// Most bytes of one response that wait here for a client that does not read.
+/// Most bytes of one response that are buffered for a client that does not read.
 const SEND_BUFFER: usize = 64 * 1024;
 
-/// Most bytes of one request's body that wait here for the backend, and of all on a connection.
+/// Most bytes of one request's body that are buffered for the backend, and of all those of a connection.
 const STREAM_WINDOW: u32 = 128 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
-/// Serves one client until either side is done. `ahead` was read from it already.
+/// Serves one client until either side is done. `ahead` holds bytes that were read from it already.
 pub(super) async fn serve(worker: Rc<Worker>, stream: Stream, ahead: Vec<u8>, admission: Admission) {
-    let (first, told_by) = first_head(&worker, &admission);
-    // Without a descriptor to spare the connection works; the library notices most clients that leave by itself.
-    let mut reasons = EndReasons::new(told_by, Watcher::new(stream.tcp()).ok());
+    let (first, refused_by) = first_head(&worker, &admission);
+    // When no descriptor is left, the connection still works; the library notices most clients that leave by itself.
+    let mut reasons = EndReasons::new(refused_by, Watcher::new(stream.tcp()).ok());
     let shared = Rc::new(ConnectionState::of(admission.seat, Budget::new(worker.heads.clone())));
     let socket = Socket::new(stream, ahead, shared.clone(), worker.settings.client, first);
     let streams = Streams::new(worker.clone(), shared.clone(), admission.over_limit);
@@ -97,20 +97,18 @@ pub(super) async fn serve(worker: Rc<Worker>, stream: Stream, ahead: Vec<u8>, ad
     finish(&worker, &shared, socket, ended).await;
 }
 
-/// The time of the first head; above the limit of connections nothing is served, and the second value is when the client
-/// gets the answer that says so.
-fn first_head(worker: &Worker, admission: &Admission) -> (FirstHead, Option<Instant>) {
+/// The deadlines of the first head. Above the connection limit nothing is served, and the second value is when the
+/// client is answered that there are too many.
+fn first_head(worker: &Worker, admission: &Admission) -> (FirstHeadDeadlines, Option<Instant>) {
     let limits = worker.settings.client;
-    let whole_by = admission.first_head(limits.head);
     if admission.over_limit {
-        return (FirstHead { begun_by: None, whole_by: None }, whole_by);
+        let refused_by = admission.first_head_deadline(limits.head);
+        return (FirstHeadDeadlines { begun_by: None, whole_by: None }, refused_by);
     }
-    let idle_until = limits.keep_alive_idle.and_then(|limit| admission.at.checked_add(limit));
-    let begun_by = whole_by.into_iter().chain(idle_until).min();
-    (FirstHead { begun_by, whole_by }, None)
+    (admission.first_head_deadlines(&limits), None)
 }
 
-/// What the HTTP library has refused.
+/// Counts requests that the HTTP library has refused.
 fn count_refused(worker: &Worker, refused: u64) {
     (0..refused).for_each(|_| worker.sink.refused(Malformed::Http2));
 }

@@ -1,8 +1,8 @@
-//! What a request's body says about the model it wants, read as the body passes.
+//! Reads from a request's body, as it passes, what it says about the model.
 //!
-//! This belongs to the traffic and not to its observation, which is only given the facts: whatever becomes of the
-//! observation, they are the same. Memory is constant however long the body is; decoding a coded body is limited by a
-//! budget in which responses have no share.
+//! This is part of forwarding and not of the observation, which only receives the result: it does not depend on what
+//! becomes of the observation. Memory is constant however long the body is; decoding a compressed body is limited by a
+//! budget that responses do not share.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -13,15 +13,15 @@ use crate::wire::event::Defect;
 use crate::wire::request::ModelScanner;
 use crate::wire::route::Route;
 
-/// Reads one request's body.
+/// Scans one request's body.
 pub(super) struct RequestScan {
-    /// `None` where the body names no model: by its route, or as it is not JSON. Also once the body is over, which frees
-    /// the memory for as long as the response takes.
+    /// `None` where the body names no model, because of its route or because it is not JSON. Also `None` once the body
+    /// is complete, which frees the memory while the response is awaited.
     scanner: Option<Box<ModelScanner>>,
 }
 
 impl RequestScan {
-    /// Prepares to read the body of a request with this head.
+    /// Prepares to scan the body of a request with this head.
     pub(super) fn of(route: Route, facts: &NotedFields<'_>, budget: &Rc<DecodeBudget>) -> Self {
         let is_opaque = facts.content_type.is_some_and(|media_type| media_type.starts_with(b"multipart/"));
         let scanner = || match facts.content_encoding.or(facts.x_body_compressed) {
@@ -31,7 +31,7 @@ impl RequestScan {
         Self { scanner: (route.names_model && !is_opaque).then(scanner) }
     }
 
-    /// Reads the next piece of the body. After a panic nothing is known about the request, which goes on.
+    /// Scans the next piece of the body. After a panic nothing is known about the body, and the request continues.
     pub(super) fn read(&mut self, piece: &[u8]) {
         let Some(scanner) = &mut self.scanner else { return };
         if catch_unwind(AssertUnwindSafe(|| scanner.read(piece))).is_err() {
@@ -39,12 +39,12 @@ impl RequestScan {
         }
     }
 
-    /// Whether the body is coded and still being decoded.
+    /// Whether the body is compressed and still being decoded.
     pub(super) fn decodes(&self) -> bool {
         self.scanner.as_ref().is_some_and(|scanner| scanner.decodes())
     }
 
-    /// The body is over, or comes no further: hands out what was read of it, once.
+    /// Returns what was read of the body, once. To be called when the body is complete, or no more of it will come.
     pub(super) fn finish(&mut self) -> Option<Box<ModelScanner>> {
         self.scanner.take()
     }
@@ -68,7 +68,7 @@ mod tests {
         coded
     }
 
-    /// The record of an exchange with this body, after something was done to it before the body came.
+    /// The record of an exchange with this body, after `fault` was applied before the body came.
     fn record(
         worker: &Rc<Worker>,
         records: &Records,
@@ -101,7 +101,7 @@ mod tests {
         let worker = stage::worker(([127, 0, 0, 1], 9).into(), &records);
         let budget = worker.thread.decoding.responses.clone();
         let bomb = zstd(&vec![b' '; 4 << 20]);
-        // Each is stopped by its own limit; together they spend all that may be done in a turn.
+        // Each is stopped by its own limit; together they spend a whole turn's budget.
         (0..100).for_each(|_| ModelScanner::coded(b"zstd", &budget).read(&bomb));
         assert!(budget.is_spent());
         let read = record(&worker, &records, "Content-Encoding: zstd\r\n", &zstd(BODY), |_| {});

@@ -1,4 +1,4 @@
-//! How long a connection's task has been at work on its exchange, and when its poll began.
+//! How long a connection's task has worked on its exchange, and when its current poll began.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 pub(super) struct Polls {
     before: Cell<Duration>,
     begun: Cell<Option<Instant>>,
-    /// Something was read since then.
+    /// Something has been read since then.
     has_read: Cell<bool>,
-    /// There is an exchange whose work is counted.
+    /// An exchange is in progress whose work is counted.
     counts: Cell<bool>,
 }
 
 impl Polls {
-    /// A poll begins: when.
+    /// Begins a poll and returns the time.
     pub(super) fn begin(&self) -> Instant {
         let now = Instant::now();
         self.begun.set(Some(now));
@@ -23,7 +23,7 @@ impl Polls {
         now
     }
 
-    /// A poll ends.
+    /// Ends a poll.
     pub(super) fn end(&self) {
         if self.counts.get() {
             self.before.set(self.total(Instant::now()));
@@ -31,22 +31,24 @@ impl Polls {
         self.begun.set(None);
     }
 
-    /// From now on work is counted, or no more.
+    /// Starts or stops counting work.
     pub(super) fn count(&self, counts: bool) {
         self.counts.set(counts);
     }
 
-    /// When the poll began: where some microseconds do not matter, this saves a look at the clock.
+    /// When the poll began. Saves a clock reading where some microseconds do not matter.
     pub(super) fn begun(&self) -> Instant {
         self.begun.get().unwrap_or_else(Instant::now)
     }
 
-    /// When what was read just now had arrived: what a poll reads first has caused it.
+    /// When the bytes just read had arrived. The first read of a poll is what woke the task, so those arrived when the
+    /// poll began.
     pub(super) fn arrival(&self) -> Instant {
         if self.has_read.replace(true) { Instant::now() } else { self.begun() }
     }
 
-    /// The sum, the poll in progress included. Two of them tell how long the work between them took, if it was counted.
+    /// The time counted so far, the current poll included. The difference of two calls is the work between them, if it
+    /// was counted.
     pub(super) fn total(&self, now: Instant) -> Duration {
         let current = self.begun.get().map_or(Duration::ZERO, |begun| now.saturating_duration_since(begun));
         self.before.get() + current

@@ -1,8 +1,8 @@
-//! Idle connections to the backend, one small pool a thread: no lock, no wake-up across threads.
+//! Idle connections to one backend, a pool for each thread: no lock, no wake-up across threads.
 //!
-//! A connection is polled by whoever uses it. While it rests here nobody polls it; when it is taken out it is polled
-//! once, which notices a backend that has closed it. Connections older than the idle limit are dropped, well below the
-//! 5 s after which backends such as vLLM and llama.cpp close theirs.
+//! An idle connection is polled by nobody; it is polled once when it is taken out, which detects that the backend has
+//! closed it. Connections older than the idle limit are dropped, well before the 5 s after which backends such as vLLM
+//! and llama.cpp close theirs.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -12,67 +12,68 @@ use std::time::{Duration, Instant};
 
 use super::upstream::Upstream;
 
-/// Most idle connections kept by one thread: its part of half the clients that may be served, within these bounds. What
-/// a rush has opened is there for the next one, and is closed in pieces instead of in the midst of it.
+/// Most idle connections kept by one thread: its share of half the client limit, within these bounds. Connections
+/// opened in a burst are there for the next one, and are closed in batches rather than amid the burst.
 const MIN_IDLE: u64 = 64;
 const MAX_IDLE: u64 = 4096;
 
-/// Idle connections that are closed in one turn: each takes the system some microseconds.
-const SWEEP: usize = 32;
+/// Idle connections closed in one batch: each costs some microseconds in the system.
+const SWEEP_BATCH: usize = 32;
 
-/// Idle for as long, the system is asked what became of a connection; before, it costs more than it finds, unless a
-/// request that crosses its end is lost.
-const ASK: Duration = Duration::from_millis(1);
+/// After being idle this long, a connection is checked by a system call; earlier that costs more than it finds, unless
+/// a request that crosses the backend's close would be lost.
+const CHECK_AFTER: Duration = Duration::from_millis(1);
 
-/// So soon after the thread has heard of its sockets there is nothing new to ask for: an end is longer on its way than
-/// that.
-const HEARD: Duration = Duration::from_micros(50);
+/// Within this time after the thread last polled its sockets a system call finds nothing new: a close takes longer to
+/// arrive.
+const FRESH: Duration = Duration::from_micros(50);
 
-/// For so long, what cannot be repeated goes over no connection that has carried a stream of events: some servers close it
-/// after the last event although they announced `Keep-Alive` (cpp-httplib does where the handler of a stream returns
-/// false, as llama.cpp's does at its end: tools/server/server-http.cpp), and their end may be on its way.
+/// For this long, a request that cannot be repeated is not sent over a connection that has carried an event stream:
+/// some servers close it after the last event although they announced `Keep-Alive` (cpp-httplib does where the handler
+/// of a stream returns false, as llama.cpp's does at its end: tools/server/server-http.cpp), and the close may be on
+/// its way.
 const AFTER_STREAM: Duration = Duration::from_millis(25);
 
-/// Idle connections that are looked at for one that may carry a request.
-const LOOKS: usize = 64;
+/// Idle connections examined when looking for one that may carry a request.
+const MAX_CANDIDATES: usize = 64;
 
-/// How often idle connections without a limit are looked at.
-const LOOK: Duration = Duration::from_secs(5);
+/// How often idle connections are checked where there is no idle limit.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Idle connections, the most recently used at the back.
 pub(super) struct Pool {
     idle: RefCell<VecDeque<(Instant, Box<Upstream>)>>,
-    /// None is no limit.
+    /// `None` is no limit.
     limit: Option<Duration>,
-    /// Kept at most.
+    /// Most connections kept.
     most: usize,
     sweeping: Cell<bool>,
     after_streams: AfterStreams,
 }
 
-/// What is known of connections that have carried a stream of events: those of a backend that closes them are not kept. A
-/// backend that starts again closes them once too, so it takes several in a row, and now and then one is kept to see
-/// whether that still holds.
+/// Whether connections that have carried an event stream are worth keeping: a backend that closes them does so each
+/// time. A backend that restarts closes connections too, so the rule needs several in a row, and one is kept now and
+/// then to see whether it still holds.
 #[derive(Default)]
 struct AfterStreams {
-    /// How often such connections were found closed since one was found open.
+    /// Connections found closed in a row since the last one found open.
     closed: Cell<u8>,
-    /// Such connections that were not kept since one was.
+    /// Connections not kept since the last one that was.
     closing: Cell<u8>,
 }
 
 impl AfterStreams {
-    /// So often in a row it is no accident.
-    const KNOWN: u8 = 3;
-    /// Then one in so many is kept.
-    const TRIED: u8 = 16;
+    /// After this many in a row the backend is taken to close such connections.
+    const CLOSED_IN_A_ROW: u8 = 3;
+    /// Then one in this many is kept.
+    const KEPT_ONE_IN: u8 = 16;
 
-    /// Whether the next one is kept.
+    /// Whether the next connection is kept.
     fn keeps(&self) -> bool {
-        if self.closed.get() < Self::KNOWN {
+        if self.closed.get() < Self::CLOSED_IN_A_ROW {
             return true;
         }
-        let closing = (self.closing.get() + 1) % Self::TRIED;
+        let closing = (self.closing.get() + 1) % Self::KEPT_ONE_IN;
         self.closing.set(closing);
         closing == 0
     }
@@ -81,14 +82,14 @@ impl AfterStreams {
         self.closed.set(self.closed.get().saturating_add(1));
     }
 
-    /// It was idle for long enough for its end to show.
+    /// To be called for a connection that was idle long enough for a close to show.
     fn found_open(&self) {
         self.closed.set(0);
     }
 }
 
 impl Pool {
-    /// For one of so many threads, which serve so many clients at most.
+    /// For one of `threads`, which serve `max_connections` clients together.
     pub(super) fn new(limit: Option<Duration>, max_connections: u64, threads: NonZeroUsize) -> Rc<Self> {
         let part = max_connections / 2 / threads.get() as u64;
         let most = part.clamp(MIN_IDLE, MAX_IDLE) as usize;
@@ -101,20 +102,20 @@ impl Pool {
         })
     }
 
-    /// Whether idle connections are kept for so long.
+    /// Whether the idle limit is `limit`.
     pub(super) fn keeps_for(&self, limit: Option<Duration>) -> bool {
         self.limit == limit
     }
 
-    /// A connection that can be used at once, for a request that is `repeatable` or not. `heard` is when the thread last
-    /// heard what had become of its sockets.
+    /// Takes a connection that can be used at once. `repeatable` says whether the request may be sent again; `heard` is
+    /// when the thread last polled its sockets.
     pub(super) fn take(&self, now: Instant, repeatable: bool, heard: Option<Instant>) -> Option<Box<Upstream>> {
         let mut closed = false;
-        let up_to_date = heard.is_some_and(|heard| now.saturating_duration_since(heard) < HEARD);
+        let up_to_date = heard.is_some_and(|heard| now.saturating_duration_since(heard) < FRESH);
         let taken = loop {
             let Some((since, mut upstream)) = self.pop(now, repeatable) else { break None };
             let idle = now.duration_since(since);
-            let open = upstream.is_quiet(idle >= ASK || !(repeatable || up_to_date));
+            let open = upstream.is_quiet(idle >= CHECK_AFTER || !(repeatable || up_to_date));
             closed |= upstream.after_stream && !open;
             if open {
                 if upstream.after_stream && idle >= AFTER_STREAM {
@@ -123,22 +124,22 @@ impl Pool {
                 break Some(upstream);
             }
         };
-        // Those that are found together may have been closed together.
+        // Those found closed together count once, as they may have been closed together.
         if closed {
             self.after_streams.found_closed();
         }
         taken
     }
 
-    /// The connection that was used last of those that may carry the request.
+    /// The most recently used connection that may carry the request.
     fn pop(&self, now: Instant, repeatable: bool) -> Option<(Instant, Box<Upstream>)> {
         let mut idle = self.idle.borrow_mut();
         let may_end = |since: &Instant, upstream: &Upstream| {
             !repeatable && upstream.after_stream && now.duration_since(*since) < AFTER_STREAM
         };
-        let before = idle.iter().rev().take(LOOKS).position(|(since, upstream)| !may_end(since, upstream))?;
+        let before = idle.iter().rev().take(MAX_CANDIDATES).position(|(since, upstream)| !may_end(since, upstream))?;
         let at = idle.len() - 1 - before;
-        // Where the youngest is too old, all are: they are left to be closed in pieces.
+        // If the youngest is too old, all are: they are left to be closed in batches.
         self.is_young(idle[at].0, now).then(|| idle.remove(at))?
     }
 
@@ -158,13 +159,13 @@ impl Pool {
         }
     }
 
-    /// Drops all that is idle. False where nothing was.
+    /// Drops every idle connection. False where there was none.
     pub(super) fn clear(&self) -> bool {
         let idle = self.idle.take();
         !idle.is_empty()
     }
 
-    /// Drops connections as they grow old; ends when none is left.
+    /// Drops connections as they exceed the idle limit; ends when none is left.
     async fn sweep(self: Rc<Self>) {
         while let Some(due) = self.next_due() {
             tokio::time::sleep_until(due.into()).await;
@@ -179,11 +180,11 @@ impl Pool {
 
     fn drop_old(&self, now: Instant) {
         let mut idle = self.idle.borrow_mut();
-        let old = idle.iter().take(SWEEP).take_while(|(since, _)| !self.is_young(*since, now)).count();
+        let old = idle.iter().take(SWEEP_BATCH).take_while(|(since, _)| !self.is_young(*since, now)).count();
         idle.drain(..old);
     }
 
-    /// Drops those that the backend has closed: where they are kept until then, nothing else would notice.
+    /// Drops those that the backend has closed. Without an idle limit, nothing else would notice.
     fn drop_closed(&self) {
         self.idle.borrow_mut().retain_mut(|(_, upstream)| upstream.is_quiet(true));
     }
@@ -191,7 +192,7 @@ impl Pool {
     fn next_due(&self) -> Option<Instant> {
         let idle = self.idle.borrow();
         let (since, _) = idle.front()?;
-        Some(self.limit.map_or_else(|| Instant::now() + LOOK, |limit| *since + limit))
+        Some(self.limit.map_or_else(|| Instant::now() + SWEEP_INTERVAL, |limit| *since + limit))
     }
 
     fn is_young(&self, since: Instant, now: Instant) -> bool {
@@ -214,7 +215,7 @@ mod tests {
         (Upstream::new(Stream::Plain(near)), far.into_std().expect("a socket"))
     }
 
-    /// Nothing is closed beside the test.
+    /// No other close happens during the test.
     fn unswept(limit: Option<Duration>) -> Rc<Pool> {
         let pool = Pool::new(limit, 0, NonZeroUsize::MIN);
         pool.sweeping.set(true);
@@ -264,7 +265,8 @@ mod tests {
         assert!(pool.take(now + AFTER_STREAM, false, None).is_none(), "it was closed");
     }
 
-    /// Puts a connection after a stream, that the backend closes or not, and takes it later. Whether it was kept.
+    /// Returns a connection after a stream, which the backend closes or not, and takes it later. Returns whether it was
+    /// kept.
     async fn after_stream(pool: &Rc<Pool>, closes: bool) -> bool {
         let now = Instant::now();
         let (mut near, far) = connection().await;
@@ -279,21 +281,21 @@ mod tests {
     #[tokio::test]
     async fn what_closes_behind_streams_is_learnt_from_several_and_unlearnt_from_one_that_stays_open() {
         let pool = unswept(None);
-        for _ in 0..AfterStreams::KNOWN {
+        for _ in 0..AfterStreams::CLOSED_IN_A_ROW {
             assert!(after_stream(&pool, true).await);
         }
         let mut kept = 0;
-        for _ in 0..4 * u32::from(AfterStreams::TRIED) {
+        for _ in 0..4 * u32::from(AfterStreams::KEPT_ONE_IN) {
             kept += u32::from(after_stream(&pool, true).await);
         }
-        println!("{kept} of {} were kept of a backend that closes them", 4 * u32::from(AfterStreams::TRIED));
+        println!("{kept} of {} were kept of a backend that closes them", 4 * u32::from(AfterStreams::KEPT_ONE_IN));
         assert_eq!(kept, 4);
-        // From now on it keeps them: the next that is tried shows it.
+        // From now on the backend keeps them: the next one tried shows it.
         let mut tries = 1;
         while !after_stream(&pool, false).await {
             tries += 1;
         }
-        assert_eq!(tries, AfterStreams::TRIED);
+        assert_eq!(tries, AfterStreams::KEPT_ONE_IN);
         for _ in 0..100 {
             assert!(after_stream(&pool, false).await);
         }
@@ -325,7 +327,7 @@ mod tests {
         assert!(pool.take(now, false, None).is_some(), "an open one is used");
         let (closed, backend) = connection().await;
         pool.put(closed, now);
-        // The thread has no turn in which it could hear of it.
+        // The thread gets no turn in which it could be notified.
         drop(backend);
         assert!(pool.take(now, false, None).is_none(), "a closed one is not");
     }
@@ -334,17 +336,17 @@ mod tests {
     async fn what_the_thread_has_heard_just_now_is_not_asked_for_again() {
         let pool = unswept(None);
         let now = Instant::now();
-        for (since, asks) in [(HEARD / 2, false), (HEARD, true)] {
+        for (since, asks) in [(FRESH / 2, false), (FRESH, true)] {
             let (kept, backend) = connection().await;
             pool.put(kept, now + since);
-            // Closed since the thread has heard: only asking finds it.
+            // Closed since the thread was last notified: only a system call finds it.
             drop(backend);
             assert_eq!(pool.take(now + since, false, Some(now)).is_none(), asks, "{since:?}");
         }
         let (kept, backend) = connection().await;
         pool.put(kept, now);
         drop(backend);
-        assert!(pool.take(now + ASK, false, Some(now + ASK)).is_none(), "what was idle is asked about");
+        assert!(pool.take(now + CHECK_AFTER, false, Some(now + CHECK_AFTER)).is_none(), "what was idle is asked about");
     }
 
     #[tokio::test]

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use super::pool::Pool;
 use crate::fleet::{Fleet, Member};
 
-/// Idle connections, by backend.
+/// Idle connections by backend.
 pub(super) struct Pools {
     pools: RefCell<Vec<(Arc<Member>, Rc<Pool>)>>,
-    /// Client connections at once, and threads: what the size of a pool follows from.
+    /// The client limit and the number of threads, from which the size of a pool follows.
     max_connections: u64,
     threads: NonZeroUsize,
 }
@@ -21,14 +21,14 @@ impl Pools {
         Self { pools: RefCell::default(), max_connections, threads }
     }
 
-    /// The pool of a backend. Another one takes its place where connections are kept for another time now.
+    /// The pool of a backend. Replaced by a new one where the idle limit has changed.
     pub(super) fn of(&self, member: &Arc<Member>) -> Rc<Pool> {
         let mut pools = self.pools.borrow_mut();
         let limit = member.settings.pool_idle;
         if let Some((_, pool)) = pools.iter().find(|(known, pool)| known.is_same(member) && pool.keeps_for(limit)) {
             return pool.clone();
         }
-        // What swept the one before keeps it until its last connection is old.
+        // The old pool's sweep keeps it alive until its last connection is dropped.
         pools.retain(|(known, pool)| {
             let goes = known.is_same(member);
             if goes {
@@ -41,7 +41,7 @@ impl Pools {
         pool
     }
 
-    /// Drops the connections to backends that a fleet does not have.
+    /// Drops the connections to backends that are not in the fleet.
     pub(super) fn keep_only(&self, fleet: &Fleet) {
         let stays = |known: &Member| fleet.members().iter().any(|member| member.is_same(known));
         self.pools.borrow_mut().retain(|(known, pool)| {
@@ -53,7 +53,7 @@ impl Pools {
         });
     }
 
-    /// Drops all that is idle. False where nothing was.
+    /// Drops every idle connection. False where there was none.
     pub(super) fn clear(&self) -> bool {
         self.pools.borrow().iter().fold(false, |any, (_, pool)| pool.clear() || any)
     }

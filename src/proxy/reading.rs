@@ -1,17 +1,17 @@
-//! What this proxy's reader of HTTP/1 makes of bytes, and what it writes for the other side. Pure.
+//! How this proxy parses HTTP/1 bytes, and what it writes to the other side. Pure.
 //!
-//! For those who hold it against other readers; connections take the same steps with sockets in between.
+//! For tests and fuzzing against other parsers; connections take the same steps with sockets in between.
 
 use super::chunks::{BodyProgress, Part};
 use super::fields::fields;
 use super::framing::Framing;
 use super::grammar::HeadScan;
-use super::guard::{Request, Verdict, look};
+use super::guard::{Request, Verdict, parse_head};
 use super::request::RequestHead;
 use super::response::{self, Persistence, Version};
 use crate::backend::HostHeader;
 
-/// A whole message that passes.
+/// A complete message that is forwarded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Message {
     /// A method, a space and a target in origin-form; or a status.
@@ -20,17 +20,17 @@ pub struct Message {
     pub fields: Vec<(Vec<u8>, Vec<u8>)>,
     /// The content of the body, without its framing.
     pub body: Vec<u8>,
-    /// How many bytes it takes, empty or interim ones before it included.
+    /// Its length in bytes, empty lines and interim responses before it included.
     pub length: usize,
-    /// What the other side is sent.
+    /// The bytes that are sent to the other side.
     pub written: Vec<u8>,
 }
 
-/// The requests that a client's bytes begin with, as long as each is whole and the connection goes on.
+/// The requests at the start of a client's bytes, as long as each is complete and the connection continues.
 #[must_use]
 pub fn requests(stream: &[u8]) -> Vec<Message> {
     let (mut read, mut rest) = (Vec::new(), stream);
-    while let Verdict::Head(mut head, length) = look(rest, &mut HeadScan::default()) {
+    while let Verdict::Head(mut head, length) = parse_head(rest, &mut HeadScan::default()) {
         let mut message = Message { start: start_of(&head), fields: pairs(head.fields), ..Message::default() };
         RequestHead::of(&head).write("", &HostHeader::Preserve, b"backend:1", &mut message.written);
         let framing = std::mem::replace(&mut head.framing, Framing::OVER);
@@ -45,13 +45,13 @@ pub fn requests(stream: &[u8]) -> Vec<Message> {
     read
 }
 
-/// The final response to a GET that a backend's bytes begin with, where it is whole and does not switch protocols. Nothing
-/// comes after these bytes.
+/// The final response to a GET at the start of a backend's bytes, if it is complete and does not switch protocols. The
+/// connection ends after these bytes.
 #[must_use]
 pub fn response(stream: &[u8]) -> Option<Message> {
     let (mut message, mut rest) = (Message::default(), stream);
     loop {
-        let (mut head, length) = response::read(rest, &mut HeadScan::default()).ok()??;
+        let (mut head, length) = response::parse_head(rest, &mut HeadScan::default()).ok()??;
         rest = &rest[length..];
         if head.is_interim() {
             head.write(Version::Http11, Persistence::Implied, &mut message.written);
@@ -73,7 +73,7 @@ pub fn response(stream: &[u8]) -> Option<Message> {
     }
 }
 
-/// Follows a body to its end, and tells how long it is; None where it has none.
+/// Follows a body to its end and returns its length; `None` where it does not end.
 fn take_body(mut framing: Framing, bytes: &[u8], message: &mut Message) -> Option<usize> {
     let ends_with_connection = matches!(framing, Framing::Close);
     let mut trailers = Vec::new();

@@ -1,19 +1,19 @@
-//! Heads of requests on their way to the backend: as they were sent, but for the fields of the connection, the target's
-//! form and what the `Host` policy says. Pure.
+//! Request heads on their way to the backend: unchanged except for connection-specific fields, the form of the target
+//! and what the `Host` policy says. Pure.
 
-use super::fields::{Hop, passing, write_line, write_passing};
+use super::fields::{ConnectionFields, passing, write_line, write_passing};
 use super::guard::Request;
 use crate::backend::HostHeader;
 
-/// What a head is written from.
+/// The parts of a request head to be written.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RequestHead<'a> {
     method: &'a [u8],
-    /// In origin-form or `*`; of an absolute-form target the path may be missing.
+    /// In origin-form or `*`. The path is missing where an absolute-form target had none.
     target: &'a [u8],
     /// All field lines, the empty line included.
     fields: &'a [u8],
-    hop: &'a Hop,
+    connection: &'a ConnectionFields,
     has_host: bool,
     switches: bool,
 }
@@ -24,15 +24,15 @@ impl<'a> RequestHead<'a> {
             method: request.method,
             target: request.path_and_query(),
             fields: request.fields,
-            hop: &request.hop,
+            connection: &request.connection,
             has_host: request.has_host,
             switches: switches(request),
         }
     }
 
-    /// Writes it for a backend at `authority`, whose paths begin with `prefix`.
+    /// Writes the head for a backend at `authority`, whose paths begin with `prefix`.
     pub(super) fn write(&self, prefix: &str, host: &HostHeader, authority: &[u8], out: &mut Vec<u8>) {
-        let Self { method, target, fields, hop, has_host, switches } = *self;
+        let Self { method, target, fields, connection, has_host, switches } = *self;
         out.reserve(method.len() + prefix.len() + target.len() + fields.len() + authority.len() + 32);
         out.extend_from_slice(method);
         out.push(b' ');
@@ -50,7 +50,7 @@ impl<'a> RequestHead<'a> {
         };
         match host {
             Some(host) if has_host => {
-                for field in passing(fields, hop, switches, true) {
+                for field in passing(fields, connection, switches, true) {
                     if field.is("host") {
                         write_field(out, field.name, host);
                     } else {
@@ -58,7 +58,7 @@ impl<'a> RequestHead<'a> {
                     }
                 }
             }
-            _ => write_passing(fields, hop, switches, true, out),
+            _ => write_passing(fields, connection, switches, true, out),
         }
         if let Some(host) = host.filter(|_| !has_host) {
             write_field(out, b"host", host);
@@ -67,44 +67,45 @@ impl<'a> RequestHead<'a> {
     }
 }
 
-/// A head that is kept for the backends that may be asked, and what came of the body with it: bytes and where they end.
+/// A copy of a head and of the part of the body that came with it, kept for every backend that may get it: bytes and
+/// ranges.
 #[derive(Debug)]
 pub(super) struct KeptHead {
     memory: Vec<u8>,
     method: usize,
     target: usize,
     fields: usize,
-    hop: Hop,
+    connection: ConnectionFields,
     has_host: bool,
     switches: bool,
 }
 
 impl KeptHead {
-    /// Copies a head, with room for so many bytes of the body.
+    /// Copies a head, with room for `body` bytes of the body.
     pub(super) fn keep(request: &Request<'_>, body: usize) -> Self {
-        let RequestHead { method, target, fields, hop, has_host, switches } = RequestHead::of(request);
+        let RequestHead { method, target, fields, connection, has_host, switches } = RequestHead::of(request);
         let mut memory = Vec::with_capacity(method.len() + target.len() + fields.len() + body);
         let mut end_of = |part: &[u8]| {
             memory.extend_from_slice(part);
             memory.len()
         };
         let (method, target, fields) = (end_of(method), end_of(target), end_of(fields));
-        Self { memory, method, target, fields, hop: *hop, has_host, switches }
+        Self { memory, method, target, fields, connection: *connection, has_host, switches }
     }
 
-    /// Keeps bytes of the body too.
+    /// Appends bytes of the body.
     pub(super) fn keep_body(&mut self, bytes: &[u8]) {
         self.memory.extend_from_slice(bytes);
     }
 
-    /// Writes all of it for a backend. Not after [`KeptHead::release`].
+    /// Writes all of it for a backend. Not to be called after [`KeptHead::release`].
     pub(super) fn write(&self, prefix: &str, host: &HostHeader, authority: &[u8], out: &mut Vec<u8>) {
-        let Self { memory, method, target, fields, hop, has_host, switches } = self;
+        let Self { memory, method, target, fields, connection, has_host, switches } = self;
         let head = RequestHead {
             method: &memory[..*method],
             target: &memory[*method..*target],
             fields: &memory[*target..*fields],
-            hop,
+            connection,
             has_host: *has_host,
             switches: *switches,
         };
@@ -112,7 +113,7 @@ impl KeptHead {
         out.extend_from_slice(&memory[*fields..]);
     }
 
-    /// It is sent to no other backend: frees its memory for as long as the response takes.
+    /// Frees the memory while the response is awaited, as the request is sent to no other backend.
     pub(super) fn release(&mut self) {
         self.memory = Vec::new();
     }
@@ -120,7 +121,7 @@ impl KeptHead {
 
 /// Whether the request asks for another protocol that can be tunnelled.
 pub(super) fn switches(request: &Request<'_>) -> bool {
-    request.http11 && request.hop.switches()
+    request.http11 && request.connection.switches()
 }
 
 fn write_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {

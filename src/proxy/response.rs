@@ -1,52 +1,51 @@
-//! Heads of responses: judged as strictly as those of requests where leniency would make a difference, and handed on as
-//! they were sent except for the fields of the connection. Pure.
+//! Response heads: judged as strictly as request heads wherever leniency could lead to another reading, and forwarded
+//! unchanged except for connection-specific fields. Pure.
 
 use super::chunks::Chunks;
-use super::fields::{Field, Hop, LineEnd, passing, split_any_line, write_line, write_passing};
+use super::fields::{ConnectionFields, Field, LineEnd, passing, split_any_line, write_line, write_passing};
 use super::framing::Framing;
 use super::grammar::{HeadScan, MAX_FIELDS, MAX_HEAD, are_value, is_http11, parse_length};
 use super::steps::step;
 
-/// What a client must be able to read.
+/// The HTTP version that the client understands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Version {
     Http10,
     Http11,
 }
 
-/// The head of a response.
 #[derive(Debug)]
 pub(super) struct Response<'a> {
     pub(super) status: u16,
     pub(super) version: Version,
-    /// What stands after the version: status and, where one was sent, a space and a reason.
+    /// The status line after the version: the status and, where there is one, a space and the reason.
     status_line: &'a [u8],
     /// All field lines, the empty line included.
     pub(super) fields: &'a [u8],
-    /// Some of them end in a bare line feed.
+    /// At least one line ends in a bare line feed.
     bare: bool,
-    /// How the body is framed, had the request been for one.
+    /// How the body is framed, unless the request was a HEAD.
     pub(super) framing: Framing,
-    /// One of several equal `Content-Length` is kept.
+    /// `Content-Length` was repeated with equal values, of which one is forwarded.
     repeated_length: bool,
     pub(super) content_type: Option<&'a [u8]>,
     pub(super) content_encoding: Option<&'a [u8]>,
-    pub(super) hop: Hop,
+    pub(super) connection: ConnectionFields,
 }
 
-/// What is said to the client beyond the backend's own words.
+/// What the response says to the client about keeping its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Persistence {
-    /// Nothing: the connection goes on, as it does in HTTP/1.1.
+    /// Nothing: HTTP/1.1 keeps it by default.
     Implied,
     /// It closes after this response.
     Close,
-    /// It goes on, which must be said to an HTTP/1.0 client.
+    /// It is kept, which an HTTP/1.0 client must be informed of.
     KeepAlive,
 }
 
 impl<'a> Response<'a> {
-    /// Whether no body follows whatever the fields say (RFC 9112, 6.3).
+    /// Whether the status excludes a body, whatever the fields say (RFC 9112, 6.3).
     pub(super) fn is_bodiless(&self) -> bool {
         matches!(self.status, 100..=199 | 204 | 304)
     }
@@ -61,9 +60,9 @@ impl<'a> Response<'a> {
         super::fields::fields(self.fields).find(|field| field.is(name)).map(|field| field.value)
     }
 
-    /// The fields that do not belong to the connection.
+    /// The fields that are forwarded.
     pub(super) fn passing(&self) -> impl Iterator<Item = Field<'a>> {
-        passing(self.fields, &self.hop, self.status == 101, false)
+        passing(self.fields, &self.connection, self.status == 101, false)
     }
 
     /// Writes the head for the client.
@@ -78,7 +77,7 @@ impl<'a> Response<'a> {
         if self.bare || self.repeated_length || client == Version::Http10 {
             self.write_chosen(client, out);
         } else {
-            write_passing(self.fields, &self.hop, self.status == 101, false, out);
+            write_passing(self.fields, &self.connection, self.status == 101, false, out);
         }
         out.extend_from_slice(match persistence {
             Persistence::Implied => b"\r\n",
@@ -106,12 +105,15 @@ impl<'a> Response<'a> {
     }
 }
 
-/// Reads the head that bytes begin with, and tells its length; None where it is not whole. Empty lines before it are
-/// skipped, as those before a request line are.
+/// Parses the head that `bytes` begin with, and returns its length too; `None` while it is incomplete. Empty lines
+/// before it are skipped, as they are before a request line.
 ///
 /// # Errors
-/// What is improper, in words.
-pub(super) fn read<'a>(bytes: &'a [u8], seen: &mut HeadScan) -> Result<Option<(Response<'a>, usize)>, &'static str> {
+/// What is wrong with it, in words.
+pub(super) fn parse_head<'a>(
+    bytes: &'a [u8],
+    seen: &mut HeadScan,
+) -> Result<Option<(Response<'a>, usize)>, &'static str> {
     while let Some(line) = empty_line(&bytes[seen.blank..]) {
         step(line);
         seen.blank += line;
@@ -129,7 +131,7 @@ pub(super) fn read<'a>(bytes: &'a [u8], seen: &mut HeadScan) -> Result<Option<(R
     judge(&head[..end]).map(|response| Some((response, blank + end)))
 }
 
-/// How long the empty line is that bytes begin with.
+/// The length of the empty line that `bytes` begin with, if they do.
 fn empty_line(bytes: &[u8]) -> Option<usize> {
     match bytes {
         [b'\r', b'\n', ..] => Some(2),
@@ -167,13 +169,13 @@ fn judge(head: &[u8]) -> Result<Response<'_>, &'static str> {
         repeated_length: false,
         content_type: None,
         content_encoding: None,
-        hop: Hop::default(),
+        connection: ConnectionFields::default(),
     };
     judge_fields(&mut response)?;
     Ok(response)
 }
 
-/// Three digits, and a reason or none.
+/// Parses a status line from the status on: three digits and an optional reason.
 fn parse_status(line: &[u8]) -> Option<u16> {
     let (digits, reason) = line.split_at_checked(3)?;
     let fine = digits.iter().all(u8::is_ascii_digit)
@@ -212,7 +214,7 @@ fn judge_fields(response: &mut Response<'_>) -> Result<(), &'static str> {
             }
             _ => {}
         }
-        response.hop.note(&field, place);
+        response.connection.note(&field, place);
     }
     response.bare |= rest.starts_with(b"\n");
     if codings > 1 || (codings == 1 && !chunked) {
@@ -221,9 +223,9 @@ fn judge_fields(response: &mut Response<'_>) -> Result<(), &'static str> {
     response.framing = match (chunked, length) {
         (true, Some(_)) => return Err(TWO_WAYS),
         (true, None) if response.version == Version::Http10 => return Err("it is chunked in HTTP/1.0"),
-        // A client that takes these for the frame of a body would wait for it.
+        // A client that reads these as body framing would wait for a body.
         (true, None) if response.status < 200 => return Err("it is interim and has a body"),
-        (true, None) => Framing::Chunked(Chunks::of_backend().without(response.hop.named(all))),
+        (true, None) => Framing::Chunked(Chunks::of_backend().without(response.connection.named(all))),
         (false, Some(length)) => Framing::Length(parse_length(length).ok_or(TWO_WAYS)?),
         (false, None) => Framing::Close,
     };
@@ -235,7 +237,7 @@ mod tests {
     use super::*;
 
     fn whole(bytes: &[u8]) -> Result<(Response<'_>, usize), &'static str> {
-        read(bytes, &mut HeadScan::default()).map(|read| read.expect("a whole head"))
+        parse_head(bytes, &mut HeadScan::default()).map(|read| read.expect("a whole head"))
     }
 
     fn written(bytes: &[u8], client: Version, persistence: Persistence) -> String {
@@ -295,7 +297,7 @@ mod tests {
         let head = b"HTTP/1.1 299 \xc3\xa4h\r\nB:1 \r\nKeep-Alive: timeout=5\r\nA:  2\r\nConnection: X-Hop, close\r\nx-hop: 1\r\nB: 3\r\n\r\n";
         let expected = "HTTP/1.1 299 \u{e4}h\r\nB:1 \r\nA:  2\r\nB: 3\r\n\r\n";
         assert_eq!(written(head, Version::Http11, Persistence::Implied), expected);
-        assert!(whole(head).expect("proper").0.hop.close);
+        assert!(whole(head).expect("proper").0.connection.close);
     }
 
     #[test]
@@ -325,8 +327,8 @@ mod tests {
         let head = b"HTTP/1.1 200 OK\r\nA: b\r\n\r\n";
         let mut seen = HeadScan::default();
         for end in 0..head.len() {
-            assert!(read(&head[..end], &mut seen).expect("proper so far").is_none(), "{end}");
+            assert!(parse_head(&head[..end], &mut seen).expect("proper so far").is_none(), "{end}");
         }
-        assert_eq!(read(head, &mut seen).expect("proper").expect("whole").1, head.len());
+        assert_eq!(parse_head(head, &mut seen).expect("proper").expect("whole").1, head.len());
     }
 }

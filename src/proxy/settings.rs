@@ -1,4 +1,4 @@
-//! How clients are served, and what the rest of the program hands in for it.
+//! How clients are served, and what the proxy shares with the rest of the program.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use crate::tls::server::TlsServer;
 /// How clients are served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// The client's time limits.
+    /// Time limits of clients.
     pub client: ClientLimits,
-    /// Most client connections served at once. Above them idle ones are closed, and where no connection is idle, new ones get
-    /// an answer that says so.
+    /// Most client connections served at once. When it is reached, idle ones are closed for new ones, and where no
+    /// connection is idle, new ones are answered that there are too many.
     pub max_connections: u64,
-    /// Whether clients may speak HTTP/2 by prior knowledge; over TLS they may where [`Shared::tls`] offers it.
+    /// Whether clients may speak HTTP/2 by prior knowledge; over TLS, [`Shared::tls`] decides.
     pub http2: bool,
     /// Worker threads.
     pub threads: NonZeroUsize,
@@ -30,7 +30,7 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// One thread, and no limit: what a configuration is filled into.
+    /// One thread and no limits; the configuration sets the rest.
     fn default() -> Self {
         Self {
             client: ClientLimits::default(),
@@ -42,30 +42,31 @@ impl Default for Settings {
     }
 }
 
-/// What the proxy shares with the rest of the program, and keeps through every reload.
+/// What the proxy shares with the rest of the program, unchanged by a reload.
 #[derive(Clone)]
 pub struct Shared {
-    /// Who serves the requests: what each exchange asks when it begins.
+    /// The backends; read anew for each exchange.
     pub fleet: watch::Receiver<Arc<Fleet>>,
-    /// Learns of every exchange.
+    /// Observes every exchange.
     pub sink: Arc<dyn AnySink>,
-    /// Where clients speak TLS, how.
+    /// TLS for clients; `None` where the listener is plain.
     pub tls: Option<TlsServer>,
     /// Which models have exchanges in flight, and which are in memory.
     pub residency: Arc<Residency>,
-    /// What the backend calls its models.
+    /// The names under which the backend lists its models.
     pub names: Arc<dyn ModelNames>,
 }
 
-/// The client's time limits. None is no limit.
+/// The client's time limits. `None` is no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClientLimits {
-    /// From a head's first byte to its last; a connection's first head from accept, its handshake included.
+    /// From the first byte of a head to its last; for a connection's first head from accept, the TLS handshake
+    /// included.
     pub head: Option<Duration>,
-    /// Silence within a request's body.
+    /// Longest pause within a request's body.
     pub body_idle: Option<Duration>,
-    /// Silence between exchanges.
+    /// Longest pause between exchanges.
     pub keep_alive_idle: Option<Duration>,
-    /// A client that does not read.
+    /// How long a client may read nothing while bytes wait for it.
     pub write_stall: Option<Duration>,
 }

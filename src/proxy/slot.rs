@@ -1,8 +1,9 @@
-//! Client connections as the accepting thread sees them: which have nothing in flight and may be closed to make room.
+//! Client connections as seen by the accepting thread: which are idle and may be closed to make room.
 //!
-//! A worker marks its connections busy and idle with one atomic store each; the accepting thread alone looks at all of
-//! them, and only when places run short. Promises: a connection with an exchange in flight is never asked to close, and of
-//! the others the one that has been idle longest is asked first, whichever worker serves it and whatever it speaks.
+//! A worker marks its connections busy or idle with one atomic store; only the accepting thread scans them, and only
+//! when the connection limit is reached. Promises: a connection with an exchange in flight is never asked to close; of
+//! the others, the one that has been idle longest is asked first, whichever worker serves it and whatever protocol it
+//! speaks.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -16,13 +17,13 @@ use std::time::Instant;
 const BUSY: u64 = 0;
 /// It was idle and has been asked to close.
 const LEAVING: u64 = 1;
-/// The connection is over.
+/// The connection has ended.
 const ENDED: u64 = 2;
-/// The earliest time: below it are the states above.
+/// The smallest time stamp; values below it are the states above.
 const FIRST: u64 = 3;
 
-/// The idle connections that are looked up at once are one in so many, so that a connection that closes bears the cost of
-/// a few looks and not of all.
+/// One in this many idle connections is found by each scan, so that a connection that closes bears the cost of few
+/// visits and not of a whole scan.
 const SHARE: usize = 64;
 
 /// One connection.
@@ -33,29 +34,29 @@ pub(super) struct Slot {
     pub(super) number: u64,
     /// When the proxy started.
     start: Instant,
-    /// [`BUSY`], [`LEAVING`], [`ENDED`], or since when it has been idle: microseconds after the start, and [`FIRST`].
+    /// [`BUSY`], [`LEAVING`], [`ENDED`], or [`FIRST`] plus the time since `start` at which it became idle, in
+    /// microseconds.
     state: AtomicU64,
 }
 
 impl Slot {
-    /// An exchange begins. It is served also where the connection was asked to close a moment ago.
+    /// Marks it busy. Its exchange is served even if the connection was just asked to close.
     pub(super) fn begin(&self) {
         self.state.store(BUSY, Relaxed);
     }
 
-    /// Nothing is in flight since `now`.
+    /// Marks it idle since `now`.
     pub(super) fn rest(&self, now: Instant) {
         self.state.store(self.stamp(now), Relaxed);
     }
 
-    /// The same where nothing was in flight, which takes back no request to close: the place is counted on. False where
-    /// there is one.
+    /// Marks it idle since `now`, unless it was asked to close: the place is already counted on. False in that case.
     pub(super) fn rest_unless_leaving(&self, now: Instant) -> bool {
         let stamp = self.stamp(now);
         self.state.fetch_update(Relaxed, Relaxed, |state| (state != LEAVING).then_some(stamp)).is_ok()
     }
 
-    /// A head has begun: from now on it is waited for, unless the connection has been asked to close.
+    /// A head has begun: the idle time starts again, unless the connection was asked to close.
     pub(super) fn hear(&self, now: Instant) {
         if let Some(since) = self.idle_since() {
             let _ = self.state.compare_exchange(since, self.stamp(now), Relaxed, Relaxed);
@@ -63,16 +64,16 @@ impl Slot {
     }
 
     fn stamp(&self, now: Instant) -> u64 {
-        // Microseconds of half a million years.
+        // Enough for half a million years of microseconds.
         FIRST + now.saturating_duration_since(self.start).as_micros() as u64
     }
 
-    /// Whether the connection is to close: it has nothing in flight, and its place is needed.
+    /// Whether the connection has to close: it is idle, and its place is needed.
     pub(super) fn is_leaving(&self) -> bool {
         self.state.load(Relaxed) == LEAVING
     }
 
-    /// Waits until the place is needed; the worker wakes whoever has to look.
+    /// Waits until the connection has to close; the worker wakes its task then.
     pub(super) async fn asked_to_leave(&self) {
         poll_fn(|_| if self.is_leaving() { Poll::Ready(()) } else { Poll::Pending }).await;
     }
@@ -85,13 +86,13 @@ impl Slot {
         Some(self.state.load(Relaxed)).filter(|since| *since >= FIRST)
     }
 
-    /// Asks the connection to close. False where it has done anything since then.
+    /// Asks the connection to close. False where it was used after `since`.
     fn ask_to_leave(&self, since: u64) -> bool {
         self.state.compare_exchange(since, LEAVING, Relaxed, Relaxed).is_ok()
     }
 }
 
-/// A connection's own hold on its slot.
+/// A connection's own handle to its slot.
 pub(super) struct Seat(Arc<Slot>);
 
 impl Deref for Seat {
@@ -108,14 +109,14 @@ impl Drop for Seat {
     }
 }
 
-/// All connections.
+/// The slots of all connections.
 pub(super) struct Slots {
     start: Instant,
     made: u64,
     all: Vec<Arc<Slot>>,
-    /// So many were left when those that had ended were last removed.
+    /// How many were left when ended ones were last removed.
     swept: usize,
-    /// Some that have been idle longer than all others, the longest first, each with its time.
+    /// Some that have been idle longer than all others, longest first, each with its time stamp.
     longest: VecDeque<(u64, Arc<Slot>)>,
     /// Those that were asked to close.
     leaving: Vec<Arc<Slot>>,
@@ -126,7 +127,7 @@ impl Slots {
         Self { start, made: 0, all: Vec::new(), swept: 0, longest: VecDeque::new(), leaving: Vec::new() }
     }
 
-    /// For a connection that was accepted now and has sent nothing. It is not asked to close until it is kept.
+    /// Makes the slot of a new connection. It is not asked to close until [`Slots::keep`] is called.
     pub(super) fn make(&mut self, worker: usize, now: Instant) -> Seat {
         self.made += 1;
         let slot = Slot { worker, number: self.made, start: self.start, state: AtomicU64::new(BUSY) };
@@ -134,7 +135,7 @@ impl Slots {
         Seat(Arc::new(slot))
     }
 
-    /// The connection has a place, and may be asked for it.
+    /// Registers the connection, which may be asked to close from now on.
     pub(super) fn keep(&mut self, seat: &Seat) {
         if self.all.len() > 2 * self.swept + SHARE {
             self.all.retain(|slot| !slot.has_ended());
@@ -143,14 +144,14 @@ impl Slots {
         self.all.push(seat.0.clone());
     }
 
-    /// Whether there is a connection that can be asked to close.
+    /// Whether any connection can be asked to close.
     pub(super) fn has_idle(&mut self) -> bool {
         self.find_longest();
         !self.longest.is_empty()
     }
 
-    /// Sees to it that at least `needed` connections are about to close; those that are not yet are given to `ask`. False
-    /// where too few have nothing in flight.
+    /// Ensures that at least `needed` connections are about to close, calling `ask` for those not asked before. False
+    /// where too few are idle.
     pub(super) fn make_room(&mut self, needed: u64, mut ask: impl FnMut(&Slot)) -> bool {
         self.leaving.retain(|slot| slot.is_leaving());
         while (self.leaving.len() as u64) < needed {
@@ -164,8 +165,8 @@ impl Slots {
         true
     }
 
-    /// Puts the one that has been idle longest in front of `longest`. Whatever becomes idle later belongs after those
-    /// that were found, so the others need not be looked at until these are used up.
+    /// Puts the connection that has been idle longest at the front of `longest`. One that becomes idle later belongs
+    /// behind those, so there is no need for another scan until they are used up.
     fn find_longest(&mut self) {
         while let Some((since, slot)) = self.longest.front()
             && slot.idle_since() != Some(*since)
@@ -192,7 +193,7 @@ mod tests {
 
     use super::*;
 
-    /// So many connections, accepted a second after each other.
+    /// Makes `count` connections, accepted one second apart.
     fn accepted(count: u64) -> (Slots, Vec<Seat>, Instant) {
         let start = Instant::now();
         let mut slots = Slots::new(start);
@@ -205,7 +206,7 @@ mod tests {
         (slots, seats, start)
     }
 
-    /// Which are asked to close where so many have to.
+    /// Which connections are asked to close when so many have to.
     fn asked(slots: &mut Slots, needed: u64) -> (Vec<u64>, bool) {
         let mut asked = Vec::new();
         let enough = slots.make_room(needed, |slot| asked.push(slot.number - 1));

@@ -1,5 +1,5 @@
-//! One side's socket: read into memory that the thread lends, written at once, and what the system does not take yet is
-//! kept here. A quiet connection holds no buffer.
+//! One side's socket: read into memory that the thread lends, and written at once; bytes that the system does not take
+//! yet are buffered here. An idle connection holds no buffer.
 
 use std::io;
 use std::pin::Pin;
@@ -9,13 +9,13 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::tls::Stream;
 
-/// A socket, and what waits to be written to it.
+/// A socket and the bytes waiting to be written to it.
 pub(super) struct Socket {
     pub(super) stream: Stream,
     waiting: Vec<u8>,
-    /// So much of it is written.
+    /// How many of the waiting bytes have been written.
     written: usize,
-    /// TLS holds bytes back.
+    /// TLS holds bytes that are not flushed.
     unflushed: bool,
 }
 
@@ -24,24 +24,24 @@ impl Socket {
         Self { stream, waiting: Vec::new(), written: 0, unflushed: false }
     }
 
-    /// Reads what is there, at most as much as fits; 0 is the end.
+    /// Reads what is available, up to the length of `into`; 0 is the end.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut buffer = ReadBuf::new(into);
         ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
         Poll::Ready(Ok(buffer.filled().len()))
     }
 
-    /// Whether the system has taken everything.
+    /// Whether the system has taken every byte.
     pub(super) fn is_drained(&self) -> bool {
         self.waiting.is_empty() && !self.unflushed
     }
 
-    /// Bytes that wait, for telling whether some were taken.
+    /// How many bytes are waiting.
     pub(super) fn left(&self) -> usize {
         self.waiting.len() - self.written
     }
 
-    /// Writes what waits until the system has taken all of it.
+    /// Writes the waiting bytes until the system has taken all of them.
     ///
     /// # Errors
     /// When the connection is broken.
@@ -49,7 +49,7 @@ impl Socket {
         while self.left() > 0 {
             self.written += ready!(write(&mut self.stream, cx, &self.waiting[self.written..]))?;
         }
-        // Whoever is slow once need not be so again: the memory goes back.
+        // Frees the memory: a client that was slow once need not be so again.
         self.waiting = Vec::new();
         self.written = 0;
         if self.unflushed {
@@ -59,10 +59,10 @@ impl Socket {
         Poll::Ready(Ok(()))
     }
 
-    /// Writes bytes after all that waits. Tells how many of them the system took at once; the rest waits.
+    /// Writes bytes after those waiting. Returns how many of them the system took at once; the rest waits.
     ///
     /// # Errors
-    /// When the connection is broken and nothing has left for them, not even a part of a record of TLS.
+    /// When the connection is broken and no byte of them has left, nor part of a TLS record.
     pub(super) fn send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> io::Result<usize> {
         let mut taken = 0;
         let encrypted = self.stream.encrypted_bytes();
@@ -74,7 +74,7 @@ impl Socket {
                     Poll::Ready(Err(error)) if taken == 0 && self.stream.encrypted_bytes() == encrypted => {
                         return Err(error);
                     }
-                    // What broke will be seen again when the rest is written.
+                    // The error shows again when the rest is written.
                     Poll::Ready(Err(_)) | Poll::Pending => break,
                 }
             }

@@ -1,4 +1,4 @@
-//! A worker for tests that poll a connection by hand, with the records of its exchanges laid open.
+//! A worker for tests that poll a connection by hand, with the records of its exchanges.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -20,12 +20,12 @@ use crate::exchange::record::{Record, Start};
 use crate::exchange::sink::{Sink, Watch};
 use crate::fleet::{Fleet, Member};
 
-/// What has ended.
+/// The records of the exchanges that have ended.
 #[derive(Clone, Default)]
 pub(super) struct Records(Arc<Mutex<Vec<Record>>>);
 
 impl Records {
-    /// The last one.
+    /// The latest.
     pub(super) fn last(&self) -> Record {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).last().expect("an exchange has ended").clone()
     }
@@ -49,7 +49,7 @@ impl Watch for Records {
     }
 }
 
-/// Without a time limit, before this backend.
+/// A worker without time limits, for the backend at `at`.
 pub(super) fn worker(at: SocketAddr, records: &Records) -> Rc<Worker> {
     let settings = Settings { max_connections: 100, http2: true, ..Settings::default() };
     let upstream = backend::Settings { connect_timeout: Duration::from_secs(20), ..backend::Settings::default() };
@@ -75,7 +75,7 @@ pub(super) fn worker(at: SocketAddr, records: &Records) -> Rc<Worker> {
     Worker::new(parts, watch::channel(Life::Running).1, Arc::default())
 }
 
-/// As every connection has it that found a place.
+/// The admission of a connection within the limit.
 pub(super) fn admission() -> Admission {
     let now = Instant::now();
     Admission { seat: Slots::new(now).make(0, now), over_limit: false, at: now.into() }

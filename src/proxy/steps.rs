@@ -1,5 +1,5 @@
-//! How many bytes of heads are looked at: tests hold that to be in proportion to how long a head is. Costs nothing in the
-//! program.
+//! Counts how many bytes of heads are examined, so that tests can check that it is linear in the length of a head.
+//! Compiles to nothing outside tests.
 
 #[cfg(test)]
 thread_local! {
@@ -7,7 +7,7 @@ thread_local! {
     static MOST: std::cell::Cell<usize> = const { std::cell::Cell::new(usize::MAX) };
 }
 
-/// So many bytes are looked at.
+/// Counts examined bytes.
 #[inline]
 pub(super) fn step(_bytes: usize) {
     #[cfg(test)]
@@ -17,7 +17,7 @@ pub(super) fn step(_bytes: usize) {
     }
 }
 
-/// How many bytes are looked at on this thread meanwhile. Panics as soon as they are more than `most`.
+/// How many bytes `work` examines. Panics as soon as they are more than `most`.
 #[cfg(test)]
 fn steps_of(most: usize, work: impl FnOnce()) -> usize {
     STEPS.set(0);
@@ -30,16 +30,16 @@ fn steps_of(most: usize, work: impl FnOnce()) -> usize {
 #[cfg(test)]
 mod tests {
     use super::super::grammar::{HeadScan, MAX_HEAD};
-    use super::super::guard::{Verdict, look};
+    use super::super::guard::{Verdict, parse_head};
     use super::super::request::RequestHead;
     use super::super::response::{self, Persistence, Version};
     use super::*;
     use crate::backend::HostHeader;
 
-    /// Most steps that a byte of a head may take, from the first look at it until it was written for the other side.
+    /// Most steps for a byte of a head, from parsing to being written to the other side.
     const A_BYTE: usize = 16;
 
-    /// Fields that would cost most if something were searched for each of them: about as many bytes as a head may have.
+    /// The fields that would cost most if each were searched for, nearly as long as a head may be.
     fn costly_fields() -> Vec<(&'static str, String)> {
         let room = MAX_HEAD - 2_000;
         let list = |name: &str, members: &str, fields: usize| -> String {
@@ -64,11 +64,11 @@ mod tests {
         ]
     }
 
-    /// Shows bytes piece by piece until they hold a head, as a socket does. True once they do.
+    /// Feeds bytes in pieces, as a socket does, until the guard has a verdict. True if it reaches one.
     fn look_at(head: &[u8], piece: usize) -> bool {
         let mut seen = HeadScan::default();
         let ends = (piece..head.len()).step_by(piece).chain([head.len()]);
-        ends.into_iter().any(|end| !matches!(look(&head[..end], &mut seen), Verdict::More))
+        ends.into_iter().any(|end| !matches!(parse_head(&head[..end], &mut seen), Verdict::More))
     }
 
     #[track_caller]
@@ -84,7 +84,7 @@ mod tests {
             let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
             for host in [HostHeader::Preserve, HostHeader::Upstream] {
                 assert_linear(what, head.len(), || {
-                    let Verdict::Head(read, _) = look(head.as_bytes(), &mut HeadScan::default()) else {
+                    let Verdict::Head(read, _) = parse_head(head.as_bytes(), &mut HeadScan::default()) else {
                         panic!("{what}")
                     };
                     RequestHead::of(&read).write("", &host, b"b", &mut Vec::new());
@@ -99,13 +99,13 @@ mod tests {
             let head = format!("HTTP/1.1 200 OK\r\n{fields}\r\n");
             for client in [Version::Http11, Version::Http10] {
                 assert_linear(what, head.len(), || {
-                    let read = response::read(head.as_bytes(), &mut HeadScan::default());
+                    let read = response::parse_head(head.as_bytes(), &mut HeadScan::default());
                     let (read, _) = read.expect("proper").expect("whole");
                     read.write(client, Persistence::Implied, &mut Vec::new());
                 });
-                // As HTTP/2 takes them.
+                // As HTTP/2 uses them.
                 assert_linear(what, head.len(), || {
-                    let read = response::read(head.as_bytes(), &mut HeadScan::default());
+                    let read = response::parse_head(head.as_bytes(), &mut HeadScan::default());
                     assert!(read.expect("proper").expect("whole").0.passing().count() <= 500);
                 });
             }
@@ -137,7 +137,8 @@ mod tests {
                 assert_linear(what, head.len(), || {
                     let mut seen = HeadScan::default();
                     let ends = (piece..head.len()).step_by(piece).chain([head.len()]);
-                    let whole = |end| response::read(&head.as_bytes()[..end], &mut seen).expect("proper").is_some();
+                    let whole =
+                        |end| response::parse_head(&head.as_bytes()[..end], &mut seen).expect("proper").is_some();
                     assert_eq!(ends.map(whole).filter(|whole| *whole).count(), 1, "{what}");
                 });
             }

@@ -1,8 +1,7 @@
-//! Looks at the bytes of an exchange while they pass.
+//! Observes the bytes of an exchange as they pass.
 //!
-//! Nothing here can change, delay or end traffic: the observation is called behind a barrier that catches panics, and
-//! after one the bytes pass unobserved. How an exchange ended is reported exactly once: by whoever saw its end, or, where
-//! nobody did, when it is dropped.
+//! Nothing here can change, delay or end traffic: panics of the observation are caught, and after one the bytes pass
+//! unobserved. The end of an exchange is reported exactly once: by whoever saw it, or else on drop.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -21,21 +20,21 @@ use crate::exchange::{CLIENT_CLOSED_REQUEST, Observation};
 use crate::wire::budget::READ;
 use crate::wire::event::Defect;
 
-/// Passes what happens in one exchange to its observation, and what its request names to the proxy.
+/// Passes the events of one exchange to its observation, and its request's body to the model scan.
 pub(super) struct Tap {
     observation: Option<Box<Observation>>,
     scan: RequestScan,
     worker: Rc<Worker>,
     polls: Rc<Polls>,
     polls_before: Duration,
-    /// What was sent to the client.
+    /// The status that was sent to the client.
     status: u16,
     uploaded: bool,
     ended: bool,
 }
 
 impl Tap {
-    /// Starts with what `observe` makes; without an observation if that fails.
+    /// Starts the observation that `observe` makes. If that panics, the exchange is not observed.
     pub(super) fn start(
         worker: &Rc<Worker>,
         polls: &Rc<Polls>,
@@ -56,13 +55,13 @@ impl Tap {
         }
     }
 
-    /// Lets the observation see something. A panic in it takes its reader out; the exchange does not notice.
+    /// Calls the observation. After a panic in it, the observation is dropped and the exchange continues.
     pub(super) fn observe(&mut self, look: impl FnOnce(&mut Observation)) {
         let Some(observation) = self.observation.as_mut() else { return };
         if catch_unwind(AssertUnwindSafe(|| look(observation))).is_err()
             && catch_unwind(AssertUnwindSafe(|| observation.defect(Defect::Panic))).is_err()
         {
-            // Beyond repair.
+            // Its drop may panic too.
             let observation = self.observation.take();
             let _ = catch_unwind(AssertUnwindSafe(move || drop(observation)));
         }
@@ -89,21 +88,21 @@ impl Tap {
         }
     }
 
-    /// The request's body was read to its end, or no more of it comes.
+    /// The request's body has been read to its end, or no more of it will come.
     pub(super) fn request_read(&mut self) {
         if let Some(scanner) = self.scan.finish() {
             self.observe(|observation| observation.requested(&scanner.facts()));
         }
     }
 
-    /// How many of so many bytes are to be read at once, so that looking at them does not take all of the turn's work.
+    /// How many of `most` bytes to read at once, so that scanning them does not use up the turn's budget.
     pub(super) fn reads(&self, most: usize) -> usize {
         let observes = || self.observation.as_ref().is_some_and(|observation| observation.decodes());
         if self.scan.decodes() || observes() { most.min(READ) } else { most }
     }
 
-    /// Looking at coded bodies has taken this turn's share of work. The task is woken to go on in its next turn: the
-    /// others run, and the bytes wait no longer than that.
+    /// Whether decoding has used up this turn's budget. If so, wakes the task to continue in its next turn: other tasks
+    /// run in between, and the bytes wait no longer than that.
     pub(super) fn ends_turn(&self, cx: &Context<'_>) -> bool {
         let ends = self.worker.thread.decoding.is_spent();
         if ends {
@@ -112,7 +111,7 @@ impl Tap {
         ends
     }
 
-    /// What is being shown had arrived before: it was left unread while the client took nothing.
+    /// The bytes observed next had arrived earlier: they were left unread while the client took nothing.
     pub(super) fn held_back(&mut self) {
         self.observe(Observation::reading_held_back);
     }
@@ -124,17 +123,17 @@ impl Tap {
         }
     }
 
-    /// All that could be read at one instant was shown.
+    /// Every byte of one read was passed.
     pub(super) fn frame_end(&mut self) {
         self.observe(Observation::response_frame_end);
     }
 
-    /// The status of the head that is handed to the client now.
+    /// The status of the head that is now sent to the client.
     pub(super) fn answer(&mut self, status: u16) {
         self.status = status;
     }
 
-    /// The request's body was taken over by the backend's connection; only the first call after [`Tap::forwarded`] counts.
+    /// The backend's connection has taken the whole request. Only the first call after [`Tap::forwarded`] counts.
     pub(super) fn uploaded(&mut self) {
         if !std::mem::replace(&mut self.uploaded, true) {
             self.request_read();
@@ -143,7 +142,7 @@ impl Tap {
         }
     }
 
-    /// The exchange is over; only the first call counts.
+    /// Ends the exchange. Only the first call counts.
     pub(super) fn end(&mut self, end: End) {
         if std::mem::replace(&mut self.ended, true) {
             return;
@@ -153,12 +152,12 @@ impl Tap {
         let overhead = self.polls.total(now).saturating_sub(self.polls_before);
         self.polls.count(false);
         if let Some(observation) = self.observation.take() {
-            // A sink that fails has lost its own record, nothing else.
+            // A sink that panics loses only its own record.
             drop(catch_unwind(AssertUnwindSafe(|| observation.finish(end, self.status, now, overhead))));
         }
     }
 
-    /// How an exchange ended whose end nobody saw.
+    /// How an exchange ended that was dropped before its end.
     pub(super) fn abandoned(&self) -> End {
         if std::thread::panicking() {
             End::Rejected(ErrorType::Internal)

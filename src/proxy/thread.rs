@@ -1,5 +1,5 @@
-//! The loop of one thread: it serves the clients that it is handed, each in a task of its own, until its channel is closed
-//! and the last connection is over.
+//! A worker thread's main loop. It serves each client that it receives in a task of its own, until its channel is
+//! closed and the last connection has ended.
 
 use std::future::poll_fn;
 use std::io;
@@ -20,10 +20,10 @@ use super::polls::Polls;
 use super::settings::Settings;
 use super::worker::{Worker, WorkerParts};
 
-/// Starts the thread; it ends when its channel is closed and its last connection is over, or when it is killed.
+/// Starts a worker thread. It ends when its channel is closed and its last connection has ended, or when it is killed.
 ///
 /// # Errors
-/// When the system gives no thread or no poller.
+/// When the system cannot create a thread or a poller.
 pub(super) fn spawn(
     index: usize,
     parts: WorkerParts,
@@ -49,7 +49,7 @@ pub(super) fn spawn(
     Ok(thread)
 }
 
-/// Serves what it is handed until the channel is closed and the last connection is over.
+/// Serves the clients that it receives until the channel is closed and the last connection has ended.
 async fn run(
     mut worker: Rc<Worker>,
     mut clients: mpsc::UnboundedReceiver<WorkerMessage>,
@@ -77,11 +77,11 @@ async fn run(
     follower.abort();
 }
 
-/// Serves one client, in a task of its own.
+/// Serves one client in a task of its own.
 fn serve(worker: &Rc<Worker>, Accepted { stream, ticket, admission }: Accepted) {
     let Ok(stream) = TcpStream::from_std(stream) else { return };
     let guard = TaskGuard::take(worker, admission.seat.number);
-    // Boxed here: a task moves its future about when it is made and when it is over.
+    // Boxed here, as spawning a task and completing it moves its future.
     tokio::task::spawn_local(Box::pin(async move {
         let polls = Rc::<Polls>::default();
         let serving = pin!(http1::serve(guard.worker.clone(), polls.clone(), stream, admission));
@@ -90,17 +90,17 @@ fn serve(worker: &Rc<Worker>, Accepted { stream, ticket, admission }: Accepted) 
     }));
 }
 
-/// Tells every connection when the process comes further.
+/// Wakes every connection when the process enters another phase.
 async fn follow_life(worker: Rc<Worker>) {
     let mut life = worker.life.clone();
-    // Without its owner the process stays as it is.
+    // If the sender is dropped, the phase stays as it is.
     while life.changed().await.is_ok() {
         worker.thread.life.set(*life.borrow_and_update());
         worker.thread.tasks.borrow().values().flatten().for_each(Waker::wake_by_ref);
     }
 }
 
-/// Lists a connection's task with its worker, until it is dropped: also when the task panics.
+/// Registers a connection's task with its worker, and removes it on drop, also after a panic.
 struct TaskGuard {
     worker: Rc<Worker>,
     number: u64,
@@ -112,7 +112,7 @@ impl TaskGuard {
         Self { worker: worker.clone(), number }
     }
 
-    /// Serves the connection to its end, or until the process has no more time for it.
+    /// Serves the connection to its end, or until the process is killed.
     async fn attend(self, polls: &Polls, mut serving: Pin<&mut impl Future<Output = ()>>) {
         let mut known = false;
         poll_fn(|cx| {

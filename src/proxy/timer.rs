@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// A timer that costs nothing while it is not needed.
+/// A timer that costs nothing until it is first armed.
 #[derive(Default)]
 pub(super) struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
@@ -14,21 +14,21 @@ pub(super) struct Timer {
 }
 
 impl Timer {
-    /// Arms the timer if it is not (or `anew`), and waits for it. Pending for ever without a limit.
+    /// Arms the timer if it is not armed, or if `anew`, and waits for it. Pending for ever without a limit.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, limit: Option<Duration>, anew: bool) -> Poll<()> {
         self.armed &= limit.is_some() && !anew;
         let deadline = if self.armed { None } else { limit.map(|limit| Instant::now() + limit) };
         self.poll_armed(cx, deadline)
     }
 
-    /// Arms the timer if it is not, and waits for it. Pending for ever without a deadline.
+    /// Arms the timer if it is not armed, and waits for it. Pending for ever without a deadline.
     pub(super) fn poll_until(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
         self.armed &= deadline.is_some();
         let deadline = if self.armed { None } else { deadline };
         self.poll_armed(cx, deadline)
     }
 
-    /// Waits for the timer, which is armed if there is a new deadline.
+    /// Waits for the timer, after arming it if there is a new deadline.
     fn poll_armed(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
         if let Some(deadline) = deadline {
             match &mut self.sleep {
@@ -43,7 +43,7 @@ impl Timer {
         Poll::Ready(())
     }
 
-    /// What was waited for has happened.
+    /// To be called when what the timer limits has happened.
     pub(super) fn disarm(&mut self) {
         self.armed = false;
     }

@@ -1,11 +1,11 @@
-//! Which fields may stand after a body. Pure.
+//! Which fields may be sent as trailers. Pure.
 //!
-//! A recipient that merges trailers with the head would take some fields for what they say of the message, of its sender
-//! or of its way, long after these were judged (RFC 9110, 6.5.1). Such fields pass in neither direction.
+//! A recipient that merges trailers into the head would act on some fields, about the message, its sender or its route,
+//! long after the head was judged (RFC 9110, 6.5.1). Such fields are removed in both directions.
 
-/// Names that pass only in a head, in lower case.
+/// Names that are allowed only in a head, in lower case.
 const ONLY_IN_HEADS: [&str; 37] = [
-    // Framing, and what belongs to one connection.
+    // Framing, and connection-specific fields.
     "connection",
     "http2-settings",
     "keep-alive",
@@ -19,7 +19,7 @@ const ONLY_IN_HEADS: [&str; 37] = [
     "host",
     "via",
     "x-real-ip",
-    // Authentication, and what stands for it.
+    // Authentication, and other credentials.
     "api-key",
     "authorization",
     "cookie",
@@ -29,7 +29,7 @@ const ONLY_IN_HEADS: [&str; 37] = [
     "set-cookie",
     "www-authenticate",
     "x-api-key",
-    // How a request is meant.
+    // How a request is to be handled.
     "cache-control",
     "expect",
     "max-forwards",
@@ -38,7 +38,7 @@ const ONLY_IN_HEADS: [&str; 37] = [
     "range",
     "x-body-compressed",
     "x-http-method-override",
-    // How a response is meant.
+    // How a response is to be handled.
     "age",
     "date",
     "expires",
@@ -49,13 +49,13 @@ const ONLY_IN_HEADS: [&str; 37] = [
     "warning",
 ];
 
-/// Beginnings of such names: how the content is to be read, conditions, routing, and what browsers let a page do.
+/// Prefixes of such names: content coding and type, conditions, routing, and browsers' access control.
 const ONLY_IN_HEADS_BEGIN: [&str; 4] = ["access-control-", "content-", "if-", "x-forwarded-"];
 
 /// Digests are known only after the body (RFC 9530).
 const DIGESTS: [&str; 2] = ["content-digest", "content-md5"];
 
-/// Whether a field of this name may stand after a body.
+/// Whether a field of this name may be sent as a trailer.
 pub(super) fn passes(name: &[u8]) -> bool {
     let is = |other: &&str| name.eq_ignore_ascii_case(other.as_bytes());
     let begins = |start: &&str| name.get(..start.len()).is_some_and(|part| part.eq_ignore_ascii_case(start.as_bytes()));

@@ -1,5 +1,5 @@
-//! After a 101: bytes of any meaning in both directions, each closed on its own. A tunnel that is cut by us ends in a
-//! reset on both sides: nothing else tells its peers that bytes are missing.
+//! Tunnels after a 101: opaque bytes in both directions, each closed on its own. A tunnel that is cut by the proxy ends
+//! in a reset on both sides, as nothing else shows its peers that bytes are missing.
 
 use std::io;
 use tokio::io::{AsyncWriteExt, copy_bidirectional};
@@ -16,12 +16,12 @@ pub(super) struct Upgraded {
     /// What the backend sent after its head.
     pub(super) ahead: Vec<u8>,
     pub(super) tap: Tap,
-    /// The tunnel is in flight on its backend until it ends.
+    /// Counts the tunnel as in flight on its backend.
     pub(super) lease: Lease,
 }
 
 impl Upgraded {
-    /// Joins both sides until each has closed. `ahead` is what the client sent after its head.
+    /// Copies in both directions until each side has closed. `ahead` is what the client sent after its head.
     pub(super) async fn join(mut self, mut client: Stream, ahead: &[u8]) {
         closing::reset_at_end(&client);
         closing::reset_at_end(&self.backend);
@@ -45,8 +45,8 @@ impl Upgraded {
     }
 }
 
-/// Either side may reset a tunnel, also while it is being written to. Who did is unknown, and it is no fault of the
-/// exchange. Over TLS the same is an end without a farewell.
+/// Whether an error is an ordinary end. Either side may reset a tunnel, even while it is written to; which side it was
+/// is unknown, and it is no fault of the exchange. With TLS the equivalent is an end without a closing message.
 fn is_a_farewell(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionReset, UnexpectedEof};
     matches!(error.kind(), BrokenPipe | ConnectionReset | UnexpectedEof)

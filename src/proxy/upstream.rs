@@ -1,7 +1,7 @@
 //! One connection to the backend, polled by the task that serves the client.
 //!
-//! Nothing is spawned and no channel crosses a task. Dropping an [`Upstream`] closes the socket, which is how a backend
-//! learns that its client has left.
+//! No task is spawned and no channel is used. Dropping an [`Upstream`] closes the socket, by which a backend learns
+//! that the client has left.
 
 use std::io;
 use std::task::{Context, Poll, Waker};
@@ -13,34 +13,32 @@ use super::socket::Socket;
 use crate::exchange::outcome::ErrorType;
 use crate::tls::{Fault, Stream};
 
-/// A connection to the backend.
 pub(super) struct Upstream {
     pub(super) socket: Socket,
-    /// It takes nothing any more. A backend that answers early and closes makes our writes fail while its answer lies
-    /// unread: what happened is said by the answer, or by the end of the connection.
+    /// It takes no more bytes. A backend that answers early and closes makes our writes fail while its answer is
+    /// unread; so a failed write is not an error, and the answer or the end of the connection decides.
     pub(super) deaf: bool,
     /// It has served an exchange before.
     pub(super) reused: bool,
-    /// What it served last was a stream of events.
+    /// Its last response was an event stream.
     pub(super) after_stream: bool,
 }
 
 impl Upstream {
-    /// Over a fresh socket.
     pub(super) fn new(stream: Stream) -> Box<Self> {
         Box::new(Self { socket: Socket::new(stream), deaf: false, reused: false, after_stream: false })
     }
 
-    /// Whether the backend has neither closed it nor sent anything that nobody asked for.
+    /// Whether the backend has neither closed it nor sent unexpected bytes.
     ///
-    /// What is known of the socket is as old as the last turn of the thread. A backend that closes an idle connection
-    /// does so at any moment, and a request that crosses its end is lost: `ask` the system where it has been idle, or
-    /// the request cannot be repeated.
+    /// What tokio knows of the socket is as old as the thread's last turn. A backend may close an idle connection at
+    /// any moment, and a request that crosses the close is lost: pass `ask` for a system call where the connection was
+    /// idle, or the request cannot be repeated.
     pub(super) fn is_quiet(&mut self, ask: bool) -> bool {
         if ask && !self.socket.stream.is_tls() {
             return self.is_silent();
         }
-        // TLS has words of its own to read between answers. Those that arrive meanwhile cost the connection.
+        // TLS sends records of its own between responses. A connection that receives one meanwhile is given up.
         let pending = self.socket.poll_read(&mut Context::from_waker(Waker::noop()), &mut [0]).is_pending();
         pending && (!ask || self.is_silent())
     }
@@ -51,17 +49,17 @@ impl Upstream {
         peeked.is_err_and(|error| error == Errno::AGAIN)
     }
 
-    /// Sends bytes; a failure shows in [`Upstream::deaf`].
+    /// Sends bytes; a failure sets [`Upstream::deaf`].
     pub(super) fn send(&mut self, cx: &mut Context<'_>, bytes: &[u8]) {
         self.deaf |= !bytes.is_empty() && self.socket.send(cx, bytes).is_err();
     }
 
-    /// Whether it has taken all that was sent, and takes more.
+    /// Whether it has taken every byte that was sent, and can take more.
     pub(super) fn has_taken_all(&self) -> bool {
         !self.deaf && self.socket.is_drained()
     }
 
-    /// Waits until everything was taken. Pending for ever where nothing is taken any more.
+    /// Waits until every byte was taken. Pending for ever once no more are taken.
     pub(super) fn poll_taken(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if !self.deaf && !self.socket.is_drained() {
             self.deaf = std::task::ready!(self.socket.poll_drain(cx)).is_err();
@@ -70,28 +68,28 @@ impl Upstream {
     }
 }
 
-/// What was wrong with a backend's answer.
+/// How a backend failed to answer.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// The connection ended too early.
     Closed,
-    /// It broke.
+    /// The connection failed.
     Broken(io::Error),
-    /// The answer is not proper HTTP/1.1.
+    /// The answer is not valid HTTP/1.1.
     Improper(&'static str),
-    /// It did not begin in time.
+    /// The answer did not begin in time.
     Late,
 }
 
 impl Failure {
-    /// In bounded words.
+    /// The error type that is recorded for it.
     pub(super) fn why(&self) -> ErrorType {
         match self {
             Self::Closed => ErrorType::Incomplete,
             Self::Late => ErrorType::FirstByteTimeout,
             Self::Improper(_) => ErrorType::Protocol,
             Self::Broken(error) if Fault::find(error).is_some() => ErrorType::Tls,
-            // Over TLS, an end without a farewell.
+            // Over TLS, an end without a closing message.
             Self::Broken(error) if error.kind() == io::ErrorKind::UnexpectedEof => ErrorType::Incomplete,
             Self::Broken(_) => ErrorType::Reset,
         }

@@ -1,4 +1,4 @@
-//! What the connections of one thread share: settings, backends, memory and the way to the rest of the program.
+//! What the connections of one thread share: settings, backends, memory and handles to the rest of the program.
 
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
@@ -24,69 +24,68 @@ use crate::exchange::trace::TraceId;
 use crate::fleet::{Fleet, Lease};
 use crate::tls::server::TlsServer;
 
-/// Most bytes taken from a socket at once. The memory is the thread's, so that a quiet connection has none.
+/// Most bytes read from a socket at once. The memory belongs to the thread, so that an idle connection holds none.
 const READ: usize = 64 * 1024;
 
-/// What every worker gets.
+/// What every worker is built from.
 #[derive(Clone)]
 pub(super) struct WorkerParts {
-    /// For clients that are accepted from now on.
+    /// For connections accepted from now on.
     pub(super) settings: watch::Receiver<Settings>,
     pub(super) shared: Shared,
     pub(super) ids: Arc<AtomicU64>,
-    /// Client connections now, and streams within them.
+    /// Client connections, and streams within them, that are open now.
     pub(super) connections: Arc<AtomicU64>,
     pub(super) room: RoomRequests,
     pub(super) held_by_decoders: HeldByDecoders,
-    /// What decoded heads of HTTP/2 hold.
+    /// Bytes that decoded HTTP/2 heads hold.
     pub(super) heads: Arc<AtomicU64>,
-    /// Client connections that are closed in two steps now.
+    /// Client connections that are lingering now.
     pub(super) lingering: Arc<AtomicU64>,
 }
 
 /// What the connections of one thread share.
 pub(super) struct Worker {
     pub(super) settings: Settings,
-    /// Where clients speak TLS, how.
+    /// TLS for clients; `None` where the listener is plain.
     pub(super) tls: Option<TlsServer>,
     /// How exchanges are observed.
     pub(super) observe: exchange::ObservationContext,
     pub(super) sink: Arc<dyn AnySink>,
-    /// Client connections now, and streams within them, over all threads.
+    /// Client connections, and streams within them, that are open now, over all threads.
     pub(super) connections: Arc<AtomicU64>,
     room: RoomRequests,
-    /// What decoded heads of HTTP/2 hold, over all threads.
+    /// Bytes that decoded HTTP/2 heads hold, over all threads.
     pub(super) heads: Arc<AtomicU64>,
-    /// Client connections that are closed in two steps now, over all threads.
+    /// Client connections that are lingering now, over all threads.
     pub(super) lingering: Arc<AtomicU64>,
     ids: Arc<AtomicU64>,
-    /// Numbers that no two processes share.
+    /// Random, and so different in every process.
     random: [u64; 2],
     pub(super) life: watch::Receiver<Life>,
     pub(super) thread: Rc<Thread>,
 }
 
-/// What belongs to the thread, whatever its settings.
+/// The state of the thread, which outlives a change of settings.
 pub(super) struct Thread {
-    /// The backends that may serve, as far as this thread knows, and where a change of them shows.
+    /// The backends as last read by this thread, and where to read them after a change.
     fleet: RefCell<(Arc<Fleet>, watch::Receiver<Arc<Fleet>>)>,
-    /// Idle connections to them.
     pub(super) pools: Pools,
-    /// What is read goes here first.
+    /// Buffer that sockets are read into.
     pub(super) scratch: RefCell<Box<[u8]>>,
-    /// Where a head and what follows it are put together.
+    /// Buffer that heads, and what follows them, are assembled in.
     pub(super) build: RefCell<Vec<u8>>,
-    /// How far the process has come, for asking at every turn.
+    /// A copy of the process's phase, which is cheap to read at every turn.
     pub(super) life: Cell<Life>,
-    /// The tasks of the connections, woken when something changes.
+    /// The tasks of the connections, woken when something changes for all.
     pub(super) tasks: RefCell<HashMap<u64, Option<Waker>>>,
     /// Notified whenever a task ends.
     pub(super) idle: Notify,
-    /// What decoding copies of coded bodies may cost.
+    /// What decoding copies of compressed bodies may cost.
     pub(super) decoding: Decoding,
-    /// Set when the thread has waited for its sockets.
+    /// Set when the thread has polled its sockets.
     woken: Arc<AtomicBool>,
-    /// When the first poll after that began.
+    /// When the first task ran after that.
     heard: Cell<Option<Instant>>,
 }
 
@@ -114,11 +113,11 @@ impl Thread {
 }
 
 impl Thread {
-    /// Chooses the backend for an exchange that begins now, by what is configured now.
+    /// Chooses the backend for an exchange, from the current configuration.
     pub(super) fn choose(&self) -> Lease {
         let mut known = self.fleet.borrow_mut();
         let (fleet, fleets) = &mut *known;
-        // Without its owner the fleet stays as it is.
+        // If the sender is dropped, the fleet stays as it is.
         if fleets.has_changed().unwrap_or(false) {
             *fleet = fleets.borrow_and_update().clone();
             self.pools.keep_only(fleet);
@@ -126,7 +125,7 @@ impl Thread {
         fleet.choose()
     }
 
-    /// A task of a connection is polled, from now on.
+    /// To be called when a connection's task begins a poll.
     pub(super) fn begin_poll(&self, now: Instant) {
         if self.woken.load(Ordering::Relaxed) {
             self.woken.store(false, Ordering::Relaxed);
@@ -135,19 +134,19 @@ impl Thread {
         self.decoding.begin_turn(now);
     }
 
-    /// The thread does something else first, for so long that more may become of its sockets.
+    /// Ignores the latest poll of the sockets, as the thread first does something so long that their state may change.
     pub(super) fn miss_wake(&self) {
         self.woken.store(false, Ordering::Relaxed);
     }
 
-    /// When the thread last heard what had become of each of its sockets; `None` is unknown.
+    /// When the thread last polled its sockets; `None` is unknown.
     pub(super) fn heard(&self) -> Option<Instant> {
         self.heard.get()
     }
 }
 
 impl Worker {
-    /// `woken` is to be set whenever the thread has waited for its sockets.
+    /// `woken` is set by the runtime whenever the thread has polled its sockets.
     pub(super) fn new(parts: WorkerParts, life: watch::Receiver<Life>, woken: Arc<AtomicBool>) -> Rc<Self> {
         let WorkerParts { settings, shared, ids, connections, room, held_by_decoders, heads, lingering } = parts;
         let Shared { fleet, sink, tls, residency, names } = shared;
@@ -169,7 +168,7 @@ impl Worker {
         })
     }
 
-    /// The same with other settings, for the connections that come from now on; those that are served keep theirs.
+    /// A worker with other settings, for connections accepted from now on; existing ones keep theirs.
     pub(super) fn with(&self, settings: Settings) -> Rc<Self> {
         Rc::new(Self {
             observe: exchange::ObservationContext { settings: settings.observe, ..self.observe.clone() },
@@ -187,41 +186,42 @@ impl Worker {
         })
     }
 
-    /// How far the process has come.
+    /// The phase that the process is in.
     pub(super) fn life(&self) -> Life {
         self.thread.life.get()
     }
 
-    /// Whether the process drains, or is about to end.
+    /// Whether the process is draining or killed.
     pub(super) fn is_draining(&self) -> bool {
         self.life() != Life::Running
     }
 
-    /// Waits until the process drains. It never does once its owner is gone.
+    /// Waits until the process drains; for ever if the sender is dropped.
     pub(super) async fn draining(&self) {
         if self.life.clone().wait_for(|now| *now >= Life::Draining).await.is_err() {
             std::future::pending().await
         }
     }
 
-    /// The next exchange's number, unique within the process.
+    /// The number of the next exchange, unique within the process.
     pub(super) fn next_id(&self) -> u64 {
         self.ids.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// A trace id for an exchange whose client named none: no other exchange has it, in this process or another.
+    /// A trace id for an exchange whose client sent none. Unique in this process, and with overwhelming probability
+    /// elsewhere.
     pub(super) fn make_trace(&self, exchange: u64) -> TraceId {
         let [high, low] = self.random.map(|random| u128::from(mix(random.wrapping_add(exchange))));
         TraceId::from_random(high << 64 | low)
     }
 
-    /// Whether all connections and streams that are counted now have a place, or can be given one by closing others.
+    /// Whether every connection and stream counted now has a place, or can be given one by closing others.
     pub(super) async fn make_room(&self) -> bool {
-        let (tell, told) = oneshot::channel();
-        self.room.send(tell).is_ok() && told.await.unwrap_or(false)
+        let (reply, answer) = oneshot::channel();
+        self.room.send(reply).is_ok() && answer.await.unwrap_or(false)
     }
 
-    /// Why no exchange can be served now, if so.
+    /// The answer that refuses an exchange, if none can be served now.
     pub(super) fn refusal(&self, over_limit: bool) -> Option<Answer> {
         if self.is_draining() {
             let text = "shutting down: try again in a moment".to_owned();
@@ -231,7 +231,7 @@ impl Worker {
     }
 }
 
-/// Spreads numbers that differ in a few bits over all of them, each to another one: the finalizer of SplitMix64 (Steele,
+/// Maps numbers that differ in a few bits to distinct numbers that differ in many: the finalizer of SplitMix64 (Steele,
 /// Lea, Flood: Fast splittable pseudorandom number generators, 2014).
 const fn mix(number: u64) -> u64 {
     let number = number.wrapping_mul(0x9E37_79B9_7F4A_7C15);

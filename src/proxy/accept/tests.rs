@@ -57,7 +57,7 @@ fn the_share_of_a_dead_worker_goes_to_the_living() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let stream = TcpStream::connect(listener.local_addr().expect("an address")).expect("it listens");
     let mut rush = |times: usize| {
-        (0..times).for_each(|_| acceptor.let_in(stream.try_clone().expect("a duplicate")));
+        (0..times).for_each(|_| acceptor.admit(stream.try_clone().expect("a duplicate")));
         acceptor.hand_over()
     };
     assert!(rush(3));

@@ -3,13 +3,13 @@
 use super::*;
 
 fn verdict(head: &str) -> Verdict<'_> {
-    look(head.as_bytes(), &mut HeadScan::default())
+    parse_head(head.as_bytes(), &mut HeadScan::default())
 }
 
 /// What is said once a head shown byte by byte is judged.
 fn dribbled(head: &str) -> Option<Malformed> {
     let mut seen = HeadScan::default();
-    let verdicts = (1..=head.len()).map(|end| look(&head.as_bytes()[..end], &mut seen));
+    let verdicts = (1..=head.len()).map(|end| parse_head(&head.as_bytes()[..end], &mut seen));
     verdicts.into_iter().find_map(|verdict| match verdict {
         Verdict::Refuse(refusal) => Some(refusal.why),
         _ => None,

@@ -1,4 +1,4 @@
-//! What becomes of a connection between exchanges when the process begins to drain.
+//! What happens to a connection between exchanges when the process starts to drain.
 
 use std::future::poll_fn;
 use std::io::{Read, Write};
@@ -13,7 +13,7 @@ use crate::proxy::admission::Life;
 use crate::proxy::polls::Polls;
 use crate::proxy::stage::{self, Records};
 
-/// What a client reads that had sent this when the drain began, and how many exchanges that was.
+/// What a client reads that had sent these bytes when the drain started, and how many exchanges they began.
 fn answered(sent: &str) -> (String, usize) {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default()).expect("a runtime");
     let front = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -25,7 +25,7 @@ fn answered(sent: &str) -> (String, usize) {
     let records = Records::default();
     runtime.block_on(async {
         let near = tokio::net::TcpStream::from_std(near).expect("a socket");
-        // No backend is asked.
+        // No exchange reaches a backend.
         let worker = stage::worker(front.local_addr().expect("an address"), &records);
         worker.thread.life.set(Life::Draining);
         let polls = Rc::<Polls>::default();

@@ -1,7 +1,7 @@
-//! The bytes of one exchange, in both directions.
+//! Copies the bytes of one exchange in both directions.
 //!
-//! Promises: no byte waits for a later one; what one side does not take yet is at most what was read at once, and
-//! nothing more is read for it before; a backend that answers early is heard.
+//! Promises: no byte waits for a later one; at most one read's bytes are buffered for a side that does not take them,
+//! and nothing more is read for it until they are taken; an early answer of the backend is forwarded.
 
 use std::task::{Context, Poll, ready};
 
@@ -12,28 +12,27 @@ use crate::proxy::chunks::BodyProgress;
 use crate::proxy::client::{Client, ClientLost};
 use crate::proxy::closing;
 use crate::proxy::download::{Receiver, ResponseEnd};
-use crate::proxy::forward::{Asked, Forward};
+use crate::proxy::forward::{Forward, RequestSummary};
 use crate::proxy::framing::Framing;
 use crate::proxy::response::{Persistence, Response, Version};
 use crate::proxy::upgrade::Upgraded;
 use crate::proxy::upstream::Failure;
 use crate::proxy::worker::Worker;
 
-/// How a relay ends.
+/// How a relay ended.
 pub(super) enum RelayEnd {
-    /// The answer was handed on to its last byte.
+    /// The answer was sent to its last byte.
     Complete,
-    /// The answer switches protocols. What the backend sent after its head.
+    /// The answer switches protocols. Holds the bytes that the backend sent after its head.
     Switch(Vec<u8>),
-    /// The client is gone, or too slow.
+    /// The client left, or was too slow.
     Lost(ClientLost),
     /// The request's body is framed wrongly.
     BadBody,
-    /// The backend failed.
     Failed(Failure),
-    /// There was no backend.
+    /// No attempt succeeded; the client gets this answer.
     Answer(Answer),
-    /// The connection had been closed before, and the request can be sent over another one.
+    /// The backend had already closed the reused connection, and the request can be sent over another one.
     Stale,
 }
 
@@ -46,16 +45,16 @@ impl From<AttemptError> for RelayEnd {
     }
 }
 
-/// How the response is sent to the client, decided by its head.
+/// How the response is sent to the client, as its head determines.
 #[derive(Debug, Default)]
 pub(super) struct Reply {
-    /// It has the head of the response.
+    /// The head of the response has been sent.
     pub(super) begun: bool,
-    /// It gets the data without its chunks.
+    /// The data are sent without chunked framing, as the client speaks HTTP/1.0.
     dechunks: bool,
-    /// The end of the connection is the end of the answer: a cut one could be taken for a whole one.
+    /// The end of the connection ends the response, so a cut response could be taken for a complete one.
     pub(super) ends_with_connection: bool,
-    /// Its connection closes after the answer.
+    /// The connection closes after the response.
     pub(super) closes: bool,
 }
 
@@ -63,7 +62,7 @@ pub(super) struct Reply {
 pub(super) struct Relay {
     pub(super) forward: Box<Forward>,
     pub(super) attempt: Attempt,
-    /// The client is being read from.
+    /// The current poll has read from the client.
     reads_client: bool,
     pub(super) reply: Reply,
 }
@@ -78,17 +77,17 @@ impl Relay {
         self.forward.upload.is_over() && self.attempt.has_taken_all()
     }
 
-    /// Nothing is left to be done for the exchange.
+    /// Ends the exchange, and returns the backend's connection if it can be reused.
     pub(super) fn finish(self) {
         self.attempt.finish(self.forward.upload.is_over());
     }
 
-    /// The backend's connection is given up.
+    /// Drops the backend's connection and continues without one.
     pub(super) fn into_forward(self) -> Box<Forward> {
         self.forward
     }
 
-    /// Becomes a tunnel, as the protocols were switched. `ahead` is what the backend sent after its head.
+    /// Turns the exchange into a tunnel after a protocol switch. `ahead` is what the backend sent after its head.
     pub(super) fn into_tunnel(mut self, ahead: Vec<u8>) -> Upgraded {
         self.forward.tap.observe(Observation::tunnelled);
         let (tap, lease) = self.forward.into_tunnel();
@@ -96,25 +95,25 @@ impl Relay {
     }
 }
 
-/// Puts what the client gets together: heads, and what was read with them or has to be changed.
+/// Assembles what the client is sent: heads, and body bytes that came with a head or have to be changed.
 struct ReplyBuilder<'a> {
     reply: &'a mut Reply,
-    asked: Asked,
-    /// The request's body is over.
+    request: RequestSummary,
+    /// The request's body is complete.
     uploaded: bool,
     draining: bool,
     out: &'a mut Vec<u8>,
 }
 
 impl ReplyBuilder<'_> {
-    /// The head of the response decides how everything ends.
+    /// Decides from the head of the response how it is sent and what becomes of the connection.
     fn begin(&mut self, response: &Response<'_>, framing: &Framing) -> Persistence {
-        let Self { reply, asked, uploaded, draining, .. } = self;
-        let old = asked.version == Version::Http10;
+        let Self { reply, request, uploaded, draining, .. } = self;
+        let old = request.version == Version::Http10;
         reply.dechunks = old && matches!(framing, Framing::Chunked(_));
         reply.ends_with_connection = reply.dechunks || matches!(framing, Framing::Close);
-        let refuses_upload = !*uploaded && response.hop.close;
-        reply.closes = !asked.keeps || reply.ends_with_connection || refuses_upload || *draining;
+        let refuses_upload = !*uploaded && response.connection.close;
+        reply.closes = !request.keeps || reply.ends_with_connection || refuses_upload || *draining;
         reply.begun = true;
         match (old, reply.closes) {
             (true, false) => Persistence::KeepAlive,
@@ -126,15 +125,15 @@ impl ReplyBuilder<'_> {
 
 impl Receiver for ReplyBuilder<'_> {
     fn interim(&mut self, head: &Response<'_>) {
-        // HTTP/1.0 knows none.
-        if self.asked.version == Version::Http11 {
+        // HTTP/1.0 has no interim responses.
+        if self.request.version == Version::Http11 {
             head.write(Version::Http11, Persistence::Implied, self.out);
         }
     }
 
     fn head(&mut self, head: &Response<'_>, framing: &Framing) -> Result<(), Failure> {
         let persistence = self.begin(head, framing);
-        head.write(self.asked.version, persistence, self.out);
+        head.write(self.request.version, persistence, self.out);
         Ok(())
     }
 
@@ -152,7 +151,7 @@ impl Receiver for ReplyBuilder<'_> {
     }
 }
 
-/// Bytes of a body that pass as they were read, from the first on.
+/// Body bytes that are forwarded as they were read.
 #[derive(Default)]
 struct PassedPiece {
     raw: usize,
@@ -175,10 +174,11 @@ impl Receiver for PassedPiece {
 }
 
 impl Relay {
-    /// Moves everything that can be moved.
+    /// Moves every byte that can be moved.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, client: &mut Client, worker: &Worker) -> Poll<RelayEnd> {
         self.reads_client = false;
-        // A head that is there before the rest of the request has left proves nothing of it: it is read before.
+        // A head that arrives before the rest of the request was sent is no proof that the backend read it, so the head
+        // is read first.
         if self.attempt.is_open()
             && !self.has_sent()
             && let Poll::Ready(end) = self.poll_download(cx, client, worker)
@@ -192,7 +192,7 @@ impl Relay {
             return Poll::Ready(end);
         }
         if self.reads_client {
-            // Whoever reads from the client learns of its end by that.
+            // A read from the client notices its end too.
             return Poll::Pending;
         }
         if client.poll_left(cx).is_ready() {
@@ -201,7 +201,7 @@ impl Relay {
         self.attempt.poll_first_byte(cx).map(|()| RelayEnd::Failed(Failure::Late))
     }
 
-    /// After a whole answer: takes the rest of the request where the backend does. False where it does not.
+    /// After a complete answer: sends the rest of the request if the backend takes it. False where it does not.
     pub(super) fn poll_rest(&mut self, cx: &mut Context<'_>, client: &mut Client, worker: &Worker) -> Poll<bool> {
         self.reads_client = false;
         match self.poll_upload(cx, client, worker) {
@@ -251,7 +251,7 @@ impl Relay {
         }
     }
 
-    /// Hands the response on.
+    /// Forwards the response.
     fn poll_download(&mut self, cx: &mut Context<'_>, client: &mut Client, worker: &Worker) -> Poll<RelayEnd> {
         loop {
             if !client.socket.is_drained() {
@@ -276,7 +276,7 @@ impl Relay {
         }
     }
 
-    /// Reads from the backend once, and hands on what came.
+    /// Reads from the backend once and forwards the bytes.
     fn poll_piece(&mut self, cx: &mut Context<'_>, client: &mut Client, worker: &Worker) -> Poll<Result<(), RelayEnd>> {
         let mut scratch = worker.thread.scratch.borrow_mut();
         let draining = worker.is_draining();
@@ -290,8 +290,8 @@ impl Relay {
         }
         let mut out = worker.thread.build.borrow_mut();
         out.clear();
-        let asked = forward.asked;
-        let mut build = ReplyBuilder { reply, asked, uploaded, draining, out: &mut out };
+        let request = forward.request;
+        let mut build = ReplyBuilder { reply, request, uploaded, draining, out: &mut out };
         ready!(attempt.poll_response(cx, &mut scratch, forward, uploaded, &mut build))?;
         if reply.ends_with_connection {
             closing::reset_at_end(&client.socket.stream);

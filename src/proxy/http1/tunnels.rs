@@ -1,4 +1,4 @@
-//! What a tunnel holds of its backend.
+//! Tests that a tunnel holds the lease of its backend until it ends.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -11,7 +11,7 @@ use crate::exchange::outcome::Outcome;
 use crate::proxy::polls::Polls;
 use crate::proxy::stage::{self, Records};
 
-/// Switches protocols once, says what it hears, and closes with its client.
+/// Switches protocols once, sends back what it receives, and closes with its client.
 fn backend() -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");

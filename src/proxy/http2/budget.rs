@@ -1,29 +1,30 @@
-//! What decoded heads may take: HTTP/2 compresses them, so that a few bytes can stand for as many as a head may have.
+//! Limits the memory of decoded heads: HTTP/2 compresses heads, so that a few bytes can stand for a head of the largest
+//! size.
 //!
-//! Each stream is charged for its head as HTTP/1.1 writes it, for as long as it lives: so much was sent to the backend for
-//! it, and is held until that has it.
+//! Each stream is charged with the size of its head in HTTP/1.1 for as long as it lives: that much is sent to the
+//! backend and held until the backend has it.
 
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What a connection may hold whatever it has sent, and without regard to others: about a hundred ordinary heads, so that
-/// nobody can use up what all have together to the harm of those.
+/// Bytes that a connection may hold regardless of what it has sent and of other connections: about a hundred ordinary
+/// heads, so that nobody can use up the shared limit to the harm of ordinary clients.
 const FREE: u64 = 64 * 1024;
-/// How many times what it has sent a connection may hold beyond that. Well-compressed heads of ordinary clients come to
-/// half as much, even a hundred at once.
+/// Beyond that, a connection may hold this many times the bytes that it has sent. The heads of ordinary clients, even
+/// well compressed and a hundred at once, come to half of it.
 const RATIO: u64 = 32;
-/// What all connections may hold beyond what is free.
+/// Bytes that all connections together may hold beyond their [`FREE`] ones.
 const TOTAL: u64 = 64 * 1024 * 1024;
 
-/// The budget of one connection, and its part of everybody's.
+/// The budget of one connection, and its share in the common one.
 #[derive(Default)]
 pub(super) struct Budget {
     /// Bytes that the client has sent.
     pub(super) received: Cell<u64>,
     held: Cell<u64>,
-    /// What all connections hold beyond what is free.
+    /// What all connections hold beyond their [`FREE`] bytes.
     total: Arc<AtomicU64>,
 }
 
@@ -32,7 +33,7 @@ impl Budget {
         Self { total, ..Self::default() }
     }
 
-    /// Holds some more, if that much may be held.
+    /// Holds more bytes; false where that exceeds a limit, and nothing was added.
     fn grow(&self, bytes: u64) -> bool {
         let (before, after) = (self.held.get(), self.held.get().saturating_add(bytes));
         if after > FREE.max(self.received.get().saturating_mul(RATIO)) {
@@ -54,24 +55,23 @@ impl Budget {
     }
 }
 
-/// What is not free of what a connection holds.
+/// How many of a connection's bytes count toward [`TOTAL`].
 const fn beyond(held: u64) -> u64 {
     held.saturating_sub(FREE)
 }
 
-/// What one stream is charged; given back when it is dropped.
+/// Bytes charged to one stream, released on drop.
 pub(super) struct Charge {
     budget: Rc<Budget>,
     bytes: Cell<u64>,
 }
 
 impl Charge {
-    /// Of nothing yet.
     pub(super) fn new(budget: Rc<Budget>) -> Self {
         Self { budget, bytes: Cell::new(0) }
     }
 
-    /// Charges some more. False where that is too much, and nothing was charged.
+    /// Charges more bytes. False where that exceeds a limit, and nothing was charged.
     pub(super) fn grow(&self, bytes: usize) -> bool {
         let grown = self.budget.grow(bytes as u64);
         if grown {

@@ -1,26 +1,28 @@
-//! The ends that a connection can come to, and whose fault an error of the HTTP library is.
+//! How a connection ended, and whether an error of the HTTP library is the client's fault.
 
-/// How a connection has ended.
+/// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ConnectionEnd {
-    /// The HTTP library has ended it, and has said so where that was to be said.
+    /// The HTTP library has ended it, with a `GOAWAY` where one is due.
     Done,
-    /// The client broke the protocol, and the library has said so.
+    /// The client violated the protocol, and the library has reported it.
     Broken,
-    /// The client left amid an exchange.
+    /// The client left while an exchange was in progress.
     Left,
-    /// The client does not take what it is sent.
+    /// The client does not read what it is sent.
     Slow,
-    /// By us, and the client has done nothing wrong: its place is needed, it was idle for long enough, the process drains.
+    /// Ended by the proxy through no fault of the client: its place is needed, it was idle too long, or the process
+    /// drains.
     Dismissed,
-    /// A head was not whole in time.
+    /// A head was not complete in time.
     Late,
-    /// The client sends more frames that carry nothing than it may.
+    /// The client sent too many frames that carry nothing.
     Flood,
 }
 
 impl ConnectionEnd {
-    /// What is left to say (RFC 9113, 7): `NO_ERROR` or `ENHANCE_YOUR_CALM`.
+    /// The error code still to be sent (RFC 9113, 7): `NO_ERROR` or `ENHANCE_YOUR_CALM`; `None` where the library sends
+    /// its own or the client is gone.
     pub(super) const fn code(self) -> Option<u32> {
         match self {
             Self::Done | Self::Broken | Self::Left | Self::Slow => None,
@@ -30,7 +32,7 @@ impl ConnectionEnd {
     }
 }
 
-/// Whether a stream or a connection ended because its client sent what it must not, rather than because the client left.
+/// Whether a stream or connection ended because its client violated the protocol, rather than because the client left.
 pub(super) fn is_client_fault(error: &hyper::Error) -> bool {
     let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<h2::Error>());
     cause.is_some_and(h2::Error::is_library)

@@ -1,4 +1,4 @@
-//! What the socket, the streams and the task of one connection tell each other.
+//! The state that the socket, the streams and the task of one connection share.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -13,30 +13,30 @@ use crate::exchange::outcome::{End, ErrorType};
 use crate::proxy::forward::Forward;
 use crate::proxy::slot::Seat;
 
-/// Why the HTTP library resets streams of a client that breaks the protocol (RFC 9113, 7): an error of the protocol, of
-/// flow control, a stream that is closed, a frame's size, compression.
+/// Codes with which the HTTP library resets streams of a client that violates the protocol (RFC 9113, 7):
+/// `PROTOCOL_ERROR`, `FLOW_CONTROL_ERROR`, `STREAM_CLOSED`, `FRAME_SIZE_ERROR`, `COMPRESSION_ERROR`.
 const BROKEN: [u32; 5] = [1, 3, 5, 6, 9];
 
-/// What a client is to read on.
+/// What the client has to read for the connection to make progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum AwaitedAnswer {
-    /// The one that has waited longest with its end, by its number.
+    /// The answer that has waited longest with its end, by its number in the queue.
     Oldest(u64),
-    /// The rest of what it is sent.
+    /// What is left of the others, as no stream's task is running.
     Rest,
 }
 
-/// Answers that wait, in the order in which they began to.
+/// Answers that wait in the HTTP library, in the order in which they started to.
 #[derive(Default)]
-pub(super) struct Line {
+pub(super) struct AnswerQueue {
     numbers: RefCell<VecDeque<u64>>,
     given: Cell<u64>,
-    /// The client has read on in the first of them.
+    /// The client has read more of the first of them.
     moved: Cell<bool>,
 }
 
-impl Line {
-    /// One more waits, by this number.
+impl AnswerQueue {
+    /// Appends an answer, and returns its number.
     pub(super) fn join(&self) -> u64 {
         let number = self.given.get();
         self.given.set(number + 1);
@@ -44,7 +44,7 @@ impl Line {
         number
     }
 
-    /// It does not wait any more.
+    /// Removes an answer.
     pub(super) fn leave(&self, number: u64) {
         let mut numbers = self.numbers.borrow_mut();
         if let Some(at) = numbers.iter().position(|waits| *waits == number) {
@@ -52,14 +52,14 @@ impl Line {
         }
     }
 
-    /// The client has read on in this one.
+    /// The client has read more of this answer.
     pub(super) fn moved(&self, number: u64) {
         if self.first() == Some(number) {
             self.moved.set(true);
         }
     }
 
-    /// Whether the client has read on in the first since this was asked last.
+    /// Whether the client has read more of the first answer since the last call.
     pub(super) fn take_moved(&self) -> bool {
         self.moved.take()
     }
@@ -69,34 +69,34 @@ impl Line {
     }
 }
 
-/// One connection.
+/// The state of one connection.
 pub(super) struct ConnectionState {
-    /// What the heads of its streams may take.
+    /// The budget for the heads of its streams.
     pub(super) heads: Rc<Budget>,
     pub(super) seat: Seat,
-    /// Streams whose tasks run.
+    /// Streams whose tasks are running.
     streams: Cell<u64>,
-    /// Streams whose answers have not passed the socket to their ends. The HTTP library holds back what it was handed
-    /// for as long as the client makes no room for it.
+    /// Streams whose answers have not passed the socket completely. The HTTP library holds back what it was given for
+    /// as long as the client's windows are full.
     unsent: RefCell<Vec<u32>>,
-    /// Answers that were handed to the HTTP library with their ends, and wait there.
-    pub(super) line: Line,
-    /// Exchanges whose answers have passed to the library's buffer in front of the socket.
+    /// Answers that were given to the HTTP library with their ends, and wait there.
+    pub(super) queue: AnswerQueue,
+    /// Exchanges whose answers have passed to the library's buffer before the socket.
     #[expect(clippy::vec_box, reason = "they come boxed, and are large")]
     leaving: RefCell<Vec<Box<Forward>>>,
-    /// The end of an answer has passed, and TLS may hold it back until it is flushed.
+    /// The end of an answer has been written, and TLS may hold it back until it is flushed.
     unflushed: Cell<bool>,
-    /// There was an exchange since the connection was idle the last time.
+    /// There was an exchange since the connection was last idle.
     busy: Cell<bool>,
-    /// The connection's task, woken at the end of a stream while the process drains.
+    /// Wakes the connection's task at the end of a stream while the process drains.
     pub(super) drain: Cell<Option<Waker>>,
-    /// How the connection is to end, once that is known.
+    /// How the connection is to end; `None` while that is open.
     pub(super) ended: Cell<Option<ConnectionEnd>>,
-    /// A stream was reset, as one is that is answered early: its client may not know yet, and still be sending.
+    /// A stream was reset, as happens after an early answer: its client may not know yet, and still be sending.
     pub(super) interrupts: Cell<bool>,
-    /// Streams that the HTTP library has reset because their client broke the protocol.
+    /// Streams that the HTTP library has reset because their client violated the protocol.
     reset: Cell<u64>,
-    /// Exchanges that say so themselves.
+    /// Streams among those whose exchange has recorded the violation.
     blamed: Cell<u64>,
 }
 
@@ -107,7 +107,7 @@ impl ConnectionState {
             seat,
             streams: Cell::default(),
             unsent: RefCell::default(),
-            line: Line::default(),
+            queue: AnswerQueue::default(),
             leaving: RefCell::default(),
             unflushed: Cell::default(),
             busy: Cell::default(),
@@ -119,14 +119,14 @@ impl ConnectionState {
         }
     }
 
-    /// A stream's task begins.
+    /// Counts a stream whose task starts.
     pub(super) fn begin(&self) {
         self.streams.update(|before| before + 1);
         self.busy.set(true);
         self.seat.begin();
     }
 
-    /// A stream's task is over. `blamed`: its exchange says that the client broke the protocol.
+    /// Discounts a stream whose task has ended. `blamed` says that its exchange has recorded a protocol violation.
     pub(super) fn end(&self, blamed: bool) {
         self.blamed.update(|before| before + u64::from(blamed));
         self.streams.update(|before| before - 1);
@@ -140,7 +140,7 @@ impl ConnectionState {
         self.streams.get() > 0
     }
 
-    /// Whether nothing is in flight: every answer has left to its end, or its stream was reset.
+    /// Whether nothing is in flight: every answer was sent completely, or its stream was reset.
     pub(super) fn is_idle(&self) -> bool {
         !self.has_streams() && self.unsent.borrow().is_empty() && !self.unflushed.get()
     }
@@ -162,7 +162,7 @@ impl ConnectionState {
         self.settle();
     }
 
-    /// The client was sent a frame; what is held back of it is flushed later.
+    /// A frame was written to the client. TLS may still hold it back.
     pub(super) fn note_sent(&self, frame: Frame) {
         if frame.ends_stream() && self.forget(frame.stream) {
             self.unflushed.set(true);
@@ -177,12 +177,12 @@ impl ConnectionState {
         }
     }
 
-    /// The last of an answer leaves with what the client is sent next.
+    /// The last bytes of an answer leave with the next write.
     pub(super) fn note_leaving(&self, exchange: Box<Forward>) {
         self.leaving.borrow_mut().push(exchange);
     }
 
-    /// All that has passed has left.
+    /// Everything written has been flushed.
     pub(super) fn note_flushed(&self) {
         self.unflushed.set(false);
         for mut exchange in self.leaving.borrow_mut().drain(..) {
@@ -191,32 +191,32 @@ impl ConnectionState {
         self.settle();
     }
 
-    /// The connection is over: what has not left does not any more.
+    /// The connection has ended: what has not been sent will not be.
     pub(super) fn note_over(&self) {
         for mut exchange in self.leaving.take() {
             if matches!(self.ended.get(), Some(ConnectionEnd::Slow | ConnectionEnd::Late)) {
                 exchange.tap.end(End::Rejected(ErrorType::ClientTimeout));
             }
-            // Else the tap knows.
+            // Otherwise the tap reports the reason on drop.
         }
     }
 
-    /// Which answer the client is to read on, whatever else goes on: the one that has waited longest with its end, or,
-    /// where no stream goes on, whatever is left.
+    /// Which answer the client has to read now, whatever else is in progress: the one that has waited longest with its
+    /// end, or, where no stream's task is running, all that is left.
     pub(super) fn awaited_answer(&self) -> Option<AwaitedAnswer> {
         let rest = || (!self.has_streams() && !self.is_idle()).then_some(AwaitedAnswer::Rest);
-        self.line.first().map(AwaitedAnswer::Oldest).or_else(rest)
+        self.queue.first().map(AwaitedAnswer::Oldest).or_else(rest)
     }
 
-    /// Whether there was something to send on this stream.
+    /// Removes a stream from the unsent ones. False where it was not one.
     fn forget(&self, stream: u32) -> bool {
         let mut unsent = self.unsent.borrow_mut();
         let known = unsent.iter().position(|unsent| *unsent == stream);
         known.map(|at| unsent.swap_remove(at)).is_some()
     }
 
-    /// How many streams the HTTP library has refused since this was asked last that were no exchanges. It is known
-    /// between exchanges only.
+    /// How many streams without an exchange the HTTP library has refused since the last call. Always 0 while a stream
+    /// is open, as the number is not known then.
     pub(super) fn take_refused(&self) -> u64 {
         if self.has_streams() {
             return 0;

@@ -1,4 +1,4 @@
-//! What makes a connection end besides what its client sends, and how its socket is closed.
+//! What ends a connection apart from its client's frames, and how its socket is closed.
 
 use std::task::{Context, Poll};
 
@@ -13,25 +13,25 @@ use crate::proxy::timer::Timer;
 use crate::proxy::worker::Worker;
 use crate::tls::watch::Watcher;
 
-/// What may end a connection besides what its client sends: time limits, the drain, the need of its place, a client that
-/// has left.
+/// What may end a connection apart from its client's frames: time limits, the drain, the need of its place, a client
+/// that left.
 pub(super) struct EndReasons {
-    /// When a client above the limit of connections is sent away. Nothing is served to it, so that it has nothing to lose.
-    told_by: Option<Instant>,
-    telling: Timer,
-    /// While the process drains: when the client should have taken its leave.
+    /// When a client above the connection limit is dismissed. It is not served, so it has nothing to lose.
+    refused_by: Option<Instant>,
+    refusal_timer: Timer,
+    /// While the process drains: until when the client may close.
     leaves_by: Option<Instant>,
     grace: Timer,
-    /// The place is needed, and bytes lie unread.
+    /// How long unread bytes may keep the place after it is needed.
     giving_way: Timer,
     watcher: Option<Watcher>,
 }
 
 impl EndReasons {
-    pub(super) fn new(told_by: Option<Instant>, watcher: Option<Watcher>) -> Self {
+    pub(super) fn new(refused_by: Option<Instant>, watcher: Option<Watcher>) -> Self {
         Self {
-            told_by,
-            telling: Timer::default(),
+            refused_by,
+            refusal_timer: Timer::default(),
             leaves_by: None,
             grace: Timer::default(),
             giving_way: Timer::default(),
@@ -39,7 +39,7 @@ impl EndReasons {
         }
     }
 
-    /// Whether the drain begins now.
+    /// Whether the drain has just started.
     pub(super) fn begin_drain(&mut self, worker: &Worker) -> bool {
         let begins = self.leaves_by.is_none() && worker.is_draining();
         if begins {
@@ -48,7 +48,7 @@ impl EndReasons {
         begins
     }
 
-    /// Ready once one of them is there. To be asked when the library has done what it can.
+    /// Ready once one of the reasons applies. To be called after the library has been polled.
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -58,7 +58,7 @@ impl EndReasons {
         if let Poll::Ready(ended) = socket.poll_late(cx) {
             return Poll::Ready(ended);
         }
-        let dismissed = self.telling.poll_until(cx, self.told_by).is_ready()
+        let dismissed = self.refusal_timer.poll_until(cx, self.refused_by).is_ready()
             || self.poll_drained(cx, shared).is_ready()
             || self.poll_gives_way(cx, shared, socket).is_ready();
         if dismissed {
@@ -70,13 +70,13 @@ impl EndReasons {
             if !shared.is_idle() {
                 return Poll::Ready(ConnectionEnd::Left);
             }
-            // Between exchanges the library sees the end by itself.
+            // Between exchanges the library notices the end itself.
             self.watcher = None;
         }
         Poll::Pending
     }
 
-    /// A client that has had its time and has nothing in flight is not waited for.
+    /// While the process drains: ready when an idle client has had its time to close.
     fn poll_drained(&mut self, cx: &mut Context<'_>, shared: &ConnectionState) -> Poll<()> {
         if self.leaves_by.is_some() {
             shared.drain.set(Some(cx.waker().clone()));
@@ -85,8 +85,8 @@ impl EndReasons {
         if late && shared.is_idle() { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// What lies in the system unread may be a request: it is waited for, and served. But a client that does not read
-    /// what it is sent keeps the library from reading it.
+    /// Ready when an idle connection can close because its place is needed. Unread bytes in the system may be a
+    /// request, so they are waited for and served; but a client that does not read keeps the library from reading.
     fn poll_gives_way(&mut self, cx: &mut Context<'_>, shared: &ConnectionState, socket: &Socket) -> Poll<()> {
         if !shared.seat.is_leaving() {
             self.giving_way.disarm();
@@ -96,7 +96,7 @@ impl EndReasons {
     }
 }
 
-/// Closes the socket, so that a client that may still be sending can read what it was sent.
+/// Closes the socket so that a client that may still be sending can read what it was sent.
 pub(super) async fn finish(worker: &Worker, shared: &ConnectionState, socket: Socket, ended: ConnectionEnd) {
     let Some((mut stream, goaway)) = socket.into_stream(ended) else { return };
     let fault = match ended {
@@ -108,10 +108,10 @@ pub(super) async fn finish(worker: &Worker, shared: &ConnectionState, socket: So
     if let Some(fault) = fault {
         worker.sink.refused(fault);
     }
-    if !closing::say(&mut stream, &goaway).await {
+    if !closing::send_last(&mut stream, &goaway).await {
         return;
     }
-    // The end of an answer may lie in the system, and what the client sends meanwhile, room for it for example, would
-    // make the system drop it.
+    // The end of an answer may still be in the system, which would drop it on anything that the client sends meanwhile,
+    // such as a WINDOW_UPDATE.
     closing::linger(worker, &shared.seat, stream).await;
 }

@@ -28,20 +28,21 @@ use crate::proxy::response;
 use crate::proxy::upstream::Failure;
 use crate::proxy::worker::Worker;
 
-/// One stream's exchange with the backend. Dropped before its end, it was given up by the client, or with it.
+/// One stream's exchange with the backend. If it is dropped before its end, the client has reset the stream or left.
 pub(super) struct StreamExchange {
     worker: Rc<Worker>,
     turn: Rc<StreamTurn>,
-    /// Gone once the end of the response was handed on: what is left to tell depends on whether it leaves.
+    /// `None` once the end of the response was passed to the library: the rest of the record depends on whether it is
+    /// sent.
     forward: Option<Box<Forward>>,
-    /// The try at the backend; gone once the exchange is over.
+    /// `None` once the exchange has ended.
     attempt: Option<Attempt>,
     body: Incoming,
     upload: UploadStage,
-    /// What the backend has sent and the client has not been given.
+    /// What the backend has sent and the library has not been given.
     ready: VecDeque<Frame<Bytes>>,
     trailers: Vec<u8>,
-    /// Why the response broke off; reported once what came before was handed on.
+    /// Why the response broke off; reported after what came before was passed on.
     failure: Option<Failure>,
 }
 
@@ -53,7 +54,7 @@ enum UploadStage {
     Done,
 }
 
-/// Turns a response into frames.
+/// Converts a response into frames.
 struct ResponseFrames<'a> {
     head: &'a mut Option<Response<()>>,
     data: BytesMut,
@@ -62,7 +63,7 @@ struct ResponseFrames<'a> {
 }
 
 impl Receiver for ResponseFrames<'_> {
-    /// The HTTP library does not hand these on.
+    /// The HTTP library does not send interim responses.
     fn interim(&mut self, _head: &response::Response<'_>) {}
 
     fn head(&mut self, head: &response::Response<'_>, _framing: &Framing) -> Result<(), Failure> {
@@ -83,10 +84,10 @@ impl Receiver for ResponseFrames<'_> {
 }
 
 impl StreamExchange {
-    /// An exchange begins.
+    /// Begins an exchange.
     ///
     /// # Errors
-    /// What HTTP/1.1 has no proper words for: the library lets names pass that are no tokens.
+    /// Where HTTP/1.1 cannot express the head: the library accepts names that are no tokens.
     pub(super) fn begin(
         worker: &Rc<Worker>,
         turn: Rc<StreamTurn>,
@@ -117,7 +118,7 @@ impl StreamExchange {
         })
     }
 
-    /// Serves it up to the head of the response.
+    /// Serves the exchange up to the head of the response.
     pub(super) async fn respond(mut self, over_limit: bool) -> Response<Body> {
         let answered = match self.worker.refusal(over_limit) {
             Some(refused) => Err(refused),
@@ -129,12 +130,12 @@ impl StreamExchange {
                 let turn = self.turn.clone();
                 let forward = self.forward();
                 forward.give_up(&answer);
-                Body::own(answer.respond(forward.asked.shape), forward.asked.head_only, turn)
+                Body::own(answer.respond(forward.request.shape), forward.request.head_only, turn)
             }
         }
     }
 
-    /// Before the end of the response was handed on.
+    /// To be called before the end of the response was passed on.
     fn forward(&mut self) -> &mut Forward {
         self.forward.as_mut().expect("the response has no end before it has begun")
     }
@@ -153,8 +154,8 @@ impl StreamExchange {
 
     /// Sends the request's body. Ready when all of it was taken.
     ///
-    /// Pending where the stream is dead: there is nobody to answer then, whoever polls this is dropped at once, and the
-    /// backend must not take what came so far for the whole.
+    /// Pending where the stream is dead: no answer is possible then, the caller is dropped at once, and the backend
+    /// must not take what has come so far for the complete body.
     fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let (Some(attempt), Some(forward)) = (&mut self.attempt, &mut self.forward) else { return Poll::Pending };
         loop {
@@ -215,7 +216,8 @@ impl StreamExchange {
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, AttemptError>> {
         let (Some(attempt), Some(forward)) = (&mut self.attempt, &mut self.forward) else { return Poll::Pending };
         attempt.open(cx, forward)?;
-        // A head that is there before the rest of the request has left proves nothing of it: it is read before.
+        // A head that arrives before the rest of the request was sent is no proof that the backend read it, so the head
+        // is read first.
         if self.upload != UploadStage::Done
             && let Poll::Ready(head) = self.poll_read_head(cx)
         {
@@ -243,7 +245,7 @@ impl StreamExchange {
         }
     }
 
-    /// Reads from the backend once, and turns what came into frames.
+    /// Reads from the backend once, and converts the bytes into frames.
     fn poll_read(&mut self, cx: &mut Context<'_>, head: &mut Option<Response<()>>) -> Poll<Result<(), AttemptError>> {
         let worker = self.worker.clone();
         let mut scratch = worker.thread.scratch.borrow_mut();
@@ -293,18 +295,18 @@ impl StreamExchange {
                 },
             };
             self.failure = Some(failure);
-            // Reported at the next poll: until then the library has its chance to send what came before.
+            // Reported at the next poll, so that the library can first send what came before.
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
     }
 
-    /// Whether nothing but the end of the response, or its trailers, is to be handed on.
+    /// Whether only the end of the response, or its trailers, is left to pass on.
     fn is_at_end(&self) -> bool {
         self.attempt.as_ref().is_some_and(Attempt::is_whole) && self.ready.front().is_none_or(Frame::is_trailers)
     }
 
-    /// The response was handed on with its end.
+    /// Ends the exchange after the end of the response was passed on.
     fn complete(&mut self) {
         if let Some(attempt) = self.attempt.take() {
             attempt.finish(self.upload == UploadStage::Done);
@@ -314,12 +316,12 @@ impl StreamExchange {
         }
     }
 
-    /// All of the response was read, and nothing of it is left to hand on.
+    /// Whether the whole response was read and passed on, except for its end.
     fn is_whole(&self) -> bool {
         self.ready.is_empty() && self.attempt.as_ref().is_some_and(Attempt::is_whole)
     }
 
-    /// Whether the end of the response was handed on with what came before, or is with that.
+    /// Whether the end of the response was passed on, or is now with its last bytes.
     fn is_over(&self) -> bool {
         (self.attempt.is_none() && self.ready.is_empty()) || (self.is_whole() && !self.turn.unsent.is_much())
     }
@@ -327,11 +329,11 @@ impl StreamExchange {
 
 impl Drop for StreamExchange {
     fn drop(&mut self) {
-        // A body that is known to have ended is not asked for its end.
+        // A body that is known to have ended is not polled for its end.
         if self.is_whole() && self.is_over() && !self.turn.unsent.too_slow.get() {
             return self.complete();
         }
-        // A stream that its client broke may end before its body was asked for.
+        // A stream whose client violated the protocol may end before its body was polled.
         let mut cx = Context::from_waker(Waker::noop());
         while self.upload != UploadStage::Done
             && let Poll::Ready(Some(frame)) = http_body::Body::poll_frame(Pin::new(&mut self.body), &mut cx)
@@ -343,7 +345,7 @@ impl Drop for StreamExchange {
         }
         let Some(forward) = &mut self.forward else { return };
         if self.worker.life() == Life::Killed {
-            // The tap knows.
+            // The tap reports the reason on drop.
         } else if self.turn.unsent.too_slow.get() {
             forward.tap.end(End::Rejected(ErrorType::ClientTimeout));
         } else if self.turn.bad_body.get() || self.turn.too_much.get() {
@@ -352,17 +354,16 @@ impl Drop for StreamExchange {
     }
 }
 
-/// The body of a response on its way into a stream. The HTTP library asks for a frame only when the client has room for
-/// the one before.
+/// The body of a response in a stream. The HTTP library polls for a frame only when the client has room for the
+/// previous one.
 pub(super) enum Body {
-    /// The backend's.
     Backend(Box<StreamExchange>),
-    /// Ours; empty once it is sent.
+    /// The proxy's own answer; empty once it is sent.
     Own(Bytes, Rc<StreamTurn>),
 }
 
 impl Body {
-    /// An answer of ours. A HEAD gets the head alone.
+    /// An answer of the proxy's own. The answer to a HEAD has no body.
     pub(super) fn own(response: Response<Bytes>, head_only: bool, turn: Rc<StreamTurn>) -> Response<Self> {
         response.map(|bytes| Self::Own(if head_only { Bytes::new() } else { bytes }, turn))
     }
@@ -376,7 +377,7 @@ impl http_body::Body for Body {
         match self.get_mut() {
             Self::Backend(exchange) => {
                 if exchange.is_at_end() {
-                    // It is still the client's turn.
+                    // The client has still to read.
                     ready!(exchange.turn.unsent.poll_little(cx));
                 }
                 exchange.turn.download.moved();

@@ -1,22 +1,22 @@
-//! Frames that ask for work and carry nothing: a client may send some at any time, and more as time goes by and as it is
-//! served. Pure.
+//! Limits frames that cost work and carry nothing: a client may send some at any time, and more with time and with the
+//! data that it is sent. Pure.
 
 use std::time::{Duration, Instant};
 
 use super::frames::{END_STREAM, Frame, kind};
 
-/// How many such frames may come at once.
+/// Most such frames at once.
 const BURST: u32 = 1_000;
-/// How long it takes until one more may come.
+/// After this time one more is allowed.
 const EACH: Duration = Duration::from_millis(10);
-/// How many more may come for each frame of an answer: clients make room for more after each of them, for the stream and
-/// for the connection, and some measure the way with pings.
+/// How many more each frame of an answer allows: clients send window updates after each, for the stream and for the
+/// connection, and some measure the round trip with pings.
 const FOR_AN_ANSWER: u32 = 4;
-/// So many bytes of an answer's data allow one more: some clients make room, twice, for each 4 KiB that they read, however
-/// large the frames are.
+/// This many bytes of an answer's data allow one more: some clients send two window updates for each 4 KiB that they
+/// read, however large the frames are.
 const FOR_BYTES: u32 = 1024;
 
-/// What is left for one connection.
+/// How many frames one connection may still send.
 #[derive(Debug)]
 pub(super) struct Allowance {
     left: u32,
@@ -28,7 +28,7 @@ impl Allowance {
         Self { left: BURST, since: now }
     }
 
-    /// The client has sent a frame. True where that is one too many; the time is asked for only where the rest is gone.
+    /// Takes a frame of the client. True where it is one too many. Reads the clock only when the allowance is used up.
     pub(super) fn is_spent_by(&mut self, frame: Frame, now: impl FnOnce() -> Instant) -> bool {
         let carries = match frame.kind {
             kind::HEADERS => true,
@@ -38,7 +38,7 @@ impl Allowance {
         !carries && self.is_spent(now)
     }
 
-    /// The client was sent a frame.
+    /// Takes a frame that was sent to the client.
     pub(super) fn answered(&mut self, frame: Frame) {
         let earned = match frame.kind {
             kind::DATA => FOR_AN_ANSWER + frame.length / FOR_BYTES,
@@ -51,7 +51,7 @@ impl Allowance {
     fn is_spent(&mut self, now: impl FnOnce() -> Instant) -> bool {
         if self.left == 0 {
             let passed = now().duration_since(self.since);
-            // What makes no whole frame yet is not lost.
+            // Time that does not make a whole frame is kept.
             let whole = u32::try_from(passed.as_nanos() / EACH.as_nanos()).unwrap_or(u32::MAX);
             self.since += EACH * whole;
             self.left = whole.min(BURST);

@@ -1,6 +1,6 @@
-//! Frames as they pass in one direction: their heads, and the first bytes of what some carry (RFC 9113, 4.1). Pure.
+//! Parses frames that pass in one direction: their heads, and the first bytes of some payloads (RFC 9113, 4.1). Pure.
 
-/// Kinds of frames (RFC 9113, 6).
+/// Frame types (RFC 9113, 6).
 pub(super) mod kind {
     pub(crate) const DATA: u8 = 0;
     pub(crate) const HEADERS: u8 = 1;
@@ -9,35 +9,34 @@ pub(super) mod kind {
     pub(crate) const CONTINUATION: u8 = 9;
 }
 
-/// Flags that are looked at.
 pub(super) const END_STREAM: u8 = 0x1;
 pub(super) const END_HEADERS: u8 = 0x4;
 
-/// What a client's connection begins with (RFC 9113, 3.4).
+/// Length of the client's connection preface in bytes (RFC 9113, 3.4).
 const PREFACE: u32 = 24;
 const HEAD: usize = 9;
-/// So much of a payload is looked at.
+/// Bytes of a payload that are parsed.
 const LOOKED_AT: usize = 4;
 
-/// A frame that has passed whole.
+/// A frame that has passed completely.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Frame {
     pub(super) length: u32,
     pub(super) kind: u8,
-    /// Those of a head that goes on in other frames end its stream with the last of them only.
+    /// `END_STREAM` of a head that continues in other frames is set on the last of them only.
     pub(super) flags: u8,
     pub(super) stream: u32,
-    /// The first four bytes of some payloads: why a stream is reset, or the last stream that a `GOAWAY` names.
+    /// The first four bytes of some payloads: the error code of `RST_STREAM`, the last stream of `GOAWAY`.
     pub(super) word: Option<u32>,
 }
 
 impl Frame {
-    /// Whether a head is whole with it.
+    /// Whether it completes a head.
     pub(super) fn ends_head(self) -> bool {
         matches!(self.kind, kind::HEADERS | kind::CONTINUATION) && self.flags & END_HEADERS != 0
     }
 
-    /// Whether its sender has said all on its stream.
+    /// Whether it is the sender's last on its stream.
     pub(super) fn ends_stream(self) -> bool {
         self.flags & END_STREAM != 0 && (self.kind == kind::DATA || self.ends_head())
     }
@@ -46,27 +45,27 @@ impl Frame {
 /// One direction of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Frames {
-    /// Bytes of the preface that are still to come, until the frame has passed that belongs to it.
+    /// Bytes of the preface that are still to come; `None` after the frame that belongs to it.
     greeting: Option<u32>,
     head: [u8; HEAD + LOOKED_AT],
     filled: usize,
-    /// The frame whose payload is under way, or the one before.
+    /// The frame whose payload is passing, or the last one.
     frame: Frame,
-    /// Bytes of its payload that are still to come and are not looked at.
+    /// Payload bytes still to come that are not parsed.
     skip: u32,
-    /// A head goes on in the next frame.
+    /// The head continues in the next frame.
     open: bool,
-    /// Heads, or frames of another kind than data, that have begun.
+    /// Counts heads, and frames of other types than `DATA`, that have begun.
     begun: u64,
 }
 
 impl Frames {
-    /// What a client sends.
+    /// The direction from a client, which begins with the preface.
     pub(super) fn of_client() -> Self {
         Self { greeting: Some(PREFACE), ..Self::default() }
     }
 
-    /// Follows the next bytes, and shows each frame once it has passed.
+    /// Follows the next bytes, and calls `see` for each frame once it has passed.
     pub(super) fn follow(&mut self, mut bytes: &[u8], see: &mut impl FnMut(Frame)) {
         while !bytes.is_empty() {
             if let Some(left @ 1..) = &mut self.greeting {
@@ -94,7 +93,7 @@ impl Frames {
         }
     }
 
-    /// How many bytes are looked at together: also the beginning of a payload that says more than its head.
+    /// How many bytes to collect: the head of a frame, and the beginning of its payload where that is parsed.
     fn wanted(&self) -> usize {
         let [a, b, c, kind, ..] = self.head;
         let says_more = self.filled >= HEAD
@@ -126,12 +125,12 @@ impl Frames {
         }
     }
 
-    /// Whether a frame of any kind may follow: none is under way, nor a head that goes on.
+    /// Whether a frame of any type may follow: none is under way, and no head continues.
     pub(super) fn is_between(&self) -> bool {
         self.skip == 0 && self.filled == 0 && !self.open
     }
 
-    /// Which head, or other frame than one of data, is under way. The preface ends with its frame.
+    /// The number of the head, or other frame than `DATA`, that is under way. The preface ends with its frame.
     pub(super) fn amid(&self) -> Option<u64> {
         let greets = self.greeting.is_some_and(|left| left < PREFACE);
         let amid = greets || self.open || self.filled > 0 || (self.skip > 0 && self.frame.kind != kind::DATA);
@@ -139,10 +138,10 @@ impl Frames {
     }
 }
 
-/// Goes over what is not looked at.
+/// Skips bytes that are not parsed.
 fn skip(left: &mut u32, bytes: &mut &[u8]) {
     let skipped = bytes.len().min(*left as usize);
-    // No more than there was.
+    // At most `left`.
     *left -= skipped as u32;
     *bytes = &bytes[skipped..];
 }
@@ -203,7 +202,7 @@ mod tests {
 
     #[test]
     fn a_stream_ends_with_its_last_byte_and_not_before() {
-        // A head that ends its stream and goes on in another frame; data that end theirs.
+        // A head that ends its stream and continues in another frame; data that end their stream.
         let split = b"\0\0\x03\x01\x01\0\0\0\x01abc\0\0\x01\x09\x04\0\0\0\x01d";
         let data = b"\0\0\x05\0\x01\0\0\0\x01hello";
         for bytes in [&split[..], data] {

@@ -1,7 +1,7 @@
-//! A head of HTTP/2 as HTTP/1.1 would say it, and the way back.
+//! Converts HTTP/2 heads to HTTP/1.1 and back.
 //!
-//! The HTTP library has refused what RFC 9113 calls malformed; what HTTP/1.1 could read in two ways is refused here, by
-//! the same rules as in [`crate::proxy::guard`].
+//! The HTTP library has refused what RFC 9113 calls malformed; what is ambiguous in HTTP/1.1 is refused here, by the
+//! rules of [`crate::proxy::guard`].
 
 use http::header::{CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::request::Parts;
@@ -16,19 +16,19 @@ use crate::proxy::guard::judge_target;
 use crate::proxy::response::Response;
 use crate::proxy::trailers;
 
-/// How many bytes a head has as HTTP/1.1 writes it, before any of them is written.
+/// The length of a head in HTTP/1.1, in bytes, computed before it is written.
 pub(super) fn length<B>(request: &Request<B>) -> usize {
     let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
     let host = request.uri().authority().map_or(0, |authority| authority.as_str().len());
     request.method().as_str().len() + target + host + 24 + fields_length(request.headers())
 }
 
-/// The same of fields.
+/// The length of fields in HTTP/1.1, in bytes.
 pub(super) fn fields_length(fields: &HeaderMap) -> usize {
     fields.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
 }
 
-/// The request for a backend that speaks HTTP/1.1.
+/// Converts a request for a backend that speaks HTTP/1.1.
 pub(super) fn to_http1<B: Body>(request: Request<B>) -> Result<Request<B>, Malformed> {
     let (mut parts, body) = request.into_parts();
     let host = judge(&parts)?;
@@ -36,7 +36,7 @@ pub(super) fn to_http1<B: Body>(request: Request<B>) -> Result<Request<B>, Malfo
     Ok(Request::from_parts(parts, body))
 }
 
-/// The head as HTTP/1.1 writes it.
+/// Writes the head as HTTP/1.1.
 pub(super) fn to_bytes(parts: &Parts) -> Vec<u8> {
     let target = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     let mut bytes = format!("{} {target} HTTP/1.1\r\n", parts.method).into_bytes();
@@ -45,8 +45,8 @@ pub(super) fn to_bytes(parts: &Parts) -> Vec<u8> {
     bytes
 }
 
-/// What ends a chunked body. Trailers that may not stand there are left out, and those whose name is no token, which the
-/// library lets pass.
+/// The end of a chunked body. Omits fields that may not be trailers, and those whose name is no token, which the
+/// library accepts.
 pub(super) fn last_chunk(fields: &HeaderMap) -> Vec<u8> {
     let mut bytes = b"0\r\n".to_vec();
     let stands = |name: &str| name.bytes().all(is_token) && trailers::passes(name.as_bytes());
@@ -64,8 +64,8 @@ fn write<'a>(headers: impl IntoIterator<Item = (&'a HeaderName, &'a HeaderValue)
     }
 }
 
-/// The head of a response that HTTP/2 may carry: nothing of the connection, no framing (RFC 9113, 8.2.2). None where
-/// the library cannot say it.
+/// Converts the head of a response: without connection-specific fields and framing (RFC 9113, 8.2.2). `None` where the
+/// library cannot express it.
 pub(super) fn to_http2(response: &Response<'_>) -> Option<http::Response<()>> {
     let mut made = http::Response::new(());
     *made.status_mut() = http::StatusCode::from_u16(response.status).ok()?;
@@ -80,7 +80,7 @@ pub(super) fn to_http2(response: &Response<'_>) -> Option<http::Response<()>> {
     Some(made)
 }
 
-/// Trailers from their lines. What the library cannot say is left out, and what comes after as many as a head may have.
+/// Parses trailer lines. Omits what the library cannot express, and all beyond the limit of a head.
 pub(super) fn to_trailers(lines: &[u8]) -> HeaderMap {
     lines_of(lines).filter_map(|field| parse(&field)).take(MAX_FIELDS).collect()
 }
@@ -89,7 +89,7 @@ fn parse(field: &Field<'_>) -> Option<(HeaderName, HeaderValue)> {
     Some((HeaderName::from_bytes(field.name).ok()?, HeaderValue::from_bytes(field.value).ok()?))
 }
 
-/// Judges a head and gives its host.
+/// Judges a head and returns its host.
 fn judge(parts: &Parts) -> Result<HeaderValue, Malformed> {
     if parts.method == Method::CONNECT {
         return Err(Malformed::Connect);
@@ -125,7 +125,7 @@ fn host(parts: &Parts) -> Result<HeaderValue, Malformed> {
     HeaderValue::from_bytes(host).map_err(|_| Malformed::Host)
 }
 
-/// The fields as HTTP/1.1 sends them: the host first, cookies in one field (RFC 9113, 8.2.3), a framing for the body.
+/// The fields for HTTP/1.1: the host first, cookies joined into one field (RFC 9113, 8.2.3), framing for the body.
 fn fields(given: &HeaderMap, host: HeaderValue, body: bool) -> HeaderMap {
     let mut fields = HeaderMap::with_capacity(given.len() + 2);
     fields.append(HOST, host);
@@ -145,7 +145,7 @@ fn fields(given: &HeaderMap, host: HeaderValue, body: bool) -> HeaderMap {
 
 fn cookies(given: &HeaderMap, first: &HeaderValue) -> HeaderValue {
     let all: Vec<&[u8]> = given.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    // Each part is a valid value, so the whole is one.
+    // Each part is a valid value, so the joined one is.
     HeaderValue::from_bytes(&all.join(&b"; "[..])).unwrap_or_else(|_| first.clone())
 }
 
@@ -210,7 +210,7 @@ mod tests {
         let head =
             b"HTTP/1.1 201 Made\r\nA: 1\r\nTransfer-Encoding: chunked\r\nConnection: x\r\nX: 1\r\nB: 2\r\na: 3\r\n\r\n";
         let (response, _) =
-            crate::proxy::response::read(head, &mut Default::default()).expect("proper").expect("whole");
+            crate::proxy::response::parse_head(head, &mut Default::default()).expect("proper").expect("whole");
         let made = to_http2(&response).expect("a response");
         assert_eq!(
             (made.status().as_u16(), lines(made.headers())),

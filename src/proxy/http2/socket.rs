@@ -1,5 +1,5 @@
-//! The client's socket as the HTTP/2 library sees it: what was read ahead comes first, the client has its time limits, and
-//! frames are looked at as they pass.
+//! The client's socket as the HTTP/2 library sees it: bytes read ahead come first, the client's time limits apply, and
+//! frames are parsed as they pass.
 
 use std::cell::RefCell;
 use std::io;
@@ -8,65 +8,57 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Instant;
 
 use super::connection_end::ConnectionEnd;
 use super::connection_state::{AwaitedAnswer, ConnectionState};
 use super::flood::Allowance;
 use super::frames::{Frames, kind};
+use crate::proxy::admission::FirstHeadDeadlines;
 use crate::proxy::settings::ClientLimits;
 use crate::proxy::timer::Timer;
 use crate::tls::Stream;
 use crate::tls::watch::has_unread;
 
-/// What a `GOAWAY` names as the last stream where it is only a warning (RFC 9113, 6.8).
+/// The last stream that a `GOAWAY` names when it is only a warning (RFC 9113, 6.8).
 const ANY: u32 = 0x7fff_ffff;
 
-/// A client's socket. The HTTP library has one handle, and whoever ends the connection the other.
+/// A client's socket. The HTTP library holds one handle, and the task that ends the connection the other.
 #[derive(Clone)]
-pub(super) struct Socket(Rc<RefCell<Inner>>);
+pub(super) struct Socket(Rc<RefCell<SocketState>>);
 
-struct Inner {
+struct SocketState {
     stream: Stream,
     ahead: Vec<u8>,
     shared: Rc<ConnectionState>,
     limits: ClientLimits,
-    /// The time of the first head, until it is whole.
-    first: Option<FirstHead>,
+    /// The deadlines of the first head, until it is complete.
+    first: Option<FirstHeadDeadlines>,
     read_timer: Timer,
     write_timer: Timer,
     room_timer: Timer,
-    /// The client does not read now.
+    /// The last write did not complete, as the client does not read.
     blocked: bool,
-    /// What the read timer runs for.
+    /// What the read timer limits.
     awaited: Awaited,
-    /// What the room timer runs for.
+    /// What the room timer limits.
     awaited_answer: Option<AwaitedAnswer>,
     received: Frames,
     sent: Frames,
     allowance: Allowance,
-    /// The last stream that the client has opened, and was not said to come too late.
+    /// The last stream that the client has opened before a `GOAWAY`.
     last: u32,
-    /// A `GOAWAY` has named the last stream to the client.
-    told: bool,
-}
-
-/// A connection's first head counts from accept, as with HTTP/1.
-pub(super) struct FirstHead {
-    /// For its first byte.
-    pub(super) begun_by: Option<Instant>,
-    /// For its last.
-    pub(super) whole_by: Option<Instant>,
+    /// A `GOAWAY` has told the client its last stream.
+    goaway_sent: bool,
 }
 
 /// What the client is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Awaited {
     Nothing,
-    /// The first head, of which nothing has come.
-    FirstRequest,
-    /// The rest of it, or of what goes before it.
-    FirstHead,
+    /// The first byte of the first head.
+    FirstHeadStart,
+    /// The rest of the first head, or of what precedes it.
+    FirstHeadRest,
     /// The rest of a later head, by its number.
     Head(u64),
     /// Another request.
@@ -79,9 +71,9 @@ impl Socket {
         ahead: Vec<u8>,
         shared: Rc<ConnectionState>,
         limits: ClientLimits,
-        first: FirstHead,
+        first: FirstHeadDeadlines,
     ) -> Self {
-        Self(Rc::new(RefCell::new(Inner {
+        Self(Rc::new(RefCell::new(SocketState {
             stream,
             ahead,
             shared,
@@ -97,37 +89,37 @@ impl Socket {
             sent: Frames::default(),
             allowance: Allowance::new(std::time::Instant::now()),
             last: 0,
-            told: false,
+            goaway_sent: false,
         })))
     }
 
-    /// Whether bytes lie in the system.
+    /// Whether the system holds unread bytes.
     pub(super) fn has_unread(&self) -> bool {
         has_unread(self.0.borrow().stream.tcp())
     }
 
-    /// Ready once what the client is waited for should have come, with how the connection ends for it. To be asked when
-    /// the library has done what it can: once the last answer has been written, another request is waited for.
+    /// Ready once a deadline of the client has passed, with how the connection ends for it. To be called after the
+    /// library has been polled: another request is awaited only after the last answer was written.
     pub(super) fn poll_late(&self, cx: &mut Context<'_>) -> Poll<ConnectionEnd> {
         self.0.borrow_mut().poll_late(cx)
     }
 
-    /// The stream, and the `GOAWAY` that is left to say on it where the connection is ended by us. To be called once the
-    /// HTTP library has let go of it.
+    /// The stream, and the `GOAWAY` still to be sent on it where the proxy ends the connection. To be called after the
+    /// HTTP library has dropped its handle.
     pub(super) fn into_stream(self, ended: ConnectionEnd) -> Option<(Stream, Vec<u8>)> {
-        let Inner { stream, sent, last, .. } = Rc::into_inner(self.0)?.into_inner();
+        let SocketState { stream, sent, last, .. } = Rc::into_inner(self.0)?.into_inner();
         let code = ended.code().filter(|_| sent.is_between());
         Some((stream, code.map_or_else(Vec::new, |code| goaway(last, code))))
     }
 }
 
-/// A whole `GOAWAY`: streams above `last` are not served, and the client may send them elsewhere.
+/// A complete `GOAWAY` frame: streams above `last` are not served, and the client may retry them elsewhere.
 fn goaway(last: u32, code: u32) -> Vec<u8> {
     let head = [0, 0, 8, kind::GOAWAY, 0, 0, 0, 0, 0];
     [&head[..], &last.to_be_bytes(), &code.to_be_bytes()].concat()
 }
 
-impl Inner {
+impl SocketState {
     fn poll_bytes(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.ahead.is_empty() {
             return Pin::new(&mut self.stream).poll_read(cx, buf);
@@ -138,13 +130,13 @@ impl Inner {
         Poll::Ready(Ok(()))
     }
 
-    /// Looks at what the client has sent. False where it goes no further.
-    fn look(&mut self, bytes: &[u8]) -> bool {
+    /// Follows the bytes that the client has sent. False where it floods, and nothing more is to be read.
+    fn note_received(&mut self, bytes: &[u8]) -> bool {
         self.shared.heads.received.update(|received| received + bytes.len() as u64);
         let mut flood = false;
         self.received.follow(bytes, &mut |frame| {
             flood |= self.allowance.is_spent_by(frame, std::time::Instant::now);
-            if frame.ends_head() && frame.stream > self.last && !self.told {
+            if frame.ends_head() && frame.stream > self.last && !self.goaway_sent {
                 self.last = frame.stream;
                 self.first = None;
                 self.shared.note_opened(frame.stream);
@@ -159,7 +151,7 @@ impl Inner {
         !flood
     }
 
-    /// Follows what the system, or TLS, has taken of these slices.
+    /// Follows the bytes of these slices that the system, or TLS, has taken.
     fn note_written(&mut self, mut left: usize, slices: &[io::IoSlice<'_>]) {
         let mut moved = false;
         for slice in slices {
@@ -169,7 +161,7 @@ impl Inner {
                 self.allowance.answered(frame);
                 self.shared.note_sent(frame);
                 moved |= frame.kind == kind::DATA;
-                self.told |= frame.kind == kind::GOAWAY && frame.word != Some(ANY);
+                self.goaway_sent |= frame.kind == kind::GOAWAY && frame.word != Some(ANY);
             });
         }
         if moved && self.awaited_answer == Some(AwaitedAnswer::Rest) {
@@ -179,18 +171,18 @@ impl Inner {
 
     fn awaited(&self) -> Awaited {
         match (&self.first, self.received.amid()) {
-            (Some(_), None) => Awaited::FirstRequest,
-            (Some(_), Some(_)) => Awaited::FirstHead,
+            (Some(_), None) => Awaited::FirstHeadStart,
+            (Some(_), Some(_)) => Awaited::FirstHeadRest,
             (None, Some(head)) => Awaited::Head(head),
             (None, None) if self.shared.is_idle() => Awaited::Request,
             (None, None) => Awaited::Nothing,
         }
     }
 
-    /// Ready once the client has made no room for too long for what it was answered and no stream's task waits with.
+    /// Ready once the client has left its windows full for too long, for answers that no stream's task is waiting with.
     fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let awaited = self.shared.awaited_answer();
-        if std::mem::replace(&mut self.awaited_answer, awaited) != awaited || self.shared.line.take_moved() {
+        if std::mem::replace(&mut self.awaited_answer, awaited) != awaited || self.shared.queue.take_moved() {
             self.room_timer.disarm();
         }
         self.room_timer.poll(cx, self.limits.write_stall.filter(|_| awaited.is_some()), false)
@@ -207,23 +199,23 @@ impl Inner {
         }
         let timer = &mut self.read_timer;
         ready!(match (awaited, &self.first) {
-            (Awaited::FirstRequest, Some(first)) => timer.poll_until(cx, first.begun_by),
-            (Awaited::FirstHead, Some(first)) => timer.poll_until(cx, first.whole_by),
+            (Awaited::FirstHeadStart, Some(first)) => timer.poll_until(cx, first.begun_by),
+            (Awaited::FirstHeadRest, Some(first)) => timer.poll_until(cx, first.whole_by),
             (Awaited::Head(_), _) => timer.poll(cx, self.limits.head, false),
             (Awaited::Request, _) => timer.poll(cx, self.limits.keep_alive_idle, false),
             _ => Poll::Pending,
         });
         let ended = match awaited {
-            // It has come, and the library cannot read it before the client reads.
+            // The client has sent it, and the library cannot read it before the client reads.
             _ if self.blocked && has_unread(self.stream.tcp()) => return Poll::Pending,
-            Awaited::FirstRequest | Awaited::Request => ConnectionEnd::Dismissed,
+            Awaited::FirstHeadStart | Awaited::Request => ConnectionEnd::Dismissed,
             _ => ConnectionEnd::Late,
         };
         self.shared.ended.set(Some(ended));
         Poll::Ready(ended)
     }
 
-    /// What was written, or that the client does not read.
+    /// Times a write that does not complete.
     fn poll_written<T>(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         self.blocked = written.is_pending();
         if !self.blocked {
@@ -244,8 +236,8 @@ impl AsyncRead for Socket {
         if this.awaited == Awaited::Request {
             this.read_timer.disarm();
         }
-        // Where it goes no further, whoever polls the connection ends it.
-        if this.look(&buf.filled()[before..]) { Poll::Ready(read) } else { Poll::Pending }
+        // After a flood nothing is read; the task that polls the connection ends it.
+        if this.note_received(&buf.filled()[before..]) { Poll::Ready(read) } else { Poll::Pending }
     }
 }
 

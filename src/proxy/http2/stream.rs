@@ -1,4 +1,4 @@
-//! One stream: its task, and its time limits.
+//! The task of one stream, and its time limits.
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -26,29 +26,35 @@ use crate::wire::route::ErrorShape;
 
 /// The streams of one connection.
 #[derive(Clone)]
-pub(super) struct Streams(Rc<Inner>);
+pub(super) struct Streams(Rc<StreamsState>);
 
-struct Inner {
+struct StreamsState {
     worker: Rc<Worker>,
     connection: Rc<ConnectionState>,
     over_limit: bool,
     tasks: RefCell<JoinSet<()>>,
-    /// The stream whose task the HTTP library is about to start: it does so right after it called the service.
-    next: RefCell<Option<Place>>,
+    /// The stream whose task the HTTP library is about to spawn, which it does right after calling the service.
+    next: RefCell<Option<OpenStream>>,
 }
 
-/// What a stream has from its connection.
-struct Place {
+/// One stream of the connection, counted until it is dropped.
+struct OpenStream {
     turn: Rc<StreamTurn>,
     connection: Rc<ConnectionState>,
 }
 
 impl Streams {
     pub(super) fn new(worker: Rc<Worker>, connection: Rc<ConnectionState>, over_limit: bool) -> Self {
-        Self(Rc::new(Inner { worker, connection, over_limit, tasks: RefCell::default(), next: RefCell::default() }))
+        Self(Rc::new(StreamsState {
+            worker,
+            connection,
+            over_limit,
+            tasks: RefCell::default(),
+            next: RefCell::default(),
+        }))
     }
 
-    /// The service: one call a stream. A stream whose head is too much now is refused; its client may try again.
+    /// The service, called once a stream. A stream whose head exceeds the budget is refused; its client may retry it.
     pub(super) fn answer(
         &self,
         request: Request<Incoming>,
@@ -59,10 +65,10 @@ impl Streams {
         let crowded = taken > worker.settings.max_connections;
         let turn = Rc::new(StreamTurn::new(&connection, ticket));
         connection.begin();
-        *self.0.next.borrow_mut() = Some(Place { turn: turn.clone(), connection });
+        *self.0.next.borrow_mut() = Some(OpenStream { turn: turn.clone(), connection });
         let shape = ErrorShape::of(request.uri().path());
         let head_only = request.method() == http::Method::HEAD;
-        // The exchange begins with the call: a client that resets the stream at once is counted too.
+        // The exchange begins with the call, so that a client that resets the stream at once is counted too.
         let begun = turn
             .heads
             .grow(head::length(&request))
@@ -86,7 +92,7 @@ impl Streams {
         }
     }
 
-    /// Ends what is left, and waits until it is gone.
+    /// Cancels the remaining streams and waits until they have ended.
     pub(super) async fn end(self) {
         let mut tasks = self.0.tasks.take();
         tasks.shutdown().await;
@@ -98,15 +104,15 @@ where
     F: Future + 'static,
 {
     fn execute(&self, future: F) {
-        // Anything else would be a protocol switch, and none is ever answered.
-        let Some(place) = self.0.next.borrow_mut().take() else { return };
+        // Any other future would be a protocol switch, and no switch is ever answered.
+        let Some(open) = self.0.next.borrow_mut().take() else { return };
         let limits = &self.0.worker.settings.client;
         let task = Task {
             future: Box::pin(future),
             upload: Stall::new(limits.body_idle),
             download: Stall::new(limits.write_stall),
             worker: self.0.worker.clone(),
-            place,
+            open,
         };
         let mut tasks = self.0.tasks.borrow_mut();
         while tasks.try_join_next().is_some() {}
@@ -120,7 +126,7 @@ struct Task<F> {
     upload: Stall,
     download: Stall,
     worker: Rc<Worker>,
-    place: Place,
+    open: OpenStream,
 }
 
 impl<F: Future> Future for Task<F> {
@@ -128,7 +134,7 @@ impl<F: Future> Future for Task<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
-        let turn = &this.place.turn;
+        let turn = &this.open.turn;
         this.worker.thread.begin_poll(turn.polls.begin());
         let done = this.future.as_mut().poll(cx).is_ready();
         turn.polls.end();
@@ -144,24 +150,24 @@ impl<F: Future> Future for Task<F> {
     }
 }
 
-/// Runs before the future is dropped, which then tells how its exchange ended.
+/// Runs before the future is dropped, which then reports how its exchange ended.
 impl<F> Drop for Task<F> {
     fn drop(&mut self) {
-        let Place { turn, connection, .. } = &self.place;
+        let OpenStream { turn, connection, .. } = &self.open;
         let slow = matches!(connection.ended.get(), Some(ConnectionEnd::Slow | ConnectionEnd::Late));
         turn.unsent.too_slow.set(turn.unsent.too_slow.get() || slow);
     }
 }
 
-/// Runs after the drop of the future.
-impl Drop for Place {
+/// Runs after the future was dropped.
+impl Drop for OpenStream {
     fn drop(&mut self) {
         self.turn.unsent.task_over();
         self.connection.end(self.turn.bad_body.get());
     }
 }
 
-/// Waits for a client that does not move on.
+/// Limits how long the client may make no progress.
 struct Stall {
     limit: Option<Duration>,
     timer: Timer,
@@ -173,7 +179,7 @@ impl Stall {
         Self { limit, timer: Timer::default(), turn: 0 }
     }
 
-    /// Ready once the client has been waited for too long.
+    /// Ready once the client has made no progress for too long.
     fn poll(&mut self, cx: &mut Context<'_>, progress: &ClientWait) -> Poll<()> {
         let waiting = progress.waiting();
         let anew = waiting.is_some_and(|turn| std::mem::replace(&mut self.turn, turn) != turn);

@@ -1,4 +1,4 @@
-//! What the task of a stream, its exchange and the pieces of its response tell each other.
+//! The state that the task of a stream, its exchange and the pieces of its response share.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -11,19 +11,19 @@ use super::unsent::Unsent;
 use crate::proxy::admission::Ticket;
 use crate::proxy::polls::Polls;
 
-/// What the task of one stream and its exchange share.
+/// The state that the task of one stream and its exchange share.
 pub(super) struct StreamTurn {
-    /// What its head and its trailers may take.
+    /// The budget for its head and trailers.
     pub(super) heads: Charge,
     /// Waiting for the client to send more of its request.
     pub(super) upload: ClientWait,
     /// Waiting for the client to make room for more of its response.
     pub(super) download: ClientWait,
-    /// What of its response waits in the HTTP library.
+    /// The bytes of its response that wait in the HTTP library.
     pub(super) unsent: Unsent,
-    /// The client sent what it must not.
+    /// The client violated the protocol in the request's body.
     pub(super) bad_body: Cell<bool>,
-    /// Its trailers are more than it may send now.
+    /// Its trailers exceed the budget.
     pub(super) too_much: Cell<bool>,
     /// Time that the stream's task has been polled.
     pub(super) polls: Rc<Polls>,
@@ -43,53 +43,54 @@ impl StreamTurn {
     }
 }
 
-/// Whether the client is waited for. It takes no clock: whoever limits the time counts the turns.
+/// Whether the client is being waited for. Reads no clock: the time limit applies to each period of waiting, by its
+/// number.
 #[derive(Default)]
 pub(super) struct ClientWait {
     waiting: Cell<bool>,
     turns: Cell<u64>,
-    /// The client was waited for.
+    /// The client has been waited for since this was last read.
     holds_back: Cell<bool>,
 }
 
 impl ClientWait {
-    /// It is the client's turn.
+    /// Starts waiting for the client.
     pub(super) fn wait(&self) {
         if !self.waiting.replace(true) {
             self.turns.set(self.turns.get() + 1);
         }
     }
 
-    /// The client has moved on.
+    /// The client made progress: stops waiting.
     pub(super) fn moved(&self) {
         self.waiting.set(false);
     }
 
-    /// Whether it is the client's turn.
+    /// Whether the client is being waited for.
     pub(super) fn is_waiting(&self) -> bool {
         self.waiting.get()
     }
 
-    /// The task has done what it could: if it is the client's turn, what the backend sends lies unread until then.
+    /// The task has done all it could: while the client is waited for, the backend's bytes stay unread.
     pub(super) fn rest(&self) {
         if self.waiting.get() {
             self.holds_back.set(true);
         }
     }
 
-    /// Whether the client was waited for since the last call: what is read now may have lain unread.
+    /// Whether the client was waited for since the last call, so that the next bytes may have been unread for a while.
     pub(super) fn take_held_back(&self) -> bool {
         self.holds_back.take()
     }
 
-    /// Which turn of the client's is waited for.
+    /// The number of the current period of waiting; `None` outside one.
     pub(super) fn waiting(&self) -> Option<u64> {
         self.waiting.get().then(|| self.turns.get())
     }
 }
 
-/// Data of a response. The HTTP library drops it once the socket, or its buffer in front of that, has all of it, and
-/// earlier where the stream or the connection is over.
+/// Data of a response. The HTTP library drops it once the socket, or the library's buffer before it, has taken all of
+/// it, and earlier where the stream or the connection has ended.
 pub(super) struct Piece {
     data: Bytes,
     turn: Rc<StreamTurn>,

@@ -1,7 +1,7 @@
-//! What of one answer waits in the HTTP library for the client to read, and what becomes of it.
+//! The bytes of one answer that wait in the HTTP library for the client to read, and how they end.
 //!
-//! Promises: an answer is complete once the system, or TLS, has its last byte, and not when the library has it; little of
-//! it waits there without the stream's task, its time limit and its place among the connections.
+//! Promises: an answer is complete once the system, or TLS, has its last byte, and not when the library has it; only
+//! little of it waits without the stream's task, its time limit and its place among the connections.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -13,23 +13,23 @@ use crate::exchange::outcome::{End, ErrorType};
 use crate::proxy::admission::Ticket;
 use crate::proxy::forward::Forward;
 
-/// Most bytes of an answer that may wait once its end was handed over: from then on it has no task. As much as a frame
-/// carries, so that ordinary answers go over with their ends.
+/// Most bytes of an answer that may wait after its end was passed on, from when it has no task. One frame's worth, so
+/// that ordinary answers are passed on together with their ends.
 pub(super) const LITTLE: usize = 16 * 1024;
 
-/// What waits of one answer.
+/// The waiting bytes of one answer.
 pub(super) struct Unsent {
     connection: Rc<ConnectionState>,
-    /// A stream needs as many descriptors as a connection, and counts as one until its answer has left.
+    /// A stream needs as many descriptors as a connection, and counts as one until its answer was sent.
     _ticket: Ticket,
     bytes: Cell<usize>,
-    /// Some were given up.
+    /// Some bytes were dropped.
     lost: Cell<bool>,
-    /// Its exchange, where its end was handed over and bytes are left.
+    /// Its exchange, once the end was passed on while bytes are waiting.
     exchange: RefCell<Option<Box<Forward>>>,
-    /// Its number among the answers of the connection that wait with their ends.
+    /// Its number in the connection's queue of answers that wait with their ends.
     number: Cell<Option<u64>>,
-    /// The stream's task, where it waits to hand over the end.
+    /// The stream's task, while it waits to pass on the end.
     task: Cell<Option<Waker>>,
     /// The client was too slow.
     pub(super) too_slow: Cell<bool>,
@@ -49,17 +49,17 @@ impl Unsent {
         }
     }
 
-    /// The library has so many bytes more.
+    /// The library has been given more bytes.
     pub(super) fn hand_over(&self, bytes: usize) {
         self.bytes.set(self.bytes.get() + bytes);
     }
 
-    /// Whether more waits than may without the stream's task.
+    /// Whether more bytes wait than may without the stream's task.
     pub(super) fn is_much(&self) -> bool {
         self.bytes.get() > LITTLE
     }
 
-    /// Ready once little waits.
+    /// Ready once at most [`LITTLE`] bytes wait.
     pub(super) fn poll_little(&self, cx: &Context<'_>) -> Poll<()> {
         if !self.is_much() {
             return Poll::Ready(());
@@ -68,7 +68,7 @@ impl Unsent {
         Poll::Pending
     }
 
-    /// The library has the end of the answer too: its exchange ends with what waits.
+    /// The library has been given the end of the answer: its exchange ends with the waiting bytes.
     pub(super) fn end(&self, exchange: Box<Forward>) {
         self.exchange.replace(Some(exchange));
         if self.lost.get() {
@@ -78,22 +78,22 @@ impl Unsent {
         }
     }
 
-    /// The stream's task is over: from now on the connection has the time limit of what waits.
+    /// The stream's task has ended: the connection's time limit applies to the waiting bytes from now on.
     pub(super) fn task_over(&self) {
         if self.bytes.get() > 0 && !self.lost.get() {
-            self.number.set(Some(self.connection.line.join()));
+            self.number.set(Some(self.connection.queue.join()));
         }
     }
 
-    /// The socket, or the library's buffer in front of it, has taken so many bytes.
+    /// The socket, or the library's buffer before it, has taken bytes.
     pub(super) fn left(&self, bytes: usize) {
         let left = self.bytes.get() - bytes;
         self.bytes.set(left);
         if left == 0 {
-            self.leave_line();
+            self.leave_queue();
             self.complete();
         } else if let Some(number) = self.number.get() {
-            self.connection.line.moved(number);
+            self.connection.queue.moved(number);
         }
         if left <= LITTLE
             && let Some(task) = self.task.take()
@@ -102,15 +102,15 @@ impl Unsent {
         }
     }
 
-    /// The library has given up what was left: the stream was reset, or its connection is over.
+    /// The library has dropped the rest: the stream was reset, or its connection has ended.
     pub(super) fn lose(&self) {
         self.lost.set(true);
         self.give_up();
     }
 
-    fn leave_line(&self) {
+    fn leave_queue(&self) {
         if let Some(number) = self.number.take() {
-            self.connection.line.leave(number);
+            self.connection.queue.leave(number);
         }
     }
 
@@ -121,12 +121,12 @@ impl Unsent {
     }
 
     fn give_up(&self) {
-        self.leave_line();
+        self.leave_queue();
         let Some(mut exchange) = self.exchange.take() else { return };
         if self.too_slow.get() || matches!(self.connection.ended.get(), Some(ConnectionEnd::Slow | ConnectionEnd::Late))
         {
             exchange.tap.end(End::Rejected(ErrorType::ClientTimeout));
         }
-        // Else the tap knows: the process has no more time, or the client has left.
+        // Otherwise the tap reports the reason on drop: the process was killed, or the client left.
     }
 }

@@ -16,7 +16,7 @@ const MAX_BODY: usize = 1024;
 ///
 /// # Errors
 /// When it does not answer.
-pub async fn look(monitor: &Monitor) -> Result<Option<Inventory>, ProbeFailure> {
+pub async fn probe_once(monitor: &Monitor) -> Result<Option<Inventory>, ProbeFailure> {
     let limits = FetchLimits { time: monitor.pace.probe_limit, body: MAX_BODY };
     match fetch(&monitor.dialer, &monitor.host(), (Method::HEAD, "/"), limits).await {
         Ok(_) | Err(FetchError::TooLarge) => Ok(recognise(monitor, Runtime::Unknown, true).await),
