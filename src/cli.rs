@@ -3,6 +3,7 @@
 //! Every setting is kept as text: [`crate::config`] decides which settings have a flag, what a value means and whether
 //! it is allowed, and can name the origin of an invalid value.
 
+mod history;
 mod pages;
 
 use std::collections::HashMap;
@@ -12,6 +13,7 @@ use std::sync::LazyLock;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
 pub use clap_complete::Shell;
+pub use history::HistoryTask;
 pub use pages::{completions, manual};
 
 /// Version of the program.
@@ -54,7 +56,7 @@ pub struct Flag {
 }
 
 /// What the process was asked to do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Task {
     /// Serve until a signal ends it.
     #[default]
@@ -67,6 +69,8 @@ pub enum Task {
     Health,
     /// Examine the program and what it needs.
     Doctor,
+    /// Look at the history, or work on its files.
+    History(HistoryTask),
     /// Print the completions for a shell.
     Completions(Shell),
     /// Print the manual page.
@@ -116,6 +120,7 @@ fn task(matches: &ArgMatches) -> Task {
     match matches.subcommand() {
         Some(("health", _)) => Task::Health,
         Some(("doctor", _)) => Task::Doctor,
+        Some(("history", matches)) => Task::History(history::task(matches)),
         Some(("completions", matches)) => {
             Task::Completions(*matches.get_one::<Shell>("shell").expect("clap requires it"))
         }
@@ -153,6 +158,7 @@ pub fn command(flags: &[Flag]) -> Command {
             "doctor",
             "Look for faults in the program, its settings and what it needs, and say what to do",
         ))
+        .subcommand(history::command())
         .subcommand(command("completions", "Print the completions for a shell").arg(shell))
         .subcommand(command("man", "Print the manual page"))
         .disable_help_subcommand(true)
@@ -174,7 +180,7 @@ fn argument(flag: &Flag) -> Arg {
 mod tests {
     use std::path::Path;
 
-    use super::{AFTER_HELP, Cli, REVISION, Shell, Task, VERSION, command, completions, manual};
+    use super::{AFTER_HELP, Cli, HistoryTask, REVISION, Shell, Task, VERSION, command, completions, manual};
     use crate::config::flags;
 
     #[test]
@@ -202,6 +208,8 @@ mod tests {
         assert_eq!(parse(&[]).task, Task::Serve);
         assert_eq!(parse(&["--check-config"]).task, Task::CheckConfig);
         assert_eq!(parse(&["completions", "zsh"]).task, Task::Completions(Shell::Zsh));
+        assert_eq!(parse(&["history", "status", "--data-dir=d"]).task, Task::History(HistoryTask::Status));
+        assert!(Cli::try_parse_from(&flags(), ["inferometer", "history"]).is_err(), "what of it");
         assert!(Cli::try_parse_from(&flags(), ["inferometer", "completions"]).is_err(), "for which shell");
         assert!(Cli::try_parse_from(&flags(), ["inferometer", "helth"]).is_err(), "no command");
     }
@@ -214,7 +222,13 @@ mod tests {
         let command = command(&flags());
         let options = command.get_arguments().filter_map(|option| option.get_long());
         let names: Vec<_> = options.map(|name| format!("--{name}")).collect();
-        let commands = command.get_subcommands().map(|command| command.get_name().to_owned());
+        let commands = command.get_subcommands();
+        let all = commands.flat_map(|command| std::iter::once(command).chain(command.get_subcommands()));
+        let commands = all.flat_map(|command| {
+            let own = command.get_arguments().filter(|option| !option.is_global_set());
+            let own = own.filter_map(|option| option.get_long()).map(|name| format!("--{name}"));
+            std::iter::once(command.get_name().to_owned()).chain(own)
+        });
         for name in names.into_iter().chain(commands) {
             assert!(script.contains(&name) && page.contains(&name), "{name}");
         }

@@ -50,6 +50,7 @@ pub mod sketch;
 pub mod state;
 mod store;
 mod thinning;
+pub mod timestamp;
 pub mod tops;
 pub mod units;
 mod writer;

@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     let flags = config::flags();
     let cli = Cli::parse(&flags);
     if cli.task != Task::Serve {
-        return print(&command::run(cli.task, &flags, || resolve(&cli)));
+        return print(&command::run(&cli.task, &flags, || resolve(&cli)));
     }
     match load(&cli) {
         Ok((config, material)) => run(cli, config, material),

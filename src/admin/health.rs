@@ -1,12 +1,14 @@
 //! The JSON of `/health`.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use super::parts::Parts;
 use crate::backend::monitor::Monitor;
 use crate::backend::status::ProbeState;
+use crate::history::query::kept::Kept;
+use crate::history::readers::Readers;
 use crate::history::state::{Activity, HistoryHealth};
 
 #[derive(Serialize)]
@@ -36,6 +38,21 @@ struct HistoryStatus {
     oldest: Option<f64>,
     /// Of all files.
     bytes: u64,
+    /// What the files have; `null` where there are none, or they could not be read in time.
+    kept: Option<KeptFiles>,
+}
+
+/// Times are seconds since the epoch, and `null` where nothing of the kind is kept.
+#[derive(Serialize)]
+struct KeptFiles {
+    /// Days that have a file of exchanges.
+    days: usize,
+    oldest: Option<f64>,
+    newest: Option<f64>,
+    /// The beginning of the first minute that has sums.
+    minutes_from: Option<f64>,
+    /// The beginning of the first hour that has sums.
+    hours_from: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -56,8 +73,17 @@ struct BackendHealth<'a> {
     probe_seconds: Option<f64>,
 }
 
+/// How long what is kept may be waited for: readers may be busy, and the rest is known at once.
+const KEPT: Duration = Duration::from_millis(500);
+
+/// What the files of the history have; `None` where that is not known in time.
+pub(super) async fn kept(readers: Option<&Readers>) -> Option<Kept> {
+    let asked = readers?.ask(|reading| reading.kept());
+    tokio::time::timeout(KEPT, asked).await.ok()?.ok()?.ok().filter(|kept| !kept.is_empty())
+}
+
 /// The body of `/health`. The status code is 200 whatever it says: it is the process's health, not the backends'.
-pub(super) fn json(parts: &Parts, last_scrape: Option<Instant>, now: Instant) -> Vec<u8> {
+pub(super) fn json(parts: &Parts, last_scrape: Option<Instant>, kept: Option<&Kept>, now: Instant) -> Vec<u8> {
     let health = Health {
         status: parts.readiness.state().as_str(),
         version: parts.version,
@@ -66,7 +92,7 @@ pub(super) fn json(parts: &Parts, last_scrape: Option<Instant>, now: Instant) ->
         in_flight: parts.in_flight.count(),
         last_scrape_seconds: last_scrape.map(|at| now.saturating_duration_since(at).as_secs_f64()),
         backends: parts.backends.iter().map(|monitor| backend(monitor, now)).collect(),
-        history: history(&parts.history.health()),
+        history: history(&parts.history.health(), kept),
     };
     serde_json::to_vec(&health).expect("strings, numbers and lists only")
 }
@@ -88,7 +114,8 @@ fn backend(monitor: &Monitor, now: Instant) -> BackendHealth<'_> {
     }
 }
 
-fn history(health: &HistoryHealth) -> HistoryStatus {
+fn history(health: &HistoryHealth, kept: Option<&Kept>) -> HistoryStatus {
+    let seconds = |millis: Option<i64>| millis.map(|millis| millis as f64 / 1e3);
     HistoryStatus {
         status: health.activity.as_str(),
         reason: match &health.activity {
@@ -96,7 +123,14 @@ fn history(health: &HistoryHealth) -> HistoryStatus {
             Activity::Off | Activity::Opening | Activity::Writing => None,
         },
         lost: health.lost(),
-        oldest: health.oldest.map(|millis| millis as f64 / 1e3),
+        oldest: seconds(health.oldest),
         bytes: health.bytes,
+        kept: kept.map(|kept| KeptFiles {
+            days: kept.days,
+            oldest: seconds(kept.oldest),
+            newest: seconds(kept.newest),
+            minutes_from: seconds(kept.minutes_from),
+            hours_from: seconds(kept.hours_from),
+        }),
     }
 }

@@ -9,6 +9,7 @@ use super::negotiate::ExpositionFormat;
 use super::ready::Readiness;
 use crate::backend::monitor::Monitor;
 use crate::history::in_flight::InFlight;
+use crate::history::readers::Readers;
 use crate::history::state::HistoryState;
 
 /// Writes every metric. May block; called on a thread of its own.
@@ -38,4 +39,6 @@ pub struct Parts {
     pub in_flight: InFlight,
     /// How the history is doing.
     pub history: Arc<HistoryState>,
+    /// Answer questions to the history; `None` where nothing is kept.
+    pub readers: Option<Readers>,
 }

@@ -66,7 +66,9 @@ impl Site {
             Resource::Ready => self.ready(),
             Resource::Metrics => self.metrics(request.headers(), guard).await,
             Resource::Health => {
-                answer(StatusCode::OK, JSON, health::json(&self.parts, self.scrapes.last_served(), Instant::now()))
+                let kept = health::kept(self.parts.readers.as_ref()).await;
+                let last_scrape = self.scrapes.last_served();
+                answer(StatusCode::OK, JSON, health::json(&self.parts, last_scrape, kept.as_ref(), Instant::now()))
             }
             Resource::Page => answer::html(page::html(&self.parts, self.own, Instant::now())),
         }

@@ -52,6 +52,7 @@ async fn guarded(metrics: Encode, access: Access) -> Admin {
         backends: vec![backend.clone()],
         in_flight: in_flight.clone(),
         history: Arc::default(),
+        readers: None,
     };
     let (stop, stopped) = watch::channel(false);
     let server = tokio::spawn(serve(listener, parts, stopped));

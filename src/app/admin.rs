@@ -36,6 +36,7 @@ pub(super) fn serve(
         backends: components.monitors.clone(),
         in_flight: components.in_flight.clone(),
         history: components.history.state(),
+        readers: components.readers.clone(),
     };
     tokio::spawn(admin::serve(listener, parts, stop))
 }

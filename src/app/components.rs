@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::exchange::residency::Residency;
 use crate::history::History;
 use crate::history::in_flight::InFlight;
+use crate::history::readers::Readers;
 use crate::logs::access::AccessLog;
 use crate::metrics::Metrics;
 
@@ -22,6 +23,8 @@ pub(super) struct Components {
     pub(super) residency: Arc<Residency>,
     pub(super) in_flight: InFlight,
     pub(super) history: History,
+    /// `None` where nothing is kept.
+    pub(super) readers: Option<Readers>,
     pub(super) access_log: AccessLog,
     pub(super) readiness: Arc<Readiness>,
 }
@@ -38,6 +41,7 @@ impl Components {
             residency: Arc::default(),
             in_flight: InFlight::default(),
             history,
+            readers: history::readers(config)?,
             access_log: AccessLog::new(config.access_log),
             readiness: Arc::default(),
             catalogue,

@@ -48,8 +48,7 @@ fn write_manual(command: Command, page: &mut Vec<u8>) -> io::Result<()> {
     let mut commands = Roff::new();
     commands.control("SH", ["COMMANDS"]);
     for subcommand in command.get_subcommands() {
-        let about = subcommand.get_about().map(ToString::to_string).unwrap_or_default();
-        commands.control("TP", []).text([bold(subcommand.get_name())]).text([roman(about)]);
+        describe(subcommand, "", &mut commands);
     }
     let man = clap_mangen::Man::new(command);
     man.render_title(page)?;
@@ -65,4 +64,24 @@ fn write_manual(command: Command, page: &mut Vec<u8>) -> io::Result<()> {
     }
     sections.to_writer(page)?;
     man.render_version_section(page)
+}
+
+/// A command with its own options, then those of which it is the first word.
+fn describe(command: &Command, before: &str, page: &mut Roff) {
+    let name = format!("{before}{}", command.get_name());
+    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+    if command.has_subcommands() {
+        let before = format!("{name} ");
+        command.get_subcommands().for_each(|subcommand| describe(subcommand, &before, page));
+        return;
+    }
+    page.control("TP", []).text([bold(name)]).text([roman(about)]);
+    // Settings, which every command takes, have a section of their own.
+    for option in command.get_arguments().filter(|option| !option.is_global_set()) {
+        let Some(help) = option.get_help().filter(|_| !option.is_hide_set()) else { continue };
+        let value = option.get_value_names().unwrap_or_default().join(" ");
+        let flag = option.get_long().map(|long| format!("--{long} ")).unwrap_or_default();
+        page.control("RS", []).control("TP", []);
+        page.text([bold(flag + &value)]).text([roman(help.to_string())]).control("RE", []);
+    }
 }

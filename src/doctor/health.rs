@@ -34,3 +34,26 @@ pub async fn check(admin: SocketAddr, tls: bool) -> Result<String, String> {
         }),
     }
 }
+
+/// How the history of the running program does, as `/health` says: one line.
+///
+/// # Errors
+/// When nothing is known of it: the program does not run, or wants a password.
+pub async fn history(admin: SocketAddr, tls: bool) -> Result<String, String> {
+    let listener = Listener::new(admin, tls);
+    let url = listener.url();
+    let answer = match listener.get("/health").await {
+        Ok(answer) if answer.status == StatusCode::OK => answer,
+        Ok(answer) => return Err(format!("not known: {url}/health answers {}", answer.status)),
+        Err(_) => return Err(format!("none answers at {url}")),
+    };
+    let health: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let history = &health["history"];
+    let Some(status) = history["status"].as_str() else {
+        return Err(format!("not known: {url}/health says nothing of a history"));
+    };
+    let reason = history["reason"].as_str().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    let lost = history["lost"].as_u64().unwrap_or(0);
+    let said = format!("{status}{reason}").escape_debug().to_string();
+    Ok(format!("{said}, {lost} exchanges lost since its start, says {url}/health"))
+}

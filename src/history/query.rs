@@ -4,6 +4,7 @@
 //! the instant of its end.
 
 pub mod cover;
+pub mod kept;
 pub mod series;
 
 use std::sync::Arc;

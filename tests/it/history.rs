@@ -1,6 +1,7 @@
 //! What happened stays known: exchanges in the files of the history, and read back.
 
 mod canaries;
+mod commands;
 mod crash;
 mod exposed;
 mod faults;

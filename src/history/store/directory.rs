@@ -39,6 +39,12 @@ impl Directory {
         Self(data.join("history"))
     }
 
+    /// Its path.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// Creates it, with its parents, for this user alone.
     pub(super) fn create(&self) -> Result<(), StoreError> {
         let built = DirBuilder::new().recursive(true).mode(0o700).create(&self.0);

@@ -1,5 +1,6 @@
 //! All files, for reading: single exchanges here, what needs more in the files below.
 
+mod kept;
 mod machine;
 mod page;
 mod series;

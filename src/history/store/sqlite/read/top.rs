@@ -25,8 +25,10 @@ impl Reading {
         let (deadline, limit) = (self.deadline(), query.limit.min(MAX_PAGE));
         let Range { from, to } = query.range;
         // Whole hours by their lists; but the last, which its writer may not have added yet, by its rows.
-        let (first, last) =
-            (from.div_euclid(HOUR) * HOUR + if from % HOUR == 0 { 0 } else { HOUR }, to.min(self.newest()?));
+        let (first, last) = (
+            from.div_euclid(HOUR) * HOUR + if from % HOUR == 0 { 0 } else { HOUR },
+            to.min(self.last()?.map_or(0, RowId::millis)),
+        );
         let last = last.div_euclid(HOUR) * HOUR;
         let mut found = Vec::new();
         if query.filter == Filter::default() && first < last {
@@ -40,15 +42,6 @@ impl Reading {
         found.sort_by_key(|it: &Exchange| std::cmp::Reverse((query.by.value(&it.row), it.id)));
         found.truncate(limit);
         Ok(found)
-    }
-
-    /// When the newest exchange ended.
-    fn newest(&self) -> Result<i64, StoreError> {
-        let Some(day) = self.directory.days().last().copied() else { return Ok(0) };
-        let Some(open) = self.day(day, self.deadline())? else { return Ok(day.begin()) };
-        let last = open.connection.query_row("SELECT max(id) FROM exchanges", [], |row| row.get::<_, Option<i64>>(0));
-        let last = last.map_err(|error| StoreError::of(&error, &open.path))?;
-        Ok(last.map_or(day.begin(), |last| RowId(last).millis()))
     }
 
     /// The first exchanges of whole hours.

@@ -1,0 +1,19 @@
+//! `inferometer history …`.
+
+mod files;
+mod status;
+
+use super::report::CommandReport;
+use crate::cli::HistoryTask;
+use crate::config::Config;
+
+/// The exit code where a fault was found, or something could not be done.
+const FAILED: u8 = 1;
+
+/// Carries out a command on the history.
+pub(super) fn run(task: &HistoryTask, config: &Config) -> CommandReport {
+    let done = match task {
+        HistoryTask::Status => status::report(config),
+    };
+    done.unwrap_or_else(|error| CommandReport::failed(&error, FAILED))
+}

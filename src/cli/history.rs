@@ -1,0 +1,31 @@
+//! `inferometer history …`: what can be asked of the history's files, and done with them.
+//!
+//! Texts stay texts, as with all that is typed: [`crate::app`] decides what they mean.
+
+use clap::{ArgMatches, Command};
+
+/// What to do with the history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HistoryTask {
+    /// Say what is kept.
+    Status,
+}
+
+/// The command with its own commands, one of which is required.
+pub(super) fn command() -> Command {
+    let about = "Look at the history of exchanges, or work on its files";
+    Command::new("history")
+        .about(about)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+        .subcommand(Command::new("status").about("Say what is kept, since when, and how the running program does"))
+}
+
+/// What was asked for.
+pub(super) fn task(matches: &ArgMatches) -> HistoryTask {
+    match matches.subcommand() {
+        Some(("status", _)) => HistoryTask::Status,
+        _ => unreachable!("clap requires one of the commands"),
+    }
+}
