@@ -102,7 +102,7 @@ impl Acceptor {
             let has_room = self.has_room();
             tokio::select! {
                 _ = life.wait_for(|now| *now != Life::Running) => return Ok(()),
-                Some(tell) = self.wanted.recv() => drop(tell.send(self.make_room_for_all())),
+                Some(tell) = self.wanted.recv() => drop(tell.send(self.make_room())),
                 () = tokio::time::sleep(BACK_OFF), if !has_room => {}
                 ready = listener.readable(), if has_room => {
                     let mut ready = ready?;
@@ -151,9 +151,8 @@ impl Acceptor {
         }
         let (mut ticket, taken) = Ticket::take(&self.served);
         self.short &= taken > self.most - self.most / 8;
-        let excess = taken.saturating_sub(self.most);
         // Connections of this batch can be closed for each other only after their workers have them.
-        let over_limit = !(self.make_room(excess) || (self.hand_over() && self.make_room(excess)));
+        let over_limit = taken > self.most && !(self.make_room() || (self.hand_over() && self.make_room()));
         if over_limit {
             (ticket, _) = Ticket::take(&self.refused);
         }
@@ -191,11 +190,9 @@ impl Acceptor {
 
     /// Asks the connections that have been idle longest to close, as many as are above the limit. False where too few
     /// are idle.
-    fn make_room(&mut self, excess: u64) -> bool {
-        if excess == 0 {
-            return true;
-        }
-        if !std::mem::replace(&mut self.short, true) {
+    fn make_room(&mut self) -> bool {
+        let excess = || self.served.load(Relaxed).saturating_sub(self.most);
+        if excess() > 0 && !std::mem::replace(&mut self.short, true) {
             tracing::warn!(
                 max_connections = self.most,
                 "as many connections as are allowed: idle ones are closed for new ones, and where none is idle new ones \
@@ -204,11 +201,6 @@ impl Acceptor {
         }
         let clients = &self.clients;
         self.slots.make_room(excess, |slot| wake(clients, slot))
-    }
-
-    /// [`Acceptor::make_room`] for all that is above the limit now.
-    fn make_room_for_all(&mut self) -> bool {
-        self.make_room(self.served.load(Relaxed).saturating_sub(self.most))
     }
 
     /// After a failed accept: asks idle connections to close if the system is out of descriptors or memory. Returns the
@@ -225,7 +217,7 @@ impl Acceptor {
         }
         if exhausted {
             let clients = &self.clients;
-            self.slots.make_room(RELIEF, |slot| wake(clients, slot));
+            self.slots.make_room(|| RELIEF, |slot| wake(clients, slot));
         }
         Some(pause)
     }

@@ -150,19 +150,41 @@ impl Slots {
         !self.longest.is_empty()
     }
 
-    /// Ensures that at least `needed` connections are about to close, calling `ask` for those not asked before. False
-    /// where too few are idle.
-    pub(super) fn make_room(&mut self, needed: u64, mut ask: impl FnMut(&Slot)) -> bool {
-        self.leaving.retain(|slot| slot.is_leaving());
-        while (self.leaving.len() as u64) < needed {
-            self.find_longest();
-            let Some((since, slot)) = self.longest.pop_front() else { return false };
-            if slot.ask_to_leave(since) {
+    /// Ensures that as many connections are about to close as are above the limit, calling `ask` for those not asked
+    /// before. False where too few are idle.
+    ///
+    /// Connections end while this runs. They are no longer about to close, so `excess`, which counted them, is called
+    /// again before this gives up.
+    pub(super) fn make_room(&mut self, excess: impl Fn() -> u64, mut ask: impl FnMut(&Slot)) -> bool {
+        let mut needed = excess();
+        loop {
+            self.leaving.retain(|slot| slot.is_leaving());
+            while (self.leaving.len() as u64) < needed
+                && let Some(slot) = self.next_to_ask()
+            {
                 ask(&slot);
                 self.leaving.push(slot);
             }
+            if self.leaving.len() as u64 >= needed {
+                return true;
+            }
+            let now = excess();
+            if now >= needed {
+                return false;
+            }
+            needed = now;
         }
-        true
+    }
+
+    /// Asks the one that has been idle longest to close.
+    fn next_to_ask(&mut self) -> Option<Arc<Slot>> {
+        loop {
+            self.find_longest();
+            let (since, slot) = self.longest.pop_front()?;
+            if slot.ask_to_leave(since) {
+                return Some(slot);
+            }
+        }
     }
 
     /// Puts the connection that has been idle longest at the front of `longest`. One that becomes idle later belongs
@@ -209,7 +231,7 @@ mod tests {
     /// Which connections are asked to close when so many have to.
     fn asked(slots: &mut Slots, needed: u64) -> (Vec<u64>, bool) {
         let mut asked = Vec::new();
-        let enough = slots.make_room(needed, |slot| asked.push(slot.number - 1));
+        let enough = slots.make_room(|| needed, |slot| asked.push(slot.number - 1));
         (asked, enough)
     }
 
@@ -238,12 +260,28 @@ mod tests {
     }
 
     #[test]
+    fn what_ends_while_room_is_made_needs_none() {
+        let (mut slots, mut seats, _) = accepted(5);
+        let busy = seats.pop().expect("the fifth");
+        busy.begin();
+        let seats = std::cell::RefCell::new(seats);
+        // As many as are left are in excess, of which most end before anybody looks at them.
+        let excess = || {
+            let mut left = seats.borrow_mut();
+            let now = left.len();
+            left.drain(..now.min(3));
+            now as u64
+        };
+        assert!(slots.make_room(excess, |slot| assert_eq!(slot.number, 4)));
+    }
+
+    #[test]
     fn ended_connections_leave_nothing_and_looking_for_the_longest_is_shared() {
         let (mut slots, seats, _) = accepted(10_000);
         let mut looks = 0;
         for needed in 1..=5_000 {
             let known = slots.longest.len();
-            assert!(slots.make_room(needed, |slot| assert_eq!(slot.number, needed)));
+            assert!(slots.make_room(|| needed, |slot| assert_eq!(slot.number, needed)));
             looks += if slots.longest.len() > known { slots.all.len() } else { 0 };
         }
         println!("{} looks at a slot for each connection that closes", looks / 5_000);
