@@ -54,6 +54,14 @@ impl Client {
         bytes
     }
 
+    /// Whether anything lies unread, the end included.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.stream.set_nonblocking(true).expect("it can be changed");
+        let unread = self.stream.peek(&mut [0]).is_ok();
+        self.stream.set_nonblocking(false).expect("it can be changed");
+        unread
+    }
+
     pub(crate) fn half_close(&mut self) {
         self.stream.shutdown(Shutdown::Write).expect("shutdown");
     }
