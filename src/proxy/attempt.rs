@@ -50,7 +50,7 @@ impl Attempt {
     /// The answer for the client where there is no connection to be had.
     pub(super) async fn begin(worker: Rc<Worker>, polls: Rc<Polls>, forward: &mut Forward) -> Result<Self, Answer> {
         let pool = worker.thread.pools.of(forward.member());
-        let upstream = match pool.take(polls.begun(), forward.request.repeatable, worker.thread.heard()) {
+        let upstream = match pool.take(polls.begun(), forward.request.repeatable) {
             Some(upstream) => upstream,
             None => {
                 let upstream = Box::pin(connect(worker.clone(), forward.member().clone())).await?;

@@ -24,10 +24,6 @@ const SWEEP_BATCH: usize = 32;
 /// a request that crosses the backend's close would be lost.
 const CHECK_AFTER: Duration = Duration::from_millis(1);
 
-/// Within this time after the thread last polled its sockets a system call finds nothing new: a close takes longer to
-/// arrive.
-const FRESH: Duration = Duration::from_micros(50);
-
 /// For this long, a request that cannot be repeated is not sent over a connection that has carried an event stream:
 /// some servers close it after the last event although they announced `Keep-Alive` (cpp-httplib does where the handler
 /// of a stream returns false, as llama.cpp's does at its end: tools/server/server-http.cpp), and the close may be on
@@ -107,15 +103,13 @@ impl Pool {
         self.limit == limit
     }
 
-    /// Takes a connection that can be used at once. `repeatable` says whether the request may be sent again; `heard` is
-    /// when the thread last polled its sockets.
-    pub(super) fn take(&self, now: Instant, repeatable: bool, heard: Option<Instant>) -> Option<Box<Upstream>> {
+    /// Takes a connection that can be used at once. `repeatable` says whether the request may be sent again.
+    pub(super) fn take(&self, now: Instant, repeatable: bool) -> Option<Box<Upstream>> {
         let mut closed = false;
-        let up_to_date = heard.is_some_and(|heard| now.saturating_duration_since(heard) < FRESH);
         let taken = loop {
             let Some((since, mut upstream)) = self.pop(now, repeatable) else { break None };
             let idle = now.duration_since(since);
-            let open = upstream.is_quiet(idle >= CHECK_AFTER || !(repeatable || up_to_date));
+            let open = upstream.is_quiet(!repeatable || idle >= CHECK_AFTER);
             closed |= upstream.after_stream && !open;
             if open {
                 if upstream.after_stream && idle >= AFTER_STREAM {
@@ -232,7 +226,7 @@ mod tests {
         drop(backend);
         pool.drop_closed();
         assert_eq!(pool.idle.borrow().len(), 1);
-        assert!(pool.take(now + Duration::from_secs(3600), false, None).is_some());
+        assert!(pool.take(now + Duration::from_secs(3600), false).is_some());
     }
 
     #[tokio::test]
@@ -241,7 +235,7 @@ mod tests {
         let (pool, now) = (unswept(Some(limit)), Instant::now());
         let (idle, _backend) = connection().await;
         pool.put(idle, now);
-        assert!(pool.take(now + limit, true, None).is_none());
+        assert!(pool.take(now + limit, true).is_none());
         assert_eq!(pool.idle.borrow().len(), 1, "it is left to be closed in pieces");
     }
 
@@ -254,15 +248,15 @@ mod tests {
         };
         let (kept, _open) = connection().await;
         stream(kept);
-        assert!(pool.take(now, false, None).is_none(), "its end may be on its way");
-        assert!(pool.take(now + AFTER_STREAM, false, None).is_some(), "none came");
+        assert!(pool.take(now, false).is_none(), "its end may be on its way");
+        assert!(pool.take(now + AFTER_STREAM, false).is_some(), "none came");
         let (repeated, _open) = connection().await;
         stream(repeated);
-        assert!(pool.take(now, true, None).is_some(), "what can be repeated need not wait");
+        assert!(pool.take(now, true).is_some(), "what can be repeated need not wait");
         let (closed, backend) = connection().await;
         stream(closed);
         drop(backend);
-        assert!(pool.take(now + AFTER_STREAM, false, None).is_none(), "it was closed");
+        assert!(pool.take(now + AFTER_STREAM, false).is_none(), "it was closed");
     }
 
     /// Returns a connection after a stream, which the backend closes or not, and takes it later. Returns whether it was
@@ -274,7 +268,7 @@ mod tests {
         pool.put(near, now);
         let kept = !pool.idle.borrow().is_empty();
         let far = Some(far).filter(|_| !closes);
-        assert_eq!(pool.take(now + AFTER_STREAM, false, None).is_some(), kept && far.is_some());
+        assert_eq!(pool.take(now + AFTER_STREAM, false).is_some(), kept && far.is_some());
         kept
     }
 
@@ -312,7 +306,7 @@ mod tests {
             backend.push(far);
         }
         drop(backend);
-        assert!(pool.take(now + AFTER_STREAM, false, None).is_none(), "all were closed");
+        assert!(pool.take(now + AFTER_STREAM, false).is_none(), "all were closed");
         for _ in 0..100 {
             assert!(after_stream(&pool, false).await);
         }
@@ -324,29 +318,12 @@ mod tests {
         let now = Instant::now();
         let (kept, _open) = connection().await;
         pool.put(kept, now);
-        assert!(pool.take(now, false, None).is_some(), "an open one is used");
+        assert!(pool.take(now, false).is_some(), "an open one is used");
         let (closed, backend) = connection().await;
         pool.put(closed, now);
         // The thread gets no turn in which it could be notified.
         drop(backend);
-        assert!(pool.take(now, false, None).is_none(), "a closed one is not");
-    }
-
-    #[tokio::test]
-    async fn what_the_thread_has_heard_just_now_is_not_asked_for_again() {
-        let pool = unswept(None);
-        let now = Instant::now();
-        for (since, asks) in [(FRESH / 2, false), (FRESH, true)] {
-            let (kept, backend) = connection().await;
-            pool.put(kept, now + since);
-            // Closed since the thread was last notified: only a system call finds it.
-            drop(backend);
-            assert_eq!(pool.take(now + since, false, Some(now)).is_none(), asks, "{since:?}");
-        }
-        let (kept, backend) = connection().await;
-        pool.put(kept, now);
-        drop(backend);
-        assert!(pool.take(now + CHECK_AFTER, false, Some(now + CHECK_AFTER)).is_none(), "what was idle is asked about");
+        assert!(pool.take(now, false).is_none(), "a closed one is not");
     }
 
     #[tokio::test]

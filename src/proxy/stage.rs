@@ -72,7 +72,7 @@ pub(super) fn worker(at: SocketAddr, records: &Records) -> Rc<Worker> {
         heads: Arc::default(),
         lingering: Arc::default(),
     };
-    Worker::new(parts, watch::channel(Life::Running).1, Arc::default())
+    Worker::new(parts, watch::channel(Life::Running).1)
 }
 
 /// The admission of a connection within the limit.

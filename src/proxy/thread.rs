@@ -5,8 +5,6 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Poll, Waker};
 use std::thread::JoinHandle;
 
@@ -31,20 +29,17 @@ pub(super) fn spawn(
     clients: mpsc::UnboundedReceiver<WorkerMessage>,
 ) -> io::Result<JoinHandle<()>> {
     let (started, starting) = std::sync::mpsc::sync_channel(1);
-    let thread = std::thread::Builder::new().name(format!("proxy-{index}")).spawn(move || {
-        let woken = Arc::<AtomicBool>::default();
-        let wakes = woken.clone();
-        let mut builder = Builder::new_current_thread();
-        builder.enable_all().on_thread_unpark(move || wakes.store(true, Ordering::Relaxed));
-        match builder.build_local(LocalOptions::default()) {
-            Ok(runtime) => {
-                drop(started.send(Ok(())));
-                let settings = parts.settings.clone();
-                runtime.block_on(run(Worker::new(parts, life, woken), clients, settings));
-            }
-            Err(error) => drop(started.send(Err(error))),
-        }
-    })?;
+    let thread =
+        std::thread::Builder::new().name(format!("proxy-{index}")).spawn(
+            move || match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
+                Ok(runtime) => {
+                    drop(started.send(Ok(())));
+                    let settings = parts.settings.clone();
+                    runtime.block_on(run(Worker::new(parts, life), clients, settings));
+                }
+                Err(error) => drop(started.send(Err(error))),
+            },
+        )?;
     starting.recv().map_err(|_| io::Error::other("a proxy thread died while it started"))??;
     Ok(thread)
 }
@@ -57,7 +52,6 @@ async fn run(
 ) {
     let follower = tokio::task::spawn_local(follow_life(worker.clone()));
     while let Some(handed) = clients.recv().await {
-        worker.thread.miss_wake();
         match handed {
             WorkerMessage::Clients(batch) => {
                 if settings.has_changed().unwrap_or(false) {
@@ -119,7 +113,7 @@ impl TaskGuard {
             if !std::mem::replace(&mut known, true) {
                 self.worker.thread.tasks.borrow_mut().insert(self.number, Some(cx.waker().clone()));
             }
-            self.worker.thread.begin_poll(polls.begin());
+            self.worker.thread.decoding.begin_turn(polls.begin());
             let served = serving.as_mut().poll(cx);
             polls.end();
             if self.worker.life() == Life::Killed { Poll::Ready(()) } else { served }

@@ -4,9 +4,8 @@ use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
-use std::time::Instant;
 
 use hashbrown::HashMap;
 use http::StatusCode;
@@ -83,19 +82,10 @@ pub(super) struct Thread {
     pub(super) idle: Notify,
     /// What decoding copies of compressed bodies may cost.
     pub(super) decoding: Decoding,
-    /// Set when the thread has polled its sockets.
-    woken: Arc<AtomicBool>,
-    /// When the first task ran after that.
-    heard: Cell<Option<Instant>>,
 }
 
 impl Thread {
-    fn new(
-        settings: &Settings,
-        mut fleets: watch::Receiver<Arc<Fleet>>,
-        held_by_decoders: HeldByDecoders,
-        woken: Arc<AtomicBool>,
-    ) -> Self {
+    fn new(settings: &Settings, mut fleets: watch::Receiver<Arc<Fleet>>, held_by_decoders: HeldByDecoders) -> Self {
         let fleet = fleets.borrow_and_update().clone();
         Self {
             fleet: RefCell::new((fleet, fleets)),
@@ -106,8 +96,6 @@ impl Thread {
             life: Cell::new(Life::Running),
             tasks: RefCell::default(),
             idle: Notify::new(),
-            woken,
-            heard: Cell::default(),
         }
     }
 }
@@ -124,36 +112,16 @@ impl Thread {
         }
         fleet.choose()
     }
-
-    /// To be called when a connection's task begins a poll.
-    pub(super) fn begin_poll(&self, now: Instant) {
-        if self.woken.load(Ordering::Relaxed) {
-            self.woken.store(false, Ordering::Relaxed);
-            self.heard.set(Some(now));
-        }
-        self.decoding.begin_turn(now);
-    }
-
-    /// Ignores the latest poll of the sockets, as the thread first does something so long that their state may change.
-    pub(super) fn miss_wake(&self) {
-        self.woken.store(false, Ordering::Relaxed);
-    }
-
-    /// When the thread last polled its sockets; `None` is unknown.
-    pub(super) fn heard(&self) -> Option<Instant> {
-        self.heard.get()
-    }
 }
 
 impl Worker {
-    /// `woken` is set by the runtime whenever the thread has polled its sockets.
-    pub(super) fn new(parts: WorkerParts, life: watch::Receiver<Life>, woken: Arc<AtomicBool>) -> Rc<Self> {
+    pub(super) fn new(parts: WorkerParts, life: watch::Receiver<Life>) -> Rc<Self> {
         let WorkerParts { settings, shared, ids, connections, room, held_by_decoders, heads, lingering } = parts;
         let Shared { fleet, sink, tls, residency, names } = shared;
         let settings = settings.borrow().clone();
         let observe = exchange::ObservationContext { settings: settings.observe, residency, names };
         Rc::new(Self {
-            thread: Rc::new(Thread::new(&settings, fleet, held_by_decoders, woken)),
+            thread: Rc::new(Thread::new(&settings, fleet, held_by_decoders)),
             settings,
             tls,
             observe,

@@ -135,7 +135,7 @@ impl<F: Future> Future for Task<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
         let turn = &this.open.turn;
-        this.worker.thread.begin_poll(turn.polls.begin());
+        this.worker.thread.decoding.begin_turn(turn.polls.begin());
         let done = this.future.as_mut().poll(cx).is_ready();
         turn.polls.end();
         if done || turn.too_much.get() {
