@@ -1,10 +1,10 @@
 //! Which backend serves an exchange.
 //!
-//! A [`Fleet`] is a snapshot that never changes. Every exchange asks the current one when it begins, so a reload reaches
-//! clients that keep their connection too. The answer is a [`Lease`]: it counts the exchange on its backend until it is
-//! dropped. Today a fleet has one backend, and the choice is that one.
+//! A [`Fleet`] is an immutable snapshot. Each exchange reads the current one when it begins, so a reload also reaches
+//! clients that keep their connection. The choice is a [`Lease`], which counts the exchange as in flight on its backend
+//! until it is dropped. A fleet has one backend so far, and always chooses it.
 //!
-//! It knows neither clients nor bytes, and never dials.
+//! It knows nothing of clients and bytes, and never dials.
 
 mod member;
 mod policy;
@@ -20,13 +20,13 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// A fleet of one backend.
+    /// A fleet with this backend alone.
     #[must_use]
     pub fn of_one(member: Member) -> Self {
         Self { members: Box::new([Arc::new(member)]) }
     }
 
-    /// Its backends, in the order of the configuration.
+    /// The backends, in the order of the configuration.
     #[must_use]
     pub fn members(&self) -> &[Arc<Member>] {
         &self.members
@@ -39,7 +39,7 @@ impl Fleet {
         Lease::take(&self.members[index], reason)
     }
 
-    /// The same backends with other settings. What is in flight on each goes on being counted.
+    /// The same backends with other settings. Exchanges in flight stay counted.
     #[must_use]
     pub fn with(&self, settings: &crate::backend::Settings) -> Self {
         Self { members: self.members.iter().map(|member| Arc::new(member.with(settings.clone()))).collect() }

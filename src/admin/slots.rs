@@ -56,7 +56,7 @@ enum Step {
 type EvictionOrder = (bool, bool, Instant);
 
 impl Activity {
-    /// Of a connection that was accepted just now.
+    /// The activity of a connection that was just accepted.
     pub(super) fn accepted(client: IpAddr) -> Self {
         let state = ActivityState { step: Step::New(Instant::now()), is_authenticated: false, exposition: None };
         Self { client, state: Arc::new(Mutex::new(state)) }

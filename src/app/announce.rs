@@ -6,7 +6,8 @@ use super::material::Material;
 use crate::cli::VERSION;
 use crate::config::Config;
 
-/// Logs where clients go, where to look, and every warning. What the backend is, the first probe of it logs.
+/// Logs the addresses of the listeners and every warning about the configuration. The backend is logged by its first
+/// probe.
 pub(super) fn announce(config: &Config, material: &Material, clients: SocketAddr, admin: SocketAddr) {
     let scheme = |tls: bool| if tls { "https" } else { "http" };
     let looked_at = format!("{}://{admin}", scheme(material.admin.speaks_tls()));

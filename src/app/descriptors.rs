@@ -17,8 +17,8 @@ pub(super) fn raise_limit() -> Option<u64> {
 /// idle connections to the backend, the log and the machine's files.
 const RESERVED: u64 = 400;
 
-/// How many clients so many descriptors serve, at least 1: an exchange needs three, the client's socket, its duplicate
-/// and the backend's.
+/// How many clients can be served with this many descriptors, at least 1: an exchange needs three, for the client's
+/// socket, its duplicate and the backend's socket.
 pub(super) fn max_clients(descriptors: u64) -> u64 {
     ((descriptors - RESERVED.min(descriptors / 4)) / 3).max(1)
 }

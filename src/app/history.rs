@@ -9,8 +9,8 @@ use crate::history::readers::Readers;
 use crate::history::settings::{Engine, Settings};
 use crate::history::{Directory, History};
 
-/// Starts it in the configured directory, else where the environment says. A model has the name that the catalogue
-/// confirms.
+/// Starts it in the configured directory, or else in the environment's state directory. Models are named as the
+/// catalogue lists them.
 pub(super) fn start(config: &Config, catalogue: Arc<Catalogue>) -> io::Result<History> {
     let confirm = Box::new(move |backend: &_, dialect, name: &_| catalogue.label(backend, dialect, name));
     History::start(settings(config), confirm)

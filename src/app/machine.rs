@@ -10,7 +10,7 @@ use crate::host::gpu::Gpu;
 use crate::host::networks::Network;
 use crate::host::{Host, HostSnapshot};
 
-/// Has the history read the machine.
+/// Starts passing readings of the machine to the history.
 pub(super) fn watch(history: &History, host: Arc<Host>) {
     let node = host.snapshot(Instant::now()).node;
     let traffic = Cell::new(None);

@@ -37,7 +37,7 @@ pub enum DialError {
     Dns(io::Error),
     /// The TLS handshake failed.
     Tls(Fault),
-    /// The local system has no descriptor, port or memory left, which says nothing about the backend.
+    /// The local system has no descriptor, port or memory left: nothing is known about the backend.
     Exhausted(io::Error),
     /// Anything else, such as no route.
     Other(io::Error),

@@ -41,7 +41,7 @@ pub struct FetchedResponse {
 }
 
 impl FetchedResponse {
-    /// The backend's time, to the second; `None` where it does not tell.
+    /// The backend's time, to the second; `None` where it sends none.
     #[must_use]
     pub fn date(&self) -> Option<SystemTime> {
         times::parse_http(self.headers.get(header::DATE)?.to_str().ok()?)

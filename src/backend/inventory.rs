@@ -107,7 +107,7 @@ pub struct Inventory {
     pub resident: Option<Vec<Resident>>,
     /// `resident` comes from polling `/api/ps`.
     pub polled: bool,
-    /// When `resident` was polled, by the backend's clock, to the second; `None` where it does not tell.
+    /// When `resident` was polled, by the backend's clock, to the second; `None` where it sends no time.
     pub polled_at: Option<SystemTime>,
 }
 

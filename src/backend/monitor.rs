@@ -56,7 +56,7 @@ pub struct Monitor {
     pub(super) pace: Pace,
     /// The `Host` of the monitoring's requests.
     host: RwLock<HeaderValue>,
-    /// Notified when it answers after it did not.
+    /// Notified when it answers after it was down.
     pub(super) came_up: Notify,
     /// Notified when the models in memory have probably changed.
     pub(super) poll_requested: Notify,

@@ -38,7 +38,7 @@ async fn probe(monitor: &Monitor, report: &dyn Report) {
     let now = Instant::now();
     let took = now.duration_since(began);
     let found = match answer {
-        // It says nothing about the backend.
+        // The failure is local, so the backend's state is unknown.
         Err(FetchError::Dial(DialError::Exhausted(_))) => return,
         Ok(_) | Err(FetchError::TooLarge) => Ok(()),
         Err(error) => Err(failure(&error)),

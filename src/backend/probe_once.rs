@@ -1,4 +1,4 @@
-//! One look at a backend, apart from its monitoring.
+//! A single probe of a backend, outside of its monitoring.
 
 use http::Method;
 
@@ -12,7 +12,8 @@ use super::status::ProbeFailure;
 /// The size limit of the probe's body in bytes; a response to `HEAD` has none.
 const MAX_BODY: usize = 1024;
 
-/// Whether it answers, and what it is; `Ok(None)` where it answers and lists no models. It wakes and loads nothing.
+/// Probes and recognises a backend. `Ok(None)` where it answers and lists no models. No request wakes it or loads a
+/// model.
 ///
 /// # Errors
 /// When it does not answer.

@@ -153,7 +153,7 @@ pub(super) async fn read_sleep_state(monitor: &Monitor) -> SleepState {
 }
 
 /// vLLM states the context length of what it serves. The router of vLLM's production stack lists the models of all its
-/// servers without, and its `/version` is its own; `SGLang`'s router hands on the listing of one server and has no
+/// servers without it, and its `/version` is its own; `SGLang`'s router forwards the listing of one server and has no
 /// `/version`.
 async fn read_vllm(monitor: &Monitor, served: Option<Vec<ServedModel>>) -> Option<Inventory> {
     let has_context = served.iter().flatten().any(|served| served.context.is_some());
@@ -189,10 +189,10 @@ enum RoutedServers {
     Known(Vec<RoutedServer>),
 }
 
-/// What is known of all servers behind `SGLang`'s router, which forwards requests for the models, the version and the
-/// like to any one of them: with several, such an answer holds for one. Only the names of models are taken, from the
-/// router itself, and the server software where none of them is known to be another. `servers` is empty where they are
-/// unknown.
+/// Combines what is known of the servers behind `SGLang`'s router. The router forwards requests for models, version and
+/// the like to any one of them, so with several servers such an answer holds for one only. Kept are the names of
+/// models, from the router itself, and the server software unless a server is known to run another. `servers` is empty
+/// where they are unknown.
 fn behind_a_router(answer: Recognised, servers: Vec<RoutedServer>) -> Option<Inventory> {
     let is_other = |runtime: &str| !runtime.eq_ignore_ascii_case(answer.runtime.as_str());
     let is_mixed = servers.iter().any(|server| server.runtime.as_deref().is_some_and(is_other));
@@ -215,8 +215,8 @@ fn behind_a_router(answer: Recognised, servers: Vec<RoutedServer>) -> Option<Inv
     all.map(|all| Inventory { resident: all.resident.filter(|_| !is_partial), is_partial, ..all })
 }
 
-/// A router answers `/workers`, in older versions `/list_workers`, unless it wants a key for them: it wants none for the
-/// listing of models.
+/// The router answers `/workers`, in older versions `/list_workers`, unless it requires a key for them; it requires
+/// none for the listing of models.
 async fn read_routed_servers(monitor: &Monitor) -> RoutedServers {
     for path in ["/workers", "/list_workers"] {
         let Some(answer) = ask(monitor, path, MAX_RESPONSE).await else { return RoutedServers::Unknown };

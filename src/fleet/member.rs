@@ -1,4 +1,4 @@
-//! One backend of a fleet, and an exchange's hold on it.
+//! One backend of a fleet, and the lease that an exchange holds on it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,20 +10,20 @@ use crate::exchange::placement::PlacementReason;
 /// A backend with everything that an exchange needs of it.
 #[derive(Debug)]
 pub struct Member {
-    /// What it is called, and where it is.
+    /// Its name and address.
     pub backend: Backend,
-    /// How it is spoken to.
+    /// The settings for requests to it.
     pub settings: Settings,
     /// Opens connections to it.
     pub dialer: Arc<Dialer>,
-    /// Host and port as a `Host` field has them.
+    /// Host and port in the form of a `Host` field.
     pub authority: Box<str>,
-    /// Exchanges on it now; it survives a change of the settings.
+    /// Exchanges in flight on it. Shared by the members that a change of settings creates.
     in_flight: Arc<AtomicU64>,
 }
 
 impl Member {
-    /// With nothing in flight.
+    /// A member with no exchange in flight.
     #[must_use]
     pub fn new(backend: Backend, settings: Settings, dialer: Arc<Dialer>) -> Self {
         let authority = backend.address.authority().into();
@@ -40,20 +40,20 @@ impl Member {
         }
     }
 
-    /// Exchanges that were placed on it and have not ended.
+    /// Exchanges placed on it that have not ended.
     #[must_use]
     pub fn in_flight(&self) -> u64 {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Whether both are the same backend, whatever its settings.
+    /// Whether both are the same backend, regardless of settings.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.in_flight, &other.in_flight)
     }
 }
 
-/// One exchange's place on a backend. Dropping it gives the place back.
+/// Counts one exchange as in flight on a backend until it is dropped.
 #[derive(Debug)]
 pub struct Lease {
     member: Arc<Member>,

@@ -134,7 +134,7 @@ impl MemoryLease {
         Self { budget: budget.clone(), bytes: 0 }
     }
 
-    /// Leases at least so many bytes in all. Returns false, and changes nothing, where a limit forbids it.
+    /// Leases at least this many bytes in all. Returns false, and changes nothing, where a limit forbids it.
     pub(super) fn grow_to(&mut self, bytes: u64) -> bool {
         if bytes <= self.bytes {
             return true;

@@ -25,7 +25,7 @@ pub(crate) trait DialectParser: Visit<Self::Field> {
     /// The marker `[DONE]` came in place of an object.
     fn done_marker(&mut self, emit: &mut impl FnMut(Event<'_>));
 
-    /// Whether the object that was just read can only be part of a stream, whatever the head declares. Asked before
+    /// Whether the object that was just read can only be part of a stream, whatever the head declares. Called before
     /// [`DialectParser::element`].
     fn is_part(&self) -> bool;
 

@@ -77,7 +77,7 @@ impl Source {
 /// Token counts as a backend states them, for the whole exchange.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// These counts are the final report; otherwise they are cumulative counts of a stream that goes on.
+    /// These counts are the final report; otherwise they are cumulative counts, and the stream continues.
     pub last: bool,
     /// Prompt tokens in all, cached ones included.
     pub prompt: Option<u64>,

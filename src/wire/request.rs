@@ -68,7 +68,7 @@ pub struct LoadOptions {
 }
 
 impl LoadOptions {
-    /// Only a context of so many tokens.
+    /// Only a context of this length, in tokens.
     #[must_use]
     pub const fn with_context(tokens: u64) -> Self {
         Self { context: Some(tokens), others: 0 }

@@ -27,7 +27,7 @@ pub(crate) fn folded(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// The folded name of a model of Ollama's cloud without the suffix that says so, under which the cloud itself answers.
+/// The folded name of a model of Ollama's cloud without its cloud suffix, the name by which the cloud itself answers.
 /// `None` for other models.
 #[must_use]
 pub(crate) fn cloud_base(folded: &str) -> Option<&str> {

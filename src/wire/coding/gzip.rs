@@ -23,11 +23,11 @@ pub(super) struct Gzip {
 
 #[derive(Clone, Copy, Debug)]
 enum MemberState {
-    /// In the ten bytes that every member begins with; so many have been read.
+    /// In the ten bytes that every member begins with; holds how many have been read.
     Fixed(u8),
     /// In the length of the extra field: bytes read of it, and their value.
     ExtraLength(u8, u16),
-    /// So many bytes to skip, and the part that they belong to.
+    /// Bytes still to skip, and the part that they belong to.
     Skip(u16, MemberPart),
     /// Inside a name or comment, which ends with a zero byte.
     Text(MemberPart),
@@ -137,7 +137,7 @@ impl Gzip {
 /// A body in `deflate`.
 #[derive(Default)]
 pub(super) struct Deflate {
-    /// The first byte; with the second it tells whether there is a zlib header.
+    /// The first byte, kept until the second shows whether there is a zlib header.
     first: Option<u8>,
     inflate: Option<Inflate>,
     ended: bool,

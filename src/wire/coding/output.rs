@@ -67,7 +67,7 @@ impl Output<'_> {
         left.map(|_| ()).ok_or(DecodeError::OverBudget)
     }
 
-    /// Records that the decoder holds so many bytes now.
+    /// Records how many bytes the decoder holds now.
     pub(super) fn hold(&mut self, bytes: u64) -> Result<(), DecodeError> {
         let granted = bytes <= self.max_memory && self.lease.grow_to(bytes);
         granted.then_some(()).ok_or(DecodeError::OverBudget)

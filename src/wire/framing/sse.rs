@@ -2,8 +2,7 @@
 //!
 //! Lines end in LF, CR or CRLF. An event is emitted at its blank line: with CRLF at the CR, without waiting for the LF.
 //! Comments, pings and fields of other names are ignored, except `error`, in which llama.cpp sent its errors until
-//! autumn
-//! 2025.
+//! autumn 2025.
 
 use super::elements::{Elements, Out};
 use crate::wire::dialect::{DialectParser, Element};

@@ -7,7 +7,7 @@ use crate::wire::event::Defect;
 /// 2^53, above which a double no longer holds every whole number. Numbers from here on are defects.
 const LIMIT: f64 = 9_007_199_254_740_992.0;
 
-/// A number of so many digits is always below the limit.
+/// Most digits of a number that is certainly below the limit.
 const SAFE_DIGITS: usize = 15;
 
 /// The wanted value in a number or word. `None` for `null`, and where only strings are wanted to be measured.

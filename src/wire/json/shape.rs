@@ -62,7 +62,7 @@ type GapContents = Vec<Box<[u8]>>;
 #[derive(Debug)]
 enum RecordedVisit<F> {
     Value(F, Value<'static>),
-    /// The next so many bytes of the texts.
+    /// The next bytes of the texts, with their number.
     Text(F, usize),
     /// The content of the gap with this index.
     Gap(usize),
