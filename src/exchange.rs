@@ -10,6 +10,7 @@
 
 mod answer;
 mod end;
+mod model;
 pub mod names;
 pub mod outcome;
 pub mod placement;
@@ -52,11 +53,10 @@ use sink::{AnySink, TokenFrame, Watch};
 use timeline::Timeline;
 
 use crate::wire::budget::DecodeBudget;
-use crate::wire::event::{Defect, FinishReason};
+use crate::wire::event::Defect;
 use crate::wire::reader::{Engine, Head, Reader};
 use crate::wire::request::{LoadOptions, RequestFacts};
-use crate::wire::route::{BodyFormat, Dialect, Operation, Route};
-use crate::wire::spelling;
+use crate::wire::route::{BodyFormat, Dialect};
 
 /// The status of an exchange whose client left before a head was sent (nginx's convention).
 pub const CLIENT_CLOSED_REQUEST: u16 = 499;
@@ -107,7 +107,7 @@ pub struct Observation {
     has_one_prompt: bool,
     /// The options with which the request wants its model loaded.
     load_options: LoadOptions,
-    /// Whether the request tells the backend to unload the model after the answer; `None` where it leaves that open.
+    /// Whether the request asks the backend to unload the model after the answer; `None` where it leaves that open.
     unloads_model: Option<bool>,
     request_bytes: u64,
     /// Why the request's body was not read to its end.
@@ -200,7 +200,7 @@ impl Observation {
 
     /// The head is about to be sent to the backend.
     pub fn forwarded(&mut self, now: Instant) {
-        // Where it is sent again, what the connection before has taken does not count.
+        // When the request is sent again, bytes that the previous connection took do not count.
         (self.timeline.sent, self.timeline.uploaded) = (self.since_start(now), None);
         if let Some(watch) = &mut self.watch {
             watch.forwarded();
@@ -311,7 +311,7 @@ impl Observation {
         }
     }
 
-    /// Parsing failed: nothing more of the response is parsed, while the exchange goes on.
+    /// Parsing failed: nothing more of the response is parsed, and the exchange continues.
     pub fn defect(&mut self, defect: Defect) {
         let mut reading = self.reading();
         reading.expects_terminal = false;
@@ -331,32 +331,6 @@ impl Observation {
     pub fn finish(mut self: Box<Self>, end: End, status: u16, now: Instant, overhead: Duration) {
         self.last = now.max(self.last);
         self.conclude(end, status, Some(overhead));
-    }
-
-    fn report_requested(&mut self) {
-        if let Some(watch) = &mut self.watch {
-            watch.requested(self.requested_model.as_ref());
-        }
-    }
-
-    /// Counts the exchange as in flight on its model, once the backend has the request or the exchange is over.
-    fn enter_model(&mut self) {
-        let model = self.requested_model.as_deref().filter(|_| uses_model(self.start.route));
-        if let (None, Some(model), Some(placement)) = (&self.model_use, model, &self.placement) {
-            let model_use = self.context.residency.enter(&placement.backend, model, self.load_options);
-            let is_remote = model_use.is_remote();
-            self.model_use = Some(model_use);
-            if is_remote {
-                self.report_elsewhere();
-            }
-        }
-    }
-
-    fn report_elsewhere(&mut self) {
-        if let Some(watch) = self.watch.as_mut().filter(|_| !self.elsewhere_reported) {
-            self.elsewhere_reported = true;
-            watch.elsewhere();
-        }
     }
 
     /// Reports to the watch what the frame contained.
@@ -387,63 +361,8 @@ impl Observation {
         self.answer.timing.last_byte.unwrap_or(self.last)
     }
 
-    fn report_answered_model(&mut self) {
-        if self.answered_model_reported || !self.names_answer() {
-            return;
-        }
-        let Some(spelled) = self.answer.model.take() else { return };
-        self.answered_model_reported = true;
-        let model = self.cloud_model(&spelled).or_else(|| self.listed_name(&spelled)).unwrap_or(spelled);
-        let model = &*self.answer.model.insert(model);
-        if let Some(watch) = &mut self.watch {
-            watch.answered(model);
-        }
-        self.mark_in_memory();
-    }
-
-    /// The name under which the backend lists the model that its answer names; `None` where it lists no such model. Mostly
-    /// that is the requested name, which was looked up on the first backend.
-    fn listed_name(&self, answered: &str) -> Option<NamedModel> {
-        let placement = self.placement.as_ref()?;
-        let requested = self.requested_model.as_ref().filter(|name| name.as_listed().is_some() && ***name == *answered);
-        match requested.filter(|_| placement.attempt == 1) {
-            Some(requested) => Some(requested.clone()),
-            None => self.context.names.answered(&placement.backend, self.start.route.dialect, answered),
-        }
-    }
-
-    /// The requested model, if it runs in Ollama's cloud: the cloud's answer names it without the suffix, which may be the
-    /// name of a local model.
-    fn cloud_model(&self, answered: &str) -> Option<NamedModel> {
-        self.model_use.as_ref().filter(|it| it.is_remote())?;
-        let requested = self.requested_model.as_ref()?;
-        let is_same = spelling::cloud_base(&spelling::folded(requested))
-            .is_some_and(|base| spelling::folded(base) == spelling::folded(answered));
-        is_same.then(|| requested.clone())
-    }
-
-    /// Notes that the model is in memory, unless the answer says that it was unloaded or is remote.
-    fn mark_in_memory(&mut self) {
-        if self.answer.finish == Some(FinishReason::Unload) || self.answer.is_remote {
-            return;
-        }
-        if self.model_use.as_mut().is_some_and(ModelUse::mark_answered) {
-            self.report_memory_change();
-        }
-    }
-
-    /// The models in the backend's memory have probably changed.
-    fn report_memory_change(&self) {
-        self.backend().into_iter().for_each(|backend| self.context.residency.report_change(backend));
-    }
-
     fn since_start(&self, now: Instant) -> Option<Duration> {
         Some(now.saturating_duration_since(self.start.at))
-    }
-
-    /// Whether a model name in the answer is that of the model which computed it.
-    fn names_answer(&self) -> bool {
-        uses_model(self.start.route) && self.answered_status.is_some_and(|status| (200..300).contains(&status))
     }
 
     fn advance(&mut self, phase: Phase) {
@@ -463,9 +382,4 @@ impl Drop for Observation {
         let status = self.answered_status.unwrap_or(CLIENT_CLOSED_REQUEST);
         let _sink_panic = catch_unwind(AssertUnwindSafe(|| self.conclude(End::ClientLeft, status, None)));
     }
-}
-
-/// Whether the exchange makes a model compute.
-fn uses_model(route: Route) -> bool {
-    route.operation.generates() || route.operation == Operation::Embeddings
 }

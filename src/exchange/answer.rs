@@ -21,7 +21,7 @@ pub(super) struct Answer {
     pub(super) tokens: TokenCounts,
     /// Durations that the backend reported.
     pub(super) reported: Timings,
-    /// Why generation stopped, as the last event that says so gives it.
+    /// Why generation stopped, from the last event with a reason.
     pub(super) finish: Option<FinishReason>,
     /// Bytes moved by a pull or push so far.
     pub(super) progress: Option<u64>,

@@ -37,7 +37,7 @@ impl Observation {
         }
     }
 
-    /// Whether the prompt was probably cut. Only a completed generation with a reported prompt count says so.
+    /// Whether the prompt was probably cut. False unless a generation completed and reported its prompt tokens.
     fn suspects_truncation(&self, record: &Record) -> bool {
         let reported = record.prompt_tokens.filter(|count| count.source == Source::Reported);
         let known = reported.zip(record.prompt_characters).zip(record.model());

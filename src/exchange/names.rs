@@ -58,7 +58,7 @@ pub trait ModelNames: Debug + Send + Sync {
     /// model.
     fn answered(&self, backend: &str, dialect: Dialect, name: &str) -> Option<NamedModel>;
 
-    /// The server software of the backend. Called only where an answer alone does not tell.
+    /// The server software of the backend. Called only where an answer alone does not show it.
     fn engine(&self, _backend: &str) -> Engine {
         Engine::Unknown
     }

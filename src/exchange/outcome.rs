@@ -169,7 +169,7 @@ labels! {
         Header = "header",
         /// No valid `Host`, or several.
         Host = "host",
-        /// A `Content-Length` that is malformed or repeated, or stands beside a `Transfer-Encoding`.
+        /// A `Content-Length` that is malformed or repeated, or comes with a `Transfer-Encoding`.
         ContentLength = "content_length",
         /// A `Transfer-Encoding` other than exactly one `chunked`.
         TransferEncoding = "transfer_encoding",

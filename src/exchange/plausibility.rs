@@ -13,7 +13,7 @@ const SHORTEST_TOKEN: Duration = Duration::from_micros(1);
 /// An observed decode shorter than this contradicts no report.
 const SHORTEST_WINDOW: Duration = Duration::from_millis(10);
 
-/// By this factor a reported decode may be shorter than the observed one, which a slow network makes longer.
+/// How many times shorter a reported decode may be than the observed one, which a slow network makes longer.
 const MAX_SPEEDUP: u32 = 100;
 
 /// A reported duration may be at most twice that of the whole exchange, plus this.

@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(decode.tokens_per_second(), Some(20.0));
     }
 
-    /// 19 tokens of an answer that took 90 ms, read on a busy machine in two goes 432 microseconds apart: 24
+    /// 19 tokens of an answer that took 90 ms, read on a busy machine by two reads 432 microseconds apart: 24
     /// microseconds a token would be a fact about the machine.
     #[test]
     fn tokens_that_came_all_at_once_or_in_two_reads_have_no_rate() {

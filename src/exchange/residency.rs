@@ -25,6 +25,7 @@
 //! response streams.
 
 mod model;
+mod models;
 #[cfg(test)]
 mod tests;
 
@@ -33,14 +34,16 @@ use std::time::{Duration, SystemTime};
 
 use hashbrown::HashMap;
 
-pub use model::{ColdStart, LoadedModel, PollFindings, Weights};
-use model::{KnownModels, MAX_MODELS, ReloadNeed, is_cloud_name};
+pub use model::{ColdStart, LoadedModel};
+use model::{ReloadNeed, is_cloud_name};
+use models::{KnownModels, MAX_MODELS};
+pub use models::{PollFindings, Weights};
 
 use super::outcome::ColdCause;
 use crate::wire::request::LoadOptions;
 use crate::wire::spelling;
 
-/// A shorter reported load means that nothing was loaded. A longer one means a cold start where polls do not tell, and
+/// A shorter reported load means that nothing was loaded. A longer one is a cold start where polls are impossible and
 /// no other exchange was in flight on the model.
 const COLD_LOAD: Duration = Duration::from_millis(100);
 
@@ -78,7 +81,7 @@ impl Residency {
     }
 
     /// The poll found these models in memory, and no other. A model with several names comes once for each, first under
-    /// the backend's own. `now` is the backend's time, to the second; `None` where it does not tell.
+    /// the backend's own. `now` is the backend's time, to the second; `None` where it sends none.
     pub fn end_poll<'a>(
         &self,
         backend: &Arc<str>,
@@ -321,7 +324,7 @@ impl ModelUse {
         model.used_at = polls;
         let unloads = match keep_alive {
             KeepAlive::Unloaded => Some(!self.remote),
-            // Whether a server unloads a model at a request's wish is known of those alone that tell what they hold.
+            // Only servers that report their models in memory are known to unload one on request.
             KeepAlive::Zero => Some(self.answered && polled),
             KeepAlive::Some => Some(false),
             KeepAlive::Unset => None,
@@ -331,7 +334,7 @@ impl ModelUse {
         }
         let unloaded = model.in_flight == 0 && model.unloads_when_idle();
         if unloaded {
-            model.mark_unloaded(polls);
+            model.mark_unloaded(ColdCause::Unloaded, polls);
         }
         if model.in_flight == 0 && (crowded || model.is_forgettable()) {
             known.models.remove(&self.model);

@@ -17,7 +17,7 @@ use super::*;
 use crate::wire::event::{Event, Timings, Tokens, Usage};
 use crate::wire::reader::Reported;
 use crate::wire::request::ModelScanner;
-use crate::wire::route::BodyFormat;
+use crate::wire::route::{BodyFormat, Operation, Route};
 
 const CHAT: Route = Route {
     endpoint: "/api/chat",

@@ -32,14 +32,14 @@ const MIN_CHARACTERS: u64 = 256;
 /// Assumed characters per token before anything was learned: more than in prose (4 to 5) and code (3).
 const PRIOR: f64 = 6.0;
 
-/// By this factor a prompt may be denser than the densest one seen.
+/// How many times denser than the densest prompt seen a prompt may be.
 const MARGIN: f64 = 1.25;
 
 /// Share of the distance to a lower density that each prompt removes: an unconfirmed density is within the margin after
 /// three or four prompts.
 const FORGETTING: f64 = 0.3;
 
-/// Share of the excess above the prior that each prompt removes which is unsuspicious only because of that excess.
+/// Share of the excess above the prior that is removed by each prompt that is unsuspicious only because of that excess.
 const DOUBT: f64 = 0.5;
 
 /// Prompts needed before judging without a known context length.
@@ -55,7 +55,7 @@ pub enum ContextLength {
     Reported(u64),
     /// The request asked for it; the backend may give less.
     Requested(u64),
-    /// Neither is the case.
+    /// Neither is known.
     Unknown,
 }
 

@@ -1,22 +1,12 @@
-//! What is known of the models of one backend, from polls of the models in memory and from answers between them.
-//!
-//! A poll is authoritative but old: what an answer said since the poll began holds until the next one.
+//! One model of a backend: whether it is in memory, why it is not, and how it was loaded.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::SystemTime;
-
-use hashbrown::HashMap;
-use hashbrown::hash_map::{EntryRef, OccupiedEntry};
 
 use crate::exchange::outcome::ColdCause;
 use crate::exchange::truncation::{ContextLength, PromptSize, Truncation};
 use crate::wire::request::LoadOptions;
 use crate::wire::spelling;
-
-/// Models of a backend that are remembered while nothing is in flight on them. Further models count as seen for the
-/// first time.
-pub(super) const MAX_MODELS: usize = 2_000;
 
 /// Prompts of a model that are kept until its context length is known.
 const MAX_PENDING_PROMPTS: usize = 16;
@@ -50,42 +40,6 @@ pub struct LoadedModel<'a> {
     pub expires: Option<SystemTime>,
 }
 
-/// What a poll found out about earlier exchanges. Models have the names under which the poll listed them.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct PollFindings<'a> {
-    /// The models whose prompts were probably cut before their context length was known, with the number of prompts.
-    pub cut: Vec<(&'a str, u64)>,
-    /// Cold starts of exchanges that have ended.
-    pub cold: Vec<(&'a str, ColdStart)>,
-}
-
-/// What a listing says of a model's weights, as hashes; `None` is unknown.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Weights([Option<u64>; 4]);
-
-impl Weights {
-    /// From facts that are the same for every model with the same weights: format, family, size and quantization.
-    #[must_use]
-    pub fn new(facts: [Option<&str>; 4]) -> Self {
-        let hash = |fact: &str| {
-            let mut hasher = DefaultHasher::new();
-            fact.hash(&mut hasher);
-            hasher.finish()
-        };
-        Self(facts.map(|fact| fact.map(hash)))
-    }
-
-    /// Whether two models may have the same weights: no known fact differs.
-    fn may_equal(&self, other: &Self) -> bool {
-        self.0.iter().zip(&other.0).all(|(one, other)| one.zip(*other).is_none_or(|(one, other)| one == other))
-    }
-}
-
-/// The key of a model: its name, the same for all spellings.
-fn folded_name(model: &str) -> Arc<str> {
-    spelling::folded(model).into()
-}
-
 /// Whether an exchange makes its backend reload a model that is in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReloadNeed {
@@ -95,23 +49,6 @@ pub(super) enum ReloadNeed {
     Possible,
     /// The model is loaded with other options.
     Certain,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct KnownModels {
-    /// The backend is polled for the models in memory: one that was never seen there is absent.
-    pub(super) is_polled: bool,
-    /// The number of polls begun.
-    pub(super) polls: u64,
-    /// When the last poll ended, by the backend's clock.
-    last: Option<SystemTime>,
-    /// The exchanges so far.
-    pub(super) entered: u64,
-    /// The exchanges in flight.
-    pub(super) in_flight: usize,
-    pub(super) models: HashMap<Arc<str>, KnownModel>,
-    /// Of the listed models.
-    weights: HashMap<Box<str>, Weights>,
 }
 
 /// Whether a model is in memory.
@@ -147,7 +84,7 @@ pub(super) struct KnownModel {
     missed_at: Option<u64>,
     /// Cold starts that a poll has yet to confirm, with the number of polls begun before each exchange.
     pending_cold: Vec<(u64, ColdStart)>,
-    /// The number of the exchange that last told the backend how long to keep it, and whether that is not at all.
+    /// The number of the latest exchange that set the keep-alive time, and whether that time was zero.
     keep_alive: (u64, bool),
     expires: Option<SystemTime>,
     /// The load options of the last exchange that it answered.
@@ -161,151 +98,15 @@ pub(super) struct KnownModel {
     pending: Vec<(LoadOptions, PromptSize)>,
 }
 
-impl KnownModels {
-    pub(super) fn begin_poll(&mut self) {
-        self.polls += 1;
-    }
-
-    pub(super) fn end_poll<'a>(
-        &mut self,
-        loaded: impl Iterator<Item = LoadedModel<'a>>,
-        now: Option<SystemTime>,
-    ) -> PollFindings<'a> {
-        let loaded = loaded.map(|model| (folded_name(model.name), model));
-        let loaded: Vec<(Arc<str>, LoadedModel<'a>)> =
-            loaded.filter(|(name, model)| !self.is_unloading(name, model, now)).collect();
-        let newcomer = loaded.iter().find(|(name, model)| self.is_newly_loaded(name, model));
-        let newcomer = newcomer.map(|(_, model)| model.name.into());
-        let poll = FinishedPoll { number: self.polls, now, last: std::mem::replace(&mut self.last, now), newcomer };
-        self.is_polled = true;
-        for (name, model) in &mut self.models {
-            if model.answered_at != Some(poll.number) && loaded.iter().all(|(found, _)| found != name) {
-                model.observe_absent(&poll);
-            }
-        }
-        let mut findings = PollFindings::default();
-        for (name, found) in loaded {
-            let Some(model) = self.model(&name) else { continue };
-            let suspected = if model.answered_at == Some(poll.number) { 0 } else { model.observe_resident(&found) };
-            if suspected > 0 {
-                findings.cut.push((found.name, suspected));
-            }
-            let confirmed = model.observe_listed(poll.number);
-            findings.cold.extend(confirmed.into_iter().map(|cold| (found.name, cold)));
-        }
-        findings
-    }
-
-    pub(super) fn set_weights<'a>(&mut self, models: impl Iterator<Item = (&'a str, Weights)>) {
-        self.weights =
-            models.take(MAX_MODELS).map(|(name, weights)| (spelling::folded(name).into(), weights)).collect();
-    }
-
-    /// Whether another model that is in memory may have the same weights as this one, by its folded name.
-    pub(super) fn may_share_weights(&self, name: &str) -> bool {
-        let own = self.weights.get(name);
-        let may_equal = |other: &str| {
-            let known = own.zip(self.weights.get(other));
-            known.is_none_or(|(own, other)| own.may_equal(other))
-        };
-        let loaded = self.models.iter().filter(|(_, model)| matches!(model.presence, Presence::Resident));
-        loaded.map(|(other, _)| &**other).any(|other| other != name && may_equal(other))
-    }
-
-    pub(super) fn set_served<'a>(&mut self, models: impl Iterator<Item = LoadedModel<'a>>) -> Vec<(&'a str, u64)> {
-        let mut cut = Vec::new();
-        for served in models.filter(|served| served.context.is_some()).take(MAX_MODELS) {
-            let model = self.models.entry(folded_name(served.name)).or_default();
-            model.context = served.context;
-            let suspected = model.judge_pending();
-            if suspected > 0 {
-                cut.push((served.name, suspected));
-            }
-        }
-        cut
-    }
-
-    pub(super) fn set_remote<'a>(&mut self, models: impl Iterator<Item = &'a str>) {
-        self.models.retain(|_, model| {
-            model.remote = false;
-            model.in_flight > 0 || !model.is_forgettable()
-        });
-        for name in models.take(MAX_MODELS) {
-            self.models.entry(folded_name(name)).or_default().remote = true;
-        }
-    }
-
-    pub(super) fn mark_restarted(&mut self) {
-        // As far as is known, a server that cannot be polled has loaded its model when it accepts connections.
-        if !self.is_polled {
-            return;
-        }
-        let polls = self.polls;
-        for model in self.models.values_mut().filter(|model| model.presence == Presence::Resident || model.is_hidden())
-        {
-            model.mark_absent(ColdCause::Restart.into());
-            model.answered_at = Some(polls);
-        }
-    }
-
-    pub(super) fn observe_prompt(&mut self, name: &str, options: LoadOptions, characters: u64, tokens: u64) -> bool {
-        let Some(model) = self.model(name) else { return false };
-        // The other host does not load it with the options sent to this backend.
-        if model.is_remote(name) {
-            return false;
-        }
-        let requested = options.context.map_or(ContextLength::Unknown, ContextLength::Requested);
-        let context = model.context.map_or(requested, ContextLength::Reported);
-        let prompt = PromptSize { characters, tokens, context };
-        let suspected = model.truncation.observe(prompt);
-        if !suspected && model.context.is_none() && model.pending.len() < MAX_PENDING_PROMPTS {
-            model.pending.push((options, prompt));
-        }
-        suspected
-    }
-
-    /// A model by its folded name; `None` where there is no room for another.
-    fn model(&mut self, name: &str) -> Option<&mut KnownModel> {
-        if self.models.len() < MAX_MODELS { Some(self.entry(name).into_mut()) } else { self.models.get_mut(name) }
-    }
-
-    /// The entry of a model by its folded name, inserted if need be. The key is allocated only then.
-    pub(super) fn entry(&mut self, name: &str) -> OccupiedEntry<'_, Arc<str>, KnownModel> {
-        match self.models.entry_ref(name) {
-            EntryRef::Occupied(entry) => entry,
-            EntryRef::Vacant(entry) => entry.insert_entry_with_key(name.into(), KnownModel::default()),
-        }
-    }
-
-    /// Whether a request has unloaded it although the poll still lists it: its time is over. One that another client has
-    /// loaded again has some left.
-    fn is_unloading(&self, name: &Arc<str>, found: &LoadedModel<'_>, now: Option<SystemTime>) -> bool {
-        let unloaded = |model: &KnownModel| model.unload_cause().is_some_and(|cold| cold.cause == ColdCause::Unloaded);
-        let is_over = found.expires.zip(now).is_some_and(|(at, now)| at <= now);
-        is_over && self.models.get(name).is_some_and(unloaded)
-    }
-
-    /// Whether it was loaded since the last poll.
-    fn is_newly_loaded(&self, name: &Arc<str>, found: &LoadedModel<'_>) -> bool {
-        match self.models.get(name) {
-            None => self.is_polled,
-            Some(model) => {
-                let reloaded = model.context.is_some() && found.context.is_some() && model.context != found.context;
-                model.loaded_unseen || (self.is_polled && (model.presence != Presence::Resident || reloaded))
-            }
-        }
-    }
-}
-
 /// One poll of the models in memory.
-struct FinishedPoll {
-    number: u64,
+pub(super) struct FinishedPoll {
+    pub(super) number: u64,
     /// When it ended, by the backend's clock.
-    now: Option<SystemTime>,
+    pub(super) now: Option<SystemTime>,
     /// When the previous poll ended, by the backend's clock.
-    last: Option<SystemTime>,
+    pub(super) last: Option<SystemTime>,
     /// A model that was loaded since then.
-    newcomer: Option<Arc<str>>,
+    pub(super) newcomer: Option<Arc<str>>,
 }
 
 /// Whether Ollama names models of its cloud like this.
@@ -322,6 +123,10 @@ impl KnownModel {
             Presence::Unseen => self.remote || (self.context.is_none() && is_cloud_name(folded)),
             Presence::Absent(_) | Presence::Hidden => self.remote,
         }
+    }
+
+    pub(super) fn is_resident(&self) -> bool {
+        self.presence == Presence::Resident
     }
 
     /// Whether polls do not show its presence.
@@ -392,13 +197,44 @@ impl KnownModel {
         loaded || reload != ReloadNeed::None
     }
 
-    pub(super) fn mark_unloaded(&mut self, polls: u64) {
-        self.mark_absent(ColdCause::Unloaded.into());
+    /// Whether an answer has shown its presence or absence since the poll with this number began.
+    pub(super) fn has_answered_since(&self, poll: u64) -> bool {
+        self.answered_at == Some(poll)
+    }
+
+    /// Notes that it was unloaded for this reason, after `polls` polls were begun.
+    pub(super) fn mark_unloaded(&mut self, cause: ColdCause, polls: u64) {
+        self.mark_absent(cause.into());
         self.answered_at = Some(polls);
     }
 
-    /// Notes that the exchange with this number told the backend whether to unload it once idle. The exchange that came
-    /// last decides, in whatever order they end.
+    /// Notes the context length that a listing states. Returns how many pending prompts were probably cut.
+    pub(super) fn set_context(&mut self, context: Option<u64>) -> u64 {
+        self.context = context;
+        self.judge_pending()
+    }
+
+    /// Returns whether the prompt of a completed exchange was probably cut. One that only the context length can decide
+    /// is kept until that is known.
+    pub(super) fn observe_prompt(&mut self, options: LoadOptions, characters: u64, tokens: u64) -> bool {
+        let requested = options.context.map_or(ContextLength::Unknown, ContextLength::Requested);
+        let context = self.context.map_or(requested, ContextLength::Reported);
+        let prompt = PromptSize { characters, tokens, context };
+        let suspected = self.truncation.observe(prompt);
+        if !suspected && self.context.is_none() && self.pending.len() < MAX_PENDING_PROMPTS {
+            self.pending.push((options, prompt));
+        }
+        suspected
+    }
+
+    /// Whether it was loaded since the last poll, which `polled` says there was.
+    pub(super) fn is_newly_loaded(&self, found: &LoadedModel<'_>, polled: bool) -> bool {
+        let reloaded = self.context.is_some() && found.context.is_some() && self.context != found.context;
+        self.loaded_unseen || (polled && (!self.is_resident() || reloaded))
+    }
+
+    /// Notes whether the exchange with this number makes the backend unload the model once idle. The latest exchange
+    /// decides, in whatever order they end.
     pub(super) fn set_unloads(&mut self, order: u64, unloads: bool) {
         self.keep_alive = self.keep_alive.max((order, unloads));
     }
@@ -421,7 +257,7 @@ impl KnownModel {
     }
 
     /// Notes that the poll with this number listed it. Returns the cold starts that this confirms.
-    fn observe_listed(&mut self, number: u64) -> Vec<ColdStart> {
+    pub(super) fn observe_listed(&mut self, number: u64) -> Vec<ColdStart> {
         self.listed_at = Some(number);
         let (confirmed, pending) = std::mem::take(&mut self.pending_cold).into_iter().partition(|(at, _)| *at < number);
         self.pending_cold = pending;
@@ -438,7 +274,7 @@ impl KnownModel {
     }
 
     /// Notes that a poll did not find it.
-    fn observe_absent(&mut self, poll: &FinishedPoll) {
+    pub(super) fn observe_absent(&mut self, poll: &FinishedPoll) {
         self.missed_at = Some(poll.number);
         self.pending_cold.clear();
         let resident = self.presence == Presence::Resident;
@@ -479,7 +315,7 @@ impl KnownModel {
     }
 
     /// Notes that a poll found it. Returns how many of its pending prompts were probably cut.
-    fn observe_resident(&mut self, found: &LoadedModel<'_>) -> u64 {
+    pub(super) fn observe_resident(&mut self, found: &LoadedModel<'_>) -> u64 {
         let reloaded = self.context.is_some() && self.context != found.context;
         if self.presence != Presence::Resident || reloaded {
             // Another client has loaded it, with unknown options.
