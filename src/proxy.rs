@@ -31,6 +31,8 @@ mod handshake;
 mod http1;
 mod http2;
 mod named_model;
+#[cfg(test)]
+mod orders;
 mod polls;
 mod pool;
 mod pools;

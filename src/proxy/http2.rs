@@ -15,6 +15,7 @@ mod frames;
 mod head;
 #[cfg(test)]
 mod orders;
+mod response_frames;
 mod socket;
 mod stream;
 mod turn;

@@ -3,27 +3,24 @@
 //! The task of the connection is polled by hand, so that each move is seen before the next one, or several at once. A
 //! client reads only when it is its move: until then what is written to it blocks.
 
-use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::io::Write;
+use std::net::TcpListener;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use socket2::SockRef;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::task::coop::{consume_budget, has_budget_remaining};
 
 use crate::exchange::outcome::Outcome;
+use crate::proxy::orders::{PATIENCE, Peer, next_order};
 use crate::proxy::polls::Polls;
 use crate::proxy::stage::{self, Records};
-
-/// How long an end may take. Nothing is measured against it.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Small enough that most of an answer does not fit into what the system holds.
 const BUFFER: usize = 2048;
@@ -94,89 +91,6 @@ impl Framing {
     }
 }
 
-/// The next order, in the order of orders; false behind the last.
-fn next_order(moves: &mut [Move]) -> bool {
-    let Some(at) = (1..moves.len()).rev().find(|at| moves[at - 1] < moves[*at]) else { return false };
-    let with = (at..moves.len()).rev().find(|with| moves[*with] > moves[at - 1]).expect("the one at `at` is greater");
-    moves.swap(at - 1, with);
-    moves[at..].reverse();
-    true
-}
-
-/// One end of a connection that the proxy holds the other end of.
-struct Peer {
-    stream: Option<TcpStream>,
-    to_send: VecDeque<u8>,
-    got: Vec<u8>,
-    reads: bool,
-    /// It has closed its side.
-    ended: bool,
-    /// The other side has closed, or reset, the connection.
-    closed: bool,
-    reset: bool,
-}
-
-impl Peer {
-    fn new(stream: TcpStream) -> Self {
-        stream.set_nonblocking(true).expect("a socket");
-        Self {
-            stream: Some(stream),
-            to_send: VecDeque::new(),
-            got: Vec::new(),
-            reads: true,
-            ended: false,
-            closed: false,
-            reset: false,
-        }
-    }
-
-    /// Moves what can be moved; whether anything was.
-    fn pump(&mut self) -> bool {
-        let Some(stream) = &mut self.stream else { return false };
-        let mut moved = false;
-        while !self.to_send.is_empty() {
-            match stream.write(self.to_send.make_contiguous()) {
-                Ok(bytes) => drop(self.to_send.drain(..bytes)),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                // That it was reset is said once, to a write or to a read.
-                Err(_) => (self.reset, self.to_send) = (true, VecDeque::new()),
-            }
-            moved = true;
-        }
-        let mut buffer = [0; 4096];
-        while self.reads && !self.closed {
-            match stream.read(&mut buffer) {
-                Ok(0) => self.closed = true,
-                Ok(read) => self.got.extend_from_slice(&buffer[..read]),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                Err(_) => (self.closed, self.reset) = (true, true),
-            }
-            moved = true;
-        }
-        moved
-    }
-
-    fn close(&mut self) {
-        self.ended = true;
-        if let Some(stream) = &self.stream {
-            // It may have been reset.
-            drop(stream.shutdown(Shutdown::Write));
-        }
-    }
-
-    fn reset(&mut self) {
-        if let Some(stream) = self.stream.take() {
-            SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("a socket");
-        }
-        self.closed = true;
-    }
-
-    fn body(&self) -> Option<&[u8]> {
-        let at = self.got.windows(4).position(|four| four == b"\r\n\r\n")?;
-        Some(&self.got[at + 4..])
-    }
-}
-
 struct Woken(AtomicBool);
 
 impl Wake for Woken {
@@ -234,8 +148,8 @@ impl Play {
         };
         let path = if framing == Framing::Coded { "/api/embed" } else { "/" };
         let head = format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 2000\r\n\r\n");
-        play.client.to_send.extend(head.as_bytes());
-        play.client.to_send.extend([b'u'; 1000]);
+        play.client.send(head.as_bytes());
+        play.client.send(&[b'u'; 1000]);
         play.until("the head", |play| play.backend.as_ref().is_some_and(|backend| backend.got.ends_with(b"u"))).await;
         play
     }
@@ -290,9 +204,9 @@ impl Play {
         let backend = self.backend.as_mut().expect("it has accepted");
         match next {
             Move::Upload if self.client.ended => {}
-            Move::Upload => self.client.to_send.extend([b'u'; 1000]),
+            Move::Upload => self.client.send(&[b'u'; 1000]),
             Move::Answer => {
-                backend.to_send.extend(&self.framing.answer()[self.answered]);
+                backend.send(&self.framing.answer()[self.answered]);
                 self.answered += 1;
             }
             Move::Read => self.client.reads = true,

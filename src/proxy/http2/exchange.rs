@@ -14,17 +14,17 @@ use hyper::body::Incoming;
 
 use super::connection_end::is_client_fault;
 use super::head;
+use super::response_frames::ResponseFrames;
 use super::turn::{Piece, StreamTurn};
 use crate::exchange::outcome::{End, ErrorType, Malformed};
 use crate::proxy::admission::Life;
 use crate::proxy::answer::Answer;
 use crate::proxy::attempt::{Attempt, AttemptError};
 use crate::proxy::chunks::Part;
-use crate::proxy::download::{Receiver, ResponseEnd};
+use crate::proxy::download::ResponseEnd;
 use crate::proxy::forward::{Forward, explain};
 use crate::proxy::framing::Framing;
 use crate::proxy::guard::judge;
-use crate::proxy::response;
 use crate::proxy::upstream::Failure;
 use crate::proxy::worker::Worker;
 
@@ -52,35 +52,6 @@ enum UploadStage {
     Sized,
     Chunked,
     Done,
-}
-
-/// Converts a response into frames.
-struct ResponseFrames<'a> {
-    head: &'a mut Option<Response<()>>,
-    data: BytesMut,
-    trailers: &'a mut Vec<u8>,
-    ready: &'a mut VecDeque<Frame<Bytes>>,
-}
-
-impl Receiver for ResponseFrames<'_> {
-    /// The HTTP library does not send interim responses.
-    fn interim(&mut self, _head: &response::Response<'_>) {}
-
-    fn head(&mut self, head: &response::Response<'_>, _framing: &Framing) -> Result<(), Failure> {
-        *self.head = Some(head::to_http2(head).ok_or(Failure::Improper("a field cannot be said in HTTP/2"))?);
-        Ok(())
-    }
-
-    fn data(&mut self, data: &[u8]) {
-        self.data.extend_from_slice(data);
-    }
-
-    fn piece(&mut self, _raw: &[u8], trailers: &[u8]) {
-        self.trailers.extend_from_slice(trailers);
-        if !self.data.is_empty() {
-            self.ready.push_back(Frame::data(self.data.split().freeze()));
-        }
-    }
 }
 
 impl StreamExchange {

@@ -3,21 +3,18 @@
 //! Smaller than the harness of HTTP/1: what both share (attempts, downloads, framing) is played there. Here it is about
 //! what is HTTP/2's own: room that the client makes, resets of a stream, and answers that wait in the library.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use socket2::SockRef;
 use tokio::runtime::{Builder, LocalOptions};
 
 use crate::exchange::outcome::Outcome;
 use crate::proxy::http1;
+use crate::proxy::orders::{PATIENCE, Peer, next_order};
 use crate::proxy::polls::Polls;
 use crate::proxy::stage::{self, Records};
 
-/// How long an end may take. Nothing is measured against it.
-const PATIENCE: Duration = Duration::from_secs(20);
 /// Turns without a byte after which nothing more is expected.
 const QUIET: usize = 8;
 /// More than may wait in the library with its end.
@@ -45,52 +42,6 @@ enum Move {
     ClientLeaves,
     BackendCloses,
     BackendResets,
-}
-
-/// One end of a connection that the proxy holds the other end of.
-struct Peer {
-    stream: Option<TcpStream>,
-    got: Vec<u8>,
-    closed: bool,
-}
-
-impl Peer {
-    fn new(stream: TcpStream) -> Self {
-        stream.set_nonblocking(true).expect("a socket");
-        Self { stream: Some(stream), got: Vec::new(), closed: false }
-    }
-
-    /// What is sent fits into the system; the other side may be gone.
-    fn send(&mut self, bytes: &[u8]) {
-        if let Some(stream) = &mut self.stream {
-            drop(stream.write_all(bytes));
-        }
-    }
-
-    /// Whether anything came.
-    fn pump(&mut self) -> bool {
-        let Some(stream) = self.stream.as_mut().filter(|_| !self.closed) else { return false };
-        let mut buffer = [0; 4096];
-        match stream.read(&mut buffer) {
-            Ok(0) => self.closed = true,
-            Ok(read) => self.got.extend_from_slice(&buffer[..read]),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
-            Err(_) => self.closed = true,
-        }
-        true
-    }
-
-    fn close(&mut self) {
-        if let Some(stream) = &self.stream {
-            drop(stream.shutdown(Shutdown::Write));
-        }
-    }
-
-    fn reset(&mut self) {
-        if let Some(stream) = self.stream.take() {
-            SockRef::from(&stream).set_linger(Some(Duration::ZERO)).expect("a socket");
-        }
-    }
 }
 
 /// What the client has of its stream: the data, and whether that has ended, or was reset.
@@ -243,15 +194,6 @@ impl Play {
         let sent = self.backend.as_ref().map(|backend| backend.got.as_slice()).unwrap_or_default();
         sent.iter().rev().take_while(|byte| **byte == b'u').count()
     }
-}
-
-/// The next order, in the order of orders; false behind the last.
-fn next_order(moves: &mut [Move]) -> bool {
-    let Some(at) = (1..moves.len()).rev().find(|at| moves[at - 1] < moves[*at]) else { return false };
-    let with = (at..moves.len()).rev().find(|with| moves[*with] > moves[at - 1]).expect("the one at `at` is greater");
-    moves.swap(at - 1, with);
-    moves[at..].reverse();
-    true
 }
 
 fn play_all(end: Option<Move>) {
