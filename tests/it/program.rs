@@ -157,8 +157,8 @@ fn the_second_listener_answers_as_promised() {
     assert!(rebound.starts_with("HTTP/1.1 403 "), "{rebound}");
 }
 
-#[test]
-fn a_signal_drains_and_a_second_one_ends_at_once() {
+/// A backend that answers a chat with one word, and with the rest at each message on the channel.
+fn halting() -> (Backend, mpsc::Sender<()>) {
     let (step, steps) = mpsc::channel::<()>();
     let steps = std::sync::Mutex::new(steps);
     let backend = chatting(move |connection| {
@@ -166,6 +166,12 @@ fn a_signal_drains_and_a_second_one_ends_at_once() {
         let _ = steps.lock().expect("one script").recv_timeout(PATIENCE);
         connection.write(last(2).as_bytes());
     });
+    (backend, step)
+}
+
+#[test]
+fn a_signal_drains_and_a_second_one_ends_at_once() {
+    let (backend, step) = halting();
     let mut program = Program::before(backend.address);
     let mut client = Client::connect(program.clients);
     client.send(CHAT).until("}\n\r\n");
@@ -237,13 +243,7 @@ fn health(arguments: &[&str]) -> (Option<i32>, String) {
 
 #[test]
 fn health_says_whether_clients_are_served_and_exits_0_or_1() {
-    let (step, steps) = mpsc::channel::<()>();
-    let steps = std::sync::Mutex::new(steps);
-    let backend = chatting(move |connection| {
-        connection.write(format!("{HEAD}{}", word("a")).as_bytes());
-        let _ = steps.lock().expect("one script").recv_timeout(PATIENCE);
-        connection.write(last(2).as_bytes());
-    });
+    let (backend, step) = halting();
     let mut program = Program::before(backend.address);
     let admin = program.admin.to_string();
     let everywhere = format!("0.0.0.0:{}", program.admin.port());
