@@ -107,5 +107,5 @@ endif
 -include tests/completions.mk
 -include tests/dependencies.mk
 -include tests/fuzz.mk
--include tests/hanging.mk
+-include tests/measurements.mk
 -include packaging/dist.mk

@@ -132,7 +132,7 @@ fn a_client_that_leaves_stops_the_backend_in_every_variant() {
 }
 
 #[test]
-#[ignore = "a measurement, for a quiet machine: cargo test --test it cancellation:: -- --ignored"]
+#[ignore = "a measurement; make cancellation"]
 fn a_client_that_leaves_stops_the_backend_within_10_ms() {
     let _alone = alone();
     for (variant, most) in leave(MEASURED) {

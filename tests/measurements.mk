@@ -1,0 +1,9 @@
+# Measurements that need a quiet machine, and so are no part of `test`.
+ROUNDS ?= 200
+
+.PHONY: hanging cancellation
+hanging: compiler ## what a chunk costs with every source of the machine hanging, and with none, in turns
+	INFEROMETER_ROUNDS=$(ROUNDS) cargo test --release --locked --test it hanging:: -- --ignored --nocapture
+
+cancellation: compiler ## how soon a client that leaves stops its backend, in every variant; fails where it takes 10 ms
+	cargo test --release --locked --test it cancellation:: -- --ignored --nocapture
