@@ -127,7 +127,7 @@ const LIMIT: f64 = 9_007_199_254_740_992.0;
 /// What a walk finds.
 #[derive(Default)]
 struct Walk {
-    told: Vec<(&'static str, Fact)>,
+    visited: Vec<(&'static str, Fact)>,
     /// Of those lengths that depend on how characters were escaped, the most that they may be.
     most: BTreeMap<usize, u64>,
     defects: HashMap<Defect, u32>,
@@ -137,7 +137,7 @@ struct Walk {
 
 impl Walk {
     fn tell(&mut self, field: &'static str, fact: Fact) {
-        self.told.push((field, fact));
+        self.visited.push((field, fact));
     }
 
     fn defect(&mut self, defect: Defect) {
@@ -217,7 +217,7 @@ impl Walk {
             }
             (Wanted::Length(field), Node::Array(elements)) => self.tell(field, Fact::Length(elements.len() as u64)),
             (Wanted::Measured(field, _), Node::Text(text)) => {
-                self.most.insert(self.told.len(), text.encode_utf16().count() as u64);
+                self.most.insert(self.visited.len(), text.encode_utf16().count() as u64);
                 self.tell(field, Fact::Length(text.chars().count() as u64));
             }
             (Wanted::Measured(_, nested), Node::Array(_) | Node::Object(_)) => self.walk(*nested, node),
@@ -227,8 +227,8 @@ impl Walk {
     }
 
     /// Whether a fact is the one at this place.
-    fn is_told(&self, at: usize, told: &(&'static str, Fact)) -> bool {
-        match (&self.told[at], told) {
+    fn is_expected(&self, at: usize, visited: &(&'static str, Fact)) -> bool {
+        match (&self.visited[at], visited) {
             ((one, Fact::Length(least)), (other, Fact::Length(length))) => {
                 let most = self.most.get(&at).unwrap_or(least);
                 one == other && (least..=most).contains(&length)
@@ -262,10 +262,11 @@ pub fn json_facts(input: &[u8]) -> usize {
         return 0;
     }
     for piece in [usize::MAX, usize::from(*piece).max(1), 1] {
-        let Facts { told, whole, defects } = scan(&elements, piece);
+        let Facts { visited, whole, defects } = scan(&elements, piece);
         assert_eq!(whole, elements.len(), "every element ends");
-        let same = told.len() == walk.told.len() && told.iter().enumerate().all(|(at, told)| walk.is_told(at, told));
-        assert!(same, "in pieces of {piece}: {told:?} is not {:?}", walk.told);
+        let same = visited.len() == walk.visited.len()
+            && visited.iter().enumerate().all(|(at, visited)| walk.is_expected(at, visited));
+        assert!(same, "in pieces of {piece}: {visited:?} is not {:?}", walk.visited);
         assert_eq!(defects.into_iter().collect::<HashMap<_, _>>(), walk.defects, "in pieces of {piece}");
     }
     elements.len()

@@ -65,7 +65,7 @@ fn cost(user: &str, hash: &str) -> Result<u32, String> {
     }
     // A password written in clear must not show up in a log.
     let parts = hash.parse::<bcrypt::HashParts>().map_err(|_| {
-        format!("basic_auth_users: what stands for `{user}` is no bcrypt hash (`htpasswd -nB` makes one)")
+        format!("basic_auth_users: the value of `{user}` is not a bcrypt hash (`htpasswd -nB` makes one)")
     })?;
     match parts.get_cost() {
         cost @ ..=MAX_COST => Ok(cost),

@@ -326,7 +326,7 @@ fn a_stall_of_all_choices_is_one_stall() {
     let mut case = Case::stream();
     case.frame(20, &[of_choice(0, None), of_choice(1, None)]);
     case.frame(6000, &[of_choice(0, None)]).frame(6001, &[of_choice(1, None)]);
-    assert_eq!(case.complete(6020).stalls, 1, "the second came right behind");
+    assert_eq!(case.complete(6020).stalls, 1, "the second came immediately after");
 }
 
 #[test]
@@ -393,7 +393,7 @@ fn durations_that_contradict_the_observed_time_are_a_defect_and_no_samples() {
         assert_eq!((record.load, record.prefill, record.decode), (None, None, None));
         assert_eq!(record.defects.iter().collect::<Vec<_>>(), [(Defect::Duration, 1)]);
         assert_eq!((record.outcome, record.generated_tokens.unwrap().value), (Outcome::Completed, 11));
-        assert_eq!(record.time_per_output_token, None, "two events stand for no eleven tokens");
+        assert_eq!(record.time_per_output_token, None, "two events cannot be eleven tokens");
     }
 }
 

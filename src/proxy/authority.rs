@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_host_is_none() {
+    fn texts_without_a_host_are_refused() {
         for host in [
             "",
             ":",

@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn data_and_trailers_are_told_apart_however_they_are_split() {
+    fn data_and_trailers_are_separated_however_they_are_split() {
         let body = b"5;x=y\r\nhello\r\nA\r\n0123456789\r\n0\r\nX-Sum: 1\r\nY: z\r\n\r\n";
         for at in 0..body.len() {
             let mut chunks = Chunks::default();
@@ -306,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_at_once_is_what_is_taken_byte_by_byte() {
+    fn extensions_are_read_alike_whole_and_byte_by_byte() {
         let body = b"5\r\nhello\r\n00a;x\r\n0123456789\r\n1\r\n!\r\n0\r\nX: 1\r\n\r\n";
         let marks = b"0123aF;\r\n \tx:\0\xff";
         for at in 0..body.len() {
@@ -328,13 +328,13 @@ mod tests {
     }
 
     #[test]
-    fn what_stands_before_a_fault_is_told() {
+    fn bytes_before_a_fault_are_followed() {
         let (followed, data, _) = follow(&mut Chunks::default(), b"2\r\nhi\r\nx");
         assert_eq!((followed, &data[..]), (Followed { bytes: 7, raw: 7, state: BodyProgress::Broken }, &b"hi"[..]));
     }
 
     #[test]
-    fn only_a_backend_may_put_blanks_behind_a_size() {
+    fn only_a_backend_may_put_blanks_after_a_size() {
         let body = b"2 \t\r\nhi\r\n0 \r\n\r\n";
         assert_eq!(follow(&mut Chunks::default(), body).0.state, BodyProgress::Broken);
         assert_eq!(follow(&mut Chunks::of_backend(), body).0.state, BodyProgress::Over);

@@ -1,4 +1,4 @@
-//! What the tests share that play every order of the events around an exchange.
+//! Shared by the tests that play every order of the events around an exchange.
 
 use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};

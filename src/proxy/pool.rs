@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn where_the_youngest_is_too_old_none_is_closed_in_the_turn_of_a_request() {
+    async fn expired_connections_are_not_closed_in_the_turn_of_a_request() {
         let limit = Duration::from_secs(2);
         let (pool, now) = (unswept(Some(limit)), Instant::now());
         let (idle, _backend) = connection().await;
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn behind_a_stream_of_events_a_connection_waits_for_the_end_that_some_servers_make() {
+    async fn after_an_event_stream_a_connection_waits_for_a_late_close() {
         let (pool, now) = (unswept(None), Instant::now());
         let stream = |mut upstream: Box<Upstream>| {
             upstream.after_stream = true;
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_closes_behind_streams_is_learnt_from_several_and_unlearnt_from_one_that_stays_open() {
+    async fn closing_after_streams_is_learnt_from_several_and_unlearnt_from_one_that_stays_open() {
         let pool = unswept(None);
         for _ in 0..AfterStreams::CLOSED_IN_A_ROW {
             assert!(after_stream(&pool, true).await);
@@ -296,7 +296,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_backend_that_starts_again_teaches_nothing_of_streams() {
+    async fn a_restarted_backend_does_not_count_as_closing_after_streams() {
         let (pool, now) = (unswept(None), Instant::now());
         let mut backend = Vec::new();
         for _ in 0..10 {
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_cannot_be_repeated_goes_over_no_connection_that_was_closed_just_now() {
+    async fn an_unrepeatable_request_avoids_a_connection_that_was_just_closed() {
         let pool = unswept(None);
         let now = Instant::now();
         let (kept, _open) = connection().await;
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_a_rush_has_opened_is_kept_and_closed_in_pieces() {
+    async fn connections_of_a_burst_are_kept_and_closed_in_batches() {
         let pool = Pool::new(Some(Duration::from_secs(2)), 400, NonZeroUsize::MIN);
         pool.sweeping.set(true);
         let now = Instant::now();

@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_of_the_connection_go_and_the_others_stand_as_they_were_sent() {
+    fn connection_fields_are_removed_and_others_are_unchanged() {
         let head = "POST /a HTTP/1.1\r\nhOST:a\r\nConnection: keep-alive, X-Hop\r\nA:  1 \r\nx-hop: 2\r\n\
                     Transfer-Encoding: chunked\r\nKeep-Alive: 3\r\nTE: gzip\r\nB: 4\r\na: 5\r\nProxy-Connection: x";
         let expected = "POST /a HTTP/1.1\r\nhOST:a\r\nA:  1 \r\nTransfer-Encoding: chunked\r\nB: 4\r\na: 5";
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn targets_become_origin_form_behind_the_prefix() {
+    fn targets_become_origin_form_after_the_prefix() {
         for (given, prefix, expected) in [
             ("/a?b", "", "/a?b"),
             ("//a/../%2e", "", "//a/../%2e"),

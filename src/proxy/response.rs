@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_lenient_is_written_properly() {
+    fn lenient_heads_are_written_properly() {
         let head = b"\r\n\nHTTP/1.0 200\nContent-Length: 2\r\nContent-Length: 2\n\nok";
         assert_eq!(written(head, Version::Http11, Persistence::Implied), "HTTP/1.1 200\r\nContent-Length: 2\r\n\r\n");
         assert_eq!(whole(head).expect("proper").1, head.len() - 2);
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_client_is_told_in_its_own_terms() {
+    fn an_http10_client_gets_an_http10_head() {
         let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nA: b\r\n\r\n";
         let expected = "HTTP/1.0 200 OK\r\nA: b\r\nconnection: close\r\n\r\n";
         assert_eq!(written(head, Version::Http10, Persistence::Close), expected);

@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn ended_connections_leave_nothing_and_looking_for_the_longest_is_shared() {
+    fn ended_connections_are_removed_and_the_search_for_the_longest_idle_is_amortised() {
         let (mut slots, seats, _) = accepted(10_000);
         let mut looks = 0;
         for needed in 1..=5_000 {

@@ -52,7 +52,7 @@ mod tests {
             ("Connection of one letter in 490 fields", list("Connection", "a,", 490)),
             ("Connection with fields that it names", format!("{short}Connection: {distinct}\r\n")),
             (
-                "Connection behind every other field",
+                "Connection after every other field",
                 format!("{short}{}", list("Connection", "f1,", 4).replacen("f1,", "", 2_000)),
             ),
             ("Connection of nothing", list("Connection", ",", 490)),

@@ -24,7 +24,7 @@ pub enum Fact {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Facts {
     /// Fields and their values, in order.
-    pub told: Vec<(&'static str, Fact)>,
+    pub visited: Vec<(&'static str, Fact)>,
     /// Elements read to their end.
     pub whole: usize,
     /// Kinds of defects with their counts.
@@ -33,7 +33,7 @@ pub struct Facts {
 
 impl Visit<&'static str> for Facts {
     fn value(&mut self, field: &'static str, value: Value<'_>) {
-        self.told.push((
+        self.visited.push((
             field,
             match value {
                 Value::Text(text) => Fact::Text(text.to_vec()),

@@ -65,7 +65,7 @@ fn a_client_that_closes_its_tunnel_while_the_backend_writes_is_no_failure() {
 }
 
 #[test]
-fn an_upload_that_nobody_takes_behind_a_whole_answer_holds_nobody_up() {
+fn an_upload_that_is_not_taken_after_a_whole_answer_blocks_no_other_client() {
     let (step, steps) = mpsc::channel::<()>();
     let (given_up, waited) = mpsc::channel::<()>();
     let script = Mutex::new((steps, given_up));

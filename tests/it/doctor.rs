@@ -253,7 +253,7 @@ fn scrapes_that_ended_are_a_fault_and_a_drain_is_one_too() {
 }
 
 #[test]
-fn a_program_behind_a_password_is_examined_without_it() {
+fn a_program_that_asks_for_a_password_is_examined_without_it() {
     let server = Simulator::start();
     let file = folder().join("web.yml");
     let hash = bcrypt::hash("right", 4).expect("a hash");

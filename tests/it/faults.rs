@@ -11,7 +11,7 @@
 //! | bare LF, folding, NUL, space before the colon | g `malformed_fields_are_refused`, `request_lines_must_be_exact`, a |
 //! | absolute form, asterisk, CONNECT, pipelining | g, d, p `pipelined_requests_are_answered_in_order_and_a_bad_one_ends_them` |
 //! | 100+ fields, 64 KiB+ heads, long target, odd methods | g, d |
-//! | connection limit | f `connections_above_the_limit_are_told_so` |
+//! | connection limit | f `connections_above_the_limit_get_an_answer` |
 //! | slow head, body, reader, idle | f |
 //! | backend refuses, black hole | p `own_errors_are_marked_and_in_the_callers_dialect`, f `a_backend_that_does_not_accept_is_given_up_in_time` |
 //! | reset before the head, mid-stream, short of its length, end within a chunk | s, p `a_cut_reply_never_looks_complete`, d |
@@ -79,7 +79,7 @@ fn a_head_has_its_time_from_its_first_byte_on() {
 }
 
 #[test]
-fn a_body_that_stands_still_is_given_up_and_is_the_clients_fault() {
+fn a_stalled_body_is_given_up_and_is_the_clients_fault() {
     let backend = Backend::start(|connection| assert!(connection.closed(), "the backend is let go"));
     let rig = with(backend.address, |options| options.settings.client.body_idle = Some(SOON));
     for framing in ["Content-Length: 9\r\n\r\n{", "Transfer-Encoding: chunked\r\n\r\n9\r\n{"] {
@@ -121,7 +121,7 @@ fn an_idle_connection_is_closed_only_where_a_limit_is_set() {
 }
 
 #[test]
-fn connections_above_the_limit_are_told_so() {
+fn connections_above_the_limit_get_an_answer() {
     let backend = Backend::start(|connection| {
         while let Some(request) = connection.request() {
             connection.write(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\nbegun");

@@ -78,7 +78,7 @@ fn code(text: &str) -> String {
 }
 
 #[test]
-fn code_goes_on_behind_tests_that_have_a_file_of_their_own() {
+fn code_continues_after_a_declared_tests_module() {
     let text = "//! Doc.\nmod a;\n#[cfg(test)]\nmod stage;\nuse crate::b;\n#[cfg(test)]\nmod tests {\n}\n";
     assert_eq!(code(text), "mod a;\nuse crate::b;");
 }

@@ -278,7 +278,7 @@ fn a_head_that_http1_cannot_say_is_refused_and_harms_no_other_stream() {
 }
 
 #[test]
-fn a_preface_behind_another_request_is_refused() {
+fn a_preface_after_another_request_is_refused() {
     let backend = Backend::answering(OK);
     let rig = Rig::before(backend.address);
     let mut raw = Raw::connect(rig.address);

@@ -95,7 +95,7 @@ fn without_a_limit_clients_are_served() {
 }
 
 #[test]
-fn one_connection_too_many_is_told_so_and_closed() {
+fn one_connection_too_many_gets_an_answer_and_is_closed() {
     let limited = Limited::at_most(1);
     let mut busy = limited.busy();
     let (answer, broken) = limited.connect().send(REQUEST).rest();
@@ -108,7 +108,7 @@ fn one_connection_too_many_is_told_so_and_closed() {
 }
 
 #[test]
-fn far_too_many_connections_wait_and_are_told_also_those_that_say_nothing() {
+fn far_too_many_connections_wait_and_get_an_answer_even_if_silent() {
     let limited = Limited::at_most(1);
     let _busy = limited.busy();
     let mut others: Vec<_> = (0..160).map(|_| limited.connect()).collect();
@@ -126,7 +126,7 @@ fn far_too_many_connections_wait_and_are_told_also_those_that_say_nothing() {
 }
 
 #[test]
-fn silent_connections_shut_nobody_out() {
+fn silent_connections_keep_no_client_out() {
     let limited = Limited::at_most(8);
     let mut busy = limited.busy();
     let silent: Vec<Client> = (0..300).map(|_| limited.connect()).collect();
@@ -167,7 +167,7 @@ fn the_longest_idle_goes_first_on_every_worker_and_an_exchange_goes_on() {
 }
 
 #[test]
-fn a_half_sent_head_that_gives_way_is_told_why() {
+fn a_half_sent_head_whose_place_is_needed_gets_an_answer() {
     let limited = Limited::at_most(1);
     let mut slow = limited.connect();
     slow.send("GET / HTTP/1.1\r\nHos");
@@ -297,7 +297,7 @@ fn the_first_head_counts_from_accept_and_later_silence_does_not() {
 }
 
 #[test]
-fn under_a_thousand_descriptors_silent_clients_keep_nobody_out() {
+fn under_a_thousand_descriptors_silent_clients_keep_no_client_out() {
     let backend = Backend::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     for toml in ["", "[limits]\nmax_connections = 0\n"] {
         let file = folder().join("inferometer.toml");

@@ -138,7 +138,7 @@ fn a_broken_file_is_named_changes_nothing_and_is_seen_in_the_metrics() {
             half.replace("[tls]", "access_log = \"off\"\n[tls]").replace("\naccess_log = \"off\"", ""),
             "gone.pem",
         ),
-        ("web.yml", "basic_auth_users:\n  other: SECRET\n".to_owned(), "no bcrypt hash"),
+        ("web.yml", "basic_auth_users:\n  other: SECRET\n".to_owned(), "not a bcrypt hash"),
         ("web.yml", "basic_auth_users: [".to_owned(), "web.yml"),
     ];
     for (file, text, words) in broken {

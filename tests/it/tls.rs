@@ -371,7 +371,7 @@ fn checking_the_configuration_reads_the_files() {
         assert!(said.contains(words) && code == Some(2), "{words} in {said}");
     }
     for (text, words) in [
-        ("basic_auth_users:\n  a: secret\n".to_owned(), "no bcrypt hash"),
+        ("basic_auth_users:\n  a: secret\n".to_owned(), "not a bcrypt hash"),
         (users().replace("$2b$04$", "$2b$17$"), "has a cost of 17, and one of more than 15"),
         ("basic_auth:\n  a: b\n".to_owned(), "unknown field `basic_auth`"),
         (tls_section(&one, "  client_auth_type: RequireAndVerifyClientCert\n"), "set client_ca_file"),

@@ -1,4 +1,4 @@
-//! Which clients are accepted, which worker serves them, and what is closed for them.
+//! Which clients are accepted, which worker serves them, and which connections are closed for them.
 
 use rustix::io::Errno;
 
@@ -30,7 +30,7 @@ fn a_client_that_is_lost_before_accept_costs_no_idle_connection() {
 
 #[tokio::test]
 #[cfg(target_os = "linux")]
-async fn a_listener_that_fails_for_good_is_asked_again_after_a_pause() {
+async fn a_listener_that_fails_for_good_is_retried_after_a_pause() {
     let (clients, _woken) = mpsc::unbounded_channel();
     let (_room, wanted) = mpsc::unbounded_channel();
     let (_life, life) = watch::channel(Life::Running);
@@ -39,7 +39,7 @@ async fn a_listener_that_fails_for_good_is_asked_again_after_a_pause() {
     assert!(accept::tests::failing::waits(std::pin::pin!(acceptor.accept(failing.into_std().expect("a socket")))));
 }
 
-/// How many clients a worker was handed, and how often it was woken for them.
+/// How many clients a worker was sent, and how often it was woken for them.
 fn handed(worker: &mut mpsc::UnboundedReceiver<WorkerMessage>) -> (usize, usize) {
     let batches = std::iter::from_fn(|| worker.try_recv().ok());
     batches.fold((0, 0), |(clients, wakes), handed| match handed {
@@ -49,7 +49,7 @@ fn handed(worker: &mut mpsc::UnboundedReceiver<WorkerMessage>) -> (usize, usize)
 }
 
 #[test]
-fn the_share_of_a_dead_worker_goes_to_the_living() {
+fn the_share_of_a_dead_worker_goes_to_the_others() {
     let (clients, mut workers): (Vec<_>, Vec<_>) = (0..3).map(|_| mpsc::unbounded_channel()).unzip();
     let (_room, wanted) = mpsc::unbounded_channel();
     let (_life, life) = watch::channel(Life::Running);
@@ -72,7 +72,7 @@ fn the_share_of_a_dead_worker_goes_to_the_living() {
 }
 
 #[tokio::test]
-async fn what_is_accepted_sends_at_once_and_is_kept_alive() {
+async fn accepted_sockets_send_at_once_and_are_kept_alive() {
     let (clients, mut worker) = mpsc::unbounded_channel();
     let (_room, wanted) = mpsc::unbounded_channel();
     let (life, lives) = watch::channel(Life::Running);
@@ -80,7 +80,7 @@ async fn what_is_accepted_sends_at_once_and_is_kept_alive() {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.set_nonblocking(true).expect("a socket");
     let address = listener.local_addr().expect("an address");
-    // These have been opened before the listener has its options.
+    // These are opened before the listener has its options.
     let early: Vec<_> = (0..3).map(|_| TcpStream::connect(address).expect("it listens")).collect();
     let check = async {
         let mut accepted = 0;

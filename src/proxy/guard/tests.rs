@@ -1,4 +1,4 @@
-//! What the guard hands on and what it stops, however it is split.
+//! What the guard accepts and refuses, however the bytes are split.
 
 use super::*;
 
@@ -6,7 +6,7 @@ fn verdict(head: &str) -> Verdict<'_> {
     parse_head(head.as_bytes(), &mut HeadScan::default())
 }
 
-/// What is said once a head shown byte by byte is judged.
+/// The verdict on a head that arrives byte by byte.
 fn dribbled(head: &str) -> Option<Malformed> {
     let mut seen = HeadScan::default();
     let verdicts = (1..=head.len()).map(|end| parse_head(&head.as_bytes()[..end], &mut seen));
@@ -115,7 +115,7 @@ fn a_host_must_be_one_and_valid() {
 }
 
 #[test]
-fn a_path_that_is_no_text_names_no_endpoint_and_keeps_its_dialect() {
+fn a_path_that_is_not_text_names_no_endpoint_and_keeps_its_dialect() {
     for (target, path) in [
         (&b"/\xff"[..], ""),
         (b"/v1/\xff/chat", "/v1/"),

@@ -44,7 +44,7 @@ fn answered(sent: &str) -> (String, usize) {
 }
 
 #[test]
-fn a_request_that_lies_in_the_socket_when_a_drain_begins_is_told_so() {
+fn an_unread_request_is_answered_when_a_drain_begins() {
     let (answer, exchanges) = answered("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer:?}");
     let head = answer.to_ascii_lowercase();

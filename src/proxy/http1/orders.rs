@@ -1,7 +1,7 @@
-//! Plays every order of what can happen around a relay, on real sockets, and finds the same bytes and one end.
+//! Plays every order of the events around a relay on real sockets, and expects the same bytes and exactly one end.
 //!
-//! The task of the connection is polled by hand, so that each move is seen before the next one, or several at once. A
-//! client reads only when it is its move: until then what is written to it blocks.
+//! The connection's task is polled by hand, so that it sees each move before the next, or several at once. A client
+//! reads only after [`Move::Read`]: until then writes to it block.
 
 use std::future::poll_fn;
 use std::io::Write;
@@ -22,18 +22,18 @@ use crate::proxy::orders::{PATIENCE, Peer, next_order};
 use crate::proxy::polls::Polls;
 use crate::proxy::stage::{self, Records};
 
-/// Small enough that most of an answer does not fit into what the system holds.
+/// Small enough that most of an answer exceeds the system's buffers.
 const BUFFER: usize = 2048;
 const PIECE: usize = 24 * 1024;
 
-/// What can happen.
+/// An event around the exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Move {
     /// The client sends the next piece of its request.
     Upload,
     /// The backend sends the next piece of its answer.
     Answer,
-    /// From now on the client reads.
+    /// The client reads from now on.
     Read,
     /// The task is polled with its budget spent.
     Spent,
@@ -43,17 +43,17 @@ enum Move {
     BackendResets,
 }
 
-/// How an answer tells its end.
+/// How an answer is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Framing {
     Length,
     Chunked,
     Close,
-    /// Of a length, in a content coding that is read beside: no more at once than may be looked at.
+    /// A `Content-Length`, with a content coding that the observation decodes: how much is read at once is limited.
     Coded,
 }
 
-/// What decodes to twenty times as much. It is no answer of its route, so that nothing but its end makes it whole.
+/// Decodes to twenty times its size. It is not an answer of its route, so only its end completes it.
 fn coded() -> &'static [u8] {
     static CODED: OnceLock<Vec<u8>> = OnceLock::new();
     CODED.get_or_init(|| {
@@ -67,7 +67,7 @@ fn coded() -> &'static [u8] {
 }
 
 impl Framing {
-    /// The head with a piece of the body, and the rest.
+    /// The head with a piece of the body, and the rest of the body.
     fn answer(self) -> [Vec<u8>; 2] {
         let (first, rest) = (vec![b'a'; 1000], vec![b'b'; PIECE]);
         let chunk = |data: &[u8]| [format!("{:x}\r\n", data.len()).as_bytes(), data, b"\r\n"].concat();
@@ -110,12 +110,12 @@ struct Play {
     records: Records,
     /// Pieces of the answer that the backend has sent.
     answered: usize,
-    /// A write to the client had to wait.
+    /// A write to the client was blocked.
     blocked: bool,
 }
 
 impl Play {
-    /// Up to where the backend has the head of a request and the first of two pieces of its body.
+    /// Starts an exchange: the backend has the head of a request and the first of two pieces of its body.
     async fn begin(framing: Framing) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         listener.set_nonblocking(true).expect("a socket");
@@ -172,12 +172,12 @@ impl Play {
         }
     }
 
-    /// Lets everybody move until nobody does.
+    /// Lets every party move until none can.
     async fn settle(&mut self, mut spent: bool) {
         loop {
             self.woken.0.store(false, Ordering::SeqCst);
             self.poll(std::mem::take(&mut spent)).await;
-            // The system is asked what has become of the sockets.
+            // Lets the runtime poll the sockets.
             tokio::task::yield_now().await;
             let mut moved = self.client.pump();
             if self.backend.is_none()
@@ -222,7 +222,7 @@ impl Play {
         }
     }
 
-    /// Plays the moves; `seen` tells whether each is seen before the next.
+    /// Plays the moves. `seen` says whether the task sees each before the next.
     async fn play(&mut self, moves: &[Move], seen: impl Fn(usize) -> bool) {
         for (at, next) in moves.iter().enumerate() {
             self.apply(*next);
@@ -232,7 +232,7 @@ impl Play {
             self.blocked |= self.answered == 2 && !self.client.reads && seen(at) && self.records.len() == 0;
         }
         let case = format!("{moves:?} {:?}", self.framing);
-        // Whoever is left does what it would do at last, and the client goes.
+        // The parties that are left end the exchange, and the client closes.
         self.client.reads = true;
         if let (Framing::Close, Some(backend)) = (self.framing, &mut self.backend) {
             backend.close();
@@ -255,7 +255,7 @@ impl Play {
         backend.closed || backend.body().is_some_and(|body| body.len() == 2000)
     }
 
-    /// What must hold whatever came first.
+    /// What must hold in every order.
     fn check(&self, moves: &[Move]) {
         let record = self.records.last();
         let case = format!("{moves:?} {:?}: {:?}", self.framing, record.outcome);
@@ -276,11 +276,11 @@ impl Play {
         match (left, record.outcome) {
             (None, outcome) => {
                 assert_eq!(outcome, Outcome::Completed, "{case}");
-                // Behind an answer that ends with its connection no rest of the request is asked for.
+                // After an answer that ends with its connection, the rest of the request is not read.
                 assert!(uploaded.len() == 2000 || self.framing == Framing::Close, "the whole request: {case}");
                 assert!(got == whole && !self.client.reset, "the whole answer: {case}");
             }
-            // What was handed to the system is not read by a client that resets its connection.
+            // A client that resets its connection does not read what the system holds for it.
             (Some(Move::ClientResets), outcome) => {
                 assert!(matches!(outcome, Outcome::Completed | Outcome::ClientCancelled), "{case}");
             }
@@ -297,8 +297,8 @@ impl Play {
     }
 }
 
-/// Plays all orders of the rest of a request, an answer in two pieces, a client that begins to read, a spent budget and
-/// this.
+/// Plays all orders of the rest of a request, an answer in two pieces, a client that starts to read, a spent budget,
+/// and `end`.
 fn play_all(end: Option<Move>) {
     for framing in [Framing::Length, Framing::Chunked, Framing::Close, Framing::Coded] {
         play_framed(framing, end);

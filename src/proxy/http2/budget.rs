@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_holds_32_times_what_it_has_sent_and_gets_back_what_it_gives_back() {
+    fn a_connection_may_hold_32_times_what_it_has_sent_and_released_bytes_count_again() {
         let total = Arc::default();
         let budget = connection(&total, 10_000);
         let [first, second] = [0, 1].map(|_| Charge::new(budget.clone()));
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_all_hold_together_is_bounded_and_what_is_free_is_not_refused() {
+    fn the_total_is_bounded_and_free_bytes_are_never_refused() {
         let total = Arc::default();
         let greedy = Charge::new(connection(&total, u64::MAX));
         assert!(greedy.grow((TOTAL + FREE) as usize) && !greedy.grow(1));

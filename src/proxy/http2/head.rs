@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_http1_could_read_in_two_ways_is_refused() {
+    fn heads_that_are_ambiguous_in_http1_are_refused() {
         for (uri, fields, why) in [
             ("/x", &[][..], Malformed::Host),
             ("http://a/x", &[("host", "b")][..], Malformed::Host),

@@ -1,7 +1,7 @@
-//! Plays every order of what can happen around a stream, on real sockets, and finds the same bytes and one end.
+//! Plays every order of the events around a stream on real sockets, and expects the same bytes and exactly one end.
 //!
-//! Smaller than the harness of HTTP/1: what both share (attempts, downloads, framing) is played there. Here it is about
-//! what is HTTP/2's own: room that the client makes, resets of a stream, and answers that wait in the library.
+//! Smaller than the tests of HTTP/1, which play what both protocols share (attempts, downloads, framing). This is about
+//! flow control, resets of a stream, and answers that wait in the library.
 
 use std::net::{TcpListener, TcpStream};
 use std::rc::Rc;
@@ -17,11 +17,11 @@ use crate::proxy::stage::{self, Records};
 
 /// Turns without a byte after which nothing more is expected.
 const QUIET: usize = 8;
-/// More than may wait in the library with its end.
+/// More than may wait in the library after the stream's task has ended.
 const REST: usize = 24 * 1024;
 const UPLOAD: usize = 20;
 
-/// The preface, settings with room for ten bytes on each stream, and room for all on the connection.
+/// The preface, settings with a window of ten bytes for each stream, and a large window for the connection.
 const GREETING: &[u8] =
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\x06\x04\0\0\0\0\0\0\x04\0\0\0\x0a\0\0\x04\x08\0\0\0\0\0\x0f\xff\0\0";
 /// `:method: POST`, `:scheme: http`, `:path: /`, `:authority: localhost`, `content-length: 20` (RFC 7541).
@@ -29,14 +29,14 @@ const HEAD: &[u8] = b"\0\0\x13\x01\x04\0\0\0\x01\x83\x86\x84\x01\x09localhost\x0
 const ROOM: &[u8] = b"\0\0\x04\x08\0\0\0\0\x01\x0f\xff\0\0";
 const CANCEL: &[u8] = b"\0\0\x04\x03\0\0\0\0\x01\0\0\0\x08";
 
-/// What can happen.
+/// An event around the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Move {
     /// The client sends the rest of its request.
     Upload,
     /// The backend sends the next piece of its answer.
     Answer,
-    /// The client makes room for all of the answer.
+    /// The client opens the window for all of the answer.
     Room,
     ClientCancels,
     ClientLeaves,
@@ -44,7 +44,7 @@ enum Move {
     BackendResets,
 }
 
-/// What the client has of its stream: the data, and whether that has ended, or was reset.
+/// What the client has received on its stream: the data, and whether the stream has ended or was reset.
 #[derive(Debug, Default)]
 struct Received {
     data: Vec<u8>,
@@ -110,11 +110,11 @@ impl Play {
         }
     }
 
-    /// Lets everybody move until nobody does.
+    /// Lets every party move until none can.
     async fn settle(&mut self) {
         let mut quiet = 0;
         while quiet < QUIET {
-            // The runtime serves the proxy's tasks meanwhile.
+            // Lets the runtime run the proxy's tasks.
             tokio::task::yield_now().await;
             let mut moved = self.client.pump();
             if self.backend.is_none()
@@ -135,7 +135,7 @@ impl Play {
         }
     }
 
-    /// Plays the moves on a connection of its own; `seen` tells whether each is seen before the next.
+    /// Plays the moves on a new connection. `seen` says whether the proxy sees each before the next.
     async fn run(moves: &[Move], chunked: bool, seen: bool) {
         let case = format!("{moves:?}, chunked: {chunked}, seen: {seen}");
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -163,13 +163,13 @@ impl Play {
         play.until(&case, |_| serving.is_finished()).await;
         play.check(&case, left, moves.iter().any(|next| *next > Move::ClientLeaves));
         let last = moves.iter().rposition(|next| *next == Move::Answer);
-        // Behind a whole answer no rest of the request is asked for.
+        // After a complete answer, the rest of the request is not read.
         if moves.len() == 4 && seen && moves.iter().position(|next| *next == Move::Upload) < last {
             assert_eq!(play.uploaded(), UPLOAD, "the whole request: {case}");
         }
     }
 
-    /// What must hold whatever came first.
+    /// What must hold in every order.
     fn check(&self, case: &str, left: bool, failed: bool) {
         let (record, received) = (self.records.last(), self.received());
         let case = format!("{case}: {:?}, {} bytes, ended: {}", record.outcome, received.data.len(), received.ended);
@@ -178,7 +178,7 @@ impl Play {
         let got = &received.data;
         assert!(record.status == 502 || whole.starts_with(got), "the client's bytes: {case}");
         match record.outcome {
-            // What has left is complete, whoever goes then.
+            // What was sent is complete, whoever leaves afterwards.
             Outcome::Completed => assert!(*got == whole, "{case}"),
             Outcome::ClientCancelled => assert!(left && !received.ended, "{case}"),
             Outcome::BackendFailed => assert!(failed && (record.status == 502 || received.reset), "{case}"),
@@ -189,7 +189,7 @@ impl Play {
         }
     }
 
-    /// How much of the request's body the backend has.
+    /// How many bytes of the request's body the backend has.
     fn uploaded(&self) -> usize {
         let sent = self.backend.as_ref().map(|backend| backend.got.as_slice()).unwrap_or_default();
         sent.iter().rev().take_while(|byte| **byte == b'u').count()
@@ -219,13 +219,13 @@ fn every_order_of_frames_gives_the_same_bytes_and_one_end() {
 }
 
 #[test]
-fn every_order_with_a_client_that_goes_gives_the_same_bytes_and_one_end() {
+fn every_order_with_a_client_that_leaves_gives_the_same_bytes_and_one_end() {
     play_all(Some(Move::ClientCancels));
     play_all(Some(Move::ClientLeaves));
 }
 
 #[test]
-fn every_order_with_a_backend_that_goes_gives_the_same_bytes_and_one_end() {
+fn every_order_with_a_backend_that_leaves_gives_the_same_bytes_and_one_end() {
     play_all(Some(Move::BackendCloses));
     play_all(Some(Move::BackendResets));
 }

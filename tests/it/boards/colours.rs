@@ -67,7 +67,7 @@ fn contrast(one: &str, other: &str) -> f64 {
 }
 
 #[test]
-fn the_boards_colours_can_be_told_apart_by_every_eye() {
+fn the_boards_colours_are_distinct_for_every_kind_of_colour_vision() {
     let mut alike = Vec::new();
     for (eye, matrix) in SEEN {
         for (at, (name, hex)) in FAMILY.iter().enumerate() {

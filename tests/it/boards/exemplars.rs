@@ -98,7 +98,7 @@ fn a_cold_start_is_seen_on_routes_that_report_no_load() {
 }
 
 #[test]
-fn a_real_engine_is_recognised_and_its_load_is_told() {
+fn a_real_engine_is_recognised_and_its_load_is_reported() {
     let server = LlamaServer::start();
     let program = Program::before(server.address);
     program.wait_for("backend_info", &["runtime=\"llama.cpp\""], 1.0);

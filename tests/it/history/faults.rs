@@ -151,7 +151,7 @@ fn where_nothing_can_be_written_rows_wait_and_are_written_later() {
 }
 
 #[test]
-fn files_that_somebody_removes_are_begun_anew() {
+fn removed_files_are_created_again() {
     let state = fresh("removed");
     let kept = Kept::within(&state.0);
     kept.serve(2);

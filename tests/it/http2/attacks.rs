@@ -89,7 +89,7 @@ fn a_head_without_an_end() {
 }
 
 #[test]
-fn questions_whose_answers_nobody_reads() {
+fn pings_whose_answers_are_not_read() {
     flood("pings", |raw| {
         let many = frame(PING, 0, 0, &[0; 8]).repeat(4_096);
         // Ends in a write that is not taken, for the answers are not.

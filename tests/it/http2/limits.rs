@@ -69,7 +69,7 @@ fn a_head_of_http2_that_is_not_whole_in_time_ends_its_connection() {
 }
 
 #[test]
-fn behind_its_first_head_a_connection_may_be_idle() {
+fn after_its_first_head_a_connection_may_be_idle() {
     let backend = Backend::answering(OK);
     let rig = limited(&backend);
     let client = Client::connect(rig.address);

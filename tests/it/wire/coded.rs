@@ -110,7 +110,7 @@ fn told_by_piece(fixture: &Fixture, coding: Option<&str>, pieces: &[&[u8]]) -> V
 }
 
 #[test]
-fn a_token_is_told_with_the_piece_that_completes_it_in_every_coding() {
+fn a_token_is_emitted_with_the_piece_that_completes_it_in_every_coding() {
     let mut streams = 0;
     for fixture in readable().filter(|fixture| fixture.expect["token_events"].as_u64() > Some(1)) {
         let lines: Vec<_> = fixture.body.split_inclusive(|byte| *byte == b'\n').collect();

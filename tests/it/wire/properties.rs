@@ -175,7 +175,7 @@ fn a_stream_that_breaks_off_is_counted_so_far() {
 
 /// One of several blocks or items, as Anthropic's messages and responses have them: thinking, text, tools.
 #[test]
-fn blocks_of_one_answer_are_counted_whatever_stands_between() {
+fn blocks_of_one_answer_are_counted_whatever_is_between_them() {
     let random = &mut Random(0xFEDC_BA98_7654_3210);
     for round in 0..300 {
         let (told, lengths) = interleaved(random, |block, _, _| {
@@ -211,7 +211,7 @@ fn blocks_of_one_answer_are_counted_whatever_stands_between() {
 
 /// Ollama's lines, TGI's and LM Studio's events: one answer a stream.
 #[test]
-fn single_answers_are_counted_whatever_stands_between() {
+fn single_answers_are_counted_whatever_is_between_them() {
     let random = &mut Random(0x1357_9BDF_0246_8ACE);
     for round in 0..300 {
         let length = 1 + random.below(30);
