@@ -78,9 +78,9 @@ pub(super) fn write_histogram<'e>(
 }
 
 /// All children of one metric name. A handle: clones share the children.
-pub(super) struct Family<C>(Arc<Inner<C>>);
+pub(super) struct Family<C>(Arc<FamilyState<C>>);
 
-struct Inner<C> {
+struct FamilyState<C> {
     spec: &'static Spec,
     bounds: &'static [f64],
     /// Most children, without the one whose labels are all `other`.
@@ -144,7 +144,7 @@ impl<C: Child> Family<C> {
     ) -> Self {
         let rows = RwLock::new(Rows { by_values: HashTable::new(), in_order: Arc::default() });
         let hasher = DefaultHashBuilder::default();
-        let family = Self(Arc::new(Inner { spec, bounds, cap, hasher, rows, dropped }));
+        let family = Self(Arc::new(FamilyState { spec, bounds, cap, hasher, rows, dropped }));
         registry.add(Box::new(family.clone()));
         family
     }

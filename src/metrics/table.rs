@@ -13,9 +13,9 @@ use super::spec::Spec;
 
 /// The gauges of one name, by the owner (a backend) that reports them.
 #[derive(Clone)]
-pub(super) struct Table(Arc<Inner>);
+pub(super) struct Table(Arc<TableState>);
 
-struct Inner {
+struct TableState {
     spec: &'static Spec,
     cap: usize,
     dropped: IntCounter,
@@ -27,7 +27,7 @@ type Rows = BTreeMap<String, f64>;
 
 impl Table {
     pub(super) fn register(registry: &Registry, spec: &'static Spec, cap: usize, dropped: IntCounter) -> Self {
-        let table = Self(Arc::new(Inner { spec, cap, dropped, owners: Mutex::default() }));
+        let table = Self(Arc::new(TableState { spec, cap, dropped, owners: Mutex::default() }));
         registry.add(Box::new(table.clone()));
         table
     }
