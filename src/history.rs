@@ -8,8 +8,8 @@
 //! ```
 //!
 //! Promises:
-//! * The data path builds a row of a fixed size and pushes it into a bounded ring: no allocation, no lock, no system call,
-//!   nobody is woken ([`recorder`]). Nothing here ever fails a start or an exchange, or delays one.
+//! * The data path builds a row of a fixed size and pushes it into a bounded ring: no allocation, no lock, no system
+//!   call, no wake-up ([`recorder`]). Nothing here makes a start or an exchange fail, or delays one.
 //! * Sums by minute and hour ([`rollup`]) count every exchange that was taken from the ring, exactly once. Rows of ordinary
 //!   exchanges are thinned above a rate (`thinning`), with weights that add up; failures, cancellations, stalls and the
 //!   first of each hour ([`tops`]) never are.
@@ -27,11 +27,11 @@
 //! * Never content, a client's address or a raw query. A model's name is stored once a backend has confirmed it.
 //! * The machine is read every ten seconds ([`machine`]): an hour in memory, means by minute and by hour in `main.db`.
 //!
-//! Readers open the same files ([`query`], [`Reading`]), also from another process. SQL stands in `store` alone. A day of
-//! exchanges is one file with its own names, so that it can be copied or removed alone.
+//! Readers open the same files ([`query`], [`Reading`]), also from another process. SQL is in `store` only. A day of
+//! exchanges is one file with its own names, so that it can be copied or removed on its own.
 //!
-//! Schemas have a version each (`PRAGMA user_version`) and a list of steps; a tool for that would be a dependency for a
-//! single loop.
+//! Each schema has a version (`PRAGMA user_version`) and a list of steps; a migration library would be a dependency for
+//! a single loop.
 
 mod codes;
 mod day;
@@ -81,10 +81,10 @@ pub struct History {
 }
 
 impl History {
-    /// Starts the thread that writes; it opens the files. `confirm` says which models have a name.
+    /// Starts the thread that writes, which opens the files. `confirm` says which models have a name.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// When the system cannot create a thread.
     pub fn start(settings: Settings, confirm: ConfirmModel) -> io::Result<Self> {
         Self::with_pace(settings, confirm, Pace::default(), Box::new(SystemTime::now))
     }
@@ -92,7 +92,7 @@ impl History {
     /// As [`History::start`], at another pace and with another wall clock.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// When the system cannot create a thread.
     pub fn with_pace(settings: Settings, confirm: ConfirmModel, pace: Pace, clock: WallClock) -> io::Result<Self> {
         let (machine, watched) = (Arc::<OnceLock<WatchedMachine>>::default(), RecentMachine::default());
         let state = Arc::<HistoryState>::default();
@@ -128,12 +128,12 @@ impl History {
         self.recorder.clone()
     }
 
-    /// Writes what is left, for at most two seconds, and ends the thread. What is recorded afterwards is lost.
+    /// Writes what is left, within two seconds, and ends the thread. What is recorded afterwards is lost.
     pub fn close(&self) {
         drop(self.writer.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
-    /// How it is doing.
+    /// Its state, for metrics and health.
     #[must_use]
     pub fn state(&self) -> Arc<HistoryState> {
         self.state.clone()

@@ -38,7 +38,7 @@ impl Day {
         let day_of_year = (153 * (month + if month > 2 { -3 } else { 9 }) + 2) / 5 + day - 1;
         let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
         let parsed = Self(era * 146_097 + day_of_era - 719_468);
-        // A day that its month does not have is another one when it is written.
+        // A day that its month does not have is written as another one.
         (in_range && parsed.to_string() == text).then_some(parsed)
     }
 }

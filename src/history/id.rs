@@ -32,7 +32,7 @@ impl RowId {
         self.0 >> MILLIS_SHIFT
     }
 
-    /// Who wrote it.
+    /// The process that wrote it.
     #[must_use]
     pub const fn process(self) -> ProcessNumber {
         ProcessNumber((self.0 >> PROCESS_SHIFT & 15) as u8)
@@ -47,12 +47,12 @@ pub(super) struct IdSource {
 }
 
 impl IdSource {
-    /// Of ids above `last`.
+    /// Makes ids above `last`.
     pub(super) fn after(process: ProcessNumber, last: RowId) -> Self {
         Self { process, last }
     }
 
-    /// The id of an exchange that ended at this time: where the clock has gone back, or a millisecond is full, the one
+    /// The id of an exchange that ended at this time: where the clock has gone back, or a millisecond is full, the id
     /// after the last.
     pub(super) fn next(&mut self, millis: i64) -> RowId {
         let process = i64::from(self.process.0) << PROCESS_SHIFT;

@@ -140,7 +140,7 @@ impl<const N: usize> Means<N> {
         self.merge(1, facts);
     }
 
-    /// Adds means of so many readings.
+    /// Adds means of `count` readings.
     pub fn merge(&mut self, count: u64, facts: &[Option<f64>; N]) {
         self.count += count;
         for ((sum, readings), fact) in self.sums.iter_mut().zip(facts) {

@@ -56,7 +56,7 @@ impl NameId {
         self != Self::NONE
     }
 
-    /// The place in a list that has one entry a number, [`NameId::NONE`] first.
+    /// The index in a list with one entry for each number, [`NameId::NONE`] first.
     pub(super) fn index(self) -> usize {
         self.0 as usize
     }
@@ -81,7 +81,7 @@ struct Table {
     names: Vec<(NameKind, Arc<str>)>,
 }
 
-/// A name that was looked up. It is kept, so that nothing else gets its address.
+/// A name that was looked up. Kept, so that no other name gets its address.
 #[derive(Debug)]
 struct Slot {
     kind: NameKind,

@@ -1,7 +1,7 @@
-//! What can be asked of the history, and what is answered.
+//! The questions that the history answers, and the answers.
 //!
-//! Pure: types, and what follows from them without a file. Times are milliseconds since the epoch; an exchange belongs to
-//! the instant of its end.
+//! Pure: types, and what follows from them without a file. Times are milliseconds since the epoch; an exchange belongs
+//! to the instant of its end.
 
 pub mod cover;
 pub mod kept;
@@ -26,7 +26,7 @@ pub struct Range {
     pub to: i64,
 }
 
-/// Which exchanges are meant: those that agree with everything that is set.
+/// Selects exchanges: those that match every field that is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
     /// On this backend.
@@ -41,22 +41,22 @@ pub struct Filter {
     pub endpoint: Option<Arc<str>>,
     /// Of this kind.
     pub operation: Option<Operation>,
-    /// That ended so.
+    /// That ended with this outcome.
     pub outcome: Option<Outcome>,
     /// That did not complete.
     pub failed: bool,
-    /// That took at least so long, in microseconds.
+    /// That took at least this long, in microseconds.
     pub min_duration_us: Option<u64>,
 }
 
 impl Filter {
-    /// Whether the sums by minute and hour know everything that is asked for.
+    /// Whether the sums by minute and hour suffice for everything that is asked for.
     #[must_use]
     pub fn is_summed(&self) -> bool {
         self.client.is_none() && self.endpoint.is_none() && self.min_duration_us.is_none()
     }
 
-    /// The names that the sums are kept apart by, with their columns.
+    /// The names by which the sums are divided, with their columns.
     pub(super) fn summed_names(&self) -> [(&'static str, NameKind, &Option<Arc<str>>); 3] {
         [
             ("backend", NameKind::Backend, &self.backend),
@@ -74,29 +74,29 @@ pub const MAX_PAGE: usize = 100;
 pub struct PageQuery {
     /// When they ended.
     pub range: Range,
-    /// Which.
+    /// The exchanges to return.
     pub filter: Filter,
-    /// How many to leave out at the beginning.
+    /// How many exchanges to skip at the beginning.
     pub offset: usize,
-    /// How many, at most [`MAX_PAGE`].
+    /// How many to return, at most [`MAX_PAGE`].
     pub limit: usize,
 }
 
 /// Exchanges, the newest first.
 #[derive(Clone, Debug)]
 pub struct Page {
-    /// At most as many as were asked for.
+    /// At most as many as requested.
     pub exchanges: Vec<Exchange>,
-    /// How many there are in all, of the days that are kept: those too whose rows were left out by thinning.
+    /// How many there are in all, of the days that are kept, including those whose rows were left out by thinning.
     pub total: Result<u64, NoTotal>,
     /// Whether there are more rows after these.
     pub has_more: bool,
 }
 
-/// Why it is not known how many there are.
+/// Why the number of exchanges is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoTotal {
-    /// The sums do not know what was asked for; counting would mean to read every row.
+    /// The sums do not have it; counting would read every row.
     NotSummed,
 }
 
@@ -117,9 +117,9 @@ pub struct TopQuery {
     pub range: Range,
     /// Which. Without a filter, whole hours are answered from lists, else rows are read.
     pub filter: Filter,
-    /// By what they are compared.
+    /// The value that is compared.
     pub by: TopBy,
-    /// How many, at most [`MAX_PAGE`].
+    /// How many to return, at most [`MAX_PAGE`].
     pub limit: usize,
 }
 
@@ -137,11 +137,11 @@ pub struct MachinePoint {
 /// An exchange with its names.
 #[derive(Clone, Debug)]
 pub struct Exchange {
-    /// When it ended, and who wrote it.
+    /// When it ended, and the process that wrote it.
     pub id: RowId,
-    /// For how many it stands.
+    /// For how many exchanges it counts.
     pub weight: u16,
-    /// What is known of it. The numbers of names mean nothing here.
+    /// Its facts. The numbers of names have no meaning here.
     pub row: Row,
     /// The backend; `None` where none was chosen.
     pub backend: Option<Arc<str>>,

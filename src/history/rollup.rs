@@ -41,7 +41,7 @@ impl Step {
     }
 }
 
-/// What is summed apart.
+/// The dimensions by which sums are divided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Dimensions {
     /// The last backend that was tried.
@@ -84,13 +84,13 @@ pub enum Measure {
     Duration,
     /// Time to first token, in seconds.
     FirstToken,
-    /// The same of exchanges whose model was in memory.
+    /// Time to first token of exchanges whose model was in memory, in seconds.
     FirstTokenWarm,
     /// Time per output token, in seconds.
     PerToken,
     /// Tokens per second.
     Rate,
-    /// The wait for a place on a backend, in seconds.
+    /// The wait for a slot on a backend, in seconds.
     Queue,
     /// Loads of cold models, in seconds.
     Load,
@@ -116,12 +116,12 @@ impl Measure {
     }
 }
 
-/// The sums of one interval. `None` is unknown: no exchange in it said so.
+/// The sums of one interval. `None` is unknown: no exchange in it reported a value.
 #[derive(Clone, Debug, Default)]
 pub struct Sums {
     /// Exchanges that ended in it.
     pub requests: u64,
-    /// The same by outcome, in the order of [`Outcome::ALL`].
+    /// Exchanges that ended in it by outcome, in the order of [`Outcome::ALL`].
     pub by_outcome: [u64; Outcome::ALL.len()],
     /// Exchanges that started in it, of those that have ended.
     pub started: u64,
@@ -133,9 +133,9 @@ pub struct Sums {
     pub cached: Option<u64>,
     /// Generated tokens that were thinking.
     pub reasoning: Option<u64>,
-    /// Generated for clients that left: the best count of each.
+    /// Tokens generated for clients that left: the best count of each exchange.
     pub wasted: u64,
-    /// The time that exchanges spent in it, together, in microseconds.
+    /// The time that exchanges spent in it, added up, in microseconds.
     pub busy_us: u64,
     /// Bytes of requests.
     pub bytes_in: u64,
@@ -184,7 +184,7 @@ impl Sums {
         &self.sketches[measure as usize]
     }
 
-    /// Adds an exchange that ended in this interval as often as its weight says.
+    /// Adds an exchange that ended in this interval, counted `weight` times.
     fn add_end(&mut self, row: &Row, weight: u64) {
         let times = |count: Option<u64>| count.map(|count| count.saturating_mul(weight));
         self.requests += weight;
@@ -209,7 +209,7 @@ impl Sums {
     }
 }
 
-/// What an exchange says of a measure.
+/// The value of a measure for an exchange.
 fn value(row: &Row, measure: Measure) -> Option<f64> {
     match measure {
         Measure::Duration => row.duration.seconds(),
@@ -228,17 +228,16 @@ const MAX_BUSY: i64 = 1440;
 /// The sums that are not yet merged into the files.
 #[derive(Debug, Default)]
 pub struct Rollups {
-    /// Where the sums of an interval are.
+    /// The index of each interval in `sums`.
     places: HashMap<Key, usize>,
-    /// Those of an hour lack what ended in it.
+    /// Those of an hour lack the exchanges that ended in it.
     sums: Vec<(Key, Sums)>,
-    /// The place that was last asked for, by the step: most exchanges are of the interval and the dimensions of the one
-    /// before them.
+    /// The index last used, by step: most exchanges have the interval and dimensions of the one before them.
     last: [usize; Step::ALL.len()],
 }
 
 impl Rollups {
-    /// Folds an exchange that ended at this time, in milliseconds since the epoch, as often as its weight says.
+    /// Adds an exchange that ended at this time, in milliseconds since the epoch, counted `weight` times.
     pub fn fold(&mut self, row: &Row, ended: i64, weight: u64) {
         let of = Dimensions::of(row);
         let busy = row.duration.micros().unwrap_or(0);
@@ -246,7 +245,7 @@ impl Rollups {
             let at = step.begin(ended);
             let inside = u64::try_from(ended - at * 1000).unwrap_or(0).saturating_mul(1000);
             let sums = self.at(step, at, of);
-            // What ended in an hour is what ended in its minutes: see `Rollups::intervals`.
+            // The exchanges that ended in an hour are those that ended in its minutes: see `Rollups::intervals`.
             if step == Step::Minute {
                 sums.add_end(row, weight);
             }
@@ -262,8 +261,8 @@ impl Rollups {
         }
     }
 
-    /// Spreads a time over the intervals in which it was, from its end back, so that what is left falls to the first.
-    /// `inside` of it may be in the last interval, which begins at `at`.
+    /// Spreads a duration over the intervals that it covers, from its end backwards, so that the remainder falls to the
+    /// first. `inside` of it is in the last interval, which begins at `at`.
     fn spread(&mut self, busy: u64, inside: u64, (step, at, of): (Step, i64, Dimensions), weight: u64) {
         let (mut left, mut at, mut inside) = (busy, at, inside);
         for passed in 1..=MAX_BUSY {

@@ -43,9 +43,9 @@ pub struct Row {
     pub finish: Option<FinishReason>,
     /// Why the model had to be loaded.
     pub cold: Option<ColdCause>,
-    /// What else is true of it.
+    /// Further facts.
     pub flags: Flags,
-    /// Who counted the prompt tokens, and the generated ones.
+    /// The sources of the prompt and generated token counts.
     pub sources: [Option<Source>; 2],
     /// Backends tried; 0 where none was chosen.
     pub attempts: u8,
@@ -114,15 +114,15 @@ pub struct Row {
 /// A row with its id and weight: as it is stored.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
-    /// When it ended, and who wrote it.
+    /// When it ended, and the process that wrote it.
     pub id: RowId,
-    /// For how many exchanges it stands: itself, and ordinary ones that were left out.
+    /// For how many exchanges it counts: itself, and ordinary ones that were left out.
     pub weight: u16,
-    /// What is known of it.
+    /// Its facts.
     pub row: Row,
 }
 
-/// What is true of an exchange, as bits.
+/// Boolean facts about an exchange, as bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flags(pub u16);
 
@@ -161,7 +161,7 @@ impl Flags {
 }
 
 impl Row {
-    /// Of a record. `model` is the name under which the model is known.
+    /// From a record. `model` is the name under which the model is known.
     pub(super) fn new(record: &Record, names: &Names, model: NameId) -> Self {
         let start = &record.start;
         let backend = record.placement.as_ref();
@@ -232,14 +232,14 @@ impl Row {
         (prompt.is_some() || generated.is_some()).then(|| prompt.unwrap_or(0) + generated.unwrap_or(0))
     }
 
-    /// Whether nothing about it is of note: it completed, without an error or a stall.
+    /// Whether it is unremarkable: it completed, without an error or a stall.
     #[must_use]
     pub fn is_ordinary(&self) -> bool {
         self.outcome == Outcome::Completed && self.error.is_none() && self.stalls.value() == Some(0)
     }
 }
 
-/// A completed chat that took so long.
+/// A completed chat of this duration.
 #[cfg(test)]
 pub(super) fn sample(duration: std::time::Duration) -> Row {
     Row {

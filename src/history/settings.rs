@@ -1,4 +1,4 @@
-//! What the history is made with.
+//! The settings of the history.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,7 +27,7 @@ impl Engine {
     }
 }
 
-/// How long, and how much, is kept.
+/// How long and how much is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Retention {
     /// Single exchanges, by age.
@@ -47,13 +47,13 @@ pub struct Settings {
     pub engine: Engine,
     /// The directory of the files. `None` where neither the configuration nor the environment names one.
     pub directory: Option<PathBuf>,
-    /// How long, and how much, is kept.
+    /// How long and how much is kept.
     pub retention: Retention,
     /// Ordinary exchanges above this many a second are thinned.
     pub raw_rate: u64,
 }
 
-/// How often things are done. The defaults are what runs; tests shorten them.
+/// The intervals of the writer's work. The program uses the defaults; tests use shorter ones.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
     /// Between two turns of the writer.
@@ -62,7 +62,7 @@ pub struct Pace {
     pub merge: Duration,
     /// Between two attempts while paused.
     pub retry: Duration,
-    /// Between two looks at what is too old or too large.
+    /// Between two checks for what is too old or too large.
     pub retain: Duration,
     /// Between two readings of the machine.
     pub sample: Duration,

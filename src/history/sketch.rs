@@ -9,14 +9,14 @@ use sketches_ddsketch::{Config, DDSketch};
 pub struct Sketch(Option<Box<DDSketch>>);
 
 impl Sketch {
-    /// Adds a value as often as `times`. What is no finite number is left out.
+    /// Adds a value `times` times. One that is negative or not finite is left out.
     pub fn add(&mut self, value: f64, times: u64) {
         if value.is_finite() && value >= 0.0 && times > 0 {
             self.0.get_or_insert_with(|| Box::new(DDSketch::new(Config::defaults()))).add_with_count(value, times);
         }
     }
 
-    /// Adds all values of another one.
+    /// Adds the values of another sketch.
     pub fn merge(&mut self, other: &Self) {
         match (&mut self.0, &other.0) {
             (Some(own), Some(other)) => own.merge(other).expect("all have the same configuration"),
@@ -37,7 +37,7 @@ impl Sketch {
         self.0.as_ref().and_then(|sketch| sketch.sum())
     }
 
-    /// The value that this share of all is at most, from 0 to 1; `None` without any value.
+    /// The value below or at which this share of all values is; the share is from 0 to 1. `None` without any value.
     #[must_use]
     pub fn quantile(&self, share: f64) -> Option<f64> {
         self.0.as_ref()?.quantile(share).ok().flatten()
@@ -49,7 +49,7 @@ impl Sketch {
         self.0.as_ref().map(|sketch| sketch.to_java_bytes())
     }
 
-    /// As stored. What cannot be read has no values.
+    /// From the stored form. One that cannot be read counts as empty.
     #[must_use]
     pub fn from_bytes(bytes: Option<&[u8]>) -> Self {
         Self(bytes.and_then(|bytes| DDSketch::from_java_bytes(bytes).ok()).map(Box::new))

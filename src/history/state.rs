@@ -1,4 +1,4 @@
-//! How the history is doing: for metrics, health and the log.
+//! The state of the history, for metrics, health and the log.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -37,11 +37,11 @@ pub enum Pause {
     ReadOnly,
     /// A newer release wrote the files.
     NewerSchema,
-    /// As many processes as can write to one directory do.
+    /// The maximum number of processes write to the directory.
     TooManyProcesses,
     /// Another process holds the files for too long.
     Busy,
-    /// The disk fails.
+    /// The disk reports errors.
     Failing,
 }
 
@@ -82,7 +82,7 @@ pub enum Activity {
     Opening,
     /// Rows are written as they come.
     Writing,
-    /// Nothing is written for now; it is tried again. The text is for people.
+    /// Nothing is written for now; it is retried. The text is for people.
     Paused(Pause, Box<str>),
 }
 
@@ -102,7 +102,7 @@ impl Activity {
 /// Unknown, in what is counted in milliseconds.
 const UNKNOWN: i64 = i64::MIN;
 
-/// The state of the history, shared by its threads and whoever shows it.
+/// The state of the history, shared by its threads and its readers.
 #[derive(Debug)]
 pub struct HistoryState {
     activity: Mutex<Activity>,
@@ -141,13 +141,13 @@ pub struct HistoryHealth {
     pub activity: Activity,
     /// Rows written since the start.
     pub written: u64,
-    /// Rows left out by thinning since the start; the weights of others stand for them.
+    /// Rows left out by thinning since the start; the weights of other rows count them.
     pub thinned: u64,
     /// Rows lost since the start, in the order of [`Dropped::ALL`].
     pub dropped: [u64; Dropped::ALL.len()],
-    /// Files found damaged, and put aside, since the start.
+    /// Damaged files that were renamed since the start.
     pub damaged: u64,
-    /// Rows that wait to be written, as of the writer's last turn.
+    /// Rows waiting to be written, as of the writer's last turn.
     pub waiting: u64,
     /// Bytes of all files; 0 before they are opened.
     pub bytes: u64,
@@ -158,7 +158,7 @@ pub struct HistoryHealth {
 }
 
 impl HistoryHealth {
-    /// Rows lost since the start, for whatever reason.
+    /// Rows lost since the start, for any reason.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.dropped.iter().sum()
@@ -183,7 +183,7 @@ impl HistoryState {
         }
     }
 
-    /// Sets what the writer is doing. Returns whether that is another activity, or pause, than before.
+    /// Sets what the writer is doing. Returns whether the activity, or the reason of a pause, has changed.
     pub(super) fn set_activity(&self, activity: Activity) -> bool {
         let mut current = self.activity.lock().unwrap_or_else(PoisonError::into_inner);
         let is_same = match (&*current, &activity) {

@@ -1,14 +1,15 @@
-//! Which rows are kept when more come than are to be written.
+//! Chooses which rows are kept when there are more than may be written.
 //!
-//! Pure. Only ordinary rows are thinned: evenly, apart for each set of dimensions, and the weight of a row that is kept
-//! says for how many it stands. The weights of one batch add up to its rows, for each set of dimensions, so counts over
-//! rows stay exact. At least one row of each set is kept, so a batch may exceed its share by the number of sets.
+//! Pure. Only ordinary rows are thinned: evenly, separately for each set of dimensions, and the weight of a kept row is
+//! the number of rows that it counts for. The weights of one batch add up to its rows, for each set of dimensions, so
+//! counts over rows stay exact. At least one row of each set is kept, so a batch may exceed its share by the number of
+//! sets.
 
 use hashbrown::HashMap;
 
 use super::rollup::Dimensions;
 
-/// How many ordinary rows may be written; what is not used is kept for a burst of up to a second.
+/// How many ordinary rows may be written. The unused part is kept for a burst of up to a second.
 #[derive(Debug)]
 pub(super) struct Budget {
     rate: f64,
@@ -20,7 +21,7 @@ impl Budget {
         Self { rate: rate as f64, left: rate as f64 }
     }
 
-    /// The budget of a turn, after so many seconds since the last.
+    /// The budget of a turn, `seconds` after the last.
     pub(super) fn earn(&mut self, seconds: f64) -> u64 {
         self.left = (self.left + self.rate * seconds.max(0.0)).min(self.rate);
         self.left.max(0.0) as u64
@@ -50,11 +51,11 @@ pub(super) fn weights(rows: &[Dimensions], budget: u64) -> Vec<u16> {
 #[derive(Default)]
 struct Set {
     count: u64,
-    /// So many of them are kept.
+    /// How many of them are kept.
     kept: u64,
     /// Rows since the last that was kept.
     left_out: u64,
-    /// What the rows so far have earned: each earns `kept`, and one that is kept costs `count`.
+    /// The credit of the rows so far: each earns `kept`, and a kept one costs `count`.
     earned: u64,
 }
 

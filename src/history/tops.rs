@@ -9,7 +9,7 @@ use super::row::Row;
 /// How many of each hour are kept.
 pub const KEPT: u32 = 100;
 
-/// By what exchanges are compared.
+/// What exchanges are compared by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum TopBy {
     /// Microseconds.
@@ -50,7 +50,7 @@ impl TopBy {
 pub struct Candidate {
     /// The beginning of the hour, in seconds since the epoch.
     pub hour: i64,
-    /// By what it is compared.
+    /// What it is compared by.
     pub by: TopBy,
     /// Its value.
     pub value: i64,
@@ -66,8 +66,8 @@ pub(super) struct Tops {
 }
 
 impl Tops {
-    /// In what an exchange of this hour is among the first so far, with its values. Hours come in any order; a hour
-    /// other than the last begins anew, which keeps more rows than needed and never fewer.
+    /// The values of an exchange for the comparisons in which it is among the first of its hour so far. Hours come in
+    /// any order; an hour other than the last starts over, which keeps more rows than needed and never fewer.
     pub(super) fn consider(&mut self, hour: i64, row: &Row) -> [Option<i64>; TopBy::ALL.len()] {
         if hour != self.hour {
             *self = Self { hour, ..Self::default() };

@@ -13,7 +13,7 @@ impl Span {
     /// Unknown, never zero.
     pub const UNKNOWN: Self = Self(u32::MAX);
 
-    /// A known duration; a longer one than can be kept becomes the longest.
+    /// A known duration, capped at the longest that fits.
     #[must_use]
     pub fn known(duration: Duration) -> Self {
         Self::from_micros(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
@@ -65,7 +65,7 @@ impl Count {
     /// Unknown, never zero.
     pub const UNKNOWN: Self = Self(u32::MAX);
 
-    /// A count; one that is too high to be believed is unknown.
+    /// A count. One that is implausibly high is unknown.
     #[must_use]
     pub fn known(count: u64) -> Self {
         Self(u32::try_from(count).unwrap_or(u32::MAX))

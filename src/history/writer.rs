@@ -1,8 +1,9 @@
 //! The thread that writes: it takes the rows from the ring, sums them, and brings them to the files.
 //!
-//! Promises: nothing waits for it, and it wakes by itself; every row that it takes is summed exactly once; a fault pauses
-//! writing, is said once, and is tried again until it is over. Sums are merged only once all rows that they contain are
-//! in the files, so that after a crash the account of this process tells which rows still have to be summed.
+//! Promises: nothing waits for it, and it wakes by itself; every row that it takes is summed exactly once; a fault
+//! pauses writing, is logged once, and is retried until it is over. Sums are merged only once all rows that they
+//! contain are in the files, so that after a crash the account of this process shows which rows still have to be
+//! summed.
 
 mod batch;
 mod machine;
@@ -39,7 +40,7 @@ const MAX_SUMS: usize = 20_000;
 /// The wall clock: the system's, or a test's.
 pub(super) type WallClock = Box<dyn Fn() -> SystemTime + Send>;
 
-/// What the writer has.
+/// The state of the writer.
 pub(super) struct Writer {
     ring: Arc<Ring>,
     state: Arc<HistoryState>,
@@ -67,7 +68,7 @@ pub(super) struct Writer {
     went_back: bool,
 }
 
-/// When something is to be done again.
+/// When each kind of work is due.
 struct Due {
     merge: Instant,
     retry: Instant,
@@ -87,7 +88,7 @@ impl std::fmt::Debug for WatchedMachine {
     }
 }
 
-/// Keeps the thread. Dropping it writes what is left, and ends it.
+/// Owns the writer's thread. Dropping it writes what is left, and ends the thread.
 #[derive(Debug)]
 pub(super) struct WriterThread {
     closed: Arc<AtomicBool>,
@@ -172,7 +173,7 @@ fn millis(at: SystemTime) -> i64 {
     since(at).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
-/// Lets the workers go first. Threads have a priority of their own on Linux alone.
+/// Lowers this thread's priority below the workers'. Only Linux has priorities for threads.
 fn step_back() {
     #[cfg(target_os = "linux")]
     let _refused = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);

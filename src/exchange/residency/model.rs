@@ -227,7 +227,7 @@ impl KnownModel {
         suspected
     }
 
-    /// Whether it was loaded since the last poll, which `polled` says there was.
+    /// Whether it was loaded since the last poll. `polled` says whether there was one.
     pub(super) fn is_newly_loaded(&self, found: &LoadedModel<'_>, polled: bool) -> bool {
         let reloaded = self.context.is_some() && found.context.is_some() && self.context != found.context;
         self.loaded_unseen || (polled && (!self.is_resident() || reloaded))

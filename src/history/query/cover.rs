@@ -27,7 +27,7 @@ pub fn cover(range: Range, minutes_from: i64) -> Vec<Part> {
     parts
 }
 
-/// Takes the whole intervals out of a range, and passes what is left on either side on.
+/// Takes the whole intervals out of a range, and passes the remainder on either side to `rest`.
 fn split(range: Range, step: Step, parts: &mut Vec<Part>, mut rest: impl FnMut(Range, &mut Vec<Part>)) {
     let length = step.seconds() * 1000;
     let from = range.from.div_euclid(length) * length + if range.from.rem_euclid(length) > 0 { length } else { 0 };

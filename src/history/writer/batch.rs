@@ -1,4 +1,4 @@
-//! What the ring holds becomes rows with a time and a weight, and sums.
+//! Turns the rows in the ring into rows with a time and a weight, and into sums.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use crate::history::rollup::{Dimensions, Step};
 use crate::history::thinning;
 
 impl Writer {
-    /// Takes what is in the ring: sums it, and adds what is to be kept to what waits.
+    /// Takes the rows in the ring: sums all of them, and queues those to be kept.
     pub(super) fn take(&mut self, now: Instant, wall: i64) {
         let mut batch = Vec::with_capacity(self.ring.len());
         while batch.len() < RING
@@ -29,7 +29,7 @@ impl Writer {
         self.waiting.extend(batch.into_iter().filter(|waiting| waiting.weight > 0));
     }
 
-    /// Weighs the rows of a batch; those without a weight are left out.
+    /// Sets the weights of a batch's rows. A row without one is not kept.
     fn thin(&mut self, batch: &mut [Waiting], now: Instant) {
         let budget = self.budget.earn(now.saturating_duration_since(self.last_turn).as_secs_f64());
         let is_ordinary = |waiting: &&mut Waiting| waiting.row.is_ordinary() && waiting.tops == [None; 3];

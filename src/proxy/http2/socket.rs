@@ -47,7 +47,7 @@ struct SocketState {
     allowance: Allowance,
     /// The last stream that the client has opened before a `GOAWAY`.
     last: u32,
-    /// A `GOAWAY` has told the client its last stream.
+    /// A `GOAWAY` that names the last stream was sent.
     goaway_sent: bool,
 }
 
