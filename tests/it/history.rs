@@ -8,6 +8,7 @@ mod faults;
 mod questions;
 mod retention;
 mod rows;
+mod shared;
 mod storm;
 mod sums;
 

@@ -4,12 +4,15 @@
 //! main.db                    sums, events, jobs, the machine, alerts, prices
 //! exchanges-2026-11-29.db    the exchanges that ended on that day (UTC)
 //! process-3.lock             locked by the process that has this number
+//! open.lock                  locked by a process while it opens files, which it may have to create
 //! ….corrupt-1764400000000    a damaged file, put aside
 //! ```
 
 use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 
@@ -29,6 +32,16 @@ const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 #[derive(Debug)]
 pub(super) struct ProcessLock {
     pub(super) number: ProcessNumber,
+    _file: File,
+}
+
+/// How long another process may hold a file before writing is given up for this turn.
+pub(super) const BUSY: Duration = Duration::from_secs(2);
+
+/// No other process opens files for as long as this is kept.
+#[derive(Debug)]
+#[must_use]
+pub(super) struct OpeningLock {
     _file: File,
 }
 
@@ -120,6 +133,23 @@ impl Directory {
         let file = file.map_err(|error| StoreError::of_system(&error, &path))?;
         let is_taken = flock(&file, FlockOperation::NonBlockingLockExclusive).is_err();
         Ok((!is_taken).then_some(ProcessLock { number: ProcessNumber(number), _file: file }))
+    }
+
+    /// Lets one process at a time open files for writing: SQLite does not wait where two of them create one, or switch its
+    /// journal. Waits for at most [`BUSY`].
+    pub(super) fn begin_opening(&self) -> Result<OpeningLock, StoreError> {
+        let path = self.0.join("open.lock");
+        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        let file = file.map_err(|error| StoreError::of_system(&error, &path))?;
+        let begun = Instant::now();
+        while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            if begun.elapsed() > BUSY {
+                let text = format!("{}: another process has been opening the files for too long", path.display());
+                return Err(StoreError::Paused(Pause::Busy, text));
+            }
+            thread::park_timeout(Duration::from_millis(5));
+        }
+        Ok(OpeningLock { _file: file })
     }
 
     /// Every number is taken.

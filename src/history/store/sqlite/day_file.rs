@@ -11,7 +11,7 @@ use crate::history::day::Day;
 use crate::history::id::{ProcessNumber, RowId};
 use crate::history::names::Names;
 use crate::history::row::Entry;
-use crate::history::store::directory::Directory;
+use crate::history::store::directory::{Directory, OpeningLock};
 use crate::history::store::error::StoreError;
 
 /// The file of a day.
@@ -24,9 +24,9 @@ pub(super) struct DayFile {
 
 impl DayFile {
     /// Opens it; creates it where there is none.
-    pub(super) fn open(directory: &Directory, day: Day) -> Result<Self, StoreError> {
+    pub(super) fn open(directory: &Directory, day: Day, alone: &OpeningLock) -> Result<Self, StoreError> {
         let path = directory.day(day);
-        let connection = open::writable(&path, FileKind::Day)?;
+        let connection = open::writable(&path, FileKind::Day, alone)?;
         Ok(Self { day, path, connection, names: FileNames::default() })
     }
 
@@ -63,7 +63,7 @@ impl DayFile {
 
     /// Makes it a file that needs no other beside it, which a past day stays. Left alone where it is read or written
     /// elsewhere.
-    pub(super) fn close(self) {
+    pub(super) fn close(self, _alone: &OpeningLock) {
         let _in_use = self.connection.query_row("PRAGMA journal_mode = DELETE", [], |_| Ok(()));
     }
 }

@@ -10,7 +10,7 @@ use super::{open, sums};
 use crate::history::id::{ProcessNumber, RowId};
 use crate::history::names::{NameId, Names};
 use crate::history::rollup::{Rollups, Step};
-use crate::history::store::directory::Directory;
+use crate::history::store::directory::{Directory, OpeningLock};
 use crate::history::store::error::StoreError;
 use crate::history::tops::{self, Candidate};
 
@@ -39,9 +39,9 @@ fn folded_key(process: ProcessNumber) -> String {
 
 impl MainFile {
     /// Opens it; creates it where there is none.
-    pub(super) fn open(directory: &Directory) -> Result<Self, StoreError> {
+    pub(super) fn open(directory: &Directory, alone: &OpeningLock) -> Result<Self, StoreError> {
         let path = directory.main();
-        let connection = open::writable(&path, FileKind::Main)?;
+        let connection = open::writable(&path, FileKind::Main, alone)?;
         Ok(Self { path, connection, names: FileNames::default() })
     }
 

@@ -7,10 +7,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::schema::{self, FileKind};
 use crate::history::state::Pause;
+use crate::history::store::directory::{BUSY, OpeningLock};
 use crate::history::store::error::StoreError;
-
-/// How long another process may hold a file before writing is given up for this turn.
-const BUSY: Duration = Duration::from_secs(2);
 
 /// Most bytes that the log beside a file keeps.
 const JOURNAL_LIMIT: i64 = 64 << 20;
@@ -22,8 +20,8 @@ const CHECKPOINT: i64 = 4000;
 /// writer appends, but for the index of traces, whose pages are everywhere.
 const CACHE: i64 = -1024;
 
-/// Opens a file for writing; creates it, and brings it to the version of this release.
-pub(super) fn writable(path: &Path, kind: FileKind) -> Result<Connection, StoreError> {
+/// Opens a file for writing; creates it, and brings it to the version of this release. No other process may be doing so.
+pub(super) fn writable(path: &Path, kind: FileKind, _alone: &OpeningLock) -> Result<Connection, StoreError> {
     let open = || {
         let mut connection = Connection::open(path)?;
         connection.busy_timeout(BUSY)?;

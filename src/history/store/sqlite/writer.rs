@@ -49,8 +49,9 @@ impl Store {
         now: i64,
     ) -> Result<(Self, Opened), StoreError> {
         directory.create()?;
-        let mut main = MainFile::open(&directory)?;
-        let day = DayFile::open(&directory, Day::of(now))?;
+        let alone = directory.begin_opening()?;
+        let mut main = MainFile::open(&directory, &alone)?;
+        let day = DayFile::open(&directory, Day::of(now), &alone)?;
         let recovered = settle_accounts(&directory, &mut main, &day, &names)?;
         let (lock, last) = choose(&directory, &day, now)?;
         main.begin(lock.number, last)?;
@@ -67,10 +68,11 @@ impl Store {
     /// Inserts entries of one day within one transaction.
     pub(in crate::history) fn insert(&mut self, day: Day, entries: &[Entry]) -> Result<(), StoreError> {
         if self.day.as_ref().is_none_or(|open| open.day != day) {
+            let alone = self.directory.begin_opening()?;
             if let Some(before) = self.day.take() {
-                before.close();
+                before.close(&alone);
             }
-            self.day = Some(DayFile::open(&self.directory, day)?);
+            self.day = Some(DayFile::open(&self.directory, day, &alone)?);
         }
         let file = self.day.as_mut().expect("opened above");
         file.insert(entries, &self.names)
@@ -97,7 +99,8 @@ impl Store {
     /// After the clock has gone back, and with everything merged: takes a number whose last id is in the past, so that ids
     /// follow the clock again. Where there is none, ids go on after the last.
     pub(in crate::history) fn renumber(&mut self, now: i64) -> Result<(), StoreError> {
-        let day = DayFile::open(&self.directory, Day::of(now))?;
+        let alone = self.directory.begin_opening()?;
+        let day = DayFile::open(&self.directory, Day::of(now), &alone)?;
         let (lock, last) = choose(&self.directory, &day, now)?;
         self.day = Some(day);
         if last.millis() < now {
