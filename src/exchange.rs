@@ -9,6 +9,7 @@
 //! [`vocabulary`] re-exports the wire types that a record contains, so sinks need not import the wire.
 
 mod answer;
+pub mod client;
 mod end;
 mod model;
 pub mod names;
@@ -32,11 +33,13 @@ mod tests;
 
 /// The wire types that records contain.
 pub mod vocabulary {
+    pub use crate::wire::conversation::Conversation;
     pub use crate::wire::event::{Defect, Defects, FinishReason, Source};
     pub use crate::wire::reader::Engine;
     pub use crate::wire::route::{Dialect, Operation, Route};
 }
 
+use std::num::{NonZeroU32, NonZeroU64};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -53,10 +56,11 @@ use sink::{AnySink, TokenFrame, Watch};
 use timeline::Timeline;
 
 use crate::wire::budget::DecodeBudget;
+use crate::wire::conversation::{Conversation, NamedConversations};
 use crate::wire::event::Defect;
 use crate::wire::reader::{Engine, Head, Reader};
 use crate::wire::request::{LoadOptions, RequestFacts};
-use crate::wire::route::{BodyFormat, Dialect};
+use crate::wire::route::{BodyFormat, Dialect, Operation, Route};
 
 /// The status of an exchange whose client left before a head was sent (nginx's convention).
 pub const CLIENT_CLOSED_REQUEST: u16 = 499;
@@ -68,7 +72,7 @@ pub struct Settings {
     pub stall: Option<Duration>,
 }
 
-/// What all observations share.
+/// What all observations of a thread share.
 #[derive(Clone, Debug)]
 pub struct ObservationContext {
     /// The configuration.
@@ -87,7 +91,7 @@ pub struct Observation {
     start: Start,
     /// `None` until a backend is chosen.
     placement: Option<Placement>,
-    context: ObservationContext,
+    context: Rc<ObservationContext>,
     /// Limits the work of decoding a compressed response.
     budget: Rc<DecodeBudget>,
     /// `None` once the exchange has ended.
@@ -101,8 +105,10 @@ pub struct Observation {
     requested_model: Option<NamedModel>,
     /// The request's body ended before a backend was chosen; the watch still has to learn the requested model.
     requested_unreported: bool,
+    /// Messages of a chat.
+    messages: Option<NonZeroU32>,
     /// Characters of the prompt in the request's body.
-    prompt_characters: Option<u64>,
+    prompt_characters: Option<NonZeroU64>,
     /// The request's body contained exactly one prompt.
     has_one_prompt: bool,
     /// The options with which the request wants its model loaded.
@@ -134,7 +140,7 @@ impl Observation {
     #[must_use]
     pub fn start(
         start: Start,
-        context: &ObservationContext,
+        context: &Rc<ObservationContext>,
         budget: &Rc<DecodeBudget>,
         sink: &dyn AnySink,
     ) -> Box<Self> {
@@ -151,6 +157,7 @@ impl Observation {
             is_request_known: false,
             requested_model: None,
             requested_unreported: false,
+            messages: None,
             prompt_characters: None,
             has_one_prompt: false,
             load_options: LoadOptions::default(),
@@ -231,7 +238,11 @@ impl Observation {
         self.load_options = facts.load_options;
         // Other APIs have no `keep_alive`: Ollama ignores it on theirs.
         self.unloads_model = facts.model_leaves.filter(|_| self.start.route.dialect == Dialect::Ollama);
-        self.prompt_characters = facts.prompt_characters;
+        let Route { dialect, operation, .. } = self.start.route;
+        self.start.conversation = self.start.conversation.or_else(|| in_dialect(dialect, &facts.conversations));
+        let messages = facts.messages.filter(|_| operation == Operation::Chat);
+        self.messages = messages.and_then(|count| NonZeroU32::new(u32::try_from(count).unwrap_or(u32::MAX)));
+        self.prompt_characters = facts.prompt_characters.and_then(NonZeroU64::new);
         self.has_one_prompt = facts.has_one_prompt;
         if facts.echoes_prompt && self.start.route.format == BodyFormat::OpenAi {
             self.answer.tokens.ignore_lists();
@@ -381,5 +392,17 @@ impl Drop for Observation {
     fn drop(&mut self) {
         let status = self.answered_status.unwrap_or(CLIENT_CLOSED_REQUEST);
         let _sink_panic = catch_unwind(AssertUnwindSafe(|| self.conclude(End::ClientLeft, status, None)));
+    }
+}
+
+/// What the body of a request in this dialect calls its conversation. Ollama has no field for that; `user` of `OpenAI` is a
+/// person, and `previous_response_id` another one with each turn.
+fn in_dialect(dialect: Dialect, named: &NamedConversations) -> Option<Conversation> {
+    match dialect {
+        Dialect::OpenAi => named.conversation.or(named.prompt_cache_key),
+        Dialect::Anthropic => named.user_id,
+        Dialect::Ollama | Dialect::LlamaCpp | Dialect::SgLang | Dialect::Tgi | Dialect::LmStudio | Dialect::Unknown => {
+            None
+        }
     }
 }

@@ -24,7 +24,8 @@
 //!   damaged file is renamed and a new one begun.
 //! * Ids follow the wall clock. Where it goes back, the process takes another number, so that its ids stay unique and
 //!   ascending for each number, and still say when an exchange ended.
-//! * Never content, a client's address or a raw query. A model's name is stored once a backend has confirmed it.
+//! * Never content, a client's address or a raw query. A model's name is stored once a backend has confirmed it, a client's
+//!   product where it looks like one, and of what it calls its conversation a hash with a secret salt ([`conversation`]).
 //! * The machine is read every ten seconds ([`machine`]): an hour in memory, means by minute and by hour in `main.db`.
 //!
 //! Readers open the same files ([`query`], [`Reading`]), also from another process. SQL is in `store` only. A day of
@@ -34,6 +35,7 @@
 //! a single loop.
 
 mod codes;
+pub mod conversation;
 mod day;
 pub mod id;
 pub mod in_flight;
@@ -62,6 +64,7 @@ use std::time::SystemTime;
 pub use codes::Coded;
 pub use day::Day;
 use machine::{ReadMachine, RecentMachine};
+use names::Names;
 use recorder::{ConfirmModel, RING, Recorder, Ring};
 use settings::{Engine, Pace, Settings};
 use state::HistoryState;
@@ -105,7 +108,7 @@ impl History {
                 recent: watched,
             });
         }
-        let ring = Arc::new(Ring::new(RING, Arc::default(), state.clone(), confirm));
+        let ring = Arc::new(Ring::new(RING, Arc::new(Names::limited()), state.clone(), confirm));
         let writer = Writer::new(ring.clone(), state.clone(), settings, pace, clock);
         let writer = writer.with_machine(machine.clone(), watched.clone()).spawn()?;
         Ok(Self { recorder: Recorder::into(ring), state, writer: Mutex::new(Some(writer)), machine, recent: watched })

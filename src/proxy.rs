@@ -36,6 +36,7 @@ mod orders;
 mod polls;
 mod pool;
 mod pools;
+mod products;
 pub mod reading;
 mod request;
 mod response;

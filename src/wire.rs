@@ -12,6 +12,7 @@
 mod anthropic;
 pub mod budget;
 mod coding;
+pub mod conversation;
 mod counts;
 mod dialect;
 pub mod event;

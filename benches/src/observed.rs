@@ -11,6 +11,7 @@ use inferometer::exchange::placement::{Placement, PlacementReason};
 use inferometer::exchange::record::{Method, Start};
 use inferometer::exchange::residency::Residency;
 use inferometer::exchange::trace::TraceId;
+use inferometer::exchange::vocabulary::Conversation;
 use inferometer::exchange::{Observation, ObservationContext, Settings};
 use inferometer::history::in_flight::InFlight;
 use inferometer::history::recorder::{ConfirmModel, Recorder};
@@ -32,9 +33,10 @@ pub struct Observed {
     metrics: Arc<Metrics>,
     catalogue: Arc<Catalogue>,
     sink: (Arc<Metrics>, ((InFlight, AccessLog), Recorder)),
-    shared: ObservationContext,
+    shared: Rc<ObservationContext>,
     budget: Rc<DecodeBudget>,
     backend: Arc<str>,
+    client: Arc<str>,
     now: Instant,
 }
 
@@ -57,12 +59,13 @@ impl Default for Observed {
             catalogue,
             sink,
             budget: DecodeBudget::unlimited(),
-            shared: ObservationContext {
+            shared: Rc::new(ObservationContext {
                 settings: Settings { stall: Some(Duration::from_secs(5)) },
                 residency: Arc::new(Residency::default()),
                 names: Arc::new(AsSpelled),
-            },
+            }),
             backend,
+            client: "ollama".into(),
             now: Instant::now(),
         }
     }
@@ -98,7 +101,16 @@ impl Observed {
 
     /// Starts an exchange on the only backend.
     fn begin(&self, method: Method, route: Route) -> Box<Observation> {
-        let start = Start { id: 1, method, route, trace: TraceId::from_random(1), parent: None, at: self.now };
+        let start = Start {
+            id: 1,
+            method,
+            route,
+            trace: TraceId::from_random(1),
+            parent: None,
+            client: Some(Arc::clone(&self.client)),
+            conversation: Conversation::named(b"one"),
+            at: self.now,
+        };
         let mut observation = Observation::start(start, &self.shared, &self.budget, &self.sink);
         let placement = Placement {
             backend: Arc::clone(&self.backend),

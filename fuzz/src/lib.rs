@@ -112,7 +112,9 @@ fn request(input: &[u8]) {
     let scan = |pieces: &mut dyn Iterator<Item = &[u8]>| {
         let mut scanner = ModelScanner::default();
         pieces.for_each(|piece| scanner.read(piece));
-        (scanner.model().map(str::to_owned), scanner.prompt_characters())
+        let facts = scanner.facts();
+        let model = facts.model.map(str::to_owned);
+        (model, facts.prompt_characters, facts.messages, facts.conversations)
     };
     let whole = scan(&mut [body].into_iter());
     assert!(whole.0.as_ref().is_none_or(|model| model.len() <= ModelScanner::MAX_NAME));

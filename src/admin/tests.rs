@@ -195,6 +195,8 @@ async fn the_page_shows_what_is_in_flight_and_escapes_it() {
         route: Route::OTHER,
         trace: TraceId::from_random(1),
         parent: None,
+        client: None,
+        conversation: None,
         at: Instant::now(),
     };
     let _row = {

@@ -1,5 +1,6 @@
 //! The end of an observation: parses what is left, builds the record, and passes it to the watch.
 
+use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -178,7 +179,8 @@ impl Observation {
             draft_accepted_tokens: tokens.draft_accepted(),
             load: reported.load,
             cold,
-            prompt_characters: self.prompt_characters,
+            messages: self.messages.map(|count| u64::from(count.get())),
+            prompt_characters: self.prompt_characters.map(NonZeroU64::get),
             truncation_suspected: false,
             prefill: reported.prefill,
             decode: reported.decode,

@@ -1,5 +1,6 @@
 //! The record of a finished exchange.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::names::NamedModel;
@@ -8,6 +9,7 @@ use super::placement::Placement;
 use super::residency::ColdStart;
 use super::timeline::Timeline;
 use super::trace::{ParentSpan, TraceId};
+use crate::wire::conversation::Conversation;
 use crate::wire::event::{Defects, FinishReason, Source};
 use crate::wire::route::Route;
 
@@ -86,6 +88,10 @@ pub struct Start {
     pub trace: TraceId,
     /// The client's span in that trace. `None` without a `traceparent`.
     pub parent: Option<ParentSpan>,
+    /// The product of the client ([`super::client::product`]). `None` where it names none that is kept.
+    pub client: Option<Arc<str>>,
+    /// The conversation that a header field names; in a record also the one that the body names as its dialect does.
+    pub conversation: Option<Conversation>,
     /// Time zero: the request's head had been received.
     pub at: Instant,
 }
@@ -103,6 +109,8 @@ pub struct Record {
     pub requested_model: Option<NamedModel>,
     /// The model that the response named.
     pub answered_model: Option<NamedModel>,
+    /// Messages of a chat. `None` where the request has none, or its body could not be parsed.
+    pub messages: Option<u64>,
     /// The status sent to the client; 499 where it left before a head.
     pub status: u16,
     /// How it ended.

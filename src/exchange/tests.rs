@@ -136,11 +136,19 @@ fn ms(ms: u64) -> Duration {
 impl Case {
     fn on(route: Route, recorder: Recorder, residency: &Arc<Residency>) -> Self {
         let zero = Instant::now();
-        let start =
-            Start { id: 1, method: Method::Post, route, trace: TraceId::from_random(1), parent: None, at: zero };
+        let start = Start {
+            id: 1,
+            method: Method::Post,
+            route,
+            trace: TraceId::from_random(1),
+            parent: None,
+            client: None,
+            conversation: None,
+            at: zero,
+        };
         let settings = Settings { stall: Some(ms(5000)) };
         let context = ObservationContext { settings, residency: Arc::clone(residency), names: Arc::new(AsSpelled) };
-        let mut observation = Observation::start(start, &context, &DecodeBudget::unlimited(), &recorder);
+        let mut observation = Observation::start(start, &Rc::new(context), &DecodeBudget::unlimited(), &recorder);
         observation.placed(on("local"), zero);
         Self { observation, recorder, zero, streamed: true }
     }

@@ -179,7 +179,16 @@ mod tests {
     use crate::wire::route::Route;
 
     fn start(id: u64, at: Instant) -> Start {
-        Start { id, method: Method::Post, route: Route::OTHER, trace: TraceId::from_random(1), parent: None, at }
+        Start {
+            id,
+            method: Method::Post,
+            route: Route::OTHER,
+            trace: TraceId::from_random(1),
+            parent: None,
+            client: None,
+            conversation: None,
+            at,
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Names as small numbers: of backends, models, endpoints and whatever else repeats in every row.
 //!
 //! A look-up takes no lock, and allocates nothing, for a name that the thread has seen lately: names are shared texts, so
-//! their address identifies them. Bounded by what may become a name: the callers pass configured names, templates and
-//! models that a backend has confirmed, never what a client made up.
+//! their address identifies them. Bounded by what may become a name: configured names, templates, and models that a
+//! backend has confirmed. Products are made up by clients: beyond [`MAX_CALLERS`] every one is [`OTHER`].
 
 use std::cell::RefCell;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -40,6 +40,11 @@ impl NameKind {
             Self::Endpoint => "endpoint",
         }
     }
+
+    /// Whether it is of who asks.
+    const fn is_caller(self) -> bool {
+        matches!(self, Self::Tenant | Self::Client)
+    }
 }
 
 /// The number of a name within this process, or none.
@@ -65,12 +70,20 @@ impl NameId {
 /// Most names in all. Models have a limit of their own, below it.
 const MAX_NAMES: usize = 20_000;
 
+/// Most tenants and products of clients, together. Sums are kept apart by them.
+pub const MAX_CALLERS: usize = 500;
+
+/// The name of a tenant, or a product, beyond the limit.
+pub const OTHER: &str = "other";
+
 /// Entries of a thread's cache, a power of two: more names than most machines have in use.
 const SLOTS: usize = 128;
 
 /// All names of this process.
 #[derive(Debug, Default)]
 pub struct Names {
+    /// Most tenants and products; `None` takes all, which are those of a file.
+    max_callers: Option<usize>,
     table: RwLock<Table>,
     caches: ThreadLocal<RefCell<Vec<Option<Slot>>>>,
 }
@@ -79,6 +92,21 @@ pub struct Names {
 struct Table {
     ids: HashMap<(NameKind, Arc<str>), NameId>,
     names: Vec<(NameKind, Arc<str>)>,
+    /// Tenants and products.
+    callers: usize,
+}
+
+impl Table {
+    fn add(&mut self, key: (NameKind, Arc<str>)) -> NameId {
+        if self.names.len() >= MAX_NAMES {
+            return NameId::NONE;
+        }
+        self.callers += usize::from(key.0.is_caller());
+        self.names.push(key.clone());
+        let id = NameId(u32::try_from(self.names.len()).expect("there is a limit"));
+        self.ids.insert(key, id);
+        id
+    }
 }
 
 /// A name that was looked up. Kept, so that no other name gets its address.
@@ -105,6 +133,12 @@ impl SharedName {
 }
 
 impl Names {
+    /// For names that clients make up: those of tenants and products have a limit.
+    #[must_use]
+    pub fn limited() -> Self {
+        Self { max_callers: Some(MAX_CALLERS), ..Self::default() }
+    }
+
     /// The number of a shared name.
     pub fn shared(&self, kind: NameKind, name: &Arc<str>) -> NameId {
         self.cached(kind, name, || SharedName::Shared(name.clone()))
@@ -138,20 +172,29 @@ impl Names {
             return NameId::NONE;
         }
         let key = (kind, Arc::<str>::from(name));
-        if let Some(id) = self.table.read().unwrap_or_else(PoisonError::into_inner).ids.get(&key) {
-            return *id;
+        let is_full = |table: &Table| kind.is_caller() && self.max_callers.is_some_and(|most| table.callers >= most);
+        let other = || (kind, Arc::<str>::from(OTHER));
+        let find = |table: &Table| {
+            let found = table.ids.get(&key).copied();
+            found.or_else(|| is_full(table).then(|| table.ids.get(&other()).copied()).flatten())
+        };
+        if let Some(id) = find(&self.table.read().unwrap_or_else(PoisonError::into_inner)) {
+            return id;
         }
         let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(id) = table.ids.get(&key) {
-            return *id;
+        match find(&table) {
+            Some(id) => id,
+            None if is_full(&table) => table.add(other()),
+            None => table.add(key),
         }
-        if table.names.len() >= MAX_NAMES {
-            return NameId::NONE;
-        }
-        table.names.push(key.clone());
-        let id = NameId(u32::try_from(table.names.len()).expect("there is a limit"));
-        table.ids.insert(key, id);
-        id
+    }
+
+    /// The numbers of the tenants and of the products beyond the limit; [`NameId::NONE`] while there are none.
+    pub(super) fn others(&self) -> [NameId; 2] {
+        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        let is_full = self.max_callers.is_some_and(|most| table.callers >= most);
+        let other = |kind| table.ids.get(&(kind, OTHER.into())).copied().filter(|_| is_full).unwrap_or_default();
+        [NameKind::Tenant, NameKind::Client].map(other)
     }
 
     /// The name of a number; `None` for [`NameId::NONE`].
@@ -205,5 +248,20 @@ mod tests {
         let names = Names::default();
         let ids = (0..=MAX_NAMES).map(|at| names.intern(NameKind::Client, &at.to_string()));
         assert_eq!(ids.filter(|id| id.is_some()).count(), MAX_NAMES);
+    }
+
+    #[test]
+    fn products_beyond_the_limit_are_other_and_the_rest_keep_their_names() {
+        let names = Names::limited();
+        let product = |at: usize| names.intern(NameKind::Client, &format!("product-{at}"));
+        let first: Vec<_> = (0..MAX_CALLERS).map(product).collect();
+        assert_eq!(names.others(), [NameId::NONE; 2], "all have a name of their own");
+        let other = product(MAX_CALLERS);
+        assert_eq!(names.name(other).as_deref(), Some(OTHER));
+        assert_eq!(product(MAX_CALLERS + 1), other);
+        assert_eq!((0..MAX_CALLERS).map(product).collect::<Vec<_>>(), first);
+        assert_eq!(names.name(names.intern(NameKind::Tenant, "a")).as_deref(), Some(OTHER), "tenants share the limit");
+        assert_eq!(names.others(), [names.intern(NameKind::Tenant, "b"), other]);
+        assert_eq!(names.name(names.intern(NameKind::Model, "a")).as_deref(), Some("a"));
     }
 }

@@ -9,6 +9,7 @@ pub mod series;
 
 use std::sync::Arc;
 
+use super::conversation::ConversationId;
 use super::id::RowId;
 use super::machine::{Fact, Means};
 use super::names::NameKind;
@@ -35,8 +36,10 @@ pub struct Filter {
     pub model: Option<Arc<str>>,
     /// Of this tenant.
     pub tenant: Option<Arc<str>>,
-    /// Of this product.
+    /// Of this product. Sums know it of exchanges without a tenant.
     pub client: Option<Arc<str>>,
+    /// Of this conversation.
+    pub conversation: Option<ConversationId>,
     /// On this endpoint, as its template.
     pub endpoint: Option<Arc<str>>,
     /// Of this kind.
@@ -50,18 +53,20 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether the sums by minute and hour suffice for everything that is asked for.
+    /// Whether the sums by minute and hour suffice for everything that is asked for. They are divided by tenant, and by
+    /// client where there is none: for a client they suffice only if no exchange has a tenant.
     #[must_use]
     pub fn is_summed(&self) -> bool {
-        self.client.is_none() && self.endpoint.is_none() && self.min_duration_us.is_none()
+        self.conversation.is_none() && self.endpoint.is_none() && self.min_duration_us.is_none()
     }
 
     /// The names by which the sums are divided, with their columns.
-    pub(super) fn summed_names(&self) -> [(&'static str, NameKind, &Option<Arc<str>>); 3] {
+    pub(super) fn summed_names(&self) -> [(&'static str, NameKind, &Option<Arc<str>>); 4] {
         [
             ("backend", NameKind::Backend, &self.backend),
             ("model", NameKind::Model, &self.model),
             ("tenant", NameKind::Tenant, &self.tenant),
+            ("tenant", NameKind::Client, &self.client),
         ]
     }
 }

@@ -1,5 +1,6 @@
 //! A finished exchange in a fixed number of bytes, made on the data path.
 
+use super::conversation::{ConversationId, RowConversation};
 use super::id::RowId;
 use super::names::{NameId, NameKind, Names};
 use super::units::{Count, Span};
@@ -23,6 +24,10 @@ pub struct Row {
     pub tenant: NameId,
     /// The client's product.
     pub client: NameId,
+    /// The conversation that it is part of, as far as the client names one.
+    pub conversation: Option<RowConversation>,
+    /// Messages in the request of a chat.
+    pub messages: Count,
     /// The endpoint's template.
     pub endpoint: NameId,
     /// The request's method.
@@ -172,7 +177,9 @@ impl Row {
             backend: backend.map_or(NameId::NONE, |place| names.shared(NameKind::Backend, &place.backend)),
             model,
             tenant: NameId::NONE,
-            client: NameId::NONE,
+            client: start.client.as_ref().map_or(NameId::NONE, |client| names.shared(NameKind::Client, client)),
+            conversation: start.conversation.map(RowConversation::Named),
+            messages: record.messages.into(),
             endpoint: names.fixed(NameKind::Endpoint, start.route.endpoint),
             method: start.method,
             dialect: start.route.dialect,
@@ -219,6 +226,15 @@ impl Row {
         }
     }
 
+    /// The conversation of a row that was read from a file; `None` where the client named none.
+    #[must_use]
+    pub fn conversation(&self) -> Option<ConversationId> {
+        match self.conversation {
+            Some(RowConversation::Kept(kept)) => Some(kept),
+            Some(RowConversation::Named(_)) | None => None,
+        }
+    }
+
     /// What it cost; `None` is unknown.
     #[must_use]
     pub fn cost(&self) -> Option<i64> {
@@ -249,6 +265,8 @@ pub(super) fn sample(duration: std::time::Duration) -> Row {
         model: NameId::NONE,
         tenant: NameId::NONE,
         client: NameId::NONE,
+        conversation: None,
+        messages: Count::UNKNOWN,
         endpoint: NameId::NONE,
         method: Method::Post,
         dialect: Dialect::Ollama,

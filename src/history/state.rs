@@ -108,6 +108,7 @@ pub struct HistoryState {
     activity: Mutex<Activity>,
     written: AtomicU64,
     thinned: AtomicU64,
+    of_others: AtomicU64,
     dropped: [AtomicU64; Dropped::ALL.len()],
     damaged: AtomicU64,
     waiting: AtomicU64,
@@ -124,6 +125,7 @@ impl Default for HistoryState {
             activity: Mutex::default(),
             written: AtomicU64::new(0),
             thinned: AtomicU64::new(0),
+            of_others: AtomicU64::new(0),
             dropped: Default::default(),
             damaged: AtomicU64::new(0),
             waiting: AtomicU64::new(0),
@@ -143,6 +145,8 @@ pub struct HistoryHealth {
     pub written: u64,
     /// Rows left out by thinning since the start; the weights of other rows count them.
     pub thinned: u64,
+    /// Exchanges since the start whose tenant, or client, is summed as `other`.
+    pub of_others: u64,
     /// Rows lost since the start, in the order of [`Dropped::ALL`].
     pub dropped: [u64; Dropped::ALL.len()],
     /// Damaged files that were renamed since the start.
@@ -174,6 +178,7 @@ impl HistoryState {
             activity: self.activity.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             written: self.written.load(Ordering::Relaxed),
             thinned: self.thinned.load(Ordering::Relaxed),
+            of_others: self.of_others.load(Ordering::Relaxed),
             dropped: std::array::from_fn(|at| self.dropped[at].load(Ordering::Relaxed)),
             damaged: self.damaged.load(Ordering::Relaxed),
             waiting: self.waiting.load(Ordering::Relaxed),
@@ -205,6 +210,10 @@ impl HistoryState {
 
     pub(super) fn thinned(&self, rows: u64) {
         self.thinned.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    pub(super) fn of_others(&self, exchanges: u64) {
+        self.of_others.fetch_add(exchanges, Ordering::Relaxed);
     }
 
     pub(super) fn damaged(&self) {

@@ -135,6 +135,7 @@ macro_rules! with_fields {
             endpoint = $record.start.route.endpoint,
             status = $record.status,
             model = $record.model(),
+            client = $record.start.client.as_deref(),
             outcome = $record.outcome.as_str(),
             error = $record.error.map(|error| error.as_str()),
             ttft_ms = $record.time_to_first_token.map(millis),

@@ -66,8 +66,16 @@ fn logged(format: LogFormat, work: impl FnOnce()) -> String {
 
 fn record() -> Record {
     let route = Route::of("POST", "/api/chat");
-    let start =
-        Start { id: 1, method: Method::Post, route, trace: TraceId::from_random(1), parent: None, at: Instant::now() };
+    let start = Start {
+        id: 1,
+        method: Method::Post,
+        route,
+        trace: TraceId::from_random(1),
+        parent: None,
+        client: None,
+        conversation: None,
+        at: Instant::now(),
+    };
     let count = |value| Some(TokenCount { value, source: Source::Reported });
     Record {
         start,
@@ -100,6 +108,7 @@ fn record() -> Record {
         cached_tokens: None,
         reasoning_tokens: None,
         drafted_tokens: None,
+        messages: None,
         prompt_characters: None,
         truncation_suspected: false,
         draft_accepted_tokens: None,

@@ -17,6 +17,8 @@ families! {
             "Exchanges whose rows were written to the history.";
         THINNED: Counter = "ollama_proxy_history_rows_thinned_total" []
             "Ordinary exchanges above the configured rate, for which rows of others stand.";
+        OF_OTHERS: Counter = "ollama_proxy_history_rows_other_client_total" []
+            "Exchanges of tenants and clients beyond the first 500, which are kept and summed as `other`.";
         DROPPED: Counter = "ollama_proxy_history_rows_dropped_total" ["reason"]
             "Rows that the history lost.";
         DAMAGED: Counter = "ollama_proxy_history_damaged_files_total" []
@@ -72,6 +74,7 @@ pub fn families(health: &HistoryHealth) -> Vec<MetricFamily> {
     let seconds = |millis: Option<i64>| millis.map(|millis| millis as f64 / 1e3);
     batch.add(&WRITTEN, &[], count(health.written));
     batch.add(&THINNED, &[], count(health.thinned));
+    batch.add(&OF_OTHERS, &[], count(health.of_others));
     for (why, rows) in Dropped::ALL.into_iter().zip(health.dropped) {
         batch.add(&DROPPED, &[why.as_str()], count(rows));
     }

@@ -73,7 +73,16 @@ fn metrics_with(settings: Settings, catalogue: Catalogue) -> Arc<Metrics> {
 
 fn start(route: Route) -> Start {
     let method = if route == TAGS { Method::Get } else { Method::Post };
-    Start { id: 1, method, route, trace: TraceId::from_random(1), parent: None, at: Instant::now() }
+    Start {
+        id: 1,
+        method,
+        route,
+        trace: TraceId::from_random(1),
+        parent: None,
+        client: None,
+        conversation: None,
+        at: Instant::now(),
+    }
 }
 
 fn on(backend: &str) -> Placement {
@@ -115,6 +124,7 @@ fn plain(route: Route) -> Record {
         cached_tokens: None,
         reasoning_tokens: None,
         drafted_tokens: None,
+        messages: None,
         prompt_characters: None,
         truncation_suspected: false,
         draft_accepted_tokens: None,
@@ -153,6 +163,7 @@ fn full_chat() -> Record {
         cached_tokens: Some(4),
         reasoning_tokens: Some(3),
         drafted_tokens: Some(8),
+        messages: None,
         prompt_characters: None,
         truncation_suspected: false,
         draft_accepted_tokens: Some(6),

@@ -25,6 +25,7 @@ use crate::exchange::record::{Method, Start};
 use crate::exchange::trace::{self, ParentSpan, TraceId};
 use crate::fleet::{Lease, Member};
 use crate::tls::Fault;
+use crate::wire::conversation::Conversation;
 use crate::wire::reader::{Head, Reported};
 use crate::wire::route::{ErrorShape, Route};
 
@@ -99,7 +100,9 @@ impl Forward {
                 Some((trace, parent)) => (trace, Some(parent)),
                 None => (worker.make_trace(id), None),
             };
-            let start = Start { id, method: Method::parse(request.method()), route, trace, parent, at: now };
+            let client = request.facts.user_agent.and_then(|user_agent| worker.thread.products.of(user_agent));
+            let (method, conversation) = (Method::parse(request.method()), conversation_of(&request.facts));
+            let start = Start { id, method, route, trace, parent, client, conversation, at: now };
             let budget = &worker.thread.decoding.responses;
             let mut observation = Observation::start(start, &worker.observe, budget, &*worker.sink);
             let placement = Placement {
@@ -209,6 +212,12 @@ impl Forward {
 /// The trace that the client's `traceparent` names.
 fn trace_of(facts: &NotedFields<'_>) -> Option<(TraceId, ParentSpan)> {
     facts.traceparent.filter(|_| !facts.several_traceparents).and_then(trace::parse_traceparent)
+}
+
+/// The conversation that header fields name.
+fn conversation_of(facts: &NotedFields<'_>) -> Option<Conversation> {
+    let named = |name: Option<&[u8]>| name.and_then(Conversation::named);
+    named(facts.x_session_id).or_else(|| named(facts.x_conversation_id))
 }
 
 /// Opens a connection to a backend.

@@ -66,7 +66,7 @@ pub(super) struct Request<'a> {
     pub(super) facts: NotedFields<'a>,
 }
 
-/// Fields that say how to read the body, and which trace the request belongs to.
+/// Fields that say how to read the body, and which trace, client and conversation the request belongs to.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct NotedFields<'a> {
     pub(super) content_type: Option<&'a [u8]>,
@@ -76,6 +76,10 @@ pub(super) struct NotedFields<'a> {
     pub(super) traceparent: Option<&'a [u8]>,
     /// A second one was sent, which makes the trace unknown (W3C Trace Context, 3.2).
     pub(super) several_traceparents: bool,
+    pub(super) user_agent: Option<&'a [u8]>,
+    pub(super) x_session_id: Option<&'a [u8]>,
+    /// llama.cpp's own field: under this name an answer can be resumed.
+    pub(super) x_conversation_id: Option<&'a [u8]>,
 }
 
 impl<'a> Request<'a> {
@@ -317,10 +321,12 @@ fn judge_field<'a>(judged: &mut JudgedFields<'a>, field: &Field<'a>) -> Result<(
             }
             judged.host = Some(value);
         }
+        10 if field.is("user-agent") => judged.facts.user_agent = judged.facts.user_agent.or(Some(value)),
         11 if field.is("traceparent") => {
             judged.facts.several_traceparents = judged.facts.traceparent.replace(value).is_some();
         }
         12 if field.is("content-type") => judged.facts.content_type = judged.facts.content_type.or(Some(value)),
+        12 if field.is("x-session-id") => judged.facts.x_session_id = judged.facts.x_session_id.or(Some(value)),
         14 if field.is("content-length") => {
             let length = parse_length(value).ok_or(Malformed::ContentLength)?;
             if judged.content_length.replace(length).is_some() {
@@ -335,6 +341,9 @@ fn judge_field<'a>(judged: &mut JudgedFields<'a>, field: &Field<'a>) -> Result<(
                 return Err(Malformed::TransferEncoding);
             }
             judged.chunked = true;
+        }
+        17 if field.is("x-conversation-id") => {
+            judged.facts.x_conversation_id = judged.facts.x_conversation_id.or(Some(value));
         }
         17 if field.is("x-body-compressed") => judged.facts.x_body_compressed = Some(value),
         _ => {}

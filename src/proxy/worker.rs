@@ -15,6 +15,7 @@ use super::admission::{Life, RoomRequests};
 use super::answer::{Answer, too_many};
 use super::decoding::{Decoding, HeldByDecoders};
 use super::pools::Pools;
+use super::products::Products;
 use super::settings::{Settings, Shared};
 use crate::exchange;
 use crate::exchange::outcome::ErrorType;
@@ -49,7 +50,7 @@ pub(super) struct Worker {
     /// TLS for clients; `None` where the listener is plain.
     pub(super) tls: Option<TlsServer>,
     /// How exchanges are observed.
-    pub(super) observe: exchange::ObservationContext,
+    pub(super) observe: Rc<exchange::ObservationContext>,
     pub(super) sink: Arc<dyn AnySink>,
     /// Client connections, and streams within them, that are open now, over all threads.
     pub(super) connections: Arc<AtomicU64>,
@@ -80,6 +81,8 @@ pub(super) struct Thread {
     pub(super) tasks: RefCell<HashMap<u64, Option<Waker>>>,
     /// Notified whenever a task ends.
     pub(super) idle: Notify,
+    /// The products of clients that were seen lately.
+    pub(super) products: Products,
     /// What decoding copies of compressed bodies may cost.
     pub(super) decoding: Decoding,
 }
@@ -90,6 +93,7 @@ impl Thread {
         Self {
             fleet: RefCell::new((fleet, fleets)),
             pools: Pools::new(settings.max_connections, settings.threads),
+            products: Products::default(),
             decoding: Decoding::new(held_by_decoders),
             scratch: RefCell::new(vec![0; READ].into()),
             build: RefCell::default(),
@@ -119,7 +123,7 @@ impl Worker {
         let WorkerParts { settings, shared, ids, connections, room, held_by_decoders, heads, lingering } = parts;
         let Shared { fleet, sink, tls, residency, names } = shared;
         let settings = settings.borrow().clone();
-        let observe = exchange::ObservationContext { settings: settings.observe, residency, names };
+        let observe = Rc::new(exchange::ObservationContext { settings: settings.observe, residency, names });
         Rc::new(Self {
             thread: Rc::new(Thread::new(&settings, fleet, held_by_decoders)),
             settings,
@@ -139,7 +143,10 @@ impl Worker {
     /// A worker with other settings, for connections accepted from now on; existing ones keep theirs.
     pub(super) fn with(&self, settings: Settings) -> Rc<Self> {
         Rc::new(Self {
-            observe: exchange::ObservationContext { settings: settings.observe, ..self.observe.clone() },
+            observe: Rc::new(exchange::ObservationContext {
+                settings: settings.observe,
+                ..exchange::ObservationContext::clone(&self.observe)
+            }),
             settings,
             tls: self.tls.clone(),
             sink: self.sink.clone(),

@@ -1,9 +1,10 @@
-//! Reads the model, the length of the prompt and the load options from a request's body as it passes.
+//! Reads the model, the conversation, the length of the prompt and the load options from a request's body as it passes.
 
 use std::rc::Rc;
 
 use super::budget::DecodeBudget;
 use super::coding::{Coding, DecodeError, Decoder, Side};
+use super::conversation::{NamedBy, NamedConversations};
 use super::event::Defect;
 use super::json::{Object, Scanner, Text, Value, Visit, Want};
 use super::units;
@@ -18,7 +19,8 @@ use super::units;
 /// like), approximately: half a surrogate pair counts as one. Images, tools, templates and prompts of token ids are
 /// left out. No text is kept.
 ///
-/// Of Ollama's `options`, reads those that make it load a model again ([`LoadOptions`]).
+/// Of Ollama's `options`, reads those that make it load a model again ([`LoadOptions`]). Of what names the conversation,
+/// keeps hashes ([`NamedConversations`]); counts the messages.
 #[derive(Debug)]
 pub struct ModelScanner {
     scanner: Scanner<Field>,
@@ -39,6 +41,13 @@ enum Field {
     OnePrompt,
     /// The end of one prompt of a list.
     EachPrompt,
+    /// The end of a message of a chat.
+    Message,
+    /// The text of an input that is not in a list.
+    OneInput,
+    /// The end of an item of an input.
+    Item,
+    Conversation(NamedBy),
     /// Whether the answer begins with the prompt.
     Echo,
     /// How long the model stays in memory after the answer.
@@ -92,6 +101,11 @@ pub struct RequestFacts<'a> {
     pub model_leaves: Option<bool>,
     /// Characters of the prompt; `None` where no text was found or the body was not read to its end.
     pub prompt_characters: Option<u64>,
+    /// Messages of a chat, or items of an input; a text alone is one. `None` where there are none, or the body was not
+    /// read to its end.
+    pub messages: Option<u64>,
+    /// What the body calls its conversation.
+    pub conversations: NamedConversations,
     /// The body has exactly one prompt. False also where that is unknown.
     pub has_one_prompt: bool,
     /// The answer is to begin with the prompt (`echo`), and what it lists of each token with the prompt's tokens.
@@ -112,16 +126,23 @@ static BODY: Object<Field> = Object::ignoring_case(&[
     ("input_suffix", CONTENT),
     ("echo", Want::Truthy(Field::Echo)),
     // Chats.
-    ("messages", Want::Each(Field::Prompt, &Want::Object(&MESSAGE))),
+    ("messages", Want::Each(Field::Message, &Want::Object(&MESSAGE))),
     ("system", CONTENT),
     // Responses, embeddings, LM Studio.
-    ("input", Want::Measured(Field::Prompt, &Want::Each(Field::Prompt, &ITEM))),
+    ("input", Want::Measured(Field::OneInput, &Want::Each(Field::Item, &ITEM))),
     ("instructions", CONTENT),
     ("system_prompt", CONTENT),
+    // Which conversation it is of.
+    ("conversation", Want::TextOr(Field::Conversation(NamedBy::Conversation), &Want::Object(&CONVERSATION))),
+    ("prompt_cache_key", Want::Text(Field::Conversation(NamedBy::PromptCacheKey))),
+    ("metadata", Want::Object(&METADATA)),
     // Ollama.
     ("options", Want::Object(&OPTIONS)),
     ("keep_alive", Want::TextOr(Field::KeepAlive, &Want::Truthy(Field::KeepAlive))),
 ]);
+
+static CONVERSATION: Object<Field> = Object::new(&[("id", Want::Text(Field::Conversation(NamedBy::Conversation)))]);
+static METADATA: Object<Field> = Object::new(&[("user_id", Want::Text(Field::Conversation(NamedBy::UserId)))]);
 
 static OPTIONS: Object<Field> = Object::new(&[
     ("num_ctx", Want::Count(Field::Load(LoadOption::Context))),
@@ -156,6 +177,9 @@ struct BodyValues {
     alone: u64,
     /// Prompts in lists.
     listed: u64,
+    /// Messages, or items of the input.
+    messages: u64,
+    conversations: NamedConversations,
     /// The answer begins with the prompt.
     echo: bool,
     /// By [`LoadOption`].
@@ -167,13 +191,18 @@ struct BodyValues {
 impl Visit<Field> for BodyValues {
     fn value(&mut self, field: Field, value: Value<'_>) {
         let kept = match (field, value) {
-            (Field::Prompt | Field::OnePrompt, Value::Length(characters)) => {
+            (Field::Prompt | Field::OnePrompt | Field::OneInput, Value::Length(characters)) => {
                 self.prompt = self.prompt.saturating_add(characters);
                 self.alone += u64::from(matches!(field, Field::OnePrompt));
+                self.messages += u64::from(matches!(field, Field::OneInput));
                 return;
             }
             (Field::EachPrompt, _) => {
                 self.listed += 1;
+                return;
+            }
+            (Field::Message | Field::Item, _) => {
+                self.messages += 1;
                 return;
             }
             (Field::Load(option), value) => {
@@ -195,7 +224,13 @@ impl Visit<Field> for BodyValues {
                 });
                 return;
             }
-            (Field::Prompt | Field::OnePrompt, _) => return,
+            (Field::Conversation(by), value) => {
+                if let Value::Text(name) = value {
+                    self.conversations.set(by, name);
+                }
+                return;
+            }
+            (Field::Prompt | Field::OnePrompt | Field::OneInput, _) => return,
             (Field::Model, _) => &mut self.model,
             (Field::Name, _) => &mut self.name,
         };
@@ -239,6 +274,8 @@ impl ModelScanner {
             load_options: self.load_options(),
             model_leaves: self.model_leaves(),
             prompt_characters: self.prompt_characters(),
+            messages: self.messages(),
+            conversations: self.values.conversations,
             has_one_prompt: self.has_one_prompt(),
             echoes_prompt: self.values.echo,
             defect: self.defect(),
@@ -306,6 +343,11 @@ impl ModelScanner {
     #[must_use]
     pub fn prompt_characters(&self) -> Option<u64> {
         Some(self.values.prompt).filter(|characters| self.defect.is_none() && *characters > 0)
+    }
+
+    /// Messages of a chat, or items of an input. `None` where there are none, or the body is not whole.
+    fn messages(&self) -> Option<u64> {
+        Some(self.values.messages).filter(|count| self.defect.is_none() && self.scanner.is_done() && *count > 0)
     }
 
     /// Why the body was not read to its end; `None` where it was.

@@ -11,6 +11,7 @@ mod rows;
 mod shared;
 mod storm;
 mod sums;
+mod who;
 
 use std::path::Path;
 use std::time::{Duration, Instant};

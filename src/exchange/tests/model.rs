@@ -69,11 +69,19 @@ fn a_model_named_before_a_backend_is_chosen_is_reported_by_its_listed_name() {
     for (backend, name) in [(Some("has-it"), "m:latest"), (None, "m")] {
         let recorder = Recorder::default();
         let zero = Instant::now();
-        let start =
-            Start { id: 1, method: Method::Post, route: CHAT, trace: TraceId::from_random(1), parent: None, at: zero };
+        let start = Start {
+            id: 1,
+            method: Method::Post,
+            route: CHAT,
+            trace: TraceId::from_random(1),
+            parent: None,
+            client: None,
+            conversation: None,
+            at: zero,
+        };
         let settings = Settings { stall: Some(ms(5000)) };
         let context = ObservationContext { settings, residency: Arc::default(), names: Arc::new(Listed) };
-        let mut observation = Observation::start(start, &context, &DecodeBudget::unlimited(), &recorder);
+        let mut observation = Observation::start(start, &Rc::new(context), &DecodeBudget::unlimited(), &recorder);
         observation.requested(&RequestFacts { model: Some("m"), ..RequestFacts::default() });
         assert_eq!(recorder.calls(), []);
         if let Some(backend) = backend {
@@ -108,7 +116,7 @@ fn an_answered_name_equal_to_the_requested_one_is_looked_up_only_on_another_back
     for (attempt, answered, look_ups) in [(1, "m", 0), (1, "n", 1), (2, "m", 1)] {
         let names = Arc::new(CountsLookUps::default());
         let mut case = Case::chat();
-        case.observation.context.names = names.clone();
+        Rc::get_mut(&mut case.observation.context).expect("shared by nobody").names = names.clone();
         case.request(r#"{"model":"m"}"#);
         case.observation.request_uploaded(case.zero);
         case.observation.placed(Placement { attempt, ..on("local") }, case.zero);

@@ -9,6 +9,7 @@ mod open;
 pub(in crate::history) mod read;
 mod recover;
 mod rows;
+mod salt;
 mod schema;
 mod sums;
 pub(in crate::history) mod writer;

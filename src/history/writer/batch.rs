@@ -20,6 +20,12 @@ impl Writer {
             let tops = self.tops.consider(Step::Hour.begin(ended), &row);
             batch.push(Waiting { ended, weight: 1, tops, row });
         }
+        let others = self.ring.names.others();
+        let is_of_others = |waiting: &&Waiting| {
+            let tenant = Dimensions::of(&waiting.row).tenant;
+            tenant.is_some() && others.contains(&tenant)
+        };
+        self.state.of_others(batch.iter().filter(is_of_others).count() as u64);
         for Waiting { ended, row, .. } in &batch {
             if self.rollups.len() < MAX_SUMS {
                 self.rollups.fold(row, *ended, 1);

@@ -58,7 +58,8 @@ fn live(observation: &mut Observation, at: Instant, dice: &mut Dice) {
 fn every_observation_is_counted_once_however_it_ends() {
     let metrics = metrics();
     let settings = exchange::Settings { stall: Some(ms(5000)) };
-    let shared = exchange::ObservationContext { settings, residency: Arc::default(), names: Arc::new(AsSpelled) };
+    let context = exchange::ObservationContext { settings, residency: Arc::default(), names: Arc::new(AsSpelled) };
+    let shared = std::rc::Rc::new(context);
     let mut dice = Dice(0x00C0_FFEE);
     for id in 0..LIVES {
         let start = Start { id, ..start(dice.one(&[CHAT, OPENAI, TAGS])) };

@@ -1,6 +1,7 @@
 //! Models, prompts and load options in bodies of every dialect, split anywhere.
 
 use super::*;
+use crate::wire::conversation::Conversation;
 
 /// A fact about a body, which must be the same read whole, split at every byte, and byte by byte.
 #[track_caller]
@@ -196,4 +197,75 @@ fn of_a_body_that_exceeds_the_budget_only_the_model_is_known() {
     scanner.read(&coded);
     assert_eq!((scanner.model(), scanner.defect()), (Some("m"), Some(Defect::Budget)));
     assert_eq!((scanner.prompt_characters(), scanner.has_one_prompt()), (None, false), "unknown, not what was read");
+}
+
+/// Messages and what names the conversation, read whole, split at every byte, and byte by byte: always the same.
+#[track_caller]
+fn talk(body: &str) -> (Option<u64>, NamedConversations) {
+    let read = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+        let mut scanner = ModelScanner::default();
+        pieces.for_each(|piece| scanner.read(piece));
+        let facts = scanner.facts();
+        (facts.messages, facts.conversations)
+    };
+    let body = body.as_bytes();
+    let whole = read(&mut [body].into_iter());
+    for at in 0..=body.len() {
+        assert_eq!(read(&mut [&body[..at], &body[at..]].into_iter()), whole, "split at {at}");
+    }
+    assert_eq!(read(&mut body.chunks(1)), whole, "byte by byte");
+    whole
+}
+
+#[test]
+fn messages_are_counted_in_every_dialect() {
+    for (body, expected) in [
+        (r#"{"messages":[{"role":"user","content":"a"}]}"#, Some(1)),
+        (
+            r#"{"system":"s","messages":[{"content":[{"type":"text","text":"a"},{"text":"b"}]},{"content":"c"}]}"#,
+            Some(2),
+        ),
+        (r#"{"messages":[{"content":["a","b"]} , {} , null , "x"],"model":"m"}"#, Some(4)),
+        (r#"{"input":"a text is one message"}"#, Some(1)),
+        (
+            r#"{"input":[{"role":"user","content":"a"},{"type":"function_call_output","output":"b"},{"role":"user"}]}"#,
+            Some(3),
+        ),
+        (r#"{"messages":[]}"#, None),
+        (r#"{"model":"m","prompt":["a","b"]}"#, None),
+        (r#"{"messages":"no list"}"#, None),
+        // Not whole: the client left, or it is no JSON.
+        (r#"{"messages":[{"content":"a"},{"content":"b"}]"#, None),
+        (r#"{"messages":[{"content":"a"},{"content":"b"}],"#, None),
+        ("no JSON", None),
+    ] {
+        assert_eq!(talk(body).0, expected, "{body}");
+    }
+}
+
+#[test]
+fn what_names_the_conversation_is_kept_as_a_hash_for_each_field() {
+    let named = |name: &str| Conversation::named(name.as_bytes());
+    let none = NamedConversations::default();
+    for (body, expected) in [
+        (r#"{"conversation":"conv_1"}"#, NamedConversations { conversation: named("conv_1"), ..none }),
+        (r#"{"conversation":{"id":"conv_1","x":2}}"#, NamedConversations { conversation: named("conv_1"), ..none }),
+        (r#"{"Conversation":{"ID":"no"}}"#, none),
+        (r#"{"prompt_cache_key":"k\u00e9y"}"#, NamedConversations { prompt_cache_key: named("k\u{e9}y"), ..none }),
+        (
+            r#"{"prompt_cache_key":"a","prompt_cache_key":"b"}"#,
+            NamedConversations { prompt_cache_key: named("b"), ..none },
+        ),
+        (
+            r#"{"metadata":{"x":"no","user_id":"u_session_1"}}"#,
+            NamedConversations { user_id: named("u_session_1"), ..none },
+        ),
+        (r#"{"conversation":null,"prompt_cache_key":"","metadata":{"user_id":7}}"#, none),
+        (r#"{"metadata":"no","messages":[{"conversation":"no","metadata":{"user_id":"no"}}]}"#, none),
+        (r#"{"previous_response_id":"resp_1","user":"somebody","session_id":"no"}"#, none),
+    ] {
+        assert_eq!(talk(body).1, expected, "{body}");
+    }
+    let long = format!(r#"{{"prompt_cache_key":"{}"}}"#, "k".repeat(ModelScanner::MAX_NAME + 1));
+    assert_eq!(talk(&long).1, none, "too long to be told from another");
 }

@@ -61,6 +61,7 @@ const CATALOGUE: &[(&str, Kind, &str)] = &[
     ("progress_bytes_total", Counter, "backend operation"),
     ("history_rows_written_total", Counter, ""),
     ("history_rows_thinned_total", Counter, ""),
+    ("history_rows_other_client_total", Counter, ""),
     ("history_rows_dropped_total", Counter, "reason"),
     ("history_damaged_files_total", Counter, ""),
     ("history_rows_waiting", Gauge, ""),

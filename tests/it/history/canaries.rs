@@ -17,6 +17,11 @@ const QUERY: &str = "canary-of-the-query";
 const PATH: &str = "canary-of-the-path";
 const MODEL: &str = "canary-of-a-model-that-nobody-has";
 const AGENT: &str = "canary-behind-the-product";
+const SESSION: &str = "canary-of-the-session";
+const CONVERSATION: &str = "canary-of-the-conversation";
+const PERSON: &str = "canary-of-a-person";
+/// Products that are none.
+const PRODUCTS: [&str; 3] = ["sk-canaryOfAKey", "10.0.0.77", "canary.example.com"];
 
 #[test]
 fn no_file_has_a_prompt_an_answer_a_key_a_query_or_an_address() {
@@ -37,21 +42,30 @@ fn no_file_has_a_prompt_an_answer_a_key_a_query_or_an_address() {
         }
     });
     let mut program = Program::before(backend.address);
-    let ask = |target: &str, model: &str| {
-        let body = format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"{PROMPT}"}}]}}"#);
+    let ask = |target: &str, model: &str, product: &str| {
+        let body = format!(
+            r#"{{"model":"{model}","messages":[{{"role":"user","content":"{PROMPT}"}}],"user":"{PERSON}",
+            "conversation":{{"id":"{CONVERSATION}"}},"prompt_cache_key":"{CONVERSATION}",
+            "previous_response_id":"{CONVERSATION}","metadata":{{"user_id":"{PERSON}","{CONVERSATION}":"{PERSON}"}}}}"#
+        );
         let mut client = Client::connect_from(77, program.clients);
         client.send(format!(
             "POST {target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}\r\nCookie: {KEY}\r\n\
-             User-Agent: tool/1.0 ({AGENT})\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+             User-Agent: {product}/1.0 ({AGENT})\r\nX-Session-Id: {SESSION}\r\nX-Conversation-Id: {SESSION}\r\n\
+             Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         ));
         client.rest();
     };
-    ask(&format!("/api/chat?{QUERY}"), "llama3");
-    ask("/api/show", MODEL);
-    ask(&format!("/{PATH}"), MODEL);
-    ask(&format!("/v1/models/{PATH}"), MODEL);
-    wait_for_rows(program.state(), 4);
+    ask(&format!("/api/chat?{QUERY}"), "llama3", "tool");
+    ask("/api/show", MODEL, "tool");
+    ask(&format!("/{PATH}"), MODEL, "tool");
+    ask(&format!("/v1/models/{PATH}"), MODEL, "tool");
+    for product in PRODUCTS {
+        ask("/v1/chat/completions", MODEL, product);
+        ask("/v1/messages", MODEL, product);
+    }
+    wait_for_rows(program.state(), 4 + 2 * PRODUCTS.len());
     let searched = search(program.state());
     program.signal(Signal::TERM);
     assert!(program.ended().success());
@@ -64,7 +78,8 @@ fn search(state: &Path) -> usize {
     for entry in fs::read_dir(state.join("history")).expect("a folder") {
         let path = entry.expect("an entry").path();
         let bytes = fs::read(&path).expect("a file");
-        for canary in [PROMPT, ANSWER, KEY, QUERY, PATH, MODEL, AGENT, "127.0.0.77"] {
+        let named = [PROMPT, ANSWER, KEY, QUERY, PATH, MODEL, AGENT, SESSION, CONVERSATION, PERSON, "127.0.0.77"];
+        for canary in named.into_iter().chain(PRODUCTS) {
             let found = memchr::memmem::find(&bytes, canary.as_bytes());
             assert!(found.is_none(), "{canary} is in {}", path.display());
         }

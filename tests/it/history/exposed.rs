@@ -19,6 +19,7 @@ fn health() -> HistoryHealth {
         activity: Activity::Paused(Pause::Full, "no space".into()),
         written: 1_200,
         thinned: 300,
+        of_others: 40,
         dropped: [7, 2],
         damaged: 1,
         waiting: 64,

@@ -157,7 +157,8 @@ fn what_was_read_before_a_coding_broke_stays() {
 fn a_coded_request_names_its_model_and_its_prompt_too() {
     let scan = |mut scanner: ModelScanner, body: &[u8]| {
         body.chunks(11).for_each(|piece| scanner.read(piece));
-        (scanner.model().map(str::to_owned), scanner.prompt_characters())
+        let facts = scanner.facts();
+        (facts.model.map(str::to_owned), facts.prompt_characters, facts.messages, facts.conversations)
     };
     for fixture in readable() {
         let plain = scan(ModelScanner::default(), &fixture.request);

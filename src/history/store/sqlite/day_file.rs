@@ -7,6 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::names::FileNames;
 use super::schema::FileKind;
 use super::{open, rows};
+use crate::history::conversation::Salt;
 use crate::history::day::Day;
 use crate::history::id::{ProcessNumber, RowId};
 use crate::history::names::Names;
@@ -31,15 +32,15 @@ impl DayFile {
     }
 
     /// Inserts entries within one transaction: all of them, or none.
-    pub(super) fn insert(&mut self, entries: &[Entry], names: &Names) -> Result<(), StoreError> {
-        let inserted = self.try_insert(entries, names);
+    pub(super) fn insert(&mut self, entries: &[Entry], names: &Names, salt: Salt) -> Result<(), StoreError> {
+        let inserted = self.try_insert(entries, names, salt);
         inserted.map_err(|error| {
             self.names.forget();
             StoreError::of(&error, &self.path)
         })
     }
 
-    fn try_insert(&mut self, entries: &[Entry], names: &Names) -> rusqlite::Result<()> {
+    fn try_insert(&mut self, entries: &[Entry], names: &Names, salt: Salt) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         for Entry { row, .. } in entries {
             let used = [row.backend, row.model, row.tenant, row.client, row.endpoint];
@@ -48,7 +49,7 @@ impl DayFile {
         {
             let mut insert = transaction.prepare(&rows::insert())?;
             for entry in entries {
-                rows::write(&mut insert, entry, |id| self.names.number(id))?;
+                rows::write(&mut insert, entry, salt, |id| self.names.number(id))?;
             }
         }
         transaction.commit()

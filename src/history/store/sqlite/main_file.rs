@@ -6,7 +6,8 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::names::FileNames;
 use super::schema::FileKind;
-use super::{open, sums};
+use super::{open, salt, sums};
+use crate::history::conversation::Salt;
 use crate::history::id::{ProcessNumber, RowId};
 use crate::history::names::{NameId, Names};
 use crate::history::rollup::{Rollups, Step};
@@ -78,6 +79,11 @@ impl MainFile {
             let (process, folded) = merge.folded;
             set_folded(transaction, process, folded)
         })
+    }
+
+    /// The salt of the conversations in this directory; makes one where there is none.
+    pub(super) fn salt(&mut self) -> Result<Salt, StoreError> {
+        self.with(|transaction, _| salt::make(transaction))
     }
 
     /// Opens the account of a process: what follows this id is not in the sums.

@@ -16,8 +16,10 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 
 use super::schema::FileKind;
-use super::{names, open, rows};
+use super::{names, open, rows, salt};
 use crate::exchange::trace::TraceId;
+use crate::exchange::vocabulary::Conversation;
+use crate::history::conversation::{ConversationId, RowConversation};
 use crate::history::day::Day;
 use crate::history::id::RowId;
 use crate::history::names::{NameId, Names};
@@ -74,6 +76,18 @@ impl Reading {
         }
         found.truncate(100);
         Ok(found)
+    }
+
+    /// The conversation that clients call so, as it is kept in this directory; `None` where nothing is kept yet.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or in time.
+    pub fn conversation(&self, name: &str) -> Result<Option<ConversationId>, StoreError> {
+        let (path, named) = (self.directory.main(), Conversation::named(name.as_bytes()));
+        let Some((connection, named)) = open::readable(&path, FileKind::Main)?.zip(named) else { return Ok(None) };
+        let salt = limited(&connection, self.deadline()).and_then(|()| salt::read(&connection));
+        let salt = salt.map_err(|error| StoreError::of(&error, &path))?;
+        Ok(salt.map(|salt| salt.keep(RowConversation::Named(named))))
     }
 
     fn deadline(&self) -> Instant {

@@ -6,14 +6,15 @@ use rusqlite::{Row as SqlRow, Statement, ToSql};
 
 use crate::exchange::trace::{ParentSpan, TraceId};
 use crate::history::codes::Coded;
+use crate::history::conversation::{ConversationId, RowConversation, Salt};
 use crate::history::id::RowId;
 use crate::history::names::NameId;
 use crate::history::row::{Entry, Flags, Row};
 use crate::history::units::{Count, Span};
 
 /// The columns that are written, in the order in which they are bound and read.
-pub(super) const COLUMNS: &str = "id, weight, trace, parent, backend, model, tenant, client, endpoint, method, dialect, \
-    operation, status, outcome, error, phase, finish, cold, flags, sources, attempts, queue_us, placed_us, dial_us, \
+pub(super) const COLUMNS: &str = "id, weight, trace, parent, backend, model, tenant, client, conversation, \
+    messages, endpoint, method, dialect, operation, status, outcome, error, phase, finish, cold, flags, sources, attempts, queue_us, placed_us, dial_us, \
     sent_us, uploaded_us, head_us, ttfb_us, ttft_us, answer_us, duration_us, load_us, prefill_us, decode_us, overhead_us, \
     max_gap_us, tpot_us, tps, stalls, events, prompt_tokens, generated_tokens, cached_tokens, reasoning_tokens, \
     drafted_tokens, accepted_tokens, prompt_chars, request_bytes, response_bytes, progress_bytes, cost_nano";
@@ -56,6 +57,7 @@ fn to_signed(value: u64) -> i64 {
 pub(super) fn write(
     statement: &mut Statement<'_>,
     entry: &Entry,
+    salt: Salt,
     name: impl Fn(NameId) -> Option<i64>,
 ) -> rusqlite::Result<usize> {
     let Entry { id, weight, row } = entry;
@@ -64,7 +66,10 @@ pub(super) fn write(
     to.put(weight);
     to.put(row.trace.bytes());
     to.put(row.parent.map(|parent| parent.span));
-    [row.backend, row.model, row.tenant, row.client, row.endpoint].into_iter().for_each(|id| to.put(name(id)));
+    [row.backend, row.model, row.tenant, row.client].into_iter().for_each(|id| to.put(name(id)));
+    to.put(row.conversation.map(|conversation| salt.keep(conversation).0));
+    to.count(row.messages);
+    to.put(name(row.endpoint));
     to.put(row.method.code());
     to.put(row.dialect.code());
     to.put(row.operation.code());
@@ -146,8 +151,8 @@ pub(super) fn read(row: &SqlRow<'_>, names: &HashMap<i64, NameId>) -> rusqlite::
     let mut from = Reader { row, at: 0, names };
     let (id, weight) = (RowId(from.value()?), from.value()?);
     let (trace, parent): ([u8; 16], Option<[u8; 8]>) = (from.value()?, from.value()?);
-    let (backend, model, tenant, client, endpoint) =
-        (from.name()?, from.name()?, from.name()?, from.name()?, from.name()?);
+    let (backend, model, tenant, client) = (from.name()?, from.name()?, from.name()?, from.name()?);
+    let (conversation, messages, endpoint): (Option<[u8; 8]>, _, _) = (from.value()?, from.count()?, from.name()?);
     let (method, dialect, operation, status) = (from.known()?, from.known()?, from.known()?, from.value()?);
     let (outcome, error, phase, finish, cold) =
         (from.known()?, from.known()?, from.known()?, from.known()?, from.known()?);
@@ -163,6 +168,8 @@ pub(super) fn read(row: &SqlRow<'_>, names: &HashMap<i64, NameId>) -> rusqlite::
         model,
         tenant,
         client,
+        conversation: conversation.map(|kept| RowConversation::Kept(ConversationId(kept))),
+        messages,
         endpoint,
         method,
         dialect,

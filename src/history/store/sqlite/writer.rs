@@ -10,6 +10,7 @@ use super::main_file::{MainFile, Merge};
 use super::open;
 use super::recover::recover;
 use super::schema::FileKind;
+use crate::history::conversation::Salt;
 use crate::history::day::Day;
 use crate::history::id::{IdSource, MAX_PROCESSES, RowId};
 use crate::history::names::Names;
@@ -30,6 +31,8 @@ pub(in crate::history) struct Store {
     day: Option<DayFile>,
     lock: ProcessLock,
     ids: IdSource,
+    /// Of the conversations in this directory.
+    salt: Salt,
     /// Of `main.db`.
     inode: u64,
 }
@@ -56,8 +59,9 @@ impl Store {
         let (lock, last) = choose(&directory, &day, now)?;
         main.begin(lock.number, last)?;
         let ids = IdSource::after(lock.number, last);
+        let salt = main.salt()?;
         let inode = std::fs::metadata(&main.path).map_or(0, |about| about.ino());
-        Ok((Self { directory, names, main, day: Some(day), lock, ids, inode }, Opened { recovered }))
+        Ok((Self { directory, names, main, day: Some(day), lock, ids, salt, inode }, Opened { recovered }))
     }
 
     /// The id of an exchange that ended at this time.
@@ -75,7 +79,7 @@ impl Store {
             self.day = Some(DayFile::open(&self.directory, day, &alone)?);
         }
         let file = self.day.as_mut().expect("opened above");
-        file.insert(entries, &self.names)
+        file.insert(entries, &self.names, self.salt)
     }
 
     /// Adds sums, and notes that they reach to the last id given. `ran` are the minute and the hour in which the program

@@ -70,6 +70,10 @@ pub(super) fn condition(day: &OpenDay, names: &Names, range: Range, filter: &Fil
         terms.push(format!("{column} = ?"));
         values.push(Value::Integer(day.number(names, kind, name)?));
     }
+    if let Some(conversation) = filter.conversation {
+        terms.push("conversation = ?".to_owned());
+        values.push(Value::Blob(conversation.0.into()));
+    }
     // Written out: the index of failures is used only where it is plain that these are failures.
     terms.extend(filter.outcome.map(|outcome| format!("outcome = {}", outcome.code())));
     terms.extend(filter.operation.map(|operation| format!("operation = {}", operation.code())));

@@ -63,8 +63,19 @@ impl Snapshot {
         |error| StoreError::of(&error, &self.path)
     }
 
+    /// Whether any exchange has a tenant, as far as the sums go.
+    pub(super) fn has_tenants(&self, reading: &Reading) -> Result<bool, StoreError> {
+        let is_tenant = |key: &Key| {
+            let kind = reading.names.kind_and_name(key.of.tenant).map(|(kind, _)| kind);
+            kind == Some(NameKind::Tenant)
+        };
+        let select = "SELECT EXISTS (SELECT 1 FROM names WHERE kind = ?1)";
+        let stored = self.connection.query_row(select, [NameKind::Tenant.as_str()], |row| row.get::<_, bool>(0));
+        Ok(stored.map_err(self.failed())? || self.unmerged.keys().any(is_tenant))
+    }
+
     /// Passes on the sums of each interval of a range that fit, with its beginning. `range` holds whole intervals, in
-    /// milliseconds. Of the filter, backend, model, tenant and operation count.
+    /// milliseconds. Of the filter, backend, model, tenant, client and operation count.
     pub(super) fn each(
         &self,
         reading: &Reading,
@@ -142,7 +153,7 @@ impl Snapshot {
 
 /// Whether sums of these dimensions are asked for.
 fn fits(reading: &Reading, of: &Dimensions, filter: &Filter) -> bool {
-    let ids = [of.backend, of.model, of.tenant];
+    let ids = [of.backend, of.model, of.tenant, of.tenant];
     let names = filter.summed_names().into_iter().zip(ids);
     let same = |((_, kind, name), id): ((_, NameKind, &Option<std::sync::Arc<str>>), _)| {
         name.as_deref().is_none_or(|name| reading.names.intern(kind, name) == id)

@@ -26,6 +26,9 @@ impl Reading {
         let kept = self.directory.days().first().map_or(range.to, |day| day.begin());
         let range = Range { from: range.from.max(kept), to: range.to.max(kept) };
         let Some(snapshot) = self.snapshot(deadline)? else { return Ok(Ok(0)) };
+        if filter.client.is_some() && snapshot.has_tenants(self)? {
+            return Ok(Err(NoTotal::NotSummed));
+        }
         let mut total = 0;
         for part in cover(range, snapshot.minutes_from()?) {
             match part {

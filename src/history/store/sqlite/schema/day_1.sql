@@ -24,8 +24,8 @@ CREATE TABLE exchanges (
   model INTEGER,
   tenant INTEGER,
   client INTEGER,                    -- the product of the client
-  conversation BLOB,                 -- 8 bytes of a salted hash
-  messages INTEGER,
+  conversation BLOB,                 -- 8 bytes: a hash, with a salt that main.db has, of what the client calls it
+  messages INTEGER,                  -- in the request of a chat
   endpoint INTEGER,
   method INTEGER NOT NULL,
   dialect INTEGER NOT NULL,
@@ -80,7 +80,8 @@ CREATE INDEX exchanges_failed ON exchanges (outcome, id) WHERE outcome <> 0;
 
 CREATE VIEW exchanges_named AS
 SELECT e.id, e.id >> 20 AS ended_ms, e.weight, lower(hex(e.trace)) AS trace,
-  b.name AS backend, m.name AS model, t.name AS tenant, c.name AS client, p.name AS endpoint,
+  b.name AS backend, m.name AS model, t.name AS tenant, c.name AS client,
+  CASE WHEN e.conversation IS NOT NULL THEN lower(hex(e.conversation)) END AS conversation, e.messages, p.name AS endpoint,
   o.name AS outcome, r.name AS error, h.name AS phase, e.status, e.duration_us, e.ttft_us,
   e.prompt_tokens, e.generated_tokens, e.request_bytes, e.response_bytes
 FROM exchanges e
