@@ -179,7 +179,7 @@ impl Connection {
                 let begun = self.judge(read);
                 if begun.is_none() {
                     self.client.inbox = read.to_vec();
-                    self.admission.seat.hear(self.polls.begun());
+                    self.admission.seat.restart_idle(self.polls.begun());
                 }
                 begun
             } else {

@@ -57,7 +57,7 @@ impl Slot {
     }
 
     /// A head has begun: the idle time starts again, unless the connection was asked to close.
-    pub(super) fn hear(&self, now: Instant) {
+    pub(super) fn restart_idle(&self, now: Instant) {
         if let Some(since) = self.idle_since() {
             let _ = self.state.compare_exchange(since, self.stamp(now), Relaxed, Relaxed);
         }

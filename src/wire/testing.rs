@@ -7,7 +7,7 @@ use super::route::Route;
 
 /// Everything that a reader emitted.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Heard {
+pub(crate) struct ReaderOutput {
     /// In order.
     pub(crate) events: Vec<Event<'static>>,
     /// The offset of each.
@@ -17,7 +17,7 @@ pub(crate) struct Heard {
     pub(crate) defects: Vec<(Defect, u32)>,
 }
 
-impl Heard {
+impl ReaderOutput {
     pub(crate) fn tokens(&self) -> usize {
         self.events.iter().filter(|event| matches!(event, Event::Tokens(_))).count()
     }
@@ -40,7 +40,7 @@ impl Heard {
 }
 
 /// Reads pieces as the body of a success.
-pub(crate) fn hear_pieces<'a>(path: &str, media: &str, pieces: impl IntoIterator<Item = &'a [u8]>) -> Heard {
+pub(crate) fn read_pieces<'a>(path: &str, media: &str, pieces: impl IntoIterator<Item = &'a [u8]>) -> ReaderOutput {
     let head = Head {
         status: 200,
         content_type: Some(media.as_bytes()),
@@ -69,17 +69,17 @@ pub(crate) fn hear_pieces<'a>(path: &str, media: &str, pieces: impl IntoIterator
     }
     reader.end(&mut emit);
     let (framing, expects_terminal) = (reader.framing(), reader.expects_terminal());
-    Heard { events, offsets, framing, expects_terminal, defects: reader.defects().iter().collect() }
+    ReaderOutput { events, offsets, framing, expects_terminal, defects: reader.defects().iter().collect() }
 }
 
 /// Reads a body whole, split at every byte, and byte by byte, and asserts that the result is the same.
 #[track_caller]
-pub(crate) fn hear(path: &str, media: &str, body: impl AsRef<[u8]>) -> Heard {
+pub(crate) fn read_every_split(path: &str, media: &str, body: impl AsRef<[u8]>) -> ReaderOutput {
     let body = body.as_ref();
-    let whole = hear_pieces(path, media, [body]);
+    let whole = read_pieces(path, media, [body]);
     for at in 0..=body.len() {
-        assert_eq!(hear_pieces(path, media, [&body[..at], &body[at..]]), whole, "split at {at}");
+        assert_eq!(read_pieces(path, media, [&body[..at], &body[at..]]), whole, "split at {at}");
     }
-    assert_eq!(hear_pieces(path, media, body.chunks(1)), whole, "byte by byte");
+    assert_eq!(read_pieces(path, media, body.chunks(1)), whole, "byte by byte");
     whole
 }

@@ -5,13 +5,13 @@ use crate::wire::budget::DecodeBudget;
 use crate::wire::event::{Event, FinishReason, Tokens, Usage};
 use crate::wire::reader::{Engine, Head, Reader, Reported};
 use crate::wire::route::Route;
-use crate::wire::testing::{Heard, hear};
+use crate::wire::testing::{ReaderOutput, read_every_split};
 
 /// Events named as Anthropic names them: by their type.
-fn stream(events: &[&str]) -> Heard {
+fn stream(events: &[&str]) -> ReaderOutput {
     let name = |event: &str| event.split('"').nth(3).unwrap_or_default().to_owned();
     let body: String = events.iter().map(|event| format!("event: {}\ndata: {event}\n\n", name(event))).collect();
-    hear("/v1/messages", "text/event-stream; charset=utf-8", body)
+    read_every_split("/v1/messages", "text/event-stream; charset=utf-8", body)
 }
 
 const START: &str = r#"{"type":"message_start","message":{"id":"msg_01","type":"message","role":"assistant","model":"c","content":[],"stop_reason":null,"usage":{"input_tokens":25,"cache_creation_input_tokens":100,"cache_read_input_tokens":1000,"output_tokens":1,"service_tier":"standard"}}}"#;
@@ -34,8 +34,8 @@ fn only_text_thinking_and_tool_data_are_token_bearing() {
         (r#"{"type":"citations_delta","citation":{"cited_text":"x"}}"#, None),
     ];
     for (said, tokens) in cases {
-        let heard = stream(&[&delta(said)]);
-        assert_eq!(heard.events, tokens.map(Event::Tokens).into_iter().collect::<Vec<_>>(), "{said}");
+        let output = stream(&[&delta(said)]);
+        assert_eq!(output.events, tokens.map(Event::Tokens).into_iter().collect::<Vec<_>>(), "{said}");
     }
     assert_eq!(stream(&[r#"{"type":"ping"}"#]).events, []);
 }
@@ -54,15 +54,15 @@ fn the_start_of_a_block_is_token_bearing() {
         (r#"{"type":"redacted_thinking","data":"x"}"#, thinking),
         (r#"{"type":"web_search_tool_result","tool_use_id":"t","content":[{"title":"x"}]}"#, None),
     ] {
-        let heard = stream(&[&format!(r#"{{"type":"content_block_start","index":0,"content_block":{block}}}"#)]);
-        assert_eq!(heard.events, tokens.map(Event::Tokens).into_iter().collect::<Vec<_>>(), "{block}");
+        let output = stream(&[&format!(r#"{{"type":"content_block_start","index":0,"content_block":{block}}}"#)]);
+        assert_eq!(output.events, tokens.map(Event::Tokens).into_iter().collect::<Vec<_>>(), "{block}");
     }
 }
 
 #[test]
 fn the_prompt_is_what_was_new_and_what_was_cached() {
     let end = r#"{"type":"message_delta","delta":{"stop_reason":"max_tokens","stop_sequence":null},"usage":{"output_tokens":15,"output_tokens_details":{"thinking_tokens":4}}}"#;
-    let heard = stream(&[START, &delta(r#"{"type":"text_delta","text":"x"}"#), end, STOP]);
+    let output = stream(&[START, &delta(r#"{"type":"text_delta","text":"x"}"#), end, STOP]);
     let usage = Usage {
         last: true,
         prompt: Some(1125),
@@ -72,8 +72,8 @@ fn the_prompt_is_what_was_new_and_what_was_cached() {
         choices: 1,
         ..Usage::default()
     };
-    assert_eq!(heard.usage(), Some(usage));
-    assert!(heard.has(Event::Finish(FinishReason::MaxTokens)) && heard.has(Event::Terminal));
+    assert_eq!(output.usage(), Some(usage));
+    assert!(output.has(Event::Finish(FinishReason::MaxTokens)) && output.has(Event::Terminal));
 }
 
 #[test]
@@ -91,10 +91,10 @@ fn a_zero_at_the_end_does_not_replace_the_input_of_the_start() {
 
 #[test]
 fn the_prompt_of_an_abandoned_stream_is_known_from_its_start() {
-    let heard = stream(&[START]);
-    let usage = heard.usage().expect("stated");
+    let output = stream(&[START]);
+    let usage = output.usage().expect("stated");
     assert_eq!((usage.last, usage.prompt, usage.generated), (false, Some(1125), None), "one token is a placeholder");
-    assert!(heard.is_cut());
+    assert!(output.is_cut());
 }
 
 #[test]
@@ -119,21 +119,24 @@ fn an_error_wrapped_or_bare_fails_the_answer() {
     let wrapped = stream(&[START, r#"{"type":"error","error":{"type":"overloaded_error","message":"x"}}"#]);
     assert!(wrapped.has(Event::Error) && !wrapped.has(Event::Terminal));
     // llama.cpp: only the event's name identifies it.
-    let bare = hear(
+    let bare = read_every_split(
         "/v1/messages",
         "text/event-stream",
         "event: error\ndata: {\"code\":500,\"message\":\"x\",\"type\":\"server_error\"}\n\n",
     );
     assert_eq!(bare.events, [Event::Error]);
-    let whole =
-        hear("/v1/messages", "application/json", r#"{"type":"error","error":{"type":"api_error","message":"x"}}"#);
+    let whole = read_every_split(
+        "/v1/messages",
+        "application/json",
+        r#"{"type":"error","error":{"type":"api_error","message":"x"}}"#,
+    );
     assert_eq!(whole.events, [Event::Error]);
 }
 
 #[test]
 fn a_last_event_without_its_blank_line_counts() {
     let body = format!("event: message_start\ndata: {START}\n\nevent: message_stop\ndata: {STOP}\n");
-    assert!(hear("/v1/messages", "text/event-stream", body).has(Event::Terminal));
+    assert!(read_every_split("/v1/messages", "text/event-stream", body).has(Event::Terminal));
 }
 
 /// Written from the protocol, not recorded: vLLM ends after an error without a word.
@@ -141,9 +144,9 @@ fn a_last_event_without_its_blank_line_counts() {
 fn vllm_fails_without_an_end() {
     let start = r#"{"type":"message_start","message":{"id":"chatcmpl-1","content":[],"model":"m","stop_reason":null,"usage":{"input_tokens":9,"output_tokens":0}}}"#;
     let error = r#"{"type":"error","error":{"type":"internal_error","message":"EngineCore"}}"#;
-    let heard = stream(&[start, &delta(r#"{"type":"text_delta","text":"x"}"#), error]);
-    assert_eq!((heard.tokens(), heard.events.last()), (1, Some(&Event::Error)));
-    assert_eq!(heard.usage().map(|usage| (usage.last, usage.prompt)), Some((false, Some(9))));
+    let output = stream(&[start, &delta(r#"{"type":"text_delta","text":"x"}"#), error]);
+    assert_eq!((output.tokens(), output.events.last()), (1, Some(&Event::Error)));
+    assert_eq!(output.usage().map(|usage| (usage.last, usage.prompt)), Some((false, Some(9))));
 }
 
 /// Reads a stream as that of a server that was recognised.

@@ -4,23 +4,23 @@ use std::time::Duration;
 
 use crate::wire::event::{Defect, Event, FinishReason, Timings, Tokens, Usage};
 use crate::wire::reader::Framing;
-use crate::wire::testing::{Heard, hear, hear_pieces};
+use crate::wire::testing::{ReaderOutput, read_every_split, read_pieces};
 
 const CHAT: &str = "/v1/chat/completions";
 const COMPLETIONS: &str = "/v1/completions";
 
-fn stream(path: &str, events: &[&str]) -> Heard {
+fn stream(path: &str, events: &[&str]) -> ReaderOutput {
     let body: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
-    hear(path, "text/event-stream", body)
+    read_every_split(path, "text/event-stream", body)
 }
 
-fn chat(events: &[&str]) -> Heard {
+fn chat(events: &[&str]) -> ReaderOutput {
     stream(CHAT, events)
 }
 
 /// Prompt, generated, and whether it is final.
-fn counts(heard: &Heard) -> Option<(Option<u64>, Option<u64>, bool)> {
-    heard.usage().map(|usage| (usage.prompt, usage.generated, usage.last))
+fn counts(output: &ReaderOutput) -> Option<(Option<u64>, Option<u64>, bool)> {
+    output.usage().map(|usage| (usage.prompt, usage.generated, usage.last))
 }
 
 const ANSWER: Tokens = Tokens { answer: true, thinking: false, listed: None, choice: 0 };
@@ -45,8 +45,8 @@ fn only_text_thinking_and_tools_are_token_bearing() {
         ("null", None),
     ];
     for (delta, tokens) in cases {
-        let heard = chat(&[&format!(r#"{{"choices":[{{"index":0,"delta":{delta},"finish_reason":null}}]}}"#)]);
-        assert_eq!(heard.events, tokens.map(Event::Tokens).into_iter().collect::<Vec<_>>(), "{delta}");
+        let output = chat(&[&format!(r#"{{"choices":[{{"index":0,"delta":{delta},"finish_reason":null}}]}}"#)]);
+        assert_eq!(output.events, tokens.map(Event::Tokens).into_iter().collect::<Vec<_>>(), "{delta}");
     }
     assert_eq!(stream(COMPLETIONS, &[r#"{"choices":[{"text":"x","index":0}]}"#]).tokens(), 1);
     assert_eq!(stream(COMPLETIONS, &[r#"{"choices":[{"text":"","index":0}]}"#]).tokens(), 0);
@@ -60,7 +60,7 @@ fn each_choice_of_an_object_is_an_event_of_its_own() {
     assert_eq!(chat(&[&many]).tokens(), 9);
     let many = format!(r#"{{"choices":[{}]}}"#, [choice; 200].join(","));
     assert_eq!(
-        hear_pieces(CHAT, "text/event-stream", [format!("data: {many}\n\n").as_bytes()]).tokens(),
+        read_pieces(CHAT, "text/event-stream", [format!("data: {many}\n\n").as_bytes()]).tokens(),
         128,
         "beyond the last place they share it"
     );
@@ -71,13 +71,13 @@ fn each_choice_of_an_object_is_an_event_of_its_own() {
 
 #[test]
 fn listed_tokens_are_emitted_once() {
-    let heard = chat(&[
+    let output = chat(&[
         r#"{"choices":[{"delta":{"content":""},"logprobs":{"content":[{}]}}]}"#,
         r#"{"choices":[{"delta":{"content":"x"},"logprobs":{"content":[{},{}],"refusal":null}}]}"#,
         r#"{"choices":[{"delta":{"content":"x"},"token_ids":[5,6,7],"logprobs":null}]}"#,
     ]);
     let listed = |listed| Event::Tokens(Tokens { listed, ..ANSWER });
-    assert_eq!(heard.events, [listed(Some(3)), listed(Some(3))]);
+    assert_eq!(output.events, [listed(Some(3)), listed(Some(3))]);
     let old = stream(COMPLETIONS, &[r#"{"choices":[{"text":"x","logprobs":{"tokens":["a","b"]}}]}"#]);
     assert_eq!(old.events, [listed(Some(2))]);
 }
@@ -105,12 +105,12 @@ fn a_stream_whose_choices_all_finished_is_not_cut() {
 
 #[test]
 fn an_error_that_ollama_swallows_leaves_the_stream_cut() {
-    let heard = chat(&[
+    let output = chat(&[
         r#"{"model":"m","choices":[{"index":0,"delta":{"content":"x"},"finish_reason":null}]}"#,
         r#"{"model":"","choices":[{"index":0,"delta":{"content":""},"finish_reason":null}]}"#,
     ]);
-    assert_eq!(heard.events, [Event::Model("m"), Event::Tokens(ANSWER)]);
-    assert!(heard.is_cut());
+    assert_eq!(output.events, [Event::Model("m"), Event::Tokens(ANSWER)]);
+    assert!(output.is_cut());
 }
 
 #[test]
@@ -147,12 +147,12 @@ fn running_counts_are_summed_over_choices_until_the_total_comes() {
         )
     };
     let mut events = vec![running(0, 3, "null"), running(1, 2, "null"), running(0, 4, "null")];
-    let hear = |events: &[String]| counts(&chat(&events.iter().map(String::as_str).collect::<Vec<_>>()));
-    assert_eq!(hear(&events), Some((Some(7), Some(6), false)));
+    let read_every_split = |events: &[String]| counts(&chat(&events.iter().map(String::as_str).collect::<Vec<_>>()));
+    assert_eq!(read_every_split(&events), Some((Some(7), Some(6), false)));
     events.extend([running(0, 5, "\"stop\""), running(1, 3, "\"stop\"")]);
-    assert_eq!(hear(&events), Some((Some(7), Some(8), true)), "every choice reported its last");
+    assert_eq!(read_every_split(&events), Some((Some(7), Some(8), true)), "every choice reported its last");
     events.push(r#"{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":9}}"#.into());
-    assert_eq!(hear(&events), Some((Some(7), Some(9), true)), "the total is what counts");
+    assert_eq!(read_every_split(&events), Some((Some(7), Some(9), true)), "the total is what counts");
 }
 
 #[test]
@@ -166,20 +166,20 @@ fn closing_reports_of_several_choices_are_summed() {
 #[test]
 fn llama_cpp_timings_are_reported_counts() {
     let end = r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"timings":{"cache_n":13,"prompt_n":1,"prompt_ms":0.925,"predicted_n":19,"predicted_ms":2.811,"draft_n":8,"draft_n_accepted":6}}"#;
-    let heard = chat(&[end, "[DONE]"]);
-    let usage = heard.usage().expect("counts");
+    let output = chat(&[end, "[DONE]"]);
+    let usage = output.usage().expect("counts");
     assert_eq!((usage.prompt, usage.cached, usage.generated), (Some(14), Some(13), Some(19)));
     assert_eq!((usage.drafted, usage.draft_accepted, usage.last), (Some(8), Some(6), true));
     let nanos = |nanos| Some(Duration::from_nanos(nanos));
-    assert!(heard.has(Event::Timings(Timings {
+    assert!(output.has(Event::Timings(Timings {
         prefill: nanos(925_000),
         decode: nanos(2_811_000),
         ..Timings::default()
     })));
     let running = r#"{"choices":[{"index":0,"delta":{"content":"x"}}],"timings":{"cache_n":0,"prompt_n":4,"prompt_ms":0,"predicted_n":2,"predicted_ms":0}}"#;
-    let heard = chat(&[running]);
-    assert_eq!(counts(&heard), Some((Some(4), Some(2), false)));
-    assert_eq!(heard.events.len(), 2, "zero durations are unknown");
+    let output = chat(&[running]);
+    assert_eq!(counts(&output), Some((Some(4), Some(2), false)));
+    assert_eq!(output.events.len(), 2, "zero durations are unknown");
 }
 
 #[test]
@@ -204,67 +204,71 @@ fn progress_of_the_prompt_is_not_token_bearing() {
 #[test]
 fn a_whole_answer_has_no_token_events() {
     let body = r#"{"id":"x","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"all","tool_calls":[{"function":{"name":"f","arguments":"{}"}}]},"finish_reason":"tool_calls"}],"usage":{"prompt_tokens":4,"completion_tokens":19,"total_tokens":23}}"#;
-    let heard = hear(CHAT, "application/json", body);
-    assert_eq!((heard.tokens(), heard.framing), (0, Framing::Json));
-    assert_eq!(counts(&heard), Some((Some(4), Some(19), true)));
-    assert!(heard.has(Event::Finish(FinishReason::ToolCalls)) && heard.has(Event::Terminal));
-    assert_eq!(hear(CHAT, "application/json", r#"{"error":{"message":"x"}}"#).events, [Event::Error]);
+    let output = read_every_split(CHAT, "application/json", body);
+    assert_eq!((output.tokens(), output.framing), (0, Framing::Json));
+    assert_eq!(counts(&output), Some((Some(4), Some(19), true)));
+    assert!(output.has(Event::Finish(FinishReason::ToolCalls)) && output.has(Event::Terminal));
+    assert_eq!(read_every_split(CHAT, "application/json", r#"{"error":{"message":"x"}}"#).events, [Event::Error]);
 }
 
 /// llama.cpp: the object of the first choice, with the choices of the others (`handle_completions_impl`).
 #[test]
 fn the_first_choices_tokens_are_not_those_of_a_whole_answer() {
     let body = r#"{"choices":[{"index":0,"message":{"content":"a"},"finish_reason":"stop"},{"index":1,"message":{"content":"b"},"finish_reason":"stop"}],"model":"m","usage":{"completion_tokens":19,"prompt_tokens":14,"total_tokens":33,"prompt_tokens_details":{"cached_tokens":13}},"timings":{"cache_n":13,"prompt_n":1,"predicted_n":19}}"#;
-    let usage = hear(CHAT, "application/json", body).usage().expect("the prompt");
+    let usage = read_every_split(CHAT, "application/json", body).usage().expect("the prompt");
     assert_eq!((usage.prompt, usage.cached, usage.generated, usage.choices), (Some(14), Some(13), None, 2));
-    let usage = hear(COMPLETIONS, "application/json", body).usage().expect("the choices");
+    let usage = read_every_split(COMPLETIONS, "application/json", body).usage().expect("the choices");
     assert_eq!((usage.prompt, usage.cached, usage.generated), (None, None, None), "each may have its own prompt");
     let others = body.replace(r#""timings""#, r#""other""#);
-    assert_eq!(counts(&hear(CHAT, "application/json", others)), Some((Some(14), Some(19), true)), "vLLM adds them up");
+    assert_eq!(
+        counts(&read_every_split(CHAT, "application/json", others)),
+        Some((Some(14), Some(19), true)),
+        "vLLM adds them up"
+    );
 }
 
 #[test]
 fn an_embedding_has_prompt_tokens_alone() {
     let body = r#"{"data":[{"embedding":"AAAA","index":0}],"model":"e","usage":{"prompt_tokens":6,"total_tokens":6}}"#;
-    let heard = hear("/v1/embeddings", "application/json", body);
-    assert_eq!(counts(&heard), Some((Some(6), None, true)));
+    let output = read_every_split("/v1/embeddings", "application/json", body);
+    assert_eq!(counts(&output), Some((Some(6), None, true)));
 }
 
 #[test]
 fn values_of_another_type_are_defects_and_nothing_more() {
-    let heard =
+    let output =
         chat(&[r#"{"choices":[{"index":"0","delta":{"content":5},"finish_reason":{}}],"usage":[]}"#, STOP, "[DONE]"]);
-    assert_eq!(heard.defects, [(Defect::Type, 4)]);
-    assert!(heard.has(Event::Terminal));
-    let heard =
+    assert_eq!(output.defects, [(Defect::Type, 4)]);
+    assert!(output.has(Event::Terminal));
+    let output =
         chat(&[r#"{"choices":[{"index":1e300,"delta":{"content":"x"}},{"index":900,"delta":{"content":"x"}}]}"#]);
-    assert_eq!((heard.tokens(), heard.defects), (2, vec![(Defect::Number, 1)]));
+    assert_eq!((output.tokens(), output.defects), (2, vec![(Defect::Number, 1)]));
 }
 
 /// Written from the protocol, not recorded: vLLM with `--enable-per-request-metrics`.
 #[test]
 fn vllm_metrics_have_durations_and_drafts() {
-    let heard = chat(&[
+    let output = chat(&[
         r#"{"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":"stop"}]}"#,
         r#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens":7},"metrics":{"time_to_first_token_ms":12.5,"generation_time_ms":100.0,"queue_time_ms":1.0,"speculative_decoding":{"num_draft_tokens":8,"num_accepted_draft_tokens":5}}}"#,
         "[DONE]",
     ]);
-    let usage = heard.usage().expect("reported");
+    let usage = output.usage().expect("reported");
     assert_eq!((usage.generated, usage.drafted, usage.draft_accepted), (Some(7), Some(8), Some(5)));
     let timings = Timings {
         prefill: Some(Duration::from_micros(12_500)),
         decode: Some(Duration::from_millis(100)),
         ..Timings::default()
     };
-    assert!(heard.has(Event::Timings(timings)));
+    assert!(output.has(Event::Timings(timings)));
 }
 
 /// Written from the protocol, not recorded: SGLang.
 #[test]
 fn an_event_with_a_name_of_its_own_says_nothing() {
     let body = "event: sglext_ids\ndata: {\"ids\":[1]}\n\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"}}]}\n\n";
-    let heard = hear("/v1/chat/completions", "text/event-stream", body);
-    assert_eq!((heard.tokens(), heard.events.len(), heard.defects.len()), (1, 1, 0));
+    let output = read_every_split("/v1/chat/completions", "text/event-stream", body);
+    assert_eq!((output.tokens(), output.events.len(), output.defects.len()), (1, 1, 0));
 }
 
 /// Written from the protocol, not recorded: vLLM with `continuous_usage_stats`, n = 2.
@@ -285,54 +289,54 @@ fn vllm_counts_each_choice_in_every_chunk_and_all_at_the_end() {
         chunk(1, thought, "null", 3),
         chunk(0, text, "null", 4),
     ];
-    let hear = |events: &[String]| chat(&events.iter().map(String::as_str).collect::<Vec<_>>());
-    let left = hear(&events);
+    let read_every_split = |events: &[String]| chat(&events.iter().map(String::as_str).collect::<Vec<_>>());
+    let left = read_every_split(&events);
     assert_eq!((left.tokens(), counts(&left)), (3, Some((Some(9), Some(7), false))), "left by its client");
     events.extend([chunk(1, text, "\"length\"", 5), chunk(0, text, "\"stop\"", 6)]);
     events.push(
         r#"{"id":"chatcmpl-1","model":"m","choices":[],"usage":{"prompt_tokens":9,"total_tokens":20,"completion_tokens":11,"prompt_tokens_details":{"cached_tokens":8,"created_cache_tokens":0,"multimodal_tokens":{}},"completion_tokens_details":{"reasoning_tokens":4}}}"#.into(),
     );
     events.push("[DONE]".into());
-    let heard = hear(&events);
-    let usage = heard.usage().expect("reported");
+    let output = read_every_split(&events);
+    let usage = output.usage().expect("reported");
     assert_eq!((usage.last, usage.prompt, usage.generated, usage.choices), (true, Some(9), Some(11), 2));
     assert_eq!((usage.cached, usage.reasoning), (Some(8), Some(4)));
-    assert_eq!((heard.events.last(), heard.defects.len()), (Some(&Event::Terminal), 0));
+    assert_eq!((output.events.last(), output.defects.len()), (Some(&Event::Terminal), 0));
 }
 
 /// Written from the protocol, not recorded: vLLM fails in mid-stream, and marks the end all the same.
 #[test]
 fn vllm_sends_an_error_and_then_the_marker() {
-    let heard = chat(&[
+    let output = chat(&[
         r#"{"model":"m","choices":[{"index":0,"delta":{"content":"x"},"finish_reason":null}],"usage":{"prompt_tokens":9,"completion_tokens":1}}"#,
         r#"{"error":{"message":"EngineDeadError","type":"InternalServerError","param":null,"code":500}}"#,
         "[DONE]",
     ]);
-    assert_eq!(heard.events.last(), Some(&Event::Error));
-    assert_eq!(counts(&heard), Some((Some(9), Some(1), false)), "counted so far");
+    assert_eq!(output.events.last(), Some(&Event::Error));
+    assert_eq!(counts(&output), Some((Some(9), Some(1), false)), "counted so far");
 }
 
 /// Written from the protocol, not recorded: vLLM merges what it made while its client did not read.
 #[test]
 fn token_ids_count_exactly_where_chunks_hold_several() {
     let chunk = |ids: &str| format!(r#"{{"choices":[{{"index":0,"delta":{{"content":"x"}},"token_ids":{ids}}}]}}"#);
-    let heard = chat(&[&chunk("[1]"), &chunk("[2,3,4]"), &chunk("[5,6]")]);
+    let output = chat(&[&chunk("[1]"), &chunk("[2,3,4]"), &chunk("[5,6]")]);
     let listed = |event: &Event<'_>| if let Event::Tokens(tokens) = event { tokens.listed } else { None };
-    assert_eq!((heard.tokens(), heard.events.iter().filter_map(listed).sum::<u64>()), (3, 6));
+    assert_eq!((output.tokens(), output.events.iter().filter_map(listed).sum::<u64>()), (3, 6));
 }
 
 /// Written from the protocol, not recorded: SGLang names thinking and its count in its own way.
 #[test]
 fn sglang_counts_thinking_outside_the_details() {
-    let heard = chat(&[
+    let output = chat(&[
         r#"{"model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"","reasoning_content":null},"finish_reason":null}],"usage":null}"#,
         r#"{"model":"m","choices":[{"index":0,"delta":{"content":null,"reasoning_content":"x"},"finish_reason":null}],"usage":null}"#,
         r#"{"model":"m","choices":[{"index":0,"delta":{},"finish_reason":"stop","matched_stop":2}],"usage":null}"#,
         r#"{"model":"m","choices":[],"usage":{"prompt_tokens":9,"total_tokens":14,"completion_tokens":5,"prompt_tokens_details":{"cached_tokens":4},"reasoning_tokens":3}}"#,
         "[DONE]",
     ]);
-    let usage = heard.usage().expect("reported");
-    assert_eq!((usage.generated, usage.cached, usage.reasoning, heard.tokens()), (Some(5), Some(4), Some(3), 1));
+    let usage = output.usage().expect("reported");
+    assert_eq!((usage.generated, usage.cached, usage.reasoning, output.tokens()), (Some(5), Some(4), Some(3), 1));
     let aborted = chat(&[r#"{"error":{"message":"aborted","type":"abort","code":503}}"#, "[DONE]"]);
     assert_eq!(aborted.events, [Event::Error]);
 }
@@ -359,9 +363,9 @@ fn one_aborted_result_of_several_fails_the_answer() {
             ("/completion", format!("[{}]", completions.join(","))),
             ("/", format!("[{}]", texts.join(","))),
         ] {
-            let heard = hear(path, "application/json", &body);
-            assert!(heard.has(Event::Finish(FinishReason::Abort)), "{path} {reasons:?} {:?}", heard.events);
-            assert!(heard.has(Event::Error) && !heard.has(Event::Terminal), "{path} {reasons:?}");
+            let output = read_every_split(path, "application/json", &body);
+            assert!(output.has(Event::Finish(FinishReason::Abort)), "{path} {reasons:?} {:?}", output.events);
+            assert!(output.has(Event::Error) && !output.has(Event::Terminal), "{path} {reasons:?}");
         }
     }
 }
@@ -375,8 +379,8 @@ fn an_aborted_answer_is_no_success_on_any_route() {
         assert!(streamed.has(Event::Error) && !streamed.has(Event::Terminal), "{reason}");
         let whole = format!(r#"{{"choices":[{{"index":0,"message":{{"content":"x"}},"finish_reason":"{reason}"}}]}}"#);
         for path in [CHAT, COMPLETIONS, "/api/v0/chat/completions"] {
-            let heard = hear(path, "application/json", &whole);
-            assert!(heard.has(Event::Error) && !heard.has(Event::Terminal), "{path} {reason}");
+            let output = read_every_split(path, "application/json", &whole);
+            assert!(output.has(Event::Error) && !output.has(Event::Terminal), "{path} {reason}");
         }
         for (path, body) in [
             ("/v1/messages", format!(r#"{{"type":"message","stop_reason":"{reason}","usage":{{"output_tokens":1}}}}"#)),
@@ -384,11 +388,11 @@ fn an_aborted_answer_is_no_success_on_any_route() {
             ("/generate", format!(r#"{{"text":"x","meta_info":{{"finish_reason":{{"type":"{reason}"}}}}}}"#)),
             ("/generate_stream", format!(r#"{{"generated_text":"x","details":{{"finish_reason":"{reason}"}}}}"#)),
         ] {
-            let heard = hear(path, "application/json", &body);
-            assert!(heard.has(Event::Error) && !heard.has(Event::Terminal), "{path} {reason}");
+            let output = read_every_split(path, "application/json", &body);
+            assert!(output.has(Event::Error) && !output.has(Event::Terminal), "{path} {reason}");
         }
     }
-    let cancelled = hear("/v1/responses", "application/json", r#"{"status":"cancelled","usage":null}"#);
+    let cancelled = read_every_split("/v1/responses", "application/json", r#"{"status":"cancelled","usage":null}"#);
     assert!(cancelled.has(Event::Error) && !cancelled.has(Event::Terminal));
 }
 
@@ -406,9 +410,9 @@ fn a_content_that_is_a_list_is_read_by_its_parts() {
         ("[]", None),
         ("null", None),
     ] {
-        let heard = chat(&[&format!(r#"{{"choices":[{{"index":0,"delta":{{"content":{content}}}}}]}}"#)]);
-        assert_eq!(heard.events, tokens.map(Event::Tokens).into_iter().collect::<Vec<_>>(), "{content}");
-        assert_eq!(heard.defects, [], "{content}");
+        let output = chat(&[&format!(r#"{{"choices":[{{"index":0,"delta":{{"content":{content}}}}}]}}"#)]);
+        assert_eq!(output.events, tokens.map(Event::Tokens).into_iter().collect::<Vec<_>>(), "{content}");
+        assert_eq!(output.defects, [], "{content}");
     }
 }
 
@@ -421,8 +425,8 @@ fn sound_is_an_answer() {
         (r#"{"data":""}"#, false),
         ("null", false),
     ] {
-        let heard = chat(&[&format!(r#"{{"choices":[{{"index":0,"delta":{{"audio":{audio}}}}}]}}"#)]);
-        assert_eq!(heard.tokens(), usize::from(bears), "{audio}");
+        let output = chat(&[&format!(r#"{{"choices":[{{"index":0,"delta":{{"audio":{audio}}}}}]}}"#)]);
+        assert_eq!(output.tokens(), usize::from(bears), "{audio}");
     }
 }
 
@@ -433,13 +437,13 @@ fn choices_without_an_index_are_numbered_in_order() {
             r#"{{"choices":[{{"delta":{{"content":"{text}"}},"finish_reason":"stop"}},{{"delta":{{"content":"{text}"}},"finish_reason":null}}]}}"#
         )
     };
-    let heard = chat(&[&running("x")]);
-    assert_eq!((heard.tokens(), heard.is_cut()), (2, true), "the second goes on");
+    let output = chat(&[&running("x")]);
+    assert_eq!((output.tokens(), output.is_cut()), (2, true), "the second goes on");
 }
 
-fn held(heard: &Heard) -> Vec<Option<u64>> {
+fn held(output: &ReaderOutput) -> Vec<Option<u64>> {
     let listed = |event: &Event<'_>| if let Event::Tokens(tokens) = event { Some(tokens.listed) } else { None };
-    heard.events.iter().filter_map(listed).collect()
+    output.events.iter().filter_map(listed).collect()
 }
 
 /// vLLM and SGLang send one event per few tokens if so configured, or if their client does not read.
@@ -461,8 +465,8 @@ fn the_growth_of_a_cumulative_count_is_the_tokens_of_a_chunk() {
         chunk(0, "x", 7),
         chunk(0, "x", 900_000),
     ];
-    let heard = chat(&events.each_ref().map(String::as_str));
-    assert_eq!(held(&heard), [None, None, Some(3), Some(1), Some(3), None, None]);
+    let output = chat(&events.each_ref().map(String::as_str));
+    assert_eq!(held(&output), [None, None, Some(3), Some(1), Some(3), None, None]);
 }
 
 /// A single report, in the object of the last text, does not count that text's tokens.
@@ -470,9 +474,9 @@ fn the_growth_of_a_cumulative_count_is_the_tokens_of_a_chunk() {
 fn a_single_cumulative_count_is_not_the_tokens_of_its_chunk() {
     let delta = r#"{"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":null}]}"#;
     let last = r#"{"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":"stop"}],"usage":{"prompt_tokens":9,"completion_tokens":500}}"#;
-    let heard = chat(&[delta, delta, last, "[DONE]"]);
-    assert_eq!(held(&heard), [None, None, None]);
-    assert_eq!(counts(&heard), Some((Some(9), Some(500), true)));
+    let output = chat(&[delta, delta, last, "[DONE]"]);
+    assert_eq!(held(&output), [None, None, None]);
+    assert_eq!(counts(&output), Some((Some(9), Some(500), true)));
 }
 
 #[test]

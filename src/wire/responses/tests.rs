@@ -1,11 +1,11 @@
 //! What the events of responses mean. Written from the protocol, not recorded: `OpenAI` itself, vLLM and LM Studio.
 
 use crate::wire::event::{Event, FinishReason, Tokens};
-use crate::wire::testing::{Heard, hear};
+use crate::wire::testing::{ReaderOutput, read_every_split};
 
-fn stream(events: &[&str]) -> Heard {
+fn stream(events: &[&str]) -> ReaderOutput {
     let body: String = events.iter().map(|event| format!("event: x\ndata: {event}\n\n")).collect();
-    hear("/v1/responses", "text/event-stream", body)
+    read_every_split("/v1/responses", "text/event-stream", body)
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn only_deltas_are_token_bearing() {
     }
 }
 
-fn ended(kind: &str, more: &str) -> Heard {
+fn ended(kind: &str, more: &str) -> ReaderOutput {
     stream(&[&format!(
         r#"{{"type":"response.{kind}","response":{{"model":"m","status":"{kind}",{more}"usage":{{"input_tokens":9,"input_tokens_details":{{"cached_tokens":4}},"output_tokens":7,"output_tokens_details":{{"reasoning_tokens":3}},"total_tokens":16}}}}}}"#
     )])
@@ -51,11 +51,11 @@ fn ended(kind: &str, more: &str) -> Heard {
 
 #[test]
 fn the_last_event_has_the_counts_and_the_reason() {
-    let heard = ended("completed", "");
-    let usage = heard.usage().expect("stated");
+    let output = ended("completed", "");
+    let usage = output.usage().expect("stated");
     assert_eq!((usage.last, usage.prompt, usage.generated), (true, Some(9), Some(7)));
     assert_eq!((usage.cached, usage.reasoning), (Some(4), Some(3)));
-    assert!(heard.has(Event::Finish(FinishReason::Completed)) && heard.has(Event::Terminal));
+    assert!(output.has(Event::Finish(FinishReason::Completed)) && output.has(Event::Terminal));
     let cut = ended("incomplete", r#""incomplete_details":{"reason":"max_output_tokens"},"#);
     assert!(cut.has(Event::Finish(FinishReason::Incomplete)) && cut.has(Event::Terminal));
     let filtered = ended("incomplete", r#""incomplete_details":{"reason":"content_filter"},"#);
@@ -73,7 +73,7 @@ fn the_last_event_has_the_counts_and_the_reason() {
 fn constant_zeros_are_unknown_and_a_cache_alone_is_believed() {
     let usage = |details: &str| {
         let body = format!(r#"{{"status":"completed","usage":{{"input_tokens":9,"output_tokens":7{details}}}}}"#);
-        let usage = hear("/v1/responses", "application/json", body).usage().expect("stated");
+        let usage = read_every_split("/v1/responses", "application/json", body).usage().expect("stated");
         (usage.cached, usage.reasoning)
     };
     let zeros = r#","input_tokens_details":{"cached_tokens":0},"output_tokens_details":{"reasoning_tokens":0}"#;
@@ -95,6 +95,6 @@ fn a_bare_error_fails_the_answer_and_a_stream_without_its_end_is_cut() {
 #[test]
 fn a_response_that_is_only_begun_has_no_finish_reason() {
     let body = r#"{"object":"response","status":"queued","background":true,"error":null,"model":"m","usage":null}"#;
-    let heard = hear("/v1/responses", "application/json", body);
-    assert_eq!(heard.events, [Event::Model("m"), Event::NoTokens, Event::Terminal]);
+    let output = read_every_split("/v1/responses", "application/json", body);
+    assert_eq!(output.events, [Event::Model("m"), Event::NoTokens, Event::Terminal]);
 }

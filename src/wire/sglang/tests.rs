@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use crate::wire::event::{Event, FinishReason, Timings};
-use crate::wire::testing::{Heard, hear};
+use crate::wire::testing::{ReaderOutput, read_every_split};
 
-fn stream(events: &[&str]) -> Heard {
+fn stream(events: &[&str]) -> ReaderOutput {
     let body: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
-    hear("/generate", "text/event-stream", body)
+    read_every_split("/generate", "text/event-stream", body)
 }
 
 fn chunk(text: &str, generated: u64, more: &str) -> String {
@@ -25,27 +25,27 @@ fn last(text: &str, generated: u64, reason: &str) -> String {
 
 #[test]
 fn text_is_cumulative_and_so_are_counts() {
-    let heard =
+    let output =
         stream(&[&chunk("a", 1, ""), &chunk("ab", 3, ""), &chunk("ab", 3, ""), &last("abc", 4, "length"), "[DONE]"]);
-    let usage = heard.usage().expect("reported");
-    assert_eq!(heard.tokens(), 3, "what did not grow bore nothing");
+    let usage = output.usage().expect("reported");
+    assert_eq!(output.tokens(), 3, "what did not grow bore nothing");
     assert_eq!((usage.last, usage.prompt, usage.generated, usage.cached), (true, Some(5), Some(4), Some(2)));
-    assert!(heard.has(Event::Finish(FinishReason::Length)) && heard.has(Event::Terminal));
-    assert!(heard.has(Event::Timings(Timings { total: Some(Duration::from_millis(1500)), ..Timings::default() })));
+    assert!(output.has(Event::Finish(FinishReason::Length)) && output.has(Event::Terminal));
+    assert!(output.has(Event::Timings(Timings { total: Some(Duration::from_millis(1500)), ..Timings::default() })));
 }
 
 #[test]
 fn an_abandoned_stream_is_counted_so_far() {
-    let heard = stream(&[&chunk("a", 1, ""), &chunk("ab", 2, "")]);
-    assert_eq!(heard.usage().map(|usage| (usage.last, usage.generated)), Some((false, Some(2))));
-    assert!(heard.is_cut());
+    let output = stream(&[&chunk("a", 1, ""), &chunk("ab", 2, "")]);
+    assert_eq!(output.usage().map(|usage| (usage.last, usage.generated)), Some((false, Some(2))));
+    assert!(output.is_cut());
 }
 
 #[test]
 fn an_error_or_an_abort_before_the_marker_fails_the_answer() {
     for end in [r#"{"error":{"message":"x"}}"#.to_owned(), last("a", 1, "abort")] {
-        let heard = stream(&[&chunk("a", 1, ""), &end, "[DONE]"]);
-        assert!(heard.has(Event::Error) && !heard.has(Event::Terminal), "{end}");
+        let output = stream(&[&chunk("a", 1, ""), &end, "[DONE]"]);
+        assert!(output.has(Event::Error) && !output.has(Event::Terminal), "{end}");
     }
 }
 
@@ -60,12 +60,15 @@ fn several_prompts_are_added_up_streamed_and_whole() {
         "[DONE]".to_owned(),
     ];
     let streamed = stream(&events.each_ref().map(String::as_str));
-    let whole =
-        hear("/generate", "application/json", format!("[{},{}]", last("ab", 2, "stop"), last("xyz", 3, "stop")));
-    for heard in [streamed, whole] {
-        let usage = heard.usage().expect("reported");
+    let whole = read_every_split(
+        "/generate",
+        "application/json",
+        format!("[{},{}]", last("ab", 2, "stop"), last("xyz", 3, "stop")),
+    );
+    for output in [streamed, whole] {
+        let usage = output.usage().expect("reported");
         assert_eq!((usage.last, usage.prompt, usage.generated, usage.choices), (true, Some(10), Some(5), 2));
-        assert_eq!((heard.defects.len(), heard.events.last()), (0, Some(&Event::Terminal)));
+        assert_eq!((output.defects.len(), output.events.last()), (0, Some(&Event::Terminal)));
     }
 }
 
@@ -77,17 +80,17 @@ fn token_ids_without_text_are_tokens() {
             r#"{{"output_ids":{ids},"meta_info":{{"prompt_tokens":5,"completion_tokens":{generated},"finish_reason":null}}}}"#
         )
     };
-    let heard = stream(&[&ids("[1]", 1), &ids("[1,2,3]", 3), &ids("[1,2,3]", 3), &ids("[]", 4)]);
+    let output = stream(&[&ids("[1]", 1), &ids("[1,2,3]", 3), &ids("[1,2,3]", 3), &ids("[]", 4)]);
     let listed = |event: &Event<'_>| if let Event::Tokens(tokens) = event { Some(tokens.listed) } else { None };
-    assert_eq!(heard.events.iter().filter_map(listed).collect::<Vec<_>>(), [None, Some(2)]);
-    assert_eq!(heard.usage().and_then(|usage| usage.generated), Some(4));
+    assert_eq!(output.events.iter().filter_map(listed).collect::<Vec<_>>(), [None, Some(2)]);
+    assert_eq!(output.usage().and_then(|usage| usage.generated), Some(4));
 }
 
 #[test]
 fn choices_are_counted_separately() {
-    let heard =
+    let output =
         stream(&[&chunk("a", 1, r#","index":0"#), &chunk("a", 2, r#","index":1"#), &chunk("ab", 4, r#","index":1"#)]);
     let of =
         |event: &Event<'_>| if let Event::Tokens(tokens) = event { Some((tokens.choice, tokens.listed)) } else { None };
-    assert_eq!(heard.events.iter().filter_map(of).collect::<Vec<_>>(), [(0, None), (1, None), (1, Some(2))]);
+    assert_eq!(output.events.iter().filter_map(of).collect::<Vec<_>>(), [(0, None), (1, None), (1, Some(2))]);
 }

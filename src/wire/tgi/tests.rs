@@ -6,12 +6,12 @@ use crate::wire::budget::DecodeBudget;
 use crate::wire::event::{Event, FinishReason, Timings, Tokens};
 use crate::wire::reader::{Head, Reader, Reported};
 use crate::wire::route::Route;
-use crate::wire::testing::{Heard, hear};
+use crate::wire::testing::{ReaderOutput, read_every_split};
 
 /// TGI writes no space behind the colon.
-fn stream(events: &[&str]) -> Heard {
+fn stream(events: &[&str]) -> ReaderOutput {
     let body: String = events.iter().map(|event| format!("data:{event}\n\n")).collect();
-    hear("/generate_stream", "text/event-stream", body)
+    read_every_split("/generate_stream", "text/event-stream", body)
 }
 
 fn token(index: u64, text: &str, special: bool) -> String {
@@ -26,12 +26,12 @@ fn each_event_is_one_token_and_special_ones_have_no_text() {
         r#""details":null"#,
         r#""details":{"finish_reason":"eos_token","generated_tokens":4,"seed":null,"input_length":9}"#,
     );
-    let heard = stream(&[&token(1, "a", false), &token(2, "<x>", true), &token(3, "b", false), &last]);
+    let output = stream(&[&token(1, "a", false), &token(2, "<x>", true), &token(3, "b", false), &last]);
     let tokens = |listed| Event::Tokens(Tokens { answer: true, thinking: false, listed: Some(listed), choice: 0 });
-    assert_eq!((heard.tokens(), heard.has(tokens(1)), heard.has(tokens(2))), (2, true, true));
-    let usage = heard.usage().expect("reported");
+    assert_eq!((output.tokens(), output.has(tokens(1)), output.has(tokens(2))), (2, true, true));
+    let usage = output.usage().expect("reported");
     assert_eq!((usage.last, usage.prompt, usage.generated), (true, Some(9), Some(4)));
-    assert!(heard.has(Event::Finish(FinishReason::EosToken)) && heard.has(Event::Terminal));
+    assert!(output.has(Event::Finish(FinishReason::EosToken)) && output.has(Event::Terminal));
 }
 
 #[test]
@@ -46,8 +46,8 @@ fn without_details_the_number_of_the_last_event_counts() {
 
 #[test]
 fn an_error_fails_the_answer() {
-    let heard = stream(&[&token(1, "a", false), r#"{"error":"Request failed","error_type":"generation"}"#]);
-    assert!(heard.has(Event::Error) && !heard.has(Event::Terminal));
+    let output = stream(&[&token(1, "a", false), r#"{"error":"Request failed","error_type":"generation"}"#]);
+    assert!(output.has(Event::Error) && !output.has(Event::Terminal));
 }
 
 #[test]

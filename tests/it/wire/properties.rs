@@ -36,9 +36,9 @@ const LINE_JUNK: [&str; 6] = [
     "{\"done\":null,\"message\":null}\r\n",
 ];
 
-/// What was heard of a stream.
+/// What a reader emitted for a stream.
 #[derive(Debug, Default)]
-struct Heard {
+struct ReaderOutput {
     tokens: u64,
     usage: Usage,
     /// A terminal event came, and no token after it.
@@ -47,7 +47,7 @@ struct Heard {
 }
 
 /// Reads in pieces of random size.
-fn run(path: &str, media: &str, body: &str, random: &mut Random) -> Heard {
+fn run(path: &str, media: &str, body: &str, random: &mut Random) -> ReaderOutput {
     let head = Head {
         status: 200,
         content_type: Some(media.as_bytes()),
@@ -55,11 +55,11 @@ fn run(path: &str, media: &str, body: &str, random: &mut Random) -> Heard {
         reported: Reported::default(),
     };
     let mut reader = Reader::new(Route::of("POST", path), &head, &DecodeBudget::unlimited());
-    let mut heard = Heard::default();
+    let mut output = ReaderOutput::default();
     let mut emit = |event: Event<'_>, _| match event {
-        Event::Tokens(_) => (heard.tokens, heard.terminal) = (heard.tokens + 1, false),
-        Event::Usage(told) => heard.usage = told,
-        Event::Terminal => heard.terminal = true,
+        Event::Tokens(_) => (output.tokens, output.terminal) = (output.tokens + 1, false),
+        Event::Usage(told) => output.usage = told,
+        Event::Terminal => output.terminal = true,
         _ => {}
     };
     let mut rest = body.as_bytes();
@@ -69,11 +69,11 @@ fn run(path: &str, media: &str, body: &str, random: &mut Random) -> Heard {
         rest = more;
     }
     reader.end(&mut emit);
-    heard.cut = reader.expects_terminal() && !heard.terminal;
-    heard
+    output.cut = reader.expects_terminal() && !output.terminal;
+    output
 }
 
-fn events(path: &str, body: &str, random: &mut Random) -> Heard {
+fn events(path: &str, body: &str, random: &mut Random) -> ReaderOutput {
     run(path, "text/event-stream", body, random)
 }
 
@@ -127,23 +127,27 @@ fn running_counts_of_interleaved_choices_are_summed() {
         let (told, lengths) = interleaved(random, openai);
         let total = lengths.iter().sum::<u64>();
         let body = noisy(random, &told, &JUNK);
-        let heard = events("/v1/chat/completions", &(body.clone() + "data: [DONE]\n\n"), random);
-        assert_eq!((heard.tokens, heard.usage.generated, heard.usage.prompt), (total, Some(total), Some(7)), "{round}");
-        assert!(heard.terminal && heard.usage.last && !heard.cut, "round {round}");
+        let output = events("/v1/chat/completions", &(body.clone() + "data: [DONE]\n\n"), random);
+        assert_eq!(
+            (output.tokens, output.usage.generated, output.usage.prompt),
+            (total, Some(total), Some(7)),
+            "{round}"
+        );
+        assert!(output.terminal && output.usage.last && !output.cut, "round {round}");
         let unmarked = events("/v1/chat/completions", &body, random);
         assert!(!unmarked.cut, "round {round}: every choice finished");
 
         let (told, lengths) = interleaved(random, llama);
         let (total, prompts) = (lengths.iter().sum::<u64>(), 7 * lengths.len() as u64);
-        let heard = events("/completion", &noisy(random, &told, &JUNK), random);
-        assert_eq!((heard.tokens, heard.usage.generated, heard.usage.prompt), (total, Some(total), Some(prompts)));
-        assert!(heard.terminal && heard.usage.last && !heard.cut, "round {round}");
+        let output = events("/completion", &noisy(random, &told, &JUNK), random);
+        assert_eq!((output.tokens, output.usage.generated, output.usage.prompt), (total, Some(total), Some(prompts)));
+        assert!(output.terminal && output.usage.last && !output.cut, "round {round}");
 
         let (told, lengths) = interleaved(random, sglang);
         let total = lengths.iter().sum::<u64>();
-        let heard = events("/generate", &(noisy(random, &told, &JUNK) + "data: [DONE]\n\n"), random);
-        assert_eq!((heard.tokens, heard.usage.generated), (total, Some(total)), "round {round}");
-        assert!(heard.terminal && !heard.cut, "round {round}");
+        let output = events("/generate", &(noisy(random, &told, &JUNK) + "data: [DONE]\n\n"), random);
+        assert_eq!((output.tokens, output.usage.generated), (total, Some(total)), "round {round}");
+        assert!(output.terminal && !output.cut, "round {round}");
     }
 }
 
@@ -158,9 +162,9 @@ fn a_stream_that_breaks_off_is_counted_so_far() {
         for (path, event) in dialects {
             let (mut told, _) = interleaved(random, event);
             told.truncate(1 + random.below(told.len()));
-            let heard = events(path, &noisy(random, &told, &JUNK), random);
+            let output = events(path, &noisy(random, &told, &JUNK), random);
             let seen = told.len() as u64;
-            assert_eq!((heard.tokens, heard.usage.generated), (seen, Some(seen)), "{path} round {round}");
+            assert_eq!((output.tokens, output.usage.generated), (seen, Some(seen)), "{path} round {round}");
             let choice = |event: &String| {
                 event.split(':').nth(if path == "/v1/chat/completions" { 3 } else { 2 }).unwrap().to_owned()
             };
@@ -168,7 +172,7 @@ fn a_stream_that_breaks_off_is_counted_so_far() {
                 |event: &&String| event.contains("stop\":true") || event.contains("\"stop\"") && path != "/completion";
             let begun: std::collections::BTreeSet<_> = told.iter().map(choice).collect();
             let ended: std::collections::BTreeSet<_> = told.iter().filter(ends).map(choice).collect();
-            assert_eq!(heard.cut, begun != ended, "{path} round {round}");
+            assert_eq!(output.cut, begun != ended, "{path} round {round}");
         }
     }
 }
@@ -188,8 +192,8 @@ fn blocks_of_one_answer_are_counted_whatever_is_between_them() {
         let total = lengths.iter().sum::<u64>();
         let body = noisy(random, &told, &JUNK)
             + "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"input_tokens\":7,\"output_tokens\":9}}\n\n";
-        let heard = events("/v1/messages", &body, random);
-        assert_eq!((heard.tokens, heard.usage.generated, heard.cut), (total, Some(9), true), "round {round}");
+        let output = events("/v1/messages", &body, random);
+        assert_eq!((output.tokens, output.usage.generated, output.cut), (total, Some(9), true), "round {round}");
         let end = "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n";
         assert!(events("/v1/messages", &(body + end), random).terminal);
 
@@ -201,11 +205,11 @@ fn blocks_of_one_answer_are_counted_whatever_is_between_them() {
         });
         let total = lengths.iter().sum::<u64>();
         let body = noisy(random, &told, &JUNK);
-        let heard = events("/v1/responses", &body, random);
-        assert_eq!((heard.tokens, heard.cut), (total, true), "round {round}");
+        let output = events("/v1/responses", &body, random);
+        assert_eq!((output.tokens, output.cut), (total, true), "round {round}");
         let end = "data: {\"type\":\"response.completed\",\"response\":{\"status\":\"completed\",\"usage\":{\"input_tokens\":7,\"output_tokens\":9}}}\n\n";
-        let heard = events("/v1/responses", &(body + end), random);
-        assert_eq!((heard.terminal, heard.usage.generated), (true, Some(9)), "round {round}");
+        let output = events("/v1/responses", &(body + end), random);
+        assert_eq!((output.terminal, output.usage.generated), (true, Some(9)), "round {round}");
     }
 }
 
@@ -219,11 +223,11 @@ fn single_answers_are_counted_whatever_is_between_them() {
             .map(|_| "{\"model\":\"m\",\"message\":{\"content\":\"x\"},\"done\":false}\n".to_owned())
             .collect();
         let body = noisy(random, &lines, &LINE_JUNK);
-        let heard = run("/api/chat", "application/x-ndjson", &body, random);
-        assert_eq!((heard.tokens, heard.cut), (length as u64, true), "round {round}");
+        let output = run("/api/chat", "application/x-ndjson", &body, random);
+        assert_eq!((output.tokens, output.cut), (length as u64, true), "round {round}");
         let body = body + "{\"done\":true,\"done_reason\":\"stop\",\"eval_count\":5}\n";
-        let heard = run("/api/chat", "application/x-ndjson", &body, random);
-        assert_eq!((heard.terminal, heard.usage.generated, heard.cut), (true, Some(5), false), "round {round}");
+        let output = run("/api/chat", "application/x-ndjson", &body, random);
+        assert_eq!((output.terminal, output.usage.generated, output.cut), (true, Some(5), false), "round {round}");
 
         let told: Vec<_> = (1..=length)
             .map(|index| {
@@ -231,19 +235,19 @@ fn single_answers_are_counted_whatever_is_between_them() {
                 format!("data:{{\"index\":{index},\"token\":{{\"text\":\"x\",\"special\":false}},\"generated_text\":{whole}}}\n\n")
             })
             .collect();
-        let heard = events("/generate_stream", &noisy(random, &told, &JUNK), random);
-        assert_eq!((heard.tokens, heard.usage.generated), (length as u64, Some(length as u64)), "round {round}");
-        assert!(heard.terminal && heard.usage.last && !heard.cut);
+        let output = events("/generate_stream", &noisy(random, &told, &JUNK), random);
+        assert_eq!((output.tokens, output.usage.generated), (length as u64, Some(length as u64)), "round {round}");
+        assert!(output.terminal && output.usage.last && !output.cut);
 
         let told: Vec<_> = (0..length)
             .map(|_| "event: message.delta\ndata: {\"type\":\"message.delta\",\"content\":\"x\"}\n\n".to_owned())
             .collect();
         let body = noisy(random, &told, &JUNK);
-        let heard = events("/api/v1/chat", &body, random);
-        assert_eq!((heard.tokens, heard.cut), (length as u64, true), "round {round}");
+        let output = events("/api/v1/chat", &body, random);
+        assert_eq!((output.tokens, output.cut), (length as u64, true), "round {round}");
         let end = "event: chat.end\ndata: {\"type\":\"chat.end\",\"result\":{\"stats\":{\"input_tokens\":7,\"total_output_tokens\":9}}}\n\n";
-        let heard = events("/api/v1/chat", &(body + end), random);
-        assert_eq!((heard.terminal, heard.usage.generated), (true, Some(9)), "round {round}");
+        let output = events("/api/v1/chat", &(body + end), random);
+        assert_eq!((output.terminal, output.usage.generated), (true, Some(9)), "round {round}");
     }
 }
 
