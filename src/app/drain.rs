@@ -11,8 +11,8 @@ use super::components::Components;
 use super::signals::Signals;
 use crate::proxy::{Life, Proxy};
 
-/// Serves until a signal, then lets exchanges in flight go on for as long as `limit`, which is asked when the signal
-/// arrives. A second signal returns at once, with its exit code.
+/// Serves until a signal, then lets exchanges in flight finish within `limit`, which is read when the signal arrives. A
+/// second signal returns at once, with its exit code.
 pub(super) async fn serve_then_drain(
     proxy: Proxy,
     clients: TcpListener,

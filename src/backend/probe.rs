@@ -52,7 +52,7 @@ async fn probe(monitor: &Monitor, report: &dyn Report) {
     if found.is_ok() && was_up != Some(true) {
         monitor.came_up.notify_one();
     }
-    // Of a backend that answers from the start the survey, which follows, says more.
+    // Not for a backend that is up at the first probe: the survey, which follows, logs more about it.
     if changed && (was_up.is_some() || found.is_err()) {
         log_change(monitor);
     }

@@ -80,7 +80,7 @@ impl Admission {
 pub(super) struct Ticket(Arc<AtomicU64>);
 
 impl Ticket {
-    /// Takes a place and tells how many are taken now.
+    /// Takes a place, and returns how many are taken now.
     pub(super) fn take(count: &Arc<AtomicU64>) -> (Self, u64) {
         let taken = count.fetch_add(1, Ordering::Relaxed) + 1;
         (Self(count.clone()), taken)

@@ -135,8 +135,8 @@ pub(super) fn has_token(list: &[u8], token: &str) -> bool {
     members(list).any(|member| member.eq_ignore_ascii_case(token.as_bytes()))
 }
 
-/// What a head says of its connection, and where the fields that belong to the connection alone are: the hop-by-hop fields of
-/// RFC 9110 (7.6.1), the connection-specific ones of RFC 9113 (8.2.2).
+/// What a head says of its connection, and where the fields are that belong to the connection alone: the hop-by-hop
+/// fields of RFC 9110 (7.6.1), the connection-specific ones of RFC 9113 (8.2.2).
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ConnectionFields {
     /// `Connection: close`.

@@ -5,7 +5,7 @@ use super::chunks::{BodyProgress, Chunks, Followed, Part};
 /// How the rest of a body is framed.
 #[derive(Debug)]
 pub(super) enum Framing {
-    /// So many bytes remain; 0 is a body that is complete.
+    /// The number of bytes left; 0 is a body that is complete.
     Length(u64),
     Chunked(Chunks),
     /// All up to the end of the connection. Responses only.

@@ -40,7 +40,7 @@ impl Refusal {
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant, reason = "a head is what it nearly always is, and it is taken apart at once")]
 pub(super) enum Verdict<'a> {
-    /// A head of so many bytes, empty lines before it included.
+    /// A head with its length in bytes, empty lines before it included.
     Head(Request<'a>, usize),
     /// An incomplete head: keep the bytes and parse them again with more.
     More,

@@ -14,9 +14,9 @@ pub(super) struct Timer {
 }
 
 impl Timer {
-    /// Arms the timer if it is not armed, or if `anew`, and waits for it. Pending for ever without a limit.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, limit: Option<Duration>, anew: bool) -> Poll<()> {
-        self.armed &= limit.is_some() && !anew;
+    /// Arms the timer if it is not armed, or if `restart`, and waits for it. Pending for ever without a limit.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, limit: Option<Duration>, restart: bool) -> Poll<()> {
+        self.armed &= limit.is_some() && !restart;
         let deadline = if self.armed { None } else { limit.map(|limit| Instant::now() + limit) };
         self.poll_armed(cx, deadline)
     }

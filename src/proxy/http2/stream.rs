@@ -182,7 +182,7 @@ impl Stall {
     /// Ready once the client has made no progress for too long.
     fn poll(&mut self, cx: &mut Context<'_>, progress: &ClientWait) -> Poll<()> {
         let waiting = progress.waiting();
-        let anew = waiting.is_some_and(|turn| std::mem::replace(&mut self.turn, turn) != turn);
-        self.timer.poll(cx, self.limit.filter(|_| waiting.is_some()), anew)
+        let restart = waiting.is_some_and(|turn| std::mem::replace(&mut self.turn, turn) != turn);
+        self.timer.poll(cx, self.limit.filter(|_| waiting.is_some()), restart)
     }
 }
