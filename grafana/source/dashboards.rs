@@ -5,6 +5,7 @@
 //! files with what stands here, and `UPDATE_DASHBOARDS=1 cargo test --test it boards::dashboards_are` writes them anew.
 //! Left out: ids (Grafana gives them), and anything that is not provisioned from a file.
 
+mod column;
 mod energy;
 mod gpu;
 mod host;
@@ -14,6 +15,7 @@ mod overview;
 pub(crate) mod panel;
 mod proxy;
 mod query;
+mod shared;
 
 use serde_json::Value;
 

@@ -3,11 +3,11 @@
 use super::layout::Dashboard;
 use super::panel::{GRAPH, Panel, Unit};
 use super::query::{Metric, named_model, ratio, share};
+use super::shared::GENERATED;
 use serde_json::Value;
 
 const ENERGY: Metric = Metric::of_model("energy_joules_total");
 const OF_ANSWERS: Metric = Metric::of_model("energy_joules_total").with(r#"model!="""#);
-const GENERATED: Metric = Metric::of_model("generated_tokens_total").with(r#"source!="chunks""#);
 const IDLE: Metric = Metric::of_instance("energy_idle_watts");
 const PRICE: Metric = Metric::of_instance("electricity_price_per_kilowatt_hour");
 const GPU_ENERGY: Metric = Metric::of_card("gpu_energy_joules_total");
@@ -61,55 +61,46 @@ fn joules_a_token(by: &str) -> String {
 }
 
 fn tiles() -> Vec<Panel> {
-    let blue = |panel: Panel| panel.thresholds("blue", &[]);
     vec![
-        blue(
-            Panel::tile("Power", "What the meters show: answers, idle and everything else.", Unit::Watts)
-                .query(&ENERGY.rate(""), "power"),
-        ),
-        blue(
-            Panel::tile("Idle power", "What the meters show while nothing is in flight.", Unit::Watts)
-                .query(&format!("sum({})", IDLE.now()), "idle"),
-        ),
-        blue(
-            Panel::tile("Energy", "Energy in the time range shown: answers, idle and everything else.", Unit::WattHours)
-                .query(&format!("{} / 3600", ENERGY.in_range("")), "energy"),
-        ),
-        blue(
-            Panel::tile("For answers", "Share of the energy in the time range shown that went into answers, above idle.", Unit::Share)
-                .query(&share(&OF_ANSWERS.in_range(""), &ENERGY.in_range("")), "answers"),
-        ),
-        blue(
-            Panel::tile(
-                "Energy per token",
-                "Energy above idle for each token generated in the last five minutes; the prompt's work is in it.",
-                Unit::JoulesPerToken,
-            )
-            .query(&joules_a_token(""), "joules"),
-        ),
-        blue(
-            Panel::tile(
-                "Cost",
-                "Electricity in the time range shown, in the currency of the configured price; a dash where none is configured.",
-                Unit::Money,
-            )
-            .query(&cost(&format!("{} / 3.6e6", ENERGY.in_range("job, instance")), ""), &format!("{CURRENCY} in all"))
-            .named(),
-        ),
-        blue(
-            Panel::tile("Cost an hour", "Electricity at the power of the last minute, in the currency of the price.", Unit::Money)
-                .query(&cost(&kilowatts(""), ""), &format!("{CURRENCY} an hour"))
-                .named(),
-        ),
-        blue(
-            Panel::tile(
-                "Cost of tokens",
-                "Electricity above idle for a million generated tokens, as of the last five minutes, in the currency of the price.",
-                Unit::Money,
-            )
-            .query(&a_million_tokens(""), &format!("{CURRENCY} a million"))
-            .named(),
-        ),
+        Panel::tile("Power", "What the meters show: answers, idle and everything else.", Unit::Watts)
+            .query(&ENERGY.rate(""), "power")
+            .neutral(),
+        Panel::tile("Idle power", "What the meters show while nothing is in flight.", Unit::Watts)
+            .query(&format!("sum({})", IDLE.now()), "idle")
+            .neutral(),
+        Panel::tile("Energy", "Energy in the time range shown: answers, idle and everything else.", Unit::WattHours)
+            .query(&format!("{} / 3600", ENERGY.in_range("")), "energy")
+            .neutral(),
+        Panel::tile("For answers", "Share of the energy in the time range shown that went into answers, above idle.", Unit::Share)
+            .query(&share(&OF_ANSWERS.in_range(""), &ENERGY.in_range("")), "answers")
+            .neutral(),
+        Panel::tile(
+            "Energy per token",
+            "Energy above idle for each token generated in the last five minutes; the prompt's work is in it.",
+            Unit::JoulesPerToken,
+        )
+        .query(&joules_a_token(""), "joules")
+        .neutral(),
+        Panel::tile(
+            "Cost",
+            "Electricity in the time range shown, in the currency of the configured price; a dash where none is configured.",
+            Unit::Money,
+        )
+        .query(&cost(&format!("{} / 3.6e6", ENERGY.in_range("job, instance")), ""), &format!("{CURRENCY} in all"))
+        .named()
+        .neutral(),
+        Panel::tile("Cost an hour", "Electricity at the power of the last minute, in the currency of the price.", Unit::Money)
+            .query(&cost(&kilowatts(""), ""), &format!("{CURRENCY} an hour"))
+            .named()
+            .neutral(),
+        Panel::tile(
+            "Cost of tokens",
+            "Electricity above idle for a million generated tokens, as of the last five minutes, in the currency of the price.",
+            Unit::Money,
+        )
+        .query(&a_million_tokens(""), &format!("{CURRENCY} a million"))
+        .named()
+        .neutral(),
     ]
 }
 

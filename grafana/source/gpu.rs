@@ -1,10 +1,11 @@
 //! The GPUs: are they well, what do they do, and what throttles them.
 
+use super::column::{plain, wide, worded};
 use super::layout::Dashboard;
-use super::overview::wide;
 use super::panel::{GRAPH, Panel, Unit};
 use super::query::{Metric, occurred};
-use serde_json::{Value, json};
+use super::shared::{UP_LOST, state_tile};
+use serde_json::Value;
 
 const UP: Metric = Metric::of_card("gpu_up");
 const BUSY: Metric = Metric::of_card("gpu_utilization_ratio");
@@ -36,7 +37,6 @@ const MIG_USED: Metric = Metric::of_card("gpu_mig_memory_used_bytes");
 const ENCODER: Metric = Metric::of_card("gpu_encoder_utilization_ratio");
 const DECODER: Metric = Metric::of_card("gpu_decoder_utilization_ratio");
 
-const UP_DOWN: &[(&str, &str, &str)] = &[("0", "LOST", "red"), ("1", "UP", "green")];
 const THROTTLES: &[(&str, &str, &str)] = &[("0", "–", "transparent"), ("1", "throttled", "orange")];
 
 /// How a card is called; its full name is in the table.
@@ -68,7 +68,6 @@ fn used(aggregate: &str) -> String {
 }
 
 fn tiles() -> Vec<Panel> {
-    let blue = |panel: Panel| panel.thresholds("blue", &[]);
     let count = |title, what, counter: Metric, colour| {
         Panel::tile(title, what, Unit::Count)
             .query(&counter.count_in_range(""), "events")
@@ -76,15 +75,10 @@ fn tiles() -> Vec<Panel> {
             .filled()
     };
     vec![
-        Panel::tile("GPUs", "LOST as soon as one of the cards does not answer any more.", Unit::Count)
-            .query(&format!("min({})", UP.now()), "cards")
-            .words(UP_DOWN)
-            .thresholds("red", &[(1.0, "green")])
-            .filled(),
-        blue(
-            Panel::tile("Busy", "Share of time in which something ran on the cards, their mean.", Unit::Share)
-                .query(&format!("avg({})", BUSY.now()), "busy"),
-        ),
+        state_tile("GPUs", "LOST as soon as one of the cards does not answer any more.", UP, UP_LOST),
+        Panel::tile("Busy", "Share of time in which something ran on the cards, their mean.", Unit::Share)
+            .query(&format!("avg({})", BUSY.now()), "busy")
+            .neutral(),
         Panel::tile(
             "Fullest memory",
             "Memory in use of the fullest card; orange from 95 %, where the alert stands.",
@@ -92,9 +86,9 @@ fn tiles() -> Vec<Panel> {
         )
         .query(&used("max"), "used")
         .thresholds("green", &[(0.95, "orange")]),
-        blue(
-            Panel::tile("Power", "What all cards draw.", Unit::Watts).query(&format!("sum({})", POWER.now()), "power"),
-        ),
+        Panel::tile("Power", "What all cards draw.", Unit::Watts)
+            .query(&format!("sum({})", POWER.now()), "power")
+            .neutral(),
         Panel::tile("Hottest", "Temperature of the hottest card.", Unit::Celsius)
             .query(&format!("max({})", TEMPERATURE.now()), "temperature")
             .thresholds("green", &[(80.0, "orange"), (88.0, "red")]),
@@ -119,13 +113,6 @@ fn tiles() -> Vec<Panel> {
 
 fn cards() -> Panel {
     let by_card = |expr: String| format!("max by (node, gpu, gpu_name, gpu_uuid) ({expr})");
-    let none = || json!([]);
-    let state = json!([
-        { "id": "mappings", "value": [{ "type": "value", "options": {
-            "0": { "text": "LOST", "color": "red", "index": 0 }, "1": { "text": "UP", "color": "green", "index": 1 },
-        }}]},
-        { "id": "custom.cellOptions", "value": { "type": "color-text" } },
-    ]);
     Panel::table(
         "Cards at a glance",
         "Every card that is there or was; the last XID is that since the proxy was started.",
@@ -134,13 +121,13 @@ fn cards() -> Panel {
     .label_column("gpu", "GPU", wide(50))
     .label_column("gpu_name", "Name", wide(190))
     .label_column("gpu_uuid", "UUID", wide(120))
-    .column("State", &by_card(UP.now()), Unit::Count, state)
-    .column("Busy", &by_card(BUSY.now()), Unit::Share, none())
-    .column("Memory used", &by_card(MEMORY_USED.now()), Unit::Bytes, none())
-    .column("Memory", &by_card(MEMORY_TOTAL.now()), Unit::Bytes, none())
-    .column("Power", &by_card(POWER.now()), Unit::Watts, none())
-    .column("Temperature", &by_card(TEMPERATURE.now()), Unit::Celsius, none())
-    .column("Last XID", &by_card(format!("{} > 0", LAST_XID.now())), Unit::Count, none())
+    .column("State", &by_card(UP.now()), Unit::Count, worded(UP_LOST))
+    .column("Busy", &by_card(BUSY.now()), Unit::Share, plain())
+    .column("Memory used", &by_card(MEMORY_USED.now()), Unit::Bytes, plain())
+    .column("Memory", &by_card(MEMORY_TOTAL.now()), Unit::Bytes, plain())
+    .column("Power", &by_card(POWER.now()), Unit::Watts, plain())
+    .column("Temperature", &by_card(TEMPERATURE.now()), Unit::Celsius, plain())
+    .column("Last XID", &by_card(format!("{} > 0", LAST_XID.now())), Unit::Count, plain())
     .sorted_by("Memory used")
 }
 
@@ -224,18 +211,22 @@ fn links() -> Vec<Panel> {
             "Bytes a second on each card's link, both directions, over the 20 ms before a reading.",
             Unit::BytesPerSecond,
         )
-        .query(&format!("sum by (node, gpu) ({})", PCIE.now()), CARD),
+        .query(&format!("sum by (node, gpu) ({})", PCIE.now()), CARD)
+        .wide(6),
         Panel::events("PCIe replays", "Transfers that had to be repeated, by card.")
-            .query(&REPLAYS.events(&["node", "gpu"]), "{{event}}"),
+            .query(&REPLAYS.events(&["node", "gpu"]), "{{event}}")
+            .wide(6),
         Panel::events("NVLink errors", "Errors on the links between cards, by card and kind, over all of its links.")
-            .query(&NVLINK_ERRORS.events(&["node", "gpu", "kind"]), "{{event}}"),
+            .query(&NVLINK_ERRORS.events(&["node", "gpu", "kind"]), "{{event}}")
+            .wide(6),
         Panel::series(
             "Memory to be repaired",
             "1 where a row of a card's memory waits for a reset to be replaced (pending), or could not be (failed).",
             Unit::Count,
         )
         .query(&REMAP_PENDING.now(), &format!("{CARD} pending"))
-        .query(&REMAP_FAILED.now(), &format!("{CARD} failed")),
+        .query(&REMAP_FAILED.now(), &format!("{CARD} failed"))
+        .wide(6),
     ]
 }
 

@@ -3,6 +3,7 @@
 use super::layout::Dashboard;
 use super::panel::{GRAPH, Panel, Unit, colour};
 use super::query::Metric;
+use super::shared::{UP_DOWN, state_tile};
 use serde_json::Value;
 
 const CPU: Metric = Metric::of_instance("cpu_utilization_ratio");
@@ -33,7 +34,6 @@ const SOURCE_UP: Metric = Metric::of_instance("collector_success");
 const SOURCE_DURATION: Metric = Metric::of_instance("collector_duration_seconds");
 const HELPER: Metric = Metric::of_instance("helper_up");
 
-const UP_DOWN: &[(&str, &str, &str)] = &[("0", "DOWN", "red"), ("1", "UP", "green")];
 const WORKS: &[(&str, &str, &str)] = &[("0", "FAILS", "red"), ("1", "works", "green")];
 const LEVEL: &[(&str, &str, &str)] = &[("0", "–", "transparent"), ("1", "now", "orange")];
 /// The two directions of disks.
@@ -42,6 +42,9 @@ const OPERATIONS: &[(&str, &str)] = &[("read", colour::BLUE), ("write", colour::
 const RESOURCES: &[(&str, &str)] = &[("cpu", colour::BLUE), ("memory", colour::RED), ("io", colour::ORANGE)];
 /// What a process of the inference server does.
 const ROLES: &[(&str, &str)] = &[("server", colour::BLUE), ("runner", colour::GREEN)];
+
+/// What stands where the server runs on another machine, or is none that is known by its processes' names.
+const NO_PROCESS: &str = "No process of an inference server is known on this machine";
 
 pub(super) fn dashboard() -> Value {
     Dashboard::new(
@@ -68,13 +71,11 @@ fn full(by: &str) -> String {
 }
 
 fn tiles() -> Vec<Panel> {
-    let blue = |panel: Panel| panel.thresholds("blue", &[]);
     let worst = |metric: Metric| format!("max({})", metric.now());
     vec![
-        blue(
-            Panel::tile("CPU", "Share of all processors' time; the busiest of the selected machines.", Unit::Share)
-                .query(&worst(CPU), "busy"),
-        ),
+        Panel::tile("CPU", "Share of all processors' time; the busiest of the selected machines.", Unit::Share)
+            .query(&worst(CPU), "busy")
+            .neutral(),
         Panel::tile(
             "Memory in use",
             "All but what a new program could get; orange from 95 %, where the alert stands.",
@@ -88,7 +89,7 @@ fn tiles() -> Vec<Panel> {
             Unit::Share,
         )
         .query(&worst(MEMORY_PRESSURE), "pressure")
-        .thresholds("blue", &[]),
+        .neutral(),
         Panel::tile(
             "CPU temperature",
             "Of the hottest processor; orange from 90 °C, where the alert stands. Virtual machines report none.",
@@ -96,10 +97,9 @@ fn tiles() -> Vec<Panel> {
         )
         .query(&worst(CPU_TEMPERATURE), "temperature")
         .thresholds("green", &[(90.0, "orange")]),
-        blue(
-            Panel::tile("GPU busy", "Share of time in which something ran on the GPUs, their mean.", Unit::Share)
-                .query(&format!("avg({})", GPU.now()), "busy"),
-        ),
+        Panel::tile("GPU busy", "Share of time in which something ran on the GPUs, their mean.", Unit::Share)
+            .query(&format!("avg({})", GPU.now()), "busy")
+            .neutral(),
         Panel::tile(
             "Fullest disk",
             "How full the fullest filesystem is; orange from 95 %, where the alert stands.",
@@ -111,11 +111,12 @@ fn tiles() -> Vec<Panel> {
             .query(&format!("count({} == 0) or 0 * count({})", SOURCE_UP.now(), SOURCE_UP.now()), "failing")
             .thresholds("green", &[(1.0, "orange")])
             .filled(),
-        Panel::tile("Helper", "Whether the privileged helper answers; a dash where none is configured.", Unit::Count)
-            .query(&format!("min({})", HELPER.now()), "helper")
-            .words(UP_DOWN)
-            .thresholds("red", &[(1.0, "green")])
-            .filled(),
+        state_tile(
+            "Helper",
+            "Whether the privileged helper answers; a dash where none is configured.",
+            HELPER,
+            UP_DOWN,
+        ),
     ]
 }
 
@@ -152,15 +153,18 @@ fn processes() -> Vec<Panel> {
         Panel::series("Memory of its processes", "Resident memory. A model on the GPU is not in it.", Unit::Bytes)
             .query(&format!("sum by (role) ({})", PROCESS_MEMORY.now()), "{{role}}")
             .family(ROLES)
-            .stacked(),
+            .stacked()
+            .otherwise(NO_PROCESS),
         Panel::series("CPU of its processes", "Cores that they keep busy.", Unit::Cores)
             .query(&PROCESS_CPU.rate("role"), "{{role}}")
             .family(ROLES)
-            .stacked(),
+            .stacked()
+            .otherwise(NO_PROCESS),
         Panel::series("Its processes", "The server, and a runner for each model that is loaded.", Unit::Count)
             .query(&format!("sum by (role) ({})", PROCESSES.now()), "{{role}}")
             .family(ROLES)
-            .stacked(),
+            .stacked()
+            .otherwise(NO_PROCESS),
     ]
 }
 

@@ -1,36 +1,30 @@
 //! The Model dashboard: one model or a few of them, looked at from every side.
 
+use super::column::{hidden, plain, wide};
 use super::layout::Dashboard;
-use super::overview::{
-    FIRST_TOKEN_LIMIT, OUTCOMES, PHASES, decode_speed_tile, errors_by_type, errors_tile, first_token_tile, loaded, wide,
-};
 use super::panel::{GRAPH, Panel, Unit, colour};
 use super::query::{Metric, at_the_backend, named_model, share};
+use super::shared::{
+    self, COLD_STARTS, DECODE_SPEED, FIRST_TOKEN_LIMIT, GENERATED, IN_PHASE, ITL, PHASES, PROMPT, REQUESTS, TTFT,
+    between_tokens, decode_speed_tile, errors_by_type, errors_tile, first_token_distribution, first_token_tile,
+    in_flight_tile, loaded_column, outcomes, requests_tile, tokens_tile,
+};
 use serde_json::{Value, json};
 
-const REQUESTS: Metric = Metric::of_model("requests_total");
-const ACTIVE: Metric = Metric::of_model("active_requests");
 const GENERATIONS: Metric = Metric::of_model("active_generations");
-const TTFT: Metric = Metric::of_model("time_to_first_token_seconds");
 const WITHOUT_LOAD: Metric = Metric::of_model("time_to_first_token_excluding_load_seconds");
 const FIRST_BYTE: Metric = Metric::of_model("time_to_first_byte_seconds");
 const FIRST_ANSWER: Metric = Metric::of_model("time_to_first_answer_token_seconds");
-const ITL: Metric = Metric::of_model("inter_token_latency_seconds");
 const TPOT: Metric = Metric::of_model("time_per_output_token_seconds");
-const SPEED: Metric = Metric::of_model("tokens_per_second");
 const LOAD: Metric = Metric::of_model("model_load_duration_seconds");
 const PREFILL: Metric = Metric::of_model("prefill_duration_seconds");
 const DECODE: Metric = Metric::of_model("decode_duration_seconds");
-const COLD_STARTS: Metric = Metric::of_model("cold_starts_total");
-const IN_PHASE: Metric = Metric::of_model("exchanges_in_phase");
 const WAITING: &str = r#"phase="waiting", model!="""#;
 const RUNNING: &str = r#"phase=~"prefill|decode", model!="""#;
 const CACHED: Metric = Metric::of_model("cached_prompt_tokens_total");
 const CANCELLED: Metric = Metric::of_model("client_cancellations_total");
 const WASTED: Metric = Metric::of_model("wasted_tokens_total");
 const CONTEXT: Metric = Metric::of_model_alone("context_length_tokens");
-const GENERATED: Metric = Metric::of_model("generated_tokens_total").with(r#"source!="chunks""#);
-const PROMPT: Metric = Metric::of_model("prompt_tokens_total").with(r#"source!="chunks""#);
 
 /// The work on a request, as a backend reports it.
 const PARTS: &[(&str, &str)] = &[("prefill", colour::YELLOW), ("decode", colour::GREEN)];
@@ -58,23 +52,13 @@ pub(super) fn dashboard() -> Value {
 }
 
 fn tiles() -> Vec<Panel> {
-    let blue = |panel: Panel| panel.thresholds("blue", &[]);
     vec![
-        blue(
-            Panel::tile("In flight", "Requests that are being answered right now.", Unit::Count)
-                .query(&format!("sum({})", ACTIVE.now()), "in flight"),
-        ),
-        blue(
-            Panel::tile("Requests", "Requests that ended in the last minute, a second.", Unit::RequestsPerSecond)
-                .query(&REQUESTS.rate(""), "requests"),
-        ),
+        in_flight_tile(),
+        requests_tile(),
         errors_tile(),
         first_token_tile(),
         decode_speed_tile(),
-        blue(
-            Panel::tile("Tokens", "Tokens generated a second, over all answers; exact counts only.", Unit::TokensPerSecond)
-                .query(&GENERATED.rate(""), "tokens"),
-        ),
+        tokens_tile(),
         Panel::tile(
             "Cancelled",
             "Share of the last minute's requests whose client left before the end; orange from 50 %, where the alert stands.",
@@ -90,10 +74,9 @@ fn tiles() -> Vec<Panel> {
         )
         .query(&share(&COLD_STARTS.in_range(""), &REQUESTS.in_range("")), "cold")
         .thresholds("green", &[(0.2, "orange")]),
-        blue(
-            Panel::tile("From the cache", "Share of the last minute's prompt tokens that were in the cache.", Unit::Share)
-                .query(&share(&CACHED.rate(""), &PROMPT.rate("")), "cached"),
-        ),
+        Panel::tile("From the cache", "Share of the last minute's prompt tokens that were in the cache.", Unit::Share)
+            .query(&share(&CACHED.rate(""), &PROMPT.rate("")), "cached")
+            .neutral(),
         Panel::tile(
             "Context used",
             "Context of 95 of 100 requests in the time range shown, as a share of what the model is loaded with; near 100 % \
@@ -102,14 +85,12 @@ fn tiles() -> Vec<Panel> {
         )
         .query(&format!("max({})", context_used(&CONTEXT.quantile_in_range(0.95, "model"))), "used")
         .thresholds("green", &[(0.8, "orange"), (0.95, "red")]),
-        blue(
-            Panel::tile("Loaded", "Models of the selected that are in memory.", Unit::Count)
-                .query(&format!(r#"sum(max by (model) ({}))"#, Metric::of_model("model_loaded").now()), "loaded"),
-        ),
-        blue(
-            Panel::tile("GPU memory", "What the selected models take of GPU memory, over all backends.", Unit::Bytes)
-                .query(&format!("sum({})", Metric::of_model("model_vram_bytes").now()), "memory"),
-        ),
+        Panel::tile("Loaded", "Models of the selected that are in memory.", Unit::Count)
+            .query(&format!(r#"sum(max by (model) ({}))"#, Metric::of_model("model_loaded").now()), "loaded")
+            .neutral(),
+        Panel::tile("GPU memory", "What the selected models take of GPU memory, over all backends.", Unit::Bytes)
+            .query(&format!("sum({})", Metric::of_model("model_vram_bytes").now()), "memory")
+            .neutral(),
     ]
 }
 
@@ -117,7 +98,6 @@ fn tiles() -> Vec<Panel> {
 fn details() -> Panel {
     let now = |name| Metric::of_model(name).with(r#"model!="""#).now();
     let of_each = |name| format!("max by (model, backend) ({})", now(name));
-    let hidden = json!([{ "id": "custom.hidden", "value": true }]);
     let on_gpu = json!([
         { "id": "custom.width", "value": 110 },
         { "id": "mappings", "value": [{ "type": "value", "options": { "0": { "text": "in RAM", "index": 0 } } }] },
@@ -138,11 +118,11 @@ fn details() -> Panel {
     labels
         .into_iter()
         .fold(table, |table, (label, title, width)| table.label_column(label, title, wide(width)))
-        .column("Is listed", &info, Unit::Count, hidden)
-        .column("Loaded", &of_each("model_loaded"), Unit::Count, loaded())
+        .column("Is listed", &info, Unit::Count, hidden())
+        .column("Loaded", &of_each("model_loaded"), Unit::Count, loaded_column())
         .column("GPU memory", &of_each("model_vram_bytes"), Unit::Bytes, on_gpu)
         .column("All memory", &of_each("model_size_bytes"), Unit::Bytes, wide(95))
-        .column("Context", &of_each("model_context_length"), Unit::Count, json!([]))
+        .column("Context", &of_each("model_context_length"), Unit::Count, plain())
         .column("Leaves", &format!("{} * 1000", of_each("model_expires_timestamp_seconds")), Unit::FromNow, wide(140))
         .sorted_by("GPU memory")
 }
@@ -168,21 +148,8 @@ fn traffic() -> Vec<Panel> {
 
 fn first_token() -> Vec<Panel> {
     vec![
-        Panel::heatmap(
-            "First token, distribution",
-            "How many streamed answers began after which time; each column is a step of time.",
-            Unit::Seconds,
-        )
-        .query(&TTFT.buckets(), "{{le}}"),
-        Panel::series(
-            "First token",
-            "From the request's head to the first token of a streamed answer; with waiting, loading and reading the \
-             prompt. The alert stands at the grey line.",
-            Unit::Seconds,
-        )
-        .quantiles(|q| TTFT.quantile(q, ""))
-        .limit_at(FIRST_TOKEN_LIMIT)
-        .wide(12),
+        first_token_distribution("First token, distribution"),
+        shared::first_token("First token").wide(12),
         Panel::series(
             "Steps to the first token, p95",
             "Of streamed answers: the first token without the load that the backend reported, the first token (thinking \
@@ -210,7 +177,7 @@ fn first_token() -> Vec<Panel> {
 fn from_token_to_token() -> Vec<Panel> {
     let past = "The mean of 15 minutes, the median of it over a week, and half of that, where the alert stands; the \
                 slowest of the models and backends selected.";
-    let median = SPEED.recorded("mean15m_median1w");
+    let median = DECODE_SPEED.recorded("mean15m_median1w");
     vec![
         Panel::heatmap(
             "Between tokens, distribution",
@@ -218,9 +185,7 @@ fn from_token_to_token() -> Vec<Panel> {
             Unit::Seconds,
         )
         .query(&ITL.buckets(), "{{le}}"),
-        Panel::series("Between tokens", "The gap between one token and the next in a stream.", Unit::Seconds)
-            .quantiles(|q| ITL.quantile(q, ""))
-            .wide(12),
+        between_tokens().wide(12),
         Panel::heatmap(
             "Time per token, distribution",
             "How many answers had which mean time per token.",
@@ -235,9 +200,9 @@ fn from_token_to_token() -> Vec<Panel> {
         .quantiles(|q| TPOT.quantile(q, ""))
         .wide(12),
         Panel::series("Decode speed by backend, p50", "Half of the answers are faster.", Unit::TokensPerSecond)
-            .query(&SPEED.quantile(0.5, "model, backend"), "{{model}} on {{backend}}"),
+            .query(&DECODE_SPEED.quantile(0.5, "model, backend"), "{{model}} on {{backend}}"),
         Panel::series("Decode speed against its past", past, Unit::TokensPerSecond)
-            .query(&format!("min({})", SPEED.recorded("mean15m")), "now")
+            .query(&format!("min({})", DECODE_SPEED.recorded("mean15m")), "now")
             .query(&format!("min({median})"), "median of a week")
             .query(&format!("0.5 * min({median})"), "limit of the alert")
             .family(&[("now", colour::GREEN), ("median of a week", colour::BLUE)])
@@ -276,10 +241,7 @@ fn phases() -> Vec<Panel> {
 
 fn endings() -> Vec<Panel> {
     vec![
-        Panel::series("Outcomes", "Requests that ended, by how.", Unit::RequestsPerSecond)
-            .query(&REQUESTS.rate("outcome"), "{{outcome}}")
-            .family(OUTCOMES)
-            .stacked(),
+        outcomes("Outcomes"),
         errors_by_type(),
         Panel::events("Cancellations by phase", "How far a request had come when its client left.")
             .query(&CANCELLED.events(&["phase"]), "{{event}}")

@@ -340,19 +340,19 @@ impl Panel {
 
     /// A limit that is no series: a dashed grey line at this value.
     pub(crate) fn limit_at(mut self, value: f64) -> Self {
-        let defaults = &mut self.json["fieldConfig"]["defaults"];
-        let steps = json!([{ "color": "transparent", "value": null }, { "color": colour::GREY, "value": value }]);
-        defaults["thresholds"] = json!({ "mode": "absolute", "steps": steps });
-        defaults["custom"]["thresholdsStyle"]["mode"] = json!("dashed");
-        self
+        self.json["fieldConfig"]["defaults"]["custom"]["thresholdsStyle"]["mode"] = json!("dashed");
+        self.thresholds("transparent", &[(value, colour::GREY)])
     }
 
     /// Colours from a value on; the first colour holds below all of them.
-    pub(crate) fn thresholds(mut self, base: &str, steps: &[(f64, &str)]) -> Self {
-        let mut all = vec![json!({ "color": base, "value": null })];
-        all.extend(steps.iter().map(|(from, colour)| json!({ "color": colour, "value": from })));
-        self.json["fieldConfig"]["defaults"]["thresholds"] = json!({ "mode": "absolute", "steps": all });
+    pub(crate) fn thresholds(mut self, base: &str, from: &[(f64, &str)]) -> Self {
+        self.json["fieldConfig"]["defaults"]["thresholds"] = steps(base, from);
         self
+    }
+
+    /// One colour for every value: none is good or bad.
+    pub(crate) fn neutral(self) -> Self {
+        self.thresholds("blue", &[])
     }
 
     /// What stands in the panel where there is nothing to show.
@@ -369,14 +369,7 @@ impl Panel {
 
     /// Words instead of numbers.
     pub(crate) fn words(mut self, words: &[(&str, &str, &str)]) -> Self {
-        let options: serde_json::Map<_, _> = words
-            .iter()
-            .enumerate()
-            .map(|(index, (value, text, colour))| {
-                ((*value).to_owned(), json!({ "text": text, "color": colour, "index": index }))
-            })
-            .collect();
-        self.json["fieldConfig"]["defaults"]["mappings"] = json!([{ "type": "value", "options": options }]);
+        self.json["fieldConfig"]["defaults"]["mappings"] = mappings(words);
         self
     }
 
@@ -429,6 +422,22 @@ impl Panel {
         let overrides = self.json["fieldConfig"]["overrides"].as_array_mut().expect("a panel is made with overrides");
         overrides.push(json!({ "matcher": matcher, "properties": properties }));
     }
+}
+
+/// Colours from a value on, over one that holds below all of them.
+pub(crate) fn steps(base: &str, from: &[(f64, &str)]) -> Value {
+    let mut all = vec![json!({ "color": base, "value": null })];
+    all.extend(from.iter().map(|(value, colour)| json!({ "color": colour, "value": value })));
+    json!({ "mode": "absolute", "steps": all })
+}
+
+/// Values, the words for them and their colours.
+pub(crate) fn mappings(words: &[(&str, &str, &str)]) -> Value {
+    let option = |(index, (value, text, colour)): (usize, &(&str, &str, &str))| {
+        ((*value).to_owned(), json!({ "text": text, "color": colour, "index": index }))
+    };
+    let options: serde_json::Map<_, _> = words.iter().enumerate().map(option).collect();
+    json!([{ "type": "value", "options": options }])
 }
 
 /// The data source that the dashboard's variable names.

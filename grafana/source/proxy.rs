@@ -1,16 +1,13 @@
 //! The Proxy dashboard: what the program itself takes, and what it could not do or understand.
 
+use super::column::{hidden, wide, worded};
 use super::layout::Dashboard;
-use super::overview::{OVERHEAD_LIMIT, UP_DOWN, wide};
 use super::panel::{GRAPH, Panel, Unit, colour};
 use super::query::Metric;
-use serde_json::{Value, json};
+use super::shared::{self, DURATION, ERRORS, OVERHEAD, OVERHEAD_LIMIT, REQUESTS, UP_DOWN, state_tile};
+use serde_json::Value;
 
-const OVERHEAD: Metric = Metric::of_instance("overhead_seconds");
-const DURATION: Metric = Metric::of_model("request_duration_seconds");
 const STARTED: Metric = Metric::of_backend("requests_started_total");
-const FINISHED: Metric = Metric::of_model("requests_total");
-const ERRORS: Metric = Metric::of_model("errors_total");
 const UP: Metric = Metric::of_target("up");
 const START_TIME: Metric = Metric::of_instance("start_time_seconds");
 const OPEN_FDS: Metric = Metric::of_target("process_open_fds");
@@ -40,17 +37,11 @@ pub(super) fn dashboard() -> Value {
 }
 
 fn tiles() -> Vec<Panel> {
-    let blue = |panel: Panel| panel.thresholds("blue", &[]);
     vec![
-        Panel::tile("Proxies", "DOWN as soon as Prometheus cannot scrape one of the selected.", Unit::Count)
-            .query(&format!("min({})", UP.now()), "proxies")
-            .words(UP_DOWN)
-            .thresholds("red", &[(1.0, "green")])
-            .filled(),
-        blue(
-            Panel::tile("Uptime", "Time since the youngest of the selected proxies was started.", Unit::Seconds)
-                .query(&format!("time() - max({})", START_TIME.now()), "uptime"),
-        ),
+        state_tile("Proxies", "DOWN as soon as Prometheus cannot scrape one of the selected.", UP, UP_DOWN),
+        Panel::tile("Uptime", "Time since the youngest of the selected proxies was started.", Unit::Seconds)
+            .query(&format!("time() - max({})", START_TIME.now()), "uptime")
+            .neutral(),
         Panel::tile(
             "Overhead p99",
             "Work of the proxy itself on 99 of 100 requests of the last minute; orange from 20 ms, where the alert stands.",
@@ -58,26 +49,21 @@ fn tiles() -> Vec<Panel> {
         )
         .query(&OVERHEAD.quantile(0.99, ""), "p99")
         .thresholds("green", &[(OVERHEAD_LIMIT, "orange")]),
-        blue(
-            Panel::tile("CPU", "Cores in use, over all selected proxies.", Unit::Cores).query(&CPU.rate(""), "cores"),
-        ),
-        blue(
-            Panel::tile("Memory", "Resident memory, over all selected proxies.", Unit::Bytes)
-                .query(&format!("sum({})", MEMORY.now()), "memory"),
-        ),
-        blue(
-            Panel::tile(
-                "Open descriptors",
-                "File descriptors, as a share of what is allowed. Each request needs three, and a third of them at most are \
-                 connections of clients.",
-                Unit::Share,
-            )
-            .query(&format!("max({} / {})", OPEN_FDS.now(), MAX_FDS.now()), "used"),
-        ),
-        blue(
-            Panel::tile("Samples", "Samples of one scrape, of the largest of the selected proxies.", Unit::Large)
-                .query(&format!("max({})", SAMPLES.now()), "samples"),
-        ),
+        Panel::tile("CPU", "Cores in use, over all selected proxies.", Unit::Cores).query(&CPU.rate(""), "cores").neutral(),
+        Panel::tile("Memory", "Resident memory, over all selected proxies.", Unit::Bytes)
+            .query(&format!("sum({})", MEMORY.now()), "memory")
+            .neutral(),
+        Panel::tile(
+            "Open descriptors",
+            "File descriptors, as a share of what is allowed. Each request needs three, and a third of them at most are \
+            connections of clients.",
+            Unit::Share,
+        )
+        .query(&format!("max({} / {})", OPEN_FDS.now(), MAX_FDS.now()), "used")
+        .neutral(),
+        Panel::tile("Samples", "Samples of one scrape, of the largest of the selected proxies.", Unit::Large)
+            .query(&format!("max({})", SAMPLES.now()), "samples")
+            .neutral(),
         Panel::tile(
             "Label sets refused",
             "Series that were not made in the time range shown because a limit of series was reached; orange from the first, \
@@ -92,20 +78,16 @@ fn tiles() -> Vec<Panel> {
 
 fn builds() -> Panel {
     let info = Metric::of_instance("build_info");
-    let hidden = json!([{ "id": "custom.hidden", "value": true }]);
     Panel::table("Builds", "Which version each proxy is, and whether its configuration was read as it stands.")
         .label_column("instance", "Instance", wide(200))
         .label_column("version", "Version", wide(100))
         .label_column("revision", "Revision", wide(100))
-        .column("Is there", &format!("max by (instance, version, revision) ({})", info.now()), Unit::Count, hidden)
+        .column("Is there", &format!("max by (instance, version, revision) ({})", info.now()), Unit::Count, hidden())
         .column(
             "Configuration",
             &format!("min by (instance) ({})", Metric::of_instance("config_last_reload_successful").now()),
             Unit::Count,
-            json!([{ "id": "mappings", "value": [{ "type": "value", "options": {
-                "0": { "text": "refused", "color": "red", "index": 0 },
-                "1": { "text": "loaded", "color": "green", "index": 1 },
-            }}]}]),
+            worded(&[("0", "refused", "red"), ("1", "loaded", "green")]),
         )
         .sorted_by("Instance")
 }
@@ -118,14 +100,7 @@ fn overhead() -> Vec<Panel> {
             Unit::Seconds,
         )
         .query(&OVERHEAD.buckets(), "{{le}}"),
-        Panel::series(
-            "Proxy overhead",
-            "Work of the proxy itself on a request; waiting is not in it. The alert stands at the grey line.",
-            Unit::Seconds,
-        )
-        .quantiles(|q| OVERHEAD.quantile(q, ""))
-        .limit_at(OVERHEAD_LIMIT)
-        .wide(6),
+        shared::overhead().wide(6),
         Panel::series(
             "Mean time per request",
             "All of the time between a request and the end of its answer, and the part of it in which the proxy itself worked.",
@@ -143,7 +118,7 @@ fn requests() -> Vec<Panel> {
     vec![
         Panel::series("Started and ended", "Apart for long: requests pile up.", Unit::RequestsPerSecond)
             .query(&STARTED.rate(""), "started")
-            .query(&FINISHED.rate(""), "ended")
+            .query(&REQUESTS.rate(""), "ended")
             .family(&[("started", colour::BLUE), ("ended", colour::ORANGE)])
             .wide(6),
         Panel::events(

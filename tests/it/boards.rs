@@ -5,6 +5,7 @@
 //! says; no file uses a metric that does not exist; a real Prometheus answers every panel, variable and alert.
 //! Left out: how Grafana draws them.
 
+mod arrivals;
 mod colours;
 #[path = "../../grafana/source/dashboards.rs"]
 mod dashboards;
@@ -215,7 +216,7 @@ fn a_real_prometheus_with_the_shipped_rules_answers_from_what_it_scrapes() {
     prometheus.wait_for_scrapes(2);
     let api = Api::now(prometheus.address());
 
-    let unanswered = panels::wait_until_answered(PATIENCE, || unanswered(&api, &Part::ALL));
+    let unanswered = prometheus.wait_until_answered(|| unanswered(&api, &Part::ALL));
     assert!(unanswered.is_empty(), "{}", unanswered.join("\n"));
     let loaded = prometheus.loaded_alerts();
     assert_eq!(loaded, rules::alerts().into_iter().map(|alert| alert.name).collect::<Vec<_>>());

@@ -4,7 +4,6 @@
 //! The words are those of the engines' documents (vLLM and SGLang: "Production Metrics"; TGI: "Metrics") and, for
 //! llama.cpp, of a recording. Left out: generations.
 
-use super::PATIENCE;
 use super::files::Scratch;
 use super::panels::{self, Api};
 use super::prometheus::Prometheus;
@@ -183,7 +182,7 @@ fn the_load_of_every_engine_reaches_prometheus_in_one_vocabulary_and_the_boards_
     let admins: Vec<_> = programs.iter().map(|program| program.admin).collect();
     let prometheus = Prometheus::start(&admins, &tmp);
     let api = Api::now(prometheus.address());
-    let left = panels::wait_until_answered(PATIENCE, || {
+    let left = prometheus.wait_until_answered(|| {
         engines.iter().zip(&programs).flat_map(|(engine, program)| engine.unseen(&api, program)).collect()
     });
     assert!(left.is_empty(), "{}", left.join("\n"));

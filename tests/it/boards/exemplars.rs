@@ -10,6 +10,7 @@ use crate::support::client::Client;
 use crate::support::program::Program;
 use crate::support::python::{LlamaServer, run};
 use crate::support::simulator::Simulator;
+use serde_json::Value;
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
@@ -41,19 +42,14 @@ fn a_trace_leads_from_the_client_through_prometheus_back_to_the_access_log() {
     assert_eq!(line["trace_id"], TRACE, "{line}");
     let tmp = Scratch::new("exemplars");
     let prometheus = Prometheus::start(&[program.admin], &tmp);
-    let begun = Instant::now();
-    loop {
-        let query =
-            "/api/v1/query_exemplars?query=ollama_proxy_time_to_first_token_seconds_bucket&start=0&end=9999999999";
-        let reply = get(prometheus.address(), query).expect("Prometheus answers");
-        let found = &reply["data"][0];
-        if found["exemplars"][0]["labels"]["trace_id"] == TRACE {
-            assert_eq!(found["seriesLabels"]["model"], "qwen3:8b", "{reply:#}");
-            break;
-        }
-        assert!(begun.elapsed() < PATIENCE, "no exemplar: {reply:#}");
-        std::thread::yield_now();
-    }
+    let query = "/api/v1/query_exemplars?query=ollama_proxy_time_to_first_token_seconds_bucket&start=0&end=9999999999";
+    let mut reply = Value::Null;
+    let found = prometheus.wait_for(|| {
+        reply = get(prometheus.address(), query).expect("Prometheus answers");
+        reply["data"][0]["exemplars"][0]["labels"]["trace_id"] == TRACE
+    });
+    assert!(found, "no exemplar: {reply:#}");
+    assert_eq!(reply["data"][0]["seriesLabels"]["model"], "qwen3:8b", "{reply:#}");
 }
 
 #[test]

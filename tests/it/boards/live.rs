@@ -134,7 +134,7 @@ fn every_panel_alert_rule_and_known_query_is_answered_from_the_real_program() {
     prometheus.wait_for_scrapes(2);
     let api = Api::now(prometheus.address());
     // What a machine tells differs from one to the next: that is held against the catalogue alone.
-    let left = panels::wait_until_answered(PATIENCE, || unanswered(&api, &[Part::Traffic]));
+    let left = prometheus.wait_until_answered(|| unanswered(&api, &[Part::Traffic]));
     assert!(left.is_empty(), "{}", left.join("\n"));
 
     let scraped = page_with_the_model_in_memory(&program);
@@ -174,7 +174,7 @@ fn panels_and_alerts_on_gpus_and_energy_are_answered_from_the_real_program_with_
     let prometheus = Prometheus::start(&[program.admin], &tmp);
     prometheus.wait_for_scrapes(2);
     let api = Api::now(prometheus.address());
-    let left = panels::wait_until_answered(PATIENCE, || {
+    let left = prometheus.wait_until_answered(|| {
         let mut lines = unanswered(&api, &[Part::Cards]);
         for queries in [seeds::OF_GPUS, seeds::DCGM_DASHBOARD, seeds::DCGM_DEFAULTS] {
             lines.extend(panels::queries_without_data(&api, queries));
@@ -210,7 +210,7 @@ fn the_board_and_the_alerts_of_the_machine_are_answered_from_what_the_program_ex
     let prometheus = Prometheus::start(&[target.address()], &tmp);
     prometheus.wait_for_scrapes(2);
     let api = Api::now(prometheus.address());
-    let left = panels::wait_until_answered(PATIENCE, || {
+    let left = prometheus.wait_until_answered(|| {
         let mut lines = unanswered(&api, &[Part::Machine]);
         lines.extend(panels::queries_without_data(&api, seeds::CORE_MACHINE));
         lines

@@ -4,8 +4,7 @@ use super::lint;
 use super::prometheus::get;
 use super::rules::{Alert, Record};
 use serde_json::Value;
-use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A Prometheus, and the moment for which it is asked.
 pub(super) struct Api {
@@ -88,20 +87,6 @@ impl Api {
     fn label_values(&self, selector: &str, label: &str) -> Result<usize, String> {
         let reply = get(&self.url, &format!("/api/v1/label/{label}/values?match[]={}", percent_encoded(selector)))?;
         Ok(reply["data"].as_array().map_or(0, |values| values.iter().filter(|value| *value != "").count()))
-    }
-}
-
-/// Asks until nothing is left unanswered, as it takes a few scrapes under traffic until every rate has a value. What
-/// is still unanswered after `patience` comes back.
-pub(super) fn wait_until_answered(patience: Duration, unanswered: impl Fn() -> Vec<String>) -> Vec<String> {
-    let begin = Instant::now();
-    loop {
-        let lines = unanswered();
-        if lines.is_empty() || begin.elapsed() > patience {
-            return lines;
-        }
-        // Prometheus tells nothing of a scrape that is over: it has to be asked.
-        thread::sleep(Duration::from_millis(250));
     }
 }
 

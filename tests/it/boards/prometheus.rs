@@ -1,21 +1,22 @@
 //! A real Prometheus with the shipped configuration and rules, on a free port, for as long as a test holds it.
 
-use super::{files, rules};
+use super::arrivals::Arrivals;
+use super::{PATIENCE, files, rules};
 use crate::support::tools;
 use serde_json::{Value, json};
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Child;
+use std::process::{Child, ChildStderr, Stdio};
+use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long anything may take on a busy machine before the test gives up.
 const DEADLINE: Duration = Duration::from_secs(60);
-/// How often a condition is looked at.
-// Prometheus announces neither that it is ready nor that a scrape is over: it has to be asked.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// What it writes into its log once it answers.
+const READY: &str = "Server is ready to receive web requests.";
 /// Another program may take a free port before Prometheus does; then the next one is tried.
 const ATTEMPTS: usize = 3;
 
@@ -25,6 +26,7 @@ pub(super) struct Prometheus {
     url: String,
     targets: usize,
     log: PathBuf,
+    arrivals: Arc<Arrivals>,
 }
 
 impl Prometheus {
@@ -33,9 +35,11 @@ impl Prometheus {
     /// this returns.
     pub(super) fn start(targets: &[SocketAddr], tmp: &Path) -> Self {
         let config = tmp.join("prometheus.yml");
-        std::fs::write(&config, configuration(targets, tmp).to_string()).expect("the scratch folder can be written");
+        let (arrivals, receiver) = Arrivals::listen();
+        let text = configuration(targets, receiver, tmp).to_string();
+        std::fs::write(&config, text).expect("the scratch folder can be written");
         for _ in 0..ATTEMPTS {
-            let mut started = Self::spawn(&config, tmp, targets.len());
+            let mut started = Self::spawn(&config, tmp, targets.len(), arrivals.clone());
             if started.becomes_ready() {
                 return started;
             }
@@ -51,8 +55,8 @@ impl Prometheus {
     /// Waits until every target was scraped this often, each time with success.
     pub(super) fn wait_for_scrapes(&self, times: usize) {
         let query = "/api/v1/query?query=sum_over_time(up%7Bjob%3D%22ollama_proxy%22%7D%5B5m%5D)";
-        let scraped = self.poll(|prometheus| {
-            let Ok(reply) = get(&prometheus.url, query) else { return false };
+        let scraped = self.arrivals.until(DEADLINE, || {
+            let Ok(reply) = get(&self.url, query) else { return false };
             let counts = reply["data"]["result"].as_array().cloned().unwrap_or_default();
             let enough = |series: &Value| {
                 series["value"][1]
@@ -60,10 +64,26 @@ impl Prometheus {
                     .and_then(|count| count.parse().ok())
                     .is_some_and(|count: usize| count >= times)
             };
-            counts.len() == prometheus.targets && counts.iter().all(enough)
+            counts.len() == self.targets && counts.iter().all(enough)
         });
         let targets = get(&self.url, "/api/v1/targets").unwrap_or_default();
         assert!(scraped, "not scraped {times} times within {DEADLINE:?}: {targets:#}\n{}", files::read(&self.log));
+    }
+
+    /// Asks until nothing is left unanswered, as it takes a few scrapes under traffic until every rate has a value. What is
+    /// still unanswered when the patience ends comes back.
+    pub(super) fn wait_until_answered(&self, unanswered: impl Fn() -> Vec<String>) -> Vec<String> {
+        let mut left = Vec::new();
+        self.wait_for(|| {
+            left = unanswered();
+            left.is_empty()
+        });
+        left
+    }
+
+    /// Whether the condition, which is looked at after each scrape, comes to hold.
+    pub(super) fn wait_for(&self, holds: impl FnMut() -> bool) -> bool {
+        self.arrivals.until(PATIENCE, holds)
     }
 
     /// The alerts it has loaded, in the order of the files.
@@ -74,45 +94,27 @@ impl Prometheus {
         rules.filter_map(|rule| Some(rule["name"].as_str()?.to_owned())).collect()
     }
 
-    fn spawn(config: &Path, tmp: &Path, targets: usize) -> Self {
+    fn spawn(config: &Path, tmp: &Path, targets: usize, arrivals: Arc<Arrivals>) -> Self {
         let url = free_address().to_string();
         let log = tmp.join("prometheus.log");
         let process = tools::prometheus()
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.tsdb.path={}", tmp.join("data").display()))
             .arg(format!("--web.listen-address={url}"))
-            .arg("--log.level=warn")
             .arg("--enable-feature=exemplar-storage")
-            .stderr(File::create(&log).expect("the scratch folder can be written"))
+            .stderr(Stdio::piped())
             .spawn()
             .expect("it can be run");
-        Self { process, url, targets, log }
+        Self { process, url, targets, log, arrivals }
     }
 
     /// False when it ended before it was ready.
     fn becomes_ready(&mut self) -> bool {
-        let begin = Instant::now();
-        while begin.elapsed() < DEADLINE {
-            if self.process.try_wait().expect("the process can be asked").is_some() {
-                return false;
-            }
-            if fetch(&self.url, "/-/ready").is_ok_and(|reply| reply.starts_with("HTTP/1.0 200")) {
-                return true;
-            }
-            thread::sleep(LOOK_EVERY);
-        }
-        false
-    }
-
-    fn poll(&self, condition: impl Fn(&Self) -> bool) -> bool {
-        let begin = Instant::now();
-        while begin.elapsed() < DEADLINE {
-            if condition(self) {
-                return true;
-            }
-            thread::sleep(LOOK_EVERY);
-        }
-        false
+        let stderr = self.process.stderr.take().expect("it is piped");
+        let log = File::create(&self.log).expect("the scratch folder can be written");
+        let (ready, is_ready) = mpsc::channel();
+        thread::spawn(move || keep(stderr, log, &ready));
+        is_ready.recv_timeout(DEADLINE).is_ok()
     }
 }
 
@@ -120,6 +122,17 @@ impl Drop for Prometheus {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+/// Keeps what it writes, and says when it is ready.
+fn keep(stderr: ChildStderr, mut log: File, ready: &mpsc::Sender<()>) {
+    for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+        // The test may be over, and its folder gone.
+        let _ = writeln!(log, "{line}");
+        if line.contains(READY) {
+            let _ = ready.send(());
+        }
     }
 }
 
@@ -144,9 +157,9 @@ fn fetch(address: &str, path: &str) -> std::io::Result<String> {
     Ok(reply)
 }
 
-/// The shipped configuration for these targets, with the rules for other systems' names taken in; JSON is YAML too. The
+/// The shipped configuration for these targets, which sends its samples on to the receiver, with the rules for other systems' names taken in; JSON is YAML too. The
 /// rules are laid beside it, evaluated as often as the rest.
-fn configuration(targets: &[SocketAddr], tmp: &Path) -> Value {
+fn configuration(targets: &[SocketAddr], receiver: SocketAddr, tmp: &Path) -> Value {
     let mut shipped = files::shipped(&["prometheus/prometheus.yml"], &["yml"]).remove(0);
     shipped.text = shipped.text.replace("  #- compat/", "  - compat/");
     let mut config = shipped.parse().expect("the configuration parses");
@@ -163,6 +176,8 @@ fn configuration(targets: &[SocketAddr], tmp: &Path) -> Value {
     config["rule_files"] = json!(copied_rules(tmp));
     assert_eq!(config["scrape_configs"][0]["static_configs"][0]["targets"], json!(["localhost:8001"]));
     config["scrape_configs"][0]["static_configs"][0]["targets"] = json!(targets);
+    let queue = json!({ "batch_send_deadline": "100ms", "max_shards": 1 });
+    config["remote_write"] = json!([{ "url": format!("http://{receiver}/"), "queue_config": queue }]);
     config
 }
 

@@ -13,9 +13,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::files::Scratch;
-use super::panels::{self, Api, Shown};
+use super::panels::{Api, Shown};
 use super::prometheus::Prometheus;
-use super::{PATIENCE, lint, shipped_dashboards};
+use super::{lint, shipped_dashboards};
 use crate::support::client::Client;
 use crate::support::nvml::StandIn;
 use crate::support::program::Program;
@@ -215,7 +215,7 @@ fn tiles_say_what_is_and_panels_are_answered_in_each_of_the_four_states() {
     let api = Api::now(prometheus.address());
     let mut drawn = Vec::new();
     let mut reached = |state: usize| {
-        let wrong = panels::wait_until_answered(PATIENCE, || wrong_tiles(&api, state));
+        let wrong = prometheus.wait_until_answered(|| wrong_tiles(&api, state));
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
         let lost = lost_panels(&api, &mut drawn);
         assert!(lost.is_empty(), "{}: {}", STATES[state], lost.join("\n"));
