@@ -18,7 +18,9 @@ HOST=$(rustc -vV | sed -n 's/^host: //p')
 export PATH="$PWD/target/packaging-venv/bin:$PWD/target/tools/bin:$PATH"
 
 VERSION=$(sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"/\1/p' Cargo.toml)
-INFEROMETER_REVISION=$(git describe --always --abbrev=12 --exclude '*' --dirty 2>/dev/null || echo unknown)
+# As given, where the sources were unpacked without their repository.
+: "${INFEROMETER_REVISION:=$(git describe --always --abbrev=12 --exclude '*' --dirty 2>/dev/null)}"
+[[ $INFEROMETER_REVISION ]] || { echo "which revision is this? Say it in INFEROMETER_REVISION: git does not know" >&2; exit 1; }
 # The same sources give the same archives, whenever they are packed.
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || date +%s)
 export INFEROMETER_REVISION SOURCE_DATE_EPOCH

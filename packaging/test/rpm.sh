@@ -23,7 +23,7 @@ rpm -e --nodeps inferometer inferometer-helper
 rm -rf /etc/inferometer /var/lib/private/inferometer /var/lib/inferometer
 everything >/tmp/after
 # What rpm keeps of itself, and folders of shells that this Debian has not: on Fedora they belong to other packages.
-sed -i -E '\#^/root/[.]rpmdb|^/usr/share/(fish|zsh|bash-completion)(/[a-z_.-]+)?$#d' /tmp/before /tmp/after
+sed -i -E '\#/[.]rpmdb(/|$)|^/usr/share/(fish|zsh|bash-completion)(/[a-z_.-]+)?$#d' /tmp/before /tmp/after
 diff /tmp/before /tmp/after | grep '^[<>]' >/tmp/left || true
 [[ ! -s /tmp/left ]] || { cat /tmp/left; fail "erasing it left something"; }
 say rpm "installed, used, upgraded, erased: nothing left but a changed configuration and the state"
