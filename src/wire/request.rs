@@ -153,14 +153,19 @@ static OPTIONS: Object<Field> = Object::new(&[
     ("use_mmap", Want::Flag(Field::Load(LoadOption::MemoryMap))),
 ]);
 
+// What is nested is a static of its own: Rust 1.88 does not promote the borrow of a constant that names a static.
+
 /// A prompt, or a list of prompts that are answered one by one.
-const PROMPTS: Want<Field> = Want::Measured(Field::OnePrompt, &Want::Each(Field::EachPrompt, &PART));
+const PROMPTS: Want<Field> = Want::Measured(Field::OnePrompt, &EACH_PROMPT);
+static EACH_PROMPT: Want<Field> = Want::Each(Field::EachPrompt, &PART);
 
 /// A text, a list of texts, or parts with texts.
-const CONTENT: Want<Field> = Want::Measured(Field::Prompt, &Want::Each(Field::Prompt, &PART));
+const CONTENT: Want<Field> = Want::Measured(Field::Prompt, &EACH_TEXT);
+static EACH_TEXT: Want<Field> = Want::Each(Field::Prompt, &PART);
 static PART: Want<Field> = Want::Measured(Field::Prompt, &Want::Object(&TEXT));
 static TEXT: Object<Field> = Object::new(&[("text", WORDS), ("content", WORDS)]);
-const WORDS: Want<Field> = Want::Measured(Field::Prompt, &Want::Object(&NOTHING));
+const WORDS: Want<Field> = Want::Measured(Field::Prompt, &NO_MEMBER);
+static NO_MEMBER: Want<Field> = Want::Object(&NOTHING);
 static NOTHING: Object<Field> = Object::new(&[]);
 
 static ITEM: Want<Field> = Want::Measured(Field::Prompt, &Want::Object(&MESSAGE));
