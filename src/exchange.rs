@@ -10,6 +10,7 @@
 
 mod answer;
 pub mod client;
+mod context;
 mod end;
 mod model;
 pub mod names;
@@ -46,12 +47,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use answer::Answer;
-use names::{ModelNames, NamedModel};
+pub use context::{ObservationContext, Settings};
+use names::NamedModel;
 use outcome::{End, Phase};
 use placement::Placement;
 use reading::{BodyReading, is_stream};
 use record::Start;
-use residency::{ModelUse, Residency};
+use residency::ModelUse;
 use sink::{AnySink, TokenFrame, Watch};
 use timeline::Timeline;
 
@@ -64,24 +66,6 @@ use crate::wire::route::{BodyFormat, Dialect, Operation, Route};
 
 /// The status of an exchange whose client left before a head was sent (nginx's convention).
 pub const CLIENT_CLOSED_REQUEST: u16 = 499;
-
-/// The configuration of the observation.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Settings {
-    /// A gap between token-bearing frames above this counts as a stall. `None` counts none.
-    pub stall: Option<Duration>,
-}
-
-/// What all observations of a thread share.
-#[derive(Clone, Debug)]
-pub struct ObservationContext {
-    /// The configuration.
-    pub settings: Settings,
-    /// Which models have exchanges in flight, and which are in memory.
-    pub residency: Arc<Residency>,
-    /// Maps model names to the names that backends list.
-    pub names: Arc<dyn ModelNames>,
-}
 
 /// Follows one exchange from its head to its end.
 ///

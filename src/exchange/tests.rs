@@ -6,10 +6,11 @@ mod model;
 
 use std::sync::Mutex;
 
-use super::names::AsSpelled;
+use super::names::{AsSpelled, ModelNames};
 use super::outcome::{ErrorType, Outcome};
 use super::placement::PlacementReason;
 use super::record::{Method, Record, TokenCount};
+use super::residency::Residency;
 use super::sink::Sink;
 use super::trace::TraceId;
 use super::vocabulary::{Defects, Dialect, FinishReason, Source};
