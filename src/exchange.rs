@@ -58,7 +58,6 @@ use sink::{AnySink, TokenFrame, Watch};
 use timeline::Timeline;
 
 use crate::wire::budget::DecodeBudget;
-use crate::wire::conversation::{Conversation, NamedConversations};
 use crate::wire::event::Defect;
 use crate::wire::reader::{Engine, Head, Reader};
 use crate::wire::request::{LoadOptions, RequestFacts};
@@ -223,7 +222,7 @@ impl Observation {
         // Other APIs have no `keep_alive`: Ollama ignores it on theirs.
         self.unloads_model = facts.model_leaves.filter(|_| self.start.route.dialect == Dialect::Ollama);
         let Route { dialect, operation, .. } = self.start.route;
-        self.start.conversation = self.start.conversation.or_else(|| in_dialect(dialect, &facts.conversations));
+        self.start.conversation = self.start.conversation.or_else(|| facts.conversations.in_dialect(dialect));
         let messages = facts.messages.filter(|_| operation == Operation::Chat);
         self.messages = messages.and_then(|count| NonZeroU32::new(u32::try_from(count).unwrap_or(u32::MAX)));
         self.prompt_characters = facts.prompt_characters.and_then(NonZeroU64::new);
@@ -376,17 +375,5 @@ impl Drop for Observation {
     fn drop(&mut self) {
         let status = self.answered_status.unwrap_or(CLIENT_CLOSED_REQUEST);
         let _sink_panic = catch_unwind(AssertUnwindSafe(|| self.conclude(End::ClientLeft, status, None)));
-    }
-}
-
-/// What the body of a request in this dialect calls its conversation. Ollama has no field for that; `user` of `OpenAI` is a
-/// person, and `previous_response_id` another one with each turn.
-fn in_dialect(dialect: Dialect, named: &NamedConversations) -> Option<Conversation> {
-    match dialect {
-        Dialect::OpenAi => named.conversation.or(named.prompt_cache_key),
-        Dialect::Anthropic => named.user_id,
-        Dialect::Ollama | Dialect::LlamaCpp | Dialect::SgLang | Dialect::Tgi | Dialect::LmStudio | Dialect::Unknown => {
-            None
-        }
     }
 }

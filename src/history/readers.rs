@@ -6,6 +6,7 @@
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -35,10 +36,18 @@ impl Readers {
     /// # Errors
     /// When the system gives no thread.
     pub fn start(directory: &Directory) -> io::Result<Self> {
+        Self::with_limit(directory, TIME_LIMIT)
+    }
+
+    /// As [`Readers::start`], with another time limit for a question.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn with_limit(directory: &Directory, limit: Duration) -> io::Result<Self> {
         let (ask, questions) = mpsc::sync_channel::<Question>(MAX_WAITING);
         let questions = Arc::new(Mutex::new(questions));
         for reader in 0..READERS {
-            let (questions, reading) = (questions.clone(), Reading::new(directory.clone(), TIME_LIMIT));
+            let (questions, reading) = (questions.clone(), Reading::new(directory.clone(), limit));
             thread::Builder::new().name(format!("history-read-{reader}")).spawn(move || {
                 loop {
                     let next = questions.lock().unwrap_or_else(PoisonError::into_inner).recv();

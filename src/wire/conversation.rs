@@ -5,6 +5,8 @@
 
 use std::num::NonZeroU64;
 
+use super::route::Dialect;
+
 /// The hash of what a client calls its conversation: equal for equal texts, in every process and release.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Conversation(NonZeroU64);
@@ -48,6 +50,22 @@ pub(super) enum NamedBy {
 }
 
 impl NamedConversations {
+    /// The one that counts in a dialect. Ollama has no field for it; `user` of `OpenAI` is a person, and
+    /// `previous_response_id` another one with each turn.
+    #[must_use]
+    pub fn in_dialect(&self, dialect: Dialect) -> Option<Conversation> {
+        match dialect {
+            Dialect::OpenAi => self.conversation.or(self.prompt_cache_key),
+            Dialect::Anthropic => self.user_id,
+            Dialect::Ollama
+            | Dialect::LlamaCpp
+            | Dialect::SgLang
+            | Dialect::Tgi
+            | Dialect::LmStudio
+            | Dialect::Unknown => None,
+        }
+    }
+
     /// A field has this text.
     pub(super) fn set(&mut self, by: NamedBy, name: &[u8]) {
         let field = match by {

@@ -187,8 +187,19 @@ fn a_line_without_an_end_costs_no_more_than_the_inspectors_cap() {
     assert!(read > PIECES << 20 && more < 4 << 20, "{more} bytes more");
 }
 
+/// What the history may take: 9 MiB for its ring, 1 MiB of cache for each of its files, a batch on its way, and the lists of
+/// the hour.
+const FIXED: u64 = 20 << 20;
+
+/// Resident memory of a program without a history that has not served yet.
+fn without_a_history(backend: std::net::SocketAddr) -> u64 {
+    let program = Program::with(backend, &["--access-log", "off", "--history", "off"]);
+    program.wait_for("backend_up", &[], 1.0);
+    program.resident()
+}
+
 #[test]
-fn many_model_names_cost_a_few_mib() {
+fn many_model_names_cost_a_few_mib_and_the_history_a_fixed_number() {
     let _alone = alone();
     const NAMES: u64 = if cfg!(debug_assertions) { 20_000 } else { 1_000_000 };
     const BATCH: u64 = 100;
@@ -196,12 +207,16 @@ fn many_model_names_cost_a_few_mib() {
     let program = Program::with(backend.address, &["--access-log", "off"]);
     program.wait_for("backend_up", &[], 1.0);
     let mut client = Client::connect(program.clients);
+    let without = without_a_history(backend.address);
     // The history's caches fill with the first.
     const FIRST: u64 = 10_000;
     let mut before = 0;
     for batch in 0..(FIRST + NAMES) / BATCH {
         if batch == FIRST / BATCH {
             before = program.resident();
+            let fixed = before.saturating_sub(without);
+            println!("the history's ring and caches, and what else {FIRST} requests allocate: {} KiB", fixed >> 10);
+            assert!(fixed < FIXED, "{fixed} bytes");
         }
         let requests: String = (batch * BATCH..(batch + 1) * BATCH)
             .map(|number| {

@@ -15,9 +15,11 @@ use crate::support::program::Program;
 use crate::support::{PATIENCE, alone};
 
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n";
-pub(crate) const BODY: &str = r#"{"model":"llama3","messages":[]}"#;
+const BODY: &str = r#"{"model":"llama3","messages":[{"role":"user","content":"a"},{"role":"user","content":"b"}]}"#;
+/// Messages in it.
+pub(crate) const MESSAGES: u64 = 2;
 /// Clients at the same time.
-const LANES: u64 = 32;
+pub(crate) const LANES: u64 = 32;
 /// Rounds through all fates that each client makes in a wave.
 const ROUNDS: u64 = 30;
 
@@ -164,10 +166,65 @@ pub(crate) fn trace(number: u64) -> String {
     format!("{:032x}", u128::from(number) + 1)
 }
 
+/// The product that the clients of a lane say they are.
+pub(crate) fn product(lane: u64) -> String {
+    format!("storm-{}", char::from(b'a' + u8::try_from(lane % 5).expect("small")))
+}
+
+/// What a client counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counted {
+    /// Bytes of the request's body that it sent.
+    pub(crate) sent: u64,
+    /// Bytes of the backend's body that it received.
+    pub(crate) received: u64,
+    /// Events with text in them.
+    pub(crate) events: u64,
+    /// The number of generated tokens that the backend states.
+    pub(crate) generated: Option<u64>,
+}
+
+impl Counted {
+    fn of(sent: usize, answer: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(answer);
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+        let body = match head.to_ascii_lowercase() {
+            head if head.contains("x-inferometer-error") => String::new(),
+            head if head.contains("transfer-encoding: chunked") => content(body),
+            _ => body.to_owned(),
+        };
+        let count = |what: &str| body.matches(what).count() as u64;
+        Self {
+            sent: sent as u64,
+            received: body.len() as u64,
+            events: count(r#""content":"a""#),
+            generated: (count(r#""eval_count":3"#) > 0).then_some(3),
+        }
+    }
+}
+
+/// The content of a chunked body, as far as it came.
+fn content(mut chunks: &str) -> String {
+    let mut content = String::new();
+    while let Some((size, rest)) = chunks.split_once("\r\n") {
+        let size = usize::from_str_radix(size, 16).expect("a size");
+        content += &rest[..size.min(rest.len())];
+        chunks = rest.get(size + 2..).unwrap_or_default();
+    }
+    content
+}
+
 /// Lives through one fate.
-fn live(fate: Fate, number: u64, address: SocketAddr, kept: &mut Option<Client>, arrivals: &Arrivals) {
+fn live(
+    fate: Fate,
+    (lane, number): (u64, u64),
+    address: SocketAddr,
+    kept: &mut Option<Client>,
+    arrivals: &Arrivals,
+) -> Counted {
+    let who = format!("User-Agent: {}/1.0 (lane {lane})\r\nX-Session-Id: lane-{lane}\r\n", product(lane));
     let parent = format!("Traceparent: 00-{}-00f067aa0ba902b7-00\r\n", trace(number));
-    let head = format!("POST /api/chat?{fate:?}-{number} HTTP/1.1\r\nHost: a\r\n{parent}");
+    let head = format!("POST /api/chat?{fate:?}-{number} HTTP/1.1\r\nHost: a\r\n{who}{parent}");
     let sized = format!("{head}Content-Length: {}\r\n\r\n", BODY.len());
     let fresh = || Client::connect(address);
     let sent = |text: String| {
@@ -179,8 +236,9 @@ fn live(fate: Fate, number: u64, address: SocketAddr, kept: &mut Option<Client>,
         Fate::Whole | Fate::WholeAgain | Fate::NotFound | Fate::StreamError | Fate::Truncated => {
             let client = kept.get_or_insert_with(fresh);
             client.send(format!("{sized}{BODY}"));
-            client.until(if fate == Fate::NotFound { "{}" } else { "0\r\n\r\n" });
+            let answer = client.until(if fate == Fate::NotFound { "{}" } else { "0\r\n\r\n" });
             arrivals.wait(number);
+            Counted::of(BODY.len(), &answer)
         }
         Fate::SlowReader => {
             let mut client = sent(format!("{sized}{BODY}"));
@@ -190,43 +248,60 @@ fn live(fate: Fate, number: u64, address: SocketAddr, kept: &mut Option<Client>,
                 bytes.extend_from_slice(&piece[..read]);
                 std::thread::yield_now();
             }
+            Counted::of(BODY.len(), &bytes)
         }
         Fate::ResetBeforeHead | Fate::CutMidStream => {
             let mut client = sent(format!("{}Connection: close\r\nContent-Length: {}\r\n\r\n{BODY}", head, BODY.len()));
-            client.rest();
+            Counted::of(BODY.len(), &client.rest().0)
         }
         Fate::BadChunk => {
             let mut client = sent(format!("{head}Transfer-Encoding: chunked\r\n\r\n2\r\n{{}}\r\n"));
             arrivals.wait(number);
             drop(client.stream.write_all(b"nonsense\r\n"));
-            client.rest();
+            Counted::of("{}".len(), &client.rest().0)
         }
         Fate::LeavesInUpload => {
-            let client = sent(format!("{head}Content-Length: 100\r\n\r\n{BODY}"));
+            let client = sent(format!("{head}Content-Length: {}\r\n\r\n{BODY}", BODY.len() + 100));
             arrivals.wait(number);
             client.reset();
+            Counted::of(BODY.len(), b"")
         }
         Fate::LeavesWaiting => {
             let client = sent(format!("{sized}{BODY}"));
             arrivals.wait(number);
             drop(client);
+            Counted::of(BODY.len(), b"")
         }
-        Fate::LeavesInPrefill => drop(sent(format!("{sized}{BODY}")).until("\r\n\r\n")),
+        Fate::LeavesInPrefill => Counted::of(BODY.len(), &sent(format!("{sized}{BODY}")).until("\r\n\r\n")),
         Fate::LeavesInDecode => {
             let mut client = sent(format!("{sized}{BODY}"));
-            client.until("}\n\r\n");
+            let answer = client.until("}\n\r\n");
             client.reset();
+            Counted::of(BODY.len(), &answer)
         }
         Fate::Malformed => {
             let mut client = sent(format!("{sized}{BODY}").replace("Host: a", "Host: a\r\nHost: b"));
             client.rest();
+            Counted::default()
         }
-        Fate::Dropped => fresh().reset(),
+        Fate::Dropped => {
+            fresh().reset();
+            Counted::default()
+        }
     }
 }
 
-/// Every client lives through every fate, in an order of its own. Returns each with its number.
-pub(crate) fn wave(address: SocketAddr, arrivals: &Arrivals, number: u64) -> Vec<(Fate, u64)> {
+/// What became of a request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lived {
+    pub(crate) fate: Fate,
+    pub(crate) lane: u64,
+    pub(crate) number: u64,
+    pub(crate) counted: Counted,
+}
+
+/// Every client lives through every fate, in an order of its own.
+pub(crate) fn wave(address: SocketAddr, arrivals: &Arrivals, number: u64) -> Vec<Lived> {
     let lived = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         let lived = &lived;
@@ -237,8 +312,8 @@ pub(crate) fn wave(address: SocketAddr, arrivals: &Arrivals, number: u64) -> Vec
                     for step in 0..FATES.len() as u64 {
                         let fate = FATES[((step * 7 + lane + round) % FATES.len() as u64) as usize];
                         let number = ((number * LANES + lane) * ROUNDS + round) * 100 + step;
-                        live(fate, number, address, &mut kept, arrivals);
-                        lived.lock().expect("no panic").push((fate, number));
+                        let counted = live(fate, (lane, number), address, &mut kept, arrivals);
+                        lived.lock().expect("no panic").push(Lived { fate, lane, number, counted });
                     }
                 }
             });

@@ -1,14 +1,18 @@
-//! `kill -9` while rows are written: no file is damaged, at most a second is lost, and sums agree with rows.
+//! `kill -9` while rows are written: no file is damaged, at most a second is lost, rows are what the clients counted, and
+//! sums agree with rows.
 
-use std::collections::HashSet;
-use std::sync::Mutex;
+use std::collections::HashMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use inferometer::history::query::{Filter, PageQuery};
+use inferometer::exchange::outcome::Outcome;
+use inferometer::history::query::{Exchange, Filter, PageQuery, Range};
 use rustix::process::Signal;
 
 use super::{EVER, reading};
+use crate::support::PATIENCE;
 use crate::support::backend::Backend;
 use crate::support::client::Client;
 use crate::support::program::{Program, STATE, command};
@@ -16,50 +20,57 @@ use crate::support::program::{Program, STATE, command};
 /// How often the program is killed; `HISTORY_KILLS` says otherwise.
 const KILLS: u64 = 12;
 
+/// Clients at the same time.
+const CLIENTS: usize = 2;
+
 #[test]
 fn a_killed_program_loses_less_than_a_second_and_its_sums_agree_with_its_rows() {
     let kills = std::env::var("HISTORY_KILLS").ok().and_then(|kills| kills.parse().ok()).unwrap_or(KILLS);
     let backend = Backend::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
-    let first = Program::before(backend.address);
+    // Every row is kept, however many come at once.
+    let toml = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("crash-{}.toml", std::process::id()));
+    let text =
+        format!("backend = \"test=http://{}\"\nhistory_raw_rate = 1000000\naccess_log = \"off\"\n", backend.address);
+    std::fs::write(&toml, text).expect("it can be written");
+    let first = Program::configured(command(), &toml);
     let state = first.state().to_owned();
+    let again = || {
+        let mut again = command();
+        again.env(STATE, &state);
+        Program::configured(again, &toml)
+    };
     let number = AtomicU64::new(1);
-    let (mut must, mut programs) = (HashSet::new(), vec![first]);
+    let (mut answered, mut programs) = (Vec::new(), vec![first]);
     for round in 0..kills {
         if round > 0 {
-            let mut again = command();
-            again.env(STATE, &state);
-            programs.push(Program::start(again, backend.address, &[]));
+            programs.push(again());
         }
         let program = programs.last_mut().expect("one runs");
-        must.extend(hammer_and_kill(program, &number, Duration::from_millis(300 + round * 97 % 1_400)));
+        answered.extend(hammer_and_kill(program, &number, Duration::from_millis(300 + round * 97 % 1_400)));
     }
     // The last start completes the sums.
-    let mut last = command();
-    last.env(STATE, &state);
-    let mut last = Program::start(last, backend.address, &[]);
+    let mut last = again();
     last.wait_for("history_paused", &[], 0.0);
     last.signal(Signal::TERM);
     assert!(last.ended().success());
+    let _ = std::fs::remove_file(&toml);
 
-    let reading = reading(&state);
-    let (mut found, mut weights) = (HashSet::new(), 0);
-    loop {
-        let query = PageQuery { range: EVER, filter: Filter::default(), offset: found.len(), limit: 100 };
-        let page = reading.page(&query).expect("the files are sound");
-        weights += page.exchanges.iter().map(|it| u64::from(it.weight)).sum::<u64>();
-        found.extend(page.exchanges.iter().map(|it| it.row.trace.to_string()));
-        if !page.has_more {
-            assert_eq!(page.total, Ok(weights), "sums and rows agree");
-            break;
-        }
-    }
-    let lost = must.iter().filter(|trace| !found.contains(*trace)).count();
+    let rows = all(&state);
+    let old = answered.iter().filter(|(_, was_old)| *was_old).count();
+    let lost = answered.iter().filter(|(trace, was_old)| *was_old && !rows.contains_key(trace)).count();
     println!(
-        "{kills} kills: {} exchanges are kept, {lost} of {} that were older than a second are lost",
-        found.len(),
-        must.len()
+        "{kills} kills: {} exchanges are kept, {lost} of {old} that were older than a second are lost",
+        rows.len()
     );
     assert_eq!(lost, 0);
+    assert!(old > 0, "some were older than a second");
+    for row in answered.iter().filter_map(|(trace, _)| rows.get(trace)).map(|found| &found.row) {
+        let counted = (row.outcome, row.status, row.request_bytes, row.response_bytes);
+        assert_eq!(counted, (Outcome::Completed, 200, 0, 2), "as its client counted");
+    }
+    let weights = rows.values().map(|it| u64::from(it.weight)).sum();
+    let query = PageQuery { range: EVER, filter: Filter::default(), offset: 0, limit: 1 };
+    assert_eq!(reading(&state).page(&query).expect("the files are sound").total, Ok(weights), "sums and rows agree");
     let damaged = std::fs::read_dir(state.join("history")).expect("a folder").flatten();
     assert!(
         !damaged.into_iter().any(|entry| entry.file_name().to_string_lossy().contains("corrupt")),
@@ -67,39 +78,69 @@ fn a_killed_program_loses_less_than_a_second_and_its_sums_agree_with_its_rows() 
     );
 }
 
-/// Asks as fast as it can until it kills the program. Returns the traces that had ended a second before.
-fn hammer_and_kill(program: &mut Program, number: &AtomicU64, after: Duration) -> Vec<String> {
-    let (ended, is_over) = (Mutex::new(Vec::new()), AtomicBool::new(false));
-    let killed = std::thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                let mut client = Client::connect(program.clients);
-                while !is_over.load(Ordering::SeqCst) {
-                    let trace = format!("{:032x}", number.fetch_add(1, Ordering::SeqCst));
-                    let request = format!(
-                        "GET /api/tags HTTP/1.1\r\nHost: a\r\nTraceparent: 00-{trace}-00f067aa0ba902b7-00\r\n\r\n"
-                    );
-                    // About as many as are kept one by one.
-                    std::thread::sleep(Duration::from_millis(10));
-                    let asked = std::io::Write::write_all(&mut client.stream, request.as_bytes());
-                    let mut answer = [0; 64];
-                    match asked.and_then(|()| std::io::Read::read(&mut client.stream, &mut answer)) {
-                        Ok(read) if answer[..read].ends_with(b"ok") => {
-                            ended.lock().expect("no panic").push((Instant::now(), trace));
-                        }
-                        _ => return,
-                    }
-                }
-            });
+/// Every row, by its trace.
+fn all(state: &Path) -> HashMap<String, Exchange> {
+    let (reading, mut rows, mut to) = (reading(state), HashMap::new(), EVER.to);
+    let mut seen = 0;
+    loop {
+        // Those of the last millisecond are read again.
+        let query = PageQuery { range: Range { from: 0, to }, filter: Filter::default(), offset: 0, limit: 100 };
+        let page = reading.page(&query).expect("the files are sound");
+        let Some(oldest) = page.exchanges.last().map(|it| it.id.millis()) else { return rows };
+        rows.extend(page.exchanges.into_iter().map(|it| (it.row.trace.to_string(), it)));
+        assert!(rows.len() > seen || !page.has_more, "more than a page within a millisecond");
+        if !page.has_more {
+            return rows;
         }
-        std::thread::sleep(after);
+        (seen, to) = (rows.len(), oldest + 1);
+    }
+}
+
+/// Asks as fast as it can until an answer comes so long after the start; kills the program at that instant. Returns the
+/// trace of each exchange that was answered, and whether it was then older than a second.
+fn hammer_and_kill(program: &mut Program, number: &AtomicU64, after: Duration) -> Vec<(String, bool)> {
+    let (begun, clients, is_over) = (Instant::now(), program.clients, AtomicBool::new(false));
+    let (due, is_due) = mpsc::channel();
+    let (answered, killed) = std::thread::scope(|scope| {
+        let is_over = &is_over;
+        let asking: Vec<_> = (0..CLIENTS)
+            .map(|_| {
+                let due = due.clone();
+                scope.spawn(move || {
+                    let (mut client, mut answered) = (Client::connect(clients), Vec::new());
+                    while !is_over.load(Ordering::SeqCst) {
+                        let trace = format!("{:032x}", number.fetch_add(1, Ordering::SeqCst));
+                        if !ask(&mut client, &trace) {
+                            break;
+                        }
+                        answered.push((Instant::now(), trace));
+                        if begun.elapsed() >= after {
+                            let _ = due.send(());
+                        }
+                    }
+                    answered
+                })
+            })
+            .collect();
+        is_due.recv_timeout(PATIENCE).expect("answers come");
         let killed = Instant::now();
         program.signal(Signal::KILL);
         is_over.store(true, Ordering::SeqCst);
-        killed
+        let answered: Vec<_> = asking.into_iter().flat_map(|client| client.join().expect("no panic")).collect();
+        (answered, killed)
     });
     program.ended();
-    let ended = ended.into_inner().expect("no panic");
-    let old_enough = |(at, _): &(Instant, String)| *at + Duration::from_secs(1) < killed;
-    ended.into_iter().filter(old_enough).map(|(_, trace)| trace).collect()
+    let was_old = |at: Instant| at + Duration::from_secs(1) < killed;
+    answered.into_iter().map(|(at, trace)| (trace, was_old(at))).collect()
+}
+
+/// Asks once; false where the program is gone.
+fn ask(client: &mut Client, trace: &str) -> bool {
+    let request = format!("GET /api/tags HTTP/1.1\r\nHost: a\r\nTraceparent: 00-{trace}-00f067aa0ba902b7-00\r\n\r\n");
+    let asked = std::io::Write::write_all(&mut client.stream, request.as_bytes());
+    let mut answer = [0; 64];
+    match asked.and_then(|()| std::io::Read::read(&mut client.stream, &mut answer)) {
+        Ok(read) => answer[..read].ends_with(b"ok"),
+        Err(_) => false,
+    }
 }

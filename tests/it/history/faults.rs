@@ -72,7 +72,7 @@ impl Kept {
                 return health;
             }
             assert!(begun.elapsed() < PATIENCE, "{what}: {health:?}");
-            std::thread::sleep(Duration::from_millis(5));
+            std::thread::yield_now();
         }
     }
 
@@ -160,7 +160,7 @@ fn removed_files_are_created_again() {
     let begun = Instant::now();
     while !Directory::within(&state.0).main().exists() {
         assert!(begun.elapsed() < PATIENCE, "it is noticed");
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::yield_now();
     }
     kept.serve(2);
     assert_eq!(wait_for_rows(&state.0, 2).exchanges.len(), 2);

@@ -1,13 +1,17 @@
 //! Questions are answered beside the traffic, two at a time.
 
+use std::path::Path;
 use std::sync::mpsc;
+use std::time::Duration;
 
-use inferometer::history::query::Filter;
+use inferometer::history::query::{Filter, PageQuery, TIME_LIMIT, TopQuery};
 use inferometer::history::readers::{Readers, TooMany};
-use inferometer::history::{Directory, Reading};
+use inferometer::history::tops::TopBy;
+use inferometer::history::{Directory, Reading, StoreError};
+use rustix::process::Signal;
 
 use super::rows::{CHAT, ollama};
-use super::wait_for_rows;
+use super::{EVER, wait_for_rows};
 use crate::support::client::ask;
 use crate::support::program::Program;
 
@@ -59,6 +63,69 @@ fn two_questions_are_answered_at_once_and_a_bounded_number_waits() {
     });
 }
 
+/// Doubles the rows of the newest day so many times. Their sums stay as they are.
+fn double_rows(state: &Path, times: u32) {
+    let directory = Directory::within(state);
+    let day = directory.days().last().copied().expect("a day");
+    let file = rusqlite::Connection::open(directory.day(day)).expect("it can be opened");
+    let mut columns = file.prepare("SELECT name FROM pragma_table_info('exchanges')").expect("a table");
+    let columns = columns.query_map([], |row| row.get(0)).expect("columns");
+    let columns: Vec<String> = columns.map(|name| name.expect("a name")).collect();
+    assert_eq!(columns[0], "id");
+    let (all, others) = (columns.join(", "), columns[1..].join(", "));
+    for time in 0..times {
+        let shift = 1_i64 << (20 + time);
+        let insert = format!("INSERT INTO exchanges ({all}) SELECT id + {shift}, {others} FROM exchanges");
+        file.execute(&insert, []).expect("it can be written");
+    }
+}
+
+type Question = fn(&Reading) -> Result<usize, StoreError>;
+
+/// Questions that read every row, and find none.
+const THOROUGH: [Question; 3] = [
+    |reading| {
+        let filter = Filter { min_duration_us: Some(1 << 40), ..Filter::default() };
+        reading.page(&PageQuery { range: EVER, filter, offset: 0, limit: 10 }).map(|page| page.exchanges.len())
+    },
+    |reading| {
+        let filter = Filter { client: Some("tool".into()), min_duration_us: Some(1 << 40), ..Filter::default() };
+        reading.top(&TopQuery { range: EVER, filter, by: TopBy::Tokens, limit: 10 }).map(|found| found.len())
+    },
+    |reading| {
+        let page = PageQuery { range: EVER, filter: Filter::default(), offset: 1 << 40, limit: 10 };
+        reading.page(&page).map(|page| page.exchanges.len())
+    },
+];
+
+#[test]
+fn a_question_is_given_up_after_its_time_limit_and_the_next_is_answered() {
+    const TIMES: u32 = 16;
+    let backend = ollama();
+    let mut program = Program::before(backend.address);
+    let with_product = CHAT.replacen("Host:", "User-Agent: tool/1.0\r\nHost:", 1);
+    ask(program.clients, with_product);
+    wait_for_rows(program.state(), 1);
+    program.signal(Signal::TERM);
+    assert!(program.ended().success());
+    double_rows(program.state(), TIMES);
+    println!("questions to {} rows, with a limit of no time and of {TIME_LIMIT:?}", 1 << TIMES);
+
+    let directory = Directory::within(program.state());
+    let (hurried, patient) = (Duration::ZERO, Duration::from_secs(600));
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(async {
+        let readers = Readers::with_limit(&directory, hurried).expect("threads");
+        for question in THOROUGH {
+            let answer = readers.ask(question).await.expect("few wait");
+            assert!(matches!(answer, Err(StoreError::Interrupted)), "{answer:?}");
+            assert_eq!(question(&Reading::new(directory.clone(), patient)).expect("in time"), 0);
+            // What reads little is done before the first look at the clock.
+            assert_eq!(readers.ask(count).await.expect("few wait"), 10);
+        }
+    });
+}
+
 fn poll<T>(question: std::pin::Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Option<T> {
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     match question.poll(&mut context) {
@@ -68,7 +135,6 @@ fn poll<T>(question: std::pin::Pin<&mut (impl Future<Output = T> + ?Sized)>) -> 
 }
 
 fn count(reading: &Reading) -> usize {
-    let query =
-        inferometer::history::query::PageQuery { range: super::EVER, filter: Filter::default(), offset: 0, limit: 10 };
+    let query = PageQuery { range: EVER, filter: Filter::default(), offset: 0, limit: 10 };
     reading.page(&query).expect("sound").exchanges.len()
 }

@@ -1,6 +1,6 @@
 //! Too much and too old is removed, and what is really kept is said.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use inferometer::history::{Day, Directory};
 use rustix::process::Signal;
@@ -36,7 +36,7 @@ fn days_beyond_their_age_are_removed_and_the_oldest_row_is_shown() {
     let begun = std::time::Instant::now();
     while directory.days().len() > 2 {
         assert!(begun.elapsed() < crate::support::PATIENCE, "{:?} are kept", directory.days());
-        std::thread::sleep(Duration::from_millis(10));
+        std::thread::yield_now();
     }
     assert_eq!(directory.days(), [Day(today().0 - 12), today()]);
     program.wait_for_history();

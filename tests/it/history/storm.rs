@@ -1,15 +1,18 @@
 //! A storm of clients with fates of their own: the rows are what the clients counted, exchange by exchange.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use inferometer::exchange::outcome::Outcome;
 use inferometer::history::Coded;
-use inferometer::history::query::{Exchange, Filter, PageQuery};
+use inferometer::history::conversation::ConversationId;
+use inferometer::history::query::series::{Interval, SeriesQuery};
+use inferometer::history::query::{Exchange, Filter, PageQuery, Range};
+use inferometer::history::rollup::Sums;
 use rustix::process::Signal;
 
 use super::{EVER, reading};
-use crate::storm::{Arrivals, BODY, Fate, backend, trace, wave};
+use crate::storm::{Arrivals, Counted, Fate, LANES, MESSAGES, backend, product, trace, wave};
 use crate::support::alone;
 use crate::support::program::{Program, command};
 
@@ -30,34 +33,54 @@ fn the_rows_of_a_storm_are_what_its_clients_counted() {
     let _ = std::fs::remove_file(&toml);
 
     let rows = all(program.state());
-    let expected = lived.iter().filter(|(fate, _)| fate.outcome().is_some()).count();
+    let expected = lived.iter().filter(|lived| lived.fate.outcome().is_some()).count();
     assert_eq!(rows.len(), expected, "each exchange once");
     let mut outcomes: HashMap<&str, u64> = HashMap::new();
-    for (fate, number) in lived {
-        let Some(outcome) = fate.outcome() else { continue };
-        let row = rows.get(&trace(number)).unwrap_or_else(|| panic!("{fate:?} {number} has no row"));
-        assert_eq!(row.row.outcome.word(), outcome, "{fate:?} {number}");
+    let mut all = Counted::default();
+    let mut conversations: HashMap<u64, HashSet<ConversationId>> = HashMap::new();
+    for lived in lived {
+        let Some(outcome) = lived.fate.outcome() else { continue };
+        let found = rows.get(&trace(lived.number)).unwrap_or_else(|| panic!("{lived:?} has no row"));
+        let row = &found.row;
+        assert_eq!(row.outcome.word(), outcome, "{lived:?}");
         *outcomes.entry(outcome).or_default() += 1;
-        let (generated, bytes) = (row.row.generated.value(), (row.row.request_bytes, row.row.response_bytes));
-        match fate {
-            Fate::Whole | Fate::WholeAgain => {
-                assert_eq!((generated, bytes.0), (Some(3), BODY.len() as u64), "{number}")
-            }
-            Fate::SlowReader => assert_eq!((generated, row.row.events.value()), (Some(3), Some(100)), "{number}"),
-            Fate::NotFound => assert_eq!((generated, bytes), (None, (BODY.len() as u64, 2)), "{number}"),
-            Fate::Truncated | Fate::CutMidStream | Fate::LeavesInDecode => {
-                assert_eq!((generated, row.row.events.value()), (None, Some(1)), "{fate:?} {number}");
-            }
-            _ => {}
-        }
+        let kept = Counted {
+            sent: row.request_bytes,
+            received: row.response_bytes,
+            events: row.events.value().expect("counted"),
+            generated: row.generated.value(),
+        };
+        assert_eq!(kept, lived.counted, "{lived:?}");
+        all.sent += kept.sent;
+        all.received += kept.received;
+        all.events += kept.events;
+        all.generated = Some(all.generated.unwrap_or(0) + kept.generated.unwrap_or(0));
+        // All but one send whole bodies.
+        let messages = (lived.fate != Fate::BadChunk).then_some(MESSAGES);
+        assert_eq!(
+            (found.client.as_deref(), row.messages.value()),
+            (Some(&*product(lived.lane)), messages),
+            "{lived:?}"
+        );
+        conversations.entry(lived.lane).or_default().extend(row.conversation());
     }
+    let distinct: HashSet<_> = conversations.values().flatten().collect();
+    assert!(conversations.values().all(|ids| ids.len() == 1), "one for each client: {conversations:?}");
+    assert_eq!((conversations.len() as u64, distinct.len() as u64), (LANES, LANES));
+    let range = Range { from: 0, to: i64::from(u32::MAX) * 1000 };
+    let interval = Interval::of_seconds(86_400 * 365).expect("whole");
+    let query = SeriesQuery { range, interval, filter: Filter::default() };
+    let series = reading(program.state()).series(&query).expect("sound").expect("few points");
+    let mut sums = Sums::default();
+    series.points.iter().flatten().for_each(|point| sums.merge(point));
+    assert_eq!((sums.bytes_in, sums.bytes_out, sums.generated), (all.sent, all.received, all.generated), "the sums");
     for (outcome, count) in outcomes {
         let filter = Filter { outcome: Outcome::from_word(outcome), ..Filter::default() };
         let page =
             reading(program.state()).page(&PageQuery { range: EVER, filter, offset: 0, limit: 1 }).expect("sound");
         assert_eq!(page.total, Ok(count), "the sums of {outcome}");
     }
-    println!("{expected} exchanges, each with its outcome, tokens and bytes");
+    println!("{expected} exchanges, each with its outcome, tokens, bytes and client: {all:?}");
 }
 
 /// Every row, by its trace.
