@@ -26,6 +26,7 @@
 //!   ascending for each number, and still say when an exchange ended.
 //! * Never content, a client's address or a raw query. A model's name is stored once a backend has confirmed it, a client's
 //!   product where it looks like one, and of what it calls its conversation a hash with a secret salt ([`conversation`]).
+//! * PostgreSQL, where it is configured, gets a copy from the files ([`replica`]): it is never in the way of writing.
 //! * The machine is read every ten seconds ([`machine`]): an hour in memory, means by minute and by hour in `main.db`.
 //!
 //! Readers open the same files ([`query`], [`Reading`]), also from another process. SQL is in `store` only. A day of
@@ -44,6 +45,7 @@ pub mod names;
 pub mod query;
 pub mod readers;
 pub mod recorder;
+pub mod replica;
 mod retention;
 pub mod rollup;
 pub mod row;
@@ -70,6 +72,7 @@ use settings::{Engine, Pace, Settings};
 use state::HistoryState;
 pub use store::directory::Directory;
 pub use store::error::StoreError;
+pub use store::postgres::connect::{MakeTls, Server, Verification};
 pub use store::sqlite::read::Reading;
 use writer::{WallClock, WatchedMachine, Writer, WriterThread};
 

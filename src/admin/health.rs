@@ -9,7 +9,7 @@ use crate::backend::monitor::Monitor;
 use crate::backend::status::ProbeState;
 use crate::history::query::kept::Kept;
 use crate::history::readers::Readers;
-use crate::history::state::{Activity, HistoryHealth};
+use crate::history::state::{Activity, Copying, HistoryHealth};
 
 #[derive(Serialize)]
 struct Health<'a> {
@@ -40,6 +40,16 @@ struct HistoryStatus {
     bytes: u64,
     /// What the files have; `null` where there are none, or they could not be read in time.
     kept: Option<KeptFiles>,
+    /// The copy in PostgreSQL; `null` where none is configured.
+    replica: Option<ReplicaStatus>,
+}
+
+#[derive(Serialize)]
+struct ReplicaStatus {
+    /// `connecting`, `following`, `elsewhere` (another process of this directory copies) or `failing`.
+    status: &'static str,
+    /// When it last had everything that was in the files, in seconds since the epoch; until then, since when it is tried.
+    synced: Option<f64>,
 }
 
 /// Times are seconds since the epoch, and `null` where nothing of the kind is kept.
@@ -125,6 +135,8 @@ fn history(health: &HistoryHealth, kept: Option<&Kept>) -> HistoryStatus {
         lost: health.lost(),
         oldest: seconds(health.oldest),
         bytes: health.bytes,
+        replica: (health.copying != Copying::Off)
+            .then(|| ReplicaStatus { status: health.copying.as_str(), synced: seconds(health.copied) }),
         kept: kept.map(|kept| KeptFiles {
             days: kept.days,
             oldest: seconds(kept.oldest),

@@ -10,6 +10,7 @@ use crate::cli::{self, Flag, Task};
 use crate::config::Config;
 use crate::config::error::ConfigError;
 use crate::doctor::{self, Finding, Severity};
+use crate::history::settings::Engine;
 pub use report::CommandReport;
 use report::Failure;
 use running::{admin_tls, block_on};
@@ -32,6 +33,9 @@ pub fn run(task: &Task, flags: &[Flag], resolve: impl FnOnce() -> Result<Config,
 /// Reads every file that a start would read.
 fn check(config: &Config) -> Result<CommandReport, Failure> {
     Material::load(config)?;
+    if let Engine::Postgres(target) = &config.history.engine {
+        target.url()?;
+    }
     let complaints = config.warnings.iter().map(|warning| format!("inferometer: warning: {warning}\n")).collect();
     Ok(CommandReport { complaints, ..CommandReport::of("the configuration is fine\n") })
 }

@@ -13,6 +13,7 @@ use crate::exchange::residency::Residency;
 use crate::history::History;
 use crate::history::in_flight::InFlight;
 use crate::history::readers::Readers;
+use crate::history::replica::ReplicaThread;
 use crate::logs::access::AccessLog;
 use crate::metrics::Metrics;
 
@@ -25,6 +26,8 @@ pub(super) struct Components {
     pub(super) history: History,
     /// `None` where nothing is kept.
     pub(super) readers: Option<Readers>,
+    /// Ends with the program.
+    _copy: Option<ReplicaThread>,
     pub(super) access_log: AccessLog,
     pub(super) readiness: Arc<Readiness>,
 }
@@ -40,8 +43,9 @@ impl Components {
             metrics,
             residency: Arc::default(),
             in_flight: InFlight::default(),
-            history,
             readers: history::readers(config)?,
+            _copy: history::copy(config, &history)?,
+            history,
             access_log: AccessLog::new(config.access_log),
             readiness: Arc::default(),
             catalogue,

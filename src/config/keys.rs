@@ -53,7 +53,7 @@ pub(super) static KEYS: &[Key<Config>] = keys! { Config;
     ["log_format",                     LOG_FORMAT,   "text",                   Anywhere, Restart, {log_format},                                 "How to write the log"]
     ["access_log",                     SWITCH,       "on",                     Anywhere, AT_ONCE, {access_log},                                 "Whether to log a line for each finished exchange"]
     // It costs the data path nothing, and what happened cannot be asked for later.
-    ["history",                        HISTORY,      "sqlite",                 Anywhere, Restart, {history.engine},                             "Where finished exchanges are kept: files on this machine, or nowhere; never prompts, answers or addresses"]
+    ["history",                        HISTORY,      "sqlite",                 Anywhere, Restart, {history.engine},                             "Where finished exchanges are kept: files on this machine, such files and PostgreSQL, or nowhere; never prompts, answers or addresses"]
     ["data_dir",                       DIRECTORY,    "",                       Anywhere, Restart, {history.directory},                          "Directory of what is kept; unset is $STATE_DIRECTORY, else inferometer in the user's directory of states"]
     // Enough to look at each exchange of a busy machine; sums count them all.
     ["history_raw_rate",               RATE,         "500",                    File,     Restart, {history.raw_rate},                           "Ordinary exchanges a second above which only some are kept, with a weight; failures, the slowest and the dearest always are"]

@@ -103,8 +103,14 @@ pub(super) const FILE: ValueKind<Option<PathBuf>> = ValueKind {
 pub(super) const DIRECTORY: ValueKind<Option<PathBuf>> =
     ValueKind { placeholder: "DIRECTORY", noun: "the name of a directory", range: ", or `\"\"` for unset", ..FILE };
 
-pub(super) const HISTORY: ValueKind<history::settings::Engine> =
-    words("off|sqlite", "`off` or `sqlite`", value::history, |engine| quoted(engine.as_str()));
+pub(super) const HISTORY: ValueKind<history::settings::Engine> = ValueKind {
+    placeholder: "off|sqlite|URL",
+    noun: "`off`, `sqlite`, the URL of a PostgreSQL database or `file:` and the path of a file that has one",
+    syntax: ", such as `postgres://user@host/database`",
+    range: "",
+    parse: One(value::history),
+    print: |engine| quoted(&engine.to_string()),
+};
 
 pub(super) const BACKENDS: ValueKind<Vec<Backend>> = ValueKind {
     placeholder: "[NAME=]URL",

@@ -131,7 +131,7 @@ pub(super) fn rate(text: &str) -> Result<u64, InvalidValue> {
 
 /// Where exchanges are kept.
 pub(super) fn history(text: &str) -> Result<Engine, InvalidValue> {
-    Engine::ALL.into_iter().find(|engine| engine.as_str() == text).ok_or(Unexpected)
+    Engine::parse(text).ok_or(Unexpected)
 }
 
 /// A limit; `None` for `0`, which is off.

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::query::TIME_LIMIT;
 use super::store::directory::Directory;
+use super::store::postgres::connect::Server;
 use super::store::sqlite::read::Reading;
 
 /// Questions that are answered at the same time.
@@ -31,23 +32,27 @@ pub struct Readers(mpsc::SyncSender<Question>);
 pub struct TooMany;
 
 impl Readers {
-    /// Starts the threads, which read this directory.
+    /// Starts the threads, which read this directory, and ask a server where there is one.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn start(directory: &Directory) -> io::Result<Self> {
-        Self::with_limit(directory, TIME_LIMIT)
+    pub fn start(directory: &Directory, server: Option<&Server>) -> io::Result<Self> {
+        Self::with_limit(directory, server, TIME_LIMIT)
     }
 
     /// As [`Readers::start`], with another time limit for a question.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn with_limit(directory: &Directory, limit: Duration) -> io::Result<Self> {
+    pub fn with_limit(directory: &Directory, server: Option<&Server>, limit: Duration) -> io::Result<Self> {
         let (ask, questions) = mpsc::sync_channel::<Question>(MAX_WAITING);
         let questions = Arc::new(Mutex::new(questions));
         for reader in 0..READERS {
             let (questions, reading) = (questions.clone(), Reading::new(directory.clone(), limit));
+            let reading = match server {
+                Some(server) => reading.with_server(server.clone()),
+                None => reading,
+            };
             thread::Builder::new().name(format!("history-read-{reader}")).spawn(move || {
                 loop {
                     let next = questions.lock().unwrap_or_else(PoisonError::into_inner).recv();

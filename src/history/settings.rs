@@ -1,29 +1,103 @@
 //! The settings of the history.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// Where finished exchanges are kept.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Engine {
     /// Nowhere.
     #[default]
     Off,
     /// In SQLite files on this machine.
     Sqlite,
+    /// In such files, and copied from there to PostgreSQL, which answers questions.
+    Postgres(Target),
 }
 
 impl Engine {
-    /// Every engine.
-    pub const ALL: [Self; 2] = [Self::Off, Self::Sqlite];
-
-    /// As it is configured.
+    /// Parses `off`, `sqlite`, `postgres://…` or `file:` and the path of a file that has such a URL.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::Sqlite => "sqlite",
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "off" => Some(Self::Off),
+            "sqlite" => Some(Self::Sqlite),
+            _ => match text.strip_prefix("file:") {
+                Some(path) if !path.is_empty() => Some(Self::Postgres(Target::File(path.into()))),
+                Some(_) => None,
+                None => is_url(text).then(|| Self::Postgres(Target::Url(text.into()))),
+            },
         }
+    }
+}
+
+/// As it is configured, but for a password.
+impl fmt::Display for Engine {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => out.write_str("off"),
+            Self::Sqlite => out.write_str("sqlite"),
+            Self::Postgres(target) => target.fmt(out),
+        }
+    }
+}
+
+/// Which PostgreSQL.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Target {
+    /// At this URL, which may hold a password.
+    Url(Box<str>),
+    /// At the URL in this file. It is read again for each connection.
+    File(PathBuf),
+}
+
+impl Target {
+    /// The URL.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or has none.
+    pub fn url(&self) -> Result<String, String> {
+        match self {
+            Self::Url(url) => Ok(url.to_string()),
+            Self::File(path) => {
+                let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+                let url = text.trim().to_owned();
+                if is_url(&url) { Ok(url) } else { Err(format!("{}: it holds no postgres:// URL", path.display())) }
+            }
+        }
+    }
+}
+
+fn is_url(text: &str) -> bool {
+    ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme) && text.len() > scheme.len())
+}
+
+/// Without the password: nothing may log or print it.
+impl fmt::Display for Target {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let url = match self {
+            Self::File(path) => return write!(out, "file:{}", path.display()),
+            Self::Url(url) => url,
+        };
+        let (scheme, rest) = url.split_once("://").unwrap_or(("postgres", url));
+        let (rest, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+        let (user, place) = rest.rsplit_once('@').unwrap_or(("", rest));
+        write!(out, "{scheme}://")?;
+        match user.split_once(':') {
+            Some((user, _)) => write!(out, "{user}:***@")?,
+            None if user.is_empty() => {}
+            None => write!(out, "{user}@")?,
+        }
+        out.write_str(place)?;
+        let shown: Vec<_> = parameters.split('&').filter(|it| !it.is_empty() && !it.starts_with("password=")).collect();
+        if shown.is_empty() { Ok(()) } else { write!(out, "?{}", shown.join("&")) }
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Target({self})")
     }
 }
 
@@ -76,6 +150,29 @@ impl Default for Pace {
             retry: Duration::from_secs(30),
             retain: Duration::from_secs(60),
             sample: Duration::from_secs(10),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_never_shown() {
+        for (given, shown) in [
+            ("postgres://u:secret@h:5433/db?sslmode=require", "postgres://u:***@h:5433/db?sslmode=require"),
+            ("postgresql://u@h/db", "postgresql://u@h/db"),
+            ("postgres://h/db?password=secret&sslmode=disable", "postgres://h/db?sslmode=disable"),
+            ("postgres://u:se@cret@h/db", "postgres://u:***@h/db"),
+            ("file:/run/credentials/inferometer.service/history", "file:/run/credentials/inferometer.service/history"),
+        ] {
+            let engine = Engine::parse(given).expect("it is one");
+            assert_eq!(engine.to_string(), shown);
+            assert!(!format!("{engine:?}").contains("secret"));
+        }
+        for text in ["", "SQLite", "postgres", "postgres://", "file:", "mysql://h/db"] {
+            assert_eq!(Engine::parse(text), None, "{text}");
         }
     }
 }

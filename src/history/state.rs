@@ -99,6 +99,36 @@ impl Activity {
     }
 }
 
+/// What the copy to PostgreSQL is doing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Copying {
+    /// None is configured.
+    #[default]
+    Off,
+    /// It has not begun.
+    Connecting,
+    /// What is written is copied within seconds.
+    Following,
+    /// Another process of this directory does it.
+    Elsewhere,
+    /// It is tried again. The text is for people.
+    Failing(Box<str>),
+}
+
+impl Copying {
+    /// One word.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Connecting => "connecting",
+            Self::Following => "following",
+            Self::Elsewhere => "elsewhere",
+            Self::Failing(_) => "failing",
+        }
+    }
+}
+
 /// Unknown, in what is counted in milliseconds.
 const UNKNOWN: i64 = i64::MIN;
 
@@ -117,6 +147,10 @@ pub struct HistoryState {
     committed: AtomicI64,
     /// Milliseconds since the epoch.
     oldest: AtomicI64,
+    copying: Mutex<Copying>,
+    copied_rows: AtomicU64,
+    /// Milliseconds since the epoch.
+    copied: AtomicI64,
 }
 
 impl Default for HistoryState {
@@ -132,6 +166,9 @@ impl Default for HistoryState {
             bytes: AtomicU64::new(0),
             committed: AtomicI64::new(UNKNOWN),
             oldest: AtomicI64::new(UNKNOWN),
+            copying: Mutex::default(),
+            copied_rows: AtomicU64::new(0),
+            copied: AtomicI64::new(UNKNOWN),
         }
     }
 }
@@ -159,6 +196,13 @@ pub struct HistoryHealth {
     pub committed: Option<i64>,
     /// When the oldest exchange that is kept ended, in milliseconds since the epoch. `None` where none is.
     pub oldest: Option<i64>,
+    /// What the copy to PostgreSQL is doing.
+    pub copying: Copying,
+    /// Rows copied since the start.
+    pub copied_rows: u64,
+    /// When the copy last had everything that was in the files, in milliseconds since the epoch; until then, when it was
+    /// begun. `None` without a copy.
+    pub copied: Option<i64>,
 }
 
 impl HistoryHealth {
@@ -185,6 +229,9 @@ impl HistoryState {
             bytes: self.bytes.load(Ordering::Relaxed),
             committed: known(&self.committed),
             oldest: known(&self.oldest),
+            copying: self.copying.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            copied_rows: self.copied_rows.load(Ordering::Relaxed),
+            copied: known(&self.copied),
         }
     }
 
@@ -222,6 +269,23 @@ impl HistoryState {
 
     pub(super) fn set_waiting(&self, rows: usize) {
         self.waiting.store(rows as u64, Ordering::Relaxed);
+    }
+
+    /// Sets what the copy is doing. Returns whether that is something else than before.
+    pub(super) fn set_copying(&self, copying: Copying) -> bool {
+        let mut current = self.copying.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_same = std::mem::discriminant(&*current) == std::mem::discriminant(&copying);
+        *current = copying;
+        !is_same
+    }
+
+    pub(super) fn copied_rows(&self, rows: u64) {
+        self.copied_rows.fetch_add(rows, Ordering::Relaxed);
+    }
+
+    /// The copy has everything that was in the files at this time.
+    pub(super) fn copied(&self, millis: i64) {
+        self.copied.store(millis, Ordering::Relaxed);
     }
 
     pub(super) fn set_kept(&self, bytes: u64, oldest: Option<i64>) {

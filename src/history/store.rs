@@ -2,4 +2,5 @@
 
 pub(super) mod directory;
 pub(super) mod error;
+pub(super) mod postgres;
 pub(super) mod sqlite;

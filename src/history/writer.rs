@@ -174,7 +174,7 @@ fn millis(at: SystemTime) -> i64 {
 }
 
 /// Lowers this thread's priority below the workers'. Only Linux has priorities for threads.
-fn step_back() {
+pub(super) fn step_back() {
     #[cfg(target_os = "linux")]
     let _refused = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
 }

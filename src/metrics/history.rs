@@ -8,7 +8,7 @@ use prometheus::proto::MetricFamily;
 
 use super::declare::families;
 use super::scraped::Batch;
-use crate::history::state::{Activity, Dropped, HistoryHealth, HistoryState};
+use crate::history::state::{Activity, Copying, Dropped, HistoryHealth, HistoryState};
 
 families! {
     /// The files of the history, and their writer.
@@ -31,6 +31,10 @@ families! {
             "When rows were last committed, in seconds since the epoch.";
         OLDEST: Gauge = "ollama_proxy_history_oldest_row_timestamp_seconds" []
             "When the oldest exchange that is kept ended, in seconds since the epoch.";
+        COPIED: Counter = "ollama_proxy_history_replica_rows_total" []
+            "Exchanges whose rows were copied to PostgreSQL.";
+        SYNCED: Gauge = "ollama_proxy_history_replica_synced_timestamp_seconds" []
+            "When PostgreSQL last had everything that was in the files, in seconds since the epoch.";
         SIZE: Gauge = "ollama_proxy_history_size_bytes" []
             "Size of all files of the history.";
     }
@@ -83,6 +87,10 @@ pub fn families(health: &HistoryHealth) -> Vec<MetricFamily> {
     batch.add(&PAUSED, &[], Some(f64::from(u8::from(is_paused))));
     batch.add(&COMMITTED, &[], seconds(health.committed));
     batch.add(&OLDEST, &[], seconds(health.oldest));
+    if !matches!(health.copying, Copying::Off | Copying::Elsewhere) {
+        batch.add(&COPIED, &[], count(health.copied_rows));
+        batch.add(&SYNCED, &[], seconds(health.copied));
+    }
     batch.add(&SIZE, &[], count(health.bytes).filter(|bytes| *bytes > 0.0));
     batch.into_families()
 }

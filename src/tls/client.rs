@@ -123,6 +123,24 @@ fn server_name(name: &str) -> Option<ServerName<'static>> {
     ServerName::try_from(name.strip_suffix('.').unwrap_or(name).to_owned()).ok()
 }
 
+/// The configuration for another protocol than HTTP, such as PostgreSQL's: with `ca_file`, else with the system's
+/// authorities.
+///
+/// # Errors
+/// When the file is invalid, or there is no trusted authority.
+pub fn verifying(ca_file: Option<&std::path::Path>) -> Result<ClientConfig, FileError> {
+    let roots = ca_file.map_or_else(system_roots, own_roots)?;
+    let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+    let builder = builder.expect("the default versions fit the provider");
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
+}
+
+/// The same, without a look at the server's certificate: against those who only listen.
+#[must_use]
+pub fn encrypting() -> ClientConfig {
+    unverified::config().expect("the default versions fit the provider")
+}
+
 fn own_roots(path: &std::path::Path) -> Result<RootCertStore, FileError> {
     let key = "backend_tls.ca_file";
     let mut roots = RootCertStore::empty();

@@ -5,6 +5,7 @@ mod commands;
 mod crash;
 mod exposed;
 mod faults;
+mod postgres;
 mod questions;
 mod retention;
 mod rows;

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Sees that the programs which the tests run are there: Prometheus with promtool, Python with venv, a C compiler, the
-# certificates that downloads are checked with, curl, script, rustfmt and clippy.
+# Sees that the programs which the tests run are there: Prometheus with promtool, PostgreSQL, Python with venv, a C
+# compiler, the certificates that downloads are checked with, curl, script, rustfmt and clippy.
 #
-# Prometheus is unpacked into target/prometheus where the PATH has none, because Debian's package brings a service that
-# starts at boot and listens on every interface. Of the rest it installs what is missing and nothing else, where it may
+# Prometheus and PostgreSQL are unpacked into target where the system has none, because Debian's packages bring services
+# that start at boot and listen. Of the rest it installs what is missing and nothing else, where it may
 # (root, apt-get); elsewhere it says what is missing and how to get it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
@@ -44,6 +44,24 @@ if ! { has prometheus && has promtool; } && ! [[ -x $unpacked/usr/bin/prometheus
     tests/tools/unpack.sh "$unpacked" prometheus
     # Newer releases have it in a package of its own.
     [[ -x $unpacked/usr/bin/promtool ]] || tests/tools/unpack.sh "$unpacked" promtool
+fi
+
+unpacked=target/postgresql
+# Debian keeps each version's programs off the PATH.
+if ! has initdb && ! compgen -G "/usr/lib/postgresql/*/bin/initdb" >/dev/null \
+    && ! compgen -G "$unpacked/usr/lib/postgresql/*/bin/initdb" >/dev/null; then
+    if ! { has apt-get && has dpkg-deb; }; then
+        echo "missing for the tests: initdb and postgres, on the PATH (https://www.postgresql.org/download/)" >&2
+        exit 1
+    fi
+    echo "unpacking PostgreSQL into $unpacked"
+    version() { apt-cache depends postgresql | sed -n 's/^ *Depends: \(postgresql-[0-9]*\)$/\1/p'; }
+    server=$(version)
+    # A fresh container has no lists.
+    [[ $server || $(id -u) != 0 ]] || { apt-get update -qq </dev/null; server=$(version); }
+    # With the libraries that this system has not.
+    mapfile -t packages < <(apt-get install --simulate --no-install-recommends "$server" | awk '/^Inst/ { print $2 }')
+    tests/tools/unpack.sh "$unpacked" "${packages[@]}"
 fi
 
 for component in rustfmt clippy; do

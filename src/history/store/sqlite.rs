@@ -12,4 +12,5 @@ mod rows;
 mod salt;
 mod schema;
 mod sums;
+pub(in crate::history) mod tail;
 pub(in crate::history) mod writer;

@@ -68,6 +68,8 @@ const CATALOGUE: &[(&str, Kind, &str)] = &[
     ("history_paused", Gauge, ""),
     ("history_last_commit_timestamp_seconds", Gauge, ""),
     ("history_oldest_row_timestamp_seconds", Gauge, ""),
+    ("history_replica_rows_total", Counter, ""),
+    ("history_replica_synced_timestamp_seconds", Gauge, ""),
     ("history_size_bytes", Gauge, ""),
     ("backend_up", Gauge, "backend"),
     ("backend_probe_duration_seconds", Gauge, "backend"),

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 
-use inferometer::history::state::{Activity, HistoryHealth, Pause};
+use inferometer::history::state::{Activity, Copying, HistoryHealth, Pause};
 use inferometer::metrics::history::families;
 use prometheus::TextEncoder;
 
@@ -26,6 +26,9 @@ fn health() -> HistoryHealth {
         bytes: 5_000_000,
         committed: Some(1_764_400_000_500),
         oldest: Some(1_764_000_000_000),
+        copying: Copying::Following,
+        copied_rows: 900,
+        copied: Some(1_764_400_000_000),
     }
 }
 

@@ -22,15 +22,15 @@ use crate::support::rig::{Options, Rig};
 const GET: &str = "GET /api/tags HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
 /// A history at a pace for tests, behind a proxy of its own. The offset of its clock can be changed.
-struct Kept {
-    history: History,
+pub(super) struct Kept {
+    pub(super) history: History,
     rig: Rig,
     offset: Arc<AtomicI64>,
     _backend: Backend,
 }
 
 impl Kept {
-    fn within(directory: &Path) -> Self {
+    pub(super) fn within(directory: &Path) -> Self {
         let settings = Settings {
             engine: Engine::Sqlite,
             directory: Some(directory.into()),
@@ -58,13 +58,13 @@ impl Kept {
     }
 
     /// A request, and that it was answered.
-    fn serve(&self, times: usize) {
+    pub(super) fn serve(&self, times: usize) {
         for _ in 0..times {
             assert!(ask(self.rig.address, GET).ends_with("ok"), "it serves");
         }
     }
 
-    fn wait(&self, what: &str, wanted: impl Fn(&HistoryHealth) -> bool) -> HistoryHealth {
+    pub(super) fn wait(&self, what: &str, wanted: impl Fn(&HistoryHealth) -> bool) -> HistoryHealth {
         let begun = Instant::now();
         loop {
             let health = self.history.state().health();
@@ -88,7 +88,7 @@ impl Kept {
 }
 
 /// A directory that is not there yet.
-fn fresh(name: &str) -> State {
+pub(super) fn fresh(name: &str) -> State {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("history-{name}-{}", std::process::id()));
     let _ = fs::remove_dir_all(&path);
     State(path)

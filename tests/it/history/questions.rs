@@ -23,7 +23,7 @@ fn two_questions_are_answered_at_once_and_a_bounded_number_waits() {
     wait_for_rows(program.state(), 1);
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(async {
-        let readers = Readers::start(&Directory::within(program.state())).expect("threads");
+        let readers = Readers::start(&Directory::within(program.state()), None).expect("threads");
         let found = readers.ask(|reading: &Reading| count(reading)).await.expect("few wait");
         assert_eq!(found, 1);
 
@@ -115,7 +115,7 @@ fn a_question_is_given_up_after_its_time_limit_and_the_next_is_answered() {
     let (hurried, patient) = (Duration::ZERO, Duration::from_secs(600));
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     runtime.block_on(async {
-        let readers = Readers::with_limit(&directory, hurried).expect("threads");
+        let readers = Readers::with_limit(&directory, None, hurried).expect("threads");
         for question in THOROUGH {
             let answer = readers.ask(question).await.expect("few wait");
             assert!(matches!(answer, Err(StoreError::Interrupted)), "{answer:?}");

@@ -24,9 +24,10 @@ use crate::history::day::Day;
 use crate::history::id::RowId;
 use crate::history::names::{NameId, Names};
 use crate::history::query::Exchange;
-use crate::history::row::Entry;
 use crate::history::store::directory::Directory;
 use crate::history::store::error::StoreError;
+use crate::history::store::postgres::connect::Server;
+use crate::history::store::postgres::read::RemoteReading;
 
 /// Answers questions, one after the other. Several may read beside each other, and beside writers.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub struct Reading {
     directory: Directory,
     names: Arc<Names>,
     limit: Duration,
+    /// Answers what is asked of exchanges and sums, where it is configured.
+    remote: Option<RemoteReading>,
 }
 
 /// The file of a day while a question is answered.
@@ -48,7 +51,14 @@ impl Reading {
     /// Of this directory; nothing is opened yet. A question that takes longer than `limit` is given up.
     #[must_use]
     pub fn new(directory: Directory, limit: Duration) -> Self {
-        Self { directory, names: Arc::default(), limit }
+        Self { directory, names: Arc::default(), limit, remote: None }
+    }
+
+    /// Asks PostgreSQL of exchanges and sums: those of all replicas. What only this machine's files have is read there.
+    #[must_use]
+    pub fn with_server(self, server: Server) -> Self {
+        let remote = RemoteReading::new(server, self.limit, self.names.clone());
+        Self { remote: Some(remote), ..self }
     }
 
     /// An exchange by its id; `None` where it is not kept.
@@ -56,6 +66,9 @@ impl Reading {
     /// # Errors
     /// When a file cannot be read, or in time.
     pub fn exchange(&self, id: RowId) -> Result<Option<Exchange>, StoreError> {
+        if let Some(remote) = &self.remote {
+            return remote.exchange(id);
+        }
         let deadline = self.deadline();
         let Some(day) = self.day(Day::of(id.millis()), deadline)? else { return Ok(None) };
         let found = day.select(&self.names, "WHERE id = ?1", &[rows::integer(id.0)])?;
@@ -67,6 +80,9 @@ impl Reading {
     /// # Errors
     /// When a file cannot be read, or in time.
     pub fn trace(&self, trace: TraceId) -> Result<Vec<Exchange>, StoreError> {
+        if let Some(remote) = &self.remote {
+            return remote.trace(trace);
+        }
         let deadline = self.deadline();
         let mut found = Vec::new();
         for day in self.directory.days().into_iter().rev() {
@@ -133,7 +149,7 @@ impl OpenDay {
             let mut found = statement.query(rusqlite::params_from_iter(values))?;
             let mut exchanges = Vec::new();
             while let Some(row) = found.next()? {
-                exchanges.extend(rows::read(row, &self.names)?.map(|entry| named(entry, names)));
+                exchanges.extend(rows::read(row, &self.names)?.map(|entry| rows::named(entry, names)));
             }
             Ok(exchanges)
         };
@@ -144,18 +160,5 @@ impl OpenDay {
     fn number(&self, names: &Names, kind: crate::history::names::NameKind, name: &str) -> Option<i64> {
         let id = names.intern(kind, name);
         self.names.iter().find(|(_, known)| **known == id).map(|(number, _)| *number)
-    }
-}
-
-fn named(Entry { id, weight, row }: Entry, names: &Names) -> Exchange {
-    Exchange {
-        id,
-        weight,
-        backend: names.name(row.backend),
-        model: names.name(row.model),
-        tenant: names.name(row.tenant),
-        client: names.name(row.client),
-        endpoint: names.name(row.endpoint),
-        row,
     }
 }

@@ -7,7 +7,7 @@ use super::main_file::{MainFile, Merge};
 use super::schema::FileKind;
 use super::{names, open, rows};
 use crate::history::day::Day;
-use crate::history::id::{ProcessNumber, RowId};
+use crate::history::id::{MAX_PROCESSES, ProcessNumber, RowId};
 use crate::history::names::{NameId, Names};
 use crate::history::rollup::Rollups;
 use crate::history::store::directory::Directory;
@@ -52,4 +52,17 @@ pub(super) fn fold(
         }
     }
     Ok(count)
+}
+
+/// The processes that write, with the last row of each that is in the sums.
+pub(super) fn accounts(connection: &Connection) -> rusqlite::Result<Vec<(ProcessNumber, RowId)>> {
+    let mut select = connection.prepare("SELECT key, value FROM meta WHERE key LIKE 'folded/%'")?;
+    let found = select.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
+    let number = |key: &str| key.strip_prefix("folded/")?.parse().ok().filter(|number| *number < MAX_PROCESSES);
+    let mut accounts = Vec::new();
+    for account in found {
+        let (key, last) = account?;
+        accounts.extend(number(&key).map(|number| (ProcessNumber(number), RowId(last))));
+    }
+    Ok(accounts)
 }

@@ -8,7 +8,8 @@ use crate::exchange::trace::{ParentSpan, TraceId};
 use crate::history::codes::Coded;
 use crate::history::conversation::{ConversationId, RowConversation, Salt};
 use crate::history::id::RowId;
-use crate::history::names::NameId;
+use crate::history::names::{NameId, Names};
+use crate::history::query::Exchange;
 use crate::history::row::{Entry, Flags, Row};
 use crate::history::units::{Count, Span};
 
@@ -220,4 +221,18 @@ pub(super) fn read(row: &SqlRow<'_>, names: &HashMap<i64, NameId>) -> rusqlite::
 /// A value for a statement that is composed.
 pub(super) fn integer(value: i64) -> Value {
     Value::Integer(value)
+}
+
+/// With its names.
+pub(super) fn named(Entry { id, weight, row }: Entry, names: &Names) -> Exchange {
+    Exchange {
+        id,
+        weight,
+        backend: names.name(row.backend),
+        model: names.name(row.model),
+        tenant: names.name(row.tenant),
+        client: names.name(row.client),
+        endpoint: names.name(row.endpoint),
+        row,
+    }
 }

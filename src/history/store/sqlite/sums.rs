@@ -35,9 +35,10 @@ pub(super) fn merge(connection: &Connection, key: &Key, names: KeyNames, sums: &
 type SqlKey = (i64, i64, i64, i64, i64, u8);
 
 fn write(connection: &Connection, key: SqlKey, sums: &Sums) -> rusqlite::Result<()> {
+    let places = vec!["?"; 6 + COLUMNS.split(',').count()].join(", ");
     let insert = format!(
-        "INSERT OR REPLACE INTO rollups (step, at, backend, model, tenant, operation, {COLUMNS}) VALUES \
-         (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        "INSERT OR REPLACE INTO rollups (step, at, backend, model, tenant, operation, {COLUMNS}, changed) \
+         VALUES ({places}, (SELECT coalesce(max(changed), 0) + 1 FROM rollups))"
     );
     let mut statement = connection.prepare(&insert)?;
     let mut at = 0;

@@ -15,6 +15,9 @@ impl Reading {
     /// # Errors
     /// When a file cannot be read, or in time.
     pub fn page(&self, query: &PageQuery) -> Result<Page, StoreError> {
+        if let Some(remote) = &self.remote {
+            return remote.page(query);
+        }
         let deadline = self.deadline();
         let limit = query.limit.min(MAX_PAGE);
         let (mut skip, mut exchanges) = (query.offset, Vec::new());

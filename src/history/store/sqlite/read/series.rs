@@ -11,6 +11,9 @@ impl Reading {
     /// # Errors
     /// When a file cannot be read, or in time.
     pub fn series(&self, query: &SeriesQuery) -> Result<Option<Series>, StoreError> {
+        if let Some(remote) = &self.remote {
+            return remote.series(query);
+        }
         let Some(mut series) = Series::empty(query.range, query.interval) else { return Ok(None) };
         let Some(snapshot) = self.snapshot(self.deadline())? else { return Ok(Some(series)) };
         let (step, range) = (query.interval.step(), Range { from: series.from * 1000, to: series.to() * 1000 });

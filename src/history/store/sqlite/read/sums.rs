@@ -7,7 +7,7 @@ use rusqlite::types::Value;
 use super::{Reading, limited};
 use crate::history::codes::Coded;
 use crate::history::day::Day;
-use crate::history::id::{MAX_PROCESSES, ProcessNumber, RowId};
+use crate::history::id::RowId;
 use crate::history::names::NameKind;
 use crate::history::query::{Filter, Range};
 use crate::history::rollup::{Dimensions, Key, Rollups, Step, Sums};
@@ -31,7 +31,7 @@ impl Reading {
         limited(&connection, deadline).map_err(failed)?;
         // Within one transaction, so that sums and accounts are those of one instant.
         connection.execute_batch("BEGIN").map_err(failed)?;
-        let accounts = accounts(&connection).map_err(failed)?;
+        let accounts = recover::accounts(&connection).map_err(failed)?;
         let mut unmerged = Rollups::default();
         let oldest = accounts.iter().map(|(_, last)| Day::of(last.millis())).min();
         for day in self.directory.days().into_iter().filter(|day| oldest.is_some_and(|oldest| *day >= oldest)) {
@@ -43,19 +43,6 @@ impl Reading {
         }
         Ok(Some(Snapshot { connection, unmerged: unmerged.intervals(), path }))
     }
-}
-
-/// The processes that write, with the last row of each that is in the sums.
-fn accounts(connection: &Connection) -> rusqlite::Result<Vec<(ProcessNumber, RowId)>> {
-    let mut select = connection.prepare("SELECT key, value FROM meta WHERE key LIKE 'folded/%'")?;
-    let found = select.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)))?;
-    let number = |key: &str| key.strip_prefix("folded/")?.parse().ok().filter(|number| *number < MAX_PROCESSES);
-    let mut accounts = Vec::new();
-    for account in found {
-        let (key, last) = account?;
-        accounts.extend(number(&key).map(|number| (ProcessNumber(number), RowId(last))));
-    }
-    Ok(accounts)
 }
 
 impl Snapshot {

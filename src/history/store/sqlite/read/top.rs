@@ -22,6 +22,9 @@ impl Reading {
     /// # Errors
     /// When a file cannot be read, or in time.
     pub fn top(&self, query: &TopQuery) -> Result<Vec<Exchange>, StoreError> {
+        if let Some(remote) = &self.remote {
+            return remote.top(query);
+        }
         let (deadline, limit) = (self.deadline(), query.limit.min(MAX_PAGE));
         let Range { from, to } = query.range;
         // Whole hours by their lists; but the last, which its writer may not have added yet, by its rows.

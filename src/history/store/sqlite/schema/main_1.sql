@@ -51,8 +51,11 @@ CREATE TABLE rollups (
   tps BLOB,
   queue BLOB,
   load BLOB,                         -- …
+  changed INTEGER NOT NULL,          -- the number of its last change: they ascend
   PRIMARY KEY (step, at, backend, model, tenant, operation)
 ) STRICT, WITHOUT ROWID;
+
+CREATE UNIQUE INDEX rollups_changed ON rollups (changed);
 
 -- The intervals in which the program ran: in these, no exchange means none.
 CREATE TABLE ran (

@@ -1,0 +1,231 @@
+//! The thread that copies the files to PostgreSQL.
+//!
+//! Promises: nothing waits for it. It reads the files as any reader does, from where PostgreSQL says that the copy is: an
+//! outage of any length loses nothing that the files still have, and a row that is copied twice is there once. Of several
+//! processes in one directory one copies. Everything written appears within some seconds.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::id::RowId;
+use super::rollup::Step;
+use super::settings::Retention;
+use super::state::{Copying, HistoryState};
+use super::store::directory::Directory;
+use super::store::error::StoreError;
+use super::store::postgres::connect::Server;
+use super::store::postgres::replica::Replica;
+use super::store::sqlite::tail::Tail;
+
+/// What a copy is made of, and where.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The files.
+    pub directory: Directory,
+    /// Where they are copied to.
+    pub server: Server,
+    /// This machine's name, for people.
+    pub node: Arc<str>,
+    /// How long things are kept there.
+    pub retention: Retention,
+    /// Between two looks at the files.
+    pub pace: Duration,
+}
+
+/// The usual pace.
+pub const PACE: Duration = Duration::from_secs(1);
+
+/// Rows of one transaction.
+const MAX_ROWS: usize = 5_000;
+
+/// Sums of one transaction.
+const MAX_SUMS: usize = 1_000;
+
+/// The longest wait between two attempts to connect, in paces; it doubles with each.
+const MAX_WAIT: u32 = 30;
+
+/// Between two looks at everything: for rows of a process that died, and for what is too old.
+const THOROUGH: Duration = Duration::from_secs(3600);
+
+/// Keeps the thread. Dropping it ends it, after what it is doing.
+#[derive(Debug)]
+pub struct ReplicaThread {
+    closed: Arc<AtomicBool>,
+    thread: Thread,
+}
+
+impl Drop for ReplicaThread {
+    fn drop(&mut self) {
+        self.closed.store(true, Ordering::Release);
+        self.thread.unpark();
+    }
+}
+
+struct Copier {
+    settings: Settings,
+    tail: Tail,
+    state: Arc<HistoryState>,
+    closed: Arc<AtomicBool>,
+    replica: Option<(i32, Replica)>,
+    /// The accounts as of the last look.
+    accounts: BTreeMap<u8, RowId>,
+    thorough: Option<Instant>,
+    wait: u32,
+}
+
+/// Starts the thread.
+///
+/// # Errors
+/// When the system gives none.
+pub fn start(settings: Settings, state: Arc<HistoryState>) -> io::Result<ReplicaThread> {
+    let closed = Arc::<AtomicBool>::default();
+    state.set_copying(Copying::Connecting);
+    state.copied(now());
+    let mut copier = Copier {
+        tail: Tail(settings.directory.clone()),
+        settings,
+        state,
+        closed: closed.clone(),
+        replica: None,
+        accounts: BTreeMap::new(),
+        thorough: None,
+        wait: 1,
+    };
+    let thread = thread::Builder::new().name("history-copy".into()).spawn(move || {
+        super::writer::step_back();
+        while !copier.closed.load(Ordering::Acquire) {
+            let wait = copier.turn();
+            thread::park_timeout(wait);
+        }
+    })?;
+    Ok(ReplicaThread { closed, thread: thread.thread().clone() })
+}
+
+impl Copier {
+    /// Copies what there is. Returns how long to wait.
+    fn turn(&mut self) -> Duration {
+        match self.copy() {
+            Ok(copying) => {
+                self.wait = 1;
+                if self.state.set_copying(copying.clone()) && copying == Copying::Following {
+                    tracing::info!(server = %self.settings.server.target, "the history is being copied");
+                }
+                self.settings.pace
+            }
+            Err(error) => {
+                self.replica = None;
+                let failing = Copying::Failing(error.to_string().into());
+                if self.state.set_copying(failing) {
+                    tracing::warn!(%error, "the history cannot be copied for now; it is kept here and copied later");
+                }
+                let wait = self.settings.pace * self.wait;
+                self.wait = (self.wait * 2).min(MAX_WAIT);
+                wait
+            }
+        }
+    }
+
+    fn copy(&mut self) -> Result<Copying, StoreError> {
+        let Some(id) = self.tail.replica(fresh)? else { return Ok(Copying::Connecting) };
+        if self.replica.as_ref().is_none_or(|(known, _)| *known != id) {
+            let connected = Replica::connect(&self.settings.server, id, &self.settings.node)?;
+            let Some(connected) = connected else { return Ok(Copying::Elsewhere) };
+            self.replica = Some((id, connected));
+            self.thorough = None;
+        }
+        let began = now();
+        let is_thorough = self.thorough.is_none_or(|due| due <= Instant::now());
+        if is_thorough {
+            let retention = self.settings.retention.clone();
+            self.replica().maintain(&retention, began)?;
+        }
+        let is_whole = self.copy_rows(is_thorough)? & self.copy_sums()?;
+        self.copy_ran()?;
+        if is_thorough && is_whole {
+            self.thorough = Some(Instant::now() + THOROUGH);
+        }
+        if is_whole {
+            self.state.copied(began);
+        }
+        Ok(Copying::Following)
+    }
+
+    fn replica(&mut self) -> &mut Replica {
+        &mut self.replica.as_mut().expect("connected before").1
+    }
+
+    /// Copies the rows of every process that has written. Returns whether that are all.
+    fn copy_rows(&mut self, is_thorough: bool) -> Result<bool, StoreError> {
+        // Before the rows: an account that changes later shows at the next look.
+        let accounts = self.tail.accounts()?;
+        let newest = if is_thorough { self.tail.newest()? } else { BTreeMap::new() };
+        for process in 0..super::id::MAX_PROCESSES {
+            let has_written = accounts.get(&process) != self.accounts.get(&process);
+            let is_behind = newest.get(&process).is_some_and(|last| *last > self.replica().cursor(process));
+            if (has_written || is_behind) && !self.copy_process(process)? {
+                return Ok(false);
+            }
+        }
+        self.accounts = accounts;
+        Ok(true)
+    }
+
+    /// Returns whether all rows are copied: false where this ends.
+    fn copy_process(&mut self, process: u8) -> Result<bool, StoreError> {
+        let mut after = self.replica().cursor(process);
+        while let Some(rows) = self.tail.rows(process, after, MAX_ROWS)? {
+            after = rows.last;
+            let count = rows.rows.len();
+            self.replica().copy_rows(process, rows)?;
+            self.state.copied_rows(count as u64);
+            if self.closed.load(Ordering::Acquire) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Returns whether all sums are copied: false where this ends.
+    fn copy_sums(&mut self) -> Result<bool, StoreError> {
+        let mut after = self.replica().sums_cursor();
+        while let Some(sums) = self.tail.sums(after, MAX_SUMS)? {
+            after = sums.last;
+            self.replica().copy_sums(sums)?;
+            if self.closed.load(Ordering::Acquire) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn copy_ran(&mut self) -> Result<(), StoreError> {
+        for step in Step::ALL {
+            let last = self.replica().last_ran(step)?;
+            // Once more what may have been noted late by another process.
+            let ran = self.tail.ran(step, last - 2 * step.seconds())?;
+            if ran.iter().any(|at| *at > last) {
+                self.replica().note_ran(step, &ran)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Milliseconds since the epoch.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// A number that no other replica has: of 2³¹ at random.
+fn fresh() -> i32 {
+    use ring::rand::SecureRandom;
+    let mut bytes = [0; 4];
+    ring::rand::SystemRandom::new().fill(&mut bytes).expect("the system gives random numbers");
+    // Not 0, which is the lock of the tables.
+    (i32::from_le_bytes(bytes) & i32::MAX) | 1
+}

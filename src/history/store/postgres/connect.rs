@@ -1,0 +1,142 @@
+//! Connections.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use postgres::config::SslMode;
+use postgres::{Client, Config};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::history::settings::Target;
+use crate::history::state::Pause;
+use crate::history::store::error::StoreError;
+
+/// What is asked of the server's certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verification {
+    /// Nothing.
+    None,
+    /// That it is for the server's name, from an authority in this file, else from one that the system trusts.
+    Full(Option<PathBuf>),
+}
+
+/// Makes the configuration of TLS.
+pub type MakeTls = Arc<dyn Fn(&Verification) -> Result<rustls::ClientConfig, String> + Send + Sync>;
+
+/// A PostgreSQL server, and how it is reached.
+#[derive(Clone)]
+pub struct Server {
+    /// Where it is.
+    pub target: Target,
+    /// For connections that are encrypted.
+    pub tls: MakeTls,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Server({})", self.target)
+    }
+}
+
+/// How long the server may take to accept a connection, and then to acknowledge what was sent.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+impl Server {
+    /// Connects. A statement that takes longer than `limit` is given up by the server.
+    pub(super) fn connect(&self, limit: Duration) -> Result<Client, StoreError> {
+        let unreachable = |text: String| StoreError::Paused(Pause::Failing, format!("{}: {text}", self.target));
+        let url = self.target.url().map_err(unreachable)?;
+        let (mut config, verification) = parse(&url).map_err(unreachable)?;
+        config.connect_timeout(PATIENCE).tcp_user_timeout(PATIENCE).keepalives_idle(PATIENCE);
+        config.application_name("inferometer");
+        let tls = MakeRustlsConnect::new((self.tls)(&verification).map_err(unreachable)?);
+        let mut client = config.connect(tls).map_err(|error| self.failed(&error))?;
+        let session = format!(
+            "SET statement_timeout = {}; SET TIME ZONE 'UTC'; SET search_path TO {}",
+            limit.as_millis(),
+            super::schema::SCHEMA
+        );
+        client.batch_execute(&session).map_err(|error| self.failed(&error))?;
+        Ok(client)
+    }
+
+    /// What the server, or the way to it, says.
+    pub(super) fn failed(&self, error: &postgres::Error) -> StoreError {
+        let code = error.code();
+        if code == Some(&postgres::error::SqlState::QUERY_CANCELED) {
+            return StoreError::Interrupted;
+        }
+        let full = code.is_some_and(|code| *code == postgres::error::SqlState::DISK_FULL);
+        // The server's own words; never its details, which may quote values.
+        let text = match error.as_db_error() {
+            Some(said) => said.message().to_owned(),
+            None => causes(error),
+        };
+        StoreError::Paused(if full { Pause::Full } else { Pause::Failing }, format!("{}: {text}", self.target))
+    }
+}
+
+/// An error with what caused it.
+fn causes(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(cause) if !error.to_string().contains(&cause.to_string()) => format!("{error}: {}", causes(cause)),
+        _ => error.to_string(),
+    }
+}
+
+/// Parses a URL. The library does not know the modes that look at the certificate.
+fn parse(url: &str) -> Result<(Config, Verification), String> {
+    let (place, parameters) = url.split_once('?').unwrap_or((url, ""));
+    let (mut mode, mut roots, mut rest) = (SslMode::Prefer, None, Vec::new());
+    let mut is_verified = false;
+    for parameter in parameters.split('&').filter(|it| !it.is_empty()) {
+        match parameter.split_once('=') {
+            Some(("sslmode", "disable")) => mode = SslMode::Disable,
+            Some(("sslmode", "allow" | "prefer")) => mode = SslMode::Prefer,
+            Some(("sslmode", "require")) => mode = SslMode::Require,
+            Some(("sslmode", "verify-ca" | "verify-full")) => (mode, is_verified) = (SslMode::Require, true),
+            Some(("sslmode", other)) => return Err(format!("sslmode={other} is unknown")),
+            Some(("sslrootcert", path)) => roots = Some(Path::new(path).to_owned()),
+            _ => rest.push(parameter),
+        }
+    }
+    let query = if rest.is_empty() { String::new() } else { format!("?{}", rest.join("&")) };
+    // The library's own words may quote what it could not read.
+    let mut config = Config::from_str(&format!("{place}{query}")).map_err(|_| "it is no valid URL".to_owned())?;
+    config.ssl_mode(mode);
+    // With authorities, encryption alone would be less than was asked for (libpq's `require` does the same).
+    let verification = if is_verified || (mode == SslMode::Require && roots.is_some()) {
+        Verification::Full(roots)
+    } else {
+        Verification::None
+    };
+    Ok((config, verification))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mode_of_tls_is_honoured() {
+        let modes = |parameters: &str| {
+            let (config, verification) = parse(&format!("postgres://u:p@h/db{parameters}")).expect("valid");
+            (config.get_ssl_mode(), verification)
+        };
+        assert_eq!(modes(""), (SslMode::Prefer, Verification::None));
+        assert_eq!(modes("?sslmode=disable"), (SslMode::Disable, Verification::None));
+        assert_eq!(modes("?sslmode=require"), (SslMode::Require, Verification::None));
+        assert_eq!(modes("?sslmode=verify-full"), (SslMode::Require, Verification::Full(None)));
+        let file = Verification::Full(Some("/ca.pem".into()));
+        for mode in ["verify-ca", "verify-full", "require"] {
+            let parameters = format!("?sslmode={mode}&sslrootcert=/ca.pem&connect_timeout=3");
+            assert_eq!(modes(&parameters), (SslMode::Require, file.clone()), "{mode}");
+        }
+        for bad in ["postgres://h/db?sslmode=maybe", "postgres://u:sec ret@h:port/db"] {
+            let error = parse(bad).expect_err("refused");
+            assert!(!error.contains("sec"), "{error}");
+        }
+    }
+}

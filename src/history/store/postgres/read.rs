@@ -1,0 +1,156 @@
+//! Questions to the database, in which all replicas are. It is some seconds behind the files.
+
+mod page;
+mod sums;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use postgres::types::ToSql;
+use postgres::{Client, Row};
+use rusqlite::Connection;
+use rusqlite::types::Value;
+
+use super::columns::as_row;
+use super::connect::Server;
+use super::value::Cell;
+use crate::exchange::trace::TraceId;
+use crate::history::id::RowId;
+use crate::history::names::{NameId, NameKind, Names};
+use crate::history::query::Exchange;
+use crate::history::store::error::StoreError;
+use crate::history::store::sqlite::tail::{exchange_columns, read_exchange};
+
+/// Answers questions, one after the other, over one connection.
+#[derive(Debug)]
+pub(in crate::history) struct RemoteReading {
+    server: Server,
+    limit: Duration,
+    names: Arc<Names>,
+    open: Mutex<Option<Open>>,
+}
+
+/// A connection.
+struct Open {
+    client: Client,
+    /// The numbers of names in this process, by those in the database.
+    names: HashMap<i64, NameId>,
+    /// The highest of these.
+    known: i32,
+    /// Reads values as a file's.
+    scratch: Connection,
+}
+
+impl std::fmt::Debug for Open {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(out, "Open({} names)", self.names.len())
+    }
+}
+
+/// Why a question was not answered: the database, or a value that cannot be read.
+enum Refusal {
+    Server(postgres::Error),
+    Value(rusqlite::Error),
+}
+
+impl From<postgres::Error> for Refusal {
+    fn from(error: postgres::Error) -> Self {
+        Self::Server(error)
+    }
+}
+
+impl From<rusqlite::Error> for Refusal {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Value(error)
+    }
+}
+
+/// Values of a statement.
+type Parameters = Vec<Box<dyn ToSql + Sync>>;
+
+impl RemoteReading {
+    /// Nothing is connected yet. The server gives a statement up after `limit`.
+    pub(in crate::history) fn new(server: Server, limit: Duration, names: Arc<Names>) -> Self {
+        Self { server, limit, names, open: Mutex::new(None) }
+    }
+
+    /// An exchange by its id: of the first replica that has it.
+    pub(in crate::history) fn exchange(&self, id: RowId) -> Result<Option<Exchange>, StoreError> {
+        let at = super::value::timestamp(id.millis());
+        let found = self.ask(|open| open.exchanges(&self.names, "at = $1 AND id = $2 LIMIT 1", &[&at, &id.0]))?;
+        Ok(found.into_iter().next())
+    }
+
+    /// The exchanges of a trace, the newest first, at most a hundred.
+    pub(in crate::history) fn trace(&self, trace: TraceId) -> Result<Vec<Exchange>, StoreError> {
+        let bytes: &[u8] = &trace.bytes();
+        self.ask(|open| open.exchanges(&self.names, "trace = $1 ORDER BY at DESC, id DESC LIMIT 100", &[&bytes]))
+    }
+
+    /// Asks over the connection, which is made where there is none, and again where it was lost.
+    fn ask<T>(&self, mut question: impl FnMut(&mut Open) -> Result<T, Refusal>) -> Result<T, StoreError> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let was_open = open.as_ref().is_some_and(|open| !open.client.is_closed());
+        loop {
+            if open.as_ref().is_none_or(|open| open.client.is_closed()) {
+                *open = Some(Open::connect(&self.server, self.limit)?);
+            }
+            let connected = open.as_mut().expect("connected above");
+            match question(connected) {
+                Ok(answer) => return Ok(answer),
+                Err(Refusal::Value(error)) => return Err(StoreError::of(&error, "postgres".as_ref())),
+                // One that was lost before this question.
+                Err(Refusal::Server(error)) if error.is_closed() && was_open => *open = None,
+                Err(Refusal::Server(error)) => return Err(self.server.failed(&error)),
+            }
+        }
+    }
+}
+
+impl Open {
+    fn connect(server: &Server, limit: Duration) -> Result<Self, StoreError> {
+        let scratch = Connection::open_in_memory().map_err(|error| StoreError::of(&error, "memory".as_ref()))?;
+        Ok(Self { client: server.connect(limit)?, names: HashMap::new(), known: 0, scratch })
+    }
+
+    /// The exchanges that a condition selects.
+    fn exchanges(
+        &mut self,
+        names: &Names,
+        condition: &str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Exchange>, Refusal> {
+        let columns = exchange_columns().collect::<Vec<_>>().join(", ");
+        let found = self.client.query(&format!("SELECT {columns} FROM exchanges WHERE {condition}"), values)?;
+        self.learn(names)?;
+        let mut exchanges = Vec::with_capacity(found.len());
+        for row in &found {
+            let read = as_row(&self.scratch, of_row(row)?, |row| read_exchange(row, &self.names, names))?;
+            exchanges.extend(read);
+        }
+        Ok(exchanges)
+    }
+
+    /// Learns the names that were added.
+    fn learn(&mut self, names: &Names) -> Result<(), Refusal> {
+        for row in self.client.query("SELECT id, kind, name FROM names WHERE id > $1 ORDER BY id", &[&self.known])? {
+            let (number, kind, name): (i32, &str, &str) = (row.get(0), row.get(1), row.get(2));
+            if let Some(kind) = NameKind::ALL.into_iter().find(|known| known.as_str() == kind) {
+                self.names.insert(number.into(), names.intern(kind, name));
+            }
+            self.known = number;
+        }
+        Ok(())
+    }
+}
+
+/// The values of a row.
+fn of_row(row: &Row) -> Result<Vec<Value>, postgres::Error> {
+    (0..row.len()).map(|at| row.try_get::<_, Cell>(at).map(|cell| cell.0)).collect()
+}
+
+/// Values as a statement takes them.
+fn borrowed(values: &Parameters) -> Vec<&(dyn ToSql + Sync)> {
+    values.iter().map(|value| &**value).collect()
+}

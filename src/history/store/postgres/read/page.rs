@@ -1,0 +1,106 @@
+//! Exchanges by time and by what is true of them: the newest, and the first by a measure.
+
+use super::{Open, Parameters, Refusal, RemoteReading, borrowed};
+use crate::history::codes::Coded;
+use crate::history::day::Day;
+use crate::history::names::NameKind;
+use crate::history::query::cover::{Part, cover};
+use crate::history::query::{Exchange, Filter, MAX_PAGE, NoTotal, Page, PageQuery, Range, TopQuery};
+use crate::history::store::error::StoreError;
+use crate::history::store::postgres::value::timestamp;
+use crate::history::tops::TopBy;
+
+impl RemoteReading {
+    /// Exchanges, the newest first.
+    pub(in crate::history) fn page(&self, query: &PageQuery) -> Result<Page, StoreError> {
+        let limit = query.limit.min(MAX_PAGE);
+        let (condition, values) = condition(query.range, &query.filter);
+        // One more than asked for tells whether there are more.
+        let order =
+            format!("{condition} ORDER BY at DESC, id DESC, replica LIMIT {} OFFSET {}", limit + 1, query.offset);
+        let (mut exchanges, total) = self.ask(|open| {
+            let exchanges = open.exchanges(&self.names, &order, &borrowed(&values))?;
+            Ok((exchanges, open.total(query.range, &query.filter)?))
+        })?;
+        let has_more = exchanges.len() > limit;
+        exchanges.truncate(limit);
+        Ok(Page { exchanges, total, has_more })
+    }
+
+    /// The first exchanges by what is asked for, the first of all first.
+    pub(in crate::history) fn top(&self, query: &TopQuery) -> Result<Vec<Exchange>, StoreError> {
+        let value = match query.by {
+            TopBy::Duration => "duration_us",
+            TopBy::Tokens => "coalesce(prompt_tokens + generated_tokens, prompt_tokens, generated_tokens)",
+            TopBy::Cost => "cost_nano",
+        };
+        let (condition, values) = condition(query.range, &query.filter);
+        let limit = query.limit.min(MAX_PAGE);
+        let order = format!("{condition} AND {value} IS NOT NULL ORDER BY {value} DESC, id DESC LIMIT {limit}");
+        self.ask(|open| open.exchanges(&self.names, &order, &borrowed(&values)))
+    }
+}
+
+impl Open {
+    /// How many exchanges a range has, of those whose days are kept.
+    fn total(&mut self, range: Range, filter: &Filter) -> Result<Result<u64, NoTotal>, Refusal> {
+        if !filter.is_summed() || (filter.client.is_some() && self.has_tenants()?) {
+            return Ok(Err(NoTotal::NotSummed));
+        }
+        // Whole days are removed.
+        let kept = self.first("SELECT min(at) FROM exchanges")?.map_or(range.to, |millis| Day::of(millis).begin());
+        let range = Range { from: range.from.max(kept), to: range.to.max(kept) };
+        let minutes_from = self.first("SELECT min(at) FROM ran WHERE step = 60")?.unwrap_or(i64::MAX);
+        let mut total = 0;
+        for part in cover(range, minutes_from) {
+            total += match part {
+                Part::Sums(step, range) => self.summed(step, range, filter)?,
+                Part::Rows(range) => {
+                    let (condition, values) = condition(range, filter);
+                    let sum = format!("SELECT coalesce(sum(weight), 0)::bigint FROM exchanges WHERE {condition}");
+                    self.client.query_one(&sum, &borrowed(&values))?.get(0)
+                }
+            };
+        }
+        Ok(Ok(u64::try_from(total).unwrap_or(0)))
+    }
+
+    fn has_tenants(&mut self) -> Result<bool, Refusal> {
+        let select = "SELECT EXISTS (SELECT 1 FROM names WHERE kind = $1)";
+        Ok(self.client.query_one(select, &[&NameKind::Tenant.as_str()])?.get(0))
+    }
+
+    /// A time, in milliseconds since the epoch.
+    fn first(&mut self, select: &str) -> Result<Option<i64>, Refusal> {
+        let select = format!("SELECT floor(extract(epoch FROM ({select})) * 1000)::bigint");
+        Ok(self.client.query_one(&select, &[])?.get(0))
+    }
+}
+
+/// The condition that selects what is asked for, with its values.
+fn condition(range: Range, filter: &Filter) -> (String, Parameters) {
+    let mut values: Parameters = vec![Box::new(timestamp(range.from)), Box::new(timestamp(range.to))];
+    let mut terms = vec!["at >= $1 AND at < $2".to_owned()];
+    let by_name = [
+        ("backend", NameKind::Backend, &filter.backend),
+        ("model", NameKind::Model, &filter.model),
+        ("tenant", NameKind::Tenant, &filter.tenant),
+        ("client", NameKind::Client, &filter.client),
+        ("endpoint", NameKind::Endpoint, &filter.endpoint),
+    ];
+    for (column, kind, name) in by_name {
+        let Some(name) = name else { continue };
+        values.push(Box::new(name.to_string()));
+        let (kind, number) = (kind.as_str(), values.len());
+        terms.push(format!("{column} = (SELECT id FROM names WHERE kind = '{kind}' AND name = ${number})"));
+    }
+    if let Some(conversation) = filter.conversation {
+        values.push(Box::new(conversation.0.to_vec()));
+        terms.push(format!("conversation = ${}", values.len()));
+    }
+    terms.extend(filter.outcome.map(|outcome| format!("outcome = {}", outcome.code())));
+    terms.extend(filter.operation.map(|operation| format!("operation = {}", operation.code())));
+    terms.extend(filter.failed.then(|| "outcome <> 0".to_owned()));
+    terms.extend(filter.min_duration_us.map(|least| format!("duration_us >= {least}")));
+    (terms.join(" AND "), values)
+}

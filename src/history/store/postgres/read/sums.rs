@@ -1,0 +1,79 @@
+//! Sums over time.
+
+use super::{Open, Parameters, Refusal, RemoteReading, borrowed, of_row};
+use crate::exchange::outcome::Outcome;
+use crate::history::codes::Coded;
+use crate::history::query::series::{Series, SeriesQuery};
+use crate::history::query::{Filter, Range};
+use crate::history::rollup::Step;
+use crate::history::store::error::StoreError;
+use crate::history::store::postgres::columns::as_row;
+use crate::history::store::postgres::value::{seconds_of, timestamp};
+use crate::history::store::sqlite::tail::{read_sums, sums_columns};
+
+impl RemoteReading {
+    /// The sums of each interval of a range. `None` where there would be too many intervals.
+    pub(in crate::history) fn series(&self, query: &SeriesQuery) -> Result<Option<Series>, StoreError> {
+        let Some(empty) = Series::empty(query.range, query.interval) else { return Ok(None) };
+        let (step, range) = (query.interval.step(), Range { from: empty.from * 1000, to: empty.to() * 1000 });
+        self.ask(|open| {
+            let mut series = empty.clone();
+            open.fill(&mut series, (step, range), &query.filter)?;
+            Ok(Some(series))
+        })
+    }
+}
+
+impl Open {
+    fn fill(&mut self, series: &mut Series, (step, range): (Step, Range), filter: &Filter) -> Result<(), Refusal> {
+        let ran = "SELECT DISTINCT extract(epoch FROM at)::bigint FROM ran WHERE step = $1 AND at >= $2 AND at < $3";
+        for row in self.client.query(ran, &borrowed(&bounds(step, range)))? {
+            if let Some(point) = series.point(row.get(0)) {
+                point.get_or_insert_default();
+            }
+        }
+        let (condition, values) = condition(step, range, filter);
+        let columns = sums_columns().collect::<Vec<_>>().join(", ");
+        let select = format!("SELECT extract(epoch FROM at)::bigint, {columns} FROM rollups WHERE {condition}");
+        for row in self.client.query(&select, &borrowed(&values))? {
+            let sums = as_row(&self.scratch, of_row(&row)?, |row| read_sums(row, 1))?;
+            if let Some(point) = series.point(row.get(0)) {
+                point.get_or_insert_default().merge(&sums);
+            }
+        }
+        Ok(())
+    }
+
+    /// How many exchanges of the intervals of a range ended as asked for.
+    pub(super) fn summed(&mut self, step: Step, range: Range, filter: &Filter) -> Result<i64, Refusal> {
+        let wanted = |outcome: &&Outcome| {
+            filter.outcome.is_none_or(|wanted| wanted == **outcome)
+                && !(filter.failed && **outcome == Outcome::Completed)
+        };
+        let counted: Vec<_> = Outcome::ALL.iter().filter(wanted).map(|outcome| outcome.as_str()).collect();
+        if counted.is_empty() {
+            return Ok(0);
+        }
+        let (condition, values) = condition(step, range, filter);
+        let sum = format!("SELECT coalesce(sum({}), 0)::bigint FROM rollups WHERE {condition}", counted.join(" + "));
+        Ok(self.client.query_one(&sum, &borrowed(&values))?.get(0))
+    }
+}
+
+fn bounds(step: Step, range: Range) -> Parameters {
+    vec![Box::new(seconds_of(step)), Box::new(timestamp(range.from)), Box::new(timestamp(range.to))]
+}
+
+/// The condition that selects sums, with its values. Of the filter, what the sums are divided by counts.
+fn condition(step: Step, range: Range, filter: &Filter) -> (String, Parameters) {
+    let mut values = bounds(step, range);
+    let mut terms = vec!["step = $1 AND at >= $2 AND at < $3".to_owned()];
+    for (column, kind, name) in filter.summed_names() {
+        let Some(name) = name else { continue };
+        values.push(Box::new(name.to_string()));
+        let (kind, number) = (kind.as_str(), values.len());
+        terms.push(format!("{column} = (SELECT id FROM names WHERE kind = '{kind}' AND name = ${number})"));
+    }
+    terms.extend(filter.operation.map(|operation| format!("operation = {}", operation.code())));
+    (terms.join(" AND "), values)
+}

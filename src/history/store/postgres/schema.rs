@@ -1,0 +1,188 @@
+//! The tables, the partitions of days, and what is too old.
+
+use std::fmt::Write;
+
+use postgres::{Client, Error, Transaction};
+
+use super::columns::{self, Column, is_name};
+use crate::exchange::outcome::Outcome;
+use crate::history::codes;
+use crate::history::day::Day;
+use crate::history::settings::Retention;
+
+/// The schema within the database.
+pub(super) const SCHEMA: &str = "inferometer";
+
+/// The version of these tables. They are only ever added to; a newer one is left alone.
+const VERSION: i32 = 1;
+
+/// The first number of this program's advisory locks ("infe"). The second is 0 for changes of tables, else a replica's.
+pub(super) const LOCKS: i32 = 0x696e_6665;
+
+/// Days ahead for which there are partitions.
+const AHEAD: i64 = 3;
+
+/// Percentiles of sums as plain columns, by the sketch that they are of.
+pub(super) const PERCENTILES: [(&str, f64); 3] = [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)];
+
+/// Creates what is missing. `Ok(false)` where a newer release made the tables.
+pub(super) fn prepare(client: &mut Client) -> Result<bool, Error> {
+    let mut transaction = client.transaction()?;
+    lock(&mut transaction)?;
+    transaction.batch_execute(&format!(
+        "CREATE SCHEMA IF NOT EXISTS {SCHEMA}; CREATE TABLE IF NOT EXISTS meta (key text PRIMARY KEY, value integer)"
+    ))?;
+    let version = transaction.query_opt("SELECT value FROM meta WHERE key = 'version'", &[])?;
+    if version.is_some_and(|row| row.get::<_, i32>(0) > VERSION) {
+        return Ok(false);
+    }
+    transaction.batch_execute(&tables())?;
+    for (set, values) in codes::sets() {
+        for (code, word) in values {
+            let insert = "INSERT INTO codes (kind, code, name) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+            transaction.execute(insert, &[&set, &i16::from(code), &word])?;
+        }
+    }
+    let insert = "INSERT INTO meta (key, value) VALUES ('version', $1) ON CONFLICT (key) DO UPDATE SET value = $1";
+    transaction.execute(insert, &[&VERSION])?;
+    transaction.commit()?;
+    Ok(true)
+}
+
+/// One replica at a time changes tables.
+fn lock(transaction: &mut Transaction<'_>) -> Result<(), Error> {
+    transaction.execute("SELECT pg_advisory_xact_lock($1, 0)", &[&LOCKS]).map(|_| ())
+}
+
+fn tables() -> String {
+    let columns = columns::of_exchanges();
+    let declared: Vec<_> = columns.iter().map(|Column { name, kind }| format!("{name} {kind}")).collect();
+    let mut sql = format!(
+        "CREATE TABLE IF NOT EXISTS names (id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, kind text NOT NULL,
+            name text NOT NULL, UNIQUE (kind, name));
+         CREATE TABLE IF NOT EXISTS codes (kind text, code smallint, name text NOT NULL, PRIMARY KEY (kind, code));
+         CREATE TABLE IF NOT EXISTS replicas (id integer PRIMARY KEY, node text NOT NULL, seen timestamptz NOT NULL);
+         CREATE TABLE IF NOT EXISTS cursors (replica integer, stream smallint, last bigint NOT NULL,
+            PRIMARY KEY (replica, stream));
+         CREATE TABLE IF NOT EXISTS ran (replica integer, step integer, at timestamptz, PRIMARY KEY (step, at, replica));
+         CREATE TABLE IF NOT EXISTS exchanges (at timestamptz NOT NULL, replica integer NOT NULL, {},
+            PRIMARY KEY (at, replica, id)) PARTITION BY RANGE (at);
+         CREATE INDEX IF NOT EXISTS exchanges_trace ON exchanges (trace);
+         CREATE INDEX IF NOT EXISTS exchanges_failed ON exchanges (outcome, at) WHERE outcome <> 0;
+         CREATE TABLE IF NOT EXISTS rollups ({}, PRIMARY KEY (step, at, replica, backend, model, tenant, operation));",
+        declared.join(", "),
+        sums_columns().iter().map(|Column { name, kind }| format!("{name} {kind}")).collect::<Vec<_>>().join(", "),
+    );
+    // Of a later release of the files.
+    for Column { name, kind } in &columns {
+        write!(sql, "ALTER TABLE exchanges ADD COLUMN IF NOT EXISTS {name} {kind};").expect("a string");
+    }
+    sql + &views(&columns)
+}
+
+/// The columns of sums: their key, what the files have, how they ended, and percentiles.
+pub(super) fn sums_columns() -> Vec<Column> {
+    use postgres::types::Type;
+    let column = |name: &str, kind| Column { name: name.to_owned(), kind };
+    let mut columns = vec![
+        column("step", Type::INT4),
+        column("at", Type::TIMESTAMPTZ),
+        column("backend", Type::INT4),
+        column("model", Type::INT4),
+        column("tenant", Type::INT4),
+        column("operation", Type::INT2),
+    ];
+    let is_sketch = |name: &str| crate::history::rollup::Measure::ALL.iter().any(|measure| measure.as_str() == name);
+    columns.extend(crate::history::store::sqlite::tail::sums_columns().map(|name| {
+        let kind = if name == "by_outcome" || is_sketch(name) { Type::BYTEA } else { Type::INT8 };
+        column(name, kind)
+    }));
+    columns.extend(Outcome::ALL.iter().map(|outcome| column(outcome.as_str(), Type::INT8)));
+    for measure in crate::history::rollup::Measure::ALL {
+        columns
+            .extend(PERCENTILES.iter().map(|(name, _)| column(&format!("{}_{name}", measure.as_str()), Type::FLOAT8)));
+    }
+    columns.push(column("replica", Type::INT4));
+    columns
+}
+
+/// With words in place of numbers, for people and Grafana. Views are made again, because their columns may change.
+fn views(columns: &[Column]) -> String {
+    let coded = |column: &str| codes::sets().iter().any(|(set, _)| *set == column);
+    let (mut selected, mut joins) = (String::new(), String::new());
+    for Column { name, .. } in columns {
+        if is_name(name) {
+            write!(selected, ", {name}_.name AS {name}").expect("a string");
+            write!(joins, " LEFT JOIN names {name}_ ON {name}_.id = e.{name}").expect("a string");
+        } else if coded(name) {
+            write!(selected, ", {name}_.name AS {name}").expect("a string");
+            write!(joins, " LEFT JOIN codes {name}_ ON {name}_.kind = '{name}' AND {name}_.code = e.{name}")
+                .expect("a string");
+        } else if matches!(name.as_str(), "trace" | "parent" | "conversation") {
+            write!(selected, ", encode(e.{name}, 'hex') AS {name}").expect("a string");
+        } else {
+            write!(selected, ", e.{name}").expect("a string");
+        }
+    }
+    let hidden =
+        |name: &str| name == "by_outcome" || crate::history::rollup::Measure::ALL.iter().any(|it| it.as_str() == name);
+    let sums = sums_columns();
+    let plain = sums
+        .iter()
+        .map(|column| column.name.as_str())
+        .filter(|name| !hidden(name) && !matches!(*name, "backend" | "model" | "tenant" | "operation" | "replica"));
+    let plain: Vec<_> = plain.map(|name| format!("s.{name}")).collect();
+    format!(
+        "DROP VIEW IF EXISTS exchanges_named, rollups_named;
+         CREATE VIEW exchanges_named AS SELECT e.at, r.node{selected} FROM exchanges e
+            LEFT JOIN replicas r ON r.id = e.replica{joins};
+         CREATE VIEW rollups_named AS SELECT r.node, b.name AS backend, m.name AS model, t.name AS tenant,
+            o.name AS operation, {} FROM rollups s LEFT JOIN replicas r ON r.id = s.replica
+            LEFT JOIN names b ON b.id = s.backend LEFT JOIN names m ON m.id = s.model LEFT JOIN names t ON t.id = s.tenant
+            LEFT JOIN codes o ON o.kind = 'operation' AND o.code = s.operation;",
+        plain.join(", ")
+    )
+}
+
+/// The name of a day's partition.
+fn partition(day: Day) -> String {
+    format!("exchanges_{}", day.to_string().replace('-', "_"))
+}
+
+/// Creates the partitions of a day, and of the days that follow.
+pub(super) fn create_partitions(client: &mut Client, from: Day) -> Result<(), Error> {
+    let mut transaction = client.transaction()?;
+    lock(&mut transaction)?;
+    for day in (from.0..=from.0 + AHEAD).map(Day) {
+        let (name, next) = (partition(day), day.next());
+        transaction.batch_execute(&format!(
+            "CREATE TABLE IF NOT EXISTS {name} PARTITION OF exchanges FOR VALUES FROM ('{day}') TO ('{next}')"
+        ))?;
+    }
+    transaction.commit()
+}
+
+/// Removes what is too old, of all replicas: days as a whole. `now` is in milliseconds since the epoch.
+pub(super) fn expire(client: &mut Client, retention: &Retention, now: i64) -> Result<(), Error> {
+    let before = |age: std::time::Duration| now.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+    let mut transaction = client.transaction()?;
+    lock(&mut transaction)?;
+    let select = format!(
+        "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+         WHERE i.inhparent = '{SCHEMA}.exchanges'::regclass"
+    );
+    for row in transaction.query(&select, &[])? {
+        let name: String = row.get(0);
+        let day = name.strip_prefix("exchanges_").and_then(|day| Day::parse(&day.replace('_', "-")));
+        if day.is_some_and(|day| day.next().begin() <= before(retention.raw) && day < Day::of(now)) {
+            transaction.batch_execute(&format!("ALTER TABLE exchanges DETACH PARTITION {name}; DROP TABLE {name}"))?;
+        }
+    }
+    for (step, age) in [(60, retention.minutes), (3600, retention.hours)] {
+        let oldest = super::value::timestamp(before(age));
+        for table in ["rollups", "ran"] {
+            transaction.execute(&format!("DELETE FROM {table} WHERE step = $1 AND at < $2"), &[&step, &oldest])?;
+        }
+    }
+    transaction.commit()
+}

@@ -1,0 +1,140 @@
+//! A PostgreSQL server of its own, in a directory that is removed.
+
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use inferometer::history::Server;
+use inferometer::history::settings::Target;
+use inferometer::tls::client;
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::PATIENCE;
+
+/// The user that it runs as where the tests are root's, which PostgreSQL refuses.
+const NOBODY: u32 = 65_534;
+
+/// The server. Dropping it ends it.
+pub(crate) struct Postgres {
+    folder: PathBuf,
+    port: u16,
+    child: Option<Child>,
+}
+
+impl Postgres {
+    pub(crate) fn start() -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        // Another user must be able to reach it, which a home may not allow.
+        let name = format!("inferometer-postgres-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&folder).expect("it can be created");
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&folder, Some(NOBODY), Some(NOBODY)).expect("root may");
+        }
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
+        let mut server = Self { folder, port, child: None };
+        let mut initdb = server.command("initdb");
+        initdb.args(["--auth=trust", "--username=inferometer", "--encoding=UTF8", "--locale=C", "--no-sync"]);
+        let made = initdb.arg("-D").arg(server.data()).output().expect("initdb runs: `make setup` has it installed");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        server.again();
+        server
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(find(program));
+        command.current_dir(&self.folder);
+        if let Ok(paths) = std::env::join_paths(libraries()) {
+            command.env("LD_LIBRARY_PATH", paths);
+        }
+        if rustix::process::geteuid().is_root() {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        command
+    }
+
+    /// Starts it again after its end, and waits until it answers.
+    pub(crate) fn again(&mut self) {
+        let mut server = self.command("postgres");
+        server.arg("-D").arg(self.data()).arg("-k").arg(&self.folder);
+        server.args(["-p", &self.port.to_string(), "-h", "127.0.0.1", "-F", "-c", "max_connections=50"]);
+        let log = std::fs::File::create(self.folder.join("log")).expect("it can be created");
+        self.child = Some(server.stdout(Stdio::null()).stderr(log).spawn().expect("postgres runs"));
+        let begun = Instant::now();
+        while let Err(error) = self.try_client() {
+            let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+            assert!(begun.elapsed() < PATIENCE, "{error}: {log}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Ends it at once, in the middle of whatever it does.
+    pub(crate) fn crash(&mut self) {
+        let mut child = self.child.take().expect("it runs");
+        kill_process(Pid::from_child(&child), Signal::QUIT).expect("it lives");
+        child.wait().expect("it ends");
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("postgres://inferometer:never-shown@127.0.0.1:{}/postgres", self.port)
+    }
+
+    pub(crate) fn server(&self) -> Server {
+        let tls = Arc::new(|_: &_| Ok(client::encrypting()));
+        Server { target: Target::Url(self.url().into()), tls }
+    }
+
+    fn try_client(&self) -> Result<postgres::Client, postgres::Error> {
+        postgres::Client::connect(&self.url(), postgres::NoTls)
+    }
+
+    pub(crate) fn execute(&self, statement: &str) {
+        self.try_client().and_then(|mut client| client.batch_execute(statement)).expect("a valid statement");
+    }
+
+    /// The one number that a query answers.
+    pub(crate) fn number(&self, query: &str) -> i64 {
+        let mut client = self.try_client().expect("it answers");
+        client.query_one(query, &[]).expect("a valid query").get(0)
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        if self.child.is_some() {
+            self.crash();
+        }
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Where `make setup` unpacks it.
+fn unpacked() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/postgresql")
+}
+
+/// The program on the `PATH`, else Debian's, which keeps each version in a folder of its own, else that which was unpacked.
+fn find(program: &str) -> PathBuf {
+    let versions = |root: &Path| {
+        let versions = std::fs::read_dir(root.join("usr/lib/postgresql")).into_iter().flatten().flatten();
+        versions.map(|version| version.path().join("bin")).collect::<Vec<_>>()
+    };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let places = std::env::split_paths(&path).chain(versions(Path::new("/"))).chain(versions(&unpacked()));
+    let found = places.map(|folder| folder.join(program)).find(|program| program.is_file());
+    found.unwrap_or_else(|| panic!("{program} is not there: `make setup` unpacks it on Debian and Ubuntu"))
+}
+
+/// Libraries that were unpacked with it.
+fn libraries() -> Vec<PathBuf> {
+    let folders = std::fs::read_dir(unpacked().join("usr/lib")).into_iter().flatten().flatten();
+    folders.map(|folder| folder.path()).filter(|path| path.to_string_lossy().ends_with("-linux-gnu")).collect()
+}
