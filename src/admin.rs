@@ -35,6 +35,7 @@ mod priority;
 pub mod ready;
 mod routes;
 mod scrapes;
+mod sign_ins;
 mod slots;
 mod socket;
 mod web_config;

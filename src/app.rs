@@ -6,11 +6,14 @@
 mod admin;
 mod announce;
 mod backends;
+mod certificates;
+mod collectors;
 pub mod command;
 mod components;
 mod descriptors;
 mod drain;
 mod error;
+mod events;
 mod fanout;
 mod fleet;
 mod history;
@@ -31,7 +34,9 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use crate::cli::VERSION;
 use crate::config::Config;
+use crate::history::journal::event::{Event, EventKind};
 use crate::proxy::Life;
 use components::Components;
 pub use error::AppError;
@@ -67,16 +72,18 @@ async fn serve(
     let (life, lives) = watch::channel(Life::Running);
     let (stop, stopped) = watch::channel(false);
 
-    let components = Arc::new(Components::build(&config, &material).map_err(AppError::System)?);
+    let components = Arc::new(Components::build(&config, &material, &process).map_err(AppError::System)?);
     let local = location::on_this_machine(&config.backends);
     backends::start(&config, &components, &local, &stopped);
-    host::start(&config, &components, local).map_err(AppError::System)?;
+    certificates::watch(&material, &components, &stopped);
+    host::start(&config, &components, local, &stopped).map_err(AppError::System)?;
     let admin = admin::serve(admin, clients_address, &components, &material, process.clone(), stopped);
     let fleet = fleet::build(&config, &components);
     let proxy = proxy::start(&config, descriptors, &components, &material, fleet.subscribe(), lives)
         .map_err(AppError::System)?;
     components.readiness.set_serving();
     announce::announce(&config, &material, clients_address, admin_address);
+    components.history.journal().event(Event::new(EventKind::Started).with("version", VERSION));
 
     let (running, current) = watch::channel(config);
     let reloader = Reloader {

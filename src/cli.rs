@@ -14,6 +14,7 @@ use std::sync::LazyLock;
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
 pub use clap_complete::Shell;
 pub use history::HistoryTask;
+pub use history::list::{ListArguments, ListFormat, ListName};
 pub use pages::{completions, manual};
 
 /// Version of the program.

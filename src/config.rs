@@ -33,6 +33,7 @@ use key::Key;
 use keys::KEYS;
 use layers::Layers;
 pub use reload::Reloaded;
+pub use value::parse_duration as duration;
 pub use settings::{Bounds, Buckets, Config, ElectricityPrice, MaxConnections};
 
 /// The flags of all keys that have one.

@@ -35,7 +35,7 @@ mod tests;
 /// The wire types that records contain.
 pub mod vocabulary {
     pub use crate::wire::conversation::Conversation;
-    pub use crate::wire::event::{Defect, Defects, FinishReason, Source};
+    pub use crate::wire::event::{Defect, Defects, FinishReason, Progress, Source, TransferStep};
     pub use crate::wire::reader::Engine;
     pub use crate::wire::route::{Dialect, Operation, Route};
 }
@@ -333,8 +333,9 @@ impl Observation {
             self.report_elsewhere();
         }
         self.report_answered_model();
-        if let (Some(bytes), Some(watch)) = (self.answer.progress, &mut self.watch) {
-            watch.progress(bytes);
+        if let (Some(transfer), Some(watch)) = (&mut self.answer.transfer, &mut self.watch) {
+            transfer.progress.into_iter().for_each(|progress| watch.progress(progress));
+            transfer.step.take().into_iter().for_each(|step| watch.step(step));
         }
         if self.answer.timing.has_tokens_in_frame() {
             self.advance(Phase::Decode);

@@ -35,11 +35,13 @@
 //! Each schema has a version (`PRAGMA user_version`) and a list of steps; a migration library would be a dependency for
 //! a single loop.
 
+mod actions;
 mod codes;
 pub mod conversation;
 mod day;
 pub mod id;
 pub mod in_flight;
+pub mod journal;
 pub mod machine;
 pub mod names;
 pub mod query;
@@ -65,6 +67,8 @@ use std::time::SystemTime;
 
 pub use codes::Coded;
 pub use day::Day;
+use journal::Journal;
+use journal::log_line::LineSource;
 use machine::{ReadMachine, RecentMachine};
 use names::Names;
 use recorder::{ConfirmModel, RING, Recorder, Ring};
@@ -74,7 +78,7 @@ pub use store::directory::Directory;
 pub use store::error::StoreError;
 pub use store::postgres::connect::{MakeTls, Server, Verification};
 pub use store::sqlite::read::Reading;
-use writer::{WallClock, WatchedMachine, Writer, WriterThread};
+use writer::{WallClock, WatchedLog, WatchedMachine, Writer, WriterThread};
 
 /// The history of this process. Dropping it writes what is left.
 #[derive(Debug)]
@@ -84,6 +88,8 @@ pub struct History {
     writer: Mutex<Option<WriterThread>>,
     machine: Arc<OnceLock<WatchedMachine>>,
     recent: RecentMachine,
+    journal: Journal,
+    log: Arc<OnceLock<WatchedLog>>,
 }
 
 impl History {
@@ -109,12 +115,16 @@ impl History {
                 writer: Mutex::default(),
                 machine,
                 recent: watched,
+                journal: Journal::default(),
+                log: Arc::default(),
             });
         }
         let ring = Arc::new(Ring::new(RING, Arc::new(Names::limited()), state.clone(), confirm));
         let writer = Writer::new(ring.clone(), state.clone(), settings, pace, clock);
-        let writer = writer.with_machine(machine.clone(), watched.clone()).spawn()?;
-        Ok(Self { recorder: Recorder::into(ring), state, writer: Mutex::new(Some(writer)), machine, recent: watched })
+        let log = Arc::<OnceLock<WatchedLog>>::default();
+        let writer = writer.with_machine(machine.clone(), watched.clone()).with_log(log.clone()).spawn()?;
+        let (journal, writer) = (ring.journal.clone(), Mutex::new(Some(writer)));
+        Ok(Self { recorder: Recorder::into(ring), state, writer, machine, recent: watched, journal, log })
     }
 
     /// Reads the machine of this name from now on. Only the first call has an effect.
@@ -126,6 +136,17 @@ impl History {
     #[must_use]
     pub fn recent_machine(&self) -> RecentMachine {
         self.recent.clone()
+    }
+
+    /// Keeps the lines of this log from now on. Only the first call has an effect.
+    pub fn watch_log(&self, lines: Box<dyn LineSource>) {
+        let _first = self.log.set(Mutex::new(lines));
+    }
+
+    /// Takes reports of what happens beside exchanges.
+    #[must_use]
+    pub fn journal(&self) -> Journal {
+        self.journal.clone()
     }
 
     /// Records finished exchanges.

@@ -5,6 +5,7 @@
 //! credential, a prompt or an answer.
 
 pub mod access;
+mod kept;
 mod line;
 mod queue;
 
@@ -17,9 +18,11 @@ use tracing_subscriber::fmt::Layer;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::{EnvFilter, Layer as Layered, Registry, reload};
 
+use kept::KeepLines;
 use line::AccessLines;
 use queue::{LineQueue, WriterGuard};
 
+pub use kept::{KeptLine, KeptLines};
 pub use line::LogFormat;
 
 /// An invalid level or directive. Its text says what is accepted.
@@ -49,9 +52,15 @@ pub fn parse_filter(text: &str) -> Result<EnvFilter, FilterError> {
 
 /// Keeps the writer thread. Dropping it writes the queued lines, for at most 1.5 seconds.
 #[derive(Debug)]
-pub struct Logs(WriterGuard);
+pub struct Logs(WriterGuard, KeptLines);
 
 impl Logs {
+    /// What the log says, for the history. Nothing is kept before [`KeptLines::begin`].
+    #[must_use]
+    pub fn kept(&self) -> KeptLines {
+        self.1.clone()
+    }
+
     /// A function that reads how many lines were dropped because standard error did not accept them.
     pub fn dropped_counter(&self) -> impl Fn() -> u64 + Send + Sync + 'static {
         self.0.dropped_counter()
@@ -79,12 +88,14 @@ pub fn start(filter: EnvFilter, format: LogFormat) -> io::Result<(Logs, LevelHan
     let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let (queue, guard) = queue::start(io::stderr())?;
     let (filter, level) = reload::Layer::new(filter);
+    let kept = KeptLines::default();
+    let keep = KeepLines(kept.clone());
     let set = match format {
-        LogFormat::Text => tracing::subscriber::set_global_default(text(filter, queue, colour)),
-        LogFormat::Json => tracing::subscriber::set_global_default(json(filter, queue)),
+        LogFormat::Text => tracing::subscriber::set_global_default(text(filter, queue, colour).with(keep)),
+        LogFormat::Json => tracing::subscriber::set_global_default(json(filter, queue).with(keep)),
     };
     set.map_err(io::Error::other)?;
-    Ok((Logs(guard), LevelHandle(level)))
+    Ok((Logs(guard, kept), LevelHandle(level)))
 }
 
 fn text(filter: impl Layered<Registry> + Send + Sync, queue: LineQueue, colour: bool) -> impl Subscriber + Send + Sync {

@@ -51,6 +51,7 @@ fn run(cli: Cli, config: Config, material: Material) -> ExitCode {
     let process = Process {
         load: Box::new(move || load(&cli)),
         set_log_level: Box::new(move |text| level.set(filter(text))),
+        log_lines: logs.kept(),
         log_drops: Box::new(logs.dropped_counter()),
     };
     app::run(config, material, process).unwrap_or_else(|error| {

@@ -7,6 +7,7 @@
 
 pub mod accept;
 pub mod client;
+mod expiry;
 mod fault;
 pub mod linger;
 mod pem;

@@ -74,7 +74,7 @@ impl Facts {
             Event::Terminal => self.ends.push(("terminal", offset)),
             Event::Finish(reason) => self.ends.push((reason.as_str(), offset)),
             Event::NoTokens => self.ends.push(("no tokens", offset)),
-            Event::Timings(_) | Event::Progress(_) => {}
+            Event::Timings(_) | Event::Progress(_) | Event::Step(_) => {}
         }
     }
 }

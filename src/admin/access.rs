@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
@@ -80,6 +80,17 @@ impl Access {
     /// The policy in force, and its changes.
     pub(super) fn watch(&self) -> watch::Receiver<Arc<Policy>> {
         self.policy.subscribe()
+    }
+
+    /// When its certificate ends; `None` where it has none.
+    #[must_use]
+    pub fn certificate_expires(&self) -> Option<SystemTime> {
+        self.policy.borrow().tls.as_ref()?.expires()
+    }
+
+    /// The user whose password a request carries, where there is such a user.
+    pub(super) fn user(&self, headers: &HeaderMap) -> Option<Arc<str>> {
+        self.policy().users.as_ref()?.named_in(headers.get(AUTHORIZATION)?)
     }
 
     /// Whether the listener speaks TLS.

@@ -58,6 +58,14 @@ impl Users {
     }
 }
 
+impl Users {
+    /// The user that credentials name, where there is one of that name.
+    pub(super) fn named_in(&self, credentials: &HeaderValue) -> Option<Arc<str>> {
+        let (user, _) = parse(credentials)?;
+        self.hashes.get_key_value(&user).map(|(user, _)| user.as_str().into())
+    }
+}
+
 fn cost(user: &str, hash: &str) -> Result<u32, String> {
     let user = user.escape_debug();
     if user.to_string().contains(':') {

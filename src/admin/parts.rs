@@ -9,6 +9,7 @@ use super::negotiate::ExpositionFormat;
 use super::ready::Readiness;
 use crate::backend::monitor::Monitor;
 use crate::history::in_flight::InFlight;
+use crate::history::journal::Journal;
 use crate::history::readers::Readers;
 use crate::history::state::HistoryState;
 
@@ -37,6 +38,8 @@ pub struct Parts {
     pub backends: Vec<Arc<Monitor>>,
     /// Exchanges that have begun and not ended.
     pub in_flight: InFlight,
+    /// Takes reports of sign-ins.
+    pub journal: Journal,
     /// How the history is doing.
     pub history: Arc<HistoryState>,
     /// Answer questions to the history; `None` where nothing is kept.

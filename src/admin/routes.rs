@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method, Request, StatusCode};
 
 use super::access::Admission;
@@ -10,6 +11,7 @@ use super::answer::{self, AdminAnswer, JSON, TEXT, answer};
 use super::body::Body;
 use super::parts::Parts;
 use super::scrapes::Scrapes;
+use super::sign_ins::{Refusal, SignIns};
 use super::slots::AnswerGuard;
 use super::{guard, health, negotiate, page};
 
@@ -40,6 +42,7 @@ pub(super) struct Site {
     /// The listener's own address.
     pub(super) own: SocketAddr,
     pub(super) scrapes: Scrapes,
+    pub(super) sign_ins: SignIns,
 }
 
 impl Site {
@@ -51,9 +54,19 @@ impl Site {
         let path = request.uri().path();
         match self.parts.access.admit(client, path, request.headers()).await {
             Admission::Open => {}
-            Admission::Authenticated => guard.mark_authenticated(),
-            Admission::Denied => return answer::unauthorized(),
-            Admission::RetryAfter(wait) => return answer::too_many_requests(wait),
+            Admission::Authenticated => {
+                guard.mark_authenticated();
+                let user = self.parts.access.user(request.headers());
+                user.into_iter().for_each(|user| self.sign_ins.accept(user, client, Instant::now()));
+            }
+            Admission::Denied => {
+                self.refuse(request.headers(), Refusal::WrongPassword);
+                return answer::unauthorized();
+            }
+            Admission::RetryAfter(wait) => {
+                self.refuse(request.headers(), Refusal::TooManyAttempts);
+                return answer::too_many_requests(wait);
+            }
         }
         let Some(resource) = Resource::at(path) else {
             return answer(StatusCode::NOT_FOUND, TEXT, "not found; see /\n");
@@ -71,6 +84,13 @@ impl Site {
                 answer(StatusCode::OK, JSON, health::json(&self.parts, last_scrape, kept.as_ref(), Instant::now()))
             }
             Resource::Page => answer::html(page::html(&self.parts, self.own, Instant::now())),
+        }
+    }
+
+    /// A browser asks without credentials first, which is no attempt.
+    fn refuse(&self, headers: &HeaderMap, why: Refusal) {
+        if headers.contains_key(AUTHORIZATION) {
+            self.sign_ins.refuse(self.parts.access.user(headers), why, Instant::now());
         }
     }
 

@@ -18,6 +18,7 @@ use crate::exchange::outcome::Phase;
 use crate::exchange::record::{Method, Start};
 use crate::exchange::sink::{Sink, TokenFrame, Watch};
 use crate::exchange::trace::TraceId;
+use crate::history::journal::Journal;
 use crate::history::in_flight::InFlight;
 use crate::wire::route::Route;
 
@@ -41,6 +42,7 @@ async fn guarded(metrics: Encode, access: Access) -> Admin {
     let backend = Arc::new(Monitor::new(backend, None, Pace::default(), Instant::now()));
     let (readiness, in_flight) = (Arc::new(Readiness::default()), InFlight::default());
     let parts = Parts {
+        journal: Journal::default(),
         version: "1.2.3",
         revision: Some("abc"),
         started: Instant::now(),

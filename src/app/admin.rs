@@ -35,6 +35,7 @@ pub(super) fn serve(
         metrics: encoder(components, process),
         backends: components.monitors.clone(),
         in_flight: components.in_flight.clone(),
+        journal: components.history.journal(),
         history: components.history.state(),
         readers: components.readers.clone(),
     };

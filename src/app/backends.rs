@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::components::Components;
+use super::events::BackendEvents;
 use super::fanout::Fanout;
 use super::location::locate;
 use crate::backend::quiet::{ReadTraffic, Traffic};
@@ -23,11 +24,13 @@ pub(super) fn start(config: &Config, components: &Components, local: &[Arc<str>]
     for monitor in &components.monitors {
         let (name, catalogue) = (&monitor.backend.name, &components.catalogue);
         catalogue.set_pending(name);
-        let report: Arc<dyn Report> = Arc::new(Fanout {
+        let fanout = Fanout {
             metrics: components.metrics.clone(),
             residency: components.residency.clone(),
             access_log: components.access_log.clone(),
-        });
+        };
+        let (journal, monitors) = (components.history.journal(), components.monitors.clone());
+        let report: Arc<dyn Report> = Arc::new(BackendEvents::new(fanout, journal, monitors));
         tokio::spawn(probe::run(monitor.clone(), report.clone(), stop.clone()));
         let traffic = traffic(name.clone(), components);
         tokio::spawn(survey::run(monitor.clone(), catalogue.clone(), report, traffic, stop.clone()));

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::material::Material;
+use super::process::Process;
 use super::{history, metrics, monitor};
 use crate::admin::ready::Readiness;
 use crate::backend::catalogue::Catalogue;
@@ -33,11 +34,12 @@ pub(super) struct Components {
 }
 
 impl Components {
-    pub(super) fn build(config: &Config, material: &Material) -> io::Result<Self> {
+    pub(super) fn build(config: &Config, material: &Material, process: &Process) -> io::Result<Self> {
         let catalogue = Arc::new(Catalogue::new(config.max_models));
         let (metrics, history) =
             (metrics::build(config, catalogue.clone()), history::start(config, catalogue.clone())?);
         metrics.watch_history(history.state());
+        super::history::keep_log(&history, &process.log_lines);
         Ok(Self {
             monitors: config.backends.iter().map(|backend| monitor::build(config, backend, material)).collect(),
             metrics,

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::components::Components;
 use super::signals::Signals;
+use crate::history::journal::event::{Event, EventKind};
 use crate::proxy::{Life, Proxy};
 
 /// Serves until a signal, then lets exchanges in flight finish within `limit`, which is read when the signal arrives. A
@@ -30,6 +31,8 @@ pub(super) async fn serve_then_drain(
     let limit = limit();
     tracing::info!(signal = signal.name(), ?limit, "draining: no new connections, exchanges in flight go on");
     components.readiness.set_draining();
+    let journal = components.history.journal();
+    journal.event(Event::new(EventKind::Draining).about(signal.name()).with("in_flight", count(in_flight.count())));
     life.send_replace(Life::Draining);
     let mut cut = 0;
     let ended = tokio::select! {
@@ -46,5 +49,10 @@ pub(super) async fn serve_then_drain(
         }
     };
     tracing::info!(cut, "drained");
+    journal.event(Event::new(EventKind::Drained).with("cut", count(cut)));
     ended.map(|()| ExitCode::SUCCESS)
+}
+
+fn count(exchanges: usize) -> i64 {
+    i64::try_from(exchanges).unwrap_or(i64::MAX)
 }

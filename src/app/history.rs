@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use crate::backend::catalogue::Catalogue;
 use crate::config::Config;
+use crate::history::journal::log_line::{LineSource, LogLine};
 use crate::history::readers::Readers;
 use crate::history::replica::{self, ReplicaThread};
 use crate::history::settings::{Engine, Settings};
+use crate::history::state::Activity;
 use crate::history::{Directory, History, Server, Verification};
 use crate::host;
+use crate::logs::{KeptLine, KeptLines};
 use crate::tls::client;
 
 /// Starts it in the configured directory, else where the environment says. A model has the name that the catalogue
@@ -51,4 +54,25 @@ fn server(config: &Config) -> Option<Server> {
 fn settings(config: &Config) -> Settings {
     let directory = config.history.directory.clone().or_else(|| config.state_directory.clone());
     Settings { directory, ..config.history.clone() }
+}
+
+/// Has the history keep the lines of the log, unless it keeps nothing.
+pub(super) fn keep_log(history: &History, lines: &KeptLines) {
+    if history.state().health().activity != Activity::Off {
+        lines.begin();
+        history.watch_log(Box::new(LogLines(lines.clone())));
+    }
+}
+
+struct LogLines(KeptLines);
+
+impl LineSource for LogLines {
+    fn next(&mut self) -> Option<LogLine> {
+        let KeptLine { at, level, component, message, fields } = self.0.take()?;
+        Some(LogLine { at, level, component, message, fields })
+    }
+
+    fn lost(&self) -> u64 {
+        self.0.lost()
+    }
 }

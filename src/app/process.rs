@@ -2,6 +2,7 @@
 
 use super::material::Material;
 use crate::config::Config;
+use crate::logs::KeptLines;
 
 /// Functions that only `main` can provide: it owns the command line and the log.
 pub struct Process {
@@ -9,6 +10,8 @@ pub struct Process {
     pub load: Box<dyn Fn() -> Result<(Config, Material), String> + Send + Sync>,
     /// Sets the level of the log. The text was validated with the configuration.
     pub set_log_level: Box<dyn Fn(&str) + Send + Sync>,
+    /// Lines of the log for the history.
+    pub log_lines: KeptLines,
     /// Log lines dropped since the start.
     pub log_drops: Box<dyn Fn() -> u64 + Send + Sync>,
 }

@@ -18,6 +18,7 @@ use super::process::Process;
 use super::proxy::settings;
 use crate::config::{Config, Reloaded};
 use crate::fleet::Fleet;
+use crate::history::journal::event::{Event, EventKind};
 use crate::proxy::Settings;
 
 /// The parts of the running program that a reload changes.
@@ -46,6 +47,7 @@ impl Reloader {
                 Ok((config, material)) => self.apply(config, &material),
                 Err(error) => {
                     self.components.metrics.config_loaded(false, SystemTime::now());
+                    self.components.history.journal().event(Event::new(EventKind::ReloadFailed));
                     tracing::error!(
                         %error,
                         "the configuration was not reloaded and nothing has changed: correct it and send SIGHUP again"
@@ -75,9 +77,18 @@ impl Reloader {
         self.fleet.send_modify(|fleet| *fleet = Arc::new(fleet.with(&now.backend)));
         self.components.metrics.config_loaded(true, SystemTime::now());
         log(&reloaded);
+        self.report(&reloaded);
         for warning in now.warnings.iter().filter(|warning| !before.contains(warning)) {
             tracing::warn!("{warning}");
         }
+    }
+
+    fn report(&self, Reloaded { changed, restart }: &Reloaded) {
+        let named = |event: Event, name, keys: &[&str]| {
+            if keys.is_empty() { event } else { event.with(name, &*keys.join(", ")) }
+        };
+        let event = named(Event::new(EventKind::Reloaded), "changed", changed);
+        self.components.history.journal().event(named(event, "restart", restart));
     }
 
     /// With `other_backend`, the new TLS settings are for a backend that a restart brings, and wait with it.

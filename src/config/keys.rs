@@ -86,6 +86,13 @@ pub(super) static KEYS: &[Key<Config>] = keys! { Config;
     ["retention.minutes",              AGE,          "7d",                     File,     Restart, {history.retention.minutes},                  "How long sums by the minute are kept"]
     // A year and its seasons.
     ["retention.hours",                AGE,          "400d",                   File,     Restart, {history.retention.hours},                    "How long sums by the hour are kept"]
+    ["retention.events",               AGE,          "400d",                   File,     Restart, {history.retention.events},                   "How long events and audit entries are kept"]
+    // Far more than happens in that time, unless something goes up and down without end.
+    ["retention.events_count",         RATE,         "200000",                 File,     Restart, {history.retention.events_most},              "How many events, and how many audit entries, are kept; the oldest go first"]
+    ["retention.jobs",                 AGE,          "400d",                   File,     Restart, {history.retention.jobs},                     "How long pulls, pushes and creates that are over are kept"]
+    // To look at what was just now; a log for longer is the journal of the system.
+    ["retention.logs",                 AGE,          "6h",                     File,     Restart, {history.retention.logs},                     "How long lines of the log are kept"]
+    ["retention.logs_size",            SIZE,         "16MiB",                  File,     Restart, {history.retention.logs_bytes},               "How large they may become together; the oldest go first"]
 
     ["buckets.duration",               BUCKETS,      "",                       File,     Restart, {buckets.duration},                           "Histograms of whole exchanges and of decode: upper bounds in seconds"]
     ["buckets.first_token",            BUCKETS,      "",                       File,     Restart, {buckets.first_token},                        "Time to first byte and token, and prefill, in seconds"]

@@ -278,6 +278,7 @@ fn the_printed_configuration_reads_back_as_itself() {
                 drain_timeout = 0\naccess_log = false\nlog_level = \"info,inferometer::backend=debug\"\n[limits]\n\
                 head = \"1500ms\"\nkeep_alive_idle = \"2d\"\nbody_idle = 0\nmax_connections = 12\n[host]\nperiod = \"10s\"\nelectricity_price_per_kwh = 0.31\nelectricity_currency = \"EUR\"\n\
                 [retention]\nexchanges = \"36h\"\nexchanges_size = \"1536MiB\"\nminutes = \"2d\"\nhours = \"3650d\"\n\
+                events = \"9d\"\nevents_count = 77\njobs = \"8d\"\nlogs = \"2h\"\nlogs_size = \"3MiB\"\n\
                 [buckets]\ntoken = [0.001, 0.5, 2, 1e3]\nload = []\n\
                 [tls]\ncert_file = \"c\"\nkey_file = \"k\"\n\
                 [backend_tls]\nca_file = \"a\"\ncert_file = \"c\"\nkey_file = \"k\"\nserver_name = \"gpu.lan\"";

@@ -167,7 +167,8 @@ pub(super) fn helper_url(text: &str) -> Result<Option<HelperAddress>, InvalidVal
 }
 
 /// A duration up to the longest of any setting.
-fn parse_duration(text: &str) -> Option<Duration> {
+#[must_use]
+pub fn parse_duration(text: &str) -> Option<Duration> {
     sum_of_units(text).filter(|duration| *duration <= MAX_DURATION)
 }
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::names::NamedModel;
 use super::timing::Timing;
 use super::usage::TokenCounts;
-use crate::wire::event::{Event, FinishReason, Timings};
+use crate::wire::event::{Event, FinishReason, Progress, Timings, TransferStep};
 
 /// What is known of an answer so far.
 #[derive(Debug, Default)]
@@ -23,8 +23,8 @@ pub(super) struct Answer {
     pub(super) reported: Timings,
     /// Why generation stopped, from the last event with a reason.
     pub(super) finish: Option<FinishReason>,
-    /// Bytes moved by a pull or push so far.
-    pub(super) progress: Option<u64>,
+    /// A pull, push or create. Boxed, as it is rare.
+    pub(super) transfer: Option<Box<TransferFacts>>,
     /// The backend said that the model runs on another host.
     pub(super) is_remote: bool,
     /// The backend reported an error.
@@ -33,6 +33,15 @@ pub(super) struct Answer {
     pub(super) terminal: bool,
     /// The result has no tokens by nature, such as an image.
     pub(super) has_no_tokens: bool,
+}
+
+/// What is known of a transfer.
+#[derive(Debug, Default)]
+pub(super) struct TransferFacts {
+    /// How far it is; `None` while that is unknown.
+    pub(super) progress: Option<Progress>,
+    /// A step that was not reported yet.
+    pub(super) step: Option<TransferStep>,
 }
 
 impl Answer {
@@ -52,7 +61,8 @@ impl Answer {
             Event::Usage(usage) => self.tokens.merge(usage),
             Event::Timings(timings) => self.merge_timings(timings),
             Event::Finish(reason) => self.finish = Some(reason),
-            Event::Progress(progress) => self.progress = Some(progress.completed),
+            Event::Progress(progress) => self.transfer.get_or_insert_default().progress = Some(progress),
+            Event::Step(step) => self.transfer.get_or_insert_default().step = Some(step),
             Event::Elsewhere => self.is_remote = true,
             Event::Error => self.error = true,
             Event::Terminal => self.terminal = true,

@@ -188,7 +188,7 @@ impl Observation {
             tokens_per_second: decode.tokens_per_second(),
             finish_reason: self.finish_reason(),
             has_no_tokens: self.answer.has_no_tokens,
-            progress_bytes: self.answer.progress,
+            progress_bytes: self.answer.transfer.as_ref().and_then(|it| Some(it.progress?.completed)),
             request_bytes: self.request_bytes,
             response_bytes: self.response_bytes,
             overhead: overhead.filter(|_| !self.tunnel),

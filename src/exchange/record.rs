@@ -57,6 +57,12 @@ impl Method {
         }
     }
 
+    /// Whether a request with it may change something (RFC 9110, 9.2.1).
+    #[must_use]
+    pub const fn changes_something(self) -> bool {
+        !matches!(self, Self::Get | Self::Head | Self::Options | Self::Trace)
+    }
+
     /// The label value.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -7,6 +7,7 @@ use super::names::NamedModel;
 use super::outcome::{Malformed, Phase};
 use super::placement::Placement;
 use super::record::{Record, Start};
+use crate::wire::event::{Progress, TransferStep};
 
 /// The tokens of one choice in one frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,8 +58,10 @@ pub trait Watch {
     fn phase(&mut self, _phase: Phase) {}
     /// A frame contained tokens. Streams only; called once for each choice in the frame.
     fn tokens(&mut self, _frame: TokenFrame) {}
-    /// The bytes of model files transferred so far. Pulls and pushes only, with each piece that is read.
-    fn progress(&mut self, _bytes: u64) {}
+    /// The bytes of model files transferred so far. Pulls, pushes and creates only, with each piece that is read.
+    fn progress(&mut self, _progress: Progress) {}
+    /// A pull, push or create has begun another step.
+    fn step(&mut self, _step: TransferStep) {}
     /// The exchange ended. Called at most once, as the last call.
     fn finished(&mut self, record: &Record);
 }
@@ -134,9 +137,13 @@ impl<A: Watch, B: Watch> Watch for (A, B) {
         self.0.tokens(frame);
         self.1.tokens(frame);
     }
-    fn progress(&mut self, bytes: u64) {
-        self.0.progress(bytes);
-        self.1.progress(bytes);
+    fn progress(&mut self, progress: Progress) {
+        self.0.progress(progress);
+        self.1.progress(progress);
+    }
+    fn step(&mut self, step: TransferStep) {
+        self.0.step(step);
+        self.1.step(step);
     }
     fn finished(&mut self, record: &Record) {
         self.0.finished(record);

@@ -13,7 +13,7 @@ use super::record::{Method, Record, TokenCount};
 use super::residency::Residency;
 use super::sink::Sink;
 use super::trace::TraceId;
-use super::vocabulary::{Defects, Dialect, FinishReason, Source};
+use super::vocabulary::{Defects, Dialect, FinishReason, Progress, Source};
 use super::*;
 use crate::wire::event::{Event, Timings, Tokens, Usage};
 use crate::wire::reader::Reported;
@@ -113,8 +113,8 @@ impl Watch for Recorder {
         assert!(!self.panics_on_tokens, "on purpose");
         self.record_call(SinkCall::Tokens(frame));
     }
-    fn progress(&mut self, bytes: u64) {
-        self.record_call(SinkCall::Progress(bytes));
+    fn progress(&mut self, progress: Progress) {
+        self.record_call(SinkCall::Progress(progress.completed));
     }
     fn finished(&mut self, record: &Record) {
         self.record_call(SinkCall::Finished(record.outcome));

@@ -4,7 +4,9 @@
 //! to the instant of its end.
 
 pub mod cover;
+pub mod errors;
 pub mod kept;
+pub mod lists;
 pub mod series;
 
 use std::sync::Arc;

@@ -8,13 +8,17 @@ use std::time::Instant;
 
 use crossbeam_queue::ArrayQueue;
 
+use super::actions;
+use super::journal::Journal;
+use super::journal::running::RunningJob;
 use super::names::{NameId, NameKind, Names};
 use super::row::Row;
 use super::state::{Dropped, HistoryState};
 use crate::exchange::names::NamedModel;
+use crate::exchange::placement::Placement;
 use crate::exchange::record::{Record, Start};
 use crate::exchange::sink::{Sink, Watch};
-use crate::exchange::vocabulary::Dialect;
+use crate::exchange::vocabulary::{Dialect, Progress, TransferStep};
 
 /// Rows that may wait for the writer: three seconds at 10,000 exchanges a second, 8 MiB.
 pub(super) const RING: usize = 32_768;
@@ -38,6 +42,7 @@ pub(super) struct Finished {
 pub(super) struct Ring {
     rows: ArrayQueue<Finished>,
     pub(super) names: Arc<Names>,
+    pub(super) journal: Journal,
     state: Arc<HistoryState>,
     confirm: ConfirmModel,
 }
@@ -50,7 +55,8 @@ impl std::fmt::Debug for Ring {
 
 impl Ring {
     pub(super) fn new(capacity: usize, names: Arc<Names>, state: Arc<HistoryState>, confirm: ConfirmModel) -> Self {
-        Self { rows: ArrayQueue::new(capacity), names, state, confirm }
+        let journal = Journal::new(state.clone());
+        Self { rows: ArrayQueue::new(capacity), names, journal, state, confirm }
     }
 
     pub(super) fn push(&self, row: Finished) {
@@ -70,6 +76,11 @@ impl Ring {
     fn record(&self, record: &Record) {
         let row = Row::new(record, &self.names, self.model(record));
         self.push(Finished { ended: record.start.at + record.duration, row });
+    }
+
+    /// The name of a model, where a backend has confirmed it.
+    fn confirmed(&self, backend: &str, dialect: Dialect, model: &NamedModel) -> Option<Arc<str>> {
+        model.as_listed().cloned().or_else(|| (self.confirm)(backend, dialect, model))
     }
 
     fn model(&self, record: &Record) -> NameId {
@@ -92,19 +103,55 @@ impl Recorder {
 impl Sink for Recorder {
     type Watch = Recording;
 
-    fn started(&self, _start: &Start) -> Recording {
-        Recording(self.clone())
+    fn started(&self, start: &Start) -> Recording {
+        let job = self.0.as_ref().and_then(|ring| actions::begin(&ring.journal, start));
+        Recording { recorder: self.clone(), dialect: start.route.dialect, job }
     }
 }
 
-/// Records one exchange at its end.
+/// Records one exchange at its end, and a job from its beginning.
 #[derive(Debug)]
-pub struct Recording(Recorder);
+pub struct Recording {
+    recorder: Recorder,
+    dialect: Dialect,
+    /// `None` for what is no job.
+    job: Option<Box<RunningJob>>,
+}
 
 impl Watch for Recording {
+    fn placed(&mut self, placement: &Placement) {
+        if let Some(job) = &mut self.job {
+            job.place(&placement.backend);
+        }
+    }
+
+    fn requested(&mut self, model: Option<&NamedModel>) {
+        if let (Some(job), Some(model), Some(ring)) = (&mut self.job, model, &self.recorder.0) {
+            let backend = job.backend().cloned().unwrap_or_else(|| "".into());
+            job.name(model, ring.confirmed(&backend, self.dialect, model).is_some());
+        }
+    }
+
+    fn progress(&mut self, progress: Progress) {
+        if let Some(job) = &mut self.job {
+            job.advance(progress);
+        }
+    }
+
+    fn step(&mut self, step: TransferStep) {
+        if let Some(job) = &mut self.job {
+            job.step(step);
+        }
+    }
+
     fn finished(&mut self, record: &Record) {
-        if let Some(ring) = &self.0.0 {
+        if let Some(ring) = &self.recorder.0 {
             ring.record(record);
+            let dialect = self.dialect;
+            actions::report(&ring.journal, record, self.job.take(), || {
+                let model = record.requested_model.as_ref()?;
+                ring.confirmed(record.backend(), dialect, model)
+            });
         }
     }
 }

@@ -112,6 +112,16 @@ pub struct Retention {
     pub minutes: Duration,
     /// Sums by the hour.
     pub hours: Duration,
+    /// Events, and audit entries, by age.
+    pub events: Duration,
+    /// Events, and audit entries, by number: of each so many.
+    pub events_most: u64,
+    /// Jobs that are over, by age.
+    pub jobs: Duration,
+    /// Lines of the log, by age.
+    pub logs: Duration,
+    /// Lines of the log, by their size in bytes.
+    pub logs_bytes: u64,
 }
 
 /// The settings of the history.

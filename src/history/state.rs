@@ -3,6 +3,8 @@
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use super::journal::kind::JournalKind;
+
 /// Why rows were lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dropped {
@@ -151,6 +153,21 @@ pub struct HistoryState {
     copied_rows: AtomicU64,
     /// Milliseconds since the epoch.
     copied: AtomicI64,
+    /// By [`JournalKind`].
+    entries_lost: [AtomicU64; JournalKind::ALL.len()],
+    /// Lines that the log's queue has lost.
+    lines_lost: AtomicU64,
+    /// By [`JournalKind`].
+    entries: Mutex<[KeptEntries; JournalKind::ALL.len()]>,
+}
+
+/// What is kept of one kind beside exchanges.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeptEntries {
+    /// How many.
+    pub count: u64,
+    /// When the oldest was, in milliseconds since the epoch. `None` where none is.
+    pub oldest: Option<i64>,
 }
 
 impl Default for HistoryState {
@@ -169,6 +186,9 @@ impl Default for HistoryState {
             copying: Mutex::default(),
             copied_rows: AtomicU64::new(0),
             copied: AtomicI64::new(UNKNOWN),
+            entries_lost: Default::default(),
+            lines_lost: AtomicU64::new(0),
+            entries: Mutex::default(),
         }
     }
 }
@@ -203,6 +223,10 @@ pub struct HistoryHealth {
     /// When the copy last had everything that was in the files, in milliseconds since the epoch; until then, when it was
     /// begun. `None` without a copy.
     pub copied: Option<i64>,
+    /// Events, audit entries, jobs and log lines lost since the start, in the order of [`JournalKind::ALL`].
+    pub entries_lost: [u64; JournalKind::ALL.len()],
+    /// What is kept of them.
+    pub entries: [KeptEntries; JournalKind::ALL.len()],
 }
 
 impl HistoryHealth {
@@ -232,7 +256,14 @@ impl HistoryState {
             copying: self.copying.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             copied_rows: self.copied_rows.load(Ordering::Relaxed),
             copied: known(&self.copied),
+            entries_lost: JournalKind::ALL.map(|kind| self.entries_lost_of(kind)),
+            entries: *self.entries.lock().unwrap_or_else(PoisonError::into_inner),
         }
+    }
+
+    fn entries_lost_of(&self, kind: JournalKind) -> u64 {
+        let before = if kind == JournalKind::LogLine { self.lines_lost.load(Ordering::Relaxed) } else { 0 };
+        before + self.entries_lost[kind as usize].load(Ordering::Relaxed)
     }
 
     /// Sets what the writer is doing. Returns whether the activity, or the reason of a pause, has changed.
@@ -244,6 +275,11 @@ impl HistoryState {
         };
         *current = activity;
         !is_same
+    }
+
+    /// Whether nothing can be written.
+    pub(super) fn is_paused(&self) -> bool {
+        matches!(*self.activity.lock().unwrap_or_else(PoisonError::into_inner), Activity::Paused(..))
     }
 
     pub(super) fn dropped(&self, why: Dropped, rows: u64) {
@@ -291,5 +327,17 @@ impl HistoryState {
     pub(super) fn set_kept(&self, bytes: u64, oldest: Option<i64>) {
         self.bytes.store(bytes, Ordering::Relaxed);
         self.oldest.store(oldest.unwrap_or(UNKNOWN), Ordering::Relaxed);
+    }
+
+    pub(super) fn lost_entries(&self, kind: JournalKind, count: u64) {
+        self.entries_lost[kind as usize].fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_lines_lost(&self, count: u64) {
+        self.lines_lost.store(count, Ordering::Relaxed);
+    }
+
+    pub(super) fn set_entries(&self, entries: [KeptEntries; JournalKind::ALL.len()]) {
+        *self.entries.lock().unwrap_or_else(PoisonError::into_inner) = entries;
     }
 }

@@ -6,6 +6,7 @@
 //! summed.
 
 mod batch;
+mod journal;
 mod machine;
 mod retain;
 mod turn;
@@ -18,6 +19,8 @@ use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::journal::Journal;
+use super::journal::log_line::LineSource;
 use super::machine::{MachineRollups, ReadMachine, RecentMachine};
 use super::recorder::Ring;
 use super::rollup::Rollups;
@@ -26,6 +29,7 @@ use super::state::{Activity, HistoryState};
 use super::store::sqlite::writer::Store;
 use super::thinning::Budget;
 use super::tops::{Candidate, Tops};
+use journal::WaitingEntries;
 use waiting::Waiting;
 
 /// Rows that may wait while writing is paused: 5 MiB.
@@ -43,6 +47,7 @@ pub(super) type WallClock = Box<dyn Fn() -> SystemTime + Send>;
 /// The state of the writer.
 pub(super) struct Writer {
     ring: Arc<Ring>,
+    journal: Journal,
     state: Arc<HistoryState>,
     settings: Settings,
     pace: Pace,
@@ -60,6 +65,9 @@ pub(super) struct Writer {
     machine: Arc<OnceLock<WatchedMachine>>,
     recent: RecentMachine,
     means: MachineRollups,
+    log: Arc<OnceLock<WatchedLog>>,
+    /// Events, audit entries, jobs and lines of the log that are not in the file yet.
+    entries: WaitingEntries,
     due: Due,
     last_turn: Instant,
     /// In milliseconds since the epoch.
@@ -81,6 +89,9 @@ pub(super) struct WatchedMachine {
     pub(super) node: Arc<str>,
     pub(super) read: Mutex<ReadMachine>,
 }
+
+/// The log that is kept, once it is known.
+pub(super) type WatchedLog = Mutex<Box<dyn LineSource>>;
 
 impl std::fmt::Debug for WatchedMachine {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -115,6 +126,7 @@ impl Writer {
         let last_wall = millis(clock());
         Self {
             budget: Budget::new(settings.raw_rate),
+            journal: ring.journal.clone(),
             ring,
             state,
             settings,
@@ -129,6 +141,8 @@ impl Writer {
             machine: Arc::default(),
             recent: RecentMachine::default(),
             means: MachineRollups::default(),
+            log: Arc::default(),
+            entries: WaitingEntries::default(),
             due: Due { merge: now + pace.merge, retry: now, retain: now, sample: now },
             last_turn: now,
             last_wall,
@@ -139,6 +153,11 @@ impl Writer {
     /// Reads the machine once it is set, and keeps the last readings here.
     pub(super) fn with_machine(self, machine: Arc<OnceLock<WatchedMachine>>, recent: RecentMachine) -> Self {
         Self { machine, recent, ..self }
+    }
+
+    /// Keeps the lines of this log once it is set.
+    pub(super) fn with_log(self, log: Arc<OnceLock<WatchedLog>>) -> Self {
+        Self { log, ..self }
     }
 
     /// Starts the thread.

@@ -125,7 +125,7 @@ impl Watch for AccessWatch {
 }
 
 /// The message of a line.
-const MESSAGE: &str = "exchange finished";
+pub(super) const MESSAGE: &str = "exchange finished";
 
 /// Passes the fields of a line to a macro in their order: names and values, and last the one without quotes in text.
 macro_rules! with_fields {

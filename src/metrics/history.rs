@@ -8,6 +8,7 @@ use prometheus::proto::MetricFamily;
 
 use super::declare::families;
 use super::scraped::Batch;
+use crate::history::journal::kind::JournalKind;
 use crate::history::state::{Activity, Copying, Dropped, HistoryHealth, HistoryState};
 
 families! {
@@ -37,6 +38,12 @@ families! {
             "When PostgreSQL last had everything that was in the files, in seconds since the epoch.";
         SIZE: Gauge = "ollama_proxy_history_size_bytes" []
             "Size of all files of the history.";
+        ENTRIES: Gauge = "ollama_proxy_history_entries" ["kind"]
+            "Events, audit entries, jobs and log lines that are kept.";
+        ENTRIES_OLDEST: Gauge = "ollama_proxy_history_oldest_entry_timestamp_seconds" ["kind"]
+            "When the oldest of these was, in seconds since the epoch.";
+        ENTRIES_LOST: Counter = "ollama_proxy_history_entries_dropped_total" ["kind"]
+            "Events, audit entries, jobs and log lines that the history lost.";
     }
 }
 
@@ -90,6 +97,11 @@ pub fn families(health: &HistoryHealth) -> Vec<MetricFamily> {
     if !matches!(health.copying, Copying::Off | Copying::Elsewhere) {
         batch.add(&COPIED, &[], count(health.copied_rows));
         batch.add(&SYNCED, &[], seconds(health.copied));
+    }
+    for (kind, kept) in JournalKind::ALL.into_iter().zip(health.entries) {
+        batch.add(&ENTRIES, &[kind.as_str()], count(kept.count));
+        batch.add(&ENTRIES_OLDEST, &[kind.as_str()], seconds(kept.oldest));
+        batch.add(&ENTRIES_LOST, &[kind.as_str()], count(health.entries_lost[kind as usize]));
     }
     batch.add(&SIZE, &[], count(health.bytes).filter(|bytes| *bytes > 0.0));
     batch.into_families()

@@ -17,6 +17,7 @@ use crate::exchange::outcome::Phase;
 use crate::exchange::placement::Placement;
 use crate::exchange::record::{Record, Start};
 use crate::exchange::sink::{TokenFrame, Watch};
+use crate::exchange::vocabulary::Progress;
 
 /// Counts an exchange in the gauges of its model until it is dropped.
 struct InFlightGuard {
@@ -230,7 +231,8 @@ impl Watch for ExchangeWatch {
         }
     }
 
-    fn progress(&mut self, bytes: u64) {
+    fn progress(&mut self, progress: Progress) {
+        let bytes = progress.completed;
         let (Some(bytes), Some(placed)) = (number::whole(bytes, number::MAX_BYTES), &mut self.placed) else { return };
         let operation = self.start.route.operation;
         let new = || (self.subjects.requests.progress(operation, &placed.backend), 0);

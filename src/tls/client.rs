@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
 
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
@@ -11,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 use super::stream::CountedSocket;
-use super::{Fault, FileError, Identity, Stream, WRITE_BUFFER, pem, provider, unverified};
+use super::{Fault, FileError, Identity, Stream, WRITE_BUFFER, expiry, pem, provider, unverified};
 
 /// The configuration. The default trusts the system's authorities and presents no certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub struct TlsClient {
 struct Opener {
     connector: TlsConnector,
     name: ServerName<'static>,
+    /// When the certificate ends that is shown to the backend.
+    expires: Option<SystemTime>,
 }
 
 impl fmt::Debug for TlsClient {
@@ -61,18 +64,20 @@ impl TlsClient {
             .with_safe_default_protocol_versions()
             .map_err(|error| refuse(error.to_string()))?
             .with_root_certificates(roots);
+        let mut expires = None;
         let mut config = match &settings.identity {
             None => builder.with_no_client_auth(),
             Some(Identity { cert_file, key_file }) => {
                 let chain = pem::read_certificates("backend_tls.cert_file", cert_file)?;
                 let key = pem::read_key("backend_tls.key_file", key_file)?;
+                expires = expiry::of_chain(&chain);
                 builder
                     .with_client_auth_cert(chain, key)
                     .map_err(|error| FileError::new("backend_tls.key_file", Some(key_file), error.to_string()))?
             }
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        let opener = Opener { connector: Arc::new(config).into(), name };
+        let opener = Opener { connector: Arc::new(config).into(), name, expires };
         Ok(Self { opener: Arc::new(RwLock::new(opener)) })
     }
 
@@ -82,13 +87,19 @@ impl TlsClient {
         let config = unverified::config().expect("the default versions fit the provider");
         // Sent as the name only where it is one: an address is not (RFC 6066, 3).
         let name = ServerName::IpAddress(std::net::Ipv4Addr::LOCALHOST.into());
-        Self { opener: Arc::new(RwLock::new(Opener { connector: Arc::new(config).into(), name })) }
+        Self { opener: Arc::new(RwLock::new(Opener { connector: Arc::new(config).into(), name, expires: None })) }
     }
 
     /// Takes over the configuration of `other` from the next connection on.
     pub fn renew(&self, other: &Self) {
         let renewed = other.opener();
         *self.opener.write().unwrap_or_else(PoisonError::into_inner) = renewed;
+    }
+
+    /// When the certificate ends that is shown to the backend; `None` where none is.
+    #[must_use]
+    pub fn expires(&self) -> Option<SystemTime> {
+        self.opener().expires
     }
 
     fn opener(&self) -> Opener {
@@ -101,7 +112,7 @@ impl TlsClient {
     /// When the handshake fails; a TLS error is preferred to the socket's.
     pub async fn connect(&self, socket: TcpStream) -> Result<Stream, ConnectError> {
         let limit = |connection: &mut rustls::ClientConnection| connection.set_buffer_limit(Some(WRITE_BUFFER));
-        let Opener { connector, name } = self.opener();
+        let Opener { connector, name, .. } = self.opener();
         match connector.connect_with(name, CountedSocket::new(socket), limit).await {
             Ok(stream) => Ok(Stream::Tls(Box::new(stream.into()))),
             Err(error) => Err(Fault::find(&error).map_or(ConnectError::Socket(error), ConnectError::Tls)),

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::SystemTime;
 
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
@@ -12,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use super::stream::CountedSocket;
-use super::{FileError, Identity, Stream, WRITE_BUFFER, pem, provider};
+use super::{FileError, Identity, Stream, WRITE_BUFFER, expiry, pem, provider};
 
 /// The configuration of one listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +53,14 @@ pub enum TlsVersion {
 /// Performs TLS handshakes with clients. Clones share the configuration, also after [`TlsServer::renew`].
 #[derive(Clone)]
 pub struct TlsServer {
-    acceptor: Arc<RwLock<TlsAcceptor>>,
+    served: Arc<RwLock<Served>>,
+}
+
+#[derive(Clone)]
+struct Served {
+    acceptor: TlsAcceptor,
+    /// When the certificate ends.
+    expires: Option<SystemTime>,
 }
 
 impl fmt::Debug for TlsServer {
@@ -71,6 +79,7 @@ impl TlsServer {
         let named = |name: &str| format!("{}.{name}", settings.table);
         let chain = pem::read_certificates(&named("cert_file"), cert_file)?;
         let key = pem::read_key(&named("key_file"), key_file)?;
+        let expires = expiry::of_chain(&chain);
         let builder = ServerConfig::builder_with_provider(provider())
             .with_protocol_versions(&versions(settings.min_version))
             .map_err(|error| FileError::new(settings.table, None, error.to_string()))?;
@@ -83,17 +92,24 @@ impl TlsServer {
             .map_err(|error| FileError::new(named("key_file"), Some(key_file), error.to_string()))?;
         let http2 = settings.http2.then(|| b"h2".to_vec());
         config.alpn_protocols = http2.into_iter().chain([b"http/1.1".to_vec()]).collect();
-        Ok(Self { acceptor: Arc::new(RwLock::new(Arc::new(config).into())) })
+        let served = Served { acceptor: Arc::new(config).into(), expires };
+        Ok(Self { served: Arc::new(RwLock::new(served)) })
     }
 
     /// Takes over the configuration of `other` from the next connection on. Earlier sessions cannot be resumed.
     pub fn renew(&self, other: &Self) {
-        let renewed = other.acceptor();
-        *self.acceptor.write().unwrap_or_else(PoisonError::into_inner) = renewed;
+        let renewed = other.served();
+        *self.served.write().unwrap_or_else(PoisonError::into_inner) = renewed;
     }
 
-    fn acceptor(&self) -> TlsAcceptor {
-        self.acceptor.read().unwrap_or_else(PoisonError::into_inner).clone()
+    /// When the certificate ends; `None` where it does not say so in a way that is understood.
+    #[must_use]
+    pub fn expires(&self) -> Option<SystemTime> {
+        self.served().expires
+    }
+
+    fn served(&self) -> Served {
+        self.served.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Performs the handshake. Dropping the future closes the socket.
@@ -102,7 +118,7 @@ impl TlsServer {
     /// When the handshake fails.
     pub async fn accept(&self, socket: TcpStream) -> io::Result<Stream> {
         let limit = |connection: &mut rustls::ServerConnection| connection.set_buffer_limit(Some(WRITE_BUFFER));
-        let stream = self.acceptor().accept_with(CountedSocket::new(socket), limit).await?;
+        let stream = self.served().acceptor.accept_with(CountedSocket::new(socket), limit).await?;
         Ok(Stream::Tls(Box::new(stream.into())))
     }
 }

@@ -21,6 +21,8 @@ pub enum Event<'a> {
     Finish(FinishReason),
     /// Bytes moved by a pull, push or create, summed over the layers named so far.
     Progress(Progress),
+    /// A pull, push or create begins another step.
+    Step(TransferStep),
     /// The backend forwarded the request to a model that runs elsewhere.
     Elsewhere,
     /// The backend reported, after a success status, that the exchange failed.
@@ -111,10 +113,82 @@ pub struct Timings {
 /// Progress of a transfer of model files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Bytes done so far.
+    /// Bytes moved so far.
     pub completed: u64,
+    /// Bytes that were in place before.
+    pub found: u64,
     /// Bytes in all layers announced so far.
     pub total: u64,
+}
+
+macro_rules! transfer_steps {
+    ($($(#[$doc:meta])* $variant:ident = $word:literal,)+) => {
+        /// What a backend does in a transfer, by the beginning of its own words.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum TransferStep {
+            $($(#[$doc])* $variant,)+
+            /// Words that no release of Ollama documents.
+            Other,
+        }
+
+        impl TransferStep {
+            /// What follows the known words, such as a digest, is left out.
+            #[must_use]
+            pub fn parse(status: &[u8]) -> Self {
+                $(if status.starts_with($word.as_bytes()) { return Self::$variant; })+
+                Self::Other
+            }
+
+            /// The backend's words.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                    Self::Other => "other",
+                }
+            }
+        }
+    };
+}
+
+// A longer text stands before its own beginning.
+transfer_steps! {
+    /// Which layers there are is read.
+    PullingManifest = "pulling manifest",
+    /// The same, of a push.
+    RetrievingManifest = "retrieving manifest",
+    /// A layer is fetched.
+    Pulling = "pulling",
+    /// The list of layers is sent.
+    PushingManifest = "pushing manifest",
+    /// A layer is sent.
+    Pushing = "pushing",
+    /// Layers are compared with their digests.
+    Verifying = "verifying",
+    /// The model gets its name.
+    WritingManifest = "writing manifest",
+    /// What no model needs any more is removed.
+    Removing = "removing",
+    /// The parts of a model are collected.
+    Gathering = "gathering",
+    /// A file is copied.
+    Copying = "copying",
+    /// A file of weights is read.
+    Parsing = "parsing",
+    /// The same.
+    Reading = "reading",
+    /// Weights change their format.
+    Converting = "converting",
+    /// Weights become smaller.
+    Quantizing = "quantizing",
+    /// A layer is made.
+    Creating = "creating",
+    /// A layer is there already.
+    Using = "using",
+    /// A layer is written.
+    Writing = "writing",
+    /// It is done.
+    Success = "success",
 }
 
 macro_rules! finish_reasons {

@@ -12,7 +12,7 @@ use super::units;
 /// Scans a request's body for its top-level `model` (or `name`) field: the last duplicate wins and the key is compared
 /// without case, as in Go's `encoding/json`. The body may be of any length; memory is constant.
 ///
-/// `model` wins over `name` unless it is empty. A body that is not a JSON object costs nothing after its first byte. A
+/// `model` wins over `name`, and this over the `source` of a copy, unless it is empty. A body that is not a JSON object costs nothing after its first byte. A
 /// name that is too long or not UTF-8 is unknown.
 ///
 /// Also counts the characters of the prompt (`prompt`, `system`, `suffix`, `messages`, `input`, `instructions` and the
@@ -35,6 +35,8 @@ pub struct ModelScanner {
 enum Field {
     Model,
     Name,
+    /// The model that a copy is made of.
+    Source,
     /// Text of the prompt, or the end of an element with such text.
     Prompt,
     /// The text of a prompt that is not in a list.
@@ -117,6 +119,7 @@ pub struct RequestFacts<'a> {
 static BODY: Object<Field> = Object::ignoring_case(&[
     ("model", Want::Text(Field::Model)),
     ("name", Want::Text(Field::Name)),
+    ("source", Want::Text(Field::Source)),
     // Completions: also SGLang's and TGI's names, and llama.cpp's for the parts of an infill.
     ("prompt", PROMPTS),
     ("suffix", CONTENT),
@@ -176,6 +179,7 @@ static MESSAGE: Object<Field> =
 struct BodyValues {
     model: Vec<u8>,
     name: Vec<u8>,
+    source: Vec<u8>,
     /// Characters of the prompt.
     prompt: u64,
     /// Prompts outside lists.
@@ -238,6 +242,7 @@ impl Visit<Field> for BodyValues {
             (Field::Prompt | Field::OnePrompt | Field::OneInput, _) => return,
             (Field::Model, _) => &mut self.model,
             (Field::Name, _) => &mut self.name,
+            (Field::Source, _) => &mut self.source,
         };
         if let Value::Text(text) = value {
             kept.clear();
@@ -313,9 +318,9 @@ impl ModelScanner {
     /// The model named so far; final once the body has ended. `None` is unknown.
     #[must_use]
     pub fn model(&self) -> Option<&str> {
-        let BodyValues { model, name, .. } = &self.values;
-        let named = if model.is_empty() { name } else { model };
-        std::str::from_utf8(named).ok().filter(|named| !named.is_empty())
+        let BodyValues { model, name, source, .. } = &self.values;
+        let named = [model, name, source].into_iter().find(|named| !named.is_empty())?;
+        std::str::from_utf8(named).ok()
     }
 
     /// Whether the body has exactly one prompt. False also where that is unknown, as with token ids.

@@ -58,6 +58,7 @@ pub(crate) fn read_pieces<'a>(path: &str, media: &str, pieces: impl IntoIterator
             Event::Timings(timings) => Event::Timings(timings),
             Event::Finish(reason) => Event::Finish(reason),
             Event::Progress(progress) => Event::Progress(progress),
+            Event::Step(step) => Event::Step(step),
             Event::Elsewhere => Event::Elsewhere,
             Event::Error => Event::Error,
             Event::Terminal => Event::Terminal,

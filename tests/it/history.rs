@@ -5,6 +5,7 @@ mod commands;
 mod crash;
 mod exposed;
 mod faults;
+mod journal;
 mod postgres;
 mod questions;
 mod retention;

@@ -143,7 +143,7 @@ impl Facts {
             }
             Event::Finish(reason) => self.finish = Some(reason),
             Event::Progress(progress) => self.progress = Some(progress.completed),
-            Event::Elsewhere => {}
+            Event::Elsewhere | Event::Step(_) => {}
             Event::Error => self.error = true,
             Event::Terminal => self.terminal = true,
             Event::NoTokens => {}

@@ -1,6 +1,7 @@
 //! `inferometer history …`.
 
 mod files;
+mod list;
 mod status;
 
 use super::report::CommandReport;
@@ -13,6 +14,7 @@ const FAILED: u8 = 1;
 /// Carries out a command on the history.
 pub(super) fn run(task: &HistoryTask, config: &Config) -> CommandReport {
     let done = match task {
+        HistoryTask::List(arguments) => list::report(arguments, config),
         HistoryTask::Status => status::report(config),
     };
     done.unwrap_or_else(|error| CommandReport::failed(&error, FAILED))

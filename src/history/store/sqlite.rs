@@ -2,6 +2,7 @@
 
 mod day_file;
 mod expire;
+pub(in crate::history) mod journal;
 mod machine;
 mod main_file;
 mod names;

@@ -22,7 +22,9 @@ impl Writer {
             tracing::debug!(%day, "removed the exchanges of a day from the history");
         }
         store.expire(&self.settings.retention, wall)?;
+        store.expire_journal(&self.settings.retention, wall)?;
         let oldest = store.oldest()?;
+        self.state.set_entries(store.kept_entries()?);
         self.state.set_kept(directory.bytes(), oldest);
         Ok(())
     }

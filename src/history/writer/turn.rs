@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::waiting::Waiting;
 use super::{MAX_ROWS, MAX_WAITING, Writer};
 use crate::history::day::Day;
+use crate::history::journal::event::{Event, EventKind};
 use crate::history::rollup::Step;
 use crate::history::row::Entry;
 use crate::history::state::{Activity, Dropped, Pause};
@@ -30,6 +31,7 @@ impl Writer {
         }
         self.take(now, wall);
         self.sample(now);
+        self.take_journal(now, wall);
         self.last_turn = now;
         if is_due && let Err(error) = self.write(now, wall, is_last) {
             self.fail(error, now, wall);
@@ -62,6 +64,7 @@ impl Writer {
     fn write(&mut self, now: Instant, wall: i64, is_last: bool) -> Result<(), StoreError> {
         self.open(wall)?;
         self.insert(wall)?;
+        self.write_journal()?;
         if is_last || self.due.merge <= now {
             self.due.merge = now + self.pace.merge;
             self.merge(wall)?;
@@ -74,8 +77,13 @@ impl Writer {
             self.merge_machine()?;
             self.retain(wall)?;
         }
+        let was_paused = self.state.is_paused();
         if self.state.set_activity(Activity::Writing) {
             tracing::info!("finished exchanges are being written to the history");
+            if was_paused {
+                self.note(wall, Event::new(EventKind::HistoryResumed));
+                self.write_journal()?;
+            }
         }
         Ok(())
     }
@@ -144,6 +152,8 @@ impl Writer {
                     Ok(aside) => {
                         self.state.damaged();
                         let aside = aside.map(|path| path.display().to_string());
+                        let file = if is_main { "main.db" } else { "exchanges" };
+                        self.note(wall, Event::new(EventKind::HistoryDamaged).about(file));
                         tracing::error!(%text, aside, "a file of the history is damaged: it was put aside, and a new one begins");
                         self.forget_file(is_main);
                         return;
@@ -154,6 +164,7 @@ impl Writer {
         };
         self.due.retry = now + self.pace.retry;
         if self.state.set_activity(Activity::Paused(pause, text.clone())) {
+            self.note(wall, Event::new(EventKind::HistoryPaused).about(pause.as_str()));
             tracing::error!(
                 reason = pause.as_str(),
                 %text,

@@ -1,6 +1,7 @@
 //! Requests, failures, backends and the program itself.
 
 use super::*;
+use crate::exchange::vocabulary::Progress;
 use crate::exchange::outcome::{ErrorType, Malformed};
 use crate::exchange::vocabulary::Defect;
 use crate::metrics::Buckets;
@@ -11,7 +12,7 @@ fn the_bytes_of_a_transfer_count_while_they_move() {
     let pull = Route { endpoint: "/api/pull", operation: Operation::Pull, ..CHAT };
     let mut watch = begin(&metrics, &start(pull));
     for (bytes, counted) in [(0, 0.0), (100, 100.0), (40, 100.0), (90, 100.0), (250, 250.0), (u64::MAX, 250.0)] {
-        watch.progress(bytes);
+        watch.progress(Progress { completed: bytes, ..Progress::default() });
         assert_eq!(values(&metrics, "progress_bytes_total"), [counted], "{bytes}");
     }
     finish(watch, &Record { progress_bytes: Some(250), ..plain(pull) });

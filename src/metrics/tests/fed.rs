@@ -5,6 +5,7 @@ use crate::backend::BackendLocation;
 use crate::backend::engine::EngineLoad;
 use crate::backend::inventory::{Expiry, Inventory, ListedModel, Resident, Runtime};
 use crate::backend::track::Change;
+use crate::exchange::vocabulary::Progress;
 use crate::exchange::outcome::{ErrorType, Malformed};
 use crate::exchange::vocabulary::Defect;
 
@@ -28,7 +29,7 @@ pub(super) fn fed() -> Arc<Metrics> {
     complete(&metrics, "llama3", &cancelled);
     let pull = Route { endpoint: "/api/pull", operation: Operation::Pull, ..CHAT };
     let mut transfer = begin(&metrics, &start(pull));
-    transfer.progress(4096);
+    transfer.progress(Progress { completed: 4096, ..Progress::default() });
     finish(transfer, &Record { progress_bytes: Some(4096), ..plain(pull) });
     begin(&metrics, &start(TAGS)).finished(&plain(TAGS));
     metrics.refused(Malformed::Host);

@@ -6,7 +6,7 @@
 use std::hash::{DefaultHasher, Hasher};
 
 use crate::wire::dialect::{DialectParser, Element};
-use crate::wire::event::{Event, FinishReason, Progress};
+use crate::wire::event::{Event, FinishReason, Progress, TransferStep};
 use crate::wire::json::{Object, Value, Visit, Want};
 
 /// Layers that are tracked one by one. Ollama transfers them in order, so the oldest, which are summed up first, have
@@ -24,6 +24,8 @@ pub(crate) struct Transfer {
     layers: Vec<Layer>,
     /// The sum of layers that are no longer tracked.
     before: Progress,
+    /// The last that was emitted.
+    step: Option<TransferStep>,
     ended: bool,
 }
 
@@ -39,22 +41,17 @@ struct Layer {
 impl Layer {
     /// Without the bytes that were in place before.
     fn moved(&self) -> Progress {
-        Progress { completed: self.bytes.completed.saturating_sub(self.found), ..self.bytes }
+        let completed = self.bytes.completed.saturating_sub(self.found);
+        Progress { completed, found: self.found, ..self.bytes }
     }
 }
 
 #[derive(Debug, Default)]
 struct Draft {
-    status: Option<TransferStatus>,
+    status: Option<TransferStep>,
     error: bool,
     layer: Option<u64>,
     bytes: Option<Progress>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum TransferStatus {
-    Success,
-    Other,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -78,8 +75,12 @@ impl Visit<Field> for Transfer {
     fn value(&mut self, field: Field, value: Value<'_>) {
         let object = &mut self.object;
         match (field, value) {
-            (Field::Status, Value::Text(b"success")) => object.status = Some(TransferStatus::Success),
-            (Field::Status, Value::Text(_)) => object.status = Some(TransferStatus::Other),
+            // The end is this word alone.
+            (Field::Status, Value::Text(b"success")) => object.status = Some(TransferStep::Success),
+            (Field::Status, Value::Text(status)) => {
+                let step = TransferStep::parse(status);
+                object.status = Some(if step == TransferStep::Success { TransferStep::Other } else { step });
+            }
             (Field::Digest, Value::Text(digest)) => {
                 let mut hasher = DefaultHasher::new();
                 hasher.write(digest);
@@ -103,9 +104,14 @@ impl DialectParser for Transfer {
             self.update(id, bytes);
             emit(Event::Progress(self.sum()));
         }
+        let step = object.status.filter(|step| *step != TransferStep::Success);
+        if let Some(step) = step.filter(|step| self.step != Some(*step)) {
+            self.step = Some(step);
+            emit(Event::Step(step));
+        }
         if object.error || element == Element::ErrorPart {
             emit(Event::Error);
-        } else if object.status == Some(TransferStatus::Success) {
+        } else if object.status == Some(TransferStep::Success) {
             self.ended = true;
             emit(Event::Finish(FinishReason::Success));
             emit(Event::Terminal);
@@ -119,7 +125,7 @@ impl DialectParser for Transfer {
     fn done_marker(&mut self, _emit: &mut impl FnMut(Event<'_>)) {}
 
     fn is_part(&self) -> bool {
-        self.object.status == Some(TransferStatus::Other) && !self.object.error
+        self.object.status.is_some_and(|status| status != TransferStep::Success) && !self.object.error
     }
 
     fn is_open(&self) -> bool {
@@ -147,5 +153,9 @@ impl Transfer {
 }
 
 fn add(one: Progress, other: Progress) -> Progress {
-    Progress { completed: one.completed.saturating_add(other.completed), total: one.total.saturating_add(other.total) }
+    Progress {
+        completed: one.completed.saturating_add(other.completed),
+        found: one.found.saturating_add(other.found),
+        total: one.total.saturating_add(other.total),
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::wire::event::{Defect, Event, FinishReason, Progress, Timings, Tokens, Usage};
+use crate::wire::event::{Defect, Event, FinishReason, Progress, Timings, Tokens, TransferStep, Usage};
 use crate::wire::reader::Framing;
 use crate::wire::testing::{ReaderOutput, read_every_split};
 
@@ -176,10 +176,13 @@ fn bytes_are_summed_over_layers() {
         r#"{"status":"pulling a","digest":"sha256:a","total":100,"completed":100}"#,
         r#"{"status":"success"}"#,
     ]);
-    let progress = |completed, total| Event::Progress(Progress { completed, total });
+    let progress = |completed, total| Event::Progress(Progress { completed, total, found: 0 });
     let moved = [progress(0, 100), progress(40, 100), progress(50, 110), progress(110, 110)];
-    assert_eq!(output.events[..4], moved);
-    assert_eq!(output.events[4..], [Event::Finish(FinishReason::Success), Event::Terminal]);
+    let (steps, others): (Vec<Event<'_>>, Vec<Event<'_>>) =
+        output.events.iter().copied().partition(|event| matches!(event, Event::Step(_)));
+    assert_eq!(steps, [Event::Step(TransferStep::PullingManifest), Event::Step(TransferStep::Pulling)], "each once");
+    assert_eq!(others[..4], moved);
+    assert_eq!(others[4..], [Event::Finish(FinishReason::Success), Event::Terminal]);
 }
 
 /// Ollama reports the layers of a model that is up to date, or of a transfer that it takes up again, as done so far.
@@ -202,6 +205,11 @@ fn bytes_that_were_in_place_before_were_not_moved() {
         })
         .collect();
     assert_eq!(moved, [0, 0, 100_000_000, 500_000_000, 500_001_000]);
+    let last = output.events.iter().rev().find_map(|event| match event {
+        Event::Progress(progress) => Some(progress.completed + progress.found),
+        _ => None,
+    });
+    assert_eq!(last, Some(4_661_211_808 + 2_000_000_000 + 1_000), "all of it is in place");
 }
 
 #[test]
@@ -214,14 +222,16 @@ fn any_number_of_layers_is_summed_in_bounded_memory() {
         "application/x-ndjson",
         lines.iter().flat_map(|line| [line.as_bytes(), b"\n"]),
     );
-    assert_eq!(output.events.last(), Some(&Event::Progress(Progress { completed: 400, total: 400 })));
+    assert_eq!(output.events.last(), Some(&Event::Progress(Progress { completed: 400, found: 0, total: 400 })));
 }
 
 #[test]
 fn a_transfer_without_success_is_cut_or_failed() {
     assert!(pull(&[r#"{"status":"pulling manifest"}"#]).is_cut());
     let failed = pull(&[r#"{"status":"pulling manifest"}"#, r#"{"error":"file does not exist"}"#]);
-    assert_eq!(failed.events, [Event::Error]);
+    assert_eq!(failed.events, [Event::Step(TransferStep::PullingManifest), Event::Error]);
+    let strange = pull(&[r#"{"status":"success, nearly"}"#, r#"{"status":"a word of its own"}"#]);
+    assert_eq!(strange.events, [Event::Step(TransferStep::Other)], "what a backend makes up is not repeated");
     let whole = read_every_split("/api/create", "application/json", r#"{"status":"success"}"#);
     assert_eq!((whole.framing, whole.has(Event::Terminal)), (Framing::Json, true));
 }

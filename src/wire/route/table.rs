@@ -37,6 +37,7 @@ pub(super) fn naming_a_model(path: &str) -> Option<(&'static str, Route)> {
         "/api/create": "POST" Ollama Create OllamaProgress,
         "/api/show": "POST" Ollama Other None,
         "/api/delete": "DELETE" Ollama Other None,
+        "/api/copy": "POST" Ollama Other None,
         "/v1/messages/count_tokens": "POST" Anthropic Other None,
         "/v1/responses/compact": "POST" OpenAi Other None,
         "/v1/chat/completions/input_tokens": "POST" OpenAi Other None,
@@ -110,7 +111,7 @@ pub(super) fn plain(method: &str, path: &str) -> Route {
 
 fn fixed(path: &str) -> Option<Route> {
     Some(plain_endpoints! { path;
-        Ollama: "/" "/api/tags" "/api/ps" "/api/version" "/api/status" "/api/copy" "/api/me" "/api/signout"
+        Ollama: "/" "/api/tags" "/api/ps" "/api/version" "/api/status" "/api/me" "/api/signout"
             "/api/experimental/web_search" "/api/experimental/web_fetch" "/api/experimental/model-recommendations";
         OpenAi: "/v1/models" "/v1/realtime" "/v1/load_lora_adapter" "/v1/unload_lora_adapter";
         LlamaCpp: "/health" "/v1/health" "/metrics" "/props" "/models" "/models/sse" "/slots" "/lora-adapters"

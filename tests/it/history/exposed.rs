@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 
-use inferometer::history::state::{Activity, Copying, HistoryHealth, Pause};
+use inferometer::history::state::{Activity, Copying, HistoryHealth, KeptEntries, Pause};
 use inferometer::metrics::history::families;
 use prometheus::TextEncoder;
 
@@ -29,6 +29,8 @@ fn health() -> HistoryHealth {
         copying: Copying::Following,
         copied_rows: 900,
         copied: Some(1_764_400_000_000),
+        entries_lost: [1, 0, 0, 40],
+        entries: [1_000, 20, 3, 900].map(|count| KeptEntries { count, oldest: Some(1_763_000_000_000) }),
     }
 }
 

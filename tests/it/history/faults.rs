@@ -39,6 +39,11 @@ impl Kept {
                 raw_bytes: 1 << 30,
                 minutes: Duration::from_secs(86_400),
                 hours: Duration::from_secs(86_400),
+                events: Duration::from_secs(86_400),
+                events_most: 1_000,
+                jobs: Duration::from_secs(86_400),
+                logs: Duration::from_secs(86_400),
+                logs_bytes: 1 << 20,
             },
             raw_rate: 1_000_000,
         };

@@ -55,6 +55,16 @@ impl Authority {
         })
     }
 
+    /// One that ends in so many days, more or less one.
+    pub(crate) fn ending_in_days(&self, names: &[&str], days: i64) -> Identity {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a date");
+        let today = inferometer::history::Day::of(i64::try_from(now.as_millis()).expect("a date"));
+        let end = inferometer::history::Day(today.0 + days).to_string();
+        let mut parts = end.split('-').map(|part| part.parse::<u16>().expect("a number"));
+        let [year, month, day] = std::array::from_fn(|_| parts.next().expect("three parts"));
+        self.sign(names, |params| params.not_after = date_time_ymd(year.into(), month as u8, day as u8))
+    }
+
     fn sign(&self, names: &[&str], change: impl FnOnce(&mut CertificateParams)) -> Identity {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).expect("parameters");

@@ -11,6 +11,7 @@ pub(crate) mod hanging;
 pub(crate) mod helper;
 pub(crate) mod http2;
 pub(crate) mod nvml;
+pub(crate) mod ollama;
 pub(crate) mod postgres;
 pub(crate) mod program;
 pub(crate) mod python;

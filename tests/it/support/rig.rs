@@ -14,6 +14,7 @@ use inferometer::exchange::outcome::{Malformed, Phase};
 use inferometer::exchange::placement::Placement;
 use inferometer::exchange::record::{Record, Start};
 use inferometer::exchange::sink::{AnySink, Sink, TokenFrame, Watch};
+use inferometer::exchange::vocabulary::{Progress, TransferStep};
 use inferometer::fleet::{Fleet, Member};
 use inferometer::proxy::{Life, Proxy, Settings, Shared};
 use inferometer::tls::client::TlsClient;
@@ -208,8 +209,11 @@ impl Watch for Watches {
     fn tokens(&mut self, frame: TokenFrame) {
         self.0.iter_mut().for_each(|watch| watch.tokens(frame));
     }
-    fn progress(&mut self, bytes: u64) {
-        self.0.iter_mut().for_each(|watch| watch.progress(bytes));
+    fn progress(&mut self, progress: Progress) {
+        self.0.iter_mut().for_each(|watch| watch.progress(progress));
+    }
+    fn step(&mut self, step: TransferStep) {
+        self.0.iter_mut().for_each(|watch| watch.step(step));
     }
     fn finished(&mut self, record: &Record) {
         self.0.iter_mut().for_each(|watch| watch.finished(record));

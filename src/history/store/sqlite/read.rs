@@ -1,6 +1,8 @@
 //! All files, for reading: single exchanges here, what needs more in the files below.
 
+mod errors;
 mod kept;
+mod lists;
 mod machine;
 mod page;
 mod series;

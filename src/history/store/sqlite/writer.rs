@@ -12,7 +12,7 @@ use super::recover::recover;
 use super::schema::FileKind;
 use crate::history::conversation::Salt;
 use crate::history::day::Day;
-use crate::history::id::{IdSource, MAX_PROCESSES, RowId};
+use crate::history::id::{IdSource, MAX_PROCESSES, ProcessNumber, RowId};
 use crate::history::names::Names;
 use crate::history::rollup::Rollups;
 use crate::history::row::Entry;
@@ -134,6 +134,10 @@ impl Store {
         }
     }
 
+    pub(super) fn process(&self) -> ProcessNumber {
+        self.ids.process()
+    }
+
     pub(super) fn inode(&self) -> u64 {
         self.inode
     }
@@ -163,6 +167,7 @@ fn settle_accounts(
     let (mut recovered, mut is_checked) = (0, false);
     for number in 0..MAX_PROCESSES {
         let Some(lock) = directory.lock(number)? else { continue };
+        main.lose_jobs(lock.number)?;
         if main.folded(lock.number)?.is_none() {
             continue;
         }

@@ -72,34 +72,56 @@ CREATE TABLE tops (
   PRIMARY KEY (at, measure, value, exchange)
 ) STRICT, WITHOUT ROWID;
 
+-- Events and audit entries. Ids ascend in the order of writing, and are not used again.
 CREATE TABLE events (
-  id INTEGER PRIMARY KEY,            -- as the ids of exchanges
-  at INTEGER NOT NULL,
-  kind TEXT NOT NULL,
-  severity TEXT NOT NULL,
-  who TEXT,
-  what TEXT NOT NULL,
-  subject TEXT,
-  trace BLOB,
-  state TEXT,
-  detail TEXT                        -- JSON
-) STRICT;
-CREATE INDEX events_kind ON events (kind, id);
-
-CREATE TABLE jobs (
-  id INTEGER PRIMARY KEY,
-  kind TEXT NOT NULL,
-  model TEXT,
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  at INTEGER NOT NULL,               -- milliseconds since the epoch
+  kind TEXT NOT NULL,                -- event or audit
+  severity TEXT NOT NULL,            -- info, warning, error or critical
+  component TEXT NOT NULL,           -- the part of the program that it comes from
+  what TEXT NOT NULL,                -- the kind of event, or the action
+  who TEXT,                          -- a tenant, a user of the second listener, or the product of a client
   backend TEXT,
-  started INTEGER NOT NULL,
+  subject TEXT,                      -- the model, the collector or whatever it is about
+  trace BLOB,                        -- 16 bytes
+  result TEXT,                       -- of an action: success, failure or refused
+  detail TEXT                        -- a JSON object
+) STRICT;
+CREATE INDEX events_at ON events (kind, at, id);
+
+-- Pulls, pushes and creates.
+CREATE TABLE jobs (
+  id INTEGER PRIMARY KEY,            -- the same while it runs and afterwards
+  process INTEGER NOT NULL,          -- the number of the process that serves it
+  kind TEXT NOT NULL,
+  state TEXT NOT NULL,               -- running, completed, failed, cancelled or lost
+  backend TEXT,
+  model TEXT,
+  who TEXT,
+  trace BLOB NOT NULL,               -- 16 bytes
+  started INTEGER NOT NULL,          -- milliseconds since the epoch
   ended INTEGER,
-  state TEXT NOT NULL,
-  bytes_done INTEGER,
+  bytes_done INTEGER,                -- in place, those of before included
   bytes_total INTEGER,
-  step TEXT,
+  bytes_moved INTEGER,               -- by this job
+  rate INTEGER,                      -- bytes a second
+  step TEXT,                         -- in the backend's words
+  status INTEGER,
   error TEXT
 ) STRICT;
-CREATE INDEX jobs_started ON jobs (started);
+CREATE INDEX jobs_started ON jobs (started, id);
+
+-- Lines of the log.
+CREATE TABLE logs (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  at INTEGER NOT NULL,               -- milliseconds since the epoch
+  level INTEGER NOT NULL,            -- 0 trace, 1 debug, 2 info, 3 warn, 4 error
+  component TEXT NOT NULL,
+  message TEXT NOT NULL,
+  fields TEXT,                       -- a JSON object
+  bytes INTEGER NOT NULL             -- of the line, about
+) STRICT;
+CREATE INDEX logs_at ON logs (at, id);
 
 CREATE TABLE host (
   step INTEGER NOT NULL,             -- 60 or 3600

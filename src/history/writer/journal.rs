@@ -1,0 +1,102 @@
+//! Brings events, audit entries, jobs and lines of the log to the file.
+
+use std::collections::HashMap;
+use std::time::Instant;
+
+use super::Writer;
+use crate::history::journal::Report;
+use crate::history::journal::entry::Entry;
+use crate::history::journal::event::Event;
+use crate::history::journal::job::Job;
+use crate::history::journal::kind::JournalKind;
+use crate::history::journal::log_line::LogLine;
+use crate::history::store::error::StoreError;
+use crate::history::store::sqlite::journal::JournalBatch;
+
+/// Entries of each kind that may wait while writing is paused.
+const MAX_WAITING: usize = 4_096;
+
+/// Lines of the log that a turn takes; the rest stays in the log's own queue.
+const MAX_LINES: usize = 500;
+
+/// What is not in the file yet.
+#[derive(Debug, Default)]
+pub(super) struct WaitingEntries {
+    /// With their times in milliseconds since the epoch.
+    entries: Vec<(i64, Entry)>,
+    jobs: Vec<Job>,
+    lines: Vec<LogLine>,
+    /// The jobs that run, as they were last written, by their ids.
+    running: HashMap<i64, Job>,
+}
+
+impl Writer {
+    /// Takes what was reported.
+    pub(super) fn take_journal(&mut self, now: Instant, wall: i64) {
+        while let Some((at, report)) = self.journal.pop() {
+            match report {
+                Report::Entry(entry) => {
+                    let ago = now.saturating_duration_since(at).as_millis();
+                    self.entries.entries.push((wall - i64::try_from(ago).unwrap_or(0), *entry));
+                }
+                Report::Job(job) => {
+                    self.entries.running.remove(&job.id);
+                    self.entries.jobs.push(*job);
+                }
+            }
+        }
+        self.take_running_jobs(now);
+        if let Some(log) = self.log.get() {
+            let mut log = log.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let lines = std::iter::from_fn(|| log.next()).take(MAX_LINES);
+            self.entries.lines.extend(lines);
+            self.state.set_lines_lost(log.lost());
+        }
+        self.shed_journal();
+    }
+
+    /// Takes the jobs that are new at once, and what has become of the others at the pace of the sums.
+    fn take_running_jobs(&mut self, now: Instant) {
+        let is_due = self.due.merge <= now;
+        let WaitingEntries { jobs, running, .. } = &mut self.entries;
+        for job in self.journal.jobs().snapshot() {
+            let is_news = running.get(&job.id).is_none_or(|written| is_due && *written != job);
+            if is_news {
+                running.insert(job.id, job.clone());
+                jobs.push(job);
+            }
+        }
+    }
+
+    /// Something that the writer itself has to report.
+    pub(super) fn note(&mut self, wall: i64, event: Event) {
+        self.entries.entries.push((wall, event.into_entry()));
+    }
+
+    /// Writes what waits.
+    pub(super) fn write_journal(&mut self) -> Result<(), StoreError> {
+        let Some(store) = &mut self.store else { return Ok(()) };
+        let WaitingEntries { entries, jobs, lines, .. } = &mut self.entries;
+        if entries.is_empty() && jobs.is_empty() && lines.is_empty() {
+            return Ok(());
+        }
+        store.write_journal(&JournalBatch { entries, jobs, lines })?;
+        entries.clear();
+        jobs.clear();
+        lines.clear();
+        Ok(())
+    }
+
+    /// Drops the oldest of each kind beyond what may wait.
+    fn shed_journal(&mut self) {
+        let WaitingEntries { entries, jobs, lines, .. } = &mut self.entries;
+        let excess = entries.len().saturating_sub(MAX_WAITING);
+        for (_, entry) in entries.drain(..excess) {
+            self.state.lost_entries(entry.kind, 1);
+        }
+        let excess = jobs.len().saturating_sub(MAX_WAITING);
+        self.state.lost_entries(JournalKind::Job, jobs.drain(..excess).count() as u64);
+        let excess = lines.len().saturating_sub(MAX_WAITING);
+        self.state.lost_entries(JournalKind::LogLine, lines.drain(..excess).count() as u64);
+    }
+}
