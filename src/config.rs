@@ -33,8 +33,8 @@ use key::Key;
 use keys::KEYS;
 use layers::Layers;
 pub use reload::Reloaded;
-pub use value::parse_duration as duration;
 pub use settings::{Bounds, Buckets, Config, ElectricityPrice, MaxConnections};
+pub use value::parse_duration as duration;
 
 /// The flags of all keys that have one.
 #[must_use]

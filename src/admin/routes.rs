@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, USER_AGENT};
 use http::{HeaderMap, Method, Request, StatusCode};
 
 use super::access::Admission;
@@ -14,6 +14,7 @@ use super::scrapes::Scrapes;
 use super::sign_ins::{Refusal, SignIns};
 use super::slots::AnswerGuard;
 use super::{guard, health, negotiate, page};
+use crate::exchange::client::product;
 
 #[derive(Clone, Copy)]
 enum Resource {
@@ -57,7 +58,8 @@ impl Site {
             Admission::Authenticated => {
                 guard.mark_authenticated();
                 let user = self.parts.access.user(request.headers());
-                user.into_iter().for_each(|user| self.sign_ins.accept(user, client, Instant::now()));
+                let product = request.headers().get(USER_AGENT).and_then(|agent| product(agent.as_bytes()));
+                user.into_iter().for_each(|user| self.sign_ins.accept(user, client, product, Instant::now()));
             }
             Admission::Denied => {
                 self.refuse(request.headers(), Refusal::WrongPassword);

@@ -51,11 +51,12 @@ impl SignIns {
         Self { journal, state: Mutex::default() }
     }
 
-    /// This user gave the right password.
-    pub(super) fn accept(&self, user: Arc<str>, client: IpAddr, now: Instant) {
+    /// This user gave the right password, with this product.
+    pub(super) fn accept(&self, user: Arc<str>, client: IpAddr, product: Option<&str>, now: Instant) {
         let is_new = self.state.lock().unwrap_or_else(PoisonError::into_inner).see(user.clone(), client, now);
         if is_new {
-            self.journal.audit(Audit::new(Action::SignIn, ActionResult::Success).by(Some(user)));
+            let audit = Audit::new(Action::SignIn, ActionResult::Success).by(Some(user));
+            self.journal.audit(product.into_iter().fold(audit, |audit, product| audit.with("client", product)));
         }
     }
 
@@ -109,7 +110,8 @@ mod tests {
     fn requests_without_a_pause_are_one_sign_in() {
         let (mut state, begun) = (SignInState::default(), Instant::now());
         let [here, there] = [1, 2].map(|host| IpAddr::from([10, 0, 0, host]));
-        let mut see = |user: &str, client, minutes: u64| state.see(user.into(), client, begun + MINUTE * minutes as u32);
+        let mut see =
+            |user: &str, client, minutes: u64| state.see(user.into(), client, begun + MINUTE * minutes as u32);
         let seen = [
             see("me", here, 0),
             see("me", here, 14),

@@ -18,8 +18,8 @@ use crate::exchange::outcome::Phase;
 use crate::exchange::record::{Method, Start};
 use crate::exchange::sink::{Sink, TokenFrame, Watch};
 use crate::exchange::trace::TraceId;
-use crate::history::journal::Journal;
 use crate::history::in_flight::InFlight;
+use crate::history::journal::Journal;
 use crate::wire::route::Route;
 
 struct Admin {

@@ -1,7 +1,7 @@
 //! Reports to the history what happens to backends and models.
 
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use crate::backend::inventory::Inventory;

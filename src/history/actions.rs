@@ -74,20 +74,14 @@ pub(super) fn report(
     // What succeeded has shown that there is such a model.
     let shown = || record.requested_model.as_ref().map(|model| Arc::<str>::from(&**model));
     let model = confirm().or_else(|| shown().filter(|_| result == ActionResult::Success));
-    let who = who(record);
-    if let Some(mut job) = job {
-        let ended = job.end(record, model.clone(), who.clone());
+    if let Some(job) = job {
+        let ended = job.end(record, model.clone());
         // Out of the table before it is in the queue: nobody sees it run after its end.
         drop(job);
         journal.job(ended);
     }
-    let audit = Audit::new(action, result).by(who).to(model).within(record.start.trace);
+    let audit = Audit::new(action, result).by(record.start.client.clone()).to(model).within(record.start.trace);
     let backend = record.placement.as_ref().map(|placement| placement.backend.clone());
     let audit = audit.on(backend).with("status", i64::from(record.status)).with("outcome", record.outcome.as_str());
     journal.audit(audit.with("endpoint", record.start.route.endpoint));
-}
-
-/// Who asked: the product of the client.
-fn who(record: &Record) -> Option<Arc<str>> {
-    record.start.client.clone()
 }

@@ -6,6 +6,7 @@
 //! summed.
 
 mod batch;
+mod entries;
 mod journal;
 mod machine;
 mod retain;
@@ -29,7 +30,7 @@ use super::state::{Activity, HistoryState};
 use super::store::sqlite::writer::Store;
 use super::thinning::Budget;
 use super::tops::{Candidate, Tops};
-use journal::WaitingEntries;
+use entries::WaitingEntries;
 use waiting::Waiting;
 
 /// Rows that may wait while writing is paused: 5 MiB.

@@ -113,7 +113,8 @@ pub(super) struct KeepLines(pub(super) KeptLines);
 impl<S: Subscriber> Layer<S> for KeepLines {
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {
         let metadata = event.metadata();
-        let Some(component) = component(metadata.target()).filter(|_| self.0.0.is_wanted.load(Ordering::Relaxed)) else {
+        let Some(component) = component(metadata.target()).filter(|_| self.0.0.is_wanted.load(Ordering::Relaxed))
+        else {
             return;
         };
         let mut content = Content::default();

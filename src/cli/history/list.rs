@@ -61,9 +61,8 @@ pub struct ListArguments {
 }
 
 pub(super) fn command() -> Command {
-    let text = |id: &'static str, name: &'static str, help: &'static str| {
-        Arg::new(id).long(id).value_name(name).help(help)
-    };
+    let text =
+        |id: &'static str, name: &'static str, help: &'static str| Arg::new(id).long(id).value_name(name).help(help);
     let count = |id: &'static str, default: &'static str, help: &'static str| {
         text(id, "COUNT", help).default_value(default).value_parser(value_parser!(usize))
     };
@@ -72,7 +71,11 @@ pub(super) fn command() -> Command {
         .arg(Arg::new("name").value_name("LIST").required(true).value_parser(value_parser!(ListName)))
         .arg(text("since", "WHEN", "Not older than this: a time such as 2026-11-29T12:30, or how long ago, such as 1h"))
         .arg(text("until", "WHEN", "Older than this"))
-        .arg(text("level", "LEVEL", "At least so grave: info to critical; of errors low to critical, of logs trace to error"))
+        .arg(text(
+            "level",
+            "LEVEL",
+            "At least so grave: info to critical; of errors low to critical, of logs trace to error",
+        ))
         .arg(text("kind", "KIND", "Of this kind: of event, action, job or error").visible_alias("action"))
         .arg(text("user", "WHO", "By this tenant, user of the second listener or product of a client"))
         .arg(text("resource", "NAME", "To this model, or about this collector or certificate"))

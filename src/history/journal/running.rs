@@ -55,13 +55,14 @@ impl RunningJobs {
         // Beside another process too: its exchanges have other numbers.
         let low = (u64::from(std::process::id()).wrapping_mul(0x9e37_79b9) ^ start.id) & 0xf_ffff;
         let id = started << 20 | i64::try_from(low).unwrap_or(0);
-        let entry = Arc::new(Entry { id, kind, start: start.clone(), started, news: Mutex::default() });
+        let news = News { who: start.client.clone(), ..News::default() };
+        let entry = Arc::new(Entry { id, kind, start: start.clone(), started, news: Mutex::new(news.clone()) });
         let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if table.len() >= MAX_JOBS {
             return None;
         }
         table.insert(start.id, entry.clone());
-        Some(RunningJob { table: self.clone(), entry, news: News::default() })
+        Some(RunningJob { table: self.clone(), entry, news })
     }
 
     /// Every job that runs, the oldest first.
@@ -170,15 +171,14 @@ impl RunningJob {
         self.publish();
     }
 
-    /// Its end.
-    pub(in crate::history) fn end(&mut self, record: &Record, model: Option<Arc<str>>, who: Option<Arc<str>>) -> Job {
+    /// The job at its end.
+    pub(in crate::history) fn end(&self, record: &Record, model: Option<Arc<str>>) -> Job {
         let state = JobState::at_the_end_of(record);
         let job = self.entry.job(&self.news, self.entry.start.at + record.duration);
         let reason = record.error.map_or(record.outcome.as_str(), |error| error.as_str());
         Job {
             state: state.as_str().into(),
             model: model.or(job.model),
-            who,
             ended: Some(self.entry.started + i64::try_from(record.duration.as_millis()).unwrap_or(0)),
             rate: job.bytes_moved.and_then(|moved| per_second(moved, record.duration)),
             status: Some(record.status),

@@ -1,15 +1,12 @@
 //! Brings events, audit entries, jobs and lines of the log to the file.
 
-use std::collections::HashMap;
 use std::time::Instant;
 
 use super::Writer;
+use super::entries::WaitingEntries;
 use crate::history::journal::Report;
-use crate::history::journal::entry::Entry;
 use crate::history::journal::event::Event;
-use crate::history::journal::job::Job;
 use crate::history::journal::kind::JournalKind;
-use crate::history::journal::log_line::LogLine;
 use crate::history::store::error::StoreError;
 use crate::history::store::sqlite::journal::JournalBatch;
 
@@ -18,17 +15,6 @@ const MAX_WAITING: usize = 4_096;
 
 /// Lines of the log that a turn takes; the rest stays in the log's own queue.
 const MAX_LINES: usize = 500;
-
-/// What is not in the file yet.
-#[derive(Debug, Default)]
-pub(super) struct WaitingEntries {
-    /// With their times in milliseconds since the epoch.
-    entries: Vec<(i64, Entry)>,
-    jobs: Vec<Job>,
-    lines: Vec<LogLine>,
-    /// The jobs that run, as they were last written, by their ids.
-    running: HashMap<i64, Job>,
-}
 
 impl Writer {
     /// Takes what was reported.

@@ -1,9 +1,9 @@
 //! Requests, failures, backends and the program itself.
 
 use super::*;
-use crate::exchange::vocabulary::Progress;
 use crate::exchange::outcome::{ErrorType, Malformed};
 use crate::exchange::vocabulary::Defect;
+use crate::exchange::vocabulary::Progress;
 use crate::metrics::Buckets;
 
 #[test]

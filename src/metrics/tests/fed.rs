@@ -5,9 +5,9 @@ use crate::backend::BackendLocation;
 use crate::backend::engine::EngineLoad;
 use crate::backend::inventory::{Expiry, Inventory, ListedModel, Resident, Runtime};
 use crate::backend::track::Change;
-use crate::exchange::vocabulary::Progress;
 use crate::exchange::outcome::{ErrorType, Malformed};
 use crate::exchange::vocabulary::Defect;
+use crate::exchange::vocabulary::Progress;
 
 /// Feeds every family at least once, with exact values.
 pub(super) fn fed() -> Arc<Metrics> {

@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::Path;
 
+use inferometer::history::query::lists::{ListFilter, ListQuery, ListedEvent};
 use rustix::process::Signal;
 
-use super::wait_for_rows;
+use super::{EVER, reading, wait_for_rows};
 use crate::support::backend::Backend;
 use crate::support::client::Client;
 use crate::support::program::Program;
@@ -30,8 +31,14 @@ fn no_file_has_a_prompt_an_answer_a_key_a_query_or_an_address() {
             let known = request.starts_with(b"POST /api/chat");
             let body =
                 format!(r#"{{"model":"llama3","message":{{"role":"assistant","content":"{ANSWER}"}},"done":true}}"#);
-            let (status, body) =
-                if known { ("200 OK", body) } else { ("404 Not Found", format!(r#"{{"error":"{ANSWER}"}}"#)) };
+            let failed = format!("{{\"status\":\"{ANSWER}\",\"digest\":\"{ANSWER}\"}}\n{{\"error\":\"{ANSWER}\"}}\n");
+            let (status, body) = if known {
+                ("200 OK", body)
+            } else if request.starts_with(b"POST /api/pull") || request.starts_with(b"POST /api/create") {
+                ("200 OK", failed)
+            } else {
+                ("404 Not Found", format!(r#"{{"error":"{ANSWER}"}}"#))
+            };
             let length = body.len();
             connection.write(
                 format!(
@@ -41,8 +48,14 @@ fn no_file_has_a_prompt_an_answer_a_key_a_query_or_an_address() {
             );
         }
     });
-    let mut program = Program::before(backend.address);
+    let hash = bcrypt::hash("right", 4).expect("a hash");
+    let web = crate::support::authority::folder().join("web.yml");
+    fs::write(&web, format!("basic_auth_users:\n  me: {hash}\n")).expect("a file");
+    let web = format!("--admin-web-config-file={}", web.display());
+    // What is logged for developers too.
+    let mut program = Program::with(backend.address, &["--log-level=trace", &web]);
     let ask = |target: &str, model: &str, product: &str| {
+        let method = if target == "/api/delete" { "DELETE" } else { "POST" };
         let body = format!(
             r#"{{"model":"{model}","messages":[{{"role":"user","content":"{PROMPT}"}}],"user":"{PERSON}",
             "conversation":{{"id":"{CONVERSATION}"}},"prompt_cache_key":"{CONVERSATION}",
@@ -50,7 +63,7 @@ fn no_file_has_a_prompt_an_answer_a_key_a_query_or_an_address() {
         );
         let mut client = Client::connect_from(77, program.clients);
         client.send(format!(
-            "POST {target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}\r\nCookie: {KEY}\r\n\
+            "{method} {target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}\r\nCookie: {KEY}\r\n\
              User-Agent: {product}/1.0 ({AGENT})\r\nX-Session-Id: {SESSION}\r\nX-Conversation-Id: {SESSION}\r\n\
              Connection: close\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
@@ -65,11 +78,45 @@ fn no_file_has_a_prompt_an_answer_a_key_a_query_or_an_address() {
         ask("/v1/chat/completions", MODEL, product);
         ask("/v1/messages", MODEL, product);
     }
-    wait_for_rows(program.state(), 4 + 2 * PRODUCTS.len());
+    for act in ACTIONS {
+        ask(act, MODEL, PRODUCTS[0]);
+    }
+    // `canary-of-a-person:canary-of-the-key`
+    sign_in(&program, "Y2FuYXJ5LW9mLWEtcGVyc29uOmNhbmFyeS1vZi10aGUta2V5");
+    wait_for_rows(program.state(), 4 + 2 * PRODUCTS.len() + ACTIONS.len());
+    let audit = wait_for_audit(program.state(), ACTIONS.len() as u64 + 1);
+    assert!(audit.iter().all(|entry| entry.subject.is_none() && entry.who.is_none()), "{audit:?}");
     let searched = search(program.state());
     program.signal(Signal::TERM);
     assert!(program.ended().success());
     println!("searched {searched} bytes while it ran, {} after", search(program.state()));
+}
+
+/// What acts on models, with a name that no backend has confirmed.
+const ACTIONS: [&str; 7] =
+    ["/api/pull", "/api/push", "/api/create", "/api/copy", "/api/delete", "/models/load", "/api/v1/models/download"];
+
+fn sign_in(program: &Program, credentials: &str) {
+    let mut client = Client::connect_from(77, program.admin);
+    client.send(format!(
+        "GET /?{QUERY} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Basic {credentials}\r\n\
+         User-Agent: {}/1.0 ({AGENT})\r\n\r\n",
+        PRODUCTS[0]
+    ));
+    client.rest();
+}
+
+fn wait_for_audit(state: &Path, count: u64) -> Vec<ListedEvent> {
+    let query = ListQuery { range: EVER, filter: ListFilter::default(), offset: 0, limit: 100 };
+    let begun = std::time::Instant::now();
+    loop {
+        let found = reading(state).audit(&query).expect("the files are sound");
+        if found.total >= count {
+            return found.entries;
+        }
+        assert!(begun.elapsed() < crate::support::PATIENCE, "{found:?}");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
 }
 
 /// Searches every file for what must not be there. Returns the number of bytes.

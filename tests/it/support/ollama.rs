@@ -61,7 +61,8 @@ fn serve(connection: &mut Connection, state: &Mutex<Models>) {
         }
         let (status, lines) = find(&state.lock().expect("no panic"), &request);
         connection.write(
-            format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n").as_bytes(),
+            format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
+                .as_bytes(),
         );
         for line in lines {
             connection.write(format!("{:x}\r\n{line}\r\n", line.len()).as_bytes());

@@ -93,7 +93,9 @@ pub(super) fn kept_entries(connection: &Connection) -> rusqlite::Result<[KeptEnt
             JournalKind::LogLine => ("logs", "at", "?1 <> ''"),
         };
         let select = format!("SELECT count(*), min({at}) FROM {table} WHERE {condition}");
-        let read = |row: &rusqlite::Row<'_>| Ok(KeptEntries { count: row.get::<_, i64>(0)?.unsigned_abs(), oldest: row.get(1)? });
+        let read = |row: &rusqlite::Row<'_>| {
+            Ok(KeptEntries { count: row.get::<_, i64>(0)?.unsigned_abs(), oldest: row.get(1)? })
+        };
         kept[kind as usize] = connection.query_row(&select, [kind.as_str()], read)?;
     }
     Ok(kept)
@@ -165,9 +167,8 @@ fn insert_jobs(transaction: &Transaction<'_>, process: ProcessNumber, jobs: &[Jo
 }
 
 fn insert_lines(transaction: &Transaction<'_>, lines: &[LogLine]) -> rusqlite::Result<()> {
-    let mut insert = transaction.prepare(
-        "INSERT INTO logs (at, level, component, message, fields, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-    )?;
+    let mut insert = transaction
+        .prepare("INSERT INTO logs (at, level, component, message, fields, bytes) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
     for line in lines {
         let level = LEVELS.iter().position(|level| *level == line.level).unwrap_or(0) as i64;
         let texts = line.component.len() + line.message.len() + line.fields.as_ref().map_or(0, |fields| fields.len());

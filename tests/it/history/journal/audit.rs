@@ -74,14 +74,15 @@ fn what_acts_on_models_is_in_the_audit_and_nothing_else_is() {
     for (entry, row) in entries.iter().zip(TABLE) {
         let said = [&entry["action"], &entry["resource"], &entry["result"]].map(Value::as_str);
         assert_eq!(said, row.expected, "{} {}: {entry}", row.request, row.body);
-        assert_eq!(entry["backend"], "test");
+        assert_eq!((&entry["backend"], &entry["user"]), (&"test".into(), &"ollama".into()));
         let status: i64 = row.status[..3].parse().expect("a status");
         assert_eq!(entry["details"]["status"], status, "{entry}");
         assert_eq!(entry["level"], if row.expected[2] == Some("success") { "info" } else { "warning" });
     }
     let pulls = list(program.state(), &["audit", "--action=pull", "--resource=new:1b"]);
     assert_eq!(pulls.len(), 1, "{pulls:?}");
-    let failed = list(program.state(), &["audit", "--level=warning", "--state=refused"]);
+    assert_eq!(list(program.state(), &["audit", "--user=curl"]).len(), 0);
+    let failed = list(program.state(), &["audit", "--user=ollama", "--level=warning", "--state=refused"]);
     assert_eq!(failed.len(), 1, "{failed:?}");
     let pages = [0, 10].map(|offset| list(program.state(), &["audit", "--limit=10", &format!("--offset={offset}")]));
     assert_eq!(pages.map(|page| page.len()), [10, TABLE.len() - 10]);
@@ -90,7 +91,7 @@ fn what_acts_on_models_is_in_the_audit_and_nothing_else_is() {
 fn send(program: &Program, request: &str, body: &str, trace: usize) {
     let traceparent = format!("traceparent: 00-{:032x}-00f067aa0ba902b7-01", trace.max(1));
     let sent = format!(
-        "{request} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n{traceparent}\r\n\
+        "{request} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nUser-Agent: ollama/0.12.6 (canary)\r\nContent-Type: application/json\r\n{traceparent}\r\n\
          Content-Length: {}\r\n\r\n{body}",
         body.len()
     );

@@ -55,7 +55,8 @@ fn errors_have_a_severity_by_what_they_are() {
     assert_eq!(kinds(&["errors", "--resource=llama3:latest", "--kind=http_5xx", "--on=test"]).len(), 1);
     assert_eq!(kinds(&["errors", "--since=2000-01-01", "--until=2001-01-01"]).len(), 0);
     let all = kinds(&["errors"]);
-    let paged: Vec<_> = (0..all.len()).flat_map(|at| kinds(&["errors", "--limit=1", &format!("--offset={at}")])).collect();
+    let paged: Vec<_> =
+        (0..all.len()).flat_map(|at| kinds(&["errors", "--limit=1", &format!("--offset={at}")])).collect();
     assert_eq!(paged, all, "pages over both sources have each once");
     assert_eq!(list(program.state(), &["errors", "--on=another"]), Vec::<Value>::new());
 }

@@ -79,7 +79,8 @@ fn a_certificate_near_its_end_and_one_that_has_ended_are_listed() {
         let ollama = Ollama::listing(&[]);
         let file = crate::support::authority::folder().join("config.toml");
         let [cert, key] = [&identity.cert_file, &identity.key_file].map(|path| path.display().to_string());
-        let text = format!("backend = \"http://{}\"\n[tls]\ncert_file = \"{cert}\"\nkey_file = \"{key}\"\n", ollama.address);
+        let text =
+            format!("backend = \"http://{}\"\n[tls]\ncert_file = \"{cert}\"\nkey_file = \"{key}\"\n", ollama.address);
         std::fs::write(&file, text).expect("a file");
         let program = Program::configured(command(), &file);
         let event = wait_for_event(&program, kind, level, "tls.cert_file".into());

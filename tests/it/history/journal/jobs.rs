@@ -15,7 +15,7 @@ use crate::support::program::{Program, STATE, command};
 fn request(path: &str, model: &str) -> String {
     let body = format!(r#"{{"model":"{model}"}}"#);
     format!(
-        "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n\
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nUser-Agent: curl/8.5\r\nContent-Type: application/json\r\n\
          Content-Length: {}\r\n\r\n{body}",
         body.len()
     )
@@ -50,15 +50,14 @@ fn every_kind_of_job_and_of_its_end_is_listed() {
         ("/api/pull", "cut:1b", &[&some],
             json!({ "kind": "pull", "state": "failed", "resource": "cut:1b", "progress": 0.4, "bytes_done": 40, "bytes_total": 100, "bytes_moved": 40, "step": "pulling", "error": "truncated" })),
     ];
-    let names =
-        ["kind", "state", "resource", "progress", "bytes_done", "bytes_total", "bytes_moved", "step", "error"];
+    let names = ["kind", "state", "resource", "progress", "bytes_done", "bytes_total", "bytes_moved", "step", "error"];
     let mut before = Vec::new();
     for (path, model, lines, expected) in &table {
         run(path, model, lines);
         let is_new = |job: &Value| !before.contains(&job["id"]) && job["state"] != "running";
         let job = wait_for(program.state(), &["jobs"], is_new);
         assert_eq!(fields(&job, &names), *expected, "{path} {model}");
-        assert_eq!((&job["backend"], &job["status"]), (&"test".into(), &200.into()));
+        assert_eq!((&job["backend"], &job["user"], &job["status"]), (&"test".into(), &"curl".into(), &200.into()));
         assert!(job["started"].as_str() <= job["ended"].as_str() && job["ended"].is_string(), "{job}");
         assert_eq!(job["bytes_per_second"].is_u64(), job["bytes_moved"].is_u64(), "{job}");
         before.push(job["id"].clone());
@@ -78,10 +77,10 @@ fn halting() -> (Backend, mpsc::Sender<()>) {
                 continue;
             }
             let chunk = |line: &str| format!("{:x}\r\n{line}\n\r\n", line.len() + 1);
-            connection.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n");
-            connection.write(
-                chunk(r#"{"status":"pulling a","digest":"sha256:a","total":1000,"completed":250}"#).as_bytes(),
-            );
+            connection
+                .write(b"HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n");
+            connection
+                .write(chunk(r#"{"status":"pulling a","digest":"sha256:a","total":1000,"completed":250}"#).as_bytes());
             let _gone = goes_on.lock().expect("no panic").recv();
             connection.write((chunk(r#"{"status":"success"}"#) + "0\r\n\r\n").as_bytes());
         }
@@ -97,8 +96,8 @@ fn a_job_is_listed_while_it_runs_keeps_its_id_and_is_cancelled_by_its_client() {
     client.send(request("/api/pull", "new:1b"));
     let running = |job: &Value| job["state"] == "running" && job["bytes_done"] == 250;
     let job = wait_for(program.state(), &["jobs"], running);
-    let known = ["resource", "progress", "ended", "status", "step", "kind"];
-    let expected = json!({ "resource": "new:1b", "progress": 0.25, "ended": null, "status": null, "step": "pulling", "kind": "pull" });
+    let known = ["user", "resource", "progress", "ended", "status", "step", "kind"];
+    let expected = json!({ "user": "curl", "resource": "new:1b", "progress": 0.25, "ended": null, "status": null, "step": "pulling", "kind": "pull" });
     assert_eq!(fields(&job, &known), expected);
     go_on.send(()).expect("it waits");
     client.rest();

@@ -20,7 +20,9 @@ fn sign_ins_and_refused_ones_are_in_the_audit_without_names_that_nobody_has() {
         let encoded = credentials.map(|it| base64::engine::general_purpose::STANDARD.encode(it));
         let field = encoded.map_or(String::new(), |it| format!("Authorization: Basic {it}\r\n"));
         let mut client = Client::connect_from(host, program.admin);
-        client.send(format!("GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{field}\r\n"));
+        client.send(format!(
+            "GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nUser-Agent: Prometheus/3.1\r\n{field}\r\n"
+        ));
         String::from_utf8_lossy(&client.rest().0).into_owned()
     };
     let statuses = [
@@ -41,16 +43,15 @@ fn sign_ins_and_refused_ones_are_in_the_audit_without_names_that_nobody_has() {
     }
     let mut entries = list(program.state(), &["audit", "--action=sign_in"]);
     entries.reverse();
-    let said: Vec<_> =
-        entries.iter().map(|it| json!([it["user"], it["result"], it["level"], it["details"]])).collect();
+    let said: Vec<_> = entries.iter().map(|it| json!([it["user"], it["result"], it["level"], it["details"]])).collect();
     let wrong = json!({ "reason": "wrong_password" });
     assert_eq!(
         said,
         [
-            json!(["me", "success", "info", null]),
+            json!(["me", "success", "info", { "client": "Prometheus" }]),
             json!(["me", "refused", "warning", wrong]),
             json!([null, "refused", "warning", wrong]),
-            json!(["me", "success", "info", null]),
+            json!(["me", "success", "info", { "client": "Prometheus" }]),
         ],
         "without credentials nothing was tried, and requests in a row are one sign-in"
     );

@@ -88,8 +88,23 @@ impl Columns for ListedError {
 
 impl Columns for Job {
     const NAMES: &'static [&'static str] = &[
-        "id", "started", "ended", "kind", "state", "resource", "backend", "user", "progress", "bytes_done", "bytes_total",
-        "bytes_moved", "bytes_per_second", "step", "status", "error", "trace",
+        "id",
+        "started",
+        "ended",
+        "kind",
+        "state",
+        "resource",
+        "backend",
+        "user",
+        "progress",
+        "bytes_done",
+        "bytes_total",
+        "bytes_moved",
+        "bytes_per_second",
+        "step",
+        "status",
+        "error",
+        "trace",
     ];
 
     fn values(&self) -> Vec<Value> {

@@ -130,9 +130,8 @@ impl Reading {
                 .query_row(&count, rusqlite::params_from_iter(places), |row| row.get::<_, i64>(0))?
                 .unsigned_abs();
             let offset = query.offset;
-            let select = format!(
-                "SELECT {columns} FROM {table} WHERE {terms} ORDER BY {order} LIMIT {limit} OFFSET {offset}"
-            );
+            let select =
+                format!("SELECT {columns} FROM {table} WHERE {terms} ORDER BY {order} LIMIT {limit} OFFSET {offset}");
             Ok(List { entries: select_all(&connection, &select, places, read)?, total })
         };
         read().map_err(|error| StoreError::of(&error, &path))
