@@ -14,7 +14,7 @@ pub enum HistoryTask {
     /// Say what is kept.
     Status,
     /// List what is kept beside exchanges.
-    List(ListArguments),
+    List(Box<ListArguments>),
 }
 
 /// The command with its own commands, one of which is required.
@@ -32,7 +32,7 @@ pub(super) fn command() -> Command {
 /// What was asked for.
 pub(super) fn task(matches: &ArgMatches) -> HistoryTask {
     match matches.subcommand() {
-        Some(("list", matches)) => HistoryTask::List(list::arguments(matches)),
+        Some(("list", matches)) => HistoryTask::List(Box::new(list::arguments(matches))),
         Some(("status", _)) => HistoryTask::Status,
         _ => unreachable!("clap requires one of the commands"),
     }

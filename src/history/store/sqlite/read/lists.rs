@@ -34,7 +34,7 @@ impl Condition {
         self
     }
 
-    fn is_one_of(mut self, column: &str, values: Option<Vec<Value>>) -> Self {
+    fn one_of(mut self, column: &str, values: Option<Vec<Value>>) -> Self {
         if let Some(values) = values {
             let places = vec!["?"; values.len()].join(", ");
             self.terms.push(format!("{column} IN ({places})"));
@@ -90,7 +90,7 @@ impl Reading {
         let numbers = levels.as_ref().map(|words| words.iter().filter_map(number));
         let numbers = numbers.map(|numbers| numbers.map(|level| Value::Integer(level as i64)).collect());
         let condition =
-            Condition::within("at", query).is("component", component.as_deref()).is_one_of("level", numbers);
+            Condition::within("at", query).is("component", component.as_deref()).one_of("level", numbers);
         self.list(query, "logs", LINE, "at DESC, id DESC", &condition, line)
     }
 
@@ -98,7 +98,7 @@ impl Reading {
         let ListFilter { levels, what, who, backend, resource, component, state } = &query.filter;
         let condition = Condition::within("at", query)
             .is("kind", Some(kind.as_str()))
-            .is_one_of("severity", texts(levels.as_ref()))
+            .one_of("severity", texts(levels.as_ref()))
             .is("what", what.as_deref())
             .is("who", who.as_deref())
             .is("backend", backend.as_deref())
