@@ -25,7 +25,8 @@ use crate::support::program::{Program, STATE, State, command};
 /// Copies what is kept, at a pace for tests.
 fn copy(kept: &Kept, state: &State, server: &Postgres, node: &str) -> ReplicaThread {
     let day = Duration::from_secs(86_400);
-    let retention = Retention { raw: 30 * day, raw_bytes: 1 << 30, minutes: 7 * day, hours: 400 * day };
+    let retention =
+        Retention { raw: 30 * day, raw_bytes: 1 << 30, minutes: 7 * day, hours: 400 * day, ..Retention::default() };
     let settings = replica::Settings {
         directory: Directory::within(&state.0),
         server: server.server(),

@@ -89,8 +89,7 @@ impl Reading {
         let number = |word: &&'static str| LEVELS.iter().position(|level| level == word);
         let numbers = levels.as_ref().map(|words| words.iter().filter_map(number));
         let numbers = numbers.map(|numbers| numbers.map(|level| Value::Integer(level as i64)).collect());
-        let condition =
-            Condition::within("at", query).is("component", component.as_deref()).one_of("level", numbers);
+        let condition = Condition::within("at", query).is("component", component.as_deref()).one_of("level", numbers);
         self.list(query, "logs", LINE, "at DESC, id DESC", &condition, line)
     }
 
