@@ -27,6 +27,8 @@
 //! * Never content, a client's address or a raw query. A model's name is stored once a backend has confirmed it, a client's
 //!   product where it looks like one, and of what it calls its conversation a hash with a secret salt ([`conversation`]).
 //! * PostgreSQL, where it is configured, gets a copy from the files ([`replica`]): it is never in the way of writing.
+//! * Beside exchanges, events, the audit, jobs and lines of the log go to `main.db` ([`journal`]), through queues of their
+//!   own that nobody waits for.
 //! * The machine is read every ten seconds ([`machine`]): an hour in memory, means by minute and by hour in `main.db`.
 //!
 //! Readers open the same files ([`query`], [`Reading`]), also from another process. SQL is in `store` only. A day of

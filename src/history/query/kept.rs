@@ -1,5 +1,8 @@
 //! What is really kept, whatever was configured.
 
+use crate::history::journal::kind::JournalKind;
+use crate::history::state::KeptEntries;
+
 /// What the files have. Times are milliseconds since the epoch; `None` is that nothing of the kind is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Kept {
@@ -15,6 +18,8 @@ pub struct Kept {
     pub minutes_from: Option<i64>,
     /// The beginning of the first hour that has sums.
     pub hours_from: Option<i64>,
+    /// What is kept beside exchanges, in the order of [`JournalKind::ALL`].
+    pub entries: [KeptEntries; JournalKind::ALL.len()],
 }
 
 impl Kept {

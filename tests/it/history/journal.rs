@@ -5,6 +5,7 @@ mod errors;
 mod events;
 mod jobs;
 mod lines;
+mod retention;
 mod sign_ins;
 
 use std::path::Path;

@@ -8,8 +8,10 @@ use crate::app::command::running::{admin_tls, block_on};
 use crate::config::Config;
 use crate::doctor::health;
 use crate::history::Reading;
+use crate::history::journal::kind::JournalKind;
 use crate::history::query::TIME_LIMIT;
 use crate::history::query::kept::Kept;
+use crate::history::state::KeptEntries;
 use crate::history::timestamp::Timestamp;
 
 pub(super) fn report(config: &Config) -> Result<CommandReport, Failure> {
@@ -25,6 +27,9 @@ pub(super) fn report(config: &Config) -> Result<CommandReport, Failure> {
     line("exchanges", &exchanges(&kept));
     line("minutes", &since(kept.minutes_from));
     line("hours", &since(kept.hours_from));
+    for (kind, entries) in JournalKind::ALL.into_iter().zip(kept.entries) {
+        line(plural(kind), &counted(entries));
+    }
     line("program", &running.unwrap_or_else(|error| error));
     Ok(CommandReport::of(text))
 }
@@ -36,6 +41,23 @@ fn exchanges(kept: &Kept) -> String {
             format!("from {} to {}, in {} file{plural}", Timestamp(oldest), Timestamp(newest), kept.days)
         }
         _ => "none".to_owned(),
+    }
+}
+
+/// What a list of this kind is called.
+fn plural(kind: JournalKind) -> &'static str {
+    match kind {
+        JournalKind::Event => "events",
+        JournalKind::Audit => "audit",
+        JournalKind::Job => "jobs",
+        JournalKind::LogLine => "logs",
+    }
+}
+
+fn counted(entries: KeptEntries) -> String {
+    match entries.oldest {
+        Some(_) => format!("{} {}", entries.count, since(entries.oldest)),
+        None => "none".to_owned(),
     }
 }
 

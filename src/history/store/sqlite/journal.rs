@@ -57,11 +57,7 @@ impl Store {
             let jobs = "DELETE FROM jobs WHERE started < ?1 AND state <> ?2";
             transaction.execute(jobs, (before(retention.jobs), JobState::Running.as_str()))?;
             transaction.execute("DELETE FROM logs WHERE at < ?1", [before(retention.logs)])?;
-            let excess = "DELETE FROM logs WHERE id <= (SELECT max(id) FROM (SELECT id, \
-                sum(bytes) OVER newest AS bytes, row_number() OVER newest AS lines FROM logs \
-                WINDOW newest AS (ORDER BY id DESC ROWS UNBOUNDED PRECEDING)) WHERE bytes > ?1 OR lines > ?2)";
-            transaction.execute(excess, (bytes, MAX_LINES))?;
-            Ok(())
+            expire_lines(transaction, bytes)
         })
     }
 
@@ -84,7 +80,9 @@ impl MainFile {
 }
 
 /// What a file has of each kind, in the order of [`JournalKind::ALL`].
-pub(super) fn kept_entries(connection: &Connection) -> rusqlite::Result<[KeptEntries; JournalKind::ALL.len()]> {
+pub(in crate::history::store::sqlite) fn kept_entries(
+    connection: &Connection,
+) -> rusqlite::Result<[KeptEntries; JournalKind::ALL.len()]> {
     let mut kept = [KeptEntries::default(); JournalKind::ALL.len()];
     for kind in JournalKind::ALL {
         let (table, at, condition) = match kind {
@@ -99,6 +97,20 @@ pub(super) fn kept_entries(connection: &Connection) -> rusqlite::Result<[KeptEnt
         kept[kind as usize] = connection.query_row(&select, [kind.as_str()], read)?;
     }
     Ok(kept)
+}
+
+/// Removes the oldest lines beyond a number of bytes.
+fn expire_lines(transaction: &Transaction<'_>, most: i64) -> rusqlite::Result<()> {
+    let size = "SELECT coalesce(sum(bytes), 0), count(*) FROM logs";
+    let (bytes, lines): (i64, i64) = transaction.query_row(size, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if bytes <= most && lines <= MAX_LINES {
+        return Ok(());
+    }
+    let excess = "DELETE FROM logs WHERE id <= (SELECT max(id) FROM (SELECT id, \
+        sum(bytes) OVER newest AS bytes, row_number() OVER newest AS lines FROM logs \
+        WINDOW newest AS (ORDER BY id DESC ROWS UNBOUNDED PRECEDING)) WHERE bytes > ?1 OR lines > ?2)";
+    // Some more than must be, so that the next time is not in a minute.
+    transaction.execute(excess, (most / 10 * 9, MAX_LINES / 10 * 9)).map(|_| ())
 }
 
 fn insert_entries(transaction: &Transaction<'_>, entries: &[(i64, Entry)]) -> rusqlite::Result<()> {

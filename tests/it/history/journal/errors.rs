@@ -25,7 +25,9 @@ fn errors_have_a_severity_by_what_they_are() {
         ollama.answer("POST /api/chat", status, lines);
         ask(program.clients, CHAT);
     }
-    // Too large a head is no exchange; an expectation that nobody can meet is one, and is refused by the proxy.
+    let malformed =
+        "POST /api/chat HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n";
+    ask(program.clients, malformed);
     ollama.fall_silent(true);
     ask(program.clients, CHAT);
     wait_for(program.state(), &["errors"], |error| error["kind"] == "backend_down");
@@ -39,6 +41,8 @@ fn errors_have_a_severity_by_what_they_are() {
     assert_eq!(of("http_5xx"), (Some("high"), Some("upstream"), model, Some(500)));
     assert_eq!(of("truncated"), (Some("medium"), Some("upstream"), model, Some(200)));
     assert_eq!(of("stream_error"), (Some("medium"), Some("upstream"), model, Some(200)));
+    let client_body = of("client_body");
+    assert_eq!((client_body.0, client_body.1), (Some("low"), Some("downstream")));
     assert_eq!(of("backend_down"), (Some("critical"), Some("backend"), None, None));
     let silent = found.iter().find(|error| error["status"] == 502).expect("the backend closed without an answer");
     assert_eq!((&silent["level"], &silent["backend"]), (&"high".into(), &"test".into()));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use inferometer::history::journal::event::EventKind;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -130,4 +131,28 @@ fn a_pause_of_the_history_and_its_end_are_listed_once_it_can_write() {
     let paused = wait_for_event(&program, "history_paused", "error", "failing".into());
     let resumed = wait_for_event(&program, "history_resumed", "info", Value::Null);
     assert!(paused["id"].as_i64() < resumed["id"].as_i64());
+}
+
+#[test]
+fn a_damaged_file_of_the_history_is_listed_in_the_new_one() {
+    let ollama = Ollama::listing(&[]);
+    let mut program = Program::before(ollama.address);
+    wait_for_event(&program, "started", "info", Value::Null);
+    program.signal(Signal::TERM);
+    assert!(program.ended().success());
+    let main = inferometer::history::Directory::within(program.state()).main();
+    let length = std::fs::metadata(&main).expect("a file").len();
+    std::fs::write(&main, vec![b'x'; usize::try_from(length).expect("small")]).expect("it can be damaged");
+    let mut again = command();
+    again.env(crate::support::program::STATE, program.state());
+    let again = Program::start(again, ollama.address, &[]);
+    wait_for_event(&again, "history_damaged", "error", "main.db".into());
+}
+
+/// A kind that no test provokes would be a promise without a proof.
+#[test]
+fn every_kind_of_event_is_provoked_here() {
+    let source = include_str!("events.rs");
+    let forgotten = EventKind::ALL.iter().filter(|kind| !source.contains(&format!("\"{}\"", kind.as_str())));
+    assert_eq!(forgotten.collect::<Vec<_>>(), Vec::<&EventKind>::new());
 }

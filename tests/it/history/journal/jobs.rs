@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::wait_for;
 use crate::support::backend::Backend;
 use crate::support::client::Client;
+use crate::support::http2;
 use crate::support::ollama::Ollama;
 use crate::support::program::{Program, STATE, command};
 
@@ -64,6 +65,15 @@ fn every_kind_of_job_and_of_its_end_is_listed() {
     }
     let completed = super::list(program.state(), &["jobs", "--state=completed", "--kind=pull"]);
     assert_eq!(completed.len(), 1, "{completed:?}");
+
+    // HTTP/2 goes the same way.
+    ollama.answer("POST /api/pull", "200 OK", &[&all, success]);
+    let client = http2::Client::connect(program.clients);
+    let (response, _) = client.ask(http2::request(http::Method::POST, "/api/pull"), r#"{"model":"new:3b"}"#);
+    assert_eq!(response.status(), 200);
+    let job = wait_for(program.state(), &["jobs", "--resource=new:3b"], |job| job["state"] == "completed");
+    assert_eq!((&job["bytes_moved"], &job["user"]), (&100.into(), &Value::Null));
+    wait_for(program.state(), &["audit", "--resource=new:3b", "--action=pull"], |it| it["result"] == "success");
 }
 
 /// A backend that sends a layer's beginning, and the rest when it is asked to.

@@ -7,6 +7,7 @@ use crate::history::id::RowId;
 use crate::history::query::kept::Kept;
 use crate::history::rollup::Step;
 use crate::history::store::error::StoreError;
+use crate::history::store::sqlite::journal::kept_entries;
 use crate::history::store::sqlite::open;
 use crate::history::store::sqlite::schema::FileKind;
 
@@ -28,6 +29,7 @@ impl Reading {
             let from = |step| first(&connection, step).map_err(|error| StoreError::of(&error, &path));
             limited(&connection, self.deadline()).map_err(|error| StoreError::of(&error, &path))?;
             (kept.minutes_from, kept.hours_from) = (from(Step::Minute)?, from(Step::Hour)?);
+            kept.entries = kept_entries(&connection).map_err(|error| StoreError::of(&error, &path))?;
         }
         Ok(kept)
     }
