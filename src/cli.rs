@@ -13,8 +13,9 @@ use std::sync::LazyLock;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
 pub use clap_complete::Shell;
-pub use history::HistoryTask;
+pub use history::export::{ExportArguments, ExportFormat};
 pub use history::list::{ListArguments, ListFormat, ListName};
+pub use history::{ForgottenName, HistoryTask};
 pub use pages::{completions, manual};
 
 /// Version of the program.

@@ -79,7 +79,12 @@ use state::HistoryState;
 pub use store::directory::Directory;
 pub use store::error::StoreError;
 pub use store::postgres::connect::{MakeTls, Server, Verification};
+pub use store::postgres::forget::forget_on;
+pub use store::sqlite::backup::backup;
+pub use store::sqlite::check::{Examined, Hour, check};
+pub use store::sqlite::forget::{Forgotten, Removed, forget};
 pub use store::sqlite::read::Reading;
+pub use store::sqlite::scan::{Field, ScanError, fields};
 use writer::{WallClock, WatchedLog, WatchedMachine, Writer, WriterThread};
 
 /// The history of this process. Dropping it writes what is left.

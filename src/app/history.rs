@@ -42,7 +42,7 @@ pub(super) fn directory(config: &Config) -> Option<Directory> {
 }
 
 /// The PostgreSQL server that is configured.
-fn server(config: &Config) -> Option<Server> {
+pub(super) fn server(config: &Config) -> Option<Server> {
     let Engine::Postgres(target) = config.history.engine.clone() else { return None };
     let tls = |verification: &Verification| match verification {
         Verification::None => Ok(client::encrypting()),

@@ -1,8 +1,10 @@
 //! `inferometer history …`.
 
+mod export;
 mod files;
 mod list;
 mod status;
+mod work;
 
 use super::report::CommandReport;
 use crate::cli::HistoryTask;
@@ -15,6 +17,10 @@ const FAILED: u8 = 1;
 pub(super) fn run(task: &HistoryTask, config: &Config) -> CommandReport {
     let done = match task {
         HistoryTask::List(arguments) => list::report(arguments, config),
+        HistoryTask::Export(arguments) => export::report(arguments, config),
+        HistoryTask::Backup(to) => work::backup(to, config),
+        HistoryTask::Forget(name) => work::forget(name, config),
+        HistoryTask::Check => work::check(config),
         HistoryTask::Status => status::report(config),
     };
     done.unwrap_or_else(|error| CommandReport::failed(&error, FAILED))

@@ -14,6 +14,7 @@
 mod columns;
 pub(in crate::history) mod connect;
 mod copy;
+pub(in crate::history) mod forget;
 mod names;
 pub(in crate::history) mod read;
 pub(in crate::history) mod replica;

@@ -1,7 +1,10 @@
 //! SQLite: `main.db`, and a file for the exchanges of each day.
 
+pub(in crate::history) mod backup;
+pub(in crate::history) mod check;
 mod day_file;
 mod expire;
+pub(in crate::history) mod forget;
 pub(in crate::history) mod journal;
 mod machine;
 mod main_file;
@@ -11,6 +14,7 @@ pub(in crate::history) mod read;
 mod recover;
 mod rows;
 mod salt;
+pub(in crate::history) mod scan;
 mod schema;
 mod sums;
 pub(in crate::history) mod tail;

@@ -89,7 +89,7 @@ fn refuse_unknown(arguments: &ListArguments) -> Result<(), String> {
 }
 
 /// A time, or a time ago; in milliseconds since the epoch.
-fn instant(text: &str, now: i64) -> Option<i64> {
+pub(super) fn instant(text: &str, now: i64) -> Option<i64> {
     let ago = || Some(now - i64::try_from(config::duration(text)?.as_millis()).ok()?);
     Timestamp::parse(text).map(|at| at.0).or_else(ago)
 }

@@ -4,7 +4,7 @@ mod errors;
 mod kept;
 mod lists;
 mod machine;
-mod page;
+pub(super) mod page;
 mod series;
 mod sums;
 mod top;
@@ -42,11 +42,11 @@ pub struct Reading {
 }
 
 /// The file of a day while a question is answered.
-struct OpenDay {
-    connection: Connection,
+pub(super) struct OpenDay {
+    pub(super) connection: Connection,
     /// The numbers of names in this process, by those in the file.
-    names: HashMap<i64, NameId>,
-    path: std::path::PathBuf,
+    pub(super) names: HashMap<i64, NameId>,
+    pub(super) path: std::path::PathBuf,
 }
 
 impl Reading {
@@ -106,6 +106,20 @@ impl Reading {
         let salt = limited(&connection, self.deadline()).and_then(|()| salt::read(&connection));
         let salt = salt.map_err(|error| StoreError::of(&error, &path))?;
         Ok(salt.map(|salt| salt.keep(RowConversation::Named(named))))
+    }
+
+    /// The names of all files so far.
+    pub(super) fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// Opens the file of a day for as long as it takes.
+    pub(super) fn unlimited(&self, day: Day) -> Result<Option<OpenDay>, StoreError> {
+        let open = self.day(day, self.deadline())?;
+        if let Some(open) = &open {
+            open::interrupt_after(&open.connection, None).map_err(|error| StoreError::of(&error, &open.path))?;
+        }
+        Ok(open)
     }
 
     fn deadline(&self) -> Instant {

@@ -58,7 +58,12 @@ impl OpenDay {
 }
 
 /// The condition that selects what is asked for, with its values; `None` where the file has nothing of it.
-pub(super) fn condition(day: &OpenDay, names: &Names, range: Range, filter: &Filter) -> Option<(String, Vec<Value>)> {
+pub(in crate::history::store::sqlite) fn condition(
+    day: &OpenDay,
+    names: &Names,
+    range: Range,
+    filter: &Filter,
+) -> Option<(String, Vec<Value>)> {
     let mut terms = vec!["id >= ? AND id < ?".to_owned()];
     let mut values = vec![Value::Integer(RowId::first_of(range.from).0), Value::Integer(RowId::first_of(range.to).0)];
     let by_name = [

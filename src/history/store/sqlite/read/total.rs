@@ -56,7 +56,7 @@ impl Reading {
     }
 
     /// The days that a range touches and that have a file, the newest first.
-    pub(super) fn days_of(&self, range: Range) -> impl Iterator<Item = Day> {
+    pub(in crate::history::store::sqlite) fn days_of(&self, range: Range) -> impl Iterator<Item = Day> {
         let touches = move |day: &Day| day.begin() < range.to && day.next().begin() > range.from;
         self.directory.days().into_iter().rev().filter(touches)
     }
