@@ -76,8 +76,9 @@ pub const MAX_CALLERS: usize = 500;
 /// The name of a tenant, or a product, beyond the limit.
 pub const OTHER: &str = "other";
 
-/// Entries of a thread's cache, a power of two: more names than most machines have in use.
-const SLOTS: usize = 128;
+/// Entries of a thread's cache for each kind, a power of two: more names than most machines have in use. The names of one row
+/// are of different kinds, so none takes the place of another.
+const SLOTS: usize = 64;
 
 /// All names of this process.
 #[derive(Debug, Default)]
@@ -112,7 +113,6 @@ impl Table {
 /// A name that was looked up. Kept, so that no other name gets its address.
 #[derive(Debug)]
 struct Slot {
-    kind: NameKind,
     name: SharedName,
     id: NameId,
 }
@@ -152,17 +152,17 @@ impl Names {
     fn cached(&self, kind: NameKind, name: &str, keep: impl FnOnce() -> SharedName) -> NameId {
         let mut slots = self.caches.get_or_default().borrow_mut();
         if slots.is_empty() {
-            slots.resize_with(SLOTS, || None);
+            slots.resize_with(SLOTS * NameKind::ALL.len(), || None);
         }
-        let slot = &mut slots[(name.as_ptr() as usize >> 3) % SLOTS];
+        // Shared texts begin at multiples of sixteen.
+        let slot = &mut slots[kind as usize * SLOTS + (name.as_ptr() as usize >> 4) % SLOTS];
         if let Some(known) = slot
             && std::ptr::eq(known.name.text(), name)
-            && known.kind == kind
         {
             return known.id;
         }
         let id = self.intern(kind, name);
-        *slot = Some(Slot { kind, name: keep(), id });
+        *slot = Some(Slot { name: keep(), id });
         id
     }
 
@@ -187,6 +187,13 @@ impl Names {
             None if is_full(&table) => table.add(other()),
             None => table.add(key),
         }
+    }
+
+    /// The number of a name that is known; `None` for any other, which stays unknown: whoever asks a question makes it up.
+    #[must_use]
+    pub fn find(&self, kind: NameKind, name: &str) -> Option<NameId> {
+        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        table.ids.get(&(kind, name.into())).copied()
     }
 
     /// The numbers of the tenants and of the products beyond the limit; [`NameId::NONE`] while there are none.
@@ -225,6 +232,16 @@ mod tests {
         assert_ne!(names.shared(NameKind::Tenant, &model), id, "of another kind");
         assert_eq!(names.name(id), Some(model));
         assert_eq!(names.fixed(NameKind::Endpoint, "/api/chat"), names.intern(NameKind::Endpoint, "/api/chat"));
+    }
+
+    #[test]
+    fn asking_for_a_name_makes_none() {
+        let names = Names::default();
+        assert_eq!(names.find(NameKind::Model, "a"), None);
+        assert_eq!(names.find(NameKind::Model, "a"), None);
+        let id = names.intern(NameKind::Model, "a");
+        assert_eq!((names.find(NameKind::Model, "a"), names.find(NameKind::Client, "a")), (Some(id), None));
+        assert_eq!(names.find(NameKind::Model, ""), None);
     }
 
     #[test]

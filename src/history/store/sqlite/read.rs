@@ -174,7 +174,7 @@ impl OpenDay {
 
     /// The number of a name in the file; `None` where the file does not have it.
     fn number(&self, names: &Names, kind: crate::history::names::NameKind, name: &str) -> Option<i64> {
-        let id = names.intern(kind, name);
+        let id = names.find(kind, name)?;
         self.names.iter().find(|(_, known)| **known == id).map(|(number, _)| *number)
     }
 }

@@ -143,7 +143,7 @@ fn fits(reading: &Reading, of: &Dimensions, filter: &Filter) -> bool {
     let ids = [of.backend, of.model, of.tenant, of.tenant];
     let names = filter.summed_names().into_iter().zip(ids);
     let same = |((_, kind, name), id): ((_, NameKind, &Option<std::sync::Arc<str>>), _)| {
-        name.as_deref().is_none_or(|name| reading.names.intern(kind, name) == id)
+        name.as_deref().is_none_or(|name| reading.names.find(kind, name) == Some(id))
     };
     names.into_iter().all(same) && filter.operation.is_none_or(|operation| operation.code() == of.operation)
 }
