@@ -24,7 +24,8 @@ bill = json.load(open(sys.argv[1]))
 assert bill["bomFormat"] == "CycloneDX" and bill["components"], "no bill of materials"
 without = [it["name"] for it in bill["components"] if not it.get("licenses")]
 assert not without, f"without a licence: {without}"
-print(f"bill:        {len(bill["components"])} parts of {bill["metadata"]["component"]["name"]}, each with its licence")'
+parts, name = len(bill["components"]), bill["metadata"]["component"]["name"]
+print(f"bill:        {parts} parts of {name}, each with its licence")'
     done
     say archives "$(wc -l <$DIST/SHA256SUMS) files with checksums, of revision $revision"
 }

@@ -70,6 +70,20 @@ fn the_unit_reads_the_packaged_configuration_and_shadows_none_of_its_keys() {
     assert!(dist.contains("s|/usr/local/bin/|/usr/bin/|"), "the packages have the programs elsewhere");
 }
 
+#[test]
+fn the_units_need_no_program_but_ours_and_the_shell() {
+    for unit in ["inferometer", "inferometer-helper"] {
+        let ours = format!("/usr/local/bin/{unit}");
+        let text = read(&format!("examples/systemd/{unit}.service"));
+        let commands: Vec<_> = text.lines().filter(|line| line.starts_with("Exec")).collect();
+        assert!(!commands.is_empty(), "{unit}");
+        for command in commands {
+            let program = command.split(['=', ' ']).nth(1).unwrap_or_default();
+            assert!([&ours[..], "/bin/sh"].contains(&program), "{unit}: a minimal system may lack {program}");
+        }
+    }
+}
+
 /// Words of a script that are paths of this repository, with every program for `$program`.
 fn named_files(script: &str) -> Vec<String> {
     let words = script.split(|c: char| c.is_whitespace() || "\"'<>()|;".contains(c));
