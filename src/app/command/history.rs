@@ -1,9 +1,11 @@
 //! `inferometer history …`.
 
+mod csv;
 mod export;
 mod files;
 mod list;
 mod status;
+mod when;
 mod work;
 
 use super::report::CommandReport;

@@ -2,10 +2,10 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, Write};
-use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::csv::cell;
 use super::files::files;
-use super::list::instant;
+use super::when::range;
 use super::work::progress;
 use crate::app::command::report::{CommandReport, Failure};
 use crate::cli::{ExportArguments, ExportFormat};
@@ -70,7 +70,7 @@ fn write(
     to.flush().map_err(ScanError::Visitor)
 }
 
-/// As RFC 4180 says. What a spreadsheet would take for a formula gets a quote before it.
+/// As RFC 4180 says.
 fn csv(to: &mut impl Write, ended: Timestamp, values: &[Field]) -> io::Result<()> {
     write!(to, "{ended}")?;
     for value in values {
@@ -78,14 +78,7 @@ fn csv(to: &mut impl Write, ended: Timestamp, values: &[Field]) -> io::Result<()
             Field::Unknown => write!(to, ","),
             Field::Integer(value) => write!(to, ",{value}"),
             Field::Real(value) => write!(to, ",{value}"),
-            Field::Text(text) => {
-                let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
-                if guard.is_empty() && !text.contains(['"', ',', '\n', '\r']) {
-                    write!(to, ",{text}")
-                } else {
-                    write!(to, ",\"{guard}{}\"", text.replace('"', "\"\""))
-                }
-            }
+            Field::Text(text) => write!(to, ",{}", cell(text)),
         }?;
     }
     write!(to, "\r\n")
@@ -110,16 +103,7 @@ fn json(to: &mut impl Write, ended: Timestamp, names: &[&str], values: &[Field])
 
 /// What the arguments mean, or what is wrong with them.
 fn query(arguments: &ExportArguments) -> Result<(Range, Filter), String> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
-    let bound = |flag: &str, text: &Option<String>, otherwise| match text {
-        Some(text) => instant(text, now).ok_or_else(|| {
-            format!("--{flag} {text}: expected a time such as 2026-11-29T12:30, or how long ago, such as 1h or 30m")
-        }),
-        None => Ok(otherwise),
-    };
-    // Later than now: the clock may have been ahead.
-    let range = Range { from: bound("since", &arguments.since, 0)?, to: bound("until", &arguments.until, 1 << 42)? };
+    let range = range(arguments.since.as_deref(), arguments.until.as_deref())?;
     let name = |text: &Option<String>| text.as_deref().map(Into::into);
     let filter = Filter {
         backend: name(&arguments.on),

@@ -3,19 +3,17 @@
 mod columns;
 mod table;
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use super::files::files;
+use super::when::range;
 use crate::app::command::report::{CommandReport, Failure};
 use crate::cli::{ListArguments, ListName};
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::history::Reading;
 use crate::history::journal::kind::Severity;
 use crate::history::journal::log_line::LEVELS;
+use crate::history::query::TIME_LIMIT;
 use crate::history::query::errors::{Grade, at_least};
 use crate::history::query::lists::{ListFilter, ListQuery};
-use crate::history::query::{Range, TIME_LIMIT};
-use crate::history::timestamp::Timestamp;
 
 /// The exit code of a wrong command line.
 const USAGE: u8 = 2;
@@ -49,16 +47,7 @@ fn query(arguments: &ListArguments) -> Result<ListQuery, String> {
     let at_least = |least: &String| {
         at_least(&levels, least).ok_or_else(|| format!("--level {least}: expected one of {}", levels.join(", ")))
     };
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
-    let bound = |flag: &str, text: &Option<String>, otherwise| match text {
-        Some(text) => instant(text, now).ok_or_else(|| {
-            format!("--{flag} {text}: expected a time such as 2026-11-29T12:30, or how long ago, such as 1h or 30m")
-        }),
-        None => Ok(otherwise),
-    };
-    // Later than now: the clock may have been ahead.
-    let range = Range { from: bound("since", &arguments.since, 0)?, to: bound("until", &arguments.until, 1 << 42)? };
+    let range = range(arguments.since.as_deref(), arguments.until.as_deref())?;
     let text = |text: &Option<String>| text.as_deref().map(Into::into);
     let filter = ListFilter {
         levels: arguments.level.as_ref().map(at_least).transpose()?,
@@ -86,10 +75,4 @@ fn refuse_unknown(arguments: &ListArguments) -> Result<(), String> {
         Some((flag, _)) => Err(format!("--{flag} has no meaning for this list")),
         None => Ok(()),
     }
-}
-
-/// A time, or a time ago; in milliseconds since the epoch.
-pub(super) fn instant(text: &str, now: i64) -> Option<i64> {
-    let ago = || Some(now - i64::try_from(config::duration(text)?.as_millis()).ok()?);
-    Timestamp::parse(text).map(|at| at.0).or_else(ago)
 }

@@ -109,7 +109,8 @@ impl Columns for Job {
 
     fn values(&self) -> Vec<Value> {
         vec![
-            self.id.into(),
+            // Beyond what JavaScript counts exactly.
+            self.id.to_string().into(),
             time(self.started),
             self.ended.map_or(Value::Null, time),
             (*self.kind).into(),

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use serde_json::{Map, Value};
 
+use crate::app::command::history::csv::cell;
 use crate::cli::ListFormat;
 
 /// An entry as values in columns. `null` is unknown.
@@ -24,7 +25,7 @@ pub(super) fn write<T: Columns>(entries: &[T], format: ListFormat) -> String {
         ListFormat::Json => rows.map(|row| object(T::NAMES, row) + "\n").collect(),
         ListFormat::Csv => {
             let head = T::NAMES.join(",") + "\r\n";
-            rows.fold(head, |text, row| text + &row.iter().map(cell).collect::<Vec<_>>().join(",") + "\r\n")
+            rows.fold(head, |text, row| text + &row.iter().map(in_csv).collect::<Vec<_>>().join(",") + "\r\n")
         }
         ListFormat::Text => text(T::NAMES, rows.map(|row| row.iter().map(plain).collect()).collect()),
     }
@@ -44,13 +45,12 @@ fn plain(value: &Value) -> String {
     }
 }
 
-/// A cell of CSV (RFC 4180). What a spreadsheet would take for a formula gets a quote before it.
-fn cell(value: &Value) -> String {
-    let mut text = plain(value);
-    if matches!(value, Value::String(_)) && text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        text.insert(0, '\'');
+fn in_csv(value: &Value) -> String {
+    match value {
+        Value::String(text) => cell(text).into_owned(),
+        Value::Object(_) | Value::Array(_) => cell(&plain(value)).into_owned(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => plain(value),
     }
-    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
 fn text(names: &[&str], rows: Vec<Vec<String>>) -> String {
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn a_list_is_written_in_each_format() {
         let list = [Pair("a,\"b\"", Some(7)), Pair("=1+1", None)];
-        assert_eq!(write(&list, ListFormat::Csv), "name,count\r\n\"a,\"\"b\"\"\",7\r\n'=1+1,\r\n");
+        assert_eq!(write(&list, ListFormat::Csv), "name,count\r\n\"a,\"\"b\"\"\",7\r\n\"'=1+1\",\r\n");
         let json = "{\"count\":7,\"name\":\"a,\\\"b\\\"\"}\n{\"count\":null,\"name\":\"=1+1\"}\n";
         assert_eq!(write(&list, ListFormat::Json), json);
         assert_eq!(write(&list, ListFormat::Text), "NAME   COUNT\na,\"b\"  7\n=1+1\n");
