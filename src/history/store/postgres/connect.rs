@@ -40,7 +40,8 @@ impl std::fmt::Debug for Server {
     }
 }
 
-/// How long the server may take to accept a connection, and then to acknowledge what was sent.
+/// How long the server may take to accept a connection, and then to acknowledge what was sent; less where a statement may
+/// take less.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Server {
@@ -49,7 +50,10 @@ impl Server {
         let unreachable = |text: String| StoreError::Paused(Pause::Failing, format!("{}: {text}", self.target));
         let url = self.target.url().map_err(unreachable)?;
         let (mut config, verification) = parse(&url).map_err(unreachable)?;
-        config.connect_timeout(PATIENCE).tcp_user_timeout(PATIENCE).keepalives_idle(PATIENCE);
+        let patience = PATIENCE.min(limit);
+        config.connect_timeout(patience).tcp_user_timeout(patience);
+        // A server that is gone without a word is noticed in twice that time.
+        config.keepalives_idle(patience).keepalives_interval(patience / 2).keepalives_retries(2);
         config.application_name("inferometer");
         let tls = MakeRustlsConnect::new((self.tls)(&verification).map_err(unreachable)?);
         let mut client = config.connect(tls).map_err(|error| self.failed(&error))?;
