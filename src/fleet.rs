@@ -2,12 +2,15 @@
 //!
 //! A [`Fleet`] is an immutable snapshot. Each exchange reads the current one when it begins, so a reload also reaches
 //! clients that keep their connection. The choice is a [`Lease`], which counts the exchange as in flight on its backend
-//! until it is dropped. A fleet has one backend so far, and always chooses it.
+//! until it is dropped. A fleet has one backend so far, and always chooses it: nothing uses the policies, and what they
+//! are fed by [`load`] and [`health`], yet.
 //!
 //! It knows nothing of clients and bytes, and never dials.
 
+pub mod health;
+pub mod load;
 mod member;
-mod policy;
+pub mod policy;
 
 pub use member::{Lease, Member};
 
@@ -35,8 +38,8 @@ impl Fleet {
     /// Chooses the backend for one exchange, and counts the exchange on it.
     #[must_use]
     pub fn choose(&self) -> Lease {
-        let (index, reason) = policy::only();
-        Lease::take(&self.members[index], reason)
+        let policy::Pick { backend, reason } = policy::only();
+        Lease::take(&self.members[backend], reason)
     }
 
     /// The same backends with other settings. Exchanges in flight stay counted.

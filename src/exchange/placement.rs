@@ -21,6 +21,22 @@ pub struct Placement {
 pub enum PlacementReason {
     /// It is the only one.
     Only,
+    /// It was its turn.
+    RoundRobin,
+    /// It was the less busy of two.
+    LeastBusy,
+    /// It has the model in memory.
+    Resident,
+    /// It is loading the model.
+    Join,
+    /// No backend has the model in memory.
+    Cold,
+    /// It can load the model before those that have it would begin.
+    Spill,
+    /// It failed before, and this exchange finds out whether it works again.
+    Trial,
+    /// Too few backends work to disregard those that failed.
+    Panic,
 }
 
 impl PlacementReason {
@@ -29,6 +45,14 @@ impl PlacementReason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Only => "only",
+            Self::RoundRobin => "round_robin",
+            Self::LeastBusy => "least_busy",
+            Self::Resident => "resident",
+            Self::Join => "join",
+            Self::Cold => "cold",
+            Self::Spill => "spill",
+            Self::Trial => "trial",
+            Self::Panic => "panic",
         }
     }
 }

@@ -1,0 +1,84 @@
+//! A backend that has the model in memory: with a free slot, else at all, else one that is loading it, else any. Within
+//! each group the less busy of two.
+//!
+//! Where waiting for a slot takes longer than what remains of a load on another backend, or than a whole load, that
+//! backend gets the exchange. So when many ask for a cold model at once the first begins a load, the others join it, and
+//! a second load begins once it pays.
+
+use std::time::{Duration, Instant};
+
+use super::candidate::{Candidate, Residence};
+use super::least_busy;
+use crate::exchange::placement::PlacementReason;
+
+/// Slots where their number is unknown: what Ollama has unless configured otherwise.
+const UNKNOWN_SLOTS: u32 = 1;
+
+/// The mean duration where the backend has ended no exchange.
+const UNKNOWN_SERVICE: Duration = Duration::from_secs(5);
+
+/// Groups of candidates, the best first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Group {
+    FreeSlot,
+    Resident,
+    Loading,
+    Cold,
+}
+
+impl Group {
+    fn of(candidate: &Candidate) -> Self {
+        match candidate.residence {
+            Residence::Resident if candidate.in_flight < u64::from(slots(candidate)) => Self::FreeSlot,
+            Residence::Resident => Self::Resident,
+            Residence::Loading(_) => Self::Loading,
+            Residence::Cold => Self::Cold,
+        }
+    }
+
+    const fn reason(self) -> PlacementReason {
+        match self {
+            Self::FreeSlot | Self::Resident => PlacementReason::Resident,
+            Self::Loading => PlacementReason::Join,
+            Self::Cold => PlacementReason::Cold,
+        }
+    }
+}
+
+pub(super) fn choose<'a>(
+    usable: &[&'a Candidate],
+    now: Instant,
+    random: u64,
+) -> Option<(&'a Candidate, PlacementReason)> {
+    let best = usable.iter().map(|candidate| Group::of(candidate)).min()?;
+    let within = |group| usable.iter().copied().filter(move |candidate| Group::of(candidate) == group);
+    if matches!(best, Group::Resident | Group::Loading) {
+        let first = within(best).map(|candidate| start(candidate, now)).min()?;
+        for (other, reason) in [(Group::Loading, PlacementReason::Join), (Group::Cold, PlacementReason::Spill)] {
+            let sooner: Vec<_> = within(other).filter(|candidate| start(candidate, now) < first).collect();
+            if let Some(chosen) = least_busy::choose(&sooner, random).filter(|_| other != best) {
+                return Some((chosen, reason));
+            }
+        }
+    }
+    let group: Vec<_> = within(best).collect();
+    Some((least_busy::choose(&group, random)?, best.reason()))
+}
+
+/// The time until the backend would begin one more exchange: a load, or what remains of it, and the exchanges beyond its
+/// slots.
+fn start(candidate: &Candidate, now: Instant) -> Duration {
+    let slots = slots(candidate);
+    let ahead = (candidate.in_flight + 1).saturating_sub(u64::from(slots)) as f64;
+    let queue = candidate.service.unwrap_or(UNKNOWN_SERVICE).mul_f64(ahead / f64::from(slots));
+    let load = match candidate.residence {
+        Residence::Resident => Duration::ZERO,
+        Residence::Loading(until) => until.saturating_duration_since(now),
+        Residence::Cold => candidate.load,
+    };
+    load + queue
+}
+
+fn slots(candidate: &Candidate) -> u32 {
+    candidate.slots.unwrap_or(UNKNOWN_SLOTS).max(1)
+}
