@@ -11,6 +11,7 @@
 mod card;
 pub mod facts;
 mod library;
+mod linux_only;
 mod reading;
 pub mod xid;
 

@@ -20,6 +20,7 @@ use super::facts::{
     ClockSpeed, Ecc, Facts, GpuMemory, GpuProcess, MigInstance, NvLink, Pcie, Remapped, Retired, TemperatureLimit,
     Throttle, ThrottlePolicy,
 };
+use super::linux_only::minor_number;
 
 /// The library's limit of links on a card.
 const MAX_LINKS: u32 = 18;
@@ -68,7 +69,7 @@ impl CardReader {
             uuid: self.value(device.uuid())?,
             name: self.value(device.name()).unwrap_or_default(),
             pci_bus_id: self.value(device.pci_info()).map(|pci| pci.bus_id).unwrap_or_default(),
-            minor: self.value(device.minor_number()),
+            minor: self.value(minor_number(device)),
         };
         let mut facts = Facts::default();
         self.quick_facts(device, &mut facts);

@@ -9,12 +9,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use nvml_wrapper::bitmasks::event::EventTypes;
 use nvml_wrapper::enums::event::XidError;
 use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::event::EventSet;
 use nvml_wrapper::struct_wrappers::event::EventData;
 use nvml_wrapper::{Device, Nvml};
+
+use super::linux_only::{register_xids, reports_xids};
 
 /// The longest wait for an event; the thread notices the end of the watch only after it.
 const WAIT: Duration = Duration::from_secs(1);
@@ -166,17 +167,14 @@ fn receive(nvml: &Nvml, cards: &[String], counts: &XidCounts, stopped: &AtomicBo
 /// The cards that report XIDs.
 fn reporting_devices(nvml: &Nvml) -> Vec<Device<'_>> {
     let all = (0..nvml.device_count().unwrap_or(0)).filter_map(|index| nvml.device_by_index(index).ok());
-    let reports = |types: EventTypes| types.contains(EventTypes::CRITICAL_XID_ERROR);
-    all.filter(|device| device.supported_event_types().is_ok_and(reports)).collect()
+    all.filter(reports_xids).collect()
 }
 
 /// An event set with every card that reports XIDs. A failed registration drops the set, so only cards that support the
 /// event are registered.
 fn subscribe(nvml: &Nvml) -> Option<EventSet<'_>> {
     let set = nvml.create_event_set().ok()?;
-    reporting_devices(nvml)
-        .into_iter()
-        .try_fold(set, |set, device| device.register_events(EventTypes::CRITICAL_XID_ERROR, set).ok())
+    reporting_devices(nvml).into_iter().try_fold(set, |set, device| register_xids(&device, set).ok())
 }
 
 /// Counts and logs an event. A lost card may not report its UUID; it is known only if there is a single card.
