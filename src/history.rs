@@ -78,7 +78,7 @@ use settings::{Engine, Pace, Settings};
 use state::HistoryState;
 pub use store::directory::Directory;
 pub use store::error::StoreError;
-pub use store::postgres::connect::{MakeTls, Server, Verification};
+pub use store::postgres::connect::{MakeTls, Server, Verification, check_target};
 pub use store::postgres::forget::forget_on;
 pub use store::sqlite::backup::backup;
 pub use store::sqlite::check::{Examined, Hour, check};

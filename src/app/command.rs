@@ -10,6 +10,7 @@ use crate::cli::{self, Flag, Task};
 use crate::config::Config;
 use crate::config::error::ConfigError;
 use crate::doctor::{self, Finding, Severity};
+use crate::history::check_target;
 use crate::history::settings::Engine;
 pub use report::CommandReport;
 use report::Failure;
@@ -34,7 +35,7 @@ pub fn run(task: &Task, flags: &[Flag], resolve: impl FnOnce() -> Result<Config,
 fn check(config: &Config) -> Result<CommandReport, Failure> {
     Material::load(config)?;
     if let Engine::Postgres(target) = &config.history.engine {
-        target.url()?;
+        check_target(target)?;
     }
     let complaints = config.warnings.iter().map(|warning| format!("inferometer: warning: {warning}\n")).collect();
     Ok(CommandReport { complaints, ..CommandReport::of("the configuration is fine\n") })

@@ -24,6 +24,9 @@ pub enum SettingOrigin {
     Default,
 }
 
+/// Keys whose value may hold a password, in whatever way it is mistyped: it is never shown.
+const SECRET: [&str; 1] = ["history"];
+
 /// Why there is no configuration. The exit code is 2 for each.
 #[derive(Debug)]
 pub enum ConfigError {
@@ -82,7 +85,10 @@ impl fmt::Display for ConfigError {
                     SettingOrigin::File { path, line } => write!(out, "{}:{line}: {key}", path.display())?,
                     SettingOrigin::Default => write!(out, "{key} (default)")?,
                 }
-                write!(out, ": `{}` is not allowed: {reason}", value.escape_debug())
+                match SECRET.contains(key) {
+                    true => write!(out, ": the value is not allowed: {reason}"),
+                    false => write!(out, ": `{}` is not allowed: {reason}", value.escape_debug()),
+                }
             }
             Self::UnknownKey { path, line, key, similar } => {
                 write!(out, "{}:{line}: unknown key `{}`", path.display(), key.escape_debug())?;

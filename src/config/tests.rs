@@ -133,7 +133,7 @@ type Refused = (&'static [&'static str], &'static [(&'static str, &'static str)]
 
 #[test]
 fn an_invalid_value_is_reported_with_its_origin_and_what_is_allowed() {
-    let table: [Refused; 9] = [
+    let table: [Refused; 11] = [
         (
             &["--connect-timeout", "5"],
             &[],
@@ -159,6 +159,20 @@ fn an_invalid_value_is_reported_with_its_origin_and_what_is_allowed() {
             "[limits]\nhead = 30",
             "proxy.toml:2: limits.head: `30` is not allowed: expected a duration with a unit (ms, s, m, h, d), such as \
              `500ms`, `5s` or `1m30s`, up to 365d, or `0` for off",
+        ),
+        (
+            &["--history", "postgres:/u:secret@h/db"],
+            &[],
+            "",
+            "--history: the value is not allowed: expected `off`, `sqlite`, the URL of a PostgreSQL database or `file:` and \
+             the path of a file that has one, such as `postgres://user@host/database`",
+        ),
+        (
+            &[],
+            &[("INFEROMETER_HISTORY", "postgres://u:se?cret@h/db")],
+            "",
+            "INFEROMETER_HISTORY: the value is not allowed: write `@`, `?` and `#` as `%40`, `%3F` and `%23` in the user, \
+             the password and parameters",
         ),
         (&["--log-format", "xml"], &[], "", "--log-format: `xml` is not allowed: expected `text` or `json`"),
         (

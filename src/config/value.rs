@@ -12,7 +12,8 @@ use super::settings::{Bounds, ElectricityPrice, MaxConnections};
 use super::similar::is_misspelling;
 use crate::backend::HostHeader;
 use crate::backend::address::Address;
-use crate::history::settings::Engine;
+use crate::history::check_target;
+use crate::history::settings::{Engine, Target};
 use crate::host::helper::{HelperAddress, InvalidHelperAddress};
 use crate::logs;
 
@@ -131,7 +132,12 @@ pub(super) fn rate(text: &str) -> Result<u64, InvalidValue> {
 
 /// Where exchanges are kept.
 pub(super) fn history(text: &str) -> Result<Engine, InvalidValue> {
-    Engine::parse(text).ok_or(Unexpected)
+    let engine = Engine::parse(text).ok_or(Unexpected)?;
+    // A file is read when it is needed: it may be there later.
+    if let Engine::Postgres(target @ Target::Url(_)) = &engine {
+        check_target(target).map_err(Because)?;
+    }
+    Ok(engine)
 }
 
 /// A limit; `None` for `0`, which is off.

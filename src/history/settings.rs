@@ -73,25 +73,75 @@ fn is_url(text: &str) -> bool {
     ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme) && text.len() > scheme.len())
 }
 
+/// A URL in its parts.
+pub(super) struct UrlParts<'a> {
+    pub(super) scheme: &'a str,
+    /// User and password: whatever is in front of the last `@`, so that no part of a password is taken for something else.
+    pub(super) login: Option<&'a str>,
+    /// Host, port and database.
+    pub(super) place: &'a str,
+    pub(super) parameters: &'a str,
+}
+
+impl<'a> UrlParts<'a> {
+    pub(super) fn of(url: &'a str) -> Self {
+        let (scheme, rest) = url.split_once("://").unwrap_or(("postgres", url));
+        let (login, rest) = rest.rsplit_once('@').map_or((None, rest), |(login, rest)| (Some(login), rest));
+        let (place, parameters) = rest.split_once('?').unwrap_or((rest, ""));
+        Self { scheme, login, place, parameters }
+    }
+
+    /// The parameters with their values.
+    pub(super) fn parameters(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        let each = self.parameters.split('&').filter(|it| !it.is_empty());
+        each.map(|it| it.split_once('=').unwrap_or((it, "")))
+    }
+
+    /// The user, where the login is plainly one.
+    fn user(&self) -> Option<&'a str> {
+        let login = self.login?;
+        let user = login.split_once(':').map_or(login, |(user, _)| user);
+        (!login.is_empty() && !user.contains(MISPLACED)).then_some(user)
+    }
+}
+
+/// What must not be in a login as it is.
+pub(super) const MISPLACED: [char; 3] = ['@', '?', '#'];
+
+/// The parameters that may be shown. All others may hold a secret.
+const SHOWN: [&str; 10] = [
+    "sslmode",
+    "sslrootcert",
+    "connect_timeout",
+    "application_name",
+    "target_session_attrs",
+    "host",
+    "hostaddr",
+    "port",
+    "user",
+    "dbname",
+];
+
 /// Without the password: nothing may log or print it.
 impl fmt::Display for Target {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let url = match self {
             Self::File(path) => return write!(out, "file:{}", path.display()),
-            Self::Url(url) => url,
+            Self::Url(url) => UrlParts::of(url),
         };
-        let (scheme, rest) = url.split_once("://").unwrap_or(("postgres", url));
-        let (rest, parameters) = rest.split_once('?').unwrap_or((rest, ""));
-        let (user, place) = rest.rsplit_once('@').unwrap_or(("", rest));
-        write!(out, "{scheme}://")?;
-        match user.split_once(':') {
-            Some((user, _)) => write!(out, "{user}:***@")?,
-            None if user.is_empty() => {}
-            None => write!(out, "{user}@")?,
+        write!(out, "{}://", url.scheme)?;
+        match (url.login, url.user()) {
+            (None, _) => {}
+            (Some(login), Some(user)) if login == user => write!(out, "{user}@")?,
+            (Some(_), user) => write!(out, "{}:***@", user.unwrap_or_default())?,
         }
-        out.write_str(place)?;
-        let shown: Vec<_> = parameters.split('&').filter(|it| !it.is_empty() && !it.starts_with("password=")).collect();
-        if shown.is_empty() { Ok(()) } else { write!(out, "?{}", shown.join("&")) }
+        out.write_str(url.place)?;
+        let is_plain = |value: &str| !value.contains(['=', '?', '%', ';']);
+        let shown = url.parameters().filter(|(name, value)| SHOWN.contains(name) && is_plain(value));
+        for (at, (name, value)) in shown.enumerate() {
+            write!(out, "{}{name}={value}", if at == 0 { '?' } else { '&' })?;
+        }
+        Ok(())
     }
 }
 
@@ -175,6 +225,12 @@ mod tests {
             ("postgresql://u@h/db", "postgresql://u@h/db"),
             ("postgres://h/db?password=secret&sslmode=disable", "postgres://h/db?sslmode=disable"),
             ("postgres://u:se@cret@h/db", "postgres://u:***@h/db"),
+            ("postgres://u:se?cret@h/db?sslmode=require", "postgres://u:***@h/db?sslmode=require"),
+            ("postgres://u:se#cret/secret@h/db", "postgres://u:***@h/db"),
+            ("postgres://h/db?password=se@cret", "postgres://:***@cret"),
+            ("postgres://h/db?sslpassword=secret&p%61ssword=secret&port=5433", "postgres://h/db?port=5433"),
+            ("postgres://h/db?sslmode=require?password=secret", "postgres://h/db"),
+            ("postgres://h/db?options=-c%20secret", "postgres://h/db"),
             ("file:/run/credentials/inferometer.service/history", "file:/run/credentials/inferometer.service/history"),
         ] {
             let engine = Engine::parse(given).expect("it is one");

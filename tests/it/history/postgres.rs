@@ -271,6 +271,11 @@ fn the_program_copies_to_a_url_in_a_file_and_shows_no_password() {
     assert!(said.status.success(), "{said:?}");
     wait_for(&server, ROWS, 0);
     wait_for(&server, "SELECT count(*) FROM inferometer.names WHERE name LIKE 'llama3%'", 0);
+    std::fs::write(&file, "postgres://u:never?shown@h/db\n").expect("it can be written");
+    let mut check = command();
+    let checked = check.args(["--history", &argument, "--check-config"]).output().expect("it runs");
+    let said = String::from_utf8_lossy(&checked.stderr);
+    assert!(!checked.status.success() && said.contains("%3F") && !said.contains("never"), "{said}");
     let _ = std::fs::remove_file(file);
 }
 

@@ -9,7 +9,7 @@ use postgres::config::SslMode;
 use postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use crate::history::settings::Target;
+use crate::history::settings::{MISPLACED, Target, UrlParts};
 use crate::history::state::Pause;
 use crate::history::store::error::StoreError;
 
@@ -43,6 +43,14 @@ impl std::fmt::Debug for Server {
 /// How long the server may take to accept a connection, and then to acknowledge what was sent; less where a statement may
 /// take less.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Whether a server can be asked for so. Nothing is connected.
+///
+/// # Errors
+/// Where its file cannot be read, or the URL is none; without any part of it.
+pub fn check_target(target: &Target) -> Result<(), String> {
+    parse(&target.url()?).map(|_| ())
+}
 
 impl Server {
     /// Connects. A statement that takes longer than `limit` is given up by the server.
@@ -90,25 +98,35 @@ fn causes(error: &dyn std::error::Error) -> String {
     }
 }
 
-/// Parses a URL. The library does not know the modes that look at the certificate.
+/// Parses a URL. The library does not know the modes that look at the certificate. No error quotes any part of it.
 fn parse(url: &str) -> Result<(Config, Verification), String> {
-    let (place, parameters) = url.split_once('?').unwrap_or((url, ""));
+    let parts = UrlParts::of(url);
+    if parts.login.is_some_and(|login| login.contains(MISPLACED)) {
+        return Err(
+            "write `@`, `?` and `#` as `%40`, `%3F` and `%23` in the user, the password and parameters".to_owned()
+        );
+    }
     let (mut mode, mut roots, mut rest) = (SslMode::Prefer, None, Vec::new());
     let mut is_verified = false;
-    for parameter in parameters.split('&').filter(|it| !it.is_empty()) {
-        match parameter.split_once('=') {
-            Some(("sslmode", "disable")) => mode = SslMode::Disable,
-            Some(("sslmode", "allow" | "prefer")) => mode = SslMode::Prefer,
-            Some(("sslmode", "require")) => mode = SslMode::Require,
-            Some(("sslmode", "verify-ca" | "verify-full")) => (mode, is_verified) = (SslMode::Require, true),
-            Some(("sslmode", other)) => return Err(format!("sslmode={other} is unknown")),
-            Some(("sslrootcert", path)) => roots = Some(Path::new(path).to_owned()),
-            _ => rest.push(parameter),
+    for parameter in parts.parameters() {
+        match parameter {
+            ("sslmode", "disable") => mode = SslMode::Disable,
+            ("sslmode", "allow" | "prefer") => mode = SslMode::Prefer,
+            ("sslmode", "require") => mode = SslMode::Require,
+            ("sslmode", "verify-ca" | "verify-full") => (mode, is_verified) = (SslMode::Require, true),
+            ("sslmode", _) => {
+                return Err("sslmode is disable, allow, prefer, require, verify-ca or verify-full".to_owned());
+            }
+            ("sslrootcert", path) => roots = Some(Path::new(path).to_owned()),
+            (name, value) => rest.push(format!("{name}={value}")),
         }
     }
+    let place = url.find('?').map_or(url, |end| &url[..end]);
     let query = if rest.is_empty() { String::new() } else { format!("?{}", rest.join("&")) };
     // The library's own words may quote what it could not read.
-    let mut config = Config::from_str(&format!("{place}{query}")).map_err(|_| "it is no valid URL".to_owned())?;
+    let mut config = Config::from_str(&format!("{place}{query}")).map_err(|_| {
+        "it is no URL of a PostgreSQL database; postgres://user:password@host:5432/database is one".to_owned()
+    })?;
     config.ssl_mode(mode);
     // With authorities, encryption alone would be less than was asked for (libpq's `require` does the same).
     let verification = if is_verified || (mode == SslMode::Require && roots.is_some()) {
@@ -138,9 +156,20 @@ mod tests {
             let parameters = format!("?sslmode={mode}&sslrootcert=/ca.pem&connect_timeout=3");
             assert_eq!(modes(&parameters), (SslMode::Require, file.clone()), "{mode}");
         }
-        for bad in ["postgres://h/db?sslmode=maybe", "postgres://u:sec ret@h:port/db"] {
-            let error = parse(bad).expect_err("refused");
+        for bad in [
+            "postgres://h/db?sslmode=sec",
+            "postgres://u:sec ret@h:port/db",
+            "postgres://u:sec?ret@h/db?sslmode=require",
+            "postgres://u:sec#ret@h/db",
+            "postgres://u:sec@ret@h/db",
+            "postgres://h/db?password=sec@ret",
+            "postgres://u:sec/h",
+            "postgres://h/db?p%61sswort=sec",
+        ] {
+            let error = parse(bad).map(|_| ()).expect_err(bad);
             assert!(!error.contains("sec"), "{error}");
         }
+        let (config, _) = parse("postgres://u:se%3Fcr%40et@h/db?sslmode=require").expect("valid");
+        assert_eq!((config.get_password(), config.get_ssl_mode()), (Some(&b"se?cr@et"[..]), SslMode::Require));
     }
 }
