@@ -18,7 +18,7 @@
 //!   interval is complete however often the program was killed in it.
 //! * Several processes may write to one directory: each has a number, by a lock on a file, that is part of its ids ([`id`]).
 //!   Sums are added within immediate transactions and never replaced. The number of a process that died is settled by
-//!   whoever starts next.
+//!   whoever starts next, or by another that runs, within a minute.
 //! * A fault (disk full, directory read-only, file damaged, a newer release's file) pauses writing, is said in the log, the
 //!   metrics and health, and is tried again every 30 s; what cannot wait any longer is counted as lost ([`state`]). A
 //!   damaged file is renamed and a new one begun.

@@ -15,6 +15,7 @@ mod waiting;
 
 use std::collections::VecDeque;
 use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread::{self, Thread};
@@ -75,6 +76,8 @@ pub(super) struct Writer {
     last_wall: i64,
     /// The clock has gone back, and ids do not follow it yet.
     went_back: bool,
+    /// The file that was damaged for its writer and for no check. It was opened again since.
+    doubted: Option<PathBuf>,
 }
 
 /// When each kind of work is due.
@@ -148,6 +151,7 @@ impl Writer {
             last_turn: now,
             last_wall,
             went_back: false,
+            doubted: None,
         }
     }
 

@@ -8,6 +8,7 @@ mod faults;
 mod journal;
 mod postgres;
 mod questions;
+mod recovery;
 mod retention;
 mod rows;
 mod shared;

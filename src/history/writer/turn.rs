@@ -1,5 +1,6 @@
 //! One turn: take, open if need be, write, merge, and look for what is too old.
 
+use std::path::Path;
 use std::time::Instant;
 
 use super::waiting::Waiting;
@@ -76,6 +77,7 @@ impl Writer {
             self.due.retain = now + self.pace.retain;
             self.merge_machine()?;
             self.retain(wall)?;
+            self.doubted = None;
         }
         let was_paused = self.state.is_paused();
         if self.state.set_activity(Activity::Writing) {
@@ -142,26 +144,16 @@ impl Writer {
 
     /// Pauses, or puts a damaged file aside.
     fn fail(&mut self, error: StoreError, now: Instant, wall: i64) {
-        let text: Box<str> = error.to_string().into();
-        let pause = match error {
-            StoreError::Paused(pause, _) => pause,
-            StoreError::Interrupted => Pause::Busy,
-            StoreError::Damaged(path, _) => {
-                let is_main = path.ends_with("main.db");
-                match put_aside(&path, wall) {
-                    Ok(aside) => {
-                        self.state.damaged();
-                        let aside = aside.map(|path| path.display().to_string());
-                        let file = if is_main { "main.db" } else { "exchanges" };
-                        self.note(wall, Event::new(EventKind::HistoryDamaged).about(file));
-                        tracing::error!(%text, aside, "a file of the history is damaged: it was put aside, and a new one begins");
-                        self.forget_file(is_main);
-                        return;
-                    }
-                    Err(_) => Pause::Failing,
-                }
-            }
+        let text = error.to_string();
+        let (pause, text) = match error {
+            StoreError::Paused(pause, _) => (pause, text),
+            StoreError::Interrupted => (Pause::Busy, text),
+            StoreError::Damaged(path, _) => match self.replace_damaged(&path, &text, wall) {
+                Ok(()) => return,
+                Err(text) => (Pause::Failing, text),
+            },
         };
+        let text: Box<str> = text.into();
         self.due.retry = now + self.pace.retry;
         if self.state.set_activity(Activity::Paused(pause, text.clone())) {
             self.note(wall, Event::new(EventKind::HistoryPaused).about(pause.as_str()));
@@ -171,6 +163,30 @@ impl Writer {
                 "the history is paused, and everything else goes on: exchanges are lost to it once more wait than can be kept"
             );
         }
+    }
+
+    /// Puts a damaged file aside. One that every check finds sound is opened once more, as another process may have replaced
+    /// it; after that it is left alone. Returns why it could not be replaced.
+    fn replace_damaged(&mut self, path: &Path, text: &str, wall: i64) -> Result<(), String> {
+        let is_main = path.ends_with("main.db");
+        let aside = put_aside(path, wall).map_err(|error| format!("{text}; it could not be put aside: {error}"))?;
+        self.forget_file(is_main);
+        if let Some(aside) = aside {
+            self.doubted = None;
+            self.state.damaged();
+            let file = if is_main { "main.db" } else { "exchanges" };
+            self.note(wall, Event::new(EventKind::HistoryDamaged).about(file));
+            let aside = aside.display();
+            tracing::error!(%text, %aside, "a file of the history is damaged: it was put aside, and a new one begins");
+            return Ok(());
+        }
+        if self.doubted.as_deref() == Some(path) {
+            return Err(format!(
+                "{text}; no check finds the damage, so the file stays: rename it, and a new one begins"
+            ));
+        }
+        self.doubted = Some(path.to_owned());
+        Ok(())
     }
 
     /// Lets go of a file that was put aside. With `main.db` goes the account of this process.

@@ -25,7 +25,7 @@ const GET: &str = "GET /api/tags HTTP/1.1\r\nHost: localhost\r\nConnection: clos
 pub(super) struct Kept {
     pub(super) history: History,
     rig: Rig,
-    offset: Arc<AtomicI64>,
+    pub(super) offset: Arc<AtomicI64>,
     _backend: Backend,
 }
 

@@ -9,7 +9,6 @@ use super::schema::FileKind;
 use super::{open, rows};
 use crate::history::conversation::Salt;
 use crate::history::day::Day;
-use crate::history::id::{ProcessNumber, RowId};
 use crate::history::names::Names;
 use crate::history::row::Entry;
 use crate::history::store::directory::{Directory, OpeningLock};
@@ -53,13 +52,6 @@ impl DayFile {
             }
         }
         transaction.commit()
-    }
-
-    /// The last id that this process number has in the file at or after a time, if any: the clock was ahead then.
-    pub(super) fn last_id_from(&self, process: ProcessNumber, millis: i64) -> Result<Option<RowId>, StoreError> {
-        let select = "SELECT max(id) FROM exchanges WHERE id >= ?1 AND (id >> 16) & 15 = ?2";
-        let last = self.connection.query_row(select, (RowId::first_of(millis).0, process.0), |row| row.get(0));
-        last.map(|last: Option<i64>| last.map(RowId)).map_err(|error| StoreError::of(&error, &self.path))
     }
 
     /// Makes it a file that needs no other beside it, which a past day stays. Left alone where it is read or written

@@ -54,6 +54,24 @@ pub(super) fn fold(
     Ok(count)
 }
 
+/// The last id of each process number at or after a time, in any file: those that have one had a clock that was ahead.
+pub(super) fn last_ids_from(directory: &Directory, millis: i64) -> Result<HashMap<ProcessNumber, RowId>, StoreError> {
+    let mut last = HashMap::new();
+    for day in directory.days().into_iter().filter(|day| *day >= Day::of(millis)) {
+        let path = directory.day(day);
+        let Some(connection) = open::readable(&path, FileKind::Day)? else { continue };
+        let select = || {
+            let select = "SELECT (id >> 16) & 15, max(id) FROM exchanges WHERE id >= ?1 GROUP BY 1";
+            let mut select = connection.prepare(select)?;
+            let read = |row: &rusqlite::Row<'_>| Ok((ProcessNumber(row.get(0)?), RowId(row.get(1)?)));
+            select.query_map([RowId::first_of(millis).0], read)?.collect::<rusqlite::Result<Vec<_>>>()
+        };
+        // The days ascend, and with them the ids.
+        last.extend(select().map_err(|error| StoreError::of(&error, &path))?);
+    }
+    Ok(last)
+}
+
 /// The processes that write, with the last row of each that is in the sums.
 pub(super) fn accounts(connection: &Connection) -> rusqlite::Result<Vec<(ProcessNumber, RowId)>> {
     let mut select = connection.prepare("SELECT key, value FROM meta WHERE key LIKE 'folded/%'")?;

@@ -1,15 +1,14 @@
 //! All files, for the one thread of this process that writes them.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::day_file::DayFile;
 use super::main_file::{MainFile, Merge};
-use super::open;
-use super::recover::recover;
 use super::schema::FileKind;
+use super::{open, recover};
 use crate::history::conversation::Salt;
 use crate::history::day::Day;
 use crate::history::id::{IdSource, MAX_PROCESSES, ProcessNumber, RowId};
@@ -55,8 +54,8 @@ impl Store {
         let alone = directory.begin_opening()?;
         let mut main = MainFile::open(&directory, &alone)?;
         let day = DayFile::open(&directory, Day::of(now), &alone)?;
-        let recovered = settle_accounts(&directory, &mut main, &day, &names)?;
-        let (lock, last) = choose(&directory, &day, now)?;
+        let recovered = settle_accounts(&directory, &mut main, &names, 0..MAX_PROCESSES, Some(&day))?;
+        let (lock, last) = choose(&directory, now)?;
         main.begin(lock.number, last)?;
         let ids = IdSource::after(lock.number, last);
         let salt = main.salt()?;
@@ -94,6 +93,21 @@ impl Store {
         self.main.merge(&Merge { rollups, tops, names: &self.names, ran: Some(ran), folded })
     }
 
+    /// Closes the accounts of other processes that died meanwhile: until then every question reads what they wrote. The files
+    /// are not checked, as they are being written. Returns how many rows were folded.
+    pub(in crate::history) fn settle_others(&mut self) -> Result<u64, StoreError> {
+        let accounts = recover::accounts(&self.main.connection);
+        let accounts = accounts.map_err(|error| StoreError::of(&error, &self.main.path))?;
+        let own = self.ids.process();
+        let mut others = accounts.into_iter().map(|(number, _)| number.0).filter(|number| *number != own.0).peekable();
+        if others.peek().is_none() {
+            return Ok(0);
+        }
+        // So that none of the numbers is given to a process that starts.
+        let _alone = self.directory.begin_opening()?;
+        settle_accounts(&self.directory, &mut self.main, &self.names, others, None)
+    }
+
     /// After the last merge: closes the account of this process.
     pub(in crate::history) fn close(mut self) -> Result<(), StoreError> {
         let folded = (self.ids.process(), None);
@@ -105,7 +119,7 @@ impl Store {
     pub(in crate::history) fn renumber(&mut self, now: i64) -> Result<(), StoreError> {
         let alone = self.directory.begin_opening()?;
         let day = DayFile::open(&self.directory, Day::of(now), &alone)?;
-        let (lock, last) = choose(&self.directory, &day, now)?;
+        let (lock, last) = choose(&self.directory, now)?;
         self.day = Some(day);
         if last.millis() < now {
             self.main.begin(lock.number, last)?;
@@ -157,50 +171,62 @@ fn before(millis: i64) -> RowId {
     RowId(RowId::first_of(millis).0 - 1)
 }
 
-/// Closes the accounts of processes that died. Returns how many rows were folded for that.
+/// Closes the accounts of those processes that died. Checks the files first, where the one of the current day is given.
+/// Returns how many rows were folded for that.
 fn settle_accounts(
     directory: &Directory,
     main: &mut MainFile,
-    day: &DayFile,
     names: &Names,
+    numbers: impl IntoIterator<Item = u8>,
+    mut unchecked: Option<&DayFile>,
 ) -> Result<u64, StoreError> {
-    let (mut recovered, mut is_checked) = (0, false);
-    for number in 0..MAX_PROCESSES {
+    let mut recovered = 0;
+    for number in numbers {
         let Some(lock) = directory.lock(number)? else { continue };
         main.lose_jobs(lock.number)?;
         if main.folded(lock.number)?.is_none() {
             continue;
         }
-        if !std::mem::replace(&mut is_checked, true) {
+        if let Some(day) = unchecked.take() {
             open::check(&main.connection, &main.path, CHECK)?;
             open::check(&day.connection, &day.path, CHECK)?;
         }
-        recovered += recover(main, directory, lock.number, names)?;
+        recovered += recover::recover(main, directory, lock.number, names)?;
     }
     Ok(recovered)
 }
 
 /// Takes a free number whose ids are all in the past; else the first, to go on after its last id. Returns the id that the
 /// next one must follow.
-fn choose(directory: &Directory, day: &DayFile, now: i64) -> Result<(ProcessLock, RowId), StoreError> {
+fn choose(directory: &Directory, now: i64) -> Result<(ProcessLock, RowId), StoreError> {
+    let last = recover::last_ids_from(directory, now)?;
     let mut ahead = None;
     for number in 0..MAX_PROCESSES {
         let Some(lock) = directory.lock(number)? else { continue };
-        match day.last_id_from(lock.number, now)? {
+        match last.get(&lock.number) {
             None => return Ok((lock, before(now))),
-            Some(last) => ahead = ahead.or(Some((lock, last))),
+            Some(last) => ahead = ahead.or(Some((lock, *last))),
         }
     }
     ahead.ok_or_else(|| directory.full())
 }
 
-/// Puts a damaged file aside, unless another process has done so meanwhile. Returns its new name, where it has one.
-pub(in crate::history) fn put_aside(path: &Path, millis: i64) -> Result<Option<std::path::PathBuf>, StoreError> {
+/// Puts a file aside that was found damaged. Returns its new name; `None` where a check finds it sound, as another process
+/// may have replaced it meanwhile.
+pub(in crate::history) fn put_aside(path: &Path, millis: i64) -> Result<Option<PathBuf>, StoreError> {
+    put_aside_after(path, millis, CHECK)
+}
+
+/// What takes longer to check than `limit` is not the small file that another process has begun.
+fn put_aside_after(path: &Path, millis: i64, limit: Duration) -> Result<Option<PathBuf>, StoreError> {
     let kind = if path.ends_with("main.db") { FileKind::Main } else { FileKind::Day };
-    let is_sound = match open::readable(path, kind) {
-        Ok(Some(connection)) => open::check(&connection, path, CHECK).is_ok(),
-        Ok(None) => true,
-        Err(_) => false,
-    };
-    if is_sound { Ok(None) } else { Directory::put_aside(path, millis).map(Some) }
+    let checked = open::readable(path, kind).and_then(|connection| match connection {
+        Some(connection) => open::check(&connection, path, limit),
+        None => Ok(()),
+    });
+    match checked {
+        Ok(()) => Ok(None),
+        Err(StoreError::Damaged(..) | StoreError::Interrupted) => Directory::put_aside(path, millis).map(Some),
+        Err(error) => Err(error),
+    }
 }

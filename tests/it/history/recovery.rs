@@ -1,0 +1,91 @@
+//! Files that are not as the program left them, and processes that left something behind.
+
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use inferometer::history::Directory;
+use inferometer::history::state::{Activity, Pause};
+use rusqlite::Connection;
+use rustix::process::Signal;
+
+use super::faults::{Kept, fresh};
+use super::rows::{CHAT, ollama};
+use super::wait_for_rows;
+use crate::support::PATIENCE;
+use crate::support::client::ask;
+use crate::support::program::{Program, STATE, State, command};
+
+fn main_file(state: &State) -> Connection {
+    Connection::open(Directory::within(&state.0).main()).expect("a file")
+}
+
+#[test]
+fn a_damage_that_no_check_finds_pauses_the_history_until_it_is_mended() {
+    let state = fresh("unfound");
+    drop(Kept::within(&state.0));
+    let account = "INSERT INTO meta (key, value) VALUES ('folded/0', 'a text where a number should be')";
+    main_file(&state).execute(account, []).expect("it can be changed");
+    let kept = Kept::within(&state.0);
+    kept.serve(2);
+    let paused = kept.wait("paused", |health| matches!(health.activity, Activity::Paused(Pause::Failing, _)));
+    assert_eq!(paused.damaged, 0, "no file was renamed");
+    let Activity::Paused(_, text) = paused.activity else { panic!("it is paused") };
+    assert!(text.contains("main.db") && text.contains("rename it"), "{text}");
+    main_file(&state).execute("DELETE FROM meta WHERE key = 'folded/0'", []).expect("it can be changed");
+    kept.wait("writing", |health| health.activity == Activity::Writing);
+    assert_eq!(wait_for_rows(&state.0, 2).exchanges.len(), 2);
+}
+
+#[test]
+fn sums_count_once_after_a_clock_that_was_a_day_ahead() {
+    const DAY: i64 = 86_400_000;
+    let state = fresh("ahead");
+    let kept = Kept::within(&state.0);
+    kept.wait("writing", |health| health.activity == Activity::Writing);
+    kept.offset.store(DAY, Ordering::SeqCst);
+    kept.serve(3);
+    wait_for_rows(&state.0, 3);
+    drop(kept);
+    for start in 1..=3 {
+        let kept = Kept::within(&state.0);
+        kept.serve(1);
+        let page = wait_for_rows(&state.0, 3 + start);
+        assert_eq!((page.exchanges.len(), page.total), (3 + start, Ok(3 + start as u64)), "start {start}");
+        drop(kept);
+    }
+    // Once the clock gets there, no id is taken twice.
+    let kept = Kept::within(&state.0);
+    kept.wait("writing", |health| health.activity == Activity::Writing);
+    kept.offset.store(DAY, Ordering::SeqCst);
+    kept.serve(3);
+    assert_eq!(wait_for_rows(&state.0, 9).exchanges.len(), 9);
+}
+
+#[test]
+fn the_account_of_a_killed_process_is_closed_by_one_that_runs() {
+    let (state, backend) = (fresh("survivor"), ollama());
+    let kept = Kept::within(&state.0);
+    kept.serve(1);
+    wait_for_rows(&state.0, 1);
+    let mut killed = command();
+    killed.env(STATE, &state.0);
+    let mut killed = Program::start(killed, backend.address, &[]);
+    (0..2).for_each(|_| drop(ask(killed.clients, CHAT)));
+    wait_for_rows(&state.0, 3);
+    let accounts = || {
+        let count = "SELECT count(*) FROM meta WHERE key LIKE 'folded/%'";
+        main_file(&state).query_row(count, [], |row| row.get::<_, i64>(0)).expect("a table")
+    };
+    assert_eq!(accounts(), 2);
+    killed.signal(Signal::KILL);
+    killed.ended();
+    let begun = Instant::now();
+    while accounts() > 1 {
+        assert!(begun.elapsed() < PATIENCE, "the account stays open");
+        std::thread::yield_now();
+    }
+    let stored = "SELECT sum(requests) FROM rollups WHERE step = 3600";
+    let stored = || main_file(&state).query_row(stored, [], |row| row.get::<_, i64>(0)).expect("a table");
+    assert_eq!((stored(), wait_for_rows(&state.0, 3).total), (3, Ok(3)));
+    drop(kept);
+}
