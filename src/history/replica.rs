@@ -18,7 +18,7 @@ use super::state::{Copying, HistoryState};
 use super::store::directory::Directory;
 use super::store::error::StoreError;
 use super::store::postgres::connect::Server;
-use super::store::postgres::replica::Replica;
+use super::store::postgres::replica::{Candidate, Replica};
 use super::store::sqlite::tail::Tail;
 
 /// What a copy is made of, and where.
@@ -48,6 +48,9 @@ const MAX_SUMS: usize = 1_000;
 /// The longest wait between two attempts to connect, in paces; it doubles with each.
 const MAX_WAIT: u32 = 30;
 
+/// The longest wait between two questions whether another process still copies, in paces.
+const MAX_ASKING: u32 = 8;
+
 /// Between two looks at everything: for rows of a process that died, and for what is too old.
 const THOROUGH: Duration = Duration::from_secs(3600);
 
@@ -65,12 +68,20 @@ impl Drop for ReplicaThread {
     }
 }
 
+/// The connection.
+enum Link {
+    None,
+    /// Another process copies.
+    Waiting(Box<Candidate>),
+    Copying(Box<Replica>),
+}
+
 struct Copier {
     settings: Settings,
     tail: Tail,
     state: Arc<HistoryState>,
     closed: Arc<AtomicBool>,
-    replica: Option<(i32, Replica)>,
+    link: Link,
     /// The accounts as of the last look.
     accounts: BTreeMap<u8, RowId>,
     thorough: Option<Instant>,
@@ -90,7 +101,7 @@ pub fn start(settings: Settings, state: Arc<HistoryState>) -> io::Result<Replica
         settings,
         state,
         closed: closed.clone(),
-        replica: None,
+        link: Link::None,
         accounts: BTreeMap::new(),
         thorough: None,
         wait: 1,
@@ -110,32 +121,56 @@ impl Copier {
     fn turn(&mut self) -> Duration {
         match self.copy() {
             Ok(copying) => {
-                self.wait = 1;
+                let is_elsewhere = copying == Copying::Elsewhere;
                 if self.state.set_copying(copying.clone()) && copying == Copying::Following {
                     tracing::info!(server = %self.settings.server.target, "the history is being copied");
                 }
+                if is_elsewhere {
+                    return self.back_off(MAX_ASKING);
+                }
+                self.wait = 1;
                 self.settings.pace
             }
             Err(error) => {
-                self.replica = None;
+                self.link = Link::None;
                 let failing = Copying::Failing(error.to_string().into());
                 if self.state.set_copying(failing) {
                     tracing::warn!(%error, "the history cannot be copied for now; it is kept here and copied later");
                 }
-                let wait = self.settings.pace * self.wait;
-                self.wait = (self.wait * 2).min(MAX_WAIT);
-                wait
+                self.back_off(MAX_WAIT)
             }
         }
     }
 
+    /// How long to wait: twice as long as before, and at most so many paces.
+    fn back_off(&mut self, most: u32) -> Duration {
+        let wait = self.settings.pace * self.wait.min(most);
+        self.wait = (self.wait * 2).min(most);
+        wait
+    }
+
+    /// Whether this copies. It begins to, where it may.
+    fn begin(&mut self, id: i32) -> Result<bool, StoreError> {
+        let candidate = match std::mem::replace(&mut self.link, Link::None) {
+            Link::Copying(replica) if replica.id() == id => {
+                self.link = Link::Copying(replica);
+                return Ok(true);
+            }
+            Link::Waiting(candidate) if candidate.id() == id => *candidate,
+            _ => Candidate::connect(&self.settings.server, id, self.settings.node.clone())?,
+        };
+        self.link = match candidate.begin()? {
+            Ok(replica) => Link::Copying(Box::new(replica)),
+            Err(candidate) => Link::Waiting(Box::new(candidate)),
+        };
+        self.thorough = None;
+        Ok(matches!(self.link, Link::Copying(_)))
+    }
+
     fn copy(&mut self) -> Result<Copying, StoreError> {
         let Some(id) = self.tail.replica(fresh)? else { return Ok(Copying::Connecting) };
-        if self.replica.as_ref().is_none_or(|(known, _)| *known != id) {
-            let connected = Replica::connect(&self.settings.server, id, &self.settings.node)?;
-            let Some(connected) = connected else { return Ok(Copying::Elsewhere) };
-            self.replica = Some((id, connected));
-            self.thorough = None;
+        if !self.begin(id)? {
+            return Ok(Copying::Elsewhere);
         }
         let began = now();
         let is_thorough = self.thorough.is_none_or(|due| due <= Instant::now());
@@ -155,7 +190,10 @@ impl Copier {
     }
 
     fn replica(&mut self) -> &mut Replica {
-        &mut self.replica.as_mut().expect("connected before").1
+        match &mut self.link {
+            Link::Copying(replica) => replica,
+            Link::None | Link::Waiting(_) => unreachable!("it begins before it copies"),
+        }
     }
 
     /// Copies the rows of every process that has written. Returns whether that are all.

@@ -301,3 +301,63 @@ fn without_the_server_the_files_go_on_and_the_copy_says_so() {
 fn wait_for_table(server: &Postgres) {
     wait_for(server, "SELECT count(*) FROM pg_tables WHERE schemaname = 'inferometer' AND tablename = 'exchanges'", 1);
 }
+
+/// The first connection that does not copy.
+const IDLE: &str = "SELECT coalesce(min(pid), 0)::bigint FROM pg_stat_activity WHERE application_name = 'inferometer' \
+                    AND pid NOT IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND granted)";
+
+#[test]
+fn a_process_that_does_not_copy_keeps_one_connection_and_touches_no_table() {
+    let server = Postgres::start();
+    let state = fresh("replica-idle");
+    let (one, other) = (Kept::within(&state.0), Kept::within(&state.0));
+    let _first = copy(&one, &state, &server, "a");
+    wait(&one, "one follows", |health| health.copying == Copying::Following);
+    let _second = copy(&other, &state, &server, "a");
+    wait(&other, "the other waits", |health| health.copying == Copying::Elsewhere);
+    let views = server.number(VIEWS);
+    let process = server.number(IDLE);
+    let asked = format!(
+        "SELECT (extract(epoch FROM max(query_start)) * 1e6)::bigint FROM pg_stat_activity WHERE pid = {process}"
+    );
+    let mut times = BTreeSet::new();
+    let begun = Instant::now();
+    while times.len() < 4 {
+        times.insert(server.number(&asked));
+        assert_eq!(server.number(IDLE), process, "the same connection asks again");
+        assert!(begun.elapsed() < PATIENCE, "it has asked {} times", times.len());
+    }
+    let connections = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'inferometer'";
+    assert_eq!((server.number(connections), server.number(VIEWS)), (2, views));
+}
+
+/// The views, by a number that changes where one is made again.
+const VIEWS: &str = "SELECT sum(oid::bigint)::bigint FROM pg_class WHERE relkind = 'v' AND relname LIKE '%\\_named'";
+
+#[test]
+fn a_restart_leaves_views_grants_and_what_others_built_and_waits_for_no_reader() {
+    let server = Postgres::start();
+    let state = fresh("replica-views");
+    let kept = Kept::within(&state.0);
+    kept.serve(1);
+    let first = copy(&kept, &state, &server, "a");
+    wait_for_table(&server);
+    wait_for(&server, ROWS, 1);
+    drop(first);
+    server.execute(
+        "CREATE ROLE reader; GRANT SELECT ON inferometer.exchanges_named TO reader;
+         CREATE VIEW public.of_others AS SELECT * FROM inferometer.exchanges_named",
+    );
+    let granted = "SELECT has_table_privilege('reader', 'inferometer.exchanges_named', 'SELECT')::integer::bigint";
+    let (views, was_granted) = (server.number(VIEWS), server.number(granted));
+    // As a dump does.
+    let dump = server.begin(
+        "LOCK TABLE inferometer.exchanges, inferometer.rollups, inferometer.exchanges_named, inferometer.rollups_named \
+         IN ACCESS SHARE MODE",
+    );
+    let _again = copy(&kept, &state, &server, "a");
+    kept.serve(2);
+    wait_for(&server, ROWS, 3);
+    drop(dump);
+    assert_eq!((server.number(VIEWS), server.number(granted), was_granted), (views, 1, 1));
+}

@@ -100,6 +100,13 @@ impl Postgres {
         self.try_client().and_then(|mut client| client.batch_execute(statement)).expect("a valid statement");
     }
 
+    /// A transaction that has run a statement, and goes on until it is dropped.
+    pub(crate) fn begin(&self, statement: &str) -> postgres::Client {
+        let mut client = self.try_client().expect("it answers");
+        client.batch_execute(&format!("BEGIN; {statement}")).expect("a valid statement");
+        client
+    }
+
     /// The one number that a query answers.
     pub(crate) fn number(&self, query: &str) -> i64 {
         let mut client = self.try_client().expect("it answers");

@@ -1,6 +1,9 @@
 //! The copy of one directory, for the thread that makes it.
 
+use std::sync::Arc;
+
 use hashbrown::HashMap;
+use postgres::error::SqlState;
 use postgres::{Client, Error};
 use rusqlite::Connection;
 use rusqlite::types::Value;
@@ -41,22 +44,46 @@ pub(in crate::history) struct Replica {
 /// The stream of sums among the cursors, which follow those of the processes.
 const SUMS: i16 = MAX_PROCESSES as i16;
 
+/// A connection that does not copy: it asks whether it may.
+pub(in crate::history) struct Candidate {
+    server: Server,
+    client: Client,
+    id: i32,
+    node: Arc<str>,
+}
+
+impl Candidate {
+    /// Connects, for the copy of this number. `node` names this machine.
+    pub(in crate::history) fn connect(server: &Server, id: i32, node: Arc<str>) -> Result<Self, StoreError> {
+        Ok(Self { client: server.connect(LIMIT)?, server: server.clone(), id, node })
+    }
+
+    /// The number of the copy.
+    pub(in crate::history) fn id(&self) -> i32 {
+        self.id
+    }
+
+    /// Begins to copy, unless another process copies this replica. Nothing is touched before that is known.
+    pub(in crate::history) fn begin(mut self) -> Result<Result<Replica, Self>, StoreError> {
+        let lock = "SELECT pg_try_advisory_lock($1, $2)";
+        let locked = self.client.query_one(lock, &[&schema::LOCKS, &self.id]);
+        if !locked.map_err(|error| self.server.failed(&error))?.get::<_, bool>(0) {
+            return Ok(Err(self));
+        }
+        Replica::begin(self).map(Ok)
+    }
+}
+
 impl Replica {
-    /// Connects. `Ok(None)` where another process copies this replica. `node` names this machine.
-    pub(in crate::history) fn connect(server: &Server, id: i32, node: &str) -> Result<Option<Self>, StoreError> {
-        let mut client = server.connect(LIMIT)?;
+    fn begin(Candidate { server, mut client, id, node }: Candidate) -> Result<Self, StoreError> {
         let failed = |error: Error| server.failed(&error);
         if !schema::prepare(&mut client).map_err(failed)? {
             let text = format!("{}: a newer release made the tables", server.target);
             return Err(StoreError::Paused(Pause::NewerSchema, text));
         }
-        let locked = client.query_one("SELECT pg_try_advisory_lock($1, $2)", &[&schema::LOCKS, &id]).map_err(failed)?;
-        if !locked.get::<_, bool>(0) {
-            return Ok(None);
-        }
         let seen = "INSERT INTO replicas (id, node, seen) VALUES ($1, $2, now())
             ON CONFLICT (id) DO UPDATE SET node = $2, seen = now()";
-        client.execute(seen, &[&id, &node]).map_err(failed)?;
+        client.execute(seen, &[&id, &&*node]).map_err(failed)?;
         let found = client.query("SELECT stream, last FROM cursors WHERE replica = $1", &[&id]).map_err(failed)?;
         let (mut cursors, mut sums) = (HashMap::new(), 0);
         for row in found {
@@ -66,8 +93,12 @@ impl Replica {
             }
         }
         let scratch = Connection::open_in_memory().map_err(|error| StoreError::of(&error, "memory".as_ref()))?;
-        let server = server.clone();
-        Ok(Some(Self { server, client, id, numbers: Numbers::default(), cursors, sums, days: 0..0, scratch }))
+        Ok(Self { server, client, id, numbers: Numbers::default(), cursors, sums, days: 0..0, scratch })
+    }
+
+    /// The number of the copy.
+    pub(in crate::history) fn id(&self) -> i32 {
+        self.id
     }
 
     /// The last row of a process that is there.
@@ -171,10 +202,13 @@ impl Replica {
     /// Creates the partitions of the days ahead, and removes what is too old.
     pub(in crate::history) fn maintain(&mut self, retention: &Retention, now: i64) -> Result<(), StoreError> {
         let today = Day::of(now);
-        let done = schema::create_partitions(&mut self.client, today)
-            .and_then(|()| schema::expire(&mut self.client, retention, now));
+        schema::create_partitions(&mut self.client, today).map_err(|error| self.server.failed(&error))?;
         self.days = today.0..today.0 + 1;
-        done.map_err(|error| self.server.failed(&error))
+        match schema::expire(&mut self.client, retention, now) {
+            // Somebody reads for long, such as a dump: what is too old can wait until the next time.
+            Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => Ok(()),
+            done => done.map_err(|error| self.server.failed(&error)),
+        }
     }
 }
 

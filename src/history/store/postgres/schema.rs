@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use hashbrown::HashSet;
 use postgres::{Client, Error, Transaction};
 
 use super::columns::{self, Column, is_name};
@@ -25,17 +26,67 @@ const AHEAD: i64 = 3;
 /// Percentiles of sums as plain columns, by the sketch that they are of.
 pub(super) const PERCENTILES: [(&str, f64); 3] = [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)];
 
-/// Creates what is missing. `Ok(false)` where a newer release made the tables.
+/// How long a change of tables waits for whoever reads them; whoever comes later waits for it meanwhile.
+const LOCK_LIMIT: &str = "SET LOCAL lock_timeout = '2s'";
+
+/// Makes sure that all is there. `Ok(false)` where a newer release made the tables.
+///
+/// Tables and views that are as they should be are left alone: a change locks out whoever reads them, and a view that is
+/// made again has lost what was granted on it.
 pub(super) fn prepare(client: &mut Client) -> Result<bool, Error> {
+    if !is_there(client, "meta")? {
+        create(client)?;
+        return Ok(true);
+    }
+    let version: Option<i32> =
+        client.query_opt("SELECT value FROM meta WHERE key = 'version'", &[])?.map(|row| row.get(0));
+    if version.is_some_and(|version| version > VERSION) {
+        return Ok(false);
+    }
+    if version != Some(VERSION) || !is_complete(client)? {
+        create(client)?;
+    }
+    Ok(true)
+}
+
+/// Whether a table is there; asks the catalogue, and so waits for nobody.
+fn is_there(client: &mut Client, name: &str) -> Result<bool, Error> {
+    let name = format!("{SCHEMA}.{name}");
+    Ok(client.query_one("SELECT to_regclass($1) IS NOT NULL", &[&name])?.get(0))
+}
+
+/// Whether tables and views have all columns, and the codes all words.
+fn is_complete(client: &mut Client) -> Result<bool, Error> {
+    let select = "SELECT c.relname::text, a.attname::text FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE n.nspname = $1 AND a.attnum > 0 AND NOT a.attisdropped";
+    let found = client.query(select, &[&SCHEMA])?;
+    let found: HashSet<(String, String)> = found.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let has = |table: &str, column: &str| found.contains(&(table.to_owned(), column.to_owned()));
+    let (exchanges, sums) = (columns::of_exchanges(), sums_columns());
+    let tables = exchanges.iter().all(|it| has("exchanges", &it.name) && has("exchanges_named", &it.name))
+        && sums.iter().all(|it| has("rollups", &it.name))
+        && plain_sums(&sums).all(|name| has("rollups_named", name))
+        && [("names", "id"), ("replicas", "id"), ("cursors", "last"), ("ran", "at"), ("codes", "code")]
+            .iter()
+            .all(|(table, column)| has(table, column));
+    if !tables {
+        return Ok(false);
+    }
+    let codes = client.query("SELECT kind, code FROM codes", &[])?;
+    let codes: HashSet<(String, i16)> = codes.iter().map(|row| (row.get(0), row.get(1))).collect();
+    let known = |set: &str, code: u8| codes.contains(&(set.to_owned(), i16::from(code)));
+    Ok(codes::sets().into_iter().all(|(set, values)| values.into_iter().all(|(code, _)| known(set, code))))
+}
+
+/// Creates what is missing.
+fn create(client: &mut Client) -> Result<(), Error> {
     let mut transaction = client.transaction()?;
+    transaction.batch_execute(LOCK_LIMIT)?;
     lock(&mut transaction)?;
     transaction.batch_execute(&format!(
         "CREATE SCHEMA IF NOT EXISTS {SCHEMA}; CREATE TABLE IF NOT EXISTS meta (key text PRIMARY KEY, value integer)"
     ))?;
-    let version = transaction.query_opt("SELECT value FROM meta WHERE key = 'version'", &[])?;
-    if version.is_some_and(|row| row.get::<_, i32>(0) > VERSION) {
-        return Ok(false);
-    }
     transaction.batch_execute(&tables())?;
     for (set, values) in codes::sets() {
         for (code, word) in values {
@@ -45,8 +96,7 @@ pub(super) fn prepare(client: &mut Client) -> Result<bool, Error> {
     }
     let insert = "INSERT INTO meta (key, value) VALUES ('version', $1) ON CONFLICT (key) DO UPDATE SET value = $1";
     transaction.execute(insert, &[&VERSION])?;
-    transaction.commit()?;
-    Ok(true)
+    transaction.commit()
 }
 
 /// One replica at a time changes tables.
@@ -106,7 +156,16 @@ pub(super) fn sums_columns() -> Vec<Column> {
     columns
 }
 
-/// With words in place of numbers, for people and Grafana. Views are made again, because their columns may change.
+/// The columns of sums that the view has as they are.
+fn plain_sums(sums: &[Column]) -> impl Iterator<Item = &str> {
+    let hidden =
+        |name: &str| name == "by_outcome" || crate::history::rollup::Measure::ALL.iter().any(|it| it.as_str() == name);
+    let coded = |name: &str| matches!(name, "backend" | "model" | "tenant" | "operation" | "replica");
+    sums.iter().map(|column| column.name.as_str()).filter(move |name| !hidden(name) && !coded(name))
+}
+
+/// With words in place of numbers, for people and Grafana. Columns of a later release are added at the end, so that a view
+/// stays what others were granted, and what they built on it.
 fn views(columns: &[Column]) -> String {
     let coded = |column: &str| codes::sets().iter().any(|(set, _)| *set == column);
     let (mut selected, mut joins) = (String::new(), String::new());
@@ -124,19 +183,12 @@ fn views(columns: &[Column]) -> String {
             write!(selected, ", e.{name}").expect("a string");
         }
     }
-    let hidden =
-        |name: &str| name == "by_outcome" || crate::history::rollup::Measure::ALL.iter().any(|it| it.as_str() == name);
     let sums = sums_columns();
-    let plain = sums
-        .iter()
-        .map(|column| column.name.as_str())
-        .filter(|name| !hidden(name) && !matches!(*name, "backend" | "model" | "tenant" | "operation" | "replica"));
-    let plain: Vec<_> = plain.map(|name| format!("s.{name}")).collect();
+    let plain: Vec<_> = plain_sums(&sums).map(|name| format!("s.{name}")).collect();
     format!(
-        "DROP VIEW IF EXISTS exchanges_named, rollups_named;
-         CREATE VIEW exchanges_named AS SELECT e.at, r.node{selected} FROM exchanges e
+        "CREATE OR REPLACE VIEW exchanges_named AS SELECT e.at, r.node{selected} FROM exchanges e
             LEFT JOIN replicas r ON r.id = e.replica{joins};
-         CREATE VIEW rollups_named AS SELECT r.node, b.name AS backend, m.name AS model, t.name AS tenant,
+         CREATE OR REPLACE VIEW rollups_named AS SELECT r.node, b.name AS backend, m.name AS model, t.name AS tenant,
             o.name AS operation, {} FROM rollups s LEFT JOIN replicas r ON r.id = s.replica
             LEFT JOIN names b ON b.id = s.backend LEFT JOIN names m ON m.id = s.model LEFT JOIN names t ON t.id = s.tenant
             LEFT JOIN codes o ON o.kind = 'operation' AND o.code = s.operation;",
@@ -149,23 +201,35 @@ fn partition(day: Day) -> String {
     format!("exchanges_{}", day.to_string().replace('-', "_"))
 }
 
-/// Creates the partitions of a day, and of the days that follow.
+/// Creates the partitions of a day, and of the days that follow, where they are missing. Whoever reads goes on: a table that
+/// is attached locks out nobody, where one that is created as a partition would.
 pub(super) fn create_partitions(client: &mut Client, from: Day) -> Result<(), Error> {
-    let mut transaction = client.transaction()?;
-    lock(&mut transaction)?;
     for day in (from.0..=from.0 + AHEAD).map(Day) {
         let (name, next) = (partition(day), day.next());
-        transaction.batch_execute(&format!(
-            "CREATE TABLE IF NOT EXISTS {name} PARTITION OF exchanges FOR VALUES FROM ('{day}') TO ('{next}')"
-        ))?;
+        if is_there(client, &name)? {
+            continue;
+        }
+        let mut transaction = client.transaction()?;
+        transaction.batch_execute(LOCK_LIMIT)?;
+        lock(&mut transaction)?;
+        // Another replica may have been first.
+        let absent = "SELECT to_regclass($1) IS NULL";
+        if transaction.query_one(absent, &[&format!("{SCHEMA}.{name}")])?.get(0) {
+            transaction.batch_execute(&format!(
+                "CREATE TABLE {name} (LIKE exchanges INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES);
+                 ALTER TABLE exchanges ATTACH PARTITION {name} FOR VALUES FROM ('{day}') TO ('{next}')"
+            ))?;
+        }
+        transaction.commit()?;
     }
-    transaction.commit()
+    Ok(())
 }
 
 /// Removes what is too old, of all replicas: days as a whole. `now` is in milliseconds since the epoch.
 pub(super) fn expire(client: &mut Client, retention: &Retention, now: i64) -> Result<(), Error> {
     let before = |age: std::time::Duration| now.saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
     let mut transaction = client.transaction()?;
+    transaction.batch_execute(LOCK_LIMIT)?;
     lock(&mut transaction)?;
     let select = format!(
         "SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
