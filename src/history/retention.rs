@@ -1,7 +1,8 @@
 //! Which days of exchanges are kept: by age, and by the size of their files.
 //!
 //! Pure. Whole days are removed, because removing a file costs nothing and gives its space back; so at most a day more, or
-//! less, than configured is kept. The current day always stays.
+//! less, than configured is kept. The current day always stays; where it alone is too large, [`Room`] says how much more of
+//! it may be written.
 
 use super::day::Day;
 use super::settings::Retention;
@@ -28,6 +29,30 @@ pub(super) fn expired_days(days: &[KeptDay], retention: &Retention, now: i64) ->
         expired.push(kept.day);
     }
     expired
+}
+
+/// How much of the current day may still be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    /// As much as is configured.
+    Enough,
+    /// [`SCARCE_RATE`]: its file has reached the size of all files.
+    Scarce,
+    /// Nothing: its file has a quarter more.
+    Full,
+}
+
+/// Ordinary rows a second where room is scarce.
+pub(super) const SCARCE_RATE: u64 = 10;
+
+/// The room of the current day; days of a clock that was ahead count to it. `now` is in milliseconds since the epoch.
+pub(super) fn room(days: &[KeptDay], retention: &Retention, now: i64) -> Room {
+    let bytes: u64 = days.iter().filter(|kept| kept.day >= Day::of(now)).map(|kept| kept.bytes).sum();
+    match retention.raw_bytes {
+        most if bytes >= most.saturating_add(most / 4) => Room::Full,
+        most if bytes >= most => Room::Scarce,
+        _ => Room::Enough,
+    }
 }
 
 #[cfg(test)]
@@ -59,6 +84,17 @@ mod tests {
         assert_eq!(expired(&days, 30, 119, 3 * DAY), [1]);
         assert_eq!(expired(&days, 30, 69, 3 * DAY), [1, 2]);
         assert_eq!(expired(&days, 30, 1, 3 * DAY), [1, 2], "the current day stays however large it is");
+    }
+
+    #[test]
+    fn a_day_that_is_too_large_gets_fewer_rows_and_then_none() {
+        let retention = Retention { raw_bytes: 1_000, ..Retention::default() };
+        let room = |bytes| {
+            let days = [(1, 5_000), (2, bytes), (3, 1)].map(|(day, bytes)| KeptDay { day: Day(day), bytes });
+            room(&days, &retention, 2 * DAY)
+        };
+        let rooms = [0, 998, 999, 1_248, 1_249, u64::MAX - 1].map(room);
+        assert_eq!(rooms, [Room::Enough, Room::Enough, Room::Scarce, Room::Scarce, Room::Full, Room::Full]);
     }
 
     #[test]

@@ -117,6 +117,22 @@ impl Rollups {
         }
     }
 
+    /// As [`Rollups::fold`], where all intervals that the exchange was in are known already. Returns whether they are.
+    pub fn fold_known(&mut self, row: &Row, ended: i64, weight: u64) -> bool {
+        let of = Dimensions::of(row);
+        // A millisecond more, as the beginning is rounded to one.
+        let begun = ended - i64::try_from(row.duration.micros().unwrap_or(0) / 1000).unwrap_or(0) - 1;
+        let are_known = Step::ALL.into_iter().all(|step| {
+            let intervals = std::iter::successors(Some(step.begin(begun)), |at| Some(at + step.seconds()));
+            let mut intervals = intervals.take_while(|at| *at <= step.begin(ended));
+            intervals.all(|at| self.places.contains_key(&Key { step, at, of }))
+        });
+        if are_known {
+            self.fold(row, ended, weight);
+        }
+        are_known
+    }
+
     /// Spreads a duration over the intervals that it covers, from its end backwards, so that the remainder falls to the
     /// first. `inside` of it is in the last interval, which begins at `at`.
     fn spread(&mut self, busy: u64, inside: u64, (step, at, of): (Step, i64, Dimensions), weight: u64) {
@@ -206,6 +222,19 @@ mod tests {
         let hours: Vec<_> =
             all(&rollups, Step::Hour).iter().map(|(at, it)| (*at, it.started, it.requests, it.busy_us)).collect();
         assert_eq!(hours, [(0, 1, 0, 30_000_000), (3_600, 0, 1, 70_000_000)]);
+    }
+
+    #[test]
+    fn an_exchange_of_known_intervals_makes_no_new_one() {
+        let mut rollups = Rollups::default();
+        assert!(!rollups.fold_known(&sample(Duration::from_secs(1)), HOUR + 70_000, 1) && rollups.is_empty());
+        rollups.fold(&sample(Duration::from_secs(20)), HOUR + 70_000, 1);
+        let known = rollups.len();
+        assert!(rollups.fold_known(&sample(Duration::from_secs(20)), HOUR + 71_000, 2));
+        assert!(!rollups.fold_known(&sample(Duration::from_secs(20)), HOUR + 121_000, 1), "another minute");
+        assert!(!rollups.fold_known(&sample(Duration::from_secs(72)), HOUR + 71_000, 1), "it began in another hour");
+        let minute = &all(&rollups, Step::Minute)[1].1;
+        assert_eq!((minute.requests, rollups.len()), (3, known));
     }
 
     #[test]

@@ -12,11 +12,15 @@ pub enum Dropped {
     RingFull,
     /// Writing was paused for longer than rows can wait.
     Paused,
+    /// The exchanges of the current day fill all files together, and more.
+    DayFull,
+    /// Writing was paused for longer than sums can wait: the sums lack the exchange, whatever becomes of its row.
+    NotSummed,
 }
 
 impl Dropped {
     /// Every reason.
-    pub const ALL: [Self; 2] = [Self::RingFull, Self::Paused];
+    pub const ALL: [Self; 4] = [Self::RingFull, Self::Paused, Self::DayFull, Self::NotSummed];
 
     /// The label value.
     #[must_use]
@@ -24,6 +28,8 @@ impl Dropped {
         match self {
             Self::RingFull => "ring_full",
             Self::Paused => "paused",
+            Self::DayFull => "day_full",
+            Self::NotSummed => "not_summed",
         }
     }
 }
@@ -43,7 +49,7 @@ pub enum Pause {
     TooManyProcesses,
     /// Another process holds the files for too long.
     Busy,
-    /// The disk reports errors.
+    /// The disk reports errors, or a file is not as the program writes it.
     Failing,
 }
 
@@ -204,7 +210,7 @@ pub struct HistoryHealth {
     pub thinned: u64,
     /// Exchanges since the start whose tenant, or client, is summed as `other`.
     pub of_others: u64,
-    /// Rows lost since the start, in the order of [`Dropped::ALL`].
+    /// Rows lost, and exchanges not summed, since the start, in the order of [`Dropped::ALL`].
     pub dropped: [u64; Dropped::ALL.len()],
     /// Damaged files that were renamed since the start.
     pub damaged: u64,
@@ -233,7 +239,7 @@ impl HistoryHealth {
     /// Rows lost since the start, for any reason.
     #[must_use]
     pub fn lost(&self) -> u64 {
-        self.dropped.iter().sum()
+        Dropped::ALL.iter().filter(|why| **why != Dropped::NotSummed).map(|why| self.dropped[*why as usize]).sum()
     }
 }
 

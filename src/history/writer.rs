@@ -25,6 +25,7 @@ use super::journal::Journal;
 use super::journal::log_line::LineSource;
 use super::machine::{MachineRollups, ReadMachine, RecentMachine};
 use super::recorder::Ring;
+use super::retention::Room;
 use super::rollup::Rollups;
 use super::settings::{Pace, Settings};
 use super::state::{Activity, HistoryState};
@@ -62,6 +63,7 @@ pub(super) struct Writer {
     candidates: Vec<Candidate>,
     tops: Tops,
     budget: Budget,
+    room: Room,
     /// The interval of each step that was last noted as one in which the program ran.
     ran: [i64; 2],
     machine: Arc<OnceLock<WatchedMachine>>,
@@ -139,6 +141,7 @@ impl Writer {
             store: None,
             waiting: VecDeque::new(),
             rollups: Rollups::default(),
+            room: Room::Enough,
             candidates: Vec::new(),
             tops: Tops::default(),
             ran: [i64::MIN; 2],

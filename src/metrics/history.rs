@@ -21,7 +21,7 @@ families! {
         OF_OTHERS: Counter = "ollama_proxy_history_rows_other_client_total" []
             "Exchanges of tenants and clients beyond the first 500, which are kept and summed as `other`.";
         DROPPED: Counter = "ollama_proxy_history_rows_dropped_total" ["reason"]
-            "Rows that the history lost.";
+            "Rows that the history lost; with `not_summed`, exchanges that its sums lack.";
         DAMAGED: Counter = "ollama_proxy_history_damaged_files_total" []
             "Files of the history that were found damaged and put aside.";
         WAITING: Gauge = "ollama_proxy_history_rows_waiting" []

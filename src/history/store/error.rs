@@ -21,6 +21,9 @@ pub enum StoreError {
 /// The extended code of a shared-memory file that cannot grow: the disk is full.
 const SHARED_MEMORY_SIZE: i32 = 4874;
 
+/// What SQLite says of a file whose tables are not those of this release. It has no code of its own for these.
+const LACKING: [&str; 3] = ["no such table", "no such column", "has no column named"];
+
 impl StoreError {
     /// Of what SQLite says of a file.
     pub(super) fn of(error: &rusqlite::Error, path: &Path) -> Self {
@@ -40,8 +43,21 @@ impl StoreError {
                 Self::Paused(Pause::ReadOnly, text)
             }
             ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Self::Paused(Pause::Busy, text),
+            _ if LACKING.iter().any(|lacking| text.contains(lacking)) => {
+                Self::of_another_build(path, &error.to_string())
+            }
             _ => Self::Paused(Pause::Failing, text),
         }
+    }
+
+    /// Of a file with the version of this release and other tables.
+    pub(super) fn of_another_build(path: &Path, what: &str) -> Self {
+        let text = format!(
+            "{}: a build of the program with other tables wrote it ({what}): remove or rename the directory, and a new \
+             history begins",
+            path.display()
+        );
+        Self::Paused(Pause::Failing, text)
     }
 
     /// Of what the system says of a path.

@@ -5,7 +5,9 @@ use std::time::Instant;
 use super::waiting::Waiting;
 use super::{MAX_SUMS, Writer};
 use crate::history::recorder::{Finished, RING};
+use crate::history::retention::Room;
 use crate::history::rollup::{Dimensions, Step};
+use crate::history::state::Dropped;
 use crate::history::thinning;
 
 impl Writer {
@@ -29,6 +31,8 @@ impl Writer {
         for Waiting { ended, row, .. } in &batch {
             if self.rollups.len() < MAX_SUMS {
                 self.rollups.fold(row, *ended, 1);
+            } else if !self.rollups.fold_known(row, *ended, 1) {
+                self.state.dropped(Dropped::NotSummed, 1);
             }
         }
         self.thin(&mut batch, now);
@@ -37,6 +41,10 @@ impl Writer {
 
     /// Sets the weights of a batch's rows. A row without one is not kept.
     fn thin(&mut self, batch: &mut [Waiting], now: Instant) {
+        if self.room == Room::Full {
+            batch.iter_mut().for_each(|waiting| waiting.weight = 0);
+            return self.state.dropped(Dropped::DayFull, batch.len() as u64);
+        }
         let budget = self.budget.earn(now.saturating_duration_since(self.last_turn).as_secs_f64());
         let is_ordinary = |waiting: &&mut Waiting| waiting.row.is_ordinary() && waiting.tops == [None; 3];
         let mut ordinary: Vec<_> = batch.iter_mut().filter(is_ordinary).collect();
@@ -46,5 +54,38 @@ impl Writer {
         ordinary.iter_mut().zip(&weights).for_each(|(waiting, weight)| waiting.weight = *weight);
         self.budget.spend(kept as u64);
         self.state.thinned((weights.len() - kept) as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+    use crate::history::recorder::Ring;
+    use crate::history::row::sample;
+    use crate::history::settings::{Pace, Settings};
+    use crate::history::state::HistoryState;
+
+    #[test]
+    fn sums_of_known_intervals_go_on_where_no_more_can_wait() {
+        let state = Arc::<HistoryState>::default();
+        let ring = Arc::new(Ring::new(8, Arc::default(), state.clone(), Box::new(|_, _, _| None)));
+        let (settings, pace) = (Settings::default(), Pace::default());
+        let mut writer = Writer::new(ring.clone(), state.clone(), settings, pace, Box::new(SystemTime::now));
+        let row = sample(Duration::from_millis(5));
+        let in_minute = |minute: usize| i64::try_from(minute).expect("small") * 60_000 + 30_000;
+        (0..MAX_SUMS).for_each(|minute| writer.rollups.fold(&row, in_minute(minute), 1));
+        let now = Instant::now();
+        for minute in [0, 0, MAX_SUMS] {
+            ring.push(Finished { ended: now, row });
+            writer.take(now, in_minute(minute));
+        }
+        let requests: u64 = writer.rollups.intervals().values().map(|sums| sums.requests).sum();
+        // Each is in a minute and in an hour.
+        assert_eq!(requests, 2 * (MAX_SUMS as u64 + 2));
+        assert_eq!(state.health().dropped[Dropped::NotSummed as usize], 1);
+        assert_eq!(state.health().lost(), 0, "its row is not lost");
     }
 }

@@ -20,7 +20,7 @@ fn health() -> HistoryHealth {
         written: 1_200,
         thinned: 300,
         of_others: 40,
-        dropped: [7, 2],
+        dropped: [7, 2, 5, 3],
         damaged: 1,
         waiting: 64,
         bytes: 5_000_000,

@@ -31,12 +31,17 @@ pub(super) struct Kept {
 
 impl Kept {
     pub(super) fn within(directory: &Path) -> Self {
+        Self::sized(directory, 1 << 30)
+    }
+
+    /// With this much room for exchanges, in bytes.
+    pub(super) fn sized(directory: &Path, raw_bytes: u64) -> Self {
         let settings = Settings {
             engine: Engine::Sqlite,
             directory: Some(directory.into()),
             retention: Retention {
                 raw: Duration::from_secs(30 * 86_400),
-                raw_bytes: 1 << 30,
+                raw_bytes,
                 minutes: Duration::from_secs(86_400),
                 hours: Duration::from_secs(86_400),
                 events: Duration::from_secs(86_400),

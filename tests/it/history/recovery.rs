@@ -4,13 +4,14 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use inferometer::history::Directory;
+use inferometer::history::query::{Filter, PageQuery};
 use inferometer::history::state::{Activity, Pause};
 use rusqlite::Connection;
 use rustix::process::Signal;
 
 use super::faults::{Kept, fresh};
 use super::rows::{CHAT, ollama};
-use super::wait_for_rows;
+use super::{EVER, reading, wait_for_rows};
 use crate::support::PATIENCE;
 use crate::support::client::ask;
 use crate::support::program::{Program, STATE, State, command};
@@ -34,6 +35,36 @@ fn a_damage_that_no_check_finds_pauses_the_history_until_it_is_mended() {
     main_file(&state).execute("DELETE FROM meta WHERE key = 'folded/0'", []).expect("it can be changed");
     kept.wait("writing", |health| health.activity == Activity::Writing);
     assert_eq!(wait_for_rows(&state.0, 2).exchanges.len(), 2);
+}
+
+#[test]
+fn a_file_of_another_build_with_the_same_version_says_what_to_do() {
+    let query = PageQuery { range: EVER, filter: Filter::default(), offset: 0, limit: 1 };
+    for (file, change) in [
+        ("main.db", "ALTER TABLE rollups RENAME COLUMN stalls TO pauses"),
+        ("exchanges-", "ALTER TABLE exchanges DROP COLUMN load_us"),
+    ] {
+        let state = fresh(&format!("another-{file}"));
+        let kept = Kept::within(&state.0);
+        kept.serve(1);
+        wait_for_rows(&state.0, 1);
+        drop(kept);
+        let directory = Directory::within(&state.0);
+        let path = if file == "main.db" { directory.main() } else { directory.day(directory.days()[0]) };
+        Connection::open(&path).expect("a file").execute_batch(change).expect("it can be changed");
+        let kept = Kept::within(&state.0);
+        let is_said = |activity: &Activity| match activity {
+            Activity::Paused(Pause::Failing, text) => text.contains(file) && text.contains("rename the directory"),
+            _ => false,
+        };
+        let paused = kept.wait("it says so", |health| is_said(&health.activity));
+        assert_eq!(paused.damaged, 0, "no file was renamed");
+        drop(kept);
+        if file != "main.db" {
+            let error = reading(&state.0).page(&query).expect_err("its readers say so too");
+            assert!(error.to_string().contains("rename the directory"), "{error}");
+        }
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use inferometer::history::{Day, Directory};
 use rustix::process::Signal;
 
+use super::faults::{Kept, fresh};
 use super::rows::{CHAT, ollama};
 use super::wait_for_rows;
 use crate::support::client::ask;
@@ -41,4 +42,23 @@ fn days_beyond_their_age_are_removed_and_the_oldest_row_is_shown() {
     assert_eq!(directory.days(), [Day(today().0 - 12), today()]);
     program.wait_for_history();
     assert!(program.metric("history_oldest_row_timestamp_seconds", &[]) > 1.7e9);
+}
+
+#[test]
+fn a_day_that_fills_its_size_alone_gets_no_more_rows_and_is_summed_on() {
+    let state = fresh("size");
+    let kept = Kept::sized(&state.0, 100_000);
+    let mut asked = 0;
+    let begun = std::time::Instant::now();
+    while kept.history.state().health().lost() == 0 {
+        assert!(begun.elapsed() < crate::support::PATIENCE, "{:?}", kept.history.state().health());
+        kept.serve(20);
+        asked += 20;
+    }
+    drop(kept);
+    let directory = Directory::within(&state.0);
+    let bytes = directory.day_bytes(directory.days()[0]);
+    let summed = super::page(&state.0, inferometer::history::query::Filter::default()).total;
+    println!("{asked} exchanges leave a file of {bytes} bytes");
+    assert_eq!(summed, Ok(asked), "sums have all of them");
 }

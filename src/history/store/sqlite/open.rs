@@ -41,10 +41,15 @@ pub(super) fn writable(path: &Path, kind: FileKind, _alone: &OpeningLock) -> Res
         if version < kind.version() {
             schema::upgrade(&mut connection, kind)?;
         }
-        Ok(Ok(connection))
+        let difference = schema::difference(&connection, kind)?;
+        Ok(Ok((connection, difference)))
     };
     let opened = open().map_err(|error| StoreError::of(&error, path))?;
-    opened.map_err(|version| newer(path, version))
+    let (connection, difference) = opened.map_err(|version| newer(path, version))?;
+    match difference {
+        None => Ok(connection),
+        Some(column) => Err(StoreError::of_another_build(path, &format!("a difference in {column}"))),
+    }
 }
 
 /// Opens a file for reading alone; `None` where there is none. The log beside it may have to be created, for which the
@@ -74,18 +79,15 @@ fn newer(path: &Path, version: i64) -> StoreError {
     StoreError::Paused(Pause::NewerSchema, text)
 }
 
-/// Checks the structure of a file after its last writer has died, for at most this long: what takes longer counts as
-/// sound until it is met.
+/// Checks the structure of a file, for at most this long.
 pub(super) fn check(connection: &Connection, path: &Path, limit: Duration) -> Result<(), StoreError> {
     let failed = |error: rusqlite::Error| StoreError::of(&error, path);
     interrupt_after(connection, Some(limit)).map_err(failed)?;
     let answer: Result<String, _> = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
     interrupt_after(connection, None).map_err(failed)?;
-    match answer.map_err(failed) {
-        Ok(answer) if answer == "ok" => Ok(()),
-        Ok(answer) => Err(StoreError::Damaged(path.to_owned(), format!("{}: {answer}", path.display()))),
-        Err(StoreError::Interrupted) => Ok(()),
-        Err(error) => Err(error),
+    match answer.map_err(failed)? {
+        answer if answer == "ok" => Ok(()),
+        answer => Err(StoreError::Damaged(path.to_owned(), format!("{}: {answer}", path.display()))),
     }
 }
 

@@ -3,6 +3,8 @@
 //! The version is in the file's header (`PRAGMA user_version`); each step of the list brings it from one version to the
 //! next, within one transaction. A file is never brought back.
 
+use std::collections::BTreeSet;
+
 use rusqlite::Connection;
 
 use crate::history::codes;
@@ -39,6 +41,23 @@ pub(super) fn version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("PRAGMA user_version", [], |row| row.get(0))
 }
 
+/// A column that one of a file and this release has and the other lacks, as `table.column`: another build wrote the file
+/// with the same version. Tables that only the file has do not count.
+pub(super) fn difference(connection: &Connection, kind: FileKind) -> rusqlite::Result<Option<String>> {
+    let mut fresh = Connection::open_in_memory()?;
+    upgrade(&mut fresh, kind)?;
+    let (expected, found) = (columns(&fresh)?, columns(connection)?);
+    let is_known = |of: &(String, String)| expected.iter().any(|(table, _)| *table == of.0);
+    let first = expected.symmetric_difference(&found).find(|of| is_known(of));
+    Ok(first.map(|(table, column)| format!("{table}.{column}")))
+}
+
+/// The columns of all tables, each after its table.
+fn columns(connection: &Connection) -> rusqlite::Result<BTreeSet<(String, String)>> {
+    let select = "SELECT m.name, c.name FROM sqlite_schema m, pragma_table_info(m.name) c WHERE m.type = 'table'";
+    connection.prepare(select)?.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+}
+
 /// Brings a file to the version of this release. `version` is at most that.
 pub(super) fn upgrade(connection: &mut Connection, kind: FileKind) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
@@ -63,4 +82,28 @@ fn fill_codes(connection: &Connection) -> rusqlite::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// FNV-1a of the bytes of each step.
+    ///
+    /// Until the first release a step may be edited, and its number here with it. From the first release on a change is a
+    /// further step: files of users have the steps that were released, and nothing runs an edited one on them.
+    const RELEASED: &[(FileKind, &[u64])] =
+        &[(FileKind::Main, &[0x33b7_30ba_1849_be22]), (FileKind::Day, &[0x9b7d_851c_113e_7c76])];
+
+    #[test]
+    fn a_released_step_is_not_edited() {
+        let hash = |text: &&str| {
+            let add = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+            text.bytes().fold(0xcbf2_9ce4_8422_2325, add)
+        };
+        for (kind, released) in RELEASED {
+            let steps: Vec<u64> = kind.steps().iter().map(hash).collect();
+            assert_eq!(steps, *released, "{kind:?}: add a step in place of editing one");
+        }
+    }
 }

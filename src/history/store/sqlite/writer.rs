@@ -188,8 +188,13 @@ fn settle_accounts(
             continue;
         }
         if let Some(day) = unchecked.take() {
-            open::check(&main.connection, &main.path, CHECK)?;
-            open::check(&day.connection, &day.path, CHECK)?;
+            for (connection, path) in [(&main.connection, &main.path), (&day.connection, &day.path)] {
+                match open::check(connection, path, CHECK) {
+                    // It counts as sound until damage is met.
+                    Ok(()) | Err(StoreError::Interrupted) => {}
+                    Err(error) => return Err(error),
+                }
+            }
         }
         recovered += recover::recover(main, directory, lock.number, names)?;
     }
@@ -228,5 +233,27 @@ fn put_aside_after(path: &Path, millis: i64, limit: Duration) -> Result<Option<P
         Ok(()) => Ok(None),
         Err(StoreError::Damaged(..) | StoreError::Interrupted) => Directory::put_aside(path, millis).map(Some),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_damaged_file_that_is_too_large_to_check_is_put_aside() {
+        let folder = std::env::temp_dir().join(format!("inferometer-large-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        let directory = Directory::within(&folder);
+        drop(Store::open(directory.clone(), Arc::default(), 0).expect("a fresh directory"));
+        let path = directory.main();
+        let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) \
+            INSERT INTO logs (at, level, component, message, bytes) SELECT i, 2, 'proxy', 'a line', 70 FROM n";
+        rusqlite::Connection::open(&path).expect("a file").execute(fill, []).expect("it can be filled");
+        let put_aside = |limit| put_aside_after(&path, 7, limit).expect("it can be renamed");
+        assert_eq!(put_aside(Duration::from_secs(20)), None, "a check has the time to find it sound");
+        assert!(put_aside(Duration::ZERO).is_some_and(|aside| aside.exists()));
+        assert!(!path.exists());
+        let _ = std::fs::remove_dir_all(&folder);
     }
 }
