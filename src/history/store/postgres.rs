@@ -11,6 +11,7 @@
 //! Promises: a row is there once, however often it is copied; replicas share no row that they change, so they do not wait
 //! for each other. Plain SQL, without extensions.
 
+mod client;
 mod columns;
 pub(in crate::history) mod connect;
 mod copy;

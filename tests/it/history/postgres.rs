@@ -24,12 +24,16 @@ use crate::support::program::{Program, STATE, State, command};
 
 /// Copies what is kept, at a pace for tests.
 fn copy(kept: &Kept, state: &State, server: &Postgres, node: &str) -> ReplicaThread {
+    copy_to(kept, state, server.server(), node)
+}
+
+fn copy_to(kept: &Kept, state: &State, server: inferometer::history::Server, node: &str) -> ReplicaThread {
     let day = Duration::from_secs(86_400);
     let retention =
         Retention { raw: 30 * day, raw_bytes: 1 << 30, minutes: 7 * day, hours: 400 * day, ..Retention::default() };
     let settings = replica::Settings {
         directory: Directory::within(&state.0),
-        server: server.server(),
+        server,
         node: node.into(),
         retention,
         pace: Duration::from_millis(20),
@@ -360,4 +364,48 @@ fn a_restart_leaves_views_grants_and_what_others_built_and_waits_for_no_reader()
     wait_for(&server, ROWS, 3);
     drop(dump);
     assert_eq!((server.number(VIEWS), server.number(granted), was_granted), (views, 1, 1));
+}
+
+#[test]
+fn a_server_that_accepts_and_is_silent_holds_up_neither_questions_nor_the_copy() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("postgres://u:never-shown@{}/db", silent.local_addr().expect("it has one"));
+    let state = fresh("replica-silent");
+    let kept = Kept::within(&state.0);
+    kept.serve(3);
+    wait_for_rows(&state.0, 3);
+    let server = crate::support::postgres::server_at(&url);
+    let _copy = copy_to(&kept, &state, server.clone(), "a");
+    let reading = Reading::new(Directory::within(&state.0), Duration::from_millis(300)).with_server(server);
+    let query = PageQuery { range: EVER, filter: Filter::default(), offset: 0, limit: 10 };
+    let (answer, answered) = std::sync::mpsc::channel();
+    std::thread::spawn(move || answer.send(reading.page(&query).expect("the files answer").exchanges.len()));
+    assert_eq!(answered.recv_timeout(PATIENCE), Ok(3));
+    wait(
+        &kept,
+        "the copy says so",
+        |health| matches!(&health.copying, Copying::Failing(text) if text.contains("does not answer")),
+    );
+}
+
+#[test]
+fn a_server_that_stops_in_the_middle_is_given_up_and_asked_again_later() {
+    let server = Postgres::start();
+    let state = fresh("replica-stopped");
+    let kept = Kept::within(&state.0);
+    let _copy = copy(&kept, &state, &server, "a");
+    kept.serve(2);
+    wait_for_table(&server);
+    wait_for(&server, ROWS, 2);
+    let reading = Reading::new(Directory::within(&state.0), Duration::from_millis(300)).with_server(server.server());
+    let query = PageQuery { range: EVER, filter: Filter::default(), offset: 0, limit: 10 };
+    assert_eq!(reading.page(&query).expect("it answers").exchanges.len(), 2);
+    server.execute(
+        "INSERT INTO inferometer.exchanges (at, replica, id) SELECT at, replica + 1, id FROM inferometer.exchanges",
+    );
+    let stopped = server.stop();
+    let (answer, answered) = std::sync::mpsc::channel();
+    std::thread::spawn(move || answer.send(reading.page(&query).expect("the files answer").exchanges.len()));
+    assert_eq!(answered.recv_timeout(PATIENCE), Ok(2), "the files have it");
+    drop(stopped);
 }

@@ -88,8 +88,7 @@ impl Postgres {
     }
 
     pub(crate) fn server(&self) -> Server {
-        let tls = Arc::new(|_: &_| Ok(client::encrypting()));
-        Server { target: Target::Url(self.url().into()), tls }
+        server_at(&self.url())
     }
 
     fn try_client(&self) -> Result<postgres::Client, postgres::Error> {
@@ -98,6 +97,19 @@ impl Postgres {
 
     pub(crate) fn execute(&self, statement: &str) {
         self.try_client().and_then(|mut client| client.batch_execute(statement)).expect("a valid statement");
+    }
+
+    /// Stops it, with the processes of all connections.
+    pub(crate) fn stop(&self) -> Stopped {
+        let mut client = self.try_client().expect("it answers");
+        let select = "SELECT pid FROM pg_stat_activity WHERE application_name = 'inferometer'";
+        let found = client.query(select, &[]).expect("a valid query");
+        let mut processes: Vec<_> = found.iter().filter_map(|row| Pid::from_raw(row.get(0))).collect();
+        processes.extend(self.child.as_ref().map(Pid::from_child));
+        for process in &processes {
+            kill_process(*process, Signal::STOP).expect("it lives");
+        }
+        Stopped(processes)
     }
 
     /// A transaction that has run a statement, and goes on until it is dropped.
@@ -111,6 +123,23 @@ impl Postgres {
     pub(crate) fn number(&self, query: &str) -> i64 {
         let mut client = self.try_client().expect("it answers");
         client.query_one(query, &[]).expect("a valid query").get(0)
+    }
+}
+
+/// Whatever is at this URL.
+pub(crate) fn server_at(url: &str) -> Server {
+    let tls = Arc::new(|_: &_| Ok(client::encrypting()));
+    Server { target: Target::Url(url.into()), tls }
+}
+
+/// Processes that do nothing until this is dropped.
+pub(crate) struct Stopped(Vec<Pid>);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        for process in &self.0 {
+            let _gone = kill_process(*process, Signal::CONT);
+        }
     }
 }
 

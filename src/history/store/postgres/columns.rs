@@ -1,7 +1,7 @@
 //! The columns of tables, from those of the files: what a release adds there is here without a line.
 
-use postgres::types::Type;
 use rusqlite::Connection;
+use tokio_postgres::types::Type;
 
 use crate::history::store::sqlite::tail;
 

@@ -5,10 +5,11 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use postgres::config::SslMode;
-use postgres::{Client, Config};
+use tokio_postgres::Config;
+use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::client::{Client, Unconnected};
 use crate::history::settings::{MISPLACED, Target, UrlParts};
 use crate::history::state::Pause;
 use crate::history::store::error::StoreError;
@@ -64,7 +65,12 @@ impl Server {
         config.keepalives_idle(patience).keepalives_interval(patience / 2).keepalives_retries(2);
         config.application_name("inferometer");
         let tls = MakeRustlsConnect::new((self.tls)(&verification).map_err(unreachable)?);
-        let mut client = config.connect(tls).map_err(|error| self.failed(&error))?;
+        let connected = Client::connect(&config, tls, patience, limit);
+        let mut client = connected.map_err(|why| match why {
+            Unconnected::System(error) => unreachable(error.to_string()),
+            Unconnected::Mute => unreachable("it does not answer".to_owned()),
+            Unconnected::Server(error) => self.failed(&error),
+        })?;
         let session = format!(
             "SET statement_timeout = {}; SET TIME ZONE 'UTC'; SET search_path TO {}",
             limit.as_millis(),
@@ -75,12 +81,12 @@ impl Server {
     }
 
     /// What the server, or the way to it, says.
-    pub(super) fn failed(&self, error: &postgres::Error) -> StoreError {
+    pub(super) fn failed(&self, error: &tokio_postgres::Error) -> StoreError {
         let code = error.code();
-        if code == Some(&postgres::error::SqlState::QUERY_CANCELED) {
+        if code == Some(&tokio_postgres::error::SqlState::QUERY_CANCELED) {
             return StoreError::Interrupted;
         }
-        let full = code.is_some_and(|code| *code == postgres::error::SqlState::DISK_FULL);
+        let full = code.is_some_and(|code| *code == tokio_postgres::error::SqlState::DISK_FULL);
         // The server's own words; never its details, which may quote values.
         let text = match error.as_db_error() {
             Some(said) => said.message().to_owned(),

@@ -1,9 +1,9 @@
 //! Brings rows into a table: a binary copy into a temporary one, then an insert that leaves what is there.
 
-use postgres::binary_copy::BinaryCopyInWriter;
-use postgres::types::{ToSql, Type};
-use postgres::{Error, Transaction};
+use tokio_postgres::Error;
+use tokio_postgres::types::Type;
 
+use super::client::Transaction;
 use super::columns::Column;
 use super::value::Cell;
 
@@ -19,15 +19,7 @@ pub(super) fn insert(
     let declared: Vec<_> = columns.iter().map(|Column { name, kind }| format!("{name} {kind}")).collect();
     transaction.batch_execute(&format!("CREATE TEMPORARY TABLE incoming ({}) ON COMMIT DROP", declared.join(", ")))?;
     let kinds: Vec<Type> = columns.iter().map(|column| column.kind.clone()).collect();
-    let mut writer = BinaryCopyInWriter::new(
-        transaction.copy_in(&format!("COPY incoming ({names}) FROM STDIN (FORMAT binary)"))?,
-        &kinds,
-    );
-    for row in rows {
-        let values: Vec<&(dyn ToSql + Sync)> = row.iter().map(|cell| cell as &(dyn ToSql + Sync)).collect();
-        writer.write(&values)?;
-    }
-    writer.finish()?;
+    transaction.copy_in(&format!("COPY incoming ({names}) FROM STDIN (FORMAT binary)"), &kinds, rows)?;
     let insert = format!("INSERT INTO {table} ({names}) SELECT {names} FROM incoming ON CONFLICT {on_conflict}");
     transaction.batch_execute(&insert)
 }

@@ -1,8 +1,9 @@
 //! The numbers of names in the database, which all replicas share.
 
 use hashbrown::HashMap;
-use postgres::{Client, Error};
+use tokio_postgres::Error;
 
+use super::client::Client;
 use crate::history::store::sqlite::tail::NamesOfFile;
 
 /// Known numbers, by kind and name.

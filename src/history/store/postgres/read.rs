@@ -4,14 +4,15 @@ mod page;
 mod sums;
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
-use postgres::types::ToSql;
-use postgres::{Client, Row};
 use rusqlite::Connection;
 use rusqlite::types::Value;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
 
+use super::client::Client;
 use super::columns::as_row;
 use super::connect::Server;
 use super::value::Cell;
@@ -29,7 +30,12 @@ pub(in crate::history) struct RemoteReading {
     limit: Duration,
     names: Arc<Names>,
     open: Mutex<Option<Open>>,
+    /// Until when it is not asked, because it did not answer.
+    away: Mutex<Option<Instant>>,
 }
+
+/// How long the files answer after the database did not.
+const AWAY: Duration = Duration::from_secs(10);
 
 /// A connection.
 struct Open {
@@ -50,12 +56,12 @@ impl std::fmt::Debug for Open {
 
 /// Why a question was not answered: the database, or a value that cannot be read.
 enum Refusal {
-    Server(postgres::Error),
+    Server(tokio_postgres::Error),
     Value(rusqlite::Error),
 }
 
-impl From<postgres::Error> for Refusal {
-    fn from(error: postgres::Error) -> Self {
+impl From<tokio_postgres::Error> for Refusal {
+    fn from(error: tokio_postgres::Error) -> Self {
         Self::Server(error)
     }
 }
@@ -72,7 +78,32 @@ type Parameters = Vec<Box<dyn ToSql + Sync>>;
 impl RemoteReading {
     /// Nothing is connected yet. The server gives a statement up after `limit`.
     pub(in crate::history) fn new(server: Server, limit: Duration, names: Arc<Names>) -> Self {
-        Self { server, limit, names, open: Mutex::new(None) }
+        Self { server, limit, names, open: Mutex::new(None), away: Mutex::new(None) }
+    }
+
+    /// The answer to a question. `None` where the files have to answer, because the database does not.
+    pub(in crate::history) fn answer<T>(
+        &self,
+        question: impl FnOnce(&Self) -> Result<T, StoreError>,
+    ) -> Option<Result<T, StoreError>> {
+        let mut away = self.away.lock().unwrap_or_else(PoisonError::into_inner);
+        if away.is_some_and(|until| Instant::now() < until) {
+            return None;
+        }
+        let answer = question(self);
+        let was_away = away.take().is_some();
+        match &answer {
+            Err(StoreError::Paused(_, why)) => {
+                *away = Some(Instant::now() + AWAY);
+                if !was_away {
+                    tracing::warn!(why, "PostgreSQL does not answer; questions are answered from this machine's files");
+                }
+                return None;
+            }
+            _ if was_away => tracing::info!("PostgreSQL answers again"),
+            _ => {}
+        }
+        Some(answer)
     }
 
     /// An exchange by its id: of the first replica that has it.
@@ -146,7 +177,7 @@ impl Open {
 }
 
 /// The values of a row.
-fn of_row(row: &Row) -> Result<Vec<Value>, postgres::Error> {
+fn of_row(row: &Row) -> Result<Vec<Value>, tokio_postgres::Error> {
     (0..row.len()).map(|at| row.try_get::<_, Cell>(at).map(|cell| cell.0)).collect()
 }
 

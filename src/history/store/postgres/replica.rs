@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use postgres::error::SqlState;
-use postgres::{Client, Error};
 use rusqlite::Connection;
 use rusqlite::types::Value;
+use tokio_postgres::Error;
+use tokio_postgres::error::SqlState;
 
+use super::client::{Client, Transaction};
 use super::columns::{self, Column, as_row, is_name};
 use super::connect::Server;
 use super::names::Numbers;
@@ -141,8 +142,8 @@ impl Replica {
         };
         let rows: Vec<Vec<Cell>> = rows.into_iter().map(cells).collect();
         let mut columns = vec![
-            Column { name: "at".into(), kind: postgres::types::Type::TIMESTAMPTZ },
-            Column { name: "replica".into(), kind: postgres::types::Type::INT4 },
+            Column { name: "at".into(), kind: tokio_postgres::types::Type::TIMESTAMPTZ },
+            Column { name: "replica".into(), kind: tokio_postgres::types::Type::INT4 },
         ];
         columns.extend(own);
         let mut transaction = self.client.transaction()?;
@@ -216,7 +217,7 @@ fn name(numbers: &HashMap<i64, i32>, number: i64) -> Cell {
     Cell(numbers.get(&number).map_or(Value::Null, |number| Value::Integer((*number).into())))
 }
 
-fn set_cursor(transaction: &mut postgres::Transaction<'_>, replica: i32, stream: i16, last: i64) -> Result<(), Error> {
+fn set_cursor(transaction: &mut Transaction<'_>, replica: i32, stream: i16, last: i64) -> Result<(), Error> {
     let update = "INSERT INTO cursors (replica, stream, last) VALUES ($1, $2, $3)
         ON CONFLICT (replica, stream) DO UPDATE SET last = $3";
     transaction.execute(update, &[&replica, &stream, &last]).map(|_| ())

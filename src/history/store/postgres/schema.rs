@@ -3,8 +3,9 @@
 use std::fmt::Write;
 
 use hashbrown::HashSet;
-use postgres::{Client, Error, Transaction};
+use tokio_postgres::Error;
 
+use super::client::{Client, Transaction};
 use super::columns::{self, Column, is_name};
 use crate::exchange::outcome::Outcome;
 use crate::history::codes;
@@ -132,7 +133,7 @@ fn tables() -> String {
 
 /// The columns of sums: their key, what the files have, how they ended, and percentiles.
 pub(super) fn sums_columns() -> Vec<Column> {
-    use postgres::types::Type;
+    use tokio_postgres::types::Type;
     let column = |name: &str, kind| Column { name: name.to_owned(), kind };
     let mut columns = vec![
         column("step", Type::INT4),

@@ -56,7 +56,8 @@ impl Reading {
         Self { directory, names: Arc::default(), limit, remote: None }
     }
 
-    /// Asks PostgreSQL of exchanges and sums: those of all replicas. What only this machine's files have is read there.
+    /// Asks PostgreSQL of exchanges and sums: those of all replicas. What only this machine's files have is read there, and
+    /// for some seconds everything where PostgreSQL does not answer.
     #[must_use]
     pub fn with_server(self, server: Server) -> Self {
         let remote = RemoteReading::new(server, self.limit, self.names.clone());
@@ -68,8 +69,8 @@ impl Reading {
     /// # Errors
     /// When a file cannot be read, or in time.
     pub fn exchange(&self, id: RowId) -> Result<Option<Exchange>, StoreError> {
-        if let Some(remote) = &self.remote {
-            return remote.exchange(id);
+        if let Some(answer) = self.remotely(|remote| remote.exchange(id)) {
+            return answer;
         }
         let deadline = self.deadline();
         let Some(day) = self.day(Day::of(id.millis()), deadline)? else { return Ok(None) };
@@ -82,8 +83,8 @@ impl Reading {
     /// # Errors
     /// When a file cannot be read, or in time.
     pub fn trace(&self, trace: TraceId) -> Result<Vec<Exchange>, StoreError> {
-        if let Some(remote) = &self.remote {
-            return remote.trace(trace);
+        if let Some(answer) = self.remotely(|remote| remote.trace(trace)) {
+            return answer;
         }
         let deadline = self.deadline();
         let mut found = Vec::new();
@@ -120,6 +121,14 @@ impl Reading {
             open::interrupt_after(&open.connection, None).map_err(|error| StoreError::of(&error, &open.path))?;
         }
         Ok(open)
+    }
+
+    /// What PostgreSQL answers; `None` where the files have to.
+    fn remotely<T>(
+        &self,
+        question: impl FnOnce(&RemoteReading) -> Result<T, StoreError>,
+    ) -> Option<Result<T, StoreError>> {
+        self.remote.as_ref()?.answer(question)
     }
 
     fn deadline(&self) -> Instant {

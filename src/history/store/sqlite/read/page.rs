@@ -15,8 +15,8 @@ impl Reading {
     /// # Errors
     /// When a file cannot be read, or in time.
     pub fn page(&self, query: &PageQuery) -> Result<Page, StoreError> {
-        if let Some(remote) = &self.remote {
-            return remote.page(query);
+        if let Some(answer) = self.remotely(|remote| remote.page(query)) {
+            return answer;
         }
         let deadline = self.deadline();
         let limit = query.limit.min(MAX_PAGE);

@@ -11,8 +11,8 @@ impl Reading {
     /// # Errors
     /// When a file cannot be read, or in time.
     pub fn series(&self, query: &SeriesQuery) -> Result<Option<Series>, StoreError> {
-        if let Some(remote) = &self.remote {
-            return remote.series(query);
+        if let Some(answer) = self.remotely(|remote| remote.series(query)) {
+            return answer;
         }
         let Some(mut series) = Series::empty(query.range, query.interval) else { return Ok(None) };
         let Some(snapshot) = self.snapshot(self.deadline())? else { return Ok(Some(series)) };

@@ -22,8 +22,8 @@ impl Reading {
     /// # Errors
     /// When a file cannot be read, or in time.
     pub fn top(&self, query: &TopQuery) -> Result<Vec<Exchange>, StoreError> {
-        if let Some(remote) = &self.remote {
-            return remote.top(query);
+        if let Some(answer) = self.remotely(|remote| remote.top(query)) {
+            return answer;
         }
         let (deadline, limit) = (self.deadline(), query.limit.min(MAX_PAGE));
         let Range { from, to } = query.range;
