@@ -103,5 +103,8 @@ async fn serve(
     // The listener limits its own shutdown.
     let _ = admin.await;
     components.history.close();
+    if let Some(copy) = &components.copy {
+        copy.close();
+    }
     served.map_err(AppError::System)
 }

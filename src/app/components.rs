@@ -27,8 +27,8 @@ pub(super) struct Components {
     pub(super) history: History,
     /// `None` where nothing is kept.
     pub(super) readers: Option<Readers>,
-    /// Ends with the program.
-    _copy: Option<ReplicaThread>,
+    /// `None` where nothing is copied.
+    pub(super) copy: Option<ReplicaThread>,
     pub(super) access_log: AccessLog,
     pub(super) readiness: Arc<Readiness>,
 }
@@ -46,7 +46,7 @@ impl Components {
             residency: Arc::default(),
             in_flight: InFlight::default(),
             readers: history::readers(config)?,
-            _copy: history::copy(config, &history)?,
+            copy: history::copy(config, &history)?,
             history,
             access_log: AccessLog::new(config.access_log),
             readiness: Arc::default(),

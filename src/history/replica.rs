@@ -6,9 +6,9 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, Thread};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::id::RowId;
@@ -54,17 +54,39 @@ const MAX_ASKING: u32 = 8;
 /// Between two looks at everything: for rows of a process that died, and for what is too old.
 const THOROUGH: Duration = Duration::from_secs(3600);
 
-/// Keeps the thread. Dropping it ends it, after what it is doing.
+/// How long the end waits for what is still to be copied.
+const LAST: Duration = Duration::from_secs(2);
+
+/// Between two notes in the database of when the copy was whole, for processes that wait.
+const NOTED: Duration = Duration::from_secs(5);
+
+/// Keeps the thread. Dropping it closes it.
 #[derive(Debug)]
 pub struct ReplicaThread {
+    /// It copies once more, and ends.
     closed: Arc<AtomicBool>,
-    thread: Thread,
+    /// It ends after what it is doing.
+    stopped: Arc<AtomicBool>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl ReplicaThread {
+    /// Copies what was written, within two seconds, and ends.
+    pub fn close(&self) {
+        let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        self.closed.store(true, Ordering::Release);
+        thread.thread().unpark();
+        let begun = Instant::now();
+        while !thread.is_finished() && begun.elapsed() < LAST {
+            thread::park_timeout(Duration::from_millis(5));
+        }
+        self.stopped.store(true, Ordering::Release);
+    }
 }
 
 impl Drop for ReplicaThread {
     fn drop(&mut self) {
-        self.closed.store(true, Ordering::Release);
-        self.thread.unpark();
+        self.close();
     }
 }
 
@@ -80,7 +102,9 @@ struct Copier {
     settings: Settings,
     tail: Tail,
     state: Arc<HistoryState>,
-    closed: Arc<AtomicBool>,
+    stopped: Arc<AtomicBool>,
+    /// When the database was last given the time of a whole copy.
+    noted: Option<Instant>,
     link: Link,
     /// The accounts as of the last look.
     accounts: BTreeMap<u8, RowId>,
@@ -93,27 +117,33 @@ struct Copier {
 /// # Errors
 /// When the system gives none.
 pub fn start(settings: Settings, state: Arc<HistoryState>) -> io::Result<ReplicaThread> {
-    let closed = Arc::<AtomicBool>::default();
+    let (closed, stopped) = (Arc::<AtomicBool>::default(), Arc::<AtomicBool>::default());
     state.set_copying(Copying::Connecting);
     state.copied(now());
     let mut copier = Copier {
         tail: Tail(settings.directory.clone()),
         settings,
         state,
-        closed: closed.clone(),
+        stopped: stopped.clone(),
+        noted: None,
         link: Link::None,
         accounts: BTreeMap::new(),
         thorough: None,
         wait: 1,
     };
+    let is_closed = closed.clone();
     let thread = thread::Builder::new().name("history-copy".into()).spawn(move || {
         super::writer::step_back();
-        while !copier.closed.load(Ordering::Acquire) {
+        while !is_closed.load(Ordering::Acquire) {
             let wait = copier.turn();
+            // A call of the end meanwhile makes this return at once.
             thread::park_timeout(wait);
         }
+        if matches!(copier.link, Link::Copying(_)) {
+            copier.turn();
+        }
     })?;
-    Ok(ReplicaThread { closed, thread: thread.thread().clone() })
+    Ok(ReplicaThread { closed, stopped, thread: Mutex::new(Some(thread)) })
 }
 
 impl Copier {
@@ -161,8 +191,12 @@ impl Copier {
         };
         self.link = match candidate.begin()? {
             Ok(replica) => Link::Copying(Box::new(replica)),
-            Err(candidate) => Link::Waiting(Box::new(candidate)),
+            Err((candidate, whole)) => {
+                whole.into_iter().for_each(|whole| self.state.copied(whole));
+                Link::Waiting(Box::new(candidate))
+            }
         };
+        self.noted = None;
         self.thorough = None;
         Ok(matches!(self.link, Link::Copying(_)))
     }
@@ -185,6 +219,10 @@ impl Copier {
         }
         if is_whole {
             self.state.copied(began);
+            if self.noted.is_none_or(|noted| noted.elapsed() >= NOTED) {
+                self.replica().note_whole(began)?;
+                self.noted = Some(Instant::now());
+            }
         }
         Ok(Copying::Following)
     }
@@ -220,7 +258,7 @@ impl Copier {
             let count = rows.rows.len();
             self.replica().copy_rows(process, rows)?;
             self.state.copied_rows(count as u64);
-            if self.closed.load(Ordering::Acquire) {
+            if self.stopped.load(Ordering::Acquire) {
                 return Ok(false);
             }
         }
@@ -233,7 +271,7 @@ impl Copier {
         while let Some(sums) = self.tail.sums(after, MAX_SUMS)? {
             after = sums.last;
             self.replica().copy_sums(sums)?;
-            if self.closed.load(Ordering::Acquire) {
+            if self.stopped.load(Ordering::Acquire) {
                 return Ok(false);
             }
         }

@@ -313,10 +313,10 @@ impl HistoryState {
         self.waiting.store(rows as u64, Ordering::Relaxed);
     }
 
-    /// Sets what the copy is doing. Returns whether that is something else than before.
+    /// Sets what the copy is doing. Returns whether that, or the reason of a failure, is something else than before.
     pub(super) fn set_copying(&self, copying: Copying) -> bool {
         let mut current = self.copying.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_same = std::mem::discriminant(&*current) == std::mem::discriminant(&copying);
+        let is_same = *current == copying;
         *current = copying;
         !is_same
     }

@@ -94,7 +94,7 @@ pub fn families(health: &HistoryHealth) -> Vec<MetricFamily> {
     batch.add(&PAUSED, &[], Some(f64::from(u8::from(is_paused))));
     batch.add(&COMMITTED, &[], seconds(health.committed));
     batch.add(&OLDEST, &[], seconds(health.oldest));
-    if !matches!(health.copying, Copying::Off | Copying::Elsewhere) {
+    if health.copying != Copying::Off {
         batch.add(&COPIED, &[], count(health.copied_rows));
         batch.add(&SYNCED, &[], seconds(health.copied));
     }

@@ -4,6 +4,7 @@
 //! main.db                    sums, events, jobs, the machine, alerts, prices
 //! exchanges-2026-11-29.db    the exchanges that ended on that day (UTC)
 //! process-3.lock             locked by the process that has this number
+//! replica                    the number of this directory's copy in PostgreSQL, where there is one
 //! open.lock                  locked by a process while it opens files, which it may have to create
 //! ….corrupt-1764400000000    a damaged file, put aside
 //! ```
@@ -68,6 +69,11 @@ impl Directory {
     #[must_use]
     pub fn main(&self) -> PathBuf {
         self.0.join("main.db")
+    }
+
+    /// The file with the number of its copy.
+    pub(super) fn replica(&self) -> PathBuf {
+        self.0.join("replica")
     }
 
     /// The file of a day.

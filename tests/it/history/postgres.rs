@@ -28,16 +28,21 @@ fn copy(kept: &Kept, state: &State, server: &Postgres, node: &str) -> ReplicaThr
 }
 
 fn copy_to(kept: &Kept, state: &State, server: inferometer::history::Server, node: &str) -> ReplicaThread {
+    copy_at(Duration::from_millis(20), kept, state, server, node)
+}
+
+fn copy_at(
+    pace: Duration,
+    kept: &Kept,
+    state: &State,
+    server: inferometer::history::Server,
+    node: &str,
+) -> ReplicaThread {
     let day = Duration::from_secs(86_400);
     let retention =
         Retention { raw: 30 * day, raw_bytes: 1 << 30, minutes: 7 * day, hours: 400 * day, ..Retention::default() };
-    let settings = replica::Settings {
-        directory: Directory::within(&state.0),
-        server,
-        node: node.into(),
-        retention,
-        pace: Duration::from_millis(20),
-    };
+    let settings =
+        replica::Settings { directory: Directory::within(&state.0), server, node: node.into(), retention, pace };
     replica::start(settings, kept.history.state()).expect("a thread")
 }
 
@@ -210,6 +215,8 @@ fn of_two_processes_in_one_directory_one_copies_and_the_other_takes_over() {
     one.serve(2);
     other.serve(3);
     wait_for(&server, ROWS, 5);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after it").as_millis() as i64;
+    wait(&other, "the other knows of the copy", |health| health.copied > Some(now));
     drop(first);
     wait(&other, "the other follows", |health| health.copying == Copying::Following);
     other.serve(2);
@@ -408,4 +415,45 @@ fn a_server_that_stops_in_the_middle_is_given_up_and_asked_again_later() {
     std::thread::spawn(move || answer.send(reading.page(&query).expect("the files answer").exchanges.len()));
     assert_eq!(answered.recv_timeout(PATIENCE), Ok(2), "the files have it");
     drop(stopped);
+}
+
+#[test]
+fn a_new_main_file_keeps_the_number_and_nothing_is_there_twice() {
+    let server = Postgres::start();
+    let state = fresh("replica-new-main");
+    let kept = Kept::within(&state.0);
+    let follows = copy(&kept, &state, &server, "a");
+    kept.serve(3);
+    wait_for_table(&server);
+    wait_for(&server, ROWS, 3);
+    const SUMS: &str = "SELECT coalesce(max(last), 0) FROM inferometer.cursors WHERE stream = 16";
+    wait_for(&server, &format!("SELECT (({SUMS}) > 0)::integer::bigint"), 1);
+    drop((follows, kept));
+    let sums = server.number(SUMS);
+    for suffix in ["", "-wal", "-shm"] {
+        let main = Directory::within(&state.0).main();
+        let _absent = std::fs::remove_file(format!("{}{suffix}", main.display()));
+    }
+    let kept = Kept::within(&state.0);
+    let _follows = copy(&kept, &state, &server, "a");
+    kept.serve(2);
+    wait_for(&server, ROWS, 5);
+    assert_eq!(server.number("SELECT count(DISTINCT replica) FROM inferometer.exchanges"), 1);
+    wait_for(&server, &format!("SELECT (({SUMS}) > {sums})::integer::bigint"), 1);
+}
+
+#[test]
+fn what_was_written_is_copied_before_the_end() {
+    let server = Postgres::start();
+    let state = fresh("replica-end");
+    let kept = Kept::within(&state.0);
+    kept.serve(1);
+    wait_for_rows(&state.0, 1);
+    let copy = copy_at(Duration::from_secs(3600), &kept, &state, server.server(), "a");
+    wait(&kept, "it follows", |health| health.copying == Copying::Following);
+    kept.serve(2);
+    wait_for_rows(&state.0, 3);
+    kept.history.close();
+    copy.close();
+    assert_eq!(server.number(ROWS), 3);
 }

@@ -64,14 +64,24 @@ impl Candidate {
         self.id
     }
 
-    /// Begins to copy, unless another process copies this replica. Nothing is touched before that is known.
-    pub(in crate::history) fn begin(mut self) -> Result<Result<Replica, Self>, StoreError> {
+    /// Begins to copy, unless another process copies this replica: then it returns when that copy was last whole, in
+    /// milliseconds since the epoch, where that is known. No table is touched before.
+    pub(in crate::history) fn begin(mut self) -> Result<Result<Replica, (Self, Option<i64>)>, StoreError> {
         let lock = "SELECT pg_try_advisory_lock($1, $2)";
         let locked = self.client.query_one(lock, &[&schema::LOCKS, &self.id]);
         if !locked.map_err(|error| self.server.failed(&error))?.get::<_, bool>(0) {
-            return Ok(Err(self));
+            let whole = self.whole().map_err(|error| self.server.failed(&error))?;
+            return Ok(Err((self, whole)));
         }
         Replica::begin(self).map(Ok)
+    }
+
+    fn whole(&mut self) -> Result<Option<i64>, Error> {
+        if !schema::is_there(&mut self.client, "replicas")? {
+            return Ok(None);
+        }
+        let select = "SELECT (extract(epoch FROM seen) * 1000)::bigint FROM replicas WHERE id = $1";
+        Ok(self.client.query_opt(select, &[&self.id])?.map(|row| row.get(0)))
     }
 }
 
@@ -83,7 +93,7 @@ impl Replica {
             return Err(StoreError::Paused(Pause::NewerSchema, text));
         }
         let seen = "INSERT INTO replicas (id, node, seen) VALUES ($1, $2, now())
-            ON CONFLICT (id) DO UPDATE SET node = $2, seen = now()";
+            ON CONFLICT (id) DO UPDATE SET node = $2";
         client.execute(seen, &[&id, &&*node]).map_err(failed)?;
         let found = client.query("SELECT stream, last FROM cursors WHERE replica = $1", &[&id]).map_err(failed)?;
         let (mut cursors, mut sums) = (HashMap::new(), 0);
@@ -197,6 +207,13 @@ impl Replica {
         let insert =
             "INSERT INTO ran (step, replica, at) SELECT $1, $2, unnest($3::timestamptz[]) ON CONFLICT DO NOTHING";
         let noted = self.client.execute(insert, &[&seconds_of(step), &self.id, &at]);
+        noted.map(|_| ()).map_err(|error| self.server.failed(&error))
+    }
+
+    /// Notes when the copy had everything, in milliseconds since the epoch.
+    pub(in crate::history) fn note_whole(&mut self, millis: i64) -> Result<(), StoreError> {
+        let update = "UPDATE replicas SET seen = $2 WHERE id = $1";
+        let noted = self.client.execute(update, &[&self.id, &timestamp(millis)]);
         noted.map(|_| ()).map_err(|error| self.server.failed(&error))
     }
 

@@ -51,7 +51,7 @@ pub(super) fn prepare(client: &mut Client) -> Result<bool, Error> {
 }
 
 /// Whether a table is there; asks the catalogue, and so waits for nobody.
-fn is_there(client: &mut Client, name: &str) -> Result<bool, Error> {
+pub(super) fn is_there(client: &mut Client, name: &str) -> Result<bool, Error> {
     let name = format!("{SCHEMA}.{name}");
     Ok(client.query_one("SELECT to_regclass($1) IS NOT NULL", &[&name])?.get(0))
 }

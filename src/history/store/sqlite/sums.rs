@@ -38,8 +38,15 @@ fn write(connection: &Connection, key: SqlKey, sums: &Sums) -> rusqlite::Result<
     let places = vec!["?"; 6 + COLUMNS.split(',').count()].join(", ");
     let insert = format!(
         "INSERT OR REPLACE INTO rollups (step, at, backend, model, tenant, operation, {COLUMNS}, changed) \
-         VALUES ({places}, (SELECT coalesce(max(changed), 0) + 1 FROM rollups))"
+         VALUES ({places}, (SELECT value FROM meta WHERE key = 'changed'))"
     );
+    // Never falls, also where the latest change was removed, or all of an earlier file: the copy follows this number.
+    connection.execute(
+        "INSERT INTO meta (key, value) \
+         VALUES ('changed', max(unixepoch() * 1000, (SELECT coalesce(max(changed), 0) FROM rollups)) + 1) \
+         ON CONFLICT (key) DO UPDATE SET value = value + 1",
+        [],
+    )?;
     let mut statement = connection.prepare(&insert)?;
     let mut at = 0;
     let mut put = |value: &dyn rusqlite::ToSql| {
@@ -130,6 +137,24 @@ fn outcomes_from_bytes(bytes: &[u8]) -> [u64; Outcome::ALL.len()] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::store::sqlite::schema::{self, FileKind};
+
+    #[test]
+    fn the_number_of_a_change_never_falls() {
+        let mut connection = Connection::open_in_memory().expect("memory");
+        schema::upgrade(&mut connection, FileKind::Main).expect("a schema");
+        let changed = |at| {
+            write(&connection, (60, at, 0, 0, 0, 0), &Sums::default()).expect("it is written");
+            let select = "SELECT changed FROM rollups WHERE at = ?1";
+            connection.query_row(select, [at], |row| row.get::<_, i64>(0)).expect("it is there")
+        };
+        let (first, second) = (changed(0), changed(60));
+        connection.execute("DELETE FROM rollups", []).expect("they are too old");
+        let third = changed(120);
+        assert!(first < second && second < third, "{first} {second} {third}");
+        // A file that is begun later is beyond those of an earlier one.
+        assert!(first > 1_700_000_000_000, "{first}");
+    }
 
     #[test]
     fn counts_by_outcome_survive_their_encoding() {

@@ -5,10 +5,11 @@
 //! their last change.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 
+use rusqlite::Connection;
 use rusqlite::types::Value;
-use rusqlite::{Connection, OpenFlags};
 
 use super::recover::accounts;
 use super::schema::FileKind;
@@ -18,7 +19,8 @@ use crate::history::id::{MAX_PROCESSES, RowId};
 use crate::history::names::{NameId, Names};
 use crate::history::query::Exchange;
 use crate::history::rollup::{Step, Sums};
-use crate::history::store::directory::{BUSY, Directory};
+use crate::history::state::Pause;
+use crate::history::store::directory::Directory;
 use crate::history::store::error::StoreError;
 
 /// Values of one row.
@@ -87,25 +89,38 @@ pub(in crate::history) struct Tail(pub(in crate::history) Directory);
 
 impl Tail {
     /// The number of this directory among those that are copied to one place; makes one where there is none. `None` where
-    /// there are no files yet.
+    /// there are no files yet. It outlives `main.db`, which may be put aside: under another number all days were copied again.
     pub(in crate::history) fn replica(&self, fresh: impl Fn() -> i32) -> Result<Option<i32>, StoreError> {
-        let path = self.0.main();
-        let Some(connection) = self.main()? else { return Ok(None) };
-        let select = |connection: &Connection| {
-            connection.query_row("SELECT max(value) FROM meta WHERE key = 'replica'", [], |row| row.get(0))
-        };
-        let found: Option<i32> = select(&connection).map_err(failed(&path))?;
-        if found.is_some() {
-            return Ok(found);
+        if let Some(found) = self.written_replica()? {
+            return Ok(Some(found));
         }
-        let make = || {
-            let connection = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-            connection.busy_timeout(BUSY)?;
-            // Of two processes one is first.
-            connection.execute("INSERT OR IGNORE INTO meta (key, value) VALUES ('replica', ?1)", [fresh()])?;
-            select(&connection)
-        };
-        make().map_err(failed(&path))
+        let Some(connection) = self.main()? else { return Ok(None) };
+        // Of two processes one is first.
+        let _alone = self.0.begin_opening()?;
+        if let Some(found) = self.written_replica()? {
+            return Ok(Some(found));
+        }
+        let select = "SELECT max(value) FROM meta WHERE key = 'replica'";
+        let earlier: Option<i32> =
+            connection.query_row(select, [], |row| row.get(0)).map_err(failed(&self.0.main()))?;
+        let (id, path) = (earlier.unwrap_or_else(fresh), self.0.replica());
+        let beside = path.with_extension("new");
+        let written = fs::write(&beside, format!("{id}\n")).and_then(|()| fs::rename(&beside, &path));
+        written.map_err(|error| StoreError::of_system(&error, &path))?;
+        Ok(Some(id))
+    }
+
+    fn written_replica(&self) -> Result<Option<i32>, StoreError> {
+        let path = self.0.replica();
+        match fs::read_to_string(&path) {
+            Ok(text) => text
+                .trim()
+                .parse()
+                .map(Some)
+                .map_err(|_| StoreError::Paused(Pause::Failing, format!("{}: it holds no number", path.display()))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(StoreError::of_system(&error, &path)),
+        }
     }
 
     /// The accounts of processes that write: they change while rows come.
