@@ -43,7 +43,8 @@ fn write(connection: &Connection, key: SqlKey, sums: &Sums) -> rusqlite::Result<
     // Never falls, also where the latest change was removed, or all of an earlier file: the copy follows this number.
     connection.execute(
         "INSERT INTO meta (key, value) \
-         VALUES ('changed', max(unixepoch() * 1000, (SELECT coalesce(max(changed), 0) FROM rollups)) + 1) \
+         VALUES ('changed', max(CAST(unixepoch('subsec') * 1000000 AS INTEGER), \
+         (SELECT coalesce(max(changed), 0) FROM rollups)) + 1) \
          ON CONFLICT (key) DO UPDATE SET value = value + 1",
         [],
     )?;
@@ -153,7 +154,7 @@ mod tests {
         let third = changed(120);
         assert!(first < second && second < third, "{first} {second} {third}");
         // A file that is begun later is beyond those of an earlier one.
-        assert!(first > 1_700_000_000_000, "{first}");
+        assert!(first > 1_700_000_000_000_000, "{first}");
     }
 
     #[test]
