@@ -81,8 +81,8 @@ impl Writer {
         }
         let was_paused = self.state.is_paused();
         if self.state.set_activity(Activity::Writing) {
-            tracing::info!("finished exchanges are being written to the history");
             if was_paused {
+                tracing::info!("finished exchanges are being written to the history again");
                 self.note(wall, Event::new(EventKind::HistoryResumed));
                 self.write_journal()?;
             }
