@@ -10,7 +10,8 @@ const WITHOUT_A_SERVICE: &[&str] =
 
 /// What a script installs with apt, by the words of its lists and commands.
 fn installed(script: &str) -> Vec<&str> {
-    let code = script.lines().filter(|line| !line.trim_start().starts_with(['#', 'e']));
+    let runs = |line: &&str| !line.trim_start().starts_with(['#', 'e']) && !line.contains("--simulate");
+    let code = script.lines().filter(runs);
     let lists = code.flat_map(|line| {
         let list = line.split_once("missing+=(").and_then(|(_, rest)| rest.split(')').next());
         let command =
