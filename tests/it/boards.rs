@@ -231,10 +231,12 @@ enum Part {
     Cards,
     /// The rest of the machine underneath.
     Machine,
+    /// The history's copy in PostgreSQL, which is there where it is asked for.
+    Copy,
 }
 
 impl Part {
-    const ALL: [Self; 3] = [Self::Traffic, Self::Cards, Self::Machine];
+    const ALL: [Self; 4] = [Self::Traffic, Self::Cards, Self::Machine, Self::Copy];
 
     /// By the name of a file, or what a dashboard's uid ends in.
     fn of(name: &str) -> Self {
@@ -244,6 +246,10 @@ impl Part {
             _ => Self::Traffic,
         }
     }
+
+    fn of_alert(alert: &rules::Alert) -> Self {
+        if alert.expr.contains("_history_replica_") { Self::Copy } else { Self::of(&alert.file_name) }
+    }
 }
 
 /// Everything about these parts that is asked of a Prometheus that scrapes and finds nothing: panels, alerts,
@@ -252,7 +258,7 @@ fn unanswered(api: &Api, parts: &[Part]) -> Vec<String> {
     let wanted = |name: &str| parts.contains(&Part::of(name));
     let (mut dashboards, mut alerts, mut records) = (shipped_dashboards(), rules::alerts(), rules::records());
     dashboards.retain(|dashboard| dashboard["uid"].as_str().is_some_and(wanted));
-    alerts.retain(|alert| wanted(&alert.file_name));
+    alerts.retain(|alert| parts.contains(&Part::of_alert(alert)));
     records.retain(|record| wanted(&record.file_name));
     let mut lines = panels::panels_without_data(api, &dashboards);
     lines.extend(panels::alerts_without_data(api, &alerts));

@@ -40,12 +40,12 @@ impl Arrivals {
             if holds() {
                 return true;
             }
-            let count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
-            let left = end.saturating_duration_since(Instant::now());
-            let waited = self.more.wait_timeout_while(count, left, |count| *count == seen);
-            if waited.unwrap_or_else(PoisonError::into_inner).1.timed_out() {
+            if Instant::now() >= end {
                 return false;
             }
+            let count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+            let left = end.saturating_duration_since(Instant::now());
+            drop(self.more.wait_timeout_while(count, left, |count| *count == seen));
         }
     }
 }

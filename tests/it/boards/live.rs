@@ -138,7 +138,8 @@ fn every_panel_alert_rule_and_known_query_is_answered_from_the_real_program() {
     assert!(left.is_empty(), "{}", left.join("\n"));
 
     let scraped = page_with_the_model_in_memory(&program);
-    let unknown = names::names_unknown_to(&(scraped.clone() + &queue.fetch("/metrics") + &synthetic::machine(1)));
+    let elsewhere = [queue.fetch("/metrics"), synthetic::machine(1), synthetic::copy(1)].concat();
+    let unknown = names::names_unknown_to(&(scraped.clone() + &elsewhere));
     assert!(unknown.is_empty(), "{}", unknown.join("\n"));
     let different = names::differences(&scraped, &synthetic::exposition(1));
     assert!(different.is_empty(), "{}", different.join("\n"));

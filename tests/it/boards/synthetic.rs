@@ -245,6 +245,12 @@ pub(super) fn machine(tick: u64) -> String {
     exposition_of(&of_the_machine(), tick)
 }
 
+/// The part of the history's copy in PostgreSQL.
+pub(super) fn copy(tick: u64) -> String {
+    let copied = CATALOGUE.iter().filter(|(name, ..)| name.starts_with("history_replica_"));
+    exposition_of(&copied.map(|family| owned("ollama_proxy_", family)).collect::<Vec<_>>(), tick)
+}
+
 fn exposition_of(families: &[Family], tick: u64) -> String {
     let mut text = String::new();
     for (name, kind, labels) in families {
