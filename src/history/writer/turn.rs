@@ -80,12 +80,10 @@ impl Writer {
             self.doubted = None;
         }
         let was_paused = self.state.is_paused();
-        if self.state.set_activity(Activity::Writing) {
-            if was_paused {
-                tracing::info!("finished exchanges are being written to the history again");
-                self.note(wall, Event::new(EventKind::HistoryResumed));
-                self.write_journal()?;
-            }
+        if self.state.set_activity(Activity::Writing) && was_paused {
+            tracing::info!("finished exchanges are being written to the history again");
+            self.note(wall, Event::new(EventKind::HistoryResumed));
+            self.write_journal()?;
         }
         Ok(())
     }
