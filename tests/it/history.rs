@@ -17,12 +17,11 @@ mod sums;
 mod who;
 
 use std::path::Path;
-use std::time::Instant;
 
 use inferometer::history::query::{Filter, Page, PageQuery, Range, TIME_LIMIT};
 use inferometer::history::{Directory, Reading};
 
-use crate::support::PATIENCE;
+use crate::support::look_until;
 
 /// All time.
 pub(crate) const EVER: Range = Range { from: 0, to: 1 << 42 };
@@ -38,15 +37,11 @@ pub(crate) fn page(state: &Path, filter: Filter) -> Page {
     reading(state).page(&query).expect("the files are sound")
 }
 
-/// Waits until so many exchanges are there, and returns them.
+/// Waits until at least `rows` exchanges are in the files, and returns them.
 pub(crate) fn wait_for_rows(state: &Path, rows: usize) -> Page {
-    let begun = Instant::now();
-    loop {
+    look_until(|| {
         let page = page(state, Filter::default());
-        if page.exchanges.len() >= rows {
-            return page;
-        }
-        assert!(begun.elapsed() < PATIENCE, "{} of {rows} rows are there", page.exchanges.len());
-        std::thread::yield_now();
-    }
+        let there = page.exchanges.len();
+        if there >= rows { Ok(page) } else { Err(format!("{there} of {rows} rows are there")) }
+    })
 }

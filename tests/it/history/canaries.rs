@@ -9,6 +9,7 @@ use rustix::process::Signal;
 use super::{EVER, reading, wait_for_rows};
 use crate::support::backend::Backend;
 use crate::support::client::Client;
+use crate::support::look_until;
 use crate::support::program::Program;
 
 const PROMPT: &str = "canary-of-the-prompt";
@@ -108,15 +109,10 @@ fn sign_in(program: &Program, credentials: &str) {
 
 fn wait_for_audit(state: &Path, count: u64) -> Vec<ListedEvent> {
     let query = ListQuery { range: EVER, filter: ListFilter::default(), offset: 0, limit: 100 };
-    let begun = std::time::Instant::now();
-    loop {
+    look_until(|| {
         let found = reading(state).audit(&query).expect("the files are sound");
-        if found.total >= count {
-            return found.entries;
-        }
-        assert!(begun.elapsed() < crate::support::PATIENCE, "{found:?}");
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+        if found.total >= count { Ok(found.entries) } else { Err(format!("{found:?}")) }
+    })
 }
 
 /// Searches every file for what must not be there. Returns the number of bytes.

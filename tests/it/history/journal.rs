@@ -9,11 +9,10 @@ mod retention;
 mod sign_ins;
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::support::PATIENCE;
+use crate::support::look_until;
 use crate::support::program::{STATE, command};
 
 /// What `inferometer history list` prints of the files in this directory, as objects.
@@ -28,13 +27,9 @@ fn list(state: &Path, arguments: &[&str]) -> Vec<Value> {
 
 /// Lists until an entry fits, and returns it.
 fn wait_for(state: &Path, arguments: &[&str], fits: impl Fn(&Value) -> bool) -> Value {
-    let begun = Instant::now();
-    loop {
+    look_until(|| {
         let entries = if state.join("history").is_dir() { list(state, arguments) } else { Vec::new() };
-        if let Some(found) = entries.iter().find(|entry| fits(entry)) {
-            return found.clone();
-        }
-        assert!(begun.elapsed() < PATIENCE, "{arguments:?}: none of {entries:#?}");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+        let found = entries.iter().find(|entry| fits(entry)).cloned();
+        found.ok_or_else(|| format!("{arguments:?}: none of {entries:#?}"))
+    })
 }

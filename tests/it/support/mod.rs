@@ -21,10 +21,27 @@ pub(crate) mod simulator;
 pub(crate) mod tools;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long anything may take before a test fails. Nothing is measured against it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Looks until there is something to return. For what another process, or a thread without a signal of its own, does to
+/// files: the system reports a file's change before what was committed to it can be read, so there is no event to wait
+/// for. Each look costs a question to the files, which paces it.
+///
+/// # Panics
+/// With what the last look found missing, after [`PATIENCE`].
+pub(crate) fn look_until<T>(mut look: impl FnMut() -> Result<T, String>) -> T {
+    let begun = Instant::now();
+    loop {
+        match look() {
+            Ok(found) => return found,
+            Err(missing) => assert!(begun.elapsed() < PATIENCE, "{missing}"),
+        }
+        std::thread::yield_now();
+    }
+}
 
 /// Holds back the other tests that load or measure the machine, until it is dropped.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use inferometer::history::History;
 use inferometer::history::journal::event::{Event, EventKind};
@@ -14,7 +14,7 @@ use inferometer::history::state::{HistoryHealth, KeptEntries};
 
 use crate::history::faults::fresh;
 use crate::history::{EVER, reading};
-use crate::support::PATIENCE;
+use crate::support::look_until;
 
 const HOUR: u64 = 3_600;
 
@@ -55,11 +55,10 @@ fn events_go_by_age_and_by_number_and_lines_of_the_log_by_size() {
     let now = move || SystemTime::now() + Duration::from_secs(clock.load(Ordering::SeqCst).unsigned_abs());
     let history = History::with_pace(settings, Box::new(|_, _, _| None), pace, Box::new(now)).expect("a thread");
     let wait = |what: &str, fits: &dyn Fn(&HistoryHealth) -> bool| {
-        let begun = Instant::now();
-        while !fits(&history.state().health()) {
-            assert!(begun.elapsed() < PATIENCE, "{what}: {:?}", history.state().health());
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        look_until(|| {
+            let health = history.state().health();
+            if fits(&health) { Ok(()) } else { Err(format!("{what}: {health:?}")) }
+        });
     };
     let kept = |health: &HistoryHealth, kind: JournalKind| health.entries[kind as usize];
     let journal = history.journal();
@@ -80,13 +79,12 @@ fn events_go_by_age_and_by_number_and_lines_of_the_log_by_size() {
     assert_eq!(oldest, events.last().map(|event| event.at), "what is really kept is said");
 
     history.watch_log(Box::new(Lines(3_000)));
-    let lines = || reading(&state.0).log_lines(&query).expect("sound");
-    let begun = Instant::now();
-    while !lines().entries.first().is_some_and(|line| line.message.starts_with("0 ")) || lines().total > 1_000 {
-        assert!(begun.elapsed() < PATIENCE, "{} lines", lines().total);
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    println!("{} of 3,000 lines of a kilobyte are kept", lines().total);
-    assert!(lines().total > 500, "not more goes than must");
+    let kept_lines = look_until(|| {
+        let lines = reading(&state.0).log_lines(&query).expect("sound");
+        let is_last = lines.entries.first().is_some_and(|line| line.message.starts_with("0 "));
+        if is_last && lines.total <= 1_000 { Ok(lines.total) } else { Err(format!("{} lines", lines.total)) }
+    });
+    println!("{kept_lines} of 3,000 lines of a kilobyte are kept");
+    assert!(kept_lines > 500, "not more goes than must");
     assert_eq!(history.state().health().entries_lost, [0, 0, 0, 7], "what the log itself has lost is counted here");
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::{list, wait_for};
 use crate::support::authority::folder;
 use crate::support::client::Client;
+use crate::support::look_until;
 use crate::support::ollama::Ollama;
 use crate::support::program::Program;
 
@@ -36,11 +37,10 @@ fn sign_ins_and_refused_ones_are_in_the_audit_without_names_that_nobody_has() {
     .map(|answer| answer[9..12].to_owned());
     assert_eq!(statuses, ["401", "200", "200", "401", "401", "200"]);
     let last = |entry: &Value| entry["user"] == "me" && entry["result"] == "success";
-    let begun = std::time::Instant::now();
-    while list(program.state(), &["audit"]).iter().filter(|entry| last(entry)).count() < 2 {
-        assert!(begun.elapsed() < crate::support::PATIENCE);
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
+    look_until(|| {
+        let entries = list(program.state(), &["audit"]);
+        if entries.iter().filter(|entry| last(entry)).count() < 2 { Err(format!("{entries:#?}")) } else { Ok(()) }
+    });
     let mut entries = list(program.state(), &["audit", "--action=sign_in"]);
     entries.reverse();
     let said: Vec<_> = entries.iter().map(|it| json!([it["user"], it["result"], it["level"], it["details"]])).collect();
