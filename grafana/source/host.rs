@@ -43,7 +43,7 @@ const RESOURCES: &[(&str, &str)] = &[("cpu", colour::BLUE), ("memory", colour::R
 /// What a process of the inference server does.
 const ROLES: &[(&str, &str)] = &[("server", colour::BLUE), ("runner", colour::GREEN)];
 
-/// What stands where the server runs on another machine, or is none that is known by its processes' names.
+/// Shown when no process on this machine has the name of a known inference server, as when the server runs elsewhere.
 const NO_PROCESS: &str = "No process of an inference server is known on this machine";
 
 pub(super) fn dashboard() -> Value {

@@ -53,7 +53,7 @@ pub(super) const fn only() -> Pick {
     Pick { backend: 0, reason: PlacementReason::Only }
 }
 
-/// Chooses among the candidates; `None` where there is none. `random` is uniform over all values.
+/// Chooses one of the candidates; `None` if there are no candidates that can be used. `random` is uniform over `u64`.
 #[must_use]
 pub fn pick(policy: Policy, candidates: &[Candidate], now: Instant, random: u64) -> Option<Pick> {
     if let Some(trial) = candidates.iter().find(|candidate| candidate.standing == Standing::Trial) {

@@ -52,7 +52,7 @@ impl NameKind {
 pub struct NameId(u32);
 
 impl NameId {
-    /// No name: unknown, or there is none.
+    /// No name: unknown, or not applicable.
     pub const NONE: Self = Self(0);
 
     /// Whether there is a name.

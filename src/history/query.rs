@@ -55,8 +55,8 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether the sums by minute and hour suffice for everything that is asked for. They are divided by tenant, and by
-    /// client where there is none: for a client they suffice only if no exchange has a tenant.
+    /// Whether the sums by minute and hour can answer this filter. They are grouped by tenant, and exchanges without a
+    /// tenant by client: a filter by client gets exact sums only if no exchange has a tenant.
     #[must_use]
     pub fn is_summed(&self) -> bool {
         self.conversation.is_none() && self.endpoint.is_none() && self.min_duration_us.is_none()

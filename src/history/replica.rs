@@ -172,7 +172,7 @@ impl Copier {
         }
     }
 
-    /// How long to wait: twice as long as before, and at most so many paces.
+    /// The wait before the next attempt: twice the last one, at most `most` times the pace.
     fn back_off(&mut self, most: u32) -> Duration {
         let wait = self.settings.pace * self.wait.min(most);
         self.wait = (self.wait * 2).min(most);

@@ -164,7 +164,7 @@ pub struct Retention {
     pub hours: Duration,
     /// Events, and audit entries, by age.
     pub events: Duration,
-    /// Events, and audit entries, by number: of each so many.
+    /// Most events that are kept, and most audit entries.
     pub events_most: u64,
     /// Jobs that are over, by age.
     pub jobs: Duration,

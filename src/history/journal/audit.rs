@@ -11,9 +11,9 @@ use crate::exchange::trace::TraceId;
 /// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// A backend was told to fetch a model.
+    /// A model was pulled from a registry.
     Pull,
-    /// A backend was told to publish a model.
+    /// A model was pushed to a registry.
     Push,
     /// A model was made.
     Create,

@@ -7,7 +7,7 @@ use crate::exchange::record::Record;
 use crate::exchange::trace::TraceId;
 use crate::exchange::vocabulary::Operation;
 
-/// What a backend was told to do.
+/// The kind of work that a client started on a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JobKind {
     /// Fetch a model.

@@ -50,7 +50,7 @@ pub struct List<T> {
     pub total: u64,
 }
 
-/// An event, or an entry of the audit. `None` is unknown, or that there is none.
+/// An event or an audit entry. `None`: unknown, or not applicable to its kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedEvent {
     /// Ascends in the order of writing.
@@ -94,7 +94,7 @@ pub struct ListedLine {
     pub fields: Option<Box<str>>,
 }
 
-/// An error. `None` is unknown, or that there is none.
+/// An error. `None`: unknown, or not applicable to its kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedError {
     /// Milliseconds since the epoch.

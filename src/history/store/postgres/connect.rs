@@ -45,10 +45,10 @@ impl std::fmt::Debug for Server {
 /// take less.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Whether a server can be asked for so. Nothing is connected.
+/// Checks that a target names a server, without connecting to it.
 ///
 /// # Errors
-/// Where its file cannot be read, or the URL is none; without any part of it.
+/// If its file cannot be read or the URL is invalid. The text quotes no part of the URL.
 pub fn check_target(target: &Target) -> Result<(), String> {
     parse(&target.url()?).map(|_| ())
 }

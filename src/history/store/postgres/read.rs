@@ -119,7 +119,7 @@ impl RemoteReading {
         self.ask(|open| open.exchanges(&self.names, "trace = $1 ORDER BY at DESC, id DESC LIMIT 100", &[&bytes]))
     }
 
-    /// Asks over the connection, which is made where there is none, and again where it was lost.
+    /// Asks over the connection; connects first if there is no connection yet, and again if it was lost.
     fn ask<T>(&self, mut question: impl FnMut(&mut Open) -> Result<T, Refusal>) -> Result<T, StoreError> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let was_open = open.as_ref().is_some_and(|open| !open.client.is_closed());

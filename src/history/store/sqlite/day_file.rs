@@ -23,7 +23,7 @@ pub(super) struct DayFile {
 }
 
 impl DayFile {
-    /// Opens it; creates it where there is none.
+    /// Opens the file, and creates it if it does not exist.
     pub(super) fn open(directory: &Directory, day: Day, alone: &OpeningLock) -> Result<Self, StoreError> {
         let path = directory.day(day);
         let connection = open::writable(&path, FileKind::Day, alone)?;

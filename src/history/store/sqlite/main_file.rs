@@ -39,7 +39,7 @@ fn folded_key(process: ProcessNumber) -> String {
 }
 
 impl MainFile {
-    /// Opens it; creates it where there is none.
+    /// Opens the file, and creates it if it does not exist.
     pub(super) fn open(directory: &Directory, alone: &OpeningLock) -> Result<Self, StoreError> {
         let path = directory.main();
         let connection = open::writable(&path, FileKind::Main, alone)?;
@@ -81,7 +81,7 @@ impl MainFile {
         })
     }
 
-    /// The salt of the conversations in this directory; makes one where there is none.
+    /// The salt of the conversations in this directory; makes one if it has no salt yet.
     pub(super) fn salt(&mut self) -> Result<Salt, StoreError> {
         self.with(|transaction, _| salt::make(transaction))
     }

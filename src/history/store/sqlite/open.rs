@@ -52,7 +52,7 @@ pub(super) fn writable(path: &Path, kind: FileKind, _alone: &OpeningLock) -> Res
     }
 }
 
-/// Opens a file for reading alone; `None` where there is none. The log beside it may have to be created, for which the
+/// Opens a file for reading alone; `None` if it does not exist. The log beside it may have to be created, for which the
 /// directory must be writable.
 pub(super) fn readable(path: &Path, kind: FileKind) -> Result<Option<Connection>, StoreError> {
     if !path.exists() {

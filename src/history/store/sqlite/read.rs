@@ -135,7 +135,7 @@ impl Reading {
         Instant::now() + self.limit
     }
 
-    /// Opens the file of a day; `None` where there is none.
+    /// Opens the file of a day; `None` if it does not exist.
     fn day(&self, day: Day, deadline: Instant) -> Result<Option<OpenDay>, StoreError> {
         let path = self.directory.day(day);
         let Some(connection) = open::readable(&path, FileKind::Day)? else { return Ok(None) };

@@ -7,7 +7,7 @@ use crate::history::conversation::Salt;
 /// Its key in `meta`.
 const KEY: &str = "conversation_salt";
 
-/// Reads the salt; makes one where there is none. Call it within an immediate transaction: another process may do the
+/// Reads the salt; makes one if the file has no salt yet. Call it within an immediate transaction: another process may do the
 /// same.
 pub(super) fn make(connection: &Connection) -> rusqlite::Result<Salt> {
     if let Some(salt) = read(connection)? {

@@ -15,7 +15,7 @@ use crate::history::store::sqlite::read::Reading;
 /// A value of an exchange, with words in place of numbers.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Field {
-    /// Unknown, or that there is none.
+    /// Unknown, or not applicable.
     Unknown,
     /// A number.
     Integer(i64),
