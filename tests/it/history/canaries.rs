@@ -10,6 +10,7 @@ use super::{EVER, reading, wait_for_rows};
 use crate::support::backend::Backend;
 use crate::support::client::Client;
 use crate::support::look_until;
+use crate::support::postgres::{PASSWORD, Postgres};
 use crate::support::program::Program;
 
 const PROMPT: &str = "canary-of-the-prompt";
@@ -53,8 +54,9 @@ fn no_file_has_a_prompt_an_answer_a_key_a_query_or_an_address() {
     let web = crate::support::authority::folder().join("web.yml");
     fs::write(&web, format!("basic_auth_users:\n  me: {hash}\n")).expect("a file");
     let web = format!("--admin-web-config-file={}", web.display());
+    let copy = Postgres::start();
     // What is logged for developers too.
-    let mut program = Program::with(backend.address, &["--log-level=trace", &web]);
+    let mut program = Program::with(backend.address, &["--log-level=trace", &web, "--history", &copy.url()]);
     let ask = |target: &str, model: &str, product: &str| {
         let method = if target == "/api/delete" { "DELETE" } else { "POST" };
         let body = format!(
@@ -84,13 +86,19 @@ fn no_file_has_a_prompt_an_answer_a_key_a_query_or_an_address() {
     }
     // `canary-of-a-person:canary-of-the-key`
     sign_in(&program, "Y2FuYXJ5LW9mLWEtcGVyc29uOmNhbmFyeS1vZi10aGUta2V5");
-    wait_for_rows(program.state(), 4 + 2 * PRODUCTS.len() + ACTIONS.len());
+    let exchanges = 4 + 2 * PRODUCTS.len() + ACTIONS.len();
+    wait_for_rows(program.state(), exchanges);
+    copy.wait_for_rows(exchanges as i64);
     let audit = wait_for_audit(program.state(), ACTIONS.len() as u64 + 1);
     assert!(audit.iter().all(|entry| entry.subject.is_none() && entry.who.is_none()), "{audit:?}");
     let searched = search(program.state());
     program.signal(Signal::TERM);
     assert!(program.ended().success());
-    println!("searched {searched} bytes while it ran, {} after", search(program.state()));
+    let after = search(program.state());
+    let copied = copy.text();
+    assert!(copied.contains("/api/chat") && copied.contains("llama3"), "{copied}");
+    search_in(copied.as_bytes(), "the copy in PostgreSQL");
+    println!("searched {searched} bytes while it ran, {after} after, and {} of the copy", copied.len());
 }
 
 /// What acts on models, with a name that no backend has confirmed.
@@ -115,17 +123,21 @@ fn wait_for_audit(state: &Path, count: u64) -> Vec<ListedEvent> {
     })
 }
 
+fn search_in(bytes: &[u8], place: &str) {
+    let named = [PROMPT, ANSWER, KEY, QUERY, PATH, MODEL, AGENT, SESSION, CONVERSATION, PERSON, PASSWORD, "127.0.0.77"];
+    for canary in named.into_iter().chain(PRODUCTS) {
+        let found = memchr::memmem::find(bytes, canary.as_bytes());
+        assert!(found.is_none(), "{canary} is in {place}");
+    }
+}
+
 /// Searches every file for what must not be there. Returns the number of bytes.
 fn search(state: &Path) -> usize {
     let mut searched = 0;
     for entry in fs::read_dir(state.join("history")).expect("a folder") {
         let path = entry.expect("an entry").path();
         let bytes = fs::read(&path).expect("a file");
-        let named = [PROMPT, ANSWER, KEY, QUERY, PATH, MODEL, AGENT, SESSION, CONVERSATION, PERSON, "127.0.0.77"];
-        for canary in named.into_iter().chain(PRODUCTS) {
-            let found = memchr::memmem::find(&bytes, canary.as_bytes());
-            assert!(found.is_none(), "{canary} is in {}", path.display());
-        }
+        search_in(&bytes, &path.display().to_string());
         searched += bytes.len();
     }
     assert!(searched > 10_000, "{searched} bytes are all");

@@ -5,10 +5,12 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use inferometer::exchange::outcome::Outcome;
+use inferometer::history::names::NameId;
 use inferometer::history::query::series::{Interval, SeriesQuery};
-use inferometer::history::query::{Filter, PageQuery, TIME_LIMIT, TopQuery};
+use inferometer::history::query::{Exchange, Filter, PageQuery, TIME_LIMIT, TopQuery};
 use inferometer::history::replica::{self, ReplicaThread};
 use inferometer::history::rollup::Measure;
+use inferometer::history::row::Row;
 use inferometer::history::settings::Retention;
 use inferometer::history::state::{Copying, HistoryHealth};
 use inferometer::history::tops::TopBy;
@@ -17,10 +19,10 @@ use inferometer::history::{Directory, Reading};
 use super::faults::{Kept, fresh};
 use super::rows::{CHAT, ollama};
 use super::{EVER, wait_for_rows};
-use crate::support::PATIENCE;
 use crate::support::client::ask;
 use crate::support::postgres::Postgres;
 use crate::support::program::{Program, STATE, State, command};
+use crate::support::{PATIENCE, look_until};
 
 /// Copies what is kept, at a pace for tests.
 fn copy(kept: &Kept, state: &State, server: &Postgres, node: &str) -> ReplicaThread {
@@ -119,31 +121,34 @@ fn three_replicas_in_one_database_have_every_exchange_once() {
 #[test]
 fn a_copy_equals_the_files_row_by_row() {
     let server = Postgres::start();
-    let state = fresh("replica-equal");
-    let kept = Kept::within(&state.0);
-    let _copy = copy(&kept, &state, &server, "a");
-    kept.serve(20);
+    let backend = ollama();
+    let program = Program::with(backend.address, &["--history", &server.url()]);
+    let fields = "User-Agent: tool/1.0\r\nX-Session-Id: a-session\r\nHost: localhost\r\n";
+    ask(program.clients, CHAT.replacen("Host: localhost\r\n", fields, 1));
+    ask(program.clients, CHAT);
+    ask(program.clients, "GET /unknown HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     wait_for_table(&server);
-    wait_for(&server, ROWS, 20);
-    let (local, remote) = (
-        Reading::new(Directory::within(&state.0), TIME_LIMIT),
-        Reading::new(Directory::within(&state.0), TIME_LIMIT).with_server(server.server()),
-    );
+    wait_for(&server, ROWS, 3);
+    let local = Reading::new(Directory::within(program.state()), TIME_LIMIT);
+    // Without files, from which it would answer if the server did not.
+    let remote = Reading::new(Directory::within(&fresh("replica-equal").0), TIME_LIMIT).with_server(server.server());
     let query = PageQuery { range: EVER, filter: Filter::default(), offset: 0, limit: 100 };
-    let rows = |reading: &Reading| -> Vec<String> {
-        let page = reading.page(&query).expect("it answers");
-        let text = |it: &inferometer::history::query::Exchange| {
-            // The numbers of names mean nothing here.
-            let row = format!("{:?}", it.row);
-            let row = row.split(", method").nth(1).expect("a method").to_owned();
-            format!(
-                "{:?} {} {:?} {:?} {:?} {} {row}",
-                it.id, it.weight, it.backend, it.model, it.endpoint, it.row.trace
-            )
-        };
-        page.exchanges.iter().map(text).collect()
-    };
-    assert_eq!(rows(&remote), rows(&local));
+    let rows = |reading: &Reading| reading.page(&query).expect("it answers").exchanges;
+    let (copied, kept) = (rows(&remote), rows(&local));
+    let full = kept.last().expect("the oldest");
+    assert!(full.row.parent.is_some() && full.row.conversation.is_some(), "{full:?}");
+    assert_eq!((full.client.as_deref(), full.model.as_deref()), (Some("tool"), Some("llama3:latest")));
+    assert_eq!((full.row.prompt.value(), full.row.messages.value()), (Some(5), Some(1)));
+    assert!(full.row.decode.micros() == Some(9_000) && full.row.first_token.micros() > Some(0), "{full:?}");
+    let text = |all: &[Exchange]| all.iter().map(without_numbers).collect::<Vec<_>>();
+    assert_eq!(text(&copied), text(&kept));
+}
+
+/// All of an exchange but the numbers of its names, which each store gives by itself.
+fn without_numbers(exchange: &Exchange) -> String {
+    let none = NameId::NONE;
+    let row = Row { backend: none, model: none, tenant: none, client: none, endpoint: none, ..exchange.row };
+    format!("{:?}", Exchange { row, ..exchange.clone() })
 }
 
 /// Rows that a file has beside the one that was served.
@@ -384,7 +389,7 @@ fn a_server_that_accepts_and_is_silent_holds_up_neither_questions_nor_the_copy()
     wait_for_rows(&state.0, 3);
     let server = crate::support::postgres::server_at(&url);
     let _copy = copy_to(&kept, &state, server.clone(), "a");
-    let reading = Reading::new(Directory::within(&state.0), Duration::from_millis(300)).with_server(server);
+    let reading = Reading::new(Directory::within(&state.0), TIME_LIMIT).with_server(server);
     let query = PageQuery { range: EVER, filter: Filter::default(), offset: 0, limit: 10 };
     let (answer, answered) = std::sync::mpsc::channel();
     std::thread::spawn(move || answer.send(reading.page(&query).expect("the files answer").exchanges.len()));
@@ -405,17 +410,23 @@ fn a_server_that_stops_in_the_middle_is_given_up_and_asked_again_later() {
     kept.serve(2);
     wait_for_table(&server);
     wait_for(&server, ROWS, 2);
-    let reading = Reading::new(Directory::within(&state.0), Duration::from_millis(300)).with_server(server.server());
+    let reading = Reading::new(Directory::within(&state.0), TIME_LIMIT).with_server(server.server());
     let query = PageQuery { range: EVER, filter: Filter::default(), offset: 0, limit: 10 };
-    assert_eq!(reading.page(&query).expect("it answers").exchanges.len(), 2);
-    server.execute(
-        "INSERT INTO inferometer.exchanges (at, replica, id) SELECT at, replica + 1, id FROM inferometer.exchanges",
-    );
+    let rows = move || reading.page(&query).expect("the server or the files answer").exchanges.len();
+    assert_eq!(rows(), 2);
+    // The server has less than the files, by which its answers are known.
+    server.execute("DELETE FROM inferometer.exchanges WHERE id = (SELECT max(id) FROM inferometer.exchanges)");
+    assert_eq!(rows(), 1);
     let stopped = server.stop();
     let (answer, answered) = std::sync::mpsc::channel();
-    std::thread::spawn(move || answer.send(reading.page(&query).expect("the files answer").exchanges.len()));
+    let asking = std::thread::spawn(move || {
+        answer.send(rows()).expect("it is waited for");
+        rows
+    });
     assert_eq!(answered.recv_timeout(PATIENCE), Ok(2), "the files have it");
     drop(stopped);
+    let rows = asking.join().expect("it has answered");
+    look_until(|| if rows() == 1 { Ok(()) } else { Err("the server is not asked again".to_owned()) });
 }
 
 #[test]

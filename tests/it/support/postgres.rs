@@ -1,7 +1,6 @@
 //! A PostgreSQL server of its own, in a directory that is removed.
 
 use std::net::TcpListener;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -13,10 +12,13 @@ use inferometer::history::settings::Target;
 use inferometer::tls::client;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::PATIENCE;
+use super::{PATIENCE, look_until};
 
 /// The user that it runs as where the tests are root's, which PostgreSQL refuses.
 const NOBODY: u32 = 65_534;
+
+/// The password in its URL, which it does not ask for.
+pub(crate) const PASSWORD: &str = "never-shown";
 
 /// The server. Dropping it ends it.
 pub(crate) struct Postgres {
@@ -50,13 +52,10 @@ impl Postgres {
     }
 
     fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(find(program));
+        let mut command = as_anybody(find(program));
         command.current_dir(&self.folder);
         if let Ok(paths) = std::env::join_paths(libraries()) {
             command.env("LD_LIBRARY_PATH", paths);
-        }
-        if rustix::process::geteuid().is_root() {
-            command.uid(NOBODY).gid(NOBODY);
         }
         command
     }
@@ -84,7 +83,7 @@ impl Postgres {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("postgres://inferometer:never-shown@127.0.0.1:{}/postgres", self.port)
+        format!("postgres://inferometer:{PASSWORD}@127.0.0.1:{}/postgres", self.port)
     }
 
     pub(crate) fn server(&self) -> Server {
@@ -119,6 +118,28 @@ impl Postgres {
         client
     }
 
+    /// Waits until so many exchanges have been copied.
+    pub(crate) fn wait_for_rows(&self, rows: i64) {
+        look_until(|| {
+            let exists = self.number("SELECT count(*) FROM pg_tables WHERE schemaname = 'inferometer'") > 0;
+            let found = if exists { self.number("SELECT count(*) FROM inferometer.exchanges") } else { 0 };
+            if found == rows { Ok(()) } else { Err(format!("{found} of {rows} rows were copied")) }
+        });
+    }
+
+    /// Every row of every table of the copy, as text.
+    pub(crate) fn text(&self) -> String {
+        let mut client = self.try_client().expect("it answers");
+        let tables =
+            "SELECT relname::text FROM pg_class WHERE relkind = 'r' AND relnamespace = 'inferometer'::regnamespace";
+        let tables = client.query(tables, &[]).expect("a valid query");
+        let rows = tables.iter().flat_map(|table| {
+            let select = format!("SELECT t::text FROM inferometer.{:?} t", table.get::<_, String>(0));
+            client.query(&select, &[]).expect("a valid query")
+        });
+        rows.map(|row| row.get::<_, String>(0) + "\n").collect()
+    }
+
     /// The one number that a query answers.
     pub(crate) fn number(&self, query: &str) -> i64 {
         let mut client = self.try_client().expect("it answers");
@@ -150,6 +171,18 @@ impl Drop for Postgres {
         }
         let _ = std::fs::remove_dir_all(&self.folder);
     }
+}
+
+/// This program, as an unprivileged user where the tests are root's. It may go everywhere to read: what `make setup` has
+/// unpacked can lie below a home that is closed to others.
+fn as_anybody(program: PathBuf) -> Command {
+    if !rustix::process::geteuid().is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args([format!("--reuid={NOBODY}"), format!("--regid={NOBODY}")]).arg("--clear-groups");
+    command.args(["--inh-caps=-all,+dac_read_search", "--ambient-caps=-all,+dac_read_search", "--"]).arg(program);
+    command
 }
 
 /// Where `make setup` unpacks it.
