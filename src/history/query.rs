@@ -62,6 +62,18 @@ impl Filter {
         self.conversation.is_none() && self.endpoint.is_none() && self.min_duration_us.is_none()
     }
 
+    /// The names that are asked for, with the columns of exchanges.
+    pub(super) fn names(&self) -> impl Iterator<Item = (&'static str, NameKind, &Arc<str>)> {
+        let all = [
+            ("backend", NameKind::Backend, &self.backend),
+            ("model", NameKind::Model, &self.model),
+            ("tenant", NameKind::Tenant, &self.tenant),
+            ("client", NameKind::Client, &self.client),
+            ("endpoint", NameKind::Endpoint, &self.endpoint),
+        ];
+        all.into_iter().filter_map(|(column, kind, name)| Some((column, kind, name.as_ref()?)))
+    }
+
     /// The names by which the sums are divided, with their columns.
     pub(super) fn summed_names(&self) -> [(&'static str, NameKind, &Option<Arc<str>>); 4] {
         [

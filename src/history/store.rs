@@ -4,3 +4,4 @@ pub(super) mod directory;
 pub(super) mod error;
 pub(super) mod postgres;
 pub(super) mod sqlite;
+mod terms;

@@ -1,13 +1,13 @@
 //! Exchanges by time and by what is true of them: the newest, and the first by a measure.
 
 use super::{Open, Parameters, Refusal, RemoteReading, borrowed};
-use crate::history::codes::Coded;
 use crate::history::day::Day;
 use crate::history::names::NameKind;
 use crate::history::query::cover::{Part, cover};
 use crate::history::query::{Exchange, Filter, MAX_PAGE, NoTotal, Page, PageQuery, Range, TopQuery};
 use crate::history::store::error::StoreError;
 use crate::history::store::postgres::value::timestamp;
+use crate::history::store::terms::written_out;
 use crate::history::tops::TopBy;
 
 impl RemoteReading {
@@ -81,15 +81,7 @@ impl Open {
 fn condition(range: Range, filter: &Filter) -> (String, Parameters) {
     let mut values: Parameters = vec![Box::new(timestamp(range.from)), Box::new(timestamp(range.to))];
     let mut terms = vec!["at >= $1 AND at < $2".to_owned()];
-    let by_name = [
-        ("backend", NameKind::Backend, &filter.backend),
-        ("model", NameKind::Model, &filter.model),
-        ("tenant", NameKind::Tenant, &filter.tenant),
-        ("client", NameKind::Client, &filter.client),
-        ("endpoint", NameKind::Endpoint, &filter.endpoint),
-    ];
-    for (column, kind, name) in by_name {
-        let Some(name) = name else { continue };
+    for (column, kind, name) in filter.names() {
         values.push(Box::new(name.to_string()));
         let (kind, number) = (kind.as_str(), values.len());
         terms.push(format!("{column} = (SELECT id FROM names WHERE kind = '{kind}' AND name = ${number})"));
@@ -98,9 +90,6 @@ fn condition(range: Range, filter: &Filter) -> (String, Parameters) {
         values.push(Box::new(conversation.0.to_vec()));
         terms.push(format!("conversation = ${}", values.len()));
     }
-    terms.extend(filter.outcome.map(|outcome| format!("outcome = {}", outcome.code())));
-    terms.extend(filter.operation.map(|operation| format!("operation = {}", operation.code())));
-    terms.extend(filter.failed.then(|| "outcome <> 0".to_owned()));
-    terms.extend(filter.min_duration_us.map(|least| format!("duration_us >= {least}")));
+    terms.extend(written_out(filter));
     (terms.join(" AND "), values)
 }

@@ -3,11 +3,11 @@
 use rusqlite::types::Value;
 
 use super::{OpenDay, Reading};
-use crate::history::codes::Coded;
 use crate::history::id::RowId;
-use crate::history::names::{NameKind, Names};
+use crate::history::names::Names;
 use crate::history::query::{Filter, MAX_PAGE, Page, PageQuery, Range};
 use crate::history::store::error::StoreError;
+use crate::history::store::terms::written_out;
 
 impl Reading {
     /// Exchanges, the newest first.
@@ -66,15 +66,7 @@ pub(in crate::history::store::sqlite) fn condition(
 ) -> Option<(String, Vec<Value>)> {
     let mut terms = vec!["id >= ? AND id < ?".to_owned()];
     let mut values = vec![Value::Integer(RowId::first_of(range.from).0), Value::Integer(RowId::first_of(range.to).0)];
-    let by_name = [
-        ("backend", NameKind::Backend, &filter.backend),
-        ("model", NameKind::Model, &filter.model),
-        ("tenant", NameKind::Tenant, &filter.tenant),
-        ("client", NameKind::Client, &filter.client),
-        ("endpoint", NameKind::Endpoint, &filter.endpoint),
-    ];
-    for (column, kind, name) in by_name {
-        let Some(name) = name else { continue };
+    for (column, kind, name) in filter.names() {
         terms.push(format!("{column} = ?"));
         values.push(Value::Integer(day.number(names, kind, name)?));
     }
@@ -82,13 +74,6 @@ pub(in crate::history::store::sqlite) fn condition(
         terms.push("conversation = ?".to_owned());
         values.push(Value::Blob(conversation.0.into()));
     }
-    // Written out: the index of failures is used only where it is plain that these are failures.
-    terms.extend(filter.outcome.map(|outcome| format!("outcome = {}", outcome.code())));
-    terms.extend(filter.operation.map(|operation| format!("operation = {}", operation.code())));
-    terms.extend(filter.failed.then(|| "outcome <> 0".to_owned()));
-    if let Some(least) = filter.min_duration_us {
-        terms.push("duration_us >= ?".to_owned());
-        values.push(Value::Integer(i64::try_from(least).unwrap_or(i64::MAX)));
-    }
+    terms.extend(written_out(filter));
     Some((format!("WHERE {}", terms.join(" AND ")), values))
 }
