@@ -104,7 +104,7 @@ impl Reading {
     pub fn conversation(&self, name: &str) -> Result<Option<ConversationId>, StoreError> {
         let (path, named) = (self.directory.main(), Conversation::named(name.as_bytes()));
         let Some((connection, named)) = open::readable(&path, FileKind::Main)?.zip(named) else { return Ok(None) };
-        let salt = limited(&connection, self.deadline()).and_then(|()| salt::read(&connection));
+        let salt = begin(&connection, self.deadline()).and_then(|()| salt::read(&connection));
         let salt = salt.map_err(|error| StoreError::of(&error, &path))?;
         Ok(salt.map(|salt| salt.keep(RowConversation::Named(named))))
     }
@@ -135,11 +135,11 @@ impl Reading {
         Instant::now() + self.limit
     }
 
-    /// Opens the file of a day; `None` if it does not exist.
+    /// Opens the file of a day as it is at one instant; `None` if it does not exist.
     fn day(&self, day: Day, deadline: Instant) -> Result<Option<OpenDay>, StoreError> {
         let path = self.directory.day(day);
         let Some(connection) = open::readable(&path, FileKind::Day)? else { return Ok(None) };
-        let names = limited(&connection, deadline)
+        let names = begin(&connection, deadline)
             .and_then(|()| names::read(&connection, &self.names))
             .map_err(|error| StoreError::of(&error, &path))?;
         Ok(Some(OpenDay { connection, names, path }))
@@ -159,10 +159,12 @@ pub(super) fn oldest(directory: &Directory) -> Result<Option<i64>, StoreError> {
     Ok(None)
 }
 
-/// Interrupts the connection at the deadline.
-fn limited(connection: &Connection, deadline: Instant) -> rusqlite::Result<()> {
+/// Begins to read a file as it is at one instant, and interrupts the connection at the deadline. Without the transaction
+/// rows that are written meanwhile would be read with the names, or the number of rows, of an instant before.
+fn begin(connection: &Connection, deadline: Instant) -> rusqlite::Result<()> {
     let left = deadline.saturating_duration_since(Instant::now());
-    open::interrupt_after(connection, Some(left))
+    open::interrupt_after(connection, Some(left))?;
+    connection.execute_batch("BEGIN")
 }
 
 impl OpenDay {
@@ -185,5 +187,39 @@ impl OpenDay {
     fn number(&self, names: &Names, kind: crate::history::names::NameKind, name: &str) -> Option<i64> {
         let id = names.find(kind, name)?;
         self.names.iter().find(|(_, known)| **known == id).map(|(number, _)| *number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::history::names::NameKind;
+    use crate::history::row::{Entry, Row, sample};
+    use crate::history::store::sqlite::writer::Store;
+
+    #[test]
+    fn a_row_that_is_written_during_a_question_is_whole_or_absent() {
+        let folder = std::env::temp_dir().join(format!("inferometer-instant-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        let (directory, names, today) = (Directory::within(&folder), Arc::new(Names::default()), Day::of(1_000));
+        let (mut store, _) = Store::open(directory.clone(), names.clone(), 1_000).expect("a fresh directory");
+        let mut insert = |model: &str| {
+            let row = Row { model: names.intern(NameKind::Model, model), ..sample(Duration::from_secs(1)) };
+            let id = store.next_id(1_000);
+            store.insert(today, &[Entry { id, weight: 1, row }]).expect("room");
+        };
+        insert("first");
+        let reading = Reading::new(directory, Duration::from_secs(20));
+        let models = |day: &OpenDay| -> Vec<_> {
+            let found = day.select(&reading.names, "ORDER BY id", &[]).expect("sound");
+            found.into_iter().map(|exchange| exchange.model.map(|model| model.to_string())).collect()
+        };
+        let open = || reading.day(today, reading.deadline()).expect("sound").expect("there");
+        let before = open();
+        insert("second");
+        assert_eq!(models(&before), [Some("first".to_owned())]);
+        assert_eq!(models(&open()), [Some("first".to_owned()), Some("second".to_owned())]);
+        drop((before, store));
+        let _ = std::fs::remove_dir_all(&folder);
     }
 }

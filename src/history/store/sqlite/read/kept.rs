@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::{Reading, limited, oldest};
+use super::{Reading, begin, oldest};
 use crate::history::id::RowId;
 use crate::history::query::kept::Kept;
 use crate::history::rollup::Step;
@@ -27,7 +27,7 @@ impl Reading {
         };
         if let Some(connection) = open::readable(&path, FileKind::Main)? {
             let from = |step| first(&connection, step).map_err(|error| StoreError::of(&error, &path));
-            limited(&connection, self.deadline()).map_err(|error| StoreError::of(&error, &path))?;
+            begin(&connection, self.deadline()).map_err(|error| StoreError::of(&error, &path))?;
             (kept.minutes_from, kept.hours_from) = (from(Step::Minute)?, from(Step::Hour)?);
             kept.entries = kept_entries(&connection).map_err(|error| StoreError::of(&error, &path))?;
         }

@@ -3,7 +3,7 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row};
 
-use super::{Reading, limited};
+use super::{Reading, begin};
 use crate::exchange::trace::TraceId;
 use crate::history::journal::job::Job;
 use crate::history::journal::kind::JournalKind;
@@ -122,7 +122,7 @@ impl Reading {
         let Some(connection) = open::readable(&path, FileKind::Main)? else { return Ok(nothing) };
         let limit = query.limit.min(MAX_LIST);
         let read = || {
-            limited(&connection, self.deadline())?;
+            begin(&connection, self.deadline())?;
             let (places, terms) = (&condition.values, condition.terms.join(" AND "));
             let count = format!("SELECT count(*) FROM {table} WHERE {terms}");
             let total = connection

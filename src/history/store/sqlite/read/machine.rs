@@ -18,7 +18,7 @@ impl Reading {
         let path = self.directory.main();
         let Some(connection) = open::readable(&path, FileKind::Main)? else { return Ok(Vec::new()) };
         let select = || {
-            super::limited(&connection, self.deadline())?;
+            super::begin(&connection, self.deadline())?;
             let columns = Fact::ALL.map(Fact::as_str).join(", ");
             let mut select = connection.prepare(&format!(
                 "SELECT h.at, m.name, h.n, {columns} FROM host h JOIN names m ON m.id = h.node \

@@ -4,7 +4,7 @@ use hashbrown::HashMap;
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
-use super::{Reading, limited};
+use super::{Reading, begin};
 use crate::history::codes::Coded;
 use crate::history::day::Day;
 use crate::history::id::RowId;
@@ -28,9 +28,8 @@ impl Reading {
         let path = self.directory.main();
         let Some(connection) = open::readable(&path, FileKind::Main)? else { return Ok(None) };
         let failed = |error: rusqlite::Error| StoreError::of(&error, &path);
-        limited(&connection, deadline).map_err(failed)?;
-        // Within one transaction, so that sums and accounts are those of one instant.
-        connection.execute_batch("BEGIN").map_err(failed)?;
+        // Sums and accounts are those of one instant.
+        begin(&connection, deadline).map_err(failed)?;
         let accounts = recover::accounts(&connection).map_err(failed)?;
         let mut unmerged = Rollups::default();
         let oldest = accounts.iter().map(|(_, last)| Day::of(last.millis())).min();
