@@ -5,6 +5,7 @@
 
 mod admin;
 mod announce;
+mod api;
 mod backends;
 mod certificates;
 mod collectors;
@@ -76,8 +77,9 @@ async fn serve(
     let local = location::on_this_machine(&config.backends);
     backends::start(&config, &components, &local, &stopped);
     certificates::watch(&material, &components, &stopped);
-    host::start(&config, &components, local, &stopped).map_err(AppError::System)?;
-    let admin = admin::serve(admin, clients_address, &components, &material, process.clone(), stopped);
+    let host = host::start(&config, &components, local, &stopped).map_err(AppError::System)?;
+    let api = api::parts(&components, host);
+    let admin = admin::serve(admin, clients_address, &components, api, &material, process.clone(), stopped);
     let fleet = fleet::build(&config, &components);
     let proxy = proxy::start(&config, descriptors, &components, &material, fleet.subscribe(), lives)
         .map_err(AppError::System)?;

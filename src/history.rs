@@ -48,6 +48,7 @@ pub mod machine;
 pub mod names;
 pub mod query;
 pub mod readers;
+pub mod recent;
 pub mod recorder;
 pub mod replica;
 mod retention;

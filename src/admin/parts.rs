@@ -44,4 +44,6 @@ pub struct Parts {
     pub history: Arc<HistoryState>,
     /// Answer questions to the history; `None` where nothing is kept.
     pub readers: Option<Readers>,
+    /// The dashboard API.
+    pub api: axum::Router,
 }

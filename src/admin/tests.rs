@@ -55,6 +55,7 @@ async fn guarded(metrics: Encode, access: Access) -> Admin {
         in_flight: in_flight.clone(),
         history: Arc::default(),
         readers: None,
+        api: axum::Router::new(),
     };
     let (stop, stopped) = watch::channel(false);
     let server = tokio::spawn(serve(listener, parts, stopped));

@@ -14,6 +14,7 @@ use crate::exchange::residency::Residency;
 use crate::history::History;
 use crate::history::in_flight::InFlight;
 use crate::history::readers::Readers;
+use crate::history::recent::Recent;
 use crate::history::replica::ReplicaThread;
 use crate::logs::access::AccessLog;
 use crate::metrics::Metrics;
@@ -24,6 +25,7 @@ pub(super) struct Components {
     pub(super) metrics: Arc<Metrics>,
     pub(super) residency: Arc<Residency>,
     pub(super) in_flight: InFlight,
+    pub(super) recent: Recent,
     pub(super) history: History,
     /// `None` where nothing is kept.
     pub(super) readers: Option<Readers>,
@@ -45,6 +47,7 @@ impl Components {
             metrics,
             residency: Arc::default(),
             in_flight: InFlight::default(),
+            recent: Recent::default(),
             readers: history::readers(config)?,
             copy: history::copy(config, &history)?,
             history,

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 /// Each room and the rooms that it may import.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
-    ("admin", &["backend", "clock", "exchange", "history", "tls"]),
+    ("admin", &["api", "backend", "clock", "exchange", "history", "tls"]),
+    ("api", &["backend", "clock", "exchange", "fleet", "history", "host", "logs"]),
     (
         "app",
         &[
-            "admin", "backend", "cli", "clock", "config", "doctor", "exchange", "fleet", "history", "host", "logs",
-            "metrics", "proxy", "tls",
+            "admin", "api", "backend", "cli", "clock", "config", "doctor", "exchange", "fleet", "history", "host",
+            "logs", "metrics", "proxy", "tls",
         ],
     ),
     ("backend", &["tls", "wire"]),
