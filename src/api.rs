@@ -3,6 +3,8 @@
 //! | path | answer |
 //! |---|---|
 //! | `/dashboard/stats` | the machine, its GPUs, and what was answered |
+//! | `/dashboard/exchanges` | finished exchanges, the newest first, with filters |
+//! | `/dashboard/exchanges/{id}` | one exchange, and where its time went |
 //! | `/openapi.json` | this API as an OpenAPI 3.1 document, made from the code |
 //!
 //! Promises:
@@ -19,8 +21,11 @@ pub mod access;
 mod cached;
 mod endpoints;
 mod error;
+mod export;
 mod openapi;
 mod parameters;
+mod questions;
+mod range;
 mod reply;
 mod state;
 mod unknown;
@@ -57,5 +62,8 @@ pub fn router(parts: Parts) -> Router {
 
 /// The endpoints, with the document of each.
 fn documented() -> OpenApiRouter<Arc<Parts>> {
-    OpenApiRouter::with_openapi(openapi::document()).routes(routes!(endpoints::stats::stats))
+    OpenApiRouter::with_openapi(openapi::document())
+        .routes(routes!(endpoints::stats::stats))
+        .routes(routes!(endpoints::exchanges::exchanges))
+        .routes(routes!(endpoints::exchange::exchange))
 }

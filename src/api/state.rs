@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::clock::Clock;
 use crate::history::in_flight::InFlight;
+use crate::history::readers::Readers;
 use crate::history::recent::Recent;
 use crate::history::timestamp::Timestamp;
 use crate::host::HostSnapshot;
@@ -22,6 +23,8 @@ pub struct Parts {
     pub in_flight: InFlight,
     /// Exchanges that have ended.
     pub recent: Recent,
+    /// Answer questions to the history; `None` where nothing is kept.
+    pub readers: Option<Readers>,
 }
 
 impl Parts {
@@ -30,9 +33,14 @@ impl Parts {
         self.host.as_ref().map(|read| read(now))
     }
 
+    /// An instant in milliseconds since the epoch.
+    pub(super) fn millis(&self, at: Instant) -> i64 {
+        let since = self.clock.wall(at).duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+    }
+
     /// An instant as text.
     pub(super) fn text(&self, at: Instant) -> String {
-        let since = self.clock.wall(at).duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)).to_string()
+        Timestamp(self.millis(at)).to_string()
     }
 }

@@ -14,5 +14,6 @@ pub(super) fn parts(components: &Components, host: Option<Arc<Host>>) -> Parts {
         host: host.map(|host| Arc::new(move |now| host.snapshot(now)) as ReadHost),
         in_flight: components.in_flight.clone(),
         recent: components.recent.clone(),
+        readers: components.readers.clone(),
     }
 }
