@@ -178,6 +178,13 @@ impl Catalogue {
         self.update(backend, |names| (names.listed, names.folded) = (listed, folded));
     }
 
+    /// Whether the backend lists a model of this name.
+    #[must_use]
+    pub fn lists(&self, backend: &str, dialect: Dialect, name: &str) -> bool {
+        let backends = self.backends.read().unwrap_or_else(PoisonError::into_inner);
+        backends.get(backend).is_some_and(|names| names.has_listed(name, names.scheme.name_match(dialect, name)))
+    }
+
     /// Whether the backend serves further models that it does not list: then an unlisted name may be one of them.
     pub fn set_partial(&self, backend: &Arc<str>, is_partial: bool) {
         self.update(backend, |names| names.is_partial = is_partial);

@@ -21,6 +21,8 @@ pub struct Placement {
 pub enum PlacementReason {
     /// It is the only one.
     Only,
+    /// The request is for no particular model, or for one that no backend lists.
+    Home,
     /// It was its turn.
     RoundRobin,
     /// It was the less busy of two.
@@ -45,6 +47,7 @@ impl PlacementReason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Only => "only",
+            Self::Home => "home",
             Self::RoundRobin => "round_robin",
             Self::LeastBusy => "least_busy",
             Self::Resident => "resident",

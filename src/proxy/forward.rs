@@ -10,6 +10,7 @@ use super::answer::Answer;
 use super::chunks::BodyProgress;
 use super::framing::Framing;
 use super::guard::{NotedFields, Request};
+use super::hold::HoldLimit;
 use super::named_model::RequestScan;
 use super::polls::Polls;
 use super::request::{self, KeptHead};
@@ -23,7 +24,7 @@ use crate::exchange::outcome::{End, ErrorType, Origin};
 use crate::exchange::placement::Placement;
 use crate::exchange::record::{Method, Start};
 use crate::exchange::trace::{self, ParentSpan, TraceId};
-use crate::fleet::{Lease, Member};
+use crate::fleet::{Ask, Lease, Member};
 use crate::tls::Fault;
 use crate::wire::conversation::Conversation;
 use crate::wire::reader::{Head, Reported};
@@ -67,8 +68,10 @@ pub(super) struct RequestSummary {
 /// One exchange of any protocol: its backend, its observation, and the part of the request that may be sent again.
 pub(super) struct Forward {
     pub(super) tap: Tap,
-    /// The backend that serves it.
-    lease: Lease,
+    /// Its number.
+    id: u64,
+    /// The backend that serves it; `None` while that depends on a body that has not come.
+    lease: Option<Lease>,
     pub(super) request: RequestSummary,
     /// The part of the request's body that the client has still to send.
     pub(super) upload: Framing,
@@ -92,10 +95,10 @@ impl Forward {
         let now = polls.arrival();
         let path = request.path();
         let route = Route::of(request.method(), path);
-        let lease = worker.thread.choose();
+        let lease = worker.thread.choose(route.names_model);
+        let id = worker.next_id();
         let scan = RequestScan::of(route, &request.facts, &worker.thread.decoding.requests);
         let mut tap = Tap::start(worker, polls, now, scan, || {
-            let id = worker.next_id();
             let (trace, parent) = match trace_of(&request.facts) {
                 Some((trace, parent)) => (trace, Some(parent)),
                 None => (worker.make_trace(id), None),
@@ -105,13 +108,9 @@ impl Forward {
             let start = Start { id, method, route, trace, parent, client, conversation, at: now };
             let budget = &worker.thread.decoding.responses;
             let mut observation = Observation::start(start, &worker.observe, budget, &*worker.sink);
-            let placement = Placement {
-                backend: lease.member().backend.name.clone(),
-                reason: lease.reason(),
-                attempt: 1,
-                queued: Duration::ZERO,
-            };
-            observation.placed(placement, now);
+            if let Some(lease) = &lease {
+                observation.placed(placement(lease), now);
+            }
             observation
         });
         let summary = RequestSummary {
@@ -139,12 +138,53 @@ impl Forward {
             *behind = &behind[followed.bytes..];
             broken = followed.state == BodyProgress::Broken;
         }
-        // A body that came complete with its head names its model before the request is sent.
-        if upload.is_over() {
-            tap.request_read();
-        }
         // Boxed, as it moves between tasks' states: from reading the head to the attempt and back.
-        Box::new(Self { tap, lease, request: summary, upload, broken, head })
+        let mut forward = Box::new(Self { tap, id, lease, request: summary, upload, broken, head });
+        let is_over = forward.upload.is_over();
+        forward.place_once_known(worker, is_over, now);
+        // A body that came complete with its head names its model before the request is sent.
+        if is_over {
+            forward.tap.request_read();
+        }
+        forward
+    }
+
+    /// Chooses the backend if none is chosen yet and the body has named its model, or `is_over`. Returns whether one is
+    /// chosen.
+    pub(super) fn place_once_known(&mut self, worker: &Worker, is_over: bool, now: Instant) -> bool {
+        if self.lease.is_some() {
+            return true;
+        }
+        let Self { tap, request, id, .. } = self;
+        let dialect = request.route.dialect;
+        let ask = tap.model().map(|model| Ask { model, dialect, random: worker.random(*id) });
+        if ask.is_none() && !is_over {
+            return false;
+        }
+        let lease = worker.thread.choose_for(ask.as_ref(), now);
+        let placement = placement(&lease);
+        tap.observe(|observation| observation.placed(placement, now));
+        self.lease = Some(lease);
+        true
+    }
+
+    /// Counts bytes of the body that are about to be held while no backend is chosen. A body that is too long is placed
+    /// without its model.
+    ///
+    /// # Errors
+    /// The answer for the client where all bodies together hold too much.
+    pub(super) fn hold(&mut self, bytes: usize, worker: &Worker, now: Instant) -> Result<(), Answer> {
+        match self.head.hold(bytes, &worker.held_bodies) {
+            Ok(()) => Ok(()),
+            Err(HoldLimit::Request) => {
+                self.place_once_known(worker, true, now);
+                Ok(())
+            }
+            Err(HoldLimit::Total) => {
+                let text = "too many large requests at once: try again in a moment".to_owned();
+                Err(Answer { status: StatusCode::SERVICE_UNAVAILABLE, why: ErrorType::Limit, text })
+            }
+        }
     }
 
     /// Whether a final head with this status proves that the backend has read the request's body. `sent` says whether
@@ -190,13 +230,14 @@ impl Forward {
         Ok(())
     }
 
+    /// The backend. To be called once it is chosen.
     pub(super) fn member(&self) -> &Arc<Member> {
-        self.lease.member()
+        self.lease.as_ref().expect(PLACED).member()
     }
 
     /// The parts that are still needed after a protocol switch.
     pub(super) fn into_tunnel(self) -> (Tap, Lease) {
-        (self.tap, self.lease)
+        (self.tap, self.lease.expect(PLACED))
     }
 
     /// Ends the exchange with an answer of the proxy's own.
@@ -207,6 +248,14 @@ impl Forward {
             _ => End::Rejected(answer.why),
         });
     }
+}
+
+/// A backend is chosen before any attempt.
+const PLACED: &str = "a request is sent once its backend is chosen";
+
+fn placement(lease: &Lease) -> Placement {
+    let backend = lease.member().backend.name.clone();
+    Placement { backend, reason: lease.reason(), attempt: 1, queued: Duration::ZERO }
 }
 
 /// The trace that the client's `traceparent` names.

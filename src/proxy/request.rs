@@ -3,6 +3,7 @@
 
 use super::fields::{ConnectionFields, passing, write_line, write_passing};
 use super::guard::Request;
+use super::hold::{HeldBodies, HeldBody, HoldLimit};
 use crate::backend::HostHeader;
 
 /// The parts of a request head to be written.
@@ -78,6 +79,8 @@ pub(super) struct KeptHead {
     connection: ConnectionFields,
     has_host: bool,
     switches: bool,
+    /// What the body's bytes count for while they are held.
+    held: Option<Box<HeldBody>>,
 }
 
 impl KeptHead {
@@ -90,7 +93,7 @@ impl KeptHead {
             memory.len()
         };
         let (method, target, fields) = (end_of(method), end_of(target), end_of(fields));
-        Self { memory, method, target, fields, connection: *connection, has_host, switches }
+        Self { memory, method, target, fields, connection: *connection, has_host, switches, held: None }
     }
 
     /// Appends bytes of the body.
@@ -98,9 +101,23 @@ impl KeptHead {
         self.memory.extend_from_slice(bytes);
     }
 
+    /// Counts bytes of the body that are about to be held while no backend is chosen.
+    ///
+    /// # Errors
+    /// The limit that they would exceed.
+    pub(super) fn hold(&mut self, bytes: usize, total: &HeldBodies) -> Result<(), HoldLimit> {
+        self.held.get_or_insert_with(|| Box::new(HeldBody::new(total))).grow(bytes)
+    }
+
+    /// Whether the client waits for an interim response before it sends the body.
+    pub(super) fn expects_continue(&self) -> bool {
+        let fields = &self.memory[self.target..self.fields];
+        passing(fields, &self.connection, self.switches, true).any(|field| field.is("expect"))
+    }
+
     /// Writes all of it for a backend. Not to be called after [`KeptHead::release`].
     pub(super) fn write(&self, prefix: &str, host: &HostHeader, authority: &[u8], out: &mut Vec<u8>) {
-        let Self { memory, method, target, fields, connection, has_host, switches } = self;
+        let Self { memory, method, target, fields, connection, has_host, switches, held: _ } = self;
         let head = RequestHead {
             method: &memory[..*method],
             target: &memory[*method..*target],
@@ -116,6 +133,7 @@ impl KeptHead {
     /// Frees the memory while the response is awaited, as the request is sent to no other backend.
     pub(super) fn release(&mut self) {
         self.memory = Vec::new();
+        self.held = None;
     }
 }
 

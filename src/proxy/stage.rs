@@ -70,6 +70,7 @@ pub(super) fn worker(at: SocketAddr, records: &Records) -> Rc<Worker> {
         room: mpsc::unbounded_channel().0,
         held_by_decoders: HeldByDecoders::default(),
         heads: Arc::default(),
+        held_bodies: Default::default(),
         lingering: Arc::default(),
     };
     Worker::new(parts, watch::channel(Life::Running).1)

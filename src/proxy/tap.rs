@@ -88,6 +88,11 @@ impl Tap {
         }
     }
 
+    /// The model that the request's body has named so far. To be called before [`Tap::request_read`].
+    pub(super) fn model(&self) -> Option<&str> {
+        self.scan.model()
+    }
+
     /// The request's body has been read to its end, or no more of it will come.
     pub(super) fn request_read(&mut self) {
         if let Some(scanner) = self.scan.finish() {

@@ -22,7 +22,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("config", &["backend", "cli", "history", "host", "logs", "proxy", "tls"]),
     ("doctor", &["backend", "cli", "config", "host", "tls"]),
     ("exchange", &["wire"]),
-    ("fleet", &["backend", "exchange"]),
+    ("fleet", &["backend", "exchange", "wire"]),
     ("history", &["clock", "exchange"]),
     ("host", &["clock"]),
     ("logs", &["exchange", "wire"]),

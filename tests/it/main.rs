@@ -17,6 +17,7 @@ mod engines;
 mod examples;
 mod farewell;
 mod faults;
+mod fleet;
 mod gpu;
 #[cfg(target_os = "linux")]
 mod hanging;
