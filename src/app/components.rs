@@ -8,7 +8,7 @@ use super::process::Process;
 use super::{history, metrics, monitor};
 use crate::admin::ready::Readiness;
 use crate::backend::catalogue::Catalogue;
-use crate::backend::monitor::Monitor;
+use crate::backend::monitor::Monitors;
 use crate::config::Config;
 use crate::exchange::residency::Residency;
 use crate::history::History;
@@ -20,7 +20,7 @@ use crate::logs::access::AccessLog;
 use crate::metrics::Metrics;
 
 pub(super) struct Components {
-    pub(super) monitors: Vec<Arc<Monitor>>,
+    pub(super) monitors: Monitors,
     pub(super) catalogue: Arc<Catalogue>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) residency: Arc<Residency>,
@@ -43,7 +43,7 @@ impl Components {
         metrics.watch_history(history.state());
         super::history::keep_log(&history, &process.log_lines);
         Ok(Self {
-            monitors: config.backends.iter().map(|backend| monitor::build(config, backend, material)).collect(),
+            monitors: Monitors::new(config.members().iter().map(|member| monitor::build(member, material)).collect()),
             metrics,
             residency: Arc::default(),
             in_flight: InFlight::default(),

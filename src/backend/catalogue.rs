@@ -195,6 +195,17 @@ impl Catalogue {
         self.update(backend, |names| Arc::clone(&names.relist))
     }
 
+    /// The models of every backend are listed again soon: a name was asked for that none lists.
+    pub fn request_listings(&self) {
+        let backends = self.backends.read().unwrap_or_else(PoisonError::into_inner);
+        backends.values().for_each(|names| names.relist.notify_one());
+    }
+
+    /// Forgets a backend. Admitted names stay.
+    pub fn forget(&self, backend: &str) {
+        self.backends.write().unwrap_or_else(PoisonError::into_inner).remove(backend);
+    }
+
     fn update<T>(&self, backend: &Arc<str>, change: impl FnOnce(&mut BackendNames) -> T) -> T {
         let mut backends = self.backends.write().unwrap_or_else(PoisonError::into_inner);
         change(backends.entry_ref(backend).or_default())

@@ -23,6 +23,8 @@ pub enum PlacementReason {
     Only,
     /// The request is for no particular model, or for one that no backend lists.
     Home,
+    /// The request names it in a header field.
+    Header,
     /// It was its turn.
     RoundRobin,
     /// It was the less busy of two.
@@ -48,6 +50,7 @@ impl PlacementReason {
         match self {
             Self::Only => "only",
             Self::Home => "home",
+            Self::Header => "header",
             Self::RoundRobin => "round_robin",
             Self::LeastBusy => "least_busy",
             Self::Resident => "resident",

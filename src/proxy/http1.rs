@@ -246,6 +246,9 @@ impl Connection {
         loop {
             let mut relay = match self.attempt(&mut forward).await {
                 Ok(attempt) => Relay::new(forward, attempt),
+                Err(RelayEnd::Answer(failed)) if forward.place_elsewhere(&self.worker, &failed, self.polls.begun()) => {
+                    continue;
+                }
                 Err(end) => return self.end_without_backend(forward, end).await,
             };
             let end = poll_fn(|cx| relay.poll(cx, &mut self.client, &self.worker)).await;
@@ -274,10 +277,16 @@ impl Connection {
 
     /// Reads the body until a backend is chosen.
     async fn hold(&mut self, forward: &mut Forward) -> Result<(), RelayEnd> {
-        if forward.place_once_known(&self.worker, false, self.polls.begun()) {
+        let is_over = forward.upload.is_over();
+        let placed = forward.place_once_known(&self.worker, is_over, self.polls.begun());
+        if placed.map_err(RelayEnd::Answer)? {
             return Ok(());
         }
         let mut interim = forward.request.version == Version::Http11 && forward.head.expects_continue();
+        if interim {
+            // It has the body, and need not allow it again.
+            forward.head.withhold("expect");
+        }
         poll_fn(|cx| {
             if std::mem::take(&mut interim) {
                 self.client.send(cx, b"HTTP/1.1 100 Continue\r\n\r\n").map_err(RelayEnd::Lost)?;
@@ -295,7 +304,8 @@ impl Connection {
             if !client.socket.is_drained() {
                 ready!(client.poll_drain(cx)).map_err(RelayEnd::Lost)?;
             }
-            if forward.place_once_known(worker, forward.upload.is_over(), now) {
+            let is_over = forward.upload.is_over();
+            if forward.place_once_known(worker, is_over, now).map_err(RelayEnd::Answer)? {
                 return Poll::Ready(Ok(()));
             }
             if forward.tap.ends_turn(cx) {

@@ -79,6 +79,8 @@ pub(super) struct KeptHead {
     connection: ConnectionFields,
     has_host: bool,
     switches: bool,
+    /// Fields that the backend does not get, as they were for us.
+    withheld: Vec<&'static str>,
     /// What the body's bytes count for while they are held.
     held: Option<Box<HeldBody>>,
 }
@@ -93,7 +95,22 @@ impl KeptHead {
             memory.len()
         };
         let (method, target, fields) = (end_of(method), end_of(target), end_of(fields));
-        Self { memory, method, target, fields, connection: *connection, has_host, switches, held: None }
+        Self {
+            memory,
+            method,
+            target,
+            fields,
+            connection: *connection,
+            has_host,
+            switches,
+            withheld: Vec::new(),
+            held: None,
+        }
+    }
+
+    /// The backend does not get this field.
+    pub(super) fn withhold(&mut self, name: &'static str) {
+        self.withheld.push(name);
     }
 
     /// Appends bytes of the body.
@@ -117,7 +134,8 @@ impl KeptHead {
 
     /// Writes all of it for a backend. Not to be called after [`KeptHead::release`].
     pub(super) fn write(&self, prefix: &str, host: &HostHeader, authority: &[u8], out: &mut Vec<u8>) {
-        let Self { memory, method, target, fields, connection, has_host, switches, held: _ } = self;
+        let Self { memory, method, target, fields, connection, has_host, switches, withheld, held: _ } = self;
+        let start = out.len();
         let head = RequestHead {
             method: &memory[..*method],
             target: &memory[*method..*target],
@@ -127,6 +145,7 @@ impl KeptHead {
             switches: *switches,
         };
         head.write(prefix, host, authority, out);
+        withheld.iter().for_each(|name| remove_field(out, start, name));
         out.extend_from_slice(&memory[*fields..]);
     }
 
@@ -140,6 +159,19 @@ impl KeptHead {
 /// Whether the request asks for another protocol that can be tunnelled.
 pub(super) fn switches(request: &Request<'_>) -> bool {
     request.http11 && request.connection.switches()
+}
+
+/// Removes every field of this name from the head that begins at `start` and ends with `out`.
+fn remove_field(out: &mut Vec<u8>, start: usize, name: &str) {
+    let head = out.split_off(start);
+    for (at, line) in head.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        let is_named = line
+            .split_at_checked(name.len())
+            .is_some_and(|(field, rest)| field.eq_ignore_ascii_case(name.as_bytes()) && rest.starts_with(b":"));
+        if at == 0 || !is_named {
+            out.extend_from_slice(line);
+        }
+    }
 }
 
 fn write_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {

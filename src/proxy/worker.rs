@@ -6,7 +6,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Waker;
-use std::time::Instant;
 
 use hashbrown::HashMap;
 use http::StatusCode;
@@ -23,7 +22,7 @@ use crate::exchange;
 use crate::exchange::outcome::ErrorType;
 use crate::exchange::sink::AnySink;
 use crate::exchange::trace::TraceId;
-use crate::fleet::{Ask, Fleet, Lease};
+use crate::fleet::Fleet;
 use crate::tls::server::TlsServer;
 
 /// Most bytes read from a socket at once. The memory belongs to the thread, so that an idle connection holds none.
@@ -111,19 +110,8 @@ impl Thread {
 }
 
 impl Thread {
-    /// Chooses the backend for an exchange, from the current configuration.
-    ///
-    /// `None` where it depends on the model that the body names.
-    pub(super) fn choose(&self, names_model: bool) -> Option<Lease> {
-        self.with_fleet(|fleet| (!names_model || !fleet.depends_on_model()).then(|| fleet.choose()))
-    }
-
-    /// Chooses the backend for an exchange whose body names this model, or none.
-    pub(super) fn choose_for(&self, ask: Option<&Ask<'_>>, now: Instant) -> Lease {
-        self.with_fleet(|fleet| ask.map_or_else(|| fleet.choose(), |ask| fleet.choose_for(ask, now)))
-    }
-
-    fn with_fleet<T>(&self, look: impl FnOnce(&Fleet) -> T) -> T {
+    /// Calls `look` with the fleet as it is configured now.
+    pub(super) fn with_fleet<T>(&self, look: impl FnOnce(&Fleet) -> T) -> T {
         let mut known = self.fleet.borrow_mut();
         let (fleet, fleets) = &mut *known;
         // If the sender is dropped, the fleet stays as it is.
@@ -194,6 +182,12 @@ impl Worker {
     /// A number that is uniform over all values, for the exchange with this number.
     pub(super) fn random(&self, exchange: u64) -> u64 {
         mix(self.random[0] ^ exchange.rotate_left(32))
+    }
+
+    /// A number from 0 to 1, not to be foreseen from outside.
+    pub(super) fn fraction(&self) -> f64 {
+        let bits = self.random(self.ids.load(Ordering::Relaxed));
+        (bits >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// Waits until the process drains; for ever if the sender is dropped.

@@ -1,5 +1,7 @@
 //! Several backends behind one address: which of them gets a request, and what it gets.
 
+mod program;
+
 use std::sync::mpsc;
 
 use bytes::Bytes;
@@ -14,8 +16,11 @@ use crate::support::client::Client;
 use crate::support::http2;
 use crate::support::rig::Rig;
 
+/// A backend, and the requests that it gets.
+type Named = (Backend, mpsc::Receiver<Vec<u8>>);
+
 /// A backend that answers with its name, and passes on the requests that it gets.
-fn named(name: &'static str) -> (Backend, mpsc::Receiver<Vec<u8>>) {
+fn named(name: &'static str) -> Named {
     let (sender, requests) = mpsc::channel();
     let backend = Backend::start(move |connection| {
         while let Some(request) = connection.request() {
@@ -27,7 +32,7 @@ fn named(name: &'static str) -> (Backend, mpsc::Receiver<Vec<u8>>) {
 }
 
 /// Two backends, with a model each and one that both have.
-fn two(policy: Policy) -> (Rig, [(Backend, mpsc::Receiver<Vec<u8>>); 2]) {
+fn two(policy: Policy) -> (Rig, [Named; 2]) {
     let backends = [named("first"), named("other")];
     let [first, other] = backends.each_ref().map(|(backend, _)| backend.address);
     let rig = Rig::before_several(
@@ -123,6 +128,43 @@ fn a_model_that_both_have_is_served_in_turn() {
         client.send(chat("both:1b", 10)).until(name);
         assert_eq!(placed(&rig.record()), (name, PlacementReason::RoundRobin));
     }
+}
+
+#[test]
+fn a_client_that_names_a_backend_gets_it_and_the_backend_does_not_see_the_field() {
+    let (rig, [(_first, _), (_other, requests)]) = two(Policy::ModelLoaded);
+    let mut client = Client::connect(rig.address);
+    let request = "GET /api/tags HTTP/1.1\r\nHost: a\r\nX-Inferometer-Backend: other\r\nA: b\r\n\r\n";
+    client.send(request).until("other");
+    let came = String::from_utf8(requests.recv_timeout(PATIENCE).expect("it came")).expect("text");
+    assert_eq!(came, "GET /api/tags HTTP/1.1\r\nHost: a\r\nA: b\r\n\r\n");
+    assert_eq!(placed(&rig.record()), ("other", PlacementReason::Header));
+    client.send(request.replace("other", "nobody")).until("nobody\"}");
+    let record = rig.record();
+    assert_eq!((record.status, record.placement), (400, None));
+}
+
+#[test]
+fn a_request_whose_backend_cannot_be_reached_is_tried_on_another_over_both_protocols() {
+    let (other, _requests) = named("other");
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address");
+    let backends = [("gone", gone, &["both:1b"][..]), ("other", other.address, &["both:1b"])];
+    let rig = Rig::before_several(Policy::RoundRobin, &backends);
+    Client::connect(rig.address).send(chat("both:1b", 1000)).until("other");
+    let placement = rig.record().placement.expect("placed");
+    assert_eq!((&*placement.backend, placement.attempt), ("other", 2));
+    let rig = Rig::before_several(Policy::RoundRobin, &backends);
+    let client = http2::Client::connect(rig.address);
+    let request = Request::builder().method(Method::POST).uri("http://a/api/chat").body(()).expect("a request");
+    let (response, mut stream) = client.send(request, false);
+    stream.send_data(Bytes::from_static(b"{\"model\":\"both:1b\"}"), true).expect("a stream");
+    assert_eq!(http2::wait(response).expect("a response").status(), 200);
+    assert_eq!(rig.record().placement.expect("placed").attempt, 2);
+    let nowhere = Rig::before_several(Policy::RoundRobin, &[("gone", gone, &["both:1b"]), ("too", gone, &["both:1b"])]);
+    let mut client = Client::connect(nowhere.address);
+    let answer = client.send(chat("both:1b", 10).replace("Host: a", "Host: a\r\nConnection: close")).rest().0;
+    assert!(answer.starts_with(b"HTTP/1.1 502 "), "{}", String::from_utf8_lossy(&answer));
+    assert_eq!(nowhere.record().placement.expect("placed").attempt, 2, "each once");
 }
 
 #[test]

@@ -19,7 +19,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("backend", &["tls", "wire"]),
     ("cli", &[]),
     ("clock", &[]),
-    ("config", &["backend", "cli", "history", "host", "logs", "proxy", "tls"]),
+    ("config", &["backend", "cli", "fleet", "history", "host", "logs", "proxy", "tls"]),
     ("doctor", &["backend", "cli", "config", "host", "tls"]),
     ("exchange", &["wire"]),
     ("fleet", &["backend", "exchange", "wire"]),

@@ -143,7 +143,12 @@ impl StreamExchange {
         poll_fn(|cx| self.poll_hold(cx)).await?;
         loop {
             let (worker, polls) = (self.worker.clone(), self.turn.polls.clone());
-            self.attempt = Some(Attempt::begin(worker, polls, self.forward()).await?);
+            let now = polls.begun();
+            match Attempt::begin(worker.clone(), polls, self.forward()).await {
+                Ok(attempt) => self.attempt = Some(attempt),
+                Err(failed) if self.forward().place_elsewhere(&worker, &failed, now) => continue,
+                Err(failed) => return Err(failed),
+            }
             match poll_fn(|cx| self.poll_head(cx)).await {
                 Ok(response) => return Ok(response),
                 Err(AttemptError::Stale) => {}
@@ -157,7 +162,7 @@ impl StreamExchange {
         let (worker, now) = (self.worker.clone(), self.turn.polls.begun());
         loop {
             let is_over = self.upload == UploadStage::Done;
-            if self.forward().place_once_known(&worker, is_over, now) {
+            if self.forward().place_once_known(&worker, is_over, now)? {
                 return Poll::Ready(Ok(()));
             }
             let piece = ready!(self.poll_piece(cx));

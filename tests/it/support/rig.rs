@@ -16,7 +16,7 @@ use inferometer::exchange::record::{Record, Start};
 use inferometer::exchange::sink::{AnySink, Sink, TokenFrame, Watch};
 use inferometer::exchange::vocabulary::{Progress, TransferStep};
 use inferometer::fleet::policy::Policy;
-use inferometer::fleet::{Fleet, Knowledge, Member};
+use inferometer::fleet::{self, Fleet, Knowledge, Member, Share};
 use inferometer::proxy::{Life, Proxy, Settings, Shared};
 use inferometer::tls::client::TlsClient;
 use inferometer::tls::server::TlsServer;
@@ -76,7 +76,13 @@ fn member(name: &str, backend: SocketAddr, options: &Options) -> Member {
     let scheme = if options.backend_tls.is_some() { "https" } else { "http" };
     let address: Address = format!("{scheme}://{backend}{}", options.prefix).parse().expect("an address");
     let dialer = Arc::new(Dialer::new(address.clone()).with_tls(options.backend_tls.clone()));
-    Member::new(Backend { name: name.into(), address }, options.upstream.clone(), dialer)
+    Member::new(
+        Backend { name: name.into(), address },
+        options.upstream.clone(),
+        Share::default(),
+        dialer,
+        Instant::now(),
+    )
 }
 
 impl Rig {
@@ -97,7 +103,7 @@ impl Rig {
             knowledge.catalogue.set_listed(&Arc::from(*name), models.iter().copied());
         }
         let members = backends.iter().map(|(name, address, _)| member(name, *address, &options)).collect();
-        Self::over(Fleet::new(members, policy, knowledge), options)
+        Self::over(Fleet::new(members, &fleet::Settings { policy, home: None }, knowledge), options)
     }
 
     fn over(fleet: Fleet, options: Options) -> Self {
