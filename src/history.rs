@@ -17,8 +17,9 @@
 //!   with the last id in the same transaction: the next start sums what follows that id. So rows and sums agree, and an
 //!   interval is complete however often the program was killed in it.
 //! * Several processes may write to one directory: each has a number, by a lock on a file, that is part of its ids ([`id`]).
-//!   Sums are added within immediate transactions and never replaced. The number of a process that died is settled by
-//!   whoever starts next, or by another that runs, within a minute.
+//!   Sums are added within immediate transactions and never replaced. The account of a process that died is closed by
+//!   whoever starts next, or by another that runs, within a minute, on a thread of its own that first checks the files:
+//!   rows are written meanwhile, and once more where their file turns out to be damaged.
 //! * A fault (disk full, directory read-only, file damaged, a newer release's file) pauses writing, is said in the log, the
 //!   metrics and health, and is tried again every 30 s; what cannot wait any longer is counted as lost ([`state`]). A
 //!   damaged file is renamed and a new one begun.
@@ -46,9 +47,9 @@ pub mod in_flight;
 pub mod journal;
 pub mod machine;
 pub mod names;
+mod priority;
 pub mod query;
 pub mod readers;
-pub mod recent;
 pub mod recorder;
 pub mod replica;
 mod retention;

@@ -133,7 +133,7 @@ pub fn start(settings: Settings, state: Arc<HistoryState>) -> io::Result<Replica
     };
     let is_closed = closed.clone();
     let thread = thread::Builder::new().name("history-copy".into()).spawn(move || {
-        super::writer::step_back();
+        super::priority::step_back();
         while !is_closed.load(Ordering::Acquire) {
             let wait = copier.turn();
             // A call of the end meanwhile makes this return at once.

@@ -24,6 +24,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use super::journal::Journal;
 use super::journal::log_line::LineSource;
 use super::machine::{MachineRollups, ReadMachine, RecentMachine};
+use super::priority;
 use super::recorder::Ring;
 use super::retention::Room;
 use super::rollup::Rollups;
@@ -80,6 +81,8 @@ pub(super) struct Writer {
     went_back: bool,
     /// The file that was damaged for its writer and for no check. It was opened again since.
     doubted: Option<PathBuf>,
+    /// Why the accounts of processes that died stay open, as it was last logged.
+    unsettled: Option<String>,
 }
 
 /// When each kind of work is due.
@@ -116,10 +119,6 @@ pub(super) struct WriterThread {
 /// The time limit for the last rows at the end of the program.
 const FLUSH: Duration = Duration::from_secs(2);
 
-/// How much the kernel prefers the workers.
-#[cfg(target_os = "linux")]
-const NICE: i32 = 5;
-
 impl Writer {
     pub(super) fn new(
         ring: Arc<Ring>,
@@ -155,6 +154,7 @@ impl Writer {
             last_wall,
             went_back: false,
             doubted: None,
+            unsettled: None,
         }
     }
 
@@ -175,7 +175,7 @@ impl Writer {
         let (end, ended) = mpsc::channel();
         self.state.set_activity(Activity::Opening);
         let thread = thread::Builder::new().name("history".into()).spawn(move || {
-            step_back();
+            priority::step_back();
             loop {
                 let is_last = is_closed.load(Ordering::Acquire);
                 self.turn(is_last);
@@ -198,12 +198,6 @@ impl Writer {
 fn millis(at: SystemTime) -> i64 {
     let since = |at: SystemTime| at.duration_since(UNIX_EPOCH);
     since(at).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
-}
-
-/// Lowers this thread's priority below the workers'. Only Linux has priorities for threads.
-pub(super) fn step_back() {
-    #[cfg(target_os = "linux")]
-    let _refused = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
 }
 
 impl Drop for WriterThread {

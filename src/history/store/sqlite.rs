@@ -16,6 +16,7 @@ mod rows;
 mod salt;
 pub(in crate::history) mod scan;
 mod schema;
+mod settle;
 mod sums;
 pub(in crate::history) mod tail;
 pub(in crate::history) mod writer;

@@ -23,10 +23,7 @@ impl Writer {
             store.remove_day(*day)?;
             tracing::debug!(%day, "removed the exchanges of a day from the history");
         }
-        let settled = store.settle_others()?;
-        if settled > 0 {
-            tracing::info!(rows = settled, "another process ended unexpectedly: its last exchanges were summed");
-        }
+        store.begin_settling()?;
         store.expire(&self.settings.retention, wall)?;
         store.expire_journal(&self.settings.retention, wall)?;
         let oldest = store.oldest()?;

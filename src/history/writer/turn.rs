@@ -20,9 +20,11 @@ const JUMP: i64 = 1_000;
 
 impl Writer {
     pub(super) fn turn(&mut self, is_last: bool) {
+        let is_due = self.due.retry <= Instant::now() || is_last;
+        // Opening takes its time: rows that come meanwhile are taken below, and written in this turn.
+        let opened = if is_due { self.open(self.now()) } else { Ok(()) };
         let (now, wall) = (Instant::now(), self.now());
         self.went_back |= wall < std::mem::replace(&mut self.last_wall, wall) - JUMP;
-        let is_due = self.due.retry <= now || is_last;
         // Before rows of the new time get ids.
         if is_due
             && self.went_back
@@ -34,7 +36,7 @@ impl Writer {
         self.sample(now);
         self.take_journal(now, wall);
         self.last_turn = now;
-        if is_due && let Err(error) = self.write(now, wall, is_last) {
+        if is_due && let Err(error) = opened.and_then(|()| self.write(now, wall, is_last)) {
             self.fail(error, now, wall);
         }
         self.shed();
@@ -63,9 +65,9 @@ impl Writer {
     }
 
     fn write(&mut self, now: Instant, wall: i64, is_last: bool) -> Result<(), StoreError> {
-        self.open(wall)?;
         self.insert(wall)?;
         self.write_journal()?;
+        self.look_at_settling()?;
         if is_last || self.due.merge <= now {
             self.due.merge = now + self.pace.merge;
             self.merge(wall)?;
@@ -94,25 +96,41 @@ impl Writer {
         }
         let none = || StoreError::Paused(Pause::NoDirectory, "set data_dir: no directory is known".to_owned());
         let directory = Directory::within(self.settings.directory.as_deref().ok_or_else(none)?);
-        let (store, opened) = Store::open(directory, self.ring.names.clone(), wall)?;
-        if opened.recovered > 0 {
-            tracing::info!(rows = opened.recovered, "the last run ended unexpectedly: its last exchanges were summed");
-        }
-        self.store = Some(store);
+        self.store = Some(Store::open(directory, self.ring.names.clone(), wall)?);
         self.ran = [i64::MIN; 2];
+        Ok(())
+    }
+
+    /// Looks for what has become of the accounts of processes that died.
+    fn look_at_settling(&mut self) -> Result<(), StoreError> {
+        let why = match self.store.as_mut().and_then(Store::settled) {
+            None => return Ok(()),
+            Some(Ok(rows)) => {
+                if rows > 0 {
+                    tracing::info!(rows, "a run of the program ended unexpectedly: its last exchanges were summed");
+                }
+                None
+            }
+            Some(Err(error @ StoreError::Damaged(..))) => return Err(error),
+            Some(Err(error)) => Some(error.to_string()),
+        };
+        // It is tried again with the next look for what is too old.
+        if let Some(why) = why.as_ref().filter(|_| self.unsettled != why) {
+            tracing::warn!(why, "the last exchanges of a run that ended unexpectedly cannot be summed for now");
+        }
+        self.unsettled = why;
         Ok(())
     }
 
     /// Inserts everything that waits, at most [`MAX_ROWS`] of one day at a time.
     fn insert(&mut self, wall: i64) -> Result<(), StoreError> {
         let Some(store) = &mut self.store else { return Ok(()) };
-        let mut entries: Vec<(Entry, Waiting)> = Vec::new();
+        store.restore()?;
         while !self.waiting.is_empty() {
             let count = self.waiting.len().min(MAX_ROWS);
             let ids: Vec<_> = self.waiting.iter().take(count).map(|waiting| store.next_id(waiting.ended)).collect();
             let day = Day::of(ids[0].millis());
             let same_day = ids.iter().take_while(|id| Day::of(id.millis()) == day).count();
-            entries.clear();
             let batch: Vec<_> = ids.iter().zip(&self.waiting).take(same_day).collect();
             let rows: Vec<_> =
                 batch.iter().map(|(id, it)| Entry { id: **id, weight: it.weight, row: it.row }).collect();
@@ -168,7 +186,7 @@ impl Writer {
     fn replace_damaged(&mut self, path: &Path, text: &str, wall: i64) -> Result<(), String> {
         let is_main = path.ends_with("main.db");
         let aside = put_aside(path, wall).map_err(|error| format!("{text}; it could not be put aside: {error}"))?;
-        self.forget_file(is_main);
+        self.forget_file(path, is_main);
         if let Some(aside) = aside {
             self.doubted = None;
             self.state.damaged();
@@ -188,11 +206,11 @@ impl Writer {
     }
 
     /// Lets go of a file that was put aside. With `main.db` goes the account of this process.
-    fn forget_file(&mut self, is_main: bool) {
+    fn forget_file(&mut self, path: &Path, is_main: bool) {
         if is_main {
             self.store = None;
         } else if let Some(store) = &mut self.store {
-            store.forget_day();
+            store.forget_day(path);
         }
     }
 

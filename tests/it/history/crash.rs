@@ -8,14 +8,15 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use inferometer::exchange::outcome::Outcome;
+use inferometer::history::Directory;
 use inferometer::history::query::{Exchange, Filter, PageQuery, Range};
 use rustix::process::Signal;
 
 use super::{EVER, reading};
-use crate::support::PATIENCE;
 use crate::support::backend::Backend;
 use crate::support::client::Client;
 use crate::support::program::{Program, STATE, command};
+use crate::support::{PATIENCE, look_until};
 
 /// How often the program is killed; `HISTORY_KILLS` says otherwise.
 const KILLS: u64 = 12;
@@ -48,9 +49,16 @@ fn a_killed_program_loses_less_than_a_second_and_its_sums_agree_with_its_rows() 
         let program = programs.last_mut().expect("one runs");
         answered.extend(hammer_and_kill(program, &number, Duration::from_millis(300 + round * 97 % 1_400)));
     }
-    // The last start completes the sums.
+    // The last start completes the sums, and closes the accounts of all that were killed.
     let mut last = again();
-    last.wait_for("history_paused", &[], 0.0);
+    last.wait_for_history();
+    let main = rusqlite::Connection::open(Directory::within(&state).main()).expect("a file");
+    main.busy_timeout(PATIENCE).expect("it can be set");
+    let number = |select| main.query_row(select, [], |row| row.get::<_, i64>(0)).expect("a table");
+    look_until(|| match number("SELECT count(*) FROM meta WHERE key LIKE 'folded/%'") {
+        1 => Ok(()),
+        accounts => Err(format!("{accounts} accounts are open")),
+    });
     last.signal(Signal::TERM);
     assert!(last.ended().success());
     let _ = std::fs::remove_file(&toml);
@@ -69,6 +77,8 @@ fn a_killed_program_loses_less_than_a_second_and_its_sums_agree_with_its_rows() 
         assert_eq!(counted, (Outcome::Completed, 200, 0, 2), "as its client counted");
     }
     let weights = rows.values().map(|it| u64::from(it.weight)).sum();
+    let summed = number("SELECT sum(requests) FROM rollups WHERE step = 3600");
+    assert_eq!(u64::try_from(summed), Ok(weights), "the sums are in the file");
     let query = PageQuery { range: EVER, filter: Filter::default(), offset: 0, limit: 1 };
     assert_eq!(reading(&state).page(&query).expect("the files are sound").total, Ok(weights), "sums and rows agree");
     let damaged = std::fs::read_dir(state.join("history")).expect("a folder").flatten();

@@ -3,7 +3,6 @@
 use rusqlite::types::Value;
 use rusqlite::{Connection, Transaction, params};
 
-use super::main_file::MainFile;
 use super::writer::Store;
 use crate::history::id::ProcessNumber;
 use crate::history::journal::entry::{Detail, Entry};
@@ -65,17 +64,6 @@ impl Store {
     pub(in crate::history) fn kept_entries(&mut self) -> Result<[KeptEntries; JournalKind::ALL.len()], StoreError> {
         let main = self.main();
         kept_entries(&main.connection).map_err(|error| StoreError::of(&error, &main.path))
-    }
-}
-
-impl MainFile {
-    /// Marks the jobs that a process left behind.
-    pub(super) fn lose_jobs(&mut self, process: ProcessNumber) -> Result<(), StoreError> {
-        self.with(|transaction, _| {
-            let lose = "UPDATE jobs SET state = ?1, rate = NULL WHERE process = ?2 AND state = ?3";
-            transaction.execute(lose, (JobState::Lost.as_str(), process.0, JobState::Running.as_str()))?;
-            Ok(())
-        })
     }
 }
 

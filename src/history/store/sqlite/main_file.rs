@@ -9,6 +9,7 @@ use super::schema::FileKind;
 use super::{open, salt, sums};
 use crate::history::conversation::Salt;
 use crate::history::id::{ProcessNumber, RowId};
+use crate::history::journal::job::JobState;
 use crate::history::names::{NameId, Names};
 use crate::history::rollup::{Rollups, Step};
 use crate::history::store::directory::{Directory, OpeningLock};
@@ -86,9 +87,17 @@ impl MainFile {
         self.with(|transaction, _| salt::make(transaction))
     }
 
-    /// Opens the account of a process: what follows this id is not in the sums.
+    /// Opens the account of a process: what follows this id is not in the sums. No job of its number runs.
     pub(super) fn begin(&mut self, process: ProcessNumber, last: RowId) -> Result<(), StoreError> {
-        self.with(|transaction, _| set_folded(transaction, process, Some(last)))
+        self.with(|transaction, _| {
+            lose_jobs(transaction, process)?;
+            set_folded(transaction, process, Some(last))
+        })
+    }
+
+    /// Marks the jobs that a process left behind.
+    pub(super) fn lose_jobs(&mut self, process: ProcessNumber) -> Result<(), StoreError> {
+        self.with(|transaction, _| lose_jobs(transaction, process))
     }
 
     /// The last id of a process that is in the sums, where it has not closed its account.
@@ -97,6 +106,11 @@ impl MainFile {
         let found = self.connection.query_row(select, [folded_key(process)], |row| row.get(0)).optional();
         found.map(|found| found.map(RowId)).map_err(|error| StoreError::of(&error, &self.path))
     }
+}
+
+fn lose_jobs(transaction: &Transaction<'_>, process: ProcessNumber) -> rusqlite::Result<()> {
+    let lose = "UPDATE jobs SET state = ?1, rate = NULL WHERE process = ?2 AND state = ?3";
+    transaction.execute(lose, (JobState::Lost.as_str(), process.0, JobState::Running.as_str())).map(|_| ())
 }
 
 fn set_folded(connection: &Connection, process: ProcessNumber, last: Option<RowId>) -> rusqlite::Result<()> {

@@ -1,7 +1,7 @@
 //! Opens files, for one writer and for readers.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -81,8 +81,19 @@ fn newer(path: &Path, version: i64) -> StoreError {
 
 /// Checks the structure of a file, for at most this long.
 pub(super) fn check(connection: &Connection, path: &Path, limit: Duration) -> Result<(), StoreError> {
+    check_unless(connection, path, limit, || false)
+}
+
+/// As [`check`]; it is given up once `stopped` says so.
+pub(super) fn check_unless(
+    connection: &Connection,
+    path: &Path,
+    limit: Duration,
+    stopped: impl Fn() -> bool + Send + 'static,
+) -> Result<(), StoreError> {
     let failed = |error: rusqlite::Error| StoreError::of(&error, path);
-    interrupt_after(connection, Some(limit)).map_err(failed)?;
+    let begun = Instant::now();
+    connection.progress_handler(LOOK, Some(move || begun.elapsed() > limit || stopped())).map_err(failed)?;
     let answer: Result<String, _> = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
     interrupt_after(connection, None).map_err(failed)?;
     match answer.map_err(failed)? {
@@ -99,7 +110,7 @@ pub(super) fn interrupt_after(connection: &Connection, limit: Option<Duration>) 
     match limit {
         None => connection.progress_handler(0, None::<fn() -> bool>),
         Some(limit) => {
-            let begun = std::time::Instant::now();
+            let begun = Instant::now();
             connection.progress_handler(LOOK, Some(move || begun.elapsed() > limit))
         }
     }

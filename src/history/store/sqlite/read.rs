@@ -202,7 +202,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("inferometer-instant-{}", std::process::id()));
         let _ = std::fs::remove_dir_all(&folder);
         let (directory, names, today) = (Directory::within(&folder), Arc::new(Names::default()), Day::of(1_000));
-        let (mut store, _) = Store::open(directory.clone(), names.clone(), 1_000).expect("a fresh directory");
+        let mut store = Store::open(directory.clone(), names.clone(), 1_000).expect("a fresh directory");
         let mut insert = |model: &str| {
             let row = Row { model: names.intern(NameKind::Model, model), ..sample(Duration::from_secs(1)) };
             let id = store.next_id(1_000);

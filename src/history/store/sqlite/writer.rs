@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::day_file::DayFile;
 use super::main_file::{MainFile, Merge};
 use super::schema::FileKind;
+use super::settle::Settling;
 use super::{open, recover};
 use crate::history::conversation::Salt;
 use crate::history::day::Day;
@@ -19,8 +20,11 @@ use crate::history::store::directory::{Directory, ProcessLock};
 use crate::history::store::error::StoreError;
 use crate::history::tops::Candidate;
 
-/// How long a file may be checked after its writer has died.
+/// How long a file may be checked that is to be put aside: rows wait meanwhile.
 const CHECK: Duration = Duration::from_secs(2);
+
+/// Most entries that are kept until the file that has them is found sound.
+const MAX_UNPROVEN: usize = 20_000;
 
 /// The open files.
 pub(in crate::history) struct Store {
@@ -34,33 +38,41 @@ pub(in crate::history) struct Store {
     salt: Salt,
     /// Of `main.db`.
     inode: u64,
+    /// Closes the accounts of processes that died.
+    settling: Option<Settling>,
+    /// What was written to a file that a process which died may have left damaged. `None` once it is found sound.
+    unproven: Option<Unproven>,
 }
 
-/// What was found when the files were opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::history) struct Opened {
-    /// Rows that a process which died had written and not summed.
-    pub(in crate::history) recovered: u64,
+/// Entries in a file that is not checked yet. They are written again where it is replaced.
+struct Unproven {
+    day: Day,
+    entries: Vec<Entry>,
+    /// Whether the file was replaced, and does not have the entries.
+    is_lost: bool,
 }
 
 impl Store {
-    /// Opens the files; creates what is missing. `now` is in milliseconds since the epoch.
-    pub(in crate::history) fn open(
-        directory: Directory,
-        names: Arc<Names>,
-        now: i64,
-    ) -> Result<(Self, Opened), StoreError> {
+    /// Opens the files; creates what is missing. `now` is in milliseconds since the epoch. What processes that died have
+    /// left is settled in the background ([`Store::settled`]).
+    pub(in crate::history) fn open(directory: Directory, names: Arc<Names>, now: i64) -> Result<Self, StoreError> {
         directory.create()?;
         let alone = directory.begin_opening()?;
         let mut main = MainFile::open(&directory, &alone)?;
         let day = DayFile::open(&directory, Day::of(now), &alone)?;
-        let recovered = settle_accounts(&directory, &mut main, &names, 0..MAX_PROCESSES, Some(&day))?;
-        let (lock, last) = choose(&directory, now)?;
+        let (lock, last) = choose(&directory, &mut main, &names, now)?;
         main.begin(lock.number, last)?;
         let ids = IdSource::after(lock.number, last);
         let salt = main.salt()?;
         let inode = std::fs::metadata(&main.path).map_or(0, |about| about.ino());
-        Ok((Self { directory, names, main, day: Some(day), lock, ids, salt, inode }, Opened { recovered }))
+        let unproven = Some(Unproven { day: day.day, entries: Vec::new(), is_lost: false });
+        let mut store =
+            Self { directory, names, main, day: Some(day), lock, ids, salt, inode, settling: None, unproven };
+        store.begin_settling()?;
+        if store.settling.is_none() {
+            store.unproven = None;
+        }
+        Ok(store)
     }
 
     /// The id of an exchange that ended at this time.
@@ -70,6 +82,15 @@ impl Store {
 
     /// Inserts entries of one day within one transaction.
     pub(in crate::history) fn insert(&mut self, day: Day, entries: &[Entry]) -> Result<(), StoreError> {
+        self.write(day, entries)?;
+        if let Some(unproven) = self.unproven.as_mut().filter(|unproven| unproven.day == day) {
+            let room = MAX_UNPROVEN - unproven.entries.len();
+            unproven.entries.extend_from_slice(&entries[..entries.len().min(room)]);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, day: Day, entries: &[Entry]) -> Result<(), StoreError> {
         if self.day.as_ref().is_none_or(|open| open.day != day) {
             let alone = self.directory.begin_opening()?;
             if let Some(before) = self.day.take() {
@@ -79,6 +100,15 @@ impl Store {
         }
         let file = self.day.as_mut().expect("opened above");
         file.insert(entries, &self.names, self.salt)
+    }
+
+    /// Writes again, with the same ids, what was lost with a damaged file.
+    pub(in crate::history) fn restore(&mut self) -> Result<(), StoreError> {
+        let Some(mut unproven) = self.unproven.take_if(|unproven| unproven.is_lost) else { return Ok(()) };
+        let written = self.write(unproven.day, &unproven.entries);
+        unproven.is_lost = written.is_err();
+        self.unproven = Some(unproven);
+        written
     }
 
     /// Adds sums, and notes that they reach to the last id given. `ran` are the minute and the hour in which the program
@@ -93,19 +123,35 @@ impl Store {
         self.main.merge(&Merge { rollups, tops, names: &self.names, ran: Some(ran), folded })
     }
 
-    /// Closes the accounts of other processes that died meanwhile: until then every question reads what they wrote. The files
-    /// are not checked, as they are being written. Returns how many rows were folded.
-    pub(in crate::history) fn settle_others(&mut self) -> Result<u64, StoreError> {
+    /// Begins to close the accounts of other processes that died, unless that is being done: until then every question reads
+    /// what they wrote. The files are checked once, after they were opened.
+    pub(in crate::history) fn begin_settling(&mut self) -> Result<(), StoreError> {
+        if self.settling.is_some() {
+            return Ok(());
+        }
         let accounts = recover::accounts(&self.main.connection);
         let accounts = accounts.map_err(|error| StoreError::of(&error, &self.main.path))?;
         let own = self.ids.process();
-        let mut others = accounts.into_iter().map(|(number, _)| number.0).filter(|number| *number != own.0).peekable();
-        if others.peek().is_none() {
-            return Ok(0);
+        let mut dead = Vec::new();
+        for (number, _) in accounts.into_iter().filter(|(number, _)| *number != own) {
+            dead.extend(self.directory.lock(number.0)?);
         }
-        // So that none of the numbers is given to a process that starts.
-        let _alone = self.directory.begin_opening()?;
-        settle_accounts(&self.directory, &mut self.main, &self.names, others, None)
+        if !dead.is_empty() {
+            let unchecked = self.unproven.as_ref().map(|unproven| unproven.day);
+            let settling = Settling::start(self.directory.clone(), self.names.clone(), dead, unchecked);
+            self.settling = Some(settling.map_err(|error| StoreError::of_system(&error, self.directory.path()))?);
+        }
+        Ok(())
+    }
+
+    /// How many rows of processes that died were summed, or why not; once. `None` while it is being done, or nothing is.
+    pub(in crate::history) fn settled(&mut self) -> Option<Result<u64, StoreError>> {
+        let answer = self.settling.as_mut()?.answer()?;
+        self.settling = None;
+        if answer.is_ok() {
+            self.unproven = None;
+        }
+        Some(answer)
     }
 
     /// After the last merge: closes the account of this process.
@@ -119,7 +165,7 @@ impl Store {
     pub(in crate::history) fn renumber(&mut self, now: i64) -> Result<(), StoreError> {
         let alone = self.directory.begin_opening()?;
         let day = DayFile::open(&self.directory, Day::of(now), &alone)?;
-        let (lock, last) = choose(&self.directory, now)?;
+        let (lock, last) = choose(&self.directory, &mut self.main, &self.names, now)?;
         self.day = Some(day);
         if last.millis() < now {
             self.main.begin(lock.number, last)?;
@@ -137,9 +183,12 @@ impl Store {
         Ok(())
     }
 
-    /// Opens the file of the day again before the next row.
-    pub(in crate::history) fn forget_day(&mut self) {
-        self.day = None;
+    /// Opens the file of a day again before the next row of that day: it may have been replaced.
+    pub(in crate::history) fn forget_day(&mut self, path: &Path) {
+        self.day.take_if(|open| open.path == path);
+        if let Some(unproven) = self.unproven.as_mut().filter(|it| self.directory.day(it.day) == path) {
+            unproven.is_lost = true;
+        }
     }
 
     pub(super) fn forget_day_if(&mut self, day: Day) {
@@ -171,49 +220,31 @@ fn before(millis: i64) -> RowId {
     RowId(RowId::first_of(millis).0 - 1)
 }
 
-/// Closes the accounts of those processes that died. Checks the files first, where the one of the current day is given.
-/// Returns how many rows were folded for that.
-fn settle_accounts(
+/// Takes a free number without an account whose ids are all in the past; else one to go on after its last id. An account
+/// is closed here only where every number has one. Returns the id that the next one must follow.
+fn choose(
     directory: &Directory,
     main: &mut MainFile,
     names: &Names,
-    numbers: impl IntoIterator<Item = u8>,
-    mut unchecked: Option<&DayFile>,
-) -> Result<u64, StoreError> {
-    let mut recovered = 0;
-    for number in numbers {
-        let Some(lock) = directory.lock(number)? else { continue };
-        main.lose_jobs(lock.number)?;
-        if main.folded(lock.number)?.is_none() {
-            continue;
-        }
-        if let Some(day) = unchecked.take() {
-            for (connection, path) in [(&main.connection, &main.path), (&day.connection, &day.path)] {
-                match open::check(connection, path, CHECK) {
-                    // It counts as sound until damage is met.
-                    Ok(()) | Err(StoreError::Interrupted) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-        recovered += recover::recover(main, directory, lock.number, names)?;
-    }
-    Ok(recovered)
-}
-
-/// Takes a free number whose ids are all in the past; else the first, to go on after its last id. Returns the id that the
-/// next one must follow.
-fn choose(directory: &Directory, now: i64) -> Result<(ProcessLock, RowId), StoreError> {
+    now: i64,
+) -> Result<(ProcessLock, RowId), StoreError> {
     let last = recover::last_ids_from(directory, now)?;
-    let mut ahead = None;
+    let (mut ahead, mut owing) = (None, None);
     for number in 0..MAX_PROCESSES {
         let Some(lock) = directory.lock(number)? else { continue };
         match last.get(&lock.number) {
+            _ if main.folded(lock.number)?.is_some() => owing = owing.or(Some(lock)),
             None => return Ok((lock, before(now))),
             Some(last) => ahead = ahead.or(Some((lock, *last))),
         }
     }
-    ahead.ok_or_else(|| directory.full())
+    if let Some(ahead) = ahead {
+        return Ok(ahead);
+    }
+    let lock = owing.ok_or_else(|| directory.full())?;
+    recover::recover(main, directory, lock.number, names)?;
+    let last = last.get(&lock.number).copied().unwrap_or_else(|| before(now));
+    Ok((lock, last))
 }
 
 /// Puts a file aside that was found damaged. Returns its new name; `None` where a check finds it sound, as another process
