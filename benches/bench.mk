@@ -14,7 +14,7 @@ bench-instructions: cargo bench-setup ## Count instructions and allocations of t
 	cargo build --release --locked --package inferometer-bench
 	@cargo run --quiet --release --locked --package inferometer-bench --bin instructions
 
-bench-history: cargo ## Measure the history: its writer, bytes a row, questions to a month (ARGS=--quick: whether it works)
+bench-history: cargo ## Measure the history against its marks: writer, bytes a row, questions to a month (ARGS=--rows=10000000; --quick: no marks)
 	cargo build --release --locked --package inferometer-bench
 	@cargo run --quiet --release --locked --package inferometer-bench --bin history -- $(ARGS)
 
