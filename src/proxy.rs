@@ -28,7 +28,6 @@ mod framing;
 mod grammar;
 pub mod guard;
 mod handshake;
-mod hold;
 mod http1;
 mod http2;
 mod named_model;
@@ -94,7 +93,6 @@ impl Proxy {
             room,
             held_by_decoders: decoding::HeldByDecoders::default(),
             heads: Arc::default(),
-            held_bodies: Default::default(),
             lingering: Arc::default(),
         };
         let (mut threads, mut clients) = (Vec::with_capacity(count), Vec::with_capacity(count));

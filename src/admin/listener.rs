@@ -1,6 +1,7 @@
 //! Accepts connections and serves HTTP/1.1 on them.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -107,7 +108,7 @@ async fn serve_connection(socket: TcpStream, site: Arc<Site>, activity: Activity
         let (site, client, guard) = (site.clone(), activity.client, activity.begin_answer());
         unread.fetch_or(!request.body().is_end_stream(), Ordering::Relaxed);
         Box::pin(async move {
-            let mut answer = site.answer(request, client, &guard).await;
+            let mut answer = site.answer(&request, client, &guard).await;
             answer.body_mut().begin(guard);
             Ok::<_, Infallible>(answer)
         })
@@ -116,10 +117,9 @@ async fn serve_connection(socket: TcpStream, site: Arc<Site>, activity: Activity
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(TrackedSocket { stream, activity: activity.clone() }), service)
-        .with_upgrades();
+        .serve_connection(TokioIo::new(TrackedSocket { stream, activity: activity.clone() }), service);
     let served = tokio::select! {
-        served = &mut connection => Some(served),
+        served = poll_fn(|cx| connection.poll_without_shutdown(cx)) => Some(served),
         () = stopped(&mut shutdown) => None,
         _ = policies.changed() => None,
         () = tokio::time::sleep(MAX_LIFETIME) => None,
@@ -131,9 +131,7 @@ async fn serve_connection(socket: TcpStream, site: Arc<Site>, activity: Activity
     };
     // Closing with unread data makes the system send a reset, which can overtake the answer: linger first.
     let lingers = served.is_err() || unread.load(Ordering::Relaxed);
-    // Without parts the socket was handed to whoever speaks another protocol on it.
-    let Some(parts) = connection.into_parts() else { return };
-    let mut stream = parts.io.into_inner().stream;
+    let mut stream = connection.into_parts().io.into_inner().stream;
     if lingers {
         return linger(stream).await;
     }

@@ -174,5 +174,29 @@ pub struct Exchange {
     pub endpoint: Option<Arc<str>>,
 }
 
+/// Where the answer to a question came from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// This machine's files, as configured, or because only they have it.
+    #[default]
+    Files,
+    /// PostgreSQL: the exchanges of all replicas, some seconds behind.
+    Postgres,
+    /// This machine's files alone, because PostgreSQL is configured and does not answer.
+    Fallback,
+}
+
+impl Source {
+    /// One word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Files => "files",
+            Self::Postgres => "postgres",
+            Self::Fallback => "fallback",
+        }
+    }
+}
+
 /// How long a question may take.
 pub const TIME_LIMIT: std::time::Duration = std::time::Duration::from_secs(2);

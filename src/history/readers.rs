@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::query::TIME_LIMIT;
+use super::query::{Source, TIME_LIMIT};
 use super::store::directory::Directory;
 use super::store::postgres::connect::Server;
 use super::store::sqlite::read::Reading;
@@ -82,5 +82,20 @@ impl Readers {
         };
         self.0.try_send(Box::new(question)).map_err(|_| TooMany)?;
         answered.await.map_err(|_| TooMany)
+    }
+
+    /// As [`Readers::ask`], with where the answer came from.
+    ///
+    /// # Errors
+    /// When too many wait.
+    pub async fn ask_with_source<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Reading) -> T + Send + 'static,
+    ) -> Result<(T, Source), TooMany> {
+        let asked = self.ask(move |reading| {
+            let _of_earlier_questions = reading.take_source();
+            (question(reading), reading.take_source())
+        });
+        asked.await
     }
 }

@@ -7,6 +7,7 @@ use tokio::io::{AsyncWriteExt, copy_bidirectional};
 use super::closing;
 use super::tap::Tap;
 use crate::exchange::outcome::{End, ErrorType};
+use crate::fleet::Lease;
 use crate::tls::Stream;
 
 /// The backend's side of a protocol switch.
@@ -14,8 +15,9 @@ pub(super) struct Upgraded {
     pub(super) backend: Stream,
     /// What the backend sent after its head.
     pub(super) ahead: Vec<u8>,
-    /// Counts the tunnel as in flight on its backend.
     pub(super) tap: Tap,
+    /// Counts the tunnel as in flight on its backend.
+    pub(super) lease: Lease,
 }
 
 impl Upgraded {
@@ -31,6 +33,7 @@ impl Upgraded {
         closing::end_in_order(&client);
         closing::end_in_order(&self.backend);
         self.tap.end(end);
+        drop(self.lease);
     }
 
     async fn relay(&mut self, client: &mut Stream, ahead: &[u8]) -> io::Result<()> {

@@ -1,7 +1,6 @@
 //! The promises of inferometer, each against real sockets.
 
 mod ambiguity;
-mod api;
 mod boards;
 mod cancellation;
 mod coded;
@@ -17,7 +16,6 @@ mod engines;
 mod examples;
 mod farewell;
 mod faults;
-mod fleet;
 mod gpu;
 #[cfg(target_os = "linux")]
 mod hanging;

@@ -118,7 +118,7 @@ fn check(case: &Fixture, record: &Record) {
     }
 }
 
-/// An observer that panics on every call.
+/// An observer that fails whenever it is told anything.
 struct Faulty;
 
 impl Sink for Faulty {

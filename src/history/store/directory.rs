@@ -10,6 +10,7 @@
 //! ```
 
 use std::fs::{self, DirBuilder, File};
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -74,6 +75,20 @@ impl Directory {
     /// The file with the number of its copy.
     pub(super) fn replica(&self) -> PathBuf {
         self.0.join("replica")
+    }
+
+    /// The number of its copy in PostgreSQL; `None` where it was never copied.
+    pub(super) fn replica_number(&self) -> Result<Option<i32>, StoreError> {
+        let path = self.replica();
+        match fs::read_to_string(&path) {
+            Ok(text) => text
+                .trim()
+                .parse()
+                .map(Some)
+                .map_err(|_| StoreError::Paused(Pause::Failing, format!("{}: it holds no number", path.display()))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(StoreError::of_system(&error, &path)),
+        }
     }
 
     /// The file of a day.

@@ -90,7 +90,8 @@ impl Relay {
     /// Turns the exchange into a tunnel after a protocol switch. `ahead` is what the backend sent after its head.
     pub(super) fn into_tunnel(mut self, ahead: Vec<u8>) -> Upgraded {
         self.forward.tap.observe(Observation::tunnelled);
-        Upgraded { backend: self.attempt.into_stream(), ahead, tap: self.forward.tap }
+        let (tap, lease) = self.forward.into_tunnel();
+        Upgraded { backend: self.attempt.into_stream(), ahead, tap, lease }
     }
 }
 

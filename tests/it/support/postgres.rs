@@ -5,14 +5,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 use inferometer::history::Server;
 use inferometer::history::settings::Target;
 use inferometer::tls::client;
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::{PATIENCE, look_until};
+use super::look_until;
 
 /// The user that it runs as where the tests are root's, which PostgreSQL refuses.
 const NOBODY: u32 = 65_534;
@@ -67,12 +66,10 @@ impl Postgres {
         server.args(["-p", &self.port.to_string(), "-h", "127.0.0.1", "-F", "-c", "max_connections=50"]);
         let log = std::fs::File::create(self.folder.join("log")).expect("it can be created");
         self.child = Some(server.stdout(Stdio::null()).stderr(log).spawn().expect("postgres runs"));
-        let begun = Instant::now();
-        while let Err(error) = self.try_client() {
-            let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
-            assert!(begun.elapsed() < PATIENCE, "{error}: {log}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        look_until(|| {
+            let log = || std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+            self.try_client().map(drop).map_err(|error| format!("{error}: {}", log()))
+        });
     }
 
     /// Ends it at once, in the middle of whatever it does.

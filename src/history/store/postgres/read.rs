@@ -3,6 +3,7 @@
 mod page;
 mod sums;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,7 +14,7 @@ use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
 use super::client::Client;
-use super::columns::as_row;
+use super::columns::{as_row, is_name};
 use super::connect::Server;
 use super::value::Cell;
 use crate::exchange::trace::TraceId;
@@ -40,17 +41,13 @@ const AWAY: Duration = Duration::from_secs(10);
 /// A connection.
 struct Open {
     client: Client,
-    /// The numbers of names in this process, by those in the database.
-    names: HashMap<i64, NameId>,
-    /// The highest of these.
-    known: i32,
     /// Reads values as a file's.
     scratch: Connection,
 }
 
 impl std::fmt::Debug for Open {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "Open({} names)", self.names.len())
+        write!(out, "Open(closed: {})", self.client.is_closed())
     }
 }
 
@@ -106,10 +103,12 @@ impl RemoteReading {
         Some(answer)
     }
 
-    /// An exchange by its id: of the first replica that has it.
-    pub(in crate::history) fn exchange(&self, id: RowId) -> Result<Option<Exchange>, StoreError> {
+    /// An exchange by its id. Two replicas may give the same: that of `own`, this machine's, comes before the others, of
+    /// which the one with the lowest number is first.
+    pub(in crate::history) fn exchange(&self, id: RowId, own: Option<i32>) -> Result<Option<Exchange>, StoreError> {
         let at = super::value::timestamp(id.millis());
-        let found = self.ask(|open| open.exchanges(&self.names, "at = $1 AND id = $2 LIMIT 1", &[&at, &id.0]))?;
+        let first = "at = $1 AND id = $2 ORDER BY replica IS NOT DISTINCT FROM $3 DESC, replica LIMIT 1";
+        let found = self.ask(|open| open.exchanges(&self.names, first, &[&at, &id.0, &own]))?;
         Ok(found.into_iter().next())
     }
 
@@ -142,7 +141,7 @@ impl RemoteReading {
 impl Open {
     fn connect(server: &Server, limit: Duration) -> Result<Self, StoreError> {
         let scratch = Connection::open_in_memory().map_err(|error| StoreError::of(&error, "memory".as_ref()))?;
-        Ok(Self { client: server.connect(limit)?, names: HashMap::new(), known: 0, scratch })
+        Ok(Self { client: server.connect(limit)?, scratch })
     }
 
     /// The exchanges that a condition selects.
@@ -154,25 +153,40 @@ impl Open {
     ) -> Result<Vec<Exchange>, Refusal> {
         let columns = exchange_columns().collect::<Vec<_>>().join(", ");
         let found = self.client.query(&format!("SELECT {columns} FROM exchanges WHERE {condition}"), values)?;
-        self.learn(names)?;
-        let mut exchanges = Vec::with_capacity(found.len());
-        for row in &found {
-            let read = as_row(&self.scratch, of_row(row)?, |row| read_exchange(row, &self.names, names))?;
-            exchanges.extend(read);
+        let rows = found.iter().map(of_row).collect::<Result<Vec<_>, _>>()?;
+        let known = self.names_of(names, &rows)?;
+        let mut exchanges = Vec::with_capacity(rows.len());
+        for row in rows {
+            exchanges.extend(as_row(&self.scratch, row, |row| read_exchange(row, &known, names))?);
         }
         Ok(exchanges)
     }
 
-    /// Learns the names that were added.
-    fn learn(&mut self, names: &Names) -> Result<(), Refusal> {
-        for row in self.client.query("SELECT id, kind, name FROM names WHERE id > $1 ORDER BY id", &[&self.known])? {
+    /// The names that these rows use, by their numbers in the database. Asked for after the rows, and not kept: numbers are
+    /// not committed in their order, and a name may be forgotten.
+    fn names_of(&mut self, names: &Names, rows: &[Vec<Value>]) -> Result<HashMap<i64, NameId>, Refusal> {
+        let is_number: Vec<bool> = exchange_columns().map(is_name).collect();
+        let in_row = |row: &Vec<Value>| {
+            let numbers = row.iter().zip(&is_number).filter(|(_, is_number)| **is_number);
+            let number = |value: &Value| match value {
+                Value::Integer(number) => i32::try_from(*number).ok(),
+                _ => None,
+            };
+            numbers.filter_map(|(value, _)| number(value)).collect::<Vec<_>>()
+        };
+        let used: BTreeSet<i32> = rows.iter().flat_map(in_row).collect();
+        let mut known = HashMap::new();
+        if used.is_empty() {
+            return Ok(known);
+        }
+        let used: Vec<i32> = used.into_iter().collect();
+        for row in self.client.query("SELECT id, kind, name FROM names WHERE id = ANY($1)", &[&used])? {
             let (number, kind, name): (i32, &str, &str) = (row.get(0), row.get(1), row.get(2));
             if let Some(kind) = NameKind::ALL.into_iter().find(|known| known.as_str() == kind) {
-                self.names.insert(number.into(), names.intern(kind, name));
+                known.insert(number.into(), names.intern(kind, name));
             }
-            self.known = number;
         }
-        Ok(())
+        Ok(known)
     }
 }
 

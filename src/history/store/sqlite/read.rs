@@ -10,7 +10,7 @@ mod sums;
 mod top;
 mod total;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
@@ -25,7 +25,7 @@ use crate::history::conversation::{ConversationId, RowConversation};
 use crate::history::day::Day;
 use crate::history::id::RowId;
 use crate::history::names::{NameId, Names};
-use crate::history::query::Exchange;
+use crate::history::query::{Exchange, Source};
 use crate::history::store::directory::Directory;
 use crate::history::store::error::StoreError;
 use crate::history::store::postgres::connect::Server;
@@ -39,6 +39,8 @@ pub struct Reading {
     limit: Duration,
     /// Answers what is asked of exchanges and sums, where it is configured.
     remote: Option<RemoteReading>,
+    /// Where answers came from since this was last asked.
+    source: Mutex<Source>,
 }
 
 /// The file of a day while a question is answered.
@@ -53,7 +55,7 @@ impl Reading {
     /// Of this directory; nothing is opened yet. A question that takes longer than `limit` is given up.
     #[must_use]
     pub fn new(directory: Directory, limit: Duration) -> Self {
-        Self { directory, names: Arc::default(), limit, remote: None }
+        Self { directory, names: Arc::default(), limit, remote: None, source: Mutex::default() }
     }
 
     /// Asks PostgreSQL of exchanges and sums: those of all replicas. What only this machine's files have is read there, and
@@ -64,12 +66,14 @@ impl Reading {
         Self { remote: Some(remote), ..self }
     }
 
-    /// An exchange by its id; `None` where it is not kept.
+    /// An exchange by its id; `None` where it is not kept. An id is unique in a directory; where several share one PostgreSQL,
+    /// this machine's exchange comes first.
     ///
     /// # Errors
     /// When a file cannot be read, or in time.
     pub fn exchange(&self, id: RowId) -> Result<Option<Exchange>, StoreError> {
-        if let Some(answer) = self.remotely(|remote| remote.exchange(id)) {
+        let own = self.directory.replica_number().unwrap_or(None);
+        if let Some(answer) = self.remotely(|remote| remote.exchange(id, own)) {
             return answer;
         }
         let deadline = self.deadline();
@@ -123,12 +127,21 @@ impl Reading {
         Ok(open)
     }
 
+    /// Where the answers since the last call came from. Of several sources it is the one that most has to be said: that
+    /// PostgreSQL did not answer, else that it did.
+    pub fn take_source(&self) -> Source {
+        std::mem::take(&mut self.source.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     /// What PostgreSQL answers; `None` where the files have to.
     fn remotely<T>(
         &self,
         question: impl FnOnce(&RemoteReading) -> Result<T, StoreError>,
     ) -> Option<Result<T, StoreError>> {
-        self.remote.as_ref()?.answer(question)
+        let answer = self.remote.as_ref()?.answer(question);
+        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        *source = (*source).max(if answer.is_some() { Source::Postgres } else { Source::Fallback });
+        answer
     }
 
     fn deadline(&self) -> Instant {

@@ -54,7 +54,8 @@ impl Settling {
     /// How many rows were summed, or why not. `None` while it runs, and once it was answered.
     pub(super) fn answer(&mut self) -> Option<Result<u64, StoreError>> {
         let thread = self.thread.take_if(|thread| thread.is_finished())?;
-        let panicked = |_| Err(StoreError::Paused(Pause::Failing, "a bug: the thread that does it has ended".to_owned()));
+        let panicked =
+            |_| Err(StoreError::Paused(Pause::Failing, "a bug: the thread that does it has ended".to_owned()));
         Some(thread.join().unwrap_or_else(panicked))
     }
 }

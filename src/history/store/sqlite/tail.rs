@@ -19,7 +19,6 @@ use crate::history::id::{MAX_PROCESSES, RowId};
 use crate::history::names::{NameId, Names};
 use crate::history::query::Exchange;
 use crate::history::rollup::{Step, Sums};
-use crate::history::state::Pause;
 use crate::history::store::directory::Directory;
 use crate::history::store::error::StoreError;
 
@@ -91,13 +90,13 @@ impl Tail {
     /// The number of this directory among those that are copied to one place; makes one where there is none. `None` where
     /// there are no files yet. It outlives `main.db`, which may be put aside: under another number all days were copied again.
     pub(in crate::history) fn replica(&self, fresh: impl Fn() -> i32) -> Result<Option<i32>, StoreError> {
-        if let Some(found) = self.written_replica()? {
+        if let Some(found) = self.0.replica_number()? {
             return Ok(Some(found));
         }
         let Some(connection) = self.main()? else { return Ok(None) };
         // Of two processes one is first.
         let _alone = self.0.begin_opening()?;
-        if let Some(found) = self.written_replica()? {
+        if let Some(found) = self.0.replica_number()? {
             return Ok(Some(found));
         }
         let select = "SELECT max(value) FROM meta WHERE key = 'replica'";
@@ -108,19 +107,6 @@ impl Tail {
         let written = fs::write(&beside, format!("{id}\n")).and_then(|()| fs::rename(&beside, &path));
         written.map_err(|error| StoreError::of_system(&error, &path))?;
         Ok(Some(id))
-    }
-
-    fn written_replica(&self) -> Result<Option<i32>, StoreError> {
-        let path = self.0.replica();
-        match fs::read_to_string(&path) {
-            Ok(text) => text
-                .trim()
-                .parse()
-                .map(Some)
-                .map_err(|_| StoreError::Paused(Pause::Failing, format!("{}: it holds no number", path.display()))),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(StoreError::of_system(&error, &path)),
-        }
     }
 
     /// The accounts of processes that write: they change while rows come.
