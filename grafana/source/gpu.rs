@@ -120,7 +120,7 @@ fn cards() -> Panel {
     .label_column("node", "Node", wide(100))
     .label_column("gpu", "GPU", wide(50))
     .label_column("gpu_name", "Name", wide(190))
-    .label_column("gpu_uuid", "UUID", wide(120))
+    .label_column("gpu_uuid", "UUID", wide(320))
     .column("State", &by_card(UP.now()), Unit::Count, worded(UP_LOST))
     .column("Busy", &by_card(BUSY.now()), Unit::Share, plain())
     .column("Memory used", &by_card(MEMORY_USED.now()), Unit::Bytes, plain())
