@@ -7,6 +7,7 @@
 //! | `/livez`, `/-/healthy` | 200: the process runs |
 //! | `/readyz`, `/-/ready` | 200 while clients are served, 503 before and while draining; never the backend's state |
 //! | `/health` | JSON: status, backends, how many exchanges are in flight |
+//! | `/dashboard/*`, `/api/*`, `/openapi.json` | the dashboard API ([`crate::api`]) |
 //!
 //! GET and HEAD only. Promises: nothing here delays an exchange (metrics are written on threads of their own, two at a
 //! time, at a lower priority than those that serve clients); bound to loopback it answers to loopback names only, so

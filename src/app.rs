@@ -5,6 +5,7 @@
 
 mod admin;
 mod announce;
+mod api;
 mod backends;
 mod certificates;
 mod collectors;
@@ -38,6 +39,7 @@ use crate::cli::VERSION;
 use crate::config::Config;
 use crate::history::journal::event::{Event, EventKind};
 use crate::proxy::Life;
+use backends::WatchedBackends;
 use components::Components;
 pub use error::AppError;
 use material::Material;
@@ -73,12 +75,14 @@ async fn serve(
     let (stop, stopped) = watch::channel(false);
 
     let components = Arc::new(Components::build(&config, &material, &process).map_err(AppError::System)?);
-    let local = location::on_this_machine(&config.backends);
-    backends::start(&config, &components, &local, &stopped);
+    let fleet = watch::Sender::new(Arc::new(fleet::build(&config, &components)));
+    let members = config.members();
+    let local = location::on_this_machine(members.iter().map(|member| &member.backend));
+    let backends = WatchedBackends::start(&config, &components, fleet.subscribe());
     certificates::watch(&material, &components, &stopped);
-    host::start(&config, &components, local, &stopped).map_err(AppError::System)?;
-    let admin = admin::serve(admin, clients_address, &components, &material, process.clone(), stopped);
-    let fleet = fleet::build(&config, &components);
+    let host = host::start(&config, &components, local, &stopped).map_err(AppError::System)?;
+    let api = api::parts(&components, host);
+    let admin = admin::serve(admin, clients_address, &components, api, &material, process.clone(), stopped);
     let proxy = proxy::start(&config, descriptors, &components, &material, fleet.subscribe(), lives)
         .map_err(AppError::System)?;
     components.readiness.set_serving();
@@ -93,6 +97,7 @@ async fn serve(
         components: components.clone(),
         proxy: proxy.settings(),
         fleet,
+        backends,
         descriptors,
     };
     let reloads = tokio::spawn(reloader.run(signals.reload_requests()));

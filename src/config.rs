@@ -8,6 +8,7 @@
 
 mod backends;
 mod check;
+mod element;
 pub mod error;
 mod hint;
 mod invalid;
@@ -15,6 +16,7 @@ mod key;
 mod keys;
 mod kind;
 mod layers;
+mod members;
 mod print;
 mod reload;
 mod settings;
@@ -32,8 +34,9 @@ use error::ConfigError;
 use key::Key;
 use keys::KEYS;
 use layers::Layers;
+pub use members::Member;
 pub use reload::Reloaded;
-pub use settings::{Bounds, Buckets, Config, ElectricityPrice, MaxConnections};
+pub use settings::{BackendElement, Bounds, Buckets, Config, ElectricityPrice, MaxConnections};
 pub use value::parse_duration as duration;
 
 /// The flags of all keys that have one.
@@ -65,6 +68,7 @@ pub fn resolve(
     let mut layers = Layers::collect(KEYS, cli, env, read)?;
     let mut config = Config { state_directory, ..Config::blank() };
     layers.fill(KEYS, &mut config)?;
+    members::fill(&mut layers, &mut config)?;
     check::check(&layers, &config)?;
     config.warnings = std::mem::take(&mut layers.warnings);
     config.warnings.extend(check::warnings(&config));

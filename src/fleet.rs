@@ -2,31 +2,111 @@
 //!
 //! A [`Fleet`] is an immutable snapshot. Each exchange reads the current one when it begins, so a reload also reaches
 //! clients that keep their connection. The choice is a [`Lease`], which counts the exchange as in flight on its backend
-//! until it is dropped. A fleet has one backend so far, and always chooses it: nothing uses the policies, and what they
-//! are fed by [`load`] and [`health`], yet.
+//! until it is dropped, and takes back how the exchange ended. With one backend it is always that, and nothing is kept.
+//!
+//! With several, a request that names a model goes to one that lists it, by the [`policy`]. Any other goes to the home:
+//! the first, or the one that is configured. What is known of the backends (load, health, loads in progress) survives a
+//! change of their settings.
 //!
 //! It knows nothing of clients and bytes, and never dials.
 
+mod condition;
 pub mod health;
+mod lease;
 pub mod load;
+mod loads;
 mod member;
 pub mod policy;
+mod settings;
 
-pub use member::{Lease, Member};
+pub use lease::{Lease, LeaseEnd};
+pub use member::Member;
+pub use settings::{Pattern, Settings, Share, Slots};
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::backend::catalogue::Catalogue;
+use crate::exchange::placement::PlacementReason;
+use crate::exchange::residency::Residency;
+use crate::wire::route::Dialect;
+use loads::{LoadGuard, Loads};
+use policy::{Candidate, Pick, Policy, Residence, Standing, take_turn};
+
+/// How long a load is assumed to take.
+const LOAD: Duration = Duration::from_secs(20);
+
+/// What is known of the backends' models.
+#[derive(Clone, Debug, Default)]
+pub struct Knowledge {
+    /// Which they list.
+    pub catalogue: Arc<Catalogue>,
+    /// Which they have in memory.
+    pub residency: Arc<Residency>,
+}
+
+/// The model that a request names.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// Its name as the request spells it.
+    pub model: &'a str,
+    /// The dialect of the request.
+    pub dialect: Dialect,
+    /// Whether the model has to work for it, and not only to be known.
+    pub works: bool,
+    /// Uniform over all values.
+    pub random: u64,
+}
 
 /// The backends that may serve, at least one.
 #[derive(Debug)]
 pub struct Fleet {
     members: Box<[Arc<Member>]>,
+    policy: Policy,
+    /// The index of the backend of requests for no particular model.
+    home: usize,
+    knowledge: Knowledge,
+    loads: Loads,
+    /// The members' credits under [`Policy::RoundRobin`].
+    credits: Mutex<Box<[f64]>>,
 }
 
 impl Fleet {
     /// A fleet with this backend alone.
     #[must_use]
     pub fn of_one(member: Member) -> Self {
-        Self { members: Box::new([Arc::new(member)]) }
+        Self::new(vec![member], &Settings::default(), Knowledge::default())
+    }
+
+    /// A fleet of these backends.
+    ///
+    /// # Panics
+    /// Where there is none.
+    #[must_use]
+    pub fn new(members: Vec<Member>, settings: &Settings, knowledge: Knowledge) -> Self {
+        assert!(!members.is_empty(), "a fleet has a backend");
+        let is_home = |member: &Member| settings.home.as_ref() == Some(&member.backend.name);
+        Self {
+            policy: settings.policy,
+            home: members.iter().position(is_home).unwrap_or(0),
+            credits: Mutex::new(vec![0.0; members.len()].into()),
+            members: members.into_iter().map(Arc::new).collect(),
+            knowledge,
+            loads: Loads::default(),
+        }
+    }
+
+    /// The fleet with what a previous one knew of the backends that are in both: those of the same name and address.
+    #[must_use]
+    pub fn succeeding(mut self, previous: &Self) -> Self {
+        for member in &mut self.members {
+            let same = previous.members.iter().find(|known| known.backend == member.backend);
+            if let (Some(known), Some(member)) = (same, Arc::get_mut(member)) {
+                member.succeed(known);
+            }
+        }
+        self.loads = previous.loads.clone();
+        self
     }
 
     /// The backends, in the order of the configuration.
@@ -35,16 +115,139 @@ impl Fleet {
         &self.members
     }
 
-    /// Chooses the backend for one exchange, and counts the exchange on it.
+    /// The backend of this name.
     #[must_use]
-    pub fn choose(&self) -> Lease {
-        let policy::Pick { backend, reason } = policy::only();
-        Lease::take(&self.members[backend], reason)
+    pub fn member(&self, name: &str) -> Option<&Arc<Member>> {
+        self.members.iter().find(|member| *member.backend.name == *name)
     }
 
-    /// The same backends with other settings. Exchanges in flight stay counted.
+    /// Whether there is a choice.
     #[must_use]
-    pub fn with(&self, settings: &crate::backend::Settings) -> Self {
-        Self { members: self.members.iter().map(|member| Arc::new(member.with(settings.clone()))).collect() }
+    pub fn has_several(&self) -> bool {
+        self.members.len() > 1
+    }
+
+    /// Chooses the backend for an exchange that names no model, and counts the exchange on it. `None` where every
+    /// backend drains.
+    #[must_use]
+    pub fn choose(&self) -> Option<Lease> {
+        let reason = if self.has_several() { PlacementReason::Home } else { PlacementReason::Only };
+        self.home_first().find(|member| !member.share.drains).map(|member| Lease::take(member, reason))
+    }
+
+    /// Chooses the backend of this name, as a client asks. `None` where there is no such backend.
+    #[must_use]
+    pub fn choose_named(&self, name: &str) -> Option<Lease> {
+        self.member(name).map(|member| Lease::take(member, PlacementReason::Header))
+    }
+
+    /// Chooses the backend for an exchange that names this model, and counts the exchange on it. Where no backend lists
+    /// the model the home gets it, and answers as it does. `None` where every backend that might serve it drains.
+    #[must_use]
+    pub fn choose_for(&self, ask: &Ask<'_>, now: Instant) -> Option<Lease> {
+        if !self.has_several() {
+            return self.choose();
+        }
+        let mut candidates = self.candidates(ask, now);
+        let Some((pick, load)) = self.pick(&mut candidates, ask, now) else {
+            return self.choose_unlisted(ask);
+        };
+        let lease = Lease::take(&self.members[pick.backend], pick.reason);
+        Some(lease.works_since(ask.works.then_some(now)).waits_for(load))
+    }
+
+    /// The backends, the home before the others.
+    fn home_first(&self) -> impl Iterator<Item = &Arc<Member>> {
+        let others = self.members.iter().enumerate().filter(|(at, _)| *at != self.home).map(|(_, member)| member);
+        std::iter::once(&self.members[self.home]).chain(others)
+    }
+
+    /// The backend for a model that none lists. The next listing may have it.
+    fn choose_unlisted(&self, ask: &Ask<'_>) -> Option<Lease> {
+        self.knowledge.catalogue.request_listings();
+        let mut serving = self.home_first().filter(|member| !member.share.drains && member.share.admits(ask.model));
+        serving.next().map(|member| Lease::take(member, PlacementReason::Home))
+    }
+
+    /// The backends that list the model, of the lowest tier in which one works.
+    fn candidates(&self, ask: &Ask<'_>, now: Instant) -> Vec<Candidate> {
+        let (catalogue, members) = (&self.knowledge.catalogue, self.members.iter().enumerate());
+        let holders = members.filter(|(_, member)| {
+            let Member { share, backend, .. } = &***member;
+            !share.drains && share.admits(ask.model) && catalogue.lists(&backend.name, ask.dialect, ask.model)
+        });
+        let mut candidates: Vec<_> = holders.map(|(at, member)| self.candidate(at, member, ask.model, now)).collect();
+        let works = |candidate: &&Candidate| matches!(candidate.standing, Standing::Up | Standing::Trial);
+        let tier = |candidate: &Candidate| self.members[candidate.backend].share.tier;
+        if let Some(lowest) = candidates.iter().filter(works).map(tier).min() {
+            candidates.retain(|candidate| tier(candidate) <= lowest);
+        }
+        candidates
+    }
+
+    fn candidate(&self, backend: usize, member: &Member, model: &str, now: Instant) -> Candidate {
+        let (load, health) = (member.condition.load(), member.condition.health());
+        let is_resident = self.knowledge.residency.is_resident(&member.backend.name, model);
+        Candidate {
+            backend,
+            weight: member.weight(now),
+            credit: 0.0,
+            in_flight: member.in_flight(),
+            slots: match member.share.slots {
+                Slots::Auto => None,
+                Slots::Unlimited => Some(u32::MAX),
+                Slots::AtMost(most) => Some(most.get()),
+            },
+            service: load.service(),
+            confidence: load.confidence(now),
+            penalty: load.penalty(now),
+            standing: health.standing(now),
+            residence: if is_resident { Residence::Resident } else { Residence::Cold },
+            load: LOAD,
+        }
+    }
+
+    /// Picks a candidate, and notes what the choice changes. `None` where there are no candidates.
+    fn pick(&self, candidates: &mut [Candidate], ask: &Ask<'_>, now: Instant) -> Option<(Pick, Option<LoadGuard>)> {
+        match self.policy {
+            Policy::RoundRobin => {
+                let mut credits = self.credits.lock().unwrap_or_else(PoisonError::into_inner);
+                candidates.iter_mut().for_each(|candidate| candidate.credit = credits[candidate.backend]);
+                let pick = self.pick_once(candidates, ask, now)?;
+                take_turn(candidates, pick);
+                candidates.iter().for_each(|candidate| credits[candidate.backend] = candidate.credit);
+                Some((pick, None))
+            }
+            Policy::ModelLoaded if ask.works && !candidates.iter().any(policy::is_free) => {
+                let mut loads = self.loads.lock();
+                for candidate in candidates.iter_mut().filter(|it| it.residence == Residence::Cold) {
+                    let until = loads.until(&self.members[candidate.backend].backend.name, ask.model);
+                    candidate.residence = until.map_or(Residence::Cold, Residence::Loading);
+                }
+                let pick = self.pick_once(candidates, ask, now)?;
+                let chosen = candidates.iter().find(|candidate| candidate.backend == pick.backend)?;
+                let waits = chosen.residence != Residence::Resident;
+                let until = now + chosen.load;
+                let load = waits.then(|| loads.join(&self.members[pick.backend].backend.name, ask.model, until));
+                Some((pick, load))
+            }
+            Policy::LeastBusy | Policy::ModelLoaded => Some((self.pick_once(candidates, ask, now)?, None)),
+        }
+    }
+
+    /// Picks a candidate. Of several exchanges that would try a backend one does; the others treat it as taken out.
+    fn pick_once(&self, candidates: &mut [Candidate], ask: &Ask<'_>, now: Instant) -> Option<Pick> {
+        loop {
+            let pick = policy::pick(self.policy, candidates, now, ask.random)?;
+            let condition = &self.members[pick.backend].condition;
+            if pick.reason != PlacementReason::Trial || condition.update(|_, health| health.begin_trial(now)) {
+                return Some(pick);
+            }
+            let chosen = candidates.iter_mut().find(|candidate| candidate.backend == pick.backend)?;
+            chosen.standing = Standing::Ejected;
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

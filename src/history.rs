@@ -50,6 +50,7 @@ pub mod names;
 mod priority;
 pub mod query;
 pub mod readers;
+pub mod recent;
 pub mod recorder;
 pub mod replica;
 mod retention;

@@ -8,7 +8,7 @@
 //!                                         │ Sink: started · tokens · finished
 //!                  ┌──────────────────────┼──────────────────────┐
 //!               metrics                history                  logs
-//!                  └───────────► admin: /metrics, health, page ◄── backend status, host
+//!                  └───────────► admin: /metrics, health, page, api ◄── backend status, host
 //! ```
 //!
 //! # The rooms, in the order of the flow
@@ -23,6 +23,7 @@
 //! * [`history`]: the exchanges in flight.
 //! * [`host`]: facts about the machine.
 //! * [`admin`]: the second listener.
+//! * [`api`]: what it answers to dashboards, as JSON.
 //! * [`tls`]: certificates, keys, and sockets with or without TLS around them.
 //! * [`doctor`]: asks the running program, and what it needs, how they are.
 //! * [`logs`], [`clock`]: the log, and monotonic and wall time.
@@ -52,7 +53,7 @@
 //! 3. Every exchange ends exactly once, also when the body is dropped.
 //! 4. Time is an argument below [`proxy`].
 //! 5. Metric names exist only in [`metrics`]; label values are enums or members of a capped set.
-//! 6. Only [`admin`] knows its JSON; domain types are not `Serialize`.
+//! 6. Only [`api`] and [`admin`] know their JSON; domain types are not `Serialize`.
 //! 7. No global registry, no mutable statics: everything is built in [`app`] and passed on.
 //!
 //! # Cancel safety
@@ -64,6 +65,7 @@
 #![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::disallowed_macros))]
 
 pub mod admin;
+pub mod api;
 pub mod app;
 pub mod backend;
 pub mod cli;

@@ -180,6 +180,19 @@ impl Metrics {
         self.subjects.models.set_location(backend, place);
     }
 
+    /// Sets which backends are on this machine, as in [`Metrics::watch_energy`].
+    pub fn set_local_backends(&self, local: Vec<Arc<str>>) {
+        if let Some(energy) = self.subjects.energy.get() {
+            energy.set_local(local);
+        }
+    }
+
+    /// Withdraws what is known of a backend that is no longer configured. What was counted stays.
+    pub fn forget_backend(&self, backend: &str) {
+        self.subjects.backends.forget(backend);
+        self.subjects.models.forget(backend);
+    }
+
     /// How many exchanges this backend was chosen for since the start.
     #[must_use]
     pub fn exchanges_started(&self, backend: &str) -> u64 {

@@ -28,6 +28,7 @@ mod framing;
 mod grammar;
 pub mod guard;
 mod handshake;
+mod hold;
 mod http1;
 mod http2;
 mod named_model;
@@ -93,6 +94,7 @@ impl Proxy {
             room,
             held_by_decoders: decoding::HeldByDecoders::default(),
             heads: Arc::default(),
+            held_bodies: Default::default(),
             lingering: Arc::default(),
         };
         let (mut threads, mut clients) = (Vec::with_capacity(count), Vec::with_capacity(count));

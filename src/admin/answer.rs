@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 use super::body::Body;
 use super::negotiate::ExpositionFormat;
@@ -21,6 +21,9 @@ const CONTENT_POLICY: HeaderValue = HeaderValue::from_static(
 /// Keeps another site's page from embedding an answer as an image, a script or a frame.
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
+/// Bytes of an answer of the dashboard API.
+const MAX_API_ANSWER: usize = 8 << 20;
+
 pub(super) type AdminAnswer = Response<Body>;
 
 pub(super) fn answer(status: StatusCode, content_type: HeaderValue, body: impl Into<Body>) -> AdminAnswer {
@@ -29,10 +32,25 @@ pub(super) fn answer(status: StatusCode, content_type: HeaderValue, body: impl I
     let headers = answer.headers_mut();
     headers.insert(header::CONTENT_TYPE, content_type);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    confine(headers);
+    answer
+}
+
+/// Keeps browsers from guessing a type, from telling other sites where they were, and other sites from embedding it.
+fn confine(headers: &mut HeaderMap) {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(RESOURCE_POLICY, HeaderValue::from_static("same-origin"));
-    answer
+}
+
+/// An answer of the dashboard API.
+pub(super) async fn of_api(api: Response<axum::body::Body>) -> AdminAnswer {
+    let (mut head, body) = api.into_parts();
+    confine(&mut head.headers);
+    match axum::body::to_bytes(body, MAX_API_ANSWER).await {
+        Ok(bytes) => Response::from_parts(head, bytes.into()),
+        Err(_) => answer(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "the answer is too large\n"),
+    }
 }
 
 pub(super) fn html(text: String) -> AdminAnswer {

@@ -94,6 +94,7 @@ pub(super) async fn kept(readers: Option<&Readers>) -> Option<Kept> {
 
 /// The body of `/health`. The status code is 200 whatever it says: it is the process's health, not the backends'.
 pub(super) fn json(parts: &Parts, last_scrape: Option<Instant>, kept: Option<&Kept>, now: Instant) -> Vec<u8> {
+    let monitors = parts.backends.all();
     let health = Health {
         status: parts.readiness.state().as_str(),
         version: parts.version,
@@ -101,7 +102,7 @@ pub(super) fn json(parts: &Parts, last_scrape: Option<Instant>, kept: Option<&Ke
         uptime_seconds: now.saturating_duration_since(parts.started).as_secs(),
         in_flight: parts.in_flight.count(),
         last_scrape_seconds: last_scrape.map(|at| now.saturating_duration_since(at).as_secs_f64()),
-        backends: parts.backends.iter().map(|monitor| backend(monitor, now)).collect(),
+        backends: monitors.iter().map(|monitor| backend(monitor, now)).collect(),
         history: history(&parts.history.health(), kept),
     };
     serde_json::to_vec(&health).expect("strings, numbers and lists only")

@@ -1,7 +1,6 @@
 //! Accepts connections and serves HTTP/1.1 on them.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -108,7 +107,7 @@ async fn serve_connection(socket: TcpStream, site: Arc<Site>, activity: Activity
         let (site, client, guard) = (site.clone(), activity.client, activity.begin_answer());
         unread.fetch_or(!request.body().is_end_stream(), Ordering::Relaxed);
         Box::pin(async move {
-            let mut answer = site.answer(&request, client, &guard).await;
+            let mut answer = site.answer(request, client, &guard).await;
             answer.body_mut().begin(guard);
             Ok::<_, Infallible>(answer)
         })
@@ -117,9 +116,10 @@ async fn serve_connection(socket: TcpStream, site: Arc<Site>, activity: Activity
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(TrackedSocket { stream, activity: activity.clone() }), service);
+        .serve_connection(TokioIo::new(TrackedSocket { stream, activity: activity.clone() }), service)
+        .with_upgrades();
     let served = tokio::select! {
-        served = poll_fn(|cx| connection.poll_without_shutdown(cx)) => Some(served),
+        served = &mut connection => Some(served),
         () = stopped(&mut shutdown) => None,
         _ = policies.changed() => None,
         () = tokio::time::sleep(MAX_LIFETIME) => None,
@@ -131,7 +131,9 @@ async fn serve_connection(socket: TcpStream, site: Arc<Site>, activity: Activity
     };
     // Closing with unread data makes the system send a reset, which can overtake the answer: linger first.
     let lingers = served.is_err() || unread.load(Ordering::Relaxed);
-    let mut stream = connection.into_parts().io.into_inner().stream;
+    // Without parts the socket was handed to whoever speaks another protocol on it.
+    let Some(parts) = connection.into_parts() else { return };
+    let mut stream = parts.io.into_inner().stream;
     if lingers {
         return linger(stream).await;
     }

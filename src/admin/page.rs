@@ -43,8 +43,8 @@ pub(super) fn html(parts: &Parts, own: SocketAddr, now: Instant) -> String {
     [
         head,
         addresses((parts.clients_speak_tls, parts.clients), (parts.access.speaks_tls(), own)),
-        backends(&parts.backends, now),
-        models::section(&parts.backends, SystemTime::now()),
+        backends(&parts.backends.all(), now),
+        models::section(&parts.backends.all(), SystemTime::now()),
         in_flight(&exchanges, now),
         foot.to_owned(),
     ]

@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::access::Access;
 use super::negotiate::ExpositionFormat;
 use super::ready::Readiness;
-use crate::backend::monitor::Monitor;
+use crate::backend::monitor::Monitors;
 use crate::history::in_flight::InFlight;
 use crate::history::journal::Journal;
 use crate::history::readers::Readers;
@@ -35,7 +35,7 @@ pub struct Parts {
     /// Writes the body of `/metrics`.
     pub metrics: Encode,
     /// One monitor per configured backend.
-    pub backends: Vec<Arc<Monitor>>,
+    pub backends: Monitors,
     /// Exchanges that have begun and not ended.
     pub in_flight: InFlight,
     /// Takes reports of sign-ins.
@@ -44,4 +44,6 @@ pub struct Parts {
     pub history: Arc<HistoryState>,
     /// Answer questions to the history; `None` where nothing is kept.
     pub readers: Option<Readers>,
+    /// The dashboard API.
+    pub api: axum::Router,
 }

@@ -5,6 +5,9 @@ use std::time::Instant;
 
 use http::header::{AUTHORIZATION, USER_AGENT};
 use http::{HeaderMap, Method, Request, StatusCode};
+use hyper::body::Incoming;
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
 
 use super::access::Admission;
 use super::answer::{self, AdminAnswer, JSON, TEXT, answer};
@@ -14,6 +17,8 @@ use super::scrapes::Scrapes;
 use super::sign_ins::{Refusal, SignIns};
 use super::slots::AnswerGuard;
 use super::{guard, health, negotiate, page};
+use crate::api;
+use crate::api::access::Identity;
 use crate::exchange::client::product;
 
 #[derive(Clone, Copy)]
@@ -48,8 +53,8 @@ pub(super) struct Site {
 
 impl Site {
     /// `client` is the address that the request comes from.
-    pub(super) async fn answer<B>(&self, request: &Request<B>, client: IpAddr, guard: &AnswerGuard) -> AdminAnswer {
-        if let Err(refusal) = guard::check(self.own, request) {
+    pub(super) async fn answer(&self, request: Request<Incoming>, client: IpAddr, guard: &AnswerGuard) -> AdminAnswer {
+        if let Err(refusal) = guard::check(self.own, &request) {
             return answer(refusal.status(), TEXT, refusal.text());
         }
         let path = request.uri().path();
@@ -70,6 +75,9 @@ impl Site {
                 return answer::too_many_requests(wait);
             }
         }
+        if api::owns(path) {
+            return self.api(request, Identity::default()).await;
+        }
         let Some(resource) = Resource::at(path) else {
             return answer(StatusCode::NOT_FOUND, TEXT, "not found; see /\n");
         };
@@ -87,6 +95,13 @@ impl Site {
             }
             Resource::Page => answer::html(page::html(&self.parts, self.own, Instant::now())),
         }
+    }
+
+    async fn api(&self, mut request: Request<Incoming>, identity: Identity) -> AdminAnswer {
+        request.extensions_mut().insert(identity);
+        let service = TowerToHyperService::new(self.parts.api.clone());
+        let Ok(answer) = service.call(request).await;
+        answer::of_api(answer).await
     }
 
     /// A browser asks without credentials first, which is no attempt.

@@ -12,7 +12,7 @@ use super::access::Access;
 use super::ready::Readiness;
 use super::{Encode, Parts, serve};
 use crate::backend::Backend;
-use crate::backend::monitor::{Monitor, Pace};
+use crate::backend::monitor::{Monitor, Monitors, Pace};
 use crate::backend::status::ProbeFailure;
 use crate::exchange::outcome::Phase;
 use crate::exchange::record::{Method, Start};
@@ -51,10 +51,11 @@ async fn guarded(metrics: Encode, access: Access) -> Admin {
         access,
         readiness: readiness.clone(),
         metrics,
-        backends: vec![backend.clone()],
+        backends: Monitors::new(vec![backend.clone()]),
         in_flight: in_flight.clone(),
         history: Arc::default(),
         readers: None,
+        api: axum::Router::new(),
     };
     let (stop, stopped) = watch::channel(false);
     let server = tokio::spawn(serve(listener, parts, stopped));

@@ -12,6 +12,7 @@ use super::components::Components;
 use super::material::Material;
 use super::process::Process;
 use crate::admin::{self, Encode, ExpositionFormat};
+use crate::api;
 use crate::cli::{REVISION, VERSION};
 use crate::metrics::Format;
 
@@ -20,6 +21,7 @@ pub(super) fn serve(
     listener: TcpListener,
     clients: SocketAddr,
     components: &Components,
+    api: api::Parts,
     material: &Material,
     process: Arc<Process>,
     stop: watch::Receiver<bool>,
@@ -38,6 +40,7 @@ pub(super) fn serve(
         journal: components.history.journal(),
         history: components.history.state(),
         readers: components.readers.clone(),
+        api: api::router(api),
     };
     tokio::spawn(admin::serve(listener, parts, stop))
 }

@@ -1,22 +1,23 @@
 //! Looks once a minute whether a certificate of ours ends soon.
 
+use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 
 use super::components::Components;
 use super::material::Material;
+use crate::admin::access::Access;
+use crate::backend::monitor::Monitors;
 use crate::history::journal::Journal;
 use crate::history::journal::event::{Event, EventKind};
+use crate::tls::server::TlsServer;
 
 /// Between two looks.
 const PERIOD: Duration = Duration::from_secs(60);
 
 /// How long before its end a certificate ends soon: most are renewed a month before.
 const SOON: Duration = Duration::from_secs(14 * 86_400);
-
-/// A certificate: the key that names its file, and its end as it is now.
-type Certificate = (&'static str, Box<dyn Fn() -> Option<SystemTime> + Send>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Term {
@@ -28,18 +29,16 @@ enum Term {
 
 /// Starts to look, until `stop` is true.
 pub(super) fn watch(material: &Material, components: &Components, stop: &watch::Receiver<bool>) {
-    let (certificates, journal, mut stop) = (certificates(material), components.history.journal(), stop.clone());
-    if certificates.is_empty() {
-        return;
-    }
+    let (journal, mut stop, monitors) = (components.history.journal(), stop.clone(), components.monitors.clone());
+    let (clients, admin) = (material.clients.clone(), material.admin.clone());
     tokio::spawn(async move {
-        let mut said = vec![Term::Fine; certificates.len()];
+        let mut said = HashMap::new();
         loop {
-            for ((name, end), said) in certificates.iter().zip(&mut said) {
-                let (end, now) = (end(), SystemTime::now());
+            let now = SystemTime::now();
+            for (name, end) in ends(clients.as_ref(), &admin, &monitors) {
                 let term = term(end, now);
-                if std::mem::replace(said, term) != term {
-                    report(&journal, name, term, end.and_then(|end| end.duration_since(now).ok()));
+                if said.insert(name.clone(), term).unwrap_or(Term::Fine) != term {
+                    report(&journal, &name, term, end.and_then(|end| end.duration_since(now).ok()));
                 }
             }
             tokio::select! {
@@ -50,17 +49,17 @@ pub(super) fn watch(material: &Material, components: &Components, stop: &watch::
     });
 }
 
-fn certificates(material: &Material) -> Vec<Certificate> {
-    let mut found: Vec<Certificate> = Vec::new();
-    if let Some(clients) = material.clients.clone() {
-        found.push(("tls.cert_file", Box::new(move || clients.expires())));
+/// The end of each certificate as it is now, with the key that names its file.
+fn ends(clients: Option<&TlsServer>, admin: &Access, monitors: &Monitors) -> Vec<(String, Option<SystemTime>)> {
+    let mut found = Vec::new();
+    found.extend(clients.map(|clients| ("tls.cert_file".to_owned(), clients.expires())));
+    let monitors = monitors.all();
+    for monitor in monitors.iter() {
+        let of = if monitors.len() > 1 { format!(" ({})", monitor.backend.name) } else { String::new() };
+        found.extend(monitor.dialer.tls().map(|tls| (format!("backend_tls.cert_file{of}"), tls.expires())));
     }
-    if let Some(backend) = material.backend.clone() {
-        found.push(("backend_tls.cert_file", Box::new(move || backend.expires())));
-    }
-    let admin = material.admin.clone();
     if admin.speaks_tls() {
-        found.push(("tls_server_config.cert_file", Box::new(move || admin.certificate_expires())));
+        found.push(("tls_server_config.cert_file".to_owned(), admin.certificate_expires()));
     }
     found
 }
@@ -74,7 +73,7 @@ fn term(end: Option<SystemTime>, now: SystemTime) -> Term {
     }
 }
 
-fn report(journal: &Journal, name: &'static str, term: Term, left: Option<Duration>) {
+fn report(journal: &Journal, name: &str, term: Term, left: Option<Duration>) {
     let days = left.map_or(0, |left| left.as_secs() / 86_400);
     let kind = match term {
         Term::Fine => return,

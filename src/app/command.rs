@@ -60,7 +60,7 @@ fn doctor(resolved: Result<Config, ConfigError>) -> Result<CommandReport, Failur
 
 fn subject(config: &Config) -> doctor::Subject<'_> {
     let files = Material::load(config);
-    let monitors = files.iter().flat_map(|files| config.backends.iter().map(|it| monitor::build(config, it, files)));
+    let monitors = files.iter().flat_map(|files| config.members().into_iter().map(|it| monitor::build(&it, files)));
     doctor::Subject {
         config,
         monitors: monitors.collect(),

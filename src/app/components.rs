@@ -8,22 +8,24 @@ use super::process::Process;
 use super::{history, metrics, monitor};
 use crate::admin::ready::Readiness;
 use crate::backend::catalogue::Catalogue;
-use crate::backend::monitor::Monitor;
+use crate::backend::monitor::Monitors;
 use crate::config::Config;
 use crate::exchange::residency::Residency;
 use crate::history::History;
 use crate::history::in_flight::InFlight;
 use crate::history::readers::Readers;
+use crate::history::recent::Recent;
 use crate::history::replica::ReplicaThread;
 use crate::logs::access::AccessLog;
 use crate::metrics::Metrics;
 
 pub(super) struct Components {
-    pub(super) monitors: Vec<Arc<Monitor>>,
+    pub(super) monitors: Monitors,
     pub(super) catalogue: Arc<Catalogue>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) residency: Arc<Residency>,
     pub(super) in_flight: InFlight,
+    pub(super) recent: Recent,
     pub(super) history: History,
     /// `None` where nothing is kept.
     pub(super) readers: Option<Readers>,
@@ -41,10 +43,11 @@ impl Components {
         metrics.watch_history(history.state());
         super::history::keep_log(&history, &process.log_lines);
         Ok(Self {
-            monitors: config.backends.iter().map(|backend| monitor::build(config, backend, material)).collect(),
+            monitors: Monitors::new(config.members().iter().map(|member| monitor::build(member, material)).collect()),
             metrics,
             residency: Arc::default(),
             in_flight: InFlight::default(),
+            recent: Recent::default(),
             readers: history::readers(config)?,
             copy: history::copy(config, &history)?,
             history,

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use crate::backend::inventory::Inventory;
-use crate::backend::monitor::Monitor;
+use crate::backend::monitor::Monitors;
 use crate::backend::report::Report;
 use crate::backend::status::ProbeState;
 use crate::backend::track::Change;
@@ -18,7 +18,7 @@ pub(super) struct BackendEvents<R> {
     pub(super) next: R,
     journal: Journal,
     /// Every backend: where none answers, it is graver.
-    monitors: Vec<Arc<Monitor>>,
+    monitors: Monitors,
     /// What the last probe found: [`UNKNOWN`], [`DOWN`] or [`UP`].
     last: AtomicU8,
 }
@@ -28,12 +28,13 @@ const DOWN: u8 = 1;
 const UP: u8 = 2;
 
 impl<R> BackendEvents<R> {
-    pub(super) fn new(next: R, journal: Journal, monitors: Vec<Arc<Monitor>>) -> Self {
+    pub(super) fn new(next: R, journal: Journal, monitors: Monitors) -> Self {
         Self { next, journal, monitors, last: AtomicU8::new(UNKNOWN) }
     }
 
     fn went_down(&self, backend: &Arc<str>) -> Event {
-        let states = || self.monitors.iter().map(|monitor| (&monitor.backend.name, monitor.status.snapshot().state));
+        let monitors = self.monitors.all();
+        let states = || monitors.iter().map(|monitor| (&monitor.backend.name, monitor.status.snapshot().state));
         let is_down = |state| matches!(state, ProbeState::Down(_));
         let event = Event::new(EventKind::BackendDown).on(backend);
         let reason = states().find(|(name, _)| *name == backend).and_then(|(_, state)| match state {

@@ -2,7 +2,9 @@
 //! exchanges' questions about models from the catalogue.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
 
 use crate::backend::catalogue::{AnsweredName, Catalogue};
 use crate::backend::engine::EngineLoad;
@@ -12,6 +14,7 @@ use crate::backend::track::Change;
 use crate::exchange::names::{ModelNames, NamedModel};
 use crate::exchange::residency::{LoadedModel, PollFindings, Residency, Weights};
 use crate::exchange::vocabulary::{Dialect, Engine};
+use crate::fleet::Fleet;
 use crate::logs::access::AccessLog;
 use crate::metrics::Metrics;
 
@@ -19,11 +22,16 @@ pub(super) struct Fanout {
     pub(super) metrics: Arc<Metrics>,
     pub(super) residency: Arc<Residency>,
     pub(super) access_log: AccessLog,
+    pub(super) fleet: watch::Receiver<Arc<Fleet>>,
 }
 
 impl Report for Fanout {
     fn probed(&self, backend: &Arc<str>, up: bool, took: Duration) {
         self.metrics.probed(backend, up, took);
+        let fleet = self.fleet.borrow().clone();
+        if let Some(member) = fleet.member(backend).filter(|_| fleet.has_several()) {
+            member.probed(up, Instant::now());
+        }
     }
 
     fn listed(&self, backend: &Arc<str>, inventory: &Inventory) {

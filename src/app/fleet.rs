@@ -1,16 +1,17 @@
-//! Builds the fleet: for now, of the only backend.
+//! Builds the fleet of the configured backends, whose monitors exist.
 
-use std::sync::Arc;
-
-use tokio::sync::watch;
+use std::time::Instant;
 
 use super::components::Components;
 use crate::config::Config;
-use crate::fleet::{Fleet, Member};
+use crate::fleet::{Fleet, Knowledge, Member};
 
-/// The proxy subscribes to the sender; a reload replaces the fleet.
-pub(super) fn build(config: &Config, components: &Components) -> watch::Sender<Arc<Fleet>> {
-    let monitor = components.monitors.first().expect("a configuration has a backend");
-    let only = Member::new(monitor.backend.clone(), config.backend.clone(), monitor.dialer.clone());
-    watch::Sender::new(Arc::new(Fleet::of_one(only)))
+pub(super) fn build(config: &Config, components: &Components) -> Fleet {
+    let (monitors, now) = (components.monitors.all(), Instant::now());
+    let members = config.members().into_iter().filter_map(|member| {
+        let monitor = monitors.iter().find(|monitor| monitor.backend == member.backend)?;
+        Some(Member::new(member.backend, member.settings, member.share, monitor.dialer.clone(), now))
+    });
+    let knowledge = Knowledge { catalogue: components.catalogue.clone(), residency: components.residency.clone() };
+    Fleet::new(members.collect(), &config.fleet, knowledge)
 }

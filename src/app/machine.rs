@@ -91,7 +91,12 @@ mod tests {
     fn network_rates_are_known_from_the_second_reading_on() {
         let (last, begun) = (Cell::new(None), Instant::now());
         let read = |received, sent, seconds| {
-            let network = Network { interface: "eth0".into(), received_bytes: received, transmitted_bytes: sent };
+            let network = Network {
+                interface: "eth0".into(),
+                received_bytes: received,
+                transmitted_bytes: sent,
+                ..Network::default()
+            };
             rates(&last, Some(&[network]), begun + Duration::from_secs(seconds))
         };
         assert_eq!(read(1_000, 50, 0), None);

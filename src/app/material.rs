@@ -2,16 +2,18 @@
 //!
 //! Everything is read and checked before any of it is used: at start before listening, and at a reload before applying.
 
+use std::sync::Arc;
+
 use crate::admin::access::Access;
-use crate::config::Config;
+use crate::config::{Config, Member};
 use crate::tls::client::TlsClient;
 use crate::tls::server::{ClientVerification, Settings, TlsServer, TlsVersion};
 use crate::tls::{FileError, Identity};
 
 /// Ready for use.
 pub struct Material {
-    /// For an `https://` backend; `None` where no backend speaks TLS.
-    pub(super) backend: Option<TlsClient>,
+    /// For each `https://` backend, by its name.
+    backends: Vec<(Arc<str>, TlsClient)>,
     /// For the clients' listener; `None` is plain HTTP.
     pub(super) clients: Option<TlsServer>,
     /// For the second listener.
@@ -24,14 +26,23 @@ impl Material {
     /// # Errors
     /// When one is missing, is malformed, or does not fit another.
     pub fn load(config: &Config) -> Result<Self, FileError> {
-        let secure = config.backends.iter().find(|backend| backend.address.tls);
-        let backend = secure.map(|backend| TlsClient::load(&config.backend_tls, &backend.address.host)).transpose()?;
+        let members = config.members();
+        let secure = members.iter().filter(|member| member.backend.address.tls);
+        let backends = secure.map(|Member { backend, tls, tls_table, .. }| {
+            Ok((backend.name.clone(), TlsClient::load_from(tls_table, tls, &backend.address.host)?))
+        });
+        let backends = backends.collect::<Result<_, FileError>>()?;
         let admin = match &config.admin_web_config_file {
             Some(path) => Access::load(path)?,
             None => Access::open(),
         };
         let clients = config.tls.as_ref().map(|identity| server(identity, config.proxy.http2)).transpose()?;
-        Ok(Self { backend, clients, admin })
+        Ok(Self { backends, clients, admin })
+    }
+
+    /// For the backend of this name; `None` where it does not speak TLS.
+    pub(super) fn of_backend(&self, name: &str) -> Option<&TlsClient> {
+        self.backends.iter().find(|(known, _)| **known == *name).map(|(_, tls)| tls)
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) fn build(config: &Config, catalogue: Arc<Catalogue>) -> Arc<Metrics> 
         max_histograms: metrics::DEFAULT_MAX_HISTOGRAMS,
         max_series: metrics::DEFAULT_MAX_SERIES,
     };
-    let backends: Vec<Arc<str>> = config.backends.iter().map(|backend| backend.name.clone()).collect();
+    let backends: Vec<Arc<str>> = config.members().into_iter().map(|member| member.backend.name).collect();
     let metrics = Metrics::with_buckets(settings, &buckets(&config.buckets), &backends, catalogue);
     metrics.config_loaded(true, SystemTime::now());
     metrics

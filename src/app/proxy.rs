@@ -24,6 +24,7 @@ pub(super) fn start(
 ) -> io::Result<Proxy> {
     // The history comes after the metrics: these confirm the names of models.
     let observers = ((components.in_flight.clone(), components.access_log.clone()), components.history.recorder());
+    let observers = (observers, components.recent.clone());
     let shared = Shared {
         fleet,
         sink: Arc::new((components.metrics.clone(), observers)),

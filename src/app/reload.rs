@@ -11,9 +11,10 @@ use std::time::SystemTime;
 
 use tokio::sync::{Notify, watch};
 
+use super::backends::WatchedBackends;
 use super::components::Components;
+use super::fleet;
 use super::material::Material;
-use super::monitor::literal_host;
 use super::process::Process;
 use super::proxy::settings;
 use crate::config::{Config, Reloaded};
@@ -31,13 +32,14 @@ pub(super) struct Reloader {
     pub(super) components: Arc<Components>,
     pub(super) proxy: watch::Sender<Settings>,
     pub(super) fleet: watch::Sender<Arc<Fleet>>,
+    pub(super) backends: WatchedBackends,
     /// The process's limit of open descriptors; `None` is no limit.
     pub(super) descriptors: Option<u64>,
 }
 
 impl Reloader {
     /// Reloads at each request. Dropping the future stops that.
-    pub(super) async fn run(self, requests: Arc<Notify>) {
+    pub(super) async fn run(mut self, requests: Arc<Notify>) {
         loop {
             requests.notified().await;
             let process = self.process.clone();
@@ -57,7 +59,7 @@ impl Reloader {
         }
     }
 
-    fn apply(&self, config: Config, material: &Material) {
+    fn apply(&mut self, config: Config, material: &Material) {
         let mut reloaded = Reloaded::default();
         let (before, now) = {
             let mut before = Vec::new();
@@ -69,12 +71,12 @@ impl Reloader {
         };
         (self.process.set_log_level)(&now.log_level);
         self.components.access_log.enable_lines(now.access_log);
-        self.renew_material(material, reloaded.restart.contains(&"backend"));
-        for monitor in &self.components.monitors {
-            monitor.set_host(literal_host(&now));
-        }
+        self.renew_material(material);
         self.proxy.send_replace(settings(&now, self.descriptors));
-        self.fleet.send_modify(|fleet| *fleet = Arc::new(fleet.with(&now.backend)));
+        self.backends.configure(&now, material);
+        let fleet = fleet::build(&now, &self.components);
+        self.fleet.send_modify(|running| *running = Arc::new(fleet.succeeding(running)));
+        self.backends.follow(&now);
         self.components.metrics.config_loaded(true, SystemTime::now());
         log(&reloaded);
         self.report(&reloaded);
@@ -91,14 +93,11 @@ impl Reloader {
         self.components.history.journal().event(named(event, "restart", restart));
     }
 
-    /// With `other_backend`, the new TLS settings are for a backend that a restart brings, and wait with it.
-    fn renew_material(&self, new: &Material, other_backend: bool) {
+    /// Those of backends go with their monitors.
+    fn renew_material(&self, new: &Material) {
         let running = &self.material;
         running.admin.renew(&new.admin);
         if let (Some(running), Some(new)) = (&running.clients, &new.clients) {
-            running.renew(new);
-        }
-        if let (Some(running), Some(new), false) = (&running.backend, &new.backend, other_backend) {
             running.renew(new);
         }
     }

@@ -178,6 +178,13 @@ impl Catalogue {
         self.update(backend, |names| (names.listed, names.folded) = (listed, folded));
     }
 
+    /// Whether the backend lists a model of this name.
+    #[must_use]
+    pub fn lists(&self, backend: &str, dialect: Dialect, name: &str) -> bool {
+        let backends = self.backends.read().unwrap_or_else(PoisonError::into_inner);
+        backends.get(backend).is_some_and(|names| names.has_listed(name, names.scheme.name_match(dialect, name)))
+    }
+
     /// Whether the backend serves further models that it does not list: then an unlisted name may be one of them.
     pub fn set_partial(&self, backend: &Arc<str>, is_partial: bool) {
         self.update(backend, |names| names.is_partial = is_partial);
@@ -186,6 +193,17 @@ impl Catalogue {
     /// Notified when an unlisted name succeeds, so that the backend's models are listed again.
     pub(super) fn relist_notify(&self, backend: &Arc<str>) -> Arc<Notify> {
         self.update(backend, |names| Arc::clone(&names.relist))
+    }
+
+    /// The models of every backend are listed again soon: a name was asked for that none lists.
+    pub fn request_listings(&self) {
+        let backends = self.backends.read().unwrap_or_else(PoisonError::into_inner);
+        backends.values().for_each(|names| names.relist.notify_one());
+    }
+
+    /// Forgets a backend. Admitted names stay.
+    pub fn forget(&self, backend: &str) {
+        self.backends.write().unwrap_or_else(PoisonError::into_inner).remove(backend);
     }
 
     fn update<T>(&self, backend: &Arc<str>, change: impl FnOnce(&mut BackendNames) -> T) -> T {

@@ -135,6 +135,12 @@ impl Dialer {
         self
     }
 
+    /// Its TLS configuration; `None` where it speaks plainly.
+    #[must_use]
+    pub fn tls(&self) -> Option<&TlsClient> {
+        self.tls.as_ref()
+    }
+
     /// The configured address.
     #[must_use]
     pub fn address(&self) -> &Address {

@@ -44,6 +44,29 @@ impl Default for Pace {
     }
 }
 
+/// The monitors of all backends, which a reload replaces. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub struct Monitors(Arc<RwLock<Arc<[Arc<Monitor>]>>>);
+
+impl Monitors {
+    /// These.
+    #[must_use]
+    pub fn new(monitors: Vec<Arc<Monitor>>) -> Self {
+        Self(Arc::new(RwLock::new(monitors.into())))
+    }
+
+    /// Those in force, in the order of the configuration.
+    #[must_use]
+    pub fn all(&self) -> Arc<[Arc<Monitor>]> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Replaces them.
+    pub fn set(&self, monitors: Vec<Arc<Monitor>>) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = monitors.into();
+    }
+}
+
 /// The monitored state of one backend. Written by the probe and the survey, read by all.
 #[derive(Debug)]
 pub struct Monitor {

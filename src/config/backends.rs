@@ -10,11 +10,8 @@ use crate::backend::address::Address;
 /// Longest name of a backend, in bytes. It is a label value.
 const MAX_NAME: usize = 64;
 
-/// The backends: exactly one for now.
+/// The backends.
 pub(super) fn parse_all(texts: &[&str]) -> Result<Vec<Backend>, InvalidValue> {
-    if texts.len() > 1 {
-        return Err(InvalidValue::Element(1, "a second backend is not built yet; give exactly one".to_owned()));
-    }
     texts.iter().enumerate().map(|(at, text)| parse(text).map_err(|reason| InvalidValue::Element(at, reason))).collect()
 }
 
@@ -24,15 +21,30 @@ pub(super) fn parse(text: &str) -> Result<Backend, String> {
         Some((name, url)) if !name.contains(['/', '?', '#']) => (Some(name.trim()), url),
         _ => (None, text),
     };
-    let address: Address = url.parse().map_err(|error: crate::backend::address::AddressError| error.to_string())?;
-    let name = match name {
-        None => Arc::from(address.host_port()),
-        Some(name) if is_name(name) => Arc::from(name),
-        Some(_) => {
-            return Err(format!("the name must be 1 to {MAX_NAME} letters, digits, `.`, `_`, `:`, `-`, `[` or `]`"));
-        }
-    };
+    let address = parse_address(url)?;
+    let name = name.map(parse_name).transpose()?.unwrap_or_else(|| Arc::from(address.host_port()));
     Ok(Backend { name, address })
+}
+
+fn parse_address(url: &str) -> Result<Address, String> {
+    url.parse().map_err(|error: crate::backend::address::AddressError| error.to_string())
+}
+
+fn parse_name(name: &str) -> Result<Arc<str>, String> {
+    match is_name(name) {
+        true => Ok(Arc::from(name)),
+        false => Err(format!("the name must be 1 to {MAX_NAME} letters, digits, `.`, `_`, `:`, `-`, `[` or `]`")),
+    }
+}
+
+/// The address of a backend; `None` for an empty text.
+pub(super) fn address(url: &str) -> Result<Option<Address>, InvalidValue> {
+    if url.is_empty() { Ok(None) } else { parse_address(url).map(Some).map_err(InvalidValue::Because) }
+}
+
+/// The name of a backend; `None` for an empty text.
+pub(super) fn name(text: &str) -> Result<Option<Arc<str>>, InvalidValue> {
+    if text.is_empty() { Ok(None) } else { parse_name(text).map(Some).map_err(InvalidValue::Because) }
 }
 
 fn is_name(name: &str) -> bool {

@@ -5,15 +5,16 @@ use std::net::SocketAddr;
 use super::backends::reaches;
 use super::error::ConfigError;
 use super::layers::Layers;
+use super::members::{Member, refuse};
 use super::settings::Config;
-use crate::backend::Backend;
 use crate::tls::{Identity, client};
 
 /// Refuses values that are not allowed together.
 pub(super) fn check(layers: &Layers, config: &Config) -> Result<(), ConfigError> {
     let (listen, admin) = (config.listen, config.admin_listen);
     check_ports_differ(layers, listen, admin)?;
-    check_no_loop(layers, &config.backends, &[listen, admin])?;
+    check_members(layers, &config.members(), &[listen, admin])?;
+    check_home(layers, config)?;
     check_pairs(layers, config)
 }
 
@@ -34,23 +35,49 @@ fn check_ports_differ(layers: &Layers, listen: SocketAddr, admin: SocketAddr) ->
     Err(layers.refuse("admin_listen", format!("clients are already served on {listen}; choose another port")))
 }
 
-/// Refuses a backend that is one of our own listeners.
-fn check_no_loop(layers: &Layers, backends: &[Backend], own: &[SocketAddr]) -> Result<(), ConfigError> {
-    let reached = |backend: &Backend| own.iter().find(|own| reaches(&backend.address, **own)).copied();
-    match backends.iter().find_map(reached) {
-        None => Ok(()),
-        Some(own) => Err(layers.refuse(
-            "backend",
-            format!("this program itself listens on {own}; give the inference server's address, or listen elsewhere"),
-        )),
+/// Most backends: those of every exchange are looked through one by one.
+const MAX_BACKENDS: usize = 256;
+
+/// Refuses a backend that is one of our own listeners, and two of the same name.
+fn check_members(layers: &Layers, members: &[Member], own: &[SocketAddr]) -> Result<(), ConfigError> {
+    for (at, Member { backend, .. }) in members.iter().enumerate() {
+        if let Some(own) = own.iter().find(|own| reaches(&backend.address, **own)) {
+            let reason = format!(
+                "this program itself listens on {own}; give the inference server's address, or listen elsewhere"
+            );
+            return Err(refuse(layers, at, "backends.url", reason));
+        }
+        if members[..at].iter().any(|other| other.backend.name == backend.name) {
+            let reason = format!("two backends have the name `{}`: give each a name of its own", backend.name);
+            return Err(refuse(layers, at, "backends.name", reason));
+        }
     }
+    match members.len() {
+        0..=MAX_BACKENDS => Ok(()),
+        _ => Err(refuse(layers, MAX_BACKENDS, "backends.url", format!("at most {MAX_BACKENDS} backends are allowed"))),
+    }
+}
+
+/// Refuses a home that is none of the backends.
+fn check_home(layers: &Layers, config: &Config) -> Result<(), ConfigError> {
+    let Some(home) = &config.fleet.home else { return Ok(()) };
+    let members = config.members();
+    if members.iter().any(|member| member.backend.name == *home) {
+        return Ok(());
+    }
+    let names: Vec<_> = members.iter().map(|member| format!("`{}`", member.backend.name)).collect();
+    Err(layers.refuse("fleet.home", format!("expected the name of a backend: {}", names.join(", "))))
 }
 
 /// Refuses a certificate without its key, and a key without its certificate.
 fn check_pairs(layers: &Layers, config: &Config) -> Result<(), ConfigError> {
     let (clients, backend) = (&config.tls, &config.backend_tls.identity);
     check_pair(layers, clients.as_ref(), "tls.cert_file", "tls.key_file")?;
-    check_pair(layers, backend.as_ref(), "backend_tls.cert_file", "backend_tls.key_file")
+    check_pair(layers, backend.as_ref(), "backend_tls.cert_file", "backend_tls.key_file")?;
+    let own = layers.elements.iter().zip(&config.elements);
+    own.into_iter().try_for_each(|((_, layers), element)| {
+        check_pair(layers, element.tls.identity.as_ref(), "backends.tls.cert_file", "backends.tls.key_file")
+    })
 }
 
 fn check_pair(
@@ -87,8 +114,8 @@ fn exposure_warnings(listen: SocketAddr, admin: SocketAddr, admin_is_guarded: bo
 
 /// Warns of TLS settings that no backend uses.
 fn unused_tls_warning(config: &Config) -> Option<String> {
-    let used =
-        config.backends.iter().any(|backend| backend.address.tls) || config.backend_tls == client::Settings::default();
+    let secure = config.members().iter().any(|member| member.backend.address.tls);
+    let used = secure || config.backend_tls == client::Settings::default();
     (!used)
         .then(|| "backend_tls is set, and the backend is spoken to without TLS: write https:// in --backend".to_owned())
 }

@@ -4,7 +4,7 @@ use super::key::Key;
 use super::similar::closest;
 
 /// Names of metrics and of other programs' settings, with the key that they stand for.
-pub(super) const ALIASES: [(&str, &str); 18] = [
+pub(super) const ALIASES: [(&str, &str); 20] = [
     ("ttft", "buckets.first_token"),
     ("ttfb", "buckets.first_token"),
     ("time_to_first_token", "buckets.first_token"),
@@ -23,6 +23,8 @@ pub(super) const ALIASES: [(&str, &str); 18] = [
     ("target", "backend"),
     ("ollama_host", "backend"),
     ("metrics_listen", "admin_listen"),
+    ("policy", "policy"),
+    ("balancing", "policy"),
 ];
 
 /// The key or table that was probably meant: a key of that name in another table, else one with this alias, else the

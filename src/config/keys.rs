@@ -15,12 +15,8 @@ const FILES: Reload<Config> = LiveWhere {
     restart_to: "switch TLS on or off",
 };
 
-/// TLS goes with the backend that it is for.
-const BACKEND_FILES: Reload<Config> = LiveWhere {
-    scope: Scope::BackendConnections,
-    holds: |running, next| running.backends == next.backends,
-    restart_to: "change the backend with it",
-};
+/// A backend reads its files again at each reload.
+const BACKEND_FILES: Reload<Config> = Live(Scope::BackendConnections);
 
 const AT_ONCE: Reload<Config> = Live(Scope::Everything);
 /// The settings of the backend are read for each exchange.
@@ -38,9 +34,11 @@ pub(super) static KEYS: &[Key<Config>] = keys! { Config;
     ["admin_listen",                   LISTEN,       "127.0.0.1:8001",         Anywhere, Restart, {admin_listen},                               "Address to serve metrics, health and the status page on"]
     ["admin_web_config_file",          FILE,         "",                       Anywhere, AT_ONCE, {admin_web_config_file},                      "TLS certificate and passwords for that address, in the file format of Prometheus exporters' --web.config.file"]
     // Where Ollama listens unless `OLLAMA_HOST` says otherwise.
-    ["backend",                        BACKENDS,     "http://127.0.0.1:11434", Anywhere, Restart, {backends},                                   "Inference server to forward to: host, host:port, http://host:port/prefix or https://host, with a name for metrics if wanted"]
-    ["backend_node",                   PLACE,        "",                       File,     Restart, {backend_node},                               "The backend's machine, as backend_info{node} shows it; unset is this machine's name for a backend here, else the host of its address"]
-    ["backend_zone",                   PLACE,        "",                       File,     Restart, {backend_zone},                               "Where that machine is: a rack, a room, a region"]
+    ["backend",                        BACKENDS,     "http://127.0.0.1:11434", Anywhere, REQUESTS,{backends},                                   "Inference server to forward to: host, host:port, http://host:port/prefix or https://host, with a name for metrics if wanted; may be repeated"]
+    // Loading a model takes longer than anything else that a choice can save.
+    ["policy",                         POLICY,       "model_loaded",           Anywhere, REQUESTS,{fleet.policy},                                 "How to choose among several backends that have the model: in turn, the less busy one, or one that has it in memory"]
+    ["backend_node",                   PLACE,        "",                       File,     AT_ONCE, {backend_node},                               "The backend's machine, as backend_info{node} shows it; unset is this machine's name for a backend here, else the host of its address"]
+    ["backend_zone",                   PLACE,        "",                       File,     AT_ONCE, {backend_zone},                               "Where that machine is: a rack, a room, a region"]
     ["host_header",                    HOST_HEADER,  "preserve",               Anywhere, REQUESTS,{backend.host_header},                          "Host field sent to the backend: preserve (the client's), upstream (the backend's address) or a literal"]
     // More models than a machine holds; each costs its metrics' series.
     ["max_models",                     MODELS,       "200",                    Anywhere, Restart, {max_models},                                 "Model names that become metric labels; later ones are counted as `other`"]
@@ -74,6 +72,8 @@ pub(super) static KEYS: &[Key<Config>] = keys! { Config;
     ["limits.pool_idle",               LIMIT,        "2s",                     File,     REQUESTS,{backend.pool_idle},                            "An idle connection to the backend; off keeps it until the backend closes it"]
     ["limits.stall",                   LIMIT,        "5s",                     File,     CLIENTS, {proxy.observe.stall},                        "A gap between tokens that is counted as a stall; nothing is ended"]
     ["limits.max_connections",         CONNECTIONS,  "auto",                   File,     Restart, {max_connections},                            "Client connections at once; auto is a third of the descriptors, less some for the second listener and the like"]
+
+    ["fleet.home",                     NAME,         "",                       File,     REQUESTS,{fleet.home},                                   "Which of several backends gets requests for no particular model, and for models that none lists; unset is the first"]
 
     // As often as metrics are scraped.
     ["host.period",                    PERIOD,       "5s",                     File,     Restart, {host_period},                                "How often the machine is read"]
@@ -114,11 +114,11 @@ pub(super) static KEYS: &[Key<Config>] = keys! { Config;
 
 // A certificate and its key are two keys of the file and one value: that both are there is checked once both are read.
 
-fn cert(identity: &Option<Identity>) -> Option<PathBuf> {
+pub(super) fn cert(identity: &Option<Identity>) -> Option<PathBuf> {
     named(&identity.as_ref()?.cert_file)
 }
 
-fn key(identity: &Option<Identity>) -> Option<PathBuf> {
+pub(super) fn key(identity: &Option<Identity>) -> Option<PathBuf> {
     named(&identity.as_ref()?.key_file)
 }
 
@@ -126,12 +126,12 @@ fn named(file: &Path) -> Option<PathBuf> {
     (!file.as_os_str().is_empty()).then(|| file.to_owned())
 }
 
-fn set_cert(identity: &mut Option<Identity>, file: Option<PathBuf>) {
+pub(super) fn set_cert(identity: &mut Option<Identity>, file: Option<PathBuf>) {
     let key_file = key(identity).unwrap_or_default();
     set(identity, file.unwrap_or_default(), key_file);
 }
 
-fn set_key(identity: &mut Option<Identity>, file: Option<PathBuf>) {
+pub(super) fn set_key(identity: &mut Option<Identity>, file: Option<PathBuf>) {
     let cert_file = cert(identity).unwrap_or_default();
     set(identity, cert_file, file.unwrap_or_default());
 }

@@ -1,8 +1,9 @@
 //! Kinds of values: how each is described, parsed and printed. One constant per kind, shared by its keys.
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::invalid::{InvalidValue, Rejection};
@@ -11,6 +12,9 @@ use super::write::{duration, quoted, size, switch};
 use super::{backends, value};
 use crate::backend::Backend;
 use crate::backend::HostHeader;
+use crate::backend::address::Address;
+use crate::fleet::policy::Policy;
+use crate::fleet::{Pattern, Slots};
 use crate::history;
 use crate::host::helper::HelperAddress;
 use crate::logs;
@@ -122,6 +126,83 @@ pub(super) const BACKENDS: ValueKind<Vec<Backend>> = ValueKind {
         let each = backends.iter().map(|backend| quoted(&format!("{}={}", backend.name, backend.address)));
         format!("[{}]", each.collect::<Vec<_>>().join(", "))
     },
+};
+
+pub(super) const ADDRESS: ValueKind<Option<Address>> = ValueKind {
+    placeholder: "URL",
+    noun: "an address",
+    syntax: ", such as `http://gpu-box:11434`",
+    range: "",
+    parse: One(backends::address),
+    print: |address| quoted(&address.as_ref().map(ToString::to_string).unwrap_or_default()),
+};
+
+pub(super) const NAME: ValueKind<Option<Arc<str>>> = ValueKind {
+    placeholder: "NAME",
+    noun: "a name of at most 64 letters, digits, `.`, `_`, `:`, `-`, `[` or `]`",
+    syntax: "",
+    range: ", or `\"\"` for unset",
+    parse: One(backends::name),
+    print: |name| quoted(name.as_deref().unwrap_or_default()),
+};
+
+pub(super) const POLICY: ValueKind<Policy> = words(
+    "POLICY",
+    "`round_robin`, `least_busy` or `model_loaded`",
+    |text| Policy::ALL.into_iter().find(|policy| policy.as_str() == text).ok_or(InvalidValue::Unexpected),
+    |policy| quoted(policy.as_str()),
+);
+
+pub(super) const WEIGHT: ValueKind<NonZeroU32> = ValueKind {
+    placeholder: "COUNT",
+    noun: "a number",
+    syntax: "",
+    range: " from 1 to 1000",
+    parse: One(value::weight),
+    print: NonZeroU32::to_string,
+};
+
+pub(super) const TIER: ValueKind<u32> = ValueKind {
+    placeholder: "COUNT",
+    noun: "a number",
+    syntax: "",
+    range: " from 0 to 100",
+    parse: One(value::tier),
+    print: u32::to_string,
+};
+
+pub(super) const SLOTS: ValueKind<Slots> = ValueKind {
+    placeholder: "COUNT",
+    noun: "a number",
+    syntax: "",
+    range: " from 1 to 100000, `0` for no limit, or `auto` for what the backend says",
+    parse: One(value::slots),
+    print: |slots| match slots {
+        Slots::Auto => quoted("auto"),
+        Slots::Unlimited => "0".to_owned(),
+        Slots::AtMost(most) => most.to_string(),
+    },
+};
+
+pub(super) const PATTERNS: ValueKind<Vec<Pattern>> = ValueKind {
+    placeholder: "MODELS",
+    noun: "names of models, in which `*` is any text and `?` any character",
+    syntax: ", such as `[\"llama3.2\", \"*:70b\"]`",
+    range: "",
+    parse: List(value::patterns),
+    print: |patterns| {
+        let each = patterns.iter().map(|pattern| quoted(pattern.as_str()));
+        format!("[{}]", each.collect::<Vec<_>>().join(", "))
+    },
+};
+
+pub(super) const OWN_HOST: ValueKind<Option<HostHeader>> = ValueKind {
+    placeholder: "preserve|upstream|HOST",
+    noun: "`preserve`, `upstream`, a host with an optional port, or `\"\"` for unset",
+    syntax: "",
+    range: "",
+    parse: One(value::own_host_header),
+    print: |policy| quoted(policy.as_ref().map_or("", HostHeader::as_str)),
 };
 
 pub(super) const PLACE: ValueKind<Option<String>> = ValueKind {

@@ -10,6 +10,7 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
+use super::element::{self, ELEMENT};
 use super::error::{ConfigError, SettingOrigin};
 use super::hint::meant;
 use super::invalid::Rejection;
@@ -28,6 +29,8 @@ pub(super) struct Setting {
 #[derive(Debug, Default)]
 pub(super) struct Layers {
     settings: HashMap<&'static str, Vec<Setting>>,
+    /// Those of each element of `[[backends]]`, and where it begins.
+    pub(super) elements: Vec<(SettingOrigin, Layers)>,
     /// Warnings of variables that look like a misspelling of a known one.
     pub(super) warnings: Vec<String>,
 }
@@ -40,7 +43,7 @@ impl Layers {
             let default = Setting { text: key.default.to_owned(), origin: SettingOrigin::Default };
             (key.name, if is_empty { Vec::new() } else { vec![default] })
         };
-        Self { settings: keys.iter().map(given).collect(), warnings: Vec::new() }
+        Self { settings: keys.iter().map(given).collect(), ..Self::default() }
     }
 
     /// Merges the sources over the defaults.
@@ -85,6 +88,12 @@ impl Layers {
         for (key, value) in table {
             let origin = file.origin(key.span().start);
             let full = if name.is_empty() { key.get_ref().to_string() } else { format!("{name}.{}", key.get_ref()) };
+            if let DeValue::Table(inner) = value.get_ref()
+                && keys.iter().any(|key| !name.is_empty() && key.table() == full)
+            {
+                self.table(keys, (&full, inner), file)?;
+                continue;
+            }
             let Some(known) = keys.iter().find(|known| known.name == full) else {
                 return Err(unknown_key(keys, full, origin));
             };
@@ -121,6 +130,10 @@ impl Layers {
         let mut top = DeTable::new();
         for (key, value) in table.into_inner() {
             let origin = file.origin(key.span().start);
+            if **key.get_ref() == *element::TABLE {
+                self.elements(value.get_ref(), origin, file)?;
+                continue;
+            }
             let table = keys.iter().map(Key::table).find(|table| !table.is_empty() && *table == &**key.get_ref());
             match (table, value.get_ref()) {
                 (Some(name), DeValue::Table(settings)) => self.table(keys, (name, settings), file)?,
@@ -132,6 +145,23 @@ impl Layers {
             }
         }
         self.table(keys, ("", &top), file)
+    }
+
+    /// Merges the elements of `[[backends]]`.
+    fn elements(&mut self, value: &DeValue<'_>, origin: SettingOrigin, file: &File<'_>) -> Result<(), ConfigError> {
+        let refuse = |origin, value: &DeValue<'_>| {
+            let (value, reason) = (value.type_str().to_owned(), "expected a table for each: `[[backends]]`".to_owned());
+            ConfigError::Value { key: element::TABLE, origin, value, reason }
+        };
+        let DeValue::Array(elements) = value else { return Err(refuse(origin, value)) };
+        for element in elements {
+            let origin = file.origin(element.span().start);
+            let DeValue::Table(table) = element.get_ref() else { return Err(refuse(origin, element.get_ref())) };
+            let mut layers = Self::defaults(ELEMENT);
+            layers.table(ELEMENT, (element::TABLE, table), file)?;
+            self.elements.push((origin, layers));
+        }
+        Ok(())
     }
 
     fn variables<S>(&mut self, keys: &[Key<S>], env: &BTreeMap<String, OsString>) -> Result<(), ConfigError> {
@@ -206,7 +236,8 @@ fn scalar(value: &DeValue<'_>) -> Option<String> {
 
 /// For a backend written as a table, as in other programs.
 const BACKEND_IS_NO_TABLE: &str = "expected an address, as in `backend = \"http://gpu-box:11434\"`, before the first table; \
-     its certificates stand in `[backend_tls]`, its place in `backend_node` and `backend_zone`";
+     its certificates stand in `[backend_tls]`, its place in `backend_node` and `backend_zone`; a table for each backend is \
+     `[[backends]]`";
 
 fn mistyped(key: &'static str, value: &DeValue<'_>, origin: SettingOrigin) -> ConfigError {
     let reason = if key == "backend" { BACKEND_IS_NO_TABLE } else { "expected a string, a number or a switch" };

@@ -1,9 +1,10 @@
 //! Prints the effective configuration as a TOML file with a comment for each key.
 
+use super::element::{self, ELEMENT};
 use super::key::{Key, flag};
 use super::keys::KEYS;
 use super::layers::Layers;
-use super::settings::Config;
+use super::settings::{BackendElement, Config};
 
 const HEAD: &str = "\
 # The settings in force. Given back by --config they are the same.
@@ -27,8 +28,43 @@ impl Config {
             out.push_str(&comment(key, &key.field.print(&defaults)));
             out.push_str(&line(key, self));
         }
+        self.print_elements(&mut out);
         out
     }
+
+    /// The elements of `[[backends]]`, of which the first explains the keys; a comment where there are none.
+    fn print_elements(&self, out: &mut String) {
+        let (default, mut begun) = (default_element(), false);
+        for element in &self.elements {
+            let mut table = "";
+            for key in ELEMENT {
+                if key.table() != table {
+                    table = key.table();
+                    let (open, close) = if table == element::TABLE { ("[[", "]]") } else { ("[", "]") };
+                    out.push_str(&format!("\n{open}{table}{close}\n"));
+                }
+                if !begun {
+                    out.push_str(&comment(key, &key.field.print(&default)));
+                }
+                out.push_str(&line(key, element));
+            }
+            begun = true;
+        }
+        if !begun {
+            out.push_str("\n# Instead of `backend`, a table [[backends]] for each gives it settings of its own:\n");
+            for key in ELEMENT {
+                out.push_str(&comment(key, &key.field.print(&default)));
+                out.push_str(&format!("# {} = {}\n", key.name, key.field.print(&default)));
+            }
+        }
+    }
+}
+
+/// An element without any setting.
+pub(super) fn default_element() -> BackendElement {
+    let mut element = BackendElement::default();
+    Layers::defaults(ELEMENT).fill(ELEMENT, &mut element).expect("a test reads every default");
+    element
 }
 
 /// A key with its value.

@@ -1,5 +1,6 @@
 //! Applies the changes of a configuration that take effect without a restart.
 
+use super::element;
 use super::key::Key;
 use super::keys::KEYS;
 use super::settings::Config;
@@ -18,7 +19,11 @@ impl Config {
     ///
     /// Compares only the names of files: the caller rereads their content in any case.
     pub fn adopt(&mut self, next: Self) -> Reloaded {
-        let reloaded = adopt(KEYS, self, &next);
+        let mut reloaded = adopt(KEYS, self, &next);
+        if self.elements != next.elements {
+            self.elements = next.elements;
+            reloaded.changed.push(element::TABLE);
+        }
         self.warnings = next.warnings;
         reloaded
     }
@@ -63,8 +68,15 @@ mod tests {
             ("[limits]\nhead = \"1s\"\nmax_connections = 5", "limits.head", "limits.max_connections"),
             ("listen = \"127.0.0.1:1\"", "", "listen"),
             ("admin_listen = \"127.0.0.1:1\"", "", "admin_listen"),
-            ("backend = \"http://gpu\"", "", "backend"),
-            ("backend = \"https://gpu\"\n[backend_tls]\nserver_name = \"x\"", "", "backend backend_tls.server_name"),
+            ("backend = \"http://gpu\"", "backend", ""),
+            ("backend = \"https://gpu\"\n[backend_tls]\nserver_name = \"x\"", "backend backend_tls.server_name", ""),
+            ("[[backends]]\nurl = \"http://gpu\"\n[[backends]]\nurl = \"http://box\"", "backend backends", ""),
+            (
+                "policy = \"least_busy\"\nbackend = [\"a=http://a\", \"b=http://b\"]\n[fleet]\nhome = \"b\"",
+                "backend policy fleet.home",
+                "",
+            ),
+            ("backend_node = \"gpu\"\nbackend_zone = \"here\"", "backend_node backend_zone", ""),
             ("[backend_tls]\nserver_name = \"x\"", "backend_tls.server_name", ""),
             ("[backend_tls]\ncert_file = \"c\"\nkey_file = \"k\"", "backend_tls.cert_file backend_tls.key_file", ""),
             ("[tls]\ncert_file = \"c\"\nkey_file = \"k\"", "", "tls.cert_file tls.key_file"),

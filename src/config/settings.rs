@@ -3,9 +3,12 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::backend::{self, Backend};
+use crate::backend::address::Address;
+use crate::backend::{self, Backend, HostHeader};
+use crate::fleet::{self, Share};
 use crate::history;
 use crate::host::helper::HelperAddress;
 use crate::logs;
@@ -23,16 +26,21 @@ pub struct Config {
     pub admin_web_config_file: Option<PathBuf>,
     /// The certificate for clients. `None` is plain HTTP.
     pub tls: Option<Identity>,
-    /// TLS settings for an `https://` backend.
+    /// TLS settings for `https://` backends, where an element has none of its own.
     pub backend_tls: client::Settings,
-    /// The inference servers; exactly one for now. None of them is a listener of ours.
+    /// The inference servers without settings of their own; empty where `elements` are in force. See
+    /// [`Config::members`]. None is a listener of ours.
     pub backends: Vec<Backend>,
-    /// Connection settings of the backend.
+    /// The inference servers with settings of their own.
+    pub elements: Vec<BackendElement>,
+    /// Connection settings of backends, where an element has none of its own.
     pub backend: backend::Settings,
-    /// The machine that the backend runs on; `None` derives it from the address.
+    /// The machine that backends run on; `None` derives it from the address.
     pub backend_node: Option<String>,
     /// The location of that machine; `None` is unknown.
     pub backend_zone: Option<String>,
+    /// How one of several backends is chosen.
+    pub fleet: fleet::Settings,
     /// Model names that become labels, 1 to 10,000.
     pub max_models: usize,
     /// How long exchanges may continue after a request to stop. Zero ends them at once.
@@ -66,6 +74,25 @@ pub struct Config {
     pub buckets: Buckets,
     /// Warnings about allowed but doubtful settings.
     pub warnings: Vec<String>,
+}
+
+/// A backend with settings of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BackendElement {
+    /// Its name; `None` is the host and port of its address.
+    pub name: Option<Arc<str>>,
+    /// Its address. `None` only while the element is read.
+    pub url: Option<Address>,
+    /// What is asked of it.
+    pub share: Share,
+    /// Its machine; `None` is the default of all.
+    pub node: Option<String>,
+    /// The location of that machine; `None` is the default of all.
+    pub zone: Option<String>,
+    /// The `Host` field that it gets; `None` is the default of all.
+    pub host_header: Option<HostHeader>,
+    /// TLS settings of its own; what is unset is the default of all.
+    pub tls: client::Settings,
 }
 
 /// Upper bounds of histograms by kind, in seconds where not stated otherwise; `None` keeps the built-in bounds.
@@ -139,6 +166,8 @@ impl Config {
             tls: None,
             backend_tls: client::Settings::default(),
             backends: Vec::new(),
+            elements: Vec::new(),
+            fleet: fleet::Settings::default(),
             backend_node: None,
             backend_zone: None,
             max_models: 0,

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::time::Duration;
 
+use super::element::ELEMENT;
 use super::error::ConfigError;
 use super::*;
 use crate::backend::HostHeader;
@@ -106,6 +107,7 @@ fn every_flag_has_its_variable_and_its_key() {
         ("admin_listen", "127.0.0.1:2"),
         ("admin_web_config_file", "web.yml"),
         ("backend", "gpu=http://gpu:3"),
+        ("policy", "least_busy"),
         ("host_header", "upstream"),
         ("max_models", "4"),
         ("connect_timeout", "5m"),
@@ -182,10 +184,10 @@ fn an_invalid_value_is_reported_with_its_origin_and_what_is_allowed() {
             "proxy.toml:2: tls.key_file: `k` is not allowed: tls.cert_file must be set beside it",
         ),
         (
-            &["--backend", "a", "--backend", "b"],
+            &["--backend", "a", "--backend", "b=a", "--backend", "http://a:11434"],
             &[],
             "",
-            "--backend: `b` is not allowed: a second backend is not built yet; give exactly one",
+            "--backend: `http://a:11434` is not allowed: two backends have the name `a:11434`: give each a name of its own",
         ),
         (
             &["--backend", "localhost:11435"],
@@ -217,7 +219,7 @@ fn a_backend_table_is_refused_with_the_keys_to_use() {
     for file in ["[[backend]]\nurl = \"http://a\"", "[backend]\nurl = \"http://a\""] {
         let said = refusal(&[], &[], file);
         assert!(said.starts_with("proxy.toml:1: backend: `"), "{said}");
-        for word in ["`backend = \"http://gpu-box:11434\"`", "[backend_tls]", "backend_node"] {
+        for word in ["`backend = \"http://gpu-box:11434\"`", "[backend_tls]", "backend_node", "[[backends]]"] {
             assert!(said.contains(word), "{word} in {said}");
         }
     }
@@ -234,7 +236,8 @@ fn an_unknown_key_is_refused_with_a_hint() {
         ("[buckets]\nttft = [1]", "proxy.toml:2: unknown key `buckets.ttft`; did you mean `buckets.first_token`?"),
         ("[buckets]\nITL = [1]", "proxy.toml:2: unknown key `buckets.ITL`; did you mean `buckets.token`?"),
         ("upstream = \"a\"", "proxy.toml:1: unknown key `upstream`; did you mean `backend`?"),
-        ("[[backends]]\nurl = \"a\"", "proxy.toml:1: unknown key `backends`; did you mean `backend`?"),
+        ("[[backends]]\nulr = \"a\"", "proxy.toml:2: unknown key `backends.ulr`; did you mean `backends.url`?"),
+        ("[fleet]\npolicy = \"x\"", "proxy.toml:2: unknown key `fleet.policy`; did you mean `policy`?"),
         ("zebra = 1", "proxy.toml:1: unknown key `zebra`; `--print-config` shows every key"),
     ] {
         assert_eq!(refusal(&[], &[], file), expected);
@@ -307,6 +310,83 @@ fn the_printed_configuration_reads_back_as_itself() {
             assert!(help > 0 && printed.contains(&print::line(key, &config)), "{} in {printed}", key.name);
         }
     }
+}
+
+#[test]
+fn several_backends_are_repeated_or_have_a_table_each() {
+    let config = resolved(&["--backend", "a=http://a", "--backend", "http://b:1"], &[], "").expect("fine");
+    let names = |config: &Config| config.members().iter().map(|it| it.backend.name.to_string()).collect::<Vec<_>>();
+    assert_eq!(names(&config), ["a", "b:1"]);
+    let file = "host_header = \"upstream\"\nbackend_zone = \"cellar\"\npolicy = \"round_robin\"\n[fleet]\nhome = \"big\"\n\
+                [backend_tls]\nca_file = \"ca\"\nserver_name = \"all\"\n\
+                [[backends]]\nurl = \"http://gpu\"\n\
+                [[backends]]\nname = \"big\"\nurl = \"https://big\"\nweight = 3\ntier = 1\nslots = 4\nallow = [\"*:70b\", \"phi\"]\n\
+                deny = \"x\"\ndrain = true\nzone = \"loft\"\nnode = \"b\"\nhost_header = \"preserve\"\n\
+                [backends.tls]\nserver_name = \"big.lan\"\n";
+    let config = resolved(&[], &[], file).expect("fine");
+    let [gpu, big] = config.members().try_into().expect("two");
+    assert_eq!(
+        (&*gpu.backend.name, gpu.settings.host_header, gpu.zone.as_deref()),
+        ("gpu:80", HostHeader::Upstream, Some("cellar"))
+    );
+    assert_eq!(
+        (gpu.tls.server_name.as_deref(), gpu.tls_table, gpu.share),
+        (Some("all"), "backend_tls", crate::fleet::Share::default())
+    );
+    assert_eq!(
+        (&*big.backend.name, big.settings.host_header, big.zone.as_deref()),
+        ("big", HostHeader::Preserve, Some("loft"))
+    );
+    assert_eq!((big.tls.server_name.as_deref(), big.tls_table), (Some("big.lan"), "backends.tls"));
+    assert_eq!(big.tls.ca_file.as_deref(), Some(Path::new("ca")), "what it has not of its own is everyone's");
+    assert_eq!((big.share.weight.get(), big.share.tier, big.share.drains), (3, 1, true));
+    assert_eq!((big.share.admits("llama3:70b"), big.share.admits("llama3:8b")), (true, false));
+    let printed = config.to_toml();
+    assert_eq!(resolved(&[], &[], &printed).expect(&printed), config, "{printed}");
+    let typed = resolved(&["--backend", "http://c"], &[], &file.replace("home = \"big\"", "")).expect("fine");
+    assert_eq!((names(&typed), typed.warnings.len()), (vec!["c:80".to_owned()], 2), "a flag wins over the file");
+}
+
+#[test]
+fn what_several_backends_must_not_be_is_refused_with_its_line() {
+    for (file, expected) in [
+        (
+            "[[backends]]\nname = \"a\"",
+            "proxy.toml:1: backends.url: `` is not allowed: every one of [[backends]] needs its address",
+        ),
+        (
+            "backend = \"http://a\"\n[[backends]]\nurl = \"b\"",
+            "proxy.toml:1: backend: `http://a` is not allowed: the file has [[backends]] too: write either of them",
+        ),
+        (
+            "[backends]\nurl = \"b\"",
+            "proxy.toml:1: backends: `table` is not allowed: expected a table for each: `[[backends]]`",
+        ),
+        (
+            "[[backends]]\nurl = \"b\"\nname = \"n\"\n[[backends]]\nurl = \"c\"\nname = \"n\"",
+            "proxy.toml:6: backends.name: `n` is not allowed: two backends have the name `n`: give each a name of its own",
+        ),
+        (
+            "[[backends]]\nurl = \"localhost:11435\"",
+            "proxy.toml:2: backends.url: `localhost:11435` is not allowed: this program itself listens on 127.0.0.1:11435; give the inference server's address, or listen elsewhere",
+        ),
+        (
+            "[[backends]]\nurl = \"b\"\nweight = 0",
+            "proxy.toml:3: backends.weight: `0` is not allowed: expected a number from 1 to 1000",
+        ),
+        (
+            "[[backends]]\nurl = \"b\"\n[backends.tls]\nkey_file = \"k\"",
+            "proxy.toml:4: backends.tls.key_file: `k` is not allowed: backends.tls.cert_file must be set beside it",
+        ),
+        (
+            "[fleet]\nhome = \"gpu\"",
+            "proxy.toml:2: fleet.home: `gpu` is not allowed: expected the name of a backend: `127.0.0.1:11434`",
+        ),
+    ] {
+        assert_eq!(refusal(&[], &[], file), expected);
+    }
+    let many = (0..257).map(|at| format!("[[backends]]\nurl = \"http://b{at}\"\n")).collect::<String>();
+    assert!(refusal(&[], &[], &many).ends_with("at most 256 backends are allowed"));
 }
 
 /// The settings of an element of `[[peers]]`, such as a table of tables fills.
@@ -432,36 +512,44 @@ fn reference() -> String {
         "| key | what it is for | what it may be | default | on a reload | flag and variable |\n".to_owned();
     table.push_str("|---|---|---|---|---|---|\n");
     let defaults = print::defaults();
-    for key in KEYS {
-        let flag = match key.has_flag() {
-            true => format!("`--{}`, `{}`", key::flag(key.name), key::variable(key.name)),
-            false => String::new(),
-        };
-        let (allowed, default, reload) = (key.field.allowed(), key.field.print(&defaults), key.reload.describe());
-        table.push_str(&format!("| `{}` | {} | {allowed} | `{default}` | {reload} | {flag} |\n", key.name, key.help));
-    }
+    KEYS.iter().for_each(|key| table.push_str(&row(key, &defaults)));
+    let defaults = print::default_element();
+    ELEMENT.iter().for_each(|key| table.push_str(&row(key, &defaults)));
     table
+}
+
+fn row<S>(key: &Key<S>, defaults: &S) -> String {
+    let flag = match key.has_flag() {
+        true => format!("`--{}`, `{}`", key::flag(key.name), key::variable(key.name)),
+        false => String::new(),
+    };
+    let (allowed, default, reload) = (key.field.allowed(), key.field.print(defaults), key.reload.describe());
+    format!("| `{}` | {} | {allowed} | `{default}` | {reload} | {flag} |\n", key.name, key.help)
 }
 
 /// Which keys a reload changes, and for what: a line for each effect, in which a table stands for its keys where all of
 /// them share it.
 fn reload_lists() -> String {
+    fn lines<S>(keys: &[Key<S>]) -> Vec<(&'static str, &'static str, String)> {
+        keys.iter().map(|key| (key.name, key.table(), key.reload.describe())).collect()
+    }
+    let keys = [lines(KEYS), lines(ELEMENT)].concat();
     let mut effects: Vec<String> = Vec::new();
-    for effect in KEYS.iter().map(|key| key.reload.describe()) {
-        if !effects.contains(&effect) {
-            effects.push(effect);
+    for (_, _, effect) in &keys {
+        if !effects.contains(effect) {
+            effects.push(effect.clone());
         }
     }
     effects.sort_by_key(|effect| !effect.starts_with("live"));
     let mut lists = String::new();
     for effect in effects {
-        let has_effect = |key: &&Key<Config>| key.reload.describe() == effect;
         let mut names: Vec<String> = Vec::new();
-        for key in KEYS.iter().filter(has_effect) {
-            let mut table = KEYS.iter().filter(|other| !key.table().is_empty() && other.table() == key.table());
-            let name = match table.clone().count() > 1 && table.all(|other| has_effect(&other)) {
-                true => format!("`[{}]`", key.table()),
-                false => format!("`{}`", key.name),
+        for (key, table, _) in keys.iter().filter(|(_, _, its)| *its == effect) {
+            let mut same = keys.iter().filter(|(_, other, _)| !table.is_empty() && other == table);
+            let name = match same.clone().count() > 1 && same.all(|(_, _, its)| *its == effect) {
+                true if *table == element::TABLE => format!("`[[{table}]]`"),
+                true => format!("`[{table}]`"),
+                false => format!("`{key}`"),
             };
             if !names.contains(&name) {
                 names.push(name);

@@ -1,7 +1,7 @@
 //! The parsers of values, one per kind.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use super::settings::{Bounds, ElectricityPrice, MaxConnections};
 use super::similar::is_misspelling;
 use crate::backend::HostHeader;
 use crate::backend::address::Address;
+use crate::fleet::{Pattern, Slots};
 use crate::history::check_target;
 use crate::history::settings::{Engine, Target};
 use crate::host::helper::{HelperAddress, InvalidHelperAddress};
@@ -205,6 +206,39 @@ fn unit_millis(unit: &str) -> Option<u64> {
         "d" => 24 * 60 * 60 * 1000,
         _ => return None,
     })
+}
+
+/// A backend's share of the traffic.
+pub(super) fn weight(text: &str) -> Result<NonZeroU32, InvalidValue> {
+    small(text, 1, 1000).and_then(NonZeroU32::new).ok_or(Unexpected)
+}
+
+/// A group of backends, the lowest first.
+pub(super) fn tier(text: &str) -> Result<u32, InvalidValue> {
+    small(text, 0, 100).ok_or(Unexpected)
+}
+
+/// How many exchanges a backend works on at once.
+pub(super) fn slots(text: &str) -> Result<Slots, InvalidValue> {
+    match text {
+        "auto" => Ok(Slots::Auto),
+        "0" => Ok(Slots::Unlimited),
+        _ => small(text, 1, 100_000).and_then(NonZeroU32::new).map(Slots::AtMost).ok_or(Unexpected),
+    }
+}
+
+fn small(text: &str, least: usize, most: usize) -> Option<u32> {
+    u32::try_from(count(text, least, most)?).ok()
+}
+
+/// Names of models, or patterns of them.
+pub(super) fn patterns(texts: &[&str]) -> Result<Vec<Pattern>, InvalidValue> {
+    texts.iter().map(|text| Pattern::new(text).ok_or(Unexpected)).collect()
+}
+
+/// As [`host_header`]; `None` for an empty text.
+pub(super) fn own_host_header(text: &str) -> Result<Option<HostHeader>, InvalidValue> {
+    if text.is_empty() { Ok(None) } else { host_header(text).map(Some) }
 }
 
 /// A number of model names.

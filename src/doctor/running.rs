@@ -103,11 +103,10 @@ fn examine_health(health: &Value, config: &Config) -> Vec<Finding> {
     }
     let addresses = health["backends"].as_array().into_iter().flatten().filter_map(|one| one["address"].as_str());
     let running: Vec<_> = addresses.collect();
-    let configured: Vec<_> = config.backends.iter().map(|backend| backend.address.to_string()).collect();
+    let configured: Vec<_> = config.members().iter().map(|member| member.backend.address.to_string()).collect();
     if running != configured {
         let what = format!("it forwards to {}, the configuration says {}", running.join(", "), configured.join(", "));
-        let remedy =
-            "restart it, for a reload does not change the backend; or give doctor the --config that it runs with";
+        let remedy = "send it SIGHUP; or give doctor the flags and the --config that it runs with";
         findings.push(Finding::fault("program", what.escape_debug().to_string(), remedy));
     }
     findings

@@ -95,6 +95,8 @@ labels! {
         Http5xx = "http_5xx",
         /// A bug in the proxy.
         Internal = "internal",
+        /// Every backend that may serve the request is being drained.
+        NoBackend = "no_backend",
     }
 }
 
@@ -115,7 +117,7 @@ impl ErrorType {
             | Self::Truncated
             | Self::Http5xx => Origin::Upstream,
             Self::ClientBody | Self::ClientTimeout | Self::BadRequest => Origin::Downstream,
-            Self::Limit | Self::Draining | Self::Internal => Origin::Internal,
+            Self::Limit | Self::Draining | Self::Internal | Self::NoBackend => Origin::Internal,
         }
     }
 }

@@ -21,6 +21,10 @@ pub struct Placement {
 pub enum PlacementReason {
     /// It is the only one.
     Only,
+    /// The request is for no particular model, or for one that no backend lists.
+    Home,
+    /// The request names it in a header field.
+    Header,
     /// It was its turn.
     RoundRobin,
     /// It was the less busy of two.
@@ -45,6 +49,8 @@ impl PlacementReason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Only => "only",
+            Self::Home => "home",
+            Self::Header => "header",
             Self::RoundRobin => "round_robin",
             Self::LeastBusy => "least_busy",
             Self::Resident => "resident",

@@ -116,6 +116,14 @@ impl Residency {
         self.models(backend).lock().mark_restarted();
     }
 
+    /// Whether the backend has this model in memory, as far as is known.
+    #[must_use]
+    pub fn is_resident(&self, backend: &Arc<str>, model: &str) -> bool {
+        let models = self.models(backend);
+        let known = models.lock();
+        known.models.get(&*spelling::folded(model)).is_some_and(|model| model.is_resident())
+    }
+
     /// Counts an exchange as in flight on this model until the returned value is dropped.
     pub(super) fn enter(&self, backend: &Arc<str>, model: &str, options: LoadOptions) -> ModelUse {
         let (backend, name) = (self.models(backend), spelling::folded(model));

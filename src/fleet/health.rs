@@ -40,8 +40,23 @@ pub enum Failure {
     Failed,
 }
 
+impl Failure {
+    /// Every failure.
+    pub const ALL: [Self; 2] = [Self::Unreachable, Self::Failed];
+
+    /// The label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// What follows from the health of a backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+pub(super) enum State {
     /// Since when after having been out; `None` is from the beginning.
     Up(Option<Instant>),
     Out {
@@ -50,6 +65,59 @@ enum State {
     },
     /// One exchange tries it; what it was before that.
     Tried(Standing),
+}
+
+/// Bits of a word that say which state it is; the others are microseconds, enough for 70,000 years.
+const KIND_BITS: u32 = 3;
+
+impl State {
+    /// As [`Health::standing`].
+    pub(super) fn standing(self, now: Instant) -> Standing {
+        match self {
+            Self::Up(_) => Standing::Up,
+            Self::Out { until, .. } if until <= now => Standing::Trial,
+            Self::Out { standing, .. } | Self::Tried(standing) => standing,
+        }
+    }
+
+    /// As [`Health::share`].
+    pub(super) fn share(self, now: Instant) -> f64 {
+        match self {
+            Self::Up(Some(since)) => {
+                let passed = now.saturating_duration_since(since).as_secs_f64() / SLOW_START.as_secs_f64();
+                (FIRST_SHARE + (1.0 - FIRST_SHARE) * passed).min(1.0)
+            }
+            Self::Up(None) | Self::Out { .. } | Self::Tried(_) => 1.0,
+        }
+    }
+
+    /// As one word, with instants as the time since `anchor`.
+    pub(super) fn to_word(self, anchor: Instant) -> u64 {
+        let micros = |at: Instant| {
+            u64::try_from(at.saturating_duration_since(anchor).as_micros()).unwrap_or(u64::MAX) << KIND_BITS
+        };
+        match self {
+            Self::Up(None) => 0,
+            Self::Up(Some(since)) => micros(since) | 1,
+            Self::Out { standing: Standing::Down, until } => micros(until) | 2,
+            Self::Out { until, .. } => micros(until) | 3,
+            Self::Tried(Standing::Down) => 4,
+            Self::Tried(_) => 5,
+        }
+    }
+
+    /// The state of a word.
+    pub(super) fn from_word(word: u64, anchor: Instant) -> Self {
+        let at = anchor + Duration::from_micros(word >> KIND_BITS);
+        match word & ((1 << KIND_BITS) - 1) {
+            0 => Self::Up(None),
+            1 => Self::Up(Some(at)),
+            2 => Self::Out { standing: Standing::Down, until: at },
+            3 => Self::Out { standing: Standing::Ejected, until: at },
+            4 => Self::Tried(Standing::Down),
+            _ => Self::Tried(Standing::Ejected),
+        }
+    }
 }
 
 /// The health of one backend.
@@ -76,23 +144,17 @@ impl Health {
     /// Whether it works now, for [`super::policy::pick`].
     #[must_use]
     pub fn standing(&self, now: Instant) -> Standing {
-        match self.state {
-            State::Up(_) => Standing::Up,
-            State::Out { until, .. } if until <= now => Standing::Trial,
-            State::Out { standing, .. } | State::Tried(standing) => standing,
-        }
+        self.state.standing(now)
     }
 
     /// Its share of its weight, from 0.1 to 1.
     #[must_use]
     pub fn share(&self, now: Instant) -> f64 {
-        match self.state {
-            State::Up(Some(since)) => {
-                let passed = now.saturating_duration_since(since).as_secs_f64() / SLOW_START.as_secs_f64();
-                (FIRST_SHARE + (1.0 - FIRST_SHARE) * passed).min(1.0)
-            }
-            State::Up(None) | State::Out { .. } | State::Tried(_) => 1.0,
-        }
+        self.state.share(now)
+    }
+
+    pub(super) fn state(&self) -> State {
+        self.state
     }
 
     /// An exchange that tries the backend begins. Returns false where another already does, or none is wanted.

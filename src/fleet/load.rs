@@ -21,6 +21,25 @@ pub struct Load {
 }
 
 impl Load {
+    /// As words, with instants as the time since `anchor`: the mean and the penalty in seconds, each after its instant
+    /// in microseconds. A mean or a penalty of NaN is `None`.
+    pub(super) fn to_words(self, anchor: Instant) -> [u64; 4] {
+        let micros = |at: Instant| u64::try_from(at.saturating_duration_since(anchor).as_micros()).unwrap_or(u64::MAX);
+        let (mean, mean_at) = self.mean.unwrap_or((f64::NAN, anchor));
+        let (penalty, penalty_at) = self.failure.map_or((f64::NAN, anchor), |(it, at)| (it.as_secs_f64(), at));
+        [micros(mean_at), mean.to_bits(), micros(penalty_at), penalty.to_bits()]
+    }
+
+    /// The load of these words.
+    pub(super) fn from_words([mean_at, mean, penalty_at, penalty]: [u64; 4], anchor: Instant) -> Self {
+        let at = |micros| anchor + Duration::from_micros(micros);
+        let known = |word| Some(f64::from_bits(word)).filter(|value| !value.is_nan());
+        Self {
+            mean: known(mean).map(|mean| (mean, at(mean_at))),
+            failure: known(penalty).map(|penalty| (Duration::from_secs_f64(penalty), at(penalty_at))),
+        }
+    }
+
     /// An exchange ended well after `took`.
     pub fn succeeded(&mut self, took: Duration, now: Instant) {
         let took = took.as_secs_f64();

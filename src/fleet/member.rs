@@ -1,11 +1,14 @@
-//! One backend of a fleet, and the lease that an exchange holds on it.
+//! One backend of a fleet.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
+use super::condition::Condition;
+use super::health::Failure;
+use super::policy::Standing;
+use super::settings::Share;
 use crate::backend::dial::Dialer;
 use crate::backend::{Backend, Settings};
-use crate::exchange::placement::PlacementReason;
 
 /// A backend with everything that an exchange needs of it.
 #[derive(Debug)]
@@ -14,100 +17,67 @@ pub struct Member {
     pub backend: Backend,
     /// The settings for requests to it.
     pub settings: Settings,
+    /// What is asked of it.
+    pub share: Share,
     /// Opens connections to it.
     pub dialer: Arc<Dialer>,
     /// Host and port in the form of a `Host` field.
     pub authority: Box<str>,
-    /// Exchanges in flight on it. Shared by the members that a change of settings creates.
-    in_flight: Arc<AtomicU64>,
+    /// Shared by the members that a change of settings creates.
+    pub(super) condition: Arc<Condition>,
 }
 
 impl Member {
     /// A member with no exchange in flight.
     #[must_use]
-    pub fn new(backend: Backend, settings: Settings, dialer: Arc<Dialer>) -> Self {
+    pub fn new(backend: Backend, settings: Settings, share: Share, dialer: Arc<Dialer>, now: Instant) -> Self {
         let authority = backend.address.authority().into();
-        Self { backend, settings, dialer, authority, in_flight: Arc::default() }
+        Self { backend, settings, share, dialer, authority, condition: Arc::new(Condition::new(now)) }
     }
 
-    pub(super) fn with(&self, settings: Settings) -> Self {
-        Self {
-            backend: self.backend.clone(),
-            settings,
-            dialer: self.dialer.clone(),
-            authority: self.authority.clone(),
-            in_flight: self.in_flight.clone(),
-        }
+    /// Takes over what is known of a member with other settings.
+    pub(super) fn succeed(&mut self, previous: &Self) {
+        self.condition = previous.condition.clone();
     }
 
     /// Exchanges placed on it that have not ended.
     #[must_use]
     pub fn in_flight(&self) -> u64 {
-        self.in_flight.load(Ordering::Relaxed)
+        self.condition.in_flight()
+    }
+
+    /// Whether it works, as far as is known.
+    #[must_use]
+    pub fn standing(&self, now: Instant) -> Standing {
+        self.condition.health().standing(now)
+    }
+
+    /// Its weight, which grows again after it was taken out.
+    #[must_use]
+    pub fn weight(&self, now: Instant) -> f64 {
+        f64::from(self.share.weight.get()) * self.condition.health().share(now)
+    }
+
+    /// How often it was taken out for such a failure.
+    #[must_use]
+    pub fn ejections(&self, failure: Failure) -> u64 {
+        self.condition.ejections(failure)
+    }
+
+    /// Failed probes that said nothing, as exchanges were in flight.
+    #[must_use]
+    pub fn ignored_probes(&self) -> u64 {
+        self.condition.ignored_probes()
+    }
+
+    /// A probe of it has ended.
+    pub fn probed(&self, answered: bool, now: Instant) {
+        self.condition.probed(answered, now);
     }
 
     /// Whether both are the same backend, regardless of settings.
     #[must_use]
     pub fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.in_flight, &other.in_flight)
-    }
-}
-
-/// Counts one exchange as in flight on a backend until it is dropped.
-#[derive(Debug)]
-pub struct Lease {
-    member: Arc<Member>,
-    reason: PlacementReason,
-}
-
-impl Lease {
-    pub(super) fn take(member: &Arc<Member>, reason: PlacementReason) -> Self {
-        member.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self { member: member.clone(), reason }
-    }
-
-    /// The backend.
-    #[must_use]
-    pub fn member(&self) -> &Arc<Member> {
-        &self.member
-    }
-
-    /// Why it was chosen.
-    #[must_use]
-    pub fn reason(&self) -> PlacementReason {
-        self.reason
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.member.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::Fleet;
-    use super::*;
-    use crate::backend::HostHeader;
-
-    fn fleet() -> Fleet {
-        let address: crate::backend::address::Address = "127.0.0.1:9".parse().expect("an address");
-        let dialer = Arc::new(Dialer::new(address.clone()));
-        Fleet::of_one(Member::new(Backend { name: "one".into(), address }, Settings::default(), dialer))
-    }
-
-    #[test]
-    fn a_lease_counts_until_it_is_dropped_also_over_a_change_of_the_settings() {
-        let before = fleet();
-        let leases = [before.choose(), before.choose()];
-        let after = before.with(&Settings { host_header: HostHeader::Upstream, ..Settings::default() });
-        let other = after.choose();
-        assert_eq!(other.member().settings.host_header, HostHeader::Upstream);
-        assert_eq!(leases[0].member().settings.host_header, HostHeader::Preserve, "what is in flight keeps its own");
-        assert_eq!((before.members()[0].in_flight(), after.members()[0].in_flight()), (3, 3));
-        assert!(leases[0].member().is_same(other.member()) && !fleet().members()[0].is_same(other.member()));
-        drop((leases, other));
-        assert_eq!(after.members()[0].in_flight(), 0);
+        Arc::ptr_eq(&self.condition, &other.condition)
     }
 }

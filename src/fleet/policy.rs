@@ -21,6 +21,7 @@ pub use round_robin::take_turn;
 
 use crate::exchange::placement::PlacementReason;
 use candidate::usable;
+pub(super) use model_loaded::is_free;
 
 /// How to choose among the backends that may serve an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,11 +47,6 @@ impl Policy {
             Self::ModelLoaded => "model_loaded",
         }
     }
-}
-
-/// The only backend.
-pub(super) const fn only() -> Pick {
-    Pick { backend: 0, reason: PlacementReason::Only }
 }
 
 /// Chooses one of the candidates; `None` if there are no candidates that can be used. `random` is uniform over `u64`.

@@ -257,7 +257,7 @@ impl Row {
 
 /// A completed chat of this duration.
 #[cfg(test)]
-pub(super) fn sample(duration: std::time::Duration) -> Row {
+pub(crate) fn sample(duration: std::time::Duration) -> Row {
     Row {
         trace: TraceId::from_random(7),
         parent: None,

@@ -15,6 +15,12 @@ pub struct Network {
     pub received_bytes: u64,
     /// Bytes sent.
     pub transmitted_bytes: u64,
+    /// Packets received; `None` where the system does not count them.
+    pub received_packets: Option<u64>,
+    /// Packets sent; `None` where the system does not count them.
+    pub transmitted_packets: Option<u64>,
+    /// Errors of both directions; `None` where the system does not count them.
+    pub errors: Option<u64>,
 }
 
 impl Network {
@@ -55,15 +61,18 @@ impl Collector for NetworksCollector {
     }
 }
 
-/// Parses `eth0: ` and 16 numbers: bytes received first, bytes sent ninth (proc(5)).
+/// Parses `eth0: ` and 16 numbers: bytes, packets and errors received come first, those sent from the ninth on (proc(5)).
 fn parse_interface(line: &str) -> Option<Network> {
     let (interface, numbers) = line.rsplit_once(':')?;
-    let mut numbers = numbers.split_ascii_whitespace();
+    let numbers: Vec<u64> = numbers.split_ascii_whitespace().map_while(|number| number.parse().ok()).collect();
     let interface = Some(interface.trim()).filter(|name| !name.is_empty())?;
     Some(Network {
         interface: interface.to_owned(),
-        received_bytes: numbers.next()?.parse().ok()?,
-        transmitted_bytes: numbers.nth(7)?.parse().ok()?,
+        received_bytes: *numbers.first()?,
+        transmitted_bytes: *numbers.get(8)?,
+        received_packets: numbers.get(1).copied(),
+        transmitted_packets: numbers.get(9).copied(),
+        errors: numbers.get(2).zip(numbers.get(10)).and_then(|(received, sent)| received.checked_add(*sent)),
     })
 }
 
@@ -77,7 +86,14 @@ mod tests {
         let network = parse_interface(line).expect("it parses");
         assert_eq!(
             network,
-            Network { interface: "eth0".into(), received_bytes: 460_555_514, transmitted_bytes: 665_733 }
+            Network {
+                interface: "eth0".into(),
+                received_bytes: 460_555_514,
+                transmitted_bytes: 665_733,
+                received_packets: Some(12_052),
+                transmitted_packets: Some(7_138),
+                errors: Some(0),
+            }
         );
         let glued = parse_interface("wlan0:7 0 0 0 0 0 0 0 9 0").expect("old kernels leave no space");
         assert_eq!((glued.received_bytes, glued.transmitted_bytes), (7, 9));

@@ -161,6 +161,9 @@ impl Collector for NetworksCollector {
             interface: interface.clone(),
             received_bytes: data.total_received(),
             transmitted_bytes: data.total_transmitted(),
+            received_packets: Some(data.total_packets_received()),
+            transmitted_packets: Some(data.total_packets_transmitted()),
+            errors: data.total_errors_on_received().checked_add(data.total_errors_on_transmitted()),
         };
         let mut found: Vec<_> = self.networks.iter().map(network).filter(Network::is_reported).collect();
         found.sort_by(|one, other| one.interface.cmp(&other.interface));

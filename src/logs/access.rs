@@ -11,6 +11,7 @@ use tracing::{Level, enabled, info};
 
 use super::line::{AccessLines, FieldName, FieldValue};
 use crate::exchange::outcome::{Malformed, Outcome};
+use crate::exchange::placement::PlacementReason;
 use crate::exchange::record::{Method, Record, Start};
 use crate::exchange::sink::{Sink, Watch};
 use crate::wire::route::Dialect;
@@ -134,6 +135,8 @@ macro_rules! with_fields {
             method = $record.start.method.as_str(),
             endpoint = $record.start.route.endpoint,
             status = $record.status,
+            backend = $record.placement.as_ref().filter(|it| it.reason != PlacementReason::Only).map(|it| &*it.backend),
+            placed = $record.placement.as_ref().map(|it| it.reason).filter(|it| *it != PlacementReason::Only).map(PlacementReason::as_str),
             model = $record.model(),
             client = $record.start.client.as_deref(),
             outcome = $record.outcome.as_str(),

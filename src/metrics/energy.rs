@@ -5,7 +5,7 @@
 //! up to what the meters counted, the rest having an empty model; without a meter there is no series. Labels are those
 //! of every other family. Left out: energy per token and its cost, which are recording rules over these.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use prometheus::Registry;
@@ -79,12 +79,17 @@ impl Collector for EnergyMetrics {
 pub(super) struct EnergyAttribution {
     meter: Arc<Meter>,
     /// The names of the backends on this machine; others consume energy that this meter does not measure.
-    local: Vec<Arc<str>>,
+    local: RwLock<Vec<Arc<str>>>,
 }
 
 impl EnergyAttribution {
     pub(super) fn new(meter: Arc<Meter>, local: Vec<Arc<str>>) -> Self {
-        Self { meter, local }
+        Self { meter, local: RwLock::new(local) }
+    }
+
+    /// Replaces the names of the backends on this machine.
+    pub(super) fn set_local(&self, local: Vec<Arc<str>>) {
+        *self.local.write().unwrap_or_else(PoisonError::into_inner) = local;
     }
 
     /// Attributes energy to an exchange of the model with this label until the guard is dropped. `None` where the exchange
@@ -97,7 +102,7 @@ impl EnergyAttribution {
         now: Instant,
     ) -> Option<ConsumerGuard> {
         let works = operation.generates() || operation == Operation::Embeddings;
-        if !works || !self.local.contains(backend) {
+        if !works || !self.local.read().unwrap_or_else(PoisonError::into_inner).contains(backend) {
             return None;
         }
         // The empty label holds energy that no model used; here one works that the route cannot name.

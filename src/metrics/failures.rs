@@ -48,7 +48,9 @@ impl Failures {
 
     /// Creates the failures of a model at 0: a series that begins with its first failure never shows it in a rate.
     pub(super) fn create_series(&self, model: &str, backend: &str) {
-        ErrorType::ALL.iter().for_each(|error| drop(self.error(model, backend, *error)));
+        // Only with several backends can there be none that may be asked, and then the request counts on none.
+        let errors = ErrorType::ALL.iter().filter(|error| **error != ErrorType::NoBackend);
+        errors.for_each(|error| drop(self.error(model, backend, *error)));
         Phase::ALL.iter().for_each(|phase| drop(self.cancellations.child(&[model, backend, phase.as_str()])));
         drop(self.wasted.child(&[model, backend, Phase::Decode.as_str()]));
     }

@@ -72,6 +72,16 @@ impl Models {
         self.locations.write().unwrap_or_else(PoisonError::into_inner).insert(backend.clone(), place);
     }
 
+    /// The backend is no longer configured.
+    pub(super) fn forget(&self, backend: &str) {
+        let Reported {
+            backend_info, model_info, loaded, vram, size, context, expires, waiting, running, kv_cache, ..
+        } = &self.reported;
+        for table in [backend_info, model_info, loaded, vram, size, context, expires, waiting, running, kv_cache] {
+            table.remove(backend);
+        }
+    }
+
     pub(super) fn listed(&self, backend: &str, inventory: &Inventory) {
         let (runtime, version) = (inventory.runtime.as_str(), inventory.version.as_deref().unwrap_or_default());
         let place = self.locations.read().unwrap_or_else(PoisonError::into_inner).get(backend).cloned();

@@ -9,7 +9,8 @@ use http::StatusCode;
 use super::answer::Answer;
 use super::chunks::BodyProgress;
 use super::framing::Framing;
-use super::guard::{NotedFields, Request};
+use super::guard::{BACKEND_FIELD, NotedFields, Request};
+use super::hold::HoldLimit;
 use super::named_model::RequestScan;
 use super::polls::Polls;
 use super::request::{self, KeptHead};
@@ -23,11 +24,11 @@ use crate::exchange::outcome::{End, ErrorType, Origin};
 use crate::exchange::placement::Placement;
 use crate::exchange::record::{Method, Start};
 use crate::exchange::trace::{self, ParentSpan, TraceId};
-use crate::fleet::{Lease, Member};
+use crate::fleet::{Ask, Fleet, Lease, Member};
 use crate::tls::Fault;
 use crate::wire::conversation::Conversation;
 use crate::wire::reader::{Head, Reported};
-use crate::wire::route::{ErrorShape, Route};
+use crate::wire::route::{ErrorShape, Operation, Route};
 
 /// Whether a request has a body, and whether servers read a body with its method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,8 +68,12 @@ pub(super) struct RequestSummary {
 /// One exchange of any protocol: its backend, its observation, and the part of the request that may be sent again.
 pub(super) struct Forward {
     pub(super) tap: Tap,
-    /// The backend that serves it.
-    lease: Lease,
+    /// Its number.
+    id: u64,
+    /// How its backend is chosen.
+    target: Target,
+    /// Backends to which no connection could be opened.
+    tried: Vec<Arc<Member>>,
     pub(super) request: RequestSummary,
     /// The part of the request's body that the client has still to send.
     pub(super) upload: Framing,
@@ -92,10 +97,11 @@ impl Forward {
         let now = polls.arrival();
         let path = request.path();
         let route = Route::of(request.method(), path);
-        let lease = worker.thread.choose();
+        let target = Target::of(worker, route, request.facts.x_inferometer_backend);
+        let lease = if target == Target::Any { worker.thread.with_fleet(Fleet::choose) } else { None };
+        let id = worker.next_id();
         let scan = RequestScan::of(route, &request.facts, &worker.thread.decoding.requests);
         let mut tap = Tap::start(worker, polls, now, scan, || {
-            let id = worker.next_id();
             let (trace, parent) = match trace_of(&request.facts) {
                 Some((trace, parent)) => (trace, Some(parent)),
                 None => (worker.make_trace(id), None),
@@ -105,15 +111,14 @@ impl Forward {
             let start = Start { id, method, route, trace, parent, client, conversation, at: now };
             let budget = &worker.thread.decoding.responses;
             let mut observation = Observation::start(start, &worker.observe, budget, &*worker.sink);
-            let placement = Placement {
-                backend: lease.member().backend.name.clone(),
-                reason: lease.reason(),
-                attempt: 1,
-                queued: Duration::ZERO,
-            };
-            observation.placed(placement, now);
+            if let Some(lease) = &lease {
+                observation.placed(placement(lease, 1), now);
+            }
             observation
         });
+        if let Some(lease) = lease {
+            tap.hold(lease);
+        }
         let summary = RequestSummary {
             shape: ErrorShape::of(path),
             route,
@@ -127,6 +132,9 @@ impl Forward {
         let mut upload = std::mem::replace(&mut request.framing, Framing::OVER);
         let first: &[u8] = if upload.is_over() { &[] } else { &behind[..tap.reads(behind.len())] };
         let mut head = KeptHead::keep(&request, first.len());
+        if matches!(target, Target::Named(_)) {
+            head.withhold(BACKEND_FIELD);
+        }
         let mut broken = false;
         if !upload.is_over() {
             let mut trailers = Vec::new();
@@ -139,12 +147,84 @@ impl Forward {
             *behind = &behind[followed.bytes..];
             broken = followed.state == BodyProgress::Broken;
         }
-        // A body that came complete with its head names its model before the request is sent.
-        if upload.is_over() {
-            tap.request_read();
-        }
         // Boxed, as it moves between tasks' states: from reading the head to the attempt and back.
-        Box::new(Self { tap, lease, request: summary, upload, broken, head })
+        let mut forward = Box::new(Self { tap, id, target, tried: Vec::new(), request: summary, upload, broken, head });
+        let is_over = forward.upload.is_over();
+        // Where it cannot be placed, that is found again when it is to be sent, and answered.
+        let _refused = forward.place_once_known(worker, is_over, now);
+        // A body that came complete with its head names its model before the request is sent.
+        if is_over {
+            forward.tap.request_read();
+        }
+        forward
+    }
+
+    /// Chooses the backend if none is chosen yet and the body has named its model, or `is_over`. Returns whether one is
+    /// chosen.
+    ///
+    /// # Errors
+    /// The answer for the client where no backend may be asked.
+    pub(super) fn place_once_known(&mut self, worker: &Worker, is_over: bool, now: Instant) -> Result<bool, Answer> {
+        if self.tap.lease().is_some() {
+            return Ok(true);
+        }
+        if let Target::Model(known @ None) = &mut self.target {
+            *known = self.tap.model().map(Into::into);
+            if known.is_none() && !is_over {
+                return Ok(false);
+            }
+        }
+        let lease = self.choose(worker, now).ok_or_else(|| self.target.refusal())?;
+        self.place(lease, now);
+        Ok(true)
+    }
+
+    /// Chooses another backend where no connection to the one before could be opened. The whole request is still here.
+    /// Returns whether there is one.
+    pub(super) fn place_elsewhere(&mut self, worker: &Worker, failed: &Answer, now: Instant) -> bool {
+        if failed.why.origin() != Origin::Upstream || !matches!(self.target, Target::Model(Some(_))) {
+            return false;
+        }
+        self.tap.backend_failed(failed.why);
+        self.tried.push(self.member().clone());
+        let lease = self.choose(worker, now);
+        let lease = lease.filter(|lease| !self.tried.iter().any(|tried| tried.is_same(lease.member())));
+        lease.map(|lease| self.place(lease, now)).is_some()
+    }
+
+    fn choose(&self, worker: &Worker, now: Instant) -> Option<Lease> {
+        let route = self.request.route;
+        worker.thread.with_fleet(|fleet| match &self.target {
+            Target::Any | Target::Model(None) => fleet.choose(),
+            Target::Named(name) => fleet.choose_named(name),
+            Target::Model(Some(model)) => {
+                let works = route.operation.generates() || route.operation == Operation::Embeddings;
+                let random = worker.random(self.id);
+                fleet.choose_for(&Ask { model, dialect: route.dialect, works, random }, now)
+            }
+        })
+    }
+
+    fn place(&mut self, lease: Lease, now: Instant) {
+        let placement = placement(&lease, u32::try_from(self.tried.len() + 1).unwrap_or(u32::MAX));
+        self.tap.observe(|observation| observation.placed(placement, now));
+        self.tap.hold(lease);
+    }
+
+    /// Counts bytes of the body that are about to be held while no backend is chosen. A body that is too long is placed
+    /// without its model.
+    ///
+    /// # Errors
+    /// The answer for the client where all bodies together hold too much.
+    pub(super) fn hold(&mut self, bytes: usize, worker: &Worker, now: Instant) -> Result<(), Answer> {
+        match self.head.hold(bytes, &worker.held_bodies) {
+            Ok(()) => Ok(()),
+            Err(HoldLimit::Request) => self.place_once_known(worker, true, now).map(drop),
+            Err(HoldLimit::Total) => {
+                let text = "too many large requests at once: try again in a moment".to_owned();
+                Err(Answer { status: StatusCode::SERVICE_UNAVAILABLE, why: ErrorType::Limit, text })
+            }
+        }
     }
 
     /// Whether a final head with this status proves that the backend has read the request's body. `sent` says whether
@@ -187,16 +267,13 @@ impl Forward {
             observation.responded(&head, now);
         });
         self.tap.answer(response.status);
+        self.tap.responded(retry_after(response));
         Ok(())
     }
 
+    /// The backend. To be called once it is chosen.
     pub(super) fn member(&self) -> &Arc<Member> {
-        self.lease.member()
-    }
-
-    /// The parts that are still needed after a protocol switch.
-    pub(super) fn into_tunnel(self) -> (Tap, Lease) {
-        (self.tap, self.lease)
+        self.tap.lease().expect("a request is sent once its backend is chosen").member()
     }
 
     /// Ends the exchange with an answer of the proxy's own.
@@ -207,6 +284,51 @@ impl Forward {
             _ => End::Rejected(answer.why),
         });
     }
+}
+
+/// How the backend of an exchange is chosen.
+#[derive(Debug, PartialEq, Eq)]
+enum Target {
+    /// Without a look at the request.
+    Any,
+    /// By the model that the body names, once it has done so.
+    Model(Option<Box<str>>),
+    /// By the name of a backend in a header field.
+    Named(Box<str>),
+}
+
+impl Target {
+    fn of(worker: &Worker, route: Route, named: Option<&[u8]>) -> Self {
+        if !worker.thread.with_fleet(Fleet::has_several) {
+            return Self::Any;
+        }
+        match named {
+            Some(name) => Self::Named(String::from_utf8_lossy(name).into()),
+            None if route.is_by_model() => Self::Model(None),
+            None => Self::Any,
+        }
+    }
+
+    /// The answer where no backend may be asked.
+    fn refusal(&self) -> Answer {
+        if let Self::Named(name) = self {
+            let text = format!("no backend has the name in {BACKEND_FIELD}: {}", name.escape_debug());
+            return Answer { status: StatusCode::BAD_REQUEST, why: ErrorType::BadRequest, text };
+        }
+        let text = "every backend that may serve this is being drained: try again later".to_owned();
+        Answer { status: StatusCode::SERVICE_UNAVAILABLE, why: ErrorType::NoBackend, text }
+    }
+}
+
+fn placement(lease: &Lease, attempt: u32) -> Placement {
+    let backend = lease.member().backend.name.clone();
+    Placement { backend, reason: lease.reason(), attempt, queued: Duration::ZERO }
+}
+
+/// How long a refusal asks to stay away, in whole seconds. A date is not read.
+fn retry_after(response: &Response<'_>) -> Option<Duration> {
+    let seconds = response.field("retry-after").filter(|_| matches!(response.status, 429 | 503))?;
+    std::str::from_utf8(seconds).ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// The trace that the client's `traceparent` names.

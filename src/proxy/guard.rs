@@ -66,6 +66,9 @@ pub(super) struct Request<'a> {
     pub(super) facts: NotedFields<'a>,
 }
 
+/// The field by which a client chooses one of several backends.
+pub(super) const BACKEND_FIELD: &str = "x-inferometer-backend";
+
 /// Fields that say how to read the body, and which trace, client and conversation the request belongs to.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct NotedFields<'a> {
@@ -80,6 +83,8 @@ pub(super) struct NotedFields<'a> {
     pub(super) x_session_id: Option<&'a [u8]>,
     /// llama.cpp's own field: under this name an answer can be resumed.
     pub(super) x_conversation_id: Option<&'a [u8]>,
+    /// The name of the backend that the client wants. For us alone.
+    pub(super) x_inferometer_backend: Option<&'a [u8]>,
 }
 
 impl<'a> Request<'a> {
@@ -333,6 +338,7 @@ fn judge_field<'a>(judged: &mut JudgedFields<'a>, field: &Field<'a>) -> Result<(
                 return Err(Malformed::ContentLength);
             }
         }
+        21 if field.is(BACKEND_FIELD) => judged.facts.x_inferometer_backend = Some(value),
         16 if field.is("content-encoding") => {
             judged.facts.content_encoding = judged.facts.content_encoding.or(Some(value));
         }

@@ -15,13 +15,14 @@ mod tunnels;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::net::TcpStream;
 
 use super::admission::Admission;
 use super::answer::{Answer, to_refusal, to_too_many};
 use super::attempt::Attempt;
+use super::chunks::BodyProgress;
 use super::client::{Client, ClientLost};
 use super::closing;
 use super::forward::{Forward, blame, explain};
@@ -239,9 +240,15 @@ impl Connection {
         if forward.broken {
             return self.answer(forward, blame(ErrorType::ClientBody)).await;
         }
+        if let Err(end) = self.hold(&mut forward).await {
+            return self.end_without_backend(forward, end).await;
+        }
         loop {
             let mut relay = match self.attempt(&mut forward).await {
                 Ok(attempt) => Relay::new(forward, attempt),
+                Err(RelayEnd::Answer(failed)) if forward.place_elsewhere(&self.worker, &failed, self.polls.begun()) => {
+                    continue;
+                }
                 Err(end) => return self.end_without_backend(forward, end).await,
             };
             let end = poll_fn(|cx| relay.poll(cx, &mut self.client, &self.worker)).await;
@@ -268,6 +275,61 @@ impl Connection {
         }
     }
 
+    /// Reads the body until a backend is chosen.
+    async fn hold(&mut self, forward: &mut Forward) -> Result<(), RelayEnd> {
+        let is_over = forward.upload.is_over();
+        let placed = forward.place_once_known(&self.worker, is_over, self.polls.begun());
+        if placed.map_err(RelayEnd::Answer)? {
+            return Ok(());
+        }
+        let mut interim = forward.request.version == Version::Http11 && forward.head.expects_continue();
+        if interim {
+            // It has the body, and need not allow it again.
+            forward.head.withhold("expect");
+        }
+        poll_fn(|cx| {
+            if std::mem::take(&mut interim) {
+                self.client.send(cx, b"HTTP/1.1 100 Continue\r\n\r\n").map_err(RelayEnd::Lost)?;
+            }
+            self.poll_hold(cx, forward)
+        })
+        .await
+    }
+
+    fn poll_hold(&mut self, cx: &mut Context<'_>, forward: &mut Forward) -> Poll<Result<(), RelayEnd>> {
+        let Self { worker, client, polls, .. } = self;
+        let now = polls.begun();
+        let mut scratch = worker.thread.scratch.borrow_mut();
+        loop {
+            if !client.socket.is_drained() {
+                ready!(client.poll_drain(cx)).map_err(RelayEnd::Lost)?;
+            }
+            let is_over = forward.upload.is_over();
+            if forward.place_once_known(worker, is_over, now).map_err(RelayEnd::Answer)? {
+                return Poll::Ready(Ok(()));
+            }
+            if forward.tap.ends_turn(cx) {
+                return Poll::Pending;
+            }
+            let most = forward.tap.reads(scratch.len());
+            let read = ready!(client.poll_body(cx, &mut scratch[..most])).map_err(RelayEnd::Lost)?;
+            let piece = &scratch[..read];
+            let mut trailers = Vec::new();
+            let Forward { upload, tap, .. } = forward;
+            let followed = upload.follow(piece, &mut |part| {
+                tap.request(part);
+                trailers.extend_from_slice(part.trailer());
+            });
+            if followed.state == BodyProgress::Broken {
+                return Poll::Ready(Err(RelayEnd::BadBody));
+            }
+            forward.hold(followed.raw + trailers.len(), worker, now).map_err(RelayEnd::Answer)?;
+            forward.head.keep_body(&piece[..followed.raw]);
+            forward.head.keep_body(&trailers);
+            client.inbox.extend_from_slice(&piece[followed.bytes..]);
+        }
+    }
+
     /// Gets a connection to the backend, unless the client leaves meanwhile.
     async fn attempt(&mut self, forward: &mut Forward) -> Result<Attempt, RelayEnd> {
         let mut beginning = pin!(Attempt::begin(self.worker.clone(), self.polls.clone(), forward));
@@ -287,6 +349,8 @@ impl Connection {
     async fn end_without_backend(&mut self, mut forward: Box<Forward>, end: RelayEnd) -> AfterExchange {
         match end {
             RelayEnd::Answer(answer) => self.answer(forward, answer).await,
+            RelayEnd::BadBody => self.answer(forward, blame(ErrorType::ClientBody)).await,
+            RelayEnd::Lost(ClientLost::Slow) => self.answer(forward, blame(ErrorType::ClientTimeout)).await,
             _ => {
                 forward.tap.end(End::ClientLeft);
                 AfterExchange::Cut

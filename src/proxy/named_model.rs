@@ -39,6 +39,11 @@ impl RequestScan {
         }
     }
 
+    /// The model named so far.
+    pub(super) fn model(&self) -> Option<&str> {
+        self.scanner.as_ref().and_then(|scanner| scanner.model())
+    }
+
     /// Whether the body is compressed and still being decoded.
     pub(super) fn decodes(&self) -> bool {
         self.scanner.as_ref().is_some_and(|scanner| scanner.decodes())

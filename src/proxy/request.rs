@@ -3,6 +3,7 @@
 
 use super::fields::{ConnectionFields, passing, write_line, write_passing};
 use super::guard::Request;
+use super::hold::{HeldBodies, HeldBody, HoldLimit};
 use crate::backend::HostHeader;
 
 /// The parts of a request head to be written.
@@ -78,6 +79,10 @@ pub(super) struct KeptHead {
     connection: ConnectionFields,
     has_host: bool,
     switches: bool,
+    /// Fields that the backend does not get, as they were for us.
+    withheld: Vec<&'static str>,
+    /// What the body's bytes count for while they are held.
+    held: Option<Box<HeldBody>>,
 }
 
 impl KeptHead {
@@ -90,7 +95,22 @@ impl KeptHead {
             memory.len()
         };
         let (method, target, fields) = (end_of(method), end_of(target), end_of(fields));
-        Self { memory, method, target, fields, connection: *connection, has_host, switches }
+        Self {
+            memory,
+            method,
+            target,
+            fields,
+            connection: *connection,
+            has_host,
+            switches,
+            withheld: Vec::new(),
+            held: None,
+        }
+    }
+
+    /// The backend does not get this field.
+    pub(super) fn withhold(&mut self, name: &'static str) {
+        self.withheld.push(name);
     }
 
     /// Appends bytes of the body.
@@ -98,9 +118,24 @@ impl KeptHead {
         self.memory.extend_from_slice(bytes);
     }
 
+    /// Counts bytes of the body that are about to be held while no backend is chosen.
+    ///
+    /// # Errors
+    /// The limit that they would exceed.
+    pub(super) fn hold(&mut self, bytes: usize, total: &HeldBodies) -> Result<(), HoldLimit> {
+        self.held.get_or_insert_with(|| Box::new(HeldBody::new(total))).grow(bytes)
+    }
+
+    /// Whether the client waits for an interim response before it sends the body.
+    pub(super) fn expects_continue(&self) -> bool {
+        let fields = &self.memory[self.target..self.fields];
+        passing(fields, &self.connection, self.switches, true).any(|field| field.is("expect"))
+    }
+
     /// Writes all of it for a backend. Not to be called after [`KeptHead::release`].
     pub(super) fn write(&self, prefix: &str, host: &HostHeader, authority: &[u8], out: &mut Vec<u8>) {
-        let Self { memory, method, target, fields, connection, has_host, switches } = self;
+        let Self { memory, method, target, fields, connection, has_host, switches, withheld, held: _ } = self;
+        let start = out.len();
         let head = RequestHead {
             method: &memory[..*method],
             target: &memory[*method..*target],
@@ -110,18 +145,33 @@ impl KeptHead {
             switches: *switches,
         };
         head.write(prefix, host, authority, out);
+        withheld.iter().for_each(|name| remove_field(out, start, name));
         out.extend_from_slice(&memory[*fields..]);
     }
 
     /// Frees the memory while the response is awaited, as the request is sent to no other backend.
     pub(super) fn release(&mut self) {
         self.memory = Vec::new();
+        self.held = None;
     }
 }
 
 /// Whether the request asks for another protocol that can be tunnelled.
 pub(super) fn switches(request: &Request<'_>) -> bool {
     request.http11 && request.connection.switches()
+}
+
+/// Removes every field of this name from the head that begins at `start` and ends with `out`.
+fn remove_field(out: &mut Vec<u8>, start: usize, name: &str) {
+    let head = out.split_off(start);
+    for (at, line) in head.split_inclusive(|byte| *byte == b'\n').enumerate() {
+        let is_named = line
+            .split_at_checked(name.len())
+            .is_some_and(|(field, rest)| field.eq_ignore_ascii_case(name.as_bytes()) && rest.starts_with(b":"));
+        if at == 0 || !is_named {
+            out.extend_from_slice(line);
+        }
+    }
 }
 
 fn write_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {

@@ -18,7 +18,7 @@ use crate::backend::{self, Backend};
 use crate::exchange::names::AsSpelled;
 use crate::exchange::record::{Record, Start};
 use crate::exchange::sink::{Sink, Watch};
-use crate::fleet::{Fleet, Member};
+use crate::fleet::{Fleet, Member, Share};
 
 /// The records of the exchanges that have ended.
 #[derive(Clone, Default)]
@@ -55,7 +55,13 @@ pub(super) fn worker(at: SocketAddr, records: &Records) -> Rc<Worker> {
     let upstream = backend::Settings { connect_timeout: Duration::from_secs(20), ..backend::Settings::default() };
     let address: Address = format!("http://{at}").parse().expect("an address");
     let dialer = Arc::new(Dialer::new(address.clone()));
-    let fleet = Fleet::of_one(Member::new(Backend { name: "test".into(), address }, upstream, dialer));
+    let fleet = Fleet::of_one(Member::new(
+        Backend { name: "test".into(), address },
+        upstream,
+        Share::default(),
+        dialer,
+        Instant::now(),
+    ));
     let parts = WorkerParts {
         settings: watch::channel(settings).1,
         shared: Shared {
@@ -70,6 +76,7 @@ pub(super) fn worker(at: SocketAddr, records: &Records) -> Rc<Worker> {
         room: mpsc::unbounded_channel().0,
         held_by_decoders: HeldByDecoders::default(),
         heads: Arc::default(),
+        held_bodies: Default::default(),
         lingering: Arc::default(),
     };
     Worker::new(parts, watch::channel(Life::Running).1)

@@ -17,6 +17,7 @@ use super::polls::Polls;
 use super::worker::Worker;
 use crate::exchange::outcome::{End, ErrorType};
 use crate::exchange::{CLIENT_CLOSED_REQUEST, Observation};
+use crate::fleet::{Lease, LeaseEnd};
 use crate::wire::budget::READ;
 use crate::wire::event::Defect;
 
@@ -29,6 +30,12 @@ pub(super) struct Tap {
     polls_before: Duration,
     /// The status that was sent to the client.
     status: u16,
+    /// The backend that serves the exchange; `None` while none is chosen.
+    lease: Option<Lease>,
+    /// The head of the backend's response has come.
+    responded: bool,
+    /// How long the response asks to stay away.
+    retry_after: Option<Duration>,
     uploaded: bool,
     ended: bool,
 }
@@ -50,6 +57,9 @@ impl Tap {
             polls: polls.clone(),
             polls_before: polls.total(now),
             status: CLIENT_CLOSED_REQUEST,
+            lease: None,
+            responded: false,
+            retry_after: None,
             uploaded: false,
             ended: false,
         }
@@ -65,6 +75,43 @@ impl Tap {
             let observation = self.observation.take();
             let _ = catch_unwind(AssertUnwindSafe(move || drop(observation)));
         }
+    }
+
+    /// The backend that serves the exchange, from now on. It counts the exchange as in flight until this is dropped.
+    pub(super) fn hold(&mut self, lease: Lease) {
+        self.lease = Some(lease);
+    }
+
+    /// The backend that serves the exchange; `None` while none is chosen.
+    pub(super) fn lease(&self) -> Option<&Lease> {
+        self.lease.as_ref()
+    }
+
+    /// The head of the final response has come. `retry_after` is how long it asks to stay away.
+    pub(super) fn responded(&mut self, retry_after: Option<Duration>) {
+        (self.responded, self.retry_after) = (true, retry_after);
+    }
+
+    /// The backend failed before it had the request, which another one may get.
+    pub(super) fn backend_failed(&mut self, why: ErrorType) {
+        self.report(End::BackendFailed(why), self.polls.begun());
+    }
+
+    /// Tells the fleet what the end says of the backend.
+    fn report(&mut self, end: End, now: Instant) {
+        let Some(lease) = &mut self.lease else { return };
+        let said = match end {
+            End::Complete => match self.status {
+                429 | 503 => LeaseEnd::Busy(self.retry_after),
+                500.. => LeaseEnd::Failed,
+                _ => LeaseEnd::Succeeded,
+            },
+            End::BackendFailed(ErrorType::FirstByteTimeout | ErrorType::Protocol) => LeaseEnd::Failed,
+            End::BackendFailed(_) if !self.responded => LeaseEnd::Unreachable,
+            End::BackendFailed(_) => LeaseEnd::Failed,
+            End::ClientLeft | End::Rejected(_) => LeaseEnd::Unknown,
+        };
+        lease.report(said, self.worker.fraction(), now);
     }
 
     /// The request's head is about to be sent to the backend.
@@ -86,6 +133,11 @@ impl Tap {
             self.scan.read(data);
             self.observe(|observation| observation.request_piece(data.len()));
         }
+    }
+
+    /// The model that the request's body has named so far. To be called before [`Tap::request_read`].
+    pub(super) fn model(&self) -> Option<&str> {
+        self.scan.model()
     }
 
     /// The request's body has been read to its end, or no more of it will come.
@@ -151,6 +203,7 @@ impl Tap {
         let now = Instant::now();
         let overhead = self.polls.total(now).saturating_sub(self.polls_before);
         self.polls.count(false);
+        self.report(end, now);
         if let Some(observation) = self.observation.take() {
             // A sink that panics loses only its own record.
             drop(catch_unwind(AssertUnwindSafe(|| observation.finish(end, self.status, now, overhead))));

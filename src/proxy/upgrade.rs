@@ -7,7 +7,6 @@ use tokio::io::{AsyncWriteExt, copy_bidirectional};
 use super::closing;
 use super::tap::Tap;
 use crate::exchange::outcome::{End, ErrorType};
-use crate::fleet::Lease;
 use crate::tls::Stream;
 
 /// The backend's side of a protocol switch.
@@ -15,9 +14,8 @@ pub(super) struct Upgraded {
     pub(super) backend: Stream,
     /// What the backend sent after its head.
     pub(super) ahead: Vec<u8>,
-    pub(super) tap: Tap,
     /// Counts the tunnel as in flight on its backend.
-    pub(super) lease: Lease,
+    pub(super) tap: Tap,
 }
 
 impl Upgraded {
@@ -33,7 +31,6 @@ impl Upgraded {
         closing::end_in_order(&client);
         closing::end_in_order(&self.backend);
         self.tap.end(end);
-        drop(self.lease);
     }
 
     async fn relay(&mut self, client: &mut Stream, ahead: &[u8]) -> io::Result<()> {

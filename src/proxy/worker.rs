@@ -14,6 +14,7 @@ use tokio::sync::{Notify, oneshot, watch};
 use super::admission::{Life, RoomRequests};
 use super::answer::{Answer, too_many};
 use super::decoding::{Decoding, HeldByDecoders};
+use super::hold::HeldBodies;
 use super::pools::Pools;
 use super::products::Products;
 use super::settings::{Settings, Shared};
@@ -21,7 +22,7 @@ use crate::exchange;
 use crate::exchange::outcome::ErrorType;
 use crate::exchange::sink::AnySink;
 use crate::exchange::trace::TraceId;
-use crate::fleet::{Fleet, Lease};
+use crate::fleet::Fleet;
 use crate::tls::server::TlsServer;
 
 /// Most bytes read from a socket at once. The memory belongs to the thread, so that an idle connection holds none.
@@ -40,6 +41,8 @@ pub(super) struct WorkerParts {
     pub(super) held_by_decoders: HeldByDecoders,
     /// Bytes that decoded HTTP/2 heads hold.
     pub(super) heads: Arc<AtomicU64>,
+    /// Bytes of bodies whose backend is not chosen yet.
+    pub(super) held_bodies: HeldBodies,
     /// Client connections that are lingering now.
     pub(super) lingering: Arc<AtomicU64>,
 }
@@ -57,6 +60,8 @@ pub(super) struct Worker {
     room: RoomRequests,
     /// Bytes that decoded HTTP/2 heads hold, over all threads.
     pub(super) heads: Arc<AtomicU64>,
+    /// Bytes of bodies whose backend is not chosen yet, over all threads.
+    pub(super) held_bodies: HeldBodies,
     /// Client connections that are lingering now, over all threads.
     pub(super) lingering: Arc<AtomicU64>,
     ids: Arc<AtomicU64>,
@@ -105,8 +110,8 @@ impl Thread {
 }
 
 impl Thread {
-    /// Chooses the backend for an exchange, from the current configuration.
-    pub(super) fn choose(&self) -> Lease {
+    /// Calls `look` with the fleet as it is configured now.
+    pub(super) fn with_fleet<T>(&self, look: impl FnOnce(&Fleet) -> T) -> T {
         let mut known = self.fleet.borrow_mut();
         let (fleet, fleets) = &mut *known;
         // If the sender is dropped, the fleet stays as it is.
@@ -114,13 +119,14 @@ impl Thread {
             *fleet = fleets.borrow_and_update().clone();
             self.pools.keep_only(fleet);
         }
-        fleet.choose()
+        look(fleet)
     }
 }
 
 impl Worker {
     pub(super) fn new(parts: WorkerParts, life: watch::Receiver<Life>) -> Rc<Self> {
-        let WorkerParts { settings, shared, ids, connections, room, held_by_decoders, heads, lingering } = parts;
+        let WorkerParts { settings, shared, ids, connections, room, held_by_decoders, heads, held_bodies, lingering } =
+            parts;
         let Shared { fleet, sink, tls, residency, names } = shared;
         let settings = settings.borrow().clone();
         let observe = Rc::new(exchange::ObservationContext { settings: settings.observe, residency, names });
@@ -134,6 +140,7 @@ impl Worker {
             connections,
             room,
             heads,
+            held_bodies,
             lingering,
             random: [0_u8, 1].map(|which| RandomState::new().hash_one(which)),
             life,
@@ -153,6 +160,7 @@ impl Worker {
             connections: self.connections.clone(),
             room: self.room.clone(),
             heads: self.heads.clone(),
+            held_bodies: self.held_bodies.clone(),
             lingering: self.lingering.clone(),
             ids: self.ids.clone(),
             random: self.random,
@@ -169,6 +177,17 @@ impl Worker {
     /// Whether the process is draining or killed.
     pub(super) fn is_draining(&self) -> bool {
         self.life() != Life::Running
+    }
+
+    /// A number that is uniform over all values, for the exchange with this number.
+    pub(super) fn random(&self, exchange: u64) -> u64 {
+        mix(self.random[0] ^ exchange.rotate_left(32))
+    }
+
+    /// A number from 0 to 1, not to be foreseen from outside.
+    pub(super) fn fraction(&self) -> f64 {
+        let bits = self.random(self.ids.load(Ordering::Relaxed));
+        (bits >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// Waits until the process drains; for ever if the sender is dropped.

@@ -14,6 +14,9 @@ use tokio_rustls::TlsConnector;
 use super::stream::CountedSocket;
 use super::{Fault, FileError, Identity, Stream, WRITE_BUFFER, expiry, pem, provider, unverified};
 
+/// The table of the configuration that holds for every backend.
+const TABLE: &str = "backend_tls";
+
 /// The configuration. The default trusts the system's authorities and presents no certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
@@ -51,15 +54,23 @@ impl TlsClient {
     /// # Errors
     /// When a file is missing or invalid, or there is no trusted authority.
     pub fn load(settings: &Settings, host: &str) -> Result<Self, FileError> {
+        Self::load_from(TABLE, settings, host)
+    }
+
+    /// The same for files that this table of the configuration names.
+    ///
+    /// # Errors
+    /// When a file is missing or invalid, or there is no trusted authority.
+    pub fn load_from(table: &str, settings: &Settings, host: &str) -> Result<Self, FileError> {
         let name = settings.server_name.as_deref().unwrap_or(host);
         let name = server_name(name).ok_or_else(|| {
-            FileError::new("backend_tls.server_name", None, format!("`{name}` is no name for a certificate"))
+            FileError::new(format!("{table}.server_name"), None, format!("`{name}` is no name for a certificate"))
         })?;
         let roots = match &settings.ca_file {
-            Some(path) => own_roots(path)?,
-            None => system_roots()?,
+            Some(path) => own_roots(path, &format!("{table}.ca_file"))?,
+            None => system_roots(&format!("{table}.ca_file"))?,
         };
-        let refuse = |reason: String| FileError::new("backend_tls", None, reason);
+        let refuse = |reason: String| FileError::new(table, None, reason);
         let builder = ClientConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(|error| refuse(error.to_string()))?
@@ -68,12 +79,13 @@ impl TlsClient {
         let mut config = match &settings.identity {
             None => builder.with_no_client_auth(),
             Some(Identity { cert_file, key_file }) => {
-                let chain = pem::read_certificates("backend_tls.cert_file", cert_file)?;
-                let key = pem::read_key("backend_tls.key_file", key_file)?;
+                let chain = pem::read_certificates(&format!("{table}.cert_file"), cert_file)?;
+                let (named, key) =
+                    (format!("{table}.key_file"), pem::read_key(&format!("{table}.key_file"), key_file)?);
                 expires = expiry::of_chain(&chain);
                 builder
                     .with_client_auth_cert(chain, key)
-                    .map_err(|error| FileError::new("backend_tls.key_file", Some(key_file), error.to_string()))?
+                    .map_err(|error| FileError::new(named, Some(key_file), error.to_string()))?
             }
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -140,7 +152,8 @@ fn server_name(name: &str) -> Option<ServerName<'static>> {
 /// # Errors
 /// When the file is invalid, or there is no trusted authority.
 pub fn verifying(ca_file: Option<&std::path::Path>) -> Result<ClientConfig, FileError> {
-    let roots = ca_file.map_or_else(system_roots, own_roots)?;
+    let key = format!("{TABLE}.ca_file");
+    let roots = ca_file.map_or_else(|| system_roots(&key), |path| own_roots(path, &key))?;
     let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
     let builder = builder.expect("the default versions fit the provider");
     Ok(builder.with_root_certificates(roots).with_no_client_auth())
@@ -152,8 +165,7 @@ pub fn encrypting() -> ClientConfig {
     unverified::config().expect("the default versions fit the provider")
 }
 
-fn own_roots(path: &std::path::Path) -> Result<RootCertStore, FileError> {
-    let key = "backend_tls.ca_file";
+fn own_roots(path: &std::path::Path, key: &str) -> Result<RootCertStore, FileError> {
     let mut roots = RootCertStore::empty();
     for certificate in pem::read_certificates(key, path)? {
         roots.add(certificate).map_err(|error| FileError::new(key, Some(path), error.to_string()))?;
@@ -161,14 +173,14 @@ fn own_roots(path: &std::path::Path) -> Result<RootCertStore, FileError> {
     Ok(roots)
 }
 
-fn system_roots() -> Result<RootCertStore, FileError> {
+fn system_roots(key: &str) -> Result<RootCertStore, FileError> {
     let mut roots = RootCertStore::empty();
     let found = rustls_native_certs::load_native_certs();
     // Some systems have certificates that this library cannot parse; the others are used.
     roots.add_parsable_certificates(found.certs);
     if roots.is_empty() {
         let reason = "the system has no trusted certificates (package ca-certificates); install them, or set it";
-        return Err(FileError::new("backend_tls.ca_file", None, reason));
+        return Err(FileError::new(key, None, reason));
     }
     Ok(roots)
 }

@@ -43,7 +43,7 @@ fn every_shipped_json_and_yaml_file_parses() {
     assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
-/// With `UPDATE_DASHBOARDS` set the files are written anew instead of compared.
+/// With `UPDATE_DASHBOARDS` set the files are written instead of compared.
 #[test]
 fn dashboards_are_what_their_source_says() {
     let update = std::env::var_os("UPDATE_DASHBOARDS").is_some();

@@ -317,7 +317,7 @@ fn the_first_piece_of_a_coded_answer_costs_no_more_than_a_turn_grants() {
             "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nContent-Encoding: {coding}\r\nContent-Length: {}\r\n\r\n",
             coded.len()
         );
-        // What comes behind it belongs to nobody, and ends the backend's connection.
+        // What follows belongs to no request, and ends the backend's connection.
         for behind in ["", "x"] {
             let backend = Backend::answering([head.as_bytes(), &coded, behind.as_bytes()].concat());
             let rig = Rig::before(backend.address);

@@ -19,7 +19,7 @@ const ENDED_BY_CLOSE: [(&str, &str); 3] = [
     ("GET / HTTP/1.0\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n"),
 ];
 
-/// A backend that answers by halves, and goes on when it is told to.
+/// A backend that sends half of an answer, and the rest on a signal.
 fn halving(half: &'static str) -> (Backend, mpsc::Sender<&'static str>) {
     let (go, on) = mpsc::channel();
     let on = std::sync::Mutex::new(on);

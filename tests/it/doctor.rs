@@ -221,11 +221,11 @@ fn a_helper_that_does_not_answer_is_to_be_started() {
 }
 
 #[test]
-fn a_program_that_runs_with_another_backend_is_to_be_restarted() {
+fn a_program_that_runs_with_another_backend_is_to_be_reloaded() {
     let (one, other) = (Simulator::start(), Simulator::start());
     let program = Program::before(one.address);
     let words = [&one.address.to_string()[..], &other.address.to_string(), "it forwards to"];
-    doctor_of(&program, other.address, &[]).is_only(&words, "restart it");
+    doctor_of(&program, other.address, &[]).is_only(&words, "send it SIGHUP");
 }
 
 /// Asks what answers with this as the program's second listener.

@@ -36,7 +36,7 @@ fn sum(calls: &[(Value, Value)], key: &str) -> f64 {
     whole.filter_map(|(call, _)| call[key].as_f64()).sum()
 }
 
-/// Both stopwatches on the first token: the error is told, not judged.
+/// Both stopwatches on the first token: the error is printed, not judged.
 fn tell_ttft(program: &Program, calls: &[(Value, Value)]) {
     let streamed = calls.iter().filter(|(call, _)| call["ttft_seconds"].is_f64()).count();
     let client: f64 = calls.iter().filter_map(|(call, _)| call["ttft_seconds"].as_f64()).sum();

@@ -16,7 +16,7 @@
 //! | backend refuses, black hole | p `own_errors_are_marked_and_in_the_callers_dialect`, f `a_backend_that_does_not_accept_is_given_up_in_time` |
 //! | reset before the head, mid-stream, short of its length, end within a chunk | s, p `a_cut_reply_never_looks_complete`, d |
 //! | stall before and within the stream | f `a_backend_that_says_nothing_is_given_up_where_a_limit_is_set`, c |
-//! | garbage status line, both framings in a reply, bytes behind it, 204/304/HEAD with a body | a `a_broken_reply_never_looks_whole`, d |
+//! | garbage status line, both framings in a reply, bytes after it, 204/304/HEAD with a body | a `a_broken_reply_never_looks_whole`, d |
 //! | early reply, lying gzip, chunks split at every byte | p `an_upload_streams_and_an_early_answer_reaches_the_client`, d |
 //! | a line of 1 GiB, a million names | m |
 //! | client leaves in every phase, with bytes ahead, during upload; connect and drop | c, s |

@@ -108,7 +108,7 @@ fn a_lost_card_is_marked_and_the_other_is_still_read() {
         assert_eq!(now.gpus[0], well.gpus[0], "{fault}: the first is as it was");
         assert_eq!(now.gpus[1].identity, well.gpus[1].identity, "{fault}: it is still known which is lost");
         let of_lost = Facts { xids: now.gpus[1].facts.xids.clone(), ..Facts::default() };
-        assert!(!now.gpus[1].up && now.gpus[1].facts == of_lost, "{fault}: only what was heard of it is told");
+        assert!(!now.gpus[1].up && now.gpus[1].facts == of_lost, "{fault}: only what was read is reported");
         let text = exposition(now);
         assert!(text.lines().any(|line| line.starts_with("ollama_proxy_gpu_up{gpu=\"1\"") && line.ends_with(" 0")));
         stand_in.play("");
@@ -336,5 +336,5 @@ fn joules_by_model_add_up_to_the_cards_own_meters_in_the_real_program() {
         lines.map(|line| line.rsplit(' ').next().and_then(|it| it.parse::<f64>().ok()).expect("a value")).sum()
     };
     let (counted, told) = (of("gpu_energy_joules_total") - began_at, of("energy_joules_total"));
-    assert!((told - counted).abs() <= counted * 0.02, "{told} J are told, {counted} J were counted");
+    assert!((told - counted).abs() <= counted * 0.02, "{told} J reported, {counted} J counted");
 }

@@ -76,7 +76,7 @@ impl Watch for Open {
     }
 }
 
-/// A proxy with its own backend, which sends a chunk each time it is told to.
+/// A proxy with its own backend, which sends a chunk on each signal.
 struct Lane {
     rig: Rig,
     next: mpsc::Sender<()>,

@@ -78,7 +78,7 @@ fn scripted(script: impl Fn(&mut TcpStream) + Send + Sync + 'static) -> SocketAd
     asked(move |stream, _| script(stream))
 }
 
-/// The same, told what it was asked.
+/// The same, with the request that it got.
 fn asked(script: impl Fn(&mut TcpStream, &str) + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
     let address = listener.local_addr().expect("it has one");

@@ -10,7 +10,7 @@ mod postgres;
 mod questions;
 mod recovery;
 mod retention;
-mod rows;
+pub(crate) mod rows;
 mod shared;
 mod storm;
 mod sums;

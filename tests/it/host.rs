@@ -276,7 +276,7 @@ fn a_server_s_memory_and_time_are_what_ps_says() {
     }
 }
 
-/// The figures of a file, by the word that its lines begin with: the numbers behind it.
+/// The numbers of each line of a file, by the word that the line begins with.
 #[cfg(target_os = "linux")]
 fn numbers(path: &str, name: usize) -> std::collections::BTreeMap<String, Vec<u64>> {
     let text = std::fs::read_to_string(path).expect("it can be read").replace(':', " ");

@@ -7,21 +7,22 @@ use std::path::{Path, PathBuf};
 
 /// Each room and the rooms that it may import.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
-    ("admin", &["backend", "clock", "exchange", "history", "tls"]),
+    ("admin", &["api", "backend", "clock", "exchange", "history", "tls"]),
+    ("api", &["backend", "clock", "exchange", "fleet", "history", "host", "logs"]),
     (
         "app",
         &[
-            "admin", "backend", "cli", "clock", "config", "doctor", "exchange", "fleet", "history", "host", "logs",
-            "metrics", "proxy", "tls",
+            "admin", "api", "backend", "cli", "clock", "config", "doctor", "exchange", "fleet", "history", "host",
+            "logs", "metrics", "proxy", "tls",
         ],
     ),
     ("backend", &["tls", "wire"]),
     ("cli", &[]),
     ("clock", &[]),
-    ("config", &["backend", "cli", "history", "host", "logs", "proxy", "tls"]),
+    ("config", &["backend", "cli", "fleet", "history", "host", "logs", "proxy", "tls"]),
     ("doctor", &["backend", "cli", "config", "host", "tls"]),
     ("exchange", &["wire"]),
-    ("fleet", &["backend", "exchange"]),
+    ("fleet", &["backend", "exchange", "wire"]),
     ("history", &["clock", "exchange"]),
     ("host", &["clock"]),
     ("logs", &["exchange", "wire"]),

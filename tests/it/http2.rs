@@ -45,7 +45,7 @@ fn telling(response: &'static [u8]) -> (Backend, mpsc::Receiver<String>) {
     (backend, receiver)
 }
 
-/// A backend that begins a stream, and ends it with one piece when it is told to.
+/// A backend that begins a stream, and ends it with one piece on a signal.
 fn pausing() -> (Backend, mpsc::Sender<()>) {
     let (step, steps) = mpsc::channel::<()>();
     let steps = std::sync::Mutex::new(steps);

@@ -1,6 +1,7 @@
 //! The promises of inferometer, each against real sockets.
 
 mod ambiguity;
+mod api;
 mod boards;
 mod cancellation;
 mod coded;
@@ -16,6 +17,7 @@ mod engines;
 mod examples;
 mod farewell;
 mod faults;
+mod fleet;
 mod gpu;
 #[cfg(target_os = "linux")]
 mod hanging;

@@ -309,7 +309,7 @@ fn completions_and_the_manual_page_are_printed_and_the_bare_command_stays_the_pr
     assert_eq!(run(&["completions", "csh"], &[]).status.code(), Some(2), "a shell that is not known");
 }
 
-/// What stands in a log in text, as on a terminal, until this is said.
+/// The lines of a log in text, as on a terminal, up to the one that contains this.
 fn first_lines(arguments: &[&str], until: &str) -> Vec<String> {
     use std::io::{BufRead, BufReader};
     let mut child = command()

@@ -118,7 +118,7 @@ fn check(case: &Fixture, record: &Record) {
     }
 }
 
-/// An observer that fails whenever it is told anything.
+/// An observer that panics on every call.
 struct Faulty;
 
 impl Sink for Faulty {

@@ -1,4 +1,4 @@
-//! SIGHUP: the configuration and its files are read anew, all or nothing, and no exchange notices.
+//! SIGHUP: the configuration and its files are read again, all or nothing, and no exchange notices.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

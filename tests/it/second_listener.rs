@@ -45,7 +45,7 @@ fn status(answer: &str) -> u16 {
     answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
 }
 
-/// What is hashed is asserted where it is done; this shows that nothing else tells them apart.
+/// What is hashed is asserted where it is done; this shows that they differ in nothing else.
 #[test]
 #[ignore = "a measurement; cargo test --test it takes_as_long -- --ignored --nocapture"]
 fn an_unknown_user_takes_as_long_as_a_wrong_password() {

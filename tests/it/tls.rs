@@ -279,7 +279,7 @@ fn the_second_listener_uses_tls_and_may_require_certificates() {
     let stranger = authority.client(Some(&authority.identity(&["prometheus"])), &[]);
     assert_eq!(secure::ask(program.admin, &stranger, get), None);
     let plain = ask(program.admin, get);
-    assert!(plain.starts_with("HTTP/1.1 400 ") && plain.contains("https://"), "plain HTTP is told so: {plain}");
+    assert!(plain.starts_with("HTTP/1.1 400 ") && plain.contains("https://"), "plain HTTP gets a hint: {plain}");
 }
 
 /// What checking this configuration says, and its exit code.

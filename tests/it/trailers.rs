@@ -21,7 +21,7 @@ const FORBIDDEN: &str = "Transfer-Encoding: chnked\r\nContent-Length: 5\r\nTrail
     Content-Range: bytes 0-1/2\r\nExpect: 100-continue\r\nMax-Forwards: 0\r\nIf-Match: x\r\nRange: bytes=0-1\r\n\
     Location: /evil\r\nRetry-After: 9\r\nVary: *\r\n";
 
-/// Each forbidden line with one that passes behind it, and what is left of them.
+/// Each forbidden line followed by one that passes, and what is left of the two.
 fn mixed() -> (String, String) {
     let (mut sent, mut kept) = (String::new(), String::new());
     for (number, line) in FORBIDDEN.split_inclusive("\r\n").enumerate() {

@@ -2,12 +2,13 @@
 //! each group the less busy of two.
 //!
 //! Where waiting for a slot takes longer than what remains of a load on another backend, or than a whole load, that
-//! backend gets the exchange. So when many ask for a cold model at once the first begins a load, the others join it, and
-//! a second load begins once it pays.
+//! backend gets the exchange. So when many ask for a cold model at once the first begins a load and the others join it. A
+//! second load begins once those that wait for the first would queue behind each other for longer than a load: it takes
+//! memory from other models, so it is not begun for a place in a short queue.
 
 use std::time::{Duration, Instant};
 
-use super::candidate::{Candidate, Residence};
+use super::candidate::{Candidate, Residence, Standing};
 use super::least_busy;
 use crate::exchange::placement::PlacementReason;
 
@@ -45,6 +46,11 @@ impl Group {
     }
 }
 
+/// Whether the candidate works, has the model in memory and a slot for one more exchange: then no load matters.
+pub(in crate::fleet) fn is_free(candidate: &Candidate) -> bool {
+    candidate.standing == Standing::Up && Group::of(candidate) == Group::FreeSlot
+}
+
 pub(super) fn choose<'a>(
     usable: &[&'a Candidate],
     now: Instant,
@@ -53,9 +59,12 @@ pub(super) fn choose<'a>(
     let best = usable.iter().map(|candidate| Group::of(candidate)).min()?;
     let within = |group| usable.iter().copied().filter(move |candidate| Group::of(candidate) == group);
     if matches!(best, Group::Resident | Group::Loading) {
-        let first = within(best).map(|candidate| start(candidate, now)).min()?;
-        for (other, reason) in [(Group::Loading, PlacementReason::Join), (Group::Cold, PlacementReason::Spill)] {
-            let sooner: Vec<_> = within(other).filter(|candidate| start(candidate, now) < first).collect();
+        let first = |wait: fn(&Candidate, Instant) -> Duration| within(best).map(|it| wait(it, now)).min();
+        let (begin, queue) = (first(start)?, first(|candidate, _| queue(candidate))?);
+        for (other, reason, wait) in
+            [(Group::Loading, PlacementReason::Join, begin), (Group::Cold, PlacementReason::Spill, queue)]
+        {
+            let sooner: Vec<_> = within(other).filter(|candidate| start(candidate, now) < wait).collect();
             if let Some(chosen) = least_busy::choose(&sooner, random).filter(|_| other != best) {
                 return Some((chosen, reason));
             }
@@ -65,18 +74,21 @@ pub(super) fn choose<'a>(
     Some((least_busy::choose(&group, random)?, best.reason()))
 }
 
-/// The time until the backend would begin one more exchange: a load, or what remains of it, and the exchanges beyond its
-/// slots.
-fn start(candidate: &Candidate, now: Instant) -> Duration {
+/// The time that the exchanges beyond the backend's slots take, one more among them.
+fn queue(candidate: &Candidate) -> Duration {
     let slots = slots(candidate);
     let ahead = (candidate.in_flight + 1).saturating_sub(u64::from(slots)) as f64;
-    let queue = candidate.service.unwrap_or(UNKNOWN_SERVICE).mul_f64(ahead / f64::from(slots));
+    candidate.service.unwrap_or(UNKNOWN_SERVICE).mul_f64(ahead / f64::from(slots))
+}
+
+/// The time until the backend would begin one more exchange: a load, or what remains of it, and the queue.
+fn start(candidate: &Candidate, now: Instant) -> Duration {
     let load = match candidate.residence {
         Residence::Resident => Duration::ZERO,
         Residence::Loading(until) => until.saturating_duration_since(now),
         Residence::Cold => candidate.load,
     };
-    load + queue
+    load + queue(candidate)
 }
 
 fn slots(candidate: &Candidate) -> u32 {

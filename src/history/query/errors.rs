@@ -56,6 +56,7 @@ pub const fn of_exchange(error: ErrorType) -> (Grade, &'static str) {
         ErrorType::Protocol => (Grade::High, "the backend broke HTTP"),
         ErrorType::Http5xx => (Grade::High, "the backend answered with a server error"),
         ErrorType::Internal => (Grade::High, "a bug in the proxy"),
+        ErrorType::NoBackend => (Grade::High, "no backend may serve it"),
         ErrorType::StreamError => (Grade::Medium, "the backend reported an error within its answer"),
         ErrorType::Truncated => (Grade::Medium, "the answer ended without its last event"),
         ErrorType::ClientBody => (Grade::Low, "the client's body is malformed"),

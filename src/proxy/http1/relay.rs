@@ -90,8 +90,7 @@ impl Relay {
     /// Turns the exchange into a tunnel after a protocol switch. `ahead` is what the backend sent after its head.
     pub(super) fn into_tunnel(mut self, ahead: Vec<u8>) -> Upgraded {
         self.forward.tap.observe(Observation::tunnelled);
-        let (tap, lease) = self.forward.into_tunnel();
-        Upgraded { backend: self.attempt.into_stream(), ahead, tap, lease }
+        Upgraded { backend: self.attempt.into_stream(), ahead, tap: self.forward.tap }
     }
 }
 

@@ -37,7 +37,7 @@ fn a_tunnel_is_in_flight_on_its_backend_until_it_ends() {
     let records = Records::default();
     runtime.block_on(async {
         let worker = stage::worker(backend(), &records);
-        let member = worker.thread.choose().member().clone();
+        let member = worker.thread.with_fleet(|fleet| fleet.members()[0].clone());
         let front = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let mut client = TcpStream::connect(front.local_addr().expect("an address")).await.expect("it listens");
         let (near, _) = front.accept().await.expect("a connection");

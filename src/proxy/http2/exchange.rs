@@ -54,6 +54,34 @@ enum UploadStage {
     Done,
 }
 
+/// A part of the request's body.
+enum UploadPiece {
+    Data(Bytes),
+    /// Its end, with its trailers.
+    End(HeaderMap),
+}
+
+impl UploadStage {
+    /// Passes a piece to `out` as HTTP/1.1 has it.
+    fn write(&mut self, piece: UploadPiece, mut out: impl FnMut(&[u8])) {
+        let chunked = *self == Self::Chunked;
+        match piece {
+            UploadPiece::Data(data) if chunked && !data.is_empty() => {
+                out(format!("{:x}\r\n", data.len()).as_bytes());
+                out(&data);
+                out(b"\r\n");
+            }
+            UploadPiece::Data(data) => out(&data),
+            UploadPiece::End(trailers) => {
+                *self = Self::Done;
+                if chunked {
+                    out(&head::last_chunk(&trailers));
+                }
+            }
+        }
+    }
+}
+
 impl StreamExchange {
     /// Begins an exchange.
     ///
@@ -112,9 +140,15 @@ impl StreamExchange {
     }
 
     async fn ask(&mut self) -> Result<Response<()>, Answer> {
+        poll_fn(|cx| self.poll_hold(cx)).await?;
         loop {
             let (worker, polls) = (self.worker.clone(), self.turn.polls.clone());
-            self.attempt = Some(Attempt::begin(worker, polls, self.forward()).await?);
+            let now = polls.begun();
+            match Attempt::begin(worker.clone(), polls, self.forward()).await {
+                Ok(attempt) => self.attempt = Some(attempt),
+                Err(failed) if self.forward().place_elsewhere(&worker, &failed, now) => continue,
+                Err(failed) => return Err(failed),
+            }
             match poll_fn(|cx| self.poll_head(cx)).await {
                 Ok(response) => return Ok(response),
                 Err(AttemptError::Stale) => {}
@@ -123,39 +157,61 @@ impl StreamExchange {
         }
     }
 
-    /// Sends the request's body. Ready when all of it was taken.
-    ///
-    /// Pending where the stream is dead: no answer is possible then, the caller is dropped at once, and the backend
-    /// must not take what has come so far for the complete body.
-    fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let (Some(attempt), Some(forward)) = (&mut self.attempt, &mut self.forward) else { return Poll::Pending };
+    /// Reads the body until a backend is chosen.
+    fn poll_hold(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Answer>> {
+        let (worker, now) = (self.worker.clone(), self.turn.polls.begun());
         loop {
+            let is_over = self.upload == UploadStage::Done;
+            if self.forward().place_once_known(&worker, is_over, now)? {
+                return Poll::Ready(Ok(()));
+            }
+            let piece = ready!(self.poll_piece(cx));
+            let mut held = Vec::new();
+            self.upload.write(piece, |bytes| held.extend_from_slice(bytes));
+            let forward = self.forward();
+            forward.hold(held.len(), &worker, now)?;
+            forward.head.keep_body(&held);
+        }
+    }
+
+    /// Sends the request's body. Ready when all of it was taken.
+    fn poll_upload(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let (Some(attempt), Some(forward)) = (&mut self.attempt, &mut self.forward) else { return Poll::Pending };
             ready!(attempt.poll_taken(cx));
             if self.upload == UploadStage::Done {
                 forward.tap.uploaded();
                 return Poll::Ready(());
             }
+            let piece = ready!(self.poll_piece(cx));
+            let Some(attempt) = &mut self.attempt else { return Poll::Pending };
+            self.upload.write(piece, |bytes| attempt.send(cx, bytes));
+        }
+    }
+
+    /// Reads the next piece of the request's body.
+    ///
+    /// Pending where the stream is dead: no answer is possible then, the caller is dropped at once, and the backend
+    /// must not take what has come so far for the complete body.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<UploadPiece> {
+        let Some(forward) = &mut self.forward else { return Poll::Pending };
+        loop {
             if forward.tap.ends_turn(cx) {
                 return Poll::Pending;
             }
             let polled = http_body::Body::poll_frame(Pin::new(&mut self.body), cx);
-            attempt.wait_for_client();
+            if let Some(attempt) = &mut self.attempt {
+                attempt.wait_for_client();
+            }
             match &polled {
                 Poll::Pending => self.turn.upload.wait(),
                 Poll::Ready(_) => self.turn.upload.moved(),
             }
-            let chunked = self.upload == UploadStage::Chunked;
             match ready!(polled) {
                 Some(Ok(frame)) => match frame.into_data() {
                     Ok(data) => {
                         forward.tap.request(Part::Data(&data));
-                        if chunked && !data.is_empty() {
-                            attempt.send(cx, format!("{:x}\r\n", data.len()).as_bytes());
-                            attempt.send(cx, &data);
-                            attempt.send(cx, b"\r\n");
-                        } else {
-                            attempt.send(cx, &data);
-                        }
+                        return Poll::Ready(UploadPiece::Data(data));
                     }
                     Err(frame) => {
                         let Ok(trailers) = frame.into_trailers() else { continue };
@@ -163,10 +219,7 @@ impl StreamExchange {
                             self.turn.too_much.set(true);
                             return Poll::Pending;
                         }
-                        self.upload = UploadStage::Done;
-                        if chunked {
-                            attempt.send(cx, &head::last_chunk(&trailers));
-                        }
+                        return Poll::Ready(UploadPiece::End(trailers));
                     }
                 },
                 Some(Err(error)) => {
@@ -174,12 +227,7 @@ impl StreamExchange {
                     return Poll::Pending;
                 }
                 None if !http_body::Body::is_end_stream(&self.body) => return Poll::Pending,
-                None => {
-                    self.upload = UploadStage::Done;
-                    if chunked {
-                        attempt.send(cx, &head::last_chunk(&HeaderMap::new()));
-                    }
-                }
+                None => return Poll::Ready(UploadPiece::End(HeaderMap::new())),
             }
         }
     }

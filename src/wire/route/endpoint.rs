@@ -143,6 +143,10 @@ pub enum BodyFormat {
     None,
 }
 
+/// Endpoints that name a model to change what a server does with it.
+const MANAGEMENT: [&str; 6] =
+    ["/api/delete", "/api/copy", "/models/load", "/models/unload", "/api/v1/models/load", "/api/v1/models/download"];
+
 /// What the method and the path of a request say about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
@@ -161,6 +165,14 @@ pub struct Route {
 impl Route {
     /// A path that is not in the table.
     pub const OTHER: Self = Self::plain("other", Dialect::Unknown);
+
+    /// Whether the model that the request names decides which server can answer. Requests that change which models a
+    /// server has are for that server, whatever they name.
+    #[must_use]
+    pub fn is_by_model(&self) -> bool {
+        let manages = matches!(self.operation, Operation::Pull | Operation::Push | Operation::Create);
+        self.names_model && !manages && !MANAGEMENT.contains(&self.endpoint)
+    }
 
     /// An endpoint whose bodies are not read.
     pub(super) const fn plain(endpoint: &'static str, dialect: Dialect) -> Self {

@@ -33,7 +33,7 @@ struct Case {
     ours: Vec<Passed>,
 }
 
-/// A case of what came, and one of what is written for the other side. A response is only read once it was written anew.
+/// A case of what came, and one of what is written for the other side. A response is read only as the proxy wrote it.
 fn cases_of(side: Side, bytes: Vec<u8>) -> impl Iterator<Item = Case> {
     let (ours, written) = passes(side, &bytes);
     let (again, _) = passes(side, &written);

@@ -10,7 +10,7 @@ pub(super) struct Request {
     pub(super) path: Vec<u8>,
     pub(super) host: Option<Vec<u8>>,
     pub(super) body: Vec<u8>,
-    /// It waits to be told to send its body.
+    /// It waits for 100 (Continue) before its body.
     pub(super) expects: bool,
 }
 
@@ -264,9 +264,9 @@ fn any_last(bytes: &[u8], at: usize) -> Chunks {
     Chunks::Part
 }
 
-/// The final response that bytes hold: status and body. `ended` tells that nothing follows. None where there is none
-/// that is whole and can be read in one way. Lenient where that does no harm: bare line feeds in heads, a missing
-/// reason, spaces behind a chunk's size, one length twice, and bytes behind the end.
+/// The final response that bytes hold: status and body. `ended`: nothing follows. `None` unless it is whole and can be read
+/// in one way. Lenient where that does no harm: bare line feeds in heads, a missing reason, spaces after a chunk's size, the
+/// same length twice, and bytes after the end.
 pub(super) fn response(bytes: &[u8], ended: bool) -> Option<(u16, Vec<u8>)> {
     let mut rest = bytes;
     loop {

@@ -71,7 +71,7 @@ fn of_variables(dashboard: &Value) -> Vec<String> {
         let refreshed = variable["refresh"] == 2 && variable["datasource"]["uid"] == DATASOURCE;
         lines.extend(failed(&[
             (all, &format!("variable {name} is not one that includes all of several values")),
-            (refreshed, &format!("variable {name} is not asked anew, or elsewhere")),
+            (refreshed, &format!("variable {name} is not refreshed, or has another data source")),
             (
                 uses(dashboard, name) == (variable["hide"] == 0),
                 &format!("variable {name} is hidden and used, or shown and not used"),

@@ -196,7 +196,7 @@ fn of_whole_machines() -> String {
     let (linux, mac) = (golden("tests/it/host/linux.prom"), golden("tests/it/host/mac.prom"));
     let name = |family: &str| family.split(' ').next().unwrap_or_default().to_owned();
     let known: Vec<_> = linux.split("# HELP ").map(name).collect();
-    // What only a Mac has comes behind it.
+    // What only a Mac has comes last.
     let only_mac = mac.split("# HELP ").filter(|family| !known.contains(&name(family)));
     only_mac.fold(traffic + &linux, |all, family| all + "# HELP " + family)
 }

@@ -39,7 +39,7 @@ pub(super) fn differences(exposition: &str, catalogue: &str) -> Vec<String> {
         .collect()
 }
 
-/// Every name of the prefix in a text, a recorded one with the colon behind it; a stem such as `ollama_proxy_gpu_*` is
+/// Every name of the prefix in a text, a recorded one with its colon; a stem such as `ollama_proxy_gpu_*` is
 /// no name.
 fn used_in(text: &str) -> impl Iterator<Item = &str> {
     text.match_indices(PREFIX).filter_map(|(start, _)| {

@@ -72,7 +72,7 @@ impl Api {
         Ok(result.iter().filter(|series| series["value"][1] != "NaN" && has_all(series)).count())
     }
 
-    /// The value of the only series that answers a query; none where there is none.
+    /// The value of the only series that answers a query; `None` where no series does.
     pub(super) fn value(&self, expr: &str) -> Result<Option<f64>, String> {
         let reply = get(&self.url, &format!("/api/v1/query?query={}", percent_encoded(expr)))?;
         let series = reply["data"]["result"].as_array().cloned().unwrap_or_default();

@@ -13,10 +13,10 @@ use crate::support::backend::Backend;
 use crate::support::client::ask;
 use crate::support::program::Program;
 
-pub(super) const CHAT: &str = "POST /api/chat HTTP/1.1\r\nHost: localhost\r\nTraceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\nConnection: close\r\nContent-Length: 41\r\n\r\n{\"model\":\"llama3\",\"messages\":[{\"a\":\"b\"}]}";
+pub(crate) const CHAT: &str = "POST /api/chat HTTP/1.1\r\nHost: localhost\r\nTraceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\nConnection: close\r\nContent-Length: 41\r\n\r\n{\"model\":\"llama3\",\"messages\":[{\"a\":\"b\"}]}";
 
 /// Answers a chat with three tokens, `/api/tags` with its model, the rest with 404.
-pub(super) fn ollama() -> Backend {
+pub(crate) fn ollama() -> Backend {
     Backend::start(|connection| {
         while let Some(request) = connection.request() {
             let body = if request.starts_with(b"POST /api/chat") {

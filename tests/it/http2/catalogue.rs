@@ -244,6 +244,6 @@ fn refused() -> Vec<Case> {
         refused("another host", 400, &[("host", "elsewhere")]),
         refused("two hosts", 400, &[("host", "localhost"), ("host", "localhost")]),
         // HTTP/2 itself calls it malformed: the stream is reset.
-        Case { own: None, ..refused("a length that is none", 0, &[("content-length", "0x")]) },
+        Case { own: None, ..refused("a length that is not a number", 0, &[("content-length", "0x")]) },
     ]
 }

@@ -241,7 +241,7 @@ fn the_last_stream_that_was_served_is_named_whyever_a_connection_ends() {
             "its place is needed",
             |settings| settings.max_connections = 2,
             |over, rig, wire| {
-                // It may have its answer a moment before it counts as idle: by the next thing that it is told it does.
+                // It may have its answer a moment before it counts as idle: by the next frame it does.
                 send(wire, PING);
                 next_of(wire, PING_FRAME);
                 drop([over.newcomer(rig), over.newcomer(rig)]);
@@ -287,7 +287,7 @@ fn a_connection_that_is_opened_ahead_is_idle_and_not_malformed() {
 
 #[test]
 fn a_large_answer_that_lies_in_the_system_outlasts_the_end_of_its_connection() {
-    // As much as the client's system takes at once, so that the end of the connection is seen behind it.
+    // As much as the client's system takes at once, so that the end of the connection can be read after it.
     const LENGTH: usize = 48 * 1024;
     type End = fn(&Over, &Rig);
     let ends: [(&str, End); 2] = [

@@ -34,7 +34,7 @@ fn room(stream: u32) -> Vec<u8> {
     frame(8, 0, stream, &0x0fff_ffff_u32.to_be_bytes())
 }
 
-/// A backend that begins an answer to `/held` and ends it when it is told to; each other path is how its answer is framed.
+/// A backend that begins an answer to `/held` and ends it on a signal; each other path names the framing of its answer.
 fn backend(length: usize) -> (Backend, mpsc::Sender<()>) {
     let (release, released) = mpsc::channel::<()>();
     let released = Mutex::new(released);

@@ -27,7 +27,7 @@ impl Backend {
                 std::thread::spawn(move || {
                     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
                     stream.set_nodelay(true).expect("nodelay");
-                    script(&mut Connection { stream, read: Vec::new() });
+                    script(&mut Connection::of(stream));
                 });
             }
         });
@@ -57,6 +57,11 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// One that something else has accepted.
+    pub(crate) fn of(stream: TcpStream) -> Self {
+        Self { stream, read: Vec::new() }
+    }
+
     /// The next head, its empty line included. None at the end of the connection.
     pub(crate) fn head(&mut self) -> Option<Vec<u8>> {
         loop {

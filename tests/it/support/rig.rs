@@ -15,7 +15,8 @@ use inferometer::exchange::placement::Placement;
 use inferometer::exchange::record::{Record, Start};
 use inferometer::exchange::sink::{AnySink, Sink, TokenFrame, Watch};
 use inferometer::exchange::vocabulary::{Progress, TransferStep};
-use inferometer::fleet::{Fleet, Member};
+use inferometer::fleet::policy::Policy;
+use inferometer::fleet::{self, Fleet, Knowledge, Member, Share};
 use inferometer::proxy::{Life, Proxy, Settings, Shared};
 use inferometer::tls::client::TlsClient;
 use inferometer::tls::server::TlsServer;
@@ -71,6 +72,19 @@ fn raise_limit_of_descriptors() {
     let _refused = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
+fn member(name: &str, backend: SocketAddr, options: &Options) -> Member {
+    let scheme = if options.backend_tls.is_some() { "https" } else { "http" };
+    let address: Address = format!("{scheme}://{backend}{}", options.prefix).parse().expect("an address");
+    let dialer = Arc::new(Dialer::new(address.clone()).with_tls(options.backend_tls.clone()));
+    Member::new(
+        Backend { name: name.into(), address },
+        options.upstream.clone(),
+        Share::default(),
+        dialer,
+        Instant::now(),
+    )
+}
+
 impl Rig {
     /// Before this backend, with the defaults.
     pub(crate) fn before(backend: SocketAddr) -> Self {
@@ -78,16 +92,27 @@ impl Rig {
     }
 
     pub(crate) fn with(backend: SocketAddr, options: Options) -> Self {
+        let member = member("test", backend, &options);
+        Self::over(Fleet::of_one(member), options)
+    }
+
+    /// Before several backends that list these models.
+    pub(crate) fn before_several(policy: Policy, backends: &[(&str, SocketAddr, &[&str])]) -> Self {
+        let (options, knowledge) = (Options::default(), Knowledge::default());
+        for (name, _, models) in backends {
+            knowledge.catalogue.set_listed(&Arc::from(*name), models.iter().copied());
+        }
+        let members = backends.iter().map(|(name, address, _)| member(name, *address, &options)).collect();
+        Self::over(Fleet::new(members, &fleet::Settings { policy, home: None }, knowledge), options)
+    }
+
+    fn over(fleet: Fleet, options: Options) -> Self {
         raise_limit_of_descriptors();
         let (record, records) = mpsc::channel();
         let (refuse, refused) = mpsc::channel();
         let mut sinks = options.extra;
         sinks.insert(0, Arc::new(Recorder { record, refuse }));
-        let scheme = if options.backend_tls.is_some() { "https" } else { "http" };
-        let address: Address = format!("{scheme}://{backend}{}", options.prefix).parse().expect("an address");
-        let dialer = Arc::new(Dialer::new(address.clone()).with_tls(options.backend_tls));
-        let member = Member::new(Backend { name: "test".into(), address }, options.upstream, dialer);
-        let (_fleet, fleet) = watch::channel(Arc::new(Fleet::of_one(member)));
+        let (_fleet, fleet) = watch::channel(Arc::new(fleet));
         let (life, lives) = watch::channel(Life::Running);
         let (bound, binding) = mpsc::channel();
         let thread = std::thread::spawn(move || {

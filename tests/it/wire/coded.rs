@@ -61,7 +61,7 @@ fn a_coded_body_split_at_any_byte_says_the_same() {
     }
 }
 
-/// Each line in the bytes that a server sends for it: coded, and flushed behind it.
+/// Each line in the bytes that a server sends for it: coded, then flushed.
 fn flushed(coding: &str, lines: &[&[u8]]) -> Vec<Vec<u8>> {
     fn through<W: Write>(lines: &[&[u8]], mut encoder: W, take: fn(&mut W) -> Vec<u8>) -> Vec<Vec<u8>> {
         let send = |line: &&[u8]| {
@@ -92,7 +92,7 @@ fn flushed(coding: &str, lines: &[&[u8]]) -> Vec<Vec<u8>> {
     }
 }
 
-/// How many tokens were told with each piece.
+/// How many tokens were reported with each piece.
 fn told_by_piece(fixture: &Fixture, coding: Option<&str>, pieces: &[&[u8]]) -> Vec<usize> {
     let head = Head {
         status: fixture.status,

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Facts, Fixture, read, readable};
 
-/// Where each JSON object stands in the body: its bytes.
+/// The range of bytes of each JSON object in the body.
 fn objects(body: &[u8]) -> Vec<(usize, usize)> {
     let mut found = Vec::new();
     let mut at = 0;

@@ -263,7 +263,7 @@ fn junk_between_the_events_of_a_recorded_stream_changes_nothing_but_offsets() {
         };
         let plain = read(&fixture, [fixture.body.as_slice()]);
         let body = String::from_utf8(fixture.body).unwrap();
-        // What breaks off in the middle of an element says nothing of junk behind it.
+        // What breaks off in the middle of an element says nothing of what would have followed.
         if !body.ends_with(end) {
             continue;
         }

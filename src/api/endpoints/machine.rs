@@ -1,0 +1,43 @@
+//! What several endpoints show of the machine, and why a part of it is unknown.
+
+use std::sync::Arc;
+
+use crate::api::unknown::{Maybe, Reason};
+use crate::host::HostSnapshot;
+use crate::host::filesystems::Filesystem;
+
+/// Bytes of a gibibyte: what a name that ends with `_gb` counts.
+pub(super) const GIB: f64 = (1_u64 << 30) as f64;
+
+/// Bytes of a mebibyte: what a name that ends with `_mb` counts.
+pub(super) const MIB: f64 = (1_u64 << 20) as f64;
+
+/// The facts of one source. `name` is its collector's.
+pub(super) fn part<'a, T>(
+    machine: Option<&'a HostSnapshot>,
+    name: &str,
+    take: impl FnOnce(&'a HostSnapshot) -> &'a Option<Arc<T>>,
+) -> Maybe<&'a T> {
+    let Some(machine) = machine else { return Maybe::Unknown(Reason::NotConfigured) };
+    if let Some(part) = take(machine) {
+        return Maybe::Known(part);
+    }
+    let health = machine.collectors.iter().find(|collector| collector.name == name);
+    Maybe::Unknown(match health.map(|health| health.success) {
+        Some(None) => Reason::NotYet,
+        Some(Some(false)) => Reason::CollectorFailed,
+        Some(Some(true)) | None => Reason::NotReported,
+    })
+}
+
+/// Size and free space of all filesystems together, in bytes.
+pub(super) fn space(filesystems: &[Filesystem]) -> Option<(u64, u64)> {
+    let sum = |of: fn(&Filesystem) -> u64| filesystems.iter().map(of).sum::<u64>();
+    let (size, available) = (sum(|it| it.size_bytes), sum(|it| it.available_bytes));
+    (size > 0).then_some((size, available))
+}
+
+/// A share as a percentage.
+pub(super) fn percent(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64 * 100.0)
+}

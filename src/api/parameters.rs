@@ -1,0 +1,102 @@
+//! Query parameters: those that an endpoint documents, each at most once, and no others.
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use utoipa::IntoParams;
+use utoipa::openapi::path::{Parameter, ParameterIn};
+
+use super::error::{ApiError, Code};
+
+/// Of an endpoint that takes none.
+#[derive(Debug, Deserialize, IntoParams)]
+pub(super) struct NoParameters {}
+
+/// The parameters of a request.
+#[derive(Debug)]
+pub(super) struct Parameters<T>(pub(super) T);
+
+impl<T: DeserializeOwned + IntoParams, S: Sync> FromRequestParts<S> for Parameters<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        parse(parts.uri.query().unwrap_or_default()).map(Self)
+    }
+}
+
+fn parse<T: DeserializeOwned + IntoParams>(query: &str) -> Result<T, ApiError> {
+    let known = T::into_params(|| Some(ParameterIn::Query));
+    let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).collect();
+    for (at, (name, _)) in pairs.iter().enumerate() {
+        if !known.iter().any(|parameter| parameter.name == **name) {
+            let names: Vec<_> = known.iter().map(|parameter| parameter.name.as_str()).collect();
+            return Err(invalid(name, "there is no such parameter", &json!(names)));
+        }
+        if pairs[..at].iter().any(|(earlier, _)| earlier == name) {
+            return Err(invalid(name, "it is given more than once", &Value::Null));
+        }
+    }
+    let deserializer = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
+    serde_path_to_error::deserialize(deserializer).map_err(|error| {
+        let name = error.path().to_string();
+        let parameter = known.iter().find(|parameter| parameter.name == name);
+        invalid(&name, &error.inner().to_string(), &parameter.map_or(Value::Null, allowed))
+    })
+}
+
+/// A parameter that is unknown, or has a value that is not allowed.
+pub(super) fn invalid(name: &str, why: &str, allowed: &Value) -> ApiError {
+    let message = format!("parameter {name}: {why}");
+    ApiError::new(Code::InvalidParameter, message).with(json!({ "parameter": name, "allowed": allowed }))
+}
+
+/// The values that its schema allows: all of them, or their bounds and pattern.
+fn allowed(parameter: &Parameter) -> Value {
+    let mut schema = serde_json::to_value(&parameter.schema).unwrap_or_default();
+    // Of what may also be absent, null is one of two.
+    if let Some(Value::Array(either)) = schema.get_mut("oneOf") {
+        let present = either.iter_mut().find(|schema| schema["type"] != "null");
+        schema = present.map_or(Value::Null, Value::take);
+    }
+    match schema.get_mut("enum") {
+        Some(values) => values.take(),
+        None => schema,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use utoipa::ToSchema;
+
+    use super::*;
+
+    #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ToSchema)]
+    #[serde(rename_all = "snake_case")]
+    enum Colour {
+        Red,
+        Blue,
+    }
+
+    #[derive(Debug, Deserialize, IntoParams)]
+    struct Query {
+        #[param(inline)]
+        colour: Option<Colour>,
+        #[param(minimum = 1)]
+        limit: Option<u8>,
+    }
+
+    #[test]
+    fn what_is_documented_is_read_and_nothing_else() {
+        let query: Query = parse("limit=3&colour=blue").expect("both are documented");
+        assert_eq!((query.limit, query.colour), (Some(3), Some(Colour::Blue)));
+        assert!(parse::<Query>("").is_ok_and(|query| query.limit.is_none() && query.colour.is_none()));
+        let refusal = |query: &str| parse::<Query>(query).expect_err("it is refused");
+        assert_eq!(refusal("color=red").details, json!({"parameter": "color", "allowed": ["colour", "limit"]}));
+        assert_eq!(refusal("colour=green").details, json!({"parameter": "colour", "allowed": ["red", "blue"]}));
+        assert_eq!(refusal("limit=x").details["parameter"], "limit");
+        assert_eq!(refusal("limit=x").details["allowed"]["minimum"], 1);
+        assert_eq!(refusal("limit=1&limit=2").details["parameter"], "limit");
+    }
+}

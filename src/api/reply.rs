@@ -1,0 +1,80 @@
+//! Answers: JSON with the reasons of what is unknown, and how long they stay fresh.
+
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, header};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::export::{self, Format};
+use super::unknown::resolve;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const CSV: HeaderValue = HeaderValue::from_static("text/csv; charset=utf-8; header=present");
+
+/// How long a figure that changes all the time may be shown without asking again.
+pub(super) const OVERVIEW: Duration = Duration::from_secs(2);
+
+/// How long a list may be shown without asking again.
+pub(super) const LIST: Duration = Duration::from_secs(5);
+
+/// An answer with this body.
+pub(super) struct Reply<T> {
+    value: Value,
+    fresh: Duration,
+    /// The list that is sent alone, as comma-separated values.
+    csv: Option<&'static str>,
+    body: PhantomData<T>,
+}
+
+impl<T: Serialize> Reply<T> {
+    pub(super) fn of(body: &T, fresh: Duration) -> Self {
+        Self { value: resolve(body), fresh, csv: None, body: PhantomData }
+    }
+
+    /// In a format: of comma-separated values this list is all that is sent.
+    pub(super) fn in_format(self, format: Option<Format>, list: &'static str) -> Self {
+        Self { csv: (format == Some(Format::Csv)).then_some(list), ..self }
+    }
+}
+
+impl<T> IntoResponse for Reply<T> {
+    fn into_response(self) -> Response {
+        let tag = super::cached::tag(&self.value);
+        let mut response = match self.csv {
+            Some(list) => comma_separated(self.value[list].as_array().map_or(&[], Vec::as_slice)),
+            None => json(serde_json::to_vec(&self.value).expect("a value can be written")),
+        };
+        let headers = response.headers_mut();
+        let fresh = format!("private, max-age={}", self.fresh.as_secs());
+        headers.insert(header::CACHE_CONTROL, HeaderValue::try_from(fresh).expect("digits and letters"));
+        headers.insert(header::ETAG, tag);
+        headers.insert(header::VARY, HeaderValue::from_static("authorization, cookie"));
+        response
+    }
+}
+
+fn comma_separated(entries: &[Value]) -> Response {
+    let mut response = Response::new(export::csv(entries).into());
+    response.headers_mut().insert(header::CONTENT_TYPE, CSV);
+    response
+}
+
+/// A document that changes with the program only.
+pub(super) fn document(bytes: axum::body::Bytes) -> Response {
+    let tag = super::cached::tag(&Value::String(String::from_utf8_lossy(&bytes).into_owned()));
+    let mut response = json(bytes);
+    let headers = response.headers_mut();
+    headers.insert(header::ETAG, tag);
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    response
+}
+
+/// These bytes, as JSON.
+pub(super) fn json(bytes: impl Into<axum::body::Body>) -> Response {
+    let mut response = Response::new(bytes.into());
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    response
+}

@@ -1,0 +1,160 @@
+//! What exchanges and probes have shown of one backend. Each end of an exchange writes it under the backend's own lock;
+//! the choice of a backend reads it without one.
+//!
+//! A reader may see a part of a change before the rest. That can make one choice worse, and no state wrong.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use super::health::{Failure, Health, State};
+use super::load::Load;
+use super::policy::Standing;
+
+/// Shared by all members that stand for the same backend, one after another.
+#[derive(Debug)]
+pub(super) struct Condition {
+    /// Instants are published as the time since then.
+    anchor: Instant,
+    kept: Mutex<Kept>,
+    load: [AtomicU64; 4],
+    state: AtomicU64,
+    /// Exchanges placed on the backend that have not ended.
+    in_flight: AtomicU64,
+    /// Times that it was taken out, by [`Failure`].
+    ejections: [AtomicU64; 2],
+    /// Failed probes that said nothing, as exchanges were in flight.
+    ignored_probes: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    load: Load,
+    health: Health,
+}
+
+impl Condition {
+    pub(super) fn new(anchor: Instant) -> Self {
+        let condition = Self {
+            anchor,
+            kept: Mutex::default(),
+            load: Default::default(),
+            state: AtomicU64::default(),
+            in_flight: AtomicU64::default(),
+            ejections: Default::default(),
+            ignored_probes: AtomicU64::default(),
+        };
+        condition.update(|_, _| {});
+        condition
+    }
+
+    pub(super) fn enter(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn leave(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn in_flight(&self) -> u64 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Whether the backend works, and its share of its weight.
+    pub(super) fn health(&self) -> State {
+        State::from_word(self.state.load(Ordering::Relaxed), self.anchor)
+    }
+
+    /// How busy it has been.
+    pub(super) fn load(&self) -> Load {
+        Load::from_words(self.load.each_ref().map(|word| word.load(Ordering::Relaxed)), self.anchor)
+    }
+
+    /// Changes what is known, and publishes it.
+    pub(super) fn update<T>(&self, change: impl FnOnce(&mut Load, &mut Health) -> T) -> T {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let Kept { load, health } = &mut *kept;
+        let result = change(load, health);
+        for (word, value) in self.load.iter().zip(load.to_words(self.anchor)) {
+            word.store(value, Ordering::Relaxed);
+        }
+        self.state.store(health.state().to_word(self.anchor), Ordering::Relaxed);
+        result
+    }
+
+    /// An exchange failed; counts it where the backend is taken out.
+    pub(super) fn failed(&self, failure: Failure, is_trial: bool, random: f64, now: Instant) {
+        if self.update(|_, health| health.failed(failure, is_trial, random, now)) {
+            self.ejections[failure as usize].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// A probe has ended. While exchanges are in flight a failed one says nothing: a busy server may be slow to accept.
+    pub(super) fn probed(&self, answered: bool, now: Instant) {
+        if answered {
+            if matches!(self.health().standing(now), Standing::Down) {
+                self.update(|_, health| health.answered_probe(now));
+            }
+        } else if self.in_flight() > 0 {
+            self.ignored_probes.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.failed(Failure::Unreachable, false, 0.5, now);
+        }
+    }
+
+    pub(super) fn ejections(&self, failure: Failure) -> u64 {
+        self.ejections[failure as usize].load(Ordering::Relaxed)
+    }
+
+    pub(super) fn ignored_probes(&self) -> u64 {
+        self.ignored_probes.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_is_published_is_what_was_kept() {
+        let start = Instant::now();
+        let seconds = |seconds| start + Duration::from_secs(seconds);
+        let condition = Condition::new(start);
+        assert_eq!((condition.load().service(), condition.health().standing(start)), (None, Standing::Up));
+        condition.update(|load, _| {
+            load.succeeded(Duration::from_millis(1500), seconds(3));
+            load.failed(Duration::from_secs(7), None, seconds(4));
+        });
+        let load = condition.load();
+        assert_eq!(load.service(), Some(Duration::from_millis(1500)));
+        assert_eq!(load.penalty(seconds(14)), Duration::from_millis(3500));
+        assert!((load.confidence(seconds(3)) - 1.0).abs() < 1e-6);
+        condition.failed(Failure::Unreachable, false, 0.5, seconds(5));
+        let standing = |at| condition.health().standing(seconds(at));
+        assert_eq!(
+            (standing(5), standing(6), condition.ejections(Failure::Unreachable)),
+            (Standing::Down, Standing::Trial, 1)
+        );
+        assert!(condition.update(|_, health| health.begin_trial(seconds(6))));
+        assert_eq!(standing(7), Standing::Down, "for the others");
+        condition.update(|_, health| health.succeeded(true, seconds(7)));
+        assert_eq!(standing(7), Standing::Up);
+        assert!((condition.health().share(seconds(22)) - 0.55).abs() < 1e-3, "a slow start");
+    }
+
+    #[test]
+    fn a_failed_probe_counts_only_where_nothing_is_in_flight() {
+        let start = Instant::now();
+        let condition = Condition::new(start);
+        condition.enter();
+        condition.probed(false, start);
+        assert_eq!((condition.health().standing(start), condition.ignored_probes()), (Standing::Up, 1));
+        condition.leave();
+        condition.probed(false, start);
+        assert_eq!(condition.health().standing(start), Standing::Down);
+        condition.probed(true, start);
+        assert_eq!(condition.health().standing(start), Standing::Trial);
+    }
+}

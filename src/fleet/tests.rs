@@ -1,0 +1,128 @@
+//! A fleet with what it knows, in virtual time.
+
+use super::health::Failure;
+use super::*;
+use crate::backend::dial::Dialer;
+use crate::backend::{self, Backend, HostHeader};
+
+fn member(name: &str, share: Share) -> Member {
+    let address: crate::backend::address::Address = "127.0.0.1:9".parse().expect("an address");
+    let dialer = Arc::new(Dialer::new(address.clone()));
+    let backend = Backend { name: name.into(), address };
+    Member::new(backend, backend::Settings::default(), share, dialer, Instant::now())
+}
+
+/// Backends of these names and shares, all of which list the model `m`.
+fn fleet(policy: Policy, members: &[(&str, Share)]) -> Fleet {
+    let knowledge = Knowledge::default();
+    members.iter().for_each(|(name, _)| knowledge.catalogue.set_listed(&Arc::from(*name), ["m"].into_iter()));
+    let members = members.iter().map(|(name, share)| member(name, share.clone())).collect();
+    Fleet::new(members, &Settings { policy, home: None }, knowledge)
+}
+
+fn ask(model: &str, random: u64) -> Ask<'_> {
+    // Spread over all values, as a real one is.
+    Ask { model, dialect: Dialect::Ollama, works: true, random: random.wrapping_mul(0x9E37_79B9_7F4A_7C15) }
+}
+
+fn placed(lease: &Lease) -> (&str, PlacementReason) {
+    (&lease.member().backend.name, lease.reason())
+}
+
+#[test]
+fn a_lease_counts_until_it_is_dropped_also_over_a_change_of_the_settings() {
+    let before = Fleet::of_one(member("one", Share::default()));
+    let leases = [before.choose(), before.choose()].map(|lease| lease.expect("one"));
+    let mut changed = member("one", Share::default());
+    changed.settings.host_header = HostHeader::Upstream;
+    let after = Fleet::of_one(changed).succeeding(&before);
+    let other = after.choose().expect("one");
+    assert_eq!(other.member().settings.host_header, HostHeader::Upstream);
+    assert_eq!(leases[0].member().settings.host_header, HostHeader::Preserve, "what is in flight keeps its own");
+    assert_eq!((before.members()[0].in_flight(), after.members()[0].in_flight()), (3, 3));
+    assert!(leases[0].member().is_same(other.member()));
+    assert!(!Fleet::of_one(member("one", Share::default())).members()[0].is_same(other.member()));
+    drop((leases, other));
+    assert_eq!(after.members()[0].in_flight(), 0);
+}
+
+#[test]
+fn a_herd_that_asks_for_a_cold_model_begins_one_load_until_another_pays() {
+    let (fleet, now) =
+        (fleet(Policy::ModelLoaded, &[("a", Share::default()), ("b", Share::default())]), Instant::now());
+    let mut herd: Vec<_> = (0..4).map(|at| fleet.choose_for(&ask("m", at), now).expect("a backend")).collect();
+    assert_eq!(herd[0].reason(), PlacementReason::Cold);
+    let first = herd[0].member().backend.name.clone();
+    for lease in &herd[1..] {
+        assert_eq!(placed(lease), (&*first, PlacementReason::Join));
+    }
+    // Behind 5 exchanges in one slot the wait is 5 times 5 s, and another load takes 20 s.
+    herd.push(fleet.choose_for(&ask("m", 5), now).expect("a backend"));
+    herd.push(fleet.choose_for(&ask("m", 6), now).expect("a backend"));
+    let spilt: Vec<_> = herd.iter().filter(|lease| lease.reason() == PlacementReason::Spill).collect();
+    assert_eq!(spilt.len(), 1, "{:?}", herd.iter().map(placed).collect::<Vec<_>>());
+    assert_ne!(spilt[0].member().backend.name, first);
+    drop(herd);
+    assert_eq!(fleet.choose_for(&ask("m", 7), now).expect("a backend").reason(), PlacementReason::Cold);
+}
+
+#[test]
+fn a_backend_that_drains_gets_nothing_and_a_higher_tier_only_what_the_lower_cannot() {
+    let drains = Share { drains: true, ..Share::default() };
+    let tier = |tier| Share { tier, ..Share::default() };
+    let all = [("gone", drains.clone()), ("near", tier(0)), ("far", tier(1))];
+    let (fleet, now) = (fleet(Policy::LeastBusy, &all), Instant::now());
+    for at in 0..20 {
+        assert_eq!(placed(&fleet.choose_for(&ask("m", at), now).expect("one")).0, "near");
+        assert_eq!(placed(&fleet.choose_for(&ask("x", at), now).expect("one")), ("near", PlacementReason::Home));
+    }
+    assert_eq!(placed(&fleet.choose().expect("one")), ("near", PlacementReason::Home));
+    assert_eq!(placed(&fleet.choose_named("gone").expect("one")), ("gone", PlacementReason::Header));
+    assert!(fleet.choose_named("nobody").is_none());
+    fleet.members()[1].condition.failed(Failure::Unreachable, false, 0.5, now);
+    assert_eq!(placed(&fleet.choose_for(&ask("m", 0), now).expect("one")), ("far", PlacementReason::LeastBusy));
+    let empty = super::tests::fleet(Policy::LeastBusy, &[("a", drains.clone()), ("b", drains)]);
+    assert!(empty.choose_for(&ask("m", 0), now).is_none() && empty.choose().is_none());
+}
+
+#[test]
+fn a_denied_model_reaches_no_backend_that_denies_it() {
+    let denies = Share { deny: vec![Pattern::new("m*").expect("a pattern")], ..Share::default() };
+    let now = Instant::now();
+    let one = fleet(Policy::ModelLoaded, &[("a", denies.clone()), ("b", Share::default())]);
+    assert_eq!(placed(&one.choose_for(&ask("m", 0), now).expect("one")).0, "b");
+    assert_eq!(placed(&one.choose_for(&ask("mistral", 0), now).expect("one")), ("b", PlacementReason::Home));
+    let none = fleet(Policy::ModelLoaded, &[("a", denies.clone()), ("b", denies)]);
+    assert!(none.choose_for(&ask("m", 0), now).is_none());
+    assert!(none.choose_for(&ask("other", 0), now).is_some());
+}
+
+#[test]
+fn a_backend_that_was_down_gets_one_trial_and_the_others_go_elsewhere() {
+    let (fleet, now) = (fleet(Policy::RoundRobin, &[("a", Share::default()), ("b", Share::default())]), Instant::now());
+    let choose = |at, now| fleet.choose_for(&ask("m", at), now).expect("a backend");
+    let mut lease = choose(0, now);
+    assert_eq!(placed(&lease).0, "a");
+    lease.report(LeaseEnd::Unreachable, 0.5, now);
+    drop(lease);
+    assert_eq!(fleet.members()[0].ejections(Failure::Unreachable), 1);
+    assert!((1..5).all(|at| placed(&choose(at, now)).0 == "b"));
+    let later = now + Duration::from_secs(2);
+    let mut trial = choose(6, later);
+    assert_eq!(placed(&trial), ("a", PlacementReason::Trial));
+    assert!((7..12).all(|at| placed(&choose(at, later)).0 == "b"), "while it is tried");
+    trial.report(LeaseEnd::Succeeded, 0.5, later);
+    assert_eq!(fleet.members()[0].standing(later), Standing::Up);
+    assert!(fleet.members()[0].weight(later) < 0.11, "it starts slowly");
+}
+
+#[test]
+fn the_last_holder_of_a_model_is_never_taken_out() {
+    let (fleet, now) =
+        (fleet(Policy::ModelLoaded, &[("a", Share::default()), ("b", Share::default())]), Instant::now());
+    for member in fleet.members() {
+        (0..5).for_each(|_| member.condition.failed(Failure::Failed, false, 0.5, now));
+        assert_eq!(member.standing(now), Standing::Ejected);
+    }
+    assert_eq!(fleet.choose_for(&ask("m", 0), now).expect("one").reason(), PlacementReason::Panic);
+}
