@@ -43,8 +43,7 @@ pub use state::{Parts, ReadHost};
 /// Whether a path belongs to this API, also where nothing is there.
 #[must_use]
 pub fn owns(path: &str) -> bool {
-    let below = |folder: &str| path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    below("/dashboard") || below("/api") || path == "/openapi.json"
+    crate::access::paths::is_api(path)
 }
 
 /// Answers every path that [`owns`] says.

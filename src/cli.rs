@@ -4,6 +4,7 @@
 //! it is allowed, and can name the origin of an invalid value.
 
 mod history;
+mod key;
 mod pages;
 
 use std::collections::HashMap;
@@ -16,6 +17,7 @@ pub use clap_complete::Shell;
 pub use history::export::{ExportArguments, ExportFormat};
 pub use history::list::{ListArguments, ListFormat, ListName};
 pub use history::{ForgottenName, HistoryTask};
+pub use key::KeyArguments;
 pub use pages::{completions, manual};
 
 /// Version of the program.
@@ -73,6 +75,8 @@ pub enum Task {
     Doctor,
     /// Look at the history, or work on its files.
     History(HistoryTask),
+    /// Make an API key.
+    Key(KeyArguments),
     /// Print the completions for a shell.
     Completions(Shell),
     /// Print the manual page.
@@ -123,6 +127,7 @@ fn task(matches: &ArgMatches) -> Task {
         Some(("health", _)) => Task::Health,
         Some(("doctor", _)) => Task::Doctor,
         Some(("history", matches)) => Task::History(history::task(matches)),
+        Some(("key", matches)) => Task::Key(key::arguments(matches)),
         Some(("completions", matches)) => {
             Task::Completions(*matches.get_one::<Shell>("shell").expect("clap requires it"))
         }
@@ -161,10 +166,14 @@ pub fn command(flags: &[Flag]) -> Command {
             "Look for faults in the program, its settings and what it needs, and say what to do",
         ))
         .subcommand(history::command())
+        .subcommand(key::command())
         .subcommand(command("completions", "Print the completions for a shell").arg(shell))
         .subcommand(command("man", "Print the manual page"))
         .disable_help_subcommand(true)
 }
+
+/// The placeholder of a switch.
+const SWITCH: &str = "on|off";
 
 fn argument(flag: &Flag) -> Arg {
     Arg::new(flag.key)
@@ -174,6 +183,9 @@ fn argument(flag: &Flag) -> Arg {
         .global(true)
         .value_hint(if flag.placeholder == "FILE" { ValueHint::FilePath } else { ValueHint::Other })
         .action(if flag.is_list { ArgAction::Append } else { ArgAction::Set })
+        // A switch that is named alone is on.
+        .num_args(if flag.placeholder == SWITCH { 0..=1 } else { 1..=1 })
+        .default_missing_value("on")
         // A negative number is a value, refused with its reason, rather than an unknown option.
         .allow_hyphen_values(matches!(flag.placeholder, "COUNT" | "DURATION"))
 }
@@ -211,6 +223,9 @@ mod tests {
         assert_eq!(parse(&["--check-config"]).task, Task::CheckConfig);
         assert_eq!(parse(&["completions", "zsh"]).task, Task::Completions(Shell::Zsh));
         assert_eq!(parse(&["history", "status", "--data-dir=d"]).task, Task::History(HistoryTask::Status));
+        let Task::Key(key) = parse(&["key", "ci", "--scope=a", "--scope", "b"]).task else { panic!("a key") };
+        assert_eq!((&*key.name, key.scopes, &*key.expires), ("ci", vec!["a".to_owned(), "b".to_owned()], "never"));
+        assert!(Cli::try_parse_from(&flags(), ["inferometer", "key"]).is_err(), "of which name");
         assert!(Cli::try_parse_from(&flags(), ["inferometer", "history"]).is_err(), "what of it");
         assert!(Cli::try_parse_from(&flags(), ["inferometer", "completions"]).is_err(), "for which shell");
         assert!(Cli::try_parse_from(&flags(), ["inferometer", "helth"]).is_err(), "no command");

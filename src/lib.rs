@@ -22,6 +22,7 @@
 //! * [`metrics`]: every Prometheus family.
 //! * [`history`]: the exchanges in flight.
 //! * [`host`]: facts about the machine.
+//! * [`access`]: who may ask the second listener, and how often.
 //! * [`admin`]: the second listener.
 //! * [`api`]: what it answers to dashboards, as JSON.
 //! * [`tls`]: certificates, keys, and sockets with or without TLS around them.
@@ -64,6 +65,7 @@
 // Tests wait and print as they like.
 #![cfg_attr(not(test), warn(clippy::disallowed_methods, clippy::disallowed_macros))]
 
+pub mod access;
 pub mod admin;
 pub mod api;
 pub mod app;

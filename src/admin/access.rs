@@ -1,22 +1,16 @@
-//! Who may ask the second listener, as its web configuration file says.
+//! TLS and credentials of the second listener.
 
-use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use http::HeaderMap;
-use http::header::AUTHORIZATION;
 use tokio::sync::watch;
 
-use super::credentials::{CredentialCheck, Verifier};
 use super::policy::Policy;
-use super::web_config;
+use super::web_config::{self, WebConfig};
+use crate::access::Rules;
+use crate::access::settings::Settings;
 use crate::tls::FileError;
-
-/// Paths that need no password: orchestrators probe without credentials. Compared with the raw path, so that every
-/// other spelling is protected.
-const OPEN: [&str; 2] = ["/livez", "/readyz"];
 
 /// Whether this web configuration file switches TLS on. Reads neither certificates nor keys.
 ///
@@ -26,55 +20,42 @@ pub fn wants_tls(path: &Path) -> Result<bool, FileError> {
     web_config::wants_tls(path)
 }
 
-/// Whether a request may be answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Admission {
-    /// It needs no password.
-    Open,
-    /// Its password is right.
-    Authenticated,
-    Denied,
-    /// Its password was not checked; the client may retry after this time.
-    RetryAfter(Duration),
-}
-
 /// TLS and credentials of the second listener. Clones share them: [`Access::renew`] on one changes all.
 #[derive(Clone)]
 pub struct Access {
     policy: watch::Sender<Arc<Policy>>,
-    verifier: Arc<Verifier>,
-}
-
-impl From<Policy> for Access {
-    fn from(policy: Policy) -> Self {
-        Self { policy: watch::Sender::new(Arc::new(policy)), verifier: Arc::default() }
-    }
+    rules: watch::Sender<Arc<Rules>>,
 }
 
 impl Access {
-    /// Plain HTTP, for anyone.
+    /// Plain HTTP, for anyone on this machine.
     #[must_use]
     pub fn open() -> Self {
-        Policy::default().into()
+        Self { policy: watch::Sender::default(), rules: watch::Sender::default() }
     }
 
-    /// Reads the web configuration file and the files that it names.
+    /// Reads the web configuration file, if there is one, and the files that it and the settings name.
     ///
     /// # Errors
     /// When one is missing or malformed.
-    pub fn load(path: &Path) -> Result<Self, FileError> {
-        web_config::load(path).map(Self::from)
+    pub fn load(path: Option<&Path>, settings: &Settings) -> Result<Self, FileError> {
+        let WebConfig { policy, users, needs_certificate } =
+            path.map(web_config::load).transpose()?.unwrap_or_default();
+        let rules = Rules::load(settings, users, needs_certificate)?;
+        Ok(Self { policy: watch::Sender::new(Arc::new(policy)), rules: watch::Sender::new(Arc::new(rules)) })
     }
 
-    /// Takes over the TLS settings and the users of `other`, also where it has none. Open connections finish their
+    /// Takes over the TLS settings and the credentials of `other`, also where it has none. Open connections finish their
     /// answer and are closed.
     pub fn renew(&self, other: &Self) {
-        self.policy.send_replace(other.policy());
+        self.rules.send_replace(other.rules.borrow().clone());
+        self.policy.send_replace(other.policy.borrow().clone());
     }
 
-    /// The policy in force.
-    pub(super) fn policy(&self) -> Arc<Policy> {
-        self.policy.borrow().clone()
+    /// The credentials in force, and their changes.
+    #[must_use]
+    pub fn rules(&self) -> watch::Receiver<Arc<Rules>> {
+        self.rules.subscribe()
     }
 
     /// The policy in force, and its changes.
@@ -88,33 +69,9 @@ impl Access {
         self.policy.borrow().tls.as_ref()?.expires()
     }
 
-    /// The user whose password a request carries, where there is such a user.
-    pub(super) fn user(&self, headers: &HeaderMap) -> Option<Arc<str>> {
-        self.policy().users.as_ref()?.named_in(headers.get(AUTHORIZATION)?)
-    }
-
     /// Whether the listener speaks TLS.
     #[must_use]
     pub fn speaks_tls(&self) -> bool {
         self.policy.borrow().tls.is_some()
-    }
-
-    /// Whether a request from this address for this path may be answered. Charges an attempt for a wrong password.
-    pub(super) async fn admit(&self, client: IpAddr, path: &str, headers: &HeaderMap) -> Admission {
-        let policy = self.policy();
-        let Some(users) = &policy.users else { return Admission::Open };
-        if OPEN.contains(&path) {
-            return Admission::Open;
-        }
-        let mut given = headers.get_all(AUTHORIZATION).iter();
-        let check = match (given.next(), given.next()) {
-            (Some(credentials), None) => self.verifier.verify(users, credentials, client).await,
-            _ => CredentialCheck::Wrong,
-        };
-        match check {
-            CredentialCheck::Right => Admission::Authenticated,
-            CredentialCheck::Wrong => Admission::Denied,
-            CredentialCheck::TooMany(wait) => Admission::RetryAfter(wait),
-        }
     }
 }

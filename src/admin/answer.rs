@@ -1,16 +1,16 @@
 //! Answers of the second listener, with the headers that each of them carries.
 
-use std::time::Duration;
-
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 use super::body::Body;
 use super::negotiate::ExpositionFormat;
+use crate::access::{Challenge, Denial};
 
 pub(super) const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 pub(super) const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const REALM: HeaderValue = HeaderValue::from_static("Basic realm=\"inferometer\", charset=\"UTF-8\"");
+const BEARER_REALM: HeaderValue = HeaderValue::from_static("Bearer realm=\"inferometer\"");
 const ALLOW: HeaderValue = HeaderValue::from_static("GET, HEAD");
 
 /// The page is one file without scripts: nothing may be loaded, framed or sent.
@@ -74,23 +74,30 @@ pub(super) fn exposition(format: ExpositionFormat, gzip: bool, body: Body) -> Ad
     answer
 }
 
-pub(super) fn unauthorized() -> AdminAnswer {
-    let mut refusal = answer(StatusCode::UNAUTHORIZED, TEXT, "a user and a password are needed\n");
-    refusal.headers_mut().insert(header::WWW_AUTHENTICATE, REALM);
+/// Why a request is not answered, as text.
+pub(super) fn denied(denial: &Denial) -> AdminAnswer {
+    let mut refusal = answer(denial.status(), TEXT, format!("{}\n", denial.text()));
+    if let Some(wait) = denial.retry_after() {
+        // Whole seconds, rounded up past the end of the wait.
+        refusal.headers_mut().insert(header::RETRY_AFTER, (wait.as_secs() + 1).into());
+    }
+    add_challenge(refusal.headers_mut(), denial);
     refusal
+}
+
+/// Says which credentials would be accepted.
+pub(super) fn add_challenge(headers: &mut HeaderMap, denial: &Denial) {
+    if let Denial::Unauthenticated(_, Challenge { basic, bearer }) = denial {
+        for (is_accepted, realm) in [(*basic, REALM), (*bearer, BEARER_REALM)] {
+            if is_accepted {
+                headers.append(header::WWW_AUTHENTICATE, realm);
+            }
+        }
+    }
 }
 
 pub(super) fn method_not_allowed() -> AdminAnswer {
     let mut refusal = answer(StatusCode::METHOD_NOT_ALLOWED, TEXT, "GET and HEAD only\n");
     refusal.headers_mut().insert(header::ALLOW, ALLOW);
-    refusal
-}
-
-pub(super) fn too_many_requests(wait: Duration) -> AdminAnswer {
-    // Whole seconds, rounded up past the end of the wait.
-    let seconds = wait.as_secs() + 1;
-    let text = format!("too many wrong passwords, or too many at once: try again in {seconds} s\n");
-    let mut refusal = answer(StatusCode::TOO_MANY_REQUESTS, TEXT, text);
-    refusal.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     refusal
 }

@@ -22,7 +22,6 @@ use super::handshake;
 use super::parts::Parts;
 use super::routes::Site;
 use super::scrapes::Scrapes;
-use super::sign_ins::SignIns;
 use super::slots::{Activity, ConnectionSlots};
 use super::socket::TrackedSocket;
 use crate::tls::linger::linger;
@@ -51,8 +50,7 @@ pub async fn serve(listener: TcpListener, parts: Parts, mut shutdown: watch::Rec
     // Without an address of its own the listener is treated as loopback, the stricter kind.
     let own = listener.local_addr().unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 0)));
     let scrapes = Scrapes::new(parts.metrics.clone());
-    let sign_ins = SignIns::new(parts.journal.clone());
-    let site = Arc::new(Site { parts, own, scrapes, sign_ins });
+    let site = Arc::new(Site { parts, own, scrapes });
     let mut connections = JoinSet::new();
     let mut slots = ConnectionSlots::default();
     let on_stop = shutdown.clone();

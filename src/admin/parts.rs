@@ -7,9 +7,9 @@ use std::time::Instant;
 use super::access::Access;
 use super::negotiate::ExpositionFormat;
 use super::ready::Readiness;
+use crate::access::Gate;
 use crate::backend::monitor::Monitors;
 use crate::history::in_flight::InFlight;
-use crate::history::journal::Journal;
 use crate::history::readers::Readers;
 use crate::history::state::HistoryState;
 
@@ -28,8 +28,10 @@ pub struct Parts {
     pub clients: SocketAddr,
     /// Whether that address speaks TLS.
     pub clients_speak_tls: bool,
-    /// TLS and credentials of this listener.
+    /// TLS of this listener.
     pub access: Access,
+    /// Decides who is answered.
+    pub gate: Arc<Gate>,
     /// Whether clients are served.
     pub readiness: Arc<Readiness>,
     /// Writes the body of `/metrics`.
@@ -38,8 +40,6 @@ pub struct Parts {
     pub backends: Monitors,
     /// Exchanges that have begun and not ended.
     pub in_flight: InFlight,
-    /// Takes reports of sign-ins.
-    pub journal: Journal,
     /// How the history is doing.
     pub history: Arc<HistoryState>,
     /// Answer questions to the history; `None` where nothing is kept.

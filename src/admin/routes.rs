@@ -3,23 +3,21 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
-use http::header::{AUTHORIZATION, USER_AGENT};
+use axum::response::IntoResponse as _;
 use http::{HeaderMap, Method, Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
 
-use super::access::Admission;
 use super::answer::{self, AdminAnswer, JSON, TEXT, answer};
 use super::body::Body;
 use super::parts::Parts;
 use super::scrapes::Scrapes;
-use super::sign_ins::{Refusal, SignIns};
 use super::slots::AnswerGuard;
 use super::{guard, health, negotiate, page};
-use crate::api;
-use crate::api::access::Identity;
-use crate::exchange::client::product;
+use crate::access::identity::{Identity, Means};
+use crate::access::{Asker, Connection, Denial};
+use crate::api::{self, ApiError};
 
 #[derive(Clone, Copy)]
 enum Resource {
@@ -48,35 +46,25 @@ pub(super) struct Site {
     /// The listener's own address.
     pub(super) own: SocketAddr,
     pub(super) scrapes: Scrapes,
-    pub(super) sign_ins: SignIns,
 }
 
 impl Site {
-    /// `client` is the address that the request comes from.
-    pub(super) async fn answer(&self, request: Request<Incoming>, client: IpAddr, guard: &AnswerGuard) -> AdminAnswer {
+    /// `peer` is the address that the connection comes from.
+    pub(super) async fn answer(&self, request: Request<Incoming>, peer: IpAddr, guard: &AnswerGuard) -> AdminAnswer {
         if let Err(refusal) = guard::check(self.own, &request) {
             return answer(refusal.status(), TEXT, refusal.text());
         }
         let path = request.uri().path();
-        match self.parts.access.admit(client, path, request.headers()).await {
-            Admission::Open => {}
-            Admission::Authenticated => {
-                guard.mark_authenticated();
-                let user = self.parts.access.user(request.headers());
-                let product = request.headers().get(USER_AGENT).and_then(|agent| product(agent.as_bytes()));
-                user.into_iter().for_each(|user| self.sign_ins.accept(user, client, product, Instant::now()));
-            }
-            Admission::Denied => {
-                self.refuse(request.headers(), Refusal::WrongPassword);
-                return answer::unauthorized();
-            }
-            Admission::RetryAfter(wait) => {
-                self.refuse(request.headers(), Refusal::TooManyAttempts);
-                return answer::too_many_requests(wait);
-            }
+        let connection = Connection { peer, own: self.own, is_tls: self.parts.access.speaks_tls() };
+        let identity = match self.parts.gate.admit(&Asker::of(&request, connection)).await {
+            Ok(identity) => identity,
+            Err(denial) => return refuse(path, &denial).await,
+        };
+        if identity.means() != Means::Open {
+            guard.mark_authenticated();
         }
         if api::owns(path) {
-            return self.api(request, Identity::default()).await;
+            return self.api(request, connection, identity).await;
         }
         let Some(resource) = Resource::at(path) else {
             return answer(StatusCode::NOT_FOUND, TEXT, "not found; see /\n");
@@ -97,18 +85,12 @@ impl Site {
         }
     }
 
-    async fn api(&self, mut request: Request<Incoming>, identity: Identity) -> AdminAnswer {
+    async fn api(&self, mut request: Request<Incoming>, connection: Connection, identity: Identity) -> AdminAnswer {
+        request.extensions_mut().insert(connection);
         request.extensions_mut().insert(identity);
         let service = TowerToHyperService::new(self.parts.api.clone());
         let Ok(answer) = service.call(request).await;
         answer::of_api(answer).await
-    }
-
-    /// A browser asks without credentials first, which is no attempt.
-    fn refuse(&self, headers: &HeaderMap, why: Refusal) {
-        if headers.contains_key(AUTHORIZATION) {
-            self.sign_ins.refuse(self.parts.access.user(headers), why, Instant::now());
-        }
     }
 
     fn ready(&self) -> AdminAnswer {
@@ -124,4 +106,14 @@ impl Site {
             None => answer(StatusCode::INTERNAL_SERVER_ERROR, TEXT, "the metrics could not be written; see the log\n"),
         }
     }
+}
+
+/// Says why a request is not answered: in JSON where the API would have answered.
+async fn refuse(path: &str, denial: &Denial) -> AdminAnswer {
+    if !api::owns(path) {
+        return answer::denied(denial);
+    }
+    let mut refusal = answer::of_api(ApiError::from(denial).into_response()).await;
+    answer::add_challenge(refusal.headers_mut(), denial);
+    refusal
 }

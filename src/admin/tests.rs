@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use super::access::Access;
 use super::ready::Readiness;
 use super::{Encode, Parts, serve};
+use crate::access::Gate;
 use crate::backend::Backend;
 use crate::backend::monitor::{Monitor, Monitors, Pace};
 use crate::backend::status::ProbeFailure;
@@ -42,12 +43,12 @@ async fn guarded(metrics: Encode, access: Access) -> Admin {
     let backend = Arc::new(Monitor::new(backend, None, Pace::default(), Instant::now()));
     let (readiness, in_flight) = (Arc::new(Readiness::default()), InFlight::default());
     let parts = Parts {
-        journal: Journal::default(),
         version: "1.2.3",
         revision: Some("abc"),
         started: Instant::now(),
         clients: "127.0.0.1:11435".parse().expect("address"),
         clients_speak_tls: false,
+        gate: Arc::new(Gate::new(access.rules(), Journal::default())),
         access,
         readiness: readiness.clone(),
         metrics,

@@ -19,8 +19,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::credentials::Users;
 use super::policy::Policy;
+use crate::access::Users;
 use crate::tls::server::{ClientVerification, Settings, TlsServer, TlsVersion};
 use crate::tls::{FileError, Identity};
 
@@ -62,13 +62,27 @@ enum MinVersion {
     Tls13,
 }
 
+/// What the file says.
+#[derive(Default)]
+pub(super) struct WebConfig {
+    pub(super) policy: Policy,
+    /// `None` where there are none.
+    pub(super) users: Option<Users>,
+    /// Whether each connection has a certificate that was verified.
+    pub(super) needs_certificate: bool,
+}
+
 /// Reads the file, and the certificates and keys that it names.
-pub(super) fn load(path: &Path) -> Result<Policy, FileError> {
+pub(super) fn load(path: &Path) -> Result<WebConfig, FileError> {
     let file = parse(path)?;
     let folder = path.parent().unwrap_or(Path::new(""));
+    let needs_certificate = file
+        .tls_server_config
+        .as_ref()
+        .is_some_and(|tls| matches!(tls.client_auth_type, ClientAuth::RequireAndVerifyClientCert));
     let tls = file.tls_server_config.map(|tls| server(tls, path, folder)).transpose()?;
     let users = Users::new(file.basic_auth_users).map_err(|reason| FileError::new(KEY, Some(path), reason))?;
-    Ok(Policy { tls, users })
+    Ok(WebConfig { policy: Policy { tls }, users, needs_certificate })
 }
 
 /// Whether the file switches TLS on.

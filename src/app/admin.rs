@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use super::components::Components;
 use super::material::Material;
 use super::process::Process;
+use crate::access::Gate;
 use crate::admin::{self, Encode, ExpositionFormat};
 use crate::api;
 use crate::cli::{REVISION, VERSION};
@@ -33,11 +34,11 @@ pub(super) fn serve(
         clients,
         clients_speak_tls: material.clients.is_some(),
         access: material.admin.clone(),
+        gate: Arc::new(Gate::new(material.admin.rules(), components.history.journal())),
         readiness: components.readiness.clone(),
         metrics: encoder(components, process),
         backends: components.monitors.clone(),
         in_flight: components.in_flight.clone(),
-        journal: components.history.journal(),
         history: components.history.state(),
         readers: components.readers.clone(),
         api: api::router(api),

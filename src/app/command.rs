@@ -1,6 +1,7 @@
 //! The commands beside serving: they print something and end.
 
 mod history;
+mod key;
 mod report;
 mod running;
 
@@ -26,6 +27,7 @@ pub fn run(task: &Task, flags: &[Flag], resolve: impl FnOnce() -> Result<Config,
         Task::CheckConfig => resolve().map_err(Into::into).and_then(|config| check(&config)),
         Task::Doctor => doctor(resolve()),
         Task::History(task) => resolve().map(|config| history::run(task, &config)).map_err(Into::into),
+        Task::Key(arguments) => key::make(arguments),
         Task::Health => resolve().map_err(Into::into).and_then(|config| health(&config)),
     };
     done.unwrap_or_else(|error| CommandReport::failed(&error, ConfigError::EXIT_CODE))

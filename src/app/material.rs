@@ -32,10 +32,7 @@ impl Material {
             Ok((backend.name.clone(), TlsClient::load_from(tls_table, tls, &backend.address.host)?))
         });
         let backends = backends.collect::<Result<_, FileError>>()?;
-        let admin = match &config.admin_web_config_file {
-            Some(path) => Access::load(path)?,
-            None => Access::open(),
-        };
+        let admin = Access::load(config.admin_web_config_file.as_deref(), &config.access)?;
         let clients = config.tls.as_ref().map(|identity| server(identity, config.proxy.http2)).transpose()?;
         Ok(Self { backends, clients, admin })
     }

@@ -15,12 +15,13 @@ pub(super) fn check(layers: &Layers, config: &Config) -> Result<(), ConfigError>
     check_ports_differ(layers, listen, admin)?;
     check_members(layers, &config.members(), &[listen, admin])?;
     check_home(layers, config)?;
-    check_pairs(layers, config)
+    check_pairs(layers, config)?;
+    check_tokens(layers, config)
 }
 
 /// Warnings about allowed but doubtful settings.
 pub(super) fn warnings(config: &Config) -> Vec<String> {
-    let mut warnings = exposure_warnings(config.listen, config.admin_listen, config.admin_web_config_file.is_some());
+    let mut warnings = exposure_warnings(config);
     warnings.extend(unused_tls_warning(config));
     warnings
 }
@@ -80,6 +81,21 @@ fn check_pairs(layers: &Layers, config: &Config) -> Result<(), ConfigError> {
     })
 }
 
+/// Refuses a set of keys without what tokens have to say, and the other way round.
+fn check_tokens(layers: &Layers, config: &Config) -> Result<(), ConfigError> {
+    let access = &config.access;
+    let set = [
+        ("access.jwks_file", access.jwks_file.is_some()),
+        ("access.issuer", access.issuer.is_some()),
+        ("access.audience", access.audience.is_some()),
+    ];
+    let missing = set.iter().find(|(_, is_set)| !is_set);
+    match (set.iter().find(|(_, is_set)| *is_set), missing) {
+        (Some((key, _)), Some((missing, _))) => Err(layers.refuse(key, format!("{missing} must be set beside it"))),
+        _ => Ok(()),
+    }
+}
+
 fn check_pair(
     layers: &Layers,
     identity: Option<&Identity>,
@@ -96,17 +112,27 @@ fn check_pair(
 }
 
 /// Warns of listeners that other machines can reach.
-fn exposure_warnings(listen: SocketAddr, admin: SocketAddr, admin_is_guarded: bool) -> Vec<String> {
+fn exposure_warnings(config: &Config) -> Vec<String> {
+    let (listen, admin) = (config.listen, config.admin_listen);
     let mut warnings = Vec::new();
     if !listen.ip().to_canonical().is_loopback() {
         warnings.push(format!(
             "clients are served on {listen}, beyond this machine: whoever reaches it can use the backend"
         ));
     }
-    if !admin.ip().to_canonical().is_loopback() && !admin_is_guarded {
+    if !admin.ip().to_canonical().is_loopback() && config.admin_web_config_file.is_none() {
+        let (shown, rest) = match (config.access.has_credentials(), config.access.open) {
+            (true, _) => ("metrics", ""),
+            (false, true) => ("metrics, page and dashboard", ""),
+            (false, false) => (
+                "metrics",
+                "; page and dashboard are shown to nobody there, until there are passwords, API keys (access.keys_file) \
+                 or tokens (access.jwks_file), or --dashboard-open shows them to everybody",
+            ),
+        };
         warnings.push(format!(
-            "metrics are served on {admin}, beyond this machine: whoever reaches it sees which models are used \
-             (admin_web_config_file asks for a password)"
+            "{shown} are served on {admin}, beyond this machine: whoever reaches it sees which models are used \
+             (admin_web_config_file asks for a password){rest}"
         ));
     }
     warnings

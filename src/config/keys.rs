@@ -33,6 +33,8 @@ pub(super) static KEYS: &[Key<Config>] = keys! { Config;
     // On this machine only: the page shows which models are used.
     ["admin_listen",                   LISTEN,       "127.0.0.1:8001",         Anywhere, Restart, {admin_listen},                               "Address to serve metrics, health and the status page on"]
     ["admin_web_config_file",          FILE,         "",                       Anywhere, AT_ONCE, {admin_web_config_file},                      "TLS certificate and passwords for that address, in the file format of Prometheus exporters' --web.config.file"]
+    // Costs and names of tenants are worse to leak than counters.
+    ["dashboard_open",                 SWITCH,       "off",                    Anywhere, AT_ONCE, {access.open},                                "Whether that address shows more than metrics and health to whoever reaches it, where it is bound beyond this machine and no credentials are set"]
     // Where Ollama listens unless `OLLAMA_HOST` says otherwise.
     ["backend",                        BACKENDS,     "http://127.0.0.1:11434", Anywhere, REQUESTS,{backends},                                   "Inference server to forward to: host, host:port, http://host:port/prefix or https://host, with a name for metrics if wanted; may be repeated"]
     // Loading a model takes longer than anything else that a choice can save.
@@ -74,6 +76,17 @@ pub(super) static KEYS: &[Key<Config>] = keys! { Config;
     ["limits.max_connections",         CONNECTIONS,  "auto",                   File,     Restart, {max_connections},                            "Client connections at once; auto is a third of the descriptors, less some for the second listener and the like"]
 
     ["fleet.home",                     NAME,         "",                       File,     REQUESTS,{fleet.home},                                   "Which of several backends gets requests for no particular model, and for models that none lists; unset is the first"]
+    ["access.keys_file",               FILE,         "",                       File,     AT_ONCE, {access.keys_file},                           "API keys for the second listener, a line each: name:sha256:scopes:expiry; `inferometer key` makes one"]
+    ["access.jwks_file",               FILE,         "",                       File,     AT_ONCE, {access.jwks_file},                           "JSON Web Key Set that verifies tokens (JWT) for it, signed with HS256, RS256, ES256 or EdDSA"]
+    ["access.issuer",                  TEXT,         "",                       File,     AT_ONCE, {access.issuer},                              "The claim iss of these tokens"]
+    ["access.audience",                TEXT,         "",                       File,     AT_ONCE, {access.audience},                            "The claim aud of these tokens"]
+    // Whoever may look may not change.
+    ["access.admins",                  NAMES,        "",                       File,     AT_ONCE, {access.admins},                              "Users of admin_web_config_file that may change something, not only look"]
+    ["access.requests_per_minute",     QUOTA,        "100",                    File,     AT_ONCE, {access.limits.per_minute},                   "Requests to its API in a minute by each key, token or user, or by each address without one"]
+    ["access.requests_per_10s",        QUOTA,        "20",                     File,     AT_ONCE, {access.limits.per_ten_seconds},              "Of those, in ten seconds"]
+    // A page asks for several things at once.
+    ["access.session_requests_per_minute", QUOTA,    "600",                    File,     AT_ONCE, {access.limits.session_per_minute},           "Such requests with the cookie of a session, by each user"]
+    ["access.trusted_proxies",         NETWORKS,     "",                       File,     AT_ONCE, {access.trusted_proxies},                     "Proxies whose X-Forwarded-For is believed, as addresses or networks"]
 
     // As often as metrics are scraped.
     ["host.period",                    PERIOD,       "5s",                     File,     Restart, {host_period},                                "How often the machine is read"]

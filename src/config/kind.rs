@@ -10,6 +10,7 @@ use super::invalid::{InvalidValue, Rejection};
 use super::settings::{Bounds, ElectricityPrice, MaxConnections};
 use super::write::{duration, quoted, size, switch};
 use super::{backends, value};
+use crate::access::network::Network;
 use crate::backend::Backend;
 use crate::backend::HostHeader;
 use crate::backend::address::Address;
@@ -122,10 +123,7 @@ pub(super) const BACKENDS: ValueKind<Vec<Backend>> = ValueKind {
     syntax: "",
     range: "",
     parse: List(backends::parse_all),
-    print: |backends| {
-        let each = backends.iter().map(|backend| quoted(&format!("{}={}", backend.name, backend.address)));
-        format!("[{}]", each.collect::<Vec<_>>().join(", "))
-    },
+    print: |backends| list(backends.iter().map(|backend| quoted(&format!("{}={}", backend.name, backend.address)))),
 };
 
 pub(super) const ADDRESS: ValueKind<Option<Address>> = ValueKind {
@@ -213,6 +211,41 @@ pub(super) const PLACE: ValueKind<Option<String>> = ValueKind {
     parse: One(value::place),
     print: |name| quoted(name.as_deref().unwrap_or_default()),
 };
+
+pub(super) const TEXT: ValueKind<Option<String>> =
+    ValueKind { placeholder: "TEXT", noun: "at most 256 printable ASCII characters", parse: One(value::text), ..PLACE };
+
+pub(super) const NAMES: ValueKind<Vec<String>> = ValueKind {
+    placeholder: "NAME",
+    noun: "names",
+    syntax: ", such as `[\"me\"]`",
+    range: "",
+    parse: List(value::names),
+    print: |names| list(names.iter().map(|name| quoted(name))),
+};
+
+pub(super) const NETWORKS: ValueKind<Vec<Network>> = ValueKind {
+    placeholder: "NETWORK",
+    noun: "IP addresses or networks",
+    syntax: ", such as `[\"10.0.0.7\", \"10.1.0.0/16\"]`",
+    range: "",
+    parse: List(value::networks),
+    print: |networks| list(networks.iter().map(|network| quoted(&network.to_string()))),
+};
+
+pub(super) const QUOTA: ValueKind<NonZeroU32> = ValueKind {
+    placeholder: "COUNT",
+    noun: "a number",
+    syntax: "",
+    range: " from 1 to 1000000",
+    parse: One(value::quota),
+    print: NonZeroU32::to_string,
+};
+
+/// As a list of TOML.
+fn list(elements: impl Iterator<Item = String>) -> String {
+    format!("[{}]", elements.collect::<Vec<_>>().join(", "))
+}
 
 pub(super) const HOST_HEADER: ValueKind<HostHeader> = ValueKind {
     placeholder: "preserve|upstream|HOST",
@@ -323,6 +356,6 @@ pub(super) const BUCKETS: ValueKind<Option<Bounds>> = ValueKind {
     parse: List(value::bounds),
     print: |bounds| {
         let bounds = bounds.as_ref().map_or(&[][..], Bounds::as_slice);
-        format!("[{}]", bounds.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+        list(bounds.iter().map(ToString::to_string))
     },
 };

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::access;
 use crate::backend::address::Address;
 use crate::backend::{self, Backend, HostHeader};
 use crate::fleet::{self, Share};
@@ -24,6 +25,8 @@ pub struct Config {
     pub admin_listen: SocketAddr,
     /// TLS and credentials of the second listener, in the file format of Prometheus exporters. `None` is neither.
     pub admin_web_config_file: Option<PathBuf>,
+    /// Who may ask the second listener, and how often.
+    pub access: access::settings::Settings,
     /// The certificate for clients. `None` is plain HTTP.
     pub tls: Option<Identity>,
     /// TLS settings for `https://` backends, where an element has none of its own.
@@ -163,6 +166,7 @@ impl Config {
             listen: nowhere,
             admin_listen: nowhere,
             admin_web_config_file: None,
+            access: access::settings::Settings::default(),
             tls: None,
             backend_tls: client::Settings::default(),
             backends: Vec::new(),

@@ -85,7 +85,11 @@ fn the_help_has_a_line_for_every_flag_with_its_default() {
     let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
     for key in KEYS {
         let default = if key.default.is_empty() { String::new() } else { format!(" [default: {}]", key.default) };
-        let line = format!("--{} <{}> {}{default}", key::flag(key.name), key.field.placeholder(), key.help);
+        let placeholder = match key.field.placeholder() {
+            switch @ "on|off" => format!("[<{switch}>]"),
+            other => format!("<{other}>"),
+        };
+        let line = format!("--{} {placeholder} {}{default}", key::flag(key.name), key.help);
         assert_eq!(help.contains(&line), key.has_flag(), "{line} in {help}");
     }
 }
@@ -106,6 +110,7 @@ fn every_flag_has_its_variable_and_its_key() {
         ("listen", "127.0.0.1:1"),
         ("admin_listen", "127.0.0.1:2"),
         ("admin_web_config_file", "web.yml"),
+        ("dashboard_open", "on"),
         ("backend", "gpu=http://gpu:3"),
         ("policy", "least_busy"),
         ("host_header", "upstream"),
@@ -290,6 +295,49 @@ fn a_misspelled_variable_and_an_exposed_listener_give_a_warning() {
 }
 
 #[test]
+fn the_warning_of_an_exposed_listener_says_what_is_shown_there() {
+    let warnings = |arguments: &[&str], file: &str| {
+        let all: Vec<_> = arguments.iter().copied().chain(["--admin-listen", "0.0.0.0:8001"]).collect();
+        resolved(&all, &[], file).expect("fine").warnings.join("\n")
+    };
+    let (keys, open) = ("[access]\nkeys_file = \"keys\"", ["--dashboard-open"]);
+    let closed = warnings(&[], "");
+    assert!(
+        closed.starts_with("metrics are served on 0.0.0.0:8001") && closed.contains("--dashboard-open"),
+        "{closed}"
+    );
+    assert!(warnings(&open, "").starts_with("metrics, page and dashboard are served"));
+    let with_keys = warnings(&open, keys);
+    assert!(with_keys.starts_with("metrics are served") && !with_keys.contains("--dashboard-open"), "{with_keys}");
+    assert_eq!(warnings(&["--admin-web-config-file", "web.yml"], ""), "");
+}
+
+#[test]
+fn a_set_of_keys_needs_the_issuer_and_the_audience_of_its_tokens() {
+    let error = |file: &str| resolved(&[], &[], file).expect_err(file).to_string();
+    for (file, missing) in [
+        ("jwks_file = \"keys.json\"", "access.issuer must be set beside it"),
+        ("jwks_file = \"keys.json\"\nissuer = \"i\"", "access.audience must be set beside it"),
+        ("issuer = \"i\"\naudience = \"a\"", "access.jwks_file must be set beside it"),
+    ] {
+        let error = error(&format!("[access]\n{file}"));
+        assert!(error.contains(missing), "{error}");
+    }
+    let whole = "[access]\njwks_file = \"keys.json\"\nissuer = \"i\"\naudience = \"a\"";
+    assert!(resolved(&[], &[], whole).is_ok());
+}
+
+#[test]
+fn a_switch_without_a_value_is_on() {
+    for typed in [&["--dashboard-open"][..], &["--dashboard-open", "on"], &["--dashboard-open=on"]] {
+        assert!(resolved(typed, &[], "").expect("fine").access.open, "{typed:?}");
+    }
+    assert!(!resolved(&["--dashboard-open=off"], &[], "").expect("fine").access.open);
+    let followed = resolved(&["--dashboard-open", "--max-models", "7"], &[], "").expect("fine");
+    assert!(followed.access.open && followed.max_models == 7);
+}
+
+#[test]
 fn the_printed_configuration_reads_back_as_itself() {
     let file = "backend = [\"gpu=http://[::1]:80/x\"]\nhost_header = \"ollama.lan:11434\"\nworker_threads = 3\nhttp2 = \"off\"\n\
                 drain_timeout = 0\naccess_log = false\nlog_level = \"info,inferometer::backend=debug\"\n[limits]\n\
@@ -298,6 +346,9 @@ fn the_printed_configuration_reads_back_as_itself() {
                 events = \"9d\"\nevents_count = 77\njobs = \"8d\"\nlogs = \"2h\"\nlogs_size = \"3MiB\"\n\
                 [buckets]\ntoken = [0.001, 0.5, 2, 1e3]\nload = []\n\
                 [tls]\ncert_file = \"c\"\nkey_file = \"k\"\n\
+                [access]\nkeys_file = \"keys\"\njwks_file = \"jwks.json\"\nissuer = \"https://i\"\naudience = \"a b\"\n\
+                admins = [\"me\", \"you\"]\nrequests_per_minute = 1000000\nrequests_per_10s = 1\nsession_requests_per_minute = 7\n\
+                trusted_proxies = [\"10.0.0.7\", \"fd00::/8\"]\n\
                 [backend_tls]\nca_file = \"a\"\ncert_file = \"c\"\nkey_file = \"k\"\nserver_name = \"gpu.lan\"";
     let file = &format!(
         "helper_url = \"unix:/run/helper.sock\"\nbackend_node = \"gpu-box\"\ndata_dir = \"/state\"\nhistory_raw_rate = 7\nbackend_zone = \"cellar \\\"2\\\"\"\n{file}"

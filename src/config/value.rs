@@ -10,6 +10,7 @@ use http::HeaderValue;
 use super::invalid::InvalidValue::{self, Because, Unexpected};
 use super::settings::{Bounds, ElectricityPrice, MaxConnections};
 use super::similar::is_misspelling;
+use crate::access::network::Network;
 use crate::backend::HostHeader;
 use crate::backend::address::Address;
 use crate::fleet::{Pattern, Slots};
@@ -52,6 +53,40 @@ pub(super) fn place(text: &str) -> Result<Option<String>, InvalidValue> {
         _ if printable && text.len() <= MAX_PLACE => Ok(Some(text.to_owned())),
         _ => Err(Unexpected),
     }
+}
+
+/// Longest text, in bytes.
+const MAX_TEXT: usize = 256;
+
+/// A short text; `None` for an empty one.
+pub(super) fn text(text: &str) -> Result<Option<String>, InvalidValue> {
+    match text {
+        "" => Ok(None),
+        _ if text.len() <= MAX_TEXT && text.bytes().all(|byte| byte.is_ascii_graphic() || byte == b' ') => {
+            Ok(Some(text.to_owned()))
+        }
+        _ => Err(Unexpected),
+    }
+}
+
+/// Names of users.
+pub(super) fn names(texts: &[&str]) -> Result<Vec<String>, InvalidValue> {
+    let is_empty = |at: usize| InvalidValue::Element(at, "a name is not empty".to_owned());
+    texts.iter().position(|name| name.is_empty()).map_or(Ok(()), |at| Err(is_empty(at)))?;
+    Ok(texts.iter().map(|name| (*name).to_owned()).collect())
+}
+
+/// Addresses and networks.
+pub(super) fn networks(texts: &[&str]) -> Result<Vec<Network>, InvalidValue> {
+    let expected = "expected an IP address or a network, such as `10.0.0.7` or `10.1.0.0/16`";
+    let each = texts.iter().enumerate();
+    each.map(|(at, text)| text.parse().map_err(|()| InvalidValue::Element(at, expected.to_owned()))).collect()
+}
+
+/// Requests in a time.
+pub(super) fn quota(text: &str) -> Result<NonZeroU32, InvalidValue> {
+    let most = count(text, 1, MAX_RATE).and_then(|most| u32::try_from(most).ok());
+    most.and_then(NonZeroU32::new).ok_or(Unexpected)
 }
 
 /// A host name as in a certificate; `None` for an empty text.

@@ -7,19 +7,20 @@ use std::path::{Path, PathBuf};
 
 /// Each room and the rooms that it may import.
 const MAY_IMPORT: &[(&str, &[&str])] = &[
-    ("admin", &["api", "backend", "clock", "exchange", "history", "tls"]),
-    ("api", &["backend", "clock", "exchange", "fleet", "history", "host", "logs"]),
+    ("access", &["exchange", "history", "tls"]),
+    ("admin", &["access", "api", "backend", "clock", "exchange", "history", "tls"]),
+    ("api", &["access", "backend", "clock", "exchange", "fleet", "history", "host", "logs"]),
     (
         "app",
         &[
-            "admin", "api", "backend", "cli", "clock", "config", "doctor", "exchange", "fleet", "history", "host",
-            "logs", "metrics", "proxy", "tls",
+            "access", "admin", "api", "backend", "cli", "clock", "config", "doctor", "exchange", "fleet", "history",
+            "host", "logs", "metrics", "proxy", "tls",
         ],
     ),
     ("backend", &["tls", "wire"]),
     ("cli", &[]),
     ("clock", &[]),
-    ("config", &["backend", "cli", "fleet", "history", "host", "logs", "proxy", "tls"]),
+    ("config", &["access", "backend", "cli", "fleet", "history", "host", "logs", "proxy", "tls"]),
     ("doctor", &["backend", "cli", "config", "host", "tls"]),
     ("exchange", &["wire"]),
     ("fleet", &["backend", "exchange", "wire"]),

@@ -1,5 +1,6 @@
 //! The promises of inferometer, each against real sockets.
 
+mod access;
 mod ambiguity;
 mod api;
 mod boards;

@@ -25,8 +25,10 @@ pub enum Action {
     Load,
     /// A model was unloaded on request.
     Unload,
-    /// A user of the second listener gave a password.
+    /// A user of the second listener gave credentials.
     SignIn,
+    /// A user of the second listener ended a session.
+    SignOut,
     /// The configuration was looked at.
     ConfigRead,
     /// The configuration was changed.
@@ -35,7 +37,7 @@ pub enum Action {
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Pull,
         Self::Push,
         Self::Create,
@@ -44,6 +46,7 @@ impl Action {
         Self::Load,
         Self::Unload,
         Self::SignIn,
+        Self::SignOut,
         Self::ConfigRead,
         Self::ConfigWrite,
     ];
@@ -60,6 +63,7 @@ impl Action {
             Self::Load => "load",
             Self::Unload => "unload",
             Self::SignIn => "sign_in",
+            Self::SignOut => "sign_out",
             Self::ConfigRead => "config_read",
             Self::ConfigWrite => "config_write",
         }
@@ -67,7 +71,7 @@ impl Action {
 
     const fn component(self) -> &'static str {
         match self {
-            Self::SignIn | Self::ConfigRead | Self::ConfigWrite => "admin",
+            Self::SignIn | Self::SignOut | Self::ConfigRead | Self::ConfigWrite => "admin",
             _ => "proxy",
         }
     }

@@ -150,7 +150,7 @@ struct Bench {
 const INFEROMETER: &str = r#"#!/bin/sh
 for word; do
     case $word in
-    health | doctor | history | completions | man | --*-config | --version | --help) exec PROGRAM "$@" ;;
+    health | doctor | history | key | completions | man | --*-config | --version | --help) exec PROGRAM "$@" ;;
     esac
 done
 PROGRAM "$@" >>"$HOME/log" 2>&1 &

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc;
+use std::sync::{LazyLock, mpsc};
 use std::time::Instant;
 
 use serde_json::Value;
@@ -36,6 +36,21 @@ pub(crate) fn command() -> Command {
 /// The variable that says where the program keeps its state.
 pub(crate) const STATE: &str = "STATE_DIRECTORY";
 
+/// The variable that names the configuration.
+const CONFIG: &str = "INFEROMETER_CONFIG";
+
+/// A configuration that lets tests ask the API without a pause, all of them from one address.
+fn unlimited() -> PathBuf {
+    static FILE: LazyLock<PathBuf> = LazyLock::new(|| {
+        let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("unlimited-{}.toml", std::process::id()));
+        let limits = ["requests_per_minute", "requests_per_10s", "session_requests_per_minute"];
+        let lines: String = limits.map(|limit| format!("{limit} = 1000000\n")).concat();
+        std::fs::write(&file, format!("[access]\n{lines}")).expect("a file");
+        file
+    });
+    FILE.clone()
+}
+
 /// What the program keeps; removed when dropped.
 #[derive(Debug)]
 pub(crate) struct State(pub(crate) PathBuf);
@@ -65,6 +80,9 @@ impl Program {
     /// Starts what `command` makes of the program.
     pub(crate) fn start(mut command: Command, backend: SocketAddr, arguments: &[&str]) -> Self {
         command.args(["--backend", &format!("test=http://{backend}")]).args(arguments);
+        if !command.get_envs().any(|(key, _)| key == CONFIG) {
+            command.env(CONFIG, unlimited());
+        }
         Self::launch(command)
     }
 
@@ -75,7 +93,10 @@ impl Program {
     }
 
     fn launch(mut command: Command) -> Self {
-        command.args(["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--log-format", "json"]);
+        command.args(["--listen", "127.0.0.1:0", "--log-format", "json"]);
+        if !command.get_args().any(|argument| argument == "--admin-listen") {
+            command.args(["--admin-listen", "127.0.0.1:0"]);
+        }
         let named = command.get_envs().find(|(key, _)| *key == STATE).and_then(|(_, path)| path);
         let state = named.map(|path| State(path.into()));
         let mut child = command.stderr(Stdio::piped()).spawn().expect("the binary runs");

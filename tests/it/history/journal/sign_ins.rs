@@ -48,10 +48,10 @@ fn sign_ins_and_refused_ones_are_in_the_audit_without_names_that_nobody_has() {
     assert_eq!(
         said,
         [
-            json!(["me", "success", "info", { "client": "Prometheus" }]),
+            json!(["me", "success", "info", { "by": "password", "client": "Prometheus" }]),
             json!(["me", "refused", "warning", wrong]),
             json!([null, "refused", "warning", wrong]),
-            json!(["me", "success", "info", { "client": "Prometheus" }]),
+            json!(["me", "success", "info", { "by": "password", "client": "Prometheus" }]),
         ],
         "without credentials nothing was tried, and requests in a row are one sign-in"
     );

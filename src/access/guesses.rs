@@ -5,10 +5,11 @@
 //! network counts as one address.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::network;
 use super::priority::Rank;
 
 /// Attempts in a row.
@@ -80,7 +81,7 @@ impl GuessLimiter {
 }
 
 fn record(table: &mut HashMap<IpAddr, AddressRecord>, ip: IpAddr, now: Instant) -> &mut AddressRecord {
-    let mut key = network(ip);
+    let mut key = network::of_client(ip);
     if table.len() >= MAX_ADDRESSES && !table.contains_key(&key) {
         table.retain(|_, record| record.settled > now || record.is_known(now));
         if table.len() >= MAX_ADDRESSES {
@@ -88,14 +89,6 @@ fn record(table: &mut HashMap<IpAddr, AddressRecord>, ip: IpAddr, now: Instant) 
         }
     }
     table.entry(key).or_insert(AddressRecord { settled: now, authenticated: None })
-}
-
-/// The addresses that a client with this one can use as well.
-fn network(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() >> 64 << 64).into(),
-        v4 @ IpAddr::V4(_) => v4,
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
-//! Sign-ins for the audit: whoever gives the right password after a pause, and whoever gives a wrong one.
+//! Sign-ins for the audit: whoever gives the right credentials after a pause, and whoever gives wrong ones.
 //!
-//! Every request carries its password, so a scraper would sign in every few seconds. Requests of a user from one address
+//! Every request carries its credentials, so a scraper would sign in every few seconds. Requests of a user from one address
 //! without a pause of [`PAUSE`] are one sign-in. Refusals are limited, so that guesses do not push everything else out of
 //! the audit; the next entry says how many were left out. Addresses are compared in memory and never written.
 
@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::identity::Means;
 use crate::history::journal::Journal;
 use crate::history::journal::audit::{Action, ActionResult, Audit};
 
@@ -27,6 +28,10 @@ const MINUTE: Duration = Duration::from_secs(60);
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Refusal {
     WrongPassword,
+    /// An API key or a token that is not accepted.
+    WrongToken,
+    /// An API key or a token whose time is over.
+    Expired,
     TooManyAttempts,
 }
 
@@ -39,7 +44,7 @@ pub(super) struct SignIns {
 #[derive(Default)]
 struct SignInState {
     /// When each last gave its password.
-    seen: HashMap<(Arc<str>, IpAddr), Instant>,
+    seen: HashMap<(Means, Arc<str>, IpAddr), Instant>,
     /// The minute of refusals, and how many were in it.
     minute: Option<(Instant, u32)>,
     /// Refusals that were left out since the last entry.
@@ -51,21 +56,28 @@ impl SignIns {
         Self { journal, state: Mutex::default() }
     }
 
-    /// This user gave the right password, with this product.
-    pub(super) fn accept(&self, user: Arc<str>, client: IpAddr, product: Option<&str>, now: Instant) {
-        let is_new = self.state.lock().unwrap_or_else(PoisonError::into_inner).see(user.clone(), client, now);
+    /// The credentials of this user, key or subject were right. `product` is the client's program.
+    pub(super) fn accept(&self, means: Means, user: Arc<str>, client: IpAddr, product: Option<&str>, now: Instant) {
+        let is_new = self.state.lock().unwrap_or_else(PoisonError::into_inner).see(means, user.clone(), client, now);
         if is_new {
-            let audit = Audit::new(Action::SignIn, ActionResult::Success).by(Some(user));
+            let audit = Audit::new(Action::SignIn, ActionResult::Success).by(Some(user)).with("by", means.as_str());
             self.journal.audit(product.into_iter().fold(audit, |audit, product| audit.with("client", product)));
         }
     }
 
-    /// A password was refused. `user` is known to the configuration, or `None`: another name may be anything.
+    /// A session was ended.
+    pub(super) fn end(&self, user: Option<Arc<str>>) {
+        self.journal.audit(Audit::new(Action::SignOut, ActionResult::Success).by(user));
+    }
+
+    /// Credentials were refused. `user` is known to the configuration, or `None`: another name may be anything.
     pub(super) fn refuse(&self, user: Option<Arc<str>>, why: Refusal, now: Instant) {
         let left_out = self.state.lock().unwrap_or_else(PoisonError::into_inner).refuse(now);
         let Some(left_out) = left_out else { return };
         let reason = match why {
             Refusal::WrongPassword => "wrong_password",
+            Refusal::WrongToken => "wrong_token",
+            Refusal::Expired => "expired",
             Refusal::TooManyAttempts => "too_many_attempts",
         };
         let audit = Audit::new(Action::SignIn, ActionResult::Refused).by(user).with("reason", reason);
@@ -75,16 +87,16 @@ impl SignIns {
 
 impl SignInState {
     /// Whether this user was not seen lately from this address.
-    fn see(&mut self, user: Arc<str>, client: IpAddr, now: Instant) -> bool {
+    fn see(&mut self, means: Means, user: Arc<str>, client: IpAddr, now: Instant) -> bool {
         let is_recent = |at: &Instant| now.saturating_duration_since(*at) < PAUSE;
         if self.seen.len() >= MAX_REMEMBERED {
             self.seen.retain(|_, at| is_recent(at));
         }
-        if let Some(at) = self.seen.get_mut(&(user.clone(), client)) {
+        if let Some(at) = self.seen.get_mut(&(means, user.clone(), client)) {
             return !is_recent(&std::mem::replace(at, now));
         }
         if self.seen.len() < MAX_REMEMBERED {
-            self.seen.insert((user, client), now);
+            self.seen.insert((means, user, client), now);
         }
         true
     }
@@ -110,8 +122,9 @@ mod tests {
     fn requests_without_a_pause_are_one_sign_in() {
         let (mut state, begun) = (SignInState::default(), Instant::now());
         let [here, there] = [1, 2].map(|host| IpAddr::from([10, 0, 0, host]));
-        let mut see =
-            |user: &str, client, minutes: u64| state.see(user.into(), client, begun + MINUTE * minutes as u32);
+        let mut see = |user: &str, client, minutes: u64| {
+            state.see(Means::Password, user.into(), client, begun + MINUTE * minutes as u32)
+        };
         let seen = [
             see("me", here, 0),
             see("me", here, 14),
@@ -127,8 +140,11 @@ mod tests {
     fn a_bounded_number_of_users_is_remembered_and_the_others_sign_in_each_time() {
         let (mut state, now) = (SignInState::default(), Instant::now());
         let address = |host: usize| IpAddr::from([10, 0, (host >> 8) as u8, host as u8]);
-        assert!((0..MAX_REMEMBERED).all(|host| state.see("me".into(), address(host), now)));
-        assert!(state.see("you".into(), address(0), now) && state.see("you".into(), address(0), now));
+        assert!((0..MAX_REMEMBERED).all(|host| state.see(Means::Password, "me".into(), address(host), now)));
+        assert!(
+            state.see(Means::Password, "you".into(), address(0), now)
+                && state.see(Means::Password, "you".into(), address(0), now)
+        );
         assert_eq!(state.seen.len(), MAX_REMEMBERED);
     }
 

@@ -33,7 +33,8 @@ const MAX_COST: u32 = 15;
 /// When to retry after the queue was full.
 const QUEUE_FULL_RETRY: Duration = Duration::from_secs(1);
 
-pub(super) struct Users {
+/// Users and the hashes of their passwords.
+pub struct Users {
     /// The bcrypt hash by user.
     hashes: HashMap<String, String>,
     /// The hash that an unknown user's password is compared with.
@@ -45,7 +46,7 @@ impl Users {
     ///
     /// # Errors
     /// When a name or a hash is malformed, or a hash too costly.
-    pub(super) fn new(hashes: HashMap<String, String>) -> Result<Option<Self>, String> {
+    pub fn new(hashes: HashMap<String, String>) -> Result<Option<Self>, String> {
         // By cost: how many hashes, and one of them.
         let mut costs: BTreeMap<u32, (usize, &String)> = BTreeMap::new();
         for (user, hash) in &hashes {
@@ -59,6 +60,16 @@ impl Users {
 }
 
 impl Users {
+    /// The users.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.hashes.keys().map(String::as_str)
+    }
+
+    /// The hash of a user's password.
+    pub(super) fn hash_of(&self, user: &str) -> Option<&str> {
+        self.hashes.get(user).map(String::as_str)
+    }
+
     /// The user that credentials name, where there is one of that name.
     pub(super) fn named_in(&self, credentials: &HeaderValue) -> Option<Arc<str>> {
         let (user, _) = parse(credentials)?;
@@ -170,6 +181,14 @@ impl Verifier {
             Ok(true) => CredentialCheck::Right,
             _ => CredentialCheck::Wrong,
         }
+    }
+
+    /// Charges an attempt for credentials that are no password.
+    ///
+    /// # Errors
+    /// When no attempt is left: the time until the next one.
+    pub(super) fn charge(&self, ip: IpAddr, now: Instant) -> Result<(), Duration> {
+        self.guesses.charge(ip, now).map(|_| ())
     }
 
     /// Waits until no other request hashes credentials of this digest.
@@ -287,7 +306,7 @@ mod tests {
         assert_eq!(asking.join_all().await, [CredentialCheck::Right; 50]);
         assert_eq!(
             verifier.guesses.charge(ip, Instant::now()),
-            Ok(crate::admin::priority::Rank::Known),
+            Ok(super::super::priority::Rank::Known),
             "no attempt was charged"
         );
     }
@@ -303,7 +322,7 @@ mod tests {
         let (users, _) = one_user();
         let mut taken = Vec::new();
         for _ in 0..MAX_HASHING {
-            taken.push(verifier.hashing.acquire(crate::admin::priority::Rank::Known).await.expect("a permit"));
+            taken.push(verifier.hashing.acquire(super::super::priority::Rank::Known).await.expect("a permit"));
         }
         for guess in 0..100 {
             let pair = STANDARD.encode(format!("me:{guess}"));
@@ -311,7 +330,7 @@ mod tests {
             let mut asking = std::pin::pin!(verifier.verify(&users, &credentials, ip));
             assert!(!polled_once(asking.as_mut()).await, "{guess} waits for a permit");
         }
-        assert_eq!(verifier.guesses.charge(ip, Instant::now()), Ok(crate::admin::priority::Rank::Stranger));
+        assert_eq!(verifier.guesses.charge(ip, Instant::now()), Ok(super::super::priority::Rank::Stranger));
     }
 
     #[tokio::test]
@@ -324,7 +343,7 @@ mod tests {
             let credentials = HeaderValue::from_str(&format!("Basic {pair}")).expect("a value");
             let mut taken = Vec::new();
             for _ in 0..MAX_HASHING {
-                taken.push(verifier.hashing.acquire(crate::admin::priority::Rank::Known).await.expect("a permit"));
+                taken.push(verifier.hashing.acquire(super::super::priority::Rank::Known).await.expect("a permit"));
             }
             let mut asking = std::pin::pin!(verifier.verify(&users, &credentials, ip));
             assert!(!polled_once(asking.as_mut()).await, "{user} waits for a permit to hash");

@@ -1,0 +1,5 @@
+//! Who may ask the second listener.
+
+mod credentials;
+mod exposure;
+mod material;

@@ -1,0 +1,58 @@
+//! What a listener shows that other machines reach.
+
+use super::material::{Guarded, bearer, key, status};
+use crate::support::authority::folder;
+use crate::support::backend::Backend;
+use crate::support::client::ask;
+use crate::support::program::{Program, command};
+
+const EVERYWHERE: [&str; 2] = ["--admin-listen", "0.0.0.0:0"];
+
+fn exposed(arguments: &[&str]) -> (Program, Backend) {
+    let backend = Backend::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let mut command = command();
+    command.args(EVERYWHERE).args(arguments);
+    (Program::start(command, backend.address, &[]), backend)
+}
+
+fn get(program: &Program, path: &str) -> String {
+    let here = ([127, 0, 0, 1], program.admin.port()).into();
+    ask(here, format!("GET {path} HTTP/1.1\r\nHost: inferometer.example\r\nConnection: close\r\n\r\n"))
+}
+
+#[test]
+fn beyond_loopback_without_credentials_only_metrics_and_health_are_shown() {
+    let (program, _backend) = exposed(&[]);
+    for path in ["/metrics", "/health", "/livez", "/readyz", "/-/healthy", "/-/ready"] {
+        assert_eq!(status(&get(&program, path)), 200, "{path}");
+    }
+    for path in ["/", "/dashboard", "/dashboard/stats", "/api/status", "/openapi.json", "/ws", "/x"] {
+        let refused = get(&program, path);
+        assert!(status(&refused) == 403 && refused.contains("--dashboard-open"), "{path}: {refused}");
+    }
+}
+
+#[test]
+fn beyond_loopback_the_flag_shows_the_rest() {
+    for flag in [&["--dashboard-open"][..], &["--dashboard-open", "on"]] {
+        let (program, _backend) = exposed(flag);
+        assert_eq!(status(&get(&program, "/")), 200);
+        assert!([200, 404].contains(&status(&get(&program, "/dashboard/stats"))));
+    }
+}
+
+#[test]
+fn beyond_loopback_credentials_count_and_the_flag_does_not() {
+    let guarded = Guarded::with_keys(&[EVERYWHERE[0], EVERYWHERE[1], "--dashboard-open"]);
+    assert_eq!(guarded.status("/", ""), 401);
+    assert_eq!(guarded.status("/", &bearer(&key("reader"))), 200);
+    assert_eq!(guarded.status("/metrics", ""), 200);
+    let guarded = Guarded::within(folder(), "", false, &EVERYWHERE);
+    assert_eq!(guarded.status("/", &bearer("anything")), 403);
+}
+
+#[test]
+fn on_loopback_credentials_that_nobody_asked_for_are_ignored() {
+    let guarded = Guarded::within(folder(), "", false, &[]);
+    assert_eq!(guarded.status("/", &bearer("anything")), 200);
+}
