@@ -5,6 +5,8 @@
 //! | `/dashboard/stats` | the machine, its GPUs, and what was answered |
 //! | `/dashboard/exchanges` | finished exchanges, the newest first, with filters |
 //! | `/dashboard/exchanges/{id}` | one exchange, and where its time went |
+//! | `/dashboard/series` | several metrics of exchanges over time |
+//! | `/dashboard/traces/{id}` | the exchanges of one trace, each with where its time went |
 //! | `/openapi.json` | this API as an OpenAPI 3.1 document, made from the code |
 //!
 //! Promises:
@@ -65,4 +67,6 @@ fn documented() -> OpenApiRouter<Arc<Parts>> {
         .routes(routes!(endpoints::stats::stats))
         .routes(routes!(endpoints::exchanges::exchanges))
         .routes(routes!(endpoints::exchange::exchange))
+        .routes(routes!(endpoints::series::series))
+        .routes(routes!(endpoints::trace::trace))
 }

@@ -3,5 +3,8 @@
 pub(super) mod exchange;
 pub(super) mod exchanges;
 mod machine;
+mod metric;
+pub(super) mod series;
 pub(super) mod stats;
+pub(super) mod trace;
 mod where_time_went;

@@ -1,87 +1,107 @@
-//! Lists as comma-separated values (RFC 4180), for spreadsheets.
+//! Lists and series as CSV (RFC 4180), for spreadsheets.
+//!
+//! Promises: a cell that a spreadsheet would take for a formula begins with a quote character; what is unknown is empty.
 
+use axum::response::{IntoResponse as _, Response};
+use http::{HeaderValue, header};
 use serde::Deserialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-/// In which form an answer comes.
+/// How an answer is written.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Format {
+pub(crate) enum Format {
+    /// JSON.
     #[default]
     Json,
+    /// A line for each entry, with a line of names above.
     Csv,
 }
 
-/// A line for the names, then one for each entry. A field of a field has its names joined by a dot. What is unknown is empty.
-pub(super) fn csv(entries: &[Value]) -> String {
-    let mut names: Vec<String> = Vec::new();
-    let rows: Vec<Vec<(String, String)>> = entries
-        .iter()
-        .map(|entry| {
-            let mut row = Vec::new();
-            flatten(entry, "", &mut row);
-            row
-        })
-        .collect();
-    for (name, _) in rows.iter().flatten() {
-        if !names.contains(name) {
-            names.push(name.clone());
-        }
+/// An answer that can be a table.
+pub(crate) trait Table {
+    /// The names of its columns.
+    const COLUMNS: &'static [&'static str];
+
+    /// A row for each entry.
+    fn rows(&self) -> Vec<Vec<String>>;
+
+    /// The names of its columns, where they depend on the question.
+    fn columns(&self) -> Vec<String> {
+        Self::COLUMNS.iter().map(|name| (*name).to_owned()).collect()
     }
-    let mut text = line(names.iter().map(String::as_str));
-    for row in &rows {
-        let value = |name: &String| row.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value);
-        text.push_str(&line(names.iter().map(value)));
-    }
-    text
 }
 
-fn flatten(value: &Value, name: &str, row: &mut Vec<(String, String)>) {
+/// A JSON value as the text of a cell.
+pub(crate) fn cell(value: &Value) -> String {
     match value {
-        Value::Object(fields) => {
-            for (field, value) in fields {
-                let name = if name.is_empty() { field.clone() } else { format!("{name}.{field}") };
-                flatten(value, &name, row);
-            }
-        }
-        Value::Null => row.push((name.to_owned(), String::new())),
-        Value::String(text) => row.push((name.to_owned(), text.clone())),
-        Value::Bool(_) | Value::Number(_) | Value::Array(_) => row.push((name.to_owned(), value.to_string())),
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
     }
 }
 
-fn line<'a>(cells: impl Iterator<Item = &'a str>) -> String {
-    let mut line = cells.map(cell).collect::<Vec<_>>().join(",");
-    line.push_str("\r\n");
-    line
+/// A table as an answer.
+pub(super) fn csv(table: &impl Table) -> Response {
+    let mut text = String::new();
+    write_row(&mut text, &table.columns());
+    table.rows().iter().for_each(|row| write_row(&mut text, row));
+    let mut response = text.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8; header=present"));
+    headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"inferometer.csv\""));
+    response
 }
 
-/// A text that a spreadsheet would take for a formula gets an apostrophe before it.
-fn cell(text: &str) -> String {
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err();
-    let text = if is_formula { format!("'{text}") } else { text.to_owned() };
-    if text.contains([',', '"', '\r', '\n']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
+fn write_row(out: &mut String, cells: &[String]) {
+    for (at, cell) in cells.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        write_cell(out, cell);
+    }
+    out.push_str("\r\n");
+}
+
+/// Numbers stay as they are, also negative ones.
+fn write_cell(out: &mut String, cell: &str) {
+    let is_formula = cell.starts_with(['=', '+', '-', '@', '\t', '\r']) && cell.parse::<f64>().is_err();
+    let quoted = is_formula || cell.contains([',', '"', '\r', '\n']);
+    if quoted {
+        out.push('"');
+    }
+    if is_formula {
+        out.push('\'');
+    }
+    out.push_str(&cell.replace('"', "\"\""));
+    if quoted {
+        out.push('"');
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]
-    fn a_list_becomes_lines_that_a_spreadsheet_takes_for_data() {
-        let entries = [
-            json!({"model": "=cmd|' /C calc'!A0", "tokens": {"prompt": 5, "cached": null}, "note": "a, \"b\""}),
-            json!({"model": "llama3", "tokens": {"prompt": -1.5, "cached": 2}, "more": true}),
+    fn a_cell_is_quoted_where_it_must_be_and_is_never_a_formula() {
+        let table = [
+            ("plain", "plain"),
+            ("a,b", "\"a,b\""),
+            ("say \"x\"", "\"say \"\"x\"\"\""),
+            ("two\nlines", "\"two\nlines\""),
+            ("=1+1", "\"'=1+1\""),
+            ("+cmd", "\"'+cmd\""),
+            ("-x", "\"'-x\""),
+            ("@sum(a)", "\"'@sum(a)\""),
+            ("-1.5", "-1.5"),
+            ("", ""),
         ];
-        let expected = concat!(
-            "model,note,tokens.cached,tokens.prompt,more\r\n",
-            "'=cmd|' /C calc'!A0,\"a, \"\"b\"\"\",,5,\r\n",
-            "llama3,,2,-1.5,true\r\n",
-        );
-        assert_eq!(csv(&entries), expected);
-        assert_eq!(csv(&[]), "\r\n");
+        for (cell, expected) in table {
+            let mut out = String::new();
+            write_cell(&mut out, cell);
+            assert_eq!(out, expected);
+        }
     }
 }

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use utoipa::IntoParams;
+use utoipa::openapi::Required;
 use utoipa::openapi::path::{Parameter, ParameterIn};
 
 use super::error::{ApiError, Code};
@@ -37,6 +38,11 @@ fn parse<T: DeserializeOwned + IntoParams>(query: &str) -> Result<T, ApiError> {
         if pairs[..at].iter().any(|(earlier, _)| earlier == name) {
             return Err(invalid(name, "it is given more than once", &Value::Null));
         }
+    }
+    let is_given = |parameter: &&Parameter| pairs.iter().any(|(name, _)| parameter.name == **name);
+    let needed = |parameter: &&Parameter| matches!(parameter.required, Required::True);
+    if let Some(missing) = known.iter().filter(needed).find(|parameter| !is_given(parameter)) {
+        return Err(invalid(&missing.name, "it is missing", &allowed(missing)));
     }
     let deserializer = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
     serde_path_to_error::deserialize(deserializer).map_err(|error| {

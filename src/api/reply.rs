@@ -8,11 +8,10 @@ use http::{HeaderValue, header};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::export::{self, Format};
+use super::export::{self, Format, Table};
 use super::unknown::resolve;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const CSV: HeaderValue = HeaderValue::from_static("text/csv; charset=utf-8; header=present");
 
 /// How long a figure that changes all the time may be shown without asking again.
 pub(super) const OVERVIEW: Duration = Duration::from_secs(2);
@@ -20,33 +19,48 @@ pub(super) const OVERVIEW: Duration = Duration::from_secs(2);
 /// How long a list may be shown without asking again.
 pub(super) const LIST: Duration = Duration::from_secs(5);
 
+/// An answer that can be JSON or a table.
+pub(super) enum Listing<T> {
+    Json(Reply<T>),
+    Csv(Box<T>),
+}
+
+impl<T: Serialize + Table> Listing<T> {
+    pub(super) fn of(body: T, fresh: Duration, format: Option<Format>) -> Self {
+        match format.unwrap_or_default() {
+            Format::Json => Self::Json(Reply::of(&body, fresh)),
+            Format::Csv => Self::Csv(Box::new(body)),
+        }
+    }
+}
+
+impl<T: Table> IntoResponse for Listing<T> {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Json(reply) => reply.into_response(),
+            Self::Csv(table) => export::csv(&*table),
+        }
+    }
+}
+
 /// An answer with this body.
 pub(super) struct Reply<T> {
     value: Value,
     fresh: Duration,
-    /// The list that is sent alone, as comma-separated values.
-    csv: Option<&'static str>,
     body: PhantomData<T>,
 }
 
 impl<T: Serialize> Reply<T> {
     pub(super) fn of(body: &T, fresh: Duration) -> Self {
-        Self { value: resolve(body), fresh, csv: None, body: PhantomData }
-    }
-
-    /// In a format: of comma-separated values this list is all that is sent.
-    pub(super) fn in_format(self, format: Option<Format>, list: &'static str) -> Self {
-        Self { csv: (format == Some(Format::Csv)).then_some(list), ..self }
+        Self { value: resolve(body), fresh, body: PhantomData }
     }
 }
 
 impl<T> IntoResponse for Reply<T> {
     fn into_response(self) -> Response {
         let tag = super::cached::tag(&self.value);
-        let mut response = match self.csv {
-            Some(list) => comma_separated(self.value[list].as_array().map_or(&[], Vec::as_slice)),
-            None => json(serde_json::to_vec(&self.value).expect("a value can be written")),
-        };
+        let bytes = serde_json::to_vec(&self.value).expect("a value can be written");
+        let mut response = json(bytes);
         let headers = response.headers_mut();
         let fresh = format!("private, max-age={}", self.fresh.as_secs());
         headers.insert(header::CACHE_CONTROL, HeaderValue::try_from(fresh).expect("digits and letters"));
@@ -54,12 +68,6 @@ impl<T> IntoResponse for Reply<T> {
         headers.insert(header::VARY, HeaderValue::from_static("authorization, cookie"));
         response
     }
-}
-
-fn comma_separated(entries: &[Value]) -> Response {
-    let mut response = Response::new(export::csv(entries).into());
-    response.headers_mut().insert(header::CONTENT_TYPE, CSV);
-    response
 }
 
 /// A document that changes with the program only.

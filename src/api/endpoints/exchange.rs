@@ -8,10 +8,11 @@ use utoipa::ToSchema;
 
 use super::where_time_went::{TimelineStep, sentence, steps};
 use crate::api::error::{ApiError, Code};
+use crate::api::export::cell;
 use crate::api::parameters::{NoParameters, Parameters};
 use crate::api::reply::{LIST, Reply};
 use crate::api::state::Parts;
-use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
+use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown, resolve};
 use crate::exchange::trace::TraceId;
 use crate::exchange::vocabulary::Source;
 use crate::history::id::RowId;
@@ -85,6 +86,48 @@ pub(super) struct Entry {
     cost: Maybe<f64>,
 }
 
+impl Entry {
+    /// The columns of a table of exchanges.
+    pub(super) const COLUMNS: [&'static str; 29] = [
+        "id",
+        "trace_id",
+        "started_at",
+        "ended_at",
+        "backend",
+        "model",
+        "tenant",
+        "client",
+        "conversation",
+        "endpoint",
+        "method",
+        "dialect",
+        "operation",
+        "status",
+        "outcome",
+        "error",
+        "finish_reason",
+        "cold_start",
+        "weight",
+        "duration_ms",
+        "time_to_first_token_ms",
+        "time_per_output_token_ms",
+        "tokens_per_second",
+        "tokens.prompt",
+        "tokens.cached",
+        "tokens.generated",
+        "request_bytes",
+        "response_bytes",
+        "cost",
+    ];
+
+    /// The cells of its row.
+    pub(super) fn cells(&self) -> Vec<String> {
+        let fields = resolve(self);
+        let value = |path: &&str| path.split('.').fold(&fields, |fields, name| &fields[name]);
+        Self::COLUMNS.iter().map(value).map(cell).collect()
+    }
+}
+
 /// Tokens of an exchange.
 #[derive(Serialize, ToSchema)]
 struct Tokens {
@@ -105,13 +148,20 @@ struct Tokens {
 
 /// An exchange, and where its time went.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct OneExchange {
+pub(super) struct DetailedExchange {
     #[serde(flatten)]
     entry: Entry,
     /// What happened one after the other, from the request's head to the end.
     timeline: Vec<TimelineStep>,
     /// For people.
     where_the_time_went: Maybe<String>,
+}
+
+/// One exchange.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct OneExchange {
+    #[serde(flatten)]
+    exchange: DetailedExchange,
     unknown: Unknown,
 }
 
@@ -134,13 +184,17 @@ pub(crate) async fn exchange(
     let not_kept = || ApiError::new(Code::NotFound, "no exchange of this id is kept");
     let id = id.parse().ok().filter(|id: &i64| *id >= 0).map(RowId).ok_or_else(not_kept)?;
     let found = parts.ask(move |reading| reading.exchange(id)).await?.ok_or_else(not_kept)?;
-    let body = OneExchange {
-        entry: entry(&found),
-        timeline: steps(&found.row),
-        where_the_time_went: sentence(&found.row).or_unknown(Reason::NotReported),
-        unknown: Unknown::default(),
-    };
+    let body = OneExchange { exchange: detailed(&found), unknown: Unknown::default() };
     Ok(Reply::of(&body, LIST))
+}
+
+/// What is shown of an exchange, with its time.
+pub(super) fn detailed(exchange: &Exchange) -> DetailedExchange {
+    DetailedExchange {
+        entry: entry(exchange),
+        timeline: steps(&exchange.row),
+        where_the_time_went: sentence(&exchange.row).or_unknown(Reason::NotReported),
+    }
 }
 
 /// A name, or why there is none.

@@ -11,10 +11,10 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::exchange::{Entry, entry};
 use crate::api::error::ApiError;
-use crate::api::export::Format;
+use crate::api::export::{Format, Table};
 use crate::api::parameters::{Parameters, invalid};
 use crate::api::range::{Period, range};
-use crate::api::reply::{LIST, Reply};
+use crate::api::reply::{LIST, Listing};
 use crate::api::state::Parts;
 use crate::api::unknown::{Maybe, Reason, Unknown};
 use crate::exchange::outcome::Outcome;
@@ -88,7 +88,7 @@ fn words<T: Coded>() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words))
 }
 
-fn operations() -> ObjectBuilder {
+pub(super) fn operations() -> ObjectBuilder {
     words::<Operation>()
 }
 
@@ -121,6 +121,14 @@ struct Pagination {
     has_more: bool,
 }
 
+impl Table for Exchanges {
+    const COLUMNS: &'static [&'static str] = &Entry::COLUMNS;
+
+    fn rows(&self) -> Vec<Vec<String>> {
+        self.exchanges.iter().map(Entry::cells).collect()
+    }
+}
+
 /// Finished exchanges, the newest first, or those that took most.
 #[utoipa::path(
     get,
@@ -131,7 +139,7 @@ struct Pagination {
 pub(crate) async fn exchanges(
     Parameters(query): Parameters<Query>,
     State(parts): State<Arc<Parts>>,
-) -> Result<Reply<Exchanges>, ApiError> {
+) -> Result<Listing<Exchanges>, ApiError> {
     let now = Instant::now();
     let range = range(query.period, (query.from.as_deref(), query.to.as_deref()), (Period::Day, parts.millis(now)))?;
     let limit = bounded("limit", query.limit.unwrap_or(10), MAX_PAGE as u64)?;
@@ -157,7 +165,7 @@ pub(crate) async fn exchanges(
         },
         unknown: Unknown::default(),
     };
-    Ok(Reply::of(&body, LIST).in_format(query.format, "exchanges"))
+    Ok(Listing::of(body, LIST, query.format))
 }
 
 async fn find(
@@ -204,7 +212,7 @@ impl Query {
 }
 
 /// The value of a closed set.
-fn word<T: Coded>(name: &str, word: Option<&str>) -> Result<Option<T>, ApiError> {
+pub(super) fn word<T: Coded>(name: &str, word: Option<&str>) -> Result<Option<T>, ApiError> {
     let allowed = || json!(T::CODES.iter().map(|(_, value)| value.word()).collect::<Vec<_>>());
     word.map(|word| T::from_word(word).ok_or_else(|| invalid(name, "there is no such value", &allowed()))).transpose()
 }

@@ -11,7 +11,7 @@ use crate::support::program::Program;
 const LOST: &str = "GET /nowhere HTTP/1.1\r\nHost: localhost\r\nUser-Agent: curl/8\r\nConnection: close\r\n\r\n";
 
 /// Waits until the history has this many exchanges.
-fn wait_for(program: &Program, exchanges: usize) -> Value {
+pub(super) fn wait_for(program: &Program, exchanges: usize) -> Value {
     look_until(|| {
         let answer = get(program, "/dashboard/exchanges?limit=100");
         let there = answer["exchanges"].as_array().map_or(0, Vec::len);

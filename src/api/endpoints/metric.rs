@@ -1,0 +1,209 @@
+//! The metrics of which there are series: sums of exchanges, and percentiles of their measures.
+
+use serde_json::json;
+
+use crate::api::error::ApiError;
+use crate::api::parameters::invalid;
+use crate::exchange::outcome::Outcome;
+use crate::history::query::series::Interval;
+use crate::history::rollup::{Measure, Sums};
+
+/// A metric.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Metric {
+    Sum(Sum),
+    Percentile(Measure, Statistic),
+}
+
+/// What is added up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sum {
+    Requests,
+    RequestRate,
+    Failed,
+    FailedPercent,
+    Cancelled,
+    CancelledPercent,
+    Active,
+    PromptTokens,
+    GeneratedTokens,
+    CachedTokens,
+    CachedPercent,
+    ReasoningTokens,
+    WastedTokens,
+    GeneratedRate,
+    RequestBytes,
+    ResponseBytes,
+    ColdStarts,
+    Stalls,
+    Cost,
+}
+
+impl Sum {
+    const ALL: [(Self, &'static str, &'static str); 19] = [
+        (Self::Requests, "requests", "count"),
+        (Self::RequestRate, "request_rate", "count/s"),
+        (Self::Failed, "failed", "count"),
+        (Self::FailedPercent, "failed_percent", "percent"),
+        (Self::Cancelled, "cancelled", "count"),
+        (Self::CancelledPercent, "cancelled_percent", "percent"),
+        (Self::Active, "active", "count"),
+        (Self::PromptTokens, "prompt_tokens", "count"),
+        (Self::GeneratedTokens, "generated_tokens", "count"),
+        (Self::CachedTokens, "cached_tokens", "count"),
+        (Self::CachedPercent, "cached_percent", "percent"),
+        (Self::ReasoningTokens, "reasoning_tokens", "count"),
+        (Self::WastedTokens, "wasted_tokens", "count"),
+        (Self::GeneratedRate, "generated_rate", "tokens/s"),
+        (Self::RequestBytes, "request_bytes", "bytes"),
+        (Self::ResponseBytes, "response_bytes", "bytes"),
+        (Self::ColdStarts, "cold_starts", "count"),
+        (Self::Stalls, "stalls", "count"),
+        (Self::Cost, "cost", "cost"),
+    ];
+
+    fn of(self, sums: &Sums, interval: Interval) -> Option<f64> {
+        let count = |outcome: Outcome| sums.by_outcome[outcome as usize];
+        let requests = sums.requests;
+        let cancelled = count(Outcome::ClientCancelled);
+        let failed = requests.saturating_sub(count(Outcome::Completed) + cancelled);
+        let share = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64 * 100.0);
+        let seconds = interval.seconds() as f64;
+        match self {
+            Self::Requests => Some(requests as f64),
+            Self::RequestRate => Some(requests as f64 / seconds),
+            Self::Failed => Some(failed as f64),
+            Self::FailedPercent => share(failed, requests),
+            Self::Cancelled => Some(cancelled as f64),
+            Self::CancelledPercent => share(cancelled, requests),
+            Self::Active => Some(sums.busy_us as f64 / 1e6 / seconds),
+            Self::PromptTokens => sums.prompt.map(|tokens| tokens as f64),
+            Self::GeneratedTokens => sums.generated.map(|tokens| tokens as f64),
+            Self::CachedTokens => sums.cached.map(|tokens| tokens as f64),
+            Self::CachedPercent => sums.cached.zip(sums.prompt).and_then(|(cached, prompt)| share(cached, prompt)),
+            Self::ReasoningTokens => sums.reasoning.map(|tokens| tokens as f64),
+            Self::WastedTokens => Some(sums.wasted as f64),
+            Self::GeneratedRate => sums.generated.map(|tokens| tokens as f64 / seconds),
+            Self::RequestBytes => Some(sums.bytes_in as f64),
+            Self::ResponseBytes => Some(sums.bytes_out as f64),
+            Self::ColdStarts => Some(sums.cold as f64),
+            Self::Stalls => Some(sums.stalls as f64),
+            Self::Cost => sums.cost.map(|nano| nano as f64 / 1e9),
+        }
+    }
+}
+
+/// What is taken of the values of a measure.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Statistic {
+    Mean,
+    Quantile(f64),
+}
+
+const STATISTICS: [(Statistic, &str); 5] = [
+    (Statistic::Mean, "mean"),
+    (Statistic::Quantile(0.5), "p50"),
+    (Statistic::Quantile(0.9), "p90"),
+    (Statistic::Quantile(0.95), "p95"),
+    (Statistic::Quantile(0.99), "p99"),
+];
+
+/// Most metrics of one answer.
+const MAX_METRICS: usize = 20;
+
+impl Metric {
+    fn all() -> impl Iterator<Item = Self> {
+        let percentile = |measure| STATISTICS.map(|(statistic, _)| Self::Percentile(measure, statistic));
+        Sum::ALL.into_iter().map(|(sum, ..)| Self::Sum(sum)).chain(Measure::ALL.into_iter().flat_map(percentile))
+    }
+
+    /// Names with commas between them.
+    pub(super) fn parse_list(names: &str) -> Result<Vec<Self>, ApiError> {
+        let unknown = |name: &str| {
+            let all: Vec<_> = Self::all().map(Self::name).collect();
+            invalid("metrics", &format!("there is no metric {name:?}"), &json!(all))
+        };
+        let parse = |name: &str| Self::all().find(|metric| metric.name() == name).ok_or_else(|| unknown(name));
+        let metrics: Vec<_> = names.split(',').map(parse).collect::<Result<_, _>>()?;
+        if metrics.len() > MAX_METRICS {
+            return Err(invalid("metrics", "these are too many", &json!({"maximum": MAX_METRICS})));
+        }
+        Ok(metrics)
+    }
+
+    pub(super) fn name(self) -> String {
+        match self {
+            Self::Sum(sum) => Self::row(sum).1.to_owned(),
+            Self::Percentile(measure, statistic) => {
+                let found = STATISTICS.iter().find(|(known, _)| *known == statistic);
+                format!("{}_{}", measure.as_str(), found.map_or("", |(_, name)| name))
+            }
+        }
+    }
+
+    pub(super) fn unit(self) -> &'static str {
+        match self {
+            Self::Sum(sum) => Self::row(sum).2,
+            Self::Percentile(Measure::Rate, _) => "tokens/s",
+            Self::Percentile(..) => "ms",
+        }
+    }
+
+    fn row(sum: Sum) -> (Sum, &'static str, &'static str) {
+        Sum::ALL.into_iter().find(|(known, ..)| *known == sum).expect("every sum has a row")
+    }
+
+    /// Its value in an interval in which the program ran; `None` where nothing of the kind was measured.
+    pub(super) fn of(self, sums: &Sums, interval: Interval) -> Option<f64> {
+        match self {
+            Self::Sum(sum) => sum.of(sums, interval),
+            Self::Percentile(measure, statistic) => {
+                let sketch = sums.sketch(measure);
+                let value = match statistic {
+                    Statistic::Mean if sketch.count() == 0 => None,
+                    Statistic::Mean => sketch.sum().map(|sum| sum / sketch.count() as f64),
+                    Statistic::Quantile(share) => sketch.quantile(share),
+                };
+                // Measures are kept in seconds.
+                value.map(|value| if measure == Measure::Rate { value } else { value * 1e3 })
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_metric_has_a_name_of_its_own_and_is_found_by_it() {
+        let names: Vec<_> = Metric::all().map(Metric::name).collect();
+        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
+        for metric in Metric::all() {
+            assert_eq!(Metric::parse_list(&metric.name()), Ok(vec![metric]));
+        }
+        assert_eq!(Metric::parse_list("ttft_p95").map(|metrics| metrics[0].unit()), Ok("ms"));
+        for wrong in ["", "nonsense", "requests,", "ttft_p42", &names.join(",")] {
+            assert_eq!(
+                Metric::parse_list(wrong).expect_err("it is refused").details["parameter"],
+                "metrics",
+                "{wrong}"
+            );
+        }
+    }
+
+    #[test]
+    fn of_nothing_counts_are_zero_and_shares_are_unknown() {
+        let minute = Interval::of_seconds(60).expect("whole");
+        let of = |name: &str| Metric::parse_list(name).expect("a metric")[0].of(&Sums::default(), minute);
+        for zero in ["requests", "request_rate", "failed", "active", "wasted_tokens", "cold_starts"] {
+            assert_eq!(of(zero), Some(0.0), "{zero}");
+        }
+        for unknown in ["failed_percent", "prompt_tokens", "cached_percent", "cost", "ttft_mean", "ttft_p95", "tps_p50"]
+        {
+            assert_eq!(of(unknown), None, "{unknown}");
+        }
+    }
+}

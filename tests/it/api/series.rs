@@ -1,0 +1,135 @@
+//! `/dashboard/series` and one trace, against what clients sent.
+
+use serde_json::{Value, json};
+
+use super::exchanges::wait_for;
+use super::{get, send, shape};
+use crate::history::rows::{CHAT, ollama};
+use crate::support::client::ask;
+use crate::support::program::Program;
+
+const LOST: &str = "GET /nowhere HTTP/1.1\r\nHost: localhost\r\nUser-Agent: curl/8\r\nConnection: close\r\n\r\n";
+
+fn series(program: &Program, query: &str) -> Value {
+    get(program, &format!("/dashboard/series?{query}"))
+}
+
+/// The sum of a metric's values.
+fn sum(answer: &Value, index: usize) -> f64 {
+    let values = answer["series"][index]["values"].as_array().expect("a list");
+    values.iter().filter_map(Value::as_f64).sum()
+}
+
+#[test]
+fn series_add_up_to_what_clients_sent_and_have_gaps_where_nothing_ran() {
+    let backend = ollama();
+    let program = Program::before(backend.address);
+    for _ in 0..2 {
+        ask(program.clients, CHAT);
+    }
+    ask(program.clients, LOST);
+    wait_for(&program, 3);
+    let answer =
+        series(&program, "metrics=requests,failed,generated_tokens,ttft_p95,cached_tokens&period=15m&interval=1m");
+    assert_eq!([0, 1, 2].map(|index| sum(&answer, index)), [3.0, 1.0, 6.0]);
+    let timestamps = answer["timestamps"].as_array().expect("a list");
+    assert!((15..=17).contains(&timestamps.len()), "{answer:#}");
+    assert_eq!((&answer["interval_seconds"], &answer["from"]), (&json!(60), &timestamps[0]));
+    for (index, (metric, unit)) in
+        [("requests", "count"), ("failed", "count"), ("generated_tokens", "count"), ("ttft_p95", "ms")]
+            .iter()
+            .enumerate()
+    {
+        let one = &answer["series"][index];
+        assert_eq!((&one["metric"], &one["unit"]), (&json!(metric), &json!(unit)));
+        assert_eq!(one["values"].as_array().map(Vec::len), Some(timestamps.len()));
+        assert_eq!(one["values"][0], Value::Null, "the program did not run yet");
+    }
+    let first_token = answer["series"][3]["values"].as_array().expect("a list").iter().find_map(Value::as_f64);
+    assert!(first_token.is_some_and(|millis| millis > 0.0), "{answer:#}");
+    assert_eq!(sum(&answer, 4), 0.0);
+    assert!(
+        answer["series"][4]["values"].as_array().is_some_and(|values| values.iter().all(Value::is_null)),
+        "unknown is no zero"
+    );
+
+    for (query, requests) in [
+        ("model=llama3:latest", 2.0),
+        ("backend=test", 3.0),
+        ("backend=another", 0.0),
+        ("tenant=a", 0.0),
+        ("client=curl", 1.0),
+        ("operation=chat", 2.0),
+        ("from=2020-01-01&to=2020-01-02", 0.0),
+        ("interval=1d&period=7d", 3.0),
+        ("interval=5m", 3.0),
+        ("interval=1h", 3.0),
+    ] {
+        assert_eq!(sum(&series(&program, &format!("metrics=requests&{query}")), 0), requests, "{query}");
+    }
+    let compared = series(&program, "metrics=requests&compare=day");
+    let before = compared["compared"][0]["values"].as_array().expect("a list");
+    assert_eq!(Some(before.len()), compared["timestamps"].as_array().map(Vec::len));
+    assert!(before.iter().all(Value::is_null), "yesterday nothing ran: {compared:#}");
+
+    let request = "GET /dashboard/series?metrics=requests,ttft_p50&format=csv HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let csv = ask(program.admin, request);
+    let (_, body) = csv.split_once("\r\n\r\n").expect("a head");
+    assert_eq!(body.lines().next(), Some("at,requests,ttft_p50"));
+    let requests: f64 = body.lines().skip(1).filter_map(|line| line.split(',').nth(1)?.parse::<f64>().ok()).sum();
+    assert_eq!(requests, 3.0, "{body}");
+}
+
+#[test]
+fn a_series_that_cannot_be_had_says_what_can() {
+    let backend = ollama();
+    let program = Program::before(backend.address);
+    for (query, parameter) in [
+        ("", "metrics"),
+        ("metrics=", "metrics"),
+        ("metrics=nonsense", "metrics"),
+        ("metrics=requests&interval=2m", "interval"),
+        ("metrics=requests&interval=1m&period=30d", "interval"),
+        ("metrics=requests&compare=year", "compare"),
+        ("metrics=requests&endpoint=other", "endpoint"),
+    ] {
+        let answer = send(program.admin, "GET", &format!("/dashboard/series?{query}"), "");
+        let details = &answer.json["error"]["details"];
+        assert_eq!((answer.status, &details["parameter"]), (400, &json!(parameter)), "{query}: {}", answer.json);
+    }
+    let unknown = send(program.admin, "GET", "/dashboard/series?metrics=nonsense", "");
+    let allowed = unknown.json["error"]["details"]["allowed"].as_array().expect("a list").clone();
+    assert!(allowed.contains(&json!("requests")) && allowed.contains(&json!("ttft_warm_p99")), "{allowed:?}");
+    let documented = include_str!("../../../docs/api.md");
+    for metric in &allowed {
+        let name = metric.as_str().expect("a name");
+        let base =
+            name.rsplit_once('_').filter(|(_, statistic)| ["mean", "p50", "p90", "p95", "p99"].contains(statistic));
+        let shown = base.map_or(name.to_owned(), |(measure, _)| format!("{measure}_*"));
+        assert!(documented.contains(&format!("`{shown}`")), "docs/api.md lists no {shown}");
+    }
+}
+
+#[test]
+fn a_trace_has_its_exchanges_with_their_time() {
+    let backend = ollama();
+    let program = Program::before(backend.address);
+    ask(program.clients, CHAT);
+    ask(program.clients, LOST);
+    wait_for(&program, 2);
+    let trace = get(&program, "/dashboard/traces/4BF92F3577b34da6a3ce929d0e0e4736");
+    assert_eq!(shape::faults(&json!({"unknown": {}}), &trace), Vec::<String>::new(), "{trace:#}");
+    assert_eq!(trace["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
+    let exchanges = trace["exchanges"].as_array().expect("a list");
+    assert_eq!((exchanges.len(), &exchanges[0]["endpoint"]), (1, &json!("/api/chat")));
+    assert!(exchanges[0]["timeline"].as_array().is_some_and(|steps| !steps.is_empty()), "{trace:#}");
+    for id in [
+        "00000000000000000000000000000001",
+        "0",
+        "x",
+        "00000000000000000000000000000000",
+        "+bf92f3577b34da6a3ce929d0e0e4736",
+    ] {
+        assert_eq!(send(program.admin, "GET", &format!("/dashboard/traces/{id}"), "").status, 404, "{id}");
+    }
+}
