@@ -76,6 +76,7 @@ async fn serve(
 
     let components = Arc::new(Components::build(&config, &material, &process).map_err(AppError::System)?);
     let fleet = watch::Sender::new(Arc::new(fleet::build(&config, &components)));
+    fleet::expose(&components, &fleet);
     let members = config.members();
     let local = location::on_this_machine(members.iter().map(|member| &member.backend));
     let backends = WatchedBackends::start(&config, &components, fleet.subscribe());

@@ -20,7 +20,7 @@ pub mod policy;
 mod settings;
 
 pub use lease::{Lease, LeaseEnd};
-pub use member::Member;
+pub use member::{BackendState, Member};
 pub use settings::{Pattern, Settings, Share, Slots};
 
 use std::sync::{Arc, Mutex, PoisonError};

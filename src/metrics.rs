@@ -12,6 +12,7 @@
 //! | `cold_starts` | requests that waited for a load, by its cause |
 //! | `failures` | errors, cancellations, waste, missing usage, defects |
 //! | `backends` | results of probes |
+//! | `router` | how one of several backends is chosen, and in which state each is |
 //! | `host` | the machine, and what every maker's GPUs report |
 //! | `models` | what backends report of themselves, of their models and of their load |
 //! | `history` | what the history writes, keeps and loses |
@@ -62,6 +63,7 @@ mod openmetrics;
 mod per_model;
 mod program;
 mod requests;
+mod router;
 mod scraped;
 mod spec;
 mod subjects;
@@ -84,8 +86,11 @@ use declare::Registrar;
 use energy::{EnergyAttribution, EnergyMetrics, Price};
 pub use exposition::Format;
 use exposition::Registry;
+use family::Family;
 pub use program::Build;
 use program::Program;
+pub use router::HeldBytes;
+use router::Router;
 use scraped::ScrapedFamilies;
 pub use spec::{Kind, Spec};
 use subjects::Subjects;
@@ -103,6 +108,7 @@ use crate::exchange::outcome::{ColdCause, Malformed};
 use crate::exchange::record::Start;
 use crate::exchange::sink::Sink;
 use crate::exchange::vocabulary::Dialect;
+use crate::fleet::Fleet;
 use crate::history::state::HistoryState;
 use crate::host::HostSnapshot;
 use crate::host::energy::Meter;
@@ -130,6 +136,10 @@ pub struct Settings {
 pub struct Metrics {
     registry: Registry,
     subjects: Arc<Subjects>,
+    /// For families that are registered once they are needed.
+    settings: Settings,
+    bounds: EffectiveBounds,
+    dropped: Family<IntCounter>,
 }
 
 impl Metrics {
@@ -148,16 +158,43 @@ impl Metrics {
         catalogue: Arc<Catalogue>,
     ) -> Arc<Self> {
         let registry = Registry::default();
+        let (dropped, bounds) = (program::series_dropped(&registry), EffectiveBounds::new(buckets));
         let registrar = Registrar {
             registry: &registry,
             max_histograms: settings.max_histograms,
             max_series: settings.max_series,
-            dropped: program::series_dropped(&registry),
-            bounds: &EffectiveBounds::new(buckets),
+            dropped: dropped.clone(),
+            bounds: &bounds,
         };
         let program = Program::new(&registrar, settings.build, settings.started);
         let subjects = Arc::new(Subjects::new(&registrar, program, backends, catalogue));
-        Arc::new(Self { registry, subjects })
+        Arc::new(Self { registry, subjects, settings, bounds, dropped })
+    }
+
+    /// Counts choices among several backends, and exposes their states. Both are called at each scrape and must not block.
+    /// Further calls have no effect.
+    pub fn watch_fleet(
+        &self,
+        fleet: impl Fn() -> Arc<Fleet> + Send + Sync + 'static,
+        held: impl Fn() -> HeldBytes + Send + Sync + 'static,
+    ) {
+        let registrar = || Registrar {
+            registry: &self.registry,
+            max_histograms: self.settings.max_histograms,
+            max_series: self.settings.max_series,
+            dropped: self.dropped.clone(),
+            bounds: &self.bounds,
+        };
+        let mut is_first = false;
+        self.subjects.router.get_or_init(|| {
+            is_first = true;
+            Router::register(&registrar())
+        });
+        if is_first {
+            let registry = prometheus::Registry::new();
+            router::FleetMetrics::register(&registry, fleet, held);
+            self.registry.add(Box::new(ScrapedFamilies { name: "fleet", registry }));
+        }
     }
 
     /// Counts prompts for this model that are suspected to have been truncated after their exchanges have ended.

@@ -65,6 +65,7 @@ use tokio::sync::{mpsc, watch as life};
 use accept::Acceptor;
 pub use accept::set_options;
 pub use admission::Life;
+pub use hold::{HeldBodies, HoldLimits};
 pub use settings::{ClientLimits, Settings, Shared};
 use worker::WorkerParts;
 
@@ -94,7 +95,6 @@ impl Proxy {
             room,
             held_by_decoders: decoding::HeldByDecoders::default(),
             heads: Arc::default(),
-            held_bodies: Default::default(),
             lingering: Arc::default(),
         };
         let (mut threads, mut clients) = (Vec::with_capacity(count), Vec::with_capacity(count));

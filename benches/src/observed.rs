@@ -117,6 +117,7 @@ impl Observed {
             reason: PlacementReason::Only,
             attempt: 1,
             queued: Duration::ZERO,
+            held: None,
         };
         observation.placed(placement, self.now);
         observation

@@ -18,6 +18,7 @@ use crate::history::recent::Recent;
 use crate::history::replica::ReplicaThread;
 use crate::logs::access::AccessLog;
 use crate::metrics::Metrics;
+use crate::proxy::HeldBodies;
 
 pub(super) struct Components {
     pub(super) monitors: Monitors,
@@ -33,6 +34,8 @@ pub(super) struct Components {
     pub(super) copy: Option<ReplicaThread>,
     pub(super) access_log: AccessLog,
     pub(super) readiness: Arc<Readiness>,
+    /// Bytes of bodies whose backend is not chosen yet.
+    pub(super) held: HeldBodies,
 }
 
 impl Components {
@@ -53,6 +56,7 @@ impl Components {
             history,
             access_log: AccessLog::new(config.access_log),
             readiness: Arc::default(),
+            held: HeldBodies::default(),
             catalogue,
         })
     }

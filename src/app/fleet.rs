@@ -1,10 +1,14 @@
 //! Builds the fleet of the configured backends, whose monitors exist.
 
+use std::sync::Arc;
 use std::time::Instant;
+
+use tokio::sync::watch;
 
 use super::components::Components;
 use crate::config::Config;
 use crate::fleet::{Fleet, Knowledge, Member};
+use crate::metrics::HeldBytes;
 
 pub(super) fn build(config: &Config, components: &Components) -> Fleet {
     let (monitors, now) = (components.monitors.all(), Instant::now());
@@ -14,4 +18,14 @@ pub(super) fn build(config: &Config, components: &Components) -> Fleet {
     });
     let knowledge = Knowledge { catalogue: components.catalogue.clone(), residency: components.residency.clone() };
     Fleet::new(members.collect(), &config.fleet, knowledge)
+}
+
+/// Exposes choices among the backends and their states, once there are several.
+pub(super) fn expose(components: &Components, fleet: &watch::Sender<Arc<Fleet>>) {
+    if !fleet.borrow().has_several() {
+        return;
+    }
+    let (current, held) = (fleet.subscribe(), components.held.clone());
+    let held = move || HeldBytes { now: held.bytes(), overflows: held.overflows() };
+    components.metrics.watch_fleet(move || current.borrow().clone(), held);
 }

@@ -31,6 +31,7 @@ pub(super) fn start(
         tls: material.clients.clone(),
         residency: components.residency.clone(),
         names: components.catalogue.clone(),
+        held: components.held.clone(),
     };
     Proxy::start(settings(config, descriptors), shared, life)
 }

@@ -76,6 +76,7 @@ impl Reloader {
         self.backends.configure(&now, material);
         let fleet = fleet::build(&now, &self.components);
         self.fleet.send_modify(|running| *running = Arc::new(fleet.succeeding(running)));
+        fleet::expose(&self.components, &self.fleet);
         self.backends.follow(&now);
         self.components.metrics.config_loaded(true, SystemTime::now());
         log(&reloaded);

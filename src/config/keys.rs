@@ -76,6 +76,10 @@ pub(super) static KEYS: &[Key<Config>] = keys! { Config;
     ["limits.max_connections",         CONNECTIONS,  "auto",                   File,     Restart, {max_connections},                            "Client connections at once; auto is a third of the descriptors, less some for the second listener and the like"]
 
     ["fleet.home",                     NAME,         "",                       File,     REQUESTS,{fleet.home},                                   "Which of several backends gets requests for no particular model, and for models that none lists; unset is the first"]
+    // A few large images, and eight such requests.
+    ["fleet.hold_request_max",         SIZE,         "32MiB",                  File,     CLIENTS, {proxy.hold.request},                           "How much of a request is held until it names its model; one that is longer goes to the home"]
+    ["fleet.hold_total_max",           SIZE,         "256MiB",                 File,     CLIENTS, {proxy.hold.total},                             "How much of all requests together; beyond that they are not read on, and refused after 5 s"]
+
     ["access.keys_file",               FILE,         "",                       File,     AT_ONCE, {access.keys_file},                           "API keys for the second listener, a line each: name:sha256:scopes:expiry; `inferometer key` makes one"]
     ["access.jwks_file",               FILE,         "",                       File,     AT_ONCE, {access.jwks_file},                           "JSON Web Key Set that verifies tokens (JWT) for it, signed with HS256, RS256, ES256 or EdDSA"]
     ["access.issuer",                  TEXT,         "",                       File,     AT_ONCE, {access.issuer},                              "The claim iss of these tokens"]

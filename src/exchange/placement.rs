@@ -14,6 +14,8 @@ pub struct Placement {
     pub attempt: u32,
     /// How long the exchange waited for a slot on a backend. Zero where there is no queue.
     pub queued: Duration,
+    /// How long its body was held until it named a model. `None` where the choice did not depend on one.
+    pub held: Option<Duration>,
 }
 
 /// Why a backend was chosen.

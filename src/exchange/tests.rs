@@ -34,7 +34,7 @@ const TEXT: Event<'_> = Event::Tokens(Tokens { answer: true, thinking: false, li
 const THOUGHT: Event<'_> = Event::Tokens(Tokens { answer: false, thinking: true, listed: None, choice: 0 });
 
 fn on(backend: &str) -> Placement {
-    Placement { backend: backend.into(), reason: PlacementReason::Only, attempt: 1, queued: Duration::ZERO }
+    Placement { backend: backend.into(), reason: PlacementReason::Only, attempt: 1, queued: Duration::ZERO, held: None }
 }
 
 /// One call of a watch.

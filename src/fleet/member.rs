@@ -4,11 +4,43 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::condition::Condition;
-use super::health::Failure;
+use super::health::{Failure, State};
 use super::policy::Standing;
 use super::settings::Share;
 use crate::backend::dial::Dialer;
 use crate::backend::{Backend, Settings};
+
+/// The state of a backend, as metrics show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BackendState {
+    /// It is chosen.
+    Up,
+    /// Its answers were failures.
+    Ejected,
+    /// It was left out, and one exchange tries it, or the next one will.
+    HalfOpen,
+    /// It is given no further exchange, by configuration.
+    Draining,
+    /// It accepts no connection.
+    Down,
+}
+
+impl BackendState {
+    /// Every state.
+    pub const ALL: [Self; 5] = [Self::Up, Self::Ejected, Self::HalfOpen, Self::Draining, Self::Down];
+
+    /// The label value.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Ejected => "ejected",
+            Self::HalfOpen => "half_open",
+            Self::Draining => "draining",
+            Self::Down => "down",
+        }
+    }
+}
 
 /// A backend with everything that an exchange needs of it.
 #[derive(Debug)]
@@ -50,6 +82,21 @@ impl Member {
     #[must_use]
     pub fn standing(&self, now: Instant) -> Standing {
         self.condition.health().standing(now)
+    }
+
+    /// The same as a state of metrics.
+    #[must_use]
+    pub fn state(&self, now: Instant) -> BackendState {
+        match self.condition.health() {
+            _ if self.share.drains => BackendState::Draining,
+            State::Tried(_) => BackendState::HalfOpen,
+            health => match health.standing(now) {
+                Standing::Up => BackendState::Up,
+                Standing::Trial => BackendState::HalfOpen,
+                Standing::Ejected => BackendState::Ejected,
+                Standing::Down => BackendState::Down,
+            },
+        }
     }
 
     /// Its weight, which grows again after it was taken out.

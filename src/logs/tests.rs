@@ -84,6 +84,7 @@ fn record() -> Record {
             reason: PlacementReason::Only,
             attempt: 1,
             queued: Duration::ZERO,
+            held: None,
         }),
         timeline: Timeline::default(),
         requested_model: Some("llama3".into()),

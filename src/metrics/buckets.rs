@@ -23,10 +23,12 @@ pub enum BucketLayout {
     Size,
     /// Context, in tokens: 128 to 262,144, by 2.
     Context,
+    /// Waiting for the rest of a request, in seconds: 100 µs to 5 s.
+    Hold,
 }
 
 impl BucketLayout {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Duration,
         Self::FirstToken,
         Self::Token,
@@ -35,6 +37,7 @@ impl BucketLayout {
         Self::Overhead,
         Self::Size,
         Self::Context,
+        Self::Hold,
     ];
 
     /// The bounds where none are configured: ascending, finite and above zero.
@@ -69,6 +72,7 @@ impl BucketLayout {
             Self::Context => &[
                 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0, 8192.0, 16_384.0, 32_768.0, 65_536.0, 131_072.0, 262_144.0,
             ],
+            Self::Hold => &[0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0],
         }
     }
 }
@@ -105,6 +109,7 @@ impl Buckets {
             BucketLayout::Overhead => &self.overhead,
             BucketLayout::Size => &self.size,
             BucketLayout::Context => &self.context,
+            BucketLayout::Hold => &None,
         }
     }
 }

@@ -14,6 +14,7 @@ use super::models::{Models, Reported};
 use super::per_model::{self, PerModel, Series};
 use super::program::{self, Program};
 use super::requests::Requests;
+use super::router::{self, Router};
 use super::spec::Spec;
 use super::tokens::TokenCounts;
 use crate::backend::catalogue::Catalogue;
@@ -28,6 +29,8 @@ static ALL: &[&[&Spec]] = &[
     ColdStarts::SPECS,
     Failures::SPECS,
     Backends::SPECS,
+    Router::SPECS,
+    router::FLEET,
     Reported::SPECS,
     Program::SPECS,
     program::REFUSALS,
@@ -56,6 +59,8 @@ pub(super) struct Subjects {
     pub(super) cold_starts: ColdStarts,
     pub(super) backends: Backends,
     pub(super) program: Program,
+    /// Set where there is a choice among backends.
+    pub(super) router: OnceLock<Router>,
     /// Set where energy is metered.
     pub(super) energy: OnceLock<EnergyAttribution>,
 }
@@ -78,6 +83,7 @@ impl Subjects {
             cold_starts: ColdStarts::register(registrar),
             backends: Backends::register(registrar),
             program,
+            router: OnceLock::new(),
             energy: OnceLock::new(),
         }
     }

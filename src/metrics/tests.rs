@@ -86,7 +86,7 @@ fn start(route: Route) -> Start {
 }
 
 fn on(backend: &str) -> Placement {
-    Placement { backend: backend.into(), reason: PlacementReason::Only, attempt: 1, queued: Duration::ZERO }
+    Placement { backend: backend.into(), reason: PlacementReason::Only, attempt: 1, queued: Duration::ZERO, held: None }
 }
 
 /// An exchange that was placed on the backend of all tests.

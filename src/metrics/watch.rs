@@ -14,7 +14,7 @@ use super::subjects::Subjects;
 use super::{labels, number};
 use crate::exchange::names::NamedModel;
 use crate::exchange::outcome::Phase;
-use crate::exchange::placement::Placement;
+use crate::exchange::placement::{Placement, PlacementReason};
 use crate::exchange::record::{Record, Start};
 use crate::exchange::sink::{TokenFrame, Watch};
 use crate::exchange::vocabulary::Progress;
@@ -65,6 +65,8 @@ pub struct ExchangeWatch {
     start: Start,
     /// Nothing is recorded before a backend is chosen.
     placed: Option<PlacedExchange>,
+    /// It waits for a load that others began.
+    joins_load: bool,
 }
 
 /// An exchange on one backend.
@@ -165,12 +167,16 @@ impl PlacedExchange {
 
 impl ExchangeWatch {
     pub(super) fn new(subjects: Arc<Subjects>, start: &Start) -> Self {
-        Self { subjects, start: start.clone(), placed: None }
+        Self { subjects, start: start.clone(), placed: None, joins_load: false }
     }
 }
 
 impl Watch for ExchangeWatch {
     fn placed(&mut self, placement: &Placement) {
+        if let Some(router) = self.subjects.router.get() {
+            router.placed(placement);
+            self.joins_load = placement.reason == PlacementReason::Join;
+        }
         match &mut self.placed {
             Some(placed) => placed.relocate(&self.subjects, &placement.backend),
             None => self.placed = Some(PlacedExchange::new(&self.subjects, &self.start, &placement.backend)),
@@ -182,6 +188,9 @@ impl Watch for ExchangeWatch {
         let dialect = self.start.route.dialect;
         if let Some(label) = labels::requested(&self.subjects.catalogue, &placed.backend, dialect, model) {
             placed.relabel(&self.subjects, &self.start, &label);
+        }
+        if let Some(router) = self.subjects.router.get().filter(|_| std::mem::take(&mut self.joins_load)) {
+            router.joined(placed.series.model());
         }
     }
 

@@ -10,7 +10,7 @@ use super::answer::Answer;
 use super::chunks::BodyProgress;
 use super::framing::Framing;
 use super::guard::{BACKEND_FIELD, NotedFields, Request};
-use super::hold::HoldLimit;
+use super::hold::TooLong;
 use super::named_model::RequestScan;
 use super::polls::Polls;
 use super::request::{self, KeptHead};
@@ -70,6 +70,8 @@ pub(super) struct Forward {
     pub(super) tap: Tap,
     /// Its number.
     id: u64,
+    /// When it began.
+    begun: Instant,
     /// How its backend is chosen.
     target: Target,
     /// Backends to which no connection could be opened.
@@ -131,7 +133,7 @@ impl Forward {
         };
         let mut upload = std::mem::replace(&mut request.framing, Framing::OVER);
         let first: &[u8] = if upload.is_over() { &[] } else { &behind[..tap.reads(behind.len())] };
-        let mut head = KeptHead::keep(&request, first.len());
+        let (mut head, begun_body) = (KeptHead::keep(&request, first.len()), first.len());
         if matches!(target, Target::Named(_)) {
             head.withhold(BACKEND_FIELD);
         }
@@ -148,10 +150,13 @@ impl Forward {
             broken = followed.state == BodyProgress::Broken;
         }
         // Boxed, as it moves between tasks' states: from reading the head to the attempt and back.
-        let mut forward = Box::new(Self { tap, id, target, tried: Vec::new(), request: summary, upload, broken, head });
+        let mut forward =
+            Box::new(Self { tap, id, begun: now, target, tried: Vec::new(), request: summary, upload, broken, head });
         let is_over = forward.upload.is_over();
         // Where it cannot be placed, that is found again when it is to be sent, and answered.
-        let _refused = forward.place_once_known(worker, is_over, now);
+        if matches!(forward.place_once_known(worker, is_over, now), Ok(false)) {
+            let _refused = forward.hold(begun_body, worker, now);
+        }
         // A body that came complete with its head names its model before the request is sent.
         if is_over {
             forward.tap.request_read();
@@ -206,24 +211,27 @@ impl Forward {
     }
 
     fn place(&mut self, lease: Lease, now: Instant) {
-        let placement = placement(&lease, u32::try_from(self.tried.len() + 1).unwrap_or(u32::MAX));
+        let mut placement = placement(&lease, u32::try_from(self.tried.len() + 1).unwrap_or(u32::MAX));
+        let waited = self.tried.is_empty() && matches!(self.target, Target::Model(_));
+        placement.held = waited.then(|| now.saturating_duration_since(self.begun));
         self.tap.observe(|observation| observation.placed(placement, now));
         self.tap.hold(lease);
+    }
+
+    /// Whether more of the body may be read while no backend is chosen.
+    pub(super) fn may_hold(&mut self, worker: &Worker) -> bool {
+        self.head.may_hold(&worker.held_bodies, &worker.settings.hold)
     }
 
     /// Counts bytes of the body that are about to be held while no backend is chosen. A body that is too long is placed
     /// without its model.
     ///
     /// # Errors
-    /// The answer for the client where all bodies together hold too much.
+    /// The answer for the client where no backend may be asked.
     pub(super) fn hold(&mut self, bytes: usize, worker: &Worker, now: Instant) -> Result<(), Answer> {
-        match self.head.hold(bytes, &worker.held_bodies) {
+        match self.head.hold(bytes, &worker.held_bodies, &worker.settings.hold) {
             Ok(()) => Ok(()),
-            Err(HoldLimit::Request) => self.place_once_known(worker, true, now).map(drop),
-            Err(HoldLimit::Total) => {
-                let text = "too many large requests at once: try again in a moment".to_owned();
-                Err(Answer { status: StatusCode::SERVICE_UNAVAILABLE, why: ErrorType::Limit, text })
-            }
+            Err(TooLong) => self.place_once_known(worker, true, now).map(drop),
         }
     }
 
@@ -322,7 +330,7 @@ impl Target {
 
 fn placement(lease: &Lease, attempt: u32) -> Placement {
     let backend = lease.member().backend.name.clone();
-    Placement { backend, reason: lease.reason(), attempt, queued: Duration::ZERO }
+    Placement { backend, reason: lease.reason(), attempt, queued: Duration::ZERO, held: None }
 }
 
 /// How long a refusal asks to stay away, in whole seconds. A date is not read.
@@ -409,6 +417,12 @@ pub(super) fn explain(member: &Member, failure: &Failure) -> Answer {
         }
     };
     Answer { status, why, text }
+}
+
+/// The answer to a client whose body found no room to be held in.
+pub(super) fn no_room() -> Answer {
+    let text = "too many large requests at once: try again in a moment, or raise fleet.hold_total_max".to_owned();
+    Answer { status: StatusCode::SERVICE_UNAVAILABLE, why: ErrorType::Limit, text }
 }
 
 /// The answer to a client whose upload failed through its own fault.

@@ -18,6 +18,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use super::admission::Admission;
 use super::answer::{Answer, to_refusal, to_too_many};
@@ -25,9 +26,10 @@ use super::attempt::Attempt;
 use super::chunks::BodyProgress;
 use super::client::{Client, ClientLost};
 use super::closing;
-use super::forward::{Forward, blame, explain};
+use super::forward::{Forward, blame, explain, no_room};
 use super::grammar::HeadScan;
 use super::guard::{Refusal, Verdict, parse_head};
+use super::hold::PATIENCE;
 use super::polls::Polls;
 use super::response::{Persistence, Version};
 use super::timer::Timer;
@@ -287,16 +289,36 @@ impl Connection {
             // It has the body, and need not allow it again.
             forward.head.withhold("expect");
         }
-        poll_fn(|cx| {
-            if std::mem::take(&mut interim) {
-                self.client.send(cx, b"HTTP/1.1 100 Continue\r\n\r\n").map_err(RelayEnd::Lost)?;
+        let mut end = None;
+        loop {
+            let placed = poll_fn(|cx| {
+                if std::mem::take(&mut interim) {
+                    self.client.send(cx, b"HTTP/1.1 100 Continue\r\n\r\n").map_err(RelayEnd::Lost)?;
+                }
+                self.poll_hold(cx, forward)
+            });
+            if placed.await? {
+                return Ok(());
             }
-            self.poll_hold(cx, forward)
+            let end = *end.get_or_insert_with(|| Instant::now() + PATIENCE);
+            Box::pin(self.wait_for_room(end)).await?;
+        }
+    }
+
+    /// Reads nothing until the bodies of others make room, unless the client leaves meanwhile.
+    async fn wait_for_room(&mut self, end: Instant) -> Result<(), RelayEnd> {
+        let Self { worker, client, .. } = self;
+        let mut waiting = pin!(worker.held_bodies.wait_for_room(&worker.settings.hold, end));
+        poll_fn(|cx| match waiting.as_mut().poll(cx) {
+            Poll::Ready(true) => Poll::Ready(Ok(())),
+            Poll::Ready(false) => Poll::Ready(Err(RelayEnd::Answer(no_room()))),
+            Poll::Pending => client.poll_left(cx).map(|()| Err(RelayEnd::Lost(ClientLost::Left))),
         })
         .await
     }
 
-    fn poll_hold(&mut self, cx: &mut Context<'_>, forward: &mut Forward) -> Poll<Result<(), RelayEnd>> {
+    /// Ready with whether a backend is chosen: false where there is no room to read more.
+    fn poll_hold(&mut self, cx: &mut Context<'_>, forward: &mut Forward) -> Poll<Result<bool, RelayEnd>> {
         let Self { worker, client, polls, .. } = self;
         let now = polls.begun();
         let mut scratch = worker.thread.scratch.borrow_mut();
@@ -306,7 +328,10 @@ impl Connection {
             }
             let is_over = forward.upload.is_over();
             if forward.place_once_known(worker, is_over, now).map_err(RelayEnd::Answer)? {
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(Ok(true));
+            }
+            if !forward.may_hold(worker) {
+                return Poll::Ready(Ok(false));
             }
             if forward.tap.ends_turn(cx) {
                 return Poll::Pending;

@@ -3,7 +3,7 @@
 
 use super::fields::{ConnectionFields, passing, write_line, write_passing};
 use super::guard::Request;
-use super::hold::{HeldBodies, HeldBody, HoldLimit};
+use super::hold::{HeldBodies, HeldBody, HoldLimits, TooLong};
 use crate::backend::HostHeader;
 
 /// The parts of a request head to be written.
@@ -118,12 +118,17 @@ impl KeptHead {
         self.memory.extend_from_slice(bytes);
     }
 
+    /// Whether more of the body may be read while no backend is chosen.
+    pub(super) fn may_hold(&mut self, total: &HeldBodies, limits: &HoldLimits) -> bool {
+        self.held.get_or_insert_with(|| Box::new(HeldBody::new(total))).may_grow(limits)
+    }
+
     /// Counts bytes of the body that are about to be held while no backend is chosen.
     ///
     /// # Errors
-    /// The limit that they would exceed.
-    pub(super) fn hold(&mut self, bytes: usize, total: &HeldBodies) -> Result<(), HoldLimit> {
-        self.held.get_or_insert_with(|| Box::new(HeldBody::new(total))).grow(bytes)
+    /// Where the body is longer than what may be held.
+    pub(super) fn hold(&mut self, bytes: usize, total: &HeldBodies, limits: &HoldLimits) -> Result<(), TooLong> {
+        self.held.get_or_insert_with(|| Box::new(HeldBody::new(total))).grow(bytes, limits)
     }
 
     /// Whether the client waits for an interim response before it sends the body.

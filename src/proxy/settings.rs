@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::hold::{HeldBodies, HoldLimits};
 use crate::exchange;
 use crate::exchange::names::ModelNames;
 use crate::exchange::residency::Residency;
@@ -23,6 +24,8 @@ pub struct Settings {
     pub max_connections: u64,
     /// Whether clients may speak HTTP/2 by prior knowledge; over TLS, [`Shared::tls`] decides.
     pub http2: bool,
+    /// How much of bodies is held until their backend is known.
+    pub hold: HoldLimits,
     /// Worker threads.
     pub threads: NonZeroUsize,
     /// How exchanges are observed.
@@ -36,6 +39,7 @@ impl Default for Settings {
             client: ClientLimits::default(),
             max_connections: u64::MAX,
             http2: false,
+            hold: HoldLimits::default(),
             threads: NonZeroUsize::MIN,
             observe: exchange::Settings::default(),
         }
@@ -55,6 +59,8 @@ pub struct Shared {
     pub residency: Arc<Residency>,
     /// The names under which the backend lists its models.
     pub names: Arc<dyn ModelNames>,
+    /// Bytes of bodies whose backend is not chosen yet.
+    pub held: HeldBodies,
 }
 
 /// The client's time limits. `None` is no limit.

@@ -70,13 +70,13 @@ pub(super) fn worker(at: SocketAddr, records: &Records) -> Rc<Worker> {
             tls: None,
             residency: Arc::default(),
             names: Arc::new(AsSpelled),
+            held: Default::default(),
         },
         ids: Arc::default(),
         connections: Arc::default(),
         room: mpsc::unbounded_channel().0,
         held_by_decoders: HeldByDecoders::default(),
         heads: Arc::default(),
-        held_bodies: Default::default(),
         lingering: Arc::default(),
     };
     Worker::new(parts, watch::channel(Life::Running).1)

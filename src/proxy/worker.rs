@@ -41,8 +41,6 @@ pub(super) struct WorkerParts {
     pub(super) held_by_decoders: HeldByDecoders,
     /// Bytes that decoded HTTP/2 heads hold.
     pub(super) heads: Arc<AtomicU64>,
-    /// Bytes of bodies whose backend is not chosen yet.
-    pub(super) held_bodies: HeldBodies,
     /// Client connections that are lingering now.
     pub(super) lingering: Arc<AtomicU64>,
 }
@@ -125,9 +123,8 @@ impl Thread {
 
 impl Worker {
     pub(super) fn new(parts: WorkerParts, life: watch::Receiver<Life>) -> Rc<Self> {
-        let WorkerParts { settings, shared, ids, connections, room, held_by_decoders, heads, held_bodies, lingering } =
-            parts;
-        let Shared { fleet, sink, tls, residency, names } = shared;
+        let WorkerParts { settings, shared, ids, connections, room, held_by_decoders, heads, lingering } = parts;
+        let Shared { fleet, sink, tls, residency, names, held } = shared;
         let settings = settings.borrow().clone();
         let observe = Rc::new(exchange::ObservationContext { settings: settings.observe, residency, names });
         Rc::new(Self {
@@ -140,7 +137,7 @@ impl Worker {
             connections,
             room,
             heads,
-            held_bodies,
+            held_bodies: held,
             lingering,
             random: [0_u8, 1].map(|which| RandomState::new().hash_one(which)),
             life,

@@ -67,7 +67,7 @@ fn documented() -> BTreeMap<String, Shape> {
     shapes
 }
 
-/// What the golden expositions show: the metrics room's, those of two machines, of two cards and of energy.
+/// What the golden expositions show: the metrics room's, those of two machines, of two cards, of energy and of several backends.
 fn exposed() -> BTreeMap<String, Shape> {
     let golden = [
         "tests/golden/exposition.txt",
@@ -76,6 +76,7 @@ fn exposed() -> BTreeMap<String, Shape> {
         "tests/golden/gpu.txt",
         "tests/golden/energy.txt",
         "tests/golden/history.txt",
+        "tests/golden/fleet.txt",
     ]
     .map(read)
     .concat();

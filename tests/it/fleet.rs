@@ -1,20 +1,24 @@
 //! Several backends behind one address: which of them gets a request, and what it gets.
 
+mod exposed;
 mod program;
 
 use std::sync::mpsc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{Method, Request};
+use inferometer::exchange::outcome::ErrorType;
 use inferometer::exchange::placement::PlacementReason;
 use inferometer::exchange::record::Record;
 use inferometer::fleet::policy::Policy;
+use inferometer::proxy::{HeldBodies, HoldLimits};
 
 use crate::support::PATIENCE;
 use crate::support::backend::Backend;
 use crate::support::client::Client;
 use crate::support::http2;
-use crate::support::rig::Rig;
+use crate::support::rig::{Options, Rig};
 
 /// A backend, and the requests that it gets.
 type Named = (Backend, mpsc::Receiver<Vec<u8>>);
@@ -165,6 +169,73 @@ fn a_request_whose_backend_cannot_be_reached_is_tried_on_another_over_both_proto
     let answer = client.send(chat("both:1b", 10).replace("Host: a", "Host: a\r\nConnection: close")).rest().0;
     assert!(answer.starts_with(b"HTTP/1.1 502 "), "{}", String::from_utf8_lossy(&answer));
     assert_eq!(nowhere.record().placement.expect("placed").attempt, 2, "each once");
+}
+
+/// A rig that holds so many bytes of a body, and of all, and what it holds.
+fn holding(request: u64, total: u64) -> (Rig, [Named; 2], HeldBodies) {
+    let backends = [named("first"), named("other")];
+    let [first, other] = backends.each_ref().map(|(backend, _)| backend.address);
+    let mut options = Options::default();
+    options.settings.hold = HoldLimits { request, total };
+    let held = options.held.clone();
+    let all = [("first", first, &["here:1b"][..]), ("other", other, &["there:1b"])];
+    (Rig::before_several_with(options, Policy::ModelLoaded, &all), backends, held)
+}
+
+/// Waits until so many bytes are held.
+fn wait_until_held(held: &HeldBodies, bytes: u64) {
+    let begun = Instant::now();
+    while held.bytes() < bytes {
+        assert!(begun.elapsed() < PATIENCE, "{} bytes are held, not {bytes}", held.bytes());
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_body_that_is_too_long_before_its_model_goes_to_the_home_whole() {
+    let (rig, [(_first, requests), (_other, _rest)], held) = holding(200_000, 1 << 30);
+    let request = chat("there:1b", 900_000);
+    Client::connect(rig.address).send(&request).until("first");
+    assert!(requests.recv_timeout(PATIENCE).expect("it came") == request.as_bytes());
+    assert_eq!(placed(&rig.record()), ("first", PlacementReason::Home));
+    assert_eq!((held.bytes(), held.overflows()), (0, 1));
+}
+
+#[test]
+fn a_body_without_room_is_not_read_on_until_there_is_room() {
+    let (rig, [(_first, _rest), (_other, requests)], held) = holding(1 << 30, 300_000);
+    let mut holds = Client::connect(rig.address);
+    let request = chat("there:1b", 280_000);
+    let (begin, end) = request.split_at(request.len() - 20);
+    holds.send(begin);
+    wait_until_held(&held, 250_000);
+    let waiting = std::thread::spawn(move || {
+        let mut client = Client::connect(rig.address);
+        client.send(chat("there:1b", 2_000_000)).until("other");
+        rig
+    });
+    holds.send(end).until("other");
+    let rig = waiting.join().expect("it was served");
+    let lengths = [0, 1].map(|_| requests.recv_timeout(PATIENCE).expect("it came").len());
+    assert_eq!(lengths, [chat("there:1b", 280_000).len(), chat("there:1b", 2_000_000).len()]);
+    assert_eq!([rig.record(), rig.record()].map(|record| record.status), [200, 200]);
+}
+
+#[test]
+fn a_body_that_finds_no_room_is_refused_after_a_while() {
+    let (rig, _backends, held) = holding(1 << 30, 300_000);
+    let request = chat("there:1b", 290_000);
+    let mut holds = Client::connect(rig.address);
+    holds.send(&request[..request.len() - 20]);
+    wait_until_held(&held, 250_000);
+    let answer = Client::connect(rig.address).send(&chat("there:1b", 100)[..90]).rest().0;
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("fleet.hold_total_max"), "{answer}");
+    assert_eq!(rig.record().error, Some(ErrorType::Limit));
+    let client = http2::Client::connect(rig.address);
+    let request = Request::builder().method(Method::POST).uri("http://a/api/chat").body(()).expect("a request");
+    let (response, _stream) = client.send(request, false);
+    assert_eq!(http2::wait(response).expect("a response").status(), 503);
 }
 
 #[test]

@@ -27,7 +27,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("history", &["clock", "exchange"]),
     ("host", &["clock"]),
     ("logs", &["exchange", "wire"]),
-    ("metrics", &["backend", "clock", "exchange", "history", "host"]),
+    ("metrics", &["backend", "clock", "exchange", "fleet", "history", "host"]),
     ("proxy", &["backend", "exchange", "fleet", "tls", "wire"]),
     ("tls", &[]),
     ("wire", &[]),

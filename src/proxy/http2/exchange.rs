@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, Response};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::time::Instant;
 
 use super::connection_end::is_client_fault;
 use super::head;
@@ -22,9 +23,10 @@ use crate::proxy::answer::Answer;
 use crate::proxy::attempt::{Attempt, AttemptError};
 use crate::proxy::chunks::Part;
 use crate::proxy::download::ResponseEnd;
-use crate::proxy::forward::{Forward, explain};
+use crate::proxy::forward::{Forward, explain, no_room};
 use crate::proxy::framing::Framing;
 use crate::proxy::guard::judge;
+use crate::proxy::hold::PATIENCE;
 use crate::proxy::upstream::Failure;
 use crate::proxy::worker::Worker;
 
@@ -140,7 +142,14 @@ impl StreamExchange {
     }
 
     async fn ask(&mut self) -> Result<Response<()>, Answer> {
-        poll_fn(|cx| self.poll_hold(cx)).await?;
+        let mut end = None;
+        while !poll_fn(|cx| self.poll_hold(cx)).await? {
+            let end = *end.get_or_insert_with(|| Instant::now() + PATIENCE);
+            let held = self.worker.held_bodies.clone();
+            if !Box::pin(held.wait_for_room(&self.worker.settings.hold, end)).await {
+                return Err(no_room());
+            }
+        }
         loop {
             let (worker, polls) = (self.worker.clone(), self.turn.polls.clone());
             let now = polls.begun();
@@ -157,13 +166,16 @@ impl StreamExchange {
         }
     }
 
-    /// Reads the body until a backend is chosen.
-    fn poll_hold(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Answer>> {
+    /// Reads the body until a backend is chosen, or there is no room to read more: then false.
+    fn poll_hold(&mut self, cx: &mut Context<'_>) -> Poll<Result<bool, Answer>> {
         let (worker, now) = (self.worker.clone(), self.turn.polls.begun());
         loop {
             let is_over = self.upload == UploadStage::Done;
             if self.forward().place_once_known(&worker, is_over, now)? {
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(Ok(true));
+            }
+            if !self.forward().may_hold(&worker) {
+                return Poll::Ready(Ok(false));
             }
             let piece = ready!(self.poll_piece(cx));
             let mut held = Vec::new();

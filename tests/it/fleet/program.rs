@@ -95,6 +95,10 @@ fn a_reload_adds_drains_and_removes_backends_for_clients_that_keep_their_connect
     let mut asked = |from: &str| drop(client.send(chat("both:1b", 10)).until(format!("\"from\":\"{from}\"}}")));
     asked("one");
     assert_eq!(fleet.line()["placed"], Value::Null, "with one backend there is no choice to report");
+    let page = fleet.program.fetch("/metrics");
+    for family in ["router", "backend_state", "backend_available", "backend_inflight"] {
+        assert!(!page.contains(&format!("ollama_proxy_{family}")), "{family}");
+    }
     let drained = table("one", one.address, "drain = true");
     let line = fleet.reload(&format!("{drained}{second}"));
     assert_eq!(line["keys"], "backends");
@@ -173,4 +177,14 @@ fn a_backend_whose_answers_fail_is_left_out_and_a_busy_one_is_not() {
         failed += u32::from(fleet.line()["status"] == 500);
     }
     assert_eq!(failed, 5, "five in a row, and no more");
+    let program = &fleet.program;
+    let states = |backend: &str| {
+        ["up", "ejected"].map(|state| program.metric("backend_state", &[backend, &format!("state=\"{state}\"")]))
+    };
+    assert_eq!((states("\"bad\""), states("\"one\"")), ([0.0, 1.0], [1.0, 0.0]));
+    assert_eq!(program.metric("backend_available", &[]), 2.0);
+    assert_eq!(program.metric("backend_ejections_total", &["bad", "failed"]), 1.0);
+    assert_eq!(program.metric("router_decisions_total", &["round_robin"]), 40.0);
+    assert_eq!(program.metric("router_hold_seconds_count", &[]), 40.0);
+    assert_eq!(program.metric("router_held_bytes", &[]), 0.0);
 }

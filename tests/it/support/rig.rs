@@ -17,7 +17,7 @@ use inferometer::exchange::sink::{AnySink, Sink, TokenFrame, Watch};
 use inferometer::exchange::vocabulary::{Progress, TransferStep};
 use inferometer::fleet::policy::Policy;
 use inferometer::fleet::{self, Fleet, Knowledge, Member, Share};
-use inferometer::proxy::{Life, Proxy, Settings, Shared};
+use inferometer::proxy::{HeldBodies, Life, Proxy, Settings, Shared};
 use inferometer::tls::client::TlsClient;
 use inferometer::tls::server::TlsServer;
 use tokio::sync::watch;
@@ -40,6 +40,8 @@ pub(crate) struct Options {
     pub(crate) upstream: backend::Settings,
     pub(crate) prefix: &'static str,
     pub(crate) extra: Vec<Arc<dyn AnySink>>,
+    /// What is held of bodies whose backend is not chosen yet.
+    pub(crate) held: HeldBodies,
     /// How clients are spoken to, where they speak TLS.
     pub(crate) tls: Option<TlsServer>,
     /// How the backend is spoken to, where it speaks TLS.
@@ -60,7 +62,15 @@ impl Default for Options {
             pool_idle: Some(Duration::from_secs(2)),
             ..backend::Settings::default()
         };
-        Self { settings, upstream, prefix: "", extra: Vec::new(), backend_tls: None, tls: None }
+        Self {
+            settings,
+            upstream,
+            prefix: "",
+            extra: Vec::new(),
+            held: HeldBodies::default(),
+            backend_tls: None,
+            tls: None,
+        }
     }
 }
 
@@ -98,7 +108,16 @@ impl Rig {
 
     /// Before several backends that list these models.
     pub(crate) fn before_several(policy: Policy, backends: &[(&str, SocketAddr, &[&str])]) -> Self {
-        let (options, knowledge) = (Options::default(), Knowledge::default());
+        Self::before_several_with(Options::default(), policy, backends)
+    }
+
+    /// The same with other options.
+    pub(crate) fn before_several_with(
+        options: Options,
+        policy: Policy,
+        backends: &[(&str, SocketAddr, &[&str])],
+    ) -> Self {
+        let knowledge = Knowledge::default();
         for (name, _, models) in backends {
             knowledge.catalogue.set_listed(&Arc::from(*name), models.iter().copied());
         }
@@ -120,9 +139,9 @@ impl Rig {
             runtime.block_on(async {
                 let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
                 bound.send(listener.local_addr().expect("an address")).expect("a test waits");
-                let (sink, tls) = (Arc::new(Several(sinks)), options.tls);
+                let (sink, tls, held) = (Arc::new(Several(sinks)), options.tls, options.held);
                 let (residency, names) = (Arc::default(), Arc::new(AsSpelled));
-                let shared = Shared { fleet, sink, tls, residency, names };
+                let shared = Shared { fleet, sink, tls, residency, names, held };
                 let proxy = Proxy::start(options.settings, shared, lives).expect("threads");
                 proxy.serve(listener).await.expect("no thread panics");
             });
