@@ -7,6 +7,8 @@
 //! | `/dashboard/exchanges/{id}` | one exchange, and where its time went |
 //! | `/dashboard/series` | several metrics of exchanges over time |
 //! | `/dashboard/traces/{id}` | the exchanges of one trace, each with where its time went |
+//! | `/dashboard/session` | who asks; a POST begins the session of a browser, and one to `/dashboard/session/end` ends it |
+//! | `/dashboard/ws-ticket` | a POST gives out a ticket that opens one WebSocket |
 //! | `/openapi.json` | this API as an OpenAPI 3.1 document, made from the code |
 //!
 //! Promises:
@@ -64,6 +66,9 @@ pub fn router(parts: Parts) -> Router {
 /// The endpoints, with the document of each.
 fn documented() -> OpenApiRouter<Arc<Parts>> {
     OpenApiRouter::with_openapi(openapi::document())
+        .routes(routes!(endpoints::session::session, endpoints::session::sign_in))
+        .routes(routes!(endpoints::session::sign_out))
+        .routes(routes!(endpoints::session::ticket))
         .routes(routes!(endpoints::stats::stats))
         .routes(routes!(endpoints::exchanges::exchanges))
         .routes(routes!(endpoints::exchange::exchange))

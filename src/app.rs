@@ -82,7 +82,7 @@ async fn serve(
     let backends = WatchedBackends::start(&config, &components, fleet.subscribe());
     certificates::watch(&material, &components, &stopped);
     let host = host::start(&config, &components, local, &stopped).map_err(AppError::System)?;
-    let api = api::parts(&components, host);
+    let api = api::parts(&components, host, &material);
     let admin = admin::serve(admin, clients_address, &components, api, &material, process.clone(), stopped);
     let proxy = proxy::start(&config, descriptors, &components, &material, fleet.subscribe(), lives)
         .map_err(AppError::System)?;

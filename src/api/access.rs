@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::error::{ApiError, Code};
 use crate::access::identity::Identity;
 use crate::access::scope::{Scope, Scopes};
-use crate::access::{Connection, Denial};
+use crate::access::{Connection, Denial, is_json};
 
 /// That an identity may do this. The listener has asked for `dashboard:read` already, and for `dashboard:admin` where a
 /// request is neither GET nor HEAD.
@@ -48,6 +48,17 @@ impl<S: Sync> FromRequestParts<S> for Identity {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         parts.extensions.get::<Self>().cloned().ok_or_else(past_the_listener)
+    }
+}
+
+/// A request that changes something and says to be JSON. Every endpoint that takes a POST asks for it.
+pub(super) struct Change;
+
+impl<S: Sync> FromRequestParts<S> for Change {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        if is_json(&parts.headers) { Ok(Self) } else { Err(ApiError::from(&Denial::NotJson)) }
     }
 }
 

@@ -5,6 +5,7 @@ pub(super) mod exchanges;
 mod machine;
 mod metric;
 pub(super) mod series;
+pub(super) mod session;
 pub(super) mod stats;
 pub(super) mod trace;
 mod where_time_went;

@@ -19,6 +19,9 @@ pub(super) const OVERVIEW: Duration = Duration::from_secs(2);
 /// How long a list may be shown without asking again.
 pub(super) const LIST: Duration = Duration::from_secs(5);
 
+/// What may not be shown again.
+pub(super) const NOW: Duration = Duration::ZERO;
+
 /// An answer that can be JSON or a table.
 pub(super) enum Listing<T> {
     Json(Reply<T>),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::access::Gate;
 use crate::clock::Clock;
 use crate::history::in_flight::InFlight;
 use crate::history::readers::Readers;
@@ -15,6 +16,8 @@ pub type ReadHost = Arc<dyn Fn(Instant) -> HostSnapshot + Send + Sync>;
 
 /// What is shown.
 pub struct Parts {
+    /// Decides who is answered.
+    pub gate: Arc<Gate>,
     /// Started with the program.
     pub clock: Clock,
     /// Reads the machine; `None` where that is switched off.

@@ -11,7 +11,6 @@ use tokio::task::JoinHandle;
 use super::components::Components;
 use super::material::Material;
 use super::process::Process;
-use crate::access::Gate;
 use crate::admin::{self, Encode, ExpositionFormat};
 use crate::api;
 use crate::cli::{REVISION, VERSION};
@@ -34,7 +33,7 @@ pub(super) fn serve(
         clients,
         clients_speak_tls: material.clients.is_some(),
         access: material.admin.clone(),
-        gate: Arc::new(Gate::new(material.admin.rules(), components.history.journal())),
+        gate: api.gate.clone(),
         readiness: components.readiness.clone(),
         metrics: encoder(components, process),
         backends: components.monitors.clone(),

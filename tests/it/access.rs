@@ -1,5 +1,10 @@
 //! Who may ask the second listener.
 
+mod canaries;
 mod credentials;
+mod every_route;
 mod exposure;
+mod limits;
 mod material;
+mod session;
+mod socket;

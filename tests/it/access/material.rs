@@ -24,6 +24,9 @@ pub(crate) const FAR: u64 = 4_102_444_800;
 /// The secret of the set's HMAC key.
 pub(crate) const SECRET: [u8; 32] = *b"canary-secret-of-the-set-of-keys";
 
+/// A comment that keeps the limits of requests as they are by default.
+pub(crate) const DEFAULT_LIMITS: &str = "# as they are by default";
+
 /// A program with credentials in a folder of its own.
 pub(crate) struct Guarded {
     pub(crate) program: Program,
@@ -128,6 +131,9 @@ impl Guarded {
             toml += &format!("admin_web_config_file = \"{}\"\n", file("web.yml"));
         }
         toml += &format!("[access]\n{access}\n");
+        if !access.contains(DEFAULT_LIMITS) {
+            toml += "requests_per_minute = 100000\nrequests_per_10s = 100000\n";
+        }
         if folder.join("keys").exists() {
             toml += &format!("keys_file = \"{}\"\n", file("keys"));
         }

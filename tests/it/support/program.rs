@@ -132,6 +132,13 @@ impl Program {
         wait(&self.log, fits)
     }
 
+    /// Ends the program, and gives the lines of its log that were not looked at.
+    pub(crate) fn rest_of_log(&mut self) -> Vec<Value> {
+        self.signal(rustix::process::Signal::TERM);
+        self.ended();
+        self.log.iter().collect()
+    }
+
     /// The body that the second listener answers with.
     pub(crate) fn fetch(&self, path: &str) -> String {
         let answer = self.fetch_whole(path);
