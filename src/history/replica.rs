@@ -4,6 +4,9 @@
 //! outage of any length loses nothing that the files still have, and a row that is copied twice is there once. Of several
 //! processes in one directory one copies. Everything written appears within some seconds.
 
+mod copied;
+mod others;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +23,7 @@ use super::store::error::StoreError;
 use super::store::postgres::connect::Server;
 use super::store::postgres::replica::{Candidate, Replica};
 use super::store::sqlite::tail::Tail;
+use copied::Others;
 
 /// What a copy is made of, and where.
 #[derive(Clone, Debug)]
@@ -109,6 +113,7 @@ struct Copier {
     /// The accounts as of the last look.
     accounts: BTreeMap<u8, RowId>,
     thorough: Option<Instant>,
+    others: Others,
     wait: u32,
 }
 
@@ -129,6 +134,7 @@ pub fn start(settings: Settings, state: Arc<HistoryState>) -> io::Result<Replica
         link: Link::None,
         accounts: BTreeMap::new(),
         thorough: None,
+        others: Others::default(),
         wait: 1,
     };
     let is_closed = closed.clone();
@@ -198,6 +204,7 @@ impl Copier {
         };
         self.noted = None;
         self.thorough = None;
+        self.others = Others::default();
         Ok(matches!(self.link, Link::Copying(_)))
     }
 
@@ -212,7 +219,10 @@ impl Copier {
             let retention = self.settings.retention.clone();
             self.replica().maintain(&retention, began)?;
         }
-        let is_whole = self.copy_rows(is_thorough)? & self.copy_sums()?;
+        let accounts = self.accounts.clone();
+        let has_all_rows = self.copy_rows(is_thorough)?;
+        let is_news = is_thorough || accounts != self.accounts;
+        let is_whole = has_all_rows & self.copy_sums()? & self.copy_others(is_news)?;
         self.copy_ran()?;
         if is_thorough && is_whole {
             self.thorough = Some(Instant::now() + THOROUGH);
@@ -225,6 +235,10 @@ impl Copier {
             }
         }
         Ok(Copying::Following)
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Acquire)
     }
 
     fn replica(&mut self) -> &mut Replica {
@@ -258,7 +272,7 @@ impl Copier {
             let count = rows.rows.len();
             self.replica().copy_rows(process, rows)?;
             self.state.copied_rows(count as u64);
-            if self.stopped.load(Ordering::Acquire) {
+            if self.is_stopped() {
                 return Ok(false);
             }
         }
@@ -271,7 +285,7 @@ impl Copier {
         while let Some(sums) = self.tail.sums(after, MAX_SUMS)? {
             after = sums.last;
             self.replica().copy_sums(sums)?;
-            if self.stopped.load(Ordering::Acquire) {
+            if self.is_stopped() {
                 return Ok(false);
             }
         }

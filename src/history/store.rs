@@ -2,6 +2,8 @@
 
 pub(super) mod directory;
 pub(super) mod error;
+mod lists;
+pub(super) mod mirrored;
 pub(super) mod postgres;
 pub(super) mod sqlite;
 mod terms;

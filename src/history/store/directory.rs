@@ -91,6 +91,14 @@ impl Directory {
         }
     }
 
+    /// Keeps the number of its copy, whole or not at all.
+    pub(super) fn set_replica_number(&self, number: i32) -> Result<(), StoreError> {
+        let path = self.replica();
+        let beside = path.with_extension("new");
+        let written = fs::write(&beside, format!("{number}\n")).and_then(|()| fs::rename(&beside, &path));
+        written.map_err(|error| StoreError::of_system(&error, &path))
+    }
+
     /// The file of a day.
     #[must_use]
     pub fn day(&self, day: Day) -> PathBuf {

@@ -67,6 +67,10 @@ impl Writer {
     fn write(&mut self, now: Instant, wall: i64, is_last: bool) -> Result<(), StoreError> {
         self.insert(wall)?;
         self.write_journal()?;
+        if !self.state.is_paused() {
+            // The first look for what is too old takes longer.
+            self.state.set_activity(Activity::Writing);
+        }
         self.look_at_settling()?;
         if is_last || self.due.merge <= now {
             self.due.merge = now + self.pace.merge;

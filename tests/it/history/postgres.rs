@@ -3,6 +3,7 @@
 mod absence;
 mod answers;
 mod directory;
+mod lists;
 mod processes;
 mod program;
 mod tables;
@@ -30,8 +31,15 @@ fn copy_to(kept: &Kept, state: &State, server: Server, node: &str) -> ReplicaThr
 
 fn copy_at(pace: Duration, kept: &Kept, state: &State, server: Server, node: &str) -> ReplicaThread {
     let day = Duration::from_secs(86_400);
-    let retention =
-        Retention { raw: 30 * day, raw_bytes: 1 << 30, minutes: 7 * day, hours: 400 * day, ..Retention::default() };
+    let retention = Retention {
+        raw: 30 * day,
+        raw_bytes: 1 << 30,
+        minutes: 7 * day,
+        hours: 400 * day,
+        events: day,
+        jobs: day,
+        ..Retention::default()
+    };
     let settings =
         replica::Settings { directory: Directory::within(&state.0), server, node: node.into(), retention, pace };
     replica::start(settings, kept.history.state()).expect("a thread")

@@ -4,6 +4,7 @@ use hashbrown::HashMap;
 use tokio_postgres::Error;
 
 use super::client::Client;
+use super::value::without_nul;
 use crate::history::store::sqlite::tail::NamesOfFile;
 
 /// Known numbers, by kind and name.
@@ -17,8 +18,10 @@ impl Numbers {
         // In one order, so that two replicas never wait for each other.
         missing.sort_unstable();
         for (kind, name) in missing {
-            client.execute("INSERT INTO names (kind, name) VALUES ($1, $2) ON CONFLICT DO NOTHING", &[kind, name])?;
-            let row = client.query_one("SELECT id FROM names WHERE kind = $1 AND name = $2", &[kind, name])?;
+            let stored = without_nul(name);
+            client
+                .execute("INSERT INTO names (kind, name) VALUES ($1, $2) ON CONFLICT DO NOTHING", &[kind, &stored])?;
+            let row = client.query_one("SELECT id FROM names WHERE kind = $1 AND name = $2", &[kind, &stored])?;
             self.0.insert((kind.clone(), name.clone()), row.get(0));
         }
         Ok(names.into_iter().filter_map(|(number, name)| Some((number, *self.0.get(&name)?))).collect())

@@ -1,7 +1,10 @@
 //! Questions to the database, in which all replicas are. It is some seconds behind the files.
 
+mod lists;
+mod machine;
 mod page;
 mod sums;
+mod top;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};

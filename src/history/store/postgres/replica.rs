@@ -13,7 +13,7 @@ use super::columns::{self, Column, as_row, is_name};
 use super::connect::Server;
 use super::names::Numbers;
 use super::value::{Cell, seconds_of, timestamp};
-use super::{copy, schema};
+use super::{copy, mirror, schema};
 use crate::exchange::outcome::Outcome;
 use crate::history::day::Day;
 use crate::history::id::{MAX_PROCESSES, RowId};
@@ -21,7 +21,8 @@ use crate::history::rollup::Step;
 use crate::history::settings::Retention;
 use crate::history::state::Pause;
 use crate::history::store::error::StoreError;
-use crate::history::store::sqlite::tail::{ChangedSums, Rows, read_sums};
+use crate::history::store::mirrored::{self, Mirrored};
+use crate::history::store::sqlite::tail::{ChangedSums, Rows, Values, read_sums};
 
 /// How long a statement may take: one that copies or removes a lot.
 const LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
@@ -36,6 +37,10 @@ pub(in crate::history) struct Replica {
     cursors: HashMap<u8, RowId>,
     /// The last change of sums that is there.
     sums: i64,
+    /// The last event that is there.
+    events: i64,
+    /// The hour of the last entry of the top lists, in seconds since the epoch.
+    tops: i64,
     /// The days that have a partition.
     days: std::ops::Range<i64>,
     /// Reads sums from their values.
@@ -44,6 +49,12 @@ pub(in crate::history) struct Replica {
 
 /// The stream of sums among the cursors, which follow those of the processes.
 const SUMS: i16 = MAX_PROCESSES as i16;
+
+/// The stream of events.
+const EVENTS: i16 = SUMS + 1;
+
+/// The stream of the top lists.
+const TOPS: i16 = SUMS + 2;
 
 /// A connection that does not copy: it asks whether it may.
 pub(in crate::history) struct Candidate {
@@ -96,15 +107,17 @@ impl Replica {
             ON CONFLICT (id) DO UPDATE SET node = $2";
         client.execute(seen, &[&id, &&*node]).map_err(failed)?;
         let found = client.query("SELECT stream, last FROM cursors WHERE replica = $1", &[&id]).map_err(failed)?;
-        let (mut cursors, mut sums) = (HashMap::new(), 0);
+        let (mut cursors, mut sums, mut events, mut tops) = (HashMap::new(), 0, 0, 0);
         for row in found {
             match (row.get::<_, i16>(0), row.get::<_, i64>(1)) {
                 (SUMS, last) => sums = last,
+                (EVENTS, last) => events = last,
+                (TOPS, last) => tops = last,
                 (stream, last) => drop(u8::try_from(stream).map(|process| cursors.insert(process, RowId(last)))),
             }
         }
         let scratch = Connection::open_in_memory().map_err(|error| StoreError::of(&error, "memory".as_ref()))?;
-        Ok(Self { server, client, id, numbers: Numbers::default(), cursors, sums, days: 0..0, scratch })
+        Ok(Self { server, client, id, numbers: Numbers::default(), cursors, sums, events, tops, days: 0..0, scratch })
     }
 
     /// The number of the copy.
@@ -192,6 +205,60 @@ impl Replica {
         copy::insert(&mut transaction, "rollups", &columns, &rows, &update)?;
         set_cursor(&mut transaction, self.id, SUMS, last)?;
         transaction.commit()
+    }
+
+    /// The last event that is there.
+    pub(in crate::history) fn events_cursor(&self) -> i64 {
+        self.events
+    }
+
+    /// The hour of the last entry of the top lists that is there, in seconds since the epoch.
+    pub(in crate::history) fn tops_cursor(&self) -> i64 {
+        self.tops
+    }
+
+    /// Copies events, up to this one.
+    pub(in crate::history) fn copy_events(&mut self, rows: Vec<Values>, last: i64) -> Result<(), StoreError> {
+        self.copy_table(&mirrored::events(), rows, Some((EVENTS, last)))?;
+        self.events = last;
+        Ok(())
+    }
+
+    /// Copies entries of the top lists, up to this hour.
+    pub(in crate::history) fn copy_tops(&mut self, rows: Vec<Values>, hour: i64) -> Result<(), StoreError> {
+        self.copy_table(&mirrored::tops(), rows, Some((TOPS, hour)))?;
+        self.tops = hour;
+        Ok(())
+    }
+
+    /// Copies rows of a table, and notes how far a stream is, within one transaction.
+    pub(in crate::history) fn copy_table(
+        &mut self,
+        table: &Mirrored,
+        rows: Vec<Values>,
+        cursor: Option<(i16, i64)>,
+    ) -> Result<(), StoreError> {
+        let (client, replica) = (&mut self.client, self.id);
+        let copy = || {
+            let mut transaction = client.transaction()?;
+            mirror::insert(&mut transaction, table, replica, rows)?;
+            if let Some((stream, last)) = cursor {
+                set_cursor(&mut transaction, replica, stream, last)?;
+            }
+            transaction.commit()
+        };
+        copy().map_err(|error| self.server.failed(&error))
+    }
+
+    /// When the last means of a step are that this replica has in a table, in seconds since the epoch.
+    pub(in crate::history) fn last_means(&mut self, table: &Mirrored, step: Step) -> Result<i64, StoreError> {
+        let select = format!(
+            "SELECT extract(epoch FROM max(at))::bigint FROM {} WHERE step = {} AND replica = $1",
+            table.name,
+            step.seconds()
+        );
+        let found = self.client.query_one(&select, &[&self.id]);
+        found.map(|row| row.get::<_, Option<i64>>(0).unwrap_or(0)).map_err(|error| self.server.failed(&error))
     }
 
     /// The last interval of a step in which this replica is known to have run, in seconds since the epoch.

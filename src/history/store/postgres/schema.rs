@@ -7,10 +7,12 @@ use tokio_postgres::Error;
 
 use super::client::{Client, Transaction};
 use super::columns::{self, Column, is_name};
+use super::mirror;
 use crate::exchange::outcome::Outcome;
 use crate::history::codes;
 use crate::history::day::Day;
 use crate::history::settings::Retention;
+use crate::history::store::mirrored;
 
 /// The schema within the database.
 pub(super) const SCHEMA: &str = "inferometer";
@@ -70,7 +72,8 @@ fn is_complete(client: &mut Client) -> Result<bool, Error> {
         && plain_sums(&sums).all(|name| has("rollups_named", name))
         && [("names", "id"), ("replicas", "id"), ("cursors", "last"), ("ran", "at"), ("codes", "code")]
             .iter()
-            .all(|(table, column)| has(table, column));
+            .all(|(table, column)| has(table, column))
+        && mirrored::all().iter().all(|table| table.columns.iter().all(|column| has(table.name, column.name)));
     if !tables {
         return Ok(false);
     }
@@ -127,6 +130,9 @@ fn tables() -> String {
     // Of a later release of the files.
     for Column { name, kind } in &columns {
         write!(sql, "ALTER TABLE exchanges ADD COLUMN IF NOT EXISTS {name} {kind};").expect("a string");
+    }
+    for table in mirrored::all() {
+        sql += &mirror::create(&table);
     }
     sql + &views(&columns)
 }
@@ -243,11 +249,17 @@ pub(super) fn expire(client: &mut Client, retention: &Retention, now: i64) -> Re
             transaction.batch_execute(&format!("ALTER TABLE exchanges DETACH PARTITION {name}; DROP TABLE {name}"))?;
         }
     }
-    for (step, age) in [(60, retention.minutes), (3600, retention.hours)] {
+    for (step, age) in [(60_i32, retention.minutes), (3600, retention.hours)] {
         let oldest = super::value::timestamp(before(age));
-        for table in ["rollups", "ran"] {
-            transaction.execute(&format!("DELETE FROM {table} WHERE step = $1 AND at < $2"), &[&step, &oldest])?;
+        for table in ["rollups", "ran", "host", "gpu"] {
+            transaction.execute(&format!("DELETE FROM {table} WHERE step = {step} AND at < $1"), &[&oldest])?;
         }
+    }
+    for (table, column, age) in
+        [("tops", "at", retention.hours), ("events", "at", retention.events), ("jobs", "started", retention.jobs)]
+    {
+        let oldest = super::value::timestamp(before(age));
+        transaction.execute(&format!("DELETE FROM {table} WHERE {column} < $1"), &[&oldest])?;
     }
     transaction.commit()
 }

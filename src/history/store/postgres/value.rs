@@ -1,5 +1,6 @@
 //! Values of SQLite as PostgreSQL has them, and back.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::time::{Duration, SystemTime};
 
@@ -23,7 +24,7 @@ impl ToSql for Cell {
             (Value::Integer(value), &Type::INT4) => i32::try_from(*value)?.to_sql(ty, out),
             (Value::Integer(value), _) => value.to_sql(ty, out),
             (Value::Real(value), _) => value.to_sql(ty, out),
-            (Value::Text(text), _) => text.to_sql(ty, out),
+            (Value::Text(text), _) => without_nul(text).to_sql(ty, out),
             (Value::Blob(bytes), _) => bytes.to_sql(ty, out),
         }
     }
@@ -57,6 +58,11 @@ impl<'a> FromSql<'a> for Cell {
     fn accepts(ty: &Type) -> bool {
         <Self as ToSql>::accepts(ty) && *ty != Type::TIMESTAMPTZ
     }
+}
+
+/// A text as PostgreSQL takes it: it has no character 0.
+pub(super) fn without_nul(text: &str) -> Cow<'_, str> {
+    if text.contains('\0') { text.replace('\0', "\u{fffd}").into() } else { text.into() }
 }
 
 /// Of milliseconds since the epoch.

@@ -17,7 +17,8 @@ use crate::history::store::error::StoreError;
 const CHECK: Duration = Duration::from_secs(24 * 3600);
 
 /// Copies every file into a new directory, by SQLite's own means, and checks each copy. Sums come first: what is written
-/// meanwhile is in the rows, from which the next start makes them complete. `done` is called for each file.
+/// meanwhile is in the rows, from which the next start makes them complete. The number of its copy in PostgreSQL goes along:
+/// what runs on the backup goes on with that copy. `done` is called for each file.
 ///
 /// # Errors
 /// When the directory is there already, or a file cannot be read or written.
@@ -43,6 +44,9 @@ pub fn backup(from: &Directory, to: &Path, mut done: impl FnMut(&Path)) -> Resul
             count += 1;
             done(&to);
         }
+    }
+    if let Some(number) = from.replica_number()? {
+        target.set_replica_number(number)?;
     }
     Ok(count)
 }

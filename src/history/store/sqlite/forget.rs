@@ -34,7 +34,7 @@ pub struct Removed {
 }
 
 /// Where a name stands as text: table, column, and the kinds of names.
-const TEXTS: [(&str, &str, &[NameKind]); 4] = [
+pub(in crate::history::store) const TEXTS: [(&str, &str, &[NameKind]); 4] = [
     ("events", "who", &[NameKind::Tenant, NameKind::Client]),
     ("events", "subject", &[NameKind::Model]),
     ("jobs", "who", &[NameKind::Tenant, NameKind::Client]),
@@ -42,7 +42,7 @@ const TEXTS: [(&str, &str, &[NameKind]); 4] = [
 ];
 
 /// JSON objects in which a name may be a value: table and column.
-const OBJECTS: [(&str, &str); 2] = [("events", "detail"), ("logs", "fields")];
+pub(in crate::history::store) const OBJECTS: [(&str, &str); 2] = [("events", "detail"), ("logs", "fields")];
 
 /// Forgets it. `done` is called for each file.
 ///

@@ -101,10 +101,14 @@ fn expire_lines(transaction: &Transaction<'_>, most: i64) -> rusqlite::Result<()
     transaction.execute(excess, (most / 10 * 9, MAX_LINES / 10 * 9)).map(|_| ())
 }
 
+/// Ids are microseconds since the epoch, or follow the last: those of a new file are beyond those of an earlier one, which the
+/// copy follows, and those of several machines are hardly ever the same.
 fn insert_entries(transaction: &Transaction<'_>, entries: &[(i64, Entry)]) -> rusqlite::Result<()> {
     let mut insert = transaction.prepare(
-        "INSERT INTO events (at, kind, severity, component, what, who, backend, subject, trace, result, detail) \
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        "INSERT INTO events (id, at, kind, severity, component, what, who, backend, subject, trace, result, detail) \
+         VALUES (max(CAST(unixepoch('subsec') * 1000000 AS INTEGER), \
+         (SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'events') + 1), \
+         ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
     )?;
     for (at, entry) in entries {
         insert.execute(params![

@@ -4,18 +4,21 @@
 //! `main.db`, so that files are not read again and again for rows of processes that do not run. Sums carry the number of
 //! their last change.
 
+mod tables;
+
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
+use super::machine::means;
 use super::recover::accounts;
 use super::schema::FileKind;
 use super::{open, rows, schema, sums};
 use crate::history::day::Day;
 use crate::history::id::{MAX_PROCESSES, RowId};
+use crate::history::machine::Means;
 use crate::history::names::{NameId, Names};
 use crate::history::query::Exchange;
 use crate::history::rollup::{Step, Sums};
@@ -77,6 +80,14 @@ pub(in crate::history) fn read_exchange(
     Ok(rows::read(row, numbers)?.map(|entry| rows::named(entry, names)))
 }
 
+/// Means of the machine, from the number of readings on.
+pub(in crate::history) fn read_means<const N: usize>(
+    row: &rusqlite::Row<'_>,
+    first: usize,
+) -> rusqlite::Result<Means<N>> {
+    means(row, first)
+}
+
 /// Sums of a row of [`sums_columns`], from a column on.
 pub(in crate::history) fn read_sums(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<Sums> {
     sums::read(row, first)
@@ -102,10 +113,8 @@ impl Tail {
         let select = "SELECT max(value) FROM meta WHERE key = 'replica'";
         let earlier: Option<i32> =
             connection.query_row(select, [], |row| row.get(0)).map_err(failed(&self.0.main()))?;
-        let (id, path) = (earlier.unwrap_or_else(fresh), self.0.replica());
-        let beside = path.with_extension("new");
-        let written = fs::write(&beside, format!("{id}\n")).and_then(|()| fs::rename(&beside, &path));
-        written.map_err(|error| StoreError::of_system(&error, &path))?;
+        let id = earlier.unwrap_or_else(fresh);
+        self.0.set_replica_number(id)?;
         Ok(Some(id))
     }
 

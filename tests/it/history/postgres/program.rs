@@ -6,10 +6,10 @@ use std::time::Instant;
 use super::{ROWS, wait_for};
 use crate::history::rows::{CHAT, ollama};
 use crate::history::wait_for_rows;
-use crate::support::PATIENCE;
 use crate::support::client::ask;
 use crate::support::postgres::Postgres;
 use crate::support::program::{Program, STATE, command};
+use crate::support::{PATIENCE, look_until};
 
 #[test]
 fn the_program_copies_to_a_url_in_a_file_and_shows_no_password() {
@@ -28,8 +28,11 @@ fn the_program_copies_to_a_url_in_a_file_and_shows_no_password() {
     }
     wait_for(&server, ROWS, 1);
     assert!(program.metric("history_replica_synced_timestamp_seconds", &[]) > 1.7e9);
-    let health: serde_json::Value = serde_json::from_str(&program.fetch("/health")).expect("JSON");
-    assert_eq!(health["history"]["replica"]["status"], "following");
+    look_until(|| {
+        let health: serde_json::Value = serde_json::from_str(&program.fetch("/health")).expect("JSON");
+        let status = &health["history"]["replica"]["status"];
+        if status == "following" { Ok(()) } else { Err(format!("it is {status}")) }
+    });
 
     let mut check = command();
     check.args(["--history", "file:/nowhere/url", "--check-config"]);

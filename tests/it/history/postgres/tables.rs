@@ -21,9 +21,14 @@ fn what_is_too_old_is_removed_by_dropping_days() {
          FOR VALUES FROM ('2020-01-01') TO ('2020-01-02')",
     );
     server.execute("INSERT INTO inferometer.ran (replica, step, at) VALUES (7, 60, '2020-01-01')");
+    server.execute("INSERT INTO inferometer.events (replica, id, at) VALUES (7, 1, '2020-01-01')");
+    server.execute("INSERT INTO inferometer.jobs (replica, id, started) VALUES (7, 1, '2020-01-01')");
+    server.execute("INSERT INTO inferometer.host (replica, step, at, node) VALUES (7, 60, '2020-01-01', 'n')");
     let _again = copy(&kept, &state, &server, "a");
     wait_for(&server, partitions, 4);
-    wait_for(&server, "SELECT count(*) FROM inferometer.ran WHERE at < '2021-01-01'", 0);
+    for (table, at) in [("ran", "at"), ("events", "at"), ("jobs", "started"), ("host", "at")] {
+        wait_for(&server, &format!("SELECT count(*) FROM inferometer.{table} WHERE {at} < '2021-01-01'"), 0);
+    }
 }
 
 /// The views, by a number that changes where one is made again.

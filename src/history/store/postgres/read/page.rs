@@ -4,11 +4,10 @@ use super::{Open, Parameters, Refusal, RemoteReading, borrowed};
 use crate::history::day::Day;
 use crate::history::names::NameKind;
 use crate::history::query::cover::{Part, cover};
-use crate::history::query::{Exchange, Filter, MAX_PAGE, NoTotal, Page, PageQuery, Range, TopQuery};
+use crate::history::query::{Filter, MAX_PAGE, NoTotal, Page, PageQuery, Range};
 use crate::history::store::error::StoreError;
 use crate::history::store::postgres::value::timestamp;
 use crate::history::store::terms::written_out;
-use crate::history::tops::TopBy;
 
 impl RemoteReading {
     /// Exchanges, the newest first.
@@ -25,19 +24,6 @@ impl RemoteReading {
         let has_more = exchanges.len() > limit;
         exchanges.truncate(limit);
         Ok(Page { exchanges, total, has_more })
-    }
-
-    /// The first exchanges by what is asked for, the first of all first.
-    pub(in crate::history) fn top(&self, query: &TopQuery) -> Result<Vec<Exchange>, StoreError> {
-        let value = match query.by {
-            TopBy::Duration => "duration_us",
-            TopBy::Tokens => "coalesce(prompt_tokens + generated_tokens, prompt_tokens, generated_tokens)",
-            TopBy::Cost => "cost_nano",
-        };
-        let (condition, values) = condition(query.range, &query.filter);
-        let limit = query.limit.min(MAX_PAGE);
-        let order = format!("{condition} AND {value} IS NOT NULL ORDER BY {value} DESC, id DESC LIMIT {limit}");
-        self.ask(|open| open.exchanges(&self.names, &order, &borrowed(&values)))
     }
 }
 
@@ -71,14 +57,14 @@ impl Open {
     }
 
     /// A time, in milliseconds since the epoch.
-    fn first(&mut self, select: &str) -> Result<Option<i64>, Refusal> {
+    pub(super) fn first(&mut self, select: &str) -> Result<Option<i64>, Refusal> {
         let select = format!("SELECT floor(extract(epoch FROM ({select})) * 1000)::bigint");
         Ok(self.client.query_one(&select, &[])?.get(0))
     }
 }
 
 /// The condition that selects what is asked for, with its values.
-fn condition(range: Range, filter: &Filter) -> (String, Parameters) {
+pub(super) fn condition(range: Range, filter: &Filter) -> (String, Parameters) {
     let mut values: Parameters = vec![Box::new(timestamp(range.from)), Box::new(timestamp(range.to))];
     let mut terms = vec!["at >= $1 AND at < $2".to_owned()];
     for (column, kind, name) in filter.names() {

@@ -38,6 +38,9 @@ impl Reading {
         if codes.is_empty() || query.filter.state.is_some() {
             return Ok(found);
         }
+        if let Some(answer) = self.remotely(|remote| remote.failed(query.range, &filter, &codes, wanted)) {
+            return answer.map(|(exchanges, total)| List { entries: exchanges.iter().filter_map(of).collect(), total });
+        }
         let deadline = self.deadline();
         for day in self.days_of(query.range) {
             let Some(day) = self.day(day, deadline)? else { continue };

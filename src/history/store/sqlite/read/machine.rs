@@ -15,6 +15,9 @@ impl Reading {
     /// # Errors
     /// When the file cannot be read, or in time.
     pub fn machine(&self, step: Step, range: Range) -> Result<Vec<MachinePoint>, StoreError> {
+        if let Some(answer) = self.remotely(|remote| remote.machine(step, range)) {
+            return answer;
+        }
         let path = self.directory.main();
         let Some(connection) = open::readable(&path, FileKind::Main)? else { return Ok(Vec::new()) };
         let select = || {

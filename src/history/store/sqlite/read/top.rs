@@ -27,6 +27,8 @@ impl Reading {
         }
         let (deadline, limit) = (self.deadline(), query.limit.min(MAX_PAGE));
         let Range { from, to } = query.range;
+        // Lists have exchanges of days that were removed, too.
+        let from = self.directory.days().first().map_or(from, |day| from.max(day.begin()));
         // Whole hours by their lists; but the last, which its writer may not have added yet, by its rows.
         let (first, last) = (
             from.div_euclid(HOUR) * HOUR + if from % HOUR == 0 { 0 } else { HOUR },

@@ -1,0 +1,99 @@
+//! Events, the audit, jobs and failed exchanges of all replicas, the newest first.
+
+use tokio_postgres::types::ToSql;
+
+use super::page::condition;
+use super::{Open, Refusal, RemoteReading, borrowed, of_row};
+use crate::history::query::lists::{List, ListQuery, MAX_LIST};
+use crate::history::query::{Exchange, Filter, Range};
+use crate::history::store::error::StoreError;
+use crate::history::store::lists::Listing;
+use crate::history::store::mirrored::{self, Kind};
+use crate::history::store::postgres::columns::as_row;
+use crate::history::store::postgres::value::Cell;
+
+impl RemoteReading {
+    /// The rows that a listing selects.
+    pub(in crate::history) fn list<T>(&self, query: &ListQuery, listing: &Listing<T>) -> Result<List<T>, StoreError> {
+        self.ask(|open| open.list(query, listing))
+    }
+
+    /// The newest failed exchanges whose error has one of these numbers, and how many there are.
+    pub(in crate::history) fn failed(
+        &self,
+        range: Range,
+        filter: &Filter,
+        codes: &[String],
+        most: usize,
+    ) -> Result<(Vec<Exchange>, u64), StoreError> {
+        let (terms, values) = condition(range, filter);
+        let terms = format!("{terms} AND error IN ({})", codes.join(", "));
+        self.ask(|open| {
+            let newest = format!("{terms} ORDER BY at DESC, id DESC, replica LIMIT {most}");
+            let found = open.exchanges(&self.names, &newest, &borrowed(&values))?;
+            let count = format!("SELECT count(*) FROM exchanges WHERE {terms}");
+            let total: i64 = open.client.query_one(&count, &borrowed(&values))?.get(0);
+            Ok((found, total.unsigned_abs()))
+        })
+    }
+}
+
+impl Open {
+    fn list<T>(&mut self, query: &ListQuery, listing: &Listing<T>) -> Result<List<T>, Refusal> {
+        let Listing { table, columns, order, condition, read } = listing;
+        let values: Vec<_> = condition.values.iter().cloned().map(Cell).collect();
+        let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|cell| cell as &(dyn ToSql + Sync)).collect();
+        let terms = numbered(&condition.terms.join(" AND "));
+        let (limit, offset) = (query.limit.min(MAX_LIST), query.offset);
+        // Rows and number of one instant.
+        let select = format!(
+            "WITH found AS (SELECT * FROM {table} WHERE {terms}) SELECT {}, (SELECT count(*) FROM found) FROM found \
+             ORDER BY {order}, replica LIMIT {limit} OFFSET {offset}",
+            in_millis(table, columns)
+        );
+        let found = self.client.query(&select, &values)?;
+        let total: i64 = match found.first() {
+            Some(row) => row.get(row.len() - 1),
+            None => {
+                let count = format!("SELECT count(*) FROM {table} WHERE {terms}");
+                self.client.query_one(&count, &values)?.get(0)
+            }
+        };
+        let mut entries = Vec::with_capacity(found.len());
+        for row in &found {
+            entries.push(as_row(&self.scratch, of_row(row)?, read)?);
+        }
+        Ok(List { entries, total: total.unsigned_abs() })
+    }
+}
+
+/// A condition with the places that PostgreSQL has, in place of question marks.
+fn numbered(terms: &str) -> String {
+    let mut parts = terms.split('?');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.zip(1..).fold(first, |text, (part, number)| format!("{text}${number}{part}"))
+}
+
+/// Columns of a table, with times as the files have them.
+fn in_millis(table: &str, columns: &str) -> String {
+    let table = mirrored::all().into_iter().find(|it| it.name == table);
+    let is_time =
+        |name: &str| table.iter().flat_map(|table| &table.columns).any(|it| it.name == name && it.kind == Kind::Millis);
+    let column = |name: &str| match is_time(name) {
+        true => format!("round(extract(epoch FROM {name}) * 1000)::bigint"),
+        false => name.to_owned(),
+    };
+    columns.split(',').map(|name| column(name.trim())).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_numbered_in_their_order() {
+        assert_eq!(numbered("at >= ? AND at < ? AND kind IN (?, ?)"), "at >= $1 AND at < $2 AND kind IN ($3, $4)");
+        assert_eq!(numbered("true"), "true");
+        assert_eq!(in_millis("jobs", "id, started"), "id, round(extract(epoch FROM started) * 1000)::bigint");
+    }
+}
