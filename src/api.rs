@@ -3,12 +3,27 @@
 //! | path | answer |
 //! |---|---|
 //! | `/dashboard/stats` | the machine, its GPUs, and what was answered |
+//! | `/dashboard/models` | the models of all backends, which of them are in memory, and how they perform |
+//! | `/dashboard/health` | how the parts of the program and its backends are |
+//! | `/dashboard/config` | the settings in force, without what is secret |
+//! | `/dashboard/logs` | the last lines of the log |
+//! | `/dashboard/metrics` | rates, latencies, errors, and the last hour by minute |
+//! | `/dashboard/cache` | models and prompts that the backends keep |
+//! | `/dashboard/jobs` | pulls, pushes and creates of models |
+//! | `/dashboard/audit` | who changed what, and who signed in |
+//! | `/dashboard/errors` | failed exchanges and grave events, and what became of them |
+//! | `/dashboard/security` | who may ask, and who tried |
+//! | `/dashboard/alerts` | what deserves attention now |
+//! | `/dashboard/resources` | the processors, memory, disks, networks and GPUs of this machine |
+//! | `/dashboard/workers` | the backends as workers, and this program as their coordinator |
 //! | `/dashboard/exchanges` | finished exchanges, the newest first, with filters |
 //! | `/dashboard/exchanges/{id}` | one exchange, and where its time went |
 //! | `/dashboard/series` | several metrics of exchanges over time |
 //! | `/dashboard/traces/{id}` | the exchanges of one trace, each with where its time went |
 //! | `/dashboard/session` | who asks; a POST begins the session of a browser, and one to `/dashboard/session/end` ends it |
 //! | `/dashboard/ws-ticket` | a POST gives out a ticket that opens one WebSocket |
+//! | `/api/metrics`, `/api/metrics/summary`, `/api/metrics/timeseries` | figures of now and over time, in an older dashboard's names |
+//! | `/api/status`, `/api/health` | a sentence about now; whether the program answers |
 //! | `/openapi.json` | this API as an OpenAPI 3.1 document, made from the code |
 //!
 //! Promises:
@@ -26,13 +41,17 @@ mod cached;
 mod endpoints;
 mod error;
 mod export;
+mod lists;
 mod openapi;
 mod parameters;
 mod questions;
 mod range;
 mod reply;
+pub mod settings;
 mod state;
+mod sums;
 mod unknown;
+mod values;
 
 use std::sync::Arc;
 
@@ -70,8 +89,26 @@ fn documented() -> OpenApiRouter<Arc<Parts>> {
         .routes(routes!(endpoints::session::sign_out))
         .routes(routes!(endpoints::session::ticket))
         .routes(routes!(endpoints::stats::stats))
+        .routes(routes!(endpoints::models::models))
+        .routes(routes!(endpoints::health::health))
+        .routes(routes!(endpoints::resources::resources))
+        .routes(routes!(endpoints::workers::workers))
+        .routes(routes!(endpoints::config::config))
+        .routes(routes!(endpoints::logs::logs))
+        .routes(routes!(endpoints::metrics::metrics))
+        .routes(routes!(endpoints::cache::cache))
+        .routes(routes!(endpoints::jobs::jobs))
+        .routes(routes!(endpoints::audit::audit))
+        .routes(routes!(endpoints::errors::errors))
+        .routes(routes!(endpoints::security::security))
+        .routes(routes!(endpoints::alerts::alerts))
         .routes(routes!(endpoints::exchanges::exchanges))
         .routes(routes!(endpoints::exchange::exchange))
         .routes(routes!(endpoints::series::series))
         .routes(routes!(endpoints::trace::trace))
+        .routes(routes!(endpoints::compat::metrics))
+        .routes(routes!(endpoints::compat::metrics_summary))
+        .routes(routes!(endpoints::compat::timeseries))
+        .routes(routes!(endpoints::compat::status))
+        .routes(routes!(endpoints::compat::health))
 }

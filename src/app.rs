@@ -82,7 +82,9 @@ async fn serve(
     let backends = WatchedBackends::start(&config, &components, fleet.subscribe());
     certificates::watch(&material, &components, &stopped);
     let host = host::start(&config, &components, local, &stopped).map_err(AppError::System)?;
-    let api = api::parts(&components, host, &material);
+    let (running, current) = watch::channel(config.clone());
+    let settings = api::settings(current.clone(), &material, descriptors);
+    let api = api::parts(&components, host, clients_address, settings, &material);
     let admin = admin::serve(admin, clients_address, &components, api, &material, process.clone(), stopped);
     let proxy = proxy::start(&config, descriptors, &components, &material, fleet.subscribe(), lives)
         .map_err(AppError::System)?;
@@ -90,7 +92,6 @@ async fn serve(
     announce::announce(&config, &material, clients_address, admin_address);
     components.history.journal().event(Event::new(EventKind::Started).with("version", VERSION));
 
-    let (running, current) = watch::channel(config);
     let reloader = Reloader {
         config: running,
         material,

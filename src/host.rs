@@ -25,6 +25,7 @@ pub mod nvidia;
 pub mod portable;
 pub mod pressure;
 pub mod processes;
+pub mod sockets;
 pub mod source;
 pub mod temperatures;
 
@@ -91,6 +92,8 @@ pub struct HostSnapshot {
     pub filesystems: Option<Arc<Vec<filesystems::Filesystem>>>,
     /// Network interfaces.
     pub networks: Option<Arc<Vec<networks::Network>>>,
+    /// TCP sockets.
+    pub sockets: Option<Arc<sockets::Sockets>>,
     /// Temperatures.
     pub temperatures: Option<Arc<temperatures::Temperatures>>,
     /// The inference server's processes.
@@ -129,6 +132,7 @@ pub struct Host {
     disks: Source<disks::Disks>,
     filesystems: Source<Vec<filesystems::Filesystem>>,
     networks: Source<Vec<networks::Network>>,
+    sockets: Source<sockets::Sockets>,
     temperatures: Source<temperatures::Temperatures>,
     processes: Source<processes::Processes>,
     amd: Source<Vec<Gpu>>,
@@ -146,12 +150,13 @@ impl Host {
     pub fn start(settings: &Settings, meter: &Arc<Meter>) -> io::Result<Self> {
         let (proc, sys, period) = (|| settings.proc.clone(), || settings.sys.clone(), settings.period);
         Ok(Self {
-            cpu: Source::spawn(cpu::CpuCollector::new(proc()), period)?,
+            cpu: Source::spawn(cpu::CpuCollector::new(proc()).with_sys(sys()), period)?,
             memory: Source::spawn(memory::MemoryCollector::new(proc()), period)?,
             pressure: Source::spawn(pressure::PressureCollector::new(proc()), period)?,
             disks: Source::spawn(disks::DisksCollector::new(proc(), sys()), period)?,
             filesystems: Source::spawn(filesystems::FilesystemsCollector::new(proc()), period)?,
             networks: Source::spawn(networks::NetworksCollector::new(proc()), period)?,
+            sockets: Source::spawn(sockets::SocketsCollector::new(proc()), period)?,
             temperatures: Source::spawn(temperatures::TemperaturesCollector::new(sys()), period)?,
             processes: Source::spawn(processes::ProcessesCollector::new(proc()), period)?,
             amd: spawn_metered(amd::AmdCollector::new(sys()), settings, meter)?,
@@ -175,6 +180,7 @@ impl Host {
             disks: Source::spawn(portable::DisksCollector::default(), period)?,
             filesystems: Source::spawn(portable::FilesystemsCollector::default(), period)?,
             networks: Source::spawn(portable::NetworksCollector::default(), period)?,
+            sockets: Source::spawn(sockets::SocketsCollector::new(proc()), period)?,
             temperatures: Source::spawn(portable::TemperaturesCollector::default(), period)?,
             processes: Source::spawn(portable::ProcessesCollector::default(), period)?,
             amd: spawn_metered(amd::AmdCollector::new(sys()), settings, meter)?,
@@ -197,6 +203,7 @@ impl Host {
             disks: self.disks.latest(now),
             filesystems: self.filesystems.latest(now),
             networks: self.networks.latest(now),
+            sockets: self.sockets.latest(now),
             temperatures: self.temperatures.latest(now),
             processes: self.processes.latest(now),
             amd: self.amd.latest(now),
@@ -216,6 +223,7 @@ impl Host {
             self.disks.health(now),
             self.filesystems.health(now),
             self.networks.health(now),
+            self.sockets.health(now),
             self.temperatures.health(now),
             self.processes.health(now),
             self.amd.health(now),

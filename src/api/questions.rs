@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::error::{ApiError, Code};
 use super::state::Parts;
+use super::unknown::{Maybe, Reason};
 use crate::history::{Reading, StoreError};
 
 /// When an asker may try again where too many ask.
@@ -27,6 +28,27 @@ impl Parts {
                 Err(ApiError { retry_after: Some(AGAIN), ..error })
             }
         }
+    }
+}
+
+impl Parts {
+    /// The answer to a question without which there is nothing to show. Unknown where nothing is kept.
+    pub(super) async fn required<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Reading) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<Maybe<T>, ApiError> {
+        if self.readers.is_none() {
+            return Ok(Maybe::Unknown(Reason::NotConfigured));
+        }
+        self.ask(question).await.map(Maybe::Known)
+    }
+
+    /// The answer to a question beside others: unknown where there is none.
+    pub(super) async fn asked<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Reading) -> Result<T, StoreError> + Send + 'static,
+    ) -> Maybe<T> {
+        self.required(question).await.unwrap_or(Maybe::Unknown(Reason::CollectorFailed))
     }
 }
 

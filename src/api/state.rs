@@ -1,13 +1,19 @@
 //! What the endpoints show, passed in by the program.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use super::settings::ReadSettings;
 use crate::access::Gate;
+use crate::backend::monitor::{Monitor, Monitors};
 use crate::clock::Clock;
 use crate::history::in_flight::InFlight;
+use crate::history::journal::Journal;
+use crate::history::machine::RecentMachine;
 use crate::history::readers::Readers;
 use crate::history::recent::Recent;
+use crate::history::state::HistoryState;
 use crate::history::timestamp::Timestamp;
 use crate::host::HostSnapshot;
 
@@ -16,34 +22,62 @@ pub type ReadHost = Arc<dyn Fn(Instant) -> HostSnapshot + Send + Sync>;
 
 /// What is shown.
 pub struct Parts {
-    /// Decides who is answered.
-    pub gate: Arc<Gate>,
+    /// Version of the program.
+    pub version: &'static str,
     /// Started with the program.
     pub clock: Clock,
+    /// The address that clients are served on.
+    pub clients: SocketAddr,
+    /// Decides who is answered.
+    pub gate: Arc<Gate>,
+    /// Reads the settings in force.
+    pub settings: ReadSettings,
     /// Reads the machine; `None` where that is switched off.
     pub host: Option<ReadHost>,
+    /// Readings of the machine in the last hour.
+    pub machine: RecentMachine,
+    /// One monitor per configured backend.
+    pub backends: Monitors,
     /// Exchanges that have begun and not ended.
     pub in_flight: InFlight,
     /// Exchanges that have ended.
     pub recent: Recent,
+    /// How the history is doing.
+    pub history: Arc<HistoryState>,
     /// Answer questions to the history; `None` where nothing is kept.
     pub readers: Option<Readers>,
+    /// Takes reports of what askers change, and knows the jobs that run.
+    pub journal: Journal,
 }
 
 impl Parts {
+    /// The backends of now.
+    pub(super) fn monitors(&self) -> Arc<[Arc<Monitor>]> {
+        self.backends.all()
+    }
+
     /// The machine now; `None` where it is not read.
     pub(super) fn machine(&self, now: Instant) -> Option<HostSnapshot> {
         self.host.as_ref().map(|read| read(now))
     }
 
-    /// An instant in milliseconds since the epoch.
-    pub(super) fn millis(&self, at: Instant) -> i64 {
-        let since = self.clock.wall(at).duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-    }
-
     /// An instant as text.
     pub(super) fn text(&self, at: Instant) -> String {
-        Timestamp(self.millis(at)).to_string()
+        wall(self.clock.wall(at))
     }
+
+    /// An instant in milliseconds since the epoch.
+    pub(super) fn millis(&self, at: Instant) -> i64 {
+        millis(self.clock.wall(at))
+    }
+}
+
+/// A time as text.
+pub(super) fn wall(at: SystemTime) -> String {
+    Timestamp(millis(at)).to_string()
+}
+
+fn millis(at: SystemTime) -> i64 {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

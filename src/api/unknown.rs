@@ -89,6 +89,20 @@ pub(crate) enum Maybe<T> {
 }
 
 impl<T> Maybe<T> {
+    pub(crate) const fn as_ref(&self) -> Maybe<&T> {
+        match self {
+            Self::Known(value) => Maybe::Known(value),
+            Self::Unknown(reason) => Maybe::Unknown(*reason),
+        }
+    }
+
+    pub(crate) const fn known(&self) -> Option<&T> {
+        match self {
+            Self::Known(value) => Some(value),
+            Self::Unknown(_) => None,
+        }
+    }
+
     pub(crate) fn map<U>(self, f: impl FnOnce(T) -> U) -> Maybe<U> {
         match self {
             Self::Known(value) => Maybe::Known(f(value)),

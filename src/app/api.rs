@@ -1,22 +1,61 @@
 //! Passes to the dashboard API what it shows.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use super::components::Components;
+use super::descriptors;
 use super::material::Material;
 use crate::access::Gate;
+use crate::api::settings::{ReadSettings, Settings};
 use crate::api::{Parts, ReadHost};
+use crate::cli::VERSION;
 use crate::clock::Clock;
+use crate::config::{Config, MaxConnections};
 use crate::host::Host;
 
 /// `host` reads the machine; `None` where that is switched off.
-pub(super) fn parts(components: &Components, host: Option<Arc<Host>>, material: &Material) -> Parts {
+pub(super) fn parts(
+    components: &Components,
+    host: Option<Arc<Host>>,
+    clients: SocketAddr,
+    settings: ReadSettings,
+    material: &Material,
+) -> Parts {
     Parts {
-        gate: Arc::new(Gate::new(material.admin.rules(), components.history.journal())),
+        version: VERSION,
         clock: Clock::start(),
+        clients,
+        gate: Arc::new(Gate::new(material.admin.rules(), components.history.journal())),
+        settings,
         host: host.map(|host| Arc::new(move |now| host.snapshot(now)) as ReadHost),
+        machine: components.history.recent_machine(),
+        backends: components.monitors.clone(),
         in_flight: components.in_flight.clone(),
         recent: components.recent.clone(),
+        history: components.history.state(),
         readers: components.readers.clone(),
+        journal: components.history.journal(),
     }
+}
+
+/// Reads the settings in force. `descriptors` is the process's limit, `None` for no limit.
+pub(super) fn settings(config: watch::Receiver<Config>, material: &Material, descriptors: Option<u64>) -> ReadSettings {
+    let (access, clients_speak_tls) = (material.admin.clone(), material.clients.is_some());
+    Arc::new(move || {
+        let config = config.borrow();
+        Settings {
+            keys: config.keys(),
+            max_connections: match config.max_connections {
+                MaxConnections::Auto => descriptors.map(descriptors::max_clients),
+                MaxConnections::Unlimited => None,
+                MaxConnections::AtMost(most) => Some(most as u64),
+            },
+            clients_speak_tls,
+            admin_speaks_tls: access.speaks_tls(),
+            certificate_expires: access.certificate_expires(),
+        }
+    })
 }

@@ -87,6 +87,8 @@ fn tag(entry: &JsonObject) -> Option<ListedModel> {
         family: detail("family"),
         parameter_size: detail("parameter_size"),
         format: detail("format"),
+        size: entry.number("size"),
+        vocabulary: None,
         remote: entry.text("remote_host").or_else(|| entry.text("remote_model")).is_some(),
     })
 }
@@ -101,6 +103,7 @@ pub(super) fn ps(body: &[u8], now: SystemTime) -> Option<Vec<Resident>> {
             size: entry.number("size"),
             vram: entry.number("size_vram"),
             context: entry.number("context_length").filter(|tokens| *tokens > 0),
+            loaded: None,
             expires: entry.text("expires_at").and_then(|at| times::parse(&at)).map(|at| {
                 if at.duration_since(now).is_ok_and(|left| left > NEVER) { Expiry::Never } else { Expiry::At(at) }
             }),
@@ -135,6 +138,8 @@ fn served(entry: &JsonObject) -> Option<ServedModel> {
             name: entry.raw("id")?,
             quant: meta.as_ref().and_then(|meta| meta.text("ftype")),
             parameter_size: number("n_params").map(format_parameters),
+            size: number("size"),
+            vocabulary: number("n_vocab"),
             ..ListedModel::default()
         },
         owner: entry.text("owned_by"),

@@ -62,6 +62,10 @@ pub struct ListedModel {
     pub parameter_size: Option<Box<str>>,
     /// File format, such as `gguf`.
     pub format: Option<Box<str>>,
+    /// Bytes of its files.
+    pub size: Option<u64>,
+    /// Its vocabulary, in tokens.
+    pub vocabulary: Option<u64>,
     /// It runs on another host, to which the backend forwards requests; it is never in the backend's memory.
     pub remote: bool,
 }
@@ -90,6 +94,8 @@ pub struct Resident {
     pub context: Option<u64>,
     /// When it is unloaded unless it is used.
     pub expires: Option<Expiry>,
+    /// When it was first seen in memory; `None` where it was there at the first look.
+    pub loaded: Option<SystemTime>,
 }
 
 /// The last known inventory of one backend.

@@ -1,13 +1,14 @@
 //! What is monitored of one backend, and how often.
 
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderValue;
 use tokio::sync::{Notify, watch};
 
 use super::Backend;
 use super::dial::Dialer;
+use super::engine::EngineLoad;
 use super::inventory::Inventory;
 use super::status::Status;
 use crate::tls::client::TlsClient;
@@ -84,6 +85,10 @@ pub struct Monitor {
     /// Notified when the models in memory have probably changed.
     pub(super) poll_requested: Notify,
     inventory: RwLock<Arc<Inventory>>,
+    /// When the inventory was last replaced.
+    refreshed: RwLock<Option<SystemTime>>,
+    /// What the engine last said of its load; empty where it says nothing.
+    load: RwLock<Arc<[EngineLoad]>>,
 }
 
 impl Monitor {
@@ -99,6 +104,8 @@ impl Monitor {
             came_up: Notify::new(),
             poll_requested: Notify::new(),
             inventory: RwLock::default(),
+            refreshed: RwLock::default(),
+            load: RwLock::default(),
             backend,
         }
     }
@@ -134,6 +141,23 @@ impl Monitor {
     /// Replaces the inventory.
     pub(crate) fn set_inventory(&self, inventory: Inventory) {
         *self.inventory.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(inventory);
+        *self.refreshed.write().unwrap_or_else(PoisonError::into_inner) = Some(SystemTime::now());
+    }
+
+    /// When the inventory was last read; `None` before the first time.
+    #[must_use]
+    pub fn refreshed(&self) -> Option<SystemTime> {
+        *self.refreshed.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the engine last said of its load; empty where it says nothing.
+    #[must_use]
+    pub fn load(&self) -> Arc<[EngineLoad]> {
+        self.load.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_load(&self, load: Vec<EngineLoad>) {
+        *self.load.write().unwrap_or_else(PoisonError::into_inner) = load.into();
     }
 }
 

@@ -22,7 +22,7 @@ use super::monitor::{Monitor, stopped};
 use super::quiet::{IdleTimer, ReadTraffic, SleepState};
 use super::recognise::{MAX_RESPONSE, read, read_sleep_state, recognise};
 use super::report::Report;
-use super::track::Tracker;
+use super::track::{Change, Tracker};
 use crate::wire::route::Dialect;
 
 /// The shortest interval of listings: a server that answers any name triggers many.
@@ -69,6 +69,15 @@ struct Survey {
     lists_models: bool,
     /// Models in memory or load were reported, and have to be withdrawn when the backend becomes unreachable.
     has_reported: bool,
+}
+
+/// Notes since when each model is in memory: now, where it has just come, else what was known before.
+fn mark_loaded(before: &Inventory, now: &mut Inventory, changes: &[Change]) {
+    let known = |name: &str| before.resident.iter().flatten().find(|resident| *resident.name == *name)?.loaded;
+    for resident in now.resident.iter_mut().flatten() {
+        let has_come = changes.iter().any(|change| matches!(change, Change::Loaded(name) if *name == resident.name));
+        resident.loaded = if has_come { Some(SystemTime::now()) } else { known(&resident.name) };
+    }
 }
 
 impl Survey {
@@ -150,12 +159,13 @@ impl Survey {
         } else {
             SleepState::Never
         };
-        if let Some(polled) = self.poll_resident(&inventory, sleep).await {
+        if let Some(mut polled) = self.poll_resident(&inventory, sleep).await {
             for model in polled.resident.iter().flatten() {
                 // The model may be newer than the last listing.
                 self.catalogue.admit_answered(&self.monitor.backend.name, Dialect::Ollama, &model.name);
             }
             let changes = self.tracker.update(polled.resident.as_deref().unwrap_or_default());
+            mark_loaded(&inventory, &mut polled, &changes);
             self.has_reported = true;
             self.report.resident(&self.monitor.backend.name, &polled, &changes);
             self.monitor.set_inventory(polled);
@@ -173,6 +183,7 @@ impl Survey {
             }
             self.has_reported = true;
             self.report.load(&self.monitor.backend.name, &load);
+            self.monitor.set_load(load);
         }
     }
 
@@ -196,6 +207,7 @@ impl Survey {
             self.served = None;
             self.withdraw_resident();
             self.report.load(&self.monitor.backend.name, &[]);
+            self.monitor.set_load(Vec::new());
         }
     }
 

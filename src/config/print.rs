@@ -58,6 +58,13 @@ impl Config {
             }
         }
     }
+
+    /// Every key with its value as in that file, and whether it is the default.
+    #[must_use]
+    pub fn keys(&self) -> Vec<(&'static str, String, bool)> {
+        let defaults = defaults();
+        KEYS.iter().map(|key| (key.name, key.field.print(self), key.field.is_same(self, &defaults))).collect()
+    }
 }
 
 /// An element without any setting.

@@ -71,5 +71,7 @@ fn gpu(device: &Path, index: u32) -> Gpu {
         temperature_celsius: celsius.filter(|celsius| PLAUSIBLE.contains(celsius)),
         memory_used_bytes: memory("mem_info_vram_used").filter(|used| total.is_none_or(|total| *used <= total)),
         memory_total_bytes: total,
+        // 255 is full speed (Linux, Documentation/hwmon/pwm-fan.rst).
+        fan: sensor("pwm1").map(|pwm| pwm / 255.0).filter(|share| (0.0..=1.0).contains(share)),
     }
 }

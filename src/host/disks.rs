@@ -55,6 +55,10 @@ pub struct DiskRates {
     pub written_bytes: f64,
     /// Reads and writes per second; `None` where the system does not count them.
     pub operations: Option<f64>,
+    /// Reads per second; `None` where the system does not count them.
+    pub reads: Option<f64>,
+    /// Writes per second; `None` where the system does not count them.
+    pub writes: Option<f64>,
 }
 
 /// Collects them.
@@ -110,7 +114,7 @@ fn whole_device(block: &Path, stats: &HashMap<String, Disk>) -> Option<Disk> {
 /// Sums over the devices of the previous reading; a new device counts from the next reading on.
 fn rates(before: &HashMap<String, Disk>, devices: &[Disk], elapsed: std::time::Duration) -> Option<DiskRates> {
     let seconds = elapsed.as_secs_f64();
-    let mut sum = DiskRates { operations: Some(0.0), ..DiskRates::default() };
+    let mut sum = DiskRates { operations: Some(0.0), reads: Some(0.0), writes: Some(0.0), ..DiskRates::default() };
     for disk in devices.iter().filter(|disk| !disk.stacked) {
         let Some(old) = before.get(&disk.device) else { continue };
         // A counter that decreased belongs to another device of the same name: its rate is unknown.
@@ -118,8 +122,11 @@ fn rates(before: &HashMap<String, Disk>, devices: &[Disk], elapsed: std::time::D
         sum.read_bytes += grown(disk.read_bytes, old.read_bytes);
         sum.written_bytes += grown(disk.written_bytes, old.written_bytes);
         let both = disk.operations.zip(old.operations);
-        let operations = both.map(|(new, old)| grown(new.reads, old.reads) + grown(new.writes, old.writes));
-        sum.operations = sum.operations.zip(operations).map(|(sum, more)| sum + more);
+        let rate = |of: fn(Operations) -> u64| both.map(|(new, old)| grown(of(new), of(old)));
+        let add = |sum: Option<f64>, more: Option<f64>| sum.zip(more).map(|(sum, more)| sum + more);
+        sum.reads = add(sum.reads, rate(|it| it.reads));
+        sum.writes = add(sum.writes, rate(|it| it.writes));
+        sum.operations = add(sum.reads, sum.writes);
     }
     (seconds > 0.0).then_some(sum)
 }

@@ -21,4 +21,6 @@ pub struct Gpu {
     pub memory_used_bytes: Option<u64>,
     /// Dedicated memory in total, in bytes.
     pub memory_total_bytes: Option<u64>,
+    /// Speed of its fan relative to its maximum, 0 to 1; above 1 for some fans.
+    pub fan: Option<f64>,
 }

@@ -17,6 +17,10 @@ pub struct Memory {
     pub swap_total_bytes: Option<u64>,
     /// Swap space in use.
     pub swap_used_bytes: Option<u64>,
+    /// Raw disk blocks in memory.
+    pub buffers_bytes: Option<u64>,
+    /// Files in memory.
+    pub cached_bytes: Option<u64>,
 }
 
 impl Memory {
@@ -62,6 +66,8 @@ fn parse_meminfo(text: &str) -> Memory {
         available_bytes: kibibytes(text, "MemAvailable:"),
         swap_total_bytes: swap_total,
         swap_used_bytes: swap_total.zip(swap_free).and_then(|(total, free)| total.checked_sub(free)),
+        buffers_bytes: kibibytes(text, "Buffers:"),
+        cached_bytes: kibibytes(text, "Cached:"),
     }
 }
 
@@ -77,8 +83,10 @@ mod tests {
     #[test]
     fn used_is_all_but_the_available() {
         let memory = parse_meminfo(
-            "MemTotal:       24684092 kB\nMemFree: 1 kB\nMemAvailable:   24046192 kB\nSwapTotal: 8 kB\nSwapFree: 6 kB\n",
+            "MemTotal:       24684092 kB\nMemFree: 1 kB\nMemAvailable:   24046192 kB\nSwapTotal: 8 kB\nSwapFree: 6 kB\n\
+             Buffers: 2 kB\nSwapCached: 9 kB\nCached: 3 kB\n",
         );
+        assert_eq!((memory.buffers_bytes, memory.cached_bytes), (Some(2048), Some(3072)));
         assert_eq!(memory.used_bytes(), Some((24_684_092 - 24_046_192) * 1024));
         assert_eq!((memory.swap_total_bytes, memory.swap_used_bytes), (Some(8192), Some(2048)));
     }

@@ -42,6 +42,13 @@ impl Collector for CpuCollector {
             utilization: read_before.then_some(utilization.clamp(0.0, 1.0)),
             load: Some([load.one, load.five, load.fifteen]),
             processors: u32::try_from(self.system.cpus().len()).ok().filter(|n| *n > 0),
+            per_processor: self
+                .system
+                .cpus()
+                .iter()
+                .map(|cpu| read_before.then(|| f64::from(cpu.cpu_usage()) / 100.0))
+                .collect(),
+            megahertz: None,
         }))
     }
 }
@@ -66,6 +73,7 @@ impl Collector for MemoryCollector {
             available_bytes: Some(self.system.available_memory()).filter(|available| *available > 0),
             swap_total_bytes: Some(self.system.total_swap()),
             swap_used_bytes: Some(self.system.used_swap()),
+            ..Memory::default()
         }))
     }
 }
@@ -110,6 +118,7 @@ impl Collector for DisksCollector {
                 read_bytes: rate(read, read_before),
                 written_bytes: rate(written, written_before),
                 operations: None,
+                ..DiskRates::default()
             })
         });
         Ok(Some(Disks { devices, rates }))

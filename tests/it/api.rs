@@ -1,6 +1,8 @@
 //! The dashboard API of the real program, held against the samples of its documents and against the truth.
 
 mod exchanges;
+mod parameters;
+mod samples;
 mod series;
 mod shape;
 mod stats;
@@ -9,6 +11,7 @@ use std::net::SocketAddr;
 
 use serde_json::Value;
 
+use crate::support::authority::folder;
 use crate::support::backend::Backend;
 use crate::support::client::ask;
 use crate::support::program::Program;
@@ -42,10 +45,18 @@ fn get(program: &Program, target: &str) -> Value {
     answer.json
 }
 
+/// A file of settings under which a test may ask as often as it likes.
+fn unlimited() -> String {
+    let file = folder().join("config.toml");
+    let limits = "[access]\nrequests_per_minute = 100000\nrequests_per_10s = 100000\n";
+    std::fs::write(&file, format!("[host]\nperiod = \"1s\"\n{limits}")).expect("a file");
+    file.display().to_string()
+}
+
 /// The program before a backend that answers everything with `ok`.
 fn program() -> (Program, Backend) {
     let backend = Backend::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
-    (Program::with(backend.address, &[]), backend)
+    (Program::with(backend.address, &["--config", &unlimited()]), backend)
 }
 
 #[test]

@@ -41,3 +41,17 @@ pub(super) fn space(filesystems: &[Filesystem]) -> Option<(u64, u64)> {
 pub(super) fn percent(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64 * 100.0)
 }
+
+/// The mean use of all GPUs, 0 to 100.
+pub(super) fn gpu_usage(machine: Option<&HostSnapshot>) -> Maybe<f64> {
+    let Some(machine) = machine else { return Maybe::Unknown(Reason::NotConfigured) };
+    let gpus = machine.gpus();
+    let known: Vec<_> = gpus.iter().filter_map(|gpu| gpu.utilization).collect();
+    if gpus.is_empty() {
+        Maybe::Unknown(Reason::NotApplicable)
+    } else if known.is_empty() {
+        Maybe::Unknown(Reason::NotReported)
+    } else {
+        Maybe::Known(known.iter().sum::<f64>() / known.len() as f64 * 100.0)
+    }
+}

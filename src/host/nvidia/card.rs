@@ -49,6 +49,7 @@ impl NvidiaGpu {
             temperature_celsius: facts.temperature_celsius,
             memory_used_bytes: facts.memory.map(|memory| memory.used),
             memory_total_bytes: facts.memory.map(|memory| memory.total),
+            fan: facts.fan,
         }
     }
 }

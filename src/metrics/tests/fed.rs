@@ -50,6 +50,8 @@ fn surveyed(metrics: &Metrics) {
         family: text("llama"),
         parameter_size: text("8.0B"),
         format: text("gguf"),
+        size: None,
+        vocabulary: None,
         remote: false,
     };
     let held = Resident {
@@ -59,6 +61,7 @@ fn surveyed(metrics: &Metrics) {
         vram: Some(5_000_000_000),
         context: Some(8192),
         expires: Some(Expiry::At(UNIX_EPOCH + Duration::from_secs(1_700_000_300))),
+        loaded: None,
     };
     let inventory = Inventory {
         runtime: Runtime::Ollama,

@@ -1,0 +1,258 @@
+//! `/dashboard/health`: how the parts of the program and its backends are.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::backends::{resident, up};
+use super::machine::{part, percent};
+use crate::api::error::ApiError;
+use crate::api::parameters::{NoParameters, Parameters};
+use crate::api::reply::{OVERVIEW, Reply};
+use crate::api::state::Parts;
+use crate::api::sums::{DAY, Sum, of_last};
+use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
+use crate::history::query::Filter;
+use crate::history::state::{Activity, HistoryHealth};
+use crate::history::timestamp::Timestamp;
+
+/// A filesystem that is fuller than this is said, in percent.
+const NEARLY_FULL: f64 = 80.0;
+
+/// How the parts of the program and its backends are.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Health {
+    /// `unhealthy` where no backend answers, `degraded` where a component is not healthy, else `healthy`.
+    status: Status,
+    timestamp: String,
+    components: Components,
+    /// What deserves attention now.
+    alerts: Vec<Alert>,
+    unknown: Unknown,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = HealthStatus)]
+enum Status {
+    Healthy,
+    Degraded,
+    Unhealthy,
+    /// It is switched off.
+    Disabled,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Components {
+    api_server: ApiServer,
+    model_backends: ModelBackends,
+    cache_system: CacheSystem,
+    database: Database,
+    audit_system: AuditSystem,
+}
+
+/// This listener.
+#[derive(Serialize, ToSchema)]
+struct ApiServer {
+    status: Status,
+    /// How long it took to make this answer.
+    response_time_ms: f64,
+    last_check: String,
+}
+
+/// `healthy` where every backend answers, `unhealthy` where none does.
+#[derive(Serialize, ToSchema)]
+struct ModelBackends {
+    status: Status,
+    loaded_models: usize,
+    active_inference: usize,
+    /// When the backends were last looked at.
+    last_check: Maybe<String>,
+}
+
+/// Models that stay in memory.
+#[derive(Serialize, ToSchema)]
+struct CacheSystem {
+    status: Status,
+    /// Requests of the last 24 hours that found their model in memory, by all: 0 to 1.
+    hit_rate: Maybe<f64>,
+    /// The part of all GPUs' memory that is in use: 0 to 1.
+    size_usage: Maybe<f64>,
+    last_check: Maybe<String>,
+}
+
+/// The files of the history.
+#[derive(Serialize, ToSchema)]
+struct Database {
+    status: Status,
+    /// Questions that are answered at once.
+    connection_pool: Maybe<usize>,
+    /// How long it took to read a day's sums.
+    query_time_ms: Maybe<f64>,
+    last_check: String,
+}
+
+/// What is written to the history.
+#[derive(Serialize, ToSchema)]
+struct AuditSystem {
+    status: Status,
+    /// Rows that wait to be written.
+    pending_logs: Maybe<u64>,
+    /// When something was last written.
+    last_flush: Maybe<String>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Alert {
+    /// `warning` or `critical`.
+    level: &'static str,
+    component: &'static str,
+    message: String,
+    timestamp: String,
+}
+
+/// How the parts of the program and its backends are.
+#[utoipa::path(
+    get,
+    path = "/dashboard/health",
+    params(NoParameters),
+    responses((status = 200, description = "How the parts of the program and its backends are.", body = Health), ApiError)
+)]
+pub(crate) async fn health(_: Parameters<NoParameters>, State(parts): State<Arc<Parts>>) -> Reply<Health> {
+    let begun = Instant::now();
+    let sum = of_last(&parts, DAY, Filter::default(), begun).await;
+    let asked = begun.elapsed();
+    let components = components(&parts, &sum, asked, begun);
+    let body = Health {
+        status: overall(&components),
+        timestamp: parts.text(begun),
+        components,
+        alerts: alerts(&parts, begun),
+        unknown: Unknown::default(),
+    };
+    Reply::of(&body, OVERVIEW)
+}
+
+fn overall(components: &Components) -> Status {
+    let Components { api_server, model_backends, cache_system, database, audit_system } = components;
+    let all = [api_server.status, model_backends.status, cache_system.status, database.status, audit_system.status];
+    if model_backends.status == Status::Unhealthy {
+        Status::Unhealthy
+    } else if all.iter().any(|status| matches!(status, Status::Degraded | Status::Unhealthy)) {
+        Status::Degraded
+    } else {
+        Status::Healthy
+    }
+}
+
+fn components(parts: &Parts, sum: &Maybe<Sum>, asked: Duration, now: Instant) -> Components {
+    let (history, checked) = (parts.history.health(), last_look(parts));
+    let writing = status_of(&history);
+    let (text, is_on) = (parts.text(now), history.activity != Activity::Off);
+    Components {
+        api_server: ApiServer {
+            status: Status::Healthy,
+            response_time_ms: now.elapsed().as_secs_f64() * 1e3,
+            last_check: text.clone(),
+        },
+        model_backends: ModelBackends {
+            status: match (up(parts), parts.monitors().len()) {
+                (0, _) => Status::Unhealthy,
+                (up, all) if up < all => Status::Degraded,
+                _ => Status::Healthy,
+            },
+            loaded_models: resident(parts).len(),
+            active_inference: parts.in_flight.count(),
+            last_check: checked.clone(),
+        },
+        cache_system: CacheSystem {
+            status: Status::Healthy,
+            hit_rate: residency_hits(sum),
+            size_usage: gpu_memory(parts, now),
+            last_check: checked,
+        },
+        database: Database {
+            status: writing,
+            connection_pool: parts.readers.as_ref().map(|_| 2).or_unknown(Reason::NotConfigured),
+            query_time_ms: match sum {
+                Maybe::Known(_) => Maybe::Known(asked.as_secs_f64() * 1e3),
+                Maybe::Unknown(reason) => Maybe::Unknown(*reason),
+            },
+            last_check: text,
+        },
+        audit_system: AuditSystem {
+            status: writing,
+            pending_logs: is_on.then_some(history.waiting).or_unknown(Reason::NotConfigured),
+            last_flush: history.committed.map(|at| Timestamp(at).to_string()).or_unknown(if is_on {
+                Reason::NotYet
+            } else {
+                Reason::NotConfigured
+            }),
+        },
+    }
+}
+
+fn status_of(history: &HistoryHealth) -> Status {
+    match history.activity {
+        Activity::Off => Status::Disabled,
+        Activity::Opening | Activity::Writing => Status::Healthy,
+        Activity::Paused(..) => Status::Degraded,
+    }
+}
+
+/// When the backends were last looked at.
+fn last_look(parts: &Parts) -> Maybe<String> {
+    let last = parts.monitors().iter().filter_map(|monitor| monitor.refreshed()).max();
+    last.map(crate::api::state::wall).or_unknown(Reason::NotYet)
+}
+
+/// The share of requests that found their model in memory.
+pub(super) fn residency_hits(sum: &Maybe<Sum>) -> Maybe<f64> {
+    match sum {
+        Maybe::Known(sum) => {
+            let (requests, cold) = (sum.0.requests, sum.0.cold);
+            (requests > 0).then(|| 1.0 - cold as f64 / requests as f64).or_unknown(Reason::NoSamples)
+        }
+        Maybe::Unknown(reason) => Maybe::Unknown(*reason),
+    }
+}
+
+/// The share of all GPUs' memory that is in use.
+fn gpu_memory(parts: &Parts, now: Instant) -> Maybe<f64> {
+    let Some(machine) = parts.machine(now) else { return Maybe::Unknown(Reason::NotConfigured) };
+    let (mut used, mut total) = (0, 0);
+    for gpu in machine.gpus() {
+        let (Some(of), Some(all)) = (gpu.memory_used_bytes, gpu.memory_total_bytes) else { continue };
+        (used, total) = (used + of, total + all);
+    }
+    percent(used, total).map(|percent| percent / 100.0).or_unknown(Reason::NotApplicable)
+}
+
+fn alerts(parts: &Parts, now: Instant) -> Vec<Alert> {
+    let text = parts.text(now);
+    let mut alerts = Vec::new();
+    let mut add = |level, component, message| {
+        alerts.push(Alert { level, component, message, timestamp: text.clone() });
+    };
+    for monitor in &*parts.monitors() {
+        if monitor.status.snapshot().state.is_up() == Some(false) {
+            add("critical", "model_backends", format!("backend {} does not answer", monitor.backend.name));
+        }
+    }
+    if let Activity::Paused(_, why) = &parts.history.health().activity {
+        add("warning", "database", format!("the history is paused: {why}"));
+    }
+    let machine = parts.machine(now);
+    if let Maybe::Known(filesystems) = part(machine.as_ref(), "filesystems", |machine| &machine.filesystems) {
+        for it in filesystems {
+            let used = percent(it.size_bytes.saturating_sub(it.available_bytes), it.size_bytes).unwrap_or(0.0);
+            if used > NEARLY_FULL {
+                add("warning", "disk_space", format!("disk usage of {} is {used:.0} %", it.mountpoint));
+            }
+        }
+    }
+    alerts
+}

@@ -1,0 +1,240 @@
+//! `/dashboard/models`: the models of all backends, which of them are in memory, and how they perform.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::machine::{GIB, MIB};
+use crate::api::error::ApiError;
+use crate::api::parameters::{NoParameters, Parameters};
+use crate::api::reply::{OVERVIEW, Reply};
+use crate::api::state::{Parts, wall};
+use crate::api::sums::{DAY, Sum, by_model};
+use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
+use crate::backend::inventory::{Inventory, ListedModel, Resident, Runtime};
+use crate::exchange::outcome::Phase;
+use crate::history::journal::job::Job;
+use crate::history::rollup::Measure;
+
+/// The models of all backends.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Models {
+    /// When this was read: RFC 3339 in UTC.
+    timestamp: String,
+    models: Vec<Model>,
+    summary: Summary,
+    unknown: Unknown,
+}
+
+/// One model of one backend.
+#[derive(Serialize, ToSchema)]
+struct Model {
+    /// By which requests select it.
+    id: String,
+    name: String,
+    /// The backend that has it.
+    backend: String,
+    /// The file format, such as `gguf`.
+    format: Maybe<String>,
+    /// No server of models reports it.
+    file_path: Maybe<String>,
+    /// Of its files.
+    size_bytes: Maybe<u64>,
+    /// `loaded` (in memory), `loading`, `downloading`, or `available`.
+    status: &'static str,
+    /// When it was first seen in memory.
+    loaded_at: Maybe<String>,
+    /// The server software that runs it.
+    backend_type: Maybe<String>,
+    metadata: Metadata,
+    performance: Performance,
+    resource_usage: Usage,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Metadata {
+    architecture: Maybe<String>,
+    /// With which it is loaded, in tokens.
+    context_length: Maybe<u64>,
+    /// In tokens.
+    vocab_size: Maybe<u64>,
+    /// Their number, such as `8.0B`.
+    parameters: Maybe<String>,
+    quantization: Maybe<String>,
+}
+
+/// Of the last 24 hours.
+#[derive(Serialize, ToSchema)]
+struct Performance {
+    total_requests: Maybe<u64>,
+    average_tokens_per_second: Maybe<f64>,
+    average_latency_ms: Maybe<f64>,
+    /// Requests that neither completed nor were cancelled, by those that were not cancelled: 0 to 1.
+    error_rate: Maybe<f64>,
+    /// Prompt tokens that were read from a cache, by all: 0 to 1.
+    cache_hit_rate: Maybe<f64>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Usage {
+    /// In main memory.
+    memory_usage_mb: Maybe<f64>,
+    gpu_memory_usage_mb: Maybe<f64>,
+    cpu_utilization_percent: Maybe<f64>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Summary {
+    total_models: usize,
+    /// In memory.
+    loaded_models: usize,
+    /// Files of the models whose size is known.
+    total_size_gb: f64,
+    /// Main and GPU memory of the models whose memory is known.
+    memory_usage_gb: f64,
+}
+
+/// The models of all backends.
+#[utoipa::path(
+    get,
+    path = "/dashboard/models",
+    params(NoParameters),
+    responses((status = 200, description = "The models of all backends.", body = Models), ApiError)
+)]
+pub(crate) async fn models(_: Parameters<NoParameters>, State(parts): State<Arc<Parts>>) -> Reply<Models> {
+    Reply::of(&read(&parts, Instant::now()).await, OVERVIEW)
+}
+
+/// What is to be shown now.
+pub(crate) async fn read(parts: &Parts, now: Instant) -> Models {
+    let keys: Vec<(Arc<str>, Box<str>)> = parts
+        .monitors()
+        .iter()
+        .flat_map(|monitor| {
+            let backend = monitor.backend.name.clone();
+            names(&monitor.inventory()).into_iter().map(move |name| (backend.clone(), name))
+        })
+        .collect();
+    let sums = by_model(parts, keys, DAY, now).await;
+    let jobs = parts.journal.jobs().snapshot();
+    let mut models = Vec::new();
+    let mut summary = Summary { total_models: 0, loaded_models: 0, total_size_gb: 0.0, memory_usage_gb: 0.0 };
+    for monitor in &*parts.monitors() {
+        let inventory = monitor.inventory();
+        for name in names(&inventory) {
+            let sum = sums.get(&(monitor.backend.name.clone(), name.clone()));
+            let listed = inventory.models.iter().find(|model| model.name == name);
+            let resident = resident_of(&inventory, &name);
+            summary.total_models += 1;
+            summary.loaded_models += usize::from(resident.is_some());
+            summary.total_size_gb += listed.and_then(|model| model.size).unwrap_or(0) as f64 / GIB;
+            let loading = is_loading(parts, &monitor.backend.name, &name);
+            let status = status(&name, resident.is_some(), loading, &jobs);
+            models.push(model(&monitor.backend.name, &name, &inventory, (listed, resident), status, sum));
+        }
+        let held = inventory.resident.iter().flatten().filter_map(|resident| resident.size);
+        summary.memory_usage_gb += held.map(|bytes| bytes as f64 / GIB).sum::<f64>();
+    }
+    Models { timestamp: parts.text(now), models, summary, unknown: Unknown::default() }
+}
+
+/// The models that are listed, and those that are in memory under no listed name.
+fn names(inventory: &Inventory) -> Vec<Box<str>> {
+    let mut names: Vec<_> = inventory.models.iter().map(|model| model.name.clone()).collect();
+    let others = inventory.resident.iter().flatten().map(|resident| resident.name.clone());
+    names.extend(others.filter(|name| !inventory.models.iter().any(|model| model.name == *name)).collect::<Vec<_>>());
+    names
+}
+
+fn resident_of<'a>(inventory: &'a Inventory, name: &str) -> Option<&'a Resident> {
+    inventory.resident_names()?.find(|(known, _)| *known == name).map(|(_, resident)| resident)
+}
+
+/// Whether a request for it waits for the first byte while it is not in memory.
+fn is_loading(parts: &Parts, backend: &str, name: &str) -> bool {
+    parts.in_flight.snapshot().iter().any(|exchange| {
+        exchange.backend.as_deref() == Some(backend)
+            && exchange.model.as_deref() == Some(name)
+            && exchange.phase == Phase::Waiting
+    })
+}
+
+fn status(name: &str, is_resident: bool, is_loading: bool, jobs: &[Job]) -> &'static str {
+    let downloading = jobs.iter().any(|job| &*job.kind == "pull" && job.model.as_deref() == Some(name));
+    match (is_resident, downloading, is_loading) {
+        (true, ..) => "loaded",
+        (false, true, _) => "downloading",
+        (false, false, true) => "loading",
+        (false, false, false) => "available",
+    }
+}
+
+fn model(
+    backend: &str,
+    name: &str,
+    inventory: &Inventory,
+    (listed, resident): (Option<&ListedModel>, Option<&Resident>),
+    status: &'static str,
+    sum: Option<&Maybe<Sum>>,
+) -> Model {
+    let text =
+        |of: fn(&ListedModel) -> Option<&str>| listed.and_then(of).map(str::to_owned).or_unknown(Reason::NotReported);
+    let unheld = if inventory.resident.is_none() { Reason::NotReported } else { Reason::NotApplicable };
+    let held = |of: fn(&Resident) -> Option<u64>| match resident {
+        Some(resident) => of(resident).or_unknown(Reason::NotReported),
+        None => Maybe::Unknown(unheld),
+    };
+    Model {
+        id: name.to_owned(),
+        name: name.to_owned(),
+        backend: backend.to_owned(),
+        format: text(|model| model.format.as_deref()),
+        file_path: Maybe::Unknown(Reason::NotReported),
+        size_bytes: listed
+            .and_then(|model| model.size)
+            .or(resident.and_then(|it| it.size))
+            .or_unknown(Reason::NotReported),
+        status,
+        loaded_at: match resident {
+            Some(resident) => resident.loaded.map(wall).or_unknown(Reason::NotYet),
+            None => Maybe::Unknown(unheld),
+        },
+        backend_type: Some(inventory.runtime)
+            .filter(|runtime| *runtime != Runtime::Unknown)
+            .map(|runtime| runtime.as_str().to_owned())
+            .or_unknown(Reason::NotYet),
+        metadata: Metadata {
+            architecture: text(|model| model.family.as_deref()),
+            context_length: held(|resident| resident.context),
+            vocab_size: listed.and_then(|model| model.vocabulary).or_unknown(Reason::NotReported),
+            parameters: text(|model| model.parameter_size.as_deref()),
+            quantization: text(|model| model.quant.as_deref()),
+        },
+        performance: performance(sum),
+        resource_usage: Usage {
+            memory_usage_mb: held(|resident| resident.size?.checked_sub(resident.vram?))
+                .map(|bytes| bytes as f64 / MIB),
+            gpu_memory_usage_mb: held(|resident| resident.vram).map(|bytes| bytes as f64 / MIB),
+            cpu_utilization_percent: Maybe::Unknown(if resident.is_some() { Reason::SharedProcess } else { unheld }),
+        },
+    }
+}
+
+fn performance(sum: Option<&Maybe<Sum>>) -> Performance {
+    let sum = match sum {
+        Some(Maybe::Known(sum)) => Maybe::Known(sum),
+        Some(Maybe::Unknown(reason)) => Maybe::Unknown(*reason),
+        None => Maybe::Unknown(Reason::NoSamples),
+    };
+    let some = |of: fn(&Sum) -> Option<f64>| sum.and_then(|sum| of(sum).or_unknown(Reason::NoSamples));
+    Performance {
+        total_requests: sum.map(|sum| sum.0.requests),
+        average_tokens_per_second: some(|sum| sum.mean(Measure::Rate)),
+        average_latency_ms: some(|sum| Some(sum.mean(Measure::Duration)? * 1e3)),
+        error_rate: some(|sum| Some(1.0 - sum.success_rate()?)),
+        cache_hit_rate: some(Sum::cached_share),
+    }
+}

@@ -1,0 +1,221 @@
+//! `/dashboard/workers`: the backends as workers, and this program as their coordinator.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::backends::{busy, up};
+use super::machine::part;
+use crate::api::error::ApiError;
+use crate::api::parameters::{NoParameters, Parameters};
+use crate::api::reply::{OVERVIEW, Reply};
+use crate::api::state::{Parts, wall};
+use crate::api::sums::{DAY, last, total};
+use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
+use crate::backend::inventory::{Resident, Runtime};
+use crate::backend::monitor::Monitor;
+use crate::backend::status::ProbeState;
+use crate::history::in_flight::InFlightExchange;
+use crate::history::query::Filter;
+use crate::history::rollup::Measure;
+use crate::host::HostSnapshot;
+
+/// The backends as workers.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Workers {
+    /// When this was read: RFC 3339 in UTC.
+    timestamp: String,
+    coordinator: Coordinator,
+    workers: Vec<Worker>,
+    cluster_stats: Cluster,
+    unknown: Unknown,
+}
+
+/// This program.
+#[derive(Serialize, ToSchema)]
+struct Coordinator {
+    status: &'static str,
+    /// That clients are served on.
+    address: String,
+    uptime_seconds: u64,
+    /// Backends that answer.
+    connected_workers: usize,
+}
+
+/// One backend.
+#[derive(Serialize, ToSchema)]
+struct Worker {
+    /// Its configured name.
+    id: String,
+    address: String,
+    /// `active`, `down`, or `unknown` before the first probe.
+    status: &'static str,
+    /// When it last said what it has.
+    last_heartbeat: Maybe<String>,
+    /// The server software.
+    capabilities: Maybe<Vec<String>>,
+    resource_usage: WorkerUsage,
+    current_load: WorkerLoad,
+    /// In memory.
+    models_loaded: Maybe<Vec<String>>,
+}
+
+/// Of the machine of the backend, where that is this one.
+#[derive(Serialize, ToSchema)]
+struct WorkerUsage {
+    cpu_percent: Maybe<f64>,
+    memory_percent: Maybe<f64>,
+    gpu_available: Maybe<bool>,
+    gpu_usage_percent: Maybe<f64>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct WorkerLoad {
+    /// Exchanges in flight on it.
+    active_requests: usize,
+    /// Requests that wait, as the engine reports it.
+    queue_length: Maybe<f64>,
+    /// Of the last 24 hours.
+    average_latency_ms: Maybe<f64>,
+}
+
+#[derive(Serialize, ToSchema)]
+struct Cluster {
+    /// Exchanges that may be in flight at once.
+    total_capacity: Maybe<u64>,
+    /// Exchanges in flight.
+    current_usage: usize,
+    /// Requests that wait, as the engines report it.
+    pending_requests: Maybe<f64>,
+    /// The mean load of the backends by that of the busiest: 0 to 1.
+    load_balance_efficiency: Maybe<f64>,
+}
+
+/// The backends as workers, and this program as their coordinator.
+#[utoipa::path(
+    get,
+    path = "/dashboard/workers",
+    params(NoParameters),
+    responses((status = 200, description = "The backends as workers.", body = Workers), ApiError)
+)]
+pub(crate) async fn workers(_: Parameters<NoParameters>, State(parts): State<Arc<Parts>>) -> Reply<Workers> {
+    Reply::of(&read(&parts, Instant::now()).await, OVERVIEW)
+}
+
+/// What is to be shown now.
+pub(crate) async fn read(parts: &Parts, now: Instant) -> Workers {
+    let (in_flight, machine) = (parts.in_flight.snapshot(), parts.machine(now));
+    let latencies = latencies(parts, now).await;
+    let worker = |(index, monitor): (usize, &Arc<Monitor>)| {
+        let latency = match &latencies {
+            Maybe::Known(all) => all.get(index).copied().flatten().or_unknown(Reason::NoSamples),
+            Maybe::Unknown(reason) => Maybe::Unknown(*reason),
+        };
+        worker(monitor, &in_flight, machine.as_ref(), latency)
+    };
+    Workers {
+        timestamp: parts.text(now),
+        coordinator: Coordinator {
+            status: "active",
+            address: parts.clients.to_string(),
+            uptime_seconds: now.saturating_duration_since(parts.clock.started()).as_secs(),
+            connected_workers: up(parts),
+        },
+        workers: parts.monitors().iter().enumerate().map(worker).collect(),
+        cluster_stats: cluster(parts, &in_flight),
+        unknown: Unknown::default(),
+    }
+}
+
+/// The mean latency of each backend, in their order.
+async fn latencies(parts: &Parts, now: Instant) -> Maybe<Vec<Option<f64>>> {
+    let names: Vec<_> = parts.monitors().iter().map(|monitor| monitor.backend.name.clone()).collect();
+    let range = last(parts, DAY, now);
+    let sums = parts.asked(move |reading| {
+        let filter = |name: Arc<str>| Filter { backend: Some(name), ..Filter::default() };
+        names.into_iter().map(|name| total(reading, range, &filter(name))).collect::<Result<Vec<_>, _>>()
+    });
+    let mean = |sum: &crate::api::sums::Sum| sum.mean(Measure::Duration).map(|seconds| seconds * 1e3);
+    sums.await.map(|sums| sums.iter().map(mean).collect())
+}
+
+fn worker(
+    monitor: &Monitor,
+    in_flight: &[InFlightExchange],
+    machine: Option<&HostSnapshot>,
+    average_latency_ms: Maybe<f64>,
+) -> Worker {
+    let inventory = monitor.inventory();
+    let names = |resident: &Vec<Resident>| resident.iter().map(|it| it.name.to_string()).collect::<Vec<_>>();
+    Worker {
+        id: monitor.backend.name.to_string(),
+        address: monitor.backend.address.to_string(),
+        status: match monitor.status.snapshot().state {
+            ProbeState::Up => "active",
+            ProbeState::Down(_) => "down",
+            ProbeState::Unknown => "unknown",
+        },
+        last_heartbeat: monitor.refreshed().map(wall).or_unknown(Reason::NotYet),
+        capabilities: Some(inventory.runtime)
+            .filter(|runtime| *runtime != Runtime::Unknown)
+            .map(|runtime| vec![runtime.as_str().to_owned()])
+            .or_unknown(Reason::NotYet),
+        resource_usage: usage(monitor, machine),
+        current_load: WorkerLoad {
+            active_requests: busy(monitor, in_flight).count(),
+            queue_length: waiting(monitor).or_unknown(Reason::NotReported),
+            average_latency_ms,
+        },
+        models_loaded: inventory.resident.as_ref().map(names).or_unknown(Reason::NotReported),
+    }
+}
+
+/// Requests that wait, as the engine reports it.
+fn waiting(monitor: &Monitor) -> Option<f64> {
+    monitor.load().iter().map(|load| load.waiting).sum::<Option<f64>>().filter(|_| !monitor.load().is_empty())
+}
+
+fn usage(monitor: &Monitor, machine: Option<&HostSnapshot>) -> WorkerUsage {
+    let address = &monitor.backend.address;
+    if !address.is_localhost() && !address.ip().is_some_and(|ip| ip.is_loopback()) {
+        let far = Reason::NotLocal;
+        return WorkerUsage {
+            cpu_percent: Maybe::Unknown(far),
+            memory_percent: Maybe::Unknown(far),
+            gpu_available: Maybe::Unknown(far),
+            gpu_usage_percent: Maybe::Unknown(far),
+        };
+    }
+    let gpus = machine.map(HostSnapshot::gpus);
+    let cpu = part(machine, "cpu", |machine| &machine.cpu);
+    let memory = part(machine, "memory", |machine| &machine.memory);
+    let used =
+        |memory: &crate::host::memory::Memory| super::machine::percent(memory.used_bytes()?, memory.total_bytes?);
+    WorkerUsage {
+        cpu_percent: cpu.and_then(|cpu| cpu.utilization.or_unknown(Reason::NotYet)).map(|share| share * 100.0),
+        memory_percent: memory.and_then(|memory| used(memory).or_unknown(Reason::NotReported)),
+        gpu_available: gpus.as_ref().map(|gpus| !gpus.is_empty()).or_unknown(Reason::NotConfigured),
+        gpu_usage_percent: super::machine::gpu_usage(machine),
+    }
+}
+
+fn cluster(parts: &Parts, in_flight: &[InFlightExchange]) -> Cluster {
+    let loads: Vec<_> = parts.monitors().iter().map(|monitor| busy(monitor, in_flight).count()).collect();
+    let waiting = parts.monitors().iter().map(|monitor| waiting(monitor)).sum::<Option<f64>>();
+    let busiest = loads.iter().max().copied().unwrap_or(0);
+    let mean = loads.iter().sum::<usize>() as f64 / loads.len().max(1) as f64;
+    let balance = if loads.len() < 2 {
+        Maybe::Unknown(Reason::NotApplicable)
+    } else {
+        (busiest > 0).then(|| mean / busiest as f64).or_unknown(Reason::NoSamples)
+    };
+    Cluster {
+        total_capacity: Maybe::Unknown(Reason::NotConfigured),
+        current_usage: in_flight.len(),
+        pending_requests: waiting.or_unknown(Reason::NotReported),
+        load_balance_efficiency: balance,
+    }
+}

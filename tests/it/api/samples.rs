@@ -1,0 +1,134 @@
+//! Every endpoint against the sample of its document, before a simulated Ollama with a stand-in GPU and live traffic: every
+//! key is there, and only what `docs/api.md` lists may be unknown, for the reason that it gives.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+
+use serde_json::Value;
+
+use super::{get, shape};
+use crate::support::client::ask;
+use crate::support::look_until;
+use crate::support::nvml::StandIn;
+use crate::support::program::{Program, command};
+use crate::support::simulator::Simulator;
+
+const SAMPLES: &str = include_str!("samples/dashboard.json");
+
+/// A machine with everything that the stand-ins have.
+pub(super) struct Demo {
+    pub(super) program: Program,
+    _server: Simulator,
+    _gpu: StandIn,
+}
+
+impl Demo {
+    pub(super) fn start(name: &str) -> Self {
+        let (server, gpu) = (Simulator::start(), StandIn::new(name));
+        let mut command = command();
+        command.env("LD_LIBRARY_PATH", gpu.folder());
+        let program = Program::start(command, server.address, &["--config", &super::unlimited()]);
+        program.wait_for_history();
+        Self { program, _server: server, _gpu: gpu }
+    }
+}
+
+/// Sends a body and reads the whole answer.
+pub(super) fn post(address: SocketAddr, path: &str, body: &str) -> String {
+    let length = body.len();
+    let head = "Host: a\r\nUser-Agent: curl/8\r\nConnection: close\r\nContent-Type: application/json";
+    ask(address, format!("POST {path} HTTP/1.1\r\n{head}\r\nContent-Length: {length}\r\n\r\n{body}"))
+}
+
+/// Whatever fills lists: generations, a failure, a pull, a load and an unload.
+pub(super) fn traffic(demo: &Demo) {
+    let clients = demo.program.clients;
+    for _ in 0..3 {
+        let answer =
+            post(clients, "/api/chat", r#"{"model":"llama3.2:3b","messages":[{"role":"user","content":"hi"}]}"#);
+        assert!(answer.contains("\"done\":true"), "{answer}");
+    }
+    post(clients, "/api/chat", r#"{"model":"nowhere","messages":[]}"#);
+    post(clients, "/api/pull", r#"{"model":"llama3.2:3b"}"#);
+    post(clients, "/api/generate", r#"{"model":"llama3.2:3b","keep_alive":0}"#);
+    post(clients, "/api/generate", r#"{"model":"llama3.2:3b"}"#);
+}
+
+/// The pointer without the places in lists.
+fn general(pointer: &str) -> String {
+    let part = |part: &str| if part.parse::<usize>().is_ok() { "*".to_owned() } else { part.to_owned() };
+    pointer.split('/').map(part).collect::<Vec<_>>().join("/")
+}
+
+/// What may be unknown by path: the pointer and the reasons, as `docs/api.md` lists them.
+fn allowed() -> BTreeMap<String, BTreeSet<(String, String)>> {
+    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/api.md")).expect("the page");
+    let (_, table) = text.split_once("## What is unknown before an Ollama").expect("a heading");
+    let mut allowed: BTreeMap<String, BTreeSet<(String, String)>> = BTreeMap::new();
+    for line in table.lines().filter(|line| line.starts_with("| `/")) {
+        let cells: Vec<_> = line.split('|').map(|cell| cell.trim().trim_matches('`').to_owned()).collect();
+        let [_, path, pointer, reason, ..] = &cells[..] else { panic!("{line}") };
+        allowed.entry(path.clone()).or_default().insert((pointer.clone(), reason.clone()));
+    }
+    allowed
+}
+
+#[test]
+fn only_what_the_page_lists_is_unknown_and_every_key_of_the_samples_is_there() {
+    let demo = Demo::start("samples");
+    traffic(&demo);
+    let samples: BTreeMap<String, Value> = serde_json::from_str(SAMPLES).expect("JSON");
+    assert_eq!(samples.len(), 14 + 5);
+    let allowed = allowed();
+    let used = look_until(|| {
+        let (mut faults, mut used) = (BTreeSet::new(), BTreeSet::new());
+        for (path, sample) in &samples {
+            let answer = get(&demo.program, path);
+            faults
+                .extend(shape::faults(sample, &answer).into_iter().map(|fault| format!("{path}: {}", general(&fault))));
+            for (pointer, reason) in answer["unknown"].as_object().expect("an object") {
+                let found = (general(pointer), reason.as_str().expect("a word").to_owned());
+                if !allowed.get(path).is_some_and(|may| may.contains(&found)) {
+                    faults.insert(format!("| `{path}` | `{}` | `{}` |", found.0, found.1));
+                }
+                used.insert((path.clone(), found));
+            }
+        }
+        if faults.is_empty() { Ok(used) } else { Err(Vec::from_iter(faults).join("\n")) }
+    });
+    println!("{} fields are unknown", used.len());
+}
+
+#[test]
+fn lists_hold_what_a_client_did() {
+    let demo = Demo::start("lists");
+    traffic(&demo);
+    let program = &demo.program;
+    // What is written is in the files after the writer's next turn.
+    look_until(|| {
+        let audit = get(program, "/dashboard/audit");
+        let actions: BTreeSet<_> =
+            audit["entries"].as_array().expect("a list").iter().filter_map(|it| it["action"].as_str()).collect();
+        let all = ["model_load", "model_pull", "model_unload"].iter().all(|action| actions.contains(action));
+        if all { Ok(()) } else { Err(audit.to_string()) }
+    });
+    let stats = get(program, "/dashboard/stats");
+    assert_eq!(stats["inference"]["total_requests"], 7, "{stats}");
+    assert_eq!(stats["inference"]["total_errors"], 1, "a model that is not there: {stats}");
+    let metrics = get(program, "/dashboard/metrics");
+    assert_eq!(metrics["metrics"]["errors"]["types"]["validation_error"], 1, "{metrics}");
+    let sum: u64 =
+        metrics["metrics"]["errors"]["types"].as_object().expect("kinds").values().filter_map(Value::as_u64).sum();
+    assert_eq!(metrics["metrics"]["errors"]["total"], sum, "the kinds add up: {metrics}");
+    let models = get(program, "/dashboard/models");
+    let model = models["models"].as_array().expect("a list").iter().find(|model| model["id"] == "llama3.2:3b");
+    let model = model.unwrap_or_else(|| panic!("{models}"));
+    assert_eq!(model["status"], "loaded", "{model}");
+    let gpu = get(program, "/dashboard/resources");
+    assert!(gpu["gpu"]["devices"].as_array().is_some_and(|devices| !devices.is_empty()), "{gpu}");
+    let jobs = get(program, "/dashboard/jobs");
+    assert_eq!(jobs["completed_jobs"][0]["type"], "pull", "{jobs}");
+    let workers = get(program, "/dashboard/workers");
+    assert_eq!(workers["workers"][0]["status"], "active");
+    assert_eq!(workers["coordinator"]["address"], program.clients.to_string());
+}
