@@ -371,3 +371,6 @@ fn cookie(is_plain: bool, secret: &str, life: Duration) -> HeaderValue {
     let text = format!("{name}={secret}; Path=/; Max-Age={}; HttpOnly; SameSite=Strict{secure}", life.as_secs());
     HeaderValue::from_str(&text).expect("letters, digits and signs only")
 }
+
+#[cfg(test)]
+mod tests;

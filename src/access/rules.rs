@@ -57,6 +57,12 @@ impl Rules {
         self.users.is_some() || self.keys.is_some() || self.tokens.is_some()
     }
 
+    /// Whether a listener that other machines reach shows nobody more than metrics and health.
+    #[must_use]
+    pub const fn is_closed_beyond_loopback(&self) -> bool {
+        !self.open && !self.needs_certificate && !self.has_credentials()
+    }
+
     /// What a user may do whose password is right.
     fn scopes_of_user(&self, user: &str) -> Scopes {
         let admin = self.admins.contains(user).then_some(Scope::DashboardAdmin);

@@ -1,5 +1,6 @@
 //! TLS and credentials of the second listener.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -67,6 +68,12 @@ impl Access {
     #[must_use]
     pub fn certificate_expires(&self) -> Option<SystemTime> {
         self.policy.borrow().tls.as_ref()?.expires()
+    }
+
+    /// Whether anybody is shown the page of a listener at this address.
+    #[must_use]
+    pub fn shows_page(&self, own: SocketAddr) -> bool {
+        own.ip().to_canonical().is_loopback() || !self.rules.borrow().is_closed_beyond_loopback()
     }
 
     /// Whether the listener speaks TLS.

@@ -6,7 +6,7 @@ use super::material::Material;
 use crate::cli::VERSION;
 use crate::config::Config;
 
-/// Logs the addresses of the listeners and every warning about the configuration. The backend is logged by its first
+/// Logs the addresses of the listeners, of the page where it is shown to anybody, and every warning about the configuration. The backend is logged by its first
 /// probe.
 pub(super) fn announce(config: &Config, material: &Material, clients: SocketAddr, admin: SocketAddr) {
     let scheme = |tls: bool| if tls { "https" } else { "http" };
@@ -17,7 +17,9 @@ pub(super) fn announce(config: &Config, material: &Material, clients: SocketAddr
         metrics = %format_args!("{looked_at}/metrics"),
         "inferometer is listening: point clients at the first address, Prometheus at the second"
     );
-    tracing::info!(page = %format_args!("{looked_at}/"), "look here: what is in flight, which models are in memory");
+    if material.admin.shows_page(admin) {
+        tracing::info!(page = %format_args!("{looked_at}/"), "look here: what is in flight, which models are in memory");
+    }
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }

@@ -1,10 +1,11 @@
 //! What a listener shows that other machines reach.
 
 use super::material::{Guarded, bearer, key, status};
-use crate::support::authority::folder;
+use crate::support::authority::{Authority, folder};
 use crate::support::backend::Backend;
 use crate::support::client::ask;
 use crate::support::program::{Program, command};
+use crate::support::secure;
 
 const EVERYWHERE: [&str; 2] = ["--admin-listen", "0.0.0.0:0"];
 
@@ -49,6 +50,41 @@ fn beyond_loopback_credentials_count_and_the_flag_does_not() {
     assert_eq!(guarded.status("/metrics", ""), 200);
     let guarded = Guarded::within(folder(), "", false, &EVERYWHERE);
     assert_eq!(guarded.status("/", &bearer("anything")), 403);
+}
+
+/// TLS has then asked every client for one.
+#[test]
+fn beyond_loopback_a_certificate_counts_where_nothing_else_is_configured() {
+    let authority = Authority::new();
+    let (server, client) = (authority.identity(&["localhost"]), authority.identity(&["person"]));
+    let web = |folder: &std::path::Path, kind: &str| {
+        let file = folder.join("web.yml");
+        let text = format!(
+            "tls_server_config: {{cert_file: {}, key_file: {}, client_auth_type: {kind}, client_ca_file: {}}}\n",
+            server.cert_file.display(),
+            server.key_file.display(),
+            authority.file().display()
+        );
+        std::fs::write(file, text).expect("a file");
+    };
+    let ask = |guarded: &Guarded, path: &str| {
+        let request = super::material::request("GET", path, "");
+        let config = authority.client(Some(&client), &["http/1.1"]);
+        status(&secure::ask(guarded.admin(), &config, &request).expect("an answer and a farewell"))
+    };
+    for (kind, expected) in [("RequireAndVerifyClientCert", 200), ("VerifyClientCertIfGiven", 403)] {
+        let folder = folder();
+        web(&folder, kind);
+        let guarded = Guarded::within(folder, "", true, &EVERYWHERE);
+        assert_eq!(
+            [ask(&guarded, "/"), ask(&guarded, "/dashboard/session"), ask(&guarded, "/metrics")],
+            [expected, expected, 200]
+        );
+    }
+    let folder = folder();
+    web(&folder, "RequireAndVerifyClientCert");
+    super::material::write_private(&folder.join("keys"), &super::material::keys());
+    assert_eq!(ask(&Guarded::within(folder, "", true, &EVERYWHERE), "/"), 401, "a key is asked for as well");
 }
 
 #[test]
