@@ -65,9 +65,9 @@ impl Lease {
         self.reason
     }
 
-    /// The exchange ended. Only the first call counts; without one nothing is learnt. `random` is uniform from 0 to 1.
-    /// Of an only backend nothing is kept.
-    pub fn report(&mut self, end: LeaseEnd, random: f64, now: Instant) {
+    /// The exchange ended. Only the first call counts; without one nothing is learnt. `random` gives a number from 0 to 1,
+    /// uniform. Of an only backend nothing is kept.
+    pub fn report(&mut self, end: LeaseEnd, random: impl FnOnce() -> f64, now: Instant) {
         let (since, is_trial) = (self.works_since.take(), std::mem::take(&mut self.is_trial));
         if self.reason == PlacementReason::Only {
             return;
@@ -88,7 +88,7 @@ impl Lease {
             LeaseEnd::Failed | LeaseEnd::Unreachable => {
                 condition.update(|load, _| load.failed(took, None, now));
                 let failure = if end == LeaseEnd::Failed { Failure::Failed } else { Failure::Unreachable };
-                condition.failed(failure, is_trial, random, now);
+                condition.failed(failure, is_trial, random(), now);
             }
             LeaseEnd::Unknown if is_trial => condition.update(|_, health| health.abandon_trial(now)),
             LeaseEnd::Unknown => {}

@@ -103,7 +103,7 @@ fn a_backend_that_was_down_gets_one_trial_and_the_others_go_elsewhere() {
     let choose = |at, now| fleet.choose_for(&ask("m", at), now).expect("a backend");
     let mut lease = choose(0, now);
     assert_eq!(placed(&lease).0, "a");
-    lease.report(LeaseEnd::Unreachable, 0.5, now);
+    lease.report(LeaseEnd::Unreachable, || 0.5, now);
     drop(lease);
     assert_eq!(fleet.members()[0].ejections(Failure::Unreachable), 1);
     assert!((1..5).all(|at| placed(&choose(at, now)).0 == "b"));
@@ -111,7 +111,7 @@ fn a_backend_that_was_down_gets_one_trial_and_the_others_go_elsewhere() {
     let mut trial = choose(6, later);
     assert_eq!(placed(&trial), ("a", PlacementReason::Trial));
     assert!((7..12).all(|at| placed(&choose(at, later)).0 == "b"), "while it is tried");
-    trial.report(LeaseEnd::Succeeded, 0.5, later);
+    trial.report(LeaseEnd::Succeeded, || 0.5, later);
     assert_eq!(fleet.members()[0].standing(later), Standing::Up);
     assert!(fleet.members()[0].weight(later) < 0.11, "it starts slowly");
 }

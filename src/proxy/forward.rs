@@ -335,7 +335,10 @@ fn placement(lease: &Lease, attempt: u32) -> Placement {
 
 /// How long a refusal asks to stay away, in whole seconds. A date is not read.
 fn retry_after(response: &Response<'_>) -> Option<Duration> {
-    let seconds = response.field("retry-after").filter(|_| matches!(response.status, 429 | 503))?;
+    if !matches!(response.status, 429 | 503) {
+        return None;
+    }
+    let seconds = response.field("retry-after")?;
     std::str::from_utf8(seconds).ok()?.trim().parse().ok().map(Duration::from_secs)
 }
 

@@ -111,7 +111,7 @@ impl Tap {
             End::BackendFailed(_) => LeaseEnd::Failed,
             End::ClientLeft | End::Rejected(_) => LeaseEnd::Unknown,
         };
-        lease.report(said, self.worker.fraction(), now);
+        lease.report(said, || self.worker.fraction(), now);
     }
 
     /// The request's head is about to be sent to the backend.

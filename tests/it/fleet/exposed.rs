@@ -39,7 +39,7 @@ fn page(fleet: Fleet) -> String {
     let metrics = Metrics::new(settings, &[], Arc::default());
     for _ in 0..5 {
         let mut lease = fleet.choose_named("one").expect("one");
-        lease.report(LeaseEnd::Failed, 0.5, Instant::now());
+        lease.report(LeaseEnd::Failed, || 0.5, Instant::now());
     }
     let fleet = Arc::new(fleet);
     metrics.watch_fleet(move || fleet.clone(), || HeldBytes { now: 4096, overflows: 2 });
