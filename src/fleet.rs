@@ -65,6 +65,7 @@ pub struct Fleet {
     policy: Policy,
     /// The index of the backend of requests for no particular model.
     home: usize,
+    merges: bool,
     knowledge: Knowledge,
     loads: Loads,
     /// The members' credits under [`Policy::RoundRobin`].
@@ -89,6 +90,7 @@ impl Fleet {
         Self {
             policy: settings.policy,
             home: members.iter().position(is_home).unwrap_or(0),
+            merges: settings.merge,
             credits: Mutex::new(vec![0.0; members.len()].into()),
             members: members.into_iter().map(Arc::new).collect(),
             knowledge,
@@ -125,6 +127,12 @@ impl Fleet {
     #[must_use]
     pub fn has_several(&self) -> bool {
         self.members.len() > 1
+    }
+
+    /// Whether listings are answered with what all backends list.
+    #[must_use]
+    pub fn merges(&self) -> bool {
+        self.merges
     }
 
     /// Chooses the backend for an exchange that names no model, and counts the exchange on it. `None` where every

@@ -31,6 +31,7 @@ mod handshake;
 mod hold;
 mod http1;
 mod http2;
+mod merge;
 mod named_model;
 #[cfg(test)]
 mod orders;

@@ -21,6 +21,7 @@ mod foreign;
 mod framing;
 mod head;
 mod json;
+pub mod listing;
 mod llamacpp;
 mod lmstudio;
 mod ollama;

@@ -76,6 +76,7 @@ pub(super) static KEYS: &[Key<Config>] = keys! { Config;
     ["limits.max_connections",         CONNECTIONS,  "auto",                   File,     Restart, {max_connections},                            "Client connections at once; auto is a third of the descriptors, less some for the second listener and the like"]
 
     ["fleet.home",                     NAME,         "",                       File,     REQUESTS,{fleet.home},                                   "Which of several backends gets requests for no particular model, and for models that none lists; unset is the first"]
+    ["fleet.merge",                    SWITCH,       "on",                     File,     REQUESTS,{fleet.merge},                                  "Whether lists of models are those of all backends together; off sends them to the home"]
     // A few large images, and eight such requests.
     ["fleet.hold_request_max",         SIZE,         "32MiB",                  File,     CLIENTS, {proxy.hold.request},                           "How much of a request is held until it names its model; one that is longer goes to the home"]
     ["fleet.hold_total_max",           SIZE,         "256MiB",                 File,     CLIENTS, {proxy.hold.total},                             "How much of all requests together; beyond that they are not read on, and refused after 5 s"]

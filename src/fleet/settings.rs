@@ -13,11 +13,13 @@ pub struct Settings {
     pub policy: Policy,
     /// The backend of requests for no particular model, and for models that no backend lists; `None` is the first.
     pub home: Option<Arc<str>>,
+    /// Listings are answered with what all backends list, and not with what the home does.
+    pub merge: bool,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { policy: Policy::ModelLoaded, home: None }
+        Self { policy: Policy::ModelLoaded, home: None, merge: true }
     }
 }
 

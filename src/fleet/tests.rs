@@ -17,7 +17,7 @@ fn fleet(policy: Policy, members: &[(&str, Share)]) -> Fleet {
     let knowledge = Knowledge::default();
     members.iter().for_each(|(name, _)| knowledge.catalogue.set_listed(&Arc::from(*name), ["m"].into_iter()));
     let members = members.iter().map(|(name, share)| member(name, share.clone())).collect();
-    Fleet::new(members, &Settings { policy, home: None }, knowledge)
+    Fleet::new(members, &Settings { policy, ..Settings::default() }, knowledge)
 }
 
 fn ask(model: &str, random: u64) -> Ask<'_> {

@@ -14,6 +14,13 @@ const KIND: &str = "application/json";
 /// Marks an answer as the proxy's own.
 const MARK: HeaderName = HeaderName::from_static("x-inferometer-error");
 
+/// A listing merged from several backends'.
+#[derive(Debug)]
+pub(super) struct Merged {
+    pub(super) body: Bytes,
+    pub(super) content_type: Box<[u8]>,
+}
+
 /// An error that the proxy answers with itself.
 #[derive(Clone, Debug)]
 pub(super) struct Answer {
@@ -36,11 +43,7 @@ impl Answer {
             Version::Http10 => "HTTP/1.0",
             Version::Http11 => "HTTP/1.1",
         };
-        let connection = match persistence {
-            Persistence::Implied => "",
-            Persistence::Close => "connection: close\r\n",
-            Persistence::KeepAlive => "connection: keep-alive\r\n",
-        };
+        let connection = Self::connection(persistence);
         let body = self.body(shape);
         let mut bytes = format!(
             "{version} {} {}\r\ncontent-type: {KIND}\r\n{MARK}: {}\r\ncontent-length: {}\r\n{connection}\r\n",
@@ -54,6 +57,15 @@ impl Answer {
             bytes.extend_from_slice(&body);
         }
         bytes
+    }
+
+    /// The end of the head that says what happens to the connection.
+    fn connection(persistence: Persistence) -> &'static str {
+        match persistence {
+            Persistence::Implied => "",
+            Persistence::Close => "connection: close\r\n",
+            Persistence::KeepAlive => "connection: keep-alive\r\n",
+        }
     }
 
     /// Builds it for the HTTP library.
@@ -88,6 +100,26 @@ impl Answer {
             _ => "api_error",
         }
     }
+}
+
+/// A merged listing as HTTP/1 bytes.
+pub(super) fn to_merged(merged: &Merged, version: Version, persistence: Persistence) -> Vec<u8> {
+    let version = if version == Version::Http10 { "HTTP/1.0" } else { "HTTP/1.1" };
+    let (length, connection) = (merged.body.len(), Answer::connection(persistence));
+    let mut bytes = format!("{version} 200 OK\r\ncontent-type: ").into_bytes();
+    bytes.extend_from_slice(&merged.content_type);
+    bytes.extend_from_slice(format!("\r\ncontent-length: {length}\r\n{connection}\r\n").as_bytes());
+    bytes.extend_from_slice(&merged.body);
+    bytes
+}
+
+/// The same for the HTTP library.
+pub(super) fn of_merged(merged: &Merged) -> Response<Bytes> {
+    let mut response = Response::new(merged.body.clone());
+    if let Ok(content_type) = HeaderValue::from_bytes(&merged.content_type) {
+        response.headers_mut().insert(CONTENT_TYPE, content_type);
+    }
+    response
 }
 
 /// The answer to a malformed request.

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use http::StatusCode;
 
-use super::answer::Answer;
-use super::chunks::BodyProgress;
+use super::answer::{Answer, Merged};
+use super::chunks::{BodyProgress, Part};
 use super::framing::Framing;
 use super::guard::{BACKEND_FIELD, NotedFields, Request};
 use super::hold::TooLong;
@@ -27,6 +27,7 @@ use crate::exchange::trace::{self, ParentSpan, TraceId};
 use crate::fleet::{Ask, Fleet, Lease, Member};
 use crate::tls::Fault;
 use crate::wire::conversation::Conversation;
+use crate::wire::listing::Listing;
 use crate::wire::reader::{Head, Reported};
 use crate::wire::route::{ErrorShape, Operation, Route};
 
@@ -63,6 +64,7 @@ pub(super) struct RequestSummary {
     /// The method is safe (RFC 9110, 9.2.1) and there is no body, so the request can be sent again.
     pub(super) repeatable: bool,
     body: RequestBody,
+    is_get: bool,
 }
 
 /// One exchange of any protocol: its backend, its observation, and the part of the request that may be sent again.
@@ -99,7 +101,7 @@ impl Forward {
         let now = polls.arrival();
         let path = request.path();
         let route = Route::of(request.method(), path);
-        let target = Target::of(worker, route, request.facts.x_inferometer_backend);
+        let target = Target::of(worker, route, &request);
         let lease = if target == Target::Any { worker.thread.with_fleet(Fleet::choose) } else { None };
         let id = worker.next_id();
         let scan = RequestScan::of(route, &request.facts, &worker.thread.decoding.requests);
@@ -130,6 +132,7 @@ impl Forward {
             upgrade: request::switches(&request),
             repeatable: request.framing.is_over() && matches!(request.method, b"GET" | b"HEAD" | b"OPTIONS"),
             body: RequestBody::of(&request),
+            is_get: request.method == b"GET",
         };
         let mut upload = std::mem::replace(&mut request.framing, Framing::OVER);
         let first: &[u8] = if upload.is_over() { &[] } else { &behind[..tap.reads(behind.len())] };
@@ -235,6 +238,34 @@ impl Forward {
         }
     }
 
+    /// The listing that all backends answer together, where there are several and the client names none.
+    pub(super) fn listing(&mut self, worker: &Worker) -> Option<Listing> {
+        let listing = Listing::of(self.request.route.endpoint)?;
+        let is_plain = self.request.is_get && self.request.body == RequestBody::Absent && self.target == Target::Any;
+        let merges = is_plain && worker.thread.with_fleet(|fleet| fleet.has_several() && fleet.merges());
+        if merges {
+            // What is coded could not be spliced.
+            self.head.withhold("accept-encoding");
+        }
+        merges.then_some(listing)
+    }
+
+    /// Passes a merged answer to the observation, as if the backend had sent it, and ends the exchange.
+    pub(super) fn merged(&mut self, merged: &Merged, now: Instant) {
+        let route = self.request.route;
+        self.tap.forwarded();
+        self.tap.uploaded();
+        self.tap.observe(|observation| {
+            let content_type = Some(&*merged.content_type);
+            let reported = Reported::parse(route, |_| None);
+            observation.responded(&Head { status: 200, content_type, content_encoding: None, reported }, now);
+        });
+        self.tap.response(Part::Data(&merged.body), now);
+        self.tap.frame_end();
+        self.tap.answer(200);
+        self.tap.end(End::Complete);
+    }
+
     /// Whether a final head with this status proves that the backend has read the request's body. `sent` says whether
     /// the whole body had been sent when the head arrived.
     ///
@@ -306,14 +337,16 @@ enum Target {
 }
 
 impl Target {
-    fn of(worker: &Worker, route: Route, named: Option<&[u8]>) -> Self {
+    fn of(worker: &Worker, route: Route, request: &Request<'_>) -> Self {
         if !worker.thread.with_fleet(Fleet::has_several) {
             return Self::Any;
         }
-        match named {
+        match request.facts.x_inferometer_backend {
             Some(name) => Self::Named(String::from_utf8_lossy(name).into()),
             None if route.is_by_model() => Self::Model(None),
-            None => Self::Any,
+            None => {
+                request.path().strip_prefix("/v1/models/").map_or(Self::Any, |name| Self::Model(Some(decoded(name))))
+            }
         }
     }
 
@@ -326,6 +359,18 @@ impl Target {
         let text = "every backend that may serve this is being drained: try again later".to_owned();
         Answer { status: StatusCode::SERVICE_UNAVAILABLE, why: ErrorType::NoBackend, text }
     }
+}
+
+/// A name in a path, without its percent-encoding (RFC 3986, 2.1).
+fn decoded(name: &str) -> Box<str> {
+    let (mut bytes, mut rest) = (Vec::with_capacity(name.len()), name.as_bytes());
+    while let Some((first, after)) = rest.split_first() {
+        let hex = (*first == b'%').then(|| std::str::from_utf8(after.get(..2)?).ok()).flatten();
+        let coded = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.push(coded.unwrap_or(*first));
+        rest = if coded.is_some() { &after[2..] } else { after };
+    }
+    String::from_utf8_lossy(&bytes).into()
 }
 
 fn placement(lease: &Lease, attempt: u32) -> Placement {

@@ -21,7 +21,7 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use super::admission::Admission;
-use super::answer::{Answer, to_refusal, to_too_many};
+use super::answer::{Answer, Merged, to_merged, to_refusal, to_too_many};
 use super::attempt::Attempt;
 use super::chunks::BodyProgress;
 use super::client::{Client, ClientLost};
@@ -35,9 +35,10 @@ use super::response::{Persistence, Version};
 use super::timer::Timer;
 use super::upgrade::Upgraded;
 use super::worker::Worker;
-use super::{handshake, http2};
+use super::{handshake, http2, merge};
 use crate::exchange::outcome::{End, ErrorType, Malformed};
 use crate::tls::Stream;
+use crate::wire::listing::Listing;
 use relay::{Relay, RelayEnd};
 
 /// Ends an exchange that broke off. Returns the answer for the client, unless it has part of another one already.
@@ -245,6 +246,13 @@ impl Connection {
         if let Err(end) = self.hold(&mut forward).await {
             return self.end_without_backend(forward, end).await;
         }
+        if let Some(listing) = forward.listing(&self.worker) {
+            match Box::pin(self.merge(&forward, listing)).await {
+                Ok(Some(merged)) => return self.answer_merged(forward, &merged).await,
+                Ok(None) => {}
+                Err(end) => return self.end_without_backend(forward, end).await,
+            }
+        }
         loop {
             let mut relay = match self.attempt(&mut forward).await {
                 Ok(attempt) => Relay::new(forward, attempt),
@@ -370,6 +378,35 @@ impl Connection {
         .await
     }
 
+    /// Asks all backends for their lists, unless the client leaves meanwhile.
+    async fn merge(&mut self, forward: &Forward, listing: Listing) -> Result<Option<Merged>, RelayEnd> {
+        let mut merging = pin!(merge::merge(self.worker.clone(), &forward.head, listing));
+        poll_fn(|cx| {
+            if let Poll::Ready(merged) = merging.as_mut().poll(cx) {
+                return Poll::Ready(Ok(merged));
+            }
+            self.client.poll_left(cx).map(|()| Err(RelayEnd::Lost(ClientLost::Left)))
+        })
+        .await
+    }
+
+    async fn answer_merged(&mut self, mut forward: Box<Forward>, merged: &Merged) -> AfterExchange {
+        forward.merged(merged, self.polls.begun());
+        let request = forward.request;
+        drop(forward);
+        let closes = !request.keeps || self.worker.is_draining();
+        let bytes = to_merged(merged, request.version, Self::persistence(closes, request.version));
+        self.send_whole(&bytes, false, closes).await
+    }
+
+    const fn persistence(closes: bool, version: Version) -> Persistence {
+        match (closes, version) {
+            (true, _) => Persistence::Close,
+            (false, Version::Http10) => Persistence::KeepAlive,
+            (false, Version::Http11) => Persistence::Implied,
+        }
+    }
+
     /// Ends an exchange that never reached a backend.
     async fn end_without_backend(&mut self, mut forward: Box<Forward>, end: RelayEnd) -> AfterExchange {
         match end {
@@ -408,13 +445,14 @@ impl Connection {
         let request = forward.request;
         drop(forward);
         let closes = unread || !request.keeps || self.admission.over_limit || self.worker.is_draining();
-        let persistence = match (closes, request.version) {
-            (true, _) => Persistence::Close,
-            (false, Version::Http10) => Persistence::KeepAlive,
-            (false, Version::Http11) => Persistence::Implied,
-        };
+        let persistence = Self::persistence(closes, request.version);
         let bytes = answer.to_bytes(request.shape, request.version, persistence, request.head_only);
-        let sent = poll_fn(|cx| Poll::Ready(self.client.send(cx, &bytes))).await;
+        self.send_whole(&bytes, unread, closes).await
+    }
+
+    /// Sends an answer in one piece.
+    async fn send_whole(&mut self, bytes: &[u8], unread: bool, closes: bool) -> AfterExchange {
+        let sent = poll_fn(|cx| Poll::Ready(self.client.send(cx, bytes))).await;
         let drained = match sent {
             Ok(()) => poll_fn(|cx| self.client.poll_drain(cx)).await,
             Err(lost) => Err(lost),

@@ -19,7 +19,7 @@ use super::response_frames::ResponseFrames;
 use super::turn::{Piece, StreamTurn};
 use crate::exchange::outcome::{End, ErrorType, Malformed};
 use crate::proxy::admission::Life;
-use crate::proxy::answer::Answer;
+use crate::proxy::answer::{Answer, of_merged};
 use crate::proxy::attempt::{Attempt, AttemptError};
 use crate::proxy::chunks::Part;
 use crate::proxy::download::ResponseEnd;
@@ -27,6 +27,7 @@ use crate::proxy::forward::{Forward, explain, no_room};
 use crate::proxy::framing::Framing;
 use crate::proxy::guard::judge;
 use crate::proxy::hold::PATIENCE;
+use crate::proxy::merge;
 use crate::proxy::upstream::Failure;
 use crate::proxy::worker::Worker;
 
@@ -121,6 +122,17 @@ impl StreamExchange {
 
     /// Serves the exchange up to the head of the response.
     pub(super) async fn respond(mut self, over_limit: bool) -> Response<Body> {
+        let worker = self.worker.clone();
+        if worker.refusal(over_limit).is_none()
+            && let Some(listing) = self.forward().listing(&worker)
+        {
+            let merging = merge::merge(worker.clone(), &self.forward().head, listing);
+            if let Some(merged) = Box::pin(merging).await {
+                let now = self.turn.polls.begun();
+                self.forward().merged(&merged, now);
+                return Body::own(of_merged(&merged), false, self.turn.clone());
+            }
+        }
         let answered = match self.worker.refusal(over_limit) {
             Some(refused) => Err(refused),
             None => self.ask().await,

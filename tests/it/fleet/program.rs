@@ -4,6 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::mpsc;
 
+use http::Request;
 use rustix::process::Signal;
 use serde_json::Value;
 
@@ -12,6 +13,7 @@ use crate::support::PATIENCE;
 use crate::support::authority::folder;
 use crate::support::backend::{Backend, Connection};
 use crate::support::client::{Client, ask};
+use crate::support::http2;
 use crate::support::program::{Program, command};
 
 /// A server like Ollama that lists this model, has it in memory, and answers with its own name.
@@ -187,4 +189,63 @@ fn a_backend_whose_answers_fail_is_left_out_and_a_busy_one_is_not() {
     assert_eq!(program.metric("router_decisions_total", &["round_robin"]), 40.0);
     assert_eq!(program.metric("router_hold_seconds_count", &[]), 40.0);
     assert_eq!(program.metric("router_held_bytes", &[]), 0.0);
+}
+
+#[test]
+fn lists_are_those_of_all_backends_element_by_element_over_both_protocols() {
+    let (one, other) = (server("one", "here:1b"), server("other", "there:1b"));
+    let toml = [table("one", one.address, ""), table("other", other.address, "")].concat();
+    let fleet = Fleet::start(&toml);
+    fleet.listed(2);
+    let both = r#"{"models":[{"name":"here:1b","model":"here:1b"},{"name":"there:1b","model":"there:1b"}]}"#;
+    let mut client = Client::connect(fleet.program.clients);
+    for path in ["/api/tags", "/api/ps"] {
+        let answer =
+            client.send(format!("GET {path} HTTP/1.1\r\nHost: a\r\nAccept-Encoding: gzip\r\n\r\n")).until(both);
+        assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\ncontent-type: "), "{}", String::from_utf8_lossy(&answer));
+        let line = fleet.line();
+        assert_eq!((line["endpoint"].as_str(), line["outcome"].as_str()), (Some(path), Some("completed")));
+    }
+    client.send("GET /api/version HTTP/1.1\r\nHost: a\r\n\r\n").until("\r\n\r\n{\"version\":\"0.33.0\"}");
+    let http2 = http2::Client::connect(fleet.program.clients);
+    let request = Request::builder().uri("http://a/api/tags").body(()).expect("a request");
+    let (_, body) = http2.ask(request, "");
+    assert_eq!(body, both);
+    assert_eq!(
+        fleet.program.metric("requests_total", &["/api/tags", "outcome=\"completed\""]),
+        2.0,
+        "each counted once"
+    );
+    client
+        .send("GET /api/tags HTTP/1.1\r\nHost: a\r\nx-inferometer-backend: other\r\n\r\n")
+        .until("{\"name\":\"there:1b\",\"model\":\"there:1b\"}]}");
+    fleet.reload(&format!("[fleet]\nmerge = \"off\"\nhome = \"other\"\n{toml}"));
+    let answer = client.send("GET /api/tags HTTP/1.1\r\nHost: a\r\n\r\n").until("]}");
+    assert!(!String::from_utf8_lossy(&answer).contains("\"here"), "the home's own");
+}
+
+#[test]
+fn a_list_comes_from_the_backends_that_answer() {
+    let (one, other) = (server("one", "here:1b"), server("other", "there:1b"));
+    let silent = Backend::start(|connection| while connection.request().is_some() {});
+    let all = [table("one", one.address, ""), table("other", other.address, ""), table("silent", silent.address, "")];
+    let fleet = Fleet::start(&all.concat());
+    fleet.listed(2);
+    let answer = ask(fleet.program.clients, "GET /api/tags HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert!(answer.contains("here:1b") && answer.contains("there:1b"), "{answer}");
+    let alone = [table("one", one.address, ""), table("silent", silent.address, "")];
+    fleet.reload(&alone.concat());
+    let answer = ask(fleet.program.clients, "GET /api/tags HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\nContent-Length: "), "one alone is forwarded as it is: {answer}");
+}
+
+#[test]
+fn a_model_named_in_a_path_is_asked_of_a_backend_that_has_it() {
+    let (one, other) = (server("one", "here:1b"), server("other", "org/there:1b"));
+    let fleet = Fleet::start(&[table("one", one.address, ""), table("other", other.address, "")].concat());
+    fleet.listed(2);
+    let mut client = Client::connect(fleet.program.clients);
+    for (path, from) in [("org/there:1b", "other"), ("org%2Fthere%3a1b", "other"), ("here:1b", "one"), ("x", "one")] {
+        client.send(format!("GET /v1/models/{path} HTTP/1.1\r\nHost: a\r\n\r\n")).until(format!("\r\n\r\n{from}"));
+    }
 }

@@ -122,7 +122,7 @@ impl Rig {
             knowledge.catalogue.set_listed(&Arc::from(*name), models.iter().copied());
         }
         let members = backends.iter().map(|(name, address, _)| member(name, *address, &options)).collect();
-        Self::over(Fleet::new(members, &fleet::Settings { policy, home: None }, knowledge), options)
+        Self::over(Fleet::new(members, &fleet::Settings { policy, ..fleet::Settings::default() }, knowledge), options)
     }
 
     fn over(fleet: Fleet, options: Options) -> Self {

@@ -1,0 +1,102 @@
+//! Answers a listing with what all backends list, where there are several.
+//!
+//! Each is asked what the client asked, at the same time. What answers in time with a list is merged; where fewer than
+//! two do, the home is asked as for any other request, so that a client gets a backend's own answer.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::task::JoinSet;
+
+use super::answer::Merged;
+use super::chunks::{BodyProgress, Part};
+use super::framing::Framing;
+use super::grammar::HeadScan;
+use super::request::KeptHead;
+use super::response::parse_head;
+use super::worker::Worker;
+use crate::fleet::Member;
+use crate::fleet::policy::Standing;
+use crate::wire::listing::Listing;
+
+/// How long the backends may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Most bytes of one answer.
+const MAX_ANSWER: usize = 16 << 20;
+
+/// One backend's answer.
+struct Listed {
+    body: Vec<u8>,
+    content_type: Box<[u8]>,
+}
+
+/// Asks every backend that works. `None` where there is nothing to merge.
+pub(super) async fn merge(worker: Rc<Worker>, head: &KeptHead, listing: Listing) -> Option<Merged> {
+    let now = std::time::Instant::now();
+    let members: Vec<Arc<Member>> = worker.thread.with_fleet(|fleet| {
+        let serves = |member: &&Arc<Member>| !member.share.drains && member.standing(now) == Standing::Up;
+        fleet.members().iter().filter(serves).cloned().collect()
+    });
+    let mut asked = JoinSet::new();
+    for (at, member) in members.into_iter().enumerate() {
+        let mut request = Vec::new();
+        let (prefix, host) = (&member.backend.address.prefix, &member.settings.host_header);
+        head.write(prefix, host, member.authority.as_bytes(), &mut request);
+        asked.spawn_local(
+            async move { (at, tokio::time::timeout(PATIENCE, ask(&member, &request)).await.ok().flatten()) },
+        );
+    }
+    let mut lists = Vec::new();
+    while let Some(answer) = asked.join_next().await {
+        if let Ok((at, Some(listed))) = answer {
+            lists.push((at, listed));
+        }
+    }
+    lists.sort_by_key(|(at, _)| *at);
+    lists.retain(|(_, listed)| listing.merge(&[&listed.body]).is_some());
+    let bodies: Vec<_> = lists.iter().map(|(_, listed)| &*listed.body).collect();
+    let body = listing.merge(&bodies).filter(|_| bodies.len() > 1)?.into();
+    Some(Merged { body, content_type: lists.swap_remove(0).1.content_type })
+}
+
+/// Sends the request over a connection of its own. `None` for anything but a whole answer of 200.
+async fn ask(member: &Member, request: &[u8]) -> Option<Listed> {
+    let mut stream = member.dialer.dial(member.settings.connect_timeout).await.ok()?;
+    stream.write_all(request).await.ok()?;
+    stream.flush().await.ok()?;
+    let (mut read, mut seen) = (Vec::new(), HeadScan::default());
+    let (content_type, mut framing, begun) = loop {
+        if stream.read_buf(&mut read).await.ok()? == 0 {
+            return None;
+        }
+        let Some((mut response, length)) = parse_head(&read, &mut seen).ok()? else { continue };
+        if response.status != 200 || response.content_encoding.is_some() {
+            return None;
+        }
+        let framing = std::mem::replace(&mut response.framing, Framing::OVER);
+        break (response.content_type.unwrap_or(b"application/json").into(), framing, length);
+    };
+    let (mut body, mut piece) = (Vec::new(), read.split_off(begun));
+    let mut is_over = framing.is_over();
+    loop {
+        let followed = framing.follow(&piece, &mut |part| {
+            if let Part::Data(data) = part {
+                body.extend_from_slice(data);
+            }
+        });
+        is_over |= followed.state == BodyProgress::Over;
+        if is_over {
+            return Some(Listed { body, content_type });
+        }
+        if followed.state == BodyProgress::Broken || body.len() > MAX_ANSWER {
+            return None;
+        }
+        piece.clear();
+        if stream.read_buf(&mut piece).await.ok()? == 0 {
+            return matches!(framing, Framing::Close).then_some(Listed { body, content_type });
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Merges what several servers list into one answer, by splicing their elements as they are on the wire.
+//!
+//! No element is written anew, so fields of any release pass: what a client gets of a model is, byte for byte, what one
+//! of the servers says. What surrounds the elements is that of the first server.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// A kind of answer that can be merged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listing {
+    /// Ollama's models. Of one name the entry that most servers have, by its digest; the first among equals.
+    Tags,
+    /// Ollama's models in memory, of every server.
+    Resident,
+    /// `OpenAI`'s models. Of one id the first.
+    Models,
+    /// Ollama's version: the lowest, which every server has at least.
+    Version,
+}
+
+impl Listing {
+    /// The listing that an endpoint answers with; `None` for every other endpoint.
+    #[must_use]
+    pub fn of(endpoint: &str) -> Option<Self> {
+        Some(match endpoint {
+            "/api/tags" => Self::Tags,
+            "/api/ps" => Self::Resident,
+            "/v1/models" => Self::Models,
+            "/api/version" => Self::Version,
+            _ => return None,
+        })
+    }
+
+    /// Merges the bodies of servers, in their order. `None` where one of them is no such listing.
+    #[must_use]
+    pub fn merge(self, bodies: &[&[u8]]) -> Option<Vec<u8>> {
+        if self == Self::Version {
+            return lowest(bodies);
+        }
+        let key = if self == Self::Models { "data" } else { "models" };
+        let arrays = bodies.iter().map(|body| array(body, key)).collect::<Option<Vec<_>>>()?;
+        let elements = arrays.iter().flat_map(|(_, elements)| elements.iter().copied());
+        let elements = match self {
+            Self::Tags => by_majority(elements),
+            Self::Models => first_by(elements, |element| text(element, "id")),
+            Self::Resident | Self::Version => elements.collect(),
+        };
+        let (place, _) = arrays.first()?;
+        let (before, after) = (&bodies[0][..place.start], &bodies[0][place.end..]);
+        Some([before, b"[", elements.join(",").as_bytes(), b"]", after].concat())
+    }
+}
+
+/// Where the array of this key stands in a body, and its elements as they are written. `null` is an empty one.
+fn array<'a>(body: &'a [u8], key: &str) -> Option<(std::ops::Range<usize>, Vec<&'a str>)> {
+    let fields: BTreeMap<String, &RawValue> = serde_json::from_slice(body).ok()?;
+    let array = fields.get(key)?.get();
+    let elements: Option<Vec<&RawValue>> = serde_json::from_str(array).ok()?;
+    let start = (array.as_ptr() as usize).checked_sub(body.as_ptr() as usize)?;
+    Some((start..start + array.len(), elements.unwrap_or_default().into_iter().map(RawValue::get).collect()))
+}
+
+fn text(element: &str, key: &str) -> Option<String> {
+    let value: Value = serde_json::from_str(element).ok()?;
+    value.get(key)?.as_str().map(str::to_owned)
+}
+
+/// Each element whose name is new; one without a name is always new.
+fn first_by<'a>(elements: impl Iterator<Item = &'a str>, name: impl Fn(&str) -> Option<String>) -> Vec<&'a str> {
+    let mut seen = HashMap::new();
+    elements.filter(|element| name(element).is_none_or(|name| seen.insert(name, ()).is_none())).collect()
+}
+
+/// Of each name the entry whose digest is the most frequent.
+fn by_majority<'a>(elements: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let (mut order, mut by_name) = (Vec::new(), HashMap::<String, Vec<(Option<String>, &str, usize)>>::new());
+    for element in elements {
+        let name = text(element, "name").unwrap_or_else(|| element.to_owned());
+        let digest = text(element, "digest");
+        let entries = by_name.entry(name.clone()).or_insert_with(|| {
+            order.push(name);
+            Vec::new()
+        });
+        match entries.iter_mut().find(|(known, ..)| *known == digest) {
+            Some((_, _, times)) => *times += 1,
+            None => entries.push((digest, element, 1)),
+        }
+    }
+    let most = |name: &String| {
+        let entries = &by_name[name];
+        let most = entries.iter().map(|(.., times)| *times).max()?;
+        entries.iter().find(|(.., times)| *times == most).map(|(_, element, _)| *element)
+    };
+    order.iter().filter_map(most).collect()
+}
+
+/// The body with the lowest version, as it is.
+fn lowest(bodies: &[&[u8]]) -> Option<Vec<u8>> {
+    let versions = bodies.iter().map(|body| text(std::str::from_utf8(body).ok()?, "version"));
+    let versions = versions.collect::<Option<Vec<_>>>()?;
+    let (at, _) = versions.iter().enumerate().min_by_key(|(_, version)| rank(version))?;
+    Some(bodies[at].to_vec())
+}
+
+/// Numbers before anything else; a release after its pre-releases (semver 2.0.0, 11).
+fn rank(version: &str) -> (Vec<u64>, bool, String) {
+    let (numbers, pre) = version.split_once('-').unwrap_or((version, ""));
+    let numbers = numbers.split('.').map(|number| number.parse().unwrap_or(0)).collect();
+    (numbers, pre.is_empty(), pre.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn merged(listing: Listing, bodies: &[&str]) -> Option<String> {
+        let bodies: Vec<_> = bodies.iter().map(|body| body.as_bytes()).collect();
+        Some(String::from_utf8(listing.merge(&bodies)?).expect("text"))
+    }
+
+    #[test]
+    fn models_of_several_servers_are_listed_once_as_one_of_them_writes_them() {
+        let one = r#"{ "models" : [ {"name":"a","digest":"1", "new" : {"x":1.0}} , {"name":"b","digest":"2"} ],"z":0}"#;
+        let other = r#"{"models":[{"digest":"3","name":"b"},{"name":"c","digest":"4"}]}"#;
+        let third = r#"{"models":[{"digest":"3","name":"b"}]}"#;
+        let expected = r#"{ "models" : [{"name":"a","digest":"1", "new" : {"x":1.0}},{"digest":"3","name":"b"},{"name":"c","digest":"4"}],"z":0}"#;
+        assert_eq!(merged(Listing::Tags, &[one, other, third]).as_deref(), Some(expected));
+        let two = merged(Listing::Tags, &[one, other]).expect("lists");
+        assert!(two.contains(r#"{"name":"b","digest":"2"}"#), "the first among equals: {two}");
+        assert_eq!(merged(Listing::Tags, &[r#"{"models":null}"#, third]).as_deref(), Some(third));
+    }
+
+    #[test]
+    fn models_in_memory_are_all_listed_and_ids_once() {
+        let (one, other) = (r#"{"models":[{"name":"a"}]}"#, r#"{"models":[{"name":"a"},{"name":"b"}]}"#);
+        let all = r#"{"models":[{"name":"a"},{"name":"a"},{"name":"b"}]}"#;
+        assert_eq!(merged(Listing::Resident, &[one, other]).as_deref(), Some(all));
+        let one = r#"{"object":"list","data":[{"id":"a","owned_by":"x"}]}"#;
+        let other = r#"{"object":"list","data":[{"id":"a","owned_by":"y"},{"id":"b"}]}"#;
+        let all = r#"{"object":"list","data":[{"id":"a","owned_by":"x"},{"id":"b"}]}"#;
+        assert_eq!(merged(Listing::Models, &[one, other]).as_deref(), Some(all));
+    }
+
+    #[test]
+    fn the_version_is_the_lowest_of_all() {
+        let of = |version: &str| format!(r#"{{"version":"{version}"}}"#);
+        for (versions, lowest) in
+            [(["0.10.0", "0.9.9"], "0.9.9"), (["0.33.0", "0.33.0-rc2"], "0.33.0-rc2"), (["1.0", "0.99.99"], "0.99.99")]
+        {
+            let bodies = versions.map(of);
+            assert_eq!(merged(Listing::Version, &[&bodies[0], &bodies[1]]), Some(of(lowest)));
+        }
+    }
+
+    #[test]
+    fn what_is_no_listing_is_not_merged() {
+        let fine = r#"{"models":[]}"#;
+        for wrong in ["", "[]", "{}", r#"{"models":{}}"#, r#"{"error":"x"}"#, "\u{0}"] {
+            assert_eq!(merged(Listing::Tags, &[fine, wrong]), None, "{wrong}");
+        }
+        assert_eq!((Listing::of("/api/tags"), Listing::of("/api/chat")), (Some(Listing::Tags), None));
+        assert_eq!(merged(Listing::Version, &[r#"{"version":1}"#]), None);
+    }
+}
