@@ -30,8 +30,9 @@ pub(super) fn readers(config: &Config) -> io::Result<Option<Readers>> {
 /// Starts the copy to PostgreSQL; `None` where none is configured.
 pub(super) fn copy(config: &Config, history: &History) -> io::Result<Option<ReplicaThread>> {
     let Some((directory, server)) = directory(config).zip(server(config)) else { return Ok(None) };
-    let (node, retention) = (host::node(), config.history.retention.clone());
-    let settings = replica::Settings { directory, server, node, retention, pace: replica::PACE };
+    let (instance, retention) = (config.history.instance.clone(), config.history.retention.clone());
+    let settings =
+        replica::Settings { directory, server, instance, node: host::node(), retention, pace: replica::PACE };
     replica::start(settings, history.state()).map(Some)
 }
 

@@ -55,6 +55,7 @@ pub(super) static KEYS: &[Key<Config>] = keys! { Config;
     // It costs the data path nothing, and what happened cannot be asked for later.
     ["history",                        HISTORY,      "sqlite",                 Anywhere, Restart, {history.engine},                             "Where finished exchanges are kept: files on this machine, such files and PostgreSQL, or nowhere; never prompts, answers or addresses"]
     ["data_dir",                       DIRECTORY,    "",                       Anywhere, Restart, {history.directory},                          "Directory of what is kept; unset is $STATE_DIRECTORY, else inferometer in the user's directory of states"]
+    ["instance",                       PLACE,        "",                       Anywhere, Restart, {history.instance},                           "Under which name the history of this proxy is in PostgreSQL, however often its directory is a new one; unset is this machine's name and a number that is made once in the directory"]
     // Enough to look at each exchange of a busy machine; sums count them all.
     ["history_raw_rate",               RATE,         "500",                    File,     Restart, {history.raw_rate},                           "Ordinary exchanges a second above which only some are kept, with a weight; failures, the slowest and the dearest always are"]
     // Clients that speak it need fewer connections; it is offered beside HTTP/1.1.

@@ -122,6 +122,7 @@ fn every_flag_has_its_variable_and_its_key() {
         ("access_log", "off"),
         ("history", "off"),
         ("data_dir", "/var/lib/proxy"),
+        ("instance", "left"),
     ];
     let with_flags = KEYS.iter().filter(|key| key.has_flag()).map(|key| key.name);
     assert_eq!(values.map(|(key, _)| key).to_vec(), with_flags.collect::<Vec<_>>());
@@ -351,7 +352,7 @@ fn the_printed_configuration_reads_back_as_itself() {
                 trusted_proxies = [\"10.0.0.7\", \"fd00::/8\"]\n\
                 [backend_tls]\nca_file = \"a\"\ncert_file = \"c\"\nkey_file = \"k\"\nserver_name = \"gpu.lan\"";
     let file = &format!(
-        "helper_url = \"unix:/run/helper.sock\"\nbackend_node = \"gpu-box\"\ndata_dir = \"/state\"\nhistory_raw_rate = 7\nbackend_zone = \"cellar \\\"2\\\"\"\n{file}"
+        "helper_url = \"unix:/run/helper.sock\"\nbackend_node = \"gpu-box\"\ndata_dir = \"/state\"\ninstance = \"left\"\nhistory_raw_rate = 7\nbackend_zone = \"cellar \\\"2\\\"\"\n{file}"
     );
     for config in [resolved(&[], &[], "").expect("defaults"), resolved(&[], &[], file).expect("fine")] {
         let printed = config.to_toml();

@@ -34,6 +34,9 @@ pub struct Settings {
     pub server: Server,
     /// This machine's name, for people.
     pub node: Arc<str>,
+    /// The name of the copy, which makes its number, and stands in the place of the machine's. `None`: a number that is made
+    /// once in the directory.
+    pub instance: Option<String>,
     /// How long things are kept there.
     pub retention: Retention,
     /// Between two looks at the files.
@@ -193,7 +196,10 @@ impl Copier {
                 return Ok(true);
             }
             Link::Waiting(candidate) if candidate.id() == id => *candidate,
-            _ => Candidate::connect(&self.settings.server, id, self.settings.node.clone())?,
+            _ => {
+                let Settings { server, instance, node, .. } = &self.settings;
+                Candidate::connect(server, id, instance.as_deref().map_or_else(|| node.clone(), Into::into))?
+            }
         };
         self.link = match candidate.begin()? {
             Ok(replica) => Link::Copying(Box::new(replica)),
@@ -209,7 +215,11 @@ impl Copier {
     }
 
     fn copy(&mut self) -> Result<Copying, StoreError> {
-        let Some(id) = self.tail.replica(fresh)? else { return Ok(Copying::Connecting) };
+        let id = match &self.settings.instance {
+            Some(name) => self.tail.be_replica(number_of(name))?,
+            None => self.tail.replica(fresh)?,
+        };
+        let Some(id) = id else { return Ok(Copying::Connecting) };
         if !self.begin(id)? {
             return Ok(Copying::Elsewhere);
         }
@@ -316,6 +326,16 @@ fn fresh() -> i32 {
     use ring::rand::SecureRandom;
     let mut bytes = [0; 4];
     ring::rand::SystemRandom::new().fill(&mut bytes).expect("the system gives random numbers");
-    // Not 0, which is the lock of the tables.
+    replica_number(bytes)
+}
+
+/// The number of a replica that has a name: the same in every directory.
+fn number_of(name: &str) -> i32 {
+    let hash = ring::digest::digest(&ring::digest::SHA256, name.as_bytes());
+    replica_number(*hash.as_ref().first_chunk().expect("32 bytes"))
+}
+
+/// Not 0, which is the lock of the tables.
+fn replica_number(bytes: [u8; 4]) -> i32 {
     (i32::from_le_bytes(bytes) & i32::MAX) | 1
 }

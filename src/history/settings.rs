@@ -181,6 +181,8 @@ pub struct Settings {
     pub engine: Engine,
     /// The directory of the files. `None` where neither the configuration nor the environment names one.
     pub directory: Option<PathBuf>,
+    /// The name of the copy in PostgreSQL. `None`: a number that is made once in the directory.
+    pub instance: Option<String>,
     /// How long and how much is kept.
     pub retention: Retention,
     /// Ordinary exchanges above this many a second are thinned.

@@ -64,7 +64,7 @@ fn main() -> ExitCode {
 fn settings(directory: &Path, raw_rate: u64) -> Settings {
     let year = Duration::from_secs(365 * 86_400);
     let retention = Retention { raw: year, raw_bytes: u64::MAX, minutes: year, hours: year, ..Retention::default() };
-    Settings { engine: Engine::Sqlite, directory: Some(directory.into()), retention, raw_rate }
+    Settings { engine: Engine::Sqlite, directory: Some(directory.into()), instance: None, retention, raw_rate }
 }
 
 /// Records so many exchanges a second, in real time, and checks what was kept of them. Returns the marks that were missed.

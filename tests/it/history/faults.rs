@@ -39,6 +39,7 @@ impl Kept {
         let settings = Settings {
             engine: Engine::Sqlite,
             directory: Some(directory.into()),
+            instance: None,
             retention: Retention {
                 raw: Duration::from_secs(30 * 86_400),
                 raw_bytes,

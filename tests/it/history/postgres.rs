@@ -40,8 +40,14 @@ fn copy_at(pace: Duration, kept: &Kept, state: &State, server: Server, node: &st
         jobs: day,
         ..Retention::default()
     };
-    let settings =
-        replica::Settings { directory: Directory::within(&state.0), server, node: node.into(), retention, pace };
+    let settings = replica::Settings {
+        directory: Directory::within(&state.0),
+        server,
+        instance: None,
+        node: node.into(),
+        retention,
+        pace,
+    };
     replica::start(settings, kept.history.state()).expect("a thread")
 }
 

@@ -118,6 +118,18 @@ impl Tail {
         Ok(Some(id))
     }
 
+    /// Gives this directory a number among those that are copied to one place; returns it. `None` where there are no files yet.
+    pub(in crate::history) fn be_replica(&self, id: i32) -> Result<Option<i32>, StoreError> {
+        if self.main()?.is_none() {
+            return Ok(None);
+        }
+        // The file may hold anything but that.
+        if self.0.replica_number().ok().flatten() != Some(id) {
+            self.0.set_replica_number(id)?;
+        }
+        Ok(Some(id))
+    }
+
     /// The accounts of processes that write: they change while rows come.
     pub(in crate::history) fn accounts(&self) -> Result<BTreeMap<u8, RowId>, StoreError> {
         let Some(connection) = self.main()? else { return Ok(BTreeMap::new()) };

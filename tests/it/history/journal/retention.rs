@@ -47,7 +47,13 @@ fn events_go_by_age_and_by_number_and_lines_of_the_log_by_size() {
         logs: Duration::from_secs(HOUR),
         logs_bytes: 1 << 20,
     };
-    let settings = Settings { engine: Engine::Sqlite, directory: Some(state.0.clone()), retention, raw_rate: 1_000 };
+    let settings = Settings {
+        engine: Engine::Sqlite,
+        directory: Some(state.0.clone()),
+        retention,
+        raw_rate: 1_000,
+        ..Settings::default()
+    };
     let short = Duration::from_millis(20);
     let pace = Pace { drain: short, merge: short, retry: short, retain: short, sample: short };
     let ahead = Arc::<AtomicI64>::default();

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::time::Instant;
 
+use rustix::process::Signal;
+
 use super::{ROWS, wait_for};
 use crate::history::rows::{CHAT, ollama};
 use crate::history::wait_for_rows;
@@ -57,4 +59,20 @@ fn the_program_copies_to_a_url_in_a_file_and_shows_no_password() {
     let said = String::from_utf8_lossy(&checked.stderr);
     assert!(!checked.status.success() && said.contains("%3F") && !said.contains("never"), "{said}");
     let _ = std::fs::remove_file(file);
+}
+
+#[test]
+fn a_named_instance_is_one_replica_however_often_its_directory_is_new() {
+    let server = Postgres::start();
+    let backend = ollama();
+    for start in 1..=2 {
+        // Each program has a directory of its own.
+        let mut program = Program::with(backend.address, &["--history", &server.url(), "--instance", "left"]);
+        ask(program.clients, CHAT);
+        server.wait_for_rows(start);
+        program.signal(Signal::TERM);
+        assert!(program.ended().success());
+        assert_eq!(server.number("SELECT count(*) FROM inferometer.exchanges_named WHERE node = 'left'"), start);
+    }
+    assert_eq!(server.number("SELECT count(*) FROM inferometer.replicas"), 1);
 }
