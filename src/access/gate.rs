@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderValue;
 use http::header::USER_AGENT;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use super::denial::{Challenge, Denial, Fault};
 use super::identity::{Identity, Means, Proof};
@@ -31,6 +31,10 @@ const TICKET: Duration = Duration::from_secs(30);
 
 /// Sessions, and tickets, at once.
 const MAX_SECRETS: usize = 1_024;
+
+/// Bodies with credentials that are waited for at once: far fewer than there are connections, as one that is waited for
+/// holds its connection.
+const MAX_BODIES: usize = 64;
 
 /// How often a long-lived connection looks whether its identity still holds, beside when that may have changed.
 const RECHECK: Duration = Duration::from_secs(60);
@@ -60,6 +64,7 @@ pub struct Gate {
     sign_ins: SignIns,
     refused: Tally,
     limited: Tally,
+    bodies: Semaphore,
 }
 
 /// How the gate is doing.
@@ -106,6 +111,7 @@ impl Gate {
             sign_ins: SignIns::new(journal),
             refused: Tally::new(now),
             limited: Tally::new(now),
+            bodies: Semaphore::new(MAX_BODIES),
         }
     }
 
@@ -162,6 +168,12 @@ impl Gate {
     fn session(&self, rules: &Rules, cookie: &str, now: Now) -> Option<Identity> {
         let (digest, identity) = self.sessions.find(cookie, now.instant)?;
         rules.still(identity, now.wall).map(|identity| Identity { session: Some(digest), ..identity })
+    }
+
+    /// Held while a body with credentials is waited for; `None` where too many are.
+    #[must_use]
+    pub fn room_for_body(&self) -> Option<SemaphorePermit<'_>> {
+        self.bodies.try_acquire().ok()
     }
 
     /// Checks credentials that the body of a request brings, as if they had come in its field `Authorization`.

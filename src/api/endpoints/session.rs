@@ -1,9 +1,9 @@
 //! `/dashboard/session`: who asks, and the session of a browser; `/dashboard/ws-ticket`: how it opens a WebSocket.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
@@ -26,6 +26,9 @@ use crate::history::timestamp::Timestamp;
 
 /// Bytes of a body: more than the longest token.
 const MAX_BODY: usize = 64 * 1024;
+
+/// How long a body may take. Anyone may send one.
+const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Who asks.
 #[derive(Serialize, ToSchema)]
@@ -86,7 +89,13 @@ pub(crate) async fn sign_in(
     request: Request,
 ) -> Result<Response, ApiError> {
     let (head, body) = request.into_parts();
-    let given = credentials(body).await?;
+    let given = if body.is_end_stream() {
+        None
+    } else {
+        let Some(_room) = parts.gate.room_for_body() else { return Err(busy()) };
+        let given = tokio::time::timeout(BODY_TIMEOUT, credentials(body)).await;
+        given.map_err(|_| malformed("the body did not arrive in time"))??
+    };
     let identity = match given {
         Some(field) => {
             let request = Request::from_parts(head, ());
@@ -189,6 +198,12 @@ fn text(at: SystemTime) -> String {
 fn malformed(why: &'static str) -> ApiError {
     ApiError::new(Code::InvalidParameter, why)
         .with(json!({ "parameter": "body", "allowed": ["user", "password", "token"] }))
+}
+
+fn busy() -> ApiError {
+    let error =
+        ApiError::new(Code::Unavailable, "too many sign in at once: send the credentials in Authorization, or retry");
+    ApiError { retry_after: Some(BODY_TIMEOUT), ..error }
 }
 
 fn missing() -> ApiError {

@@ -96,6 +96,35 @@ fn wrong_credentials_begin_no_session() {
     assert_eq!(guarded.status("/dashboard/session", "Cookie: inferometer-session=wrong\r\n"), 401);
 }
 
+/// Anyone may begin to sign in, and not go on.
+#[test]
+fn bodies_that_do_not_arrive_keep_nobody_out() {
+    let guarded = Guarded::start(&[]);
+    let promise = "POST /dashboard/session HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+                   Content-Length: 100\r\n\r\n{\"user\"";
+    let mut silent = Vec::new();
+    for at in 0..300_u16 {
+        let mut client = Client::connect_from(2 + (at / 10) as u8, guarded.admin());
+        client.send(promise);
+        silent.push(client);
+    }
+    for _ in 0..5 {
+        assert_eq!(guarded.status("/livez", ""), 200);
+        assert_eq!(guarded.status("/dashboard/session", &bearer(&key("reader"))), 200);
+    }
+    let last = silent.last_mut().expect("one");
+    let refused = String::from_utf8_lossy(&last.until("\r\n\r\n")).into_owned();
+    assert!(status(&refused) == 503 && field(&refused, "retry-after").is_some(), "{refused}");
+    assert_eq!(status(&guarded.post("/dashboard/session", &bearer(&key("reader")), "")), 200, "without a body");
+    let with_body = guarded.post("/dashboard/session", "", &json!({"token": key("reader")}).to_string());
+    assert_eq!(status(&with_body), 503, "{with_body}");
+    let first = String::from_utf8_lossy(&silent[0].until("\r\n\r\n")).into_owned();
+    assert_eq!(status(&first), 400, "it took too long: {first}");
+    drop(silent);
+    let after = || status(&guarded.post("/dashboard/session", "", &json!({"token": key("reader")}).to_string()));
+    crate::support::look_until(|| if after() == 200 { Ok(()) } else { Err("it is still refused".to_owned()) });
+}
+
 #[test]
 fn a_session_ends_with_a_sign_out_and_with_what_began_it() {
     let guarded = Guarded::start(&[]);
