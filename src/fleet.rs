@@ -170,9 +170,14 @@ impl Fleet {
         std::iter::once(&self.members[self.home]).chain(others)
     }
 
+    /// What backends list may have changed: they are asked again soon.
+    pub fn relist(&self) {
+        self.knowledge.catalogue.request_listings();
+    }
+
     /// The backend for a model that none lists. The next listing may have it.
     fn choose_unlisted(&self, ask: &Ask<'_>) -> Option<Lease> {
-        self.knowledge.catalogue.request_listings();
+        self.relist();
         let mut serving = self.home_first().filter(|member| !member.share.drains && member.share.admits(ask.model));
         serving.next().map(|member| Lease::take(member, PlacementReason::Home))
     }

@@ -307,6 +307,9 @@ impl Forward {
         });
         self.tap.answer(response.status);
         self.tap.responded(retry_after(response));
+        if response.status == 404 && matches!(self.target, Target::Model(Some(_))) {
+            self.tap.lacks_model();
+        }
         Ok(())
     }
 

@@ -16,8 +16,9 @@ use super::named_model::RequestScan;
 use super::polls::Polls;
 use super::worker::Worker;
 use crate::exchange::outcome::{End, ErrorType};
+use crate::exchange::placement::PlacementReason;
 use crate::exchange::{CLIENT_CLOSED_REQUEST, Observation};
-use crate::fleet::{Lease, LeaseEnd};
+use crate::fleet::{Fleet, Lease, LeaseEnd};
 use crate::wire::budget::READ;
 use crate::wire::event::Defect;
 
@@ -36,6 +37,8 @@ pub(super) struct Tap {
     responded: bool,
     /// How long the response asks to stay away.
     retry_after: Option<Duration>,
+    /// The backend no longer has the model that it listed.
+    lacks_model: bool,
     uploaded: bool,
     ended: bool,
 }
@@ -60,6 +63,7 @@ impl Tap {
             lease: None,
             responded: false,
             retry_after: None,
+            lacks_model: false,
             uploaded: false,
             ended: false,
         }
@@ -92,6 +96,15 @@ impl Tap {
         (self.responded, self.retry_after) = (true, retry_after);
     }
 
+    /// The backend answered that it lacks the model for which it was chosen: it gets less until the models are listed again,
+    /// which is asked for. Its answer came fast, and must not make it look idle.
+    pub(super) fn lacks_model(&mut self) {
+        if self.lease.as_ref().is_some_and(|lease| lease.reason() != PlacementReason::Home) {
+            self.lacks_model = true;
+            self.worker.thread.with_fleet(Fleet::relist);
+        }
+    }
+
     /// The backend failed before it had the request, which another one may get.
     pub(super) fn backend_failed(&mut self, why: ErrorType) {
         self.report(End::BackendFailed(why), self.polls.begun());
@@ -101,6 +114,7 @@ impl Tap {
     fn report(&mut self, end: End, now: Instant) {
         let Some(lease) = &mut self.lease else { return };
         let said = match end {
+            End::Complete if self.lacks_model => LeaseEnd::Busy(None),
             End::Complete => match self.status {
                 429 | 503 => LeaseEnd::Busy(self.retry_after),
                 500.. => LeaseEnd::Failed,

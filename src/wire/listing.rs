@@ -156,6 +156,31 @@ mod tests {
     }
 
     #[test]
+    fn whatever_is_merged_is_json_of_elements_that_came() {
+        let whole = br#"{"x":[1],"models":[{"name":"a","digest":"1"},{"name":"b"},3,"\u00e9]"],"y":{"models":[2]}}"#;
+        let (mut state, mut merges) = (1_u64, 0);
+        let mut random = |below: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) as usize % below
+        };
+        for _ in 0..20_000 {
+            let mut bodies = [whole.to_vec(), whole.to_vec()];
+            for body in &mut bodies {
+                for _ in 0..random(3) {
+                    let at = random(body.len());
+                    body[at] = b"[]{},:\"\\1 a"[random(11)];
+                }
+            }
+            let Some(merged) = Listing::Tags.merge(&[&bodies[0], &bodies[1]]) else { continue };
+            let (_, elements) = array(&merged, "models").expect("what is merged is a listing");
+            let came: Vec<_> = bodies.iter().flat_map(|body| array(body, "models").expect("it was merged").1).collect();
+            assert!(elements.iter().all(|element| came.contains(element)), "{}", String::from_utf8_lossy(&merged));
+            merges += 1;
+        }
+        assert!(merges > 2_000, "{merges}");
+    }
+
+    #[test]
     fn what_is_no_listing_is_not_merged() {
         let fine = r#"{"models":[]}"#;
         for wrong in ["", "[]", "{}", r#"{"models":{}}"#, r#"{"error":"x"}"#, "\u{0}"] {

@@ -2,6 +2,7 @@
 
 mod exposed;
 mod program;
+mod storm;
 
 use std::sync::mpsc;
 use std::time::Instant;
