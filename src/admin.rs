@@ -15,7 +15,7 @@
 //! followed is answered; with users in the web configuration file every path but `/livez` and `/readyz`, known or not,
 //! needs a password; slow and silent clients and wrong passwords, however many, lock no other client out, and cost a
 //! bounded amount of memory and of processor time; no prompt and no answer is shown. Under concurrent scrapes metrics
-//! may be a second old. Left out: HTTP/2, WebSockets, a reload endpoint (it would be a POST; SIGHUP does it).
+//! may be a second old. Left out: HTTP/2, a reload endpoint (it would be a POST; SIGHUP does it).
 
 pub mod access;
 mod answer;

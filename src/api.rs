@@ -24,6 +24,7 @@
 //! | `/dashboard/ws-ticket` | a POST gives out a ticket that opens one WebSocket |
 //! | `/api/metrics`, `/api/metrics/summary`, `/api/metrics/timeseries` | figures of now and over time, in an older dashboard's names |
 //! | `/api/status`, `/api/health` | a sentence about now; whether the program answers |
+//! | `/dashboard/ws`, `/ws` | WebSockets: topics as they change; the figures of `/api/metrics/summary` every five seconds |
 //! | `/openapi.json` | this API as an OpenAPI 3.1 document, made from the code |
 //!
 //! Promises:
@@ -42,6 +43,7 @@ mod endpoints;
 mod error;
 mod export;
 mod lists;
+mod live;
 mod openapi;
 mod parameters;
 mod questions;
@@ -71,7 +73,9 @@ pub fn owns(path: &str) -> bool {
 
 /// Answers every path that [`owns`] says.
 pub fn router(parts: Parts) -> Router {
-    let (router, document) = documented().with_state(Arc::new(parts)).split_for_parts();
+    let parts = Arc::new(parts);
+    let hub = live::Hub::start(parts.clone());
+    let (router, document) = documented().with_state(parts).split_for_parts();
     let document = axum::body::Bytes::from(openapi::bytes(&document));
     router
         .route("/openapi.json", get(move || async move { reply::document(document) }))
@@ -80,6 +84,7 @@ pub fn router(parts: Parts) -> Router {
             ApiError::new(Code::MethodNotAllowed, "this path does not know this method")
         })
         .layer(axum::middleware::from_fn(cached::revalidate))
+        .layer(axum::Extension(hub))
 }
 
 /// The endpoints, with the document of each.
@@ -106,6 +111,8 @@ fn documented() -> OpenApiRouter<Arc<Parts>> {
         .routes(routes!(endpoints::exchange::exchange))
         .routes(routes!(endpoints::series::series))
         .routes(routes!(endpoints::trace::trace))
+        .routes(routes!(endpoints::ws::topics))
+        .routes(routes!(endpoints::ws::summary))
         .routes(routes!(endpoints::compat::metrics))
         .routes(routes!(endpoints::compat::metrics_summary))
         .routes(routes!(endpoints::compat::timeseries))

@@ -84,7 +84,7 @@ async fn serve(
     let host = host::start(&config, &components, local, &stopped).map_err(AppError::System)?;
     let (running, current) = watch::channel(config.clone());
     let settings = api::settings(current.clone(), &material, descriptors);
-    let api = api::parts(&components, host, clients_address, settings, &material);
+    let api = api::parts(&components, host, clients_address, settings, &material, stopped.clone());
     let admin = admin::serve(admin, clients_address, &components, api, &material, process.clone(), stopped);
     let proxy = proxy::start(&config, descriptors, &components, &material, fleet.subscribe(), lives)
         .map_err(AppError::System)?;

@@ -24,3 +24,4 @@ pub(super) mod stats;
 pub(super) mod trace;
 mod where_time_went;
 pub(super) mod workers;
+pub(super) mod ws;

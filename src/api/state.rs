@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use tokio::sync::watch;
+
 use super::settings::ReadSettings;
 use crate::access::Gate;
 use crate::backend::monitor::{Monitor, Monitors};
@@ -46,6 +48,8 @@ pub struct Parts {
     pub history: Arc<HistoryState>,
     /// Answer questions to the history; `None` where nothing is kept.
     pub readers: Option<Readers>,
+    /// Becomes true when the program is to end.
+    pub stop: watch::Receiver<bool>,
     /// Takes reports of what askers change, and knows the jobs that run.
     pub journal: Journal,
 }

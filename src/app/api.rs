@@ -23,6 +23,7 @@ pub(super) fn parts(
     clients: SocketAddr,
     settings: ReadSettings,
     material: &Material,
+    stop: watch::Receiver<bool>,
 ) -> Parts {
     Parts {
         version: VERSION,
@@ -37,6 +38,7 @@ pub(super) fn parts(
         recent: components.recent.clone(),
         history: components.history.state(),
         readers: components.readers.clone(),
+        stop,
         journal: components.history.journal(),
     }
 }

@@ -16,7 +16,7 @@ use crate::api::parameters::{Parameters, invalid};
 use crate::api::range::{Period, range};
 use crate::api::reply::{LIST, Listing};
 use crate::api::state::Parts;
-use crate::api::unknown::{Maybe, Reason, Unknown};
+use crate::api::unknown::{Maybe, Reason, Unknown, resolve};
 use crate::exchange::outcome::Outcome;
 use crate::exchange::vocabulary::Operation;
 use crate::history::conversation::ConversationId;
@@ -166,6 +166,11 @@ pub(crate) async fn exchanges(
         unknown: Unknown::default(),
     };
     Ok(Listing::of(body, LIST, query.format))
+}
+
+/// An exchange as it is listed.
+pub(crate) fn listed(exchange: &crate::history::query::Exchange) -> serde_json::Value {
+    resolve(&entry(exchange))
 }
 
 async fn find(

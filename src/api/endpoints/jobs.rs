@@ -22,6 +22,9 @@ use crate::history::timestamp::Timestamp;
 /// Most jobs of an answer.
 const MOST: usize = 1_000;
 
+/// Jobs that are over, where nothing else is asked for.
+pub(crate) const USUAL: usize = 50;
+
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct JobsQuery {
@@ -130,34 +133,35 @@ pub(crate) async fn jobs(
     Parameters(query): Parameters<JobsQuery>,
     State(parts): State<Arc<Parts>>,
 ) -> Result<Listing<Jobs>, ApiError> {
-    let range = since(&parts, query.since, Instant::now());
-    let limit = query.limit.map_or(50, |limit| limit.0);
+    let limit = query.limit.map_or(USUAL, |limit| limit.0);
+    let body = read(&parts, query.since, limit, Instant::now()).await?;
+    Ok(Listing::of(body, LIST, query.format))
+}
+
+/// What is to be shown now.
+pub(crate) async fn read(parts: &Parts, span: Option<Span>, limit: usize, now: Instant) -> Result<Jobs, ApiError> {
+    let range = since(parts, span, now);
     // Those that run are written too, as they were some seconds ago.
     let ask = ListQuery { range, filter: ListFilter::default(), offset: 0, limit: (limit + 256).min(MOST) };
     let ended = parts.required(move |reading: &Reading| reading.jobs(&ask)).await?;
     let over = |job: &Job| &*job.state != JobState::Running.as_str();
-    Ok(Listing::of(
-        Jobs {
-            active_jobs: parts.journal.jobs().snapshot().iter().map(|job| active(job, &parts)).collect(),
-            completed_jobs: ended
-                .map(|found| found.entries.iter().filter(|job| over(job)).take(limit).map(end).collect()),
-            scheduled_jobs: vec![ScheduledJob {
-                id: "history_retention",
-                name: "history retention",
-                schedule: "* * * * *",
-                next_run: Maybe::Unknown(Reason::NotReported),
-                enabled: parts.readers.is_some(),
-            }],
-            queue_stats: Queue {
-                pending_jobs: Maybe::Unknown(Reason::NotConfigured),
-                max_concurrent: Maybe::Unknown(Reason::NotConfigured),
-                average_wait_time_minutes: Maybe::Unknown(Reason::NotConfigured),
-            },
-            unknown: Unknown::default(),
+    Ok(Jobs {
+        active_jobs: parts.journal.jobs().snapshot().iter().map(|job| active(job, parts)).collect(),
+        completed_jobs: ended.map(|found| found.entries.iter().filter(|job| over(job)).take(limit).map(end).collect()),
+        scheduled_jobs: vec![ScheduledJob {
+            id: "history_retention",
+            name: "history retention",
+            schedule: "* * * * *",
+            next_run: Maybe::Unknown(Reason::NotReported),
+            enabled: parts.readers.is_some(),
+        }],
+        queue_stats: Queue {
+            pending_jobs: Maybe::Unknown(Reason::NotConfigured),
+            max_concurrent: Maybe::Unknown(Reason::NotConfigured),
+            average_wait_time_minutes: Maybe::Unknown(Reason::NotConfigured),
         },
-        LIST,
-        query.format,
-    ))
+        unknown: Unknown::default(),
+    })
 }
 
 fn name(job: &Job) -> String {

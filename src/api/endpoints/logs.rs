@@ -70,7 +70,7 @@ pub(crate) struct Logs {
 }
 
 #[derive(Serialize, ToSchema)]
-struct Line {
+pub(crate) struct Line {
     timestamp: String,
     /// `trace`, `debug`, `info`, `warn` or `error`.
     level: &'static str,
@@ -110,7 +110,8 @@ pub(crate) async fn logs(
     Ok(Listing::of(body, LIST, query.format))
 }
 
-fn line(line: ListedLine) -> Line {
+/// A line as it is shown.
+pub(crate) fn line(line: ListedLine) -> Line {
     Line {
         timestamp: Timestamp(line.at).to_string(),
         level: line.level,

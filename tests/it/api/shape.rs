@@ -37,7 +37,7 @@ pub(super) fn faults(sample: &Value, answer: &Value) -> Vec<String> {
 
 fn compare(sample: &Value, answer: &Value, pointer: &str, faults: &mut Vec<String>) {
     match (sample, answer) {
-        (_, Value::Null) => {}
+        (_, Value::Null) | (Value::Null, _) => {}
         (Value::Object(expected), Value::Object(given)) => {
             for (name, sample) in expected {
                 match given.get(name) {
