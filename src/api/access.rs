@@ -1,4 +1,5 @@
-//! Who asks, and what they may do: the listener puts an [`Identity`] into each request, endpoints ask it.
+//! Who asks: the listener puts an [`Identity`] into each request. It has asked for `dashboard:read` already, and for
+//! `dashboard:admin` where a request is neither GET nor HEAD; who changes something shows it with [`Change`].
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
@@ -8,19 +9,6 @@ use super::error::{ApiError, Code};
 use crate::access::identity::Identity;
 use crate::access::scope::{Scope, Scopes};
 use crate::access::{Connection, Denial, is_json};
-
-/// That an identity may do this. The listener has asked for `dashboard:read` already, and for `dashboard:admin` where a
-/// request is neither GET nor HEAD.
-///
-/// # Errors
-/// When it may not.
-pub fn require(identity: &Identity, scope: Scope) -> Result<(), ApiError> {
-    if identity.may(scope) { Ok(()) } else { Err(ApiError::from(&not_permitted(identity, scope))) }
-}
-
-fn not_permitted(identity: &Identity, required: Scope) -> Denial {
-    Denial::NotPermitted { required, has: identity.scopes() }
-}
 
 fn permissions(required: Scope, has: Scopes) -> Value {
     let has: Vec<_> = has.iter().map(Scope::as_str).collect();
