@@ -2,8 +2,8 @@
 //!
 //! [`dial`] opens connections for the proxy and for the monitoring. A [`monitor::Monitor`] per backend is kept up to
 //! date by two futures, [`probe::run`] (does it answer) and [`survey::run`] (which software, which models, which are in
-//! memory, what load); a [`report::Report`] receives all results. Neither affects traffic: requests are still sent to a
-//! backend that seems down.
+//! memory, what load); a [`report::Report`] receives all results. With one backend neither affects traffic: requests are
+//! still sent to one that seems down. With several, the fleet learns from them which backends there are to choose from.
 
 pub mod address;
 mod answers;

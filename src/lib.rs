@@ -35,7 +35,8 @@
 //!    `proxy::http2` instead.
 //! 2. A head is read whole; an ambiguous one is refused (`proxy::guard`).
 //! 3. Time zero: an [`exchange::Observation`] starts, and with it every [`exchange::sink::Watch`]; the [`fleet`] gives it a
-//!    backend (`proxy::forward`).
+//!    backend (`proxy::forward`). Where there are several and the model decides, the body is held until it has named it
+//!    (`proxy::hold`); a listing is asked of all of them (`proxy::merge`).
 //! 4. A connection to the backend is taken from the worker's pool or dialled (`proxy::attempt`), and the request is sent:
 //!    its head written for that backend (`proxy::request`), its body unchanged and scanned for the model's name as it
 //!    passes (`proxy::named_model`).
