@@ -69,6 +69,7 @@ async fn serve(
     let mut signals = Signals::new().map_err(AppError::System)?;
     let clients = listen::listen("listen", config.listen)?;
     let admin = listen::listen("admin-listen", config.admin_listen)?;
+    let dashboard = config.dashboard_listen.map(|address| listen::listen("dashboard-listen", address)).transpose()?;
     let clients_address = clients.local_addr().map_err(AppError::System)?;
     let admin_address = admin.local_addr().map_err(AppError::System)?;
     let (life, lives) = watch::channel(Life::Running);
@@ -85,11 +86,16 @@ async fn serve(
     let (running, current) = watch::channel(config.clone());
     let settings = api::settings(current.clone(), &material, descriptors);
     let api = api::parts(&components, host, clients_address, settings, &material, stopped.clone());
-    let admin = admin::serve(admin, clients_address, &components, api, &material, process.clone(), stopped);
+    let dashboard_address = dashboard.as_ref().and_then(|listener| listener.local_addr().ok());
+    let listeners = std::iter::once(admin).chain(dashboard).collect();
+    let admin = admin::serve(listeners, clients_address, &components, api, &material, process.clone(), stopped);
     let proxy = proxy::start(&config, descriptors, &components, &material, fleet.subscribe(), lives)
         .map_err(AppError::System)?;
     components.readiness.set_serving();
     announce::announce(&config, &material, clients_address, admin_address);
+    if let Some(address) = dashboard_address {
+        tracing::info!(dashboard = %address, "the dashboard is served here too");
+    }
     components.history.journal().event(Event::new(EventKind::Started).with("version", VERSION));
 
     let reloader = Reloader {
@@ -107,8 +113,8 @@ async fn serve(
     let served = drain::serve_then_drain(proxy, clients, &life, &components, &mut signals, limit).await;
     reloads.abort();
     stop.send_replace(true);
-    // The listener limits its own shutdown.
-    let _ = admin.await;
+    // The listeners limit their own shutdown.
+    admin.join_all().await;
     components.history.close();
     if let Some(copy) = &components.copy {
         copy.close();

@@ -16,7 +16,8 @@ use crate::history::state::HistoryState;
 /// Writes every metric. May block; called on a thread of its own.
 pub type Encode = Arc<dyn Fn(ExpositionFormat) -> Vec<u8> + Send + Sync>;
 
-/// What is shown.
+/// What is shown. Clones share it.
+#[derive(Clone)]
 pub struct Parts {
     /// Version of the program.
     pub version: &'static str,

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use super::components::Components;
 use super::material::Material;
@@ -16,16 +16,16 @@ use crate::api;
 use crate::cli::{REVISION, VERSION};
 use crate::metrics::Format;
 
-/// Serves until `stop` is true. `clients` is the address of the first listener.
+/// Serves on each of these until `stop` is true. `clients` is the address of the first listener.
 pub(super) fn serve(
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
     clients: SocketAddr,
     components: &Components,
     api: api::Parts,
     material: &Material,
     process: Arc<Process>,
     stop: watch::Receiver<bool>,
-) -> JoinHandle<()> {
+) -> JoinSet<()> {
     let parts = admin::Parts {
         version: VERSION,
         revision: REVISION,
@@ -42,7 +42,7 @@ pub(super) fn serve(
         readers: components.readers.clone(),
         api: api::router(api),
     };
-    tokio::spawn(admin::serve(listener, parts, stop))
+    listeners.into_iter().map(|listener| admin::serve(listener, parts.clone(), stop.clone())).collect()
 }
 
 fn encoder(components: &Components, process: Arc<Process>) -> Encode {

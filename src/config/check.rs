@@ -12,8 +12,13 @@ use crate::tls::{Identity, client};
 /// Refuses values that are not allowed together.
 pub(super) fn check(layers: &Layers, config: &Config) -> Result<(), ConfigError> {
     let (listen, admin) = (config.listen, config.admin_listen);
-    check_ports_differ(layers, listen, admin)?;
-    check_members(layers, &config.members(), &[listen, admin])?;
+    check_ports_differ(layers, "admin_listen", ("clients", listen), admin)?;
+    if let Some(dashboard) = config.dashboard_listen {
+        check_ports_differ(layers, "dashboard_listen", ("clients", listen), dashboard)?;
+        check_ports_differ(layers, "dashboard_listen", ("metrics", admin), dashboard)?;
+    }
+    let own: Vec<_> = [listen, admin].into_iter().chain(config.dashboard_listen).collect();
+    check_members(layers, &config.members(), &own)?;
     check_home(layers, config)?;
     check_pairs(layers, config)?;
     check_tokens(layers, config)
@@ -27,13 +32,18 @@ pub(super) fn warnings(config: &Config) -> Vec<String> {
 }
 
 /// Refuses two listeners that would claim the same port.
-fn check_ports_differ(layers: &Layers, listen: SocketAddr, admin: SocketAddr) -> Result<(), ConfigError> {
+fn check_ports_differ(
+    layers: &Layers,
+    key: &'static str,
+    (what, listen): (&str, SocketAddr),
+    admin: SocketAddr,
+) -> Result<(), ConfigError> {
     let (one, two) = (listen.ip().to_canonical(), admin.ip().to_canonical());
     let same = one == two || one.is_unspecified() || two.is_unspecified();
     if !same || listen.port() != admin.port() || listen.port() == 0 {
         return Ok(());
     }
-    Err(layers.refuse("admin_listen", format!("clients are already served on {listen}; choose another port")))
+    Err(layers.refuse(key, format!("{what} are already served on {listen}; choose another port")))
 }
 
 /// Most backends: those of every exchange are looked through one by one.
@@ -113,7 +123,10 @@ fn check_pair(
 
 /// Warns of listeners that other machines can reach.
 fn exposure_warnings(config: &Config) -> Vec<String> {
-    let (listen, admin) = (config.listen, config.admin_listen);
+    let listen = config.listen;
+    // Of the two addresses that show the same, the one that is exposed.
+    let exposed = config.dashboard_listen.filter(|address| !address.ip().to_canonical().is_loopback());
+    let admin = exposed.unwrap_or(config.admin_listen);
     let mut warnings = Vec::new();
     if !listen.ip().to_canonical().is_loopback() {
         warnings.push(format!(

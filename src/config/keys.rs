@@ -35,6 +35,8 @@ pub(super) static KEYS: &[Key<Config>] = keys! { Config;
     ["admin_web_config_file",          FILE,         "",                       Anywhere, AT_ONCE, {admin_web_config_file},                      "TLS certificate and passwords for that address, in the file format of Prometheus exporters' --web.config.file"]
     // Costs and names of tenants are worse to leak than counters.
     ["dashboard_open",                 SWITCH,       "off",                    Anywhere, AT_ONCE, {access.open},                                "Whether that address shows more than metrics and health to whoever reaches it, where it is bound beyond this machine and no credentials are set"]
+    // For dashboards that are made for another port.
+    ["dashboard_listen",               SECOND_LISTEN, "",                      Anywhere, Restart, {dashboard_listen},                           "Another address to serve the same on, such as 127.0.0.1:3001 for dashboards that expect it there"]
     // Where Ollama listens unless `OLLAMA_HOST` says otherwise.
     ["backend",                        BACKENDS,     "http://127.0.0.1:11434", Anywhere, REQUESTS,{backends},                                   "Inference server to forward to: host, host:port, http://host:port/prefix or https://host, with a name for metrics if wanted; may be repeated"]
     // Loading a model takes longer than anything else that a choice can save.

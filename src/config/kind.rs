@@ -96,6 +96,15 @@ pub(super) const LISTEN: ValueKind<SocketAddr> = ValueKind {
     print: |address| quoted(&address.to_string()),
 };
 
+pub(super) const SECOND_LISTEN: ValueKind<Option<SocketAddr>> = ValueKind {
+    placeholder: "IP:PORT",
+    noun: "an IP address and a port",
+    syntax: ", such as `127.0.0.1:3001`",
+    range: ", or `\"\"` for none",
+    parse: One(value::second_listen),
+    print: |address| quoted(&address.map(|address| address.to_string()).unwrap_or_default()),
+};
+
 pub(super) const FILE: ValueKind<Option<PathBuf>> = ValueKind {
     placeholder: "FILE",
     noun: "the name of a file",

@@ -23,6 +23,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The address to serve metrics, health and the page on. With port 0 the system chooses one.
     pub admin_listen: SocketAddr,
+    /// Another address for the same as `admin_listen`. `None` is none.
+    pub dashboard_listen: Option<SocketAddr>,
     /// TLS and credentials of the second listener, in the file format of Prometheus exporters. `None` is neither.
     pub admin_web_config_file: Option<PathBuf>,
     /// Who may ask the second listener, and how often.
@@ -165,6 +167,7 @@ impl Config {
         Self {
             listen: nowhere,
             admin_listen: nowhere,
+            dashboard_listen: None,
             admin_web_config_file: None,
             access: access::settings::Settings::default(),
             tls: None,

@@ -111,6 +111,7 @@ fn every_flag_has_its_variable_and_its_key() {
         ("admin_listen", "127.0.0.1:2"),
         ("admin_web_config_file", "web.yml"),
         ("dashboard_open", "on"),
+        ("dashboard_listen", "127.0.0.1:3"),
         ("backend", "gpu=http://gpu:3"),
         ("policy", "least_busy"),
         ("host_header", "upstream"),

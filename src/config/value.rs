@@ -37,6 +37,11 @@ pub(super) fn listen(text: &str) -> Result<SocketAddr, InvalidValue> {
     local.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port))).or_else(|| text.parse().ok()).ok_or(Unexpected)
 }
 
+/// As [`listen`]; `None` for an empty text.
+pub(super) fn second_listen(text: &str) -> Result<Option<SocketAddr>, InvalidValue> {
+    if text.is_empty() { Ok(None) } else { listen(text).map(Some) }
+}
+
 /// The name of a file; `None` for an empty text.
 pub(super) fn file(text: &str) -> Result<Option<PathBuf>, InvalidValue> {
     Ok((!text.is_empty()).then(|| text.into()))

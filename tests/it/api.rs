@@ -4,6 +4,7 @@ mod exchanges;
 mod live;
 mod parameters;
 mod samples;
+mod second_address;
 mod series;
 mod shape;
 mod stats;
