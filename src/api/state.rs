@@ -12,7 +12,6 @@ use crate::backend::monitor::{Monitor, Monitors};
 use crate::clock::Clock;
 use crate::history::in_flight::InFlight;
 use crate::history::journal::Journal;
-use crate::history::machine::RecentMachine;
 use crate::history::readers::Readers;
 use crate::history::recent::Recent;
 use crate::history::state::HistoryState;
@@ -24,8 +23,6 @@ pub type ReadHost = Arc<dyn Fn(Instant) -> HostSnapshot + Send + Sync>;
 
 /// What is shown.
 pub struct Parts {
-    /// Version of the program.
-    pub version: &'static str,
     /// Started with the program.
     pub clock: Clock,
     /// The address that clients are served on.
@@ -36,8 +33,6 @@ pub struct Parts {
     pub settings: ReadSettings,
     /// Reads the machine; `None` where that is switched off.
     pub host: Option<ReadHost>,
-    /// Readings of the machine in the last hour.
-    pub machine: RecentMachine,
     /// One monitor per configured backend.
     pub backends: Monitors,
     /// Exchanges that have begun and not ended.

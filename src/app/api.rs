@@ -11,7 +11,6 @@ use super::material::Material;
 use crate::access::Gate;
 use crate::api::settings::{ReadSettings, Settings};
 use crate::api::{Parts, ReadHost};
-use crate::cli::VERSION;
 use crate::clock::Clock;
 use crate::config::{Config, MaxConnections};
 use crate::host::Host;
@@ -26,13 +25,11 @@ pub(super) fn parts(
     stop: watch::Receiver<bool>,
 ) -> Parts {
     Parts {
-        version: VERSION,
         clock: Clock::start(),
         clients,
         gate: Arc::new(Gate::new(material.admin.rules(), components.history.journal())),
         settings,
         host: host.map(|host| Arc::new(move |now| host.snapshot(now)) as ReadHost),
-        machine: components.history.recent_machine(),
         backends: components.monitors.clone(),
         in_flight: components.in_flight.clone(),
         recent: components.recent.clone(),
