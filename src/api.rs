@@ -2,6 +2,7 @@
 //!
 //! | path | answer |
 //! |---|---|
+//! | `/dashboard` | leads to the page |
 //! | `/dashboard/stats` | the machine, its GPUs, and what was answered |
 //! | `/dashboard/models` | the models of all backends, which of them are in memory, and how they perform |
 //! | `/dashboard/health` | how the parts of the program and its backends are |
@@ -78,6 +79,7 @@ pub fn router(parts: Parts) -> Router {
     let (router, document) = documented().with_state(parts).split_for_parts();
     let document = axum::body::Bytes::from(openapi::bytes(&document));
     router
+        .route("/dashboard", get(|| async { axum::response::Redirect::to("/") }))
         .route("/openapi.json", get(move || async move { reply::document(document) }))
         .fallback(|| async { ApiError::new(Code::NotFound, "there is nothing at this path; /openapi.json lists them") })
         .method_not_allowed_fallback(|| async {

@@ -84,6 +84,13 @@ fn every_error_has_the_shape_of_the_document() {
 }
 
 #[test]
+fn the_dashboard_itself_leads_to_the_page() {
+    let (program, _backend) = program();
+    let answer = send(program.admin, "GET", "/dashboard", "");
+    assert_eq!((answer.status, answer.field("location")), (303, Some("/")));
+}
+
+#[test]
 fn an_answer_that_has_not_changed_is_not_sent_again() {
     let (program, _backend) = program();
     let first = send(program.admin, "GET", "/openapi.json", "");
