@@ -1,5 +1,6 @@
 //! Errors in a configuration: the key, the value, its origin, and what is allowed.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -87,7 +88,7 @@ impl fmt::Display for ConfigError {
                 }
                 match SECRET.contains(key) {
                     true => write!(out, ": the value is not allowed: {reason}"),
-                    false => write!(out, ": `{}` is not allowed: {reason}", value.escape_debug()),
+                    false => write!(out, ": `{}` is not allowed: {reason}", without_password(value).escape_debug()),
                 }
             }
             Self::UnknownKey { path, line, key, similar } => {
@@ -103,11 +104,43 @@ impl fmt::Display for ConfigError {
     }
 }
 
+/// A URL without the name and the password in it; any other value as it is.
+fn without_password(value: &str) -> Cow<'_, str> {
+    let Some((scheme, rest)) = value.split_once("://") else { return value.into() };
+    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+    match authority.rfind('@') {
+        Some(at) => format!("{scheme}://***@{}", &rest[at + 1..]).into(),
+        None => value.into(),
+    }
+}
+
 impl std::error::Error for ConfigError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Read { cause, .. } => Some(cause),
             Self::Value { .. } | Self::UnknownKey { .. } | Self::Syntax { .. } => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_in_a_url_is_not_shown() {
+        for (value, shown) in [
+            ("http://user:S3CRET@host:1/path@x", "http://***@host:1/path@x"),
+            ("http://token@host", "http://***@host"),
+            ("http://a@b@host", "http://***@host"),
+            ("http://host/?mail=a@b", "http://host/?mail=a@b"),
+            ("a@b", "a@b"),
+            ("", ""),
+        ] {
+            assert_eq!(without_password(value), shown);
+        }
+        let (key, reason) = ("backend", "it has a password".to_owned());
+        let error = ConfigError::Value { key, origin: SettingOrigin::Flag, value: "http://u:S3CRET@h".into(), reason };
+        assert!(!error.to_string().contains("S3CRET"), "{error}");
     }
 }

@@ -18,12 +18,32 @@ pub struct Filesystem {
     pub kind: String,
     /// Its size, in bytes.
     pub size_bytes: u64,
+    /// Space that holds nothing, in bytes; some may be reserved for privileged programs.
+    pub free_bytes: u64,
     /// Space that unprivileged programs can still use, in bytes.
     pub available_bytes: u64,
 }
 
-/// Measures a mounted filesystem: size and available bytes.
-type Measure = fn(&Path) -> Option<(u64, u64)>;
+impl Filesystem {
+    /// Space that holds something, in bytes.
+    #[must_use]
+    pub fn used_bytes(&self) -> u64 {
+        self.size_bytes.saturating_sub(self.free_bytes)
+    }
+
+    /// Used space by what unprivileged programs can use or have used, 0 to 1, as `df` has it; `None` where that is nothing.
+    #[must_use]
+    pub fn used_share(&self) -> Option<f64> {
+        let usable = self.used_bytes().saturating_add(self.available_bytes);
+        (usable > 0).then(|| self.used_bytes() as f64 / usable as f64)
+    }
+}
+
+/// Size, free and available space of a filesystem, in bytes.
+type Space = (u64, u64, u64);
+
+/// Measures a mounted filesystem.
+type Measure = fn(&Path) -> Option<Space>;
 
 /// Collects them. Measuring one may hang (a failing disk), which affects only this collector.
 #[derive(Debug)]
@@ -52,22 +72,22 @@ impl Collector for FilesystemsCollector {
         let mut seen = HashSet::new();
         let found = text.lines().filter_map(parse_mount).filter(|mount| seen.insert(mount.device.clone()));
         let measured = found.filter_map(|mount| {
-            let (size_bytes, available_bytes) = (self.measure)(Path::new(&mount.mountpoint))?;
-            Some(Filesystem { size_bytes, available_bytes, ..mount })
+            let (size_bytes, free_bytes, available_bytes) = (self.measure)(Path::new(&mount.mountpoint))?;
+            Some(Filesystem { size_bytes, free_bytes, available_bytes, ..mount })
         });
         Ok(Some(measured.collect()))
     }
 }
 
 #[cfg(target_os = "linux")]
-fn measure(mountpoint: &Path) -> Option<(u64, u64)> {
+fn measure(mountpoint: &Path) -> Option<Space> {
     let found = rustix::fs::statvfs(mountpoint).ok()?;
     let bytes = |blocks: u64| blocks.checked_mul(found.f_frsize);
-    Some((bytes(found.f_blocks).filter(|size| *size > 0)?, bytes(found.f_bavail)?))
+    Some((bytes(found.f_blocks).filter(|size| *size > 0)?, bytes(found.f_bfree)?, bytes(found.f_bavail)?))
 }
 
 #[cfg(not(target_os = "linux"))]
-fn measure(_: &Path) -> Option<(u64, u64)> {
+fn measure(_: &Path) -> Option<Space> {
     None
 }
 
@@ -93,6 +113,13 @@ fn unescaped(field: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_reserved_is_neither_used_nor_available() {
+        let it = Filesystem { size_bytes: 100, free_bytes: 20, available_bytes: 15, ..Filesystem::default() };
+        assert_eq!((it.used_bytes(), it.used_share()), (80, Some(80.0 / 95.0)));
+        assert_eq!(Filesystem::default().used_share(), None);
+    }
 
     #[test]
     fn only_local_filesystems_are_measured() {

@@ -145,6 +145,7 @@ impl Collector for FilesystemsCollector {
             mountpoint: disk.mount_point().to_string_lossy().into_owned(),
             kind: disk.file_system().to_string_lossy().into_owned(),
             size_bytes: disk.total_space(),
+            free_bytes: disk.available_space(),
             available_bytes: disk.available_space(),
         };
         Ok(Some(self.disks.list().iter().filter(|disk| disk.total_space() > 0).map(filesystem).collect()))

@@ -89,6 +89,7 @@ fn a_linux_machine_is_exposed_as_the_golden_file_says() {
         mountpoint: "/my \"models\"".into(),
         kind: "ext4".into(),
         size_bytes: 4_000_000_000_000,
+        free_bytes: 1_200_000_000_000,
         available_bytes: 1_000_000_000_000,
     }]));
     // AMD's driver has no energy; others do.

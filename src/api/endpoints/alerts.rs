@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::machine::{GIB, part, percent};
+use super::machine::{GIB, fullness, part};
 use crate::api::error::ApiError;
 use crate::api::parameters::{NoParameters, Parameters};
 use crate::api::reply::{OVERVIEW, Reply};
@@ -112,7 +112,16 @@ pub(crate) async fn read(parts: &Parts, now: Instant) -> Alerts {
         limit: LISTED,
     };
     let (up, resumed) = (ended(EventKind::BackendUp), ended(EventKind::HistoryResumed));
-    let resolved = parts.asked(move |reading| Ok((reading.events(&up)?, reading.events(&resumed)?))).await;
+    let down = ended(EventKind::BackendDown);
+    let resolved = parts
+        .asked(move |reading| {
+            let (mut up, down) = (reading.events(&up)?, reading.events(&down)?);
+            // The first answer after a start ends nothing.
+            let ends = |up: &ListedEvent| down.entries.iter().any(|it| it.backend == up.backend && it.at <= up.at);
+            up.entries.retain(ends);
+            Ok((up, reading.events(&resumed)?))
+        })
+        .await;
     Alerts {
         timestamp: parts.text(now),
         active_alerts: active(parts, now),
@@ -166,7 +175,7 @@ fn full_disks(parts: &Parts, now: Instant) -> Vec<ActiveAlert> {
     let machine = parts.machine(now);
     let filesystems = part(machine.as_ref(), "filesystems", |machine| &machine.filesystems);
     let nearly_full = |it: &crate::host::filesystems::Filesystem| {
-        let used = percent(it.size_bytes.saturating_sub(it.available_bytes), it.size_bytes)?;
+        let used = fullness(it)?;
         (used > NEARLY_FULL).then(|| ActiveAlert {
             id: format!("disk_nearly_full_{}", it.mountpoint),
             timestamp: parts.text(now),

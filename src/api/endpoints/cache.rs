@@ -166,7 +166,7 @@ fn model(parts: &Parts, sum: &Maybe<Sum>, now: Instant) -> ModelCache {
         enabled: true,
         hit_rate: residency_hits(sum),
         entries: resident.len(),
-        size_mb: resident.iter().filter_map(|model| model.size).map(|bytes| bytes as f64 / MIB).sum(),
+        size_mb: resident.iter().filter_map(|model| model.size).sum::<u64>() as f64 / MIB,
         max_size_mb: memory.map(|bytes| bytes as f64 / MIB).or_unknown(Reason::NotApplicable),
     }
 }

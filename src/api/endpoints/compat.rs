@@ -18,6 +18,7 @@ use crate::api::state::{Parts, wall};
 use crate::api::sums::{Sum, last, of_last};
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
 use crate::api::values::UpTo;
+use crate::backend::monitor::Monitor;
 use crate::history::query::Filter;
 use crate::history::query::series::{Interval, SeriesQuery};
 use crate::history::rollup::Measure;
@@ -209,7 +210,9 @@ pub(crate) async fn timeseries(
         let (from, seconds) = (series.from, series.interval.seconds());
         let points = series.points.into_iter().zip(0_i64..);
         let known: Vec<_> = points.filter_map(|(sums, at)| Some(((from + at * seconds) * 1_000, Sum(sums?)))).collect();
-        SERIES.iter().map(|(name, of)| ((*name).to_owned(), line(&known, |sum| of(sum, seconds as f64)))).collect()
+        // Of the interval that goes on, what has passed is all there is.
+        let passed = |at: i64| ((parts.millis(now) - at) as f64 / 1e3).clamp(1.0, seconds as f64);
+        SERIES.iter().map(|(name, of)| ((*name).to_owned(), line(&known, |at, sum| of(sum, passed(at))))).collect()
     });
     Ok(Reply::of(&SeriesBody { data, timestamp: parts.text(now), unknown: Unknown::default() }, LIST))
 }
@@ -225,8 +228,8 @@ const SERIES: [(&str, Figure); 5] = [
     ("success_rate", |sum, _| Some(sum.success_rate()? * 100.0)),
 ];
 
-fn line(known: &[(i64, Sum)], of: impl Fn(&Sum) -> Option<f64>) -> Vec<Point> {
-    known.iter().filter_map(|(x, sum)| Some(Point { x: *x, y: of(sum)? })).collect()
+fn line(known: &[(i64, Sum)], of: impl Fn(i64, &Sum) -> Option<f64>) -> Vec<Point> {
+    known.iter().filter_map(|(x, sum)| Some(Point { x: *x, y: of(*x, sum)? })).collect()
 }
 
 /// A sentence about now.
@@ -307,16 +310,27 @@ fn power(machine: Option<&HostSnapshot>) -> Maybe<f64> {
 
 fn backend_status(parts: &Parts) -> BackendStatus {
     let monitors = parts.monitors();
-    let first = monitors.first();
-    let state = first.map(|monitor| monitor.status.snapshot());
+    // Of several one that answers, else one that is not known yet.
+    let standing = |monitor: &&Arc<Monitor>| match monitor.status.snapshot().state.is_up() {
+        Some(true) => 0,
+        None => 1,
+        Some(false) => 2,
+    };
+    let best = monitors.iter().min_by_key(standing);
+    let state = best.map(|monitor| monitor.status.snapshot());
+    let is_up = state.and_then(|state| state.state.is_up());
+    let took = state.filter(|_| is_up == Some(true)).and_then(|state| state.probe);
     BackendStatus {
-        status: match state.and_then(|state| state.state.is_up()) {
+        status: match is_up {
             Some(true) => "online",
             Some(false) => "offline",
             None => "unknown",
         },
-        response_time: state.and_then(|state| state.probe).map(|took| took.as_secs_f64()).or_unknown(Reason::NotYet),
-        last_check: first.and_then(|monitor| monitor.refreshed()).map(wall).or_unknown(Reason::NotYet),
+        response_time: took.map(|took| took.as_secs_f64()).or_unknown(match is_up {
+            Some(false) => Reason::CollectorFailed,
+            Some(true) | None => Reason::NotYet,
+        }),
+        last_check: best.and_then(|monitor| monitor.refreshed()).map(wall).or_unknown(Reason::NotYet),
     }
 }
 

@@ -199,7 +199,7 @@ fn examine(reading: &Reading, ask: &ListQuery, day: Range) -> Result<Examined, S
 
 /// When the backend last completed an exchange with the model of an error.
 fn last_success(reading: &Reading, error: &ListedError, to: i64) -> Result<Option<i64>, StoreError> {
-    if error.backend.is_none() {
+    if error.backend.is_none() || error.resource.is_none() {
         return Ok(None);
     }
     let filter = Filter {

@@ -136,6 +136,7 @@ struct Tokens {
     prompt_source: Maybe<String>,
     /// Read from the backend's cache of prompts.
     cached: Maybe<u64>,
+    /// With the source `chunks` a lower bound: the pieces that came.
     generated: Maybe<u64>,
     generated_source: Maybe<String>,
     /// Of the generated: thinking.
@@ -262,12 +263,17 @@ fn tokens(exchange: &Exchange) -> Tokens {
     let absent = if row.flags.contains(Flags::NO_TOKENS) { Reason::NotApplicable } else { Reason::NotReported };
     let count = |count: units::Count| count.value().or_unknown(absent);
     let source = |source: Option<Source>| source.map(|source| source.as_str().to_owned()).or_unknown(absent);
-    let [prompt_source, generated_source] = row.sources;
+    let [prompt_source, mut generated_source] = row.sources;
+    let mut generated = row.generated;
+    // Of a stream that broke off, the pieces that came are a lower bound.
+    if generated.value().is_none() && row.events.value().is_some_and(|events| events > 0) {
+        (generated, generated_source) = (row.events, Some(Source::Chunks));
+    }
     Tokens {
         prompt: count(row.prompt),
         prompt_source: source(prompt_source),
         cached: count(row.cached),
-        generated: count(row.generated),
+        generated: count(generated),
         generated_source: source(generated_source),
         reasoning: count(row.reasoning),
         drafted: count(row.drafted),

@@ -188,8 +188,8 @@ async fn find(
             let Some(by) = by else { return reading.page(&query) };
             let exchanges = reading.top(&TopQuery { range, filter, by, limit })?;
             let counted = reading.page(&PageQuery { limit: 1, ..query })?;
-            let has_more = exchanges.len() == limit && counted.total.is_ok_and(|total| total > limit as u64);
-            Ok(Page { exchanges, total: counted.total, has_more })
+            // There is no second page to ask for.
+            Ok(Page { exchanges, total: counted.total, has_more: false })
         })
         .await
 }

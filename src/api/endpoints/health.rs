@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::backends::{resident, up};
-use super::machine::{part, percent};
+use super::machine::{fullness, part, percent};
 use crate::api::error::ApiError;
 use crate::api::parameters::{NoParameters, Parameters};
 use crate::api::reply::{OVERVIEW, Reply};
@@ -248,7 +248,7 @@ fn alerts(parts: &Parts, now: Instant) -> Vec<Alert> {
     let machine = parts.machine(now);
     if let Maybe::Known(filesystems) = part(machine.as_ref(), "filesystems", |machine| &machine.filesystems) {
         for it in filesystems {
-            let used = percent(it.size_bytes.saturating_sub(it.available_bytes), it.size_bytes).unwrap_or(0.0);
+            let used = fullness(it).unwrap_or(0.0);
             if used > NEARLY_FULL {
                 add("warning", "disk_space", format!("disk usage of {} is {used:.0} %", it.mountpoint));
             }

@@ -30,11 +30,17 @@ pub(super) fn part<'a, T>(
     })
 }
 
-/// Size and free space of all filesystems together, in bytes.
-pub(super) fn space(filesystems: &[Filesystem]) -> Option<(u64, u64)> {
+/// All filesystems as one; `None` where there are none.
+pub(super) fn together(filesystems: &[Filesystem]) -> Option<Filesystem> {
     let sum = |of: fn(&Filesystem) -> u64| filesystems.iter().map(of).sum::<u64>();
-    let (size, available) = (sum(|it| it.size_bytes), sum(|it| it.available_bytes));
-    (size > 0).then_some((size, available))
+    let size_bytes = Some(sum(|it| it.size_bytes)).filter(|size| *size > 0)?;
+    let (free_bytes, available_bytes) = (sum(|it| it.free_bytes), sum(|it| it.available_bytes));
+    Some(Filesystem { size_bytes, free_bytes, available_bytes, ..Filesystem::default() })
+}
+
+/// How full a filesystem is, 0 to 100.
+pub(super) fn fullness(filesystem: &Filesystem) -> Option<f64> {
+    filesystem.used_share().map(|share| share * 100.0)
 }
 
 /// A share as a percentage.

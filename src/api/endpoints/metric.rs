@@ -5,7 +5,6 @@ use serde_json::json;
 use crate::api::error::ApiError;
 use crate::api::parameters::invalid;
 use crate::exchange::outcome::Outcome;
-use crate::history::query::series::Interval;
 use crate::history::rollup::{Measure, Sums};
 
 /// A metric.
@@ -62,13 +61,12 @@ impl Sum {
         (Self::Cost, "cost", "cost"),
     ];
 
-    fn of(self, sums: &Sums, interval: Interval) -> Option<f64> {
+    fn of(self, sums: &Sums, seconds: f64) -> Option<f64> {
         let count = |outcome: Outcome| sums.by_outcome[outcome as usize];
         let requests = sums.requests;
         let cancelled = count(Outcome::ClientCancelled);
         let failed = requests.saturating_sub(count(Outcome::Completed) + cancelled);
         let share = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64 * 100.0);
-        let seconds = interval.seconds() as f64;
         match self {
             Self::Requests => Some(requests as f64),
             Self::RequestRate => Some(requests as f64 / seconds),
@@ -154,9 +152,10 @@ impl Metric {
     }
 
     /// Its value in an interval in which the program ran; `None` where nothing of the kind was measured.
-    pub(super) fn of(self, sums: &Sums, interval: Interval) -> Option<f64> {
+    /// `seconds` is how long the interval is, or has been going on.
+    pub(super) fn of(self, sums: &Sums, seconds: f64) -> Option<f64> {
         match self {
-            Self::Sum(sum) => sum.of(sums, interval),
+            Self::Sum(sum) => sum.of(sums, seconds),
             Self::Percentile(measure, statistic) => {
                 let sketch = sums.sketch(measure);
                 let value = match statistic {
@@ -196,8 +195,7 @@ mod tests {
 
     #[test]
     fn of_nothing_counts_are_zero_and_shares_are_unknown() {
-        let minute = Interval::of_seconds(60).expect("whole");
-        let of = |name: &str| Metric::parse_list(name).expect("a metric")[0].of(&Sums::default(), minute);
+        let of = |name: &str| Metric::parse_list(name).expect("a metric")[0].of(&Sums::default(), 60.0);
         for zero in ["requests", "request_rate", "failed", "active", "wasted_tokens", "cold_starts"] {
             assert_eq!(of(zero), Some(0.0), "{zero}");
         }

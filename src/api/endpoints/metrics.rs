@@ -197,7 +197,9 @@ fn kinds(totals: &Totals) -> Kinds {
     for (error, count) in ErrorType::ALL.iter().zip(totals.errors) {
         *match error {
             ErrorType::ConnectTimeout | ErrorType::ClientTimeout | ErrorType::FirstByteTimeout => &mut kinds.timeout,
-            ErrorType::StreamError | ErrorType::Truncated | ErrorType::Http5xx => &mut kinds.model_error,
+            ErrorType::StreamError | ErrorType::Truncated | ErrorType::Incomplete | ErrorType::Http5xx => {
+                &mut kinds.model_error
+            }
             ErrorType::BadRequest | ErrorType::ClientBody => &mut kinds.validation_error,
             _ => &mut kinds.system_error,
         } += count;

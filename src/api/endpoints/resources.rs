@@ -7,7 +7,7 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::machine::{GIB, MIB, part, percent};
+use super::machine::{GIB, MIB, fullness, part, percent};
 use crate::api::error::ApiError;
 use crate::api::parameters::{NoParameters, Parameters};
 use crate::api::reply::{OVERVIEW, Reply};
@@ -207,14 +207,12 @@ fn disk(machine: Option<&HostSnapshot>) -> DiskUse {
 }
 
 fn mount(filesystem: &Filesystem) -> Mount {
-    let (size, free) = (filesystem.size_bytes, filesystem.available_bytes);
-    let used = size.saturating_sub(free);
     Mount {
         mount: filesystem.mountpoint.clone(),
-        total_gb: size as f64 / GIB,
-        used_gb: used as f64 / GIB,
-        available_gb: free as f64 / GIB,
-        usage_percent: percent(used, size).or_unknown(Reason::NotReported),
+        total_gb: filesystem.size_bytes as f64 / GIB,
+        used_gb: filesystem.used_bytes() as f64 / GIB,
+        available_gb: filesystem.available_bytes as f64 / GIB,
+        usage_percent: fullness(filesystem).or_unknown(Reason::NotReported),
     }
 }
 

@@ -154,7 +154,7 @@ pub(crate) async fn series(
             Some(find(&parts, SeriesQuery { range, interval, filter }).await?)
         }
     };
-    let all = |found: &Series| metrics.iter().map(|metric| one(*metric, found)).collect::<Vec<_>>();
+    let all = |found: &Series| metrics.iter().map(|metric| one(*metric, found, parts.millis(now))).collect::<Vec<_>>();
     let series = all(&found);
     let at = |index: usize| Timestamp((found.from + interval.seconds() * index as i64) * 1_000).to_string();
     let timestamps: Vec<_> = (0..found.points.len()).map(at).collect();
@@ -176,9 +176,16 @@ async fn find(parts: &Parts, query: SeriesQuery) -> Result<Series, ApiError> {
     parts.ask(move |reading| reading.series(&query)).await?.ok_or_else(too_many)
 }
 
-fn one(metric: Metric, found: &Series) -> OneSeries {
-    let value = |sums: &Option<Sums>| metric.of(sums.as_ref()?, found.interval);
-    OneSeries { metric: metric.name(), unit: metric.unit(), values: found.points.iter().map(value).collect() }
+/// Of the interval that goes on at `now`, in milliseconds since the epoch, what has passed is all there is.
+fn one(metric: Metric, found: &Series, now: i64) -> OneSeries {
+    let length = found.interval.seconds() as f64;
+    let begins = |index: usize| (found.from + found.interval.seconds() * index as i64) * 1_000;
+    let value = |(index, sums): (usize, &Option<Sums>)| {
+        let passed = (now - begins(index)) as f64 / 1e3;
+        metric.of(sums.as_ref()?, passed.clamp(1.0, length))
+    };
+    let values = found.points.iter().enumerate().map(value).collect();
+    OneSeries { metric: metric.name(), unit: metric.unit(), values }
 }
 
 /// A line an interval, a column a metric.
@@ -186,13 +193,16 @@ impl Table for Answer {
     const COLUMNS: &'static [&'static str] = &["at"];
 
     fn columns(&self) -> Vec<String> {
-        std::iter::once("at".to_owned()).chain(self.series.iter().map(|one| one.metric.clone())).collect()
+        let metrics = self.series.iter().map(|one| one.metric.clone());
+        let compared = self.compared.iter().flatten().map(|one| format!("{}_compared", one.metric));
+        std::iter::once("at".to_owned()).chain(metrics).chain(compared).collect()
     }
 
     fn rows(&self) -> Vec<Vec<String>> {
         let text = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
         let row = |(index, at): (usize, &String)| {
-            std::iter::once(at.clone()).chain(self.series.iter().map(|one| text(one.values[index]))).collect()
+            let all = self.series.iter().chain(self.compared.iter().flatten());
+            std::iter::once(at.clone()).chain(all.map(|one| text(one.values[index]))).collect()
         };
         self.timestamps.iter().enumerate().map(row).collect()
     }

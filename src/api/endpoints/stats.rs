@@ -7,7 +7,7 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::machine::{GIB, MIB, part, percent, space};
+use super::machine::{GIB, MIB, fullness, part, percent, together};
 use crate::api::error::ApiError;
 use crate::api::parameters::{NoParameters, Parameters};
 use crate::api::reply::{OVERVIEW, Reply};
@@ -139,17 +139,16 @@ fn system(machine: Option<&HostSnapshot>) -> System {
     let used = memory.and_then(|memory| memory.used_bytes().or_unknown(Reason::NotReported));
     let total = memory.and_then(|memory| memory.total_bytes.or_unknown(Reason::NotReported));
     let disk = part(machine, "filesystems", |machine| &machine.filesystems)
-        .and_then(|filesystems| space(filesystems).or_unknown(Reason::NotReported));
+        .and_then(|filesystems| together(filesystems).or_unknown(Reason::NotReported));
     System {
         cpu_usage_percent: cpu.and_then(|cpu| cpu.utilization.or_unknown(Reason::NotYet)).map(|share| share * 100.0),
         memory_usage_percent: used
             .and_then(|used| total.and_then(|total| percent(used, total).or_unknown(Reason::NotReported))),
         memory_used_gb: used.map(|bytes| bytes as f64 / GIB),
         memory_total_gb: total.map(|bytes| bytes as f64 / GIB),
-        disk_usage_percent: disk
-            .and_then(|(size, free)| percent(size.saturating_sub(free), size).or_unknown(Reason::NotReported)),
-        disk_used_gb: disk.map(|(size, free)| size.saturating_sub(free) as f64 / GIB),
-        disk_total_gb: disk.map(|(size, _)| size as f64 / GIB),
+        disk_usage_percent: disk.as_ref().and_then(|disk| fullness(disk).or_unknown(Reason::NotReported)),
+        disk_used_gb: disk.as_ref().map(|disk| disk.used_bytes() as f64 / GIB),
+        disk_total_gb: disk.as_ref().map(|disk| disk.size_bytes as f64 / GIB),
         load_average: cpu.and_then(|cpu| cpu.load.map(Vec::from).or_unknown(Reason::NotReported)),
         network_io: network(machine),
     }

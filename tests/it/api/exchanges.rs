@@ -1,9 +1,11 @@
 //! `/dashboard/exchanges` and one exchange, against what a client sent and was answered.
 
+use inferometer::history::query::lists::{ListFilter, ListQuery};
 use serde_json::{Value, json};
 
 use super::{get, send, shape};
 use crate::history::rows::{CHAT, ollama};
+use crate::history::{EVER, reading};
 use crate::support::client::ask;
 use crate::support::look_until;
 use crate::support::program::Program;
@@ -132,6 +134,19 @@ fn every_filter_of_exchanges_changes_the_answer() {
     for id in ["1", "x", "-1", "99999999999999999999"] {
         assert_eq!(send(program.admin, "GET", &format!("/dashboard/exchanges/{id}"), "").status, 404, "{id}");
     }
+}
+
+#[test]
+fn a_backend_that_answers_from_the_start_resolves_no_alert() {
+    let backend = ollama();
+    let program = Program::before(backend.address);
+    let query = ListQuery { range: EVER, filter: ListFilter::default(), offset: 0, limit: 100 };
+    look_until(|| {
+        let events = reading(program.state()).events(&query).expect("sound").entries;
+        let is_up = events.iter().any(|event| &*event.what == "backend_up");
+        if is_up { Ok(()) } else { Err(format!("{} events are there", events.len())) }
+    });
+    assert_eq!(get(&program, "/dashboard/alerts")["resolved_alerts"], json!([]));
 }
 
 #[test]

@@ -78,6 +78,9 @@ fn series_add_up_to_what_clients_sent_and_have_gaps_where_nothing_ran() {
     assert_eq!(body.lines().next(), Some("at,requests,ttft_p50"));
     let requests: f64 = body.lines().skip(1).filter_map(|line| line.split(',').nth(1)?.parse::<f64>().ok()).sum();
     assert_eq!(requests, 3.0, "{body}");
+    let compared = ask(program.admin, request.replace("&format", "&compare=week&format"));
+    let (_, body) = compared.split_once("\r\n\r\n").expect("a head");
+    assert_eq!(body.lines().next(), Some("at,requests,ttft_p50,requests_compared,ttft_p50_compared"));
 }
 
 #[test]
