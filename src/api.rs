@@ -30,9 +30,9 @@
 //!
 //! Promises:
 //! * Every field has a real source. What is unknown is `null`, and `unknown` at the top of the answer has its reason by
-//!   JSON pointer ([`unknown`]); it is never zero.
+//!   JSON pointer (`unknown`); it is never zero.
 //! * A query parameter that is not documented, or has a value that is not allowed, is refused with 400 and what is allowed
-//!   ([`parameters`]). Every error has one shape ([`error`]).
+//!   (`parameters`). Every error has one shape (`error`).
 //! * Nothing is read from files on the thread that serves: questions go to the readers of the history.
 //! * No prompt and no answer is shown.
 //!

@@ -1,5 +1,5 @@
 //! Who asks: the listener puts an [`Identity`] into each request. It has asked for `dashboard:read` already, and for
-//! `dashboard:admin` where a request is neither GET nor HEAD; who changes something shows it with [`Change`].
+//! `dashboard:admin` where a request is neither GET nor HEAD; who changes something shows it with `Change`.
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
