@@ -39,7 +39,7 @@ pub(super) async fn counted<T: Send + 'static>(
     parts.required(question).await
 }
 
-/// A JSON object that is kept as text; an empty one where there is none.
+/// Parses a JSON object that is kept as text; anything else gives an empty object.
 pub(super) fn object(text: Option<&str>) -> Value {
     let parsed = text.and_then(|text| serde_json::from_str(text).ok());
     parsed.filter(Value::is_object).unwrap_or_else(|| json!({}))

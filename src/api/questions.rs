@@ -43,7 +43,7 @@ impl Parts {
         self.ask(question).await.map(Maybe::Known)
     }
 
-    /// The answer to a question beside others: unknown where there is none.
+    /// The answer to one of several questions; one that fails makes its own fields unknown, not the whole answer.
     pub(super) async fn asked<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Reading) -> Result<T, StoreError> + Send + 'static,

@@ -69,7 +69,7 @@ fn check_members(layers: &Layers, members: &[Member], own: &[SocketAddr]) -> Res
     }
 }
 
-/// Refuses a home that is none of the backends.
+/// Refuses a home that is not the name of a backend.
 fn check_home(layers: &Layers, config: &Config) -> Result<(), ConfigError> {
     let Some(home) = &config.fleet.home else { return Ok(()) };
     let members = config.members();

@@ -23,7 +23,7 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The address to serve metrics, health and the page on. With port 0 the system chooses one.
     pub admin_listen: SocketAddr,
-    /// Another address for the same as `admin_listen`. `None` is none.
+    /// A second address that serves what `admin_listen` serves; `None` without one.
     pub dashboard_listen: Option<SocketAddr>,
     /// TLS and credentials of the second listener, in the file format of Prometheus exporters. `None` is neither.
     pub admin_web_config_file: Option<PathBuf>,

@@ -39,7 +39,7 @@ struct Server {
     bind_address: String,
     /// Connections of clients at once.
     max_concurrent_requests: Maybe<u64>,
-    /// There is none: a model may take as long as it needs.
+    /// Always unknown: the program sets no such limit, as a model may take as long as it needs.
     request_timeout_seconds: Maybe<u64>,
     tls_enabled: bool,
 }
