@@ -11,8 +11,9 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::answer::Answer;
+use super::connect::connect;
 use super::download::{Download, Receiver, ResponseEnd};
-use super::forward::{Forward, connect};
+use super::forward::Forward;
 use super::polls::Polls;
 use super::pool::Pool;
 use super::timer::Timer;

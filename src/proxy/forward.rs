@@ -1,10 +1,10 @@
-//! One exchange of any protocol: how it begins, which backend gets it, and what the client is answered when it fails.
+//! One exchange of any protocol: how it begins, and which backend gets it.
+
+mod target;
 
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-
-use http::StatusCode;
 
 use super::answer::{Answer, Merged};
 use super::chunks::{BodyProgress, Part};
@@ -16,20 +16,19 @@ use super::polls::Polls;
 use super::request::{self, KeptHead};
 use super::response::{Response, Version};
 use super::tap::Tap;
-use super::upstream::{Failure, Upstream};
+use super::upstream::Failure;
 use super::worker::Worker;
-use crate::backend::dial::DialError;
 use crate::exchange::Observation;
-use crate::exchange::outcome::{End, ErrorType, Origin};
+use crate::exchange::outcome::{End, Origin};
 use crate::exchange::placement::Placement;
 use crate::exchange::record::{Method, Start};
 use crate::exchange::trace::{self, ParentSpan, TraceId};
 use crate::fleet::{Ask, Fleet, Lease, Member};
-use crate::tls::Fault;
 use crate::wire::conversation::Conversation;
 use crate::wire::listing::Listing;
 use crate::wire::reader::{Head, Reported};
 use crate::wire::route::{ErrorShape, Operation, Route};
+use target::Target;
 
 /// Whether a request has a body, and whether servers read a body with its method.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -328,54 +327,6 @@ impl Forward {
     }
 }
 
-/// How the backend of an exchange is chosen.
-#[derive(Debug, PartialEq, Eq)]
-enum Target {
-    /// Without a look at the request.
-    Any,
-    /// By the model that the body names, once it has done so.
-    Model(Option<Box<str>>),
-    /// By the name of a backend in a header field.
-    Named(Box<str>),
-}
-
-impl Target {
-    fn of(worker: &Worker, route: Route, request: &Request<'_>) -> Self {
-        if !worker.thread.with_fleet(Fleet::has_several) {
-            return Self::Any;
-        }
-        match request.facts.x_inferometer_backend {
-            Some(name) => Self::Named(String::from_utf8_lossy(name).into()),
-            None if route.is_by_model() => Self::Model(None),
-            None => {
-                request.path().strip_prefix("/v1/models/").map_or(Self::Any, |name| Self::Model(Some(decoded(name))))
-            }
-        }
-    }
-
-    /// The answer where no backend may be asked.
-    fn refusal(&self) -> Answer {
-        if let Self::Named(name) = self {
-            let text = format!("no backend has the name in {BACKEND_FIELD}: {}", name.escape_debug());
-            return Answer { status: StatusCode::BAD_REQUEST, why: ErrorType::BadRequest, text };
-        }
-        let text = "every backend that may serve this is being drained: try again later".to_owned();
-        Answer { status: StatusCode::SERVICE_UNAVAILABLE, why: ErrorType::NoBackend, text }
-    }
-}
-
-/// A name in a path, without its percent-encoding (RFC 3986, 2.1).
-fn decoded(name: &str) -> Box<str> {
-    let (mut bytes, mut rest) = (Vec::with_capacity(name.len()), name.as_bytes());
-    while let Some((first, after)) = rest.split_first() {
-        let hex = (*first == b'%').then(|| std::str::from_utf8(after.get(..2)?).ok()).flatten();
-        let coded = hex.and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        bytes.push(coded.unwrap_or(*first));
-        rest = if coded.is_some() { &after[2..] } else { after };
-    }
-    String::from_utf8_lossy(&bytes).into()
-}
-
 fn placement(lease: &Lease, attempt: u32) -> Placement {
     let backend = lease.member().backend.name.clone();
     Placement { backend, reason: lease.reason(), attempt, queued: Duration::ZERO, held: None }
@@ -399,88 +350,4 @@ fn trace_of(facts: &NotedFields<'_>) -> Option<(TraceId, ParentSpan)> {
 fn conversation_of(facts: &NotedFields<'_>) -> Option<Conversation> {
     let named = |name: Option<&[u8]>| name.and_then(Conversation::named);
     named(facts.x_session_id).or_else(|| named(facts.x_conversation_id))
-}
-
-/// Opens a connection to a backend.
-///
-/// # Errors
-/// The answer for the client, where no connection can be opened.
-pub(super) async fn connect(worker: Rc<Worker>, member: Arc<Member>) -> Result<Box<Upstream>, Answer> {
-    let limit = member.settings.connect_timeout;
-    let mut dialled = member.dialer.dial(limit).await;
-    // Idle connections are given up for one that is needed.
-    if matches!(dialled, Err(DialError::Exhausted(_))) && worker.thread.pools.clear() {
-        dialled = member.dialer.dial(limit).await;
-    }
-    let failed = |why, text: String| {
-        let status = match why {
-            ErrorType::ConnectTimeout => StatusCode::GATEWAY_TIMEOUT,
-            ErrorType::Limit => StatusCode::SERVICE_UNAVAILABLE,
-            _ => StatusCode::BAD_GATEWAY,
-        };
-        Answer { status, why, text }
-    };
-    let at = &member.backend.address;
-    dialled.map(Upstream::new).map_err(|error| match error {
-        DialError::Refused => failed(
-            ErrorType::ConnectRefused,
-            format!("the backend at {at} refuses connections: start it, or set --backend to where it listens"),
-        ),
-        DialError::Timeout => failed(
-            ErrorType::ConnectTimeout,
-            format!("the backend at {at} does not accept connections in time: check --backend and --connect-timeout"),
-        ),
-        DialError::Dns(_) => {
-            failed(ErrorType::Dns, format!("the name of the backend {at} does not resolve: check --backend"))
-        }
-        DialError::Tls(fault) => failed(ErrorType::Tls, format!("the backend at {at}: {fault}")),
-        DialError::Exhausted(error) => failed(
-            ErrorType::Limit,
-            format!(
-                "no connection to the backend can be opened ({error}): raise the limit of open files or local ports"
-            ),
-        ),
-        DialError::Other(error) => failed(ErrorType::Reset, format!("the backend at {at} cannot be reached: {error}")),
-    })
-}
-
-/// The answer to a client whose backend failed before the response's head.
-pub(super) fn explain(member: &Member, failure: &Failure) -> Answer {
-    let at = &member.backend.address;
-    let why = failure.why();
-    let (status, text) = match failure {
-        Failure::Late => (
-            StatusCode::GATEWAY_TIMEOUT,
-            format!("the backend at {at} did not begin its answer in time: raise limits.first_byte, or set it to 0"),
-        ),
-        Failure::Improper(fault) => {
-            (StatusCode::BAD_GATEWAY, format!("the backend at {at} does not answer in proper HTTP/1.1: {fault}"))
-        }
-        Failure::Closed => {
-            (StatusCode::BAD_GATEWAY, format!("the backend at {at} closed the connection before it answered"))
-        }
-        Failure::Broken(error) => {
-            let text = match Fault::find(error) {
-                Some(fault) => format!("the backend at {at}: {fault}"),
-                None => format!("the backend at {at} reset the connection before it answered"),
-            };
-            (StatusCode::BAD_GATEWAY, text)
-        }
-    };
-    Answer { status, why, text }
-}
-
-/// The answer to a client whose body found no room to be held in.
-pub(super) fn no_room() -> Answer {
-    let text = "too many large requests at once: try again in a moment, or raise fleet.hold_total_max".to_owned();
-    Answer { status: StatusCode::SERVICE_UNAVAILABLE, why: ErrorType::Limit, text }
-}
-
-/// The answer to a client whose upload failed through its own fault.
-pub(super) fn blame(why: ErrorType) -> Answer {
-    let (status, text) = match why {
-        ErrorType::ClientTimeout => (StatusCode::REQUEST_TIMEOUT, "the request's body took too long to arrive"),
-        _ => (StatusCode::BAD_REQUEST, "the request's body is framed wrongly or breaks off"),
-    };
-    Answer { status, why, text: text.to_owned() }
 }

@@ -20,6 +20,7 @@ mod socket;
 mod stream;
 mod turn;
 mod unsent;
+mod upload;
 
 use std::future::poll_fn;
 use std::pin::pin;

@@ -17,13 +17,15 @@ use super::connection_end::is_client_fault;
 use super::head;
 use super::response_frames::ResponseFrames;
 use super::turn::{Piece, StreamTurn};
+use super::upload::{UploadPiece, UploadStage};
 use crate::exchange::outcome::{End, ErrorType, Malformed};
 use crate::proxy::admission::Life;
 use crate::proxy::answer::{Answer, of_merged};
 use crate::proxy::attempt::{Attempt, AttemptError};
 use crate::proxy::chunks::Part;
 use crate::proxy::download::ResponseEnd;
-use crate::proxy::forward::{Forward, explain, no_room};
+use crate::proxy::explain::{explain, no_room};
+use crate::proxy::forward::Forward;
 use crate::proxy::framing::Framing;
 use crate::proxy::guard::judge;
 use crate::proxy::hold::PATIENCE;
@@ -47,42 +49,6 @@ pub(super) struct StreamExchange {
     trailers: Vec<u8>,
     /// Why the response broke off; reported after what came before was passed on.
     failure: Option<Failure>,
-}
-
-/// How far the request's body has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum UploadStage {
-    Sized,
-    Chunked,
-    Done,
-}
-
-/// A part of the request's body.
-enum UploadPiece {
-    Data(Bytes),
-    /// Its end, with its trailers.
-    End(HeaderMap),
-}
-
-impl UploadStage {
-    /// Passes a piece to `out` as HTTP/1.1 has it.
-    fn write(&mut self, piece: UploadPiece, mut out: impl FnMut(&[u8])) {
-        let chunked = *self == Self::Chunked;
-        match piece {
-            UploadPiece::Data(data) if chunked && !data.is_empty() => {
-                out(format!("{:x}\r\n", data.len()).as_bytes());
-                out(&data);
-                out(b"\r\n");
-            }
-            UploadPiece::Data(data) => out(&data),
-            UploadPiece::End(trailers) => {
-                *self = Self::Done;
-                if chunked {
-                    out(&head::last_chunk(&trailers));
-                }
-            }
-        }
-    }
 }
 
 impl StreamExchange {
