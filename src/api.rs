@@ -18,6 +18,7 @@
 //! | `/dashboard/resources` | the processors, memory, disks, networks and GPUs of this machine |
 //! | `/dashboard/workers` | the backends as workers, and this program as their coordinator |
 //! | `/dashboard/exchanges` | finished exchanges, the newest first, with filters |
+//! | `/dashboard/exchanges/in-flight` | those that have begun and not ended |
 //! | `/dashboard/exchanges/{id}` | one exchange, and where its time went |
 //! | `/dashboard/series` | several metrics of exchanges over time |
 //! | `/dashboard/traces/{id}` | the exchanges of one trace, each with where its time went |
@@ -110,6 +111,7 @@ fn documented() -> OpenApiRouter<Arc<Parts>> {
         .routes(routes!(endpoints::security::security))
         .routes(routes!(endpoints::alerts::alerts))
         .routes(routes!(endpoints::exchanges::exchanges))
+        .routes(routes!(endpoints::in_flight::in_flight))
         .routes(routes!(endpoints::exchange::exchange))
         .routes(routes!(endpoints::series::series))
         .routes(routes!(endpoints::trace::trace))

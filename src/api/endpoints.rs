@@ -10,6 +10,7 @@ pub(super) mod errors;
 pub(super) mod exchange;
 pub(super) mod exchanges;
 pub(super) mod health;
+pub(super) mod in_flight;
 pub(super) mod jobs;
 pub(super) mod logs;
 mod machine;

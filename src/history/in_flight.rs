@@ -14,6 +14,7 @@ use crate::exchange::outcome::Phase;
 use crate::exchange::placement::Placement;
 use crate::exchange::record::{Method, Record, Start};
 use crate::exchange::sink::{Sink, TokenFrame, Watch};
+use crate::exchange::trace::TraceId;
 
 /// The number of locks, so that the threads rarely contend for one.
 const SHARDS: usize = 16;
@@ -27,6 +28,12 @@ pub struct InFlightExchange {
     pub method: Method,
     /// The endpoint's template.
     pub endpoint: &'static str,
+    /// What it asks for.
+    pub operation: &'static str,
+    /// The trace that it belongs to.
+    pub trace: TraceId,
+    /// The product of the client; `None` where it names none.
+    pub client: Option<Arc<str>>,
     /// The configured name of the backend; `None` until one is chosen.
     pub backend: Option<Arc<str>>,
     /// The model that answers, else the one requested; `None` while neither is known.
@@ -105,6 +112,9 @@ impl Entry {
             id: self.start.id,
             method: self.start.method,
             endpoint: self.start.route.endpoint,
+            operation: self.start.route.operation.as_str(),
+            trace: self.start.trace,
+            client: self.start.client.clone(),
             backend: self.backend().clone(),
             model: self.answered.get().or(self.requested.get()).map(|name| (&**name).into()),
             started: self.start.at,

@@ -14,18 +14,19 @@ use crate::support::http2;
 use crate::support::program::{Program, command};
 use crate::support::simulator::Simulator;
 
-const HEAD: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n";
+pub(crate) const HEAD: &str =
+    "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n";
 const CHAT: &str = "POST /api/chat HTTP/1.1\r\nHost: localhost\r\nContent-Length: 41\r\n\r\n{\"model\":\"llama3\",\"messages\":[{\"a\":\"b\"}]}";
 
 fn chunk(line: &str) -> String {
     format!("{:x}\r\n{line}\n\r\n", line.len() + 1)
 }
 
-fn word(text: &str) -> String {
+pub(crate) fn word(text: &str) -> String {
     chunk(&format!(r#"{{"model":"llama3","message":{{"role":"assistant","content":"{text}"}},"done":false}}"#))
 }
 
-fn last(tokens: u64) -> String {
+pub(crate) fn last(tokens: u64) -> String {
     let counts = format!(
         r#""prompt_eval_count":5,"prompt_eval_duration":7000000,"eval_count":{tokens},"eval_duration":9000000"#
     );
@@ -34,7 +35,7 @@ fn last(tokens: u64) -> String {
 }
 
 /// Serves a scripted chat; probes and listings get an empty answer.
-fn chatting(script: impl Fn(&mut Connection) + Send + Sync + 'static) -> Backend {
+pub(crate) fn chatting(script: impl Fn(&mut Connection) + Send + Sync + 'static) -> Backend {
     Backend::start(move |connection| {
         while let Some(request) = connection.request() {
             if request.starts_with(b"POST /api/") {

@@ -14,8 +14,8 @@ use crate::api::reply::{OVERVIEW, Reply};
 use crate::api::state::{Parts, wall};
 use crate::api::sums::{DAY, Sum, by_model};
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
-use crate::backend::inventory::{Inventory, ListedModel, Resident, Runtime};
-use crate::exchange::outcome::Phase;
+use crate::backend::inventory::{Expiry, Inventory, ListedModel, Resident, Runtime};
+use crate::exchange::outcome::{Outcome, Phase};
 use crate::history::journal::job::Job;
 use crate::history::rollup::Measure;
 
@@ -47,6 +47,8 @@ struct Model {
     status: &'static str,
     /// When it was first seen in memory.
     loaded_at: Maybe<String>,
+    /// When it is unloaded unless it is used; in the past while it is in use.
+    expires_at: Maybe<String>,
     /// The server software that runs it.
     backend_type: Maybe<String>,
     metadata: Metadata,
@@ -76,6 +78,31 @@ struct Performance {
     error_rate: Maybe<f64>,
     /// Prompt tokens that were read from a cache, by all: 0 to 1.
     cache_hit_rate: Maybe<f64>,
+    /// Requests that neither completed nor were cancelled.
+    failed_requests: Maybe<u64>,
+    /// Requests that their client left.
+    cancelled_requests: Maybe<u64>,
+    /// Requests whose answer ended short.
+    truncated_requests: Maybe<u64>,
+    /// Requests that failed through the backend or the network to it, and those with an error status.
+    server_failures: Maybe<u64>,
+    /// Requests that waited for a load.
+    cold_starts: Maybe<u64>,
+    prompt_tokens: Maybe<u64>,
+    generated_tokens: Maybe<u64>,
+    latency_ms: Percentiles,
+    time_to_first_token_ms: Percentiles,
+    /// Without those that waited for a load.
+    warm_time_to_first_token_ms: Percentiles,
+    load_ms: Percentiles,
+}
+
+/// Right to 1 %.
+#[derive(Serialize, ToSchema)]
+struct Percentiles {
+    p50: Maybe<f64>,
+    p95: Maybe<f64>,
+    p99: Maybe<f64>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -202,6 +229,12 @@ fn model(
             Some(resident) => resident.loaded.map(wall).or_unknown(Reason::NotYet),
             None => Maybe::Unknown(unheld),
         },
+        expires_at: match resident.map(|resident| resident.expires) {
+            Some(Some(Expiry::At(at))) => Maybe::Known(wall(at)),
+            Some(Some(Expiry::Never)) => Maybe::Unknown(Reason::NotApplicable),
+            Some(None) => Maybe::Unknown(Reason::NotReported),
+            None => Maybe::Unknown(unheld),
+        },
         backend_type: Some(inventory.runtime)
             .filter(|runtime| *runtime != Runtime::Unknown)
             .map(|runtime| runtime.as_str().to_owned())
@@ -223,6 +256,16 @@ fn model(
     }
 }
 
+/// Outcomes that the backend or the network to it caused. An error status counts whoever caused it: sums do not tell one of
+/// 400 from one of 500, and of a model that its backend has most are the backend's.
+const SERVER_FAILURES: [Outcome; 4] =
+    [Outcome::StreamError, Outcome::BackendFailed, Outcome::Truncated, Outcome::HttpError];
+
+fn percentiles(sum: Maybe<&Sum>, measure: Measure) -> Percentiles {
+    let of = |share| sum.and_then(|sum| sum.quantile(measure, share).or_unknown(Reason::NoSamples)).map(|it| it * 1e3);
+    Percentiles { p50: of(0.5), p95: of(0.95), p99: of(0.99) }
+}
+
 fn performance(sum: Option<&Maybe<Sum>>) -> Performance {
     let sum = match sum {
         Some(Maybe::Known(sum)) => Maybe::Known(sum),
@@ -236,5 +279,17 @@ fn performance(sum: Option<&Maybe<Sum>>) -> Performance {
         average_latency_ms: some(|sum| Some(sum.mean(Measure::Duration)? * 1e3)),
         error_rate: some(|sum| Some(1.0 - sum.success_rate()?)),
         cache_hit_rate: some(Sum::cached_share),
+        failed_requests: sum
+            .map(|sum| sum.0.requests - sum.outcome(Outcome::Completed) - sum.outcome(Outcome::ClientCancelled)),
+        cancelled_requests: sum.map(|sum| sum.outcome(Outcome::ClientCancelled)),
+        truncated_requests: sum.map(|sum| sum.outcome(Outcome::Truncated)),
+        server_failures: sum.map(|sum| SERVER_FAILURES.iter().map(|outcome| sum.outcome(*outcome)).sum()),
+        cold_starts: sum.map(|sum| sum.0.cold),
+        prompt_tokens: sum.and_then(|sum| sum.0.prompt.or_unknown(Reason::NoSamples)),
+        generated_tokens: sum.and_then(|sum| sum.0.generated.or_unknown(Reason::NoSamples)),
+        latency_ms: percentiles(sum, Measure::Duration),
+        time_to_first_token_ms: percentiles(sum, Measure::FirstToken),
+        warm_time_to_first_token_ms: percentiles(sum, Measure::FirstTokenWarm),
+        load_ms: percentiles(sum, Measure::Load),
     }
 }

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, broadcast, watch};
 use super::lists::Tail;
 use super::places::Places;
 use super::topic::{Push, Topic, push};
-use crate::api::endpoints::{alerts, compat, jobs, metrics, models, stats, workers};
+use crate::api::endpoints::{alerts, compat, in_flight, jobs, metrics, models, stats, workers};
 use crate::api::state::Parts;
 use crate::api::unknown::resolve;
 
@@ -117,6 +117,7 @@ async fn read_figure(topic: Topic, parts: &Parts, now: Instant) -> Push {
         Topic::Models => resolve(&models::read(parts, now).await),
         Topic::Workers => resolve(&workers::read(parts, now).await),
         Topic::Jobs => jobs::read(parts, None, jobs::USUAL, now).await.map_or(Value::Null, |jobs| resolve(&jobs)),
+        Topic::InFlight => resolve(&in_flight::read(parts, now)),
         Topic::Summary => return resolve(&compat::read(parts, now).await).to_string().into(),
         Topic::Logs | Topic::Exchanges => Value::Null,
     };

@@ -17,13 +17,14 @@ pub(in crate::api) enum Topic {
     Jobs,
     Logs,
     Exchanges,
+    InFlight,
     /// The only one of `/ws`, which has no name there.
     Summary,
 }
 
 impl Topic {
     /// Those that have a name.
-    pub(in crate::api) const NAMED: [Self; 8] = [
+    pub(in crate::api) const NAMED: [Self; 9] = [
         Self::Stats,
         Self::Metrics,
         Self::Alerts,
@@ -32,6 +33,7 @@ impl Topic {
         Self::Jobs,
         Self::Logs,
         Self::Exchanges,
+        Self::InFlight,
     ];
 
     /// What a listener gets that asks for nothing.
@@ -47,6 +49,7 @@ impl Topic {
             Self::Jobs => "jobs",
             Self::Logs => "logs",
             Self::Exchanges => "exchanges",
+            Self::InFlight => "in_flight",
             Self::Summary => "summary",
         }
     }
@@ -60,6 +63,7 @@ impl Topic {
     pub(super) const fn period(self) -> Duration {
         match self {
             Self::Summary | Self::Alerts | Self::Models => Duration::from_secs(5),
+            Self::InFlight => Duration::from_secs(1),
             _ => Duration::from_secs(2),
         }
     }

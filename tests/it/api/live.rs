@@ -64,7 +64,7 @@ fn a_client_that_asks_for_nothing_gets_the_topics_of_the_document() {
 fn a_topic_holds_what_its_get_answers_with_and_an_unknown_one_is_rejected() {
     let demo = Demo::start("live");
     let mut socket = open(demo.program.admin, "/dashboard/ws").expect("it is upgraded");
-    let names = ["stats", "metrics", "alerts", "models", "workers", "jobs", "logs", "exchanges"];
+    let names = ["stats", "metrics", "alerts", "models", "workers", "jobs", "logs", "exchanges", "in_flight"];
     let answer = subscribe(&mut socket, &[&names[..], &["weather"]].concat());
     assert_eq!((&answer["type"], &answer["rejected"]), (&"subscribed".into(), &json!(["weather"])), "{answer}");
     assert_eq!(answer["topics"].as_array().map(Vec::len), Some(names.len()), "{answer}");
