@@ -65,8 +65,9 @@ fn stream(connection: &mut Connection, fate: &Fate, pieces: usize) {
         std::thread::yield_now();
     }
     let last = format!("{{\"model\":\"{MODEL}\",\"done\":true,\"done_reason\":\"stop\",\"eval_count\":{pieces}}}\n");
-    connection.write(format!("{}0\r\n\r\n", chunk(last)).as_bytes());
+    // Before the last bytes: whoever has read them may ask for the number at once.
     fate.answered.fetch_add(1, Ordering::SeqCst);
+    connection.write(format!("{}0\r\n\r\n", chunk(last)).as_bytes());
 }
 
 /// How an answer ended.
