@@ -106,12 +106,15 @@ fn paced(directory: &Path, rate: u64, most: f64, run: Duration) -> Vec<String> {
     is_missed.iter().filter(|(is, _)| *is).map(|(_, what)| format!("{rate} a second: {what}")).collect()
 }
 
-/// The seconds that the thread named `history` has used; not a number where there is no such account.
+/// The seconds that the writer's thread, which is named `history`, has used; not a number where there is no such account.
+/// The first thread, which makes the exchanges, has that name too: it is the name of this program.
 fn writer_cpu() -> f64 {
+    let first = std::process::id().to_string();
     let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten().map(|entry| entry.path());
     let named = |path: &PathBuf| std::fs::read_to_string(path.join("comm")).is_ok_and(|name| name.trim() == "history");
+    let is_writer = |path: &PathBuf| !path.ends_with(&first) && named(path);
     let schedstat =
-        tasks.into_iter().filter(named).filter_map(|path| std::fs::read_to_string(path.join("schedstat")).ok());
+        tasks.into_iter().filter(is_writer).filter_map(|path| std::fs::read_to_string(path.join("schedstat")).ok());
     let nanos = schedstat.filter_map(|text| text.split(' ').next()?.parse::<f64>().ok());
     nanos.sum::<f64>() / 1e9
 }
