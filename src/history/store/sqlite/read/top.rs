@@ -81,8 +81,12 @@ impl Reading {
         for day in self.days_of(range).filter(|_| range.from < range.to) {
             let Some(open) = self.day(day, deadline)? else { continue };
             let Some((condition, values)) = condition(&open, &self.names, range, &query.filter) else { continue };
-            let order = format!("{condition} AND {value} IS NOT NULL ORDER BY {value} DESC, id DESC LIMIT {limit}");
-            found.extend(open.select(&self.names, &order, &values)?);
+            // The sort has only ids: with whole rows it would read every column of every row.
+            let first = format!(
+                "WHERE id IN (SELECT id FROM exchanges {condition} AND {value} IS NOT NULL \
+                 ORDER BY {value} DESC, id DESC LIMIT {limit})"
+            );
+            found.extend(open.select(&self.names, &first, &values)?);
         }
         Ok(found)
     }
