@@ -10,7 +10,7 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 
 VENV := target/venv
 
-.PHONY: help setup build run run-with-helper demo screenshot board-pictures lint doc test test-fast golden lint-dashboards newer-prometheus gpu-check clean cargo compiler
+.PHONY: help setup build run run-with-helper demo demo-fleet screenshot board-pictures lint doc test test-fast golden lint-dashboards newer-prometheus gpu-check clean cargo compiler
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,10 @@ run-with-helper: compiler ## the same with the privileged helper (power, tempera
 demo: compiler ## watch it work, before your Ollama or a simulated one (ARGS=--simulated: always that); needs gcc and Rust
 	cargo build --release --locked --bins --examples
 	@cargo run --quiet --release --locked --example demo -- $(ARGS)
+
+demo-fleet: compiler ## the same before three simulated servers: requests spread, one dies and comes back, one fails for a while
+	cargo build --release --locked --bins --examples
+	@cargo run --quiet --release --locked --example demo -- --fleet $(ARGS)
 
 # The figures on it are the simulator's own pace, for which the profile does not matter.
 screenshot: compiler ## draw docs/demo.svg, the picture in the README: the demo's screen, from a real run
@@ -100,7 +104,7 @@ $(VENV)/stamp: tests/tools/requirements.txt
 # The binary says which revision it is, where git knows. Tests do without: a new commit need not rebuild them.
 REVISION := $(shell git rev-parse --short HEAD 2>/dev/null)
 ifneq ($(REVISION),)
-build run run-with-helper demo: export INFEROMETER_REVISION := $(REVISION)
+build run run-with-helper demo demo-fleet: export INFEROMETER_REVISION := $(REVISION)
 endif
 
 -include benches/bench.mk

@@ -70,6 +70,12 @@ impl Child {
         io::Error::other(format!("{what}{}{lines}", if lines.is_empty() { "" } else { ". It said:" }))
     }
 
+    /// Ends it at once, as a power cut would.
+    pub(crate) fn kill(&mut self) -> io::Result<()> {
+        self.process.kill()?;
+        self.process.wait().map(drop)
+    }
+
     /// Asks it to end, waits a little, then insists.
     fn end(&mut self) -> io::Result<()> {
         if self.process.try_wait()?.is_some() {

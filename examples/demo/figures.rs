@@ -23,7 +23,8 @@ impl History {
         }
     }
 
-    fn now(&self) -> &[Sample] {
+    /// The latest scrape.
+    pub(crate) fn now(&self) -> &[Sample] {
         self.scrapes.back().map(|(_, samples)| samples.as_slice()).unwrap_or_default()
     }
 
@@ -43,10 +44,22 @@ impl History {
 
     /// Growth of a counter a second, over the window. `None` before the second scrape.
     pub(crate) fn rate(&self, family: &str, model: Option<&str>) -> Option<f64> {
+        self.growth(|samples| sum(samples, family, model))
+    }
+
+    /// The same of the series with this label.
+    pub(crate) fn rate_of(&self, family: &str, label: &str, value: &str) -> Option<f64> {
+        self.growth(|samples| {
+            let series = samples.iter().filter(|sample| sample.is(family) && sample.label(label) == value);
+            series.fold(0.0, |sum, sample| sum + sample.value)
+        })
+    }
+
+    fn growth(&self, sum: impl Fn(&[Sample]) -> f64) -> Option<f64> {
         let (first, then) = self.scrapes.front()?;
         let (last, now) = self.scrapes.back()?;
         let seconds = (*last - *first).as_secs_f64();
-        (seconds > 0.0).then(|| (sum(now, family, model) - sum(then, family, model)).max(0.0) / seconds)
+        (seconds > 0.0).then(|| (sum(now) - sum(then)).max(0.0) / seconds)
     }
 
     /// Mean of a histogram since the start. `None` where nothing was observed.

@@ -1,4 +1,4 @@
-//! A minute with inferometer: `make demo`.
+//! A minute with inferometer: `make demo`, and before several servers: `make demo-fleet`.
 //!
 //! Takes the Ollama on this machine if one answers, after saying so, else starts the simulated one; starts inferometer in
 //! front of it, sends it a little varied traffic and shows, second by second, what its metrics say. Ctrl-C or SIGTERM end all of
@@ -8,6 +8,7 @@ mod backend;
 mod child;
 mod exposition;
 mod figures;
+mod fleet;
 mod http_client;
 mod screen;
 mod traffic;
@@ -41,13 +42,27 @@ struct Arguments {
     /// Leave this machine's Ollama alone, and start a simulated one
     #[arg(long)]
     simulated: bool,
+    /// Show three simulated servers behind one address, of which one dies and comes back, and one fails for a while
+    #[arg(long)]
+    fleet: bool,
+    /// Over how many seconds that is shown, before it begins again
+    #[arg(long, value_name = "N", default_value_t = 60, requires = "fleet")]
+    story: u64,
+}
+
+impl Arguments {
+    /// When to end, where that is stated.
+    fn end(&self) -> Option<Instant> {
+        self.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds))
+    }
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let ended = tokio::select! {
-        ended = demo(&arguments) => ended,
+        ended = demo(&arguments), if !arguments.fleet => ended,
+        ended = fleet::demo(&arguments), if arguments.fleet => ended,
         ended = interrupted() => ended,
     };
     match ended {
@@ -75,20 +90,18 @@ async fn demo(arguments: &Arguments) -> io::Result<()> {
         println!("{} It begins in {} s; Ctrl-C ends it before.", backend.note, BEFORE_A_REAL_ONE.as_secs());
         tokio::time::sleep(BEFORE_A_REAL_ONE).await;
     }
-    let proxy = Proxy::start(&program, backend.address).await?;
+    let backends = [format!("ollama=http://{}", backend.address)];
+    let proxy = Proxy::start(&program, &backends).await?;
     let intro = view::Intro { notes: vec![backend.note.clone(), proxy.note()], addresses: proxy.addresses() };
     let _traffic = traffic::Traffic::start(proxy.clients, &backend);
 
-    let end = arguments.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let end = arguments.end();
     let mut history = History::default();
     let mut screen = Screen::new();
     let mut beat = tokio::time::interval(Duration::from_secs(1));
     while end.is_none_or(|end| Instant::now() < end) {
         beat.tick().await;
-        match http_client::get(proxy.metrics, "/metrics").await {
-            Ok(text) => history.push(Instant::now(), exposition::parse(&text)),
-            Err(error) => return Err(proxy.child.explain(&format!("inferometer does not tell its metrics: {error}"))),
-        }
+        proxy.scrape(&mut history).await?;
         screen.show(|size| view::page(&intro, &history, size), || view::line(&history));
     }
     Ok(())
@@ -105,18 +118,26 @@ impl Proxy {
     const CLIENTS: u16 = 11_435;
     const METRICS: u16 = 8_001;
 
-    async fn start(program: &Path, backend: SocketAddr) -> io::Result<Self> {
+    /// Before backends, each `NAME=URL`.
+    async fn start(program: &Path, backends: &[String]) -> io::Result<Self> {
         let clients = free_address(Self::CLIENTS)?;
         let metrics = free_address(Self::METRICS)?;
-        let backend = format!("ollama=http://{backend}");
         let (listen, admin) = (clients.to_string(), metrics.to_string());
         // Short, since the demo's own exchanges are all there is to drain; of them nothing is kept.
         let drain = ["--drain-timeout", "1s", "--access-log", "off", "--history", "off"];
-        let typed = [["--listen", &listen], ["--admin-listen", &admin], ["--backend", &backend]];
-        let typed = [typed.as_flattened(), &drain].concat();
+        let mut typed = [&["--listen", &listen, "--admin-listen", &admin][..], &drain].concat();
+        typed.extend(backends.iter().flat_map(|backend| ["--backend", backend]));
         let mut child = Child::start(program, &typed)?;
         child.answers(metrics, "/metrics", START).await?;
         Ok(Self { child, clients, metrics })
+    }
+
+    async fn scrape(&self, history: &mut History) -> io::Result<()> {
+        match http_client::get(self.metrics, "/metrics").await {
+            Ok(text) => history.push(Instant::now(), exposition::parse(&text)),
+            Err(error) => return Err(self.child.explain(&format!("inferometer does not give its metrics: {error}"))),
+        }
+        Ok(())
     }
 
     fn note(&self) -> String {

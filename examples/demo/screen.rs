@@ -63,6 +63,13 @@ impl Screen {
         self.shown = Some(Instant::now());
         write(&text);
     }
+
+    /// Writes a line where there is no terminal, for what the page shows too.
+    pub(crate) fn say(&self, line: impl Fn() -> String) {
+        if !self.terminal {
+            write(&(line() + "\n"));
+        }
+    }
 }
 
 impl Drop for Screen {

@@ -38,7 +38,7 @@ pub(crate) fn page(intro: &Intro, history: &History, size: Size) -> Vec<String> 
 }
 
 /// A text in lines of at most so many columns, broken between words.
-fn wrapped(text: &str, columns: usize) -> Vec<String> {
+pub(crate) fn wrapped(text: &str, columns: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split(' ') {
         match lines.last_mut() {
@@ -49,7 +49,7 @@ fn wrapped(text: &str, columns: usize) -> Vec<String> {
     lines
 }
 
-fn clipped(line: &str, columns: usize) -> String {
+pub(crate) fn clipped(line: &str, columns: usize) -> String {
     if line.chars().count() <= columns {
         return line.to_owned();
     }
@@ -122,18 +122,18 @@ fn cancellations(history: &History) -> String {
     format!("{}, {wasted} tokens wasted", counts(&history.by("client_cancellations_total", "phase")))
 }
 
-fn counts(counts: &BTreeMap<String, f64>) -> String {
+pub(crate) fn counts(counts: &BTreeMap<String, f64>) -> String {
     if counts.is_empty() {
         return "none".to_owned();
     }
     counts.iter().map(|(name, count)| format!("{name} {count}")).collect::<Vec<_>>().join(", ")
 }
 
-fn number(value: Option<f64>) -> String {
+pub(crate) fn number(value: Option<f64>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| format!("{value:.1}"))
 }
 
-fn seconds(value: Option<f64>) -> String {
+pub(crate) fn seconds(value: Option<f64>) -> String {
     match value {
         None => "-".to_owned(),
         Some(value) if value < 1.0 => format!("{:.0} ms", value * 1_000.0),

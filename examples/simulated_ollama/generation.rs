@@ -45,6 +45,8 @@ pub(crate) struct Figures {
     pub(crate) load: Duration,
     /// Tokens in the prompt.
     pub(crate) prompt_tokens: u32,
+    /// Those of them that it remembered, where it remembers any.
+    pub(crate) cached_tokens: Option<u32>,
     /// Reading the prompt.
     pub(crate) prefill: Duration,
     /// Tokens generated, thinking and tool calls included.
@@ -73,7 +75,7 @@ impl Generation {
     /// Loads the model if it is cold and reads the prompt.
     pub(crate) async fn start(world: &World, ask: &Ask) -> Result<Self, Refusal> {
         let started = Instant::now();
-        if ask.question.contains("[[refuse]]") {
+        if ask.question.contains("[[refuse]]") || world.fails.load(Relaxed) {
             return Err(Refusal::new(500, "llama runner process has terminated: exit status 2"));
         }
         let running = Running::new(&world.tally);
@@ -82,12 +84,14 @@ impl Generation {
         let place = world.place(ask.model).await;
         let script = Script::new(ask);
         let prompt_tokens = ask.prompt_tokens();
-        let reading = Instant::now();
-        wait_until(reading + world.pace.steps(prompt_tokens, ask.model.prefill_rate)).await;
+        let cached_tokens = world.prompts.remember(ask.model.weights, &ask.prompt, prompt_tokens);
+        let (reading, read) = (Instant::now(), prompt_tokens - cached_tokens.unwrap_or(0));
+        wait_until(reading + world.pace.steps(read, ask.model.prefill_rate)).await;
         let decode_from = Instant::now();
         let prefill = at_least_a_tick(decode_from - reading);
         let (total, decode) = (Duration::ZERO, Duration::ZERO);
-        let figures = Figures { reason: "stop", total, load, prompt_tokens, prefill, tokens: 0, decode };
+        let reason = "stop";
+        let figures = Figures { reason, total, load, prompt_tokens, cached_tokens, prefill, tokens: 0, decode };
         let rate = script.rate.unwrap_or(ask.model.decode_rate);
         let (pace, due) = (world.pace, Duration::ZERO);
         Ok(Self { script, pace, rate, started, decode_from, due, figures, running, _place: place, _lease: lease })

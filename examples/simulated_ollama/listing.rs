@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::answer::{Answer, JSON, JSON_UTF8, Refusal, respond, to_json};
 use crate::ask;
-use crate::catalogue::{self, MODELS, Model};
+use crate::catalogue::Model;
 use crate::clock::rfc3339;
 use crate::world::World;
 
@@ -73,8 +73,8 @@ pub(crate) fn version() -> Answer {
 }
 
 /// Answers `/api/tags`.
-pub(crate) fn tags() -> Answer {
-    let models = MODELS.iter().map(|model| Tag {
+pub(crate) fn tags(world: &World) -> Answer {
+    let models = world.stored().into_iter().map(|model| Tag {
         name: model.name,
         model: model.name,
         modified_at: stored(),
@@ -124,14 +124,14 @@ pub(crate) fn show(body: &Value) -> Result<Answer, Refusal> {
 }
 
 /// Answers `/v1/models`.
-pub(crate) fn openai_models() -> Answer {
-    let data: Vec<_> = MODELS.iter().map(openai_entry).collect();
+pub(crate) fn openai_models(world: &World) -> Answer {
+    let data: Vec<_> = world.stored().into_iter().map(openai_entry).collect();
     respond(200, JSON, format!("{}\n", json!({"object": "list", "data": data})))
 }
 
 /// Answers `/v1/models/:model`.
-pub(crate) fn openai_model(name: &str) -> Result<Answer, Refusal> {
-    let model = catalogue::find(name).ok_or_else(|| Refusal::new(404, format!("model '{name}' not found")))?;
+pub(crate) fn openai_model(world: &World, name: &str) -> Result<Answer, Refusal> {
+    let model = world.find(name).ok_or_else(|| Refusal::new(404, format!("model '{name}' not found")))?;
     Ok(respond(200, JSON, format!("{}\n", openai_entry(model))))
 }
 

@@ -21,9 +21,13 @@
 //! weights are one in memory under the name that was asked for first, `keep_alive: 0` sends one away, `/api/ps` takes its
 //! time (`--ps-delay`), and an answer may begin before the request is over.
 //!
+//! Several of them make a fleet: `--models` says which models one has (a pull adds to them), and `--prompt-cache` how many
+//! prompts it remembers for each, whose common beginning is not read again.
+//!
 //! `GET /simulated/state` tells what was really generated, to hold against what a proxy counted. `POST
-//! /simulated/restart` closes every connection, refuses new ones for a moment and forgets what is in memory. Left out:
-//! anything that changes what is stored (create, copy, delete, push, blobs), images, structured output and prompt caching.
+//! /simulated/restart` closes every connection, refuses new ones for a moment and forgets what is in memory. `POST
+//! /simulated/fail` lets every generation fail from then on, until `POST /simulated/recover`. Left out: anything else that
+//! changes what is stored (create, copy, delete, push, blobs), images and structured output.
 
 mod answer;
 mod ask;
@@ -34,6 +38,7 @@ mod generation;
 mod listing;
 mod native;
 mod openai;
+mod prompts;
 mod pull;
 mod residency;
 mod routes;
@@ -54,6 +59,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 
+use crate::catalogue::Model;
 use crate::world::{Limits, Pace, World};
 
 /// A simulated Ollama server.
@@ -79,6 +85,14 @@ struct Arguments {
     #[arg(long, value_name = "MODELS", default_value_t = 3)]
     max_loaded: usize,
 
+    /// The models that it has; all unless stated
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
+    models: Vec<String>,
+
+    /// Prompts that it remembers for each model, whose common beginning with a new one is not read again
+    #[arg(long, value_name = "PROMPTS", default_value_t = 0)]
+    prompt_cache: usize,
+
     /// How long `/api/ps` takes to answer, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 0)]
     ps_delay: u64,
@@ -90,6 +104,7 @@ const DOWN: Duration = Duration::from_millis(300);
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> io::Result<()> {
     let arguments = Arguments::parse();
+    let stored = stored(&arguments.models)?;
     let mut listener = TcpListener::bind(arguments.listen).await?;
     let address = listener.local_addr()?;
     writeln!(io::stdout(), "simulated Ollama on http://{address}")?;
@@ -97,7 +112,7 @@ async fn main() -> io::Result<()> {
     let ps_delay = Duration::from_millis(arguments.ps_delay);
     let limits = Limits { parallel: arguments.parallel.max(1), models: arguments.max_loaded, ps_delay };
     let pace = Pace::new(arguments.speed, arguments.load_speed.unwrap_or(arguments.speed));
-    let world = Arc::new(World::new(pace, limits));
+    let world = Arc::new(World::new(pace, limits, stored, arguments.prompt_cache));
     let mut connections = JoinSet::new();
     let mut terminate = signal(SignalKind::terminate())?;
     loop {
@@ -111,6 +126,7 @@ async fn main() -> io::Result<()> {
                 drop(listener);
                 connections.shutdown().await;
                 world.residency.forget();
+                world.prompts.forget();
                 tokio::time::sleep(DOWN).await;
                 listener = TcpListener::bind(address).await?;
             }
@@ -119,6 +135,15 @@ async fn main() -> io::Result<()> {
             _ = terminate.recv() => return Ok(()),
         }
     }
+}
+
+/// The models of these names; all where none is named.
+fn stored(names: &[String]) -> io::Result<Vec<&'static Model>> {
+    if names.is_empty() {
+        return Ok(catalogue::MODELS.iter().collect());
+    }
+    let missing = |name| io::Error::new(io::ErrorKind::InvalidInput, format!("there is no simulated model {name}"));
+    names.iter().map(|name| catalogue::find(name).ok_or_else(|| missing(name))).collect()
 }
 
 async fn serve(stream: TcpStream, world: Arc<World>) {

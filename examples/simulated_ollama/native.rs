@@ -97,6 +97,8 @@ struct Counts {
     load_duration: u128,
     prompt_eval_count: u32,
     prompt_eval_duration: u128,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_eval_cached_count: Option<u32>,
     eval_count: u32,
     eval_duration: u128,
 }
@@ -129,6 +131,7 @@ impl<'a> Line<'a> {
             load_duration: figures.load.as_nanos(),
             prompt_eval_count: figures.prompt_tokens,
             prompt_eval_duration: figures.prefill.as_nanos(),
+            prompt_eval_cached_count: figures.cached_tokens,
             eval_count: figures.tokens,
             eval_duration: figures.decode.as_nanos(),
         });

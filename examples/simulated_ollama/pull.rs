@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use crate::answer::{Answer, JSON, Lines, NDJSON, Refusal, respond, response};
-use crate::catalogue;
+use crate::catalogue::{self, Model};
 use crate::world::World;
 
 /// Progress objects for the large layer.
@@ -22,15 +22,18 @@ pub(crate) async fn answer(world: &Arc<World>, body: &Value) -> Result<Answer, R
     if name.is_empty() {
         return Err(Refusal::new(400, "model is required"));
     }
-    let progress = progress(name);
+    let (progress, model) = (progress(name), catalogue::find(name));
     if body["stream"] != false {
-        return Ok(streamed(world, progress));
+        return Ok(streamed(world, progress, model));
     }
     tokio::time::sleep(world.pace.scaled(BEAT * u32::try_from(progress.len()).unwrap_or(1))).await;
     let last = progress.into_iter().next_back().unwrap_or_default();
     match last["error"].as_str() {
         Some(error) => Err(Refusal::new(500, error)),
-        None => Ok(respond(200, JSON, last.to_string())),
+        None => {
+            model.into_iter().for_each(|model| world.store(model));
+            Ok(respond(200, JSON, last.to_string()))
+        }
     }
 }
 
@@ -54,11 +57,14 @@ fn progress(name: &str) -> Vec<Value> {
     objects
 }
 
-fn streamed(world: &World, progress: Vec<Value>) -> Answer {
-    let beat = world.pace.scaled(BEAT);
+fn streamed(world: &Arc<World>, progress: Vec<Value>, model: Option<&'static Model>) -> Answer {
+    let (world, beat) = (Arc::clone(world), world.pace.scaled(BEAT));
     let (lines, body) = mpsc::channel(1);
     tokio::spawn(async move {
         for object in progress {
+            if object["status"] == "success" {
+                model.into_iter().for_each(|model| world.store(model));
+            }
             if lines.send(format!("{object}\n")).await.is_err() {
                 return;
             }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::answer::{Answer, JSON_UTF8, Refusal, respond};
 use crate::native::Route::{Chat, Generate};
 use crate::world::World;
-use crate::{embed, listing, native, openai, pull};
+use crate::{ask, embed, listing, native, openai, pull};
 
 const PLAIN: &str = "text/plain";
 
@@ -26,16 +26,20 @@ pub(crate) async fn answer(request: Request<Incoming>, world: Arc<World>) -> Ans
         world.restart.notify_one();
         return respond(200, JSON_UTF8, "{}");
     }
+    if matches!(&*path, "/simulated/fail" | "/simulated/recover") && request.method() == Method::POST {
+        world.fails.store(path == "/simulated/fail", Relaxed);
+        return respond(200, JSON_UTF8, "{}");
+    }
     world.tally.requests.fetch_add(1, Relaxed);
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let told = match path.as_str() {
         "/" if reads => Ok(respond(200, "text/plain; charset=utf-8", "Ollama is running")),
         "/api/version" if reads => Ok(listing::version()),
-        "/api/tags" if reads => Ok(listing::tags()),
+        "/api/tags" if reads => Ok(listing::tags(&world)),
         "/api/ps" if reads => Ok(listing::ps(&world).await),
-        "/v1/models" if reads => Ok(listing::openai_models()),
+        "/v1/models" if reads => Ok(listing::openai_models(&world)),
         _ => match path.strip_prefix("/v1/models/") {
-            Some(name) if reads => listing::openai_model(name),
+            Some(name) if reads => listing::openai_model(&world, name),
             _ => post(request, &path, &world).await,
         },
     };
@@ -67,6 +71,12 @@ async fn post(request: Request<Incoming>, path: &str, world: &Arc<World>) -> Res
         return Ok(respond(404, PLAIN, "404 page not found"));
     }
     let body = body(request).await?;
+    if path != "/api/pull"
+        && let Ok((model, name)) = ask::model(&body)
+        && world.find(model.name).is_none()
+    {
+        return Err(Refusal::new(404, format!("model '{name}' not found")));
+    }
     match path {
         "/api/generate" => native::answer(world, Generate, &body).await,
         "/api/chat" => native::answer(world, Chat, &body).await,

@@ -1,14 +1,15 @@
 //! What all requests share: the pace, the models in memory and the count of what was done.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use crate::catalogue::Model;
+use crate::catalogue::{self, Model};
+use crate::prompts::Prompts;
 use crate::residency::Residency;
 
 /// How much faster than the models' own pace everything goes.
@@ -95,6 +96,12 @@ pub(crate) struct World {
     places: Mutex<HashMap<&'static str, Arc<Semaphore>>>,
     /// Somebody wants it to start again.
     pub(crate) restart: Notify,
+    /// Models on disk.
+    stored: Mutex<Vec<&'static Model>>,
+    /// Prompts that it remembers.
+    pub(crate) prompts: Prompts,
+    /// Every generation fails.
+    pub(crate) fails: AtomicBool,
     /// Models in memory.
     pub(crate) residency: Arc<Residency>,
     /// What was done.
@@ -103,10 +110,30 @@ pub(crate) struct World {
 
 impl World {
     /// A server just started, with no model in memory.
-    pub(crate) fn new(pace: Pace, limits: Limits) -> Self {
+    pub(crate) fn new(pace: Pace, limits: Limits, stored: Vec<&'static Model>, prompts: usize) -> Self {
         let residency = Arc::new(Residency::new(limits.models));
         let (places, restart) = (Mutex::default(), Notify::new());
-        Self { pace, limits, places, restart, residency, tally: Arc::default() }
+        let (stored, prompts, fails) = (Mutex::new(stored), Prompts::new(prompts), AtomicBool::new(false));
+        Self { pace, limits, places, restart, stored, prompts, fails, residency, tally: Arc::default() }
+    }
+
+    /// The models on disk.
+    pub(crate) fn stored(&self) -> Vec<&'static Model> {
+        self.stored.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The model of this name, in any of its spellings, if it is on disk.
+    pub(crate) fn find(&self, name: &str) -> Option<&'static Model> {
+        let model = catalogue::find(name)?;
+        self.stored().iter().any(|stored| stored.name == model.name).then_some(model)
+    }
+
+    /// The model is now on disk.
+    pub(crate) fn store(&self, model: &'static Model) {
+        let mut stored = self.stored.lock().unwrap_or_else(PoisonError::into_inner);
+        if stored.iter().all(|known| known.name != model.name) {
+            stored.push(model);
+        }
     }
 
     /// Waits for a place at a model that is in memory. As in Ollama, that is not a part of the load that is reported.

@@ -198,7 +198,7 @@ fn every_link_between_pages_leads_somewhere() {
 #[test]
 fn a_link_to_what_is_not_there_is_found() {
     let page = Path::new("docs/metrics.md");
-    let text = "[a](b.md)\n```\n[c](d.md)\n```\nsee [e](../README.md#two-commands), [f](#energy) and [g](#nothing)";
+    let text = "[a](b.md)\n```\n[c](d.md)\n```\nsee [e](../README.md#three-commands), [f](#energy) and [g](#nothing)";
     let faults: Vec<_> = links(text).into_iter().filter_map(|link| fault(page, link)).collect();
     assert_eq!(faults, ["docs/metrics.md: b.md is not there", "docs/metrics.md: #nothing has no such heading"]);
     assert_eq!(anchor(" The `Host` check of HTTP/2"), "the-host-check-of-http2");

@@ -1,8 +1,14 @@
 //! What people copy from `examples/`, held against the tools that read it and against the files it names.
 
+#[cfg(target_os = "linux")]
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Command;
+#[cfg(target_os = "linux")]
+use std::process::Stdio;
 
+#[cfg(target_os = "linux")]
+use rustix::process::{Pid, Signal, kill_process};
 use serde_yaml_ng::Value;
 
 use crate::support::backend::Backend;
@@ -277,6 +283,54 @@ fn the_demo_shows_figures_that_hold_on_a_small_screen() {
             "{text} is not in both: `make screenshot` draws it again"
         );
     }
+}
+
+/// The processes that this one has started.
+#[cfg(target_os = "linux")]
+fn children(process: u32) -> Vec<String> {
+    let children = std::fs::read_to_string(format!("/proc/{process}/task/{process}/children")).unwrap_or_default();
+    children.split_whitespace().map(str::to_owned).collect()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_demo_of_several_servers_shows_one_die_and_come_back_and_leaves_nothing_running() {
+    let demo = cargo::built(&["--bins", "--examples"], "examples/demo");
+    let mut command = Command::new(demo);
+    command.args(["--fleet", "--story", "12", "--seconds", "100"]).stdout(Stdio::piped());
+    let mut running = command.spawn().expect("it was built");
+    let said = BufReader::new(running.stdout.take().expect("piped"));
+    // Each only after the one before. It ends by itself if one does not come.
+    let mut awaited = [
+        "large up,",
+        "`usual` has died",
+        "usual down,",
+        "`usual` has come back",
+        "usual up,",
+        "`old` answers with errors",
+    ]
+    .into_iter()
+    .peekable();
+    let (mut lines, mut is_spread) = (Vec::<String>::new(), false);
+    for line in said.lines() {
+        let line = line.expect("text");
+        awaited.next_if(|text| line.contains(text));
+        lines.push(line);
+        let line = lines.last().expect("pushed above");
+        let is_up = |server: &str| line.contains(&format!("{server} up, "));
+        let is_new = |server: &str| line.contains(&format!("{server} up, 0 requests"));
+        is_spread |= ["large", "usual"].iter().all(|server| is_up(server) && !is_new(server));
+        if awaited.peek().is_none() && is_spread {
+            break;
+        }
+    }
+    let started = children(running.id());
+    let process = Pid::from_raw(i32::try_from(running.id()).expect("small")).expect("not 0");
+    kill_process(process, Signal::TERM).expect("it runs");
+    assert!(running.wait().expect("it ends").success());
+    assert_eq!((awaited.next(), is_spread, started.len()), (None, true, 4), "{lines:#?}");
+    let left: Vec<_> = started.iter().filter(|child| Path::new("/proc").join(child).exists()).collect();
+    assert!(left.is_empty(), "{left:?} still run");
 }
 
 /// What a test of this file, or one that is named here, runs or holds against what reads it.
