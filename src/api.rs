@@ -18,7 +18,7 @@
 //! | `/dashboard/resources` | the processors, memory, disks, networks and GPUs of this machine |
 //! | `/dashboard/workers` | the backends as workers, and this program as their coordinator |
 //! | `/dashboard/exchanges` | finished exchanges, the newest first, with filters |
-//! | `/dashboard/exchanges/in-flight` | those that have begun and not ended |
+//! | `/dashboard/exchanges/in-flight` | those that have begun and not ended; a POST to `/dashboard/exchanges/{id}/stop` ends one |
 //! | `/dashboard/exchanges/{id}` | one exchange, and where its time went |
 //! | `/dashboard/series` | several metrics of exchanges over time |
 //! | `/dashboard/traces/{id}` | the exchanges of one trace, each with where its time went |
@@ -65,7 +65,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use error::{ApiError, Code};
-pub use state::{Parts, ReadHost};
+pub use state::{Parts, ReadHost, StopExchange};
 
 /// Whether a path belongs to this API, also where nothing is there.
 #[must_use]
@@ -113,6 +113,7 @@ fn documented() -> OpenApiRouter<Arc<Parts>> {
         .routes(routes!(endpoints::exchanges::exchanges))
         .routes(routes!(endpoints::in_flight::in_flight))
         .routes(routes!(endpoints::exchange::exchange))
+        .routes(routes!(endpoints::stop::stop))
         .routes(routes!(endpoints::series::series))
         .routes(routes!(endpoints::trace::trace))
         .routes(routes!(endpoints::ws::topics))

@@ -85,12 +85,12 @@ async fn serve(
     let host = host::start(&config, &components, local, &stopped).map_err(AppError::System)?;
     let (running, current) = watch::channel(config.clone());
     let settings = api::settings(current.clone(), &material, descriptors);
-    let api = api::parts(&components, host, clients_address, settings, &material, stopped.clone());
+    let proxy = proxy::start(&config, descriptors, &components, &material, fleet.subscribe(), lives)
+        .map_err(AppError::System)?;
+    let api = api::parts(&components, host, clients_address, settings, &material, proxy.stops(), stopped.clone());
     let dashboard_address = dashboard.as_ref().and_then(|listener| listener.local_addr().ok());
     let listeners = std::iter::once(admin).chain(dashboard).collect();
     let admin = admin::serve(listeners, clients_address, &components, api, &material, process.clone(), stopped);
-    let proxy = proxy::start(&config, descriptors, &components, &material, fleet.subscribe(), lives)
-        .map_err(AppError::System)?;
     components.readiness.set_serving();
     announce::announce(&config, &material, clients_address, admin_address);
     if let Some(address) = dashboard_address {

@@ -50,6 +50,7 @@ mod socket;
 #[cfg(test)]
 mod stage;
 mod steps;
+mod stop;
 mod tap;
 mod thread;
 mod timer;
@@ -70,6 +71,7 @@ pub use accept::set_options;
 pub use admission::Life;
 pub use hold::{HeldBodies, HoldLimits};
 pub use settings::{ClientLimits, Settings, Shared};
+pub use stop::Stops;
 use worker::WorkerParts;
 
 /// The running proxy.
@@ -77,6 +79,7 @@ pub struct Proxy {
     threads: Vec<JoinHandle<()>>,
     acceptor: Acceptor,
     settings: life::Sender<Settings>,
+    stops: Stops,
 }
 
 impl Proxy {
@@ -106,14 +109,21 @@ impl Proxy {
             threads.push(thread::spawn(index, parts.clone(), life.clone(), receiver)?);
             clients.push(sender);
         }
+        let stops = Stops::of(&clients);
         let acceptor = Acceptor::new(clients, connections, max_connections, wanted, life);
-        Ok(Self { threads, acceptor, settings })
+        Ok(Self { threads, acceptor, settings, stops })
     }
 
     /// Replaces the settings for connections accepted from now on. The number of threads and the connection limit stay.
     #[must_use]
     pub fn settings(&self) -> life::Sender<Settings> {
         self.settings.clone()
+    }
+
+    /// Ends single exchanges, until the process drains.
+    #[must_use]
+    pub fn stops(&self) -> Stops {
+        self.stops.clone()
     }
 
     /// Accepts clients until the process drains, then waits for the workers to finish.
@@ -123,7 +133,7 @@ impl Proxy {
     /// # Errors
     /// When a worker thread has panicked, or the system cannot watch the listener.
     pub async fn serve(self, listener: TcpListener) -> io::Result<()> {
-        let Self { threads, acceptor, settings: _settings } = self;
+        let Self { threads, acceptor, settings: _settings, stops: _ } = self;
         // Clients that connect during the drain get a refused connection and are not left in the backlog.
         acceptor.accept(listener.into_std()?).await?;
         let joined = tokio::task::spawn_blocking(move || {

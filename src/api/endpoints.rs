@@ -22,6 +22,7 @@ pub(super) mod security;
 pub(super) mod series;
 pub(super) mod session;
 pub(super) mod stats;
+pub(super) mod stop;
 pub(super) mod trace;
 mod where_time_went;
 pub(super) mod workers;

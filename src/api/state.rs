@@ -1,6 +1,7 @@
 //! What the endpoints show, passed in by the program.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -21,6 +22,9 @@ use crate::host::HostSnapshot;
 /// Copies the current facts of the machine, without waiting.
 pub type ReadHost = Arc<dyn Fn(Instant) -> HostSnapshot + Send + Sync>;
 
+/// Ends the exchange in flight with this number. Returns whether it was in flight.
+pub type StopExchange = Arc<dyn Fn(u64) -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
+
 /// What is shown.
 pub struct Parts {
     /// Started with the program.
@@ -37,6 +41,8 @@ pub struct Parts {
     pub backends: Monitors,
     /// Exchanges that have begun and not ended.
     pub in_flight: InFlight,
+    /// Ends one of them.
+    pub stop_exchange: StopExchange,
     /// Exchanges that have ended.
     pub recent: Recent,
     /// How the history is doing.

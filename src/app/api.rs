@@ -14,6 +14,7 @@ use crate::api::{Parts, ReadHost};
 use crate::clock::Clock;
 use crate::config::{Config, MaxConnections};
 use crate::host::Host;
+use crate::proxy::Stops;
 
 /// `host` reads the machine; `None` where that is switched off.
 pub(super) fn parts(
@@ -22,6 +23,7 @@ pub(super) fn parts(
     clients: SocketAddr,
     settings: ReadSettings,
     material: &Material,
+    stops: Stops,
     stop: watch::Receiver<bool>,
 ) -> Parts {
     Parts {
@@ -32,6 +34,10 @@ pub(super) fn parts(
         host: host.map(|host| Arc::new(move |now| host.snapshot(now)) as ReadHost),
         backends: components.monitors.clone(),
         in_flight: components.in_flight.clone(),
+        stop_exchange: Arc::new(move |exchange| {
+            let stops = stops.clone();
+            Box::pin(async move { stops.stop(exchange).await })
+        }),
         recent: components.recent.clone(),
         history: components.history.state(),
         readers: components.readers.clone(),

@@ -37,7 +37,8 @@ labels! {
         /// The connection failed, timed out or was reset, or the response ended short of its `Content-Length` or inside
         /// a chunk.
         BackendFailed = "backend_failed",
-        /// A clean end without the dialect's terminal event, or cut by the proxy when its drain time was over.
+        /// A clean end without the dialect's terminal event, or cut by the proxy: when its drain time was over, or an
+        /// operator stopped the exchange.
         Truncated = "truncated",
         /// A status of 400 or above.
         HttpError = "http_error",
@@ -97,6 +98,8 @@ labels! {
         Internal = "internal",
         /// Every backend that may serve the request is being drained.
         NoBackend = "no_backend",
+        /// An operator stopped the exchange.
+        Stopped = "stopped",
     }
 }
 
@@ -117,7 +120,7 @@ impl ErrorType {
             | Self::Truncated
             | Self::Http5xx => Origin::Upstream,
             Self::ClientBody | Self::ClientTimeout | Self::BadRequest => Origin::Downstream,
-            Self::Limit | Self::Draining | Self::Internal | Self::NoBackend => Origin::Internal,
+            Self::Limit | Self::Draining | Self::Internal | Self::NoBackend | Self::Stopped => Origin::Internal,
         }
     }
 }
@@ -197,7 +200,8 @@ pub enum End {
     Complete,
     /// The client left.
     ClientLeft,
-    /// The proxy refused it, gave it up because of the client, or cut it when its drain time was over.
+    /// The proxy refused it, gave it up because of the client, or cut it: its drain time was over, or an operator
+    /// stopped it.
     Rejected(ErrorType),
     /// The backend failed.
     BackendFailed(ErrorType),

@@ -40,15 +40,17 @@ impl EndEvidence {
         }
     }
 
-    /// Whether the proxy cut an answer that had begun, at the end of its drain time or because of a bug.
+    /// Whether the proxy cut an answer that had begun: at the end of its drain time, because an operator asked for it,
+    /// or because of a bug.
     fn was_ended_by_us(&self) -> bool {
-        self.answered && matches!(self.end, End::Rejected(ErrorType::Draining | ErrorType::Internal))
+        self.answered
+            && matches!(self.end, End::Rejected(ErrorType::Draining | ErrorType::Stopped | ErrorType::Internal))
     }
 
     /// Whether nothing of the answer was missing. An error inside a stream is its last event, and official clients hang
     /// up on it as they do on the terminal event.
     fn was_whole(&self) -> bool {
-        self.terminal || self.error || self.tunnel
+        self.terminal || self.error || (self.tunnel && self.end != End::Rejected(ErrorType::Stopped))
     }
 
     fn was_cut(&self) -> bool {
@@ -73,6 +75,7 @@ mod tests {
     const LIMIT: End = End::Rejected(ErrorType::Limit);
     const FAULT: End = End::Rejected(ErrorType::Internal);
     const DRAINED: End = End::Rejected(ErrorType::Draining);
+    const STOPPED: End = End::Rejected(ErrorType::Stopped);
 
     /// One line a sentence of the contract.
     #[test]
@@ -128,6 +131,31 @@ mod tests {
                 EndEvidence { end: DRAINED, error: true, ..stream },
                 Outcome::StreamError,
                 Some(ErrorType::StreamError),
+            ),
+            (
+                "stopped before a head",
+                EndEvidence { end: STOPPED, answered: false, status: 403, ..CLEAN },
+                Outcome::Rejected,
+                Some(ErrorType::Stopped),
+            ),
+            (
+                "stopped amid its answer",
+                EndEvidence { end: STOPPED, ..stream },
+                Outcome::Truncated,
+                Some(ErrorType::Stopped),
+            ),
+            (
+                "a transfer of no known shape that was stopped",
+                EndEvidence { end: STOPPED, ..CLEAN },
+                Outcome::Truncated,
+                Some(ErrorType::Stopped),
+            ),
+            ("stopped just after the terminal event", EndEvidence { end: STOPPED, ..done }, Outcome::Completed, None),
+            (
+                "a tunnel that was stopped",
+                EndEvidence { end: STOPPED, tunnel: true, status: 101, ..CLEAN },
+                Outcome::Truncated,
+                Some(ErrorType::Stopped),
             ),
             (
                 "client left before the terminal event",

@@ -61,7 +61,7 @@ coded! {
     ErrorType "error" {
         ConnectRefused = 0, ConnectTimeout = 1, Dns = 2, Tls = 3, Reset = 4, FirstByteTimeout = 5, Incomplete = 6,
         Protocol = 7, ClientBody = 8, ClientTimeout = 9, BadRequest = 10, Limit = 11, Draining = 12, StreamError = 13,
-        Truncated = 14, Http5xx = 15, Internal = 16, NoBackend = 17,
+        Truncated = 14, Http5xx = 15, Internal = 16, NoBackend = 17, Stopped = 18,
     }
     Phase "phase" { Upload = 0, Waiting = 1, Prefill = 2, Decode = 3 }
     ColdCause "cold" {

@@ -1,6 +1,7 @@
 //! The client's side of an HTTP/1 connection: its socket, its time limits, and whether the client is still there.
 
 use std::io;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use rustix::io::Errno;
@@ -8,6 +9,7 @@ use rustix::net::{RecvFlags, recv};
 use tokio::net::TcpStream;
 
 use super::admission::{Admission, FirstHeadDeadlines};
+use super::polls::Polls;
 use super::settings::ClientLimits;
 use super::socket::Socket;
 use super::timer::Timer;
@@ -21,6 +23,8 @@ pub(super) enum ClientLost {
     Left,
     /// It was too slow.
     Slow,
+    /// It is given up: an operator stopped its exchange.
+    Stopped,
 }
 
 /// Most bytes that are decrypted ahead of use, to find the closing message of TLS that may follow them.
@@ -43,11 +47,13 @@ pub(super) struct Client {
     unread: bool,
     /// A duplicate of the socket, where TLS uses the readiness of the first.
     watcher: Option<Watcher>,
+    /// Those of the connection's task, which know of an exchange that is to end.
+    polls: Rc<Polls>,
 }
 
 impl Client {
     /// A client that was admitted on these terms.
-    pub(super) fn new(stream: Stream, limits: ClientLimits, admission: &Admission) -> Self {
+    pub(super) fn new(stream: Stream, limits: ClientLimits, admission: &Admission, polls: Rc<Polls>) -> Self {
         // When no descriptor is left, the connection still works; only a client that leaves with bytes unread goes
         // unnoticed.
         let watcher = if stream.is_tls() { Watcher::new(stream.tcp()).ok() } else { None };
@@ -61,12 +67,21 @@ impl Client {
             write_timer: Timer::default(),
             unread: false,
             watcher,
+            polls,
         }
     }
 
     /// Ready once the client has closed its sending side or reset the connection, even while bytes that it sent ahead
     /// are unread. A half-close counts as leaving: a client that closes its sending side before its answer gets none.
-    pub(super) fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// Also ready once its exchange is stopped.
+    pub(super) fn poll_lost(&mut self, cx: &mut Context<'_>) -> Poll<ClientLost> {
+        if self.polls.is_stopped() {
+            return Poll::Ready(ClientLost::Stopped);
+        }
+        self.poll_left(cx).map(|()| ClientLost::Left)
+    }
+
+    fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &self.socket.stream {
             Stream::Plain(stream) => watch::poll_left(stream, cx, || self.unread = true),
             Stream::Tls(_) => self.poll_farewell(cx),
@@ -116,8 +131,12 @@ impl Client {
     /// Reads a piece of a body.
     ///
     /// # Errors
-    /// When the client pauses for too long or is gone: an end amid a body is not an orderly one.
+    /// When the client pauses for too long or is gone, as an end amid a body is not an orderly one; and when its exchange
+    /// is stopped.
     pub(super) fn poll_body(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<Result<usize, ClientLost>> {
+        if self.polls.is_stopped() {
+            return Poll::Ready(Err(ClientLost::Stopped));
+        }
         match self.poll_socket(cx, into) {
             Poll::Ready(read) => {
                 self.read_timer.disarm();

@@ -48,3 +48,10 @@ pub(super) fn blame(why: ErrorType) -> Answer {
     };
     Answer { status, why, text: text.to_owned() }
 }
+
+/// The answer to a client whose exchange an operator stopped. The status is one after which no client repeats the request
+/// by itself.
+pub(super) fn stopped() -> Answer {
+    let text = "an operator stopped this request: it is not to be sent again unchanged".to_owned();
+    Answer { status: StatusCode::FORBIDDEN, why: ErrorType::Stopped, text }
+}

@@ -104,7 +104,7 @@ impl Forward {
         let lease = if target == Target::Any { worker.thread.with_fleet(Fleet::choose) } else { None };
         let id = worker.next_id();
         let scan = RequestScan::of(route, &request.facts, &worker.thread.decoding.requests);
-        let mut tap = Tap::start(worker, polls, now, scan, || {
+        let mut tap = Tap::start(worker, polls, (id, now), scan, || {
             let (trace, parent) = match trace_of(&request.facts) {
                 Some((trace, parent)) => (trace, Some(parent)),
                 None => (worker.make_trace(id), None),

@@ -25,7 +25,7 @@ use super::answer::{Answer, Merged, to_merged, to_refusal, to_too_many};
 use super::attempt::Attempt;
 use super::client::{Client, ClientLost};
 use super::closing;
-use super::explain::{blame, explain};
+use super::explain::{blame, explain, stopped};
 use super::forward::Forward;
 use super::grammar::HeadScan;
 use super::guard::{Refusal, Verdict, parse_head};
@@ -48,6 +48,7 @@ fn break_off(relay: &mut Relay, end: RelayEnd) -> Option<Answer> {
         RelayEnd::Lost(ClientLost::Slow) => {
             (End::Rejected(ErrorType::ClientTimeout), Some(blame(ErrorType::ClientTimeout)))
         }
+        RelayEnd::Lost(ClientLost::Stopped) => (End::Rejected(ErrorType::Stopped), Some(stopped())),
         RelayEnd::Failed(failure) => {
             (End::BackendFailed(failure.why()), Some(explain(relay.forward.member(), &failure)))
         }
@@ -97,7 +98,7 @@ pub(super) async fn serve(worker: Rc<Worker>, polls: Rc<Polls>, stream: TcpStrea
     if stream.is_http2() {
         return Box::pin(http2::serve(worker, stream, Vec::new(), admission)).await;
     }
-    let client = Client::new(stream, worker.settings.client, &admission);
+    let client = Client::new(stream, worker.settings.client, &admission, polls.clone());
     let mut connection = Connection {
         worker,
         polls,
@@ -173,7 +174,10 @@ impl Connection {
                 }
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(AfterExchange::Close)),
                 Poll::Ready(Ok(read)) => &scratch[..read],
-                Poll::Ready(Err(ClientLost::Left)) => return Poll::Ready(Err(AfterExchange::Cut)),
+                // Between exchanges there is none to stop.
+                Poll::Ready(Err(ClientLost::Left | ClientLost::Stopped)) => {
+                    return Poll::Ready(Err(AfterExchange::Cut));
+                }
                 Poll::Ready(Err(ClientLost::Slow)) => {
                     return Poll::Ready(Err(AfterExchange::Refuse(Refusal::plain(Malformed::Timeout))));
                 }
@@ -291,10 +295,7 @@ impl Connection {
             if let Poll::Ready(begun) = beginning.as_mut().poll(cx) {
                 return Poll::Ready(begun.map_err(RelayEnd::Answer));
             }
-            if self.client.poll_left(cx).is_ready() {
-                return Poll::Ready(Err(RelayEnd::Lost(ClientLost::Left)));
-            }
-            Poll::Pending
+            self.client.poll_lost(cx).map(|lost| Err(RelayEnd::Lost(lost)))
         })
         .await
     }
@@ -306,7 +307,7 @@ impl Connection {
             if let Poll::Ready(merged) = merging.as_mut().poll(cx) {
                 return Poll::Ready(Ok(merged));
             }
-            self.client.poll_left(cx).map(|()| Err(RelayEnd::Lost(ClientLost::Left)))
+            self.client.poll_lost(cx).map(|lost| Err(RelayEnd::Lost(lost)))
         })
         .await
     }
@@ -334,6 +335,7 @@ impl Connection {
             RelayEnd::Answer(answer) => self.answer(forward, answer).await,
             RelayEnd::BadBody => self.answer(forward, blame(ErrorType::ClientBody)).await,
             RelayEnd::Lost(ClientLost::Slow) => self.answer(forward, blame(ErrorType::ClientTimeout)).await,
+            RelayEnd::Lost(ClientLost::Stopped) => self.answer(forward, stopped()).await,
             _ => {
                 forward.tap.end(End::ClientLeft);
                 AfterExchange::Cut

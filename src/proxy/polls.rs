@@ -10,8 +10,10 @@ pub(super) struct Polls {
     begun: Cell<Option<Instant>>,
     /// Something has been read since then.
     has_read: Cell<bool>,
-    /// An exchange is in progress whose work is counted.
-    counts: Cell<bool>,
+    /// The number of the exchange in progress, whose work is counted.
+    exchange: Cell<Option<u64>>,
+    /// An operator wants that exchange to end.
+    stopped: Cell<bool>,
 }
 
 impl Polls {
@@ -25,15 +27,39 @@ impl Polls {
 
     /// Ends a poll.
     pub(super) fn end(&self) {
-        if self.counts.get() {
+        if self.exchange.get().is_some() {
             self.before.set(self.total(Instant::now()));
         }
         self.begun.set(None);
     }
 
-    /// Starts or stops counting work.
-    pub(super) fn count(&self, counts: bool) {
-        self.counts.set(counts);
+    /// Starts counting work, for the exchange with this number.
+    pub(super) fn count_for(&self, exchange: u64) {
+        self.exchange.set(Some(exchange));
+        self.stopped.set(false);
+    }
+
+    /// The exchange has ended: stops counting.
+    pub(super) fn count_no_more(&self) {
+        self.exchange.set(None);
+        self.stopped.set(false);
+    }
+
+    /// The number of the exchange in progress.
+    pub(super) fn exchange(&self) -> Option<u64> {
+        self.exchange.get()
+    }
+
+    /// Asks that the exchange with this number ends. Returns whether it is in progress.
+    pub(super) fn stop(&self, exchange: u64) -> bool {
+        let is_here = self.exchange.get() == Some(exchange);
+        self.stopped.set(self.stopped.get() || is_here);
+        is_here
+    }
+
+    /// Whether the exchange in progress is to end.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped.get()
     }
 
     /// When the poll began. Saves a clock reading where some microseconds do not matter.
@@ -58,6 +84,18 @@ impl Polls {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_the_exchange_in_progress_is_stopped() {
+        let polls = Polls::default();
+        polls.count_for(3);
+        assert!(!polls.stop(2) && !polls.is_stopped());
+        assert!(polls.stop(3) && polls.is_stopped());
+        polls.count_no_more();
+        assert!(!polls.is_stopped() && !polls.stop(3), "it has ended");
+        polls.count_for(4);
+        assert!(!polls.is_stopped(), "the next one goes on");
+    }
 
     #[test]
     fn what_a_poll_reads_first_arrived_when_it_began() {

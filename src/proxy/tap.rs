@@ -48,11 +48,11 @@ impl Tap {
     pub(super) fn start(
         worker: &Rc<Worker>,
         polls: &Rc<Polls>,
-        now: Instant,
+        (id, now): (u64, Instant),
         scan: RequestScan,
         observe: impl FnOnce() -> Box<Observation>,
     ) -> Self {
-        polls.count(true);
+        polls.count_for(id);
         Self {
             observation: catch_unwind(AssertUnwindSafe(observe)).ok(),
             scan,
@@ -216,7 +216,7 @@ impl Tap {
         self.request_read();
         let now = Instant::now();
         let overhead = self.polls.total(now).saturating_sub(self.polls_before);
-        self.polls.count(false);
+        self.polls.count_no_more();
         self.report(end, now);
         if let Some(observation) = self.observation.take() {
             // A sink that panics loses only its own record.
@@ -230,6 +230,8 @@ impl Tap {
             End::Rejected(ErrorType::Internal)
         } else if self.worker.life() == Life::Killed {
             End::Rejected(ErrorType::Draining)
+        } else if self.polls.is_stopped() {
+            End::Rejected(ErrorType::Stopped)
         } else {
             End::ClientLeft
         }

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::Poll;
 use std::thread::JoinHandle;
 
 use tokio::net::TcpStream;
@@ -16,7 +16,7 @@ use super::admission::{Accepted, Life, WorkerMessage};
 use super::http1;
 use super::polls::Polls;
 use super::settings::Settings;
-use super::worker::{Worker, WorkerParts};
+use super::worker::{Task, Worker, WorkerParts};
 
 /// Starts a worker thread. It ends when its channel is closed and its last connection has ended, or when it is killed.
 ///
@@ -60,7 +60,13 @@ async fn run(
                 batch.into_iter().for_each(|accepted| serve(&worker, accepted));
             }
             WorkerMessage::Wake(number) => {
-                worker.thread.tasks.borrow().get(&number).into_iter().flatten().for_each(Waker::wake_by_ref);
+                worker.thread.tasks.borrow().get(&number).into_iter().flatten().for_each(Task::wake);
+            }
+            WorkerMessage::Stop(exchange, found) => {
+                if worker.thread.stop(exchange) {
+                    // Whoever asked may have left.
+                    let _ = found.send(());
+                }
             }
         }
     }
@@ -90,7 +96,7 @@ async fn follow_life(worker: Rc<Worker>) {
     // If the sender is dropped, the phase stays as it is.
     while life.changed().await.is_ok() {
         worker.thread.life.set(*life.borrow_and_update());
-        worker.thread.tasks.borrow().values().flatten().for_each(Waker::wake_by_ref);
+        worker.thread.tasks.borrow().values().flatten().for_each(Task::wake);
     }
 }
 
@@ -106,17 +112,19 @@ impl TaskGuard {
         Self { worker: worker.clone(), number }
     }
 
-    /// Serves the connection to its end, or until the process is killed.
-    async fn attend(self, polls: &Polls, mut serving: Pin<&mut impl Future<Output = ()>>) {
+    /// Serves the connection to its end, or until the process is killed or its exchange is stopped.
+    async fn attend(self, polls: &Rc<Polls>, mut serving: Pin<&mut impl Future<Output = ()>>) {
         let mut known = false;
         poll_fn(|cx| {
             if !std::mem::replace(&mut known, true) {
-                self.worker.thread.tasks.borrow_mut().insert(self.number, Some(cx.waker().clone()));
+                let task = Task { waker: cx.waker().clone(), polls: polls.clone() };
+                self.worker.thread.tasks.borrow_mut().insert(self.number, Some(task));
             }
             self.worker.thread.decoding.begin_turn(polls.begin());
             let served = serving.as_mut().poll(cx);
             polls.end();
-            if self.worker.life() == Life::Killed { Poll::Ready(()) } else { served }
+            // An exchange that could not end by itself, such as a tunnel, ends with its connection.
+            if self.worker.life() == Life::Killed || polls.is_stopped() { Poll::Ready(()) } else { served }
         })
         .await;
     }

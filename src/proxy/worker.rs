@@ -15,6 +15,7 @@ use super::admission::{Life, RoomRequests};
 use super::answer::{Answer, too_many};
 use super::decoding::{Decoding, HeldByDecoders};
 use super::hold::HeldBodies;
+use super::polls::Polls;
 use super::pools::Pools;
 use super::products::Products;
 use super::settings::{Settings, Shared};
@@ -69,6 +70,18 @@ pub(super) struct Worker {
     pub(super) thread: Rc<Thread>,
 }
 
+/// How a task is reached from outside.
+pub(super) struct Task {
+    pub(super) waker: Waker,
+    pub(super) polls: Rc<Polls>,
+}
+
+impl Task {
+    pub(super) fn wake(&self) {
+        self.waker.wake_by_ref();
+    }
+}
+
 /// The state of the thread, which outlives a change of settings.
 pub(super) struct Thread {
     /// The backends as last read by this thread, and where to read them after a change.
@@ -81,7 +94,9 @@ pub(super) struct Thread {
     /// A copy of the process's phase, which is cheap to read at every turn.
     pub(super) life: Cell<Life>,
     /// The tasks of the connections, woken when something changes for all.
-    pub(super) tasks: RefCell<HashMap<u64, Option<Waker>>>,
+    pub(super) tasks: RefCell<HashMap<u64, Option<Task>>>,
+    /// The tasks of HTTP/2 streams, by the numbers of their exchanges.
+    pub(super) streams: RefCell<HashMap<u64, Task>>,
     /// Notified whenever a task ends.
     pub(super) idle: Notify,
     /// The products of clients that were seen lately.
@@ -102,12 +117,21 @@ impl Thread {
             build: RefCell::default(),
             life: Cell::new(Life::Running),
             tasks: RefCell::default(),
+            streams: RefCell::default(),
             idle: Notify::new(),
         }
     }
 }
 
 impl Thread {
+    /// Ends an exchange. Returns whether it is in progress on this thread.
+    pub(super) fn stop(&self, exchange: u64) -> bool {
+        let (tasks, streams) = (self.tasks.borrow(), self.streams.borrow());
+        let mut all = tasks.values().flatten().chain(streams.get(&exchange));
+        let found = all.find(|task| task.polls.stop(exchange));
+        found.inspect(|task| task.wake()).is_some()
+    }
+
     /// Calls `look` with the fleet as it is configured now.
     pub(super) fn with_fleet<T>(&self, look: impl FnOnce(&Fleet) -> T) -> T {
         let mut known = self.fleet.borrow_mut();

@@ -9,6 +9,7 @@ mod second_address;
 mod series;
 mod shape;
 mod stats;
+mod stop;
 
 use std::net::SocketAddr;
 

@@ -79,11 +79,12 @@ pub(crate) enum Action {
     SignOut,
     ConfigRead,
     ConfigWrite,
+    ExchangeStop,
     InferenceRequest,
 }
 
 /// The words of the history and those of this API.
-const ACTIONS: [(&str, &str); 11] = [
+const ACTIONS: [(&str, &str); 12] = [
     ("pull", "model_pull"),
     ("push", "model_push"),
     ("create", "model_create"),
@@ -95,6 +96,7 @@ const ACTIONS: [(&str, &str); 11] = [
     ("sign_out", "sign_out"),
     ("config_read", "config_read"),
     ("config_write", "config_write"),
+    ("stop", "exchange_stop"),
 ];
 
 /// Who changed what, and who signed in.

@@ -34,7 +34,7 @@ pub(crate) struct Answer {
 /// An exchange that has begun and not ended.
 #[derive(Serialize, ToSchema)]
 struct Running {
-    /// Digits; no id of the history, which gives one to what has ended.
+    /// Digits, by which it can be stopped; no id of the history, which gives one to what has ended.
     id: String,
     /// 32 hexadecimal digits, by which it is found once it has ended.
     trace_id: String,
@@ -83,7 +83,7 @@ pub(crate) fn read(parts: &Parts, now: Instant) -> Answer {
 
 fn running(parts: &Parts, exchange: &InFlightExchange, now: Instant) -> Running {
     Running {
-        id: exchange.id.to_string(),
+        id: id(parts, exchange),
         trace_id: digits(exchange.trace),
         started_at: parts.text(exchange.started),
         age_ms: now.saturating_duration_since(exchange.started).as_secs_f64() * 1e3,
@@ -96,4 +96,10 @@ fn running(parts: &Parts, exchange: &InFlightExchange, now: Instant) -> Running 
         operation: exchange.operation,
         pieces: exchange.chunks,
     }
+}
+
+/// Holds when it began, so that the id of an earlier run of the program stops nothing.
+pub(super) fn id(parts: &Parts, exchange: &InFlightExchange) -> String {
+    let number = i64::try_from(exchange.id % (1 << 20)).expect("20 bits");
+    (parts.millis(exchange.started) << 20 | number).to_string()
 }

@@ -1,4 +1,4 @@
-//! The audit: who changed which model, who signed in, who looked at the configuration.
+//! The audit: who changed which model, who signed in, who looked at the configuration, who stopped an exchange.
 //!
 //! Whoever acts is a tenant, a user of the second listener, or the product of a client; never an address or a key.
 
@@ -33,11 +33,13 @@ pub enum Action {
     ConfigRead,
     /// The configuration was changed.
     ConfigWrite,
+    /// An exchange was stopped.
+    Stop,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Pull,
         Self::Push,
         Self::Create,
@@ -49,6 +51,7 @@ impl Action {
         Self::SignOut,
         Self::ConfigRead,
         Self::ConfigWrite,
+        Self::Stop,
     ];
 
     /// One word.
@@ -66,12 +69,13 @@ impl Action {
             Self::SignOut => "sign_out",
             Self::ConfigRead => "config_read",
             Self::ConfigWrite => "config_write",
+            Self::Stop => "stop",
         }
     }
 
     const fn component(self) -> &'static str {
         match self {
-            Self::SignIn | Self::SignOut | Self::ConfigRead | Self::ConfigWrite => "admin",
+            Self::SignIn | Self::SignOut | Self::ConfigRead | Self::ConfigWrite | Self::Stop => "admin",
             _ => "proxy",
         }
     }

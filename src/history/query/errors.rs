@@ -64,6 +64,7 @@ pub const fn of_exchange(error: ErrorType) -> (Grade, &'static str) {
         ErrorType::BadRequest => (Grade::Low, "the request cannot be forwarded"),
         ErrorType::Limit => (Grade::Low, "a limit of the proxy was reached"),
         ErrorType::Draining => (Grade::Low, "the proxy was shutting down"),
+        ErrorType::Stopped => (Grade::Low, "an operator stopped it"),
     }
 }
 

@@ -9,7 +9,6 @@ use tokio::time::Instant;
 use super::Connection;
 use super::relay::RelayEnd;
 use crate::proxy::chunks::BodyProgress;
-use crate::proxy::client::ClientLost;
 use crate::proxy::explain::no_room;
 use crate::proxy::forward::Forward;
 use crate::proxy::hold::PATIENCE;
@@ -51,7 +50,7 @@ impl Connection {
         poll_fn(|cx| match waiting.as_mut().poll(cx) {
             Poll::Ready(true) => Poll::Ready(Ok(())),
             Poll::Ready(false) => Poll::Ready(Err(RelayEnd::Answer(no_room()))),
-            Poll::Pending => client.poll_left(cx).map(|()| Err(RelayEnd::Lost(ClientLost::Left))),
+            Poll::Pending => client.poll_lost(cx).map(|lost| Err(RelayEnd::Lost(lost))),
         })
         .await
     }

@@ -25,7 +25,7 @@ pub(super) enum RelayEnd {
     Complete,
     /// The answer switches protocols. Holds the bytes that the backend sent after its head.
     Switch(Vec<u8>),
-    /// The client left, or was too slow.
+    /// The client left, was too slow, or is given up.
     Lost(ClientLost),
     /// The request's body is framed wrongly.
     BadBody,
@@ -194,8 +194,8 @@ impl Relay {
             // A read from the client notices its end too.
             return Poll::Pending;
         }
-        if client.poll_left(cx).is_ready() {
-            return Poll::Ready(RelayEnd::Lost(ClientLost::Left));
+        if let Poll::Ready(lost) = client.poll_lost(cx) {
+            return Poll::Ready(RelayEnd::Lost(lost));
         }
         self.attempt.poll_first_byte(cx).map(|()| RelayEnd::Failed(Failure::Late))
     }
@@ -206,7 +206,7 @@ impl Relay {
         match self.poll_upload(cx, client, worker) {
             Poll::Ready(uploaded) => Poll::Ready(uploaded.is_ok()),
             Poll::Pending if self.attempt.is_deaf() || self.reply.closes || worker.is_draining() => Poll::Ready(false),
-            Poll::Pending if !self.reads_client && client.poll_left(cx).is_ready() => Poll::Ready(false),
+            Poll::Pending if !self.reads_client && client.poll_lost(cx).is_ready() => Poll::Ready(false),
             Poll::Pending => self.attempt.poll_more(cx).map(|()| false),
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
 
@@ -24,7 +24,7 @@ use crate::proxy::answer::{Answer, of_merged};
 use crate::proxy::attempt::{Attempt, AttemptError};
 use crate::proxy::chunks::Part;
 use crate::proxy::download::ResponseEnd;
-use crate::proxy::explain::{explain, no_room};
+use crate::proxy::explain::{explain, no_room, stopped};
 use crate::proxy::forward::Forward;
 use crate::proxy::framing::Framing;
 use crate::proxy::guard::judge;
@@ -101,7 +101,7 @@ impl StreamExchange {
         }
         let answered = match self.worker.refusal(over_limit) {
             Some(refused) => Err(refused),
-            None => self.ask().await,
+            None => self.ask_unless_stopped().await,
         };
         match answered {
             Ok(response) => response.map(|()| Body::Backend(Box::new(self))),
@@ -117,6 +117,12 @@ impl StreamExchange {
     /// To be called before the end of the response was passed on.
     fn forward(&mut self) -> &mut Forward {
         self.forward.as_mut().expect("the response has no end before it has begun")
+    }
+
+    async fn ask_unless_stopped(&mut self) -> Result<Response<()>, Answer> {
+        let polls = self.turn.polls.clone();
+        let mut asking = pin!(self.ask());
+        poll_fn(|cx| if polls.is_stopped() { Poll::Ready(Err(stopped())) } else { asking.as_mut().poll(cx) }).await
     }
 
     async fn ask(&mut self) -> Result<Response<()>, Answer> {
@@ -353,7 +359,7 @@ impl Drop for StreamExchange {
             }
         }
         let Some(forward) = &mut self.forward else { return };
-        if self.worker.life() == Life::Killed {
+        if self.worker.life() == Life::Killed || self.turn.polls.is_stopped() {
             // The tap reports the reason on drop.
         } else if self.turn.unsent.too_slow.get() {
             forward.tap.end(End::Rejected(ErrorType::ClientTimeout));

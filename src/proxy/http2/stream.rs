@@ -21,7 +21,7 @@ use crate::proxy::admission::Ticket;
 use crate::proxy::answer;
 use crate::proxy::guard::Refusal;
 use crate::proxy::timer::Timer;
-use crate::proxy::worker::Worker;
+use crate::proxy::worker::{self, Worker};
 use crate::wire::route::ErrorShape;
 
 /// The streams of one connection.
@@ -112,6 +112,7 @@ where
             upload: Stall::new(limits.body_idle),
             download: Stall::new(limits.write_stall),
             worker: self.0.worker.clone(),
+            known_as: None,
             open,
         };
         let mut tasks = self.0.tasks.borrow_mut();
@@ -126,7 +127,21 @@ struct Task<F> {
     upload: Stall,
     download: Stall,
     worker: Rc<Worker>,
+    /// The number of its exchange, by which the worker knows the task.
+    known_as: Option<u64>,
     open: OpenStream,
+}
+
+impl<F> Task<F> {
+    /// Makes the task known to the worker, so that its exchange can be stopped.
+    fn register(&mut self, cx: &Context<'_>) {
+        let polls = &self.open.turn.polls;
+        self.known_as = polls.exchange();
+        if let Some(exchange) = self.known_as {
+            let task = worker::Task { waker: cx.waker().clone(), polls: polls.clone() };
+            self.worker.thread.streams.borrow_mut().insert(exchange, task);
+        }
+    }
 }
 
 impl<F: Future> Future for Task<F> {
@@ -134,11 +149,14 @@ impl<F: Future> Future for Task<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = self.get_mut();
+        if this.known_as.is_none() {
+            this.register(cx);
+        }
         let turn = &this.open.turn;
         this.worker.thread.decoding.begin_turn(turn.polls.begin());
         let done = this.future.as_mut().poll(cx).is_ready();
         turn.polls.end();
-        if done || turn.too_much.get() {
+        if done || turn.too_much.get() || turn.polls.is_stopped() {
             return Poll::Ready(());
         }
         turn.download.rest();
@@ -156,6 +174,9 @@ impl<F> Drop for Task<F> {
         let OpenStream { turn, connection, .. } = &self.open;
         let slow = matches!(connection.ended.get(), Some(ConnectionEnd::Slow | ConnectionEnd::Late));
         turn.unsent.too_slow.set(turn.unsent.too_slow.get() || slow);
+        if let Some(exchange) = self.known_as {
+            self.worker.thread.streams.borrow_mut().remove(&exchange);
+        }
     }
 }
 
