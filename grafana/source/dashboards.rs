@@ -15,6 +15,7 @@ mod overview;
 pub(crate) mod panel;
 mod proxy;
 mod query;
+mod router;
 mod shared;
 
 use serde_json::Value;
@@ -25,6 +26,7 @@ pub(crate) fn all() -> Vec<(&'static str, Value)> {
         ("overview", overview::dashboard()),
         ("model", model::dashboard()),
         ("proxy", proxy::dashboard()),
+        ("router", router::dashboard()),
         ("host", host::dashboard()),
         ("gpu", gpu::dashboard()),
         ("energy", energy::dashboard()),

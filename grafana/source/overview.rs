@@ -40,6 +40,7 @@ pub(super) fn dashboard() -> Value {
     .line(GRAPH, latency())
     .heading("Backends")
     .line(6, vec![backends()])
+    .folded("Fleet", vec![(GRAPH, fleet())])
     .folded("Models", vec![(GRAPH, in_memory()), (GRAPH, by_model())])
     .folded("Tokens", vec![(GRAPH, tokens())])
     .folded("Distributions", vec![(GRAPH, distributions())])
@@ -313,6 +314,33 @@ fn backends() -> Panel {
         .column("First token p95", &TTFT.quantile_in_range(0.95, "backend"), Unit::Seconds, wide(115))
         .column("Decode speed p50", &DECODE_SPEED.quantile_in_range(0.5, "backend"), Unit::TokensPerSecond, wide(150))
         .sorted_by("Requests")
+}
+
+/// What all backends and all machines have to do, together.
+fn fleet() -> Vec<Panel> {
+    let waiting = Metric::of_model("exchanges_in_phase").with(r#"phase="waiting", model!="""#);
+    let waiting = at_the_backend(Metric::of_model("backend_requests_waiting"), waiting, "backend, model");
+    vec![
+        Panel::series(
+            "GPU utilisation of the fleet",
+            "Share of time in which something ran on the GPUs of all machines: their mean, the busiest and the idlest.",
+            Unit::Share,
+        )
+        .query(&format!("avg({})", GPU_BUSY.now()), "mean")
+        .query(&format!("max({})", GPU_BUSY.now()), "busiest")
+        .query(&format!("min({})", GPU_BUSY.now()), "idlest")
+        .otherwise("No GPU is known")
+        .wide(12),
+        Panel::series(
+            "Queue depth of the fleet",
+            "Requests that wait, by model and backend: the backend's own figure where it has one, else those without an \
+             answer's head yet.",
+            Unit::Count,
+        )
+        .query(&waiting, "{{model}} at {{backend}}")
+        .stacked()
+        .wide(12),
+    ]
 }
 
 fn machinery() -> Vec<Panel> {

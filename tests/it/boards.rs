@@ -231,18 +231,21 @@ enum Part {
     Cards,
     /// The rest of the machine underneath.
     Machine,
+    /// Several backends behind one address.
+    Fleet,
     /// The history's copy in PostgreSQL, which is there where it is asked for.
     Copy,
 }
 
 impl Part {
-    const ALL: [Self; 4] = [Self::Traffic, Self::Cards, Self::Machine, Self::Copy];
+    const ALL: [Self; 5] = [Self::Traffic, Self::Cards, Self::Machine, Self::Fleet, Self::Copy];
 
     /// By the name of a file, or what a dashboard's uid ends in.
     fn of(name: &str) -> Self {
         match name.rsplit(['/', '-']).next().unwrap_or(name).trim_end_matches(".yml") {
             "gpu" | "energy" => Self::Cards,
             "host" => Self::Machine,
+            "fleet" | "router" => Self::Fleet,
             _ => Self::Traffic,
         }
     }

@@ -13,7 +13,7 @@ use super::{PATIENCE, Part, engines, files, names, seeds, synthetic, unanswered}
 use crate::support::backend::{Backend, Connection};
 use crate::support::client::Client;
 use crate::support::nvml::StandIn;
-use crate::support::program::Program;
+use crate::support::program::{Program, command};
 
 const IN_MEMORY: &str = r#"{"models":[{"name":"llama3:latest","model":"llama3:latest","size":5000000000,"digest":"0123456789abcdef",
 "details":{"format":"gguf","family":"llama","parameter_size":"8.0B","quantization_level":"Q4_K_M"},
@@ -138,10 +138,31 @@ fn every_panel_alert_rule_and_known_query_is_answered_from_the_real_program() {
     assert!(left.is_empty(), "{}", left.join("\n"));
 
     let scraped = page_with_the_model_in_memory(&program);
-    let elsewhere = [queue.fetch("/metrics"), synthetic::machine(1), synthetic::copy(1)].concat();
+    let elsewhere = [queue.fetch("/metrics"), synthetic::machine(1), synthetic::copy(1), synthetic::fleet(1)].concat();
     let unknown = names::names_unknown_to(&(scraped.clone() + &elsewhere));
     assert!(unknown.is_empty(), "{}", unknown.join("\n"));
     let different = names::differences(&scraped, &synthetic::exposition(1));
+    assert!(different.is_empty(), "{}", different.join("\n"));
+}
+
+#[test]
+fn the_board_and_the_alerts_of_several_backends_are_answered_from_the_real_program() {
+    let backends = [server(), server()];
+    let tmp = Scratch::new("router");
+    let config = tmp.join("inferometer.toml");
+    let table = |(name, backend): (&str, &Backend)| {
+        format!("[[backends]]\nname = \"{name}\"\nurl = \"http://{}\"\nslots = 2\n", backend.address)
+    };
+    let tables: String = ["one", "other"].into_iter().zip(&backends).map(table).collect();
+    std::fs::write(&config, tables).expect("it can be written");
+    let program = Program::configured(command(), &config);
+    let _traffic = Traffic::start(program.clients);
+    let prometheus = Prometheus::start(&[program.admin], &tmp);
+    prometheus.wait_for_scrapes(2);
+    let api = Api::now(prometheus.address());
+    let left = prometheus.wait_until_answered(|| unanswered(&api, &[Part::Fleet]));
+    assert!(left.is_empty(), "{}", left.join("\n"));
+    let different = names::differences(&program.fetch("/metrics"), &synthetic::exposition(1));
     assert!(different.is_empty(), "{}", different.join("\n"));
 }
 

@@ -71,6 +71,18 @@ const CATALOGUE: &[(&str, Kind, &str)] = &[
     ("history_replica_rows_total", Counter, ""),
     ("history_replica_synced_timestamp_seconds", Gauge, ""),
     ("history_size_bytes", Gauge, ""),
+    ("router_decisions_total", Counter, "backend reason"),
+    ("cold_start_joins_total", Counter, "model"),
+    ("router_hold_seconds", Histogram, ""),
+    ("router_hold_overflow_total", Counter, ""),
+    ("router_held_bytes", Gauge, ""),
+    ("backend_available", Gauge, "backend"),
+    ("backend_weight", Gauge, "backend"),
+    ("backend_inflight", Gauge, "backend"),
+    ("backend_slots", Gauge, "backend"),
+    ("backend_state", Gauge, "backend state"),
+    ("backend_ejections_total", Counter, "backend reason"),
+    ("probe_failures_ignored_total", Counter, "backend"),
     ("backend_up", Gauge, "backend"),
     ("backend_probe_duration_seconds", Gauge, "backend"),
     ("backend_info", Gauge, "backend runtime version node zone"),
@@ -244,6 +256,24 @@ pub(super) fn exposition(tick: u64) -> String {
 pub(super) fn machine(tick: u64) -> String {
     exposition_of(&of_the_machine(), tick)
 }
+
+/// The part of several backends.
+pub(super) fn fleet(tick: u64) -> String {
+    let of_several = |name: &str| name.starts_with("router_") || OF_SEVERAL.contains(&name);
+    let families = CATALOGUE.iter().filter(|(name, ..)| of_several(name));
+    exposition_of(&families.map(|family| owned("ollama_proxy_", family)).collect::<Vec<_>>(), tick)
+}
+
+const OF_SEVERAL: &[&str] = &[
+    "cold_start_joins_total",
+    "backend_available",
+    "backend_weight",
+    "backend_inflight",
+    "backend_slots",
+    "backend_state",
+    "backend_ejections_total",
+    "probe_failures_ignored_total",
+];
 
 /// The part of the history's copy in PostgreSQL.
 pub(super) fn copy(tick: u64) -> String {
@@ -435,6 +465,7 @@ fn values_of(label: &str) -> Vec<&'static str> {
         "method" => vec!["POST"],
         "status" => vec!["200"],
         "operation" => vec!["pull", "read", "write"],
+        "state" => vec!["up", "half_open", "ejected", "draining", "down"],
         "window" => vec!["1m", "5m", "15m"],
         "resource" => vec!["cpu", "memory", "io"],
         "kind" => vec!["any", "some", "full"],
