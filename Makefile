@@ -19,19 +19,19 @@ setup: cargo ## have what the tests need (installs missing Debian packages where
 	@tests/tools/setup.sh
 	@$(MAKE) --no-print-directory $(VENV)/stamp
 
-build: compiler ## the release binary, in target/release
+build: compiler web ## the release binary, in target/release
 	cargo build --release --locked
 
-run: compiler ## build it and run it before your Ollama (ARGS='--backend ...': its options, before another server)
+run: compiler web ## build it and run it before your Ollama (ARGS='--backend ...': its options, before another server)
 	cargo build --release --locked --bin inferometer
 	@target/release/inferometer $(ARGS)
 
-run-with-helper: compiler ## the same with the privileged helper (power, temperature): started by sudo, ended with it
+run-with-helper: compiler web ## the same with the privileged helper (power, temperature): started by sudo, ended with it
 	cargo build --release --locked --bin inferometer
 	cargo build --release --locked --package inferometer-helper
 	@tests/tools/run_with_helper.sh target/release $(ARGS)
 
-demo: compiler ## watch it work, before your Ollama or a simulated one (ARGS=--simulated: always that); needs gcc and Rust
+demo: compiler web ## watch it work, before your Ollama or a simulated one (ARGS=--simulated: always that); needs gcc and Rust
 	cargo build --release --locked --bins --examples
 	@cargo run --quiet --release --locked --example demo -- $(ARGS)
 
@@ -51,7 +51,7 @@ lint: cargo ## formatting and lints, as CI wants them
 doc: cargo ## the documentation of the code, in target/doc, with warnings as errors
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items --locked
 
-test: setup lint doc ## everything CI runs: setup, lint, documentation, every test
+test: setup web-test lint doc ## everything CI runs: setup, the page's unit tests, lint, documentation, every test
 	cargo test --workspace --locked
 
 test-fast: compiler ## the tests that need neither root nor Python nor Prometheus, and take little time once built
@@ -112,4 +112,5 @@ endif
 -include tests/dependencies.mk
 -include tests/fuzz.mk
 -include tests/measurements.mk
+-include tests/web.mk
 -include packaging/dist.mk

@@ -1,4 +1,4 @@
-//! Passes to the program which compiler built it, and from which commit, where that is known.
+//! Passes to the program which compiler built it, and from which commit, where that is known. Looks for a new page.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,6 +9,10 @@ const DIGITS: usize = 12;
 fn main() {
     println!("cargo:rustc-env=INFEROMETER_RUSTC={}", rustc().unwrap_or_default());
     println!("cargo:rustc-env=INFEROMETER_REVISION={}", revision().unwrap_or_default());
+    // A release build has the page in it, whose files change their names; a debug build reads them each time.
+    if std::env::var("PROFILE").is_ok_and(|profile| profile == "release") && Path::new("web/dist").exists() {
+        println!("cargo:rerun-if-changed=web/dist");
+    }
 }
 
 /// The version of the compiler, such as `1.90.0`.

@@ -5,7 +5,7 @@ PACKAGE_TOOLS := $(addprefix target/tools/bin/cargo-,deb generate-rpm cyclonedx)
 PACKAGING_VENV := target/packaging-venv
 
 .PHONY: dist dist-mac package-test
-dist: compiler $(PACKAGE_TOOLS) $(PACKAGING_VENV)/stamp ## programs and packages for Linux, in target/dist (PLATFORMS='x86_64-unknown-linux-gnu': only those)
+dist: compiler web $(PACKAGE_TOOLS) $(PACKAGING_VENV)/stamp ## programs and packages for Linux, in target/dist (PLATFORMS='x86_64-unknown-linux-gnu': only those)
 	@packaging/dist.sh $(PLATFORMS)
 
 # Linking needs Apple's SDK, which is not to be given on.

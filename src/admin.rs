@@ -2,7 +2,8 @@
 //!
 //! | path | answer |
 //! |---|---|
-//! | `/` | a page: addresses, backends, models in memory, what is in flight |
+//! | `/` | the dashboard's page, whose files are below `/assets/`; in a build without it the plain page |
+//! | `/plain` | a page without scripts: addresses, backends, models in memory, what is in flight |
 //! | `/metrics` | every metric, in Prometheus text format 0.0.4 or `OpenMetrics` 1.0 as asked for; gzip where accepted |
 //! | `/livez`, `/-/healthy` | 200: the process runs |
 //! | `/readyz`, `/-/ready` | 200 while clients are served, 503 before and while draining; never the backend's state |
@@ -20,6 +21,7 @@
 pub mod access;
 mod answer;
 mod body;
+mod embedded;
 mod guard;
 mod handshake;
 mod health;

@@ -38,12 +38,22 @@ pub(super) fn format(headers: &HeaderMap) -> ExpositionFormat {
     }
 }
 
+/// Whether a person asks: HTML is named, as browsers do.
+pub(super) fn wants_html(headers: &HeaderMap) -> bool {
+    elements(headers, ACCEPT).any(|(range, _, quality)| range == "text/html" && quality > 0)
+}
+
 /// Without an `Accept-Encoding`, gzip is not accepted.
 pub(super) fn accepts_gzip(headers: &HeaderMap) -> bool {
+    accepts(headers, "gzip")
+}
+
+/// Whether a content coding is accepted: it is named, or `*` stands for it. Not without an `Accept-Encoding`.
+pub(super) fn accepts(headers: &HeaderMap, wanted: &str) -> bool {
     let (mut named, mut any) = (None, None);
     for (coding, _, quality) in elements(headers, ACCEPT_ENCODING) {
         match &*coding {
-            "gzip" | "x-gzip" => named = named.max(Some(quality)),
+            coding if coding.strip_prefix("x-").unwrap_or(coding) == wanted => named = named.max(Some(quality)),
             "*" => any = any.max(Some(quality)),
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! The page for people: one file, no script, light and dark.
+//! The plain page: one file, no script, light and dark. Shown at `/` by a build without the dashboard's page.
 //!
 //! Promises: every value that we do not format ourselves is escaped; the page loads nothing; it shows models, ages and
 //! counts, never content.
@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use std::time::{Instant, SystemTime};
 
 use super::markup::{age, escaped};
-use super::models;
 use super::parts::Parts;
+use super::{embedded, models};
 use crate::backend::inventory::{Inventory, Runtime};
 use crate::backend::monitor::Monitor;
 use crate::backend::status::ProbeState;
@@ -46,9 +46,20 @@ pub(super) fn html(parts: &Parts, own: SocketAddr, now: Instant) -> String {
         backends(&parts.backends.all(), now),
         models::section(&parts.backends.all(), SystemTime::now()),
         in_flight(&exchanges, now),
+        the_other().to_owned(),
         foot.to_owned(),
     ]
     .concat()
+}
+
+/// Where the page with charts is, or how to get it.
+fn the_other() -> &'static str {
+    if embedded::is_there() {
+        "<p class=\"empty\">This is the page without scripts. <a href=\"/\">The dashboard</a> has charts and history.</p>"
+    } else {
+        "<p class=\"empty\">This program was built without the dashboard, which has charts and history. To have it: \
+         <code>make web</code> (with Node.js 18 or newer, or Python), then build again; or take a released program.</p>"
+    }
 }
 
 fn addresses(clients: (bool, SocketAddr), own: (bool, SocketAddr)) -> String {

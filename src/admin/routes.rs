@@ -14,7 +14,7 @@ use super::body::Body;
 use super::parts::Parts;
 use super::scrapes::Scrapes;
 use super::slots::AnswerGuard;
-use super::{guard, health, negotiate, page};
+use super::{embedded, guard, health, negotiate, page};
 use crate::access::identity::{Identity, Means};
 use crate::access::{Asker, Connection, Denial};
 use crate::api::{self, ApiError};
@@ -22,6 +22,7 @@ use crate::api::{self, ApiError};
 #[derive(Clone, Copy)]
 enum Resource {
     Page,
+    Plain,
     Metrics,
     Live,
     Ready,
@@ -32,6 +33,7 @@ impl Resource {
     fn at(path: &str) -> Option<Self> {
         Some(match path {
             "/" => Self::Page,
+            "/plain" => Self::Plain,
             "/metrics" => Self::Metrics,
             "/livez" | "/-/healthy" => Self::Live,
             "/readyz" | "/-/ready" => Self::Ready,
@@ -55,10 +57,13 @@ impl Site {
             return answer(refusal.status(), TEXT, refusal.text());
         }
         let path = request.uri().path();
+        if embedded::is_asset(path) {
+            return asset(&request);
+        }
         let connection = Connection { peer, own: self.own, is_tls: self.parts.access.speaks_tls() };
         let identity = match self.parts.gate.admit(&Asker::of(&request, connection)).await {
             Ok(identity) => identity,
-            Err(denial) => return refuse(path, &denial).await,
+            Err(denial) => return refuse(&request, &denial).await,
         };
         if identity.means() != Means::Open {
             guard.mark_authenticated();
@@ -81,7 +86,8 @@ impl Site {
                 let last_scrape = self.scrapes.last_served();
                 answer(StatusCode::OK, JSON, health::json(&self.parts, last_scrape, kept.as_ref(), Instant::now()))
             }
-            Resource::Page => answer::html(page::html(&self.parts, self.own, Instant::now())),
+            Resource::Page => embedded::page(request.headers()).unwrap_or_else(|| self.plain()),
+            Resource::Plain => self.plain(),
         }
     }
 
@@ -91,6 +97,10 @@ impl Site {
         let service = TowerToHyperService::new(self.parts.api.clone());
         let Ok(answer) = service.call(request).await;
         answer::of_api(answer).await
+    }
+
+    fn plain(&self) -> AdminAnswer {
+        answer::html(page::html(&self.parts, self.own, Instant::now()))
     }
 
     fn ready(&self) -> AdminAnswer {
@@ -108,12 +118,36 @@ impl Site {
     }
 }
 
-/// Says why a request is not answered: in JSON where the API would have answered.
-async fn refuse(path: &str, denial: &Denial) -> AdminAnswer {
+/// A file of the page, which is the same for everybody: whoever is to sign in needs it, too.
+fn asset(request: &Request<Incoming>) -> AdminAnswer {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return answer::method_not_allowed();
+    }
+    let found = embedded::asset(request.uri().path(), request.headers());
+    found.unwrap_or_else(|| answer(StatusCode::NOT_FOUND, TEXT, "not found; see /\n"))
+}
+
+/// Says why a request is not answered: in JSON where the API would have answered, and to people with the page, which
+/// asks for credentials.
+async fn refuse(request: &Request<Incoming>, denial: &Denial) -> AdminAnswer {
+    let path = request.uri().path();
     if !api::owns(path) {
-        return answer::denied(denial);
+        let is_missing = matches!(denial, Denial::Unauthenticated(..));
+        let asks = is_missing && path == "/" && negotiate::wants_html(request.headers());
+        return asks.then(|| sign_in(request.headers(), denial)).flatten().unwrap_or_else(|| answer::denied(denial));
     }
     let mut refusal = answer::of_api(ApiError::from(denial).into_response()).await;
     answer::add_challenge(refusal.headers_mut(), denial);
     refusal
+}
+
+fn sign_in(headers: &HeaderMap, denial: &Denial) -> Option<AdminAnswer> {
+    let mut unconditional = headers.clone();
+    unconditional.remove(http::header::IF_NONE_MATCH);
+    let mut page = embedded::page(&unconditional)?;
+    *page.status_mut() = denial.status();
+    page.headers_mut().insert(http::header::CACHE_CONTROL, http::HeaderValue::from_static("no-store"));
+    page.headers_mut().remove(http::header::ETAG);
+    answer::add_challenge(page.headers_mut(), denial);
+    Some(page)
 }

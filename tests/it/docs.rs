@@ -37,7 +37,10 @@ fn pages() -> Vec<PathBuf> {
             let path = folder.join(entry.expect("an entry").file_name());
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if root().join(&path).is_dir() {
-                folders.extend((!name.starts_with('.') && !["target", "fixtures"].contains(&&*name)).then_some(path));
+                folders.extend(
+                    (!name.starts_with('.') && !["target", "fixtures", "node_modules"].contains(&&*name))
+                        .then_some(path),
+                );
             } else if name.ends_with(".md") {
                 found.push(path);
             }

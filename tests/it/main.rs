@@ -32,6 +32,7 @@ mod limits;
 mod memory;
 mod models;
 mod packages;
+mod page;
 mod program;
 mod proxy;
 mod recorded;

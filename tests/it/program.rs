@@ -121,7 +121,7 @@ fn a_stream_is_measured_as_the_client_sees_it() {
     client.until("}\n\r\n");
     let first = sent.elapsed();
     program.wait_for("stream_chunks_total", &["model=\"llama3:latest\""], 1.0);
-    let page = program.fetch("/");
+    let page = program.fetch("/plain");
     assert!(page.contains("llama3") && page.contains("decode"), "the page shows what is in flight: {page}");
     step.send(()).expect("the backend waits");
     client.until("0\r\n\r\n");
@@ -229,7 +229,7 @@ fn nothing_of_a_prompt_an_answer_or_a_credential_is_logged_or_exposed() {
         line["endpoint"] == "/api/chat"
     });
     log += &program.fetch("/metrics");
-    log += &program.fetch("/");
+    log += &program.fetch("/plain");
     assert!(!log.contains("SECRET"), "{log}");
 }
 

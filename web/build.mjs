@@ -1,0 +1,91 @@
+// Builds the page into dist: names with digests, and each file also as .br and .gz. `--tests` bundles the tests instead.
+import { build } from "esbuild";
+import { createHash } from "node:crypto";
+import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { brotliCompressSync, constants, gzipSync } from "node:zlib";
+
+// Bytes of all files together, as browsers get them.
+const BUDGET = 90 * 1024;
+
+const here = new URL(".", import.meta.url).pathname;
+process.chdir(here);
+
+if (process.argv.includes("--tests")) {
+  rmSync("../target/web-test", { recursive: true, force: true });
+  const tests = readdirSync("test").filter((name) => name.endsWith(".test.ts"));
+  await build({
+    entryPoints: tests.map((name) => `test/${name}`),
+    outdir: "../target/web-test",
+    outExtension: { ".js": ".mjs" },
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    external: ["node:*"],
+  });
+  process.exit(0);
+}
+
+const result = await build({
+  entryPoints: ["src/main.tsx", "src/styles.css"],
+  outdir: "out",
+  bundle: true,
+  minify: true,
+  write: false,
+  format: "esm",
+  target: ["es2022", "chrome108", "firefox115", "safari16"],
+  jsx: "automatic",
+  jsxImportSource: "preact",
+  define: { "process.env.NODE_ENV": '"production"' },
+  legalComments: "external",
+});
+
+const digest = (bytes) => createHash("sha256").update(bytes).digest("hex").slice(0, 12);
+const brotli = (bytes) =>
+  brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length } });
+
+// The folder itself stays: git knows it by a file in it.
+mkdirSync("dist/assets", { recursive: true });
+for (const name of readdirSync("dist")) {
+  if (name !== ".keep") rmSync(`dist/${name}`, { recursive: true });
+}
+mkdirSync("dist/assets");
+
+let total = 0;
+const write = (name, bytes) => {
+  const small = brotli(bytes);
+  total += small.length;
+  writeFileSync(`dist/${name}`, bytes);
+  writeFileSync(`dist/${name}.br`, small);
+  writeFileSync(`dist/${name}.gz`, gzipSync(bytes, { level: 9 }));
+  console.log(`${name}: ${bytes.length} bytes, ${small.length} in brotli`);
+};
+
+const named = {};
+let licences = "";
+for (const file of result.outputFiles) {
+  const base = file.path.split("/").pop();
+  if (base.endsWith(".LEGAL.txt")) {
+    licences += file.text;
+    continue;
+  }
+  const dot = base.lastIndexOf(".");
+  const name = `assets/${base.slice(0, dot)}.${digest(file.contents)}${base.slice(dot)}`;
+  named[base] = `/${name}`;
+  write(name, Buffer.from(file.contents));
+}
+for (const name of ["preact", "@preact/signals", "@preact/signals-core", "uplot"]) {
+  licences += `\n${name}\n\n${readFileSync(`node_modules/${name}/LICENSE`, "utf8")}`;
+}
+writeFileSync("dist/assets/licences.txt", licences);
+
+let index = readFileSync("index.html", "utf8");
+for (const [base, path] of Object.entries(named)) {
+  index = index.replaceAll(`"${base}"`, `"${path}"`);
+}
+write("index.html", Buffer.from(index));
+
+console.log(`in all ${total} bytes in brotli, of ${BUDGET}`);
+if (total > BUDGET) {
+  console.error("that is too much");
+  process.exit(1);
+}

@@ -1,0 +1,46 @@
+// What keeps new figures from coming, for the whole page.
+import { limitedUntil, needsSignIn } from "../lib/api.ts";
+import { lastHeard, linkState, nextTry } from "../lib/live.ts";
+import { now, paused, refresh } from "../lib/pace.ts";
+import { go, route } from "../lib/route.ts";
+import { span } from "../lib/format.ts";
+import { time } from "../lib/time.ts";
+
+export function Banner() {
+  return (
+    <div role="status" aria-live="polite">
+      <Link />
+      <Filtered />
+    </div>
+  );
+}
+
+function Link() {
+  if (needsSignIn.value) return null;
+  const limited = limitedUntil.value - now.value;
+  if (limited > 0) return <p class="banner limited">Too many questions were asked of the program. The page goes on in {span(limited / 1000)}.</p>;
+  if (paused.value) return <p class="banner paused">Paused: figures stay as they are. <button type="button" onClick={() => { paused.value = false; refresh(); }}>Go on</button></p>;
+  if (linkState.value === "lost") {
+    const wait = Math.max(0, nextTry.value - now.value);
+    const since = lastHeard.value ? ` Figures are those of ${time(lastHeard.value)}.` : "";
+    return <p class="banner lost">The connection to the program is lost.{since} {wait > 1500 ? `The next try is in ${span(wait / 1000)}.` : "Trying again…"}</p>;
+  }
+  if (linkState.value === "refused") return <p class="banner limited">The program answers but takes no WebSocket: too many are open, or something between does not let it through. Figures come every {route.value.refresh || 30} s.</p>;
+  return null;
+}
+
+function Filtered() {
+  const filters = Object.entries(route.value.filters);
+  if (filters.length === 0) return null;
+  return (
+    <p class="banner filtered">
+      Only{" "}
+      {filters.map(([name, value]) => (
+        <button type="button" key={name} title="Take this filter away" onClick={() => {
+          const { [name as "model"]: _, ...rest } = route.value.filters;
+          go({ filters: rest });
+        }}>{name} {value} ×</button>
+      ))}
+    </p>
+  );
+}

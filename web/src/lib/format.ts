@@ -1,0 +1,83 @@
+// Figures as text. Units stand behind a thin space; what is not known is never passed in here.
+
+const THIN = "\u202f";
+
+/** Three significant digits, without trailing zeros, and with separators above 9,999. */
+export function number(value: number): string {
+  const size = Math.abs(value);
+  if (size === 0) return "0";
+  if (size >= 10_000) return Math.round(value).toLocaleString("en-GB");
+  if (size >= 100) return String(Math.round(value));
+  const digits = size >= 10 ? 1 : size >= 1 ? 2 : 3;
+  return trimmed(value.toFixed(digits));
+}
+
+function trimmed(text: string): string {
+  return text.includes(".") ? text.replace(/\.?0+$/, "") : text;
+}
+
+/** A count: 1,234, 12.3 k, 4.5 M. */
+export function count(value: number): string {
+  const size = Math.abs(value);
+  if (size < 10_000) return Math.round(value).toLocaleString("en-GB");
+  for (const [limit, unit] of [[1e6, "k"], [1e9, "M"], [1e12, "G"]] as const) {
+    if (size < limit * 0.9995) return number(value / (limit / 1000)) + THIN + unit;
+  }
+  return number(value / 1e12) + THIN + "T";
+}
+
+/** Milliseconds, in the unit that people would take. */
+export function duration(ms: number): string {
+  if (ms < 1) return number(ms) + THIN + "ms";
+  if (ms < 999.5) return (ms < 10 ? trimmed(ms.toFixed(1)) : String(Math.round(ms))) + THIN + "ms";
+  if (ms < 59_950) return trimmed((ms / 1000).toFixed(ms < 9_995 ? 2 : 1)) + THIN + "s";
+  return span(Math.round(ms / 1000));
+}
+
+/** Whole seconds: 45 s, 3 m 05 s, 2 h 10 m, 3 d 4 h. */
+export function span(seconds: number): string {
+  const s = Math.max(0, Math.round(seconds));
+  const two = (value: number) => String(value).padStart(2, "0");
+  if (s < 60) return `${s}${THIN}s`;
+  if (s < 3600) return `${Math.floor(s / 60)}${THIN}m ${two(s % 60)}${THIN}s`;
+  if (s < 86_400) return `${Math.floor(s / 3600)}${THIN}h ${two(Math.floor((s % 3600) / 60))}${THIN}m`;
+  return `${Math.floor(s / 86_400)}${THIN}d ${Math.floor((s % 86_400) / 3600)}${THIN}h`;
+}
+
+/** Bytes in binary units. */
+export function bytes(value: number): string {
+  let [rest, unit] = [Math.abs(value), "B"];
+  for (const next of ["KiB", "MiB", "GiB", "TiB"]) {
+    if (rest < 1023.5) break;
+    rest /= 1024;
+    unit = next;
+  }
+  return number(unit === "B" ? Math.round(rest) : rest) + THIN + unit;
+}
+
+export const gib = (value: number): string => number(value) + THIN + "GiB";
+export const mib = (value: number): string => bytes(value * 1024 * 1024);
+/** Of a hundred. */
+export const percent = (value: number): string => (value > 0 && value < 0.1 ? "<0.1" : number(value)) + THIN + "%";
+/** Of one. */
+export const share = (value: number): string => percent(value * 100);
+export const perSecond = (value: number): string => number(value) + THIN + "/s";
+export const tokensPerSecond = (value: number): string => number(value) + THIN + "tok/s";
+export const watts = (value: number): string => number(value) + THIN + "W";
+export const celsius = (value: number): string => Math.round(value) + THIN + "°C";
+
+/** The format for a unit of `/dashboard/series`. */
+export function ofUnit(unit: string): (value: number) => string {
+  switch (unit) {
+    case "ms": return duration;
+    case "percent": return percent;
+    case "bytes": return bytes;
+    case "count/s": return perSecond;
+    case "tokens/s": return tokensPerSecond;
+    case "count": return count;
+    default: return number;
+  }
+}
+
+/** `http_error` as people write it. */
+export const words = (name: string): string => name.replaceAll("_", " ");

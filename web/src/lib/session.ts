@@ -1,0 +1,39 @@
+// Who asks. With a password that the browser knows, the page begins a session, which may ask more often.
+import { signal } from "@preact/signals";
+import { ask, change, needsSignIn } from "./api.ts";
+import { refresh } from "./pace.ts";
+import type { Session } from "./types.ts";
+
+export const session = signal<Session | undefined>(undefined);
+
+export async function beginSession(): Promise<void> {
+  const found = await ask<Session>("/dashboard/session");
+  if (!("data" in found)) return;
+  session.value = found.data;
+  if (found.data.method === "password" && !found.data.session) {
+    const begun = await change<Session>("/dashboard/session");
+    if ("data" in begun) session.value = begun.data;
+  }
+}
+
+/** Says what is wrong, where something is. */
+export async function signIn(given: { user: string; password: string } | { token: string }): Promise<string | undefined> {
+  const begun = await change<Session>("/dashboard/session", given);
+  if ("failure" in begun) {
+    const { kind, wait, message } = begun.failure;
+    if (kind === "limited") return `Too many attempts. Try again in ${wait ?? 60} s.`;
+    return kind === "unauthenticated" ? "These credentials are not accepted." : message;
+  }
+  session.value = begun.data;
+  needsSignIn.value = false;
+  refresh();
+  return undefined;
+}
+
+export async function signOut(): Promise<void> {
+  await change("/dashboard/session/end");
+  session.value = undefined;
+  needsSignIn.value = true;
+}
+
+export const may = (permission: string): boolean => session.value?.permissions.includes(permission) ?? false;

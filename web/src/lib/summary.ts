@@ -1,0 +1,38 @@
+// A chart in words, and other figures of series.
+
+type Values = readonly (number | null)[];
+
+export const last = (values: Values): number | null => {
+  for (let at = values.length - 1; at >= 0; at -= 1) {
+    const value = values[at];
+    if (value !== null && value !== undefined) return value;
+  }
+  return null;
+};
+
+const known = (values: Values): number[] => values.filter((value): value is number => value !== null);
+
+/** Null where nothing is known: no value is not zero. */
+export const sum = (values: Values): number | null => {
+  const all = known(values);
+  return all.length === 0 ? null : all.reduce((total, value) => total + value, 0);
+};
+
+export interface Line {
+  label: string;
+  values: Values;
+  format: (value: number) => string;
+}
+
+/** One sentence for each line: its last value, and its bounds with where they were. */
+export function describe(lines: Line[], when: (index: number) => string): string {
+  const sentences = lines.map(({ label, values, format }) => {
+    const all = known(values);
+    if (all.length === 0) return `${label}: no values.`;
+    const top = Math.max(...all);
+    const newest = last(values) as number;
+    if (Math.min(...all) === top) return `${label}: ${format(newest)} all the time.`;
+    return `${label}: ${format(newest)} at the end, from ${format(Math.min(...all))} to ${format(top)} (${when(values.indexOf(top))}).`;
+  });
+  return sentences.join(" ");
+}

@@ -1,0 +1,72 @@
+// A part of a screen with a heading, and what it shows while its figures do not come.
+import type { ComponentChildren } from "preact";
+import { limitedUntil, needsSignIn, type Asked, type Failure } from "../lib/api.ts";
+import { now } from "../lib/pace.ts";
+import { span } from "../lib/format.ts";
+import { time } from "../lib/time.ts";
+
+interface PanelProps {
+  title: string;
+  note?: ComponentChildren;
+  /** Where the same is as a table. */
+  csv?: string | undefined;
+  class?: string;
+  id?: string;
+  children: ComponentChildren;
+}
+
+export function Panel({ title, note, csv, class: name = "", id, children }: PanelProps) {
+  return (
+    <section class={`panel ${name}`} id={id} aria-label={title}>
+      <header>
+        <h2>{title}</h2>
+        {note && <span class="note">{note}</span>}
+        {csv && <a class="csv" href={csv} download={`${title.toLowerCase().replaceAll(" ", "-")}.csv`}>CSV</a>}
+      </header>
+      <div class="body">{children}</div>
+    </section>
+  );
+}
+
+export function explain(failure: Failure): string {
+  switch (failure.kind) {
+    case "offline": return "Nothing answers at this address. The program may have ended, or the network to it.";
+    case "unauthenticated": return "The session has ended: sign in again.";
+    case "forbidden": return `These credentials do not permit it: ${failure.message}.`;
+    case "limited": {
+      const left = Math.ceil((limitedUntil.value - now.value) / 1000);
+      return `Too many questions were asked. ${left > 0 ? `It goes on in ${span(left)}.` : "It goes on now."}`;
+    }
+    case "unavailable": return history(failure.message);
+    case "missing": return failure.message;
+    default: return `The program could not answer (status ${failure.status}): ${failure.message}.`;
+  }
+}
+
+function history(message: string): string {
+  const isOff = /not kept|off|no history/i.test(message);
+  return isOff
+    ? "No history is kept, so there is nothing over time. Start the program with --history sqlite to have it."
+    : `The history does not answer: ${message}.`;
+}
+
+/** What stands where figures would: why they are not there, or how old those are that are. */
+export function Trouble({ failure, at }: { failure: Failure | undefined; at?: number }) {
+  if (!failure || needsSignIn.value) return null;
+  const old = at ? ` Shown is what came at ${time(at)}.` : "";
+  return <p class={`trouble ${failure.kind}`} role="status">{explain(failure)}{old}</p>;
+}
+
+/** The figures once they are there; before, why not. */
+export function Loaded<T>({ of, children }: { of: Asked<T>; children: (data: T) => ComponentChildren }) {
+  return (
+    <>
+      <Trouble failure={of.failure} at={of.at} />
+      {of.data !== undefined ? children(of.data) : !of.failure && <p class="empty" aria-busy="true">…</p>}
+    </>
+  );
+}
+
+export function Empty({ children }: { children: ComponentChildren }) {
+  return <p class="empty">{children}</p>;
+}

@@ -1,0 +1,62 @@
+// A table; on a narrow screen each row is a card.
+import type { ComponentChildren } from "preact";
+
+export interface Column<T> {
+  name: string;
+  /** Numbers stand to the right. */
+  number?: boolean;
+  cell: (row: T) => ComponentChildren;
+  class?: string;
+}
+
+interface TableProps<T> {
+  caption: string;
+  columns: Column<T>[];
+  rows: readonly T[];
+  id: (row: T) => string;
+  /** Where a row leads. */
+  to?: (row: T) => string | undefined;
+  empty: ComponentChildren;
+}
+
+export function Table<T>({ caption, columns, rows, id, to, empty }: TableProps<T>) {
+  if (rows.length === 0) return <p class="empty">{empty}</p>;
+  const kind = (column: Column<T>) => [column.number ? "n" : "", column.class ?? ""].join(" ").trim() || undefined;
+  return (
+    <div class="wide" tabIndex={0} role="region" aria-label={caption}>
+      <table>
+        <caption>{caption}</caption>
+        <thead>
+          <tr>{columns.map((column) => <th scope="col" class={kind(column)} key={column.name}>{column.name}</th>)}</tr>
+        </thead>
+        <tbody>
+          {rows.map((row) => {
+            const target = to?.(row);
+            return (
+              <tr
+                key={id(row)}
+                {...(target
+                  ? {
+                      "data-row": "", tabIndex: 0, class: "to",
+                      onClick: (event: MouseEvent) => follow(event, target),
+                      onKeyDown: (event: KeyboardEvent) => { if (event.key === "Enter") location.hash = target; },
+                    }
+                  : {})}
+              >
+                {columns.map((column) => (
+                  <td class={kind(column)} data-label={column.name} key={column.name}>{column.cell(row)}</td>
+                ))}
+              </tr>
+            );
+          })}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+/** A click opens the row, unless text is being selected or something in it is meant. */
+function follow(event: MouseEvent, target: string): void {
+  if ((event.target as HTMLElement).closest("a, button, .dash") || getSelection()?.toString()) return;
+  location.hash = target;
+}

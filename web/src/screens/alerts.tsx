@@ -1,0 +1,125 @@
+// What deserves attention now, what did, and the rules.
+import { useState } from "preact/hooks";
+import { change, useAsk } from "../lib/api.ts";
+import { useTopic } from "../lib/live.ts";
+import { refresh } from "../lib/pace.ts";
+import { may } from "../lib/session.ts";
+import * as as from "../lib/format.ts";
+import { full, time } from "../lib/time.ts";
+import { why, type Unknown } from "../lib/unknown.ts";
+import { Empty, Panel, Trouble } from "../parts/panel.tsx";
+import { Table, type Column } from "../parts/table.tsx";
+import { Chip, Value, type Tone } from "../parts/value.tsx";
+
+interface Active {
+  id: string;
+  timestamp: string;
+  level: string;
+  category: string;
+  title: string;
+  message: string;
+  details: Record<string, unknown>;
+  actions: string[];
+  acknowledged: boolean;
+}
+
+interface Resolved {
+  id: string;
+  timestamp: string | null;
+  resolved_at: string;
+  level: string;
+  title: string;
+  resolution: string;
+}
+
+interface Rule {
+  name: string;
+  condition: string;
+  severity: string;
+  enabled: boolean;
+}
+
+export interface AlertsAnswer {
+  active_alerts: Active[];
+  resolved_alerts: Resolved[] | null;
+  alert_rules: Rule[];
+  unknown?: Unknown;
+}
+
+const TONES: Record<string, Tone> = { critical: "bad", warning: "warn", info: "quiet" };
+const tone = (level: string): Tone => TONES[level] ?? "warn";
+
+const RESOLVED: Column<Resolved>[] = [
+  { name: "level", cell: (one) => <Chip tone={tone(one.level)}>{one.level}</Chip> },
+  { name: "alert", class: "name", cell: (one) => one.title },
+  { name: "began", cell: (one) => <Value of={one.timestamp} as={(at) => <span title={full(at)}>{time(at)}</span>} why="When it began is not kept." /> },
+  { name: "ended", cell: (one) => <span title={full(one.resolved_at)}>{time(one.resolved_at)}</span> },
+  { name: "how", cell: (one) => as.words(one.resolution) },
+];
+
+const RULES: Column<Rule>[] = [
+  { name: "severity", cell: (one) => <Chip tone={tone(one.severity)}>{one.severity}</Chip> },
+  { name: "rule", class: "name", cell: (one) => as.words(one.name) },
+  { name: "when", cell: (one) => one.condition },
+  { name: "state", cell: (one) => (one.enabled ? "looked at" : "off") },
+];
+
+export function Alerts() {
+  const topic = useTopic<AlertsAnswer>("alerts");
+  const asked = useAsk<AlertsAnswer>(topic ? null : "/dashboard/alerts", 10);
+  const answer = topic ?? asked.data;
+  const active = answer?.active_alerts ?? [];
+  return (
+    <>
+      <Trouble failure={asked.failure} />
+      <Panel title="Now" note={answer ? String(active.length) : ""}>
+        {answer === undefined && <Empty>…</Empty>}
+        {answer && active.length === 0 && <Empty>Nothing needs attention: none of {answer.alert_rules.length} rules holds.</Empty>}
+        <ul class="alerts">{active.map((one) => <One key={one.id} alert={one} />)}</ul>
+      </Panel>
+      <Panel title="Over" note="last 24 hours">
+        {answer && answer.resolved_alerts === null
+          ? <Empty>{why(answer, "/resolved_alerts")}</Empty>
+          : <Table caption="Alerts that are over" columns={RESOLVED} rows={answer?.resolved_alerts ?? []} id={(one) => one.id} empty="No alert has ended." />}
+      </Panel>
+      <Panel title="Rules">
+        <Table caption="Rules" columns={RULES} rows={answer?.alert_rules ?? []} id={(one) => one.name} empty="…" />
+      </Panel>
+    </>
+  );
+}
+
+function One({ alert }: { alert: Active }) {
+  const details = Object.entries(alert.details ?? {}).filter(([, value]) => value !== null && typeof value !== "object");
+  return (
+    <li class={`alert ${tone(alert.level)}`} data-row="" tabIndex={0}>
+      <Chip tone={tone(alert.level)}>{alert.level}</Chip>
+      <div>
+        <h3>{alert.title}</h3>
+        <p>{alert.message}</p>
+        {details.length > 0 && <p class="note">{details.map(([name, value]) => `${as.words(name)} ${String(value)}`).join(" · ")}</p>}
+        {alert.actions.length > 0 && <p class="note">What to do: {alert.actions.map(as.words).join(", ")}.</p>}
+      </div>
+      <span class="note" title={full(alert.timestamp)}>since {time(alert.timestamp)}</span>
+      <Acknowledge alert={alert} />
+    </li>
+  );
+}
+
+function Acknowledge({ alert }: { alert: Active }) {
+  const [state, setState] = useState<"" | "busy" | string>("");
+  if (alert.acknowledged) return <Chip tone="quiet">acknowledged</Chip>;
+  if (!may("dashboard:admin")) return null;
+  const acknowledge = async () => {
+    setState("busy");
+    const done = await change(`/dashboard/alerts/${encodeURIComponent(alert.id)}/ack`);
+    setState("failure" in done ? done.failure.message : "");
+    if ("data" in done) refresh();
+  };
+  return (
+    <span>
+      <button type="button" disabled={state === "busy"} onClick={() => void acknowledge()}>Acknowledge</button>
+      {state && state !== "busy" && <span class="trouble" role="alert">{state}</span>}
+    </span>
+  );
+}

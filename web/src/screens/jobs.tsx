@@ -1,0 +1,110 @@
+// Pulls, pushes and creates of models.
+import { useAsk } from "../lib/api.ts";
+import { useTopic } from "../lib/live.ts";
+import * as as from "../lib/format.ts";
+import { full, time } from "../lib/time.ts";
+import { why, type Unknown } from "../lib/unknown.ts";
+import { Empty, Panel, Trouble } from "../parts/panel.tsx";
+import { Meter } from "../parts/meter.tsx";
+import { Table, type Column } from "../parts/table.tsx";
+import { Chip, Value, type Tone } from "../parts/value.tsx";
+
+interface Active {
+  id: string;
+  name: string;
+  type: string;
+  status: string;
+  progress: number | null;
+  started_at: string;
+  estimated_completion: string | null;
+  backend: string | null;
+  bytes_done: number | null;
+  bytes_total: number | null;
+  bytes_per_second: number | null;
+  step: string | null;
+}
+
+interface Ended {
+  id: string;
+  name: string;
+  type: string;
+  status: string;
+  started_at: string;
+  completed_at: string | null;
+  results: { bytes: number | null; error: string | null };
+}
+
+interface Scheduled {
+  id: string;
+  name: string;
+  schedule: string;
+  next_run: string | null;
+  enabled: boolean;
+}
+
+interface Answer {
+  active_jobs: Active[];
+  completed_jobs: Ended[] | null;
+  scheduled_jobs: Scheduled[];
+  unknown?: Unknown;
+}
+
+const TONES: Record<string, Tone> = { completed: "good", failed: "bad", cancelled: "quiet", lost: "warn" };
+
+const ENDED: Column<Ended>[] = [
+  { name: "job", class: "name", cell: (one) => one.name },
+  { name: "how it ended", cell: (one) => <Chip tone={TONES[one.status] ?? "quiet"}>{one.status}</Chip> },
+  { name: "began", cell: (one) => <span title={full(one.started_at)}>{time(one.started_at)}</span> },
+  {
+    name: "took", number: true,
+    cell: (one) => <Value of={one.completed_at} as={(at) => as.duration(Date.parse(at) - Date.parse(one.started_at))} why="When it ended is not known." />,
+  },
+  { name: "bytes", number: true, cell: (one) => <Value of={one.results.bytes} as={as.bytes} why="Its backend did not report it." /> },
+  { name: "error", cell: (one) => one.results.error ?? "" },
+];
+
+const OWN: Column<Scheduled>[] = [
+  { name: "job", class: "name", cell: (one) => one.name },
+  { name: "schedule", cell: (one) => <code>{one.schedule}</code> },
+  { name: "next", cell: (one) => <Value of={one.next_run} as={time} why="It runs whenever there is something to do." /> },
+  { name: "state", cell: (one) => (one.enabled ? "on" : "off") },
+];
+
+export function Jobs() {
+  const topic = useTopic<Answer>("jobs");
+  const asked = useAsk<Answer>(topic ? null : "/dashboard/jobs", 10);
+  const answer = topic ?? asked.data;
+  return (
+    <>
+      <Trouble failure={asked.failure} />
+      <Panel title="Running" note={answer ? String(answer.active_jobs.length) : ""}>
+        {answer === undefined && <Empty>…</Empty>}
+        {answer?.active_jobs.length === 0 && <Empty>Nothing is pulled, pushed or created. A pull through the proxy, such as <code>ollama pull</code>, is shown here with its progress.</Empty>}
+        <ul class="cards">{(answer?.active_jobs ?? []).map((one, at) => <Running key={one.id} job={one} reason={(field) => why(answer, `/active_jobs/${at}/${field}`)} />)}</ul>
+      </Panel>
+      <Panel title="Over" csv="/dashboard/jobs?format=csv">
+        {answer && answer.completed_jobs === null
+          ? <Empty>No history is kept, so no job that is over is known. Start the program with --history sqlite to have it.</Empty>
+          : <Table caption="Jobs that are over" columns={ENDED} rows={answer?.completed_jobs ?? []} id={(one) => one.id} empty="No job has ended." />}
+      </Panel>
+      <Panel title="The program's own">
+        <Table caption="The program's own jobs" columns={OWN} rows={answer?.scheduled_jobs ?? []} id={(one) => one.id} empty="There is none." />
+      </Panel>
+    </>
+  );
+}
+
+function Running({ job, reason }: { job: Active; reason: (field: string) => string }) {
+  return (
+    <li class="card">
+      <header><b class="name">{job.name}</b> <Chip tone="busy">{job.step ?? job.status}</Chip></header>
+      <Meter label="" of={job.progress === null ? null : job.progress * 100} why={reason("progress")} />
+      <dl>
+        <div><dt>done</dt><dd><Value of={job.bytes_done} as={as.bytes} why={reason("bytes_done")} /> of <Value of={job.bytes_total} as={as.bytes} why={reason("bytes_total")} /></dd></div>
+        <div><dt>pace</dt><dd><Value of={job.bytes_per_second} as={(value) => `${as.bytes(value)}/s`} why={reason("bytes_per_second")} /></dd></div>
+        <div><dt>ready</dt><dd><Value of={job.estimated_completion} as={time} why={reason("estimated_completion")} /></dd></div>
+        <div><dt>backend</dt><dd><Value of={job.backend} why={reason("backend")} /></dd></div>
+      </dl>
+    </li>
+  );
+}

@@ -1,0 +1,180 @@
+// How the models are, beside each other, and one of them over time.
+import { useAsk, url } from "../lib/api.ts";
+import { useTopic } from "../lib/live.ts";
+import * as as from "../lib/format.ts";
+import { RULE, median, verdict, type Level, type Verdict } from "../lib/health.ts";
+import { go, link, route, setOwn } from "../lib/route.ts";
+import { full, time } from "../lib/time.ts";
+import type { Model, Models as Answer, Series, Workers } from "../lib/types.ts";
+import { why } from "../lib/unknown.ts";
+import { Panel, Empty } from "../parts/panel.tsx";
+import { SeriesPanel, useSeries, type Shown } from "../parts/series.tsx";
+import { Table, type Column } from "../parts/table.tsx";
+import { Chip, Value, type Tone } from "../parts/value.tsx";
+
+const TONES: Record<Level, Tone> = { healthy: "good", degraded: "warn", unhealthy: "bad", unknown: "quiet" };
+
+const METRICS = [
+  "requests", "failed", "cancelled", "cold_starts", "ttft_p50", "ttft_p95", "ttft_p99", "duration_p50", "duration_p95", "duration_p99",
+  "tps_p50", "generated_tokens", "prompt_tokens", "load_p50",
+];
+const REQUESTS: Shown[] = [
+  { metric: "requests", label: "requests", fill: true },
+  { metric: "failed", label: "failed", colour: 1 },
+  { metric: "cold_starts", label: "cold starts", colour: 4, dash: true },
+];
+const FIRST: Shown[] = [
+  { metric: "ttft_p50", label: "p50", colour: 2 },
+  { metric: "ttft_p95", label: "p95", colour: 0 },
+  { metric: "ttft_p99", label: "p99", colour: 1 },
+];
+const WHOLE: Shown[] = [
+  { metric: "duration_p50", label: "p50", colour: 2 },
+  { metric: "duration_p95", label: "p95", colour: 0 },
+  { metric: "duration_p99", label: "p99", colour: 1 },
+];
+const SPEED: Shown[] = [{ metric: "tps_p50", label: "decode speed, median", colour: 3 }];
+const TOKENS: Shown[] = [
+  { metric: "generated_tokens", label: "generated", colour: 3, fill: true },
+  { metric: "prompt_tokens", label: "prompt", colour: 6 },
+];
+
+export function Models() {
+  const topic = useTopic<Answer>("models");
+  const asked = useAsk<Answer>(topic ? null : "/dashboard/models", 30);
+  const answer = topic ?? asked.data;
+  const workers = useTopic<Workers>("workers")?.workers;
+  const up = (model: Model) => {
+    const found = workers?.find((one) => one.id === model.backend);
+    return found && found.status !== "unknown" ? found.status === "active" : undefined;
+  };
+  const chosen = route.value.filters.model;
+  const usual = useUsual(chosen);
+  const judged = (answer?.models ?? []).map((model, at) => ({
+    model, at, verdict: verdict(model, up(model), model.name === chosen ? usual : undefined),
+  }));
+  const used = judged.filter(({ model }) => (model.performance.total_requests ?? 0) > 0 || model.status !== "available");
+  const cards = (used.length ? used : judged).sort((a, b) => (b.model.performance.total_requests ?? 0) - (a.model.performance.total_requests ?? 0));
+  return (
+    <>
+      <Panel title="Health" note="last 24 hours">
+        {answer === undefined && <Empty>…</Empty>}
+        {answer?.models.length === 0 && <Empty>The backend lists no model. Try <code>ollama pull llama3.2</code>.</Empty>}
+        <ul class="cards">
+          {cards.map(({ model, at, verdict }) => <Card key={`${model.backend}/${model.name}`} model={model} verdict={verdict} answer={answer as Answer} at={at} chosen={model.name === chosen} />)}
+        </ul>
+        <details class="rule"><summary>The rule</summary><p>{RULE}</p></details>
+      </Panel>
+      {answer && <Comparison answer={answer} />}
+      <OverTime chosen={chosen} />
+    </>
+  );
+}
+
+/** The median of the last days' warm p95 to the first token, of the model that is looked at. */
+function useUsual(model: string | undefined): number | undefined {
+  const path = model ? url("/dashboard/series", { metrics: "ttft_warm_p95", period: "7d", interval: "1d", model }) : null;
+  const days = useAsk<Series>(path, 600).data?.series[0]?.values.slice(0, -1);
+  return days ? median(days) : undefined;
+}
+
+function Card({ model, verdict, answer, at, chosen }: { model: Model; verdict: Verdict; answer: Answer; at: number; chosen: boolean }) {
+  const { performance: done } = model;
+  const reason = (pointer: string) => why(answer, `/models/${at}/${pointer}`);
+  const filters = { ...route.value.filters, model: chosen ? "" : model.name };
+  return (
+    <li class={`card${chosen ? " chosen" : ""}`}>
+      <header>
+        <button type="button" class="name" aria-pressed={chosen} title={chosen ? "Show all models" : "Show this one over time"} onClick={() => go({ filters })}>{model.name}</button>
+        <Chip tone={TONES[verdict.level]} title={verdict.because}>{verdict.level}</Chip>
+      </header>
+      <p class="note">{verdict.because}</p>
+      <dl>
+        <div><dt>available</dt><dd><Value of={verdict.availability ?? null} as={(value) => as.percent(Math.floor(value * 10_000) / 100)} why="Nothing was decided in the last 24 hours." /></dd></div>
+        <div><dt>requests</dt><dd><Value of={done.total_requests} as={as.count} why={reason("performance/total_requests")} /></dd></div>
+        <div><dt>first token p95</dt><dd><Value of={done.time_to_first_token_ms.p95} as={as.duration} why={reason("performance/time_to_first_token_ms/p95")} /></dd></div>
+        <div><dt>decode speed</dt><dd><Value of={done.average_tokens_per_second} as={as.tokensPerSecond} why={reason("performance/average_tokens_per_second")} /></dd></div>
+        <div><dt>cold starts</dt><dd><Value of={done.cold_starts} as={as.count} why={reason("performance/cold_starts")} /></dd></div>
+        <div><dt>{model.status === "loaded" ? "in memory since" : "state"}</dt><dd>{model.status === "loaded"
+          ? <Value of={model.loaded_at} as={(at) => <span title={full(at)}>{time(at)}</span>} why="It was in memory before this program started." />
+          : model.status}</dd></div>
+      </dl>
+    </li>
+  );
+}
+
+type Sort = "requests" | "first" | "whole" | "speed" | "failed" | "cold" | "tokens";
+
+const KEYS: Record<Sort, (model: Model) => number | null> = {
+  requests: ({ performance: of }) => of.total_requests,
+  first: ({ performance: of }) => of.time_to_first_token_ms.p95,
+  whole: ({ performance: of }) => of.latency_ms.p95,
+  speed: ({ performance: of }) => of.average_tokens_per_second,
+  failed: ({ performance: of }) => of.error_rate,
+  cold: ({ performance: of }) => of.cold_starts,
+  tokens: ({ performance: of }) => of.generated_tokens,
+};
+
+const SORTS: [Sort, string][] = [
+  ["requests", "most requests"], ["first", "slowest first token"], ["whole", "slowest whole"], ["speed", "fastest decode"], ["failed", "most failures"],
+  ["cold", "most cold starts"], ["tokens", "most tokens"],
+];
+
+function Comparison({ answer }: { answer: Answer }) {
+  const sort = (route.value.own["sort"] ?? "requests") as Sort;
+  const key = KEYS[sort] ?? KEYS.requests;
+  const place = new Map(answer.models.map((model, at) => [model, at]));
+  const rows = [...answer.models].sort((a, b) => (key(b) ?? -1) - (key(a) ?? -1));
+  const three = (name: string, of: (model: Model) => Model["performance"]["latency_ms"], pointer: string): Column<Model> => ({
+    name, number: true, class: "three",
+    cell: (model) => {
+      const { p50, p95, p99 } = of(model);
+      if (p50 === null) return <Value of={null} why={why(answer, `/models/${place.get(model)}/performance/${pointer}/p50`)} />;
+      return <>{[p50, p95, p99].map((value, at) => <span key={at}>{value === null ? "–" : as.duration(value)}</span>)}</>;
+    },
+  });
+  const figure = (name: string, of: (model: Model) => number | null, write: (value: number) => string, pointer: string): Column<Model> => ({
+    name, number: true, cell: (model) => <Value of={of(model)} as={write} why={why(answer, `/models/${place.get(model)}/${pointer}`)} />,
+  });
+  const columns: Column<Model>[] = [
+    { name: "model", class: "name", cell: (model) => <a href={link("models", undefined, route.value.own, { model: model.name })}>{model.name}</a> },
+    { name: "backend", cell: (model) => model.backend },
+    figure("requests", (model) => model.performance.total_requests, as.count, "performance/total_requests"),
+    three("first token p50 p95 p99", (model) => model.performance.time_to_first_token_ms, "time_to_first_token_ms"),
+    three("whole p50 p95 p99", (model) => model.performance.latency_ms, "latency_ms"),
+    figure("tok/s", (model) => model.performance.average_tokens_per_second, as.number, "performance/average_tokens_per_second"),
+    figure("failed", (model) => model.performance.error_rate, as.share, "performance/error_rate"),
+    figure("truncated", (model) => model.performance.truncated_requests, as.count, "performance/truncated_requests"),
+    figure("cold", (model) => model.performance.cold_starts, as.count, "performance/cold_starts"),
+    figure("load p50", (model) => model.performance.load_ms.p50, as.duration, "performance/load_ms/p50"),
+    figure("tokens out", (model) => model.performance.generated_tokens, as.count, "performance/generated_tokens"),
+    figure("cached", (model) => model.performance.cache_hit_rate, as.share, "performance/cache_hit_rate"),
+    { name: "size", number: true, cell: (model) => <Value of={model.size_bytes} as={as.bytes} why="Its backend does not report it." /> },
+    { name: "weights", cell: (model) => [model.metadata.parameters, model.metadata.quantization].filter(Boolean).join(" ") },
+  ];
+  return (
+    <Panel title="Beside each other" note={<label>last 24 hours, <select aria-label="Order" value={sort} onChange={(event) => setOwn("sort", event.currentTarget.value === "requests" ? undefined : event.currentTarget.value)}>
+      {SORTS.map(([name, text]) => <option key={name} value={name}>{text}</option>)}
+    </select></label>}>
+      <Table caption="Models beside each other" columns={columns} rows={rows} id={(model) => `${model.backend}/${model.name}`} empty="There is no model." />
+    </Panel>
+  );
+}
+
+function OverTime({ chosen }: { chosen: string | undefined }) {
+  const series = useSeries(METRICS, {}, 15);
+  const of = chosen ?? "all models";
+  return (
+    <>
+      <div class="row three">
+        <SeriesPanel title="Requests" note={of} of={series} lines={REQUESTS} />
+        <SeriesPanel title="First token" note={of} of={series} lines={FIRST} />
+        <SeriesPanel title="Whole answer" note={of} of={series} lines={WHOLE} />
+      </div>
+      <div class="row two">
+        <SeriesPanel title="Decode speed" note={of} of={series} lines={SPEED} />
+        <SeriesPanel title="Tokens" note={of} of={series} lines={TOKENS} />
+      </div>
+    </>
+  );
+}

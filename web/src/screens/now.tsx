@@ -1,0 +1,46 @@
+// The first screen: what the models do at this moment, and in the last hour.
+import { Figures } from "./now/figures.tsx";
+import { Ends } from "./now/ends.tsx";
+import { Flight } from "./now/flight.tsx";
+import { Memory } from "./now/memory.tsx";
+import { SeriesPanel, useSeries, type Shown } from "../parts/series.tsx";
+
+const METRICS = [
+  "requests", "request_rate", "failed", "cancelled", "prompt_tokens", "generated_tokens", "generated_rate", "ttft_p50", "ttft_p95",
+  "duration_p50", "duration_p95", "cost",
+];
+
+const RATE: Shown[] = [
+  { metric: "request_rate", label: "all", fill: true, colour: 0 },
+  { metric: "failed", label: "failed", colour: 1, map: (value, seconds) => value / seconds },
+  { metric: "cancelled", label: "cancelled", colour: 4, dash: true, map: (value, seconds) => value / seconds },
+];
+const LATENCY: Shown[] = [
+  { metric: "ttft_p50", label: "first token p50", colour: 2 },
+  { metric: "ttft_p95", label: "p95", colour: 2, dash: true },
+  { metric: "duration_p50", label: "whole p50", colour: 5 },
+  { metric: "duration_p95", label: "p95 ", colour: 5, dash: true },
+];
+const TOKENS: Shown[] = [
+  { metric: "generated_rate", label: "generated", fill: true, colour: 3 },
+  { metric: "prompt_tokens", label: "prompt", colour: 6, map: (value, seconds) => value / seconds },
+];
+
+export function Now() {
+  const series = useSeries(METRICS);
+  return (
+    <>
+      <Figures series={series} />
+      <div class="row live">
+        <Flight />
+        <Memory />
+        <Ends />
+      </div>
+      <div class="row three">
+        <SeriesPanel title="Requests" note="a second" of={series} lines={RATE} unit="count/s" />
+        <SeriesPanel title="Latency" note="to the first token, and to the last" of={series} lines={LATENCY} />
+        <SeriesPanel title="Tokens" note="a second" of={series} lines={TOKENS} unit="tokens/s" />
+      </div>
+    </>
+  );
+}

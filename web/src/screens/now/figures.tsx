@@ -1,0 +1,142 @@
+// Six figures with their last hour.
+import type { ComponentChildren } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { useTopic } from "../../lib/live.ts";
+import { type Asked } from "../../lib/api.ts";
+import * as as from "../../lib/format.ts";
+import { lengthOf } from "../../lib/ranges.ts";
+import { link, route } from "../../lib/route.ts";
+import { last, sum } from "../../lib/summary.ts";
+import type { Series, Stats } from "../../lib/types.ts";
+import { sentence, why } from "../../lib/unknown.ts";
+import { Spark } from "../../parts/spark.tsx";
+import { Value } from "../../parts/value.tsx";
+import { usePower } from "./power.ts";
+
+interface FigureProps {
+  title: string;
+  to: string;
+  children: ComponentChildren;
+  note: ComponentChildren;
+  spark: readonly (number | null)[];
+}
+
+function Figure({ title, to, children, note, spark }: FigureProps) {
+  return (
+    <section class="figure" aria-label={title}>
+      <h2><a href={to}>{title}</a></h2>
+      <p class="big">{children}</p>
+      <p class="note">{note}</p>
+      <Spark values={spark} label={`${title}, in the range that is looked at`} />
+    </section>
+  );
+}
+
+const NONE: (number | null)[] = [];
+
+export function Figures({ series }: { series: Asked<Series> }) {
+  const stats = useTopic<Stats>("stats");
+  const of = (metric: string) => series.data?.series.find((one) => one.metric === metric)?.values ?? NONE;
+  const seconds = series.data?.interval_seconds ?? 60;
+  const noHistory = series.failure?.kind === "unavailable" ? "No history is kept that could tell." : sentence("no_samples");
+  const requests = sum(of("requests"));
+  const [failed, cancelled] = [sum(of("failed")), sum(of("cancelled"))];
+  const part = (count: number | null) => (requests && count !== null ? count / requests : null);
+  const rate = stats?.inference.requests_per_second;
+  const range = "period" in route.value.range ? `last ${route.value.range.period}` : as.span(lengthOf(route.value.range) / 1000);
+  const within = (count: number | null) => (count === null ? "" : `${as.count(count)} in ${range.replace("last ", "")}`);
+  const prompt = last(of("prompt_tokens"));
+  return (
+    <div class="figures">
+      <Figure
+        title="Requests" to={link("exchanges")} spark={of("request_rate")}
+        note={<>{stats ? `${stats.inference.active_requests} in flight` : "…"} · {within(requests)}</>}
+      >
+        <Value of={rate} as={as.perSecond} why={stats ? why(stats, "/inference/requests_per_second") : undefined} />
+      </Figure>
+      <Figure
+        title="Tokens" to={link("models")} spark={of("generated_rate")}
+        note={<>out · <Value of={prompt} as={(value) => as.tokensPerSecond(value / seconds)} why={noHistory} /> in</>}
+      >
+        <Value of={last(of("generated_rate"))} as={as.tokensPerSecond} why={noHistory} />
+      </Figure>
+      <Figure
+        title="First token" to={link("models")} spark={of("ttft_p95")}
+        note={<>p50 · p95 <b><Value of={last(of("ttft_p95"))} as={as.duration} why={noHistory} /></b></>}
+      >
+        <Value of={last(of("ttft_p50"))} as={as.duration} why={noHistory} />
+      </Figure>
+      <Figure
+        title="Failed" to={link("exchanges", undefined, { failed: "true" })} spark={of("failed")}
+        note={<><Value of={part(cancelled)} as={as.share} why={noHistory} /> cancelled · {within(failed === null ? null : failed)} failed</>}
+      >
+        <span class={part(failed) ? "bad" : ""}><Value of={part(failed)} as={as.share} why={noHistory} /></span>
+      </Figure>
+      <Hardware stats={stats} />
+      <CostFigure series={series} of={of} />
+    </div>
+  );
+}
+
+/** What the page has seen of a figure that nobody keeps: at most an hour of it. */
+function useSeen(value: number | null | undefined, stamp: string | undefined): (number | null)[] {
+  const seen = useRef<(number | null)[]>([]);
+  useEffect(() => {
+    if (stamp === undefined) return;
+    seen.current.push(value ?? null);
+    if (seen.current.length > 1800) seen.current.shift();
+  }, [stamp]);
+  return seen.current;
+}
+
+const mean = (values: (number | null)[]): number | null => {
+  const known = values.filter((value): value is number => value !== null);
+  return known.length ? known.reduce((all, value) => all + value, 0) / known.length : null;
+};
+
+function Hardware({ stats }: { stats: Stats | undefined }) {
+  const gpus = stats?.gpu.devices ?? [];
+  const system = stats?.system;
+  const gpuUse = mean(gpus.map((gpu) => gpu.utilization_percent));
+  const used = sum(gpus.map((gpu) => gpu.memory_used_mb));
+  const total = sum(gpus.map((gpu) => gpu.memory_total_mb));
+  const power = usePower();
+  const hasGpu = gpus.length > 0;
+  const use = hasGpu ? gpuUse : system?.cpu_usage_percent;
+  const seen = useSeen(use, stats?.timestamp);
+  const cpuWhy = why(stats, hasGpu ? "/gpu/devices/0/utilization_percent" : "/system/cpu_usage_percent");
+  return (
+    <Figure
+      title={hasGpu ? (gpus.length > 1 ? `${gpus.length} GPUs` : "GPU") : "Processor"} to={link("machines")} spark={seen}
+      note={hasGpu
+        ? <><Value of={used} as={as.mib} /> of <Value of={total} as={as.mib} />{power.gpu !== null && <> · {as.watts(power.gpu)}</>}</>
+        : <><Value of={system?.memory_used_gb} as={as.gib} why={why(stats, "/system/memory_used_gb")} /> of <Value of={system?.memory_total_gb} as={as.gib} />{power.cpu !== null && <> · {as.watts(power.cpu)}</>}</>}
+    >
+      <Value of={use} as={as.percent} why={stats ? cpuWhy : undefined} />
+    </Figure>
+  );
+}
+
+function CostFigure({ series, of }: { series: Asked<Series>; of: (metric: string) => readonly (number | null)[] }) {
+  const cost = sum(of("cost"));
+  const power = usePower();
+  const rate = last(of("generated_rate"));
+  const total = power.gpu === null && power.cpu === null ? null : (power.gpu ?? 0) + (power.cpu ?? 0);
+  const joules = total !== null && rate ? total / rate : null;
+  const tokens = sum(of("generated_tokens"));
+  if (cost !== null && cost > 0) {
+    return (
+      <Figure title="Cost" to={link("cost")} spark={of("cost")} note={<>{tokens ? `${as.number((cost / tokens) * 1e6)} a million tokens` : "in the prices' currency"}</>}>
+        {as.number(cost)}
+      </Figure>
+    );
+  }
+  const noPower = "Neither a GPU nor the helper reports power. Install inferometer-helper, or set prices.";
+  const noTokens = series.failure ? "No history is kept that could tell." : "No tokens were generated in the last minute.";
+  return (
+    <Figure title="Energy" to={link("cost")} spark={[]} note={<>a token{total !== null && <> · {as.watts(total)} now</>}</>}>
+      <Value of={joules} as={(value) => `${as.number(value)}\u202fJ`} why={total === null ? noPower : noTokens} />
+    </Figure>
+  );
+}
+

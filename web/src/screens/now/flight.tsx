@@ -1,0 +1,79 @@
+// The exchanges that go on, with the phase that each has reached.
+import { useRef } from "preact/hooks";
+import { useTopic } from "../../lib/live.ts";
+import * as as from "../../lib/format.ts";
+import type { InFlight, Models, Running } from "../../lib/types.ts";
+import { why } from "../../lib/unknown.ts";
+import { Panel } from "../../parts/panel.tsx";
+import { Value } from "../../parts/value.tsx";
+import { Stop } from "./stop.tsx";
+
+const SHOWN = 40;
+
+const PHASES = ["upload", "waiting", "prefill", "decode"];
+const WORDS: Record<string, string> = {
+  upload: "the request is being sent", waiting: "waits for the backend", prefill: "reads the prompt", decode: "generates",
+};
+
+/** Pieces a second since the exchange began to generate, by what the page saw. */
+function useRates(exchanges: Running[]): Map<string, number> {
+  const seen = useRef(new Map<string, { pieces: number; at: number; rate: number | undefined }>());
+  const rates = new Map<string, number>();
+  const next = new Map<string, { pieces: number; at: number; rate: number | undefined }>();
+  for (const one of exchanges) {
+    const before = seen.current.get(one.id);
+    let kept = before ?? { pieces: one.pieces, at: one.age_ms, rate: undefined };
+    if (before && one.age_ms - before.at >= 900) {
+      const fresh = ((one.pieces - before.pieces) / (one.age_ms - before.at)) * 1000;
+      kept = { pieces: one.pieces, at: one.age_ms, rate: before.rate === undefined ? fresh : before.rate * 0.5 + fresh * 0.5 };
+    }
+    next.set(one.id, kept);
+    if (kept.rate !== undefined && one.phase === "decode") rates.set(one.id, kept.rate);
+  }
+  seen.current = next;
+  return rates;
+}
+
+export function Flight() {
+  const state = useTopic<InFlight>("in_flight");
+  const models = useTopic<Models>("models")?.models;
+  const exchanges = state?.exchanges ?? [];
+  const rates = useRates(exchanges);
+  const isLoading = (one: Running) =>
+    one.phase === "waiting" && models?.some((model) => model.name === one.model && model.backend === one.backend && model.status === "loading");
+  return (
+    <Panel title="In flight" note={state ? String(state.count) : ""} class="flight">
+      {state === undefined && <p class="empty" aria-busy="true">…</p>}
+      {state && exchanges.length === 0 && <Nothing />}
+      <ul class="rows">
+        {exchanges.slice(0, SHOWN).map((one, at) => {
+          const phase = isLoading(one) ? "loading" : one.phase;
+          return (
+            <li key={one.id} data-row="" tabIndex={0}>
+              <span class="name"><Value of={one.model} why={why(state, `/exchanges/${at}/model`)} /></span>
+              <span class="who"><Value of={one.client} why={why(state, `/exchanges/${at}/client`)} /></span>
+              <span class="phases" role="img" aria-label={WORDS[one.phase] ?? one.phase} title={`${one.method} ${one.endpoint}: ${WORDS[one.phase] ?? one.phase}`}>
+                {PHASES.map((name, place) => <i key={name} class={place < PHASES.indexOf(one.phase) ? "done" : name === one.phase ? `on ${phase}` : ""} />)}
+                <em>{phase === "decode" ? "decode" : phase}</em>
+              </span>
+              <span class="n">{one.phase === "decode" ? <Value of={rates.get(one.id)} as={(rate) => `${as.number(rate)}\u202f/s`} why="Its pace is known a second after it began." /> : ""}</span>
+              <span class="n">{one.pieces > 0 ? `${as.count(one.pieces)} tok` : ""}</span>
+              <span class="n age">{as.span(one.age_ms / 1000)}</span>
+              <Stop id={one.id} model={one.model} />
+            </li>
+          );
+        })}
+      </ul>
+      {state && state.count > Math.min(SHOWN, exchanges.length) && <p class="note">and {state.count - Math.min(SHOWN, exchanges.length)} more</p>}
+    </Panel>
+  );
+}
+
+function Nothing() {
+  return <p class="empty">Nothing in flight. Clients are served at <Address />.</p>;
+}
+
+export function Address() {
+  const address = useTopic<{ coordinator: { address: string } }>("workers")?.coordinator.address;
+  return address ? <code>OLLAMA_HOST=http://{address.replace(/^0\.0\.0\.0|^\[::\]/, location.hostname)}</code> : <>the proxy's address</>;
+}

@@ -1,0 +1,112 @@
+// The settings in force with where each comes from, what is kept, who asks, and what this program is.
+import { useState } from "preact/hooks";
+import { useAsk } from "../lib/api.ts";
+import * as as from "../lib/format.ts";
+import { may, session, signOut } from "../lib/session.ts";
+import { full } from "../lib/time.ts";
+import type { Health } from "../lib/types.ts";
+import { Loaded, Panel } from "../parts/panel.tsx";
+import { Table, type Column } from "../parts/table.tsx";
+import { Chip, Value } from "../parts/value.tsx";
+import { Facts } from "./exchange.tsx";
+
+interface Config {
+  settings: Record<string, string>;
+  sources: Record<string, string>;
+}
+
+interface Row {
+  name: string;
+  value: string;
+  source: string;
+}
+
+const COLUMNS: Column<Row>[] = [
+  { name: "setting", class: "name", cell: (row) => <code>{row.name}</code> },
+  { name: "value", class: "message", cell: (row) => <code>{row.value}</code> },
+  { name: "from", cell: (row) => <Chip tone={row.source === "default" ? "quiet" : "busy"}>{row.source}</Chip> },
+];
+
+export function Settings() {
+  const health = useAsk<Health>("/health", 30);
+  const config = useAsk<Config>(may("dashboard:read") ? "/dashboard/config" : null, 600);
+  return (
+    <>
+      <div class="row three">
+        <Loaded of={health}>{(answer) => <Storage health={answer} />}</Loaded>
+        <Loaded of={health}>{(answer) => <Sources health={answer} />}</Loaded>
+        <Loaded of={health}>{(answer) => <About health={answer} />}</Loaded>
+      </div>
+      <Panel title="Settings in force" note="that they were read is in the audit">
+        <Loaded of={config}>{(answer) => <Values config={answer} />}</Loaded>
+      </Panel>
+    </>
+  );
+}
+
+function Values({ config }: { config: Config }) {
+  const [text, setText] = useState("");
+  const [changed, setChanged] = useState(false);
+  const rows = Object.entries(config.settings)
+    .map(([name, value]) => ({ name, value, source: config.sources[name] ?? "default" }))
+    .filter((row) => (!changed || row.source !== "default") && `${row.name} ${row.value}`.includes(text));
+  return (
+    <>
+      <div class="filters">
+        <label>Find <input type="search" value={text} onInput={(event) => setText(event.currentTarget.value)} /></label>
+        <label class="check"><input type="checkbox" checked={changed} onChange={(event) => setChanged(event.currentTarget.checked)} /> only what differs from the defaults</label>
+      </div>
+      <Table caption="Settings" columns={COLUMNS} rows={rows} id={(row) => row.name} empty="No setting of this name." />
+    </>
+  );
+}
+
+function Storage({ health }: { health: Health }) {
+  const { history } = health;
+  const at = (seconds: number | null | undefined) => <Value of={seconds} as={(value) => full(value * 1000)} why="Nothing of the kind is kept yet." />;
+  const says = history.status === "off" ? "No history is kept. Start the program with --history sqlite to have it." : history.reason ?? undefined;
+  return (
+    <Facts title="What is kept" facts={[
+      { name: "history", value: <Chip tone={history.status === "writing" ? "good" : history.status === "off" ? "quiet" : "warn"} {...(says ? { title: says } : {})}>{history.status}</Chip> },
+      ...(says ? [{ name: "because", value: says }] : []),
+      { name: "on disk", value: <Value of={history.bytes} as={as.bytes} why="Nothing is kept." /> },
+      { name: "oldest exchange", value: at(history.kept?.oldest) },
+      { name: "days of exchanges", value: <Value of={history.kept?.days} as={as.count} why="Nothing is kept." /> },
+      { name: "minutes since", value: at(history.kept?.minutes_from) },
+      { name: "hours since", value: at(history.kept?.hours_from) },
+      { name: "lost", value: history.lost > 0 ? <span class="bad">{as.count(history.lost)} exchanges</span> : "nothing" },
+    ]} />
+  );
+}
+
+function Sources({ health }: { health: Health }) {
+  const who = session.value;
+  return (
+    <Panel title="Sources">
+      <dl class="facts">
+        {health.backends.map((one) => (
+          <div key={one.name}><dt>{one.name}</dt><dd><code>{one.address}</code> <Value of={one.runtime} why="It was not recognised yet." /> <Value of={one.version} why="It does not report its version." /></dd></div>
+        ))}
+        <div><dt>metrics</dt><dd><a href="/metrics">/metrics</a>, for Prometheus</dd></div>
+        <div><dt>API</dt><dd><a href="/openapi.json">/openapi.json</a> describes it</dd></div>
+        <div><dt>who asks</dt><dd>{who ? `${who.user ?? "anyone on this machine"}, by ${who.method === "none" ? "no credentials" : as.words(who.method)}` : "–"}</dd></div>
+        <div><dt>may</dt><dd>{who?.permissions.join(", ") ?? "–"}</dd></div>
+      </dl>
+      {who?.session && <button type="button" onClick={() => void signOut()}>Sign out</button>}
+    </Panel>
+  );
+}
+
+function About({ health }: { health: Health }) {
+  return (
+    <Facts title="About" facts={[
+      { name: "inferometer", value: health.version },
+      { name: "revision", value: <Value of={health.revision} why="The build knew none." /> },
+      { name: "runs for", value: as.span(health.uptime_seconds) },
+      { name: "state", value: health.status },
+      { name: "without scripts", value: <a href="/plain">the plain page</a> },
+      { name: "licences", value: <a href="/assets/licences.txt">of what this page is made from</a> },
+      { name: "content", value: "No prompt and no answer is kept or shown." },
+    ]} />
+  );
+}

@@ -1,0 +1,48 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { median, verdict } from "../src/lib/health.ts";
+import { describe, last, sum } from "../src/lib/summary.ts";
+import type { Model } from "../src/lib/types.ts";
+import { sentence, why } from "../src/lib/unknown.ts";
+
+const model = (total: number | null, failures: number, warm: number | null = 100): Model => ({
+  name: "m", backend: "b", status: "loaded",
+  performance: {
+    total_requests: total, cancelled_requests: total === null ? null : 0, server_failures: failures,
+    warm_time_to_first_token_ms: { p50: null, p95: warm, p99: null },
+  },
+}) as unknown as Model;
+
+test("the rule of health", () => {
+  const level = (...of: Parameters<typeof verdict>) => verdict(...of).level;
+  assert.equal(level(model(1000, 0), true), "healthy");
+  assert.equal(level(model(1000, 10), true), "healthy");
+  assert.equal(level(model(1000, 11), true), "degraded");
+  assert.equal(level(model(1000, 50), true), "degraded");
+  assert.equal(level(model(1000, 51), true), "unhealthy");
+  assert.equal(level(model(19, 19), true), "unknown");
+  assert.equal(level(model(1000, 0), false), "unhealthy");
+  assert.equal(level(model(null, 0), undefined), "unknown");
+  assert.equal(level(model(1000, 0, 201), true, 100), "degraded");
+  assert.equal(level(model(1000, 0, 200), true, 100), "healthy");
+  assert.equal(verdict(model(1000, 10), true).availability, 0.99);
+});
+
+test("of nothing there is no sum, no last value and no median", () => {
+  assert.equal(sum([null, null]), null);
+  assert.equal(sum([null, 0]), 0);
+  assert.equal(last([1, null]), 1);
+  assert.equal(last([]), null);
+  assert.equal(median([null]), undefined);
+  assert.equal(median([3, null, 1]), 2);
+});
+
+test("a chart is told in a sentence", () => {
+  const lines = [{ label: "all", values: [1, 4, null, 2], format: String }, { label: "none", values: [null], format: String }];
+  assert.equal(describe(lines, (at) => `at ${at}`), "all: 2 at the end, from 1 to 4 (at 1). none: no values.");
+});
+
+test("what is unknown has a reason", () => {
+  assert.match(why({ unknown: { "/a/0": "not_local" } }, "/a/0"), /another machine/);
+  assert.equal(why(undefined, "/a"), sentence(undefined));
+});

@@ -1,0 +1,30 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import * as as from "../src/lib/format.ts";
+
+const plain = (text: string) => text.replaceAll("\u202f", " ");
+
+test("numbers have three digits that say something", () => {
+  for (const [value, text] of [[0, "0"], [0.0421, "0.042"], [1.5, "1.5"], [12.34, "12.3"], [123.4, "123"], [9999, "9999"], [12345, "12,345"]] as const) {
+    assert.equal(as.number(value), text);
+  }
+});
+
+test("counts stay short", () => {
+  for (const [value, text] of [[0, "0"], [9999, "9,999"], [12_345, "12.3 k"], [999_900, "1 M"], [4_500_000, "4.5 M"], [2e9, "2 G"]] as const) {
+    assert.equal(plain(as.count(value)), text);
+  }
+});
+
+test("durations have the unit that people take", () => {
+  const table = [[0.4, "0.4 ms"], [3.14, "3.1 ms"], [250, "250 ms"], [999.9, "1 s"], [1234, "1.23 s"], [12_340, "12.3 s"], [65_000, "1 m 05 s"], [7_260_000, "2 h 01 m"]] as const;
+  for (const [value, text] of table) assert.equal(plain(as.duration(value)), text);
+  assert.equal(plain(as.span(3 * 86_400 + 4 * 3600)), "3 d 4 h");
+});
+
+test("bytes are in binary units, and shares in percent", () => {
+  for (const [value, text] of [[0, "0 B"], [1023, "1023 B"], [1024, "1 KiB"], [5 * 2 ** 30, "5 GiB"]] as const) assert.equal(plain(as.bytes(value)), text);
+  assert.equal(plain(as.share(0.5)), "50 %");
+  assert.equal(plain(as.percent(0.01)), "<0.1 %");
+  assert.equal(plain(as.percent(0)), "0 %");
+});
