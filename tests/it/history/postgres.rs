@@ -7,6 +7,7 @@ mod lists;
 mod processes;
 mod program;
 mod tables;
+mod tls;
 
 use std::time::{Duration, Instant};
 

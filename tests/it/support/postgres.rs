@@ -1,6 +1,7 @@
 //! A PostgreSQL server of its own, in a directory that is removed.
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use inferometer::history::Server;
 use inferometer::history::settings::Target;
-use inferometer::tls::client;
+use inferometer::tls::{Identity, client};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::look_until;
@@ -28,6 +29,32 @@ pub(crate) struct Postgres {
 
 impl Postgres {
     pub(crate) fn start() -> Self {
+        let mut server = Self::create();
+        server.again();
+        server
+    }
+
+    /// One that encrypts with this certificate, and refuses whoever does not.
+    pub(crate) fn start_with_tls(identity: &Identity) -> Self {
+        let mut server = Self::create();
+        let data = server.data();
+        for (from, name) in [(&identity.cert_file, "server.crt"), (&identity.key_file, "server.key")] {
+            let to = data.join(name);
+            std::fs::copy(from, &to).expect("it can be copied");
+            std::fs::set_permissions(&to, std::fs::Permissions::from_mode(0o600)).expect("it can be set");
+            if rustix::process::geteuid().is_root() {
+                std::os::unix::fs::chown(&to, Some(NOBODY), Some(NOBODY)).expect("root may");
+            }
+        }
+        // Without encryption only over its socket in the folder, for the tests.
+        std::fs::write(data.join("pg_hba.conf"), "hostssl all all all trust\nlocal all all trust\n").expect("a file");
+        let settings = data.join("postgresql.auto.conf");
+        std::fs::write(settings, "ssl = on\n").expect("it can be written");
+        server.again();
+        server
+    }
+
+    fn create() -> Self {
         static COUNT: AtomicU64 = AtomicU64::new(0);
         // Another user must be able to reach it, which a home may not allow.
         let name = format!("inferometer-postgres-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
@@ -37,12 +64,11 @@ impl Postgres {
             std::os::unix::fs::chown(&folder, Some(NOBODY), Some(NOBODY)).expect("root may");
         }
         let port = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
-        let mut server = Self { folder, port, child: None };
+        let server = Self { folder, port, child: None };
         let mut initdb = server.command("initdb");
         initdb.args(["--auth=trust", "--username=inferometer", "--encoding=UTF8", "--locale=C", "--no-sync"]);
         let made = initdb.arg("-D").arg(server.data()).output().expect("initdb runs: `make setup` has it installed");
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        server.again();
         server
     }
 
@@ -88,7 +114,9 @@ impl Postgres {
     }
 
     fn try_client(&self) -> Result<postgres::Client, postgres::Error> {
-        postgres::Client::connect(&self.url(), postgres::NoTls)
+        let mut config = postgres::Config::new();
+        config.host_path(&self.folder).port(self.port).user("inferometer").dbname("postgres");
+        config.connect(postgres::NoTls)
     }
 
     pub(crate) fn execute(&self, statement: &str) {
