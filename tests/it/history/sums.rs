@@ -1,16 +1,24 @@
 //! Sums, percentiles, pages and lists say what the exchanges were.
 
+use std::collections::BTreeSet;
+use std::sync::atomic::Ordering;
+
 use inferometer::exchange::outcome::Outcome;
+use inferometer::history::Directory;
 use inferometer::history::query::series::{Interval, SeriesQuery};
 use inferometer::history::query::{Filter, NoTotal, PageQuery, Range, TopQuery};
 use inferometer::history::rollup::{Measure, Step};
 use inferometer::history::tops::TopBy;
 use rustix::process::Signal;
 
+use super::faults::{Kept, fresh};
 use super::rows::{CHAT, ollama};
 use super::{EVER, page, reading, wait_for_rows};
 use crate::support::client::ask;
 use crate::support::program::Program;
+
+/// In milliseconds.
+const HOUR: i64 = 3_600_000;
 
 const NOWHERE: &str = "GET /nowhere HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
@@ -118,6 +126,28 @@ fn the_longest_and_the_largest_are_found() {
     assert_eq!(top(TopBy::Tokens, Filter::default()).len(), 3, "what has no tokens is not among them");
     assert_eq!(top(TopBy::Cost, Filter::default()).len(), 0);
     assert_eq!(top(TopBy::Duration, Filter { failed: true, ..Filter::default() }).len(), 3);
+}
+
+#[test]
+fn lists_of_days_that_were_removed_keep_no_place_from_others() {
+    let state = fresh("tops-removed");
+    let kept = Kept::within(&state.0);
+    kept.offset.store(-2 * HOUR, Ordering::SeqCst);
+    kept.serve(2);
+    wait_for_rows(&state.0, 2);
+    kept.offset.store(0, Ordering::SeqCst);
+    kept.serve(1);
+    let ids: BTreeSet<_> = wait_for_rows(&state.0, 3).exchanges.iter().map(|it| it.id).collect();
+    drop(kept);
+    let main = rusqlite::Connection::open(Directory::within(&state.0).main()).expect("a file");
+    // The longest of all, on a day that has no file any more.
+    let removed = "INSERT INTO tops (at, measure, value, exchange) \
+                   SELECT at - 259200 * 1000, measure, value + 1000000000, exchange - ((259200 * 1000) << 20) \
+                   FROM tops WHERE measure = 'duration'";
+    assert!(main.execute(removed, []).expect("it can be changed") >= 2);
+    let query = TopQuery { range: EVER, filter: Filter::default(), by: TopBy::Duration, limit: 3 };
+    let found = reading(&state.0).top(&query).expect("sound");
+    assert_eq!(found.iter().map(|it| it.id).collect::<BTreeSet<_>>(), ids);
 }
 
 #[test]
