@@ -25,7 +25,7 @@ pub mod network;
 mod passwords;
 pub mod paths;
 mod priority;
-mod private_file;
+pub mod private_file;
 mod request;
 mod rules;
 pub mod scope;

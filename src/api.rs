@@ -15,6 +15,8 @@
 //! | `/dashboard/errors` | failed exchanges and grave events, and what became of them |
 //! | `/dashboard/security` | who may ask, and who tried |
 //! | `/dashboard/alerts` | what deserves attention now |
+//! | `/dashboard/alerts/{id}/ack` | a POST notes that somebody has seen an alert |
+//! | `/dashboard/alerts/history` | alerts that fire or have fired |
 //! | `/dashboard/resources` | the processors, memory, disks, networks and GPUs of this machine |
 //! | `/dashboard/workers` | the backends as workers, and this program as their coordinator |
 //! | `/dashboard/exchanges` | finished exchanges, the newest first, with filters |
@@ -51,6 +53,7 @@ mod parameters;
 mod questions;
 mod range;
 mod reply;
+mod reports;
 pub mod settings;
 mod state;
 mod sums;
@@ -110,6 +113,8 @@ fn documented() -> OpenApiRouter<Arc<Parts>> {
         .routes(routes!(endpoints::errors::errors))
         .routes(routes!(endpoints::security::security))
         .routes(routes!(endpoints::alerts::alerts))
+        .routes(routes!(reports::alert_ack::acknowledge))
+        .routes(routes!(reports::alert_history::history))
         .routes(routes!(endpoints::exchanges::exchanges))
         .routes(routes!(endpoints::in_flight::in_flight))
         .routes(routes!(endpoints::exchange::exchange))

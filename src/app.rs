@@ -4,6 +4,7 @@
 //! proxy has its own threads. One file a part, with one function that starts it; nothing else wires parts together.
 
 mod admin;
+mod alerts;
 mod announce;
 mod api;
 mod backends;
@@ -29,6 +30,7 @@ mod process;
 mod proxy;
 mod reload;
 mod signals;
+mod webhook;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -87,6 +89,8 @@ async fn serve(
     let settings = api::settings(current.clone(), &material, descriptors);
     let proxy = proxy::start(&config, descriptors, &components, &material, fleet.subscribe(), lives)
         .map_err(AppError::System)?;
+    let webhook = webhook::Webhook::start(&material, &components, &stopped);
+    alerts::start(&config, &components, admin_address, webhook, &stopped);
     let api = api::parts(&components, host, clients_address, settings, &material, proxy.stops(), stopped.clone());
     let dashboard_address = dashboard.as_ref().and_then(|listener| listener.local_addr().ok());
     let listeners = std::iter::once(admin).chain(dashboard).collect();

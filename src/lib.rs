@@ -22,9 +22,11 @@
 //! * [`metrics`]: every Prometheus family.
 //! * [`history`]: the exchanges in flight.
 //! * [`host`]: facts about the machine.
+//! * [`alert`]: what deserves attention: the rules, and whether they hold. Pure.
 //! * [`access`]: who may ask the second listener, and how often.
 //! * [`admin`]: the second listener.
 //! * [`api`]: what it answers to dashboards, as JSON.
+//! * [`remote`]: asks and tells other services: a webhook, Prometheus, another inferometer.
 //! * [`tls`]: certificates, keys, and sockets with or without TLS around them.
 //! * [`doctor`]: asks the running program, and what it needs, how they are.
 //! * [`logs`], [`clock`]: the log, and monotonic and wall time.
@@ -54,7 +56,7 @@
 //! 2. Wire parsing does not fail: it yields facts and defects, in bounded memory.
 //! 3. Every exchange ends exactly once, also when the body is dropped.
 //! 4. Time is an argument below [`proxy`].
-//! 5. Metric names exist only in [`metrics`]; label values are enums or members of a capped set.
+//! 5. Metric names exist only in [`metrics`], and in the rules of [`alert`] that ask for them; label values are enums or members of a capped set.
 //! 6. Only [`api`] and [`admin`] know their JSON; domain types are not `Serialize`.
 //! 7. No global registry, no mutable statics: everything is built in [`app`] and passed on.
 //!
@@ -68,6 +70,7 @@
 
 pub mod access;
 pub mod admin;
+pub mod alert;
 pub mod api;
 pub mod app;
 pub mod backend;
@@ -82,5 +85,6 @@ pub mod host;
 pub mod logs;
 pub mod metrics;
 pub mod proxy;
+pub mod remote;
 pub mod tls;
 pub mod wire;

@@ -15,7 +15,7 @@ const TOO_OPEN: u32 = 0o027;
 ///
 /// # Errors
 /// When it is missing, too large, not text, or may be read by every user of the machine.
-pub(super) fn read(key: &str, path: &Path) -> Result<String, FileError> {
+pub fn read(key: &str, path: &Path) -> Result<String, FileError> {
     let refuse = |reason: String| FileError::new(key, Some(path), reason);
     let unreadable = |cause: std::io::Error| refuse(format!("cannot be read: {cause}"));
     let about = std::fs::metadata(path).map_err(unreadable)?;

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::settings::ReadSettings;
 use crate::access::Gate;
+use crate::alert::board::Board;
 use crate::backend::monitor::{Monitor, Monitors};
 use crate::clock::Clock;
 use crate::history::in_flight::InFlight;
@@ -51,6 +52,10 @@ pub struct Parts {
     pub readers: Option<Readers>,
     /// Becomes true when the program is to end.
     pub stop: watch::Receiver<bool>,
+    /// What is known of alerts.
+    pub alerts: Board,
+    /// The name of this machine.
+    pub node: Arc<str>,
     /// Takes reports of what askers change, and knows the jobs that run.
     pub journal: Journal,
 }

@@ -42,6 +42,8 @@ pub(super) fn parts(
         history: components.history.state(),
         readers: components.readers.clone(),
         stop,
+        alerts: components.alerts.clone(),
+        node: crate::host::node(),
         journal: components.history.journal(),
     }
 }

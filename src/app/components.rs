@@ -7,6 +7,7 @@ use super::material::Material;
 use super::process::Process;
 use super::{history, metrics, monitor};
 use crate::admin::ready::Readiness;
+use crate::alert::board::Board;
 use crate::backend::catalogue::Catalogue;
 use crate::backend::monitor::Monitors;
 use crate::config::Config;
@@ -27,6 +28,8 @@ pub(super) struct Components {
     pub(super) residency: Arc<Residency>,
     pub(super) in_flight: InFlight,
     pub(super) recent: Recent,
+    /// What is known of alerts.
+    pub(super) alerts: Board,
     pub(super) history: History,
     /// `None` where nothing is kept.
     pub(super) readers: Option<Readers>,
@@ -51,6 +54,7 @@ impl Components {
             residency: Arc::default(),
             in_flight: InFlight::default(),
             recent: Recent::default(),
+            alerts: Board::default(),
             readers: history::readers(config)?,
             copy: history::copy(config, &history)?,
             history,

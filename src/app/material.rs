@@ -2,11 +2,15 @@
 //!
 //! Everything is read and checked before any of it is used: at start before listening, and at a reload before applying.
 
+use std::path::Path;
 use std::sync::Arc;
 
+use crate::access::private_file;
 use crate::admin::access::Access;
+use crate::backend::address::Address;
 use crate::config::{Config, Member};
-use crate::tls::client::TlsClient;
+use crate::remote::Remote;
+use crate::tls::client::{self, TlsClient};
 use crate::tls::server::{ClientVerification, Settings, TlsServer, TlsVersion};
 use crate::tls::{FileError, Identity};
 
@@ -18,6 +22,8 @@ pub struct Material {
     pub(super) clients: Option<TlsServer>,
     /// For the second listener.
     pub(super) admin: Access,
+    /// Where alerts are told; `None` is nowhere.
+    pub(super) webhook: Option<Arc<Remote>>,
 }
 
 impl Material {
@@ -34,13 +40,28 @@ impl Material {
         let backends = backends.collect::<Result<_, FileError>>()?;
         let admin = Access::load(config.admin_web_config_file.as_deref(), &config.access)?;
         let clients = config.tls.as_ref().map(|identity| server(identity, config.proxy.http2)).transpose()?;
-        Ok(Self { backends, clients, admin })
+        let alerts = &config.alerts;
+        let webhook = alerts
+            .webhook
+            .as_ref()
+            .map(|address| remote("alerts.webhook", address, alerts.webhook_token_file.as_deref()).map(Arc::new));
+        Ok(Self { backends, clients, admin, webhook: webhook.transpose()? })
     }
 
     /// For the backend of this name; `None` where it does not speak TLS.
     pub(super) fn of_backend(&self, name: &str) -> Option<&TlsClient> {
         self.backends.iter().find(|(known, _)| **known == *name).map(|(_, tls)| tls)
     }
+}
+
+/// A service at this address, with the token of a file. `key` is what their keys begin with.
+fn remote(key: &str, address: &Address, token_file: Option<&Path>) -> Result<Remote, FileError> {
+    let token_key = format!("{key}_token_file");
+    let token = token_file.map(|path| private_file::read(&token_key, path)).transpose()?;
+    let tls =
+        address.tls.then(|| TlsClient::load_from(key, &client::Settings::default(), &address.host)).transpose()?;
+    let token = token.as_deref().map(str::trim);
+    Remote::new(address.clone(), tls, token).map_err(|error| FileError::new(token_key, token_file, error.to_string()))
 }
 
 fn server(identity: &Identity, http2: bool) -> Result<TlsServer, FileError> {

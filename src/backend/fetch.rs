@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header};
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, timeout_at};
@@ -68,20 +68,40 @@ pub async fn fetch(
     (method, path): (Method, &str),
     limits: FetchLimits,
 ) -> Result<FetchedResponse, FetchError> {
-    let deadline = Instant::now() + limits.time;
-    let mut request = Request::new(Empty::<Bytes>::new());
+    let mut request = Request::new(Full::default());
     *request.method_mut() = method;
-    *request.uri_mut() = format!("{}{path}", dialer.address().prefix).parse().map_err(|_| FetchError::Protocol)?;
+    send(dialer, host, request, path, limits).await
+}
+
+/// Sends this request to a path and reads the whole response.
+///
+/// # Errors
+/// When there is no whole response within the limits.
+pub async fn send(
+    dialer: &Dialer,
+    host: &HeaderValue,
+    mut request: Request<Full<Bytes>>,
+    path: &str,
+    limits: FetchLimits,
+) -> Result<FetchedResponse, FetchError> {
+    let deadline = Instant::now() + limits.time;
+    let prefix = &dialer.address().prefix;
+    let target = if prefix.is_empty() && path.is_empty() { "/".to_owned() } else { format!("{prefix}{path}") };
+    *request.uri_mut() = target.parse().map_err(|_| FetchError::Protocol)?;
     let headers = request.headers_mut();
     headers.insert(header::HOST, host.clone());
     headers.insert(header::USER_AGENT, USER_AGENT);
     headers.insert(header::ACCEPT, HeaderValue::from_static("*/*"));
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     let stream = dialer.dial(limits.time).await.map_err(FetchError::Dial)?;
-    timeout_at(deadline, send(stream, request, limits.body)).await.unwrap_or(Err(FetchError::Timeout))
+    timeout_at(deadline, transfer(stream, request, limits.body)).await.unwrap_or(Err(FetchError::Timeout))
 }
 
-async fn send(stream: Stream, request: Request<Empty<Bytes>>, max_body: usize) -> Result<FetchedResponse, FetchError> {
+async fn transfer(
+    stream: Stream,
+    request: Request<Full<Bytes>>,
+    max_body: usize,
+) -> Result<FetchedResponse, FetchError> {
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|_| FetchError::Protocol)?;
     let mut answer = pin!(async move {
         let response = sender.send_request(request).await.map_err(|error| send_error(&error))?;

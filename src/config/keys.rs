@@ -101,6 +101,11 @@ pub(super) static KEYS: &[Key<Config>] = keys! { Config;
     ["host.electricity_price_per_kwh", PRICE,        "0",                      File,     Restart, {electricity_price},                          "What a kilowatt-hour costs, in whatever currency"]
     ["host.electricity_currency",      PLACE,        "",                       File,     Restart, {electricity_currency},                       "The currency of that price, such as EUR, as boards show it"]
 
+    // Soon enough for a person, and a hundredth of what it costs to be scraped every second.
+    ["alerts.period",                  PERIOD,       "10s",                    File,     Restart, {alerts.period},                              "How often the program evaluates its alerting rules"]
+    ["alerts.webhook_url",             WEB_ADDRESS,  "",                       File,     Restart, {alerts.webhook},                             "Where alerts are told by POST, in the format of Alertmanager's webhooks"]
+    ["alerts.webhook_token_file",      FILE,         "",                       File,     Restart, {alerts.webhook_token_file},                  "Bearer token for that address"]
+
     // A month to look back at, and a bound for machines whose disk is small.
     ["retention.exchanges",            AGE,          "30d",                    File,     Restart, {history.retention.raw},                      "How long single exchanges are kept"]
     ["retention.exchanges_size",       SIZE,         "2GiB",                   File,     Restart, {history.retention.raw_bytes},                "How large their files may become together; whole days go first, but the current one stays"]

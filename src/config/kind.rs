@@ -144,6 +144,15 @@ pub(super) const ADDRESS: ValueKind<Option<Address>> = ValueKind {
     print: |address| quoted(&address.as_ref().map(ToString::to_string).unwrap_or_default()),
 };
 
+pub(super) const WEB_ADDRESS: ValueKind<Option<Address>> = ValueKind {
+    placeholder: "URL",
+    noun: "an address",
+    syntax: ", such as `http://127.0.0.1:9090` or `https://host/path`",
+    range: ", or `\"\"` for none",
+    parse: One(backends::address),
+    print: |address| quoted(&address.as_ref().map(ToString::to_string).unwrap_or_default()),
+};
+
 pub(super) const NAME: ValueKind<Option<Arc<str>>> = ValueKind {
     placeholder: "NAME",
     noun: "a name of at most 64 letters, digits, `.`, `_`, `:`, `-`, `[` or `]`",

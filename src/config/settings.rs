@@ -70,6 +70,8 @@ pub struct Config {
     pub electricity_currency: Option<String>,
     /// The address of the privileged helper; `None` uses none.
     pub helper_url: Option<HelperAddress>,
+    /// What is done about alerts.
+    pub alerts: AlertSettings,
     /// The history of exchanges.
     pub history: history::settings::Settings,
     /// Where the environment says that programs keep their state; `None` where it says nothing. The history is there
@@ -98,6 +100,17 @@ pub struct BackendElement {
     pub host_header: Option<HostHeader>,
     /// TLS settings of its own; what is unset is the default of all.
     pub tls: client::Settings,
+}
+
+/// What is done about alerts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AlertSettings {
+    /// How often this program evaluates its rules, from 1 s; `None` evaluates none.
+    pub period: Option<Duration>,
+    /// Where alerts are told; `None` is nowhere.
+    pub webhook: Option<Address>,
+    /// The file with the bearer token for it; `None` sends none.
+    pub webhook_token_file: Option<PathBuf>,
 }
 
 /// Upper bounds of histograms by kind, in seconds where not stated otherwise; `None` keeps the built-in bounds.
@@ -190,6 +203,7 @@ impl Config {
             electricity_price: None,
             electricity_currency: None,
             helper_url: None,
+            alerts: AlertSettings::default(),
             history: history::settings::Settings::default(),
             state_directory: None,
             buckets: Buckets::default(),

@@ -1,9 +1,10 @@
-//! What is kept beside exchanges: events, the audit, jobs and lines of the log. Other rooms report through [`Journal`].
+//! What is kept beside exchanges: events, the audit, alerts, jobs and lines of the log. Other rooms report through [`Journal`].
 //!
 //! Promises: reporting takes no lock, waits for nothing and wakes nobody; what finds the queue full is dropped and
 //! counted. An entry is in the file after the next turn of the history's writer. Nothing here holds a prompt, an answer, a
 //! key or a client's address: texts are names that a backend has confirmed, configured names and words of closed sets.
 
+pub mod alert;
 pub mod audit;
 pub(super) mod entry;
 pub mod event;
@@ -18,6 +19,7 @@ use std::time::Instant;
 use crossbeam_queue::ArrayQueue;
 
 use super::state::HistoryState;
+use alert::KeptAlert;
 use audit::Audit;
 use entry::Entry;
 use event::Event;
@@ -46,6 +48,8 @@ pub(super) enum Report {
     Entry(Box<Entry>),
     /// A job that is over.
     Job(Box<Job>),
+    /// An alert as it is now.
+    Alert(Box<KeptAlert>),
 }
 
 impl Report {
@@ -53,6 +57,7 @@ impl Report {
         match self {
             Self::Entry(entry) => entry.kind,
             Self::Job(_) => JournalKind::Job,
+            Self::Alert(_) => JournalKind::Event,
         }
     }
 }
@@ -71,6 +76,11 @@ impl Journal {
     /// Reports what somebody did.
     pub fn audit(&self, audit: Audit) {
         self.push(|| Report::Entry(Box::new(audit.into_entry())));
+    }
+
+    /// Reports an alert: that it fires, that somebody has seen it, or that it is over. One that is lost counts as an event.
+    pub fn alert(&self, alert: KeptAlert) {
+        self.push(|| Report::Alert(Box::new(alert)));
     }
 
     /// The jobs that run. Empty without a history.

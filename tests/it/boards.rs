@@ -10,6 +10,7 @@ mod colours;
 #[path = "../../grafana/source/dashboards.rs"]
 mod dashboards;
 mod engines;
+mod evaluator;
 mod exemplars;
 mod files;
 mod limits;
@@ -131,6 +132,38 @@ fn promtool_accepts_the_configuration_and_the_rules() {
 #[test]
 fn promtool_sees_every_alert_fire_and_clear() {
     promtool::run_over("tests", &["test", "rules"]);
+}
+
+/// With `UPDATE_GOLDEN` set the files are written instead of compared.
+#[test]
+fn the_files_of_alerts_are_written_from_the_rules_of_the_program() {
+    for group in inferometer::alert::rules::GROUPS {
+        let path = files::root().join(format!("prometheus/rules/{}.yml", group.file));
+        golden::hold(&path, &inferometer::alert::yaml::file(&group));
+    }
+}
+
+#[test]
+fn the_built_in_evaluator_says_at_each_look_what_promtool_says() {
+    let (faults, looks) = evaluator::of_all_files();
+    assert!(faults.is_empty(), "{} of {looks} looks differ:\n{}", faults.len(), faults.join("\n"));
+    println!("{looks} looks agree");
+    assert!(looks > 150, "only {looks} looks were found");
+}
+
+#[test]
+fn the_runbook_names_the_actions_of_each_rule() {
+    let runbook = files::read(&files::root().join("prometheus/runbook.md"));
+    let faults: Vec<_> = inferometer::alert::rules::all()
+        .filter_map(|rule| {
+            let (_, section) = runbook.split_once(&format!("## {}\n", rule.name))?;
+            let section = section.split("\n## ").next().unwrap_or_default();
+            let actions: Vec<_> = rule.actions.iter().map(|action| format!("`{action}`")).collect();
+            let line = format!("**Actions.** {}", actions.join(", "));
+            (!section.lines().any(|it| it == line)).then(|| format!("{}: {line}", rule.name))
+        })
+        .collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The promises of inferometer, each against real sockets.
 
 mod access;
+mod alerts;
 mod ambiguity;
 mod api;
 mod boards;

@@ -4,206 +4,237 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::State;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
-use super::machine::{GIB, fullness, part};
+use crate::alert::board::{View, WatchedRule};
+use crate::alert::raised::Alert;
+use crate::alert::rule::title;
 use crate::api::error::ApiError;
-use crate::api::parameters::{NoParameters, Parameters};
-use crate::api::reply::{OVERVIEW, Reply};
+use crate::api::export::{Format, Table};
+use crate::api::parameters::Parameters;
+use crate::api::reply::{Listing, OVERVIEW};
+use crate::api::reports::alert::{AlertCounts, AlertFacts};
+use crate::api::reports::alert_history::AlertLevel;
+use crate::api::reports::common::{Metadata, Pagination, page, paged};
 use crate::api::state::Parts;
-use crate::api::sums::{DAY, last};
-use crate::api::unknown::{Maybe, Reason, Unknown};
-use crate::backend::status::ProbeState;
-use crate::history::journal::event::EventKind;
-use crate::history::query::lists::{ListFilter, ListQuery, ListedEvent};
-use crate::history::state::Activity;
+use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
 use crate::history::timestamp::Timestamp;
-
-/// A filesystem that is fuller than this, in percent.
-const NEARLY_FULL: f64 = 80.0;
 
 /// Alerts that are over and listed.
 const LISTED: usize = 50;
 
-/// What deserves attention now. Until there are rules of its own or of a Prometheus, these are conditions that are seen
-/// at the moment of the question.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+pub(crate) struct AlertsQuery {
+    #[param(inline)]
+    severity: Option<AlertLevel>,
+    /// The name of a rule.
+    rule: Option<String>,
+    /// Only those that somebody has seen, or nobody.
+    acknowledged: Option<bool>,
+    /// Of `data`, from 1.
+    #[param(minimum = 1, maximum = 100_000)]
+    page: Option<u64>,
+    /// Entries of a page; 10 without one.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u64>,
+    /// `json` without one.
+    #[param(inline)]
+    format: Option<Format>,
+}
+
+/// What deserves attention now: the same alerts in the names of two documents.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Alerts {
     /// When this was read: RFC 3339 in UTC.
     timestamp: String,
+    /// Alerts that fire, the gravest first.
     active_alerts: Vec<ActiveAlert>,
-    /// Of the last 24 hours, the newest first.
-    resolved_alerts: Maybe<Vec<ResolvedAlert>>,
+    /// The last ones that are over, the newest first.
+    resolved_alerts: Vec<ResolvedAlert>,
     alert_rules: Vec<Rule>,
+    summary: Summary,
+    /// Alerts that fire, a page of them.
+    data: Vec<AlertFacts>,
+    pagination: Pagination,
+    metadata: Metadata,
     unknown: Unknown,
 }
 
 #[derive(Serialize, ToSchema)]
 struct ActiveAlert {
     id: String,
-    /// Since when; where that is not known, when it was seen.
+    /// When the condition began to hold: RFC 3339 in UTC.
     timestamp: String,
-    /// `warning` or `critical`.
+    /// `info`, `warning` or `critical`.
     level: &'static str,
-    category: &'static str,
-    title: &'static str,
+    category: String,
+    /// The name of the rule as words.
+    title: String,
     message: String,
+    /// The labels, with the `value` of the condition, the `threshold` at which it begins, the name of the `rule` and its
+    /// place in the `runbook`.
     #[schema(value_type = Object)]
     details: Value,
-    /// What to do.
-    actions: Vec<&'static str>,
+    /// What to do, as slugs of the runbook.
+    actions: Vec<String>,
     acknowledged: bool,
 }
 
 #[derive(Serialize, ToSchema)]
 struct ResolvedAlert {
     id: String,
-    timestamp: Maybe<String>,
-    resolved_at: String,
+    /// When the condition began to hold: RFC 3339 in UTC.
+    timestamp: String,
+    resolved_at: Maybe<String>,
     level: &'static str,
-    title: &'static str,
-    resolution: &'static str,
+    title: String,
+    resolution: String,
 }
 
 #[derive(Serialize, ToSchema)]
+#[schema(as = AlertRule)]
 struct Rule {
-    name: &'static str,
-    condition: &'static str,
-    severity: &'static str,
+    name: String,
+    /// In `PromQL`.
+    condition: String,
+    severity: Maybe<String>,
+    /// Whether anybody evaluates it.
     enabled: bool,
+    category: String,
+    /// How long the condition must hold.
+    for_seconds: f64,
+    /// `quiet`, `pending`, `firing`; `not_yet`: too little was seen; `no_samples`: nothing that it looks at is there;
+    /// `needs_prometheus`: only Prometheus can evaluate it; or the word of Prometheus.
+    state: String,
+    /// Why nobody evaluates it.
+    reason: Maybe<String>,
 }
 
-/// What is looked at.
-const RULES: [Rule; 3] = [
-    Rule {
-        name: "backend_down",
-        condition: "a backend does not answer its probe",
-        severity: "critical",
-        enabled: true,
-    },
-    Rule { name: "history_paused", condition: "the history cannot be written", severity: "warning", enabled: true },
-    Rule {
-        name: "disk_nearly_full",
-        condition: "a filesystem is more than 80 % full",
-        severity: "warning",
-        enabled: true,
-    },
-];
+#[derive(Serialize, ToSchema)]
+#[schema(as = AlertsSummary)]
+struct Summary {
+    /// Alerts that fire.
+    total: usize,
+    #[serde(flatten)]
+    counts: AlertCounts,
+    acknowledged: usize,
+    /// Conditions that have not held for long enough.
+    pending: usize,
+}
+
+impl Table for Alerts {
+    const COLUMNS: &'static [&'static str] = &["started_at", "severity", "rule", "message", "acknowledged"];
+
+    fn rows(&self) -> Vec<Vec<String>> {
+        let row = |it: &AlertFacts| {
+            let acknowledged = it.acknowledged.to_string();
+            vec![it.started_at.clone(), it.severity.clone(), it.rule.clone(), it.message.clone(), acknowledged]
+        };
+        self.data.iter().map(row).collect()
+    }
+}
 
 /// What deserves attention now.
 #[utoipa::path(
     get,
     path = "/dashboard/alerts",
-    params(NoParameters),
+    params(AlertsQuery),
     responses((status = 200, description = "What deserves attention now.", body = Alerts), ApiError)
 )]
-pub(crate) async fn alerts(_: Parameters<NoParameters>, State(parts): State<Arc<Parts>>) -> Reply<Alerts> {
-    Reply::of(&read(&parts, Instant::now()).await, OVERVIEW)
+pub(crate) async fn alerts(
+    Parameters(query): Parameters<AlertsQuery>,
+    State(parts): State<Arc<Parts>>,
+) -> Result<Listing<Alerts>, ApiError> {
+    let pages = page(query.page, query.limit)?;
+    let format = query.format;
+    Ok(Listing::of(shown(&parts, &query, pages, Instant::now()), OVERVIEW, format))
 }
 
-/// What is to be shown now.
-pub(crate) async fn read(parts: &Parts, now: Instant) -> Alerts {
-    let ended = |kind: EventKind| ListQuery {
-        range: last(parts, DAY, now),
-        filter: ListFilter { what: Some(kind.as_str().into()), ..ListFilter::default() },
-        offset: 0,
-        limit: LISTED,
+/// What is to be shown now, to listeners.
+pub(crate) fn read(parts: &Parts, now: Instant) -> Alerts {
+    shown(parts, &AlertsQuery::default(), (1, 10), now)
+}
+
+fn shown(parts: &Parts, query: &AlertsQuery, pages: (u64, u64), now: Instant) -> Alerts {
+    let view = parts.alerts.view();
+    let fits = |alert: &&Alert| {
+        query.severity.is_none_or(|severity| severity.as_str() == alert.severity.as_str())
+            && query.rule.as_ref().is_none_or(|rule| **rule == *alert.rule)
+            && query.acknowledged.is_none_or(|acknowledged| acknowledged == alert.acknowledged.is_some())
     };
-    let (up, resumed) = (ended(EventKind::BackendUp), ended(EventKind::HistoryResumed));
-    let down = ended(EventKind::BackendDown);
-    let resolved = parts
-        .asked(move |reading| {
-            let (mut up, down) = (reading.events(&up)?, reading.events(&down)?);
-            // The first answer after a start ends nothing.
-            let ends = |up: &ListedEvent| down.entries.iter().any(|it| it.backend == up.backend && it.at <= up.at);
-            up.entries.retain(ends);
-            Ok((up, reading.events(&resumed)?))
-        })
-        .await;
+    let firing: Vec<Alert> = view.firing.iter().filter(fits).cloned().collect();
+    let summary = Summary {
+        total: firing.len(),
+        counts: AlertCounts::of(&firing),
+        acknowledged: firing.iter().filter(|alert| alert.acknowledged.is_some()).count(),
+        pending: view.pending.len(),
+    };
+    let active_alerts = firing.iter().map(active).collect();
+    let (data, pagination) = paged(firing, pages);
     Alerts {
         timestamp: parts.text(now),
-        active_alerts: active(parts, now),
-        resolved_alerts: resolved.map(|(up, resumed)| {
-            let mut all: Vec<_> = up.entries.iter().chain(&resumed.entries).collect();
-            all.sort_by_key(|event| std::cmp::Reverse((event.at, event.id)));
-            all.into_iter().take(LISTED).map(over).collect()
-        }),
-        alert_rules: RULES.into(),
+        active_alerts,
+        resolved_alerts: view.resolved.iter().filter(fits).take(LISTED).map(resolved).collect(),
+        alert_rules: view.rules.iter().map(rule).collect(),
+        summary,
+        data: data.iter().map(|alert| AlertFacts::of(alert, &parts.node)).collect(),
+        pagination,
+        metadata: metadata(&view),
         unknown: Unknown::default(),
     }
 }
 
-fn active(parts: &Parts, now: Instant) -> Vec<ActiveAlert> {
-    let mut active = Vec::new();
-    for monitor in &*parts.monitors() {
-        let status = monitor.status.snapshot();
-        if let ProbeState::Down(why) = status.state {
-            let name = &monitor.backend.name;
-            active.push(ActiveAlert {
-                id: format!("backend_down_{name}"),
-                timestamp: parts.text(status.since),
-                level: "critical",
-                category: "backend",
-                title: "Backend does not answer",
-                message: format!("backend {name} does not answer: {}", why.as_str()),
-                details: json!({ "backend": &**name, "reason": why.as_str() }),
-                actions: vec!["check_the_backend"],
-                acknowledged: false,
-            });
-        }
+/// Who says so, and when.
+pub(crate) fn metadata(view: &View) -> Metadata {
+    Metadata {
+        period: Maybe::Unknown(Reason::NotApplicable),
+        source: view.source.as_str().to_owned(),
+        as_of: view.at.map(|at| Timestamp(at).to_string()).or_unknown(Reason::NotYet),
     }
-    if let Activity::Paused(pause, why) = &parts.history.health().activity {
-        active.push(ActiveAlert {
-            id: "history_paused".to_owned(),
-            timestamp: parts.text(now),
-            level: "warning",
-            category: "history",
-            title: "History paused",
-            message: format!("the history cannot be written: {why}"),
-            details: json!({ "reason": pause.as_str() }),
-            actions: vec!["make_room", "check_permissions"],
-            acknowledged: false,
-        });
-    }
-    active.extend(full_disks(parts, now));
-    active
 }
 
-fn full_disks(parts: &Parts, now: Instant) -> Vec<ActiveAlert> {
-    let machine = parts.machine(now);
-    let filesystems = part(machine.as_ref(), "filesystems", |machine| &machine.filesystems);
-    let nearly_full = |it: &crate::host::filesystems::Filesystem| {
-        let used = fullness(it)?;
-        (used > NEARLY_FULL).then(|| ActiveAlert {
-            id: format!("disk_nearly_full_{}", it.mountpoint),
-            timestamp: parts.text(now),
-            level: "warning",
-            category: "resource",
-            title: "High disk usage",
-            message: format!("disk usage of {} is {used:.0} %", it.mountpoint),
-            details: json!({
-                "partition": it.mountpoint,
-                "usage_percent": used,
-                "threshold": NEARLY_FULL,
-                "available_gb": it.available_bytes as f64 / GIB,
-            }),
-            actions: vec!["cleanup_old_models", "add_storage"],
-            acknowledged: false,
-        })
-    };
-    filesystems.known().into_iter().flat_map(|all| all.iter()).filter_map(nearly_full).collect()
+fn active(alert: &Alert) -> ActiveAlert {
+    let mut details = json!({ "rule": alert.rule });
+    let mut set = |name: &str, value: Value| details[name] = value;
+    alert.labels.iter().for_each(|(name, value)| set(name, value.into()));
+    alert.value.into_iter().for_each(|value| set("value", value.into()));
+    alert.threshold.into_iter().for_each(|threshold| set("threshold", threshold.into()));
+    alert.runbook.iter().for_each(|runbook| set("runbook", (&**runbook).into()));
+    ActiveAlert {
+        id: alert.id.to_string(),
+        timestamp: Timestamp(alert.started).to_string(),
+        level: alert.severity.as_str(),
+        category: alert.category.to_string(),
+        title: title(&alert.rule),
+        message: alert.summary.to_string(),
+        details,
+        actions: alert.actions.iter().map(ToString::to_string).collect(),
+        acknowledged: alert.acknowledged.is_some(),
+    }
 }
 
-fn over(event: &ListedEvent) -> ResolvedAlert {
-    let is_backend = *event.what == *EventKind::BackendUp.as_str();
+fn resolved(alert: &Alert) -> ResolvedAlert {
     ResolvedAlert {
-        id: format!("alert_{}", event.id),
-        timestamp: Maybe::Unknown(Reason::NotReported),
-        resolved_at: Timestamp(event.at).to_string(),
-        level: if is_backend { "critical" } else { "warning" },
-        title: if is_backend { "Backend does not answer" } else { "History paused" },
-        resolution: if is_backend { "The backend answers." } else { "The history is written." },
+        id: alert.id.to_string(),
+        timestamp: Timestamp(alert.started).to_string(),
+        resolved_at: alert.resolved.map(|at| Timestamp(at).to_string()).or_unknown(Reason::NotYet),
+        level: alert.severity.as_str(),
+        title: title(&alert.rule),
+        resolution: "The condition no longer holds.".to_owned(),
+    }
+}
+
+fn rule(rule: &WatchedRule) -> Rule {
+    Rule {
+        name: rule.name.to_string(),
+        condition: rule.condition.to_string(),
+        severity: rule.severity.map(|severity| severity.as_str().to_owned()).or_unknown(Reason::NotReported),
+        enabled: rule.enabled,
+        category: rule.category.to_string(),
+        for_seconds: rule.hold,
+        state: rule.state.to_string(),
+        reason: rule.reason.as_ref().map(ToString::to_string).or_unknown(Reason::NotApplicable),
     }
 }

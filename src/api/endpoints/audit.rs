@@ -80,11 +80,12 @@ pub(crate) enum Action {
     ConfigRead,
     ConfigWrite,
     ExchangeStop,
+    AlertAck,
     InferenceRequest,
 }
 
 /// The words of the history and those of this API.
-const ACTIONS: [(&str, &str); 12] = [
+const ACTIONS: [(&str, &str); 13] = [
     ("pull", "model_pull"),
     ("push", "model_push"),
     ("create", "model_create"),
@@ -97,6 +98,7 @@ const ACTIONS: [(&str, &str); 12] = [
     ("config_read", "config_read"),
     ("config_write", "config_write"),
     ("stop", "exchange_stop"),
+    ("alert_ack", "alert_ack"),
 ];
 
 /// Who changed what, and who signed in.

@@ -7,20 +7,20 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::alerts::metadata;
 use super::backends::{resident, up};
-use super::machine::{fullness, part, percent};
+use super::machine::percent;
 use crate::api::error::ApiError;
 use crate::api::parameters::{NoParameters, Parameters};
 use crate::api::reply::{OVERVIEW, Reply};
+use crate::api::reports::alert::{AlertCounts, Issue};
+use crate::api::reports::common::Metadata;
 use crate::api::state::Parts;
 use crate::api::sums::{DAY, Sum, of_last};
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
 use crate::history::query::Filter;
 use crate::history::state::{Activity, HistoryHealth};
 use crate::history::timestamp::Timestamp;
-
-/// A filesystem that is fuller than this is said, in percent.
-const NEARLY_FULL: f64 = 80.0;
 
 /// How the parts of the program and its backends are.
 #[derive(Serialize, ToSchema)]
@@ -31,6 +31,13 @@ pub(crate) struct Health {
     components: Components,
     /// What deserves attention now.
     alerts: Vec<Alert>,
+    /// 100, less 40 for each critical alert, 10 for each warning and 2 for each for information; not below 0.
+    #[serde(rename = "systemHealth")]
+    system_health: usize,
+    summary: Summary,
+    /// What deserves attention now, with the machines.
+    issues: Vec<Issue>,
+    metadata: Metadata,
     unknown: Unknown,
 }
 
@@ -106,12 +113,20 @@ struct AuditSystem {
 }
 
 #[derive(Serialize, ToSchema)]
+#[schema(as = HealthAlert)]
 struct Alert {
-    /// `warning` or `critical`.
+    /// `info`, `warning` or `critical`.
     level: &'static str,
-    component: &'static str,
+    component: String,
     message: String,
+    /// When the condition began to hold.
     timestamp: String,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = HealthSummary)]
+struct Summary {
+    alerts: AlertCounts,
 }
 
 /// How the parts of the program and its backends are.
@@ -125,12 +140,17 @@ pub(crate) async fn health(_: Parameters<NoParameters>, State(parts): State<Arc<
     let begun = Instant::now();
     let sum = of_last(&parts, DAY, Filter::default(), begun).await;
     let asked = begun.elapsed();
-    let components = components(&parts, &sum, asked, begun);
+    let (components, view) = (components(&parts, &sum, asked, begun), parts.alerts.view());
+    let counts = AlertCounts::of(&view.firing);
     let body = Health {
         status: overall(&components),
         timestamp: parts.text(begun),
         components,
-        alerts: alerts(&parts, begun),
+        alerts: view.firing.iter().map(alert).collect(),
+        system_health: counts.system_health(),
+        summary: Summary { alerts: counts },
+        issues: view.firing.iter().map(|alert| Issue::of(alert, &parts.node)).collect(),
+        metadata: metadata(&view),
         unknown: Unknown::default(),
     };
     Reply::of(&body, OVERVIEW)
@@ -231,28 +251,11 @@ fn gpu_memory(parts: &Parts, now: Instant) -> Maybe<f64> {
     percent(used, total).map(|percent| percent / 100.0).or_unknown(Reason::NotApplicable)
 }
 
-fn alerts(parts: &Parts, now: Instant) -> Vec<Alert> {
-    let text = parts.text(now);
-    let mut alerts = Vec::new();
-    let mut add = |level, component, message| {
-        alerts.push(Alert { level, component, message, timestamp: text.clone() });
-    };
-    for monitor in &*parts.monitors() {
-        if monitor.status.snapshot().state.is_up() == Some(false) {
-            add("critical", "model_backends", format!("backend {} does not answer", monitor.backend.name));
-        }
+fn alert(alert: &crate::alert::raised::Alert) -> Alert {
+    Alert {
+        level: alert.severity.as_str(),
+        component: alert.category.to_string(),
+        message: alert.summary.to_string(),
+        timestamp: Timestamp(alert.started).to_string(),
     }
-    if let Activity::Paused(_, why) = &parts.history.health().activity {
-        add("warning", "database", format!("the history is paused: {why}"));
-    }
-    let machine = parts.machine(now);
-    if let Maybe::Known(filesystems) = part(machine.as_ref(), "filesystems", |machine| &machine.filesystems) {
-        for it in filesystems {
-            let used = fullness(it).unwrap_or(0.0);
-            if used > NEARLY_FULL {
-                add("warning", "disk_space", format!("disk usage of {} is {used:.0} %", it.mountpoint));
-            }
-        }
-    }
-    alerts
 }

@@ -113,7 +113,7 @@ async fn read_figure(topic: Topic, parts: &Parts, now: Instant) -> Push {
     let data = match topic {
         Topic::Stats => resolve(&stats::read(parts, now)),
         Topic::Metrics => resolve(&metrics::read(parts, now).await),
-        Topic::Alerts => resolve(&alerts::read(parts, now).await),
+        Topic::Alerts => resolve(&alerts::read(parts, now)),
         Topic::Models => resolve(&models::read(parts, now).await),
         Topic::Workers => resolve(&workers::read(parts, now).await),
         Topic::Jobs => jobs::read(parts, None, jobs::USUAL, now).await.map_or(Value::Null, |jobs| resolve(&jobs)),

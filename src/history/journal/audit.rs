@@ -35,11 +35,13 @@ pub enum Action {
     ConfigWrite,
     /// An exchange was stopped.
     Stop,
+    /// An alert was acknowledged.
+    AlertAck,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Pull,
         Self::Push,
         Self::Create,
@@ -52,6 +54,7 @@ impl Action {
         Self::ConfigRead,
         Self::ConfigWrite,
         Self::Stop,
+        Self::AlertAck,
     ];
 
     /// One word.
@@ -70,12 +73,15 @@ impl Action {
             Self::ConfigRead => "config_read",
             Self::ConfigWrite => "config_write",
             Self::Stop => "stop",
+            Self::AlertAck => "alert_ack",
         }
     }
 
     const fn component(self) -> &'static str {
         match self {
-            Self::SignIn | Self::SignOut | Self::ConfigRead | Self::ConfigWrite | Self::Stop => "admin",
+            Self::SignIn | Self::SignOut | Self::ConfigRead | Self::ConfigWrite | Self::Stop | Self::AlertAck => {
+                "admin"
+            }
             _ => "proxy",
         }
     }

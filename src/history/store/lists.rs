@@ -1,9 +1,10 @@
-//! What the lists of events, audit entries and jobs ask of either database, and how their rows are read.
+//! What the lists of events, audit entries, alerts and jobs ask of either database, and how their rows are read.
 
 use rusqlite::Row;
 use rusqlite::types::Value;
 
 use crate::exchange::trace::TraceId;
+use crate::history::journal::alert::KeptAlert;
 use crate::history::journal::job::Job;
 use crate::history::journal::kind::JournalKind;
 use crate::history::query::lists::{ListFilter, ListQuery, ListedEvent};
@@ -78,6 +79,40 @@ pub(super) fn jobs(query: &ListQuery) -> Listing<Job> {
     let columns = "id, kind, state, backend, model, who, trace, started, ended, bytes_done, bytes_total, bytes_moved, \
                    rate, step, status, error";
     Listing { table: "jobs", columns, order: "started DESC, id DESC", condition, read: job }
+}
+
+/// Alerts.
+pub(super) fn alerts(query: &ListQuery) -> Listing<KeptAlert> {
+    let ListFilter { levels, what, resource, state, .. } = &query.filter;
+    let words = |words: &Vec<&'static str>| words.iter().map(|word| Value::Text((*word).to_owned())).collect();
+    let condition = Condition::within("started", query)
+        .one_of("severity", levels.as_ref().map(words))
+        .is("rule", what.as_deref())
+        .is("subject", resource.as_deref())
+        .is("state", state.as_deref());
+    let columns = "id, rule, severity, category, labels, subject, started, fired, resolved, acked_by, acked_at, value, \
+                   threshold, summary, description";
+    Listing { table: "alerts", columns, order: "started DESC, id DESC", condition, read: alert }
+}
+
+fn alert(row: &Row<'_>) -> rusqlite::Result<KeptAlert> {
+    Ok(KeptAlert {
+        id: row.get(0)?,
+        rule: row.get(1)?,
+        severity: row.get(2)?,
+        category: row.get(3)?,
+        labels: row.get(4)?,
+        subject: row.get(5)?,
+        started: row.get(6)?,
+        fired: row.get(7)?,
+        resolved: row.get(8)?,
+        acknowledged_by: row.get(9)?,
+        acknowledged: row.get(10)?,
+        value: row.get(11)?,
+        threshold: row.get(12)?,
+        summary: row.get(13)?,
+        description: row.get(14)?,
+    })
 }
 
 fn entry(row: &Row<'_>) -> rusqlite::Result<ListedEvent> {

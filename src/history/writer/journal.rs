@@ -25,6 +25,7 @@ impl Writer {
                     let ago = now.saturating_duration_since(at).as_millis();
                     self.entries.entries.push((wall - i64::try_from(ago).unwrap_or(0), *entry));
                 }
+                Report::Alert(alert) => self.entries.alerts.push(*alert),
                 Report::Job(job) => {
                     self.entries.running.remove(&job.id);
                     self.entries.jobs.push(*job);
@@ -62,12 +63,13 @@ impl Writer {
     /// Writes what waits.
     pub(super) fn write_journal(&mut self) -> Result<(), StoreError> {
         let Some(store) = &mut self.store else { return Ok(()) };
-        let WaitingEntries { entries, jobs, lines, .. } = &mut self.entries;
-        if entries.is_empty() && jobs.is_empty() && lines.is_empty() {
+        let WaitingEntries { entries, alerts, jobs, lines, .. } = &mut self.entries;
+        if entries.is_empty() && alerts.is_empty() && jobs.is_empty() && lines.is_empty() {
             return Ok(());
         }
-        store.write_journal(&JournalBatch { entries, jobs, lines })?;
+        store.write_journal(&JournalBatch { entries, alerts, jobs, lines })?;
         entries.clear();
+        alerts.clear();
         jobs.clear();
         lines.clear();
         Ok(())
@@ -75,7 +77,9 @@ impl Writer {
 
     /// Drops the oldest of each kind beyond what may wait.
     fn shed_journal(&mut self) {
-        let WaitingEntries { entries, jobs, lines, .. } = &mut self.entries;
+        let WaitingEntries { entries, alerts, jobs, lines, .. } = &mut self.entries;
+        let excess = alerts.len().saturating_sub(MAX_WAITING);
+        self.state.lost_entries(JournalKind::Event, alerts.drain(..excess).count() as u64);
         let excess = entries.len().saturating_sub(MAX_WAITING);
         for (_, entry) in entries.drain(..excess) {
             self.state.lost_entries(entry.kind, 1);

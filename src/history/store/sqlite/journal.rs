@@ -5,6 +5,7 @@ use rusqlite::{Connection, Transaction, params};
 
 use super::writer::Store;
 use crate::history::id::ProcessNumber;
+use crate::history::journal::alert::KeptAlert;
 use crate::history::journal::entry::{Detail, Entry};
 use crate::history::journal::job::{Job, JobState};
 use crate::history::journal::kind::JournalKind;
@@ -17,6 +18,8 @@ use crate::history::store::error::StoreError;
 pub(in crate::history) struct JournalBatch<'a> {
     /// Events and audit entries, each with its time in milliseconds since the epoch.
     pub(in crate::history) entries: &'a [(i64, Entry)],
+    /// Alerts as they are now.
+    pub(in crate::history) alerts: &'a [KeptAlert],
     /// Jobs as they are now.
     pub(in crate::history) jobs: &'a [Job],
     pub(in crate::history) lines: &'a [LogLine],
@@ -34,6 +37,7 @@ impl Store {
         let process = self.process();
         self.main().with(|transaction, _| {
             insert_entries(transaction, batch.entries)?;
+            insert_alerts(transaction, batch.alerts)?;
             insert_jobs(transaction, process, batch.jobs)?;
             insert_lines(transaction, batch.lines)
         })
@@ -53,6 +57,9 @@ impl Store {
                     (SELECT id FROM events WHERE kind = ?1 ORDER BY at DESC, id DESC LIMIT -1 OFFSET ?2)";
                 transaction.execute(excess, (kind, most))?;
             }
+            let alerts = "DELETE FROM alerts WHERE started < ?1 OR id IN \
+                (SELECT id FROM alerts ORDER BY started DESC, id DESC LIMIT -1 OFFSET ?2)";
+            transaction.execute(alerts, (before(retention.events), most))?;
             let jobs = "DELETE FROM jobs WHERE started < ?1 AND state <> ?2";
             transaction.execute(jobs, (before(retention.jobs), JobState::Running.as_str()))?;
             transaction.execute("DELETE FROM logs WHERE at < ?1", [before(retention.logs)])?;
@@ -137,6 +144,39 @@ fn json(details: &[(&'static str, Detail)]) -> Option<String> {
     let object: serde_json::Map<_, _> =
         details.iter().map(|(name, detail)| ((*name).to_owned(), value(detail))).collect();
     (!object.is_empty()).then(|| serde_json::Value::from(object).to_string())
+}
+
+/// An acknowledgement stays, also where the end of the alert is reported without it.
+fn insert_alerts(transaction: &Transaction<'_>, alerts: &[KeptAlert]) -> rusqlite::Result<()> {
+    let mut insert = transaction.prepare(
+        "INSERT INTO alerts (id, rule, state, severity, category, labels, subject, started, fired, resolved, acked_by, \
+         acked_at, value, threshold, summary, description) \
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16) \
+         ON CONFLICT (id) DO UPDATE SET state = excluded.state, resolved = excluded.resolved, value = excluded.value, \
+         summary = excluded.summary, description = excluded.description, \
+         acked_by = coalesce(acked_by, excluded.acked_by), acked_at = coalesce(acked_at, excluded.acked_at)",
+    )?;
+    for alert in alerts {
+        insert.execute(params![
+            alert.id,
+            alert.rule,
+            alert.state(),
+            alert.severity,
+            alert.category,
+            alert.labels,
+            alert.subject,
+            alert.started,
+            alert.fired,
+            alert.resolved,
+            alert.acknowledged_by,
+            alert.acknowledged,
+            alert.value,
+            alert.threshold,
+            alert.summary,
+            alert.description,
+        ])?;
+    }
+    Ok(())
 }
 
 fn insert_jobs(transaction: &Transaction<'_>, process: ProcessNumber, jobs: &[Job]) -> rusqlite::Result<()> {

@@ -4,6 +4,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Row};
 
 use super::{Reading, begin};
+use crate::history::journal::alert::KeptAlert;
 use crate::history::journal::job::Job;
 use crate::history::journal::kind::JournalKind;
 use crate::history::journal::log_line::LEVELS;
@@ -28,6 +29,14 @@ impl Reading {
     /// When the file cannot be read, or in time.
     pub fn audit(&self, query: &ListQuery) -> Result<List<ListedEvent>, StoreError> {
         self.entries(JournalKind::Audit, query)
+    }
+
+    /// Alerts, those that began last first; of the processes of this directory.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or in time.
+    pub fn alerts(&self, query: &ListQuery) -> Result<List<KeptAlert>, StoreError> {
+        self.list(query, &lists::alerts(query))
     }
 
     /// Jobs, those that began last first. One that runs is as it was some seconds ago.

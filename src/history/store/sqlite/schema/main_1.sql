@@ -158,19 +158,24 @@ CREATE TABLE gpu (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE alerts (
-  id INTEGER PRIMARY KEY,
+  id TEXT PRIMARY KEY,
   rule TEXT NOT NULL,
-  fingerprint TEXT NOT NULL UNIQUE,
-  state TEXT NOT NULL,
-  severity TEXT NOT NULL,
-  started INTEGER NOT NULL,
+  state TEXT NOT NULL,               -- firing or resolved
+  severity TEXT NOT NULL,            -- info, warning or critical
+  category TEXT NOT NULL,
+  labels TEXT NOT NULL,              -- a JSON object
+  subject TEXT,                      -- the backend, the model, the GPU or whatever it is about
+  started INTEGER NOT NULL,          -- milliseconds since the epoch: the condition began to hold
+  fired INTEGER NOT NULL,            -- it had held for long enough
   resolved INTEGER,
   acked_by TEXT,
   acked_at INTEGER,
-  value REAL,
-  subject TEXT,
-  detail TEXT
+  value REAL,                        -- the last one
+  threshold REAL,
+  summary TEXT NOT NULL,
+  description TEXT NOT NULL
 ) STRICT;
+CREATE INDEX alerts_started ON alerts (started, id);
 
 CREATE TABLE prices (
   id INTEGER PRIMARY KEY,

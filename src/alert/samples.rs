@@ -1,0 +1,257 @@
+//! The samples that the rules look at: of each series as far back as they look, and no further.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use super::labels::Labels;
+
+/// Most series that are kept. A program with more has more models than a rule could name.
+pub const MAX_SERIES: usize = 20_000;
+
+/// A sample.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Point {
+    /// Milliseconds since the epoch.
+    pub at: i64,
+    /// Its value.
+    pub value: f64,
+}
+
+/// A series.
+#[derive(Clone, Debug)]
+pub struct Series {
+    labels: Labels,
+    points: VecDeque<Point>,
+    /// Since when it is no longer there.
+    gone: Option<i64>,
+}
+
+/// Series by metric.
+#[derive(Clone, Debug, Default)]
+pub struct Samples {
+    metrics: BTreeMap<String, Metric>,
+    series: usize,
+    refused: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Metric {
+    /// How far back it is looked at, in milliseconds.
+    window: i64,
+    series: Vec<Series>,
+    /// The places of series by their labels as a page has them.
+    places: HashMap<String, usize>,
+}
+
+impl Series {
+    /// Its labels.
+    #[must_use]
+    pub fn labels(&self) -> &Labels {
+        &self.labels
+    }
+
+    /// The newest value, where it is not older than `lookback`.
+    pub(super) fn newest(&self, at: i64, lookback: i64) -> Option<f64> {
+        let last = self.points.iter().rev().find(|point| point.at <= at)?;
+        let is_there = self.gone.is_none_or(|gone| gone > at);
+        (is_there && last.at > at - lookback).then_some(last.value)
+    }
+
+    /// The samples from an instant up to and with another.
+    pub(super) fn within(&self, from: i64, to: i64) -> Vec<Point> {
+        let first = self.points.partition_point(|point| point.at < from);
+        self.points.iter().skip(first).take_while(|point| point.at <= to).copied().collect()
+    }
+}
+
+impl Samples {
+    /// Of these metrics, each as far back as is said, in milliseconds.
+    #[must_use]
+    pub fn of_metrics<'a>(wanted: impl IntoIterator<Item = (&'a str, i64)>) -> Self {
+        let mut samples = Self::default();
+        for (metric, window) in wanted {
+            let known = samples.metrics.entry(metric.to_owned()).or_default();
+            known.window = known.window.max(window);
+        }
+        samples
+    }
+
+    pub(super) fn of(&self, metric: &str) -> &[Series] {
+        self.metrics.get(metric).map_or(&[], |metric| &metric.series)
+    }
+
+    /// Whether any sample of this metric is there.
+    pub(super) fn has(&self, metric: &str) -> bool {
+        self.of(metric).iter().any(|series| !series.points.is_empty())
+    }
+
+    /// Series that were not kept because there were too many.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused
+    }
+
+    /// Takes a page of Prometheus' text format, as it was at this instant. `target` are the labels that Prometheus would add.
+    /// Series that are not on it are gone.
+    pub fn scrape(&mut self, page: &str, target: &Labels, at: i64) {
+        for line in page.lines().filter(|line| !line.starts_with('#')) {
+            let Some((metric, labels, value)) = sample(line) else { continue };
+            self.add(metric, labels, value, at, |labels| with_target(parse_labels(labels), target));
+        }
+        self.settle(at);
+    }
+
+    /// Takes one sample.
+    pub fn push(&mut self, metric: &str, labels: &Labels, value: f64, at: i64) {
+        let text = labels.iter().fold(String::new(), |text, (name, value)| text + name + "\0" + value + "\0");
+        self.add(metric, &text, value, at, |_| labels.clone());
+    }
+
+    fn add(&mut self, metric: &str, key: &str, value: f64, at: i64, labels: impl FnOnce(&str) -> Labels) {
+        let Some(metric) = self.metrics.get_mut(metric) else { return };
+        let place = match metric.places.get(key) {
+            Some(place) => *place,
+            None if self.series >= MAX_SERIES => {
+                self.refused += 1;
+                return;
+            }
+            None => {
+                self.series += 1;
+                metric.series.push(Series { labels: labels(key), points: VecDeque::new(), gone: None });
+                metric.places.insert(key.to_owned(), metric.series.len() - 1);
+                metric.series.len() - 1
+            }
+        };
+        let series = &mut metric.series[place];
+        series.gone = None;
+        series.points.push_back(Point { at, value });
+        // One more than the window holds does no harm, and the first of it must not go too early.
+        while series.points.front().is_some_and(|point| point.at < at - metric.window) {
+            series.points.pop_front();
+        }
+    }
+
+    /// Series without a sample of this instant are gone; those that nothing is left of are forgotten.
+    fn settle(&mut self, at: i64) {
+        let mut kept = 0;
+        for metric in self.metrics.values_mut() {
+            for series in &mut metric.series {
+                let is_there = series.points.back().is_some_and(|point| point.at == at);
+                if !is_there && series.gone.is_none() {
+                    series.gone = Some(at);
+                }
+                while series.points.front().is_some_and(|point| point.at < at - metric.window) {
+                    series.points.pop_front();
+                }
+            }
+            metric.forget_empty();
+            kept += metric.series.len();
+        }
+        self.series = kept;
+    }
+}
+
+impl Metric {
+    fn forget_empty(&mut self) {
+        if self.series.iter().all(|series| !series.points.is_empty()) {
+            return;
+        }
+        let mut places = vec![None; self.series.len()];
+        let mut next = 0;
+        for (place, series) in places.iter_mut().zip(&self.series) {
+            if !series.points.is_empty() {
+                *place = Some(next);
+                next += 1;
+            }
+        }
+        self.series.retain(|series| !series.points.is_empty());
+        self.places.retain(|_, place| match places[*place] {
+            Some(new) => {
+                *place = new;
+                true
+            }
+            None => false,
+        });
+    }
+}
+
+/// The name, the labels between the braces and the value of a line.
+fn sample(line: &str) -> Option<(&str, &str, f64)> {
+    let (series, value) = line.rsplit_once(' ')?;
+    let (metric, labels) = match series.split_once('{') {
+        Some((metric, labels)) => (metric, labels.strip_suffix('}')?),
+        None => (series, ""),
+    };
+    let value = match value {
+        "+Inf" => f64::INFINITY,
+        "-Inf" => f64::NEG_INFINITY,
+        value => value.parse().ok()?,
+    };
+    Some((metric, labels, value))
+}
+
+/// Labels as a page has them: `name="value"` with commas between them, and escapes.
+fn parse_labels(mut text: &str) -> Labels {
+    let mut labels = Labels::default();
+    while let Some((name, rest)) = text.split_once("=\"") {
+        let (mut value, mut escaped, mut end) = (String::new(), false, rest.len());
+        for (at, character) in rest.char_indices() {
+            match character {
+                'n' if escaped => value.push('\n'),
+                other if escaped => value.push(other),
+                '\\' => {}
+                '"' => {
+                    end = at + 1;
+                    break;
+                }
+                other => value.push(other),
+            }
+            escaped = character == '\\' && !escaped;
+        }
+        labels.set(name.trim_start_matches([',', ' ']), &value);
+        text = rest.get(end..).unwrap_or_default();
+    }
+    labels
+}
+
+/// Labels of the target win, as where Prometheus does not honour those of the page.
+fn with_target(labels: Labels, target: &Labels) -> Labels {
+    target.iter().fold(labels, |labels, (name, value)| labels.with(name, value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_gives_its_samples_and_takes_away_what_is_not_on_it() {
+        let mut samples = Samples::of_metrics([("a", 10_000), ("b_total", 10_000)]);
+        let target = Labels::default().with("instance", "x");
+        samples.scrape(
+            "# TYPE a gauge\na{l=\"q\\\"\\\\\\n,\"} 1\na{l=\"z\"} +Inf\nb_total 3\nother 1\n",
+            &target,
+            1_000,
+        );
+        let labels: Vec<_> = samples.of("a").iter().map(|series| series.labels().get("l")).collect();
+        assert_eq!(labels, ["q\"\\\n,", "z"]);
+        assert_eq!(samples.of("b_total")[0].labels().get("instance"), "x");
+        assert!(samples.of("other").is_empty());
+        samples.scrape("a{l=\"z\"} 2\n", &target, 6_000);
+        let newest = |samples: &Samples, at| -> Vec<_> {
+            samples.of("a").iter().map(|series| series.newest(at, 300_000)).collect()
+        };
+        assert_eq!(newest(&samples, 6_000), [None, Some(2.0)]);
+        samples.scrape("a{l=\"z\"} 4\n", &target, 12_000);
+        assert_eq!(newest(&samples, 12_000), [Some(4.0)], "nothing is left of the first");
+        samples.scrape("a{l=\"z\"} 5\na{l=\"q\\\"\\\\\\n,\"} 7\n", &target, 13_000);
+        assert_eq!(newest(&samples, 13_000), [Some(5.0), Some(7.0)]);
+    }
+
+    #[test]
+    fn series_are_bounded() {
+        let mut samples = Samples::of_metrics([("a", 1_000)]);
+        for number in 0..MAX_SERIES + 3 {
+            samples.push("a", &Labels::default().with("n", &number.to_string()), 1.0, 0);
+        }
+        assert_eq!((samples.of("a").len(), samples.refused()), (MAX_SERIES, 3));
+    }
+}

@@ -1,0 +1,152 @@
+//! An alert as every answer shows it.
+
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::alert::kept::object;
+use crate::alert::labels::Labels;
+use crate::alert::raised::{Acknowledgement, Alert};
+use crate::alert::rule::{Severity, title};
+use crate::api::unknown::{Maybe, OrUnknown as _, Reason};
+use crate::history::timestamp::Timestamp;
+
+/// An alert.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = Alert)]
+pub(crate) struct AlertFacts {
+    /// One for each time that the condition begins to hold; it acknowledges the alert.
+    #[serde(rename = "_id")]
+    pub(crate) id: String,
+    /// The name of the rule.
+    pub(crate) rule: String,
+    /// `info`, `warning` or `critical`.
+    pub(crate) severity: String,
+    pub(crate) category: String,
+    /// The name of the rule as words.
+    pub(crate) title: String,
+    /// One line.
+    pub(crate) message: String,
+    /// Sentences.
+    pub(crate) description: String,
+    /// `firing` or `resolved`.
+    pub(crate) status: &'static str,
+    /// When the condition began to hold: RFC 3339 in UTC.
+    pub(crate) started_at: String,
+    /// When it had held for long enough.
+    pub(crate) fired_at: Maybe<String>,
+    pub(crate) resolved_at: Maybe<String>,
+    pub(crate) acknowledged: bool,
+    pub(crate) acknowledged_by: Maybe<String>,
+    pub(crate) acknowledged_at: Maybe<String>,
+    /// The last value of the condition.
+    pub(crate) value: Maybe<f64>,
+    /// The value at which it begins.
+    pub(crate) threshold: Maybe<f64>,
+    #[schema(value_type = Object)]
+    pub(crate) labels: Value,
+    /// The machine that it concerns.
+    pub(crate) node_id: String,
+    /// What to do, as slugs of the runbook.
+    pub(crate) actions: Vec<String>,
+    /// Its place in the runbook.
+    pub(crate) runbook: Maybe<String>,
+}
+
+impl AlertFacts {
+    /// Of an alert; `node` is this machine.
+    pub(crate) fn of(alert: &Alert, node: &str) -> Self {
+        let text = |at: i64| Timestamp(at).to_string();
+        let Acknowledged { by, at } = Acknowledged::of(alert.acknowledged.as_ref());
+        Self {
+            id: alert.id.to_string(),
+            rule: alert.rule.to_string(),
+            severity: alert.severity.as_str().to_owned(),
+            category: alert.category.to_string(),
+            title: title(&alert.rule),
+            message: alert.summary.to_string(),
+            description: alert.description.to_string(),
+            status: if alert.resolved.is_some() { "resolved" } else { "firing" },
+            started_at: text(alert.started),
+            fired_at: alert.fired.map(text).or_unknown(Reason::NotYet),
+            resolved_at: alert.resolved.map(text).or_unknown(Reason::NotYet),
+            acknowledged: alert.acknowledged.is_some(),
+            acknowledged_by: by,
+            acknowledged_at: at,
+            value: alert.value.or_unknown(Reason::NotReported),
+            threshold: alert.threshold.or_unknown(Reason::NotReported),
+            labels: object(&alert.labels),
+            node_id: node_of(&alert.labels, node),
+            actions: alert.actions.iter().map(ToString::to_string).collect(),
+            runbook: alert.runbook.as_ref().map(ToString::to_string).or_unknown(Reason::NotReported),
+        }
+    }
+}
+
+struct Acknowledged {
+    by: Maybe<String>,
+    at: Maybe<String>,
+}
+
+impl Acknowledged {
+    fn of(known: Option<&Acknowledgement>) -> Self {
+        let Some(known) = known else {
+            return Self { by: Maybe::Unknown(Reason::NotApplicable), at: Maybe::Unknown(Reason::NotApplicable) };
+        };
+        Self {
+            by: known.by.as_ref().map(ToString::to_string).or_unknown(Reason::NotReported),
+            at: Maybe::Known(Timestamp(known.at).to_string()),
+        }
+    }
+}
+
+/// The machine that labels name, else this one.
+fn node_of(labels: &Labels, node: &str) -> String {
+    let named = labels.get("node");
+    if named.is_empty() { node.to_owned() } else { named.to_owned() }
+}
+
+/// What is wrong, in a line.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Issue {
+    severity: &'static str,
+    /// The category and the name of the rule, such as `gpu.thermal_throttling`.
+    #[serde(rename = "type")]
+    kind: String,
+    message: String,
+    /// The machine that it concerns.
+    node_id: String,
+}
+
+impl Issue {
+    pub(crate) fn of(alert: &Alert, node: &str) -> Self {
+        Self {
+            severity: alert.severity.as_str(),
+            kind: format!("{}.{}", alert.category, title(&alert.rule).to_lowercase().replace(' ', "_")),
+            message: alert.summary.to_string(),
+            node_id: node_of(&alert.labels, node),
+        }
+    }
+}
+
+/// How many alerts fire.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub(crate) struct AlertCounts {
+    pub(crate) critical: usize,
+    pub(crate) warning: usize,
+    pub(crate) info: usize,
+}
+
+impl AlertCounts {
+    pub(crate) fn of(alerts: &[Alert]) -> Self {
+        let count = |severity| alerts.iter().filter(|alert| alert.severity == severity).count();
+        Self { critical: count(Severity::Critical), warning: count(Severity::Warning), info: count(Severity::Info) }
+    }
+
+    /// 100, less 40 for each critical alert, 10 for each warning and 2 for each for information; not below 0.
+    pub(crate) fn system_health(self) -> usize {
+        100_usize.saturating_sub(40 * self.critical + 10 * self.warning + 2 * self.info)
+    }
+}

@@ -1,0 +1,126 @@
+//! Evaluates the rules of alerts on what this program exposes, and tells whoever wants to know.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::watch;
+
+use super::components::Components;
+use super::webhook::Webhook;
+use crate::alert::board::{AlertSource, Findings, WatchedRule};
+use crate::alert::engine::{Change, Engine};
+use crate::alert::kept::{kept, restored};
+use crate::alert::labels::Labels;
+use crate::alert::raised::Alert;
+use crate::alert::rules;
+use crate::config::Config;
+use crate::history::journal::Journal;
+use crate::history::query::Range;
+use crate::history::query::lists::{ListFilter, ListQuery};
+use crate::history::readers::Readers;
+use crate::host;
+use crate::metrics::{Format, Metrics};
+
+/// The label `job` of the shipped `prometheus.yml`, so that alerts have the same labels here and there.
+const JOB: &str = "ollama_proxy";
+
+/// The rules and what they are evaluated on.
+struct Evaluation {
+    engine: Engine,
+    metrics: Arc<Metrics>,
+    target: Labels,
+    last: i64,
+}
+
+/// Starts to evaluate in every period, until `stop` is true. `admin` is the address that Prometheus would ask.
+pub(super) fn start(
+    config: &Config,
+    components: &Components,
+    admin: SocketAddr,
+    webhook: Option<Webhook>,
+    stop: &watch::Receiver<bool>,
+) {
+    let Some(period) = config.alerts.period else { return };
+    let instance = format!("{}:{}", host::node(), admin.port());
+    let target = Labels::default().with("job", JOB).with("instance", &instance);
+    let evaluation =
+        Evaluation { engine: Engine::new(rules::all()), metrics: components.metrics.clone(), target, last: i64::MIN };
+    let (journal, readers) = (components.history.journal(), components.readers.clone());
+    let (board, mut stop) = (components.alerts.clone(), stop.clone());
+    tokio::spawn(async move {
+        let mut evaluation = evaluation;
+        let before = unresolved(readers.as_ref(), &instance).await;
+        board.restore(&before);
+        evaluation.engine.restore(before, now());
+        loop {
+            // Other work of this thread goes on meanwhile.
+            let Ok((evaluated, findings, changes)) = tokio::task::spawn_blocking(move || evaluation.step()).await
+            else {
+                return;
+            };
+            evaluation = evaluated;
+            let changes = board.publish(findings, changes);
+            changes.iter().for_each(|change| report(change, &journal));
+            if let Some(webhook) = webhook.as_ref().filter(|_| !changes.is_empty()) {
+                webhook.tell(&changes, &instance);
+            }
+            tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return,
+                () = tokio::time::sleep(period) => {}
+            }
+        }
+    });
+}
+
+impl Evaluation {
+    fn step(mut self) -> (Self, Findings, Vec<Change>) {
+        // A clock that goes back must not put samples before those that are there.
+        let at = now().max(self.last + 1);
+        self.last = at;
+        let page = self.metrics.encode(Format::Text);
+        self.engine.samples().scrape(&String::from_utf8_lossy(&page), &self.target, at);
+        let changes = self.engine.step(at);
+        let findings = Findings {
+            at,
+            source: AlertSource::BuiltIn,
+            alerts: self.engine.alerts().collect(),
+            rules: self.engine.states().map(WatchedRule::of).collect(),
+        };
+        (self, findings, changes)
+    }
+}
+
+/// Milliseconds since the epoch.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Alerts of this instance that fired when an earlier run ended.
+async fn unresolved(readers: Option<&Readers>, instance: &str) -> Vec<Alert> {
+    let Some(readers) = readers else { return Vec::new() };
+    let query = ListQuery {
+        range: Range { from: 0, to: i64::MAX },
+        filter: ListFilter { state: Some("firing".into()), ..ListFilter::default() },
+        offset: 0,
+        limit: crate::alert::board::MAX_ACTIVE,
+    };
+    let found = readers.ask(move |reading| reading.alerts(&query)).await;
+    let entries = found.ok().and_then(Result::ok).map(|found| found.entries).unwrap_or_default();
+    entries.iter().map(restored).filter(|alert| alert.labels.get("instance") == instance).collect()
+}
+
+fn report(change: &Change, journal: &Journal) {
+    let alert = match change {
+        Change::Fired(alert) => {
+            tracing::warn!(alert = &*alert.rule, severity = alert.severity.as_str(), "{}", alert.summary);
+            alert
+        }
+        Change::Resolved(alert) => {
+            tracing::info!(alert = &*alert.rule, "an alert is over: {}", alert.summary);
+            alert
+        }
+    };
+    journal.alert(kept(alert));
+}

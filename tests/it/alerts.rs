@@ -1,0 +1,70 @@
+//! Alerts of the real program: they begin, are acknowledged, told and kept, and end.
+
+mod course;
+mod provoked;
+
+use std::net::SocketAddr;
+
+use inferometer::alert::engine::{Change, Engine};
+use inferometer::alert::labels::Labels;
+use inferometer::alert::rules;
+use serde_json::Value;
+
+use crate::support::authority::folder;
+use crate::support::client::ask;
+use crate::support::program::Program;
+
+/// A file of settings: rules are evaluated every second, and a test may ask as often as it likes.
+fn settings(more: &str) -> String {
+    let file = folder().join("alerts.toml");
+    let access = "[access]\nrequests_per_minute = 1000000\nrequests_per_10s = 1000000\n";
+    std::fs::write(&file, format!("{access}[host]\nperiod = \"1s\"\n[alerts]\nperiod = \"1s\"\n{more}"))
+        .expect("a file");
+    file.display().to_string()
+}
+
+fn send(address: SocketAddr, method: &str, target: &str, body: &str) -> (u16, Value) {
+    let fields = format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+    let whole = ask(
+        address,
+        format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}\r\n{body}"),
+    );
+    let (head, body) = whole.split_once("\r\n\r\n").expect("a head");
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+    (status, serde_json::from_str(body).unwrap_or(Value::Null))
+}
+
+fn get(program: &Program, target: &str) -> Value {
+    let (status, json) = send(program.admin, "GET", target, "");
+    assert_eq!(status, 200, "{target}: {json}");
+    json
+}
+
+/// The evaluator of the program, given what a program exposes, in time-lapse.
+struct Lapse {
+    engine: Engine,
+    at: i64,
+}
+
+impl Lapse {
+    fn new() -> Self {
+        Self { engine: Engine::new(rules::all()), at: 1_700_000_000_000 }
+    }
+
+    /// The same page every ten seconds, for so many seconds. Returns the rules that fired, and those that ended.
+    fn play(&mut self, page: &str, seconds: i64) -> (Vec<String>, Vec<String>) {
+        let target = Labels::default().with("job", "ollama_proxy").with("instance", "test");
+        let (mut fired, mut over) = (Vec::new(), Vec::new());
+        for _ in (0..seconds).step_by(10) {
+            self.engine.samples().scrape(page, &target, self.at);
+            for change in self.engine.step(self.at) {
+                match change {
+                    Change::Fired(alert) => fired.push(alert.rule.to_string()),
+                    Change::Resolved(alert) => over.push(alert.rule.to_string()),
+                }
+            }
+            self.at += 10_000;
+        }
+        (fired, over)
+    }
+}
