@@ -114,7 +114,7 @@ export function useAsk<T>(path: string | null, every = 0): Asked<T> {
       if ("data" in answer) keep(path, answer.data);
       state.current = { path, failure };
       redraw((count) => count + 1);
-      const again = failure ? Math.max(failure.wait ?? 5, pace) : pace;
+      const again = failure ? failure.wait ?? Math.max(5, pace) : pace;
       if (again > 0) timer = setTimeout(turn, again * 1000);
     };
     void turn();

@@ -38,6 +38,12 @@ function file(css: string): string {
   for (let node = walk.nextNode(); node; node = walk.nextNode()) {
     node.nodeValue = (node.nodeValue ?? "").replace(SECRET, "(address)");
   }
+  for (const part of copy.querySelectorAll("*")) {
+    for (const name of ["title", "aria-label", "data-why"]) {
+      const text = part.getAttribute(name);
+      if (text) part.setAttribute(name, text.replace(SECRET, "(address)"));
+    }
+  }
   const page = document.implementation.createHTMLDocument(`${document.title}, ${time(Date.now())}`);
   const [charset, policy, sheet, head] = ["meta", "meta", "style", "p"].map((name) => page.createElement(name)) as
     [HTMLMetaElement, HTMLMetaElement, HTMLStyleElement, HTMLElement];

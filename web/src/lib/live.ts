@@ -1,7 +1,7 @@
 // The one WebSocket: topics that the screens listen to, and how the connection is.
 import { batch, effect, signal, type Signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { ask, needsSignIn } from "./api.ts";
+import { ask, needsSignIn, useAsk } from "./api.ts";
 import { frozen } from "./pace.ts";
 
 export type LinkState = "connecting" | "open" | "lost" | "refused";
@@ -56,10 +56,15 @@ function want(topic: string): () => void {
   };
 }
 
+/** Where the same is asked for while the WebSocket is refused. */
+const PATHS: Record<string, string> = { in_flight: "/dashboard/exchanges/in-flight" };
+
 /** The newest state of a topic; `undefined` before the first. */
 export function useTopic<T>(topic: string): T | undefined {
   useEffect(() => want(topic), [topic]);
-  return figure(topic).value as T | undefined;
+  const isRefused = linkState.value === "refused";
+  const asked = useAsk<T>(isRefused ? PATHS[topic] ?? `/dashboard/${topic}` : null, 10);
+  return (isRefused && asked.data) || (figure(topic).value as T | undefined);
 }
 
 /** Each new entry of a list. */
@@ -112,7 +117,7 @@ function open(): void {
 async function lost(): Promise<void> {
   socket = undefined;
   failures += 1;
-  linkState.value = "lost";
+  if (linkState.value !== "refused") linkState.value = "lost";
   const wait = Math.min(15_000, 500 * 2 ** Math.min(failures, 5)) * (0.75 + Math.random() / 2);
   nextTry.value = Date.now() + wait;
   clearTimeout(timer);
@@ -120,7 +125,8 @@ async function lost(): Promise<void> {
   // A browser does not say why a WebSocket was refused; another question does.
   if (failures === 1) return;
   const answer = await ask("/dashboard/session");
-  if ("data" in answer && failures > 2) linkState.value = "refused";
+  if ("failure" in answer) linkState.value = "lost";
+  else if (failures > 2) linkState.value = "refused";
 }
 
 export function connect(): void {

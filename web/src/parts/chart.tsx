@@ -32,6 +32,9 @@ interface ChartProps {
 
 const DASH = [5, 4];
 
+/** So that the first screen needs no scrolling, and a tall one is used. */
+const usualHeight = (): number => (innerHeight >= 1000 ? 320 : innerHeight >= 900 ? 240 : 196);
+
 /** The interval that goes on now is drawn dashed. */
 function data(at: number[], interval: number, lines: ChartLine[]): uPlot.AlignedData {
   const partial = at.length > 1 && ((at.at(-1) as number) + interval) * 1000 > Date.now();
@@ -63,7 +66,7 @@ function options(props: ChartProps, width: number, height: number): uPlot.Option
       y: { range: (_, __, max) => [0, Math.max(max ?? 0, props.top ?? 0) * 1.08 || 1] },
     },
     axes: [
-      { ...axis, space: 64, values: (_, splits, __, ___, step) => splits.map((split) => mark(split, step)) },
+      { ...axis, space: 64, size: 24, values: (_, splits, __, ___, step) => splits.map((split) => mark(split, step)) },
       { ...axis, space: 28, size: axisSize, values: (_, splits) => splits.map((split) => props.format(split)) },
     ],
     series: [
@@ -107,7 +110,7 @@ function dots(plot: uPlot, series: number, from: number, to: number): boolean {
 }
 
 export function Chart(props: ChartProps) {
-  const { title, at, interval, lines, format, height = 150 } = props;
+  const { title, at, interval, lines, format, height = usualHeight() } = props;
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot | undefined>(undefined);
   const [cursor, setCursor] = useState<number | null>(null);
@@ -139,6 +142,9 @@ export function Chart(props: ChartProps) {
 
   useEffect(() => plot.current?.setData(columns), [columns]);
 
+  const isPartial = at.length > 1 && ((at.at(-1) as number) + interval) * 1000 > Date.now();
+  // What has only begun says little.
+  const newest = (values: (number | null)[]) => (isPartial ? last(values.slice(0, -1)) ?? last(values) : last(values));
   const when = (index: number) => time((at[index] ?? 0) * 1000);
   const sentence = describe(lines.map((line) => ({ ...line, format })), when);
   const step = (direction: number) => {
@@ -160,11 +166,13 @@ export function Chart(props: ChartProps) {
             event.preventDefault();
           }
         }}
-      />
+      >
+        {lines.every((line) => line.values.every((value) => value === null)) && <span class="nothing">Nothing of the kind was measured in this time.</span>}
+      </div>
       <figcaption>
         <ul class="legend">
           {lines.map((line) => {
-            const value = cursor === null ? last(line.values) : line.values[cursor] ?? null;
+            const value = cursor === null ? newest(line.values) : line.values[cursor] ?? null;
             return (
               <li key={line.label + (line.before ?? "")}>
                 <i class={`key c${line.colour}${line.dash || line.before ? " dashed" : ""}`} />

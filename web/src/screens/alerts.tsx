@@ -83,7 +83,7 @@ export function Alerts() {
           : <Table caption="Alerts that are over" columns={RESOLVED} rows={answer?.resolved_alerts ?? []} id={(one) => one.id} empty="No alert has ended." />}
       </Panel>
       <Panel title="Rules">
-        <Table caption="Rules" columns={RULES} rows={answer?.alert_rules ?? []} id={(one) => one.name} empty="…" />
+        <Table caption="The rules" columns={RULES} rows={answer?.alert_rules ?? []} id={(one) => one.name} empty="…" />
       </Panel>
     </>
   );

@@ -52,8 +52,8 @@ export function Cost() {
         ]} />
       </div>
       <div class="row two">
-        <SeriesPanel title="Tokens" of={series} lines={TOKENS} />
-        {isPriced && <SeriesPanel title="Cost" of={series} lines={COST} />}
+        <SeriesPanel title="Tokens over time" of={series} lines={TOKENS} />
+        {isPriced && <SeriesPanel title="Cost over time" of={series} lines={COST} />}
         <Panel title={isPriced ? "Dearest exchanges" : "Largest exchanges"} note="by tokens">
           <Loaded of={largest}>
             {(answer) => <Table caption="Exchanges that took most" columns={LARGEST} rows={answer.exchanges} id={(one) => one.id} to={(one) => link("exchange", one.id)} empty="No exchange ended in this time." />}

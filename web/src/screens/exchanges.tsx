@@ -74,7 +74,7 @@ function columns(answer: Answer): Column<Exchange>[] {
     { name: "in", number: true, cell: (one) => <Value of={one.tokens.prompt} as={as.count} why={reason(one, "tokens/prompt")} /> },
     { name: "out", number: true, cell: (one) => <Value of={one.tokens.generated} as={as.count} why={reason(one, "tokens/generated")} /> },
     { name: "tok/s", number: true, cell: (one) => <Value of={one.tokens_per_second} as={as.number} why={reason(one, "tokens_per_second")} /> },
-    { name: "cold", cell: (one) => (one.cold_start ? <span title="Why the model had to be loaded">{as.words(one.cold_start)}</span> : "") },
+    { name: "cold", cell: (one) => (one.cold_start ? <span title="The model had to be loaded, and why">{one.cold_start === "unknown" ? "cold" : as.words(one.cold_start)}</span> : "") },
     { name: "backend", cell: (one) => <Value of={one.backend} why={reason(one, "backend")} /> },
   ];
 }

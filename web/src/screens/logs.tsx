@@ -161,7 +161,7 @@ function Audit() {
       <Loaded of={found}>
         {(answer) => (answer.entries === null
           ? <Empty>{why(answer, "/entries")}</Empty>
-          : <Table caption="Audit" columns={columns} rows={answer.entries} id={(one) => one.id} empty="Nobody changed anything or signed in, in this time." />)}
+          : <Table caption="Entries of the audit" columns={columns} rows={answer.entries} id={(one) => one.id} empty="Nobody changed anything or signed in, in this time." />)}
       </Loaded>
     </Panel>
   );

@@ -57,7 +57,7 @@ function Backends() {
   ];
   return (
     <Panel title="Backends">
-      {answer ? <Table caption="Backends" columns={columns} rows={answer.workers} id={(one) => one.id} empty="No backend is configured." /> : <Empty>…</Empty>}
+      {answer ? <Table caption="The backends" columns={columns} rows={answer.workers} id={(one) => one.id} empty="No backend is configured." /> : <Empty>…</Empty>}
     </Panel>
   );
 }

@@ -120,6 +120,8 @@ const SORTS: [Sort, string][] = [
   ["cold", "most cold starts"], ["tokens", "most tokens"],
 ];
 
+const weights = ({ metadata: of }: Model) => [of.architecture, of.parameters, of.quantization].filter(Boolean).join(" ");
+
 function Comparison({ answer }: { answer: Answer }) {
   const sort = (route.value.own["sort"] ?? "requests") as Sort;
   const key = KEYS[sort] ?? KEYS.requests;
@@ -137,8 +139,8 @@ function Comparison({ answer }: { answer: Answer }) {
     name, number: true, cell: (model) => <Value of={of(model)} as={write} why={why(answer, `/models/${place.get(model)}/${pointer}`)} />,
   });
   const columns: Column<Model>[] = [
-    { name: "model", class: "name", cell: (model) => <a href={link("models", undefined, route.value.own, { model: model.name })}>{model.name}</a> },
-    { name: "backend", cell: (model) => model.backend },
+    { name: "model", class: "name", cell: (model) => <a href={link("models", undefined, route.value.own, { model: model.name })} title={weights(model)}>{model.name}</a> },
+    { name: "backend", class: "name", cell: (model) => model.backend },
     figure("requests", (model) => model.performance.total_requests, as.count, "performance/total_requests"),
     three("first token p50 p95 p99", (model) => model.performance.time_to_first_token_ms, "time_to_first_token_ms"),
     three("whole p50 p95 p99", (model) => model.performance.latency_ms, "latency_ms"),
@@ -150,7 +152,6 @@ function Comparison({ answer }: { answer: Answer }) {
     figure("tokens out", (model) => model.performance.generated_tokens, as.count, "performance/generated_tokens"),
     figure("cached", (model) => model.performance.cache_hit_rate, as.share, "performance/cache_hit_rate"),
     { name: "size", number: true, cell: (model) => <Value of={model.size_bytes} as={as.bytes} why="Its backend does not report it." /> },
-    { name: "weights", cell: (model) => [model.metadata.parameters, model.metadata.quantization].filter(Boolean).join(" ") },
   ];
   return (
     <Panel title="Beside each other" note={<label>last 24 hours, <select aria-label="Order" value={sort} onChange={(event) => setOwn("sort", event.currentTarget.value === "requests" ? undefined : event.currentTarget.value)}>

@@ -3,6 +3,9 @@ import { Figures } from "./now/figures.tsx";
 import { Ends } from "./now/ends.tsx";
 import { Flight } from "./now/flight.tsx";
 import { Memory } from "./now/memory.tsx";
+import { url, useAsk } from "../lib/api.ts";
+import { route } from "../lib/route.ts";
+import type { Series } from "../lib/types.ts";
 import { SeriesPanel, useSeries, type Shown } from "../parts/series.tsx";
 
 const METRICS = [
@@ -28,9 +31,13 @@ const TOKENS: Shown[] = [
 
 export function Now() {
   const series = useSeries(METRICS);
+  // The figures are those of the last hour, whatever range the charts have.
+  const { range, compare, filters } = route.value;
+  const isHour = "period" in range && range.period === "1h" && !compare;
+  const hour = useAsk<Series>(isHour ? null : url("/dashboard/series", { metrics: METRICS.join(","), period: "1h", ...filters }), 10);
   return (
     <>
-      <Figures series={series} />
+      <Figures series={isHour ? series : hour} />
       <div class="row live">
         <Flight />
         <Memory />

@@ -56,7 +56,7 @@ function Values({ config }: { config: Config }) {
         <label>Find <input type="search" value={text} onInput={(event) => setText(event.currentTarget.value)} /></label>
         <label class="check"><input type="checkbox" checked={changed} onChange={(event) => setChanged(event.currentTarget.checked)} /> only what differs from the defaults</label>
       </div>
-      <Table caption="Settings" columns={COLUMNS} rows={rows} id={(row) => row.name} empty="No setting of this name." />
+      <Table caption="Each setting" columns={COLUMNS} rows={rows} id={(row) => row.name} empty="No setting of this name." />
     </>
   );
 }

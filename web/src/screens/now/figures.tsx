@@ -4,8 +4,7 @@ import { useEffect, useRef } from "preact/hooks";
 import { useTopic } from "../../lib/live.ts";
 import { type Asked } from "../../lib/api.ts";
 import * as as from "../../lib/format.ts";
-import { lengthOf } from "../../lib/ranges.ts";
-import { link, route } from "../../lib/route.ts";
+import { link } from "../../lib/route.ts";
 import { last, sum } from "../../lib/summary.ts";
 import type { Series, Stats } from "../../lib/types.ts";
 import { sentence, why } from "../../lib/unknown.ts";
@@ -23,12 +22,12 @@ interface FigureProps {
 
 function Figure({ title, to, children, note, spark }: FigureProps) {
   return (
-    <section class="figure" aria-label={title}>
+    <div class="figure" role="group" aria-label={title}>
       <h2><a href={to}>{title}</a></h2>
       <p class="big">{children}</p>
       <p class="note">{note}</p>
-      <Spark values={spark} label={`${title}, in the range that is looked at`} />
-    </section>
+      <Spark values={spark} label={`${title}, in the last hour`} />
+    </div>
   );
 }
 
@@ -43,9 +42,10 @@ export function Figures({ series }: { series: Asked<Series> }) {
   const [failed, cancelled] = [sum(of("failed")), sum(of("cancelled"))];
   const part = (count: number | null) => (requests && count !== null ? count / requests : null);
   const rate = stats?.inference.requests_per_second;
-  const range = "period" in route.value.range ? `last ${route.value.range.period}` : as.span(lengthOf(route.value.range) / 1000);
-  const within = (count: number | null) => (count === null ? "" : `${as.count(count)} in ${range.replace("last ", "")}`);
-  const prompt = last(of("prompt_tokens"));
+  const within = (count: number | null) => (count === null ? "" : `${as.count(count)} in 1\u202fh`);
+  // The minute that goes on has too few exchanges for percentiles that stand still.
+  const recent = (metric: string) => last(of(metric).slice(0, -1)) ?? last(of(metric));
+  const prompt = recent("prompt_tokens");
   return (
     <div class="figures">
       <Figure
@@ -58,17 +58,17 @@ export function Figures({ series }: { series: Asked<Series> }) {
         title="Tokens" to={link("models")} spark={of("generated_rate")}
         note={<>out · <Value of={prompt} as={(value) => as.tokensPerSecond(value / seconds)} why={noHistory} /> in</>}
       >
-        <Value of={last(of("generated_rate"))} as={as.tokensPerSecond} why={noHistory} />
+        <Value of={recent("generated_rate")} as={as.tokensPerSecond} why={noHistory} />
       </Figure>
       <Figure
         title="First token" to={link("models")} spark={of("ttft_p95")}
-        note={<>p50 · p95 <b><Value of={last(of("ttft_p95"))} as={as.duration} why={noHistory} /></b></>}
+        note={<>p50 · p95 <b><Value of={recent("ttft_p95")} as={as.duration} why={noHistory} /></b></>}
       >
-        <Value of={last(of("ttft_p50"))} as={as.duration} why={noHistory} />
+        <Value of={recent("ttft_p50")} as={as.duration} why={noHistory} />
       </Figure>
       <Figure
         title="Failed" to={link("exchanges", undefined, { failed: "true" })} spark={of("failed")}
-        note={<><Value of={part(cancelled)} as={as.share} why={noHistory} /> cancelled · {within(failed === null ? null : failed)} failed</>}
+        note={<>{within(failed)} · <Value of={part(cancelled)} as={as.share} why={noHistory} /> cancelled</>}
       >
         <span class={part(failed) ? "bad" : ""}><Value of={part(failed)} as={as.share} why={noHistory} /></span>
       </Figure>
@@ -120,7 +120,7 @@ function Hardware({ stats }: { stats: Stats | undefined }) {
 function CostFigure({ series, of }: { series: Asked<Series>; of: (metric: string) => readonly (number | null)[] }) {
   const cost = sum(of("cost"));
   const power = usePower();
-  const rate = last(of("generated_rate"));
+  const rate = last(of("generated_rate").slice(0, -1));
   const total = power.gpu === null && power.cpu === null ? null : (power.gpu ?? 0) + (power.cpu ?? 0);
   const joules = total !== null && rate ? total / rate : null;
   const tokens = sum(of("generated_tokens"));

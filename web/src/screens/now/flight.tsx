@@ -40,7 +40,7 @@ export function Flight() {
   const exchanges = state?.exchanges ?? [];
   const rates = useRates(exchanges);
   const isLoading = (one: Running) =>
-    one.phase === "waiting" && models?.some((model) => model.name === one.model && model.backend === one.backend && model.status === "loading");
+    one.phase === "waiting" && models?.some((model) => model.name === one.model && model.backend === one.backend && model.status !== "loaded");
   return (
     <Panel title="In flight" note={state ? String(state.count) : ""} class="flight">
       {state === undefined && <p class="empty" aria-busy="true">…</p>}

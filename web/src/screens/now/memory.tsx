@@ -4,7 +4,7 @@ import { now } from "../../lib/pace.ts";
 import * as as from "../../lib/format.ts";
 import { link } from "../../lib/route.ts";
 import { sum } from "../../lib/summary.ts";
-import type { Model, Models, Stats } from "../../lib/types.ts";
+import type { Model, Models, Stats, Workers } from "../../lib/types.ts";
 import { Panel } from "../../parts/panel.tsx";
 import { Dash } from "../../parts/value.tsx";
 
@@ -12,6 +12,7 @@ const held = (model: Model): number => (model.resource_usage.gpu_memory_usage_mb
 
 export function Memory() {
   const answer = useTopic<Models>("models");
+  const workers = useTopic<Workers>("workers")?.workers;
   const total = sum(useTopic<Stats>("stats")?.gpu.devices.map((gpu) => gpu.memory_total_mb) ?? []);
   const loaded = (answer?.models ?? []).map((model, at) => ({ model, at })).filter(({ model }) => model.status === "loaded");
   const all = loaded.reduce((most, { model }) => Math.max(most, held(model)), 0);
@@ -21,7 +22,7 @@ export function Memory() {
     <Panel title="In memory" note={note} class="memory">
       {answer === undefined && <p class="empty" aria-busy="true">…</p>}
       {answer && loaded.length === 0 && (
-        <p class="empty">{answer.models.length ? `None of ${answer.models.length} models is in memory: the next request loads its own.` : "The backend lists no model. Try ollama pull llama3.2."}</p>
+        <p class="empty">{workers?.every((one) => one.status === "down") ? "The backend does not answer, so what it holds is not known." : answer.models.length ? `None of ${answer.models.length} models is in memory: the next request loads its own.` : "The backend lists no model. Try ollama pull llama3.2."}</p>
       )}
       <ul class="rows">
         {loaded.map(({ model, at }) => (

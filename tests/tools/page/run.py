@@ -1,0 +1,308 @@
+#!/usr/bin/env python3
+"""The page in a real browser: every screen in every state, its figures against the API, keys and accessibility.
+
+Usage: run.py [--pictures FOLDER] [--only WORD]
+"""
+
+import argparse
+import re
+import sys
+import time
+from pathlib import Path
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect, sync_playwright
+
+from world import Traffic, World, look_until
+
+SCREENS = ["now", "models", "exchanges", "cost", "cache", "machines", "jobs", "alerts", "logs", "settings"]
+LOOKS = {
+    "light": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"},
+    "dark": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark"},
+    "phone": {"viewport": {"width": 390, "height": 844}, "color_scheme": "light", "is_mobile": True, "has_touch": True},
+}
+FLAGS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]
+WAIT = 20_000
+
+
+class Page:
+    """A page with what it did wrong."""
+
+    def __init__(self, browser, world, look="light", failing=False):
+        self.world, self.faults = world, []
+        self.context = browser.new_context(locale="en-GB", reduced_motion="reduce", **LOOKS[look])
+        self.page = self.context.new_page()
+        self.page.set_default_timeout(WAIT)
+        self.page.on("pageerror", lambda error: self.faults.append(f"error: {error}"))
+        self.page.on("request", self.requested)
+        self.page.on("console", lambda message: self.said(message, failing))
+
+    def requested(self, request):
+        own = (self.world.origin, self.world.origin.replace("http", "ws"), "data:", "blob:")
+        if not request.url.startswith(own):
+            self.faults.append(f"it asks elsewhere: {request.url}")
+
+    def said(self, message, failing):
+        refused = "Failed to load resource" in message.text or "WebSocket connection" in message.text
+        if message.type == "error" and not (failing and refused):
+            self.faults.append(f"console: {message.text}")
+
+    def open(self, screen):
+        self.page.goto(f"{self.world.origin}/#/{screen}")
+        expect(self.page.locator("main")).to_be_visible()
+
+    def check(self, what):
+        """Nothing went wrong, it is no wider than the screen, and axe finds nothing."""
+        wide = self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        if wide > 0:
+            self.faults.append(f"it is {wide} px wider than the screen")
+        for violation in Axe().run(self.page).response["violations"]:
+            where = ", ".join(node["html"][:120] for node in violation["nodes"][:3])
+            self.faults.append(f"axe: {violation['id']}: {violation['help']}: {where}")
+        faults, self.faults = self.faults, []
+        return [f"{what}: {fault}" for fault in faults]
+
+    def close(self):
+        self.context.close()
+
+
+def settle(page, screen, answers=True):
+    """Waits until nothing is still being asked for, where there are answers."""
+    page.page.evaluate(f"location.hash = '#/{screen}'")
+    expect(page.page.locator(f"nav a[aria-current=page], form.sign-in").first).to_be_visible()
+    if answers:
+        look_until(f"{screen} is there", lambda: page.page.locator("main [aria-busy=true]").count() == 0)
+
+
+def every_screen(browser, world, state, pictures, prepare=None, expected=None, failing=False):
+    faults = []
+    for look in LOOKS:
+        page = Page(browser, world, look, failing=failing or prepare is not None)
+        if prepare:
+            prepare(page.page)
+        page.open("now")
+        for screen in SCREENS:
+            settle(page, screen, prepare is None)
+            if expected:
+                expect(page.page.get_by_text(re.compile(expected[screen] if isinstance(expected, dict) else expected)).first).to_be_visible()
+            faults += page.check(f"{state}, {screen}, {look}")
+            if pictures:
+                page.page.screenshot(path=pictures / f"{state}-{screen}-{look}.png", full_page=look == "phone")
+        page.close()
+    return faults
+
+
+def answering(status, code, retry=None):
+    """Has every question to the API answered with an error."""
+    def prepare(page):
+        fields = {"Retry-After": str(retry)} if retry else {}
+        body = f'{{"error": {{"code": "{code}", "message": "made up by a test", "details": {{}}}}}}'
+        page.route(re.compile(r"/(dashboard|api)/"), lambda route: route.fulfill(status=status, body=body, headers={"Content-Type": "application/json", **fields}))
+        page.route_web_socket(re.compile("/dashboard/ws"), lambda socket: socket.close())
+    return prepare
+
+
+def text_of(page, title):
+    text = page.locator(f".figure[aria-label='{title}']").inner_text()
+    return text.replace("\u202f", " ")
+
+
+def figures(browser, world, pictures):
+    """What the page shows is what the API says, once nothing changes any more."""
+    page = Page(browser, world)
+    page.open("now")
+    now, total = page.page, world.json("/dashboard/stats")["inference"]["total_requests"]
+    look_until("the requests of the hour", lambda: f"{total:,} in 1 h" in text_of(now, "Requests") or text_of(now, "Requests"))
+    series = {one["metric"]: one["values"] for one in world.json("/dashboard/series?metrics=requests,failed,ttft_p50")["series"]}
+    failed, requests = (sum(value or 0 for value in series[name]) for name in ("failed", "requests"))
+    assert requests == total, f"{requests} {total}"
+    shown = re.search(r"Failed\s+([\d.]+) %", text_of(now, "Failed"))
+    assert shown and abs(float(shown[1]) - failed / requests * 100) < 0.06, f"{text_of(now, 'Failed')}: {failed} of {requests}"
+    page.page.evaluate("location.hash = '#/exchanges'")
+    expect(now.get_by_text(f"{total:,} in all")).to_be_visible()
+    settle(page, "models")
+    models = {model["name"]: model for model in world.json("/dashboard/models")["models"]}
+    for name, model in models.items():
+        row = now.locator(".wide tr", has_text=name).locator("td[data-label=requests]").first
+        expect(row).to_have_text(f"{model['performance']['total_requests']:,}")
+    newest = world.json("/dashboard/exchanges?limit=1&order=longest")["exchanges"][0]
+    one = world.json(f"/dashboard/exchanges/{newest['id']}")
+    page.page.evaluate(f"location.hash = '#/exchange/{newest['id']}'")
+    expect(now.get_by_text(one["where_the_time_went"])).to_be_visible()
+    assert now.locator(".timeline li").count() == len(one["timeline"])
+    faults = page.check("one exchange")
+    page.page.evaluate(f"location.hash = '#/trace/{newest['trace_id']}'")
+    expect(now.get_by_text(one["where_the_time_went"])).to_be_visible()
+    faults += page.check("one trace")
+    page.close()
+    return faults
+
+
+def keys(browser, world, pictures):
+    page = Page(browser, world)
+    page.open("now")
+    tall = page.page.evaluate("document.documentElement.scrollHeight")
+    assert tall <= 800, f"the first screen is {tall} px high"
+    press = page.page.keyboard.press
+    press("g")
+    press("m")
+    expect(page.page).to_have_url(re.compile("#/models"))
+    press("[")
+    expect(page.page).to_have_url(re.compile("from=.*to="))
+    press("t")
+    press(" ")
+    expect(page.page.get_by_text("Paused:")).to_be_visible()
+    press(" ")
+    expect(page.page.get_by_text("Paused:")).to_have_count(0)
+    press("?")
+    expect(page.page.get_by_role("dialog")).to_be_visible()
+    faults = page.check("the list of keys")
+    press("Escape")
+    expect(page.page.get_by_role("dialog")).to_have_count(0)
+    press("/")
+    page.page.evaluate("location.hash = '#/exchanges'")
+    expect(page.page.locator("tr[data-row]").first).to_be_visible()
+    press("j")
+    press("Enter")
+    expect(page.page).to_have_url(re.compile("#/exchange/"))
+    page.page.evaluate("location.hash = '#/models'")
+    chart = page.page.locator(".plot").first
+    expect(chart).to_be_visible()
+    box = chart.bounding_box()
+    page.page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 60)
+    page.page.mouse.down()
+    page.page.mouse.move(box["x"] + box["width"] * 0.9, box["y"] + 60, steps=5)
+    page.page.mouse.up()
+    expect(page.page).to_have_url(re.compile("from=.*to="))
+    page.close()
+    return faults
+
+
+def recovery(browser, world, pictures):
+    """What was lost, refused or asked too often comes back by itself."""
+    page = Page(browser, world, failing=True)
+    sockets = []
+    is_cut = {"cut": False}
+
+    def connected(socket):
+        if is_cut["cut"]:
+            socket.close()
+        else:
+            sockets.append(socket)
+            socket.connect_to_server()
+
+    page.page.route_web_socket(re.compile("/dashboard/ws"), connected)
+    page.open("now")
+    expect(page.page.get_by_text("live", exact=True)).to_be_visible()
+    is_cut["cut"] = True
+    sockets[-1].close()
+    expect(page.page.get_by_text("connection to the program is lost")).to_be_visible()
+    is_cut["cut"] = False
+    expect(page.page.get_by_text("live", exact=True)).to_be_visible()
+    expect(page.page.get_by_text("connection to the program is lost")).to_have_count(0)
+
+    limit = re.compile("/dashboard/series")
+    refuse = lambda route: route.fulfill(status=429, body='{"error":{"code":"RATE_LIMITED","message":"slow"}}', headers={"Retry-After": "2"})
+    page.page.route(limit, refuse)
+    page.page.keyboard.press("r")
+    expect(page.page.get_by_text("Too many questions").first).to_be_visible()
+    page.page.unroute(limit)
+    expect(page.page.get_by_text("Too many questions")).to_have_count(0)
+
+    page.page.route(limit, lambda route: route.fulfill(status=401, body="{}"))
+    page.page.keyboard.press("r")
+    expect(page.page.get_by_role("heading", name="Sign in")).to_be_visible()
+    faults = page.check("signing in")
+    page.close()
+    return faults
+
+
+def incident(browser, world, pictures):
+    """The saved file opens without the program, shows its figures, and has no address in it."""
+    page = Page(browser, world)
+    page.open("now")
+    expect(page.page.locator(".plot canvas").first).to_be_visible()
+    with page.page.expect_download() as download:
+        page.page.get_by_role("button", name="Save").click()
+    text = Path(download.value.path()).read_text()
+    assert "<script" not in text and not re.search(r"\d+\.\d+\.\d+\.\d+:\d", text), "it has an address or a script"
+    alone = browser.new_page()
+    asked = []
+    alone.on("request", lambda request: asked.append(request.url))
+    alone.set_content(text)
+    expect(alone.get_by_text("saved with its figures")).to_be_visible()
+    assert [url for url in asked if not url.startswith("data:")] == [], asked
+    alone.close()
+    page.close()
+    return []
+
+
+def pace(browser, world, pictures):
+    """Printed, not judged: how soon it is there, and the longest tasks."""
+    page = Page(browser, world)
+    page.page.add_init_script("new PerformanceObserver(list => { for (const entry of list.getEntries()) (window.long ??= []).push(entry.duration) }).observe({type: 'longtask', buffered: true})")
+    began = time.monotonic()
+    page.open("now")
+    page.page.locator(".figure .big", has_text="/s").first.wait_for()
+    print(f"first figure after {(time.monotonic() - began) * 1000:.0f} ms of a loaded machine")
+    time.sleep(5)
+    print(f"tasks above 50 ms in the first 5 s: {page.page.evaluate('(window.long ?? []).map(Math.round)')}")
+    page.close()
+    return []
+
+
+def main():
+    expect.set_options(timeout=WAIT)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--pictures", type=Path)
+    parser.add_argument("--only", default="")
+    given = parser.parse_args()
+    if given.pictures:
+        given.pictures.mkdir(parents=True, exist_ok=True)
+    worlds, faults, ran = [], [], 0
+
+    def world(**settings):
+        worlds.append(World(**settings))
+        return worlds[-1]
+
+    try:
+        with sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+            busy = world()
+            traffic = Traffic(busy)
+            look_until("traffic has come", lambda: busy.json("/dashboard/stats")["inference"]["total_requests"] >= 20)
+            states = [
+                ("demo", lambda: every_screen(browser, busy, "demo", given.pictures)),
+                ("keys", lambda: keys(browser, busy, None)),
+                ("pace", lambda: pace(browser, busy, None)),
+                ("recovery", lambda: recovery(browser, busy, None)),
+                ("incident", lambda: incident(browser, busy, None)),
+                ("figures", lambda: (traffic.end(), figures(browser, busy, None))[1]),
+                ("empty", lambda: every_screen(browser, world(), "empty", given.pictures)),
+                ("off", lambda: every_screen(browser, world(history="off"), "off", given.pictures, expected={**dict.fromkeys(SCREENS, "inferometer"), "now": "No history is kept"}, failing=True)),
+                ("down", lambda: every_screen(browser, world(down=True), "down", given.pictures, expected="backend is down")),
+                ("401", lambda: every_screen(browser, busy, "401", given.pictures, answering(401, "UNAUTHENTICATED"), "Sign in")),
+                ("429", lambda: every_screen(browser, busy, "429", given.pictures, answering(429, "RATE_LIMITED", 30), "Too many questions")),
+                ("500", lambda: every_screen(browser, busy, "500", given.pictures, answering(500, "UNAVAILABLE"), "connection to the program is lost|could not answer")),
+            ]
+            for name, run in states:
+                if given.only in name:
+                    found = run()
+                    ran += 1
+                    print(f"{name}: {'ok' if not found else f'{len(found)} faults'}", flush=True)
+                    faults += found
+            traffic.end()
+            browser.close()
+    finally:
+        for one in worlds:
+            one.end()
+    print("\n".join(faults))
+    if faults or ran == 0:
+        sys.exit(f"{len(faults)} faults")
+    print("the page is as it should be")
+
+
+main()
