@@ -91,9 +91,18 @@ impl Denial {
             }
             Self::Unauthenticated(Fault::Missing, _) => "a user and a password, an API key or a token are needed",
             Self::Unauthenticated(Fault::Wrong, _) => "these credentials are not accepted",
-            Self::Unauthenticated(Fault::Expired, _) => "these credentials have expired: sign in again",
-            Self::TooManyAttempts(_) => "too many wrong credentials, or too many passwords at once: try again later",
-            Self::RateLimited(_) => "too many requests: try again later",
+            Self::Unauthenticated(Fault::Expired, _) => {
+                "these credentials have expired: sign in again, ask the issuer for another token, or make another API key \
+                 (inferometer key)"
+            }
+            Self::TooManyAttempts(_) => {
+                "too many wrong credentials from this address, or too many passwords at once: they are not looked at before \
+                 the time in Retry-After is over"
+            }
+            Self::RateLimited(_) => {
+                "too many requests: wait as long as Retry-After says, ask less often, or raise access.requests_per_minute and \
+                 access.requests_per_10s"
+            }
             Self::NotPermitted { .. } => "these credentials do not permit it",
         }
     }

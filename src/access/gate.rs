@@ -78,7 +78,7 @@ pub struct GateStatus {
     pub refused_last_hour: u64,
     /// Requests of the last hour that were too many.
     pub limited_last_hour: u64,
-    /// Users and API keys.
+    /// Users, and API keys that have not expired.
     pub holders: usize,
     /// Scopes that are given to them, each counted.
     pub permissions: usize,
@@ -323,7 +323,7 @@ impl Gate {
     #[must_use]
     pub fn status(&self) -> GateStatus {
         let (rules, now) = (self.rules(), Instant::now());
-        let (holders, permissions) = rules.given();
+        let (holders, permissions) = rules.given(SystemTime::now());
         GateStatus {
             means: rules.means(),
             sessions: self.sessions.count(now),

@@ -89,9 +89,9 @@ impl ApiKeys {
         Ok(Self(keys))
     }
 
-    /// What each permits.
-    pub(super) fn scopes(&self) -> impl Iterator<Item = Scopes> {
-        self.0.iter().map(|key| key.scopes)
+    /// What each permits that has not expired.
+    pub(super) fn scopes(&self, now: SystemTime) -> impl Iterator<Item = Scopes> {
+        self.0.iter().filter(move |key| !key.is_expired(now)).map(|key| key.scopes)
     }
 
     /// The key that this text is, expired or not.

@@ -125,10 +125,10 @@ impl Rules {
         means.into_iter().filter(|(is_accepted, _)| *is_accepted).map(|(_, means)| means).collect()
     }
 
-    /// How many users and keys there are, and how many scopes they have together.
-    pub(super) fn given(&self) -> (usize, usize) {
+    /// How many users, and keys that have not expired, there are, and how many scopes they have together.
+    pub(super) fn given(&self, now: SystemTime) -> (usize, usize) {
         let users = self.users.iter().flat_map(Users::names).map(|user| self.scopes_of_user(user));
-        let keys = self.keys.iter().flat_map(ApiKeys::scopes);
+        let keys = self.keys.iter().flat_map(|keys| keys.scopes(now));
         let scopes = users.chain(keys).map(|scopes| scopes.iter().count());
         scopes.fold((0, 0), |(holders, permissions), scopes| (holders + 1, permissions + scopes))
     }

@@ -1,16 +1,14 @@
 //! Sums of the history over the last minutes or hours, and what follows from them.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::state::Parts;
 use super::unknown::Maybe;
 use crate::exchange::outcome::Outcome;
-use crate::history::query::series::{Interval, SeriesQuery};
-use crate::history::query::{Filter, Range};
+use crate::exchange::vocabulary::Operation;
+use crate::history::query::Range;
+use crate::history::query::totals::Total;
 use crate::history::rollup::{Measure, Sums};
-use crate::history::{Reading, StoreError};
 
 /// A day.
 pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -25,10 +23,10 @@ impl Sum {
         self.0.by_outcome[outcome as usize]
     }
 
-    /// Completed exchanges by all that were not cancelled, 0 to 1; `None` where there were none.
+    /// Completed exchanges by those that completed or failed, 0 to 1; `None` where there were none.
     pub(super) fn success_rate(&self) -> Option<f64> {
-        let decided = self.0.requests - self.outcome(Outcome::ClientCancelled);
-        (decided > 0).then(|| self.outcome(Outcome::Completed) as f64 / decided as f64)
+        let (completed, failed) = (self.outcome(Outcome::Completed), self.0.failed());
+        (completed + failed > 0).then(|| completed as f64 / (completed + failed) as f64)
     }
 
     /// The mean of a measure; `None` without a value.
@@ -42,11 +40,49 @@ impl Sum {
         self.0.sketch(measure).quantile(share)
     }
 
-    /// Prompt tokens that were read from a cache, by all; `None` where no backend reports them.
+    /// Prompt tokens that were read from a cache, by all of the exchanges that report it; `None` where none does.
     pub(super) fn cached_share(&self) -> Option<f64> {
-        let (cached, prompt) = self.0.cached.zip(self.0.prompt.filter(|prompt| *prompt > 0))?;
+        let (cached, prompt) = self.0.cached.zip(self.0.cached_of.filter(|prompt| *prompt > 0))?;
         Some(cached as f64 / prompt as f64)
     }
+}
+
+/// The sums of some time, apart for each backend, model and operation.
+#[derive(Debug)]
+pub(super) struct Totals(Vec<Total>);
+
+impl Totals {
+    /// Of those that fit.
+    pub(super) fn of(&self, fits: impl Fn(&Total) -> bool) -> Sum {
+        let mut sum = Sums::default();
+        self.0.iter().filter(|total| fits(total)).for_each(|total| sum.merge(&total.sums));
+        Sum(sum)
+    }
+
+    /// Of all exchanges.
+    pub(super) fn all(&self) -> Sum {
+        self.of(|_| true)
+    }
+
+    /// Of those that generate, whose latencies are compared: a list of models takes a moment, and a pull minutes.
+    pub(super) fn generations(&self) -> Sum {
+        self.of(generates)
+    }
+
+    /// The share of the requests for a model that found it in memory; `None` without such a request.
+    pub(super) fn residency_hits(&self) -> Option<f64> {
+        let sum = self.of(|total| total.model.is_some() && needs_model(total)).0;
+        (sum.requests > 0).then(|| 1.0 - sum.cold as f64 / sum.requests as f64)
+    }
+}
+
+/// Whether it is of exchanges that generate.
+pub(super) fn generates(total: &Total) -> bool {
+    total.operation.is_some_and(Operation::generates)
+}
+
+fn needs_model(total: &Total) -> bool {
+    generates(total) || total.operation == Some(Operation::Embeddings)
 }
 
 /// The time from so long ago until now.
@@ -55,45 +91,8 @@ pub(super) fn last(parts: &Parts, length: Duration, now: Instant) -> Range {
     Range { from: to - i64::try_from(length.as_millis()).unwrap_or(0), to }
 }
 
-/// The sums of a range, widened to whole intervals.
-pub(super) fn total(reading: &Reading, range: Range, filter: &Filter) -> Result<Sum, StoreError> {
-    let query = SeriesQuery { range, interval: Interval::fitting(range, 120), filter: filter.clone() };
-    let mut sum = Sums::default();
-    let series = reading.series(&query)?;
-    series.into_iter().flat_map(|series| series.points).flatten().for_each(|point| sum.merge(&point));
-    Ok(Sum(sum))
-}
-
-/// The sums of the exchanges in the last time.
-pub(super) async fn of_last(parts: &Parts, length: Duration, filter: Filter, now: Instant) -> Maybe<Sum> {
+/// The sums of the last time.
+pub(super) async fn of_last(parts: &Parts, length: Duration, now: Instant) -> Maybe<Totals> {
     let range = last(parts, length, now);
-    parts.asked(move |reading| total(reading, range, &filter)).await
-}
-
-/// A backend and one of its models.
-pub(super) type BackendModel = (Arc<str>, Box<str>);
-
-/// The sums of the last time of each of these.
-pub(super) async fn by_model(
-    parts: &Parts,
-    names: Vec<BackendModel>,
-    length: Duration,
-    now: Instant,
-) -> BTreeMap<BackendModel, Maybe<Sum>> {
-    let range = last(parts, length, now);
-    let keys = names.clone();
-    let sums = parts
-        .asked(move |reading| {
-            let filter = |(backend, model): &BackendModel| Filter {
-                backend: Some(backend.clone()),
-                model: Some((**model).into()),
-                ..Filter::default()
-            };
-            keys.iter().map(|key| total(reading, range, &filter(key))).collect::<Result<Vec<_>, _>>()
-        })
-        .await;
-    match sums {
-        Maybe::Known(sums) => names.into_iter().zip(sums.into_iter().map(Maybe::Known)).collect(),
-        Maybe::Unknown(reason) => names.into_iter().map(|name| (name, Maybe::Unknown(reason))).collect(),
-    }
+    parts.asked(move |reading| reading.totals(range)).await.map(Totals)
 }

@@ -81,6 +81,8 @@ pub struct StatusSnapshot {
     pub since: Instant,
     /// How long the last probe took; `None` before the first.
     pub probe: Option<Duration>,
+    /// When it last answered one; `None` where it never has.
+    pub answered: Option<Instant>,
 }
 
 /// The status of one backend, shared between threads.
@@ -93,6 +95,8 @@ pub struct Status {
     word: AtomicU64,
     /// Microseconds of the last probe, plus one; 0 before the first.
     probe: AtomicU64,
+    /// Microseconds from the anchor to the last probe that was answered, plus one; 0 before the first.
+    answered: AtomicU64,
 }
 
 const STATE_BITS: u32 = 8;
@@ -101,12 +105,15 @@ impl Status {
     /// The status before the first probe.
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        Self { anchor: now, word: AtomicU64::new(0), probe: AtomicU64::new(0) }
+        Self { anchor: now, word: AtomicU64::new(0), probe: AtomicU64::new(0), answered: AtomicU64::new(0) }
     }
 
     /// Records a probe that took `took`. Returns whether the state, or the reason for being down, has changed.
     pub fn record(&self, now: Instant, found: Result<(), ProbeFailure>, took: Duration) -> bool {
         self.probe.store(micros(took).saturating_add(1), Ordering::Relaxed);
+        if found.is_ok() {
+            self.answered.store(micros(now.duration_since(self.anchor)).saturating_add(1), Ordering::Relaxed);
+        }
         let state = match found {
             Ok(()) => ProbeState::Up,
             Err(failure) => ProbeState::Down(failure),
@@ -123,11 +130,12 @@ impl Status {
     #[must_use]
     pub fn snapshot(&self) -> StatusSnapshot {
         let word = self.word.load(Ordering::Acquire);
-        let probe = self.probe.load(Ordering::Relaxed);
+        let (probe, answered) = (self.probe.load(Ordering::Relaxed), self.answered.load(Ordering::Relaxed));
         StatusSnapshot {
             state: decode(word),
             since: self.anchor + Duration::from_micros(word >> STATE_BITS),
             probe: probe.checked_sub(1).map(Duration::from_micros),
+            answered: answered.checked_sub(1).map(|micros| self.anchor + Duration::from_micros(micros)),
         }
     }
 }
@@ -173,13 +181,20 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let took = Duration::from_millis(3);
         let status = Status::new(start);
-        assert_eq!(status.snapshot(), StatusSnapshot { state: ProbeState::Unknown, since: start, probe: None });
+        assert_eq!(
+            status.snapshot(),
+            StatusSnapshot { state: ProbeState::Unknown, since: start, probe: None, answered: None }
+        );
         assert!(status.record(at(1), Ok(()), took));
         assert!(!status.record(at(2), Ok(()), took));
-        assert_eq!(status.snapshot(), StatusSnapshot { state: ProbeState::Up, since: at(1), probe: Some(took) });
+        assert_eq!(
+            status.snapshot(),
+            StatusSnapshot { state: ProbeState::Up, since: at(1), probe: Some(took), answered: Some(at(2)) }
+        );
         assert!(status.record(at(3), Err(ProbeFailure::Refused), took));
         assert!(status.record(at(4), Err(ProbeFailure::NoAnswer), took), "another reason is a change");
         let down = status.snapshot();
         assert_eq!((down.state, down.since), (ProbeState::Down(ProbeFailure::NoAnswer), at(3)));
+        assert_eq!(down.answered, Some(at(2)), "only an answer is a sign of life");
     }
 }

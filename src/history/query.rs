@@ -8,6 +8,7 @@ pub mod errors;
 pub mod kept;
 pub mod lists;
 pub mod series;
+pub mod totals;
 
 use std::sync::Arc;
 

@@ -23,11 +23,15 @@ const MINUTES: usize = 64;
 pub struct Counts {
     /// Exchanges that ended.
     pub requests: u64,
-    /// Of these, the ones that neither completed nor were cancelled by the client.
+    /// Of these, the ones that failed. Those that a backend answered with a status of 400 to 499 did not.
     pub failed: u64,
+    /// Of these, the ones that a backend answered with a status of 400 to 499.
+    pub client_errors: u64,
     /// Of these, the ones that the client cancelled.
     pub cancelled: u64,
-    /// Their durations together, in microseconds.
+    /// Of these, the generations that were not answered with an error status.
+    pub generations: u64,
+    /// The durations of these generations together, in microseconds.
     pub duration_us: u64,
     /// Prompt tokens that are known.
     pub prompt_tokens: u64,
@@ -39,12 +43,15 @@ pub struct Counts {
 
 impl Counts {
     fn of(record: &Record) -> Self {
+        let is_timed = record.start.route.operation.generates() && record.status < 400;
         let micros = u64::try_from(record.duration.as_micros()).unwrap_or(u64::MAX);
         Self {
             requests: 1,
-            failed: u64::from(!matches!(record.outcome, Outcome::Completed | Outcome::ClientCancelled)),
+            failed: u64::from(record.error.is_some()),
+            client_errors: u64::from(record.outcome == Outcome::HttpError && record.error.is_none()),
             cancelled: u64::from(record.outcome == Outcome::ClientCancelled),
-            duration_us: micros,
+            generations: u64::from(is_timed),
+            duration_us: if is_timed { micros } else { 0 },
             prompt_tokens: record.prompt_tokens.map_or(0, |count| count.value),
             generated_tokens: record.generated_tokens.map_or(0, |count| count.value),
             bytes: record.request_bytes.saturating_add(record.response_bytes),
@@ -54,6 +61,8 @@ impl Counts {
     fn add(&mut self, other: &Self) {
         self.requests += other.requests;
         self.failed += other.failed;
+        self.client_errors += other.client_errors;
+        self.generations += other.generations;
         self.cancelled += other.cancelled;
         self.duration_us = self.duration_us.saturating_add(other.duration_us);
         self.prompt_tokens = self.prompt_tokens.saturating_add(other.prompt_tokens);
@@ -61,16 +70,16 @@ impl Counts {
         self.bytes = self.bytes.saturating_add(other.bytes);
     }
 
-    /// The mean duration; `None` where nothing ended.
+    /// The mean duration of generations; `None` where none ended.
     #[must_use]
     pub fn mean_duration(&self) -> Option<Duration> {
-        Some(Duration::from_micros(self.duration_us.checked_div(self.requests)?))
+        Some(Duration::from_micros(self.duration_us.checked_div(self.generations)?))
     }
 
-    /// Completed exchanges by all that were not cancelled, 0 to 1; `None` where there were none.
+    /// Completed exchanges by those that completed or failed, 0 to 1; `None` where there were none.
     #[must_use]
     pub fn success_rate(&self) -> Option<f64> {
-        let decided = self.requests - self.cancelled;
+        let decided = self.requests - self.cancelled - self.client_errors;
         (decided > 0).then(|| (decided - self.failed) as f64 / decided as f64)
     }
 }
@@ -82,8 +91,6 @@ pub struct Totals {
     pub all: Counts,
     /// Errors of each type, in the order of [`ErrorType::ALL`].
     pub errors: [u64; ErrorType::ALL.len()],
-    /// Answers of a backend with a status of 400 to 499, which are no errors of ours or the backend's.
-    pub client_errors: u64,
 }
 
 /// Finished exchanges. Clones share them.
@@ -152,9 +159,8 @@ impl Recent {
         let second = self.second(record.start.at + record.duration);
         let mut part = self.part();
         part.totals.all.add(&counts);
-        match record.error {
-            Some(error) => part.totals.errors[error as usize] += 1,
-            None => part.totals.client_errors += u64::from(record.outcome == Outcome::HttpError),
+        if let Some(error) = record.error {
+            part.totals.errors[error as usize] += 1;
         }
         part.seconds.add(second, &counts);
         part.minutes.add(second / 60, &counts);
@@ -167,7 +173,6 @@ impl Recent {
         self.each(|part| {
             sum.all.add(&part.totals.all);
             sum.errors.iter_mut().zip(part.totals.errors).for_each(|(sum, more)| *sum += more);
-            sum.client_errors += part.totals.client_errors;
         });
         sum
     }
@@ -232,7 +237,15 @@ mod tests {
         assert_eq!((Counts::default().mean_duration(), Counts::default().success_rate()), (None, None));
         let cancelled = Counts { requests: 2, cancelled: 2, ..Counts::default() };
         assert_eq!(cancelled.success_rate(), None);
-        let mixed = Counts { requests: 5, cancelled: 1, failed: 1, duration_us: 10, ..Counts::default() };
+        let mixed = Counts {
+            requests: 6,
+            cancelled: 1,
+            client_errors: 1,
+            failed: 1,
+            generations: 5,
+            duration_us: 10,
+            ..Counts::default()
+        };
         assert_eq!((mixed.success_rate(), mixed.mean_duration()), (Some(0.75), Some(Duration::from_micros(2))));
     }
 }

@@ -270,6 +270,23 @@ mod tests {
         assert_eq!(sums.sketch(Measure::Duration).count(), 5);
     }
 
+    #[test]
+    fn only_prompts_whose_cached_tokens_are_reported_are_what_these_are_a_share_of() {
+        let row = |prompt: u64, cached: Option<u64>| Row {
+            prompt: Count::from(Some(prompt)),
+            cached: Count::from(cached),
+            ..sample(Duration::from_millis(20))
+        };
+        let mut rollups = Rollups::default();
+        for (prompt, cached) in [(100, Some(50)), (300, None), (100, Some(0))] {
+            rollups.fold(&row(prompt, cached), HOUR + 1_000, 2);
+        }
+        for step in Step::ALL {
+            let sums = &all(&rollups, step)[0].1;
+            assert_eq!((sums.prompt, sums.cached, sums.cached_of), (Some(1_000), Some(100), Some(400)));
+        }
+    }
+
     /// Requests, started, busy microseconds and durations of the intervals of a step, by their beginnings.
     fn sums(rollups: &Rollups, step: Step) -> Vec<(i64, u64, u64, u64, u64)> {
         let of = |(at, sums): (i64, Sums)| {

@@ -1,6 +1,7 @@
 //! The dashboard API of the real program, held against the samples of its documents and against the truth.
 
 mod exchanges;
+mod figures;
 mod in_flight;
 mod live;
 mod parameters;

@@ -38,7 +38,7 @@ pub(crate) struct AuditQuery {
     /// Entries of the last time, such as `24h`.
     #[param(value_type = Option<String>, pattern = "^[1-9][0-9]{0,3}[smhdw]$", example = "24h")]
     since: Option<Span>,
-    /// Entries that are at least as severe.
+    /// Entries that are at least as severe. Of `inference_request`, those that did not complete are warnings.
     #[param(inline)]
     level: Option<Level>,
     /// How many entries; of `inference_request` at most 100.
@@ -195,7 +195,15 @@ async fn requests(parts: &Parts, query: &AuditQuery, range: Range, limit: usize)
         failed: query.level.is_some_and(|level| level as usize > 0),
         ..Filter::default()
     };
-    let all = PageQuery { range: Range { from: 0, ..range }, filter: Filter::default(), offset: 0, limit: 1 };
+    // No exchange is graver than a warning.
+    let is_beyond = query.level.is_some_and(|level| level as usize > Level::Warning as usize);
+    let range = if is_beyond { Range { to: range.from, ..range } } else { range };
+    let all = PageQuery {
+        range: Range { from: 0, to: parts.millis(Instant::now()) + 1 },
+        filter: Filter::default(),
+        offset: 0,
+        limit: 1,
+    };
     let page = PageQuery { range, filter, offset: 0, limit };
     let found = parts.required(move |reading| Ok((reading.page(&page)?, reading.page(&all)?.total))).await?;
     let count = |total: Result<u64, _>| total.ok().or_unknown(Reason::NotReported);

@@ -8,16 +8,14 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::backends::resident;
-use super::health::residency_hits;
 use super::machine::MIB;
 use crate::api::error::ApiError;
 use crate::api::parameters::{NoParameters, Parameters};
 use crate::api::reply::{OVERVIEW, Reply};
 use crate::api::state::{Parts, wall};
-use crate::api::sums::{DAY, Sum, last, of_last};
+use crate::api::sums::{DAY, Totals, last, of_last};
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
 use crate::history::journal::event::EventKind;
-use crate::history::query::Filter;
 use crate::history::query::lists::{ListFilter, ListQuery};
 
 /// What is kept so that it need not be made again.
@@ -44,7 +42,7 @@ struct Types {
 #[derive(Serialize, ToSchema)]
 struct ModelCache {
     enabled: bool,
-    /// Requests of the last 24 hours that found their model in memory, by all: 0 to 1.
+    /// Generations and embeddings of the last 24 hours that found their model in memory, by all of them: 0 to 1.
     hit_rate: Maybe<f64>,
     /// Models in memory.
     entries: usize,
@@ -81,7 +79,7 @@ struct MetadataCache {
 #[derive(Serialize, ToSchema)]
 struct PromptCache {
     enabled: bool,
-    /// Prompt tokens of the last 24 hours that were read from a cache, by all: 0 to 1.
+    /// Prompt tokens of the last 24 hours that were read from a cache, by all of the requests that report it: 0 to 1.
     hit_rate: Maybe<f64>,
     cached_tokens: Maybe<u64>,
     prompt_tokens: Maybe<u64>,
@@ -117,13 +115,14 @@ struct CachePerformance {
 )]
 pub(crate) async fn cache(_: Parameters<NoParameters>, State(parts): State<Arc<Parts>>) -> Reply<Cache> {
     let now = Instant::now();
-    let sum = of_last(&parts, DAY, Filter::default(), now).await;
+    let totals = of_last(&parts, DAY, now).await;
+    let sum = totals.as_ref().map(Totals::all);
     let evictions = evictions(&parts, now).await;
     let none = Reason::NotConfigured;
     let body = Cache {
         timestamp: parts.text(now),
         cache_types: Types {
-            model: model(&parts, &sum, now),
+            model: model(&parts, &totals, now),
             response: ResponseCache {
                 enabled: false,
                 hit_rate: Maybe::Unknown(none),
@@ -158,13 +157,13 @@ pub(crate) async fn cache(_: Parameters<NoParameters>, State(parts): State<Arc<P
     Reply::of(&body, OVERVIEW)
 }
 
-fn model(parts: &Parts, sum: &Maybe<Sum>, now: Instant) -> ModelCache {
+fn model(parts: &Parts, totals: &Maybe<Totals>, now: Instant) -> ModelCache {
     let resident = resident(parts);
     let gpus = parts.machine(now).map(|machine| machine.gpus()).unwrap_or_default();
     let memory = gpus.iter().filter_map(|gpu| gpu.memory_total_bytes).reduce(|sum, more| sum + more);
     ModelCache {
         enabled: true,
-        hit_rate: residency_hits(sum),
+        hit_rate: totals.as_ref().and_then(|totals| totals.residency_hits().or_unknown(Reason::NoSamples)),
         entries: resident.len(),
         size_mb: resident.iter().filter_map(|model| model.size).sum::<u64>() as f64 / MIB,
         max_size_mb: memory.map(|bytes| bytes as f64 / MIB).or_unknown(Reason::NotApplicable),

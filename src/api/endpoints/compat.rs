@@ -15,7 +15,7 @@ use crate::api::error::ApiError;
 use crate::api::parameters::{NoParameters, Parameters};
 use crate::api::reply::{LIST, OVERVIEW, Reply};
 use crate::api::state::{Parts, wall};
-use crate::api::sums::{Sum, last, of_last};
+use crate::api::sums::{Sum, Totals, last, of_last};
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
 use crate::api::values::UpTo;
 use crate::backend::monitor::Monitor;
@@ -35,9 +35,9 @@ const MOST_HOURS: usize = 720;
 struct Summary {
     /// Exchanges a second, of the last 60 seconds.
     request_rate: Maybe<f64>,
-    /// In seconds, of the last 60 seconds.
+    /// The mean of generations, in seconds, of the last 60 seconds.
     avg_latency: Maybe<f64>,
-    /// Completed exchanges by all that were not cancelled, of the last 60 seconds, 0 to 100.
+    /// Completed exchanges by those that completed or failed, of the last 60 seconds, 0 to 100.
     success_rate: Maybe<f64>,
     /// Generated tokens a second, of the last 60 seconds.
     tokens_per_second: Maybe<f64>,
@@ -71,7 +71,7 @@ struct BackendStatus {
     last_check: Maybe<String>,
 }
 
-/// Durations in seconds, of the exchanges that ended in the last five minutes.
+/// Durations in seconds, of the generations that ended in the last five minutes.
 #[derive(Serialize, ToSchema)]
 struct Percentiles {
     p50: Maybe<f64>,
@@ -159,7 +159,7 @@ pub(crate) struct HealthBody {
 )]
 pub(crate) async fn metrics(_: Parameters<NoParameters>, State(parts): State<Arc<Parts>>) -> Reply<MetricsBody> {
     let now = Instant::now();
-    let percentiles = percentiles(&of_last(&parts, LATELY, Filter::default(), now).await);
+    let percentiles = percentiles(&of_last(&parts, LATELY, now).await);
     let (summary, timestamp) = (summary(&parts, now), parts.text(now));
     Reply::of(&MetricsBody { summary, percentiles, timestamp, unknown: Unknown::default() }, OVERVIEW)
 }
@@ -181,7 +181,7 @@ pub(crate) async fn metrics_summary(
 /// What is to be shown now.
 pub(crate) async fn read(parts: &Parts, now: Instant) -> SummaryBody {
     SummaryBody {
-        latency_percentiles: percentiles(&of_last(parts, LATELY, Filter::default(), now).await),
+        latency_percentiles: percentiles(&of_last(parts, LATELY, now).await),
         high_priority_percentiles: Maybe::Unknown(Reason::NotConfigured),
         summary: summary(parts, now),
         timestamp: parts.text(now),
@@ -334,7 +334,8 @@ fn backend_status(parts: &Parts) -> BackendStatus {
     }
 }
 
-fn percentiles(sum: &Maybe<Sum>) -> Percentiles {
+fn percentiles(totals: &Maybe<Totals>) -> Percentiles {
+    let sum = totals.as_ref().map(Totals::generations);
     let of =
         |share: f64| sum.as_ref().and_then(|sum| sum.quantile(Measure::Duration, share).or_unknown(Reason::NoSamples));
     Percentiles { p50: of(0.5), p75: of(0.75), p95: of(0.95), p99: of(0.99) }

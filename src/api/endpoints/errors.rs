@@ -7,19 +7,21 @@ use std::time::Instant;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use utoipa::openapi::schema::{ObjectBuilder, Type as SchemaType};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::api::error::ApiError;
-use crate::api::export::{Format, Table};
-use crate::api::parameters::Parameters;
+use crate::api::export::{Format, Table, cell};
+use crate::api::parameters::{Parameters, invalid};
 use crate::api::reply::{LIST, Listing};
 use crate::api::state::Parts;
 use crate::api::sums::{DAY, last};
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
 use crate::api::values::{Span, UpTo, since};
-use crate::exchange::outcome::Outcome;
-use crate::history::query::errors::{Grade, at_least};
-use crate::history::query::lists::{ListFilter, ListQuery, ListedError, MAX_LIST};
+use crate::exchange::outcome::{ErrorType, Outcome};
+use crate::history::journal::event::EventKind;
+use crate::history::query::errors::{ErrorCount, Grade, at_least};
+use crate::history::query::lists::{List, ListFilter, ListQuery, ListedError};
 use crate::history::query::{Filter, PageQuery, Range};
 use crate::history::timestamp::Timestamp;
 use crate::history::{Reading, StoreError};
@@ -47,6 +49,7 @@ pub(crate) struct ErrorsQuery {
     severity: Option<Severity>,
     /// Errors of this kind.
     #[serde(rename = "type")]
+    #[param(schema_with = kinds)]
     kind: Option<String>,
     /// Errors of this backend.
     backend: Option<String>,
@@ -67,11 +70,27 @@ pub(crate) enum Severity {
     Critical,
 }
 
+/// The words of errors of exchanges, and of events that may be grave.
+fn words() -> impl Iterator<Item = &'static str> {
+    ErrorType::ALL.iter().map(|error| error.as_str()).chain(EventKind::ALL.iter().map(|event| event.as_str()))
+}
+
+fn kinds() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(SchemaType::String).enum_values(Some(words()))
+}
+
+fn kind(word: &str) -> Result<&'static str, ApiError> {
+    let all = || json!(words().collect::<Vec<_>>());
+    words().find(|known| *known == word).ok_or_else(|| invalid("type", "there is no such value", &all()))
+}
+
 /// Failed exchanges and grave events.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Errors {
     /// The newest first.
     recent_errors: Maybe<Vec<Failure>>,
+    /// Errors that fit what was asked for, listed or not.
+    total_count: Maybe<u64>,
     error_summary: Summary,
     unknown: Unknown,
 }
@@ -151,10 +170,11 @@ pub(crate) async fn errors(
     State(parts): State<Arc<Parts>>,
 ) -> Result<Listing<Errors>, ApiError> {
     let now = Instant::now();
+    let kind = query.kind.as_deref().map(kind).transpose()?;
     let words = Grade::ALL.map(Grade::as_str);
     let filter = ListFilter {
         levels: query.severity.and_then(|least| at_least(&words, words[least as usize])),
-        what: query.kind.map(Into::into),
+        what: kind.map(Into::into),
         backend: query.backend.map(Into::into),
         resource: query.model.map(Into::into),
         ..ListFilter::default()
@@ -169,21 +189,22 @@ pub(crate) async fn errors(
             top_error_types: found.as_ref().map(|found| types(&found.day)),
             resolution_stats: found.as_ref().map(|found| resolution(&found.listed)),
         },
+        total_count: found.as_ref().map(|found| found.total),
         recent_errors: found.map(|found| found.listed.into_iter().map(failure).collect()),
         unknown: Unknown::default(),
     };
     Ok(Listing::of(body, LIST, query.format))
 }
 
-/// Errors with whether each has resolved by itself, and those of a day.
+/// Errors with whether each has resolved by itself, how many fit, and those of a day.
 struct Examined {
     listed: Vec<(ListedError, bool)>,
-    day: Vec<ListedError>,
+    total: u64,
+    day: Vec<ErrorCount>,
 }
 
 fn examine(reading: &Reading, ask: &ListQuery, day: Range) -> Result<Examined, StoreError> {
-    let listed = reading.errors(ask)?.entries;
-    let all = ListQuery { range: day, filter: ListFilter::default(), offset: 0, limit: MAX_LIST };
+    let List { entries: listed, total } = reading.errors(ask)?;
     let mut successes: HashMap<_, Option<i64>> = HashMap::new();
     let mut examined = Vec::new();
     for error in listed {
@@ -194,7 +215,7 @@ fn examine(reading: &Reading, ask: &ListQuery, day: Range) -> Result<Examined, S
         let later = successes.get(&pair).copied().flatten();
         examined.push((error.clone(), later.is_some_and(|at| at > error.at)));
     }
-    Ok(Examined { listed: examined, day: reading.errors(&all)?.entries })
+    Ok(Examined { listed: examined, total, day: reading.error_counts(day)? })
 }
 
 /// When the backend last completed an exchange with the model of an error.
@@ -212,10 +233,10 @@ fn last_success(reading: &Reading, error: &ListedError, to: i64) -> Result<Optio
     Ok(page.exchanges.first().map(|exchange| exchange.id.millis()))
 }
 
-fn grades(day: &[ListedError]) -> Grades {
-    let of = |grade: Grade| day.iter().filter(|error| error.severity == grade.as_str()).count() as u64;
+fn grades(day: &[ErrorCount]) -> Grades {
+    let of = |grade: Grade| day.iter().filter(|error| error.grade == grade).map(|error| error.count).sum();
     Grades {
-        total_errors: day.len() as u64,
+        total_errors: day.iter().map(|error| error.count).sum(),
         critical: of(Grade::Critical),
         high: of(Grade::High),
         medium: of(Grade::Medium),
@@ -223,9 +244,9 @@ fn grades(day: &[ListedError]) -> Grades {
     }
 }
 
-fn types(day: &[ListedError]) -> Vec<Type> {
+fn types(day: &[ErrorCount]) -> Vec<Type> {
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
-    day.iter().for_each(|error| *counts.entry(&error.what).or_default() += 1);
+    day.iter().for_each(|error| *counts.entry(&error.what).or_default() += error.count);
     let mut types: Vec<_> = counts.into_iter().map(|(kind, count)| Type { kind: kind.to_owned(), count }).collect();
     types.sort_by_key(|it| std::cmp::Reverse(it.count));
     types.truncate(MAX_TYPES);
@@ -270,7 +291,7 @@ impl Table for Errors {
             let text = |text: &Maybe<String>| text.known().cloned().unwrap_or_default();
             let (model, backend) = (text(&it.details.model), text(&it.details.backend));
             let Failure { timestamp, kind, severity, component, message, resolution_status, .. } = it;
-            [timestamp, kind, *severity, component, message, &model, &backend, &status.to_string(), *resolution_status]
+            [timestamp, kind, *severity, component, message, &model, &backend, &cell(&status), *resolution_status]
                 .map(str::to_owned)
                 .to_vec()
         };

@@ -16,10 +16,9 @@ use crate::api::reply::{OVERVIEW, Reply};
 use crate::api::reports::alert::{AlertCounts, Issue};
 use crate::api::reports::common::Metadata;
 use crate::api::state::Parts;
-use crate::api::sums::{DAY, Sum, of_last};
+use crate::api::sums::{DAY, Totals, of_last};
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
-use crate::history::query::Filter;
-use crate::history::state::{Activity, HistoryHealth};
+use crate::history::state::{Activity, Copying, HistoryHealth};
 use crate::history::timestamp::Timestamp;
 
 /// How the parts of the program and its backends are.
@@ -84,14 +83,14 @@ struct ModelBackends {
 #[derive(Serialize, ToSchema)]
 struct CacheSystem {
     status: Status,
-    /// Requests of the last 24 hours that found their model in memory, by all: 0 to 1.
+    /// Generations and embeddings of the last 24 hours that found their model in memory, by all of them: 0 to 1.
     hit_rate: Maybe<f64>,
     /// The part of all GPUs' memory that is in use: 0 to 1.
     size_usage: Maybe<f64>,
     last_check: Maybe<String>,
 }
 
-/// The files of the history.
+/// The files of the history, and PostgreSQL where it is copied there: `degraded` while either cannot be written.
 #[derive(Serialize, ToSchema)]
 struct Database {
     status: Status,
@@ -138,9 +137,9 @@ struct Summary {
 )]
 pub(crate) async fn health(_: Parameters<NoParameters>, State(parts): State<Arc<Parts>>) -> Reply<Health> {
     let begun = Instant::now();
-    let sum = of_last(&parts, DAY, Filter::default(), begun).await;
+    let totals = of_last(&parts, DAY, begun).await;
     let asked = begun.elapsed();
-    let (components, view) = (components(&parts, &sum, asked, begun), parts.alerts.view());
+    let (components, view) = (components(&parts, &totals, asked, begun), parts.alerts.view());
     let counts = AlertCounts::of(&view.firing);
     let body = Health {
         status: overall(&components),
@@ -168,9 +167,9 @@ fn overall(components: &Components) -> Status {
     }
 }
 
-fn components(parts: &Parts, sum: &Maybe<Sum>, asked: Duration, now: Instant) -> Components {
+fn components(parts: &Parts, totals: &Maybe<Totals>, asked: Duration, now: Instant) -> Components {
     let (history, checked) = (parts.history.health(), last_look(parts));
-    let writing = status_of(&history);
+    let (database, writing) = (status_of(&history), writing(&history));
     let (text, is_on) = (parts.text(now), history.activity != Activity::Off);
     Components {
         api_server: ApiServer {
@@ -190,17 +189,14 @@ fn components(parts: &Parts, sum: &Maybe<Sum>, asked: Duration, now: Instant) ->
         },
         cache_system: CacheSystem {
             status: Status::Healthy,
-            hit_rate: residency_hits(sum),
+            hit_rate: totals.as_ref().and_then(|totals| totals.residency_hits().or_unknown(Reason::NoSamples)),
             size_usage: gpu_memory(parts, now),
             last_check: checked,
         },
         database: Database {
-            status: writing,
+            status: database,
             connection_pool: parts.readers.as_ref().map(|_| 2).or_unknown(Reason::NotConfigured),
-            query_time_ms: match sum {
-                Maybe::Known(_) => Maybe::Known(asked.as_secs_f64() * 1e3),
-                Maybe::Unknown(reason) => Maybe::Unknown(*reason),
-            },
+            query_time_ms: totals.as_ref().map(|_| asked.as_secs_f64() * 1e3),
             last_check: text,
         },
         audit_system: AuditSystem {
@@ -215,11 +211,16 @@ fn components(parts: &Parts, sum: &Maybe<Sum>, asked: Duration, now: Instant) ->
     }
 }
 
+/// Of the files alone.
+fn writing(history: &HistoryHealth) -> Status {
+    status_of(&HistoryHealth { copying: Copying::Off, ..history.clone() })
+}
+
 fn status_of(history: &HistoryHealth) -> Status {
-    match history.activity {
-        Activity::Off => Status::Disabled,
-        Activity::Opening | Activity::Writing => Status::Healthy,
-        Activity::Paused(..) => Status::Degraded,
+    match (&history.activity, &history.copying) {
+        (Activity::Off, _) => Status::Disabled,
+        (Activity::Paused(..), _) | (_, Copying::Failing(_)) => Status::Degraded,
+        (Activity::Opening | Activity::Writing, _) => Status::Healthy,
     }
 }
 
@@ -227,17 +228,6 @@ fn status_of(history: &HistoryHealth) -> Status {
 fn last_look(parts: &Parts) -> Maybe<String> {
     let last = parts.monitors().iter().filter_map(|monitor| monitor.refreshed()).max();
     last.map(crate::api::state::wall).or_unknown(Reason::NotYet)
-}
-
-/// The share of requests that found their model in memory.
-pub(super) fn residency_hits(sum: &Maybe<Sum>) -> Maybe<f64> {
-    match sum {
-        Maybe::Known(sum) => {
-            let (requests, cold) = (sum.0.requests, sum.0.cold);
-            (requests > 0).then(|| 1.0 - cold as f64 / requests as f64).or_unknown(Reason::NoSamples)
-        }
-        Maybe::Unknown(reason) => Maybe::Unknown(*reason),
-    }
 }
 
 /// The share of all GPUs' memory that is in use.

@@ -14,8 +14,10 @@ use crate::api::reply::{LIST, Listing};
 use crate::api::state::Parts;
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
 use crate::api::values::{Span, UpTo, since};
+use crate::exchange::outcome::{ErrorType, Outcome};
 use crate::history::Reading;
 use crate::history::journal::job::{Job, JobState};
+use crate::history::query::errors::of_exchange;
 use crate::history::query::lists::{ListFilter, ListQuery};
 use crate::history::timestamp::Timestamp;
 
@@ -88,6 +90,8 @@ struct EndedJob {
     name: String,
     #[serde(rename = "type")]
     kind: String,
+    model: Maybe<String>,
+    backend: Maybe<String>,
     /// `completed`, `failed`, `cancelled`, or `lost` (the program was killed while it ran).
     status: String,
     started_at: String,
@@ -102,7 +106,10 @@ struct Results {
     success_rate: Maybe<f64>,
     errors: u64,
     bytes: Maybe<u64>,
+    /// Why it failed: a word of `errors_total` or an outcome, with what it means.
     error: Maybe<String>,
+    /// The status that its client got.
+    status: Maybe<u16>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -194,6 +201,15 @@ fn active(job: &Job, parts: &Parts) -> ActiveJob {
     }
 }
 
+/// A word with its meaning.
+fn why(word: &str) -> String {
+    match ErrorType::ALL.iter().find(|error| error.as_str() == word) {
+        Some(error) => format!("{word}: {}", of_exchange(*error).1),
+        None if word == Outcome::HttpError.as_str() => format!("{word}: the backend refused it"),
+        None => word.to_owned(),
+    }
+}
+
 fn end(job: &Job) -> EndedJob {
     let succeeded = &*job.state == JobState::Completed.as_str();
     let is_lost = &*job.state == JobState::Lost.as_str();
@@ -201,6 +217,8 @@ fn end(job: &Job) -> EndedJob {
         id: format!("job_{}", job.id),
         name: name(job),
         kind: job.kind.to_string(),
+        model: job.model.as_deref().map(str::to_owned).or_unknown(Reason::NotReported),
+        backend: job.backend.as_deref().map(str::to_owned).or_unknown(Reason::NotReported),
         status: job.state.to_string(),
         started_at: Timestamp(job.started).to_string(),
         completed_at: job.ended.map(|at| Timestamp(at).to_string()).or_unknown(Reason::NotReported),
@@ -209,7 +227,8 @@ fn end(job: &Job) -> EndedJob {
             success_rate: (!is_lost).then(|| f64::from(u8::from(succeeded))).or_unknown(Reason::NotReported),
             errors: u64::from(!succeeded && !is_lost),
             bytes: job.bytes_done.or_unknown(Reason::NotReported),
-            error: job.error.as_deref().map(str::to_owned).or_unknown(Reason::NotApplicable),
+            error: job.error.as_deref().map(why).or_unknown(Reason::NotApplicable),
+            status: job.status.or_unknown(Reason::NotReported),
         },
     }
 }
@@ -224,7 +243,7 @@ impl Table for Jobs {
             [id, name, kind, status, started_at, "", &number(bytes_done)].map(str::to_owned).to_vec()
         });
         let ended = self.completed_jobs.known().into_iter().flatten().map(|job| {
-            let EndedJob { id, name, kind, status, started_at, completed_at, results } = job;
+            let EndedJob { id, name, kind, status, started_at, completed_at, results, .. } = job;
             let completed = completed_at.known().cloned().unwrap_or_default();
             [id, name, kind, status, started_at, &*completed, &number(&results.bytes)].map(str::to_owned).to_vec()
         });

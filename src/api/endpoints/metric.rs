@@ -65,7 +65,7 @@ impl Sum {
         let count = |outcome: Outcome| sums.by_outcome[outcome as usize];
         let requests = sums.requests;
         let cancelled = count(Outcome::ClientCancelled);
-        let failed = requests.saturating_sub(count(Outcome::Completed) + cancelled);
+        let failed = sums.failed();
         let share = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64 * 100.0);
         match self {
             Self::Requests => Some(requests as f64),
@@ -78,7 +78,7 @@ impl Sum {
             Self::PromptTokens => sums.prompt.map(|tokens| tokens as f64),
             Self::GeneratedTokens => sums.generated.map(|tokens| tokens as f64),
             Self::CachedTokens => sums.cached.map(|tokens| tokens as f64),
-            Self::CachedPercent => sums.cached.zip(sums.prompt).and_then(|(cached, prompt)| share(cached, prompt)),
+            Self::CachedPercent => sums.cached.zip(sums.cached_of).and_then(|(cached, prompt)| share(cached, prompt)),
             Self::ReasoningTokens => sums.reasoning.map(|tokens| tokens as f64),
             Self::WastedTokens => Some(sums.wasted as f64),
             Self::GeneratedRate => sums.generated.map(|tokens| tokens as f64 / seconds),

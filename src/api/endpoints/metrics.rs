@@ -15,7 +15,6 @@ use crate::api::state::Parts;
 use crate::api::sums::{Sum, of_last};
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
 use crate::exchange::outcome::ErrorType;
-use crate::history::query::Filter;
 use crate::history::recent::{Counts, Totals};
 use crate::history::rollup::Measure;
 
@@ -48,11 +47,11 @@ struct Requests {
     total: u64,
     rate_per_second: Maybe<f64>,
     rate_per_minute: Maybe<f64>,
-    /// Completed exchanges by all that were not cancelled, since the program's start: 0 to 1.
+    /// Completed exchanges by those that completed or failed, since the program's start: 0 to 1.
     success_rate: Maybe<f64>,
 }
 
-/// Durations of the exchanges that ended in the last five minutes. The error of percentiles is at most 1 %.
+/// Durations of the generations that ended in the last five minutes. The error of percentiles is at most 1 %.
 #[derive(Serialize, ToSchema)]
 struct Latency {
     p50_ms: Maybe<f64>,
@@ -72,11 +71,14 @@ struct Throughput {
     bytes_per_second: Maybe<f64>,
 }
 
-/// Exchanges that neither completed nor were cancelled by the client, since the program's start.
+/// Exchanges that failed, since the program's start; `/dashboard/errors` lists them.
 #[derive(Serialize, ToSchema)]
 struct ErrorFigures {
     total: u64,
-    rate_per_hour: f64,
+    /// Of the last hour, as far as the program has run.
+    rate_per_hour: Maybe<f64>,
+    /// Exchanges that a backend answered with a status of 400 to 499. They count in no other field: they did not fail.
+    client_errors: u64,
     types: Kinds,
     /// The same by the words of the metrics.
     #[schema(value_type = std::collections::BTreeMap<String, u64>)]
@@ -90,7 +92,7 @@ struct Kinds {
     timeout: u64,
     /// A backend reported an error, or its answer was not whole.
     model_error: u64,
-    /// The request cannot be served: it is malformed, or a backend says so with a status of 400 to 499.
+    /// The request is malformed.
     validation_error: u64,
     /// All others.
     system_error: u64,
@@ -131,10 +133,9 @@ pub(crate) async fn metrics(_: Parameters<NoParameters>, State(parts): State<Arc
 
 /// What is to be shown now.
 pub(crate) async fn read(parts: &Parts, now: Instant) -> Metrics {
-    let sum = of_last(parts, LATELY, Filter::default(), now).await;
+    let sum = of_last(parts, LATELY, now).await.map(|totals| totals.generations());
     let (minute, length) = parts.recent.last_minute(now);
     let totals = parts.recent.totals();
-    let seconds = now.saturating_duration_since(parts.clock.started()).as_secs_f64();
     let hour = parts.recent.last_hour(now);
     Metrics {
         timestamp: parts.text(now),
@@ -148,7 +149,8 @@ pub(crate) async fn read(parts: &Parts, now: Instant) -> Metrics {
             },
             errors: ErrorFigures {
                 total: totals.all.failed,
-                rate_per_hour: totals.all.failed as f64 / seconds.max(1.0) * 3_600.0,
+                rate_per_hour: hourly(&hour, &minute, length),
+                client_errors: totals.all.client_errors,
                 types: kinds(&totals),
                 by_type: by_type(&totals),
             },
@@ -167,6 +169,16 @@ pub(crate) async fn read(parts: &Parts, now: Instant) -> Metrics {
 /// By second; unknown in the first one.
 pub(super) fn rate(count: u64, length: Duration) -> Maybe<f64> {
     (!length.is_zero()).then(|| count as f64 / length.as_secs_f64()).or_unknown(Reason::NotYet)
+}
+
+/// Failures of the last whole minutes by hour; of the last seconds in the first minute.
+fn hourly(hour: &[(Instant, Counts)], minute: &Counts, length: Duration) -> Maybe<f64> {
+    let minutes = u32::try_from(hour.len()).unwrap_or(u32::MAX);
+    let (failed, length) = match minutes {
+        0 => (minute.failed, length),
+        minutes => (hour.iter().map(|(_, counts)| counts.failed).sum(), Duration::from_secs(60) * minutes),
+    };
+    rate(failed, length).map(|rate| rate * 3_600.0)
 }
 
 fn requests(all: &Counts, minute: &Counts, length: Duration) -> Requests {
@@ -193,7 +205,7 @@ fn latency(sum: &Maybe<Sum>) -> Latency {
 }
 
 fn kinds(totals: &Totals) -> Kinds {
-    let mut kinds = Kinds { timeout: 0, model_error: 0, validation_error: totals.client_errors, system_error: 0 };
+    let mut kinds = Kinds { timeout: 0, model_error: 0, validation_error: 0, system_error: 0 };
     for (error, count) in ErrorType::ALL.iter().zip(totals.errors) {
         *match error {
             ErrorType::ConnectTimeout | ErrorType::ClientTimeout | ErrorType::FirstByteTimeout => &mut kinds.timeout,
@@ -209,8 +221,7 @@ fn kinds(totals: &Totals) -> Kinds {
 
 fn by_type(totals: &Totals) -> serde_json::Map<String, serde_json::Value> {
     let ours = ErrorType::ALL.iter().map(|error| error.as_str()).zip(totals.errors);
-    let all = ours.chain([("http_4xx", totals.client_errors)]);
-    all.filter(|(_, count)| *count > 0).map(|(name, count)| (name.to_owned(), count.into())).collect()
+    ours.filter(|(_, count)| *count > 0).map(|(name, count)| (name.to_owned(), count.into())).collect()
 }
 
 fn machine_use(parts: &Parts, now: Instant) -> MachineUse {

@@ -12,11 +12,12 @@ use crate::api::error::ApiError;
 use crate::api::parameters::{NoParameters, Parameters};
 use crate::api::reply::{OVERVIEW, Reply};
 use crate::api::state::{Parts, wall};
-use crate::api::sums::{DAY, Sum, by_model};
+use crate::api::sums::{DAY, Sum, Totals, generates, of_last};
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
 use crate::backend::inventory::{Expiry, Inventory, ListedModel, Resident, Runtime};
 use crate::exchange::outcome::{Outcome, Phase};
 use crate::history::journal::job::Job;
+use crate::history::query::totals::Total;
 use crate::history::rollup::Measure;
 
 /// The models of all backends.
@@ -43,7 +44,7 @@ struct Model {
     file_path: Maybe<String>,
     /// Of its files.
     size_bytes: Maybe<u64>,
-    /// `loaded` (in memory), `loading`, `downloading`, or `available`.
+    /// `loaded` (in memory), `loading`, `downloading`, `available`, or `unavailable` while its backend does not answer.
     status: &'static str,
     /// When it was first seen in memory.
     loaded_at: Maybe<String>,
@@ -73,23 +74,25 @@ struct Metadata {
 struct Performance {
     total_requests: Maybe<u64>,
     average_tokens_per_second: Maybe<f64>,
+    /// Of generations.
     average_latency_ms: Maybe<f64>,
-    /// Requests that neither completed nor were cancelled, by those that were not cancelled: 0 to 1.
+    /// Requests that failed, by those that completed or failed: 0 to 1. An answer with a status of 400 to 499 is neither.
     error_rate: Maybe<f64>,
-    /// Prompt tokens that were read from a cache, by all: 0 to 1.
+    /// Prompt tokens that were read from a cache, by all of the requests that report it: 0 to 1.
     cache_hit_rate: Maybe<f64>,
-    /// Requests that neither completed nor were cancelled.
+    /// Requests that failed.
     failed_requests: Maybe<u64>,
     /// Requests that their client left.
     cancelled_requests: Maybe<u64>,
     /// Requests whose answer ended short.
     truncated_requests: Maybe<u64>,
-    /// Requests that failed through the backend or the network to it, and those with an error status.
+    /// Requests that failed through the backend or the network to it.
     server_failures: Maybe<u64>,
     /// Requests that waited for a load.
     cold_starts: Maybe<u64>,
     prompt_tokens: Maybe<u64>,
     generated_tokens: Maybe<u64>,
+    /// Of generations.
     latency_ms: Percentiles,
     time_to_first_token_ms: Percentiles,
     /// Without those that waited for a load.
@@ -137,30 +140,23 @@ pub(crate) async fn models(_: Parameters<NoParameters>, State(parts): State<Arc<
 
 /// What is to be shown now.
 pub(crate) async fn read(parts: &Parts, now: Instant) -> Models {
-    let keys: Vec<(Arc<str>, Box<str>)> = parts
-        .monitors()
-        .iter()
-        .flat_map(|monitor| {
-            let backend = monitor.backend.name.clone();
-            names(&monitor.inventory()).into_iter().map(move |name| (backend.clone(), name))
-        })
-        .collect();
-    let sums = by_model(parts, keys, DAY, now).await;
+    let totals = of_last(parts, DAY, now).await;
     let jobs = parts.journal.jobs().snapshot();
     let mut models = Vec::new();
     let mut summary = Summary { total_models: 0, loaded_models: 0, total_size_gb: 0.0, memory_usage_gb: 0.0 };
     for monitor in &*parts.monitors() {
         let inventory = monitor.inventory();
         for name in names(&inventory) {
-            let sum = sums.get(&(monitor.backend.name.clone(), name.clone()));
+            let performance = performance(&totals, &monitor.backend.name, &name);
             let listed = inventory.models.iter().find(|model| model.name == name);
             let resident = resident_of(&inventory, &name);
             summary.total_models += 1;
             summary.loaded_models += usize::from(resident.is_some());
             summary.total_size_gb += listed.and_then(|model| model.size).unwrap_or(0) as f64 / GIB;
             let loading = is_loading(parts, &monitor.backend.name, &name);
-            let status = status(&name, resident.is_some(), loading, &jobs);
-            models.push(model(&monitor.backend.name, &name, &inventory, (listed, resident), status, sum));
+            let is_down = monitor.status.snapshot().state.is_up() == Some(false);
+            let status = if is_down { "unavailable" } else { status(&name, resident.is_some(), loading, &jobs) };
+            models.push(model(&monitor.backend.name, &name, &inventory, (listed, resident), status, performance));
         }
         let held = inventory.resident.iter().flatten().filter_map(|resident| resident.size);
         summary.memory_usage_gb += held.map(|bytes| bytes as f64 / GIB).sum::<f64>();
@@ -205,7 +201,7 @@ fn model(
     inventory: &Inventory,
     (listed, resident): (Option<&ListedModel>, Option<&Resident>),
     status: &'static str,
-    sum: Option<&Maybe<Sum>>,
+    performance: Performance,
 ) -> Model {
     let text =
         |of: fn(&ListedModel) -> Option<&str>| listed.and_then(of).map(str::to_owned).or_unknown(Reason::NotReported);
@@ -246,7 +242,7 @@ fn model(
             parameters: text(|model| model.parameter_size.as_deref()),
             quantization: text(|model| model.quant.as_deref()),
         },
-        performance: performance(sum),
+        performance,
         resource_usage: Usage {
             memory_usage_mb: held(|resident| resident.size?.checked_sub(resident.vram?))
                 .map(|bytes| bytes as f64 / MIB),
@@ -256,8 +252,7 @@ fn model(
     }
 }
 
-/// Outcomes that the backend or the network to it caused. An error status counts whoever caused it: sums do not tell one of
-/// 400 from one of 500, and of a model that its backend has most are the backend's.
+/// Outcomes that the backend or the network to it caused.
 const SERVER_FAILURES: [Outcome; 4] =
     [Outcome::StreamError, Outcome::BackendFailed, Outcome::Truncated, Outcome::HttpError];
 
@@ -266,28 +261,30 @@ fn percentiles(sum: Maybe<&Sum>, measure: Measure) -> Percentiles {
     Percentiles { p50: of(0.5), p95: of(0.95), p99: of(0.99) }
 }
 
-fn performance(sum: Option<&Maybe<Sum>>) -> Performance {
-    let sum = match sum {
-        Some(Maybe::Known(sum)) => Maybe::Known(sum),
-        Some(Maybe::Unknown(reason)) => Maybe::Unknown(*reason),
-        None => Maybe::Unknown(Reason::NoSamples),
-    };
+fn performance(totals: &Maybe<Totals>, backend: &str, name: &str) -> Performance {
+    let is_its = |total: &Total| total.backend.as_deref() == Some(backend) && total.model.as_deref() == Some(name);
+    let (all, timed) = (
+        totals.as_ref().map(|totals| totals.of(is_its)),
+        totals.as_ref().map(|totals| totals.of(|total| is_its(total) && generates(total))),
+    );
+    let (sum, timed) = (all.as_ref(), timed.as_ref());
     let some = |of: fn(&Sum) -> Option<f64>| sum.and_then(|sum| of(sum).or_unknown(Reason::NoSamples));
+    let mean = |sum: &Sum| sum.mean(Measure::Duration).or_unknown(Reason::NoSamples);
     Performance {
         total_requests: sum.map(|sum| sum.0.requests),
         average_tokens_per_second: some(|sum| sum.mean(Measure::Rate)),
-        average_latency_ms: some(|sum| Some(sum.mean(Measure::Duration)? * 1e3)),
+        average_latency_ms: timed.and_then(mean).map(|seconds| seconds * 1e3),
         error_rate: some(|sum| Some(1.0 - sum.success_rate()?)),
         cache_hit_rate: some(Sum::cached_share),
-        failed_requests: sum
-            .map(|sum| sum.0.requests - sum.outcome(Outcome::Completed) - sum.outcome(Outcome::ClientCancelled)),
+        failed_requests: sum.map(|sum| sum.0.failed()),
         cancelled_requests: sum.map(|sum| sum.outcome(Outcome::ClientCancelled)),
         truncated_requests: sum.map(|sum| sum.outcome(Outcome::Truncated)),
-        server_failures: sum.map(|sum| SERVER_FAILURES.iter().map(|outcome| sum.outcome(*outcome)).sum()),
+        server_failures: sum
+            .map(|sum| SERVER_FAILURES.iter().map(|outcome| sum.outcome(*outcome)).sum::<u64>() - sum.0.client_errors),
         cold_starts: sum.map(|sum| sum.0.cold),
         prompt_tokens: sum.and_then(|sum| sum.0.prompt.or_unknown(Reason::NoSamples)),
         generated_tokens: sum.and_then(|sum| sum.0.generated.or_unknown(Reason::NoSamples)),
-        latency_ms: percentiles(sum, Measure::Duration),
+        latency_ms: percentiles(timed, Measure::Duration),
         time_to_first_token_ms: percentiles(sum, Measure::FirstToken),
         warm_time_to_first_token_ms: percentiles(sum, Measure::FirstTokenWarm),
         load_ms: percentiles(sum, Measure::Load),

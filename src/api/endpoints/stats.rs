@@ -92,13 +92,13 @@ struct Device {
 struct Inference {
     /// Exchanges that ended in the last 60 seconds, by second.
     requests_per_second: Maybe<f64>,
-    /// Mean duration of the exchanges that ended in the last 60 seconds.
+    /// Mean duration of the generations that ended in the last 60 seconds.
     average_latency_ms: Maybe<f64>,
     /// Exchanges that have begun and not ended.
     active_requests: usize,
     /// Exchanges that ended since `since`.
     total_requests: u64,
-    /// Of these, the ones that neither completed nor were cancelled by the client.
+    /// Of these, the ones that failed; `/dashboard/errors` lists them.
     total_errors: u64,
     /// When the counting began: the program's start.
     since: String,

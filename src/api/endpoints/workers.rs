@@ -12,14 +12,14 @@ use super::machine::part;
 use crate::api::error::ApiError;
 use crate::api::parameters::{NoParameters, Parameters};
 use crate::api::reply::{OVERVIEW, Reply};
-use crate::api::state::{Parts, wall};
-use crate::api::sums::{DAY, last, total};
+use crate::api::state::Parts;
+use crate::api::sums::{DAY, Totals, generates, of_last};
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
 use crate::backend::inventory::{Resident, Runtime};
 use crate::backend::monitor::Monitor;
 use crate::backend::status::ProbeState;
 use crate::history::in_flight::InFlightExchange;
-use crate::history::query::Filter;
+use crate::history::query::totals::Total;
 use crate::history::rollup::Measure;
 use crate::host::HostSnapshot;
 
@@ -53,7 +53,7 @@ struct Worker {
     address: String,
     /// `active`, `down`, or `unknown` before the first probe.
     status: &'static str,
-    /// When it last said what it has.
+    /// When it last answered a probe.
     last_heartbeat: Maybe<String>,
     /// The server software.
     capabilities: Maybe<Vec<String>>,
@@ -78,7 +78,7 @@ struct WorkerLoad {
     active_requests: usize,
     /// Requests that wait, as the engine reports it.
     queue_length: Maybe<f64>,
-    /// Of the last 24 hours.
+    /// The mean of generations of the last 24 hours.
     average_latency_ms: Maybe<f64>,
 }
 
@@ -108,14 +108,9 @@ pub(crate) async fn workers(_: Parameters<NoParameters>, State(parts): State<Arc
 /// What is to be shown now.
 pub(crate) async fn read(parts: &Parts, now: Instant) -> Workers {
     let (in_flight, machine) = (parts.in_flight.snapshot(), parts.machine(now));
-    let latencies = latencies(parts, now).await;
-    let worker = |(index, monitor): (usize, &Arc<Monitor>)| {
-        let latency = match &latencies {
-            Maybe::Known(all) => all.get(index).copied().flatten().or_unknown(Reason::NoSamples),
-            Maybe::Unknown(reason) => Maybe::Unknown(*reason),
-        };
-        worker(monitor, &in_flight, machine.as_ref(), latency)
-    };
+    let totals = of_last(parts, DAY, now).await;
+    let worker =
+        |monitor: &Arc<Monitor>| worker(parts, monitor, (&in_flight, machine.as_ref()), latency(&totals, monitor));
     Workers {
         timestamp: parts.text(now),
         coordinator: Coordinator {
@@ -124,28 +119,23 @@ pub(crate) async fn read(parts: &Parts, now: Instant) -> Workers {
             uptime_seconds: now.saturating_duration_since(parts.clock.started()).as_secs(),
             connected_workers: up(parts),
         },
-        workers: parts.monitors().iter().enumerate().map(worker).collect(),
+        workers: parts.monitors().iter().map(worker).collect(),
         cluster_stats: cluster(parts, &in_flight),
         unknown: Unknown::default(),
     }
 }
 
-/// The mean latency of each backend, in their order.
-async fn latencies(parts: &Parts, now: Instant) -> Maybe<Vec<Option<f64>>> {
-    let names: Vec<_> = parts.monitors().iter().map(|monitor| monitor.backend.name.clone()).collect();
-    let range = last(parts, DAY, now);
-    let sums = parts.asked(move |reading| {
-        let filter = |name: Arc<str>| Filter { backend: Some(name), ..Filter::default() };
-        names.into_iter().map(|name| total(reading, range, &filter(name))).collect::<Result<Vec<_>, _>>()
-    });
-    let mean = |sum: &crate::api::sums::Sum| sum.mean(Measure::Duration).map(|seconds| seconds * 1e3);
-    sums.await.map(|sums| sums.iter().map(mean).collect())
+/// The mean latency of the generations of a backend.
+fn latency(totals: &Maybe<Totals>, monitor: &Monitor) -> Maybe<f64> {
+    let is_its = |total: &Total| total.backend.as_deref() == Some(&*monitor.backend.name) && generates(total);
+    let mean = |totals: &Totals| totals.of(is_its).mean(Measure::Duration).or_unknown(Reason::NoSamples);
+    totals.as_ref().and_then(mean).map(|seconds| seconds * 1e3)
 }
 
 fn worker(
+    parts: &Parts,
     monitor: &Monitor,
-    in_flight: &[InFlightExchange],
-    machine: Option<&HostSnapshot>,
+    (in_flight, machine): (&[InFlightExchange], Option<&HostSnapshot>),
     average_latency_ms: Maybe<f64>,
 ) -> Worker {
     let inventory = monitor.inventory();
@@ -158,7 +148,7 @@ fn worker(
             ProbeState::Down(_) => "down",
             ProbeState::Unknown => "unknown",
         },
-        last_heartbeat: monitor.refreshed().map(wall).or_unknown(Reason::NotYet),
+        last_heartbeat: answered(monitor).map(|at| parts.text(at)).or_unknown(Reason::NotYet),
         capabilities: Some(inventory.runtime)
             .filter(|runtime| *runtime != Runtime::Unknown)
             .map(|runtime| vec![runtime.as_str().to_owned()])
@@ -171,6 +161,10 @@ fn worker(
         },
         models_loaded: inventory.resident.as_ref().map(names).or_unknown(Reason::NotReported),
     }
+}
+
+fn answered(monitor: &Monitor) -> Option<Instant> {
+    monitor.status.snapshot().answered
 }
 
 /// Requests that wait, as the engine reports it.

@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
 
 use super::hub::Hub;
 use super::places::Place;
-use super::topic::{Push, Topic};
+use super::topic::{Push, Topic, lagged};
 use crate::access::identity::Identity;
 use crate::api::state::Parts;
 
@@ -189,9 +189,7 @@ impl Subscriptions {
                 match list.try_recv() {
                     Ok(push) => news.push(push),
                     Err(TryRecvError::Lagged(missed)) => {
-                        news.push(
-                            json!({ "type": "lagged", "topic": topic.as_str(), "missed": missed }).to_string().into(),
-                        );
+                        news.push(lagged(*topic, missed));
                     }
                     Err(TryRecvError::Empty | TryRecvError::Closed) => break,
                 }

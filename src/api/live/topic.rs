@@ -76,3 +76,8 @@ pub(in crate::api) type Push = Arc<str>;
 pub(super) fn push(topic: Topic, timestamp: &str, data: &impl Serialize) -> Push {
     json!({ "topic": topic.as_str(), "timestamp": timestamp, "data": data }).to_string().into()
 }
+
+/// That entries of a list are not pushed to a listener.
+pub(super) fn lagged(topic: Topic, missed: u64) -> Push {
+    json!({ "type": "lagged", "topic": topic.as_str(), "missed": missed }).to_string().into()
+}

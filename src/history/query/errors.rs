@@ -42,6 +42,17 @@ impl Grade {
     }
 }
 
+/// How many errors of a kind there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorCount {
+    /// What went wrong.
+    pub what: Box<str>,
+    /// How grave it is.
+    pub grade: Grade,
+    /// How many.
+    pub count: u64,
+}
+
 /// What the error of an exchange means: its grade and a sentence.
 #[must_use]
 pub const fn of_exchange(error: ErrorType) -> (Grade, &'static str) {

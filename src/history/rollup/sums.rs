@@ -9,7 +9,7 @@ use crate::history::sketch::Sketch;
 /// The measures of which percentiles are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Measure {
-    /// From the request's head to the last byte, in seconds.
+    /// From the request's head to the last byte, in seconds. Of exchanges that were not answered with an error status.
     Duration,
     /// Time to first token, in seconds.
     FirstToken,
@@ -60,6 +60,8 @@ pub struct Sums {
     pub generated: Option<u64>,
     /// Prompt tokens read from a cache.
     pub cached: Option<u64>,
+    /// Prompt tokens of the exchanges that report how many of them were read from a cache.
+    pub cached_of: Option<u64>,
     /// Generated tokens that were thinking.
     pub reasoning: Option<u64>,
     /// Tokens generated for clients that left: the best count of each exchange.
@@ -74,6 +76,8 @@ pub struct Sums {
     pub cold: u64,
     /// Gaps above the stall threshold.
     pub stalls: u64,
+    /// Exchanges that a backend answered with a status of 400 to 499, which are no failures.
+    pub client_errors: u64,
     /// What it cost, in billionths of the currency's unit.
     pub cost: Option<i64>,
     /// Percentiles, in the order of [`Measure::ALL`].
@@ -96,6 +100,7 @@ impl Sums {
         add(&mut self.prompt, other.prompt);
         add(&mut self.generated, other.generated);
         add(&mut self.cached, other.cached);
+        add(&mut self.cached_of, other.cached_of);
         add(&mut self.reasoning, other.reasoning);
         self.wasted += other.wasted;
         self.busy_us += other.busy_us;
@@ -103,8 +108,17 @@ impl Sums {
         self.bytes_out += other.bytes_out;
         self.cold += other.cold;
         self.stalls += other.stalls;
+        self.client_errors += other.client_errors;
         add(&mut self.cost, other.cost);
         self.sketches.iter_mut().zip(&other.sketches).for_each(|(sketch, more)| sketch.merge(more));
+    }
+
+    /// Exchanges that failed: all but those that completed, were cancelled by their client, or were answered with a status of
+    /// 400 to 499.
+    #[must_use]
+    pub fn failed(&self) -> u64 {
+        let count = |outcome: Outcome| self.by_outcome[outcome as usize];
+        self.requests - count(Outcome::Completed) - count(Outcome::ClientCancelled) - self.client_errors
     }
 
     /// The percentiles of a measure.
@@ -121,6 +135,7 @@ impl Sums {
         add(&mut self.prompt, times(row.prompt.value()));
         add(&mut self.generated, times(row.generated.value()));
         add(&mut self.cached, times(row.cached.value()));
+        add(&mut self.cached_of, times(row.cached.value().and(row.prompt.value())));
         add(&mut self.reasoning, times(row.reasoning.value()));
         if row.outcome == Outcome::ClientCancelled && row.phase == Phase::Decode {
             self.wasted += times(row.generated.value().or(row.events.value())).unwrap_or(0);
@@ -129,6 +144,7 @@ impl Sums {
         self.bytes_out += row.response_bytes.saturating_mul(weight);
         self.cold += if row.cold.is_some() { weight } else { 0 };
         self.stalls += times(row.stalls.value()).unwrap_or(0);
+        self.client_errors += if row.outcome == Outcome::HttpError && row.error.is_none() { weight } else { 0 };
         add(&mut self.cost, row.cost().map(|cost| cost.saturating_mul(i64::try_from(weight).unwrap_or(i64::MAX))));
         for measure in Measure::ALL {
             if let Some(value) = value(row, measure) {
@@ -141,7 +157,7 @@ impl Sums {
 /// The value of a measure for an exchange.
 fn value(row: &Row, measure: Measure) -> Option<f64> {
     match measure {
-        Measure::Duration => row.duration.seconds(),
+        Measure::Duration => row.duration.seconds().filter(|_| row.status < 400),
         Measure::FirstToken => row.first_token.seconds(),
         Measure::FirstTokenWarm => row.first_token.seconds().filter(|_| row.cold.is_none()),
         Measure::PerToken => row.per_token.seconds(),

@@ -11,9 +11,9 @@ use super::samples::{Demo, traffic};
 use super::{get, program, shape};
 use crate::support::PATIENCE;
 
-type Socket = WebSocket<TcpStream>;
+pub(super) type Socket = WebSocket<TcpStream>;
 
-fn open(address: SocketAddr, path: &str) -> Result<Socket, String> {
+pub(super) fn open(address: SocketAddr, path: &str) -> Result<Socket, String> {
     let stream = TcpStream::connect(address).expect("it listens");
     stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     let url = format!("ws://{address}{path}");
@@ -21,7 +21,7 @@ fn open(address: SocketAddr, path: &str) -> Result<Socket, String> {
 }
 
 /// The next text, as JSON.
-fn next(socket: &mut Socket) -> Value {
+pub(super) fn next(socket: &mut Socket) -> Value {
     loop {
         match socket.read().expect("a message in time") {
             Message::Text(text) => return serde_json::from_str(&text).expect("JSON"),
@@ -31,7 +31,7 @@ fn next(socket: &mut Socket) -> Value {
     }
 }
 
-fn subscribe(socket: &mut Socket, topics: &[&str]) -> Value {
+pub(super) fn subscribe(socket: &mut Socket, topics: &[&str]) -> Value {
     let request = json!({"action": "subscribe", "topics": topics, "interval_ms": 100});
     socket.send(Message::text(request.to_string())).expect("it reads");
     next(socket)

@@ -38,7 +38,7 @@ fn stats_count_what_a_client_sent_and_what_the_machine_has() {
     let stats = look_until(|| {
         let stats = get(&program, "/dashboard/stats");
         let inference = &stats["inference"];
-        let counted = inference["total_requests"] == 5 && !inference["average_latency_ms"].is_null();
+        let counted = inference["total_requests"] == 5 && !inference["requests_per_second"].is_null();
         if counted && stats["system"]["memory_total_gb"].is_number() { Ok(stats) } else { Err(stats.to_string()) }
     });
     assert_eq!(shape::faults(&sample(), &stats), Vec::<String>::new(), "{stats:#}");

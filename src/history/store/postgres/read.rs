@@ -5,6 +5,7 @@ mod machine;
 mod page;
 mod sums;
 mod top;
+mod totals;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -9,6 +9,7 @@ mod series;
 mod sums;
 mod top;
 mod total;
+mod totals;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -9,8 +9,8 @@ use crate::history::sketch::Sketch;
 
 /// The columns of the sums, in the order in which they are read, from the first.
 pub(super) const COLUMNS: &str = "requests, by_outcome, started, prompt_tokens, generated_tokens, cached_tokens, \
-    reasoning_tokens, wasted_tokens, busy_us, bytes_in, bytes_out, cold, stalls, cost_nano, duration, ttft, ttft_warm, tpot, \
-    tps, queue, load";
+    cached_of_tokens, reasoning_tokens, wasted_tokens, busy_us, bytes_in, bytes_out, cold, stalls, client_errors, cost_nano, \
+    duration, ttft, ttft_warm, tpot, tps, queue, load";
 
 /// The names of one key in the file: backend, model and tenant; 0 is none.
 pub(super) type KeyNames = [i64; 3];
@@ -59,8 +59,10 @@ fn write(connection: &Connection, key: SqlKey, sums: &Sums) -> rusqlite::Result<
     put(&signed(sums.requests))?;
     put(&outcomes_to_bytes(&sums.by_outcome))?;
     put(&signed(sums.started))?;
-    [sums.prompt, sums.generated, sums.cached, sums.reasoning].iter().try_for_each(|sum| put(&sum.map(signed)))?;
-    [sums.wasted, sums.busy_us, sums.bytes_in, sums.bytes_out, sums.cold, sums.stalls]
+    [sums.prompt, sums.generated, sums.cached, sums.cached_of, sums.reasoning]
+        .iter()
+        .try_for_each(|sum| put(&sum.map(signed)))?;
+    [sums.wasted, sums.busy_us, sums.bytes_in, sums.bytes_out, sums.cold, sums.stalls, sums.client_errors]
         .iter()
         .try_for_each(|sum| put(&signed(*sum)))?;
     put(&sums.cost)?;
@@ -79,7 +81,7 @@ pub(super) fn read(row: &SqlRow<'_>, first: usize) -> rusqlite::Result<Sums> {
     let sum = |at: usize| number(at).map(Option::unwrap_or_default);
     let mut sketches: [Sketch; Measure::ALL.len()] = Default::default();
     for (at, sketch) in sketches.iter_mut().enumerate() {
-        *sketch = Sketch::from_bytes(row.get_ref(first + 14 + at)?.as_blob_or_null()?);
+        *sketch = Sketch::from_bytes(row.get_ref(first + 16 + at)?.as_blob_or_null()?);
     }
     Ok(Sums {
         requests: sum(0)?,
@@ -88,14 +90,16 @@ pub(super) fn read(row: &SqlRow<'_>, first: usize) -> rusqlite::Result<Sums> {
         prompt: number(3)?,
         generated: number(4)?,
         cached: number(5)?,
-        reasoning: number(6)?,
-        wasted: sum(7)?,
-        busy_us: sum(8)?,
-        bytes_in: sum(9)?,
-        bytes_out: sum(10)?,
-        cold: sum(11)?,
-        stalls: sum(12)?,
-        cost: row.get(first + 13)?,
+        cached_of: number(6)?,
+        reasoning: number(7)?,
+        wasted: sum(8)?,
+        busy_us: sum(9)?,
+        bytes_in: sum(10)?,
+        bytes_out: sum(11)?,
+        cold: sum(12)?,
+        stalls: sum(13)?,
+        client_errors: sum(14)?,
+        cost: row.get(first + 15)?,
         sketches,
     })
 }

@@ -38,6 +38,28 @@ impl RemoteReading {
     }
 }
 
+impl RemoteReading {
+    /// How many failed exchanges there are, by the number of their error.
+    pub(in crate::history) fn failed_by_error(
+        &self,
+        range: Range,
+        filter: &Filter,
+    ) -> Result<Vec<(u8, u64)>, StoreError> {
+        let (terms, values) = condition(range, filter);
+        let count = format!(
+            "SELECT error::integer, count(*) FROM exchanges WHERE {terms} AND error IS NOT NULL GROUP BY error"
+        );
+        self.ask(|open| {
+            let counted = open.client.query(&count, &borrowed(&values))?;
+            let pair = |row: &tokio_postgres::Row| {
+                let (error, count): (i32, i64) = (row.get(0), row.get(1));
+                Some((u8::try_from(error).ok()?, count.unsigned_abs()))
+            };
+            Ok(counted.iter().filter_map(pair).collect())
+        })
+    }
+}
+
 impl Open {
     fn list<T>(&mut self, query: &ListQuery, listing: &Listing<T>) -> Result<List<T>, Refusal> {
         let Listing { table, columns, order, condition, read } = listing;

@@ -60,7 +60,7 @@ impl Open {
     }
 }
 
-fn bounds(step: Step, range: Range) -> Parameters {
+pub(super) fn bounds(step: Step, range: Range) -> Parameters {
     vec![Box::new(seconds_of(step)), Box::new(timestamp(range.from)), Box::new(timestamp(range.to))]
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use hashbrown::HashMap;
 use rusqlite::types::Value;
 
 use super::page::condition;
@@ -9,7 +10,7 @@ use super::{OpenDay, Reading};
 use crate::exchange::outcome::ErrorType;
 use crate::history::codes::Coded;
 use crate::history::journal::kind::Severity;
-use crate::history::query::errors::{Grade, of_exchange};
+use crate::history::query::errors::{ErrorCount, Grade, of_exchange};
 use crate::history::query::lists::{List, ListFilter, ListQuery, ListedError, ListedEvent, MAX_LIST};
 use crate::history::query::{Exchange, Filter, Range};
 use crate::history::store::error::StoreError;
@@ -77,7 +78,66 @@ impl Reading {
     }
 }
 
+impl Reading {
+    /// How many errors of each kind a range has, the failed exchanges and the grave events.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or in time.
+    pub fn error_counts(&self, range: Range) -> Result<Vec<ErrorCount>, StoreError> {
+        let everything = ListFilter::default();
+        let filter = exchanges(&everything);
+        let (mut counts, deadline) = (HashMap::new(), self.deadline());
+        let remote = self.remotely(|remote| remote.failed_by_error(range, &filter));
+        match remote {
+            Some(answer) => counts.extend(answer?),
+            None => {
+                for day in self.days_of(range) {
+                    let Some(day) = self.day(day, deadline)? else { continue };
+                    let Some((condition, values)) = condition(&day, &self.names, range, &filter) else { continue };
+                    for (error, count) in day.count_by_error(&condition, &values)? {
+                        *counts.entry(error).or_default() += count;
+                    }
+                }
+            }
+        }
+        let of_exchanges = counts.into_iter().filter_map(|(code, count)| {
+            let error = ErrorType::from_code(code)?;
+            Some(ErrorCount { what: error.as_str().into(), grade: of_exchange(error).0, count })
+        });
+        let mut all: Vec<_> = of_exchanges.collect();
+        for severity in Severity::ALL {
+            if let Some(grade) = Grade::of_event(severity) {
+                let counted = self.count_events(range, severity)?;
+                all.extend(counted.into_iter().map(|(what, count)| ErrorCount { what, grade, count }));
+            }
+        }
+        Ok(all)
+    }
+
+    /// How many events of a severity there are of each kind. Of more than a list has, the others count as `other`.
+    fn count_events(&self, range: Range, severity: Severity) -> Result<HashMap<Box<str>, u64>, StoreError> {
+        let filter = ListFilter { levels: Some(vec![severity.as_str()]), ..ListFilter::default() };
+        let found = self.events(&ListQuery { range, filter, offset: 0, limit: MAX_LIST })?;
+        let mut counts: HashMap<Box<str>, u64> = HashMap::new();
+        let others = found.total.saturating_sub(found.entries.len() as u64);
+        found.entries.into_iter().for_each(|event| *counts.entry(event.what).or_default() += 1);
+        counts.extend((others > 0).then(|| ("other".into(), others)));
+        Ok(counts)
+    }
+}
+
 impl OpenDay {
+    /// How many rows a condition selects, by the number of their error.
+    fn count_by_error(&self, condition: &str, values: &[Value]) -> Result<Vec<(u8, u64)>, StoreError> {
+        let count = format!("SELECT error, count(*) FROM exchanges {condition} AND error IS NOT NULL GROUP BY error");
+        let counted = || {
+            let mut count = self.connection.prepare(&count)?;
+            let pair = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get::<_, i64>(1)?.unsigned_abs()));
+            count.query_map(rusqlite::params_from_iter(values), pair)?.collect::<Result<Vec<_>, _>>()
+        };
+        counted().map_err(|error: rusqlite::Error| StoreError::of(&error, &self.path))
+    }
+
     /// How many rows a condition selects.
     fn count(&self, condition: &str, values: &[Value]) -> Result<u64, StoreError> {
         let count = format!("SELECT count(*) FROM exchanges {condition}");

@@ -45,7 +45,17 @@ impl Reading {
 }
 
 impl Snapshot {
-    fn failed(&self) -> impl Fn(rusqlite::Error) -> StoreError + '_ {
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// The sums of the intervals of a range that the file does not have yet.
+    pub(super) fn unmerged(&self, (step, range): (Step, Range)) -> impl Iterator<Item = (&Key, &Sums)> {
+        let is_inside = move |key: &Key| key.step == step && (range.from..range.to).contains(&(key.at * 1000));
+        self.unmerged.iter().filter(move |(key, _)| is_inside(key))
+    }
+
+    pub(super) fn failed(&self) -> impl Fn(rusqlite::Error) -> StoreError + '_ {
         |error| StoreError::of(&error, &self.path)
     }
 
@@ -70,11 +80,8 @@ impl Snapshot {
         mut visit: impl FnMut(i64, &Sums),
     ) -> Result<(), StoreError> {
         self.stored(step, range, filter, &mut visit).map_err(self.failed())?;
-        for (key, sums) in &self.unmerged {
-            let is_inside = key.step == step && (range.from..range.to).contains(&(key.at * 1000));
-            if is_inside && fits(reading, &key.of, filter) {
-                visit(key.at, sums);
-            }
+        for (key, sums) in self.unmerged((step, range)).filter(|(key, _)| fits(reading, &key.of, filter)) {
+            visit(key.at, sums);
         }
         Ok(())
     }

@@ -33,6 +33,7 @@ CREATE TABLE rollups (
   prompt_tokens INTEGER,
   generated_tokens INTEGER,
   cached_tokens INTEGER,
+  cached_of_tokens INTEGER,          -- prompt tokens of the exchanges that report cached ones
   reasoning_tokens INTEGER,
   wasted_tokens INTEGER NOT NULL,
   busy_us INTEGER NOT NULL,          -- exchanges × microseconds
@@ -41,6 +42,7 @@ CREATE TABLE rollups (
   bytes_out INTEGER NOT NULL,
   cold INTEGER NOT NULL,
   stalls INTEGER NOT NULL,
+  client_errors INTEGER NOT NULL,    -- answered with a status of 400 to 499
   cost_nano INTEGER,
   saved_nano INTEGER,
   energy_mj INTEGER,
