@@ -321,10 +321,11 @@ impl Observation {
         self.phase
     }
 
-    /// Ends the exchange. `status` is the one sent to the client, or 499 if it left before a head.
-    pub fn finish(mut self: Box<Self>, end: End, status: u16, now: Instant, overhead: Duration) {
+    /// Ends the exchange. `status` is the one sent to the client, or 499 if it left before a head. Returns how long its
+    /// model took to load, as far as that shows; `None` where the model was in memory.
+    pub fn finish(mut self: Box<Self>, end: End, status: u16, now: Instant, overhead: Duration) -> Option<Duration> {
         self.last = now.max(self.last);
-        self.conclude(end, status, Some(overhead));
+        self.conclude(end, status, Some(overhead))
     }
 
     /// Reports to the watch what the frame contained.

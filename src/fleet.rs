@@ -13,6 +13,7 @@
 mod condition;
 pub mod health;
 mod lease;
+mod lists;
 pub mod load;
 mod loads;
 mod member;
@@ -20,10 +21,12 @@ pub mod policy;
 mod settings;
 
 pub use lease::{Lease, LeaseEnd};
+pub use lists::Listed;
 pub use member::{BackendState, Member};
 pub use settings::{Pattern, Settings, Share, Slots};
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::backend::catalogue::Catalogue;
@@ -33,8 +36,8 @@ use crate::wire::route::Dialect;
 use loads::{LoadGuard, Loads};
 use policy::{Candidate, Pick, Policy, Residence, Standing, take_turn};
 
-/// How long a load is assumed to take.
-const LOAD: Duration = Duration::from_secs(20);
+/// Parts of a turn that credits are kept in.
+const TURN: f64 = 1_048_576.0;
 
 /// What is known of the backends' models.
 #[derive(Clone, Debug, Default)]
@@ -68,8 +71,9 @@ pub struct Fleet {
     merges: bool,
     knowledge: Knowledge,
     loads: Loads,
-    /// The members' credits under [`Policy::RoundRobin`].
-    credits: Mutex<Box<[f64]>>,
+    /// The members' credits under [`Policy::RoundRobin`], in parts of a turn. Choices at the same moment may see the same
+    /// credits; as each changes them by a sum of zero, that is made up for by the next.
+    credits: Box<[AtomicI64]>,
 }
 
 impl Fleet {
@@ -91,7 +95,7 @@ impl Fleet {
             policy: settings.policy,
             home: members.iter().position(is_home).unwrap_or(0),
             merges: settings.merge,
-            credits: Mutex::new(vec![0.0; members.len()].into()),
+            credits: members.iter().map(|_| AtomicI64::new(0)).collect(),
             members: members.into_iter().map(Arc::new).collect(),
             knowledge,
             loads: Loads::default(),
@@ -123,6 +127,15 @@ impl Fleet {
         self.members.iter().find(|member| *member.backend.name == *name)
     }
 
+    /// The state of one of its backends.
+    #[must_use]
+    pub fn state(&self, member: &Member, now: Instant) -> BackendState {
+        match member.state(now) {
+            BackendState::Up if self.loads.is_loading(&member.backend.name) => BackendState::Loading,
+            state => state,
+        }
+    }
+
     /// Whether there is a choice.
     #[must_use]
     pub fn has_several(&self) -> bool {
@@ -141,6 +154,15 @@ impl Fleet {
     pub fn choose(&self) -> Option<Lease> {
         let reason = if self.has_several() { PlacementReason::Home } else { PlacementReason::Only };
         self.home_first().find(|member| !member.share.drains).map(|member| Lease::take(member, reason))
+    }
+
+    /// Chooses a backend that works, the home before the others. Where none does it is the home. `None` where every backend
+    /// drains.
+    #[must_use]
+    pub fn choose_working(&self, now: Instant) -> Option<Lease> {
+        let works = |member: &&Arc<Member>| !member.share.drains && member.standing(now) == Standing::Up;
+        let working = self.home_first().find(works).map(|member| Lease::take(member, PlacementReason::Home));
+        working.or_else(|| self.choose())
     }
 
     /// Chooses the backend of this name, as a client asks. `None` where there is no such backend.
@@ -206,17 +228,13 @@ impl Fleet {
             weight: member.weight(now),
             credit: 0.0,
             in_flight: member.in_flight(),
-            slots: match member.share.slots {
-                Slots::Auto => None,
-                Slots::Unlimited => Some(u32::MAX),
-                Slots::AtMost(most) => Some(most.get()),
-            },
+            slots: member.slots(),
             service: load.service(),
             confidence: load.confidence(now),
             penalty: load.penalty(now),
             standing: health.standing(now),
             residence: if is_resident { Residence::Resident } else { Residence::Cold },
-            load: LOAD,
+            load: Duration::ZERO,
         }
     }
 
@@ -224,18 +242,25 @@ impl Fleet {
     fn pick(&self, candidates: &mut [Candidate], ask: &Ask<'_>, now: Instant) -> Option<(Pick, Option<LoadGuard>)> {
         match self.policy {
             Policy::RoundRobin => {
-                let mut credits = self.credits.lock().unwrap_or_else(PoisonError::into_inner);
-                candidates.iter_mut().for_each(|candidate| candidate.credit = credits[candidate.backend]);
+                let credit = |candidate: &Candidate| &self.credits[candidate.backend];
+                for candidate in candidates.iter_mut() {
+                    candidate.credit = credit(candidate).load(Ordering::Relaxed) as f64 / TURN;
+                }
                 let pick = self.pick_once(candidates, ask, now)?;
+                let before: Vec<_> = candidates.iter().map(|candidate| candidate.credit).collect();
                 take_turn(candidates, pick);
-                candidates.iter().for_each(|candidate| credits[candidate.backend] = candidate.credit);
+                for (candidate, before) in candidates.iter().zip(before) {
+                    let change = ((candidate.credit - before) * TURN).round() as i64;
+                    credit(candidate).fetch_add(change, Ordering::Relaxed);
+                }
                 Some((pick, None))
             }
             Policy::ModelLoaded if ask.works && !candidates.iter().any(policy::is_free) => {
                 let mut loads = self.loads.lock();
                 for candidate in candidates.iter_mut().filter(|it| it.residence == Residence::Cold) {
-                    let until = loads.until(&self.members[candidate.backend].backend.name, ask.model);
-                    candidate.residence = until.map_or(Residence::Cold, Residence::Loading);
+                    let backend = &self.members[candidate.backend].backend.name;
+                    candidate.load = loads.duration(backend, ask.model);
+                    candidate.residence = loads.until(backend, ask.model).map_or(Residence::Cold, Residence::Loading);
                 }
                 let pick = self.pick_once(candidates, ask, now)?;
                 let chosen = candidates.iter().find(|candidate| candidate.backend == pick.backend)?;

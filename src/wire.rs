@@ -18,6 +18,7 @@ mod dialect;
 pub mod event;
 pub mod facts;
 mod foreign;
+pub mod form;
 mod framing;
 mod head;
 mod json;

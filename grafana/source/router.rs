@@ -36,8 +36,9 @@ const REASONS: &[(&str, &str)] = &[
 /// The states of a backend, in words and colours, by the number that the timeline gives them.
 const STATES: &[(&str, &str, &str)] = &[
     ("1", "up", "green"),
+    ("1.5", "loading", "yellow"),
     ("2", "draining", "blue"),
-    ("3", "being tried", "yellow"),
+    ("3", "being tried", "purple"),
     ("4", "ejected", "orange"),
     ("5", "down", "red"),
 ];
@@ -189,6 +190,7 @@ fn numbered_states() -> String {
     let of = |state: &'static str| STATE.with(state).now();
     let numbered = [
         of(r#"state="up""#),
+        format!("1.5 * {}", of(r#"state="loading""#)),
         format!("2 * {}", of(r#"state="draining""#)),
         format!("3 * {}", of(r#"state="half_open""#)),
         format!("4 * {}", of(r#"state="ejected""#)),

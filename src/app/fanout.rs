@@ -38,6 +38,8 @@ impl Report for Fanout {
         self.residency.set_remote(backend, inventory.remote_models());
         self.residency.set_weights(backend, inventory.models.iter().map(|model| (&*model.name, weights(model))));
         self.metrics.listed(backend, inventory);
+        let fleet = self.fleet.borrow().clone();
+        fleet.member(backend).into_iter().for_each(|member| member.set_reported_slots(inventory.slots));
     }
 
     fn poll_begun(&self, backend: &Arc<str>) {

@@ -3,6 +3,7 @@
 //! An immutable snapshot, replaced as a whole. `None` is unknown, never empty or zero; texts are short and printable
 //! whatever the backend sent.
 
+use std::num::NonZeroU32;
 use std::time::SystemTime;
 
 /// The most models that are kept of one backend.
@@ -109,6 +110,8 @@ pub struct Inventory {
     pub models: Vec<ListedModel>,
     /// It serves further models that it does not list.
     pub is_partial: bool,
+    /// Exchanges that it works on at once; `None` where it does not say.
+    pub slots: Option<NonZeroU32>,
     /// The models in memory; `None` where it does not say, or is unreachable.
     pub resident: Option<Vec<Resident>>,
     /// `resident` comes from polling `/api/ps`.

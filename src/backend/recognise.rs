@@ -4,6 +4,8 @@
 //! latter (`owned_by`, `Server`) identifies the server, since several imitate Ollama's API. All other requests are sent
 //! only to the server that is known to answer them. A failed request leaves its facts unknown.
 
+use std::num::NonZeroU32;
+
 use http::{Method, StatusCode, header};
 
 use super::answers::{self, JsonObject, RoutedServer, ServedModel};
@@ -35,7 +37,9 @@ pub(super) async fn recognise(monitor: &Monitor, known: Runtime, is_quiet: bool)
     }
     let found = match runtime {
         Runtime::LlamaCpp => {
-            Recognised { version: read_llama_cpp(monitor, served.as_deref_mut()).await, runtime, served }
+            let (version, slots) = read_llama_cpp(monitor, served.as_deref_mut()).await.unwrap_or_default();
+            let inventory = Recognised { version, runtime, served }.inventory();
+            return inventory.map(|inventory| Inventory { slots, ..inventory });
         }
         Runtime::Vllm => return read_vllm(monitor, served).await,
         Runtime::Sglang => return read_sglang(monitor, served).await,
@@ -128,8 +132,11 @@ async fn recognise_unsigned(
     }
 }
 
-/// The build from `/props`, which for older builds also has facts missing in `/v1/models`.
-async fn read_llama_cpp(monitor: &Monitor, served: Option<&mut [ServedModel]>) -> Option<Box<str>> {
+/// The build and the slots from `/props`, which for older builds also has facts missing in `/v1/models`.
+async fn read_llama_cpp(
+    monitor: &Monitor,
+    served: Option<&mut [ServedModel]>,
+) -> Option<(Option<Box<str>>, Option<NonZeroU32>)> {
     let props = JsonObject::parse(&read(monitor, "/props", MAX_RESPONSE).await?.body)?;
     if let Some([only]) = served {
         let context = props.object("default_generation_settings").and_then(|settings| settings.number("n_ctx"));
@@ -138,7 +145,8 @@ async fn read_llama_cpp(monitor: &Monitor, served: Option<&mut [ServedModel]>) -
         // It loads only this format.
         only.model.format = Some("gguf".into());
     }
-    props.text("build_info")
+    let slots = props.number("total_slots").and_then(|slots| u32::try_from(slots).ok()).and_then(NonZeroU32::new);
+    Some((props.text("build_info"), slots))
 }
 
 /// Whether llama.cpp's server sleeps, or may. `/props` neither wakes it nor keeps it awake.

@@ -239,6 +239,23 @@ fn path(head: &str) -> &str {
 }
 
 #[tokio::test]
+async fn llama_cpp_says_how_many_requests_it_works_on_at_once() {
+    let (_server, _monitor, mut events, _stop) = surveyed(move |head| {
+        Some(match path(head) {
+            "/v1/models" => json(r#"{"data":[{"id":"m","owned_by":"llamacpp"}]}"#),
+            "/props" => json(r#"{"build_info":"b1","total_slots":3}"#),
+            _ => not_found(),
+        })
+    })
+    .await;
+    let slots = found(&mut events, |found| match found {
+        SurveyEvent::Listed(inventory) => Some(inventory.slots),
+        _ => None,
+    });
+    assert_eq!(slots.await.map(std::num::NonZeroU32::get), Some(3));
+}
+
+#[tokio::test]
 async fn each_server_is_recognised_by_what_only_it_answers() {
     type Answers = &'static [(&'static str, &'static str)];
     let openai = |owner: &str| format!(r#"{{"data":[{{"id":"org/m","owned_by":"{owner}","max_model_len":4096}}]}}"#);

@@ -17,10 +17,8 @@ use crate::wire::event::{Defect, FinishReason, Source, Timings};
 
 impl Observation {
     /// Ends the exchange. Does nothing after the first call. `overhead` is `None` if it was not measured.
-    pub(super) fn conclude(&mut self, end: End, status: u16, overhead: Option<Duration>) {
-        if self.watch.is_none() {
-            return;
-        }
+    pub(super) fn conclude(&mut self, end: End, status: u16, overhead: Option<Duration>) -> Option<Duration> {
+        self.watch.as_ref()?;
         // The last element may lack its terminator; a bug in parsing it must not lose the record.
         if catch_unwind(AssertUnwindSafe(|| self.read_rest())).is_err() {
             self.defect(Defect::Panic);
@@ -36,6 +34,7 @@ impl Observation {
         if let Some(mut watch) = self.watch.take() {
             watch.finished(&record);
         }
+        record.cold.is_some().then(|| record.load.or(record.time_to_first_token)).flatten()
     }
 
     /// Whether the prompt was probably cut. False unless a generation completed and reported its prompt tokens.

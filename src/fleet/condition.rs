@@ -3,11 +3,13 @@
 //!
 //! A reader may see a part of a change before the rest. That can make one choice worse, and no state wrong.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use super::health::{Failure, Health, State};
+use super::lists::Lists;
 use super::load::Load;
 use super::policy::Standing;
 
@@ -19,8 +21,12 @@ pub(super) struct Condition {
     kept: Mutex<Kept>,
     load: [AtomicU64; 4],
     state: AtomicU64,
+    /// What it has listed last.
+    pub(super) lists: Lists,
     /// Exchanges placed on the backend that have not ended.
     in_flight: AtomicU64,
+    /// Exchanges that it works on at once, as it says; 0 is unknown.
+    slots: AtomicU32,
     /// Times that it was taken out, by [`Failure`].
     ejections: [AtomicU64; 2],
     /// Failed probes that said nothing, as exchanges were in flight.
@@ -40,7 +46,9 @@ impl Condition {
             kept: Mutex::default(),
             load: Default::default(),
             state: AtomicU64::default(),
+            lists: Lists::default(),
             in_flight: AtomicU64::default(),
+            slots: AtomicU32::default(),
             ejections: Default::default(),
             ignored_probes: AtomicU64::default(),
         };
@@ -58,6 +66,14 @@ impl Condition {
 
     pub(super) fn in_flight(&self) -> u64 {
         self.in_flight.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn slots(&self) -> Option<u32> {
+        Some(self.slots.load(Ordering::Relaxed)).filter(|slots| *slots > 0)
+    }
+
+    pub(super) fn set_slots(&self, slots: Option<NonZeroU32>) {
+        self.slots.store(slots.map_or(0, NonZeroU32::get), Ordering::Relaxed);
     }
 
     /// Whether the backend works, and its share of its weight.

@@ -65,6 +65,11 @@ impl Lease {
         self.reason
     }
 
+    /// The model took this long to load. Counts where the exchange began the load.
+    pub fn loaded(&self, took: Duration) {
+        self.load.as_ref().into_iter().for_each(|load| load.learn(took));
+    }
+
     /// The exchange ended. Only the first call counts; without one nothing is learnt. `random` gives a number from 0 to 1,
     /// uniform. Of an only backend nothing is kept.
     pub fn report(&mut self, end: LeaseEnd, random: impl FnOnce() -> f64, now: Instant) {

@@ -1,20 +1,25 @@
 //! One backend of a fleet.
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::condition::Condition;
 use super::health::{Failure, State};
+use super::lists::Listed;
 use super::policy::Standing;
-use super::settings::Share;
+use super::settings::{Share, Slots};
 use crate::backend::dial::Dialer;
 use crate::backend::{Backend, Settings};
+use crate::wire::listing::Listing;
 
 /// The state of a backend, as metrics show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BackendState {
     /// It is chosen.
     Up,
+    /// It is chosen, and requests wait for it to load their model.
+    Loading,
     /// Its answers were failures.
     Ejected,
     /// It was left out, and one exchange tries it, or the next one will.
@@ -27,13 +32,20 @@ pub enum BackendState {
 
 impl BackendState {
     /// Every state.
-    pub const ALL: [Self; 5] = [Self::Up, Self::Ejected, Self::HalfOpen, Self::Draining, Self::Down];
+    pub const ALL: [Self; 6] = [Self::Up, Self::Loading, Self::Ejected, Self::HalfOpen, Self::Draining, Self::Down];
+
+    /// Whether requests go to a backend in this state as its share says.
+    #[must_use]
+    pub const fn is_chosen(self) -> bool {
+        matches!(self, Self::Up | Self::Loading)
+    }
 
     /// The label value.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Up => "up",
+            Self::Loading => "loading",
             Self::Ejected => "ejected",
             Self::HalfOpen => "half_open",
             Self::Draining => "draining",
@@ -72,6 +84,22 @@ impl Member {
         self.condition = previous.condition.clone();
     }
 
+    /// How many exchanges it works on at once: as configured, else as the backend says. `None` where that is unknown; the
+    /// largest number is no limit.
+    #[must_use]
+    pub fn slots(&self) -> Option<u32> {
+        match self.share.slots {
+            Slots::Auto => self.condition.slots(),
+            Slots::Unlimited => Some(u32::MAX),
+            Slots::AtMost(most) => Some(most.get()),
+        }
+    }
+
+    /// The backend says that it works on so many exchanges at once.
+    pub fn set_reported_slots(&self, slots: Option<NonZeroU32>) {
+        self.condition.set_slots(slots);
+    }
+
     /// Exchanges placed on it that have not ended.
     #[must_use]
     pub fn in_flight(&self) -> u64 {
@@ -84,9 +112,9 @@ impl Member {
         self.condition.health().standing(now)
     }
 
-    /// The same as a state of metrics.
+    /// The same as a state of metrics, but for loads, which the fleet knows.
     #[must_use]
-    pub fn state(&self, now: Instant) -> BackendState {
+    pub(super) fn state(&self, now: Instant) -> BackendState {
         match self.condition.health() {
             _ if self.share.drains => BackendState::Draining,
             State::Tried(_) => BackendState::HalfOpen,
@@ -115,6 +143,22 @@ impl Member {
     #[must_use]
     pub fn ignored_probes(&self) -> u64 {
         self.condition.ignored_probes()
+    }
+
+    /// It has answered with this list.
+    pub fn remember(&self, listing: Listing, listed: Listed, now: Instant) -> Option<Arc<Listed>> {
+        Some(self.condition.lists.remember(listing, listed, now))
+    }
+
+    /// It has not answered: the list that it answered with before, for a minute.
+    #[must_use]
+    pub fn remembered(&self, listing: Listing, now: Instant) -> Option<Arc<Listed>> {
+        self.condition.lists.remembered(listing, now)
+    }
+
+    /// By endpoint, how old its list was in the latest merged answer; `None` where it was not in it.
+    pub fn listing_ages(&self) -> impl Iterator<Item = (&'static str, Option<Duration>)> {
+        Listing::ALL.into_iter().map(|listing| (listing.endpoint(), self.condition.lists.age(listing)))
     }
 
     /// A probe of it has ended.

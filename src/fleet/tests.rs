@@ -126,3 +126,55 @@ fn the_last_holder_of_a_model_is_never_taken_out() {
     }
     assert_eq!(fleet.choose_for(&ask("m", 0), now).expect("one").reason(), PlacementReason::Panic);
 }
+
+#[test]
+fn turns_are_spread_by_weight_also_where_threads_choose_at_the_same_moment() {
+    const THREADS: u64 = 4;
+    const TURNS: u64 = 3_000;
+    let share = |weight| Share { weight: std::num::NonZeroU32::new(weight).expect("not zero"), ..Share::default() };
+    let fleet = fleet(Policy::RoundRobin, &[("a", share(1)), ("b", share(3)), ("c", share(2))]);
+    let now = Instant::now();
+    let counts = std::thread::scope(|scope| {
+        let choose = || {
+            let mut counts = [0_u64; 3];
+            for at in 0..TURNS {
+                let lease = fleet.choose_for(&ask("m", at), now).expect("one");
+                counts[usize::from(lease.member().backend.name.as_bytes()[0] - b'a')] += 1;
+            }
+            counts
+        };
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(choose)).collect();
+        let all = threads.into_iter().map(|thread| thread.join().expect("no panic"));
+        all.fold([0; 3], |sum, counts| std::array::from_fn(|at| sum[at] + counts[at]))
+    });
+    let wanted = [1, 3, 2].map(|weight| THREADS * TURNS * weight / 6);
+    let off = counts.iter().zip(wanted).map(|(count, wanted)| count.abs_diff(wanted)).max();
+    assert!(off <= Some(2 * THREADS), "{counts:?} for {wanted:?}");
+}
+
+#[test]
+fn a_second_load_begins_as_soon_as_it_pays_by_what_the_first_one_took() {
+    let (fleet, now) =
+        (fleet(Policy::ModelLoaded, &[("a", Share::default()), ("b", Share::default())]), Instant::now());
+    let first = fleet.choose_for(&ask("m", 0), now).expect("one");
+    assert_eq!(first.reason(), PlacementReason::Cold);
+    assert_eq!(fleet.state(first.member(), now), BackendState::Loading);
+    let second = fleet.choose_for(&ask("m", 1), now).expect("one");
+    assert_eq!(second.reason(), PlacementReason::Join, "waiting for one exchange is shorter than an unknown load");
+    first.loaded(Duration::from_secs(1));
+    let third = fleet.choose_for(&ask("m", 2), now).expect("one");
+    assert_eq!(third.reason(), PlacementReason::Spill, "a load takes a second");
+    drop((first, second, third));
+    assert_eq!(fleet.state(&fleet.members()[0], now), BackendState::Up);
+}
+
+#[test]
+fn slots_are_those_of_the_configuration_else_those_that_the_backend_reports() {
+    let limited = Share { slots: Slots::AtMost(2.try_into().expect("not zero")), ..Share::default() };
+    let before = fleet(Policy::ModelLoaded, &[("a", Share::default()), ("b", limited.clone())]);
+    let slots = |fleet: &Fleet| [0, 1].map(|at| fleet.members()[at].slots());
+    assert_eq!(slots(&before), [None, Some(2)]);
+    before.members().iter().for_each(|member| member.set_reported_slots(std::num::NonZeroU32::new(8)));
+    let after = fleet(Policy::ModelLoaded, &[("a", Share::default()), ("b", limited)]).succeeding(&before);
+    assert_eq!((slots(&before), slots(&after)), ([Some(8), Some(2)], [Some(8), Some(2)]));
+}

@@ -14,7 +14,7 @@ use super::number;
 use super::scraped::Batch;
 use crate::exchange::placement::{Placement, PlacementReason};
 use crate::fleet::health::Failure;
-use crate::fleet::{BackendState, Fleet, Slots};
+use crate::fleet::{BackendState, Fleet};
 
 families! {
     /// What choices feed.
@@ -37,11 +37,13 @@ families! {
             "The backend's share in relation to the others'; it grows again after the backend was left out.";
         IN_FLIGHT: Gauge = "ollama_proxy_backend_inflight" ["backend"] "Requests placed on the backend that have not ended.";
         SLOTS: Gauge = "ollama_proxy_backend_slots" ["backend"]
-            "Requests that the backend works on at once, as configured; absent where that is unknown or unlimited.";
+            "Requests that the backend works on at once, as configured, else as it says; absent where that is unknown or unlimited.";
         EJECTIONS: Counter = "ollama_proxy_backend_ejections_total" ["backend", "reason"]
             "Times that the backend was left out because of failures.";
         IGNORED: Counter = "ollama_proxy_probe_failures_ignored_total" ["backend"]
             "Failed probes that said nothing, as requests were in flight on the backend.";
+        LISTING_AGE: Gauge = "ollama_proxy_fleet_listing_age_seconds" ["backend", "route"]
+            "How old the backend's list was in the latest answer that merged it; absent where the backend was not in it.";
         HELD: Gauge = "ollama_proxy_router_held_bytes" [] "Bytes of requests that are held until their model is known.";
         OVERFLOW: Counter = "ollama_proxy_router_hold_overflow_total" []
             "Requests placed without their model, as their body was too long before it named one.";
@@ -110,18 +112,20 @@ fn families(fleet: &Fleet, held: HeldBytes, now: Instant) -> Vec<MetricFamily> {
     let mut batch = Batch::default();
     let count = |count: u64| Some(count as f64);
     for member in fleet.members() {
-        let (backend, state) = (&*member.backend.name, member.state(now));
-        batch.add(&AVAILABLE, &[backend], Some(f64::from(u8::from(state == BackendState::Up))));
+        let (backend, state) = (&*member.backend.name, fleet.state(member, now));
+        batch.add(&AVAILABLE, &[backend], Some(f64::from(u8::from(state.is_chosen()))));
         for other in BackendState::ALL {
             batch.add(&STATE, &[backend, other.as_str()], Some(f64::from(u8::from(other == state))));
         }
         batch.add(&WEIGHT, &[backend], Some(member.weight(now)));
         batch.add(&IN_FLIGHT, &[backend], count(member.in_flight()));
-        if let Slots::AtMost(most) = member.share.slots {
-            batch.add(&SLOTS, &[backend], Some(f64::from(most.get())));
-        }
+        let slots = member.slots().filter(|slots| *slots < u32::MAX);
+        batch.add(&SLOTS, &[backend], slots.map(f64::from));
         for failure in Failure::ALL {
             batch.add(&EJECTIONS, &[backend, failure.as_str()], count(member.ejections(failure)));
+        }
+        for (endpoint, age) in member.listing_ages() {
+            batch.add(&LISTING_AGE, &[backend, endpoint], age.and_then(number::seconds));
         }
         batch.add(&IGNORED, &[backend], count(member.ignored_probes()));
     }

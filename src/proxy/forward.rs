@@ -103,7 +103,12 @@ impl Forward {
         let target = Target::of(worker, route, &request);
         let lease = if target == Target::Any { worker.thread.with_fleet(Fleet::choose) } else { None };
         let id = worker.next_id();
-        let scan = RequestScan::of(route, &request.facts, &worker.thread.decoding.requests);
+        let scan = RequestScan::of(
+            route,
+            &request.facts,
+            &worker.thread.decoding.requests,
+            matches!(target, Target::Model(None)),
+        );
         let mut tap = Tap::start(worker, polls, (id, now), scan, || {
             let (trace, parent) = match trace_of(&request.facts) {
                 Some((trace, parent)) => (trace, Some(parent)),
@@ -189,7 +194,7 @@ impl Forward {
     /// Chooses another backend where no connection to the one before could be opened. The whole request is still here.
     /// Returns whether there is one.
     pub(super) fn place_elsewhere(&mut self, worker: &Worker, failed: &Answer, now: Instant) -> bool {
-        if failed.why.origin() != Origin::Upstream || !matches!(self.target, Target::Model(Some(_))) {
+        if failed.why.origin() != Origin::Upstream || !self.target.has_others() {
             return false;
         }
         self.tap.backend_failed(failed.why);
@@ -203,6 +208,7 @@ impl Forward {
         let route = self.request.route;
         worker.thread.with_fleet(|fleet| match &self.target {
             Target::Any | Target::Model(None) => fleet.choose(),
+            Target::Working => fleet.choose_working(now),
             Target::Named(name) => fleet.choose_named(name),
             Target::Model(Some(model)) => {
                 let works = route.operation.generates() || route.operation == Operation::Embeddings;

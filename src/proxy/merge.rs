@@ -1,7 +1,7 @@
 //! Answers a listing with what all backends list, where there are several.
 //!
-//! Each is asked what the client asked, at the same time. What answers in time with a list is merged; where fewer than
-//! two do, the home is asked as for any other request, so that a client gets a backend's own answer.
+//! Each is asked what the client asked, at the same time. What answers in time with a list is merged; of one that does not
+//! its previous list is taken, unless that is old. Where there are fewer than two, the home is asked as for any other request, so that a client gets a backend's own answer.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,8 +17,8 @@ use super::grammar::HeadScan;
 use super::request::KeptHead;
 use super::response::parse_head;
 use super::worker::Worker;
-use crate::fleet::Member;
 use crate::fleet::policy::Standing;
+use crate::fleet::{Listed, Member};
 use crate::wire::listing::Listing;
 
 /// How long the backends may take.
@@ -26,12 +26,6 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Most bytes of one answer.
 const MAX_ANSWER: usize = 16 << 20;
-
-/// One backend's answer.
-struct Listed {
-    body: Vec<u8>,
-    content_type: Box<[u8]>,
-}
 
 /// Asks every backend that works. `None` where there is nothing to merge.
 pub(super) async fn merge(worker: Rc<Worker>, head: &KeptHead, listing: Listing) -> Option<Merged> {
@@ -41,7 +35,7 @@ pub(super) async fn merge(worker: Rc<Worker>, head: &KeptHead, listing: Listing)
         fleet.members().iter().filter(serves).cloned().collect()
     });
     let mut asked = JoinSet::new();
-    for (at, member) in members.into_iter().enumerate() {
+    for (at, member) in members.iter().cloned().enumerate() {
         let mut request = Vec::new();
         let (prefix, host) = (&member.backend.address.prefix, &member.settings.host_header);
         head.write(prefix, host, member.authority.as_bytes(), &mut request);
@@ -51,15 +45,18 @@ pub(super) async fn merge(worker: Rc<Worker>, head: &KeptHead, listing: Listing)
     }
     let mut lists = Vec::new();
     while let Some(answer) = asked.join_next().await {
-        if let Ok((at, Some(listed))) = answer {
-            lists.push((at, listed));
-        }
+        let Ok((at, answered)) = answer else { continue };
+        let listed = match answered {
+            Some(listed) => members[at].remember(listing, listed, std::time::Instant::now()),
+            None => members[at].remembered(listing, std::time::Instant::now()),
+        };
+        lists.extend(listed.map(|listed| (at, listed)));
     }
     lists.sort_by_key(|(at, _)| *at);
     lists.retain(|(_, listed)| listing.merge(&[&listed.body]).is_some());
     let bodies: Vec<_> = lists.iter().map(|(_, listed)| &*listed.body).collect();
     let body = listing.merge(&bodies).filter(|_| bodies.len() > 1)?.into();
-    Some(Merged { body, content_type: lists.swap_remove(0).1.content_type })
+    Some(Merged { body, content_type: lists[0].1.content_type.clone() })
 }
 
 /// Sends the request over a connection of its own. `None` for anything but a whole answer of 200.

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use super::guard::NotedFields;
 use crate::wire::budget::DecodeBudget;
 use crate::wire::event::Defect;
+use crate::wire::form::FormScanner;
 use crate::wire::request::ModelScanner;
 use crate::wire::route::Route;
 
@@ -18,21 +19,32 @@ pub(super) struct RequestScan {
     /// `None` where the body names no model, because of its route or because it is not JSON. Also `None` once the body
     /// is complete, which frees the memory while the response is awaited.
     scanner: Option<Box<ModelScanner>>,
+    /// Of a form whose model decides on the backend.
+    form: Option<Box<FormScanner>>,
 }
 
 impl RequestScan {
-    /// Prepares to scan the body of a request with this head.
-    pub(super) fn of(route: Route, facts: &NotedFields<'_>, budget: &Rc<DecodeBudget>) -> Self {
+    /// Prepares to scan the body of a request with this head. `decides` says whether the model decides on the backend.
+    pub(super) fn of(route: Route, facts: &NotedFields<'_>, budget: &Rc<DecodeBudget>, decides: bool) -> Self {
         let is_opaque = facts.content_type.is_some_and(|media_type| media_type.starts_with(b"multipart/"));
         let scanner = || match facts.content_encoding.or(facts.x_body_compressed) {
             Some(coding) => Box::new(ModelScanner::coded(coding, budget)),
             None => Box::default(),
         };
-        Self { scanner: (route.names_model && !is_opaque).then(scanner) }
+        let form = facts.content_type.filter(|_| is_opaque && decides && facts.content_encoding.is_none());
+        Self {
+            scanner: (route.names_model && !is_opaque).then(scanner),
+            form: form.and_then(FormScanner::of).map(Box::new),
+        }
     }
 
     /// Scans the next piece of the body. After a panic nothing is known about the body, and the request continues.
     pub(super) fn read(&mut self, piece: &[u8]) {
+        if let Some(form) = &mut self.form
+            && catch_unwind(AssertUnwindSafe(|| form.read(piece))).is_err()
+        {
+            self.form = None;
+        }
         let Some(scanner) = &mut self.scanner else { return };
         if catch_unwind(AssertUnwindSafe(|| scanner.read(piece))).is_err() {
             **scanner = ModelScanner::failed(Defect::Panic);
@@ -41,7 +53,8 @@ impl RequestScan {
 
     /// The model named so far.
     pub(super) fn model(&self) -> Option<&str> {
-        self.scanner.as_ref().and_then(|scanner| scanner.model())
+        let named = self.scanner.as_ref().and_then(|scanner| scanner.model());
+        named.or_else(|| self.form.as_ref().and_then(|form| form.model()))
     }
 
     /// Whether the body is compressed and still being decoded.

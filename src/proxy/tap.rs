@@ -220,7 +220,10 @@ impl Tap {
         self.report(end, now);
         if let Some(observation) = self.observation.take() {
             // A sink that panics loses only its own record.
-            drop(catch_unwind(AssertUnwindSafe(|| observation.finish(end, self.status, now, overhead))));
+            let finished = catch_unwind(AssertUnwindSafe(|| observation.finish(end, self.status, now, overhead)));
+            if let (Ok(Some(load)), Some(lease)) = (finished, &self.lease) {
+                lease.loaded(load);
+            }
         }
     }
 

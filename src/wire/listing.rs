@@ -22,16 +22,24 @@ pub enum Listing {
 }
 
 impl Listing {
+    /// Every kind.
+    pub const ALL: [Self; 4] = [Self::Tags, Self::Resident, Self::Models, Self::Version];
+
+    /// The endpoint that answers with it.
+    #[must_use]
+    pub const fn endpoint(self) -> &'static str {
+        match self {
+            Self::Tags => "/api/tags",
+            Self::Resident => "/api/ps",
+            Self::Models => "/v1/models",
+            Self::Version => "/api/version",
+        }
+    }
+
     /// The listing that an endpoint answers with; `None` for every other endpoint.
     #[must_use]
     pub fn of(endpoint: &str) -> Option<Self> {
-        Some(match endpoint {
-            "/api/tags" => Self::Tags,
-            "/api/ps" => Self::Resident,
-            "/v1/models" => Self::Models,
-            "/api/version" => Self::Version,
-            _ => return None,
-        })
+        Self::ALL.into_iter().find(|listing| listing.endpoint() == endpoint)
     }
 
     /// Merges the bodies of servers, in their order. `None` where one of them is no such listing.

@@ -2,6 +2,7 @@
 
 mod exposed;
 mod program;
+mod routed;
 mod storm;
 
 use std::sync::mpsc;

@@ -73,4 +73,19 @@ and
         actions: &["load_the_model_elsewhere", "choose_least_busy", "correct_the_slots"],
         evaluated: Evaluated::Here,
     },
+    Rule {
+        name: "InferometerModelRevisionConflict",
+        severity: Severity::Info,
+        category: Category::Backend,
+        why: "Half an hour: a pull on one backend after another takes as long. A backend without digests is not \
+              compared.",
+        expr: r#"count by (job, instance, model) (count by (job, instance, model, revision) (ollama_proxy_model_info{revision!=""})) > 1"#,
+        clears: None,
+        hold: 1800,
+        summary: "The backends have different revisions of {{ $labels.model }}",
+        description: "For half an hour the backends of {{ $labels.instance }} have had {{ $value }} revisions of the model \
+                      {{ $labels.model }}: which one answers depends on the choice of the backend.",
+        actions: &["pull_the_model_elsewhere", "rename_the_model", "keep_the_model_away"],
+        evaluated: Evaluated::Here,
+    },
 ];

@@ -27,7 +27,7 @@ pub struct Candidate {
     pub standing: Standing,
     /// Whether it has the model of the exchange in memory.
     pub residence: Residence,
-    /// How long it takes to load that model.
+    /// How long it takes to load that model, where it is not in memory.
     pub load: Duration,
 }
 

@@ -74,7 +74,7 @@ fn every_observation_is_counted_once_however_it_ends() {
             None,
         ]);
         match end {
-            Some(end) => observation.finish(end, dice.one(&[200, 404, 499, 502]), at + ms(100), ms(1)),
+            Some(end) => drop(observation.finish(end, dice.one(&[200, 404, 499, 502]), at + ms(100), ms(1))),
             None => drop(observation),
         }
     }

@@ -8,8 +8,8 @@ use crate::exchange::outcome::ErrorType;
 use crate::metrics::{Kind, families};
 
 /// The names, without the prefix, of the counters that shipped alerts and dashboards read with `increase`. Counters of
-/// the hardware are left out: they run before the program does. Those of the history are all made at each scrape, and
-/// `tests/it/history/exposed.rs` reads them.
+/// the hardware are left out: they run before the program does. Those of the history and of
+/// several backends are all made at each scrape: `tests/it/history/exposed.rs` and `tests/golden/fleet.txt` have them.
 fn read_as_increases() -> BTreeSet<String> {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/");
     let boards = std::fs::read_dir(format!("{root}grafana/dashboards")).unwrap();
@@ -22,7 +22,8 @@ fn read_as_increases() -> BTreeSet<String> {
             names.insert(after[..end].to_owned());
         }
     }
-    let elsewhere = |name: &String| ["gpu_", "energy_", "history_"].iter().any(|prefix| name.starts_with(prefix));
+    let elsewhere = ["gpu_", "energy_", "history_", "backend_ejections_", "probe_failures_", "router_hold_"];
+    let elsewhere = |name: &String| elsewhere.iter().any(|prefix| name.starts_with(prefix));
     names.retain(|name| name.ends_with("_total") && !elsewhere(name));
     names
 }

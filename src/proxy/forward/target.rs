@@ -16,6 +16,8 @@ pub(super) enum Target {
     Any,
     /// By the model that the body names, once it has done so.
     Model(Option<Box<str>>),
+    /// One that works, whatever it serves.
+    Working,
     /// By the name of a backend in a header field.
     Named(Box<str>),
 }
@@ -28,10 +30,14 @@ impl Target {
         match request.facts.x_inferometer_backend {
             Some(name) => Self::Named(String::from_utf8_lossy(name).into()),
             None if route.is_by_model() => Self::Model(None),
-            None => {
-                request.path().strip_prefix("/v1/models/").map_or(Self::Any, |name| Self::Model(Some(decoded(name))))
-            }
+            None if asks_for_health(route, request) => Self::Working,
+            None => named_in(request).map_or(Self::Any, |name| Self::Model(Some(decoded(name)))),
         }
+    }
+
+    /// Whether another backend may get the request where the one that was chosen cannot be reached.
+    pub(super) fn has_others(&self) -> bool {
+        matches!(self, Self::Model(Some(_)) | Self::Working)
     }
 
     /// The answer where no backend may be asked.
@@ -43,6 +49,21 @@ impl Target {
         let text = "every backend that may serve this is being drained: try again later".to_owned();
         Answer { status: StatusCode::SERVICE_UNAVAILABLE, why: ErrorType::NoBackend, text }
     }
+}
+
+/// Whether the answer says that a server works, and nothing of one in particular.
+fn asks_for_health(route: Route, request: &Request<'_>) -> bool {
+    matches!(request.method, b"GET" | b"HEAD") && matches!(route.endpoint, "/" | "/health" | "/v1/health")
+}
+
+/// The model that the target names: in its path, or in the query of llama.cpp's properties.
+fn named_in<'a>(request: &Request<'a>) -> Option<&'a str> {
+    let path = request.path();
+    if path == "/props" {
+        let (_, query) = std::str::from_utf8(request.path_and_query()).ok()?.split_once('?')?;
+        return query.split('&').find_map(|pair| pair.strip_prefix("model="));
+    }
+    ["/v1/models/", "/api/v0/models/"].into_iter().find_map(|prefix| path.strip_prefix(prefix))
 }
 
 /// A name in a path, without its percent-encoding (RFC 3986, 2.1).

@@ -72,6 +72,10 @@ pub(super) fn naming_a_model(path: &str) -> Option<(&'static str, Route)> {
         "/audio/transcriptions": "POST" OpenAi Other Transcription,
         "/audio/translations": "POST" OpenAi Other Transcription,
         "/audio/speech": "POST" OpenAi Other None,
+        // Of vLLM too, which may serve several models; TGI's name none.
+        "/tokenize": "POST" LlamaCpp Other None,
+        "/detokenize": "POST" LlamaCpp Other None,
+        "/apply-template": "POST" LlamaCpp Other None,
         "/models/load": "POST" LlamaCpp Other None,
         "/models/unload": "POST" LlamaCpp Other None,
         // TGI has this path too; it was archived, and its clients stream from the next.
@@ -115,7 +119,7 @@ fn fixed(path: &str) -> Option<Route> {
             "/api/experimental/web_search" "/api/experimental/web_fetch" "/api/experimental/model-recommendations";
         OpenAi: "/v1/models" "/v1/realtime" "/v1/load_lora_adapter" "/v1/unload_lora_adapter";
         LlamaCpp: "/health" "/v1/health" "/metrics" "/props" "/models" "/models/sse" "/slots" "/lora-adapters"
-            "/tokenize" "/detokenize" "/apply-template" "/v1/stream" "/v1/streams" "/v1/chat/completions/control"
+            "/v1/stream" "/v1/streams" "/v1/chat/completions/control"
             "/tools" "/cors-proxy";
         SgLang: "/get_model_info" "/model_info" "/get_server_info" "/server_info" "/flush_cache" "/abort_request"
             "/health_generate" "/get_load";

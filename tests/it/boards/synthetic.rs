@@ -83,6 +83,7 @@ const CATALOGUE: &[(&str, Kind, &str)] = &[
     ("backend_state", Gauge, "backend state"),
     ("backend_ejections_total", Counter, "backend reason"),
     ("probe_failures_ignored_total", Counter, "backend"),
+    ("fleet_listing_age_seconds", Gauge, "backend route"),
     ("backend_up", Gauge, "backend"),
     ("backend_probe_duration_seconds", Gauge, "backend"),
     ("backend_info", Gauge, "backend runtime version node zone"),
@@ -273,6 +274,7 @@ const OF_SEVERAL: &[&str] = &[
     "backend_state",
     "backend_ejections_total",
     "probe_failures_ignored_total",
+    "fleet_listing_age_seconds",
 ];
 
 /// The part of the history's copy in PostgreSQL.
@@ -465,7 +467,7 @@ fn values_of(label: &str) -> Vec<&'static str> {
         "method" => vec!["POST"],
         "status" => vec!["200"],
         "operation" => vec!["pull", "read", "write"],
-        "state" => vec!["up", "half_open", "ejected", "draining", "down"],
+        "state" => vec!["up", "loading", "half_open", "ejected", "draining", "down"],
         "window" => vec!["1m", "5m", "15m"],
         "resource" => vec!["cpu", "memory", "io"],
         "kind" => vec!["any", "some", "full"],

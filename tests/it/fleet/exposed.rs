@@ -12,8 +12,9 @@ use inferometer::exchange::record::{Method, Start};
 use inferometer::exchange::sink::{Sink, Watch};
 use inferometer::exchange::trace::TraceId;
 use inferometer::exchange::vocabulary::Route;
-use inferometer::fleet::{Fleet, Knowledge, LeaseEnd, Member, Settings, Share, Slots};
+use inferometer::fleet::{Fleet, Knowledge, LeaseEnd, Listed, Member, Settings, Share, Slots};
 use inferometer::metrics::{self, Build, Format, HeldBytes, Metrics};
+use inferometer::wire::listing::Listing;
 
 use crate::support::golden;
 
@@ -63,8 +64,8 @@ fn page(fleet: Fleet) -> String {
 
 /// The families that only several backends have.
 fn own(page: &str) -> String {
-    let names =
-        ["router_", "cold_start_joins", "probe_failures", "backend_"].map(|name| format!("ollama_proxy_{name}"));
+    let names = ["router_", "cold_start_joins", "probe_failures", "backend_", "fleet_"]
+        .map(|name| format!("ollama_proxy_{name}"));
     let is_own = |line: &&str| {
         let name = line.trim_start_matches("# HELP ").trim_start_matches("# TYPE ");
         names.iter().any(|own| name.starts_with(own))
@@ -77,5 +78,7 @@ fn several_backends_are_exposed_as_the_golden_file_says() {
     let drains = Share { drains: true, slots: Slots::AtMost(4.try_into().expect("not zero")), ..Share::default() };
     let members = vec![member("one", Share::default()), member("other", drains)];
     let fleet = Fleet::new(members, &Settings::default(), Knowledge::default());
+    let listed = Listed { body: b"{}".to_vec(), content_type: Box::default() };
+    fleet.members()[0].remember(Listing::Tags, listed, Instant::now());
     golden::hold(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/fleet.txt"), &own(&page(fleet)));
 }

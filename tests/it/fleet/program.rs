@@ -2,7 +2,8 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 
 use http::Request;
 use rustix::process::Signal;
@@ -237,6 +238,27 @@ fn a_list_comes_from_the_backends_that_answer() {
     fleet.reload(&alone.concat());
     let answer = ask(fleet.program.clients, "GET /api/tags HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\nContent-Length: "), "one alone is forwarded as it is: {answer}");
+}
+
+#[test]
+fn a_backend_that_is_late_is_listed_as_it_was_before() {
+    let (one, late) = (server("one", "here:1b"), Arc::new(AtomicBool::new(false)));
+    let is_late = late.clone();
+    let other = Backend::start(move |connection| {
+        while !is_late.load(Ordering::SeqCst) && serve(connection, "other", "there:1b", "200 OK") {}
+        connection.closed();
+    });
+    let fleet = Fleet::start(&[table("one", one.address, ""), table("other", other.address, "")].concat());
+    fleet.listed(2);
+    let both = r#"{"models":[{"name":"here:1b","model":"here:1b"},{"name":"there:1b","model":"there:1b"}]}"#;
+    let request = "GET /api/tags HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut client = Client::connect(fleet.program.clients);
+    client.send(request).until(both);
+    let age = |backend: &str| fleet.program.metric("fleet_listing_age_seconds", &[backend, "/api/tags"]);
+    assert_eq!((age("\"one\""), age("\"other\"")), (0.0, 0.0));
+    late.store(true, Ordering::SeqCst);
+    client.send(request).until(both);
+    assert!(age("\"one\"") == 0.0 && age("\"other\"") > 0.0, "{} {}", age("\"one\""), age("\"other\""));
 }
 
 #[test]
