@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::Command;
 #[cfg(target_os = "linux")]
 use std::process::Stdio;
+#[cfg(target_os = "linux")]
+use std::sync::{Mutex, PoisonError};
 
 #[cfg(target_os = "linux")]
 use rustix::process::{Pid, Signal, kill_process};
@@ -128,7 +130,9 @@ fn the_image_is_given_every_member_of_the_workspace() {
     let dockerfile = read("examples/container/Dockerfile");
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("image-{}", std::process::id()));
     std::fs::create_dir_all(&folder).expect("the target folder can be written");
-    let copies = dockerfile.lines().filter_map(|line| line.strip_prefix("COPY ")).filter(|it| !it.starts_with("--"));
+    let stage = dockerfile.lines().skip_while(|line| !line.ends_with(" AS build")).skip(1);
+    let stage = stage.take_while(|line| !line.starts_with("FROM "));
+    let copies = stage.filter_map(|line| line.strip_prefix("COPY ")).filter(|it| !it.starts_with("--"));
     for copy in copies {
         let (sources, _) = copy.rsplit_once(' ').expect("a destination");
         for source in sources.split(' ') {
@@ -255,10 +259,15 @@ fn the_environment_of_clients_leads_to_the_proxy() {
 #[cfg(target_os = "linux")]
 const SMALL: (usize, usize) = (60, 18);
 
+/// One demo at a time, as on a desk: each takes the usual ports where they are free.
+#[cfg(target_os = "linux")]
+static DEMO: Mutex<()> = Mutex::new(());
+
 /// On a terminal, which util-linux's `script` plays.
 #[cfg(target_os = "linux")]
 #[test]
 fn the_demo_shows_figures_that_hold_on_a_small_screen() {
+    let _alone = DEMO.lock().unwrap_or_else(PoisonError::into_inner);
     let demo = cargo::built(&["--examples"], "examples/demo");
     let (columns, rows) = SMALL;
     let typed = format!("stty cols {columns} rows {rows}; exec {} --simulated --seconds 4", demo.display());
@@ -295,9 +304,10 @@ fn children(process: u32) -> Vec<String> {
 #[cfg(target_os = "linux")]
 #[test]
 fn the_demo_of_several_servers_shows_one_die_and_come_back_and_leaves_nothing_running() {
+    let _alone = DEMO.lock().unwrap_or_else(PoisonError::into_inner);
     let demo = cargo::built(&["--bins", "--examples"], "examples/demo");
     let mut command = Command::new(demo);
-    command.args(["--fleet", "--story", "12", "--seconds", "100"]).stdout(Stdio::piped());
+    command.args(["--fleet", "--story", "12", "--seconds", "240"]).stdout(Stdio::piped());
     let mut running = command.spawn().expect("it was built");
     let said = BufReader::new(running.stdout.take().expect("piped"));
     // Each only after the one before. It ends by itself if one does not come.

@@ -48,7 +48,7 @@ fi
 
 # As the lock file says, and without scripts of packages.
 if [[ ! web/node_modules/.package-lock.json -nt web/package-lock.json ]]; then
-    npm ci --prefix web --ignore-scripts --no-audit --no-fund --silent || go_on "npm could not install what the page is made from"
+    npm ci --prefix web --ignore-scripts --no-audit --no-fund --silent --fetch-retries=1 --fetch-timeout=20000 || go_on "npm could not install what the page is made from"
     touch web/node_modules/.package-lock.json
 fi
 if [[ $test ]]; then

@@ -20,13 +20,14 @@ use super::PATIENCE;
 use super::nvml::StandIn;
 
 /// What is to be read, each a pipe that nobody writes to: whoever opens it waits.
-const PIPES: [&str; 10] = [
+const PIPES: [&str; 11] = [
     "proc/stat",
     "proc/meminfo",
     "proc/pressure/cpu",
     "proc/diskstats",
     "proc/self/mounts",
     "proc/net/dev",
+    "proc/net/sockstat",
     "proc/10/cmdline",
     "sys/class/hwmon/hwmon0/name",
     "sys/class/hwmon/hwmon0/temp1_input",
