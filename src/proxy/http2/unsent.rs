@@ -78,9 +78,10 @@ impl Unsent {
         }
     }
 
-    /// The stream's task has ended: the connection's time limit applies to the waiting bytes from now on.
+    /// The stream's task has ended: the connection's time limit applies to the waiting bytes from now on, unless the stream
+    /// was given up, and the library is about to drop them.
     pub(super) fn task_over(&self) {
-        if self.bytes.get() > 0 && !self.lost.get() {
+        if self.bytes.get() > 0 && !self.lost.get() && !self.too_slow.get() {
             self.number.set(Some(self.connection.queue.join()));
         }
     }
