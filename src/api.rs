@@ -23,6 +23,7 @@
 //! | `/dashboard/exchanges/in-flight` | those that have begun and not ended; a POST to `/dashboard/exchanges/{id}/stop` ends one |
 //! | `/dashboard/exchanges/{id}` | one exchange, and where its time went |
 //! | `/dashboard/series` | several metrics of exchanges over time |
+//! | `/dashboard/traces` | the traces of finished exchanges, with a search |
 //! | `/dashboard/traces/{id}` | the exchanges of one trace, each with where its time went |
 //! | `/dashboard/session` | who asks; a POST begins the session of a browser, and one to `/dashboard/session/end` ends it |
 //! | `/dashboard/ws-ticket` | a POST gives out a ticket that opens one WebSocket |
@@ -121,6 +122,7 @@ fn documented() -> OpenApiRouter<Arc<Parts>> {
         .routes(routes!(endpoints::stop::stop))
         .routes(routes!(endpoints::series::series))
         .routes(routes!(endpoints::trace::trace))
+        .routes(routes!(endpoints::traces::traces))
         .routes(routes!(endpoints::ws::topics))
         .routes(routes!(endpoints::ws::summary))
         .routes(routes!(endpoints::compat::metrics))

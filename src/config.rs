@@ -70,6 +70,7 @@ pub fn resolve(
     layers.fill(KEYS, &mut config)?;
     members::fill(&mut layers, &mut config)?;
     check::check(&layers, &config)?;
+    config.origins = layers.origins();
     config.warnings = std::mem::take(&mut layers.warnings);
     config.warnings.extend(check::warnings(&config));
     Ok(config)

@@ -10,6 +10,7 @@ mod exposition;
 mod figures;
 mod fleet;
 mod http_client;
+mod kept;
 mod screen;
 mod traffic;
 mod view;
@@ -25,6 +26,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::child::Child;
 use crate::figures::History;
+use crate::kept::Kept;
 use crate::screen::Screen;
 
 /// Time to think better of it before a real Ollama is sent anything.
@@ -112,6 +114,8 @@ struct Proxy {
     child: Child,
     clients: SocketAddr,
     metrics: SocketAddr,
+    /// Its history, removed after it has ended.
+    _kept: Kept,
 }
 
 impl Proxy {
@@ -123,13 +127,15 @@ impl Proxy {
         let clients = free_address(Self::CLIENTS)?;
         let metrics = free_address(Self::METRICS)?;
         let (listen, admin) = (clients.to_string(), metrics.to_string());
-        // Short, since the demo's own exchanges are all there is to drain; of them nothing is kept.
-        let drain = ["--drain-timeout", "1s", "--access-log", "off", "--history", "off"];
+        let kept = Kept::new();
+        let directory = kept.path().display().to_string();
+        // Short, since the demo's own exchanges are all there is to drain.
+        let drain = ["--drain-timeout", "1s", "--access-log", "off", "--data-dir", &directory];
         let mut typed = [&["--listen", &listen, "--admin-listen", &admin][..], &drain].concat();
         typed.extend(backends.iter().flat_map(|backend| ["--backend", backend]));
         let mut child = Child::start(program, &typed)?;
         child.answers(metrics, "/metrics", START).await?;
-        Ok(Self { child, clients, metrics })
+        Ok(Self { child, clients, metrics, _kept: kept })
     }
 
     async fn scrape(&self, history: &mut History) -> io::Result<()> {

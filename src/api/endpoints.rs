@@ -24,6 +24,7 @@ pub(super) mod session;
 pub(super) mod stats;
 pub(super) mod stop;
 pub(super) mod trace;
+pub(super) mod traces;
 mod where_time_went;
 pub(super) mod workers;
 pub(super) mod ws;

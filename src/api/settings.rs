@@ -8,9 +8,9 @@ pub type ReadSettings = Arc<dyn Fn() -> Settings + Send + Sync>;
 /// What the API shows of the settings.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// Every key with its value as it is written in a file of settings, without what is secret, and whether that is the
-    /// default.
-    pub keys: Vec<(&'static str, String, bool)>,
+    /// Every key with its value as it is written in a file of settings, without what is secret, and where that comes
+    /// from.
+    pub keys: Vec<(&'static str, String, &'static str)>,
     /// Client connections at once; `None` is no limit.
     pub max_connections: Option<u64>,
     /// Whether clients speak TLS.

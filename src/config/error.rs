@@ -25,6 +25,18 @@ pub enum SettingOrigin {
     Default,
 }
 
+impl SettingOrigin {
+    /// One word.
+    pub(super) const fn word(&self) -> &'static str {
+        match self {
+            Self::Flag => "flag",
+            Self::Variable => "environment",
+            Self::File { .. } => "file",
+            Self::Default => "default",
+        }
+    }
+}
+
 /// Keys whose value may hold a password, in whatever way it is mistyped: it is never shown.
 const SECRET: [&str; 1] = ["history"];
 

@@ -15,6 +15,7 @@ use super::error::{ConfigError, SettingOrigin};
 use super::hint::meant;
 use super::invalid::Rejection;
 use super::key::{Key, VARIABLE_PREFIX, variable};
+use super::settings::Origins;
 use super::similar::closest;
 use crate::cli::Cli;
 
@@ -105,6 +106,12 @@ impl Layers {
             }
         }
         Ok(())
+    }
+
+    /// Where the value of each key comes from.
+    pub(super) fn origins(&self) -> Origins {
+        let origin = |(key, given): (&&'static str, &Vec<Setting>)| Some((*key, given.last()?.origin.word()));
+        Origins(self.settings.iter().filter_map(origin).collect())
     }
 
     /// Every setting of a key.

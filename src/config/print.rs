@@ -59,11 +59,10 @@ impl Config {
         }
     }
 
-    /// Every key with its value as in that file, and whether it is the default.
+    /// Every key with its value as in that file, and where that comes from.
     #[must_use]
-    pub fn keys(&self) -> Vec<(&'static str, String, bool)> {
-        let defaults = defaults();
-        KEYS.iter().map(|key| (key.name, key.field.print(self), key.field.is_same(self, &defaults))).collect()
+    pub fn keys(&self) -> Vec<(&'static str, String, &'static str)> {
+        KEYS.iter().map(|key| (key.name, key.field.print(self), self.origins.word(key.name))).collect()
     }
 }
 

@@ -24,6 +24,8 @@ impl Config {
             self.elements = next.elements;
             reloaded.changed.push(element::TABLE);
         }
+        let in_force = |key: &&'static str| !reloaded.restart.contains(key);
+        self.origins.0.extend(next.origins.0.into_iter().filter(|(key, _)| in_force(key)));
         self.warnings = next.warnings;
         reloaded
     }

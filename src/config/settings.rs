@@ -1,5 +1,6 @@
 //! The settings, as plain data that the table of keys fills.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -81,6 +82,28 @@ pub struct Config {
     pub buckets: Buckets,
     /// Warnings about allowed but doubtful settings.
     pub warnings: Vec<String>,
+    /// Where each value comes from.
+    pub origins: Origins,
+}
+
+/// Where the value of each key comes from. That is no part of what a configuration is: two that differ in it are equal.
+#[derive(Clone, Debug, Default)]
+pub struct Origins(pub(super) BTreeMap<&'static str, &'static str>);
+
+impl PartialEq for Origins {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Origins {}
+
+impl Origins {
+    /// `flag`, `environment`, `file` or `default`.
+    #[must_use]
+    pub fn word(&self, key: &str) -> &'static str {
+        self.0.get(key).copied().unwrap_or("default")
+    }
 }
 
 /// A backend with settings of its own.
@@ -208,6 +231,7 @@ impl Config {
             state_directory: None,
             buckets: Buckets::default(),
             warnings: Vec::new(),
+            origins: Origins::default(),
         }
     }
 }

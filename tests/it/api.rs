@@ -111,6 +111,11 @@ fn the_document_lists_every_path_with_its_answers() {
     let (program, _backend) = program();
     let document = get(&program, "/openapi.json");
     assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1")), "{document}");
+    for name in ["password", "token", "session", "ticket"] {
+        assert!(document["components"]["securitySchemes"][name]["type"].is_string(), "{name}");
+        let named = serde_json::json!({ name: [] });
+        assert!(document["security"].as_array().is_some_and(|all| all.contains(&named)), "{}", document["security"]);
+    }
     let get = &document["paths"]["/dashboard/stats"]["get"];
     for status in ["200", "400", "401", "403", "429", "503"] {
         assert!(get["responses"][status]["description"].is_string(), "{status}: {get}");

@@ -28,7 +28,7 @@ pub(crate) struct Config {
     backends: BTreeMap<String, BackendSettings>,
     /// Every key with its value, as it is written in a file of settings.
     settings: BTreeMap<&'static str, String>,
-    /// Where each value comes from: `default` or `configured`.
+    /// Where each value comes from: `flag`, `environment`, `file` or `default`.
     sources: BTreeMap<&'static str, &'static str>,
     unknown: Unknown,
 }
@@ -134,11 +134,7 @@ fn read(parts: &Parts, settings: &Settings) -> Config {
         },
         backends: parts.monitors().iter().map(|it| (it.backend.name.to_string(), backend(it))).collect(),
         settings: settings.keys.iter().map(|(name, value, _)| (*name, value.clone())).collect(),
-        sources: settings
-            .keys
-            .iter()
-            .map(|(name, _, is_default)| (*name, if *is_default { "default" } else { "configured" }))
-            .collect(),
+        sources: settings.keys.iter().map(|(name, _, source)| (*name, *source)).collect(),
         unknown: Unknown::default(),
     }
 }

@@ -216,3 +216,61 @@ fn every_exchange_is_pushed_or_said_to_be_missed() {
     println!("{pushed} pushed, {missed} missed");
     assert_eq!(pushed + missed, COUNT);
 }
+
+#[test]
+fn a_setting_is_shown_with_its_value_and_its_source() {
+    let backend = ollama();
+    let file = crate::support::authority::folder().join("sources.toml");
+    std::fs::write(&file, "drain_timeout = \"7s\"\nconnect_timeout = \"3s\"\n").expect("a file");
+    let mut program = command();
+    program.env("INFEROMETER_CONNECT_TIMEOUT", "4s").env("INFEROMETER_CONFIG", file.display().to_string());
+    let program = Program::start(program, backend.address, &["--max-models", "17"]);
+    let config = get(&program, "/dashboard/config");
+    for (key, value, source) in [
+        ("max_models", "17", "flag"),
+        ("connect_timeout", "\"4s\"", "environment"),
+        ("drain_timeout", "\"7s\"", "file"),
+        ("http2", "\"on\"", "default"),
+    ] {
+        assert_eq!((&config["settings"][key], &config["sources"][key]), (&json!(value), &json!(source)), "{key}");
+    }
+}
+
+#[test]
+fn a_search_finds_traces_by_name_length_failure_and_id() {
+    let backend = ollama();
+    let program = Program::before(backend.address);
+    ask(program.clients, CHAT);
+    (0..3).for_each(|_| drop(ask(program.clients, LOST)));
+    wait_for(&program, 4);
+    let found = |query: &str| {
+        let answer = get(&program, &format!("/dashboard/traces?{query}"));
+        (answer["traces"].as_array().map(Vec::len), answer["has_more"].clone(), answer)
+    };
+    for (query, expected) in [
+        ("", 4),
+        ("q=LLAMA", 1),
+        ("q=4bf92f3577b34da6a3ce929d0e0e4736", 1),
+        ("q=curl", 3),
+        ("q=nothing", 0),
+        ("errors=true", 3),
+        ("model=llama3:latest", 1),
+        ("min_ms=3600000", 0),
+        ("since=1h", 4),
+    ] {
+        let (count, has_more, answer) = found(query);
+        assert_eq!((count, &has_more), (Some(expected), &json!(false)), "{query}: {answer:#}");
+    }
+    assert_eq!(found("limit=2").1, json!(true));
+    let chat = found("q=llama").2["traces"][0].clone();
+    assert_eq!((&chat["models"], &chat["failed"]), (&json!(["llama3:latest"]), &json!(0)), "{chat}");
+    assert_eq!(
+        get(&program, &format!("/dashboard/traces/{}", chat["trace_id"].as_str().expect("an id")))["exchanges"]
+            .as_array()
+            .map(Vec::len),
+        Some(1)
+    );
+    for query in ["since=yesterday", "limit=0", "errors=maybe", "page=2"] {
+        assert_eq!(send(program.admin, "GET", &format!("/dashboard/traces?{query}"), "").status, 400, "{query}");
+    }
+}
