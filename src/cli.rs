@@ -3,6 +3,7 @@
 //! Every setting is kept as text: [`crate::config`] decides which settings have a flag, what a value means and whether
 //! it is allowed, and can name the origin of an invalid value.
 
+mod console;
 mod history;
 mod key;
 mod pages;
@@ -14,6 +15,7 @@ use std::sync::LazyLock;
 
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
 pub use clap_complete::Shell;
+pub use console::{SnapshotArguments, TargetArguments, TopArguments};
 pub use history::export::{ExportArguments, ExportFormat};
 pub use history::list::{ListArguments, ListFormat, ListName};
 pub use history::{ForgottenName, HistoryTask};
@@ -75,6 +77,10 @@ pub enum Task {
     Doctor,
     /// Look at the history, or work on its files.
     History(HistoryTask),
+    /// Show what the running program does.
+    Top(TopArguments),
+    /// Write what it shows as a file.
+    Snapshot(SnapshotArguments),
     /// Make an API key.
     Key(KeyArguments),
     /// Print the completions for a shell.
@@ -128,6 +134,8 @@ fn task(matches: &ArgMatches) -> Task {
         Some(("doctor", _)) => Task::Doctor,
         Some(("history", matches)) => Task::History(history::task(matches)),
         Some(("key", matches)) => Task::Key(key::arguments(matches)),
+        Some(("top", matches)) => Task::Top(console::top(matches)),
+        Some(("snapshot", matches)) => Task::Snapshot(console::snapshot(matches)),
         Some(("completions", matches)) => {
             Task::Completions(*matches.get_one::<Shell>("shell").expect("clap requires it"))
         }
@@ -166,6 +174,8 @@ pub fn command(flags: &[Flag]) -> Command {
             "Look for faults in the program, its settings and what it needs, and say what to do",
         ))
         .subcommand(history::command())
+        .subcommand(console::top_command())
+        .subcommand(console::snapshot_command())
         .subcommand(key::command())
         .subcommand(command("completions", "Print the completions for a shell").arg(shell))
         .subcommand(command("man", "Print the manual page"))

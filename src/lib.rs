@@ -28,6 +28,7 @@
 //! * [`api`]: what it answers to dashboards, as JSON.
 //! * [`remote`]: asks and tells other services: a webhook, Prometheus, another inferometer.
 //! * [`tls`]: certificates, keys, and sockets with or without TLS around them.
+//! * [`console`]: shows the running program in a terminal, and as a file to give on.
 //! * [`doctor`]: asks the running program, and what it needs, how they are.
 //! * [`logs`], [`clock`]: the log, and monotonic and wall time.
 //!
@@ -77,6 +78,7 @@ pub mod backend;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod console;
 pub mod doctor;
 pub mod exchange;
 pub mod fleet;

@@ -1,5 +1,6 @@
 //! The commands beside serving: they print something and end.
 
+mod console;
 mod history;
 mod key;
 mod report;
@@ -28,6 +29,8 @@ pub fn run(task: &Task, flags: &[Flag], resolve: impl FnOnce() -> Result<Config,
         Task::Doctor => doctor(resolve()),
         Task::History(task) => resolve().map(|config| history::run(task, &config)).map_err(Into::into),
         Task::Key(arguments) => key::make(arguments),
+        Task::Top(arguments) => console::top(arguments, resolve),
+        Task::Snapshot(arguments) => console::snapshot(arguments, resolve),
         Task::Health => resolve().map_err(Into::into).and_then(|config| health(&config)),
     };
     done.unwrap_or_else(|error| CommandReport::failed(&error, ConfigError::EXIT_CODE))

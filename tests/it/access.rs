@@ -5,6 +5,6 @@ mod credentials;
 mod every_route;
 mod exposure;
 mod limits;
-mod material;
+pub(crate) mod material;
 mod session;
 mod socket;

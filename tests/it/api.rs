@@ -51,7 +51,7 @@ fn get(program: &Program, target: &str) -> Value {
 }
 
 /// A file of settings under which a test may ask as often as it likes.
-fn unlimited() -> String {
+pub(crate) fn unlimited() -> String {
     let file = folder().join("config.toml");
     let limits = "[access]\nrequests_per_minute = 100000\nrequests_per_10s = 100000\n";
     std::fs::write(&file, format!("[host]\nperiod = \"1s\"\n{limits}")).expect("a file");

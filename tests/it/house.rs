@@ -14,14 +14,15 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "access", "admin", "alert", "api", "backend", "cli", "clock", "config", "doctor", "exchange", "fleet",
-            "history", "host", "logs", "metrics", "proxy", "remote", "tls",
+            "access", "admin", "alert", "api", "backend", "cli", "clock", "config", "console", "doctor", "exchange",
+            "fleet", "history", "host", "logs", "metrics", "proxy", "remote", "tls",
         ],
     ),
     ("backend", &["tls", "wire"]),
     ("cli", &[]),
     ("clock", &[]),
     ("config", &["access", "backend", "cli", "fleet", "history", "host", "logs", "proxy", "tls"]),
+    ("console", &["backend", "tls"]),
     ("doctor", &["backend", "cli", "config", "host", "tls"]),
     ("exchange", &["wire"]),
     ("fleet", &["backend", "exchange", "wire"]),

@@ -7,6 +7,7 @@ mod api;
 mod boards;
 mod cancellation;
 mod coded;
+mod console;
 mod crossing;
 mod cut;
 mod dialects;

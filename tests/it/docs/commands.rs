@@ -30,7 +30,7 @@ const NEEDS: [(&str, &str); 7] = [
 ];
 
 /// The languages of blocks that hold no command.
-const OTHER_LANGUAGES: [&str; 8] = ["ini", "json", "promql", "rust", "text", "toml", "xml", "yaml"];
+const OTHER_LANGUAGES: [&str; 9] = ["ini", "json", "promql", "rust", "text", "toml", "tsx", "xml", "yaml"];
 
 /// A block of code on a page.
 struct Fence {
@@ -150,7 +150,7 @@ struct Bench {
 const INFEROMETER: &str = r#"#!/bin/sh
 for word; do
     case $word in
-    health | doctor | history | key | completions | man | --*-config | --version | --help) exec PROGRAM "$@" ;;
+    health | doctor | history | key | top | snapshot | completions | man | --*-config | --version | --help) exec PROGRAM "$@" ;;
     esac
 done
 PROGRAM "$@" >>"$HOME/log" 2>&1 &

@@ -1,7 +1,30 @@
 // Ends one exchange that goes on, once that has been confirmed.
-import { useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
+import { change } from "../../lib/api.ts";
+import { may } from "../../lib/session.ts";
 
-export function Stop(_: { id: string; model: string | null }) {
-  useState(0);
-  return null;
+/** How long the question stands, in milliseconds. */
+const ASKED = 4000;
+
+type State = "" | "asked" | "busy" | "failed";
+
+export function Stop({ id, model }: { id: string; model: string | null }) {
+  const [state, setState] = useState<State>("");
+  useEffect(() => {
+    if (state !== "asked") return;
+    const timer = setTimeout(() => setState(""), ASKED);
+    return () => clearTimeout(timer);
+  }, [state]);
+  if (!may("dashboard:admin")) return <span />;
+  const press = async () => {
+    if (state !== "asked") return setState("asked");
+    setState("busy");
+    const done = await change(`/dashboard/exchanges/${id}/stop`);
+    // One that has ended by itself is stopped as well.
+    setState("failure" in done && done.failure.kind !== "missing" ? "failed" : "busy");
+  };
+  const text = { "": "stop", asked: "sure?", busy: "…", failed: "not stopped" }[state];
+  return (
+    <button type="button" class={`stop ${state}`} disabled={state === "busy"} aria-label={`${text} ${model ?? "this exchange"}`} title="Ends this exchange: its client sees a cut answer" onClick={() => void press()}>{text}</button>
+  );
 }
