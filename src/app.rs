@@ -13,6 +13,7 @@ mod collectors;
 pub mod command;
 mod components;
 mod descriptors;
+mod discovery;
 mod drain;
 mod error;
 mod events;
@@ -43,6 +44,7 @@ use crate::history::journal::event::{Event, EventKind};
 use crate::proxy::Life;
 use backends::WatchedBackends;
 use components::Components;
+use discovery::Discovery;
 pub use error::AppError;
 use material::Material;
 pub use process::Process;
@@ -63,7 +65,7 @@ pub fn run(config: Config, material: Material, process: Process) -> Result<ExitC
 }
 
 async fn serve(
-    config: Config,
+    mut config: Config,
     material: Material,
     descriptors: Option<u64>,
     process: Arc<Process>,
@@ -77,6 +79,9 @@ async fn serve(
     let (life, lives) = watch::channel(Life::Running);
     let (stop, stopped) = watch::channel(false);
 
+    let mut discovery = Discovery::default();
+    config.discovered = discovery.look(&config).await;
+    let found = watch::Sender::new(config.discovered.clone());
     let components = Arc::new(Components::build(&config, &material, &process).map_err(AppError::System)?);
     let fleet = watch::Sender::new(Arc::new(fleet::build(&config, &components)));
     fleet::expose(&components, &fleet);
@@ -111,7 +116,9 @@ async fn serve(
         fleet,
         backends,
         descriptors,
+        found: found.subscribe(),
     };
+    tokio::spawn(discovery.run(current.clone(), found));
     let reloads = tokio::spawn(reloader.run(signals.reload_requests()));
     let limit = || current.borrow().drain_timeout;
     let served = drain::serve_then_drain(proxy, clients, &life, &components, &mut signals, limit).await;

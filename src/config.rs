@@ -10,6 +10,7 @@ mod backends;
 mod check;
 mod element;
 pub mod error;
+pub mod file_sd;
 mod hint;
 mod invalid;
 mod key;

@@ -17,7 +17,7 @@ use super::fleet;
 use super::material::Material;
 use super::process::Process;
 use super::proxy::settings;
-use crate::config::{Config, Reloaded};
+use crate::config::{BackendElement, Config, Reloaded};
 use crate::fleet::Fleet;
 use crate::history::journal::event::{Event, EventKind};
 use crate::proxy::Settings;
@@ -35,13 +35,21 @@ pub(super) struct Reloader {
     pub(super) backends: WatchedBackends,
     /// The process's limit of open descriptors; `None` is no limit.
     pub(super) descriptors: Option<u64>,
+    /// The backends that were discovered.
+    pub(super) found: watch::Receiver<Vec<BackendElement>>,
 }
 
 impl Reloader {
-    /// Reloads at each request. Dropping the future stops that.
+    /// Reloads at each request, and takes up what is discovered. Dropping the future stops that.
     pub(super) async fn run(mut self, requests: Arc<Notify>) {
         loop {
-            requests.notified().await;
+            tokio::select! {
+                () = requests.notified() => {}
+                Ok(()) = self.found.changed() => {
+                    self.take_up();
+                    continue;
+                }
+            }
             let process = self.process.clone();
             // Files may lie on a disk that hangs.
             let loaded = tokio::task::spawn_blocking(move || (process.load)()).await;
@@ -73,17 +81,32 @@ impl Reloader {
         self.components.access_log.enable_lines(now.access_log);
         self.renew_material(material);
         self.proxy.send_replace(settings(&now, self.descriptors));
-        self.backends.configure(&now, material);
-        let fleet = fleet::build(&now, &self.components);
-        self.fleet.send_modify(|running| *running = Arc::new(fleet.succeeding(running)));
-        fleet::expose(&self.components, &self.fleet);
-        self.backends.follow(&now);
+        self.renew_backends(&now, Some(material));
         self.components.metrics.config_loaded(true, SystemTime::now());
         log(&reloaded);
         self.report(&reloaded);
         for warning in now.warnings.iter().filter(|warning| !before.contains(warning)) {
             tracing::warn!("{warning}");
         }
+    }
+
+    /// With what has been read anew, else with what is in force.
+    fn renew_backends(&mut self, now: &Config, material: Option<&Material>) {
+        self.backends.configure(now, material.unwrap_or(&self.material));
+        let fleet = fleet::build(now, &self.components);
+        self.fleet.send_modify(|running| *running = Arc::new(fleet.succeeding(running)));
+        fleet::expose(&self.components, &self.fleet);
+        self.backends.follow(now);
+    }
+
+    /// Adds and drains backends as they were discovered.
+    fn take_up(&mut self) {
+        let found = self.found.borrow_and_update().clone();
+        self.config.send_modify(|running| running.discovered = found);
+        let now = self.config.borrow().clone();
+        self.renew_backends(&now, None);
+        let names: Vec<_> = now.members().iter().map(|member| member.backend.name.to_string()).collect();
+        tracing::info!(backends = names.join(", "), "the discovered backends have changed");
     }
 
     fn report(&self, Reloaded { changed, restart }: &Reloaded) {

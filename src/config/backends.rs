@@ -7,6 +7,9 @@ use super::invalid::InvalidValue;
 use crate::backend::Backend;
 use crate::backend::address::Address;
 
+/// Most backends: those of every exchange are looked through one by one.
+pub(super) const MAX_BACKENDS: usize = 256;
+
 /// Longest name of a backend, in bytes. It is a label value.
 const MAX_NAME: usize = 64;
 

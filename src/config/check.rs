@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::backends::reaches;
+use super::backends::{MAX_BACKENDS, reaches};
 use super::error::ConfigError;
 use super::layers::Layers;
 use super::members::{Member, refuse};
@@ -45,9 +45,6 @@ fn check_ports_differ(
     }
     Err(layers.refuse(key, format!("{what} are already served on {listen}; choose another port")))
 }
-
-/// Most backends: those of every exchange are looked through one by one.
-const MAX_BACKENDS: usize = 256;
 
 /// Refuses a backend that is one of our own listeners, and two of the same name.
 fn check_members(layers: &Layers, members: &[Member], own: &[SocketAddr]) -> Result<(), ConfigError> {

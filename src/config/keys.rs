@@ -80,6 +80,8 @@ pub(super) static KEYS: &[Key<Config>] = keys! { Config;
 
     ["fleet.home",                     NAME,         "",                       File,     REQUESTS,{fleet.home},                                   "Which of several backends gets requests for no particular model, and for models that none lists; unset is the first"]
     ["fleet.merge",                    SWITCH,       "on",                     File,     REQUESTS,{fleet.merge},                                  "Whether lists of models are those of all backends together; off sends them to the home"]
+    ["fleet.file_sd",                  PATHS,        "",                       File,     REQUESTS,{discovery.files},                              "Files that list further backends in the format of Prometheus' file_sd, as JSON or YAML; they are read every 5 s"]
+    ["fleet.dns",                      DISCOVERED,   "",                       File,     REQUESTS,{discovery.names},                              "Further backends by a name of which each address is one; it is resolved every 5 s"]
     // A few large images, and eight such requests.
     ["fleet.hold_request_max",         SIZE,         "32MiB",                  File,     CLIENTS, {proxy.hold.request},                           "How much of a request is held until it names its model; one that is longer goes to the home"]
     ["fleet.hold_total_max",           SIZE,         "256MiB",                 File,     CLIENTS, {proxy.hold.total},                             "How much of all requests together; beyond that they are not read on, and refused after 5 s"]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::invalid::{InvalidValue, Rejection};
 use super::settings::{Bounds, ElectricityPrice, MaxConnections};
 use super::write::{duration, quoted, size, switch};
-use super::{backends, value};
+use super::{backends, file_sd, value};
 use crate::access::network::Network;
 use crate::backend::Backend;
 use crate::backend::HostHeader;
@@ -198,6 +198,22 @@ pub(super) const SLOTS: ValueKind<Slots> = ValueKind {
         Slots::Unlimited => "0".to_owned(),
         Slots::AtMost(most) => most.to_string(),
     },
+};
+
+pub(super) const PATHS: ValueKind<Vec<String>> = ValueKind {
+    placeholder: "FILE",
+    noun: "names of files",
+    syntax: ", such as `[\"/etc/inferometer/backends.yml\"]`",
+    ..NAMES
+};
+
+pub(super) const DISCOVERED: ValueKind<Vec<Address>> = ValueKind {
+    placeholder: "URL",
+    noun: "addresses with `http://`",
+    syntax: ", such as `[\"http://ollama.internal:11434\"]`",
+    range: "",
+    parse: List(file_sd::names),
+    print: |addresses| list(addresses.iter().map(|address| quoted(&address.to_string()))),
 };
 
 pub(super) const PATTERNS: ValueKind<Vec<Pattern>> = ValueKind {

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use super::backends::{self as texts, MAX_BACKENDS, reaches};
 use super::element::{ELEMENT, TABLE, TLS_TABLE};
 use super::error::{ConfigError, SettingOrigin};
+use super::keys::KEYS;
 use super::layers::Layers;
 use super::settings::{BackendElement, Config};
 use crate::backend::{self, Backend};
@@ -30,9 +32,27 @@ pub struct Member {
 }
 
 impl Config {
-    /// Every backend, at least one, in the order in which they are written.
+    /// Every backend, at least one: those that are written, in their order, and then those that were discovered. Of one name
+    /// there is one.
     #[must_use]
     pub fn members(&self) -> Vec<Member> {
+        let mut members = self.written();
+        let own: Vec<_> = [self.listen, self.admin_listen].into_iter().chain(self.dashboard_listen).collect();
+        let mut found: Vec<_> = self.discovered.iter().filter_map(|element| self.member(element)).collect();
+        found.retain(|member| !own.iter().any(|own| reaches(&member.backend.address, *own)));
+        if !found.is_empty() && self.elements.is_empty() && is_default(&self.backends) {
+            members.clear();
+        }
+        for member in found {
+            let is_new = members.iter().all(|known| known.backend.name != member.backend.name);
+            if is_new && members.len() < MAX_BACKENDS {
+                members.push(member);
+            }
+        }
+        members
+    }
+
+    fn written(&self) -> Vec<Member> {
         if self.elements.is_empty() {
             return self.backends.iter().map(|backend| self.plain(backend.clone())).collect();
         }
@@ -71,6 +91,12 @@ impl Config {
             backend: plain.backend,
         })
     }
+}
+
+/// Whether these are the default, under its own name.
+fn is_default(backends: &[Backend]) -> bool {
+    let default = KEYS.iter().find(|key| key.name == "backend").map(|key| texts::parse(key.default));
+    matches!(default, Some(Ok(default)) if *backends == [default.clone()])
 }
 
 impl BackendElement {

@@ -39,6 +39,10 @@ pub struct Config {
     pub backends: Vec<Backend>,
     /// The inference servers with settings of their own.
     pub elements: Vec<BackendElement>,
+    /// Where further backends are looked for.
+    pub discovery: Discovery,
+    /// What was found there last. Where there is any, the default of `backends` does not count.
+    pub discovered: Vec<BackendElement>,
     /// Connection settings of backends, where an element has none of its own.
     pub backend: backend::Settings,
     /// The machine that backends run on; `None` derives it from the address.
@@ -104,6 +108,15 @@ impl Origins {
     pub fn word(&self, key: &str) -> &'static str {
         self.0.get(key).copied().unwrap_or("default")
     }
+}
+
+/// Where backends are looked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Discovery {
+    /// Files in the format of Prometheus' `file_sd_configs`.
+    pub files: Vec<String>,
+    /// Names of which each address is a backend.
+    pub names: Vec<Address>,
 }
 
 /// A backend with settings of its own.
@@ -210,6 +223,8 @@ impl Config {
             backend_tls: client::Settings::default(),
             backends: Vec::new(),
             elements: Vec::new(),
+            discovery: Discovery::default(),
+            discovered: Vec::new(),
             fleet: fleet::Settings::default(),
             backend_node: None,
             backend_zone: None,

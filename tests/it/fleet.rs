@@ -1,5 +1,6 @@
 //! Several backends behind one address: which of them gets a request, and what it gets.
 
+mod discovery;
 mod exposed;
 mod program;
 mod routed;

@@ -18,7 +18,7 @@ use crate::support::http2;
 use crate::support::program::{Program, command};
 
 /// A server like Ollama that lists this model, has it in memory, and answers with its own name.
-fn server(name: &'static str, model: &'static str) -> Backend {
+pub(super) fn server(name: &'static str, model: &'static str) -> Backend {
     Backend::start(move |connection| while serve(connection, name, model, "200 OK") {})
 }
 

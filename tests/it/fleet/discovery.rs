@@ -1,0 +1,72 @@
+//! Backends that are found in a file: they come and go without a stream that breaks.
+
+use std::path::Path;
+
+use super::program::server;
+use crate::support::authority::folder;
+use crate::support::backend::Backend;
+use crate::support::client::Client;
+use crate::support::program::{Program, command};
+
+/// Lists these targets, each with the labels that it is given.
+fn list(file: &Path, targets: &[(&Backend, &str)]) {
+    let group = |(backend, labels): &(&Backend, &str)| {
+        format!("{{\"targets\":[\"{}\"],\"labels\":{{{labels}}}}}", backend.address)
+    };
+    let text = format!("[{}]", targets.iter().map(group).collect::<Vec<_>>().join(","));
+    let written = file.with_extension("new");
+    std::fs::write(&written, text).expect("a file");
+    std::fs::rename(written, file).expect("a file");
+}
+
+fn chat(model: &str) -> String {
+    super::chat(model, 10)
+}
+
+#[test]
+fn backends_of_a_file_come_drain_and_go_and_a_broken_file_changes_nothing() {
+    let (one, other) = (server("one", "here:1b"), server("other", "there:1b"));
+    // Streams until it is told to end.
+    let (end, ends) = std::sync::mpsc::channel::<()>();
+    let ends = std::sync::Mutex::new(ends);
+    let slow = Backend::start(move |connection| {
+        while let Some(request) = connection.request() {
+            let is_chat = String::from_utf8_lossy(&request).starts_with("POST /api/chat");
+            let listed = r#"{"models":[{"name":"slow:1b","model":"slow:1b"}]}"#;
+            if !is_chat {
+                connection
+                    .write(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{listed}", listed.len()).as_bytes());
+                continue;
+            }
+            connection.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nbegin");
+            let _told = ends.lock().expect("no panic").recv_timeout(crate::support::PATIENCE);
+            connection.write(b"-over");
+        }
+    });
+    let folder = folder();
+    let (file, toml) = (folder.join("backends.json"), folder.join("inferometer.toml"));
+    list(&file, &[(&one, "\"name\":\"one\""), (&slow, "\"name\":\"slow\"")]);
+    let text = format!(
+        "listen = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n[fleet]\nfile_sd = [\"{}\"]\n",
+        file.display()
+    );
+    std::fs::write(&toml, text).expect("a file");
+    let program = Program::configured(command(), &toml);
+    program.wait_for("model_info", &[], 2.0);
+    let mut client = Client::connect(program.clients);
+    client.send(chat("here:1b")).until("\"from\":\"one\"}");
+    let mut streaming = Client::connect(program.clients);
+    streaming.send(chat("slow:1b")).until("begin");
+
+    list(&file, &[(&one, "\"name\":\"one\""), (&other, "\"name\":\"other\"")]);
+    program.wait_for("model_info", &["backend=\"other\""], 1.0);
+    client.send(chat("there:1b")).until("\"from\":\"other\"}");
+    end.send(()).expect("it streams");
+    streaming.until("-over");
+
+    std::fs::write(&file, "[{").expect("a file");
+    program.logged(|line| line["message"].as_str().is_some_and(|text| text.contains("not discovered")));
+    client.send(chat("there:1b")).until("\"from\":\"other\"}");
+    list(&file, &[(&one, "\"name\":\"one\""), (&other, "\"name\":\"other\",\"drain\":\"true\"")]);
+    program.wait_for("backend_state", &["other", "draining"], 1.0);
+}
