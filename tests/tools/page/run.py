@@ -7,6 +7,7 @@ Usage: run.py [--pictures FOLDER] [--only WORD]
 import argparse
 import re
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
 from browser import FLAGS
-from world import Traffic, World, look_until
+from world import THINKS, Traffic, World, look_until, says
 
 SCREENS = ["now", "models", "exchanges", "cost", "cache", "machines", "jobs", "alerts", "logs", "settings"]
 LOOKS = {
@@ -237,6 +238,26 @@ def incident(browser, world, pictures):
     return []
 
 
+def stopping(browser, world, pictures):
+    """A press and its confirmation end an exchange, and the page shows it among the ends."""
+    page = Page(browser, world)
+    page.open("now")
+    long = threading.Thread(target=world.post, args=("/api/chat", {"model": THINKS, "think": False, "messages": says("Long [[tokens=5000]]")}), daemon=True)
+    long.start()
+    row = page.page.locator(".flight li", has_text=THINKS)
+    expect(row).to_be_visible()
+    row.get_by_role("button").click()
+    expect(row.get_by_text("sure?")).to_be_visible()
+    row.get_by_role("button").click()
+    expect(row).to_have_count(0)
+    long.join(60)
+    look_until("it is among those that were stopped", lambda: any(one["error"] == "stopped" for one in world.json("/dashboard/exchanges?limit=5")["exchanges"]))
+    expect(page.page.locator(".ends li").first.locator("[title=stopped]")).to_be_visible()
+    faults = page.check("after a stop")
+    page.close()
+    return faults
+
+
 def pace(browser, world, pictures):
     """Printed, not judged: how soon it is there, and the longest tasks."""
     page = Page(browser, world)
@@ -278,6 +299,7 @@ def main():
                 ("recovery", lambda: recovery(browser, busy, None)),
                 ("incident", lambda: incident(browser, busy, None)),
                 ("figures", lambda: (traffic.end(), figures(browser, busy, None))[1]),
+                ("stopping", lambda: stopping(browser, world(), None)),
                 ("empty", lambda: every_screen(browser, world(), "empty", given.pictures)),
                 ("off", lambda: every_screen(browser, world(history="off"), "off", given.pictures, expected={**dict.fromkeys(SCREENS, "inferometer"), "now": "No history is kept"}, failing=True)),
                 ("down", lambda: every_screen(browser, world(down=True), "down", given.pictures, expected="backend is down")),

@@ -1,7 +1,7 @@
 // The time that is looked at, and the pace.
 import { PERIODS, bounds, shifted, type Period } from "../lib/ranges.ts";
 import { paused, refresh } from "../lib/pace.ts";
-import { REFRESH, go, route } from "../lib/route.ts";
+import { REFRESH, format, go, route } from "../lib/route.ts";
 import { helpShown } from "../lib/keys.ts";
 import { time } from "../lib/time.ts";
 import { saveIncident } from "../lib/incident.ts";
@@ -44,10 +44,27 @@ export function Toolbar() {
         {paused.value ? "Go on" : "Pause"}
       </button>
       <button type="button" class="icon" title="Ask for everything again  (r)" aria-label="Refresh" onClick={refresh}>↻</button>
+      <Share />
       <Save />
       <button type="button" class="icon" title="Keys  (?)" aria-label="Keys" onClick={() => { helpShown.value = true; }}>?</button>
     </div>
   );
+}
+
+/** The address with the instants of now, for others to see the same. */
+function Share() {
+  const [said, setSaid] = useState("");
+  const share = async () => {
+    const [from, to] = bounds(route.value.range, Date.now());
+    const whole = { from: Math.floor(from / 60_000) * 60_000, to: Math.ceil(to / 60_000) * 60_000 };
+    const address = `${location.origin}/${format({ ...route.value, range: whole })}`;
+    // Beyond this machine browsers want TLS for it; the address is in the bar then.
+    const done = await navigator.clipboard?.writeText(address).then(() => true, () => false);
+    if (!done) go({ range: whole });
+    setSaid(done ? "copied" : "in the address");
+    setTimeout(() => setSaid(""), 2000);
+  };
+  return <button type="button" class="icon" title="Copy the address of what is shown, with its instants" onClick={() => void share()}>{said || "Link"}</button>;
 }
 
 /** The page with its figures as one file. */

@@ -17,7 +17,7 @@ export const RULE =
   "Of the last 24 hours. Unhealthy: its backend is down, or more than 5 % of the requests failed on the server's side. " +
   "Degraded: more than 1 %, or the warm p95 to the first token is above twice the median of the last 7 days. " +
   `Unknown below ${FEWEST} requests. Availability is 1 less server-side failures by all requests that were not cancelled; ` +
-  "an answer with an error status counts as one.";
+  "a status that is the client's own fault counts as none.";
 
 /** `usual` is the median of the last days' warm p95 to the first token, in milliseconds. */
 export function verdict(model: Model, backendUp: boolean | undefined, usual?: number): Verdict {

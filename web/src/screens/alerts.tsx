@@ -37,6 +37,10 @@ interface Rule {
   condition: string;
   severity: string;
   enabled: boolean;
+  for_seconds?: number | null;
+  state?: string;
+  /** Why it is not looked at. */
+  reason?: string | null;
 }
 
 export interface AlertsAnswer {
@@ -49,6 +53,12 @@ export interface AlertsAnswer {
 const TONES: Record<string, Tone> = { critical: "bad", warning: "warn", info: "quiet" };
 const tone = (level: string): Tone => TONES[level] ?? "warn";
 
+const STATES: Record<string, string> = { quiet: "does not hold", not_yet: "too little has happened to tell", no_samples: "nothing happened that could tell", needs_prometheus: "needs Prometheus" };
+
+/** `InferometerBackendDown` as people say it. */
+const plain = (name: string): string =>
+  name.replace(/^Inferometer/, "").replace(/([a-z])([A-Z])/g, (_, a: string, b: string) => `${a} ${b.toLowerCase()}`).replaceAll("_", " ");
+
 const RESOLVED: Column<Resolved>[] = [
   { name: "level", cell: (one) => <Chip tone={tone(one.level)}>{one.level}</Chip> },
   { name: "alert", class: "name", cell: (one) => one.title },
@@ -59,9 +69,10 @@ const RESOLVED: Column<Resolved>[] = [
 
 const RULES: Column<Rule>[] = [
   { name: "severity", cell: (one) => <Chip tone={tone(one.severity)}>{one.severity}</Chip> },
-  { name: "rule", class: "name", cell: (one) => as.words(one.name) },
-  { name: "when", cell: (one) => one.condition },
-  { name: "state", cell: (one) => (one.enabled ? "looked at" : "off") },
+  { name: "rule", class: "name", cell: (one) => plain(one.name) },
+  { name: "state", cell: (one) => <span title={one.reason ?? ""}>{STATES[one.state ?? ""] ?? as.words(one.state ?? (one.enabled ? "looked at" : "off"))}{one.reason && <small class="fields"> {one.reason}</small>}</span>, class: "message" },
+  { name: "for", number: true, cell: (one) => (one.for_seconds ? as.span(one.for_seconds) : "") },
+  { name: "when", class: "message", cell: (one) => <details><summary>condition</summary><code>{one.condition}</code></details> },
 ];
 
 export function Alerts() {
@@ -74,7 +85,7 @@ export function Alerts() {
       <Trouble failure={asked.failure} />
       <Panel title="Now" note={answer ? String(active.length) : ""}>
         {answer === undefined && <Empty>…</Empty>}
-        {answer && active.length === 0 && <Empty>Nothing needs attention: none of {answer.alert_rules.length} rules holds.</Empty>}
+        {answer && active.length === 0 && <Empty>Nothing needs attention: none of {answer.alert_rules.filter((rule) => rule.enabled).length} rules holds.</Empty>}
         <ul class="alerts">{active.map((one) => <One key={one.id} alert={one} />)}</ul>
       </Panel>
       <Panel title="Over" note="last 24 hours">

@@ -5,7 +5,7 @@ import * as as from "../lib/format.ts";
 import { parameters } from "../lib/ranges.ts";
 import { go, link, route, setOwn } from "../lib/route.ts";
 import { full, time } from "../lib/time.ts";
-import type { Exchange, Exchanges as Answer, Models } from "../lib/types.ts";
+import type { Exchange, Exchanges as Answer, Models, Workers } from "../lib/types.ts";
 import { why } from "../lib/unknown.ts";
 import { Loaded, Panel } from "../parts/panel.tsx";
 import { Table, type Column } from "../parts/table.tsx";
@@ -91,6 +91,7 @@ function Listed({ answer }: { answer: Answer }) {
 function Find() {
   const { own, filters } = route.value;
   const models = [...new Set((useTopic<Models>("models")?.models ?? []).map((model) => model.name))].sort();
+  const backends = (useTopic<Workers>("workers")?.workers ?? []).map((worker) => worker.id);
   return (
     <div class="filters" role="search">
       <ById />
@@ -100,6 +101,14 @@ function Find() {
           {[...new Set([...models, ...(filters.model ? [filters.model] : [])])].map((name) => <option key={name} value={name}>{name}</option>)}
         </select>
       </label>
+      {backends.length > 1 && (
+        <label>Backend
+          <select value={filters.backend ?? ""} onChange={(event) => go({ filters: { ...filters, backend: event.currentTarget.value } })}>
+            <option value="">all backends</option>
+            {backends.map((name) => <option key={name} value={name}>{name}</option>)}
+          </select>
+        </label>
+      )}
       <label>Outcome
         <select value={own["failed"] ? "failed" : own["outcome"] ?? ""} onChange={(event) => {
           const { outcome: _, failed: __, page: ___, ...rest } = own;
