@@ -96,7 +96,15 @@ async fn serve(
         .map_err(AppError::System)?;
     let webhook = webhook::Webhook::start(&material, &components, &stopped);
     alerts::start(&config, &components, admin_address, webhook, &stopped);
-    let api = api::parts(&components, host, clients_address, settings, &material, proxy.stops(), stopped.clone());
+    let api = api::parts(
+        &components,
+        host,
+        clients_address,
+        settings,
+        &material,
+        (proxy.stops(), fleet.subscribe()),
+        stopped.clone(),
+    );
     let dashboard_address = dashboard.as_ref().and_then(|listener| listener.local_addr().ok());
     let listeners = std::iter::once(admin).chain(dashboard).collect();
     let admin = admin::serve(listeners, clients_address, &components, api, &material, process.clone(), stopped);

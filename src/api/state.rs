@@ -12,6 +12,7 @@ use crate::access::Gate;
 use crate::alert::board::Board;
 use crate::backend::monitor::{Monitor, Monitors};
 use crate::clock::Clock;
+use crate::fleet::Fleet;
 use crate::history::in_flight::InFlight;
 use crate::history::journal::Journal;
 use crate::history::readers::Readers;
@@ -38,6 +39,8 @@ pub struct Parts {
     pub settings: ReadSettings,
     /// Reads the machine; `None` where that is switched off.
     pub host: Option<ReadHost>,
+    /// The backends to choose from.
+    pub fleet: watch::Receiver<Arc<Fleet>>,
     /// One monitor per configured backend.
     pub backends: Monitors,
     /// Exchanges that have begun and not ended.

@@ -13,6 +13,7 @@ use crate::api::settings::{ReadSettings, Settings};
 use crate::api::{Parts, ReadHost};
 use crate::clock::Clock;
 use crate::config::{Config, MaxConnections};
+use crate::fleet::Fleet;
 use crate::host::Host;
 use crate::proxy::Stops;
 
@@ -23,7 +24,7 @@ pub(super) fn parts(
     clients: SocketAddr,
     settings: ReadSettings,
     material: &Material,
-    stops: Stops,
+    (stops, fleet): (Stops, watch::Receiver<Arc<Fleet>>),
     stop: watch::Receiver<bool>,
 ) -> Parts {
     Parts {
@@ -32,6 +33,7 @@ pub(super) fn parts(
         gate: Arc::new(Gate::new(material.admin.rules(), components.history.journal())),
         settings,
         host: host.map(|host| Arc::new(move |now| host.snapshot(now)) as ReadHost),
+        fleet,
         backends: components.monitors.clone(),
         in_flight: components.in_flight.clone(),
         stop_exchange: Arc::new(move |exchange| {

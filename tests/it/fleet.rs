@@ -3,6 +3,7 @@
 mod discovery;
 mod exposed;
 mod program;
+mod reloads;
 mod routed;
 mod storm;
 

@@ -18,6 +18,7 @@ use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
 use crate::backend::inventory::{Resident, Runtime};
 use crate::backend::monitor::Monitor;
 use crate::backend::status::ProbeState;
+use crate::fleet::Member;
 use crate::history::in_flight::InFlightExchange;
 use crate::history::query::totals::Total;
 use crate::history::rollup::Measure;
@@ -53,6 +54,12 @@ struct Worker {
     address: String,
     /// `active`, `down`, or `unknown` before the first probe.
     status: &'static str,
+    /// Of several backends, whether it is chosen: `up`, `loading`, `ejected`, `half_open`, `draining` or `down`.
+    state: Maybe<String>,
+    /// It is given no further exchange, by configuration.
+    draining: bool,
+    /// Exchanges that it works on at once, as configured, else as it says.
+    slots: Maybe<u32>,
     /// When it last answered a probe.
     last_heartbeat: Maybe<String>,
     /// The server software.
@@ -109,8 +116,9 @@ pub(crate) async fn workers(_: Parameters<NoParameters>, State(parts): State<Arc
 pub(crate) async fn read(parts: &Parts, now: Instant) -> Workers {
     let (in_flight, machine) = (parts.in_flight.snapshot(), parts.machine(now));
     let totals = of_last(parts, DAY, now).await;
-    let worker =
-        |monitor: &Arc<Monitor>| worker(parts, monitor, (&in_flight, machine.as_ref()), latency(&totals, monitor));
+    let worker = |monitor: &Arc<Monitor>| {
+        worker((parts, now), monitor, (&in_flight, machine.as_ref()), latency(&totals, monitor))
+    };
     Workers {
         timestamp: parts.text(now),
         coordinator: Coordinator {
@@ -133,12 +141,14 @@ fn latency(totals: &Maybe<Totals>, monitor: &Monitor) -> Maybe<f64> {
 }
 
 fn worker(
-    parts: &Parts,
+    (parts, now): (&Parts, Instant),
     monitor: &Monitor,
     (in_flight, machine): (&[InFlightExchange], Option<&HostSnapshot>),
     average_latency_ms: Maybe<f64>,
 ) -> Worker {
-    let inventory = monitor.inventory();
+    let (inventory, fleet) = (monitor.inventory(), parts.fleet.borrow().clone());
+    let member = fleet.member(&monitor.backend.name);
+    let state = member.filter(|_| fleet.has_several()).map(|member| fleet.state(member, now).as_str().to_owned());
     let names = |resident: &Vec<Resident>| resident.iter().map(|it| it.name.to_string()).collect::<Vec<_>>();
     Worker {
         id: monitor.backend.name.to_string(),
@@ -148,6 +158,9 @@ fn worker(
             ProbeState::Down(_) => "down",
             ProbeState::Unknown => "unknown",
         },
+        state: state.or_unknown(Reason::NotApplicable),
+        draining: member.is_some_and(|member| member.share.drains),
+        slots: member.and_then(|member| slots(member)).or_unknown(Reason::NotReported),
         last_heartbeat: answered(monitor).map(|at| parts.text(at)).or_unknown(Reason::NotYet),
         capabilities: Some(inventory.runtime)
             .filter(|runtime| *runtime != Runtime::Unknown)
@@ -161,6 +174,11 @@ fn worker(
         },
         models_loaded: inventory.resident.as_ref().map(names).or_unknown(Reason::NotReported),
     }
+}
+
+/// `None` where that is unknown, or unlimited.
+fn slots(member: &Member) -> Option<u32> {
+    member.slots().filter(|slots| *slots < u32::MAX)
 }
 
 fn answered(monitor: &Monitor) -> Option<Instant> {
@@ -199,6 +217,8 @@ fn usage(monitor: &Monitor, machine: Option<&HostSnapshot>) -> WorkerUsage {
 fn cluster(parts: &Parts, in_flight: &[InFlightExchange]) -> Cluster {
     let loads: Vec<_> = parts.monitors().iter().map(|monitor| busy(monitor, in_flight).count()).collect();
     let waiting = parts.monitors().iter().map(|monitor| waiting(monitor)).sum::<Option<f64>>();
+    let fleet = parts.fleet.borrow().clone();
+    let capacity = fleet.members().iter().map(|member| slots(member)).sum::<Option<u32>>();
     let busiest = loads.iter().max().copied().unwrap_or(0);
     let mean = loads.iter().sum::<usize>() as f64 / loads.len().max(1) as f64;
     let balance = if loads.len() < 2 {
@@ -207,7 +227,7 @@ fn cluster(parts: &Parts, in_flight: &[InFlightExchange]) -> Cluster {
         (busiest > 0).then(|| mean / busiest as f64).or_unknown(Reason::NoSamples)
     };
     Cluster {
-        total_capacity: Maybe::Unknown(Reason::NotConfigured),
+        total_capacity: capacity.map(u64::from).or_unknown(Reason::NotConfigured),
         current_usage: in_flight.len(),
         pending_requests: waiting.or_unknown(Reason::NotReported),
         load_balance_efficiency: balance,

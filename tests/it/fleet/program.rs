@@ -39,20 +39,20 @@ fn serve(connection: &mut Connection, name: &str, model: &str, status: &str) -> 
 }
 
 /// The program with a file that can be rewritten.
-struct Fleet {
+pub(super) struct Fleet {
     folder: PathBuf,
-    program: Program,
+    pub(super) program: Program,
 }
 
 impl Fleet {
-    fn start(toml: &str) -> Self {
+    pub(super) fn start(toml: &str) -> Self {
         let folder = folder();
         let file = folder.join("inferometer.toml");
         std::fs::write(&file, toml).expect("a file");
         Self { program: Program::configured(command(), &file), folder }
     }
 
-    fn reload(&self, toml: &str) -> Value {
+    pub(super) fn reload(&self, toml: &str) -> Value {
         std::fs::write(self.folder.join("inferometer.toml"), toml).expect("a file");
         self.program.signal(Signal::HUP);
         self.program
@@ -60,7 +60,7 @@ impl Fleet {
     }
 
     /// Waits until the models of so many backends are listed.
-    fn listed(&self, backends: usize) {
+    pub(super) fn listed(&self, backends: usize) {
         self.program.wait_for("model_info", &[], backends as f64);
     }
 
@@ -69,7 +69,7 @@ impl Fleet {
     }
 }
 
-fn table(name: &str, address: SocketAddr, more: &str) -> String {
+pub(super) fn table(name: &str, address: SocketAddr, more: &str) -> String {
     format!("[[backends]]\nname = \"{name}\"\nurl = \"http://{address}\"\n{more}\n")
 }
 
@@ -106,6 +106,10 @@ fn a_reload_adds_drains_and_removes_backends_for_clients_that_keep_their_connect
     let line = fleet.reload(&format!("{drained}{second}"));
     assert_eq!(line["keys"], "backends");
     fleet.listed(2);
+    let workers: Value = serde_json::from_str(&fleet.program.fetch("/dashboard/workers")).expect("JSON");
+    let shown = |at: usize| ["id", "state", "draining"].map(|key| workers["workers"][at][key].clone());
+    assert_eq!(shown(0), [Value::from("one"), Value::from("draining"), Value::from(true)]);
+    assert_eq!(shown(1), [Value::from("other"), Value::from("up"), Value::from(false)]);
     (0..4).for_each(|_| asked("other"));
     fleet.reload(&format!("policy = \"round_robin\"\n{first}{second}"));
     for from in ["one", "other", "one", "other"] {

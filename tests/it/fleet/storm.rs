@@ -14,7 +14,7 @@ const MODEL: &str = "both:1b";
 
 /// What a server does from now on.
 #[derive(Default)]
-struct Fate {
+pub(super) struct Fate {
     /// It resets every connection.
     is_dead: AtomicBool,
     /// It no longer has the model.
@@ -24,7 +24,7 @@ struct Fate {
 }
 
 /// A server that streams an answer of so many pieces.
-fn server(fate: &Arc<Fate>, pieces: usize) -> Backend {
+pub(super) fn server(fate: &Arc<Fate>, pieces: usize) -> Backend {
     let fate = fate.clone();
     Backend::start(move |connection| {
         while let Some(request) = connection.request() {
@@ -70,15 +70,22 @@ fn stream(connection: &mut Connection, fate: &Fate, pieces: usize) {
     connection.write(format!("{}0\r\n\r\n", chunk(last)).as_bytes());
 }
 
+/// A chat over a connection of its own, whose model comes after this many bytes.
+pub(super) fn chat(bytes: usize) -> String {
+    let body = format!(r#"{{"messages":[{{"content":"{}"}}],"model":"{MODEL}"}}"#, "y".repeat(bytes));
+    let head = "POST /api/chat HTTP/1.1\r\nHost: a\r\nConnection: close\r\n";
+    format!("{head}Content-Length: {}\r\n\r\n{body}", body.len())
+}
+
 /// How an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ended {
+pub(super) enum Ended {
     Whole,
     /// With an error's status and its whole body, or broken off so that it cannot be taken for a whole one.
     Honestly,
 }
 
-fn ended(answer: &[u8]) -> Ended {
+pub(super) fn ended(answer: &[u8]) -> Ended {
     let text = String::from_utf8_lossy(answer);
     if text.starts_with("HTTP/1.1 200 ") {
         return if text.ends_with("0\r\n\r\n") {
@@ -111,10 +118,7 @@ fn a_storm_in_which_servers_die_and_lose_models_gives_whole_or_failed_answers_ea
             let (fates, sent) = (fates.clone(), sent.clone());
             std::thread::spawn(move || {
                 let ask = |at: usize| {
-                    let body =
-                        format!(r#"{{"messages":[{{"content":"{}"}}],"model":"{MODEL}"}}"#, "y".repeat(at * 997));
-                    let head = "POST /api/chat HTTP/1.1\r\nHost: a\r\nConnection: close\r\n";
-                    let request = format!("{head}Content-Length: {}\r\n\r\n{body}", body.len());
+                    let request = chat(at * 997);
                     match sent.fetch_add(1, Ordering::SeqCst) {
                         60 => fates[0].is_dead.store(true, Ordering::SeqCst),
                         100 => fates[2].has_lost_its_model.store(true, Ordering::SeqCst),
