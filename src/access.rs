@@ -40,4 +40,5 @@ pub use gate::{Gate, GateStatus, NewSession};
 pub use passwords::Users;
 pub use request::{Asker, Connection, is_json, websocket_protocol};
 pub use rules::Rules;
+pub use sign_ins::{came_from, product_of};
 pub use vault::NoRandom;

@@ -241,6 +241,12 @@ impl Metrics {
         self.subjects.program.config_loaded(successful, at);
     }
 
+    /// The counter of requests to the second listener that were refused for this reason. It starts at 0.
+    #[must_use]
+    pub fn access_refused(&self, reason: &'static str) -> IntCounter {
+        self.subjects.program.access_refused(reason)
+    }
+
     /// The counter of facts that a receiver (logs, history, …) dropped because it was too slow. It starts at 0.
     #[must_use]
     pub fn sink_dropped(&self, sink: &'static str) -> IntCounter {

@@ -11,6 +11,8 @@ use super::scope::{Scope, Scopes};
 pub enum Denial {
     /// The listener is reached by other machines, and no credentials are configured.
     Closed,
+    /// Without credentials beyond loopback, it asks for a name that is not known.
+    ForeignHost,
     /// A page of another site may have sent it.
     CrossSite,
     /// It would change something, and its body does not say to be JSON.
@@ -56,7 +58,7 @@ impl Denial {
     #[must_use]
     pub const fn status(&self) -> StatusCode {
         match self {
-            Self::Closed | Self::CrossSite | Self::NotPermitted { .. } => StatusCode::FORBIDDEN,
+            Self::Closed | Self::ForeignHost | Self::CrossSite | Self::NotPermitted { .. } => StatusCode::FORBIDDEN,
             Self::NotJson => StatusCode::BAD_REQUEST,
             Self::Unauthenticated(..) => StatusCode::UNAUTHORIZED,
             Self::TooManyAttempts(_) | Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -81,6 +83,10 @@ impl Denial {
                  (admin_web_config_file), API keys (access.keys_file) or tokens (access.jwks_file), or start with \
                  --dashboard-open to show the rest to whoever reaches it"
             }
+            Self::ForeignHost => {
+                "shown without credentials (--dashboard-open), this answers to addresses, localhost and the names in \
+                 access.names only, so that no web site can read it through a browser"
+            }
             Self::CrossSite => "a page of another site may have sent this; open this address itself",
             Self::NotJson => "what changes something is sent as application/json",
             Self::Unauthenticated(Fault::Missing, Challenge { basic: true, bearer: false }) => {
@@ -102,6 +108,10 @@ impl Denial {
             Self::RateLimited(_) => {
                 "too many requests: wait as long as Retry-After says, ask less often, or raise access.requests_per_minute and \
                  access.requests_per_10s"
+            }
+            Self::NotPermitted { required: Scope::DashboardRead, has } if has.permit(Scope::InferenceRead) => {
+                "inference:read shows what its own tenant did, and there are no tenants yet: nothing here is shown with it \
+                 alone; use a key or token with dashboard:read"
             }
             Self::NotPermitted { .. } => "these credentials do not permit it",
         }

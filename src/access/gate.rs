@@ -2,10 +2,10 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant, SystemTime};
 
 use http::HeaderValue;
-use http::header::USER_AGENT;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use super::denial::{Challenge, Denial, Fault};
@@ -17,10 +17,9 @@ use super::paths;
 use super::request::{Area, Asker, Given, HOST_COOKIE, PLAIN_COOKIE};
 use super::rules::Rules;
 use super::scope::{Scope, Scopes};
-use super::sign_ins::{Refusal, SignIns};
+use super::sign_ins::{Refusal, SignIns, product_of};
 use super::tally::Tally;
 use super::vault::{NoRandom, Vault};
-use crate::exchange::client::product;
 use crate::history::journal::Journal;
 
 /// How long a session lasts at most.
@@ -64,6 +63,9 @@ pub struct Gate {
     sign_ins: SignIns,
     refused: Tally,
     limited: Tally,
+    /// Sign-ins that were refused since the start, in the order of [`Refusal::ALL`].
+    refusals: [AtomicU64; Refusal::ALL.len()],
+    rate_limited: AtomicU64,
     bodies: Semaphore,
 }
 
@@ -111,6 +113,8 @@ impl Gate {
             sign_ins: SignIns::new(journal),
             refused: Tally::new(now),
             limited: Tally::new(now),
+            refusals: Default::default(),
+            rate_limited: AtomicU64::default(),
             bodies: Semaphore::new(MAX_BODIES),
         }
     }
@@ -133,6 +137,7 @@ impl Gate {
         if is_api {
             self.requests.count(identity.holder(), identity.is_session(), rules.limits).map_err(|wait| {
                 self.limited.add(now.instant);
+                self.rate_limited.fetch_add(1, Relaxed);
                 Denial::RateLimited(wait)
             })?;
         }
@@ -201,7 +206,7 @@ impl Gate {
             (Some(token), _) => match rules.bearer(token, identity, now.wall) {
                 Ok(identity) => identity,
                 Err(Fault::Expired) => {
-                    self.note(None, Refusal::Expired, now);
+                    self.note(None, client, Refusal::Expired, now);
                     return Err(Denial::Unauthenticated(Fault::Expired, challenge(rules, asker)));
                 }
                 Err(_) => return Err(self.refuse(rules, asker, client, now)),
@@ -209,7 +214,7 @@ impl Gate {
             (None, Some(users)) => self.check_password(rules, users, field, asker, identity, now).await?,
             (None, None) => return Err(self.refuse(rules, asker, client, now)),
         };
-        let product = asker.headers.get(USER_AGENT).and_then(|agent| product(agent.as_bytes()));
+        let product = product_of(asker.headers);
         if let Some(name) = &identity.name {
             self.sign_ins.accept(identity.means(), name.clone(), client, product, now.instant);
         }
@@ -225,15 +230,15 @@ impl Gate {
         identity: Identity,
         now: Now,
     ) -> Result<Identity, Denial> {
-        let user = users.named_in(field);
+        let (user, client) = (users.named_in(field), identity.client);
         match (self.passwords.verify(users, field, identity.client).await, user) {
             (CredentialCheck::Right, Some(user)) => Ok(rules.user(users, user, identity)),
             (CredentialCheck::TooMany(wait), user) => {
-                self.note(user, Refusal::TooManyAttempts, now);
+                self.note(user, client, Refusal::TooManyAttempts, now);
                 Err(Denial::TooManyAttempts(wait))
             }
             (_, user) => {
-                self.note(user, Refusal::WrongPassword, now);
+                self.note(user, client, Refusal::WrongPassword, now);
                 Err(Denial::Unauthenticated(Fault::Wrong, challenge(rules, asker)))
             }
         }
@@ -243,20 +248,21 @@ impl Gate {
     fn refuse(&self, rules: &Rules, asker: &Asker<'_>, client: IpAddr, now: Now) -> Denial {
         match self.passwords.charge(client, now.instant) {
             Ok(()) => {
-                self.note(None, Refusal::WrongToken, now);
+                self.note(None, client, Refusal::WrongToken, now);
                 Denial::Unauthenticated(Fault::Wrong, challenge(rules, asker))
             }
             Err(wait) => {
-                self.note(None, Refusal::TooManyAttempts, now);
+                self.note(None, client, Refusal::TooManyAttempts, now);
                 Denial::TooManyAttempts(wait)
             }
         }
     }
 
     /// `user` is known to the configuration, or `None`: another name may be anything.
-    fn note(&self, user: Option<Arc<str>>, why: Refusal, now: Now) {
+    fn note(&self, user: Option<Arc<str>>, client: IpAddr, why: Refusal, now: Now) {
         self.refused.add(now.instant);
-        self.sign_ins.refuse(user, why, now.instant);
+        self.refusals[why as usize].fetch_add(1, Relaxed);
+        self.sign_ins.refuse(user, client, why, now.instant);
     }
 
     /// Begins a session for an identity; a session that it was found by ends.
@@ -281,7 +287,7 @@ impl Gate {
             && self.sessions.end(digest)
         {
             self.signed_out.send_replace(());
-            self.sign_ins.end(identity.name.clone());
+            self.sign_ins.end(identity.name.clone(), identity.client);
         }
         cookie(identity.has_plain_cookie, "", Duration::ZERO)
     }
@@ -335,6 +341,13 @@ impl Gate {
         }
     }
 
+    /// Requests that were refused since the start, by why: the credentials, or too many.
+    pub fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let sign_ins = Refusal::ALL.into_iter().zip(&self.refusals);
+        let sign_ins = sign_ins.map(|(why, count)| (why.as_str(), count.load(Relaxed)));
+        sign_ins.chain([("rate_limited", self.rate_limited.load(Relaxed))])
+    }
+
     fn rules(&self) -> Arc<Rules> {
         self.rules.borrow().clone()
     }
@@ -372,6 +385,8 @@ fn anyone(rules: &Rules, asker: &Asker<'_>, client: IpAddr) -> Result<Identity, 
         // From this machine itself, and not for another one.
         (_, true, _) => (Proof::Open, if client.is_loopback() { Scopes::all() } else { read }),
         (_, false, Area::Metrics) => (Proof::Open, read),
+        // Whoever is answered without credentials, a site's page in a visitor's browser could be, too.
+        (_, false, _) if rules.open && !asker.is_for(&rules.names) => return Err(Denial::ForeignHost),
         (_, false, _) if rules.open => (Proof::Open, read),
         (_, false, _) => return Err(Denial::Closed),
     };

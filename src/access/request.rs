@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, ORIGIN, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 
 use super::paths;
@@ -104,6 +105,23 @@ impl<'a> Asker<'a> {
     /// Whether it changes nothing (RFC 9110, 9.2.1).
     pub(super) fn is_read(&self) -> bool {
         matches!(*self.method, Method::GET | Method::HEAD)
+    }
+
+    /// Whether it asks for an address, for `localhost` or for one of these names: not for one that a web site points here.
+    pub(super) fn is_for(&self, names: &[String]) -> bool {
+        let mut hosts = self.headers.get_all(HOST).iter().map(|host| Authority::try_from(host.as_bytes()).ok());
+        let host = match (hosts.next(), hosts.next()) {
+            (Some(host), None) => host,
+            (None, _) => self.uri.authority().cloned(),
+            _ => None,
+        };
+        let Some(host) = host else { return false };
+        let bare = host.host().trim_start_matches('[').trim_end_matches(']');
+        let name = bare.trim_end_matches('.').to_ascii_lowercase();
+        bare.parse::<IpAddr>().is_ok()
+            || name == "localhost"
+            || name.ends_with(".localhost")
+            || names.iter().any(|known| known.eq_ignore_ascii_case(&name))
     }
 
     pub(super) fn is_websocket(&self) -> bool {
@@ -280,6 +298,28 @@ mod tests {
         }
         let without_host = request("POST", "/", &[("origin", "http://localhost:8001")]);
         assert!(asker(&without_host).is_cross_site() && asker(&without_host).is_foreign_socket());
+    }
+
+    #[test]
+    fn a_name_that_a_site_may_have_pointed_here_is_told_from_ones_own() {
+        for (host, is_own) in [
+            ("10.0.0.7:8001", true),
+            ("[2001:db8::1]:8001", true),
+            ("localhost", true),
+            ("dash.localhost:8001", true),
+            ("GPU-Box.example:8001", true),
+            ("gpu-box.example.", true),
+            ("evil.example", false),
+            ("gpu-box.example.evil.example", false),
+            ("10.0.0.7.evil.example", false),
+            ("", false),
+        ] {
+            let request = request("GET", "/dashboard/stats", &[("host", host)]);
+            assert_eq!(asker(&request).is_for(&["gpu-box.example".to_owned()]), is_own, "{host}");
+        }
+        let twice = request("GET", "/", &[("host", "localhost"), ("host", "evil.example")]);
+        assert!(!asker(&twice).is_for(&[]));
+        assert!(!asker(&request("GET", "/", &[])).is_for(&[]), "no name at all");
     }
 
     #[test]

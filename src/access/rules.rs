@@ -24,6 +24,8 @@ pub struct Rules {
     pub(super) needs_certificate: bool,
     pub(super) admins: HashSet<String>,
     pub(super) open: bool,
+    /// `Host` names that are answered without credentials beyond loopback, beside addresses and `localhost`.
+    pub(super) names: Vec<String>,
     pub(super) limits: Limits,
     pub(super) trusted_proxies: Vec<Network>,
 }
@@ -47,6 +49,7 @@ impl Rules {
             needs_certificate,
             admins: settings.admins.iter().cloned().collect(),
             open: settings.open,
+            names: settings.names.clone(),
             limits: settings.limits,
             trusted_proxies: settings.trusted_proxies.clone(),
         })
@@ -144,6 +147,7 @@ impl Default for Rules {
             needs_certificate: false,
             admins: HashSet::new(),
             open: false,
+            names: Vec::new(),
             limits: Limits::default(),
             trusted_proxies: Vec::new(),
         }

@@ -10,6 +10,8 @@ use super::network::Network;
 pub struct Settings {
     /// Whether anyone is answered beyond this machine, where no credentials are set.
     pub open: bool,
+    /// Names by which this program is asked there, beside addresses and `localhost`.
+    pub names: Vec<String>,
     /// The file of API keys; `None` has none.
     pub keys_file: Option<PathBuf>,
     /// The set of keys that verify tokens; `None` accepts no token.

@@ -2,14 +2,19 @@
 //!
 //! Every request carries its credentials, so a scraper would sign in every few seconds. Requests of a user from one address
 //! without a pause of [`PAUSE`] are one sign-in. Refusals are limited, so that guesses do not push everything else out of
-//! the audit; the next entry says how many were left out. Addresses are compared in memory and never written.
+//! the audit; the next entry says how many were left out. Each entry has the address that it came from: whoever guesses is
+//! to be found.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use http::HeaderMap;
+use http::header::USER_AGENT;
+
 use super::identity::Means;
+use crate::exchange::client::product;
 use crate::history::journal::Journal;
 use crate::history::journal::audit::{Action, ActionResult, Audit};
 
@@ -25,7 +30,7 @@ const MAX_REFUSALS: u32 = 30;
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Why a sign-in was refused.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     WrongPassword,
     /// An API key or a token that is not accepted.
@@ -33,6 +38,21 @@ pub(super) enum Refusal {
     /// An API key or a token whose time is over.
     Expired,
     TooManyAttempts,
+}
+
+impl Refusal {
+    /// Every reason.
+    pub(super) const ALL: [Self; 4] = [Self::WrongPassword, Self::WrongToken, Self::Expired, Self::TooManyAttempts];
+
+    /// One word.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::WrongPassword => "wrong_password",
+            Self::WrongToken => "wrong_token",
+            Self::Expired => "expired",
+            Self::TooManyAttempts => "too_many_attempts",
+        }
+    }
 }
 
 /// Reports sign-ins.
@@ -61,28 +81,36 @@ impl SignIns {
         let is_new = self.state.lock().unwrap_or_else(PoisonError::into_inner).see(means, user.clone(), client, now);
         if is_new {
             let audit = Audit::new(Action::SignIn, ActionResult::Success).by(Some(user)).with("by", means.as_str());
-            self.journal.audit(product.into_iter().fold(audit, |audit, product| audit.with("client", product)));
+            self.journal.audit(came_from(audit, client, product));
         }
     }
 
     /// A session was ended.
-    pub(super) fn end(&self, user: Option<Arc<str>>) {
-        self.journal.audit(Audit::new(Action::SignOut, ActionResult::Success).by(user));
+    pub(super) fn end(&self, user: Option<Arc<str>>, client: IpAddr) {
+        self.journal.audit(came_from(Audit::new(Action::SignOut, ActionResult::Success).by(user), client, None));
     }
 
     /// Credentials were refused. `user` is known to the configuration, or `None`: another name may be anything.
-    pub(super) fn refuse(&self, user: Option<Arc<str>>, why: Refusal, now: Instant) {
+    pub(super) fn refuse(&self, user: Option<Arc<str>>, client: IpAddr, why: Refusal, now: Instant) {
         let left_out = self.state.lock().unwrap_or_else(PoisonError::into_inner).refuse(now);
         let Some(left_out) = left_out else { return };
-        let reason = match why {
-            Refusal::WrongPassword => "wrong_password",
-            Refusal::WrongToken => "wrong_token",
-            Refusal::Expired => "expired",
-            Refusal::TooManyAttempts => "too_many_attempts",
-        };
-        let audit = Audit::new(Action::SignIn, ActionResult::Refused).by(user).with("reason", reason);
+        let audit = Audit::new(Action::SignIn, ActionResult::Refused).by(user).with("reason", why.as_str());
+        let audit = came_from(audit, client, None);
         self.journal.audit(if left_out > 0 { audit.with("left_out", left_out) } else { audit });
     }
+}
+
+/// With the address and the program that something on the second listener came from.
+#[must_use]
+pub fn came_from(audit: Audit, client: IpAddr, product: Option<&str>) -> Audit {
+    let audit = audit.with("address", &*client.to_string());
+    product.into_iter().fold(audit, |audit, product| audit.with("client", product))
+}
+
+/// The program that sent a request, as the first product of its `User-Agent`.
+#[must_use]
+pub fn product_of(headers: &HeaderMap) -> Option<&str> {
+    headers.get(USER_AGENT).and_then(|agent| product(agent.as_bytes()))
 }
 
 impl SignInState {

@@ -18,7 +18,7 @@ fn permissions(required: Scope, has: Scopes) -> Value {
 impl From<&Denial> for ApiError {
     fn from(denial: &Denial) -> Self {
         let (code, details) = match denial {
-            Denial::Closed | Denial::CrossSite => (Code::InsufficientPermissions, json!({})),
+            Denial::Closed | Denial::ForeignHost | Denial::CrossSite => (Code::InsufficientPermissions, json!({})),
             Denial::NotJson => {
                 (Code::InvalidParameter, json!({ "parameter": "Content-Type", "allowed": ["application/json"] }))
             }
@@ -75,6 +75,7 @@ mod tests {
         let wait = Duration::from_secs(3);
         for denial in [
             Denial::Closed,
+            Denial::ForeignHost,
             Denial::CrossSite,
             Denial::NotJson,
             Denial::Unauthenticated(Fault::Missing, Challenge::default()),

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use super::components::Components;
 use super::material::Material;
 use super::process::Process;
+use crate::access::Gate;
 use crate::admin::{self, Encode, ExpositionFormat};
 use crate::api;
 use crate::cli::{REVISION, VERSION};
@@ -35,7 +36,7 @@ pub(super) fn serve(
         access: material.admin.clone(),
         gate: api.gate.clone(),
         readiness: components.readiness.clone(),
-        metrics: encoder(components, process),
+        metrics: encoder(components, process, api.gate.clone()),
         backends: components.monitors.clone(),
         in_flight: components.in_flight.clone(),
         history: components.history.state(),
@@ -45,13 +46,17 @@ pub(super) fn serve(
     listeners.into_iter().map(|listener| admin::serve(listener, parts.clone(), stop.clone())).collect()
 }
 
-fn encoder(components: &Components, process: Arc<Process>) -> Encode {
+fn encoder(components: &Components, process: Arc<Process>, gate: Arc<Gate>) -> Encode {
     let metrics = components.metrics.clone();
     let dropped = metrics.sink_dropped("log");
     let (lost, history) = (metrics.sink_dropped("history"), components.history.state());
     Arc::new(move |format| {
         dropped.inc_by((process.log_drops)().saturating_sub(dropped.get()));
         lost.inc_by(history.health().lost().saturating_sub(lost.get()));
+        for (reason, count) in gate.refused() {
+            let refused = metrics.access_refused(reason);
+            refused.inc_by(count.saturating_sub(refused.get()));
+        }
         metrics.encode(match format {
             ExpositionFormat::Text => Format::Text,
             ExpositionFormat::OpenMetrics => Format::OpenMetrics,

@@ -92,6 +92,8 @@ pub(super) static KEYS: &[Key<Config>] = keys! { Config;
     ["access.audience",                TEXT,         "",                       File,     AT_ONCE, {access.audience},                            "The claim aud of these tokens"]
     // Whoever may look may not change.
     ["access.admins",                  NAMES,        "",                       File,     AT_ONCE, {access.admins},                              "Users of admin_web_config_file that may change something, not only look"]
+    // A web site can point a name of its own at this machine, but not one of yours.
+    ["access.names",                   NAMES,        "",                       File,     AT_ONCE, {access.names},                               "Host names by which it is asked beyond this machine with dashboard_open, beside addresses and localhost"]
     ["access.requests_per_minute",     QUOTA,        "100",                    File,     AT_ONCE, {access.limits.per_minute},                   "Requests to its API in a minute by each key, token or user, or by each address without one"]
     ["access.requests_per_10s",        QUOTA,        "20",                     File,     AT_ONCE, {access.limits.per_ten_seconds},              "Of those, in ten seconds"]
     // A page asks for several things at once.

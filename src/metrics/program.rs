@@ -31,6 +31,8 @@ families! {
             "When the configuration was last loaded, in seconds since the epoch.";
         sink_dropped: Family<IntCounter> = "ollama_proxy_sink_dropped_total" ["sink"]
             "Facts that a receiver could not take in time.";
+        access_refused: Family<IntCounter> = "ollama_proxy_access_refused_total" ["reason"]
+            "Requests to the second listener that were refused for their credentials or their number.";
     }
 }
 
@@ -70,6 +72,10 @@ impl Program {
         if successful {
             self.reload_success_time.set(seconds_since_epoch(at));
         }
+    }
+
+    pub(super) fn access_refused(&self, reason: &'static str) -> IntCounter {
+        self.access_refused.child(&[reason])
     }
 
     pub(super) fn sink_dropped(&self, sink: &'static str) -> IntCounter {

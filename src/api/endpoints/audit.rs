@@ -124,7 +124,7 @@ struct Entry {
     /// A model, or whatever it is about.
     resource: Maybe<String>,
     level: String,
-    /// No address of a client is kept.
+    /// Of sign-ins and of what was changed through the second listener; no address of a client of the backends is kept.
     source_ip: Maybe<String>,
     user_agent: Maybe<String>,
     #[schema(value_type = Object)]
@@ -167,6 +167,12 @@ pub(crate) async fn audit(
 }
 
 fn entry(event: ListedEvent) -> Entry {
+    let mut details = object(event.detail.as_deref());
+    let mut take = |name: &str| match details.as_object_mut().and_then(|details| details.remove(name)) {
+        Some(Value::String(text)) => Some(text),
+        _ => None,
+    };
+    let (source_ip, user_agent) = (take("address"), take("client"));
     let word = ACTIONS.iter().find(|(kept, _)| **kept == *event.what).map_or(&*event.what, |(_, word)| word);
     let is_sign_in = word.starts_with("sign_");
     Entry {
@@ -180,9 +186,9 @@ fn entry(event: ListedEvent) -> Entry {
             Reason::NotReported
         }),
         level: event.severity.into(),
-        source_ip: Maybe::Unknown(Reason::NotApplicable),
-        user_agent: Maybe::Unknown(Reason::NotReported),
-        details: object(event.detail.as_deref()),
+        source_ip: source_ip.or_unknown(Reason::NotApplicable),
+        user_agent: user_agent.or_unknown(Reason::NotReported),
+        details,
         result: event.result.map(String::from).or_unknown(Reason::NotReported),
     }
 }

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use crate::access::scope::Scope;
 use crate::api::error::ApiError;
+use crate::api::lists::object;
 use crate::api::parameters::{NoParameters, Parameters};
 use crate::api::reply::{LIST, Reply};
 use crate::api::state::{Parts, wall};
@@ -73,7 +74,6 @@ struct SecurityEvent {
     timestamp: String,
     #[serde(rename = "type")]
     kind: &'static str,
-    /// No address is kept.
     source_ip: Maybe<String>,
     details: String,
     severity: &'static str,
@@ -139,12 +139,17 @@ pub(crate) async fn security(
     Ok(Reply::of(&body, LIST))
 }
 
+/// Where an attempt came from.
+fn address(event: &ListedEvent) -> Option<String> {
+    object(event.detail.as_deref()).get("address")?.as_str().map(str::to_owned)
+}
+
 fn event(event: &ListedEvent) -> SecurityEvent {
     let who = event.who.as_deref().map_or(String::new(), |who| format!(" of {who}"));
     SecurityEvent {
         timestamp: Timestamp(event.at).to_string(),
         kind: "failed_login",
-        source_ip: Maybe::Unknown(Reason::NotApplicable),
+        source_ip: address(event).or_unknown(Reason::NotReported),
         details: format!("credentials{who} were refused"),
         severity: "medium",
     }

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
+use http::HeaderMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::exchange::digits;
 use super::in_flight::id;
 use crate::access::identity::Identity;
+use crate::access::{came_from, product_of};
 use crate::api::access::Change;
 use crate::api::error::{ApiError, Code};
 use crate::api::parameters::{NoParameters, Parameters};
@@ -49,6 +51,7 @@ pub(crate) async fn stop(
     _: Parameters<NoParameters>,
     _: Change,
     identity: Identity,
+    headers: HeaderMap,
     State(parts): State<Arc<Parts>>,
 ) -> Result<Reply<Stopped>, ApiError> {
     let exchange = parts.in_flight.snapshot().into_iter().find(|exchange| id(&parts, exchange) == wanted);
@@ -56,6 +59,7 @@ pub(crate) async fn stop(
     let stopped = (parts.stop_exchange)(exchange.id).await;
     let result = if stopped { ActionResult::Success } else { ActionResult::Failure };
     let entry = Audit::new(Action::Stop, result).by(identity.name().cloned()).on(exchange.backend.clone());
+    let entry = came_from(entry, identity.client(), product_of(&headers));
     let model = exchange.model.as_deref().map(Arc::from);
     parts.journal.audit(entry.to(model).within(exchange.trace).with("endpoint", exchange.endpoint));
     if !stopped {

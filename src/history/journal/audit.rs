@@ -1,6 +1,7 @@
 //! The audit: who changed which model, who signed in, who looked at the configuration, who stopped an exchange.
 //!
-//! Whoever acts is a tenant, a user of the second listener, or the product of a client; never an address or a key.
+//! Whoever acts is a tenant, a user of the second listener, or the product of a client; never a key. Entries of the second
+//! listener have an address in their details, those of the proxy none.
 
 use std::sync::Arc;
 

@@ -35,6 +35,7 @@ pub(super) fn fed() -> Arc<Metrics> {
     metrics.refused(Malformed::Host);
     metrics.probed(&"local".into(), true, ms(5));
     metrics.sink_dropped("log").inc();
+    metrics.access_refused("wrong_password").inc();
     surveyed(&metrics);
     metrics
 }

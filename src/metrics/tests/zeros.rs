@@ -55,6 +55,7 @@ fn every_counter_that_is_read_as_an_increase_exists_at_0_before_it_counts() {
     metrics.listed(&backend, &inventory);
     metrics.resident(&backend, &inventory, &[]);
     let _dropped = metrics.sink_dropped("log");
+    let _refused = metrics.access_refused("wrong_password");
     let first = series(&metrics, "cold_starts_total");
     assert!(matches!(&first[..], [(first, 0.0)] if first.contains("cause=\"first\"")), "{first:?}");
     let mut watch = begin(&metrics, &start(CHAT));

@@ -151,3 +151,31 @@ fn a_token_of_each_algorithm_is_accepted_over_a_socket() {
         assert_eq!(guarded.status("/", &bearer(&named("modified payload"))), 401, "{algorithm}");
     }
 }
+
+#[test]
+fn refused_requests_are_counted_and_sign_ins_say_from_where() {
+    use crate::support::look_until;
+    let guarded = Guarded::start(&[]);
+    let agent = "User-Agent: curl/8\r\n";
+    assert_eq!(guarded.status("/dashboard/stats", &(bearer("wrong") + agent)), 401);
+    assert_eq!(guarded.status("/dashboard/stats", &bearer(&key("expired"))), 401);
+    assert_eq!(guarded.status("/dashboard/stats", &basic("person", "wrong")), 401);
+    let foreign = guarded.ask("GET", "/dashboard/stats", &bearer(&key("foreign")));
+    assert!(foreign.contains("there are no tenants yet"), "{foreign}");
+    let metrics = guarded.ask("GET", "/metrics", &(bearer(&key("reader")) + agent));
+    for (reason, count) in
+        [("wrong_token", 1), ("expired", 1), ("wrong_password", 1), ("too_many_attempts", 0), ("rate_limited", 0)]
+    {
+        let line = format!("ollama_proxy_access_refused_total{{reason=\"{reason}\"}} {count}\n");
+        assert!(metrics.contains(&line), "{line} in {metrics}");
+    }
+    assert_eq!(guarded.status("/dashboard/stats", &(bearer(&key("reader")) + agent)), 200);
+    look_until(|| {
+        let answer = guarded.ask("GET", "/dashboard/audit?action=sign_in", &bearer(&key("reader")));
+        let json: serde_json::Value = super::session::json(&answer);
+        let entries = json["entries"].as_array().cloned().unwrap_or_default();
+        let is_here = entries.iter().all(|it| it["source_ip"] == "127.0.0.1" && it["details"]["address"].is_null());
+        let named = entries.iter().any(|it| it["result"] == "success" && it["user_agent"] == "curl");
+        if entries.len() >= 4 && is_here && named { Ok(()) } else { Err(answer) }
+    });
+}

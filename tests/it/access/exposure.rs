@@ -17,8 +17,12 @@ fn exposed(arguments: &[&str]) -> (Program, Backend) {
 }
 
 fn get(program: &Program, path: &str) -> String {
+    get_of(program, "inferometer.example", path)
+}
+
+fn get_of(program: &Program, host: &str, path: &str) -> String {
     let here = ([127, 0, 0, 1], program.admin.port()).into();
-    ask(here, format!("GET {path} HTTP/1.1\r\nHost: inferometer.example\r\nConnection: close\r\n\r\n"))
+    ask(here, format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"))
 }
 
 #[test]
@@ -37,8 +41,29 @@ fn beyond_loopback_without_credentials_only_metrics_and_health_are_shown() {
 fn beyond_loopback_the_flag_shows_the_rest() {
     for flag in [&["--dashboard-open"][..], &["--dashboard-open", "on"]] {
         let (program, _backend) = exposed(flag);
-        assert_eq!(status(&get(&program, "/")), 200);
-        assert!([200, 404].contains(&status(&get(&program, "/dashboard/stats"))));
+        assert_eq!(status(&get_of(&program, "10.1.2.3:8001", "/")), 200);
+        assert_eq!(status(&get_of(&program, "localhost", "/dashboard/stats")), 200);
+        assert_eq!(status(&get(&program, "/metrics")), 200, "Prometheus asks by whatever name");
+    }
+}
+
+#[test]
+fn shown_without_credentials_it_answers_to_no_name_that_a_site_may_point_here() {
+    let open = [EVERYWHERE[0], EVERYWHERE[1], "--dashboard-open"];
+    let guarded = Guarded::within(folder(), "names = [\"inferometer.example\"]", false, &open);
+    for (host, expected) in [
+        ("inferometer.example", 200),
+        ("Inferometer.Example:8001", 200),
+        ("192.0.2.7", 200),
+        ("[2001:db8::7]:8001", 200),
+        ("evil.example", 403),
+        ("inferometer.example.evil.example", 403),
+    ] {
+        for path in ["/", "/dashboard/stats"] {
+            let answer = get_of(&guarded.program, host, path);
+            assert_eq!(status(&answer), expected, "{host} {path}");
+            assert!(expected == 200 || answer.contains("access.names"), "{answer}");
+        }
     }
 }
 

@@ -109,6 +109,7 @@ const CATALOGUE: &[(&str, Kind, &str)] = &[
     ("series_dropped_total", Counter, "metric"),
     ("parse_defects_total", Counter, "dialect kind"),
     ("sink_dropped_total", Counter, "sink"),
+    ("access_refused_total", Counter, "reason"),
 ];
 
 /// What the machine underneath would show if it had everything. A real one lacks some of it.
