@@ -16,6 +16,13 @@
 //! | `/dashboard/security` | who may ask, and who tried |
 //! | `/dashboard/alerts` | what deserves attention now |
 //! | `/dashboard/alerts/{id}/ack` | a POST notes that somebody has seen an alert |
+//! | `/dashboard/overview` | everything at a glance |
+//! | `/dashboard/infrastructure/nodes`, `/dashboard/infrastructure/nodes/{id}` | this machine and those of the backends |
+//! | `/dashboard/infrastructure/resources`, `/dashboard/infrastructure/resources/{id}` | inference processes by control group |
+//! | `/dashboard/workload/models` | what models there are, what for, and whether they are used |
+//! | `/dashboard/workload/deployments`, `/dashboard/workload/deployments/{id}/metrics` | models on backends |
+//! | `/dashboard/workload/agents`, `/dashboard/workload/agents/{id}/performance` | who asks |
+//! | `/dashboard/workload/executions`, `/dashboard/workload/executions/{id}` | jobs, and generations in flight |
 //! | `/dashboard/alerts/history` | alerts that fire or have fired |
 //! | `/dashboard/resources` | the processors, memory, disks, networks and GPUs of this machine |
 //! | `/dashboard/workers` | the backends as workers, and this program as their coordinator |
@@ -116,6 +123,18 @@ fn documented() -> OpenApiRouter<Arc<Parts>> {
         .routes(routes!(endpoints::alerts::alerts))
         .routes(routes!(reports::alert_ack::acknowledge))
         .routes(routes!(reports::alert_history::history))
+        .routes(routes!(reports::overview::overview))
+        .routes(routes!(reports::nodes::nodes))
+        .routes(routes!(reports::nodes::node))
+        .routes(routes!(reports::resources::resources))
+        .routes(routes!(reports::resources::resource))
+        .routes(routes!(reports::models::models))
+        .routes(routes!(reports::deployments::deployments))
+        .routes(routes!(reports::deployment_metrics::metrics))
+        .routes(routes!(reports::agents::agents))
+        .routes(routes!(reports::agents::agent_performance))
+        .routes(routes!(reports::executions::executions))
+        .routes(routes!(reports::executions::execution))
         .routes(routes!(endpoints::exchanges::exchanges))
         .routes(routes!(endpoints::in_flight::in_flight))
         .routes(routes!(endpoints::exchange::exchange))

@@ -77,6 +77,14 @@ pub fn node() -> Arc<str> {
     rustix::system::uname().nodename().to_string_lossy().into()
 }
 
+/// The product name of this machine's processor; `None` where the system does not tell it. Reads a file.
+#[must_use]
+pub fn processor() -> Option<Arc<str>> {
+    let text = kernel_file::read(std::path::Path::new("/proc/cpuinfo")).ok()??;
+    let line = text.lines().find(|line| line.starts_with("model name"))?;
+    line.split_once(':').map(|(_, name)| name.trim().into())
+}
+
 /// The facts about the machine at one instant. `None` is unknown, not present, or stale.
 #[derive(Clone, Debug, Default)]
 pub struct HostSnapshot {

@@ -13,7 +13,7 @@ pub(super) mod health;
 pub(super) mod in_flight;
 pub(super) mod jobs;
 pub(super) mod logs;
-mod machine;
+pub(super) mod machine;
 mod metric;
 pub(super) mod metrics;
 pub(super) mod models;

@@ -29,8 +29,21 @@ pub(super) enum Period {
 }
 
 impl Period {
+    /// As it is asked for.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::FiveMinutes => "5m",
+            Self::QuarterHour => "15m",
+            Self::Hour => "1h",
+            Self::SixHours => "6h",
+            Self::Day => "24h",
+            Self::Week => "7d",
+            Self::Month => "30d",
+        }
+    }
+
     /// In milliseconds.
-    const fn millis(self) -> i64 {
+    pub(super) const fn millis(self) -> i64 {
         60_000
             * match self {
                 Self::FiveMinutes => 5,

@@ -2,7 +2,17 @@
 //!
 //! Names are in camel case, units are percent, GiB and milliseconds unless a field says otherwise.
 
+pub(super) mod agents;
 pub(super) mod alert;
 pub(super) mod alert_ack;
 pub(super) mod alert_history;
 pub(super) mod common;
+pub(super) mod deployment_metrics;
+pub(super) mod deployments;
+pub(super) mod executions;
+mod hardware;
+pub(super) mod models;
+pub(super) mod nodes;
+pub(super) mod overview;
+mod places;
+pub(super) mod resources;

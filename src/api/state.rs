@@ -59,6 +59,8 @@ pub struct Parts {
     pub alerts: Board,
     /// The name of this machine.
     pub node: Arc<str>,
+    /// The product name of its processor; `None` where it is not known.
+    pub processor: Option<Arc<str>>,
     /// Takes reports of what askers change, and knows the jobs that run.
     pub journal: Journal,
 }

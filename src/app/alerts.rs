@@ -42,7 +42,8 @@ pub(super) fn start(
     stop: &watch::Receiver<bool>,
 ) {
     let Some(period) = config.alerts.period else { return };
-    let instance = format!("{}:{}", host::node(), admin.port());
+    let address = || format!("{}:{}", host::node(), admin.port());
+    let instance = config.history.instance.clone().unwrap_or_else(address);
     let target = Labels::default().with("job", JOB).with("instance", &instance);
     let evaluation =
         Evaluation { engine: Engine::new(rules::all()), metrics: components.metrics.clone(), target, last: i64::MIN };

@@ -46,6 +46,7 @@ pub(super) fn parts(
         stop,
         alerts: components.alerts.clone(),
         node: crate::host::node(),
+        processor: crate::host::processor(),
         journal: components.history.journal(),
     }
 }

@@ -3,6 +3,7 @@
 //! Pure: types, and what follows from them without a file. Times are milliseconds since the epoch; an exchange belongs
 //! to the instant of its end.
 
+pub mod askers;
 pub mod cover;
 pub mod errors;
 pub mod kept;

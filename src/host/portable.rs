@@ -244,7 +244,7 @@ impl Collector for ProcessesCollector {
             spents.push(spent.saturating_sub(known));
             parents.push(process.parent().map_or(0, |parent| parent.as_u32()));
             now.insert(identity, spent);
-            processes.push(Process { pid: pid.as_u32(), role, memory_bytes: process.memory() });
+            processes.push(Process { pid: pid.as_u32(), role, memory_bytes: process.memory(), cgroup: None });
         }
         mark_children_as_runners(processes.iter_mut().zip(parents));
         for (process, spent) in processes.iter().zip(spents) {

@@ -61,6 +61,8 @@ pub struct Process {
     pub role: Role,
     /// Resident memory in bytes.
     pub memory_bytes: u64,
+    /// The path of its control group, as systemd or a container engine made it; `None` where there is none.
+    pub cgroup: Option<Box<str>>,
 }
 
 /// The processes of inference servers.
@@ -167,7 +169,14 @@ fn read_process(folder: &Path) -> Option<FoundProcess> {
     let role = role_of(&arguments)?;
     let Stat { parent, ticks, started } = parse_stat(&kernel_file::line(&folder.join("stat"))?)?;
     let memory_bytes = parse_resident(&kernel_file::read(&folder.join("status")).ok()??)?;
-    Some(FoundProcess { process: Process { pid, role, memory_bytes }, parent, key: (pid, started), ticks })
+    let cgroup = kernel_file::line(&folder.join("cgroup")).and_then(|line| parse_cgroup(&line));
+    Some(FoundProcess { process: Process { pid, role, memory_bytes, cgroup }, parent, key: (pid, started), ticks })
+}
+
+/// The path in a line of `/proc/PID/cgroup` (cgroups(7)): `0::/system.slice/ollama.service`. The root is none.
+fn parse_cgroup(line: &str) -> Option<Box<str>> {
+    let path = line.trim_end().strip_prefix("0::")?;
+    (path.len() > 1).then(|| path.into())
 }
 
 /// The role by program name and first arguments: `ollama serve` with its `ollama runner`, llama.cpp's server, vLLM and
@@ -259,7 +268,7 @@ mod tests {
         let of = |lines: &[(u32, u32, &str)]| -> Vec<Role> {
             let process = |(pid, _, line): &(u32, u32, &str)| {
                 let role = role_of(&line.split(' ').collect::<Vec<_>>()).expect("it is of a server");
-                Process { pid: *pid, role, memory_bytes: 0 }
+                Process { pid: *pid, role, memory_bytes: 0, cgroup: None }
             };
             let mut processes: Vec<_> = lines.iter().map(process).collect();
             mark_children_as_runners(processes.iter_mut().zip(lines.iter().map(|(_, parent, _)| *parent)));
@@ -290,7 +299,7 @@ mod tests {
     #[test]
     fn processor_time_of_a_role_never_goes_back_when_a_process_ends() {
         let found = |pid: u32, ticks: u64| FoundProcess {
-            process: Process { pid, role: Role::Runner, memory_bytes: 0 },
+            process: Process { pid, role: Role::Runner, memory_bytes: 0, cgroup: None },
             parent: 1,
             key: (pid, 1),
             ticks,

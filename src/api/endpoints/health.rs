@@ -15,6 +15,7 @@ use crate::api::parameters::{NoParameters, Parameters};
 use crate::api::reply::{OVERVIEW, Reply};
 use crate::api::reports::alert::{AlertCounts, Issue};
 use crate::api::reports::common::Metadata;
+use crate::api::reports::overview::{NodeCounts, node_counts};
 use crate::api::state::Parts;
 use crate::api::sums::{DAY, Totals, of_last};
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
@@ -125,6 +126,7 @@ struct Alert {
 #[derive(Serialize, ToSchema)]
 #[schema(as = HealthSummary)]
 struct Summary {
+    nodes: NodeCounts,
     alerts: AlertCounts,
 }
 
@@ -147,7 +149,7 @@ pub(crate) async fn health(_: Parameters<NoParameters>, State(parts): State<Arc<
         components,
         alerts: view.firing.iter().map(alert).collect(),
         system_health: counts.system_health(),
-        summary: Summary { alerts: counts },
+        summary: Summary { nodes: node_counts(&parts, begun).await, alerts: counts },
         issues: view.firing.iter().map(|alert| Issue::of(alert, &parts.node)).collect(),
         metadata: metadata(&view),
         unknown: Unknown::default(),

@@ -7,13 +7,13 @@ use crate::host::HostSnapshot;
 use crate::host::filesystems::Filesystem;
 
 /// Bytes of a gibibyte: what a name that ends with `_gb` counts.
-pub(super) const GIB: f64 = (1_u64 << 30) as f64;
+pub(in crate::api) const GIB: f64 = (1_u64 << 30) as f64;
 
 /// Bytes of a mebibyte: what a name that ends with `_mb` counts.
-pub(super) const MIB: f64 = (1_u64 << 20) as f64;
+pub(in crate::api) const MIB: f64 = (1_u64 << 20) as f64;
 
 /// The facts of one source. `name` is its collector's.
-pub(super) fn part<'a, T>(
+pub(in crate::api) fn part<'a, T>(
     machine: Option<&'a HostSnapshot>,
     name: &str,
     take: impl FnOnce(&'a HostSnapshot) -> &'a Option<Arc<T>>,
@@ -31,7 +31,7 @@ pub(super) fn part<'a, T>(
 }
 
 /// All filesystems as one; `None` where there are none.
-pub(super) fn together(filesystems: &[Filesystem]) -> Option<Filesystem> {
+pub(in crate::api) fn together(filesystems: &[Filesystem]) -> Option<Filesystem> {
     let sum = |of: fn(&Filesystem) -> u64| filesystems.iter().map(of).sum::<u64>();
     let size_bytes = Some(sum(|it| it.size_bytes)).filter(|size| *size > 0)?;
     let (free_bytes, available_bytes) = (sum(|it| it.free_bytes), sum(|it| it.available_bytes));
@@ -39,17 +39,17 @@ pub(super) fn together(filesystems: &[Filesystem]) -> Option<Filesystem> {
 }
 
 /// How full a filesystem is, 0 to 100.
-pub(super) fn fullness(filesystem: &Filesystem) -> Option<f64> {
+pub(in crate::api) fn fullness(filesystem: &Filesystem) -> Option<f64> {
     filesystem.used_share().map(|share| share * 100.0)
 }
 
 /// A share as a percentage.
-pub(super) fn percent(part: u64, whole: u64) -> Option<f64> {
+pub(in crate::api) fn percent(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64 * 100.0)
 }
 
 /// The mean use of all GPUs, 0 to 100.
-pub(super) fn gpu_usage(machine: Option<&HostSnapshot>) -> Maybe<f64> {
+pub(in crate::api) fn gpu_usage(machine: Option<&HostSnapshot>) -> Maybe<f64> {
     let Some(machine) = machine else { return Maybe::Unknown(Reason::NotConfigured) };
     let gpus = machine.gpus();
     let known: Vec<_> = gpus.iter().filter_map(|gpu| gpu.utilization).collect();

@@ -1,12 +1,22 @@
 //! What every report has: pages, and where its figures come from.
 
-use serde::Serialize;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
 
 use crate::api::error::ApiError;
 use crate::api::parameters::invalid;
-use crate::api::unknown::Maybe;
+use crate::api::range::{Period, range};
+use crate::api::state::Parts;
+use crate::api::sums::Sum;
+use crate::api::unknown::{Maybe, OrUnknown as _, Reason};
+use crate::history::query::series::{Interval, MAX_POINTS, Series, SeriesQuery};
+use crate::history::query::{Filter, Range};
+use crate::history::rollup::Sums;
+use crate::history::timestamp::Timestamp;
+use crate::history::{Reading, StoreError};
 
 /// Most entries of a page.
 pub(crate) const MOST: u64 = 100;
@@ -30,11 +40,105 @@ pub(crate) struct Pagination {
 pub(crate) struct Metadata {
     /// The time that sums and counts are of, such as `24h`.
     pub(crate) period: Maybe<String>,
-    /// `process`: this program alone; `files`: its history; `postgres`: the history of all replicas; `fallback`: its history,
-    /// because `PostgreSQL` does not answer; `built_in`: its own rules; `prometheus`: Prometheus.
+    /// `process`: this program alone; `history`: what it keeps, of all replicas where they share a `PostgreSQL`; `files`: what
+    /// is kept on this machine; `built_in`: its own rules; `prometheus`: Prometheus.
     pub(crate) source: String,
     /// When this was known: RFC 3339 in UTC.
     pub(crate) as_of: Maybe<String>,
+}
+
+/// The length of an interval of a series.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ToSchema)]
+#[schema(as = ReportInterval)]
+pub(crate) enum Length {
+    #[serde(rename = "1m")]
+    Minute,
+    #[serde(rename = "5m")]
+    FiveMinutes,
+    #[serde(rename = "1h")]
+    Hour,
+    #[serde(rename = "1d")]
+    Day,
+}
+
+impl Length {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Minute => "1m",
+            Self::FiveMinutes => "5m",
+            Self::Hour => "1h",
+            Self::Day => "1d",
+        }
+    }
+
+    const fn seconds(self) -> i64 {
+        match self {
+            Self::Minute => 60,
+            Self::FiveMinutes => 300,
+            Self::Hour => 3_600,
+            Self::Day => 86_400,
+        }
+    }
+
+    /// One that gives some dozen points for a period.
+    pub(crate) const fn fitting(period: Period) -> Self {
+        match period {
+            Period::FiveMinutes | Period::QuarterHour | Period::Hour => Self::Minute,
+            Period::SixHours => Self::FiveMinutes,
+            Period::Day | Period::Week => Self::Hour,
+            Period::Month => Self::Day,
+        }
+    }
+}
+
+/// The sums of each interval of the period up to now, with where each begins. Refused where there would be too many.
+pub(crate) async fn series(
+    parts: &Parts,
+    (period, length): (Period, Length),
+    filter: Filter,
+    now: Instant,
+) -> Result<Series, ApiError> {
+    let range = range(Some(period), (None, None), (period, parts.millis(now)))?;
+    let interval = Interval::of_seconds(length.seconds()).expect("whole minutes or hours");
+    let too_many = || invalid("interval", "there would be too many points", &json!({"points": MAX_POINTS}));
+    let query = SeriesQuery { range, interval, filter };
+    parts.ask(move |reading| reading.series(&query)).await?.ok_or_else(too_many)
+}
+
+/// The sums of a range, widened to whole intervals.
+pub(crate) fn total(reading: &Reading, range: Range, filter: &Filter) -> Result<Sum, StoreError> {
+    let query = SeriesQuery { range, interval: Interval::fitting(range, 120), filter: filter.clone() };
+    let mut sum = Sums::default();
+    let series = reading.series(&query)?;
+    series.into_iter().flat_map(|series| series.points).flatten().for_each(|point| sum.merge(&point));
+    Ok(Sum(sum))
+}
+
+/// Where each interval begins: RFC 3339 in UTC.
+pub(crate) fn timestamps(series: &Series) -> Vec<String> {
+    let begin = |index: usize| series.from + series.interval.seconds() * i64::try_from(index).unwrap_or(0);
+    (0..series.points.len()).map(|index| Timestamp(begin(index) * 1_000).to_string()).collect()
+}
+
+/// A value of each interval. Unknown where the program did not run, or nothing of the kind was measured.
+pub(crate) fn values(series: &Series, of: impl Fn(&Sum) -> Option<f64>) -> Vec<Maybe<f64>> {
+    let value = |sums: &Option<Sums>| of(&Sum(sums.clone()?));
+    series.points.iter().map(|sums| value(sums).or_unknown(Reason::NoSamples)).collect()
+}
+
+/// Of figures of now, of this program.
+pub(crate) fn of_now(parts: &Parts, now: Instant) -> Metadata {
+    Metadata {
+        period: Maybe::Unknown(Reason::NotApplicable),
+        source: "process".to_owned(),
+        as_of: Maybe::Known(parts.text(now)),
+    }
+}
+
+/// Of sums of a period.
+pub(crate) fn of_period(parts: &Parts, period: Period, now: Instant) -> Metadata {
+    let source = if parts.readers.is_some() { "history" } else { "process" };
+    Metadata { period: Maybe::Known(period.as_str().to_owned()), source: source.to_owned(), ..of_now(parts, now) }
 }
 
 /// The page and the length of pages that were asked for.

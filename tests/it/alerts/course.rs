@@ -136,12 +136,12 @@ fn a_backend_that_falls_silent_raises_an_alert_that_is_acknowledged_told_kept_an
 #[test]
 fn an_alert_that_fires_while_the_program_restarts_goes_on() {
     let ollama = Ollama::listing(&["llama3.2:3b"]);
-    let port = crate::support::authority::folder().join("state");
+    let place = crate::support::authority::folder().join("state");
     let start = || {
         let mut command = crate::support::program::command();
-        command.env(crate::support::program::STATE, &port);
-        // The same address, as an alert has it among its labels.
-        command.args(["--admin-listen", "127.0.0.1:47613"]);
+        command.env(crate::support::program::STATE, &place);
+        // The same name, as an alert has it among its labels.
+        command.args(["--instance", "test"]);
         Program::start(command, ollama.address, &["--config", &settings("")])
     };
     let first = start();

@@ -13,7 +13,8 @@ use crate::support::nvml::StandIn;
 use crate::support::program::{Program, command};
 use crate::support::simulator::Simulator;
 
-const SAMPLES: &str = include_str!("samples/dashboard.json");
+/// Of the first document, and of the one for fleets, whose ids are those of what is there.
+const SAMPLES: [&str; 2] = [include_str!("samples/dashboard.json"), include_str!("samples/reports.json")];
 
 /// A machine with everything that the stand-ins have.
 pub(super) struct Demo {
@@ -77,9 +78,15 @@ fn allowed() -> BTreeMap<String, BTreeSet<(String, String)>> {
 fn only_what_the_page_lists_is_unknown_and_every_key_of_the_samples_is_there() {
     let demo = Demo::start("samples");
     traffic(&demo);
-    let samples: BTreeMap<String, Value> = serde_json::from_str(SAMPLES).expect("JSON");
-    assert_eq!(samples.len(), 14 + 5);
+    let parsed = SAMPLES.map(|text| serde_json::from_str::<BTreeMap<String, Value>>(text).expect("JSON"));
+    let samples: BTreeMap<String, Value> = parsed.into_iter().flatten().collect();
+    assert_eq!(samples.len(), 14 + 5 + 10);
     let allowed = allowed();
+    // Names are found in the sums, which are written every few seconds.
+    look_until(|| match get(&demo.program, "/dashboard/workload/agents") {
+        agents if agents["agents"][0]["name"] == "curl" => Ok(()),
+        agents => Err(agents.to_string()),
+    });
     let used = look_until(|| {
         let (mut faults, mut used) = (BTreeSet::new(), BTreeSet::new());
         for (path, sample) in &samples {

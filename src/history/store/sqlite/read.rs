@@ -1,5 +1,6 @@
 //! All files, for reading: single exchanges here, what needs more in the files below.
 
+mod askers;
 mod errors;
 mod kept;
 mod lists;

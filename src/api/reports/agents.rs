@@ -1,0 +1,440 @@
+//! `/dashboard/workload/agents`: who asks: tenants, and the products of clients without one.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::extract::{Path, State};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::common::{Length, Metadata, Pagination, of_period, page, paged, series, timestamps, total, values};
+use crate::api::error::{ApiError, Code};
+use crate::api::export::{Format, Table};
+use crate::api::parameters::Parameters;
+use crate::api::range::Period;
+use crate::api::reply::{LIST, Listing, Reply};
+use crate::api::state::Parts;
+use crate::api::sums::{DAY, Sum, last};
+use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
+use crate::exchange::outcome::Outcome;
+use crate::history::query::askers::Asker;
+use crate::history::query::{PageQuery, Range};
+use crate::history::rollup::Measure;
+use crate::history::timestamp::Timestamp;
+use crate::history::{Reading, StoreError};
+
+/// How long after a request an agent counts as active.
+const LATELY: Duration = Duration::from_secs(15 * 60);
+
+/// As far back as sums are kept, and further.
+const ALL_TIME: Duration = Duration::from_secs(3_650 * 86_400);
+
+/// Tasks that are listed of one agent.
+const TASKS: usize = 10;
+
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum AgentStatus {
+    Active,
+    Busy,
+    Inactive,
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+pub(crate) struct AgentsQuery {
+    #[param(inline)]
+    status: Option<AgentStatus>,
+    /// From 1.
+    #[param(minimum = 1, maximum = 100_000)]
+    page: Option<u64>,
+    /// Entries of a page; 10 without one.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u64>,
+    /// `json` without one.
+    #[param(inline)]
+    format: Option<Format>,
+}
+
+/// Who asks.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Agents {
+    timestamp: String,
+    /// Of all, whatever is asked for.
+    summary: AgentSummary,
+    agents: Vec<Agent>,
+    pagination: Pagination,
+    metadata: Metadata,
+    unknown: Unknown,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct AgentSummary {
+    #[serde(flatten)]
+    counts: AgentCounts,
+    performance: Performance,
+    activity24h: Activity,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub(super) struct AgentCounts {
+    total: usize,
+    /// A request in the last 15 minutes.
+    active: usize,
+    /// A request in flight.
+    busy: usize,
+    inactive: usize,
+}
+
+/// Requests are tasks. As far back as sums are kept.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = AgentPerformanceSums)]
+struct Performance {
+    total_tasks: u64,
+    completed: u64,
+    /// What failed; answers from 400 to 499 do not count.
+    failed: u64,
+    /// Percent of what completed or failed.
+    success_rate: Maybe<f64>,
+    /// Milliseconds.
+    avg_response_time: Maybe<f64>,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = AgentActivity)]
+struct Activity {
+    tasks_executed: u64,
+    /// Not counted.
+    conversations: Maybe<u64>,
+    /// Not counted.
+    messages: Maybe<u64>,
+}
+
+/// A tenant, or the product of clients without one.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+struct Agent {
+    #[serde(rename = "_id")]
+    id: String,
+    agent_id: String,
+    name: String,
+    /// `tenant` or `client`.
+    kind: &'static str,
+    /// `busy`, `active` or `inactive`.
+    status: &'static str,
+    total_tasks: u64,
+    completed_tasks: u64,
+    failed_tasks: u64,
+    /// Milliseconds.
+    avg_response_time: Maybe<f64>,
+    /// The end of the last request that is kept.
+    last_task: Maybe<String>,
+}
+
+impl Table for Agents {
+    const COLUMNS: &'static [&'static str] = &["name", "kind", "status", "tasks", "completed", "failed", "last_task"];
+
+    fn rows(&self) -> Vec<Vec<String>> {
+        let row = |it: &Agent| {
+            vec![
+                it.name.clone(),
+                it.kind.to_owned(),
+                it.status.to_owned(),
+                it.total_tasks.to_string(),
+                it.completed_tasks.to_string(),
+                it.failed_tasks.to_string(),
+                it.last_task.known().cloned().unwrap_or_default(),
+            ]
+        };
+        self.agents.iter().map(row).collect()
+    }
+}
+
+/// Who asks: tenants, and the products of clients without one.
+#[utoipa::path(
+    get,
+    path = "/dashboard/workload/agents",
+    params(AgentsQuery),
+    responses((status = 200, description = "Who asks.", body = Agents), ApiError)
+)]
+pub(crate) async fn agents(
+    Parameters(query): Parameters<AgentsQuery>,
+    State(parts): State<Arc<Parts>>,
+) -> Result<Listing<Agents>, ApiError> {
+    let now = Instant::now();
+    let pages = page(query.page, query.limit)?;
+    let (found, all, day) = find(&parts, now).await?;
+    let mut agents: Vec<Agent> = found.iter().map(|found| agent(&parts, found)).collect();
+    let summary = AgentSummary {
+        counts: counts(&agents),
+        performance: performance(&all),
+        activity24h: Activity {
+            tasks_executed: day.0.requests,
+            conversations: Maybe::Unknown(Reason::NotReported),
+            messages: Maybe::Unknown(Reason::NotReported),
+        },
+    };
+    agents.retain(|it| {
+        query.status.is_none_or(|status| match status {
+            AgentStatus::Active => it.status == "active",
+            AgentStatus::Busy => it.status == "busy",
+            AgentStatus::Inactive => it.status == "inactive",
+        })
+    });
+    let (agents, pagination) = paged(agents, pages);
+    let body = Agents {
+        timestamp: parts.text(now),
+        summary,
+        agents,
+        pagination,
+        metadata: Metadata {
+            period: Maybe::Unknown(Reason::NotApplicable),
+            source: "files".to_owned(),
+            ..of_period(&parts, Period::Day, now)
+        },
+        unknown: Unknown::default(),
+    };
+    Ok(Listing::of(body, LIST, query.format))
+}
+
+/// The counts of every agent.
+pub(super) async fn counts_of(parts: &Parts, now: Instant) -> Maybe<AgentCounts> {
+    if parts.readers.is_none() {
+        return Maybe::Unknown(Reason::NotConfigured);
+    }
+    match find(parts, now).await {
+        Ok((found, ..)) => Maybe::Known(counts(&found.iter().map(|found| agent(parts, found)).collect::<Vec<_>>())),
+        Err(_) => Maybe::Unknown(Reason::CollectorFailed),
+    }
+}
+
+fn counts(agents: &[Agent]) -> AgentCounts {
+    let of = |status: &str| agents.iter().filter(|agent| agent.status == status).count();
+    AgentCounts { total: agents.len(), active: of("active"), busy: of("busy"), inactive: of("inactive") }
+}
+
+/// All that is kept, up to now.
+fn ever(parts: &Parts, now: Instant) -> Range {
+    let range = last(parts, ALL_TIME, now);
+    Range { from: range.from.max(0), to: range.to + 1 }
+}
+
+/// What the history has of an agent.
+struct Found {
+    asker: Asker,
+    all: Sum,
+    lately: u64,
+    last: Option<i64>,
+}
+
+/// Every agent, with the sums of all and of the last day.
+async fn find(parts: &Parts, now: Instant) -> Result<(Vec<Found>, Sum, Sum), ApiError> {
+    let (ever, day, lately) = (ever(parts, now), last(parts, DAY, now), last(parts, LATELY, now));
+    parts
+        .ask(move |reading| {
+            let one = |asker: Asker| -> Result<Found, StoreError> {
+                let filter = asker.filter();
+                let newest = PageQuery { range: ever, filter: filter.clone(), offset: 0, limit: 1 };
+                Ok(Found {
+                    all: total(reading, ever, &filter)?,
+                    lately: total(reading, lately, &filter)?.0.requests,
+                    last: reading.page(&newest)?.exchanges.first().map(|exchange| exchange.id.millis()),
+                    asker,
+                })
+            };
+            let found = reading.askers(ever)?.into_iter().map(one).collect::<Result<Vec<_>, _>>()?;
+            let (mut all, mut of_day) = (Sum::default(), Sum::default());
+            for it in &found {
+                all.0.merge(&it.all.0);
+                of_day.0.merge(&total(reading, day, &it.asker.filter())?.0);
+            }
+            Ok((found, all, of_day))
+        })
+        .await
+}
+
+fn agent(parts: &Parts, Found { asker, all, lately, last }: &Found) -> Agent {
+    let busy = parts.in_flight.snapshot().iter().any(|it| it.client.as_deref() == Some(&*asker.name));
+    let sums = performance(all);
+    Agent {
+        id: asker.name.to_string(),
+        agent_id: asker.name.to_string(),
+        name: asker.name.to_string(),
+        kind: if asker.is_tenant { "tenant" } else { "client" },
+        status: match (busy, *lately > 0) {
+            (true, _) => "busy",
+            (false, true) => "active",
+            (false, false) => "inactive",
+        },
+        total_tasks: sums.total_tasks,
+        completed_tasks: sums.completed,
+        failed_tasks: sums.failed,
+        avg_response_time: sums.avg_response_time,
+        last_task: last.map(|at| Timestamp(at).to_string()).or_unknown(Reason::NoSamples),
+    }
+}
+
+fn performance(sum: &Sum) -> Performance {
+    Performance {
+        total_tasks: sum.0.requests,
+        completed: sum.outcome(Outcome::Completed),
+        failed: sum.0.failed(),
+        success_rate: sum.success_rate().map(|share| share * 100.0).or_unknown(Reason::NoSamples),
+        avg_response_time: sum.mean(Measure::Duration).map(|it| it * 1e3).or_unknown(Reason::NoSamples),
+    }
+}
+
+#[derive(Debug, Deserialize, IntoParams)]
+pub(crate) struct PerformanceQuery {
+    /// Of the timeline; 24h without one.
+    #[param(inline)]
+    period: Option<Period>,
+    /// Of the timeline; without one it fits the period.
+    #[param(inline)]
+    interval: Option<Length>,
+}
+
+/// How an agent does.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AgentPerformance {
+    timestamp: String,
+    agent_id: String,
+    name: String,
+    performance: Spans,
+    timeline: Timeline,
+    /// The newest first.
+    recent_tasks: Vec<Task>,
+    metadata: Metadata,
+    unknown: Unknown,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = AgentSpans)]
+struct Spans {
+    all_time: Performance,
+    last24h: Span,
+    last7d: Span,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = AgentSpan)]
+struct Span {
+    tasks: u64,
+    completed: u64,
+    failed: u64,
+    /// Milliseconds.
+    avg_response_time: Maybe<f64>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = AgentTimeline)]
+struct Timeline {
+    period: &'static str,
+    interval: &'static str,
+    /// Where each interval begins.
+    timestamps: Vec<String>,
+    tasks: Vec<Maybe<f64>>,
+    /// Milliseconds.
+    response_time: Vec<Maybe<f64>>,
+}
+
+/// A request.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = AgentTask)]
+struct Task {
+    /// The trace of the request.
+    task_id: String,
+    /// The operation.
+    #[serde(rename = "type")]
+    kind: &'static str,
+    /// The outcome.
+    status: &'static str,
+    /// Milliseconds.
+    duration: Maybe<f64>,
+    timestamp: String,
+}
+
+/// How a tenant, or a client's product, does.
+#[utoipa::path(
+    get,
+    path = "/dashboard/workload/agents/{id}/performance",
+    params(("id" = String, Path, description = "The name of a tenant, or the product of clients."), PerformanceQuery),
+    responses(
+        (status = 200, description = "How an agent does.", body = AgentPerformance),
+        (status = 404, description = "Nobody of this name has asked."),
+        ApiError,
+    )
+)]
+pub(crate) async fn agent_performance(
+    Path(id): Path<String>,
+    Parameters(query): Parameters<PerformanceQuery>,
+    State(parts): State<Arc<Parts>>,
+) -> Result<Reply<AgentPerformance>, ApiError> {
+    let now = Instant::now();
+    let ever = ever(&parts, now);
+    let (day, week) = (last(&parts, DAY, now), last(&parts, DAY * 7, now));
+    let name = id.clone();
+    let found = parts.ask(move |reading| one(reading, &name, (ever, day, week))).await?;
+    let missing =
+        || ApiError::new(Code::NotFound, "nobody of this name has asked; /dashboard/workload/agents lists them");
+    let One { filter, all, day, week, recent_tasks } = found.ok_or_else(missing)?;
+    let period = query.period.unwrap_or(Period::Day);
+    let length = query.interval.unwrap_or_else(|| Length::fitting(period));
+    let series = series(&parts, (period, length), filter, now).await?;
+    let span = |sum: &Sum| {
+        let Performance { total_tasks, completed, failed, avg_response_time, .. } = performance(sum);
+        Span { tasks: total_tasks, completed, failed, avg_response_time }
+    };
+    let body = AgentPerformance {
+        timestamp: parts.text(now),
+        agent_id: id.clone(),
+        name: id,
+        performance: Spans { all_time: performance(&all), last24h: span(&day), last7d: span(&week) },
+        timeline: Timeline {
+            period: period.as_str(),
+            interval: length.as_str(),
+            timestamps: timestamps(&series),
+            tasks: values(&series, |sum| Some(sum.0.requests as f64)),
+            response_time: values(&series, |sum| sum.mean(Measure::Duration).map(|seconds| seconds * 1e3)),
+        },
+        recent_tasks,
+        metadata: of_period(&parts, period, now),
+        unknown: Unknown::default(),
+    };
+    Ok(Reply::of(&body, LIST))
+}
+
+struct One {
+    filter: crate::history::query::Filter,
+    all: Sum,
+    day: Sum,
+    week: Sum,
+    recent_tasks: Vec<Task>,
+}
+
+fn one(reading: &Reading, name: &str, (ever, day, week): (Range, Range, Range)) -> Result<Option<One>, StoreError> {
+    let Some(asker) = reading.askers(ever)?.into_iter().find(|asker| *asker.name == *name) else { return Ok(None) };
+    let filter = asker.filter();
+    let page = reading.page(&PageQuery { range: ever, filter: filter.clone(), offset: 0, limit: TASKS })?;
+    let task = |it: &crate::history::query::Exchange| Task {
+        task_id: it.row.trace.to_string(),
+        kind: it.row.operation.as_str(),
+        status: it.row.outcome.as_str(),
+        duration: it.row.duration.micros().map(|micros| micros as f64 / 1e3).or_unknown(Reason::NotReported),
+        timestamp: Timestamp(it.id.millis()).to_string(),
+    };
+    Ok(Some(One {
+        all: total(reading, ever, &filter)?,
+        day: total(reading, day, &filter)?,
+        week: total(reading, week, &filter)?,
+        recent_tasks: page.exchanges.iter().map(task).collect(),
+        filter,
+    }))
+}

@@ -1,0 +1,208 @@
+//! `/dashboard/overview`: everything at a glance.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::State;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::agents::{self, AgentCounts};
+use super::alert::{AlertCounts, Issue};
+use super::common::{Metadata, of_period};
+use super::deployments::{self, DeploymentCounts};
+use super::executions::{self, ExecutionCounts};
+use super::hardware::{Utilization, gpus};
+use super::models::{self, ByType};
+use super::nodes;
+use super::resources::{self, ResourceSummary};
+use crate::api::error::ApiError;
+use crate::api::parameters::{NoParameters, Parameters};
+use crate::api::range::Period;
+use crate::api::reply::{OVERVIEW, Reply};
+use crate::api::state::Parts;
+use crate::api::sums::{DAY, Sum, Totals, of_last};
+use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
+use crate::exchange::vocabulary::Operation;
+use crate::history::rollup::Measure;
+
+/// Everything at a glance.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Overview {
+    timestamp: String,
+    infrastructure: Infrastructure,
+    workload: Workload,
+    activity: Activity,
+    health: Health,
+    metadata: Metadata,
+    unknown: Unknown,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = OverviewInfrastructure)]
+struct Infrastructure {
+    nodes: NodeCounts,
+    resources: ResourceSummary,
+    hardware: Hardware,
+}
+
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = OverviewNodes)]
+pub(crate) struct NodeCounts {
+    total: usize,
+    online: usize,
+    offline: usize,
+    maintenance: Maybe<usize>,
+    by_role: RoleCounts,
+}
+
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[schema(as = OverviewRoles)]
+struct RoleCounts {
+    controller: usize,
+    worker: usize,
+    proxy: usize,
+    storage: usize,
+}
+
+/// Of this machine.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = OverviewHardware)]
+struct Hardware {
+    #[serde(flatten)]
+    utilization: Utilization,
+    gpus_active: Maybe<usize>,
+    gpus_total: Maybe<usize>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[schema(as = OverviewWorkload)]
+struct Workload {
+    models: ModelCounts,
+    deployments: DeploymentCounts,
+    agents: Maybe<AgentCounts>,
+    executions: Maybe<ExecutionCounts>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = OverviewModels)]
+struct ModelCounts {
+    total: usize,
+    active: usize,
+    inactive: usize,
+    downloading: usize,
+    failed: usize,
+    by_type: ByType,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = OverviewActivity)]
+struct Activity {
+    period: &'static str,
+    api_requests: Maybe<u64>,
+    /// Generations and embeddings.
+    inference_requests: Maybe<u64>,
+    /// Generations.
+    agent_tasks: Maybe<u64>,
+    /// Milliseconds.
+    avg_response_time: Maybe<f64>,
+    /// Percent of what completed or failed.
+    success_rate: Maybe<f64>,
+}
+
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+#[schema(as = OverviewHealth)]
+struct Health {
+    /// 100, less 40 for each critical alert, 10 for each warning and 2 for each for information; not below 0.
+    system_health: usize,
+    alerts: AlertCounts,
+    issues: Vec<Issue>,
+}
+
+/// Everything at a glance.
+#[utoipa::path(
+    get,
+    path = "/dashboard/overview",
+    params(NoParameters),
+    responses((status = 200, description = "Everything at a glance.", body = Overview), ApiError)
+)]
+pub(crate) async fn overview(_: Parameters<NoParameters>, State(parts): State<Arc<Parts>>) -> Reply<Overview> {
+    let now = Instant::now();
+    let (machine, view) = (parts.machine(now), parts.alerts.view());
+    let (gpus_active, gpus_total) = gpus(machine.as_ref());
+    let alerts = AlertCounts::of(&view.firing);
+    let body = Overview {
+        timestamp: parts.text(now),
+        infrastructure: Infrastructure {
+            nodes: node_counts(&parts, now).await,
+            resources: resources::summary(&resources::all(machine.as_ref(), &parts)),
+            hardware: Hardware { utilization: Utilization::of(machine.as_ref()), gpus_active, gpus_total },
+        },
+        workload: Workload {
+            models: model_counts(&parts, now).await,
+            deployments: deployments::counts(&deployments::all(&parts, now).await),
+            agents: agents::counts_of(&parts, now).await,
+            executions: executions::counts_of(&parts, now).await,
+        },
+        activity: activity(&parts, now).await,
+        health: Health {
+            system_health: alerts.system_health(),
+            alerts,
+            issues: view.firing.iter().map(|alert| Issue::of(alert, &parts.node)).collect(),
+        },
+        metadata: of_period(&parts, Period::Day, now),
+        unknown: Unknown::default(),
+    };
+    Reply::of(&body, OVERVIEW)
+}
+
+pub(crate) async fn node_counts(parts: &Parts, now: Instant) -> NodeCounts {
+    let all = nodes::all(parts, now).await;
+    let summary = nodes::summary(parts, &all, now);
+    let roles = summary.by_role;
+    NodeCounts {
+        total: summary.total,
+        online: summary.online,
+        offline: summary.offline,
+        maintenance: summary.maintenance,
+        by_role: RoleCounts {
+            controller: roles.controller.total,
+            worker: roles.worker.total,
+            proxy: roles.proxy.total,
+            storage: roles.storage.total,
+        },
+    }
+}
+
+async fn model_counts(parts: &Parts, now: Instant) -> ModelCounts {
+    let summary = models::summary_of(parts, now).await;
+    ModelCounts {
+        total: summary.total,
+        active: summary.active,
+        inactive: summary.inactive,
+        downloading: summary.downloading,
+        failed: summary.failed,
+        by_type: summary.by_type,
+    }
+}
+
+async fn activity(parts: &Parts, now: Instant) -> Activity {
+    let totals = of_last(parts, DAY, now).await;
+    let all = totals.as_ref().map(Totals::all);
+    let embeds = |totals: &Totals| totals.of(|it| it.operation == Some(Operation::Embeddings)).0.requests;
+    let generations = totals.as_ref().map(|totals| totals.generations().0.requests);
+    let some = |of: fn(&Sum) -> Option<f64>| all.as_ref().and_then(|sum| of(sum).or_unknown(Reason::NoSamples));
+    Activity {
+        period: Period::Day.as_str(),
+        api_requests: all.as_ref().map(|sum| sum.0.requests),
+        inference_requests: totals.as_ref().map(|totals| totals.generations().0.requests + embeds(totals)),
+        agent_tasks: generations,
+        avg_response_time: some(|sum| Some(sum.mean(Measure::Duration)? * 1e3)),
+        success_rate: some(|sum| Some(sum.success_rate()? * 100.0)),
+    }
+}
