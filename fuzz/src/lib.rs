@@ -7,6 +7,7 @@
 use inferometer::proxy::guard::follow;
 use inferometer::wire::budget::DecodeBudget;
 use inferometer::wire::event::{Defect, Event, Usage};
+use inferometer::wire::form::FormScanner;
 use inferometer::wire::reader::{Framing, Head, Reader, Reported};
 use inferometer::wire::request::ModelScanner;
 use inferometer::wire::route::Route;
@@ -40,12 +41,27 @@ pub fn run(target: &str, input: &[u8]) {
         "request" => request(input),
         "coding" => coding(input),
         "guard" => guard(input),
+        "form" => form(input),
         _ => {
             let (_, path) = RESPONSES.iter().find(|(name, _)| *name == target).expect("a target");
             let fixed = ["framing_ndjson", "framing_sse", "framing_whole"].iter().position(|name| *name == target);
             response(path, fixed, input);
         }
     }
+}
+
+/// A form that is held until it names its model: which one that is does not depend on where the form is cut. The first byte
+/// is the size of the pieces.
+fn form(input: &[u8]) {
+    let Some((size, body)) = input.split_first() else { return };
+    let scan = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+        let mut scanner = FormScanner::of(b"multipart/form-data; boundary=x").expect("a boundary");
+        pieces.for_each(|piece| scanner.read(piece));
+        scanner.model().map(str::to_owned)
+    };
+    let whole = scan(&mut std::iter::once(body));
+    let pieces = scan(&mut body.chunks(usize::from(*size).max(1)));
+    assert_eq!(whole, pieces, "in pieces of {size}");
 }
 
 /// What a response amounts to.

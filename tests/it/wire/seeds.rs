@@ -10,7 +10,7 @@ use std::path::Path;
 #[test]
 fn every_fuzz_target_has_seeds_and_each_holds() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
-    let names = targets::RESPONSES.iter().map(|(name, _)| *name).chain(["request", "coding"]);
+    let names = targets::RESPONSES.iter().map(|(name, _)| *name).chain(["request", "coding", "form"]);
     for name in names {
         assert!(root.join("fuzz_targets").join(name).with_extension("rs").is_file(), "{name} is a target");
         let mut seeds = 0;
