@@ -77,7 +77,7 @@ fn one_model_has_one_name_in_labels_residency_page_and_log() {
     let mut client = Client::connect(program.clients);
     client.send(request("/api/generate", &body)).until("\"response\"");
     program.wait_for("active_generations", &[&format!("model=\"{MODEL}\"")], 1.0);
-    let page = program.fetch("/");
+    let page = program.fetch("/plain");
     assert!(page.contains(MODEL) && !page.contains("Llama3.2:3B"), "{page}");
 }
 

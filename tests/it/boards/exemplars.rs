@@ -89,7 +89,7 @@ fn a_cold_start_is_seen_on_routes_that_report_no_load() {
     program.wait_for("model_loaded", &["model=\"qwen3:8b\""], 1.0);
     assert!(program.metric("model_vram_bytes", &["model=\"qwen3:8b\""]) > 0.0);
     assert!(program.metric("backend_info", &["runtime=\"ollama\"", "version=\"0.33.0\""]) > 0.0);
-    let page = program.fetch("/");
+    let page = program.fetch("/plain");
     assert!(page.contains("ollama 0.33.0") && page.contains("Models in memory") && page.contains("GiB"), "{page}");
 }
 

@@ -106,7 +106,8 @@ const ACTIONS: [&str; 7] =
     ["/api/pull", "/api/push", "/api/create", "/api/copy", "/api/delete", "/models/load", "/api/v1/models/download"];
 
 fn sign_in(program: &Program, credentials: &str) {
-    let mut client = Client::connect_from(77, program.admin);
+    // Not from where the clients of the models are: the address of who signs in is kept.
+    let mut client = Client::connect_from(78, program.admin);
     client.send(format!(
         "GET /?{QUERY} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Basic {credentials}\r\n\
          User-Agent: {}/1.0 ({AGENT})\r\n\r\n",

@@ -44,14 +44,15 @@ fn sign_ins_and_refused_ones_are_in_the_audit_without_names_that_nobody_has() {
     let mut entries = list(program.state(), &["audit", "--action=sign_in"]);
     entries.reverse();
     let said: Vec<_> = entries.iter().map(|it| json!([it["user"], it["result"], it["level"], it["details"]])).collect();
-    let wrong = json!({ "reason": "wrong_password" });
+    let right = |address: &str| json!({ "address": address, "by": "password", "client": "Prometheus" });
+    let wrong = |address: &str| json!({ "address": address, "reason": "wrong_password" });
     assert_eq!(
         said,
         [
-            json!(["me", "success", "info", { "by": "password", "client": "Prometheus" }]),
-            json!(["me", "refused", "warning", wrong]),
-            json!([null, "refused", "warning", wrong]),
-            json!(["me", "success", "info", { "by": "password", "client": "Prometheus" }]),
+            json!(["me", "success", "info", right("127.0.0.2")]),
+            json!(["me", "refused", "warning", wrong("127.0.0.3")]),
+            json!([null, "refused", "warning", wrong("127.0.0.4")]),
+            json!(["me", "success", "info", right("127.0.0.5")]),
         ],
         "without credentials nothing was tried, and requests in a row are one sign-in"
     );
