@@ -26,7 +26,7 @@ fn list(state: &Path, arguments: &[&str]) -> Vec<Value> {
 }
 
 /// Lists until an entry fits, and returns it.
-fn wait_for(state: &Path, arguments: &[&str], fits: impl Fn(&Value) -> bool) -> Value {
+pub(super) fn wait_for(state: &Path, arguments: &[&str], fits: impl Fn(&Value) -> bool) -> Value {
     look_until(|| {
         let entries = if state.join("history").is_dir() { list(state, arguments) } else { Vec::new() };
         let found = entries.iter().find(|entry| fits(entry)).cloned();

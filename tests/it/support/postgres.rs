@@ -89,7 +89,7 @@ impl Postgres {
     pub(crate) fn again(&mut self) {
         let mut server = self.command("postgres");
         server.arg("-D").arg(self.data()).arg("-k").arg(&self.folder);
-        server.args(["-p", &self.port.to_string(), "-h", "127.0.0.1", "-F", "-c", "max_connections=50"]);
+        server.args(["-p", &self.port.to_string(), "-h", "127.0.0.1,127.0.0.2", "-F", "-c", "max_connections=50"]);
         let log = std::fs::File::create(self.folder.join("log")).expect("it can be created");
         self.child = Some(server.stdout(Stdio::null()).stderr(log).spawn().expect("postgres runs"));
         look_until(|| {
