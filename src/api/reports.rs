@@ -2,6 +2,7 @@
 //!
 //! Names are in camel case, units are percent, GiB and milliseconds unless a field says otherwise.
 
+pub(super) mod agent_performance;
 pub(super) mod agents;
 pub(super) mod alert;
 pub(super) mod alert_ack;
@@ -12,6 +13,7 @@ pub(super) mod deployments;
 pub(super) mod executions;
 mod hardware;
 pub(super) mod models;
+pub(super) mod node;
 pub(super) mod nodes;
 pub(super) mod overview;
 mod places;
