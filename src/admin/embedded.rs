@@ -47,7 +47,7 @@ pub(super) fn is_asset(path: &str) -> bool {
     path.starts_with(FOLDER)
 }
 
-/// A file that the page loads; `None` where there is none at this path.
+/// A file that the page loads; `None` if no file has this path.
 pub(super) fn asset(path: &str, headers: &HeaderMap) -> Option<AdminAnswer> {
     // A debug build looks in the folder itself.
     let name = path.strip_prefix('/').filter(|name| is_asset(path) && !name.contains(".."))?;

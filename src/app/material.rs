@@ -22,7 +22,7 @@ pub struct Material {
     pub(super) clients: Option<TlsServer>,
     /// For the second listener.
     pub(super) admin: Access,
-    /// Where alerts are told; `None` is nowhere.
+    /// The webhook that is notified of alerts; `None` if none is configured.
     pub(super) webhook: Option<Arc<Remote>>,
 }
 

@@ -90,7 +90,7 @@ impl Reloader {
         }
     }
 
-    /// With what has been read anew, else with what is in force.
+    /// Applies certificates and keys that were just read, or keeps those in use if none were.
     fn renew_backends(&mut self, now: &Config, material: Option<&Material>) {
         self.backends.configure(now, material.unwrap_or(&self.material));
         let fleet = fleet::build(now, &self.components);

@@ -1,8 +1,7 @@
-//! Tells a webhook of alerts that fire and alerts that are over.
+//! Notifies a webhook of alerts that fire and of alerts that are resolved.
 //!
-//! Promises: what is told is told in order, and once: a notification that was accepted is not sent again, and one that was
-//! not is sent again until it is, or until the webhook refuses it for good. At most [`WAITING`] wait; what comes further is
-//! dropped and counted.
+//! Promises: notifications are delivered in order. One that was accepted is not sent again; one that was not is retried until
+//! it is accepted, or until the webhook refuses it for good. At most [`WAITING`] are queued; more are dropped and counted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,7 +41,7 @@ impl Webhook {
         Some(Self { queue, dropped })
     }
 
-    /// Has these changes told.
+    /// Queues a notification of these changes.
     pub(super) fn tell(&self, changes: &[Change], instance: &str) {
         let (over, firing): (Vec<_>, Vec<_>) = changes.iter().partition(|change| matches!(change, Change::Resolved(_)));
         for group in [over, firing].into_iter().filter(|group| !group.is_empty()) {

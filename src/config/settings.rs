@@ -143,7 +143,7 @@ pub struct BackendElement {
 pub struct AlertSettings {
     /// How often this program evaluates its rules, from 1 s; `None` evaluates none.
     pub period: Option<Duration>,
-    /// Where alerts are told; `None` is nowhere.
+    /// The webhook that is notified of alerts; `None` if none is configured.
     pub webhook: Option<Address>,
     /// The file with the bearer token for it; `None` sends none.
     pub webhook_token_file: Option<PathBuf>,

@@ -114,7 +114,7 @@ impl Expr {
         }
     }
 
-    /// The number that the value of the result is compared with; `None` where there is none.
+    /// The number that the value of the result is compared with; `None` if it is compared with no number.
     pub(in crate::alert) fn threshold(&self) -> Option<f64> {
         match self {
             Self::Binary(operator, left, right, _) if operator.is_comparison() => match **right {
