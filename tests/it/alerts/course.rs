@@ -48,6 +48,7 @@ fn in_a_while<T>(mut look: impl FnMut() -> Result<T, String>) -> T {
             Ok(found) => return found,
             Err(missing) => assert!(begun.elapsed() < Duration::from_secs(180), "{missing}"),
         }
+        // It sets a pace: the API is asked for a minute, and without a rest that would take a processor from other tests.
         std::thread::sleep(Duration::from_millis(200));
     }
 }

@@ -83,6 +83,7 @@ fn streams_that_stall_raise_their_alert_and_it_ends() {
                 continue;
             }
             connection.write(format!("{head}{}", chunk(PART)).as_bytes());
+            // The stall itself, of three times the limit.
             std::thread::sleep(Duration::from_millis(60));
             connection.write(format!("{}{}0\r\n\r\n", chunk(PART), chunk(DONE)).as_bytes());
         }
