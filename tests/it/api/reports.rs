@@ -41,6 +41,18 @@ fn reports_count_what_clients_did() {
         (&json!(7), &json!(7))
     );
     assert_eq!(one["recentTasks"].as_array().map(Vec::len), Some(7), "{one}");
+    // From the rows, and not from the sums.
+    let tasks = one["recentTasks"].as_array().expect("a list");
+    let completed = tasks.iter().filter(|task| task["status"] == "completed").count();
+    assert!(completed < 7, "the 404 is not among them: {one}");
+    for counted in [
+        &agents["agents"][0]["completedTasks"],
+        &agents["summary"]["performance"]["completed"],
+        &one["performance"]["allTime"]["completed"],
+        &one["performance"]["last24h"]["completed"],
+    ] {
+        assert_eq!(counted, completed, "{agents} {one}");
+    }
     let overview = until(&demo, "/dashboard/overview", |it| it["activity"]["apiRequests"] == 7);
     assert_eq!(
         overview["infrastructure"]["nodes"]["byRole"],
