@@ -129,6 +129,13 @@ impl HostSnapshot {
         let helper_gpus = || self.helper.iter().filter_map(|helper| helper.reading.gpu()).collect();
         if known.is_empty() { helper_gpus() } else { known }
     }
+
+    /// The temperature of the hottest processor, of the helper where no sensor reports one.
+    #[must_use]
+    pub fn cpu_celsius(&self) -> Option<f64> {
+        let own = self.temperatures.as_ref().and_then(|it| it.cpu_celsius);
+        own.or_else(|| self.helper.as_ref()?.reading.cpu_celsius)
+    }
 }
 
 /// All sources. Dropping it ends their threads.

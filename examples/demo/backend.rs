@@ -21,6 +21,8 @@ pub(crate) struct Backend {
     pub(crate) models: Models,
     /// What to tell the reader of it.
     pub(crate) note: String,
+    /// Where it plays the privileged helper; `None` before a real one, whose power only the real helper knows.
+    pub(crate) helper: Option<String>,
     _child: Option<Child>,
 }
 
@@ -41,12 +43,12 @@ pub(crate) enum Models {
 /// Finds an Ollama with a model, or starts the simulator: that at once where it is `simulated`.
 pub(crate) async fn find_or_start(simulator: &Path, simulated: bool) -> io::Result<Backend> {
     if simulated {
-        return start(simulator, "A simulated Ollama was started.").await;
+        return start(simulator, "A simulated Ollama was started; power and temperatures are simulated too.").await;
     }
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, OLLAMA));
     if http_client::get(address, "/simulated/state").await.is_ok() {
         let note = format!("Using the simulated Ollama that runs on {address}.");
-        return Ok(Backend { address, models: Models::Simulated, note, _child: None });
+        return Ok(Backend { address, models: Models::Simulated, note, helper: Some(helper(address)), _child: None });
     }
     if let Some(models) = installed(address).await {
         let note = match &models {
@@ -56,16 +58,25 @@ pub(crate) async fn find_or_start(simulator: &Path, simulated: bool) -> io::Resu
             ),
             Models::Simulated => String::new(),
         };
-        return Ok(Backend { address, models, note, _child: None });
+        return Ok(Backend { address, models, note, helper: None, _child: None });
     }
-    start(simulator, "No Ollama with a model answers here, so a simulated one was started.").await
+    start(
+        simulator,
+        "No Ollama with a model answers here, so a simulated one was started, with power and temperatures.",
+    )
+    .await
 }
 
 async fn start(simulator: &Path, note: &str) -> io::Result<Backend> {
     let address = free_address(0)?;
     let mut child = Child::start(simulator, &["--listen", &address.to_string()])?;
     child.answers(address, "/api/version", START).await?;
-    Ok(Backend { address, models: Models::Simulated, note: note.to_owned(), _child: Some(child) })
+    let (note, helper) = (note.to_owned(), Some(helper(address)));
+    Ok(Backend { address, models: Models::Simulated, note, helper, _child: Some(child) })
+}
+
+fn helper(address: SocketAddr) -> String {
+    format!("http://{address}/simulated/helper")
 }
 
 async fn installed(address: SocketAddr) -> Option<Models> {

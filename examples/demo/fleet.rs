@@ -24,7 +24,7 @@ pub(crate) async fn demo(arguments: &Arguments) -> io::Result<()> {
         nodes.push(Node::start(&simulator, kind).await?);
     }
     let backends: Vec<_> = nodes.iter().map(Node::backend).collect();
-    let proxy = Proxy::start(&program, &backends).await?;
+    let proxy = Proxy::start(&program, &backends, &arguments.settings(None)?).await?;
     let _traffic = Traffic::start(proxy.clients);
     let addresses = proxy.addresses();
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST};
+use http::header::{CONTENT_TYPE, HOST, USER_AGENT};
 use http::{Method, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -14,13 +14,16 @@ use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::net::TcpStream;
 
+/// The name of the demo itself.
+pub(crate) const AGENT: &str = "inferometer-demo/1";
+
 /// How long a page may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Text of a page, if it is there.
 pub(crate) async fn get(address: SocketAddr, path: &str) -> io::Result<String> {
     let read = async {
-        let response = send(address, path, None).await?;
+        let response = send(address, path, None, AGENT).await?;
         let status = response.status();
         let body = response.into_body().collect().await.map_err(io::Error::other)?.to_bytes();
         if status.is_success() {
@@ -32,8 +35,13 @@ pub(crate) async fn get(address: SocketAddr, path: &str) -> io::Result<String> {
     tokio::time::timeout(PATIENCE, read).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-/// Sends a request, with a body by POST, without by GET.
-pub(crate) async fn send(address: SocketAddr, path: &str, body: Option<&Value>) -> io::Result<Response<Incoming>> {
+/// Sends a request of this client program, with a body by POST, without by GET.
+pub(crate) async fn send(
+    address: SocketAddr,
+    path: &str,
+    body: Option<&Value>,
+    agent: &str,
+) -> io::Result<Response<Incoming>> {
     let stream = TcpStream::connect(address).await?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     tokio::spawn(connection);
@@ -44,6 +52,7 @@ pub(crate) async fn send(address: SocketAddr, path: &str, body: Option<&Value>) 
         .uri(path)
         .header(HOST, address.to_string())
         .header(CONTENT_TYPE, "application/json")
+        .header(USER_AGENT, agent)
         .body(Full::new(bytes))
         .map_err(io::Error::other)?;
     sender.send_request(request).await.map_err(io::Error::other)

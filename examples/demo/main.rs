@@ -47,6 +47,9 @@ struct Arguments {
     /// Show three simulated servers behind one address, of which one dies and comes back, and one fails for a while
     #[arg(long)]
     fleet: bool,
+    /// Settings of inferometer beside the demo's own
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Over how many seconds that is shown, before it begins again
     #[arg(long, value_name = "N", default_value_t = 60, requires = "fleet")]
     story: u64,
@@ -56,6 +59,13 @@ impl Arguments {
     /// When to end, where that is stated.
     fn end(&self) -> Option<Instant> {
         self.seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds))
+    }
+
+    /// The settings of inferometer: with the helper at this URL, if there is one, and whatever the given file says.
+    fn settings(&self, helper: Option<&str>) -> io::Result<String> {
+        let helper = helper.map(|url| format!("helper_url = \"{url}\"\n")).unwrap_or_default();
+        let given = self.config.as_deref().map(std::fs::read_to_string).transpose()?.unwrap_or_default();
+        Ok(helper + &given)
     }
 }
 
@@ -93,7 +103,7 @@ async fn demo(arguments: &Arguments) -> io::Result<()> {
         tokio::time::sleep(BEFORE_A_REAL_ONE).await;
     }
     let backends = [format!("ollama=http://{}", backend.address)];
-    let proxy = Proxy::start(&program, &backends).await?;
+    let proxy = Proxy::start(&program, &backends, &arguments.settings(backend.helper.as_deref())?).await?;
     let intro = view::Intro { notes: vec![backend.note.clone(), proxy.note()], addresses: proxy.addresses() };
     let _traffic = traffic::Traffic::start(proxy.clients, &backend);
 
@@ -122,16 +132,18 @@ impl Proxy {
     const CLIENTS: u16 = 11_435;
     const METRICS: u16 = 8_001;
 
-    /// Before backends, each `NAME=URL`.
-    async fn start(program: &Path, backends: &[String]) -> io::Result<Self> {
+    /// Before backends, each `NAME=URL`, with these settings in TOML.
+    async fn start(program: &Path, backends: &[String], settings: &str) -> io::Result<Self> {
         let clients = free_address(Self::CLIENTS)?;
         let metrics = free_address(Self::METRICS)?;
         let (listen, admin) = (clients.to_string(), metrics.to_string());
-        let kept = Kept::new();
+        let kept = Kept::new()?;
         let directory = kept.path().display().to_string();
+        let settings = kept.settings(settings)?.display().to_string();
         // Short, since the demo's own exchanges are all there is to drain.
-        let drain = ["--drain-timeout", "1s", "--access-log", "off", "--data-dir", &directory];
-        let mut typed = [&["--listen", &listen, "--admin-listen", &admin][..], &drain].concat();
+        let drain = ["--drain-timeout", "1s", "--access-log", "off"];
+        let files = ["--data-dir", &directory, "--config", &settings];
+        let mut typed = [&["--listen", &listen, "--admin-listen", &admin][..], &drain, &files].concat();
         typed.extend(backends.iter().flat_map(|backend| ["--backend", backend]));
         let mut child = Child::start(program, &typed)?;
         child.answers(metrics, "/metrics", START).await?;

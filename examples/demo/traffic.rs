@@ -12,6 +12,9 @@ use tokio::task::JoinHandle;
 use crate::backend::{Backend, Models};
 use crate::http_client;
 
+/// What the clients say that they are.
+const AGENTS: [&str; 4] = ["demo-chat/1", "demo-notebook/1", "demo-agent/1", "demo-search/1"];
+
 /// One request to send.
 #[derive(Debug)]
 struct Errand {
@@ -33,18 +36,18 @@ impl Traffic {
             Models::Simulated => (4, Duration::from_millis(350)),
             Models::Real { .. } => (1, Duration::from_secs(2)),
         };
-        let client = |at: u32| {
+        let client = |(at, agent): (u32, &'static str)| {
             let (turn, models) = (Arc::clone(&turn), backend.models.clone());
             tokio::spawn(async move {
                 tokio::time::sleep(pause * at).await;
                 loop {
                     let errand = errand(&models, turn.fetch_add(1, Relaxed));
-                    run(proxy, &errand).await;
+                    run(proxy, &errand, agent).await;
                     tokio::time::sleep(pause).await;
                 }
             })
         };
-        Self((0..clients).map(client).collect())
+        Self((0..).zip(AGENTS).take(clients).map(client).collect())
     }
 }
 
@@ -55,8 +58,8 @@ impl Drop for Traffic {
 }
 
 /// Sends it and reads the answer. Errors are part of the show: the metrics tell of them.
-async fn run(proxy: SocketAddr, errand: &Errand) {
-    let Ok(mut response) = http_client::send(proxy, errand.path, Some(&errand.body)).await else { return };
+async fn run(proxy: SocketAddr, errand: &Errand, agent: &str) {
+    let Ok(mut response) = http_client::send(proxy, errand.path, Some(&errand.body), agent).await else { return };
     let mut frames = 0;
     while errand.leave_after.is_none_or(|most| frames < most) {
         match response.frame().await {

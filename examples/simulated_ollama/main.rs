@@ -26,7 +26,8 @@
 //!
 //! `GET /simulated/state` tells what was really generated, to hold against what a proxy counted. `POST
 //! /simulated/restart` closes every connection, refuses new ones for a moment and forgets what is in memory. `POST
-//! /simulated/fail` lets every generation fail from then on, until `POST /simulated/recover`. Left out: anything else that
+//! /simulated/fail` lets every generation fail from then on, until `POST /simulated/recover`. `GET /simulated/helper` answers
+//! like the privileged helper of a machine with one GPU, whose power follows the generations under way. Left out: anything else that
 //! changes what is stored (create, copy, delete, push, blobs), images and structured output.
 
 mod answer;
@@ -38,6 +39,7 @@ mod generation;
 mod listing;
 mod native;
 mod openai;
+mod power;
 mod prompts;
 mod pull;
 mod residency;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::SystemTime;
 
 use http::header::{ALLOW, HeaderValue};
 use http::{Method, Request};
@@ -12,7 +13,7 @@ use serde_json::Value;
 use crate::answer::{Answer, JSON_UTF8, Refusal, respond};
 use crate::native::Route::{Chat, Generate};
 use crate::world::World;
-use crate::{ask, embed, listing, native, openai, pull};
+use crate::{ask, embed, listing, native, openai, power, pull};
 
 const PLAIN: &str = "text/plain";
 
@@ -21,6 +22,9 @@ pub(crate) async fn answer(request: Request<Incoming>, world: Arc<World>) -> Ans
     let path = request.uri().path().to_owned();
     if path == "/simulated/state" {
         return respond(200, JSON_UTF8, world.tally.state().to_string());
+    }
+    if path == "/simulated/helper" {
+        return respond(200, JSON_UTF8, power::facts(world.tally.running.load(Relaxed), SystemTime::now()).to_string());
     }
     if path == "/simulated/restart" && request.method() == Method::POST {
         world.restart.notify_one();

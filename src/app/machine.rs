@@ -61,9 +61,7 @@ fn facts(snapshot: &HostSnapshot, traffic: Option<[f64; 2]>) -> Facts {
         Fact::GpuWatts => sum(|gpu| gpu.power_watts),
         Fact::GpuCelsius => known(&gpus, |gpu| gpu.temperature_celsius)?.into_iter().reduce(f64::max),
         Fact::CpuWatts => helper?.cpu_power_watts,
-        Fact::CpuCelsius => {
-            snapshot.temperatures.as_ref().and_then(|it| it.cpu_celsius).or_else(|| helper?.cpu_celsius)
-        }
+        Fact::CpuCelsius => snapshot.cpu_celsius(),
     })
 }
 

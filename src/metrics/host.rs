@@ -177,8 +177,7 @@ fn power(batch: &mut Batch, snapshot: &HostSnapshot) {
     batch.add(&CPU_POWER_MILLIWATTS, &[], watts.map(|watts| watts * 1000.0));
     batch.add(&CPU_POWER_WATTS, &[], watts);
     batch.add(&CPU_ENERGY_JOULES, &[], helper.and_then(|reading| reading.cpu_energy_joules));
-    let own = snapshot.temperatures.as_ref().and_then(|it| it.cpu_celsius);
-    batch.add(&CPU_TEMPERATURE, &[], own.or_else(|| helper?.cpu_celsius));
+    batch.add(&CPU_TEMPERATURE, &[], snapshot.cpu_celsius());
     if let Some(level) = helper.and_then(|reading| reading.thermal_pressure) {
         for each in ThermalPressure::ALL {
             batch.add(&THERMAL_PRESSURE, &[each.as_str()], Some(f64::from(u8::from(each == level))));

@@ -53,9 +53,14 @@ fn get(program: &Program, target: &str) -> Value {
 
 /// A file of settings under which a test may ask as often as it likes.
 pub(crate) fn unlimited() -> String {
+    unlimited_with("")
+}
+
+/// The same with these settings before all tables.
+fn unlimited_with(settings: &str) -> String {
     let file = folder().join("config.toml");
     let limits = "[access]\nrequests_per_minute = 100000\nrequests_per_10s = 100000\n";
-    std::fs::write(&file, format!("[host]\nperiod = \"1s\"\n{limits}")).expect("a file");
+    std::fs::write(&file, format!("{settings}[host]\nperiod = \"1s\"\n{limits}")).expect("a file");
     file.display().to_string()
 }
 

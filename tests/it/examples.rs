@@ -16,6 +16,7 @@ use serde_yaml_ng::Value;
 use crate::support::backend::Backend;
 #[cfg(target_os = "linux")]
 use crate::support::cargo;
+use crate::support::client::{Client, ask};
 use crate::support::helper;
 use crate::support::program::Program;
 use crate::support::simulator::Simulator;
@@ -292,6 +293,26 @@ fn the_demo_shows_figures_that_hold_on_a_small_screen() {
             "{text} is not in both: `make screenshot` draws it again"
         );
     }
+}
+
+/// The power of a simulated machine follows its generations, and its GPU's name says that it is simulated.
+#[test]
+fn the_simulated_server_plays_a_helper_whose_gpu_is_named_simulated() {
+    let server = Simulator::start();
+    let config = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("simulated-helper-{}.toml", std::process::id()));
+    let settings = format!("helper_url = \"http://{}/simulated/helper\"\n[host]\nperiod = \"1s\"\n", server.address);
+    std::fs::write(&config, settings).expect("the target folder can be written");
+    let program = Program::with(server.address, &["--config", &config.display().to_string()]);
+    program.wait_for("helper_up", &[], 1.0);
+    program.wait_for("cpu_power_watts", &[], 9.0);
+    let body = r#"{"model":"llama3.2:3b","prompt":"[[tokens=20000]]"}"#;
+    let head = format!("POST /api/generate HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", body.len());
+    let mut generating = Client::connect(program.clients);
+    generating.send(head + body).until("\"response\":");
+    program.wait_for("cpu_power_watts", &[], 15.0);
+    let facts = ask(server.address, "GET /simulated/helper HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    assert!(facts.contains(r#""gpu_name":"Simulated GPU""#), "{facts}");
+    std::fs::remove_file(&config).expect("it was written above");
 }
 
 /// The processes that this one has started.

@@ -72,6 +72,6 @@ impl Node {
     /// Lets all that it is asked to generate fail from now on, or no longer.
     pub(crate) async fn fail(&self, fails: bool) -> io::Result<()> {
         let path = if fails { "/simulated/fail" } else { "/simulated/recover" };
-        http_client::send(self.address, path, Some(&json!({}))).await.map(drop)
+        http_client::send(self.address, path, Some(&json!({})), http_client::AGENT).await.map(drop)
     }
 }

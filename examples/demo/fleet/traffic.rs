@@ -55,6 +55,6 @@ async fn talk(proxy: SocketAddr, client: usize) {
 
 /// Sends it and reads the answer. Errors are part of the show.
 async fn ask(proxy: SocketAddr, body: &Value) {
-    let Ok(mut response) = http_client::send(proxy, "/api/chat", Some(body)).await else { return };
+    let Ok(mut response) = http_client::send(proxy, "/api/chat", Some(body), http_client::AGENT).await else { return };
     while let Some(Ok(_)) = response.frame().await {}
 }

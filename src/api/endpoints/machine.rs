@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::api::unknown::{Maybe, Reason};
+use crate::api::unknown::{Maybe, OrUnknown as _, Reason};
 use crate::host::HostSnapshot;
 use crate::host::filesystems::Filesystem;
 
@@ -60,4 +60,12 @@ pub(in crate::api) fn gpu_usage(machine: Option<&HostSnapshot>) -> Maybe<f64> {
     } else {
         Maybe::Known(known.iter().sum::<f64>() / known.len() as f64 * 100.0)
     }
+}
+
+/// Power of the processors in watts, which only the privileged helper can read.
+pub(in crate::api) fn processor_power(machine: Option<&HostSnapshot>) -> Maybe<f64> {
+    let is_configured = |machine: &&HostSnapshot| machine.collectors.iter().any(|collector| collector.name == "helper");
+    let Some(machine) = machine.filter(is_configured) else { return Maybe::Unknown(Reason::NotConfigured) };
+    part(Some(machine), "helper", |machine| &machine.helper)
+        .and_then(|helper| helper.reading.cpu_power_watts.or_unknown(Reason::NotReported))
 }

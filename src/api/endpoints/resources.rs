@@ -7,7 +7,7 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::machine::{GIB, MIB, fullness, part, percent};
+use super::machine::{GIB, MIB, fullness, part, percent, processor_power};
 use crate::api::error::ApiError;
 use crate::api::parameters::{NoParameters, Parameters};
 use crate::api::reply::{OVERVIEW, Reply};
@@ -45,6 +45,10 @@ struct Processors {
     frequency_mhz: Maybe<f64>,
     /// As `usage_percent`, of each.
     per_core_usage: Maybe<Vec<f64>>,
+    /// Of all processors; only the privileged helper can read it.
+    power_usage_watts: Maybe<f64>,
+    /// Of the hottest.
+    temperature_celsius: Maybe<f64>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -170,6 +174,10 @@ fn processors(machine: Option<&HostSnapshot>) -> Processors {
         cores: cpu.and_then(|cpu| cpu.processors.or_unknown(Reason::NotReported)),
         frequency_mhz: cpu.and_then(|cpu| cpu.megahertz.or_unknown(Reason::NotReported)),
         per_core_usage: cpu.and_then(|cpu| shares(cpu).or_unknown(Reason::NotYet)),
+        power_usage_watts: processor_power(machine),
+        temperature_celsius: machine
+            .and_then(HostSnapshot::cpu_celsius)
+            .or_unknown(machine.map_or(Reason::NotConfigured, |_| Reason::NotReported)),
     }
 }
 

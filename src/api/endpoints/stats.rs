@@ -85,6 +85,8 @@ struct Device {
     utilization_percent: Maybe<f64>,
     /// Of the chip.
     temperature_celsius: Maybe<f64>,
+    /// Power now, in watts.
+    power_usage_watts: Maybe<f64>,
 }
 
 /// What was answered.
@@ -177,6 +179,7 @@ fn device(id: usize, gpu: &Gpu) -> Device {
         memory_total_mb: mib(gpu.memory_total_bytes),
         utilization_percent: gpu.utilization.map(|share| share * 100.0).or_unknown(Reason::NotReported),
         temperature_celsius: gpu.temperature_celsius.or_unknown(Reason::NotReported),
+        power_usage_watts: gpu.power_watts.or_unknown(Reason::NotReported),
     }
 }
 

@@ -15,6 +15,8 @@ use crate::host::gpu::Gpu;
 pub struct HelperReading {
     /// When they were measured, in seconds since 1970. `None`: at the time of the answer.
     pub timestamp: Option<f64>,
+    /// The product name of the GPU.
+    pub gpu_name: Option<String>,
     /// Share of time in which the GPU was busy, 0 to 1.
     pub gpu_utilization: Option<f64>,
     /// Power of the GPU, in watts.
@@ -43,7 +45,8 @@ impl HelperReading {
             temperature_celsius: self.gpu_celsius,
             ..Gpu::default()
         };
-        (gpu != Gpu::default()).then(|| Gpu { index: "0".to_owned(), ..gpu })
+        let name = || self.gpu_name.clone().unwrap_or_default();
+        (gpu != Gpu::default()).then(|| Gpu { index: "0".to_owned(), name: name(), ..gpu })
     }
 }
 
@@ -97,7 +100,8 @@ pub fn parse_answer(body: &[u8]) -> Option<HelperReading> {
         Ok(_) => return None,
         Err(_) => parse_lines(std::str::from_utf8(body).ok()?),
     };
-    let empty = HelperReading { timestamp: reading.timestamp, ..HelperReading::default() };
+    let named = (reading.timestamp, reading.gpu_name.clone());
+    let empty = HelperReading { timestamp: named.0, gpu_name: named.1, ..HelperReading::default() };
     (reading != empty).then_some(reading)
 }
 
@@ -114,6 +118,7 @@ fn parse_keys(value: &dyn Fn(&str) -> Option<Value>, zero_is_unknown: bool) -> H
     };
     HelperReading {
         timestamp: value("timestamp").and_then(|it| within(it.as_f64()?, (0.0, 1e12))),
+        gpu_name: value("gpu_name").and_then(|it| it.as_str().filter(|name| is_name(name)).map(str::to_owned)),
         gpu_utilization: number("gpu_utilization", PERCENT).map(|percent| percent / 100.0),
         gpu_power_watts: number("gpu_power", MILLIWATTS).map(|milliwatts| milliwatts / 1000.0),
         cpu_power_watts: number("cpu_power", MILLIWATTS).map(|milliwatts| milliwatts / 1000.0),
@@ -153,6 +158,11 @@ fn parse_macmon(object: &Map<String, Value>) -> HelperReading {
     }
 }
 
+/// A name becomes the value of a label.
+fn is_name(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && !text.contains(char::is_control)
+}
+
 type Range = (f64, f64);
 const RATIO: Range = (0.0, 1.0);
 const PERCENT: Range = (0.0, 100.0);
@@ -174,13 +184,14 @@ mod tests {
     fn our_form_has_milliwatts_and_percent_and_a_zero_is_a_zero() {
         let body = br#"{"gpu_utilization": 42.5, "gpu_power": 8500, "cpu_power": 0.0, "cpu_temperature": 61.5,
             "memory_pressure": 12, "thermal_pressure": "Nominal", "timestamp": 1700000000.5, "version": "0.1.0",
-            "new_key": [1]}"#;
+            "gpu_name": "M4", "new_key": [1]}"#;
         let reading = parse_answer(body).expect("it parses");
         assert_eq!(reading.gpu_utilization, Some(0.425));
         assert_eq!((reading.gpu_power_watts, reading.cpu_power_watts), (Some(8.5), Some(0.0)));
         assert_eq!((reading.memory_pressure, reading.cpu_celsius), (Some(0.12), Some(61.5)));
         assert_eq!(reading.thermal_pressure, Some(ThermalPressure::Nominal));
         assert_eq!((reading.timestamp, reading.gpu_celsius), (Some(1_700_000_000.5), None));
+        assert_eq!(reading.gpu().map(|gpu| gpu.name).as_deref(), Some("M4"));
     }
 
     #[test]
@@ -224,7 +235,7 @@ mod tests {
     #[test]
     fn implausible_numbers_of_a_helper_are_unknown() {
         let body = br#"{"gpu_utilization": 101, "gpu_power": -1, "cpu_power": 1e99, "cpu_temperature": "hot",
-            "memory_pressure": null, "thermal_pressure": 7, "timestamp": -5, "gpu_temperature": 50}"#;
+            "memory_pressure": null, "thermal_pressure": 7, "timestamp": -5, "gpu_temperature": 50, "gpu_name": "a\u0000"}"#;
         let reading = parse_answer(body).expect("one of them can be");
         assert_eq!(reading, HelperReading { gpu_celsius: Some(50.0), ..HelperReading::default() });
     }
@@ -233,6 +244,7 @@ mod tests {
     fn an_answer_of_another_kind_or_without_facts_is_refused() {
         for body in [
             "",
+            r#"{"gpu_name": "M4", "version": "1"}"#,
             "[]",
             "7",
             "null",

@@ -28,7 +28,8 @@ impl Demo {
         let (server, gpu) = (Simulator::start(), StandIn::new(name));
         let mut command = command();
         command.env("LD_LIBRARY_PATH", gpu.folder());
-        let program = Program::start(command, server.address, &["--config", &super::unlimited()]);
+        let helper = format!("helper_url = \"http://{}/simulated/helper\"\n", server.address);
+        let program = Program::start(command, server.address, &["--config", &super::unlimited_with(&helper)]);
         program.wait_for_history();
         Self { program, _server: server, _gpu: gpu }
     }
