@@ -6,9 +6,10 @@
 //!                     │            ┌ /metrics of this program, every ten seconds
 //!                     ▼            ▼
 //!                   engine ◄── samples                    read by nobody else
-//!                     │ fired · resolved
-//!                     ▼
-//!                   board ─► dashboards, history, webhook
+//!                     │
+//!   heard, silence ───────► course ─► fired · resolved ─► history, webhook
+//!   (in its place, where     │
+//!    one is configured)      └──► board ─► dashboards
 //! ```
 //!
 //! Promises:
@@ -22,7 +23,9 @@
 //! Left out: recording rules, and rules that users write; these are Prometheus' own.
 
 pub mod board;
+pub mod course;
 pub mod engine;
+pub mod heard;
 pub mod kept;
 pub mod labels;
 mod promql;
@@ -30,6 +33,7 @@ pub mod raised;
 pub mod rule;
 pub mod rules;
 pub mod samples;
+pub mod silence;
 mod template;
 pub mod webhook;
 pub mod yaml;

@@ -31,6 +31,7 @@ mod process;
 mod proxy;
 mod reload;
 mod signals;
+mod their_alerts;
 mod webhook;
 
 use std::process::ExitCode;
@@ -95,7 +96,7 @@ async fn serve(
     let proxy = proxy::start(&config, descriptors, &components, &material, fleet.subscribe(), lives)
         .map_err(AppError::System)?;
     let webhook = webhook::Webhook::start(&material, &components, &stopped);
-    alerts::start(&config, &components, admin_address, webhook, &stopped);
+    alerts::start(&config, &components, admin_address, (&material, webhook), &stopped);
     let api = api::parts(
         &components,
         host,

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::Full;
@@ -24,6 +26,15 @@ pub struct Remote {
     dialer: Dialer,
     host: HeaderValue,
     authorization: Option<HeaderValue>,
+}
+
+/// What a service wants to know of who asks.
+#[derive(Clone, Copy)]
+pub enum Credentials<'a> {
+    /// A bearer token.
+    Bearer(&'a str),
+    /// A user and a password, with a colon between them.
+    Basic(&'a str),
 }
 
 /// Why there is no answer. Its text names no address and no token.
@@ -64,14 +75,22 @@ impl RemoteError {
 }
 
 impl Remote {
-    /// At this address, with TLS where it is `https://`. `token` is sent as a bearer token.
+    /// At this address, with TLS where it is `https://`.
     ///
     /// # Errors
     /// When the token has other characters than a token.
-    pub fn new(address: Address, tls: Option<TlsClient>, token: Option<&str>) -> Result<Self, InvalidToken> {
+    pub fn new(
+        address: Address,
+        tls: Option<TlsClient>,
+        credentials: Option<&Credentials<'_>>,
+    ) -> Result<Self, InvalidToken> {
         let host = HeaderValue::try_from(address.authority()).map_err(|_| InvalidToken)?;
-        let authorization = token.map(|token| {
-            let mut value = HeaderValue::try_from(format!("Bearer {token}")).map_err(|_| InvalidToken)?;
+        let authorization = credentials.map(|credentials| {
+            let text = match credentials {
+                Credentials::Bearer(token) => format!("Bearer {token}"),
+                Credentials::Basic(pair) => format!("Basic {}", STANDARD.encode(pair)),
+            };
+            let mut value = HeaderValue::try_from(text).map_err(|_| InvalidToken)?;
             value.set_sensitive(true);
             Ok(value)
         });

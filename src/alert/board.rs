@@ -23,7 +23,9 @@ pub enum AlertSource {
     BuiltIn,
     /// Prometheus, for all that it watches.
     Prometheus,
-    /// Prometheus, which has not answered; the text is for people. What is known is from before.
+    /// Prometheus, without the silences of Alertmanager, which does not answer; the text is for people.
+    WithoutSilences(Box<str>),
+    /// This program, for itself, because Prometheus does not answer; the text is for people.
     Unreachable(Box<str>),
 }
 
@@ -35,8 +37,15 @@ impl AlertSource {
             Self::Off => "off",
             Self::BuiltIn => "built_in",
             Self::Prometheus => "prometheus",
+            Self::WithoutSilences(_) => "prometheus_without_silences",
             Self::Unreachable(_) => "prometheus_unreachable",
         }
+    }
+
+    /// Whether Prometheus says so.
+    #[must_use]
+    pub const fn is_theirs(&self) -> bool {
+        matches!(self, Self::Prometheus | Self::WithoutSilences(_))
     }
 }
 

@@ -237,6 +237,7 @@ impl Watched {
             runbook: Some(rule.runbook().into()),
             actions: rule.actions.iter().map(|action| (*action).into()).collect::<Vec<_>>().into(),
             acknowledged: None,
+            silence: None,
         }
     }
 }

@@ -52,6 +52,7 @@ pub fn restored(kept: &KeptAlert) -> Alert {
         runbook: rule.map(|rule| rule.runbook().into()),
         actions: rule.iter().flat_map(|rule| rule.actions).map(|action| (*action).into()).collect::<Vec<_>>().into(),
         acknowledged: kept.acknowledged.map(|at| Acknowledgement { by, at }),
+        silence: None,
     }
 }
 

@@ -1,8 +1,9 @@
 //! Label names and values of a series or an alert.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
+
+use ring::digest::{Context, SHA256};
 
 /// Pairs of names and values, sorted by name. An empty value is the same as none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,13 +51,16 @@ impl Labels {
         self.0.iter().map(|(name, value)| (&**name, &**value))
     }
 
-    /// The same for the same labels of the same rule, also in another run of the program.
+    /// The same for the same labels of the same rule, also in another build of the program: alerts are kept by it.
     #[must_use]
     pub fn fingerprint(&self, rule: &str) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        rule.hash(&mut hasher);
-        self.iter().for_each(|pair| pair.hash(&mut hasher));
-        hasher.finish()
+        let mut digest = Context::new(&SHA256);
+        let parts = std::iter::once(rule).chain(self.iter().flat_map(|(name, value)| [name, value]));
+        for part in parts {
+            digest.update(&(part.len() as u64).to_be_bytes());
+            digest.update(part.as_bytes());
+        }
+        u64::from_be_bytes(*digest.finish().as_ref().first_chunk().expect("32 bytes"))
     }
 }
 
@@ -65,5 +69,18 @@ impl<'a> FromIterator<(&'a str, &'a str)> for Labels {
         let mut labels = Self::default();
         pairs.into_iter().for_each(|(name, value)| labels.set(name, value));
         labels
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_is_the_same_in_every_build() {
+        let labels = Labels::default().with("backend", "gpu").with("instance", "a:8001");
+        assert_eq!(labels.fingerprint("InferometerBackendDown"), 3_632_267_923_369_506_189);
+        let moved = Labels::default().with("backendg", "pu").with("instance", "a:8001");
+        assert_ne!(labels.fingerprint("A"), moved.fingerprint("A"));
     }
 }

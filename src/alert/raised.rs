@@ -38,6 +38,8 @@ pub struct Alert {
     pub actions: Arc<[Box<str>]>,
     /// Who has seen it; `None` where nobody has said so.
     pub acknowledged: Option<Acknowledgement>,
+    /// What holds its notifications back; `None` where nothing does, or that is not known.
+    pub silence: Option<Silence>,
 }
 
 /// That somebody has seen an alert.
@@ -49,7 +51,28 @@ pub struct Acknowledgement {
     pub at: i64,
 }
 
+/// That notifications of an alert are held back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Silence {
+    /// Its id in Alertmanager.
+    pub id: Box<str>,
+    /// Who made it, in their own words.
+    pub by: Box<str>,
+    /// Why.
+    pub comment: Box<str>,
+    /// From when, in milliseconds since the epoch.
+    pub from: i64,
+    /// Until when, in milliseconds since the epoch.
+    pub until: i64,
+}
+
 impl Alert {
+    /// Whether somebody has seen it: has said so here, or has silenced it.
+    #[must_use]
+    pub fn is_seen(&self) -> bool {
+        self.acknowledged.is_some() || self.silence.is_some()
+    }
+
     /// The id of an alert of these labels that began then. It is the same in another run of the program.
     #[must_use]
     pub fn id(rule: &str, labels: &Labels, started: i64) -> Box<str> {

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::settings::ReadSettings;
@@ -26,6 +27,10 @@ pub type ReadHost = Arc<dyn Fn(Instant) -> HostSnapshot + Send + Sync>;
 
 /// Ends the exchange in flight with this number. Returns whether it was in flight.
 pub type StopExchange = Arc<dyn Fn(u64) -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
+
+/// The body of what Prometheus answers to a GET of a path with a query; the error is for people.
+pub type AskPrometheus =
+    Arc<dyn Fn(String) -> Pin<Box<dyn Future<Output = Result<Bytes, String>> + Send>> + Send + Sync>;
 
 /// What is shown.
 pub struct Parts {
@@ -57,6 +62,10 @@ pub struct Parts {
     pub stop: watch::Receiver<bool>,
     /// What is known of alerts.
     pub alerts: Board,
+    /// Asks Prometheus; `None` where none is configured.
+    pub prometheus: Option<AskPrometheus>,
+    /// Whether Alertmanager is asked for silences.
+    pub knows_silences: bool,
     /// The name of this machine.
     pub node: Arc<str>,
     /// The product name of its processor; `None` where it is not known.

@@ -1,4 +1,5 @@
-//! Evaluates the rules of alerts on what this program exposes, and tells whoever wants to know.
+//! Evaluates the rules of alerts on what this program exposes, asks Prometheus where one is configured, and tells whoever
+//! wants to know.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,8 +8,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::watch;
 
 use super::components::Components;
+use super::material::Material;
+use super::their_alerts::TheirAlerts;
 use super::webhook::Webhook;
 use crate::alert::board::{AlertSource, Findings, WatchedRule};
+use crate::alert::course::Course;
 use crate::alert::engine::{Change, Engine};
 use crate::alert::kept::{kept, restored};
 use crate::alert::labels::Labels;
@@ -38,7 +42,7 @@ pub(super) fn start(
     config: &Config,
     components: &Components,
     admin: SocketAddr,
-    webhook: Option<Webhook>,
+    (material, webhook): (&Material, Option<Webhook>),
     stop: &watch::Receiver<bool>,
 ) {
     let Some(period) = config.alerts.period else { return };
@@ -49,18 +53,35 @@ pub(super) fn start(
         Evaluation { engine: Engine::new(rules::all()), metrics: components.metrics.clone(), target, last: i64::MIN };
     let (journal, readers) = (components.history.journal(), components.readers.clone());
     let (board, mut stop) = (components.alerts.clone(), stop.clone());
+    let mut theirs = TheirAlerts::of(material);
     tokio::spawn(async move {
         let mut evaluation = evaluation;
-        let before = unresolved(readers.as_ref(), &instance).await;
+        let mut course = Course::default();
+        let before = unresolved(readers.as_ref()).await;
         board.restore(&before);
-        evaluation.engine.restore(before, now());
+        let own = before.iter().filter(|alert| alert.labels.get("instance") == instance).cloned().collect::<Vec<_>>();
+        match &theirs {
+            Some(_) => course.restore(&before, true),
+            None => course.restore(&own, false),
+        }
+        evaluation.engine.restore(own, now());
         loop {
             // Other work of this thread goes on meanwhile.
-            let Ok((evaluated, findings, changes)) = tokio::task::spawn_blocking(move || evaluation.step()).await
-            else {
-                return;
+            let evaluated = tokio::task::spawn_blocking(move || evaluation.step());
+            let asked = async {
+                match &mut theirs {
+                    Some(theirs) => theirs.ask(now()).await,
+                    None => None,
+                }
             };
+            let (Ok((evaluated, own)), theirs) = tokio::join!(evaluated, asked) else { return };
             evaluation = evaluated;
+            let findings = match theirs {
+                Some(Ok(theirs)) => theirs,
+                Some(Err(why)) => Findings { source: AlertSource::Unreachable(why), ..own },
+                None => own,
+            };
+            let changes = course.step(&findings);
             let changes = board.publish(findings, changes);
             changes.iter().for_each(|change| report(change, &journal));
             if let Some(webhook) = webhook.as_ref().filter(|_| !changes.is_empty()) {
@@ -75,20 +96,20 @@ pub(super) fn start(
 }
 
 impl Evaluation {
-    fn step(mut self) -> (Self, Findings, Vec<Change>) {
+    fn step(mut self) -> (Self, Findings) {
         // A clock that goes back must not put samples before those that are there.
         let at = now().max(self.last + 1);
         self.last = at;
         let page = self.metrics.encode(Format::Text);
         self.engine.samples().scrape(&String::from_utf8_lossy(&page), &self.target, at);
-        let changes = self.engine.step(at);
+        self.engine.step(at);
         let findings = Findings {
             at,
             source: AlertSource::BuiltIn,
             alerts: self.engine.alerts().collect(),
             rules: self.engine.states().map(WatchedRule::of).collect(),
         };
-        (self, findings, changes)
+        (self, findings)
     }
 }
 
@@ -98,8 +119,8 @@ fn now() -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// Alerts of this instance that fired when an earlier run ended.
-async fn unresolved(readers: Option<&Readers>, instance: &str) -> Vec<Alert> {
+/// Alerts that fired when earlier runs ended, of every process that has the same history.
+async fn unresolved(readers: Option<&Readers>) -> Vec<Alert> {
     let Some(readers) = readers else { return Vec::new() };
     let query = ListQuery {
         range: Range { from: 0, to: i64::MAX },
@@ -109,7 +130,7 @@ async fn unresolved(readers: Option<&Readers>, instance: &str) -> Vec<Alert> {
     };
     let found = readers.ask(move |reading| reading.alerts(&query)).await;
     let entries = found.ok().and_then(Result::ok).map(|found| found.entries).unwrap_or_default();
-    entries.iter().map(restored).filter(|alert| alert.labels.get("instance") == instance).collect()
+    entries.iter().map(restored).collect()
 }
 
 fn report(change: &Change, journal: &Journal) {

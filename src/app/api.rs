@@ -3,19 +3,23 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 use super::components::Components;
 use super::descriptors;
 use super::material::Material;
 use crate::access::Gate;
 use crate::api::settings::{ReadSettings, Settings};
-use crate::api::{Parts, ReadHost};
+use crate::api::{AskPrometheus, Parts, ReadHost};
 use crate::clock::Clock;
 use crate::config::{Config, MaxConnections};
 use crate::fleet::Fleet;
 use crate::host::Host;
 use crate::proxy::Stops;
+use crate::remote::Remote;
+
+/// Questions to Prometheus at once.
+const QUESTIONS: usize = 8;
 
 /// `host` reads the machine; `None` where that is switched off.
 pub(super) fn parts(
@@ -45,10 +49,24 @@ pub(super) fn parts(
         readers: components.readers.clone(),
         stop,
         alerts: components.alerts.clone(),
+        prometheus: material.prometheus.clone().map(ask),
+        knows_silences: material.alertmanager.is_some(),
         node: crate::host::node(),
         processor: crate::host::processor(),
         journal: components.history.journal(),
     }
+}
+
+/// Asks a service, a few questions at a time.
+fn ask(remote: Arc<Remote>) -> AskPrometheus {
+    let places = Arc::new(Semaphore::new(QUESTIONS));
+    Arc::new(move |target| {
+        let (remote, places) = (remote.clone(), places.clone());
+        Box::pin(async move {
+            let _place = places.try_acquire_owned().map_err(|_| "too many questions wait for it".to_owned())?;
+            remote.get(&target).await.map_err(|error| error.to_string())
+        })
+    })
 }
 
 /// Reads the settings in force. `descriptors` is the process's limit, `None` for no limit.

@@ -2,15 +2,14 @@
 //!
 //! Everything is read and checked before any of it is used: at start before listening, and at a reload before applying.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::access::private_file;
 use crate::admin::access::Access;
-use crate::backend::address::Address;
-use crate::config::{Config, Member};
-use crate::remote::Remote;
-use crate::tls::client::{self, TlsClient};
+use crate::config::{Config, Member, RemoteSettings};
+use crate::remote::{Credentials, Remote};
+use crate::tls::client::TlsClient;
 use crate::tls::server::{ClientVerification, Settings, TlsServer, TlsVersion};
 use crate::tls::{FileError, Identity};
 
@@ -24,6 +23,10 @@ pub struct Material {
     pub(super) admin: Access,
     /// The webhook that is notified of alerts; `None` if none is configured.
     pub(super) webhook: Option<Arc<Remote>>,
+    /// Prometheus; `None` if none is configured.
+    pub(super) prometheus: Option<Arc<Remote>>,
+    /// Its Alertmanager; `None` if none is configured.
+    pub(super) alertmanager: Option<Arc<Remote>>,
 }
 
 impl Material {
@@ -41,11 +44,19 @@ impl Material {
         let admin = Access::load(config.admin_web_config_file.as_deref(), &config.access)?;
         let clients = config.tls.as_ref().map(|identity| server(identity, config.proxy.http2)).transpose()?;
         let alerts = &config.alerts;
-        let webhook = alerts
-            .webhook
-            .as_ref()
-            .map(|address| remote("alerts.webhook", address, alerts.webhook_token_file.as_deref()).map(Arc::new));
-        Ok(Self { backends, clients, admin, webhook: webhook.transpose()? })
+        let hook = RemoteSettings {
+            address: alerts.webhook.clone(),
+            token_file: alerts.webhook_token_file.clone(),
+            ..RemoteSettings::default()
+        };
+        Ok(Self {
+            backends,
+            clients,
+            admin,
+            webhook: remote("alerts.webhook_", &hook)?,
+            prometheus: remote("prometheus.", &config.prometheus)?,
+            alertmanager: remote("alertmanager.", &config.alertmanager)?,
+        })
     }
 
     /// For the backend of this name; `None` where it does not speak TLS.
@@ -54,14 +65,32 @@ impl Material {
     }
 }
 
-/// A service at this address, with the token of a file. `key` is what their keys begin with.
-fn remote(key: &str, address: &Address, token_file: Option<&Path>) -> Result<Remote, FileError> {
-    let token_key = format!("{key}_token_file");
-    let token = token_file.map(|path| private_file::read(&token_key, path)).transpose()?;
-    let tls =
-        address.tls.then(|| TlsClient::load_from(key, &client::Settings::default(), &address.host)).transpose()?;
-    let token = token.as_deref().map(str::trim);
-    Remote::new(address.clone(), tls, token).map_err(|error| FileError::new(token_key, token_file, error.to_string()))
+/// A service with its credentials; `None` where it has no address. `prefix` is what the names of their keys begin with.
+fn remote(prefix: &str, settings: &RemoteSettings) -> Result<Option<Arc<Remote>>, FileError> {
+    let Some(address) = &settings.address else { return Ok(None) };
+    let table = prefix.trim_end_matches(['.', '_']);
+    let tls = address.tls.then(|| TlsClient::load_from(table, &settings.tls, &address.host)).transpose()?;
+    let read = |name: &str, file: &Option<PathBuf>| {
+        let key = format!("{prefix}{name}");
+        file.as_ref().map(|path| private_file::read(&key, path).map(|text| (key, text.trim().to_owned()))).transpose()
+    };
+    let token = read("token_file", &settings.token_file)?;
+    let basic = read("basic_auth_file", &settings.basic_auth_file)?;
+    let credentials = match (&token, &basic) {
+        (Some((_, token)), _) => Some(Credentials::Bearer(token)),
+        (None, Some((key, pair))) if !pair.contains(':') => {
+            let file = settings.basic_auth_file.as_deref();
+            return Err(FileError::new(key.clone(), file, "is not user:password".to_owned()));
+        }
+        (None, Some((_, pair))) => Some(Credentials::Basic(pair)),
+        (None, None) => None,
+    };
+    let remote = Remote::new(address.clone(), tls, credentials.as_ref());
+    let refuse = |error: crate::remote::InvalidToken| {
+        let key = token.as_ref().or(basic.as_ref()).map_or(prefix, |(key, _)| key);
+        FileError::new(key.to_owned(), settings.token_file.as_deref(), error.to_string())
+    };
+    remote.map(|remote| Some(Arc::new(remote))).map_err(refuse)
 }
 
 fn server(identity: &Identity, http2: bool) -> Result<TlsServer, FileError> {

@@ -21,6 +21,7 @@ pub(super) fn check(layers: &Layers, config: &Config) -> Result<(), ConfigError>
     check_members(layers, &config.members(), &own)?;
     check_home(layers, config)?;
     check_pairs(layers, config)?;
+    check_remotes(layers, config)?;
     check_tokens(layers, config)
 }
 
@@ -28,6 +29,10 @@ pub(super) fn check(layers: &Layers, config: &Config) -> Result<(), ConfigError>
 pub(super) fn warnings(config: &Config) -> Vec<String> {
     let mut warnings = exposure_warnings(config);
     warnings.extend(unused_tls_warning(config));
+    if config.alertmanager.address.is_some() && config.prometheus.address.is_none() {
+        let text = "alertmanager_url is set, and prometheus_url, whose alerts it silences, is not: it is not asked";
+        warnings.push(text.to_owned());
+    }
     warnings
 }
 
@@ -82,10 +87,24 @@ fn check_pairs(layers: &Layers, config: &Config) -> Result<(), ConfigError> {
     let (clients, backend) = (&config.tls, &config.backend_tls.identity);
     check_pair(layers, clients.as_ref(), "tls.cert_file", "tls.key_file")?;
     check_pair(layers, backend.as_ref(), "backend_tls.cert_file", "backend_tls.key_file")?;
+    let (prometheus, alertmanager) = (&config.prometheus.tls.identity, &config.alertmanager.tls.identity);
+    check_pair(layers, prometheus.as_ref(), "prometheus.cert_file", "prometheus.key_file")?;
+    check_pair(layers, alertmanager.as_ref(), "alertmanager.cert_file", "alertmanager.key_file")?;
     let own = layers.elements.iter().zip(&config.elements);
     own.into_iter().try_for_each(|((_, layers), element)| {
         check_pair(layers, element.tls.identity.as_ref(), "backends.tls.cert_file", "backends.tls.key_file")
     })
+}
+
+/// Refuses two kinds of credentials for one service.
+fn check_remotes(layers: &Layers, config: &Config) -> Result<(), ConfigError> {
+    let (prometheus, alertmanager) = (&config.prometheus, &config.alertmanager);
+    for (key, remote) in [("prometheus.token_file", prometheus), ("alertmanager.token_file", alertmanager)] {
+        if remote.token_file.is_some() && remote.basic_auth_file.is_some() {
+            return Err(layers.refuse(key, "basic_auth_file is set beside it: give either of them"));
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a set of keys without what tokens have to say, and the other way round.

@@ -62,6 +62,8 @@ pub(super) static KEYS: &[Key<Config>] = keys! { Config;
     ["history_raw_rate",               RATE,         "500",                    File,     Restart, {history.raw_rate},                           "Ordinary exchanges a second above which only some are kept, with a weight; failures, the slowest and the dearest always are"]
     // Clients that speak it need fewer connections; it is offered beside HTTP/1.1.
     ["http2",                          SWITCH,       "on",                     File,     CLIENTS, {proxy.http2},                                "Whether clients may speak HTTP/2, over TLS or by prior knowledge"]
+    ["prometheus_url",                 WEB_ADDRESS,  "",                       Anywhere, Restart, {prometheus.address},                         "Prometheus or VictoriaMetrics: its alerts are then shown in the place of this program's own"]
+    ["alertmanager_url",               WEB_ADDRESS,  "",                       Anywhere, Restart, {alertmanager.address},                       "Alertmanager of that Prometheus: its silences are shown beside the alerts"]
     ["worker_threads",                 THREADS,      "0",                      File,     Restart, {worker_threads},                             "Threads that serve clients"]
     ["helper_url",                     HELPER,       "",                       File,     Restart, {helper_url},                                 "The privileged helper, if you run one: http://127.0.0.1:8002, unix:/path, macmon's http://…/json, or an older helper's http://…/metrics/json"]
 
@@ -106,9 +108,23 @@ pub(super) static KEYS: &[Key<Config>] = keys! { Config;
     ["host.electricity_currency",      PLACE,        "",                       File,     Restart, {electricity_currency},                       "The currency of that price, such as EUR, as boards show it"]
 
     // Soon enough for a person, and a hundredth of what it costs to be scraped every second.
-    ["alerts.period",                  PERIOD,       "10s",                    File,     Restart, {alerts.period},                              "How often the program evaluates its alerting rules"]
+    ["alerts.period",                  PERIOD,       "10s",                    File,     Restart, {alerts.period},                              "How often the program evaluates its alerting rules, and asks prometheus_url for its alerts"]
     ["alerts.webhook_url",             WEB_ADDRESS,  "",                       File,     Restart, {alerts.webhook},                             "Where alerts are told by POST, in the format of Alertmanager's webhooks"]
     ["alerts.webhook_token_file",      FILE,         "",                       File,     Restart, {alerts.webhook_token_file},                  "Bearer token for that address"]
+
+    ["prometheus.token_file",          FILE,         "",                       File,     Restart, {prometheus.token_file},                      "Bearer token for prometheus_url"]
+    ["prometheus.basic_auth_file",     FILE,         "",                       File,     Restart, {prometheus.basic_auth_file},                 "User and password for it, as user:password"]
+    ["prometheus.ca_file",             FILE,         "",                       File,     Restart, {prometheus.tls.ca_file},                     "Authorities to trust for an https:// address instead of the system's"]
+    ["prometheus.cert_file",           FILE,         "",                       File,     Restart, (|it| cert(&it.prometheus.tls.identity), |it, file| set_cert(&mut it.prometheus.tls.identity, file)), "Certificate to show it"]
+    ["prometheus.key_file",            FILE,         "",                       File,     Restart, (|it| key(&it.prometheus.tls.identity), |it, file| set_key(&mut it.prometheus.tls.identity, file)),    "Its private key"]
+    ["prometheus.server_name",         SERVER_NAME,  "",                       File,     Restart, {prometheus.tls.server_name},                 "The name that its certificate is for"]
+
+    ["alertmanager.token_file",        FILE,         "",                       File,     Restart, {alertmanager.token_file},                    "Bearer token for alertmanager_url"]
+    ["alertmanager.basic_auth_file",   FILE,         "",                       File,     Restart, {alertmanager.basic_auth_file},               "User and password for it, as user:password"]
+    ["alertmanager.ca_file",           FILE,         "",                       File,     Restart, {alertmanager.tls.ca_file},                   "Authorities to trust for an https:// address instead of the system's"]
+    ["alertmanager.cert_file",         FILE,         "",                       File,     Restart, (|it| cert(&it.alertmanager.tls.identity), |it, file| set_cert(&mut it.alertmanager.tls.identity, file)), "Certificate to show it"]
+    ["alertmanager.key_file",          FILE,         "",                       File,     Restart, (|it| key(&it.alertmanager.tls.identity), |it, file| set_key(&mut it.alertmanager.tls.identity, file)),    "Its private key"]
+    ["alertmanager.server_name",       SERVER_NAME,  "",                       File,     Restart, {alertmanager.tls.server_name},               "The name that its certificate is for"]
 
     // A month to look back at, and a bound for machines whose disk is small.
     ["retention.exchanges",            AGE,          "30d",                    File,     Restart, {history.retention.raw},                      "How long single exchanges are kept"]

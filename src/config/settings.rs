@@ -77,6 +77,10 @@ pub struct Config {
     pub helper_url: Option<HelperAddress>,
     /// What is done about alerts.
     pub alerts: AlertSettings,
+    /// Prometheus, or what answers like it.
+    pub prometheus: RemoteSettings,
+    /// The Alertmanager of that.
+    pub alertmanager: RemoteSettings,
     /// The history of exchanges.
     pub history: history::settings::Settings,
     /// Where the environment says that programs keep their state; `None` where it says nothing. The history is there
@@ -147,6 +151,19 @@ pub struct AlertSettings {
     pub webhook: Option<Address>,
     /// The file with the bearer token for it; `None` sends none.
     pub webhook_token_file: Option<PathBuf>,
+}
+
+/// A service that is asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RemoteSettings {
+    /// Where it is; `None` asks none.
+    pub address: Option<Address>,
+    /// The file with the bearer token for it.
+    pub token_file: Option<PathBuf>,
+    /// The file with a user and a password for it, as `user:password`.
+    pub basic_auth_file: Option<PathBuf>,
+    /// For an `https://` address.
+    pub tls: client::Settings,
 }
 
 /// Upper bounds of histograms by kind, in seconds where not stated otherwise; `None` keeps the built-in bounds.
@@ -242,6 +259,8 @@ impl Config {
             electricity_currency: None,
             helper_url: None,
             alerts: AlertSettings::default(),
+            prometheus: RemoteSettings::default(),
+            alertmanager: RemoteSettings::default(),
             history: history::settings::Settings::default(),
             state_directory: None,
             buckets: Buckets::default(),

@@ -124,6 +124,8 @@ fn every_flag_has_its_variable_and_its_key() {
         ("history", "off"),
         ("data_dir", "/var/lib/proxy"),
         ("instance", "left"),
+        ("prometheus_url", "http://prometheus:9090"),
+        ("alertmanager_url", "https://alertmanager/prefix"),
     ];
     let with_flags = KEYS.iter().filter(|key| key.has_flag()).map(|key| key.name);
     assert_eq!(values.map(|(key, _)| key).to_vec(), with_flags.collect::<Vec<_>>());

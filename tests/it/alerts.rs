@@ -2,6 +2,7 @@
 
 mod course;
 mod provoked;
+mod theirs;
 
 use std::net::SocketAddr;
 

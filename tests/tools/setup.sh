@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
-# Sees that the programs which the tests run are there: Prometheus with promtool, PostgreSQL, Python with venv, a C
-# compiler, the certificates that downloads are checked with, curl, script, rustfmt and clippy.
+# Sees that the programs which the tests run are there: Prometheus with promtool, Alertmanager, VictoriaMetrics,
+# PostgreSQL, Python with venv, a C compiler, the certificates that downloads are checked with, curl, script, rustfmt
+# and clippy.
 #
-# Prometheus and PostgreSQL are unpacked into target where the system has none, because Debian's packages bring services
+# The servers among them are unpacked into target where the system has none, because Debian's packages bring services
 # that start at boot and listen. Of the rest it installs what is missing and nothing else, where it may
 # (root, apt-get); elsewhere it says what is missing and how to get it.
 set -euo pipefail
@@ -44,6 +45,23 @@ if ! { has prometheus && has promtool; } && ! [[ -x $unpacked/usr/bin/prometheus
     tests/tools/unpack.sh "$unpacked" prometheus
     # Newer releases have it in a package of its own.
     [[ -x $unpacked/usr/bin/promtool ]] || tests/tools/unpack.sh "$unpacked" promtool
+fi
+
+for package in prometheus-alertmanager victoria-metrics; do
+    unpacked=target/${package#prometheus-}
+    if ! has "$package" && ! [[ -x $unpacked/usr/bin/$package ]]; then
+        if ! { has apt-get && has dpkg-deb; }; then
+            echo "missing for the tests: $package, on the PATH" >&2
+            exit 1
+        fi
+        echo "unpacking $package into $unpacked"
+        tests/tools/unpack.sh "$unpacked" "$package"
+    fi
+done
+# Debian's build reads its templates from a fixed place, which is not there: it gets them from below its working directory.
+unpacked=target/alertmanager/usr/bin/prometheus-alertmanager
+if [[ -x $unpacked ]]; then
+    LC_ALL=C sed -i 's#/usr/share/prometheus/alertmanager#usr/share//prometheus/alertmanager#g' "$unpacked"
 fi
 
 unpacked=target/postgresql

@@ -31,7 +31,7 @@ pub(crate) struct AlertsQuery {
     severity: Option<AlertLevel>,
     /// The name of a rule.
     rule: Option<String>,
-    /// Only those that somebody has seen, or nobody.
+    /// Only those that somebody has acknowledged or silenced, or nobody.
     acknowledged: Option<bool>,
     /// Of `data`, from 1.
     #[param(minimum = 1, maximum = 100_000)]
@@ -73,8 +73,8 @@ struct ActiveAlert {
     /// The name of the rule as words.
     title: String,
     message: String,
-    /// The labels, with the `value` of the condition, the `threshold` at which it begins, the name of the `rule` and its
-    /// place in the `runbook`.
+    /// The labels, with the `value` of the condition, the `threshold` at which it begins, the name of the `rule`, its
+    /// place in the `runbook` and who has `silenced_by` it.
     #[schema(value_type = Object)]
     details: Value,
     /// What to do, as slugs of the runbook.
@@ -162,13 +162,13 @@ fn shown(parts: &Parts, query: &AlertsQuery, pages: (u64, u64), now: Instant) ->
     let fits = |alert: &&Alert| {
         query.severity.is_none_or(|severity| severity.as_str() == alert.severity.as_str())
             && query.rule.as_ref().is_none_or(|rule| **rule == *alert.rule)
-            && query.acknowledged.is_none_or(|acknowledged| acknowledged == alert.acknowledged.is_some())
+            && query.acknowledged.is_none_or(|acknowledged| acknowledged == alert.is_seen())
     };
     let firing: Vec<Alert> = view.firing.iter().filter(fits).cloned().collect();
     let summary = Summary {
         total: firing.len(),
         counts: AlertCounts::of(&firing),
-        acknowledged: firing.iter().filter(|alert| alert.acknowledged.is_some()).count(),
+        acknowledged: firing.iter().filter(|alert| alert.is_seen()).count(),
         pending: view.pending.len(),
     };
     let active_alerts = firing.iter().map(active).collect();
@@ -179,7 +179,7 @@ fn shown(parts: &Parts, query: &AlertsQuery, pages: (u64, u64), now: Instant) ->
         resolved_alerts: view.resolved.iter().filter(fits).take(LISTED).map(resolved).collect(),
         alert_rules: view.rules.iter().map(rule).collect(),
         summary,
-        data: data.iter().map(|alert| AlertFacts::of(alert, &parts.node)).collect(),
+        data: data.iter().map(|alert| AlertFacts::of(alert, parts)).collect(),
         pagination,
         metadata: metadata(&view),
         unknown: Unknown::default(),
@@ -202,6 +202,7 @@ fn active(alert: &Alert) -> ActiveAlert {
     alert.value.into_iter().for_each(|value| set("value", value.into()));
     alert.threshold.into_iter().for_each(|threshold| set("threshold", threshold.into()));
     alert.runbook.iter().for_each(|runbook| set("runbook", (&**runbook).into()));
+    alert.silence.iter().for_each(|silence| set("silenced_by", (&*silence.by).into()));
     ActiveAlert {
         id: alert.id.to_string(),
         timestamp: Timestamp(alert.started).to_string(),
@@ -211,7 +212,7 @@ fn active(alert: &Alert) -> ActiveAlert {
         message: alert.summary.to_string(),
         details,
         actions: alert.actions.iter().map(ToString::to_string).collect(),
-        acknowledged: alert.acknowledged.is_some(),
+        acknowledged: alert.is_seen(),
     }
 }
 

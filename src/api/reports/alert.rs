@@ -1,13 +1,17 @@
 //! An alert as every answer shows it.
 
+use std::net::IpAddr;
+
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::alert::board::{AlertSource, View};
 use crate::alert::kept::object;
 use crate::alert::labels::Labels;
-use crate::alert::raised::{Acknowledgement, Alert};
+use crate::alert::raised::{Alert, Silence};
 use crate::alert::rule::{Severity, title};
+use crate::api::state::Parts;
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason};
 use crate::history::timestamp::Timestamp;
 
@@ -44,6 +48,8 @@ pub(crate) struct AlertFacts {
     pub(crate) value: Maybe<f64>,
     /// The value at which it begins.
     pub(crate) threshold: Maybe<f64>,
+    /// The silence in Alertmanager that holds its notifications back.
+    pub(crate) silence: Maybe<SilenceFacts>,
     #[schema(value_type = Object)]
     pub(crate) labels: Value,
     /// The machine that it concerns.
@@ -54,11 +60,42 @@ pub(crate) struct AlertFacts {
     pub(crate) runbook: Maybe<String>,
 }
 
+/// That notifications of an alert are held back.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = AlertSilence)]
+pub(crate) struct SilenceFacts {
+    /// Its id in Alertmanager.
+    id: String,
+    /// Who made it.
+    by: String,
+    comment: String,
+    /// RFC 3339 in UTC.
+    until: String,
+}
+
+impl SilenceFacts {
+    fn of(alert: &Alert, view: &View, knows_silences: bool) -> Maybe<Self> {
+        let of = |silence: &Silence| Self {
+            id: silence.id.to_string(),
+            by: silence.by.to_string(),
+            comment: silence.comment.to_string(),
+            until: Timestamp(silence.until).to_string(),
+        };
+        let without = match view.source {
+            _ if !knows_silences => Reason::NotConfigured,
+            AlertSource::WithoutSilences(_) | AlertSource::Unreachable(_) => Reason::CollectorFailed,
+            _ => Reason::NotApplicable,
+        };
+        alert.silence.as_ref().map(of).or_unknown(without)
+    }
+}
+
 impl AlertFacts {
-    /// Of an alert; `node` is this machine.
-    pub(crate) fn of(alert: &Alert, node: &str) -> Self {
+    /// Of an alert as it is now.
+    pub(crate) fn of(alert: &Alert, parts: &Parts) -> Self {
+        let node = &parts.node;
         let text = |at: i64| Timestamp(at).to_string();
-        let Acknowledged { by, at } = Acknowledged::of(alert.acknowledged.as_ref());
+        let Acknowledged { by, at } = Acknowledged::of(alert);
         Self {
             id: alert.id.to_string(),
             rule: alert.rule.to_string(),
@@ -71,11 +108,12 @@ impl AlertFacts {
             started_at: text(alert.started),
             fired_at: alert.fired.map(text).or_unknown(Reason::NotYet),
             resolved_at: alert.resolved.map(text).or_unknown(Reason::NotYet),
-            acknowledged: alert.acknowledged.is_some(),
+            acknowledged: alert.is_seen(),
             acknowledged_by: by,
             acknowledged_at: at,
             value: alert.value.or_unknown(Reason::NotReported),
             threshold: alert.threshold.or_unknown(Reason::NotReported),
+            silence: SilenceFacts::of(alert, &parts.alerts.view(), parts.knows_silences),
             labels: object(&alert.labels),
             node_id: node_of(&alert.labels, node),
             actions: alert.actions.iter().map(ToString::to_string).collect(),
@@ -90,21 +128,34 @@ struct Acknowledged {
 }
 
 impl Acknowledged {
-    fn of(known: Option<&Acknowledgement>) -> Self {
-        let Some(known) = known else {
-            return Self { by: Maybe::Unknown(Reason::NotApplicable), at: Maybe::Unknown(Reason::NotApplicable) };
-        };
-        Self {
-            by: known.by.as_ref().map(ToString::to_string).or_unknown(Reason::NotReported),
-            at: Maybe::Known(Timestamp(known.at).to_string()),
+    /// Whoever has said so here, else whoever has silenced it.
+    fn of(alert: &Alert) -> Self {
+        let text = |at: i64| Maybe::Known(Timestamp(at).to_string());
+        match (&alert.acknowledged, &alert.silence) {
+            (Some(known), _) => {
+                let by = known.by.as_ref().map(ToString::to_string);
+                Self { by: by.or_unknown(Reason::NotReported), at: text(known.at) }
+            }
+            (None, Some(silence)) => Self { by: Maybe::Known(silence.by.to_string()), at: text(silence.from) },
+            (None, None) => {
+                Self { by: Maybe::Unknown(Reason::NotApplicable), at: Maybe::Unknown(Reason::NotApplicable) }
+            }
         }
     }
 }
 
-/// The machine that labels name, else this one.
+/// The machine that labels name: as `node`, else as the host of another program's `instance`, else this one.
 fn node_of(labels: &Labels, node: &str) -> String {
+    let host = |instance: &str| {
+        let host = instance.rsplit_once(':').map_or(instance, |(host, _)| host).trim_matches(['[', ']']).to_owned();
+        let is_here = host.is_empty() || host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+        (!is_here).then_some(host)
+    };
     let named = labels.get("node");
-    if named.is_empty() { node.to_owned() } else { named.to_owned() }
+    if !named.is_empty() {
+        return named.to_owned();
+    }
+    host(labels.get("instance")).unwrap_or_else(|| node.to_owned())
 }
 
 /// What is wrong, in a line.

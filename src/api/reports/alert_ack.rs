@@ -60,10 +60,7 @@ pub(crate) async fn acknowledge(
     let audit = audit.to(Some((&*alert.rule).into())).with("alert", &*alert.id);
     parts.journal.audit(audit);
     parts.journal.alert(kept(&alert));
-    let body = Acknowledged {
-        timestamp: parts.text(now),
-        alert: AlertFacts::of(&alert, &parts.node),
-        unknown: Unknown::default(),
-    };
+    let body =
+        Acknowledged { timestamp: parts.text(now), alert: AlertFacts::of(&alert, &parts), unknown: Unknown::default() };
     Ok(Reply::of(&body, NOW))
 }

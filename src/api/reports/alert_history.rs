@@ -1,5 +1,6 @@
 //! `/dashboard/alerts/history`: alerts that fire or have fired, those that began last first.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,17 +9,23 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::alert::{AlertCounts, AlertFacts};
-use super::common::{Metadata, Pagination, page};
+use super::common::{Metadata, Pagination, page, paged};
+use crate::alert::board::AlertSource;
+use crate::alert::heard::Before;
 use crate::alert::kept::restored;
+use crate::alert::raised::Alert;
 use crate::api::error::ApiError;
 use crate::api::export::{Format, Table};
 use crate::api::parameters::Parameters;
 use crate::api::range::{Period, range};
 use crate::api::reply::{LIST, Listing};
-use crate::api::state::Parts;
+use crate::api::state::{AskPrometheus, Parts};
 use crate::api::unknown::{Maybe, Reason, Unknown};
 use crate::history::query::lists::{ListFilter, ListQuery};
 use crate::history::query::{Range, Source};
+
+/// Kept alerts that are looked at beside those of Prometheus.
+const KEPT: usize = 10_000;
 
 /// How grave an alert is.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ToSchema)]
@@ -124,35 +131,108 @@ pub(crate) async fn history(
     let now = Instant::now();
     let (page, limit) = page(query.page, query.limit)?;
     let range = range(query.period, (query.from.as_deref(), query.to.as_deref()), (Period::Week, parts.millis(now)))?;
-    let filter = ListFilter {
-        levels: query.severity.map(|severity| vec![severity.as_str()]),
-        what: query.rule.map(Into::into),
-        ..ListFilter::default()
+    let found = match &parts.prometheus {
+        Some(ask) => from_both(&parts, ask, (&query, range), (page, limit)).await?,
+        None => from_files(&parts, (&query, range), (page, limit)).await?,
     };
-    let offset = usize::try_from((page - 1) * limit).unwrap_or(usize::MAX);
-    let list = ListQuery { range, filter, offset, limit: usize::try_from(limit).unwrap_or(usize::MAX) };
-    let found = parts.ask(move |reading| reading.alerts(&list)).await?;
-    let alerts: Vec<_> = found.entries.iter().map(restored).collect();
+    let Found { alerts, total, source } = found;
     let lasted: Vec<_> = alerts.iter().filter_map(|alert| Some((alert.resolved? - alert.started) as f64)).collect();
     let mean = (!lasted.is_empty()).then(|| lasted.iter().sum::<f64>() / lasted.len() as f64 / 60_000.0);
     let shown = alerts.len() as u64;
     let body = AlertHistory {
         timestamp: parts.text(now),
         summary: Summary {
-            total: found.total,
+            total,
             counts: AlertCounts::of(&alerts),
             avg_duration_minutes: mean.map_or(Maybe::Unknown(Reason::NoSamples), Maybe::Known),
         },
-        data: alerts.iter().map(|alert| AlertFacts::of(alert, &parts.node)).collect(),
-        pagination: Pagination { page, limit, total: found.total, has_more: (page - 1) * limit + shown < found.total },
+        data: alerts.iter().map(|alert| AlertFacts::of(alert, &parts)).collect(),
+        pagination: Pagination { page, limit, total, has_more: (page - 1) * limit + shown < total },
         metadata: Metadata {
             period: Maybe::Known(described(range)),
-            source: Source::Files.as_str().to_owned(),
+            source: source.to_owned(),
             as_of: Maybe::Known(parts.text(now)),
         },
         unknown: Unknown::default(),
     };
     Ok(Listing::of(body, LIST, query.format))
+}
+
+/// Alerts of a page, and how many there are in all.
+struct Found {
+    alerts: Vec<Alert>,
+    total: u64,
+    source: &'static str,
+}
+
+fn list((query, range): (&HistoryQuery, Range), offset: usize, limit: usize) -> ListQuery {
+    let filter = ListFilter {
+        levels: query.severity.map(|severity| vec![severity.as_str()]),
+        what: query.rule.as_deref().map(Into::into),
+        ..ListFilter::default()
+    };
+    ListQuery { range, filter, offset, limit }
+}
+
+async fn from_files(
+    parts: &Parts,
+    query: (&HistoryQuery, Range),
+    (page, limit): (u64, u64),
+) -> Result<Found, ApiError> {
+    let offset = usize::try_from((page - 1) * limit).unwrap_or(usize::MAX);
+    let list = list(query, offset, usize::try_from(limit).unwrap_or(usize::MAX));
+    let found = parts.ask(move |reading| reading.alerts(&list)).await?;
+    let alerts = found.entries.iter().map(restored).collect();
+    Ok(Found { alerts, total: found.total, source: Source::Files.as_str() })
+}
+
+/// What Prometheus has, and what is kept here: of alerts that both know, what is kept has texts and who has seen them.
+async fn from_both(
+    parts: &Parts,
+    ask: &AskPrometheus,
+    (query, range): (&HistoryQuery, Range),
+    (page, limit): (u64, u64),
+) -> Result<Found, ApiError> {
+    let list = list((query, range), 0, KEPT);
+    let kept = parts.required(move |reading| reading.alerts(&list)).await?;
+    let kept = kept.known().map(|found| found.entries.iter().map(restored).collect::<Vec<_>>()).unwrap_or_default();
+    let (theirs, source) = match theirs(parts, ask, (query, range)).await {
+        Ok(theirs) => (theirs, "prometheus"),
+        Err(error) => {
+            tracing::debug!(error, "Prometheus does not say which alerts have fired");
+            (Vec::new(), "prometheus_unreachable")
+        }
+    };
+    let mut all: BTreeMap<Box<str>, Alert> = theirs.into_iter().map(|alert| (alert.id.clone(), alert)).collect();
+    for alert in kept {
+        let known = all.remove(&alert.id);
+        // One whose end this program has not seen, because it did not run.
+        let resolved = alert.resolved.or_else(|| known.and_then(|known| known.resolved));
+        all.insert(alert.id.clone(), Alert { resolved, ..alert });
+    }
+    let mut all: Vec<_> = all.into_values().collect();
+    all.sort_by(|one, other| (other.started, &other.id).cmp(&(one.started, &one.id)));
+    let (alerts, pagination) = paged(all, (page, limit));
+    Ok(Found { alerts, total: pagination.total, source })
+}
+
+async fn theirs(
+    parts: &Parts,
+    ask: &AskPrometheus,
+    (query, range): (&HistoryQuery, Range),
+) -> Result<Vec<Alert>, String> {
+    // It was asked a moment ago: nobody waits for it again.
+    if let AlertSource::Unreachable(why) = &parts.alerts.view().source {
+        return Err(why.to_string());
+    }
+    let before = Before { rule: query.rule.as_deref(), from: range.from, to: range.to };
+    let body = ask(before.target()).await?;
+    let alerts = before.alerts(&body).map_err(|error| error.to_string())?;
+    let fits = |alert: &Alert| {
+        let severity = query.severity.is_none_or(|severity| severity.as_str() == alert.severity.as_str());
+        severity && alert.started >= range.from
+    };
+    Ok(alerts.into_iter().filter(fits).collect())
 }
 
 /// A range as its two instants.

@@ -41,7 +41,8 @@ pub(crate) struct Metadata {
     /// The time that sums and counts are of, such as `24h`.
     pub(crate) period: Maybe<String>,
     /// `process`: this program alone; `history`: what it keeps, of all replicas where they share a `PostgreSQL`; `files`: what
-    /// is kept on this machine; `built_in`: its own rules; `prometheus`: Prometheus.
+    /// is kept on this machine; `built_in`: its own rules; `prometheus`: Prometheus; `prometheus_without_silences`: Prometheus,
+    /// while Alertmanager does not answer; `prometheus_unreachable`: its own rules, because Prometheus does not answer.
     pub(crate) source: String,
     /// When this was known: RFC 3339 in UTC.
     pub(crate) as_of: Maybe<String>,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::common::{Metadata, Pagination, of_now, page, paged};
+use crate::alert::labels::Labels;
 use crate::api::endpoints::machine::{GIB, part};
 use crate::api::error::{ApiError, Code};
 use crate::api::export::{Format, Table};
@@ -283,12 +284,9 @@ fn kind_of(place: &str) -> (Kind, String) {
     (Kind::Process, last.to_owned())
 }
 
-/// The same for the same place.
+/// The same for the same place, in every build of the program: it is part of addresses that people keep.
 fn id_of(place: &str) -> String {
-    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-    let mut hasher = DefaultHasher::new();
-    place.hash(&mut hasher);
-    format!("{:016x}", hasher.finish())
+    format!("{:016x}", Labels::default().fingerprint(place))
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ pub(crate) mod program;
 pub(crate) mod python;
 pub(crate) mod rig;
 pub(crate) mod secure;
+pub(crate) mod servers;
 pub(crate) mod simulator;
 pub(crate) mod tools;
 

@@ -1,0 +1,79 @@
+//! Prometheus, Alertmanager and VictoriaMetrics as they are, on ports of their own. Each is ended when dropped.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::{authority, client, tools};
+
+/// How long one may take to start on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server that runs.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    child: Child,
+}
+
+impl Server {
+    /// Prometheus with this configuration, of which JSON is a part. `more` are further arguments.
+    pub(crate) fn prometheus(address: SocketAddr, config: &str, more: &[&str]) -> Self {
+        let folder = authority::folder();
+        let file = written(&folder, "prometheus.yml", config);
+        let mut command = tools::prometheus();
+        command.arg(format!("--config.file={}", file.display()));
+        command.arg(format!("--storage.tsdb.path={}", folder.join("data").display()));
+        command.arg(format!("--web.listen-address={address}")).args(more);
+        Self::start(command, address)
+    }
+
+    /// Alertmanager, which notifies nobody.
+    pub(crate) fn alertmanager(address: SocketAddr) -> Self {
+        let folder = authority::folder();
+        let file = written(&folder, "alertmanager.yml", "route: { receiver: nobody }\nreceivers: [{ name: nobody }]\n");
+        let mut command = tools::alertmanager();
+        command.arg(format!("--config.file={}", file.display()));
+        command.arg(format!("--storage.path={}", folder.join("data").display()));
+        command.arg(format!("--web.listen-address={address}")).arg("--cluster.listen-address=");
+        Self::start(command, address)
+    }
+
+    fn start(mut command: Command, address: SocketAddr) -> Self {
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it can be run");
+        let mut server = Self { address, child };
+        let begun = Instant::now();
+        while TcpStream::connect(address).is_err() {
+            let ended = server.child.try_wait().expect("it is ours");
+            assert!(ended.is_none() && begun.elapsed() < PATIENCE, "{command:?} does not listen: {ended:?}");
+            // It sets a pace: nothing tells when another program listens.
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        server
+    }
+
+    /// What a GET or POST is answered, head and body.
+    pub(crate) fn ask(&self, method: &str, target: &str, body: &str) -> String {
+        let length = body.len();
+        let head = format!("{method} {target} HTTP/1.0\r\nHost: a\r\nContent-Type: application/json");
+        client::ask(self.address, format!("{head}\r\nContent-Length: {length}\r\n\r\n{body}"))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// An address that nobody listens on.
+pub(crate) fn free() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
+}
+
+pub(crate) fn written(folder: &Path, name: &str, text: &str) -> PathBuf {
+    let file = folder.join(name);
+    std::fs::write(&file, text).expect("the folder can be written");
+    file
+}
