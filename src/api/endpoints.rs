@@ -14,6 +14,7 @@ pub(super) mod in_flight;
 pub(super) mod jobs;
 pub(super) mod logs;
 pub(super) mod machine;
+mod machine_series;
 mod metric;
 pub(super) mod metrics;
 pub(super) mod models;

@@ -16,6 +16,7 @@ use crate::clock::Clock;
 use crate::fleet::Fleet;
 use crate::history::in_flight::InFlight;
 use crate::history::journal::Journal;
+use crate::history::machine::RecentMachine;
 use crate::history::readers::Readers;
 use crate::history::recent::Recent;
 use crate::history::state::HistoryState;
@@ -58,6 +59,8 @@ pub struct Parts {
     pub history: Arc<HistoryState>,
     /// Answer questions to the history; `None` where nothing is kept.
     pub readers: Option<Readers>,
+    /// The machine in the last hour, as far as the history reads it.
+    pub recent_machine: RecentMachine,
     /// Becomes true when the program is to end.
     pub stop: watch::Receiver<bool>,
     /// What is known of alerts.

@@ -47,6 +47,7 @@ pub(super) fn parts(
         recent: components.recent.clone(),
         history: components.history.state(),
         readers: components.readers.clone(),
+        recent_machine: components.history.recent_machine(),
         stop,
         alerts: components.alerts.clone(),
         prometheus: material.prometheus.clone().map(ask),

@@ -62,6 +62,37 @@ impl Dimensions {
         let tenant = if row.tenant.is_some() { row.tenant } else { row.client };
         Self { backend: row.backend, model: row.model, tenant, operation: row.operation.code() }
     }
+
+    /// The name of the group that they are in.
+    #[must_use]
+    pub const fn of_group(&self, by: By) -> NameId {
+        match by {
+            By::Model => self.model,
+            By::Backend => self.backend,
+            By::Tenant => self.tenant,
+        }
+    }
+}
+
+/// What divides sums into groups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// The model.
+    Model,
+    /// The last backend that was tried.
+    Backend,
+    /// The tenant; of exchanges without one, the client's product.
+    Tenant,
+}
+
+impl By {
+    pub(in crate::history) const fn column(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::Backend => "backend",
+            Self::Tenant => "tenant",
+        }
+    }
 }
 
 /// An operation, as its number.

@@ -1,10 +1,11 @@
-//! The metrics of which there are series: sums of exchanges, and percentiles of their measures.
+//! The metrics of which there are series: sums of exchanges, percentiles of their measures, and means of the machine.
 
 use serde_json::json;
 
 use crate::api::error::ApiError;
 use crate::api::parameters::invalid;
 use crate::exchange::outcome::Outcome;
+use crate::history::machine::{Fact, Facts};
 use crate::history::rollup::{Measure, Sums};
 
 /// A metric.
@@ -12,6 +13,11 @@ use crate::history::rollup::{Measure, Sums};
 pub(super) enum Metric {
     Sum(Sum),
     Percentile(Measure, Statistic),
+    Machine(Fact),
+    /// Of GPUs and processors, in joules; of one of both where the other is not measured.
+    Energy,
+    /// The same for each token that was generated.
+    EnergyPerToken,
 }
 
 /// What is added up.
@@ -91,6 +97,32 @@ impl Sum {
     }
 }
 
+const fn named(fact: Fact) -> (&'static str, &'static str, f64) {
+    match fact {
+        Fact::Cpu => ("cpu_percent", "percent", 100.0),
+        Fact::Memory => ("memory_used", "bytes", 1.0),
+        Fact::Pressure => ("memory_pressure_percent", "percent", 100.0),
+        Fact::DiskRead => ("disk_read", "bytes/s", 1.0),
+        Fact::DiskWritten => ("disk_written", "bytes/s", 1.0),
+        Fact::NetReceived => ("network_received", "bytes/s", 1.0),
+        Fact::NetSent => ("network_sent", "bytes/s", 1.0),
+        Fact::Gpu => ("gpu_percent", "percent", 100.0),
+        Fact::GpuMemory => ("gpu_memory_used", "bytes", 1.0),
+        Fact::GpuWatts => ("gpu_watts", "watts", 1.0),
+        Fact::GpuCelsius => ("gpu_celsius", "celsius", 1.0),
+        Fact::CpuWatts => ("cpu_watts", "watts", 1.0),
+        Fact::CpuCelsius => ("cpu_celsius", "celsius", 1.0),
+    }
+}
+
+/// The watts of GPUs and processors together; of what is measured of both.
+fn watts(facts: &Facts) -> Option<f64> {
+    match [Fact::GpuWatts, Fact::CpuWatts].map(|fact| facts[fact as usize]) {
+        [None, None] => None,
+        [gpus, processors] => Some(gpus.unwrap_or(0.0) + processors.unwrap_or(0.0)),
+    }
+}
+
 /// What is taken of the values of a measure.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Statistic {
@@ -112,7 +144,14 @@ const MAX_METRICS: usize = 20;
 impl Metric {
     fn all() -> impl Iterator<Item = Self> {
         let percentile = |measure| STATISTICS.map(|(statistic, _)| Self::Percentile(measure, statistic));
-        Sum::ALL.into_iter().map(|(sum, ..)| Self::Sum(sum)).chain(Measure::ALL.into_iter().flat_map(percentile))
+        let sums = Sum::ALL.into_iter().map(|(sum, ..)| Self::Sum(sum));
+        let machine = Fact::ALL.into_iter().map(Self::Machine).chain([Self::Energy, Self::EnergyPerToken]);
+        sums.chain(Measure::ALL.into_iter().flat_map(percentile)).chain(machine)
+    }
+
+    /// Whether it is one of the machine, which no filter divides.
+    pub(super) const fn is_of_machine(self) -> bool {
+        matches!(self, Self::Machine(_) | Self::Energy | Self::EnergyPerToken)
     }
 
     /// Names with commas between them.
@@ -136,6 +175,9 @@ impl Metric {
                 let found = STATISTICS.iter().find(|(known, _)| *known == statistic);
                 format!("{}_{}", measure.as_str(), found.map_or("", |(_, name)| name))
             }
+            Self::Machine(fact) => named(fact).0.to_owned(),
+            Self::Energy => "energy".to_owned(),
+            Self::EnergyPerToken => "energy_per_token".to_owned(),
         }
     }
 
@@ -144,6 +186,8 @@ impl Metric {
             Self::Sum(sum) => Self::row(sum).2,
             Self::Percentile(Measure::Rate, _) => "tokens/s",
             Self::Percentile(..) => "ms",
+            Self::Machine(fact) => named(fact).1,
+            Self::Energy | Self::EnergyPerToken => "joules",
         }
     }
 
@@ -151,13 +195,19 @@ impl Metric {
         Sum::ALL.into_iter().find(|(known, ..)| *known == sum).expect("every sum has a row")
     }
 
-    /// Its value in an interval in which the program ran; `None` where nothing of the kind was measured.
-    /// `seconds` is how long the interval is, or has been going on.
-    pub(super) fn of(self, sums: &Sums, seconds: f64) -> Option<f64> {
+    /// Its value in an interval; `None` where the program did not run, or nothing of the kind was measured. `seconds` is how
+    /// long the interval is, or has been going on; `facts` are the means of the machine in it.
+    pub(super) fn of(self, sums: Option<&Sums>, facts: Option<&Facts>, seconds: f64) -> Option<f64> {
         match self {
-            Self::Sum(sum) => sum.of(sums, seconds),
+            Self::Sum(sum) => sum.of(sums?, seconds),
+            Self::Machine(fact) => facts?[fact as usize].map(|value| value * named(fact).2),
+            Self::Energy => watts(facts?).map(|watts| watts * seconds),
+            Self::EnergyPerToken => {
+                let tokens = sums?.generated.filter(|tokens| *tokens > 0)?;
+                watts(facts?).map(|watts| watts * seconds / tokens as f64)
+            }
             Self::Percentile(measure, statistic) => {
-                let sketch = sums.sketch(measure);
+                let sketch = sums?.sketch(measure);
                 let value = match statistic {
                     Statistic::Mean if sketch.count() == 0 => None,
                     Statistic::Mean => sketch.sum().map(|sum| sum / sketch.count() as f64),
@@ -195,7 +245,7 @@ mod tests {
 
     #[test]
     fn of_nothing_counts_are_zero_and_shares_are_unknown() {
-        let of = |name: &str| Metric::parse_list(name).expect("a metric")[0].of(&Sums::default(), 60.0);
+        let of = |name: &str| Metric::parse_list(name).expect("a metric")[0].of(Some(&Sums::default()), None, 60.0);
         for zero in ["requests", "request_rate", "failed", "active", "wasted_tokens", "cold_starts"] {
             assert_eq!(of(zero), Some(0.0), "{zero}");
         }
@@ -203,5 +253,21 @@ mod tests {
         {
             assert_eq!(of(unknown), None, "{unknown}");
         }
+    }
+
+    #[test]
+    fn energy_is_that_of_what_is_measured_and_a_token_has_its_part() {
+        let mut facts: Facts = [None; Fact::ALL.len()];
+        let sums = Sums { generated: Some(60), ..Sums::default() };
+        let of = |name: &str, facts: &Facts, sums: &Sums| {
+            Metric::parse_list(name).expect("a metric")[0].of(Some(sums), Some(facts), 60.0)
+        };
+        assert_eq!((of("energy", &facts, &sums), of("energy_per_token", &facts, &sums)), (None, None));
+        facts[Fact::GpuWatts as usize] = Some(200.0);
+        assert_eq!((of("energy", &facts, &sums), of("energy_per_token", &facts, &sums)), (Some(12e3), Some(200.0)));
+        facts[Fact::CpuWatts as usize] = Some(50.0);
+        facts[Fact::Cpu as usize] = Some(0.5);
+        assert_eq!((of("energy", &facts, &sums), of("cpu_percent", &facts, &sums)), (Some(15e3), Some(50.0)));
+        assert_eq!(of("energy_per_token", &facts, &Sums::default()), None, "nothing was generated");
     }
 }

@@ -12,13 +12,16 @@ use crate::api::error::ApiError;
 use crate::api::parameters::{NoParameters, Parameters};
 use crate::api::reply::{OVERVIEW, Reply};
 use crate::api::state::{Parts, wall};
-use crate::api::sums::{DAY, Sum, Totals, generates, of_last};
+use crate::api::sums::{DAY, Sum, Totals, generates, last, of_last};
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
 use crate::backend::inventory::{Expiry, Inventory, ListedModel, Resident, Runtime};
 use crate::exchange::outcome::{Outcome, Phase};
+use crate::history::journal::event::EventKind;
 use crate::history::journal::job::Job;
+use crate::history::query::lists::{ListFilter, ListQuery};
 use crate::history::query::totals::Total;
 use crate::history::rollup::Measure;
+use crate::history::timestamp::Timestamp;
 
 /// The models of all backends.
 #[derive(Serialize, ToSchema)]
@@ -48,6 +51,8 @@ struct Model {
     status: &'static str,
     /// When it was first seen in memory.
     loaded_at: Maybe<String>,
+    /// When it was last seen to be loaded, in the last 30 days, whether it still is in memory or not.
+    last_loaded_at: Maybe<String>,
     /// When it is unloaded unless it is used; in the past while it is in use.
     expires_at: Maybe<String>,
     /// The server software that runs it.
@@ -140,7 +145,7 @@ pub(crate) async fn models(_: Parameters<NoParameters>, State(parts): State<Arc<
 
 /// What is to be shown now.
 pub(crate) async fn read(parts: &Parts, now: Instant) -> Models {
-    let totals = of_last(parts, DAY, now).await;
+    let (totals, loads) = (of_last(parts, DAY, now).await, loads(parts, now).await);
     let jobs = parts.journal.jobs().snapshot();
     let mut models = Vec::new();
     let mut summary = Summary { total_models: 0, loaded_models: 0, total_size_gb: 0.0, memory_usage_gb: 0.0 };
@@ -156,7 +161,9 @@ pub(crate) async fn read(parts: &Parts, now: Instant) -> Models {
             let loading = is_loading(parts, &monitor.backend.name, &name);
             let is_down = monitor.status.snapshot().state.is_up() == Some(false);
             let status = if is_down { "unavailable" } else { status(&name, resident.is_some(), loading, &jobs) };
-            models.push(model(&monitor.backend.name, &name, &inventory, (listed, resident), status, performance));
+            let loaded = last_load(&loads, &monitor.backend.name, &name, resident);
+            let known = (listed, resident);
+            models.push(model((&monitor.backend.name, &name), &inventory, known, status, loaded, performance));
         }
         let held = inventory.resident.iter().flatten().filter_map(|resident| resident.size);
         summary.memory_usage_gb += held.map(|bytes| bytes as f64 / GIB).sum::<f64>();
@@ -195,12 +202,36 @@ fn status(name: &str, is_resident: bool, is_loading: bool, jobs: &[Job]) -> &'st
     }
 }
 
+/// Loads that are looked at.
+const MAX_LOADS: usize = 2_000;
+
+/// When models were loaded, by backend and model, the newest first.
+type Loads = Vec<(i64, Option<Box<str>>, Option<Box<str>>)>;
+
+async fn loads(parts: &Parts, now: Instant) -> Maybe<Loads> {
+    let filter = ListFilter { what: Some(EventKind::ModelLoaded.as_str().into()), ..ListFilter::default() };
+    let query = ListQuery { range: last(parts, DAY * 30, now), filter, offset: 0, limit: MAX_LOADS };
+    let events = parts.asked(move |reading| reading.events(&query)).await;
+    events.map(|list| list.entries.into_iter().map(|event| (event.at, event.backend, event.subject)).collect())
+}
+
+fn last_load(loads: &Maybe<Loads>, backend: &str, name: &str, resident: Option<&Resident>) -> Maybe<String> {
+    if let Some(at) = resident.and_then(|resident| resident.loaded) {
+        return Maybe::Known(wall(at));
+    }
+    let is_its = |(_, on, subject): &&(i64, Option<Box<str>>, Option<Box<str>>)| {
+        on.as_deref() == Some(backend) && subject.as_deref() == Some(name)
+    };
+    let found = |loads: &Loads| loads.iter().find(is_its).map(|(at, ..)| Timestamp(*at).to_string());
+    loads.as_ref().and_then(|loads| found(loads).or_unknown(Reason::NotYet))
+}
+
 fn model(
-    backend: &str,
-    name: &str,
+    (backend, name): (&str, &str),
     inventory: &Inventory,
     (listed, resident): (Option<&ListedModel>, Option<&Resident>),
     status: &'static str,
+    last_loaded_at: Maybe<String>,
     performance: Performance,
 ) -> Model {
     let text =
@@ -225,6 +256,7 @@ fn model(
             Some(resident) => resident.loaded.map(wall).or_unknown(Reason::NotYet),
             None => Maybe::Unknown(unheld),
         },
+        last_loaded_at,
         expires_at: match resident.map(|resident| resident.expires) {
             Some(Some(Expiry::At(at))) => Maybe::Known(wall(at)),
             Some(Some(Expiry::Never)) => Maybe::Unknown(Reason::NotApplicable),

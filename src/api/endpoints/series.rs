@@ -1,4 +1,4 @@
-//! `/dashboard/series`: several metrics of exchanges over time, in one answer.
+//! `/dashboard/series`: several metrics of exchanges and of the machine over time, in one answer.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,6 +9,7 @@ use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 
 use super::exchanges::{operations, word};
+use super::machine_series::facts;
 use super::metric::Metric;
 use crate::api::error::ApiError;
 use crate::api::export::{Format, Table};
@@ -16,15 +17,18 @@ use crate::api::parameters::{Parameters, invalid};
 use crate::api::range::{Period, range};
 use crate::api::reply::{LIST, Listing};
 use crate::api::state::Parts;
-use crate::api::unknown::Unknown;
-use crate::history::query::series::{Interval, MAX_POINTS, Series, SeriesQuery};
+use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
+use crate::history::machine::Facts;
+use crate::history::query::series::{Group, Interval, Series, SeriesQuery};
 use crate::history::query::{Filter, Range};
-use crate::history::rollup::Sums;
+use crate::history::rollup::{By, Sums};
 use crate::history::timestamp::Timestamp;
 
 /// The length of an interval.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ToSchema)]
 enum Length {
+    #[serde(rename = "10s")]
+    TenSeconds,
     #[serde(rename = "1m")]
     Minute,
     #[serde(rename = "5m")]
@@ -38,6 +42,7 @@ enum Length {
 impl Length {
     const fn seconds(self) -> i64 {
         match self {
+            Self::TenSeconds => 10,
             Self::Minute => 60,
             Self::FiveMinutes => 300,
             Self::Hour => 3_600,
@@ -65,6 +70,29 @@ impl Compare {
     }
 }
 
+/// What divides a series into groups.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Divided {
+    Model,
+    Backend,
+    /// Exchanges without a tenant are in the group of their client's product.
+    Tenant,
+}
+
+impl Divided {
+    const fn by(self) -> By {
+        match self {
+            Self::Model => By::Model,
+            Self::Backend => By::Backend,
+            Self::Tenant => By::Tenant,
+        }
+    }
+}
+
+/// Most groups of an answer.
+const MAX_GROUPS: usize = 20;
+
 /// Points of a series where no interval is asked for, about.
 const POINTS: usize = 120;
 
@@ -80,12 +108,15 @@ pub(crate) struct Query {
     from: Option<String>,
     /// The instant after the last; now without one.
     to: Option<String>,
-    /// One that gives some hundred points without it.
+    /// One that gives some hundred points without it. `10s` for a quarter of an hour at most, without PostgreSQL's replicas.
     #[param(inline)]
     interval: Option<Length>,
     /// With the same intervals before.
     #[param(inline)]
     compare: Option<Compare>,
+    /// Each metric once for each of these, of the 20 with the most exchanges. Not of metrics of the machine.
+    #[param(inline)]
+    by: Option<Divided>,
     /// As backends list it.
     model: Option<String>,
     /// The name of a backend.
@@ -116,6 +147,9 @@ pub(crate) struct Answer {
     /// Of the day or the week before; the beginnings are `timestamps` less that time.
     #[serde(skip_serializing_if = "Option::is_none")]
     compared: Option<Vec<OneSeries>>,
+    /// Groups that have fewer exchanges than those that are shown; absent without `by`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    groups_left_out: Option<usize>,
     unknown: Unknown,
 }
 
@@ -123,7 +157,10 @@ pub(crate) struct Answer {
 #[derive(Serialize, ToSchema)]
 struct OneSeries {
     metric: String,
-    /// `count`, `count/s`, `percent`, `bytes`, `ms`, `tokens/s` or `cost`.
+    /// The model, backend or tenant that it is of; absent without `by`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<Maybe<String>>,
+    /// `count`, `count/s`, `percent`, `bytes`, `bytes/s`, `ms`, `tokens/s`, `cost`, `watts`, `celsius` or `joules`.
     unit: &'static str,
     /// One for each interval. `null` where the program did not run, or nothing of the kind was measured.
     values: Vec<Option<f64>>,
@@ -146,46 +183,89 @@ pub(crate) async fn series(
     let fitting = || Interval::fitting(range, POINTS);
     let interval = query.interval.and_then(|length| Interval::of_seconds(length.seconds())).unwrap_or_else(fitting);
     let filter = query.filter()?;
-    let found = find(&parts, SeriesQuery { range, interval, filter: filter.clone() }).await?;
+    let asked = Asked { metrics: &metrics, by: query.by, now: parts.millis(now) };
+    let found = asked.find(&parts, SeriesQuery { range, interval, filter: filter.clone() }).await?;
     let before = match query.compare {
         None => None,
         Some(compare) => {
             let range = Range { from: range.from - compare.millis(), to: range.to - compare.millis() };
-            Some(find(&parts, SeriesQuery { range, interval, filter }).await?)
+            Some(asked.find(&parts, SeriesQuery { range, interval, filter }).await?)
         }
     };
-    let all = |found: &Series| metrics.iter().map(|metric| one(*metric, found, parts.millis(now))).collect::<Vec<_>>();
-    let series = all(&found);
     let at = |index: usize| Timestamp((found.from + interval.seconds() * index as i64) * 1_000).to_string();
-    let timestamps: Vec<_> = (0..found.points.len()).map(at).collect();
+    let timestamps: Vec<_> = (0..found.length).map(at).collect();
     let body = Answer {
         timestamp: parts.text(now),
         from: Timestamp(found.from * 1_000).to_string(),
-        to: Timestamp(found.to() * 1_000).to_string(),
+        to: at(found.length),
         interval_seconds: interval.seconds(),
-        compared: before.as_ref().map(all),
+        compared: before.map(|before| before.series),
         timestamps,
-        series,
+        series: found.series,
+        groups_left_out: query.by.map(|_| found.left_out),
         unknown: Unknown::default(),
     };
     Ok(Listing::of(body, LIST, query.format))
 }
 
-async fn find(parts: &Parts, query: SeriesQuery) -> Result<Series, ApiError> {
-    let too_many = || invalid("interval", "there would be too many points", &json!({"points": MAX_POINTS}));
-    parts.ask(move |reading| reading.series(&query)).await?.ok_or_else(too_many)
+/// What is asked for in one range or two.
+struct Asked<'a> {
+    metrics: &'a [Metric],
+    by: Option<Divided>,
+    /// Milliseconds since the epoch.
+    now: i64,
 }
 
-/// Of the interval that goes on at `now`, in milliseconds since the epoch, what has passed is all there is.
-fn one(metric: Metric, found: &Series, now: i64) -> OneSeries {
-    let length = found.interval.seconds() as f64;
-    let begins = |index: usize| (found.from + found.interval.seconds() * index as i64) * 1_000;
-    let value = |(index, sums): (usize, &Option<Sums>)| {
-        let passed = (now - begins(index)) as f64 / 1e3;
-        metric.of(sums.as_ref()?, passed.clamp(1.0, length))
-    };
-    let values = found.points.iter().enumerate().map(value).collect();
-    OneSeries { metric: metric.name(), unit: metric.unit(), values }
+/// The series of one range.
+struct Found {
+    /// Seconds since the epoch.
+    from: i64,
+    /// Intervals.
+    length: usize,
+    series: Vec<OneSeries>,
+    left_out: usize,
+}
+
+impl Asked<'_> {
+    async fn find(&self, parts: &Parts, query: SeriesQuery) -> Result<Found, ApiError> {
+        let of_machine = self.metrics.iter().find(|metric| metric.is_of_machine());
+        if let Some((metric, _)) = of_machine.zip(self.by) {
+            let why = format!("{} is of the machine, which is not divided", metric.name());
+            return Err(invalid("by", &why, &json!(null)));
+        }
+        let most = json!({"points": query.interval.max_points()});
+        let too_many = || invalid("interval", "there would be too many points", &most);
+        let empty = Series::empty(query.range, query.interval).ok_or_else(too_many)?;
+        let (from, length) = (empty.from, empty.points.len());
+        let Some(by) = self.by else {
+            let is_whole = query.filter == Filter::default();
+            let found = parts.ask(move |reading| reading.series(&query)).await?.ok_or_else(too_many)?;
+            let facts = if of_machine.is_some() { facts(parts, &found).await? } else { Vec::new() };
+            let one = |metric: &Metric| self.one(*metric, None, &found, if is_whole || *metric != Metric::EnergyPerToken { &facts } else { &[] });
+            return Ok(Found { from, length, series: self.metrics.iter().map(one).collect(), left_out: 0 });
+        };
+        let groups = parts.ask(move |reading| reading.series_by(&query, by.by())).await?.ok_or_else(too_many)?;
+        let shown = groups.iter().take(MAX_GROUPS);
+        let of = |group: &Group| {
+            let name = group.name.as_deref().map(str::to_owned).or_unknown(Reason::NotApplicable);
+            self.metrics.iter().map(|metric| self.one(*metric, Some(name.clone()), &group.series, &[])).collect::<Vec<_>>()
+        };
+        let left_out = groups.len().saturating_sub(MAX_GROUPS);
+        Ok(Found { from, length, series: shown.flat_map(of).collect(), left_out })
+    }
+
+    /// Of the interval that goes on now, what has passed is all there is.
+    fn one(&self, metric: Metric, group: Option<Maybe<String>>, found: &Series, facts: &[Option<Facts>]) -> OneSeries {
+        let length = found.interval.seconds() as f64;
+        let begins = |index: usize| (found.from + found.interval.seconds() * index as i64) * 1_000;
+        let value = |(index, sums): (usize, &Option<Sums>)| {
+            let passed = (self.now - begins(index)) as f64 / 1e3;
+            let facts = facts.get(index).and_then(Option::as_ref);
+            metric.of(sums.as_ref(), facts, passed.clamp(1.0, length))
+        };
+        let values = found.points.iter().enumerate().map(value).collect();
+        OneSeries { metric: metric.name(), group, unit: metric.unit(), values }
+    }
 }
 
 /// A line an interval, a column a metric.
@@ -193,8 +273,13 @@ impl Table for Answer {
     const COLUMNS: &'static [&'static str] = &["at"];
 
     fn columns(&self) -> Vec<String> {
-        let metrics = self.series.iter().map(|one| one.metric.clone());
-        let compared = self.compared.iter().flatten().map(|one| format!("{}_compared", one.metric));
+        let of = |one: &OneSeries| match &one.group {
+            Some(Maybe::Known(group)) => format!(" of {group}"),
+            Some(Maybe::Unknown(_)) => " of none".to_owned(),
+            None => String::new(),
+        };
+        let metrics = self.series.iter().map(|one| format!("{}{}", one.metric, of(one)));
+        let compared = self.compared.iter().flatten().map(|one| format!("{}_compared{}", one.metric, of(one)));
         std::iter::once("at".to_owned()).chain(metrics).chain(compared).collect()
     }
 

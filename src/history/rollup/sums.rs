@@ -128,7 +128,7 @@ impl Sums {
     }
 
     /// Adds an exchange that ended in this interval, counted `weight` times.
-    pub(super) fn add_end(&mut self, row: &Row, weight: u64) {
+    pub(in crate::history) fn add_end(&mut self, row: &Row, weight: u64) {
         let times = |count: Option<u64>| count.map(|count| count.saturating_mul(weight));
         self.requests += weight;
         self.by_outcome[row.outcome as usize] += weight;

@@ -6,6 +6,7 @@ use super::exchanges::wait_for;
 use super::{get, send, shape};
 use crate::history::rows::{CHAT, ollama};
 use crate::support::client::ask;
+use crate::support::look_until;
 use crate::support::program::Program;
 
 const LOST: &str = "GET /nowhere HTTP/1.1\r\nHost: localhost\r\nUser-Agent: curl/8\r\nConnection: close\r\n\r\n";
@@ -95,6 +96,9 @@ fn a_series_that_cannot_be_had_says_what_can() {
         ("metrics=requests&interval=1m&period=30d", "interval"),
         ("metrics=requests&compare=year", "compare"),
         ("metrics=requests&endpoint=other", "endpoint"),
+        ("metrics=requests&interval=10s&period=1h", "interval"),
+        ("metrics=requests&by=endpoint", "by"),
+        ("metrics=requests,gpu_watts&by=model", "by"),
     ] {
         let answer = send(program.admin, "GET", &format!("/dashboard/series?{query}"), "");
         let details = &answer.json["error"]["details"];
@@ -110,6 +114,96 @@ fn a_series_that_cannot_be_had_says_what_can() {
             name.rsplit_once('_').filter(|(_, statistic)| ["mean", "p50", "p90", "p95", "p99"].contains(statistic));
         let shown = base.map_or(name.to_owned(), |(measure, _)| format!("{measure}_*"));
         assert!(documented.contains(&format!("`{shown}`")), "docs/api.md lists no {shown}");
+    }
+}
+
+#[test]
+fn series_are_divided_by_model_the_busiest_first() {
+    let backend = ollama();
+    let program = Program::before(backend.address);
+    for _ in 0..2 {
+        ask(program.clients, CHAT);
+    }
+    ask(program.clients, LOST);
+    wait_for(&program, 3);
+    let of = |query: &str| {
+        let answer = series(&program, query);
+        let all = answer["series"].as_array().expect("a list").iter().enumerate();
+        let one = |(at, one): (usize, &Value)| (one["metric"].clone(), one["group"].clone(), sum(&answer, at));
+        (all.map(one).collect::<Vec<_>>(), answer.clone())
+    };
+    let (by_model, answer) = of("metrics=requests,generated_tokens&by=model");
+    let named = |metric: &str, group: Value, sum: f64| (json!(metric), group, sum);
+    assert_eq!(
+        by_model,
+        [
+            named("requests", json!("llama3:latest"), 2.0),
+            named("generated_tokens", json!("llama3:latest"), 6.0),
+            named("requests", Value::Null, 1.0),
+            named("generated_tokens", Value::Null, 0.0),
+        ],
+        "{answer:#}"
+    );
+    assert_eq!((&answer["groups_left_out"], &answer["unknown"]["/series/2/group"]), (&json!(0), &json!("not_applicable")));
+    let zeros = answer["series"][2]["values"].as_array().expect("a list").iter().filter(|it| **it == json!(0.0)).count();
+    let nulls = answer["series"][0]["values"].as_array().expect("a list").iter().filter(|it| it.is_null()).count();
+    assert!(nulls >= 55, "there is nothing from before the program ran: {zeros} {answer:#}");
+    assert_eq!(of("metrics=requests&by=backend").0, [named("requests", json!("test"), 3.0)]);
+    assert_eq!(of("metrics=requests&by=tenant&model=llama3:latest").0.len(), 1);
+    assert_eq!(of("metrics=requests&by=model&interval=10s&period=5m").0, [by_model[0].clone(), by_model[2].clone()]);
+    assert!(series(&program, "metrics=requests")["series"][0].get("group").is_none());
+
+    let csv = ask(
+        program.admin,
+        "GET /dashboard/series?metrics=requests&by=model&format=csv HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    );
+    let (_, body) = csv.split_once("\r\n\r\n").expect("a head");
+    assert_eq!(body.lines().next(), Some("at,requests of llama3:latest,requests of none"));
+}
+
+#[test]
+fn ten_seconds_are_added_up_from_rows_and_are_as_the_minutes() {
+    let backend = ollama();
+    let program = Program::before(backend.address);
+    for _ in 0..3 {
+        ask(program.clients, CHAT);
+    }
+    wait_for(&program, 3);
+    let all = "requests,generated_tokens,prompt_tokens,failed,request_bytes,cold_starts";
+    let (fine, minutes) = (
+        series(&program, &format!("metrics={all}&period=15m&interval=10s")),
+        series(&program, &format!("metrics={all}&period=15m&interval=1m")),
+    );
+    assert_eq!(fine["interval_seconds"], 10);
+    for index in 0..all.split(',').count() {
+        assert_eq!(sum(&fine, index), sum(&minutes, index), "{fine:#} {minutes:#}");
+    }
+    assert_eq!(sum(&series(&program, "metrics=requests&period=5m&interval=10s&client=nobody"), 0), 0.0);
+    // Seconds in flight: 10 s of each interval's mean.
+    let busy = |answer: &Value, seconds: f64| sum(answer, 0) * seconds;
+    let of = |interval: &str| series(&program, &format!("metrics=active&period=15m&interval={interval}"));
+    assert!(busy(&of("10s"), 10.0) > 0.0);
+}
+
+#[test]
+fn the_machine_has_series_of_its_own() {
+    let backend = ollama();
+    let program = Program::before(backend.address);
+    look_until(|| {
+        let answer = series(&program, "metrics=memory_used,gpu_watts&period=5m&interval=10s");
+        (sum(&answer, 0) > 0.0).then_some(()).ok_or(answer.to_string())
+    });
+    let of = |metric: &str, query: &str| {
+        let answer = series(&program, &format!("metrics={metric}&{query}"));
+        (answer["series"][0]["unit"].clone(), sum(&answer, 0))
+    };
+    let (unit, minutes) = of("memory_used", "period=1h");
+    assert_eq!(unit, "bytes");
+    assert!(minutes > 0.0, "what the file does not have yet is in memory");
+    let (unit, filtered) = of("memory_used", "period=1h&model=llama3:latest");
+    assert!(filtered > 0.0 && unit == "bytes", "a filter does not divide the machine");
+    for (metric, unit) in [("cpu_watts", "watts"), ("energy_per_token", "joules"), ("network_received", "bytes/s")] {
+        assert_eq!(of(metric, "period=30d").0, unit);
     }
 }
 

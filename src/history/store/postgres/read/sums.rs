@@ -1,11 +1,15 @@
 //! Sums over time.
 
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
 use super::{Open, Parameters, Refusal, RemoteReading, borrowed, of_row};
 use crate::exchange::outcome::Outcome;
 use crate::history::codes::Coded;
-use crate::history::query::series::{Series, SeriesQuery};
+use crate::history::query::series::{Group, Groups, Series, SeriesQuery};
 use crate::history::query::{Filter, Range};
-use crate::history::rollup::Step;
+use crate::history::rollup::{By, Step};
 use crate::history::store::error::StoreError;
 use crate::history::store::postgres::columns::as_row;
 use crate::history::store::postgres::value::{seconds_of, timestamp};
@@ -15,33 +19,48 @@ impl RemoteReading {
     /// The sums of each interval of a range. `None` where there would be too many intervals.
     pub(in crate::history) fn series(&self, query: &SeriesQuery) -> Result<Option<Series>, StoreError> {
         let Some(empty) = Series::empty(query.range, query.interval) else { return Ok(None) };
-        let (step, range) = (query.interval.step(), Range { from: empty.from * 1000, to: empty.to() * 1000 });
+        self.ask(|open| Ok(Some(open.groups(empty.clone(), query, None)?.together())))
+    }
+
+    /// As [`RemoteReading::series`], divided into groups.
+    pub(in crate::history) fn series_by(
+        &self,
+        query: &SeriesQuery,
+        by: By,
+    ) -> Result<Option<Vec<Group>>, StoreError> {
+        let Some(empty) = Series::empty(query.range, query.interval) else { return Ok(None) };
         self.ask(|open| {
-            let mut series = empty.clone();
-            open.fill(&mut series, (step, range), &query.filter)?;
-            Ok(Some(series))
+            let groups = open.groups(empty.clone(), query, Some(by))?;
+            let used: Vec<i32> = groups.found.keys().copied().collect();
+            let names = open.client.query("SELECT id, name FROM names WHERE id = ANY($1)", &[&used])?;
+            let names: HashMap<i32, Arc<str>> =
+                names.iter().map(|row| (row.get(0), row.get::<_, &str>(1).into())).collect();
+            Ok(Some(groups.named(|number| names.get(number).cloned())))
         })
     }
 }
 
 impl Open {
-    fn fill(&mut self, series: &mut Series, (step, range): (Step, Range), filter: &Filter) -> Result<(), Refusal> {
+    fn groups(&mut self, mut series: Series, query: &SeriesQuery, by: Option<By>) -> Result<Groups<i32>, Refusal> {
+        let (step, range) = (query.interval.step(), Range { from: series.from * 1000, to: series.to() * 1000 });
         let ran = "SELECT DISTINCT extract(epoch FROM at)::bigint FROM ran WHERE step = $1 AND at >= $2 AND at < $3";
         for row in self.client.query(ran, &borrowed(&bounds(step, range)))? {
             if let Some(point) = series.point(row.get(0)) {
                 point.get_or_insert_default();
             }
         }
-        let (condition, values) = condition(step, range, filter);
-        let columns = sums_columns().collect::<Vec<_>>().join(", ");
-        let select = format!("SELECT extract(epoch FROM at)::bigint, {columns} FROM rollups WHERE {condition}");
+        let mut groups = Groups::new(series);
+        let (condition, values) = condition(step, range, &query.filter);
+        let (group, columns) = (by.map_or("0", By::column), sums_columns().collect::<Vec<_>>().join(", "));
+        let select =
+            format!("SELECT extract(epoch FROM at)::bigint, {group}::int, {columns} FROM rollups WHERE {condition}");
         for row in self.client.query(&select, &borrowed(&values))? {
-            let sums = as_row(&self.scratch, of_row(&row)?, |row| read_sums(row, 1))?;
-            if let Some(point) = series.point(row.get(0)) {
-                point.get_or_insert_default().merge(&sums);
+            let sums = as_row(&self.scratch, of_row(&row)?, |row| read_sums(row, 2))?;
+            if let Some(sum) = groups.at(row.get(1), row.get(0)) {
+                sum.merge(&sums);
             }
         }
-        Ok(())
+        Ok(groups)
     }
 
     /// How many exchanges of the intervals of a range ended as asked for.

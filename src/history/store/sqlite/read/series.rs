@@ -1,9 +1,18 @@
 //! Sums over time.
 
-use super::Reading;
-use crate::history::query::Range;
-use crate::history::query::series::{Series, SeriesQuery};
+use rusqlite::types::Value;
+
+use super::page::condition;
+use super::{OpenDay, Reading};
+use crate::history::query::series::{Group, Groups, Series, SeriesQuery};
+use crate::history::query::{Filter, Range};
+use crate::history::rollup::{By, Dimensions};
+use crate::history::row::{Entry, Row};
 use crate::history::store::error::StoreError;
+use crate::history::store::sqlite::rows;
+
+/// A group, as it is known while sums are added up.
+type GroupId = Option<std::sync::Arc<str>>;
 
 impl Reading {
     /// The sums of each interval of a range. `None` where there would be too many intervals.
@@ -11,22 +20,110 @@ impl Reading {
     /// # Errors
     /// When a file cannot be read, or in time.
     pub fn series(&self, query: &SeriesQuery) -> Result<Option<Series>, StoreError> {
-        if let Some(answer) = self.remotely(|remote| remote.series(query)) {
+        // Of intervals that rows are read for, this machine's files answer.
+        if !query.interval.is_fine()
+            && let Some(answer) = self.remotely(|remote| remote.series(query))
+        {
             return answer;
         }
-        let Some(mut series) = Series::empty(query.range, query.interval) else { return Ok(None) };
-        let Some(snapshot) = self.snapshot(self.deadline())? else { return Ok(Some(series)) };
-        let (step, range) = (query.interval.step(), Range { from: series.from * 1000, to: series.to() * 1000 });
-        for at in snapshot.ran(step, range)? {
-            if let Some(point) = series.point(at) {
-                point.get_or_insert_default();
+        Ok(self.groups(query, None)?.map(Groups::together))
+    }
+
+    /// As [`Reading::series`], divided into groups, of which those with the most exchanges come first.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or in time.
+    pub fn series_by(&self, query: &SeriesQuery, by: By) -> Result<Option<Vec<Group>>, StoreError> {
+        if !query.interval.is_fine()
+            && let Some(answer) = self.remotely(|remote| remote.series_by(query, by))
+        {
+            return answer;
+        }
+        Ok(self.groups(query, Some(by))?.map(|groups| groups.named(Clone::clone)))
+    }
+
+    fn groups(&self, query: &SeriesQuery, by: Option<By>) -> Result<Option<Groups<GroupId>>, StoreError> {
+        let Some(mut empty) = Series::empty(query.range, query.interval) else { return Ok(None) };
+        let range = Range { from: empty.from * 1000, to: empty.to() * 1000 };
+        let Some(snapshot) = self.snapshot(self.deadline())? else { return Ok(Some(Groups::new(empty))) };
+        let step = query.interval.step();
+        // Of a part of a minute it is known only whether the program ran in the minute.
+        for at in snapshot.ran(step, Range { from: range.from - step.seconds() * 1000, ..range })? {
+            for part in (at..at + step.seconds()).step_by(query.interval.seconds().min(step.seconds()) as usize) {
+                if let Some(point) = empty.point(part) {
+                    point.get_or_insert_default();
+                }
             }
         }
-        snapshot.each(self, (step, range), &query.filter, |at, sums| {
-            if let Some(point) = series.point(at) {
-                point.get_or_insert_default().merge(sums);
-            }
-        })?;
-        Ok(Some(series))
+        let mut groups = Groups::new(empty);
+        if query.interval.is_fine() {
+            self.rows(range, &query.filter, by, &mut groups)?;
+        } else {
+            snapshot.each(self, (step, range), (&query.filter, by), |at, group, sums| {
+                if let Some(sum) = groups.at(group, at) {
+                    sum.merge(sums);
+                }
+            })?;
+        }
+        Ok(Some(groups))
     }
+
+    /// Adds up the rows of a range.
+    fn rows(
+        &self,
+        range: Range,
+        filter: &Filter,
+        by: Option<By>,
+        groups: &mut Groups<GroupId>,
+    ) -> Result<(), StoreError> {
+        let deadline = self.deadline();
+        for day in self.days_of(range) {
+            let Some(open) = self.day(day, deadline)? else { continue };
+            let Some((condition, values)) = condition(&open, &self.names, range, filter) else { continue };
+            open.each_row((&condition, &values), |entry| {
+                let group = by.and_then(|by| self.names.name(Dimensions::of(&entry.row).of_group(by)));
+                add(groups, group, &entry);
+            })?;
+        }
+        Ok(())
+    }
+}
+
+impl OpenDay {
+    fn each_row(&self, (condition, values): (&str, &[Value]), mut visit: impl FnMut(Entry)) -> Result<(), StoreError> {
+        let mut select = || {
+            let select = format!("SELECT {} FROM exchanges {condition}", rows::COLUMNS);
+            let mut select = self.connection.prepare(&select)?;
+            let mut found = select.query(rusqlite::params_from_iter(values))?;
+            while let Some(row) = found.next()? {
+                rows::read(row, &self.names)?.into_iter().for_each(&mut visit);
+            }
+            Ok(())
+        };
+        select().map_err(|error| StoreError::of(&error, &self.path))
+    }
+}
+
+/// Adds an exchange to the interval in which it ended, and its time to those that it was in.
+fn add(groups: &mut Groups<GroupId>, group: GroupId, Entry { id, weight, row }: &Entry) {
+    let (ended, weight) = (id.millis(), u64::from(*weight));
+    if let Some(sums) = groups.at(group.clone(), ended.div_euclid(1000)) {
+        sums.add_end(row, weight);
+    }
+    let length = groups.empty.interval.seconds() * 1000;
+    let begun = ended - millis(row);
+    if let Some(sums) = groups.at(group.clone(), begun.div_euclid(1000)) {
+        sums.started += weight;
+    }
+    let first = begun.max(groups.empty.from * 1000).div_euclid(length) * length;
+    for at in (first..=ended).step_by(length as usize) {
+        let inside = ended.min(at + length) - begun.max(at);
+        if let Some(sums) = groups.at(group.clone(), at / 1000).filter(|_| inside > 0) {
+            sums.busy_us += inside.unsigned_abs() * 1000 * weight;
+        }
+    }
+}
+
+fn millis(row: &Row) -> i64 {
+    i64::try_from(row.duration.micros().unwrap_or(0) / 1000).unwrap_or(0)
 }

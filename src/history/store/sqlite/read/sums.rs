@@ -1,5 +1,7 @@
 //! Sums of `main.db` as of now: with the rows that their writers have not added yet.
 
+use std::sync::Arc;
+
 use hashbrown::HashMap;
 use rusqlite::Connection;
 use rusqlite::types::Value;
@@ -10,7 +12,7 @@ use crate::history::day::Day;
 use crate::history::id::RowId;
 use crate::history::names::NameKind;
 use crate::history::query::{Filter, Range};
-use crate::history::rollup::{Dimensions, Key, Rollups, Step, Sums};
+use crate::history::rollup::{By, Dimensions, Key, Rollups, Step, Sums};
 use crate::history::store::error::StoreError;
 use crate::history::store::sqlite::{open, recover, schema::FileKind, sums};
 
@@ -70,28 +72,28 @@ impl Snapshot {
         Ok(stored.map_err(self.failed())? || self.unmerged.keys().any(is_tenant))
     }
 
-    /// Passes on the sums of each interval of a range that fit, with its beginning. `range` holds whole intervals, in
-    /// milliseconds. Of the filter, backend, model, tenant, client and operation count.
+    /// Passes on the sums of each interval of a range that fit, with its beginning and its group, where there are groups.
+    /// `range` holds whole intervals, in milliseconds. Of the filter, backend, model, tenant, client and operation count.
     pub(super) fn each(
         &self,
         reading: &Reading,
-        (step, range): (Step, Range),
-        filter: &Filter,
-        mut visit: impl FnMut(i64, &Sums),
+        within: (Step, Range),
+        (filter, by): (&Filter, Option<By>),
+        mut visit: impl FnMut(i64, Option<Arc<str>>, &Sums),
     ) -> Result<(), StoreError> {
-        self.stored(step, range, filter, &mut visit).map_err(self.failed())?;
-        for (key, sums) in self.unmerged((step, range)).filter(|(key, _)| fits(reading, &key.of, filter)) {
-            visit(key.at, sums);
+        self.stored(within, filter, by, &mut visit).map_err(self.failed())?;
+        for (key, sums) in self.unmerged(within).filter(|(key, _)| fits(reading, &key.of, filter)) {
+            visit(key.at, by.and_then(|by| reading.names.name(key.of.of_group(by))), sums);
         }
         Ok(())
     }
 
     fn stored(
         &self,
-        step: Step,
-        range: Range,
+        (step, range): (Step, Range),
         filter: &Filter,
-        visit: &mut impl FnMut(i64, &Sums),
+        by: Option<By>,
+        visit: &mut impl FnMut(i64, Option<Arc<str>>, &Sums),
     ) -> rusqlite::Result<()> {
         let mut terms = vec!["step = ? AND at >= ? AND at < ?".to_owned()];
         let mut values = vec![step.seconds(), range.from.div_euclid(1000), range.to.div_euclid(1000)];
@@ -104,11 +106,19 @@ impl Snapshot {
             values.push(number);
         }
         terms.extend(filter.operation.map(|operation| format!("operation = {}", operation.code())));
-        let select = format!("SELECT at, {} FROM rollups WHERE {}", sums::COLUMNS, terms.join(" AND "));
+        let group = by.map_or("0", By::column);
+        let select = format!("SELECT at, {group}, {} FROM rollups WHERE {}", sums::COLUMNS, terms.join(" AND "));
         let mut select = self.connection.prepare(&select)?;
         let mut found = select.query(rusqlite::params_from_iter(values.into_iter().map(Value::Integer)))?;
+        let mut name = self.connection.prepare("SELECT max(name) FROM names WHERE id = ?1")?;
+        let mut known: HashMap<i64, Option<Arc<str>>> = HashMap::from([(0, None)]);
         while let Some(row) = found.next()? {
-            visit(row.get(0)?, &sums::read(row, 1)?);
+            let number: i64 = row.get(1)?;
+            let group = match known.get(&number) {
+                Some(group) => group.clone(),
+                None => known.entry(number).insert(name.query_row([number], |row| row.get(0))?).get().clone(),
+            };
+            visit(row.get(0)?, group, &sums::read(row, 2)?);
         }
         Ok(())
     }
@@ -148,7 +158,7 @@ impl Snapshot {
 fn fits(reading: &Reading, of: &Dimensions, filter: &Filter) -> bool {
     let ids = [of.backend, of.model, of.tenant, of.tenant];
     let names = filter.summed_names().into_iter().zip(ids);
-    let same = |((_, kind, name), id): ((_, NameKind, &Option<std::sync::Arc<str>>), _)| {
+    let same = |((_, kind, name), id): ((_, NameKind, &Option<Arc<str>>), _)| {
         name.as_deref().is_none_or(|name| reading.names.find(kind, name) == Some(id))
     };
     names.into_iter().all(same) && filter.operation.is_none_or(|operation| operation.code() == of.operation)
