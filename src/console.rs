@@ -7,6 +7,7 @@
 
 mod figures;
 mod redaction;
+mod saved;
 mod screen;
 mod snapshot;
 mod svg;

@@ -25,13 +25,17 @@ if (process.argv.includes("--tests")) {
   process.exit(0);
 }
 
+// Names hold digests of what is in the files. All of the page is one script, so that a saved page can have it inside; what the
+// first screen does not need is in functions that are not run, and by that hardly read, until it is asked for.
 const result = await build({
   entryPoints: ["src/main.tsx", "src/styles.css"],
-  outdir: "out",
+  outdir: "assets",
+  entryNames: "[name].[hash]",
   bundle: true,
   minify: true,
   write: false,
-  format: "esm",
+  metafile: true,
+  format: "iife",
   target: ["es2022", "chrome108", "firefox115", "safari16"],
   jsx: "automatic",
   jsxImportSource: "preact",
@@ -39,7 +43,6 @@ const result = await build({
   legalComments: "external",
 });
 
-const digest = (bytes) => createHash("sha256").update(bytes).digest("hex").slice(0, 12);
 const brotli = (bytes) =>
   brotliCompressSync(bytes, { params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length } });
 
@@ -60,18 +63,14 @@ const write = (name, bytes) => {
   console.log(`${name}: ${bytes.length} bytes, ${small.length} in brotli`);
 };
 
-const named = {};
+const outputs = Object.entries(result.metafile.outputs);
+const entry = (source) => outputs.find(([, output]) => output.entryPoint === source);
+const named = { "main.js": entry("src/main.tsx")[0], "styles.css": entry("src/styles.css")[0] };
 let licences = "";
 for (const file of result.outputFiles) {
   const base = file.path.split("/").pop();
-  if (base.endsWith(".LEGAL.txt")) {
-    licences += file.text;
-    continue;
-  }
-  const dot = base.lastIndexOf(".");
-  const name = `assets/${base.slice(0, dot)}.${digest(file.contents)}${base.slice(dot)}`;
-  named[base] = `/${name}`;
-  write(name, Buffer.from(file.contents));
+  if (base.endsWith(".LEGAL.txt")) licences += file.text;
+  else write(`assets/${base}`, Buffer.from(file.contents));
 }
 for (const name of ["preact", "@preact/signals", "@preact/signals-core", "uplot"]) {
   licences += `\n${name}\n\n${readFileSync(`node_modules/${name}/LICENSE`, "utf8")}`;
@@ -80,8 +79,13 @@ writeFileSync("dist/assets/licences.txt", licences);
 
 let index = readFileSync("index.html", "utf8");
 for (const [base, path] of Object.entries(named)) {
-  index = index.replaceAll(`"${base}"`, `"${path}"`);
+  index = index.replaceAll(`"${base}"`, `"/${path}"`);
 }
+// A saved page permits this script alone.
+const script = result.outputFiles.find((file) => file.path.endsWith(named["main.js"]));
+const digest = createHash("sha256").update(script.contents).digest("base64");
+if (/<\/script|<!--/i.test(script.text)) throw new Error("the script cannot stand inside a page");
+index = index.replace("<script defer", `<script defer integrity="sha256-${digest}"`);
 write("index.html", Buffer.from(index));
 
 console.log(`in all ${total} bytes in brotli, of ${BUDGET}`);

@@ -1,4 +1,5 @@
-//! `inferometer snapshot`: what the last time brought, as one file that opens anywhere.
+//! `inferometer snapshot`: what the last time brought, as one file that opens anywhere: the page with its answers, and of a
+//! program without the page a table for each list.
 
 use std::fmt::Write as _;
 
@@ -6,6 +7,7 @@ use serde_json::Value;
 
 use super::figures::list;
 use super::redaction::redacted;
+use super::saved::{self, Span};
 use super::svg;
 use super::target::{Target, TargetError};
 use super::words::{DASH, clock, count, duration, figure, mebibytes, number, percent, share, text};
@@ -16,11 +18,18 @@ const STYLE: &str = include_str!("snapshot.css");
 const SERIES: &str =
     "/dashboard/series?metrics=requests,failed,cancelled,ttft_p50,ttft_p95,duration_p95,generated_rate";
 
-/// The file.
+/// The file. `last` is how long the time is that it shows, which goes from an instant to another.
 ///
 /// # Errors
 /// When the program does not answer. Without a history the parts that need it say so.
-pub async fn html(target: &Target, from: &str) -> Result<String, TargetError> {
+pub async fn html(target: &Target, last: &str, (from, to): (&str, &str)) -> Result<String, TargetError> {
+    match saved::html(target, &Span { last, from, to }).await? {
+        Some(file) => Ok(file),
+        None => plain(target, from).await,
+    }
+}
+
+async fn plain(target: &Target, from: &str) -> Result<String, TargetError> {
     let stats = target.get("/dashboard/stats").await?;
     let asked = [
         format!("{SERIES}&from={from}"),

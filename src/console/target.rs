@@ -86,6 +86,16 @@ impl Target {
         self.ask(Method::GET, path, "").await
     }
 
+    /// The text at a path.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn text(&self, path: &str) -> Result<String, TargetError> {
+        let (status, body) = self.send(Method::GET, path, "").await?;
+        let text = String::from_utf8_lossy(&body).into_owned();
+        if status.is_success() { Ok(text) } else { Err(TargetError::Refused(status, text.trim().to_owned())) }
+    }
+
     /// Changes something.
     ///
     /// # Errors
@@ -95,6 +105,16 @@ impl Target {
     }
 
     async fn ask(&self, method: Method, path: &str, body: &'static str) -> Result<Value, TargetError> {
+        let (status, body) = self.send(method, path, body).await?;
+        let value: Value = serde_json::from_slice(&body).unwrap_or_default();
+        if status.is_success() {
+            return Ok(value);
+        }
+        let why = value["error"]["message"].as_str().unwrap_or("no reason is given").to_owned();
+        Err(TargetError::Refused(status, why))
+    }
+
+    async fn send(&self, method: Method, path: &str, body: &'static str) -> Result<(StatusCode, Bytes), TargetError> {
         let mut request = Request::new(Full::new(Bytes::from_static(body.as_bytes())));
         *request.method_mut() = method;
         if !body.is_empty() {
@@ -104,12 +124,7 @@ impl Target {
             request.headers_mut().insert(header::AUTHORIZATION, field.clone());
         }
         let answer = send(&self.dialer, &self.host, request, path, LIMITS).await.map_err(|error| silent(&error))?;
-        let value: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-        if answer.status.is_success() {
-            return Ok(value);
-        }
-        let why = value["error"]["message"].as_str().unwrap_or("no reason is given").to_owned();
-        Err(TargetError::Refused(answer.status, why))
+        Ok((answer.status, answer.body))
     }
 }
 

@@ -241,14 +241,24 @@ impl Asked<'_> {
             let is_whole = query.filter == Filter::default();
             let found = parts.ask(move |reading| reading.series(&query)).await?.ok_or_else(too_many)?;
             let facts = if of_machine.is_some() { facts(parts, &found).await? } else { Vec::new() };
-            let one = |metric: &Metric| self.one(*metric, None, &found, if is_whole || *metric != Metric::EnergyPerToken { &facts } else { &[] });
+            let one = |metric: &Metric| {
+                self.one(
+                    *metric,
+                    None,
+                    &found,
+                    if is_whole || *metric != Metric::EnergyPerToken { &facts } else { &[] },
+                )
+            };
             return Ok(Found { from, length, series: self.metrics.iter().map(one).collect(), left_out: 0 });
         };
         let groups = parts.ask(move |reading| reading.series_by(&query, by.by())).await?.ok_or_else(too_many)?;
         let shown = groups.iter().take(MAX_GROUPS);
         let of = |group: &Group| {
             let name = group.name.as_deref().map(str::to_owned).or_unknown(Reason::NotApplicable);
-            self.metrics.iter().map(|metric| self.one(*metric, Some(name.clone()), &group.series, &[])).collect::<Vec<_>>()
+            self.metrics
+                .iter()
+                .map(|metric| self.one(*metric, Some(name.clone()), &group.series, &[]))
+                .collect::<Vec<_>>()
         };
         let left_out = groups.len().saturating_sub(MAX_GROUPS);
         Ok(Found { from, length, series: shown.flat_map(of).collect(), left_out })

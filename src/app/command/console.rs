@@ -34,10 +34,12 @@ pub(super) fn snapshot(
     let target = target(&arguments.target, resolve)?;
     let length = config::duration(&arguments.last)
         .ok_or_else(|| format!("--last {}: write it as 15m, 6h or 7d", arguments.last.escape_debug()))?;
-    let from =
-        SystemTime::now().checked_sub(length).and_then(|at| at.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
-    let from = Timestamp(i64::try_from(from.as_millis()).unwrap_or(0)).to_string();
-    Ok(match block_on(console::html(&target, &from))? {
+    let now = SystemTime::now();
+    let [from, to] = [now.checked_sub(length), Some(now)].map(|at| {
+        let since = at.and_then(|at| at.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+        Timestamp(i64::try_from(since.as_millis()).unwrap_or(0)).to_string()
+    });
+    Ok(match block_on(console::html(&target, &arguments.last, (&from, &to)))? {
         Ok(file) => CommandReport::of(file),
         Err(error) => silent(&target, &error),
     })

@@ -144,8 +144,12 @@ fn series_are_divided_by_model_the_busiest_first() {
         ],
         "{answer:#}"
     );
-    assert_eq!((&answer["groups_left_out"], &answer["unknown"]["/series/2/group"]), (&json!(0), &json!("not_applicable")));
-    let zeros = answer["series"][2]["values"].as_array().expect("a list").iter().filter(|it| **it == json!(0.0)).count();
+    assert_eq!(
+        (&answer["groups_left_out"], &answer["unknown"]["/series/2/group"]),
+        (&json!(0), &json!("not_applicable"))
+    );
+    let zeros =
+        answer["series"][2]["values"].as_array().expect("a list").iter().filter(|it| **it == json!(0.0)).count();
     let nulls = answer["series"][0]["values"].as_array().expect("a list").iter().filter(|it| it.is_null()).count();
     assert!(nulls >= 55, "there is nothing from before the program ran: {zeros} {answer:#}");
     assert_eq!(of("metrics=requests&by=backend").0, [named("requests", json!("test"), 3.0)]);

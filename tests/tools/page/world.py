@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -11,7 +12,8 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
-BUILT = ROOT / "target" / "debug"
+# `INFEROMETER_BUILT` names another folder, as of a release build.
+BUILT = Path(os.environ.get("INFEROMETER_BUILT", ROOT / "target" / "debug"))
 PATIENCE = 60
 
 
@@ -64,8 +66,8 @@ class World:
     # The tests ask more often than a page does.
     LIMITS = "[access]\nrequests_per_minute = 100000\nrequests_per_10s = 100000\n[host]\nperiod = \"1s\"\n"
 
-    def __init__(self, history="sqlite", down=False, speed="1"):
-        self.folder = Path(tempfile.mkdtemp(prefix="inferometer-page-"))
+    def __init__(self, history="sqlite", down=False, speed="1", folder=None):
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="inferometer-page-"))
         (self.folder / "config.toml").write_text(self.LIMITS)
         self.backend, self.clients, self.admin = free_port(), free_port(), free_port()
         self.processes = []
@@ -81,10 +83,23 @@ class World:
             look_until("the backend answers", lambda: self.json("/dashboard/workers")["workers"][0]["status"] == "active")
         self.origin = f"http://127.0.0.1:{self.admin}"
 
+    def restarted(self, change):
+        """Another program with what this one has kept, changed. This one is ended."""
+        for process in reversed(self.processes):
+            process.end()
+        self.processes = []
+        change(self.folder / "data")
+        return World(folder=self.folder)
+
     def json(self, path):
         status, body = get(self.admin, path)
         assert status == 200, f"{path}: {status} {body[:200]!r}"
         return json.loads(body)
+
+    def snapshot(self, last):
+        """What `inferometer snapshot` writes."""
+        command = [BUILT / "inferometer", "snapshot", "--last", last, "--url", self.origin]
+        return subprocess.run([str(part) for part in command], check=True, capture_output=True, text=True, timeout=2 * PATIENCE).stdout
 
     def post(self, path, body, leave_after=None, agent="page-test/1"):
         connection = http.client.HTTPConnection("127.0.0.1", self.clients, timeout=PATIENCE)

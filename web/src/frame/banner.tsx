@@ -4,7 +4,8 @@ import { lastHeard, linkState, nextTry } from "../lib/live.ts";
 import { now, paused, refresh } from "../lib/pace.ts";
 import { go, route } from "../lib/route.ts";
 import { span } from "../lib/format.ts";
-import { time } from "../lib/time.ts";
+import { saved } from "../lib/kept.ts";
+import { full, time } from "../lib/time.ts";
 
 export function Banner() {
   return (
@@ -16,6 +17,7 @@ export function Banner() {
 }
 
 function Link() {
+  if (saved) return <p class="banner saved">Saved at {full(saved.at)}, of {saved.range["period"] ? `the last ${saved.range["period"]}` : `the time from ${full(saved.range["from"] ?? saved.at)}`}. Nothing here is live; addresses are left out, and prompts and answers are never kept.</p>;
   if (needsSignIn.value) return null;
   const limited = limitedUntil.value - now.value;
   if (limited > 0) return <p class="banner limited">Too many questions were asked of the program. The page goes on in {span(limited / 1000)}.</p>;

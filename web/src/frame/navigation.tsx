@@ -1,41 +1,44 @@
 // The screens, and the way to each.
+import { signal } from "@preact/signals";
 import type { FunctionComponent } from "preact";
+import { useEffect } from "preact/hooks";
 import { link } from "../lib/route.ts";
-import { Alerts } from "../screens/alerts.tsx";
-import { Cache } from "../screens/cache.tsx";
-import { Cost } from "../screens/cost.tsx";
-import { Exchanges } from "../screens/exchanges.tsx";
-import { OneExchange } from "../screens/exchange.tsx";
-import { Jobs } from "../screens/jobs.tsx";
-import { Logs } from "../screens/logs.tsx";
-import { Machines } from "../screens/machines.tsx";
-import { Models } from "../screens/models.tsx";
 import { Now } from "../screens/now.tsx";
-import { Settings } from "../screens/settings.tsx";
-import { Trace } from "../screens/trace.tsx";
 
 interface Screen {
   name: string;
   title: string;
-  show: FunctionComponent;
+  /** Code is run when it is first needed. */
+  load: () => Promise<FunctionComponent>;
   /** Shown in the navigation as another one. */
   within?: string;
 }
 
 export const SCREENS: Screen[] = [
-  { name: "now", title: "Now", show: Now },
-  { name: "models", title: "Models", show: Models },
-  { name: "exchanges", title: "Exchanges", show: Exchanges },
-  { name: "cost", title: "Cost", show: Cost },
-  { name: "cache", title: "Cache", show: Cache },
-  { name: "machines", title: "Machines", show: Machines },
-  { name: "jobs", title: "Jobs", show: Jobs },
-  { name: "alerts", title: "Alerts", show: Alerts },
-  { name: "logs", title: "Logs", show: Logs },
-  { name: "settings", title: "Settings", show: Settings },
-  { name: "exchange", title: "Exchange", show: OneExchange, within: "exchanges" },
-  { name: "trace", title: "Trace", show: Trace, within: "exchanges" },
+  { name: "now", title: "Now", load: async () => Now },
+  { name: "models", title: "Models", load: async () => (await import("../screens/models.tsx")).Models },
+  { name: "exchanges", title: "Exchanges", load: async () => (await import("../screens/exchanges.tsx")).Exchanges },
+  { name: "cost", title: "Cost", load: async () => (await import("../screens/cost.tsx")).Cost },
+  { name: "cache", title: "Cache", load: async () => (await import("../screens/cache.tsx")).Cache },
+  { name: "machines", title: "Machines", load: async () => (await import("../screens/machines.tsx")).Machines },
+  { name: "jobs", title: "Jobs", load: async () => (await import("../screens/jobs.tsx")).Jobs },
+  { name: "alerts", title: "Alerts", load: async () => (await import("../screens/alerts.tsx")).Alerts },
+  { name: "logs", title: "Logs", load: async () => (await import("../screens/logs.tsx")).Logs },
+  { name: "settings", title: "Settings", load: async () => (await import("../screens/settings.tsx")).Settings },
+  { name: "exchange", title: "Exchange", load: async () => (await import("../screens/exchange.tsx")).OneExchange, within: "exchanges" },
+  { name: "trace", title: "Trace", load: async () => (await import("../screens/trace.tsx")).Trace, within: "exchanges" },
 ];
+
+/** The screens that were looked at. */
+const come = signal<Record<string, FunctionComponent>>({ now: Now });
+
+export function Shown({ screen }: { screen: Screen }) {
+  const Here = come.value[screen.name];
+  useEffect(() => {
+    if (!Here) void screen.load().then((shown) => { come.value = { ...come.value, [screen.name]: shown }; });
+  }, [screen]);
+  return Here ? <Here /> : <p class="empty" aria-busy="true">…</p>;
+}
 
 export function Navigation({ current }: { current: string }) {
   const shown = SCREENS.find((one) => one.name === current)?.within ?? current;

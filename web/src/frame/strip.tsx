@@ -1,6 +1,7 @@
 // One line: does it serve, do the backends answer, is something wrong, how old are the figures.
 import { useAsk } from "../lib/api.ts";
 import { lastHeard, linkState, useTopic } from "../lib/live.ts";
+import { saved } from "../lib/kept.ts";
 import { now, paused } from "../lib/pace.ts";
 import { link } from "../lib/route.ts";
 import { span } from "../lib/format.ts";
@@ -41,6 +42,7 @@ function Backends({ workers }: { workers: Workers["workers"] }) {
 }
 
 function Age() {
+  if (saved) return <Pill tone="quiet">saved</Pill>;
   if (paused.value) return <Pill tone="quiet">paused</Pill>;
   if (lastHeard.value === 0) return <Pill tone="quiet">connecting</Pill>;
   const age = Math.max(0, Math.round((now.value - lastHeard.value) / 1000));

@@ -2,6 +2,7 @@
 import { PERIODS, bounds, shifted, type Period } from "../lib/ranges.ts";
 import { paused, refresh } from "../lib/pace.ts";
 import { REFRESH, format, go, route } from "../lib/route.ts";
+import { clock } from "../lib/kept.ts";
 import { helpShown } from "../lib/keys.ts";
 import { time } from "../lib/time.ts";
 import { saveIncident } from "../lib/incident.ts";
@@ -29,7 +30,7 @@ export function Toolbar() {
           const { compare: _, ...rest } = route.value;
           go(value === "day" || value === "week" ? { compare: value } : { ...rest, compare: undefined as never });
         }}>
-          <option value="">no comparison</option>
+          <option value="">compare</option>
           <option value="day">with the day before</option>
           <option value="week">with the week before</option>
         </select>
@@ -55,7 +56,7 @@ export function Toolbar() {
 function Share() {
   const [said, setSaid] = useState("");
   const share = async () => {
-    const [from, to] = bounds(route.value.range, Date.now());
+    const [from, to] = bounds(route.value.range, clock());
     const whole = { from: Math.floor(from / 60_000) * 60_000, to: Math.ceil(to / 60_000) * 60_000 };
     const address = `${location.origin}/${format({ ...route.value, range: whole })}`;
     // Beyond this machine browsers want TLS for it; the address is in the bar then.
@@ -98,10 +99,10 @@ function Instants({ from, to }: { from: number; to: number }) {
 
 function choose(value: string): void {
   if (value !== "own") return go({ range: { period: value as Period } });
-  const [from, to] = bounds(route.value.range, Date.now());
+  const [from, to] = bounds(route.value.range, clock());
   go({ range: { from: Math.floor(from / 60_000) * 60_000, to: Math.floor(to / 60_000) * 60_000 } });
 }
 
 function move(direction: number): void {
-  go({ range: shifted(route.value.range, direction, Date.now()) });
+  go({ range: shifted(route.value.range, direction, clock()) });
 }

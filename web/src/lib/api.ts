@@ -1,6 +1,7 @@
 // Questions to the API: what came, and what kept it from coming.
 import { signal } from "@preact/signals";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { answerOf, clock, saved } from "./kept.ts";
 import { frozen, refreshes } from "./pace.ts";
 import { route } from "./route.ts";
 
@@ -28,6 +29,11 @@ const silentUntil = signal(0);
 export const limitedUntil = silentUntil;
 
 export async function ask<T>(path: string, init?: RequestInit): Promise<Answer<T>> {
+  if (saved) {
+    const data = init ? undefined : answerOf(path);
+    if (data === undefined) return { failure: { kind: "missing", status: 404, message: "This was not saved in this file." } };
+    return { data: data as T };
+  }
   let response: Response;
   try {
     response = await fetch(path, { credentials: "same-origin", ...init });
@@ -84,7 +90,7 @@ const kept = new Map<string, Kept>();
 const MOST_KEPT = 40;
 
 function keep(path: string, data: unknown): Kept {
-  const entry = { data, at: Date.now() };
+  const entry = { data, at: clock() };
   kept.delete(path);
   kept.set(path, entry);
   if (kept.size > MOST_KEPT) kept.delete(kept.keys().next().value as string);
@@ -96,7 +102,7 @@ export function useAsk<T>(path: string | null, every = 0): Asked<T> {
   const [, redraw] = useState(0);
   const state = useRef<{ path: string | null; failure: Failure | undefined }>({ path: null, failure: undefined });
   const beat = refreshes.value;
-  const pace = route.value.refresh === 0 ? 0 : Math.max(route.value.refresh, every);
+  const pace = saved || route.value.refresh === 0 ? 0 : Math.max(route.value.refresh, every);
   useEffect(() => {
     if (path === null) return;
     let ended = false;
@@ -114,7 +120,7 @@ export function useAsk<T>(path: string | null, every = 0): Asked<T> {
       if ("data" in answer) keep(path, answer.data);
       state.current = { path, failure };
       redraw((count) => count + 1);
-      const again = failure ? failure.wait ?? Math.max(5, pace) : pace;
+      const again = saved ? 0 : failure ? failure.wait ?? Math.max(5, pace) : pace;
       if (again > 0) timer = setTimeout(turn, again * 1000);
     };
     void turn();

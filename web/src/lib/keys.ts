@@ -1,5 +1,6 @@
 // Keys of the whole page. Fields keep theirs.
 import { signal } from "@preact/signals";
+import { clock } from "./kept.ts";
 import { paused, refresh } from "./pace.ts";
 import { PERIODS, bounds, lengthOf, shifted } from "./ranges.ts";
 import { go, link, route } from "./route.ts";
@@ -35,9 +36,9 @@ function rows(direction: number): void {
 
 function widened(): void {
   const { range } = route.value;
-  const [from, to] = bounds(range, Date.now());
+  const [from, to] = bounds(range, clock());
   const more = (to - from) / 2;
-  const end = Math.min(Date.now(), to + more);
+  const end = Math.min(clock(), to + more);
   go({ range: { from: Math.round(end - 2 * (to - from)), to: Math.round(end) } });
 }
 
@@ -48,8 +49,8 @@ function longer(): void {
 }
 
 const ACTIONS: Record<string, () => void> = {
-  "[": () => go({ range: shifted(route.value.range, -1, Date.now()) }),
-  "]": () => go({ range: shifted(route.value.range, 1, Date.now()) }),
+  "[": () => go({ range: shifted(route.value.range, -1, clock()) }),
+  "]": () => go({ range: shifted(route.value.range, 1, clock()) }),
   t: longer,
   z: widened,
   r: refresh,

@@ -2,9 +2,10 @@
 import { batch, effect, signal, type Signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { ask, needsSignIn, useAsk } from "./api.ts";
+import { answerOf, saved } from "./kept.ts";
 import { frozen } from "./pace.ts";
 
-export type LinkState = "connecting" | "open" | "lost" | "refused";
+export type LinkState = "connecting" | "open" | "lost" | "refused" | "saved";
 
 export const linkState = signal<LinkState>("connecting");
 /** When something last came, in milliseconds. */
@@ -59,11 +60,21 @@ function want(topic: string): () => void {
 /** Where the same is asked for while the WebSocket is refused. */
 const PATHS: Record<string, string> = { in_flight: "/dashboard/exchanges/in-flight" };
 
+const TOPICS = ["stats", "metrics", "alerts", "models", "workers", "jobs", "in_flight"];
+
+const pathOf = (topic: string): string => PATHS[topic] ?? `/dashboard/${topic}`;
+
+/** What came last of the topic that has the same as this path. */
+export function newest(path: string): unknown {
+  const topic = TOPICS.find((one) => pathOf(one) === path);
+  return topic === undefined ? undefined : figures.get(topic)?.peek();
+}
+
 /** The newest state of a topic; `undefined` before the first. */
 export function useTopic<T>(topic: string): T | undefined {
   useEffect(() => want(topic), [topic]);
   const isRefused = linkState.value === "refused";
-  const asked = useAsk<T>(isRefused ? PATHS[topic] ?? `/dashboard/${topic}` : null, 10);
+  const asked = useAsk<T>(isRefused ? pathOf(topic) : null, 10);
   return (isRefused && asked.data) || (figure(topic).value as T | undefined);
 }
 
@@ -130,6 +141,11 @@ async function lost(): Promise<void> {
 }
 
 export function connect(): void {
+  if (saved) {
+    for (const topic of TOPICS) figure(topic).value = answerOf(pathOf(topic));
+    linkState.value = "saved";
+    return;
+  }
   effect(() => {
     if (!needsSignIn.value && !socket) open();
   });

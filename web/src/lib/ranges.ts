@@ -15,6 +15,13 @@ export function lengthOf(range: Range): number {
 
 export const isPeriod = (text: string | undefined): text is Period => PERIODS.includes(text as Period);
 
+/** What parameters of the API mean. */
+export function rangeOf(given: Record<string, string> | undefined): Range | undefined {
+  if (isPeriod(given?.["period"])) return { period: given["period"] };
+  const [from, to] = [Date.parse(given?.["from"] ?? ""), Date.parse(given?.["to"] ?? "")];
+  return from < to ? { from, to } : undefined;
+}
+
 /** The two instants that a range has now, in milliseconds. */
 export function bounds(range: Range, now: number): [number, number] {
   return "from" in range ? [range.from, range.to] : [now - lengthOf(range), now];

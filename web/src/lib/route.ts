@@ -1,6 +1,7 @@
 // All state of the page is in its address, behind the `#`: `#/models?range=24h&model=llama3.2:3b`.
 import { signal } from "@preact/signals";
-import { isPeriod, type Range } from "./ranges.ts";
+import { saved } from "./kept.ts";
+import { isPeriod, rangeOf, type Range } from "./ranges.ts";
 
 export type Filters = { model?: string; backend?: string; tenant?: string; client?: string };
 
@@ -19,13 +20,14 @@ export interface Route {
 
 export const REFRESH = [0, 5, 10, 30, 60];
 const USUAL_REFRESH = 10;
+const USUAL_RANGE: Range = rangeOf(saved?.range) ?? { period: "1h" };
 const FILTERS = ["model", "backend", "tenant", "client"] as const;
 
 export function parse(hash: string): Route {
   const [path = "", query = ""] = hash.replace(/^#?\/?/, "").split(/\?(.*)/s);
   const [screen = "", ...rest] = path.split("/");
   const given = new URLSearchParams(query);
-  const route: Route = { screen: screen || "now", range: { period: "1h" }, refresh: USUAL_REFRESH, filters: {}, own: {} };
+  const route: Route = { screen: screen || "now", range: USUAL_RANGE, refresh: USUAL_REFRESH, filters: {}, own: {} };
   if (rest.length > 0) route.id = decode(rest.join("/"));
   const [from, to] = [Date.parse(given.get("from") ?? ""), Date.parse(given.get("to") ?? "")];
   const period = given.get("range") ?? undefined;
@@ -53,7 +55,9 @@ function decode(text: string): string {
 
 export function format(route: Route): string {
   const query = new URLSearchParams();
-  if ("from" in route.range) {
+  if (saved) {
+    // It has the one that it was saved with.
+  } else if ("from" in route.range) {
     query.set("from", new Date(route.range.from).toISOString());
     query.set("to", new Date(route.range.to).toISOString());
   } else if (route.range.period !== "1h") query.set("range", route.range.period);

@@ -18,6 +18,13 @@ export const sum = (values: Values): number | null => {
   return all.length === 0 ? null : all.reduce((total, value) => total + value, 0);
 };
 
+/** What a token takes, over the intervals in which both are known. */
+export function perToken(energy: Values, tokens: Values): number | null {
+  const both = energy.map((value, at) => [value, tokens[at] ?? null]).filter(([value, count]) => value !== null && count !== null) as [number, number][];
+  const count = both.reduce((all, [, some]) => all + some, 0);
+  return count > 0 ? both.reduce((all, [value]) => all + value, 0) / count : null;
+}
+
 export interface Line {
   label: string;
   values: Values;

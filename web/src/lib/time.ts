@@ -2,12 +2,16 @@
 
 const locale = typeof navigator === "undefined" ? "en-GB" : navigator.language;
 
-const clock = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-const minutes = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit" });
-const dates = new Intl.DateTimeFormat(locale, { day: "2-digit", month: "short" });
-const whole = new Intl.DateTimeFormat(locale, {
-  year: "numeric", month: "short", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit",
-});
+/** A format takes milliseconds to make, so that each is made when it is first used. */
+function format(parts: Intl.DateTimeFormatOptions): (at: Date) => string {
+  let made: Intl.DateTimeFormat | undefined;
+  return (at) => (made ??= new Intl.DateTimeFormat(locale, parts)).format(at);
+}
+
+const clock = format({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const minutes = format({ hour: "2-digit", minute: "2-digit" });
+const dates = format({ day: "2-digit", month: "short" });
+const whole = format({ year: "numeric", month: "short", day: "2-digit", hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
 type When = number | string | Date;
 const date = (when: When): Date => (when instanceof Date ? when : new Date(when));
@@ -15,16 +19,16 @@ const date = (when: When): Date => (when instanceof Date ? when : new Date(when)
 /** With seconds; with the day where that is another one. */
 export function time(when: When, now: Date = new Date()): string {
   const at = date(when);
-  return at.toDateString() === now.toDateString() ? clock.format(at) : `${dates.format(at)} ${minutes.format(at)}`;
+  return at.toDateString() === now.toDateString() ? clock(at) : `${dates(at)} ${minutes(at)}`;
 }
 
-export const full = (when: When): string => whole.format(date(when));
+export const full = (when: When): string => whole(date(when));
 
 /** A mark on a time axis: seconds since the epoch, and the distance of marks. */
 export function mark(seconds: number, step: number): string {
   const at = new Date(seconds * 1000);
-  if (step >= 86_400) return dates.format(at);
-  return at.getHours() + at.getMinutes() === 0 ? dates.format(at) : minutes.format(at);
+  if (step >= 86_400) return dates(at);
+  return at.getHours() + at.getMinutes() === 0 ? dates(at) : minutes(at);
 }
 
 /** The instant as the API takes it, without milliseconds. */

@@ -54,6 +54,7 @@ export interface Model {
   size_bytes: Known<number>;
   status: string;
   loaded_at: Known<string>;
+  last_loaded_at: Known<string>;
   expires_at: Known<string>;
   backend_type: Known<string>;
   metadata: {
@@ -175,6 +176,8 @@ export interface Exchanges extends Answered {
 export interface OneSeries {
   metric: string;
   unit: string;
+  /** The model, backend or tenant that it is of, where it is divided by them. */
+  group?: Known<string>;
   values: Known<number>[];
 }
 
@@ -185,6 +188,7 @@ export interface Series extends Answered {
   timestamps: string[];
   series: OneSeries[];
   compared?: OneSeries[];
+  groups_left_out?: number;
 }
 
 export interface Workers extends Answered {
@@ -193,6 +197,12 @@ export interface Workers extends Answered {
     id: string;
     address: string;
     status: string;
+    state?: Known<string>;
+    /** Why the state is so. */
+    reason?: Known<string>;
+    draining?: boolean;
+    zone?: Known<string>;
+    slots?: Known<number>;
     last_heartbeat: Known<string>;
     capabilities: Known<string[]>;
     resource_usage: {

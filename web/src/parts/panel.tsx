@@ -1,6 +1,7 @@
 // A part of a screen with a heading, and what it shows while its figures do not come.
 import type { ComponentChildren } from "preact";
 import { limitedUntil, needsSignIn, type Asked, type Failure } from "../lib/api.ts";
+import { saved } from "../lib/kept.ts";
 import { now } from "../lib/pace.ts";
 import { span } from "../lib/format.ts";
 import { time } from "../lib/time.ts";
@@ -21,7 +22,7 @@ export function Panel({ title, note, csv, class: name = "", id, children }: Pane
       <header>
         <h2>{title}</h2>
         {note && <span class="note">{note}</span>}
-        {csv && <a class="csv" href={csv} download={`${title.toLowerCase().replaceAll(" ", "-")}.csv`}>CSV</a>}
+        {csv && !saved && <a class="csv" href={csv} download={`${title.toLowerCase().replaceAll(" ", "-")}.csv`}>CSV</a>}
       </header>
       <div class="body">{children}</div>
     </section>

@@ -25,8 +25,19 @@ export function seriesUrl(metrics: string[], own: Record<string, string | undefi
   });
 }
 
+/** Of a program that has just begun there are a few minutes: with shorter intervals until there are more. */
+const FEW = 4;
+
+const hasFew = (series: Series | undefined): boolean =>
+  series !== undefined && !series.series.some((one) => one.values.filter((value) => value !== null).length >= FEW);
+
 export function useSeries(metrics: string[], own: Record<string, string | undefined> = {}, every = 10): Asked<Series> {
-  return useAsk<Series>(seriesUrl(metrics, own), every);
+  const { range } = route.value;
+  const isShort = "period" in range && range.period === "5m";
+  const whole = useAsk<Series>(seriesUrl(metrics, isShort ? { ...own, interval: "10s" } : own), every);
+  const isNew = !isShort && "period" in range && hasFew(whole.data);
+  const fine = useAsk<Series>(isNew ? seriesUrl(metrics, { ...own, period: "5m", interval: "10s", compare: undefined }) : null, every);
+  return isNew && fine.data ? fine : whole;
 }
 
 interface SeriesPanelProps {
@@ -54,7 +65,54 @@ function Drawn({ title, data, lines, unit, height }: { title: string; data: Seri
   const drawn = useMemo(() => lines.flatMap((line, index) => pair(data, line, index)), [data, lines]);
   const found = data.series.find((one) => one.metric === lines[0]?.metric);
   const format = ofUnit(unit ?? found?.unit ?? "count");
-  return <Chart title={title} at={at} interval={data.interval_seconds} lines={drawn} format={format} {...(height ? { height } : {})} />;
+  return <Chart title={title} at={at} interval={data.interval_seconds} lines={drawn} format={format} binary={found?.unit.startsWith("bytes") ?? false} {...(height ? { height } : {})} />;
+}
+
+/** All but that of failures. */
+const GROUP_COLOURS = [0, 2, 3, 4, 5, 6];
+const MOST_LINES = GROUP_COLOURS.length;
+
+interface GroupsProps {
+  title: string;
+  note?: string;
+  metric: string;
+  by: "model" | "backend" | "tenant";
+  map?: (value: number, seconds: number) => number;
+  unit?: string;
+}
+
+/** One metric, a line for each model, backend or tenant: of those with the most exchanges. */
+export function GroupsPanel({ title, note, metric, by, map, unit }: GroupsProps) {
+  const own = { by };
+  const of = useSeries([metric], own, 15);
+  return (
+    <Panel title={title} csv={seriesUrl([metric], own, true)} {...(note ? { note } : {})}>
+      <Loaded of={of}>{(data) => <Groups title={title} data={data} by={by} map={map} unit={unit} />}</Loaded>
+    </Panel>
+  );
+}
+
+function Groups({ title, data, by, map, unit }: { title: string; data: Series; by: string; map: GroupsProps["map"]; unit: string | undefined }) {
+  const at = useMemo(() => data.timestamps.map((text) => Date.parse(text) / 1000), [data]);
+  const lines = useMemo(() => data.series.slice(0, MOST_LINES).map((one, index): ChartLine => ({
+    label: one.group ?? `no ${by}`,
+    values: map ? one.values.map((value) => (value === null ? null : map(value, data.interval_seconds))) : one.values,
+    colour: GROUP_COLOURS[index] as number,
+  })), [data]);
+  const others = data.series.length - lines.length + (data.groups_left_out ?? 0);
+  const format = ofUnit(unit ?? data.series[0]?.unit ?? "count");
+  if (lines.length === 0) return <p class="empty">Nothing ended in this time.</p>;
+  return (
+    <>
+      <Chart title={title} at={at} interval={data.interval_seconds} lines={lines} format={format} />
+      {others > 0 && <p class="note">and {others} others with fewer exchanges; the CSV has {data.series.length} of them</p>}
+    </>
+  );
+}
+
+/** Leaves out lines of which nothing is known. */
+export function known(data: Series, lines: Shown[]): Shown[] {
+  return lines.filter((line) => data.series.some((one) => one.metric === line.metric && one.values.some((value) => value !== null)));
 }
 
 /** The line, and that of the day or week before. */

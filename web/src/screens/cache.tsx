@@ -49,13 +49,18 @@ export function Cache() {
   );
 }
 
+/** Whether it is any good, in words. */
+const good = (share: number): string => (share >= 0.5 ? "It pays:" : share >= 0.1 ? "It helps a little:" : "It does next to nothing:");
+
 function Kinds({ answer }: { answer: Answer }) {
   const { model, prompt, response } = answer.cache_types;
   const fact = (name: string, value: Known, pointer: string, write: (value: number) => string) =>
     ({ name, value: <Value of={value} as={write} why={why(answer, pointer)} /> });
   const verdict = prompt.hit_rate === null
-    ? <>The backends do not say which prompt tokens they read from a cache. {why(answer, "/cache_types/prompt/hit_rate")}</>
-    : <>{as.share(prompt.hit_rate)} of the prompt tokens were read from a cache and not computed again.</>;
+    ? prompt.prompt_tokens
+      ? <>It cannot be told here: no backend reported which prompt tokens it read from its cache. Ollama does not; llama.cpp, vLLM and OpenAI's servers do.</>
+      : <>Nothing was asked in the last 24 hours that could tell.</>
+    : <>{good(prompt.hit_rate)} {as.share(prompt.hit_rate)} of the prompt tokens of the last 24 hours were read from a cache and not computed again.</>;
   return (
     <div class="row three">
       <Panel title="Prompts">
@@ -88,7 +93,7 @@ function ByModel() {
   const reason = (model: Model, pointer: string) => why(answer, `/models/${place.get(model)}/performance/${pointer}`);
   const columns: Column<Model>[] = [
     { name: "model", class: "name", cell: (model) => model.name },
-    { name: "backend", cell: (model) => model.backend },
+    ...(new Set(models.map((model) => model.backend)).size > 1 ? [{ name: "backend", cell: (model: Model) => model.backend }] : []),
     { name: "prompt tokens", number: true, cell: (model) => <Value of={model.performance.prompt_tokens} as={as.count} why={reason(model, "prompt_tokens")} /> },
     { name: "of these cached", number: true, cell: (model) => <Value of={model.performance.cache_hit_rate} as={as.share} why={reason(model, "cache_hit_rate")} /> },
     { name: "cold starts", number: true, cell: (model) => <Value of={model.performance.cold_starts} as={as.count} why={reason(model, "cold_starts")} /> },

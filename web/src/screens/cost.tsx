@@ -4,9 +4,9 @@ import { useTopic } from "../lib/live.ts";
 import { useAsk, url } from "../lib/api.ts";
 import { parameters } from "../lib/ranges.ts";
 import { link, route } from "../lib/route.ts";
-import { last, sum } from "../lib/summary.ts";
+import { perToken, sum } from "../lib/summary.ts";
 import type { Exchange, Exchanges, Stats } from "../lib/types.ts";
-import { Loaded, Panel } from "../parts/panel.tsx";
+import { Empty, Loaded, Panel } from "../parts/panel.tsx";
 import { SeriesPanel, useSeries, type Shown } from "../parts/series.tsx";
 import { Table, type Column } from "../parts/table.tsx";
 import { Value } from "../parts/value.tsx";
@@ -14,6 +14,7 @@ import { Facts } from "./exchange.tsx";
 import { usePower } from "./now/power.ts";
 
 const COST: Shown[] = [{ metric: "cost", label: "cost", fill: true, colour: 4 }];
+const JOULES: Shown[] = [{ metric: "energy_per_token", label: "a generated token", fill: true, colour: 4 }];
 const TOKENS: Shown[] = [
   { metric: "generated_tokens", label: "generated", colour: 3, fill: true },
   { metric: "prompt_tokens", label: "prompt", colour: 6 },
@@ -26,11 +27,11 @@ const LARGEST: Column<Exchange>[] = [
   { name: "in", number: true, cell: (one) => <Value of={one.tokens.prompt} as={as.count} why="Its backend did not report it." /> },
   { name: "out", number: true, cell: (one) => <Value of={one.tokens.generated} as={as.count} why="Its backend did not report it." /> },
   { name: "took", number: true, cell: (one) => <Value of={one.duration_ms} as={as.duration} /> },
-  { name: "cost", number: true, cell: (one) => <Value of={one.cost} as={as.number} why="There are no prices." /> },
 ];
+const PRICE: Column<Exchange> = { name: "cost", number: true, cell: (one) => <Value of={one.cost} as={as.number} why="There was no price for it." /> };
 
 export function Cost() {
-  const series = useSeries(["cost", "generated_tokens", "prompt_tokens", "wasted_tokens", "generated_rate", "requests"]);
+  const series = useSeries(["cost", "generated_tokens", "prompt_tokens", "wasted_tokens", "generated_rate", "requests", "energy", "energy_per_token"]);
   const of = (metric: string) => series.data?.series.find((one) => one.metric === metric)?.values ?? [];
   const cost = sum(of("cost"));
   const isPriced = cost !== null && cost > 0;
@@ -43,7 +44,7 @@ export function Cost() {
             ? <p class="sentence">{as.number(cost)} in the prices' currency, {as.number((cost / (sum(of("requests")) || 1)))} a request.</p>
             : <p class="empty">No exchange has a price: this version computes none by itself, and shows those that the history has. What the machine takes is beside.</p>}
         </Panel>
-        <Energy rate={last(of("generated_rate"))} />
+        <Energy of={of} />
         <Facts title="Tokens" facts={[
           { name: "generated", value: <Value of={sum(of("generated_tokens"))} as={as.count} why="Nothing was generated in this time." /> },
           { name: "prompt", value: <Value of={sum(of("prompt_tokens"))} as={as.count} why="No prompt was read in this time." /> },
@@ -52,11 +53,12 @@ export function Cost() {
         ]} />
       </div>
       <div class="row two">
+        {sum(of("energy_per_token")) !== null && <SeriesPanel title="Energy of a token" note="of GPUs and processors, idle time included" of={series} lines={JOULES} />}
         <SeriesPanel title="Tokens over time" of={series} lines={TOKENS} />
         {isPriced && <SeriesPanel title="Cost over time" of={series} lines={COST} />}
         <Panel title={isPriced ? "Dearest exchanges" : "Largest exchanges"} note="by tokens">
           <Loaded of={largest}>
-            {(answer) => <Table caption="Exchanges that took most" columns={LARGEST} rows={answer.exchanges} id={(one) => one.id} to={(one) => link("exchange", one.id)} empty="No exchange ended in this time." />}
+            {(answer) => <Table caption="Exchanges that took most" columns={isPriced ? [...LARGEST, PRICE] : LARGEST} rows={answer.exchanges} id={(one) => one.id} to={(one) => link("exchange", one.id)} empty="No exchange ended in this time." />}
           </Loaded>
         </Panel>
       </div>
@@ -64,19 +66,23 @@ export function Cost() {
   );
 }
 
-/** Joules a token: the power of now by the tokens of the last minute. */
-function Energy({ rate }: { rate: number | null }) {
+/** Joules a token over the range: the energy of the intervals in which both are known, by their tokens. */
+function Energy({ of }: { of: (metric: string) => readonly (number | null)[] }) {
   const { gpu, cpu } = usePower();
   const stats = useTopic<Stats>("stats");
   const total = gpu === null && cpu === null ? null : (gpu ?? 0) + (cpu ?? 0);
-  const joules = total !== null && rate ? total / rate : null;
+  const energy = sum(of("energy"));
+  const joules = perToken(of("energy"), of("generated_tokens"));
   const none = "Neither a GPU nor the helper reports power. Install inferometer-helper, which may read the processors' counters.";
+  const noTokens = energy === null ? none : Object.keys(route.value.filters).length ? "The machine's energy is not divided among models or clients: take the filter away." : "Nothing was generated while power was measured.";
+  if (total === null && energy === null) return <Panel title="Energy"><Empty>{none}</Empty></Panel>;
   return (
     <Facts title="Energy" facts={[
+      { name: "a generated token", value: <b><Value of={joules} as={as.joules} why={noTokens} /></b> },
+      { name: "a million tokens", value: <Value of={joules} as={(value) => as.joules(value * 1e6)} why={noTokens} /> },
+      { name: "in this time", value: <Value of={energy} as={as.joules} why={none} /> },
       { name: "power now", value: <Value of={total} as={as.watts} why={none} /> },
       { name: "of GPUs", value: <Value of={gpu} as={as.watts} why={stats?.gpu.count ? "Its driver does not report power." : "No GPU is seen."} /> },
-      { name: "a token, in the last minute", value: <Value of={joules} as={(value) => `${as.number(value)}\u202fJ`} why={total === null ? none : "Nothing was generated in the last minute."} /> },
-      { name: "a million tokens", value: <Value of={joules} as={(value) => `${as.number(value / 3.6)}\u202fkWh`} why={total === null ? none : "Nothing was generated in the last minute."} /> },
     ]} />
   );
 }

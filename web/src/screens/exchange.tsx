@@ -29,6 +29,7 @@ export function Detail({ exchange }: { exchange: Answer }) {
   const { tokens } = exchange;
   const ofSource = (source: string | null) => (source && source !== "reported" ? ` (${as.words(source)})` : "");
   const counted = (value: number, source: string | null) => `${source === "chunks" ? "at least " : ""}${as.count(value)}${ofSource(source)}`;
+  const speed = promptSpeed(exchange);
   return (
     <>
       <Panel title="Where the time went" class="time" note={<Outcome of={exchange.outcome} error={exchange.error} status={exchange.status} />}>
@@ -50,6 +51,7 @@ export function Detail({ exchange }: { exchange: Answer }) {
         <Facts title="Time" facts={[
           facts("whole", exchange.duration_ms, "/duration_ms", as.duration),
           facts("first token", exchange.time_to_first_token_ms, "/time_to_first_token_ms", as.duration),
+          ...(speed === null ? [] : [{ name: "prompt speed", value: as.tokensPerSecond(speed) }]),
           facts("a token", exchange.time_per_output_token_ms, "/time_per_output_token_ms", as.duration),
           facts("decode speed", exchange.tokens_per_second, "/tokens_per_second", as.tokensPerSecond),
           facts("largest gap", exchange.largest_gap_ms, "/largest_gap_ms", as.duration),
@@ -72,6 +74,14 @@ export function Detail({ exchange }: { exchange: Answer }) {
       </div>
     </>
   );
+}
+
+/** Prompt tokens that were computed, by the time that its backend says that this took. */
+function promptSpeed({ timeline, tokens }: Answer): number | null {
+  const prefill = timeline.find((step) => step.step === "prefill");
+  const took = prefill ? prefill.to_ms - prefill.from_ms : 0;
+  if (!prefill?.placed_by_estimate || took <= 0 || tokens.prompt === null) return null;
+  return ((tokens.prompt - (tokens.cached ?? 0)) / took) * 1000;
 }
 
 export function Facts({ title, facts, class: name }: { title: string; facts: { name: string; value: ComponentChildren }[]; class?: string }) {

@@ -22,7 +22,7 @@ export function Exchanges() {
   const page = Number(own["page"] ?? 1) || 1;
   const query = {
     ...parameters(range), ...filters, outcome: own["outcome"], failed: own["failed"], min_ms: own["min"], order: own["order"],
-    page: own["order"] && own["order"] !== "newest" ? undefined : page, limit: LIMIT,
+    page: own["order"] && own["order"] !== "newest" ? undefined : page, limit: own["failed"] ? 2 * LIMIT : LIMIT,
   };
   const found = useAsk<Answer>(url("/dashboard/exchanges", query), 10);
   const csv = url("/dashboard/exchanges", { ...query, limit: 100, format: "csv" });
@@ -33,6 +33,7 @@ export function Exchanges() {
         <Loaded of={found}>
           {(answer) => (
             <>
+              {(own["failed"] || own["outcome"]) && <Failures answer={answer} />}
               <Listed answer={answer} />
               <Pages page={page} more={answer.pagination.has_more} />
             </>
@@ -46,6 +47,26 @@ export function Exchanges() {
 function Total({ of }: { of: Answer }) {
   const { total } = of.pagination;
   return <>{total === null ? `${of.exchanges.length} shown` : `${as.count(total)} in all`}</>;
+}
+
+/** What the failures of this page are, and whose. */
+function Failures({ answer }: { answer: Answer }) {
+  if (answer.exchanges.length === 0) return null;
+  const left = answer.exchanges.filter((one) => one.outcome === "client_cancelled");
+  const failed = answer.exchanges.filter((one) => one.outcome !== "client_cancelled" && one.outcome !== "completed");
+  const counted = (of: (one: Exchange) => string) => {
+    const counts = new Map<string, number>();
+    for (const one of failed) counts.set(of(one), (counts.get(of(one)) ?? 0) + one.weight);
+    return [...counts].sort((a, b) => b[1] - a[1]).map(([name, count]) => `${name} ${as.count(count)}`).join(", ");
+  };
+  const what = (one: Exchange) => (one.outcome === "http_error" ? `HTTP ${one.status}` : as.words(one.outcome)) + (one.error && as.words(one.error) !== as.words(one.outcome) ? ` (${as.words(one.error)})` : "");
+  return (
+    <p class="sentence">
+      {answer.pagination.has_more ? `Of the newest ${answer.exchanges.length}: ` : ""}
+      {failed.length > 0 ? <>{counted(what)}; by model: {counted((one) => one.model ?? "none")}.</> : "Nothing failed."}
+      {left.length > 0 && ` Besides, ${as.count(left.reduce((all, one) => all + one.weight, 0))} were left by their clients.`}
+    </p>
+  );
 }
 
 function Pages({ page, more }: { page: number; more: boolean }) {
@@ -72,10 +93,13 @@ function columns(answer: Answer): Column<Exchange>[] {
     { name: "took", number: true, cell: (one) => <Value of={one.duration_ms} as={as.duration} why={reason(one, "duration_ms")} /> },
     { name: "first token", number: true, cell: (one) => <Value of={one.time_to_first_token_ms} as={as.duration} why={reason(one, "time_to_first_token_ms")} /> },
     { name: "in", number: true, cell: (one) => <Value of={one.tokens.prompt} as={as.count} why={reason(one, "tokens/prompt")} /> },
+    ...(answer.exchanges.some((one) => one.tokens.cached !== null)
+      ? [{ name: "cached", number: true, cell: (one: Exchange) => <Value of={one.tokens.cached} as={as.count} why={reason(one, "tokens/cached")} /> }] : []),
     { name: "out", number: true, cell: (one) => <Value of={one.tokens.generated} as={as.count} why={reason(one, "tokens/generated")} /> },
     { name: "tok/s", number: true, cell: (one) => <Value of={one.tokens_per_second} as={as.number} why={reason(one, "tokens_per_second")} /> },
     { name: "cold", cell: (one) => (one.cold_start ? <span title="The model had to be loaded, and why">{one.cold_start === "unknown" ? "cold" : as.words(one.cold_start)}</span> : "") },
-    { name: "backend", cell: (one) => <Value of={one.backend} why={reason(one, "backend")} /> },
+    ...(new Set(answer.exchanges.map((one) => one.backend)).size > 1
+      ? [{ name: "backend", cell: (one: Exchange) => <Value of={one.backend} why={reason(one, "backend")} /> }] : []),
   ];
 }
 

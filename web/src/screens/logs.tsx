@@ -3,6 +3,7 @@ import { useState } from "preact/hooks";
 import { url, useAsk } from "../lib/api.ts";
 import { useEntries } from "../lib/live.ts";
 import * as as from "../lib/format.ts";
+import { clock } from "../lib/kept.ts";
 import { since } from "../lib/ranges.ts";
 import { go, link, route, setOwn } from "../lib/route.ts";
 import { full, time } from "../lib/time.ts";
@@ -82,7 +83,7 @@ const MOST = 200;
 
 function Log() {
   const { own, range } = route.value;
-  const query = { level: own["level"], component: own["component"], since: since(range, Date.now()) };
+  const query = { level: own["level"], component: own["component"], since: since(range, clock()) };
   // The instant is not a part of what is asked: the same question a minute later is the same.
   const found = useAsk<{ logs: Line[] | null; total_count: number | null; unknown?: Unknown }>(url("/dashboard/logs", { ...query, limit: MOST }), 10);
   const [fresh, setFresh] = useState<Line[]>([]);
@@ -111,7 +112,7 @@ function Log() {
 
 function Errors() {
   const { own, range, filters } = route.value;
-  const query = { severity: own["level"], model: filters.model, backend: filters.backend, since: since(range, Date.now()) };
+  const query = { severity: own["level"], model: filters.model, backend: filters.backend, since: since(range, clock()) };
   const found = useAsk<{ recent_errors: Failure[] | null; error_summary: { top_error_types: { type: string; count: number }[] | null }; unknown?: Unknown }>(
     url("/dashboard/errors", { ...query, limit: 100 }), 10,
   );
@@ -145,7 +146,7 @@ function Errors() {
 
 function Audit() {
   const { range } = route.value;
-  const query = { since: since(range, Date.now()) };
+  const query = { since: since(range, clock()) };
   const found = useAsk<{ entries: Entry[] | null; unknown?: Unknown }>(url("/dashboard/audit", { ...query, limit: 100 }), 30);
   const columns: Column<Entry>[] = [
     { name: "at", class: "when", cell: (one) => <span title={full(one.timestamp)}>{time(one.timestamp)}</span> },

@@ -1,5 +1,5 @@
 // This machine, its GPUs, and the backends.
-import { useAsk } from "../lib/api.ts";
+import { url, useAsk } from "../lib/api.ts";
 import { useTopic } from "../lib/live.ts";
 import * as as from "../lib/format.ts";
 import { time } from "../lib/time.ts";
@@ -7,8 +7,9 @@ import type { GpuDevice, Workers } from "../lib/types.ts";
 import { why, type Unknown } from "../lib/unknown.ts";
 import { Empty, Loaded, Panel } from "../parts/panel.tsx";
 import { Table, type Column } from "../parts/table.tsx";
-import { Chip, Value } from "../parts/value.tsx";
+import { Chip, Value, type Tone } from "../parts/value.tsx";
 import { Meter } from "../parts/meter.tsx";
+import { SeriesPanel, known, useSeries, type Shown } from "../parts/series.tsx";
 import { Facts } from "./exchange.tsx";
 
 type Known<T> = T | null;
@@ -35,7 +36,97 @@ export function Machines() {
     <>
       <Backends />
       <Loaded of={found}>{(machine) => <Machine machine={machine} />}</Loaded>
+      <OverTime />
+      <Processes />
     </>
+  );
+}
+
+const METRICS = [
+  "gpu_watts", "cpu_watts", "gpu_percent", "cpu_percent", "memory_pressure_percent", "gpu_memory_used", "memory_used", "gpu_celsius", "cpu_celsius",
+  "network_received", "network_sent", "disk_read", "disk_written",
+];
+const POWER: Shown[] = [{ metric: "gpu_watts", label: "GPUs", colour: 0, fill: true }, { metric: "cpu_watts", label: "processors", colour: 5 }];
+const USE: Shown[] = [
+  { metric: "gpu_percent", label: "GPUs", colour: 0, fill: true },
+  { metric: "cpu_percent", label: "processors", colour: 5 },
+  { metric: "memory_pressure_percent", label: "waits for memory", colour: 1, dash: true },
+];
+const MEMORY: Shown[] = [{ metric: "gpu_memory_used", label: "GPUs", colour: 0, fill: true }, { metric: "memory_used", label: "main memory", colour: 5 }];
+const HEAT: Shown[] = [{ metric: "gpu_celsius", label: "hottest GPU", colour: 0 }, { metric: "cpu_celsius", label: "processors", colour: 5 }];
+const TRANSFER: Shown[] = [
+  { metric: "network_received", label: "received", colour: 2 },
+  { metric: "network_sent", label: "sent", colour: 3 },
+  { metric: "disk_read", label: "read from disks", colour: 6, dash: true },
+  { metric: "disk_written", label: "written", colour: 4, dash: true },
+];
+
+const SOURCES: [string, string, Shown[]][] = [["Power", "", POWER], ["Use", "", USE], ["Memory", "in use", MEMORY], ["Temperature", "", HEAT], ["Transfers", "a second", TRANSFER]];
+
+/** What would measure it. */
+const MISSING: Record<string, string> = {
+  Power: "Power: GPUs report theirs through their driver; that of processors needs inferometer-helper.",
+  Temperature: "Temperature: neither a GPU nor a sensor of the processors reports one.",
+};
+const UNREAD = "the machine is not read ([host] is off), or the program has just begun.";
+
+function OverTime() {
+  // No filter of exchanges divides a machine.
+  const series = useSeries(METRICS, { model: undefined, backend: undefined, tenant: undefined, client: undefined }, 15);
+  const isKnown = (lines: Shown[]) => !series.data || known(series.data, lines).length > 0;
+  const missing = SOURCES.filter(([, , lines]) => !isKnown(lines));
+  return (
+    <div class="row three">
+      {SOURCES.filter(([, , lines]) => isKnown(lines)).map(([title, note, lines]) => (
+        <SeriesPanel key={title} title={title} note={note} of={series} lines={series.data ? known(series.data, lines) : lines} />
+      ))}
+      {missing.length > 0 && (
+        <Panel title="Not measured">{missing.map(([title]) => <p class="empty" key={title}>{MISSING[title] ?? `${title}: ${UNREAD}`}</p>)}</Panel>
+      )}
+    </div>
+  );
+}
+
+interface Process {
+  _id: string;
+  name: string;
+  type: string;
+  pids: number[];
+  cpuUsage: Known<number>;
+  ramUsage: Known<number>;
+  vramUsage: Known<number>;
+  cpuLimit?: Known<number>;
+  ramLimit?: Known<number>;
+}
+
+const KINDS: Record<string, string> = { "app-container": "service", "inference-container": "container", process: "process", vm: "virtual machine" };
+
+/** Inference servers of this machine, by the control group in which they run. */
+function Processes() {
+  const found = useAsk<{ resources: Process[] | null; unknown?: Unknown }>(url("/dashboard/infrastructure/resources", { limit: 100 }), 10);
+  return (
+    <Panel title="Containers and processes" note="that run models on this machine" csv="/dashboard/infrastructure/resources?limit=100&format=csv">
+      <Loaded of={found}>
+        {(answer) => {
+          if (answer.resources === null) return <Empty>{why(answer, "/resources")}</Empty>;
+          const place = new Map(answer.resources.map((one, at) => [one, at]));
+          const cell = (name: keyof Process, write: (value: number) => string) => (one: Process) =>
+            <Value of={one[name] as Known<number> | undefined} as={write} why={why(answer, `/resources/${place.get(one)}/${name}`)} />;
+          const limited = answer.resources.some((one) => one.cpuLimit !== undefined);
+          const columns: Column<Process>[] = [
+            { name: "name", class: "name", cell: (one) => one.name },
+            { name: "kind", cell: (one) => KINDS[one.type] ?? one.type },
+            { name: "processes", class: "message", cell: (one) => <code>{one.pids.join(" ")}</code> },
+            { name: "processor", number: true, cell: cell("cpuUsage", as.percent) },
+            ...(limited ? [{ name: "of", number: true, cell: cell("cpuLimit", (value) => `${as.number(value)} cores`) }] : []),
+            { name: "memory", number: true, cell: cell("ramUsage", as.gib) },
+            ...(limited ? [{ name: "at most", number: true, cell: cell("ramLimit", as.gib) }] : []),
+            { name: "GPU memory", number: true, cell: cell("vramUsage", as.gib) },
+          ];
+          return <Table caption="Containers and processes" columns={columns} rows={answer.resources} id={(one) => one._id} empty="No inference server runs on this machine: those of other machines are seen there." />;
+        }}
+      </Loaded>
+    </Panel>
   );
 }
 
@@ -46,11 +137,12 @@ function Backends() {
   const reason = (one: Worker, pointer: string) => why(answer, `/workers/${place.get(one.id)}/${pointer}`);
   const columns: Column<Worker>[] = [
     { name: "backend", class: "name", cell: (one) => one.id },
-    { name: "state", cell: (one) => <Chip tone={one.status === "active" ? "good" : one.status === "down" ? "bad" : "quiet"}>{one.status === "active" ? "answers" : one.status}</Chip> },
+    { name: "state", cell: (one) => <State of={one} /> },
+    ...((answer?.workers ?? []).some((one) => one.zone) ? [{ name: "zone", cell: (one: Worker) => <Value of={one.zone} why="It has none." /> }] : []),
     { name: "server", cell: (one) => <Value of={one.capabilities} as={(all) => all.join(", ")} why={reason(one, "capabilities")} /> },
     { name: "address", cell: (one) => <code>{one.address}</code> },
     { name: "heard", cell: (one) => <Value of={one.last_heartbeat} as={time} why={reason(one, "last_heartbeat")} /> },
-    { name: "in flight", number: true, cell: (one) => String(one.current_load.active_requests) },
+    { name: "in flight", number: true, cell: (one) => <>{one.current_load.active_requests}{one.slots ? <span class="quiet"> of {one.slots}</span> : ""}</> },
     { name: "queued", number: true, cell: (one) => <Value of={one.current_load.queue_length} as={as.count} why={reason(one, "current_load/queue_length")} /> },
     { name: "latency, 24 h", number: true, cell: (one) => <Value of={one.current_load.average_latency_ms} as={as.duration} why={reason(one, "current_load/average_latency_ms")} /> },
     { name: "in memory", cell: (one) => <Value of={one.models_loaded} as={(all) => all.join(", ") || "nothing"} why={reason(one, "models_loaded")} /> },
@@ -60,6 +152,24 @@ function Backends() {
       {answer ? <Table caption="The backends" columns={columns} rows={answer.workers} id={(one) => one.id} empty="No backend is configured." /> : <Empty>…</Empty>}
     </Panel>
   );
+}
+
+const STATES: Record<string, [Tone, string, string]> = {
+  up: ["good", "answers", "It answers and is chosen."],
+  slow: ["warn", "slow", "It answers, later than the others do."],
+  loading: ["busy", "loading", "It loads a model."],
+  ejected: ["bad", "set aside", "Too much failed on it: it is given nothing for a while."],
+  half_open: ["warn", "on trial", "It was set aside, and is given one exchange at a time until one succeeds."],
+  draining: ["quiet", "draining", "It is given no further exchange, by configuration; those in flight go on."],
+  down: ["bad", "down", "It does not answer."],
+};
+
+/** Whether it answers and, of several, whether it is chosen and why not. */
+function State({ of }: { of: Workers["workers"][number] }) {
+  const plain: [Tone, string, string] = of.status === "active" ? ["good", "answers", "It answers."] : of.status === "down" ? ["bad", "down", "It does not answer."] : ["quiet", of.status, "It was not asked yet."];
+  const [tone, word, text] = (of.status === "active" && of.state && STATES[of.state]) || plain;
+  const reason = of.reason ? as.words(of.reason) : "";
+  return <><Chip tone={tone} title={text}>{word}</Chip>{of.draining && word !== "draining" && <> <Chip tone="quiet" title={(STATES["draining"] as string[])[2] ?? ""}>draining</Chip></>}{reason && <span class="quiet"> {reason}</span>}</>;
 }
 
 function Machine({ machine }: { machine: Resources }) {
@@ -83,7 +193,7 @@ function Machine({ machine }: { machine: Resources }) {
           <p class="note">load <Value of={cpu.load_average} as={(all) => all.map((one) => one.toFixed(2)).join("  ")} why={reason("/cpu/load_average")} /> · <Value of={cpu.frequency_mhz} as={(mhz) => `${as.number(mhz / 1000)}\u202fGHz`} why={reason("/cpu/frequency_mhz")} /></p>
         </Panel>
         <Facts title="Memory" facts={[
-          { name: "used", value: <Meter label="" of={memory.usage_percent} why={reason("/memory/usage_percent")} /> },
+          { name: "used", value: <Meter scarce label="" of={memory.usage_percent} why={reason("/memory/usage_percent")} /> },
           fact("used", memory.used_gb, "/memory/used_gb", as.gib),
           fact("of", memory.total_gb, "/memory/total_gb", as.gib),
           fact("available", memory.available_gb, "/memory/available_gb", as.gib),
@@ -92,7 +202,7 @@ function Machine({ machine }: { machine: Resources }) {
         ].map((one, at) => (at === 0 ? { ...one, name: "share" } : one))} />
         <Panel title="Disks">
           {(disk.filesystems ?? []).map((one) => (
-            <div key={one.mount}><Meter label={one.mount} of={one.usage_percent} note={`${as.gib(one.available_gb)} free`} /></div>
+            <div key={one.mount}><Meter scarce label={one.mount} of={one.usage_percent} note={`${as.gib(one.available_gb)} free`} /></div>
           ))}
           {disk.filesystems === null && <Empty>{reason("/disk/filesystems")}</Empty>}
           <p class="note">reads <Value of={disk.io_stats?.read_mb_per_second} as={(value) => `${as.mib(value)}/s`} why={reason("/disk/io_stats/read_mb_per_second")} />, writes <Value of={disk.io_stats?.write_mb_per_second} as={(value) => `${as.mib(value)}/s`} why={reason("/disk/io_stats/write_mb_per_second")} /></p>
@@ -112,7 +222,7 @@ function Gpu({ device, reason }: { device: GpuDevice; reason: (field: string) =>
     <li class="card">
       <header><b>{device.id}</b> <Value of={device.name} why={reason("name")} /></header>
       <Meter label="use" of={device.utilization_percent} why={reason("utilization_percent")} />
-      <Meter label="memory" of={part} why={reason("memory_used_mb")} note={device.memory_total_mb === null ? "" : `of ${as.mib(device.memory_total_mb)}`} />
+      <Meter scarce label="memory" of={part} why={reason("memory_used_mb")} note={device.memory_total_mb === null ? "" : `of ${as.mib(device.memory_total_mb)}`} />
       <dl>
         <div><dt>power</dt><dd><Value of={device.power_usage_watts} as={as.watts} why={reason("power_usage_watts")} /></dd></div>
         <div><dt>temperature</dt><dd><Value of={device.temperature_celsius} as={as.celsius} why={reason("temperature_celsius")} /></dd></div>

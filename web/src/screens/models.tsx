@@ -4,11 +4,12 @@ import { useTopic } from "../lib/live.ts";
 import * as as from "../lib/format.ts";
 import { RULE, median, verdict, type Level, type Verdict } from "../lib/health.ts";
 import { go, link, route, setOwn } from "../lib/route.ts";
+import { reason, slowest } from "../lib/slowest.ts";
 import { full, time } from "../lib/time.ts";
 import type { Model, Models as Answer, Series, Workers } from "../lib/types.ts";
 import { why } from "../lib/unknown.ts";
 import { Panel, Empty } from "../parts/panel.tsx";
-import { SeriesPanel, useSeries, type Shown } from "../parts/series.tsx";
+import { GroupsPanel, SeriesPanel, useSeries, type Shown } from "../parts/series.tsx";
 import { Table, type Column } from "../parts/table.tsx";
 import { Chip, Value, type Tone } from "../parts/value.tsx";
 
@@ -25,13 +26,13 @@ const REQUESTS: Shown[] = [
 ];
 const FIRST: Shown[] = [
   { metric: "ttft_p50", label: "p50", colour: 2 },
-  { metric: "ttft_p95", label: "p95", colour: 0 },
-  { metric: "ttft_p99", label: "p99", colour: 1 },
+  { metric: "ttft_p95", label: "p95", colour: 2, dash: true },
+  { metric: "ttft_p99", label: "p99", colour: 5 },
 ];
 const WHOLE: Shown[] = [
   { metric: "duration_p50", label: "p50", colour: 2 },
-  { metric: "duration_p95", label: "p95", colour: 0 },
-  { metric: "duration_p99", label: "p99", colour: 1 },
+  { metric: "duration_p95", label: "p95", colour: 2, dash: true },
+  { metric: "duration_p99", label: "p99", colour: 5 },
 ];
 const SPEED: Shown[] = [{ metric: "tps_p50", label: "decode speed, median", colour: 3 }];
 const TOKENS: Shown[] = [
@@ -63,11 +64,24 @@ export function Models() {
         <ul class="cards">
           {cards.map(({ model, at, verdict }) => <Card key={`${model.backend}/${model.name}`} model={model} verdict={verdict} answer={answer as Answer} at={at} chosen={model.name === chosen} />)}
         </ul>
+        {answer && <Slowest models={answer.models} />}
         <details class="rule"><summary>The rule</summary><p>{RULE}</p></details>
       </Panel>
       {answer && <Comparison answer={answer} />}
       <OverTime chosen={chosen} />
     </>
+  );
+}
+
+/** The first question that is asked of this screen. */
+function Slowest({ models }: { models: readonly Model[] }) {
+  const found = slowest(models);
+  if (!found) return null;
+  const others = models.filter((one) => one !== found.model && (one.performance.total_requests ?? 0) > 0);
+  return (
+    <p class="sentence">
+      The slowest is <a href={link("models", undefined, {}, { model: found.model.name })}>{found.model.name}</a>: half of its answers take {as.duration(found.whole)} or more, because {reason(found.model, others)}.
+    </p>
   );
 }
 
@@ -95,13 +109,13 @@ function Card({ model, verdict, answer, at, chosen }: { model: Model; verdict: V
         <div><dt>first token p95</dt><dd><Value of={done.time_to_first_token_ms.p95} as={as.duration} why={reason("performance/time_to_first_token_ms/p95")} /></dd></div>
         <div><dt>decode speed</dt><dd><Value of={done.average_tokens_per_second} as={as.tokensPerSecond} why={reason("performance/average_tokens_per_second")} /></dd></div>
         <div><dt>cold starts</dt><dd><Value of={done.cold_starts} as={as.count} why={reason("performance/cold_starts")} /></dd></div>
-        <div><dt>{model.status === "loaded" ? "in memory since" : "state"}</dt><dd>{model.status === "loaded"
-          ? <Value of={model.loaded_at} as={(at) => <span title={full(at)}>{time(at)}</span>} why="It was in memory before this program started." />
-          : model.status}</dd></div>
+        <div><dt>{model.status === "loaded" ? "in memory" : model.status}, last loaded</dt><dd><Value of={model.last_loaded_at} as={(at) => <span title={full(at)}>{time(at)}</span>} why={NEVER_LOADED} /></dd></div>
       </dl>
     </li>
   );
 }
+
+const NEVER_LOADED = "It was not seen to be loaded since this program looks, or in the last 30 days.";
 
 type Sort = "requests" | "first" | "whole" | "speed" | "failed" | "cold" | "tokens";
 
@@ -140,7 +154,7 @@ function Comparison({ answer }: { answer: Answer }) {
   });
   const columns: Column<Model>[] = [
     { name: "model", class: "name", cell: (model) => <a href={link("models", undefined, route.value.own, { model: model.name })} title={weights(model)}>{model.name}</a> },
-    { name: "backend", class: "name", cell: (model) => model.backend },
+    ...(new Set(answer.models.map((model) => model.backend)).size > 1 ? [{ name: "backend", class: "name", cell: (model: Model) => model.backend }] : []),
     figure("requests", (model) => model.performance.total_requests, as.count, "performance/total_requests"),
     three("first token p50 p95 p99", (model) => model.performance.time_to_first_token_ms, "time_to_first_token_ms"),
     three("whole p50 p95 p99", (model) => model.performance.latency_ms, "latency_ms"),
@@ -149,6 +163,7 @@ function Comparison({ answer }: { answer: Answer }) {
     figure("truncated", (model) => model.performance.truncated_requests, as.count, "performance/truncated_requests"),
     figure("cold", (model) => model.performance.cold_starts, as.count, "performance/cold_starts"),
     figure("load p50", (model) => model.performance.load_ms.p50, as.duration, "performance/load_ms/p50"),
+    { name: "last loaded", cell: (model) => <Value of={model.last_loaded_at} as={(at) => <span title={full(at)}>{time(at)}</span>} why={NEVER_LOADED} />, class: "when" },
     figure("tokens out", (model) => model.performance.generated_tokens, as.count, "performance/generated_tokens"),
     figure("cached", (model) => model.performance.cache_hit_rate, as.share, "performance/cache_hit_rate"),
     { name: "size", number: true, cell: (model) => <Value of={model.size_bytes} as={as.bytes} why="Its backend does not report it." /> },
@@ -167,6 +182,12 @@ function OverTime({ chosen }: { chosen: string | undefined }) {
   const of = chosen ?? "all models";
   return (
     <>
+      {!chosen && (
+        <div class="row two">
+          <GroupsPanel title="Use by model" note="requests in flight, on average" metric="active" by="model" unit="number" />
+          <GroupsPanel title="Tokens by model" note="generated a second" metric="generated_rate" by="model" />
+        </div>
+      )}
       <div class="row three">
         <SeriesPanel title="Requests" note={of} of={series} lines={REQUESTS} />
         <SeriesPanel title="First token" note={of} of={series} lines={FIRST} />

@@ -10,7 +10,7 @@ import { SeriesPanel, useSeries, type Shown } from "../parts/series.tsx";
 
 const METRICS = [
   "requests", "request_rate", "failed", "cancelled", "prompt_tokens", "generated_tokens", "generated_rate", "ttft_p50", "ttft_p95",
-  "duration_p50", "duration_p95", "cost",
+  "duration_p50", "duration_p95", "cost", "energy", "energy_per_token",
 ];
 
 const RATE: Shown[] = [

@@ -2,6 +2,7 @@
 import { useState } from "preact/hooks";
 import { useAsk } from "../lib/api.ts";
 import * as as from "../lib/format.ts";
+import { saved } from "../lib/kept.ts";
 import { may, session, signOut } from "../lib/session.ts";
 import { full } from "../lib/time.ts";
 import type { Health } from "../lib/types.ts";
@@ -29,7 +30,7 @@ const COLUMNS: Column<Row>[] = [
 
 export function Settings() {
   const health = useAsk<Health>("/health", 30);
-  const config = useAsk<Config>(may("dashboard:read") ? "/dashboard/config" : null, 600);
+  const config = useAsk<Config>(may("dashboard:read") || saved ? "/dashboard/config" : null, 600);
   return (
     <>
       <div class="row three">

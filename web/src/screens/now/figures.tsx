@@ -5,7 +5,7 @@ import { useTopic } from "../../lib/live.ts";
 import { type Asked } from "../../lib/api.ts";
 import * as as from "../../lib/format.ts";
 import { link } from "../../lib/route.ts";
-import { last, sum } from "../../lib/summary.ts";
+import { last, perToken, sum } from "../../lib/summary.ts";
 import type { Series, Stats } from "../../lib/types.ts";
 import { sentence, why } from "../../lib/unknown.ts";
 import { Spark } from "../../parts/spark.tsx";
@@ -120,9 +120,8 @@ function Hardware({ stats }: { stats: Stats | undefined }) {
 function CostFigure({ series, of }: { series: Asked<Series>; of: (metric: string) => readonly (number | null)[] }) {
   const cost = sum(of("cost"));
   const power = usePower();
-  const rate = last(of("generated_rate").slice(0, -1));
   const total = power.gpu === null && power.cpu === null ? null : (power.gpu ?? 0) + (power.cpu ?? 0);
-  const joules = total !== null && rate ? total / rate : null;
+  const joules = perToken(of("energy"), of("generated_tokens"));
   const tokens = sum(of("generated_tokens"));
   if (cost !== null && cost > 0) {
     return (
@@ -132,10 +131,10 @@ function CostFigure({ series, of }: { series: Asked<Series>; of: (metric: string
     );
   }
   const noPower = "Neither a GPU nor the helper reports power. Install inferometer-helper, or set prices.";
-  const noTokens = series.failure ? "No history is kept that could tell." : "No tokens were generated in the last minute.";
+  const noTokens = series.failure ? "No history is kept that could tell." : "Nothing was generated in the last hour while power was measured.";
   return (
-    <Figure title="Energy" to={link("cost")} spark={[]} note={<>a token{total !== null && <> · {as.watts(total)} now</>}</>}>
-      <Value of={joules} as={(value) => `${as.number(value)}\u202fJ`} why={total === null ? noPower : noTokens} />
+    <Figure title="Energy" to={link("cost")} spark={of("energy_per_token")} note={<>a token in 1&#8239;h{total !== null && <> · {as.watts(total)} now</>}</>}>
+      <Value of={joules} as={as.joules} why={total === null ? noPower : noTokens} />
     </Figure>
   );
 }

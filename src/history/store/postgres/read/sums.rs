@@ -23,11 +23,7 @@ impl RemoteReading {
     }
 
     /// As [`RemoteReading::series`], divided into groups.
-    pub(in crate::history) fn series_by(
-        &self,
-        query: &SeriesQuery,
-        by: By,
-    ) -> Result<Option<Vec<Group>>, StoreError> {
+    pub(in crate::history) fn series_by(&self, query: &SeriesQuery, by: By) -> Result<Option<Vec<Group>>, StoreError> {
         let Some(empty) = Series::empty(query.range, query.interval) else { return Ok(None) };
         self.ask(|open| {
             let groups = open.groups(empty.clone(), query, Some(by))?;

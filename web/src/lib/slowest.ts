@@ -1,0 +1,50 @@
+// Which model takes longest, and what it spends the time on.
+import { count, duration, number, share } from "./format.ts";
+import type { Model } from "./types.ts";
+
+/** Fewer requests say nothing. */
+const FEWEST = 5;
+
+/** A load is the cause where so many waited for one. */
+const MANY_COLD = 0.1;
+
+interface Judged {
+  model: Model;
+  /** The median of a whole answer, in milliseconds. */
+  whole: number;
+}
+
+/** The model whose answers take longest, of those that were used; `undefined` where fewer than two can be compared. */
+export function slowest(models: readonly Model[]): Judged | undefined {
+  const judged = models.flatMap((model) => {
+    const { total_requests: total, latency_ms: { p50 } } = model.performance;
+    return p50 !== null && (total ?? 0) >= FEWEST ? [{ model, whole: p50 }] : [];
+  });
+  if (judged.length < 2) return undefined;
+  return judged.reduce((worst, one) => (one.whole > worst.whole ? one : worst));
+}
+
+const middle = (values: number[]): number | undefined => values.sort((a, b) => a - b)[values.length >> 1];
+
+/** What takes most of its time, as a clause after "because". */
+export function reason({ performance: of }: Model, others: readonly Model[]): string {
+  const whole = of.latency_ms.p50 ?? 0;
+  const total = of.total_requests ?? 0;
+  const cold = total > 0 && of.cold_starts !== null ? of.cold_starts / total : 0;
+  if (cold >= MANY_COLD) {
+    const load = of.load_ms.p50;
+    return `${share(cold)} of its requests wait until it is loaded${load === null ? "" : `, ${duration(load)} each`}`;
+  }
+  const first = of.warm_time_to_first_token_ms.p50 ?? of.time_to_first_token_ms.p50;
+  if (first !== null && first > whole / 2) {
+    const prompt = total > 0 && of.prompt_tokens !== null ? of.prompt_tokens / total : undefined;
+    return `its first token takes ${duration(first)}${prompt === undefined ? "" : `, with prompts of ${count(prompt)} tokens on average`}`;
+  }
+  const speed = of.average_tokens_per_second;
+  const tokens = total > 0 && of.generated_tokens !== null ? of.generated_tokens / total : undefined;
+  const usual = middle(others.flatMap((one) => (one.performance.average_tokens_per_second === null ? [] : [one.performance.average_tokens_per_second])));
+  const length = tokens === undefined ? "" : `, and its answers have ${count(tokens)} tokens on average`;
+  if (speed !== null && usual !== undefined && speed < usual * 0.8) return `it generates ${number(speed)} tokens a second, where half of the others do ${number(usual)} or more${length}`;
+  if (tokens !== undefined) return `its answers are long: ${count(tokens)} tokens on average`;
+  return "it generates for most of the time";
+}

@@ -1,0 +1,118 @@
+// Draws lines over time with uPlot. Its code is run once the figures are there.
+import uPlot from "uplot";
+import { clock } from "../lib/kept.ts";
+import { mark } from "../lib/time.ts";
+import { go } from "../lib/route.ts";
+import { colours } from "./colours.ts";
+import type { ChartLine, ChartProps } from "./chart.tsx";
+
+const DASH = [5, 4];
+
+/** Distances of marks of bytes: 1, 2, 4 and so on up to 2⁵⁰. */
+const BINARY = Array.from({ length: 51 }, (_, at) => 2 ** at);
+
+/** The interval that goes on now is drawn dashed. */
+function data(at: number[], interval: number, lines: ChartLine[]): uPlot.AlignedData {
+  const partial = at.length > 1 && ((at.at(-1) as number) + interval) * 1000 > clock();
+  const columns = lines.flatMap((line) => {
+    if (!partial || line.before) return [line.values, line.values.map(() => null)];
+    const solid = [...line.values.slice(0, -1), null];
+    const rest = line.values.map((value, index) => (index >= line.values.length - 2 ? value : null));
+    return [solid, rest];
+  });
+  return [at, ...columns] as uPlot.AlignedData;
+}
+
+function options(props: ChartProps, width: number, height: number): uPlot.Options {
+  const { grid, text, lines: palette } = colours();
+  const font = "11px system-ui, sans-serif";
+  const axis = { stroke: text, font, grid: { stroke: grid, width: 1 }, ticks: { show: false } };
+  return {
+    width,
+    height,
+    padding: [8, 18, 0, 0],
+    legend: { show: false },
+    cursor: {
+      sync: { key: "time", setSeries: false },
+      drag: { x: true, y: false, setScale: false },
+      points: { size: 6 },
+    },
+    scales: {
+      x: { time: true },
+      y: { range: (_, __, max) => [0, Math.max(max ?? 0, props.top ?? 0) * 1.08 || 1] },
+    },
+    axes: [
+      { ...axis, space: mark(0, 60).length > 5 ? 76 : 52, size: 24, values: (_, splits, __, ___, step) => splits.map((split) => mark(split, step)) },
+      { ...axis, space: 28, size: axisSize, ...(props.binary ? { incrs: BINARY } : {}), values: (_, splits) => splits.map((split) => props.format(split)) },
+    ],
+    series: [
+      {},
+      ...props.lines.flatMap((line) => {
+        const stroke = palette[line.colour % palette.length] as string;
+        const one: uPlot.Series = {
+          stroke, width: line.before ? 1 : 1.6, points: { show: dots, size: 4, fill: stroke }, alpha: line.before ? 0.65 : 1,
+          ...(line.dash || line.before ? { dash: line.before ? [2, 3] : DASH } : {}),
+          ...(line.fill ? { fill: `${stroke}22` } : {}),
+        };
+        return [one, { ...one, dash: [3, 3] }];
+      }),
+    ],
+    hooks: {
+      setSelect: [
+        (plot) => {
+          if (plot.select.width < 4) return;
+          const [from, to] = [plot.posToVal(plot.select.left, "x"), plot.posToVal(plot.select.left + plot.select.width, "x")];
+          plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+          go({ range: { from: Math.floor(from / 60) * 60_000, to: Math.ceil(to / 60) * 60_000 } });
+        },
+      ],
+    },
+  };
+}
+
+/** As wide as the widest mark. */
+function axisSize(plot: uPlot, values: string[] | null): number {
+  const longest = (values ?? []).reduce((most, value) => Math.max(most, value.length), 0);
+  return Math.max(34, plot.axes[1]?.side === 3 ? longest * 6.4 + 12 : 0);
+}
+
+/** Values between gaps are seen as dots; lines need none. */
+function dots(plot: uPlot, series: number, from: number, to: number): boolean {
+  const values = plot.data[series] as (number | null)[];
+  for (let at = from; at <= to; at += 1) {
+    if (values[at] != null && values[at - 1] == null && values[at + 1] == null) return true;
+  }
+  return false;
+}
+
+export interface Drawing {
+  show: (at: number[], interval: number, lines: ChartLine[]) => void;
+  /** Shows the lines that are not in the set. */
+  hide: (lines: ReadonlySet<number>) => void;
+  /** Puts the cursor on an interval. */
+  point: (second: number) => void;
+  end: () => void;
+}
+
+/** Draws into an element, as wide as it is. `moved` hears the index that the cursor is on. */
+export function draw(parent: HTMLElement, props: ChartProps, height: number, moved: (index: number | null) => void): Drawing {
+  const plot = new uPlot(options(props, parent.clientWidth || 300, height), data(props.at, props.interval, props.lines), parent);
+  plot.hooks.setCursor = [(self) => moved(self.cursor.idx ?? null)];
+  let width = parent.clientWidth;
+  const observer = new ResizeObserver(() => {
+    if (parent.clientWidth > 0 && parent.clientWidth !== width) plot.setSize({ width: (width = parent.clientWidth), height });
+  });
+  observer.observe(parent);
+  return {
+    show: (at, interval, lines) => plot.setData(data(at, interval, lines)),
+    hide: (lines) => props.lines.forEach((_, at) => {
+      // Each line is two series: what is over, and the interval that goes on.
+      for (const series of [2 * at + 1, 2 * at + 2]) plot.setSeries(series, { show: !lines.has(at) });
+    }),
+    point: (second) => plot.setCursor({ left: plot.valToPos(second, "x"), top: 0 }),
+    end: () => {
+      observer.disconnect();
+      plot.destroy();
+    },
+  };
+}
