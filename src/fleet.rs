@@ -10,6 +10,7 @@
 //!
 //! It knows nothing of clients and bytes, and never dials.
 
+mod answers;
 mod condition;
 pub mod health;
 mod lease;
@@ -23,16 +24,18 @@ mod settings;
 pub use lease::{Lease, LeaseEnd};
 pub use lists::Listed;
 pub use member::{BackendState, Member};
-pub use settings::{Pattern, Settings, Share, Slots};
+pub use settings::{Management, Pattern, Reach, Settings, Share, Slots};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::backend::catalogue::Catalogue;
+use crate::backend::inventory::Runtime;
 use crate::exchange::placement::PlacementReason;
 use crate::exchange::residency::Residency;
 use crate::wire::route::Dialect;
+use answers::Answers;
 use loads::{LoadGuard, Loads};
 use policy::{Candidate, Pick, Policy, Residence, Standing, take_turn};
 
@@ -69,8 +72,10 @@ pub struct Fleet {
     /// The index of the backend of requests for no particular model.
     home: usize,
     merges: bool,
+    everywhere: Vec<Management>,
     knowledge: Knowledge,
     loads: Loads,
+    answers: Arc<Answers>,
     /// The members' credits under [`Policy::RoundRobin`], in parts of a turn. Choices at the same moment may see the same
     /// credits; as each changes them by a sum of zero, that is made up for by the next.
     credits: Box<[AtomicI64]>,
@@ -95,10 +100,12 @@ impl Fleet {
             policy: settings.policy,
             home: members.iter().position(is_home).unwrap_or(0),
             merges: settings.merge,
+            everywhere: settings.everywhere(),
             credits: members.iter().map(|_| AtomicI64::new(0)).collect(),
             members: members.into_iter().map(Arc::new).collect(),
             knowledge,
             loads: Loads::default(),
+            answers: Arc::new(Answers::new(Instant::now())),
         }
     }
 
@@ -111,7 +118,7 @@ impl Fleet {
                 member.succeed(known);
             }
         }
-        self.loads = previous.loads.clone();
+        (self.loads, self.answers) = (previous.loads.clone(), previous.answers.clone());
         self
     }
 
@@ -169,6 +176,57 @@ impl Fleet {
     #[must_use]
     pub fn choose_named(&self, name: &str) -> Option<Lease> {
         self.member(name).map(|member| Lease::take(member, PlacementReason::Header))
+    }
+
+    /// The backend has an answer, or a request in progress, with this id.
+    pub fn learn_answer(&self, id: &[u8], backend: &str, now: Instant) {
+        self.answers.learn(id, backend, now);
+    }
+
+    /// The backend that has the earlier answer with this id; `None` where that is unknown.
+    #[must_use]
+    pub fn holder(&self, id: &[u8], now: Instant) -> Option<&Arc<Member>> {
+        let names = self.members.iter().map(|member| &*member.backend.name);
+        self.member(self.answers.holder(id, names, now)?)
+    }
+
+    /// Chooses the backend that has the first of these earlier answers of which that is known. It is asked whether it
+    /// drains or fails: no other has the answer.
+    pub fn choose_holder<'a>(&self, ids: impl IntoIterator<Item = &'a [u8]>, now: Instant) -> Option<Lease> {
+        let (id, holder) = ids.into_iter().find_map(|id| Some((id, self.holder(id, now)?)))?;
+        self.learn_answer(id, &holder.backend.name, now);
+        Some(Lease::take(holder, PlacementReason::ResponseId))
+    }
+
+    /// Whether this is done on every backend, and not only on the home.
+    #[must_use]
+    pub fn is_everywhere(&self, management: Management) -> bool {
+        self.has_several() && self.everywhere.contains(&management)
+    }
+
+    /// The backends that a change of their models is for: those like Ollama that may be asked for the model, the home
+    /// before the others.
+    #[must_use]
+    pub fn managed(&self, model: Option<&str>) -> Vec<Arc<Member>> {
+        let is_managed = |member: &&Arc<Member>| {
+            let runtime = self.knowledge.catalogue.runtime(&member.backend.name);
+            matches!(runtime, Runtime::Ollama | Runtime::Unknown)
+                && !member.share.drains
+                && model.is_none_or(|model| member.share.admits(model))
+        };
+        self.home_first().filter(is_managed).cloned().collect()
+    }
+
+    /// Every backend, the home before the others.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Member>> {
+        self.home_first().cloned().collect()
+    }
+
+    /// Counts an exchange that is for several backends on one of them.
+    #[must_use]
+    pub fn choose_all(&self, first: &Arc<Member>) -> Lease {
+        Lease::take(first, PlacementReason::All)
     }
 
     /// Chooses the backend for an exchange that names this model, and counts the exchange on it. Where no backend lists

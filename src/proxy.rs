@@ -13,6 +13,7 @@
 mod accept;
 mod admission;
 mod answer;
+mod ask;
 mod attempt;
 mod authority;
 mod characters;
@@ -22,6 +23,7 @@ mod closing;
 mod connect;
 mod decoding;
 mod download;
+mod everywhere;
 mod explain;
 mod extension;
 mod fields;

@@ -10,6 +10,7 @@
 //! implements `dialect::DialectParser`, one variant in [`reader`], and its paths in [`route`].
 
 mod anthropic;
+pub mod answer_ids;
 pub mod budget;
 mod coding;
 pub mod conversation;

@@ -82,6 +82,8 @@ pub(super) static KEYS: &[Key<Config>] = keys! { Config;
 
     ["fleet.home",                     NAME,         "",                       File,     REQUESTS,{fleet.home},                                   "Which of several backends gets requests for no particular model, and for models that none lists; unset is the first"]
     ["fleet.merge",                    SWITCH,       "on",                     File,     REQUESTS,{fleet.merge},                                  "Whether lists of models are those of all backends together; off sends them to the home"]
+    ["fleet.pull",                     REACH,        "home",                   File,     REQUESTS,{fleet.pull},                                   "Where models are pulled: on the home, or on every backend like Ollama, one after another"]
+    ["fleet.delete",                   REACH,        "home",                   File,     REQUESTS,{fleet.delete},                                 "Where models are deleted: on the home, or on every backend like Ollama"]
     ["fleet.file_sd",                  PATHS,        "",                       File,     REQUESTS,{discovery.files},                              "Files that list further backends in the format of Prometheus' file_sd, as JSON or YAML; they are read every 5 s"]
     ["fleet.dns",                      DISCOVERED,   "",                       File,     REQUESTS,{discovery.names},                              "Further backends by a name of which each address is one; it is resolved every 5 s"]
     // A few large images, and eight such requests.

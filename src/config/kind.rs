@@ -15,7 +15,7 @@ use crate::backend::Backend;
 use crate::backend::HostHeader;
 use crate::backend::address::Address;
 use crate::fleet::policy::Policy;
-use crate::fleet::{Pattern, Slots};
+use crate::fleet::{Pattern, Reach, Slots};
 use crate::history;
 use crate::host::helper::HelperAddress;
 use crate::logs;
@@ -167,6 +167,13 @@ pub(super) const POLICY: ValueKind<Policy> = words(
     "`round_robin`, `least_busy` or `model_loaded`",
     |text| Policy::ALL.into_iter().find(|policy| policy.as_str() == text).ok_or(InvalidValue::Unexpected),
     |policy| quoted(policy.as_str()),
+);
+
+pub(super) const REACH: ValueKind<Reach> = words(
+    "home|all",
+    "`home` or `all`",
+    |text| Reach::ALL.into_iter().find(|reach| reach.as_str() == text).ok_or(InvalidValue::Unexpected),
+    |reach| quoted(reach.as_str()),
 );
 
 pub(super) const WEIGHT: ValueKind<NonZeroU32> = ValueKind {

@@ -27,6 +27,10 @@ pub enum PlacementReason {
     Home,
     /// The request names it in a header field.
     Header,
+    /// It has the earlier answer that the request names.
+    ResponseId,
+    /// The request is for every backend; this is the first of them.
+    All,
     /// It was its turn.
     RoundRobin,
     /// It was the less busy of two.
@@ -53,6 +57,8 @@ impl PlacementReason {
             Self::Only => "only",
             Self::Home => "home",
             Self::Header => "header",
+            Self::ResponseId => "response_id",
+            Self::All => "all",
             Self::RoundRobin => "round_robin",
             Self::LeastBusy => "least_busy",
             Self::Resident => "resident",

@@ -71,10 +71,10 @@ impl Lease {
     }
 
     /// The exchange ended. Only the first call counts; without one nothing is learnt. `random` gives a number from 0 to 1,
-    /// uniform. Of an only backend nothing is kept.
+    /// uniform. Of an only backend nothing is kept, and of an exchange that was for several neither.
     pub fn report(&mut self, end: LeaseEnd, random: impl FnOnce() -> f64, now: Instant) {
         let (since, is_trial) = (self.works_since.take(), std::mem::take(&mut self.is_trial));
-        if self.reason == PlacementReason::Only {
+        if matches!(self.reason, PlacementReason::Only | PlacementReason::All) {
             return;
         }
         let condition = &self.member.condition;

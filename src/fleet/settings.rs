@@ -15,11 +15,56 @@ pub struct Settings {
     pub home: Option<Arc<str>>,
     /// Listings are answered with what all backends list, and not with what the home does.
     pub merge: bool,
+    /// Where models are pulled.
+    pub pull: Reach,
+    /// Where models are deleted.
+    pub delete: Reach,
+}
+
+/// A change of the models that a backend has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Management {
+    /// To fetch one.
+    Pull,
+    /// To delete one.
+    Delete,
+}
+
+/// Which backends a change of models is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reach {
+    /// The home.
+    #[default]
+    Home,
+    /// Every backend like Ollama that may be asked for the model.
+    All,
+}
+
+impl Reach {
+    /// Every value.
+    pub const ALL: [Self; 2] = [Self::Home, Self::All];
+
+    /// Its name in the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Home => "home",
+            Self::All => "all",
+        }
+    }
+}
+
+impl Settings {
+    /// What is done on every backend.
+    pub(super) fn everywhere(&self) -> Vec<Management> {
+        let changes = [(Management::Pull, self.pull), (Management::Delete, self.delete)];
+        changes.into_iter().filter(|(_, reach)| *reach == Reach::All).map(|(change, _)| change).collect()
+    }
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { policy: Policy::ModelLoaded, home: None, merge: true }
+        Self { policy: Policy::ModelLoaded, home: None, merge: true, pull: Reach::Home, delete: Reach::Home }
     }
 }
 

@@ -51,7 +51,11 @@ impl Attempt {
     /// The answer for the client where there is no connection to be had.
     pub(super) async fn begin(worker: Rc<Worker>, polls: Rc<Polls>, forward: &mut Forward) -> Result<Self, Answer> {
         let pool = worker.thread.pools.of(forward.member());
-        let upstream = match pool.take(polls.begun(), forward.request.repeatable) {
+        let upstream = match forward.connect_everywhere() {
+            Some(connected) => Some(connected?),
+            None => pool.take(polls.begun(), forward.request.repeatable),
+        };
+        let upstream = match upstream {
             Some(upstream) => upstream,
             None => {
                 let upstream = Box::pin(connect(worker.clone(), forward.member().clone())).await?;

@@ -1,33 +1,36 @@
 //! One exchange of any protocol: how it begins, and which backend gets it.
 
+mod place;
 mod target;
 
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use http::StatusCode;
+
 use super::answer::{Answer, Merged};
 use super::chunks::{BodyProgress, Part};
+use super::everywhere::Everywhere;
 use super::framing::Framing;
 use super::guard::{BACKEND_FIELD, NotedFields, Request};
-use super::hold::TooLong;
 use super::named_model::RequestScan;
 use super::polls::Polls;
 use super::request::{self, KeptHead};
 use super::response::{Response, Version};
 use super::tap::Tap;
-use super::upstream::Failure;
+use super::upstream::{Failure, Upstream};
 use super::worker::Worker;
 use crate::exchange::Observation;
-use crate::exchange::outcome::{End, Origin};
-use crate::exchange::placement::Placement;
+use crate::exchange::outcome::{End, ErrorType, Origin};
 use crate::exchange::record::{Method, Start};
 use crate::exchange::trace::{self, ParentSpan, TraceId};
-use crate::fleet::{Ask, Fleet, Lease, Member};
+use crate::fleet::{Fleet, Member};
+use crate::wire::answer_ids::AnswerIds;
 use crate::wire::conversation::Conversation;
 use crate::wire::listing::Listing;
 use crate::wire::reader::{Head, Reported};
-use crate::wire::route::{ErrorShape, Operation, Route};
+use crate::wire::route::{ErrorShape, Route};
 use target::Target;
 
 /// Whether a request has a body, and whether servers read a body with its method.
@@ -75,6 +78,10 @@ pub(super) struct Forward {
     begun: Instant,
     /// How its backend is chosen.
     target: Target,
+    /// The id that its head gives to its answer, by which a later request may name it. `None` where it is of no use.
+    given_id: Option<Box<[u8]>>,
+    /// It is for all of these, whose answers are put together.
+    everywhere: Option<Box<Everywhere>>,
     /// Backends to which no connection could be opened.
     tried: Vec<Arc<Member>>,
     pub(super) request: RequestSummary,
@@ -107,7 +114,7 @@ impl Forward {
             route,
             &request.facts,
             &worker.thread.decoding.requests,
-            matches!(target, Target::Model(None)),
+            matches!(target, Target::Model(None) | Target::All(_)),
         );
         let mut tap = Tap::start(worker, polls, (id, now), scan, || {
             let (trace, parent) = match trace_of(&request.facts) {
@@ -120,7 +127,7 @@ impl Forward {
             let budget = &worker.thread.decoding.responses;
             let mut observation = Observation::start(start, &worker.observe, budget, &*worker.sink);
             if let Some(lease) = &lease {
-                observation.placed(placement(lease, 1), now);
+                observation.placed(place::placement(lease, 1), now);
             }
             observation
         });
@@ -156,9 +163,11 @@ impl Forward {
             *behind = &behind[followed.bytes..];
             broken = followed.state == BodyProgress::Broken;
         }
+        let given_id = request.facts.x_conversation_id.filter(|_| target != Target::Any && route.operation.generates());
+        let given_id = given_id.map(Into::into);
         // Boxed, as it moves between tasks' states: from reading the head to the attempt and back.
         let mut forward =
-            Box::new(Self { tap, id, begun: now, target, tried: Vec::new(), request: summary, upload, broken, head });
+            Box::new(Self { tap, id, begun: now, target, given_id, everywhere: None, tried: Vec::new(), request: summary, upload, broken, head });
         let is_over = forward.upload.is_over();
         // Where it cannot be placed, that is found again when it is to be sent, and answered.
         if matches!(forward.place_once_known(worker, is_over, now), Ok(false)) {
@@ -171,78 +180,6 @@ impl Forward {
         forward
     }
 
-    /// Chooses the backend if none is chosen yet and the body has named its model, or `is_over`. Returns whether one is
-    /// chosen.
-    ///
-    /// # Errors
-    /// The answer for the client where no backend may be asked.
-    pub(super) fn place_once_known(&mut self, worker: &Worker, is_over: bool, now: Instant) -> Result<bool, Answer> {
-        if self.tap.lease().is_some() {
-            return Ok(true);
-        }
-        if let Target::Model(known @ None) = &mut self.target {
-            *known = self.tap.model().map(Into::into);
-            if known.is_none() && !is_over {
-                return Ok(false);
-            }
-        }
-        let lease = self.choose(worker, now).ok_or_else(|| self.target.refusal())?;
-        self.place(lease, now);
-        Ok(true)
-    }
-
-    /// Chooses another backend where no connection to the one before could be opened. The whole request is still here.
-    /// Returns whether there is one.
-    pub(super) fn place_elsewhere(&mut self, worker: &Worker, failed: &Answer, now: Instant) -> bool {
-        if failed.why.origin() != Origin::Upstream || !self.target.has_others() {
-            return false;
-        }
-        self.tap.backend_failed(failed.why);
-        self.tried.push(self.member().clone());
-        let lease = self.choose(worker, now);
-        let lease = lease.filter(|lease| !self.tried.iter().any(|tried| tried.is_same(lease.member())));
-        lease.map(|lease| self.place(lease, now)).is_some()
-    }
-
-    fn choose(&self, worker: &Worker, now: Instant) -> Option<Lease> {
-        let route = self.request.route;
-        worker.thread.with_fleet(|fleet| match &self.target {
-            Target::Any | Target::Model(None) => fleet.choose(),
-            Target::Working => fleet.choose_working(now),
-            Target::Named(name) => fleet.choose_named(name),
-            Target::Model(Some(model)) => {
-                let works = route.operation.generates() || route.operation == Operation::Embeddings;
-                let random = worker.random(self.id);
-                fleet.choose_for(&Ask { model, dialect: route.dialect, works, random }, now)
-            }
-        })
-    }
-
-    fn place(&mut self, lease: Lease, now: Instant) {
-        let mut placement = placement(&lease, u32::try_from(self.tried.len() + 1).unwrap_or(u32::MAX));
-        let waited = self.tried.is_empty() && matches!(self.target, Target::Model(_));
-        placement.held = waited.then(|| now.saturating_duration_since(self.begun));
-        self.tap.observe(|observation| observation.placed(placement, now));
-        self.tap.hold(lease);
-    }
-
-    /// Whether more of the body may be read while no backend is chosen.
-    pub(super) fn may_hold(&mut self, worker: &Worker) -> bool {
-        self.head.may_hold(&worker.held_bodies, &worker.settings.hold)
-    }
-
-    /// Counts bytes of the body that are about to be held while no backend is chosen. A body that is too long is placed
-    /// without its model.
-    ///
-    /// # Errors
-    /// The answer for the client where no backend may be asked.
-    pub(super) fn hold(&mut self, bytes: usize, worker: &Worker, now: Instant) -> Result<(), Answer> {
-        match self.head.hold(bytes, &worker.held_bodies, &worker.settings.hold) {
-            Ok(()) => Ok(()),
-            Err(TooLong) => self.place_once_known(worker, true, now).map(drop),
-        }
-    }
-
     /// The listing that all backends answer together, where there are several and the client names none.
     pub(super) fn listing(&mut self, worker: &Worker) -> Option<Listing> {
         let listing = Listing::of(self.request.route.endpoint)?;
@@ -253,6 +190,18 @@ impl Forward {
             self.head.withhold("accept-encoding");
         }
         merges.then_some(listing)
+    }
+
+    /// A connection over which the answer of several backends comes, where the request is for all of them.
+    ///
+    /// # Errors
+    /// The answer for the client where there is none to be had.
+    pub(super) fn connect_everywhere(&mut self) -> Option<Result<Box<Upstream>, Answer>> {
+        let everywhere = self.everywhere.take()?;
+        let text = |error| format!("no connection can be opened ({error}): raise the limit of open files");
+        let failed =
+            |error| Answer { status: StatusCode::SERVICE_UNAVAILABLE, why: ErrorType::Limit, text: text(error) };
+        Some(everywhere.connect(&self.head).map_err(failed))
     }
 
     /// Passes a merged answer to the observation, as if the backend had sent it, and ends the exchange.
@@ -301,15 +250,17 @@ impl Forward {
             return Err(Failure::Improper("it switches protocols before it has the request"));
         }
         let route = self.request.route;
+        let head = Head {
+            status: response.status,
+            content_type: response.content_type,
+            content_encoding: response.content_encoding,
+            reported: Reported::default(),
+        };
         self.tap.observe(|observation| {
-            let head = Head {
-                status: response.status,
-                content_type: response.content_type,
-                content_encoding: response.content_encoding,
-                reported: Reported::parse(route, |name| response.field(name)),
-            };
-            observation.responded(&head, now);
+            let reported = Reported::parse(route, |name| response.field(name));
+            observation.responded(&Head { reported, ..head }, now);
         });
+        self.tap.expect_ids(|budget| AnswerIds::of(route, &head, budget));
         self.tap.answer(response.status);
         self.tap.responded(retry_after(response));
         if response.status == 404 && matches!(self.target, Target::Model(Some(_))) {
@@ -331,11 +282,6 @@ impl Forward {
             _ => End::Rejected(answer.why),
         });
     }
-}
-
-fn placement(lease: &Lease, attempt: u32) -> Placement {
-    let backend = lease.member().backend.name.clone();
-    Placement { backend, reason: lease.reason(), attempt, queued: Duration::ZERO, held: None }
 }
 
 /// How long a refusal asks to stay away, in whole seconds. A date is not read.

@@ -7,15 +7,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
 
 use super::answer::Merged;
-use super::chunks::{BodyProgress, Part};
-use super::framing::Framing;
-use super::grammar::HeadScan;
+use super::ask::Asked;
 use super::request::KeptHead;
-use super::response::parse_head;
 use super::worker::Worker;
 use crate::fleet::policy::Standing;
 use crate::fleet::{Listed, Member};
@@ -59,41 +55,12 @@ pub(super) async fn merge(worker: Rc<Worker>, head: &KeptHead, listing: Listing)
     Some(Merged { body, content_type: lists[0].1.content_type.clone() })
 }
 
-/// Sends the request over a connection of its own. `None` for anything but a whole answer of 200.
+/// `None` for anything but a whole answer of 200.
 async fn ask(member: &Member, request: &[u8]) -> Option<Listed> {
-    let mut stream = member.dialer.dial(member.settings.connect_timeout).await.ok()?;
-    stream.write_all(request).await.ok()?;
-    stream.flush().await.ok()?;
-    let (mut read, mut seen) = (Vec::new(), HeadScan::default());
-    let (content_type, mut framing, begun) = loop {
-        if stream.read_buf(&mut read).await.ok()? == 0 {
-            return None;
-        }
-        let Some((mut response, length)) = parse_head(&read, &mut seen).ok()? else { continue };
-        if response.status != 200 || response.content_encoding.is_some() {
-            return None;
-        }
-        let framing = std::mem::replace(&mut response.framing, Framing::OVER);
-        break (response.content_type.unwrap_or(b"application/json").into(), framing, length);
-    };
-    let (mut body, mut piece) = (Vec::new(), read.split_off(begun));
-    let mut is_over = framing.is_over();
-    loop {
-        let followed = framing.follow(&piece, &mut |part| {
-            if let Part::Data(data) = part {
-                body.extend_from_slice(data);
-            }
-        });
-        is_over |= followed.state == BodyProgress::Over;
-        if is_over {
-            return Some(Listed { body, content_type });
-        }
-        if followed.state == BodyProgress::Broken || body.len() > MAX_ANSWER {
-            return None;
-        }
-        piece.clear();
-        if stream.read_buf(&mut piece).await.ok()? == 0 {
-            return matches!(framing, Framing::Close).then_some(Listed { body, content_type });
-        }
+    let mut asked = Asked::begin(member, request).await.ok()?;
+    if asked.status != 200 || asked.is_coded {
+        return None;
     }
+    let content_type = asked.content_type.take().unwrap_or_else(|| b"application/json".as_slice().into());
+    Some(Listed { body: asked.whole(MAX_ANSWER).await.ok()??, content_type })
 }

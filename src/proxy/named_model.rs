@@ -11,7 +11,7 @@ use super::guard::NotedFields;
 use crate::wire::budget::DecodeBudget;
 use crate::wire::event::Defect;
 use crate::wire::form::FormScanner;
-use crate::wire::request::ModelScanner;
+use crate::wire::request::{ModelScanner, NamedIds};
 use crate::wire::route::Route;
 
 /// Scans one request's body.
@@ -21,20 +21,28 @@ pub(super) struct RequestScan {
     scanner: Option<Box<ModelScanner>>,
     /// Of a form whose model decides on the backend.
     form: Option<Box<FormScanner>>,
+    /// The body names a model, and not only ids.
+    names_model: bool,
 }
 
 impl RequestScan {
-    /// Prepares to scan the body of a request with this head. `decides` says whether the model decides on the backend.
+    /// Prepares to scan the body of a request with this head. `decides` says whether it decides on the backend: by the
+    /// model, or by an id of an earlier answer.
     pub(super) fn of(route: Route, facts: &NotedFields<'_>, budget: &Rc<DecodeBudget>, decides: bool) -> Self {
         let is_opaque = facts.content_type.is_some_and(|media_type| media_type.starts_with(b"multipart/"));
-        let scanner = || match facts.content_encoding.or(facts.x_body_compressed) {
-            Some(coding) => Box::new(ModelScanner::coded(coding, budget)),
-            None => Box::default(),
+        let scanner = || {
+            let scanner = match facts.content_encoding.or(facts.x_body_compressed) {
+                Some(coding) => ModelScanner::coded(coding, budget),
+                None => ModelScanner::default(),
+            };
+            Box::new(if decides { scanner.keeping_ids() } else { scanner })
         };
+        let names = route.names_model || decides && (route.may_continue() || route.aborts());
         let form = facts.content_type.filter(|_| is_opaque && decides && facts.content_encoding.is_none());
         Self {
-            scanner: (route.names_model && !is_opaque).then(scanner),
+            scanner: (names && !is_opaque).then(scanner),
             form: form.and_then(FormScanner::of).map(Box::new),
+            names_model: route.names_model,
         }
     }
 
@@ -57,14 +65,20 @@ impl RequestScan {
         named.or_else(|| self.form.as_ref().and_then(|form| form.model()))
     }
 
+    /// The ids named so far; `None` where they decide nothing.
+    pub(super) fn ids(&self) -> Option<&NamedIds> {
+        self.scanner.as_ref()?.ids()
+    }
+
     /// Whether the body is compressed and still being decoded.
     pub(super) fn decodes(&self) -> bool {
         self.scanner.as_ref().is_some_and(|scanner| scanner.decodes())
     }
 
-    /// Returns what was read of the body, once. To be called when the body is complete, or no more of it will come.
-    pub(super) fn finish(&mut self) -> Option<Box<ModelScanner>> {
-        self.scanner.take()
+    /// Returns what was read of the body, once, and whether it may name a model. To be called when the body is complete, or
+    /// no more of it will come.
+    pub(super) fn finish(&mut self) -> Option<(Box<ModelScanner>, bool)> {
+        Some((self.scanner.take()?, self.names_model))
     }
 }
 

@@ -19,8 +19,10 @@ use crate::exchange::outcome::{End, ErrorType};
 use crate::exchange::placement::PlacementReason;
 use crate::exchange::{CLIENT_CLOSED_REQUEST, Observation};
 use crate::fleet::{Fleet, Lease, LeaseEnd};
-use crate::wire::budget::READ;
+use crate::wire::answer_ids::AnswerIds;
+use crate::wire::budget::{DecodeBudget, READ};
 use crate::wire::event::Defect;
+use crate::wire::request::NamedIds;
 
 /// Passes the events of one exchange to its observation, and its request's body to the model scan.
 pub(super) struct Tap {
@@ -39,6 +41,8 @@ pub(super) struct Tap {
     retry_after: Option<Duration>,
     /// The backend no longer has the model that it listed.
     lacks_model: bool,
+    /// Reads the ids of the answer; `None` where they are of no use, or known.
+    answer_ids: Option<Box<AnswerIds>>,
     uploaded: bool,
     ended: bool,
 }
@@ -64,6 +68,7 @@ impl Tap {
             responded: false,
             retry_after: None,
             lacks_model: false,
+            answer_ids: None,
             uploaded: false,
             ended: false,
         }
@@ -154,9 +159,40 @@ impl Tap {
         self.scan.model()
     }
 
+    /// The ids that the request's body has named so far; `None` where they decide nothing. To be called before
+    /// [`Tap::request_read`].
+    pub(super) fn ids(&self) -> Option<&NamedIds> {
+        self.scan.ids()
+    }
+
+    /// The backend has, or will have, an answer with this id.
+    pub(super) fn learn_answer(&self, id: &[u8]) {
+        let Some(lease) = &self.lease else { return };
+        let (backend, now) = (&*lease.member().backend.name, self.polls.begun());
+        self.worker.thread.with_fleet(|fleet| fleet.learn_answer(id, backend, now));
+    }
+
+    /// Reads the ids of the answer as they pass, where there are several backends.
+    pub(super) fn expect_ids(&mut self, scanner: impl FnOnce(&Rc<DecodeBudget>) -> Option<AnswerIds>) {
+        if self.lease.as_ref().is_some_and(|lease| lease.reason() != PlacementReason::Only) {
+            self.answer_ids = scanner(&self.worker.thread.decoding.responses).map(Box::new);
+        }
+    }
+
+    /// After a panic nothing more is read of them, and the response goes on.
+    fn read_ids(&mut self, data: &[u8]) {
+        let Some(mut ids) = self.answer_ids.take() else { return };
+        let read = catch_unwind(AssertUnwindSafe(|| ids.read(data, &mut |id| self.learn_answer(id))));
+        self.answer_ids = read.is_ok_and(|expects_more| expects_more).then_some(ids);
+    }
+
     /// The request's body has been read to its end, or no more of it will come.
     pub(super) fn request_read(&mut self) {
-        if let Some(scanner) = self.scan.finish() {
+        let Some((scanner, names_model)) = self.scan.finish() else { return };
+        if let Some(ids) = scanner.ids() {
+            ids.own().iter().for_each(|id| self.learn_answer(id));
+        }
+        if names_model {
             self.observe(|observation| observation.requested(&scanner.facts()));
         }
     }
@@ -185,6 +221,7 @@ impl Tap {
     /// A part of the response's body. To be followed by [`Tap::frame_end`].
     pub(super) fn response(&mut self, part: Part<'_>, now: Instant) {
         if let Part::Data(data) = part {
+            self.read_ids(data);
             self.observe(|observation| observation.response_piece(data, now));
         }
     }

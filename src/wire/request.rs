@@ -1,6 +1,10 @@
 //! Reads the model, the conversation, the length of the prompt and the load options from a request's body as it passes.
 
+mod ids;
+
 use std::rc::Rc;
+
+pub use ids::NamedIds;
 
 use super::budget::DecodeBudget;
 use super::coding::{Coding, DecodeError, Decoder, Side};
@@ -8,6 +12,7 @@ use super::conversation::{NamedBy, NamedConversations};
 use super::event::Defect;
 use super::json::{Object, Scanner, Text, Value, Visit, Want};
 use super::units;
+use ids::IdField;
 
 /// Scans a request's body for its top-level `model` (or `name`) field: the last duplicate wins and the key is compared
 /// without case, as in Go's `encoding/json`. The body may be of any length; memory is constant.
@@ -55,6 +60,7 @@ enum Field {
     /// How long the model stays in memory after the answer.
     KeepAlive,
     Load(LoadOption),
+    Id(IdField),
 }
 
 /// Options that make Ollama load a model again when they differ (`api/types.go`, `Runner`).
@@ -139,6 +145,12 @@ static BODY: Object<Field> = Object::ignoring_case(&[
     ("conversation", Want::TextOr(Field::Conversation(NamedBy::Conversation), &Want::Object(&CONVERSATION))),
     ("prompt_cache_key", Want::Text(Field::Conversation(NamedBy::PromptCacheKey))),
     ("metadata", Want::Object(&METADATA)),
+    // Which earlier answers it names, and how it calls its own.
+    ("previous_response_id", Want::Text(Field::Id(IdField::Earlier))),
+    ("input_file_id", Want::Text(Field::Id(IdField::Earlier))),
+    ("request_ids", Want::TextOr(Field::Id(IdField::Earlier), &EACH_EARLIER)),
+    ("rid", Want::TextOr(Field::Id(IdField::Own), &EACH_OWN)),
+    ("abort_all", Want::Truthy(Field::Id(IdField::All))),
     // Ollama.
     ("options", Want::Object(&OPTIONS)),
     ("keep_alive", Want::TextOr(Field::KeepAlive, &Want::Truthy(Field::KeepAlive))),
@@ -146,6 +158,11 @@ static BODY: Object<Field> = Object::ignoring_case(&[
 
 static CONVERSATION: Object<Field> = Object::new(&[("id", Want::Text(Field::Conversation(NamedBy::Conversation)))]);
 static METADATA: Object<Field> = Object::new(&[("user_id", Want::Text(Field::Conversation(NamedBy::UserId)))]);
+
+static EACH_EARLIER: Want<Field> = Want::Each(Field::Id(IdField::Earlier), &AN_EARLIER);
+static AN_EARLIER: Want<Field> = Want::Text(Field::Id(IdField::Earlier));
+static EACH_OWN: Want<Field> = Want::Each(Field::Id(IdField::Own), &AN_OWN);
+static AN_OWN: Want<Field> = Want::Text(Field::Id(IdField::Own));
 
 static OPTIONS: Object<Field> = Object::new(&[
     ("num_ctx", Want::Count(Field::Load(LoadOption::Context))),
@@ -195,6 +212,8 @@ struct BodyValues {
     load: [Option<u64>; 6],
     /// Whether the model is to be unloaded after the answer.
     leaves: Option<bool>,
+    /// `None` where they decide nothing.
+    ids: Option<Box<NamedIds>>,
 }
 
 impl Visit<Field> for BodyValues {
@@ -237,6 +256,15 @@ impl Visit<Field> for BodyValues {
                 if let Value::Text(name) = value {
                     self.conversations.set(by, name);
                 }
+                if let (NamedBy::Conversation, Some(ids)) = (by, &mut self.ids) {
+                    ids.set(IdField::Earlier, value);
+                }
+                return;
+            }
+            (Field::Id(field), value) => {
+                if let Some(ids) = &mut self.ids {
+                    ids.set(field, value);
+                }
                 return;
             }
             (Field::Prompt | Field::OnePrompt | Field::OneInput, _) => return,
@@ -274,6 +302,19 @@ impl ModelScanner {
     #[must_use]
     pub fn failed(defect: Defect) -> Self {
         Self { coding: Coding::Unknown, defect: Some(defect), ..Self::default() }
+    }
+
+    /// Keeps the ids that the body names.
+    #[must_use]
+    pub fn keeping_ids(mut self) -> Self {
+        self.values.ids = Some(Box::default());
+        self
+    }
+
+    /// The ids that the body names, so far; `None` where they are not kept.
+    #[must_use]
+    pub fn ids(&self) -> Option<&NamedIds> {
+        self.values.ids.as_deref()
     }
 
     /// All that is known so far; final once the body has ended.

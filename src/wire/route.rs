@@ -90,6 +90,11 @@ mod tests {
             ("GET", "/v1/stream/c1", "/v1/stream/:conversation"),
             ("GET", "/v1/responses/resp_1", "/v1/responses/:id"),
             ("POST", "/v1/responses/resp_1/cancel", "/v1/responses/:id"),
+            ("GET", "/v1/chat/completions/chatcmpl-1/messages", "/v1/chat/completions/:id"),
+            ("POST", "/v1/chat/completions/control", "/v1/chat/completions/control"),
+            ("GET", "/v1/files/file-1/content", "/v1/files/:id"),
+            ("POST", "/v1/batches/batch_1/cancel", "/v1/batches/:id"),
+            ("POST", "/v1/conversations/conv_1/items", "/v1/conversations/:id"),
             ("DELETE", "/api/user/keys/abc", "/api/user/keys/:key"),
             ("GET", "/api/v0/models/m", "/api/v0/models/:model"),
         ];

@@ -1,6 +1,8 @@
 //! Several backends behind one address: which of them gets a request, and what it gets.
 
+mod answers;
 mod discovery;
+mod everywhere;
 mod exposed;
 mod program;
 mod reloads;

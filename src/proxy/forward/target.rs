@@ -3,19 +3,26 @@
 use http::StatusCode;
 
 use crate::exchange::outcome::ErrorType;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, Management};
 use crate::proxy::answer::Answer;
+use crate::proxy::everywhere::Errand;
 use crate::proxy::guard::{BACKEND_FIELD, Request};
 use crate::proxy::worker::Worker;
-use crate::wire::route::Route;
+use crate::wire::route::{Operation, Route};
 
 /// How the backend of an exchange is chosen.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Target {
     /// Without a look at the request.
     Any,
-    /// By the model that the body names, once it has done so.
+    /// By what the body names, once it has done so: an earlier answer, else the model.
     Model(Option<Box<str>>),
+    /// It has the earlier answer that the body names.
+    Holder,
+    /// By the earlier answer that the head names.
+    Answer(Box<[u8]>),
+    /// All of them, once the body is known.
+    All(Errand),
     /// One that works, whatever it serves.
     Working,
     /// By the name of a backend in a header field.
@@ -27,11 +34,17 @@ impl Target {
         if !worker.thread.with_fleet(Fleet::has_several) {
             return Self::Any;
         }
+        let errand = errand_of(worker, route, request);
         match request.facts.x_inferometer_backend {
             Some(name) => Self::Named(String::from_utf8_lossy(name).into()),
-            None if route.is_by_model() => Self::Model(None),
+            None if errand.is_some() => errand.map_or(Self::Any, Self::All),
+            None if route.is_by_model() || route.may_continue() => Self::Model(None),
             None if asks_for_health(route, request) => Self::Working,
-            None => named_in(request).map_or(Self::Any, |name| Self::Model(Some(decoded(name)))),
+            None => match (answer_in(route, request), named_in(request)) {
+                (Some(id), _) => Self::Answer(id),
+                (None, Some(name)) => Self::Model(Some(decoded(name))),
+                (None, None) => Self::Any,
+            },
         }
     }
 
@@ -51,17 +64,56 @@ impl Target {
     }
 }
 
+/// What the request asks of several backends.
+fn errand_of(worker: &Worker, route: Route, request: &Request<'_>) -> Option<Errand> {
+    let is_everywhere = |management| worker.thread.with_fleet(|fleet| fleet.is_everywhere(management));
+    match route.operation {
+        Operation::Pull => is_everywhere(Management::Pull).then_some(Errand::Pull),
+        _ if route.aborts() && request.method == b"POST" => Some(Errand::Abort),
+        _ if route.endpoint == "/api/delete" && route.names_model => {
+            is_everywhere(Management::Delete).then_some(Errand::Delete)
+        }
+        _ => None,
+    }
+}
+
 /// Whether the answer says that a server works, and nothing of one in particular.
 fn asks_for_health(route: Route, request: &Request<'_>) -> bool {
     matches!(request.method, b"GET" | b"HEAD") && matches!(route.endpoint, "/" | "/health" | "/v1/health")
+}
+
+/// The earlier answer that the target names: in its path, or in the query by which llama.cpp's streams are resumed.
+fn answer_in(route: Route, request: &Request<'_>) -> Option<Box<[u8]>> {
+    let path = request.path();
+    let id = if path == "/v1/stream" {
+        query(request)?.split('&').find_map(|pair| pair.strip_prefix("conv_id="))?
+    } else {
+        let (prefix, _) = route.endpoint.split_once(':').filter(|_| ANSWERS.contains(&route.endpoint))?;
+        path.strip_prefix(prefix)?.split('/').next()?
+    };
+    Some(decoded(id).as_bytes().into())
+}
+
+/// Endpoints whose paths name an earlier answer.
+const ANSWERS: [&str; 7] = [
+    "/v1/responses/:id",
+    "/v1/chat/completions/:id",
+    "/v1/files/:id",
+    "/v1/batches/:id",
+    "/v1/conversations/:id",
+    "/v1/stream/:conversation",
+    "/api/v1/models/download/status/:job",
+];
+
+fn query<'a>(request: &Request<'a>) -> Option<&'a str> {
+    std::str::from_utf8(request.path_and_query()).ok()?.split_once('?').map(|(_, query)| query)
 }
 
 /// The model that the target names: in its path, or in the query of llama.cpp's properties.
 fn named_in<'a>(request: &Request<'a>) -> Option<&'a str> {
     let path = request.path();
     if path == "/props" {
-        let (_, query) = std::str::from_utf8(request.path_and_query()).ok()?.split_once('?')?;
-        return query.split('&').find_map(|pair| pair.strip_prefix("model="));
+        return query(request)?.split('&').find_map(|pair| pair.strip_prefix("model="));
     }
     ["/v1/models/", "/api/v0/models/"].into_iter().find_map(|prefix| path.strip_prefix(prefix))
 }

@@ -147,6 +147,15 @@ pub enum BodyFormat {
 const MANAGEMENT: [&str; 6] =
     ["/api/delete", "/api/copy", "/models/load", "/models/unload", "/api/v1/models/load", "/api/v1/models/download"];
 
+/// Endpoints without generated tokens whose answers have ids.
+const GIVING_IDS: [&str; 4] = ["/v1/files", "/v1/batches", "/v1/conversations", "/api/v1/models/download"];
+
+/// Endpoints whose requests may name an earlier answer in their body.
+const CONTINUING: [&str; 4] = ["/v1/responses", "/responses", "/api/v1/chat", "/v1/batches"];
+
+/// Endpoints that end requests in progress: SGLang's and vLLM's.
+const ABORTING: [&str; 2] = ["/abort_request", "/abort_requests"];
+
 /// What the method and the path of a request say about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
@@ -172,6 +181,28 @@ impl Route {
     pub fn is_by_model(&self) -> bool {
         let manages = matches!(self.operation, Operation::Pull | Operation::Push | Operation::Create);
         self.names_model && !manages && !MANAGEMENT.contains(&self.endpoint)
+    }
+
+    /// Whether its answer has an id by which a later request may name it.
+    #[must_use]
+    pub fn gives_id(&self) -> bool {
+        let is_read = matches!(
+            self.format,
+            BodyFormat::OpenAi | BodyFormat::Responses | BodyFormat::SgLang | BodyFormat::LmStudio
+        );
+        is_read && self.operation != Operation::Embeddings || GIVING_IDS.contains(&self.endpoint)
+    }
+
+    /// Whether its body may name an earlier answer, which decides which server can continue it.
+    #[must_use]
+    pub fn may_continue(&self) -> bool {
+        CONTINUING.contains(&self.endpoint)
+    }
+
+    /// Whether it ends requests in progress, which its body names.
+    #[must_use]
+    pub fn aborts(&self) -> bool {
+        ABORTING.contains(&self.endpoint)
     }
 
     /// An endpoint whose bodies are not read.

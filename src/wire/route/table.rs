@@ -117,7 +117,7 @@ fn fixed(path: &str) -> Option<Route> {
     Some(plain_endpoints! { path;
         Ollama: "/" "/api/tags" "/api/ps" "/api/version" "/api/status" "/api/me" "/api/signout"
             "/api/experimental/web_search" "/api/experimental/web_fetch" "/api/experimental/model-recommendations";
-        OpenAi: "/v1/models" "/v1/realtime" "/v1/load_lora_adapter" "/v1/unload_lora_adapter";
+        OpenAi: "/v1/models" "/v1/files" "/v1/batches" "/v1/conversations" "/v1/realtime" "/abort_requests" "/v1/load_lora_adapter" "/v1/unload_lora_adapter";
         LlamaCpp: "/health" "/v1/health" "/metrics" "/props" "/models" "/models/sse" "/slots" "/lora-adapters"
             "/v1/stream" "/v1/streams" "/v1/chat/completions/control"
             "/tools" "/cors-proxy";
@@ -134,6 +134,10 @@ fn templated(path: &str) -> Option<Route> {
         ("/api/blobs/", "/api/blobs/:digest", Ollama),
         ("/v1/models/", "/v1/models/:model", OpenAi),
         ("/v1/responses/", "/v1/responses/:id", OpenAi),
+        ("/v1/chat/completions/", "/v1/chat/completions/:id", OpenAi),
+        ("/v1/files/", "/v1/files/:id", OpenAi),
+        ("/v1/batches/", "/v1/batches/:id", OpenAi),
+        ("/v1/conversations/", "/v1/conversations/:id", OpenAi),
         ("/slots/", "/slots/:id", LlamaCpp),
         ("/v1/stream/", "/v1/stream/:conversation", LlamaCpp),
         ("/api/user/keys/", "/api/user/keys/:key", Ollama),

@@ -117,12 +117,21 @@ impl Rig {
         policy: Policy,
         backends: &[(&str, SocketAddr, &[&str])],
     ) -> Self {
+        Self::before_fleet(options, &fleet::Settings { policy, ..fleet::Settings::default() }, backends)
+    }
+
+    /// Before several backends that list these models, with other settings of the fleet.
+    pub(crate) fn before_fleet(
+        options: Options,
+        settings: &fleet::Settings,
+        backends: &[(&str, SocketAddr, &[&str])],
+    ) -> Self {
         let knowledge = Knowledge::default();
         for (name, _, models) in backends {
             knowledge.catalogue.set_listed(&Arc::from(*name), models.iter().copied());
         }
         let members = backends.iter().map(|(name, address, _)| member(name, *address, &options)).collect();
-        Self::over(Fleet::new(members, &fleet::Settings { policy, ..fleet::Settings::default() }, knowledge), options)
+        Self::over(Fleet::new(members, settings, knowledge), options)
     }
 
     fn over(fleet: Fleet, options: Options) -> Self {
