@@ -19,6 +19,7 @@ pub mod probe_once;
 pub mod quiet;
 mod recognise;
 pub mod report;
+pub mod srv;
 pub mod status;
 pub mod survey;
 mod times;

@@ -37,7 +37,9 @@ use keys::KEYS;
 use layers::Layers;
 pub use members::Member;
 pub use reload::Reloaded;
-pub use settings::{BackendElement, Bounds, Buckets, Config, ElectricityPrice, MaxConnections, RemoteSettings};
+pub use settings::{
+    BackendElement, Bounds, Buckets, Config, DiscoverySettings, ElectricityPrice, MaxConnections, RemoteSettings,
+};
 pub use value::parse_duration as duration;
 
 /// The flags of all keys that have one.

@@ -63,6 +63,15 @@ use crate::wire::reader::{Engine, Head, Reader};
 use crate::wire::request::{LoadOptions, RequestFacts};
 use crate::wire::route::{BodyFormat, Dialect, Operation, Route};
 
+/// What the end of an exchange says of its backend.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Learnt {
+    /// How long the model took to load, as far as that shows; `None` where it was in memory.
+    pub load: Option<Duration>,
+    /// The model, as the backend lists it, and its time per output token; `None` where that did not show, and with one backend.
+    pub pace: Option<(Arc<str>, Duration)>,
+}
+
 /// The status of an exchange whose client left before a head was sent (nginx's convention).
 pub const CLIENT_CLOSED_REQUEST: u16 = 499;
 
@@ -321,9 +330,9 @@ impl Observation {
         self.phase
     }
 
-    /// Ends the exchange. `status` is the one sent to the client, or 499 if it left before a head. Returns how long its
-    /// model took to load, as far as that shows; `None` where the model was in memory.
-    pub fn finish(mut self: Box<Self>, end: End, status: u16, now: Instant, overhead: Duration) -> Option<Duration> {
+    /// Ends the exchange. `status` is the one sent to the client, or 499 if it left before a head. Returns what
+    /// that says of the backend.
+    pub fn finish(mut self: Box<Self>, end: End, status: u16, now: Instant, overhead: Duration) -> Learnt {
         self.last = now.max(self.last);
         self.conclude(end, status, Some(overhead))
     }

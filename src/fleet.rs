@@ -18,6 +18,7 @@ mod lists;
 pub mod load;
 mod loads;
 mod member;
+mod pace;
 pub mod policy;
 mod settings;
 
@@ -73,6 +74,9 @@ pub struct Fleet {
     home: usize,
     merges: bool,
     everywhere: Vec<Management>,
+    /// Where this program runs; `None` is unknown.
+    zone: Option<String>,
+    zone_penalty: Duration,
     knowledge: Knowledge,
     loads: Loads,
     answers: Arc<Answers>,
@@ -101,6 +105,8 @@ impl Fleet {
             home: members.iter().position(is_home).unwrap_or(0),
             merges: settings.merge,
             everywhere: settings.everywhere(),
+            zone: settings.zone.clone(),
+            zone_penalty: settings.zone_penalty,
             credits: members.iter().map(|_| AtomicI64::new(0)).collect(),
             members: members.into_iter().map(Arc::new).collect(),
             knowledge,
@@ -138,7 +144,7 @@ impl Fleet {
     #[must_use]
     pub fn state(&self, member: &Member, now: Instant) -> BackendState {
         match member.state(now) {
-            BackendState::Up if self.loads.is_loading(&member.backend.name) => BackendState::Loading,
+            BackendState::Up | BackendState::Slow if self.loads.is_loading(&member.backend.name) => BackendState::Loading,
             state => state,
         }
     }
@@ -290,10 +296,18 @@ impl Fleet {
             service: load.service(),
             confidence: load.confidence(now),
             penalty: load.penalty(now),
+            slowness: member.condition.slowness(now),
+            detour: self.detour(member),
             standing: health.standing(now),
             residence: if is_resident { Residence::Resident } else { Residence::Cold },
             load: Duration::ZERO,
         }
+    }
+
+    /// The time that an exchange on the backend takes longer as it is in another zone. Zero where a zone is unknown.
+    fn detour(&self, member: &Member) -> Duration {
+        let is_far = self.zone.is_some() && member.share.zone.is_some() && self.zone != member.share.zone;
+        if is_far { self.zone_penalty } else { Duration::ZERO }
     }
 
     /// Picks a candidate, and notes what the choice changes. `None` where there are no candidates.

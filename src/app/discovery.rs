@@ -1,23 +1,29 @@
-//! Looks for backends in files and by names, again and again.
+//! Looks for backends in files, by names and by service records, again and again.
 //!
 //! A source that fails keeps what it had: a file that is being written, and a resolver that is away, take no backend away.
 
 use std::collections::HashMap;
 use std::io::Read;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use crate::backend::address::Address;
-use crate::config::{BackendElement, Config, file_sd};
+use crate::backend::srv::{self, Service};
+use crate::config::{BackendElement, Config, DiscoverySettings, file_sd};
+use crate::fleet::Share;
 
 /// Time between two looks.
 const PERIOD: Duration = Duration::from_secs(5);
 
 /// How long a source may take.
 const PATIENCE: Duration = Duration::from_secs(4);
+
+/// The greatest weight of a backend, as in the configuration.
+const MAX_WEIGHT: u32 = 1000;
 
 /// What each source had last, by how it is written.
 #[derive(Default)]
@@ -36,8 +42,10 @@ impl Discovery {
     /// Asks every source once.
     pub(super) async fn look(&mut self, config: &Config) -> Vec<BackendElement> {
         let mut found = Vec::new();
-        let (files, names) = (&config.discovery.files, &config.discovery.names);
-        self.known.retain(|source, _| files.contains(source) || names.iter().any(|name| name.to_string() == *source));
+        let DiscoverySettings { files, names, services, resolver } = &config.discovery;
+        self.known.retain(|source, _| {
+            files.contains(source) || services.contains(source) || names.iter().any(|name| name.to_string() == *source)
+        });
         for file in files {
             let read =
                 timeout(PATIENCE, read(file)).await.unwrap_or_else(|_| Err("it takes too long to read".to_owned()));
@@ -47,6 +55,11 @@ impl Discovery {
             let resolved = timeout(PATIENCE, resolve(name)).await;
             let resolved = resolved.unwrap_or_else(|_| Err("the resolver does not answer".to_owned()));
             found.extend_from_slice(self.settle(name.to_string(), resolved));
+        }
+        for name in services {
+            let asked = timeout(PATIENCE, srv::lookup(name, *resolver)).await;
+            let asked = asked.unwrap_or_else(|_| Err("the name server does not answer".to_owned()));
+            found.extend_from_slice(self.settle(name.clone(), asked.map(|services| offered(&services))));
         }
         found
     }
@@ -72,7 +85,8 @@ impl Discovery {
             let now = config.borrow_and_update().clone();
             let elements = self.look(&now).await;
             found.send_if_modified(|known| std::mem::replace(known, elements.clone()) != elements);
-            let has_sources = !now.discovery.files.is_empty() || !now.discovery.names.is_empty();
+            let DiscoverySettings { files, names, services, .. } = &now.discovery;
+            let has_sources = !(files.is_empty() && names.is_empty() && services.is_empty());
             drop(now);
             tokio::select! {
                 () = sleep(PERIOD), if has_sources => {}
@@ -100,6 +114,27 @@ async fn resolve(name: &Address) -> Result<Vec<BackendElement>, String> {
     Ok(elements(name, resolved.collect()))
 }
 
+/// Each address of a service. The priorities become tiers, the lowest the first; weights keep their proportion.
+fn offered(services: &[Service]) -> Vec<BackendElement> {
+    let mut priorities: Vec<_> = services.iter().map(|service| service.priority).collect();
+    priorities.dedup();
+    let heaviest = services.iter().map(|service| u32::from(service.weight)).max().unwrap_or(0);
+    let element = |service: &Service| {
+        let tier = priorities.iter().position(|priority| *priority == service.priority).unwrap_or(0);
+        // A weight of zero is the least share (RFC 2782).
+        let weight = u32::from(service.weight) * MAX_WEIGHT.min(heaviest.max(1)) / heaviest.max(1);
+        let address = &service.address;
+        let url = Address { tls: false, host: address.ip().to_string(), port: address.port(), prefix: String::new() };
+        let share = Share {
+            tier: u32::try_from(tier).unwrap_or(u32::MAX),
+            weight: NonZeroU32::new(weight).unwrap_or(NonZeroU32::MIN),
+            ..Share::default()
+        };
+        BackendElement { url: Some(url), share, ..BackendElement::default() }
+    };
+    services.iter().map(element).collect()
+}
+
 /// Of the fourth version where there is any, as both would be one server twice.
 fn elements(name: &Address, mut addresses: Vec<SocketAddr>) -> Vec<BackendElement> {
     if addresses.iter().any(SocketAddr::is_ipv4) {
@@ -114,6 +149,24 @@ fn elements(name: &Address, mut addresses: Vec<SocketAddr>) -> Vec<BackendElemen
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_priorities_of_a_service_are_tiers_and_its_weights_keep_their_proportion() {
+        let service = |priority, weight, port| Service { priority, weight, address: ([127, 0, 0, 1], port).into() };
+        let shares = |services: &[Service]| {
+            let of = |it: &BackendElement| {
+                let url = it.url.as_ref().expect("an address").to_string();
+                (url, it.share.tier, it.share.weight.get())
+            };
+            offered(services).iter().map(of).collect::<Vec<_>>()
+        };
+        let url = |port| format!("http://127.0.0.1:{port}");
+        let expected = [(url(1), 0, 60), (url(2), 0, 40), (url(3), 1, 1)];
+        assert_eq!(shares(&[service(10, 60, 1), service(10, 40, 2), service(70, 0, 3)]), expected);
+        let expected = [(url(1), 0, 1000), (url(2), 0, 500)];
+        assert_eq!(shares(&[service(0, 60_000, 1), service(0, 30_000, 2)]), expected);
+        assert_eq!(shares(&[]), []);
+    }
 
     #[tokio::test]
     async fn a_name_is_each_of_its_addresses_and_a_failure_takes_nothing_away() {

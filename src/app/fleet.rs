@@ -7,14 +7,15 @@ use tokio::sync::watch;
 
 use super::components::Components;
 use crate::config::Config;
-use crate::fleet::{Fleet, Knowledge, Member};
+use crate::fleet::{Fleet, Knowledge, Member, Share};
 use crate::metrics::HeldBytes;
 
 pub(super) fn build(config: &Config, components: &Components) -> Fleet {
     let (monitors, now) = (components.monitors.all(), Instant::now());
     let members = config.members().into_iter().filter_map(|member| {
         let monitor = monitors.iter().find(|monitor| monitor.backend == member.backend)?;
-        Some(Member::new(member.backend, member.settings, member.share, monitor.dialer.clone(), now))
+        let share = Share { zone: member.zone, ..member.share };
+        Some(Member::new(member.backend, member.settings, share, monitor.dialer.clone(), now))
     });
     let knowledge = Knowledge { catalogue: components.catalogue.clone(), residency: components.residency.clone() };
     Fleet::new(members.collect(), &config.fleet, knowledge)

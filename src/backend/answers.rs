@@ -3,6 +3,7 @@
 //! Every field may be missing or of any type: servers that imitate each other's APIs leave out or misuse fields
 //! (llama.cpp answers `/api/tags` with `"size":""`). A field that does not parse is unknown.
 
+use std::num::NonZeroU32;
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value};
@@ -191,8 +192,25 @@ pub(super) fn routed_servers(body: &[u8]) -> Option<Vec<RoutedServer>> {
     Some(workers.iter().map(server).collect())
 }
 
-/// `/info` (TGI, `router/src/lib.rs`, `Info`): its only model, and its version.
-pub(super) fn tgi(body: &[u8]) -> Option<(ServedModel, Option<Box<str>>)> {
+/// A number of requests at once, as a server states it.
+pub(super) fn slots(count: u64) -> Option<NonZeroU32> {
+    u32::try_from(count).ok().and_then(NonZeroU32::new)
+}
+
+/// `/get_server_info` (SGLang, `http_server.py` and `scheduler.py`, `get_internal_state`): its version, and the requests
+/// that it runs at once: those of its schedulers together, one for each data-parallel rank, else as it was configured.
+pub(super) fn sglang(body: &[u8]) -> Option<(Option<Box<str>>, Option<NonZeroU32>)> {
+    let info = JsonObject::parse(body)?;
+    let (version, configured) = (info.text("version"), info.number("max_running_requests"));
+    let states = info.list("internal_states").unwrap_or_default();
+    let of_each = states.iter().map(|state| state.number("effective_max_running_requests_per_dp"));
+    let together = of_each.sum::<Option<u64>>().filter(|_| !states.is_empty());
+    Some((version, together.or(configured).and_then(slots)))
+}
+
+/// `/info` (TGI, `router/src/lib.rs`, `Info`): its only model, its version, and the requests that it works on at once:
+/// those of a batch where that is limited, else those that it accepts before it refuses more.
+pub(super) fn tgi(body: &[u8]) -> Option<(ServedModel, Option<Box<str>>, Option<NonZeroU32>)> {
     let info = JsonObject::parse(body)?;
     // Other servers answer `/info` too; every version of TGI has these three keys.
     if !["version", "max_concurrent_requests", "max_best_of"].iter().all(|key| info.has(key)) {
@@ -202,7 +220,8 @@ pub(super) fn tgi(body: &[u8]) -> Option<(ServedModel, Option<Box<str>>)> {
     let model =
         ListedModel { name: info.raw("model_id")?, revision: info.text("model_sha"), quant, ..ListedModel::default() };
     let served = ServedModel { model, owner: None, context: info.number("max_total_tokens"), loaded: Some(true) };
-    Some((served, info.text("version")))
+    let at_once = info.number("max_batch_size").or_else(|| info.number("max_concurrent_requests"));
+    Some((served, info.text("version"), at_once.and_then(slots)))
 }
 
 /// Formats a parameter count like Ollama: `3.13M`, `8.0B`.
@@ -310,9 +329,27 @@ mod tests {
         let body =
             br#"{"model_id":"org/m","model_sha":"e4ce","model_dtype":"torch.float16","max_concurrent_requests":128,
             "max_best_of":2,"max_total_tokens":4096,"version":"3.3.4","sha":"f00"}"#;
-        let (served, version) = tgi(body).expect("TGI");
+        let (served, version, at_once) = tgi(body).expect("TGI");
+        assert_eq!(at_once, NonZeroU32::new(128), "what it accepts");
+        let batch = String::from_utf8_lossy(body).replace("\"max_best_of\"", "\"max_batch_size\":16,\"max_best_of\"");
+        assert_eq!(tgi(batch.as_bytes()).expect("TGI").2, NonZeroU32::new(16), "what it works on");
         assert_eq!((&*served.model.name, served.model.quant.as_deref()), ("org/m", Some("float16")));
         assert_eq!((served.context, version.as_deref()), (Some(4096), Some("3.3.4")));
+    }
+
+    #[test]
+    fn sglang_states_the_requests_of_its_schedulers() {
+        let at_once = |body: &str| sglang(body.as_bytes()).expect("SGLang").1.map(NonZeroU32::get);
+        let state = r#"{"last_gen_throughput":129.3,"effective_max_running_requests_per_dp":52}"#;
+        let of = |states: &str, own: &str| {
+            format!(r#"{{"version":"0.5.23","max_running_requests":{own},"internal_states":[{states}]}}"#)
+        };
+        assert_eq!(at_once(&of(state, "null")), Some(52));
+        assert_eq!(at_once(&of(&format!("{state},{state}"), "128")), Some(104), "one for each rank");
+        assert_eq!(at_once(&of("", "128")), Some(128), "as it was configured");
+        assert_eq!(at_once(&of(&format!("{state},{{}}"), "null")), None, "not all of them is unknown");
+        assert_eq!(at_once(&of("", "0")), None);
+        assert_eq!(sglang(br#"{"version":"0.4.1"}"#), Some((Some("0.4.1".into()), None)));
     }
 
     #[test]

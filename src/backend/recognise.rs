@@ -38,8 +38,7 @@ pub(super) async fn recognise(monitor: &Monitor, known: Runtime, is_quiet: bool)
     let found = match runtime {
         Runtime::LlamaCpp => {
             let (version, slots) = read_llama_cpp(monitor, served.as_deref_mut()).await.unwrap_or_default();
-            let inventory = Recognised { version, runtime, served }.inventory();
-            return inventory.map(|inventory| Inventory { slots, ..inventory });
+            Recognised { version, runtime, slots, served }
         }
         Runtime::Vllm => return read_vllm(monitor, served).await,
         Runtime::Sglang => return read_sglang(monitor, served).await,
@@ -55,6 +54,8 @@ pub(super) async fn recognise(monitor: &Monitor, known: Runtime, is_quiet: bool)
 struct Recognised {
     runtime: Runtime,
     version: Option<Box<str>>,
+    /// Requests that it works on at once.
+    slots: Option<NonZeroU32>,
     served: Option<Vec<ServedModel>>,
 }
 
@@ -77,6 +78,7 @@ impl Recognised {
         Some(Inventory {
             runtime: self.runtime,
             version: self.version,
+            slots: self.slots,
             resident: is_known.then(|| resident.collect()),
             models: served.into_iter().map(|served| served.model).collect(),
             ..Inventory::default()
@@ -116,8 +118,8 @@ async fn recognise_unsigned(
         return Some(Inventory { runtime, version, models, polled: true, ..Inventory::default() });
     }
     let info = read(monitor, "/info", MAX_RESPONSE).await;
-    if let Some((model, version)) = info.and_then(|info| answers::tgi(&info.body)) {
-        return Recognised { runtime: Runtime::Tgi, version, served: Some(vec![model]) }.inventory();
+    if let Some((model, version, slots)) = info.and_then(|info| answers::tgi(&info.body)) {
+        return Recognised { runtime: Runtime::Tgi, version, slots, served: Some(vec![model]) }.inventory();
     }
     // An engine whose listing requires a key may still expose metrics.
     let metrics = if is_quiet { None } else { read(monitor, "/metrics", MAX_RESPONSE).await };
@@ -125,10 +127,11 @@ async fn recognise_unsigned(
     match (metrics, served) {
         (Some((runtime, _)), served) => {
             let is_listed = served.is_some();
-            let inventory = Recognised { runtime, version: None, served: Some(served.unwrap_or_default()) }.inventory();
+            let served = Some(served.unwrap_or_default());
+            let inventory = Recognised { runtime, version: None, slots: None, served }.inventory();
             inventory.map(|inventory| Inventory { resident: inventory.resident.filter(|_| is_listed), ..inventory })
         }
-        (None, served) => Recognised { runtime: Runtime::Unknown, version: None, served }.inventory(),
+        (None, served) => Recognised { runtime: Runtime::Unknown, version: None, slots: None, served }.inventory(),
     }
 }
 
@@ -145,8 +148,7 @@ async fn read_llama_cpp(
         // It loads only this format.
         only.model.format = Some("gguf".into());
     }
-    let slots = props.number("total_slots").and_then(|slots| u32::try_from(slots).ok()).and_then(NonZeroU32::new);
-    Some((props.text("build_info"), slots))
+    Some((props.text("build_info"), props.number("total_slots").and_then(answers::slots)))
 }
 
 /// Whether llama.cpp's server sleeps, or may. `/props` neither wakes it nor keeps it awake.
@@ -167,7 +169,8 @@ async fn read_vllm(monitor: &Monitor, served: Option<Vec<ServedModel>>) -> Optio
     let has_context = served.iter().flatten().any(|served| served.context.is_some());
     let version = if has_context { read_version(monitor, "/version", "version").await } else { None };
     let is_alone = version.is_some();
-    let alone = Recognised { runtime: Runtime::Vllm, version, served };
+    // It admits requests as long as their tokens fit, and states no number of them.
+    let alone = Recognised { runtime: Runtime::Vllm, version, slots: None, served };
     match if is_alone { RoutedServers::None } else { read_routed_servers(monitor).await } {
         RoutedServers::Known(servers) => behind_a_router(alone, servers),
         RoutedServers::None | RoutedServers::Unknown => alone.inventory(),
@@ -175,11 +178,12 @@ async fn read_vllm(monitor: &Monitor, served: Option<Vec<ServedModel>>) -> Optio
 }
 
 async fn read_sglang(monitor: &Monitor, served: Option<Vec<ServedModel>>) -> Option<Inventory> {
-    let version = match read_version(monitor, "/get_server_info", "version").await {
-        Some(version) => Some(version),
-        None => read_version(monitor, "/server_info", "version").await,
+    let answer = match read(monitor, "/get_server_info", MAX_RESPONSE).await {
+        Some(answer) => Some(answer),
+        None => read(monitor, "/server_info", MAX_RESPONSE).await,
     };
-    let alone = Recognised { runtime: Runtime::Sglang, version, served };
+    let (version, slots) = answer.and_then(|answer| answers::sglang(&answer.body)).unwrap_or_default();
+    let alone = Recognised { runtime: Runtime::Sglang, version, slots, served };
     match read_routed_servers(monitor).await {
         RoutedServers::None => alone.inventory(),
         RoutedServers::Known(servers) => behind_a_router(alone, servers),
@@ -219,7 +223,7 @@ fn behind_a_router(answer: Recognised, servers: Vec<RoutedServer>) -> Option<Inv
     let served = names
         .into_iter()
         .map(|name| ServedModel { model: ListedModel { name, ..ListedModel::default() }, ..ServedModel::default() });
-    let all = Recognised { runtime, version: None, served: Some(served.collect()) }.inventory();
+    let all = Recognised { runtime, version: None, slots: None, served: Some(served.collect()) }.inventory();
     all.map(|all| Inventory { resident: all.resident.filter(|_| !is_partial), is_partial, ..all })
 }
 
@@ -244,7 +248,7 @@ async fn read_routed_servers(monitor: &Monitor) -> RoutedServers {
 /// LM Studio's own listing, which has more facts than `OpenAI`'s but no version.
 async fn read_lm_studio(monitor: &Monitor, served: Option<Vec<ServedModel>>) -> Recognised {
     let own = read(monitor, "/api/v0/models", MAX_LISTING).await.and_then(|answer| answers::lm_studio(&answer.body));
-    Recognised { runtime: Runtime::LmStudio, version: None, served: own.or(served) }
+    Recognised { runtime: Runtime::LmStudio, version: None, slots: None, served: own.or(served) }
 }
 
 async fn read_version(monitor: &Monitor, path: &str, key: &str) -> Option<Box<str>> {

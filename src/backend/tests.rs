@@ -490,18 +490,23 @@ async fn old_and_similar_servers_yield_fewer_facts_and_no_wrong_ones() {
 async fn behind_the_router_of_sglang_no_fact_of_one_server_is_taken_for_all() {
     const LISTED: (&str, &str) =
         ("/v1/models", r#"{"data":[{"id":"org/a","owned_by":"sglang","max_model_len":4096}]}"#);
-    const VERSION: (&str, &str) = ("/get_server_info", r#"{"version":"0.5.23"}"#);
+    const VERSION: (&str, &str) = (
+        "/get_server_info",
+        r#"{"version":"0.5.23","internal_states":[{"effective_max_running_requests_per_dp":48}]}"#,
+    );
+    let slots = |inventory: &Inventory| inventory.slots.map(std::num::NonZeroU32::get);
     let names = |inventory: &Inventory| inventory.models.iter().map(|model| model.name.to_string()).collect::<Vec<_>>();
     let alone = inventory_of(&[LISTED, VERSION]).await;
     assert_eq!(
         (names(&alone), alone.version.as_deref(), alone.is_partial),
         (vec!["org/a".into()], Some("0.5.23"), false)
     );
+    assert_eq!(slots(&alone), Some(48));
     assert_eq!(alone.resident.expect("its own")[0].context, Some(4096));
     // One server behind a router.
     let one =
         inventory_of(&[LISTED, VERSION, ("/workers", r#"{"workers":[{"url":"http://a","model_id":"org/a"}]}"#)]).await;
-    assert_eq!((one.version.as_deref(), one.is_partial), (Some("0.5.23"), false));
+    assert_eq!((one.version.as_deref(), slots(&one), one.is_partial), (Some("0.5.23"), Some(48), false));
     let two = inventory_of(&[
         LISTED,
         VERSION,
@@ -512,6 +517,7 @@ async fn behind_the_router_of_sglang_no_fact_of_one_server_is_taken_for_all() {
         (names(&two), two.version.as_deref(), two.is_partial),
         (vec!["org/b".into(), "org/a".into()], None, false)
     );
+    assert_eq!(slots(&two), None);
     let contexts: Vec<_> = two.resident.expect("both").iter().map(|model| model.context).collect();
     assert_eq!(contexts, [None, None]);
     // An old one tells only how many there are.

@@ -1,5 +1,9 @@
 //! Kinds of values: how each is described, parsed and printed. One constant per kind, shared by its keys.
 
+mod fleet;
+
+pub(super) use fleet::*;
+
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
@@ -9,13 +13,11 @@ use std::time::Duration;
 use super::invalid::{InvalidValue, Rejection};
 use super::settings::{Bounds, ElectricityPrice, MaxConnections};
 use super::write::{duration, quoted, size, switch};
-use super::{backends, file_sd, value};
+use super::{backends, value};
 use crate::access::network::Network;
 use crate::backend::Backend;
 use crate::backend::HostHeader;
 use crate::backend::address::Address;
-use crate::fleet::policy::Policy;
-use crate::fleet::{Pattern, Reach, Slots};
 use crate::history;
 use crate::host::helper::HelperAddress;
 use crate::logs;
@@ -160,79 +162,6 @@ pub(super) const NAME: ValueKind<Option<Arc<str>>> = ValueKind {
     range: ", or `\"\"` for unset",
     parse: One(backends::name),
     print: |name| quoted(name.as_deref().unwrap_or_default()),
-};
-
-pub(super) const POLICY: ValueKind<Policy> = words(
-    "POLICY",
-    "`round_robin`, `least_busy` or `model_loaded`",
-    |text| Policy::ALL.into_iter().find(|policy| policy.as_str() == text).ok_or(InvalidValue::Unexpected),
-    |policy| quoted(policy.as_str()),
-);
-
-pub(super) const REACH: ValueKind<Reach> = words(
-    "home|all",
-    "`home` or `all`",
-    |text| Reach::ALL.into_iter().find(|reach| reach.as_str() == text).ok_or(InvalidValue::Unexpected),
-    |reach| quoted(reach.as_str()),
-);
-
-pub(super) const WEIGHT: ValueKind<NonZeroU32> = ValueKind {
-    placeholder: "COUNT",
-    noun: "a number",
-    syntax: "",
-    range: " from 1 to 1000",
-    parse: One(value::weight),
-    print: NonZeroU32::to_string,
-};
-
-pub(super) const TIER: ValueKind<u32> = ValueKind {
-    placeholder: "COUNT",
-    noun: "a number",
-    syntax: "",
-    range: " from 0 to 100",
-    parse: One(value::tier),
-    print: u32::to_string,
-};
-
-pub(super) const SLOTS: ValueKind<Slots> = ValueKind {
-    placeholder: "COUNT",
-    noun: "a number",
-    syntax: "",
-    range: " from 1 to 100000, `0` for no limit, or `auto` for what the backend says",
-    parse: One(value::slots),
-    print: |slots| match slots {
-        Slots::Auto => quoted("auto"),
-        Slots::Unlimited => "0".to_owned(),
-        Slots::AtMost(most) => most.to_string(),
-    },
-};
-
-pub(super) const PATHS: ValueKind<Vec<String>> = ValueKind {
-    placeholder: "FILE",
-    noun: "names of files",
-    syntax: ", such as `[\"/etc/inferometer/backends.yml\"]`",
-    ..NAMES
-};
-
-pub(super) const DISCOVERED: ValueKind<Vec<Address>> = ValueKind {
-    placeholder: "URL",
-    noun: "addresses with `http://`",
-    syntax: ", such as `[\"http://ollama.internal:11434\"]`",
-    range: "",
-    parse: List(file_sd::names),
-    print: |addresses| list(addresses.iter().map(|address| quoted(&address.to_string()))),
-};
-
-pub(super) const PATTERNS: ValueKind<Vec<Pattern>> = ValueKind {
-    placeholder: "MODELS",
-    noun: "names of models, in which `*` is any text and `?` any character",
-    syntax: ", such as `[\"llama3.2\", \"*:70b\"]`",
-    range: "",
-    parse: List(value::patterns),
-    print: |patterns| {
-        let each = patterns.iter().map(|pattern| quoted(pattern.as_str()));
-        format!("[{}]", each.collect::<Vec<_>>().join(", "))
-    },
 };
 
 pub(super) const OWN_HOST: ValueKind<Option<HostHeader>> = ValueKind {

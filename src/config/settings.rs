@@ -40,7 +40,7 @@ pub struct Config {
     /// The inference servers with settings of their own.
     pub elements: Vec<BackendElement>,
     /// Where further backends are looked for.
-    pub discovery: Discovery,
+    pub discovery: DiscoverySettings,
     /// What was found there last. Where there is any, the default of `backends` does not count.
     pub discovered: Vec<BackendElement>,
     /// Connection settings of backends, where an element has none of its own.
@@ -116,11 +116,15 @@ impl Origins {
 
 /// Where backends are looked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Discovery {
+pub struct DiscoverySettings {
     /// Files in the format of Prometheus' `file_sd_configs`.
     pub files: Vec<String>,
     /// Names of which each address is a backend.
     pub names: Vec<Address>,
+    /// Names of service records.
+    pub services: Vec<String>,
+    /// The name server that is asked for them; `None` is those of the system.
+    pub resolver: Option<SocketAddr>,
 }
 
 /// A backend with settings of its own.
@@ -240,7 +244,7 @@ impl Config {
             backend_tls: client::Settings::default(),
             backends: Vec::new(),
             elements: Vec::new(),
-            discovery: Discovery::default(),
+            discovery: DiscoverySettings::default(),
             discovered: Vec::new(),
             fleet: fleet::Settings::default(),
             backend_node: None,

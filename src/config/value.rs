@@ -1,6 +1,6 @@
 //! The parsers of values, one per kind.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -128,6 +128,28 @@ pub(super) fn duration(text: &str) -> Result<Duration, InvalidValue> {
         Some(duration) if duration >= Duration::from_millis(1) => Ok(duration),
         _ => Err(Unexpected),
     }
+}
+
+/// The full names of service records.
+pub(super) fn services(texts: &[&str]) -> Result<Vec<String>, InvalidValue> {
+    let is_name = |text: &str| text.len() <= 253 && text.split('.').all(|label| (1..=63).contains(&label.len()));
+    let named = |(at, text): (usize, &&str)| match text.strip_suffix('.').unwrap_or(text) {
+        name if is_name(name) && text.is_ascii() => Ok((*text).to_owned()),
+        _ => Err(InvalidValue::Element(at, "it is no name of the DNS".to_owned())),
+    };
+    texts.iter().enumerate().map(named).collect()
+}
+
+/// Port of name servers.
+const DNS_PORT: u16 = 53;
+
+/// A name server; `None` for an empty text.
+pub(super) fn resolver(text: &str) -> Result<Option<SocketAddr>, InvalidValue> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let alone = text.parse().map(|ip: IpAddr| SocketAddr::new(ip, DNS_PORT));
+    alone.or_else(|_| text.parse()).map(Some).map_err(|_| Unexpected)
 }
 
 /// A duration, or zero.

@@ -4,21 +4,25 @@ use std::num::NonZeroU64;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use super::Observation;
 use super::answer::Answer;
 use super::outcome::{End, ErrorType, Outcome};
+use super::placement::PlacementReason;
 use super::plausibility::Observed;
 use super::rates::DecodeFacts;
 use super::reading::{BodyReading, is_stream};
 use super::record::Record;
 use super::residency::{ColdStart, KeepAlive, ModelUse};
+use super::names::NamedModel;
 use super::verdict::EndEvidence;
+use super::{Learnt, Observation};
 use crate::wire::event::{Defect, FinishReason, Source, Timings};
 
 impl Observation {
     /// Ends the exchange. Does nothing after the first call. `overhead` is `None` if it was not measured.
-    pub(super) fn conclude(&mut self, end: End, status: u16, overhead: Option<Duration>) -> Option<Duration> {
-        self.watch.as_ref()?;
+    pub(super) fn conclude(&mut self, end: End, status: u16, overhead: Option<Duration>) -> Learnt {
+        if self.watch.is_none() {
+            return Learnt::default();
+        }
         // The last element may lack its terminator; a bug in parsing it must not lose the record.
         if catch_unwind(AssertUnwindSafe(|| self.read_rest())).is_err() {
             self.defect(Defect::Panic);
@@ -34,7 +38,11 @@ impl Observation {
         if let Some(mut watch) = self.watch.take() {
             watch.finished(&record);
         }
-        record.cold.is_some().then(|| record.load.or(record.time_to_first_token)).flatten()
+        let load = record.cold.is_some().then(|| record.load.or(record.time_to_first_token)).flatten();
+        let is_chosen = record.placement.as_ref().is_some_and(|it| it.reason != PlacementReason::Only);
+        let model = record.answered_model.as_ref().or(record.requested_model.as_ref()).and_then(NamedModel::as_listed);
+        let pace = record.time_per_output_token.filter(|_| is_chosen);
+        Learnt { load, pace: pace.and_then(|pace| Some((model?.clone(), pace))) }
     }
 
     /// Whether the prompt was probably cut. False unless a generation completed and reported its prompt tokens.

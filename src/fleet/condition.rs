@@ -5,12 +5,13 @@
 
 use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::health::{Failure, Health, State};
 use super::lists::Lists;
 use super::load::Load;
+use super::pace::{Pace, Slowness};
 use super::policy::Standing;
 
 /// Shared by all members that stand for the same backend, one after another.
@@ -20,6 +21,7 @@ pub(super) struct Condition {
     anchor: Instant,
     kept: Mutex<Kept>,
     load: [AtomicU64; 4],
+    slowness: [AtomicU64; 2],
     state: AtomicU64,
     /// What it has listed last.
     pub(super) lists: Lists,
@@ -37,6 +39,7 @@ pub(super) struct Condition {
 struct Kept {
     load: Load,
     health: Health,
+    pace: Pace,
 }
 
 impl Condition {
@@ -45,6 +48,7 @@ impl Condition {
             anchor,
             kept: Mutex::default(),
             load: Default::default(),
+            slowness: Default::default(),
             state: AtomicU64::default(),
             lists: Lists::default(),
             in_flight: AtomicU64::default(),
@@ -86,10 +90,25 @@ impl Condition {
         Load::from_words(self.load.each_ref().map(|word| word.load(Ordering::Relaxed)), self.anchor)
     }
 
+    /// How many times slower than usual it generates; 1 where it is not slow.
+    pub(super) fn slowness(&self, now: Instant) -> f64 {
+        let words = self.slowness.each_ref().map(|word| word.load(Ordering::Relaxed));
+        Slowness::from_words(words, self.anchor).times(now)
+    }
+
+    /// A generation ended with this time per output token.
+    pub(super) fn paced(&self, model: &Arc<str>, per_token: Duration, now: Instant) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.pace.observe(model, per_token, self.in_flight(), now);
+        for (word, value) in self.slowness.iter().zip(kept.pace.slowness(self.anchor).to_words(self.anchor)) {
+            word.store(value, Ordering::Relaxed);
+        }
+    }
+
     /// Changes what is known, and publishes it.
     pub(super) fn update<T>(&self, change: impl FnOnce(&mut Load, &mut Health) -> T) -> T {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let Kept { load, health } = &mut *kept;
+        let Kept { load, health, .. } = &mut *kept;
         let result = change(load, health);
         for (word, value) in self.load.iter().zip(load.to_words(self.anchor)) {
             word.store(value, Ordering::Relaxed);
@@ -129,8 +148,6 @@ impl Condition {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

@@ -70,6 +70,13 @@ impl Lease {
         self.load.as_ref().into_iter().for_each(|load| load.learn(took));
     }
 
+    /// The model generated with this time per output token. Of an only backend nothing is kept.
+    pub fn paced(&self, model: &Arc<str>, per_token: Duration, now: Instant) {
+        if !matches!(self.reason, PlacementReason::Only | PlacementReason::All) {
+            self.member.condition.paced(model, per_token, now);
+        }
+    }
+
     /// The exchange ended. Only the first call counts; without one nothing is learnt. `random` gives a number from 0 to 1,
     /// uniform. Of an only backend nothing is kept, and of an exchange that was for several neither.
     pub fn report(&mut self, end: LeaseEnd, random: impl FnOnce() -> f64, now: Instant) {

@@ -20,6 +20,8 @@ pub enum BackendState {
     Up,
     /// It is chosen, and requests wait for it to load their model.
     Loading,
+    /// It is chosen less, as it generates several times more slowly than usual.
+    Slow,
     /// Its answers were failures.
     Ejected,
     /// It was left out, and one exchange tries it, or the next one will.
@@ -32,12 +34,13 @@ pub enum BackendState {
 
 impl BackendState {
     /// Every state.
-    pub const ALL: [Self; 6] = [Self::Up, Self::Loading, Self::Ejected, Self::HalfOpen, Self::Draining, Self::Down];
+    pub const ALL: [Self; 7] =
+        [Self::Up, Self::Loading, Self::Slow, Self::Ejected, Self::HalfOpen, Self::Draining, Self::Down];
 
-    /// Whether requests go to a backend in this state as its share says.
+    /// Whether requests go to a backend in this state, without a failure in the way.
     #[must_use]
     pub const fn is_chosen(self) -> bool {
-        matches!(self, Self::Up | Self::Loading)
+        matches!(self, Self::Up | Self::Loading | Self::Slow)
     }
 
     /// The label value.
@@ -46,6 +49,7 @@ impl BackendState {
         match self {
             Self::Up => "up",
             Self::Loading => "loading",
+            Self::Slow => "slow",
             Self::Ejected => "ejected",
             Self::HalfOpen => "half_open",
             Self::Draining => "draining",
@@ -119,6 +123,7 @@ impl Member {
             _ if self.share.drains => BackendState::Draining,
             State::Tried(_) => BackendState::HalfOpen,
             health => match health.standing(now) {
+                Standing::Up if self.slowness(now) > 1.0 => BackendState::Slow,
                 Standing::Up => BackendState::Up,
                 Standing::Trial => BackendState::HalfOpen,
                 Standing::Ejected => BackendState::Ejected,
@@ -131,6 +136,12 @@ impl Member {
     #[must_use]
     pub fn weight(&self, now: Instant) -> f64 {
         f64::from(self.share.weight.get()) * self.condition.health().share(now)
+    }
+
+    /// How many times slower than usual it generates; 1 where it is not slow.
+    #[must_use]
+    pub fn slowness(&self, now: Instant) -> f64 {
+        self.condition.slowness(now)
     }
 
     /// How often it was taken out for such a failure.

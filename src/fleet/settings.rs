@@ -2,6 +2,7 @@
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::policy::Policy;
 use crate::wire::spelling;
@@ -19,7 +20,14 @@ pub struct Settings {
     pub pull: Reach,
     /// Where models are deleted.
     pub delete: Reach,
+    /// Where this program runs; `None` is unknown.
+    pub zone: Option<String>,
+    /// The time that an exchange on a backend of another zone counts as longer.
+    pub zone_penalty: Duration,
 }
+
+/// The default of [`Settings::zone_penalty`]: more than a network adds between buildings, less than any answer takes.
+const ZONE_PENALTY: Duration = Duration::from_millis(50);
 
 /// A change of the models that a backend has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +72,15 @@ impl Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { policy: Policy::ModelLoaded, home: None, merge: true, pull: Reach::Home, delete: Reach::Home }
+        Self {
+            policy: Policy::ModelLoaded,
+            home: None,
+            merge: true,
+            pull: Reach::Home,
+            delete: Reach::Home,
+            zone: None,
+            zone_penalty: ZONE_PENALTY,
+        }
     }
 }
 
@@ -83,6 +99,8 @@ pub struct Share {
     pub deny: Vec<Pattern>,
     /// It gets no further exchange; those in flight go on.
     pub drains: bool,
+    /// Where it is; `None` is unknown.
+    pub zone: Option<String>,
 }
 
 impl Default for Share {
@@ -94,6 +112,7 @@ impl Default for Share {
             allow: Vec::new(),
             deny: Vec::new(),
             drains: false,
+            zone: None,
         }
     }
 }

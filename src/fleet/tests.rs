@@ -178,3 +178,51 @@ fn slots_are_those_of_the_configuration_else_those_that_the_backend_reports() {
     let after = fleet(Policy::ModelLoaded, &[("a", Share::default()), ("b", limited)]).succeeding(&before);
     assert_eq!((slots(&before), slots(&after)), ([Some(8), Some(2)], [Some(8), Some(2)]));
 }
+
+#[test]
+fn a_backend_whose_answers_become_slow_is_shown_as_such_and_avoided_until_they_are_not() {
+    let (fleet, start) = (fleet(Policy::LeastBusy, &[("a", Share::default()), ("b", Share::default())]), Instant::now());
+    let model: Arc<str> = "m".into();
+    let answers = |millis, count| {
+        for _ in 0..count {
+            let lease = fleet.choose_named("a").expect("a");
+            lease.paced(&model, Duration::from_millis(millis), start);
+        }
+    };
+    let state = |now| fleet.state(&fleet.members()[0], now);
+    answers(20, 20);
+    answers(300, 4);
+    assert_eq!(state(start), BackendState::Up);
+    answers(300, 1);
+    assert_eq!(state(start), BackendState::Slow);
+    assert!(state(start).is_chosen() && fleet.members()[0].slowness(start) > 2.0);
+    assert_eq!(fleet.members()[0].standing(start), Standing::Up, "it is not left out");
+    assert!((0..20).all(|at| placed(&fleet.choose_for(&ask("m", at), start).expect("one")).0 == "b"));
+    assert_eq!(state(start + Duration::from_secs(600)), BackendState::Up, "what was long ago says little");
+    answers(20, 10);
+    assert_eq!(state(start), BackendState::Up);
+    let one = Fleet::of_one(member("a", Share::default()));
+    for millis in [20, 20, 500, 500, 500, 500, 500, 500, 500] {
+        one.choose().expect("a").paced(&model, Duration::from_millis(millis), start);
+    }
+    assert_eq!(one.members()[0].slowness(start), 1.0, "of an only backend nothing is kept");
+}
+
+#[test]
+fn backends_of_this_zone_come_first_where_both_zones_are_known() {
+    let knowledge = Knowledge::default();
+    let names = ["near", "far", "nowhere"];
+    names.iter().for_each(|name| knowledge.catalogue.set_listed(&Arc::from(*name), ["m"].into_iter()));
+    let zones = [Some("cellar"), Some("attic"), None].map(|zone| zone.map(str::to_owned));
+    let members = names.iter().zip(zones).map(|(name, zone)| member(name, Share { zone, ..Share::default() }));
+    let settings = Settings { policy: Policy::LeastBusy, zone: Some("cellar".to_owned()), ..Settings::default() };
+    let fleet = Fleet::new(members.collect(), &settings, knowledge);
+    let now = Instant::now();
+    let chosen: Vec<_> =
+        (0..200).map(|at| placed(&fleet.choose_for(&ask("m", at), now).expect("one")).0.to_owned()).collect();
+    let of = |name: &str| chosen.iter().filter(|it| **it == name).count();
+    assert!(of("far") == 0 && of("near") > 50 && of("nowhere") > 50, "{} {}", of("near"), of("nowhere"));
+    let _busy: Vec<_> = ["near", "nowhere"].map(|name| fleet.choose_named(name)).into_iter().collect();
+    let chooses_far = |at| placed(&fleet.choose_for(&ask("m", at), now).expect("one")).0 == "far";
+    assert!((0..50).any(chooses_far), "a preference and no wall");
+}

@@ -34,6 +34,8 @@ pub(super) enum AskError {
     Broken,
     /// What came is no answer.
     Improper,
+    /// It did not come in time.
+    Late,
 }
 
 impl From<io::Error> for AskError {
@@ -47,7 +49,8 @@ impl std::fmt::Display for AskError {
         match self {
             Self::Dial(error) => error.fmt(out),
             Self::Broken => out.write_str("the connection broke"),
-            Self::Improper => out.write_str("the answer is not HTTP"),
+            Self::Improper => out.write_str("the answer is not HTTP, or too long"),
+            Self::Late => out.write_str("no answer in time"),
         }
     }
 }

@@ -192,16 +192,14 @@ impl Forward {
         merges.then_some(listing)
     }
 
-    /// A connection over which the answer of several backends comes, where the request is for all of them.
-    ///
-    /// # Errors
-    /// The answer for the client where there is none to be had.
+    /// A connection over which the answer of several backends comes, where the request is for all of them, or the answer
+    /// for the client where there is none to be had.
     pub(super) fn connect_everywhere(&mut self) -> Option<Result<Box<Upstream>, Answer>> {
         let everywhere = self.everywhere.take()?;
-        let text = |error| format!("no connection can be opened ({error}): raise the limit of open files");
-        let failed =
-            |error| Answer { status: StatusCode::SERVICE_UNAVAILABLE, why: ErrorType::Limit, text: text(error) };
-        Some(everywhere.connect(&self.head).map_err(failed))
+        Some(everywhere.connect(&self.head).map_err(|error| {
+            let text = format!("no connection can be opened ({error}): raise the limit of open files");
+            Answer { status: StatusCode::SERVICE_UNAVAILABLE, why: ErrorType::Limit, text }
+        }))
     }
 
     /// Passes a merged answer to the observation, as if the backend had sent it, and ends the exchange.

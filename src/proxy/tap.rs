@@ -258,8 +258,9 @@ impl Tap {
         if let Some(observation) = self.observation.take() {
             // A sink that panics loses only its own record.
             let finished = catch_unwind(AssertUnwindSafe(|| observation.finish(end, self.status, now, overhead)));
-            if let (Ok(Some(load)), Some(lease)) = (finished, &self.lease) {
-                lease.loaded(load);
+            if let (Ok(learnt), Some(lease)) = (finished, &self.lease) {
+                learnt.load.into_iter().for_each(|load| lease.loaded(load));
+                learnt.pace.into_iter().for_each(|(model, per_token)| lease.paced(&model, per_token, now));
             }
         }
     }

@@ -1,10 +1,12 @@
 //! Reads the model, the conversation, the length of the prompt and the load options from a request's body as it passes.
 
 mod ids;
+mod load;
 
 use std::rc::Rc;
 
 pub use ids::NamedIds;
+pub use load::LoadOptions;
 
 use super::budget::DecodeBudget;
 use super::coding::{Coding, DecodeError, Decoder, Side};
@@ -13,6 +15,7 @@ use super::event::Defect;
 use super::json::{Object, Scanner, Text, Value, Visit, Want};
 use super::units;
 use ids::IdField;
+use load::LoadOption;
 
 /// Scans a request's body for its top-level `model` (or `name`) field: the last duplicate wins and the key is compared
 /// without case, as in Go's `encoding/json`. The body may be of any length; memory is constant.
@@ -61,41 +64,6 @@ enum Field {
     KeepAlive,
     Load(LoadOption),
     Id(IdField),
-}
-
-/// Options that make Ollama load a model again when they differ (`api/types.go`, `Runner`).
-#[derive(Clone, Copy, Debug)]
-enum LoadOption {
-    Context,
-    Batch,
-    GpuLayers,
-    MainGpu,
-    Threads,
-    MemoryMap,
-}
-
-/// The options with which a request wants its model loaded. If two requests differ in them, Ollama loads the model
-/// again, unless one leaves out what the other asks for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LoadOptions {
-    /// Tokens of context (`num_ctx`); `None` is the model's or the server's default.
-    pub context: Option<u64>,
-    /// A hash of the others; 0 where there are none.
-    others: u64,
-}
-
-impl LoadOptions {
-    /// Only a context of this length, in tokens.
-    #[must_use]
-    pub const fn with_context(tokens: u64) -> Self {
-        Self { context: Some(tokens), others: 0 }
-    }
-
-    /// Whether all options but the context are the same.
-    #[must_use]
-    pub const fn differ_in_context_alone(self, other: Self) -> bool {
-        self.others == other.others
-    }
 }
 
 /// What a request's body says.

@@ -23,6 +23,10 @@ pub struct Candidate {
     pub confidence: f64,
     /// The time that recent failures add to each exchange. It shrinks as they recede.
     pub penalty: Duration,
+    /// How many times slower than usual it generates; 1 where it is not slow.
+    pub slowness: f64,
+    /// The time that each exchange takes longer as the backend is far away.
+    pub detour: Duration,
     /// Whether it works.
     pub standing: Standing,
     /// Whether it has the model of the exchange in memory.

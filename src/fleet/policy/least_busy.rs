@@ -1,9 +1,12 @@
 //! The less busy of two chosen at random (Mitzenmacher: The power of two choices in randomized load balancing, 2001):
 //! threads that choose at the same moment, from the same figures, do not all choose the same backend.
 //!
+//! Where some backends are far away, one of the two is a near one: so a near one is always compared, and a far one is
+//! chosen once the near ones are busier than the way is long.
+//!
 //! How busy a backend is, is the time until it is done with one more exchange: the exchanges in flight and this one, by
 //! their mean duration, and by weight. A backend that fails fast ends its exchanges fast; so failures do not count as
-//! durations, but add a penalty.
+//! durations, but add a penalty. One that is slow counts as so many times as slow.
 
 use std::time::Duration;
 
@@ -22,8 +25,19 @@ pub(super) fn choose<'a>(usable: &[&'a Candidate], random: u64) -> Option<&'a Ca
     let first = below(random >> 32, count);
     let second = below(random & u64::from(u32::MAX), count - 1);
     let (one, other) = (usable[first], usable[if second >= first { second + 1 } else { second }]);
+    let one = near(usable, one, other, random).unwrap_or(one);
     let (cost_one, cost_other) = (cost(one, other), cost(other, one));
     Some(if cost_other < cost_one { other } else { one })
+}
+
+/// A near candidate in place of the first of two far ones.
+fn near<'a>(usable: &[&'a Candidate], one: &Candidate, other: &Candidate, random: u64) -> Option<&'a Candidate> {
+    let shortest = usable.iter().map(|candidate| candidate.detour).min()?;
+    if one.detour == shortest || other.detour == shortest {
+        return None;
+    }
+    let near = || usable.iter().copied().filter(move |candidate| candidate.detour == shortest);
+    near().nth((random % near().count() as u64) as usize)
 }
 
 /// The seconds until the candidate would be done with one more exchange, by weight. As far as its own mean is unknown the
@@ -35,5 +49,6 @@ fn cost(candidate: &Candidate, other: &Candidate) -> f64 {
         (Some(only), None) | (None, Some(only)) => seconds(only),
         (None, None) => seconds(UNKNOWN_SERVICE),
     };
-    (candidate.in_flight as f64 + 1.0) * (service + seconds(candidate.penalty)) / candidate.weight
+    let each = service * candidate.slowness + seconds(candidate.penalty);
+    (candidate.in_flight as f64 + 1.0) * each / candidate.weight + seconds(candidate.detour)
 }

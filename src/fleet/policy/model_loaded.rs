@@ -30,7 +30,7 @@ enum Group {
 impl Group {
     fn of(candidate: &Candidate) -> Self {
         match candidate.residence {
-            Residence::Resident if candidate.in_flight < u64::from(slots(candidate)) => Self::FreeSlot,
+            Residence::Resident if has_free_slot(candidate) => Self::FreeSlot,
             Residence::Resident => Self::Resident,
             Residence::Loading(_) => Self::Loading,
             Residence::Cold => Self::Cold,
@@ -44,6 +44,11 @@ impl Group {
             Self::Cold => PlacementReason::Cold,
         }
     }
+}
+
+/// A slot of one that is slow is as good as waiting for another's.
+fn has_free_slot(candidate: &Candidate) -> bool {
+    candidate.in_flight < u64::from(slots(candidate)) && candidate.slowness <= 1.0
 }
 
 /// Whether the candidate works, has the model in memory and a slot for one more exchange: then no load matters.
@@ -78,7 +83,8 @@ pub(super) fn choose<'a>(
 fn queue(candidate: &Candidate) -> Duration {
     let slots = slots(candidate);
     let ahead = (candidate.in_flight + 1).saturating_sub(u64::from(slots)) as f64;
-    candidate.service.unwrap_or(UNKNOWN_SERVICE).mul_f64(ahead / f64::from(slots))
+    let service = candidate.service.unwrap_or(UNKNOWN_SERVICE).mul_f64(candidate.slowness);
+    service.mul_f64(ahead / f64::from(slots))
 }
 
 /// The time until the backend would begin one more exchange: a load, or what remains of it, and the queue.
@@ -88,7 +94,7 @@ fn start(candidate: &Candidate, now: Instant) -> Duration {
         Residence::Loading(until) => until.saturating_duration_since(now),
         Residence::Cold => candidate.load,
     };
-    load + queue(candidate)
+    load + queue(candidate) + candidate.detour
 }
 
 fn slots(candidate: &Candidate) -> u32 {

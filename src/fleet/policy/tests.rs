@@ -20,6 +20,8 @@ fn candidate(backend: usize, weight: f64) -> Candidate {
         service: Some(seconds(1)),
         confidence: 1.0,
         penalty: Duration::ZERO,
+        slowness: 1.0,
+        detour: Duration::ZERO,
         standing: Standing::Up,
         residence: Residence::Cold,
         load: seconds(20),
@@ -319,4 +321,48 @@ fn too_few_backends_that_work_do_not_take_the_whole_load_and_the_last_is_never_o
     assert_eq!(reached(&[Down, Down]), [(0, Panic), (1, Panic)]);
     assert_eq!(reached(&[Up, Trial]), [(1, Tried)]);
     assert_eq!(reached(&[]), []);
+}
+
+#[test]
+fn a_near_backend_is_chosen_until_it_is_busier_than_the_way_is_long() {
+    let (mut random, now) = (Random(11), Instant::now());
+    let mut fleet: Vec<_> = (0..5).map(|backend| candidate(backend, 1.0)).collect();
+    fleet[..4].iter_mut().for_each(|far| far.detour = Duration::from_millis(50));
+    fleet.iter_mut().for_each(|it| it.residence = Residence::Resident);
+    let picks = |fleet: &[Candidate], policy, random: &mut Random| {
+        let mut counts = [0; 5];
+        (0..1_000).for_each(|_| counts[pick(policy, fleet, now, random.next()).expect("one").backend] += 1);
+        counts
+    };
+    for policy in [Policy::LeastBusy, Policy::ModelLoaded] {
+        assert_eq!(picks(&fleet, policy, &mut random)[4], 1_000, "{policy:?}: the near one is always compared");
+    }
+    assert_eq!(picks(&fleet, Policy::RoundRobin, &mut random)[0], 1_000, "a turn is a turn");
+    fleet[4].in_flight = 1;
+    let counts = picks(&fleet, Policy::LeastBusy, &mut random);
+    assert!(counts[4] == 0 && counts[..4].iter().all(|count| *count > 150), "a preference and no wall: {counts:?}");
+    fleet.iter_mut().for_each(|it| it.service = Some(Duration::from_millis(20)));
+    assert_eq!(picks(&fleet, Policy::LeastBusy, &mut random)[4], 1_000, "where exchanges are short the way counts more");
+    fleet.iter_mut().for_each(|it| it.detour = Duration::from_millis(50));
+    let counts = picks(&fleet, Policy::LeastBusy, &mut random);
+    assert!(counts[4] == 0 && counts.iter().filter(|count| **count > 150).count() == 4, "all are far: {counts:?}");
+}
+
+#[test]
+fn a_slow_backend_gets_what_the_others_would_only_do_later() {
+    let now = Instant::now();
+    let mut two = [candidate(0, 1.0), candidate(1, 1.0)];
+    two[0].slowness = 5.0;
+    let picked = |two: &[Candidate], policy, random| pick(policy, two, now, random).expect("one").backend;
+    for (in_flight, expected) in [(0, 1), (3, 1), (5, 0)] {
+        two[1].in_flight = in_flight;
+        for random in [0, u64::MAX, 1 << 31, 1 << 63] {
+            assert_eq!(picked(&two, Policy::LeastBusy, random), expected, "behind {in_flight}");
+        }
+    }
+    two.iter_mut().for_each(|it| (it.residence, it.slots) = (Residence::Resident, Some(4)));
+    for (in_flight, expected) in [(3, 1), (5, 0)] {
+        two[1].in_flight = in_flight;
+        assert_eq!(picked(&two, Policy::ModelLoaded, 0), expected, "a free slot of a slow one is not free: {in_flight}");
+    }
 }

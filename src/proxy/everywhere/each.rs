@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::{Addressed, Client, error, error_in, partial};
+use crate::fleet::Member;
 use crate::proxy::ask::{AskError, Asked};
 
 /// How long a backend may take to end its requests, or to delete a model.
@@ -51,21 +52,19 @@ pub(super) async fn delete(all: &[Addressed], client: &mut Client) -> io::Result
         let status = status.filter(|status| *status >= 400).unwrap_or(502);
         return client.send_whole(status, b"application/json", &error(&partial(&done, &failed))).await;
     }
-    let mut answered = answers.iter().flatten();
-    let first = answered.clone().find(|answer| answer.is_success()).or_else(|| answered.next());
-    match first {
-        Some(answer) => answer.pass_on(client).await,
-        None => Ok(()),
-    }
+    pass_on_first(&answers, client).await
 }
 
 /// The first success is passed on, or else the first answer. What a backend that does not answer had in progress has ended
 /// with its connections.
 pub(super) async fn abort(all: &[Addressed], client: &mut Client) -> io::Result<()> {
-    let answers = ask(all, ABORT_PATIENCE).await;
+    pass_on_first(&ask(all, ABORT_PATIENCE).await, client).await
+}
+
+/// Passes on the first success, or else the first answer.
+async fn pass_on_first(answers: &[Result<Answered, AskError>], client: &mut Client) -> io::Result<()> {
     let mut answered = answers.iter().flatten();
-    let first = answered.clone().find(|answer| answer.is_success()).or_else(|| answered.next());
-    match first {
+    match answered.clone().find(|answer| answer.is_success()).or_else(|| answered.next()) {
         Some(answer) => answer.pass_on(client).await,
         // The end without an answer is explained like that of a backend.
         None => Ok(()),
@@ -79,7 +78,7 @@ async fn ask(all: &[Addressed], patience: Duration) -> Vec<Result<Answered, AskE
         let (member, request) = (member.clone(), request.clone());
         asking.spawn_local(async move {
             let answered = timeout(patience, answered(&member, &request)).await;
-            (at, answered.unwrap_or(Err(AskError::Broken)))
+            (at, answered.unwrap_or(Err(AskError::Late)))
         });
     }
     let mut answers: Vec<_> = all.iter().map(|_| Err(AskError::Broken)).collect();
@@ -91,7 +90,7 @@ async fn ask(all: &[Addressed], patience: Duration) -> Vec<Result<Answered, AskE
     answers
 }
 
-async fn answered(member: &crate::fleet::Member, request: &[u8]) -> Result<Answered, AskError> {
+async fn answered(member: &Member, request: &[u8]) -> Result<Answered, AskError> {
     let mut asked = Asked::begin(member, request).await?;
     let content_type = asked.content_type.take().unwrap_or_default();
     let body = asked.whole(MAX_ANSWER).await?.ok_or(AskError::Improper)?;

@@ -51,8 +51,7 @@ pub(super) async fn run(all: &[Addressed], client: &mut Client) -> io::Result<()
         }
     }
     match (last, status) {
-        (Some((line, content_type)), None) if sent.has_begun => {
-            drop(content_type);
+        (Some((line, _)), None) if sent.has_begun => {
             client.send(&line).await?;
             client.end().await
         }
