@@ -11,6 +11,7 @@
 //! It knows nothing of clients and bytes, and never dials.
 
 mod answers;
+mod balance;
 mod condition;
 pub mod health;
 mod lease;
@@ -144,9 +145,25 @@ impl Fleet {
     #[must_use]
     pub fn state(&self, member: &Member, now: Instant) -> BackendState {
         match member.state(now) {
-            BackendState::Up | BackendState::Slow if self.loads.is_loading(&member.backend.name) => BackendState::Loading,
+            BackendState::Up | BackendState::Slow if self.loads.is_loading(&member.backend.name) => {
+                BackendState::Loading
+            }
             state => state,
         }
+    }
+
+    /// How evenly the exchanges in flight fall on the backends that are chosen, by their slots, or by their weights where
+    /// those of one are unknown: Jain's index, from one part of their number to 1. `None` where fewer than two are chosen,
+    /// or all are idle.
+    #[must_use]
+    pub fn balance(&self, now: Instant) -> Option<f64> {
+        let chosen: Vec<_> = self.members.iter().filter(|member| self.state(member, now).is_chosen()).collect();
+        let slots: Option<Vec<_>> =
+            chosen.iter().map(|member| member.slots().filter(|slots| *slots < u32::MAX)).collect();
+        let capacity = |at: usize| slots.as_ref().map_or_else(|| chosen[at].weight(now), |slots| f64::from(slots[at]));
+        let used: Vec<_> =
+            chosen.iter().enumerate().map(|(at, member)| member.in_flight() as f64 / capacity(at)).collect();
+        balance::jain(&used)
     }
 
     /// Whether there is a choice.

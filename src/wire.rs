@@ -9,8 +9,8 @@
 //! the dialect wants; at the element's end the dialect turns them into events. A new dialect is one file that
 //! implements `dialect::DialectParser`, one variant in [`reader`], and its paths in [`route`].
 
-mod anthropic;
 pub mod answer_ids;
+mod anthropic;
 pub mod budget;
 mod coding;
 pub mod conversation;

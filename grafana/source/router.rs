@@ -37,6 +37,7 @@ const REASONS: &[(&str, &str)] = &[
 const STATES: &[(&str, &str, &str)] = &[
     ("1", "up", "green"),
     ("1.5", "loading", "yellow"),
+    ("1.7", "slow", "yellow"),
     ("2", "draining", "blue"),
     ("3", "being tried", "purple"),
     ("4", "ejected", "orange"),
@@ -116,8 +117,8 @@ fn choices() -> Vec<Panel> {
         Panel::series(
             "Reasons",
             "Why they were chosen: the model was in memory (resident), was being loaded (join), had to be loaded (cold), or a \
-             second load was sooner (spill); no model decided (home, header); the backend was tried again (trial), or too few \
-             others worked (panic).",
+             second load was sooner (spill); no model decided (home, header, response_id for what has an earlier answer, all for what \
+             every backend is asked); the backend was tried again (trial), or too few others worked (panic).",
             Unit::RequestsPerSecond,
         )
         .query(&DECISIONS.rate("reason"), "{{reason}}")
@@ -154,7 +155,7 @@ fn load() -> Vec<Panel> {
 
 fn health() -> Vec<Panel> {
     vec![
-        Panel::timeline("Backends by state", "When each backend was chosen, drained, tried again, or left out.")
+        Panel::timeline("Backends by state", "When each backend was chosen, drained, tried again, or left out; slow is one that generates several times more slowly than it did.")
             .query(&numbered_states(), "{{backend}}")
             .words(STATES)
             .thresholds("green", &[])
@@ -191,6 +192,7 @@ fn numbered_states() -> String {
     let numbered = [
         of(r#"state="up""#),
         format!("1.5 * {}", of(r#"state="loading""#)),
+        format!("1.7 * {}", of(r#"state="slow""#)),
         format!("2 * {}", of(r#"state="draining""#)),
         format!("3 * {}", of(r#"state="half_open""#)),
         format!("4 * {}", of(r#"state="ejected""#)),

@@ -65,7 +65,7 @@ pub async fn lookup(name: &str, server: Option<SocketAddr>) -> Result<Vec<Servic
     }
     let mut services = Vec::new();
     for (priority, weight, port, target) in targets {
-        // The root says that there is none (RFC 2782).
+        // The root as target: the service is nowhere (RFC 2782).
         if target.is_empty() {
             continue;
         }
@@ -208,8 +208,7 @@ mod tests {
         for cut in [false, true] {
             let server = server(cut, script);
             let found = lookup("_ollama._tcp.example.org", Some(server)).await.expect("an answer");
-            let found: Vec<_> =
-                found.iter().map(|it| (it.priority, it.weight, it.address.to_string())).collect();
+            let found: Vec<_> = found.iter().map(|it| (it.priority, it.weight, it.address.to_string())).collect();
             let expected = [
                 (10, 60, "127.0.0.1:11434"),
                 (10, 40, "[::1]:11434"),

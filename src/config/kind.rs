@@ -1,7 +1,9 @@
 //! Kinds of values: how each is described, parsed and printed. One constant per kind, shared by its keys.
 
+mod base;
 mod fleet;
 
+pub(super) use base::ValueKind;
 pub(super) use fleet::*;
 
 use std::net::SocketAddr;
@@ -10,7 +12,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::invalid::{InvalidValue, Rejection};
 use super::settings::{Bounds, ElectricityPrice, MaxConnections};
 use super::write::{duration, quoted, size, switch};
 use super::{backends, value};
@@ -21,73 +22,8 @@ use crate::backend::address::Address;
 use crate::history;
 use crate::host::helper::HelperAddress;
 use crate::logs;
-
-/// Values of one type and range.
-pub(super) struct ValueKind<T: 'static> {
-    /// Names the value in the help: `--connect-timeout <DURATION>`.
-    pub(super) placeholder: &'static str,
-    /// Describes the value: "a duration".
-    pub(super) noun: &'static str,
-    /// Its syntax, for error messages; begins with its separator from the noun.
-    syntax: &'static str,
-    /// Its range, and what `0` or an empty value means; begins with its separator from the noun.
-    pub(super) range: &'static str,
-    parse: Parse<T>,
-    /// As TOML that reads back as the same value.
-    pub(super) print: fn(&T) -> String,
-}
-
-enum Parse<T> {
-    One(fn(&str) -> Result<T, InvalidValue>),
-    List(fn(&[&str]) -> Result<T, InvalidValue>),
-}
-
-impl<T> ValueKind<T> {
-    /// Parses the value. For a single value, the last text counts.
-    pub(super) fn read(&self, texts: &[&str]) -> Result<T, Rejection> {
-        let read = match self.parse {
-            Parse::One(parse) => parse(texts.last().copied().unwrap_or_default()),
-            Parse::List(parse) => parse(texts),
-        };
-        read.map_err(|wrong| match wrong {
-            InvalidValue::Unexpected => Rejection { element: None, reason: self.expected() },
-            InvalidValue::Because(reason) => Rejection { element: None, reason },
-            InvalidValue::Element(at, reason) => Rejection { element: Some(at), reason },
-        })
-    }
-
-    pub(super) const fn is_list(&self) -> bool {
-        matches!(self.parse, Parse::List(_))
-    }
-
-    fn expected(&self) -> String {
-        format!("expected {}{}{}", self.noun, self.syntax, self.range)
-    }
-}
-
-use Parse::{List, One};
-
-const DURATION_SYNTAX: &str = " with a unit (ms, s, m, h, d), such as `500ms`, `5s` or `1m30s`,";
-
-/// A duration within a range.
-const fn within<T>(
-    range: &'static str,
-    parse: fn(&str) -> Result<T, InvalidValue>,
-    print: fn(&T) -> String,
-) -> ValueKind<T> {
-    let (placeholder, noun, syntax) = ("DURATION", "a duration", DURATION_SYNTAX);
-    ValueKind { placeholder, noun, syntax, range, parse: One(parse), print }
-}
-
-/// One of the words in `noun`.
-const fn words<T>(
-    placeholder: &'static str,
-    noun: &'static str,
-    parse: fn(&str) -> Result<T, InvalidValue>,
-    print: fn(&T) -> String,
-) -> ValueKind<T> {
-    ValueKind { placeholder, noun, syntax: "", range: "", parse: One(parse), print }
-}
+use base::Parse::{List, One};
+use base::{list, within, words};
 
 pub(super) const LISTEN: ValueKind<SocketAddr> = ValueKind {
     placeholder: "IP:PORT",
@@ -211,11 +147,6 @@ pub(super) const QUOTA: ValueKind<NonZeroU32> = ValueKind {
     parse: One(value::quota),
     print: NonZeroU32::to_string,
 };
-
-/// As a list of TOML.
-fn list(elements: impl Iterator<Item = String>) -> String {
-    format!("[{}]", elements.collect::<Vec<_>>().join(", "))
-}
 
 pub(super) const HOST_HEADER: ValueKind<HostHeader> = ValueKind {
     placeholder: "preserve|upstream|HOST",

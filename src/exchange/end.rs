@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use super::answer::Answer;
+use super::names::NamedModel;
 use super::outcome::{End, ErrorType, Outcome};
 use super::placement::PlacementReason;
 use super::plausibility::Observed;
@@ -12,7 +13,6 @@ use super::rates::DecodeFacts;
 use super::reading::{BodyReading, is_stream};
 use super::record::Record;
 use super::residency::{ColdStart, KeepAlive, ModelUse};
-use super::names::NamedModel;
 use super::verdict::EndEvidence;
 use super::{Learnt, Observation};
 use crate::wire::event::{Defect, FinishReason, Source, Timings};

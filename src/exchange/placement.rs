@@ -50,6 +50,23 @@ pub enum PlacementReason {
 }
 
 impl PlacementReason {
+    /// Every reason.
+    pub const ALL: [Self; 13] = [
+        Self::Only,
+        Self::Home,
+        Self::Header,
+        Self::ResponseId,
+        Self::All,
+        Self::RoundRobin,
+        Self::LeastBusy,
+        Self::Resident,
+        Self::Join,
+        Self::Cold,
+        Self::Spill,
+        Self::Trial,
+        Self::Panic,
+    ];
+
     /// The label value.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -28,7 +28,7 @@ const TIME: u64 = (1 << TIME_BITS) - 1;
 pub(super) struct Answers {
     anchor: Instant,
     keys: RandomState,
-    /// Made with the first id: with one backend there is none.
+    /// Allocated with the first id, so never with one backend.
     entries: OnceLock<Box<[Entry]>>,
 }
 
@@ -122,11 +122,10 @@ mod tests {
         assert_eq!(holder(&answers, "resp_1", start), None);
         answers.learn(b"resp_1", "one", start);
         answers.learn(b"resp_2", "other", start);
-        assert_eq!(["resp_1", "resp_2", "resp_3"].map(|id| holder(&answers, id, after(3600))), [
-            Some("one"),
-            Some("other"),
-            None
-        ]);
+        assert_eq!(
+            ["resp_1", "resp_2", "resp_3"].map(|id| holder(&answers, id, after(3600))),
+            [Some("one"), Some("other"), None]
+        );
         assert_eq!(holder(&answers, "resp_1", after(3601)), None);
         answers.learn(b"resp_2", "third", after(3000));
         assert_eq!(holder(&answers, "resp_2", after(6600)), Some("third"), "the latest counts");
@@ -147,7 +146,8 @@ mod tests {
             None => 0,
         };
         let of = |numbers: std::ops::Range<u64>| numbers.map(known).sum::<usize>();
-        let (latest, all) = (of(9 * ENTRIES as u64 + ENTRIES as u64 / 2..10 * ENTRIES as u64), of(0..10 * ENTRIES as u64));
+        let (latest, all) =
+            (of(9 * ENTRIES as u64 + ENTRIES as u64 / 2..10 * ENTRIES as u64), of(0..10 * ENTRIES as u64));
         let bytes = answers.entries.get().expect("made").len() * size_of::<Entry>();
         println!("{ENTRIES} ids in {bytes} bytes: of the latest half {latest} are known, of ten times as many {all}");
         assert_eq!(bytes, 1 << 20);

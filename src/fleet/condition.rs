@@ -13,6 +13,7 @@ use super::lists::Lists;
 use super::load::Load;
 use super::pace::{Pace, Slowness};
 use super::policy::Standing;
+use crate::exchange::placement::PlacementReason;
 
 /// Shared by all members that stand for the same backend, one after another.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub(super) struct Condition {
     in_flight: AtomicU64,
     /// Exchanges that it works on at once, as it says; 0 is unknown.
     slots: AtomicU32,
+    /// Times that it was chosen out of several, by [`PlacementReason`].
+    placed: [AtomicU64; PlacementReason::ALL.len()],
     /// Times that it was taken out, by [`Failure`].
     ejections: [AtomicU64; 2],
     /// Failed probes that said nothing, as exchanges were in flight.
@@ -53,6 +56,7 @@ impl Condition {
             lists: Lists::default(),
             in_flight: AtomicU64::default(),
             slots: AtomicU32::default(),
+            placed: Default::default(),
             ejections: Default::default(),
             ignored_probes: AtomicU64::default(),
         };
@@ -60,8 +64,15 @@ impl Condition {
         condition
     }
 
-    pub(super) fn enter(&self) {
+    pub(super) fn enter(&self, reason: PlacementReason) {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
+        if reason != PlacementReason::Only {
+            self.placed[reason as usize].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn placed(&self, reason: PlacementReason) -> u64 {
+        self.placed[reason as usize].load(Ordering::Relaxed)
     }
 
     pub(super) fn leave(&self) {
@@ -181,7 +192,7 @@ mod tests {
     fn a_failed_probe_counts_only_where_nothing_is_in_flight() {
         let start = Instant::now();
         let condition = Condition::new(start);
-        condition.enter();
+        condition.enter(PlacementReason::Home);
         condition.probed(false, start);
         assert_eq!((condition.health().standing(start), condition.ignored_probes()), (Standing::Up, 1));
         condition.leave();

@@ -38,7 +38,7 @@ pub enum LeaseEnd {
 
 impl Lease {
     pub(super) fn take(member: &Arc<Member>, reason: PlacementReason) -> Self {
-        member.condition.enter();
+        member.condition.enter(reason);
         let is_trial = reason == PlacementReason::Trial;
         Self { member: member.clone(), reason, works_since: None, is_trial, load: None }
     }

@@ -11,6 +11,7 @@ use super::policy::Standing;
 use super::settings::{Share, Slots};
 use crate::backend::dial::Dialer;
 use crate::backend::{Backend, Settings};
+use crate::exchange::placement::PlacementReason;
 use crate::wire::listing::Listing;
 
 /// The state of a backend, as metrics show it.
@@ -142,6 +143,12 @@ impl Member {
     #[must_use]
     pub fn slowness(&self, now: Instant) -> f64 {
         self.condition.slowness(now)
+    }
+
+    /// How often it was chosen out of several for this reason.
+    #[must_use]
+    pub fn placed(&self, reason: PlacementReason) -> u64 {
+        self.condition.placed(reason)
     }
 
     /// How often it was taken out for such a failure.

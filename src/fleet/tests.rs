@@ -181,7 +181,8 @@ fn slots_are_those_of_the_configuration_else_those_that_the_backend_reports() {
 
 #[test]
 fn a_backend_whose_answers_become_slow_is_shown_as_such_and_avoided_until_they_are_not() {
-    let (fleet, start) = (fleet(Policy::LeastBusy, &[("a", Share::default()), ("b", Share::default())]), Instant::now());
+    let (fleet, start) =
+        (fleet(Policy::LeastBusy, &[("a", Share::default()), ("b", Share::default())]), Instant::now());
     let model: Arc<str> = "m".into();
     let answers = |millis, count| {
         for _ in 0..count {
@@ -206,6 +207,30 @@ fn a_backend_whose_answers_become_slow_is_shown_as_such_and_avoided_until_they_a
         one.choose().expect("a").paced(&model, Duration::from_millis(millis), start);
     }
     assert_eq!(one.members()[0].slowness(start), 1.0, "of an only backend nothing is kept");
+}
+
+#[test]
+fn the_balance_is_that_of_what_is_in_flight_by_slots_else_by_weight() {
+    let slots = |count: u32| Share { slots: Slots::AtMost(count.try_into().expect("not zero")), ..Share::default() };
+    let drains = Share { drains: true, ..Share::default() };
+    let both = fleet(Policy::LeastBusy, &[("a", slots(4)), ("b", slots(2)), ("gone", drains)]);
+    let now = Instant::now();
+    let close = |fleet: &Fleet, expected: f64| {
+        let balance = fleet.balance(now).expect("a balance");
+        assert!((balance - expected).abs() < 1e-9, "{balance}, not {expected}");
+    };
+    assert_eq!(both.balance(now), None, "all are idle");
+    let leases: Vec<_> = ["a", "a", "b"].map(|name| both.choose_named(name)).into_iter().collect();
+    close(&both, 1.0);
+    drop(leases);
+    let _one = both.choose_named("a");
+    close(&both, 0.5);
+    let weight = Share { weight: std::num::NonZeroU32::new(3).expect("not zero"), ..Share::default() };
+    let unknown = fleet(Policy::LeastBusy, &[("a", weight), ("b", Share::default())]);
+    let _leases = ["a", "a", "a", "b"].map(|name| unknown.choose_named(name));
+    close(&unknown, 1.0);
+    assert_eq!(unknown.members()[0].placed(PlacementReason::Header), 3);
+    assert_eq!(fleet(Policy::LeastBusy, &[("a", Share::default())]).balance(now), None);
 }
 
 #[test]

@@ -44,6 +44,8 @@ families! {
             "Failed probes that said nothing, as requests were in flight on the backend.";
         LISTING_AGE: Gauge = "ollama_proxy_fleet_listing_age_seconds" ["backend", "route"]
             "How old the backend's list was in the latest answer that merged it; absent where the backend was not in it.";
+        BALANCE: Gauge = "ollama_proxy_load_balance_efficiency" []
+            "How evenly the requests in flight fall on the backends that are chosen, by their slots, or by weight where those are unknown (Jain's index): 1 is evenly, one part of their number is all on one; absent while all are idle.";
         HELD: Gauge = "ollama_proxy_router_held_bytes" [] "Bytes of requests that are held until their model is known.";
         OVERFLOW: Counter = "ollama_proxy_router_hold_overflow_total" []
             "Requests placed without their model, as their body was too long before it named one.";
@@ -129,6 +131,7 @@ fn families(fleet: &Fleet, held: HeldBytes, now: Instant) -> Vec<MetricFamily> {
         }
         batch.add(&IGNORED, &[backend], count(member.ignored_probes()));
     }
+    batch.add(&BALANCE, &[], fleet.balance(now));
     batch.add(&HELD, &[], count(held.now));
     batch.add(&OVERFLOW, &[], count(held.overflows));
     batch.into_families()

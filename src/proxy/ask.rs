@@ -66,9 +66,7 @@ impl Asked {
             if stream.read_buf(&mut read).await? == 0 {
                 return Err(AskError::Broken);
             }
-            while let Some((mut response, length)) =
-                parse_head(&read, &mut seen).map_err(|_| AskError::Improper)?
-            {
+            while let Some((mut response, length)) = parse_head(&read, &mut seen).map_err(|_| AskError::Improper)? {
                 if response.is_interim() {
                     read.drain(..length);
                     continue;

@@ -23,9 +23,10 @@ use super::upstream::{Failure, Upstream};
 use super::worker::Worker;
 use crate::exchange::Observation;
 use crate::exchange::outcome::{End, ErrorType, Origin};
+use crate::exchange::placement::Placement;
 use crate::exchange::record::{Method, Start};
 use crate::exchange::trace::{self, ParentSpan, TraceId};
-use crate::fleet::{Fleet, Member};
+use crate::fleet::{Fleet, Lease, Member};
 use crate::wire::answer_ids::AnswerIds;
 use crate::wire::conversation::Conversation;
 use crate::wire::listing::Listing;
@@ -127,7 +128,7 @@ impl Forward {
             let budget = &worker.thread.decoding.responses;
             let mut observation = Observation::start(start, &worker.observe, budget, &*worker.sink);
             if let Some(lease) = &lease {
-                observation.placed(place::placement(lease, 1), now);
+                observation.placed(placement(lease, 1), now);
             }
             observation
         });
@@ -166,8 +167,19 @@ impl Forward {
         let given_id = request.facts.x_conversation_id.filter(|_| target != Target::Any && route.operation.generates());
         let given_id = given_id.map(Into::into);
         // Boxed, as it moves between tasks' states: from reading the head to the attempt and back.
-        let mut forward =
-            Box::new(Self { tap, id, begun: now, target, given_id, everywhere: None, tried: Vec::new(), request: summary, upload, broken, head });
+        let mut forward = Box::new(Self {
+            tap,
+            id,
+            begun: now,
+            target,
+            given_id,
+            everywhere: None,
+            tried: Vec::new(),
+            request: summary,
+            upload,
+            broken,
+            head,
+        });
         let is_over = forward.upload.is_over();
         // Where it cannot be placed, that is found again when it is to be sent, and answered.
         if matches!(forward.place_once_known(worker, is_over, now), Ok(false)) {
@@ -280,6 +292,11 @@ impl Forward {
             _ => End::Rejected(answer.why),
         });
     }
+}
+
+fn placement(lease: &Lease, attempt: u32) -> Placement {
+    let backend = lease.member().backend.name.clone();
+    Placement { backend, reason: lease.reason(), attempt, queued: Duration::ZERO, held: None }
 }
 
 /// How long a refusal asks to stay away, in whole seconds. A date is not read.

@@ -1,5 +1,6 @@
 //! `/dashboard/workers`: the backends as workers, and this program as their coordinator.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,6 +19,7 @@ use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
 use crate::backend::inventory::{Resident, Runtime};
 use crate::backend::monitor::Monitor;
 use crate::backend::status::ProbeState;
+use crate::exchange::placement::PlacementReason;
 use crate::fleet::Member;
 use crate::history::in_flight::InFlightExchange;
 use crate::history::query::totals::Total;
@@ -54,8 +56,18 @@ struct Worker {
     address: String,
     /// `active`, `down`, or `unknown` before the first probe.
     status: &'static str,
-    /// Of several backends, whether it is chosen: `up`, `loading`, `ejected`, `half_open`, `draining` or `down`.
+    /// Of several backends, whether it is chosen: `up`, `loading`, `slow`, `ejected`, `half_open`, `draining` or `down`.
     state: Maybe<String>,
+    /// Of several, its share in relation to the others', which grows again after it was left out.
+    weight: Maybe<f64>,
+    /// Of several, how many times more slowly than usual it generates; 1 where it is not slow.
+    times_slower: Maybe<f64>,
+    /// Those of a higher tier are used where none of a lower one works.
+    tier: u32,
+    /// Where it is.
+    zone: Maybe<String>,
+    /// How often it was chosen out of several, by why, since the start of the program or since it was added.
+    placed: BTreeMap<String, u64>,
     /// It is given no further exchange, by configuration.
     draining: bool,
     /// Exchanges that it works on at once, as configured, else as it says.
@@ -97,7 +109,8 @@ struct Cluster {
     current_usage: usize,
     /// Requests that wait, as the engines report it.
     pending_requests: Maybe<f64>,
-    /// The mean load of the backends by that of the busiest: 0 to 1.
+    /// How evenly the exchanges in flight fall on the backends that are chosen, by their slots, or by weight where those
+    /// are unknown: Jain's index, 1 is evenly, and one part of their number is all on one.
     load_balance_efficiency: Maybe<f64>,
 }
 
@@ -128,7 +141,7 @@ pub(crate) async fn read(parts: &Parts, now: Instant) -> Workers {
             connected_workers: up(parts),
         },
         workers: parts.monitors().iter().map(worker).collect(),
-        cluster_stats: cluster(parts, &in_flight),
+        cluster_stats: cluster(parts, &in_flight, now),
         unknown: Unknown::default(),
     }
 }
@@ -148,7 +161,8 @@ fn worker(
 ) -> Worker {
     let (inventory, fleet) = (monitor.inventory(), parts.fleet.borrow().clone());
     let member = fleet.member(&monitor.backend.name);
-    let state = member.filter(|_| fleet.has_several()).map(|member| fleet.state(member, now).as_str().to_owned());
+    let chosen = member.filter(|_| fleet.has_several());
+    let state = chosen.map(|member| fleet.state(member, now).as_str().to_owned());
     let names = |resident: &Vec<Resident>| resident.iter().map(|it| it.name.to_string()).collect::<Vec<_>>();
     Worker {
         id: monitor.backend.name.to_string(),
@@ -159,6 +173,11 @@ fn worker(
             ProbeState::Unknown => "unknown",
         },
         state: state.or_unknown(Reason::NotApplicable),
+        weight: chosen.map(|member| member.weight(now)).or_unknown(Reason::NotApplicable),
+        times_slower: chosen.map(|member| member.slowness(now)).or_unknown(Reason::NotApplicable),
+        tier: member.map_or(0, |member| member.share.tier),
+        zone: member.and_then(|member| member.share.zone.clone()).or_unknown(Reason::NotConfigured),
+        placed: member.map(|member| placed(member)).unwrap_or_default(),
         draining: member.is_some_and(|member| member.share.drains),
         slots: member.and_then(|member| slots(member)).or_unknown(Reason::NotReported),
         last_heartbeat: answered(monitor).map(|at| parts.text(at)).or_unknown(Reason::NotYet),
@@ -179,6 +198,11 @@ fn worker(
 /// `None` where that is unknown, or unlimited.
 fn slots(member: &Member) -> Option<u32> {
     member.slots().filter(|slots| *slots < u32::MAX)
+}
+
+fn placed(member: &Member) -> BTreeMap<String, u64> {
+    let counts = PlacementReason::ALL.into_iter().map(|reason| (reason.as_str().to_owned(), member.placed(reason)));
+    counts.filter(|(_, count)| *count > 0).collect()
 }
 
 fn answered(monitor: &Monitor) -> Option<Instant> {
@@ -214,17 +238,13 @@ fn usage(monitor: &Monitor, machine: Option<&HostSnapshot>) -> WorkerUsage {
     }
 }
 
-fn cluster(parts: &Parts, in_flight: &[InFlightExchange]) -> Cluster {
-    let loads: Vec<_> = parts.monitors().iter().map(|monitor| busy(monitor, in_flight).count()).collect();
+fn cluster(parts: &Parts, in_flight: &[InFlightExchange], now: Instant) -> Cluster {
     let waiting = parts.monitors().iter().map(|monitor| waiting(monitor)).sum::<Option<f64>>();
     let fleet = parts.fleet.borrow().clone();
     let capacity = fleet.members().iter().map(|member| slots(member)).sum::<Option<u32>>();
-    let busiest = loads.iter().max().copied().unwrap_or(0);
-    let mean = loads.iter().sum::<usize>() as f64 / loads.len().max(1) as f64;
-    let balance = if loads.len() < 2 {
-        Maybe::Unknown(Reason::NotApplicable)
-    } else {
-        (busiest > 0).then(|| mean / busiest as f64).or_unknown(Reason::NoSamples)
+    let balance = match fleet.has_several() {
+        true => fleet.balance(now).or_unknown(Reason::NoSamples),
+        false => Maybe::Unknown(Reason::NotApplicable),
     };
     Cluster {
         total_capacity: capacity.map(u64::from).or_unknown(Reason::NotConfigured),

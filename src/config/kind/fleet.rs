@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 
-use super::Parse::{List, One};
-use super::{NAMES, ValueKind, list, words};
+use super::base::Parse::{List, One};
+use super::base::{ValueKind, list, words};
 use crate::backend::address::Address;
 use crate::config::invalid::InvalidValue;
 use crate::config::write::quoted;
@@ -61,7 +61,9 @@ pub(in crate::config) const PATHS: ValueKind<Vec<String>> = ValueKind {
     placeholder: "FILE",
     noun: "names of files",
     syntax: ", such as `[\"/etc/inferometer/backends.yml\"]`",
-    ..NAMES
+    range: "",
+    parse: List(value::names),
+    print: |names| list(names.iter().map(|name| quoted(name))),
 };
 
 pub(in crate::config) const DISCOVERED: ValueKind<Vec<Address>> = ValueKind {

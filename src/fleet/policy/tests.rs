@@ -342,7 +342,11 @@ fn a_near_backend_is_chosen_until_it_is_busier_than_the_way_is_long() {
     let counts = picks(&fleet, Policy::LeastBusy, &mut random);
     assert!(counts[4] == 0 && counts[..4].iter().all(|count| *count > 150), "a preference and no wall: {counts:?}");
     fleet.iter_mut().for_each(|it| it.service = Some(Duration::from_millis(20)));
-    assert_eq!(picks(&fleet, Policy::LeastBusy, &mut random)[4], 1_000, "where exchanges are short the way counts more");
+    assert_eq!(
+        picks(&fleet, Policy::LeastBusy, &mut random)[4],
+        1_000,
+        "where exchanges are short the way counts more"
+    );
     fleet.iter_mut().for_each(|it| it.detour = Duration::from_millis(50));
     let counts = picks(&fleet, Policy::LeastBusy, &mut random);
     assert!(counts[4] == 0 && counts.iter().filter(|count| **count > 150).count() == 4, "all are far: {counts:?}");
@@ -363,6 +367,10 @@ fn a_slow_backend_gets_what_the_others_would_only_do_later() {
     two.iter_mut().for_each(|it| (it.residence, it.slots) = (Residence::Resident, Some(4)));
     for (in_flight, expected) in [(3, 1), (5, 0)] {
         two[1].in_flight = in_flight;
-        assert_eq!(picked(&two, Policy::ModelLoaded, 0), expected, "a free slot of a slow one is not free: {in_flight}");
+        assert_eq!(
+            picked(&two, Policy::ModelLoaded, 0),
+            expected,
+            "a free slot of a slow one is not free: {in_flight}"
+        );
     }
 }

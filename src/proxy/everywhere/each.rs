@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::{Addressed, Client, error, error_in, partial};
+use super::parts::{Addressed, Client, error, error_in, partial};
 use crate::fleet::Member;
 use crate::proxy::ask::{AskError, Asked};
 

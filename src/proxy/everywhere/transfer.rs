@@ -8,7 +8,7 @@ use std::io;
 
 use memchr::memchr;
 
-use super::{Addressed, Client, error, error_in, partial};
+use super::parts::{Addressed, Client, error, error_in, partial};
 use crate::proxy::ask::{AskError, Asked};
 
 /// Most bytes of one line, and of an answer that is no stream.
@@ -92,7 +92,9 @@ async fn pull(backend: &Addressed, client: &mut Client, sent: &mut Sent) -> io::
         let is_over = piece.is_none();
         rest.extend_from_slice(&piece.unwrap_or_default());
         let mut progress = Vec::new();
-        while let Some(end) = memchr(b'\n', &rest).map(|at| at + 1).or((is_over && !rest.is_empty()).then_some(rest.len())) {
+        while let Some(end) =
+            memchr(b'\n', &rest).map(|at| at + 1).or((is_over && !rest.is_empty()).then_some(rest.len()))
+        {
             let line: Vec<u8> = rest.drain(..end).collect();
             match parse(&line) {
                 Line::Progress => progress.extend_from_slice(&line),
@@ -123,5 +125,9 @@ fn parse(line: &[u8]) -> Line {
     if let Some(error) = value.get("error") {
         return Line::Error(error.as_str().map_or_else(|| error.to_string(), str::to_owned));
     }
-    if value.get("status").and_then(|status| status.as_str()) == Some("success") { Line::Success } else { Line::Progress }
+    if value.get("status").and_then(|status| status.as_str()) == Some("success") {
+        Line::Success
+    } else {
+        Line::Progress
+    }
 }

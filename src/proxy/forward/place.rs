@@ -1,11 +1,10 @@
 //! Chooses the backend of an exchange, as soon as enough of the request is known.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::Forward;
 use super::target::Target;
+use super::{Forward, placement};
 use crate::exchange::outcome::Origin;
-use crate::exchange::placement::Placement;
 use crate::fleet::{Ask, Lease};
 use crate::proxy::answer::Answer;
 use crate::proxy::everywhere::{Errand, Everywhere};
@@ -19,7 +18,12 @@ impl Forward {
     ///
     /// # Errors
     /// The answer for the client where no backend may be asked.
-    pub(in crate::proxy) fn place_once_known(&mut self, worker: &Worker, is_over: bool, now: Instant) -> Result<bool, Answer> {
+    pub(in crate::proxy) fn place_once_known(
+        &mut self,
+        worker: &Worker,
+        is_over: bool,
+        now: Instant,
+    ) -> Result<bool, Answer> {
         if self.tap.lease().is_some() {
             return Ok(true);
         }
@@ -69,7 +73,9 @@ impl Forward {
         worker.thread.with_fleet(|fleet| {
             let mut holders = named.map(|id| Some((id, fleet.holder(id, now)?)));
             let (id, first) = holders.next()??;
-            holders.all(|other| other.is_some_and(|(_, other)| other.is_same(first))).then(|| fleet.choose_holder([id], now))?
+            holders
+                .all(|other| other.is_some_and(|(_, other)| other.is_same(first)))
+                .then(|| fleet.choose_holder([id], now))?
         })
     }
 
@@ -139,9 +145,4 @@ impl Forward {
             }
         }
     }
-}
-
-pub(super) fn placement(lease: &Lease, attempt: u32) -> Placement {
-    let backend = lease.member().backend.name.clone();
-    Placement { backend, reason: lease.reason(), attempt, queued: Duration::ZERO, held: None }
 }

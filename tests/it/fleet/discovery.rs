@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use super::program::server;
 use crate::support::authority::folder;
 use crate::support::backend::Backend;
 use crate::support::client::Client;
+use crate::support::dns::NameServer;
 use crate::support::program::{Program, command};
 
 /// Lists these targets, each with the labels that it is given.
@@ -69,4 +72,34 @@ fn backends_of_a_file_come_drain_and_go_and_a_broken_file_changes_nothing() {
     client.send(chat("there:1b")).until("\"from\":\"other\"}");
     list(&file, &[(&one, "\"name\":\"one\""), (&other, "\"name\":\"other\",\"drain\":\"true\"")]);
     program.wait_for("backend_state", &["other", "draining"], 1.0);
+}
+
+#[test]
+fn backends_of_service_records_come_with_their_priority_as_tier_and_go() {
+    let (one, other) = (server("one", "both:1b"), server("other", "both:1b"));
+    let [first, second] = [&one, &other].map(|backend| backend.address.port());
+    let names = NameServer::start(vec![(10, 1, first), (20, 1, second)]);
+    let toml = folder().join("inferometer.toml");
+    let text = format!(
+        "listen = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n[fleet]\nsrv = [\"_ollama._tcp.example.org\"]\n\
+         resolver = \"{}\"\n",
+        names.address
+    );
+    std::fs::write(&toml, text).expect("a file");
+    let program = Program::configured(command(), &toml);
+    program.wait_for("model_info", &[], 2.0);
+    let mut client = Client::connect(program.clients);
+    for _ in 0..4 {
+        client.send(chat("both:1b")).until("\"from\":\"one\"}");
+    }
+    let workers: Value = serde_json::from_str(&program.fetch("/dashboard/workers")).expect("JSON");
+    let shown = |at: usize| (workers["workers"][at]["id"].clone(), workers["workers"][at]["tier"].clone());
+    let expected = |port: u16, tier: u32| (Value::from(format!("127.0.0.1:{port}")), Value::from(tier));
+    assert_eq!((shown(0), shown(1)), (expected(first, 0), expected(second, 1)));
+    names.set(vec![(20, 1, second)]);
+    program.wait_for("backend_up", &[&format!("\"127.0.0.1:{first}\"")], 0.0);
+    client.send(chat("both:1b")).until("\"from\":\"other\"}");
+    names.set(Vec::new());
+    program.logged(|line| line["message"].as_str().is_some_and(|text| text.contains("not discovered")));
+    client.send(chat("both:1b")).until("\"from\":\"other\"}");
 }

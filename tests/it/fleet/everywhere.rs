@@ -18,9 +18,7 @@ use crate::support::rig::{Options, Rig};
 const SUCCESS: &str = "{\"status\":\"success\"}\n";
 
 /// A backend that answers each request with what the script says, and passes on the request.
-fn scripted(
-    script: impl Fn(&str, &mut Connection) + Send + Sync + 'static,
-) -> (Backend, mpsc::Receiver<String>) {
+fn scripted(script: impl Fn(&str, &mut Connection) + Send + Sync + 'static) -> (Backend, mpsc::Receiver<String>) {
     let (sender, requests) = mpsc::channel();
     let backend = Backend::start(move |connection| {
         while let Some(request) = connection.request() {
@@ -177,7 +175,10 @@ fn a_model_is_deleted_on_every_backend_that_has_it() {
     assert!(deleted.starts_with("HTTP/1.1 200 OK\r\n") && deleted.ends_with("\r\n\r\n"), "{deleted}");
     assert_eq!(placed(&rig.record()), ("one", PlacementReason::All));
     let lacking = delete("nowhere");
-    assert!(lacking.starts_with("HTTP/1.1 404 Not Found\r\n") && lacking.ends_with("\r\n\r\none lacks it"), "{lacking}");
+    assert!(
+        lacking.starts_with("HTTP/1.1 404 Not Found\r\n") && lacking.ends_with("\r\n\r\none lacks it"),
+        "{lacking}"
+    );
     let partly = delete("m:1b-busy");
     assert!(partly.starts_with("HTTP/1.1 500 Internal Server Error\r\n"), "{partly}");
     assert!(partly.ends_with("{\"error\":\"inferometer: other: other cannot; done on one\"}"), "{partly}");

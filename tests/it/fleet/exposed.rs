@@ -42,6 +42,7 @@ fn page(fleet: Fleet) -> String {
         let mut lease = fleet.choose_named("one").expect("one");
         lease.report(LeaseEnd::Failed, || 0.5, Instant::now());
     }
+    let _in_flight = fleet.choose_named("third").expect("third");
     let fleet = Arc::new(fleet);
     metrics.watch_fleet(move || fleet.clone(), || HeldBytes { now: 4096, overflows: 2 });
     let start = Start {
@@ -64,7 +65,7 @@ fn page(fleet: Fleet) -> String {
 
 /// The families that only several backends have.
 fn own(page: &str) -> String {
-    let names = ["router_", "cold_start_joins", "probe_failures", "backend_", "fleet_"]
+    let names = ["router_", "cold_start_joins", "probe_failures", "backend_", "fleet_", "load_balance_"]
         .map(|name| format!("ollama_proxy_{name}"));
     let is_own = |line: &&str| {
         let name = line.trim_start_matches("# HELP ").trim_start_matches("# TYPE ");
@@ -76,7 +77,8 @@ fn own(page: &str) -> String {
 #[test]
 fn several_backends_are_exposed_as_the_golden_file_says() {
     let drains = Share { drains: true, slots: Slots::AtMost(4.try_into().expect("not zero")), ..Share::default() };
-    let members = vec![member("one", Share::default()), member("other", drains)];
+    let up = ["third", "fourth"].map(|name| member(name, Share::default()));
+    let members = [member("one", Share::default()), member("other", drains)].into_iter().chain(up).collect();
     let fleet = Fleet::new(members, &Settings::default(), Knowledge::default());
     let listed = Listed { body: b"{}".to_vec(), content_type: Box::default() };
     fleet.members()[0].remember(Listing::Tags, listed, Instant::now());

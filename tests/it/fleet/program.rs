@@ -91,7 +91,7 @@ fn two_backends_on_the_command_line_share_the_requests_by_their_models() {
 #[test]
 fn a_reload_adds_drains_and_removes_backends_for_clients_that_keep_their_connection() {
     let (one, other) = (server("one", "both:1b"), server("other", "both:1b"));
-    let (first, second) = (table("one", one.address, ""), table("other", other.address, ""));
+    let (first, second) = (table("one", one.address, ""), table("other", other.address, "zone = \"attic\""));
     let fleet = Fleet::start(&first);
     fleet.listed(1);
     let mut client = Client::connect(fleet.program.clients);
@@ -111,6 +111,12 @@ fn a_reload_adds_drains_and_removes_backends_for_clients_that_keep_their_connect
     assert_eq!(shown(0), [Value::from("one"), Value::from("draining"), Value::from(true)]);
     assert_eq!(shown(1), [Value::from("other"), Value::from("up"), Value::from(false)]);
     (0..4).for_each(|_| asked("other"));
+    let workers: Value = serde_json::from_str(&fleet.program.fetch("/dashboard/workers")).expect("JSON");
+    let other = &workers["workers"][1];
+    let shown = ["weight", "times_slower", "tier", "zone"].map(|key| other[key].clone());
+    assert_eq!(Value::from(shown.to_vec()), serde_json::json!([1.0, 1.0, 0, "attic"]), "{other}");
+    let placed = other["placed"].as_object().expect("an object").values().filter_map(Value::as_u64).sum::<u64>();
+    assert_eq!(placed, 4, "{other}");
     fleet.reload(&format!("policy = \"round_robin\"\n{first}{second}"));
     for from in ["one", "other", "one", "other"] {
         asked(from);

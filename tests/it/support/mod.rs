@@ -4,6 +4,7 @@ pub(crate) mod authority;
 pub(crate) mod backend;
 pub(crate) mod cargo;
 pub(crate) mod client;
+pub(crate) mod dns;
 pub(crate) mod fixture;
 pub(crate) mod golden;
 #[cfg(target_os = "linux")]
