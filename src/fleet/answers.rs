@@ -159,12 +159,12 @@ mod tests {
         let start = Instant::now();
         let answers = Answers::new(start);
         std::thread::scope(|scope| {
-            for at in 0..BACKENDS.len() {
+            for (at, backend) in BACKENDS.into_iter().enumerate() {
                 let answers = &answers;
                 scope.spawn(move || {
                     for number in 0..100_000 {
                         let id = format!("{at}-{}", number % 5_000);
-                        answers.learn(id.as_bytes(), BACKENDS[at], start);
+                        answers.learn(id.as_bytes(), backend, start);
                         let other = format!("{}-{}", number % 3, number % 5_000);
                         let known = holder(answers, &other, start);
                         assert!(known.is_none_or(|known| known == BACKENDS[number % 3]), "{other}: {known:?}");
