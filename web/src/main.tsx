@@ -10,5 +10,6 @@ import { beginSession } from "./lib/session.ts";
 follow();
 listen();
 keepTime();
-render(<App />, document.getElementById("app") as HTMLElement);
 void beginSession().then(connect);
+// In a task of its own: reading the script was one.
+setTimeout(() => render(<App />, document.getElementById("app") as HTMLElement));

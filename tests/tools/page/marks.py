@@ -29,7 +29,7 @@ look.observe(document, { subtree: true, childList: true, characterData: true });
 def trace(browser, page, work):
     """The events of the page's main thread while `work` runs."""
     path = Path(tempfile.mkdtemp(prefix="inferometer-trace-")) / "trace.json"
-    browser.start_tracing(page=page, path=path, categories=["toplevel", "devtools.timeline", "v8", "disabled-by-default-v8.compile", "disabled-by-default-devtools.timeline"])
+    browser.start_tracing(page=page, path=path, categories=["toplevel", "devtools.timeline", "blink", "v8", "loading", "disabled-by-default-v8.compile", "disabled-by-default-devtools.timeline"])
     try:
         work()
     finally:
@@ -38,7 +38,7 @@ def trace(browser, page, work):
     mains = [(event["pid"], event["tid"]) for event in events if event.get("name") == "thread_name" and event["args"]["name"] == "CrRendererMain"]
     spans = [event for event in events if event.get("ph") == "X" and (event["pid"], event["tid"]) in mains]
     # Of several renderers, that of the page does the work.
-    by_process = {main: sum(event["dur"] for event in spans if event["name"].endswith("RunTask") and (event["pid"], event["tid"]) == main) for main in mains}
+    by_process = {main: sum(cpu(event) for event in spans if event["name"] in ("EvaluateScript", "FunctionCall") and (event["pid"], event["tid"]) == main) for main in mains}
     busiest = max(by_process, key=by_process.get)
     return sorted((event for event in spans if (event["pid"], event["tid"]) == busiest), key=lambda event: event["ts"])
 
@@ -46,13 +46,24 @@ def trace(browser, page, work):
 SCRIPT = {"EvaluateScript", "FunctionCall", "v8.compile", "RunMicrotasks", "EventDispatch", "TimerFire", "FireAnimationFrame", "v8.run", "V8.GCScavenger"}
 
 
+# Frames around what is of interest.
+DULL = {"SimpleWatcher::OnHandleReady", "Receive mojo message", "ThreadPool_RunTask"}
+
+
+def cpu(span):
+    """Milliseconds of the thread's own time: that of other programs on the same processors is left out."""
+    return span.get("tdur", span["dur"]) / 1000
+
+
 def tasks(spans):
-    """Each task, with the names of what took most of it."""
+    """The longest tasks, with the names of what took most of each."""
+    longest = sorted((one for one in spans if one["name"].endswith("RunTask")), key=lambda one: -cpu(one))[:3]
     found = []
-    for task in (one for one in spans if one["name"].endswith("RunTask")):
-        inside = [one for one in spans if task["ts"] <= one["ts"] and one["ts"] + one["dur"] <= task["ts"] + task["dur"] and one is not task]
-        longest = sorted(inside, key=lambda one: -one["dur"])[:4]
-        found.append((task["dur"] / 1000, ", ".join(f"{one['name']} {one['dur'] / 1000:.0f}" for one in longest)))
+    for task in longest:
+        end = task["ts"] + task["dur"]
+        inside = [one for one in spans if task["ts"] <= one["ts"] and one["ts"] + one["dur"] <= end and one is not task]
+        parts = [one for one in sorted(inside, key=lambda one: -cpu(one)) if one["name"] not in DULL][:6]
+        found.append((cpu(task), f"{task['dur'] / 1000:.0f} ms by the clock: " + ", ".join(f"{one['name']} {cpu(one):.0f}" for one in parts)))
     return found
 
 
@@ -61,9 +72,9 @@ def script_time(spans):
     total, end = 0, 0
     for one in spans:
         if one["name"] in SCRIPT and one["ts"] >= end:
-            total += one["dur"]
+            total += cpu(one)
             end = one["ts"] + one["dur"]
-    return total / 1000
+    return total
 
 
 def opened(browser, world, screen="now"):
@@ -102,9 +113,8 @@ def loading(browser, world):
     context.close()
 
 
-def a_month(browser, world):
-    """The history of a world many times over: each hour and each day again, back to 30 days ago."""
-    copied = world.restarted(multiplied)
+def a_month(browser, copied):
+    """From one screen to another one with a range of 30 days."""
     for screen in ["now", "models", "cost", "machines"]:
         context, page = opened(browser, copied, screen)
         page.locator(".plot canvas").first.wait_for()
@@ -117,9 +127,11 @@ def a_month(browser, world):
         longest = max((one[0] for one in tasks(spans)), default=0)
         print(f"a month on {screen}: {MARK(took, MONTH)}, longest task {longest:.0f} ms")
         context.close()
+    return []
 
 
 def multiplied(folder):
+    """Has each hour again, back to 30 days ago."""
     main = sqlite3.connect(folder / "history" / "main.db")
     for table in ["rollups", "ran", "host"]:
         columns = [row[1] for row in main.execute(f"PRAGMA table_info({table})")]

@@ -75,7 +75,7 @@ def settle(page, screen, answers=True):
         look_until(f"{screen} is there", lambda: page.page.locator("main [aria-busy=true]").count() == 0)
 
 
-def every_screen(browser, world, state, pictures, prepare=None, expected=None, failing=False):
+def every_screen(browser, world, state, pictures, prepare=None, expected=None, failing=False, query=""):
     faults = []
     for look in LOOKS:
         page = Page(browser, world, look, failing=failing or prepare is not None)
@@ -83,7 +83,7 @@ def every_screen(browser, world, state, pictures, prepare=None, expected=None, f
             prepare(page.page)
         page.open("now")
         for screen in SCREENS:
-            settle(page, screen, prepare is None)
+            settle(page, screen + query, prepare is None)
             if expected:
                 expect(page.page.get_by_text(re.compile(expected[screen] if isinstance(expected, dict) else expected)).first).to_be_visible()
             faults += page.check(f"{state}, {screen}, {look}")
@@ -101,6 +101,20 @@ def answering(status, code, retry=None):
         page.route(re.compile(r"/(dashboard|api)/"), lambda route: route.fulfill(status=status, body=body, headers={"Content-Type": "application/json", **fields}))
         page.route_web_socket(re.compile("/dashboard/ws"), lambda socket: socket.close())
     return prepare
+
+
+def without_socket(page):
+    page.route_web_socket(re.compile("/dashboard/ws"), lambda socket: socket.close())
+
+
+def paused(page):
+    """The program says that its history cannot be written."""
+    def changed(route):
+        answer = route.fetch()
+        health = answer.json()
+        health["history"] |= {"status": "paused", "reason": "full", "lost": 1234}
+        route.fulfill(response=answer, json=health)
+    page.route(re.compile("/health$"), changed)
 
 
 def text_of(page, title):
@@ -225,9 +239,9 @@ def incident(browser, world, pictures):
     expect(page.page.locator(".plot canvas").first).to_be_visible()
     with page.page.expect_download() as download:
         page.page.get_by_role("button", name="Save").click()
-    page.close()
     by_hand = world.folder / "saved.html"
     download.value.save_as(by_hand)
+    page.close()
     written = world.folder / "snapshot.html"
     written.write_text(world.snapshot("15m"))
     return [fault for file in (by_hand, written) for fault in alone(browser, world, file)]
@@ -274,6 +288,12 @@ def stopping(browser, world, pictures):
     return faults
 
 
+def a_month(browser, world, pictures, worlds):
+    """The history of a world many times over, and how fast it is drawn."""
+    worlds.append(world.restarted(marks.multiplied))
+    return marks.a_month(browser, worlds[-1]) + every_screen(browser, worlds[-1], "month", pictures, query="?range=30d")
+
+
 def grown(world):
     """With some traffic."""
     traffic = Traffic(world)
@@ -305,11 +325,13 @@ def main():
             states = [
                 ("demo", lambda: every_screen(browser, busy, "demo", given.pictures)),
                 ("keys", lambda: keys(browser, busy, None)),
+                ("lost", lambda: every_screen(browser, busy, "lost", given.pictures, without_socket, "connection to the program is lost|takes no WebSocket")),
+                ("paused", lambda: every_screen(browser, busy, "paused", given.pictures, paused, "The history is paused: no space is left")),
                 ("first", lambda: marks.first_figures(browser, busy)),
                 ("load", lambda: marks.loading(browser, busy)),
                 ("hour", lambda: marks.an_hour(browser, busy)),
                 ("updates", lambda: marks.updates(browser, world())),
-                ("month", lambda: marks.a_month(browser, grown(world()))),
+                ("month", lambda: a_month(browser, grown(world()), given.pictures, worlds)),
                 ("recovery", lambda: recovery(browser, busy, None)),
                 ("incident", lambda: incident(browser, busy, None)),
                 ("figures", lambda: (traffic.end(), figures(browser, busy, None))[1]),

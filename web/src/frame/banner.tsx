@@ -2,15 +2,17 @@
 import { limitedUntil, needsSignIn } from "../lib/api.ts";
 import { lastHeard, linkState, nextTry } from "../lib/live.ts";
 import { now, paused, refresh } from "../lib/pace.ts";
-import { go, route } from "../lib/route.ts";
-import { span } from "../lib/format.ts";
+import { go, link, route } from "../lib/route.ts";
+import { count, span, words } from "../lib/format.ts";
 import { saved } from "../lib/kept.ts";
 import { full, time } from "../lib/time.ts";
+import { kept } from "./strip.tsx";
 
 export function Banner() {
   return (
     <div role="status" aria-live="polite">
       <Link />
+      <Kept />
       <Filtered />
     </div>
   );
@@ -29,6 +31,23 @@ function Link() {
   }
   if (linkState.value === "refused") return <p class="banner limited">The program answers but takes no WebSocket: too many are open, or something between does not let it through. Figures come every {route.value.refresh || 30} s.</p>;
   return null;
+}
+
+const PAUSES: Record<string, string> = {
+  no_directory: "its folder is not there", full: "no space is left on the disk", read_only: "its files may not be written", newer_schema: "its files are of a newer release",
+  too_many_processes: "too many processes write to its folder", busy: "another process holds its files", failing: "its files cannot be written; the log says why",
+};
+
+/** What is shown goes on, and nothing of it is kept. */
+function Kept() {
+  const history = kept.value;
+  if (!history || needsSignIn.value || history.status !== "paused") return null;
+  const lost = history.lost > 0 ? ` ${count(history.lost)} exchanges were lost so far.` : "";
+  return (
+    <p class="banner lost">
+      The history is paused{history.reason ? `: ${PAUSES[history.reason] ?? words(history.reason)}` : ""}. What ends now is shown and not kept, so that charts have a gap.{lost} It goes on by itself once it can be written. <a href={link("settings")}>What is kept</a>
+    </p>
+  );
 }
 
 function Filtered() {

@@ -1,4 +1,6 @@
 // One line: does it serve, do the backends answer, is something wrong, how old are the figures.
+import { signal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
 import { useAsk } from "../lib/api.ts";
 import { lastHeard, linkState, useTopic } from "../lib/live.ts";
 import { saved } from "../lib/kept.ts";
@@ -13,8 +15,12 @@ function Pill({ tone, to, children }: { tone: string; to?: string; children: str
   return to ? <a class="pill" href={to}>{inner}</a> : <span class="pill">{inner}</span>;
 }
 
+/** How the history does, for the banner. */
+export const kept = signal<Health["history"] | undefined>(undefined);
+
 export function Strip() {
   const health = useAsk<Health>("/health", 30);
+  useEffect(() => { kept.value = health.data?.history; }, [health.data]);
   const workers = useTopic<Workers>("workers")?.workers;
   const alerts = useTopic<AlertsAnswer>("alerts")?.active_alerts;
   const serving = health.failure ? undefined : health.data?.status;
@@ -37,6 +43,8 @@ export function Strip() {
 function Backends({ workers }: { workers: Workers["workers"] }) {
   const up = workers.filter((one) => one.status === "active").length;
   const all = workers.length;
+  const apart = workers.filter((one) => one.state && ["ejected", "half_open", "slow", "draining"].includes(one.state)).map((one) => `${one.id} ${one.state === "ejected" ? "set aside" : one.state === "half_open" ? "on trial" : one.state}`);
+  if (up === all && apart.length > 0) return <Pill tone="warn" to={link("machines")}>{apart.length > 2 ? `${apart.length} of ${all} backends apart` : apart.join(", ")}</Pill>;
   const text = all === 1 ? (up ? "backend answers" : "backend is down") : `${up} of ${all} backends answer`;
   return <Pill tone={up === all ? "good" : up === 0 ? "bad" : "warn"} to={link("machines")}>{text}</Pill>;
 }

@@ -198,8 +198,12 @@ export interface Workers extends Answered {
     address: string;
     status: string;
     state?: Known<string>;
-    /** Why the state is so. */
-    reason?: Known<string>;
+    /** Of several, how many times more slowly than usual it generates. */
+    times_slower?: Known<number>;
+    weight?: Known<number>;
+    tier?: number;
+    /** How often it was chosen out of several, by why. */
+    placed?: Record<string, number>;
     draining?: boolean;
     zone?: Known<string>;
     slots?: Known<number>;

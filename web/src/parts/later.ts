@@ -1,5 +1,18 @@
 // Charts are drawn once they are seen, one after the other, so that nothing else has to wait for all of them.
 
+import { useEffect, useState } from "preact/hooks";
+
+/** Counts up to `most`, a task for each step: what is drawn in steps leaves frames and keys in between. */
+export function useSteps(most: number): number {
+  const [step, setStep] = useState(0);
+  useEffect(() => {
+    if (step >= most) return;
+    const timer = setTimeout(() => setStep(step + 1));
+    return () => clearTimeout(timer);
+  }, [step]);
+  return step;
+}
+
 type Plot = typeof import("./plot.ts");
 type Work = (plot: Plot) => void;
 
@@ -12,10 +25,10 @@ async function next(): Promise<void> {
   if (busy) return;
   busy = true;
   const plot = (ready = await (module ??= import("./plot.ts")));
-  for (let work = waiting.shift(); work; work = waiting.shift()) {
-    work(plot);
+  while (waiting.length > 0) {
     // Frames and keys come in between.
     await new Promise((done) => setTimeout(done));
+    waiting.shift()?.(plot);
   }
   busy = false;
 }

@@ -133,16 +133,19 @@ function Processes() {
 function Backends() {
   const answer = useTopic<Workers>("workers");
   type Worker = Workers["workers"][number];
-  const place = new Map((answer?.workers ?? []).map((one, at) => [one.id, at]));
+  const workers = answer?.workers ?? [];
+  const place = new Map(workers.map((one, at) => [one.id, at]));
   const reason = (one: Worker, pointer: string) => why(answer, `/workers/${place.get(one.id)}/${pointer}`);
   const columns: Column<Worker>[] = [
     { name: "backend", class: "name", cell: (one) => one.id },
     { name: "state", cell: (one) => <State of={one} /> },
-    ...((answer?.workers ?? []).some((one) => one.zone) ? [{ name: "zone", cell: (one: Worker) => <Value of={one.zone} why="It has none." /> }] : []),
+    ...(workers.some((one) => one.zone) ? [{ name: "zone", cell: (one: Worker) => <Value of={one.zone} why="None is configured for it." /> }] : []),
+    ...(workers.some((one) => (one.tier ?? 0) > 0) ? [{ name: "tier", number: true, cell: (one: Worker) => String(one.tier ?? 0) }] : []),
     { name: "server", cell: (one) => <Value of={one.capabilities} as={(all) => all.join(", ")} why={reason(one, "capabilities")} /> },
     { name: "address", cell: (one) => <code>{one.address}</code> },
     { name: "heard", cell: (one) => <Value of={one.last_heartbeat} as={time} why={reason(one, "last_heartbeat")} /> },
     { name: "in flight", number: true, cell: (one) => <>{one.current_load.active_requests}{one.slots ? <span class="quiet"> of {one.slots}</span> : ""}</> },
+    ...(workers.length > 1 ? [{ name: "chosen because", class: "message", cell: (one: Worker) => <span class="quiet">{placed(one.placed)}</span> }] : []),
     { name: "queued", number: true, cell: (one) => <Value of={one.current_load.queue_length} as={as.count} why={reason(one, "current_load/queue_length")} /> },
     { name: "latency, 24 h", number: true, cell: (one) => <Value of={one.current_load.average_latency_ms} as={as.duration} why={reason(one, "current_load/average_latency_ms")} /> },
     { name: "in memory", cell: (one) => <Value of={one.models_loaded} as={(all) => all.join(", ") || "nothing"} why={reason(one, "models_loaded")} /> },
@@ -164,11 +167,19 @@ const STATES: Record<string, [Tone, string, string]> = {
   down: ["bad", "down", "It does not answer."],
 };
 
+/** Most often first. */
+function placed(of: Record<string, number> | undefined): string {
+  const all = Object.entries(of ?? {}).filter(([, times]) => times > 0).sort((a, b) => b[1] - a[1]);
+  return all.map(([why, times]) => `${as.words(why)} ${as.count(times)}`).join(", ");
+}
+
 /** Whether it answers and, of several, whether it is chosen and why not. */
 function State({ of }: { of: Workers["workers"][number] }) {
   const plain: [Tone, string, string] = of.status === "active" ? ["good", "answers", "It answers."] : of.status === "down" ? ["bad", "down", "It does not answer."] : ["quiet", of.status, "It was not asked yet."];
   const [tone, word, text] = (of.status === "active" && of.state && STATES[of.state]) || plain;
-  const reason = of.reason ? as.words(of.reason) : "";
+  const slower = of.times_slower && of.times_slower > 1 ? `${as.number(of.times_slower)} times slower than usual` : "";
+  const share = of.weight !== null && of.weight !== undefined && of.weight < 1 && of.status === "active" ? `${as.share(of.weight)} of its usual share` : "";
+  const reason = [slower, share].filter(Boolean).join(", ");
   return <><Chip tone={tone} title={text}>{word}</Chip>{of.draining && word !== "draining" && <> <Chip tone="quiet" title={(STATES["draining"] as string[])[2] ?? ""}>draining</Chip></>}{reason && <span class="quiet"> {reason}</span>}</>;
 }
 

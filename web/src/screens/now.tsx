@@ -6,6 +6,7 @@ import { Memory } from "./now/memory.tsx";
 import { url, useAsk } from "../lib/api.ts";
 import { route } from "../lib/route.ts";
 import type { Series } from "../lib/types.ts";
+import { useSteps } from "../parts/later.ts";
 import { SeriesPanel, useSeries, type Shown } from "../parts/series.tsx";
 
 const METRICS = [
@@ -35,19 +36,23 @@ export function Now() {
   const { range, compare, filters } = route.value;
   const isHour = "period" in range && range.period === "1h" && !compare;
   const hour = useAsk<Series>(isHour ? null : url("/dashboard/series", { metrics: METRICS.join(","), period: "1h", ...filters }), 10);
+  // The figures come first.
+  const step = useSteps(2);
   return (
     <>
       <Figures series={isHour ? series : hour} />
-      <div class="row live">
-        <Flight />
-        <Memory />
-        <Ends />
-      </div>
-      <div class="row three">
+      {step > 0 && (
+        <div class="row live">
+          <Flight />
+          <Memory />
+          <Ends />
+        </div>
+      )}
+      {step > 1 && <div class="row three">
         <SeriesPanel title="Requests" note="a second" of={series} lines={RATE} unit="count/s" />
         <SeriesPanel title="Latency" note="to the first token, and to the last" of={series} lines={LATENCY} />
         <SeriesPanel title="Tokens" note="a second" of={series} lines={TOKENS} unit="tokens/s" />
-      </div>
+      </div>}
     </>
   );
 }
