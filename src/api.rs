@@ -76,7 +76,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 pub use error::{ApiError, Code};
-pub use state::{AskPrometheus, Parts, ReadHost, StopExchange};
+pub use state::{AskPrometheus, AskReplicas, Parts, ReadHost, StopExchange};
 
 /// Whether a path belongs to this API, also where nothing is there.
 #[must_use]

@@ -16,6 +16,7 @@
 //! | `host` | the machine, and what every maker's GPUs report |
 //! | `models` | what backends report of themselves, of their models and of their load |
 //! | `history` | what the history writes, keeps and loses |
+//! | `replicas` | what a Prometheus is asked for that scrapes several of this program |
 //! | `program` | build, start, configuration, what was dropped |
 //! | `gpu/neutral`, `gpu/dcgm` | what NVIDIA's GPUs report beyond what every GPU does; the same under DCGM's names |
 //! | `energy` | energy by model, and its price |
@@ -62,6 +63,7 @@ mod number;
 mod openmetrics;
 mod per_model;
 mod program;
+pub mod replicas;
 mod requests;
 mod router;
 mod scraped;

@@ -17,4 +17,5 @@ pub(super) mod node;
 pub(super) mod nodes;
 pub(super) mod overview;
 mod places;
+mod replicas;
 pub(super) mod resources;

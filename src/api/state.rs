@@ -33,6 +33,9 @@ pub type StopExchange = Arc<dyn Fn(u64) -> Pin<Box<dyn Future<Output = bool> + S
 pub type AskPrometheus =
     Arc<dyn Fn(String) -> Pin<Box<dyn Future<Output = Result<Bytes, String>> + Send>> + Send + Sync>;
 
+/// As [`AskPrometheus`], of one question.
+pub type AskReplicas = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Bytes, String>> + Send>> + Send + Sync>;
+
 /// What is shown.
 pub struct Parts {
     /// Started with the program.
@@ -67,6 +70,8 @@ pub struct Parts {
     pub alerts: Board,
     /// Asks Prometheus; `None` where none is configured.
     pub prometheus: Option<AskPrometheus>,
+    /// Asks it for the replicas of this program; `None` where none is configured.
+    pub replicas: Option<AskReplicas>,
     /// Whether Alertmanager is asked for silences.
     pub knows_silences: bool,
     /// The name of this machine.
@@ -81,6 +86,11 @@ impl Parts {
     /// The backends of now.
     pub(super) fn monitors(&self) -> Arc<[Arc<Monitor>]> {
         self.backends.all()
+    }
+
+    /// Whether this backend gets no further exchanges, because somebody wants it so.
+    pub(super) fn drains(&self, backend: &str) -> bool {
+        self.fleet.borrow().member(backend).is_some_and(|member| member.share.drains)
     }
 
     /// The machine now; `None` where it is not read.

@@ -128,7 +128,7 @@ async fn unresolved(readers: Option<&Readers>) -> Vec<Alert> {
         offset: 0,
         limit: crate::alert::board::MAX_ACTIVE,
     };
-    let found = readers.ask(move |reading| reading.alerts(&query)).await;
+    let found = readers.ask(move |reading| reading.alerts_here(&query)).await;
     let entries = found.ok().and_then(Result::ok).map(|found| found.entries).unwrap_or_default();
     entries.iter().map(restored).collect()
 }

@@ -10,11 +10,12 @@ use super::descriptors;
 use super::material::Material;
 use crate::access::Gate;
 use crate::api::settings::{ReadSettings, Settings};
-use crate::api::{AskPrometheus, Parts, ReadHost};
+use crate::api::{AskPrometheus, AskReplicas, Parts, ReadHost};
 use crate::clock::Clock;
 use crate::config::{Config, MaxConnections};
 use crate::fleet::Fleet;
 use crate::host::Host;
+use crate::metrics::replicas::QUERY;
 use crate::proxy::Stops;
 use crate::remote::Remote;
 
@@ -31,6 +32,7 @@ pub(super) fn parts(
     (stops, fleet): (Stops, watch::Receiver<Arc<Fleet>>),
     stop: watch::Receiver<bool>,
 ) -> Parts {
+    let prometheus = material.prometheus.clone().map(ask);
     Parts {
         clock: Clock::start(),
         clients,
@@ -50,7 +52,8 @@ pub(super) fn parts(
         recent_machine: components.history.recent_machine(),
         stop,
         alerts: components.alerts.clone(),
-        prometheus: material.prometheus.clone().map(ask),
+        replicas: prometheus.clone().map(ask_for_replicas),
+        prometheus,
         knows_silences: material.alertmanager.is_some(),
         node: crate::host::node(),
         processor: crate::host::processor(),
@@ -68,6 +71,12 @@ fn ask(remote: Arc<Remote>) -> AskPrometheus {
             remote.get(&target).await.map_err(|error| error.to_string())
         })
     })
+}
+
+fn ask_for_replicas(ask: AskPrometheus) -> AskReplicas {
+    let mut pairs = form_urlencoded::Serializer::new(String::new());
+    let target = format!("/api/v1/query?{}", pairs.append_pair("query", QUERY).finish());
+    Arc::new(move || ask(target.clone()))
 }
 
 /// Reads the settings in force. `descriptors` is the process's limit, `None` for no limit.

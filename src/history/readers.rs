@@ -25,7 +25,10 @@ type Question = Box<dyn FnOnce(&Reading) + Send>;
 
 /// Passes questions to the readers. Clones share them; they end with the last clone.
 #[derive(Clone, Debug)]
-pub struct Readers(mpsc::SyncSender<Question>);
+pub struct Readers {
+    questions: mpsc::SyncSender<Question>,
+    latest: Arc<Mutex<Source>>,
+}
 
 /// Too many questions wait, or the readers have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,10 +50,11 @@ impl Readers {
     pub fn with_limit(directory: &Directory, server: Option<&Server>, limit: Duration) -> io::Result<Self> {
         let (ask, questions) = mpsc::sync_channel::<Question>(MAX_WAITING);
         let questions = Arc::new(Mutex::new(questions));
+        let latest = Arc::<Mutex<Source>>::default();
         for reader in 0..READERS {
             let (questions, reading) = (questions.clone(), Reading::new(directory.clone(), limit));
             let reading = match server {
-                Some(server) => reading.with_server(server.clone()),
+                Some(server) => reading.with_server(server.clone()).noting(latest.clone()),
                 None => reading,
             };
             thread::Builder::new().name(format!("history-read-{reader}")).spawn(move || {
@@ -63,7 +67,7 @@ impl Readers {
                 }
             })?;
         }
-        Ok(Self(ask))
+        Ok(Self { questions: ask, latest })
     }
 
     /// Has a question answered on a reader.
@@ -80,8 +84,14 @@ impl Readers {
                 drop(answer.send(question(reading)));
             }
         };
-        self.0.try_send(Box::new(question)).map_err(|_| TooMany)?;
+        self.questions.try_send(Box::new(question)).map_err(|_| TooMany)?;
         answered.await.map_err(|_| TooMany)
+    }
+
+    /// Where the latest answers came from: whether PostgreSQL, where it is configured, answers.
+    #[must_use]
+    pub fn latest_source(&self) -> Source {
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// As [`Readers::ask`], with where the answer came from.

@@ -1,14 +1,12 @@
 //! Alerts of the real program: they begin, are acknowledged, told and kept, and end.
 
 mod course;
+mod each;
 mod provoked;
 mod theirs;
 
 use std::net::SocketAddr;
 
-use inferometer::alert::engine::{Change, Engine};
-use inferometer::alert::labels::Labels;
-use inferometer::alert::rules;
 use serde_json::Value;
 
 use crate::support::authority::folder;
@@ -39,33 +37,4 @@ fn get(program: &Program, target: &str) -> Value {
     let (status, json) = send(program.admin, "GET", target, "");
     assert_eq!(status, 200, "{target}: {json}");
     json
-}
-
-/// The evaluator of the program, given what a program exposes, in time-lapse.
-struct Lapse {
-    engine: Engine,
-    at: i64,
-}
-
-impl Lapse {
-    fn new() -> Self {
-        Self { engine: Engine::new(rules::all()), at: 1_700_000_000_000 }
-    }
-
-    /// The same page every ten seconds, for so many seconds. Returns the rules that fired, and those that ended.
-    fn play(&mut self, page: &str, seconds: i64) -> (Vec<String>, Vec<String>) {
-        let target = Labels::default().with("job", "ollama_proxy").with("instance", "test");
-        let (mut fired, mut over) = (Vec::new(), Vec::new());
-        for _ in (0..seconds).step_by(10) {
-            self.engine.samples().scrape(page, &target, self.at);
-            for change in self.engine.step(self.at) {
-                match change {
-                    Change::Fired(alert) => fired.push(alert.rule.to_string()),
-                    Change::Resolved(alert) => over.push(alert.rule.to_string()),
-                }
-            }
-            self.at += 10_000;
-        }
-        (fired, over)
-    }
 }

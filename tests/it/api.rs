@@ -5,6 +5,7 @@ mod figures;
 mod in_flight;
 mod live;
 mod parameters;
+mod replicas;
 mod reports;
 mod samples;
 mod second_address;

@@ -10,6 +10,8 @@
  *   xid=S,N,X    card N reports the error X; told once for each S, which grows
  *   pid=P        the process on the first card (4242 otherwise)
  *   hot          the first card is throttled by heat and power, and has a row to be remapped
+ *   brake        the first card is braked by its power supply
+ *   worn         a row of the first card could not be remapped
  *   full         the first card's memory is nearly all in use
  *   live         energy, clocks and errors grow with time
  *   errors=N     errors and throttling stand at N, and do not grow with time
@@ -150,7 +152,7 @@ int nvmlDeviceGetMaxClockInfo(Device *d, u32 clock, u32 *out) { return nvmlDevic
 int nvmlDeviceGetPerformanceState(Device *d, u32 *out) { CARD_ONLY(d); *out = 0; return OK; }
 int nvmlDeviceGetCurrentClocksThrottleReasons(Device *d, u64 *out) {
     CARD_ONLY(d);
-    *out = d->card ? 0x1 : plays("hot") ? 0x24 : 0; /* idle; power cap and software thermal */
+    *out = d->card ? 0x1 : plays("hot") ? 0x24 : plays("brake") ? 0x80 : 0; /* idle; power cap and software thermal; power brake */
     return OK;
 }
 int nvmlDeviceGetEncoderUtilization(Device *d, u32 *u, u32 *p) { CARD_ONLY(d); *u = 5; *p = 1000; return OK; }
@@ -248,7 +250,7 @@ int nvmlDeviceGetFieldValues(Device *d, int count, Field *fields) {
         case 142: fields[i].value.u = 3; break;
         case 143: fields[i].value.u = 1; break;
         case 144: fields[i].value.u = !d->card && plays("hot"); break;
-        case 145: fields[i].value.u = 0; break;
+        case 145: fields[i].value.u = !d->card && plays("worn"); break;
         default: fields[i].result = NOT_SUPPORTED;
         }
     }

@@ -12,12 +12,12 @@ use crate::alert::board::{View, WatchedRule};
 use crate::alert::raised::Alert;
 use crate::alert::rule::title;
 use crate::api::error::ApiError;
-use crate::api::export::{Format, Table};
+use crate::api::export::Table;
 use crate::api::parameters::Parameters;
 use crate::api::reply::{Listing, OVERVIEW};
 use crate::api::reports::alert::{AlertCounts, AlertFacts};
 use crate::api::reports::alert_history::AlertLevel;
-use crate::api::reports::common::{Metadata, Pagination, page, paged};
+use crate::api::reports::common::{Metadata, Pagination, listing_query, paged};
 use crate::api::state::Parts;
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
 use crate::history::timestamp::Timestamp;
@@ -25,23 +25,16 @@ use crate::history::timestamp::Timestamp;
 /// Alerts that are over and listed.
 const LISTED: usize = 50;
 
-#[derive(Debug, Default, Deserialize, IntoParams)]
-pub(crate) struct AlertsQuery {
-    #[param(inline)]
-    severity: Option<AlertLevel>,
-    /// The name of a rule.
-    rule: Option<String>,
-    /// Only those that somebody has acknowledged or silenced, or nobody.
-    acknowledged: Option<bool>,
-    /// Of `data`, from 1.
-    #[param(minimum = 1, maximum = 100_000)]
-    page: Option<u64>,
-    /// Entries of a page; 10 without one.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
-    /// `json` without one.
-    #[param(inline)]
-    format: Option<Format>,
+listing_query! {
+    #[derive(Debug, Default, Deserialize, IntoParams)]
+    pub(crate) struct AlertsQuery {
+        #[param(inline)]
+        severity: Option<AlertLevel>,
+        /// The name of a rule.
+        rule: Option<String>,
+        /// Only those that somebody has acknowledged or silenced, or nobody.
+        acknowledged: Option<bool>,
+    }
 }
 
 /// What deserves attention now: the same alerts in the names of two documents.
@@ -147,7 +140,7 @@ pub(crate) async fn alerts(
     Parameters(query): Parameters<AlertsQuery>,
     State(parts): State<Arc<Parts>>,
 ) -> Result<Listing<Alerts>, ApiError> {
-    let pages = page(query.page, query.limit)?;
+    let pages = query.pages()?;
     let format = query.format;
     Ok(Listing::of(shown(&parts, &query, pages, Instant::now()), OVERVIEW, format))
 }

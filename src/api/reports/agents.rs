@@ -7,9 +7,9 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::common::{Metadata, Pagination, of_period, page, paged, total};
+use super::common::{Metadata, Pagination, listing_query, of_period, paged, total};
 use crate::api::error::ApiError;
-use crate::api::export::{Format, Table};
+use crate::api::export::Table;
 use crate::api::parameters::Parameters;
 use crate::api::range::Period;
 use crate::api::reply::{LIST, Listing};
@@ -18,6 +18,7 @@ use crate::api::sums::{DAY, Sum, last};
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
 use crate::exchange::outcome::Outcome;
 use crate::history::StoreError;
+use crate::history::in_flight::InFlightExchange;
 use crate::history::query::askers::Asker;
 use crate::history::query::{PageQuery, Range};
 use crate::history::rollup::Measure;
@@ -37,19 +38,12 @@ enum AgentStatus {
     Inactive,
 }
 
-#[derive(Debug, Deserialize, IntoParams)]
-pub(crate) struct AgentsQuery {
-    #[param(inline)]
-    status: Option<AgentStatus>,
-    /// From 1.
-    #[param(minimum = 1, maximum = 100_000)]
-    page: Option<u64>,
-    /// Entries of a page; 10 without one.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
-    /// `json` without one.
-    #[param(inline)]
-    format: Option<Format>,
+listing_query! {
+    #[derive(Debug, Deserialize, IntoParams)]
+    pub(crate) struct AgentsQuery {
+        #[param(inline)]
+        status: Option<AgentStatus>,
+    }
 }
 
 /// Who asks.
@@ -78,7 +72,7 @@ pub(super) struct AgentCounts {
     total: usize,
     /// A request in the last 15 minutes.
     active: usize,
-    /// A request in flight.
+    /// A request in flight on this process, of a client without a tenant.
     busy: usize,
     inactive: usize,
 }
@@ -161,7 +155,7 @@ pub(crate) async fn agents(
     State(parts): State<Arc<Parts>>,
 ) -> Result<Listing<Agents>, ApiError> {
     let now = Instant::now();
-    let pages = page(query.page, query.limit)?;
+    let pages = query.pages()?;
     let (found, all, day) = find(&parts, now).await?;
     let mut agents: Vec<Agent> = found.iter().map(|found| agent(&parts, found)).collect();
     let summary = AgentSummary {
@@ -186,11 +180,7 @@ pub(crate) async fn agents(
         summary,
         agents,
         pagination,
-        metadata: Metadata {
-            period: Maybe::Unknown(Reason::NotApplicable),
-            source: "files".to_owned(),
-            ..of_period(&parts, Period::Day, now)
-        },
+        metadata: Metadata { period: Maybe::Unknown(Reason::NotApplicable), ..of_period(&parts, Period::Day, now) },
         unknown: Unknown::default(),
     };
     Ok(Listing::of(body, LIST, query.format))
@@ -253,7 +243,9 @@ async fn find(parts: &Parts, now: Instant) -> Result<(Vec<Found>, Sum, Sum), Api
 }
 
 fn agent(parts: &Parts, Found { asker, all, lately, last }: &Found) -> Agent {
-    let busy = parts.in_flight.snapshot().iter().any(|it| it.client.as_deref() == Some(&*asker.name));
+    // What is in flight names its client alone; a tenant of that name is another.
+    let asks = |it: &InFlightExchange| !asker.is_tenant && it.client.as_deref() == Some(&*asker.name);
+    let busy = parts.in_flight.snapshot().iter().any(asks);
     let sums = performance(all);
     Agent {
         id: asker.name.to_string(),

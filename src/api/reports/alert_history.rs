@@ -9,20 +9,20 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::alert::{AlertCounts, AlertFacts};
-use super::common::{Metadata, Pagination, page, paged};
+use super::common::{Metadata, Pagination, kept_where, listing_query, paged};
 use crate::alert::board::AlertSource;
 use crate::alert::heard::Before;
 use crate::alert::kept::restored;
 use crate::alert::raised::Alert;
 use crate::api::error::ApiError;
-use crate::api::export::{Format, Table};
+use crate::api::export::Table;
 use crate::api::parameters::Parameters;
 use crate::api::range::{Period, range};
 use crate::api::reply::{LIST, Listing};
 use crate::api::state::{AskPrometheus, Parts};
 use crate::api::unknown::{Maybe, Reason, Unknown};
+use crate::history::query::Range;
 use crate::history::query::lists::{ListFilter, ListQuery};
-use crate::history::query::{Range, Source};
 
 /// Kept alerts that are looked at beside those of Prometheus.
 const KEPT: usize = 10_000;
@@ -47,28 +47,21 @@ impl AlertLevel {
     }
 }
 
-#[derive(Debug, Deserialize, IntoParams)]
-pub(crate) struct HistoryQuery {
-    /// The time up to now in which they began; 7d without one.
-    #[param(inline)]
-    period: Option<Period>,
-    /// The first instant, RFC 3339 in UTC, in place of a period.
-    from: Option<String>,
-    /// The instant after the last; now without one.
-    to: Option<String>,
-    #[param(inline)]
-    severity: Option<AlertLevel>,
-    /// The name of a rule.
-    rule: Option<String>,
-    /// From 1.
-    #[param(minimum = 1, maximum = 100_000)]
-    page: Option<u64>,
-    /// Entries of a page; 10 without one.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
-    /// `json` without one.
-    #[param(inline)]
-    format: Option<Format>,
+listing_query! {
+    #[derive(Debug, Deserialize, IntoParams)]
+    pub(crate) struct HistoryQuery {
+        /// The time up to now in which they began; 7d without one.
+        #[param(inline)]
+        period: Option<Period>,
+        /// The first instant, RFC 3339 in UTC, in place of a period.
+        from: Option<String>,
+        /// The instant after the last; now without one.
+        to: Option<String>,
+        #[param(inline)]
+        severity: Option<AlertLevel>,
+        /// The name of a rule.
+        rule: Option<String>,
+    }
 }
 
 /// Alerts that fire or have fired, those that began last first.
@@ -129,7 +122,7 @@ pub(crate) async fn history(
     State(parts): State<Arc<Parts>>,
 ) -> Result<Listing<AlertHistory>, ApiError> {
     let now = Instant::now();
-    let (page, limit) = page(query.page, query.limit)?;
+    let (page, limit) = query.pages()?;
     let range = range(query.period, (query.from.as_deref(), query.to.as_deref()), (Period::Week, parts.millis(now)))?;
     let found = match &parts.prometheus {
         Some(ask) => from_both(&parts, ask, (&query, range), (page, limit)).await?,
@@ -148,11 +141,7 @@ pub(crate) async fn history(
         },
         data: alerts.iter().map(|alert| AlertFacts::of(alert, &parts)).collect(),
         pagination: Pagination { page, limit, total, has_more: (page - 1) * limit + shown < total },
-        metadata: Metadata {
-            period: Maybe::Known(described(range)),
-            source: source.to_owned(),
-            as_of: Maybe::Known(parts.text(now)),
-        },
+        metadata: Metadata { period: Maybe::Known(described(range)), source, as_of: Maybe::Known(parts.text(now)) },
         unknown: Unknown::default(),
     };
     Ok(Listing::of(body, LIST, query.format))
@@ -162,7 +151,7 @@ pub(crate) async fn history(
 struct Found {
     alerts: Vec<Alert>,
     total: u64,
-    source: &'static str,
+    source: String,
 }
 
 fn list((query, range): (&HistoryQuery, Range), offset: usize, limit: usize) -> ListQuery {
@@ -183,7 +172,7 @@ async fn from_files(
     let list = list(query, offset, usize::try_from(limit).unwrap_or(usize::MAX));
     let found = parts.ask(move |reading| reading.alerts(&list)).await?;
     let alerts = found.entries.iter().map(restored).collect();
-    Ok(Found { alerts, total: found.total, source: Source::Files.as_str() })
+    Ok(Found { alerts, total: found.total, source: kept_where(parts) })
 }
 
 /// What Prometheus has, and what is kept here: of alerts that both know, what is kept has texts and who has seen them.
@@ -197,10 +186,10 @@ async fn from_both(
     let kept = parts.required(move |reading| reading.alerts(&list)).await?;
     let kept = kept.known().map(|found| found.entries.iter().map(restored).collect::<Vec<_>>()).unwrap_or_default();
     let (theirs, source) = match theirs(parts, ask, (query, range)).await {
-        Ok(theirs) => (theirs, "prometheus"),
+        Ok(theirs) => (theirs, "prometheus".to_owned()),
         Err(error) => {
             tracing::debug!(error, "Prometheus does not say which alerts have fired");
-            (Vec::new(), "prometheus_unreachable")
+            (Vec::new(), "prometheus_unreachable".to_owned())
         }
     };
     let mut all: BTreeMap<Box<str>, Alert> = theirs.into_iter().map(|alert| (alert.id.clone(), alert)).collect();

@@ -18,6 +18,32 @@ use crate::history::rollup::Sums;
 use crate::history::timestamp::Timestamp;
 use crate::history::{Reading, StoreError};
 
+/// A struct of query parameters with those that every list has: `page`, `limit` and `format`. `pages` checks the first two.
+macro_rules! listing_query {
+    ($(#[$meta:meta])* $visible:vis struct $name:ident { $($(#[$about:meta])* $field:ident: $of:ty,)* }) => {
+        $(#[$meta])*
+        $visible struct $name {
+            $($(#[$about])* $field: $of,)*
+            /// From 1.
+            #[param(minimum = 1, maximum = 100_000)]
+            page: Option<u64>,
+            /// Entries of a page; 10 without one.
+            #[param(minimum = 1, maximum = 100)]
+            limit: Option<u64>,
+            /// `json` without one.
+            #[param(inline)]
+            format: Option<$crate::api::export::Format>,
+        }
+
+        impl $name {
+            fn pages(&self) -> Result<(u64, u64), $crate::api::error::ApiError> {
+                $crate::api::reports::common::page(self.page, self.limit)
+            }
+        }
+    };
+}
+pub(crate) use listing_query;
+
 /// Most entries of a page.
 pub(crate) const MOST: u64 = 100;
 
@@ -40,8 +66,8 @@ pub(crate) struct Pagination {
 pub(crate) struct Metadata {
     /// The time that sums and counts are of, such as `24h`.
     pub(crate) period: Maybe<String>,
-    /// `process`: this program alone; `history`: what it keeps, of all replicas where they share a `PostgreSQL`; `files`: what
-    /// is kept on this machine; `built_in`: its own rules; `prometheus`: Prometheus; `prometheus_without_silences`: Prometheus,
+    /// `process`: this program alone; `postgres`: what all replicas have kept, some seconds ago; `files`: what is kept on this
+    /// machine; `fallback`: the same, because `PostgreSQL` does not answer; `built_in`: its own rules; `prometheus`: Prometheus; `prometheus_without_silences`: Prometheus,
     /// while Alertmanager does not answer; `prometheus_unreachable`: its own rules, because Prometheus does not answer.
     pub(crate) source: String,
     /// When this was known: RFC 3339 in UTC.
@@ -138,8 +164,12 @@ pub(crate) fn of_now(parts: &Parts, now: Instant) -> Metadata {
 
 /// Of sums of a period.
 pub(crate) fn of_period(parts: &Parts, period: Period, now: Instant) -> Metadata {
-    let source = if parts.readers.is_some() { "history" } else { "process" };
-    Metadata { period: Maybe::Known(period.as_str().to_owned()), source: source.to_owned(), ..of_now(parts, now) }
+    Metadata { period: Maybe::Known(period.as_str().to_owned()), source: kept_where(parts), ..of_now(parts, now) }
+}
+
+/// Whose exchanges the history tells of.
+pub(crate) fn kept_where(parts: &Parts) -> String {
+    parts.readers.as_ref().map_or("process", |readers| readers.latest_source().as_str()).to_owned()
 }
 
 /// The page and the length of pages that were asked for.

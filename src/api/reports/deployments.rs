@@ -7,12 +7,12 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::common::{Metadata, Pagination, of_period, page, paged};
+use super::common::{Metadata, Pagination, listing_query, of_period, paged};
 use super::hardware::gpus;
 use super::places::{is_here, place};
 use crate::api::endpoints::machine::{GIB, gpu_usage};
 use crate::api::error::ApiError;
-use crate::api::export::{Format, Table};
+use crate::api::export::Table;
 use crate::api::parameters::Parameters;
 use crate::api::range::Period;
 use crate::api::reply::{LIST, Listing};
@@ -38,22 +38,15 @@ enum Status {
     Failed,
 }
 
-#[derive(Debug, Deserialize, IntoParams)]
-pub(crate) struct DeploymentsQuery {
-    #[param(inline)]
-    status: Option<Status>,
-    /// The name of a backend.
-    backend: Option<String>,
-    model: Option<String>,
-    /// From 1.
-    #[param(minimum = 1, maximum = 100_000)]
-    page: Option<u64>,
-    /// Entries of a page; 10 without one.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
-    /// `json` without one.
-    #[param(inline)]
-    format: Option<Format>,
+listing_query! {
+    #[derive(Debug, Deserialize, IntoParams)]
+    pub(crate) struct DeploymentsQuery {
+        #[param(inline)]
+        status: Option<Status>,
+        /// The name of a backend.
+        backend: Option<String>,
+        model: Option<String>,
+    }
 }
 
 /// Models on backends.
@@ -168,7 +161,7 @@ pub(crate) async fn deployments(
     State(parts): State<Arc<Parts>>,
 ) -> Result<Listing<Deployments>, ApiError> {
     let now = Instant::now();
-    let pages = page(query.page, query.limit)?;
+    let pages = query.pages()?;
     let mut found = all(&parts, now).await;
     let summary = DeploymentSummary {
         counts: counts(&found),

@@ -7,9 +7,9 @@ use axum::extract::{Path, State};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::common::{Metadata, Pagination, of_period, page, paged};
+use super::common::{Metadata, Pagination, listing_query, of_period, paged};
 use crate::api::error::{ApiError, Code};
-use crate::api::export::{Format, Table};
+use crate::api::export::Table;
 use crate::api::parameters::{NoParameters, Parameters};
 use crate::api::range::{Period, range};
 use crate::api::reply::{LIST, Listing, NOW, Reply};
@@ -33,22 +33,15 @@ enum Status {
     Pending,
 }
 
-#[derive(Debug, Deserialize, IntoParams)]
-pub(crate) struct ExecutionsQuery {
-    /// The time up to now in which jobs began; 24h without one.
-    #[param(inline)]
-    period: Option<Period>,
-    #[param(inline)]
-    status: Option<Status>,
-    /// From 1.
-    #[param(minimum = 1, maximum = 100_000)]
-    page: Option<u64>,
-    /// Entries of a page; 10 without one.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
-    /// `json` without one.
-    #[param(inline)]
-    format: Option<Format>,
+listing_query! {
+    #[derive(Debug, Deserialize, IntoParams)]
+    pub(crate) struct ExecutionsQuery {
+        /// The time up to now in which jobs began; 24h without one.
+        #[param(inline)]
+        period: Option<Period>,
+        #[param(inline)]
+        status: Option<Status>,
+    }
 }
 
 /// Pulls, pushes and creates of models, and the generations in flight.
@@ -168,7 +161,7 @@ pub(crate) async fn executions(
     State(parts): State<Arc<Parts>>,
 ) -> Result<Listing<Executions>, ApiError> {
     let now = Instant::now();
-    let pages = page(query.page, query.limit)?;
+    let pages = query.pages()?;
     let period = query.period.unwrap_or(Period::Day);
     let mut all = all(&parts, period, now).await?;
     let summary = summary(&all);

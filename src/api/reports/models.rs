@@ -8,11 +8,11 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::common::{Metadata, Pagination, of_period, page, paged, total};
+use super::common::{Metadata, Pagination, listing_query, of_period, paged, total};
 use super::deployments::{self, is_remote};
 use crate::api::endpoints::machine::GIB;
 use crate::api::error::ApiError;
-use crate::api::export::{Format, Table};
+use crate::api::export::Table;
 use crate::api::parameters::Parameters;
 use crate::api::range::Period;
 use crate::api::reply::{LIST, Listing};
@@ -50,23 +50,16 @@ enum ModelType {
     Embedding,
 }
 
-#[derive(Debug, Deserialize, IntoParams)]
-pub(crate) struct ModelsQuery {
-    #[param(inline)]
-    status: Option<ModelStatus>,
-    #[param(inline)]
-    r#type: Option<ModelType>,
-    /// The name of a backend that lists it.
-    backend: Option<String>,
-    /// From 1.
-    #[param(minimum = 1, maximum = 100_000)]
-    page: Option<u64>,
-    /// Entries of a page; 10 without one.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
-    /// `json` without one.
-    #[param(inline)]
-    format: Option<Format>,
+listing_query! {
+    #[derive(Debug, Deserialize, IntoParams)]
+    pub(crate) struct ModelsQuery {
+        #[param(inline)]
+        status: Option<ModelStatus>,
+        #[param(inline)]
+        r#type: Option<ModelType>,
+        /// The name of a backend that lists it.
+        backend: Option<String>,
+    }
 }
 
 /// The models of all backends, each once.
@@ -176,7 +169,7 @@ pub(crate) async fn models(
     State(parts): State<Arc<Parts>>,
 ) -> Result<Listing<Models>, ApiError> {
     let now = Instant::now();
-    let pages = page(query.page, query.limit)?;
+    let pages = query.pages()?;
     let mut models = all(&parts, now).await;
     let summary = summary(&models);
     models.retain(|model| {

@@ -158,6 +158,7 @@ fn services(parts: &Parts, node: &str, is_local: bool, now: Instant) -> Vec<Serv
     let backends = here.map(|monitor| Service {
         name: monitor.backend.name.to_string(),
         status: match monitor.status.snapshot().state.is_up() {
+            Some(true) if parts.drains(&monitor.backend.name) => "draining",
             Some(true) => "running",
             Some(false) => "stopped",
             None => "unknown",

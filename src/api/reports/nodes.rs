@@ -8,13 +8,13 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::common::{Metadata, Pagination, of_now, page, paged};
+use super::common::{Metadata, Pagination, listing_query, of_now, paged};
 use super::deployments;
 use super::hardware::{Hardware, Utilization};
 use super::places::place;
 use super::resources;
 use crate::api::error::ApiError;
-use crate::api::export::{Format, Table};
+use crate::api::export::Table;
 use crate::api::parameters::Parameters;
 use crate::api::reply::{LIST, Listing};
 use crate::api::state::{Parts, wall};
@@ -51,21 +51,14 @@ impl NodeRole {
     }
 }
 
-#[derive(Debug, Deserialize, IntoParams)]
-pub(crate) struct NodesQuery {
-    #[param(inline)]
-    status: Option<NodeStatus>,
-    #[param(inline)]
-    role: Option<NodeRole>,
-    /// From 1.
-    #[param(minimum = 1, maximum = 100_000)]
-    page: Option<u64>,
-    /// Entries of a page; 10 without one.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
-    /// `json` without one.
-    #[param(inline)]
-    format: Option<Format>,
+listing_query! {
+    #[derive(Debug, Deserialize, IntoParams)]
+    pub(crate) struct NodesQuery {
+        #[param(inline)]
+        status: Option<NodeStatus>,
+        #[param(inline)]
+        role: Option<NodeRole>,
+    }
 }
 
 /// This machine and those of the backends.
@@ -86,7 +79,7 @@ pub(super) struct NodeSummary {
     pub(super) total: usize,
     pub(super) online: usize,
     pub(super) offline: usize,
-    pub(super) maintenance: Maybe<usize>,
+    pub(super) maintenance: usize,
     pub(super) by_role: ByRole,
     /// Of this machine.
     pub(super) resources: Utilization,
@@ -116,7 +109,7 @@ pub(super) struct Node {
     pub(super) id: String,
     pub(super) name: String,
     pub(super) role: Vec<&'static str>,
-    /// `online` or `offline`.
+    /// `online`, `offline`, or `maintenance`: every backend on it drains.
     pub(super) status: &'static str,
     pub(super) websocket_connected: Maybe<bool>,
     /// The last good look at it.
@@ -159,7 +152,7 @@ pub(crate) async fn nodes(
     State(parts): State<Arc<Parts>>,
 ) -> Result<Listing<Nodes>, ApiError> {
     let now = Instant::now();
-    let pages = page(query.page, query.limit)?;
+    let pages = query.pages()?;
     let mut nodes = all(&parts, now).await;
     let summary = summary(&parts, &nodes, now);
     nodes.retain(|node| {
@@ -167,7 +160,7 @@ pub(crate) async fn nodes(
             && query.status.is_none_or(|status| match status {
                 NodeStatus::Online => node.status == "online",
                 NodeStatus::Offline => node.status == "offline",
-                NodeStatus::Maintenance => false,
+                NodeStatus::Maintenance => node.status == "maintenance",
             })
     });
     let (nodes, pagination) = paged(nodes, pages);
@@ -209,11 +202,16 @@ pub(super) async fn all(parts: &Parts, now: Instant) -> Vec<Node> {
     }];
     for (name, monitors) in places {
         let up = monitors.iter().any(|monitor| monitor.status.snapshot().state.is_up() == Some(true));
+        let drains = monitors.iter().all(|monitor| parts.drains(&monitor.backend.name));
         let seen = monitors.iter().filter_map(|monitor| monitor.refreshed()).max();
         nodes.push(Node {
             id: name.clone(),
             role: vec!["worker"],
-            status: if up { "online" } else { "offline" },
+            status: match (up, drains) {
+                (false, _) => "offline",
+                (true, true) => "maintenance",
+                (true, false) => "online",
+            },
             websocket_connected: Maybe::Unknown(Reason::NotApplicable),
             last_heartbeat: seen.map(wall).or_unknown(Reason::NotYet),
             hardware: Hardware::elsewhere(),
@@ -234,12 +232,12 @@ pub(super) fn summary(parts: &Parts, nodes: &[Node], now: Instant) -> NodeSummar
         let all = || nodes.iter().filter(|node| node.role.contains(&role));
         RoleCount { total: all().count(), online: all().filter(|node| node.status == "online").count() }
     };
-    let online = nodes.iter().filter(|node| node.status == "online").count();
+    let of_status = |status: &str| nodes.iter().filter(|node| node.status == status).count();
     NodeSummary {
         total: nodes.len(),
-        online,
-        offline: nodes.len() - online,
-        maintenance: Maybe::Unknown(Reason::NotReported),
+        online: of_status("online"),
+        offline: of_status("offline"),
+        maintenance: of_status("maintenance"),
         // Roles that no machine has here.
         by_role: ByRole {
             controller: RoleCount::default(),

@@ -15,6 +15,7 @@ use super::executions::{self, ExecutionCounts};
 use super::hardware::{Utilization, gpus};
 use super::models::{self, ByType};
 use super::nodes;
+use super::replicas::{Replicas, replicas};
 use super::resources::{self, ResourceSummary};
 use crate::api::error::ApiError;
 use crate::api::parameters::{NoParameters, Parameters};
@@ -34,6 +35,8 @@ pub(crate) struct Overview {
     workload: Workload,
     activity: Activity,
     health: Health,
+    /// All replicas of this program, where `--prometheus-url` is set.
+    replicas: Maybe<Replicas>,
     metadata: Metadata,
     unknown: Unknown,
 }
@@ -53,7 +56,7 @@ pub(crate) struct NodeCounts {
     total: usize,
     online: usize,
     offline: usize,
-    maintenance: Maybe<usize>,
+    maintenance: usize,
     by_role: RoleCounts,
 }
 
@@ -155,6 +158,7 @@ pub(crate) async fn overview(_: Parameters<NoParameters>, State(parts): State<Ar
             alerts,
             issues: view.firing.iter().map(|alert| Issue::of(alert, &parts.node)).collect(),
         },
+        replicas: replicas(&parts).await,
         metadata: of_period(&parts, Period::Day, now),
         unknown: Unknown::default(),
     };

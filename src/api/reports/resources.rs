@@ -8,11 +8,11 @@ use axum::extract::{Path, State};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::common::{Metadata, Pagination, of_now, page, paged};
+use super::common::{Metadata, Pagination, listing_query, of_now, paged};
 use crate::alert::labels::Labels;
 use crate::api::endpoints::machine::{GIB, part};
 use crate::api::error::{ApiError, Code};
-use crate::api::export::{Format, Table};
+use crate::api::export::Table;
 use crate::api::parameters::{NoParameters, Parameters};
 use crate::api::reply::{LIST, Listing, Reply};
 use crate::api::state::Parts;
@@ -44,25 +44,18 @@ enum Status {
     Failed,
 }
 
-#[derive(Debug, Deserialize, IntoParams)]
-#[serde(rename_all = "camelCase")]
-#[into_params(rename_all = "camelCase")]
-pub(crate) struct ResourcesQuery {
-    #[param(inline)]
-    resource_type: Option<Kind>,
-    #[param(inline)]
-    status: Option<Status>,
-    /// The name of a node, or `local`.
-    node_id: Option<String>,
-    /// From 1.
-    #[param(minimum = 1, maximum = 100_000)]
-    page: Option<u64>,
-    /// Entries of a page; 10 without one.
-    #[param(minimum = 1, maximum = 100)]
-    limit: Option<u64>,
-    /// `json` without one.
-    #[param(inline)]
-    format: Option<Format>,
+listing_query! {
+    #[derive(Debug, Deserialize, IntoParams)]
+    #[serde(rename_all = "camelCase")]
+    #[into_params(rename_all = "camelCase")]
+    pub(crate) struct ResourcesQuery {
+        #[param(inline)]
+        resource_type: Option<Kind>,
+        #[param(inline)]
+        status: Option<Status>,
+        /// The name of a node, or `local`.
+        node_id: Option<String>,
+    }
 }
 
 /// The inference processes of this machine, by control group.
@@ -147,7 +140,7 @@ pub(crate) async fn resources(
     State(parts): State<Arc<Parts>>,
 ) -> Result<Listing<Resources>, ApiError> {
     let now = Instant::now();
-    let pages = page(query.page, query.limit)?;
+    let pages = query.pages()?;
     let found = all(parts.machine(now).as_ref(), &parts);
     let fits = |it: &Resource| {
         query.resource_type.is_none_or(|kind| kind == it.kind)

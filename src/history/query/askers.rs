@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use super::Filter;
 
+/// Most that are listed.
+pub(in crate::history) const MOST: usize = 1_000;
+
 /// A tenant, or the product of clients without one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asker {

@@ -11,6 +11,10 @@ pub(super) struct Others {
     pub(super) jobs: HashMap<i64, Values>,
     /// The highest id of a job.
     pub(super) last_job: i64,
+    /// Alerts that changed lately, as they were copied.
+    pub(super) alerts: HashMap<String, Values>,
+    /// When the last one changed, in milliseconds since the epoch.
+    pub(super) last_alert: i64,
     /// Entries of the top lists of the last hours.
     pub(super) tops: HashSet<(String, i64)>,
     /// From which hour on these are, in seconds since the epoch.

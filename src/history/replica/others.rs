@@ -12,10 +12,17 @@ use crate::history::store::sqlite::tail::Values;
 /// Ids of jobs of one process can come this much later than those of another: a minute, above their low bits.
 const JOBS_LATE: i64 = 60_000 << 20;
 
+/// What happened to alerts is written this much later at most, in milliseconds, also by another process.
+const ALERTS_LATE: i64 = 60_000;
+
+/// When an alert changes.
+const ALERT_TIMES: [&str; 3] = ["fired", "resolved", "acked_at"];
+
 impl Copier {
     /// Copies all of it. `has_rows` says whether exchanges were written. Returns whether that is all: false where this ends.
     pub(super) fn copy_others(&mut self, has_rows: bool) -> Result<bool, StoreError> {
         let is_whole = self.copy_events()? && (!has_rows || self.copy_tops()?);
+        self.copy_alerts()?;
         self.copy_jobs()?;
         self.copy_means()?;
         Ok(is_whole)
@@ -32,6 +39,25 @@ impl Copier {
                 return Ok(false);
             }
         }
+    }
+
+    fn copy_alerts(&mut self) -> Result<(), StoreError> {
+        let table = mirrored::alerts();
+        let rows = self.tail.alerts(&table, self.others.last_alert - ALERTS_LATE)?;
+        let is_copied = |row: &Values| self.others.alerts.get(&text(&row[0])) == Some(row);
+        let changed: Vec<_> = rows.iter().filter(|row| !is_copied(row)).cloned().collect();
+        if !changed.is_empty() {
+            self.replica().copy_table(&table, changed, None)?;
+        }
+        let times = table.columns.iter().enumerate().filter(|(_, column)| ALERT_TIMES.contains(&column.name));
+        let times: Vec<_> = times.map(|(at, _)| at).collect();
+        let last_change = |row: &Values| times.iter().map(|at| number(&row[*at])).max().unwrap_or(0);
+        let last = rows.iter().map(last_change).fold(self.others.last_alert, i64::max);
+        let may_come_again = |row: &Values| last_change(row) >= last - ALERTS_LATE;
+        let again = rows.into_iter().filter(may_come_again);
+        self.others.alerts = again.map(|row| (text(&row[0]), row)).collect();
+        self.others.last_alert = last;
+        Ok(())
     }
 
     fn copy_jobs(&mut self) -> Result<(), StoreError> {

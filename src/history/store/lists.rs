@@ -46,6 +46,8 @@ pub(in crate::history) struct Listing<T> {
     pub(super) table: &'static str,
     pub(super) columns: &'static str,
     pub(super) order: &'static str,
+    /// Of rows that several replicas have of one thing: which of them is first. `None` where each has its own.
+    pub(super) first: Option<&'static str>,
     pub(super) condition: Condition,
     pub(super) read: fn(&Row<'_>) -> rusqlite::Result<T>,
 }
@@ -64,7 +66,7 @@ pub(super) fn entries(kind: JournalKind, query: &ListQuery) -> Listing<ListedEve
         .is("component", component.as_deref())
         .is("result", state.as_deref());
     let columns = "id, at, severity, component, what, who, backend, subject, trace, result, detail";
-    Listing { table: "events", columns, order: "at DESC, id DESC", condition, read: entry }
+    Listing { table: "events", columns, order: "at DESC, id DESC", first: None, condition, read: entry }
 }
 
 /// Jobs.
@@ -78,7 +80,7 @@ pub(super) fn jobs(query: &ListQuery) -> Listing<Job> {
         .is("state", state.as_deref());
     let columns = "id, kind, state, backend, model, who, trace, started, ended, bytes_done, bytes_total, bytes_moved, \
                    rate, step, status, error";
-    Listing { table: "jobs", columns, order: "started DESC, id DESC", condition, read: job }
+    Listing { table: "jobs", columns, order: "started DESC, id DESC", first: None, condition, read: job }
 }
 
 /// Alerts.
@@ -92,7 +94,9 @@ pub(super) fn alerts(query: &ListQuery) -> Listing<KeptAlert> {
         .is("state", state.as_deref());
     let columns = "id, rule, severity, category, labels, subject, started, fired, resolved, acked_by, acked_at, value, \
                    threshold, summary, description";
-    Listing { table: "alerts", columns, order: "started DESC, id DESC", condition, read: alert }
+    // Replicas that ask one Prometheus have the same alerts; one of them may have ended before the alert did.
+    let first = Some("resolved IS NULL, acked_at IS NULL, replica");
+    Listing { table: "alerts", columns, order: "started DESC, id DESC", first, condition, read: alert }
 }
 
 fn alert(row: &Row<'_>) -> rusqlite::Result<KeptAlert> {

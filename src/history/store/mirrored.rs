@@ -17,8 +17,8 @@ pub(super) enum Kind {
 
 /// A column, as it is called in PostgreSQL, and what it is in the files.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct MirroredColumn {
-    pub(super) name: &'static str,
+pub(in crate::history) struct MirroredColumn {
+    pub(in crate::history) name: &'static str,
     pub(super) expression: &'static str,
     pub(super) kind: Kind,
 }
@@ -29,7 +29,7 @@ pub(in crate::history) struct Mirrored {
     pub(in crate::history) name: &'static str,
     /// What it is read from.
     pub(super) from: &'static str,
-    pub(super) columns: Vec<MirroredColumn>,
+    pub(in crate::history) columns: Vec<MirroredColumn>,
     /// What distinguishes the rows of one replica.
     pub(super) key: &'static str,
     /// A further index of PostgreSQL.
@@ -41,8 +41,8 @@ const fn column(name: &'static str, kind: Kind) -> MirroredColumn {
 }
 
 /// All of them.
-pub(super) fn all() -> [Mirrored; 5] {
-    [events(), jobs(), tops(), host(), gpu()]
+pub(super) fn all() -> [Mirrored; 6] {
+    [events(), alerts(), jobs(), tops(), host(), gpu()]
 }
 
 /// Events and audit entries.
@@ -52,6 +52,16 @@ pub(in crate::history) fn events() -> Mirrored {
     columns.extend(texts.map(|name| column(name, Kind::Text)));
     columns.extend([column("trace", Kind::Bytes), column("result", Kind::Text), column("detail", Kind::Text)]);
     Mirrored { name: "events", from: "events", columns, key: "id", index: Some("kind, at") }
+}
+
+/// Alerts that fire or have fired.
+pub(in crate::history) fn alerts() -> Mirrored {
+    let texts = ["id", "rule", "state", "severity", "category", "labels", "subject"];
+    let mut columns: Vec<_> = texts.map(|name| column(name, Kind::Text)).into();
+    columns.extend(["started", "fired", "resolved", "acked_at"].map(|name| column(name, Kind::Millis)));
+    columns.extend([column("acked_by", Kind::Text), column("value", Kind::Real), column("threshold", Kind::Real)]);
+    columns.extend([column("summary", Kind::Text), column("description", Kind::Text)]);
+    Mirrored { name: "alerts", from: "alerts", columns, key: "id", index: Some("started") }
 }
 
 /// Pulls, pushes and creates.

@@ -4,6 +4,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use super::PATIENCE;
 
@@ -120,6 +121,14 @@ impl Connection {
                 Err(error) => return !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
             }
         }
+    }
+
+    /// Waits so long, or until the other side closes or sends more.
+    pub(crate) fn wait(&mut self, time: Duration) {
+        let before = self.stream.read_timeout().expect("a socket");
+        self.stream.set_read_timeout(Some(time)).expect("a socket");
+        let _ = self.stream.peek(&mut [0]);
+        self.stream.set_read_timeout(before).expect("a socket");
     }
 
     /// Closes with a reset once the script lets go of the connection.

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use super::backend::{Backend, Connection};
 
@@ -24,6 +25,8 @@ struct Models {
     is_silent: bool,
     /// By the beginning of the request.
     answers: Vec<(String, Answer)>,
+    /// By the beginning of the request: before the head, and before each line but the first.
+    delays: Vec<(String, Duration, Duration)>,
 }
 
 impl Ollama {
@@ -53,6 +56,20 @@ impl Ollama {
     }
 }
 
+impl Ollama {
+    /// Takes its time for requests that begin with this: before the head, and between lines. The last call counts.
+    pub(crate) fn slow(&self, begins: &str, head: Duration, between: Duration) {
+        self.state.lock().expect("no panic").delays.insert(0, (begins.to_owned(), head, between));
+    }
+}
+
+/// The time itself that an answer takes. A client that leaves ends it.
+fn take(connection: &mut Connection, time: Duration) {
+    if !time.is_zero() {
+        connection.wait(time);
+    }
+}
+
 fn serve(connection: &mut Connection, state: &Mutex<Models>) {
     while let Some(request) = connection.request() {
         let request = String::from_utf8_lossy(&request).into_owned();
@@ -60,11 +77,16 @@ fn serve(connection: &mut Connection, state: &Mutex<Models>) {
             return;
         }
         let (status, lines) = find(&state.lock().expect("no panic"), &request);
+        let delays = state.lock().expect("no panic").delays.clone();
+        let delay = delays.into_iter().find(|(begins, ..)| request.starts_with(begins));
+        let (head, between) = delay.map_or((Duration::ZERO, Duration::ZERO), |(_, head, between)| (head, between));
+        take(connection, head);
         connection.write(
             format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
                 .as_bytes(),
         );
-        for line in lines {
+        for (at, line) in lines.iter().enumerate() {
+            take(connection, if at == 0 { Duration::ZERO } else { between });
             connection.write(format!("{:x}\r\n{line}\r\n", line.len()).as_bytes());
         }
         connection.write(b"0\r\n\r\n");

@@ -39,6 +39,18 @@ impl Server {
         Self::start(command, address)
     }
 
+    /// VictoriaMetrics, which scrapes as this configuration of Prometheus says.
+    pub(crate) fn victoria_metrics(config: &str) -> Self {
+        let folder = authority::folder();
+        let file = written(&folder, "scrape.yml", config);
+        let address = free();
+        let mut command = tools::victoria_metrics();
+        command.arg(format!("-promscrape.config={}", file.display())).arg("-promscrape.config.strictParse=false");
+        command.arg(format!("-storageDataPath={}", folder.join("data").display()));
+        command.arg(format!("-httpListenAddr={address}")).args(["-retentionPeriod=1d", "-search.latencyOffset=0s"]);
+        Self::start(command, address)
+    }
+
     fn start(mut command: Command, address: SocketAddr) -> Self {
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it can be run");
         let mut server = Self { address, child };

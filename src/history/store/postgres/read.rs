@@ -1,5 +1,6 @@
 //! Questions to the database, in which all replicas are. It is some seconds behind the files.
 
+mod askers;
 mod lists;
 mod machine;
 mod page;

@@ -255,9 +255,12 @@ pub(super) fn expire(client: &mut Client, retention: &Retention, now: i64) -> Re
             transaction.execute(&format!("DELETE FROM {table} WHERE step = {step} AND at < $1"), &[&oldest])?;
         }
     }
-    for (table, column, age) in
-        [("tops", "at", retention.hours), ("events", "at", retention.events), ("jobs", "started", retention.jobs)]
-    {
+    for (table, column, age) in [
+        ("tops", "at", retention.hours),
+        ("events", "at", retention.events),
+        ("alerts", "started", retention.events),
+        ("jobs", "started", retention.jobs),
+    ] {
         let oldest = super::value::timestamp(before(age));
         transaction.execute(&format!("DELETE FROM {table} WHERE {column} < $1"), &[&oldest])?;
     }

@@ -43,6 +43,8 @@ pub struct Reading {
     remote: Option<RemoteReading>,
     /// Where answers came from since this was last asked.
     source: Mutex<Source>,
+    /// Where the latest answer of several that share this came from.
+    latest: Arc<Mutex<Source>>,
 }
 
 /// The file of a day while a question is answered.
@@ -57,7 +59,7 @@ impl Reading {
     /// Of this directory; nothing is opened yet. A question that takes longer than `limit` is given up.
     #[must_use]
     pub fn new(directory: Directory, limit: Duration) -> Self {
-        Self { directory, names: Arc::default(), limit, remote: None, source: Mutex::default() }
+        Self { directory, names: Arc::default(), limit, remote: None, source: Mutex::default(), latest: Arc::default() }
     }
 
     /// Asks PostgreSQL of exchanges and sums: those of all replicas. What only this machine's files have is read there, and
@@ -66,6 +68,12 @@ impl Reading {
     pub fn with_server(self, server: Server) -> Self {
         let remote = RemoteReading::new(server, self.limit, self.names.clone());
         Self { remote: Some(remote), ..self }
+    }
+
+    /// Notes where the latest answer came from.
+    #[must_use]
+    pub fn noting(self, latest: Arc<Mutex<Source>>) -> Self {
+        Self { latest, ..self }
     }
 
     /// An exchange by its id; `None` where it is not kept. An id is unique in a directory; where several share one PostgreSQL,
@@ -141,8 +149,10 @@ impl Reading {
         question: impl FnOnce(&RemoteReading) -> Result<T, StoreError>,
     ) -> Option<Result<T, StoreError>> {
         let answer = self.remote.as_ref()?.answer(question);
+        let of_this = if answer.is_some() { Source::Postgres } else { Source::Fallback };
+        *self.latest.lock().unwrap_or_else(PoisonError::into_inner) = of_this;
         let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
-        *source = (*source).max(if answer.is_some() { Source::Postgres } else { Source::Fallback });
+        *source = (*source).max(of_this);
         answer
     }
 

@@ -62,14 +62,18 @@ impl RemoteReading {
 
 impl Open {
     fn list<T>(&mut self, query: &ListQuery, listing: &Listing<T>) -> Result<List<T>, Refusal> {
-        let Listing { table, columns, order, condition, read } = listing;
+        let Listing { table, columns, order, first, condition, read } = listing;
         let values: Vec<_> = condition.values.iter().cloned().map(Cell).collect();
         let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|cell| cell as &(dyn ToSql + Sync)).collect();
         let terms = numbered(&condition.terms.join(" AND "));
         let (limit, offset) = (query.limit.min(MAX_LIST), query.offset);
+        let (distinct, first) = match first {
+            Some(first) => ("DISTINCT ON (id)", format!("ORDER BY id, {first}")),
+            None => ("", String::new()),
+        };
         // Rows and number of one instant.
         let select = format!(
-            "WITH found AS (SELECT * FROM {table} WHERE {terms}) SELECT {}, (SELECT count(*) FROM found) FROM found \
+            "WITH found AS (SELECT {distinct} * FROM {table} WHERE {terms} {first}) SELECT {}, (SELECT count(*) FROM found) FROM found \
              ORDER BY {order}, replica LIMIT {limit} OFFSET {offset}",
             in_millis(table, columns)
         );
@@ -77,7 +81,8 @@ impl Open {
         let total: i64 = match found.first() {
             Some(row) => row.get(row.len() - 1),
             None => {
-                let count = format!("SELECT count(*) FROM {table} WHERE {terms}");
+                let what = if distinct.is_empty() { "*" } else { "DISTINCT id" };
+                let count = format!("SELECT count({what}) FROM {table} WHERE {terms}");
                 self.client.query_one(&count, &values)?.get(0)
             }
         };

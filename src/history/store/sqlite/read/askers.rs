@@ -3,22 +3,22 @@
 use super::{Reading, begin};
 use crate::history::names::NameKind;
 use crate::history::query::Range;
-use crate::history::query::askers::Asker;
+use crate::history::query::askers::{Asker, MOST};
 use crate::history::rollup::Step;
 use crate::history::store::error::StoreError;
 use crate::history::store::sqlite::open;
 use crate::history::store::sqlite::schema::FileKind;
 
-/// Most that are returned.
-const MOST: usize = 1_000;
-
 impl Reading {
-    /// The tenants, and the products of clients without one, of exchanges that ended in the hours of a range; by name. Of
-    /// the processes of this directory.
+    /// The tenants, and the products of clients without one, of exchanges that ended in the hours of a range; by name.
     ///
     /// # Errors
     /// When the file cannot be read, or in time.
     pub fn askers(&self, range: Range) -> Result<Vec<Asker>, StoreError> {
+        let hours = Range { from: Step::Hour.begin(range.from) * 1_000, to: range.to };
+        if let Some(answer) = self.remotely(|remote| remote.askers(hours)) {
+            return answer;
+        }
         let path = self.directory.main();
         let Some(connection) = open::readable(&path, FileKind::Main)? else { return Ok(Vec::new()) };
         let select = || {

@@ -31,11 +31,22 @@ impl Reading {
         self.entries(JournalKind::Audit, query)
     }
 
-    /// Alerts, those that began last first; of the processes of this directory.
+    /// Alerts, those that began last first.
     ///
     /// # Errors
     /// When the file cannot be read, or in time.
     pub fn alerts(&self, query: &ListQuery) -> Result<List<KeptAlert>, StoreError> {
+        if let Some(answer) = self.remotely(|remote| remote.list(query, &lists::alerts(query))) {
+            return answer;
+        }
+        self.alerts_here(query)
+    }
+
+    /// Alerts of the processes of this directory alone.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or in time.
+    pub fn alerts_here(&self, query: &ListQuery) -> Result<List<KeptAlert>, StoreError> {
         self.list(query, &lists::alerts(query))
     }
 
@@ -60,7 +71,10 @@ impl Reading {
         let numbers = levels.as_ref().map(|words| words.iter().filter_map(number));
         let numbers = numbers.map(|numbers| numbers.map(|level| Value::Integer(level as i64)).collect());
         let condition = Condition::within("at", query).is("component", component.as_deref()).one_of("level", numbers);
-        self.list(query, &Listing { table: "logs", columns: LINE, order: "at DESC, id DESC", condition, read: line })
+        self.list(
+            query,
+            &Listing { table: "logs", columns: LINE, order: "at DESC, id DESC", first: None, condition, read: line },
+        )
     }
 
     fn entries(&self, kind: JournalKind, query: &ListQuery) -> Result<List<ListedEvent>, StoreError> {
@@ -75,7 +89,7 @@ impl Reading {
         let path = self.directory.main();
         let nothing = List { entries: Vec::new(), total: 0 };
         let Some(connection) = open::readable(&path, FileKind::Main)? else { return Ok(nothing) };
-        let Listing { table, columns, order, condition, read } = listing;
+        let Listing { table, columns, order, condition, read, first: _ } = listing;
         let limit = query.limit.min(MAX_LIST);
         let select = || {
             begin(&connection, self.deadline())?;

@@ -28,6 +28,12 @@ impl Tail {
         self.table(of, &format!("id > ? OR state = ? OR id IN ({places}) ORDER BY id"), values)
     }
 
+    /// Alerts that began, were acknowledged or ended from a time on, in milliseconds since the epoch.
+    pub(in crate::history) fn alerts(&self, of: &Mirrored, from: i64) -> Result<Vec<Values>, StoreError> {
+        let changed = "max(fired, ifnull(resolved, 0), ifnull(acked_at, 0)) >= ? ORDER BY started, id";
+        self.table(of, changed, vec![Value::Integer(from)])
+    }
+
     /// The first entries of the top lists from an hour on, in seconds since the epoch, that follow an entry of them.
     pub(in crate::history) fn tops(
         &self,
