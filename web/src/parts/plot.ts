@@ -8,6 +8,12 @@ import type { ChartLine, ChartProps } from "./chart.tsx";
 
 const DASH = [5, 4];
 
+/** Letters of a mark: a clock of twelve hours has more. */
+const WIDEST = mark(Date.UTC(2026, 0, 1, 13, 37) / 1000, 60).length;
+
+/** Distances of marks of time: none is told apart by seconds. */
+const TIMES = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 7200, 10_080, 20_160, 43_200].map((minutes) => minutes * 60);
+
 /** Distances of marks of bytes: 1, 2, 4 and so on up to 2⁵⁰. */
 const BINARY = Array.from({ length: 51 }, (_, at) => 2 ** at);
 
@@ -42,7 +48,7 @@ function options(props: ChartProps, width: number, height: number): uPlot.Option
       y: { range: (_, __, max) => [0, Math.max(max ?? 0, props.top ?? 0) * 1.08 || 1] },
     },
     axes: [
-      { ...axis, space: mark(0, 60).length > 5 ? 76 : 52, size: 24, values: (_, splits, __, ___, step) => splits.map((split) => mark(split, step)) },
+      { ...axis, space: WIDEST > 5 ? 76 : 52, incrs: TIMES, size: 24, values: (_, splits, __, ___, step) => splits.map((split) => mark(split, step)) },
       { ...axis, space: 28, size: axisSize, ...(props.binary ? { incrs: BINARY } : {}), values: (_, splits) => splits.map((split) => props.format(split)) },
     ],
     series: [

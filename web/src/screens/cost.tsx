@@ -1,17 +1,16 @@
 // What it cost, as far as that is known: money where there are prices, energy where power is measured.
 import * as as from "../lib/format.ts";
-import { useTopic } from "../lib/live.ts";
 import { useAsk, url } from "../lib/api.ts";
 import { parameters } from "../lib/ranges.ts";
 import { link, route } from "../lib/route.ts";
 import { perToken, sum } from "../lib/summary.ts";
-import type { Exchange, Exchanges, Stats } from "../lib/types.ts";
+import type { Exchange, Exchanges } from "../lib/types.ts";
 import { Empty, Loaded, Panel } from "../parts/panel.tsx";
 import { SeriesPanel, useSeries, type Shown } from "../parts/series.tsx";
 import { Table, type Column } from "../parts/table.tsx";
 import { Value } from "../parts/value.tsx";
 import { Facts } from "./exchange.tsx";
-import { usePower } from "./now/power.ts";
+import { power } from "./now/power.ts";
 
 const COST: Shown[] = [{ metric: "cost", label: "cost", fill: true, colour: 4 }];
 const JOULES: Shown[] = [{ metric: "energy_per_token", label: "a generated token", fill: true, colour: 4 }];
@@ -31,7 +30,7 @@ const LARGEST: Column<Exchange>[] = [
 const PRICE: Column<Exchange> = { name: "cost", number: true, cell: (one) => <Value of={one.cost} as={as.number} why="There was no price for it." /> };
 
 export function Cost() {
-  const series = useSeries(["cost", "generated_tokens", "prompt_tokens", "wasted_tokens", "generated_rate", "requests", "energy", "energy_per_token"]);
+  const series = useSeries(["cost", "generated_tokens", "prompt_tokens", "wasted_tokens", "generated_rate", "requests", "energy", "energy_per_token", "gpu_watts", "cpu_watts"]);
   const of = (metric: string) => series.data?.series.find((one) => one.metric === metric)?.values ?? [];
   const cost = sum(of("cost"));
   const isPriced = cost !== null && cost > 0;
@@ -68,9 +67,7 @@ export function Cost() {
 
 /** Joules a token over the range: the energy of the intervals in which both are known, by their tokens. */
 function Energy({ of }: { of: (metric: string) => readonly (number | null)[] }) {
-  const { gpu, cpu } = usePower();
-  const stats = useTopic<Stats>("stats");
-  const total = gpu === null && cpu === null ? null : (gpu ?? 0) + (cpu ?? 0);
+  const { gpu, cpu, all: total } = power(of);
   const energy = sum(of("energy"));
   const joules = perToken(of("energy"), of("generated_tokens"));
   const none = "Neither a GPU nor the helper reports power. Install inferometer-helper, which may read the processors' counters.";
@@ -81,8 +78,8 @@ function Energy({ of }: { of: (metric: string) => readonly (number | null)[] }) 
       { name: "a generated token", value: <b><Value of={joules} as={as.joules} why={noTokens} /></b> },
       { name: "a million tokens", value: <Value of={joules} as={(value) => as.joules(value * 1e6)} why={noTokens} /> },
       { name: "in this time", value: <Value of={energy} as={as.joules} why={none} /> },
-      { name: "power now", value: <Value of={total} as={as.watts} why={none} /> },
-      { name: "of GPUs", value: <Value of={gpu} as={as.watts} why={stats?.gpu.count ? "Its driver does not report power." : "No GPU is seen."} /> },
+      { name: "power of GPUs at the end", value: <Value of={gpu} as={as.watts} why="No GPU is seen that reports its power." /> },
+      { name: "of processors", value: <Value of={cpu} as={as.watts} why="Only inferometer-helper may read it." /> },
     ]} />
   );
 }

@@ -11,7 +11,7 @@ import { SeriesPanel, useSeries, type Shown } from "../parts/series.tsx";
 
 const METRICS = [
   "requests", "request_rate", "failed", "cancelled", "prompt_tokens", "generated_tokens", "generated_rate", "ttft_p50", "ttft_p95",
-  "duration_p50", "duration_p95", "cost", "energy", "energy_per_token",
+  "duration_p50", "duration_p95", "cost", "energy", "energy_per_token", "gpu_watts", "cpu_watts",
 ];
 
 const RATE: Shown[] = [

@@ -10,7 +10,7 @@ import type { Series, Stats } from "../../lib/types.ts";
 import { sentence, why } from "../../lib/unknown.ts";
 import { Spark } from "../../parts/spark.tsx";
 import { Value } from "../../parts/value.tsx";
-import { usePower } from "./power.ts";
+import { power } from "./power.ts";
 
 interface FigureProps {
   title: string;
@@ -30,6 +30,8 @@ function Figure({ title, to, children, note, spark }: FigureProps) {
     </div>
   );
 }
+
+type Of = (metric: string) => readonly (number | null)[];
 
 const NONE: (number | null)[] = [];
 
@@ -72,7 +74,7 @@ export function Figures({ series }: { series: Asked<Series> }) {
       >
         <span class={part(failed) ? "bad" : ""}><Value of={part(failed)} as={as.share} why={noHistory} /></span>
       </Figure>
-      <Hardware stats={stats} />
+      <Hardware stats={stats} of={of} />
       <CostFigure series={series} of={of} />
     </div>
   );
@@ -94,13 +96,13 @@ const mean = (values: (number | null)[]): number | null => {
   return known.length ? known.reduce((all, value) => all + value, 0) / known.length : null;
 };
 
-function Hardware({ stats }: { stats: Stats | undefined }) {
+function Hardware({ stats, of }: { stats: Stats | undefined; of: Of }) {
   const gpus = stats?.gpu.devices ?? [];
   const system = stats?.system;
   const gpuUse = mean(gpus.map((gpu) => gpu.utilization_percent));
   const used = sum(gpus.map((gpu) => gpu.memory_used_mb));
   const total = sum(gpus.map((gpu) => gpu.memory_total_mb));
-  const power = usePower();
+  const watts = power(of);
   const hasGpu = gpus.length > 0;
   const use = hasGpu ? gpuUse : system?.cpu_usage_percent;
   const seen = useSeen(use, stats?.timestamp);
@@ -109,18 +111,17 @@ function Hardware({ stats }: { stats: Stats | undefined }) {
     <Figure
       title={hasGpu ? (gpus.length > 1 ? `${gpus.length} GPUs` : "GPU") : "Processor"} to={link("machines")} spark={seen}
       note={hasGpu
-        ? <><Value of={used} as={as.mib} /> of <Value of={total} as={as.mib} />{power.gpu !== null && <> · {as.watts(power.gpu)}</>}</>
-        : <><Value of={system?.memory_used_gb} as={as.gib} why={why(stats, "/system/memory_used_gb")} /> of <Value of={system?.memory_total_gb} as={as.gib} />{power.cpu !== null && <> · {as.watts(power.cpu)}</>}</>}
+        ? [total === null || used === null ? "" : `${as.mib(used)} of ${as.mib(total)}`, watts.gpu === null ? "" : as.watts(watts.gpu)].filter(Boolean).join(" · ") || "its memory is not reported"
+        : <><Value of={system?.memory_used_gb} as={as.gib} why={why(stats, "/system/memory_used_gb")} /> of <Value of={system?.memory_total_gb} as={as.gib} />{watts.cpu !== null && <> · {as.watts(watts.cpu)}</>}</>}
     >
       <Value of={use} as={as.percent} why={stats ? cpuWhy : undefined} />
     </Figure>
   );
 }
 
-function CostFigure({ series, of }: { series: Asked<Series>; of: (metric: string) => readonly (number | null)[] }) {
+function CostFigure({ series, of }: { series: Asked<Series>; of: Of }) {
   const cost = sum(of("cost"));
-  const power = usePower();
-  const total = power.gpu === null && power.cpu === null ? null : (power.gpu ?? 0) + (power.cpu ?? 0);
+  const { all: total } = power(of);
   const joules = perToken(of("energy"), of("generated_tokens"));
   const tokens = sum(of("generated_tokens"));
   if (cost !== null && cost > 0) {
@@ -133,7 +134,7 @@ function CostFigure({ series, of }: { series: Asked<Series>; of: (metric: string
   const noPower = "Neither a GPU nor the helper reports power. Install inferometer-helper, or set prices.";
   const noTokens = series.failure ? "No history is kept that could tell." : "Nothing was generated in the last hour while power was measured.";
   return (
-    <Figure title="Energy" to={link("cost")} spark={of("energy_per_token")} note={<>a token in 1&#8239;h{total !== null && <> · {as.watts(total)} now</>}</>}>
+    <Figure title="Energy" to={link("cost")} spark={of("energy_per_token")} note={<>a token in 1&#8239;h{total !== null && <> · {as.watts(total)}</>}</>}>
       <Value of={joules} as={as.joules} why={total === null ? noPower : noTokens} />
     </Figure>
   );

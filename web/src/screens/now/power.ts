@@ -1,19 +1,17 @@
 // Watts of this machine, as far as they are measured.
-import { useAsk } from "../../lib/api.ts";
-import { sum } from "../../lib/summary.ts";
-import { useTopic } from "../../lib/live.ts";
-import type { Stats } from "../../lib/types.ts";
+import { last } from "../../lib/summary.ts";
 
 interface Power {
   /** Of all GPUs. */
   gpu: number | null;
   /** Of the processors. */
   cpu: number | null;
+  /** Of what is measured of both. */
+  all: number | null;
 }
 
-export function usePower(): Power {
-  const gpu = useTopic<Stats>("stats")?.gpu.devices.map((device) => device.power_usage_watts ?? null) ?? [];
-  const summary = useAsk<{ summary: { power_consumption: number | null } }>("/api/metrics", 10).data?.summary.power_consumption ?? null;
-  const gpus = sum(gpu);
-  return gpus === null ? { gpu: null, cpu: summary } : { gpu: gpus, cpu: null };
+/** The newest of series. */
+export function power(of: (metric: string) => readonly (number | null)[]): Power {
+  const [gpu, cpu] = [last(of("gpu_watts")), last(of("cpu_watts"))];
+  return { gpu, cpu, all: gpu === null && cpu === null ? null : (gpu ?? 0) + (cpu ?? 0) };
 }
