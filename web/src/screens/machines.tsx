@@ -61,7 +61,7 @@ const TRANSFER: Shown[] = [
   { metric: "disk_written", label: "written", colour: 4, dash: true },
 ];
 
-const SOURCES: [string, string, Shown[]][] = [["Power", "", POWER], ["Use", "", USE], ["Memory", "in use", MEMORY], ["Temperature", "", HEAT], ["Transfers", "a second", TRANSFER]];
+const SOURCES: [string, string, Shown[]][] = [["Power", "", POWER], ["Use", "", USE], ["Memory in use", "", MEMORY], ["Temperature", "", HEAT], ["Transfers", "a second", TRANSFER]];
 
 /** What would measure it. */
 const MISSING: Record<string, string> = {
