@@ -59,9 +59,9 @@ impl RequestScan {
         }
     }
 
-    /// The model named so far.
-    pub(super) fn model(&self) -> Option<&str> {
-        let named = self.scanner.as_ref().and_then(|scanner| scanner.model());
+    /// The model named so far, as far as the rest of the body does not overrule it. `is_over`: there is no rest.
+    pub(super) fn model(&self, is_over: bool) -> Option<&str> {
+        let named = self.scanner.as_ref().and_then(|scanner| scanner.settled_model(is_over));
         named.or_else(|| self.form.as_ref().and_then(|form| form.model()))
     }
 

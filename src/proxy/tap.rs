@@ -154,9 +154,10 @@ impl Tap {
         }
     }
 
-    /// The model that the request's body has named so far. To be called before [`Tap::request_read`].
-    pub(super) fn model(&self) -> Option<&str> {
-        self.scan.model()
+    /// The model that the request's body has named so far; `is_over` says whether that is all of it. To be called before
+    /// [`Tap::request_read`].
+    pub(super) fn model(&self, is_over: bool) -> Option<&str> {
+        self.scan.model(is_over)
     }
 
     /// The ids that the request's body has named so far; `None` where they decide nothing. To be called before

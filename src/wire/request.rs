@@ -332,6 +332,13 @@ impl ModelScanner {
         std::str::from_utf8(named).ok()
     }
 
+    /// The model as far as the rest of the body will not overrule it by another field: `name` and `source` count once
+    /// the body has ended.
+    #[must_use]
+    pub fn settled_model(&self, is_over: bool) -> Option<&str> {
+        if is_over || !self.values.model.is_empty() { self.model() } else { None }
+    }
+
     /// Whether the body has exactly one prompt. False also where that is unknown, as with token ids.
     #[must_use]
     pub fn has_one_prompt(&self) -> bool {

@@ -105,6 +105,20 @@ fn the_rest_of_a_body_follows_once_its_model_is_known() {
 }
 
 #[test]
+fn a_name_in_front_of_the_model_does_not_choose_the_backend() {
+    let (rig, [_first, _other]) = two(Policy::ModelLoaded);
+    let mut client = Client::connect(rig.address);
+    let rest = format!(r#""messages":[{{"content":"{}"}}],"model":"there:1b"}}"#, "x".repeat(300_000));
+    let body = format!(r#"{{"name":"here:1b",{rest}"#);
+    client.send(format!("POST /api/chat HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+    client.until("other");
+    assert_eq!(placed(&rig.record()), ("other", PlacementReason::Cold));
+    let body = r#"{"name":"there:1b"}"#;
+    client.send(format!("POST /api/show HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n{body}", body.len()));
+    client.until("other");
+}
+
+#[test]
 fn a_client_that_waits_for_permission_to_send_its_body_gets_it() {
     let (rig, [_first, _other]) = two(Policy::ModelLoaded);
     let request = chat("there:1b", 10).replace("Host: a", "Host: a\r\nExpect: 100-continue");

@@ -33,7 +33,7 @@ impl Forward {
                 self.place(lease, now);
                 return Ok(true);
             }
-            let model = self.tap.model();
+            let model = self.tap.model(is_over);
             if !is_over && (model.is_none() || self.request.route.may_continue()) {
                 return Ok(false);
             }
@@ -55,7 +55,7 @@ impl Forward {
             return Ok(true);
         }
         let (members, lease) = worker.thread.with_fleet(|fleet| {
-            let members = if errand == Errand::Abort { fleet.all() } else { fleet.managed(self.tap.model()) };
+            let members = if errand == Errand::Abort { fleet.all() } else { fleet.managed(self.tap.model(true)) };
             let lease = members.first().map(|first| fleet.choose_all(first));
             (members, lease)
         });

@@ -36,6 +36,17 @@ fn the_top_level_model_is_found_at_any_position() {
 }
 
 #[test]
+fn a_name_is_the_model_once_no_model_can_follow() {
+    let mut scanner = ModelScanner::default();
+    let mut settled = |piece: &str| {
+        scanner.read(piece.as_bytes());
+        [false, true].map(|is_over| scanner.settled_model(is_over).map(str::to_owned))
+    };
+    assert_eq!(settled(r#"{"name":"a","x":1"#), [None, Some("a".to_owned())]);
+    assert_eq!(settled(r#","model":"b","#), [Some("b".to_owned()), Some("b".to_owned())]);
+}
+
+#[test]
 fn the_last_duplicate_wins_in_any_case() {
     assert_eq!(model(r#"{"model":"a","MODEL":"b","Model":"c"}"#).as_deref(), Some("c"));
     assert_eq!(model(r#"{"model":"a","model":null}"#).as_deref(), Some("a"), "as in Go");
