@@ -113,11 +113,16 @@ fn lowest(bodies: &[&[u8]]) -> Option<Vec<u8>> {
     Some(bodies[at].to_vec())
 }
 
-/// Numbers before anything else; a release after its pre-releases (semver 2.0.0, 11).
-fn rank(version: &str) -> (Vec<u64>, bool, String) {
+/// Numbers before anything else; a release after its pre-releases, and of these numbers before words (semver 2.0.0, 11).
+fn rank(version: &str) -> (Vec<u64>, bool, Vec<(bool, u64, &str)>) {
+    let (version, _build) = version.split_once('+').unwrap_or((version, ""));
     let (numbers, pre) = version.split_once('-').unwrap_or((version, ""));
     let numbers = numbers.split('.').map(|number| number.parse().unwrap_or(0)).collect();
-    (numbers, pre.is_empty(), pre.to_owned())
+    let identifiers = pre.split('.').map(|identifier| match identifier.parse() {
+        Ok(number) => (false, number, ""),
+        Err(_) => (true, 0, identifier),
+    });
+    (numbers, pre.is_empty(), identifiers.collect())
 }
 
 #[cfg(test)]
@@ -155,9 +160,14 @@ mod tests {
     #[test]
     fn the_version_is_the_lowest_of_all() {
         let of = |version: &str| format!(r#"{{"version":"{version}"}}"#);
-        for (versions, lowest) in
-            [(["0.10.0", "0.9.9"], "0.9.9"), (["0.33.0", "0.33.0-rc2"], "0.33.0-rc2"), (["1.0", "0.99.99"], "0.99.99")]
-        {
+        for (versions, lowest) in [
+            (["0.10.0", "0.9.9"], "0.9.9"),
+            (["0.33.0", "0.33.0-rc2"], "0.33.0-rc2"),
+            (["1.0", "0.99.99"], "0.99.99"),
+            (["0.33.0-rc.10", "0.33.0-rc.2"], "0.33.0-rc.2"),
+            (["0.33.0-rc.1.x", "0.33.0-rc.1"], "0.33.0-rc.1"),
+            (["0.33.1+a", "0.33.0+b"], "0.33.0+b"),
+        ] {
             let bodies = versions.map(of);
             assert_eq!(merged(Listing::Version, &[&bodies[0], &bodies[1]]), Some(of(lowest)));
         }
