@@ -6,12 +6,13 @@
 //! a row without a rule. Not compared: time, and how bytes are split among packets.
 
 mod catalogue;
+mod fleet;
 pub(crate) mod message;
 mod rules;
 mod run;
 
 use std::collections::BTreeSet;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 
 use inferometer::exchange::sink::AnySink;
@@ -25,13 +26,12 @@ use crate::support::rig::{Options, Rig};
 /// Cases played at the same time.
 const THREADS: usize = 8;
 
-fn both(case: &Case, sinks: &[Arc<dyn AnySink>]) -> (Seen, Seen) {
+fn both(case: &Case, before: impl FnOnce(SocketAddr) -> Rig) -> (Seen, Seen) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = listener.local_addr().expect("an address");
     let direct = if case.refused { Seen::nothing() } else { play(case, &listener, address) };
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let options = Options { extra: sinks.to_vec(), ..Options::default() };
-    let rig = Rig::with(listener.local_addr().expect("an address"), options);
+    let rig = before(listener.local_addr().expect("an address"));
     (direct, play(case, &listener, rig.address))
 }
 
@@ -71,9 +71,9 @@ fn difference(case: &Case, expected: &Seen, received: &Seen) -> String {
     format!("{}\n  expected {:.400}\n  received {:.400}", case.name, show(&left), show(&right))
 }
 
-/// What a case needs to be explained: rules, or words.
-fn judge(case: &Case, sinks: &[Arc<dyn AnySink>]) -> Result<Vec<&'static str>, String> {
-    let seen = both(case, sinks);
+/// What a case needs to be explained: rules, or words. `before` puts a proxy before the case's backend.
+fn judge_before(case: &Case, before: impl FnOnce(SocketAddr) -> Rig) -> Result<Vec<&'static str>, String> {
+    let seen = both(case, before);
     if !seen.0.stuck.is_empty() && !case.bad_reply && seen.0.responses.iter().any(|response| response.complete) {
         return Err(format!("{}: waits in vain without the proxy: {:?}", case.name, seen.0.stuck));
     }
@@ -86,9 +86,14 @@ fn judge(case: &Case, sinks: &[Arc<dyn AnySink>]) -> Result<Vec<&'static str>, S
 
 /// Plays every case through a proxy with these sinks, and holds what differs against the table.
 fn hold_against_the_table(sinks: &[Arc<dyn AnySink>]) {
-    let cases = catalogue::all();
+    let options = || Options { extra: sinks.to_vec(), ..Options::default() };
+    hold_cases(&catalogue::all(), |case| judge_before(case, |address| Rig::with(address, options())));
+}
+
+/// Judges every case, and holds what differs against the table.
+fn hold_cases(cases: &[Case], judge: impl Fn(&Case) -> Result<Vec<&'static str>, String> + Sync) {
     let share = cases.len().div_ceil(THREADS);
-    let judge_all = |share: &[Case]| share.iter().map(|case| judge(case, sinks)).collect::<Vec<_>>();
+    let judge_all = |share: &[Case]| share.iter().map(&judge).collect::<Vec<_>>();
     let verdicts: Vec<_> = std::thread::scope(|scope| {
         let shares: Vec<_> = cases.chunks(share).map(|share| scope.spawn(|| judge_all(share))).collect();
         shares

@@ -20,7 +20,7 @@ fn case(name: impl Into<String>, methods: &[&str], steps: Vec<Step>) -> Case {
 }
 
 /// One request and its response; the connections stay open.
-fn exchange(name: impl Into<String>, request: impl Into<Vec<u8>>, response: impl Into<Vec<u8>>) -> Case {
+pub(super) fn exchange(name: impl Into<String>, request: impl Into<Vec<u8>>, response: impl Into<Vec<u8>>) -> Case {
     let request = request.into();
     let method = String::from_utf8_lossy(&request).trim_start().split(' ').next().unwrap_or_default().to_owned();
     let steps = vec![Step::Client(request), Step::BackendHas(1), Step::Backend(response.into()), Step::ClientHas(1)];
