@@ -287,12 +287,18 @@ impl Fleet {
 
     /// The backends that list the model, of the lowest tier in which one works.
     fn candidates(&self, ask: &Ask<'_>, now: Instant) -> Vec<Candidate> {
-        let (catalogue, members) = (&self.knowledge.catalogue, self.members.iter().enumerate());
-        let holders = members.filter(|(_, member)| {
+        let holders = self.knowledge.catalogue.holders(ask.dialect, ask.model);
+        let members = self.members.iter().enumerate().filter(|(_, member)| {
             let Member { share, backend, .. } = &***member;
-            !share.drains && share.admits(ask.model) && catalogue.lists(&backend.name, ask.dialect, ask.model)
+            !share.drains && share.admits(ask.model) && holders.has(&backend.name)
         });
-        let mut candidates: Vec<_> = holders.map(|(at, member)| self.candidate(at, member, ask.model, now)).collect();
+        // The other policies do not look at it.
+        let residents = (self.policy == Policy::ModelLoaded).then(|| self.knowledge.residency.residents(ask.model));
+        let mut candidates = Vec::with_capacity(self.members.len());
+        candidates.extend(members.map(|(at, member)| {
+            let is_resident = residents.as_ref().is_some_and(|residents| residents.has(&member.backend.name));
+            self.candidate(at, member, if is_resident { Residence::Resident } else { Residence::Cold }, now)
+        }));
         let works = |candidate: &&Candidate| matches!(candidate.standing, Standing::Up | Standing::Trial);
         let tier = |candidate: &Candidate| self.members[candidate.backend].share.tier;
         if let Some(lowest) = candidates.iter().filter(works).map(tier).min() {
@@ -301,9 +307,8 @@ impl Fleet {
         candidates
     }
 
-    fn candidate(&self, backend: usize, member: &Member, model: &str, now: Instant) -> Candidate {
+    fn candidate(&self, backend: usize, member: &Member, residence: Residence, now: Instant) -> Candidate {
         let (load, health) = (member.condition.load(), member.condition.health());
-        let is_resident = self.knowledge.residency.is_resident(&member.backend.name, model);
         Candidate {
             backend,
             weight: member.weight(now),
@@ -316,7 +321,7 @@ impl Fleet {
             slowness: member.condition.slowness(now),
             detour: self.detour(member),
             standing: health.standing(now),
-            residence: if is_resident { Residence::Resident } else { Residence::Cold },
+            residence,
             load: Duration::ZERO,
         }
     }

@@ -6,7 +6,7 @@
 //! its new models may answer before it is listed. Left out: what else is known of a model, and querying the backend.
 
 use std::borrow::Cow;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use hashbrown::{HashMap, HashSet};
 use tokio::sync::Notify;
@@ -116,7 +116,11 @@ impl NamingScheme {
 
 impl BackendNames {
     fn has_listed(&self, name: &str, matching: NameMatch) -> bool {
-        self.listed.contains(name) || (matching == NameMatch::Folded && self.folded.contains(&*spelling::folded(name)))
+        self.has_listed_as(name, &spelling::folded(name), matching)
+    }
+
+    fn has_listed_as(&self, name: &str, folded: &str, matching: NameMatch) -> bool {
+        self.listed.contains(name) || (matching == NameMatch::Folded && self.folded.contains(folded))
     }
 
     /// The only model of a server that answers any name with it. `None` for other servers: one that lists a single name
@@ -178,11 +182,11 @@ impl Catalogue {
         self.update(backend, |names| (names.listed, names.folded) = (listed, folded));
     }
 
-    /// Whether the backend lists a model of this name.
+    /// Whether backends list a model of this name. No listing comes in between while this is kept, so it is not to be kept.
     #[must_use]
-    pub fn lists(&self, backend: &str, dialect: Dialect, name: &str) -> bool {
+    pub fn holders<'a>(&'a self, dialect: Dialect, name: &'a str) -> Holders<'a> {
         let backends = self.backends.read().unwrap_or_else(PoisonError::into_inner);
-        backends.get(backend).is_some_and(|names| names.has_listed(name, names.scheme.name_match(dialect, name)))
+        Holders { backends, dialect, name, folded: spelling::folded(name) }
     }
 
     /// Whether the backend serves further models that it does not list: then an unlisted name may be one of them.
@@ -305,6 +309,27 @@ impl Catalogue {
         if let Some(label) = label.filter(|_| folds) {
             table.folded.entry(spelling::folded(name).into()).or_insert(label);
         }
+    }
+}
+
+/// Which backends list a model.
+#[derive(Debug)]
+pub struct Holders<'a> {
+    backends: RwLockReadGuard<'a, HashMap<Arc<str>, BackendNames>>,
+    dialect: Dialect,
+    name: &'a str,
+    /// The name folded, once for all backends.
+    folded: Cow<'a, str>,
+}
+
+impl Holders<'_> {
+    /// Whether this backend does.
+    #[must_use]
+    pub fn has(&self, backend: &str) -> bool {
+        self.backends.get(backend).is_some_and(|names| {
+            let matching = names.scheme.name_match(self.dialect, self.name);
+            names.has_listed_as(self.name, &self.folded, matching)
+        })
     }
 }
 

@@ -29,7 +29,8 @@ mod models;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, SystemTime};
 
 use hashbrown::HashMap;
@@ -116,12 +117,11 @@ impl Residency {
         self.models(backend).lock().mark_restarted();
     }
 
-    /// Whether the backend has this model in memory, as far as is known.
+    /// Whether backends have this model in memory. No backend becomes known while this is kept, so it is not to be kept.
     #[must_use]
-    pub fn is_resident(&self, backend: &Arc<str>, model: &str) -> bool {
-        let models = self.models(backend);
-        let known = models.lock();
-        known.models.get(&*spelling::folded(model)).is_some_and(|model| model.is_resident())
+    pub fn residents<'a>(&'a self, model: &'a str) -> Residents<'a> {
+        let backends = self.backends.read().unwrap_or_else(PoisonError::into_inner);
+        Residents { backends, model: spelling::folded(model) }
     }
 
     /// Counts an exchange as in flight on this model until the returned value is dropped.
@@ -184,6 +184,23 @@ impl Residency {
         drop(backends);
         let mut backends = self.backends.write().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(backends.entry_ref(backend).or_default())
+    }
+}
+
+/// Which backends have a model in memory.
+#[derive(Debug)]
+pub struct Residents<'a> {
+    backends: RwLockReadGuard<'a, HashMap<Arc<str>, Arc<BackendModels>>>,
+    /// Its name, folded.
+    model: Cow<'a, str>,
+}
+
+impl Residents<'_> {
+    /// Whether this backend has, as far as is known.
+    #[must_use]
+    pub fn has(&self, backend: &str) -> bool {
+        let Some(models) = self.backends.get(backend) else { return false };
+        models.lock().models.get(&*self.model).is_some_and(|model| model.is_resident())
     }
 }
 
