@@ -20,14 +20,15 @@ const OVERFLOWS: Metric = Metric::of_instance("router_hold_overflow_total");
 const CANCELLED: Metric = Metric::of_model("client_cancellations_total");
 const WASTED: Metric = Metric::of_model("wasted_tokens_total");
 
-/// Why a backend was chosen: green where nothing was in the way.
+/// Why a backend was chosen: green where nothing was in the way. The two policies of one colour are never in force together.
 const REASONS: &[(&str, &str)] = &[
     ("resident", colour::GREEN),
     ("join", colour::SKY),
     ("cold", colour::YELLOW),
     ("spill", colour::ORANGE),
     ("least_busy", colour::BLUE),
-    ("round_robin", colour::PURPLE),
+    ("round_robin", colour::BLUE),
+    ("trial", colour::PURPLE),
     ("home", colour::GREY),
     ("header", colour::BROWN),
     ("panic", colour::RED),

@@ -137,7 +137,7 @@ def main():
     start = end - arguments.minutes * 60
     boards = arguments.board or sorted(it.stem for it in (ROOT / "grafana/dashboards").glob("*.json"))
     for board in boards:
-        for state in arguments.state or ["traffic", "idle", "down", "fault"]:
+        for state in arguments.state or ["traffic", "idle", "down", "fault", "fleet"]:
             for width in arguments.width or [1600, 1280]:
                 dashboard = json.loads((ROOT / f"grafana/dashboards/{board}.json").read_text())
                 panels = laid_out(dashboard.pop("panels"), arguments.unfold)

@@ -19,7 +19,8 @@ draw() { python3 tests/tools/boards/pictures.py "$(cut -d' ' -f1 "$states/ready"
 draw --board overview --state traffic --minutes 6 --height 35
 draw --board model --state traffic --minutes 6 --height 35
 draw --board gpu --state fault --minutes 6
+draw --board router --state fleet --minutes 6
 mkdir -p grafana/pictures
-for board in overview-traffic model-traffic gpu-fault; do
+for board in overview-traffic model-traffic gpu-fault router-fleet; do
     cp "$pictures/$board-dark-1280.png" "grafana/pictures/${board%-*}.png"
 done

@@ -1,14 +1,16 @@
 """Brings inferometer into the states in which the dashboards are looked at, and keeps it there.
 
-Usage: states.py FOLDER [--warm-up SECONDS] [--seconds SECONDS]
+Usage: states.py FOLDER [--warm-up SECONDS] [--seconds SECONDS] [--state NAME]...
 
-Four proxies, each before a simulated Ollama and with the stand-in for NVIDIA's library, and one Prometheus with the
-shipped configuration and rules. After the warm-up each is in the state that its label `instance` names:
+Five proxies, four of them before a simulated Ollama and with the stand-in for NVIDIA's library, and one Prometheus with the
+shipped configuration and rules. After the warm-up each is in the state that its label `instance` names, all of them unless
+some are chosen:
 
     traffic   requests of every kind
     idle      no requests any more
     down      the backend is gone, and clients still ask
     fault     traffic, while one GPU is hot and full, reports an XID and memory errors, and the other fell off the bus
+    fleet     three simulated servers, of which one dies and comes back, and one fails for a while
 
 FOLDER/ready holds the address of Prometheus and the second at which the states began. It ends after so many seconds more, or
 on Ctrl-C or SIGTERM. The programs are those of `cargo build --bins --examples`.
@@ -29,7 +31,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 BUILT = ROOT / "target/debug"
-STATES = ["traffic", "idle", "down", "fault"]
+STATES = ["traffic", "idle", "down", "fault", "fleet"]
 SOUND = "live errors=0"
 SMALL, THINKS, LARGE, MADE, EMBEDS = "llama3.2:3b", "qwen3:8b", "gemma3:27b", "pirate", "nomic-embed-text"
 MISFORTUNES = ["[[error]]", "[[refuse]]", "[[truncate]]", "[[stall]]"]
@@ -66,16 +68,16 @@ def request(turn):
 
 
 class Clients:
-    """Four clients at work until stopped."""
+    """Some clients at work until stopped."""
 
-    def __init__(self, address):
-        self.address, self.over, self.turns = address, threading.Event(), itertools.count()
-        for _ in range(4):
+    def __init__(self, address, request=request, clients=4):
+        self.address, self.over, self.turns, self.request = address, threading.Event(), itertools.count(), request
+        for _ in range(clients):
             threading.Thread(target=self.work, daemon=True).start()
 
     def work(self):
         while not self.over.wait(0.6):
-            path, body, leave_after = request(next(self.turns))
+            path, body, leave_after = self.request(next(self.turns))
             try:
                 connection = http.client.HTTPConnection(*self.address, timeout=30)
                 connection.request("POST", path, json.dumps(body), {"content-type": "application/json"})
@@ -87,6 +89,13 @@ class Clients:
                 connection.close()
             except (OSError, http.client.HTTPException):
                 pass  # What goes wrong here is what the proxy is to tell.
+
+
+def fleet_request(turn):
+    """Chats for the models of several servers, some of which leave early."""
+    model = [SMALL, SMALL, THINKS, SMALL, THINKS, LARGE][turn % 6]
+    path, body, _ = chat(model, f"Tell me of llamas ({turn}) [[tokens={60 + turn % 7 * 40}]]")
+    return path, body, 3000 if turn % 9 == 8 else None
 
 
 class Stack:
@@ -132,6 +141,68 @@ class Stack:
             process.wait()
 
 
+class Fleet:
+    """Three simulated servers that differ in speed, slots and models, and a proxy before them."""
+
+    KINDS = {
+        "large": ("4", "2", f"{SMALL},{THINKS},{LARGE}", "3"),
+        "usual": ("2", "1", f"{SMALL},{THINKS}", "1"),
+        "old": ("1", "0.5", SMALL, "1"),
+    }
+
+    def __init__(self, name, folder):
+        self.name = name
+        self.addresses = {server: free_address() for server in self.KINDS}
+        self.servers = {server: self.serve(server) for server in self.KINDS}
+        tables = [
+            f'[[backends]]\nname = "{server}"\nurl = "http://{address}"\nslots = {self.KINDS[server][0]}\n'
+            for server, address in self.addresses.items()
+        ]
+        (folder / name).mkdir(exist_ok=True)
+        settings = folder / name / "inferometer.toml"
+        settings.write_text("".join(tables))
+        command = [BUILT / "inferometer", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--config", settings]
+        command += ["--data-dir", folder / name, "--access-log", "off", "--log-format", "json"]
+        self.proxy, line = started(command, r'(\{.*"clients".*\})')
+        greeting = json.loads(line)
+        address = lambda key: re.search(r"([\d.]+):(\d+)", greeting[key]).groups()
+        self.metrics = ":".join(address("metrics"))
+        self.clients = Clients(address("clients"), fleet_request, 6)
+
+    def serve(self, server):
+        slots, speed, models, loaded = self.KINDS[server]
+        command = [BUILT / "examples/simulated_ollama", "--listen", self.addresses[server], "--parallel", slots]
+        command += ["--speed", speed, "--models", models, "--max-loaded", loaded, "--prompt-cache", "8"]
+        return started(command, r"http://(\S+)")[0]
+
+    def tell(self, server, what):
+        connection = http.client.HTTPConnection(self.addresses[server], timeout=10)
+        connection.request("POST", f"/simulated/{what}", "{}")
+        connection.getresponse().read()
+
+    def come_back(self):
+        self.servers["usual"] = self.serve("usual")
+
+    def enter(self):
+        """What happens to the servers, in seconds."""
+        for after, what, *words in [(10, self.servers["usual"].kill), (60, self.come_back), (90, self.tell, "old", "fail"),
+                                    (130, self.tell, "old", "recover")]:
+            timer = threading.Timer(after, what, words)
+            timer.daemon = True
+            timer.start()
+
+    def end(self):
+        self.clients.over.set()
+        for process in (self.proxy, *self.servers.values()):
+            process.kill()
+            process.wait()
+
+
+def free_address():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return "127.0.0.1:%d" % free.getsockname()[1]
+
+
 def started(command, pattern, environment=None):
     """The process, and what the pattern finds in what it writes."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment)
@@ -149,8 +220,7 @@ def prometheus(folder, stacks):
     targets = "".join(f"\n      - targets: ['{it.metrics}']\n        labels: {{instance: '{it.name}'}}" for it in stacks)
     shipped = shipped.replace("\n      - targets: ['localhost:8001']", targets)
     (folder / "prometheus.yml").write_text(shipped)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = "127.0.0.1:%d" % free.getsockname()[1]
+    address = free_address()
     command = [unpacked if unpacked.exists() else "prometheus", f"--config.file={folder}/prometheus.yml"]
     command += [f"--storage.tsdb.path={folder}/data", f"--web.listen-address={address}", "--log.level=warn"]
     log = open(folder / "prometheus.log", "w")
@@ -162,6 +232,7 @@ def main():
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--warm-up", type=int, default=240)
     parser.add_argument("--seconds", type=int, default=150)
+    parser.add_argument("--state", choices=STATES, action="append")
     arguments = parser.parse_args()
     folder = arguments.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -172,7 +243,8 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     running = []
     try:
-        running += [Stack(name, folder, library) for name in STATES]
+        for name in arguments.state or STATES:
+            running.append(Fleet(name, folder) if name == "fleet" else Stack(name, folder, library))
         scraper, address = prometheus(folder, running)
         running.append(scraper)
         time.sleep(arguments.warm_up)
@@ -184,7 +256,7 @@ def main():
         pass
     finally:
         for it in running:
-            it.end() if isinstance(it, Stack) else it.terminate()
+            it.end() if isinstance(it, (Stack, Fleet)) else it.terminate()
 
 
 if __name__ == "__main__":
