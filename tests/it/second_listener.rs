@@ -11,13 +11,15 @@
 //! | smuggling | a body is never read as the next request |
 //! | oversized heads, slow and many clients | refused or closed; the others are answered |
 
+use std::io::Write;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use crate::support::alone;
 use crate::support::authority::folder;
 use crate::support::backend::Backend;
 use crate::support::client::{Client, ask};
 use crate::support::program::Program;
+use crate::support::{alone, look_until};
 
 fn program(arguments: &[&str]) -> (Program, Backend) {
     let backend = Backend::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
@@ -437,7 +439,7 @@ fn oversized_heads_are_refused_and_cost_nothing() {
         for request in [get(&long, ""), get("/livez", &field), get("/livez", &"X: y\r\n".repeat(2000))] {
             let mut client = Client::connect(program.admin);
             // It may be refused and closed before all of it was sent.
-            let _ = std::io::Write::write_all(&mut client.stream, request.as_bytes());
+            let _ = client.stream.write_all(request.as_bytes());
             let answer = String::from_utf8_lossy(&client.rest().0).into_owned();
             assert!(answer.is_empty() || matches!(status(&answer), 400 | 414 | 431), "{answer}");
         }
@@ -468,4 +470,54 @@ fn slow_and_many_clients_keep_neither_scrapers_nor_the_proxy_waiting() {
         }
     }
     assert!(program.descriptors() < 256 + 100, "{} descriptors", program.descriptors());
+}
+
+/// Asks until it is answered with 200, as whoever is closed for another one does.
+fn answered(admin: SocketAddr, target: &str) {
+    look_until(|| {
+        let mut client = Client::connect(admin);
+        let _closed = client.stream.write_all(get(target, "").as_bytes());
+        let answer = String::from_utf8_lossy(&client.rest().0).into_owned();
+        if status(&answer) == 200 { Ok(()) } else { Err(format!("{target}: {answer:.100}")) }
+    });
+}
+
+#[test]
+fn a_thousand_slow_or_silent_sockets_beside_fifty_askers_cost_a_bounded_amount() {
+    let _alone = alone();
+    let (program, _backend) = program(&[]);
+    let targets = ["/metrics", "/dashboard/stats", "/dashboard/exchanges", "/dashboard/health", "/dashboard/models"];
+    // What is made for the first answer stays.
+    targets.iter().for_each(|target| answered(program.admin, target));
+    let (before, own) = (program.resident(), program.sockets());
+    let socket = "GET /dashboard/ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                  Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    let openings = ["", "GET /metrics HTTP/1.1\r\nHost: localhost\r\nX: ", &get("/metrics", ""), socket];
+    let slow: Vec<Client> = (0..1_000)
+        .map(|at| {
+            let mut client = Client::connect_from(u8::try_from(2 + at / 40).expect("few"), program.admin);
+            // It may have been closed for another one already.
+            let _closed = client.stream.write_all(openings[at % openings.len()].as_bytes());
+            client
+        })
+        .collect();
+    let most = std::thread::scope(|scope| {
+        let (admin, targets) = (program.admin, &targets);
+        let askers: Vec<_> = (0..50)
+            .map(|at| scope.spawn(move || (0..4).for_each(|turn| answered(admin, targets[(at + turn) % 5]))))
+            .collect();
+        let mut most = (0, 0);
+        while !askers.iter().all(std::thread::ScopedJoinHandle::is_finished) {
+            let through = ask(program.clients, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+            assert!(through.ends_with("ok"), "{through}");
+            most = (program.resident().max(most.0), program.sockets().max(most.1));
+        }
+        most
+    });
+    let grown = most.0.saturating_sub(before);
+    println!("{} sockets: {} KiB and {} sockets more at most", slow.len(), grown >> 10, most.1 - own);
+    // 256 connections, 64 WebSockets without credentials, one exchange, and what was closed for others in this turn of the
+    // thread: it accepts no more than 128 in a turn.
+    assert!(most.1 <= own + 256 + 64 + 20 + 128, "{} sockets, {own} before", most.1);
+    assert!(grown < 32 << 20, "{grown} bytes");
 }

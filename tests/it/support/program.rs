@@ -204,6 +204,13 @@ impl Program {
         std::fs::read_dir(self.about("fd")).map(Iterator::count).unwrap_or(0)
     }
 
+    /// Open sockets.
+    pub(crate) fn sockets(&self) -> usize {
+        let files = std::fs::read_dir(self.about("fd")).into_iter().flatten().flatten();
+        let target = |file: std::fs::DirEntry| std::fs::read_link(file.path()).ok();
+        files.filter_map(target).filter(|target| target.to_string_lossy().starts_with("socket:")).count()
+    }
+
     /// Running threads.
     pub(crate) fn threads(&self) -> usize {
         std::fs::read_dir(self.about("task")).map(Iterator::count).unwrap_or(0)
