@@ -14,7 +14,8 @@ bench-instructions: cargo bench-setup ## Count instructions and allocations of t
 	cargo build --release --locked --package inferometer-bench
 	@cargo run --quiet --release --locked --package inferometer-bench --bin instructions
 
-bench-history: cargo ## Measure the history against its marks: writer, bytes a row, questions to a month (ARGS=--rows=10000000; --quick: no marks)
+bench-history: cargo ## Measure the history against its marks: writer, bytes a row, questions to a month, every endpoint over it (ARGS=--rows=10000000, --month; --quick: no marks)
+	cargo build --release --locked --package inferometer --bin inferometer
 	cargo build --release --locked --package inferometer-bench
 	@cargo run --quiet --release --locked --package inferometer-bench --bin history -- $(ARGS)
 

@@ -81,40 +81,42 @@ impl Contestant {
     /// # Errors
     /// With the reason for the report when it is not there or does not answer.
     pub fn start(&self, backend: SocketAddr, cores: &Cores) -> Result<Running, String> {
+        self.start_before(&[backend], cores, "")
+    }
+
+    /// The same before several backends and with this configuration, which are known to this project's program alone.
+    ///
+    /// # Errors
+    /// As of [`Contestant::start`].
+    pub fn start_before(&self, backends: &[SocketAddr], cores: &Cores, config: &str) -> Result<Running, String> {
         if *self == Self::Direct {
-            return Ok(Running { address: backend, admin: None, child: None, folder: None });
+            return Ok(Running { address: backends[0], admin: None, child: None, folder: None });
         }
         let listen = machine::free_address().map_err(|error| error.to_string())?;
         let folder = fresh_folder().map_err(|error| format!("no temporary folder: {error}"))?;
         let admin = machine::free_address().map_err(|error| error.to_string())?;
-        let command = self.command(listen, admin, backend, cores, &folder);
+        let command = self.command((listen, admin), backends, cores, &folder, config);
         let log = folder.join("output.log");
         let admin = matches!(self, Self::Inferometer(..)).then_some(admin);
         let mut running = Running { address: listen, admin, child: None, folder: Some(folder) };
-        let mut command = command.map_err(|error| error.to_string())?;
-        let output = fs::File::create(&log).map_err(|error| error.to_string())?;
-        let errors = output.try_clone().map_err(|error| error.to_string())?;
-        command.stdin(Stdio::null()).stdout(output).stderr(errors);
         // A child inherits the cores of the thread that starts it.
         machine::pin(&cores.server);
-        let child = command.spawn();
+        let spawned = command.and_then(|command| spawn(command, &log));
         machine::pin(&cores.load);
-        running.child = Some(child.map_err(|error| format!("{} could not be started: {error}", self.name()))?);
-        running.wait_until_ready().map_err(|error| {
-            let said = fs::read_to_string(&log).unwrap_or_default();
-            format!("{} did not answer: {error}; it said: {}", self.name(), said.trim().replace('\n', " "))
-        })?;
+        running.child = Some(spawned.map_err(|error| format!("{} could not be started: {error}", self.name()))?);
+        running.wait_until_ready("/api/version", &log).map_err(|why| format!("{} {why}", self.name()))?;
         Ok(running)
     }
 
     fn command(
         &self,
-        listen: SocketAddr,
-        admin: SocketAddr,
-        backend: SocketAddr,
+        (listen, admin): (SocketAddr, SocketAddr),
+        backends: &[SocketAddr],
         cores: &Cores,
         folder: &Path,
+        config: &str,
     ) -> io::Result<Command> {
+        let backend = backends[0];
         let mut arguments = vec![listen.to_string(), backend.to_string()];
         let program = match self {
             Self::Direct => return Err(io::Error::other("there is nothing to start")),
@@ -130,9 +132,14 @@ impl Contestant {
                 arguments = vec![
                     format!("--listen={listen}"),
                     format!("--admin-listen={admin}"),
-                    format!("--backend=http://{backend}"),
                     format!("--data-dir={}", folder.display()),
                 ];
+                arguments.extend(backends.iter().map(|backend| format!("--backend=http://{backend}")));
+                if !config.is_empty() {
+                    let file = folder.join("config.toml");
+                    fs::write(&file, config)?;
+                    arguments.push(format!("--config={}", file.display()));
+                }
                 if *log == Log::Off {
                     arguments.push("--access-log=off".into());
                 }
@@ -143,6 +150,36 @@ impl Contestant {
         command.args(arguments);
         Ok(command)
     }
+}
+
+/// Starts this project's program over a directory that holds a history, before no backend, with this file of settings.
+///
+/// # Errors
+/// With the reason when it is not there or does not answer.
+pub fn start_over(program: &Path, directory: &Path, config: &Path) -> Result<Running, String> {
+    let [address, admin] = [machine::free_address(), machine::free_address()];
+    let (address, admin) = (address.map_err(|error| error.to_string())?, admin.map_err(|error| error.to_string())?);
+    let log = directory.join("output.log");
+    let mut command = bound_to_us(program);
+    command.args([
+        format!("--listen={address}"),
+        format!("--admin-listen={admin}"),
+        // Nothing listens there.
+        "--backend=http://127.0.0.1:9".to_owned(),
+        format!("--data-dir={}", directory.display()),
+        format!("--config={}", config.display()),
+    ]);
+    let child = spawn(command, &log).map_err(|error| format!("{} could not be started: {error}", program.display()))?;
+    let mut running = Running { address: admin, admin: Some(admin), child: Some(child), folder: None };
+    running.wait_until_ready("/livez", &log).map_err(|why| format!("{} {why}", program.display()))?;
+    Ok(running)
+}
+
+/// Starts a command that writes to a file.
+fn spawn(mut command: Command, log: &Path) -> io::Result<Child> {
+    let output = fs::File::create(log)?;
+    let errors = output.try_clone()?;
+    command.stdin(Stdio::null()).stdout(output).stderr(errors).spawn()
 }
 
 /// A command whose process the kernel terminates when ours ends, where `setpriv` is installed.
@@ -237,10 +274,19 @@ impl Running {
         self.child.as_ref().map(|child| Tree::of(child.id()))
     }
 
-    fn wait_until_ready(&mut self) -> io::Result<()> {
+    /// # Errors
+    /// With what it did instead, and what it said.
+    fn wait_until_ready(&mut self, target: &str, log: &Path) -> Result<(), String> {
+        self.poll_until_ready(target).map_err(|error| {
+            let said = fs::read_to_string(log).unwrap_or_default();
+            format!("did not answer: {error}; it said: {}", said.trim().replace('\n', " "))
+        })
+    }
+
+    fn poll_until_ready(&mut self, target: &str) -> io::Result<()> {
         let end = Instant::now() + START;
         loop {
-            let error = match answers(self.address) {
+            let error = match answers(self.address, target) {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
@@ -255,10 +301,10 @@ impl Running {
     }
 }
 
-fn answers(address: SocketAddr) -> io::Result<()> {
+fn answers(address: SocketAddr, target: &str) -> io::Result<()> {
     let mut socket = TcpStream::connect_timeout(&address, Duration::from_secs(1))?;
     socket.set_read_timeout(Some(Duration::from_secs(1)))?;
-    socket.write_all(b"GET /api/version HTTP/1.1\r\nHost: localhost\r\n\r\n")?;
+    socket.write_all(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes())?;
     let mut start = [0; 12];
     socket.read_exact(&mut start)?;
     if start == *b"HTTP/1.1 200" { Ok(()) } else { Err(io::Error::other("it answers with an error")) }

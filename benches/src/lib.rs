@@ -12,6 +12,10 @@
 //! | `flat` | costs that must not grow with the length of a stream or the size of a request |
 //! | `rush` | a thousand clients at once |
 //! | `scrape` | the impact of a scrape on streams |
+//! | `watchers` | that of many clients of the second listener |
+//! | `fleet` | what a second backend costs a request |
+//! | `choice` | the choice among several backends, without the proxy |
+//! | `endpoints` | how long the dashboard API takes over a long history |
 //! | `report` | medians, ratios and remarks as Markdown |
 //! | `chunks` | one plain chunk of each dialect and framing |
 //! | `observed` | the observation without the proxy, to count its instructions |
@@ -19,6 +23,7 @@
 //! The main measure is the CPU time of the measured process: wall time over loopback hardly differs between good
 //! proxies. Everything stays on loopback addresses and ends with the run. Linux only, as it reads `/proc`.
 
+pub mod choice;
 pub mod chunks;
 pub mod observed;
 pub mod script;
@@ -32,7 +37,11 @@ pub mod client;
 #[cfg(target_os = "linux")]
 pub mod contestant;
 #[cfg(target_os = "linux")]
+pub mod endpoints;
+#[cfg(target_os = "linux")]
 pub mod flat;
+#[cfg(target_os = "linux")]
+pub mod fleet;
 #[cfg(target_os = "linux")]
 pub mod load;
 #[cfg(target_os = "linux")]
@@ -45,3 +54,5 @@ pub mod report;
 mod rush;
 #[cfg(target_os = "linux")]
 pub mod scrape;
+#[cfg(target_os = "linux")]
+pub mod watchers;

@@ -215,7 +215,7 @@ impl Testbed {
         measured.map_err(|error| format!("the client failed: {error}"))?
     }
 
-    fn exchanges(&self, running: &Running, connections: usize) -> io::Result<Result<Sample, String>> {
+    pub(crate) fn exchanges(&self, running: &Running, connections: usize) -> io::Result<Result<Sample, String>> {
         let mut client = Client::new(running.address(), self.clock)?;
         client.open(connections, AnswerSpec::WHOLE, AfterAnswer::Repeat)?;
         client.run(self.durations.warm_up)?;

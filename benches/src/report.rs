@@ -8,7 +8,7 @@ mod beside;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-pub use beside::{LARGE, LONG, OtherResults, SCRAPE};
+pub use beside::{CHOICE, FLEET, LARGE, LONG, OtherResults, SCRAPE, WATCHERS};
 
 use crate::contestant::{Contestant, Log};
 use crate::load::{Sample, Test};
@@ -63,6 +63,8 @@ impl Report {
         self.memory_table(&mut text);
         self.flat_table(&mut text);
         self.other.scrape_table(&mut text);
+        self.other.watchers_table(&mut text);
+        self.other.fleet_tables(&mut text);
         let remarks = self.remarks();
         if !remarks.is_empty() {
             text.push_str("Not measured, or to be read with care:\n\n");

@@ -160,6 +160,15 @@ fn scrape_alone(admin: SocketAddr, tree: &Tree) -> io::Result<(Duration, usize)>
     Ok((account()?.saturating_sub(before) / TIMES, bytes))
 }
 
+/// How many backends list models of theirs.
+pub(crate) fn listing_backends(admin: SocketAddr) -> io::Result<usize> {
+    let page = scrape(admin, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    let page = String::from_utf8_lossy(&page).into_owned();
+    let listed = page.lines().filter(|line| line.starts_with("ollama_proxy_model_info{"));
+    let backend = |line: &str| line.split_once("backend=\"")?.1.split('"').next().map(str::to_owned);
+    Ok(listed.filter_map(backend).collect::<std::collections::HashSet<_>>().len())
+}
+
 /// Returns the body of the answer.
 fn scrape(admin: SocketAddr, request: &str) -> io::Result<Vec<u8>> {
     let mut socket = TcpStream::connect(admin)?;

@@ -23,20 +23,23 @@ mod linux {
     use std::time::Duration;
 
     use inferometer_bench::backend::Backend;
+    use inferometer_bench::choice::CHOICES;
     use inferometer_bench::contestant::{Contestant, Log};
     use inferometer_bench::flat;
+    use inferometer_bench::fleet::{self, CONNECTIONS};
     use inferometer_bench::load::{Durations, TESTS, Test, Testbed};
     use inferometer_bench::machine::{self, Cores};
-    use inferometer_bench::report::{LARGE, LONG, Report, SCRAPE};
+    use inferometer_bench::report::{CHOICE, FLEET, LARGE, LONG, Report, SCRAPE, WATCHERS};
     use inferometer_bench::scrape;
     use inferometer_bench::script::Clock;
+    use inferometer_bench::watchers;
 
     const HELP: &str = "usage: bench [OPTION]...
   --quick                 one short round, to see that everything works: its numbers mean nothing
   --rounds COUNT          rounds, each contestant once in each [default: 5]
   --window SECONDS        how long CPU time is counted in each test [default: 1]
   --only TEXT             only tests with this in their name; may be given again. Beside the tests of the tables there are
-                          'a stream of hours', 'a 10 MB request' and 'scrape'
+                          'a stream of hours', 'a 10 MB request', 'scrape', 'watchers', 'two backends' and 'a choice'
   --inferometer PATH      this project's program [default: beside this one]
   --nginx PATH            nginx [default: the first in PATH, /usr/sbin, /usr/local/sbin and what
                           `make bench-setup` unpacked]
@@ -126,6 +129,26 @@ mod linux {
             eprintln!("{SCRAPE}");
             report.other.set_scrape(scrape::measure_impact(&testbed, ours, options.rounds));
         }
+        if let Some(ours) = ours.filter(|_| options.wants(WATCHERS)) {
+            eprintln!("{WATCHERS}");
+            report.other.set_watchers(watchers::measure_impact(&testbed, ours, options.rounds));
+        }
+        if let Some(ours) = ours.filter(|_| options.wants(FLEET)) {
+            for round in 1..=options.rounds {
+                eprintln!("round {round} of {}: {FLEET}", options.rounds);
+                for (row, connections) in CONNECTIONS.into_iter().enumerate() {
+                    report.other.add_fleet(row, fleet::measure_round(&testbed, ours, connections));
+                }
+            }
+        }
+        if options.wants(CHOICE) {
+            eprintln!("{CHOICE}");
+            let count = if options.quick { 100 } else { 100_000 };
+            for _ in 0..options.rounds {
+                let took = CHOICES.map(|choice| choice.run(count).as_nanos() as f64 / count as f64);
+                report.other.add_choices(took);
+            }
+        }
         Ok(report)
     }
 
@@ -205,7 +228,8 @@ mod linux {
     /// The tests that the limit of descriptors allows, and why others cannot be run.
     fn tests(options: &Options, limit: Option<u64>, missing: &mut Vec<String>) -> Result<Vec<Test>, String> {
         let wanted: Vec<Test> = TESTS.into_iter().filter(|test| options.wants(test.name)).collect();
-        if wanted.is_empty() && ![LONG, LARGE, SCRAPE].into_iter().any(|name| options.wants(name)) {
+        let others = [LONG, LARGE, SCRAPE, WATCHERS, FLEET, CHOICE];
+        if wanted.is_empty() && !others.into_iter().any(|name| options.wants(name)) {
             return Err(format!("no test has '{}' in its name", options.only.join("' or '")));
         }
         let (possible, too_large): (Vec<_>, Vec<_>) =

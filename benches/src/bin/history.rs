@@ -1,8 +1,10 @@
 //! Measures the history in one process: what its writer costs, how large a row is, and how long questions to a month of
-//! exchanges take. The data path's part is counted by `instructions`.
+//! exchanges take; then how long each endpoint of the real program takes over that month. The data path's part is counted
+//! by `instructions`.
 //!
 //! Ends with 1 where a mark is missed: of the writer's share of a core, of rows that are lost or not summed, and of the 95th
-//! percentile of each question. `--quick` has no marks: it shows that the measurement works.
+//! percentile of each question and each endpoint. `--quick` has no marks: it shows that the measurement works. `--month`
+//! leaves out the writer's paced runs.
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -49,10 +51,13 @@ fn main() -> ExitCode {
     let mut missed = Vec::new();
     println!("| run | exchanges | rows kept | ring refused | weights and sums agree | writer, share of a core |");
     println!("| --- | --- | --- | --- | --- | --- |");
-    for (rate, share) in SHARES {
+    let only_month = std::env::args().any(|word| word == "--month");
+    for (rate, share) in SHARES.into_iter().filter(|_| !only_month) {
         missed.extend(paced(&folder.join(rate.to_string()), rate, share, scale.run));
     }
     missed.extend(month(&folder.join("month"), scale.month));
+    #[cfg(target_os = "linux")]
+    missed.extend(endpoints(&folder.join("month")));
     let _ = std::fs::remove_dir_all(&folder);
     if quick || missed.is_empty() {
         return ExitCode::SUCCESS;
@@ -161,6 +166,30 @@ fn month(directory: &Path, rows: u64) -> Vec<String> {
     );
     let mut missed = ask(directory, now, rows > MARKED_ROWS);
     missed.extend((health.lost() > 0).then(|| "the month: rows are lost".to_owned()));
+    missed
+}
+
+/// Asks the real program over the same files. Returns the marks that were missed.
+#[cfg(target_os = "linux")]
+fn endpoints(directory: &Path) -> Vec<String> {
+    use inferometer_bench::endpoints::{MARK, measure};
+    let program = std::env::current_exe().map(|ours| ours.with_file_name("inferometer"));
+    let asked = match program.map_err(|error| error.to_string()).and_then(|program| measure(&program, directory)) {
+        Ok(asked) => asked,
+        Err(why) => return vec![format!("endpoints: {why}")],
+    };
+    println!("\n| endpoint over this month | p50, ms | p95, ms | bytes | mark, ms |");
+    println!("| --- | --- | --- | --- | --- |");
+    let mut missed = Vec::new();
+    for one in asked {
+        match one.took {
+            Ok((half, most, bytes)) => {
+                println!("| `{}` | {half:.1} | {most:.1} | {bytes} | {MARK:.0} |", one.target);
+                missed.extend((most > MARK).then(|| format!("{}: {most:.1} ms", one.target)));
+            }
+            Err(why) => println!("| `{}` | – | – | – | {why} |", one.target),
+        }
+    }
     missed
 }
 

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use inferometer_bench::choice::{BACKENDS, CHOICES};
 use inferometer_bench::chunks::{CASES, EXCHANGES};
 
 /// Chunks in the shorter run of a pair: a multiple of the elements in a gathered piece.
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
     }
     if !quick {
         requests(&tap, valgrind);
+        choices(&tap, valgrind);
         scrape(&tap, valgrind);
     }
     ExitCode::SUCCESS
@@ -72,6 +74,16 @@ fn requests(tap: &Path, valgrind: bool) {
             format!("{} | {} | {}", show(cost.instructions, 0), show(cost.allocations, 1), show(cost.nanos, 0))
         });
         println!("| {} | {alone} | {recorded} | {logged} |", exchange.name);
+    }
+}
+
+fn choices(tap: &Path, valgrind: bool) {
+    println!("\n| one choice among {BACKENDS} backends | instructions | allocations | ns |");
+    println!("| --- | --- | --- | --- |");
+    for choice in CHOICES {
+        let cost = cost(tap, &["choice", choice.name], REQUESTS, TIMED_REQUESTS, valgrind);
+        let (instructions, allocations) = (show(cost.instructions, 0), show(cost.allocations, 1));
+        println!("| {} | {instructions} | {allocations} | {} |", choice.name, show(cost.nanos, 0));
     }
 }
 

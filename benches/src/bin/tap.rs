@@ -1,5 +1,5 @@
 //! Runs the observation alone COUNT times: `tap reader|exchange CASE COUNT`, `tap request|recorded|logged EXCHANGE COUNT`, `tap
-//! scrape COUNT`.
+//! scrape COUNT`; or the choice of a backend: `tap choice KIND COUNT`.
 //!
 //! Run it under a counting tool with COUNT and with twice COUNT: the difference is the exact cost of the additional
 //! runs. It prints the nanoseconds of the loop, and for a scrape the bytes and series.
@@ -14,6 +14,7 @@ use inferometer::logs;
 use inferometer::wire::budget::DecodeBudget;
 use inferometer::wire::reader::Reader;
 use inferometer::wire::route::Route;
+use inferometer_bench::choice::Choice;
 use inferometer_bench::chunks::{Case, Exchange, GATHERED};
 use inferometer_bench::observed::{self, Observed};
 
@@ -28,13 +29,15 @@ fn main() -> ExitCode {
         (["request", name, _], Some(count)) => {
             Exchange::named(name).map(|exchange| request(exchange, count, Observed::default()))
         }
+        (["choice", name, _], Some(count)) => Choice::named(name).map(|choice| choice.run(count)),
         (["recorded", name, _], Some(count)) => Exchange::named(name).and_then(|exchange| recorded(exchange, count)),
         (["logged", name, _], Some(count)) => Exchange::named(name).map(|exchange| logged(exchange, count)),
         _ => None,
     };
     let Some(elapsed) = elapsed else {
         eprintln!(
-            "usage: tap reader|exchange CASE COUNT, tap request|recorded|logged EXCHANGE COUNT, or tap scrape COUNT"
+            "usage: tap reader|exchange CASE COUNT, tap request|recorded|logged EXCHANGE COUNT, tap choice KIND COUNT, or \
+             tap scrape COUNT"
         );
         return ExitCode::from(2);
     };
