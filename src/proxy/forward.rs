@@ -154,13 +154,7 @@ impl Forward {
         }
         let mut broken = false;
         if !upload.is_over() {
-            let mut trailers = Vec::new();
-            let followed = upload.follow(first, &mut |part| {
-                tap.request(part);
-                trailers.extend_from_slice(part.trailer());
-            });
-            head.keep_body(&first[..followed.raw]);
-            head.keep_body(&trailers);
+            let (followed, _) = head.keep_piece(&mut upload, first, &mut |part| tap.request(part));
             *behind = &behind[followed.bytes..];
             broken = followed.state == BodyProgress::Broken;
         }

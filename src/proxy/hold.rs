@@ -152,6 +152,34 @@ mod tests {
         assert!(total.has_room(&HoldLimits { total: 1, ..LIMITS }), "one read is always allowed");
     }
 
+    #[test]
+    fn whatever_bodies_come_together_one_of_them_is_read_on_and_what_ends_is_free_again() {
+        let mut state = 1_u64;
+        let mut random = |below: usize| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (state >> 33) as usize % below
+        };
+        let total = HeldBodies::default();
+        let mut bodies: Vec<_> = (0..6).map(|_| HeldBody::new(&total)).collect();
+        for _ in 0..50_000 {
+            assert!((0..6).any(|at| bodies[at].may_grow(&LIMITS)), "all wait for each other");
+            let at = random(6);
+            if bodies[at].may_grow(&LIMITS) && random(4) > 0 {
+                let read = 1 + random(READ as usize);
+                let fits = bodies[at].grow(read, &LIMITS).is_ok();
+                assert_eq!(fits, bodies[at].bytes <= LIMITS.request);
+            } else if random(3) == 0 {
+                bodies[at] = HeldBody::new(&total);
+            }
+            let passing: Vec<_> = bodies.iter().filter(|body| body.passes).collect();
+            let beyond = passing.iter().map(|body| body.bytes).sum::<u64>();
+            assert!(passing.len() <= 1 && total.bytes() <= LIMITS.total + READ + beyond, "{} bytes", total.bytes());
+            assert_eq!(total.bytes(), bodies.iter().map(|body| body.bytes).sum::<u64>());
+        }
+        drop(bodies);
+        assert!(total.bytes() == 0 && !total.0.is_passing.load(Ordering::Relaxed));
+    }
+
     #[tokio::test]
     async fn a_body_waits_for_room_until_its_time_is_over() {
         let total = HeldBodies::default();

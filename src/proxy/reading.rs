@@ -7,9 +7,13 @@ use super::fields::fields;
 use super::framing::Framing;
 use super::grammar::HeadScan;
 use super::guard::{Request, Verdict, parse_head};
-use super::request::RequestHead;
+use super::hold::{HeldBodies, HoldLimits};
+use super::named_model::RequestScan;
+use super::request::{KeptHead, RequestHead};
 use super::response::{self, Persistence, Version};
 use crate::backend::HostHeader;
+use crate::wire::budget::DecodeBudget;
+use crate::wire::route::Route;
 
 /// A complete message that is forwarded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,6 +47,71 @@ pub fn requests(stream: &[u8]) -> Vec<Message> {
         }
     }
     read
+}
+
+/// A request that was held until its backend could be chosen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeldRequest {
+    /// The model that it is placed by.
+    pub model: Option<String>,
+    /// The most bytes of its body that were held.
+    pub most_held: u64,
+    /// Its body was too long to be held until its model was known.
+    pub is_too_long: bool,
+    /// Its body has come to its end.
+    pub is_whole: bool,
+    /// The bytes that are sent to the backend.
+    pub written: Vec<u8>,
+}
+
+/// The request at the start of a client's bytes, whose body comes in pieces of so many bytes and is held up to `most`
+/// bytes until it names its model. `None` where it is refused, or cannot be placed yet.
+#[must_use]
+pub fn held(stream: &[u8], piece: usize, most: u64) -> Option<HeldRequest> {
+    let Verdict::Head(mut request, length) = parse_head(stream, &mut HeadScan::default()) else { return None };
+    let route = Route::of(request.method(), request.path());
+    let mut scan = RequestScan::of(route, &request.facts, &DecodeBudget::unlimited(), true);
+    let mut upload = std::mem::replace(&mut request.framing, Framing::OVER);
+    let mut head = KeptHead::keep(&request, 0);
+    let (bodies, limits) = (HeldBodies::default(), HoldLimits { request: most, total: most });
+    let (mut held, mut rest) = (HeldRequest::default(), &stream[length..]);
+    let next = |rest: &[u8]| rest.len().min(piece.max(1));
+    loop {
+        let is_over = upload.is_over() || held.is_too_long;
+        held.model = scan.model(is_over).map(str::to_owned);
+        if held.model.is_some() || is_over {
+            break;
+        }
+        if rest.is_empty() || !head.may_hold(&bodies, &limits) {
+            return None;
+        }
+        let (followed, kept) = head.keep_piece(&mut upload, &rest[..next(rest)], &mut |part| {
+            if let Part::Data(data) = part {
+                scan.read(data);
+            }
+        });
+        if followed.state == BodyProgress::Broken {
+            return None;
+        }
+        held.is_too_long = head.hold(kept, &bodies, &limits).is_err();
+        held.most_held = held.most_held.max(bodies.bytes());
+        rest = &rest[followed.bytes..];
+    }
+    head.write("", &HostHeader::Preserve, b"backend:1", &mut held.written);
+    head.release();
+    assert_eq!(bodies.bytes(), 0, "what was sent is held no longer");
+    while !upload.is_over() && !rest.is_empty() {
+        let mut trailers = Vec::new();
+        let followed = upload.follow(&rest[..next(rest)], &mut |part| trailers.extend_from_slice(part.trailer()));
+        if followed.state == BodyProgress::Broken {
+            break;
+        }
+        held.written.extend_from_slice(&rest[..followed.raw]);
+        held.written.append(&mut trailers);
+        rest = &rest[followed.bytes..];
+    }
+    held.is_whole = upload.is_over();
+    Some(held)
 }
 
 /// The final response to a GET at the start of a backend's bytes, if it is complete and does not switch protocols. The

@@ -1,7 +1,9 @@
 //! Request heads on their way to the backend: unchanged except for connection-specific fields, the form of the target
 //! and what the `Host` policy says. Pure.
 
+use super::chunks::{Followed, Part};
 use super::fields::{ConnectionFields, passing, write_line, write_passing};
+use super::framing::Framing;
 use super::guard::Request;
 use super::hold::{HeldBodies, HeldBody, HoldLimits, TooLong};
 use crate::backend::HostHeader;
@@ -116,6 +118,24 @@ impl KeptHead {
     /// Appends bytes of the body.
     pub(super) fn keep_body(&mut self, bytes: &[u8]) {
         self.memory.extend_from_slice(bytes);
+    }
+
+    /// Appends what is forwarded of a piece of the body. Returns how far the piece belongs to it, and how many bytes were
+    /// appended.
+    pub(super) fn keep_piece(
+        &mut self,
+        upload: &mut Framing,
+        piece: &[u8],
+        see: &mut impl FnMut(Part<'_>),
+    ) -> (Followed, usize) {
+        let mut trailers = Vec::new();
+        let followed = upload.follow(piece, &mut |part| {
+            see(part);
+            trailers.extend_from_slice(part.trailer());
+        });
+        self.keep_body(&piece[..followed.raw]);
+        self.keep_body(&trailers);
+        (followed, followed.raw + trailers.len())
     }
 
     /// Whether more of the body may be read while no backend is chosen.

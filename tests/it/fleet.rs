@@ -7,6 +7,7 @@ mod exposed;
 mod program;
 mod reloads;
 mod routed;
+mod seeds;
 mod storm;
 
 use std::sync::mpsc;

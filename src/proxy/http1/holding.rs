@@ -77,18 +77,12 @@ impl Connection {
             let most = forward.tap.reads(scratch.len());
             let read = ready!(client.poll_body(cx, &mut scratch[..most])).map_err(RelayEnd::Lost)?;
             let piece = &scratch[..read];
-            let mut trailers = Vec::new();
-            let Forward { upload, tap, .. } = forward;
-            let followed = upload.follow(piece, &mut |part| {
-                tap.request(part);
-                trailers.extend_from_slice(part.trailer());
-            });
+            let Forward { upload, tap, head, .. } = forward;
+            let (followed, kept) = head.keep_piece(upload, piece, &mut |part| tap.request(part));
             if followed.state == BodyProgress::Broken {
                 return Poll::Ready(Err(RelayEnd::BadBody));
             }
-            forward.hold(followed.raw + trailers.len(), worker, now).map_err(RelayEnd::Answer)?;
-            forward.head.keep_body(&piece[..followed.raw]);
-            forward.head.keep_body(&trailers);
+            forward.hold(kept, worker, now).map_err(RelayEnd::Answer)?;
             client.inbox.extend_from_slice(&piece[followed.bytes..]);
         }
     }

@@ -30,10 +30,10 @@ fn every_fuzz_target_has_seeds_and_each_holds() {
     }
 }
 
-/// Targets whose inputs are rerun beside what they read: `host::seeds`, `ambiguity::opinions`, `wire::facts`, and the
-/// helper's own tests.
-const ELSEWHERE: [&str; 6] =
-    ["host_files", "second_opinion", "json_facts", "helper_answer", "powermetrics", "helper_head"];
+/// Targets whose inputs are rerun beside what they read: `host::seeds`, `ambiguity::opinions`, `wire::facts`,
+/// `fleet::seeds`, and the helper's own tests.
+const ELSEWHERE: [&str; 8] =
+    ["host_files", "second_opinion", "json_facts", "held", "listing", "helper_answer", "powermetrics", "helper_head"];
 
 /// Lines of base64, as `make fuzz-keep` writes them.
 #[test]
