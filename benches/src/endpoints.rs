@@ -97,13 +97,17 @@ fn with_id(path: &str, get: &impl Fn(&str) -> Result<Vec<u8>, String>) -> Result
     Ok(format!("{list}/{id}{rest}"))
 }
 
-/// The `id` of the first element of a list that has one.
+/// The id of the first element of a list that has one, whatever its kind is called: `id`, `trace_id`, `nodeId`.
 fn first_id(value: &Value) -> Option<String> {
     match value {
-        Value::Array(elements) => elements.iter().find_map(|element| match &element["id"] {
-            Value::String(id) => Some(id.clone()),
-            Value::Number(id) => Some(id.to_string()),
-            _ => None,
+        Value::Array(elements) => elements.iter().find_map(|element| {
+            let mut members = element.as_object()?.iter();
+            let is_id = |key: &str| key == "id" || key.ends_with("_id") || key.ends_with("Id");
+            members.find_map(|(key, value)| match value {
+                Value::String(id) if is_id(key) => Some(id.clone()),
+                Value::Number(id) if is_id(key) => Some(id.to_string()),
+                _ => None,
+            })
         }),
         Value::Object(members) => members.values().find_map(first_id),
         _ => None,
