@@ -114,15 +114,19 @@ fn lowest(bodies: &[&[u8]]) -> Option<Vec<u8>> {
 }
 
 /// Numbers before anything else; a release after its pre-releases, and of these numbers before words (semver 2.0.0, 11).
-fn rank(version: &str) -> (Vec<u64>, bool, Vec<(bool, u64, &str)>) {
+fn rank(version: &str) -> impl Ord {
     let (version, _build) = version.split_once('+').unwrap_or((version, ""));
     let (numbers, pre) = version.split_once('-').unwrap_or((version, ""));
-    let numbers = numbers.split('.').map(|number| number.parse().unwrap_or(0)).collect();
-    let identifiers = pre.split('.').map(|identifier| match identifier.parse() {
+    let numbers: Vec<u64> = numbers.split('.').map(|number| number.parse().unwrap_or(0)).collect();
+    let identifiers: Vec<_> = pre.split('.').map(identifier_rank).collect();
+    (numbers, pre.is_empty(), identifiers)
+}
+
+fn identifier_rank(identifier: &str) -> (bool, u64, &str) {
+    match identifier.parse() {
         Ok(number) => (false, number, ""),
         Err(_) => (true, 0, identifier),
-    });
-    (numbers, pre.is_empty(), identifiers.collect())
+    }
 }
 
 #[cfg(test)]
