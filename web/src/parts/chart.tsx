@@ -33,7 +33,7 @@ export interface ChartProps {
 }
 
 /** So that the first screen needs no scrolling, and a tall one is used. */
-const usualHeight = (): number => (innerHeight >= 1000 ? 320 : innerHeight >= 900 ? 240 : 196);
+const usualHeight = (): number => Math.min(360, Math.max(196, innerHeight - 660));
 
 export function Chart(props: ChartProps) {
   const { title, at, interval, lines, format, height = usualHeight() } = props;
