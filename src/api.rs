@@ -56,6 +56,7 @@ mod error;
 mod export;
 mod lists;
 mod live;
+mod nothing;
 mod openapi;
 mod parameters;
 mod questions;

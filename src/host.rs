@@ -10,6 +10,7 @@
 //! 3. a line each in [`Host::start`], [`Host::snapshot`] and `Host::health`.
 
 pub mod amd;
+pub mod cgroups;
 pub mod collector;
 pub mod cpu;
 pub mod disks;

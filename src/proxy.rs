@@ -105,13 +105,15 @@ impl Proxy {
             heads: Arc::default(),
             lingering: Arc::default(),
         };
-        let (mut threads, mut clients) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        let (mut threads, mut clients, mut stops) = (Vec::new(), Vec::new(), Vec::new());
         for index in 0..count {
             let (sender, receiver) = mpsc::unbounded_channel();
-            threads.push(thread::spawn(index, parts.clone(), life.clone(), receiver)?);
+            let (stop, stopped) = mpsc::unbounded_channel();
+            threads.push(thread::spawn(index, parts.clone(), life.clone(), (receiver, stopped))?);
             clients.push(sender);
+            stops.push(stop);
         }
-        let stops = Stops::of(&clients);
+        let stops = Stops::of(stops);
         let acceptor = Acceptor::new(clients, connections, max_connections, wanted, life);
         Ok(Self { threads, acceptor, settings, stops })
     }
@@ -122,7 +124,7 @@ impl Proxy {
         self.settings.clone()
     }
 
-    /// Ends single exchanges, until the process drains.
+    /// Ends single exchanges, also while the process drains.
     #[must_use]
     pub fn stops(&self) -> Stops {
         self.stops.clone()

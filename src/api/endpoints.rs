@@ -6,6 +6,7 @@ mod backends;
 pub(super) mod cache;
 pub(super) mod compat;
 pub(super) mod config;
+pub(in crate::api) mod control_groups;
 pub(super) mod errors;
 pub(super) mod exchange;
 pub(super) mod exchanges;

@@ -1,5 +1,6 @@
 //! The document of this API, made from the code of its endpoints.
 
+use serde_json::{Value, json};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
@@ -47,7 +48,75 @@ fn schemes() -> [(&'static str, SecurityScheme); 4] {
     ]
 }
 
-/// As JSON.
+/// As JSON, with what the macros of the endpoints leave open.
 pub(super) fn bytes(document: &OpenApi) -> Vec<u8> {
-    document.to_json().expect("strings, numbers, lists and objects only").into_bytes()
+    let mut document = serde_json::to_value(document).expect("strings, numbers, lists and objects only");
+    complete(&mut document);
+    document.to_string().into_bytes()
+}
+
+/// Says of each operation:
+/// * which parameters are of the query: all that its path does not name;
+/// * that these are left out where they have no value, since a query cannot say null;
+/// * that a list is also written as CSV.
+fn complete(document: &mut Value) {
+    let Some(paths) = document["paths"].as_object_mut() else { return };
+    for (path, operations) in paths {
+        for operation in operations.as_object_mut().into_iter().flat_map(serde_json::Map::values_mut) {
+            let mut has_format = false;
+            for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
+                let name = parameter["name"].as_str().unwrap_or_default();
+                if parameter["in"] == "header" || path.contains(&format!("{{{name}}}")) {
+                    continue;
+                }
+                has_format |= name == "format";
+                parameter["in"] = "query".into();
+                not_null(&mut parameter["schema"]);
+            }
+            if has_format {
+                operation["responses"]["200"]["content"]["text/csv"] = json!({ "schema": { "type": "string" } });
+            }
+        }
+    }
+}
+
+/// Takes null from what a schema allows.
+fn not_null(schema: &mut Value) {
+    if let Some(Value::Array(types)) = schema.get_mut("type") {
+        types.retain(|kind| kind != "null");
+        if let [only] = &types[..] {
+            schema["type"] = only.clone();
+        }
+    }
+    if let Some(Value::Array(either)) = schema.get_mut("oneOf")
+        && let Some(present) = either.iter().find(|schema| schema["type"] != "null")
+    {
+        *schema = present.clone();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_path_does_not_name_is_of_the_query_and_never_null() {
+        let parameter = |name: &str, schema: Value| json!({"name": name, "in": "path", "schema": schema});
+        let mut document = json!({"paths": {"/a/{id}": {"get": {"parameters": [
+            parameter("id", json!({"type": "string"})),
+            parameter("limit", json!({"type": ["integer", "null"], "minimum": 1})),
+            parameter("format", json!({"oneOf": [{"type": "null"}, {"type": "string", "enum": ["csv"]}]})),
+        ], "responses": {"200": {}}}}}});
+        complete(&mut document);
+        let get = &document["paths"]["/a/{id}"]["get"];
+        let part = |part: &str| get["parameters"].as_array().map(|all| all.iter().map(|it| it[part].clone()).collect());
+        assert_eq!(part("in"), Some(vec![json!("path"), json!("query"), json!("query")]));
+        let schemas = [
+            json!({"type": "string"}),
+            json!({"type": "integer", "minimum": 1}),
+            json!({"type": "string", "enum": ["csv"]}),
+        ];
+        assert_eq!(part("schema"), Some(schemas.to_vec()));
+        assert_eq!(get["responses"]["200"]["content"]["text/csv"]["schema"]["type"], "string");
+    }
 }

@@ -44,6 +44,12 @@ fn parse<T: DeserializeOwned + IntoParams>(query: &str) -> Result<T, ApiError> {
     if let Some(missing) = known.iter().filter(needed).find(|parameter| !is_given(parameter)) {
         return Err(invalid(&missing.name, "it is missing", &allowed(missing)));
     }
+    for (name, value) in &pairs {
+        let parameter = known.iter().find(|parameter| parameter.name == **name);
+        if let Some(allowed) = parameter.map(allowed).filter(|allowed| !is_within(value, allowed)) {
+            return Err(invalid(name, "it is out of range", &allowed));
+        }
+    }
     let deserializer = serde_urlencoded::Deserializer::new(form_urlencoded::parse(query.as_bytes()));
     serde_path_to_error::deserialize(deserializer).map_err(|error| {
         let name = error.path().to_string();
@@ -56,6 +62,18 @@ fn parse<T: DeserializeOwned + IntoParams>(query: &str) -> Result<T, ApiError> {
 pub(super) fn invalid(name: &str, why: &str, allowed: &Value) -> ApiError {
     let message = format!("parameter {name}: {why}");
     ApiError::new(Code::InvalidParameter, message).with(json!({ "parameter": name, "allowed": allowed }))
+}
+
+/// Whether an integer is within the bounds of its schema. Others, and what is no integer, are left to the type.
+fn is_within(value: &str, schema: &Value) -> bool {
+    let Some(number) = value.parse::<i128>().ok().filter(|_| schema["type"] == json!(["integer", "null"])) else {
+        return true;
+    };
+    let bound = |name: &str| schema[name].as_f64();
+    let most = if schema["format"] == "int32" { i128::from(i32::MAX) } else { i128::from(i64::MAX) };
+    number <= most
+        && bound("minimum").is_none_or(|least| number as f64 >= least)
+        && bound("maximum").is_none_or(|most| number as f64 <= most)
 }
 
 /// The values that its schema allows: all of them, or their bounds and pattern.
@@ -91,6 +109,7 @@ mod tests {
         colour: Option<Colour>,
         #[param(minimum = 1)]
         limit: Option<u8>,
+        ms: Option<u64>,
     }
 
     #[test]
@@ -99,10 +118,13 @@ mod tests {
         assert_eq!((query.limit, query.colour), (Some(3), Some(Colour::Blue)));
         assert!(parse::<Query>("").is_ok_and(|query| query.limit.is_none() && query.colour.is_none()));
         let refusal = |query: &str| parse::<Query>(query).expect_err("it is refused");
-        assert_eq!(refusal("color=red").details, json!({"parameter": "color", "allowed": ["colour", "limit"]}));
+        assert_eq!(refusal("color=red").details, json!({"parameter": "color", "allowed": ["colour", "limit", "ms"]}));
         assert_eq!(refusal("colour=green").details, json!({"parameter": "colour", "allowed": ["red", "blue"]}));
         assert_eq!(refusal("limit=x").details["parameter"], "limit");
         assert_eq!(refusal("limit=x").details["allowed"]["minimum"], 1);
         assert_eq!(refusal("limit=1&limit=2").details["parameter"], "limit");
+        assert_eq!(refusal("limit=0").details["allowed"]["minimum"], 1);
+        assert_eq!(refusal("ms=9223372036854775808").details["parameter"], "ms");
+        assert!(parse::<Query>("ms=9223372036854775807").is_ok_and(|query| query.ms == Some(i64::MAX.unsigned_abs())));
     }
 }

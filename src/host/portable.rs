@@ -255,7 +255,8 @@ impl Collector for ProcessesCollector {
             let milliseconds = *self.spent.get(&role)?;
             Some((role, RoleUsage::of(role, &processes, milliseconds as f64 / 1000.0)))
         };
-        Ok(Some(Processes { roles: Role::ALL.into_iter().filter_map(of_role).collect(), processes }))
+        let roles = Role::ALL.into_iter().filter_map(of_role).collect();
+        Ok(Some(Processes { roles, processes, groups: None }))
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use super::cgroups::{self, ControlGroup, Membership};
 use super::collector::{Collector, ReadError};
 use super::kernel_file;
 
@@ -72,6 +73,8 @@ pub struct Processes {
     pub roles: Vec<(Role, RoleUsage)>,
     /// Each process, to join with other facts, such as its GPU memory.
     pub processes: Vec<Process>,
+    /// Their control groups; `None` where the system has none.
+    pub groups: Option<Vec<ControlGroup>>,
 }
 
 /// Process id and start time, which distinguish processes when an id is reused.
@@ -86,13 +89,20 @@ pub struct ProcessesCollector {
     before: Option<HashMap<ProcessKey, u64>>,
     /// Ticks of each role so far.
     spent: HashMap<Role, u64>,
+    groups: cgroups::Reader,
 }
 
 impl ProcessesCollector {
     /// Reads below this procfs.
     #[must_use]
     pub fn new(proc: PathBuf) -> Self {
-        Self { proc, ticks_per_second: ticks_per_second(), before: None, spent: HashMap::new() }
+        Self {
+            proc,
+            ticks_per_second: ticks_per_second(),
+            before: None,
+            spent: HashMap::new(),
+            groups: cgroups::Reader::default(),
+        }
     }
 }
 
@@ -113,15 +123,16 @@ impl Collector for ProcessesCollector {
         "processes"
     }
 
-    fn read(&mut self, _: Instant) -> Result<Option<Processes>, ReadError> {
+    fn read(&mut self, now: Instant) -> Result<Option<Processes>, ReadError> {
         let Some(entries) = kernel_file::entries(&self.proc)? else { return Ok(None) };
         let mut found: Vec<_> = entries.iter().filter_map(|entry| read_process(entry)).collect();
         let parents: Vec<_> = found.iter().map(|it| it.parent).collect();
         mark_children_as_runners(found.iter_mut().map(|it| &mut it.process).zip(parents));
         self.add_ticks(&found);
+        let groups = self.groups.read(&self.proc, found.iter().map(|it| &it.membership), now);
         let processes: Vec<_> = found.into_iter().map(|found| found.process).collect();
         let roles = Role::ALL.into_iter().filter_map(|role| Some((role, self.of_role(role, &processes)?))).collect();
-        Ok(Some(Processes { roles, processes }))
+        Ok(Some(Processes { roles, processes, groups }))
     }
 }
 
@@ -149,6 +160,7 @@ struct FoundProcess {
     parent: u32,
     key: ProcessKey,
     ticks: u64,
+    membership: Membership,
 }
 
 /// Makes a server process a runner if its parent is another inference process: `ollama serve` (from 0.30) and
@@ -169,14 +181,9 @@ fn read_process(folder: &Path) -> Option<FoundProcess> {
     let role = role_of(&arguments)?;
     let Stat { parent, ticks, started } = parse_stat(&kernel_file::line(&folder.join("stat"))?)?;
     let memory_bytes = parse_resident(&kernel_file::read(&folder.join("status")).ok()??)?;
-    let cgroup = kernel_file::line(&folder.join("cgroup")).and_then(|line| parse_cgroup(&line));
-    Some(FoundProcess { process: Process { pid, role, memory_bytes, cgroup }, parent, key: (pid, started), ticks })
-}
-
-/// The path in a line of `/proc/PID/cgroup` (cgroups(7)): `0::/system.slice/ollama.service`. The root is none.
-fn parse_cgroup(line: &str) -> Option<Box<str>> {
-    let path = line.trim_end().strip_prefix("0::")?;
-    (path.len() > 1).then(|| path.into())
+    let membership = Membership::parse(&kernel_file::line(&folder.join("cgroup")).unwrap_or_default());
+    let process = Process { pid, role, memory_bytes, cgroup: membership.place().map(Box::from) };
+    Some(FoundProcess { process, parent, key: (pid, started), ticks, membership })
 }
 
 /// The role by program name and first arguments: `ollama serve` with its `ollama runner`, llama.cpp's server, vLLM and
@@ -303,6 +310,7 @@ mod tests {
             parent: 1,
             key: (pid, 1),
             ticks,
+            membership: Membership::default(),
         };
         let mut collector = ProcessesCollector::new(PathBuf::new());
         collector.add_ticks(&[found(1, 1000)]);

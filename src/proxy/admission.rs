@@ -30,8 +30,6 @@ pub(super) enum WorkerMessage {
     Clients(Vec<Accepted>),
     /// The number of a connection that has to check its slot.
     Wake(u64),
-    /// The number of an exchange that is to end. It is reported if it is in progress on this worker.
-    Stop(u64, mpsc::UnboundedSender<()>),
 }
 
 /// A client's socket on its way to the thread that serves it.

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use tokio::sync::mpsc::{UnboundedSender, WeakUnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
-use super::admission::WorkerMessage;
+/// The number of an exchange that is to end. It is reported if it is in progress on this worker.
+pub(super) type StopMessage = (u64, UnboundedSender<()>);
 
-/// Reaches the workers, and keeps none of them alive.
+/// Reaches the workers, also while they drain: their channel for clients is closed then, this one ends with them.
 #[derive(Clone)]
-pub struct Stops(Arc<[WeakUnboundedSender<WorkerMessage>]>);
+pub struct Stops(Arc<[UnboundedSender<StopMessage>]>);
 
 impl Stops {
-    pub(super) fn of(workers: &[UnboundedSender<WorkerMessage>]) -> Self {
-        Self(workers.iter().map(UnboundedSender::downgrade).collect())
+    pub(super) fn of(workers: Vec<UnboundedSender<StopMessage>>) -> Self {
+        Self(workers.into())
     }
 
     /// Ends the exchange with this number: its client gets an error where its answer has not begun, and a cut answer
@@ -20,9 +21,9 @@ impl Stops {
     /// bytes wait for a client of HTTP/2 to take them.
     pub async fn stop(&self, exchange: u64) -> bool {
         let (found, mut finds) = unbounded_channel();
-        for worker in self.0.iter().filter_map(WeakUnboundedSender::upgrade) {
+        for worker in &*self.0 {
             // One that has ended has no exchanges.
-            drop(worker.send(WorkerMessage::Stop(exchange, found.clone())));
+            drop(worker.send((exchange, found.clone())));
         }
         drop(found);
         finds.recv().await.is_some()

@@ -16,6 +16,7 @@ use super::admission::{Accepted, Life, WorkerMessage};
 use super::http1;
 use super::polls::Polls;
 use super::settings::Settings;
+use super::stop::StopMessage;
 use super::worker::{Task, Worker, WorkerParts};
 
 /// Starts a worker thread. It ends when its channel is closed and its last connection has ended, or when it is killed.
@@ -26,7 +27,7 @@ pub(super) fn spawn(
     index: usize,
     parts: WorkerParts,
     life: watch::Receiver<Life>,
-    clients: mpsc::UnboundedReceiver<WorkerMessage>,
+    messages: (mpsc::UnboundedReceiver<WorkerMessage>, mpsc::UnboundedReceiver<StopMessage>),
 ) -> io::Result<JoinHandle<()>> {
     let (started, starting) = std::sync::mpsc::sync_channel(1);
     let thread =
@@ -35,7 +36,7 @@ pub(super) fn spawn(
                 Ok(runtime) => {
                     drop(started.send(Ok(())));
                     let settings = parts.settings.clone();
-                    runtime.block_on(run(Worker::new(parts, life), clients, settings));
+                    runtime.block_on(run(Worker::new(parts, life), messages, settings));
                 }
                 Err(error) => drop(started.send(Err(error))),
             },
@@ -47,10 +48,11 @@ pub(super) fn spawn(
 /// Serves the clients that it receives until the channel is closed and the last connection has ended.
 async fn run(
     mut worker: Rc<Worker>,
-    mut clients: mpsc::UnboundedReceiver<WorkerMessage>,
+    (mut clients, stops): (mpsc::UnboundedReceiver<WorkerMessage>, mpsc::UnboundedReceiver<StopMessage>),
     mut settings: watch::Receiver<Settings>,
 ) {
     let follower = tokio::task::spawn_local(follow_life(worker.clone()));
+    let stopper = tokio::task::spawn_local(stop_exchanges(worker.clone(), stops));
     while let Some(handed) = clients.recv().await {
         match handed {
             WorkerMessage::Clients(batch) => {
@@ -62,12 +64,6 @@ async fn run(
             WorkerMessage::Wake(number) => {
                 worker.thread.tasks.borrow().get(&number).into_iter().flatten().for_each(Task::wake);
             }
-            WorkerMessage::Stop(exchange, found) => {
-                if worker.thread.stop(exchange) {
-                    // Whoever asked may have left.
-                    let _ = found.send(());
-                }
-            }
         }
     }
     worker.thread.pools.clear();
@@ -75,6 +71,17 @@ async fn run(
         worker.thread.idle.notified().await;
     }
     follower.abort();
+    stopper.abort();
+}
+
+/// Ends the exchanges that are to end, for as long as the worker has any.
+async fn stop_exchanges(worker: Rc<Worker>, mut stops: mpsc::UnboundedReceiver<StopMessage>) {
+    while let Some((exchange, found)) = stops.recv().await {
+        if worker.thread.stop(exchange) {
+            // Whoever asked may have left.
+            let _ = found.send(());
+        }
+    }
 }
 
 /// Serves one client in a task of its own.

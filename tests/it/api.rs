@@ -1,5 +1,7 @@
 //! The dashboard API of the real program, held against the samples of its documents and against the truth.
 
+#[cfg(target_os = "linux")]
+mod control_groups;
 mod exchanges;
 mod figures;
 mod in_flight;

@@ -32,6 +32,7 @@ const MOST_HOURS: usize = 720;
 
 /// Figures of now.
 #[derive(Serialize, ToSchema)]
+#[schema(as = OlderSummary)]
 struct Summary {
     /// Exchanges a second, of the last 60 seconds.
     request_rate: Maybe<f64>,
@@ -73,6 +74,7 @@ struct BackendStatus {
 
 /// Durations in seconds, of the generations that ended in the last five minutes.
 #[derive(Serialize, ToSchema)]
+#[schema(as = OlderPercentiles)]
 struct Percentiles {
     p50: Maybe<f64>,
     p75: Maybe<f64>,

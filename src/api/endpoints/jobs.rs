@@ -48,6 +48,8 @@ pub(crate) struct Jobs {
     active_jobs: Vec<ActiveJob>,
     /// Those that are over, the newest first.
     completed_jobs: Maybe<Vec<EndedJob>>,
+    /// Those of the history that began in the time asked for, however many are listed; also those that run.
+    total_count: Maybe<u64>,
     /// The program's own.
     scheduled_jobs: Vec<ScheduledJob>,
     queue_stats: Queue,
@@ -154,6 +156,7 @@ pub(crate) async fn read(parts: &Parts, span: Option<Span>, limit: usize, now: I
     let over = |job: &Job| &*job.state != JobState::Running.as_str();
     Ok(Jobs {
         active_jobs: parts.journal.jobs().snapshot().iter().map(|job| active(job, parts)).collect(),
+        total_count: ended.as_ref().map(|found| found.total),
         completed_jobs: ended.map(|found| found.entries.iter().filter(|job| over(job)).take(limit).map(end).collect()),
         scheduled_jobs: vec![ScheduledJob {
             id: "history_retention",

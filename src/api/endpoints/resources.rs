@@ -7,6 +7,7 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::control_groups::{ControlGroup, control_groups};
 use super::machine::{GIB, MIB, fullness, part, percent, processor_power};
 use crate::api::error::ApiError;
 use crate::api::parameters::{NoParameters, Parameters};
@@ -30,6 +31,8 @@ pub(crate) struct Resources {
     disk: DiskUse,
     network: NetworkUse,
     gpu: GpuUse,
+    /// Those that inference processes of this machine run in, each once, by path.
+    control_groups: Maybe<Vec<ControlGroup>>,
     unknown: Unknown,
 }
 
@@ -157,6 +160,7 @@ pub(crate) async fn resources(_: Parameters<NoParameters>, State(parts): State<A
         disk: disk(machine),
         network: network(machine),
         gpu: GpuUse { devices: gpus.iter().enumerate().map(|(id, gpu)| device(id, gpu)).collect() },
+        control_groups: control_groups(machine),
         unknown: Unknown::default(),
     };
     Reply::of(&body, OVERVIEW)

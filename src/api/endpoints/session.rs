@@ -18,6 +18,7 @@ use crate::access::scope::Scope;
 use crate::access::{Asker, Connection, NoRandom};
 use crate::api::access::Change;
 use crate::api::error::{ApiError, Code};
+use crate::api::nothing::{Nothing, object};
 use crate::api::parameters::{NoParameters, Parameters};
 use crate::api::reply::{NOW, Reply};
 use crate::api::state::Parts;
@@ -47,12 +48,28 @@ pub(crate) struct Session {
 }
 
 /// Credentials, where the field `Authorization` has none: a user and a password, or an API key or token.
-#[derive(Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Credentials {
-    user: Option<String>,
-    password: Option<String>,
-    token: Option<String>,
+#[derive(Deserialize, ToSchema)]
+#[serde(untagged)]
+pub(crate) enum Credentials {
+    Password(PasswordCredentials),
+    Token(TokenCredentials),
+    None(Nothing),
+}
+
+/// A user of the web configuration file.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PasswordCredentials {
+    user: String,
+    password: String,
+}
+
+/// An API key or a token.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TokenCredentials {
+    #[schema(pattern = "^[!-~]+$")]
+    token: String,
 }
 
 /// A ticket, which opens one WebSocket as `?ticket=`.
@@ -125,6 +142,7 @@ pub(crate) async fn sign_out(
     _: Change,
     identity: Identity,
     State(parts): State<Arc<Parts>>,
+    _: Nothing,
 ) -> Response {
     let ended = Ended { ended: identity.is_session() };
     with_cookie(Reply::of(&ended, NOW).into_response(), parts.gate.end_session(&identity))
@@ -142,14 +160,11 @@ pub(crate) async fn ticket(
     _: Change,
     identity: Identity,
     State(parts): State<Arc<Parts>>,
+    _: Nothing,
 ) -> Result<Reply<Ticket>, ApiError> {
     let (ticket, life) = parts.gate.issue_ticket(&identity).map_err(no_random)?;
     Ok(Reply::of(&Ticket { ticket, expires_in: life.as_secs() }, NOW))
 }
-
-/// An empty object, or an empty body.
-#[derive(ToSchema)]
-pub(crate) struct Nothing {}
 
 /// What ended.
 #[derive(Serialize, ToSchema)]
@@ -176,15 +191,16 @@ async fn credentials(body: Body) -> Result<Option<HeaderValue>, ApiError> {
         return Ok(None);
     }
     // Not the parser's words, which may repeat the text.
-    let given: Credentials = serde_json::from_slice(&bytes).map_err(|_| malformed("the body is not such an object"))?;
-    let field = match (given.user, given.password, given.token) {
-        (None, None, None) => return Ok(None),
-        (Some(user), Some(password), None) => format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))),
-        (None, None, Some(token)) => format!("Bearer {token}"),
-        _ => return Err(malformed("user and password, or token")),
+    let given = object(&bytes).ok_or_else(|| malformed("expected an object of user and password, or of token"))?;
+    let field = match given {
+        Credentials::None(Nothing {}) => return Ok(None),
+        Credentials::Password(it) => format!("Basic {}", STANDARD.encode(format!("{}:{}", it.user, it.password))),
+        Credentials::Token(TokenCredentials { token }) if token.bytes().all(|byte| byte.is_ascii_graphic()) => {
+            format!("Bearer {token}")
+        }
+        Credentials::Token(_) => return Err(malformed("the token has other characters than a token")),
     };
-    let mut field =
-        HeaderValue::try_from(field).map_err(|_| malformed("the token has other characters than a token"))?;
+    let mut field = HeaderValue::try_from(field).expect("visible characters of ASCII, and a space");
     field.set_sensitive(true);
     Ok(Some(field))
 }

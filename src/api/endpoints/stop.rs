@@ -13,6 +13,7 @@ use crate::access::identity::Identity;
 use crate::access::{came_from, product_of};
 use crate::api::access::Change;
 use crate::api::error::{ApiError, Code};
+use crate::api::nothing::Nothing;
 use crate::api::parameters::{NoParameters, Parameters};
 use crate::api::reply::{NOW, Reply};
 use crate::api::state::Parts;
@@ -39,7 +40,7 @@ pub(crate) struct Stopped {
         ("id" = String, Path, description = "The id among those in flight.", pattern = "^[0-9]{1,19}$"),
         NoParameters
     ),
-    request_body = super::session::Nothing,
+    request_body = Nothing,
     responses(
         (status = 200, description = "It is being stopped.", body = Stopped),
         (status = 404, description = "No such exchange is in flight.", body = inline(serde_json::Value)),
@@ -53,6 +54,7 @@ pub(crate) async fn stop(
     identity: Identity,
     headers: HeaderMap,
     State(parts): State<Arc<Parts>>,
+    _: Nothing,
 ) -> Result<Reply<Stopped>, ApiError> {
     let exchange = parts.in_flight.snapshot().into_iter().find(|exchange| id(&parts, exchange) == wanted);
     let exchange = exchange.ok_or_else(not_in_flight)?;

@@ -60,10 +60,13 @@ fn open(
     State(parts): State<Arc<Parts>>,
     only: Option<Topic>,
 ) -> Result<Response, ApiError> {
-    let upgrade = upgrade.map_err(|_| {
+    let Ok(upgrade) = upgrade else {
         let message = "this is a WebSocket: ask with Upgrade: websocket, its version 13 and its key";
-        ApiError::new(Code::InvalidParameter, message)
-    })?;
+        let mut refused = ApiError::new(Code::InvalidParameter, message).into_response();
+        // RFC 6455, 4.2.2: whoever asked for another version learns of ours.
+        refused.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        return Ok(refused);
+    };
     let Some(place) = hub.places().take(&identity) else {
         return Err(ApiError::new(Code::RateLimited, "too many WebSockets are open: close one"));
     };

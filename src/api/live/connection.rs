@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio::sync::broadcast::error::TryRecvError;
 use tokio::sync::{broadcast, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tungstenite::error::ProtocolError;
 
 use super::hub::Hub;
 use super::places::Place;
@@ -30,6 +31,9 @@ const PING: Duration = Duration::from_secs(20);
 
 /// For a client to take one message, and for it to answer a ping.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// For a client to take the last message.
+const CLOSE: Duration = Duration::from_secs(1);
 
 /// What a client sends.
 #[derive(Debug, Deserialize)]
@@ -58,7 +62,22 @@ struct Subscriptions {
 enum End {
     /// The client left, or cannot be written to.
     Gone,
+    /// The client has closed; the answer to that is yet to be written.
+    Left,
     Closed(u16, &'static str),
+}
+
+impl End {
+    /// What the client is to know of an error while reading (RFC 6455, 7.4.1).
+    fn of(error: axum::Error) -> Self {
+        match error.into_inner().downcast_ref::<tungstenite::Error>() {
+            Some(tungstenite::Error::Capacity(_)) => Self::Closed(close_code::SIZE, "the message is too long"),
+            Some(tungstenite::Error::Utf8(_)) => Self::Closed(close_code::INVALID, "a text is not UTF-8"),
+            Some(tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => Self::Gone,
+            Some(tungstenite::Error::Protocol(_)) => Self::Closed(close_code::PROTOCOL, "against RFC 6455"),
+            _ => Self::Gone,
+        }
+    }
 }
 
 /// Serves a WebSocket to its end. `only` is its one topic, where it cannot ask for others.
@@ -71,9 +90,16 @@ pub(in crate::api) async fn serve(
 ) {
     let mut subscriptions = Subscriptions::default();
     only.into_iter().for_each(|topic| subscriptions.add(&hub, topic));
-    if let End::Closed(code, reason) = talk(&mut socket, &hub, &parts, &identity, &mut subscriptions, only).await {
-        let close = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
-        let _ = timeout(Duration::from_secs(1), socket.send(close)).await;
+    match talk(&mut socket, &hub, &parts, &identity, &mut subscriptions, only).await {
+        End::Gone => {}
+        // Reading on is what writes the answer.
+        End::Left => {
+            let _ = timeout(CLOSE, async { while let Some(Ok(_)) = socket.recv().await {} }).await;
+        }
+        End::Closed(code, reason) => {
+            let close = Message::Close(Some(CloseFrame { code, reason: reason.into() }));
+            let _ = timeout(CLOSE, socket.send(close)).await;
+        }
     }
 }
 
@@ -112,7 +138,9 @@ async fn talk(
                     }
                     Some(Ok(Message::Binary(_))) => return End::Closed(close_code::UNSUPPORTED, "texts only"),
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
-                    Some(Ok(Message::Close(_)) | Err(_)) | None => return End::Gone,
+                    Some(Ok(Message::Close(_))) => return End::Left,
+                    Some(Err(error)) => return End::of(error),
+                    None => return End::Gone,
                 }
             }
             () = sleep_until(begun + ASKS_WITHIN), if !has_asked => {

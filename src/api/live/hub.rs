@@ -65,15 +65,18 @@ impl Hub {
     /// The entries of a list from now on; `None` for a figure.
     pub(super) fn list(&self, topic: Topic) -> Option<broadcast::Receiver<Push>> {
         let (_, sender) = self.0.lists.iter().find(|(known, _)| *known == topic)?;
-        Some(sender.subscribe())
+        let receiver = sender.subscribe();
+        self.0.begun.notify_one();
+        Some(receiver)
     }
 
     async fn run(self, parts: Arc<Parts>) {
         let mut stop = parts.stop.clone();
         let mut tail = Tail::default();
         loop {
-            self.read_figures(&parts).await;
+            // First: a list begins with the first look after somebody began to listen.
             tail.read(&parts, |topic| self.listeners(topic), |topic, push| self.publish(topic, push)).await;
+            self.read_figures(&parts).await;
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,
                 () = self.0.begun.notified() => {}

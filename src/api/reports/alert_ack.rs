@@ -4,15 +4,18 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{Path, State};
+use http::HeaderMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::alert::AlertFacts;
 use crate::access::identity::Identity;
+use crate::access::{came_from, product_of};
 use crate::alert::kept::kept;
 use crate::alert::raised::Acknowledgement;
 use crate::api::access::Change;
 use crate::api::error::{ApiError, Code};
+use crate::api::nothing::Nothing;
 use crate::api::parameters::{NoParameters, Parameters};
 use crate::api::reply::{NOW, Reply};
 use crate::api::state::Parts;
@@ -27,16 +30,11 @@ pub(crate) struct Acknowledged {
     unknown: Unknown,
 }
 
-/// An empty object, or an empty body.
-#[derive(ToSchema)]
-#[schema(as = AcknowledgeBody)]
-pub(crate) struct Nothing {}
-
 /// Notes that somebody has seen an alert that fires. It goes on to fire; whoever was first stays.
 #[utoipa::path(
     post,
     path = "/dashboard/alerts/{id}/ack",
-    params(("id" = String, Path, description = "The id of an alert that fires.")),
+    params(("id" = String, Path, description = "The id of an alert that fires."), NoParameters),
     request_body = Nothing,
     responses(
         (status = 200, description = "It is acknowledged.", body = Acknowledged),
@@ -49,7 +47,9 @@ pub(crate) async fn acknowledge(
     _: Parameters<NoParameters>,
     _: Change,
     identity: Identity,
+    headers: HeaderMap,
     State(parts): State<Arc<Parts>>,
+    _: Nothing,
 ) -> Result<Reply<Acknowledged>, ApiError> {
     let now = Instant::now();
     let acknowledgement = Acknowledgement { by: identity.name().cloned(), at: parts.millis(now) };
@@ -57,6 +57,7 @@ pub(crate) async fn acknowledge(
         return Err(ApiError::new(Code::NotFound, "no alert of this id fires; /dashboard/alerts lists them"));
     };
     let audit = Audit::new(Action::AlertAck, ActionResult::Success).by(identity.name().cloned());
+    let audit = came_from(audit, identity.client(), product_of(&headers));
     let audit = audit.to(Some((&*alert.rule).into())).with("alert", &*alert.id);
     parts.journal.audit(audit);
     parts.journal.alert(kept(&alert));

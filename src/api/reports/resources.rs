@@ -10,6 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::common::{Metadata, Pagination, listing_query, of_now, paged};
 use crate::alert::labels::Labels;
+use crate::api::endpoints::control_groups::limit;
 use crate::api::endpoints::machine::{GIB, part};
 use crate::api::error::{ApiError, Code};
 use crate::api::export::Table;
@@ -18,6 +19,7 @@ use crate::api::reply::{LIST, Listing, Reply};
 use crate::api::state::Parts;
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
 use crate::host::HostSnapshot;
+use crate::host::cgroups::maker::{Maker, Name};
 use crate::host::processes::Process;
 
 /// What kind of place processes run in.
@@ -60,6 +62,7 @@ listing_query! {
 
 /// The inference processes of this machine, by control group.
 #[derive(Serialize, ToSchema)]
+#[schema(as = ReportedResources)]
 pub(crate) struct Resources {
     timestamp: String,
     /// Of all, whatever is asked for.
@@ -105,10 +108,14 @@ pub(super) struct Resource {
     status: &'static str,
     node_id: String,
     pids: Vec<u32>,
-    /// Percent of a processor; not divided among processes.
+    /// Of the container or service, in percent of one processor; not divided among processes outside of one.
     cpu_usage: Maybe<f64>,
-    /// GiB.
+    /// The most processors that it may use at a time; `not_applicable` without a limit.
+    cpu_limit: Maybe<f64>,
+    /// Of its inference processes, in GiB.
     ram_usage: f64,
+    /// GiB; `not_applicable` without a limit.
+    ram_limit: Maybe<f64>,
     /// GiB of all GPUs.
     vram_usage: Maybe<f64>,
     /// No container engine is asked.
@@ -235,14 +242,19 @@ pub(super) fn all(machine: Option<&HostSnapshot>, parts: &Parts) -> Maybe<Vec<Re
 fn grouped(place: &str, processes: &[&Process], machine: Option<&HostSnapshot>, parts: &Parts) -> Resource {
     let (kind, name) = kind_of(place);
     let pids: Vec<u32> = processes.iter().map(|process| process.pid).collect();
+    let groups = machine.and_then(|machine| machine.processes.as_ref()?.groups.as_ref());
+    let group = groups.into_iter().flatten().find(|group| *group.path == *place);
+    let cpu = group.map(|group| group.cpu.map(|share| share * 100.0).or_unknown(Reason::NotYet));
     Resource {
         id: id_of(place),
         name,
         kind,
         status: "running",
         node_id: parts.node.to_string(),
-        cpu_usage: Maybe::Unknown(Reason::SharedProcess),
+        cpu_usage: cpu.filter(|_| kind != Kind::Process).unwrap_or(Maybe::Unknown(Reason::SharedProcess)),
+        cpu_limit: limit(group.and_then(|group| group.cpu_limit)),
         ram_usage: processes.iter().map(|process| process.memory_bytes as f64).sum::<f64>() / GIB,
+        ram_limit: limit(group.and_then(|group| group.memory_limit)).map(|bytes| bytes / GIB),
         vram_usage: gpu_memory(machine, &pids).map(|bytes| bytes as f64 / GIB).or_unknown(Reason::NotReported),
         image: Maybe::Unknown(Reason::NotReported),
         pids,
@@ -261,20 +273,13 @@ fn gpu_memory(machine: Option<&HostSnapshot>, pids: &[u32]) -> Option<u64> {
 
 /// The kind of a control group, and the name that it has for people.
 fn kind_of(place: &str) -> (Kind, String) {
-    let last = place.rsplit('/').next().unwrap_or(place);
-    let is_engine =
-        |name: &str| ["docker-", "libpod-", "cri-containerd-", "crio-"].iter().any(|prefix| name.starts_with(prefix));
-    if let Some(scope) = place.split('/').find(|name| is_engine(name)) {
-        let id = scope.trim_end_matches(".scope").rsplit('-').next().unwrap_or(scope);
-        return (Kind::InferenceContainer, id.chars().take(12).collect());
-    }
-    if place.starts_with("/docker/") || place.contains("/kubepods") {
-        return (Kind::InferenceContainer, last.chars().take(12).collect());
-    }
-    if let Some(unit) = place.split('/').rev().find(|name| name.ends_with(".service")) {
-        return (Kind::AppContainer, unit.trim_end_matches(".service").to_owned());
-    }
-    (Kind::Process, last.to_owned())
+    let named = Name::of(place);
+    let kind = match named.maker {
+        Some(Maker::Docker | Maker::Podman | Maker::Kubernetes | Maker::Containerd) => Kind::InferenceContainer,
+        Some(Maker::Systemd) => Kind::AppContainer,
+        None => Kind::Process,
+    };
+    (kind, named.name)
 }
 
 /// The same for the same place, in every build of the program: it is part of addresses that people keep.
@@ -289,11 +294,8 @@ mod tests {
     #[test]
     fn a_control_group_is_a_container_a_service_or_neither() {
         for (place, kind, name) in [
-            ("/system.slice/ollama.service", Kind::AppContainer, "ollama"),
+            ("/system.slice/ollama.service", Kind::AppContainer, "ollama.service"),
             ("/system.slice/docker-0123456789abcdef.scope", Kind::InferenceContainer, "0123456789ab"),
-            ("/machine.slice/libpod-fedcba9876543210.scope/container", Kind::InferenceContainer, "fedcba987654"),
-            ("/docker/0123456789abcdef", Kind::InferenceContainer, "0123456789ab"),
-            ("/user.slice/user-1000.slice/user@1000.service/app.slice/vllm.service", Kind::AppContainer, "vllm"),
             ("/user.slice/session-1.scope", Kind::Process, "session-1.scope"),
             ("pid 12", Kind::Process, "pid 12"),
         ] {

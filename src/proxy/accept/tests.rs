@@ -45,7 +45,6 @@ fn handed(worker: &mut mpsc::UnboundedReceiver<WorkerMessage>) -> (usize, usize)
     batches.fold((0, 0), |(clients, wakes), handed| match handed {
         WorkerMessage::Clients(batch) => (clients + batch.len(), wakes + 1),
         WorkerMessage::Wake(_) => (clients, wakes + 1),
-        WorkerMessage::Stop(..) => (clients, wakes),
     })
 }
 

@@ -135,7 +135,7 @@ fn lists_hold_what_a_client_did() {
     let gpu = get(program, "/dashboard/resources");
     assert!(gpu["gpu"]["devices"].as_array().is_some_and(|devices| !devices.is_empty()), "{gpu}");
     let jobs = get(program, "/dashboard/jobs");
-    assert_eq!(jobs["completed_jobs"][0]["type"], "pull", "{jobs}");
+    assert_eq!((&jobs["completed_jobs"][0]["type"], &jobs["total_count"]), (&"pull".into(), &1.into()), "{jobs}");
     let workers = get(program, "/dashboard/workers");
     assert_eq!(workers["workers"][0]["status"], "active");
     assert_eq!(workers["coordinator"]["address"], program.clients.to_string());

@@ -1,17 +1,20 @@
 //! An exchange that an operator stops: its client sees an error or a cut answer, its backend's connection closes, and
 //! every record says why.
 
+use std::io::{Read as _, Write as _};
 use std::sync::mpsc;
 
+use inferometer::tls::Identity;
 use serde_json::{Value, json};
 
 use super::exchanges::wait_for;
 use super::{Answer, get, send};
+use crate::support::authority::{Authority, folder};
 use crate::support::backend::Backend;
 use crate::support::client::{Client, ask};
 use crate::support::http2::{self, piece, request};
 use crate::support::program::Program;
-use crate::support::{PATIENCE, look_until};
+use crate::support::{PATIENCE, look_until, secure};
 
 const CHAT: &str =
     "POST /api/chat HTTP/1.1\r\nHost: a\r\nUser-Agent: runaway/1\r\nContent-Length: 17\r\n\r\n{\"model\": \"loop\"}";
@@ -198,4 +201,46 @@ fn only_a_change_from_here_stops_an_exchange() {
     assert_eq!(send(program.admin, "POST", "/dashboard/exchanges/1/stop", JSON).status, 404);
     assert_eq!(send(program.admin, "POST", &format!("{path}?force=1"), JSON).status, 400);
     assert_eq!(running(&program, "decode")["id"], exchange["id"], "it goes on");
+}
+
+/// Whoever drains wants it to end: a stream that does not is what the drain waits for.
+#[test]
+fn an_exchange_is_stopped_while_the_program_drains() {
+    let (backend, goes) = endless(chunked());
+    let mut program = Program::with(backend.address, &["--drain-timeout", "600s"]);
+    let mut client = Client::connect(program.clients);
+    client.send(CHAT).until("false}\n\r\n");
+    let exchange = running(&program, "decode");
+    program.signal(rustix::process::Signal::TERM);
+    look_until(|| match program.fetch_whole("/readyz") {
+        answer if answer.starts_with("HTTP/1.1 503 ") => Ok(()),
+        answer => Err(answer),
+    });
+    let answer = stop(&program, &exchange);
+    assert_eq!((answer.status, &answer.json["stopped"]), (200, &json!(true)), "{}", answer.json);
+    assert!(goes.recv_timeout(PATIENCE).expect("an end"), "the backend's connection is closed");
+    assert_eq!(String::from_utf8_lossy(&client.rest().0), "", "no last chunk");
+    assert!(program.ended().success(), "nothing is left to wait for");
+}
+
+#[test]
+fn a_stopped_stream_over_tls_ends_without_the_farewell_that_would_make_it_look_whole() {
+    let (backend, goes) = endless(chunked());
+    let authority = Authority::new();
+    let Identity { cert_file, key_file } = authority.identity(&["localhost"]);
+    let file = folder().join("inferometer.toml");
+    let tls = format!("[tls]\ncert_file = \"{}\"\nkey_file = \"{}\"\n", cert_file.display(), key_file.display());
+    std::fs::write(&file, tls).expect("a file");
+    let program = Program::with(backend.address, &["--config", &file.display().to_string()]);
+    let mut client = secure::connect(program.clients, authority.client(None, &["http/1.1"]));
+    client.write_all(CHAT.as_bytes()).expect("it reads");
+    let (mut answer, mut byte) = (Vec::new(), [0]);
+    while !answer.ends_with(b"false}\n\r\n") {
+        client.read_exact(&mut byte).expect("a piece");
+        answer.push(byte[0]);
+    }
+    assert_eq!(stopped(&program, "decode", &goes)["outcome"], "truncated");
+    let mut rest = Vec::new();
+    let end = client.read_to_end(&mut rest);
+    assert!(end.is_err() && rest.is_empty(), "{end:?} after {rest:?}");
 }

@@ -16,6 +16,11 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// Runs a script of `tests/` to its end and gives the one JSON value that it prints. Panics with what the script
 /// wrote to standard error if it fails, or is not done within the deadline.
 pub(crate) fn run(script: &str, arguments: &[&str]) -> Value {
+    run_within(DEADLINE, script, arguments)
+}
+
+/// The same with a deadline of its own.
+pub(crate) fn run_within(deadline: Duration, script: &str, arguments: &[&str]) -> Value {
     let mut child = Killed(
         python(script)
             .args(arguments)
@@ -27,8 +32,8 @@ pub(crate) fn run(script: &str, arguments: &[&str]) -> Value {
     );
     let complaint = read_aside(child.0.stderr.take().expect("it is piped"));
     let printed = read_aside(child.0.stdout.take().expect("it is piped"))
-        .recv_timeout(DEADLINE)
-        .unwrap_or_else(|_| panic!("{script} is not done within {DEADLINE:?}"));
+        .recv_timeout(deadline)
+        .unwrap_or_else(|_| panic!("{script} is not done within {deadline:?}"));
     let status = child.0.wait().expect("it can be waited for");
     let complaint = complaint.recv_timeout(DEADLINE).expect("its standard error is closed");
     assert!(status.success(), "{script} ended with {status}:\n{complaint}");
