@@ -59,6 +59,7 @@ mod live;
 mod nothing;
 mod openapi;
 mod parameters;
+pub mod peers;
 mod questions;
 mod range;
 mod reply;

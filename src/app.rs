@@ -27,6 +27,7 @@ mod machine;
 pub mod material;
 mod metrics;
 mod monitor;
+mod peers;
 mod process;
 mod proxy;
 mod reload;
@@ -97,6 +98,7 @@ async fn serve(
         .map_err(AppError::System)?;
     let webhook = webhook::Webhook::start(&material, &components, &stopped);
     alerts::start(&config, &components, admin_address, (&material, webhook), &stopped);
+    peers::start(&material, &components, &stopped);
     let api = api::parts(
         &components,
         host,

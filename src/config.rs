@@ -18,6 +18,7 @@ mod keys;
 mod kind;
 mod layers;
 mod members;
+mod peer;
 mod print;
 mod reload;
 mod settings;
@@ -38,7 +39,7 @@ use layers::Layers;
 pub use members::Member;
 pub use reload::Reloaded;
 pub use settings::{
-    BackendElement, Bounds, Buckets, Config, DiscoverySettings, ElectricityPrice, MaxConnections, RemoteSettings,
+    BackendElement, Bounds, Buckets, Config, DiscoverySettings, ElectricityPrice, MaxConnections, Peer, RemoteSettings,
 };
 pub use value::parse_duration as duration;
 
@@ -72,6 +73,7 @@ pub fn resolve(
     let mut config = Config { state_directory, ..Config::blank() };
     layers.fill(KEYS, &mut config)?;
     members::fill(&mut layers, &mut config)?;
+    config.peers = peer::read(&layers)?;
     check::check(&layers, &config)?;
     config.origins = layers.origins();
     config.warnings = std::mem::take(&mut layers.warnings);

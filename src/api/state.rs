@@ -8,6 +8,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use super::peers::Peers;
 use super::settings::ReadSettings;
 use crate::access::Gate;
 use crate::alert::board::Board;
@@ -70,6 +71,8 @@ pub struct Parts {
     pub alerts: Board,
     /// Asks Prometheus; `None` where none is configured.
     pub prometheus: Option<AskPrometheus>,
+    /// What other programs of this kind have said.
+    pub peers: Peers,
     /// Asks it for the replicas of this program; `None` where none is configured.
     pub replicas: Option<AskReplicas>,
     /// Whether Alertmanager is asked for silences.

@@ -52,6 +52,7 @@ pub(super) fn parts(
         recent_machine: components.history.recent_machine(),
         stop,
         alerts: components.alerts.clone(),
+        peers: components.peers.clone(),
         replicas: prometheus.clone().map(ask_for_replicas),
         prometheus,
         knows_silences: material.alertmanager.is_some(),

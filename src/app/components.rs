@@ -8,6 +8,7 @@ use super::process::Process;
 use super::{history, metrics, monitor};
 use crate::admin::ready::Readiness;
 use crate::alert::board::Board;
+use crate::api::peers::Peers;
 use crate::backend::catalogue::Catalogue;
 use crate::backend::monitor::Monitors;
 use crate::config::Config;
@@ -30,6 +31,8 @@ pub(super) struct Components {
     pub(super) recent: Recent,
     /// What is known of alerts.
     pub(super) alerts: Board,
+    /// What other programs of this kind have said.
+    pub(super) peers: Peers,
     pub(super) history: History,
     /// `None` where nothing is kept.
     pub(super) readers: Option<Readers>,
@@ -55,6 +58,7 @@ impl Components {
             in_flight: InFlight::default(),
             recent: Recent::default(),
             alerts: Board::default(),
+            peers: Peers::default(),
             readers: history::readers(config)?,
             copy: history::copy(config, &history)?,
             history,

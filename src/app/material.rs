@@ -27,6 +27,8 @@ pub struct Material {
     pub(super) prometheus: Option<Arc<Remote>>,
     /// Its Alertmanager; `None` if none is configured.
     pub(super) alertmanager: Option<Arc<Remote>>,
+    /// Other programs of this kind, by the names that they have here.
+    pub(super) peers: Vec<(Arc<str>, Arc<Remote>)>,
 }
 
 impl Material {
@@ -49,7 +51,12 @@ impl Material {
             token_file: alerts.webhook_token_file.clone(),
             ..RemoteSettings::default()
         };
+        let peers = config.peers.iter().filter_map(|peer| {
+            let remote = remote("peers.", &peer.remote).transpose()?;
+            Some(remote.map(|remote| (peer.name(), remote)))
+        });
         Ok(Self {
+            peers: peers.collect::<Result<_, _>>()?,
             backends,
             clients,
             admin,

@@ -15,6 +15,7 @@ use super::error::{ConfigError, SettingOrigin};
 use super::hint::meant;
 use super::invalid::Rejection;
 use super::key::{Key, VARIABLE_PREFIX, variable};
+use super::peer::{self, PEER};
 use super::settings::Origins;
 use super::similar::closest;
 use crate::cli::Cli;
@@ -32,6 +33,8 @@ pub(super) struct Layers {
     settings: HashMap<&'static str, Vec<Setting>>,
     /// Those of each element of `[[backends]]`, and where it begins.
     pub(super) elements: Vec<(SettingOrigin, Layers)>,
+    /// Those of each element of `[[peers]]`, and where it begins.
+    pub(super) peers: Vec<(SettingOrigin, Layers)>,
     /// Warnings of variables that look like a misspelling of a known one.
     pub(super) warnings: Vec<String>,
 }
@@ -138,7 +141,11 @@ impl Layers {
         for (key, value) in table.into_inner() {
             let origin = file.origin(key.span().start);
             if **key.get_ref() == *element::TABLE {
-                self.elements(value.get_ref(), origin, file)?;
+                self.elements.extend(elements(ELEMENT, element::TABLE, (value.get_ref(), origin), file)?);
+                continue;
+            }
+            if **key.get_ref() == *peer::TABLE {
+                self.peers.extend(elements(PEER, peer::TABLE, (value.get_ref(), origin), file)?);
                 continue;
             }
             let table = keys.iter().map(Key::table).find(|table| !table.is_empty() && *table == &**key.get_ref());
@@ -154,23 +161,6 @@ impl Layers {
         self.table(keys, ("", &top), file)
     }
 
-    /// Merges the elements of `[[backends]]`.
-    fn elements(&mut self, value: &DeValue<'_>, origin: SettingOrigin, file: &File<'_>) -> Result<(), ConfigError> {
-        let refuse = |origin, value: &DeValue<'_>| {
-            let (value, reason) = (value.type_str().to_owned(), "expected a table for each: `[[backends]]`".to_owned());
-            ConfigError::Value { key: element::TABLE, origin, value, reason }
-        };
-        let DeValue::Array(elements) = value else { return Err(refuse(origin, value)) };
-        for element in elements {
-            let origin = file.origin(element.span().start);
-            let DeValue::Table(table) = element.get_ref() else { return Err(refuse(origin, element.get_ref())) };
-            let mut layers = Self::defaults(ELEMENT);
-            layers.table(ELEMENT, (element::TABLE, table), file)?;
-            self.elements.push((origin, layers));
-        }
-        Ok(())
-    }
-
     fn variables<S>(&mut self, keys: &[Key<S>], env: &BTreeMap<String, OsString>) -> Result<(), ConfigError> {
         let names = || keys.iter().filter(|key| key.has_flag()).map(|key| key.name);
         for (name, value) in env {
@@ -184,6 +174,28 @@ impl Layers {
         }
         Ok(())
     }
+}
+
+/// The settings of each element of an array of tables, and where it begins.
+fn elements<S>(
+    keys: &[Key<S>],
+    table: &'static str,
+    (value, origin): (&DeValue<'_>, SettingOrigin),
+    file: &File<'_>,
+) -> Result<Vec<(SettingOrigin, Layers)>, ConfigError> {
+    let refuse = |origin, value: &DeValue<'_>| {
+        let (value, reason) = (value.type_str().to_owned(), format!("expected a table for each: `[[{table}]]`"));
+        ConfigError::Value { key: table, origin, value, reason }
+    };
+    let DeValue::Array(elements) = value else { return Err(refuse(origin, value)) };
+    let of = |element: &toml::Spanned<DeValue<'_>>| {
+        let origin = file.origin(element.span().start);
+        let DeValue::Table(settings) = element.get_ref() else { return Err(refuse(origin, element.get_ref())) };
+        let mut layers = Layers::defaults(keys);
+        layers.table(keys, (table, settings), file)?;
+        Ok((origin, layers))
+    };
+    elements.iter().map(of).collect()
 }
 
 /// The file's path and text.

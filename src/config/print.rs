@@ -4,7 +4,8 @@ use super::element::{self, ELEMENT};
 use super::key::{Key, flag};
 use super::keys::KEYS;
 use super::layers::Layers;
-use super::settings::{BackendElement, Config};
+use super::peer::{self, PEER};
+use super::settings::{BackendElement, Config, Peer};
 
 const HEAD: &str = "\
 # The settings in force. Given back by --config they are the same.
@@ -29,6 +30,7 @@ impl Config {
             out.push_str(&line(key, self));
         }
         self.print_elements(&mut out);
+        self.print_peers(&mut out);
         out
     }
 
@@ -59,6 +61,22 @@ impl Config {
         }
     }
 
+    /// The elements of `[[peers]]`; a comment where there are none.
+    fn print_peers(&self, out: &mut String) {
+        let default = default_peer();
+        for element in &self.peers {
+            out.push_str(&format!("\n[[{}]]\n", peer::TABLE));
+            PEER.iter().for_each(|key| out.push_str(&line(key, element)));
+        }
+        if self.peers.is_empty() {
+            out.push_str("\n# A table [[peers]] for each other program of this kind that is asked for its machines:\n");
+            for key in PEER {
+                out.push_str(&comment(key, &key.field.print(&default)));
+                out.push_str(&format!("# {} = {}\n", key.name, key.field.print(&default)));
+            }
+        }
+    }
+
     /// Every key with its value as in that file, and where that comes from.
     #[must_use]
     pub fn keys(&self) -> Vec<(&'static str, String, &'static str)> {
@@ -71,6 +89,13 @@ pub(super) fn default_element() -> BackendElement {
     let mut element = BackendElement::default();
     Layers::defaults(ELEMENT).fill(ELEMENT, &mut element).expect("a test reads every default");
     element
+}
+
+/// A peer without any setting.
+pub(super) fn default_peer() -> Peer {
+    let mut peer = Peer::default();
+    Layers::defaults(PEER).fill(PEER, &mut peer).expect("a test reads every default");
+    peer
 }
 
 /// A key with its value.

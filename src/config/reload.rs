@@ -3,6 +3,7 @@
 use super::element;
 use super::key::Key;
 use super::keys::KEYS;
+use super::peer;
 use super::settings::Config;
 
 /// The changed keys of a reload, in the order of the table.
@@ -23,6 +24,9 @@ impl Config {
         if self.elements != next.elements {
             self.elements = next.elements;
             reloaded.changed.push(element::TABLE);
+        }
+        if self.peers != next.peers {
+            reloaded.restart.push(peer::TABLE);
         }
         let in_force = |key: &&'static str| !reloaded.restart.contains(key);
         self.origins.0.extend(next.origins.0.into_iter().filter(|(key, _)| in_force(key)));

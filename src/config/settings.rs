@@ -81,6 +81,8 @@ pub struct Config {
     pub prometheus: RemoteSettings,
     /// The Alertmanager of that.
     pub alertmanager: RemoteSettings,
+    /// Other programs of this kind.
+    pub peers: Vec<Peer>,
     /// The history of exchanges.
     pub history: history::settings::Settings,
     /// Where the environment says that programs keep their state; `None` where it says nothing. The history is there
@@ -168,6 +170,24 @@ pub struct RemoteSettings {
     pub basic_auth_file: Option<PathBuf>,
     /// For an `https://` address.
     pub tls: client::Settings,
+}
+
+/// Another program of this kind, which is asked for the machines that it sees.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Peer {
+    /// Its name; `None` is the host of its address.
+    pub name: Option<Arc<str>>,
+    /// Where it is.
+    pub remote: RemoteSettings,
+}
+
+impl Peer {
+    /// Its name until it has said what it is called.
+    #[must_use]
+    pub fn name(&self) -> Arc<str> {
+        let host = || self.remote.address.as_ref().map_or("", |address| &address.host).into();
+        self.name.clone().unwrap_or_else(host)
+    }
 }
 
 /// Upper bounds of histograms by kind, in seconds where not stated otherwise; `None` keeps the built-in bounds.
@@ -265,6 +285,7 @@ impl Config {
             alerts: AlertSettings::default(),
             prometheus: RemoteSettings::default(),
             alertmanager: RemoteSettings::default(),
+            peers: Vec::new(),
             history: history::settings::Settings::default(),
             state_directory: None,
             buckets: Buckets::default(),

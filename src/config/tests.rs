@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::element::ELEMENT;
 use super::error::ConfigError;
+use super::peer::PEER;
 use super::*;
 use crate::backend::HostHeader;
 
@@ -570,6 +571,8 @@ fn reference() -> String {
     KEYS.iter().for_each(|key| table.push_str(&row(key, &defaults)));
     let defaults = print::default_element();
     ELEMENT.iter().for_each(|key| table.push_str(&row(key, &defaults)));
+    let defaults = super::print::default_peer();
+    PEER.iter().for_each(|key| table.push_str(&row(key, &defaults)));
     table
 }
 
@@ -588,7 +591,7 @@ fn reload_lists() -> String {
     fn lines<S>(keys: &[Key<S>]) -> Vec<(&'static str, &'static str, String)> {
         keys.iter().map(|key| (key.name, key.table(), key.reload.describe())).collect()
     }
-    let keys = [lines(KEYS), lines(ELEMENT)].concat();
+    let keys = [lines(KEYS), lines(ELEMENT), lines(PEER)].concat();
     let mut effects: Vec<String> = Vec::new();
     for (_, _, effect) in &keys {
         if !effects.contains(effect) {
@@ -602,7 +605,7 @@ fn reload_lists() -> String {
         for (key, table, _) in keys.iter().filter(|(_, _, its)| *its == effect) {
             let mut same = keys.iter().filter(|(_, other, _)| !table.is_empty() && other == table);
             let name = match same.clone().count() > 1 && same.all(|(_, _, its)| *its == effect) {
-                true if *table == element::TABLE => format!("`[[{table}]]`"),
+                true if [element::TABLE, super::peer::TABLE].contains(table) => format!("`[[{table}]]`"),
                 true => format!("`[{table}]`"),
                 false => format!("`{key}`"),
             };

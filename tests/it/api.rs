@@ -7,6 +7,7 @@ mod figures;
 mod in_flight;
 mod live;
 mod parameters;
+mod peers;
 mod replicas;
 mod reports;
 mod samples;

@@ -118,6 +118,10 @@ struct Agent {
     total_tasks: u64,
     completed_tasks: u64,
     failed_tasks: u64,
+    /// Those that their client left.
+    cancelled_tasks: u64,
+    /// Those that were answered from 400 to 499: an unknown model, a wrong request.
+    refused_tasks: u64,
     /// Milliseconds.
     avg_response_time: Maybe<f64>,
     /// The end of the last request that is kept.
@@ -247,6 +251,7 @@ fn agent(parts: &Parts, Found { asker, all, lately, last }: &Found) -> Agent {
     let asks = |it: &InFlightExchange| !asker.is_tenant && it.client.as_deref() == Some(&*asker.name);
     let busy = parts.in_flight.snapshot().iter().any(asks);
     let sums = performance(all);
+    let cancelled = all.outcome(Outcome::ClientCancelled);
     Agent {
         id: asker.name.to_string(),
         agent_id: asker.name.to_string(),
@@ -260,6 +265,8 @@ fn agent(parts: &Parts, Found { asker, all, lately, last }: &Found) -> Agent {
         total_tasks: sums.total_tasks,
         completed_tasks: sums.completed,
         failed_tasks: sums.failed,
+        cancelled_tasks: cancelled,
+        refused_tasks: sums.total_tasks.saturating_sub(sums.completed + sums.failed + cancelled),
         avg_response_time: sums.avg_response_time,
         last_task: last.map(|at| Timestamp(at).to_string()).or_unknown(Reason::NoSamples),
     }

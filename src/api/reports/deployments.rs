@@ -165,7 +165,10 @@ pub(crate) async fn deployments(
     let mut found = all(&parts, now).await;
     let summary = DeploymentSummary {
         counts: counts(&found),
-        usage: usage(&of_last(&parts, DAY, now).await.map(|totals| totals.all())),
+        // What no model and no backend has answered is of no deployment.
+        usage: usage(
+            &of_last(&parts, DAY, now).await.map(|totals| totals.of(|it| it.model.is_some() && it.backend.is_some())),
+        ),
         resources: resources(&parts, now),
     };
     found.retain(|it| {

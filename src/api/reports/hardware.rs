@@ -4,6 +4,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::api::endpoints::machine::{GIB, fullness, gpu_usage, part, percent, together};
+use crate::api::peers::{PeerGpu, PeerHardware};
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason};
 use crate::host::HostSnapshot;
 use crate::host::gpu::Gpu;
@@ -72,6 +73,31 @@ impl Hardware {
             disk_total: disk.as_ref().map(|disk| disk.size_bytes as f64 / GIB),
             disk_usage: disk.as_ref().map(|disk| disk.used_bytes() as f64 / GIB),
             gpus: gpus.or_unknown(Reason::NotConfigured),
+        }
+    }
+
+    /// Of another machine, as a peer has told it.
+    pub(super) fn told(it: &PeerHardware) -> Self {
+        fn told<T>(value: Option<T>) -> Maybe<T> {
+            value.or_unknown(Reason::NotReported)
+        }
+        let gpu = |gpu: &PeerGpu| GpuFacts {
+            device_id: gpu.device_id.clone(),
+            model: gpu.model.clone(),
+            memory_total: told(gpu.memory_total),
+            memory_free: told(gpu.memory_free),
+            utilization: told(gpu.utilization),
+            temperature: told(gpu.temperature),
+        };
+        Self {
+            cpu_model: told(it.cpu_model.clone()),
+            cpu_cores: told(it.cpu_cores),
+            cpu_usage: told(it.cpu_usage),
+            ram_total: told(it.ram_total),
+            ram_usage: told(it.ram_usage),
+            disk_total: told(it.disk_total),
+            disk_usage: told(it.disk_usage),
+            gpus: told(it.gpus.as_ref().map(|gpus| gpus.iter().map(gpu).collect())),
         }
     }
 

@@ -25,6 +25,9 @@ use crate::history::query::MachinePoint;
 use crate::history::rollup::Step;
 use crate::history::timestamp::Timestamp;
 
+/// Megabits of a byte: networks are told in megabits a second, and kept in bytes a second.
+const MEGABITS: f64 = 8.0 / 1e6;
+
 /// The id of this machine beside its name.
 const LOCAL: &str = "local";
 
@@ -188,7 +191,7 @@ async fn metrics(parts: &Parts, period: Period, is_local: bool, now: Instant) ->
         points.iter().map(|point| value(point).map(|it| it * unit).or_unknown(Reason::NotReported)).collect::<Vec<_>>()
     };
     let mean = |fact_of: Fact| {
-        let known: Vec<f64> = fact(fact_of, 8e-6).iter().filter_map(|value| value.known().copied()).collect();
+        let known: Vec<f64> = fact(fact_of, MEGABITS).iter().filter_map(|value| value.known().copied()).collect();
         let absent = if is_local { Reason::NotYet } else { Reason::NotLocal };
         (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64).or_unknown(absent)
     };
@@ -203,4 +206,15 @@ async fn metrics(parts: &Parts, period: Period, is_local: bool, now: Instant) ->
         network_in: mean(Fact::NetReceived),
         network_out: mean(Fact::NetSent),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_is_told_in_megabits_a_second() {
+        let full_fast_ethernet = 12_500_000.0 * MEGABITS;
+        assert!((full_fast_ethernet - 100.0).abs() < 1e-9, "{full_fast_ethernet} Mbit/s");
+    }
 }

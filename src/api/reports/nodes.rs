@@ -1,4 +1,4 @@
-//! `/dashboard/infrastructure/nodes`: this machine and those of the backends.
+//! `/dashboard/infrastructure/nodes`: this machine, those of the backends, and those that peers tell of.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use super::resources;
 use crate::api::error::ApiError;
 use crate::api::export::Table;
 use crate::api::parameters::Parameters;
+use crate::api::peers::{Peer, PeerNode};
 use crate::api::reply::{LIST, Listing};
 use crate::api::state::{Parts, wall};
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
@@ -40,7 +41,19 @@ enum NodeRole {
     Storage,
 }
 
+impl NodeStatus {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Online => "online",
+            Self::Offline => "offline",
+            Self::Maintenance => "maintenance",
+        }
+    }
+}
+
 impl NodeRole {
+    const ALL: [Self; 4] = [Self::Controller, Self::Worker, Self::Proxy, Self::Storage];
+
     const fn as_str(self) -> &'static str {
         match self {
             Self::Controller => "controller",
@@ -58,6 +71,8 @@ listing_query! {
         status: Option<NodeStatus>,
         #[param(inline)]
         role: Option<NodeRole>,
+        /// Whether those that only peers see are among them; they are without it.
+        peers: Option<bool>,
     }
 }
 
@@ -94,7 +109,7 @@ pub(super) struct ByRole {
     pub(super) storage: RoleCount,
 }
 
-#[derive(Clone, Copy, Debug, Default, Serialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[schema(as = NodeRoleCount)]
 pub(super) struct RoleCount {
     pub(super) total: usize,
@@ -153,15 +168,14 @@ pub(crate) async fn nodes(
 ) -> Result<Listing<Nodes>, ApiError> {
     let now = Instant::now();
     let pages = query.pages()?;
-    let mut nodes = all(&parts, now).await;
+    let mut nodes = own(&parts, now).await;
+    if query.peers.unwrap_or(true) {
+        add_peers(&mut nodes, &parts.peers.all());
+    }
     let summary = summary(&parts, &nodes, now);
     nodes.retain(|node| {
         query.role.is_none_or(|role| node.role.contains(&role.as_str()))
-            && query.status.is_none_or(|status| match status {
-                NodeStatus::Online => node.status == "online",
-                NodeStatus::Offline => node.status == "offline",
-                NodeStatus::Maintenance => node.status == "maintenance",
-            })
+            && query.status.is_none_or(|status| node.status == status.as_str())
     });
     let (nodes, pagination) = paged(nodes, pages);
     let body = Nodes {
@@ -177,6 +191,80 @@ pub(crate) async fn nodes(
 
 /// Every node, this machine first.
 pub(super) async fn all(parts: &Parts, now: Instant) -> Vec<Node> {
+    let mut nodes = own(parts, now).await;
+    add_peers(&mut nodes, &parts.peers.all());
+    nodes
+}
+
+/// Adds the machines that peers tell of: of those that are here already, what only they can know.
+fn add_peers(nodes: &mut Vec<Node>, peers: &[Peer]) {
+    let own = nodes.len();
+    for peer in peers {
+        if peer.nodes.is_empty() && nodes.iter().all(|node| *node.name != *peer.name) {
+            nodes.push(silent(peer));
+        }
+        for told in &*peer.nodes {
+            match nodes.iter().position(|node| node.name == told.name) {
+                // This machine, or one that another peer has told of.
+                Some(0) => {}
+                Some(at) if at >= own => {}
+                Some(at) if peer.answers => {
+                    nodes[at].hardware = Hardware::told(&told.hardware);
+                    nodes[at].resources.containers = told.resources.containers.or_unknown(Reason::NotReported);
+                    nodes[at].uptime = told.uptime.or_unknown(Reason::NotReported);
+                }
+                Some(_) => {}
+                None => nodes.push(of_peer(peer, told)),
+            }
+        }
+    }
+}
+
+/// The machine of a peer that has not said anything yet.
+fn silent(peer: &Peer) -> Node {
+    Node {
+        id: peer.name.to_string(),
+        name: peer.name.to_string(),
+        role: vec![NodeRole::Proxy.as_str()],
+        status: "offline",
+        websocket_connected: Maybe::Unknown(Reason::NotApplicable),
+        last_heartbeat: Maybe::Unknown(Reason::NotYet),
+        hardware: Hardware::elsewhere(),
+        resources: NodeResources {
+            vms: Maybe::Unknown(Reason::NotReported),
+            containers: Maybe::Unknown(Reason::NotLocal),
+            deployments: 0,
+        },
+        uptime: Maybe::Unknown(Reason::NotLocal),
+    }
+}
+
+/// A machine as a peer has told of it; offline where that does not answer any more, with what it said last.
+fn of_peer(peer: &Peer, told: &PeerNode) -> Node {
+    let status = [NodeStatus::Online, NodeStatus::Maintenance].map(NodeStatus::as_str);
+    let status = status.into_iter().find(|word| *word == told.status && peer.answers);
+    let known = NodeRole::ALL.map(NodeRole::as_str);
+    let role = told.role.iter().filter_map(|told| known.into_iter().find(|known| known == told));
+    let heard = peer.heard.map(wall).or_unknown(Reason::NotYet);
+    Node {
+        id: told.name.clone(),
+        name: told.name.clone(),
+        role: role.collect(),
+        status: status.unwrap_or(NodeStatus::Offline.as_str()),
+        websocket_connected: Maybe::Unknown(Reason::NotApplicable),
+        last_heartbeat: told.last_heartbeat.clone().map_or(heard, Maybe::Known),
+        hardware: Hardware::told(&told.hardware),
+        resources: NodeResources {
+            vms: Maybe::Unknown(Reason::NotReported),
+            containers: told.resources.containers.or_unknown(Reason::NotReported),
+            deployments: told.resources.deployments,
+        },
+        uptime: told.uptime.or_unknown(Reason::NotReported),
+    }
+}
+
+/// The nodes that this program sees itself, this machine first.
+async fn own(parts: &Parts, now: Instant) -> Vec<Node> {
     let deployments = deployments::all(parts, now).await;
     let machine = parts.machine(now);
     let mut places: BTreeMap<String, Vec<Arc<Monitor>>> = BTreeMap::new();
@@ -238,12 +326,11 @@ pub(super) fn summary(parts: &Parts, nodes: &[Node], now: Instant) -> NodeSummar
         online: of_status("online"),
         offline: of_status("offline"),
         maintenance: of_status("maintenance"),
-        // Roles that no machine has here.
         by_role: ByRole {
-            controller: RoleCount::default(),
+            controller: of_role("controller"),
             worker: of_role("worker"),
             proxy: of_role("proxy"),
-            storage: RoleCount::default(),
+            storage: of_role("storage"),
         },
         resources: Utilization::of(parts.machine(now).as_ref()),
     }

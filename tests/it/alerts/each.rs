@@ -35,8 +35,6 @@ const NOT: &[(&str, &str)] = &[
     ("InferometerHighOverhead", "it takes a machine without a free processor for ten minutes"),
     ("InferometerSeriesDropped", "it takes ten thousand series of one family"),
     ("InferometerHistoryDropping", "it takes more exchanges than a disk can write"),
-    ("InferometerBackendEjected", "it is played by promtool alone for now"),
-    ("InferometerModelRevisionConflict", "it is played by promtool alone for now"),
 ];
 
 /// Rules with the function that provokes each: the pages of the program, of which the last is of one that is well again.
@@ -87,7 +85,9 @@ provoked! {
     GpuMemoryNearlyFull: gpu(&["", "full", ""]);
     GpuNvLinkErrors: gpu(&["errors=0", "errors=1", "errors=2", "errors=3", "errors=4", "errors=5", "errors=5"]);
     ModelWithoutBackend: two_backends_down();
+    BackendEjected: ejected();
     FleetImbalance: one_sided();
+    ModelRevisionConflict: revisions();
     HelperDown: helper_down();
 }
 
@@ -480,8 +480,9 @@ fn helper_down() -> Vec<Page> {
 }
 
 /// A program before two servers, of which the second has other models, and the servers.
-fn two(others: &[&str]) -> (Ollama, Ollama, Program) {
+fn two(others: &[&str], prepare: impl Fn(&Ollama, &Ollama)) -> (Ollama, Ollama, Program) {
     let (one, other) = (Ollama::listing(&["m"]), Ollama::listing(others));
+    prepare(&one, &other);
     let each = |name: &str, ollama: &Ollama| {
         format!("[[backends]]\nname = \"{name}\"\nurl = \"http://{}\"\nslots = 2\n", ollama.address)
     };
@@ -494,7 +495,7 @@ fn two(others: &[&str]) -> (Ollama, Ollama, Program) {
 }
 
 fn two_backends_down() -> Vec<Page> {
-    let (one, other, program) = two(&["m"]);
+    let (one, other, program) = two(&["m"], |_, _| {});
     look_until(|| match program.fetch("/metrics") {
         page if page.matches("ollama_proxy_model_info{").count() >= 2 => Ok(()),
         page => Err(page),
@@ -507,9 +508,21 @@ fn two_backends_down() -> Vec<Page> {
     vec![(well.clone(), 60), (down, 600), (well, 60)]
 }
 
+fn ejected() -> Vec<Page> {
+    let (one, _other, program) = two(&["b"], |_, _| {});
+    one.answer("POST /api/chat", "500 Internal Server Error", &[r#"{"error":"x"}"#]);
+    let well = program.fetch("/metrics");
+    let is_out = ["backend=\"test\"", "state=\"ejected\""];
+    look_until(|| {
+        chat(&program);
+        if program.metric("backend_state", &is_out) >= 1.0 { Ok(()) } else { Err(program.fetch("/metrics")) }
+    });
+    vec![(well.clone(), 30), (program.fetch("/metrics"), 600), (well, 60)]
+}
+
 /// All work is on one of two servers, because the other has not got the model.
 fn one_sided() -> Vec<Page> {
-    let (one, _other, program) = two(&["b"]);
+    let (one, _other, program) = two(&["b"], |_, _| {});
     one.answer("POST /api/chat", "200 OK", &[PART, DONE]);
     one.slow("POST /api/chat", Duration::from_secs(60), Duration::ZERO);
     let mut clients = Vec::new();
@@ -523,4 +536,22 @@ fn one_sided() -> Vec<Page> {
     drop(clients);
     program.wait_for("backend_inflight", &["backend=\"test\""], 0.0);
     vec![(page, 2_400), (program.fetch("/metrics"), 1_200)]
+}
+
+fn revisions() -> Vec<Page> {
+    let list = |digest: &str| format!(r#"{{"models":[{{"name":"m","model":"m","digest":"{}"}}]}}"#, digest.repeat(32));
+    let page = |digests: [&str; 2]| {
+        let (_one, _other, program) = two(&["m"], |one, other| {
+            for (ollama, digest) in [(one, digests[0]), (other, digests[1])] {
+                ollama.answer("GET /api/tags", "200 OK", &[&list(digest)]);
+            }
+        });
+        look_until(|| {
+            let page = program.fetch("/metrics");
+            let own = page.lines().filter(|line| line.starts_with("ollama_proxy_model_info{"));
+            let known = own.filter(|line| !line.contains("revision=\"\"")).count();
+            if known == 2 { Ok(page) } else { Err(page) }
+        })
+    };
+    vec![(page(["ab", "cd"]), 2_400), (page(["ab", "ab"]), 60)]
 }

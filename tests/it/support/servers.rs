@@ -48,6 +48,7 @@ impl Server {
         command.arg(format!("-promscrape.config={}", file.display())).arg("-promscrape.config.strictParse=false");
         command.arg(format!("-storageDataPath={}", folder.join("data").display()));
         command.arg(format!("-httpListenAddr={address}")).args(["-retentionPeriod=1d", "-search.latencyOffset=0s"]);
+        command.arg("-promscrape.fileSDCheckInterval=1s");
         Self::start(command, address)
     }
 
