@@ -2,6 +2,7 @@
 
 mod answers;
 mod discovery;
+mod engines;
 mod everywhere;
 mod exposed;
 mod program;

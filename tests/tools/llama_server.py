@@ -5,7 +5,7 @@ Prints `ready http://127.0.0.1:PORT` on standard output once the server answers,
 SIGTERM, at SIGINT, or when its standard input closes, so that it cannot outlive the test that started it; a server
 for a terminal is had with `--keep` and ends at SIGTERM and SIGINT only.
 
-Usage: llama_server.py [--port PORT] [--context TOKENS] [--slots N] [--feed-forward N] [--keep]
+Usage: llama_server.py [--port PORT] [--alias NAME] [--context TOKENS] [--slots N] [--feed-forward N] [--keep]
 """
 
 import argparse
@@ -39,7 +39,7 @@ def start(model, chosen):
     """Starts the server on its own threads and gives it with its address."""
     params = xllamacpp.CommonParams()
     params.model.path = model
-    params.model_alias = {"script"}
+    params.model_alias = {chosen.alias}
     params.hostnames = ["127.0.0.1"]
     params.port = chosen.port
     # Each slot has this much context, whatever its neighbours hold.
@@ -78,6 +78,7 @@ def main():
     """Runs the server until it is told to end."""
     parser = argparse.ArgumentParser(description="llama.cpp's server with the scripted model.")
     parser.add_argument("--port", type=int, default=0, help="0 (the default) takes a free one")
+    parser.add_argument("--alias", default="script", metavar="NAME", help="the model's name")
     parser.add_argument("--context", type=int, default=2048, metavar="TOKENS", help="context of a slot")
     parser.add_argument("--slots", type=int, default=2, metavar="N", help="answers at a time")
     parser.add_argument("--feed-forward", type=int, default=64, metavar="N", help="wider is slower")

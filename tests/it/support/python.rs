@@ -52,8 +52,14 @@ pub(crate) struct LlamaServer {
 impl LlamaServer {
     /// Returns once the server answers.
     pub(crate) fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// The same, with arguments.
+    pub(crate) fn with(arguments: &[&str]) -> Self {
         let mut process = Killed(
             python("tools/llama_server.py")
+                .args(arguments)
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
