@@ -60,12 +60,9 @@ fn open(
     State(parts): State<Arc<Parts>>,
     only: Option<Topic>,
 ) -> Result<Response, ApiError> {
-    let Ok(upgrade) = upgrade else {
-        let message = "this is a WebSocket: ask with Upgrade: websocket, its version 13 and its key";
-        let mut refused = ApiError::new(Code::InvalidParameter, message).into_response();
-        // RFC 6455, 4.2.2: whoever asked for another version learns of ours.
-        refused.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        return Ok(refused);
+    let upgrade = match upgrade {
+        Ok(upgrade) => upgrade,
+        Err(rejection) => return Ok(refused(&rejection)),
     };
     let Some(place) = hub.places().take(&identity) else {
         return Err(ApiError::new(Code::RateLimited, "too many WebSockets are open: close one"));
@@ -78,4 +75,14 @@ fn open(
         response.headers_mut().insert(header::SEC_WEBSOCKET_PROTOCOL, protocol);
     }
     Ok(response)
+}
+
+/// To a request that opens no WebSocket. Whoever asked for another version learns of ours (RFC 6455, 4.2.2).
+fn refused(rejection: &WebSocketUpgradeRejection) -> Response {
+    let message = "this is a WebSocket: ask with Upgrade: websocket, its version 13 and its key";
+    let mut refused = ApiError::new(Code::InvalidParameter, message).into_response();
+    if matches!(rejection, WebSocketUpgradeRejection::InvalidWebSocketVersionHeader(_)) {
+        refused.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    }
+    refused
 }
