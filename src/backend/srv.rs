@@ -1,8 +1,8 @@
 //! Asks the DNS for service records (RFC 2782) and the addresses of their targets.
 //!
 //! The system's resolver knows names and addresses only, and a resolver library would bring some forty packages for one
-//! question in five seconds; so this asks the name server itself: one question over UDP, again over TCP where the answer
-//! does not fit (RFC 1035, 4.2). Left out: search domains, caches, DNSSEC.
+//! question in five seconds; so this asks the name server itself, with messages of simple-dns: one question over UDP, again
+//! over TCP where the answer does not fit (RFC 1035, 4.2). Left out: search domains, caches, DNSSEC.
 
 mod message;
 

@@ -2,30 +2,25 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Bytes of a message's head.
-const HEAD: usize = 12;
-
-/// Most bytes of a name, and of one of its labels (RFC 1035, 2.3.4).
-const MAX_NAME: usize = 253;
-const MAX_LABEL: usize = 63;
-
-/// Most records of one answer that are read.
-const MAX_RECORDS: usize = 1024;
-
-/// The class of the Internet.
-const INTERNET: u16 = 1;
+use simple_dns::rdata::RData;
+use simple_dns::{CLASS, Name, Packet, PacketFlag, QTYPE, RCODE, TYPE, header_buffer};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RecordType {
-    Ipv4 = 1,
-    Ipv6 = 28,
-    Service = 33,
+    Ipv4,
+    Ipv6,
+    Service,
 }
 
 /// A question as it is sent.
 #[derive(Debug)]
-pub(super) struct Question(Vec<u8>);
+pub(super) struct Question {
+    id: u16,
+    name: String,
+    kind: QTYPE,
+    bytes: Vec<u8>,
+}
 
 /// What a server answers.
 #[derive(Debug, PartialEq, Eq)]
@@ -47,6 +42,15 @@ pub(super) enum Record {
 }
 
 impl Record {
+    fn new(data: &RData<'_>) -> Option<Self> {
+        Some(match data {
+            RData::A(it) => Self::Address(Ipv4Addr::from(it.address).into()),
+            RData::AAAA(it) => Self::Address(Ipv6Addr::from(it.address).into()),
+            RData::SRV(it) => Self::Service(it.priority, it.weight, it.port, it.target.to_string()),
+            _ => return None,
+        })
+    }
+
     pub(super) fn address(&self) -> Option<IpAddr> {
         match self {
             Self::Address(ip) => Some(*ip),
@@ -66,109 +70,47 @@ impl Question {
     /// `None` where the text is no name.
     pub(super) fn new(id: u16, name: &str, kind: RecordType) -> Option<Self> {
         let name = name.strip_suffix('.').unwrap_or(name);
-        if name.len() > MAX_NAME {
+        if name.split('.').any(str::is_empty) {
             return None;
         }
-        let mut bytes = id.to_be_bytes().to_vec();
-        // A query that asks for recursion, with one question.
-        bytes.extend_from_slice(&[1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
-        for label in name.split('.') {
-            if label.is_empty() || label.len() > MAX_LABEL {
-                return None;
-            }
-            bytes.push(label.len() as u8);
-            bytes.extend_from_slice(label.as_bytes());
-        }
-        bytes.push(0);
-        bytes.extend_from_slice(&(kind as u16).to_be_bytes());
-        bytes.extend_from_slice(&INTERNET.to_be_bytes());
-        Some(Self(bytes))
+        let kind = QTYPE::TYPE(match kind {
+            RecordType::Ipv4 => TYPE::A,
+            RecordType::Ipv6 => TYPE::AAAA,
+            RecordType::Service => TYPE::SRV,
+        });
+        let mut query = Packet::new_query(id);
+        query.set_flags(PacketFlag::RECURSION_DESIRED);
+        query.questions.push(simple_dns::Question::new(Name::new(name).ok()?, kind, CLASS::IN.into(), false));
+        Some(Self { id, name: name.to_owned(), kind, bytes: query.build_bytes_vec().ok()? })
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
 
     /// What this message answers; `None` where it answers another question.
     pub(super) fn answer(&self, message: &[u8]) -> Option<Answer> {
-        let question = &self.0[HEAD..];
-        let is_reply = message.get(2)? & 0x80 != 0 && message.get(..2)? == &self.0[..2];
-        // Servers may write the name in another case.
-        if !is_reply || !message.get(HEAD..)?.get(..question.len())?.eq_ignore_ascii_case(question) {
+        let has = |flag| header_buffer::has_flags(message, flag).unwrap_or(false);
+        if header_buffer::id(message).ok()? != self.id || !has(PacketFlag::RESPONSE) {
             return None;
         }
-        Some(match (message[2] & 0x02 != 0, message[3] & 0x0f) {
-            (true, _) => Answer::Truncated,
-            (_, 3) => Answer::NoSuchName,
-            (_, 0) => self.records(message).map_or(Answer::Failed, Answer::Records),
+        if has(PacketFlag::TRUNCATION) {
+            return Some(Answer::Truncated);
+        }
+        let Ok(reply) = Packet::parse(message) else { return Some(Answer::Failed) };
+        let [asked] = &reply.questions[..] else { return None };
+        // Servers may write the name in another case.
+        if asked.qtype != self.kind || !asked.qname.to_string().eq_ignore_ascii_case(&self.name) {
+            return None;
+        }
+        Some(match reply.rcode() {
+            RCODE::NoError => {
+                let records = reply.answers.iter().filter(|it| it.class == CLASS::IN && it.match_qtype(self.kind));
+                Answer::Records(records.filter_map(|it| Record::new(&it.rdata)).collect())
+            }
+            RCODE::NameError => Answer::NoSuchName,
             _ => Answer::Failed,
         })
-    }
-
-    fn records(&self, message: &[u8]) -> Option<Vec<Record>> {
-        let kind = number(message, self.0.len() - 4)?;
-        let count = usize::from(number(message, 6)?).min(MAX_RECORDS);
-        let (mut at, mut records) = (self.0.len(), Vec::new());
-        for _ in 0..count {
-            at = name(message, at)?.1;
-            let (of, class, length) = (number(message, at)?, number(message, at + 2)?, number(message, at + 8)?);
-            let data = at + 10..at + 10 + usize::from(length);
-            let bytes = message.get(data.clone())?;
-            if of == kind && class == INTERNET {
-                records.push(record(of, message, data.start, bytes)?);
-            }
-            at = data.end;
-        }
-        Some(records)
-    }
-}
-
-fn record(kind: u16, message: &[u8], at: usize, bytes: &[u8]) -> Option<Record> {
-    let ipv4 = |bytes: &[u8]| Some(IpAddr::V4(Ipv4Addr::from(<[u8; 4]>::try_from(bytes).ok()?)));
-    let ipv6 = |bytes: &[u8]| Some(IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?)));
-    Some(match kind {
-        1 => Record::Address(ipv4(bytes)?),
-        28 => Record::Address(ipv6(bytes)?),
-        _ => {
-            let [priority, weight, port] = [0, 2, 4].map(|from| number(bytes, from));
-            Record::Service(priority?, weight?, port?, name(message, at + 6)?.0)
-        }
-    })
-}
-
-fn number(bytes: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_be_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
-}
-
-/// The name at this place, and where it ends. A name may go on at an earlier place (RFC 1035, 4.1.4): each jump goes
-/// further back, so there is an end.
-fn name(message: &[u8], start: usize) -> Option<(String, usize)> {
-    let (mut text, mut at, mut end, mut least) = (String::new(), start, None, start);
-    loop {
-        let length = usize::from(*message.get(at)?);
-        match length {
-            0 => return Some((text, end.unwrap_or(at + 1))),
-            1..=MAX_LABEL => {
-                let label = message.get(at + 1..at + 1 + length)?;
-                if !text.is_empty() {
-                    text.push('.');
-                }
-                text.push_str(std::str::from_utf8(label).ok()?);
-                at += 1 + length;
-            }
-            0xc0.. => {
-                end = end.or(Some(at + 2));
-                at = usize::from(number(message, at)? & 0x3fff);
-                if at >= least {
-                    return None;
-                }
-                least = at;
-            }
-            _ => return None,
-        }
-        if text.len() > MAX_NAME {
-            return None;
-        }
     }
 }
 
@@ -176,6 +118,12 @@ fn name(message: &[u8], start: usize) -> Option<(String, usize)> {
 #[cfg(test)]
 pub(super) mod testing {
     use super::*;
+
+    /// Bytes of a message's head.
+    pub(super) const HEAD: usize = 12;
+
+    /// The class of the Internet.
+    const INTERNET: u16 = 1;
 
     /// The data of a record.
     pub(in crate::backend::srv) enum RData {
@@ -191,8 +139,8 @@ pub(super) mod testing {
         cut: bool,
         script: fn(&str, u16) -> Option<Vec<RData>>,
     ) -> Option<Vec<u8>> {
-        let (asked, end) = name(question, HEAD)?;
-        let records = script(&asked, number(question, end)?)?;
+        let asked = Packet::parse(question).ok()?.questions.pop()?;
+        let records = script(&asked.qname.to_string(), u16::from(asked.qtype))?;
         let mut answer = question.to_vec();
         answer[2] |= 0x80 | if cut { 2 } else { 0 };
         if cut {
@@ -228,7 +176,7 @@ pub(super) mod testing {
 
 #[cfg(test)]
 mod tests {
-    use super::testing::{RData, reply};
+    use super::testing::{HEAD, RData, reply};
     use super::*;
 
     fn services(_: &str, _: u16) -> Option<Vec<RData>> {
