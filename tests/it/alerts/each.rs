@@ -148,7 +148,7 @@ fn what_the_evaluator_costs_is_printed() {
         let whole = page.clone() + &(1..models).map(own).collect::<String>();
         let mut engine = Engine::new(rules::all());
         let (memory, begun) = (resident(), cpu());
-        let looks = 360_u32;
+        let looks = 60_u32;
         for look in 0..looks {
             let at = 1_700_000_000_000 + i64::from(look) * 10_000;
             engine.samples().scrape(&whole, &target, at);
@@ -156,7 +156,7 @@ fn what_the_evaluator_costs_is_printed() {
         }
         let (spent, held) = (cpu() - begun, resident().saturating_sub(memory));
         println!(
-            "{models} models, {} lines: {:.2} ms of a processor a look, {} KiB after an hour (debug build)",
+            "{models} models, {} lines: {:.2} ms of a processor a look, {} KiB after ten minutes (debug build)",
             whole.lines().count(),
             spent.as_secs_f64() * 1e3 / f64::from(looks),
             held / 1024
@@ -191,9 +191,14 @@ fn play(rule: &'static Rule, pages: &[Page]) -> (Vec<String>, Vec<String>) {
     let (mut engine, mut at) = (Engine::new([rule]), i64::try_from(now).expect("in range"));
     let target = Labels::default().with("job", "ollama_proxy").with("instance", "test");
     let (mut fired, mut over) = (Vec::new(), Vec::new());
-    for (page, seconds) in pages {
+    for (place, (page, seconds)) in pages.iter().enumerate() {
+        let page = seen_by(rule, page);
         for _ in (0..*seconds).step_by(10) {
-            engine.samples().scrape(page, &target, at);
+            let is_over = !fired.is_empty() && over.len() == fired.len();
+            if is_over && place + 1 == pages.len() {
+                return (fired, over);
+            }
+            engine.samples().scrape(&page, &target, at);
             for change in engine.step(at) {
                 match change {
                     Change::Fired(alert) => fired.push(alert.rule.to_string()),
@@ -204,6 +209,12 @@ fn play(rule: &'static Rule, pages: &[Page]) -> (Vec<String>, Vec<String>) {
         }
     }
     (fired, over)
+}
+
+/// The lines of the families that the rule names: the others would only be read over and over.
+fn seen_by(rule: &Rule, page: &str) -> String {
+    let name = |line: &str| line.split(['{', ' ']).next().is_some_and(|name| rule.expr.contains(name));
+    page.lines().filter(|line| name(line)).map(|line| format!("{line}\n")).collect()
 }
 
 fn before(ollama: &Ollama, arguments: &[&str]) -> Program {

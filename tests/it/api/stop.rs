@@ -13,7 +13,7 @@ use crate::support::authority::{Authority, folder};
 use crate::support::backend::Backend;
 use crate::support::client::{Client, ask};
 use crate::support::http2::{self, piece, request};
-use crate::support::program::Program;
+use crate::support::program::{Program, access_limits};
 use crate::support::{PATIENCE, look_until, secure};
 
 const CHAT: &str =
@@ -230,7 +230,7 @@ fn a_stopped_stream_over_tls_ends_without_the_farewell_that_would_make_it_look_w
     let Identity { cert_file, key_file } = authority.identity(&["localhost"]);
     let file = folder().join("inferometer.toml");
     let tls = format!("[tls]\ncert_file = \"{}\"\nkey_file = \"{}\"\n", cert_file.display(), key_file.display());
-    std::fs::write(&file, tls).expect("a file");
+    std::fs::write(&file, tls + &access_limits()).expect("a file");
     let program = Program::with(backend.address, &["--config", &file.display().to_string()]);
     let mut client = secure::connect(program.clients, authority.client(None, &["http/1.1"]));
     client.write_all(CHAT.as_bytes()).expect("it reads");

@@ -43,12 +43,16 @@ const CONFIG: &str = "INFEROMETER_CONFIG";
 fn unlimited() -> PathBuf {
     static FILE: LazyLock<PathBuf> = LazyLock::new(|| {
         let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("unlimited-{}.toml", std::process::id()));
-        let limits = ["requests_per_minute", "requests_per_10s", "session_requests_per_minute"];
-        let lines: String = limits.map(|limit| format!("{limit} = 1000000\n")).concat();
-        std::fs::write(&file, format!("[access]\n{lines}")).expect("a file");
+        std::fs::write(&file, access_limits()).expect("a file");
         file
     });
     FILE.clone()
+}
+
+/// The table of a configuration that lets tests ask the API without a pause.
+pub(crate) fn access_limits() -> String {
+    let limits = ["requests_per_minute", "requests_per_10s", "session_requests_per_minute"];
+    format!("[access]\n{}", limits.map(|limit| format!("{limit} = 1000000\n")).concat())
 }
 
 /// What the program keeps; removed when dropped.
