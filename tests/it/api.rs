@@ -4,6 +4,7 @@
 mod control_groups;
 mod exchanges;
 mod figures;
+mod frames;
 mod in_flight;
 mod live;
 mod parameters;
