@@ -19,6 +19,7 @@ mod kind;
 mod layers;
 mod members;
 mod peer;
+mod peers;
 mod print;
 mod reload;
 mod settings;
@@ -73,7 +74,7 @@ pub fn resolve(
     let mut config = Config { state_directory, ..Config::blank() };
     layers.fill(KEYS, &mut config)?;
     members::fill(&mut layers, &mut config)?;
-    config.peers = peer::read(&layers)?;
+    config.peers = peers::read(&layers)?;
     check::check(&layers, &config)?;
     config.origins = layers.origins();
     config.warnings = std::mem::take(&mut layers.warnings);
