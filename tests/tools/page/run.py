@@ -53,10 +53,12 @@ class Page:
         expect(self.page.locator("main")).to_be_visible()
 
     def check(self, what):
-        """Nothing went wrong, it is no wider than the screen, and axe finds nothing."""
+        """Nothing went wrong, it is no wider than the screen, each chart is drawn once, and axe finds nothing."""
         wide = self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
         if wide > 0:
             self.faults.append(f"it is {wide} px wider than the screen")
+        if self.page.locator(".plot .uplot + .uplot").count() > 0:
+            self.faults.append("a chart is drawn twice")
         for violation in Axe().run(self.page).response["violations"]:
             where = ", ".join(node["html"][:120] for node in violation["nodes"][:3])
             self.faults.append(f"axe: {violation['id']}: {violation['help']}: {where}")

@@ -62,8 +62,13 @@ if (typeof addEventListener !== "undefined") addEventListener("beforeprint", dra
 
 /** Draws into an element when it comes near what is seen. The answer takes that back. */
 export function whenSeen(element: Element, draw: Work): () => void {
-  work.set(element, draw);
+  let isWanted = true;
+  work.set(element, (plot) => { if (isWanted) draw(plot); });
   if (seen) seen.observe(element);
   else begin(element);
-  return () => forget(element);
+  return () => {
+    // It may wait for its turn already.
+    isWanted = false;
+    forget(element);
+  };
 }

@@ -70,7 +70,7 @@ const RESOLVED: Column<Resolved>[] = [
 const RULES: Column<Rule>[] = [
   { name: "severity", cell: (one) => <Chip tone={tone(one.severity)}>{one.severity}</Chip> },
   { name: "rule", class: "name", cell: (one) => plain(one.name) },
-  { name: "state", cell: (one) => <span title={one.reason ?? ""}>{STATES[one.state ?? ""] ?? as.words(one.state ?? (one.enabled ? "looked at" : "off"))}{one.reason && <small class="fields"> {one.reason}</small>}</span>, class: "message" },
+  { name: "state", cell: (one) => <span title={one.reason ?? ""}>{STATES[one.state ?? ""] ?? as.words(one.state ?? (one.enabled ? "looked at" : "off"))}{one.reason && <span class="quiet"> {one.reason}</span>}</span>, class: "message" },
   { name: "for", number: true, cell: (one) => (one.for_seconds ? as.span(one.for_seconds) : "") },
   { name: "when", class: "message", cell: (one) => <details><summary>condition</summary><code>{one.condition}</code></details> },
 ];

@@ -94,7 +94,7 @@ function Log() {
     { name: "at", class: "when", cell: (line) => <span title={full(line.timestamp)}>{time(line.timestamp)}</span> },
     { name: "level", cell: (line) => <Chip tone={TONES[line.level] ?? "quiet"}>{line.level}</Chip> },
     { name: "part", cell: (line) => <button type="button" class="plain" onClick={() => setOwn("component", own["component"] ? undefined : line.component)}>{line.component}</button> },
-    { name: "message", class: "message", cell: (line) => <>{line.message} <span class="fields">{fields(line.metadata)}</span></> },
+    { name: "message", class: "message", cell: (line) => <span>{line.message} <span class="fields">{fields(line.metadata)}</span></span> },
   ];
   return (
     <Panel title="Log" note={<Level all={LEVELS} none="every level" />} csv={url("/dashboard/logs", { ...query, limit: 1000, format: "csv" })}>

@@ -11,10 +11,11 @@ import { Chip, Value, type Tone } from "../parts/value.tsx";
 import { Meter } from "../parts/meter.tsx";
 import { SeriesPanel, known, useSeries, type Shown } from "../parts/series.tsx";
 import { Facts } from "./exchange.tsx";
+import { Groups, type Grouped } from "./groups.tsx";
 
 type Known<T> = T | null;
 
-interface Resources {
+interface Resources extends Grouped {
   node: string;
   cpu: { cores: number; frequency_mhz: Known<number>; load_average: Known<number[]>; per_core_usage: Known<number[]>; usage_percent: Known<number> };
   memory: Record<"available_gb" | "buffers_gb" | "cached_gb" | "swap_total_gb" | "swap_used_gb" | "total_gb" | "usage_percent" | "used_gb", Known<number>>;
@@ -27,7 +28,6 @@ interface Resources {
     connections: Known<Record<"active" | "listening" | "time_wait", Known<number>>>;
     interfaces: Known<{ name: string; bytes_received: number; bytes_sent: number; errors: Known<number> }[]>;
   };
-  unknown?: Unknown;
 }
 
 export function Machines() {
@@ -38,6 +38,7 @@ export function Machines() {
       <Loaded of={found}>{(machine) => <Machine machine={machine} />}</Loaded>
       <OverTime />
       <Processes />
+      <Groups of={found.data} />
     </>
   );
 }
