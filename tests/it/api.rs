@@ -50,7 +50,7 @@ fn send(address: SocketAddr, method: &str, target: &str, fields: &str) -> Answer
     Answer { status, head: head.to_owned(), json }
 }
 
-fn get(program: &Program, target: &str) -> Value {
+pub(crate) fn get(program: &Program, target: &str) -> Value {
     let answer = send(program.admin, "GET", target, "");
     assert_eq!(answer.status, 200, "{target}: {}", answer.json);
     answer.json

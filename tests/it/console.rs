@@ -1,5 +1,7 @@
 //! `inferometer top` and `inferometer snapshot` before a running program, on this machine and with credentials.
 
+mod keys;
+
 use std::process::Output;
 
 use crate::access::material::{Guarded, key};
