@@ -30,7 +30,7 @@ const NEEDS: [(&str, &str); 7] = [
 ];
 
 /// The languages of blocks that hold no command.
-const OTHER_LANGUAGES: [&str; 9] = ["ini", "json", "promql", "rust", "text", "toml", "tsx", "xml", "yaml"];
+const OTHER_LANGUAGES: [&str; 10] = ["ini", "json", "promql", "python", "rust", "text", "toml", "tsx", "xml", "yaml"];
 
 /// A block of code on a page.
 struct Fence {
