@@ -58,11 +58,13 @@ pub(super) fn bytes(document: &OpenApi) -> Vec<u8> {
 /// Says of each operation:
 /// * which parameters are of the query: all that its path does not name;
 /// * that these are left out where they have no value, since a query cannot say null;
-/// * that a list is also written as CSV.
+/// * that a list is also written as CSV;
+/// * an id that no other operation has, of its method and path: functions of two modules may share a name.
 fn complete(document: &mut Value) {
     let Some(paths) = document["paths"].as_object_mut() else { return };
     for (path, operations) in paths {
-        for operation in operations.as_object_mut().into_iter().flat_map(serde_json::Map::values_mut) {
+        for (method, operation) in operations.as_object_mut().into_iter().flatten() {
+            operation["operationId"] = operation_id(method, path).into();
             let mut has_format = false;
             for parameter in operation["parameters"].as_array_mut().into_iter().flatten() {
                 let name = parameter["name"].as_str().unwrap_or_default();
@@ -78,6 +80,12 @@ fn complete(document: &mut Value) {
             }
         }
     }
+}
+
+/// A name that generators of clients can use: `get_dashboard_exchanges_id`.
+fn operation_id(method: &str, path: &str) -> String {
+    let words = path.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+    std::iter::once(method).chain(words).collect::<Vec<_>>().join("_")
 }
 
 /// Takes null from what a schema allows.
@@ -98,6 +106,18 @@ fn not_null(schema: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn operations_of_functions_with_one_name_have_ids_of_their_own() {
+        let health = || json!({"get": {"operationId": "health", "responses": {"200": {}}}});
+        let mut document = json!({"paths": {"/api/health": health(), "/dashboard/health": health()}});
+        complete(&mut document);
+        let id = |path: &str| document["paths"][path]["get"]["operationId"].clone();
+        assert_eq!(
+            (id("/api/health"), id("/dashboard/health")),
+            (json!("get_api_health"), json!("get_dashboard_health"))
+        );
+    }
 
     #[test]
     fn what_the_path_does_not_name_is_of_the_query_and_never_null() {
