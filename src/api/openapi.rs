@@ -57,7 +57,7 @@ pub(super) fn bytes(document: &OpenApi) -> Vec<u8> {
 
 /// Says of each operation:
 /// * which parameters are of the query: all that its path does not name;
-/// * that these are left out where they have no value, since a query cannot say null;
+/// * that these may be left out where they may have no value, since a query cannot say null;
 /// * that a list is also written as CSV;
 /// * an id that no other operation has, of its method and path: functions of two modules may share a name.
 fn complete(document: &mut Value) {
@@ -73,7 +73,11 @@ fn complete(document: &mut Value) {
                 }
                 has_format |= name == "format";
                 parameter["in"] = "query".into();
+                let declared = parameter["schema"].clone();
                 not_null(&mut parameter["schema"]);
+                if parameter["schema"] != declared {
+                    parameter["required"] = false.into();
+                }
             }
             if has_format {
                 operation["responses"]["200"]["content"]["text/csv"] = json!({ "schema": { "type": "string" } });
@@ -121,7 +125,8 @@ mod tests {
 
     #[test]
     fn what_the_path_does_not_name_is_of_the_query_and_never_null() {
-        let parameter = |name: &str, schema: Value| json!({"name": name, "in": "path", "schema": schema});
+        let parameter =
+            |name: &str, schema: Value| json!({"name": name, "in": "path", "required": true, "schema": schema});
         let mut document = json!({"paths": {"/a/{id}": {"get": {"parameters": [
             parameter("id", json!({"type": "string"})),
             parameter("limit", json!({"type": ["integer", "null"], "minimum": 1})),
@@ -131,6 +136,7 @@ mod tests {
         let get = &document["paths"]["/a/{id}"]["get"];
         let part = |part: &str| get["parameters"].as_array().map(|all| all.iter().map(|it| it[part].clone()).collect());
         assert_eq!(part("in"), Some(vec![json!("path"), json!("query"), json!("query")]));
+        assert_eq!(part("required"), Some(vec![json!(true), json!(false), json!(false)]));
         let schemas = [
             json!({"type": "string"}),
             json!({"type": "integer", "minimum": 1}),
