@@ -25,7 +25,7 @@ use crate::history::query::MachinePoint;
 use crate::history::rollup::Step;
 use crate::history::timestamp::Timestamp;
 
-/// Megabits of a byte: networks are told in megabits a second, and kept in bytes a second.
+/// Megabits in a byte: the API gives networks in megabits a second, the history has bytes a second.
 const MEGABITS: f64 = 8.0 / 1e6;
 
 /// The id of this machine beside its name.
@@ -186,35 +186,58 @@ async fn metrics(parts: &Parts, period: Period, is_local: bool, now: Instant) ->
         Maybe::Known(points) => points.into_iter().filter(|point| point.node == node).collect(),
         Maybe::Unknown(_) => Vec::new(),
     };
-    let fact = |fact: Fact, unit: f64| {
-        let value = |point: &MachinePoint| point.means.means()[fact as usize];
-        points.iter().map(|point| value(point).map(|it| it * unit).or_unknown(Reason::NotReported)).collect::<Vec<_>>()
-    };
-    let mean = |fact_of: Fact| {
-        let known: Vec<f64> = fact(fact_of, MEGABITS).iter().filter_map(|value| value.known().copied()).collect();
-        let absent = if is_local { Reason::NotYet } else { Reason::NotLocal };
-        (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64).or_unknown(absent)
-    };
-    let begin = |point: &MachinePoint| Timestamp(point.at * 1_000).to_string();
-    Ok(NodeMetrics {
-        period: period.as_str(),
-        interval: if step == Step::Minute { "1m" } else { "1h" },
-        timestamps: points.iter().map(begin).collect(),
-        cpu_history: fact(Fact::Cpu, 100.0),
-        ram_history: fact(Fact::Memory, 1.0 / GIB),
-        gpu_history: fact(Fact::Gpu, 100.0),
-        network_in: mean(Fact::NetReceived),
-        network_out: mean(Fact::NetSent),
-    })
+    Ok(NodeMetrics::of(&points, (period, step), if is_local { Reason::NotYet } else { Reason::NotLocal }))
+}
+
+impl NodeMetrics {
+    /// Of these intervals; `absent` is why there may be none.
+    fn of(points: &[MachinePoint], (period, step): (Period, Step), absent: Reason) -> Self {
+        let fact = |fact: Fact, unit: f64| {
+            let value = |point: &MachinePoint| point.means.means()[fact as usize];
+            let known = |point: &MachinePoint| value(point).map(|it| it * unit).or_unknown(Reason::NotReported);
+            points.iter().map(known).collect::<Vec<_>>()
+        };
+        let mean = |of: Fact| {
+            let known: Vec<f64> = fact(of, MEGABITS).iter().filter_map(|value| value.known().copied()).collect();
+            (!known.is_empty()).then(|| known.iter().sum::<f64>() / known.len() as f64).or_unknown(absent)
+        };
+        let begin = |point: &MachinePoint| Timestamp(point.at * 1_000).to_string();
+        Self {
+            period: period.as_str(),
+            interval: if step == Step::Minute { "1m" } else { "1h" },
+            timestamps: points.iter().map(begin).collect(),
+            cpu_history: fact(Fact::Cpu, 100.0),
+            ram_history: fact(Fact::Memory, 1.0 / GIB),
+            gpu_history: fact(Fact::Gpu, 100.0),
+            network_in: mean(Fact::NetReceived),
+            network_out: mean(Fact::NetSent),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::machine::Means;
 
     #[test]
-    fn a_network_is_told_in_megabits_a_second() {
-        let full_fast_ethernet = 12_500_000.0 * MEGABITS;
-        assert!((full_fast_ethernet - 100.0).abs() < 1e-9, "{full_fast_ethernet} Mbit/s");
+    fn facts_are_in_percent_gibibytes_and_megabits_a_second() {
+        let point = |received: Option<f64>| {
+            let mut means = Means::default();
+            let mut facts = [None; Fact::ALL.len()];
+            facts[Fact::Cpu as usize] = Some(0.5);
+            facts[Fact::Memory as usize] = Some(2.0 * GIB);
+            facts[Fact::NetReceived as usize] = received;
+            facts[Fact::NetSent as usize] = Some(1_250_000.0);
+            means.add(&facts);
+            MachinePoint { at: 60, node: "a".into(), means }
+        };
+        let points = [point(Some(12_500_000.0)), point(None), point(Some(37_500_000.0))];
+        let metrics = NodeMetrics::of(&points, (Period::Hour, Step::Minute), Reason::NotYet);
+        assert_eq!((metrics.network_in, metrics.network_out), (Maybe::Known(200.0), Maybe::Known(10.0)));
+        assert_eq!((metrics.cpu_history[0], metrics.ram_history[0]), (Maybe::Known(50.0), Maybe::Known(2.0)));
+        assert_eq!(metrics.gpu_history[0], Maybe::Unknown(Reason::NotReported));
+        let nothing = NodeMetrics::of(&[], (Period::Hour, Step::Minute), Reason::NotYet);
+        assert_eq!(nothing.network_in, Maybe::Unknown(Reason::NotYet));
     }
 }
