@@ -33,7 +33,7 @@ const LONGEST: [(&str, &str); 3] = [("period", "30d"), ("since", "30d"), ("hours
 pub struct Asked {
     /// What was asked for.
     pub target: String,
-    /// Median and 95th percentile in milliseconds, and the bytes of an answer; or why there is none.
+    /// Median and 95th percentile in milliseconds, and the bytes of an answer; or why it was not measured.
     pub took: Result<(f64, f64, usize), String>,
 }
 

@@ -148,7 +148,7 @@ fn version(merged: &[u8], bodies: &[&[u8]]) -> usize {
     1
 }
 
-/// Which version comes first (semver 2.0.0, 11). `None` where one of them is none.
+/// Which version comes first (semver 2.0.0, 11). `None` where either is not a version.
 fn precedence(one: &str, other: &str) -> Option<Ordering> {
     let (one, other) = (Version::of(one)?, Version::of(other)?);
     Some(one.numbers.cmp(&other.numbers).then_with(|| match (one.pre.is_empty(), other.pre.is_empty()) {

@@ -1,4 +1,4 @@
-//! What Alertmanager says of alerts: which of them are silenced, and by whom.
+//! What Alertmanager says of alerts: which are silenced, by which silence.
 
 use std::collections::BTreeMap;
 

@@ -88,7 +88,7 @@ const fn runtime(maker: Maker) -> Runtime {
     }
 }
 
-/// That there is none is known, and no number.
+/// A group without a limit has no number to give: not applicable, where an unread one is not reported.
 pub(in crate::api) fn limit(limit: Option<Limit>) -> Maybe<f64> {
     match limit {
         Some(Limit::Of(most)) => Maybe::Known(most),

@@ -76,7 +76,7 @@ impl Hardware {
         }
     }
 
-    /// Of another machine, as a peer has told it.
+    /// The hardware of another machine, from the answer of a peer.
     pub(super) fn told(it: &PeerHardware) -> Self {
         fn told<T>(value: Option<T>) -> Maybe<T> {
             value.or_unknown(Reason::NotReported)

@@ -239,7 +239,7 @@ fn silent(peer: &Peer) -> Node {
     }
 }
 
-/// A machine as a peer has told of it; offline where that does not answer any more, with what it said last.
+/// A machine from the last answer of a peer; offline once the peer answers no more.
 fn of_peer(peer: &Peer, told: &PeerNode) -> Node {
     let status = [NodeStatus::Online, NodeStatus::Maintenance].map(NodeStatus::as_str);
     let status = status.into_iter().find(|word| *word == told.status && peer.answers);

@@ -51,6 +51,7 @@ fn wait_until_ended(program: &Program, exchanges: u64) {
     let begun = Instant::now();
     while program.metric("requests_total", &["/v1/"]) < exchanges as f64 {
         assert!(begun.elapsed() < PATIENCE, "{}", program.fetch("/metrics"));
+        // It sets a pace: the engines need the processors, and nothing tells when an exchange has been counted.
         std::thread::sleep(Duration::from_millis(20));
     }
 }
