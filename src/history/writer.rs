@@ -9,6 +9,7 @@ mod batch;
 mod entries;
 mod journal;
 mod machine;
+mod moment;
 mod retain;
 mod turn;
 mod waiting;
@@ -19,7 +20,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, mpsc};
 use std::thread::{self, Thread};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::journal::Journal;
 use super::journal::log_line::LineSource;
@@ -34,6 +35,7 @@ use super::store::sqlite::writer::Store;
 use super::thinning::Budget;
 use super::tops::{Candidate, Tops};
 use entries::WaitingEntries;
+use moment::Moment;
 use waiting::Waiting;
 
 /// Rows that may wait while writing is paused: 5 MiB.
@@ -127,8 +129,7 @@ impl Writer {
         pace: Pace,
         clock: WallClock,
     ) -> Self {
-        let now = Instant::now();
-        let last_wall = millis(clock());
+        let Moment { now, wall: last_wall } = Moment::read(&clock);
         Self {
             budget: Budget::new(settings.raw_rate),
             journal: ring.journal.clone(),
@@ -189,15 +190,9 @@ impl Writer {
         Ok(WriterThread { closed, thread: thread.thread().clone(), ended })
     }
 
-    fn now(&self) -> i64 {
-        millis((self.clock)())
+    fn moment(&self) -> Moment {
+        Moment::read(&self.clock)
     }
-}
-
-/// Milliseconds since the epoch.
-fn millis(at: SystemTime) -> i64 {
-    let since = |at: SystemTime| at.duration_since(UNIX_EPOCH);
-    since(at).map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 impl Drop for WriterThread {

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use super::moment::Moment;
 use super::waiting::Waiting;
 use super::{MAX_SUMS, Writer};
 use crate::history::recorder::{Finished, RING};
@@ -12,13 +13,12 @@ use crate::history::thinning;
 
 impl Writer {
     /// Takes the rows in the ring: sums all of them, and queues those to be kept.
-    pub(super) fn take(&mut self, now: Instant, wall: i64) {
+    pub(super) fn take(&mut self, moment: Moment) {
         let mut batch = Vec::with_capacity(self.ring.len());
         while batch.len() < RING
             && let Some(Finished { ended, row }) = self.ring.pop()
         {
-            let ago = now.saturating_duration_since(ended).as_millis();
-            let ended = wall - i64::try_from(ago).unwrap_or(0);
+            let ended = moment.wall_at(ended);
             let tops = self.tops.consider(Step::Hour.begin(ended), &row);
             batch.push(Waiting { ended, weight: 1, tops, row });
         }
@@ -35,7 +35,7 @@ impl Writer {
                 self.state.dropped(Dropped::NotSummed, 1);
             }
         }
-        self.thin(&mut batch, now);
+        self.thin(&mut batch, moment.now);
         self.waiting.extend(batch.into_iter().filter(|waiting| waiting.weight > 0));
     }
 
@@ -80,7 +80,7 @@ mod tests {
         let now = Instant::now();
         for minute in [0, 0, MAX_SUMS] {
             ring.push(Finished { ended: now, row });
-            writer.take(now, in_minute(minute));
+            writer.take(Moment { now, wall: in_minute(minute) });
         }
         let requests: u64 = writer.rollups.intervals().values().map(|sums| sums.requests).sum();
         // Each is in a minute and in an hour.

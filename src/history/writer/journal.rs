@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::Writer;
 use super::entries::WaitingEntries;
+use super::moment::Moment;
 use crate::history::journal::Report;
 use crate::history::journal::event::Event;
 use crate::history::journal::kind::JournalKind;
@@ -18,13 +19,10 @@ const MAX_LINES: usize = 500;
 
 impl Writer {
     /// Takes what was reported.
-    pub(super) fn take_journal(&mut self, now: Instant, wall: i64) {
+    pub(super) fn take_journal(&mut self, moment: Moment) {
         while let Some((at, report)) = self.journal.pop() {
             match report {
-                Report::Entry(entry) => {
-                    let ago = now.saturating_duration_since(at).as_millis();
-                    self.entries.entries.push((wall - i64::try_from(ago).unwrap_or(0), *entry));
-                }
+                Report::Entry(entry) => self.entries.entries.push((moment.wall_at(at), *entry)),
                 Report::Alert(alert) => self.entries.alerts.push(*alert),
                 Report::Job(job) => {
                     self.entries.running.remove(&job.id);
@@ -32,7 +30,7 @@ impl Writer {
                 }
             }
         }
-        self.take_running_jobs(now);
+        self.take_running_jobs(moment.now);
         if let Some(log) = self.log.get() {
             let mut log = log.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let lines = std::iter::from_fn(|| log.next()).take(MAX_LINES);

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
+use super::moment::Moment;
 use super::waiting::Waiting;
 use super::{MAX_ROWS, MAX_WAITING, Writer};
 use crate::history::day::Day;
@@ -22,8 +23,9 @@ impl Writer {
     pub(super) fn turn(&mut self, is_last: bool) {
         let is_due = self.due.retry <= Instant::now() || is_last;
         // Opening takes its time: rows that come meanwhile are taken below, and written in this turn.
-        let opened = if is_due { self.open(self.now()) } else { Ok(()) };
-        let (now, wall) = (Instant::now(), self.now());
+        let opened = if is_due { self.open(self.moment().wall) } else { Ok(()) };
+        let moment = self.moment();
+        let Moment { now, wall } = moment;
         self.went_back |= wall < std::mem::replace(&mut self.last_wall, wall) - JUMP;
         // Before rows of the new time get ids.
         if is_due
@@ -32,9 +34,9 @@ impl Writer {
         {
             self.fail(error, now, wall);
         }
-        self.take(now, wall);
+        self.take(moment);
         self.sample(now);
-        self.take_journal(now, wall);
+        self.take_journal(moment);
         self.last_turn = now;
         if is_due && let Err(error) = opened.and_then(|()| self.write(now, wall, is_last)) {
             self.fail(error, now, wall);

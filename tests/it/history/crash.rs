@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use inferometer::exchange::outcome::Outcome;
 use inferometer::history::Directory;
-use inferometer::history::query::{Exchange, Filter, PageQuery, Range};
+use inferometer::history::query::{Exchange, Filter, PageQuery};
 use rustix::process::Signal;
 
 use super::{EVER, reading};
@@ -90,20 +90,19 @@ fn a_killed_program_loses_less_than_a_second_and_its_sums_agree_with_its_rows() 
 
 /// Every row, by its trace.
 fn all(state: &Path) -> HashMap<String, Exchange> {
-    let (reading, mut rows, mut to) = (reading(state), HashMap::new(), EVER.to);
-    let mut seen = 0;
+    let (reading, mut rows) = (reading(state), Vec::new());
     loop {
-        // Those of the last millisecond are read again.
-        let query = PageQuery { range: Range { from: 0, to }, filter: Filter::default(), offset: 0, limit: 100 };
+        let query = PageQuery { range: EVER, filter: Filter::default(), offset: rows.len(), limit: 100 };
         let page = reading.page(&query).expect("the files are sound");
-        let Some(oldest) = page.exchanges.last().map(|it| it.id.millis()) else { return rows };
-        rows.extend(page.exchanges.into_iter().map(|it| (it.row.trace.to_string(), it)));
-        assert!(rows.len() > seen || !page.has_more, "more than a page within a millisecond");
+        rows.extend(page.exchanges);
         if !page.has_more {
-            return rows;
+            break;
         }
-        (seen, to) = (rows.len(), oldest + 1);
     }
+    let read = rows.len();
+    let by_trace: HashMap<_, _> = rows.into_iter().map(|it| (it.row.trace.to_string(), it)).collect();
+    assert_eq!(by_trace.len(), read, "each row is there once");
+    by_trace
 }
 
 /// Asks as fast as it can until an answer comes so long after the start; kills the program at that instant. Returns the
