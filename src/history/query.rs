@@ -90,6 +90,9 @@ impl Filter {
 /// Most exchanges on a page.
 pub const MAX_PAGE: usize = 100;
 
+/// How many exchanges are read at once where they are not counted.
+pub const MAX_NEWEST: usize = 2_000;
+
 /// Asks for exchanges, the newest first.
 #[derive(Clone, Debug)]
 pub struct PageQuery {
@@ -99,8 +102,17 @@ pub struct PageQuery {
     pub filter: Filter,
     /// How many exchanges to skip at the beginning.
     pub offset: usize,
-    /// How many to return, at most [`MAX_PAGE`].
+    /// How many to return: at most [`MAX_PAGE`], or [`MAX_NEWEST`] where they are not counted.
     pub limit: usize,
+}
+
+/// Exchanges, the newest first, without how many there are in all.
+#[derive(Clone, Debug)]
+pub struct Newest {
+    /// At most as many as requested.
+    pub exchanges: Vec<Exchange>,
+    /// Whether there are more rows after these.
+    pub has_more: bool,
 }
 
 /// Exchanges, the newest first.

@@ -229,8 +229,8 @@ fn last_success(reading: &Reading, error: &ListedError, to: i64) -> Result<Optio
         outcome: Some(Outcome::Completed),
         ..Filter::default()
     };
-    let page = reading.page(&PageQuery { range: Range { from: error.at, to }, filter, offset: 0, limit: 1 })?;
-    Ok(page.exchanges.first().map(|exchange| exchange.id.millis()))
+    let newest = reading.newest(&PageQuery { range: Range { from: error.at, to }, filter, offset: 0, limit: 1 })?;
+    Ok(newest.exchanges.first().map(|exchange| exchange.id.millis()))
 }
 
 fn grades(day: &[ErrorCount]) -> Grades {

@@ -17,15 +17,12 @@ use crate::api::unknown::Unknown;
 use crate::api::values::{Span, UpTo, since};
 use crate::exchange::outcome::Outcome;
 use crate::exchange::trace::TraceId;
-use crate::history::query::{Exchange, Filter, MAX_PAGE, PageQuery, Range};
+use crate::history::query::{Exchange, Filter, MAX_NEWEST, MAX_PAGE, PageQuery, Range};
 use crate::history::timestamp::Timestamp;
 use crate::history::{Reading, StoreError};
 
 /// Most traces of an answer.
 const MOST: usize = 100;
-
-/// Most exchanges that are looked at.
-const MAX_ROWS: usize = 2_000;
 
 /// How far back is looked where nothing else is asked for.
 const USUAL: Duration = Duration::from_secs(24 * 60 * 60);
@@ -121,16 +118,17 @@ fn search(
     };
     let text = query.q.as_deref().unwrap_or_default().to_ascii_lowercase();
     let mut traces: Vec<Vec<Exchange>> = Vec::new();
-    for offset in (0..MAX_ROWS).step_by(MAX_PAGE) {
-        let page = reading.page(&PageQuery { range, filter: filter.clone(), offset, limit: MAX_PAGE })?;
-        for exchange in page.exchanges.into_iter().filter(|exchange| has(exchange, &text)) {
+    // The first are enough where most of them fit.
+    for (offset, rows) in [(0, MAX_PAGE), (MAX_PAGE, MAX_NEWEST - MAX_PAGE)] {
+        let newest = reading.newest(&PageQuery { range, filter: filter.clone(), offset, limit: rows })?;
+        for exchange in newest.exchanges.into_iter().filter(|exchange| has(exchange, &text)) {
             match traces.iter().position(|trace| trace[0].row.trace == exchange.row.trace) {
                 Some(at) => traces[at].push(exchange),
                 None if traces.len() == limit => return Ok((traces, true)),
                 None => traces.push(vec![exchange]),
             }
         }
-        if !page.has_more {
+        if !newest.has_more {
             return Ok((traces, false));
         }
     }

@@ -81,7 +81,7 @@ fn newer(reading: &Reading, range: Range, last: i64) -> Result<Vec<Exchange>, St
     let mut new = Vec::new();
     while new.len() < MAX_COUNTED {
         let (filter, offset) = (Filter::default(), new.len());
-        let page = reading.page(&PageQuery { range, filter, offset, limit: MAX_PAGE })?;
+        let page = reading.newest(&PageQuery { range, filter, offset, limit: MAX_PAGE })?;
         let count = page.exchanges.len();
         new.extend(page.exchanges.into_iter().take_while(|exchange| exchange.id.0 > last));
         if new.len() < offset + count || !page.has_more {

@@ -160,7 +160,7 @@ struct One {
 fn one(reading: &Reading, name: &str, (ever, day, week): (Range, Range, Range)) -> Result<Option<One>, StoreError> {
     let Some(asker) = reading.askers(ever)?.into_iter().find(|asker| *asker.name == *name) else { return Ok(None) };
     let filter = asker.filter();
-    let page = reading.page(&PageQuery { range: ever, filter: filter.clone(), offset: 0, limit: TASKS })?;
+    let page = reading.newest(&PageQuery { range: ever, filter: filter.clone(), offset: 0, limit: TASKS })?;
     let task = |it: &Exchange| Task {
         task_id: it.row.trace.to_string(),
         kind: it.row.operation.as_str(),

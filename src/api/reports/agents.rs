@@ -231,7 +231,7 @@ async fn find(parts: &Parts, now: Instant) -> Result<(Vec<Found>, Sum, Sum), Api
                 Ok(Found {
                     all: total(reading, ever, &filter)?,
                     lately: total(reading, lately, &filter)?.0.requests,
-                    last: reading.page(&newest)?.exchanges.first().map(|exchange| exchange.id.millis()),
+                    last: reading.newest(&newest)?.exchanges.first().map(|exchange| exchange.id.millis()),
                     asker,
                 })
             };

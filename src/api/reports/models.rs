@@ -289,7 +289,7 @@ fn used(reading: &Reading, name: &str, day: Range, to: i64) -> Result<Used, Stor
     Ok(Used {
         is_generating: has(Operation::Chat)? || has(Operation::TextCompletion)?,
         is_embedding: has(Operation::Embeddings)?,
-        last: reading.page(&newest)?.exchanges.first().map(|exchange| exchange.id.millis()),
+        last: reading.newest(&newest)?.exchanges.first().map(|exchange| exchange.id.millis()),
     })
 }
 

@@ -2,9 +2,9 @@
 
 use super::{Open, Parameters, Refusal, RemoteReading, borrowed};
 use crate::history::day::Day;
-use crate::history::names::NameKind;
+use crate::history::names::{NameKind, Names};
 use crate::history::query::cover::{Part, cover};
-use crate::history::query::{Filter, MAX_PAGE, NoTotal, Page, PageQuery, Range};
+use crate::history::query::{Filter, MAX_NEWEST, MAX_PAGE, Newest, NoTotal, Page, PageQuery, Range};
 use crate::history::store::error::StoreError;
 use crate::history::store::postgres::value::timestamp;
 use crate::history::store::terms::written_out;
@@ -12,22 +12,32 @@ use crate::history::store::terms::written_out;
 impl RemoteReading {
     /// Exchanges, the newest first.
     pub(in crate::history) fn page(&self, query: &PageQuery) -> Result<Page, StoreError> {
-        let limit = query.limit.min(MAX_PAGE);
-        let (condition, values) = condition(query.range, &query.filter);
-        // One more than asked for tells whether there are more.
-        let order =
-            format!("{condition} ORDER BY at DESC, id DESC, replica LIMIT {} OFFSET {}", limit + 1, query.offset);
-        let (mut exchanges, total) = self.ask(|open| {
-            let exchanges = open.exchanges(&self.names, &order, &borrowed(&values))?;
-            Ok((exchanges, open.total(query.range, &query.filter)?))
-        })?;
-        let has_more = exchanges.len() > limit;
-        exchanges.truncate(limit);
-        Ok(Page { exchanges, total, has_more })
+        self.ask(|open| {
+            let limit = query.limit.min(MAX_PAGE);
+            let Newest { exchanges, has_more } = open.newest(&self.names, &PageQuery { limit, ..query.clone() })?;
+            Ok(Page { exchanges, total: open.total(query.range, &query.filter)?, has_more })
+        })
+    }
+
+    /// The same without counting all of them.
+    pub(in crate::history) fn newest(&self, query: &PageQuery) -> Result<Newest, StoreError> {
+        self.ask(|open| open.newest(&self.names, query))
     }
 }
 
 impl Open {
+    fn newest(&mut self, names: &Names, query: &PageQuery) -> Result<Newest, Refusal> {
+        let limit = query.limit.min(MAX_NEWEST);
+        let (condition, values) = condition(query.range, &query.filter);
+        // One more than asked for tells whether there are more.
+        let order =
+            format!("{condition} ORDER BY at DESC, id DESC, replica LIMIT {} OFFSET {}", limit + 1, query.offset);
+        let mut exchanges = self.exchanges(names, &order, &borrowed(&values))?;
+        let has_more = exchanges.len() > limit;
+        exchanges.truncate(limit);
+        Ok(Newest { exchanges, has_more })
+    }
+
     /// How many exchanges a range has, of those whose days are kept.
     fn total(&mut self, range: Range, filter: &Filter) -> Result<Result<u64, NoTotal>, Refusal> {
         if !filter.is_summed() || (filter.client.is_some() && self.has_tenants()?) {

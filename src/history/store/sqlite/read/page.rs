@@ -5,7 +5,7 @@ use rusqlite::types::Value;
 use super::{OpenDay, Reading};
 use crate::history::id::RowId;
 use crate::history::names::Names;
-use crate::history::query::{Filter, MAX_PAGE, Page, PageQuery, Range};
+use crate::history::query::{Filter, MAX_NEWEST, MAX_PAGE, Newest, Page, PageQuery, Range};
 use crate::history::store::error::StoreError;
 use crate::history::store::terms::written_out;
 
@@ -18,8 +18,23 @@ impl Reading {
         if let Some(answer) = self.remotely(|remote| remote.page(query)) {
             return answer;
         }
+        let Newest { exchanges, has_more } =
+            self.newest_of_files(&PageQuery { limit: query.limit.min(MAX_PAGE), ..query.clone() })?;
+        let total = self.total(query.range, &query.filter, self.deadline())?;
+        Ok(Page { exchanges, total, has_more })
+    }
+
+    /// The same without counting all of them, which may take far longer than to read a few.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or in time.
+    pub fn newest(&self, query: &PageQuery) -> Result<Newest, StoreError> {
+        self.remotely(|remote| remote.newest(query)).unwrap_or_else(|| self.newest_of_files(query))
+    }
+
+    fn newest_of_files(&self, query: &PageQuery) -> Result<Newest, StoreError> {
         let deadline = self.deadline();
-        let limit = query.limit.min(MAX_PAGE);
+        let limit = query.limit.min(MAX_NEWEST);
         let (mut skip, mut exchanges) = (query.offset, Vec::new());
         for day in self.days_of(query.range) {
             let Some(open) = self.day(day, deadline)? else { continue };
@@ -38,8 +53,7 @@ impl Reading {
         }
         let has_more = exchanges.len() > limit;
         exchanges.truncate(limit);
-        let total = self.total(query.range, &query.filter, deadline)?;
-        Ok(Page { exchanges, total, has_more })
+        Ok(Newest { exchanges, has_more })
     }
 }
 
