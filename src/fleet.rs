@@ -316,7 +316,7 @@ impl Fleet {
             in_flight: member.in_flight(),
             slots: member.slots(),
             service: load.service(),
-            confidence: load.confidence(now),
+            silence: load.silence(now),
             penalty: load.penalty(now),
             slowness: member.condition.slowness(now),
             detour: self.detour(member),
@@ -351,10 +351,11 @@ impl Fleet {
             }
             Policy::ModelLoaded if ask.works && !candidates.iter().any(policy::is_free) => {
                 let mut loads = self.loads.lock();
+                let of_model = loads.of(ask.model);
                 for candidate in candidates.iter_mut().filter(|it| it.residence == Residence::Cold) {
                     let backend = &self.members[candidate.backend].backend.name;
-                    candidate.load = loads.duration(backend, ask.model);
-                    candidate.residence = loads.until(backend, ask.model).map_or(Residence::Cold, Residence::Loading);
+                    candidate.load = of_model.duration(backend);
+                    candidate.residence = of_model.until(backend).map_or(Residence::Cold, Residence::Loading);
                 }
                 let pick = self.pick_once(candidates, ask, now)?;
                 let chosen = candidates.iter().find(|candidate| candidate.backend == pick.backend)?;

@@ -174,7 +174,7 @@ mod tests {
         let load = condition.load();
         assert_eq!(load.service(), Some(Duration::from_millis(1500)));
         assert_eq!(load.penalty(seconds(14)), Duration::from_millis(3500));
-        assert!((load.confidence(seconds(3)) - 1.0).abs() < 1e-6);
+        assert_eq!(load.silence(seconds(8)), Duration::from_secs(5));
         condition.failed(Failure::Unreachable, false, 0.5, seconds(5));
         let standing = |at| condition.health().standing(seconds(at));
         assert_eq!(

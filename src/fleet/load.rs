@@ -13,41 +13,43 @@ const HALF_LIFE: Duration = Duration::from_secs(10);
 /// The longest time that a backend may ask clients to stay away.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 
+/// The word of what is unknown.
+const UNKNOWN: u64 = u64::MAX;
+
 /// The mean duration of a backend's latest exchanges, and its latest failure.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Load {
-    mean: Option<(f64, Instant)>,
+    mean: Option<(Duration, Instant)>,
     failure: Option<(Duration, Instant)>,
 }
 
 impl Load {
-    /// As words, with instants as the time since `anchor`: the mean and the penalty in seconds, each after its instant
-    /// in microseconds. A mean or a penalty of NaN is `None`.
+    /// As words: the mean and the penalty, each after its instant as the time since `anchor`, in nanoseconds. A mean or a
+    /// penalty of the greatest value is `None`.
     pub(super) fn to_words(self, anchor: Instant) -> [u64; 4] {
-        let micros = |at: Instant| u64::try_from(at.saturating_duration_since(anchor).as_micros()).unwrap_or(u64::MAX);
-        let (mean, mean_at) = self.mean.unwrap_or((f64::NAN, anchor));
-        let (penalty, penalty_at) = self.failure.map_or((f64::NAN, anchor), |(it, at)| (it.as_secs_f64(), at));
-        [micros(mean_at), mean.to_bits(), micros(penalty_at), penalty.to_bits()]
+        let nanos = |length: Duration| u64::try_from(length.as_nanos()).unwrap_or(UNKNOWN - 1);
+        let words = |known: Option<(Duration, Instant)>| {
+            known.map_or([0, UNKNOWN], |(length, at)| [nanos(at.saturating_duration_since(anchor)), nanos(length)])
+        };
+        let [mean_at, mean] = words(self.mean);
+        let [penalty_at, penalty] = words(self.failure);
+        [mean_at, mean, penalty_at, penalty]
     }
 
     /// The load of these words.
     pub(super) fn from_words([mean_at, mean, penalty_at, penalty]: [u64; 4], anchor: Instant) -> Self {
-        let at = |micros| anchor + Duration::from_micros(micros);
-        let known = |word| Some(f64::from_bits(word)).filter(|value| !value.is_nan());
-        Self {
-            mean: known(mean).map(|mean| (mean, at(mean_at))),
-            failure: known(penalty).map(|penalty| (Duration::from_secs_f64(penalty), at(penalty_at))),
-        }
+        let known =
+            |length, at| (length != UNKNOWN).then(|| (Duration::from_nanos(length), anchor + Duration::from_nanos(at)));
+        Self { mean: known(mean, mean_at), failure: known(penalty, penalty_at) }
     }
 
     /// An exchange ended well after `took`.
     pub fn succeeded(&mut self, took: Duration, now: Instant) {
-        let took = took.as_secs_f64();
         let mean = match self.mean {
             None => took,
             Some((mean, at)) => {
-                let share = 1.0 - (-elapsed(at, now)).exp();
-                mean + (took - mean) * share.max(LEAST)
+                let share = (1.0 - confidence(now.saturating_duration_since(at))).max(LEAST);
+                mean.mul_f64(1.0 - share) + took.mul_f64(share)
             }
         };
         self.mean = Some((mean, now));
@@ -63,13 +65,13 @@ impl Load {
     /// The mean duration of an exchange; `None` while none has ended.
     #[must_use]
     pub fn service(&self) -> Option<Duration> {
-        self.mean.map(|(mean, _)| Duration::from_secs_f64(mean))
+        self.mean.map(|(mean, _)| mean)
     }
 
-    /// How much that mean still says, from 0 to 1: less, the longer no exchange has ended.
+    /// How long ago the latest of them ended; zero while none has.
     #[must_use]
-    pub fn confidence(&self, now: Instant) -> f64 {
-        self.mean.map_or(0.0, |(_, at)| (-elapsed(at, now)).exp())
+    pub fn silence(&self, now: Instant) -> Duration {
+        self.mean.map_or(Duration::ZERO, |(_, at)| now.saturating_duration_since(at))
     }
 
     /// The time that recent failures add to an exchange.
@@ -83,8 +85,10 @@ impl Load {
 }
 
 /// The time since then, in spans.
-fn elapsed(since: Instant, now: Instant) -> f64 {
-    now.saturating_duration_since(since).as_secs_f64() / SPAN.as_secs_f64()
+/// How much a mean still says where no exchange has ended for so long: from 1 down to 0.
+#[must_use]
+pub fn confidence(silence: Duration) -> f64 {
+    (-silence.as_secs_f64() / SPAN.as_secs_f64()).exp()
 }
 
 #[cfg(test)]
@@ -98,12 +102,13 @@ mod tests {
     #[test]
     fn the_mean_follows_the_latest_exchanges_and_is_unknown_before_the_first() {
         let (mut load, start) = (Load::default(), Instant::now());
-        assert_eq!((load.service(), load.confidence(start)), (None, 0.0));
+        assert_eq!((load.service(), load.silence(start)), (None, Duration::ZERO));
         load.succeeded(seconds(10), start);
         assert_eq!(load.service(), Some(seconds(10)));
         load.succeeded(seconds(20), start);
         assert_eq!(load.service(), Some(Duration::from_millis(10_500)), "which end together all count");
-        assert!((load.confidence(start) - 1.0).abs() < 1e-9 && load.confidence(start + seconds(60)) < 0.4);
+        assert_eq!(load.silence(start + seconds(60)), seconds(60));
+        assert!((confidence(seconds(0)) - 1.0).abs() < 1e-9 && confidence(seconds(60)) < 0.4);
         load.succeeded(seconds(2), start + seconds(600));
         assert!(load.service().expect("known") < seconds(3), "the past is forgotten: {:?}", load.service());
     }

@@ -45,6 +45,12 @@ pub(super) struct LockedLoads<'a> {
     known: MutexGuard<'a, Known>,
 }
 
+/// The loads of one model, and how long they took.
+pub(super) struct ModelLoads<'a> {
+    loading: &'a [ModelLoad],
+    times: &'a [(Arc<str>, Duration)],
+}
+
 /// An exchange that began a load or waits for one. On drop it waits no more.
 #[derive(Debug)]
 pub(super) struct LoadGuard {
@@ -67,17 +73,13 @@ impl Loads {
 }
 
 impl LockedLoads<'_> {
-    /// When the backend is expected to have loaded the model; `None` where it does not load it.
-    pub(super) fn until(&self, backend: &str, model: &str) -> Option<Instant> {
-        let loads = self.known.loading.get(&*spelling::folded(model))?;
-        loads.iter().find(|load| *load.backend == *backend).map(|load| load.until)
-    }
-
-    /// How long the backend takes to load the model: as before, else as the slowest of the others that have loaded it.
-    pub(super) fn duration(&self, backend: &str, model: &str) -> Duration {
-        let Some(times) = self.known.times.get(&*spelling::folded(model)) else { return UNKNOWN_LOAD };
-        let own = times.iter().find(|(name, _)| **name == *backend).map(|(_, mean)| *mean);
-        own.or_else(|| times.iter().map(|(_, mean)| *mean).max()).unwrap_or(UNKNOWN_LOAD)
+    /// Those of one model.
+    pub(super) fn of(&self, model: &str) -> ModelLoads<'_> {
+        let model = spelling::folded(model);
+        ModelLoads {
+            loading: self.known.loading.get(&*model).map_or(&[], Vec::as_slice),
+            times: self.known.times.get(&*model).map_or(&[], Vec::as_slice),
+        }
     }
 
     /// An exchange waits for the backend to load the model, from now on where it does not do so yet.
@@ -91,6 +93,19 @@ impl LockedLoads<'_> {
             None => loads.push(ModelLoad { backend: backend.clone(), until, waiting: 1 }),
         }
         LoadGuard { loads: self.loads.clone(), backend: backend.clone(), model, began }
+    }
+}
+
+impl ModelLoads<'_> {
+    /// When the backend is expected to have loaded the model; `None` where it does not load it.
+    pub(super) fn until(&self, backend: &str) -> Option<Instant> {
+        self.loading.iter().find(|load| *load.backend == *backend).map(|load| load.until)
+    }
+
+    /// How long the backend takes to load the model: as before, else as the slowest of the others that have loaded it.
+    pub(super) fn duration(&self, backend: &str) -> Duration {
+        let own = self.times.iter().find(|(name, _)| **name == *backend).map(|(_, mean)| *mean);
+        own.or_else(|| self.times.iter().map(|(_, mean)| *mean).max()).unwrap_or(UNKNOWN_LOAD)
     }
 }
 
@@ -135,7 +150,7 @@ mod tests {
         let first = loads.lock().join(&one, "m:latest", now);
         let second = loads.lock().join(&one, "M", later);
         let third = loads.lock().join(&other, "m", later);
-        let until = |backend: &str| loads.lock().until(backend, "m");
+        let until = |backend: &str| loads.lock().of("m").until(backend);
         assert_eq!((until("one"), until("other")), (Some(now), Some(later)));
         drop(first);
         assert_eq!(until("one"), Some(now));
@@ -149,7 +164,7 @@ mod tests {
     fn a_load_takes_what_it_took_before_else_what_it_took_elsewhere() {
         let (loads, now, seconds) = (Loads::default(), Instant::now(), Duration::from_secs);
         let (one, other): (Arc<str>, Arc<str>) = ("one".into(), "other".into());
-        let takes = |backend: &str, model: &str| loads.lock().duration(backend, model);
+        let takes = |backend: &str, model: &str| loads.lock().of(model).duration(backend);
         assert_eq!(takes("one", "m"), UNKNOWN_LOAD);
         let first = loads.lock().join(&one, "m:latest", now);
         let joined = loads.lock().join(&one, "m", now);

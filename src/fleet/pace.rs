@@ -98,6 +98,10 @@ impl Pace {
 impl Slowness {
     /// How many times slower than usual it is; 1 where it is not slow.
     pub(super) fn times(self, now: Instant) -> f64 {
+        // Time only makes it less: most backends are not slow, and each choice asks each of them.
+        if self.lag < RECOVERED.ln() {
+            return 1.0;
+        }
         let lag = decayed(self.lag, self.at, now);
         if lag < RECOVERED.ln() { 1.0 } else { lag.exp() }
     }

@@ -56,7 +56,8 @@ pub fn pick(policy: Policy, candidates: &[Candidate], now: Instant, random: u64)
         return Some(Pick { backend: trial.backend, reason: PlacementReason::Trial });
     }
     let (is_usable, is_panic) = usable(candidates);
-    let usable: Vec<_> = candidates.iter().filter(|candidate| is_usable(candidate.standing)).collect();
+    let mut usable = Vec::with_capacity(candidates.len());
+    usable.extend(candidates.iter().filter(|candidate| is_usable(candidate.standing)));
     let (chosen, reason) = match policy {
         Policy::RoundRobin => (round_robin::choose(&usable)?, PlacementReason::RoundRobin),
         Policy::LeastBusy => (least_busy::choose(&usable, random)?, PlacementReason::LeastBusy),

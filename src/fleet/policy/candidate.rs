@@ -19,8 +19,8 @@ pub struct Candidate {
     pub slots: Option<u32>,
     /// The mean time of its latest exchanges; `None` while none has ended.
     pub service: Option<Duration>,
-    /// How much that mean still says, from 0 to 1.
-    pub confidence: f64,
+    /// How long ago the latest of these ended. That says how much the mean still does.
+    pub silence: Duration,
     /// The time that recent failures add to each exchange. It shrinks as they recede.
     pub penalty: Duration,
     /// How many times slower than usual it generates; 1 where it is not slow.

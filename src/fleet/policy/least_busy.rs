@@ -11,6 +11,7 @@
 use std::time::Duration;
 
 use super::candidate::Candidate;
+use crate::fleet::load;
 
 /// The mean duration where no backend has ended an exchange.
 const UNKNOWN_SERVICE: Duration = Duration::from_secs(1);
@@ -45,7 +46,9 @@ fn near<'a>(usable: &[&'a Candidate], one: &Candidate, other: &Candidate, random
 fn cost(candidate: &Candidate, other: &Candidate) -> f64 {
     let seconds = |service: Duration| service.as_secs_f64();
     let service = match (candidate.service, other.service) {
-        (Some(own), Some(other)) => seconds(other) + (seconds(own) - seconds(other)) * candidate.confidence,
+        (Some(own), Some(other)) => {
+            seconds(other) + (seconds(own) - seconds(other)) * load::confidence(candidate.silence)
+        }
         (Some(only), None) | (None, Some(only)) => seconds(only),
         (None, None) => seconds(UNKNOWN_SERVICE),
     };

@@ -75,7 +75,8 @@ pub(super) fn choose<'a>(
             }
         }
     }
-    let group: Vec<_> = within(best).collect();
+    let mut group = Vec::with_capacity(usable.len());
+    group.extend(within(best));
     Some((least_busy::choose(&group, random)?, best.reason()))
 }
 

@@ -18,7 +18,7 @@ fn candidate(backend: usize, weight: f64) -> Candidate {
         in_flight: 0,
         slots: Some(1),
         service: Some(seconds(1)),
-        confidence: 1.0,
+        silence: Duration::ZERO,
         penalty: Duration::ZERO,
         slowness: 1.0,
         detour: Duration::ZERO,
@@ -93,7 +93,7 @@ fn the_less_busy_of_two_wins_by_exchanges_speed_and_weight() {
         ("heavier", |it| it[1].weight = 2.0),
         ("no failures", |it| it[0].penalty = seconds(5)),
         ("a speed of long ago is the other's", |it| {
-            (it[1].service, it[1].confidence, it[0].in_flight) = (Some(seconds(60)), 0.0, 1);
+            (it[1].service, it[1].silence, it[0].in_flight) = (Some(seconds(60)), seconds(6_000), 1);
         }),
         ("unknown speed is the other's", |it| (it[0].service, it[0].in_flight) = (None, 1)),
     ];
@@ -162,7 +162,7 @@ impl Node {
             in_flight: self.running.len() as u64,
             slots: Some(self.slots as u32),
             service: self.load.service(),
-            confidence: self.load.confidence(now),
+            silence: self.load.silence(now),
             penalty: self.load.penalty(now),
             standing: self.health.standing(now),
             residence: self.residence,
