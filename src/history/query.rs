@@ -64,6 +64,11 @@ impl Filter {
         self.conversation.is_none() && self.endpoint.is_none() && self.min_duration_us.is_none()
     }
 
+    /// Whether it lets only those pass that did not complete.
+    pub(super) fn is_of_failures(&self) -> bool {
+        self.failed || self.outcome.is_some_and(|outcome| outcome != Outcome::Completed)
+    }
+
     /// The names that are asked for, with the columns of exchanges.
     pub(super) fn names(&self) -> impl Iterator<Item = (&'static str, NameKind, &Arc<str>)> {
         let all = [
