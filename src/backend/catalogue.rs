@@ -194,8 +194,8 @@ impl Catalogue {
         self.update(backend, |names| names.is_partial = is_partial);
     }
 
-    /// Notified when an unlisted name succeeds, so that the backend's models are listed again.
-    pub(super) fn relist_notify(&self, backend: &Arc<str>) -> Arc<Notify> {
+    /// Notified when the backend's models are to be listed again: an unlisted name has succeeded, or lists may have changed.
+    pub fn relist_notify(&self, backend: &Arc<str>) -> Arc<Notify> {
         self.update(backend, |names| Arc::clone(&names.relist))
     }
 

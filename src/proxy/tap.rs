@@ -41,6 +41,8 @@ pub(super) struct Tap {
     retry_after: Option<Duration>,
     /// The backend no longer has the model that it listed.
     lacks_model: bool,
+    /// What several backends list will have changed.
+    changes_models: bool,
     /// Reads the ids of the answer; `None` where they are of no use, or known.
     answer_ids: Option<Box<AnswerIds>>,
     uploaded: bool,
@@ -68,6 +70,7 @@ impl Tap {
             responded: false,
             retry_after: None,
             lacks_model: false,
+            changes_models: false,
             answer_ids: None,
             uploaded: false,
             ended: false,
@@ -110,6 +113,11 @@ impl Tap {
         }
     }
 
+    /// Once the exchange has ended the models of all backends are listed again.
+    pub(super) fn changes_models(&mut self) {
+        self.changes_models = true;
+    }
+
     /// The backend failed before it had the request, which another one may get.
     pub(super) fn backend_failed(&mut self, why: ErrorType) {
         self.report(End::BackendFailed(why), self.polls.begun());
@@ -131,6 +139,9 @@ impl Tap {
             End::ClientLeft | End::Rejected(_) => LeaseEnd::Unknown,
         };
         lease.report(said, || self.worker.fraction(), now);
+        if std::mem::take(&mut self.changes_models) {
+            self.worker.thread.with_fleet(Fleet::relist);
+        }
     }
 
     /// The request's head is about to be sent to the backend.

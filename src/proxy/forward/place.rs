@@ -62,6 +62,9 @@ impl Forward {
         let lease = lease.ok_or_else(|| self.target.refusal())?;
         // What is coded could not be put together.
         self.head.withhold("accept-encoding");
+        if errand != Errand::Abort {
+            self.tap.changes_models();
+        }
         self.everywhere = Some(Box::new(Everywhere { errand, members }));
         self.place(lease, now);
         Ok(true)

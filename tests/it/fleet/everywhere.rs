@@ -184,6 +184,21 @@ fn a_model_is_deleted_on_every_backend_that_has_it() {
     assert!(partly.ends_with("{\"error\":\"inferometer: other: other cannot; done on one\"}"), "{partly}");
 }
 
+#[tokio::test]
+async fn what_was_pulled_or_deleted_everywhere_is_listed_again_at_once() {
+    let ((first, _), (other, _)) = (pulling("first"), pulling("other"));
+    let rig = rig(&[("first", first.address), ("other", other.address)]);
+    let listings = ["first", "other"].map(|name| rig.catalogue.relist_notify(&name.into()));
+    for change in [pull(r#"{"model":"new"}"#), request("DELETE", "/api/delete", r#"{"model":"m:1b"}"#)] {
+        let address = rig.address;
+        let answer = tokio::task::spawn_blocking(move || ask(address, change)).await.expect("no panic");
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        for listing in &listings {
+            tokio::time::timeout(PATIENCE, listing.notified()).await.expect("it is asked for");
+        }
+    }
+}
+
 #[test]
 fn a_client_that_names_a_backend_changes_the_models_of_that_one_alone() {
     let ((first, _), (other, to_other)) = (pulling("first"), pulling("other"));

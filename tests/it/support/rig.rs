@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use inferometer::backend::address::Address;
+use inferometer::backend::catalogue::Catalogue;
 use inferometer::backend::dial::Dialer;
 use inferometer::backend::{self, Backend};
 use inferometer::exchange::names::{AsSpelled, NamedModel};
@@ -31,6 +32,8 @@ pub(crate) struct Rig {
     records: mpsc::Receiver<Record>,
     refused: mpsc::Receiver<Malformed>,
     thread: Option<JoinHandle<()>>,
+    /// What its several backends list.
+    pub(crate) catalogue: Arc<Catalogue>,
 }
 
 /// What a test may change.
@@ -131,7 +134,10 @@ impl Rig {
             knowledge.catalogue.set_listed(&Arc::from(*name), models.iter().copied());
         }
         let members = backends.iter().map(|(name, address, _)| member(name, *address, &options)).collect();
-        Self::over(Fleet::new(members, settings, knowledge), options)
+        let catalogue = knowledge.catalogue.clone();
+        let mut rig = Self::over(Fleet::new(members, settings, knowledge), options);
+        rig.catalogue = catalogue;
+        rig
     }
 
     fn over(fleet: Fleet, options: Options) -> Self {
@@ -156,7 +162,7 @@ impl Rig {
             });
         });
         let address = binding.recv_timeout(PATIENCE).expect("it starts");
-        Self { address, life, records, refused, thread: Some(thread) }
+        Self { address, life, records, refused, thread: Some(thread), catalogue: Arc::default() }
     }
 
     /// The next finished exchange.
