@@ -37,6 +37,8 @@ pub struct Observed {
     budget: Rc<DecodeBudget>,
     backend: Arc<str>,
     client: Arc<str>,
+    /// Exchanges so far: their ids and their traces.
+    begun: u64,
     now: Instant,
 }
 
@@ -66,6 +68,7 @@ impl Default for Observed {
             }),
             backend,
             client: "ollama".into(),
+            begun: 0,
             now: Instant::now(),
         }
     }
@@ -100,12 +103,13 @@ impl Observed {
     }
 
     /// Starts an exchange on the only backend.
-    fn begin(&self, method: Method, route: Route) -> Box<Observation> {
+    fn begin(&mut self, method: Method, route: Route) -> Box<Observation> {
+        self.begun += 1;
         let start = Start {
-            id: 1,
+            id: self.begun,
             method,
             route,
-            trace: TraceId::from_random(1),
+            trace: TraceId::from_random(self.begun.into()),
             parent: None,
             client: Some(Arc::clone(&self.client)),
             conversation: Conversation::named(b"one"),
@@ -137,18 +141,23 @@ impl Observed {
 
     /// A whole exchange, from its route to its record in every metric family.
     pub fn exchange(&mut self, exchange: &Exchange) {
+        self.answered(exchange, 200);
+    }
+
+    /// The same, answered with this status.
+    pub fn answered(&mut self, exchange: &Exchange, status: u16) {
         let route = Route::of(exchange.method, exchange.path);
         let mut observation = self.begin(Method::parse(exchange.method), route);
         read_request(&mut observation, route, exchange.request);
         observation.forwarded(self.now);
         observation.request_uploaded(self.now);
         let content_type = Some(exchange.kind.as_bytes());
-        let head = Head { status: 200, content_type, content_encoding: None, reported: Reported::default() };
+        let head = Head { status, content_type, content_encoding: None, reported: Reported::default() };
         observation.responded(&head, self.tick());
         for piece in exchange.response {
             observation.response_frame(piece.as_bytes(), self.tick());
         }
-        observation.finish(End::Complete, 200, self.tick(), Duration::from_micros(50));
+        observation.finish(End::Complete, status, self.tick(), Duration::from_micros(50));
     }
 
     /// Advances the time by [`GAP`], without reading a clock, whose cost is not to be counted.

@@ -31,6 +31,9 @@ const FIRST_SCREEN: f64 = 50.0;
 /// What every other question may take, in milliseconds.
 const OTHERS: f64 = 300.0;
 
+/// One exchange of so many is answered with a server's error, so that there are failures to look for.
+const FAILED_OF: u64 = 50;
+
 /// Exchanges up to which every question has a mark. Beyond them those have none that read rows by a filter.
 const MARKED_ROWS: u64 = 1_000_000;
 
@@ -143,7 +146,7 @@ fn month(directory: &Path, rows: u64) -> Vec<String> {
     for hour in 1..=hours {
         while recorded < rows * hour / hours {
             observed.set_now(Instant::now());
-            observed.exchange(pick(recorded));
+            observed.answered(pick(recorded), if recorded % FAILED_OF == 0 { 500 } else { 200 });
             recorded += 1;
             // Rows of another hour must not wait when the clock goes on.
             if recorded % 10_000 == 0 {
