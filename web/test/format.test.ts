@@ -5,7 +5,7 @@ import * as as from "../src/lib/format.ts";
 const plain = (text: string) => text.replaceAll("\u202f", " ");
 
 test("numbers have three digits that say something", () => {
-  for (const [value, text] of [[0, "0"], [0.0421, "0.042"], [1.5, "1.5"], [12.34, "12.3"], [123.4, "123"], [9999, "9999"], [12345, "12,345"]] as const) {
+  for (const [value, text] of [[0, "0"], [0.0421, "0.0421"], [0.0025, "0.0025"], [0.000_012_345, "0.0000123"], [1e-9, "<0.000001"], [0.001, "0.001"], [1.5, "1.5"], [12.34, "12.3"], [123.4, "123"], [9999, "9999"], [12345, "12,345"]] as const) {
     assert.equal(as.number(value), text);
   }
 });

@@ -2,6 +2,9 @@
 
 const THIN = "\u202f";
 
+/** What is less is not told apart from it. */
+const SMALLEST = 1e-6;
+
 /** A whole number with separators. The locale's own way to do it takes a hundred times as long. */
 const whole = (value: number): string => String(Math.round(value)).replace(/\B(?=(\d{3})+$)/g, ",");
 
@@ -11,7 +14,8 @@ export function number(value: number): string {
   if (size === 0) return "0";
   if (size >= 10_000) return whole(value);
   if (size >= 100) return String(Math.round(value));
-  const digits = size >= 10 ? 1 : size >= 1 ? 2 : 3;
+  if (size < SMALLEST) return `<${SMALLEST.toFixed(6)}`;
+  const digits = size >= 10 ? 1 : size >= 1 ? 2 : 2 - Math.floor(Math.log10(size));
   return trimmed(value.toFixed(digits));
 }
 
