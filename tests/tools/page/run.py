@@ -69,6 +69,25 @@ class Page:
         self.context.close()
 
 
+def long_lists(browser, world):
+    """A phone shows the first rows of a long list until it is asked for all; a wide screen shows all at once."""
+    rules, found = len(world.json("/dashboard/alerts")["alert_rules"]), []
+    for look, first in [("phone", 12), ("light", rules)]:
+        page = Page(browser, world, look)
+        page.open("alerts")
+        settle(page, "alerts")
+        table = page.page.get_by_role("region", name="The rules")
+        rows, more = table.locator("tbody tr:visible"), table.get_by_role("button", name=f"Show all {rules}")
+        expect(rows).to_have_count(first)
+        if look == "phone":
+            more.click()
+            expect(rows).to_have_count(rules)
+        expect(more).to_be_hidden()
+        found += page.check(f"long {look}")
+        page.close()
+    return found
+
+
 def settle(page, screen, answers=True):
     """Waits until nothing is still being asked for, where there are answers."""
     page.page.evaluate(f"location.hash = '#/{screen}'")
@@ -327,6 +346,7 @@ def main():
             states = [
                 ("demo", lambda: every_screen(browser, busy, "demo", given.pictures)),
                 ("keys", lambda: keys(browser, busy, None)),
+                ("long", lambda: long_lists(browser, busy)),
                 ("lost", lambda: every_screen(browser, busy, "lost", given.pictures, without_socket, "connection to the program is lost|takes no WebSocket")),
                 ("paused", lambda: every_screen(browser, busy, "paused", given.pictures, paused, "The history is paused: no space is left")),
                 ("first", lambda: marks.first_figures(browser, busy)),

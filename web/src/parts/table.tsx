@@ -1,5 +1,9 @@
-// A table; on a narrow screen each row is a card.
+// A table; on a narrow screen each row is a card, and the first of many are shown until all are asked for.
 import type { ComponentChildren } from "preact";
+import { useState } from "preact/hooks";
+
+/** Rows that a narrow screen shows at first: the style sheet hides those after them. */
+const FIRST = 12;
 
 export interface Column<T> {
   name: string;
@@ -20,10 +24,11 @@ interface TableProps<T> {
 }
 
 export function Table<T>({ caption, columns, rows, id, to, empty }: TableProps<T>) {
+  const [whole, setWhole] = useState(false);
   if (rows.length === 0) return <p class="empty">{empty}</p>;
   const kind = (column: Column<T>) => [column.number ? "n" : "", column.class ?? ""].join(" ").trim() || undefined;
   return (
-    <div class="wide" tabIndex={0} role="region" aria-label={caption}>
+    <div class={whole ? "wide whole" : "wide"} tabIndex={0} role="region" aria-label={caption}>
       <table>
         <caption>{caption}</caption>
         <thead>
@@ -51,6 +56,7 @@ export function Table<T>({ caption, columns, rows, id, to, empty }: TableProps<T
           })}
         </tbody>
       </table>
+      {!whole && rows.length > FIRST && <button type="button" class="more" onClick={() => setWhole(true)}>Show all {rows.length}</button>}
     </div>
   );
 }
