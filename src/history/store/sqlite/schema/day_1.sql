@@ -76,7 +76,7 @@ CREATE TABLE exchanges (
 ) STRICT;
 
 CREATE INDEX exchanges_trace ON exchanges (trace);
-CREATE INDEX exchanges_failed ON exchanges (outcome, id) WHERE outcome <> 0;
+CREATE INDEX exchanges_failed ON exchanges (outcome, error) WHERE outcome <> 0;
 
 CREATE VIEW exchanges_named AS
 SELECT e.id, e.id >> 20 AS ended_ms, e.weight, lower(hex(e.trace)) AS trace,
