@@ -219,8 +219,8 @@ function Machine({ machine }: { machine: Resources }) {
           {disk.filesystems === null && <Empty>{reason("/disk/filesystems")}</Empty>}
           <p class="note">reads <Value of={disk.io_stats?.read_mb_per_second} as={(value) => `${as.mib(value)}/s`} why={reason("/disk/io_stats/read_mb_per_second")} />, writes <Value of={disk.io_stats?.write_mb_per_second} as={(value) => `${as.mib(value)}/s`} why={reason("/disk/io_stats/write_mb_per_second")} /></p>
           <p class="note">
-            {(network.interfaces ?? []).map((one) => <span key={one.name}>{one.name}: {as.bytes(one.bytes_received)} in, {as.bytes(one.bytes_sent)} out </span>)}
-            · <Value of={network.connections?.active} as={as.count} why={reason("/network/connections/active")} /> connections
+            {(network.interfaces ?? []).map((one) => <span key={one.name}>{one.name}: {as.bytes(one.bytes_received)} in, {as.bytes(one.bytes_sent)} out · </span>)}
+            <Value of={network.connections?.active} as={as.count} why={reason("/network/connections/active")} /> connections
           </p>
         </Panel>
       </div>

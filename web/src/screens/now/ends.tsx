@@ -8,6 +8,7 @@ import { time } from "../../lib/time.ts";
 import type { Exchange, Exchanges } from "../../lib/types.ts";
 import { Panel, Trouble } from "../../parts/panel.tsx";
 import { Outcome, Value } from "../../parts/value.tsx";
+import { At } from "./at.tsx";
 import { Address } from "./flight.tsx";
 
 const SHOWN = 10;
@@ -38,7 +39,7 @@ export function Ends() {
         {ends.map((one) => (
           <li key={one.id} data-row="" tabIndex={0} class="to" onClick={() => { location.hash = link("exchange", one.id); }} onKeyDown={(event) => { if (event.key === "Enter") location.hash = link("exchange", one.id); }}>
             <span class="when">{time(one.ended_at)}</span>
-            <a class="name" href={link("exchange", one.id)}><Value of={one.model} why="Its model is not known." /></a>
+            <span class="name"><a href={link("exchange", one.id)}><Value of={one.model} why="Its model is not known." /></a><At backend={one.backend} /></span>
             <Outcome of={one.outcome} error={one.error} status={one.status} />
             <span class="n">{one.tokens.generated === null ? "" : `${as.count(one.tokens.generated)} tok`}</span>
             <span class="n age"><Value of={one.duration_ms} as={as.duration} /></span>

@@ -6,6 +6,7 @@ import type { InFlight, Models, Running } from "../../lib/types.ts";
 import { why } from "../../lib/unknown.ts";
 import { Panel } from "../../parts/panel.tsx";
 import { Value } from "../../parts/value.tsx";
+import { At } from "./at.tsx";
 import { Stop } from "./stop.tsx";
 
 const SHOWN = 40;
@@ -50,7 +51,7 @@ export function Flight() {
           const phase = isLoading(one) ? "loading" : one.phase;
           return (
             <li key={one.id} data-row="" tabIndex={0}>
-              <span class="name"><Value of={one.model} why={why(state, `/exchanges/${at}/model`)} /></span>
+              <span class="name"><Value of={one.model} why={why(state, `/exchanges/${at}/model`)} /><At backend={one.backend} /></span>
               <span class="who"><Value of={one.client} why={why(state, `/exchanges/${at}/client`)} /></span>
               <span class="phases" role="img" aria-label={WORDS[one.phase] ?? one.phase} title={`${one.method} ${one.endpoint}: ${WORDS[one.phase] ?? one.phase}`}>
                 {PHASES.map((name, place) => <i key={name} class={place < PHASES.indexOf(one.phase) ? "done" : name === one.phase ? `on ${phase}` : ""} />)}

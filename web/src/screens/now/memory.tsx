@@ -7,6 +7,7 @@ import { sum } from "../../lib/summary.ts";
 import type { Model, Models, Stats, Workers } from "../../lib/types.ts";
 import { Panel } from "../../parts/panel.tsx";
 import { Dash } from "../../parts/value.tsx";
+import { At } from "./at.tsx";
 
 const held = (model: Model): number => (model.resource_usage.gpu_memory_usage_mb ?? 0) + (model.resource_usage.memory_usage_mb ?? 0);
 
@@ -27,7 +28,7 @@ export function Memory() {
       <ul class="rows">
         {loaded.map(({ model, at }) => (
           <li key={`${model.backend}/${model.name}`}>
-            <a class="name" href={link("models", undefined, {}, { model: model.name })}>{model.name}</a>
+            <span class="name"><a href={link("models", undefined, {}, { model: model.name })}>{model.name}</a><At backend={model.backend} /></span>
             <span class="n">{held(model) > 0 ? as.mib(held(model)) : <Dash />}</span>
             <span class="n age"><Unload model={model} why={answer?.unknown?.[`/models/${at}/expires_at`]} /></span>
             <Bar gpu={model.resource_usage.gpu_memory_usage_mb ?? 0} main={model.resource_usage.memory_usage_mb ?? 0} whole={whole} known={total !== null} />
