@@ -5,8 +5,9 @@ import type { Model } from "./types.ts";
 /** Fewer requests say nothing. */
 const FEWEST = 5;
 
-/** A load is the cause where so many waited for one. */
-const MANY_COLD = 0.1;
+/** Loads make the median what it is where most waited for one; they are said where so many did. */
+const MOST = 0.5;
+const MANY = 0.1;
 
 interface Judged {
   model: Model;
@@ -31,10 +32,14 @@ export function reason({ performance: of }: Model, others: readonly Model[]): st
   const whole = of.latency_ms.p50 ?? 0;
   const total = of.total_requests ?? 0;
   const cold = total > 0 && of.cold_starts !== null ? of.cold_starts / total : 0;
-  if (cold >= MANY_COLD) {
-    const load = of.load_ms.p50;
-    return `${share(cold)} of its requests wait until it is loaded${load === null ? "" : `, ${duration(load)} each`}`;
-  }
+  const load = of.load_ms.p50;
+  const loads = `${share(cold)} of its requests wait until it is loaded${load === null ? "" : `, half of them ${duration(load)} or more`}`;
+  if (cold > MOST) return loads;
+  return warm(of, whole, total, others) + (cold >= MANY ? `; besides, ${loads}` : "");
+}
+
+/** What takes the time of requests that find the model in memory. */
+function warm(of: Model["performance"], whole: number, total: number, others: readonly Model[]): string {
   const first = of.warm_time_to_first_token_ms.p50 ?? of.time_to_first_token_ms.p50;
   if (first !== null && first > whole / 2) {
     const prompt = total > 0 && of.prompt_tokens !== null ? of.prompt_tokens / total : undefined;

@@ -105,10 +105,14 @@ export function draw(parent: HTMLElement, props: ChartProps, height: number, mov
   const plot = new uPlot(options(props, parent.clientWidth || 300, height), data(props.at, props.interval, props.lines), parent);
   plot.hooks.setCursor = [(self) => moved(self.cursor.idx ?? null)];
   let width = parent.clientWidth;
-  const observer = new ResizeObserver(() => {
+  const fit = () => {
     if (parent.clientWidth > 0 && parent.clientWidth !== width) plot.setSize({ width: (width = parent.clientWidth), height });
-  });
+  };
+  const observer = new ResizeObserver(fit);
   observer.observe(parent);
+  // Paper has another width, and no time for observers.
+  const paper = matchMedia("print");
+  paper.addEventListener("change", fit);
   return {
     show: (at, interval, lines) => plot.setData(data(at, interval, lines)),
     hide: (lines) => props.lines.forEach((_, at) => {
@@ -118,6 +122,7 @@ export function draw(parent: HTMLElement, props: ChartProps, height: number, mov
     point: (second) => plot.setCursor({ left: plot.valToPos(second, "x"), top: 0 }),
     end: () => {
       observer.disconnect();
+      paper.removeEventListener("change", fit);
       plot.destroy();
     },
   };

@@ -67,8 +67,11 @@ const RESOLVED: Column<Resolved>[] = [
   { name: "how", cell: (one) => as.words(one.resolution) },
 ];
 
+/** Whether the condition holds now: for long enough, or not yet. */
+const holds = (rule: Rule): boolean => rule.state === "firing" || rule.state === "pending";
+
 const RULES: Column<Rule>[] = [
-  { name: "severity", cell: (one) => <Chip tone={tone(one.severity)}>{one.severity}</Chip> },
+  { name: "severity", cell: (one) => <Chip tone={holds(one) ? tone(one.severity) : "quiet"}>{one.severity}</Chip> },
   { name: "rule", class: "name", cell: (one) => plain(one.name) },
   { name: "state", cell: (one) => <span title={one.reason ?? ""}>{STATES[one.state ?? ""] ?? as.words(one.state ?? (one.enabled ? "looked at" : "off"))}{one.reason && <span class="quiet"> {one.reason}</span>}</span>, class: "message" },
   { name: "for", number: true, cell: (one) => (one.for_seconds ? as.span(one.for_seconds) : "") },
@@ -88,13 +91,13 @@ export function Alerts() {
         {answer && active.length === 0 && <Empty>Nothing needs attention: none of {answer.alert_rules.filter((rule) => rule.enabled).length} rules holds.</Empty>}
         <ul class="alerts">{active.map((one) => <One key={one.id} alert={one} />)}</ul>
       </Panel>
-      <Panel title="Over" note="last 24 hours">
+      <Panel title="Ended" note="last 24 hours">
         {answer && answer.resolved_alerts === null
           ? <Empty>{why(answer, "/resolved_alerts")}</Empty>
           : <Table caption="Alerts that are over" columns={RESOLVED} rows={answer?.resolved_alerts ?? []} id={(one) => one.id} empty="No alert has ended." />}
       </Panel>
       <Panel title="Rules">
-        <Table caption="The rules" columns={RULES} rows={answer?.alert_rules ?? []} id={(one) => one.name} empty="…" />
+        <Table caption="The rules" columns={RULES} rows={[...(answer?.alert_rules ?? [])].sort((one, other) => Number(holds(other)) - Number(holds(one)))} id={(one) => one.name} empty="…" />
       </Panel>
     </>
   );

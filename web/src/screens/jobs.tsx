@@ -82,7 +82,7 @@ export function Jobs() {
         {answer?.active_jobs.length === 0 && <Empty>Nothing is pulled, pushed or created. A pull through the proxy, such as <code>ollama pull</code>, is shown here with its progress.</Empty>}
         <ul class="cards">{(answer?.active_jobs ?? []).map((one, at) => <Running key={one.id} job={one} reason={(field) => why(answer, `/active_jobs/${at}/${field}`)} />)}</ul>
       </Panel>
-      <Panel title="Over" csv="/dashboard/jobs?format=csv">
+      <Panel title="Ended" csv="/dashboard/jobs?format=csv">
         {answer && answer.completed_jobs === null
           ? <Empty>No history is kept, so no job that is over is known. Start the program with --history sqlite to have it.</Empty>
           : <Table caption="Jobs that are over" columns={ENDED} rows={answer?.completed_jobs ?? []} id={(one) => one.id} empty="No job has ended." />}

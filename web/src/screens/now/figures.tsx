@@ -6,7 +6,7 @@ import { type Asked } from "../../lib/api.ts";
 import * as as from "../../lib/format.ts";
 import { link } from "../../lib/route.ts";
 import { last, perToken, sum } from "../../lib/summary.ts";
-import type { Series, Stats } from "../../lib/types.ts";
+import type { InFlight, Series, Stats } from "../../lib/types.ts";
 import { sentence, why } from "../../lib/unknown.ts";
 import { Spark } from "../../parts/spark.tsx";
 import { Value } from "../../parts/value.tsx";
@@ -37,6 +37,8 @@ const NONE: (number | null)[] = [];
 
 export function Figures({ series }: { series: Asked<Series> }) {
   const stats = useTopic<Stats>("stats");
+  // The same number as the list below has.
+  const running = useTopic<InFlight>("in_flight")?.count ?? stats?.inference.active_requests;
   const of = (metric: string) => series.data?.series.find((one) => one.metric === metric)?.values ?? NONE;
   const seconds = series.data?.interval_seconds ?? 60;
   const noHistory = series.failure?.kind === "unavailable" ? "No history is kept that could tell." : sentence("no_samples");
@@ -52,7 +54,7 @@ export function Figures({ series }: { series: Asked<Series> }) {
     <div class="figures">
       <Figure
         title="Requests" to={link("exchanges")} spark={of("request_rate")}
-        note={<>{stats ? `${stats.inference.active_requests} in flight` : "…"} · {within(requests)}</>}
+        note={<>{running === undefined ? "…" : `${running} in flight`} · {within(requests)}</>}
       >
         <Value of={rate} as={as.perSecond} why={stats ? why(stats, "/inference/requests_per_second") : undefined} />
       </Figure>
