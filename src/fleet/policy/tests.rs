@@ -365,7 +365,9 @@ fn a_slow_backend_gets_what_the_others_would_only_do_later() {
         }
     }
     two.iter_mut().for_each(|it| (it.residence, it.slots) = (Residence::Resident, Some(4)));
-    for (in_flight, expected) in [(3, 1), (5, 0)] {
+    two[0].slowness = 8.0;
+    // With four the other has no slot left.
+    for (in_flight, expected) in [(3, 1), (4, 1), (9, 0)] {
         two[1].in_flight = in_flight;
         assert_eq!(
             picked(&two, Policy::ModelLoaded, 0),
