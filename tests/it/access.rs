@@ -1,6 +1,7 @@
 //! Who may ask the second listener.
 
 mod canaries;
+mod confusion;
 mod credentials;
 mod every_route;
 mod exposure;

@@ -1,10 +1,11 @@
 //! Passwords, API keys and tokens.
 
 use rustix::process::Signal;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::material::{
-    AUDIENCE, Guarded, ISSUER, basic, bearer, claims, eddsa, field, hs256, key, key_line, keys, status, write_private,
+    AUDIENCE, Guarded, ISSUER, basic, bearer, claims, eddsa, field, hs256, key, key_line, keys, status, vector,
+    vectors, write_private,
 };
 use crate::support::authority::folder;
 use crate::support::program::command;
@@ -136,17 +137,11 @@ fn a_file_that_others_may_read_is_refused_at_the_start() {
 /// The vectors are signed by another implementation, and there are RSA and ECDSA among them.
 #[test]
 fn a_token_of_each_algorithm_is_accepted_over_a_socket() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/tokens/vectors.json");
-    let vectors: Value = serde_json::from_str(&std::fs::read_to_string(path).expect("vectors")).expect("JSON");
     let folder = folder();
-    write_private(&folder.join("jwks.json"), &vectors["sets"]["all"].to_string());
+    write_private(&folder.join("jwks.json"), &vectors()["sets"]["all"].to_string());
     let guarded = Guarded::within(folder, "", false, &[]);
     for algorithm in ["HS256", "RS256", "ES256", "EdDSA"] {
-        let named = |name: &str| {
-            let name = format!("{algorithm}: {name}");
-            let found = vectors["vectors"].as_array().expect("a list").iter().find(|vector| vector["name"] == *name);
-            found.expect(&name)["token"].as_str().expect("text").to_owned()
-        };
+        let named = |name: &str| vector(&format!("{algorithm}: {name}"));
         assert_eq!(guarded.status("/", &bearer(&named("valid with the set `all`"))), 200, "{algorithm}");
         assert_eq!(guarded.status("/", &bearer(&named("modified payload"))), 401, "{algorithm}");
     }

@@ -36,7 +36,7 @@ fn wrong_tokens() -> Vec<(&'static str, String)> {
         token(&json!({"alg": "HS256", "kid": "ed"}), &admin, |message| mac(public.public_key().as_ref(), message));
     let crossed =
         token(&json!({"alg": "EdDSA", "kid": "hmac"}), &admin, |message| ed25519().sign(message).as_ref().to_vec());
-    vec![
+    let mut wrong = vec![
         ("alg none", none("none")),
         ("alg None", none("None")),
         (
@@ -55,7 +55,9 @@ fn wrong_tokens() -> Vec<(&'static str, String)> {
         ("no expiry", with("exp", Value::Null)),
         ("another issuer", with("iss", "https://evil.example".into())),
         ("another audience", with("aud", "other".into())),
-    ]
+    ];
+    wrong.extend(super::confusion::tokens(&admin));
+    wrong
 }
 
 #[test]

@@ -68,12 +68,38 @@ pub(crate) fn ed25519() -> Ed25519KeyPair {
     Ed25519KeyPair::from_seed_unchecked(&[9; 32]).expect("a seed")
 }
 
-/// A set of an HMAC key and an Ed25519 key.
+/// Keys and tokens that another implementation has made.
+pub(crate) fn vectors() -> Value {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/tokens/vectors.json");
+    serde_json::from_str(&std::fs::read_to_string(path).expect("vectors")).expect("JSON")
+}
+
+/// The token of this name among them.
+pub(crate) fn vector(name: &str) -> String {
+    let vectors = vectors();
+    let found = vectors["vectors"].as_array().expect("a list").iter().find(|vector| vector["name"] == *name);
+    found.expect(name)["token"].as_str().expect("text").to_owned()
+}
+
+/// The public RSA key among them: its modulus and its exponent.
+pub(crate) fn rsa() -> [Vec<u8>; 2] {
+    let key = &vectors()["sets"]["RS256"]["keys"][0];
+    ["n", "e"].map(|part| URL_SAFE_NO_PAD.decode(key[part].as_str().expect("text")).expect("base64url"))
+}
+
+/// The same as a key of a set.
+pub(crate) fn rsa_key() -> Value {
+    let [n, e] = rsa().map(|part| URL_SAFE_NO_PAD.encode(part));
+    json!({"kty": "RSA", "kid": "rsa", "n": n, "e": e})
+}
+
+/// A set of an HMAC key, an Ed25519 key and an RSA key.
 pub(crate) fn key_set() -> Value {
     let x = URL_SAFE_NO_PAD.encode(ed25519().public_key().as_ref());
     json!({"keys": [
         {"kty": "oct", "kid": "hmac", "k": URL_SAFE_NO_PAD.encode(SECRET)},
         {"kty": "OKP", "crv": "Ed25519", "kid": "ed", "x": x},
+        rsa_key(),
     ]})
 }
 
