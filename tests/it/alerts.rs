@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use serde_json::Value;
 
 use crate::support::authority::folder;
-use crate::support::client::ask;
+use crate::support::client::{Client, ask};
 use crate::support::program::Program;
 
 /// A file of settings: rules are evaluated every second, and a test may ask as often as it likes.
@@ -22,12 +22,23 @@ fn settings(more: &str) -> String {
     file.display().to_string()
 }
 
-fn send(address: SocketAddr, method: &str, target: &str, body: &str) -> (u16, Value) {
+fn request(method: &str, target: &str, body: &str) -> String {
     let fields = format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
-    let whole = ask(
-        address,
-        format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}\r\n{body}"),
-    );
+    format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}\r\n{body}")
+}
+
+fn send(address: SocketAddr, method: &str, target: &str, body: &str) -> (u16, Value) {
+    answered(&ask(address, request(method, target, body)))
+}
+
+/// The same from 127.0.0.`host`.
+fn send_from(host: u8, address: SocketAddr, method: &str, target: &str, body: &str) -> (u16, Value) {
+    let mut client = Client::connect_from(host, address);
+    client.send(request(method, target, body));
+    answered(&String::from_utf8_lossy(&client.rest().0))
+}
+
+fn answered(whole: &str) -> (u16, Value) {
     let (head, body) = whole.split_once("\r\n\r\n").expect("a head");
     let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
     (status, serde_json::from_str(body).unwrap_or(Value::Null))

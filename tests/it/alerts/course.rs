@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::{get, send, settings};
+use super::{get, send, send_from, settings};
 use crate::support::backend::Backend;
 use crate::support::look_until;
 use crate::support::ollama::Ollama;
@@ -96,12 +96,13 @@ fn a_backend_that_falls_silent_raises_an_alert_that_is_acknowledged_told_kept_an
     let id = alert["id"].as_str().expect("an id");
     let ack = format!("/dashboard/alerts/{id}/ack");
     assert_eq!(send(program.admin, "POST", "/dashboard/alerts/nothing/ack", "{}").0, 404);
-    let (status, answer) = send(program.admin, "POST", &ack, "{}");
+    let (status, answer) = send_from(7, program.admin, "POST", &ack, "{}");
     assert_eq!((status, &answer["alert"]["acknowledged"]), (200, &true.into()), "{answer}");
-    look_until(|| match get(&program, "/dashboard/audit?action=alert_ack") {
-        audit if audit["entries"][0]["resource"] == "InferometerBackendDown" => Ok(()),
+    let audit = look_until(|| match get(&program, "/dashboard/audit?action=alert_ack") {
+        audit if audit["entries"][0]["resource"] == "InferometerBackendDown" => Ok(audit),
         audit => Err(audit.to_string()),
     });
+    assert_eq!(audit["entries"][0]["source_ip"], "127.0.0.7", "whoever acknowledged: {audit}");
     assert_eq!(active(&program).expect("it goes on")["summary"]["acknowledged"], 1);
 
     ollama.fall_silent(false);
