@@ -26,9 +26,12 @@ impl Day {
         Self(self.0 + 1)
     }
 
-    /// Parses `2026-11-29`.
+    /// Parses `2026-11-29`. Years have four digits: what is multiplied from longer ones may not fit.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
+        if text.len() != 10 {
+            return None;
+        }
         let mut parts = text.splitn(3, '-').map(|part| part.parse::<i64>().ok());
         let (year, month, day) = (parts.next()??, parts.next()??, parts.next()??);
         let in_range = (1..=12).contains(&month) && (1..=31).contains(&day);
@@ -75,7 +78,17 @@ mod tests {
                 Some(Day(day)).filter(|_| day > -700_000)
             );
         }
-        for text in ["", "2026-11", "2026-02-30", "2026-13-01", "2026-1-1", "x-y-z", "2026-11-29.db"] {
+        for text in [
+            "",
+            "2026-11",
+            "2026-02-30",
+            "2026-13-01",
+            "2026-1-1",
+            "x-y-z",
+            "2026-11-29.db",
+            "10000-01-01",
+            "9999999999999999-01-01",
+        ] {
             assert_eq!(Day::parse(text), None, "{text}");
         }
     }

@@ -13,15 +13,23 @@ impl Timestamp {
     pub fn parse(text: &str) -> Option<Self> {
         let Some((day, time)) = text.split_once(['T', 't', ' ']) else { return Some(Self(Day::parse(text)?.begin())) };
         let time = time.strip_suffix(['Z', 'z']).unwrap_or(time);
-        let (time, fraction) = time.split_once('.').unwrap_or((time, ""));
+        let (time, fraction) = time.split_once('.').map_or((time, None), |(time, fraction)| (time, Some(fraction)));
         let number = |text: &str, width: usize, below: i64| {
             let is_number = text.len() == width && text.bytes().all(|byte| byte.is_ascii_digit());
             text.parse().ok().filter(|number: &i64| is_number && *number < below)
         };
         let mut parts = time.split(':');
         let (hours, minutes) = (number(parts.next()?, 2, 24)?, number(parts.next()?, 2, 60)?);
-        let seconds = parts.next().map_or(Some(0), |seconds| number(seconds, 2, 60))?;
-        let millis = if fraction.is_empty() { 0 } else { number(&format!("{fraction:0<3}"), 3, 1_000)? };
+        let seconds = match (parts.next(), fraction) {
+            (Some(seconds), _) => number(seconds, 2, 60)?,
+            (None, None) => 0,
+            (None, Some(_)) => return None,
+        };
+        let millis = match fraction {
+            Some("") => return None,
+            Some(fraction) => number(&format!("{fraction:0<3}"), 3, 1_000)?,
+            None => 0,
+        };
         let is_whole = parts.next().is_none();
         let since = ((hours * 60 + minutes) * 60 + seconds) * 1_000 + millis;
         is_whole.then_some(Self(Day::parse(day)?.begin() + since))
@@ -53,9 +61,18 @@ mod tests {
             assert_eq!(Timestamp::parse(text), noon, "{text}");
         }
         assert_eq!(Timestamp::parse("2026-11-29").map(|at| at.0 + 43_200_000), noon.map(|at| at.0));
-        for text in
-            ["", "T12:00", "2026-11-29T", "2026-11-29T24:00", "2026-11-29T1:00", "2026-11-29T12:00:00+01:00", "12:00"]
-        {
+        for text in [
+            "",
+            "T12:00",
+            "2026-11-29T",
+            "2026-11-29T24:00",
+            "2026-11-29T1:00",
+            "2026-11-29T12:00:00+01:00",
+            "2026-11-29T12:00.5",
+            "2026-11-29T12:00:00.",
+            "2026-11-29T12:00:00.0000",
+            "12:00",
+        ] {
             assert_eq!(Timestamp::parse(text), None, "{text}");
         }
     }
