@@ -66,7 +66,9 @@ pub(super) fn invalid(name: &str, why: &str, allowed: &Value) -> ApiError {
 
 /// Whether an integer is within the bounds of its schema. Others, and what is no integer, are left to the type.
 fn is_within(value: &str, schema: &Value) -> bool {
-    let Some(number) = value.parse::<i128>().ok().filter(|_| schema["type"] == json!(["integer", "null"])) else {
+    // What may be absent may be null; whether the schema says so depends on how the parameter is declared.
+    let is_integer = schema["type"] == "integer" || schema["type"] == json!(["integer", "null"]);
+    let Some(number) = value.parse::<i128>().ok().filter(|_| is_integer) else {
         return true;
     };
     let bound = |name: &str| schema[name].as_f64();
@@ -110,6 +112,21 @@ mod tests {
         #[param(minimum = 1)]
         limit: Option<u8>,
         ms: Option<u64>,
+    }
+
+    #[derive(Debug, Deserialize, IntoParams)]
+    #[into_params(parameter_in = Query)]
+    struct Placed {
+        #[param(minimum = 0, maximum = 100)]
+        ms: Option<u64>,
+    }
+
+    #[test]
+    fn bounds_hold_wherever_a_struct_says_that_its_parameters_are() {
+        assert!(parse::<Placed>("ms=100").is_ok_and(|query| query.ms == Some(100)));
+        for beyond in ["ms=101", "ms=-1", "ms=9223372036854775808", "ms=18446744073709551616"] {
+            assert_eq!(parse::<Placed>(beyond).expect_err(beyond).details["allowed"]["maximum"], 100, "{beyond}");
+        }
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use serde::Deserialize;
 use serde_json::json;
-use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::error::ApiError;
 use super::parameters::invalid;
@@ -56,6 +58,27 @@ impl Period {
             }
     }
 }
+
+/// A day that there is, of the years 0000 to 9999.
+const DAY: &str = "([0-9]{4}-(0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])\
+    |[0-9]{4}-(0[469]|11)-(0[1-9]|[12][0-9]|30)\
+    |[0-9]{4}-02-(0[1-9]|1[0-9]|2[0-8])\
+    |([0-9]{2}(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)-02-29)";
+
+/// The time of a day, to the minute, the second or the millisecond.
+const TIME: &str = "([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]{1,3})?)?";
+
+/// The schema of a parameter that [`Timestamp::parse`] reads.
+pub(super) enum AnInstant {}
+
+impl PartialSchema for AnInstant {
+    fn schema() -> RefOr<Schema> {
+        let object = ObjectBuilder::new().schema_type(Type::String).examples(["2026-11-29T12:30:00Z"]);
+        object.pattern(Some(format!("^{DAY}([Tt ]{TIME}[Zz]?)?$"))).into()
+    }
+}
+
+impl ToSchema for AnInstant {}
 
 /// The range of `from` up to, and without, `to`, which is now where it is not given; else the period up to now. `now` is
 /// in milliseconds since the epoch.

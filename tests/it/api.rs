@@ -1,5 +1,6 @@
 //! The dashboard API of the real program, held against the samples of its documents and against the truth.
 
+mod bounds;
 mod clients;
 #[cfg(target_os = "linux")]
 mod control_groups;

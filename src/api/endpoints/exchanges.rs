@@ -13,7 +13,7 @@ use super::exchange::{Entry, entry};
 use crate::api::error::ApiError;
 use crate::api::export::{Format, Table};
 use crate::api::parameters::{Parameters, invalid};
-use crate::api::range::{Period, range};
+use crate::api::range::{AnInstant, Period, range};
 use crate::api::reply::{LIST, Listing};
 use crate::api::state::Parts;
 use crate::api::unknown::{Maybe, Reason, Unknown, resolve};
@@ -41,12 +41,14 @@ enum Order {
 /// Which exchanges.
 #[derive(Debug, Deserialize, IntoParams)]
 pub(crate) struct Query {
-    /// The time up to now; 24h without one.
+    /// The time up to now; 24h without one. Not together with `from`.
     #[param(inline)]
     period: Option<Period>,
-    /// The first instant, RFC 3339 in UTC, in place of a period.
+    /// The first instant, RFC 3339 in UTC, in place of a period, and before `to`. A day is its beginning.
+    #[param(inline, value_type = Option<AnInstant>)]
     from: Option<String>,
     /// The instant after the last; now without one.
+    #[param(inline, value_type = Option<AnInstant>)]
     to: Option<String>,
     /// As backends list it.
     model: Option<String>,
@@ -66,13 +68,13 @@ pub(crate) struct Query {
     outcome: Option<String>,
     /// Only those that did not complete.
     failed: Option<bool>,
-    /// Only those that took at least as long.
-    #[param(minimum = 0)]
+    /// Only those that took at least as long; a year at most.
+    #[param(minimum = 0, maximum = 31_536_000_000i64)]
     min_ms: Option<u64>,
-    /// `newest` without one. With another, there is one page.
+    /// `newest` without one.
     #[param(inline)]
     order: Option<Order>,
-    /// From 1.
+    /// From 1, which is the only one in another order than `newest`.
     #[param(minimum = 1, maximum = 100_000)]
     page: Option<u64>,
     /// Entries of a page; 10 without one.

@@ -1,6 +1,9 @@
 //! The metrics of which there are series: sums of exchanges, percentiles of their measures, and means of the machine.
 
 use serde_json::json;
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::api::error::ApiError;
 use crate::api::parameters::invalid;
@@ -140,6 +143,18 @@ const STATISTICS: [(Statistic, &str); 5] = [
 
 /// Most metrics of one answer.
 const MAX_METRICS: usize = 20;
+
+/// The schema of a parameter that [`Metric::parse_list`] reads.
+pub(super) enum Names {}
+
+impl PartialSchema for Names {
+    fn schema() -> RefOr<Schema> {
+        let name = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(Metric::all().map(Metric::name)));
+        ArrayBuilder::new().items(name).min_items(Some(1)).max_items(Some(MAX_METRICS)).into()
+    }
+}
+
+impl ToSchema for Names {}
 
 impl Metric {
     fn all() -> impl Iterator<Item = Self> {

@@ -10,11 +10,11 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::exchanges::{operations, word};
 use super::machine_series::facts;
-use super::metric::Metric;
+use super::metric::{Metric, Names};
 use crate::api::error::ApiError;
 use crate::api::export::{Format, Table};
 use crate::api::parameters::{Parameters, invalid};
-use crate::api::range::{Period, range};
+use crate::api::range::{AnInstant, Period, range};
 use crate::api::reply::{LIST, Listing};
 use crate::api::state::Parts;
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
@@ -99,16 +99,20 @@ const POINTS: usize = 120;
 /// Which metrics, of which exchanges.
 #[derive(Debug, Deserialize, IntoParams)]
 pub(crate) struct Query {
-    /// Names with commas between them, such as `requests,ttft_p95`: `docs/api.md` lists them, and so does the error about an unknown one.
+    /// Names with commas between them, such as `requests,ttft_p95`.
+    #[param(inline, value_type = Names, style = Form, explode = false)]
     metrics: String,
-    /// The time up to now; 1h without one.
+    /// The time up to now; 1h without one. Not together with `from`.
     #[param(inline)]
     period: Option<Period>,
-    /// The first instant, RFC 3339 in UTC, in place of a period.
+    /// The first instant, RFC 3339 in UTC, in place of a period, and before `to`. A day is its beginning.
+    #[param(inline, value_type = Option<AnInstant>)]
     from: Option<String>,
     /// The instant after the last; now without one.
+    #[param(inline, value_type = Option<AnInstant>)]
     to: Option<String>,
-    /// One that gives some hundred points without it. `10s` for a quarter of an hour at most, without PostgreSQL's replicas.
+    /// One that gives some hundred points without it. `10s` for a quarter of an hour at most, without PostgreSQL's replicas;
+    /// the others for 1,500 points at most.
     #[param(inline)]
     interval: Option<Length>,
     /// With the same intervals before.

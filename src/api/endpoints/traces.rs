@@ -33,8 +33,8 @@ const USUAL: Duration = Duration::from_secs(24 * 60 * 60);
 pub(crate) struct TracesQuery {
     /// The id of a trace, or a part of the name of a model, backend, client or endpoint.
     q: Option<String>,
-    /// Only exchanges that took at least as long.
-    #[param(minimum = 0)]
+    /// Only exchanges that took at least as long; a year at most.
+    #[param(minimum = 0, maximum = 31_536_000_000i64)]
     min_ms: Option<u64>,
     /// Only exchanges that did not complete.
     errors: Option<bool>,

@@ -29,7 +29,7 @@ pub(crate) struct PerformanceQuery {
     /// Of the timeline; 24h without one.
     #[param(inline)]
     period: Option<Period>,
-    /// Of the timeline; without one it fits the period.
+    /// Of the timeline, `1m` and `5m` for a period of `24h` at most; without one it fits the period.
     #[param(inline)]
     interval: Option<Length>,
 }

@@ -17,7 +17,7 @@ use crate::alert::raised::Alert;
 use crate::api::error::ApiError;
 use crate::api::export::Table;
 use crate::api::parameters::Parameters;
-use crate::api::range::{Period, range};
+use crate::api::range::{AnInstant, Period, range};
 use crate::api::reply::{LIST, Listing};
 use crate::api::state::{AskPrometheus, Parts};
 use crate::api::unknown::{Maybe, Reason, Unknown};
@@ -50,12 +50,14 @@ impl AlertLevel {
 listing_query! {
     #[derive(Debug, Deserialize, IntoParams)]
     pub(crate) struct HistoryQuery {
-        /// The time up to now in which they began; 7d without one.
+        /// The time up to now in which they began; 7d without one. Not together with `from`.
         #[param(inline)]
         period: Option<Period>,
-        /// The first instant, RFC 3339 in UTC, in place of a period.
+        /// The first instant, RFC 3339 in UTC, in place of a period, and before `to`. A day is its beginning.
+        #[param(inline, value_type = Option<AnInstant>)]
         from: Option<String>,
         /// The instant after the last; now without one.
+        #[param(inline, value_type = Option<AnInstant>)]
         to: Option<String>,
         #[param(inline)]
         severity: Option<AlertLevel>,

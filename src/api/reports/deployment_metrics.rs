@@ -35,7 +35,7 @@ pub(crate) struct MetricsQuery {
     /// The time up to now; 24h without one.
     #[param(inline)]
     period: Option<Period>,
-    /// Of the histories; without one it fits the period.
+    /// Of the histories, `1m` and `5m` for a period of `24h` at most; without one it fits the period.
     #[param(inline)]
     interval: Option<Length>,
 }
