@@ -163,6 +163,7 @@ struct OneSeries {
     metric: String,
     /// The model, backend or tenant that it is of; absent without `by`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Maybe<String>, required = false)]
     group: Option<Maybe<String>>,
     /// `count`, `count/s`, `percent`, `bytes`, `bytes/s`, `ms`, `tokens/s`, `cost`, `watts`, `celsius` or `joules`.
     unit: &'static str,
