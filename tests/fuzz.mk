@@ -1,10 +1,15 @@
 # Damaged requests and replies, a million of each, which other readers of HTTP/1 read too; then every fuzz target in turn, for so many seconds.
 FUZZ_CASES ?= 1000000
 FUZZ_SECONDS ?= 60
+# Requests of `api-conformance`, at least.
+API_CASES ?= 10000
 FUZZ_TARGETS ?= $(patsubst fuzz/fuzz_targets/%.rs,%,$(wildcard fuzz/fuzz_targets/*.rs))
 CARGO_FUZZ := target/tools/bin/cargo-fuzz
 
-.PHONY: fuzz fuzz-ambiguity fuzz-targets fuzz-keep splits
+.PHONY: api-conformance fuzz fuzz-ambiguity fuzz-targets fuzz-keep splits
+api-conformance: setup ## hold the API against its own document with 10,000 made-up requests (API_CASES: how many; about three minutes)
+	INFEROMETER_API_CASES=$(API_CASES) cargo test --locked --test it api::conformance -- --nocapture
+
 splits: cargo ## cut every recorded answer in two at every byte (the test that CI runs stops at 4,000 bytes)
 	cargo test --release --locked --test it wire:: -- --nocapture
 

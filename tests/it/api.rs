@@ -2,6 +2,7 @@
 
 mod bounds;
 mod clients;
+mod conformance;
 #[cfg(target_os = "linux")]
 mod control_groups;
 mod exchanges;
