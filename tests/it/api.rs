@@ -5,10 +5,13 @@ mod clients;
 mod conformance;
 #[cfg(target_os = "linux")]
 mod control_groups;
+#[cfg(target_os = "linux")]
+mod demo;
 mod exchanges;
 mod figures;
 mod frames;
 mod in_flight;
+mod listed;
 mod live;
 mod parameters;
 mod peers;

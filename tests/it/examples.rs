@@ -6,20 +6,18 @@ use std::path::Path;
 use std::process::Command;
 #[cfg(target_os = "linux")]
 use std::process::Stdio;
-#[cfg(target_os = "linux")]
-use std::sync::{Mutex, PoisonError};
 
 #[cfg(target_os = "linux")]
 use rustix::process::{Pid, Signal, kill_process};
 use serde_yaml_ng::Value;
 
 use crate::support::backend::Backend;
-#[cfg(target_os = "linux")]
-use crate::support::cargo;
 use crate::support::client::{Client, ask};
 use crate::support::helper;
 use crate::support::program::Program;
 use crate::support::simulator::Simulator;
+#[cfg(target_os = "linux")]
+use crate::support::{cargo, one_demo};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -260,15 +258,11 @@ fn the_environment_of_clients_leads_to_the_proxy() {
 #[cfg(target_os = "linux")]
 const SMALL: (usize, usize) = (60, 18);
 
-/// One demo at a time, as on a desk: each takes the usual ports where they are free.
-#[cfg(target_os = "linux")]
-static DEMO: Mutex<()> = Mutex::new(());
-
 /// On a terminal, which util-linux's `script` plays.
 #[cfg(target_os = "linux")]
 #[test]
 fn the_demo_shows_figures_that_hold_on_a_small_screen() {
-    let _alone = DEMO.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = one_demo();
     let demo = cargo::built(&["--examples"], "examples/demo");
     let (columns, rows) = SMALL;
     let typed = format!("stty cols {columns} rows {rows}; exec {} --simulated --seconds 4", demo.display());
@@ -341,7 +335,7 @@ fn servers(line: &str) -> Vec<(&str, bool, u64)> {
 #[cfg(target_os = "linux")]
 #[test]
 fn the_demo_of_several_servers_shows_one_die_and_come_back_and_leaves_nothing_running() {
-    let _alone = DEMO.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = one_demo();
     let demo = cargo::built(&["--bins", "--examples"], "examples/demo");
     let mut command = Command::new(demo);
     command.args(["--fleet", "--story", "12", "--seconds", "240"]).stdout(Stdio::piped());

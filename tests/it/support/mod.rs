@@ -45,6 +45,13 @@ pub(crate) fn look_until<T>(mut look: impl FnMut() -> Result<T, String>) -> T {
     }
 }
 
+/// One demo at a time, as on a desk: each takes the usual ports where they are free.
+#[cfg(target_os = "linux")]
+pub(crate) fn one_demo() -> MutexGuard<'static, ()> {
+    static DEMO: Mutex<()> = Mutex::new(());
+    DEMO.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Holds back the other tests that load or measure the machine, until it is dropped.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
