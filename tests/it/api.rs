@@ -7,6 +7,7 @@ mod conformance;
 mod control_groups;
 #[cfg(target_os = "linux")]
 mod demo;
+mod every_parameter;
 mod exchanges;
 mod figures;
 mod frames;
