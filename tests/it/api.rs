@@ -12,6 +12,7 @@ mod exchanges;
 mod figures;
 mod frames;
 mod in_flight;
+mod inference;
 mod listed;
 mod live;
 mod parameters;

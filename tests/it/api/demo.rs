@@ -23,7 +23,7 @@ const ENOUGH: u64 = 40;
 /// WebSockets, which other tests hold against the GETs of the same.
 const SOCKETS: [&str; 2] = ["/dashboard/ws", "/ws"];
 
-/// The list that is empty in the demo: a simulated server is no process that is known to infer.
+/// The list that may be empty in the demo: a simulated server is no process that is known to infer.
 const NOT_THERE: &str = "/dashboard/infrastructure/resources/{id}";
 
 /// Where the ids of a path are listed: the path, the list, the key of each.

@@ -1,13 +1,12 @@
 //! Each query parameter of the document changes an answer: one without a case here fails.
 
 use std::collections::BTreeSet;
-use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, Stdio};
 
 use inferometer::history::timestamp::Timestamp;
 use serde_json::{Value, json};
 
 use super::conformance::exchanges;
+use super::inference::Inference;
 use super::samples::{Demo, post};
 use super::{get, send};
 use crate::access::material::write_private;
@@ -241,30 +240,9 @@ const CASES: [(&str, &[Case]); 19] = [
 /// The tickets of WebSockets, which `access::socket` opens with and without.
 const SOCKETS: [&str; 2] = ["/dashboard/ws", "/ws"];
 
-/// A process called `ollama serve`, which ends when dropped.
-struct Server(Child);
-
-impl Server {
-    fn start() -> Self {
-        // It does nothing until its input ends.
-        let serve = folder();
-        std::fs::write(serve.join("serve"), "read -r _\n").expect("a file");
-        let mut command = Command::new("sh");
-        command.arg0("ollama").arg("serve").current_dir(serve).stdin(Stdio::piped());
-        Self(command.spawn().expect("there is a shell"))
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// A program with something in each list: an alert of too many models, a silent peer, an inference process.
-fn filled() -> (Demo, Server) {
-    let server = Server::start();
+fn filled() -> (Demo, Inference) {
+    let inference = Inference::start();
     let file = folder().join("token");
     write_private(&file, "k\n");
     let peer =
@@ -281,7 +259,8 @@ fn filled() -> (Demo, Server) {
         let alerts = get(&demo.program, "/dashboard/alerts/history");
         if alerts["data"][0]["rule"].is_string() { Ok(()) } else { Err(alerts.to_string()) }
     });
-    (demo, server)
+    inference.is_seen_by(&demo.program);
+    (demo, inference)
 }
 
 /// The path with this parameter and what else is asked.
@@ -299,7 +278,7 @@ fn target(path: &str, base: &str, parameter: Option<(&str, &str)>) -> String {
 
 #[test]
 fn every_parameter_of_the_document_changes_an_answer() {
-    let (demo, _server) = filled();
+    let (demo, _inference) = filled();
     let document = get(&demo.program, "/openapi.json");
     let mut documented = BTreeSet::new();
     for (path, methods) in document["paths"].as_object().expect("paths") {
