@@ -89,6 +89,8 @@ struct Usage {
     total_requests: Maybe<u64>,
     /// Milliseconds.
     avg_latency: Maybe<f64>,
+    /// Milliseconds: of 100 requests, 95 take at most as long.
+    p95_latency: Maybe<f64>,
     /// Percent of what completed or failed.
     success_rate: Maybe<f64>,
     token_usage: Maybe<u64>,
@@ -127,12 +129,15 @@ pub(super) struct Deployment {
     requests_24h: Maybe<u64>,
     /// Milliseconds.
     avg_latency: Maybe<f64>,
+    /// Milliseconds: of 100 requests, 95 take at most as long.
+    p95_latency: Maybe<f64>,
     /// Since it was first seen in memory, in seconds.
     uptime: Maybe<u64>,
 }
 
 impl Table for Deployments {
-    const COLUMNS: &'static [&'static str] = &["backend", "model", "status", "node", "requests_24h", "avg_latency_ms"];
+    const COLUMNS: &'static [&'static str] =
+        &["backend", "model", "status", "node", "requests_24h", "avg_latency_ms", "p95_latency_ms"];
 
     fn rows(&self) -> Vec<Vec<String>> {
         let row = |it: &Deployment| {
@@ -143,6 +148,7 @@ impl Table for Deployments {
                 it.node_name.clone(),
                 it.requests_24h.known().map_or_else(String::new, u64::to_string),
                 it.avg_latency.known().map_or_else(String::new, f64::to_string),
+                it.p95_latency.known().map_or_else(String::new, f64::to_string),
             ]
         };
         self.deployments.iter().map(row).collect()
@@ -215,6 +221,7 @@ fn usage(sum: &Maybe<Sum>) -> Usage {
         period: Period::Day.as_str(),
         total_requests: sum.as_ref().map(|sum| sum.0.requests),
         avg_latency: some(|sum| Some(sum.mean(Measure::Duration)? * 1e3)),
+        p95_latency: some(|sum| Some(sum.quantile(Measure::Duration, 0.95)? * 1e3)),
         success_rate: some(|sum| Some(sum.success_rate()? * 100.0)),
         token_usage: sum.as_ref().and_then(|sum| tokens(sum).or_unknown(Reason::NoSamples)),
     }
@@ -294,6 +301,9 @@ fn deployment(
     let since = resident.and_then(|resident| resident.loaded);
     let loaded = since.and_then(|at| SystemTime::now().duration_since(at).ok()).map(|time| time.as_secs());
     let unheld = if resident.is_some() { Reason::NotYet } else { Reason::NotApplicable };
+    let latency = |of: fn(&Sum) -> Option<f64>| {
+        sum.as_ref().and_then(|sum| of(sum).or_unknown(Reason::NoSamples)).map(|seconds| seconds * 1e3)
+    };
     Deployment {
         id: format!("{}/{model}", monitor.backend.name),
         name: format!("{model} on {}", monitor.backend.name),
@@ -308,10 +318,8 @@ fn deployment(
             None => Maybe::Unknown(Reason::NotApplicable),
         },
         requests_24h: sum.as_ref().map(|sum| sum.0.requests),
-        avg_latency: sum
-            .as_ref()
-            .and_then(|sum| sum.mean(Measure::Duration).or_unknown(Reason::NoSamples))
-            .map(|seconds| seconds * 1e3),
+        avg_latency: latency(|sum| sum.mean(Measure::Duration)),
+        p95_latency: latency(|sum| sum.quantile(Measure::Duration, 0.95)),
         uptime: loaded.or_unknown(unheld),
     }
 }
