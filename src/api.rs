@@ -136,7 +136,7 @@ fn documented() -> OpenApiRouter<Arc<Parts>> {
         .routes(routes!(reports::agents::agents))
         .routes(routes!(reports::agent_performance::agent_performance))
         .routes(routes!(reports::executions::executions))
-        .routes(routes!(reports::executions::execution))
+        .routes(routes!(reports::execution::execution))
         .routes(routes!(endpoints::exchanges::exchanges))
         .routes(routes!(endpoints::in_flight::in_flight))
         .routes(routes!(endpoints::exchange::exchange))

@@ -10,6 +10,7 @@ pub(super) mod alert_history;
 pub(super) mod common;
 pub(super) mod deployment_metrics;
 pub(super) mod deployments;
+pub(super) mod execution;
 pub(super) mod executions;
 mod hardware;
 pub(super) mod models;

@@ -9,6 +9,7 @@ use crate::exchange::vocabulary::Operation;
 use crate::history::query::Range;
 use crate::history::query::totals::Total;
 use crate::history::rollup::{Measure, Sums};
+use crate::history::{Reading, StoreError};
 
 /// A day.
 pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -62,6 +63,16 @@ impl Totals {
     /// Of all exchanges.
     pub(super) fn all(&self) -> Sum {
         self.of(|_| true)
+    }
+
+    /// Those of a range, widened to whole intervals.
+    pub(super) fn read(reading: &Reading, range: Range) -> Result<Self, StoreError> {
+        reading.totals(range).map(Self)
+    }
+
+    /// Of those that run a model.
+    pub(super) fn inference(&self) -> Sum {
+        self.of(|total| total.operation.is_some_and(Operation::infers))
     }
 
     /// Of those that generate, whose latencies are compared: a list of models takes a moment, and a pull minutes.

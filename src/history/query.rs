@@ -48,6 +48,8 @@ pub struct Filter {
     pub endpoint: Option<Arc<str>>,
     /// Of this kind.
     pub operation: Option<Operation>,
+    /// Generations and embeddings alone.
+    pub inference: bool,
     /// That ended with this outcome.
     pub outcome: Option<Outcome>,
     /// That did not complete.
@@ -67,6 +69,11 @@ impl Filter {
     /// Whether it lets only those pass that did not complete.
     pub(super) fn is_of_failures(&self) -> bool {
         self.failed || self.outcome.is_some_and(|outcome| outcome != Outcome::Completed)
+    }
+
+    /// Whether exchanges of this kind are meant.
+    pub(super) fn has_operation(&self, operation: Operation) -> bool {
+        self.operation.is_none_or(|wanted| wanted == operation) && (!self.inference || operation.infers())
     }
 
     /// The names that are asked for, with the columns of exchanges.

@@ -9,6 +9,7 @@ mod control_groups;
 mod demo;
 mod every_parameter;
 mod exchanges;
+mod executions;
 mod figures;
 mod frames;
 mod in_flight;

@@ -211,6 +211,7 @@ impl Query {
             conversation: conversation.transpose()?,
             endpoint: name(&self.endpoint),
             operation: word("operation", self.operation.as_deref())?,
+            inference: false,
             outcome: word("outcome", self.outcome.as_deref())?,
             failed: self.failed.unwrap_or(false),
             min_duration_us: self.min_ms.map(|millis| millis.saturating_mul(1_000)),

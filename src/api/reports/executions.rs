@@ -1,27 +1,30 @@
-//! `/dashboard/workload/executions`: pulls, pushes and creates of models, and the generations in flight.
+//! `/dashboard/workload/executions`: pulls, pushes and creates of models, and generations.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::common::{Metadata, Pagination, listing_query, of_period, paged};
-use crate::api::error::{ApiError, Code};
+use super::common::{Metadata, Pagination, listing_query, of_period};
+use super::execution::{Execution, in_flight, kind_of, of_job, over};
+use crate::api::error::ApiError;
 use crate::api::export::Table;
-use crate::api::parameters::{NoParameters, Parameters};
+use crate::api::parameters::Parameters;
 use crate::api::range::{Period, range};
-use crate::api::reply::{LIST, Listing, NOW, Reply};
+use crate::api::reply::{LIST, Listing};
 use crate::api::state::Parts;
+use crate::api::sums::Totals;
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
+use crate::exchange::outcome::Outcome;
+use crate::exchange::vocabulary::Operation;
 use crate::history::in_flight::InFlightExchange;
-use crate::history::journal::job::{Job, JobKind, JobState};
-use crate::history::query::lists::{ListFilter, ListQuery};
-use crate::history::timestamp::Timestamp;
-
-/// Jobs that are looked at.
-const MOST: usize = 1_000;
+use crate::history::journal::job::{Job, JobState, JobTally};
+use crate::history::query::lists::{ListFilter, ListQuery, MAX_LIST};
+use crate::history::query::{Filter, PageQuery, Range};
+use crate::history::rollup::Measure;
+use crate::history::{Coded as _, Reading, StoreError};
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -36,7 +39,7 @@ enum Status {
 listing_query! {
     #[derive(Debug, Deserialize, IntoParams)]
     pub(crate) struct ExecutionsQuery {
-        /// The time up to now in which jobs began; 24h without one.
+        /// The time up to now in which jobs began and generations ended; 24h without one.
         #[param(inline)]
         period: Option<Period>,
         #[param(inline)]
@@ -44,13 +47,14 @@ listing_query! {
     }
 }
 
-/// Pulls, pushes and creates of models, and the generations in flight.
+/// Pulls, pushes and creates of models, and generations.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Executions {
     timestamp: String,
     /// Of all in the period, whatever else is asked for.
     summary: ExecutionSummary,
-    /// Those that began last first.
+    /// What runs, then pulls, pushes and creates that are over, then generations that are over: however many there are of these,
+    /// the others come first. Of each the newest first.
     executions: Vec<Execution>,
     pagination: Pagination,
     metadata: Metadata,
@@ -68,66 +72,38 @@ struct ExecutionSummary {
 
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub(super) struct ExecutionCounts {
-    total: usize,
-    completed: usize,
-    running: usize,
-    /// What failed, was cancelled, or was lost with the program.
-    failed: usize,
+    total: u64,
+    completed: u64,
+    running: u64,
+    /// What failed, was refused or cancelled, or was lost with the program.
+    failed: u64,
     /// Requests that wait for a backend: there is no queue.
-    pending: usize,
+    pending: u64,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = ExecutionsByType)]
 struct ByType {
-    model_download: usize,
-    deployment_create: usize,
-    model_upload: usize,
-    inference: usize,
+    model_download: u64,
+    deployment_create: u64,
+    model_upload: u64,
+    /// Generations and embeddings.
+    inference: u64,
     /// There are none.
-    multi_step: usize,
+    multi_step: u64,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = ExecutionPerformance)]
 struct Performance {
-    /// Seconds, of those that are over.
+    /// Seconds, of jobs that are over and of generations that were answered.
     avg_duration: Maybe<f64>,
     /// Percent of those that are over.
     success_rate: Maybe<f64>,
     /// Not counted.
     retry_rate: Maybe<f64>,
-}
-
-#[derive(Clone, Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-struct Execution {
-    #[serde(rename = "_id")]
-    id: String,
-    name: String,
-    /// `model.download`, `model.upload`, `deployment.create` or `inference`.
-    #[serde(rename = "type")]
-    kind: &'static str,
-    /// `running`, `completed`, `failed`, `cancelled` or `lost`.
-    status: String,
-    /// Percent.
-    progress: Maybe<f64>,
-    /// In the backend's own words; of a generation its phase.
-    current_step: Maybe<String>,
-    started_at: String,
-    estimated_completion: Maybe<String>,
-    completed_at: Maybe<String>,
-    model: Maybe<String>,
-    backend: Maybe<String>,
-    bytes_done: Maybe<u64>,
-    bytes_total: Maybe<u64>,
-    bytes_per_second: Maybe<u64>,
-    error: Maybe<String>,
-    #[serde(skip)]
-    #[schema(ignore)]
-    seconds: Option<f64>,
 }
 
 impl Table for Executions {
@@ -149,12 +125,12 @@ impl Table for Executions {
     }
 }
 
-/// Pulls, pushes and creates of models, and the generations in flight.
+/// Pulls, pushes and creates of models, and generations.
 #[utoipa::path(
     get,
     path = "/dashboard/workload/executions",
     params(ExecutionsQuery),
-    responses((status = 200, description = "Jobs, and the generations in flight.", body = Executions), ApiError)
+    responses((status = 200, description = "Jobs and generations.", body = Executions), ApiError)
 )]
 pub(crate) async fn executions(
     Parameters(query): Parameters<ExecutionsQuery>,
@@ -163,17 +139,9 @@ pub(crate) async fn executions(
     let now = Instant::now();
     let pages = query.pages()?;
     let period = query.period.unwrap_or(Period::Day);
-    let mut all = all(&parts, period, now).await?;
-    let summary = summary(&all);
-    all.retain(|it| {
-        query.status.is_none_or(|status| match status {
-            Status::Completed => it.status == "completed",
-            Status::Running => it.status == "running",
-            Status::Failed => is_failed(it),
-            Status::Pending => false,
-        })
-    });
-    let (executions, pagination) = paged(all, pages);
+    let tally = tally(&parts, period, now).await?;
+    let summary = tally.summary();
+    let (executions, pagination) = tally.page(&parts, query.status, pages, now).await?;
     let body = Executions {
         timestamp: parts.text(now),
         summary,
@@ -185,162 +153,186 @@ pub(crate) async fn executions(
     Ok(Listing::of(body, LIST, query.format))
 }
 
-/// One of them.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct OneExecution {
-    timestamp: String,
-    #[serde(flatten)]
-    execution: Execution,
-    metadata: Metadata,
-    unknown: Unknown,
-}
-
-/// A pull, push or create of the last 30 days, or a generation in flight.
-#[utoipa::path(
-    get,
-    path = "/dashboard/workload/executions/{id}",
-    params(("id" = String, Path, description = "As the list has it."), NoParameters),
-    responses(
-        (status = 200, description = "One job, or one generation in flight.", body = OneExecution),
-        (status = 404, description = "There is no such execution."),
-        ApiError,
-    )
-)]
-pub(crate) async fn execution(
-    Path(id): Path<String>,
-    _: Parameters<NoParameters>,
-    State(parts): State<Arc<Parts>>,
-) -> Result<Reply<OneExecution>, ApiError> {
-    let now = Instant::now();
-    let all = all(&parts, Period::Month, now).await?;
-    let missing =
-        || ApiError::new(Code::NotFound, "there is no such execution; a generation that is over is an exchange");
-    let execution = all.into_iter().find(|it| it.id == id).ok_or_else(missing)?;
-    let metadata = of_period(&parts, Period::Month, now);
-    let body = OneExecution { timestamp: parts.text(now), execution, metadata, unknown: Unknown::default() };
-    Ok(Reply::of(&body, NOW))
-}
-
 /// The counts of the last 24 hours.
 pub(super) async fn counts_of(parts: &Parts, now: Instant) -> Maybe<ExecutionCounts> {
-    match all(parts, Period::Day, now).await {
-        Ok(all) => Maybe::Known(counts(&all)),
+    match tally(parts, Period::Day, now).await {
+        Ok(tally) => Maybe::Known(tally.counts()),
         Err(_) => Maybe::Unknown(Reason::CollectorFailed),
     }
 }
 
-fn is_failed(it: &Execution) -> bool {
-    matches!(&*it.status, "failed" | "cancelled" | "lost")
+/// What there is in a period: what runs now, and how much is over.
+struct Tally {
+    range: Range,
+    /// Jobs first, the newest of each first.
+    running: Vec<Execution>,
+    over: Over,
 }
 
-fn counts(all: &[Execution]) -> ExecutionCounts {
-    let of = |status: &str| all.iter().filter(|it| it.status == status).count();
-    ExecutionCounts {
-        total: all.len(),
-        completed: of("completed"),
-        running: of("running"),
-        failed: all.iter().filter(|it| is_failed(it)).count(),
-        pending: 0,
-    }
+/// What is over in a period.
+#[derive(Default)]
+struct Over {
+    jobs: Vec<JobTally>,
+    /// Generations, and those of them that completed.
+    generations: [u64; 2],
+    /// How many generations were answered, and how many seconds they took.
+    answered: (u64, f64),
 }
 
-fn summary(all: &[Execution]) -> ExecutionSummary {
-    let (counts, of) = (counts(all), |kind: &str| all.iter().filter(|it| it.kind == kind).count());
-    let lasted: Vec<f64> = all.iter().filter_map(|it| it.seconds).collect();
-    let over = counts.completed + counts.failed;
-    ExecutionSummary {
-        counts,
-        by_type: ByType {
-            model_download: of("model.download"),
-            deployment_create: of("deployment.create"),
-            model_upload: of("model.upload"),
-            inference: of("inference"),
-            multi_step: 0,
-        },
-        performance: Performance {
-            avg_duration: (!lasted.is_empty())
-                .then(|| lasted.iter().sum::<f64>() / lasted.len() as f64)
-                .or_unknown(Reason::NoSamples),
-            success_rate: (over > 0)
-                .then(|| counts.completed as f64 / over as f64 * 100.0)
-                .or_unknown(Reason::NoSamples),
-            retry_rate: Maybe::Unknown(Reason::NotReported),
-        },
-    }
-}
-
-/// Jobs that began in the period, and the generations in flight; those that began last first.
-async fn all(parts: &Parts, period: Period, now: Instant) -> Result<Vec<Execution>, ApiError> {
+async fn tally(parts: &Parts, period: Period, now: Instant) -> Result<Tally, ApiError> {
     let range = range(Some(period), (None, None), (period, parts.millis(now)))?;
-    let query = ListQuery { range, filter: ListFilter::default(), offset: 0, limit: MOST };
-    let kept = match parts.required(move |reading| reading.jobs(&query)).await? {
-        Maybe::Known(found) => found.entries,
-        Maybe::Unknown(_) => Vec::new(),
+    let found = parts.required(move |reading| Over::read(reading, range)).await?;
+    let (over, kept) = match found {
+        Maybe::Known(found) => found,
+        Maybe::Unknown(_) => (Over::default(), Vec::new()),
     };
-    let running = parts.journal.jobs().snapshot();
-    let over = kept.into_iter().filter(|job| !running.iter().any(|it| it.id == job.id));
-    let mut all: Vec<(i64, Execution)> =
-        running.iter().cloned().chain(over).map(|job| (job.started, of_job(&job, parts, now))).collect();
-    let jobs = [JobKind::Pull, JobKind::Push, JobKind::Create].map(JobKind::as_str);
-    for exchange in parts.in_flight.snapshot().iter().filter(|it| !jobs.contains(&it.operation)) {
-        all.push((parts.millis(exchange.started), of_exchange(exchange, parts)));
-    }
-    all.sort_by_key(|(started, _)| std::cmp::Reverse(*started));
-    Ok(all.into_iter().map(|(_, execution)| execution).collect())
+    let mut jobs = parts.journal.jobs().snapshot();
+    // Those of other replicas.
+    let others = kept.into_iter().filter(|job| !jobs.iter().any(|own| own.id == job.id)).collect::<Vec<_>>();
+    jobs.extend(others);
+    jobs.sort_by_key(|job| std::cmp::Reverse(job.started));
+    let generations = parts.in_flight.snapshot();
+    let infers = |exchange: &&InFlightExchange| {
+        Operation::CODES.iter().any(|(_, it)| it.infers() && it.as_str() == exchange.operation)
+    };
+    let running = jobs.iter().map(|job| of_job(job, parts, now));
+    let running = running.chain(generations.iter().rev().filter(infers).map(|it| in_flight(it, parts))).collect();
+    Ok(Tally { range, running, over })
 }
 
-fn of_job(job: &Job, parts: &Parts, now: Instant) -> Execution {
-    let is_running = &*job.state == JobState::Running.as_str();
-    let absent = if is_running { Reason::NotYet } else { Reason::NotReported };
-    let over = if is_running { Reason::NotYet } else { Reason::NotApplicable };
-    let left = job.bytes_total.zip(job.bytes_done).map(|(total, done)| total.saturating_sub(done));
-    let seconds = left.zip(job.rate.filter(|rate| *rate > 0)).map(|(left, rate)| left / rate).filter(|_| is_running);
-    let end =
-        seconds.and_then(|seconds| i64::try_from(seconds).ok()?.checked_mul(1_000)?.checked_add(parts.millis(now)));
-    Execution {
-        id: format!("job_{}", job.id),
-        name: job.model.as_ref().map_or_else(|| job.kind.to_string(), |model| format!("{} {model}", job.kind)),
-        kind: match &*job.kind {
-            "pull" => "model.download",
-            "push" => "model.upload",
-            _ => "deployment.create",
-        },
-        status: job.state.to_string(),
-        progress: job.progress().map(|share| share * 100.0).or_unknown(absent),
-        current_step: job.step.as_deref().map(str::to_owned).or_unknown(absent),
-        started_at: Timestamp(job.started).to_string(),
-        estimated_completion: end.map(|at| Timestamp(at).to_string()).or_unknown(over),
-        completed_at: job.ended.map(|at| Timestamp(at).to_string()).or_unknown(absent),
-        model: job.model.as_deref().map(str::to_owned).or_unknown(absent),
-        backend: job.backend.as_deref().map(str::to_owned).or_unknown(absent),
-        bytes_done: job.bytes_done.or_unknown(absent),
-        bytes_total: job.bytes_total.or_unknown(absent),
-        bytes_per_second: job.rate.or_unknown(absent),
-        error: job.error.as_deref().map(str::to_owned).or_unknown(over),
-        seconds: job.ended.map(|ended| (ended - job.started) as f64 / 1e3),
+impl Over {
+    /// With the jobs that run, as far as that is kept.
+    fn read(reading: &Reading, range: Range) -> Result<(Self, Vec<Job>), StoreError> {
+        let of = |outcome| PageQuery { range, filter: Filter { outcome, ..inference() }, offset: 0, limit: 0 };
+        let total = |outcome| Ok(reading.page(&of(outcome))?.total.unwrap_or(0));
+        let totals = Totals::read(reading, range)?.inference();
+        let duration = totals.0.sketch(Measure::Duration);
+        let mut jobs = reading.job_tallies(range)?;
+        jobs.retain(|tally| &*tally.state != RUNNING);
+        let filter = ListFilter { state: Some(RUNNING.into()), ..ListFilter::default() };
+        let running = reading.jobs(&ListQuery { range, filter, offset: 0, limit: MAX_LIST })?.entries;
+        let generations = [total(None)?, total(Some(Outcome::Completed))?];
+        Ok((Self { jobs, generations, answered: (duration.count(), duration.sum().unwrap_or(0.0)) }, running))
+    }
+
+    fn jobs(&self, fits: impl Fn(&JobTally) -> bool) -> u64 {
+        self.jobs.iter().filter(|tally| fits(tally)).map(|tally| tally.count).sum()
+    }
+
+    /// Jobs and generations with this status.
+    fn with(&self, status: Option<Status>) -> (u64, u64) {
+        let [all, completed] = self.generations;
+        let states = states_of(status);
+        let generations = match status {
+            None => all,
+            Some(Status::Completed) => completed,
+            Some(Status::Failed) => all.saturating_sub(completed),
+            Some(Status::Running | Status::Pending) => 0,
+        };
+        (self.jobs(|tally| states.contains(&&*tally.state)), generations)
     }
 }
 
-fn of_exchange(exchange: &InFlightExchange, parts: &Parts) -> Execution {
-    let model = exchange.model.as_deref().map(str::to_owned);
-    Execution {
-        id: format!("exchange_{}", exchange.id),
-        name: model
-            .as_ref()
-            .map_or_else(|| exchange.operation.to_owned(), |model| format!("{} {model}", exchange.operation)),
-        kind: "inference",
-        status: "running".to_owned(),
-        progress: Maybe::Unknown(Reason::NotApplicable),
-        current_step: Maybe::Known(exchange.phase.as_str().to_owned()),
-        started_at: parts.text(exchange.started),
-        estimated_completion: Maybe::Unknown(Reason::NotApplicable),
-        completed_at: Maybe::Unknown(Reason::NotYet),
-        model: model.or_unknown(Reason::NotYet),
-        backend: exchange.backend.as_deref().map(str::to_owned).or_unknown(Reason::NotYet),
-        bytes_done: Maybe::Unknown(Reason::NotApplicable),
-        bytes_total: Maybe::Unknown(Reason::NotApplicable),
-        bytes_per_second: Maybe::Unknown(Reason::NotApplicable),
-        error: Maybe::Unknown(Reason::NotYet),
-        seconds: None,
+impl Tally {
+    fn counts(&self) -> ExecutionCounts {
+        let of = |status: Status| {
+            let (jobs, generations) = self.over.with(Some(status));
+            jobs + generations
+        };
+        let (running, completed, failed) = (self.running.len() as u64, of(Status::Completed), of(Status::Failed));
+        ExecutionCounts { total: running + completed + failed, completed, running, failed, pending: 0 }
     }
+
+    fn summary(&self) -> ExecutionSummary {
+        let counts = self.counts();
+        let of = |kind: &str| {
+            let running = self.running.iter().filter(|it| it.kind == kind).count() as u64;
+            running + self.over.jobs(|tally| kind_of(&tally.kind) == kind)
+        };
+        let (answered, seconds) = self.over.answered;
+        let ended: u64 = self.over.jobs.iter().map(|tally| tally.ended).sum();
+        let millis: u64 = self.over.jobs.iter().map(|tally| tally.millis).sum();
+        let (lasted, over) = (answered + ended, counts.completed + counts.failed);
+        ExecutionSummary {
+            counts,
+            by_type: ByType {
+                model_download: of("model.download"),
+                deployment_create: of("deployment.create"),
+                model_upload: of("model.upload"),
+                inference: of("inference") + self.over.generations[0],
+                multi_step: 0,
+            },
+            performance: Performance {
+                avg_duration: (lasted > 0)
+                    .then(|| (seconds + millis as f64 / 1e3) / lasted as f64)
+                    .or_unknown(Reason::NoSamples),
+                success_rate: (over > 0)
+                    .then(|| counts.completed as f64 / over as f64 * 100.0)
+                    .or_unknown(Reason::NoSamples),
+                retry_rate: Maybe::Unknown(Reason::NotReported),
+            },
+        }
+    }
+
+    /// A page of what fits: what runs, the jobs that are over, the generations that are over.
+    async fn page(
+        self,
+        parts: &Parts,
+        status: Option<Status>,
+        (page, limit): (u64, u64),
+        now: Instant,
+    ) -> Result<(Vec<Execution>, Pagination), ApiError> {
+        let has_running = status.is_none_or(|status| status == Status::Running);
+        let running = if has_running { self.running } else { Vec::new() };
+        let ((jobs, generations), first) = (self.over.with(status), running.len() as u64);
+        let total = first + jobs + generations;
+        let offset = (page - 1) * limit;
+        let mut shown: Vec<_> = running.into_iter().skip(index(offset)).take(index(limit)).collect();
+        let left = |shown: &Vec<Execution>| index(limit) - shown.len();
+        if left(&shown) > 0 && jobs > 0 && offset < first + jobs {
+            let filter = ListFilter { states: Some(states_of(status).to_vec()), ..ListFilter::default() };
+            let offset = index(offset.saturating_sub(first));
+            let query = ListQuery { range: self.range, filter, offset, limit: left(&shown) };
+            let found = parts.required(move |reading| reading.jobs(&query)).await?;
+            shown.extend(found.known().into_iter().flat_map(|found| &found.entries).map(|job| of_job(job, parts, now)));
+        }
+        let mut has_more = offset + (shown.len() as u64) < total;
+        if left(&shown) > 0 && generations > 0 {
+            let offset = index(offset.saturating_sub(first + jobs));
+            let outcome = (status == Some(Status::Completed)).then_some(Outcome::Completed);
+            let filter = Filter { outcome, failed: status == Some(Status::Failed), ..inference() };
+            let query = PageQuery { range: self.range, filter, offset, limit: left(&shown) };
+            let found = parts.required(move |reading| reading.page(&query)).await?;
+            shown.extend(found.known().into_iter().flat_map(|found| &found.exchanges).map(over));
+            // Where rows were left out because too many came, there are fewer than were counted.
+            has_more = found.known().is_some_and(|found| found.has_more);
+        }
+        Ok((shown, Pagination { page, limit, total, has_more }))
+    }
+}
+
+const RUNNING: &str = JobState::Running.as_str();
+
+/// The states of jobs that are over and have this status.
+const fn states_of(status: Option<Status>) -> &'static [&'static str] {
+    const OVER: [&str; 4] = [
+        JobState::Completed.as_str(),
+        JobState::Failed.as_str(),
+        JobState::Cancelled.as_str(),
+        JobState::Lost.as_str(),
+    ];
+    match status {
+        None => &OVER,
+        Some(Status::Completed) => OVER.split_at(1).0,
+        Some(Status::Failed) => OVER.split_at(1).1,
+        Some(Status::Running | Status::Pending) => &[],
+    }
+}
+
+fn inference() -> Filter {
+    Filter { inference: true, ..Filter::default() }
+}
+
+fn index(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }

@@ -121,6 +121,21 @@ pub struct Job {
     pub error: Option<Box<str>>,
 }
 
+/// The jobs of one kind in one state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobTally {
+    /// What they are.
+    pub kind: Box<str>,
+    /// How far they are.
+    pub state: Box<str>,
+    /// How many there are.
+    pub count: u64,
+    /// Those of which the end is known.
+    pub ended: u64,
+    /// How long these took together, in milliseconds.
+    pub millis: u64,
+}
+
 impl Job {
     /// The part that is done, from 0 to 1; `None` while the size is unknown.
     #[must_use]

@@ -39,6 +39,8 @@ pub struct ListFilter {
     pub component: Option<Box<str>>,
     /// With this result of an action, or in this state of a job.
     pub state: Option<Box<str>>,
+    /// The states of a job of which one must fit.
+    pub states: Option<Vec<&'static str>>,
 }
 
 /// Entries, the newest first.

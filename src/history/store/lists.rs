@@ -54,7 +54,7 @@ pub(in crate::history) struct Listing<T> {
 
 /// Events, or entries of the audit.
 pub(super) fn entries(kind: JournalKind, query: &ListQuery) -> Listing<ListedEvent> {
-    let ListFilter { levels, what, who, backend, resource, component, state } = &query.filter;
+    let ListFilter { levels, what, who, backend, resource, component, state, states: _ } = &query.filter;
     let words = |words: &Vec<&'static str>| words.iter().map(|word| Value::Text((*word).to_owned())).collect();
     let condition = Condition::within("at", query)
         .is("kind", Some(kind.as_str()))
@@ -71,13 +71,15 @@ pub(super) fn entries(kind: JournalKind, query: &ListQuery) -> Listing<ListedEve
 
 /// Jobs.
 pub(super) fn jobs(query: &ListQuery) -> Listing<Job> {
-    let ListFilter { what, who, backend, resource, state, .. } = &query.filter;
+    let ListFilter { what, who, backend, resource, state, states, .. } = &query.filter;
+    let words = |words: &Vec<&'static str>| words.iter().map(|word| Value::Text((*word).to_owned())).collect();
     let condition = Condition::within("started", query)
         .is("kind", what.as_deref())
         .is("who", who.as_deref())
         .is("backend", backend.as_deref())
         .is("model", resource.as_deref())
-        .is("state", state.as_deref());
+        .is("state", state.as_deref())
+        .one_of("state", states.as_ref().map(words));
     let columns = "id, kind, state, backend, model, who, trace, started, ended, bytes_done, bytes_total, bytes_moved, \
                    rate, step, status, error";
     Listing { table: "jobs", columns, order: "started DESC, id DESC", first: None, condition, read: job }

@@ -89,6 +89,12 @@ impl Operation {
     pub const fn generates(self) -> bool {
         matches!(self, Self::TextCompletion | Self::Chat)
     }
+
+    /// Whether it runs a model: generates tokens, or turns text into vectors.
+    #[must_use]
+    pub const fn infers(self) -> bool {
+        self.generates() || matches!(self, Self::Embeddings)
+    }
 }
 
 /// The shape in which a client of this route expects an error.

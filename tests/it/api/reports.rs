@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::samples::{Demo, traffic};
+use super::samples::{Demo, post, traffic};
 use super::{get, send};
 use crate::support::look_until;
 
@@ -65,7 +65,30 @@ fn reports_count_what_clients_did() {
     let sum: f64 = history.iter().filter_map(Value::as_f64).sum();
     assert_eq!(Some(sum as u64), metrics["metrics"]["requests"]["total"].as_u64(), "the history adds up: {metrics}");
     assert_eq!(metrics["timestamps"].as_array().map(Vec::len), Some(history.len()));
-    let executions = until(&demo, "/dashboard/workload/executions", |it| it["summary"]["completed"] == 1);
+    let latency = &metrics["metrics"]["latency"];
+    assert!(latency["p95"].as_f64() >= latency["p50"].as_f64() && latency["p95"].is_f64(), "{metrics}");
+    // One that was loaded past this program is in memory, and nothing is known of its latency.
+    post(demo.server.address, "/api/generate", r#"{"model":"qwen3:8b"}"#);
+    let deployments = until(&demo, "/dashboard/workload/deployments", |it| it["summary"]["total"] == 2);
+    let place = |name: &str| {
+        let all = deployments["deployments"].as_array().expect("a list");
+        all.iter().position(|it| it["modelName"] == name).unwrap_or_else(|| panic!("{name}: {deployments}"))
+    };
+    let (used, unused) = (place("llama3.2:3b"), place("qwen3:8b"));
+    assert_eq!(deployments["deployments"][used]["p95Latency"], latency["p95"], "{deployments}");
+    assert_eq!(deployments["summary"]["usage"]["p95Latency"], latency["p95"], "only this one was asked for");
+    assert_eq!(
+        (&deployments["deployments"][unused]["requests24h"], &deployments["deployments"][unused]["p95Latency"]),
+        (&json!(0), &Value::Null)
+    );
+    assert_eq!(deployments["unknown"][format!("/deployments/{unused}/p95Latency")], "no_samples", "{deployments}");
+    // The pull, and four of the five generations: one is of a model that is not there.
+    let executions = until(&demo, "/dashboard/workload/executions", |it| it["summary"]["total"] == 7);
+    assert_eq!(
+        (&executions["summary"]["completed"], &executions["summary"]["byType"]["inference"]),
+        (&json!(6), &json!(6)),
+        "{executions}"
+    );
     let job = executions["executions"][0]["_id"].as_str().expect("an id");
     let job = get(&demo.program, &format!("/dashboard/workload/executions/{job}"));
     assert_eq!((&job["type"], &job["status"]), (&json!("model.download"), &json!("completed")), "{job}");

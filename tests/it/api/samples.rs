@@ -20,7 +20,7 @@ const SAMPLES: [&str; 2] = [include_str!("samples/dashboard.json"), include_str!
 /// A machine with everything that the stand-ins have.
 pub(super) struct Demo {
     pub(super) program: Program,
-    _server: Simulator,
+    pub(super) server: Simulator,
     _gpu: StandIn,
 }
 
@@ -37,7 +37,7 @@ impl Demo {
         let helper = format!("helper_url = \"http://{}/simulated/helper\"\n{settings}", server.address);
         let program = Program::start(command, server.address, &["--config", &super::unlimited_with(&helper)]);
         program.wait_for_history();
-        Self { program, _server: server, _gpu: gpu }
+        Self { program, server, _gpu: gpu }
     }
 }
 

@@ -57,6 +57,7 @@ fn query(arguments: &ListArguments) -> Result<ListQuery, String> {
         resource: text(&arguments.resource),
         component: text(&arguments.component),
         state: text(&arguments.state),
+        states: None,
     };
     Ok(ListQuery { range, filter, offset: arguments.offset, limit: arguments.limit })
 }

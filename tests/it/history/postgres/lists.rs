@@ -2,9 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
+use inferometer::exchange::vocabulary::Operation;
 use inferometer::history::journal::event::{Event, EventKind};
 use inferometer::history::query::lists::{ListFilter, ListQuery};
-use inferometer::history::query::{Filter, MachinePoint, TIME_LIMIT, TopQuery};
+use inferometer::history::query::{Filter, MachinePoint, PageQuery, TIME_LIMIT, TopQuery};
 use inferometer::history::rollup::Step;
 use inferometer::history::tops::TopBy;
 use inferometer::history::{Directory, Reading};
@@ -21,8 +22,16 @@ use crate::support::program::{Program, STATE, command};
 
 const ALL: ListQuery = ListQuery { range: EVER, filter: NO_FILTER, offset: 0, limit: 100 };
 
-const NO_FILTER: ListFilter =
-    ListFilter { levels: None, what: None, who: None, backend: None, resource: None, component: None, state: None };
+const NO_FILTER: ListFilter = ListFilter {
+    levels: None,
+    what: None,
+    who: None,
+    backend: None,
+    resource: None,
+    component: None,
+    state: None,
+    states: None,
+};
 
 fn request(path: &str, body: &str) -> String {
     format!(
@@ -53,6 +62,20 @@ fn events_the_audit_jobs_and_errors_are_those_of_every_replica() {
         let jobs = all.jobs(&ALL).expect("it answers");
         check(jobs.total == 2 && jobs.entries.iter().all(|job| &*job.state == "completed"), jobs)
     });
+    let [tally] = &all.job_tallies(EVER).expect("it answers")[..] else { panic!("one kind in one state") };
+    assert_eq!((&*tally.kind, &*tally.state, tally.count, tally.ended), ("pull", "completed", 2, 2));
+    let lasted: i64 =
+        all.jobs(&ALL).expect("it answers").entries.iter().map(|job| job.ended.expect("over") - job.started).sum();
+    assert_eq!(i64::try_from(tally.millis), Ok(lasted));
+    // Of the pulls and the chats, which also failed, only these run a model; from the rows, and from the sums.
+    look_until(|| {
+        let filter = Filter { inference: true, failed: true, ..Filter::default() };
+        let page = all.page(&PageQuery { range: EVER, filter, offset: 0, limit: 10 }).expect("it answers");
+        check(page.exchanges.len() == 2 && page.total == Ok(2), (page.exchanges.len(), page.total))
+    });
+    let none = Filter { inference: true, operation: Some(Operation::Pull), ..Filter::default() };
+    let page = all.page(&PageQuery { range: EVER, filter: none, offset: 0, limit: 10 }).expect("it answers");
+    assert_eq!((page.exchanges.len(), page.total), (0, Ok(0)), "a pull runs no model");
     look_until(|| all.audit(&ALL).map(|it| check(it.total == 2, it)).expect("it answers"));
     let errors = ListQuery { filter: ListFilter { what: Some("http_5xx".into()), ..NO_FILTER }, ..ALL };
     look_until(|| all.errors(&errors).map(|it| check(it.total == 2, it)).expect("it answers"));

@@ -4,18 +4,38 @@ use tokio_postgres::types::ToSql;
 
 use super::page::condition;
 use super::{Open, Refusal, RemoteReading, borrowed, of_row};
+use crate::history::journal::job::JobTally;
 use crate::history::query::lists::{List, ListQuery, MAX_LIST};
 use crate::history::query::{Exchange, Filter, Range};
 use crate::history::store::error::StoreError;
 use crate::history::store::lists::Listing;
 use crate::history::store::mirrored::{self, Kind};
 use crate::history::store::postgres::columns::as_row;
-use crate::history::store::postgres::value::Cell;
+use crate::history::store::postgres::value::{Cell, timestamp};
 
 impl RemoteReading {
     /// The rows that a listing selects.
     pub(in crate::history) fn list<T>(&self, query: &ListQuery, listing: &Listing<T>) -> Result<List<T>, StoreError> {
         self.ask(|open| open.list(query, listing))
+    }
+
+    /// How many jobs began in a range, by kind and state.
+    pub(in crate::history) fn job_tallies(&self, range: Range) -> Result<Vec<JobTally>, StoreError> {
+        let select = "SELECT kind, state, count(*), count(ended), \
+                      coalesce(round(sum(extract(epoch FROM ended - started)) * 1000), 0)::bigint FROM jobs \
+                      WHERE started >= $1 AND started < $2 GROUP BY kind, state ORDER BY kind, state";
+        self.ask(|open| {
+            let found = open.client.query(select, &[&timestamp(range.from), &timestamp(range.to)])?;
+            let number = |row: &tokio_postgres::Row, at: usize| u64::try_from(row.get::<_, i64>(at)).unwrap_or(0);
+            let tally = |row: &tokio_postgres::Row| JobTally {
+                kind: row.get::<_, &str>(0).into(),
+                state: row.get::<_, &str>(1).into(),
+                count: number(row, 2),
+                ended: number(row, 3),
+                millis: number(row, 4),
+            };
+            Ok(found.iter().map(tally).collect())
+        })
     }
 
     /// The newest failed exchanges whose error has one of these numbers, and how many there are.

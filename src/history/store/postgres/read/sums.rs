@@ -6,7 +6,6 @@ use hashbrown::HashMap;
 
 use super::{Open, Parameters, Refusal, RemoteReading, borrowed, of_row};
 use crate::exchange::outcome::Outcome;
-use crate::history::codes::Coded;
 use crate::history::query::series::{Group, Groups, Series, SeriesQuery};
 use crate::history::query::{Filter, Range};
 use crate::history::rollup::{By, Step};
@@ -14,6 +13,7 @@ use crate::history::store::error::StoreError;
 use crate::history::store::postgres::columns::as_row;
 use crate::history::store::postgres::value::{seconds_of, timestamp};
 use crate::history::store::sqlite::tail::{read_sums, sums_columns};
+use crate::history::store::terms::operations;
 
 impl RemoteReading {
     /// The sums of each interval of a range. `None` where there would be too many intervals.
@@ -89,6 +89,6 @@ fn condition(step: Step, range: Range, filter: &Filter) -> (String, Parameters) 
         let (kind, number) = (kind.as_str(), values.len());
         terms.push(format!("{column} = (SELECT id FROM names WHERE kind = '{kind}' AND name = ${number})"));
     }
-    terms.extend(filter.operation.map(|operation| format!("operation = {}", operation.code())));
+    terms.extend(operations(filter));
     (terms.join(" AND "), values)
 }

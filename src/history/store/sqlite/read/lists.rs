@@ -5,9 +5,10 @@ use rusqlite::{Connection, Row};
 
 use super::{Reading, begin};
 use crate::history::journal::alert::KeptAlert;
-use crate::history::journal::job::Job;
+use crate::history::journal::job::{Job, JobTally};
 use crate::history::journal::kind::JournalKind;
 use crate::history::journal::log_line::LEVELS;
+use crate::history::query::Range;
 use crate::history::query::lists::{List, ListFilter, ListQuery, ListedEvent, ListedLine, MAX_LIST};
 use crate::history::store::error::StoreError;
 use crate::history::store::lists::{self, Condition, Listing};
@@ -59,6 +60,33 @@ impl Reading {
             return answer;
         }
         self.list(query, &lists::jobs(query))
+    }
+
+    /// How many jobs began in a range, by kind and state.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or in time.
+    pub fn job_tallies(&self, range: Range) -> Result<Vec<JobTally>, StoreError> {
+        if let Some(answer) = self.remotely(|remote| remote.job_tallies(range)) {
+            return answer;
+        }
+        let path = self.directory.main();
+        let Some(connection) = open::readable(&path, FileKind::Main)? else { return Ok(Vec::new()) };
+        let select = || {
+            begin(&connection, self.deadline())?;
+            let mut select = connection.prepare(
+                "SELECT kind, state, count(*), count(ended), coalesce(sum(ended - started), 0) FROM jobs \
+                 WHERE started >= ?1 AND started < ?2 GROUP BY kind, state ORDER BY kind, state",
+            )?;
+            let number =
+                |row: &Row<'_>, at: usize| row.get::<_, i64>(at).map(|value| u64::try_from(value).unwrap_or(0));
+            let tally = |row: &Row<'_>| {
+                let (kind, state) = (row.get(0)?, row.get(1)?);
+                Ok(JobTally { kind, state, count: number(row, 2)?, ended: number(row, 3)?, millis: number(row, 4)? })
+            };
+            select.query_map((range.from, range.to), tally)?.collect::<Result<_, _>>()
+        };
+        select().map_err(|error| StoreError::of(&error, &path))
     }
 
     /// Lines of the log, the newest first.

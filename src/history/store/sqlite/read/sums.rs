@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use rusqlite::types::Value;
 
 use super::{Reading, begin};
+use crate::exchange::vocabulary::Operation;
 use crate::history::codes::Coded;
 use crate::history::day::Day;
 use crate::history::id::RowId;
@@ -15,6 +16,7 @@ use crate::history::query::{Filter, Range};
 use crate::history::rollup::{By, Dimensions, Key, Rollups, Step, Sums};
 use crate::history::store::error::StoreError;
 use crate::history::store::sqlite::{open, recover, schema::FileKind, sums};
+use crate::history::store::terms::operations;
 
 /// `main.db` as it is at one instant, and the rows that it does not have yet.
 pub(super) struct Snapshot {
@@ -105,7 +107,7 @@ impl Snapshot {
             terms.push(format!("{column} = ?"));
             values.push(number);
         }
-        terms.extend(filter.operation.map(|operation| format!("operation = {}", operation.code())));
+        terms.extend(operations(filter));
         let group = by.map_or("0", By::column);
         let select = format!("SELECT at, {group}, {} FROM rollups WHERE {}", sums::COLUMNS, terms.join(" AND "));
         let mut select = self.connection.prepare(&select)?;
@@ -161,5 +163,7 @@ fn fits(reading: &Reading, of: &Dimensions, filter: &Filter) -> bool {
     let same = |((_, kind, name), id): ((_, NameKind, &Option<Arc<str>>), _)| {
         name.as_deref().is_none_or(|name| reading.names.find(kind, name) == Some(id))
     };
-    names.into_iter().all(same) && filter.operation.is_none_or(|operation| operation.code() == of.operation)
+    let asked = Operation::from_code(of.operation);
+    let is_any = filter.operation.is_none() && !filter.inference;
+    names.into_iter().all(same) && (is_any || asked.is_some_and(|operation| filter.has_operation(operation)))
 }
