@@ -18,7 +18,7 @@
 //! | `/dashboard/alerts/{id}/ack` | a POST notes that somebody has seen an alert |
 //! | `/dashboard/overview` | everything at a glance |
 //! | `/dashboard/infrastructure/nodes`, `/dashboard/infrastructure/nodes/{id}` | this machine and those of the backends |
-//! | `/dashboard/infrastructure/resources`, `/dashboard/infrastructure/resources/{id}` | inference processes by control group |
+//! | `/dashboard/infrastructure/resources`, `/dashboard/infrastructure/resources/{id}` | inference processes by control group, and one of these places over an hour |
 //! | `/dashboard/workload/models` | what models there are, what for, and whether they are used |
 //! | `/dashboard/workload/deployments`, `/dashboard/workload/deployments/{id}/metrics` | models on backends |
 //! | `/dashboard/workload/agents`, `/dashboard/workload/agents/{id}/performance` | who asks |
@@ -129,7 +129,7 @@ fn documented() -> OpenApiRouter<Arc<Parts>> {
         .routes(routes!(reports::nodes::nodes))
         .routes(routes!(reports::node::node))
         .routes(routes!(reports::resources::resources))
-        .routes(routes!(reports::resources::resource))
+        .routes(routes!(reports::resource::resource))
         .routes(routes!(reports::models::models))
         .routes(routes!(reports::deployments::deployments))
         .routes(routes!(reports::deployment_metrics::metrics))

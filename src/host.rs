@@ -22,6 +22,7 @@ mod kernel_file;
 pub mod memory;
 pub mod networks;
 pub mod nvidia;
+pub mod places;
 #[cfg(any(test, not(target_os = "linux")))]
 pub mod portable;
 pub mod pressure;

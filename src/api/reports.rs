@@ -19,4 +19,5 @@ pub(super) mod nodes;
 pub(super) mod overview;
 mod places;
 mod replicas;
+pub(super) mod resource;
 pub(super) mod resources;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::history::History;
-use crate::history::machine::{Fact, Facts, GpuFact, GpuFacts, MachineSample};
+use crate::history::machine::{Fact, Facts, GpuFact, GpuFacts, MachineSample, PlaceFacts};
 use crate::host::gpu::Gpu;
 use crate::host::networks::Network;
+use crate::host::places::Place;
 use crate::host::{Host, HostSnapshot};
 
 /// Starts passing readings of the machine to the history.
@@ -21,9 +22,12 @@ pub(super) fn watch(history: &History, host: Arc<Host>) {
             let snapshot = host.snapshot(now);
             let facts = facts(&snapshot, rates(&traffic, snapshot.networks.as_deref().map(Vec::as_slice), now));
             let gpus = snapshot.gpus().iter().map(gpu).collect();
+            let places = snapshot.processes.iter().flat_map(|it| it.places().iter().map(place).collect::<Vec<_>>());
+            let places = places.collect();
             let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
             let is_known = facts.iter().any(Option::is_some);
-            is_known.then(|| MachineSample { at: i64::try_from(at.as_millis()).unwrap_or(i64::MAX), facts, gpus })
+            let at = i64::try_from(at.as_millis()).unwrap_or(i64::MAX);
+            is_known.then_some(MachineSample { at, facts, gpus, places })
         }),
     );
 }
@@ -68,6 +72,10 @@ fn facts(snapshot: &HostSnapshot, traffic: Option<[f64; 2]>) -> Facts {
 /// A fact about every GPU; `None` where there is no GPU, or one does not report it.
 fn known(gpus: &[Gpu], fact: fn(&Gpu) -> Option<f64>) -> Option<Vec<f64>> {
     gpus.iter().map(fact).collect::<Option<Vec<_>>>().filter(|all| !all.is_empty())
+}
+
+fn place(place: &Place<'_>) -> (Box<str>, PlaceFacts) {
+    (place.path.as_str().into(), PlaceFacts { cpu: place.cpu(), memory_bytes: place.memory_bytes() })
 }
 
 fn gpu(gpu: &Gpu) -> (Box<str>, GpuFacts) {

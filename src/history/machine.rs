@@ -92,6 +92,17 @@ pub struct MachineSample {
     pub facts: Facts,
     /// About each GPU, by its UUID, else its place.
     pub gpus: BTreeMap<Box<str>, GpuFacts>,
+    /// About each place in which inference processes run, by its path. Not kept in files.
+    pub places: BTreeMap<Box<str>, PlaceFacts>,
+}
+
+/// What inference processes in one place use.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PlaceFacts {
+    /// Processors, since the reading before.
+    pub cpu: Option<f64>,
+    /// Bytes of resident memory.
+    pub memory_bytes: u64,
 }
 
 /// Reads the machine; `None` where nothing is known. Called on the writer's thread: it must not block.

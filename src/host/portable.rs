@@ -211,12 +211,15 @@ impl Collector for TemperaturesCollector {
     }
 }
 
+/// Process id and start time.
+type ProcessKey = (u32, u64);
+
 /// Collects the inference server's processes.
 #[derive(Debug, Default)]
 pub struct ProcessesCollector {
     system: System,
-    /// Milliseconds of each process at the previous reading; `None` before the first.
-    before: Option<HashMap<(u32, u64), u64>>,
+    /// The previous reading, and the milliseconds of each process then; `None` before the first.
+    before: Option<(Instant, HashMap<ProcessKey, u64>)>,
     /// Milliseconds of each role so far.
     spent: HashMap<Role, u64>,
 }
@@ -228,10 +231,10 @@ impl Collector for ProcessesCollector {
         "processes"
     }
 
-    fn read(&mut self, _: Instant) -> Result<Option<Processes>, ReadError> {
+    fn read(&mut self, now: Instant) -> Result<Option<Processes>, ReadError> {
         let wanted = ProcessRefreshKind::nothing().with_cpu().with_memory().with_cmd(UpdateKind::OnlyIfNotSet);
         self.system.refresh_processes_specifics(ProcessesToUpdate::All, true, wanted);
-        let mut now = HashMap::new();
+        let mut current = HashMap::new();
         let (mut processes, mut parents, mut spents) = (Vec::new(), Vec::new(), Vec::new());
         for (pid, process) in self.system.processes() {
             let arguments: Vec<_> = process.cmd().iter().map(|argument| argument.to_string_lossy()).collect();
@@ -240,17 +243,21 @@ impl Collector for ProcessesCollector {
             let Some(role) = role_of(&arguments).filter(|_| process.thread_kind().is_none()) else { continue };
             let spent = process.accumulated_cpu_time();
             let identity = (pid.as_u32(), process.start_time());
-            let known = self.before.as_ref().map_or(spent, |before| before.get(&identity).copied().unwrap_or(0));
+            let earlier = self.before.as_ref().and_then(|(at, times)| Some((*at, *times.get(&identity)?)));
+            let known = earlier.map_or(if self.before.is_some() { 0 } else { spent }, |(_, time)| time);
+            let seconds = earlier.map(|(at, _)| now.saturating_duration_since(at).as_secs_f64());
+            let used = spent.saturating_sub(known) as f64 / 1000.0;
+            let cpu = seconds.filter(|seconds| *seconds > 0.0).map(|seconds| used / seconds);
             spents.push(spent.saturating_sub(known));
             parents.push(process.parent().map_or(0, |parent| parent.as_u32()));
-            now.insert(identity, spent);
-            processes.push(Process { pid: pid.as_u32(), role, memory_bytes: process.memory(), cgroup: None });
+            current.insert(identity, spent);
+            processes.push(Process { pid: pid.as_u32(), role, memory_bytes: process.memory(), cpu, cgroup: None });
         }
         mark_children_as_runners(processes.iter_mut().zip(parents));
         for (process, spent) in processes.iter().zip(spents) {
             *self.spent.entry(process.role).or_default() += spent;
         }
-        self.before = Some(now);
+        self.before = Some((now, current));
         let of_role = |role: Role| {
             let milliseconds = *self.spent.get(&role)?;
             Some((role, RoleUsage::of(role, &processes, milliseconds as f64 / 1000.0)))

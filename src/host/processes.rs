@@ -62,6 +62,8 @@ pub struct Process {
     pub role: Role,
     /// Resident memory in bytes.
     pub memory_bytes: u64,
+    /// Processors that it used since the previous reading; `None` at its first.
+    pub cpu: Option<f64>,
     /// The path of its control group, as systemd or a container engine made it; `None` where there is none.
     pub cgroup: Option<Box<str>>,
 }
@@ -85,8 +87,8 @@ type ProcessKey = (u32, u64);
 pub struct ProcessesCollector {
     proc: PathBuf,
     ticks_per_second: f64,
-    /// Ticks of each process at the previous reading; `None` before the first.
-    before: Option<HashMap<ProcessKey, u64>>,
+    /// The previous reading, and the ticks of each process then; `None` before the first.
+    before: Option<(Instant, HashMap<ProcessKey, u64>)>,
     /// Ticks of each role so far.
     spent: HashMap<Role, u64>,
     groups: cgroups::Reader,
@@ -128,7 +130,7 @@ impl Collector for ProcessesCollector {
         let mut found: Vec<_> = entries.iter().filter_map(|entry| read_process(entry)).collect();
         let parents: Vec<_> = found.iter().map(|it| it.parent).collect();
         mark_children_as_runners(found.iter_mut().map(|it| &mut it.process).zip(parents));
-        self.add_ticks(&found);
+        self.add_ticks(&mut found, now);
         let groups = self.groups.read(&self.proc, found.iter().map(|it| &it.membership), now);
         let processes: Vec<_> = found.into_iter().map(|found| found.process).collect();
         let roles = Role::ALL.into_iter().filter_map(|role| Some((role, self.of_role(role, &processes)?))).collect();
@@ -138,15 +140,21 @@ impl Collector for ProcessesCollector {
 
 impl ProcessesCollector {
     /// Adds the ticks of each process since the previous reading: all ticks of a process that is new since then, and
-    /// none of one found at the first reading.
-    fn add_ticks(&mut self, found: &[FoundProcess]) {
+    /// none of one found at the first reading. Sets what each process used of the processors.
+    fn add_ticks(&mut self, found: &mut [FoundProcess], now: Instant) {
         let before = self.before.take();
-        for it in found {
-            let known = before.as_ref().map_or(it.ticks, |before| before.get(&it.key).copied().unwrap_or(0));
+        for it in &mut *found {
+            let earlier = before.as_ref().and_then(|(at, ticks)| Some((*at, *ticks.get(&it.key)?)));
+            it.process.cpu = earlier.and_then(|(at, ticks)| {
+                let seconds = now.saturating_duration_since(at).as_secs_f64();
+                let used = it.ticks.saturating_sub(ticks) as f64 / self.ticks_per_second;
+                (seconds > 0.0).then(|| used / seconds)
+            });
+            let known = earlier.map_or(if before.is_some() { 0 } else { it.ticks }, |(_, ticks)| ticks);
             let spent = self.spent.entry(it.process.role).or_default();
             *spent = spent.saturating_add(it.ticks.saturating_sub(known));
         }
-        self.before = Some(found.iter().map(|it| (it.key, it.ticks)).collect());
+        self.before = Some((now, found.iter().map(|it| (it.key, it.ticks)).collect()));
     }
 
     fn of_role(&self, role: Role, processes: &[Process]) -> Option<RoleUsage> {
@@ -182,7 +190,7 @@ fn read_process(folder: &Path) -> Option<FoundProcess> {
     let Stat { parent, ticks, started } = parse_stat(&kernel_file::line(&folder.join("stat"))?)?;
     let memory_bytes = parse_resident(&kernel_file::read(&folder.join("status")).ok()??)?;
     let membership = Membership::parse(&kernel_file::line(&folder.join("cgroup")).unwrap_or_default());
-    let process = Process { pid, role, memory_bytes, cgroup: membership.place().map(Box::from) };
+    let process = Process { pid, role, memory_bytes, cpu: None, cgroup: membership.place().map(Box::from) };
     Some(FoundProcess { process, parent, key: (pid, started), ticks, membership })
 }
 
@@ -275,7 +283,7 @@ mod tests {
         let of = |lines: &[(u32, u32, &str)]| -> Vec<Role> {
             let process = |(pid, _, line): &(u32, u32, &str)| {
                 let role = role_of(&line.split(' ').collect::<Vec<_>>()).expect("it is of a server");
-                Process { pid: *pid, role, memory_bytes: 0, cgroup: None }
+                Process { pid: *pid, role, memory_bytes: 0, cpu: None, cgroup: None }
             };
             let mut processes: Vec<_> = lines.iter().map(process).collect();
             mark_children_as_runners(processes.iter_mut().zip(lines.iter().map(|(_, parent, _)| *parent)));
@@ -306,18 +314,25 @@ mod tests {
     #[test]
     fn processor_time_of_a_role_never_goes_back_when_a_process_ends() {
         let found = |pid: u32, ticks: u64| FoundProcess {
-            process: Process { pid, role: Role::Runner, memory_bytes: 0, cgroup: None },
+            process: Process { pid, role: Role::Runner, memory_bytes: 0, cpu: None, cgroup: None },
             parent: 1,
             key: (pid, 1),
             ticks,
             membership: Membership::default(),
         };
-        let mut collector = ProcessesCollector::new(PathBuf::new());
-        collector.add_ticks(&[found(1, 1000)]);
-        assert_eq!(collector.spent[&Role::Runner], 0, "what was spent before this program is not its to count");
-        collector.add_ticks(&[found(1, 1200), found(2, 50)]);
-        assert_eq!(collector.spent[&Role::Runner], 250);
-        collector.add_ticks(&[found(2, 60)]);
-        assert_eq!(collector.spent[&Role::Runner], 260);
+        let mut collector = ProcessesCollector { ticks_per_second: 100.0, ..ProcessesCollector::new(PathBuf::new()) };
+        let begun = Instant::now();
+        // What each process used of the processors, two seconds after the reading before.
+        let mut read = |found: &mut [FoundProcess], reading: u64| -> (u64, Vec<Option<f64>>) {
+            collector.add_ticks(found, begun + std::time::Duration::from_secs(2 * reading));
+            (collector.spent[&Role::Runner], found.iter().map(|it| it.process.cpu).collect())
+        };
+        assert_eq!(
+            read(&mut [found(1, 1000)], 0),
+            (0, vec![None]),
+            "what was spent before this program is not its to count"
+        );
+        assert_eq!(read(&mut [found(1, 1200), found(2, 50)], 1), (250, vec![Some(1.0), None]));
+        assert_eq!(read(&mut [found(2, 60)], 2), (260, vec![Some(0.05)]));
     }
 }

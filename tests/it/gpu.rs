@@ -41,7 +41,7 @@ fn seen(collector: &mut NvidiaCollector) -> Nvidia {
 
 /// One process of an inference server, beside whatever the cards name.
 fn snapshot(nvidia: Nvidia) -> HostSnapshot {
-    let runner = Process { pid: 4242, role: Role::Runner, memory_bytes: 0, cgroup: None };
+    let runner = Process { pid: 4242, role: Role::Runner, memory_bytes: 0, cpu: None, cgroup: None };
     let processes = Processes { processes: vec![runner], ..Processes::default() };
     HostSnapshot {
         nvidia: Some(Arc::new(nvidia)),

@@ -1,10 +1,9 @@
 //! `/dashboard/infrastructure/resources`: the inference processes of this machine, by control group.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -12,15 +11,16 @@ use super::common::{Metadata, Pagination, listing_query, of_now, paged};
 use crate::alert::labels::Labels;
 use crate::api::endpoints::control_groups::limit;
 use crate::api::endpoints::machine::{GIB, part};
-use crate::api::error::{ApiError, Code};
+use crate::api::error::ApiError;
 use crate::api::export::Table;
-use crate::api::parameters::{NoParameters, Parameters};
-use crate::api::reply::{LIST, Listing, Reply};
+use crate::api::parameters::Parameters;
+use crate::api::reply::{LIST, Listing};
 use crate::api::state::Parts;
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
 use crate::host::HostSnapshot;
-use crate::host::cgroups::maker::{Maker, Name};
-use crate::host::processes::Process;
+use crate::host::cgroups::maker::Name;
+use crate::host::cgroups::{ControlGroup, Limit};
+use crate::host::places::{Place, PlaceKind};
 
 /// What kind of place processes run in.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize, PartialEq, Eq, ToSchema)]
@@ -101,14 +101,16 @@ pub(super) struct ByType {
 #[serde(rename_all = "camelCase")]
 pub(super) struct Resource {
     #[serde(rename = "_id")]
-    id: String,
+    pub(super) id: String,
     name: String,
     #[serde(rename = "type")]
     kind: Kind,
+    /// Of the control group; `pid N` of a process without one.
+    pub(super) path: String,
     status: &'static str,
     node_id: String,
     pids: Vec<u32>,
-    /// Of the container or service, in percent of one processor; not divided among processes outside of one.
+    /// Of the container or service, else of the inference processes, in percent of one processor.
     cpu_usage: Maybe<f64>,
     /// The most processors that it may use at a time; `not_applicable` without a limit.
     cpu_limit: Maybe<f64>,
@@ -116,6 +118,10 @@ pub(super) struct Resource {
     ram_usage: f64,
     /// GiB; `not_applicable` without a limit.
     ram_limit: Maybe<f64>,
+    /// Processes and threads of the control group.
+    tasks: Maybe<u64>,
+    /// The most of them; `not_applicable` without a limit.
+    tasks_limit: Maybe<f64>,
     /// GiB of all GPUs.
     vram_usage: Maybe<f64>,
     /// No container engine is asked.
@@ -123,13 +129,28 @@ pub(super) struct Resource {
 }
 
 impl Table for Resources {
-    const COLUMNS: &'static [&'static str] = &["name", "type", "status", "ram_usage_gb"];
+    const COLUMNS: &'static [&'static str] = &[
+        "name",
+        "type",
+        "status",
+        "ram_usage_gb",
+        "ram_limit_gb",
+        "cpu_usage_percent",
+        "cpu_limit",
+        "tasks",
+        "tasks_limit",
+    ];
 
     fn rows(&self) -> Vec<Vec<String>> {
         let row = |it: &Resource| {
             let kind = serde_json::to_value(it.kind).unwrap_or_default();
             let kind = kind.as_str().unwrap_or_default().to_owned();
-            vec![it.name.clone(), kind, it.status.to_owned(), it.ram_usage.to_string()]
+            let number = |of: &Maybe<f64>| of.known().map_or_else(String::new, f64::to_string);
+            let tasks = it.tasks.known().map_or_else(String::new, u64::to_string);
+            let (ram, cpu) = (number(&it.ram_limit), [number(&it.cpu_usage), number(&it.cpu_limit)]);
+            let [used, most] = cpu;
+            let text = [it.name.clone(), kind, it.status.to_owned(), it.ram_usage.to_string()];
+            text.into_iter().chain([ram, used, most, tasks, number(&it.tasks_limit)]).collect()
         };
         self.resources.known().into_iter().flatten().map(row).collect()
     }
@@ -173,42 +194,6 @@ pub(crate) async fn resources(
     Ok(Listing::of(body, LIST, query.format))
 }
 
-/// One of them.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct OneResource {
-    timestamp: String,
-    #[serde(flatten)]
-    resource: Resource,
-    metadata: Metadata,
-    unknown: Unknown,
-}
-
-/// One place in which inference processes run.
-#[utoipa::path(
-    get,
-    path = "/dashboard/infrastructure/resources/{id}",
-    params(("id" = String, Path, description = "The id of a resource."), NoParameters),
-    responses(
-        (status = 200, description = "One place in which inference processes run.", body = OneResource),
-        (status = 404, description = "There is no such resource."),
-        ApiError,
-    )
-)]
-pub(crate) async fn resource(
-    Path(id): Path<String>,
-    _: Parameters<NoParameters>,
-    State(parts): State<Arc<Parts>>,
-) -> Result<Reply<OneResource>, ApiError> {
-    let now = Instant::now();
-    let found = match all(parts.machine(now).as_ref(), &parts) {
-        Maybe::Known(found) => found.into_iter().find(|it| it.id == id),
-        Maybe::Unknown(_) => None,
-    };
-    let resource = found.ok_or_else(|| ApiError::new(Code::NotFound, "there is no such resource"))?;
-    let metadata = of_now(&parts, now);
-    Ok(Reply::of(&OneResource { timestamp: parts.text(now), resource, metadata, unknown: Unknown::default() }, LIST))
-}
-
 pub(super) fn summary(found: &Maybe<Vec<Resource>>) -> ResourceSummary {
     let of = |kind: Kind| found.as_ref().map(|found| found.iter().filter(|it| it.kind == kind).count());
     let unseen = Maybe::Unknown(Reason::NotReported);
@@ -227,34 +212,32 @@ pub(super) fn summary(found: &Maybe<Vec<Resource>>) -> ResourceSummary {
     }
 }
 
-/// Every place in which inference processes of this machine run, by name.
+/// Every place in which inference processes of this machine run, by path.
 pub(super) fn all(machine: Option<&HostSnapshot>, parts: &Parts) -> Maybe<Vec<Resource>> {
-    part(machine, "processes", |machine| &machine.processes).map(|processes| {
-        let mut groups: BTreeMap<String, Vec<&Process>> = BTreeMap::new();
-        for process in &processes.processes {
-            let place = process.cgroup.as_deref().map_or_else(|| format!("pid {}", process.pid), str::to_owned);
-            groups.entry(place).or_default().push(process);
-        }
-        groups.iter().map(|(place, processes)| grouped(place, processes, machine, parts)).collect()
-    })
+    part(machine, "processes", |machine| &machine.processes)
+        .map(|processes| processes.places().iter().map(|place| resource(place, machine, parts)).collect())
 }
 
-fn grouped(place: &str, processes: &[&Process], machine: Option<&HostSnapshot>, parts: &Parts) -> Resource {
-    let (kind, name) = kind_of(place);
-    let pids: Vec<u32> = processes.iter().map(|process| process.pid).collect();
-    let groups = machine.and_then(|machine| machine.processes.as_ref()?.groups.as_ref());
-    let group = groups.into_iter().flatten().find(|group| *group.path == *place);
-    let cpu = group.map(|group| group.cpu.map(|share| share * 100.0).or_unknown(Reason::NotYet));
+fn resource(place: &Place<'_>, machine: Option<&HostSnapshot>, parts: &Parts) -> Resource {
+    let pids: Vec<u32> = place.processes.iter().map(|process| process.pid).collect();
+    let of_group = |of: fn(&ControlGroup) -> Option<Limit>| limit(place.group.and_then(of));
     Resource {
-        id: id_of(place),
-        name,
-        kind,
+        id: id_of(&place.path),
+        name: Name::of(&place.path).name,
+        kind: match place.kind() {
+            PlaceKind::Container => Kind::InferenceContainer,
+            PlaceKind::Service => Kind::AppContainer,
+            PlaceKind::Process => Kind::Process,
+        },
+        path: place.path.clone(),
         status: "running",
         node_id: parts.node.to_string(),
-        cpu_usage: cpu.filter(|_| kind != Kind::Process).unwrap_or(Maybe::Unknown(Reason::SharedProcess)),
-        cpu_limit: limit(group.and_then(|group| group.cpu_limit)),
-        ram_usage: processes.iter().map(|process| process.memory_bytes as f64).sum::<f64>() / GIB,
-        ram_limit: limit(group.and_then(|group| group.memory_limit)).map(|bytes| bytes / GIB),
+        cpu_usage: place.cpu().map(|share| share * 100.0).or_unknown(Reason::NotYet),
+        cpu_limit: of_group(|group| group.cpu_limit),
+        ram_usage: place.memory_bytes() as f64 / GIB,
+        ram_limit: of_group(|group| group.memory_limit).map(|bytes| bytes / GIB),
+        tasks: place.group.and_then(|group| group.pids).or_unknown(Reason::NotReported),
+        tasks_limit: of_group(|group| group.pids_limit),
         vram_usage: gpu_memory(machine, &pids).map(|bytes| bytes as f64 / GIB).or_unknown(Reason::NotReported),
         image: Maybe::Unknown(Reason::NotReported),
         pids,
@@ -271,35 +254,7 @@ fn gpu_memory(machine: Option<&HostSnapshot>, pids: &[u32]) -> Option<u64> {
     known.map(of).reduce(|one, other| one + other)
 }
 
-/// The kind of a control group, and the name that it has for people.
-fn kind_of(place: &str) -> (Kind, String) {
-    let named = Name::of(place);
-    let kind = match named.maker {
-        Some(Maker::Docker | Maker::Podman | Maker::Kubernetes | Maker::Containerd) => Kind::InferenceContainer,
-        Some(Maker::Systemd) => Kind::AppContainer,
-        None => Kind::Process,
-    };
-    (kind, named.name)
-}
-
 /// The same for the same place, in every build of the program: it is part of addresses that people keep.
 fn id_of(place: &str) -> String {
     format!("{:016x}", Labels::default().fingerprint(place))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_control_group_is_a_container_a_service_or_neither() {
-        for (place, kind, name) in [
-            ("/system.slice/ollama.service", Kind::AppContainer, "ollama.service"),
-            ("/system.slice/docker-0123456789abcdef.scope", Kind::InferenceContainer, "0123456789ab"),
-            ("/user.slice/session-1.scope", Kind::Process, "session-1.scope"),
-            ("pid 12", Kind::Process, "pid 12"),
-        ] {
-            assert_eq!(kind_of(place), (kind, name.to_owned()), "{place}");
-        }
-    }
 }

@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use super::{get, program};
 use crate::support::authority::folder;
-use crate::support::look_until;
+use crate::support::client::ask;
+use crate::support::{look_for, look_until};
 
 /// A file, and what is written into it.
 type Written = (&'static str, &'static str);
@@ -120,7 +121,35 @@ fn the_limits_and_the_use_of_a_real_control_group_are_shown() {
     let place = report["resources"].as_array().expect("a list").iter().find(|it| it["name"] == server.name);
     let place = place.unwrap_or_else(|| panic!("{report}"));
     assert_eq!(
-        (&place["cpuLimit"], &place["ramLimit"], &place["type"]),
-        (&1.5.into(), &0.25.into(), &"process".into())
+        (&place["cpuLimit"], &place["ramLimit"], &place["tasksLimit"], &place["type"], &place["path"]),
+        (&1.5.into(), &0.25.into(), &32.0.into(), &"process".into(), &path.as_str().into())
     );
+    // The same limits where the node shows it.
+    let node = get(&program, "/dashboard/infrastructure/nodes/local");
+    let beside =
+        node["resources"]["containers"].as_array().expect("a list").iter().find(|it| it["_id"] == place["_id"]);
+    let beside = beside.unwrap_or_else(|| panic!("{node}"));
+    for limit in ["cpuLimit", "ramLimit", "tasksLimit"] {
+        assert_eq!(beside[limit], place[limit], "{limit}");
+    }
+    let csv = ask(
+        program.admin,
+        "GET /dashboard/infrastructure/resources?format=csv&limit=100 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    );
+    let line = csv.lines().find(|line| line.starts_with(&server.name)).unwrap_or_else(|| panic!("{csv}"));
+    assert!(line.contains(",0.25,") && line.ends_with(",32"), "{line}");
+    // The program reads the machine for its history every ten seconds.
+    let id = place["_id"].as_str().expect("an id");
+    let one = look_for(Duration::from_secs(60), || {
+        let one = get(&program, &format!("/dashboard/infrastructure/resources/{id}"));
+        let seen = one["metrics"]["cpuHistory"].as_array().is_some_and(|all| all.iter().any(Value::is_f64));
+        if seen { Ok(one) } else { Err(one.to_string()) }
+    });
+    let metrics = &one["metrics"];
+    let of = |name: &str| metrics[name].as_array().unwrap_or_else(|| panic!("{one}")).clone();
+    let (cpu, ram) = (of("cpuHistory"), of("ramHistory"));
+    assert_eq!((of("timestamps").len(), cpu.len()), (ram.len(), ram.len()), "{one}");
+    assert!(ram.iter().all(|used| used.as_f64().is_some_and(|used| used > 0.0 && used < 0.25)), "{one}");
+    assert!(cpu.iter().filter_map(Value::as_f64).all(|used| used <= 150.0), "within its limit: {one}");
+    assert_eq!((&one["_id"], &one["cpuLimit"]), (&place["_id"], &1.5.into()));
 }

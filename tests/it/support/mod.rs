@@ -34,12 +34,20 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 ///
 /// # Panics
 /// With what the last look found missing, after [`PATIENCE`].
-pub(crate) fn look_until<T>(mut look: impl FnMut() -> Result<T, String>) -> T {
+pub(crate) fn look_until<T>(look: impl FnMut() -> Result<T, String>) -> T {
+    look_for(PATIENCE, look)
+}
+
+/// The same for so long: where what is looked at goes on every ten seconds or more slowly.
+///
+/// # Panics
+/// With what the last look found missing.
+pub(crate) fn look_for<T>(patience: Duration, mut look: impl FnMut() -> Result<T, String>) -> T {
     let begun = Instant::now();
     loop {
         match look() {
             Ok(found) => return found,
-            Err(missing) => assert!(begun.elapsed() < PATIENCE, "{missing}"),
+            Err(missing) => assert!(begun.elapsed() < patience, "{missing}"),
         }
         std::thread::yield_now();
     }
