@@ -56,6 +56,7 @@ mod error;
 mod export;
 mod lists;
 mod live;
+pub mod machines;
 mod nothing;
 mod openapi;
 mod parameters;

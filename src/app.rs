@@ -24,6 +24,7 @@ mod host;
 mod listen;
 mod location;
 mod machine;
+mod machines;
 pub mod material;
 mod metrics;
 mod monitor;
@@ -99,6 +100,7 @@ async fn serve(
     let webhook = webhook::Webhook::start(&material, &components, &stopped);
     alerts::start(&config, &components, admin_address, (&material, webhook), &stopped);
     peers::start(&material, &components, &stopped);
+    machines::start(&material, &components, &stopped);
     let api = api::parts(
         &components,
         host,

@@ -58,6 +58,7 @@ mod histogram;
 pub mod history;
 pub mod host;
 mod labels;
+pub mod machines;
 mod models;
 mod number;
 mod openmetrics;

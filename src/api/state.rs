@@ -8,6 +8,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use super::machines::Machines;
 use super::peers::Peers;
 use super::settings::ReadSettings;
 use crate::access::Gate;
@@ -73,6 +74,8 @@ pub struct Parts {
     pub prometheus: Option<AskPrometheus>,
     /// What other programs of this kind have said.
     pub peers: Peers,
+    /// What Prometheus says of other machines.
+    pub machines: Machines,
     /// Asks it for the replicas of this program; `None` where none is configured.
     pub replicas: Option<AskReplicas>,
     /// Whether Alertmanager is asked for silences.

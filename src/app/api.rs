@@ -53,6 +53,7 @@ pub(super) fn parts(
         stop,
         alerts: components.alerts.clone(),
         peers: components.peers.clone(),
+        machines: components.machines.clone(),
         replicas: prometheus.clone().map(ask_for_replicas),
         prometheus,
         knows_silences: material.alertmanager.is_some(),

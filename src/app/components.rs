@@ -8,6 +8,7 @@ use super::process::Process;
 use super::{history, metrics, monitor};
 use crate::admin::ready::Readiness;
 use crate::alert::board::Board;
+use crate::api::machines::Machines;
 use crate::api::peers::Peers;
 use crate::backend::catalogue::Catalogue;
 use crate::backend::monitor::Monitors;
@@ -33,6 +34,8 @@ pub(super) struct Components {
     pub(super) alerts: Board,
     /// What other programs of this kind have said.
     pub(super) peers: Peers,
+    /// What Prometheus says of other machines.
+    pub(super) machines: Machines,
     pub(super) history: History,
     /// `None` where nothing is kept.
     pub(super) readers: Option<Readers>,
@@ -59,6 +62,7 @@ impl Components {
             recent: Recent::default(),
             alerts: Board::default(),
             peers: Peers::default(),
+            machines: Machines::default(),
             readers: history::readers(config)?,
             copy: history::copy(config, &history)?,
             history,

@@ -16,6 +16,7 @@ mod in_flight;
 mod inference;
 mod listed;
 mod live;
+mod machines;
 mod parameters;
 mod peers;
 mod replicas;

@@ -76,7 +76,7 @@ impl Hardware {
         }
     }
 
-    /// The hardware of another machine, from the answer of a peer.
+    /// The hardware of another machine, from the answer of a peer or of Prometheus.
     pub(super) fn told(it: &PeerHardware) -> Self {
         fn told<T>(value: Option<T>) -> Maybe<T> {
             value.or_unknown(Reason::NotReported)
@@ -101,9 +101,8 @@ impl Hardware {
         }
     }
 
-    /// Of another machine.
-    pub(super) const fn elsewhere() -> Self {
-        let far = Reason::NotLocal;
+    /// Of another machine, of which this is why nothing is known.
+    pub(super) const fn elsewhere(far: Reason) -> Self {
         Self {
             cpu_model: Maybe::Unknown(far),
             cpu_cores: Maybe::Unknown(far),

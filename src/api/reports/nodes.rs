@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
@@ -229,7 +229,7 @@ fn silent(peer: &Peer) -> Node {
         status: "offline",
         websocket_connected: Maybe::Unknown(Reason::NotApplicable),
         last_heartbeat: Maybe::Unknown(Reason::NotYet),
-        hardware: Hardware::elsewhere(),
+        hardware: Hardware::elsewhere(Reason::NotLocal),
         resources: NodeResources {
             vms: Maybe::Unknown(Reason::NotReported),
             containers: Maybe::Unknown(Reason::NotLocal),
@@ -292,6 +292,13 @@ async fn own(parts: &Parts, now: Instant) -> Vec<Node> {
         let up = monitors.iter().any(|monitor| monitor.status.snapshot().state.is_up() == Some(true));
         let drains = monitors.iter().all(|monitor| parts.drains(&monitor.backend.name));
         let seen = monitors.iter().filter_map(|monitor| monitor.refreshed()).max();
+        let (hardware, uptime) = match parts.machines.of(&name) {
+            Ok(told) => {
+                let uptime = told.uptime(SystemTime::now());
+                (Hardware::told(&told.hardware), uptime.or_unknown(Reason::NotReported))
+            }
+            Err(reason) => (Hardware::elsewhere(reason), Maybe::Unknown(reason)),
+        };
         nodes.push(Node {
             id: name.clone(),
             role: vec!["worker"],
@@ -302,13 +309,13 @@ async fn own(parts: &Parts, now: Instant) -> Vec<Node> {
             },
             websocket_connected: Maybe::Unknown(Reason::NotApplicable),
             last_heartbeat: seen.map(wall).or_unknown(Reason::NotYet),
-            hardware: Hardware::elsewhere(),
+            hardware,
             resources: NodeResources {
                 vms: Maybe::Unknown(Reason::NotReported),
                 containers: Maybe::Unknown(Reason::NotLocal),
                 deployments: count(&name),
             },
-            uptime: Maybe::Unknown(Reason::NotLocal),
+            uptime,
             name,
         });
     }
