@@ -3,6 +3,7 @@
 mod canaries;
 mod commands;
 mod crash;
+mod day;
 mod exposed;
 mod faults;
 mod journal;

@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use inferometer::history::query::Filter;
+use inferometer::history::recorder::ConfirmModel;
 use inferometer::history::settings::{Engine, Pace, Retention, Settings};
 use inferometer::history::state::{Activity, HistoryHealth, Pause};
 use inferometer::history::{Directory, History};
@@ -18,6 +18,7 @@ use crate::support::backend::Backend;
 use crate::support::client::ask;
 use crate::support::program::State;
 use crate::support::rig::{Options, Rig};
+use crate::support::small_disk::SmallDisk;
 
 const GET: &str = "GET /api/tags HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
 
@@ -36,33 +37,8 @@ impl Kept {
 
     /// With this much room for exchanges, in bytes.
     pub(super) fn sized(directory: &Path, raw_bytes: u64) -> Self {
-        let settings = Settings {
-            engine: Engine::Sqlite,
-            directory: Some(directory.into()),
-            instance: None,
-            retention: Retention {
-                raw: Duration::from_secs(30 * 86_400),
-                raw_bytes,
-                minutes: Duration::from_secs(86_400),
-                hours: Duration::from_secs(86_400),
-                events: Duration::from_secs(86_400),
-                events_most: 1_000,
-                jobs: Duration::from_secs(86_400),
-                logs: Duration::from_secs(86_400),
-                logs_bytes: 1 << 20,
-            },
-            raw_rate: 1_000_000,
-        };
-        let short = Duration::from_millis(20);
-        let pace = Pace { drain: short, merge: short, retry: short, retain: short, sample: short };
         let offset = Arc::<AtomicI64>::default();
-        let clock = offset.clone();
-        let now = move || {
-            let offset = clock.load(Ordering::SeqCst);
-            let ahead = Duration::from_millis(offset.unsigned_abs());
-            if offset < 0 { SystemTime::now() - ahead } else { SystemTime::now() + ahead }
-        };
-        let history = History::with_pace(settings, Box::new(|_, _, _| None), pace, Box::new(now)).expect("a thread");
+        let history = with_clock(settings(directory, raw_bytes), Box::new(|_, _, _| None), offset.clone());
         let backend = Backend::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
         let options = Options { extra: vec![Arc::new(history.recorder())], ..Options::default() };
         Self { rig: Rig::with(backend.address, options), history, offset, _backend: backend }
@@ -96,6 +72,39 @@ impl Kept {
     fn wait_for_writing(&self) {
         self.wait("writing", |health| health.activity == Activity::Writing);
     }
+}
+
+/// Settings for tests, with this much room for exchanges, in bytes.
+pub(super) fn settings(directory: &Path, raw_bytes: u64) -> Settings {
+    Settings {
+        engine: Engine::Sqlite,
+        directory: Some(directory.into()),
+        instance: None,
+        retention: Retention {
+            raw: Duration::from_secs(30 * 86_400),
+            raw_bytes,
+            minutes: Duration::from_secs(86_400),
+            hours: Duration::from_secs(86_400),
+            events: Duration::from_secs(86_400),
+            events_most: 1_000,
+            jobs: Duration::from_secs(86_400),
+            logs: Duration::from_secs(86_400),
+            logs_bytes: 1 << 20,
+        },
+        raw_rate: 1_000_000,
+    }
+}
+
+/// A history at a pace for tests, with a clock that is so many milliseconds ahead.
+pub(super) fn with_clock(settings: Settings, confirm: ConfirmModel, clock: Arc<AtomicI64>) -> History {
+    let short = Duration::from_millis(20);
+    let pace = Pace { drain: short, merge: short, retry: short, retain: short, sample: short };
+    let now = move || {
+        let offset = clock.load(Ordering::SeqCst);
+        let ahead = Duration::from_millis(offset.unsigned_abs());
+        if offset < 0 { SystemTime::now() - ahead } else { SystemTime::now() + ahead }
+    };
+    History::with_pace(settings, confirm, pace, Box::new(now)).expect("a thread")
 }
 
 /// A directory that is not there yet.
@@ -177,45 +186,14 @@ fn removed_files_are_created_again() {
     assert_eq!(wait_for_rows(&state.0, 2).exchanges.len(), 2);
 }
 
-/// A small file system in memory, which only root can have.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(path: &Path) -> Option<Self> {
-        fs::create_dir_all(path).expect("it can be created");
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "tmpfs"]).arg(path).status();
-        let is_mounted = mounted.is_ok_and(|status| status.success());
-        if !is_mounted {
-            println!("skipped: nothing can be mounted here");
-        }
-        is_mounted.then(|| Self(path.into()))
-    }
-
-    fn remount(&self, option: &str) {
-        let options = format!("remount,{option}");
-        let status = Command::new("mount").args(["-o", &options]).arg(&self.0).status().expect("there is mount");
-        assert!(status.success(), "{option}");
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").args(["-l"]).arg(&self.0).status();
-    }
-}
-
 #[test]
 fn a_full_disk_and_a_read_only_one_pause_the_history_until_there_is_room() {
     let state = fresh("full");
-    let Some(disk) = SmallDisk::mount(&state.0) else { return };
+    let Some(disk) = SmallDisk::mount(&state.0, "tmpfs") else { return };
     let kept = Kept::within(&state.0);
     kept.serve(2);
     wait_for_rows(&state.0, 2);
-    // As much as fits, in ever smaller pieces.
-    let filler = state.0.join("filler");
-    for size in [1 << 16, 1 << 12, 1] {
-        while append(&filler, size) {}
-    }
+    disk.fill();
     kept.serve(50);
     // What there was room for in the log of the file may still be written.
     let begun = Instant::now();
@@ -223,7 +201,7 @@ fn a_full_disk_and_a_read_only_one_pause_the_history_until_there_is_room() {
         assert!(begun.elapsed() < PATIENCE, "{:?}", kept.history.state().health());
         kept.serve(50);
     }
-    fs::remove_file(&filler).expect("it can be removed");
+    disk.make_room();
     kept.wait_for_writing();
     let all = kept.wait("all is written", |health| health.waiting == 0 && health.activity == Activity::Writing);
     assert_eq!(all.lost(), 0);
@@ -237,12 +215,6 @@ fn a_full_disk_and_a_read_only_one_pause_the_history_until_there_is_room() {
     kept.wait_for_writing();
     kept.wait("what has waited is written", |health| health.written == 2 && health.lost() == 0);
     drop((kept, disk));
-}
-
-fn append(path: &Path, bytes: usize) -> bool {
-    use std::io::Write;
-    let mut file = fs::File::options().create(true).append(true).open(path).expect("it can be opened");
-    file.write_all(&vec![0; bytes]).is_ok()
 }
 
 #[test]

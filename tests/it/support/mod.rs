@@ -20,6 +20,7 @@ pub(crate) mod rig;
 pub(crate) mod secure;
 pub(crate) mod servers;
 pub(crate) mod simulator;
+pub(crate) mod small_disk;
 pub(crate) mod tools;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
