@@ -1,6 +1,7 @@
 //! Alerts of the real program: they begin, are acknowledged, told and kept, and end.
 
 mod course;
+mod disk;
 mod each;
 mod provoked;
 mod theirs;

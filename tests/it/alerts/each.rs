@@ -23,10 +23,10 @@ use crate::support::servers::{free, written};
 use crate::support::simulator::Simulator;
 
 /// What the program exposes, and for how many seconds.
-type Page = (String, i64);
+pub(super) type Page = (String, i64);
 
 /// Longer than every window of the rules with the time that they hold.
-const LONG: i64 = 5_500;
+pub(super) const LONG: i64 = 5_500;
 
 /// Rules that are not provoked here, and why. The others are played by promtool and by the evaluator on synthetic histories.
 const NOT: &[(&str, &str)] = &[
@@ -91,7 +91,8 @@ provoked! {
     HelperDown: helper_down();
 }
 
-/// Conditions of the machine that no test may bring about: its real figures, beyond a threshold that they exceed.
+/// Conditions of the machine that no test may bring about: its real figures, beyond a threshold that they exceed. A disk that
+/// is full is provoked by `disk` as well, where there is root.
 const MOVED: &[(&str, &str, &str)] = &[
     ("InferometerMemoryPressure", "> 0.2", ">= 0"),
     ("InferometerMemoryNearlyFull", "> 0.95", "> 0"),
@@ -132,50 +133,6 @@ fn conditions_of_the_machine_hold_on_its_real_figures_where_the_threshold_is_ano
     }
 }
 
-#[test]
-fn what_the_evaluator_costs_is_printed() {
-    let ollama = Ollama::listing(&["m"]);
-    ollama.answer("POST /api/chat", "200 OK", &[PART, DONE]);
-    let program = before(&ollama, &[]);
-    let (_, page) = exchanges_of(&program, 3, || chat(&program));
-    let target = Labels::default().with("job", "ollama_proxy").with("instance", "test");
-    for models in [1, 200] {
-        // Series of a model, as often as there are models.
-        let own = |model: usize| {
-            let of = page.lines().filter(|line| !line.starts_with('#') && line.contains("model=\"m\""));
-            of.map(|line| line.replace("model=\"m\"", &format!("model=\"m{model}\"")) + "\n").collect::<String>()
-        };
-        let whole = page.clone() + &(1..models).map(own).collect::<String>();
-        let mut engine = Engine::new(rules::all());
-        let (memory, begun) = (resident(), cpu());
-        let looks = 60_u32;
-        for look in 0..looks {
-            let at = 1_700_000_000_000 + i64::from(look) * 10_000;
-            engine.samples().scrape(&whole, &target, at);
-            engine.step(at);
-        }
-        let (spent, held) = (cpu() - begun, resident().saturating_sub(memory));
-        println!(
-            "{models} models, {} lines: {:.2} ms of a processor a look, {} KiB after ten minutes (debug build)",
-            whole.lines().count(),
-            spent.as_secs_f64() * 1e3 / f64::from(looks),
-            held / 1024
-        );
-    }
-}
-
-/// Processor time of this thread.
-fn cpu() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).expect("below a second"))
-}
-
-/// Resident memory of this process, in bytes.
-fn resident() -> u64 {
-    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    text.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).unwrap_or(0) * 4_096
-}
-
 /// The rule must fire on the pages before the last, and be over at the end of the last.
 fn begins_and_ends(rule: &'static Rule, pages: Vec<Page>) {
     let (fired, over) = play(rule, &pages);
@@ -186,7 +143,7 @@ fn begins_and_ends(rule: &'static Rule, pages: Vec<Page>) {
 
 /// Plays pages, each every ten seconds. Returns the alerts that fired, and those that ended. The clock is the real one at the
 /// beginning: some rules compare it with times that the program exposes.
-fn play(rule: &'static Rule, pages: &[Page]) -> (Vec<String>, Vec<String>) {
+pub(super) fn play(rule: &'static Rule, pages: &[Page]) -> (Vec<String>, Vec<String>) {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_millis();
     let (mut engine, mut at) = (Engine::new([rule]), i64::try_from(now).expect("in range"));
     let target = Labels::default().with("job", "ollama_proxy").with("instance", "test");
