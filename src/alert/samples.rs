@@ -25,6 +25,17 @@ pub struct Series {
     gone: Option<i64>,
 }
 
+/// How much is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Series.
+    pub series: usize,
+    /// Their samples.
+    pub points: usize,
+    /// Memory of both, with what is reserved for further ones and without what an allocator adds.
+    pub bytes: usize,
+}
+
 /// Series by metric.
 #[derive(Clone, Debug, Default)]
 pub struct Samples {
@@ -88,6 +99,23 @@ impl Samples {
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused
+    }
+
+    /// How much is kept.
+    #[must_use]
+    pub fn held(&self) -> Held {
+        let mut held = Held::default();
+        for metric in self.metrics.values() {
+            let keys = metric.places.keys().map(|key| key.capacity() + size_of::<(String, usize)>()).sum::<usize>();
+            held.bytes += keys + metric.series.capacity() * size_of::<Series>();
+            held.series += metric.series.len();
+            for series in &metric.series {
+                let labels = series.labels.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+                held.points += series.points.len();
+                held.bytes += labels + series.points.capacity() * size_of::<Point>();
+            }
+        }
+        held
     }
 
     /// Takes a page of Prometheus' text format, as it was at this instant. `target` are the labels that Prometheus would add.

@@ -1,5 +1,6 @@
 //! Alerts of the real program: they begin, are acknowledged, told and kept, and end.
 
+mod cost;
 mod course;
 mod disk;
 mod each;
