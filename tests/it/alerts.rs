@@ -6,6 +6,7 @@ mod disk;
 mod each;
 mod provoked;
 mod theirs;
+mod vmalert;
 
 use std::net::SocketAddr;
 

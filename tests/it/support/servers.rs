@@ -41,6 +41,11 @@ impl Server {
 
     /// VictoriaMetrics, which scrapes as this configuration of Prometheus says.
     pub(crate) fn victoria_metrics(config: &str) -> Self {
+        Self::victoria_metrics_with(config, &[])
+    }
+
+    /// The same with further arguments.
+    pub(crate) fn victoria_metrics_with(config: &str, more: &[&str]) -> Self {
         let folder = authority::folder();
         let file = written(&folder, "scrape.yml", config);
         let address = free();
@@ -48,7 +53,23 @@ impl Server {
         command.arg(format!("-promscrape.config={}", file.display())).arg("-promscrape.config.strictParse=false");
         command.arg(format!("-storageDataPath={}", folder.join("data").display()));
         command.arg(format!("-httpListenAddr={address}")).args(["-retentionPeriod=1d", "-search.latencyOffset=0s"]);
-        command.arg("-promscrape.fileSDCheckInterval=1s");
+        command.arg("-promscrape.fileSDCheckInterval=1s").args(more);
+        Self::start(command, address)
+    }
+
+    /// vmalert with these files of rules, each second, on what VictoriaMetrics has; it tells this Alertmanager.
+    pub(crate) fn vmalert(
+        address: SocketAddr,
+        victoria: SocketAddr,
+        alertmanager: SocketAddr,
+        rules: &[PathBuf],
+    ) -> Self {
+        let mut command = tools::vmalert();
+        command.args(rules.iter().map(|file| format!("-rule={}", file.display())));
+        command.arg(format!("-datasource.url=http://{victoria}")).arg(format!("-remoteWrite.url=http://{victoria}"));
+        command.arg(format!("-notifier.url=http://{alertmanager}")).arg(format!("-httpListenAddr={address}"));
+        // What was written a moment ago is seen: a test has no minutes of history.
+        command.args(["-evaluationInterval=1s", "-datasource.queryTimeAlignment=false"]);
         Self::start(command, address)
     }
 

@@ -35,6 +35,12 @@ pub(crate) fn victoria_metrics() -> Command {
     Command::new(find("victoria-metrics"))
 }
 
+/// vmalert, about to be run: it evaluates rules for VictoriaMetrics, and comes with it.
+#[allow(dead_code, reason = "the unit tests, which share this file, run promtool only")]
+pub(crate) fn vmalert() -> Command {
+    Command::new(find("vmalert"))
+}
+
 fn find(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
