@@ -275,6 +275,18 @@ mod tests {
     }
 
     #[test]
+    fn a_sample_goes_once_it_is_older_than_what_rules_look_at() {
+        let (mut pushed, mut scraped) = (Samples::of_metrics([("a", 10_000)]), Samples::of_metrics([("a", 10_000)]));
+        for at in (0..100_000).step_by(1_000) {
+            pushed.push("a", &Labels::default(), 1.0, at);
+            scraped.scrape("a 1\n", &Labels::default(), at);
+        }
+        // Of ten seconds, with both ends.
+        assert_eq!((pushed.held().points, scraped.held().points), (11, 11));
+        assert!(pushed.held().bytes < 11 * 16 * 2 + 400, "{:?}", pushed.held());
+    }
+
+    #[test]
     fn series_are_bounded() {
         let mut samples = Samples::of_metrics([("a", 1_000)]);
         for number in 0..MAX_SERIES + 3 {

@@ -201,3 +201,25 @@ impl AlertCounts {
         100_usize.saturating_sub(40 * self.critical + 10 * self.warning + 2 * self.info)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machine_of_an_alert_is_named_by_its_labels_and_else_this_one() {
+        for (node, instance, expected) in [
+            ("gpu-box", "10.0.0.5:9090", "gpu-box"),
+            ("", "10.0.0.5:9090", "10.0.0.5"),
+            ("", "[fd00::7]:9090", "fd00::7"),
+            ("", "gpu-box", "gpu-box"),
+            ("", "127.0.0.1:9090", "here"),
+            ("", "[::1]:9090", "here"),
+            ("", "localhost:9090", "here"),
+            ("", "", "here"),
+        ] {
+            let labels = Labels::default().with("node", node).with("instance", instance);
+            assert_eq!(node_of(&labels, "here"), expected, "{node} {instance}");
+        }
+    }
+}

@@ -194,6 +194,12 @@ async fn from_both(
             (Vec::new(), "prometheus_unreachable".to_owned())
         }
     };
+    let (alerts, pagination) = paged(merged(theirs, kept), (page, limit));
+    Ok(Found { alerts, total: pagination.total, source })
+}
+
+/// Each alert once, those that began last first.
+fn merged(theirs: Vec<Alert>, kept: Vec<Alert>) -> Vec<Alert> {
     let mut all: BTreeMap<Box<str>, Alert> = theirs.into_iter().map(|alert| (alert.id.clone(), alert)).collect();
     for alert in kept {
         let known = all.remove(&alert.id);
@@ -203,8 +209,7 @@ async fn from_both(
     }
     let mut all: Vec<_> = all.into_values().collect();
     all.sort_by(|one, other| (other.started, &other.id).cmp(&(one.started, &one.id)));
-    let (alerts, pagination) = paged(all, (page, limit));
-    Ok(Found { alerts, total: pagination.total, source })
+    all
 }
 
 async fn theirs(
@@ -230,4 +235,58 @@ async fn theirs(
 fn described(range: Range) -> String {
     let text = |at: i64| crate::history::timestamp::Timestamp(at).to_string();
     format!("{}/{}", text(range.from), text(range.to))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alert::labels::Labels;
+    use crate::alert::raised::Acknowledgement;
+    use crate::alert::rule::Severity;
+
+    fn alert(id: &str, started: i64, resolved: Option<i64>) -> Alert {
+        Alert {
+            id: id.into(),
+            rule: id.into(),
+            severity: Severity::Warning,
+            category: "backend".into(),
+            labels: Labels::default(),
+            value: None,
+            threshold: None,
+            started,
+            fired: Some(started),
+            resolved,
+            summary: "theirs".into(),
+            description: Box::default(),
+            runbook: None,
+            actions: [].into(),
+            acknowledged: None,
+            silence: None,
+        }
+    }
+
+    #[test]
+    fn an_alert_that_both_know_is_there_once_with_its_end_and_who_has_seen_it() {
+        let seen = Acknowledgement { by: Some("anna".into()), at: 7 };
+        let kept = |id: &str, started: i64, resolved| Alert {
+            summary: "kept".into(),
+            acknowledged: Some(seen.clone()),
+            ..alert(id, started, resolved)
+        };
+        let theirs = vec![alert("both", 20, Some(50)), alert("theirs", 40, None), alert("ended", 10, Some(60))];
+        // Of the first this program has not seen the end; of the last it has its own.
+        let found =
+            merged(theirs, vec![kept("both", 20, None), kept("kept", 30, Some(35)), kept("ended", 10, Some(55))]);
+        let shown: Vec<_> =
+            found.iter().map(|it| (&*it.id, &*it.summary, it.resolved, it.acknowledged.is_some())).collect();
+        assert_eq!(
+            shown,
+            [
+                ("theirs", "theirs", None, false),
+                ("kept", "kept", Some(35), true),
+                ("both", "kept", Some(50), true),
+                ("ended", "kept", Some(55), true),
+            ]
+        );
+    }
 }

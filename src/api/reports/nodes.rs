@@ -302,11 +302,7 @@ async fn own(parts: &Parts, now: Instant) -> Vec<Node> {
         nodes.push(Node {
             id: name.clone(),
             role: vec!["worker"],
-            status: match (up, drains) {
-                (false, _) => "offline",
-                (true, true) => "maintenance",
-                (true, false) => "online",
-            },
+            status: status_of(up, drains).as_str(),
             websocket_connected: Maybe::Unknown(Reason::NotApplicable),
             last_heartbeat: seen.map(wall).or_unknown(Reason::NotYet),
             hardware,
@@ -320,6 +316,15 @@ async fn own(parts: &Parts, now: Instant) -> Vec<Node> {
         });
     }
     nodes
+}
+
+/// Of a machine with backends: whether one of them is up, and whether each of them drains.
+const fn status_of(is_up: bool, drains: bool) -> NodeStatus {
+    match (is_up, drains) {
+        (false, _) => NodeStatus::Offline,
+        (true, true) => NodeStatus::Maintenance,
+        (true, false) => NodeStatus::Online,
+    }
 }
 
 pub(super) fn summary(parts: &Parts, nodes: &[Node], now: Instant) -> NodeSummary {
@@ -349,4 +354,16 @@ fn uptime() -> Option<u64> {
     return u64::try_from(rustix::system::sysinfo().uptime).ok();
     #[cfg(not(target_os = "linux"))]
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_of_which_every_backend_drains_is_in_maintenance_while_one_is_up() {
+        let words = [(true, false), (true, true), (false, true), (false, false)]
+            .map(|(up, drains)| status_of(up, drains).as_str());
+        assert_eq!(words, ["online", "maintenance", "offline", "offline"]);
+    }
 }

@@ -126,6 +126,11 @@ fn alerts_and_silences_are_those_of_prometheus_and_the_programs_own_while_it_is_
     let kept = &history["data"][0];
     assert_eq!((source(&history), &history["pagination"]["total"]), ("prometheus", &1.into()), "{history}");
     assert_eq!((&kept["_id"], &kept["acknowledged"]), (&id.into(), &true.into()));
+    let page =
+        |number: u64| get(&program, &format!("/dashboard/alerts/history?limit=1&page={number}"))["pagination"].clone();
+    let total = page(1)["total"].as_u64().expect("a number");
+    assert!(total >= 2, "both alerts: {}", page(1));
+    assert_eq!((&page(1)["hasMore"], &page(total)["hasMore"]), (&true.into(), &false.into()), "{}", page(total));
 
     drop(server);
     let away = alerts_until(&program, |alerts| source(alerts) == "prometheus_unreachable");

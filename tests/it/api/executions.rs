@@ -104,6 +104,10 @@ fn thousands_of_generations_hide_no_pull_and_thousands_of_pulls_are_all_counted(
     assert!(summary["performance"]["avgDuration"].as_f64().is_some_and(|mean| mean > 0.0), "{summary}");
     assert_eq!(get(&program, "/dashboard/overview")["workload"]["executions"]["total"], total);
 
+    // It is in no memory, as far as is known, and has answered a moment ago.
+    let deployment = get(&program, "/dashboard/workload/deployments")["deployments"][0].clone();
+    assert_eq!((&deployment["modelName"], &deployment["status"]), (&json!("m"), &json!("running")), "{deployment}");
+
     // All pages together have each of them once, jobs first.
     let (all, said) = every_page(&program, "");
     let ids: BTreeSet<_> = all.iter().map(|it| it["_id"].as_str().expect("an id")).collect();

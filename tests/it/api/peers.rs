@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::support::authority::folder;
 use crate::support::backend::Backend;
 use crate::support::client::ask;
-use crate::support::look_until;
+use crate::support::look_for;
 use crate::support::ollama::Ollama;
 use crate::support::program::{Program, command};
 use crate::support::servers::{free, written};
@@ -58,7 +59,8 @@ fn of<'a>(nodes: &'a Value, name: &str) -> Option<&'a Value> {
 }
 
 fn until(program: &Program, key: Option<&str>, fits: impl Fn(&Value) -> bool) -> Value {
-    look_until(|| match nodes(program, key, "") {
+    // A peer that was not up yet is asked again after ten seconds.
+    look_for(Duration::from_secs(60), || match nodes(program, key, "") {
         nodes if fits(&nodes) => Ok(nodes),
         nodes => Err(nodes.to_string()),
     })
@@ -118,7 +120,9 @@ fn a_peer_tells_of_its_hardware_and_is_offline_with_what_it_said_once_it_is_gone
         "lastHeartbeat":"2026-11-30T10:00:00.000Z","uptime":77,"resources":{"vms":null,"containers":2,"deployments":1},
         "hardware":{"cpuModel":"X","cpuCores":8,"cpuUsage":12.5,"ramTotal":64.0,"ramUsage":null,"diskTotal":null,
         "diskUsage":null,"gpus":[{"deviceId":"GPU-0","model":"A","memoryTotal":80.0,"memoryFree":null,
-        "utilization":50.0,"temperature":null}]}}],"more":1}"#;
+        "utilization":50.0,"temperature":null}]}},
+        {"name":"shared.invalid","role":["worker"],"status":"online","uptime":5,"resources":{"containers":3},
+        "hardware":{"cpuCores":16}}],"more":1}"#;
     let whole = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{said}", said.len());
     let count = std::sync::atomic::AtomicUsize::new(0);
     // It answers once, and then no more.
@@ -140,6 +144,9 @@ fn a_peer_tells_of_its_hardware_and_is_offline_with_what_it_said_once_it_is_gone
         .map(|(name, address)| peer(name, address, &token))
         .concat();
     let ollama = Ollama::listing(&["m"]);
+    // One of its machines is the host of a server here too.
+    let members = written(&folder(), "sd.json", "[{\"targets\":[\"shared.invalid:9\"]}]");
+    let all = format!("[fleet]\nfile_sd = [\"{}\"]\n{all}", members.display());
     let program = program(free(), ollama.address, &all);
     let seen = until(&program, None, |nodes| of(nodes, "gpu-box").is_some_and(|node| node["status"] == "online"));
     let node = of(&seen, "gpu-box").expect("seen");
@@ -147,10 +154,19 @@ fn a_peer_tells_of_its_hardware_and_is_offline_with_what_it_said_once_it_is_gone
     let hardware = &node["hardware"];
     assert_eq!((&hardware["cpuCores"], &hardware["ramUsage"], &node["uptime"]), (&8.into(), &Value::Null, &77.into()));
     assert_eq!(hardware["gpus"][0]["utilization"], 50.0);
+    let shared = of(&seen, "shared.invalid").expect("a server is there");
+    assert_eq!((&shared["hardware"]["cpuCores"], &shared["uptime"]), (&16.into(), &5.into()), "{shared}");
+    assert_eq!(shared["status"], "offline", "what is seen here comes first: {shared}");
     for silent in ["slow", "liar"] {
         assert_eq!(of(&seen, silent).expect("it is named")["status"], "offline", "{seen}");
     }
     let gone = until(&program, None, |nodes| of(nodes, "gpu-box").is_some_and(|node| node["status"] == "offline"));
     assert_eq!(of(&gone, "gpu-box").expect("seen")["hardware"]["cpuCores"], 8, "what it said last: {gone}");
-    assert_eq!(gone["summary"]["offline"], 3, "{gone}");
+    assert_eq!(gone["summary"]["offline"], 4, "{gone}");
+    let shared = of(&gone, "shared.invalid").expect("a server is there");
+    assert_eq!(
+        (&shared["hardware"]["cpuCores"], &shared["uptime"]),
+        (&Value::Null, &Value::Null),
+        "nobody says so any more: {shared}"
+    );
 }

@@ -26,6 +26,10 @@ use crate::support::ollama::Ollama;
 use crate::support::program::{Program, STATE, command};
 
 const MODELS: [&str; 2] = ["llama3:8b", "qwen3:4b"];
+
+/// One that was used more than a day ago.
+const OLD: &str = "phi3:mini";
+
 const CLIENTS: [&str; 3] = ["chatbot", "code", "cron"];
 
 /// Milliseconds.
@@ -274,7 +278,7 @@ fn write(state: &std::path::Path, plan: &[Asked]) -> i64 {
             written => Err(format!("{written} of {wanted} are written")),
         });
     };
-    play(27, &[&plan[0]]);
+    play(27, &[&Asked { model: OLD, ..plan[0] }]);
     for hours_ago in (0..23).rev() {
         play(hours_ago, &plan.iter().filter(|it| it.hours_ago == hours_ago).collect::<Vec<_>>());
     }
@@ -299,7 +303,7 @@ fn the_reports_of_a_day_are_the_sums_of_its_exchanges() {
     assert!(ends.len() >= 12 && plan.len() > 130, "the plan has everything: {} of {} kinds", plan.len(), ends.len());
     let this_hour = write(&state.0, &plan);
 
-    let ollama = Ollama::listing(&MODELS);
+    let ollama = Ollama::listing(&[MODELS[0], MODELS[1], OLD]);
     let mut command = command();
     command.env(STATE, &state.0);
     let program = Program::start(command, ollama.address, &[]);
@@ -319,6 +323,9 @@ fn the_reports_of_a_day_are_the_sums_of_its_exchanges() {
     for model in MODELS {
         assert_eq!(named(&models["models"], "name", model)["status"], "active", "{models}");
     }
+    let old = named(&models["models"], "name", OLD);
+    assert_eq!((&old["status"], &old["deployments"]), (&json!("inactive"), &json!(0)), "{models}");
+    assert!(old["lastUsed"].is_string(), "{old}");
     let listed = get(&program, "/dashboard/exchanges?period=24h&limit=100");
     assert_eq!(listed["pagination"]["total"], plan.len(), "{}", listed["pagination"]);
 }
@@ -336,6 +343,7 @@ fn overview(program: &Program, all: &Expected<'_>) {
     let workload = &overview["workload"];
     assert_eq!(workload["agents"], json!({"total": 3, "active": 0, "busy": 0, "inactive": 3}), "{workload}");
     assert_eq!((&workload["deployments"]["total"], &workload["models"]["active"]), (&json!(2), &json!(2)));
+    assert_eq!((&workload["models"]["total"], &workload["models"]["inactive"]), (&json!(3), &json!(1)), "{workload}");
     let inference = all.count(|it| it.kind != Kind::List);
     assert_eq!(workload["executions"]["total"], inference, "{workload}");
 }
