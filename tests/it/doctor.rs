@@ -8,6 +8,7 @@ use crate::support::authority::{Authority, folder};
 use crate::support::backend::Backend;
 use crate::support::program::{Program, command};
 use crate::support::secure;
+use crate::support::servers::free;
 use crate::support::simulator::Simulator;
 
 /// What was said, and the exit code.
@@ -58,11 +59,6 @@ fn doctor_of(program: &Program, backend: SocketAddr, more: &[&str]) -> Diagnosis
     let (clients, admin) = (program.clients.to_string(), program.admin.to_string());
     let backend = format!("test=http://{backend}");
     doctor(&[&["--listen", &clients, "--admin-listen", &admin, "--backend", &backend], more].concat())
-}
-
-/// An address that nothing listens on, but for chance.
-fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
 }
 
 /// With this file, and ports that are free.

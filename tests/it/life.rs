@@ -14,6 +14,7 @@ use crate::support::backend::Backend;
 use crate::support::client::{Client, ask};
 use crate::support::nvml::StandIn;
 use crate::support::program::{Program, command};
+use crate::support::servers::free;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
@@ -97,8 +98,6 @@ fn a_wall_clock_that_is_set_changes_no_duration_and_ends_nothing() {
 
 /// The program with its outputs redirected as a shell has it; nobody can hear which addresses it took.
 fn unheard(redirect: &str, backend: &Backend) {
-    let free =
-        || std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
     let (listen, admin) = (free(), free());
     let mut shell = Command::new("sh");
     shell.args(["-c", &format!("exec \"$0\" \"$@\" {redirect}"), env!("CARGO_BIN_EXE_inferometer")]).env_clear();

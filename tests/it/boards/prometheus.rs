@@ -2,11 +2,12 @@
 
 use super::arrivals::Arrivals;
 use super::{PATIENCE, files, rules};
+use crate::support::servers::free;
 use crate::support::tools;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Stdio};
 use std::sync::{Arc, mpsc};
@@ -95,7 +96,7 @@ impl Prometheus {
     }
 
     fn spawn(config: &Path, tmp: &Path, targets: usize, arrivals: Arc<Arrivals>) -> Self {
-        let url = free_address().to_string();
+        let url = free().to_string();
         let log = tmp.join("prometheus.log");
         let process = tools::prometheus()
             .arg(format!("--config.file={}", config.display()))
@@ -190,9 +191,4 @@ fn copied_rules(tmp: &Path) -> Vec<PathBuf> {
         path
     };
     files::shipped(rules::FOLDERS, &["yml"]).iter().map(copy).collect()
-}
-
-fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
-    listener.local_addr().expect("a listener has an address")
 }

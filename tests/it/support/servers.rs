@@ -3,6 +3,7 @@
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{authority, client, tools};
@@ -101,9 +102,17 @@ impl Drop for Server {
     }
 }
 
-/// An address that nobody listens on.
+/// An address that nobody listens on, and that this process hands out once. The system takes the ports of its own choice
+/// from 32,768 on: below, none becomes another test's connection before its server has it.
 pub(crate) fn free() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port")
+    const PORTS: std::ops::Range<u32> = 14_000..32_000;
+    static HANDED_OUT: AtomicU32 = AtomicU32::new(0);
+    // Two runs of the tests at once begin apart.
+    let begin = std::process::id().wrapping_mul(97);
+    let ports = std::iter::repeat_with(|| begin.wrapping_add(HANDED_OUT.fetch_add(1, Ordering::Relaxed)));
+    let port = |at: u32| u16::try_from(PORTS.start + at % (PORTS.end - PORTS.start)).expect("below 65,536");
+    let mut addresses = ports.map(|at| SocketAddr::from(([127, 0, 0, 1], port(at))));
+    addresses.find(|address| TcpListener::bind(address).is_ok()).expect("a free port")
 }
 
 pub(crate) fn written(folder: &Path, name: &str, text: &str) -> PathBuf {
