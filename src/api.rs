@@ -70,6 +70,7 @@ mod state;
 mod sums;
 mod unknown;
 mod values;
+mod vector;
 
 use std::sync::Arc;
 

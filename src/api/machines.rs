@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::Deserialize;
-
 use super::peers::{PeerGpu, PeerHardware};
 use super::unknown::Reason;
+use super::vector::{Sample, samples};
 
 /// Series that are looked at.
 const MOST: usize = 20_000;
@@ -38,27 +37,7 @@ pub(super) struct Machine {
     booted: Option<f64>,
 }
 
-#[derive(Deserialize)]
-struct Answer {
-    data: Data,
-}
-
-#[derive(Deserialize)]
-struct Data {
-    result: Vec<Series>,
-}
-
-#[derive(Deserialize)]
-struct Series {
-    metric: BTreeMap<String, String>,
-    value: (f64, String),
-}
-
-impl Series {
-    fn label(&self, name: &str) -> Option<&str> {
-        self.metric.get(name).map(String::as_str).filter(|value| !value.is_empty())
-    }
-
+impl Sample {
     /// The machine that it is of, as its labels name it: not the port of an exporter.
     fn host(&self) -> Option<String> {
         let host = self.label("Hostname").or_else(|| self.label("instance").map(without_port))?;
@@ -114,34 +93,34 @@ impl Machine {
         self.booted.filter(|booted| *booted <= now).map(|booted| (now - booted) as u64)
     }
 
-    fn set(&mut self, what: &str, value: f64, series: &Series) {
+    fn set(&mut self, what: &str, value: f64, sample: &Sample) {
         let hardware = &mut self.hardware;
         match what {
             "cpu_usage" => hardware.cpu_usage = Some(value.clamp(0.0, 100.0)),
             "cpu_cores" => hardware.cpu_cores = Some(value as u32),
-            "cpu_model" => hardware.cpu_model = series.label("model_name").map(str::to_owned),
+            "cpu_model" => hardware.cpu_model = sample.label("model_name").map(str::to_owned),
             "ram_total" => hardware.ram_total = Some(value / GIB),
             "ram_used" => hardware.ram_usage = Some(value / GIB),
             "disk_total" => hardware.disk_total = Some(value / GIB),
             "disk_used" => hardware.disk_usage = Some(value / GIB),
             "booted" => self.booted = Some(value),
-            "gpu_usage" => self.gpu(series, |gpu| gpu.utilization = Some(value)),
-            "gpu_total" => self.gpu(series, |gpu| gpu.memory_total = Some(value / GIB)),
-            "gpu_free" => self.gpu(series, |gpu| gpu.memory_free = Some(value / GIB)),
-            "gpu_celsius" => self.gpu(series, |gpu| gpu.temperature = Some(value)),
+            "gpu_usage" => self.gpu(sample, |gpu| gpu.utilization = Some(value)),
+            "gpu_total" => self.gpu(sample, |gpu| gpu.memory_total = Some(value / GIB)),
+            "gpu_free" => self.gpu(sample, |gpu| gpu.memory_free = Some(value / GIB)),
+            "gpu_celsius" => self.gpu(sample, |gpu| gpu.temperature = Some(value)),
             _ => {}
         }
     }
 
-    fn gpu(&mut self, series: &Series, set: impl FnOnce(&mut PeerGpu)) {
-        let Some(number) = series.label("gpu") else { return };
+    fn gpu(&mut self, sample: &Sample, set: impl FnOnce(&mut PeerGpu)) {
+        let Some(number) = sample.label("gpu") else { return };
         let (device_id, gpus) = (format!("GPU-{number}"), self.hardware.gpus.get_or_insert_default());
         if let Some(gpu) = gpus.iter_mut().find(|gpu| gpu.device_id == device_id) {
             return set(gpu);
         }
         let mut gpu = PeerGpu {
             device_id,
-            model: series.label("modelName").unwrap_or_default().to_owned(),
+            model: sample.label("modelName").unwrap_or_default().to_owned(),
             memory_total: None,
             memory_free: None,
             utilization: None,
@@ -154,17 +133,16 @@ impl Machine {
 
 /// The machines of an answer, each by its address and its own name.
 fn parse(body: &[u8]) -> Option<BTreeMap<String, Arc<Machine>>> {
-    let answer: Answer = serde_json::from_slice(body).ok()?;
     let mut machines: BTreeMap<String, Machine> = BTreeMap::new();
     let mut names: Vec<(String, String)> = Vec::new();
-    for series in answer.data.result.iter().take(MOST) {
-        let value: f64 = series.value.1.parse().ok()?;
-        let Some((host, what)) = series.host().zip(series.label("what")).filter(|_| value.is_finite()) else {
+    for sample in samples(body, MOST)? {
+        let value = sample.value;
+        let Some((host, what)) = sample.host().zip(sample.label("what")).filter(|_| value.is_finite()) else {
             continue;
         };
-        match (what, series.label("nodename")) {
+        match (what, sample.label("nodename")) {
             ("name", Some(name)) => names.push((host, name.to_ascii_lowercase())),
-            _ => machines.entry(host).or_default().set(what, value, series),
+            _ => machines.entry(host).or_default().set(what, value, &sample),
         }
     }
     for machine in machines.values_mut() {

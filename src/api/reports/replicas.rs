@@ -1,14 +1,14 @@
 //! The replicas of this program that a Prometheus scrapes.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::alert::board::AlertSource;
 use crate::api::state::Parts;
 use crate::api::unknown::{Maybe, Reason};
+use crate::api::vector::samples;
 
 /// How long an answer waits for Prometheus.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -27,22 +27,6 @@ pub(super) struct Replicas {
     in_flight: u64,
 }
 
-#[derive(Deserialize)]
-struct Answer {
-    data: Data,
-}
-
-#[derive(Deserialize)]
-struct Data {
-    result: Vec<Series>,
-}
-
-#[derive(Deserialize)]
-struct Series {
-    metric: BTreeMap<String, String>,
-    value: (f64, String),
-}
-
 /// All of them; unknown where no Prometheus is configured, or none answers at once.
 pub(super) async fn replicas(parts: &Parts) -> Maybe<Replicas> {
     let Some(ask) = &parts.replicas else { return Maybe::Unknown(Reason::NotConfigured) };
@@ -56,13 +40,11 @@ pub(super) async fn replicas(parts: &Parts) -> Maybe<Replicas> {
 }
 
 fn parsed(body: &[u8]) -> Option<Replicas> {
-    let answer: Answer = serde_json::from_slice(body).ok()?;
     let mut replicas = Replicas::default();
-    for series in answer.data.result.iter().take(3 * MOST) {
-        let value: f64 = series.value.1.parse().ok()?;
-        match series.metric.get("what").map(String::as_str) {
-            Some("requests") => replicas.requests += value as u64,
-            Some("in_flight") => replicas.in_flight += value as u64,
+    for sample in samples(body, 3 * MOST)? {
+        match sample.label("what") {
+            Some("requests") => replicas.requests += sample.value as u64,
+            Some("in_flight") => replicas.in_flight += sample.value as u64,
             Some("up") => replicas.total += 1,
             _ => {}
         }
