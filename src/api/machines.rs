@@ -156,7 +156,7 @@ fn parse(body: &[u8]) -> Option<BTreeMap<String, Arc<Machine>>> {
 }
 
 /// One exporter of a machine may know it by its address and another by its name: these are one machine. A name that several
-/// addresses have is none of a machine.
+/// addresses share identifies no machine, and is ignored.
 fn by_every_name(
     mut machines: BTreeMap<String, Machine>,
     names: &[(String, String)],
