@@ -72,11 +72,11 @@ struct ExecutionSummary {
 
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub(super) struct ExecutionCounts {
-    total: u64,
-    completed: u64,
+    total: Maybe<u64>,
+    completed: Maybe<u64>,
     running: u64,
     /// What failed, was refused or cancelled, or was lost with the program.
-    failed: u64,
+    failed: Maybe<u64>,
     /// Requests that wait for a backend: there is no queue.
     pending: u64,
 }
@@ -85,11 +85,11 @@ pub(super) struct ExecutionCounts {
 #[serde(rename_all = "camelCase")]
 #[schema(as = ExecutionsByType)]
 struct ByType {
-    model_download: u64,
-    deployment_create: u64,
-    model_upload: u64,
+    model_download: Maybe<u64>,
+    deployment_create: Maybe<u64>,
+    model_upload: Maybe<u64>,
     /// Generations and embeddings.
-    inference: u64,
+    inference: Maybe<u64>,
     /// There are none.
     multi_step: u64,
 }
@@ -166,11 +166,11 @@ struct Tally {
     range: Range,
     /// Jobs first, the newest of each first.
     running: Vec<Execution>,
-    over: Over,
+    /// Unknown without a history.
+    over: Maybe<Over>,
 }
 
 /// What is over in a period.
-#[derive(Default)]
 struct Over {
     jobs: Vec<JobTally>,
     /// Generations, and those of them that completed.
@@ -183,8 +183,8 @@ async fn tally(parts: &Parts, period: Period, now: Instant) -> Result<Tally, Api
     let range = range(Some(period), (None, None), (period, parts.millis(now)))?;
     let found = parts.required(move |reading| Over::read(reading, range)).await?;
     let (over, kept) = match found {
-        Maybe::Known(found) => found,
-        Maybe::Unknown(_) => (Over::default(), Vec::new()),
+        Maybe::Known((over, running)) => (Maybe::Known(over), running),
+        Maybe::Unknown(why) => (Maybe::Unknown(why), Vec::new()),
     };
     let mut jobs = parts.journal.jobs().snapshot();
     // Those of other replicas.
@@ -219,6 +219,12 @@ impl Over {
         self.jobs.iter().filter(|tally| fits(tally)).map(|tally| tally.count).sum()
     }
 
+    /// How many have this status.
+    fn count(&self, status: Option<Status>) -> u64 {
+        let (jobs, generations) = self.with(status);
+        jobs + generations
+    }
+
     /// Jobs and generations with this status.
     fn with(&self, status: Option<Status>) -> (u64, u64) {
         let [all, completed] = self.generations;
@@ -235,40 +241,48 @@ impl Over {
 
 impl Tally {
     fn counts(&self) -> ExecutionCounts {
-        let of = |status: Status| {
-            let (jobs, generations) = self.over.with(Some(status));
-            jobs + generations
-        };
-        let (running, completed, failed) = (self.running.len() as u64, of(Status::Completed), of(Status::Failed));
-        ExecutionCounts { total: running + completed + failed, completed, running, failed, pending: 0 }
+        let of = |status| self.over.as_ref().map(|over| over.count(status));
+        let running = self.running.len() as u64;
+        ExecutionCounts {
+            total: of(None).map(|over| running + over),
+            completed: of(Some(Status::Completed)),
+            running,
+            failed: of(Some(Status::Failed)),
+            pending: 0,
+        }
     }
 
     fn summary(&self) -> ExecutionSummary {
         let counts = self.counts();
         let of = |kind: &str| {
             let running = self.running.iter().filter(|it| it.kind == kind).count() as u64;
-            running + self.over.jobs(|tally| kind_of(&tally.kind) == kind)
+            let over = |over: &Over| over.jobs(|tally| kind_of(&tally.kind) == kind);
+            let generations = |over: &Over| if kind == "inference" { over.generations[0] } else { 0 };
+            self.over.as_ref().map(|it| running + over(it) + generations(it))
         };
-        let (answered, seconds) = self.over.answered;
-        let ended: u64 = self.over.jobs.iter().map(|tally| tally.ended).sum();
-        let millis: u64 = self.over.jobs.iter().map(|tally| tally.millis).sum();
-        let (lasted, over) = (answered + ended, counts.completed + counts.failed);
+        let mean = |over: &Over| {
+            let (answered, seconds) = over.answered;
+            let ended: u64 = over.jobs.iter().map(|tally| tally.ended).sum();
+            let millis: u64 = over.jobs.iter().map(|tally| tally.millis).sum();
+            let lasted = answered + ended;
+            (lasted > 0).then(|| (seconds + millis as f64 / 1e3) / lasted as f64).or_unknown(Reason::NoSamples)
+        };
+        let success = |over: &Over| {
+            let (completed, over) = (over.count(Some(Status::Completed)), over.count(None));
+            (over > 0).then(|| completed as f64 / over as f64 * 100.0).or_unknown(Reason::NoSamples)
+        };
         ExecutionSummary {
             counts,
             by_type: ByType {
                 model_download: of("model.download"),
                 deployment_create: of("deployment.create"),
                 model_upload: of("model.upload"),
-                inference: of("inference") + self.over.generations[0],
+                inference: of("inference"),
                 multi_step: 0,
             },
             performance: Performance {
-                avg_duration: (lasted > 0)
-                    .then(|| (seconds + millis as f64 / 1e3) / lasted as f64)
-                    .or_unknown(Reason::NoSamples),
-                success_rate: (over > 0)
-                    .then(|| counts.completed as f64 / over as f64 * 100.0)
-                    .or_unknown(Reason::NoSamples),
+                avg_duration: self.over.as_ref().and_then(mean),
+                success_rate: self.over.as_ref().and_then(success),
                 retry_rate: Maybe::Unknown(Reason::NotReported),
             },
         }
@@ -284,7 +298,8 @@ impl Tally {
     ) -> Result<(Vec<Execution>, Pagination), ApiError> {
         let has_running = status.is_none_or(|status| status == Status::Running);
         let running = if has_running { self.running } else { Vec::new() };
-        let ((jobs, generations), first) = (self.over.with(status), running.len() as u64);
+        let (jobs, generations) = self.over.known().map_or((0, 0), |over| over.with(status));
+        let first = running.len() as u64;
         let total = first + jobs + generations;
         let offset = (page - 1) * limit;
         let mut shown: Vec<_> = running.into_iter().skip(index(offset)).take(index(limit)).collect();

@@ -171,3 +171,23 @@ fn thousands_of_generations_hide_no_pull_and_thousands_of_pulls_are_all_counted(
     assert_eq!(kinds, [json!("model.download"), json!("inference"), json!("model.download")]);
     drop((waiting, pulling));
 }
+
+#[test]
+fn without_a_history_what_is_over_is_unknown_and_not_zero() {
+    let ollama = Ollama::listing(&["m"]);
+    let settings = unlimited_with("");
+    let program = Program::with(ollama.address, &["--history", "off", "--config", &settings]);
+    asked(&program, "/api/chat", r#"{"model":"m","messages":[]}"#);
+    let answer = get(&program, EXECUTIONS);
+    let (summary, unknown) = (&answer["summary"], &answer["unknown"]);
+    for field in ["total", "completed", "failed", "byType/inference", "byType/modelDownload", "performance/successRate"]
+    {
+        let pointer = format!("/summary/{field}");
+        assert_eq!(answer.pointer(&pointer), Some(&Value::Null), "{field}: {summary}");
+        assert_eq!(unknown[&pointer], "not_configured", "{field}: {unknown}");
+    }
+    assert_eq!(summary["running"], 0, "what runs is known");
+    let overview = get(&program, "/dashboard/overview");
+    let counts = &overview["workload"]["executions"];
+    assert_eq!((&counts["completed"], &counts["running"]), (&Value::Null, &json!(0)), "{overview}");
+}

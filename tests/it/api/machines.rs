@@ -22,7 +22,7 @@ fn node_exporter(scrapes: u64) -> String {
     }
     let gib = 1_u64 << 30;
     page += &format!("node_memory_MemTotal_bytes {}\nnode_memory_MemAvailable_bytes {}\n", 256 * gib, 128 * gib);
-    // One disk that is mounted twice, another one, and a file system in memory, which must not count.
+    // One disk that is mounted twice and another one. The others are in memory and on a server, and must not count.
     for (device, kind, at, size, free) in [
         ("/dev/a", "ext4", "/", 100, 40),
         ("/dev/a", "ext4", "/again", 100, 40),
