@@ -28,6 +28,7 @@ mod machines;
 pub mod material;
 mod metrics;
 mod monitor;
+mod observers;
 mod peers;
 mod process;
 mod proxy;
@@ -50,6 +51,7 @@ use components::Components;
 use discovery::Discovery;
 pub use error::AppError;
 use material::Material;
+use observers::Observers;
 pub use process::Process;
 use reload::Reloader;
 use signals::Signals;
@@ -97,6 +99,8 @@ async fn serve(
     let settings = api::settings(current.clone(), &material, descriptors);
     let proxy = proxy::start(&config, descriptors, &components, &material, fleet.subscribe(), lives)
         .map_err(AppError::System)?;
+    let observers = Observers::start().map_err(AppError::System)?;
+    let observing = observers.enter();
     let webhook = webhook::Webhook::start(&material, &components, &stopped);
     alerts::start(&config, &components, admin_address, (&material, webhook), &stopped);
     peers::start(&material, &components, &stopped);
@@ -111,8 +115,10 @@ async fn serve(
         stopped.clone(),
     );
     let dashboard_address = dashboard.as_ref().and_then(|listener| listener.local_addr().ok());
-    let listeners = std::iter::once(admin).chain(dashboard).collect();
-    let admin = admin::serve(listeners, clients_address, &components, api, &material, process.clone(), stopped);
+    let listeners = std::iter::once(admin).chain(dashboard);
+    let admin = admin::serve(listeners, clients_address, &components, api, &material, process.clone(), stopped)
+        .map_err(AppError::System)?;
+    drop(observing);
     components.readiness.set_serving();
     announce::announce(&config, &material, clients_address, admin_address);
     if let Some(address) = dashboard_address {

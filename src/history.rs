@@ -47,7 +47,6 @@ pub mod in_flight;
 pub mod journal;
 pub mod machine;
 pub mod names;
-mod priority;
 pub mod query;
 pub mod readers;
 pub mod recent;

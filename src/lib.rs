@@ -30,7 +30,7 @@
 //! * [`tls`]: certificates, keys, and sockets with or without TLS around them.
 //! * [`console`]: shows the running program in a terminal, and as a file to give on.
 //! * [`doctor`]: asks the running program, and what it needs, how they are.
-//! * [`logs`], [`clock`]: the log, and monotonic and wall time.
+//! * [`logs`], [`clock`], [`priority`]: the log, monotonic and wall time, and which threads step back for others.
 //!
 //! # The life of an exchange
 //! 1. The accepting thread passes a socket to a worker (`proxy::accept`), where one task serves it to its end
@@ -86,6 +86,7 @@ pub mod history;
 pub mod host;
 pub mod logs;
 pub mod metrics;
+pub mod priority;
 pub mod proxy;
 pub mod remote;
 pub mod tls;

@@ -3,7 +3,7 @@
 //! An exposition is some megabytes at the caps, and a scraper may read it slowly or never. Promises: scrapers that ask
 //! within a second share one exposition while any of them holds it, so that a crowd costs one; after that a scrape gets
 //! a new one; at most [`MAX_EXPOSITIONS`] exist, and where another is needed, the connections that hold the oldest are
-//! closed. They are written on threads of their own, two at a time, at a lower priority than those that serve clients.
+//! closed. They are written two at a time.
 
 use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use tokio::sync::{Notify, OnceCell, OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{Notify, OnceCell, OwnedSemaphorePermit, Semaphore};
 
 use super::negotiate::ExpositionFormat;
 use super::parts::Encode;
@@ -29,11 +29,6 @@ const MAX_AGE: Duration = Duration::from_secs(1);
 
 /// How often a scraper that waits for room asks for it again.
 const ROOM_RETRY: Duration = Duration::from_millis(100);
-
-/// Niceness of a writing thread, on Linux, where a thread can have one: on a busy core it gets a quarter of the share
-/// of a thread that serves clients, and an arriving chunk preempts it.
-#[cfg(target_os = "linux")]
-const NICENESS: i32 = 5;
 
 pub(super) struct Scrapes {
     encode: Encode,
@@ -138,26 +133,15 @@ impl Scrapes {
         // The permit moves to the thread: a scraper that leaves does not free it early.
         let permit = self.writers.clone().acquire_owned().await.map_err(closed)?;
         let encode = self.encode.clone();
-        let (sender, written) = oneshot::channel();
-        let work = move || {
-            lower_priority();
+        let written = tokio::task::spawn_blocking(move || {
             let text = encode(format);
             let bytes = if gzip { compressed(&text) } else { Ok(text) };
             drop(permit);
-            // Fails where the scraper has left.
-            let _ = sender.send(bytes);
-        };
-        // Not a thread of the runtime's pool, which would keep the low priority for other work.
-        std::thread::Builder::new().name("scrape".into()).spawn(work)?;
+            bytes
+        });
         let bytes = written.await.map_err(|_| io::Error::other("the thread that writes them panicked"))??;
         Ok(Bytes::from_owner(CountedBytes { bytes, _room: room }))
     }
-}
-
-/// Of this thread, on Linux. Elsewhere the call would change the whole process.
-fn lower_priority() {
-    #[cfg(target_os = "linux")]
-    let _ = rustix::process::setpriority_process(None, NICENESS);
 }
 
 /// At the fastest level: an exposition is sent once, and processor time costs more than bandwidth.

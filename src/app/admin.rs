@@ -1,5 +1,6 @@
 //! Serves the second listener.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
@@ -18,15 +19,18 @@ use crate::cli::{REVISION, VERSION};
 use crate::metrics::Format;
 
 /// Serves on each of these until `stop` is true. `clients` is the address of the first listener.
+///
+/// # Errors
+/// When the system cannot watch a listener.
 pub(super) fn serve(
-    listeners: Vec<TcpListener>,
+    listeners: impl Iterator<Item = TcpListener>,
     clients: SocketAddr,
     components: &Components,
     api: api::Parts,
     material: &Material,
     process: Arc<Process>,
     stop: watch::Receiver<bool>,
-) -> JoinSet<()> {
+) -> io::Result<JoinSet<()>> {
     let parts = admin::Parts {
         version: VERSION,
         revision: REVISION,
@@ -43,7 +47,13 @@ pub(super) fn serve(
         readers: components.readers.clone(),
         api: api::router(api),
     };
-    listeners.into_iter().map(|listener| admin::serve(listener, parts.clone(), stop.clone())).collect()
+    let mut served = JoinSet::new();
+    for listener in listeners {
+        // Watched by the runtime that serves it.
+        let listener = TcpListener::from_std(listener.into_std()?)?;
+        served.spawn(admin::serve(listener, parts.clone(), stop.clone()));
+    }
+    Ok(served)
 }
 
 fn encoder(components: &Components, process: Arc<Process>, gate: Arc<Gate>) -> Encode {

@@ -14,6 +14,7 @@ use super::query::{Source, TIME_LIMIT};
 use super::store::directory::Directory;
 use super::store::postgres::connect::Server;
 use super::store::sqlite::read::Reading;
+use crate::priority;
 
 /// Questions that are answered at the same time.
 const READERS: usize = 2;
@@ -58,6 +59,7 @@ impl Readers {
                 None => reading,
             };
             thread::Builder::new().name(format!("history-read-{reader}")).spawn(move || {
+                priority::step_back();
                 loop {
                     let next = questions.lock().unwrap_or_else(PoisonError::into_inner).recv();
                     match next {

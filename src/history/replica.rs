@@ -23,6 +23,7 @@ use super::store::error::StoreError;
 use super::store::postgres::connect::Server;
 use super::store::postgres::replica::{Candidate, Replica};
 use super::store::sqlite::tail::Tail;
+use crate::priority;
 use copied::Others;
 
 /// What a copy is made of, and where.
@@ -142,7 +143,7 @@ pub fn start(settings: Settings, state: Arc<HistoryState>) -> io::Result<Replica
     };
     let is_closed = closed.clone();
     let thread = thread::Builder::new().name("history-copy".into()).spawn(move || {
-        super::priority::step_back();
+        priority::step_back();
         while !is_closed.load(Ordering::Acquire) {
             let wait = copier.turn();
             // A call of the end meanwhile makes this return at once.

@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::collector::{Collector, CollectorHealth, ReadError};
+use crate::priority;
 
 /// The last reading is stale after this number of intervals.
 const STALE_INTERVALS: u32 = 3;
@@ -54,7 +55,10 @@ impl<P: Send + Sync + 'static> Source<P> {
         let slot = Arc::new(ReadingSlot::default());
         let (stop, stopped) = mpsc::channel();
         let theirs = Arc::clone(&slot);
-        thread::Builder::new().name(name.to_owned()).spawn(move || run(collector, &theirs, period, &stopped))?;
+        thread::Builder::new().name(name.to_owned()).spawn(move || {
+            priority::step_back();
+            run(collector, &theirs, period, &stopped);
+        })?;
         let stale_age = (period * STALE_INTERVALS).max(MIN_STALE_AGE);
         Ok(Self { slot, name, stale_age, _stop: stop })
     }

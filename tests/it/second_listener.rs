@@ -71,6 +71,33 @@ fn an_unknown_user_takes_as_long_as_a_wrong_password() {
     println!("the quickest of 15: known {known:?}, unknown {unknown:?}, without a password {open:?}");
 }
 
+/// What that is worth to a stream, `make bench` measures.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_kernel_prefers_the_threads_that_carry_requests_to_those_that_watch() {
+    /// The first accepts clients, begins what a signal asks for, and has the name of the program.
+    const CARRY: [&str; 2] = ["inferometer", "proxy-"];
+    let (program, _backend) = program(&[]);
+    for watched in ["/metrics", "/dashboard/stats", "/dashboard/exchanges", "/dashboard/alerts"] {
+        assert_eq!(status(&ask(program.admin, get(watched, ""))), 200, "{watched}");
+    }
+    // A thread steps back once it runs.
+    let threads = look_until(|| {
+        let threads = program.niceness();
+        let (carry, watch): (Vec<_>, Vec<_>) = threads
+            .iter()
+            .partition(|(name, _)| CARRY.iter().any(|carries| name.starts_with(carries)) || name == "log");
+        assert!(carry.iter().all(|(_, nice)| *nice == 0), "{threads:?}");
+        let has_all = watch.iter().all(|(_, nice)| *nice > 0);
+        if has_all { Ok(watch.into_iter().cloned().collect::<Vec<_>>()) } else { Err(format!("{threads:?}")) }
+    });
+    for expected in ["observers", "history", "history-read-0", "cpu"] {
+        assert!(threads.iter().any(|(name, _)| name == expected), "{expected}: {threads:?}");
+    }
+    // Beside the thread that serves them, one that wrote the metrics.
+    assert!(threads.iter().filter(|(name, _)| name == "observers").count() > 1, "{threads:?}");
+}
+
 #[test]
 fn guesses_keep_neither_probes_nor_who_is_known_out() {
     let (program, _backend) = with_users(10);

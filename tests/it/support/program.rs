@@ -220,6 +220,19 @@ impl Program {
         std::fs::read_dir(self.about("task")).map(Iterator::count).unwrap_or(0)
     }
 
+    /// The niceness of each running thread, with its name: 0 is the kernel's default, and more is less urgent.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn niceness(&self) -> Vec<(String, i32)> {
+        let tasks = std::fs::read_dir(self.about("task")).expect("it lives").flatten();
+        let of = |task: std::fs::DirEntry| {
+            let stat = std::fs::read_to_string(task.path().join("stat")).ok()?;
+            // The name stands in brackets and may hold anything; the niceness is the 17th field after it (proc(5)).
+            let (name, fields) = stat.split_once('(')?.1.rsplit_once(')')?;
+            Some((name.to_owned(), fields.split_whitespace().nth(16)?.parse().ok()?))
+        };
+        tasks.filter_map(of).collect()
+    }
+
     /// Resident memory, in bytes.
     pub(crate) fn resident(&self) -> u64 {
         self.kibibytes("VmRSS:") << 10

@@ -18,10 +18,10 @@ use super::schema::FileKind;
 use super::{open, recover};
 use crate::history::day::Day;
 use crate::history::names::Names;
-use crate::history::priority;
 use crate::history::state::Pause;
 use crate::history::store::directory::{Directory, ProcessLock};
 use crate::history::store::error::StoreError;
+use crate::priority;
 
 /// How long each file may be checked. Nothing waits for it, but the log beside the file grows meanwhile.
 const CHECK: Duration = Duration::from_secs(10);
