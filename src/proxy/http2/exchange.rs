@@ -1,5 +1,7 @@
 //! One exchange over HTTP/2: the stream's frames on one side, the backend's HTTP/1.1 on the other.
 
+pub(super) mod body;
+
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
@@ -9,7 +11,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Request, Response};
-use http_body::{Frame, SizeHint};
+use http_body::Frame;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -20,7 +22,7 @@ use super::turn::{Piece, StreamTurn};
 use super::upload::{UploadPiece, UploadStage};
 use crate::exchange::outcome::{End, ErrorType, Malformed};
 use crate::proxy::admission::Life;
-use crate::proxy::answer::{Answer, of_merged};
+use crate::proxy::answer::Answer;
 use crate::proxy::attempt::{Attempt, AttemptError};
 use crate::proxy::chunks::Part;
 use crate::proxy::download::ResponseEnd;
@@ -29,7 +31,6 @@ use crate::proxy::forward::Forward;
 use crate::proxy::framing::Framing;
 use crate::proxy::guard::judge;
 use crate::proxy::hold::PATIENCE;
-use crate::proxy::merge;
 use crate::proxy::upstream::Failure;
 use crate::proxy::worker::Worker;
 
@@ -84,34 +85,6 @@ impl StreamExchange {
             trailers: Vec::new(),
             failure: None,
         })
-    }
-
-    /// Serves the exchange up to the head of the response.
-    pub(super) async fn respond(mut self, over_limit: bool) -> Response<Body> {
-        let worker = self.worker.clone();
-        if worker.refusal(over_limit).is_none()
-            && let Some(listing) = self.forward().listing(&worker)
-        {
-            let merging = merge::merge(worker.clone(), &self.forward().head, listing);
-            if let Some(merged) = Box::pin(merging).await {
-                let now = self.turn.polls.begun();
-                self.forward().merged(&merged, now);
-                return Body::own(of_merged(&merged), false, self.turn.clone());
-            }
-        }
-        let answered = match self.worker.refusal(over_limit) {
-            Some(refused) => Err(refused),
-            None => self.ask_unless_stopped().await,
-        };
-        match answered {
-            Ok(response) => response.map(|()| Body::Backend(Box::new(self))),
-            Err(answer) => {
-                let turn = self.turn.clone();
-                let forward = self.forward();
-                forward.give_up(&answer);
-                Body::own(answer.respond(forward.request.shape), forward.request.head_only, turn)
-            }
-        }
     }
 
     /// To be called before the end of the response was passed on.
@@ -365,57 +338,6 @@ impl Drop for StreamExchange {
             forward.tap.end(End::Rejected(ErrorType::ClientTimeout));
         } else if self.turn.bad_body.get() || self.turn.too_much.get() {
             forward.tap.end(End::Rejected(ErrorType::ClientBody));
-        }
-    }
-}
-
-/// The body of a response in a stream. The HTTP library polls for a frame only when the client has room for the
-/// previous one.
-pub(super) enum Body {
-    Backend(Box<StreamExchange>),
-    /// The proxy's own answer; empty once it is sent.
-    Own(Bytes, Rc<StreamTurn>),
-}
-
-impl Body {
-    /// An answer of the proxy's own. The answer to a HEAD has no body.
-    pub(super) fn own(response: Response<Bytes>, head_only: bool, turn: Rc<StreamTurn>) -> Response<Self> {
-        response.map(|bytes| Self::Own(if head_only { Bytes::new() } else { bytes }, turn))
-    }
-}
-
-impl http_body::Body for Body {
-    type Data = Piece;
-    type Error = io::Error;
-
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Piece>>>> {
-        match self.get_mut() {
-            Self::Backend(exchange) => {
-                if exchange.is_at_end() {
-                    // The client has still to read.
-                    ready!(exchange.turn.unsent.poll_little(cx));
-                }
-                exchange.turn.download.moved();
-                let frame = ready!(exchange.poll_frame(cx));
-                exchange.turn.download.wait();
-                Poll::Ready(frame)
-            }
-            Self::Own(bytes, _) if bytes.is_empty() => Poll::Ready(None),
-            Self::Own(bytes, turn) => Poll::Ready(Some(Ok(Frame::data(Piece::of(std::mem::take(bytes), turn))))),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Backend(exchange) => exchange.is_over(),
-            Self::Own(bytes, _) => bytes.is_empty(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Backend(_) => SizeHint::default(),
-            Self::Own(bytes, _) => SizeHint::with_exact(bytes.len() as u64),
         }
     }
 }

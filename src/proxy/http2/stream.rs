@@ -13,7 +13,8 @@ use tokio::task::JoinSet;
 
 use super::connection_end::ConnectionEnd;
 use super::connection_state::ConnectionState;
-use super::exchange::{Body, StreamExchange};
+use super::exchange::StreamExchange;
+use super::exchange::body::Body;
 use super::head;
 use super::turn::{ClientWait, StreamTurn};
 use crate::exchange::outcome::Malformed;
