@@ -4,6 +4,7 @@
 //! socket to the other through memory that the thread lends. An idle connection holds no buffer. One task does all of
 //! it and polls both sockets itself.
 
+mod answering;
 #[cfg(test)]
 mod draining;
 mod holding;
@@ -21,7 +22,7 @@ use std::task::{Context, Poll};
 use tokio::net::TcpStream;
 
 use super::admission::Admission;
-use super::answer::{Answer, Merged, to_merged, to_refusal, to_too_many};
+use super::answer::{Answer, Merged, to_refusal, to_too_many};
 use super::attempt::Attempt;
 use super::client::{Client, ClientLost};
 use super::closing;
@@ -30,7 +31,6 @@ use super::forward::Forward;
 use super::grammar::HeadScan;
 use super::guard::{Refusal, Verdict, parse_head};
 use super::polls::Polls;
-use super::response::{Persistence, Version};
 use super::timer::Timer;
 use super::upgrade::Upgraded;
 use super::worker::Worker;
@@ -312,37 +312,6 @@ impl Connection {
         .await
     }
 
-    async fn answer_merged(&mut self, mut forward: Box<Forward>, merged: &Merged) -> AfterExchange {
-        forward.merged(merged, self.polls.begun());
-        let request = forward.request;
-        drop(forward);
-        let closes = !request.keeps || self.worker.is_draining();
-        let bytes = to_merged(merged, request.version, Self::persistence(closes, request.version));
-        self.send_whole(&bytes, false, closes).await
-    }
-
-    const fn persistence(closes: bool, version: Version) -> Persistence {
-        match (closes, version) {
-            (true, _) => Persistence::Close,
-            (false, Version::Http10) => Persistence::KeepAlive,
-            (false, Version::Http11) => Persistence::Implied,
-        }
-    }
-
-    /// Ends an exchange that never reached a backend.
-    async fn end_without_backend(&mut self, mut forward: Box<Forward>, end: RelayEnd) -> AfterExchange {
-        match end {
-            RelayEnd::Answer(answer) => self.answer(forward, answer).await,
-            RelayEnd::BadBody => self.answer(forward, blame(ErrorType::ClientBody)).await,
-            RelayEnd::Lost(ClientLost::Slow) => self.answer(forward, blame(ErrorType::ClientTimeout)).await,
-            RelayEnd::Lost(ClientLost::Stopped) => self.answer(forward, stopped()).await,
-            _ => {
-                forward.tap.end(End::ClientLeft);
-                AfterExchange::Cut
-            }
-        }
-    }
-
     /// The whole response was sent. Returns false where the rest of the request is not wanted.
     async fn complete(&mut self, relay: &mut Relay) -> bool {
         relay.forward.tap.end(End::Complete);
@@ -350,42 +319,6 @@ impl Connection {
             closing::end_in_order(&self.client.socket.stream);
         }
         relay.forward.upload.is_over() || poll_fn(|cx| relay.poll_rest(cx, &mut self.client, &self.worker)).await
-    }
-
-    /// What happens to the connection after a complete answer.
-    fn after_answer(&self, closes: bool) -> AfterExchange {
-        match closes || self.worker.is_draining() {
-            false => AfterExchange::Request,
-            true if self.client.has_more() => AfterExchange::Linger,
-            true => AfterExchange::Close,
-        }
-    }
-
-    /// Sends an answer of the proxy's own.
-    async fn answer(&mut self, mut forward: Box<Forward>, answer: Answer) -> AfterExchange {
-        forward.give_up(&answer);
-        let unread = !forward.upload.is_over() || forward.broken;
-        let request = forward.request;
-        drop(forward);
-        let closes = unread || !request.keeps || self.admission.over_limit || self.worker.is_draining();
-        let persistence = Self::persistence(closes, request.version);
-        let bytes = answer.to_bytes(request.shape, request.version, persistence, request.head_only);
-        self.send_whole(&bytes, unread, closes).await
-    }
-
-    /// Sends an answer in one piece.
-    async fn send_whole(&mut self, bytes: &[u8], unread: bool, closes: bool) -> AfterExchange {
-        let sent = poll_fn(|cx| Poll::Ready(self.client.send(cx, bytes))).await;
-        let drained = match sent {
-            Ok(()) => poll_fn(|cx| self.client.poll_drain(cx)).await,
-            Err(lost) => Err(lost),
-        };
-        match drained {
-            Err(_) => AfterExchange::Cut,
-            Ok(()) if unread || (closes && self.client.has_more()) => AfterExchange::Linger,
-            Ok(()) if closes => AfterExchange::Close,
-            Ok(()) => AfterExchange::Request,
-        }
     }
 
     /// Closes the connection, or hands it on, after its last request.
