@@ -36,7 +36,8 @@ mod tokens;
 mod vault;
 
 pub use denial::{Challenge, Denial, Fault};
-pub use gate::{Gate, GateStatus, NewSession};
+pub use gate::sessions::NewSession;
+pub use gate::{Gate, GateStatus};
 pub use passwords::Users;
 pub use request::{Asker, Connection, is_json, websocket_protocol};
 pub use rules::Rules;

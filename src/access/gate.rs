@@ -1,5 +1,7 @@
 //! Decides whether a request is answered, and as whose.
 
+pub(super) mod sessions;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -14,12 +16,12 @@ use super::limits::{Limits, RequestLimiter};
 use super::network;
 use super::passwords::{CredentialCheck, Users, Verifier};
 use super::paths;
-use super::request::{Area, Asker, Given, HOST_COOKIE, PLAIN_COOKIE};
+use super::request::{Area, Asker, Given};
 use super::rules::Rules;
 use super::scope::{Scope, Scopes};
 use super::sign_ins::{Refusal, SignIns, product_of};
 use super::tally::Tally;
-use super::vault::{NoRandom, Vault};
+use super::vault::Vault;
 use crate::history::journal::Journal;
 
 /// How long a session lasts at most.
@@ -34,9 +36,6 @@ const MAX_SECRETS: usize = 1_024;
 /// Bodies with credentials that are waited for at once: far fewer than there are connections, as one that is waited for
 /// holds its connection.
 const MAX_BODIES: usize = 64;
-
-/// How often a long-lived connection looks whether its identity still holds, beside when that may have changed.
-const RECHECK: Duration = Duration::from_secs(60);
 
 /// One instant on both clocks.
 #[derive(Clone, Copy)]
@@ -86,15 +85,6 @@ pub struct GateStatus {
     pub permissions: usize,
     /// Requests that are answered.
     pub limits: Limits,
-}
-
-/// A session that has begun.
-#[derive(Debug)]
-pub struct NewSession {
-    /// The field `Set-Cookie`.
-    pub cookie: HeaderValue,
-    /// When it ends.
-    pub expires: SystemTime,
 }
 
 impl Gate {
@@ -265,66 +255,6 @@ impl Gate {
         self.sign_ins.refuse(user, client, why, now.instant);
     }
 
-    /// Begins a session for an identity; a session that it was found by ends.
-    ///
-    /// # Errors
-    /// When the system gives no random numbers.
-    pub fn begin_session(&self, identity: &Identity) -> Result<NewSession, NoRandom> {
-        let now = Now::read();
-        let left = identity.left(now.wall);
-        if let Some(before) = &identity.session {
-            self.sessions.end(before);
-        }
-        let expires = now.wall + left.map_or(SESSION, |left| left.min(SESSION));
-        let kept = Identity { session: None, expires: Some(expires), ..identity.clone() };
-        let secret = self.sessions.issue(identity.holder(), kept, left, now.instant)?;
-        Ok(NewSession { cookie: cookie(identity.has_plain_cookie, &secret, SESSION), expires })
-    }
-
-    /// Ends the session that an identity was found by, and returns the field `Set-Cookie` that removes its cookie.
-    pub fn end_session(&self, identity: &Identity) -> HeaderValue {
-        if let Some(digest) = &identity.session
-            && self.sessions.end(digest)
-        {
-            self.signed_out.send_replace(());
-            self.sign_ins.end(identity.name.clone(), identity.client);
-        }
-        cookie(identity.has_plain_cookie, "", Duration::ZERO)
-    }
-
-    /// A ticket with which a WebSocket is opened once, and how long it can be used.
-    ///
-    /// # Errors
-    /// When the system gives no random numbers.
-    pub fn issue_ticket(&self, identity: &Identity) -> Result<(String, Duration), NoRandom> {
-        let now = Now::read();
-        let ticket = self.tickets.issue(identity.holder(), identity.clone(), identity.left(now.wall), now.instant)?;
-        Ok((ticket, TICKET))
-    }
-
-    /// Whether an identity would still be accepted.
-    #[must_use]
-    pub fn holds(&self, identity: &Identity) -> bool {
-        let now = Now::read();
-        let is_signed_in = identity.session.is_none_or(|digest| self.sessions.get(&digest, now.instant).is_some());
-        let left = identity.left(now.wall).is_none_or(|left| !left.is_zero());
-        is_signed_in && left && self.rules().still(identity.clone(), now.wall).is_some()
-    }
-
-    /// Waits until an identity would not be accepted any more: it expires, signs out, or the rules change. For
-    /// connections that live long.
-    pub async fn ended(&self, identity: &Identity) {
-        let (mut rules, mut signed_out) = (self.rules.clone(), self.signed_out.subscribe());
-        while self.holds(identity) {
-            let left = identity.left(SystemTime::now()).map_or(RECHECK, |left| left.min(RECHECK));
-            tokio::select! {
-                changed = rules.changed() => if changed.is_err() { return },
-                _ = signed_out.changed() => {}
-                () = tokio::time::sleep(left) => {}
-            }
-        }
-    }
-
     /// How it is doing.
     #[must_use]
     pub fn status(&self) -> GateStatus {
@@ -391,12 +321,6 @@ fn anyone(rules: &Rules, asker: &Asker<'_>, client: IpAddr) -> Result<Identity, 
         (_, false, _) => return Err(Denial::Closed),
     };
     Ok(Identity { proof, scopes, ..Identity::stranger(asker, client) })
-}
-
-fn cookie(is_plain: bool, secret: &str, life: Duration) -> HeaderValue {
-    let (name, secure) = if is_plain { (PLAIN_COOKIE, "") } else { (HOST_COOKIE, "; Secure") };
-    let text = format!("{name}={secret}; Path=/; Max-Age={}; HttpOnly; SameSite=Strict{secure}", life.as_secs());
-    HeaderValue::from_str(&text).expect("letters, digits and signs only")
 }
 
 #[cfg(test)]
