@@ -84,7 +84,6 @@ impl Load {
     }
 }
 
-/// The time since then, in spans.
 /// How much a mean still says where no exchange has ended for so long: from 1 down to 0.
 #[must_use]
 pub fn confidence(silence: Duration) -> f64 {
