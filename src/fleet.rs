@@ -32,6 +32,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
+use smallvec::SmallVec;
+
 use crate::backend::catalogue::Catalogue;
 use crate::backend::inventory::Runtime;
 use crate::exchange::placement::PlacementReason;
@@ -65,6 +67,9 @@ pub struct Ask<'a> {
     /// Uniform over all values.
     pub random: u64,
 }
+
+/// What is known of backends to choose from, without an allocation where they are few.
+type Candidates = SmallVec<[Candidate; 4]>;
 
 /// The backends that may serve, at least one.
 #[derive(Debug)]
@@ -286,7 +291,7 @@ impl Fleet {
     }
 
     /// The backends that list the model, of the lowest tier in which one works.
-    fn candidates(&self, ask: &Ask<'_>, now: Instant) -> Vec<Candidate> {
+    fn candidates(&self, ask: &Ask<'_>, now: Instant) -> Candidates {
         let holders = self.knowledge.catalogue.holders(ask.dialect, ask.model);
         let members = self.members.iter().enumerate().filter(|(_, member)| {
             let Member { share, backend, .. } = &***member;
@@ -294,11 +299,11 @@ impl Fleet {
         });
         // The other policies do not look at it.
         let residents = (self.policy == Policy::ModelLoaded).then(|| self.knowledge.residency.residents(ask.model));
-        let mut candidates = Vec::with_capacity(self.members.len());
-        candidates.extend(members.map(|(at, member)| {
+        let candidates = members.map(|(at, member)| {
             let is_resident = residents.as_ref().is_some_and(|residents| residents.has(&member.backend.name));
             self.candidate(at, member, if is_resident { Residence::Resident } else { Residence::Cold }, now)
-        }));
+        });
+        let mut candidates: Candidates = candidates.collect();
         let works = |candidate: &&Candidate| matches!(candidate.standing, Standing::Up | Standing::Trial);
         let tier = |candidate: &Candidate| self.members[candidate.backend].share.tier;
         if let Some(lowest) = candidates.iter().filter(works).map(tier).min() {
@@ -341,7 +346,7 @@ impl Fleet {
                     candidate.credit = credit(candidate).load(Ordering::Relaxed) as f64 / TURN;
                 }
                 let pick = self.pick_once(candidates, ask, now)?;
-                let before: Vec<_> = candidates.iter().map(|candidate| candidate.credit).collect();
+                let before: SmallVec<[f64; 16]> = candidates.iter().map(|candidate| candidate.credit).collect();
                 take_turn(candidates, pick);
                 for (candidate, before) in candidates.iter().zip(before) {
                     let change = ((candidate.credit - before) * TURN).round() as i64;

@@ -20,7 +20,7 @@ pub use candidate::{Candidate, Pick, Residence, Standing};
 pub use round_robin::take_turn;
 
 use crate::exchange::placement::PlacementReason;
-use candidate::usable;
+use candidate::{Subset, usable};
 pub(super) use model_loaded::is_free;
 
 /// How to choose among the backends that may serve an exchange.
@@ -56,8 +56,7 @@ pub fn pick(policy: Policy, candidates: &[Candidate], now: Instant, random: u64)
         return Some(Pick { backend: trial.backend, reason: PlacementReason::Trial });
     }
     let (is_usable, is_panic) = usable(candidates);
-    let mut usable = Vec::with_capacity(candidates.len());
-    usable.extend(candidates.iter().filter(|candidate| is_usable(candidate.standing)));
+    let usable: Subset<'_> = candidates.iter().filter(|candidate| is_usable(candidate.standing)).collect();
     let (chosen, reason) = match policy {
         Policy::RoundRobin => (round_robin::choose(&usable)?, PlacementReason::RoundRobin),
         Policy::LeastBusy => (least_busy::choose(&usable, random)?, PlacementReason::LeastBusy),

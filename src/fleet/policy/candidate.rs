@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use smallvec::SmallVec;
+
 use crate::exchange::placement::PlacementReason;
 
 /// What is known of a backend that could serve an exchange.
@@ -34,6 +36,9 @@ pub struct Candidate {
     /// How long it takes to load that model, where it is not in memory.
     pub load: Duration,
 }
+
+/// Some of the candidates, without an allocation where they are few.
+pub(super) type Subset<'a> = SmallVec<[&'a Candidate; 16]>;
 
 /// Whether a backend works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

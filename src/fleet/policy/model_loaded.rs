@@ -8,15 +8,15 @@
 
 use std::time::{Duration, Instant};
 
-use super::candidate::{Candidate, Residence, Standing};
+use super::candidate::{Candidate, Residence, Standing, Subset};
 use super::least_busy;
 use crate::exchange::placement::PlacementReason;
 
 /// Slots where their number is unknown: what Ollama has unless configured otherwise.
 const UNKNOWN_SLOTS: u32 = 1;
 
-/// The mean duration where the backend has ended no exchange.
-const UNKNOWN_SERVICE: Duration = Duration::from_secs(5);
+/// The mean duration where the backend has ended no exchange, in seconds.
+const UNKNOWN_SERVICE: f64 = 5.0;
 
 /// Groups of candidates, the best first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,38 +64,37 @@ pub(super) fn choose<'a>(
     let best = usable.iter().map(|candidate| Group::of(candidate)).min()?;
     let within = |group| usable.iter().copied().filter(move |candidate| Group::of(candidate) == group);
     if matches!(best, Group::Resident | Group::Loading) {
-        let first = |wait: fn(&Candidate, Instant) -> Duration| within(best).map(|it| wait(it, now)).min();
+        let first = |wait: fn(&Candidate, Instant) -> f64| within(best).map(|it| wait(it, now)).reduce(f64::min);
         let (begin, queue) = (first(start)?, first(|candidate, _| queue(candidate))?);
         for (other, reason, wait) in
             [(Group::Loading, PlacementReason::Join, begin), (Group::Cold, PlacementReason::Spill, queue)]
         {
-            let sooner: Vec<_> = within(other).filter(|candidate| start(candidate, now) < wait).collect();
+            let sooner: Subset<'_> = within(other).filter(|candidate| start(candidate, now) < wait).collect();
             if let Some(chosen) = least_busy::choose(&sooner, random).filter(|_| other != best) {
                 return Some((chosen, reason));
             }
         }
     }
-    let mut group = Vec::with_capacity(usable.len());
-    group.extend(within(best));
+    let group: Subset<'_> = within(best).collect();
     Some((least_busy::choose(&group, random)?, best.reason()))
 }
 
-/// The time that the exchanges beyond the backend's slots take, one more among them.
-fn queue(candidate: &Candidate) -> Duration {
+/// The seconds that the exchanges beyond the backend's slots take, one more among them.
+fn queue(candidate: &Candidate) -> f64 {
     let slots = slots(candidate);
     let ahead = (candidate.in_flight + 1).saturating_sub(u64::from(slots)) as f64;
-    let service = candidate.service.unwrap_or(UNKNOWN_SERVICE).mul_f64(candidate.slowness);
-    service.mul_f64(ahead / f64::from(slots))
+    let service = candidate.service.map_or(UNKNOWN_SERVICE, |service| service.as_secs_f64());
+    service * candidate.slowness * ahead / f64::from(slots)
 }
 
-/// The time until the backend would begin one more exchange: a load, or what remains of it, and the queue.
-fn start(candidate: &Candidate, now: Instant) -> Duration {
+/// The seconds until the backend would begin one more exchange: a load, or what remains of it, and the queue.
+fn start(candidate: &Candidate, now: Instant) -> f64 {
     let load = match candidate.residence {
         Residence::Resident => Duration::ZERO,
         Residence::Loading(until) => until.saturating_duration_since(now),
         Residence::Cold => candidate.load,
     };
-    load + queue(candidate) + candidate.detour
+    (load + candidate.detour).as_secs_f64() + queue(candidate)
 }
 
 fn slots(candidate: &Candidate) -> u32 {
