@@ -28,26 +28,30 @@ const CHUNKS_PER_TURN: usize = 16;
 /// Longest head, or request without a `Content-Length`, in bytes.
 const MAX_REQUEST: usize = 64 * 1024;
 
-const LISTENER: usize = usize::MAX;
+/// Addresses of a backend. One thread answers on all: two backends have to cost the machine what one costs.
+pub const ADDRESSES: usize = 2;
+
+/// The keys from here on are those of the listeners.
+const LISTENERS: usize = usize::MAX - ADDRESSES;
 
 /// A running backend. It ends when dropped.
 pub struct Backend {
-    address: SocketAddr,
+    addresses: [SocketAddr; ADDRESSES],
     late: Arc<AtomicU64>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Backend {
-    /// Listens on a free port of the loopback address and serves from a thread on these cores.
+    /// Listens on free ports of the loopback address and serves from a thread on these cores.
     ///
     /// # Errors
     /// When the system gives no socket or no thread.
     pub fn start(clock: Clock, cores: Vec<usize>) -> io::Result<Self> {
-        let listener = machine::listen()?;
-        let address = listener.local_addr()?;
+        let listeners = [machine::listen()?, machine::listen()?];
+        let addresses = [listeners[0].local_addr()?, listeners[1].local_addr()?];
         let (late, stop) = (Arc::<AtomicU64>::default(), Arc::<AtomicBool>::default());
-        let mut server = Server::new(listener, clock, Arc::clone(&late))?;
+        let mut server = Server::new(listeners, clock, Arc::clone(&late))?;
         let stopped = Arc::clone(&stop);
         let thread = std::thread::Builder::new().name("backend".into()).spawn(move || {
             machine::pin(&cores);
@@ -55,13 +59,19 @@ impl Backend {
                 server.run_once().expect("the poller works");
             }
         })?;
-        Ok(Self { address, late, stop, thread: Some(thread) })
+        Ok(Self { addresses, late, stop, thread: Some(thread) })
     }
 
-    /// The address that it listens on.
+    /// The first address that it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.addresses[0]
+    }
+
+    /// All addresses that it listens on.
+    #[must_use]
+    pub fn addresses(&self) -> [SocketAddr; ADDRESSES] {
+        self.addresses
     }
 
     /// Chunks that were written late since the last call.
@@ -99,7 +109,7 @@ struct Stream {
 
 struct Server {
     poll: Poll,
-    listener: TcpListener,
+    listeners: [TcpListener; ADDRESSES],
     connections: Vec<Option<Connection>>,
     free: Vec<usize>,
     /// When the next chunk of each stream is due, with its key and generation.
@@ -129,12 +139,14 @@ impl Script {
 }
 
 impl Server {
-    fn new(listener: TcpListener, clock: Clock, late: Arc<AtomicU64>) -> io::Result<Self> {
+    fn new(listeners: [TcpListener; ADDRESSES], clock: Clock, late: Arc<AtomicU64>) -> io::Result<Self> {
         let poll = Poll::new()?;
-        poll.add(&listener, LISTENER)?;
+        for (at, listener) in listeners.iter().enumerate() {
+            poll.add(listener, LISTENERS + at)?;
+        }
         Ok(Self {
             poll,
-            listener,
+            listeners,
             connections: Vec::new(),
             free: Vec::new(),
             due: BinaryHeap::new(),
@@ -160,8 +172,8 @@ impl Server {
         let mut ready = std::mem::take(&mut self.ready);
         self.poll.wait(limit, &mut ready)?;
         for &(key, readable) in &ready {
-            if key == LISTENER {
-                self.accept();
+            if key >= LISTENERS {
+                self.accept(key - LISTENERS);
             } else if self.serve(key, readable).is_err() {
                 self.close(key);
             }
@@ -171,8 +183,8 @@ impl Server {
         Ok(())
     }
 
-    fn accept(&mut self) {
-        while let Ok((socket, _)) = self.listener.accept() {
+    fn accept(&mut self, listener: usize) {
+        while let Ok((socket, _)) = self.listeners[listener].accept() {
             if socket.set_nonblocking(true).and_then(|()| socket.set_nodelay(true)).is_err() {
                 continue;
             }

@@ -4,7 +4,6 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use crate::backend::Backend;
 use crate::contestant::Contestant;
 use crate::load::Testbed;
 use crate::scrape;
@@ -33,8 +32,7 @@ pub struct FleetCost {
 /// With the reason for the report when there is no measurement.
 pub fn measure_round(testbed: &Testbed, contestant: &Contestant, connections: usize) -> Result<FleetCost, String> {
     let failed = |error: io::Error| format!("the client failed: {error}");
-    let other = Backend::start(testbed.clock, testbed.cores.load.clone()).map_err(failed)?;
-    let both = [testbed.backend.address(), other.address()];
+    let both = testbed.backend.addresses();
     let cost = |backends: usize| {
         let running = contestant.start_before(&both[..backends], &testbed.cores, "")?;
         let admin = running.admin().ok_or("it has no metrics")?;
