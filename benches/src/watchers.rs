@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use inferometer::priority;
 use socket2::{Domain, Socket, Type};
 
 use crate::client::{AfterAnswer, Client};
@@ -143,6 +144,8 @@ impl Askers {
         let threads = (0..ASKERS).map(|at| {
             let (stop, answers) = (stop.clone(), answers.clone());
             std::thread::Builder::new().name("asker".into()).spawn(move || {
+                // On a machine of its own it would not delay the client that measures.
+                priority::step_back();
                 while !stop.load(Ordering::Relaxed) {
                     let is_answered = ask(admin, TARGETS[at % TARGETS.len()]).unwrap_or(false);
                     answers.fetch_add(usize::from(is_answered), Ordering::Relaxed);
