@@ -1,5 +1,7 @@
 //! Sums of the history over the last minutes or hours, and what follows from them.
 
+use std::collections::HashMap;
+use std::hash::Hash;
 use std::time::{Duration, Instant};
 
 use super::state::Parts;
@@ -19,6 +21,13 @@ pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub(super) struct Sum(pub(super) Sums);
 
 impl Sum {
+    /// Of all of these.
+    pub(super) fn of<'a>(totals: impl IntoIterator<Item = &'a Total>) -> Self {
+        let mut sum = Sums::default();
+        totals.into_iter().for_each(|total| sum.merge(&total.sums));
+        Self(sum)
+    }
+
     /// Exchanges with this outcome.
     pub(super) fn outcome(&self, outcome: Outcome) -> u64 {
         self.0.by_outcome[outcome as usize]
@@ -55,9 +64,16 @@ pub(super) struct Totals(Vec<Total>);
 impl Totals {
     /// Of those that fit.
     pub(super) fn of(&self, fits: impl Fn(&Total) -> bool) -> Sum {
-        let mut sum = Sums::default();
-        self.0.iter().filter(|total| fits(total)).for_each(|total| sum.merge(&total.sums));
-        Sum(sum)
+        Sum::of(self.0.iter().filter(|total| fits(total)))
+    }
+
+    /// Apart by what `key` gives, without those that have none.
+    pub(super) fn by<'a, K: Eq + Hash>(&'a self, key: impl Fn(&'a Total) -> Option<K>) -> HashMap<K, Vec<&'a Total>> {
+        let mut groups = HashMap::<K, Vec<&Total>>::new();
+        for (key, total) in self.0.iter().filter_map(|total| Some((key(total)?, total))) {
+            groups.entry(key).or_default().push(total);
+        }
+        groups
     }
 
     /// Of all exchanges.

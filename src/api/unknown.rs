@@ -165,8 +165,7 @@ fn visit(value: &mut Value, pointer: &mut String, reasons: &mut serde_json::Map<
             }
             for (name, inner) in fields {
                 pointer.push('/');
-                // RFC 6901, 3.
-                pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
+                push_escaped(pointer, name);
                 visit(inner, pointer, reasons);
                 pointer.truncate(length);
             }
@@ -174,12 +173,21 @@ fn visit(value: &mut Value, pointer: &mut String, reasons: &mut serde_json::Map<
         Value::Array(items) => {
             for (index, inner) in items.iter_mut().enumerate() {
                 pointer.push('/');
-                pointer.push_str(&index.to_string());
+                pointer.push_str(itoa::Buffer::new().format(index));
                 visit(inner, pointer, reasons);
                 pointer.truncate(length);
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// Appends a name as RFC 6901, 3, has it. Few names need more than a copy.
+fn push_escaped(pointer: &mut String, name: &str) {
+    if name.contains(['~', '/']) {
+        pointer.push_str(&name.replace('~', "~0").replace('/', "~1"));
+    } else {
+        pointer.push_str(name);
     }
 }
 

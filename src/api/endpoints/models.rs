@@ -1,5 +1,7 @@
 //! `/dashboard/models`: the models of all backends, which of them are in memory, and how they perform.
 
+use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,13 +14,13 @@ use crate::api::error::ApiError;
 use crate::api::parameters::{NoParameters, Parameters};
 use crate::api::reply::{OVERVIEW, Reply};
 use crate::api::state::{Parts, wall};
-use crate::api::sums::{DAY, Sum, Totals, generates, last, of_last};
+use crate::api::sums::{DAY, Sum, generates, last, of_last};
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
 use crate::backend::inventory::{Expiry, Inventory, ListedModel, Resident, Runtime};
 use crate::exchange::outcome::{Outcome, Phase};
 use crate::history::journal::event::EventKind;
 use crate::history::journal::job::Job;
-use crate::history::query::lists::{ListFilter, ListQuery};
+use crate::history::query::lists::{List, ListFilter, ListQuery, ListedEvent};
 use crate::history::query::totals::Total;
 use crate::history::rollup::Measure;
 use crate::history::timestamp::Timestamp;
@@ -146,24 +148,33 @@ pub(crate) async fn models(_: Parameters<NoParameters>, State(parts): State<Arc<
 /// What is to be shown now.
 pub(crate) async fn read(parts: &Parts, now: Instant) -> Models {
     let (totals, loads) = (of_last(parts, DAY, now).await, loads(parts, now).await);
+    let by_model =
+        totals.as_ref().map(|totals| totals.by(|total| Some((total.backend.as_deref()?, total.model.as_deref()?))));
     let jobs = parts.journal.jobs().snapshot();
+    let in_flight = parts.in_flight.snapshot();
+    // A request for a model that is not in memory waits for the first byte while it is loaded.
+    let waited_for: HashSet<_> = in_flight
+        .iter()
+        .filter(|exchange| exchange.phase == Phase::Waiting)
+        .filter_map(|exchange| Some((exchange.backend.as_deref()?, exchange.model.as_deref()?)))
+        .collect();
     let mut models = Vec::new();
     let mut summary = Summary { total_models: 0, loaded_models: 0, total_size_gb: 0.0, memory_usage_gb: 0.0 };
     for monitor in &*parts.monitors() {
-        let inventory = monitor.inventory();
-        for name in names(&inventory) {
-            let performance = performance(&totals, &monitor.backend.name, &name);
-            let listed = inventory.models.iter().find(|model| model.name == name);
-            let resident = resident_of(&inventory, &name);
+        let (inventory, backend) = (monitor.inventory(), &*monitor.backend.name);
+        let (listed, residents) = (listed(&inventory), residents(&inventory));
+        let is_down = monitor.status.snapshot().state.is_up() == Some(false);
+        for name in names(&inventory, &listed) {
+            let totals = by_model.as_ref().map(|totals| totals.get(&(backend, name)).map_or(&[][..], Vec::as_slice));
+            let performance = performance(totals);
+            let (listed, resident) = (listed.get(name).copied(), residents.get(name).copied());
             summary.total_models += 1;
             summary.loaded_models += usize::from(resident.is_some());
             summary.total_size_gb += listed.and_then(|model| model.size).unwrap_or(0) as f64 / GIB;
-            let loading = is_loading(parts, &monitor.backend.name, &name);
-            let is_down = monitor.status.snapshot().state.is_up() == Some(false);
-            let status = if is_down { "unavailable" } else { status(&name, resident.is_some(), loading, &jobs) };
-            let loaded = last_load(&loads, &monitor.backend.name, &name, resident);
-            let known = (listed, resident);
-            models.push(model((&monitor.backend.name, &name), &inventory, known, status, loaded, performance));
+            let is_loading = waited_for.contains(&(backend, name));
+            let status = if is_down { "unavailable" } else { status(name, resident.is_some(), is_loading, &jobs) };
+            let loaded = last_load(&loads, backend, name, resident);
+            models.push(model((backend, name), &inventory, (listed, resident), status, loaded, performance));
         }
         let held = inventory.resident.iter().flatten().filter_map(|resident| resident.size);
         summary.memory_usage_gb += held.map(|bytes| bytes as f64 / GIB).sum::<f64>();
@@ -172,24 +183,27 @@ pub(crate) async fn read(parts: &Parts, now: Instant) -> Models {
 }
 
 /// The models that are listed, and those that are in memory under no listed name.
-fn names(inventory: &Inventory) -> Vec<Box<str>> {
-    let mut names: Vec<_> = inventory.models.iter().map(|model| model.name.clone()).collect();
-    let others = inventory.resident.iter().flatten().map(|resident| resident.name.clone());
-    names.extend(others.filter(|name| !inventory.models.iter().any(|model| model.name == *name)).collect::<Vec<_>>());
-    names
+fn names<'a>(inventory: &'a Inventory, listed: &HashMap<&str, &ListedModel>) -> Vec<&'a str> {
+    let others = inventory.resident.iter().flatten().map(|resident| &*resident.name);
+    let others = others.filter(|name| !listed.contains_key(name));
+    inventory.models.iter().map(|model| &*model.name).chain(others).collect()
 }
 
-fn resident_of<'a>(inventory: &'a Inventory, name: &str) -> Option<&'a Resident> {
-    inventory.resident_names()?.find(|(known, _)| *known == name).map(|(_, resident)| resident)
+fn listed(inventory: &Inventory) -> HashMap<&str, &ListedModel> {
+    first_of_each(inventory.models.iter().map(|model| (&*model.name, model)))
 }
 
-/// Whether a request for it waits for the first byte while it is not in memory.
-fn is_loading(parts: &Parts, backend: &str, name: &str) -> bool {
-    parts.in_flight.snapshot().iter().any(|exchange| {
-        exchange.backend.as_deref() == Some(backend)
-            && exchange.model.as_deref() == Some(name)
-            && exchange.phase == Phase::Waiting
-    })
+/// The models in memory, by each name that they have.
+fn residents(inventory: &Inventory) -> HashMap<&str, &Resident> {
+    first_of_each(inventory.resident_names().into_iter().flatten())
+}
+
+fn first_of_each<K: Eq + Hash, T>(pairs: impl Iterator<Item = (K, T)>) -> HashMap<K, T> {
+    let mut first = HashMap::new();
+    for (key, value) in pairs {
+        first.entry(key).or_insert(value);
+    }
+    first
 }
 
 fn status(name: &str, is_resident: bool, is_loading: bool, jobs: &[Job]) -> &'static str {
@@ -205,24 +219,24 @@ fn status(name: &str, is_resident: bool, is_loading: bool, jobs: &[Job]) -> &'st
 /// Loads that are looked at.
 const MAX_LOADS: usize = 2_000;
 
-/// When models were loaded, by backend and model, the newest first.
-type Loads = Vec<(i64, Option<Box<str>>, Option<Box<str>>)>;
+/// When models were last loaded, by backend and model.
+type Loads = HashMap<(Box<str>, Box<str>), i64>;
 
 async fn loads(parts: &Parts, now: Instant) -> Maybe<Loads> {
     let filter = ListFilter { what: Some(EventKind::ModelLoaded.as_str().into()), ..ListFilter::default() };
     let query = ListQuery { range: last(parts, DAY * 30, now), filter, offset: 0, limit: MAX_LOADS };
     let events = parts.asked(move |reading| reading.events(&query)).await;
-    events.map(|list| list.entries.into_iter().map(|event| (event.at, event.backend, event.subject)).collect())
+    // The newest first.
+    let loads =
+        |list: List<ListedEvent>| list.entries.into_iter().filter_map(|it| Some(((it.backend?, it.subject?), it.at)));
+    events.map(|list| first_of_each(loads(list)))
 }
 
 fn last_load(loads: &Maybe<Loads>, backend: &str, name: &str, resident: Option<&Resident>) -> Maybe<String> {
     if let Some(at) = resident.and_then(|resident| resident.loaded) {
         return Maybe::Known(wall(at));
     }
-    let is_its = |(_, on, subject): &&(i64, Option<Box<str>>, Option<Box<str>>)| {
-        on.as_deref() == Some(backend) && subject.as_deref() == Some(name)
-    };
-    let found = |loads: &Loads| loads.iter().find(is_its).map(|(at, ..)| Timestamp(*at).to_string());
+    let found = |loads: &Loads| loads.get(&(backend.into(), name.into())).map(|at| Timestamp(*at).to_string());
     loads.as_ref().and_then(|loads| found(loads).or_unknown(Reason::NotYet))
 }
 
@@ -293,12 +307,10 @@ fn percentiles(sum: Maybe<&Sum>, measure: Measure) -> Percentiles {
     Percentiles { p50: of(0.5), p95: of(0.95), p99: of(0.99) }
 }
 
-fn performance(totals: &Maybe<Totals>, backend: &str, name: &str) -> Performance {
-    let is_its = |total: &Total| total.backend.as_deref() == Some(backend) && total.model.as_deref() == Some(name);
-    let (all, timed) = (
-        totals.as_ref().map(|totals| totals.of(is_its)),
-        totals.as_ref().map(|totals| totals.of(|total| is_its(total) && generates(total))),
-    );
+/// Of a model's own sums.
+fn performance(totals: Maybe<&[&Total]>) -> Performance {
+    let of = |fits: fn(&Total) -> bool| totals.map(|all| Sum::of(all.iter().copied().filter(|total| fits(total))));
+    let (all, timed) = (of(|_| true), of(generates));
     let (sum, timed) = (all.as_ref(), timed.as_ref());
     let some = |of: fn(&Sum) -> Option<f64>| sum.and_then(|sum| of(sum).or_unknown(Reason::NoSamples));
     let mean = |sum: &Sum| sum.mean(Measure::Duration).or_unknown(Reason::NoSamples);
