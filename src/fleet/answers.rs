@@ -133,6 +133,15 @@ mod tests {
     }
 
     #[test]
+    fn an_id_that_is_seen_often_takes_one_place() {
+        let start = Instant::now();
+        let answers = Answers::new(start);
+        (0..100).for_each(|_| answers.learn(b"resp_1", "one", start));
+        let taken = answers.entries.get().expect("made").iter().filter(|entry| entry.load().1 != 0).count();
+        assert_eq!(taken, 1);
+    }
+
+    #[test]
     fn memory_is_fixed_and_the_oldest_ids_go_first() {
         let start = Instant::now();
         let answers = Answers::new(start);

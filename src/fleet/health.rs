@@ -321,6 +321,30 @@ mod tests {
     }
 
     #[test]
+    fn a_backend_that_fails_again_while_it_starts_slowly_is_out_for_longer() {
+        let (mut health, start) = (Health::default(), Instant::now());
+        fail(&mut health, 5, start);
+        let back = start + seconds(30);
+        assert!(health.begin_trial(back));
+        health.succeeded(true, back);
+        health.succeeded(false, back + seconds(1));
+        assert!(fail(&mut health, 5, back + seconds(1)));
+        assert_eq!(health.standing(back + seconds(60)), Standing::Ejected);
+        assert_eq!(health.standing(back + seconds(61)), Standing::Trial);
+    }
+
+    #[test]
+    fn a_backend_that_was_reached_meanwhile_is_down_for_a_second_again() {
+        let (mut health, start) = (Health::default(), Instant::now());
+        health.failed(Failure::Unreachable, false, 0.5, start);
+        let back = start + seconds(1);
+        assert!(health.begin_trial(back));
+        health.succeeded(true, back);
+        health.failed(Failure::Unreachable, false, 0.5, back);
+        assert_eq!(health.standing(back + seconds(1)), Standing::Trial);
+    }
+
+    #[test]
     fn a_good_probe_does_not_bring_back_a_backend_whose_answers_fail() {
         let (mut health, now) = (Health::default(), Instant::now());
         fail(&mut health, 5, now);

@@ -251,3 +251,52 @@ fn backends_of_this_zone_come_first_where_both_zones_are_known() {
     let chooses_far = |at| placed(&fleet.choose_for(&ask("m", at), now).expect("one")).0 == "far";
     assert!((0..50).any(chooses_far), "a preference and no wall");
 }
+
+#[test]
+fn a_trial_that_tells_nothing_leaves_the_next_exchange_to_try() {
+    let (fleet, now) = (fleet(Policy::RoundRobin, &[("a", Share::default()), ("b", Share::default())]), Instant::now());
+    fleet.members()[0].condition.failed(Failure::Unreachable, false, 0.5, now);
+    let later = now + Duration::from_secs(2);
+    for _client_that_leaves in 0..2 {
+        let mut trial = fleet.choose_for(&ask("m", 0), later).expect("one");
+        assert_eq!(placed(&trial), ("a", PlacementReason::Trial));
+        trial.report(LeaseEnd::Unknown, || 0.5, later);
+    }
+}
+
+#[test]
+fn a_busy_backend_works_and_is_avoided_for_as_long_as_it_asks() {
+    let (fleet, now) = (fleet(Policy::LeastBusy, &[("a", Share::default()), ("b", Share::default())]), Instant::now());
+    let mut lease = fleet.choose_named("a").expect("a");
+    lease.report(LeaseEnd::Busy(Some(Duration::from_secs(60))), || 0.5, now);
+    drop(lease);
+    let condition = &fleet.members()[0].condition;
+    assert_eq!(
+        (condition.load().penalty(now), condition.health().standing(now)),
+        (Duration::from_secs(60), Standing::Up)
+    );
+    assert!((0..20).all(|at| placed(&fleet.choose_for(&ask("m", at), now).expect("one")).0 == "b"));
+}
+
+#[test]
+fn what_is_loading_and_who_has_which_answer_survives_a_change_of_the_settings() {
+    let members = [("a", Share::default()), ("b", Share::default())];
+    let (before, now) = (fleet(Policy::ModelLoaded, &members), Instant::now());
+    let load = before.choose_for(&ask("m", 0), now).expect("one");
+    before.learn_answer(b"resp_1", "b", now);
+    let after = fleet(Policy::ModelLoaded, &members).succeeding(&before);
+    assert_eq!(after.state(load.member(), now), BackendState::Loading);
+    let holder = after.choose_holder([&b"resp_1"[..]], now).expect("one");
+    assert_eq!(placed(&holder), ("b", PlacementReason::ResponseId));
+}
+
+#[test]
+fn a_question_for_any_that_works_goes_to_the_home_unless_it_is_down() {
+    let (fleet, now) = (fleet(Policy::LeastBusy, &[("a", Share::default()), ("b", Share::default())]), Instant::now());
+    let working = || placed(&fleet.choose_working(now).expect("one")).0.to_owned();
+    assert_eq!(working(), "a");
+    fleet.members()[0].condition.failed(Failure::Unreachable, false, 0.5, now);
+    assert_eq!(working(), "b");
+    fleet.members()[1].condition.failed(Failure::Unreachable, false, 0.5, now);
+    assert_eq!(working(), "a", "its answer says that it is down");
+}

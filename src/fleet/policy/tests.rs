@@ -376,3 +376,20 @@ fn a_slow_backend_gets_what_the_others_would_only_do_later() {
         );
     }
 }
+
+#[test]
+fn a_model_spills_sooner_from_a_slow_backend_and_later_to_a_far_one() {
+    let mut two = [candidate(0, 1.0), candidate(1, 1.0)];
+    two[0].residence = Residence::Resident;
+    let reason = |two: &[Candidate]| pick(Policy::ModelLoaded, two, Instant::now(), 0).expect("one").reason;
+    for (in_flight, slowness, detour, expected) in [
+        (3, 1.0, 0, PlacementReason::Resident),
+        // Three ahead take 24 s, a load 20.
+        (3, 8.0, 0, PlacementReason::Spill),
+        (25, 1.0, 0, PlacementReason::Spill),
+        (25, 1.0, 10, PlacementReason::Resident),
+    ] {
+        (two[0].in_flight, two[0].slowness, two[1].detour) = (in_flight, slowness, seconds(detour));
+        assert_eq!(reason(&two), expected, "{in_flight} in flight, {slowness} times slower, {detour} s away");
+    }
+}
