@@ -354,7 +354,7 @@ impl Fleet {
                 }
                 Some((pick, None))
             }
-            Policy::ModelLoaded if ask.works && !candidates.iter().any(policy::is_free) => {
+            Policy::ModelLoaded if ask.works && policy::may_load(candidates) => {
                 let mut loads = self.loads.lock();
                 let of_model = loads.of(ask.model);
                 for candidate in candidates.iter_mut().filter(|it| it.residence == Residence::Cold) {

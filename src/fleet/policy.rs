@@ -21,7 +21,7 @@ pub use round_robin::take_turn;
 
 use crate::exchange::placement::PlacementReason;
 use candidate::{Subset, usable};
-pub(super) use model_loaded::is_free;
+pub(super) use model_loaded::may_load;
 
 /// How to choose among the backends that may serve an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -51,9 +51,12 @@ fn has_free_slot(candidate: &Candidate) -> bool {
     candidate.in_flight < u64::from(slots(candidate)) && candidate.slowness <= 1.0
 }
 
-/// Whether the candidate works, has the model in memory and a slot for one more exchange: then no load matters.
-pub(in crate::fleet) fn is_free(candidate: &Candidate) -> bool {
-    candidate.standing == Standing::Up && Group::of(candidate) == Group::FreeSlot
+/// Whether loads matter to the choice: some have the model not in memory, and none that works has it there and a slot for
+/// one more exchange.
+pub(in crate::fleet) fn may_load(candidates: &[Candidate]) -> bool {
+    let is_free = |it: &Candidate| it.standing == Standing::Up && Group::of(it) == Group::FreeSlot;
+    let is_cold = |it: &Candidate| it.residence == Residence::Cold;
+    candidates.iter().any(is_cold) && !candidates.iter().any(is_free)
 }
 
 pub(super) fn choose<'a>(
@@ -63,7 +66,8 @@ pub(super) fn choose<'a>(
 ) -> Option<(&'a Candidate, PlacementReason)> {
     let best = usable.iter().map(|candidate| Group::of(candidate)).min()?;
     let within = |group| usable.iter().copied().filter(move |candidate| Group::of(candidate) == group);
-    if matches!(best, Group::Resident | Group::Loading) {
+    let has_others = || usable.iter().any(|candidate| Group::of(candidate) > best);
+    if matches!(best, Group::Resident | Group::Loading) && has_others() {
         let first = |wait: fn(&Candidate, Instant) -> f64| within(best).map(|it| wait(it, now)).reduce(f64::min);
         let (begin, queue) = (first(start)?, first(|candidate, _| queue(candidate))?);
         for (other, reason, wait) in
