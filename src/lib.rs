@@ -53,7 +53,8 @@
 //!
 //! # Invariants
 //! 1. Observation never changes, delays or ends traffic. The tap sees the bytes and returns nothing; a defect in parsing
-//!    marks the record, and a panic removes the observation, not the exchange.
+//!    marks the record, and a panic removes the observation, not the exchange. Threads that only watch step back for those
+//!    that carry requests ([`priority`]).
 //! 2. Wire parsing does not fail: it yields facts and defects, in bounded memory.
 //! 3. Every exchange ends exactly once, also when the body is dropped.
 //! 4. Time is an argument below [`proxy`].
