@@ -20,6 +20,14 @@ impl TraceId {
         Self(random.max(1).to_be_bytes())
     }
 
+    /// Parses 32 hexadecimal digits, not all of them zero.
+    #[must_use]
+    pub fn parse(digits: &str) -> Option<Self> {
+        let is_hexadecimal = digits.len() == DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let number = u128::from_str_radix(digits, 16).ok().filter(|number| is_hexadecimal && *number > 0);
+        number.map(Self::from_random)
+    }
+
     /// The id as it is sent in binary.
     #[must_use]
     pub const fn bytes(self) -> [u8; 16] {

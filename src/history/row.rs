@@ -14,6 +14,8 @@ use crate::exchange::vocabulary::{Dialect, FinishReason, Operation, Source};
 pub struct Row {
     /// The trace that it belongs to.
     pub trace: TraceId,
+    /// Its number among the exchanges of its process, as long as that fits.
+    pub number: u32,
     /// The client's span; `None` without a `traceparent`.
     pub parent: Option<ParentSpan>,
     /// The last backend that was tried.
@@ -173,6 +175,7 @@ impl Row {
         let count = |count: Option<TokenCount>| Count::from(count.map(|count| count.value));
         Self {
             trace: start.trace,
+            number: start.id as u32,
             parent: start.parent,
             backend: backend.map_or(NameId::NONE, |place| names.shared(NameKind::Backend, &place.backend)),
             model,
@@ -260,6 +263,7 @@ impl Row {
 pub(crate) fn sample(duration: std::time::Duration) -> Row {
     Row {
         trace: TraceId::from_random(7),
+        number: 1,
         parent: None,
         backend: NameId::NONE,
         model: NameId::NONE,

@@ -44,9 +44,7 @@ pub(crate) async fn trace(
     State(parts): State<Arc<Parts>>,
 ) -> Result<Reply<Trace>, ApiError> {
     let not_kept = || ApiError::new(Code::NotFound, "no exchange of this trace is kept");
-    let is_hexadecimal = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    let number = u128::from_str_radix(&id, 16).ok().filter(|number| is_hexadecimal && *number > 0);
-    let trace = TraceId::from_random(number.ok_or_else(not_kept)?);
+    let trace = TraceId::parse(&id).ok_or_else(not_kept)?;
     let found = parts.ask(move |reading| reading.trace(trace)).await?;
     if found.is_empty() {
         return Err(not_kept());

@@ -78,6 +78,10 @@ pub struct Sums {
     pub stalls: u64,
     /// Exchanges that a backend answered with a status of 400 to 499, which are no failures.
     pub client_errors: u64,
+    /// Exchanges that were sent to another backend, as no connection to the first could be opened.
+    pub retried: u64,
+    /// Messages in the requests of chats.
+    pub messages: Option<u64>,
     /// What it cost, in billionths of the currency's unit.
     pub cost: Option<i64>,
     /// Percentiles, in the order of [`Measure::ALL`].
@@ -109,6 +113,8 @@ impl Sums {
         self.cold += other.cold;
         self.stalls += other.stalls;
         self.client_errors += other.client_errors;
+        self.retried += other.retried;
+        add(&mut self.messages, other.messages);
         add(&mut self.cost, other.cost);
         self.sketches.iter_mut().zip(&other.sketches).for_each(|(sketch, more)| sketch.merge(more));
     }
@@ -145,6 +151,8 @@ impl Sums {
         self.cold += if row.cold.is_some() { weight } else { 0 };
         self.stalls += times(row.stalls.value()).unwrap_or(0);
         self.client_errors += if row.outcome == Outcome::HttpError && row.error.is_none() { weight } else { 0 };
+        self.retried += if row.attempts > 1 { weight } else { 0 };
+        add(&mut self.messages, times(row.messages.value()));
         add(&mut self.cost, row.cost().map(|cost| cost.saturating_mul(i64::try_from(weight).unwrap_or(i64::MAX))));
         for measure in Measure::ALL {
             if let Some(value) = value(row, measure) {

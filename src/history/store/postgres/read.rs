@@ -117,6 +117,14 @@ impl RemoteReading {
         Ok(found.into_iter().next())
     }
 
+    /// The exchange of a trace with this number within its process, the newest where replicas have given it twice.
+    pub(in crate::history) fn exchange_of(&self, trace: TraceId, number: u32) -> Result<Option<Exchange>, StoreError> {
+        let (bytes, number): (&[u8], _) = (&trace.bytes(), i64::from(number));
+        let condition = "trace = $1 AND number = $2 ORDER BY at DESC LIMIT 1";
+        let found = self.ask(|open| open.exchanges(&self.names, condition, &[&bytes, &number]))?;
+        Ok(found.into_iter().next())
+    }
+
     /// The exchanges of a trace, the newest first, at most a hundred.
     pub(in crate::history) fn trace(&self, trace: TraceId) -> Result<Vec<Exchange>, StoreError> {
         let bytes: &[u8] = &trace.bytes();

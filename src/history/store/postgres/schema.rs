@@ -131,6 +131,9 @@ fn tables() -> String {
     for Column { name, kind } in &columns {
         write!(sql, "ALTER TABLE exchanges ADD COLUMN IF NOT EXISTS {name} {kind};").expect("a string");
     }
+    for Column { name, kind } in &sums_columns() {
+        write!(sql, "ALTER TABLE rollups ADD COLUMN IF NOT EXISTS {name} {kind};").expect("a string");
+    }
     for table in mirrored::all() {
         sql += &mirror::create(&table);
     }
@@ -163,12 +166,17 @@ pub(super) fn sums_columns() -> Vec<Column> {
     columns
 }
 
-/// The columns of sums that the view has as they are.
+/// Columns of sums that came after the view was first made.
+const LATER: [&str; 2] = ["retried", "messages"];
+
+/// The columns of sums that the view has as they are, with those that came later at the end.
 fn plain_sums(sums: &[Column]) -> impl Iterator<Item = &str> {
     let hidden =
         |name: &str| name == "by_outcome" || crate::history::rollup::Measure::ALL.iter().any(|it| it.as_str() == name);
     let coded = |name: &str| matches!(name, "backend" | "model" | "tenant" | "operation" | "replica");
-    sums.iter().map(|column| column.name.as_str()).filter(move |name| !hidden(name) && !coded(name))
+    let plain = sums.iter().map(|column| column.name.as_str()).filter(move |name| !hidden(name) && !coded(name));
+    let (later, first): (Vec<_>, Vec<_>) = plain.partition(|name| LATER.contains(name));
+    first.into_iter().chain(later)
 }
 
 /// With words in place of numbers, for people and Grafana. Columns of a later release are added at the end, so that a view

@@ -1,6 +1,7 @@
 //! All files, for reading: single exchanges here, what needs more in the files below.
 
 mod askers;
+mod conversations;
 mod errors;
 mod kept;
 mod lists;
@@ -90,6 +91,30 @@ impl Reading {
         let Some(day) = self.day(Day::of(id.millis()), deadline)? else { return Ok(None) };
         let found = day.select(&self.names, "WHERE id = ?1", &[rows::integer(id.0)])?;
         Ok(found.into_iter().next())
+    }
+
+    /// The exchange of a trace with this number within its process, which names it while it goes on as well; `None` where it
+    /// is not kept. What PostgreSQL does not have yet is read from this machine's files.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or in time.
+    pub fn exchange_of(&self, trace: TraceId, number: u32) -> Result<Option<Exchange>, StoreError> {
+        if let Some(answer) = self.remotely(|remote| remote.exchange_of(trace, number))
+            && !matches!(answer, Ok(None))
+        {
+            return answer;
+        }
+        let deadline = self.deadline();
+        for day in self.directory.days().into_iter().rev() {
+            let Some(day) = self.day(day, deadline)? else { continue };
+            let values = [Value::Blob(trace.bytes().into()), rows::integer(number.into())];
+            let found =
+                day.select(&self.names, "WHERE trace = ?1 AND number = ?2 ORDER BY id DESC LIMIT 1", &values)?;
+            if let Some(found) = found.into_iter().next() {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     /// The exchanges of a trace, the newest first, at most a hundred.

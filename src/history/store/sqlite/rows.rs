@@ -18,7 +18,7 @@ pub(super) const COLUMNS: &str = "id, weight, trace, parent, backend, model, ten
     messages, endpoint, method, dialect, operation, status, outcome, error, phase, finish, cold, flags, sources, attempts, queue_us, placed_us, dial_us, \
     sent_us, uploaded_us, head_us, ttfb_us, ttft_us, answer_us, duration_us, load_us, prefill_us, decode_us, overhead_us, \
     max_gap_us, tpot_us, tps, stalls, events, prompt_tokens, generated_tokens, cached_tokens, reasoning_tokens, \
-    drafted_tokens, accepted_tokens, prompt_chars, request_bytes, response_bytes, progress_bytes, cost_nano";
+    drafted_tokens, accepted_tokens, prompt_chars, request_bytes, response_bytes, progress_bytes, cost_nano, number";
 
 /// The statement that inserts a row. A row that is there already stays as it is.
 pub(super) fn insert() -> String {
@@ -97,6 +97,7 @@ pub(super) fn write(
     to.put(to_signed(row.response_bytes));
     to.put((row.progress_bytes != u64::MAX).then_some(to_signed(row.progress_bytes)));
     to.put(row.cost());
+    to.put(row.number);
     to.result?;
     statement.raw_execute()
 }
@@ -162,8 +163,9 @@ pub(super) fn read(row: &SqlRow<'_>, names: &HashMap<i64, NameId>) -> rusqlite::
     let (Some(outcome), Some(phase)) = (outcome, phase) else { return Ok(None) };
     let source = |bits: u8| bits.checked_sub(1).and_then(Coded::from_code);
     let parent = parent.map(|span| ParentSpan { span, sampled: flags.contains(Flags::SAMPLED) });
-    let row = Row {
+    let mut row = Row {
         trace: TraceId::from_random(u128::from_be_bytes(trace)),
+        number: 0,
         parent,
         backend,
         model,
@@ -215,6 +217,8 @@ pub(super) fn read(row: &SqlRow<'_>, names: &HashMap<i64, NameId>) -> rusqlite::
         progress_bytes: from.bytes()?,
         cost: from.value::<Option<i64>>()?.unwrap_or(i64::MIN),
     };
+    // A copy of an earlier release has none.
+    row.number = from.value::<Option<u32>>()?.unwrap_or(0);
     Ok(Some(Entry { id, weight, row }))
 }
 

@@ -9,8 +9,8 @@ use crate::history::sketch::Sketch;
 
 /// The columns of the sums, in the order in which they are read, from the first.
 pub(super) const COLUMNS: &str = "requests, by_outcome, started, prompt_tokens, generated_tokens, cached_tokens, \
-    cached_of_tokens, reasoning_tokens, wasted_tokens, busy_us, bytes_in, bytes_out, cold, stalls, client_errors, cost_nano, \
-    duration, ttft, ttft_warm, tpot, tps, queue, load";
+    cached_of_tokens, reasoning_tokens, wasted_tokens, busy_us, bytes_in, bytes_out, cold, stalls, client_errors, retried, \
+    messages, cost_nano, duration, ttft, ttft_warm, tpot, tps, queue, load";
 
 /// The names of one key in the file: backend, model and tenant; 0 is none.
 pub(super) type KeyNames = [i64; 3];
@@ -62,9 +62,9 @@ fn write(connection: &Connection, key: SqlKey, sums: &Sums) -> rusqlite::Result<
     [sums.prompt, sums.generated, sums.cached, sums.cached_of, sums.reasoning]
         .iter()
         .try_for_each(|sum| put(&sum.map(signed)))?;
-    [sums.wasted, sums.busy_us, sums.bytes_in, sums.bytes_out, sums.cold, sums.stalls, sums.client_errors]
-        .iter()
-        .try_for_each(|sum| put(&signed(*sum)))?;
+    let counts = [sums.wasted, sums.busy_us, sums.bytes_in, sums.bytes_out, sums.cold, sums.stalls, sums.client_errors];
+    counts.iter().chain(&[sums.retried]).try_for_each(|sum| put(&signed(*sum)))?;
+    put(&sums.messages.map(signed))?;
     put(&sums.cost)?;
     sums.sketches.iter().try_for_each(|sketch| put(&sketch.to_bytes()))?;
     statement.raw_execute().map(|_| ())
@@ -81,7 +81,7 @@ pub(super) fn read(row: &SqlRow<'_>, first: usize) -> rusqlite::Result<Sums> {
     let sum = |at: usize| number(at).map(Option::unwrap_or_default);
     let mut sketches: [Sketch; Measure::ALL.len()] = Default::default();
     for (at, sketch) in sketches.iter_mut().enumerate() {
-        *sketch = Sketch::from_bytes(row.get_ref(first + 16 + at)?.as_blob_or_null()?);
+        *sketch = Sketch::from_bytes(row.get_ref(first + 18 + at)?.as_blob_or_null()?);
     }
     Ok(Sums {
         requests: sum(0)?,
@@ -99,7 +99,9 @@ pub(super) fn read(row: &SqlRow<'_>, first: usize) -> rusqlite::Result<Sums> {
         cold: sum(12)?,
         stalls: sum(13)?,
         client_errors: sum(14)?,
-        cost: row.get(first + 15)?,
+        retried: sum(15)?,
+        messages: number(16)?,
+        cost: row.get(first + 17)?,
         sketches,
     })
 }

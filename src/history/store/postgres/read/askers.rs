@@ -1,10 +1,11 @@
 //! Who has asked, of all replicas.
 
+use super::page::condition;
 use super::sums::bounds;
 use super::{RemoteReading, borrowed};
 use crate::history::names::NameKind;
 use crate::history::query::Range;
-use crate::history::query::askers::{Asker, MOST};
+use crate::history::query::askers::{Asker, ConversationsQuery, MOST, MOST_CONVERSATIONS};
 use crate::history::rollup::Step;
 use crate::history::store::error::StoreError;
 
@@ -23,5 +24,18 @@ impl RemoteReading {
             };
             Ok(found.iter().map(asker).collect())
         })
+    }
+
+    /// How many different conversations exchanges name. Each replica has a salt of its own: one that went to two of them is
+    /// counted twice.
+    pub(in crate::history) fn conversations(&self, query: &ConversationsQuery) -> Result<Option<u64>, StoreError> {
+        let (condition, values) = condition(query.range, &query.filter());
+        let select = format!(
+            "SELECT count(*) FROM (SELECT DISTINCT conversation FROM exchanges WHERE {condition} AND {} \
+             LIMIT {MOST_CONVERSATIONS}) found",
+            query.condition()
+        );
+        let count: i64 = self.ask(|open| Ok(open.client.query_one(&select, &borrowed(&values))?.get(0)))?;
+        Ok(u64::try_from(count).ok().filter(|count| *count > 0))
     }
 }

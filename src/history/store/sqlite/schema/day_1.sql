@@ -19,6 +19,7 @@ CREATE TABLE exchanges (
   id INTEGER PRIMARY KEY,            -- when it ended: milliseconds since the epoch << 20 | process << 16 | sequence
   weight INTEGER NOT NULL,           -- for how many exchanges this row stands
   trace BLOB NOT NULL,               -- 16 bytes
+  number INTEGER NOT NULL,           -- among the exchanges of its process: with the trace the name of one that goes on
   parent BLOB,                       -- the client's span, 8 bytes
   backend INTEGER,
   model INTEGER,

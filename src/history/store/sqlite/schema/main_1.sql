@@ -43,6 +43,8 @@ CREATE TABLE rollups (
   cold INTEGER NOT NULL,
   stalls INTEGER NOT NULL,
   client_errors INTEGER NOT NULL,    -- answered with a status of 400 to 499
+  retried INTEGER NOT NULL,          -- sent to another backend, as the first could not be reached
+  messages INTEGER,                  -- in the requests of chats
   cost_nano INTEGER,
   saved_nano INTEGER,
   energy_mj INTEGER,
