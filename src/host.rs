@@ -27,6 +27,7 @@ pub mod places;
 pub mod portable;
 pub mod pressure;
 pub mod processes;
+mod restarts;
 pub mod sockets;
 pub mod source;
 pub mod temperatures;

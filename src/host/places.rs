@@ -26,6 +26,9 @@ pub struct Place<'a> {
     pub processes: Vec<&'a Process>,
     /// Its control group; of a process in the root of all groups that of the namespace, where this has limits.
     pub group: Option<&'a ControlGroup>,
+    /// How often its servers were seen to be started again since this program started; `None` without a control group, or a
+    /// server.
+    pub restarts: Option<u64>,
 }
 
 impl Processes {
@@ -41,7 +44,8 @@ impl Processes {
         let placed = places.into_iter().map(|(path, processes)| {
             let named = processes[0].cgroup.as_deref().unwrap_or("/");
             let group = groups.iter().find(|group| *group.path == *named).copied();
-            Place { path, processes, group }
+            let restarts = self.restarts.get(&*path).copied();
+            Place { path, processes, group, restarts }
         });
         placed.collect()
     }

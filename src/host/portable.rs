@@ -2,7 +2,7 @@
 //!
 //! Left out: temperatures by chip (all are of one chip, `smc`), and counts of disk operations, which `sysinfo` lacks.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
 use sysinfo::{
@@ -263,7 +263,7 @@ impl Collector for ProcessesCollector {
             Some((role, RoleUsage::of(role, &processes, milliseconds as f64 / 1000.0)))
         };
         let roles = Role::ALL.into_iter().filter_map(of_role).collect();
-        Ok(Some(Processes { roles, processes, groups: None }))
+        Ok(Some(Processes { roles, processes, groups: None, restarts: BTreeMap::new() }))
     }
 }
 

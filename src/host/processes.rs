@@ -1,12 +1,13 @@
 //! The processes of inference servers: memory and processor time of servers and runners.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use super::cgroups::{self, ControlGroup, Membership};
 use super::collector::{Collector, ReadError};
 use super::kernel_file;
+use super::restarts::Restarts;
 
 /// The role of a process of an inference server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -77,6 +78,8 @@ pub struct Processes {
     pub processes: Vec<Process>,
     /// Their control groups; `None` where the system has none.
     pub groups: Option<Vec<ControlGroup>>,
+    /// How often servers were seen to be started again since this program started, by the path of their control group.
+    pub restarts: BTreeMap<Box<str>, u64>,
 }
 
 /// Process id and start time, which distinguish processes when an id is reused.
@@ -92,6 +95,7 @@ pub struct ProcessesCollector {
     /// Ticks of each role so far.
     spent: HashMap<Role, u64>,
     groups: cgroups::Reader,
+    restarts: Restarts,
 }
 
 impl ProcessesCollector {
@@ -104,6 +108,7 @@ impl ProcessesCollector {
             before: None,
             spent: HashMap::new(),
             groups: cgroups::Reader::default(),
+            restarts: Restarts::default(),
         }
     }
 }
@@ -132,9 +137,11 @@ impl Collector for ProcessesCollector {
         mark_children_as_runners(found.iter_mut().map(|it| &mut it.process).zip(parents));
         self.add_ticks(&mut found, now);
         let groups = self.groups.read(&self.proc, found.iter().map(|it| &it.membership), now);
+        let servers = found.iter().filter(|it| it.process.role == Role::Server);
+        let restarts = self.restarts.observe(servers.filter_map(|it| Some((it.process.cgroup.as_deref()?, it.key))));
         let processes: Vec<_> = found.into_iter().map(|found| found.process).collect();
         let roles = Role::ALL.into_iter().filter_map(|role| Some((role, self.of_role(role, &processes)?))).collect();
-        Ok(Some(Processes { roles, processes, groups }))
+        Ok(Some(Processes { roles, processes, groups, restarts }))
     }
 }
 

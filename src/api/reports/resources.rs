@@ -126,6 +126,8 @@ pub(super) struct Resource {
     vram_usage: Maybe<f64>,
     /// No container engine is asked.
     image: Maybe<String>,
+    /// How often its servers were seen to be started again since this program started.
+    restarts: Maybe<u64>,
 }
 
 impl Table for Resources {
@@ -240,6 +242,7 @@ fn resource(place: &Place<'_>, machine: Option<&HostSnapshot>, parts: &Parts) ->
         tasks_limit: of_group(|group| group.pids_limit),
         vram_usage: gpu_memory(machine, &pids).map(|bytes| bytes as f64 / GIB).or_unknown(Reason::NotReported),
         image: Maybe::Unknown(Reason::NotReported),
+        restarts: place.restarts.or_unknown(Reason::NotReported),
         pids,
     }
 }
