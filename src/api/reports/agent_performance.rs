@@ -7,7 +7,7 @@ use axum::extract::{Path, State};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::agents::{Performance, ever, performance};
+use super::agents::{Performance, conversations, ever, performance};
 use super::common::{Length, Metadata, of_period, series, timestamps, total, values};
 use crate::api::error::{ApiError, Code};
 use crate::api::parameters::Parameters;
@@ -16,7 +16,8 @@ use crate::api::reply::{LIST, Reply};
 use crate::api::state::Parts;
 use crate::api::sums::{DAY, Sum, last};
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
-use crate::history::query::{Exchange, Filter, PageQuery, Range};
+use crate::history::query::askers::Asker;
+use crate::history::query::{Exchange, PageQuery, Range};
 use crate::history::rollup::Measure;
 use crate::history::timestamp::Timestamp;
 use crate::history::{Reading, StoreError};
@@ -67,6 +68,10 @@ struct Span {
     failed: u64,
     /// Milliseconds.
     avg_response_time: Maybe<f64>,
+    /// Different ones that requests name, of the exchanges that are kept; at most 100,000 are counted.
+    conversations: Maybe<u64>,
+    /// In the requests of chats: each has those of before as well.
+    messages: Maybe<u64>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -117,24 +122,27 @@ pub(crate) async fn agent_performance(
 ) -> Result<Reply<AgentPerformance>, ApiError> {
     let now = Instant::now();
     let ever = ever(&parts, now);
-    let (day, week) = (last(&parts, DAY, now), last(&parts, DAY * 7, now));
+    let ranges = (last(&parts, DAY, now), last(&parts, DAY * 7, now));
     let name = id.clone();
-    let found = parts.ask(move |reading| one(reading, &name, (ever, day, week))).await?;
+    let found = parts.ask(move |reading| one(reading, &name, (ever, ranges.0, ranges.1))).await?;
     let missing =
         || ApiError::new(Code::NotFound, "nobody of this name has asked; /dashboard/workload/agents lists them");
-    let One { filter, all, day, week, recent_tasks } = found.ok_or_else(missing)?;
+    let One { asker, all, day, week, recent_tasks } = found.ok_or_else(missing)?;
     let period = query.period.unwrap_or(Period::Day);
     let length = query.interval.unwrap_or_else(|| Length::fitting(period));
-    let series = series(&parts, (period, length), filter, now).await?;
-    let span = |sum: &Sum| {
+    let series = series(&parts, (period, length), asker.filter(), now).await?;
+    let of_day = conversations(&parts, ranges.0, Some(asker.clone())).await;
+    let of_week = conversations(&parts, ranges.1, Some(asker)).await;
+    let span = |sum: &Sum, conversations| {
         let Performance { total_tasks, completed, failed, avg_response_time, .. } = performance(sum);
-        Span { tasks: total_tasks, completed, failed, avg_response_time }
+        let messages = sum.0.messages.or_unknown(Reason::NotReported);
+        Span { tasks: total_tasks, completed, failed, avg_response_time, conversations, messages }
     };
     let body = AgentPerformance {
         timestamp: parts.text(now),
         agent_id: id.clone(),
         name: id,
-        performance: Spans { all_time: performance(&all), last24h: span(&day), last7d: span(&week) },
+        performance: Spans { all_time: performance(&all), last24h: span(&day, of_day), last7d: span(&week, of_week) },
         timeline: Timeline {
             period: period.as_str(),
             interval: length.as_str(),
@@ -150,7 +158,7 @@ pub(crate) async fn agent_performance(
 }
 
 struct One {
-    filter: Filter,
+    asker: Asker,
     all: Sum,
     day: Sum,
     week: Sum,
@@ -173,6 +181,6 @@ fn one(reading: &Reading, name: &str, (ever, day, week): (Range, Range, Range)) 
         day: total(reading, day, &filter)?,
         week: total(reading, week, &filter)?,
         recent_tasks: page.exchanges.iter().map(task).collect(),
-        filter,
+        asker,
     }))
 }

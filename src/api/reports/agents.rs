@@ -19,7 +19,7 @@ use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
 use crate::exchange::outcome::Outcome;
 use crate::history::StoreError;
 use crate::history::in_flight::InFlightExchange;
-use crate::history::query::askers::Asker;
+use crate::history::query::askers::{Asker, ConversationsQuery};
 use crate::history::query::{PageQuery, Range};
 use crate::history::rollup::Measure;
 use crate::history::timestamp::Timestamp;
@@ -97,9 +97,9 @@ pub(super) struct Performance {
 #[schema(as = AgentActivity)]
 struct Activity {
     tasks_executed: u64,
-    /// Not counted.
+    /// Different ones that requests name, of the exchanges that are kept; at most 100,000 are counted.
     conversations: Maybe<u64>,
-    /// Not counted.
+    /// In the requests of chats: each has those of before as well.
     messages: Maybe<u64>,
 }
 
@@ -167,8 +167,8 @@ pub(crate) async fn agents(
         performance: performance(&all),
         activity24h: Activity {
             tasks_executed: day.0.requests,
-            conversations: Maybe::Unknown(Reason::NotReported),
-            messages: Maybe::Unknown(Reason::NotReported),
+            conversations: conversations(&parts, last(&parts, DAY, now), None).await,
+            messages: day.0.messages.or_unknown(Reason::NotReported),
         },
     };
     agents.retain(|it| {
@@ -210,6 +210,13 @@ fn counts(agents: &[Agent]) -> AgentCounts {
 pub(super) fn ever(parts: &Parts, now: Instant) -> Range {
     let range = last(parts, ALL_TIME, now);
     Range { from: range.from.max(0), to: range.to + 1 }
+}
+
+/// How many conversations an agent has had, or all of them.
+pub(super) async fn conversations(parts: &Parts, range: Range, of: Option<Asker>) -> Maybe<u64> {
+    let query = ConversationsQuery { range, of };
+    let found = parts.asked(move |reading| reading.conversations(&query)).await;
+    found.and_then(|count| count.or_unknown(Reason::NotReported))
 }
 
 /// What the history has of an agent.

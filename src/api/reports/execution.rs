@@ -1,7 +1,7 @@
 //! `/dashboard/workload/executions/{id}`, and what is shown of one execution: a pull, push or create, or a generation.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::{Path, State};
 use serde::Serialize;
@@ -14,6 +14,9 @@ use crate::api::reply::{NOW, Reply};
 use crate::api::state::Parts;
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
 use crate::exchange::outcome::Outcome;
+use crate::exchange::trace::TraceId;
+use crate::exchange::vocabulary::Operation;
+use crate::history::Coded as _;
 use crate::history::id::RowId;
 use crate::history::in_flight::InFlightExchange;
 use crate::history::journal::job::{Job, JobState};
@@ -24,8 +27,13 @@ use crate::history::timestamp::Timestamp;
 /// What the id of a pull, push or create begins with.
 const JOB: &str = "job_";
 
-/// What the id of a generation begins with.
+/// What the id of a generation begins with. Then come its trace, and its number among the exchanges of its process: both are
+/// the same while it goes on and once it is over.
 const EXCHANGE: &str = "exchange_";
+
+/// How often a generation is looked for, and the time between: one that has just ended is written within a moment.
+const LOOKS: u32 = 4;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
 
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -82,10 +90,12 @@ pub(crate) async fn execution(
     let now = Instant::now();
     let missing = || ApiError::new(Code::NotFound, "there is no such execution");
     let number = |prefix: &str| id.strip_prefix(prefix)?.parse::<u64>().ok();
-    let execution = match (number(JOB), number(EXCHANGE)) {
-        (Some(number), _) => job(&parts, number, now).await?,
-        (None, Some(number)) => exchange(&parts, number).await?,
-        (None, None) => None,
+    let execution = match (number(JOB), named(&id), number(EXCHANGE)) {
+        (Some(number), ..) => job(&parts, number, now).await?,
+        (None, Some((trace, number)), _) => exchange_of(&parts, trace, number).await?,
+        // As other lists have it: in flight, or in the history.
+        (None, None, Some(number)) => exchange(&parts, number).await?,
+        (None, None, None) => None,
     };
     let body = OneExecution {
         timestamp: parts.text(now),
@@ -111,6 +121,44 @@ async fn job(parts: &Parts, number: u64, now: Instant) -> Result<Option<Executio
     Ok(found.map(|job| of_job(job, parts, now)))
 }
 
+/// The id of a generation.
+fn name_of(trace: TraceId, number: u32) -> String {
+    format!("{EXCHANGE}{trace}_{number}")
+}
+
+/// The trace and the number that an id names.
+fn named(id: &str) -> Option<(TraceId, u32)> {
+    let (trace, number) = id.strip_prefix(EXCHANGE)?.split_once('_')?;
+    Some((TraceId::parse(trace)?, number.parse().ok()?))
+}
+
+/// The number of one in flight, as a row has it.
+fn number_of(exchange: &InFlightExchange) -> u32 {
+    exchange.id as u32
+}
+
+async fn exchange_of(parts: &Parts, trace: TraceId, number: u32) -> Result<Option<Execution>, ApiError> {
+    for look in 0..LOOKS {
+        if look > 0 {
+            tokio::time::sleep(BETWEEN_LOOKS).await;
+        }
+        let is_named = |it: &InFlightExchange| it.trace == trace && number_of(it) == number;
+        let going_on = parts.in_flight.snapshot().into_iter().find(is_named);
+        if let Some(exchange) = going_on.filter(infers) {
+            return Ok(Some(in_flight(&exchange, parts)));
+        }
+        let kept = parts.required(move |reading| reading.exchange_of(trace, number)).await?;
+        match kept {
+            Maybe::Known(Some(exchange)) => {
+                return Ok(Some(exchange).filter(|it| it.row.operation.infers()).as_ref().map(over));
+            }
+            Maybe::Known(None) => {}
+            Maybe::Unknown(_) => break,
+        }
+    }
+    Ok(None)
+}
+
 async fn exchange(parts: &Parts, number: u64) -> Result<Option<Execution>, ApiError> {
     let going_on = parts.in_flight.snapshot().into_iter().find(|exchange| exchange.id == number);
     if let Some(exchange) = going_on {
@@ -119,6 +167,11 @@ async fn exchange(parts: &Parts, number: u64) -> Result<Option<Execution>, ApiEr
     let Ok(number) = i64::try_from(number) else { return Ok(None) };
     let kept = parts.required(move |reading| reading.exchange(RowId(number))).await?;
     Ok(kept.known().and_then(Option::as_ref).filter(|exchange| exchange.row.operation.infers()).map(over))
+}
+
+/// Whether it is a generation or an embedding.
+pub(super) fn infers(exchange: &InFlightExchange) -> bool {
+    Operation::CODES.iter().any(|(_, it)| it.infers() && it.as_str() == exchange.operation)
 }
 
 /// A pull, push or create.
@@ -153,7 +206,7 @@ pub(super) fn of_job(job: &Job, parts: &Parts, now: Instant) -> Execution {
 pub(super) fn in_flight(exchange: &InFlightExchange, parts: &Parts) -> Execution {
     let model = exchange.model.as_deref().map(str::to_owned);
     Execution {
-        id: format!("{EXCHANGE}{}", exchange.id),
+        id: name_of(exchange.trace, number_of(exchange)),
         name: model
             .as_ref()
             .map_or_else(|| exchange.operation.to_owned(), |model| format!("{} {model}", exchange.operation)),
@@ -180,7 +233,7 @@ pub(super) fn over(exchange: &Exchange) -> Execution {
     let lasted = row.duration.micros().map_or(0, |micros| i64::try_from(micros / 1_000).unwrap_or(0));
     let operation = row.operation.as_str();
     Execution {
-        id: format!("{EXCHANGE}{}", exchange.id.0),
+        id: name_of(row.trace, row.number),
         name: model.as_ref().map_or_else(|| operation.to_owned(), |model| format!("{operation} {model}")),
         kind: "inference",
         status: match row.outcome {

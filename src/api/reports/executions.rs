@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::common::{Metadata, Pagination, listing_query, of_period};
-use super::execution::{Execution, in_flight, kind_of, of_job, over};
+use super::execution::{Execution, in_flight, infers, kind_of, of_job, over};
 use crate::api::error::ApiError;
 use crate::api::export::Table;
 use crate::api::parameters::Parameters;
@@ -19,12 +19,11 @@ use crate::api::sums::Totals;
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
 use crate::exchange::outcome::Outcome;
 use crate::exchange::vocabulary::Operation;
-use crate::history::in_flight::InFlightExchange;
 use crate::history::journal::job::{Job, JobState, JobTally};
 use crate::history::query::lists::{ListFilter, ListQuery, MAX_LIST};
 use crate::history::query::{Filter, PageQuery, Range};
 use crate::history::rollup::Measure;
-use crate::history::{Coded as _, Reading, StoreError};
+use crate::history::{Reading, StoreError};
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -102,7 +101,7 @@ struct Performance {
     avg_duration: Maybe<f64>,
     /// Percent of those that are over.
     success_rate: Maybe<f64>,
-    /// Not counted.
+    /// Percent of those that are over which were sent to another backend, as no connection to the first could be opened.
     retry_rate: Maybe<f64>,
 }
 
@@ -177,6 +176,8 @@ struct Over {
     generations: [u64; 2],
     /// How many generations were answered, and how many seconds they took.
     answered: (u64, f64),
+    /// Requests of jobs and generations, and those of them that were sent to another backend.
+    retried: (u64, u64),
 }
 
 async fn tally(parts: &Parts, period: Period, now: Instant) -> Result<Tally, ApiError> {
@@ -192,11 +193,9 @@ async fn tally(parts: &Parts, period: Period, now: Instant) -> Result<Tally, Api
     jobs.extend(others);
     jobs.sort_by_key(|job| std::cmp::Reverse(job.started));
     let generations = parts.in_flight.snapshot();
-    let infers = |exchange: &&InFlightExchange| {
-        Operation::CODES.iter().any(|(_, it)| it.infers() && it.as_str() == exchange.operation)
-    };
     let running = jobs.iter().map(|job| of_job(job, parts, now));
-    let running = running.chain(generations.iter().rev().filter(infers).map(|it| in_flight(it, parts))).collect();
+    let running =
+        running.chain(generations.iter().rev().filter(|it| infers(it)).map(|it| in_flight(it, parts))).collect();
     Ok(Tally { range, running, over })
 }
 
@@ -205,14 +204,17 @@ impl Over {
     fn read(reading: &Reading, range: Range) -> Result<(Self, Vec<Job>), StoreError> {
         let of = |outcome| PageQuery { range, filter: Filter { outcome, ..inference() }, offset: 0, limit: 0 };
         let total = |outcome| Ok(reading.page(&of(outcome))?.total.unwrap_or(0));
-        let totals = Totals::read(reading, range)?.inference();
-        let duration = totals.0.sketch(Measure::Duration);
+        let totals = Totals::read(reading, range)?;
+        let executed = totals.of(|total| total.operation.is_some_and(is_execution)).0;
+        let inference = totals.inference();
+        let duration = inference.0.sketch(Measure::Duration);
         let mut jobs = reading.job_tallies(range)?;
         jobs.retain(|tally| &*tally.state != RUNNING);
         let filter = ListFilter { state: Some(RUNNING.into()), ..ListFilter::default() };
         let running = reading.jobs(&ListQuery { range, filter, offset: 0, limit: MAX_LIST })?.entries;
         let generations = [total(None)?, total(Some(Outcome::Completed))?];
-        Ok((Self { jobs, generations, answered: (duration.count(), duration.sum().unwrap_or(0.0)) }, running))
+        let answered = (duration.count(), duration.sum().unwrap_or(0.0));
+        Ok((Self { jobs, generations, answered, retried: (executed.requests, executed.retried) }, running))
     }
 
     fn jobs(&self, fits: impl Fn(&JobTally) -> bool) -> u64 {
@@ -271,6 +273,10 @@ impl Tally {
             let (completed, over) = (over.count(Some(Status::Completed)), over.count(None));
             (over > 0).then(|| completed as f64 / over as f64 * 100.0).or_unknown(Reason::NoSamples)
         };
+        let retries = |over: &Over| {
+            let (all, retried) = over.retried;
+            (all > 0).then(|| retried as f64 / all as f64 * 100.0).or_unknown(Reason::NoSamples)
+        };
         ExecutionSummary {
             counts,
             by_type: ByType {
@@ -283,7 +289,7 @@ impl Tally {
             performance: Performance {
                 avg_duration: self.over.as_ref().and_then(mean),
                 success_rate: self.over.as_ref().and_then(success),
-                retry_rate: Maybe::Unknown(Reason::NotReported),
+                retry_rate: self.over.as_ref().and_then(retries),
             },
         }
     }
@@ -342,6 +348,11 @@ const fn states_of(status: Option<Status>) -> &'static [&'static str] {
         Some(Status::Failed) => OVER.split_at(1).1,
         Some(Status::Running | Status::Pending) => &[],
     }
+}
+
+/// Whether a request for it is a job or a generation.
+fn is_execution(operation: Operation) -> bool {
+    operation.infers() || matches!(operation, Operation::Pull | Operation::Push | Operation::Create)
 }
 
 fn inference() -> Filter {

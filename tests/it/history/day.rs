@@ -15,6 +15,7 @@ use inferometer::exchange::trace::TraceId;
 use inferometer::exchange::{Observation, ObservationContext, Settings};
 use inferometer::history::recorder::Recorder;
 use inferometer::wire::budget::DecodeBudget;
+use inferometer::wire::conversation::Conversation;
 use inferometer::wire::reader::{Head, Reported};
 use inferometer::wire::request::ModelScanner;
 use inferometer::wire::route::Route;
@@ -31,6 +32,8 @@ const MODELS: [&str; 2] = ["llama3:8b", "qwen3:4b"];
 const OLD: &str = "phi3:mini";
 
 const CLIENTS: [&str; 3] = ["chatbot", "code", "cron"];
+
+const CONVERSATIONS: [Option<&str>; 7] = [Some("a"), Some("b"), None, Some("c"), Some("d"), Some("e"), None];
 
 /// Milliseconds.
 const HOUR: i64 = 3_600_000;
@@ -65,6 +68,12 @@ struct Asked {
     millis: u64,
     prompt: u64,
     generated: u64,
+    /// In the body of a chat.
+    messages: u64,
+    /// What the client calls it.
+    conversation: Option<&'static str>,
+    /// Backends that were tried.
+    attempt: u32,
 }
 
 impl Asked {
@@ -110,6 +119,10 @@ fn plan() -> Vec<Asked> {
                 millis: 200 + 37 * (turn as u64 * turn as u64 % 53),
                 prompt: 3 + turn as u64 % 5,
                 generated: 2 + turn as u64 % 7,
+                messages: if kind == Kind::Chat { 1 + turn as u64 % 4 } else { 0 },
+                // Timed jobs name none.
+                conversation: CONVERSATIONS[(turn * 5 + hour) % 7].filter(|_| (at + hour * 2) % 3 != 2),
+                attempt: if turn % 9 == 4 { 2 } else { 1 },
             });
         }
     }
@@ -141,19 +154,20 @@ impl Player {
             trace: TraceId::from_random(self.count.into()),
             parent: None,
             client: Some(asked.client.into()),
-            conversation: None,
+            conversation: asked.conversation.and_then(|name| Conversation::named(name.as_bytes())),
             at: begun,
         };
         let mut observation = Observation::start(start, &self.context, &self.budget, &self.recorder);
         let placement = Placement {
             backend: "test".into(),
             reason: PlacementReason::Only,
-            attempt: 1,
+            attempt: asked.attempt,
             queued: Duration::ZERO,
             held: None,
         };
         observation.placed(placement, begun);
-        let body = format!(r#"{{"model":"{}","messages":[]}}"#, asked.model);
+        let messages = vec![r#"{"role":"user","content":"a"}"#; usize::try_from(asked.messages).expect("few")];
+        let body = format!(r#"{{"model":"{}","messages":[{}]}}"#, asked.model, messages.join(","));
         if asked.kind != Kind::List {
             let mut scanner = Box::<ModelScanner>::default();
             observation.request_piece(body.len());
@@ -231,6 +245,16 @@ impl<'a> Expected<'a> {
     fn success_rate(&self) -> f64 {
         let completed = self.count(Asked::completed);
         completed as f64 / (completed + self.count(Asked::failed)) as f64 * 100.0
+    }
+
+    /// Different ones; as the API has it.
+    fn conversations(&self) -> Value {
+        let all: BTreeSet<_> = self.0.iter().filter_map(|it| it.conversation).collect();
+        if all.is_empty() { Value::Null } else { all.len().into() }
+    }
+
+    fn messages(&self) -> u64 {
+        self.0.iter().map(|it| it.messages).sum()
     }
 
     fn tokens(&self) -> (u64, u64) {
@@ -437,6 +461,12 @@ fn agents(program: &Program, plan: &[Asked], this_hour: i64) {
     // The one of three days ago counts among those of all time.
     assert_eq!(answer["summary"]["performance"]["totalTasks"], all.0.len() + 1, "{}", answer["summary"]);
     assert_eq!(answer["summary"]["activity24h"]["tasksExecuted"], all.0.len(), "{}", answer["summary"]);
+    let activity = &answer["summary"]["activity24h"];
+    assert_eq!(
+        (&activity["conversations"], &activity["messages"]),
+        (&all.conversations(), &all.messages().into()),
+        "{activity}"
+    );
     for client in CLIENTS {
         let own = Expected::of(plan, |it| it.client == client);
         let (completed, failed) = (own.count(Asked::completed), own.count(Asked::failed));
@@ -456,6 +486,16 @@ fn agents(program: &Program, plan: &[Asked], this_hour: i64) {
             "{client}: {day}"
         );
         close(&day["avgResponseTime"], own.mean(), EXACT, client);
+        assert_eq!(
+            (&day["conversations"], &day["messages"]),
+            (&own.conversations(), &own.messages().into()),
+            "{client}: {day}"
+        );
+        let older = if more == 1 { plan[0].messages } else { 0 };
+        assert_eq!(one["performance"]["last7d"]["messages"], own.messages() + older, "{one}");
+        if client == "cron" {
+            assert_eq!(one["unknown"]["/performance/last24h/conversations"], "not_reported", "{one}");
+        }
         assert_eq!(one["performance"]["last7d"]["tasks"], own.0.len() as u64 + more, "{one}");
         let timeline = &one["timeline"];
         let counts = expected_by_hour(&own, this_hour, |hour| hour.0.len() as f64);
@@ -475,5 +515,8 @@ fn executions(program: &Program, all: &Expected<'_>) {
     );
     assert_eq!(summary["byType"]["inference"], all.0.len(), "{summary}");
     close(&summary["performance"]["successRate"], completed as f64 / all.0.len() as f64 * 100.0, EXACT, "successRate");
+    let retried = all.count(|it| it.attempt > 1);
+    assert!(retried > 0);
+    close(&summary["performance"]["retryRate"], retried as f64 / all.0.len() as f64 * 100.0, EXACT, "retryRate");
     close(&summary["performance"]["avgDuration"], all.mean() / 1e3, EXACT, "avgDuration");
 }
