@@ -129,6 +129,20 @@ impl<T> OrUnknown<T> for Option<T> {
     }
 }
 
+/// The sum of what is known of some things. Unknown where there are things and nothing is known of any, and 0 without things.
+pub(crate) fn known_sum(values: impl Iterator<Item = Option<f64>>) -> Maybe<f64> {
+    let (mut sum, mut are_there) = (None, false);
+    for value in values {
+        are_there = true;
+        sum = value.map(|value| sum.unwrap_or(0.0) + value).or(sum);
+    }
+    match sum {
+        Some(sum) => Maybe::Known(sum),
+        None if are_there => Maybe::Unknown(Reason::NotReported),
+        None => Maybe::Known(0.0),
+    }
+}
+
 /// The reasons of an answer, by JSON pointer. An endpoint leaves it empty; the reply fills it.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub(crate) struct Unknown {}
@@ -205,6 +219,14 @@ mod tests {
         list: Vec<Maybe<u8>>,
         map: BTreeMap<&'static str, Maybe<bool>>,
         unknown: Unknown,
+    }
+
+    #[test]
+    fn a_sum_of_things_of_which_nothing_is_known_is_unknown_and_no_zero() {
+        let of = |values: &[Option<f64>]| known_sum(values.iter().copied());
+        assert_eq!(of(&[None, None]), Maybe::Unknown(Reason::NotReported));
+        assert_eq!(of(&[None, Some(1.5), None, Some(2.0)]), Maybe::Known(3.5));
+        assert_eq!(of(&[]).known().map(ToString::to_string), Some("0".to_owned()), "and not -0");
     }
 
     #[test]

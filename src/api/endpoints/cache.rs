@@ -14,7 +14,7 @@ use crate::api::parameters::{NoParameters, Parameters};
 use crate::api::reply::{OVERVIEW, Reply};
 use crate::api::state::{Parts, wall};
 use crate::api::sums::{DAY, Totals, last, of_last};
-use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
+use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown, known_sum};
 use crate::history::journal::event::EventKind;
 use crate::history::query::lists::{ListFilter, ListQuery};
 
@@ -47,7 +47,7 @@ struct ModelCache {
     /// Models in memory.
     entries: usize,
     /// Main and GPU memory of the models whose memory is known.
-    size_mb: f64,
+    size_mb: Maybe<f64>,
     /// The memory of all GPUs of this machine.
     max_size_mb: Maybe<f64>,
 }
@@ -165,7 +165,7 @@ fn model(parts: &Parts, totals: &Maybe<Totals>, now: Instant) -> ModelCache {
         enabled: true,
         hit_rate: totals.as_ref().and_then(|totals| totals.residency_hits().or_unknown(Reason::NoSamples)),
         entries: resident.len(),
-        size_mb: resident.iter().filter_map(|model| model.size).sum::<u64>() as f64 / MIB,
+        size_mb: known_sum(resident.iter().map(|model| model.size.map(|bytes| bytes as f64 / MIB))),
         max_size_mb: memory.map(|bytes| bytes as f64 / MIB).or_unknown(Reason::NotApplicable),
     }
 }

@@ -15,7 +15,7 @@ use crate::api::parameters::{NoParameters, Parameters};
 use crate::api::reply::{OVERVIEW, Reply};
 use crate::api::state::{Parts, wall};
 use crate::api::sums::{DAY, Sum, generates, last, of_last};
-use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
+use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown, known_sum};
 use crate::backend::inventory::{Expiry, Inventory, ListedModel, Resident, Runtime};
 use crate::exchange::outcome::{Outcome, Phase};
 use crate::history::journal::event::EventKind;
@@ -129,9 +129,9 @@ struct Summary {
     /// In memory.
     loaded_models: usize,
     /// Files of the models whose size is known.
-    total_size_gb: f64,
+    total_size_gb: Maybe<f64>,
     /// Main and GPU memory of the models whose memory is known.
-    memory_usage_gb: f64,
+    memory_usage_gb: Maybe<f64>,
 }
 
 /// The models of all backends.
@@ -159,7 +159,7 @@ pub(crate) async fn read(parts: &Parts, now: Instant) -> Models {
         .filter_map(|exchange| Some((exchange.backend.as_deref()?, exchange.model.as_deref()?)))
         .collect();
     let mut models = Vec::new();
-    let mut summary = Summary { total_models: 0, loaded_models: 0, total_size_gb: 0.0, memory_usage_gb: 0.0 };
+    let (mut sizes, mut held, mut loaded_models) = (Vec::new(), Vec::new(), 0);
     for monitor in &*parts.monitors() {
         let (inventory, backend) = (monitor.inventory(), &*monitor.backend.name);
         let (listed, residents) = (listed(&inventory), residents(&inventory));
@@ -168,17 +168,21 @@ pub(crate) async fn read(parts: &Parts, now: Instant) -> Models {
             let totals = by_model.as_ref().map(|totals| totals.get(&(backend, name)).map_or(&[][..], Vec::as_slice));
             let performance = performance(totals);
             let (listed, resident) = (listed.get(name).copied(), residents.get(name).copied());
-            summary.total_models += 1;
-            summary.loaded_models += usize::from(resident.is_some());
-            summary.total_size_gb += listed.and_then(|model| model.size).unwrap_or(0) as f64 / GIB;
+            loaded_models += usize::from(resident.is_some());
+            sizes.push(listed.and_then(|model| model.size).map(|bytes| bytes as f64 / GIB));
             let is_loading = waited_for.contains(&(backend, name));
             let status = if is_down { "unavailable" } else { status(name, resident.is_some(), is_loading, &jobs) };
             let loaded = last_load(&loads, backend, name, resident);
             models.push(model((backend, name), &inventory, (listed, resident), status, loaded, performance));
         }
-        let held = inventory.resident.iter().flatten().filter_map(|resident| resident.size);
-        summary.memory_usage_gb += held.map(|bytes| bytes as f64 / GIB).sum::<f64>();
+        held.extend(inventory.resident.iter().flatten().map(|it| it.size.map(|bytes| bytes as f64 / GIB)));
     }
+    let summary = Summary {
+        total_models: models.len(),
+        loaded_models,
+        total_size_gb: known_sum(sizes.into_iter()),
+        memory_usage_gb: known_sum(held.into_iter()),
+    };
     Models { timestamp: parts.text(now), models, summary, unknown: Unknown::default() }
 }
 

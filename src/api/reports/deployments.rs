@@ -18,7 +18,7 @@ use crate::api::range::Period;
 use crate::api::reply::{LIST, Listing};
 use crate::api::state::Parts;
 use crate::api::sums::{DAY, Sum, Totals, of_last};
-use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
+use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown, known_sum};
 use crate::backend::address::Address;
 use crate::backend::inventory::{Inventory, Resident};
 use crate::backend::monitor::Monitor;
@@ -231,18 +231,17 @@ fn resources(parts: &Parts, now: Instant) -> DeploymentResources {
     let machine = parts.machine(now);
     let (gpus_in_use, gpus_total) = gpus(machine.as_ref());
     let monitors = parts.monitors();
-    let held: Vec<u64> = monitors
-        .iter()
-        .flat_map(|monitor| monitor.inventory().resident.clone().unwrap_or_default())
-        .filter_map(|resident| resident.vram)
-        .collect();
-    let is_known = monitors.iter().any(|monitor| monitor.inventory().resident.is_some());
-    let vram = is_known.then(|| held.iter().sum::<u64>() as f64 / GIB);
+    let inventories: Vec<_> = monitors.iter().map(|monitor| monitor.inventory()).collect();
+    let resident = || inventories.iter().filter_map(|inventory| inventory.resident.as_ref());
+    let vram = resident()
+        .next()
+        .or_unknown(Reason::NotReported)
+        .and_then(|_| known_sum(resident().flatten().map(|resident| resident.vram.map(|bytes| bytes as f64 / GIB))));
     DeploymentResources {
         gpus_in_use,
         gpus_total,
         avg_gpu_utilization: gpu_usage(machine.as_ref()),
-        total_vram_used: vram.or_unknown(Reason::NotReported),
+        total_vram_used: vram,
     }
 }
 

@@ -18,7 +18,7 @@ use crate::api::range::Period;
 use crate::api::reply::{LIST, Listing};
 use crate::api::state::Parts;
 use crate::api::sums::{DAY, last};
-use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
+use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown, known_sum};
 use crate::exchange::vocabulary::Operation;
 use crate::history::journal::job::{JobKind, JobState};
 use crate::history::query::lists::{ListFilter, ListQuery};
@@ -114,7 +114,7 @@ struct ByDeploymentType {
 #[schema(as = WorkloadModelStorage)]
 struct Storage {
     /// GiB, of the models whose size is known.
-    total_size: f64,
+    total_size: Maybe<f64>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -323,6 +323,6 @@ fn summary(models: &[Model]) -> ModelSummary {
             voice: Maybe::Unknown(Reason::NotReported),
         },
         by_deployment_type: ByDeploymentType { self_hosted: hosted, api_based: models.len() - hosted },
-        storage: Storage { total_size: models.iter().filter_map(|model| model.size.known()).sum() },
+        storage: Storage { total_size: known_sum(models.iter().map(|model| model.size.known().copied())) },
     }
 }

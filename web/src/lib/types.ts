@@ -86,7 +86,7 @@ export interface Model {
 
 export interface Models extends Answered {
   models: Model[];
-  summary: { total_models: number; loaded_models: number; total_size_gb: number; memory_usage_gb: number };
+  summary: { total_models: number; loaded_models: number; total_size_gb: number | null; memory_usage_gb: number | null };
 }
 
 export interface Running {
