@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::labels::Labels;
-use super::promql::eval::{Vector, evaluate};
+use super::promql::eval::{Look, Vector, common};
 use super::promql::expr::Expr;
 use super::promql::parse::parse;
 use super::raised::Alert;
@@ -22,6 +22,8 @@ const GRACE: i64 = 60_000;
 #[derive(Debug)]
 pub struct Engine {
     rules: Vec<Watched>,
+    /// What their conditions have in common.
+    common: Vec<Expr>,
     samples: Samples,
 }
 
@@ -101,11 +103,17 @@ impl Engine {
         let mut wanted = Vec::new();
         for condition in rules.iter().filter_map(|watched| watched.condition.as_ref()) {
             for expr in std::iter::once(&condition.expr).chain(&condition.lasting) {
-                expr.selectors(&mut |selector, window| wanted.push((selector.metric.as_str(), window)));
+                expr.selectors(&mut |selector, window, counts| wanted.push((selector.metric.as_str(), window, counts)));
             }
         }
         let samples = Samples::of_metrics(wanted);
-        Self { rules, samples }
+        let conditions = || rules.iter().filter_map(|watched| watched.condition.as_ref());
+        // Guards are looked at once more, alone.
+        let mut guards = Vec::new();
+        conditions().for_each(|condition| condition.expr.guards(&mut guards));
+        let exprs = conditions().flat_map(|condition| std::iter::once(&condition.expr).chain(&condition.lasting));
+        let common = common(exprs.chain(guards));
+        Self { rules, common, samples }
     }
 
     /// The samples that the rules look at.
@@ -127,8 +135,8 @@ impl Engine {
 
     /// Evaluates every rule at an instant, in milliseconds since the epoch.
     pub fn step(&mut self, at: i64) -> Vec<Change> {
-        let samples = &self.samples;
-        self.rules.iter_mut().flat_map(|watched| watched.step(samples, at)).collect()
+        let look = Look::at(&self.samples, at, &self.common);
+        self.rules.iter_mut().flat_map(|watched| watched.step(&look)).collect()
     }
 
     /// The alerts whose condition holds, those that fire and those that do not yet.
@@ -155,12 +163,13 @@ impl Watched {
         Self { rule, condition, active: BTreeMap::new(), state }
     }
 
-    fn step(&mut self, samples: &Samples, at: i64) -> Vec<Change> {
+    fn step(&mut self, look: &Look<'_>) -> Vec<Change> {
         let Some(condition) = &self.condition else { return Vec::new() };
-        let mut holds = evaluate(&condition.expr, samples, at);
+        let at = look.instant();
+        let mut holds = look.evaluate(&condition.expr);
         if let Some(lasting) = &condition.lasting {
             let fires = |labels: &Labels| self.active.get(labels).is_some_and(|active| active.fired.is_some());
-            let goes_on = evaluate(lasting, samples, at).into_iter().filter(|(labels, _)| fires(labels));
+            let goes_on = look.evaluate(lasting).into_iter().filter(|(labels, _)| fires(labels));
             goes_on.for_each(|(labels, value)| {
                 holds.entry(labels).or_insert(value);
             });
@@ -180,7 +189,7 @@ impl Watched {
                 changes.push(Change::Fired(self.alert(&labels, active)));
             }
         }
-        self.state = self.now(samples, at);
+        self.state = self.now(look);
         changes
     }
 
@@ -198,7 +207,7 @@ impl Watched {
             .collect()
     }
 
-    fn now(&self, samples: &Samples, at: i64) -> RuleState {
+    fn now(&self, look: &Look<'_>) -> RuleState {
         let Some(condition) = &self.condition else { return self.state };
         if self.active.values().any(|active| active.fired.is_some()) {
             return RuleState::Firing;
@@ -207,11 +216,11 @@ impl Watched {
             return RuleState::Pending;
         }
         let (mut is_there, mut guards) = (false, Vec::new());
-        condition.expr.selectors(&mut |selector, _| is_there |= samples.has(&selector.metric));
+        condition.expr.selectors(&mut |selector, _, _| is_there |= look.samples().has(&selector.metric));
         condition.expr.guards(&mut guards);
         if !is_there {
             RuleState::NoSamples
-        } else if !guards.is_empty() && guards.iter().all(|guard| evaluate(guard, samples, at).is_empty()) {
+        } else if !guards.is_empty() && guards.iter().all(|guard| look.evaluate(guard).is_empty()) {
             RuleState::NotYet
         } else {
             RuleState::Quiet

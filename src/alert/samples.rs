@@ -1,5 +1,6 @@
 //! The samples that the rules look at: of each series as far back as they look, and no further.
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::labels::Labels;
@@ -21,6 +22,8 @@ pub struct Point {
 pub struct Series {
     labels: Labels,
     points: VecDeque<Point>,
+    /// What a counter had before each time that it fell, with the first sample after that.
+    resets: VecDeque<Point>,
     /// Since when it is no longer there.
     gone: Option<i64>,
 }
@@ -42,12 +45,24 @@ pub struct Samples {
     metrics: BTreeMap<String, Metric>,
     series: usize,
     refused: u64,
+    read: Cell<u64>,
+}
+
+/// The samples of a series from an instant up to and with another.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Window<'a> {
+    series: &'a Series,
+    /// Places of the first sample, and after the last.
+    places: (usize, usize),
+    read: &'a Cell<u64>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Metric {
     /// How far back it is looked at, in milliseconds.
     window: i64,
+    /// Whether it is looked at as a counter.
+    counts: bool,
     series: Vec<Series>,
     /// The places of series by their labels as a page has them.
     places: HashMap<String, usize>,
@@ -61,33 +76,84 @@ impl Series {
     }
 
     /// The newest value, where it is not older than `lookback`.
-    pub(super) fn newest(&self, at: i64, lookback: i64) -> Option<f64> {
+    fn newest(&self, at: i64, lookback: i64) -> Option<f64> {
         let last = self.points.iter().rev().find(|point| point.at <= at)?;
         let is_there = self.gone.is_none_or(|gone| gone > at);
         (is_there && last.at > at - lookback).then_some(last.value)
     }
 
-    /// The samples from an instant up to and with another.
-    pub(super) fn within(&self, from: i64, to: i64) -> Vec<Point> {
-        let first = self.points.partition_point(|point| point.at < from);
-        self.points.iter().skip(first).take_while(|point| point.at <= to).copied().collect()
+    fn forget_before(&mut self, at: i64) {
+        while self.points.front().is_some_and(|point| point.at < at) {
+            self.points.pop_front();
+        }
+        while self.resets.front().is_some_and(|reset| reset.at < at) {
+            self.resets.pop_front();
+        }
+    }
+}
+
+impl<'a> Window<'a> {
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.places.1 - self.places.0
+    }
+
+    /// The first and the last; `None` where there is none.
+    pub(super) fn ends(&self) -> Option<(Point, Point)> {
+        let (first, end) = self.places;
+        self.read.set(self.read.get() + 2);
+        let points = &self.series.points;
+        (first < end).then(|| (points[first], points[end - 1]))
+    }
+
+    /// Their values.
+    pub(super) fn values(&self) -> impl Iterator<Item = f64> + use<'a> {
+        let (first, end) = self.places;
+        self.read.set(self.read.get() + (end - first) as u64);
+        self.series.points.range(first..end).map(|point| point.value)
+    }
+
+    /// What a counter had before it fell, of each fall after the first sample.
+    pub(super) fn lost(&self) -> f64 {
+        let Some((first, last)) = self.ends() else { return 0.0 };
+        let is_within = |reset: &&Point| reset.at > first.at && reset.at <= last.at;
+        self.series.resets.iter().filter(is_within).map(|reset| reset.value).sum()
     }
 }
 
 impl Samples {
-    /// Of these metrics, each as far back as is said, in milliseconds.
+    /// Of these metrics, each as far back as is said, in milliseconds, and whether as a counter.
     #[must_use]
-    pub fn of_metrics<'a>(wanted: impl IntoIterator<Item = (&'a str, i64)>) -> Self {
+    pub fn of_metrics<'a>(wanted: impl IntoIterator<Item = (&'a str, i64, bool)>) -> Self {
         let mut samples = Self::default();
-        for (metric, window) in wanted {
+        for (metric, window, counts) in wanted {
             let known = samples.metrics.entry(metric.to_owned()).or_default();
             known.window = known.window.max(window);
+            known.counts |= counts;
         }
         samples
     }
 
     pub(super) fn of(&self, metric: &str) -> &[Series] {
         self.metrics.get(metric).map_or(&[], |metric| &metric.series)
+    }
+
+    /// The samples of one of its series within a time.
+    pub(super) fn within<'a>(&'a self, series: &'a Series, from: i64, to: i64) -> Window<'a> {
+        let place = |at: i64| series.points.partition_point(|point| point.at < at);
+        Window { series, places: (place(from), place(to + 1)), read: &self.read }
+    }
+
+    /// How many samples were read so far: what the rules cost.
+    #[must_use]
+    pub fn read(&self) -> u64 {
+        self.read.get()
+    }
+
+    /// The newest value of a series, where it is not older than `lookback`.
+    pub(super) fn newest(&self, series: &Series, at: i64, lookback: i64) -> Option<f64> {
+        self.read.set(self.read.get() + 1);
+        series.newest(at, lookback)
     }
 
     /// Whether any sample of this metric is there.
@@ -112,7 +178,8 @@ impl Samples {
             for series in &metric.series {
                 let labels = series.labels.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
                 held.points += series.points.len();
-                held.bytes += labels + series.points.capacity() * size_of::<Point>();
+                let points = series.points.capacity() + series.resets.capacity();
+                held.bytes += labels + points * size_of::<Point>();
             }
         }
         held
@@ -144,18 +211,24 @@ impl Samples {
             }
             None => {
                 self.series += 1;
-                metric.series.push(Series { labels: labels(key), points: VecDeque::new(), gone: None });
+                metric.series.push(Series {
+                    labels: labels(key),
+                    points: VecDeque::new(),
+                    resets: VecDeque::new(),
+                    gone: None,
+                });
                 metric.places.insert(key.to_owned(), metric.series.len() - 1);
                 metric.series.len() - 1
             }
         };
         let series = &mut metric.series[place];
         series.gone = None;
+        if let Some(before) = series.points.back().filter(|before| metric.counts && value < before.value) {
+            series.resets.push_back(Point { at, value: before.value });
+        }
         series.points.push_back(Point { at, value });
         // One more than the window holds does no harm, and the first of it must not go too early.
-        while series.points.front().is_some_and(|point| point.at < at - metric.window) {
-            series.points.pop_front();
-        }
+        series.forget_before(at - metric.window);
     }
 
     /// Series without a sample of this instant are gone; those that nothing is left of are forgotten.
@@ -167,9 +240,7 @@ impl Samples {
                 if !is_there && series.gone.is_none() {
                     series.gone = Some(at);
                 }
-                while series.points.front().is_some_and(|point| point.at < at - metric.window) {
-                    series.points.pop_front();
-                }
+                series.forget_before(at - metric.window);
             }
             metric.forget_empty();
             kept += metric.series.len();
@@ -252,7 +323,7 @@ mod tests {
 
     #[test]
     fn a_page_gives_its_samples_and_takes_away_what_is_not_on_it() {
-        let mut samples = Samples::of_metrics([("a", 10_000), ("b_total", 10_000)]);
+        let mut samples = Samples::of_metrics([("a", 10_000, false), ("b_total", 10_000, true)]);
         let target = Labels::default().with("instance", "x");
         samples.scrape(
             "# TYPE a gauge\na{l=\"q\\\"\\\\\\n,\"} 1\na{l=\"z\"} +Inf\nb_total 3\nother 1\n",
@@ -276,7 +347,8 @@ mod tests {
 
     #[test]
     fn a_sample_goes_once_it_is_older_than_what_rules_look_at() {
-        let (mut pushed, mut scraped) = (Samples::of_metrics([("a", 10_000)]), Samples::of_metrics([("a", 10_000)]));
+        let samples = || Samples::of_metrics([("a", 10_000, false)]);
+        let (mut pushed, mut scraped) = (samples(), samples());
         for at in (0..100_000).step_by(1_000) {
             pushed.push("a", &Labels::default(), 1.0, at);
             scraped.scrape("a 1\n", &Labels::default(), at);
@@ -287,8 +359,23 @@ mod tests {
     }
 
     #[test]
+    fn a_window_knows_what_a_counter_had_before_each_fall_within_it() {
+        let (mut samples, labels) =
+            (Samples::of_metrics([("a_total", 60_000, true), ("b", 60_000, false)]), Labels::default());
+        for (at, value) in [5.0, 8.0, 2.0, 4.0, 1.0].into_iter().enumerate() {
+            let at = i64::try_from(at).expect("few") * 10_000;
+            samples.push("a_total", &labels, value, at);
+            samples.push("b", &labels, value, at);
+        }
+        let lost = |metric: &str, from, to| samples.within(&samples.of(metric)[0], from, to).lost();
+        assert_eq!([lost("a_total", 0, 40_000), lost("a_total", 20_000, 40_000)], [12.0, 4.0]);
+        assert_eq!([lost("a_total", 0, 10_000), lost("a_total", 30_001, 40_000)], [0.0, 0.0], "no fall is within");
+        assert_eq!(lost("b", 0, 40_000), 0.0, "nothing looks at it as a counter");
+    }
+
+    #[test]
     fn series_are_bounded() {
-        let mut samples = Samples::of_metrics([("a", 1_000)]);
+        let mut samples = Samples::of_metrics([("a", 1_000, false)]);
         for number in 0..MAX_SERIES + 3 {
             samples.push("a", &Labels::default().with("n", &number.to_string()), 1.0, 0);
         }

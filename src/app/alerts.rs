@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
 
@@ -18,6 +18,7 @@ use crate::alert::kept::{kept, restored};
 use crate::alert::labels::Labels;
 use crate::alert::raised::Alert;
 use crate::alert::rules;
+use crate::alert::samples::MAX_SERIES;
 use crate::config::Config;
 use crate::history::journal::Journal;
 use crate::history::query::Range;
@@ -29,12 +30,28 @@ use crate::metrics::{Format, Metrics};
 /// The label `job` of the shipped `prometheus.yml`, so that alerts have the same labels here and there.
 const JOB: &str = "ollama_proxy";
 
+/// The part of one processor's time that the rules may take: a look that took longer is followed by a longer pause.
+const SHARE: u32 = 20;
+
+/// The longest pause that follows from that: rules look at the last minutes, and an alert is not to come much later.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
 /// The rules and what they are evaluated on.
 struct Evaluation {
     engine: Engine,
     metrics: Arc<Metrics>,
     target: Labels,
     last: i64,
+    /// How long the last look took.
+    spent: Duration,
+    limits: Limits,
+}
+
+/// What has been said of the limits.
+#[derive(Default)]
+struct Limits {
+    is_slow: bool,
+    has_refused: bool,
 }
 
 /// Starts to evaluate in every period, until `stop` is true. `admin` is the address that Prometheus would ask.
@@ -49,8 +66,14 @@ pub(super) fn start(
     let address = || format!("{}:{}", host::node(), admin.port());
     let instance = config.history.instance.clone().unwrap_or_else(address);
     let target = Labels::default().with("job", JOB).with("instance", &instance);
-    let evaluation =
-        Evaluation { engine: Engine::new(rules::all()), metrics: components.metrics.clone(), target, last: i64::MIN };
+    let evaluation = Evaluation {
+        engine: Engine::new(rules::all()),
+        metrics: components.metrics.clone(),
+        target,
+        last: i64::MIN,
+        spent: Duration::ZERO,
+        limits: Limits::default(),
+    };
     let (journal, readers) = (components.history.journal(), components.readers.clone());
     let (board, mut stop) = (components.alerts.clone(), stop.clone());
     let mut theirs = TheirAlerts::of(material);
@@ -87,9 +110,10 @@ pub(super) fn start(
             if let Some(webhook) = webhook.as_ref().filter(|_| !changes.is_empty()) {
                 webhook.tell(&changes, &instance);
             }
+            let pause = evaluation.pause(period);
             tokio::select! {
                 _ = stop.wait_for(|stop| *stop) => return,
-                () = tokio::time::sleep(period) => {}
+                () = tokio::time::sleep(pause) => {}
             }
         }
     });
@@ -101,8 +125,10 @@ impl Evaluation {
         let at = now().max(self.last + 1);
         self.last = at;
         let page = self.metrics.encode(Format::Text);
+        let begun = Instant::now();
         self.engine.samples().scrape(&String::from_utf8_lossy(&page), &self.target, at);
         self.engine.step(at);
+        self.spent = begun.elapsed();
         let findings = Findings {
             at,
             source: AlertSource::BuiltIn,
@@ -111,6 +137,34 @@ impl Evaluation {
         };
         (self, findings)
     }
+}
+
+impl Evaluation {
+    /// The time until the next look. Says once what goes beyond a limit.
+    fn pause(&mut self, period: Duration) -> Duration {
+        let (pause, spent) = (pause_after(self.spent, period), self.spent);
+        let is_slow = pause > period;
+        if is_slow && !std::mem::replace(&mut self.limits.is_slow, is_slow) {
+            tracing::warn!(
+                ?spent,
+                ?pause,
+                "the rules of alerts take long: they are evaluated less often than they should be"
+            );
+        }
+        let refused = self.engine.samples().refused();
+        if refused > 0 && !std::mem::replace(&mut self.limits.has_refused, true) {
+            tracing::warn!(
+                most = MAX_SERIES,
+                "there are more series than the rules of alerts look at: some are left out"
+            );
+        }
+        pause
+    }
+}
+
+/// The pause after a look that took so long.
+fn pause_after(spent: Duration, period: Duration) -> Duration {
+    spent.saturating_mul(SHARE - 1).min(LONGEST_PAUSE).max(period)
 }
 
 /// Milliseconds since the epoch.
@@ -145,4 +199,16 @@ fn report(change: &Change, journal: &Journal) {
         }
     };
     journal.alert(kept(alert));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_take_a_twentieth_of_a_processor_at_most_and_are_never_late_by_more_than_a_minute() {
+        let period = Duration::from_secs(10);
+        let millis = |spent| pause_after(Duration::from_millis(spent), period).as_millis();
+        assert_eq!([1, 500, 1_000, 2_000, 100_000].map(millis), [10_000, 10_000, 19_000, 38_000, 60_000]);
+    }
 }

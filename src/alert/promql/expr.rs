@@ -57,6 +57,12 @@ pub(in crate::alert) enum OverTime {
     Count,
 }
 
+impl OverTime {
+    const fn is_of_counters(self) -> bool {
+        matches!(self, Self::Rate | Self::Increase)
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::alert) enum Aggregation {
     Sum,
@@ -100,16 +106,32 @@ impl Operator {
 }
 
 impl Expr {
-    /// Calls `found` with every selector, and the milliseconds that it looks back.
-    pub(in crate::alert) fn selectors<'a>(&'a self, found: &mut impl FnMut(&'a Selector, i64)) {
+    /// Calls `found` with every selector, the milliseconds that it looks back, and whether it is of a counter.
+    pub(in crate::alert) fn selectors<'a>(&'a self, found: &mut impl FnMut(&'a Selector, i64, bool)) {
         match self {
             Self::Number(_) | Self::Time => {}
-            Self::Latest(selector) => found(selector, LOOKBACK),
-            Self::Window(_, selector, window) => found(selector, *window),
+            Self::Latest(selector) => found(selector, LOOKBACK, false),
+            Self::Window(function, selector, window) => found(selector, *window, function.is_of_counters()),
             Self::Quantile(_, inner) | Self::Aggregate(_, _, inner) => inner.selectors(found),
             Self::Binary(_, left, right, _) => {
                 left.selectors(found);
                 right.selectors(found);
+            }
+        }
+    }
+
+    /// Calls `found` with every aggregation, the outer ones first.
+    pub(in crate::alert) fn aggregations<'a>(&'a self, found: &mut impl FnMut(&'a Self)) {
+        match self {
+            Self::Number(_) | Self::Time | Self::Latest(_) | Self::Window(..) => {}
+            Self::Quantile(_, inner) => inner.aggregations(found),
+            Self::Aggregate(_, _, inner) => {
+                found(self);
+                inner.aggregations(found);
+            }
+            Self::Binary(_, left, right, _) => {
+                left.aggregations(found);
+                right.aggregations(found);
             }
         }
     }

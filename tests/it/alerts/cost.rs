@@ -15,20 +15,41 @@ use crate::support::program::Program;
 /// Between two looks, in milliseconds.
 const PERIOD: i64 = 10_000;
 
+/// Samples of a series that a look may read: the ends of its windows, and of gauges every sample of them, of which there are few.
+const READS_OF_A_SERIES: usize = 8;
+
 /// What a series of ten minutes may hold: its samples with what is reserved for a few more, its labels and its place.
 const BYTES_OF_A_SERIES: usize = 1_536;
 
-/// Looks so often at a page. Returns what is held afterwards, and the time of a processor that a look took.
-fn looked(engine: &mut Engine, page: &str, looks: i64, from: i64) -> (Held, Duration) {
+/// Looks so often at a page. Returns what is held afterwards, the time of a processor that a look took, and the samples that
+/// the last look read.
+fn looked(engine: &mut Engine, page: &str, looks: i64, from: i64) -> (Held, Duration, usize) {
     let target = Labels::default().with("job", "ollama_proxy").with("instance", "test");
-    let begun = cpu();
+    let (mut spent, mut read) = (Duration::ZERO, 0);
     for look in from..from + looks {
         let at = 1_700_000_000_000 + look * PERIOD;
-        engine.samples().scrape(page, &target, at);
+        let page = grown(page, look);
+        let begun = cpu();
+        engine.samples().scrape(&page, &target, at);
+        let before = engine.samples().read();
         engine.step(at);
+        read = engine.samples().read() - before;
+        spent += cpu() - begun;
     }
-    let spent = (cpu() - begun) / u32::try_from(looks).expect("few");
-    (engine.samples().held(), spent)
+    let spent = spent / u32::try_from(looks).expect("few");
+    (engine.samples().held(), spent, usize::try_from(read).expect("few"))
+}
+
+/// The page after so many looks in which every model was asked a lot, so that no rule is spared for want of requests.
+fn grown(page: &str, looks: i64) -> String {
+    let grows = |name: &str| name.ends_with("_total") || name.ends_with("_count") || name.ends_with("_bucket");
+    let line = |line: &str| match line.rsplit_once(' ') {
+        Some((series, value)) if grows(series.split('{').next().unwrap_or_default()) => {
+            format!("{series} {}\n", value.parse::<f64>().unwrap_or(0.0) + 50.0 * looks as f64)
+        }
+        _ => format!("{line}\n"),
+    };
+    page.lines().filter(|line| !line.starts_with('#')).map(line).collect()
 }
 
 #[test]
@@ -48,16 +69,20 @@ fn the_evaluator_holds_what_its_rules_look_at_and_no_more() {
         let whole = page.clone() + &(1..models).map(own).collect::<String>();
         let lines = whole.lines().filter(|line| !line.starts_with('#')).count();
         let mut engine = Engine::new(rules::all());
-        let (held, spent) = looked(&mut engine, &whole, looks, 0);
+        let (held, spent, read) = looked(&mut engine, &whole, looks, 0);
         println!(
-            "{models} models, {lines} lines: {:.2} ms of a processor a look (debug build), {} series and {} KiB after {looks} looks",
+            "{models} models, {lines} lines: {:.2} ms of a processor a look (debug build), {} series and {} KiB after {looks} looks, \
+             of whose {} samples the last has read {read}",
             spent.as_secs_f64() * 1e3,
             held.series,
-            held.bytes / 1024
+            held.bytes / 1024,
+            held.points
         );
         assert!(held.series > 50 * models.min(2) && held.series < lines, "not what no rule looks at: {held:?}");
         assert!(held.points <= held.series * usize::try_from(looks).expect("few"), "{held:?}");
         assert!(held.bytes <= BYTES_OF_A_SERIES * held.series, "{held:?}");
+        // However far back a rule looks: with every sample it were as many times as there are looks.
+        assert!(read > 0 && read <= READS_OF_A_SERIES * held.series, "{read} of {held:?}");
     }
 }
 
@@ -70,11 +95,13 @@ fn what_the_evaluator_holds_does_not_grow_with_time() {
     let (_, page) = exchanges_of(&program, 3, || chat(&program));
     // As far back as any rule looks is an hour and a half.
     let (mut engine, window) = (Engine::new(rules::all()), 600);
-    let (once, _) = looked(&mut engine, &page, window, 0);
-    let (twice, _) = looked(&mut engine, &page, window, window);
+    let (once, ..) = looked(&mut engine, &page, window, 0);
+    let (twice, _, read) = looked(&mut engine, &page, window, window);
     assert_eq!(once, twice, "after {} hours, and after twice as many", window * PERIOD / 3_600_000);
+    // Nor does what a look reads.
+    assert!(read <= READS_OF_A_SERIES * twice.series, "{read} of {twice:?}");
     // And nothing is left of what is no longer there.
-    let (none, _) = looked(&mut engine, "", window, 2 * window);
+    let (none, ..) = looked(&mut engine, "", window, 2 * window);
     assert_eq!((none.series, none.points), (0, 0), "{none:?}");
 }
 
