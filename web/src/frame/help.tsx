@@ -1,6 +1,7 @@
-// The keys.
+// The keys, and what the colours mean.
 import { useEffect, useRef } from "preact/hooks";
 import { KEYS, helpShown } from "../lib/keys.ts";
+import { MEANINGS, colourOf, type Meaning } from "../parts/colours.ts";
 
 export function Help() {
   const dialog = useRef<HTMLDialogElement>(null);
@@ -12,6 +13,11 @@ export function Help() {
       <dl class="keys">
         {KEYS.map(([key, what]) => <div key={key}><dt>{key.split("  ").map((one) => <kbd key={one}>{one}</kbd>)}</dt><dd>{what}</dd></div>)}
       </dl>
+      <h2>Colours of lines and bars</h2>
+      <ul class="meanings">
+        {Object.entries(MEANINGS).map(([name, what]) => <li key={name}><i class="key" style={{ borderColor: colourOf(name as Meaning) }} /> {what}</li>)}
+      </ul>
+      <p class="note">Solid, dashed and dotted lines of one colour are the 50th, 95th and 99th percentile. Several models or backends have other colours, which tell them apart and mean nothing else.</p>
       <p class="note">Drag in a chart to look closer. All that is chosen is in the address, which can be sent to others.</p>
       <button type="button" onClick={close}>Close</button>
     </dialog>

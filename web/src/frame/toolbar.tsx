@@ -47,7 +47,7 @@ export function Toolbar() {
       <button type="button" class="icon" title="Ask for everything again  (r)" aria-label="Refresh" onClick={refresh}>↻</button>
       <Share />
       <Save />
-      <button type="button" class="icon" title="Keys  (?)" aria-label="Keys" onClick={() => { helpShown.value = true; }}>?</button>
+      <button type="button" class="icon" title="Keys and colours  (?)" aria-label="Keys and colours" onClick={() => { helpShown.value = true; }}>?</button>
     </div>
   );
 }

@@ -21,7 +21,7 @@ export const KEYS: [string, string][] = [
   ["/", "find an exchange"],
   ["j  k  Enter", "next and previous row, and open it"],
   ["←  →", "in a chart: move the cursor"],
-  ["?", "this list"],
+  ["?", "this list, and what the colours mean"],
   ["Esc", "close it"],
 ];
 

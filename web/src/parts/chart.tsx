@@ -3,15 +3,16 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { clock } from "../lib/kept.ts";
 import { describe, last } from "../lib/summary.ts";
 import { full, time } from "../lib/time.ts";
+import { colourOf, type Colour } from "./colours.ts";
 import { whenSeen } from "./later.ts";
 import type { Drawing } from "./plot.ts";
 
 export interface ChartLine {
   label: string;
   values: (number | null)[];
-  /** Place in the palette. */
-  colour: number;
-  dash?: boolean;
+  colour: Colour;
+  /** 1: dashed, 2: dotted. */
+  dash?: 1 | 2;
   /** Filled down to zero. */
   fill?: boolean;
   /** Of the day or week before. */
@@ -105,7 +106,7 @@ export function Chart(props: ChartProps) {
             return (
               <li key={line.label + (line.before ?? "")}>
                 <button type="button" class="plain" aria-pressed={!hidden.has(index)} title={hidden.has(index) ? "Show this line" : "Hide this line"} disabled={lines.length < 2} onClick={() => toggle(index)}>
-                  <i class={`key c${line.colour}${line.dash || line.before ? " dashed" : ""}`} />
+                  <i class={`key ${line.before || line.dash === 2 ? "dotted" : line.dash ? "dashed" : ""}`} style={{ borderColor: colourOf(line.colour) }} />
                   {line.label} <b>{value === null ? "–" : format(value)}</b>
                 </button>
               </li>

@@ -6,7 +6,8 @@ import { go } from "../lib/route.ts";
 import { colours } from "./colours.ts";
 import type { ChartLine, ChartProps } from "./chart.tsx";
 
-const DASH = [5, 4];
+/** Dashed, and dotted. */
+const DASHES = [[], [5, 4], [1.5, 3]];
 
 /** Letters of a mark: a clock of twelve hours has more. */
 const WIDEST = mark(Date.UTC(2026, 0, 1, 13, 37) / 1000, 60).length;
@@ -30,9 +31,9 @@ function data(at: number[], interval: number, lines: ChartLine[]): uPlot.Aligned
 }
 
 function options(props: ChartProps, width: number, height: number): uPlot.Options {
-  const { grid, text, lines: palette } = colours();
+  const colour = colours();
   const font = "11px system-ui, sans-serif";
-  const axis = { stroke: text, font, grid: { stroke: grid, width: 1 }, ticks: { show: false } };
+  const axis = { stroke: colour("quiet"), font, grid: { stroke: colour("line"), width: 1 }, ticks: { show: false } };
   return {
     width,
     height,
@@ -54,10 +55,10 @@ function options(props: ChartProps, width: number, height: number): uPlot.Option
     series: [
       {},
       ...props.lines.flatMap((line) => {
-        const stroke = palette[line.colour % palette.length] as string;
+        const stroke = colour(line.colour);
         const one: uPlot.Series = {
           stroke, width: line.before ? 1 : 1.6, points: { show: dots, size: 4, fill: stroke }, alpha: line.before ? 0.65 : 1,
-          ...(line.dash || line.before ? { dash: line.before ? [2, 3] : DASH } : {}),
+          ...(line.dash || line.before ? { dash: line.before ? [2, 3] : DASHES[line.dash as number] as number[] } : {}),
           ...(line.fill ? { fill: `${stroke}22` } : {}),
         };
         return [one, { ...one, dash: [3, 3] }];

@@ -6,13 +6,14 @@ import { route } from "../lib/route.ts";
 import { useMemo } from "preact/hooks";
 import type { Series } from "../lib/types.ts";
 import { Chart, type ChartLine } from "./chart.tsx";
+import { WHICH, type Colour } from "./colours.ts";
 import { Panel, Loaded } from "./panel.tsx";
 
 export interface Shown {
   metric: string;
   label: string;
-  colour?: number;
-  dash?: boolean;
+  colour: Colour;
+  dash?: 1 | 2;
   fill?: boolean;
   /** Makes another figure of it, as a rate of a count. */
   map?: (value: number, seconds: number) => number;
@@ -62,15 +63,23 @@ export function SeriesPanel({ title, note, of, lines, unit, height, own = {}, cl
 
 function Drawn({ title, data, lines, unit, height }: { title: string; data: Series; lines: Shown[]; unit: string | undefined; height: number | undefined }) {
   const at = useMemo(() => data.timestamps.map((text) => Date.parse(text) / 1000), [data]);
-  const drawn = useMemo(() => lines.flatMap((line, index) => pair(data, line, index)), [data, lines]);
+  const drawn = useMemo(() => lines.flatMap((line) => pair(data, line)), [data, lines]);
   const found = data.series.find((one) => one.metric === lines[0]?.metric);
   const format = ofUnit(unit ?? found?.unit ?? "count");
   return <Chart title={title} at={at} interval={data.interval_seconds} lines={drawn} format={format} binary={found?.unit.startsWith("bytes") ?? false} {...(height ? { height } : {})} />;
 }
 
-/** All but that of failures. */
-const GROUP_COLOURS = [0, 2, 3, 4, 5, 6];
-const MOST_LINES = GROUP_COLOURS.length;
+const MOST_LINES = WHICH.length;
+
+/** The names that have a colour, by what they are names of: each keeps its own, whatever its place is the next time. */
+const given = new Map<string, string[]>();
+
+function whichOf(by: string, name: string): Colour {
+  const names = given.get(by) ?? [];
+  if (!names.includes(name)) names.push(name);
+  given.set(by, names);
+  return WHICH[names.indexOf(name) % WHICH.length] as Colour;
+}
 
 interface GroupsProps {
   title: string;
@@ -94,10 +103,10 @@ export function GroupsPanel({ title, note, metric, by, map, unit }: GroupsProps)
 
 function Groups({ title, data, by, map, unit }: { title: string; data: Series; by: string; map: GroupsProps["map"]; unit: string | undefined }) {
   const at = useMemo(() => data.timestamps.map((text) => Date.parse(text) / 1000), [data]);
-  const lines = useMemo(() => data.series.slice(0, MOST_LINES).map((one, index): ChartLine => ({
+  const lines = useMemo(() => data.series.slice(0, MOST_LINES).map((one): ChartLine => ({
     label: one.group ?? `no ${by}`,
     values: map ? one.values.map((value) => (value === null ? null : map(value, data.interval_seconds))) : one.values,
-    colour: GROUP_COLOURS[index] as number,
+    colour: whichOf(by, one.group ?? ""),
   })), [data]);
   const others = data.series.length - lines.length + (data.groups_left_out ?? 0);
   const format = ofUnit(unit ?? data.series[0]?.unit ?? "count");
@@ -116,9 +125,9 @@ export function known(data: Series, lines: Shown[]): Shown[] {
 }
 
 /** The line, and that of the day or week before. */
-function pair(data: Series, line: Shown, index: number): ChartLine[] {
+function pair(data: Series, line: Shown): ChartLine[] {
   const seconds = data.interval_seconds;
-  const colour = line.colour ?? index;
+  const { colour } = line;
   const values = (all: Series["series"] | undefined) => {
     const found = all?.find((one) => one.metric === line.metric);
     const { map } = line;
@@ -126,7 +135,7 @@ function pair(data: Series, line: Shown, index: number): ChartLine[] {
   };
   const now = values(data.series) ?? data.timestamps.map(() => null);
   const before = values(data.compared);
-  const look = { colour, ...(line.dash ? { dash: true } : {}) };
+  const look = { colour, ...(line.dash ? { dash: line.dash } : {}) };
   const own: ChartLine = { label: line.label, values: now, ...look, ...(line.fill ? { fill: true } : {}) };
   return before ? [own, { label: `${line.label}, before`, values: before, before: true, colour }] : [own];
 }

@@ -1,6 +1,7 @@
 // The last values as a small line. Gaps are gaps.
+import { colourOf, type Colour } from "./colours.ts";
 
-export function Spark({ values, label }: { values: readonly (number | null)[]; label: string }) {
+export function Spark({ values, label, colour }: { values: readonly (number | null)[]; label: string; colour: Colour }) {
   const known = values.filter((value): value is number => value !== null);
   if (known.length < 2) return <svg class="spark" viewBox="0 0 100 24" aria-hidden="true" />;
   const top = Math.max(...known, 0) || 1;
@@ -20,7 +21,7 @@ export function Spark({ values, label }: { values: readonly (number | null)[]; l
   });
   return (
     <svg class="spark" viewBox="0 0 100 24" preserveAspectRatio="none" role="img" aria-label={label}>
-      <path d={parts.join("")} vector-effect="non-scaling-stroke" />
+      <path d={parts.join("")} vector-effect="non-scaling-stroke" style={{ stroke: colourOf(colour) }} />
     </svg>
   );
 }

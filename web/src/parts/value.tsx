@@ -15,8 +15,8 @@ export function Value<T>({ of, as, why }: { of: T | null | undefined; as?: (valu
   return <>{as ? as(of) : String(of)}</>;
 }
 
-/** Colours have one meaning each: good, doubtful, bad, neither. */
-export type Tone = "good" | "warn" | "bad" | "quiet" | "busy";
+/** How something is: good, doubtful, bad, neither. */
+export type Tone = "good" | "warn" | "bad" | "quiet";
 
 export function Chip({ tone, title, children }: { tone: Tone; title?: string; children: ComponentChildren }) {
   return <span class={`chip ${tone}`} title={title}>{children}</span>;

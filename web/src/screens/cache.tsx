@@ -23,14 +23,14 @@ interface Answer {
   unknown?: Unknown;
 }
 
-const SHARE: Shown[] = [{ metric: "cached_percent", label: "of the prompt tokens", fill: true, colour: 2 }];
+const SHARE: Shown[] = [{ metric: "cached_percent", label: "of the prompt tokens", fill: true, colour: "cached" }];
 const TOKENS: Shown[] = [
-  { metric: "prompt_tokens", label: "prompt tokens", colour: 6 },
-  { metric: "cached_tokens", label: "of these cached", colour: 2, fill: true },
+  { metric: "prompt_tokens", label: "prompt tokens", colour: "prompt" },
+  { metric: "cached_tokens", label: "of these cached", colour: "cached", fill: true },
 ];
 const COLD: Shown[] = [
-  { metric: "cold_starts", label: "cold starts", colour: 1, fill: true },
-  { metric: "requests", label: "requests", colour: 0, dash: true },
+  { metric: "cold_starts", label: "cold starts", colour: "load", fill: true },
+  { metric: "requests", label: "requests", colour: "requests", dash: 1 },
 ];
 
 export function Cache() {

@@ -12,12 +12,12 @@ import { Value } from "../parts/value.tsx";
 import { Facts } from "./exchange.tsx";
 import { power } from "./now/power.ts";
 
-const COST: Shown[] = [{ metric: "cost", label: "cost", fill: true, colour: 4 }];
-const JOULES: Shown[] = [{ metric: "energy_per_token", label: "a generated token", fill: true, colour: 4 }];
+const COST: Shown[] = [{ metric: "cost", label: "cost", fill: true, colour: "cost" }];
+const JOULES: Shown[] = [{ metric: "energy_per_token", label: "a generated token", fill: true, colour: "cost" }];
 const TOKENS: Shown[] = [
-  { metric: "generated_tokens", label: "generated", colour: 3, fill: true },
-  { metric: "prompt_tokens", label: "prompt", colour: 6 },
-  { metric: "wasted_tokens", label: "for clients that left", colour: 1, dash: true },
+  { metric: "generated_tokens", label: "generated", colour: "generated", fill: true },
+  { metric: "prompt_tokens", label: "prompt", colour: "prompt" },
+  { metric: "wasted_tokens", label: "for clients that left", colour: "left", dash: 1 },
 ];
 
 const LARGEST: Column<Exchange>[] = [

@@ -97,8 +97,8 @@ export function Jobs() {
 function Running({ job, reason }: { job: Active; reason: (field: string) => string }) {
   return (
     <li class="card">
-      <header><b class="name">{job.name}</b> <Chip tone="busy">{job.step ?? job.status}</Chip></header>
-      <Meter label="" of={job.progress === null ? null : job.progress * 100} why={reason("progress")} />
+      <header><b class="name">{job.name}</b> <Chip tone="quiet">{job.step ?? job.status}</Chip></header>
+      <Meter kind="left" label="" of={job.progress === null ? null : job.progress * 100} why={reason("progress")} />
       <dl>
         <div><dt>done</dt><dd><Value of={job.bytes_done} as={as.bytes} why={reason("bytes_done")} /> of <Value of={job.bytes_total} as={as.bytes} why={reason("bytes_total")} /></dd></div>
         <div><dt>pace</dt><dd><Value of={job.bytes_per_second} as={(value) => `${as.bytes(value)}/s`} why={reason("bytes_per_second")} /></dd></div>

@@ -47,22 +47,20 @@ const METRICS = [
   "gpu_watts", "cpu_watts", "gpu_percent", "cpu_percent", "memory_pressure_percent", "gpu_memory_used", "memory_used", "gpu_celsius", "cpu_celsius",
   "network_received", "network_sent", "disk_read", "disk_written",
 ];
-const POWER: Shown[] = [{ metric: "gpu_watts", label: "GPUs", colour: 0, fill: true }, { metric: "cpu_watts", label: "processors", colour: 5 }];
+const POWER: Shown[] = [{ metric: "gpu_watts", label: "GPUs", colour: "gpu", fill: true }, { metric: "cpu_watts", label: "processors", colour: "host" }];
 const USE: Shown[] = [
-  { metric: "gpu_percent", label: "GPUs", colour: 0, fill: true },
-  { metric: "cpu_percent", label: "processors", colour: 5 },
-  { metric: "memory_pressure_percent", label: "waits for memory", colour: 1, dash: true },
+  { metric: "gpu_percent", label: "GPUs", colour: "gpu", fill: true },
+  { metric: "cpu_percent", label: "processors", colour: "host" },
+  { metric: "memory_pressure_percent", label: "waits for memory", colour: "waiting", dash: 1 },
 ];
-const MEMORY: Shown[] = [{ metric: "gpu_memory_used", label: "GPUs", colour: 0, fill: true }, { metric: "memory_used", label: "main memory", colour: 5 }];
-const HEAT: Shown[] = [{ metric: "gpu_celsius", label: "hottest GPU", colour: 0 }, { metric: "cpu_celsius", label: "processors", colour: 5 }];
-const TRANSFER: Shown[] = [
-  { metric: "network_received", label: "received", colour: 2 },
-  { metric: "network_sent", label: "sent", colour: 3 },
-  { metric: "disk_read", label: "read from disks", colour: 6, dash: true },
-  { metric: "disk_written", label: "written", colour: 4, dash: true },
-];
+const MEMORY: Shown[] = [{ metric: "gpu_memory_used", label: "GPUs", colour: "gpu", fill: true }, { metric: "memory_used", label: "main memory", colour: "host" }];
+const HEAT: Shown[] = [{ metric: "gpu_celsius", label: "hottest GPU", colour: "gpu" }, { metric: "cpu_celsius", label: "processors", colour: "host" }];
+const NETWORK: Shown[] = [{ metric: "network_received", label: "received", colour: "host" }, { metric: "network_sent", label: "sent", colour: "host", dash: 1 }];
+const DISKS: Shown[] = [{ metric: "disk_read", label: "read", colour: "host" }, { metric: "disk_written", label: "written", colour: "host", dash: 1 }];
 
-const SOURCES: [string, string, Shown[]][] = [["Power", "", POWER], ["Use", "", USE], ["Memory in use", "", MEMORY], ["Temperature", "", HEAT], ["Transfers", "a second", TRANSFER]];
+const SOURCES: [string, string, Shown[]][] = [
+  ["Power", "", POWER], ["Use", "", USE], ["Memory in use", "", MEMORY], ["Temperature", "", HEAT], ["Networks", "a second", NETWORK], ["Disks over time", "a second", DISKS],
+];
 
 /** What would measure it. */
 const MISSING: Record<string, string> = {
@@ -161,7 +159,7 @@ function Backends() {
 const STATES: Record<string, [Tone, string, string]> = {
   up: ["good", "answers", "It answers and is chosen."],
   slow: ["warn", "slow", "It answers, later than the others do."],
-  loading: ["busy", "loading", "It loads a model."],
+  loading: ["quiet", "loading", "It loads a model."],
   ejected: ["bad", "set aside", "Too much failed on it: it is given nothing for a while."],
   half_open: ["warn", "on trial", "It was set aside, and is given one exchange at a time until one succeeds."],
   draining: ["quiet", "draining", "It is given no further exchange, by configuration; those in flight go on."],
@@ -233,8 +231,8 @@ function Gpu({ device, reason }: { device: GpuDevice; reason: (field: string) =>
   return (
     <li class="card">
       <header><b>{device.id}</b> <Value of={device.name} why={reason("name")} /></header>
-      <Meter label="use" of={device.utilization_percent} why={reason("utilization_percent")} />
-      <Meter scarce label="memory" of={part} why={reason("memory_used_mb")} note={device.memory_total_mb === null ? "" : `of ${as.mib(device.memory_total_mb)}`} />
+      <Meter kind="gpu" label="use" of={device.utilization_percent} why={reason("utilization_percent")} />
+      <Meter kind="gpu" scarce label="memory" of={part} why={reason("memory_used_mb")} note={device.memory_total_mb === null ? "" : `of ${as.mib(device.memory_total_mb)}`} />
       <dl>
         <div><dt>power</dt><dd><Value of={device.power_usage_watts} as={as.watts} why={reason("power_usage_watts")} /></dd></div>
         <div><dt>temperature</dt><dd><Value of={device.temperature_celsius} as={as.celsius} why={reason("temperature_celsius")} /></dd></div>

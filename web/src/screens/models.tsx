@@ -20,24 +20,24 @@ const METRICS = [
   "tps_p50", "generated_tokens", "prompt_tokens", "load_p50",
 ];
 const REQUESTS: Shown[] = [
-  { metric: "requests", label: "requests", fill: true },
-  { metric: "failed", label: "failed", colour: 1 },
-  { metric: "cold_starts", label: "cold starts", colour: 4, dash: true },
+  { metric: "requests", label: "requests", fill: true, colour: "requests" },
+  { metric: "failed", label: "failed", colour: "failed" },
+  { metric: "cold_starts", label: "cold starts", colour: "load", dash: 1 },
 ];
 const FIRST: Shown[] = [
-  { metric: "ttft_p50", label: "p50", colour: 2 },
-  { metric: "ttft_p95", label: "p95", colour: 2, dash: true },
-  { metric: "ttft_p99", label: "p99", colour: 5 },
+  { metric: "ttft_p50", label: "p50", colour: "prompt" },
+  { metric: "ttft_p95", label: "p95", colour: "prompt", dash: 1 },
+  { metric: "ttft_p99", label: "p99", colour: "prompt", dash: 2 },
 ];
 const WHOLE: Shown[] = [
-  { metric: "duration_p50", label: "p50", colour: 2 },
-  { metric: "duration_p95", label: "p95", colour: 2, dash: true },
-  { metric: "duration_p99", label: "p99", colour: 5 },
+  { metric: "duration_p50", label: "p50", colour: "whole" },
+  { metric: "duration_p95", label: "p95", colour: "whole", dash: 1 },
+  { metric: "duration_p99", label: "p99", colour: "whole", dash: 2 },
 ];
-const SPEED: Shown[] = [{ metric: "tps_p50", label: "decode speed, median", colour: 3 }];
+const SPEED: Shown[] = [{ metric: "tps_p50", label: "decode speed, median", colour: "generated" }];
 const TOKENS: Shown[] = [
-  { metric: "generated_tokens", label: "generated", colour: 3, fill: true },
-  { metric: "prompt_tokens", label: "prompt", colour: 6 },
+  { metric: "generated_tokens", label: "generated", colour: "generated", fill: true },
+  { metric: "prompt_tokens", label: "prompt", colour: "prompt" },
 ];
 
 export function Models() {

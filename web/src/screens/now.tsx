@@ -15,19 +15,19 @@ const METRICS = [
 ];
 
 const RATE: Shown[] = [
-  { metric: "request_rate", label: "all", fill: true, colour: 0 },
-  { metric: "failed", label: "failed", colour: 1, map: (value, seconds) => value / seconds },
-  { metric: "cancelled", label: "cancelled", colour: 4, dash: true, map: (value, seconds) => value / seconds },
+  { metric: "request_rate", label: "all", fill: true, colour: "requests" },
+  { metric: "failed", label: "failed", colour: "failed", map: (value, seconds) => value / seconds },
+  { metric: "cancelled", label: "cancelled", colour: "left", dash: 1, map: (value, seconds) => value / seconds },
 ];
 const LATENCY: Shown[] = [
-  { metric: "ttft_p50", label: "first token p50", colour: 2 },
-  { metric: "ttft_p95", label: "p95", colour: 2, dash: true },
-  { metric: "duration_p50", label: "whole p50", colour: 5 },
-  { metric: "duration_p95", label: "p95 ", colour: 5, dash: true },
+  { metric: "ttft_p50", label: "first token p50", colour: "prompt" },
+  { metric: "ttft_p95", label: "p95", colour: "prompt", dash: 1 },
+  { metric: "duration_p50", label: "whole answer p50", colour: "whole" },
+  { metric: "duration_p95", label: "p95 ", colour: "whole", dash: 1 },
 ];
 const TOKENS: Shown[] = [
-  { metric: "generated_rate", label: "generated", fill: true, colour: 3 },
-  { metric: "prompt_tokens", label: "prompt", colour: 6, map: (value, seconds) => value / seconds },
+  { metric: "generated_rate", label: "generated", fill: true, colour: "generated" },
+  { metric: "prompt_tokens", label: "prompt", colour: "prompt", map: (value, seconds) => value / seconds },
 ];
 
 export function Now() {

@@ -25,7 +25,7 @@ interface Row {
 const COLUMNS: Column<Row>[] = [
   { name: "setting", class: "name", cell: (row) => <code>{row.name}</code> },
   { name: "value", class: "message", cell: (row) => <code>{row.value}</code> },
-  { name: "from", cell: (row) => <Chip tone={row.source === "default" ? "quiet" : "busy"}>{row.source}</Chip> },
+  { name: "from", cell: (row) => (row.source === "default" ? <span class="quiet">default</span> : <Chip tone="quiet">{row.source}</Chip>) },
 ];
 
 export function Settings() {

@@ -8,6 +8,7 @@ import { link } from "../../lib/route.ts";
 import { last, perToken, sum } from "../../lib/summary.ts";
 import type { InFlight, Series, Stats } from "../../lib/types.ts";
 import { sentence, why } from "../../lib/unknown.ts";
+import type { Colour } from "../../parts/colours.ts";
 import { Spark } from "../../parts/spark.tsx";
 import { Value } from "../../parts/value.tsx";
 import { power } from "./power.ts";
@@ -18,15 +19,16 @@ interface FigureProps {
   children: ComponentChildren;
   note: ComponentChildren;
   spark: readonly (number | null)[];
+  colour: Colour;
 }
 
-function Figure({ title, to, children, note, spark }: FigureProps) {
+function Figure({ title, to, children, note, spark, colour }: FigureProps) {
   return (
     <div class="figure" role="group" aria-label={title}>
       <h2><a href={to}>{title}</a></h2>
       <p class="big">{children}</p>
       <p class="note">{note}</p>
-      <Spark values={spark} label={`${title}, in the last hour`} />
+      <Spark colour={colour} values={spark} label={`${title}, in the last hour`} />
     </div>
   );
 }
@@ -53,25 +55,25 @@ export function Figures({ series }: { series: Asked<Series> }) {
   return (
     <div class="figures">
       <Figure
-        title="Requests" to={link("exchanges")} spark={of("request_rate")}
+        title="Requests" to={link("exchanges")} spark={of("request_rate")} colour="requests"
         note={<>{running === undefined ? "…" : `${running} in flight`} · {within(requests)}</>}
       >
         <Value of={rate} as={as.perSecond} why={stats ? why(stats, "/inference/requests_per_second") : undefined} />
       </Figure>
       <Figure
-        title="Tokens" to={link("models")} spark={of("generated_rate")}
+        title="Tokens" to={link("models")} spark={of("generated_rate")} colour="generated"
         note={<>out · <Value of={prompt} as={(value) => as.tokensPerSecond(value / seconds)} why={noHistory} /> in</>}
       >
         <Value of={recent("generated_rate")} as={as.tokensPerSecond} why={noHistory} />
       </Figure>
       <Figure
-        title="First token" to={link("models")} spark={of("ttft_p95")}
+        title="First token" to={link("models")} spark={of("ttft_p95")} colour="prompt"
         note={<>p50 · p95 <b><Value of={recent("ttft_p95")} as={as.duration} why={noHistory} /></b></>}
       >
         <Value of={recent("ttft_p50")} as={as.duration} why={noHistory} />
       </Figure>
       <Figure
-        title="Failed" to={link("exchanges", undefined, { failed: "true" })} spark={of("failed")}
+        title="Failed" to={link("exchanges", undefined, { failed: "true" })} spark={of("failed")} colour="failed"
         note={<>{within(failed)} · <Value of={part(cancelled)} as={as.share} why={noHistory} /> cancelled</>}
       >
         <span class={part(failed) ? "bad" : ""}><Value of={part(failed)} as={as.share} why={noHistory} /></span>
@@ -111,7 +113,7 @@ function Hardware({ stats, of }: { stats: Stats | undefined; of: Of }) {
   const cpuWhy = why(stats, hasGpu ? "/gpu/devices/0/utilization_percent" : "/system/cpu_usage_percent");
   return (
     <Figure
-      title={hasGpu ? (gpus.length > 1 ? `${gpus.length} GPUs` : "GPU") : "Processor"} to={link("machines")} spark={seen}
+      title={hasGpu ? (gpus.length > 1 ? `${gpus.length} GPUs` : "GPU") : "Processor"} to={link("machines")} spark={seen} colour={hasGpu ? "gpu" : "host"}
       note={hasGpu
         ? [total === null || used === null ? "" : `${as.mib(used)} of ${as.mib(total)}`, watts.gpu === null ? "" : as.watts(watts.gpu)].filter(Boolean).join(" · ") || "its memory is not reported"
         : <><Value of={system?.memory_used_gb} as={as.gib} why={why(stats, "/system/memory_used_gb")} /> of <Value of={system?.memory_total_gb} as={as.gib} />{watts.cpu !== null && <> · {as.watts(watts.cpu)}</>}</>}
@@ -128,7 +130,7 @@ function CostFigure({ series, of }: { series: Asked<Series>; of: Of }) {
   const tokens = sum(of("generated_tokens"));
   if (cost !== null && cost > 0) {
     return (
-      <Figure title="Cost" to={link("cost")} spark={of("cost")} note={<>{tokens ? `${as.number((cost / tokens) * 1e6)} a million tokens` : "in the prices' currency"}</>}>
+      <Figure title="Cost" to={link("cost")} spark={of("cost")} colour="cost" note={<>{tokens ? `${as.number((cost / tokens) * 1e6)} a million tokens` : "in the prices' currency"}</>}>
         {as.number(cost)}
       </Figure>
     );
@@ -136,7 +138,7 @@ function CostFigure({ series, of }: { series: Asked<Series>; of: Of }) {
   const noPower = "Neither a GPU nor the helper reports power. Install inferometer-helper, or set prices.";
   const noTokens = series.failure ? "No history is kept that could tell." : "Nothing was generated in the last hour while power was measured.";
   return (
-    <Figure title="Energy" to={link("cost")} spark={of("energy_per_token")} note={<>a token in 1&#8239;h{total !== null && <> · {as.watts(total)}</>}</>}>
+    <Figure title="Energy" to={link("cost")} spark={of("energy_per_token")} colour="cost" note={<>a token in 1&#8239;h{total !== null && <> · {as.watts(total)}</>}</>}>
       <Value of={joules} as={as.joules} why={total === null ? noPower : noTokens} />
     </Figure>
   );

@@ -53,7 +53,7 @@ function Bar({ gpu, main, whole, known }: { gpu: number; main: number; whole: nu
   return (
     <span class="meter" role="img" aria-label={text} title={text}>
       <i class="gpu" style={{ width: width(gpu) }} />
-      <i class="main" style={{ width: width(main) }} />
+      <i class="host" style={{ width: width(main) }} />
     </span>
   );
 }
