@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { finished } from "../src/lib/finished.ts";
 import { median, verdict } from "../src/lib/health.ts";
 import { describe, last, sum } from "../src/lib/summary.ts";
 import type { Model } from "../src/lib/types.ts";
@@ -45,4 +46,13 @@ test("a chart is told in a sentence", () => {
 test("what is unknown has a reason", () => {
   assert.match(why({ unknown: { "/a/0": "not_local" } }, "/a/0"), /another machine/);
   assert.equal(why(undefined, "/a"), sentence(undefined));
+});
+
+test("an interval is over once its sums are written", () => {
+  const series = (read: string) => ({ timestamps: ["2026-11-29T10:00:00.000Z", "2026-11-29T10:01:00.000Z", "2026-11-29T10:02:00.000Z"], interval_seconds: 60, timestamp: read });
+  const over = (read: string) => finished(series(read), 0);
+  assert.equal(over("2026-11-29T10:02:05.900Z"), 1, "the second has ended, and is not written");
+  assert.equal(over("2026-11-29T10:02:06.000Z"), 2);
+  assert.equal(over("2026-11-29T11:00:00.000Z"), 3);
+  assert.equal(over("2026-11-29T10:00:30.000Z"), 0);
 });

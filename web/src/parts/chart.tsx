@@ -1,6 +1,6 @@
 // Lines over time: drawn by uPlot, told in a sentence, and as a table.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { clock } from "../lib/kept.ts";
+import { SHORT } from "../lib/finished.ts";
 import { describe, last } from "../lib/summary.ts";
 import { full, time } from "../lib/time.ts";
 import { colourOf, type Colour } from "./colours.ts";
@@ -24,6 +24,8 @@ export interface ChartProps {
   /** Seconds since the epoch: where each interval begins. */
   at: number[];
   interval: number;
+  /** How many of these intervals are over. */
+  over: number;
   lines: ChartLine[];
   format: (value: number) => string;
   height?: number;
@@ -37,7 +39,7 @@ export interface ChartProps {
 const usualHeight = (): number => Math.min(360, Math.max(196, innerHeight - 660));
 
 export function Chart(props: ChartProps) {
-  const { title, at, interval, lines, format, height = usualHeight() } = props;
+  const { title, at, interval, over, lines, format, height = usualHeight() } = props;
   const box = useRef<HTMLDivElement>(null);
   const drawing = useRef<Drawing | undefined>(undefined);
   const newestProps = useRef(props);
@@ -45,7 +47,10 @@ export function Chart(props: ChartProps) {
   const [cursor, setCursor] = useState<number | null>(null);
   const [hidden, setHidden] = useState<ReadonlySet<number>>(new Set());
   const [theme, setTheme] = useState(0);
-  const isEmpty = lines.every((line) => line.values.every((value) => value === null));
+  // What is too new to be drawn is not drawn yet.
+  const drawn = ({ before, values }: ChartLine) => (before || interval > SHORT ? values : values.slice(0, over));
+  const isEmpty = lines.every((line) => drawn(line).every((value) => value === null));
+  const isNew = isEmpty && lines.some((line) => line.values.some((value) => value !== null));
   const shape = `${title}|${lines.map((line) => `${line.label}${line.before ?? ""}${line.colour}`).join()}|${theme}|${height}|${isEmpty}`;
 
   useEffect(() => {
@@ -69,17 +74,16 @@ export function Chart(props: ChartProps) {
     };
   }, [shape]);
 
-  useEffect(() => drawing.current?.show(at, interval, lines), [at, interval, lines]);
+  useEffect(() => drawing.current?.show(props), [at, interval, over, lines]);
   useEffect(() => drawing.current?.hide(hidden), [hidden]);
   const toggle = (line: number) => setHidden((all) => new Set(all.has(line) ? [...all].filter((one) => one !== line) : [...all, line]));
 
-  const isPartial = at.length > 1 && ((at.at(-1) as number) + interval) * 1000 > clock();
   // What has only begun says little.
-  const newest = (values: (number | null)[]) => (isPartial ? last(values.slice(0, -1)) ?? last(values) : last(values));
+  const newest = (values: (number | null)[]) => last(values.slice(0, over));
   const when = (index: number) => time((at[index] ?? 0) * 1000);
-  const sentence = describe(lines.map((line) => ({ ...line, format })), when);
+  const sentence = describe(lines.map((line) => ({ ...line, values: line.values.slice(0, over), format })), when);
   const step = (direction: number) => {
-    const next = Math.min(at.length - 1, Math.max(0, (cursor ?? at.length - 1) + direction));
+    const next = Math.min(at.length - 1, Math.max(0, (cursor ?? over - 1) + direction));
     drawing.current?.point(at[next] ?? 0);
     setCursor(next);
   };
@@ -97,7 +101,7 @@ export function Chart(props: ChartProps) {
           }
         }}
       >
-        {isEmpty && <span class="nothing">Nothing of the kind was measured in this time.</span>}
+        {isEmpty && <span class="nothing">{isNew ? "The first values come in some seconds." : "Nothing of the kind was measured in this time."}</span>}
       </div>
       <figcaption>
         <ul class="legend">
@@ -112,16 +116,16 @@ export function Chart(props: ChartProps) {
               </li>
             );
           })}
-          <li class="when" aria-hidden="true">{cursor !== null && at[cursor] !== undefined ? when(cursor) : ""}</li>
+          <li class="when" aria-hidden="true">{cursor !== null && at[cursor] !== undefined ? `${when(cursor)}${cursor >= over ? ", not over" : ""}` : ""}</li>
         </ul>
       </figcaption>
-      <AsTable title={title} at={at} lines={lines} format={format} />
+      <AsTable title={title} at={at} over={over} lines={lines} format={format} />
     </figure>
   );
 }
 
 /** The newest first, made only where it is looked at. */
-function AsTable({ title, at, lines, format }: Pick<ChartProps, "title" | "at" | "lines" | "format">) {
+function AsTable({ title, at, over, lines, format }: Pick<ChartProps, "title" | "at" | "over" | "lines" | "format">) {
   const [open, setOpen] = useState(false);
   return (
     <details class="as-table" onToggle={(event) => setOpen((event.currentTarget as HTMLDetailsElement).open)}>
@@ -135,7 +139,7 @@ function AsTable({ title, at, lines, format }: Pick<ChartProps, "title" | "at" |
                 const index = at.length - 1 - back;
                 return (
                   <tr key={at[index]}>
-                    <td data-label="begins">{full((at[index] ?? 0) * 1000)}</td>
+                    <td data-label="begins">{full((at[index] ?? 0) * 1000)}{index >= over && " (not over)"}</td>
                     {lines.map((line) => {
                       const value = line.values[index] ?? null;
                       return <td class="n" data-label={line.label} key={line.label}>{value === null ? "–" : format(value)}</td>;

@@ -1,10 +1,12 @@
 // Draws lines over time with uPlot. Its code is run once the figures are there.
 import uPlot from "uplot";
-import { clock } from "../lib/kept.ts";
+import { SHORT } from "../lib/finished.ts";
 import { mark } from "../lib/time.ts";
 import { go } from "../lib/route.ts";
 import { colours } from "./colours.ts";
-import type { ChartLine, ChartProps } from "./chart.tsx";
+import type { ChartProps } from "./chart.tsx";
+
+type Shown = Pick<ChartProps, "at" | "interval" | "over" | "lines">;
 
 /** Dashed, and dotted. */
 const DASHES = [[], [5, 4], [1.5, 3]];
@@ -18,14 +20,12 @@ const TIMES = [1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 7200, 10
 /** Distances of marks of bytes: 1, 2, 4 and so on up to 2⁵⁰. */
 const BINARY = Array.from({ length: 51 }, (_, at) => 2 ** at);
 
-/** The interval that goes on now is drawn dashed. */
-function data(at: number[], interval: number, lines: ChartLine[]): uPlot.AlignedData {
-  const partial = at.length > 1 && ((at.at(-1) as number) + interval) * 1000 > clock();
-  const columns = lines.flatMap((line) => {
-    if (!partial || line.before) return [line.values, line.values.map(() => null)];
-    const solid = [...line.values.slice(0, -1), null];
-    const rest = line.values.map((value, index) => (index >= line.values.length - 2 ? value : null));
-    return [solid, rest];
+/** What is not over is no part of a line, which would seem to fall: of a longer interval it is a circle. */
+function data({ at, interval, over, lines }: Shown): uPlot.AlignedData {
+  const columns = lines.flatMap(({ values, before }) => {
+    if (before) return [values, values.map(() => null)];
+    const isOpen = (index: number) => index >= over && interval > SHORT;
+    return [values.map((value, index) => (index < over ? value : null)), values.map((value, index) => (isOpen(index) ? value : null))];
   });
   return [at, ...columns] as uPlot.AlignedData;
 }
@@ -61,7 +61,7 @@ function options(props: ChartProps, width: number, height: number): uPlot.Option
           ...(line.dash || line.before ? { dash: line.before ? [2, 3] : DASHES[line.dash as number] as number[] } : {}),
           ...(line.fill ? { fill: `${stroke}22` } : {}),
         };
-        return [one, { ...one, dash: [3, 3] }];
+        return [one, { stroke, paths: () => null, points: { show: true, size: 6, width: 1.5, fill: colour("panel") } }];
       }),
     ],
     hooks: {
@@ -93,7 +93,7 @@ function dots(plot: uPlot, series: number, from: number, to: number): boolean {
 }
 
 export interface Drawing {
-  show: (at: number[], interval: number, lines: ChartLine[]) => void;
+  show: (what: Shown) => void;
   /** Shows the lines that are not in the set. */
   hide: (lines: ReadonlySet<number>) => void;
   /** Puts the cursor on an interval. */
@@ -103,7 +103,7 @@ export interface Drawing {
 
 /** Draws into an element, as wide as it is. `moved` hears the index that the cursor is on. */
 export function draw(parent: HTMLElement, props: ChartProps, height: number, moved: (index: number | null) => void): Drawing {
-  const plot = new uPlot(options(props, parent.clientWidth || 300, height), data(props.at, props.interval, props.lines), parent);
+  const plot = new uPlot(options(props, parent.clientWidth || 300, height), data(props), parent);
   plot.hooks.setCursor = [(self) => moved(self.cursor.idx ?? null)];
   let width = parent.clientWidth;
   const fit = () => {
@@ -115,9 +115,9 @@ export function draw(parent: HTMLElement, props: ChartProps, height: number, mov
   const paper = matchMedia("print");
   paper.addEventListener("change", fit);
   return {
-    show: (at, interval, lines) => plot.setData(data(at, interval, lines)),
+    show: (what) => plot.setData(data(what)),
     hide: (lines) => props.lines.forEach((_, at) => {
-      // Each line is two series: what is over, and the interval that goes on.
+      // Each line is two series: what is over, and what is not.
       for (const series of [2 * at + 1, 2 * at + 2]) plot.setSeries(series, { show: !lines.has(at) });
     }),
     point: (second) => plot.setCursor({ left: plot.valToPos(second, "x"), top: 0 }),

@@ -1,6 +1,8 @@
 // Panels of charts that share one question to the API.
 import { url, useAsk, type Asked } from "../lib/api.ts";
+import { finished } from "../lib/finished.ts";
 import { ofUnit } from "../lib/format.ts";
+import { clock } from "../lib/kept.ts";
 import { parameters } from "../lib/ranges.ts";
 import { route } from "../lib/route.ts";
 import { useMemo } from "preact/hooks";
@@ -66,7 +68,7 @@ function Drawn({ title, data, lines, unit, height }: { title: string; data: Seri
   const drawn = useMemo(() => lines.flatMap((line) => pair(data, line)), [data, lines]);
   const found = data.series.find((one) => one.metric === lines[0]?.metric);
   const format = ofUnit(unit ?? found?.unit ?? "count");
-  return <Chart title={title} at={at} interval={data.interval_seconds} lines={drawn} format={format} binary={found?.unit.startsWith("bytes") ?? false} {...(height ? { height } : {})} />;
+  return <Chart title={title} at={at} interval={data.interval_seconds} over={finished(data, clock())} lines={drawn} format={format} binary={found?.unit.startsWith("bytes") ?? false} {...(height ? { height } : {})} />;
 }
 
 const MOST_LINES = WHICH.length;
@@ -113,7 +115,7 @@ function Groups({ title, data, by, map, unit }: { title: string; data: Series; b
   if (lines.length === 0) return <p class="empty">Nothing ended in this time.</p>;
   return (
     <>
-      <Chart title={title} at={at} interval={data.interval_seconds} lines={lines} format={format} />
+      <Chart title={title} at={at} interval={data.interval_seconds} over={finished(data, clock())} lines={lines} format={format} />
       {others > 0 && <p class="note">and {others} others with fewer exchanges; the CSV has {data.series.length} of them</p>}
     </>
   );
