@@ -3,7 +3,8 @@ import { test } from "node:test";
 import { finished } from "../src/lib/finished.ts";
 import { median, verdict } from "../src/lib/health.ts";
 import { describe, last, sum } from "../src/lib/summary.ts";
-import type { Model } from "../src/lib/types.ts";
+import { machineOf } from "../src/lib/room.ts";
+import type { Model, Stats, Workers } from "../src/lib/types.ts";
 import { sentence, why } from "../src/lib/unknown.ts";
 
 const model = (total: number | null, failures: number, warm: number | null = 100): Model => ({
@@ -55,4 +56,13 @@ test("an interval is over once its sums are written", () => {
   assert.equal(over("2026-11-29T10:02:06.000Z"), 2);
   assert.equal(over("2026-11-29T11:00:00.000Z"), 3);
   assert.equal(over("2026-11-29T10:00:30.000Z"), 0);
+});
+
+test("the memory of this machine is no measure of a model on another one", () => {
+  const stats = { gpu: { devices: [{ memory_total_mb: 24_576 }, { memory_total_mb: 24_576 }] }, system: { memory_total_gb: 64 } } as unknown as Stats;
+  const workers = { workers: [{ id: "here" }, { id: "there" }], unknown: { "/workers/1/resource_usage/cpu_percent": "not_local" } } as unknown as Workers;
+  assert.deepEqual(machineOf("here", workers, stats), { gpu: 49_152, host: 65_536 });
+  assert.deepEqual(machineOf("there", workers, stats), {});
+  assert.deepEqual(machineOf("here", undefined, stats), {});
+  assert.deepEqual(machineOf("here", workers, { ...stats, gpu: { devices: [] } } as unknown as Stats), { host: 65_536 });
 });

@@ -2,39 +2,48 @@
 import { useTopic, clockAhead } from "../../lib/live.ts";
 import { now } from "../../lib/pace.ts";
 import * as as from "../../lib/format.ts";
+import { machineOf, type Room } from "../../lib/room.ts";
 import { link } from "../../lib/route.ts";
-import { sum } from "../../lib/summary.ts";
 import type { Model, Models, Stats, Workers } from "../../lib/types.ts";
 import { Panel } from "../../parts/panel.tsx";
 import { Dash } from "../../parts/value.tsx";
 import { At } from "./at.tsx";
 
-const held = (model: Model): number => (model.resource_usage.gpu_memory_usage_mb ?? 0) + (model.resource_usage.memory_usage_mb ?? 0);
+const KINDS = ["gpu", "host"] as const;
+type Kind = (typeof KINDS)[number];
+
+const NAMES: Record<Kind, string> = { gpu: "GPU memory", host: "main memory" };
+
+const held = (model: Model, kind: Kind): number =>
+  (kind === "gpu" ? model.resource_usage.gpu_memory_usage_mb : model.resource_usage.memory_usage_mb) ?? 0;
+
+const heldInAll = (model: Model): number => held(model, "gpu") + held(model, "host");
 
 export function Memory() {
   const answer = useTopic<Models>("models");
-  const workers = useTopic<Workers>("workers")?.workers;
-  const total = sum(useTopic<Stats>("stats")?.gpu.devices.map((gpu) => gpu.memory_total_mb) ?? []);
+  const workers = useTopic<Workers>("workers");
+  const stats = useTopic<Stats>("stats");
   const loaded = (answer?.models ?? []).map((model, at) => ({ model, at })).filter(({ model }) => model.status === "loaded");
-  const all = loaded.reduce((most, { model }) => Math.max(most, held(model)), 0);
-  const whole = total ?? all;
-  const note = answer ? `${loaded.length} of ${answer.models.length}` : "";
+  const largest = loaded.reduce((most, { model }) => Math.max(most, ...KINDS.map((kind) => held(model, kind))), 0);
+  const rooms = loaded.map(({ model }) => machineOf(model.backend, workers, stats));
+  const note = answer ? `${loaded.length} of ${answer.models.length} models` : "";
   return (
     <Panel title="In memory" note={note} class="memory">
       {answer === undefined && <p class="empty" aria-busy="true">…</p>}
       {answer && loaded.length === 0 && (
-        <p class="empty">{workers?.every((one) => one.status === "down") ? "The backend does not answer, so what it holds is not known." : answer.models.length ? `None of ${answer.models.length} models is in memory: the next request loads its own.` : "The backend lists no model. Try ollama pull llama3.2."}</p>
+        <p class="empty">{workers?.workers.every((one) => one.status === "down") ? "The backend does not answer, so what it holds is not known." : answer.models.length ? `None of ${answer.models.length} models is in memory: the next request loads its own.` : "The backend lists no model. Try ollama pull llama3.2."}</p>
       )}
       <ul class="rows">
-        {loaded.map(({ model, at }) => (
+        {loaded.map(({ model, at }, place) => (
           <li key={`${model.backend}/${model.name}`}>
-            <span class="name"><a href={link("models", undefined, {}, { model: model.name })}>{model.name}</a><At backend={model.backend} /></span>
-            <span class="n">{held(model) > 0 ? as.mib(held(model)) : <Dash />}</span>
+            <span class="name" title={model.name}><a href={link("models", undefined, {}, { model: model.name })}>{model.name}</a><At backend={model.backend} /></span>
+            <span class="n">{heldInAll(model) > 0 ? as.mib(heldInAll(model)) : <Dash why="Its backend does not report how much it takes." />}</span>
             <span class="n age"><Unload model={model} why={answer?.unknown?.[`/models/${at}/expires_at`]} /></span>
-            <Bar gpu={model.resource_usage.gpu_memory_usage_mb ?? 0} main={model.resource_usage.memory_usage_mb ?? 0} whole={whole} known={total !== null} />
+            {KINDS.filter((kind) => held(model, kind) > 0).map((kind) => <Bar key={kind} kind={kind} part={held(model, kind)} room={rooms[place]?.[kind]} largest={largest} />)}
           </li>
         ))}
       </ul>
+      {loaded.length > 0 && largest > 0 && <Scale held={loaded.map(({ model }) => model)} rooms={rooms} largest={largest} />}
     </Panel>
   );
 }
@@ -44,16 +53,29 @@ function Unload({ model, why }: { model: Model; why: string | undefined }) {
     return why === "not_applicable" ? <span title="It is kept until it is unloaded by hand.">kept</span> : <Dash why="Its backend does not report when it is unloaded." />;
   }
   const left = (Date.parse(model.expires_at) - clockAhead.value - now.value) / 1000;
-  return left < 1 ? <span title="It is used at this moment.">in use</span> : <span title="until it is unloaded">{as.span(left)}</span>;
+  return left < 1 ? <span title="It is used at this moment.">in use</span> : <span title="It is unloaded after so long without a request.">{as.span(left)}</span>;
 }
 
-function Bar({ gpu, main, whole, known }: { gpu: number; main: number; whole: number; known: boolean }) {
-  const width = (part: number) => `${whole > 0 ? Math.min(100, (part / whole) * 100) : 0}%`;
-  const text = `${as.mib(gpu)} of GPU memory, ${as.mib(main)} of main memory${known ? `, of ${as.mib(whole)} of GPU memory in all` : ""}`;
+/** A share of the machine's memory; where that is not known, of the largest model's. */
+function Bar({ kind, part, room, largest }: { kind: Kind; part: number; room: number | undefined; largest: number }) {
+  const share = Math.min(1, part / (room ?? largest));
+  const text = room === undefined ? `${as.mib(part)} of ${NAMES[kind]}; how much its machine has is not known` : `${as.mib(part)}, ${as.share(share)} of ${as.mib(room)} of ${NAMES[kind]}`;
   return (
-    <span class="meter" role="img" aria-label={text} title={text}>
-      <i class="gpu" style={{ width: width(gpu) }} />
-      <i class="host" style={{ width: width(main) }} />
+    <span class={room === undefined ? "meter relative" : "meter"} role="img" aria-label={text} title={text}>
+      <i class={kind} style={{ width: `${share * 100}%` }} />
     </span>
   );
+}
+
+/** What a full bar means. */
+function Scale({ held: models, rooms, largest }: { held: Model[]; rooms: Room[]; largest: number }) {
+  const used = KINDS.filter((kind) => models.some((model) => held(model, kind) > 0));
+  const text = used.flatMap((kind) => {
+    const room = rooms.find((one) => one[kind] !== undefined)?.[kind];
+    return room === undefined ? [] : [`this machine's ${NAMES[kind]}, ${as.mib(room)}`];
+  });
+  const isLost = models.some((model, place) => used.some((kind) => held(model, kind) > 0 && rooms[place]?.[kind] === undefined));
+  if (isLost) text.push(`${text.length > 0 ? "where that is not known, the" : "the"} largest model, ${as.mib(largest)}`);
+  const why = isLost && text.length === 1 ? " How much memory its machine has is not known." : "";
+  return <p class="note scale">A full bar is {text.join("; ")}.{why}</p>;
 }
