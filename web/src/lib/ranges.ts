@@ -1,4 +1,5 @@
 // The time that is looked at: a period up to now, or two instants.
+import { time } from "./time.ts";
 
 export const PERIODS = ["5m", "15m", "1h", "6h", "24h", "7d", "30d"] as const;
 export type Period = (typeof PERIODS)[number];
@@ -34,6 +35,12 @@ export function shifted(range: Range, direction: number, now: number): Range {
   if (to + by >= now) return "from" in range && to < now ? { from: now - (to - from), to: now } : range;
   return { from: Math.round(from + by), to: Math.round(to + by) };
 }
+
+/** The range in words, for what is of it. */
+export const windowOf = (range: Range): string => ("from" in range ? `${time(range.from)} – ${time(range.to)}` : `last ${range.period}`);
+
+/** What the API says of models, backends and caches is of this time, whatever the range is. */
+export const DAY = "last 24h";
 
 /** Parameters of the API. */
 export function parameters(range: Range): Record<string, string> {

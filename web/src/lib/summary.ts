@@ -2,13 +2,14 @@
 
 type Values = readonly (number | null)[];
 
-export const last = (values: Values): number | null => {
-  for (let at = values.length - 1; at >= 0; at -= 1) {
-    const value = values[at];
-    if (value !== null && value !== undefined) return value;
-  }
-  return null;
+/** Where the last known value is; -1 where there is none. */
+export const lastAt = (values: Values): number => {
+  let at = values.length - 1;
+  while (at >= 0 && values[at] == null) at -= 1;
+  return at;
 };
+
+export const last = (values: Values): number | null => values[lastAt(values)] ?? null;
 
 const known = (values: Values): number[] => values.filter((value): value is number => value !== null);
 

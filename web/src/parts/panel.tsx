@@ -9,6 +9,8 @@ import { time } from "../lib/time.ts";
 interface PanelProps {
   title: string;
   note?: ComponentChildren;
+  /** The time that its figures are of. */
+  window?: string | undefined;
   /** Where the same is as a table. */
   csv?: string | undefined;
   class?: string;
@@ -16,12 +18,13 @@ interface PanelProps {
   children: ComponentChildren;
 }
 
-export function Panel({ title, note, csv, class: name = "", id, children }: PanelProps) {
+export function Panel({ title, note, window, csv, class: name = "", id, children }: PanelProps) {
   return (
     <section class={`panel ${name}`} id={id} aria-label={title}>
       <header>
         <h2>{title}</h2>
         {note && <span class="note">{note}</span>}
+        {window && <span class="window">{window}</span>}
         {csv && !saved && <a class="csv" href={csv} download={`${title.toLowerCase().replaceAll(" ", "-")}.csv`}>CSV</a>}
       </header>
       <div class="body">{children}</div>

@@ -3,7 +3,7 @@ import { url, useAsk, type Asked } from "../lib/api.ts";
 import { finished } from "../lib/finished.ts";
 import { ofUnit } from "../lib/format.ts";
 import { clock } from "../lib/kept.ts";
-import { parameters } from "../lib/ranges.ts";
+import { parameters, windowOf } from "../lib/ranges.ts";
 import { route } from "../lib/route.ts";
 import { useMemo } from "preact/hooks";
 import type { Series } from "../lib/types.ts";
@@ -34,19 +34,28 @@ const FEW = 4;
 const hasFew = (series: Series | undefined): boolean =>
   series !== undefined && !series.series.some((one) => one.values.filter((value) => value !== null).length >= FEW);
 
-export function useSeries(metrics: string[], own: Record<string, string | undefined> = {}, every = 10): Asked<Series> {
+/** What is shown: of the range, or of the last minutes where there is little else. */
+export interface Drawable extends Asked<Series> {
+  /** The range's own, whatever is shown. */
+  whole: Asked<Series>;
+  /** The time that the shown one is of. */
+  window: string;
+}
+
+export function useSeries(metrics: string[], own: Record<string, string | undefined> = {}, every = 10): Drawable {
   const { range } = route.value;
   const isShort = "period" in range && range.period === "5m";
   const whole = useAsk<Series>(seriesUrl(metrics, isShort ? { ...own, interval: "10s" } : own), every);
   const isNew = !isShort && "period" in range && hasFew(whole.data);
   const fine = useAsk<Series>(isNew ? seriesUrl(metrics, { ...own, period: "5m", interval: "10s", compare: undefined }) : null, every);
-  return isNew && fine.data ? fine : whole;
+  const isFine = isNew && fine.data !== undefined;
+  return { ...(isFine ? fine : whole), whole, window: windowOf(isFine ? { period: "5m" } : range) };
 }
 
 interface SeriesPanelProps {
   title: string;
   note?: string;
-  of: Asked<Series>;
+  of: Drawable;
   lines: Shown[];
   unit?: string;
   height?: number;
@@ -57,7 +66,7 @@ interface SeriesPanelProps {
 export function SeriesPanel({ title, note, of, lines, unit, height, own = {}, class: name }: SeriesPanelProps) {
   const csv = seriesUrl([...new Set(lines.map((line) => line.metric))], own, true);
   return (
-    <Panel title={title} csv={csv} {...(note ? { note } : {})} {...(name ? { class: name } : {})}>
+    <Panel title={title} csv={csv} window={of.window} {...(note ? { note } : {})} {...(name ? { class: name } : {})}>
       <Loaded of={of}>{(data) => <Drawn title={title} data={data} lines={lines} unit={unit} height={height} />}</Loaded>
     </Panel>
   );
@@ -97,7 +106,7 @@ export function GroupsPanel({ title, note, metric, by, map, unit }: GroupsProps)
   const own = { by };
   const of = useSeries([metric], own, 15);
   return (
-    <Panel title={title} csv={seriesUrl([metric], own, true)} {...(note ? { note } : {})}>
+    <Panel title={title} csv={seriesUrl([metric], own, true)} window={of.window} {...(note ? { note } : {})}>
       <Loaded of={of}>{(data) => <Groups title={title} data={data} by={by} map={map} unit={unit} />}</Loaded>
     </Panel>
   );

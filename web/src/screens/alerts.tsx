@@ -5,6 +5,7 @@ import { useTopic } from "../lib/live.ts";
 import { refresh } from "../lib/pace.ts";
 import { may } from "../lib/session.ts";
 import * as as from "../lib/format.ts";
+import { DAY } from "../lib/ranges.ts";
 import { full, time } from "../lib/time.ts";
 import { why, type Unknown } from "../lib/unknown.ts";
 import { Empty, Panel, Trouble } from "../parts/panel.tsx";
@@ -91,7 +92,7 @@ export function Alerts() {
         {answer && active.length === 0 && <Empty>Nothing needs attention: none of {answer.alert_rules.filter((rule) => rule.enabled).length} rules holds.</Empty>}
         <ul class="alerts">{active.map((one) => <One key={one.id} alert={one} />)}</ul>
       </Panel>
-      <Panel title="Ended" note="last 24 hours">
+      <Panel title="Ended" window={DAY}>
         {answer && answer.resolved_alerts === null
           ? <Empty>{why(answer, "/resolved_alerts")}</Empty>
           : <Table caption="Alerts that are over" columns={RESOLVED} rows={answer?.resolved_alerts ?? []} id={(one) => one.id} empty="No alert has ended." />}

@@ -2,6 +2,7 @@
 import { useAsk } from "../lib/api.ts";
 import { useTopic } from "../lib/live.ts";
 import * as as from "../lib/format.ts";
+import { DAY } from "../lib/ranges.ts";
 import type { Model, Models } from "../lib/types.ts";
 import { why, type Unknown } from "../lib/unknown.ts";
 import { Loaded, Panel } from "../parts/panel.tsx";
@@ -63,13 +64,13 @@ function Kinds({ answer }: { answer: Answer }) {
     : <>{good(prompt.hit_rate)} {as.share(prompt.hit_rate)} of the prompt tokens of the last 24 hours were read from a cache and not computed again.</>;
   return (
     <div class="row three">
-      <Panel title="Prompts">
+      <Panel title="Prompts" window={DAY}>
         <p class="sentence">{verdict}</p>
         <dl class="facts">
           {[fact("prompt tokens", prompt.prompt_tokens, "/cache_types/prompt/prompt_tokens", as.count), fact("cached", prompt.cached_tokens, "/cache_types/prompt/cached_tokens", as.count)].map((one) => <div key={one.name}><dt>{one.name}</dt><dd>{one.value}</dd></div>)}
         </dl>
       </Panel>
-      <Facts title="Models in memory" facts={[
+      <Facts title="Models in memory" window={DAY} facts={[
         fact("requests that found theirs", model.hit_rate, "/cache_types/model/hit_rate", as.share),
         fact("that had to load it", answer.performance.cache_misses, "/performance/cache_misses", as.count),
         fact("unloaded for another", answer.performance.cache_evictions, "/performance/cache_evictions", as.count),
@@ -77,7 +78,7 @@ function Kinds({ answer }: { answer: Answer }) {
         fact("memory", model.size_mb, "/cache_types/model/size_mb", as.mib),
         fact("of", model.max_size_mb, "/cache_types/model/max_size_mb", as.mib),
       ]} />
-      <Panel title="Answers">
+      <Panel title="Answers" window={DAY}>
         {response.enabled
           ? <p class="sentence"><Value of={response.hit_rate} as={as.share} why={why(answer, "/cache_types/response/hit_rate")} /> of the requests were answered from kept answers.</p>
           : <p class="empty">No answers are kept: each request is answered by a backend. That is how it should be for a transparent proxy, and there is no setting that changes it in this version.</p>}
@@ -101,7 +102,7 @@ function ByModel() {
     { name: "load, median", number: true, cell: (model) => <Value of={model.performance.load_ms.p50} as={as.duration} why={reason(model, "load_ms/p50")} /> },
   ];
   return (
-    <Panel title="By model" note="last 24 hours">
+    <Panel title="By model" window={DAY}>
       <Table caption="Caches by model" columns={columns} rows={models} id={(model) => `${model.backend}/${model.name}`} empty="The backend lists no model." />
     </Panel>
   );

@@ -1,7 +1,7 @@
 // What it cost, as far as that is known: money where there are prices, energy where power is measured.
 import * as as from "../lib/format.ts";
 import { useAsk, url } from "../lib/api.ts";
-import { parameters } from "../lib/ranges.ts";
+import { parameters, windowOf } from "../lib/ranges.ts";
 import { link, route } from "../lib/route.ts";
 import { perToken, sum } from "../lib/summary.ts";
 import type { Exchange, Exchanges } from "../lib/types.ts";
@@ -31,20 +31,21 @@ const PRICE: Column<Exchange> = { name: "cost", number: true, cell: (one) => <Va
 
 export function Cost() {
   const series = useSeries(["cost", "generated_tokens", "prompt_tokens", "wasted_tokens", "generated_rate", "requests", "energy", "energy_per_token", "gpu_watts", "cpu_watts"]);
-  const of = (metric: string) => series.data?.series.find((one) => one.metric === metric)?.values ?? [];
+  const of = (metric: string) => series.whole.data?.series.find((one) => one.metric === metric)?.values ?? [];
   const cost = sum(of("cost"));
   const isPriced = cost !== null && cost > 0;
+  const window = windowOf(route.value.range);
   const largest = useAsk<Exchanges>(url("/dashboard/exchanges", { ...parameters(route.value.range), ...route.value.filters, order: isPriced ? "dearest" : "largest", limit: 10 }), 30);
   return (
     <>
       <div class="row three">
-        <Panel title="Money">
+        <Panel title="Money" window={window}>
           {isPriced
             ? <p class="sentence">{as.number(cost)} in the prices' currency, {as.number((cost / (sum(of("requests")) || 1)))} a request.</p>
             : <p class="empty">No exchange has a price: this version computes none by itself, and shows those that the history has. What the machine takes is beside.</p>}
         </Panel>
-        <Energy of={of} />
-        <Facts title="Tokens" facts={[
+        <Energy of={of} window={window} />
+        <Facts title="Tokens" window={window} facts={[
           { name: "generated", value: <Value of={sum(of("generated_tokens"))} as={as.count} why="Nothing was generated in this time." /> },
           { name: "prompt", value: <Value of={sum(of("prompt_tokens"))} as={as.count} why="No prompt was read in this time." /> },
           { name: "generated for clients that left", value: <Value of={sum(of("wasted_tokens"))} as={as.count} why="Nothing ended in this time." /> },
@@ -55,7 +56,7 @@ export function Cost() {
         {sum(of("energy_per_token")) !== null && <SeriesPanel title="Energy of a token" note="of GPUs and processors, idle time included" of={series} lines={JOULES} />}
         <SeriesPanel title="Tokens over time" of={series} lines={TOKENS} />
         {isPriced && <SeriesPanel title="Cost over time" of={series} lines={COST} />}
-        <Panel title={isPriced ? "Dearest exchanges" : "Largest exchanges"} note="by tokens">
+        <Panel title={isPriced ? "Dearest exchanges" : "Largest exchanges"} note={isPriced ? "by cost" : "by tokens"} window={window}>
           <Loaded of={largest}>
             {(answer) => <Table caption="Exchanges that took most" columns={isPriced ? [...LARGEST, PRICE] : LARGEST} rows={answer.exchanges} id={(one) => one.id} to={(one) => link("exchange", one.id)} empty="No exchange ended in this time." />}
           </Loaded>
@@ -66,15 +67,15 @@ export function Cost() {
 }
 
 /** Joules a token over the range: the energy of the intervals in which both are known, by their tokens. */
-function Energy({ of }: { of: (metric: string) => readonly (number | null)[] }) {
+function Energy({ of, window }: { of: (metric: string) => readonly (number | null)[]; window: string }) {
   const { gpu, cpu, all: total } = power(of);
   const energy = sum(of("energy"));
   const joules = perToken(of("energy"), of("generated_tokens"));
   const none = "Neither a GPU nor the helper reports power. Install inferometer-helper, which may read the processors' counters.";
   const noTokens = energy === null ? none : Object.keys(route.value.filters).length ? "The machine's energy is not divided among models or clients: take the filter away." : "Nothing was generated while power was measured.";
-  if (total === null && energy === null) return <Panel title="Energy"><Empty>{none}</Empty></Panel>;
+  if (total === null && energy === null) return <Panel title="Energy" window={window}><Empty>{none}</Empty></Panel>;
   return (
-    <Facts title="Energy" facts={[
+    <Facts title="Energy" window={window} facts={[
       { name: "a generated token", value: <b><Value of={joules} as={as.joules} why={noTokens} /></b> },
       { name: "a million tokens", value: <Value of={joules} as={(value) => as.joules(value * 1e6)} why={noTokens} /> },
       { name: "in this time", value: <Value of={energy} as={as.joules} why={none} /> },

@@ -84,9 +84,15 @@ function promptSpeed({ timeline, tokens }: Answer): number | null {
   return ((tokens.prompt - (tokens.cached ?? 0)) / took) * 1000;
 }
 
-export function Facts({ title, facts, class: name }: { title: string; facts: { name: string; value: ComponentChildren }[]; class?: string }) {
+interface FactsProps {
+  title: string;
+  window?: string;
+  facts: { name: string; value: ComponentChildren }[];
+}
+
+export function Facts({ title, window, facts }: FactsProps) {
   return (
-    <Panel title={title} {...(name ? { class: name } : {})}>
+    <Panel title={title} window={window}>
       <dl class="facts">{facts.map((fact) => <div key={fact.name}><dt>{fact.name}</dt><dd>{fact.value}</dd></div>)}</dl>
     </Panel>
   );

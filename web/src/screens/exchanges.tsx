@@ -2,7 +2,7 @@
 import { ask, url, useAsk } from "../lib/api.ts";
 import { useTopic } from "../lib/live.ts";
 import * as as from "../lib/format.ts";
-import { parameters } from "../lib/ranges.ts";
+import { parameters, windowOf } from "../lib/ranges.ts";
 import { go, link, route, setOwn } from "../lib/route.ts";
 import { full, time } from "../lib/time.ts";
 import type { Exchange, Exchanges as Answer, Models, Workers } from "../lib/types.ts";
@@ -29,7 +29,7 @@ export function Exchanges() {
   return (
     <>
       <Find />
-      <Panel title="Exchanges" csv={csv} note={found.data ? <Total of={found.data} /> : ""}>
+      <Panel title="Exchanges" csv={csv} window={windowOf(range)} note={found.data ? <Total of={found.data} /> : ""}>
         <Loaded of={found}>
           {(answer) => (
             <>

@@ -52,7 +52,7 @@ export function Groups({ of }: { of: Grouped | null | undefined }) {
     { name: "tasks at most", number: true, cell: limit("tasks_limit", as.count) },
   ];
   return (
-    <Panel title="Control groups" note="in which they run; memory includes files that the kernel keeps for them">
+    <Panel title="Control groups" window="now" note="in which they run; memory includes files that the kernel keeps for them">
       <Table caption="Control groups" columns={columns} rows={groups} id={(one) => one.path} empty="" />
     </Panel>
   );

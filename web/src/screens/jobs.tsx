@@ -77,7 +77,7 @@ export function Jobs() {
   return (
     <>
       <Trouble failure={asked.failure} />
-      <Panel title="Running" note={answer ? String(answer.active_jobs.length) : ""}>
+      <Panel title="Running" window="now" note={answer ? String(answer.active_jobs.length) : ""}>
         {answer === undefined && <Empty>…</Empty>}
         {answer?.active_jobs.length === 0 && <Empty>Nothing is pulled, pushed or created. A pull through the proxy, such as <code>ollama pull</code>, is shown here with its progress.</Empty>}
         <ul class="cards">{(answer?.active_jobs ?? []).map((one, at) => <Running key={one.id} job={one} reason={(field) => why(answer, `/active_jobs/${at}/${field}`)} />)}</ul>

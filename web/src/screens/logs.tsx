@@ -4,7 +4,7 @@ import { url, useAsk } from "../lib/api.ts";
 import { useEntries } from "../lib/live.ts";
 import * as as from "../lib/format.ts";
 import { clock } from "../lib/kept.ts";
-import { since } from "../lib/ranges.ts";
+import { since, windowOf } from "../lib/ranges.ts";
 import { go, link, route, setOwn } from "../lib/route.ts";
 import { full, time } from "../lib/time.ts";
 import { why, type Unknown } from "../lib/unknown.ts";
@@ -97,7 +97,7 @@ function Log() {
     { name: "message", class: "message", cell: (line) => <span>{line.message} <span class="fields">{fields(line.metadata)}</span></span> },
   ];
   return (
-    <Panel title="Log" note={<Level all={LEVELS} none="every level" />} csv={url("/dashboard/logs", { ...query, limit: 1000, format: "csv" })}>
+    <Panel title="Log" window={windowOf(range)} note={<Level all={LEVELS} none="every level" />} csv={url("/dashboard/logs", { ...query, limit: 1000, format: "csv" })}>
       <Loaded of={found}>
         {(answer) => {
           if (answer.logs === null) return <Empty>{why(answer, "/logs")}</Empty>;
@@ -127,7 +127,7 @@ function Errors() {
     { name: "trace", cell: (one) => (one.details.trace ? <a href={link("trace", one.details.trace)}>{one.details.trace.slice(0, 8)}…</a> : "") },
   ];
   return (
-    <Panel title="Errors" note={<Level all={["low", "medium", "high", "critical"]} none="every severity" />} csv={url("/dashboard/errors", { ...query, limit: 1000, format: "csv" })}>
+    <Panel title="Errors" window={windowOf(range)} note={<Level all={["low", "medium", "high", "critical"]} none="every severity" />} csv={url("/dashboard/errors", { ...query, limit: 1000, format: "csv" })}>
       <Loaded of={found}>
         {(answer) => (answer.recent_errors === null
           ? <Empty>{why(answer, "/recent_errors")}</Empty>
@@ -158,7 +158,7 @@ function Audit() {
     { name: "more", class: "message", cell: (one) => <span class="fields">{fields(one.details)}</span> },
   ];
   return (
-    <Panel title="Audit" note="who changed what, and who signed in" csv={url("/dashboard/audit", { ...query, limit: 1000, format: "csv" })}>
+    <Panel title="Audit" window={windowOf(range)} note="who changed what, and who signed in" csv={url("/dashboard/audit", { ...query, limit: 1000, format: "csv" })}>
       <Loaded of={found}>
         {(answer) => (answer.entries === null
           ? <Empty>{why(answer, "/entries")}</Empty>

@@ -59,7 +59,7 @@ const NETWORK: Shown[] = [{ metric: "network_received", label: "received", colou
 const DISKS: Shown[] = [{ metric: "disk_read", label: "read", colour: "host" }, { metric: "disk_written", label: "written", colour: "host", dash: 1 }];
 
 const SOURCES: [string, string, Shown[]][] = [
-  ["Power", "", POWER], ["Use", "", USE], ["Memory in use", "", MEMORY], ["Temperature", "", HEAT], ["Networks", "a second", NETWORK], ["Disks over time", "a second", DISKS],
+  ["Power", "", POWER], ["Use", "", USE], ["Memory in use", "", MEMORY], ["Temperature", "", HEAT], ["Networks", "a second", NETWORK], ["Disks", "a second", DISKS],
 ];
 
 /** What would measure it. */
@@ -104,7 +104,7 @@ const KINDS: Record<string, string> = { "app-container": "service", "inference-c
 function Processes() {
   const found = useAsk<{ resources: Process[] | null; unknown?: Unknown }>(url("/dashboard/infrastructure/resources", { limit: 100 }), 10);
   return (
-    <Panel title="Containers and processes" note="that run models on this machine" csv="/dashboard/infrastructure/resources?limit=100&format=csv">
+    <Panel title="Containers and processes" window="now" note="that run models on this machine" csv="/dashboard/infrastructure/resources?limit=100&format=csv">
       <Loaded of={found}>
         {(answer) => {
           if (answer.resources === null) return <Empty>{why(answer, "/resources")}</Empty>;
@@ -150,7 +150,7 @@ function Backends() {
     { name: "in memory", cell: (one) => <Value of={one.models_loaded} as={(all) => all.join(", ") || "nothing"} why={reason(one, "models_loaded")} /> },
   ];
   return (
-    <Panel title="Backends">
+    <Panel title="Backends" window="now">
       {answer ? <Table caption="The backends" columns={columns} rows={answer.workers} id={(one) => one.id} empty="No backend is configured." /> : <Empty>…</Empty>}
     </Panel>
   );
@@ -189,20 +189,20 @@ function Machine({ machine }: { machine: Resources }) {
     ({ name, value: <Value of={value} as={write} why={reason(pointer)} /> });
   return (
     <>
-      <Panel title="GPUs" note={machine.node}>
+      <Panel title="GPUs" note={machine.node} window="now">
         {gpu.devices.length === 0
           ? <Empty>No GPU is seen. NVIDIA's are read through its driver, AMD's through the kernel; <code>inferometer doctor</code> says what is missing.</Empty>
           : <ul class="cards">{gpu.devices.map((device, at) => <Gpu key={device.id} device={device} reason={(field) => reason(`/gpu/devices/${at}/${field}`)} />)}</ul>}
       </Panel>
       <div class="row three">
-        <Panel title="Processors" note={machine.node}>
+        <Panel title="Processors" note={machine.node} window="now">
           <Meter label="all" of={cpu.usage_percent} why={reason("/cpu/usage_percent")} />
           <ul class="cores" aria-label="Each processor">
             {(cpu.per_core_usage ?? []).map((use, at) => <li key={at}><Meter label={String(at)} of={use} /></li>)}
           </ul>
           <p class="note">load <Value of={cpu.load_average} as={(all) => all.map((one) => one.toFixed(2)).join("  ")} why={reason("/cpu/load_average")} /> · <Value of={cpu.frequency_mhz} as={(mhz) => `${as.number(mhz / 1000)}\u202fGHz`} why={reason("/cpu/frequency_mhz")} /></p>
         </Panel>
-        <Facts title="Memory" facts={[
+        <Facts title="Memory" window="now" facts={[
           { name: "used", value: <Meter scarce label="" of={memory.usage_percent} why={reason("/memory/usage_percent")} /> },
           fact("used", memory.used_gb, "/memory/used_gb", as.gib),
           fact("of", memory.total_gb, "/memory/total_gb", as.gib),
@@ -210,7 +210,7 @@ function Machine({ machine }: { machine: Resources }) {
           fact("cached", memory.cached_gb, "/memory/cached_gb", as.gib),
           fact("swap used", memory.swap_used_gb, "/memory/swap_used_gb", as.gib),
         ].map((one, at) => (at === 0 ? { ...one, name: "share" } : one))} />
-        <Panel title="Disks">
+        <Panel title="Disks and networks" window="now">
           {(disk.filesystems ?? []).map((one) => (
             <div key={one.mount}><Meter scarce label={one.mount} of={one.usage_percent} note={`${as.gib(one.available_gb)} free`} /></div>
           ))}

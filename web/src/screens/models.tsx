@@ -3,6 +3,7 @@ import { useAsk, url } from "../lib/api.ts";
 import { useTopic } from "../lib/live.ts";
 import * as as from "../lib/format.ts";
 import { RULE, median, verdict, type Level, type Verdict } from "../lib/health.ts";
+import { DAY } from "../lib/ranges.ts";
 import { go, link, route, setOwn } from "../lib/route.ts";
 import { reason, slowest } from "../lib/slowest.ts";
 import { full, time } from "../lib/time.ts";
@@ -58,7 +59,7 @@ export function Models() {
   const cards = (used.length ? used : judged).sort((a, b) => (b.model.performance.total_requests ?? 0) - (a.model.performance.total_requests ?? 0));
   return (
     <>
-      <Panel title="Health" note="last 24 hours">
+      <Panel title="Health" window={DAY}>
         {answer === undefined && <Empty>…</Empty>}
         {answer?.models.length === 0 && <Empty>The backend lists no model. Try <code>ollama pull llama3.2</code>.</Empty>}
         <ul class="cards">
@@ -104,7 +105,7 @@ function Card({ model, verdict, answer, at, chosen }: { model: Model; verdict: V
       </header>
       <p class="note">{verdict.because}</p>
       <dl>
-        <div><dt>available</dt><dd><Value of={verdict.availability ?? null} as={(value) => as.percent(Math.floor(value * 10_000) / 100)} why="Nothing was decided in the last 24 hours." /></dd></div>
+        <div><dt>available</dt><dd><Value of={verdict.availability ?? null} as={(value) => as.percent(Math.floor(value * 10_000) / 100)} why="Nothing ended in the last 24 hours that could tell." /></dd></div>
         <div><dt>requests</dt><dd><Value of={done.total_requests} as={as.count} why={reason("performance/total_requests")} /></dd></div>
         <div><dt>first token p95</dt><dd><Value of={done.time_to_first_token_ms.p95} as={as.duration} why={reason("performance/time_to_first_token_ms/p95")} /></dd></div>
         <div><dt>decode speed</dt><dd><Value of={done.average_tokens_per_second} as={as.tokensPerSecond} why={reason("performance/average_tokens_per_second")} /></dd></div>
@@ -169,7 +170,7 @@ function Comparison({ answer }: { answer: Answer }) {
     { name: "size", number: true, cell: (model) => <Value of={model.size_bytes} as={as.bytes} why="Its backend does not report it." /> },
   ];
   return (
-    <Panel title="Beside each other" note={<label>last 24 hours, <select aria-label="Order" value={sort} onChange={(event) => setOwn("sort", event.currentTarget.value === "requests" ? undefined : event.currentTarget.value)}>
+    <Panel title="Models compared" window={DAY} note={<label>by <select aria-label="Order" value={sort} onChange={(event) => setOwn("sort", event.currentTarget.value === "requests" ? undefined : event.currentTarget.value)}>
       {SORTS.map(([name, text]) => <option key={name} value={name}>{text}</option>)}
     </select></label>}>
       <Table caption="Models beside each other" columns={columns} rows={rows} id={(model) => `${model.backend}/${model.name}`} empty="There is no model." />

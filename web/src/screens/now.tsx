@@ -40,7 +40,7 @@ export function Now() {
   const step = useSteps(2);
   return (
     <>
-      <Figures series={isHour ? series : hour} />
+      <Figures hour={isHour ? series.whole : hour} recent={isHour ? series : hour} />
       {step > 0 && (
         <div class="row live">
           <Flight />

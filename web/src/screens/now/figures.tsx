@@ -1,11 +1,14 @@
-// Six figures with their last hour.
+// Six figures, each with the time that it is of, and their last hour.
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { useTopic } from "../../lib/live.ts";
 import { type Asked } from "../../lib/api.ts";
+import { finished } from "../../lib/finished.ts";
 import * as as from "../../lib/format.ts";
+import { clock } from "../../lib/kept.ts";
 import { link } from "../../lib/route.ts";
-import { last, perToken, sum } from "../../lib/summary.ts";
+import { lastAt, perToken, sum } from "../../lib/summary.ts";
+import { time } from "../../lib/time.ts";
 import type { InFlight, Series, Stats } from "../../lib/types.ts";
 import { sentence, why } from "../../lib/unknown.ts";
 import type { Colour } from "../../parts/colours.ts";
@@ -15,6 +18,8 @@ import { power } from "./power.ts";
 
 interface FigureProps {
   title: string;
+  /** The time that the figure is of. */
+  window: string;
   to: string;
   children: ComponentChildren;
   note: ComponentChildren;
@@ -22,64 +27,77 @@ interface FigureProps {
   colour: Colour;
 }
 
-function Figure({ title, to, children, note, spark, colour }: FigureProps) {
+function Figure({ title, window, to, children, note, spark, colour }: FigureProps) {
   return (
     <div class="figure" role="group" aria-label={title}>
-      <h2><a href={to}>{title}</a></h2>
+      <h2><a href={to}>{title}</a> <small>{window}</small></h2>
       <p class="big">{children}</p>
       <p class="note">{note}</p>
-      <Spark colour={colour} values={spark} label={`${title}, in the last hour`} />
+      <Spark values={spark} colour={colour} label={`${title} over time`} />
     </div>
   );
 }
 
 type Of = (metric: string) => readonly (number | null)[];
 
-const NONE: (number | null)[] = [];
+const valuesOf = (series: Series | undefined, metric: string) => series?.series.find((one) => one.metric === metric)?.values ?? [];
+const HOUR = "last hour";
 
-export function Figures({ series }: { series: Asked<Series> }) {
+interface FiguresProps {
+  /** Of the last hour, whatever the range of the charts is. */
+  hour: Asked<Series>;
+  /** The same, or the last minutes in shorter intervals where the program has just begun. */
+  recent: Asked<Series>;
+}
+
+export function Figures({ hour, recent }: FiguresProps) {
   const stats = useTopic<Stats>("stats");
   // The same number as the list below has.
   const running = useTopic<InFlight>("in_flight")?.count ?? stats?.inference.active_requests;
-  const of = (metric: string) => series.data?.series.find((one) => one.metric === metric)?.values ?? NONE;
-  const seconds = series.data?.interval_seconds ?? 60;
-  const noHistory = series.failure?.kind === "unavailable" ? "No history is kept that could tell." : sentence("no_samples");
-  const requests = sum(of("requests"));
-  const [failed, cancelled] = [sum(of("failed")), sum(of("cancelled"))];
+  const whole = (metric: string) => valuesOf(hour.data, metric);
+  const over = recent.data ? finished(recent.data, clock()) : 0;
+  // The minute that goes on has too few exchanges for figures that stand still.
+  const of = (metric: string) => valuesOf(recent.data, metric).slice(0, over);
+  const seconds = recent.data?.interval_seconds ?? 60;
+  const newestWindow = seconds === 60 ? "last minute" : `last ${as.span(seconds)}`;
+  const noHistory = hour.failure?.kind === "unavailable" ? "No history is kept that could tell." : sentence("no_samples");
+  const requests = sum(whole("requests"));
+  const [failed, cancelled] = [sum(whole("failed")), sum(whole("cancelled"))];
   const part = (count: number | null) => (requests && count !== null ? count / requests : null);
-  const rate = stats?.inference.requests_per_second;
-  const within = (count: number | null) => (count === null ? "" : `${as.count(count)} in 1\u202fh`);
-  // The minute that goes on has too few exchanges for percentiles that stand still.
-  const recent = (metric: string) => last(of(metric).slice(0, -1)) ?? last(of(metric));
-  const prompt = recent("prompt_tokens");
+  const newest = (metric: string) => of(metric)[over - 1] ?? null;
+  // Nothing was generated in a minute in which nothing ended.
+  const tokens = (metric: string) => newest(metric) ?? (newest("requests") === 0 ? 0 : null);
+  const prompt = tokens("prompt_tokens");
+  const first = lastAt(of("ttft_p50"));
+  const at = recent.data?.timestamps[first] ?? 0;
   return (
     <div class="figures">
       <Figure
-        title="Requests" to={link("exchanges")} spark={of("request_rate")} colour="requests"
-        note={<>{running === undefined ? "…" : `${running} in flight`} · {within(requests)}</>}
+        title="Requests" window="last minute" to={link("exchanges")} spark={of("request_rate")} colour="requests"
+        note={<>{running === undefined ? "…" : `${running} in flight`}{requests !== null && ` · ${as.count(requests)} in 1\u202fh`}</>}
       >
-        <Value of={rate} as={as.perSecond} why={stats ? why(stats, "/inference/requests_per_second") : undefined} />
+        <Value of={stats?.inference.requests_per_second} as={as.perSecond} why={stats ? why(stats, "/inference/requests_per_second") : undefined} />
       </Figure>
       <Figure
-        title="Tokens" to={link("models")} spark={of("generated_rate")} colour="generated"
-        note={<>out · <Value of={prompt} as={(value) => as.tokensPerSecond(value / seconds)} why={noHistory} /> in</>}
+        title="Generated" window={newestWindow} to={link("models")} spark={of("generated_rate")} colour="generated"
+        note={<>prompts <Value of={prompt} as={(value) => as.tokensPerSecond(value / seconds)} why={noHistory} /></>}
       >
-        <Value of={recent("generated_rate")} as={as.tokensPerSecond} why={noHistory} />
+        <Value of={tokens("generated_rate")} as={as.tokensPerSecond} why={noHistory} />
       </Figure>
       <Figure
-        title="First token" to={link("models")} spark={of("ttft_p95")} colour="prompt"
-        note={<>p50 · p95 <b><Value of={recent("ttft_p95")} as={as.duration} why={noHistory} /></b></>}
+        title="First token" window={first < 0 || first === over - 1 ? newestWindow : `at ${time(at)}`} to={link("models")} spark={of("ttft_p95")} colour="prompt"
+        note={<>median · p95 <b><Value of={of("ttft_p95")[first]} as={as.duration} why={noHistory} /></b></>}
       >
-        <Value of={recent("ttft_p50")} as={as.duration} why={noHistory} />
+        <Value of={of("ttft_p50")[first]} as={as.duration} why={noHistory} />
       </Figure>
       <Figure
-        title="Failed" to={link("exchanges", undefined, { failed: "true" })} spark={of("failed")} colour="failed"
-        note={<>{within(failed)} · <Value of={part(cancelled)} as={as.share} why={noHistory} /> cancelled</>}
+        title="Failed" window={HOUR} to={link("exchanges", undefined, { failed: "true" })} spark={of("failed")} colour="failed"
+        note={<>{failed !== null && <>{as.count(failed)} requests · </>}<Value of={part(cancelled)} as={as.share} why={noHistory} /> cancelled</>}
       >
         <span class={part(failed) ? "bad" : ""}><Value of={part(failed)} as={as.share} why={noHistory} /></span>
       </Figure>
       <Hardware stats={stats} of={of} />
-      <CostFigure series={series} of={of} />
+      <CostFigure hour={hour} of={of} whole={whole} />
     </div>
   );
 }
@@ -100,47 +118,53 @@ const mean = (values: (number | null)[]): number | null => {
   return known.length ? known.reduce((all, value) => all + value, 0) / known.length : null;
 };
 
+/** `3 of 24 GiB`; nothing where a part is unknown. */
+const filled = (used: number | null | undefined, total: number | null | undefined): string =>
+  used == null || total == null ? "" : `${as.number(used)} of ${as.gib(total)}`;
+
+const GIB = 1024;
+const gib = (mib: number | null): number | null => (mib === null ? null : mib / GIB);
+
 function Hardware({ stats, of }: { stats: Stats | undefined; of: Of }) {
   const gpus = stats?.gpu.devices ?? [];
   const system = stats?.system;
   const gpuUse = mean(gpus.map((gpu) => gpu.utilization_percent));
-  const used = sum(gpus.map((gpu) => gpu.memory_used_mb));
-  const total = sum(gpus.map((gpu) => gpu.memory_total_mb));
   const watts = power(of);
   const hasGpu = gpus.length > 0;
   const use = hasGpu ? gpuUse : system?.cpu_usage_percent;
   const seen = useSeen(use, stats?.timestamp);
-  const cpuWhy = why(stats, hasGpu ? "/gpu/devices/0/utilization_percent" : "/system/cpu_usage_percent");
+  const memory = hasGpu
+    ? filled(gib(sum(gpus.map((gpu) => gpu.memory_used_mb))), gib(sum(gpus.map((gpu) => gpu.memory_total_mb))))
+    : filled(system?.memory_used_gb, system?.memory_total_gb);
+  const drawn = hasGpu ? watts.gpu : watts.cpu;
+  const note = stats ? [memory || "memory unknown", ...(drawn === null ? [] : [as.watts(drawn)])].join(" · ") : "…";
   return (
     <Figure
-      title={hasGpu ? (gpus.length > 1 ? `${gpus.length} GPUs` : "GPU") : "Processor"} to={link("machines")} spark={seen} colour={hasGpu ? "gpu" : "host"}
-      note={hasGpu
-        ? [total === null || used === null ? "" : `${as.mib(used)} of ${as.mib(total)}`, watts.gpu === null ? "" : as.watts(watts.gpu)].filter(Boolean).join(" · ") || "its memory is not reported"
-        : <><Value of={system?.memory_used_gb} as={as.gib} why={why(stats, "/system/memory_used_gb")} /> of <Value of={system?.memory_total_gb} as={as.gib} />{watts.cpu !== null && <> · {as.watts(watts.cpu)}</>}</>}
+      title={hasGpu ? (gpus.length > 1 ? `${gpus.length} GPUs` : "GPU") : "Processors"} window="now" to={link("machines")} spark={seen} colour={hasGpu ? "gpu" : "host"}
+      note={<span title={memory ? `memory in use: ${note}` : why(stats, hasGpu ? "/gpu/devices/0/memory_used_mb" : "/system/memory_used_gb")}>{note}</span>}
     >
-      <Value of={use} as={as.percent} why={stats ? cpuWhy : undefined} />
+      <Value of={use} as={as.percent} why={stats ? why(stats, hasGpu ? "/gpu/devices/0/utilization_percent" : "/system/cpu_usage_percent") : undefined} />
     </Figure>
   );
 }
 
-function CostFigure({ series, of }: { series: Asked<Series>; of: Of }) {
-  const cost = sum(of("cost"));
+function CostFigure({ hour, of, whole }: { hour: Asked<Series>; of: Of; whole: Of }) {
+  const cost = sum(whole("cost"));
   const { all: total } = power(of);
-  const joules = perToken(of("energy"), of("generated_tokens"));
-  const tokens = sum(of("generated_tokens"));
+  const joules = perToken(whole("energy"), whole("generated_tokens"));
+  const tokens = sum(whole("generated_tokens"));
   if (cost !== null && cost > 0) {
     return (
-      <Figure title="Cost" to={link("cost")} spark={of("cost")} colour="cost" note={<>{tokens ? `${as.number((cost / tokens) * 1e6)} a million tokens` : "in the prices' currency"}</>}>
+      <Figure title="Cost" window={HOUR} to={link("cost")} spark={of("cost")} colour="cost" note={<>{tokens ? `${as.number((cost / tokens) * 1e6)} a million tokens` : "in the prices' currency"}</>}>
         {as.number(cost)}
       </Figure>
     );
   }
   const noPower = "Neither a GPU nor the helper reports power. Install inferometer-helper, or set prices.";
-  const noTokens = series.failure ? "No history is kept that could tell." : "Nothing was generated in the last hour while power was measured.";
+  const noTokens = hour.failure ? "No history is kept that could tell." : "Nothing was generated in the last hour while power was measured.";
   return (
-    <Figure title="Energy" to={link("cost")} spark={of("energy_per_token")} colour="cost" note={<>a token in 1&#8239;h{total !== null && <> · {as.watts(total)}</>}</>}>
+    <Figure title="Energy" window={HOUR} to={link("cost")} spark={of("energy_per_token")} colour="cost" note={<>a generated token{total !== null && <> · {as.watts(total)}</>}</>}>
       <Value of={joules} as={as.joules} why={total === null ? noPower : noTokens} />
     </Figure>
   );
 }
-
