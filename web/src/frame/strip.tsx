@@ -44,7 +44,7 @@ function Backends({ workers }: { workers: Workers["workers"] }) {
   const up = workers.filter((one) => one.status === "active").length;
   const all = workers.length;
   const apart = workers.filter((one) => one.state && ["ejected", "half_open", "slow", "draining"].includes(one.state)).map((one) => `${one.id} ${one.state === "ejected" ? "set aside" : one.state === "half_open" ? "on trial" : one.state}`);
-  if (up === all && apart.length > 0) return <Pill tone="warn" to={link("machines")}>{apart.length > 2 ? `${apart.length} of ${all} backends apart` : apart.join(", ")}</Pill>;
+  if (up === all && apart.length > 0) return <Pill tone="warn" to={link("machines")}>{apart.length > 2 ? `${apart.length} of ${all} backends slow or set aside` : apart.join(", ")}</Pill>;
   const text = all === 1 ? (up ? "backend answers" : "backend is down") : `${up} of ${all} backends answer`;
   return <Pill tone={up === all ? "good" : up === 0 ? "bad" : "warn"} to={link("machines")}>{text}</Pill>;
 }
@@ -55,5 +55,5 @@ function Age() {
   if (lastHeard.value === 0) return <Pill tone="quiet">connecting</Pill>;
   const age = Math.max(0, Math.round((now.value - lastHeard.value) / 1000));
   if (linkState.value === "open" && age < 8) return <Pill tone="good">live</Pill>;
-  return <Pill tone="warn">{`${span(age)} old`}</Pill>;
+  return <Pill tone="warn">{`figures ${span(age)} old`}</Pill>;
 }

@@ -93,3 +93,11 @@ export function ofUnit(unit: string): (value: number) => string {
 
 /** `http_error` as people write it. */
 export const words = (name: string): string => name.replaceAll("_", " ");
+
+const CAUSES: Record<string, string> = {
+  first: "first use", expired: "kept no longer", evicted: "had made room for another", unloaded: "unloaded by hand", options_changed: "other options", restart: "restart of its server",
+  unknown: "was not in memory",
+};
+
+/** Why a model had to be loaded. */
+export const loaded = (cause: string): string => CAUSES[cause] ?? words(cause);

@@ -75,8 +75,8 @@ const RULES: Column<Rule>[] = [
   { name: "severity", cell: (one) => <Chip tone={holds(one) ? tone(one.severity) : "quiet"}>{one.severity}</Chip> },
   { name: "rule", class: "name", cell: (one) => plain(one.name) },
   { name: "state", cell: (one) => <span title={one.reason ?? ""}>{STATES[one.state ?? ""] ?? as.words(one.state ?? (one.enabled ? "looked at" : "off"))}{one.reason && <span class="quiet">: {one.reason}</span>}</span>, class: "message" },
-  { name: "for", number: true, cell: (one) => (one.for_seconds ? as.span(one.for_seconds) : "") },
-  { name: "when", class: "message", cell: (one) => <details><summary>condition</summary><code>{one.condition}</code></details> },
+  { name: "must hold for", number: true, cell: (one) => (one.for_seconds ? as.span(one.for_seconds) : "") },
+  { name: "condition", class: "message", cell: (one) => <details><summary>show</summary><code>{one.condition}</code></details> },
 ];
 
 export function Alerts() {

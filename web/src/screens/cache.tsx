@@ -75,8 +75,8 @@ function Kinds({ answer }: { answer: Answer }) {
         fact("that had to load it", answer.performance.cache_misses, "/performance/cache_misses", as.count),
         fact("unloaded for another", answer.performance.cache_evictions, "/performance/cache_evictions", as.count),
         fact("in memory", model.entries, "/cache_types/model/entries", as.count),
-        fact("memory", model.size_mb, "/cache_types/model/size_mb", as.mib),
-        fact("of", model.max_size_mb, "/cache_types/model/max_size_mb", as.mib),
+        fact("memory they take", model.size_mb, "/cache_types/model/size_mb", as.mib),
+        fact("memory there is", model.max_size_mb, "/cache_types/model/max_size_mb", as.mib),
       ]} />
       <Panel title="Answers" window={DAY}>
         {response.enabled

@@ -23,8 +23,8 @@ const TOKENS: Shown[] = [
 const LARGEST: Column<Exchange>[] = [
   { name: "model", class: "name", cell: (one) => <a href={link("exchange", one.id)}><Value of={one.model} why="Its model is not known." /></a> },
   { name: "client", cell: (one) => <Value of={one.tenant ?? one.client} why="It named no client." /> },
-  { name: "in", number: true, cell: (one) => <Value of={one.tokens.prompt} as={as.count} why="Its backend did not report it." /> },
-  { name: "out", number: true, cell: (one) => <Value of={one.tokens.generated} as={as.count} why="Its backend did not report it." /> },
+  { name: "tokens in", number: true, cell: (one) => <Value of={one.tokens.prompt} as={as.count} why="Its backend did not report it." /> },
+  { name: "tokens out", number: true, cell: (one) => <Value of={one.tokens.generated} as={as.count} why="Its backend did not report it." /> },
   { name: "took", number: true, cell: (one) => <Value of={one.duration_ms} as={as.duration} /> },
 ];
 const PRICE: Column<Exchange> = { name: "cost", number: true, cell: (one) => <Value of={one.cost} as={as.number} why="There was no price for it." /> };
@@ -47,8 +47,8 @@ export function Cost() {
         <Energy of={of} window={window} />
         <Facts title="Tokens" window={window} facts={[
           { name: "generated", value: <Value of={sum(of("generated_tokens"))} as={as.count} why="Nothing was generated in this time." /> },
-          { name: "prompt", value: <Value of={sum(of("prompt_tokens"))} as={as.count} why="No prompt was read in this time." /> },
-          { name: "generated for clients that left", value: <Value of={sum(of("wasted_tokens"))} as={as.count} why="Nothing ended in this time." /> },
+          { name: "of these for clients that left", value: <Value of={sum(of("wasted_tokens"))} as={as.count} why="Nothing ended in this time." /> },
+          { name: "in prompts", value: <Value of={sum(of("prompt_tokens"))} as={as.count} why="No prompt was read in this time." /> },
           { name: "requests", value: <Value of={sum(of("requests"))} as={as.count} why="Nothing ended in this time." /> },
         ]} />
       </div>

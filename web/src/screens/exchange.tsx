@@ -56,7 +56,7 @@ export function Detail({ exchange }: { exchange: Answer }) {
           facts("decode speed", exchange.tokens_per_second, "/tokens_per_second", as.tokensPerSecond),
           facts("largest gap", exchange.largest_gap_ms, "/largest_gap_ms", as.duration),
           facts("stalls", exchange.stalls, "/stalls", as.count),
-          facts("loaded because", exchange.cold_start, "/cold_start", as.words),
+          facts("loaded because", exchange.cold_start, "/cold_start", as.loaded),
           { name: "backends tried", value: String(exchange.attempts) },
         ]} />
         <Facts title="Result" facts={[

@@ -92,12 +92,12 @@ function columns(answer: Answer): Column<Exchange>[] {
     { name: "outcome", cell: (one) => <Outcome of={one.outcome} error={one.error} status={one.status} /> },
     { name: "took", number: true, cell: (one) => <Value of={one.duration_ms} as={as.duration} why={reason(one, "duration_ms")} /> },
     { name: "first token", number: true, cell: (one) => <Value of={one.time_to_first_token_ms} as={as.duration} why={reason(one, "time_to_first_token_ms")} /> },
-    { name: "in", number: true, cell: (one) => <Value of={one.tokens.prompt} as={as.count} why={reason(one, "tokens/prompt")} /> },
+    { name: "tokens in", number: true, cell: (one) => <Value of={one.tokens.prompt} as={as.count} why={reason(one, "tokens/prompt")} /> },
     ...(answer.exchanges.some((one) => one.tokens.cached !== null)
       ? [{ name: "cached", number: true, cell: (one: Exchange) => <Value of={one.tokens.cached} as={as.count} why={reason(one, "tokens/cached")} /> }] : []),
-    { name: "out", number: true, cell: (one) => <Value of={one.tokens.generated} as={as.count} why={reason(one, "tokens/generated")} /> },
+    { name: "tokens out", number: true, cell: (one) => <Value of={one.tokens.generated} as={as.count} why={reason(one, "tokens/generated")} /> },
     { name: "tok/s", number: true, cell: (one) => <Value of={one.tokens_per_second} as={as.number} why={reason(one, "tokens_per_second")} /> },
-    { name: "cold", cell: (one) => (one.cold_start ? <span title="The model had to be loaded, and why">{one.cold_start === "unknown" ? "cold" : as.words(one.cold_start)}</span> : "") },
+    { name: "loaded because", cell: (one) => (one.cold_start ? <span title="Its model had to be loaded first">{as.loaded(one.cold_start)}</span> : "") },
     ...(new Set(answer.exchanges.map((one) => one.backend)).size > 1
       ? [{ name: "backend", cell: (one: Exchange) => <Value of={one.backend} why={reason(one, "backend")} /> }] : []),
   ];

@@ -41,7 +41,7 @@ export function Groups({ of }: { of: Grouped | null | undefined }) {
     of?.unknown?.[pointer(one, name)] === "not_applicable" ? <span class="quiet">no limit</span> : figure(name, write)(one);
   const columns: Column<Group>[] = [
     { name: "group", class: "name", cell: (one) => <span title={one.path}>{one.name}</span> },
-    { name: "of", cell: (one) => <Value of={one.runtime} why={why(of, pointer(one, "runtime"))} /> },
+    { name: "run by", cell: (one) => <Value of={one.runtime} why={why(of, pointer(one, "runtime"))} /> },
     ...(groups.some((one) => one.pod) ? [{ name: "pod", class: "message", cell: (one: Group) => one.pod && <code>{one.pod}</code> }] : []),
     { name: "processes", class: "message", cell: (one) => <code>{one.pids.join(" ")}</code> },
     { name: "processor", number: true, cell: figure("cpu_usage_percent", as.percent) },

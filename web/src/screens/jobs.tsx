@@ -100,9 +100,9 @@ function Running({ job, reason }: { job: Active; reason: (field: string) => stri
       <header><b class="name">{job.name}</b> <Chip tone="quiet">{job.step ?? job.status}</Chip></header>
       <Meter kind="left" label="" of={job.progress === null ? null : job.progress * 100} why={reason("progress")} />
       <dl>
-        <div><dt>done</dt><dd><Value of={job.bytes_done} as={as.bytes} why={reason("bytes_done")} /> of <Value of={job.bytes_total} as={as.bytes} why={reason("bytes_total")} /></dd></div>
+        <div><dt>done</dt><dd><Value of={job.bytes_done} as={as.bytes} why={reason("bytes_done")} />{job.bytes_total !== null && ` of ${as.bytes(job.bytes_total)}`}</dd></div>
         <div><dt>pace</dt><dd><Value of={job.bytes_per_second} as={(value) => `${as.bytes(value)}/s`} why={reason("bytes_per_second")} /></dd></div>
-        <div><dt>ready</dt><dd><Value of={job.estimated_completion} as={time} why={reason("estimated_completion")} /></dd></div>
+        <div><dt>ready at</dt><dd><Value of={job.estimated_completion} as={time} why={reason("estimated_completion")} /></dd></div>
         <div><dt>backend</dt><dd><Value of={job.backend} why={reason("backend")} /></dd></div>
       </dl>
     </li>

@@ -117,9 +117,9 @@ function Processes() {
             { name: "kind", cell: (one) => KINDS[one.type] ?? one.type },
             { name: "processes", class: "message", cell: (one) => <code>{one.pids.join(" ")}</code> },
             { name: "processor", number: true, cell: cell("cpuUsage", as.percent) },
-            ...(limited ? [{ name: "of", number: true, cell: cell("cpuLimit", (value) => `${as.number(value)} cores`) }] : []),
+            ...(limited ? [{ name: "cores at most", number: true, cell: cell("cpuLimit", as.number) }] : []),
             { name: "memory", number: true, cell: cell("ramUsage", as.gib) },
-            ...(limited ? [{ name: "at most", number: true, cell: cell("ramLimit", as.gib) }] : []),
+            ...(limited ? [{ name: "memory at most", number: true, cell: cell("ramLimit", as.gib) }] : []),
             { name: "GPU memory", number: true, cell: cell("vramUsage", as.gib) },
           ];
           return <Table caption="Containers and processes" columns={columns} rows={answer.resources} id={(one) => one._id} empty="No inference server runs on this machine: those of other machines are seen there." />;
@@ -142,10 +142,10 @@ function Backends() {
     ...(workers.some((one) => (one.tier ?? 0) > 0) ? [{ name: "tier", number: true, cell: (one: Worker) => String(one.tier ?? 0) }] : []),
     { name: "server", cell: (one) => <Value of={one.capabilities} as={(all) => all.join(", ")} why={reason(one, "capabilities")} /> },
     { name: "address", cell: (one) => <code>{one.address}</code> },
-    { name: "heard", cell: (one) => <Value of={one.last_heartbeat} as={time} why={reason(one, "last_heartbeat")} /> },
+    { name: "last answer", cell: (one) => <Value of={one.last_heartbeat} as={time} why={reason(one, "last_heartbeat")} /> },
     { name: "in flight", number: true, cell: (one) => <>{one.current_load.active_requests}{one.slots ? <span class="quiet"> of {one.slots}</span> : ""}</> },
     ...(workers.length > 1 ? [{ name: "chosen because", class: "message", cell: (one: Worker) => <span class="quiet">{placed(one.placed)}</span> }] : []),
-    { name: "queued", number: true, cell: (one) => <Value of={one.current_load.queue_length} as={as.count} why={reason(one, "current_load/queue_length")} /> },
+    { name: "waiting in it", number: true, cell: (one) => <Value of={one.current_load.queue_length} as={as.count} why={reason(one, "current_load/queue_length")} /> },
     { name: "latency, 24 h", number: true, cell: (one) => <Value of={one.current_load.average_latency_ms} as={as.duration} why={reason(one, "current_load/average_latency_ms")} /> },
     { name: "in memory", cell: (one) => <Value of={one.models_loaded} as={(all) => all.join(", ") || "nothing"} why={reason(one, "models_loaded")} /> },
   ];
@@ -200,16 +200,16 @@ function Machine({ machine }: { machine: Resources }) {
           <ul class="cores" aria-label="Each processor">
             {(cpu.per_core_usage ?? []).map((use, at) => <li key={at}><Meter label={String(at)} of={use} /></li>)}
           </ul>
-          <p class="note">load <Value of={cpu.load_average} as={(all) => all.map((one) => one.toFixed(2)).join("  ")} why={reason("/cpu/load_average")} /> · <Value of={cpu.frequency_mhz} as={(mhz) => `${as.number(mhz / 1000)}\u202fGHz`} why={reason("/cpu/frequency_mhz")} /></p>
+          <p class="note">load average <Value of={cpu.load_average} as={(all) => all.map((one) => one.toFixed(2)).join("  ")} why={reason("/cpu/load_average")} /> · <Value of={cpu.frequency_mhz} as={(mhz) => `${as.number(mhz / 1000)}\u202fGHz`} why={reason("/cpu/frequency_mhz")} /></p>
         </Panel>
         <Facts title="Memory" window="now" facts={[
-          { name: "used", value: <Meter scarce label="" of={memory.usage_percent} why={reason("/memory/usage_percent")} /> },
-          fact("used", memory.used_gb, "/memory/used_gb", as.gib),
-          fact("of", memory.total_gb, "/memory/total_gb", as.gib),
-          fact("available", memory.available_gb, "/memory/available_gb", as.gib),
-          fact("cached", memory.cached_gb, "/memory/cached_gb", as.gib),
-          fact("swap used", memory.swap_used_gb, "/memory/swap_used_gb", as.gib),
-        ].map((one, at) => (at === 0 ? { ...one, name: "share" } : one))} />
+          { name: "share", value: <Meter scarce label="" of={memory.usage_percent} why={reason("/memory/usage_percent")} /> },
+          fact("in use", memory.used_gb, "/memory/used_gb", as.gib),
+          fact("in all", memory.total_gb, "/memory/total_gb", as.gib),
+          fact("free to use", memory.available_gb, "/memory/available_gb", as.gib),
+          fact("files cached", memory.cached_gb, "/memory/cached_gb", as.gib),
+          fact("swap in use", memory.swap_used_gb, "/memory/swap_used_gb", as.gib),
+        ]} />
         <Panel title="Disks and networks" window="now">
           {(disk.filesystems ?? []).map((one) => (
             <div key={one.mount}><Meter scarce label={one.mount} of={one.usage_percent} note={`${as.gib(one.available_gb)} free`} /></div>

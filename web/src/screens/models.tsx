@@ -131,7 +131,7 @@ const KEYS: Record<Sort, (model: Model) => number | null> = {
 };
 
 const SORTS: [Sort, string][] = [
-  ["requests", "most requests"], ["first", "slowest first token"], ["whole", "slowest whole"], ["speed", "fastest decode"], ["failed", "most failures"],
+  ["requests", "most requests"], ["first", "slowest first token"], ["whole", "slowest whole answer"], ["speed", "fastest decode"], ["failed", "most failures"],
   ["cold", "most cold starts"], ["tokens", "most tokens"],
 ];
 
@@ -158,15 +158,15 @@ function Comparison({ answer }: { answer: Answer }) {
     ...(new Set(answer.models.map((model) => model.backend)).size > 1 ? [{ name: "backend", class: "name", cell: (model: Model) => model.backend }] : []),
     figure("requests", (model) => model.performance.total_requests, as.count, "performance/total_requests"),
     three("first token p50 p95 p99", (model) => model.performance.time_to_first_token_ms, "time_to_first_token_ms"),
-    three("whole p50 p95 p99", (model) => model.performance.latency_ms, "latency_ms"),
+    three("whole answer p50 p95 p99", (model) => model.performance.latency_ms, "latency_ms"),
     figure("tok/s", (model) => model.performance.average_tokens_per_second, as.number, "performance/average_tokens_per_second"),
     figure("failed", (model) => model.performance.error_rate, as.share, "performance/error_rate"),
     figure("truncated", (model) => model.performance.truncated_requests, as.count, "performance/truncated_requests"),
-    figure("cold", (model) => model.performance.cold_starts, as.count, "performance/cold_starts"),
-    figure("load p50", (model) => model.performance.load_ms.p50, as.duration, "performance/load_ms/p50"),
+    figure("cold starts", (model) => model.performance.cold_starts, as.count, "performance/cold_starts"),
+    figure("load, median", (model) => model.performance.load_ms.p50, as.duration, "performance/load_ms/p50"),
     { name: "last loaded", cell: (model) => <Value of={model.last_loaded_at} as={(at) => <span title={full(at)}>{time(at)}</span>} why={NEVER_LOADED} />, class: "when" },
     figure("tokens out", (model) => model.performance.generated_tokens, as.count, "performance/generated_tokens"),
-    figure("cached", (model) => model.performance.cache_hit_rate, as.share, "performance/cache_hit_rate"),
+    figure("prompt cached", (model) => model.performance.cache_hit_rate, as.share, "performance/cache_hit_rate"),
     { name: "size", number: true, cell: (model) => <Value of={model.size_bytes} as={as.bytes} why="Its backend does not report it." /> },
   ];
   return (

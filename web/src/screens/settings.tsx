@@ -75,7 +75,7 @@ function Storage({ health }: { health: Health }) {
       { name: "days of exchanges", value: <Value of={history.kept?.days} as={as.count} why="Nothing is kept." /> },
       { name: "minutes since", value: at(history.kept?.minutes_from) },
       { name: "hours since", value: at(history.kept?.hours_from) },
-      { name: "lost", value: history.lost > 0 ? <span class="bad">{as.count(history.lost)} exchanges</span> : "nothing" },
+      { name: "not kept", value: history.lost > 0 ? <span class="bad">{as.count(history.lost)} exchanges</span> : "nothing" },
     ]} />
   );
 }
@@ -90,8 +90,8 @@ function Sources({ health }: { health: Health }) {
         ))}
         <div><dt>metrics</dt><dd><a href="/metrics">/metrics</a>, for Prometheus</dd></div>
         <div><dt>API</dt><dd><a href="/openapi.json">/openapi.json</a> describes it</dd></div>
-        <div><dt>who asks</dt><dd>{who ? `${who.user ?? "anyone on this machine"}, by ${who.method === "none" ? "no credentials" : as.words(who.method)}` : "–"}</dd></div>
-        <div><dt>may</dt><dd>{who?.permissions.join(", ") ?? "–"}</dd></div>
+        <div><dt>you are</dt><dd>{who ? `${who.user ?? "anyone on this machine"}, by ${who.method === "none" ? "no credentials" : as.words(who.method)}` : "–"}</dd></div>
+        <div><dt>may do</dt><dd>{who?.permissions.join(", ") ?? "–"}</dd></div>
       </dl>
       {who?.session && <button type="button" onClick={() => void signOut()}>Sign out</button>}
     </Panel>

@@ -30,7 +30,7 @@ export function Ends() {
   }, [first.data]);
   useEntries<Exchange>("exchanges", (entry) => merge([entry]));
   return (
-    <Panel title="Last ends" note={<a href={link("exchanges")}>all</a>} class="ends">
+    <Panel title="Last finished" note={<a href={link("exchanges")}>all</a>} class="ends">
       <Trouble failure={first.failure} />
       {first.data && ends.length === 0 && (
         <p class="empty">Nothing has ended yet. Try <code>curl</code> or any client with <Address />.</p>
@@ -39,9 +39,9 @@ export function Ends() {
         {ends.map((one) => (
           <li key={one.id} data-row="" tabIndex={0} class="to" onClick={() => { location.hash = link("exchange", one.id); }} onKeyDown={(event) => { if (event.key === "Enter") location.hash = link("exchange", one.id); }}>
             <span class="when">{time(one.ended_at)}</span>
-            <span class="name"><a href={link("exchange", one.id)}><Value of={one.model} why="Its model is not known." /></a><At backend={one.backend} /></span>
+            <span class="name" title={one.model ?? ""}><a href={link("exchange", one.id)}><Value of={one.model} why="Its model is not known." /></a><At backend={one.backend} /></span>
             <Outcome of={one.outcome} error={one.error} status={one.status} />
-            <span class="n">{one.tokens.generated === null ? "" : `${as.count(one.tokens.generated)} tok`}</span>
+            <span class="n">{one.tokens.generated !== null && <span title="generated tokens">{as.count(one.tokens.generated)} tok</span>}</span>
             <span class="n age"><Value of={one.duration_ms} as={as.duration} /></span>
           </li>
         ))}

@@ -13,8 +13,9 @@ const SHOWN = 40;
 
 const PHASES = ["upload", "waiting", "prefill", "decode"];
 const WORDS: Record<string, string> = {
-  upload: "the request is being sent", waiting: "waits for the backend", prefill: "reads the prompt", decode: "generates",
+  upload: "the request is being sent", waiting: "waits for the backend", prefill: "reads the prompt", decode: "generates", loading: "its model is loaded into memory",
 };
+const SHORT: Record<string, string> = { upload: "sending", prefill: "prompt", decode: "generating" };
 
 /** Pieces a second since the exchange began to generate, by what the page saw. */
 function useRates(exchanges: Running[]): Map<string, number> {
@@ -51,14 +52,14 @@ export function Flight() {
           const phase = isLoading(one) ? "loading" : one.phase;
           return (
             <li key={one.id} data-row="" tabIndex={0}>
-              <span class="name"><Value of={one.model} why={why(state, `/exchanges/${at}/model`)} /><At backend={one.backend} /></span>
-              <span class="who"><Value of={one.client} why={why(state, `/exchanges/${at}/client`)} /></span>
-              <span class="phases" role="img" aria-label={WORDS[one.phase] ?? one.phase} title={`${one.method} ${one.endpoint}: ${WORDS[one.phase] ?? one.phase}`}>
+              <span class="name" title={one.model ?? ""}><Value of={one.model} why={why(state, `/exchanges/${at}/model`)} /><At backend={one.backend} /></span>
+              <span class="who" title={one.client ?? ""}><Value of={one.client} why={why(state, `/exchanges/${at}/client`)} /></span>
+              <span class="phases" role="img" aria-label={WORDS[phase] ?? phase} title={`${one.method} ${one.endpoint}: ${WORDS[phase] ?? phase}`}>
                 {PHASES.map((name, place) => <i key={name} class={place < PHASES.indexOf(one.phase) ? "done" : name === one.phase ? `on ${phase}` : ""} />)}
-                <em>{phase === "decode" ? "decode" : phase}</em>
+                <em>{SHORT[phase] ?? phase}</em>
               </span>
-              <span class="n">{one.phase === "decode" ? <Value of={rates.get(one.id)} as={(rate) => `${as.number(rate)}\u202f/s`} why="Its pace is known a second after it began." /> : ""}</span>
-              <span class="n">{one.pieces > 0 ? `${as.count(one.pieces)} tok` : ""}</span>
+              <span class="n">{one.phase === "decode" ? <Value of={rates.get(one.id)} as={(rate) => <span title="tokens a second">{as.number(rate)}{"\u202f/s"}</span>} why="Its pace is known a second after it began." /> : ""}</span>
+              <span class="n">{one.pieces > 0 && <span title="tokens so far">{as.count(one.pieces)} tok</span>}</span>
               <span class="n age">{as.span(one.age_ms / 1000)}</span>
               <Stop id={one.id} model={one.model} />
             </li>
