@@ -140,6 +140,7 @@ fn documented() -> OpenApiRouter<Arc<Parts>> {
         .routes(routes!(reports::executions::executions))
         .routes(routes!(reports::execution::execution))
         .routes(routes!(endpoints::exchanges::exchanges))
+        .routes(routes!(endpoints::failures::failures))
         .routes(routes!(endpoints::in_flight::in_flight))
         .routes(routes!(endpoints::exchange::exchange))
         .routes(routes!(endpoints::stop::stop))

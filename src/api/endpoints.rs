@@ -10,6 +10,7 @@ pub(in crate::api) mod control_groups;
 pub(super) mod errors;
 pub(super) mod exchange;
 pub(super) mod exchanges;
+pub(super) mod failures;
 pub(super) mod health;
 pub(super) mod in_flight;
 pub(super) mod jobs;

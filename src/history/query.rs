@@ -6,6 +6,7 @@
 pub mod askers;
 pub mod cover;
 pub mod errors;
+pub mod failures;
 pub mod kept;
 pub mod lists;
 pub mod series;
@@ -19,7 +20,7 @@ use super::machine::{Fact, Means};
 use super::names::NameKind;
 use super::row::Row;
 use super::tops::TopBy;
-use crate::exchange::outcome::Outcome;
+use crate::exchange::outcome::{ErrorType, Outcome};
 use crate::exchange::vocabulary::Operation;
 
 /// From an instant up to, and without, another.
@@ -54,6 +55,10 @@ pub struct Filter {
     pub outcome: Option<Outcome>,
     /// That did not complete.
     pub failed: bool,
+    /// With this error.
+    pub error: Option<ErrorType>,
+    /// To which the client got this status.
+    pub status: Option<u16>,
     /// That took at least this long, in microseconds.
     pub min_duration_us: Option<u64>,
 }
@@ -63,12 +68,13 @@ impl Filter {
     /// tenant by client: a filter by client gets exact sums only if no exchange has a tenant.
     #[must_use]
     pub fn is_summed(&self) -> bool {
-        self.conversation.is_none() && self.endpoint.is_none() && self.min_duration_us.is_none()
+        let is_of_ends = self.error.is_some() || self.status.is_some();
+        self.conversation.is_none() && self.endpoint.is_none() && self.min_duration_us.is_none() && !is_of_ends
     }
 
     /// Whether it lets only those pass that did not complete.
     pub(super) fn is_of_failures(&self) -> bool {
-        self.failed || self.outcome.is_some_and(|outcome| outcome != Outcome::Completed)
+        self.failed || self.error.is_some() || self.outcome.is_some_and(|outcome| outcome != Outcome::Completed)
     }
 
     /// Whether exchanges of this kind are meant.

@@ -10,6 +10,7 @@ mod demo;
 mod every_parameter;
 mod exchanges;
 mod executions;
+mod failures;
 mod figures;
 mod frames;
 mod in_flight;

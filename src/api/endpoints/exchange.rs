@@ -199,7 +199,7 @@ pub(super) fn detailed(exchange: &Exchange) -> DetailedExchange {
 }
 
 /// A name, or the reason why it is unknown.
-fn name(name: Option<&Arc<str>>, reason: Reason) -> Maybe<String> {
+pub(super) fn name(name: Option<&Arc<str>>, reason: Reason) -> Maybe<String> {
     name.map(|name| name.to_string()).or_unknown(reason)
 }
 

@@ -17,7 +17,7 @@ use crate::api::range::{AnInstant, Period, range};
 use crate::api::reply::{LIST, Listing};
 use crate::api::state::Parts;
 use crate::api::unknown::{Maybe, Reason, Unknown, resolve};
-use crate::exchange::outcome::Outcome;
+use crate::exchange::outcome::{ErrorType, Outcome};
 use crate::exchange::vocabulary::Operation;
 use crate::history::conversation::ConversationId;
 use crate::history::query::{Filter, MAX_PAGE, Page, PageQuery, Range, TopQuery};
@@ -68,6 +68,12 @@ pub(crate) struct Query {
     outcome: Option<String>,
     /// Only those that did not complete.
     failed: Option<bool>,
+    /// Only those with this error.
+    #[param(schema_with = errors)]
+    error: Option<String>,
+    /// Only those to which the client got this status.
+    #[param(minimum = 100, maximum = 999)]
+    status: Option<u16>,
     /// Only those that took at least as long; a year at most.
     #[param(minimum = 0, maximum = 31_536_000_000i64)]
     min_ms: Option<u64>,
@@ -96,6 +102,10 @@ pub(super) fn operations() -> ObjectBuilder {
 
 fn outcomes() -> ObjectBuilder {
     words::<Outcome>()
+}
+
+fn errors() -> ObjectBuilder {
+    words::<ErrorType>()
 }
 
 /// Finished exchanges.
@@ -214,6 +224,8 @@ impl Query {
             inference: false,
             outcome: word("outcome", self.outcome.as_deref())?,
             failed: self.failed.unwrap_or(false),
+            error: word("error", self.error.as_deref())?,
+            status: self.status,
             min_duration_us: self.min_ms.map(|millis| millis.saturating_mul(1_000)),
         })
     }

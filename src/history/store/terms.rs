@@ -9,6 +9,8 @@ use crate::history::query::Filter;
 /// statement itself says that these are failures.
 pub(super) fn written_out(filter: &Filter) -> impl Iterator<Item = String> {
     let terms = [
+        filter.error.map(|error| format!("error = {}", error.code())),
+        filter.status.map(|status| format!("status = {status}")),
         filter.outcome.map(|outcome| format!("outcome = {}", outcome.code())),
         operations(filter),
         filter.is_of_failures().then(|| format!("outcome <> {}", Outcome::Completed.code())),

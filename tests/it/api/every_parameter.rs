@@ -64,11 +64,12 @@ const MODELS: View = List("/models", "_id");
 const DEPLOYMENTS: View = List("/deployments", "_id");
 const AGENTS: View = List("/agents", "_id");
 const EXECUTIONS: View = List("/executions", "_id");
+const KINDS: View = List("/failures", "newest_id");
 const REQUESTS: View = Sum("/series/0/values");
 /// A page of a list with one entry ends where it is full.
 const LIMIT: View = At("/pagination/limit");
 
-const CASES: [(&str, &[Case]); 19] = [
+const CASES: [(&str, &[Case]); 20] = [
     ("/api/metrics/timeseries", &[("hours", "", "720", At("/data/request_rate/0/x"))]),
     (
         "/dashboard/logs",
@@ -117,10 +118,25 @@ const CASES: [(&str, &[Case]); 19] = [
             ("operation", "", "embeddings", EXCHANGES),
             ("outcome", "", "rejected", EXCHANGES),
             ("failed", "", "true", EXCHANGES),
+            ("error", "", "http_5xx", EXCHANGES),
+            ("status", "", "999", EXCHANGES),
             ("min_ms", "", "31536000000", EXCHANGES),
             ("order", "limit=100", "longest", EXCHANGES),
             ("page", "", "2", EXCHANGES),
             ("limit", "", "1", EXCHANGES),
+        ],
+    ),
+    (
+        "/dashboard/exchanges/failures",
+        &[
+            ("period", "", "7d", Minutes("/from", "/to")),
+            ("from", "", "2026-01-01", Minutes("/from", "/to")),
+            ("to", "", "2026-01-01", KINDS),
+            ("model", "", "other", KINDS),
+            ("backend", "", "other", KINDS),
+            ("tenant", "", "other", KINDS),
+            ("client", "", "other", KINDS),
+            ("limit", "", "1", KINDS),
         ],
     ),
     (

@@ -10,6 +10,7 @@ import { why } from "../lib/unknown.ts";
 import { Loaded, Panel } from "../parts/panel.tsx";
 import { Table, type Column } from "../parts/table.tsx";
 import { Outcome, Value } from "../parts/value.tsx";
+import { Failures } from "./failures.tsx";
 import { useState } from "preact/hooks";
 
 const LIMIT = 50;
@@ -21,19 +22,19 @@ export function Exchanges() {
   const { own, range, filters } = route.value;
   const page = Number(own["page"] ?? 1) || 1;
   const query = {
-    ...parameters(range), ...filters, outcome: own["outcome"], failed: own["failed"], min_ms: own["min"], order: own["order"],
-    page: own["order"] && own["order"] !== "newest" ? undefined : page, limit: own["failed"] ? 2 * LIMIT : LIMIT,
+    ...parameters(range), ...filters, outcome: own["outcome"], failed: own["failed"], error: own["error"], status: own["status"], min_ms: own["min"], order: own["order"],
+    page: own["order"] && own["order"] !== "newest" ? undefined : page, limit: LIMIT,
   };
   const found = useAsk<Answer>(url("/dashboard/exchanges", query), 10);
   const csv = url("/dashboard/exchanges", { ...query, limit: 100, format: "csv" });
   return (
     <>
       <Find />
+      {own["failed"] && <Failures />}
       <Panel title="Exchanges" csv={csv} window={windowOf(range)} note={found.data ? <Total of={found.data} /> : ""}>
         <Loaded of={found}>
           {(answer) => (
             <>
-              {(own["failed"] || own["outcome"]) && <Failures answer={answer} />}
               <Listed answer={answer} />
               <Pages page={page} more={answer.pagination.has_more} />
             </>
@@ -47,26 +48,6 @@ export function Exchanges() {
 function Total({ of }: { of: Answer }) {
   const { total } = of.pagination;
   return <>{total === null ? `${of.exchanges.length} shown` : `${as.count(total)} in all`}</>;
-}
-
-/** What the failures of this page are, and whose. */
-function Failures({ answer }: { answer: Answer }) {
-  if (answer.exchanges.length === 0) return null;
-  const left = answer.exchanges.filter((one) => one.outcome === "client_cancelled");
-  const failed = answer.exchanges.filter((one) => one.outcome !== "client_cancelled" && one.outcome !== "completed");
-  const counted = (of: (one: Exchange) => string) => {
-    const counts = new Map<string, number>();
-    for (const one of failed) counts.set(of(one), (counts.get(of(one)) ?? 0) + one.weight);
-    return [...counts].sort((a, b) => b[1] - a[1]).map(([name, count]) => `${name} ${as.count(count)}`).join(", ");
-  };
-  const what = (one: Exchange) => (one.outcome === "http_error" ? `HTTP ${one.status}` : as.words(one.outcome)) + (one.error && as.words(one.error) !== as.words(one.outcome) ? ` (${as.words(one.error)})` : "");
-  return (
-    <p class="sentence">
-      {answer.pagination.has_more ? `Of the newest ${answer.exchanges.length}: ` : ""}
-      {failed.length > 0 ? <>{counted(what)}; by model: {counted((one) => one.model ?? "none")}.</> : "Nothing failed."}
-      {left.length > 0 && ` Besides, ${as.count(left.reduce((all, one) => all + one.weight, 0))} were left by their clients.`}
-    </p>
-  );
 }
 
 function Pages({ page, more }: { page: number; more: boolean }) {
@@ -134,8 +115,8 @@ function Find() {
         </label>
       )}
       <label>Outcome
-        <select value={own["failed"] ? "failed" : own["outcome"] ?? ""} onChange={(event) => {
-          const { outcome: _, failed: __, page: ___, ...rest } = own;
+        <select value={own["outcome"] ?? (own["failed"] ? "failed" : "")} onChange={(event) => {
+          const { outcome: _, failed: __, page: ___, error: ____, status: _____, ...rest } = own;
           const value = event.currentTarget.value;
           go({ own: value === "failed" ? { ...rest, failed: "true" } : value ? { ...rest, outcome: value } : rest });
         }}>
@@ -144,6 +125,12 @@ function Find() {
           {OUTCOMES.map((name) => <option key={name} value={name}>{as.words(name)}</option>)}
         </select>
       </label>
+      {(own["error"] || own["status"]) && (
+        <button type="button" title="Take this filter away" onClick={() => {
+          const { error: _, status: __, page: ___, ...rest } = own;
+          go({ own: rest }, true);
+        }}>{[own["error"] && as.words(own["error"]), own["status"] && `status ${own["status"]}`].filter(Boolean).join(", ")} ×</button>
+      )}
       <label>Duration
         <select value={own["min"] ?? ""} onChange={(event) => setOwn("min", event.currentTarget.value, true)}>
           {SLOWER.map(([value, text]) => <option key={value} value={value}>{text}</option>)}

@@ -1,6 +1,7 @@
 //! Questions to the database, in which all replicas are. It is some seconds behind the files.
 
 mod askers;
+mod failures;
 mod lists;
 mod machine;
 mod page;

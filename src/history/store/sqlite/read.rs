@@ -3,6 +3,7 @@
 mod askers;
 mod conversations;
 mod errors;
+mod failures;
 mod kept;
 mod lists;
 mod machine;

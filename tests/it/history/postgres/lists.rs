@@ -79,6 +79,10 @@ fn events_the_audit_jobs_and_errors_are_those_of_every_replica() {
     look_until(|| all.audit(&ALL).map(|it| check(it.total == 2, it)).expect("it answers"));
     let errors = ListQuery { filter: ListFilter { what: Some("http_5xx".into()), ..NO_FILTER }, ..ALL };
     look_until(|| all.errors(&errors).map(|it| check(it.total == 2, it)).expect("it answers"));
+    let ended = all.failures(EVER, &Filter { model: Some("llama3:latest".into()), ..Filter::default() });
+    let [alike] = &ended.expect("it answers")[..] else { panic!("they ended alike") };
+    assert_eq!((alike.count, alike.ending.status, alike.ending.is_failure()), (2, 500, true), "{alike:?}");
+    assert_eq!((alike.ending.backend.as_deref(), alike.ending.model.as_deref()), (Some("test"), Some("llama3:latest")));
     let started = ListQuery { filter: ListFilter { what: Some("started".into()), ..NO_FILTER }, ..ALL };
     look_until(|| all.events(&started).map(|it| check(it.total == 2, it)).expect("it answers"));
     let page = all.events(&ListQuery { offset: 1, limit: 1, ..started.clone() }).expect("it answers");
