@@ -56,6 +56,21 @@ export async function ask<T>(path: string, init?: RequestInit): Promise<Answer<T
   return { failure };
 }
 
+/** What was asked before that which shows it was there. */
+const ahead = new Map<string, Promise<Answer<unknown>>>();
+
+/** Asks at once for what the first screen will ask for. */
+export function askAhead(...paths: string[]): void {
+  if (!saved) for (const path of paths) ahead.set(path, ask(path));
+}
+
+/** The answer that is on its way already, once. */
+function asked<T>(path: string): Promise<Answer<T>> {
+  const found = ahead.get(path) as Promise<Answer<T>> | undefined;
+  ahead.delete(path);
+  return found ?? ask<T>(path);
+}
+
 /** A change. */
 export function change<T>(path: string, body: unknown = {}, fields: Record<string, string> = {}): Promise<Answer<T>> {
   const headers = { "Content-Type": "application/json", ...fields };
@@ -114,7 +129,7 @@ export function useAsk<T>(path: string | null, every = 0): Asked<T> {
         return;
       }
       if (frozen.value && kept.has(path)) return;
-      const answer = await ask<T>(path);
+      const answer = await asked<T>(path);
       if (ended) return;
       const failure = "failure" in answer ? answer.failure : undefined;
       if ("data" in answer) keep(path, answer.data);

@@ -9,7 +9,8 @@ import type { Series } from "../lib/types.ts";
 import { useSteps } from "../parts/later.ts";
 import { SeriesPanel, useSeries, type Shown } from "../parts/series.tsx";
 
-const METRICS = [
+/** What the figures and charts are made of. */
+export const METRICS = [
   "requests", "request_rate", "failed", "cancelled", "prompt_tokens", "generated_tokens", "generated_rate", "ttft_p50", "ttft_p95",
   "duration_p50", "duration_p95", "cost", "energy", "energy_per_token", "gpu_watts", "cpu_watts",
 ];
