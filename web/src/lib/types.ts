@@ -147,6 +147,9 @@ export interface Exchange {
     generated: Known<number>;
     generated_source: Known<string>;
     reasoning: Known<number>;
+    /** Proposed by a draft model, and of these accepted. */
+    drafted: Known<number>;
+    draft_accepted: Known<number>;
   };
   request_bytes: number;
   response_bytes: number;

@@ -64,6 +64,7 @@ export function Detail({ exchange }: { exchange: Answer }) {
           facts("of these cached", tokens.cached, "/tokens/cached", as.count),
           facts("generated tokens", tokens.generated, "/tokens/generated", (value) => counted(value, tokens.generated_source)),
           facts("of these reasoning", tokens.reasoning, "/tokens/reasoning", as.count),
+          ...(tokens.drafted ? [{ name: "drafted, of these accepted", value: `${as.count(tokens.drafted)}${tokens.draft_accepted === null ? "" : `, ${as.share(tokens.draft_accepted / tokens.drafted)}`}` }] : []),
           facts("finished because", exchange.finish_reason, "/finish_reason", as.words),
           facts("error", exchange.error, "/error", as.words),
           { name: "bytes", value: `${as.bytes(exchange.request_bytes)} in, ${as.bytes(exchange.response_bytes)} out` },

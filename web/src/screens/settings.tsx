@@ -10,6 +10,7 @@ import { Loaded, Panel } from "../parts/panel.tsx";
 import { Table, type Column } from "../parts/table.tsx";
 import { Chip, Value } from "../parts/value.tsx";
 import { Facts } from "./exchange.tsx";
+import { Address } from "./now/flight.tsx";
 
 interface Config {
   settings: Record<string, string>;
@@ -83,11 +84,12 @@ function Storage({ health }: { health: Health }) {
 function Sources({ health }: { health: Health }) {
   const who = session.value;
   return (
-    <Panel title="Sources">
+    <Panel title="Connections">
       <dl class="facts">
         {health.backends.map((one) => (
           <div key={one.name}><dt>{one.name}</dt><dd><code>{one.address}</code> <Value of={one.runtime} why="It was not recognised yet." /> <Value of={one.version} why="It does not report its version." /></dd></div>
         ))}
+        <div><dt>clients</dt><dd><Address /></dd></div>
         <div><dt>metrics</dt><dd><a href="/metrics">/metrics</a>, for Prometheus</dd></div>
         <div><dt>API</dt><dd><a href="/openapi.json">/openapi.json</a> describes it</dd></div>
         <div><dt>you are</dt><dd>{who ? `${who.user ?? "anyone on this machine"}, by ${who.method === "none" ? "no credentials" : as.words(who.method)}` : "–"}</dd></div>
