@@ -18,6 +18,7 @@ use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown, resolve};
 use crate::api::values::UpTo;
 use crate::exchange::outcome::Outcome;
 use crate::history::query::Filter;
+use crate::history::query::errors::of_exchange;
 use crate::history::query::failures::EndedAlike;
 use crate::history::timestamp::Timestamp;
 
@@ -87,6 +88,8 @@ struct FailureKind {
     outcome: &'static str,
     /// What went wrong.
     error: Maybe<String>,
+    /// What that means.
+    message: Maybe<String>,
     /// Sent to the clients.
     status: u16,
     /// The last that was tried.
@@ -150,6 +153,7 @@ fn kind(EndedAlike { ending, count, newest }: &EndedAlike) -> FailureKind {
     FailureKind {
         outcome: ending.outcome.as_str(),
         error: ending.error.map(|error| error.as_str().to_owned()).or_unknown(Reason::NotApplicable),
+        message: ending.error.map(|error| of_exchange(error).1.to_owned()).or_unknown(Reason::NotApplicable),
         status: ending.status,
         backend: name(ending.backend.as_ref(), Reason::NotApplicable),
         model: name(ending.model.as_ref(), Reason::NotReported),

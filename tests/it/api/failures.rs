@@ -34,6 +34,7 @@ fn kinds_are_counted_and_each_leads_to_its_exchanges() {
     let kinds = found["failures"].as_array().expect("a list");
     let of = |kind: &Value| (kind["status"].clone(), kind["error"].clone(), kind["model"].clone(), kind["count"].clone());
     assert_eq!(of(&kinds[0]), (json!(500), json!("http_5xx"), json!("llama3:latest"), json!(3)), "the most frequent first");
+    assert_eq!(kinds[0]["message"], "the backend answered with a server error");
     let counted = |status: u64, model: &str| {
         let is_it = |kind: &&Value| kind["status"] == status && kind["model"] == model;
         kinds.iter().find(is_it).map(|kind| (kind["count"].clone(), kind["is_failure"].clone()))

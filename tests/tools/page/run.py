@@ -152,8 +152,10 @@ def figures(browser, world, pictures):
     series = {one["metric"]: one["values"] for one in world.json("/dashboard/series?metrics=requests,failed,ttft_p50")["series"]}
     failed, requests = (sum(value or 0 for value in series[name]) for name in ("failed", "requests"))
     assert requests == total, f"{requests} {total}"
-    shown = re.search(r"Failed\s+([\d.]+) %", text_of(now, "Failed"))
+    shown = re.search(r"Failed last hour\s+([\d.]+) %", text_of(now, "Failed"))
     assert shown and abs(float(shown[1]) - failed / requests * 100) < 0.06, f"{text_of(now, 'Failed')}: {failed} of {requests}"
+    expect(now.locator(".memory .scale")).to_contain_text("A full bar is")
+    failures(now, world)
     page.page.evaluate("location.hash = '#/exchanges'")
     expect(now.get_by_text(f"{total:,} in all")).to_be_visible()
     settle(page, "models")
@@ -172,6 +174,20 @@ def figures(browser, world, pictures):
     faults += page.check("one trace")
     page.close()
     return faults
+
+
+def failures(page, world):
+    """The share of failures leads to their kinds, and each kind to its exchanges."""
+    page.locator(".figure[aria-label=Failed] a").click()
+    kinds = world.json("/dashboard/exchanges/failures?period=1h")["failures"]
+    table = page.get_by_role("region", name="What did not complete, by kind")
+    expect(table.locator("tbody tr")).to_have_count(len(kinds))
+    counts = table.locator("td[data-label=exchanges]")
+    expect(counts).to_have_text([f"{kind['count']:,}" for kind in kinds])
+    least = kinds[-1]
+    counts.last.get_by_role("link").click()
+    expect(page.get_by_role("region", name="Finished exchanges").locator("tbody tr")).to_have_count(min(50, least["count"]))
+    expect(page).to_have_url(re.compile(f"outcome={least['outcome']}.*status={least['status']}"))
 
 
 def keys(browser, world, pictures):

@@ -35,7 +35,7 @@ export function count(value: number): string {
 
 /** Milliseconds, in the unit that people would take. */
 export function duration(ms: number): string {
-  if (ms < 1) return number(ms) + THIN + "ms";
+  if (ms < 0.1) return number(ms) + THIN + "ms";
   if (ms < 999.5) return (ms < 10 ? trimmed(ms.toFixed(1)) : String(Math.round(ms))) + THIN + "ms";
   if (ms < 59_950) return trimmed((ms / 1000).toFixed(ms < 9_995 ? 2 : 1)) + THIN + "s";
   return span(Math.round(ms / 1000));

@@ -12,6 +12,7 @@ import { Outcome, Value } from "../parts/value.tsx";
 interface Kind {
   outcome: string;
   error: string | null;
+  message: string | null;
   status: number;
   backend: string | null;
   model: string | null;
@@ -29,10 +30,10 @@ interface Answer {
 }
 
 /** What it was, where its outcome alone does not say it. */
-function cause({ outcome, error, status }: Kind): string {
-  if (outcome === "client_cancelled") return "its client left before the end";
-  if (error === null) return status === 404 ? "not found: no failure" : "refused as the client's own fault: no failure";
-  return error === "http_5xx" ? "a server error of the backend" : as.words(error);
+function cause({ outcome, message, status }: Kind): string {
+  if (message !== null) return message;
+  if (outcome === "client_cancelled") return "the client left before the end";
+  return status === 404 ? "there is no such model or path: no failure" : "the client's own fault: no failure";
 }
 
 /** The exchanges of a kind. */

@@ -15,7 +15,7 @@ const PHASES = ["upload", "waiting", "prefill", "decode"];
 const WORDS: Record<string, string> = {
   upload: "the request is being sent", waiting: "waits for the backend", prefill: "reads the prompt", decode: "generates", loading: "its model is loaded into memory",
 };
-const SHORT: Record<string, string> = { upload: "sending", prefill: "prompt", decode: "generating" };
+const SHORT: Record<string, string> = { upload: "sending", prefill: "prompt", decode: "answer" };
 
 /** Pieces a second since the exchange began to generate, by what the page saw. */
 function useRates(exchanges: Running[]): Map<string, number> {
