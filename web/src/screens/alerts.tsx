@@ -58,7 +58,7 @@ const STATES: Record<string, string> = { quiet: "does not hold", not_yet: "too l
 
 /** `InferometerBackendDown` as people say it. */
 const plain = (name: string): string =>
-  name.replace(/^Inferometer/, "").replace(/([a-z])([A-Z])/g, (_, a: string, b: string) => `${a} ${b.toLowerCase()}`).replaceAll("_", " ");
+  name.replace(/^Inferometer/, "").replace(/([a-z])([A-Z])/g, (_, a: string, b: string) => `${a} ${b.toLowerCase()}`).replaceAll("_", " ").replace(/^Gpu/, "GPU");
 
 const RESOLVED: Column<Resolved>[] = [
   { name: "level", cell: (one) => <Chip tone={tone(one.level)}>{one.level}</Chip> },
@@ -112,7 +112,7 @@ function One({ alert }: { alert: Active }) {
       <div>
         <h3>{alert.title}</h3>
         <p>{alert.message}</p>
-        {details.length > 0 && <p class="note">{details.map(([name, value]) => `${as.words(name)} ${String(value)}`).join(" · ")}</p>}
+        {details.length > 0 && <p class="note">{details.map(([name, value]) => `${as.words(name)} ${typeof value === "number" ? as.number(value) : String(value)}`).join(" · ")}</p>}
         {alert.actions.length > 0 && <p class="note">What to do: {alert.actions.map(as.words).join(", ")}.</p>}
       </div>
       <span class="note" title={full(alert.timestamp)}>since {time(alert.timestamp)}</span>
