@@ -8,14 +8,19 @@ import { keepTime } from "./lib/pace.ts";
 import { follow, route } from "./lib/route.ts";
 import { beginSession } from "./lib/session.ts";
 import { seriesUrl } from "./parts/series.tsx";
-import { METRICS } from "./screens/now.tsx";
+import { METRICS } from "./screens/now/metrics.ts";
+
+/** Milliseconds that the first frame waits for the figures. */
+const NEARLY = 50;
 
 follow();
-// Who asks, the figures, and what changes: all at once, before anything is drawn.
-askAhead(...(route.value.screen === "now" ? [seriesUrl(METRICS)] : []), "/health");
+// The figures, who asks, and what changes: all at once, before anything is drawn.
+const figures = route.value.screen === "now" ? askAhead(seriesUrl(METRICS)) : undefined;
+void askAhead("/health");
 void beginSession();
 connect();
 listen();
 keepTime();
-// In a task of its own: reading the script was one.
-setTimeout(() => render(<App />, document.getElementById("app") as HTMLElement));
+// In a task of its own: reading the script was one. Figures that are nearly here are in the first frame.
+void Promise.race([figures, new Promise((done) => setTimeout(done, NEARLY))])
+  .then(() => setTimeout(() => render(<App />, document.getElementById("app") as HTMLElement)));

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { bounds, parameters, shifted, since } from "../src/lib/ranges.ts";
+import { seriesUrl } from "../src/parts/series.tsx";
+import { METRICS, USUAL } from "../src/screens/now/metrics.ts";
 import { format, parse } from "../src/lib/route.ts";
 
 test("an address holds all state, and is written as it was read", () => {
@@ -31,4 +33,8 @@ test("the API takes a period or two instants, and lists take whole minutes or ho
   assert.deepEqual(parameters({ from: 0, to: 1000 }), { from: "1970-01-01T00:00:00.000Z", to: "1970-01-01T00:00:01.000Z" });
   assert.equal(since({ period: "1h" }, 0), "60m");
   assert.equal(since({ period: "30d" }, 0), "720h");
+});
+
+test("the browser is told of the same question that the first screen asks", () => {
+  assert.equal(seriesUrl(METRICS), USUAL);
 });

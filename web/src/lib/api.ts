@@ -59,9 +59,13 @@ export async function ask<T>(path: string, init?: RequestInit): Promise<Answer<T
 /** What was asked before that which shows it was there. */
 const ahead = new Map<string, Promise<Answer<unknown>>>();
 
-/** Asks at once for what the first screen will ask for. */
-export function askAhead(...paths: string[]): void {
-  if (!saved) for (const path of paths) ahead.set(path, ask(path));
+/** Asks at once for what the first screen will ask for, which has it from the beginning if it comes in time. */
+export async function askAhead(path: string): Promise<void> {
+  if (saved) return;
+  const asked = ask(path);
+  ahead.set(path, asked);
+  const answer = await asked;
+  if ("data" in answer) keep(path, answer.data);
 }
 
 /** The answer that is on its way already, once. */

@@ -123,7 +123,7 @@ function Errors() {
     { name: "message", class: "message", cell: (one) => one.message },
     { name: "model", class: "name", cell: (one) => <Value of={one.details.model} why="It has to do with no model." /> },
     { name: "backend", cell: (one) => <Value of={one.details.backend} why="No backend was asked." /> },
-    { name: "since then", cell: (one) => as.words(one.resolution_status === "auto_resolved" ? "worked again" : one.resolution_status) },
+    { name: "since then", cell: (one) => one.resolution_status === "auto_resolved" ? "has worked again" : "no success yet" },
     { name: "trace", cell: (one) => (one.details.trace ? <a href={link("trace", one.details.trace)}>{one.details.trace.slice(0, 8)}…</a> : "") },
   ];
   return (

@@ -1,4 +1,5 @@
 // The first screen: what the models do at this moment, and in the last hour.
+import { METRICS } from "./now/metrics.ts";
 import { Figures } from "./now/figures.tsx";
 import { Ends } from "./now/ends.tsx";
 import { Flight } from "./now/flight.tsx";
@@ -8,12 +9,6 @@ import { route } from "../lib/route.ts";
 import type { Series } from "../lib/types.ts";
 import { useSteps } from "../parts/later.ts";
 import { SeriesPanel, useSeries, type Shown } from "../parts/series.tsx";
-
-/** What the figures and charts are made of. */
-export const METRICS = [
-  "requests", "request_rate", "failed", "cancelled", "prompt_tokens", "generated_tokens", "generated_rate", "ttft_p50", "ttft_p95",
-  "duration_p50", "duration_p95", "cost", "energy", "energy_per_token", "gpu_watts", "cpu_watts",
-];
 
 const RATE: Shown[] = [
   { metric: "request_rate", label: "all", fill: true, colour: "requests" },
