@@ -78,7 +78,7 @@ function columns(answer: Answer): Column<Exchange>[] {
       ? [{ name: "cached", number: true, cell: (one: Exchange) => <Value of={one.tokens.cached} as={as.count} why={reason(one, "tokens/cached")} /> }] : []),
     { name: "tokens out", number: true, cell: (one) => <Value of={one.tokens.generated} as={as.count} why={reason(one, "tokens/generated")} /> },
     { name: "tok/s", number: true, cell: (one) => <Value of={one.tokens_per_second} as={as.number} why={reason(one, "tokens_per_second")} /> },
-    { name: "loaded because", cell: (one) => (one.cold_start ? <span title="Its model had to be loaded first">{as.loaded(one.cold_start)}</span> : "") },
+    ...(answer.exchanges.some((one) => one.cold_start !== null) ? [{ name: "loaded because", cell: (one: Exchange) => (one.cold_start ? <span title="Its model had to be loaded first">{as.loaded(one.cold_start)}</span> : "") }] : []),
     ...(new Set(answer.exchanges.map((one) => one.backend)).size > 1
       ? [{ name: "backend", cell: (one: Exchange) => <Value of={one.backend} why={reason(one, "backend")} /> }] : []),
   ];
