@@ -35,12 +35,12 @@ ROUND = 40
 # name -> (the paths, the parameter that the refusal names, when it must be refused)
 RULES = {
     "a period or a beginning, not both": (
-        ("/dashboard/alerts/history", "/dashboard/exchanges", "/dashboard/series"),
+        ("/dashboard/alerts/history", "/dashboard/exchanges", "/dashboard/exchanges/failures", "/dashboard/series"),
         "period",
         lambda query, error: "period" in query and "from" in query,
     ),
     "a beginning before its end": (
-        ("/dashboard/alerts/history", "/dashboard/exchanges", "/dashboard/series"),
+        ("/dashboard/alerts/history", "/dashboard/exchanges", "/dashboard/exchanges/failures", "/dashboard/series"),
         "from",
         lambda query, error: "from" in query and instant(query["from"]) >= end(query),
     ),

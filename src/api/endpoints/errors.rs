@@ -210,7 +210,7 @@ fn examine(reading: &Reading, ask: &ListQuery, day: Range) -> Result<Examined, S
     for error in listed {
         let pair = (error.backend.clone(), error.resource.clone());
         if !successes.contains_key(&pair) && successes.len() < MAX_PAIRS {
-            successes.insert(pair.clone(), last_success(reading, &error, ask.range.to)?);
+            successes.insert(pair.clone(), last_success(reading, &error, ask.range)?);
         }
         let later = successes.get(&pair).copied().flatten();
         examined.push((error.clone(), later.is_some_and(|at| at > error.at)));
@@ -218,8 +218,8 @@ fn examine(reading: &Reading, ask: &ListQuery, day: Range) -> Result<Examined, S
     Ok(Examined { listed: examined, total, day: reading.error_counts(day)? })
 }
 
-/// When the backend last completed an exchange with the model of an error.
-fn last_success(reading: &Reading, error: &ListedError, to: i64) -> Result<Option<i64>, StoreError> {
+/// When the backend last completed an exchange with the model of an error, in the range of all errors.
+fn last_success(reading: &Reading, error: &ListedError, range: Range) -> Result<Option<i64>, StoreError> {
     if error.backend.is_none() || error.resource.is_none() {
         return Ok(None);
     }
@@ -229,7 +229,7 @@ fn last_success(reading: &Reading, error: &ListedError, to: i64) -> Result<Optio
         outcome: Some(Outcome::Completed),
         ..Filter::default()
     };
-    let newest = reading.newest(&PageQuery { range: Range { from: error.at, to }, filter, offset: 0, limit: 1 })?;
+    let newest = reading.newest(&PageQuery { range, filter, offset: 0, limit: 1 })?;
     Ok(newest.exchanges.first().map(|exchange| exchange.id.millis()))
 }
 

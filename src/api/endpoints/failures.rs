@@ -141,7 +141,8 @@ pub(crate) async fn failures(
 }
 
 fn summary(found: &[EndedAlike]) -> FailuresSummary {
-    let count = |is_wanted: fn(&EndedAlike) -> bool| found.iter().filter(|one| is_wanted(one)).map(|one| one.count).sum();
+    let count =
+        |is_wanted: fn(&EndedAlike) -> bool| found.iter().filter(|one| is_wanted(one)).map(|one| one.count).sum();
     FailuresSummary {
         failed: count(|one| one.ending.is_failure()),
         refused: count(|one| one.ending.outcome == Outcome::HttpError && !one.ending.is_failure()),

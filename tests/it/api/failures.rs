@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::exchanges::wait_for;
 use super::{get, send};
 use crate::support::client::{Client, ask};
+use crate::support::look_until;
 use crate::support::ollama::Ollama;
 use crate::support::program::Program;
 
@@ -15,10 +16,36 @@ fn chat(program: &Program, model: &str) {
     Client::connect(program.clients).send(request).rest();
 }
 
+/// A program whose backend has said which models it has: before, none is a model.
+fn program(ollama: &Ollama, models: usize) -> Program {
+    let program = Program::before(ollama.address);
+    look_until(|| match get(&program, "/dashboard/models") {
+        answer if answer["models"].as_array().is_some_and(|all| all.len() == models) => Ok(()),
+        answer => Err(answer.to_string()),
+    });
+    program
+}
+
+#[test]
+fn an_error_is_over_once_the_model_has_worked_again() {
+    let ollama = Ollama::listing(&["llama3:latest"]);
+    let program = program(&ollama, 1);
+    for (count, status) in ["500 Internal Server Error", "200 OK", "500 Internal Server Error"].into_iter().enumerate()
+    {
+        ollama.answer("POST /api/chat", status, &[r#"{"done":true,"done_reason":"stop"}"#]);
+        chat(&program, "llama3");
+        wait_for(&program, count + 1);
+    }
+    let errors = get(&program, "/dashboard/errors");
+    let states: Vec<_> =
+        errors["recent_errors"].as_array().expect("a list").iter().map(|it| &it["resolution_status"]).collect();
+    assert_eq!(states, ["investigating", "auto_resolved"], "the newest first: {errors:#}");
+}
+
 #[test]
 fn kinds_are_counted_and_each_leads_to_its_exchanges() {
     let ollama = Ollama::listing(&["llama3:latest", "qwen3:latest"]);
-    let program = Program::before(ollama.address);
+    let program = program(&ollama, 2);
     let times = |count: usize, model: &str| (0..count).for_each(|_| chat(&program, model));
     ollama.answer("POST /api/chat", "500 Internal Server Error", &[r#"{"error":"no"}"#]);
     times(3, "llama3");
@@ -32,8 +59,13 @@ fn kinds_are_counted_and_each_leads_to_its_exchanges() {
     let found = get(&program, "/dashboard/exchanges/failures");
     assert_eq!(found["summary"], json!({"failed": 5, "refused": 2, "cancelled": 0}), "{found:#}");
     let kinds = found["failures"].as_array().expect("a list");
-    let of = |kind: &Value| (kind["status"].clone(), kind["error"].clone(), kind["model"].clone(), kind["count"].clone());
-    assert_eq!(of(&kinds[0]), (json!(500), json!("http_5xx"), json!("llama3:latest"), json!(3)), "the most frequent first");
+    let of =
+        |kind: &Value| (kind["status"].clone(), kind["error"].clone(), kind["model"].clone(), kind["count"].clone());
+    assert_eq!(
+        of(&kinds[0]),
+        (json!(500), json!("http_5xx"), json!("llama3:latest"), json!(3)),
+        "the most frequent first"
+    );
     assert_eq!(kinds[0]["message"], "the backend answered with a server error");
     let counted = |status: u64, model: &str| {
         let is_it = |kind: &&Value| kind["status"] == status && kind["model"] == model;
@@ -46,22 +78,40 @@ fn kinds_are_counted_and_each_leads_to_its_exchanges() {
     assert_eq!(get(&program, "/dashboard/exchanges?failed=true&limit=100")["pagination"]["total"], 7);
     for kind in kinds {
         let text = |name: &str| kind[name].as_str().map(|text| format!("&{name}={text}")).unwrap_or_default();
-        let query = format!("status={}{}{}{}{}", kind["status"], text("outcome"), text("error"), text("model"), text("backend"));
+        let query = format!(
+            "status={}{}{}{}{}",
+            kind["status"],
+            text("outcome"),
+            text("error"),
+            text("model"),
+            text("backend")
+        );
         let list = get(&program, &format!("/dashboard/exchanges?{query}&limit=100"));
         let ids: Vec<_> = list["exchanges"].as_array().expect("a list").iter().map(|one| &one["id"]).collect();
-        assert_eq!((json!(ids.len()), ids.first().copied()), (kind["count"].clone(), Some(&kind["newest_id"])), "{query}");
+        assert_eq!(
+            (json!(ids.len()), ids.first().copied()),
+            (kind["count"].clone(), Some(&kind["newest_id"])),
+            "{query}"
+        );
         assert_eq!(list["unknown"]["/pagination/total"], "not_reported", "sums are not divided by it: {query}");
     }
 
     let of_one = get(&program, "/dashboard/exchanges/failures?model=qwen3:latest");
     assert_eq!(of_one["summary"]["failed"], 1, "{of_one:#}");
     let first = get(&program, "/dashboard/exchanges/failures?limit=1");
-    assert_eq!((&first["failures"][0], &first["kinds_left_out"], &first["summary"]), (&kinds[0], &json!(3), &found["summary"]));
+    assert_eq!(
+        (&first["failures"][0], &first["kinds_left_out"], &first["summary"]),
+        (&kinds[0], &json!(3), &found["summary"])
+    );
     let csv = "GET /dashboard/exchanges/failures?format=csv HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let csv = ask(program.admin, csv);
     assert!(csv.contains("\r\nhttp_error,http_5xx,500,test,llama3:latest,true,3,"), "{csv}");
     for wrong in ["limit=0", "limit=101", "period=2h", "from=yesterday", "page=2"] {
-        assert_eq!(send(program.admin, "GET", &format!("/dashboard/exchanges/failures?{wrong}"), "").status, 400, "{wrong}");
+        assert_eq!(
+            send(program.admin, "GET", &format!("/dashboard/exchanges/failures?{wrong}"), "").status,
+            400,
+            "{wrong}"
+        );
     }
     let refused = send(program.admin, "GET", "/dashboard/exchanges?error=bogus", "");
     assert_eq!((refused.status, &refused.json["error"]["details"]["parameter"]), (400, &json!("error")));

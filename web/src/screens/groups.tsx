@@ -53,7 +53,7 @@ export function Groups({ of }: { of: Grouped | null | undefined }) {
   ];
   return (
     <Panel title="Control groups" window="now" note="in which they run; memory includes files that the kernel keeps for them">
-      <Table caption="Control groups" columns={columns} rows={groups} id={(one) => one.path} empty="" />
+      <Table caption="Control groups with their limits" columns={columns} rows={groups} id={(one) => one.path} empty="" />
     </Panel>
   );
 }

@@ -122,7 +122,7 @@ function Processes() {
             ...(limited ? [{ name: "memory at most", number: true, cell: cell("ramLimit", as.gib) }] : []),
             { name: "GPU memory", number: true, cell: cell("vramUsage", as.gib) },
           ];
-          return <Table caption="Containers and processes" columns={columns} rows={answer.resources} id={(one) => one._id} empty="No inference server runs on this machine: those of other machines are seen there." />;
+          return <Table caption="What runs models on this machine" columns={columns} rows={answer.resources} id={(one) => one._id} empty="No inference server runs on this machine: those of other machines are seen there." />;
         }}
       </Loaded>
     </Panel>

@@ -34,12 +34,7 @@ impl Reading {
 
 impl OpenDay {
     /// The rows that a condition selects, by how they ended. An outcome of a newer release is left out.
-    fn ended_alike(
-        &self,
-        names: &Names,
-        condition: &str,
-        values: &[Value],
-    ) -> Result<Vec<EndedAlike>, StoreError> {
+    fn ended_alike(&self, names: &Names, condition: &str, values: &[Value]) -> Result<Vec<EndedAlike>, StoreError> {
         let by = "outcome, error, status, backend, model";
         let count = format!("SELECT {by}, sum(weight), max(id) FROM exchanges {condition} GROUP BY {by}");
         let name = |number: Option<i64>| names.name(*self.names.get(&number?)?);
