@@ -138,10 +138,12 @@ def multiplied(folder):
         columns = [row[1] for row in main.execute(f"PRAGMA table_info({table})")]
         if not columns:
             continue
-        rest = ", ".join(f'"{column}"' for column in columns if column != "at")
+        rest = ", ".join(f'"{column}"' for column in columns if column not in ("at", "changed"))
+        # The number of a row's last change is its own: those of the program are above 0.
+        more, changed = (", changed", f", (SELECT min(0, min(changed)) FROM {table}) - row_number() OVER ()") if "changed" in columns else ("", "")
         (oldest,) = main.execute(f"SELECT max(at) FROM {table} WHERE step = {HOUR}").fetchone()
         for hours in range(1, 30 * 24):
-            main.execute(f"INSERT OR IGNORE INTO {table} (at, {rest}) SELECT at - {hours * HOUR}, {rest} FROM {table} WHERE step = {HOUR} AND at = ?", (oldest,))
+            main.execute(f"INSERT INTO {table} (at, {rest}{more}) SELECT at - {hours * HOUR}, {rest}{changed} FROM {table} WHERE step = {HOUR} AND at = ?", (oldest,))
     main.commit()
     main.close()
 

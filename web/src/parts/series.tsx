@@ -3,7 +3,7 @@ import { url, useAsk, type Asked } from "../lib/api.ts";
 import { finished } from "../lib/finished.ts";
 import { ofUnit } from "../lib/format.ts";
 import { clock } from "../lib/kept.ts";
-import { parameters, windowOf } from "../lib/ranges.ts";
+import { lengthOf, parameters, windowOf } from "../lib/ranges.ts";
 import { route } from "../lib/route.ts";
 import { useMemo } from "preact/hooks";
 import type { Series } from "../lib/types.ts";
@@ -31,6 +31,9 @@ export function seriesUrl(metrics: string[], own: Record<string, string | undefi
 /** Of a program that has just begun there are a few minutes: with shorter intervals until there are more. */
 const FEW = 4;
 
+/** Of a longer range the last minutes would be no part that is seen. */
+const HOUR = 3_600_000;
+
 const hasFew = (series: Series | undefined): boolean =>
   series !== undefined && !series.series.some((one) => one.values.filter((value) => value !== null).length >= FEW);
 
@@ -46,7 +49,7 @@ export function useSeries(metrics: string[], own: Record<string, string | undefi
   const { range } = route.value;
   const isShort = "period" in range && range.period === "5m";
   const whole = useAsk<Series>(seriesUrl(metrics, isShort ? { ...own, interval: "10s" } : own), every);
-  const isNew = !isShort && "period" in range && hasFew(whole.data);
+  const isNew = !isShort && "period" in range && lengthOf(range) <= HOUR && hasFew(whole.data);
   const fine = useAsk<Series>(isNew ? seriesUrl(metrics, { ...own, period: "5m", interval: "10s", compare: undefined }) : null, every);
   const isFine = isNew && fine.data !== undefined;
   return { ...(isFine ? fine : whole), whole, window: windowOf(isFine ? { period: "5m" } : range) };
