@@ -27,12 +27,15 @@ def draw(origin):
         longest = json.load(answer)["exchanges"][0]["id"]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-        for name, address, height in [("now", "#/now", 800), ("models", "#/models", 800), ("exchange", f"#/exchange/{longest}", 560)]:
+        for name, address, height in [("now", "#/now", 800), ("models", "#/models", 800), ("exchange", f"#/exchange/{longest}", 570)]:
             page = browser.new_page(viewport={"width": 1280, "height": height}, locale="en-GB", reduced_motion="reduce")
             page.goto(f"{origin}/{address}")
             expect(page.locator("main [aria-busy=true]")).to_have_count(0)
             expect(page.get_by_text("live", exact=True)).to_be_visible()
             time.sleep(4)
+            if name == "now":
+                # Something goes on, and is seen at its work.
+                expect(page.locator(".flight .phases i.on.decode").nth(1)).to_be_visible(timeout=60_000)
             page.screenshot(path=given.folder / f"page-{name}.png")
             page.close()
         browser.close()

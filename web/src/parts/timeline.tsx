@@ -3,7 +3,7 @@ import * as as from "../lib/format.ts";
 import type { Step } from "../lib/types.ts";
 
 const WORDS: Record<string, string> = {
-  queue: "waits for a place", connect: "connects", upload: "sends the request", wait: "waits for the answer to begin", load: "loads the model",
+  queue: "waits for a place", connect: "connects", upload: "sends the request", wait: "waits for an answer", load: "loads the model",
   prefill: "reads the prompt", generate: "generates", answer: "answers",
 };
 
