@@ -59,13 +59,19 @@ export async function ask<T>(path: string, init?: RequestInit): Promise<Answer<T
 /** What was asked before that which shows it was there. */
 const ahead = new Map<string, Promise<Answer<unknown>>>();
 
+/** Counts what came of it. */
+const arrivals = signal(0);
+
 /** Asks at once for what the first screen will ask for, which has it from the beginning if it comes in time. */
 export async function askAhead(path: string): Promise<void> {
   if (saved) return;
   const asked = ask(path);
   ahead.set(path, asked);
   const answer = await asked;
-  if ("data" in answer) keep(path, answer.data);
+  if (!("data" in answer)) return;
+  keep(path, answer.data);
+  // Who shows it need not wait for its own turn, which comes after a frame.
+  arrivals.value += 1;
 }
 
 /** The answer that is on its way already, once. */
@@ -121,6 +127,7 @@ export function useAsk<T>(path: string | null, every = 0): Asked<T> {
   const [, redraw] = useState(0);
   const state = useRef<{ path: string | null; failure: Failure | undefined }>({ path: null, failure: undefined });
   const beat = refreshes.value;
+  void arrivals.value;
   const pace = saved || route.value.refresh === 0 ? 0 : Math.max(route.value.refresh, every);
   useEffect(() => {
     if (path === null) return;
