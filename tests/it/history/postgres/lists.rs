@@ -53,6 +53,8 @@ fn events_the_audit_jobs_and_errors_are_those_of_every_replica() {
     ollama.answer("POST /api/chat", "500 Internal Server Error", &[r#"{"error":"no"}"#]);
     let mut programs = [(); 2].map(|()| Program::with(ollama.address, &["--history", &server.url()]));
     for program in &programs {
+        // Before the backend has said which models it has, none is a model.
+        program.wait_for("model_info", &["model=\"llama3:latest\""], 1.0);
         Client::connect(program.clients).send(request("/api/pull", r#"{"model":"new:1b"}"#)).rest();
         Client::connect(program.clients).send(request("/api/chat", r#"{"model":"llama3"}"#)).rest();
     }
