@@ -99,7 +99,7 @@ async fn serve(
     let settings = api::settings(current.clone(), &material, descriptors);
     let proxy = proxy::start(&config, descriptors, &components, &material, fleet.subscribe(), lives)
         .map_err(AppError::System)?;
-    let observers = Observers::start().map_err(AppError::System)?;
+    let observers = Observers::new().map_err(AppError::System)?;
     let observing = observers.enter();
     let webhook = webhook::Webhook::start(&material, &components, &stopped);
     alerts::start(&config, &components, admin_address, (&material, webhook), &stopped);
@@ -116,7 +116,7 @@ async fn serve(
     );
     let dashboard_address = dashboard.as_ref().and_then(|listener| listener.local_addr().ok());
     let listeners = std::iter::once(admin).chain(dashboard);
-    let admin = admin::serve(listeners, clients_address, &components, api, &material, process.clone(), stopped)
+    let mut admin = admin::serve(listeners, clients_address, &components, api, &material, process.clone(), stopped)
         .map_err(AppError::System)?;
     drop(observing);
     components.readiness.set_serving();
@@ -125,6 +125,8 @@ async fn serve(
         tracing::info!(dashboard = %address, "the dashboard is served here too");
     }
     components.history.journal().event(Event::new(EventKind::Started).with("version", VERSION));
+    // What it finds is said after where the program listens.
+    observers.begin();
 
     let reloader = Reloader {
         config: running,
@@ -143,8 +145,8 @@ async fn serve(
     let served = drain::serve_then_drain(proxy, clients, &life, &components, &mut signals, limit).await;
     reloads.abort();
     stop.send_replace(true);
-    // The listeners limit their own shutdown.
-    admin.join_all().await;
+    // The listeners limit their own shutdown, and the history is closed also where one of them has failed.
+    while admin.join_next().await.is_some() {}
     components.history.close();
     if let Some(copy) = &components.copy {
         copy.close();
