@@ -1,4 +1,6 @@
-//! The priority of threads that no request waits for.
+//! Threads that no request waits for: their priority, and the time that they take.
+
+use std::time::Duration;
 
 /// How much the kernel prefers the workers, on Linux: on a busy core, a thread that stepped back gets a quarter of a
 /// worker's share, and a chunk that arrives for a worker preempts it.
@@ -10,4 +12,10 @@ const NICE: i32 = 5;
 pub fn step_back() {
     #[cfg(target_os = "linux")]
     let _refused = rustix::process::setpriority_process(Some(rustix::thread::gettid()), NICE);
+}
+
+/// The processor time that this thread has taken so far.
+#[must_use]
+pub fn processor_time() -> Duration {
+    Duration::try_from(rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime)).unwrap_or_default()
 }

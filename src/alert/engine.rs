@@ -14,9 +14,9 @@ use super::template::filled;
 /// Most alerts of a rule: more say nothing that these do not.
 pub const MAX_ALERTS: usize = 100;
 
-/// How long an alert of an earlier run goes on without its condition, in milliseconds: until backends have been probed and
-/// sources were read.
-const GRACE: i64 = 60_000;
+/// How long an alert of an earlier run goes on without its condition, in milliseconds: until backends have been probed,
+/// sources were read, and the rules have looked twice, a minute apart at most.
+const GRACE: i64 = 150_000;
 
 /// The rules with their alerts.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::watch;
 
@@ -26,11 +26,12 @@ use crate::history::query::lists::{ListFilter, ListQuery};
 use crate::history::readers::Readers;
 use crate::host;
 use crate::metrics::{Format, Metrics};
+use crate::priority;
 
 /// The label `job` of the shipped `prometheus.yml`, so that alerts have the same labels here and there.
 const JOB: &str = "ollama_proxy";
 
-/// The part of one processor's time that the rules may take: a look that took longer is followed by a longer pause.
+/// The part of one processor that the rules may take: a look that took more is followed by a longer pause.
 const SHARE: u32 = 20;
 
 /// The longest pause that follows from that: rules look at the last minutes, and an alert is not to come much later.
@@ -42,7 +43,7 @@ struct Evaluation {
     metrics: Arc<Metrics>,
     target: Labels,
     last: i64,
-    /// How long the last look took.
+    /// The processor time that the last look took: on a machine with much to do more time passes.
     spent: Duration,
     limits: Limits,
 }
@@ -124,11 +125,11 @@ impl Evaluation {
         // A clock that goes back must not put samples before those that are there.
         let at = now().max(self.last + 1);
         self.last = at;
+        let begun = priority::processor_time();
         let page = self.metrics.encode(Format::Text);
-        let begun = Instant::now();
         self.engine.samples().scrape(&String::from_utf8_lossy(&page), &self.target, at);
         self.engine.step(at);
-        self.spent = begun.elapsed();
+        self.spent = priority::processor_time().saturating_sub(begun);
         let findings = Findings {
             at,
             source: AlertSource::BuiltIn,
@@ -137,9 +138,7 @@ impl Evaluation {
         };
         (self, findings)
     }
-}
 
-impl Evaluation {
     /// The time until the next look. Says once what goes beyond a limit.
     fn pause(&mut self, period: Duration) -> Duration {
         let (pause, spent) = (pause_after(self.spent, period), self.spent);
@@ -206,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rules_take_a_twentieth_of_a_processor_at_most_and_are_never_late_by_more_than_a_minute() {
+    fn rules_take_a_twentieth_of_a_processor_and_are_never_late_by_more_than_a_minute() {
         let period = Duration::from_secs(10);
         let millis = |spent| pause_after(Duration::from_millis(spent), period).as_millis();
         assert_eq!([1, 500, 1_000, 2_000, 100_000].map(millis), [10_000, 10_000, 19_000, 38_000, 60_000]);
