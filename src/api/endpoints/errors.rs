@@ -205,12 +205,17 @@ struct Examined {
 
 fn examine(reading: &Reading, ask: &ListQuery, day: Range) -> Result<Examined, StoreError> {
     let List { entries: listed, total } = reading.errors(ask)?;
+    // The newest come first, so what stays is when the oldest listed error of each pair was.
+    let oldest: HashMap<_, i64> =
+        listed.iter().map(|error| ((error.backend.clone(), error.resource.clone()), error.at)).collect();
     let mut successes: HashMap<_, Option<i64>> = HashMap::new();
     let mut examined = Vec::new();
     for error in listed {
         let pair = (error.backend.clone(), error.resource.clone());
         if !successes.contains_key(&pair) && successes.len() < MAX_PAIRS {
-            successes.insert(pair.clone(), last_success(reading, &error, ask.range)?);
+            let range = Range { from: oldest[&pair], to: ask.range.to };
+            // What is not found in time is not known to have worked since.
+            successes.insert(pair.clone(), last_success(reading, &error, range).unwrap_or(None));
         }
         let later = successes.get(&pair).copied().flatten();
         examined.push((error.clone(), later.is_some_and(|at| at > error.at)));
@@ -218,7 +223,7 @@ fn examine(reading: &Reading, ask: &ListQuery, day: Range) -> Result<Examined, S
     Ok(Examined { listed: examined, total, day: reading.error_counts(day)? })
 }
 
-/// When the backend last completed an exchange with the model of an error, in the range of all errors.
+/// When the backend last completed an exchange with the model of an error, in this range.
 fn last_success(reading: &Reading, error: &ListedError, range: Range) -> Result<Option<i64>, StoreError> {
     if error.backend.is_none() || error.resource.is_none() {
         return Ok(None);
