@@ -27,13 +27,16 @@ use crate::history::timestamp::Timestamp;
 /// What the id of a pull, push or create begins with.
 const JOB: &str = "job_";
 
-/// What the id of a generation begins with. Then come its trace, and its number among the exchanges of its process: both are
-/// the same while it goes on and once it is over.
+/// What the id of a generation begins with. Then come its trace, and its number among the exchanges of its process: both
+/// are the same while it goes on and once it is over.
 const EXCHANGE: &str = "exchange_";
 
 /// How often a generation is looked for, and the time between: one that has just ended is written within a moment.
-const LOOKS: u32 = 4;
+const LOOKS: u32 = 6;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(200);
+
+/// Days in whose files one that has just ended may be: midnight may have passed.
+const NEW: usize = 2;
 
 #[derive(Clone, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -144,10 +147,12 @@ async fn exchange_of(parts: &Parts, trace: TraceId, number: u32) -> Result<Optio
         }
         let is_named = |it: &InFlightExchange| it.trace == trace && number_of(it) == number;
         let going_on = parts.in_flight.snapshot().into_iter().find(is_named);
-        if let Some(exchange) = going_on.filter(infers) {
-            return Ok(Some(in_flight(&exchange, parts)));
+        if let Some(exchange) = going_on {
+            return Ok(infers(&exchange).then(|| in_flight(&exchange, parts)));
         }
-        let kept = parts.required(move |reading| reading.exchange_of(trace, number)).await?;
+        // Where it is not kept from before it can only be new.
+        let days = if look == 0 { usize::MAX } else { NEW };
+        let kept = parts.required(move |reading| reading.exchange_of(trace, number, days)).await?;
         match kept {
             Maybe::Known(Some(exchange)) => {
                 return Ok(Some(exchange).filter(|it| it.row.operation.infers()).as_ref().map(over));

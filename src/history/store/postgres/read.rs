@@ -121,7 +121,7 @@ impl RemoteReading {
     /// The exchange of a trace with this number within its process, the newest where replicas have given it twice.
     pub(in crate::history) fn exchange_of(&self, trace: TraceId, number: u32) -> Result<Option<Exchange>, StoreError> {
         let (bytes, number): (&[u8], _) = (&trace.bytes(), i64::from(number));
-        let condition = "trace = $1 AND number = $2 ORDER BY at DESC LIMIT 1";
+        let condition = "trace = $1 AND coalesce(number, 0) = $2 ORDER BY at DESC LIMIT 1";
         let found = self.ask(|open| open.exchanges(&self.names, condition, &[&bytes, &number]))?;
         Ok(found.into_iter().next())
     }

@@ -94,19 +94,20 @@ impl Reading {
         Ok(found.into_iter().next())
     }
 
-    /// The exchange of a trace with this number within its process, which names it while it goes on as well; `None` where it
-    /// is not kept. What PostgreSQL does not have yet is read from this machine's files.
+    /// The exchange of a trace with this number within its process, which names it while it goes on as well; `None` where
+    /// it is not kept. What PostgreSQL does not have yet is read from this machine's files, of so many days, the latest
+    /// first.
     ///
     /// # Errors
     /// When a file cannot be read, or in time.
-    pub fn exchange_of(&self, trace: TraceId, number: u32) -> Result<Option<Exchange>, StoreError> {
+    pub fn exchange_of(&self, trace: TraceId, number: u32, days: usize) -> Result<Option<Exchange>, StoreError> {
         if let Some(answer) = self.remotely(|remote| remote.exchange_of(trace, number))
             && !matches!(answer, Ok(None))
         {
             return answer;
         }
         let deadline = self.deadline();
-        for day in self.directory.days().into_iter().rev() {
+        for day in self.directory.days().into_iter().rev().take(days) {
             let Some(day) = self.day(day, deadline)? else { continue };
             let values = [Value::Blob(trace.bytes().into()), rows::integer(number.into())];
             let found =

@@ -33,6 +33,9 @@ impl Reading {
                 each.collect::<Result<Vec<_>, _>>()
             };
             found.extend(read().map_err(|error| StoreError::of(&error, &open.path))?);
+            if found.len() >= MOST_CONVERSATIONS {
+                break;
+            }
         }
         let count = found.len().min(MOST_CONVERSATIONS) as u64;
         Ok((count > 0).then_some(count))
