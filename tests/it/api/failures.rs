@@ -113,6 +113,12 @@ fn kinds_are_counted_and_each_leads_to_its_exchanges() {
             "{wrong}"
         );
     }
-    let refused = send(program.admin, "GET", "/dashboard/exchanges?error=bogus", "");
-    assert_eq!((refused.status, &refused.json["error"]["details"]["parameter"]), (400, &json!("error")));
+    for (wrong, parameter) in [("error=bogus", "error"), ("status=99", "status"), ("status=1000", "status")] {
+        let refused = send(program.admin, "GET", &format!("/dashboard/exchanges?{wrong}"), "");
+        assert_eq!(
+            (refused.status, &refused.json["error"]["details"]["parameter"]),
+            (400, &json!(parameter)),
+            "{wrong}"
+        );
+    }
 }

@@ -56,6 +56,9 @@ export async function ask<T>(path: string, init?: RequestInit): Promise<Answer<T
   return { failure };
 }
 
+/** Milliseconds for which an answer that was asked for ahead is taken for a new one. */
+const FRESH = 1_000;
+
 /** What was asked before that which shows it was there. */
 const ahead = new Map<string, Promise<Answer<unknown>>>();
 
@@ -68,6 +71,8 @@ export async function askAhead(path: string): Promise<void> {
   const asked = ask(path);
   ahead.set(path, asked);
   const answer = await asked;
+  // For whoever is about to ask, and not for a later screen.
+  setTimeout(() => ahead.get(path) === asked && ahead.delete(path), FRESH);
   if (!("data" in answer)) return;
   keep(path, answer.data);
   // Who shows it need not wait for its own turn, which comes after a frame.

@@ -36,11 +36,16 @@ function cause({ outcome, message, status }: Kind): string {
   return status === 404 ? "there is no such model or path: no failure" : "the client's own fault: no failure";
 }
 
-/** The exchanges of a kind. */
-export function exchangesOf({ outcome, error, status, model, backend }: Kind): string {
-  const { filters } = route.value;
+/** The exchanges of a kind. Those without a model or a backend cannot be asked for. */
+export function exchangesOf({ outcome, error, status, model, backend }: Kind): string | undefined {
+  if (model === null || backend === null) return undefined;
   const own = { failed: "true", outcome, status: String(status), ...(error === null ? {} : { error }) };
-  return link("exchanges", undefined, own, { ...filters, ...(model === null ? {} : { model }), ...(backend === null ? {} : { backend }) });
+  return link("exchanges", undefined, own, { ...route.value.filters, model, backend });
+}
+
+function countOf(kind: Kind) {
+  const to = exchangesOf(kind);
+  return to === undefined ? as.count(kind.count) : <a href={to}>{as.count(kind.count)}</a>;
 }
 
 export function Failures() {
@@ -65,7 +70,7 @@ function Kinds({ answer }: { answer: Answer }) {
     { name: "model", class: "name", cell: (one) => <Value of={one.model} why={why(answer, `/failures/${place.get(one)}/model`)} /> },
     ...(new Set(failures.map((one) => one.backend)).size > 1
       ? [{ name: "backend", cell: (one: Kind) => <Value of={one.backend} why="No backend was asked." /> }] : []),
-    { name: "exchanges", number: true, cell: (one) => <a href={exchangesOf(one)}>{as.count(one.count)}</a> },
+    { name: "exchanges", number: true, cell: countOf },
     { name: "of all these", number: true, cell: (one) => as.share(one.count / all) },
     { name: "newest", cell: (one) => <a href={link("exchange", one.newest_id)} title={full(one.newest_at)}>{time(one.newest_at)}</a> },
   ];
