@@ -1,6 +1,9 @@
 //! What many clients of the second listener do to the streams beside it: silent ones, slow ones, those that do not read,
 //! and those that ask without a pause.
 //!
+//! They take time of the machine from the client that measures too. So the same is also measured while they ask another
+//! instance of the program, which has no streams: what is beyond that is what they do to the streams of their own.
+//!
 //! The program runs on all cores, as in production, and its access limits are raised: what is refused at once would cost
 //! nothing.
 
@@ -59,6 +62,8 @@ const OF_AN_ADDRESS: usize = 40;
 pub struct WatchersImpact {
     /// Transit of a chunk without them: median and 99th percentile, in nanoseconds.
     pub quiet: (u64, u64),
+    /// The same while they ask another instance.
+    pub elsewhere: (u64, u64),
     /// The same with them.
     pub watched: (u64, u64),
     /// Answers to the askers in all rounds.
@@ -67,40 +72,44 @@ pub struct WatchersImpact {
     pub memory: (u64, u64),
 }
 
-/// Measures streams with and without them, in turns.
+/// Measures streams without them, with them at another instance, and with them, in turns.
 ///
 /// # Errors
 /// With the reason for the report when there is no measurement.
 pub fn measure_impact(testbed: &Testbed, contestant: &Contestant, rounds: usize) -> Result<WatchersImpact, String> {
     let cores = Cores { server: testbed.all.clone(), load: testbed.cores.load.clone() };
-    let running = contestant.start_before(&[testbed.backend.address()], &cores, UNLIMITED)?;
-    measure(testbed, &running, rounds).map_err(|error| format!("the client failed: {error}"))
+    let start = || contestant.start_before(&[testbed.backend.address()], &cores, UNLIMITED);
+    measure(testbed, &start()?, &start()?, rounds).map_err(|error| format!("the client failed: {error}"))
 }
 
-fn measure(testbed: &Testbed, running: &Running, rounds: usize) -> io::Result<WatchersImpact> {
+fn measure(testbed: &Testbed, running: &Running, other: &Running, rounds: usize) -> io::Result<WatchersImpact> {
     let missing = |what: &str| io::Error::other(what.to_owned());
-    let admin = running.admin().ok_or_else(|| missing("it has no second listener"))?;
+    let admin = |of: &Running| of.admin().ok_or_else(|| missing("it has no second listener"));
+    let (admin, elsewhere) = (admin(running)?, admin(other)?);
     let tree = running.tree().ok_or_else(|| missing("it is no process"))?;
     let mut client = Client::new(running.address(), testbed.clock)?;
     client.open(STREAMS, AnswerSpec::of(AnswerForm::Ndjson, PACE), AfterAnswer::Close)?;
     client.run(testbed.durations.warm_up + PACE)?;
-    let (mut quiet, mut watched, mut answers, mut memory) = (Vec::new(), Vec::new(), 0, (u64::MAX, 0));
+    let pss = || tree.memory().map_or(0, |memory| memory.pss);
+    let mut ways: [Vec<_>; 3] = Default::default();
+    let (mut answers, mut memory) = (0, (u64::MAX, 0));
     for _ in 0..rounds {
-        client.take();
-        client.run(testbed.durations.window)?;
-        quiet.extend(percentiles(&mut client.take().transit));
-        let pss = || tree.memory().map_or(0, |memory| memory.pss);
-        memory.0 = pss().min(memory.0);
-        let sockets = open_sockets(admin)?;
-        let askers = Askers::start(admin)?;
-        client.run(testbed.durations.warm_up)?;
-        client.take();
-        client.run(testbed.durations.window)?;
-        watched.extend(percentiles(&mut client.take().transit));
-        memory.1 = pss().max(memory.1);
-        answers += askers.stop();
-        drop(sockets);
-        client.run(testbed.durations.warm_up)?;
+        for (ways, asked) in ways.iter_mut().zip([None, Some(elsewhere), Some(admin)]) {
+            let sockets = asked.map(open_sockets).transpose()?;
+            let askers = asked.map(Askers::start).transpose()?;
+            client.run(testbed.durations.warm_up)?;
+            client.take();
+            client.run(testbed.durations.window)?;
+            ways.extend(percentiles(&mut client.take().transit));
+            match asked {
+                None => memory.0 = pss().min(memory.0),
+                Some(asked) if asked == admin => memory.1 = pss().max(memory.1),
+                Some(_) => {}
+            }
+            let answered = askers.map_or(0, Askers::stop);
+            answers += if asked == Some(admin) { answered } else { 0 };
+            drop(sockets);
+        }
     }
     if client.connections() < STREAMS {
         return Err(missing("connections broke"));
@@ -112,8 +121,10 @@ fn measure(testbed: &Testbed, running: &Running, rounds: usize) -> io::Result<Wa
         };
         Some((at(|pair| pair.0)?, at(|pair| pair.1)?))
     };
-    let both = middle(quiet).zip(middle(watched)).ok_or_else(|| missing("nothing arrived"))?;
-    Ok(WatchersImpact { quiet: both.0, watched: both.1, answers, memory })
+    let [quiet, elsewhere, watched] = ways.map(middle);
+    let all = quiet.zip(elsewhere).zip(watched).ok_or_else(|| missing("nothing arrived"))?;
+    let ((quiet, elsewhere), watched) = all;
+    Ok(WatchersImpact { quiet, elsewhere, watched, answers, memory })
 }
 
 /// Opens all sockets, from several addresses of loopback, and says on each what its kind says.

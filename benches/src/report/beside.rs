@@ -88,8 +88,9 @@ impl OtherResults {
             "memory without them",
             "with them",
             "a chunk's way without them, p50 / p99",
-            "with them",
-            "p99 with ÷ without",
+            "with them at another instance",
+            "with them here",
+            "p99 here ÷ at another",
         ];
         let way = |(half, most): (u64, u64)| format!("{} / {} µs", half / 1000, most / 1000);
         let mebibytes = |bytes: u64| format!("{:.1} MiB", bytes as f64 / 1_048_576.0);
@@ -99,8 +100,9 @@ impl OtherResults {
             mebibytes(impact.memory.0),
             mebibytes(impact.memory.1),
             way(impact.quiet),
+            way(impact.elsewhere),
             way(impact.watched),
-            format!("{:.2}", impact.watched.1 as f64 / impact.quiet.1.max(1) as f64),
+            format!("{:.2}", impact.watched.1 as f64 / impact.elsewhere.1.max(1) as f64),
         ];
         table(text, &head.map(str::to_owned), std::iter::once(row));
     }
