@@ -3,7 +3,7 @@
 //! An exposition is some megabytes at the caps, and a scraper may read it slowly or never. Promises: scrapers that ask
 //! within a second share one exposition while any of them holds it, so that a crowd costs one; after that a scrape gets
 //! a new one; at most [`MAX_EXPOSITIONS`] exist, and where another is needed, the connections that hold the oldest are
-//! closed. They are written two at a time.
+//! closed. They are written two at a time, below the priority of what carries requests ([`crate::priority`]).
 
 use std::io::{self, Write as _};
 use std::sync::{Arc, Mutex, PoisonError, Weak};

@@ -81,7 +81,7 @@ fn the_evaluator_holds_what_its_rules_look_at_and_no_more() {
         assert!(held.series > 50 * models.min(2) && held.series < lines, "not what no rule looks at: {held:?}");
         assert!(held.points <= held.series * usize::try_from(looks).expect("few"), "{held:?}");
         assert!(held.bytes <= BYTES_OF_A_SERIES * held.series, "{held:?}");
-        // However far back a rule looks: with every sample it were as many times as there are looks.
+        // However far back a rule looks: reading every sample would be as many times as there are looks.
         assert!(read > 0 && read <= READS_OF_A_SERIES * held.series, "{read} of {held:?}");
     }
 }
