@@ -29,8 +29,9 @@ pub(super) async fn serve_then_drain(
         signal = signals.next() => signal,
     };
     let limit = limit();
-    tracing::info!(signal = signal.name(), ?limit, "draining: no new connections, exchanges in flight go on");
+    // Before it is said: whoever reads it may ask at once, and another thread answers.
     components.readiness.set_draining();
+    tracing::info!(signal = signal.name(), ?limit, "draining: no new connections, exchanges in flight go on");
     let journal = components.history.journal();
     journal.event(Event::new(EventKind::Draining).about(signal.name()).with("in_flight", count(in_flight.count())));
     life.send_replace(Life::Draining);
