@@ -87,7 +87,7 @@ fn our_own_answers_reach_clients_that_write_all_before_they_read() {
     options.settings.max_connections = 0;
     let full = Rig::with(backend.address, options);
     let rig = Rig::before(backend.address);
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr()).expect("a port");
+    let closed = crate::support::servers::free();
     let broken = Rig::before(closed);
     for size in SIZES {
         let malformed = head(size).replace("Host: a", "Host: a\r\nHost: b");

@@ -173,7 +173,7 @@ fn a_client_that_names_a_backend_gets_it_and_the_backend_does_not_see_the_field(
 #[test]
 fn a_request_whose_backend_cannot_be_reached_is_tried_on_another_over_both_protocols() {
     let (other, _requests) = named("other");
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address");
+    let gone = crate::support::servers::free();
     let backends = [("gone", gone, &["both:1b"][..]), ("other", other.address, &["both:1b"])];
     let rig = Rig::before_several(Policy::RoundRobin, &backends);
     Client::connect(rig.address).send(chat("both:1b", 1000)).until("other");

@@ -294,7 +294,7 @@ fn a_preface_after_another_request_is_refused() {
 
 #[test]
 fn own_errors_come_over_http2_too_and_a_head_gets_no_body() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let nobody = crate::support::servers::free();
     let rig = Rig::before(nobody);
     let client = Client::connect(rig.address);
     let (head, body) = client.ask(request(Method::POST, "/api/chat"), "{}");

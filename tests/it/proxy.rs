@@ -385,7 +385,7 @@ fn a_cut_reply_never_looks_complete() {
 
 #[test]
 fn own_errors_are_marked_and_in_the_callers_dialect() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let nobody = crate::support::servers::free();
     let rig = Rig::before(nobody);
     for (path, shape) in [
         ("/api/chat", "{\"error\":\"inferometer: the backend at http://127.0.0.1:"),

@@ -81,7 +81,7 @@ fn tokens_and_properties_are_asked_of_the_backend_that_has_the_model() {
 #[test]
 fn health_is_answered_by_any_backend_that_works() {
     let (other, _requests) = named("other");
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address");
+    let gone = crate::support::servers::free();
     let rig = Rig::before_several(Policy::ModelLoaded, &[("gone", gone, &["m"]), ("other", other.address, &["m"])]);
     let mut client = Client::connect(rig.address);
     for (path, attempt) in [("/", 2), ("/health", 1), ("/v1/health", 1)] {
