@@ -98,7 +98,7 @@ impl<'a> Window<'a> {
         self.places.1 - self.places.0
     }
 
-    /// The first and the last; `None` where there is none.
+    /// The first and the last sample; `None` if there are no samples.
     pub(super) fn ends(&self) -> Option<(Point, Point)> {
         let (first, end) = self.places;
         self.read.set(self.read.get() + 2);

@@ -226,7 +226,8 @@ impl Program {
         let tasks = std::fs::read_dir(self.about("task")).expect("it lives").flatten();
         let of = |task: std::fs::DirEntry| {
             let stat = std::fs::read_to_string(task.path().join("stat")).ok()?;
-            // The name stands in brackets and may hold anything; the niceness is the 17th field after it (proc(5)).
+            // `pid (name) state ppid …`: the name may itself contain brackets and spaces, so split at the last bracket. The
+            // niceness is field 19, the 17th after the name (proc(5)).
             let (name, fields) = stat.split_once('(')?.1.rsplit_once(')')?;
             Some((name.to_owned(), fields.split_whitespace().nth(16)?.parse().ok()?))
         };
