@@ -15,6 +15,7 @@ use crate::api::reply::{OVERVIEW, Reply};
 use crate::api::state::Parts;
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
 use crate::host::HostSnapshot;
+use crate::host::collector::CollectorHealth;
 use crate::host::filesystems::Filesystem;
 use crate::host::gpu::Gpu;
 use crate::host::networks::Network;
@@ -33,7 +34,21 @@ pub(crate) struct Resources {
     gpu: GpuUse,
     /// Those that inference processes of this machine run in, each once, by path.
     control_groups: Maybe<Vec<ControlGroup>>,
+    /// What all of this is read from. The privileged helper is among them where it is configured.
+    sources: Maybe<Vec<Source>>,
     unknown: Unknown,
+}
+
+/// What a part of the machine is read from.
+#[derive(Serialize, ToSchema)]
+#[schema(as = MachineSource)]
+struct Source {
+    /// As `collector` of `ollama_proxy_collector_success`, such as `cpu`, `nvidia` or `helper`.
+    name: &'static str,
+    /// Whether the last reading succeeded: also where the machine has nothing of the kind.
+    success: Maybe<bool>,
+    /// When a reading last succeeded: RFC 3339 in UTC.
+    last_success: Maybe<String>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -161,9 +176,19 @@ pub(crate) async fn resources(_: Parameters<NoParameters>, State(parts): State<A
         network: network(machine),
         gpu: GpuUse { devices: gpus.iter().enumerate().map(|(id, gpu)| device(id, gpu)).collect() },
         control_groups: control_groups(machine),
+        sources: machine.map(|machine| sources(&parts, machine)).or_unknown(Reason::NotConfigured),
         unknown: Unknown::default(),
     };
     Reply::of(&body, OVERVIEW)
+}
+
+fn sources(parts: &Parts, machine: &HostSnapshot) -> Vec<Source> {
+    let source = |it: &CollectorHealth| Source {
+        name: it.name,
+        success: it.success.or_unknown(Reason::NotYet),
+        last_success: it.last_success.map(|at| parts.text(at)).or_unknown(Reason::NotYet),
+    };
+    machine.collectors.iter().map(source).collect()
 }
 
 fn processors(machine: Option<&HostSnapshot>) -> Processors {

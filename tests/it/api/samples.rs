@@ -12,6 +12,7 @@ use crate::support::client::ask;
 use crate::support::look_until;
 use crate::support::nvml::StandIn;
 use crate::support::program::{Program, command};
+use crate::support::servers::free;
 use crate::support::simulator::Simulator;
 
 /// Of the first document, and of the one for fleets, whose ids are those of what is there.
@@ -115,9 +116,38 @@ fn lists_hold_what_a_client_did() {
     assert_eq!(model["status"], "loaded", "{model}");
     let gpu = get(program, "/dashboard/resources");
     assert!(gpu["gpu"]["devices"].as_array().is_some_and(|devices| !devices.is_empty()), "{gpu}");
+    assert_eq!(source(&gpu, "helper").map(|it| &it["success"]), Some(&true.into()), "{gpu}");
+    assert_eq!(source(&gpu, "nvidia").map(|it| &it["success"]), Some(&true.into()), "{gpu}");
     let jobs = get(program, "/dashboard/jobs");
     assert_eq!((&jobs["completed_jobs"][0]["type"], &jobs["total_count"]), (&"pull".into(), &1.into()), "{jobs}");
     let workers = get(program, "/dashboard/workers");
     assert_eq!(workers["workers"][0]["status"], "active");
     assert_eq!(workers["coordinator"]["address"], program.clients.to_string());
+}
+
+/// What the machine is read from, by its name.
+fn source<'a>(resources: &'a Value, name: &str) -> Option<&'a Value> {
+    resources["sources"].as_array()?.iter().find(|it| it["name"] == name)
+}
+
+#[test]
+fn a_source_that_cannot_be_read_says_so_and_one_that_is_not_configured_is_not_listed() {
+    let server = Simulator::start();
+    let start =
+        |settings: &str| Program::start(command(), server.address, &["--config", &super::unlimited_with(settings)]);
+    let without = start("");
+    let resources = look_until(|| {
+        let resources = get(&without, "/dashboard/resources");
+        let is_read =
+            source(&resources, "cpu").is_some_and(|it| it["success"] == true && it["last_success"].is_string());
+        if is_read { Ok(resources) } else { Err(resources.to_string()) }
+    });
+    assert_eq!(source(&resources, "helper"), None, "{resources}");
+    let with = start(&format!("helper_url = \"http://{}/\"\n", free()));
+    look_until(|| {
+        let resources = get(&with, "/dashboard/resources");
+        let is_failing =
+            source(&resources, "helper").is_some_and(|it| it["success"] == false && it["last_success"].is_null());
+        if is_failing { Ok(()) } else { Err(resources.to_string()) }
+    });
 }
