@@ -37,10 +37,17 @@ impl Sketch {
         self.0.as_ref().and_then(|sketch| sketch.sum())
     }
 
-    /// The value below or at which this share of all values is; the share is from 0 to 1. `None` without any value.
+    /// The smallest value with at least this share of all values at or below it (the nearest rank); the share is from 0 to 1.
+    /// `None` without any value.
     #[must_use]
     pub fn quantile(&self, share: f64) -> Option<f64> {
-        self.0.as_ref()?.quantile(share).ok().flatten()
+        let sketch = self.0.as_ref()?;
+        let last = sketch.count().saturating_sub(1) as f64;
+        let rank = ((share * (last + 1.0)).ceil() - 1.0).clamp(0.0, last);
+        // The sketch rounds down between the ranks, so that of three values the second would be the 99th percentile. Half
+        // a rank more is this rank; at either end it knows the value itself.
+        let between = if rank == 0.0 || rank == last { rank } else { rank + 0.5 };
+        sketch.quantile(if last == 0.0 { 1.0 } else { between / last }).ok().flatten()
     }
 
     /// As stored; `None` without a value.
@@ -82,6 +89,20 @@ mod tests {
             assert!((found / exact - 1.0).abs() < 0.011, "{share}: {found} for {exact}");
         }
         assert!((all.sum().expect("values") - 50_005_000.0).abs() < 1.0);
+    }
+
+    #[test]
+    fn a_percentile_of_few_values_is_the_one_that_so_many_are_at_or_below() {
+        for count in 1..=40_u32 {
+            let mut sketch = Sketch::default();
+            (1..=count).for_each(|value| sketch.add(f64::from(value), 1));
+            for (share, percent) in [(0.5, 50), (0.9, 90), (0.95, 95), (0.99, 99)] {
+                let exact = f64::from((count * percent).div_ceil(100));
+                let found = sketch.quantile(share).expect("values");
+                assert!((found / exact - 1.0).abs() <= 0.0101, "p{percent} of {count}: {found} for {exact}");
+            }
+            assert_eq!((sketch.quantile(0.0), sketch.quantile(1.0)), (Some(1.0), Some(f64::from(count))));
+        }
     }
 
     #[test]

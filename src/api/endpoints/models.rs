@@ -107,7 +107,7 @@ struct Performance {
     load_ms: Percentiles,
 }
 
-/// Right to 1 %.
+/// Right to 1 %: the smallest value with so many of all at or below it, so that p99 of a few is the largest of them.
 #[derive(Serialize, ToSchema)]
 struct Percentiles {
     p50: Maybe<f64>,
