@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use inferometer::history::query::series::{Interval, SeriesQuery};
+use inferometer::history::query::series::{DurationsOf, Interval, SeriesQuery};
 use inferometer::history::query::{Filter, PageQuery, Range, TopQuery};
 use inferometer::history::settings::{Engine, Pace, Retention, Settings};
 use inferometer::history::tops::TopBy;
@@ -230,7 +230,11 @@ fn ask(directory: &Path, now: SystemTime, is_large: bool) -> Vec<String> {
     let last = move |hours: i64| Range { from: now - hours * 3_600_000, to: now };
     let series = move |range, seconds| {
         let interval = Interval::of_seconds(seconds).expect("whole");
-        move |reading: &Reading| reading.series(&SeriesQuery { range, interval, filter: Filter::default() }).map(drop)
+        move |reading: &Reading| {
+            reading
+                .series(&SeriesQuery { range, interval, filter: Filter::default(), durations: DurationsOf::All })
+                .map(drop)
+        }
     };
     let page = move |range, filter: Filter| {
         move |reading: &Reading| {

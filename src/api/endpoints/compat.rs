@@ -20,7 +20,7 @@ use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
 use crate::api::values::UpTo;
 use crate::backend::monitor::Monitor;
 use crate::history::query::Filter;
-use crate::history::query::series::{Interval, SeriesQuery};
+use crate::history::query::series::{DurationsOf, Interval, SeriesQuery};
 use crate::history::rollup::Measure;
 use crate::host::HostSnapshot;
 
@@ -116,7 +116,7 @@ pub(crate) struct HoursQuery {
 #[derive(Serialize, ToSchema)]
 #[schema(as = ApiTimeseries)]
 pub(crate) struct SeriesBody {
-    /// By name: `request_rate`, `avg_latency` and `p95_latency` (seconds), `tokens_per_second`, `success_rate` (percent).
+    /// By name: `request_rate`, `avg_latency` and `p95_latency` (of generations, in seconds), `tokens_per_second`, `success_rate` (percent).
     /// Intervals without a value are left out.
     data: Maybe<BTreeMap<String, Vec<Point>>>,
     timestamp: String,
@@ -206,7 +206,7 @@ pub(crate) async fn timeseries(
     let hours = query.hours.map_or(1, |hours| hours.0);
     let range = last(&parts, Duration::from_secs(hours as u64 * 3_600), now);
     let interval = Interval::fitting(range, 240);
-    let query = SeriesQuery { range, interval, filter: Filter::default() };
+    let query = SeriesQuery { range, interval, filter: Filter::default(), durations: DurationsOf::Generations };
     let found = parts.required(move |reading| reading.series(&query)).await?;
     let data = found.and_then(|series| series.or_unknown(Reason::NotReported)).map(|series| {
         let (from, seconds) = (series.from, series.interval.seconds());

@@ -19,7 +19,7 @@ use crate::api::reply::{LIST, Listing};
 use crate::api::state::Parts;
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
 use crate::history::machine::Facts;
-use crate::history::query::series::{Group, Interval, Series, SeriesQuery};
+use crate::history::query::series::{DurationsOf, Group, Interval, Series, SeriesQuery};
 use crate::history::query::{Filter, Range};
 use crate::history::rollup::{By, Sums};
 use crate::history::timestamp::Timestamp;
@@ -188,13 +188,15 @@ pub(crate) async fn series(
     let fitting = || Interval::fitting(range, POINTS);
     let interval = query.interval.and_then(|length| Interval::of_seconds(length.seconds())).unwrap_or_else(fitting);
     let filter = query.filter()?;
+    // As everywhere: whatever is compared with the time to the first token, and nothing that has none.
+    let durations = if filter.operation.is_some() { DurationsOf::All } else { DurationsOf::Generations };
     let asked = Asked { metrics: &metrics, by: query.by, now: parts.millis(now) };
-    let found = asked.find(&parts, SeriesQuery { range, interval, filter: filter.clone() }).await?;
+    let found = asked.find(&parts, SeriesQuery { range, interval, filter: filter.clone(), durations }).await?;
     let before = match query.compare {
         None => None,
         Some(compare) => {
             let range = Range { from: range.from - compare.millis(), to: range.to - compare.millis() };
-            Some(asked.find(&parts, SeriesQuery { range, interval, filter }).await?)
+            Some(asked.find(&parts, SeriesQuery { range, interval, filter, durations }).await?)
         }
     };
     let at = |index: usize| Timestamp((found.from + interval.seconds() * index as i64) * 1_000).to_string();

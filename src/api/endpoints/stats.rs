@@ -92,7 +92,7 @@ struct Device {
 /// What was answered.
 #[derive(Serialize, ToSchema)]
 struct Inference {
-    /// Exchanges that ended in the last 60 seconds, by second.
+    /// Exchanges that ended in the last 60 seconds, by second; in the program's first minute, since its start.
     requests_per_second: Maybe<f64>,
     /// Mean duration of the generations that ended in the last 60 seconds.
     average_latency_ms: Maybe<f64>,

@@ -12,7 +12,7 @@ use crate::api::range::{Period, range};
 use crate::api::state::Parts;
 use crate::api::sums::Sum;
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason};
-use crate::history::query::series::{Interval, MAX_POINTS, Series, SeriesQuery};
+use crate::history::query::series::{DurationsOf, Interval, MAX_POINTS, Series, SeriesQuery};
 use crate::history::query::{Filter, Range};
 use crate::history::rollup::Sums;
 use crate::history::timestamp::Timestamp;
@@ -128,13 +128,14 @@ pub(crate) async fn series(
     let range = range(Some(period), (None, None), (period, parts.millis(now)))?;
     let interval = Interval::of_seconds(length.seconds()).expect("whole minutes or hours");
     let too_many = || invalid("interval", "there would be too many points", &json!({"points": MAX_POINTS}));
-    let query = SeriesQuery { range, interval, filter };
+    let query = SeriesQuery { range, interval, filter, durations: DurationsOf::All };
     parts.ask(move |reading| reading.series(&query)).await?.ok_or_else(too_many)
 }
 
 /// The sums of a range, widened to whole intervals.
 pub(crate) fn total(reading: &Reading, range: Range, filter: &Filter) -> Result<Sum, StoreError> {
-    let query = SeriesQuery { range, interval: Interval::fitting(range, 120), filter: filter.clone() };
+    let (interval, durations) = (Interval::fitting(range, 120), DurationsOf::All);
+    let query = SeriesQuery { range, interval, filter: filter.clone(), durations };
     let mut sum = Sums::default();
     let series = reading.series(&query)?;
     series.into_iter().flat_map(|series| series.points).flatten().for_each(|point| sum.merge(&point));

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::{Filter, Range};
-use crate::history::rollup::{Step, Sums};
+use crate::exchange::vocabulary::Operation;
+use crate::history::codes::Coded as _;
+use crate::history::rollup::{Measure, OperationKey, Step, Sums};
 
 /// Most intervals of an answer.
 pub const MAX_POINTS: usize = 1_500;
@@ -20,6 +22,9 @@ pub struct Interval(i64);
 impl Interval {
     /// The only one that is shorter than a minute. There are no sums of it: rows are read.
     pub const FINE: Self = Self(10);
+
+    /// An hour.
+    pub const HOUR: Self = Self(3_600);
 
     /// Of seconds; `None` unless these are ten, or whole minutes, and whole hours above an hour.
     #[must_use]
@@ -71,6 +76,30 @@ pub struct SeriesQuery {
     pub interval: Interval,
     /// Which exchanges; of what the sums know.
     pub filter: Filter,
+    /// Of which of them the durations are.
+    pub durations: DurationsOf,
+}
+
+/// The exchanges whose durations are looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DurationsOf {
+    /// All.
+    #[default]
+    All,
+    /// Generations alone, which are compared with their time to the first token: an embedding has none, a list of models
+    /// takes a moment, and a pull minutes.
+    Generations,
+}
+
+impl DurationsOf {
+    /// Adds the sums of exchanges that asked for this operation.
+    pub(in crate::history) fn merge(self, sum: &mut Sums, more: &Sums, operation: OperationKey) {
+        let is_timed = match self {
+            Self::All => true,
+            Self::Generations => Operation::from_code(operation).is_some_and(Operation::generates),
+        };
+        sum.merge_of(more, |measure| is_timed || measure != Measure::Duration);
+    }
 }
 
 /// The sums of one group.

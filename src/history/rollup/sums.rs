@@ -98,6 +98,11 @@ fn add<T: Copy + Default + std::ops::Add<Output = T>>(sum: &mut Option<T>, more:
 impl Sums {
     /// Adds everything of another one.
     pub fn merge(&mut self, other: &Self) {
+        self.merge_of(other, |_| true);
+    }
+
+    /// Adds another one, of its measures those that are meant.
+    pub(in crate::history) fn merge_of(&mut self, other: &Self, is_meant: impl Fn(Measure) -> bool) {
         self.requests += other.requests;
         self.by_outcome.iter_mut().zip(other.by_outcome).for_each(|(sum, more)| *sum += more);
         self.started += other.started;
@@ -116,7 +121,9 @@ impl Sums {
         self.retried += other.retried;
         add(&mut self.messages, other.messages);
         add(&mut self.cost, other.cost);
-        self.sketches.iter_mut().zip(&other.sketches).for_each(|(sketch, more)| sketch.merge(more));
+        for measure in Measure::ALL.into_iter().filter(|measure| is_meant(*measure)) {
+            self.sketches[measure as usize].merge(other.sketch(measure));
+        }
     }
 
     /// Exchanges that failed: all but those that completed, were cancelled by their client, or were answered with a status of

@@ -85,6 +85,43 @@ fn series_add_up_to_what_clients_sent_and_have_gaps_where_nothing_ran() {
 }
 
 #[test]
+fn durations_are_of_those_whose_first_token_is_compared() {
+    let backend = ollama();
+    let program = Program::before(backend.address);
+    ask(program.clients, CHAT);
+    (0..9).for_each(|_| {
+        drop(ask(program.clients, "GET /api/tags HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
+    });
+    let kept = wait_for(&program, 10);
+    let is_chat = |it: &&Value| it["operation"] == "chat";
+    let chat = kept["exchanges"].as_array().and_then(|all| all.iter().find(is_chat)).expect("the chat");
+    let took = chat["duration_ms"].as_f64().expect("a duration");
+    // A list of models takes longer or shorter than the chat, and has no first token.
+    for query in [
+        "interval=10s&period=15m",
+        "interval=1m",
+        "interval=1h",
+        "interval=1h&by=backend",
+        "interval=1h&operation=chat",
+    ] {
+        let answer = series(&program, &format!("metrics=duration_mean,duration_p50,ttft_p50,requests&{query}"));
+        let requests = if query.contains("chat") { 1.0 } else { 10.0 };
+        assert_eq!(sum(&answer, 3), requests, "{query}");
+        for at in [0, 1] {
+            let values = answer["series"][at]["values"].as_array().expect("a list").iter().filter_map(Value::as_f64);
+            let values: Vec<_> = values.collect();
+            assert!(
+                values.len() == 1 && (values[0] - took).abs() <= took * 0.011 + 0.002,
+                "{query}: {values:?} for {took}"
+            );
+        }
+        assert!(sum(&answer, 1) >= sum(&answer, 2) * 0.98, "{query}: no answer ends before its first token");
+    }
+    let all = series(&program, "metrics=duration_mean&interval=1h&operation=other");
+    assert!(sum(&all, 0) > 0.0, "what is asked for is answered: {all}");
+}
+
+#[test]
 fn a_series_that_cannot_be_had_says_what_can() {
     let backend = ollama();
     let program = Program::before(backend.address);

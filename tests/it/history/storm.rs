@@ -6,7 +6,7 @@ use std::sync::Arc;
 use inferometer::exchange::outcome::Outcome;
 use inferometer::history::Coded;
 use inferometer::history::conversation::ConversationId;
-use inferometer::history::query::series::{Interval, SeriesQuery};
+use inferometer::history::query::series::{DurationsOf, Interval, SeriesQuery};
 use inferometer::history::query::{Exchange, Filter, PageQuery, Range};
 use inferometer::history::rollup::Sums;
 use rustix::process::Signal;
@@ -69,7 +69,7 @@ fn the_rows_of_a_storm_are_what_its_clients_counted() {
     assert_eq!((conversations.len() as u64, distinct.len() as u64), (LANES, LANES));
     let range = Range { from: 0, to: i64::from(u32::MAX) * 1000 };
     let interval = Interval::of_seconds(86_400 * 365).expect("whole");
-    let query = SeriesQuery { range, interval, filter: Filter::default() };
+    let query = SeriesQuery { range, interval, filter: Filter::default(), durations: DurationsOf::All };
     let series = reading(program.state()).series(&query).expect("sound").expect("few points");
     let mut sums = Sums::default();
     series.points.iter().flatten().for_each(|point| sums.merge(point));

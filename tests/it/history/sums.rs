@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use inferometer::exchange::outcome::Outcome;
 use inferometer::history::Directory;
-use inferometer::history::query::series::{Interval, SeriesQuery};
+use inferometer::history::query::series::{DurationsOf, Interval, SeriesQuery};
 use inferometer::history::query::{Filter, NoTotal, PageQuery, Range, TopQuery};
 use inferometer::history::rollup::{Measure, Step};
 use inferometer::history::tops::TopBy;
@@ -29,7 +29,12 @@ fn today() -> Range {
 }
 
 fn minutes(filter: Filter) -> SeriesQuery {
-    SeriesQuery { range: today(), interval: Interval::of_seconds(60).expect("a minute"), filter }
+    SeriesQuery {
+        range: today(),
+        interval: Interval::of_seconds(60).expect("a minute"),
+        filter,
+        durations: DurationsOf::All,
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use http::Method;
 use inferometer::exchange::record::Record;
 use inferometer::exchange::vocabulary::Conversation;
 use inferometer::history::conversation::ConversationId;
-use inferometer::history::query::series::{Interval, SeriesQuery};
+use inferometer::history::query::series::{DurationsOf, Interval, SeriesQuery};
 use inferometer::history::query::{Filter, NoTotal, PageQuery};
 use rustix::process::Signal;
 
@@ -152,7 +152,7 @@ fn exchanges_without_a_tenant_are_summed_by_client() {
         assert_eq!((total(of("tool")), total(of("curl")), total(of("none"))), (Ok(2), Ok(1), Ok(0)));
         assert_eq!(total(Filter { tenant: Some("tool".into()), ..Filter::default() }), Ok(0), "it is no tenant");
         let interval = Interval::of_seconds(86_400 * 365).expect("whole");
-        let query = SeriesQuery { range: EVER, interval, filter: of("tool") };
+        let query = SeriesQuery { range: EVER, interval, filter: of("tool"), durations: DurationsOf::All };
         let series = reading(&state).series(&query).expect("sound").expect("few points");
         assert_eq!(series.points.iter().flatten().map(|sums| sums.requests).sum::<u64>(), 2);
     };

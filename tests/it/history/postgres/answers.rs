@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use inferometer::exchange::outcome::Outcome;
 use inferometer::history::names::NameId;
-use inferometer::history::query::series::{Interval, SeriesQuery};
+use inferometer::history::query::series::{DurationsOf, Interval, SeriesQuery};
 use inferometer::history::query::{Exchange, Filter, PageQuery, Range, Source, TIME_LIMIT, TopQuery};
 use inferometer::history::readers::Readers;
 use inferometer::history::rollup::Measure;
@@ -63,7 +63,7 @@ fn three_replicas_in_one_database_have_every_exchange_once() {
     assert!(top.len() == 4 && top.windows(2).all(|pair| pair[0] >= pair[1]), "{top:?}");
     let hour = Interval::of_seconds(3600).expect("whole");
     let range = Range { from: one.id.millis() - 7_200_000, to: one.id.millis() + 1 };
-    let series = SeriesQuery { range, interval: hour, filter: Filter::default() };
+    let series = SeriesQuery { range, interval: hour, filter: Filter::default(), durations: DurationsOf::All };
     let series = reading.series(&series).expect("it answers").expect("few points");
     let points: Vec<_> = series.points.iter().flatten().collect();
     assert_eq!(points.iter().map(|sums| sums.requests).sum::<u64>(), 15);

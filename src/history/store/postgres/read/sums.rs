@@ -8,7 +8,7 @@ use super::{Open, Parameters, Refusal, RemoteReading, borrowed, of_row};
 use crate::exchange::outcome::Outcome;
 use crate::history::query::series::{Group, Groups, Series, SeriesQuery};
 use crate::history::query::{Filter, Range};
-use crate::history::rollup::{By, Step};
+use crate::history::rollup::{By, OperationKey, Step};
 use crate::history::store::error::StoreError;
 use crate::history::store::postgres::columns::as_row;
 use crate::history::store::postgres::value::{seconds_of, timestamp};
@@ -48,12 +48,14 @@ impl Open {
         let mut groups = Groups::new(series);
         let (condition, values) = condition(step, range, &query.filter);
         let (group, columns) = (by.map_or("0", By::column), sums_columns().collect::<Vec<_>>().join(", "));
-        let select =
-            format!("SELECT extract(epoch FROM at)::bigint, {group}::int, {columns} FROM rollups WHERE {condition}");
+        let select = format!(
+            "SELECT extract(epoch FROM at)::bigint, {group}::int, operation, {columns} FROM rollups WHERE {condition}"
+        );
         for row in self.client.query(&select, &borrowed(&values))? {
-            let sums = as_row(&self.scratch, of_row(&row)?, |row| read_sums(row, 2))?;
+            let sums = as_row(&self.scratch, of_row(&row)?, |row| read_sums(row, 3))?;
+            let operation = OperationKey::try_from(row.get::<_, i16>(2)).unwrap_or(OperationKey::MAX);
             if let Some(sum) = groups.at(row.get(1), row.get(0)) {
-                sum.merge(&sums);
+                query.durations.merge(sum, &sums, operation);
             }
         }
         Ok(groups)

@@ -4,9 +4,10 @@ use rusqlite::types::Value;
 
 use super::page::condition;
 use super::{OpenDay, Reading};
-use crate::history::query::series::{Group, Groups, Series, SeriesQuery};
-use crate::history::query::{Filter, Range};
-use crate::history::rollup::{By, Dimensions};
+use crate::history::codes::Coded as _;
+use crate::history::query::Range;
+use crate::history::query::series::{DurationsOf, Group, Groups, Series, SeriesQuery};
+use crate::history::rollup::{By, Dimensions, Sums};
 use crate::history::row::{Entry, Row};
 use crate::history::store::error::StoreError;
 use crate::history::store::sqlite::rows;
@@ -57,11 +58,11 @@ impl Reading {
         }
         let mut groups = Groups::new(empty);
         if query.interval.is_fine() {
-            self.rows(range, &query.filter, by, &mut groups)?;
+            self.rows(range, query, by, &mut groups)?;
         } else {
-            snapshot.each(self, (step, range), (&query.filter, by), |at, group, sums| {
+            snapshot.each(self, (step, range), (&query.filter, by), |at, group, operation, sums| {
                 if let Some(sum) = groups.at(group, at) {
-                    sum.merge(sums);
+                    query.durations.merge(sum, sums, operation);
                 }
             })?;
         }
@@ -72,17 +73,17 @@ impl Reading {
     fn rows(
         &self,
         range: Range,
-        filter: &Filter,
+        query: &SeriesQuery,
         by: Option<By>,
         groups: &mut Groups<GroupId>,
     ) -> Result<(), StoreError> {
         let deadline = self.deadline();
         for day in self.days_of(range) {
             let Some(open) = self.day(day, deadline)? else { continue };
-            let Some((condition, values)) = condition(&open, &self.names, range, filter) else { continue };
+            let Some((condition, values)) = condition(&open, &self.names, range, &query.filter) else { continue };
             open.each_row((&condition, &values), |entry| {
                 let group = by.and_then(|by| self.names.name(Dimensions::of(&entry.row).of_group(by)));
-                add(groups, group, &entry);
+                add(groups, group, &entry, query.durations);
             })?;
         }
         Ok(())
@@ -105,10 +106,12 @@ impl OpenDay {
 }
 
 /// Adds an exchange to the interval in which it ended, and its time to those that it was in.
-fn add(groups: &mut Groups<GroupId>, group: GroupId, Entry { id, weight, row }: &Entry) {
+fn add(groups: &mut Groups<GroupId>, group: GroupId, Entry { id, weight, row }: &Entry, durations: DurationsOf) {
     let (ended, weight) = (id.millis(), u64::from(*weight));
     if let Some(sums) = groups.at(group.clone(), ended.div_euclid(1000)) {
-        sums.add_end(row, weight);
+        let mut one = Sums::default();
+        one.add_end(row, weight);
+        durations.merge(sums, &one, row.operation.code());
     }
     let length = groups.empty.interval.seconds() * 1000;
     let begun = ended - millis(row);

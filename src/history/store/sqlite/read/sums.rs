@@ -13,7 +13,7 @@ use crate::history::day::Day;
 use crate::history::id::RowId;
 use crate::history::names::NameKind;
 use crate::history::query::{Filter, Range};
-use crate::history::rollup::{By, Dimensions, Key, Rollups, Step, Sums};
+use crate::history::rollup::{By, Dimensions, Key, OperationKey, Rollups, Step, Sums};
 use crate::history::store::error::StoreError;
 use crate::history::store::sqlite::{open, recover, schema::FileKind, sums};
 use crate::history::store::terms::operations;
@@ -74,18 +74,18 @@ impl Snapshot {
         Ok(stored.map_err(self.failed())? || self.unmerged.keys().any(is_tenant))
     }
 
-    /// Passes on the sums of each interval of a range that fit, with its beginning and its group, where there are groups.
-    /// `range` holds whole intervals, in milliseconds. Of the filter, backend, model, tenant, client and operation count.
+    /// Passes on the sums of each interval of a range that fit, with its beginning, its group, where there are groups, and
+    /// the operation. `range` holds whole intervals, in milliseconds. Of the filter, backend, model, tenant, client and operation count.
     pub(super) fn each(
         &self,
         reading: &Reading,
         within: (Step, Range),
         (filter, by): (&Filter, Option<By>),
-        mut visit: impl FnMut(i64, Option<Arc<str>>, &Sums),
+        mut visit: impl FnMut(i64, Option<Arc<str>>, OperationKey, &Sums),
     ) -> Result<(), StoreError> {
         self.stored(within, filter, by, &mut visit).map_err(self.failed())?;
         for (key, sums) in self.unmerged(within).filter(|(key, _)| fits(reading, &key.of, filter)) {
-            visit(key.at, by.and_then(|by| reading.names.name(key.of.of_group(by))), sums);
+            visit(key.at, by.and_then(|by| reading.names.name(key.of.of_group(by))), key.of.operation, sums);
         }
         Ok(())
     }
@@ -95,7 +95,7 @@ impl Snapshot {
         (step, range): (Step, Range),
         filter: &Filter,
         by: Option<By>,
-        visit: &mut impl FnMut(i64, Option<Arc<str>>, &Sums),
+        visit: &mut impl FnMut(i64, Option<Arc<str>>, OperationKey, &Sums),
     ) -> rusqlite::Result<()> {
         let mut terms = vec!["step = ? AND at >= ? AND at < ?".to_owned()];
         let mut values = vec![step.seconds(), range.from.div_euclid(1000), range.to.div_euclid(1000)];
@@ -109,7 +109,8 @@ impl Snapshot {
         }
         terms.extend(operations(filter));
         let group = by.map_or("0", By::column);
-        let select = format!("SELECT at, {group}, {} FROM rollups WHERE {}", sums::COLUMNS, terms.join(" AND "));
+        let select =
+            format!("SELECT at, {group}, operation, {} FROM rollups WHERE {}", sums::COLUMNS, terms.join(" AND "));
         let mut select = self.connection.prepare(&select)?;
         let mut found = select.query(rusqlite::params_from_iter(values.into_iter().map(Value::Integer)))?;
         let mut name = self.connection.prepare("SELECT max(name) FROM names WHERE id = ?1")?;
@@ -120,7 +121,7 @@ impl Snapshot {
                 Some(group) => group.clone(),
                 None => known.entry(number).insert(name.query_row([number], |row| row.get(0))?).get().clone(),
             };
-            visit(row.get(0)?, group, &sums::read(row, 2)?);
+            visit(row.get(0)?, group, row.get(2)?, &sums::read(row, 3)?);
         }
         Ok(())
     }

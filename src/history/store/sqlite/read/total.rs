@@ -33,7 +33,7 @@ impl Reading {
         for part in cover(range, snapshot.minutes_from()?) {
             match part {
                 Part::Sums(step, range) => {
-                    snapshot.each(self, (step, range), (filter, None), |_, _, sums| total += counted(sums, filter))?;
+                    snapshot.each(self, (step, range), (filter, None), |_, _, _, sums| total += counted(sums, filter))?;
                 }
                 Part::Rows(range) => total += self.weights(range, filter, deadline)?,
             }
