@@ -2,7 +2,7 @@
 
 pub(super) mod alerts;
 pub(super) mod audit;
-mod backends;
+pub(super) mod backends;
 pub(super) mod cache;
 pub(super) mod compat;
 pub(super) mod config;

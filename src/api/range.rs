@@ -1,13 +1,16 @@
 //! The range of time that an endpoint is asked for.
 
+use std::time::Instant;
+
 use serde::Deserialize;
 use serde_json::json;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
-use utoipa::{PartialSchema, ToSchema};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::error::ApiError;
 use super::parameters::invalid;
+use super::state::Parts;
 use crate::history::query::Range;
 use crate::history::timestamp::Timestamp;
 
@@ -79,6 +82,27 @@ impl PartialSchema for AnInstant {
 }
 
 impl ToSchema for AnInstant {}
+
+/// Of which time an answer's sums are.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+pub(super) struct RangeQuery {
+    /// The time up to now; 24h without one. Not together with `from`.
+    #[param(inline)]
+    period: Option<Period>,
+    /// The first instant, RFC 3339 in UTC, in place of a period, and before `to`. A day is its beginning.
+    #[param(inline, value_type = Option<AnInstant>)]
+    from: Option<String>,
+    /// The instant after the last; now without one.
+    #[param(inline, value_type = Option<AnInstant>)]
+    to: Option<String>,
+}
+
+impl RangeQuery {
+    /// What is asked for; the last 24 hours without a parameter.
+    pub(super) fn range(&self, parts: &Parts, now: Instant) -> Result<Range, ApiError> {
+        range(self.period, (self.from.as_deref(), self.to.as_deref()), (Period::Day, parts.millis(now)))
+    }
+}
 
 /// The range of `from` up to, and without, `to`, which is now where it is not given; else the period up to now. `now` is
 /// in milliseconds since the epoch.

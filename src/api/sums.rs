@@ -9,8 +9,9 @@ use super::unknown::Maybe;
 use crate::exchange::outcome::Outcome;
 use crate::exchange::vocabulary::Operation;
 use crate::history::query::Range;
-use crate::history::query::totals::Total;
+use crate::history::query::totals::{RangeTotals, Total};
 use crate::history::rollup::{Measure, Sums};
+use crate::history::timestamp::Timestamp;
 use crate::history::{Reading, StoreError};
 
 /// A day.
@@ -59,18 +60,18 @@ impl Sum {
 
 /// The sums of some time, apart for each backend, model and operation.
 #[derive(Debug)]
-pub(super) struct Totals(Vec<Total>);
+pub(super) struct Totals(RangeTotals);
 
 impl Totals {
     /// Of those that fit.
     pub(super) fn of(&self, fits: impl Fn(&Total) -> bool) -> Sum {
-        Sum::of(self.0.iter().filter(|total| fits(total)))
+        Sum::of(self.0.totals.iter().filter(|total| fits(total)))
     }
 
     /// Apart by what `key` gives, without those that have none.
     pub(super) fn by<'a, K: Eq + Hash>(&'a self, key: impl Fn(&'a Total) -> Option<K>) -> HashMap<K, Vec<&'a Total>> {
         let mut groups = HashMap::<K, Vec<&Total>>::new();
-        for (key, total) in self.0.iter().filter_map(|total| Some((key(total)?, total))) {
+        for (key, total) in self.0.totals.iter().filter_map(|total| Some((key(total)?, total))) {
             groups.entry(key).or_default().push(total);
         }
         groups
@@ -120,6 +121,17 @@ pub(super) fn last(parts: &Parts, length: Duration, now: Instant) -> Range {
 
 /// The sums of the last time.
 pub(super) async fn of_last(parts: &Parts, length: Duration, now: Instant) -> Maybe<Totals> {
-    let range = last(parts, length, now);
+    of_range(parts, last(parts, length, now)).await
+}
+
+/// The sums of a range, widened to whole intervals.
+pub(super) async fn of_range(parts: &Parts, range: Range) -> Maybe<Totals> {
     parts.asked(move |reading| reading.totals(range)).await.map(Totals)
+}
+
+/// Where the first of the whole intervals that sums are of begins, and where the last ends, as text; where there are no sums
+/// those of the range that was asked for.
+pub(super) fn bounds(totals: &Maybe<Totals>, asked: Range) -> [String; 2] {
+    let range = totals.known().map_or(asked, |totals| totals.0.range);
+    [range.from, range.to].map(|at| Timestamp(at).to_string())
 }

@@ -96,6 +96,13 @@ impl<T> Maybe<T> {
         }
     }
 
+    pub(crate) const fn as_mut(&mut self) -> Maybe<&mut T> {
+        match self {
+            Self::Known(value) => Maybe::Known(value),
+            Self::Unknown(reason) => Maybe::Unknown(*reason),
+        }
+    }
+
     pub(crate) const fn known(&self) -> Option<&T> {
         match self {
             Self::Known(value) => Some(value),

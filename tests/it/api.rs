@@ -28,6 +28,7 @@ mod series;
 mod shape;
 mod stats;
 mod stop;
+mod totals;
 
 use std::net::SocketAddr;
 

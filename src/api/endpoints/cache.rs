@@ -7,15 +7,17 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::backends::resident;
+use super::backends::{listed, resident};
 use super::machine::MIB;
 use crate::api::error::ApiError;
-use crate::api::parameters::{NoParameters, Parameters};
+use crate::api::parameters::Parameters;
+use crate::api::range::RangeQuery;
 use crate::api::reply::{OVERVIEW, Reply};
 use crate::api::state::{Parts, wall};
-use crate::api::sums::{DAY, Totals, last, of_last};
+use crate::api::sums::{Totals, bounds, of_range};
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown, known_sum};
 use crate::history::journal::event::EventKind;
+use crate::history::query::Range;
 use crate::history::query::lists::{ListFilter, ListQuery};
 
 /// What is kept so that it need not be made again.
@@ -23,6 +25,10 @@ use crate::history::query::lists::{ListFilter, ListQuery};
 pub(crate) struct Cache {
     /// When this was read: RFC 3339 in UTC.
     timestamp: String,
+    /// Where the first interval begins that sums are of, which are whole: RFC 3339 in UTC.
+    from: String,
+    /// Where the last one ends; it may be going on.
+    to: String,
     cache_types: Types,
     compression: Compression,
     performance: CachePerformance,
@@ -42,10 +48,10 @@ struct Types {
 #[derive(Serialize, ToSchema)]
 struct ModelCache {
     enabled: bool,
-    /// Generations and embeddings of the last 24 hours that found their model in memory, by all of them: 0 to 1.
+    /// Generations and embeddings of the range that found their model in memory, by all of them: 0 to 1.
     hit_rate: Maybe<f64>,
-    /// Models in memory.
-    entries: usize,
+    /// Models in memory now, of the backends that say so.
+    entries: Maybe<usize>,
     /// Main and GPU memory of the models whose memory is known.
     size_mb: Maybe<f64>,
     /// The memory of all GPUs of this machine.
@@ -69,8 +75,8 @@ struct MetadataCache {
     enabled: bool,
     /// Every question for a model's name is answered from it.
     hit_rate: Maybe<f64>,
-    /// Models.
-    entries: usize,
+    /// Models; of a backend that answers no more, those that it last listed.
+    entries: Maybe<usize>,
     size_mb: Maybe<f64>,
     last_refresh: Maybe<String>,
 }
@@ -79,9 +85,10 @@ struct MetadataCache {
 #[derive(Serialize, ToSchema)]
 struct PromptCache {
     enabled: bool,
-    /// Prompt tokens of the last 24 hours that were read from a cache, by all of the requests that report it: 0 to 1.
+    /// Prompt tokens of the range that were read from a cache, by all of the requests that report it: 0 to 1.
     hit_rate: Maybe<f64>,
     cached_tokens: Maybe<u64>,
+    /// Of all exchanges of the range: those of `/dashboard/models` in its models and its `others` together.
     prompt_tokens: Maybe<u64>,
 }
 
@@ -95,14 +102,14 @@ struct Compression {
     uncompressed_size_mb: Maybe<f64>,
 }
 
-/// Of the last 24 hours.
+/// Of the range.
 #[derive(Serialize, ToSchema)]
 struct CachePerformance {
     average_read_time_ms: Maybe<f64>,
     average_write_time_ms: Maybe<f64>,
     /// Models that left the memory of a backend.
     cache_evictions: Maybe<u64>,
-    /// Requests that had to wait for their model.
+    /// Requests that had to wait for their model: the cold starts of `/dashboard/models`.
     cache_misses: Maybe<u64>,
 }
 
@@ -110,17 +117,24 @@ struct CachePerformance {
 #[utoipa::path(
     get,
     path = "/dashboard/cache",
-    params(NoParameters),
+    params(RangeQuery),
     responses((status = 200, description = "What is kept so that it need not be made again.", body = Cache), ApiError)
 )]
-pub(crate) async fn cache(_: Parameters<NoParameters>, State(parts): State<Arc<Parts>>) -> Reply<Cache> {
+pub(crate) async fn cache(
+    Parameters(query): Parameters<RangeQuery>,
+    State(parts): State<Arc<Parts>>,
+) -> Result<Reply<Cache>, ApiError> {
     let now = Instant::now();
-    let totals = of_last(&parts, DAY, now).await;
+    let range = query.range(&parts, now)?;
+    let totals = of_range(&parts, range).await;
     let sum = totals.as_ref().map(Totals::all);
-    let evictions = evictions(&parts, now).await;
+    let evictions = evictions(&parts, range).await;
+    let [from, to] = bounds(&totals, range);
     let none = Reason::NotConfigured;
     let body = Cache {
         timestamp: parts.text(now),
+        from,
+        to,
         cache_types: Types {
             model: model(&parts, &totals, now),
             response: ResponseCache {
@@ -154,7 +168,7 @@ pub(crate) async fn cache(_: Parameters<NoParameters>, State(parts): State<Arc<P
         },
         unknown: Unknown::default(),
     };
-    Reply::of(&body, OVERVIEW)
+    Ok(Reply::of(&body, OVERVIEW))
 }
 
 fn model(parts: &Parts, totals: &Maybe<Totals>, now: Instant) -> ModelCache {
@@ -164,8 +178,8 @@ fn model(parts: &Parts, totals: &Maybe<Totals>, now: Instant) -> ModelCache {
     ModelCache {
         enabled: true,
         hit_rate: totals.as_ref().and_then(|totals| totals.residency_hits().or_unknown(Reason::NoSamples)),
-        entries: resident.len(),
-        size_mb: known_sum(resident.iter().map(|model| model.size.map(|bytes| bytes as f64 / MIB))),
+        entries: resident.as_ref().map(Vec::len),
+        size_mb: resident.and_then(|all| known_sum(all.iter().map(|it| it.size.map(|bytes| bytes as f64 / MIB)))),
         max_size_mb: memory.map(|bytes| bytes as f64 / MIB).or_unknown(Reason::NotApplicable),
     }
 }
@@ -174,7 +188,7 @@ fn metadata(parts: &Parts) -> MetadataCache {
     MetadataCache {
         enabled: true,
         hit_rate: Maybe::Unknown(Reason::NotApplicable),
-        entries: parts.monitors().iter().map(|monitor| monitor.inventory().models.len()).sum(),
+        entries: listed(parts).map(|models| models.len()),
         size_mb: Maybe::Unknown(Reason::NotReported),
         last_refresh: parts
             .monitors()
@@ -186,9 +200,9 @@ fn metadata(parts: &Parts) -> MetadataCache {
     }
 }
 
-/// Models that left the memory of a backend in the last day.
-async fn evictions(parts: &Parts, now: Instant) -> Maybe<u64> {
+/// Models that left the memory of a backend in this time.
+async fn evictions(parts: &Parts, range: Range) -> Maybe<u64> {
     let filter = ListFilter { what: Some(EventKind::ModelEvicted.as_str().into()), ..ListFilter::default() };
-    let query = ListQuery { range: last(parts, DAY, now), filter, offset: 0, limit: 0 };
+    let query = ListQuery { range, filter, offset: 0, limit: 0 };
     parts.asked(move |reading| reading.events(&query)).await.map(|list| list.total)
 }

@@ -74,7 +74,7 @@ struct ApiServer {
 #[derive(Serialize, ToSchema)]
 struct ModelBackends {
     status: Status,
-    loaded_models: usize,
+    loaded_models: Maybe<usize>,
     active_inference: usize,
     /// When the backends were last looked at.
     last_check: Maybe<String>,
@@ -185,7 +185,7 @@ fn components(parts: &Parts, totals: &Maybe<Totals>, asked: Duration, now: Insta
                 (up, all) if up < all => Status::Degraded,
                 _ => Status::Healthy,
             },
-            loaded_models: resident(parts).len(),
+            loaded_models: resident(parts).map(|resident| resident.len()),
             active_inference: parts.in_flight.count(),
             last_check: checked.clone(),
         },

@@ -1,6 +1,6 @@
 //! `/dashboard/models`: the models of all backends, which of them are in memory, and how they perform.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,17 +9,21 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::backends::{listed as all_listed, resident as all_resident};
 use super::machine::{GIB, MIB};
 use crate::api::error::ApiError;
-use crate::api::parameters::{NoParameters, Parameters};
+use crate::api::parameters::Parameters;
+use crate::api::range::RangeQuery;
 use crate::api::reply::{OVERVIEW, Reply};
 use crate::api::state::{Parts, wall};
-use crate::api::sums::{DAY, Sum, generates, last, of_last};
+use crate::api::sums::{DAY, Sum, bounds, generates, last, of_range};
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown, known_sum};
 use crate::backend::inventory::{Expiry, Inventory, ListedModel, Resident, Runtime};
 use crate::exchange::outcome::{Outcome, Phase};
+use crate::history::in_flight::InFlightExchange;
 use crate::history::journal::event::EventKind;
 use crate::history::journal::job::Job;
+use crate::history::query::Range;
 use crate::history::query::lists::{List, ListFilter, ListQuery, ListedEvent};
 use crate::history::query::totals::Total;
 use crate::history::rollup::Measure;
@@ -30,7 +34,12 @@ use crate::history::timestamp::Timestamp;
 pub(crate) struct Models {
     /// When this was read: RFC 3339 in UTC.
     timestamp: String,
+    /// Where the first interval begins that sums are of, which are whole: RFC 3339 in UTC.
+    from: String,
+    /// Where the last one ends; it may be going on.
+    to: String,
     models: Vec<Model>,
+    others: Others,
     summary: Summary,
     unknown: Unknown,
 }
@@ -76,7 +85,21 @@ struct Metadata {
     quantization: Maybe<String>,
 }
 
-/// Of the last 24 hours.
+/// The exchanges of the range that count for none of `models`: for a model that no backend lists now, whose name no backend
+/// has confirmed, or for none at all, as a list of models is. With them the models add up to all exchanges.
+#[derive(Serialize, ToSchema)]
+struct Others {
+    /// The models among them that have a name.
+    models: Maybe<Vec<String>>,
+    total_requests: Maybe<u64>,
+    failed_requests: Maybe<u64>,
+    cancelled_requests: Maybe<u64>,
+    cold_starts: Maybe<u64>,
+    prompt_tokens: Maybe<u64>,
+    generated_tokens: Maybe<u64>,
+}
+
+/// Of the range: the last 24 hours, unless another is asked for.
 #[derive(Serialize, ToSchema)]
 struct Performance {
     total_requests: Maybe<u64>,
@@ -125,9 +148,10 @@ struct Usage {
 
 #[derive(Serialize, ToSchema)]
 struct Summary {
-    total_models: usize,
-    /// In memory.
-    loaded_models: usize,
+    /// Those that are listed, or in memory under no listed name; unknown until a backend has listed its models.
+    total_models: Maybe<usize>,
+    /// In memory now, of the backends that say so.
+    loaded_models: Maybe<usize>,
     /// Files of the models whose size is known.
     total_size_gb: Maybe<f64>,
     /// Main and GPU memory of the models whose memory is known.
@@ -138,52 +162,92 @@ struct Summary {
 #[utoipa::path(
     get,
     path = "/dashboard/models",
-    params(NoParameters),
+    params(RangeQuery),
     responses((status = 200, description = "The models of all backends.", body = Models), ApiError)
 )]
-pub(crate) async fn models(_: Parameters<NoParameters>, State(parts): State<Arc<Parts>>) -> Reply<Models> {
-    Reply::of(&read(&parts, Instant::now()).await, OVERVIEW)
+pub(crate) async fn models(
+    Parameters(query): Parameters<RangeQuery>,
+    State(parts): State<Arc<Parts>>,
+) -> Result<Reply<Models>, ApiError> {
+    let now = Instant::now();
+    let range = query.range(&parts, now)?;
+    Ok(Reply::of(&of(&parts, range, now).await, OVERVIEW))
 }
 
 /// What is to be shown now.
 pub(crate) async fn read(parts: &Parts, now: Instant) -> Models {
-    let (totals, loads) = (of_last(parts, DAY, now).await, loads(parts, now).await);
-    let by_model =
-        totals.as_ref().map(|totals| totals.by(|total| Some((total.backend.as_deref()?, total.model.as_deref()?))));
+    of(parts, last(parts, DAY, now), now).await
+}
+
+/// The models of now, and how they performed in this time.
+async fn of(parts: &Parts, range: Range, now: Instant) -> Models {
+    let (totals, loads) = (of_range(parts, range).await, loads(parts, now).await);
+    let by_model = |total: &'_ Total| Some((total.backend.clone(), total.model.clone()));
+    // What a model is found to have done is taken out, and nothing counts twice.
+    let mut rest = totals.as_ref().map(|totals| totals.by(by_model));
     let jobs = parts.journal.jobs().snapshot();
     let in_flight = parts.in_flight.snapshot();
-    // A request for a model that is not in memory waits for the first byte while it is loaded.
-    let waited_for: HashSet<_> = in_flight
-        .iter()
-        .filter(|exchange| exchange.phase == Phase::Waiting)
-        .filter_map(|exchange| Some((exchange.backend.as_deref()?, exchange.model.as_deref()?)))
-        .collect();
-    let mut models = Vec::new();
-    let (mut sizes, mut held, mut loaded_models) = (Vec::new(), Vec::new(), 0);
+    let waited_for = waited_for(&in_flight);
+    let (mut models, mut sizes) = (Vec::new(), Vec::new());
     for monitor in &*parts.monitors() {
-        let (inventory, backend) = (monitor.inventory(), &*monitor.backend.name);
+        let (inventory, backend) = (monitor.inventory(), &monitor.backend.name);
         let (listed, residents) = (listed(&inventory), residents(&inventory));
         let is_down = monitor.status.snapshot().state.is_up() == Some(false);
         for name in names(&inventory, &listed) {
-            let totals = by_model.as_ref().map(|totals| totals.get(&(backend, name)).map_or(&[][..], Vec::as_slice));
-            let performance = performance(totals);
+            let key = (Some(backend.clone()), Some(Arc::from(name)));
+            let totals = rest.as_mut().map(|rest| rest.remove(&key).unwrap_or_default());
+            let performance = performance(totals.as_ref().map(Vec::as_slice));
             let (listed, resident) = (listed.get(name).copied(), residents.get(name).copied());
-            loaded_models += usize::from(resident.is_some());
             sizes.push(listed.and_then(|model| model.size).map(|bytes| bytes as f64 / GIB));
-            let is_loading = waited_for.contains(&(backend, name));
+            let is_loading = waited_for.contains(&(&**backend, name));
             let status = if is_down { "unavailable" } else { status(name, resident.is_some(), is_loading, &jobs) };
             let loaded = last_load(&loads, backend, name, resident);
             models.push(model((backend, name), &inventory, (listed, resident), status, loaded, performance));
         }
-        held.extend(inventory.resident.iter().flatten().map(|it| it.size.map(|bytes| bytes as f64 / GIB)));
     }
-    let summary = Summary {
-        total_models: models.len(),
-        loaded_models,
-        total_size_gb: known_sum(sizes.into_iter()),
-        memory_usage_gb: known_sum(held.into_iter()),
-    };
-    Models { timestamp: parts.text(now), models, summary, unknown: Unknown::default() }
+    let [from, to] = bounds(&totals, range);
+    let rest = rest.map(|rest| rest.into_values().flatten().collect::<Vec<_>>());
+    let (timestamp, summary) = (parts.text(now), summary(parts, models.len(), sizes));
+    let others = others(rest.as_ref().map(Vec::as_slice));
+    Models { timestamp, from, to, models, others, summary, unknown: Unknown::default() }
+}
+
+/// Backends and the models that requests wait for: while one is loaded that is not in memory, no byte comes.
+fn waited_for(in_flight: &[InFlightExchange]) -> HashSet<(&str, &str)> {
+    in_flight
+        .iter()
+        .filter(|exchange| exchange.phase == Phase::Waiting)
+        .filter_map(|exchange| Some((exchange.backend.as_deref()?, exchange.model.as_deref()?)))
+        .collect()
+}
+
+fn summary(parts: &Parts, models: usize, sizes: Vec<Option<f64>>) -> Summary {
+    let (listed, resident) = (all_listed(parts), all_resident(parts));
+    let memory = |it: &Resident| it.size.map(|bytes| bytes as f64 / GIB);
+    Summary {
+        total_models: listed.as_ref().map(|_| models),
+        loaded_models: resident.as_ref().map(Vec::len),
+        total_size_gb: listed.and_then(|_| known_sum(sizes.into_iter())),
+        memory_usage_gb: resident.and_then(|all| known_sum(all.iter().map(memory))),
+    }
+}
+
+/// What is left when each model has its own.
+fn others(rest: Maybe<&[&Total]>) -> Others {
+    let sum = rest.map(|all| Sum::of(all.iter().copied()));
+    let sum = sum.as_ref();
+    Others {
+        models: rest.map(|all| {
+            let names: BTreeSet<_> = all.iter().filter_map(|total| total.model.as_deref()).collect();
+            names.into_iter().map(str::to_owned).collect()
+        }),
+        total_requests: sum.map(|sum| sum.0.requests),
+        failed_requests: sum.map(|sum| sum.0.failed()),
+        cancelled_requests: sum.map(|sum| sum.outcome(Outcome::ClientCancelled)),
+        cold_starts: sum.map(|sum| sum.0.cold),
+        prompt_tokens: sum.and_then(|sum| sum.0.prompt.or_unknown(Reason::NoSamples)),
+        generated_tokens: sum.and_then(|sum| sum.0.generated.or_unknown(Reason::NoSamples)),
+    }
 }
 
 /// The models that are listed, and those that are in memory under no listed name.

@@ -10,6 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::common::{Metadata, Pagination, listing_query, of_period, paged};
 use super::hardware::gpus;
 use super::places::{is_here, place};
+use crate::api::endpoints::backends::listed;
 use crate::api::endpoints::machine::{GIB, gpu_usage};
 use crate::api::error::ApiError;
 use crate::api::export::Table;
@@ -71,12 +72,13 @@ struct DeploymentSummary {
 
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub(super) struct DeploymentCounts {
-    total: usize,
+    /// Unknown until a backend has listed its models, as all that follows from it.
+    total: Maybe<usize>,
     /// In memory, or served in the last five minutes.
-    running: usize,
-    stopped: usize,
+    running: Maybe<usize>,
+    stopped: Maybe<usize>,
     /// A request waits for its load.
-    deploying: usize,
+    deploying: Maybe<usize>,
     /// No backend says that a load failed.
     failed: Maybe<usize>,
 }
@@ -170,7 +172,7 @@ pub(crate) async fn deployments(
     let pages = query.pages()?;
     let mut found = all(&parts, now).await;
     let summary = DeploymentSummary {
-        counts: counts(&found),
+        counts: counts(&parts, &found),
         // What no model and no backend has answered is of no deployment.
         usage: usage(
             &of_last(&parts, DAY, now).await.map(|totals| totals.of(|it| it.model.is_some() && it.backend.is_some())),
@@ -200,10 +202,11 @@ pub(crate) async fn deployments(
     Ok(Listing::of(body, LIST, query.format))
 }
 
-pub(super) fn counts(found: &[Deployment]) -> DeploymentCounts {
-    let of = |status: &str| found.iter().filter(|it| it.status == status).count();
+pub(super) fn counts(parts: &Parts, found: &[Deployment]) -> DeploymentCounts {
+    let listed = listed(parts).map(|_| ());
+    let of = |status: &str| listed.map(|()| found.iter().filter(|it| it.status == status).count());
     DeploymentCounts {
-        total: found.len(),
+        total: listed.map(|()| found.len()),
         running: of("running"),
         stopped: of("stopped"),
         deploying: of("deploying"),

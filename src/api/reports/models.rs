@@ -10,6 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::common::{Metadata, Pagination, listing_query, of_period, paged, total};
 use super::deployments::{self, is_remote};
+use crate::api::endpoints::backends::listed;
 use crate::api::endpoints::machine::GIB;
 use crate::api::error::ApiError;
 use crate::api::export::Table;
@@ -79,10 +80,11 @@ pub(crate) struct Models {
 #[serde(rename_all = "camelCase")]
 #[schema(as = WorkloadModelSummary)]
 pub(super) struct ModelSummary {
-    pub(super) total: usize,
+    /// Unknown until a backend has listed its models, as all that follows from it.
+    pub(super) total: Maybe<usize>,
     /// In memory, or used in the last 24 hours.
-    pub(super) active: usize,
-    pub(super) inactive: usize,
+    pub(super) active: Maybe<usize>,
+    pub(super) inactive: Maybe<usize>,
     pub(super) downloading: usize,
     /// The last pull failed, and no backend has it.
     pub(super) failed: usize,
@@ -94,10 +96,10 @@ pub(super) struct ModelSummary {
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[schema(as = WorkloadModelsByType)]
 pub(super) struct ByType {
-    llm: usize,
+    llm: Maybe<usize>,
     /// No backend says which models see.
     vision: Maybe<usize>,
-    embedding: usize,
+    embedding: Maybe<usize>,
     /// No exchange tells it.
     voice: Maybe<usize>,
 }
@@ -105,8 +107,8 @@ pub(super) struct ByType {
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct ByDeploymentType {
-    self_hosted: usize,
-    api_based: usize,
+    self_hosted: Maybe<usize>,
+    api_based: Maybe<usize>,
 }
 
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
@@ -171,7 +173,7 @@ pub(crate) async fn models(
     let now = Instant::now();
     let pages = query.pages()?;
     let mut models = all(&parts, now).await;
-    let summary = summary(&models);
+    let summary = summary(&parts, &models);
     models.retain(|model| {
         let status = query.status.is_none_or(|status| match status {
             ModelStatus::Active => model.status == "active",
@@ -215,7 +217,7 @@ struct Used {
 
 /// The summary of every model.
 pub(super) async fn summary_of(parts: &Parts, now: Instant) -> ModelSummary {
-    summary(&all(parts, now).await)
+    summary(parts, &all(parts, now).await)
 }
 
 async fn all(parts: &Parts, now: Instant) -> Vec<Model> {
@@ -306,23 +308,30 @@ fn failed_pulls(reading: &Reading, range: Range) -> Result<Vec<Arc<str>>, StoreE
     Ok(last.into_iter().filter(|(_, failed)| *failed).map(|(model, _)| model.into()).collect())
 }
 
-fn summary(models: &[Model]) -> ModelSummary {
+fn summary(parts: &Parts, models: &[Model]) -> ModelSummary {
+    let listed = listed(parts);
+    let if_listed = |count: usize| listed.as_ref().map(|_| count);
     let status = |word: &str| models.iter().filter(|model| model.status == word).count();
     let kind = |word: &str| models.iter().filter(|model| model.kind.known().is_some_and(|kind| kind == word)).count();
     let hosted = models.iter().filter(|model| model.deployment_type == "self-hosted").count();
     ModelSummary {
-        total: models.len(),
-        active: status("active"),
-        inactive: status("inactive"),
+        total: if_listed(models.len()),
+        active: if_listed(status("active")),
+        inactive: if_listed(status("inactive")),
         downloading: status("downloading"),
         failed: status("failed"),
         by_type: ByType {
-            llm: kind("llm"),
+            llm: if_listed(kind("llm")),
             vision: Maybe::Unknown(Reason::NotReported),
-            embedding: kind("embedding"),
+            embedding: if_listed(kind("embedding")),
             voice: Maybe::Unknown(Reason::NotReported),
         },
-        by_deployment_type: ByDeploymentType { self_hosted: hosted, api_based: models.len() - hosted },
-        storage: Storage { total_size: known_sum(models.iter().map(|model| model.size.known().copied())) },
+        by_deployment_type: ByDeploymentType {
+            self_hosted: if_listed(hosted),
+            api_based: if_listed(models.len() - hosted),
+        },
+        storage: Storage {
+            total_size: listed.as_ref().and_then(|_| known_sum(models.iter().map(|model| model.size.known().copied()))),
+        },
     }
 }

@@ -93,9 +93,10 @@ struct Workload {
 #[serde(rename_all = "camelCase")]
 #[schema(as = OverviewModels)]
 struct ModelCounts {
-    total: usize,
-    active: usize,
-    inactive: usize,
+    /// Unknown until a backend has listed its models, as `active` and `inactive`.
+    total: Maybe<usize>,
+    active: Maybe<usize>,
+    inactive: Maybe<usize>,
     downloading: usize,
     failed: usize,
     by_type: ByType,
@@ -148,7 +149,7 @@ pub(crate) async fn overview(_: Parameters<NoParameters>, State(parts): State<Ar
         },
         workload: Workload {
             models: model_counts(&parts, now).await,
-            deployments: deployments::counts(&deployments::all(&parts, now).await),
+            deployments: deployments::counts(&parts, &deployments::all(&parts, now).await),
             agents: agents::counts_of(&parts, now).await,
             executions: executions::counts_of(&parts, now).await,
         },

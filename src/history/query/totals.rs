@@ -28,10 +28,40 @@ impl Total {
     }
 }
 
-/// The sums that answer for a range: their step, and the range widened to whole intervals of it.
+/// The sums of a range.
+#[derive(Clone, Debug)]
+pub struct RangeTotals {
+    /// The whole intervals that they are of.
+    pub range: Range,
+    /// Apart for each backend, model and operation.
+    pub totals: Vec<Total>,
+}
+
+/// The sums that answer for a range: their step, and the range widened to whole intervals of it. Sums by hour answer where
+/// minutes are not kept that far back. `minutes_from` is when the oldest minute that is kept begins.
 #[must_use]
-pub fn widened(range: Range) -> (Step, Range) {
-    let interval = Interval::fitting(range, 120);
-    let widened = Series::empty(range, interval).map_or(range, |it| Range { from: it.from * 1000, to: it.to() * 1000 });
-    (interval.step(), widened)
+pub fn widened(range: Range, minutes_from: i64) -> (Step, Range) {
+    let within = |interval: Interval| {
+        let series = Series::empty(range, interval);
+        (interval.step(), series.map_or(range, |it| Range { from: it.from * 1000, to: it.to() * 1000 }))
+    };
+    match within(Interval::fitting(range, 120)) {
+        (Step::Minute, fitting) if fitting.from < minutes_from => within(Interval::HOUR),
+        fitting => fitting,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_minutes_are_gone_sums_by_hour_answer() {
+        const MINUTE: i64 = 60_000;
+        let day = Range { from: 7 * MINUTE, to: (24 * 60 + 7) * MINUTE };
+        assert_eq!(widened(day, 0), (Step::Minute, Range { from: 0, to: (24 * 60 + 30) * MINUTE }));
+        assert_eq!(widened(day, MINUTE), (Step::Hour, Range { from: 0, to: 25 * 60 * MINUTE }));
+        let week = Range { from: day.from, to: day.from + 7 * 24 * 60 * MINUTE };
+        assert_eq!(widened(week, i64::MAX), widened(week, 0), "they are of hours anyway");
+    }
 }

@@ -69,7 +69,23 @@ const REQUESTS: View = Sum("/series/0/values");
 /// A page of a list with one entry ends where it is full.
 const LIMIT: View = At("/pagination/limit");
 
-const CASES: [(&str, &[Case]); 20] = [
+const CASES: [(&str, &[Case]); 22] = [
+    (
+        "/dashboard/models",
+        &[
+            ("period", "", "7d", Minutes("/from", "/to")),
+            ("from", "", "2026-01-01", At("/from")),
+            ("to", "", "2026-01-01", At("/to")),
+        ],
+    ),
+    (
+        "/dashboard/cache",
+        &[
+            ("period", "", "7d", Minutes("/from", "/to")),
+            ("from", "", "2026-01-01", At("/from")),
+            ("to", "", "2026-01-01", At("/cache_types/prompt/prompt_tokens")),
+        ],
+    ),
     ("/api/metrics/timeseries", &[("hours", "", "720", At("/data/request_rate/0/x"))]),
     (
         "/dashboard/logs",

@@ -85,8 +85,22 @@ export interface Model {
 }
 
 export interface Models extends Answered {
+  /** Of the whole intervals that sums are of. */
+  from: string;
+  to: string;
   models: Model[];
-  summary: { total_models: number; loaded_models: number; total_size_gb: number | null; memory_usage_gb: number | null };
+  /** The exchanges that count for none of them. */
+  others: {
+    /** Those among them that have a name, and that no backend lists now. */
+    models: Known<string[]>;
+    total_requests: Known<number>;
+    failed_requests: Known<number>;
+    cancelled_requests: Known<number>;
+    cold_starts: Known<number>;
+    prompt_tokens: Known<number>;
+    generated_tokens: Known<number>;
+  };
+  summary: { total_models: Known<number>; loaded_models: Known<number>; total_size_gb: number | null; memory_usage_gb: number | null };
 }
 
 export interface Running {

@@ -46,7 +46,7 @@ impl Open {
         // Whole days are removed.
         let kept = self.first("SELECT min(at) FROM exchanges")?.map_or(range.to, |millis| Day::of(millis).begin());
         let range = Range { from: range.from.max(kept), to: range.to.max(kept) };
-        let minutes_from = self.first("SELECT min(at) FROM ran WHERE step = 60")?.unwrap_or(i64::MAX);
+        let minutes_from = self.minutes_from()?;
         let mut total = 0;
         for part in cover(range, minutes_from) {
             total += match part {
@@ -64,6 +64,11 @@ impl Open {
     fn has_tenants(&mut self) -> Result<bool, Refusal> {
         let select = "SELECT EXISTS (SELECT 1 FROM names WHERE kind = $1)";
         Ok(self.client.query_one(select, &[&NameKind::Tenant.as_str()])?.get(0))
+    }
+
+    /// When the oldest minute that is kept begins, in milliseconds since the epoch; far in the future where none is.
+    pub(super) fn minutes_from(&mut self) -> Result<i64, Refusal> {
+        Ok(self.first("SELECT min(at) FROM ran WHERE step = 60")?.unwrap_or(i64::MAX))
     }
 
     /// A time, in milliseconds since the epoch.

@@ -7,16 +7,19 @@ use hashbrown::HashMap;
 use super::sums::bounds;
 use super::{Open, Refusal, RemoteReading, borrowed, of_row};
 use crate::history::query::Range;
-use crate::history::query::totals::Total;
+use crate::history::query::totals::{RangeTotals, Total, widened};
 use crate::history::rollup::{OperationKey, Step, Sums};
 use crate::history::store::error::StoreError;
 use crate::history::store::postgres::columns::as_row;
 use crate::history::store::sqlite::tail::{read_sums, sums_columns};
 
 impl RemoteReading {
-    /// The sums of whole intervals.
-    pub(in crate::history) fn totals(&self, within: (Step, Range)) -> Result<Vec<Total>, StoreError> {
-        self.ask(|open| open.totals(within))
+    /// The sums of a range, widened to whole intervals.
+    pub(in crate::history) fn totals(&self, range: Range) -> Result<RangeTotals, StoreError> {
+        self.ask(|open| {
+            let within = widened(range, open.minutes_from()?);
+            Ok(RangeTotals { range: within.1, totals: open.totals(within)? })
+        })
     }
 }
 

@@ -7,7 +7,7 @@ use hashbrown::HashMap;
 use super::Reading;
 use super::sums::Snapshot;
 use crate::history::query::Range;
-use crate::history::query::totals::{Total, widened};
+use crate::history::query::totals::{RangeTotals, Total, widened};
 use crate::history::rollup::{OperationKey, Step, Sums};
 use crate::history::store::error::StoreError;
 use crate::history::store::sqlite::sums;
@@ -20,19 +20,22 @@ impl Reading {
     ///
     /// # Errors
     /// When a file cannot be read, or in time.
-    pub fn totals(&self, range: Range) -> Result<Vec<Total>, StoreError> {
-        let within = widened(range);
-        if let Some(answer) = self.remotely(|remote| remote.totals(within)) {
+    pub fn totals(&self, range: Range) -> Result<RangeTotals, StoreError> {
+        if let Some(answer) = self.remotely(|remote| remote.totals(range)) {
             return answer;
         }
-        let Some(snapshot) = self.snapshot(self.deadline())? else { return Ok(Vec::new()) };
+        let Some(snapshot) = self.snapshot(self.deadline())? else {
+            return Ok(RangeTotals { range: widened(range, i64::MIN).1, totals: Vec::new() });
+        };
+        let within = widened(range, snapshot.minutes_from()?);
         let mut groups = snapshot.stored_by_group(within).map_err(snapshot.failed())?;
         for (key, sums) in snapshot.unmerged(within) {
             let name = |id| self.names.kind_and_name(id).map(|(_, name)| name);
             let group = ([name(key.of.backend), name(key.of.model)], key.of.operation);
             groups.entry(group).or_default().merge(sums);
         }
-        Ok(groups.into_iter().map(|((names, operation), sums)| Total::of(names, operation, sums)).collect())
+        let totals = groups.into_iter().map(|((names, operation), sums)| Total::of(names, operation, sums));
+        Ok(RangeTotals { range: within.1, totals: totals.collect() })
     }
 }
 
