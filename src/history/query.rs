@@ -138,7 +138,7 @@ pub struct Newest {
 pub struct Page {
     /// At most as many as requested.
     pub exchanges: Vec<Exchange>,
-    /// How many there are in all, of the days that are kept, including those whose rows were left out by thinning.
+    /// How many there are in all, of the time whose rows are kept, including those whose rows were left out by thinning.
     pub total: Result<u64, NoTotal>,
     /// Whether there are more rows after these.
     pub has_more: bool,

@@ -127,9 +127,11 @@ pub(crate) struct Exchanges {
 struct Pagination {
     page: u64,
     limit: u64,
-    /// Of all pages, with the exchanges that were left out of the history because too many came; unknown where a filter
-    /// is given that sums are not divided by.
+    /// Exchanges of all pages, of the time whose exchanges are still kept one by one: sums are kept for longer. Where too many
+    /// came, an entry stands for several (`weight`), and there are fewer entries. Unknown where a filter is given that sums
+    /// are not divided by.
     total: Maybe<u64>,
+    /// Whether there are entries after these.
     has_more: bool,
 }
 

@@ -4,6 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use inferometer::history::Directory;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -200,4 +201,37 @@ fn what_a_backend_has_listed_stays_known_when_it_answers_no_more_and_what_it_has
     let summary = get(&program, "/dashboard/models")["summary"].clone();
     let expected = json!({"total_models": 2, "loaded_models": null, "total_size_gb": 2.0, "memory_usage_gb": null});
     assert_eq!(summary, expected);
+}
+
+#[test]
+fn pages_promise_no_exchange_of_which_only_the_sums_are_kept() {
+    let backend = ollama();
+    let program = Program::before(backend.address);
+    three(&program);
+    let state = ended(program);
+    let main = rusqlite::Connection::open(Directory::within(&state.0).main()).expect("a file");
+    let columns: Vec<String> = main
+        .prepare("SELECT name FROM pragma_table_info('rollups') WHERE name NOT IN ('at', 'changed')")
+        .and_then(|mut select| select.query_map([], |row| row.get(0))?.collect())
+        .expect("a table");
+    let columns = columns.join(", ");
+    for hours in 1..=30 {
+        let copy = format!(
+            "INSERT INTO rollups (at, {columns}, changed) \
+             SELECT at - {hours} * 3600, {columns}, -1000 * {hours} - row_number() OVER () \
+             FROM rollups WHERE step = 3600 AND changed > 0"
+        );
+        main.execute(&copy, []).expect("it can be changed");
+    }
+    drop(main);
+    let program = again(&state, backend.address);
+    let series = get(&program, "/dashboard/series?metrics=requests&period=7d");
+    let summed: f64 = series["series"][0]["values"].as_array().into_iter().flatten().filter_map(Value::as_f64).sum();
+    assert_eq!(summed, 93.0, "the sums of 31 hours: {series}");
+    for query in ["period=30d", "period=30d&limit=2", "period=24h", "period=30d&model=llama3:latest"] {
+        let page = get(&program, &format!("/dashboard/exchanges?{query}"));
+        let (of, shown) = (&page["pagination"], page["exchanges"].as_array().map_or(0, Vec::len));
+        let kept = if query.contains("model") { 2 } else { 3 };
+        assert_eq!((&of["total"], &of["has_more"]), (&json!(kept), &json!(shown < kept)), "{query}");
+    }
 }

@@ -201,14 +201,20 @@ impl Reading {
 /// When the oldest exchange that is kept ended, in milliseconds since the epoch; `None` where none is.
 pub(super) fn oldest(directory: &Directory) -> Result<Option<i64>, StoreError> {
     for day in directory.days() {
-        let path = directory.day(day);
-        let Some(connection) = open::readable(&path, FileKind::Day)? else { continue };
-        let first = connection.query_row("SELECT min(id) FROM exchanges", [], |row| row.get::<_, Option<i64>>(0));
-        if let Some(first) = first.map_err(|error| StoreError::of(&error, &path))? {
-            return Ok(Some(RowId(first).millis()));
+        let first = first_row(directory, day)?;
+        if first.is_some() {
+            return Ok(first);
         }
     }
     Ok(None)
+}
+
+/// When the first exchange of a day ended whose row is kept, in milliseconds since the epoch; `None` where there is none.
+fn first_row(directory: &Directory, day: Day) -> Result<Option<i64>, StoreError> {
+    let path = directory.day(day);
+    let Some(connection) = open::readable(&path, FileKind::Day)? else { return Ok(None) };
+    let first = connection.query_row("SELECT min(id) FROM exchanges", [], |row| row.get::<_, Option<i64>>(0));
+    Ok(first.map_err(|error| StoreError::of(&error, &path))?.map(|first| RowId(first).millis()))
 }
 
 /// Begins to read a file as it is at one instant, and interrupts the connection at the deadline. Without the transaction

@@ -1,7 +1,6 @@
 //! Exchanges by time and by what is true of them: the newest, and the first by a measure.
 
 use super::{Open, Parameters, Refusal, RemoteReading, borrowed};
-use crate::history::day::Day;
 use crate::history::names::{NameKind, Names};
 use crate::history::query::cover::{Part, cover};
 use crate::history::query::{Filter, MAX_NEWEST, MAX_PAGE, Newest, NoTotal, Page, PageQuery, Range};
@@ -38,13 +37,12 @@ impl Open {
         Ok(Newest { exchanges, has_more })
     }
 
-    /// How many exchanges a range has, of those whose days are kept.
+    /// How many exchanges a range has, from the first on that is kept: sums are kept for longer than rows.
     fn total(&mut self, range: Range, filter: &Filter) -> Result<Result<u64, NoTotal>, Refusal> {
         if !filter.is_summed() || (filter.client.is_some() && self.has_tenants()?) {
             return Ok(Err(NoTotal::NotSummed));
         }
-        // Whole days are removed.
-        let kept = self.first("SELECT min(at) FROM exchanges")?.map_or(range.to, |millis| Day::of(millis).begin());
+        let kept = self.first("SELECT min(at) FROM exchanges")?.unwrap_or(range.to);
         let range = Range { from: range.from.max(kept), to: range.to.max(kept) };
         let minutes_from = self.minutes_from()?;
         let mut total = 0;

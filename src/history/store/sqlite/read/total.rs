@@ -2,17 +2,17 @@
 
 use std::time::Instant;
 
-use super::Reading;
 use super::page::condition;
+use super::{Reading, first_row};
 use crate::exchange::outcome::Outcome;
 use crate::history::day::Day;
 use crate::history::query::cover::{Part, cover};
 use crate::history::query::{Filter, NoTotal, Range};
-use crate::history::rollup::Sums;
+use crate::history::rollup::{Step, Sums};
 use crate::history::store::error::StoreError;
 
 impl Reading {
-    /// How many exchanges a range has, of those whose days are kept: from the sums for whole intervals, from the rows for
+    /// How many exchanges a range has, of the time whose rows are kept: from the sums for whole intervals, from the rows for
     /// the rest.
     pub(super) fn total(
         &self,
@@ -23,22 +23,43 @@ impl Reading {
         if !filter.is_summed() {
             return Ok(Err(NoTotal::NotSummed));
         }
-        let kept = self.directory.days().first().map_or(range.to, |day| day.begin());
-        let range = Range { from: range.from.max(kept), to: range.to.max(kept) };
         let Some(snapshot) = self.snapshot(deadline)? else { return Ok(Ok(0)) };
         if filter.client.is_some() && snapshot.has_tenants(self)? {
             return Ok(Err(NoTotal::NotSummed));
         }
-        let mut total = 0;
-        for part in cover(range, snapshot.minutes_from()?) {
+        let (minutes_from, mut total) = (snapshot.minutes_from()?, 0);
+        for part in self.with_rows(range)?.into_iter().flat_map(|range| cover(range, minutes_from)) {
             match part {
                 Part::Sums(step, range) => {
-                    snapshot.each(self, (step, range), (filter, None), |_, _, _, sums| total += counted(sums, filter))?;
+                    snapshot
+                        .each(self, (step, range), (filter, None), |_, _, _, sums| total += counted(sums, filter))?;
                 }
                 Part::Rows(range) => total += self.weights(range, filter, deadline)?,
             }
         }
         Ok(Ok(total))
+    }
+
+    /// The parts of a range in which exchanges have rows, from the first. Sums are kept for longer, and stay where a file is
+    /// lost: what is only in them cannot be listed.
+    fn with_rows(&self, range: Range) -> Result<Vec<Range>, StoreError> {
+        let mut parts: Vec<Range> = Vec::new();
+        for day in self.directory.days() {
+            let first = match first_row(&self.directory, day) {
+                // What is damaged cannot be listed either.
+                Err(StoreError::Damaged(..)) => None,
+                first => first?,
+            };
+            let Some(first) = first else { continue };
+            let is_whole = Step::Hour.begin(first) * 1000 == day.begin() && !parts.is_empty();
+            let from = if is_whole { day.begin() } else { first };
+            match parts.last_mut() {
+                Some(before) if before.to == from => before.to = day.next().begin(),
+                _ => parts.push(Range { from, to: day.next().begin() }),
+            }
+        }
+        let within = |part: Range| Range { from: part.from.max(range.from), to: part.to.min(range.to) };
+        Ok(parts.into_iter().map(within).filter(|part| part.from < part.to).collect())
     }
 
     /// The weights of the rows of a range.
