@@ -101,6 +101,8 @@ struct Rule {
     /// `quiet`, `pending`, `firing`; `not_yet`: too little was seen; `no_samples`: nothing that it looks at is there;
     /// `needs_prometheus`: only Prometheus can evaluate it; or the word of Prometheus.
     state: String,
+    /// Since when the condition holds that has not held for long enough: RFC 3339 in UTC, of several the first.
+    pending_since: Maybe<String>,
     /// Why nobody evaluates it.
     reason: Maybe<String>,
 }
@@ -170,7 +172,7 @@ fn shown(parts: &Parts, query: &AlertsQuery, pages: (u64, u64), now: Instant) ->
         timestamp: parts.text(now),
         active_alerts,
         resolved_alerts: view.resolved.iter().filter(fits).take(LISTED).map(resolved).collect(),
-        alert_rules: view.rules.iter().map(rule).collect(),
+        alert_rules: view.rules.iter().map(|it| rule(it, &view.pending)).collect(),
         summary,
         data: data.iter().map(|alert| AlertFacts::of(alert, parts)).collect(),
         pagination,
@@ -220,7 +222,8 @@ fn resolved(alert: &Alert) -> ResolvedAlert {
     }
 }
 
-fn rule(rule: &WatchedRule) -> Rule {
+fn rule(rule: &WatchedRule, pending: &[Alert]) -> Rule {
+    let since = pending.iter().filter(|alert| alert.rule == rule.name).map(|alert| alert.started).min();
     Rule {
         name: rule.name.to_string(),
         condition: rule.condition.to_string(),
@@ -229,6 +232,7 @@ fn rule(rule: &WatchedRule) -> Rule {
         category: rule.category.to_string(),
         for_seconds: rule.hold,
         state: rule.state.to_string(),
+        pending_since: since.map(|at| Timestamp(at).to_string()).or_unknown(Reason::NotApplicable),
         reason: rule.reason.as_ref().map(ToString::to_string).or_unknown(Reason::NotApplicable),
     }
 }

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::exchanges::wait_for;
-use super::{get, send};
+use super::{get, send, unlimited_with};
 use crate::history::rows::{CHAT, ollama};
 use crate::support::backend::Backend;
 use crate::support::client::ask;
@@ -234,4 +234,29 @@ fn pages_promise_no_exchange_of_which_only_the_sums_are_kept() {
         let kept = if query.contains("model") { 2 } else { 3 };
         assert_eq!((&of["total"], &of["has_more"]), (&json!(kept), &json!(shown < kept)), "{query}");
     }
+}
+
+#[test]
+fn a_rule_says_since_when_its_condition_holds() {
+    let program = Program::with(nobody(), &["--config", &unlimited_with("alerts.period = \"1s\"\n")]);
+    let answer = look_until(|| {
+        let answer = get(&program, "/dashboard/alerts");
+        let is_there = |rule: &Value| rule["state"] == "pending" || rule["state"] == "firing";
+        if answer["alert_rules"].as_array().is_some_and(|rules| rules.iter().any(is_there)) {
+            Ok(answer)
+        } else {
+            Err(answer.to_string())
+        }
+    });
+    for (at, rule) in answer["alert_rules"].as_array().expect("a list").iter().enumerate() {
+        let since = &rule["pending_since"];
+        assert_eq!(since.is_string(), rule["state"] == "pending", "{rule}");
+        if !since.is_string() {
+            assert_eq!(answer["unknown"][format!("/alert_rules/{at}/pending_since")], "not_applicable");
+        }
+    }
+    assert!(
+        answer["alert_rules"].as_array().into_iter().flatten().any(|rule| rule["pending_since"].is_string()),
+        "{answer:#}"
+    );
 }
