@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { MEANINGS, WHICH } from "../src/parts/colours.ts";
+import { MEANINGS, WHICH, whichOf } from "../src/parts/colours.ts";
 
 /** The values of a theme by their names, of which the dark one has those that differ. */
 function themes(): Record<string, Record<string, string>> {
@@ -36,4 +36,13 @@ test("the style sheet has each colour by a name", () => {
   const styles = ["base", "frame", "parts", "now", "screens", "narrow"].map((name) => readFileSync(`src/styles/${name}.css`, "utf8")).join("");
   assert.doesNotMatch(styles.replace(readFileSync("src/styles/base.css", "utf8"), ""), /#[0-9a-f]{6}\b/i, "a colour without a name");
   for (const name of styles.matchAll(/var\(--([a-z0-9-]+)\)/g)) assert.match(styles, new RegExp(`--${name[1]}:`), `--${name[1]} is not there`);
+});
+
+test("a name keeps its colour, and no two beside each other have the same", () => {
+  const names = ["gemma3:27b", "llama3.2:3b", "qwen3:8b", "nomic-embed-text", "mistral:7b", "phi4:14b"];
+  const given = whichOf(names);
+  assert.equal(new Set(given.values()).size, WHICH.length);
+  assert.deepEqual(Object.fromEntries(whichOf([...names].reverse())), Object.fromEntries(given));
+  for (const name of names) assert.ok(WHICH.includes(whichOf([name]).get(name) as (typeof WHICH)[number]), name);
+  assert.equal(whichOf([...names, "a", "b"]).size, names.length + 2);
 });

@@ -18,6 +18,7 @@ export function Help() {
         {Object.entries(MEANINGS).map(([name, what]) => <li key={name}><i class="key" style={{ borderColor: colourOf(name as Meaning) }} /> {what}</li>)}
       </ul>
       <p class="note">Percentiles of one thing have one colour: solid the 50th, dashed the 95th, dotted the 99th. Several models or backends have other colours, which tell them apart and mean nothing else.</p>
+      <p class="note">A ring at the end of a line is the interval that goes on: it is not whole yet.</p>
       <p class="note">Drag in a chart to look closer. All that is chosen is in the address, which can be sent to others.</p>
       <button type="button" onClick={close}>Close</button>
     </dialog>

@@ -29,6 +29,8 @@ export interface ChartProps {
   lines: ChartLine[];
   format: (value: number) => string;
   height?: number;
+  /** Of what each value is, where it is a count. */
+  per?: string | undefined;
   /** Its marks are powers of two. */
   binary?: boolean;
   /** At least so high is the axis. */
@@ -38,8 +40,12 @@ export interface ChartProps {
 /** So that the first screen needs no scrolling, and a tall one is used. */
 const usualHeight = (): number => Math.min(360, Math.max(196, innerHeight - 660));
 
+/** A phone shows one below the other: nothing takes little place. */
+const EMPTY_HEIGHT = 72;
+const isNarrow = (): boolean => matchMedia("(max-width: 700px)").matches;
+
 export function Chart(props: ChartProps) {
-  const { title, at, interval, over, lines, format, height = usualHeight() } = props;
+  const { title, at, interval, over, lines, format, per } = props;
   const box = useRef<HTMLDivElement>(null);
   const drawing = useRef<Drawing | undefined>(undefined);
   const newestProps = useRef(props);
@@ -51,6 +57,7 @@ export function Chart(props: ChartProps) {
   const drawn = ({ before, values }: ChartLine) => (before || interval > SHORT ? values : values.slice(0, over));
   const isEmpty = lines.every((line) => drawn(line).every((value) => value === null));
   const isNew = isEmpty && lines.some((line) => line.values.some((value) => value !== null));
+  const height = isEmpty && isNarrow() ? EMPTY_HEIGHT : props.height ?? usualHeight();
   const shape = `${title}|${lines.map((line) => `${line.label}${line.before ?? ""}${line.colour}`).join()}|${theme}|${height}|${isEmpty}`;
 
   useEffect(() => {
@@ -116,7 +123,7 @@ export function Chart(props: ChartProps) {
               </li>
             );
           })}
-          <li class="when" aria-hidden="true">{cursor !== null && at[cursor] !== undefined ? `${when(cursor)}${cursor >= over ? ", not over" : ""}` : ""}</li>
+          <li class="when" aria-hidden="true">{cursor !== null && at[cursor] !== undefined ? `${when(cursor)}${cursor >= over ? ", not over" : ""}` : per ?? ""}</li>
         </ul>
       </figcaption>
       <AsTable title={title} at={at} over={over} lines={lines} format={format} />

@@ -21,7 +21,29 @@ export type Meaning = keyof typeof MEANINGS;
 /** Which of several models or backends: these colours mean nothing else. */
 export const WHICH = ["which0", "which1", "which2", "which3", "which4", "which5"] as const;
 
-export type Colour = Meaning | (typeof WHICH)[number];
+/** Which colour a name has: its own, whatever its place in a list is, or the next one that is free among those beside it. */
+export function whichOf(names: readonly string[]): Map<string, Which> {
+  const given = new Map<string, Which>();
+  const taken = new Set<number>();
+  for (const name of [...new Set(names)].sort()) {
+    let place = own(name);
+    for (let tries = 0; taken.has(place) && tries < WHICH.length; tries += 1) place = (place + 1) % WHICH.length;
+    taken.add(place);
+    given.set(name, WHICH[place] as Which);
+  }
+  return given;
+}
+
+/** FNV-1a, so that it is the same in every browser. */
+function own(name: string): number {
+  let hash = 0x811c9dc5;
+  for (const letter of name) hash = Math.imul(hash ^ (letter.codePointAt(0) as number), 0x01000193) >>> 0;
+  return hash % WHICH.length;
+}
+
+type Which = (typeof WHICH)[number];
+
+export type Colour = Meaning | Which;
 
 export const colourOf = (colour: Colour): string => `var(--${colour})`;
 

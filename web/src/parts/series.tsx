@@ -1,14 +1,14 @@
 // Panels of charts that share one question to the API.
 import { url, useAsk, type Asked } from "../lib/api.ts";
 import { finished } from "../lib/finished.ts";
-import { ofUnit } from "../lib/format.ts";
+import { ofUnit, span } from "../lib/format.ts";
 import { clock } from "../lib/kept.ts";
 import { lengthOf, parameters, windowOf } from "../lib/ranges.ts";
 import { route } from "../lib/route.ts";
 import { useMemo } from "preact/hooks";
 import type { Series } from "../lib/types.ts";
 import { Chart, type ChartLine } from "./chart.tsx";
-import { WHICH, type Colour } from "./colours.ts";
+import { WHICH, whichOf, type Colour } from "./colours.ts";
 import { Panel, Loaded } from "./panel.tsx";
 
 export interface Shown {
@@ -80,20 +80,14 @@ function Drawn({ title, data, lines, unit, height }: { title: string; data: Seri
   const drawn = useMemo(() => lines.flatMap((line) => pair(data, line)), [data, lines]);
   const found = data.series.find((one) => one.metric === lines[0]?.metric);
   const format = ofUnit(unit ?? found?.unit ?? "count");
-  return <Chart title={title} at={at} interval={data.interval_seconds} over={finished(data, clock())} lines={drawn} format={format} binary={found?.unit.startsWith("bytes") ?? false} {...(height ? { height } : {})} />;
+  return <Chart title={title} at={at} interval={data.interval_seconds} over={finished(data, clock())} lines={drawn} format={format} per={per(unit ?? found?.unit ?? "", data.interval_seconds)} binary={found?.unit.startsWith("bytes") ?? false} {...(found?.unit === "percent" ? { top: 1 } : {})} {...(height ? { height } : {})} />;
 }
+
+/** Counts are of an interval, which charts of another range have longer. */
+const per = (unit: string, seconds: number): string | undefined => (unit === "count" ? `in each ${span(seconds)}` : undefined);
 
 const MOST_LINES = WHICH.length;
 
-/** The names that have a colour, by what they are names of: each keeps its own, whatever its place is the next time. */
-const given = new Map<string, string[]>();
-
-function whichOf(by: string, name: string): Colour {
-  const names = given.get(by) ?? [];
-  if (!names.includes(name)) names.push(name);
-  given.set(by, names);
-  return WHICH[names.indexOf(name) % WHICH.length] as Colour;
-}
 
 interface GroupsProps {
   title: string;
@@ -117,11 +111,15 @@ export function GroupsPanel({ title, note, metric, by, map, unit }: GroupsProps)
 
 function Groups({ title, data, by, map, unit }: { title: string; data: Series; by: string; map: GroupsProps["map"]; unit: string | undefined }) {
   const at = useMemo(() => data.timestamps.map((text) => Date.parse(text) / 1000), [data]);
-  const lines = useMemo(() => data.series.slice(0, MOST_LINES).map((one): ChartLine => ({
-    label: one.group ?? `no ${by}`,
-    values: map ? one.values.map((value) => (value === null ? null : map(value, data.interval_seconds))) : one.values,
-    colour: whichOf(by, one.group ?? ""),
-  })), [data]);
+  const lines = useMemo(() => {
+    const shown = data.series.slice(0, MOST_LINES);
+    const colours = whichOf(shown.map((one) => one.group ?? ""));
+    return shown.map((one): ChartLine => ({
+      label: one.group ?? `no ${by}`,
+      values: map ? one.values.map((value) => (value === null ? null : map(value, data.interval_seconds))) : one.values,
+      colour: colours.get(one.group ?? "") as Colour,
+    }));
+  }, [data]);
   const others = data.series.length - lines.length + (data.groups_left_out ?? 0);
   const format = ofUnit(unit ?? data.series[0]?.unit ?? "count");
   if (lines.length === 0) return <p class="empty">Nothing ended in this time.</p>;

@@ -25,7 +25,7 @@ export function Chip({ tone, title, children }: { tone: Tone; title?: string; ch
 const OUTCOMES: Record<string, [Tone, string]> = {
   completed: ["good", "completed"],
   client_cancelled: ["quiet", "cancelled"],
-  truncated: ["warn", "truncated"],
+  truncated: ["bad", "truncated"],
   rejected: ["warn", "rejected"],
 };
 
