@@ -15,6 +15,8 @@ test("a saved page answers what was saved, and nothing else", () => {
     "/dashboard/series?metrics=a&by=model&period=1h": { series: [{ ...one("a"), group: "m" }] },
     "/dashboard/exchanges?limit=100&period=1h": "newest",
     "/dashboard/exchanges?failed=true&limit=100&period=1h": "failed",
+    "/dashboard/models": "of a day",
+    "/dashboard/models?period=15m": "of the range",
     "/health": "health",
   };
   const ask = (path: string) => answerOf(path, answers);
@@ -24,6 +26,8 @@ test("a saved page answers what was saved, and nothing else", () => {
   assert.equal(ask("/dashboard/exchanges?period=1h&page=1&limit=50"), "newest");
   assert.equal(ask("/dashboard/exchanges?period=1h&failed=true&limit=50"), "failed");
   assert.equal(ask("/dashboard/config"), undefined);
+  assert.equal(ask("/dashboard/models"), "of a day");
+  assert.equal(ask("/dashboard/models?from=a&to=b"), "of the range");
   assert.equal(ask("/health"), "health");
 });
 
@@ -46,6 +50,9 @@ test("the slowest model is the one whose answers take longest, with what takes t
   const usual = model("usual", {});
   assert.equal(slowest([usual]), undefined, "one alone is not compared");
   const longest = { p50: 9_000, p95: null, p99: null };
+  const rare = model("rare", { latency_ms: { ...longest, p50: 20_000 }, total_requests: 3 });
+  const found = slowest([usual, model("slow", { latency_ms: longest }), rare]);
+  assert.deepEqual([found?.model.name, found?.left.map((one) => one.model.name)], ["slow", ["rare"]], "too few requests are said to be too few");
   const why = (of: Partial<Model["performance"]>) => {
     const slow = model("slow", { latency_ms: longest, ...of });
     assert.equal(slowest([usual, slow])?.model, slow);

@@ -45,7 +45,7 @@ given.folder.mkdir(parents=True, exist_ok=True)
 if given.origin:
     draw(given.origin)
 else:
-    world = World()
+    world = World(helper=True)
     try:
         traffic = Traffic(world)
         time.sleep(given.minutes * 60)

@@ -24,6 +24,13 @@ LOOKS = {
     "phone": {"viewport": {"width": 390, "height": 844}, "color_scheme": "light", "is_mobile": True, "has_touch": True},
 }
 WAIT = 20_000
+# What only an answer can say: a question that failed is no answer without content.
+EMPTY = re.compile(
+    r"lists no model|There is no|No (alert|job) has|Nothing (ended|was asked|failed|of the kind|needs|has ended|in flight|happened|is pulled)|Nobody changed|"
+    r"No (line|exchange|setting|GPU is seen|inference server)|no alerts|None of|Everything that ended|\b0 of 0\b"
+)
+# Where no history is kept, nothing is known of the time before.
+FORGOTTEN = re.compile(r"Nothing (ended|was asked|failed)|No (job|exchange)\b.* ended|Everything that ended|never loaded")
 
 
 class Page:
@@ -77,7 +84,7 @@ def long_lists(browser, world):
         page.open("alerts")
         settle(page, "alerts")
         table = page.page.get_by_role("region", name="The rules")
-        rows, more = table.locator("tbody tr:visible"), table.get_by_role("button", name=f"Show all {rules}")
+        rows, more = table.locator("tbody tr:visible"), table.get_by_role("button", name=f"Show {rules - 12} more")
         expect(rows).to_have_count(first)
         if look == "phone":
             more.click()
@@ -96,7 +103,8 @@ def settle(page, screen, answers=True):
         look_until(f"{screen} is there", lambda: page.page.locator("main [aria-busy=true]").count() == 0)
 
 
-def every_screen(browser, world, state, pictures, prepare=None, expected=None, failing=False, query=""):
+def every_screen(browser, world, state, pictures, prepare=None, expected=None, failing=False, query="", unsaid=None):
+    """`expected` is seen on each screen; `unsaid` is on none."""
     faults = []
     for look in LOOKS:
         page = Page(browser, world, look, failing=failing or prepare is not None)
@@ -108,10 +116,23 @@ def every_screen(browser, world, state, pictures, prepare=None, expected=None, f
             if expected:
                 expect(page.page.get_by_text(re.compile(expected[screen] if isinstance(expected, dict) else expected)).first).to_be_visible()
             faults += page.check(f"{state}, {screen}, {look}")
+            said = unsaid and unsaid.search(page.page.locator("body").inner_text())
+            if said:
+                faults.append(f"{state}, {screen}, {look}: it says \"{said[0]}\", which nobody knows")
             if pictures:
+                drawn(page.page)
                 page.page.screenshot(path=pictures / f"{state}-{screen}-{look}.png", full_page=look == "phone")
         page.close()
     return faults
+
+
+def drawn(page):
+    """What is below the screen is drawn once it is seen."""
+    height = page.evaluate("document.documentElement.scrollHeight")
+    for top in range(0, height, 700):
+        page.evaluate(f"scrollTo(0, {top})")
+        page.wait_for_timeout(60)
+    page.evaluate("scrollTo(0, 0)")
 
 
 def answering(status, code, retry=None):
@@ -159,7 +180,7 @@ def figures(browser, world, pictures):
     page.page.evaluate("location.hash = '#/exchanges'")
     expect(now.get_by_text(f"{total:,} in all")).to_be_visible()
     settle(page, "models")
-    models = {model["name"]: model for model in world.json("/dashboard/models")["models"]}
+    models = {model["name"]: model for model in world.json("/dashboard/models?period=1h")["models"]}
     for name, model in models.items():
         row = now.locator(".wide tr", has_text=name).locator("td[data-label=requests]").first
         expect(row).to_have_text(f"{model['performance']['total_requests']:,}")
@@ -357,7 +378,7 @@ def main():
     try:
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-            busy = world()
+            busy = world(helper=True)
             traffic = Traffic(busy)
             look_until("traffic has come", lambda: busy.json("/dashboard/stats")["inference"]["total_requests"] >= 20)
             states = [
@@ -376,11 +397,11 @@ def main():
                 ("figures", lambda: (traffic.end(), figures(browser, busy, None))[1]),
                 ("stopping", lambda: stopping(browser, world(), None)),
                 ("empty", lambda: every_screen(browser, world(), "empty", given.pictures)),
-                ("off", lambda: every_screen(browser, world(history="off"), "off", given.pictures, expected={**dict.fromkeys(SCREENS, "inferometer"), "now": "No history is kept"}, failing=True)),
-                ("down", lambda: every_screen(browser, world(down=True), "down", given.pictures, expected="backend is down")),
+                ("off", lambda: every_screen(browser, world(history="off"), "off", given.pictures, expected={**dict.fromkeys(SCREENS, "inferometer"), "now": "No history is kept"}, failing=True, unsaid=FORGOTTEN)),
+                ("down", lambda: every_screen(browser, world(down=True), "down", given.pictures, expected="The backend does not answer: ollama at .*Start it", unsaid=re.compile("lists no model|no alerts|Nothing needs"))),
                 ("401", lambda: every_screen(browser, busy, "401", given.pictures, answering(401, "UNAUTHENTICATED"), "Sign in")),
-                ("429", lambda: every_screen(browser, busy, "429", given.pictures, answering(429, "RATE_LIMITED", 30), "Too many questions")),
-                ("500", lambda: every_screen(browser, busy, "500", given.pictures, answering(500, "UNAVAILABLE"), "connection to the program is lost|could not answer")),
+                ("429", lambda: every_screen(browser, busy, "429", given.pictures, answering(429, "RATE_LIMITED", 30), "Too many questions", unsaid=EMPTY)),
+                ("500", lambda: every_screen(browser, busy, "500", given.pictures, answering(500, "UNAVAILABLE"), "connection to the program is lost|could not answer", unsaid=EMPTY)),
             ]
             for name, run in states:
                 if given.only in name:

@@ -66,10 +66,12 @@ class World:
     # The tests ask more often than a page does.
     LIMITS = "[access]\nrequests_per_minute = 100000\nrequests_per_10s = 100000\n[host]\nperiod = \"1s\"\n"
 
-    def __init__(self, history="sqlite", down=False, speed="1", folder=None):
+    def __init__(self, history="sqlite", down=False, speed="1", folder=None, helper=False):
         self.folder = folder or Path(tempfile.mkdtemp(prefix="inferometer-page-"))
-        (self.folder / "config.toml").write_text(self.LIMITS)
         self.backend, self.clients, self.admin = free_port(), free_port(), free_port()
+        # The simulator knows a GPU and its power, too.
+        power = f'helper_url = "http://127.0.0.1:{self.backend}/simulated/helper"\n' if helper else ""
+        (self.folder / "config.toml").write_text(power + self.LIMITS)
         self.processes = []
         if not down:
             self.processes.append(Process(BUILT / "examples" / "simulated_ollama", "--listen", f"127.0.0.1:{self.backend}", "--speed", speed))

@@ -3,15 +3,18 @@ import { limitedUntil, needsSignIn } from "../lib/api.ts";
 import { lastHeard, linkState, nextTry } from "../lib/live.ts";
 import { now, paused, refresh } from "../lib/pace.ts";
 import { go, link, route } from "../lib/route.ts";
-import { count, span, words } from "../lib/format.ts";
+import { count, span } from "../lib/format.ts";
+import { pause } from "../lib/pauses.ts";
 import { saved } from "../lib/kept.ts";
 import { full, time } from "../lib/time.ts";
-import { kept } from "./strip.tsx";
+import { useAllDown } from "../parts/backends.tsx";
+import { health } from "./strip.tsx";
 
 export function Banner() {
   return (
     <div role="status" aria-live="polite">
       <Link />
+      <Down />
       <Kept />
       <Filtered />
     </div>
@@ -33,19 +36,28 @@ function Link() {
   return null;
 }
 
-const PAUSES: Record<string, string> = {
-  no_directory: "its folder is not there", full: "no space is left on the disk", read_only: "its files may not be written", newer_schema: "its files are of a newer release",
-  too_many_processes: "too many processes write to its folder", busy: "another process holds its files", failing: "its files cannot be written; the log says why",
-};
+/** No backend answers: what that means, and what to do. */
+function Down() {
+  const areDown = useAllDown();
+  if (!areDown || needsSignIn.value) return null;
+  const all = health.value?.backends ?? [];
+  return (
+    <p class="banner lost">
+      {all.length === 1 ? "The backend does not answer" : "No backend answers"}{all.length > 0 && ": "}
+      {all.map((one, at) => <span key={one.name}>{at > 0 && "; "}{one.name} at <code>{one.address}</code>{one.reason && `, ${one.reason}`}</span>)}.
+      {" "}Requests fail until {all.length === 1 ? "it" : "one"} does. Start it, such as by <code>ollama serve</code>; <code>inferometer doctor</code> says what else may be wrong.
+    </p>
+  );
+}
 
 /** What is shown goes on, and nothing of it is kept. */
 function Kept() {
-  const history = kept.value;
+  const history = health.value?.history;
   if (!history || needsSignIn.value || history.status !== "paused") return null;
   const lost = history.lost > 0 ? ` ${count(history.lost)} exchanges were lost so far.` : "";
   return (
     <p class="banner lost">
-      The history is paused{history.reason ? `: ${PAUSES[history.reason] ?? words(history.reason)}` : ""}. What ends now is shown and not kept, so that charts have a gap.{lost} It goes on by itself once it can be written. <a href={link("settings")}>What is kept</a>
+      The history is paused{history.reason ? `: ${pause(history.reason)}` : ""}. What ends now is shown and not kept, so that charts have a gap.{lost} It goes on by itself once it can be written. <a href={link("settings")}>What is kept</a>
     </p>
   );
 }

@@ -1,7 +1,7 @@
 // The screens, and the way to each.
 import { signal } from "@preact/signals";
 import type { FunctionComponent } from "preact";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { link } from "../lib/route.ts";
 import { Now } from "../screens/now.tsx";
 
@@ -42,8 +42,11 @@ export function Shown({ screen }: { screen: Screen }) {
 
 export function Navigation({ current }: { current: string }) {
   const shown = SCREENS.find((one) => one.name === current)?.within ?? current;
+  const ways = useRef<HTMLElement>(null);
+  // On a phone there are more than are seen.
+  useEffect(() => ways.current?.querySelector("[aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" }), [shown]);
   return (
-    <nav aria-label="Screens">
+    <nav aria-label="Screens" ref={ways}>
       {SCREENS.filter((one) => !one.within).map((one) => (
         <a href={link(one.name)} key={one.name} aria-current={one.name === shown ? "page" : undefined}>{one.title}</a>
       ))}

@@ -8,32 +8,30 @@ import { now, paused } from "../lib/pace.ts";
 import { link } from "../lib/route.ts";
 import { span } from "../lib/format.ts";
 import type { Health, Workers } from "../lib/types.ts";
-import type { AlertsAnswer } from "../screens/alerts.tsx";
+import { pending, standing, type Alerts } from "../lib/alerts.ts";
 
 function Pill({ tone, to, children }: { tone: string; to?: string; children: string }) {
   const inner = <><i class={`dot ${tone}`} aria-hidden="true" />{children}</>;
   return to ? <a class="pill" href={to}>{inner}</a> : <span class="pill">{inner}</span>;
 }
 
-/** How the history does, for the banner. */
-export const kept = signal<Health["history"] | undefined>(undefined);
+/** What it says of itself, for the banner. */
+export const health = signal<Health | undefined>(undefined);
 
 export function Strip() {
-  const health = useAsk<Health>("/health", 30);
-  useEffect(() => { kept.value = health.data?.history; }, [health.data]);
+  const asked = useAsk<Health>("/health", 30);
+  useEffect(() => { health.value = asked.data; }, [asked.data]);
   const workers = useTopic<Workers>("workers")?.workers;
-  const alerts = useTopic<AlertsAnswer>("alerts")?.active_alerts;
-  const serving = health.failure ? undefined : health.data?.status;
-  const history = health.data?.history.status;
+  const alerts = useTopic<Alerts>("alerts");
+  // Of a program that does not answer nobody knows whether it serves.
+  const isReached = linkState.value !== "lost" && !asked.failure;
+  const serving = isReached ? asked.data?.status : undefined;
+  const history = asked.data?.history.status;
   return (
     <div class="strip" role="group" aria-label="State">
       {serving && <Pill tone={serving === "serving" ? "good" : "warn"}>{serving}</Pill>}
       {workers && <Backends workers={workers} />}
-      {alerts && (
-        <Pill tone={alerts.some((one) => one.level === "critical") ? "bad" : alerts.length ? "warn" : "good"} to={link("alerts")}>
-          {alerts.length === 0 ? "no alerts" : alerts.length === 1 ? "1 alert" : `${alerts.length} alerts`}
-        </Pill>
-      )}
+      {alerts && <Alerting of={alerts} />}
       {history && history !== "writing" && <Pill tone="warn" to={link("settings")}>{`history ${history}`}</Pill>}
       <Age />
     </div>
@@ -49,10 +47,17 @@ function Backends({ workers }: { workers: Workers["workers"] }) {
   return <Pill tone={up === all ? "good" : up === 0 ? "bad" : "warn"} to={link("machines")}>{text}</Pill>;
 }
 
+/** What is about to be an alert is said as well. */
+function Alerting({ of }: { of: Alerts }) {
+  const isCritical = of.active_alerts.some((one) => one.level === "critical");
+  const isQuiet = of.active_alerts.length + pending(of.alert_rules).length === 0;
+  return <Pill tone={isCritical ? "bad" : isQuiet ? "good" : "warn"} to={link("alerts")}>{standing(of)}</Pill>;
+}
+
 function Age() {
   if (saved) return <Pill tone="quiet">saved</Pill>;
   if (paused.value) return <Pill tone="quiet">paused</Pill>;
-  if (lastHeard.value === 0) return <Pill tone="quiet">connecting</Pill>;
+  if (lastHeard.value === 0) return linkState.value === "lost" ? <Pill tone="bad">not connected</Pill> : <Pill tone="quiet">connecting</Pill>;
   const age = Math.max(0, Math.round((now.value - lastHeard.value) / 1000));
   if (linkState.value === "open" && age < 8) return <Pill tone="good">live</Pill>;
   return <Pill tone="warn">{`figures ${span(age)} old`}</Pill>;

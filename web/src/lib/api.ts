@@ -141,6 +141,8 @@ export function useAsk<T>(path: string | null, every = 0): Asked<T> {
     const turn = async (): Promise<void> => {
       const wait = silentUntil.value - Date.now();
       if (wait > 0) {
+        state.current = { path, failure: { kind: "limited", status: 429, message: "Too many questions were asked." } };
+        redraw((count) => count + 1);
         timer = setTimeout(turn, wait + Math.random() * 1000);
         return;
       }

@@ -33,6 +33,8 @@ function asked(address: string): Asked {
   return { path, parameters, rest: rest.join("&") };
 }
 
+const hasTime = (parameters: URLSearchParams): boolean => parameters.has("period") || parameters.has("from");
+
 interface SeriesLike {
   series: { metric: string }[];
 }
@@ -45,7 +47,11 @@ export function answerOf(address: string, answers: Record<string, unknown> = sav
     return path === wanted.path && rest === wanted.rest;
   });
   const metrics = wanted.parameters.get("metrics")?.split(",");
-  if (!metrics) return same[0] === undefined ? undefined : answers[same[0]];
+  if (!metrics) {
+    // Some have an answer of the chosen time and one of their usual time.
+    const found = same.find((known) => hasTime(asked(known).parameters) === hasTime(wanted.parameters)) ?? same[0];
+    return found === undefined ? undefined : answers[found];
+  }
   // Several questions together have all metrics.
   const all = same.map((known) => answers[known] as SeriesLike);
   if (all.length === 0) return undefined;

@@ -1,7 +1,7 @@
 // The one WebSocket: topics that the screens listen to, and how the connection is.
 import { batch, effect, signal, type Signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
-import { ask, needsSignIn, useAsk } from "./api.ts";
+import { ask, needsSignIn, useAsk, type Asked } from "./api.ts";
 import { answerOf, saved } from "./kept.ts";
 import { frozen } from "./pace.ts";
 
@@ -70,13 +70,19 @@ export function newest(path: string): unknown {
   return topic === undefined ? undefined : figures.get(topic)?.peek();
 }
 
-/** The newest state of a topic; `undefined` before the first. */
-export function useTopic<T>(topic: string): T | undefined {
+/** A topic as the answer of a question: its newest state, and what keeps it from coming. */
+export function useLive<T>(topic: string): Asked<T> {
   useEffect(() => want(topic), [topic]);
-  const isRefused = linkState.value === "refused";
-  const asked = useAsk<T>(isRefused ? pathOf(topic) : null, 10);
-  return (isRefused && asked.data) || (figure(topic).value as T | undefined);
+  const link = linkState.value;
+  const pushed = figure(topic).value as T | undefined;
+  // What no WebSocket brings is asked for.
+  const isAsked = link === "refused" || (pushed === undefined && (link === "lost" || link === "saved"));
+  const asked = useAsk<T>(isAsked ? pathOf(topic) : null, 10);
+  return isAsked && (asked.data !== undefined || pushed === undefined) ? asked : { data: pushed, failure: asked.failure, at: lastHeard.peek() };
 }
+
+/** The newest state of a topic; `undefined` before the first. */
+export const useTopic = <T,>(topic: string): T | undefined => useLive<T>(topic).data;
 
 /** Each new entry of a list. */
 export function useEntries<T>(topic: string, take: (entry: T) => void): void {

@@ -15,14 +15,22 @@ interface Judged {
   whole: number;
 }
 
+interface Slowest extends Judged {
+  /** Slower ones, with too few requests to tell. */
+  left: Judged[];
+}
+
 /** The model whose answers take longest, of those that were used; `undefined` where fewer than two can be compared. */
-export function slowest(models: readonly Model[]): Judged | undefined {
-  const judged = models.flatMap((model) => {
-    const { total_requests: total, latency_ms: { p50 } } = model.performance;
-    return p50 !== null && (total ?? 0) >= FEWEST ? [{ model, whole: p50 }] : [];
+export function slowest(models: readonly Model[]): Slowest | undefined {
+  const known = models.flatMap((model) => {
+    const { p50 } = model.performance.latency_ms;
+    return p50 === null ? [] : [{ model, whole: p50 }];
   });
+  const isEnough = ({ model }: Judged) => (model.performance.total_requests ?? 0) >= FEWEST;
+  const judged = known.filter(isEnough);
   if (judged.length < 2) return undefined;
-  return judged.reduce((worst, one) => (one.whole > worst.whole ? one : worst));
+  const worst = judged.reduce((worst, one) => (one.whole > worst.whole ? one : worst));
+  return { ...worst, left: known.filter((one) => !isEnough(one) && one.whole > worst.whole) };
 }
 
 const middle = (values: number[]): number | undefined => values.sort((a, b) => a - b)[values.length >> 1];

@@ -1,9 +1,7 @@
 // A part of a screen with a heading, and what it shows while its figures do not come.
 import type { ComponentChildren } from "preact";
-import { limitedUntil, needsSignIn, type Asked, type Failure } from "../lib/api.ts";
+import { needsSignIn, type Asked, type Failure } from "../lib/api.ts";
 import { saved } from "../lib/kept.ts";
-import { now } from "../lib/pace.ts";
-import { span } from "../lib/format.ts";
 import { time } from "../lib/time.ts";
 
 interface PanelProps {
@@ -32,26 +30,26 @@ export function Panel({ title, note, window, csv, class: name = "", id, children
   );
 }
 
-export function explain(failure: Failure): string {
+export function explain(failure: Failure): ComponentChildren {
   switch (failure.kind) {
     case "offline": return "Nothing answers at this address. The program may have ended, or the network to it.";
     case "unauthenticated": return "The session has ended: sign in again.";
     case "forbidden": return `These credentials do not permit it: ${failure.message}.`;
-    case "limited": {
-      const left = Math.ceil((limitedUntil.value - now.value) / 1000);
-      return `Too many questions were asked. ${left > 0 ? `It goes on in ${span(left)}.` : "It goes on now."}`;
-    }
+    case "limited": return "Not asked for yet, as the program takes no more questions for now.";
     case "unavailable": return history(failure.message);
     case "missing": return failure.message;
     default: return `The program could not answer (status ${failure.status}): ${failure.message}.`;
   }
 }
 
-function history(message: string): string {
+/** What to do to have one. */
+export function NoHistory() {
+  return <>No history is kept that could tell. Start the program with <code class="one-line">--history sqlite</code> to have one.</>;
+}
+
+function history(message: string): ComponentChildren {
   const isOff = /not kept|off|no history/i.test(message);
-  return isOff
-    ? "No history is kept, so there is nothing over time. Start the program with --history sqlite to have it."
-    : `The history does not answer: ${message}.`;
+  return isOff ? <NoHistory /> : `The history does not answer: ${message}.`;
 }
 
 /** What stands where figures would: why they are not there, or how old those are that are. */
@@ -66,9 +64,14 @@ export function Loaded<T>({ of, children }: { of: Asked<T>; children: (data: T) 
   return (
     <>
       <Trouble failure={of.failure} at={of.at} />
-      {of.data !== undefined ? children(of.data) : !of.failure && <p class="empty" aria-busy="true">…</p>}
+      {of.data !== undefined ? children(of.data) : !of.failure && <Waiting />}
     </>
   );
+}
+
+/** Before the first answer. */
+export function Waiting() {
+  return <p class="empty" aria-busy="true">Waiting for the program's answer…</p>;
 }
 
 export function Empty({ children }: { children: ComponentChildren }) {

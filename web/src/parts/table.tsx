@@ -56,7 +56,7 @@ export function Table<T>({ caption, columns, rows, id, to, empty }: TableProps<T
           })}
         </tbody>
       </table>
-      {!whole && rows.length > FIRST && <button type="button" class="more" onClick={() => setWhole(true)}>Show all {rows.length}</button>}
+      {!whole && rows.length > FIRST && <button type="button" class="more" onClick={() => setWhole(true)}>Show {rows.length - FIRST} more</button>}
     </div>
   );
 }

@@ -1,55 +1,17 @@
 // What deserves attention now, what did, and the rules.
 import { useState } from "preact/hooks";
-import { change, useAsk } from "../lib/api.ts";
-import { useTopic } from "../lib/live.ts";
+import { change } from "../lib/api.ts";
+import { pending, standing, type ActiveAlert, type Alerts as Answer, type ResolvedAlert, type Rule } from "../lib/alerts.ts";
+import { useLive } from "../lib/live.ts";
 import { refresh } from "../lib/pace.ts";
 import { may } from "../lib/session.ts";
 import * as as from "../lib/format.ts";
 import { DAY } from "../lib/ranges.ts";
 import { full, time } from "../lib/time.ts";
-import { why, type Unknown } from "../lib/unknown.ts";
-import { Empty, Panel, Trouble } from "../parts/panel.tsx";
+import { why } from "../lib/unknown.ts";
+import { Empty, Loaded, Panel } from "../parts/panel.tsx";
 import { Table, type Column } from "../parts/table.tsx";
 import { Chip, Value, type Tone } from "../parts/value.tsx";
-
-interface Active {
-  id: string;
-  timestamp: string;
-  level: string;
-  category: string;
-  title: string;
-  message: string;
-  details: Record<string, unknown>;
-  actions: string[];
-  acknowledged: boolean;
-}
-
-interface Resolved {
-  id: string;
-  timestamp: string | null;
-  resolved_at: string;
-  level: string;
-  title: string;
-  resolution: string;
-}
-
-interface Rule {
-  name: string;
-  condition: string;
-  severity: string;
-  enabled: boolean;
-  for_seconds?: number | null;
-  state?: string;
-  /** Why it is not looked at. */
-  reason?: string | null;
-}
-
-export interface AlertsAnswer {
-  active_alerts: Active[];
-  resolved_alerts: Resolved[] | null;
-  alert_rules: Rule[];
-  unknown?: Unknown;
-}
 
 const TONES: Record<string, Tone> = { critical: "bad", warning: "warn", info: "quiet" };
 const tone = (level: string): Tone => TONES[level] ?? "warn";
@@ -60,7 +22,7 @@ const STATES: Record<string, string> = { quiet: "does not hold", not_yet: "too l
 const plain = (name: string): string =>
   name.replace(/^Inferometer/, "").replace(/([a-z])([A-Z])/g, (_, a: string, b: string) => `${a} ${b.toLowerCase()}`).replaceAll("_", " ").replace(/^Gpu/, "GPU");
 
-const RESOLVED: Column<Resolved>[] = [
+const RESOLVED: Column<ResolvedAlert>[] = [
   { name: "level", cell: (one) => <Chip tone={tone(one.level)}>{one.level}</Chip> },
   { name: "alert", class: "name", cell: (one) => one.title },
   { name: "began", cell: (one) => <Value of={one.timestamp} as={(at) => <span title={full(at)}>{time(at)}</span>} why="When it began is not kept." /> },
@@ -80,32 +42,60 @@ const RULES: Column<Rule>[] = [
 ];
 
 export function Alerts() {
-  const topic = useTopic<AlertsAnswer>("alerts");
-  const asked = useAsk<AlertsAnswer>(topic ? null : "/dashboard/alerts", 10);
-  const answer = topic ?? asked.data;
-  const active = answer?.active_alerts ?? [];
+  const found = useLive<Answer>("alerts");
+  const rules = found.data?.alert_rules ?? [];
+  const apart = rules.filter((rule) => !rule.enabled).length;
   return (
     <>
-      <Trouble failure={asked.failure} />
-      <Panel title="Now" note={answer ? String(active.length) : ""}>
-        {answer === undefined && <Empty>…</Empty>}
-        {answer && active.length === 0 && <Empty>Nothing needs attention: none of {answer.alert_rules.filter((rule) => rule.enabled).length} rules holds.</Empty>}
-        <ul class="alerts">{active.map((one) => <One key={one.id} alert={one} />)}</ul>
+      <Panel title="Now" note={found.data ? standing(found.data) : ""}>
+        <Loaded of={found}>{(answer) => <Standing answer={answer} />}</Loaded>
       </Panel>
       <Panel title="Ended" window={DAY}>
-        {answer && answer.resolved_alerts === null
-          ? <Empty>{why(answer, "/resolved_alerts")}</Empty>
-          : <Table caption="Alerts that are over" columns={RESOLVED} rows={answer?.resolved_alerts ?? []} id={(one) => one.id} empty="No alert has ended." />}
+        <Loaded of={found}>
+          {(answer) => (answer.resolved_alerts === null
+            ? <Empty>{why(answer, "/resolved_alerts")}</Empty>
+            : <Table caption="Alerts that are over" columns={RESOLVED} rows={answer.resolved_alerts} id={(one) => one.id} empty="No alert has ended." />)}
+        </Loaded>
       </Panel>
-      <Panel title="Rules">
-        <Table caption="The rules" columns={RULES} rows={[...(answer?.alert_rules ?? [])].sort((one, other) => Number(holds(other)) - Number(holds(one)))} id={(one) => one.name} empty="…" />
+      <Panel title="Rules" note={rules.length > 0 ? `${rules.length}${apart > 0 ? `, of which ${apart} cannot be looked at here` : ""}` : ""}>
+        <Loaded of={found}>
+          {(answer) => <Table caption="The rules" columns={RULES} rows={[...answer.alert_rules].sort((one, other) => Number(holds(other)) - Number(holds(one)))} id={(one) => one.name} empty="There is no rule." />}
+        </Loaded>
       </Panel>
     </>
   );
 }
 
-function One({ alert }: { alert: Active }) {
-  const details = Object.entries(alert.details ?? {}).filter(([, value]) => value !== null && typeof value !== "object");
+/** What is wrong, and what is about to be. */
+function Standing({ answer }: { answer: Answer }) {
+  const { active_alerts: active, alert_rules: rules } = answer;
+  const coming = pending(rules);
+  return (
+    <>
+      {active.length === 0 && coming.length === 0 && <Empty>Nothing needs attention: none of the {rules.filter((rule) => rule.enabled).length} rules that are looked at holds.</Empty>}
+      <ul class="alerts">{active.map((one) => <One key={one.id} alert={one} />)}</ul>
+      {coming.length > 0 && (
+        <ul class="alerts">
+          {coming.map((rule) => (
+            <li class={`alert ${tone(rule.severity)} pending`} key={rule.name}>
+              <Chip tone={tone(rule.severity)}>{rule.severity}</Chip>
+              <div>
+                <h3>{plain(rule.name)}</h3>
+                <p>Its condition holds{rule.pending_since && ` since ${time(rule.pending_since)}`}. It becomes an alert once that has lasted for {as.span(rule.for_seconds ?? 0)}.</p>
+              </div>
+              <span class="note">not an alert yet</span>
+            </li>
+          ))}
+        </ul>
+      )}
+    </>
+  );
+}
+
+function One({ alert }: { alert: ActiveAlert }) {
+  // Its message has the value, with its unit.
+  const { runbook, value: _, ...more } = alert.details ?? {};
+  const details = Object.entries(more).filter(([, value]) => value !== null && typeof value !== "object");
   return (
     <li class={`alert ${tone(alert.level)}`} data-row="" tabIndex={0}>
       <Chip tone={tone(alert.level)}>{alert.level}</Chip>
@@ -113,7 +103,7 @@ function One({ alert }: { alert: Active }) {
         <h3>{alert.title}</h3>
         <p>{alert.message}</p>
         {details.length > 0 && <p class="note">{details.map(([name, value]) => `${as.words(name)} ${typeof value === "number" ? as.number(value) : String(value)}`).join(" · ")}</p>}
-        {alert.actions.length > 0 && <p class="note">What to do: {alert.actions.map(as.words).join(", ")}.</p>}
+        {alert.actions.length > 0 && <p class="note">What to do: {alert.actions.map(as.words).join(", ")}{typeof runbook === "string" && <> (<a href={runbook} rel="noreferrer" target="_blank">how</a>)</>}.</p>}
       </div>
       <span class="note" title={full(alert.timestamp)}>since {time(alert.timestamp)}</span>
       <Acknowledge alert={alert} />
@@ -121,7 +111,7 @@ function One({ alert }: { alert: Active }) {
   );
 }
 
-function Acknowledge({ alert }: { alert: Active }) {
+function Acknowledge({ alert }: { alert: ActiveAlert }) {
   const [state, setState] = useState<"" | "busy" | string>("");
   if (alert.acknowledged) return <Chip tone="quiet">acknowledged</Chip>;
   if (!may("dashboard:admin")) return null;

@@ -1,15 +1,16 @@
 // What the backends keep: models in memory, and prompts that they have read before.
-import { useAsk } from "../lib/api.ts";
-import { useTopic } from "../lib/live.ts";
+import { url, useAsk } from "../lib/api.ts";
 import * as as from "../lib/format.ts";
-import { DAY } from "../lib/ranges.ts";
+import { parameters, windowOf } from "../lib/ranges.ts";
+import { route } from "../lib/route.ts";
 import type { Model, Models } from "../lib/types.ts";
-import { why, type Unknown } from "../lib/unknown.ts";
+import { whyKept, type Unknown } from "../lib/unknown.ts";
+import { FactList, Facts } from "../parts/facts.tsx";
 import { Loaded, Panel } from "../parts/panel.tsx";
 import { SeriesPanel, useSeries, type Shown } from "../parts/series.tsx";
 import { Table, type Column } from "../parts/table.tsx";
 import { Value } from "../parts/value.tsx";
-import { Facts } from "./exchange.tsx";
+import { NoModels, Others } from "../parts/backends.tsx";
 
 type Known = number | null;
 
@@ -35,7 +36,7 @@ const COLD: Shown[] = [
 ];
 
 export function Cache() {
-  const found = useAsk<Answer>("/dashboard/cache", 10);
+  const found = useAsk<Answer>(url("/dashboard/cache", parameters(route.value.range)), 10);
   const series = useSeries(["cached_percent", "prompt_tokens", "cached_tokens", "cold_starts", "requests"]);
   return (
     <>
@@ -54,23 +55,22 @@ export function Cache() {
 const good = (share: number): string => (share >= 0.5 ? "It pays:" : share >= 0.1 ? "It helps a little:" : "It does next to nothing:");
 
 function Kinds({ answer }: { answer: Answer }) {
+  const window = windowOf(route.value.range);
   const { model, prompt, response } = answer.cache_types;
   const fact = (name: string, value: Known, pointer: string, write: (value: number) => string) =>
-    ({ name, value: <Value of={value} as={write} why={why(answer, pointer)} /> });
-  const verdict = prompt.hit_rate === null
-    ? prompt.prompt_tokens
+    ({ name, value: <Value of={value} as={write} why={whyKept(answer, pointer)} /> });
+  const verdict = prompt.hit_rate !== null
+    ? <>{good(prompt.hit_rate)} {as.share(prompt.hit_rate)} of the prompt tokens of this time were read from a cache and not computed again.</>
+    : prompt.prompt_tokens
       ? <>It cannot be told here: no backend reported which prompt tokens it read from its cache. Ollama does not; llama.cpp, vLLM and OpenAI's servers do.</>
-      : <>Nothing was asked in the last 24 hours that could tell.</>
-    : <>{good(prompt.hit_rate)} {as.share(prompt.hit_rate)} of the prompt tokens of the last 24 hours were read from a cache and not computed again.</>;
+      : whyKept(answer, "/cache_types/prompt/prompt_tokens");
   return (
     <div class="row three">
-      <Panel title="Prompts" window={DAY}>
+      <Panel title="Prompts" window={window}>
         <p class="sentence">{verdict}</p>
-        <dl class="facts">
-          {[fact("prompt tokens", prompt.prompt_tokens, "/cache_types/prompt/prompt_tokens", as.count), fact("cached", prompt.cached_tokens, "/cache_types/prompt/cached_tokens", as.count)].map((one) => <div key={one.name}><dt>{one.name}</dt><dd>{one.value}</dd></div>)}
-        </dl>
+        <FactList facts={[fact("prompt tokens", prompt.prompt_tokens, "/cache_types/prompt/prompt_tokens", as.count), fact("cached", prompt.cached_tokens, "/cache_types/prompt/cached_tokens", as.count)]} />
       </Panel>
-      <Facts title="Models in memory" window={DAY} facts={[
+      <Facts title="Models in memory" window={window} facts={[
         fact("requests that found theirs", model.hit_rate, "/cache_types/model/hit_rate", as.share),
         fact("that had to load it", answer.performance.cache_misses, "/performance/cache_misses", as.count),
         fact("unloaded for another", answer.performance.cache_evictions, "/performance/cache_evictions", as.count),
@@ -78,9 +78,9 @@ function Kinds({ answer }: { answer: Answer }) {
         fact("memory they take", model.size_mb, "/cache_types/model/size_mb", as.mib),
         fact("memory there is", model.max_size_mb, "/cache_types/model/max_size_mb", as.mib),
       ]} />
-      <Panel title="Answers" window={DAY}>
+      <Panel title="Answers" window={window}>
         {response.enabled
-          ? <p class="sentence"><Value of={response.hit_rate} as={as.share} why={why(answer, "/cache_types/response/hit_rate")} /> of the requests were answered from kept answers.</p>
+          ? <p class="sentence"><Value of={response.hit_rate} as={as.share} why={whyKept(answer, "/cache_types/response/hit_rate")} /> of the requests were answered from kept answers.</p>
           : <p class="empty">No answers are kept: each request is answered by a backend. That is how it should be for a transparent proxy, and there is no setting that changes it in this version.</p>}
       </Panel>
     </div>
@@ -88,10 +88,19 @@ function Kinds({ answer }: { answer: Answer }) {
 }
 
 function ByModel() {
-  const answer = useTopic<Models>("models");
-  const models = answer?.models ?? [];
+  const { range } = route.value;
+  const found = useAsk<Models>(url("/dashboard/models", parameters(range)), 10);
+  return (
+    <Panel title="By model" window={windowOf(range)}>
+      <Loaded of={found}>{(answer) => <Compared answer={answer} />}</Loaded>
+    </Panel>
+  );
+}
+
+function Compared({ answer }: { answer: Models }) {
+  const { models } = answer;
   const place = new Map(models.map((model, at) => [model, at]));
-  const reason = (model: Model, pointer: string) => why(answer, `/models/${place.get(model)}/performance/${pointer}`);
+  const reason = (model: Model, pointer: string) => whyKept(answer, `/models/${place.get(model)}/performance/${pointer}`);
   const columns: Column<Model>[] = [
     { name: "model", class: "name", cell: (model) => model.name },
     ...(new Set(models.map((model) => model.backend)).size > 1 ? [{ name: "backend", cell: (model: Model) => model.backend }] : []),
@@ -102,8 +111,9 @@ function ByModel() {
     { name: "load, median", number: true, cell: (model) => <Value of={model.performance.load_ms.p50} as={as.duration} why={reason(model, "load_ms/p50")} /> },
   ];
   return (
-    <Panel title="By model" window={DAY}>
-      <Table caption="Caches by model" columns={columns} rows={models} id={(model) => `${model.backend}/${model.name}`} empty="The backend lists no model." />
-    </Panel>
+    <>
+      <Table caption="Caches by model" columns={columns} rows={models} id={(model) => `${model.backend}/${model.name}`} empty={<NoModels />} />
+      <Others of={answer} />
+    </>
   );
 }

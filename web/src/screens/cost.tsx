@@ -5,11 +5,11 @@ import { parameters, windowOf } from "../lib/ranges.ts";
 import { link, route } from "../lib/route.ts";
 import { perToken, sum } from "../lib/summary.ts";
 import type { Exchange, Exchanges } from "../lib/types.ts";
+import { FactList } from "../parts/facts.tsx";
 import { Empty, Loaded, Panel } from "../parts/panel.tsx";
 import { SeriesPanel, useSeries, type Shown } from "../parts/series.tsx";
 import { Table, type Column } from "../parts/table.tsx";
 import { Value } from "../parts/value.tsx";
-import { Facts } from "./exchange.tsx";
 import { power } from "./now/power.ts";
 
 const COST: Shown[] = [{ metric: "cost", label: "cost", fill: true, colour: "cost" }];
@@ -40,17 +40,14 @@ export function Cost() {
     <>
       <div class="row three">
         <Panel title="Money" window={window}>
-          {isPriced
-            ? <p class="sentence">{as.number(cost)} in the prices' currency, {as.number((cost / (sum(of("requests")) || 1)))} a request.</p>
-            : <p class="empty">No exchange has a price: this version computes none by itself, and shows those that the history has. What the machine takes is beside.</p>}
+          <Loaded of={series.whole}>
+            {() => (isPriced
+              ? <p class="sentence">{as.number(cost)} in the prices' currency, {as.number((cost / (sum(of("requests")) || 1)))} a request.</p>
+              : <p class="empty">No exchange has a price: this version computes none by itself, and shows those that the history has. What the machine takes is beside.</p>)}
+          </Loaded>
         </Panel>
-        <Energy of={of} window={window} />
-        <Facts title="Tokens" window={window} facts={[
-          { name: "generated", value: <Value of={sum(of("generated_tokens"))} as={as.count} why="Nothing was generated in this time." /> },
-          { name: "of these for clients that left", value: <Value of={sum(of("wasted_tokens"))} as={as.count} why="Nothing ended in this time." /> },
-          { name: "in prompts", value: <Value of={sum(of("prompt_tokens"))} as={as.count} why="No prompt was read in this time." /> },
-          { name: "requests", value: <Value of={sum(of("requests"))} as={as.count} why="Nothing ended in this time." /> },
-        ]} />
+        <Panel title="Energy" window={window}><Loaded of={series.whole}>{() => <Energy of={of} />}</Loaded></Panel>
+        <Panel title="Tokens" window={window}><Loaded of={series.whole}>{() => <Tokens of={of} />}</Loaded></Panel>
       </div>
       <div class="row two">
         {sum(of("energy_per_token")) !== null && <SeriesPanel title="Energy of a token" note="of GPUs and processors, idle time included" of={series} lines={JOULES} />}
@@ -66,16 +63,31 @@ export function Cost() {
   );
 }
 
+interface Sums {
+  of: (metric: string) => readonly (number | null)[];
+}
+
+function Tokens({ of }: Sums) {
+  return (
+    <FactList facts={[
+      { name: "generated", value: <Value of={sum(of("generated_tokens"))} as={as.count} why="Nothing was generated in this time." /> },
+      { name: "of these for clients that left", value: <Value of={sum(of("wasted_tokens"))} as={as.count} why="Nothing ended in this time." /> },
+      { name: "in prompts", value: <Value of={sum(of("prompt_tokens"))} as={as.count} why="No prompt was read in this time." /> },
+      { name: "requests", value: <Value of={sum(of("requests"))} as={as.count} why="Nothing ended in this time." /> },
+    ]} />
+  );
+}
+
 /** Joules a token over the range: the energy of the intervals in which both are known, by their tokens. */
-function Energy({ of, window }: { of: (metric: string) => readonly (number | null)[]; window: string }) {
+function Energy({ of }: Sums) {
   const { gpu, cpu, all: total } = power(of);
   const energy = sum(of("energy"));
   const joules = perToken(of("energy"), of("generated_tokens"));
   const none = "Neither a GPU nor the helper reports power. Install inferometer-helper, which may read the processors' counters.";
   const noTokens = energy === null ? none : Object.keys(route.value.filters).length ? "The machine's energy is not divided among models or clients: take the filter away." : "Nothing was generated while power was measured.";
-  if (total === null && energy === null) return <Panel title="Energy" window={window}><Empty>{none}</Empty></Panel>;
+  if (total === null && energy === null) return <Empty>{none}</Empty>;
   return (
-    <Facts title="Energy" window={window} facts={[
+    <FactList facts={[
       { name: "a generated token", value: <b><Value of={joules} as={as.joules} why={noTokens} /></b> },
       { name: "a million tokens", value: <Value of={joules} as={(value) => as.joules(value * 1e6)} why={noTokens} /> },
       { name: "in this time", value: <Value of={energy} as={as.joules} why={none} /> },

@@ -5,10 +5,10 @@ import { link, route } from "../lib/route.ts";
 import { full } from "../lib/time.ts";
 import type { OneExchange as Answer } from "../lib/types.ts";
 import { sentence } from "../lib/unknown.ts";
+import { Facts } from "../parts/facts.tsx";
 import { Loaded, Panel } from "../parts/panel.tsx";
 import { Timeline } from "../parts/timeline.tsx";
 import { Outcome, Value } from "../parts/value.tsx";
-import type { ComponentChildren } from "preact";
 
 export function OneExchange() {
   const { id = "" } = route.value;
@@ -83,18 +83,4 @@ function promptSpeed({ timeline, tokens }: Answer): number | null {
   const took = prefill ? prefill.to_ms - prefill.from_ms : 0;
   if (!prefill?.placed_by_estimate || took <= 0 || tokens.prompt === null) return null;
   return ((tokens.prompt - (tokens.cached ?? 0)) / took) * 1000;
-}
-
-interface FactsProps {
-  title: string;
-  window?: string;
-  facts: { name: string; value: ComponentChildren }[];
-}
-
-export function Facts({ title, window, facts }: FactsProps) {
-  return (
-    <Panel title={title} window={window}>
-      <dl class="facts">{facts.map((fact) => <div key={fact.name}><dt>{fact.name}</dt><dd>{fact.value}</dd></div>)}</dl>
-    </Panel>
-  );
 }

@@ -1,10 +1,9 @@
 // Pulls, pushes and creates of models.
-import { useAsk } from "../lib/api.ts";
-import { useTopic } from "../lib/live.ts";
+import { useLive } from "../lib/live.ts";
 import * as as from "../lib/format.ts";
 import { full, time } from "../lib/time.ts";
 import { why, type Unknown } from "../lib/unknown.ts";
-import { Empty, Panel, Trouble } from "../parts/panel.tsx";
+import { Empty, Loaded, NoHistory, Panel } from "../parts/panel.tsx";
 import { Meter } from "../parts/meter.tsx";
 import { Table, type Column } from "../parts/table.tsx";
 import { Chip, Value, type Tone } from "../parts/value.tsx";
@@ -71,24 +70,27 @@ const OWN: Column<Scheduled>[] = [
 ];
 
 export function Jobs() {
-  const topic = useTopic<Answer>("jobs");
-  const asked = useAsk<Answer>(topic ? null : "/dashboard/jobs", 10);
-  const answer = topic ?? asked.data;
+  const found = useLive<Answer>("jobs");
   return (
     <>
-      <Trouble failure={asked.failure} />
-      <Panel title="Running" window="now" note={answer ? String(answer.active_jobs.length) : ""}>
-        {answer === undefined && <Empty>…</Empty>}
-        {answer?.active_jobs.length === 0 && <Empty>Nothing is pulled, pushed or created. A pull through the proxy, such as <code>ollama pull</code>, is shown here with its progress.</Empty>}
-        <ul class="cards">{(answer?.active_jobs ?? []).map((one, at) => <Running key={one.id} job={one} reason={(field) => why(answer, `/active_jobs/${at}/${field}`)} />)}</ul>
+      <Panel title="Running" window="now" note={found.data ? String(found.data.active_jobs.length) : ""}>
+        <Loaded of={found}>
+          {(answer) => (answer.active_jobs.length === 0
+            ? <Empty>Nothing is pulled, pushed or created. A pull through the proxy, such as <code>ollama pull</code>, is shown here with its progress.</Empty>
+            : <ul class="cards">{answer.active_jobs.map((one, at) => <Running key={one.id} job={one} reason={(field) => why(answer, `/active_jobs/${at}/${field}`)} />)}</ul>)}
+        </Loaded>
       </Panel>
       <Panel title="Ended" csv="/dashboard/jobs?format=csv">
-        {answer && answer.completed_jobs === null
-          ? <Empty>No history is kept, so no job that is over is known. Start the program with --history sqlite to have it.</Empty>
-          : <Table caption="Jobs that are over" columns={ENDED} rows={answer?.completed_jobs ?? []} id={(one) => one.id} empty="No job has ended." />}
+        <Loaded of={found}>
+          {(answer) => (answer.completed_jobs === null
+            ? <Empty><NoHistory /></Empty>
+            : <Table caption="Jobs that are over" columns={ENDED} rows={answer.completed_jobs} id={(one) => one.id} empty="No job has ended." />)}
+        </Loaded>
       </Panel>
       <Panel title="The program's own">
-        <Table caption="The program's own jobs" columns={OWN} rows={answer?.scheduled_jobs ?? []} id={(one) => one.id} empty="There is none." />
+        <Loaded of={found}>
+          {(answer) => <Table caption="The program's own jobs" columns={OWN} rows={answer.scheduled_jobs} id={(one) => one.id} empty="There is none." />}
+        </Loaded>
       </Panel>
     </>
   );

@@ -1,16 +1,16 @@
 // This machine, its GPUs, and the backends.
 import { url, useAsk } from "../lib/api.ts";
-import { useTopic } from "../lib/live.ts";
+import { useLive } from "../lib/live.ts";
 import * as as from "../lib/format.ts";
 import { time } from "../lib/time.ts";
 import type { GpuDevice, Workers } from "../lib/types.ts";
 import { why, type Unknown } from "../lib/unknown.ts";
+import { Facts } from "../parts/facts.tsx";
 import { Empty, Loaded, Panel } from "../parts/panel.tsx";
 import { Table, type Column } from "../parts/table.tsx";
 import { Chip, Value, type Tone } from "../parts/value.tsx";
 import { Meter } from "../parts/meter.tsx";
 import { SeriesPanel, known, useSeries, type Shown } from "../parts/series.tsx";
-import { Facts } from "./exchange.tsx";
 import { Groups, type Grouped } from "./groups.tsx";
 
 type Known<T> = T | null;
@@ -67,7 +67,7 @@ const MISSING: Record<string, string> = {
   Power: "Power: GPUs report theirs through their driver; that of processors needs inferometer-helper.",
   Temperature: "Temperature: neither a GPU nor a sensor of the processors reports one.",
 };
-const UNREAD = "the machine is not read ([host] is off), or the program has just begun.";
+const UNREAD = "no value in this time yet. Settings says what is read.";
 
 function OverTime() {
   // No filter of exchanges divides a machine.
@@ -130,9 +130,17 @@ function Processes() {
 }
 
 function Backends() {
-  const answer = useTopic<Workers>("workers");
+  const found = useLive<Workers>("workers");
+  return (
+    <Panel title="Backends" window="now">
+      <Loaded of={found}>{(answer) => <Listed answer={answer} />}</Loaded>
+    </Panel>
+  );
+}
+
+function Listed({ answer }: { answer: Workers }) {
   type Worker = Workers["workers"][number];
-  const workers = answer?.workers ?? [];
+  const { workers } = answer;
   const place = new Map(workers.map((one, at) => [one.id, at]));
   const reason = (one: Worker, pointer: string) => why(answer, `/workers/${place.get(one.id)}/${pointer}`);
   const columns: Column<Worker>[] = [
@@ -149,11 +157,7 @@ function Backends() {
     { name: "latency, 24 h", number: true, cell: (one) => <Value of={one.current_load.average_latency_ms} as={as.duration} why={reason(one, "current_load/average_latency_ms")} /> },
     { name: "in memory", cell: (one) => <Value of={one.models_loaded} as={(all) => all.join(", ") || "nothing"} why={reason(one, "models_loaded")} /> },
   ];
-  return (
-    <Panel title="Backends" window="now">
-      {answer ? <Table caption="The backends" columns={columns} rows={answer.workers} id={(one) => one.id} empty="No backend is configured." /> : <Empty>…</Empty>}
-    </Panel>
-  );
+  return <Table caption="The backends" columns={columns} rows={workers} id={(one) => one.id} empty="No backend is configured." />;
 }
 
 const STATES: Record<string, [Tone, string, string]> = {

@@ -1,18 +1,19 @@
 // How the models are, beside each other, and one of them over time.
 import { useAsk, url } from "../lib/api.ts";
-import { useTopic } from "../lib/live.ts";
+import { useLive, useTopic } from "../lib/live.ts";
 import * as as from "../lib/format.ts";
 import { RULE, median, verdict, type Level, type Verdict } from "../lib/health.ts";
-import { DAY } from "../lib/ranges.ts";
+import { DAY, parameters, windowOf } from "../lib/ranges.ts";
 import { go, link, route, setOwn } from "../lib/route.ts";
 import { reason, slowest } from "../lib/slowest.ts";
 import { full, time } from "../lib/time.ts";
 import type { Model, Models as Answer, Series, Workers } from "../lib/types.ts";
-import { why } from "../lib/unknown.ts";
-import { Panel, Empty } from "../parts/panel.tsx";
+import { whyKept } from "../lib/unknown.ts";
+import { Loaded, Panel } from "../parts/panel.tsx";
 import { GroupsPanel, SeriesPanel, useSeries, type Shown } from "../parts/series.tsx";
 import { Table, type Column } from "../parts/table.tsx";
 import { Chip, Value, type Tone } from "../parts/value.tsx";
+import { NoModels, Others } from "../parts/backends.tsx";
 
 const TONES: Record<Level, Tone> = { healthy: "good", degraded: "warn", unhealthy: "bad", unknown: "quiet" };
 
@@ -42,34 +43,39 @@ const TOKENS: Shown[] = [
 ];
 
 export function Models() {
-  const topic = useTopic<Answer>("models");
-  const asked = useAsk<Answer>(topic ? null : "/dashboard/models", 30);
-  const answer = topic ?? asked.data;
+  const found = useLive<Answer>("models");
+  const chosen = route.value.filters.model;
+  return (
+    <>
+      <Panel title="Health" window={DAY}>
+        <Loaded of={found}>{(answer) => <Health answer={answer} chosen={chosen} />}</Loaded>
+      </Panel>
+      <Comparison />
+      <OverTime chosen={chosen} />
+    </>
+  );
+}
+
+function Health({ answer, chosen }: { answer: Answer; chosen: string | undefined }) {
   const workers = useTopic<Workers>("workers")?.workers;
   const up = (model: Model) => {
     const found = workers?.find((one) => one.id === model.backend);
     return found && found.status !== "unknown" ? found.status === "active" : undefined;
   };
-  const chosen = route.value.filters.model;
   const usual = useUsual(chosen);
-  const judged = (answer?.models ?? []).map((model, at) => ({
+  const judged = answer.models.map((model, at) => ({
     model, at, verdict: verdict(model, up(model), model.name === chosen ? usual : undefined),
   }));
   const used = judged.filter(({ model }) => (model.performance.total_requests ?? 0) > 0 || model.status !== "available");
   const cards = (used.length ? used : judged).sort((a, b) => (b.model.performance.total_requests ?? 0) - (a.model.performance.total_requests ?? 0));
   return (
     <>
-      <Panel title="Health" window={DAY}>
-        {answer === undefined && <Empty>…</Empty>}
-        {answer?.models.length === 0 && <Empty>The backend lists no model. Try <code>ollama pull llama3.2</code>.</Empty>}
-        <ul class="cards">
-          {cards.map(({ model, at, verdict }) => <Card key={`${model.backend}/${model.name}`} model={model} verdict={verdict} answer={answer as Answer} at={at} chosen={model.name === chosen} />)}
-        </ul>
-        {answer && <Slowest models={answer.models} />}
-        <details class="rule"><summary>The rule</summary><p>{RULE}</p></details>
-      </Panel>
-      {answer && <Comparison answer={answer} />}
-      <OverTime chosen={chosen} />
+      {cards.length === 0 && <NoModels />}
+      <ul class="cards">
+        {cards.map(({ model, at, verdict }) => <Card key={`${model.backend}/${model.name}`} model={model} verdict={verdict} answer={answer} at={at} chosen={model.name === chosen} />)}
+      </ul>
+      <Slowest models={answer.models} />
+      <details class="rule"><summary>The rule</summary><p>{RULE}</p></details>
     </>
   );
 }
@@ -79,9 +85,11 @@ function Slowest({ models }: { models: readonly Model[] }) {
   const found = slowest(models);
   if (!found) return null;
   const others = models.filter((one) => one !== found.model && (one.performance.total_requests ?? 0) > 0);
+  const few = found.left.map(({ model, whole }) => `${model.name} (${as.count(model.performance.total_requests ?? 0)}, half of them ${as.duration(whole)} or more)`);
   return (
     <p class="sentence">
       The slowest is <a href={link("models", undefined, {}, { model: found.model.name })}>{found.model.name}</a>: half of its answers take {as.duration(found.whole)} or more, because {reason(found.model, others)}.
+      {few.length > 0 && ` Too few requests tell of ${few.join(", ")}.`}
     </p>
   );
 }
@@ -95,7 +103,7 @@ function useUsual(model: string | undefined): number | undefined {
 
 function Card({ model, verdict, answer, at, chosen }: { model: Model; verdict: Verdict; answer: Answer; at: number; chosen: boolean }) {
   const { performance: done } = model;
-  const reason = (pointer: string) => why(answer, `/models/${at}/${pointer}`);
+  const reason = (pointer: string) => whyKept(answer, `/models/${at}/${pointer}`);
   const filters = { ...route.value.filters, model: chosen ? "" : model.name };
   return (
     <li class={`card${chosen ? " chosen" : ""}`}>
@@ -105,16 +113,19 @@ function Card({ model, verdict, answer, at, chosen }: { model: Model; verdict: V
       </header>
       <p class="note">{verdict.because}</p>
       <dl>
-        <div><dt>available</dt><dd><Value of={verdict.availability ?? null} as={(value) => as.percent(Math.floor(value * 10_000) / 100)} why="Nothing ended in the last 24 hours that could tell." /></dd></div>
+        <div><dt>availability</dt><dd><Value of={verdict.availability ?? null} as={(value) => as.percent(Math.floor(value * 10_000) / 100)} why={done.total_requests === null ? reason("performance/total_requests") : "Nothing ended in the last 24 hours that could tell."} /></dd></div>
         <div><dt>requests</dt><dd><Value of={done.total_requests} as={as.count} why={reason("performance/total_requests")} /></dd></div>
         <div><dt>first token p95</dt><dd><Value of={done.time_to_first_token_ms.p95} as={as.duration} why={reason("performance/time_to_first_token_ms/p95")} /></dd></div>
         <div><dt>decode speed</dt><dd><Value of={done.average_tokens_per_second} as={as.tokensPerSecond} why={reason("performance/average_tokens_per_second")} /></dd></div>
         <div><dt>cold starts</dt><dd><Value of={done.cold_starts} as={as.count} why={reason("performance/cold_starts")} /></dd></div>
-        <div><dt>{model.status === "loaded" ? "in memory" : model.status}, last loaded</dt><dd><Value of={model.last_loaded_at} as={(at) => <span title={full(at)}>{time(at)}</span>} why={NEVER_LOADED} /></dd></div>
+        <div><dt>{STATES[model.status] ?? model.status}, last loaded</dt><dd><Value of={model.last_loaded_at} as={(at) => <span title={full(at)}>{time(at)}</span>} why={NEVER_LOADED} /></dd></div>
       </dl>
     </li>
   );
 }
+
+/** Whether it is in memory. */
+const STATES: Record<string, string> = { loaded: "in memory", available: "not in memory", unavailable: "backend is down" };
 
 const NEVER_LOADED = "It was not seen to be loaded since this program looks, or in the last 30 days.";
 
@@ -135,23 +146,41 @@ const SORTS: [Sort, string][] = [
   ["cold", "most cold starts"], ["tokens", "most tokens"],
 ];
 
+function sorted(): Sort {
+  const own = route.value.own["sort"] ?? "";
+  return own in KEYS ? (own as Sort) : "requests";
+}
+
 const weights = ({ metadata: of }: Model) => [of.architecture, of.parameters, of.quantization].filter(Boolean).join(" ");
 
-function Comparison({ answer }: { answer: Answer }) {
-  const sort = (route.value.own["sort"] ?? "requests") as Sort;
-  const key = KEYS[sort] ?? KEYS.requests;
+/** Of the range that is chosen; health is of a day by its rule. */
+function Comparison() {
+  const { range } = route.value;
+  const found = useAsk<Answer>(url("/dashboard/models", parameters(range)), 10);
+  const sort = sorted();
+  return (
+    <Panel title="Models compared" window={windowOf(range)} note={<label>by <select aria-label="Order" value={sort} onChange={(event) => setOwn("sort", event.currentTarget.value === "requests" ? undefined : event.currentTarget.value)}>
+      {SORTS.map(([name, text]) => <option key={name} value={name}>{text}</option>)}
+    </select></label>}>
+      <Loaded of={found}>{(answer) => <Compared answer={answer} sort={sort} />}</Loaded>
+    </Panel>
+  );
+}
+
+function Compared({ answer, sort }: { answer: Answer; sort: Sort }) {
+  const key = KEYS[sort];
   const place = new Map(answer.models.map((model, at) => [model, at]));
   const rows = [...answer.models].sort((a, b) => (key(b) ?? -1) - (key(a) ?? -1));
   const three = (name: string, of: (model: Model) => Model["performance"]["latency_ms"], pointer: string): Column<Model> => ({
     name, number: true, class: "three",
     cell: (model) => {
       const { p50, p95, p99 } = of(model);
-      if (p50 === null) return <Value of={null} why={why(answer, `/models/${place.get(model)}/performance/${pointer}/p50`)} />;
+      if (p50 === null) return <Value of={null} why={whyKept(answer, `/models/${place.get(model)}/performance/${pointer}/p50`)} />;
       return <>{[p50, p95, p99].map((value, at) => <span key={at}>{value === null ? "–" : as.duration(value)}</span>)}</>;
     },
   });
   const figure = (name: string, of: (model: Model) => number | null, write: (value: number) => string, pointer: string): Column<Model> => ({
-    name, number: true, cell: (model) => <Value of={of(model)} as={write} why={why(answer, `/models/${place.get(model)}/${pointer}`)} />,
+    name, number: true, cell: (model) => <Value of={of(model)} as={write} why={whyKept(answer, `/models/${place.get(model)}/${pointer}`)} />,
   });
   const columns: Column<Model>[] = [
     { name: "model", class: "name", cell: (model) => <a href={link("models", undefined, route.value.own, { model: model.name })} title={weights(model)}>{model.name}</a> },
@@ -161,7 +190,7 @@ function Comparison({ answer }: { answer: Answer }) {
     three("whole answer p50 p95 p99", (model) => model.performance.latency_ms, "latency_ms"),
     figure("tok/s", (model) => model.performance.average_tokens_per_second, as.number, "performance/average_tokens_per_second"),
     figure("failed", (model) => model.performance.error_rate, as.share, "performance/error_rate"),
-    figure("truncated", (model) => model.performance.truncated_requests, as.count, "performance/truncated_requests"),
+    figure("of these truncated", (model) => model.performance.truncated_requests, as.count, "performance/truncated_requests"),
     figure("cold starts", (model) => model.performance.cold_starts, as.count, "performance/cold_starts"),
     figure("load, median", (model) => model.performance.load_ms.p50, as.duration, "performance/load_ms/p50"),
     { name: "last loaded", cell: (model) => <Value of={model.last_loaded_at} as={(at) => <span title={full(at)}>{time(at)}</span>} why={NEVER_LOADED} />, class: "when" },
@@ -170,11 +199,10 @@ function Comparison({ answer }: { answer: Answer }) {
     { name: "size", number: true, cell: (model) => <Value of={model.size_bytes} as={as.bytes} why="Its backend does not report it." /> },
   ];
   return (
-    <Panel title="Models compared" window={DAY} note={<label>by <select aria-label="Order" value={sort} onChange={(event) => setOwn("sort", event.currentTarget.value === "requests" ? undefined : event.currentTarget.value)}>
-      {SORTS.map(([name, text]) => <option key={name} value={name}>{text}</option>)}
-    </select></label>}>
-      <Table caption="Models beside each other" columns={columns} rows={rows} id={(model) => `${model.backend}/${model.name}`} empty="There is no model." />
-    </Panel>
+    <>
+      <Table caption="Models beside each other" columns={columns} rows={rows} id={(model) => `${model.backend}/${model.name}`} empty={<NoModels />} />
+      <Others of={answer} />
+    </>
   );
 }
 

@@ -6,7 +6,8 @@ import * as as from "../../lib/format.ts";
 import { link, route } from "../../lib/route.ts";
 import { time } from "../../lib/time.ts";
 import type { Exchange, Exchanges } from "../../lib/types.ts";
-import { Panel, Trouble } from "../../parts/panel.tsx";
+import { useAllDown } from "../../parts/backends.tsx";
+import { Panel, Trouble, Waiting } from "../../parts/panel.tsx";
 import { Outcome, Value } from "../../parts/value.tsx";
 import { At } from "./at.tsx";
 import { Address } from "./flight.tsx";
@@ -19,6 +20,7 @@ function fits(exchange: Exchange): boolean {
 
 export function Ends() {
   const first = useAsk<Exchanges>(url("/dashboard/exchanges", { limit: SHOWN, ...route.value.filters }), 60);
+  const areDown = useAllDown();
   const [ends, setEnds] = useState<Exchange[]>([]);
   const merge = (more: Exchange[]) =>
     setEnds((all) => {
@@ -32,8 +34,9 @@ export function Ends() {
   return (
     <Panel title="Last finished" note={<a href={link("exchanges")}>all</a>} class="ends">
       <Trouble failure={first.failure} />
+      {!first.data && !first.failure && ends.length === 0 && <Waiting />}
       {first.data && ends.length === 0 && (
-        <p class="empty">Nothing has ended yet. Try <code>curl</code> or any client with <Address />.</p>
+        <p class="empty">Nothing has ended yet.{!areDown && <> Try <code>curl</code> or any client with <Address />.</>}</p>
       )}
       <ul class="rows">
         {ends.map((one) => (

@@ -13,7 +13,7 @@ import type { InFlight, Series, Stats } from "../../lib/types.ts";
 import { sentence, why } from "../../lib/unknown.ts";
 import type { Colour } from "../../parts/colours.ts";
 import { Spark } from "../../parts/spark.tsx";
-import { Value } from "../../parts/value.tsx";
+import { Dash, Value } from "../../parts/value.tsx";
 import { power } from "./power.ts";
 
 interface FigureProps {
@@ -42,6 +42,7 @@ type Of = (metric: string) => readonly (number | null)[];
 
 const valuesOf = (series: Series | undefined, metric: string) => series?.series.find((one) => one.metric === metric)?.values ?? [];
 const HOUR = "last hour";
+const WAITS = "The program has not answered yet.";
 
 interface FiguresProps {
   /** Of the last hour, whatever the range of the charts is. */
@@ -74,7 +75,7 @@ export function Figures({ hour, recent }: FiguresProps) {
     <div class="figures">
       <Figure
         title="Requests" window="last minute" to={link("exchanges")} spark={of("request_rate")} colour="requests"
-        note={<>{running === undefined ? "…" : `${running} in flight`}{requests !== null && ` · ${as.count(requests)} in 1\u202fh`}</>}
+        note={<>{running === undefined ? <Dash why={WAITS} /> : running} in flight{requests !== null && ` · ${as.count(requests)} in 1\u202fh`}</>}
       >
         <Value of={stats?.inference.requests_per_second} as={as.perSecond} why={stats ? why(stats, "/inference/requests_per_second") : undefined} />
       </Figure>
@@ -92,7 +93,7 @@ export function Figures({ hour, recent }: FiguresProps) {
       </Figure>
       <Figure
         title="Failed" window={HOUR} to={link("exchanges", undefined, { failed: "true" })} spark={of("failed")} colour="failed"
-        note={<>{failed !== null && <span title="requests that failed">{as.count(failed)} · </span>}<Value of={part(cancelled)} as={as.share} why={noHistory} /> cancelled</>}
+        note={<>{failed !== null && <span title="requests that failed, of all">{as.count(failed)} of {as.count(requests ?? 0)} · </span>}<Value of={part(cancelled)} as={as.share} why={noHistory} /> cancelled</>}
       >
         <span class={part(failed) ? "bad" : ""}><Value of={part(failed)} as={as.share} why={noHistory} /></span>
       </Figure>
@@ -129,19 +130,20 @@ function Hardware({ stats, of }: { stats: Stats | undefined; of: Of }) {
   const gpus = stats?.gpu.devices ?? [];
   const system = stats?.system;
   const gpuUse = mean(gpus.map((gpu) => gpu.utilization_percent));
-  const watts = power(of);
   const hasGpu = gpus.length > 0;
   const use = hasGpu ? gpuUse : system?.cpu_usage_percent;
   const seen = useSeen(use, stats?.timestamp);
   const memory = hasGpu
     ? filled(gib(sum(gpus.map((gpu) => gpu.memory_used_mb))), gib(sum(gpus.map((gpu) => gpu.memory_total_mb))))
     : filled(system?.memory_used_gb, system?.memory_total_gb);
-  const drawn = hasGpu ? watts.gpu : watts.cpu;
-  const note = stats ? [memory || "memory unknown", ...(drawn === null ? [] : [as.watts(drawn)])].join(" · ") : "…";
+  // A part of them would look like all.
+  const each = gpus.map((gpu) => gpu.power_usage_watts ?? null);
+  const drawn = hasGpu ? (each.includes(null) ? null : sum(each)) : power(of).cpu;
+  const note = [memory || "memory unknown", ...(drawn === null ? [] : [as.watts(drawn)])].join(" · ");
   return (
     <Figure
       title={hasGpu ? (gpus.length > 1 ? `${gpus.length} GPUs` : "GPU") : "Processors"} window="now" to={link("machines")} spark={seen} colour={hasGpu ? "gpu" : "host"}
-      note={<span title={memory ? `memory in use: ${note}` : why(stats, hasGpu ? "/gpu/devices/0/memory_used_mb" : "/system/memory_used_gb")}>{note}</span>}
+      note={<span title={memory ? `memory in use: ${note}` : why(stats, hasGpu ? "/gpu/devices/0/memory_used_mb" : "/system/memory_used_gb")}>{stats ? note : <Dash why={WAITS} />}</span>}
     >
       <Value of={use} as={as.percent} why={stats ? why(stats, hasGpu ? "/gpu/devices/0/utilization_percent" : "/system/cpu_usage_percent") : undefined} />
     </Figure>
@@ -163,7 +165,7 @@ function CostFigure({ hour, of, whole }: { hour: Asked<Series>; of: Of; whole: O
   const noPower = "Neither a GPU nor the helper reports power. Install inferometer-helper, or set prices.";
   const noTokens = hour.failure ? "No history is kept that could tell." : "Nothing was generated in the last hour while power was measured.";
   return (
-    <Figure title="Energy" window={HOUR} to={link("cost")} spark={of("energy_per_token")} colour="cost" note={<>a generated token{total !== null && <> · {as.watts(total)}</>}</>}>
+    <Figure title="Energy" window={HOUR} to={link("cost")} spark={of("energy_per_token")} colour="cost" note="a generated token">
       <Value of={joules} as={as.joules} why={total === null ? noPower : noTokens} />
     </Figure>
   );

@@ -1,10 +1,10 @@
 // The exchanges that go on, with the phase that each has reached.
 import { useRef } from "preact/hooks";
-import { useTopic } from "../../lib/live.ts";
+import { useLive, useTopic } from "../../lib/live.ts";
 import * as as from "../../lib/format.ts";
-import type { InFlight, Models, Running } from "../../lib/types.ts";
+import type { InFlight, Models, Running as One } from "../../lib/types.ts";
 import { why } from "../../lib/unknown.ts";
-import { Panel } from "../../parts/panel.tsx";
+import { Loaded, Panel } from "../../parts/panel.tsx";
 import { Value } from "../../parts/value.tsx";
 import { At } from "./at.tsx";
 import { Stop } from "./stop.tsx";
@@ -18,7 +18,7 @@ const WORDS: Record<string, string> = {
 const SHORT: Record<string, string> = { upload: "sending", prefill: "prompt", decode: "answer" };
 
 /** Pieces a second since the exchange began to generate, by what the page saw. */
-function useRates(exchanges: Running[]): Map<string, number> {
+function useRates(exchanges: One[]): Map<string, number> {
   const seen = useRef(new Map<string, { pieces: number; at: number; rate: number | undefined }>());
   const rates = new Map<string, number>();
   const next = new Map<string, { pieces: number; at: number; rate: number | undefined }>();
@@ -37,16 +37,24 @@ function useRates(exchanges: Running[]): Map<string, number> {
 }
 
 export function Flight() {
-  const state = useTopic<InFlight>("in_flight");
-  const models = useTopic<Models>("models")?.models;
-  const exchanges = state?.exchanges ?? [];
-  const rates = useRates(exchanges);
-  const isLoading = (one: Running) =>
-    one.phase === "waiting" && models?.some((model) => model.name === one.model && model.backend === one.backend && model.status !== "loaded");
+  const found = useLive<InFlight>("in_flight");
   return (
-    <Panel title="In flight" note={state ? String(state.count) : ""} class="flight">
-      {state === undefined && <p class="empty" aria-busy="true">…</p>}
-      {state && exchanges.length === 0 && <Nothing />}
+    <Panel title="In flight" note={found.data ? String(found.data.count) : ""} class="flight">
+      <Loaded of={found}>{(state) => <Running state={state} />}</Loaded>
+    </Panel>
+  );
+}
+
+function Running({ state }: { state: InFlight }) {
+  const models = useTopic<Models>("models")?.models;
+  const { count, exchanges } = state;
+  const rates = useRates(exchanges);
+  const isLoading = (one: One) =>
+    one.phase === "waiting" && models?.some((model) => model.name === one.model && model.backend === one.backend && model.status !== "loaded");
+  const more = count - Math.min(SHOWN, exchanges.length);
+  return (
+    <>
+      {exchanges.length === 0 && <Nothing />}
       <ul class="rows">
         {exchanges.slice(0, SHOWN).map((one, at) => {
           const phase = isLoading(one) ? "loading" : one.phase;
@@ -66,8 +74,8 @@ export function Flight() {
           );
         })}
       </ul>
-      {state && state.count > Math.min(SHOWN, exchanges.length) && <p class="note">and {state.count - Math.min(SHOWN, exchanges.length)} more</p>}
-    </Panel>
+      {more > 0 && <p class="note">and {more} more</p>}
+    </>
   );
 }
 

@@ -1,12 +1,13 @@
 // The models in memory: how much of it, and until when.
-import { useTopic, clockAhead } from "../../lib/live.ts";
+import { useLive, useTopic, clockAhead } from "../../lib/live.ts";
 import { now } from "../../lib/pace.ts";
 import * as as from "../../lib/format.ts";
 import { machineOf, type Room } from "../../lib/room.ts";
 import { link } from "../../lib/route.ts";
 import type { Model, Models, Stats, Workers } from "../../lib/types.ts";
-import { Panel } from "../../parts/panel.tsx";
+import { Loaded, Panel } from "../../parts/panel.tsx";
 import { Dash } from "../../parts/value.tsx";
+import { NoModels } from "../../parts/backends.tsx";
 import { At } from "./at.tsx";
 
 const KINDS = ["gpu", "host"] as const;
@@ -20,31 +21,42 @@ const held = (model: Model, kind: Kind): number =>
 const heldInAll = (model: Model): number => held(model, "gpu") + held(model, "host");
 
 export function Memory() {
-  const answer = useTopic<Models>("models");
-  const workers = useTopic<Workers>("workers");
-  const stats = useTopic<Stats>("stats");
-  const loaded = (answer?.models ?? []).map((model, at) => ({ model, at })).filter(({ model }) => model.status === "loaded");
-  const largest = loaded.reduce((most, { model }) => Math.max(most, ...KINDS.map((kind) => held(model, kind))), 0);
-  const rooms = loaded.map(({ model }) => machineOf(model.backend, workers, stats));
-  const note = answer ? `${loaded.length} of ${answer.models.length} models` : "";
+  const found = useLive<Models>("models");
+  const count = found.data?.models.filter((model) => model.status === "loaded").length;
+  // Of a backend that does not answer nobody knows what it holds.
+  const note = found.data && found.data.models.length > 0 ? `${count} of ${found.data.models.length} models` : "";
   return (
     <Panel title="In memory" note={note} class="memory">
-      {answer === undefined && <p class="empty" aria-busy="true">…</p>}
-      {answer && loaded.length === 0 && (
-        <p class="empty">{workers?.workers.every((one) => one.status === "down") ? "The backend does not answer, so what it holds is not known." : answer.models.length ? `None of ${answer.models.length} models is in memory: the next request loads its own.` : "The backend lists no model. Try ollama pull llama3.2."}</p>
-      )}
+      <Loaded of={found}>{(answer) => <Held answer={answer} />}</Loaded>
+    </Panel>
+  );
+}
+
+function Held({ answer }: { answer: Models }) {
+  const workers = useTopic<Workers>("workers");
+  const stats = useTopic<Stats>("stats");
+  const loaded = answer.models.map((model, at) => ({ model, at })).filter(({ model }) => model.status === "loaded");
+  if (loaded.length === 0) {
+    return answer.models.length === 0
+      ? <NoModels />
+      : <p class="empty">None of {answer.models.length} models is in memory: the next request loads its own.</p>;
+  }
+  const largest = loaded.reduce((most, { model }) => Math.max(most, ...KINDS.map((kind) => held(model, kind))), 0);
+  const rooms = loaded.map(({ model }) => machineOf(model.backend, workers, stats));
+  return (
+    <>
       <ul class="rows">
         {loaded.map(({ model, at }, place) => (
           <li key={`${model.backend}/${model.name}`}>
             <span class="name" title={model.name}><a href={link("models", undefined, {}, { model: model.name })}>{model.name}</a><At backend={model.backend} /></span>
             <span class="n">{heldInAll(model) > 0 ? as.mib(heldInAll(model)) : <Dash why="Its backend does not report how much it takes." />}</span>
-            <span class="n age"><Unload model={model} why={answer?.unknown?.[`/models/${at}/expires_at`]} /></span>
+            <span class="n age"><Unload model={model} why={answer.unknown?.[`/models/${at}/expires_at`]} /></span>
             {KINDS.filter((kind) => held(model, kind) > 0).map((kind) => <Bar key={kind} kind={kind} part={held(model, kind)} room={rooms[place]?.[kind]} largest={largest} />)}
           </li>
         ))}
       </ul>
-      {loaded.length > 0 && largest > 0 && <Scale held={loaded.map(({ model }) => model)} rooms={rooms} largest={largest} />}
-    </Panel>
+      {largest > 0 && <Scale held={loaded.map(({ model }) => model)} rooms={rooms} largest={largest} />}
+    </>
   );
 }
 
@@ -74,8 +86,8 @@ function Scale({ held: models, rooms, largest }: { held: Model[]; rooms: Room[];
     const room = rooms.find((one) => one[kind] !== undefined)?.[kind];
     return room === undefined ? [] : [`this machine's ${NAMES[kind]}, ${as.mib(room)}`];
   });
-  const isLost = models.some((model, place) => used.some((kind) => held(model, kind) > 0 && rooms[place]?.[kind] === undefined));
-  if (isLost) text.push(`${text.length > 0 ? "where that is not known, the" : "the"} largest model, ${as.mib(largest)}`);
-  const why = isLost && text.length === 1 ? " How much memory its machine has is not known." : "";
+  const lost = used.filter((kind) => models.some((model, place) => held(model, kind) > 0 && rooms[place]?.[kind] === undefined));
+  if (lost.length > 0) text.push(`${text.length > 0 ? "where that is not known, the" : "the"} largest model, ${as.mib(largest)}`);
+  const why = lost.length > 0 && text.length === 1 ? ` How much ${lost.map((kind) => NAMES[kind]).join(" and ")} its machine has is not known.` : "";
   return <p class="note scale">A full bar is {text.join("; ")}.{why}</p>;
 }
