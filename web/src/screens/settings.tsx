@@ -4,12 +4,14 @@ import { useAsk } from "../lib/api.ts";
 import * as as from "../lib/format.ts";
 import { saved } from "../lib/kept.ts";
 import { may, session, signOut } from "../lib/session.ts";
-import { full } from "../lib/time.ts";
+import { full, time } from "../lib/time.ts";
+import { pause } from "../lib/pauses.ts";
 import type { Health } from "../lib/types.ts";
-import { Loaded, Panel } from "../parts/panel.tsx";
+import { why, type Unknown } from "../lib/unknown.ts";
+import { Facts } from "../parts/facts.tsx";
+import { Empty, Loaded, NoHistory, Panel } from "../parts/panel.tsx";
 import { Table, type Column } from "../parts/table.tsx";
 import { Chip, Value } from "../parts/value.tsx";
-import { Facts } from "./exchange.tsx";
 import { Address } from "./now/flight.tsx";
 
 interface Config {
@@ -31,15 +33,17 @@ const COLUMNS: Column<Row>[] = [
 
 export function Settings() {
   const health = useAsk<Health>("/health", 30);
+  const machine = useAsk<Machine>("/dashboard/resources", 10);
   const config = useAsk<Config>(may("dashboard:read") || saved ? "/dashboard/config" : null, 600);
   return (
     <>
       <div class="row three">
         <Loaded of={health}>{(answer) => <Storage health={answer} />}</Loaded>
-        <Loaded of={health}>{(answer) => <Sources health={answer} />}</Loaded>
+        <Loaded of={health}>{(answer) => <Connections health={answer} />}</Loaded>
         <Loaded of={health}>{(answer) => <About health={answer} />}</Loaded>
       </div>
-      <Panel title="Settings in force" note="that they were read is in the audit">
+      <Panel title="Data sources" window="now" note="what this machine's figures are read from"><Loaded of={machine}>{(answer) => <Sources machine={answer} />}</Loaded></Panel>
+      <Panel title="Settings in force" note="reading them is noted in the audit">
         <Loaded of={config}>{(answer) => <Values config={answer} />}</Loaded>
       </Panel>
     </>
@@ -66,22 +70,67 @@ function Values({ config }: { config: Config }) {
 function Storage({ health }: { health: Health }) {
   const { history } = health;
   const at = (seconds: number | null | undefined) => <Value of={seconds} as={(value) => full(value * 1000)} why="Nothing of the kind is kept yet." />;
-  const says = history.status === "off" ? "No history is kept. Start the program with --history sqlite to have it." : history.reason ?? undefined;
+  const isOff = history.status === "off";
+  const says = isOff ? <NoHistory /> : history.reason !== null && pause(history.reason);
   return (
     <Facts title="What is kept" facts={[
-      { name: "history", value: <Chip tone={history.status === "writing" ? "good" : history.status === "off" ? "quiet" : "warn"} {...(says ? { title: says } : {})}>{history.status}</Chip> },
+      { name: "history", value: <Chip tone={history.status === "writing" ? "good" : history.status === "off" ? "quiet" : "warn"}>{history.status}</Chip> },
       ...(says ? [{ name: "because", value: says }] : []),
       { name: "on disk", value: <Value of={history.bytes} as={as.bytes} why="Nothing is kept." /> },
       { name: "oldest exchange", value: at(history.kept?.oldest) },
       { name: "days of exchanges", value: <Value of={history.kept?.days} as={as.count} why="Nothing is kept." /> },
-      { name: "minutes since", value: at(history.kept?.minutes_from) },
-      { name: "hours since", value: at(history.kept?.hours_from) },
-      { name: "not kept", value: history.lost > 0 ? <span class="bad">{as.count(history.lost)} exchanges</span> : "nothing" },
+      { name: "sums of minutes since", value: at(history.kept?.minutes_from) },
+      { name: "sums of hours since", value: at(history.kept?.hours_from) },
+      { name: "exchanges lost", value: isOff ? "all, as none is kept" : history.lost > 0 ? <span class="bad">{as.count(history.lost)}</span> : "none" },
     ]} />
   );
 }
 
-function Sources({ health }: { health: Health }) {
+interface Source {
+  name: string;
+  success: boolean | null;
+  last_success: string | null;
+}
+
+interface Machine {
+  sources: Source[] | null;
+  gpu: { devices: unknown[] };
+  unknown?: Unknown;
+}
+
+/** What each is, and what it tells. */
+const TELLS: Record<string, [string, string]> = {
+  cpu: ["processors", "use, load and clock"], memory: ["memory", "main memory and swap"], disks: ["disks", "reads and writes"], filesystems: ["filesystems", "how full they are"],
+  networks: ["networks", "bytes in and out"], sockets: ["connections", "of this machine"], temperatures: ["sensors", "temperatures of the processors"], pressure: ["pressure", "time spent waiting for processors, memory or disks"],
+  processes: ["processes", "inference servers on this machine"], nvidia: ["NVIDIA's driver", "GPUs: use, memory, power, temperature"], amd: ["AMD's driver", "GPUs: use, memory, power, temperature"],
+  helper: ["inferometer-helper", "power of the processors, and what only root may read"],
+};
+
+function Sources({ machine }: { machine: Machine }) {
+  if (machine.sources === null) return <Empty>The machine is not read: [host] is off in the settings.</Empty>;
+  const place = new Map(machine.sources.map((one, at) => [one.name, at]));
+  const columns: Column<Source>[] = [
+    { name: "source", class: "name", cell: (one) => TELLS[one.name]?.[0] ?? one.name },
+    { name: "tells", cell: (one) => TELLS[one.name]?.[1] ?? "" },
+    { name: "state", cell: (one) => <State of={one} hasGpu={machine.gpu.devices.length > 0} /> },
+    { name: "last read", cell: (one) => <Value of={one.last_success} as={(at) => <span title={full(at)}>{time(at)}</span>} why={why(machine, `/sources/${place.get(one.name)}/last_success`)} /> },
+  ];
+  return (
+    <>
+      <Table caption="What the machine is read from" columns={columns} rows={machine.sources} id={(one) => one.name} empty="Nothing is read." />
+      {!place.has("helper") && <p class="note">inferometer-helper is not set up: it is what may read the power of processors. Install it and set <code>helper_url</code>.</p>}
+    </>
+  );
+}
+
+/** Where there is nothing of the kind, reading it succeeds. */
+function State({ of: { name, success }, hasGpu }: { of: Source; hasGpu: boolean }) {
+  if (success === null) return <Chip tone="quiet">not read yet</Chip>;
+  if (!success) return <Chip tone="bad" title="The log says why.">fails</Chip>;
+  return (name === "nvidia" || name === "amd") && !hasGpu ? <Chip tone="quiet">no GPU found</Chip> : <Chip tone="good">read</Chip>;
+}
+
+function Connections({ health }: { health: Health }) {
   const who = session.value;
   return (
     <Panel title="Connections">
@@ -93,7 +142,7 @@ function Sources({ health }: { health: Health }) {
         <div><dt>metrics</dt><dd><a href="/metrics">/metrics</a>, for Prometheus</dd></div>
         <div><dt>API</dt><dd><a href="/openapi.json">/openapi.json</a> describes it</dd></div>
         <div><dt>you are</dt><dd>{who ? `${who.user ?? "anyone on this machine"}, by ${who.method === "none" ? "no credentials" : as.words(who.method)}` : "–"}</dd></div>
-        <div><dt>may do</dt><dd>{who?.permissions.join(", ") ?? "–"}</dd></div>
+        <div><dt>permissions</dt><dd>{who?.permissions.join(", ") ?? "–"}</dd></div>
       </dl>
       {who?.session && <button type="button" onClick={() => void signOut()}>Sign out</button>}
     </Panel>
