@@ -7,6 +7,8 @@ const FIRST = 12;
 
 export interface Column<T> {
   name: string;
+  /** What the name leaves open. */
+  title?: string;
   /** Numbers stand to the right. */
   number?: boolean;
   cell: (row: T) => ComponentChildren;
@@ -32,7 +34,7 @@ export function Table<T>({ caption, columns, rows, id, to, empty }: TableProps<T
       <table>
         <caption>{caption}</caption>
         <thead>
-          <tr>{columns.map((column) => <th scope="col" class={kind(column)} key={column.name}>{column.name}</th>)}</tr>
+          <tr>{columns.map((column) => <th scope="col" class={kind(column)} title={column.title} key={column.name}>{column.name}</th>)}</tr>
         </thead>
         <tbody>
           {rows.map((row) => {

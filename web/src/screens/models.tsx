@@ -85,11 +85,11 @@ function Slowest({ models }: { models: readonly Model[] }) {
   const found = slowest(models);
   if (!found) return null;
   const others = models.filter((one) => one !== found.model && (one.performance.total_requests ?? 0) > 0);
-  const few = found.left.map(({ model, whole }) => `${model.name} (${as.count(model.performance.total_requests ?? 0)}, half of them ${as.duration(whole)} or more)`);
+  const few = found.left.map(({ model, whole }) => `${model.name} takes longer still (half of its ${as.count(model.performance.total_requests ?? 0)} answers ${as.duration(whole)} or more)`);
   return (
     <p class="sentence">
       The slowest is <a href={link("models", undefined, {}, { model: found.model.name })}>{found.model.name}</a>: half of its answers take {as.duration(found.whole)} or more, because {reason(found.model, others)}.
-      {few.length > 0 && ` Too few requests tell of ${few.join(", ")}.`}
+      {few.length > 0 && ` ${few.join(", ")}, but so few do not tell.`}
     </p>
   );
 }
@@ -190,12 +190,13 @@ function Compared({ answer, sort }: { answer: Answer; sort: Sort }) {
     three("whole answer p50 p95 p99", (model) => model.performance.latency_ms, "latency_ms"),
     figure("tok/s", (model) => model.performance.average_tokens_per_second, as.number, "performance/average_tokens_per_second"),
     figure("failed", (model) => model.performance.error_rate, as.share, "performance/error_rate"),
-    figure("of these truncated", (model) => model.performance.truncated_requests, as.count, "performance/truncated_requests"),
+    { ...figure("truncated", (model) => model.performance.truncated_requests, as.count, "performance/truncated_requests"), title: "They are among those that failed." },
     figure("cold starts", (model) => model.performance.cold_starts, as.count, "performance/cold_starts"),
     figure("load, median", (model) => model.performance.load_ms.p50, as.duration, "performance/load_ms/p50"),
     { name: "last loaded", cell: (model) => <Value of={model.last_loaded_at} as={(at) => <span title={full(at)}>{time(at)}</span>} why={NEVER_LOADED} />, class: "when" },
     figure("tokens out", (model) => model.performance.generated_tokens, as.count, "performance/generated_tokens"),
-    figure("prompt cached", (model) => model.performance.cache_hit_rate, as.share, "performance/cache_hit_rate"),
+    ...(answer.models.some((model) => model.performance.cache_hit_rate !== null)
+      ? [figure("prompt cached", (model) => model.performance.cache_hit_rate, as.share, "performance/cache_hit_rate")] : []),
     { name: "size", number: true, cell: (model) => <Value of={model.size_bytes} as={as.bytes} why="Its backend does not report it." /> },
   ];
   return (
