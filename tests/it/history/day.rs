@@ -239,7 +239,7 @@ impl<'a> Expected<'a> {
     /// The smallest latency that so many are at or below.
     fn quantile(&self, share: f64) -> f64 {
         let all = self.latencies();
-        all[((all.len() - 1) as f64 * share).floor() as usize]
+        all[(all.len() as f64 * share).ceil() as usize - 1]
     }
 
     fn success_rate(&self) -> f64 {
