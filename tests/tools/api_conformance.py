@@ -31,16 +31,22 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 # Requests for each operation in one round of made-up ones.
 ROUND = 40
 
+# What takes a period, or a beginning and an end.
+RANGED = (
+    "/dashboard/alerts/history", "/dashboard/cache", "/dashboard/exchanges", "/dashboard/exchanges/failures", "/dashboard/models",
+    "/dashboard/series",
+)
+
 # Each is a rule between several parts of a request, which a schema of one parameter cannot say; their descriptions do.
 # name -> (the paths, the parameter that the refusal names, when it must be refused)
 RULES = {
     "a period or a beginning, not both": (
-        ("/dashboard/alerts/history", "/dashboard/exchanges", "/dashboard/exchanges/failures", "/dashboard/series"),
+        RANGED,
         "period",
         lambda query, error: "period" in query and "from" in query,
     ),
     "a beginning before its end": (
-        ("/dashboard/alerts/history", "/dashboard/exchanges", "/dashboard/exchanges/failures", "/dashboard/series"),
+        RANGED,
         "from",
         lambda query, error: "from" in query and instant(query["from"]) >= end(query),
     ),
