@@ -2,6 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use inferometer::history::query::PageQuery;
 use inferometer::history::{Day, Directory};
 use rustix::process::Signal;
 
@@ -58,7 +59,15 @@ fn a_day_that_fills_its_size_alone_gets_no_more_rows_and_is_summed_on() {
     drop(kept);
     let directory = Directory::within(&state.0);
     let bytes = directory.day_bytes(directory.days()[0]);
-    let summed = super::page(&state.0, inferometer::history::query::Filter::default()).total;
+    let reading = super::reading(&state.0);
+    let summed: u64 = reading.totals(super::EVER).expect("sound").totals.iter().map(|it| it.sums.requests).sum();
     println!("{asked} exchanges leave a file of {bytes} bytes");
-    assert_eq!(summed, Ok(asked), "sums have all of them");
+    assert_eq!(summed, asked, "sums have all of them");
+    let listed = |offset| {
+        let filter = inferometer::history::query::Filter::default();
+        reading.page(&PageQuery { range: super::EVER, filter, offset, limit: 100 }).expect("sound")
+    };
+    let (first, second) = (listed(0), listed(100));
+    let rows: u64 = first.exchanges.iter().chain(&second.exchanges).map(|it| u64::from(it.weight)).sum();
+    assert_eq!((first.total, second.has_more), (Ok(rows), false), "what has no row is not promised");
 }

@@ -201,20 +201,23 @@ impl Reading {
 /// When the oldest exchange that is kept ended, in milliseconds since the epoch; `None` where none is.
 pub(super) fn oldest(directory: &Directory) -> Result<Option<i64>, StoreError> {
     for day in directory.days() {
-        let first = first_row(directory, day)?;
-        if first.is_some() {
-            return Ok(first);
+        if let Some((first, _)) = ends(directory, day)? {
+            return Ok(Some(first));
         }
     }
     Ok(None)
 }
 
-/// When the first exchange of a day ended whose row is kept, in milliseconds since the epoch; `None` where there is none.
-fn first_row(directory: &Directory, day: Day) -> Result<Option<i64>, StoreError> {
+/// When the first and the last exchange of a day ended whose rows are kept, in milliseconds since the epoch; `None` where
+/// there is none.
+fn ends(directory: &Directory, day: Day) -> Result<Option<(i64, i64)>, StoreError> {
     let path = directory.day(day);
     let Some(connection) = open::readable(&path, FileKind::Day)? else { return Ok(None) };
-    let first = connection.query_row("SELECT min(id) FROM exchanges", [], |row| row.get::<_, Option<i64>>(0));
-    Ok(first.map_err(|error| StoreError::of(&error, &path))?.map(|first| RowId(first).millis()))
+    // Each on its own is found without reading the rows between them.
+    let select = "SELECT (SELECT min(id) FROM exchanges), (SELECT max(id) FROM exchanges)";
+    let found = connection.query_row(select, [], |row| Ok(row.get::<_, Option<i64>>(0)?.zip(row.get(1)?)));
+    let found = found.map_err(|error| StoreError::of(&error, &path))?;
+    Ok(found.map(|(first, last)| (RowId(first).millis(), RowId(last).millis())))
 }
 
 /// Begins to read a file as it is at one instant, and interrupts the connection at the deadline. Without the transaction

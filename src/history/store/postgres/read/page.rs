@@ -37,13 +37,14 @@ impl Open {
         Ok(Newest { exchanges, has_more })
     }
 
-    /// How many exchanges a range has, from the first on that is kept: sums are kept for longer than rows.
+    /// How many exchanges a range has, from the first to the last that is kept: sums are kept for longer than rows.
     fn total(&mut self, range: Range, filter: &Filter) -> Result<Result<u64, NoTotal>, Refusal> {
         if !filter.is_summed() || (filter.client.is_some() && self.has_tenants()?) {
             return Ok(Err(NoTotal::NotSummed));
         }
-        let kept = self.first("SELECT min(at) FROM exchanges")?.unwrap_or(range.to);
-        let range = Range { from: range.from.max(kept), to: range.to.max(kept) };
+        let first = self.first("SELECT min(at) FROM exchanges")?;
+        let Some((first, last)) = first.zip(self.first("SELECT max(at) FROM exchanges")?) else { return Ok(Ok(0)) };
+        let range = Range { from: range.from.max(first), to: range.to.min(last + 1).max(first) };
         let minutes_from = self.minutes_from()?;
         let mut total = 0;
         for part in cover(range, minutes_from) {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::page::condition;
-use super::{Reading, first_row};
+use super::{Reading, ends};
 use crate::exchange::outcome::Outcome;
 use crate::history::day::Day;
 use crate::history::query::cover::{Part, cover};
@@ -40,25 +40,28 @@ impl Reading {
         Ok(Ok(total))
     }
 
-    /// The parts of a range in which exchanges have rows, from the first. Sums are kept for longer, and stay where a file is
-    /// lost: what is only in them cannot be listed.
+    /// The parts of a range in which exchanges have rows, from the first: to the hour, but for the first and the last row of
+    /// all. Sums are kept for longer, and stay where a file is lost or full: what is only in them cannot be listed.
     fn with_rows(&self, range: Range) -> Result<Vec<Range>, StoreError> {
+        const HOUR: i64 = Step::Hour.seconds() * 1000;
         let mut parts: Vec<Range> = Vec::new();
+        let mut end = 0;
         for day in self.directory.days() {
-            let first = match first_row(&self.directory, day) {
+            let found = match ends(&self.directory, day) {
                 // What is damaged cannot be listed either.
                 Err(StoreError::Damaged(..)) => None,
-                first => first?,
+                found => found?,
             };
-            let Some(first) = first else { continue };
-            let is_whole = Step::Hour.begin(first) * 1000 == day.begin() && !parts.is_empty();
-            let from = if is_whole { day.begin() } else { first };
+            let Some((first, last)) = found else { continue };
+            let (hour, after) = (first.div_euclid(HOUR) * HOUR, (last.div_euclid(HOUR) + 1) * HOUR);
             match parts.last_mut() {
-                Some(before) if before.to == from => before.to = day.next().begin(),
-                _ => parts.push(Range { from, to: day.next().begin() }),
+                Some(before) if before.to == hour => before.to = after,
+                Some(_) => parts.push(Range { from: hour, to: after }),
+                None => parts.push(Range { from: first, to: after }),
             }
+            end = last + 1;
         }
-        let within = |part: Range| Range { from: part.from.max(range.from), to: part.to.min(range.to) };
+        let within = |part: Range| Range { from: part.from.max(range.from), to: part.to.min(range.to).min(end) };
         Ok(parts.into_iter().map(within).filter(|part| part.from < part.to).collect())
     }
 
