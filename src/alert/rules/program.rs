@@ -105,7 +105,7 @@ and
   sum by (job, instance) (increase(ollama_proxy_overhead_seconds_count[10m])) >= 100"#,
         clears: None,
         hold: 600,
-        summary: "The proxy {{ $labels.instance }} itself costs {{ $value | humanizeDuration }} a request",
+        summary: "The proxy {{ $labels.instance }} itself costs 1 in 100 requests {{ $value | humanizeDuration }} or more",
         description: "For 99 of 100 requests of the last ten minutes {{ $labels.instance }} itself worked up to {{ \
                       $value | humanizeDuration }} (20 ms is the limit). Clients wait that much longer.",
         actions: &["give_the_proxy_processor_time", "move_the_proxy"],
