@@ -58,7 +58,7 @@ test("the slowest model is the one whose answers take longest, with what takes t
     assert.equal(slowest([usual, slow])?.model, slow);
     return reason(slow, [usual]);
   };
-  assert.match(why({ cold_starts: 60 }), /^60.% of its requests wait until it is loaded, half of them 2.s or more$/);
+  assert.match(why({ cold_starts: 60, load_ms: { p50: 6_000, p95: null, p99: null } }), /^60.% of its requests wait until it is loaded, half of them 6.s or more$/);
   assert.match(why({ cold_starts: 19, average_tokens_per_second: 12 }), /^it generates 12 tokens a second, .*; besides, 19.% of its requests wait until it is loaded, half of them 2.s or more$/);
   assert.doesNotMatch(why({ cold_starts: 3 }), /loaded/);
   assert.match(why({ warm_time_to_first_token_ms: { p50: 6_000, p95: null, p99: null }, prompt_tokens: 400_000 }), /first token takes 6.s, with prompts of 4,000 tokens/);

@@ -8,7 +8,7 @@ import { pause } from "../lib/pauses.ts";
 import { saved } from "../lib/kept.ts";
 import { full, time } from "../lib/time.ts";
 import { useAllDown } from "../parts/backends.tsx";
-import { health } from "./strip.tsx";
+import { health } from "../lib/program.ts";
 
 export function Banner() {
   return (
@@ -32,6 +32,7 @@ function Link() {
     const since = lastHeard.value ? ` Figures are those of ${time(lastHeard.value)}.` : "";
     return <p class="banner lost">The connection to the program is lost.{since} {wait > 1500 ? `The next try is in ${span(wait / 1000)}.` : "Trying again…"}</p>;
   }
+  if (linkState.value === "failing") return <p class="banner lost">The program answers with errors, so that nothing new comes{lastHeard.value > 0 && `; figures are those of ${time(lastHeard.value)}`}. Its log says why.</p>;
   if (linkState.value === "refused") return <p class="banner limited">The program answers but takes no WebSocket: too many are open, or something between does not let it through. Figures come every {route.value.refresh || 30} s.</p>;
   return null;
 }

@@ -68,10 +68,12 @@ export const mib = (value: number): string => bytes(value * 1024 * 1024);
 export const percent = (value: number): string => (value > 0 && value < 0.1 ? "<0.1" : number(value)) + THIN + "%";
 /** Of one. */
 export const share = (value: number): string => percent(value * 100);
+/** Of one, without a fraction. */
+export const wholeShare = (value: number): string => (value > 0 && value < 0.01 ? "<1" : String(Math.round(value * 100))) + THIN + "%";
 export const perSecond = (value: number): string => number(value) + THIN + "/s";
 export const tokensPerSecond = (value: number): string => number(value) + THIN + "tok/s";
 export const watts = (value: number): string => number(value) + THIN + "W";
-export const joules = (value: number): string => (value < 1e4 ? number(value) + THIN + "J" : value < 3.6e6 ? number(value / 3600) + THIN + "Wh" : number(value / 3.6e6) + THIN + "kWh");
+export const joules = (value: number): string => (value < 3600 ? number(value) + THIN + "J" : value < 3.6e6 ? number(value / 3600) + THIN + "Wh" : number(value / 3.6e6) + THIN + "kWh");
 export const celsius = (value: number): string => Math.round(value) + THIN + "°C";
 
 /** The format for a unit of `/dashboard/series`. */

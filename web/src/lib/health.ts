@@ -1,4 +1,5 @@
 // Whether a model is well, by one rule that the page states.
+import { share as percentOf } from "./format.ts";
 import type { Model } from "./types.ts";
 
 export type Level = "healthy" | "degraded" | "unhealthy" | "unknown";
@@ -29,7 +30,7 @@ export function verdict(model: Model, backendUp: boolean | undefined, usual?: nu
   if (backendUp === false) return says("unhealthy", `the backend ${model.backend} is down`);
   if (total === null || decided === undefined) return says("unknown", "no history tells");
   if (total < FEWEST || share === undefined) return says("unknown", `${total} of ${FEWEST} requests that it takes to tell`);
-  const failed = `${(share * 100).toFixed(1)} % failed on the server's side`;
+  const failed = `${percentOf(share)} failed on the server's side`;
   if (share > 0.05) return says("unhealthy", failed);
   if (share > 0.01) return says("degraded", failed);
   const warm = model.performance.warm_time_to_first_token_ms.p95;

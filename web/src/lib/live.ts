@@ -4,8 +4,10 @@ import { useEffect } from "preact/hooks";
 import { ask, needsSignIn, useAsk, type Asked } from "./api.ts";
 import { answerOf, saved } from "./kept.ts";
 import { frozen } from "./pace.ts";
+import { time } from "./time.ts";
 
-export type LinkState = "connecting" | "open" | "lost" | "refused" | "saved";
+/** `failing`: the program answers, with errors. */
+export type LinkState = "connecting" | "open" | "lost" | "failing" | "refused" | "saved";
 
 export const linkState = signal<LinkState>("connecting");
 /** When something last came, in milliseconds. */
@@ -70,13 +72,19 @@ export function newest(path: string): unknown {
   return topic === undefined ? undefined : figures.get(topic)?.peek();
 }
 
+/** Whether nothing new comes, though it should. */
+export const isCut = (): boolean => linkState.value === "lost" || linkState.value === "failing";
+
+/** The moment that live figures are of. */
+export const moment = (): string => (isCut() && lastHeard.value > 0 ? `at ${time(lastHeard.value)}` : "now");
+
 /** A topic as the answer of a question: its newest state, and what keeps it from coming. */
 export function useLive<T>(topic: string): Asked<T> {
   useEffect(() => want(topic), [topic]);
   const link = linkState.value;
   const pushed = figure(topic).value as T | undefined;
   // What no WebSocket brings is asked for.
-  const isAsked = link === "refused" || (pushed === undefined && (link === "lost" || link === "saved"));
+  const isAsked = link === "refused" || (pushed === undefined && (isCut() || link === "saved"));
   const asked = useAsk<T>(isAsked ? pathOf(topic) : null, 10);
   return isAsked && (asked.data !== undefined || pushed === undefined) ? asked : { data: pushed, failure: asked.failure, at: lastHeard.peek() };
 }
@@ -134,7 +142,7 @@ function open(): void {
 async function lost(): Promise<void> {
   socket = undefined;
   failures += 1;
-  if (linkState.value !== "refused") linkState.value = "lost";
+  if (linkState.value !== "refused" && linkState.value !== "failing") linkState.value = "lost";
   const wait = Math.min(15_000, 500 * 2 ** Math.min(failures, 5)) * (0.75 + Math.random() / 2);
   nextTry.value = Date.now() + wait;
   clearTimeout(timer);
@@ -142,7 +150,7 @@ async function lost(): Promise<void> {
   // A browser does not say why a WebSocket was refused; another question does.
   if (failures === 1) return;
   const answer = await ask("/dashboard/session");
-  if ("failure" in answer) linkState.value = "lost";
+  if ("failure" in answer) linkState.value = answer.failure.kind === "offline" ? "lost" : "failing";
   else if (failures > 2) linkState.value = "refused";
 }
 

@@ -1,15 +1,19 @@
 // Who asks. With a password that the browser knows, the page begins a session, which may ask more often.
 import { signal } from "@preact/signals";
-import { ask, change, needsSignIn } from "./api.ts";
+import { ask, change, needsSignIn, type Failure } from "./api.ts";
 import { saved } from "./kept.ts";
 import { refresh } from "./pace.ts";
 import type { Session } from "./types.ts";
 
 export const session = signal<Session | undefined>(undefined);
 
+/** Why it is not known who asks. */
+export const sessionFailure = signal<Failure | undefined>(undefined);
+
 export async function beginSession(): Promise<void> {
   if (saved) return;
   const found = await ask<Session>("/dashboard/session");
+  sessionFailure.value = "failure" in found ? found.failure : undefined;
   if (!("data" in found)) return;
   session.value = found.data;
   if (found.data.method === "password" && !found.data.session) {

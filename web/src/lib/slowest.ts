@@ -1,9 +1,7 @@
 // Which model takes longest, and what it spends the time on.
 import { count, duration, number, share } from "./format.ts";
+import { FEWEST } from "./health.ts";
 import type { Model } from "./types.ts";
-
-/** Fewer requests say nothing. */
-const FEWEST = 5;
 
 /** Loads make the median what it is where most waited for one; they are said where so many did. */
 const MOST = 0.5;
@@ -42,8 +40,9 @@ export function reason({ performance: of }: Model, others: readonly Model[]): st
   const cold = total > 0 && of.cold_starts !== null ? of.cold_starts / total : 0;
   const load = of.load_ms.p50;
   const loads = `${share(cold)} of its requests wait until it is loaded${load === null ? "" : `, half of them ${duration(load)} or more`}`;
-  if (cold > MOST) return loads;
-  return warm(of, whole, total, others) + (cold >= MANY ? `; besides, ${loads}` : "");
+  // What takes most of the time comes first.
+  const isLoad = cold > MOST && (load === null || load > whole / 2);
+  return isLoad ? loads : warm(of, whole, total, others) + (cold >= MANY ? `; besides, ${loads}` : "");
 }
 
 /** What takes the time of requests that find the model in memory. */

@@ -7,6 +7,7 @@ import { refresh } from "../lib/pace.ts";
 import { may } from "../lib/session.ts";
 import * as as from "../lib/format.ts";
 import { DAY } from "../lib/ranges.ts";
+import { health } from "../lib/program.ts";
 import { full, time } from "../lib/time.ts";
 import { why } from "../lib/unknown.ts";
 import { Empty, Loaded, Panel } from "../parts/panel.tsx";
@@ -54,7 +55,7 @@ export function Alerts() {
         <Loaded of={found}>
           {(answer) => (answer.resolved_alerts === null
             ? <Empty>{why(answer, "/resolved_alerts")}</Empty>
-            : <Table caption="Alerts that are over" columns={RESOLVED} rows={answer.resolved_alerts} id={(one) => one.id} empty="No alert has ended." />)}
+            : <Table caption="Alerts that are over" columns={RESOLVED} rows={answer.resolved_alerts} id={(one) => one.id} empty={health.value?.history.status === "off" ? "No alert has ended since the program started; those before are not known, as no history is kept." : "No alert has ended."} />)}
         </Loaded>
       </Panel>
       <Panel title="Rules" note={rules.length > 0 ? `${rules.length}${apart > 0 ? `, of which ${apart} cannot be looked at here` : ""}` : ""}>
@@ -72,10 +73,10 @@ function Standing({ answer }: { answer: Answer }) {
   const coming = pending(rules);
   return (
     <>
-      {active.length === 0 && coming.length === 0 && <Empty>Nothing needs attention: none of the {rules.filter((rule) => rule.enabled).length} rules that are looked at holds.</Empty>}
-      <ul class="alerts">{active.map((one) => <One key={one.id} alert={one} />)}</ul>
-      {coming.length > 0 && (
+      {active.length === 0 && coming.length === 0 && <Quiet rules={rules} />}
+      {active.length + coming.length > 0 && (
         <ul class="alerts">
+          {active.map((one) => <One key={one.id} alert={one} />)}
           {coming.map((rule) => (
             <li class={`alert ${tone(rule.severity)} pending`} key={rule.name}>
               <Chip tone={tone(rule.severity)}>{rule.severity}</Chip>
@@ -92,9 +93,15 @@ function Standing({ answer }: { answer: Answer }) {
   );
 }
 
+/** Which conditions do not hold, and which nobody can judge. */
+function Quiet({ rules }: { rules: Rule[] }) {
+  const untold = rules.filter((rule) => rule.state !== "quiet").length;
+  return <Empty>Of {rules.length} rules {rules.length - untold} do not hold{untold > 0 && `, and ${untold} cannot be judged: too little has happened, or nothing of the kind, or they need Prometheus`}.</Empty>;
+}
+
 function One({ alert }: { alert: ActiveAlert }) {
-  // Its message has the value, with its unit.
-  const { runbook, value: _, ...more } = alert.details ?? {};
+  // Its message has the value with its unit, and the rule's condition the threshold.
+  const { runbook, value: _, threshold: __, ...more } = alert.details ?? {};
   const details = Object.entries(more).filter(([, value]) => value !== null && typeof value !== "object");
   return (
     <li class={`alert ${tone(alert.level)}`} data-row="" tabIndex={0}>
@@ -103,7 +110,7 @@ function One({ alert }: { alert: ActiveAlert }) {
         <h3>{alert.title}</h3>
         <p>{alert.message}</p>
         {details.length > 0 && <p class="note">{details.map(([name, value]) => `${as.words(name)} ${typeof value === "number" ? as.number(value) : String(value)}`).join(" · ")}</p>}
-        {alert.actions.length > 0 && <p class="note">What to do: {alert.actions.map(as.words).join(", ")}{typeof runbook === "string" && <> (<a href={runbook} rel="noreferrer" target="_blank">how</a>)</>}.</p>}
+        {alert.actions.length > 0 && <p class="note">What to do: {alert.actions.map(as.words).join(", ")}{typeof runbook === "string" && <> (see <code>{runbook}</code>)</>}.</p>}
       </div>
       <span class="note" title={full(alert.timestamp)}>since {time(alert.timestamp)}</span>
       <Acknowledge alert={alert} />

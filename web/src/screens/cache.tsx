@@ -40,7 +40,7 @@ export function Cache() {
   const series = useSeries(["cached_percent", "prompt_tokens", "cached_tokens", "cold_starts", "requests"]);
   return (
     <>
-      <Loaded of={found}>{(answer) => <Kinds answer={answer} />}</Loaded>
+      {found.data ? <Kinds answer={found.data} /> : <Panel title="Caches" window={windowOf(route.value.range)}><Loaded of={found}>{() => null}</Loaded></Panel>}
       <div class="row three">
         <SeriesPanel title="Prompt cache" note="share of tokens read from it" of={series} lines={SHARE} />
         <SeriesPanel title="Prompt tokens" of={series} lines={TOKENS} />
@@ -74,8 +74,8 @@ function Kinds({ answer }: { answer: Answer }) {
         fact("requests that found theirs", model.hit_rate, "/cache_types/model/hit_rate", as.share),
         fact("that had to load it", answer.performance.cache_misses, "/performance/cache_misses", as.count),
         fact("unloaded for another", answer.performance.cache_evictions, "/performance/cache_evictions", as.count),
-        fact("in memory", model.entries, "/cache_types/model/entries", as.count),
-        fact("memory they take", model.size_mb, "/cache_types/model/size_mb", as.mib),
+        fact("in memory now", model.entries, "/cache_types/model/entries", as.count),
+        fact("memory they take now", model.size_mb, "/cache_types/model/size_mb", as.mib),
         fact("memory there is", model.max_size_mb, "/cache_types/model/max_size_mb", as.mib),
       ]} />
       <Panel title="Answers" window={window}>

@@ -43,7 +43,7 @@ export function Cost() {
           <Loaded of={series.whole}>
             {() => (isPriced
               ? <p class="sentence">{as.number(cost)} in the prices' currency, {as.number((cost / (sum(of("requests")) || 1)))} a request.</p>
-              : <p class="empty">No exchange has a price: this version computes none by itself, and shows those that the history has. What the machine takes is beside.</p>)}
+              : <p class="empty">No exchange has a price: this version computes none by itself, and shows those that the history has.</p>)}
           </Loaded>
         </Panel>
         <Panel title="Energy" window={window}><Loaded of={series.whole}>{() => <Energy of={of} />}</Loaded></Panel>
@@ -91,7 +91,7 @@ function Energy({ of }: Sums) {
       { name: "a generated token", value: <b><Value of={joules} as={as.joules} why={noTokens} /></b> },
       { name: "a million tokens", value: <Value of={joules} as={(value) => as.joules(value * 1e6)} why={noTokens} /> },
       { name: "in this time", value: <Value of={energy} as={as.joules} why={none} /> },
-      { name: "power of GPUs at the end", value: <Value of={gpu} as={as.watts} why="No GPU is seen that reports its power." /> },
+      { name: "power of GPUs at its end", value: <Value of={gpu} as={as.watts} why="No GPU is seen that reports its power." /> },
       { name: "of processors", value: <Value of={cpu} as={as.watts} why="Only inferometer-helper may read it." /> },
     ]} />
   );

@@ -3,6 +3,7 @@ import { ask, url, useAsk } from "../lib/api.ts";
 import { useTopic } from "../lib/live.ts";
 import * as as from "../lib/format.ts";
 import { parameters, windowOf } from "../lib/ranges.ts";
+import { health } from "../lib/program.ts";
 import { go, link, route, setOwn } from "../lib/route.ts";
 import { full, time } from "../lib/time.ts";
 import type { Exchange, Exchanges as Answer, Models, Workers } from "../lib/types.ts";
@@ -30,7 +31,7 @@ export function Exchanges() {
   return (
     <>
       <Find />
-      {own["failed"] && <Failures />}
+      {own["failed"] && !own["outcome"] && <Failures />}
       <Panel title="Exchanges" csv={csv} window={windowOf(range)} note={found.data ? <Total of={found.data} /> : ""}>
         <Loaded of={found}>
           {(answer) => (
@@ -47,7 +48,9 @@ export function Exchanges() {
 
 function Total({ of }: { of: Answer }) {
   const { total } = of.pagination;
-  return <>{total === null ? `${of.exchanges.length} shown` : `${as.count(total)} in all`}</>;
+  const oldest = health.value?.history.kept?.oldest;
+  const since = oldest && oldest * 1000 > Date.parse(of.from) ? `, kept one by one since ${time(oldest * 1000)}` : "";
+  return <>{total === null ? `${of.exchanges.length} shown` : `${as.count(total)} in all`}{since}</>;
 }
 
 function Pages({ page, more }: { page: number; more: boolean }) {
@@ -88,10 +91,12 @@ function Listed({ answer }: { answer: Answer }) {
   return (
     <Table
       caption="Finished exchanges" columns={columns(answer)} rows={answer.exchanges} id={(one) => one.id} to={(one) => link("exchange", one.id)}
-      empty="No exchange of this kind ended in this time. Take a longer range, or fewer filters."
+      empty={isFiltered() ? "No exchange of this kind ended in this time. Take a longer range, or fewer filters." : "No exchange ended in this time."}
     />
   );
 }
+
+const isFiltered = (): boolean => Object.keys({ ...route.value.filters, ...route.value.own }).length > 0;
 
 function Find() {
   const { own, filters } = route.value;

@@ -7,7 +7,7 @@ import { clock } from "../lib/kept.ts";
 import { since, windowOf } from "../lib/ranges.ts";
 import { go, link, route, setOwn } from "../lib/route.ts";
 import { full, time } from "../lib/time.ts";
-import { why, type Unknown } from "../lib/unknown.ts";
+import { whyKept, type Unknown } from "../lib/unknown.ts";
 import { Empty, Loaded, Panel } from "../parts/panel.tsx";
 import { Table, type Column } from "../parts/table.tsx";
 import { Chip, Value, type Tone } from "../parts/value.tsx";
@@ -100,7 +100,7 @@ function Log() {
     <Panel title="Log" window={windowOf(range)} note={<Level all={LEVELS} none="every level" />} csv={url("/dashboard/logs", { ...query, limit: 1000, format: "csv" })}>
       <Loaded of={found}>
         {(answer) => {
-          if (answer.logs === null) return <Empty>{why(answer, "/logs")}</Empty>;
+          if (answer.logs === null) return <Empty>{whyKept(answer, "/logs")}</Empty>;
           const newest = answer.logs[0]?.timestamp ?? "";
           const lines = [...fresh.filter((line) => line.timestamp > newest && fits(line)), ...answer.logs].slice(0, MOST);
           return <Table caption="Lines of the log" columns={columns} rows={lines} id={(line) => `${line.timestamp}${line.message}${fields(line.metadata)}`} empty="No line of this kind in this time." />;
@@ -130,7 +130,7 @@ function Errors() {
     <Panel title="Errors" window={windowOf(range)} note={<Level all={["low", "medium", "high", "critical"]} none="every severity" />} csv={url("/dashboard/errors", { ...query, limit: 1000, format: "csv" })}>
       <Loaded of={found}>
         {(answer) => (answer.recent_errors === null
-          ? <Empty>{why(answer, "/recent_errors")}</Empty>
+          ? <Empty>{whyKept(answer, "/recent_errors")}</Empty>
           : (
             <>
               {answer.error_summary.top_error_types && answer.error_summary.top_error_types.length > 0 && (
@@ -161,7 +161,7 @@ function Audit() {
     <Panel title="Audit" window={windowOf(range)} note="who changed what, and who signed in" csv={url("/dashboard/audit", { ...query, limit: 1000, format: "csv" })}>
       <Loaded of={found}>
         {(answer) => (answer.entries === null
-          ? <Empty>{why(answer, "/entries")}</Empty>
+          ? <Empty>{whyKept(answer, "/entries")}</Empty>
           : <Table caption="Entries of the audit" columns={columns} rows={answer.entries} id={(one) => one.id} empty="Nobody changed anything or signed in, in this time." />)}
       </Loaded>
     </Panel>

@@ -1,6 +1,6 @@
 // This machine, its GPUs, and the backends.
 import { url, useAsk } from "../lib/api.ts";
-import { useLive } from "../lib/live.ts";
+import { moment, useLive } from "../lib/live.ts";
 import * as as from "../lib/format.ts";
 import { time } from "../lib/time.ts";
 import type { GpuDevice, Workers } from "../lib/types.ts";
@@ -35,7 +35,7 @@ export function Machines() {
   return (
     <>
       <Backends />
-      <Loaded of={found}>{(machine) => <Machine machine={machine} />}</Loaded>
+      {found.data ? <Machine machine={found.data} /> : <Panel title="Machine" window="now"><Loaded of={found}>{() => null}</Loaded></Panel>}
       <OverTime />
       <Processes />
       <Groups of={found.data} />
@@ -65,9 +65,9 @@ const SOURCES: [string, string, Shown[]][] = [
 /** What would measure it. */
 const MISSING: Record<string, string> = {
   Power: "Power: GPUs report theirs through their driver; that of processors needs inferometer-helper.",
-  Temperature: "Temperature: neither a GPU nor a sensor of the processors reports one.",
+  Temperature: "Temperature: neither a GPU nor a sensor of the processors has reported one.",
 };
-const UNREAD = "no value in this time yet. Settings says what is read.";
+const UNREAD = "none yet. Settings says what is read.";
 
 function OverTime() {
   // No filter of exchanges divides a machine.
@@ -80,7 +80,7 @@ function OverTime() {
         <SeriesPanel key={title} title={title} note={note} of={series} lines={series.data ? known(series.data, lines) : lines} />
       ))}
       {missing.length > 0 && (
-        <Panel title="Not measured">{missing.map(([title]) => <p class="empty" key={title}>{MISSING[title] ?? `${title}: ${UNREAD}`}</p>)}</Panel>
+        <Panel title="No values in this time">{missing.map(([title]) => <p class="empty" key={title}>{MISSING[title] ?? `${title}: ${UNREAD}`}</p>)}</Panel>
       )}
     </div>
   );
@@ -122,7 +122,7 @@ function Processes() {
             ...(limited ? [{ name: "memory at most", number: true, cell: cell("ramLimit", as.gib) }] : []),
             { name: "GPU memory", number: true, cell: cell("vramUsage", as.gib) },
           ];
-          return <Table caption="What runs models on this machine" columns={columns} rows={answer.resources} id={(one) => one._id} empty="No inference server runs on this machine: those of other machines are seen there." />;
+          return <Table caption="What runs models on this machine" columns={columns} rows={answer.resources} id={(one) => one._id} empty="No inference server is recognised among the processes of this machine. Those of other machines are seen there." />;
         }}
       </Loaded>
     </Panel>
@@ -132,7 +132,7 @@ function Processes() {
 function Backends() {
   const found = useLive<Workers>("workers");
   return (
-    <Panel title="Backends" window="now">
+    <Panel title="Backends" window={moment()}>
       <Loaded of={found}>{(answer) => <Listed answer={answer} />}</Loaded>
     </Panel>
   );

@@ -191,8 +191,8 @@ function Compared({ answer, sort }: { answer: Answer; sort: Sort }) {
     figure("tok/s", (model) => model.performance.average_tokens_per_second, as.number, "performance/average_tokens_per_second"),
     figure("failed", (model) => model.performance.error_rate, as.share, "performance/error_rate"),
     { ...figure("truncated", (model) => model.performance.truncated_requests, as.count, "performance/truncated_requests"), title: "They are among those that failed." },
+    figure("cancelled", (model) => model.performance.cancelled_requests, as.count, "performance/cancelled_requests"),
     figure("cold starts", (model) => model.performance.cold_starts, as.count, "performance/cold_starts"),
-    figure("load, median", (model) => model.performance.load_ms.p50, as.duration, "performance/load_ms/p50"),
     { name: "last loaded", cell: (model) => <Value of={model.last_loaded_at} as={(at) => <span title={full(at)}>{time(at)}</span>} why={NEVER_LOADED} />, class: "when" },
     figure("tokens out", (model) => model.performance.generated_tokens, as.count, "performance/generated_tokens"),
     ...(answer.models.some((model) => model.performance.cache_hit_rate !== null)

@@ -3,13 +3,13 @@ import { useState } from "preact/hooks";
 import { useAsk } from "../lib/api.ts";
 import * as as from "../lib/format.ts";
 import { saved } from "../lib/kept.ts";
-import { may, session, signOut } from "../lib/session.ts";
+import { may, session, sessionFailure, signOut } from "../lib/session.ts";
 import { full, time } from "../lib/time.ts";
 import { pause } from "../lib/pauses.ts";
 import type { Health } from "../lib/types.ts";
 import { why, type Unknown } from "../lib/unknown.ts";
-import { Facts } from "../parts/facts.tsx";
-import { Empty, Loaded, NoHistory, Panel } from "../parts/panel.tsx";
+import { FactList } from "../parts/facts.tsx";
+import { Empty, Loaded, NoHistory, Panel, Trouble } from "../parts/panel.tsx";
 import { Table, type Column } from "../parts/table.tsx";
 import { Chip, Value } from "../parts/value.tsx";
 import { Address } from "./now/flight.tsx";
@@ -38,13 +38,13 @@ export function Settings() {
   return (
     <>
       <div class="row three">
-        <Loaded of={health}>{(answer) => <Storage health={answer} />}</Loaded>
-        <Loaded of={health}>{(answer) => <Connections health={answer} />}</Loaded>
-        <Loaded of={health}>{(answer) => <About health={answer} />}</Loaded>
+        <Panel title="What is kept"><Loaded of={health}>{(answer) => <Storage health={answer} />}</Loaded></Panel>
+        <Panel title="Connections"><Loaded of={health}>{(answer) => <Connections health={answer} />}</Loaded></Panel>
+        <Panel title="About"><Loaded of={health}>{(answer) => <About health={answer} />}</Loaded></Panel>
       </div>
       <Panel title="Data sources" window="now" note="what this machine's figures are read from"><Loaded of={machine}>{(answer) => <Sources machine={answer} />}</Loaded></Panel>
       <Panel title="Settings in force" note="reading them is noted in the audit">
-        <Loaded of={config}>{(answer) => <Values config={answer} />}</Loaded>
+        {sessionFailure.value && !config.data ? <Trouble failure={sessionFailure.value} /> : <Loaded of={config}>{(answer) => <Values config={answer} />}</Loaded>}
       </Panel>
     </>
   );
@@ -73,12 +73,12 @@ function Storage({ health }: { health: Health }) {
   const isOff = history.status === "off";
   const says = isOff ? <NoHistory /> : history.reason !== null && pause(history.reason);
   return (
-    <Facts title="What is kept" facts={[
+    <FactList facts={[
       { name: "history", value: <Chip tone={history.status === "writing" ? "good" : history.status === "off" ? "quiet" : "warn"}>{history.status}</Chip> },
       ...(says ? [{ name: "because", value: says }] : []),
       { name: "on disk", value: <Value of={history.bytes} as={as.bytes} why="Nothing is kept." /> },
       { name: "oldest exchange", value: at(history.kept?.oldest) },
-      { name: "days of exchanges", value: <Value of={history.kept?.days} as={as.count} why="Nothing is kept." /> },
+      { name: "days of exchanges", value: <Value of={history.kept?.oldest == null ? null : history.kept.days} as={as.count} why="Nothing is kept." /> },
       { name: "sums of minutes since", value: at(history.kept?.minutes_from) },
       { name: "sums of hours since", value: at(history.kept?.hours_from) },
       { name: "exchanges lost", value: isOff ? "all, as none is kept" : history.lost > 0 ? <span class="bad">{as.count(history.lost)}</span> : "none" },
@@ -127,13 +127,13 @@ function Sources({ machine }: { machine: Machine }) {
 function State({ of: { name, success }, hasGpu }: { of: Source; hasGpu: boolean }) {
   if (success === null) return <Chip tone="quiet">not read yet</Chip>;
   if (!success) return <Chip tone="bad" title="The log says why.">fails</Chip>;
-  return (name === "nvidia" || name === "amd") && !hasGpu ? <Chip tone="quiet">no GPU found</Chip> : <Chip tone="good">read</Chip>;
+  return (name === "nvidia" || name === "amd") && !hasGpu ? <Chip tone="quiet">no GPU found</Chip> : <Chip tone="good">no error</Chip>;
 }
 
 function Connections({ health }: { health: Health }) {
   const who = session.value;
   return (
-    <Panel title="Connections">
+    <>
       <dl class="facts">
         {health.backends.map((one) => (
           <div key={one.name}><dt>{one.name}</dt><dd><code>{one.address}</code> <Value of={one.runtime} why="It was not recognised yet." /> <Value of={one.version} why="It does not report its version." /></dd></div>
@@ -145,13 +145,13 @@ function Connections({ health }: { health: Health }) {
         <div><dt>permissions</dt><dd>{who?.permissions.join(", ") ?? "–"}</dd></div>
       </dl>
       {who?.session && <button type="button" onClick={() => void signOut()}>Sign out</button>}
-    </Panel>
+    </>
   );
 }
 
 function About({ health }: { health: Health }) {
   return (
-    <Facts title="About" facts={[
+    <FactList facts={[
       { name: "inferometer", value: health.version },
       { name: "revision", value: <Value of={health.revision} why="The build knew none." /> },
       { name: "runs for", value: as.span(health.uptime_seconds) },

@@ -1,7 +1,6 @@
 // Six figures, each with the time that it is of, and their last hour.
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef } from "preact/hooks";
-import { useTopic } from "../../lib/live.ts";
+import { moment, useTopic } from "../../lib/live.ts";
 import { type Asked } from "../../lib/api.ts";
 import { finished } from "../../lib/finished.ts";
 import * as as from "../../lib/format.ts";
@@ -60,7 +59,7 @@ export function Figures({ hour, recent }: FiguresProps) {
   // The minute that goes on has too few exchanges for figures that stand still.
   const of = (metric: string) => valuesOf(recent.data, metric).slice(0, over);
   const seconds = recent.data?.interval_seconds ?? 60;
-  const newestWindow = seconds === 60 ? "last minute" : `last ${as.span(seconds)}`;
+  const newestWindow = seconds === 60 ? "last whole minute" : `last ${as.span(seconds)}`;
   const noHistory = hour.failure?.kind === "unavailable" ? "No history is kept that could tell." : sentence("no_samples");
   const requests = sum(whole("requests"));
   const [failed, cancelled] = [sum(whole("failed")), sum(whole("cancelled"))];
@@ -93,7 +92,7 @@ export function Figures({ hour, recent }: FiguresProps) {
       </Figure>
       <Figure
         title="Failed" window={HOUR} to={link("exchanges", undefined, { failed: "true" })} spark={of("failed")} colour="failed"
-        note={<>{failed !== null && <span title="requests that failed, of all">{as.count(failed)} of {as.count(requests ?? 0)} · </span>}<Value of={part(cancelled)} as={as.share} why={noHistory} /> cancelled</>}
+        note={<>{failed !== null && <span title="requests that failed, of all">{as.count(failed)} of {as.count(requests ?? 0)} · </span>}<Value of={part(cancelled)} as={as.wholeShare} why={noHistory} /> cancelled</>}
       >
         <span class={part(failed) ? "bad" : ""}><Value of={part(failed)} as={as.share} why={noHistory} /></span>
       </Figure>
@@ -101,17 +100,6 @@ export function Figures({ hour, recent }: FiguresProps) {
       <CostFigure hour={hour} of={of} whole={whole} />
     </div>
   );
-}
-
-/** What the page has seen of a figure that nobody keeps: at most an hour of it. */
-function useSeen(value: number | null | undefined, stamp: string | undefined): (number | null)[] {
-  const seen = useRef<(number | null)[]>([]);
-  useEffect(() => {
-    if (stamp === undefined) return;
-    seen.current.push(value ?? null);
-    if (seen.current.length > 1800) seen.current.shift();
-  }, [stamp]);
-  return seen.current;
 }
 
 const mean = (values: (number | null)[]): number | null => {
@@ -132,17 +120,16 @@ function Hardware({ stats, of }: { stats: Stats | undefined; of: Of }) {
   const gpuUse = mean(gpus.map((gpu) => gpu.utilization_percent));
   const hasGpu = gpus.length > 0;
   const use = hasGpu ? gpuUse : system?.cpu_usage_percent;
-  const seen = useSeen(use, stats?.timestamp);
   const memory = hasGpu
     ? filled(gib(sum(gpus.map((gpu) => gpu.memory_used_mb))), gib(sum(gpus.map((gpu) => gpu.memory_total_mb))))
     : filled(system?.memory_used_gb, system?.memory_total_gb);
   // A part of them would look like all.
   const each = gpus.map((gpu) => gpu.power_usage_watts ?? null);
   const drawn = hasGpu ? (each.includes(null) ? null : sum(each)) : power(of).cpu;
-  const note = [memory || "memory unknown", ...(drawn === null ? [] : [as.watts(drawn)])].join(" · ");
+  const note = [memory ? `${hasGpu ? "VRAM" : "RAM"} ${memory}` : "memory unknown", ...(drawn === null ? [] : [as.watts(drawn)])].join(" · ");
   return (
     <Figure
-      title={hasGpu ? (gpus.length > 1 ? `${gpus.length} GPUs` : "GPU") : "Processors"} window="now" to={link("machines")} spark={seen} colour={hasGpu ? "gpu" : "host"}
+      title={hasGpu ? (gpus.length > 1 ? `${gpus.length} GPUs` : "GPU") : "Processors"} window={moment()} to={link("machines")} spark={of(hasGpu ? "gpu_percent" : "cpu_percent")} colour={hasGpu ? "gpu" : "host"}
       note={<span title={memory ? `memory in use: ${note}` : why(stats, hasGpu ? "/gpu/devices/0/memory_used_mb" : "/system/memory_used_gb")}>{stats ? note : <Dash why={WAITS} />}</span>}
     >
       <Value of={use} as={as.percent} why={stats ? why(stats, hasGpu ? "/gpu/devices/0/utilization_percent" : "/system/cpu_usage_percent") : undefined} />

@@ -1,11 +1,11 @@
 // The exchanges that go on, with the phase that each has reached.
 import { useRef } from "preact/hooks";
-import { useLive, useTopic } from "../../lib/live.ts";
+import { moment, useLive, useTopic } from "../../lib/live.ts";
 import * as as from "../../lib/format.ts";
 import type { InFlight, Models, Running as One } from "../../lib/types.ts";
 import { why } from "../../lib/unknown.ts";
 import { Loaded, Panel } from "../../parts/panel.tsx";
-import { Value } from "../../parts/value.tsx";
+import { Dash, Value } from "../../parts/value.tsx";
 import { At } from "./at.tsx";
 import { Stop } from "./stop.tsx";
 
@@ -39,7 +39,7 @@ function useRates(exchanges: One[]): Map<string, number> {
 export function Flight() {
   const found = useLive<InFlight>("in_flight");
   return (
-    <Panel title="In flight" note={found.data ? String(found.data.count) : ""} class="flight">
+    <Panel title="In flight" note={found.data ? String(found.data.count) : ""} window={moment()} class="flight">
       <Loaded of={found}>{(state) => <Running state={state} />}</Loaded>
     </Panel>
   );
@@ -85,5 +85,5 @@ function Nothing() {
 
 export function Address() {
   const address = useTopic<{ coordinator: { address: string } }>("workers")?.coordinator.address;
-  return address ? <code>OLLAMA_HOST=http://{address.replace(/^0\.0\.0\.0|^\[::\]/, location.hostname)}</code> : <>the proxy's address</>;
+  return address ? <code>OLLAMA_HOST=http://{address.replace(/^0\.0\.0\.0|^\[::\]/, location.hostname)}</code> : <Dash why="The program has not told its address yet." />;
 }

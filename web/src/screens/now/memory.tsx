@@ -1,5 +1,5 @@
 // The models in memory: how much of it, and until when.
-import { useLive, useTopic, clockAhead } from "../../lib/live.ts";
+import { clockAhead, moment, useLive, useTopic } from "../../lib/live.ts";
 import { now } from "../../lib/pace.ts";
 import * as as from "../../lib/format.ts";
 import { machineOf, type Room } from "../../lib/room.ts";
@@ -26,7 +26,7 @@ export function Memory() {
   // Of a backend that does not answer nobody knows what it holds.
   const note = found.data && found.data.models.length > 0 ? `${count} of ${found.data.models.length} models` : "";
   return (
-    <Panel title="In memory" note={note} class="memory">
+    <Panel title="In memory" note={note} window={moment()} class="memory">
       <Loaded of={found}>{(answer) => <Held answer={answer} />}</Loaded>
     </Panel>
   );

@@ -2,7 +2,7 @@
 
 export const METRICS = [
   "requests", "request_rate", "failed", "cancelled", "prompt_tokens", "generated_tokens", "generated_rate", "ttft_p50", "ttft_p95",
-  "duration_p50", "duration_p95", "cost", "energy", "energy_per_token", "gpu_watts", "cpu_watts",
+  "duration_p50", "duration_p95", "cost", "energy", "energy_per_token", "gpu_watts", "cpu_watts", "gpu_percent", "cpu_percent",
 ];
 
 /** The question for them, where the address says nothing else. */

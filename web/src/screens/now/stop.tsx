@@ -1,6 +1,7 @@
 // Ends one exchange that goes on, once that has been confirmed.
 import { useEffect, useState } from "preact/hooks";
 import { change } from "../../lib/api.ts";
+import { isCut } from "../../lib/live.ts";
 import { may } from "../../lib/session.ts";
 
 /** How long the question stands, in milliseconds. */
@@ -25,6 +26,6 @@ export function Stop({ id, model }: { id: string; model: string | null }) {
   };
   const text = { "": "stop", asked: "sure?", busy: "…", failed: "not stopped" }[state];
   return (
-    <button type="button" class={`stop ${state}`} disabled={state === "busy"} aria-label={`${text} ${model ?? "this exchange"}`} title="Ends this exchange: its client sees a cut answer" onClick={() => void press()}>{text}</button>
+    <button type="button" class={`stop ${state}`} disabled={state === "busy" || isCut()} aria-label={`${text} ${model ?? "this exchange"}`} title="Ends this exchange: its client sees a cut answer" onClick={() => void press()}>{text}</button>
   );
 }
