@@ -87,6 +87,10 @@ impl Reported {
 /// The framing that the media type declares, ignoring parameters. [`Framing::Opaque`] where it declares none: then the
 /// first byte decides.
 pub(super) fn declared(content_type: Option<&[u8]>) -> Framing {
+    // As most servers write it.
+    if content_type == Some(b"application/json") {
+        return Framing::Json;
+    }
     let media = content_type.unwrap_or_default().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
     let is = |name: &[u8]| media.eq_ignore_ascii_case(name);
     if is(b"application/x-ndjson") || is(b"application/ndjson") || is(b"application/jsonl") {

@@ -45,20 +45,17 @@ fn count(text: &[u8]) -> Result<u64, Defect> {
 /// `bytes`.
 #[inline]
 pub(super) fn plain_count(bytes: &[u8], from: usize) -> Option<(u64, usize)> {
-    let (mut at, mut value) = (from, 0);
-    let end = loop {
-        let byte = *bytes.get(at)?;
-        if !byte.is_ascii_digit() {
-            break at;
+    let rest = bytes.get(from..)?;
+    let mut value = 0;
+    for (at, byte) in rest[..rest.len().min(SAFE_DIGITS + 1)].iter().enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            let plain = at > 0 && (rest[0] != b'0' || at == 1) && !is_part_of_scalar(*byte);
+            return plain.then_some((value, from + at));
         }
-        if at - from == SAFE_DIGITS {
-            return None;
-        }
-        value = value * 10 + u64::from(byte - b'0');
-        at += 1;
-    };
-    let plain = end > from && (bytes[from] != b'0' || end == from + 1) && !is_part_of_scalar(bytes[end]);
-    plain.then_some((value, end))
+        value = value * 10 + u64::from(digit);
+    }
+    None
 }
 
 /// Whether it is a whole number in digits alone, short enough to be below the limit.
@@ -116,7 +113,7 @@ pub(super) fn end_of_scalar(bytes: &[u8], from: usize) -> Option<usize> {
 }
 
 #[inline]
-fn is_part_of_scalar(byte: u8) -> bool {
+pub(super) fn is_part_of_scalar(byte: u8) -> bool {
     PART_OF_SCALAR[usize::from(byte)]
 }
 

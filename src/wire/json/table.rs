@@ -85,26 +85,32 @@ impl<F> Object<F> {
         }
         let position = self.slots[slot(key, self.seed)];
         let (name, want) = self.members.get(usize::from(position).wrapping_sub(1))?;
-        let same = if self.fold { name.as_bytes().eq_ignore_ascii_case(key) } else { are_same(name.as_bytes(), key) };
+        let name = name.as_bytes();
+        // Names come in lower case even where their case does not matter.
+        let same = are_same(name, key) || (self.fold && name.eq_ignore_ascii_case(key));
         same.then_some(want)
     }
 }
 
-/// Whether two names are the same. They are short: comparing two words that may overlap costs less than a `memcmp`
-/// call.
+/// Whether two names are the same. They are short: comparing their first and last bytes, which may overlap, costs less than
+/// a `memcmp` call.
 #[inline]
 fn are_same(name: &[u8], key: &[u8]) -> bool {
-    let word = |bytes: Option<&[u8; 8]>| bytes.map(|bytes| u64::from_le_bytes(*bytes));
     if name.len() != key.len() {
         return false;
     }
     match name.len() {
-        8..=16 => {
-            word(name.first_chunk()) == word(key.first_chunk()) && word(name.last_chunk()) == word(key.last_chunk())
-        }
-        0..=7 => name.iter().zip(key).all(|(one, other)| one == other),
+        0..=3 => name.iter().zip(key).all(|(one, other)| one == other),
+        4..=7 => ends_are_same::<4>(name, key),
+        8..=15 => ends_are_same::<8>(name, key),
+        16..=32 => ends_are_same::<16>(name, key),
         _ => name == key,
     }
+}
+
+#[inline]
+fn ends_are_same<const LEN: usize>(name: &[u8], key: &[u8]) -> bool {
+    name.first_chunk::<LEN>() == key.first_chunk() && name.last_chunk::<LEN>() == key.last_chunk()
 }
 
 /// Ignores case, so that one table serves both ways of comparing. The key is not empty.

@@ -12,6 +12,12 @@ pub(super) fn special(bytes: &[u8], from: usize) -> Option<usize> {
     find(bytes, from, near, |byte| matches!(byte, QUOTE | BACKSLASH), |far| memchr::memchr2(QUOTE, BACKSLASH, far))
 }
 
+/// As [`special`], where it is probably far away.
+#[inline]
+pub(super) fn special_afar(bytes: &[u8], from: usize) -> Option<usize> {
+    memchr::memchr2(QUOTE, BACKSLASH, bytes.get(from..)?).map(|found| from + found)
+}
+
 /// The closing quote of the string that continues at `from`, if the next quote has no backslash before it.
 #[inline]
 pub(super) fn plain_end(bytes: &[u8], from: usize) -> Option<usize> {

@@ -2,9 +2,9 @@
 
 use super::{Machine, MachineState};
 use crate::wire::event::Defect;
-use crate::wire::json::scalar::{self, end_of_scalar, plain_count};
+use crate::wire::json::scalar::{self, end_of_scalar, is_part_of_scalar, plain_count};
 use crate::wire::json::table::Want;
-use crate::wire::json::text::{Text, plain_end, special};
+use crate::wire::json::text::{Text, plain_end, special, special_afar};
 use crate::wire::json::value::{Gap, Value, Visit};
 
 /// The fast path for members as servers write them: one after another, without space.
@@ -68,6 +68,23 @@ impl<F: Copy> Machine<F> {
                 visit.value(*field, Value::Is(end > at + 1));
                 visit.gap(Gap::Present(*field), at + 1, end);
                 Some(end + 1)
+            }
+            (Some(Want::Text(field)), b'"') => {
+                let end = special(bytes, at + 1).filter(|end| bytes[*end] == b'"' && *end - at <= Text::MAX)?;
+                visit.value(*field, Value::Text(&bytes[at + 1..end]));
+                Some(end + 1)
+            }
+            (Some(Want::Flag(field)), b't' | b'f') => {
+                let (is, end) = match bytes[at..] {
+                    [b't', b'r', b'u', b'e', ..] => (true, at + 4),
+                    [b'f', b'a', b'l', b's', b'e', ..] => (false, at + 5),
+                    _ => return None,
+                };
+                if bytes.get(end).is_none_or(|byte| is_part_of_scalar(*byte)) {
+                    return None;
+                }
+                visit.value(*field, Value::Is(is));
+                Some(end)
             }
             _ => None,
         }
@@ -201,7 +218,9 @@ impl<F: Copy> Machine<F> {
     /// Continues within a measured string.
     pub(super) fn measure(&mut self, bytes: &[u8], from: usize, visit: &mut impl Visit<F>) -> usize {
         let mut at = from;
-        while let Some(found) = special(bytes, at) {
+        // Prompts are long up to their first escape, so the first search is one for distant bytes.
+        let mut next = special_afar(bytes, at);
+        while let Some(found) = next {
             self.measured += characters(&bytes[at..found]);
             if bytes[found] == b'"' {
                 self.state = MachineState::After;
@@ -216,6 +235,7 @@ impl<F: Copy> Machine<F> {
             };
             self.measure_escape(*escaped);
             at = found + 2;
+            next = special(bytes, at);
         }
         self.measured += characters(&bytes[at.min(bytes.len())..]);
         self.state = MachineState::Measure;
