@@ -3,6 +3,7 @@
 
 use super::event::{Event, FinishReason};
 use super::json::{Object, Visit, Want};
+use super::spelling::NameBuffer;
 
 /// Parses one body format. A new format is a file that implements this.
 pub(crate) trait DialectParser: Visit<Self::Field> {
@@ -60,7 +61,7 @@ pub(crate) fn emit_finish(finish: Option<FinishReason>, emit: &mut impl FnMut(Ev
 /// The name of the answering model. Emitted only when it changes.
 #[derive(Debug, Default)]
 pub(crate) struct ModelName {
-    name: Vec<u8>,
+    name: NameBuffer,
     changed: bool,
 }
 
@@ -68,9 +69,8 @@ impl ModelName {
     /// The same name again costs one comparison; an empty name is ignored.
     #[inline]
     pub(crate) fn set(&mut self, name: &[u8]) {
-        if self.name != name && !name.is_empty() {
-            self.name.clear();
-            self.name.extend_from_slice(name);
+        if *self.name != *name && !name.is_empty() {
+            self.name = NameBuffer::from_slice(name);
             self.changed = true;
         }
     }

@@ -13,6 +13,7 @@ use super::coding::{Coding, DecodeError, Decoder, Side};
 use super::conversation::{NamedBy, NamedConversations};
 use super::event::Defect;
 use super::json::{Object, Scanner, Text, Value, Visit, Want};
+use super::spelling::NameBuffer;
 use super::units;
 use ids::IdField;
 use load::LoadOption;
@@ -162,9 +163,9 @@ static MESSAGE: Object<Field> =
 
 #[derive(Debug, Default)]
 struct BodyValues {
-    model: Vec<u8>,
-    name: Vec<u8>,
-    source: Vec<u8>,
+    model: NameBuffer,
+    name: NameBuffer,
+    source: NameBuffer,
     /// Characters of the prompt.
     prompt: u64,
     /// Prompts outside lists.
@@ -241,8 +242,7 @@ impl Visit<Field> for BodyValues {
             (Field::Source, _) => &mut self.source,
         };
         if let Value::Text(text) = value {
-            kept.clear();
-            kept.extend_from_slice(text);
+            *kept = NameBuffer::from_slice(text);
         }
     }
 }

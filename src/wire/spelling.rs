@@ -6,6 +6,11 @@
 
 use std::borrow::Cow;
 
+use smallvec::SmallVec;
+
+/// Bytes of a name as they were sent. Most names take no allocation.
+pub(crate) type NameBuffer = SmallVec<[u8; 32]>;
+
 /// The default tag, with its colon.
 pub(crate) const LATEST: &str = ":latest";
 
@@ -18,6 +23,10 @@ const NAMESPACE: &str = "library/";
 /// One spelling for all spellings of a model. Borrowed where the name already is that one.
 #[must_use]
 pub(crate) fn folded(name: &str) -> Cow<'_, str> {
+    // Most names have neither, which leaves only the tag to look at.
+    if !name.bytes().any(|byte| byte == b'/' || byte.is_ascii_uppercase()) {
+        return Cow::Borrowed(name.strip_suffix(LATEST).filter(|bare| !bare.is_empty()).unwrap_or(name));
+    }
     let short = shortest(name);
     let short = strip_latest(short).unwrap_or(short);
     if short.bytes().any(|byte| byte.is_ascii_uppercase()) {
