@@ -13,7 +13,8 @@ pub(super) fn is_authority(value: &[u8]) -> bool {
         let end = memchr::memchr(b']', literal);
         return end.is_some_and(|end| is_address(&literal[..end]) && is_port(&literal[end + 1..]));
     }
-    let end = memchr::memchr(b':', value).unwrap_or(value.len());
+    // Most names are short, so this is faster than a search by words.
+    let end = value.iter().position(|byte| *byte == b':').unwrap_or(value.len());
     is_name(&value[..end]) && is_port(&value[end..])
 }
 

@@ -102,13 +102,13 @@ impl Forward {
     pub(super) fn begin(
         worker: &Rc<Worker>,
         polls: &Rc<Polls>,
-        mut request: Request<'_>,
+        request: &mut Request<'_>,
         behind: &mut &[u8],
     ) -> Box<Self> {
         let now = polls.arrival();
-        let path = request.path();
-        let route = Route::of(request.method(), path);
-        let target = Target::of(worker, route, &request);
+        let (path, method) = (request.path(), request.method());
+        let route = Route::of(method, path);
+        let target = Target::of(worker, route, request);
         let lease = if target == Target::Any { worker.thread.with_fleet(Fleet::choose) } else { None };
         let id = worker.next_id();
         let scan = RequestScan::of(
@@ -123,7 +123,7 @@ impl Forward {
                 None => (worker.make_trace(id), None),
             };
             let client = request.facts.user_agent.and_then(|user_agent| worker.thread.products.of(user_agent));
-            let (method, conversation) = (Method::parse(request.method()), conversation_of(&request.facts));
+            let (method, conversation) = (Method::parse(method), conversation_of(&request.facts));
             let start = Start { id, method, route, trace, parent, client, conversation, at: now };
             let budget = &worker.thread.decoding.responses;
             let mut observation = Observation::start(start, &worker.observe, budget, &*worker.sink);
@@ -141,14 +141,14 @@ impl Forward {
             head_only: request.method == b"HEAD",
             version: if request.http11 { Version::Http11 } else { Version::Http10 },
             keeps: request.keeps(),
-            upgrade: request::switches(&request),
+            upgrade: request::switches(request),
             repeatable: request.framing.is_over() && matches!(request.method, b"GET" | b"HEAD" | b"OPTIONS"),
-            body: RequestBody::of(&request),
+            body: RequestBody::of(request),
             is_get: request.method == b"GET",
         };
         let mut upload = std::mem::replace(&mut request.framing, Framing::OVER);
         let first: &[u8] = if upload.is_over() { &[] } else { &behind[..tap.reads(behind.len())] };
-        let (mut head, begun_body) = (KeptHead::keep(&request, first.len()), first.len());
+        let (mut head, begun_body) = (KeptHead::keep(request, first.len()), first.len());
         if matches!(target, Target::Named(_)) {
             head.withhold(BACKEND_FIELD);
         }

@@ -196,7 +196,8 @@ fn judge_early(head: &[u8], seen: &mut HeadScan) -> Verdict<'static> {
 
 /// A target without its query.
 fn path_of(target: &[u8]) -> &[u8] {
-    &target[..memchr::memchr(b'?', target).unwrap_or(target.len())]
+    // As for `split_at_space`.
+    &target[..target.iter().position(|byte| *byte == b'?').unwrap_or(target.len())]
 }
 
 /// A path as text. Where it is not UTF-8, only the folders before the first invalid byte: enough to determine the
@@ -218,22 +219,33 @@ fn refuse(why: Malformed, head: &[u8]) -> Verdict<'static> {
 pub(super) fn judge(head: &[u8]) -> Result<Request<'_>, Malformed> {
     let (line, rest) = split_line(head).ok_or(Malformed::RequestLine)?;
     let RequestLine { method, target, http11, authority } = judge_request_line(line)?;
-    let fields = judge_fields(rest)?;
-    match (http11, fields.host) {
+    // Filled in place, as it is large.
+    let mut request = Request {
+        method,
+        target,
+        http11,
+        fields: rest,
+        framing: Framing::OVER,
+        has_host: false,
+        connection: ConnectionFields::default(),
+        facts: NotedFields::default(),
+    };
+    let JudgedFields { host, content_length, chunked } = judge_fields(rest, &mut request)?;
+    match (http11, host) {
         (true, None) => return Err(Malformed::Host),
         (_, Some(host)) if authority.is_some_and(|authority| !authority.eq_ignore_ascii_case(host)) => {
             return Err(Malformed::Host);
         }
         _ => {}
     }
-    let framing = match (fields.chunked, fields.content_length) {
+    request.framing = match (chunked, content_length) {
         (true, _) if !http11 => return Err(Malformed::TransferEncoding),
         (true, Some(_)) => return Err(Malformed::ContentLength),
-        (true, None) => Framing::Chunked(Chunks::default().without(fields.connection.named(rest))),
+        (true, None) => Framing::Chunked(Chunks::default().without(request.connection.named(rest))),
         (false, length) => length.map_or(Framing::OVER, Framing::Length),
     };
-    let JudgedFields { host, connection, facts, .. } = fields;
-    Ok(Request { method, target, http11, fields: rest, framing, has_host: host.is_some(), connection, facts })
+    request.has_host = host.is_some();
+    Ok(request)
 }
 
 struct RequestLine<'a> {
@@ -245,12 +257,10 @@ struct RequestLine<'a> {
 }
 
 fn judge_request_line(line: &[u8]) -> Result<RequestLine<'_>, Malformed> {
-    let mut parts = line.split(|byte| *byte == b' ');
-    let (Some(method), Some(target), Some(version), None) = (parts.next(), parts.next(), parts.next(), parts.next())
-    else {
-        return Err(Malformed::RequestLine);
-    };
-    if method.is_empty() || !method.iter().all(|byte| is_token(*byte)) {
+    let parts = split_at_space(line).and_then(|(method, rest)| Some((method, split_at_space(rest)?)));
+    let Some((method, (target, version))) = parts else { return Err(Malformed::RequestLine) };
+    let has_more = split_at_space(version).is_some();
+    if has_more || method.is_empty() || !method.iter().all(|byte| is_token(*byte)) {
         return Err(Malformed::RequestLine);
     }
     if method == b"CONNECT" {
@@ -258,6 +268,13 @@ fn judge_request_line(line: &[u8]) -> Result<RequestLine<'_>, Malformed> {
     }
     let http11 = is_http11(version).ok_or(Malformed::Version)?;
     Ok(RequestLine { method, target, http11, authority: judge_target(method, target)? })
+}
+
+/// Splits at the first space.
+fn split_at_space(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    // The parts of most request lines are short, so this is faster than a search by words.
+    let at = line.iter().position(|byte| *byte == b' ')?;
+    Some((&line[..at], &line[at + 1..]))
 }
 
 /// Accepts origin-form, `*` for OPTIONS, and absolute-form (RFC 9112, 3.2); returns the authority of the last.
@@ -291,17 +308,16 @@ fn strip_scheme(target: &[u8]) -> Option<&[u8]> {
     })
 }
 
-/// What the fields of one head say.
+/// What the fields of one head say of its framing and its host.
 #[derive(Default)]
 struct JudgedFields<'a> {
     content_length: Option<u64>,
     chunked: bool,
     host: Option<&'a [u8]>,
-    connection: ConnectionFields,
-    facts: NotedFields<'a>,
 }
 
-fn judge_fields(all: &[u8]) -> Result<JudgedFields<'_>, Malformed> {
+/// Judges the fields, and notes in the request what they say of the connection and what is to be known of them.
+fn judge_fields<'a>(all: &'a [u8], request: &mut Request<'a>) -> Result<JudgedFields<'a>, Malformed> {
     let mut judged = JudgedFields::default();
     let (mut rest, mut count) = (all, 0);
     while !rest.starts_with(b"\r\n") {
@@ -310,14 +326,19 @@ fn judge_fields(all: &[u8]) -> Result<JudgedFields<'_>, Malformed> {
             return Err(Malformed::TooLarge);
         }
         let (field, after) = Field::take(rest, LineEnd::Crlf).ok_or(Malformed::Header)?;
-        judge_field(&mut judged, &field)?;
-        judged.connection.note(&field, all.len() - rest.len()..all.len() - after.len());
+        judge_field(&mut judged, &mut request.facts, &field)?;
+        request.connection.note(&field, all.len() - rest.len()..all.len() - after.len());
         rest = after;
     }
     Ok(judged)
 }
 
-fn judge_field<'a>(judged: &mut JudgedFields<'a>, field: &Field<'a>) -> Result<(), Malformed> {
+#[inline]
+fn judge_field<'a>(
+    judged: &mut JudgedFields<'a>,
+    facts: &mut NotedFields<'a>,
+    field: &Field<'a>,
+) -> Result<(), Malformed> {
     let value = field.value;
     match field.name.len() {
         4 if field.is("host") => {
@@ -326,21 +347,21 @@ fn judge_field<'a>(judged: &mut JudgedFields<'a>, field: &Field<'a>) -> Result<(
             }
             judged.host = Some(value);
         }
-        10 if field.is("user-agent") => judged.facts.user_agent = judged.facts.user_agent.or(Some(value)),
+        10 if field.is("user-agent") => facts.user_agent = facts.user_agent.or(Some(value)),
         11 if field.is("traceparent") => {
-            judged.facts.several_traceparents = judged.facts.traceparent.replace(value).is_some();
+            facts.several_traceparents = facts.traceparent.replace(value).is_some();
         }
-        12 if field.is("content-type") => judged.facts.content_type = judged.facts.content_type.or(Some(value)),
-        12 if field.is("x-session-id") => judged.facts.x_session_id = judged.facts.x_session_id.or(Some(value)),
+        12 if field.is("content-type") => facts.content_type = facts.content_type.or(Some(value)),
+        12 if field.is("x-session-id") => facts.x_session_id = facts.x_session_id.or(Some(value)),
         14 if field.is("content-length") => {
             let length = parse_length(value).ok_or(Malformed::ContentLength)?;
             if judged.content_length.replace(length).is_some() {
                 return Err(Malformed::ContentLength);
             }
         }
-        21 if field.is(BACKEND_FIELD) => judged.facts.x_inferometer_backend = Some(value),
+        21 if field.is(BACKEND_FIELD) => facts.x_inferometer_backend = Some(value),
         16 if field.is("content-encoding") => {
-            judged.facts.content_encoding = judged.facts.content_encoding.or(Some(value));
+            facts.content_encoding = facts.content_encoding.or(Some(value));
         }
         17 if field.is("transfer-encoding") => {
             if judged.chunked || !value.eq_ignore_ascii_case(b"chunked") {
@@ -349,9 +370,9 @@ fn judge_field<'a>(judged: &mut JudgedFields<'a>, field: &Field<'a>) -> Result<(
             judged.chunked = true;
         }
         17 if field.is("x-conversation-id") => {
-            judged.facts.x_conversation_id = judged.facts.x_conversation_id.or(Some(value));
+            facts.x_conversation_id = facts.x_conversation_id.or(Some(value));
         }
-        17 if field.is("x-body-compressed") => judged.facts.x_body_compressed = Some(value),
+        17 if field.is("x-body-compressed") => facts.x_body_compressed = Some(value),
         _ => {}
     }
     Ok(())

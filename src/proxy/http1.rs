@@ -217,13 +217,14 @@ impl Connection {
     /// Parses the bytes that the client has sent and that belong to no exchange yet. Those after the head and its part
     /// of the body go to the inbox. `None` while the head is incomplete.
     fn judge(&mut self, ahead: &[u8]) -> Option<Result<Box<Forward>, AfterExchange>> {
-        let (judged, left) = match parse_head(ahead, &mut self.seen) {
+        let mut verdict = parse_head(ahead, &mut self.seen);
+        let (judged, left) = match &mut verdict {
             Verdict::More => return None,
             Verdict::Head(request, bytes) => {
-                let mut behind = &ahead[bytes..];
+                let mut behind = &ahead[*bytes..];
                 (Ok(Forward::begin(&self.worker, &self.polls, request, &mut behind)), behind)
             }
-            Verdict::Refuse(refusal) => (Err(AfterExchange::Refuse(refusal)), ahead),
+            Verdict::Refuse(refusal) => (Err(AfterExchange::Refuse(*refusal)), ahead),
             Verdict::Http2 if self.begun || !self.worker.settings.http2 => {
                 (Err(AfterExchange::Refuse(Refusal::plain(Malformed::Version))), ahead)
             }

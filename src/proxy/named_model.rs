@@ -110,8 +110,8 @@ mod tests {
     ) -> Record {
         let length = body.len();
         let head = format!("POST /api/generate HTTP/1.1\r\nHost: a\r\n{field}Content-Length: {length}\r\n\r\n");
-        let request = judge(head.as_bytes()).expect("a proper head");
-        let mut forward = Forward::begin(worker, &Rc::default(), request, &mut &[][..]);
+        let mut request = judge(head.as_bytes()).expect("a proper head");
+        let mut forward = Forward::begin(worker, &Rc::default(), &mut request, &mut &[][..]);
         fault(&mut forward);
         body.chunks(7).for_each(|piece| forward.tap.request(Part::Data(piece)));
         drop(forward);

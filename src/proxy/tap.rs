@@ -313,8 +313,8 @@ mod tests {
         let records = Records::default();
         let worker = stage::worker(([127, 0, 0, 1], 9).into(), &records);
         let failed = catch_unwind(AssertUnwindSafe(|| {
-            let request = judge(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect("proper");
-            let _forward = Forward::begin(&worker, &Rc::default(), request, &mut &[][..]);
+            let mut request = judge(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").expect("proper");
+            let _forward = Forward::begin(&worker, &Rc::default(), &mut request, &mut &[][..]);
             std::panic::resume_unwind(Box::new(()));
         }));
         assert!(failed.is_err());

@@ -64,13 +64,13 @@ impl StreamExchange {
     ) -> Result<Self, Malformed> {
         let (parts, body) = request.into_parts();
         let text = head::to_bytes(&parts);
-        let judged = judge(&text)?;
+        let mut judged = judge(&text)?;
         let upload = match judged.framing {
             _ if http_body::Body::is_end_stream(&body) => UploadStage::Done,
             Framing::Chunked(_) => UploadStage::Chunked,
             _ => UploadStage::Sized,
         };
-        let mut forward = Forward::begin(worker, &turn.polls, judged, &mut &[][..]);
+        let mut forward = Forward::begin(worker, &turn.polls, &mut judged, &mut &[][..]);
         if upload == UploadStage::Done {
             forward.tap.uploaded();
         }
