@@ -242,6 +242,11 @@ impl ConnectionFields {
         }
     }
 
+    /// Whether no field is removed.
+    pub(super) fn removes_none(&self) -> bool {
+        self.noted == 0
+    }
+
     /// Whether the head asks for, or agrees to, another protocol that can be tunnelled.
     pub(super) fn switches(&self) -> bool {
         self.upgrade_option && self.upgrade && !self.h2c

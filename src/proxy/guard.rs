@@ -60,6 +60,8 @@ pub(super) struct Request<'a> {
     pub(super) http11: bool,
     /// All field lines, the empty line included.
     pub(super) fields: &'a [u8],
+    /// All of it, where nothing but its `Host` may have to be changed for a backend.
+    pub(super) verbatim: Option<&'a [u8]>,
     pub(super) framing: Framing,
     pub(super) has_host: bool,
     pub(super) connection: ConnectionFields,
@@ -218,13 +220,14 @@ fn refuse(why: Malformed, head: &[u8]) -> Verdict<'static> {
 /// Parses a complete head, its empty line included.
 pub(super) fn judge(head: &[u8]) -> Result<Request<'_>, Malformed> {
     let (line, rest) = split_line(head).ok_or(Malformed::RequestLine)?;
-    let RequestLine { method, target, http11, authority } = judge_request_line(line)?;
+    let RequestLine { method, target, version, http11, authority } = judge_request_line(line)?;
     // Filled in place, as it is large.
     let mut request = Request {
         method,
         target,
         http11,
         fields: rest,
+        verbatim: None,
         framing: Framing::OVER,
         has_host: false,
         connection: ConnectionFields::default(),
@@ -245,12 +248,15 @@ pub(super) fn judge(head: &[u8]) -> Result<Request<'_>, Malformed> {
         (false, length) => length.map_or(Framing::OVER, Framing::Length),
     };
     request.has_host = host.is_some();
+    let is_verbatim = version == b"HTTP/1.1" && authority.is_none() && request.connection.removes_none();
+    request.verbatim = is_verbatim.then_some(head);
     Ok(request)
 }
 
 struct RequestLine<'a> {
     method: &'a [u8],
     target: &'a [u8],
+    version: &'a [u8],
     http11: bool,
     /// The authority of an absolute-form target.
     authority: Option<&'a [u8]>,
@@ -267,7 +273,7 @@ fn judge_request_line(line: &[u8]) -> Result<RequestLine<'_>, Malformed> {
         return Err(Malformed::Connect);
     }
     let http11 = is_http11(version).ok_or(Malformed::Version)?;
-    Ok(RequestLine { method, target, http11, authority: judge_target(method, target)? })
+    Ok(RequestLine { method, target, version, http11, authority: judge_target(method, target)? })
 }
 
 /// Splits at the first space.

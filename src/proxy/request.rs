@@ -1,12 +1,17 @@
 //! Request heads on their way to the backend: unchanged except for connection-specific fields, the form of the target
 //! and what the `Host` policy says. Pure.
 
+use std::ops::Range;
+
 use super::chunks::{Followed, Part};
 use super::fields::{ConnectionFields, passing, write_line, write_passing};
 use super::framing::Framing;
 use super::guard::Request;
 use super::hold::{HeldBodies, HeldBody, HoldLimits, TooLong};
 use crate::backend::HostHeader;
+
+/// Follows the target.
+const VERSION: &[u8] = b" HTTP/1.1\r\n";
 
 /// The parts of a request head to be written.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +50,7 @@ impl<'a> RequestHead<'a> {
             out.push(b'/');
         }
         out.extend_from_slice(target);
-        out.extend_from_slice(b" HTTP/1.1\r\n");
+        out.extend_from_slice(VERSION);
         let host = match host {
             HostHeader::Preserve if has_host => None,
             HostHeader::Preserve | HostHeader::Upstream => Some(authority),
@@ -71,13 +76,15 @@ impl<'a> RequestHead<'a> {
 }
 
 /// A copy of a head and of the part of the body that came with it, kept for every backend that may get it: bytes and
-/// ranges.
+/// ranges. The method is at the start, and the body after the fields.
 #[derive(Debug)]
 pub(super) struct KeptHead {
     memory: Vec<u8>,
     method: usize,
-    target: usize,
-    fields: usize,
+    target: Range<usize>,
+    fields: Range<usize>,
+    /// The head is kept as it was sent, and nothing but its `Host` may have to be changed.
+    verbatim: bool,
     connection: ConnectionFields,
     has_host: bool,
     switches: bool,
@@ -91,17 +98,24 @@ impl KeptHead {
     /// Copies a head, with room for `body` bytes of the body.
     pub(super) fn keep(request: &Request<'_>, body: usize) -> Self {
         let RequestHead { method, target, fields, connection, has_host, switches } = RequestHead::of(request);
-        let mut memory = Vec::with_capacity(method.len() + target.len() + fields.len() + body);
-        let mut end_of = |part: &[u8]| {
-            memory.extend_from_slice(part);
-            memory.len()
+        let mut memory = Vec::with_capacity(method.len() + 1 + target.len() + VERSION.len() + fields.len() + body);
+        let target = match request.verbatim {
+            Some(head) => {
+                memory.extend_from_slice(head);
+                method.len() + 1..method.len() + 1 + target.len()
+            }
+            None => {
+                [method, target, fields].iter().for_each(|part| memory.extend_from_slice(part));
+                method.len()..method.len() + target.len()
+            }
         };
-        let (method, target, fields) = (end_of(method), end_of(target), end_of(fields));
+        let fields = memory.len() - fields.len()..memory.len();
         Self {
             memory,
-            method,
+            method: method.len(),
             target,
             fields,
+            verbatim: request.verbatim.is_some(),
             connection: *connection,
             has_host,
             switches,
@@ -153,25 +167,28 @@ impl KeptHead {
 
     /// Whether the client waits for an interim response before it sends the body.
     pub(super) fn expects_continue(&self) -> bool {
-        let fields = &self.memory[self.target..self.fields];
+        let fields = &self.memory[self.fields.clone()];
         passing(fields, &self.connection, self.switches, true).any(|field| field.is("expect"))
     }
 
     /// Writes all of it for a backend. Not to be called after [`KeptHead::release`].
     pub(super) fn write(&self, prefix: &str, host: &HostHeader, authority: &[u8], out: &mut Vec<u8>) {
-        let Self { memory, method, target, fields, connection, has_host, switches, withheld, held: _ } = self;
+        let Self { memory, method, target, fields, verbatim, connection, has_host, switches, withheld, held: _ } = self;
+        if *verbatim && prefix.is_empty() && *host == HostHeader::Preserve && withheld.is_empty() {
+            return out.extend_from_slice(memory);
+        }
         let start = out.len();
         let head = RequestHead {
             method: &memory[..*method],
-            target: &memory[*method..*target],
-            fields: &memory[*target..*fields],
+            target: &memory[target.clone()],
+            fields: &memory[fields.clone()],
             connection,
             has_host: *has_host,
             switches: *switches,
         };
         head.write(prefix, host, authority, out);
         withheld.iter().for_each(|name| remove_field(out, start, name));
-        out.extend_from_slice(&memory[*fields..]);
+        out.extend_from_slice(&memory[fields.end..]);
     }
 
     /// Frees the memory while the response is awaited, as the request is sent to no other backend.

@@ -22,6 +22,8 @@ pub(super) struct Response<'a> {
     status_line: &'a [u8],
     /// All field lines, the empty line included.
     pub(super) fields: &'a [u8],
+    /// All of it, where nothing has to be changed for a client that speaks HTTP/1.1.
+    verbatim: Option<&'a [u8]>,
     /// At least one line ends in a bare line feed.
     bare: bool,
     /// How the body is framed, unless the request was a HEAD.
@@ -55,6 +57,11 @@ impl<'a> Response<'a> {
         matches!(self.status, 100 | 102..=199)
     }
 
+    /// Whether no field line is removed or written otherwise for a client that speaks HTTP/1.1.
+    fn is_unchanged(&self) -> bool {
+        !self.bare && !self.repeated_length && self.connection.removes_none()
+    }
+
     /// The value of a field by its name.
     pub(super) fn field(&self, name: &str) -> Option<&'a [u8]> {
         super::fields::fields(self.fields).find(|field| field.is(name)).map(|field| field.value)
@@ -67,6 +74,9 @@ impl<'a> Response<'a> {
 
     /// Writes the head for the client.
     pub(super) fn write(&self, client: Version, persistence: Persistence, out: &mut Vec<u8>) {
+        if let (Some(head), Version::Http11, Persistence::Implied) = (self.verbatim, client, persistence) {
+            return out.extend_from_slice(head);
+        }
         out.reserve(self.status_line.len() + self.fields.len() + 64);
         out.extend_from_slice(match client {
             Version::Http10 => b"HTTP/1.0 ",
@@ -164,6 +174,7 @@ fn judge(head: &[u8]) -> Result<Response<'_>, &'static str> {
         version,
         status_line,
         fields,
+        verbatim: None,
         bare: false,
         framing: Framing::Close,
         repeated_length: false,
@@ -172,6 +183,9 @@ fn judge(head: &[u8]) -> Result<Response<'_>, &'static str> {
         connection: ConnectionFields::default(),
     };
     judge_fields(&mut response)?;
+    let is_verbatim =
+        line.starts_with(b"HTTP/1.1") && head[line.len()..].starts_with(b"\r\n") && response.is_unchanged();
+    response.verbatim = is_verbatim.then_some(head);
     Ok(response)
 }
 
@@ -298,6 +312,22 @@ mod tests {
         let expected = "HTTP/1.1 299 \u{e4}h\r\nB:1 \r\nA:  2\r\nB: 3\r\n\r\n";
         assert_eq!(written(head, Version::Http11, Persistence::Implied), expected);
         assert!(whole(head).expect("proper").0.connection.close);
+    }
+
+    #[test]
+    fn a_head_of_which_nothing_belongs_to_the_connection_passes_as_it_was_sent() {
+        for head in ["HTTP/1.1 200 OK\r\nA:  1 \r\nContent-Length: 3\r\n\r\n", "HTTP/1.1 204\r\n\r\n"] {
+            assert_eq!(written(head.as_bytes(), Version::Http11, Persistence::Implied), head);
+        }
+        let head = "HTTP/1.1 200 OK\r\nA: 1\r\n\r\n";
+        for lenient in [
+            "HTTP/1.2 200 OK\r\nA: 1\r\n\r\n",
+            "HTTP/1.1 200 OK\nA: 1\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nA: 1\n\r\n",
+            "HTTP/1.1 200 OK\r\nA: 1\r\n\n",
+        ] {
+            assert_eq!(written(lenient.as_bytes(), Version::Http11, Persistence::Implied), head, "{lenient:?}");
+        }
     }
 
     #[test]
