@@ -367,7 +367,8 @@ impl Observation {
     }
 
     fn since_start(&self, now: Instant) -> Option<Duration> {
-        Some(now.saturating_duration_since(self.start.at))
+        // A request that comes whole is sent on at the instant of its start: comparing costs less than the difference.
+        Some(if now == self.start.at { Duration::ZERO } else { now.saturating_duration_since(self.start.at) })
     }
 
     fn advance(&mut self, phase: Phase) {

@@ -28,11 +28,12 @@ impl Observation {
             self.defect(Defect::Panic);
         }
         let mut reading = self.reading();
-        if self.observed(reading.streamed).contradicts(&self.answer.reported) {
+        let duration = self.last.saturating_duration_since(self.start.at);
+        if self.observed(duration, reading.streamed).contradicts(&self.answer.reported) {
             self.answer.reported = Timings::default();
             reading.defects.add(Defect::Duration);
         }
-        let mut record = self.record(end, status, overhead, reading);
+        let mut record = self.record(end, status, (duration, overhead), reading);
         record.truncation_suspected = self.suspects_truncation(&record);
         self.leave_model(&record);
         if let Some(mut watch) = self.watch.take() {
@@ -68,11 +69,11 @@ impl Observation {
     }
 
     /// What reported durations are compared with.
-    fn observed(&self, streamed: bool) -> Observed {
+    fn observed(&self, whole: Duration, streamed: bool) -> Observed {
         let Answer { timing, tokens, .. } = &self.answer;
         let one_choice = !(tokens.has_several_choices() || timing.has_several_choices());
         Observed {
-            whole: self.last.saturating_duration_since(self.start.at),
+            whole,
             decode: timing.window().filter(|_| streamed && one_choice),
             generated: tokens.generated().map(|count| count.value),
         }
@@ -131,7 +132,13 @@ impl Observation {
         self.reader.as_ref().map_or_else(failed, BodyReading::from)
     }
 
-    fn record(&mut self, end: End, status: u16, overhead: Option<Duration>, reading: BodyReading) -> Record {
+    fn record(
+        &mut self,
+        end: End,
+        status: u16,
+        (duration, overhead): (Duration, Option<Duration>),
+        reading: BodyReading,
+    ) -> Record {
         let mut defects = reading.defects;
         self.request_defect.into_iter().for_each(|defect| defects.add(defect));
         let error = self.answer.error && status < 400;
@@ -169,7 +176,7 @@ impl Observation {
             phase: self.phase,
             tunnel: self.tunnel,
             streamed: reading.streamed,
-            duration: since(self.last),
+            duration,
             time_to_first_byte: timing.first_byte.map(since),
             time_to_first_token: first_token.map(|mark| since(mark.at)),
             time_to_first_answer: first_answer.map(|mark| since(mark.at)),

@@ -201,9 +201,9 @@ impl MeterState {
     /// Adds to every consumer's share up to now. Before the first reading there is nothing to share.
     fn advance(&mut self, now: Instant) {
         let at = self.at.unwrap_or(now);
-        let elapsed = now.saturating_duration_since(at).as_nanos() * PARTS;
         self.at = Some(at.max(now));
         if self.in_flight > 0 && !self.devices.is_empty() {
+            let elapsed = now.saturating_duration_since(at).as_nanos() * PARTS;
             let each = elapsed / u128::from(self.in_flight);
             self.each += each;
             self.consumers.iter_mut().for_each(|it| it.share += each * u128::from(it.in_flight));

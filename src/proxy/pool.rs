@@ -107,8 +107,7 @@ impl Pool {
     pub(super) fn take(&self, now: Instant, repeatable: bool) -> Option<Box<Upstream>> {
         let mut closed = false;
         let taken = loop {
-            let Some((since, mut upstream)) = self.pop(now, repeatable) else { break None };
-            let idle = now.duration_since(since);
+            let Some((idle, mut upstream)) = self.pop(now, repeatable) else { break None };
             let open = upstream.is_quiet(!repeatable || idle >= CHECK_AFTER);
             closed |= upstream.after_stream && !open;
             if open {
@@ -125,16 +124,18 @@ impl Pool {
         taken
     }
 
-    /// The most recently used connection that may carry the request.
-    fn pop(&self, now: Instant, repeatable: bool) -> Option<(Instant, Box<Upstream>)> {
+    /// The most recently used connection that may carry the request, and how long it was idle.
+    fn pop(&self, now: Instant, repeatable: bool) -> Option<(Duration, Box<Upstream>)> {
         let mut idle = self.idle.borrow_mut();
         let may_end = |since: &Instant, upstream: &Upstream| {
             !repeatable && upstream.after_stream && now.duration_since(*since) < AFTER_STREAM
         };
         let before = idle.iter().rev().take(MAX_CANDIDATES).position(|(since, upstream)| !may_end(since, upstream))?;
         let at = idle.len() - 1 - before;
+        let idle_for = now.duration_since(idle[at].0);
         // If the youngest is too old, all are: they are left to be closed in batches.
-        self.is_young(idle[at].0, now).then(|| idle.remove(at))?
+        let is_young = self.limit.is_none_or(|limit| idle_for < limit);
+        is_young.then(|| idle.remove(at))?.map(|(_, upstream)| (idle_for, upstream))
     }
 
     /// Keeps a connection whose exchange is over.
