@@ -54,7 +54,11 @@ impl Observation {
         let is_remote = self.answer.is_remote || self.model_use.as_ref().is_some_and(ModelUse::is_remote);
         let judged = record.is_generation() && record.outcome == Outcome::Completed && !is_remote;
         known.filter(|_| judged).is_some_and(|((tokens, characters), model)| {
-            let own = self.model_use.as_ref().and_then(|it| it.observe_prompt(model, characters, tokens.value));
+            let own = self.model_use.as_ref().and_then(|it| match &record.requested_model {
+                // Under this name it is in use.
+                Some(requested) if **requested == *model => Some(it.observe_own_prompt(characters, tokens.value)),
+                _ => it.observe_prompt(model, characters, tokens.value),
+            });
             let other = |backend| self.context.residency.observe_prompt(backend, model, characters, tokens.value);
             own.unwrap_or_else(|| self.backend().is_some_and(other))
         })

@@ -269,12 +269,15 @@ impl ModelUse {
         let mut known = self.backend.lock();
         let polls = known.polls;
         self.answered_at = polls;
-        let Some(model) = known.models.get(&self.model) else { return false };
-        if self.absent.is_none() && self.reload != ReloadNeed::Certain {
-            // It was unloaded while this exchange waited.
-            self.absent = model.unload_cause().map(Box::new);
-            self.ambiguous = self.absent.is_some() && known.may_share_weights(&self.model);
+        let Some(model) = known.models.get_mut(&self.model) else { return false };
+        let may_be_cold = self.absent.is_none() && self.reload != ReloadNeed::Certain;
+        let cold = model.unload_cause().filter(|_| may_be_cold);
+        if cold.is_none() {
+            return model.observe_answer(self.options, self.reload, polls);
         }
+        // It was unloaded while this exchange waited.
+        self.absent = cold.map(Box::new);
+        self.ambiguous = known.may_share_weights(&self.model);
         let Some(model) = known.models.get_mut(&self.model) else { return false };
         model.observe_answer(self.options, self.reload, polls)
     }
@@ -304,7 +307,12 @@ impl ModelUse {
     /// As [`Residency::observe_prompt`], for the model in use. `None` if another model answered.
     pub(super) fn observe_prompt(&self, model: &str, characters: u64, tokens: u64) -> Option<bool> {
         let same = *spelling::folded(model) == *self.model;
-        same.then(|| self.backend.lock().observe_prompt(&self.model, self.options, characters, tokens))
+        same.then(|| self.observe_own_prompt(characters, tokens))
+    }
+
+    /// The same, where it is known that no other model answered.
+    pub(super) fn observe_own_prompt(&self, characters: u64, tokens: u64) -> bool {
+        self.backend.lock().observe_prompt(&self.model, self.options, characters, tokens)
     }
 
     /// Why a model that answered was cold; `None` where it was not, or that is not known yet: then the next poll may
