@@ -78,7 +78,9 @@ impl Failures {
             series.handles().truncation.with(&self.truncation, &[model, backend], |cut| cut.inc_by(suspected));
         }
         for (defect, times) in record.defects.iter() {
-            self.defect(route.dialect, defect).inc_by(u64::from(times));
+            let labels = [route.dialect.as_str(), defect.as_str()];
+            let count = |defects: &IntCounter| defects.inc_by(u64::from(times));
+            series.handles().with_defect(route.dialect, defect, |handle| handle.with(&self.defects, &labels, count));
         }
     }
 

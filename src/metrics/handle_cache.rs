@@ -14,7 +14,7 @@ use super::histogram::Histogram;
 use super::traced::TracedHistogram;
 use crate::exchange::outcome::Outcome;
 use crate::exchange::record::{Method, Record};
-use crate::exchange::vocabulary::Source;
+use crate::exchange::vocabulary::{Defect, Dialect, Source};
 
 /// Most keys of one kind cached for one model; beyond them every look-up is by labels. So many ends differ only where a
 /// backend answers with statuses that no documentation names.
@@ -85,6 +85,7 @@ pub(super) struct HandleCache {
     /// By the endpoint.
     started: ByKey<&'static str, CachedHandle<IntCounter>>,
     ends: ByKey<EndKey, EndHandles>,
+    defects: ByKey<(Dialect, Defect), CachedHandle<IntCounter>>,
 }
 
 /// What distinguishes ends: exchanges that agree in this feed the same series.
@@ -118,6 +119,11 @@ impl HandleCache {
     pub(super) fn is_first_naming_on(&self, endpoint: &'static str) -> bool {
         // Loaded first, as a store at each exchange would take the cache line from every other thread.
         self.named.with(endpoint, |flag| !flag.load(Ordering::Relaxed) && !flag.swap(true, Ordering::Relaxed))
+    }
+
+    /// Calls `action` with the handle of such defects.
+    pub(super) fn with_defect(&self, dialect: Dialect, defect: Defect, action: impl FnOnce(&CachedHandle<IntCounter>)) {
+        self.defects.with((dialect, defect), action);
     }
 
     /// Calls `action` with the handle of requests that begin on this endpoint.

@@ -27,25 +27,22 @@ impl Histogram {
         Self(Arc::new(Core { bounds, buckets, sum: AtomicU64::new(0.0_f64.to_bits()) }))
     }
 
-    /// The index of the bucket that counts a value.
-    pub(super) fn bucket(&self, value: f64) -> usize {
-        self.0.bounds.partition_point(|bound| *bound < value)
+    /// Records a value. Returns the index of the bucket that counts it.
+    pub(super) fn observe(&self, value: f64) -> usize {
+        self.observe_times(value, 1)
     }
 
-    pub(super) fn observe(&self, value: f64) {
-        self.observe_times(value, 1);
-    }
-
-    /// Records the same value `times` times.
-    pub(super) fn observe_times(&self, value: f64, times: u64) {
+    /// Records the same value `times` times. Returns the index of the bucket that counts it.
+    pub(super) fn observe_times(&self, value: f64, times: u64) -> usize {
         let core = &*self.0;
-        core.buckets[self.bucket(value)].fetch_add(times, Ordering::Relaxed);
+        let bucket = core.bounds.partition_point(|bound| *bound < value);
+        core.buckets[bucket].fetch_add(times, Ordering::Relaxed);
         let added = value * times as f64;
         let mut seen = core.sum.load(Ordering::Relaxed);
         loop {
             let sum = (f64::from_bits(seen) + added).to_bits();
             match core.sum.compare_exchange_weak(seen, sum, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) => return,
+                Ok(_) => return bucket,
                 Err(now) => seen = now,
             }
         }
@@ -84,7 +81,11 @@ mod tests {
         std::thread::scope(|scope| {
             for value in [0.5, 2.0] {
                 let histogram = histogram.clone();
-                scope.spawn(move || (0..100_000).for_each(|_| histogram.observe_times(value, 2)));
+                scope.spawn(move || {
+                    for _ in 0..100_000 {
+                        histogram.observe_times(value, 2);
+                    }
+                });
             }
         });
         assert_eq!(histogram.counts().collect::<Vec<_>>(), [0, 200_000, 200_000, 0]);

@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
-use hashbrown::HashMap;
+use hashbrown::{Equivalent, HashMap};
 use prometheus::{Gauge, IntCounter, IntGauge};
 
 use super::declare::{Registrar, families};
@@ -145,18 +145,28 @@ impl Series {
     }
 }
 
-type SeriesByModel = HashMap<Box<str>, Arc<Series>>;
+type SeriesByLabels = HashMap<(Arc<str>, Box<str>), Arc<Series>>;
+
+/// The labels of a series: the backend's and the model's.
+#[derive(Hash)]
+struct SeriesLabels<'a>(&'a str, &'a str);
+
+impl Equivalent<(Arc<str>, Box<str>)> for SeriesLabels<'_> {
+    fn equivalent(&self, (backend, model): &(Arc<str>, Box<str>)) -> bool {
+        *self.0 == **backend && *self.1 == **model
+    }
+}
 
 /// The handles of every model on every backend that an exchange had. The cap on model labels bounds their number.
 pub(super) struct PerModel {
     families: Arc<Families>,
-    backends: RwLock<HashMap<Arc<str>, SeriesByModel>>,
+    series: RwLock<SeriesByLabels>,
 }
 
 impl PerModel {
     /// The gauges of exchanges in flight whose model is not known start at 0.
     pub(super) fn new(registrar: &Registrar<'_>, backends: &[Arc<str>]) -> Self {
-        let per_model = Self { families: Arc::new(Families::register(registrar)), backends: RwLock::default() };
+        let per_model = Self { families: Arc::new(Families::register(registrar)), series: RwLock::default() };
         for backend in backends {
             let none = per_model.series(labels::NONE, backend);
             none.active_requests();
@@ -171,15 +181,13 @@ impl PerModel {
 
     /// The handles for a model's label.
     pub(super) fn series(&self, model: &str, backend: &Arc<str>) -> Arc<Series> {
-        let known = self.backends.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(series) = known.get(backend).and_then(|models| models.get(model)) {
+        let known = self.series.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(series) = known.get(&SeriesLabels(backend, model)) {
             return Arc::clone(series);
         }
         drop(known);
-        let mut backends = self.backends.write().unwrap_or_else(PoisonError::into_inner);
-        let models = backends.entry(Arc::clone(backend)).or_default();
-        let series =
-            models.entry(model.into()).or_insert_with(|| Arc::new(Series::new(&self.families, model, backend)));
-        Arc::clone(series)
+        let mut known = self.series.write().unwrap_or_else(PoisonError::into_inner);
+        let new = || Arc::new(Series::new(&self.families, model, backend));
+        Arc::clone(known.entry((Arc::clone(backend), model.into())).or_insert_with(new))
     }
 }

@@ -22,8 +22,7 @@ pub(super) struct TracedHistogram {
 impl TracedHistogram {
     /// Records the value of an exchange that ended at `now`, and makes it the exemplar of its bucket.
     pub(super) fn observe(&self, value: f64, trace: TraceId, now: SystemTime) {
-        self.histogram.observe(value);
-        let bucket = self.histogram.bucket(value);
+        let bucket = self.histogram.observe(value);
         let exemplar = Exemplar { value, trace, at: now };
         let mut exemplars = self.exemplars.lock().unwrap_or_else(PoisonError::into_inner);
         match exemplars.iter_mut().find(|(index, _)| *index == bucket) {

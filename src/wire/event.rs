@@ -362,7 +362,7 @@ impl Defects {
 
     /// Each kind with a count above zero.
     pub fn iter(&self) -> impl Iterator<Item = (Defect, u32)> + '_ {
-        Defect::ALL.into_iter().zip(self.0).filter(|(_, count)| *count > 0)
+        Defect::ALL.iter().copied().zip(self.0.iter().copied()).filter(|(_, count)| *count > 0)
     }
 
     /// Whether no defect was counted.
