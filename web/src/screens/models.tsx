@@ -187,7 +187,7 @@ function Compared({ answer, sort }: { answer: Answer; sort: Sort }) {
     ...(new Set(answer.models.map((model) => model.backend)).size > 1 ? [{ name: "backend", class: "name", cell: (model: Model) => model.backend }] : []),
     figure("requests", (model) => model.performance.total_requests, as.count, "performance/total_requests"),
     three("first token p50 p95 p99", (model) => model.performance.time_to_first_token_ms, "time_to_first_token_ms"),
-    three("whole answer p50 p95 p99", (model) => model.performance.latency_ms, "latency_ms"),
+    { ...three("whole answer p50 p95 p99", (model) => model.performance.latency_ms, "latency_ms"), title: "Of generations, those that a client left before the end among them." },
     figure("tok/s", (model) => model.performance.average_tokens_per_second, as.number, "performance/average_tokens_per_second"),
     figure("failed", (model) => model.performance.error_rate, as.share, "performance/error_rate"),
     { ...figure("truncated", (model) => model.performance.truncated_requests, as.count, "performance/truncated_requests"), title: "They are among those that failed." },

@@ -11,7 +11,7 @@ import { why, type Unknown } from "../lib/unknown.ts";
 import { FactList } from "../parts/facts.tsx";
 import { Empty, Loaded, NoHistory, Panel, Trouble } from "../parts/panel.tsx";
 import { Table, type Column } from "../parts/table.tsx";
-import { Chip, Value } from "../parts/value.tsx";
+import { Chip, Dash, Value } from "../parts/value.tsx";
 import { Address } from "./now/flight.tsx";
 
 interface Config {
@@ -130,6 +130,8 @@ function State({ of: { name, success }, hasGpu }: { of: Source; hasGpu: boolean 
   return (name === "nvidia" || name === "amd") && !hasGpu ? <Chip tone="quiet">no GPU found</Chip> : <Chip tone="good">no error</Chip>;
 }
 
+const NOBODY = "The program has not said it yet.";
+
 function Connections({ health }: { health: Health }) {
   const who = session.value;
   return (
@@ -141,8 +143,8 @@ function Connections({ health }: { health: Health }) {
         <div><dt>clients</dt><dd><Address /></dd></div>
         <div><dt>metrics</dt><dd><a href="/metrics">/metrics</a>, for Prometheus</dd></div>
         <div><dt>API</dt><dd><a href="/openapi.json">/openapi.json</a> describes it</dd></div>
-        <div><dt>you are</dt><dd>{who ? `${who.user ?? "anyone on this machine"}, by ${who.method === "none" ? "no credentials" : as.words(who.method)}` : "–"}</dd></div>
-        <div><dt>permissions</dt><dd>{who?.permissions.join(", ") ?? "–"}</dd></div>
+        <div><dt>you are</dt><dd>{who ? `${who.user ?? "anyone on this machine"}, by ${who.method === "none" ? "no credentials" : as.words(who.method)}` : <Dash why={NOBODY} />}</dd></div>
+        <div><dt>permissions</dt><dd>{who?.permissions.join(", ") ?? <Dash why={NOBODY} />}</dd></div>
       </dl>
       {who?.session && <button type="button" onClick={() => void signOut()}>Sign out</button>}
     </>
