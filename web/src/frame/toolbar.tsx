@@ -31,8 +31,8 @@ export function Toolbar() {
           go(value === "day" || value === "week" ? { compare: value } : { ...rest, compare: undefined as never });
         }}>
           <option value="">compare</option>
-          <option value="day">with the day before</option>
-          <option value="week">with the week before</option>
+          <option value="day">day before</option>
+          <option value="week">week before</option>
         </select>
       </label>
       <label>
