@@ -92,7 +92,7 @@ export function Figures({ hour, recent }: FiguresProps) {
       </Figure>
       <Figure
         title="Failed" window={HOUR} to={link("exchanges", undefined, { failed: "true" })} spark={of("failed")} colour="failed"
-        note={<>{failed !== null && <span title="requests that failed, of all">{as.count(failed)} of {as.count(requests ?? 0)} · </span>}<Value of={part(cancelled)} as={as.wholeShare} why={noHistory} /> cancelled</>}
+        note={<>{failed !== null && <span title="requests that failed, of all">{as.count(failed)} / {as.count(requests ?? 0)} · </span>}<Value of={part(cancelled)} as={as.wholeShare} why={noHistory} /> cancelled</>}
       >
         <span class={part(failed) ? "bad" : ""}><Value of={part(failed)} as={as.share} why={noHistory} /></span>
       </Figure>
