@@ -40,13 +40,16 @@ impl Reading {
         Ok(Ok(total))
     }
 
-    /// The parts of a range in which exchanges have rows, from the first: to the hour, but for the first and the last row of
-    /// all. Sums are kept for longer, and stay where a file is lost or full: what is only in them cannot be listed.
+    /// The parts of a range in which exchanges have rows, from the first: to the hour, but for the first and the last row
+    /// of the days that it touches. Sums are kept for longer, and stay where a file is lost or full: what is only in them
+    /// cannot be listed.
     fn with_rows(&self, range: Range) -> Result<Vec<Range>, StoreError> {
         const HOUR: i64 = Step::Hour.seconds() * 1000;
         let mut parts: Vec<Range> = Vec::new();
         let mut end = 0;
-        for day in self.directory.days() {
+        let mut days: Vec<_> = self.days_of(range).collect();
+        days.reverse();
+        for day in days {
             let found = match ends(&self.directory, day) {
                 // What is damaged cannot be listed either.
                 Err(StoreError::Damaged(..)) => None,
