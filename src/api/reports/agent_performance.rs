@@ -130,9 +130,13 @@ pub(crate) async fn agent_performance(
     let One { asker, all, day, week, recent_tasks } = found.ok_or_else(missing)?;
     let period = query.period.unwrap_or(Period::Day);
     let length = query.interval.unwrap_or_else(|| Length::fitting(period));
-    let series = series(&parts, (period, length), asker.filter(), now).await?;
-    let of_day = conversations(&parts, ranges.0, Some(asker.clone())).await;
-    let of_week = conversations(&parts, ranges.1, Some(asker)).await;
+    // Side by side, as the conversations of a week take as long as all the rest.
+    let (series, of_day, of_week) = tokio::join!(
+        series(&parts, (period, length), asker.filter(), now),
+        conversations(&parts, ranges.0, Some(asker.clone())),
+        conversations(&parts, ranges.1, Some(asker.clone())),
+    );
+    let series = series?;
     let span = |sum: &Sum, conversations| {
         let Performance { total_tasks, completed, failed, avg_response_time, .. } = performance(sum);
         let messages = sum.0.messages.or_unknown(Reason::NotReported);
