@@ -59,6 +59,7 @@ mod timer;
 mod trailers;
 mod upgrade;
 mod upstream;
+mod words;
 mod worker;
 
 use std::io;

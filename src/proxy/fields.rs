@@ -10,6 +10,7 @@ use hashbrown::{HashMap, HashSet};
 
 use super::grammar::{is_token, is_value};
 use super::steps::step;
+use super::words::{first_unfit, is_named, unusual_in_name, unusual_in_value};
 
 /// One field line, borrowed from its head.
 #[derive(Clone, Copy, Debug)]
@@ -62,69 +63,6 @@ pub(super) enum LineEnd {
     Crlf,
     /// CRLF or a bare line feed (RFC 9112, 2.2).
     Any,
-}
-
-/// Compares a name without regard to case, by its first and last bytes, which may overlap: names are short. `lower` is in
-/// lower case, and of letters, digits and hyphens: in a token, setting the bit that tells cases apart makes nothing else of
-/// those.
-#[inline]
-fn is_named(name: &[u8], lower: &[u8]) -> bool {
-    const CASE: u64 = ONES * 0x20;
-    let word = |bytes: Option<&[u8; 8]>| bytes.map(|bytes| u64::from_le_bytes(*bytes) | CASE);
-    let half = |bytes: Option<&[u8; 4]>| bytes.map(|bytes| u32::from_le_bytes(*bytes) | CASE as u32);
-    if name.len() != lower.len() {
-        return false;
-    }
-    match lower.len() {
-        8..=16 => {
-            word(name.first_chunk()) == word(lower.first_chunk()) && word(name.last_chunk()) == word(lower.last_chunk())
-        }
-        4..=7 => {
-            half(name.first_chunk()) == half(lower.first_chunk()) && half(name.last_chunk()) == half(lower.last_chunk())
-        }
-        _ => name.eq_ignore_ascii_case(lower),
-    }
-}
-
-/// The position from `from` on of the first byte that does not fit; the length where there is no such byte. `unusual` marks
-/// the bytes of a word that may not fit.
-#[inline(always)]
-fn first_unfit(bytes: &[u8], from: usize, unusual: impl Fn(u64) -> u64, fits: impl Fn(u8) -> bool) -> usize {
-    let mut at = from;
-    while let Some(word) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) {
-        match unusual(u64::from_le_bytes(*word)) {
-            0 => at += 8,
-            unusual => {
-                at += (unusual.trailing_zeros() / 8) as usize;
-                if !fits(bytes[at]) {
-                    return at;
-                }
-                at += 1;
-            }
-        }
-    }
-    bytes[at..].iter().position(|byte| !fits(*byte)).map_or(bytes.len(), |found| at + found)
-}
-
-const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGH: u64 = ONES << 7;
-
-/// Sets the high bit of each byte that is below a space or DEL. Only the lowest set bit is reliable, and only that is
-/// used.
-const fn unusual_in_value(word: u64) -> u64 {
-    let below_space = word.wrapping_sub(ONES * b' ' as u64) & !word;
-    let del = word ^ (ONES * 0x7f);
-    (below_space | (del.wrapping_sub(ONES) & !del)) & HIGH
-}
-
-/// Sets the high bit of each byte that is neither a letter nor a hyphen.
-const fn unusual_in_name(word: u64) -> u64 {
-    // Seven bits and a constant below 128 do not carry into the next byte.
-    let low = (word | (ONES * 0x20)) & !HIGH;
-    let from_a = low + ONES * (0x80 - b'a' as u64);
-    let beyond_z = low + ONES * (0x7f - b'z' as u64);
-    let no_hyphen = ((word ^ (ONES * b'-' as u64)) & !HIGH) + ONES * 0x7f;
-    ((!(from_a & !beyond_z) & no_hyphen) | word) & HIGH
 }
 
 /// Splits off the first line; `None` where it does not end in CRLF.
@@ -364,61 +302,6 @@ pub(super) fn write_line(field: &Field<'_>, out: &mut Vec<u8>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_name_ends_at_the_first_byte_that_none_has() {
-        for length in 1..20 {
-            for place in 0..length {
-                for byte in 0..=u8::MAX {
-                    let mut bytes = vec![b'n'; length];
-                    bytes[place] = byte;
-                    // Part of a name, and unusual.
-                    bytes[length / 2] = if byte % 2 == 0 { b'_' } else { b'-' };
-                    let naive = bytes.iter().position(|byte| !is_token(*byte)).unwrap_or(length);
-                    let found = first_unfit(&bytes, 0, unusual_in_name, is_token);
-                    assert_eq!(found, naive, "{}", bytes.escape_ascii());
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_name_is_compared_without_case_and_by_every_byte() {
-        let names = ["te", "host", "expect", "user-agent", "content-length", "http2-settings", "content-encoding"];
-        for name in names.into_iter().chain(["transfer-encoding", "x-inferometer-backend"]) {
-            assert!(
-                is_named(name.as_bytes(), name.as_bytes()) && is_named(name.to_uppercase().as_bytes(), name.as_bytes())
-            );
-            for place in 0..name.len() {
-                for byte in (0..=u8::MAX).filter(|byte| is_token(*byte)) {
-                    let mut other = name.as_bytes().to_vec();
-                    other[place] = byte;
-                    assert_eq!(is_named(&other, name.as_bytes()), other.eq_ignore_ascii_case(name.as_bytes()));
-                }
-            }
-            assert!(!is_named(&name.as_bytes()[1..], name.as_bytes()));
-        }
-    }
-
-    #[test]
-    fn a_value_ends_at_the_first_byte_that_none_has() {
-        let naive = |bytes: &[u8], from: usize| {
-            bytes[from..].iter().position(|byte| !is_value(*byte)).map_or(bytes.len(), |found| from + found)
-        };
-        for length in 0..40 {
-            for place in 0..length {
-                for byte in 0..=u8::MAX {
-                    let mut bytes = vec![b'\x80'; length];
-                    bytes[place] = byte;
-                    // A tab looks odd to the word test but is part of a value: the bytes after it must still be
-                    // examined.
-                    bytes[length / 2] = if byte % 2 == 0 { b'\t' } else { b' ' };
-                    let found = first_unfit(&bytes, place / 2, unusual_in_value, is_value);
-                    assert_eq!(found, naive(&bytes, place / 2), "{}", bytes.escape_ascii());
-                }
-            }
-        }
-    }
 
     #[test]
     fn a_field_is_a_token_a_colon_and_a_value() {
