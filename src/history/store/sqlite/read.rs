@@ -208,8 +208,8 @@ pub(super) fn oldest(directory: &Directory) -> Result<Option<i64>, StoreError> {
     Ok(None)
 }
 
-/// When the first and the last exchange of a day ended whose rows are kept, in milliseconds since the epoch; `None` where
-/// there is none.
+/// When the first and the last exchange of a day ended whose rows are kept, in milliseconds since the epoch; `None` for a day
+/// without rows.
 fn ends(directory: &Directory, day: Day) -> Result<Option<(i64, i64)>, StoreError> {
     let path = directory.day(day);
     let Some(connection) = open::readable(&path, FileKind::Day)? else { return Ok(None) };
