@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { standing, type Alerts } from "../src/lib/alerts.ts";
 import { finished } from "../src/lib/finished.ts";
 import { median, verdict } from "../src/lib/health.ts";
 import { describe, last, sum } from "../src/lib/summary.ts";
 import { machineOf } from "../src/lib/room.ts";
 import type { Model, Stats, Workers } from "../src/lib/types.ts";
-import { sentence, why } from "../src/lib/unknown.ts";
+import { NO_HISTORY, sentence, why, whyKept } from "../src/lib/unknown.ts";
 
 const model = (total: number | null, failures: number, warm: number | null = 100): Model => ({
   name: "m", backend: "b", status: "loaded",
@@ -65,4 +66,21 @@ test("the memory of this machine is no measure of a model on another one", () =>
   assert.deepEqual(machineOf("there", workers, stats), {});
   assert.deepEqual(machineOf("here", undefined, stats), {});
   assert.deepEqual(machineOf("here", workers, { ...stats, gpu: { devices: [] } } as unknown as Stats), { host: 65_536 });
+});
+
+test("what is about to be an alert counts beside those that are", () => {
+  const says = (active: number, ...states: string[]) => standing({
+    active_alerts: Array.from({ length: active }), alert_rules: states.map((state) => ({ state })),
+  } as unknown as Alerts);
+  assert.equal(says(0, "quiet", "not_yet"), "no alerts");
+  assert.equal(says(0, "pending", "quiet"), "1 pending");
+  assert.equal(says(1, "firing"), "1 alert");
+  assert.equal(says(2, "firing", "pending", "pending"), "2 alerts, 2 pending");
+});
+
+test("without a history what only it knows says how to have one", () => {
+  const answer = { unknown: { "/a": "not_configured", "/b": "no_samples" } };
+  assert.equal(whyKept(answer, "/a"), NO_HISTORY);
+  assert.equal(whyKept(answer, "/b"), sentence("no_samples"));
+  assert.equal(why(answer, "/a"), sentence("not_configured"));
 });

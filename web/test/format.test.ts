@@ -28,3 +28,8 @@ test("bytes are in binary units, and shares in percent", () => {
   assert.equal(plain(as.percent(0.01)), "<0.1 %");
   assert.equal(plain(as.percent(0)), "0 %");
 });
+
+test("a rough share has no fraction, and energy the unit of its size", () => {
+  for (const [value, text] of [[0, "0 %"], [0.004, "<1 %"], [0.0977, "10 %"], [1, "100 %"]] as const) assert.equal(plain(as.wholeShare(value)), text);
+  for (const [value, text] of [[2.5, "2.5 J"], [3599, "3599 J"], [3600, "1 Wh"], [7.2e6, "2 kWh"]] as const) assert.equal(plain(as.joules(value)), text);
+});

@@ -43,7 +43,7 @@ export function Shown({ screen }: { screen: Screen }) {
 export function Navigation({ current }: { current: string }) {
   const shown = SCREENS.find((one) => one.name === current)?.within ?? current;
   const ways = useRef<HTMLElement>(null);
-  // On a phone there are more than are seen.
+  // A phone shows only some of them at a time.
   useEffect(() => ways.current?.querySelector("[aria-current]")?.scrollIntoView({ inline: "center", block: "nearest" }), [shown]);
   return (
     <nav aria-label="Screens" ref={ways}>

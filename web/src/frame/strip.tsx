@@ -20,7 +20,7 @@ export function Strip() {
   useEffect(() => { health.value = asked.data; }, [asked.data]);
   const workers = useTopic<Workers>("workers")?.workers;
   const alerts = useTopic<Alerts>("alerts");
-  // Of a program that does not answer nobody knows whether it serves.
+  // Whether the program serves is unknown while it does not answer.
   const isReached = !isCut() && !asked.failure;
   const serving = isReached ? asked.data?.status : undefined;
   const history = asked.data?.history.status;

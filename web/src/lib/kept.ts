@@ -48,7 +48,7 @@ export function answerOf(address: string, answers: Record<string, unknown> = sav
   });
   const metrics = wanted.parameters.get("metrics")?.split(",");
   if (!metrics) {
-    // Some have an answer of the chosen time and one of their usual time.
+    // Some paths are saved twice: for the chosen range, and without one.
     const found = same.find((known) => hasTime(asked(known).parameters) === hasTime(wanted.parameters)) ?? same[0];
     return found === undefined ? undefined : answers[found];
   }

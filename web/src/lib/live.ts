@@ -83,7 +83,7 @@ export function useLive<T>(topic: string): Asked<T> {
   useEffect(() => want(topic), [topic]);
   const link = linkState.value;
   const pushed = figure(topic).value as T | undefined;
-  // What no WebSocket brings is asked for.
+  // Without a WebSocket the topic is asked for.
   const isAsked = link === "refused" || (pushed === undefined && (isCut() || link === "saved"));
   const asked = useAsk<T>(isAsked ? pathOf(topic) : null, 10);
   return isAsked && (asked.data !== undefined || pushed === undefined) ? asked : { data: pushed, failure: asked.failure, at: lastHeard.peek() };

@@ -123,7 +123,7 @@ function Hardware({ stats, of }: { stats: Stats | undefined; of: Of }) {
   const memory = hasGpu
     ? filled(gib(sum(gpus.map((gpu) => gpu.memory_used_mb))), gib(sum(gpus.map((gpu) => gpu.memory_total_mb))))
     : filled(system?.memory_used_gb, system?.memory_total_gb);
-  // A part of them would look like all.
+  // The power of some GPUs would look like that of all.
   const each = gpus.map((gpu) => gpu.power_usage_watts ?? null);
   const drawn = hasGpu ? (each.includes(null) ? null : sum(each)) : power(of).cpu;
   const note = [memory ? `${hasGpu ? "VRAM" : "RAM"} ${memory}` : "memory unknown", ...(drawn === null ? [] : [as.watts(drawn)])].join(" · ");

@@ -23,7 +23,7 @@ const heldInAll = (model: Model): number => held(model, "gpu") + held(model, "ho
 export function Memory() {
   const found = useLive<Models>("models");
   const count = found.data?.models.filter((model) => model.status === "loaded").length;
-  // Of a backend that does not answer nobody knows what it holds.
+  // What a backend holds is unknown while it does not answer.
   const note = found.data && found.data.models.length > 0 ? `${count} of ${found.data.models.length} models` : "";
   return (
     <Panel title="In memory" note={note} window={moment()} class="memory">
