@@ -1,6 +1,6 @@
 //! Sums of models and of caches: of which time they are, what they leave out, and what is unknown while no backend says it.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,11 +10,12 @@ use serde_json::{Value, json};
 
 use super::exchanges::wait_for;
 use super::{get, send, unlimited_with};
-use crate::history::rows::{CHAT, ollama};
+use crate::history::rows::{CHAT, ollama, ollama_saying};
 use crate::support::backend::Backend;
 use crate::support::client::ask;
 use crate::support::look_until;
 use crate::support::program::{Program, STATE, State, command};
+use crate::support::servers::free;
 
 const LOST: &str = "GET /nowhere HTTP/1.1\r\nHost: localhost\r\nUser-Agent: curl/8\r\nConnection: close\r\n\r\n";
 
@@ -39,11 +40,6 @@ fn again(state: &State, backend: SocketAddr) -> Program {
     Program::start(command, backend, &[])
 }
 
-/// An address where nobody listens.
-fn nobody() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port")
-}
-
 /// Waits until a value of an answer is as expected.
 fn until(program: &Program, target: &str, pointer: &str, expected: &Value) -> Value {
     look_until(|| {
@@ -60,13 +56,14 @@ fn sum(answer: &Value, field: &str) -> u64 {
 
 #[test]
 fn models_and_what_they_leave_out_add_up_to_the_cache_and_to_all_exchanges() {
-    let backend = ollama();
+    let backend = ollama_saying(r#","load_duration":2000000000"#);
     let program = Program::before(backend.address);
     three(&program);
     let agree = |models: &Value, cache: &Value| {
         assert_eq!(sum(models, "total_requests"), 3, "{models:#}");
         assert_eq!(json!(sum(models, "prompt_tokens")), cache["cache_types"]["prompt"]["prompt_tokens"]);
         assert_eq!(json!(sum(models, "cold_starts")), cache["performance"]["cache_misses"]);
+        assert_ne!(sum(models, "cold_starts"), 0, "{models:#}");
         assert_eq!((&models["from"], &models["to"]), (&cache["from"], &cache["to"]));
     };
     let (models, cache) = (get(&program, "/dashboard/models"), get(&program, "/dashboard/cache"));
@@ -93,6 +90,7 @@ fn models_and_what_they_leave_out_add_up_to_the_cache_and_to_all_exchanges() {
     let others = &models["others"];
     assert_eq!((&models["models"], &others["models"]), (&json!([]), &json!(["llama3:latest"])), "{models:#}");
     assert_eq!((&others["total_requests"], &others["prompt_tokens"]), (&json!(3), &json!(10)), "{models:#}");
+    assert_eq!((&others["generated_tokens"], &others["failed_requests"]), (&json!(6), &json!(0)), "{models:#}");
 }
 
 #[test]
@@ -137,7 +135,7 @@ fn models_and_caches_are_of_the_time_that_is_asked_for() {
 
 #[test]
 fn what_no_backend_says_is_unknown_and_no_zero() {
-    let program = Program::before(nobody());
+    let program = Program::before(free());
     let models = until(&program, "/dashboard/models", "/unknown/~1summary~1loaded_models", &json!("collector_failed"));
     for field in ["total_models", "loaded_models", "total_size_gb", "memory_usage_gb"] {
         assert_eq!(models["summary"][field], Value::Null, "{field}");
@@ -238,7 +236,7 @@ fn pages_promise_no_exchange_of_which_only_the_sums_are_kept() {
 
 #[test]
 fn a_rule_says_since_when_its_condition_holds() {
-    let program = Program::with(nobody(), &["--config", &unlimited_with("alerts.period = \"1s\"\n")]);
+    let program = Program::with(free(), &["--config", &unlimited_with("alerts.period = \"1s\"\n")]);
     let answer = look_until(|| {
         let answer = get(&program, "/dashboard/alerts");
         let is_there = |rule: &Value| rule["state"] == "pending" || rule["state"] == "firing";
