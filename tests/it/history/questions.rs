@@ -126,6 +126,28 @@ fn a_question_is_given_up_after_its_time_limit_and_the_next_is_answered() {
     });
 }
 
+#[test]
+fn a_row_of_a_rush_counts_among_failures_for_all_that_it_stands_for() {
+    const EACH: u64 = 7;
+    let backend = ollama();
+    let mut program = Program::before(backend.address);
+    for _ in 0..2 {
+        ask(program.clients, "GET /nowhere HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    }
+    wait_for_rows(program.state(), 2);
+    program.signal(Signal::TERM);
+    assert!(program.ended().success());
+    let directory = Directory::within(program.state());
+    let day = directory.days().last().copied().expect("a day");
+    let file = rusqlite::Connection::open(directory.day(day)).expect("it can be opened");
+    file.execute("UPDATE exchanges SET weight = ?", [EACH as i64]).expect("it can be written");
+    let newest: i64 = file.query_row("SELECT max(id) FROM exchanges", [], |row| row.get(0)).expect("two rows");
+    let reading = Reading::new(directory, TIME_LIMIT);
+    let found = reading.failures(EVER, &Filter::default()).expect("sound");
+    let found: Vec<_> = found.iter().map(|kind| (kind.count, kind.newest.0)).collect();
+    assert_eq!(found, [(2 * EACH, newest)]);
+}
+
 fn poll<T>(question: std::pin::Pin<&mut (impl Future<Output = T> + ?Sized)>) -> Option<T> {
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     match question.poll(&mut context) {

@@ -17,19 +17,17 @@ pub(crate) const CHAT: &str = "POST /api/chat HTTP/1.1\r\nHost: localhost\r\nTra
 
 /// Answers a chat with three tokens, `/api/tags` with its model, the rest with 404.
 pub(crate) fn ollama() -> Backend {
-    ollama_saying("")
-}
-
-/// The same with more fields in its last line, each after a comma.
-pub(crate) fn ollama_saying(more: &'static str) -> Backend {
-    Backend::start(move |connection| {
+    Backend::start(|connection| {
         while let Some(request) = connection.request() {
             let body = if request.starts_with(b"POST /api/chat") {
-                let first = r#"{"model":"llama3:latest","message":{"role":"assistant","content":"a"},"done":false}"#;
-                let last = r#"{"model":"llama3:latest","message":{"content":""},"done":true,"done_reason":"stop","prompt_eval_count":5,"prompt_eval_duration":7000000,"eval_count":3,"eval_duration":9000000"#;
-                format!("{first}\n{last}{more}}}\n")
+                concat!(
+                    r#"{"model":"llama3:latest","message":{"role":"assistant","content":"a"},"done":false}"#,
+                    "\n",
+                    r#"{"model":"llama3:latest","message":{"content":""},"done":true,"done_reason":"stop","prompt_eval_count":5,"prompt_eval_duration":7000000,"eval_count":3,"eval_duration":9000000}"#,
+                    "\n",
+                )
             } else if request.starts_with(b"GET /api/tags") {
-                r#"{"models":[{"name":"llama3:latest"}]}"#.to_owned()
+                r#"{"models":[{"name":"llama3:latest"}]}"#
             } else {
                 connection.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
                 continue;
