@@ -20,7 +20,7 @@
 //! * [`backend`]: the inference servers: their addresses, whether they answer, which models they list.
 //! * [`fleet`]: which backend serves an exchange.
 //! * [`metrics`]: every Prometheus family.
-//! * [`history`]: the exchanges in flight.
+//! * [`history`]: the exchanges in flight, and what is kept of those that are over.
 //! * [`host`]: facts about the machine.
 //! * [`alert`]: what deserves attention: the rules, and whether they hold. Pure.
 //! * [`access`]: who may ask the second listener, and how often.

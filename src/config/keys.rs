@@ -135,7 +135,7 @@ pub(super) static KEYS: &[Key<Config>] = keys! { Config;
     // A month to look back at, and a bound for machines whose disk is small.
     ["retention.exchanges",            AGE,          "30d",                    File,     Restart, {history.retention.raw},                      "How long single exchanges are kept"]
     ["retention.exchanges_size",       SIZE,         "2GiB",                   File,     Restart, {history.retention.raw_bytes},                "How large their files may become together; whole days go first, but the current one stays"]
-    ["retention.minutes",              AGE,          "7d",                     File,     Restart, {history.retention.minutes},                  "How long sums by the minute are kept"]
+    ["retention.minutes",              AGE,          "9d",                     File,     Restart, {history.retention.minutes},                  "How long sums by the minute are kept"]
     // A year and its seasons.
     ["retention.hours",                AGE,          "400d",                   File,     Restart, {history.retention.hours},                    "How long sums by the hour are kept"]
     ["retention.events",               AGE,          "400d",                   File,     Restart, {history.retention.events},                   "How long events and audit entries are kept"]

@@ -111,7 +111,7 @@ pub(crate) struct Query {
     /// The instant after the last; now without one.
     #[param(inline, value_type = Option<AnInstant>)]
     to: Option<String>,
-    /// One that gives some hundred points without it. `10s` for a quarter of an hour at most, without PostgreSQL's replicas;
+    /// One that gives some hundred points without it, and an hour at least where minutes are kept no longer. `10s` for a quarter of an hour at most, without PostgreSQL's replicas;
     /// the others for 1,500 points at most.
     #[param(inline)]
     interval: Option<Length>,
@@ -185,8 +185,10 @@ pub(crate) async fn series(
     let now = Instant::now();
     let range = range(query.period, (query.from.as_deref(), query.to.as_deref()), (Period::Hour, parts.millis(now)))?;
     let metrics = Metric::parse_list(&query.metrics)?;
-    let fitting = || Interval::fitting(range, POINTS);
-    let interval = query.interval.and_then(|length| Interval::of_seconds(length.seconds())).unwrap_or_else(fitting);
+    let interval = match query.interval.and_then(|length| Interval::of_seconds(length.seconds())) {
+        Some(interval) => interval,
+        None => parts.ask(move |reading| reading.fitting(range, POINTS)).await?,
+    };
     let filter = query.filter()?;
     // As everywhere: whatever is compared with the time to the first token, and nothing that has none.
     let durations = if filter.operation.is_some() { DurationsOf::All } else { DurationsOf::Generations };

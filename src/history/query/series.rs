@@ -65,6 +65,16 @@ impl Interval {
         let fits = |interval: &&i64| seconds / **interval < i64::try_from(points).unwrap_or(i64::MAX);
         Self(LIKED.iter().find(fits).copied().unwrap_or(604_800))
     }
+
+    /// The same, and an hour at least where hours are kept whose minutes are gone. `hours_alone_until` is where the newest
+    /// of these ends, in milliseconds since the epoch.
+    #[must_use]
+    pub fn fitting_kept(range: Range, points: usize, hours_alone_until: Option<i64>) -> Self {
+        match Self::fitting(range, points) {
+            fitting if fitting.step() == Step::Minute && Some(range.from) < hours_alone_until => Self::HOUR,
+            fitting => fitting,
+        }
+    }
 }
 
 /// Asks for sums.
@@ -220,6 +230,19 @@ mod tests {
         assert_eq!(Interval::fitting(range(1), 100).seconds(), 60);
         assert_eq!(Interval::fitting(range(24), 100).seconds(), 1_800);
         assert_eq!(Interval::fitting(range(24 * 30), 100).seconds(), 43_200);
+    }
+
+    #[test]
+    fn where_minutes_are_gone_an_interval_is_an_hour() {
+        const HOUR: i64 = 3_600_000;
+        let of = |length, until| {
+            let range = Range { from: 10 * HOUR, to: (10 + length) * HOUR };
+            Interval::fitting_kept(range, 100, until).seconds()
+        };
+        assert_eq!(of(24, Some(11 * HOUR)), 3_600);
+        assert_eq!(of(24, Some(10 * HOUR)), 1_800, "it ends where the range begins");
+        assert_eq!(of(24, None), 1_800);
+        assert_eq!(of(24 * 30, Some(11 * HOUR)), 43_200, "it is of hours anyway");
     }
 
     #[test]

@@ -1,13 +1,22 @@
 //! `/dashboard/series` and one trace, against what clients sent.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use inferometer::history::Directory;
+use inferometer::history::timestamp::Timestamp;
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::exchanges::wait_for;
+use super::totals::{again, ended};
 use super::{get, send, shape};
 use crate::history::rows::{CHAT, ollama};
 use crate::support::client::ask;
 use crate::support::look_until;
-use crate::support::program::Program;
+use crate::support::program::{Program, State};
+
+/// In seconds.
+const DAY: i64 = 24 * 3_600;
 
 const LOST: &str = "GET /nowhere HTTP/1.1\r\nHost: localhost\r\nUser-Agent: curl/8\r\nConnection: close\r\n\r\n";
 
@@ -82,6 +91,51 @@ fn series_add_up_to_what_clients_sent_and_have_gaps_where_nothing_ran() {
     let compared = ask(program.admin, request.replace("&format", "&compare=week&format"));
     let (_, body) = compared.split_once("\r\n\r\n").expect("a head");
     assert_eq!(body.lines().next(), Some("at,requests,ttft_p50,requests_compared,ttft_p50_compared"));
+}
+
+/// Moves what has been summed up so far back by so many seconds.
+fn age(state: &State, seconds: i64) {
+    let file = Connection::open(Directory::within(&state.0).main()).expect("it can be opened");
+    for table in ["rollups", "ran"] {
+        file.execute(&format!("UPDATE {table} SET at = at - {seconds}"), []).expect("it can be written");
+    }
+}
+
+#[test]
+fn a_day_is_compared_with_the_week_before_with_the_settings_that_there_are_without_a_file() {
+    let backend = ollama();
+    let program = Program::before(backend.address);
+    ask(program.clients, CHAT);
+    wait_for(&program, 1);
+    let state = ended(program);
+    // The oldest minute of a day, a week ago.
+    age(&state, 8 * DAY - 3_600);
+    let program = again(&state, backend.address);
+    program.wait_for_history();
+    let answer = series(&program, "metrics=requests&period=24h&compare=week");
+    let before = answer["compared"][0]["values"].as_array().expect("a list").iter().filter_map(Value::as_f64);
+    assert_eq!((before.sum::<f64>(), sum(&answer, 0)), (1.0, 0.0), "{answer:#}");
+    assert!(answer["interval_seconds"].as_f64() < Some(3_600.0), "{answer:#}");
+}
+
+#[test]
+fn where_minutes_are_gone_hours_answer_unless_an_interval_is_asked_for() {
+    let backend = ollama();
+    let program = Program::before(backend.address);
+    ask(program.clients, CHAT);
+    wait_for(&program, 1);
+    let state = ended(program);
+    age(&state, 20 * DAY);
+    let program = again(&state, backend.address);
+    program.wait_for_history();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after the epoch").as_secs() as i64;
+    let days_ago = |days: i64| Timestamp((now - days * DAY) * 1_000).to_string();
+    let old = format!("metrics=requests&from={}&to={}", days_ago(21), days_ago(19));
+    let answer = series(&program, &old);
+    assert_eq!((&answer["interval_seconds"], sum(&answer, 0)), (&json!(3_600), 1.0), "{answer:#}");
+    assert_eq!(sum(&series(&program, &format!("{old}&interval=5m")), 0), 0.0, "what is asked for is answered");
+    // Of a range that begins later, minutes answer, although the program has not run for the whole of it.
+    assert_eq!(series(&program, "metrics=requests&period=15m")["interval_seconds"], 60);
 }
 
 #[test]

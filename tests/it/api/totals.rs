@@ -29,14 +29,14 @@ fn three(program: &Program) {
 }
 
 /// Ends a program, and leaves what it has kept.
-fn ended(mut program: Program) -> State {
+pub(super) fn ended(mut program: Program) -> State {
     program.signal(Signal::TERM);
     assert!(program.ended().success());
     program.state.take().expect("the command names a directory")
 }
 
 /// Another program with what an earlier one has kept.
-fn again(state: &State, backend: SocketAddr) -> Program {
+pub(super) fn again(state: &State, backend: SocketAddr) -> Program {
     let mut command = command();
     command.env(STATE, &state.0);
     Program::start(command, backend, &[])

@@ -69,6 +69,16 @@ fn three_replicas_in_one_database_have_every_exchange_once() {
     assert_eq!(points.iter().map(|sums| sums.requests).sum::<u64>(), 15);
     assert_eq!(points.iter().map(|sums| sums.sketch(Measure::Duration).count()).sum::<u64>(), 15);
     drop(copies);
+
+    // Hours whose minutes are gone, on the database alone.
+    server.execute(
+        "INSERT INTO inferometer.ran SELECT replica, step, at - interval '20 days' FROM inferometer.ran WHERE step = 3600",
+    );
+    let fitting = |days: i64| {
+        let from = one.id.millis() - days * 86_400_000;
+        reading.fitting(Range { from, to: from + 86_400_000 }, 120).expect("it answers").seconds()
+    };
+    assert_eq!([20, 1].map(fitting), [3_600, 1_800]);
 }
 
 #[test]

@@ -15,7 +15,15 @@ use crate::history::store::postgres::value::{seconds_of, timestamp};
 use crate::history::store::sqlite::tail::{read_sums, sums_columns};
 use crate::history::store::terms::operations;
 
+const HOURS_ALONE_UNTIL: &str = "SELECT max(at) + interval '1 hour' FROM ran WHERE step = 3600 \
+    AND at < coalesce((SELECT date_trunc('hour', min(at), 'UTC') FROM ran WHERE step = 60), 'infinity')";
+
 impl RemoteReading {
+    /// Where the newest hour ends that is kept without its minutes, in milliseconds since the epoch.
+    pub(in crate::history) fn hours_alone_until(&self) -> Result<Option<i64>, StoreError> {
+        self.ask(|open| open.first(HOURS_ALONE_UNTIL))
+    }
+
     /// The sums of each interval of a range. `None` where there would be too many intervals.
     pub(in crate::history) fn series(&self, query: &SeriesQuery) -> Result<Option<Series>, StoreError> {
         let Some(empty) = Series::empty(query.range, query.interval) else { return Ok(None) };

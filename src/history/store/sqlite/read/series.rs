@@ -3,19 +3,45 @@
 use rusqlite::types::Value;
 
 use super::page::condition;
-use super::{OpenDay, Reading};
+use super::{OpenDay, Reading, RemoteReading, begin};
 use crate::history::codes::Coded as _;
 use crate::history::query::Range;
-use crate::history::query::series::{DurationsOf, Group, Groups, Series, SeriesQuery};
+use crate::history::query::series::{DurationsOf, Group, Groups, Interval, Series, SeriesQuery};
 use crate::history::rollup::{By, Dimensions, Sums};
 use crate::history::row::{Entry, Row};
 use crate::history::store::error::StoreError;
-use crate::history::store::sqlite::rows;
+use crate::history::store::sqlite::schema::FileKind;
+use crate::history::store::sqlite::{open, rows};
+
+const HOURS_ALONE_UNTIL: &str = "SELECT (max(at) + 3600) * 1000 FROM ran WHERE step = 3600 \
+    AND at / 3600 < coalesce((SELECT min(at) / 3600 FROM ran WHERE step = 60), 9e9)";
 
 /// A group, as it is known while sums are added up.
 type GroupId = Option<std::sync::Arc<str>>;
 
 impl Reading {
+    /// The shortest interval that gives at most so many points of a range, of sums that are kept.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or in time.
+    pub fn fitting(&self, range: Range, points: usize) -> Result<Interval, StoreError> {
+        Ok(Interval::fitting_kept(range, points, self.hours_alone_until()?))
+    }
+
+    /// Where the newest hour ends that is kept without its minutes, in milliseconds since the epoch.
+    fn hours_alone_until(&self) -> Result<Option<i64>, StoreError> {
+        if let Some(answer) = self.remotely(RemoteReading::hours_alone_until) {
+            return answer;
+        }
+        let path = self.directory.main();
+        let Some(connection) = open::readable(&path, FileKind::Main)? else { return Ok(None) };
+        let ask = || {
+            begin(&connection, self.deadline())?;
+            connection.query_row(HOURS_ALONE_UNTIL, [], |row| row.get(0))
+        };
+        ask().map_err(|error| StoreError::of(&error, &path))
+    }
+
     /// The sums of each interval of a range. `None` where there would be too many intervals.
     ///
     /// # Errors
