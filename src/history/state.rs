@@ -156,6 +156,7 @@ pub struct HistoryState {
     /// Milliseconds since the epoch.
     oldest: AtomicI64,
     copying: Mutex<Copying>,
+    removes: AtomicI64,
     copied_rows: AtomicU64,
     /// Milliseconds since the epoch.
     copied: AtomicI64,
@@ -190,6 +191,7 @@ impl Default for HistoryState {
             committed: AtomicI64::new(UNKNOWN),
             oldest: AtomicI64::new(UNKNOWN),
             copying: Mutex::default(),
+            removes: AtomicI64::new(UNKNOWN),
             copied_rows: AtomicU64::new(0),
             copied: AtomicI64::new(UNKNOWN),
             entries_lost: Default::default(),
@@ -222,6 +224,8 @@ pub struct HistoryHealth {
     pub committed: Option<i64>,
     /// When the oldest exchange that is kept ended, in milliseconds since the epoch. `None` where none is.
     pub oldest: Option<i64>,
+    /// When what is too old will be removed next, in milliseconds since the epoch. `None` before the first time.
+    pub removes: Option<i64>,
     /// What the copy to PostgreSQL is doing.
     pub copying: Copying,
     /// Rows copied since the start.
@@ -262,6 +266,7 @@ impl HistoryState {
             copying: self.copying.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             copied_rows: self.copied_rows.load(Ordering::Relaxed),
             copied: known(&self.copied),
+            removes: known(&self.removes),
             entries_lost: JournalKind::ALL.map(|kind| self.entries_lost_of(kind)),
             entries: *self.entries.lock().unwrap_or_else(PoisonError::into_inner),
         }
@@ -333,6 +338,10 @@ impl HistoryState {
     pub(super) fn set_kept(&self, bytes: u64, oldest: Option<i64>) {
         self.bytes.store(bytes, Ordering::Relaxed);
         self.oldest.store(oldest.unwrap_or(UNKNOWN), Ordering::Relaxed);
+    }
+
+    pub(super) fn set_removes(&self, millis: i64) {
+        self.removes.store(millis, Ordering::Relaxed);
     }
 
     pub(super) fn lost_entries(&self, kind: JournalKind, count: u64) {

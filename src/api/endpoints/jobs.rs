@@ -19,6 +19,7 @@ use crate::history::Reading;
 use crate::history::journal::job::{Job, JobState};
 use crate::history::query::errors::of_exchange;
 use crate::history::query::lists::{ListFilter, ListQuery};
+use crate::history::state::Activity;
 use crate::history::timestamp::Timestamp;
 
 /// Most jobs of an answer.
@@ -119,6 +120,7 @@ struct ScheduledJob {
     id: &'static str,
     name: &'static str,
     schedule: &'static str,
+    /// RFC 3339 in UTC. Unknown while the history is off or paused.
     next_run: Maybe<String>,
     enabled: bool,
 }
@@ -162,7 +164,7 @@ pub(crate) async fn read(parts: &Parts, span: Option<Span>, limit: usize, now: I
             id: "history_retention",
             name: "history retention",
             schedule: "* * * * *",
-            next_run: Maybe::Unknown(Reason::NotReported),
+            next_run: next_removal(parts),
             enabled: parts.readers.is_some(),
         }],
         queue_stats: Queue {
@@ -172,6 +174,15 @@ pub(crate) async fn read(parts: &Parts, span: Option<Span>, limit: usize, now: I
         },
         unknown: Unknown::default(),
     })
+}
+
+fn next_removal(parts: &Parts) -> Maybe<String> {
+    let health = parts.history.health();
+    match health.activity {
+        _ if parts.readers.is_none() => Maybe::Unknown(Reason::NotConfigured),
+        Activity::Paused(..) => Maybe::Unknown(Reason::CollectorFailed),
+        _ => health.removes.map(|at| Timestamp(at).to_string()).or_unknown(Reason::NotYet),
+    }
 }
 
 fn name(job: &Job) -> String {

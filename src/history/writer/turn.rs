@@ -85,6 +85,7 @@ impl Writer {
             self.due.retain = now + self.pace.retain;
             self.merge_machine()?;
             self.retain(wall)?;
+            self.state.set_removes(wall + i64::try_from(self.pace.retain.as_millis()).unwrap_or(0));
             self.doubted = None;
         }
         let was_paused = self.state.is_paused();

@@ -27,6 +27,7 @@ fn health() -> HistoryHealth {
         committed: Some(1_764_400_000_500),
         oldest: Some(1_764_000_000_000),
         copying: Copying::Following,
+        removes: None,
         copied_rows: 900,
         copied: Some(1_764_400_000_000),
         entries_lost: [1, 0, 0, 40],

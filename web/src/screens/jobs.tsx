@@ -65,7 +65,7 @@ const ENDED: Column<Ended>[] = [
 const OWN: Column<Scheduled>[] = [
   { name: "job", class: "name", cell: (one) => one.name },
   { name: "schedule", cell: (one) => <code>{one.schedule}</code> },
-  { name: "next", cell: (one) => <Value of={one.next_run} as={time} why="It runs whenever there is something to do." /> },
+  { name: "next", cell: (one) => <Value of={one.next_run} as={time} why="The history is off or paused, or has just begun." /> },
   { name: "state", cell: (one) => (one.enabled ? "on" : "off") },
 ];
 
