@@ -46,11 +46,11 @@ export interface Drawable extends Asked<Series> {
 }
 
 export function useSeries(metrics: string[], own: Record<string, string | undefined> = {}, every = 10): Drawable {
-  const { range } = route.value;
+  const { range, compare } = route.value;
   const isShort = "period" in range && range.period === "5m";
   const whole = useAsk<Series>(seriesUrl(metrics, isShort ? { ...own, interval: "10s" } : own), every);
-  const isNew = !isShort && "period" in range && lengthOf(range) <= HOUR && hasFew(whole.data);
-  const fine = useAsk<Series>(isNew ? seriesUrl(metrics, { ...own, period: "5m", interval: "10s", compare: undefined }) : null, every);
+  const isNew = !isShort && !compare && "period" in range && lengthOf(range) <= HOUR && hasFew(whole.data);
+  const fine = useAsk<Series>(isNew ? seriesUrl(metrics, { ...own, period: "5m", interval: "10s" }) : null, every);
   const isFine = isNew && fine.data !== undefined;
   return { ...(isFine ? fine : whole), whole, window: windowOf(isFine ? { period: "5m" } : range) };
 }
@@ -80,7 +80,13 @@ function Drawn({ title, data, lines, unit, height }: { title: string; data: Seri
   const drawn = useMemo(() => lines.flatMap((line) => pair(data, line)), [data, lines]);
   const found = data.series.find((one) => one.metric === lines[0]?.metric);
   const format = ofUnit(unit ?? found?.unit ?? "count");
-  return <Chart title={title} at={at} interval={data.interval_seconds} over={finished(data, clock())} lines={drawn} format={format} per={per(unit ?? found?.unit ?? "", data.interval_seconds)} binary={found?.unit.startsWith("bytes") ?? false} {...(found?.unit === "percent" ? { top: 1 } : {})} {...(height ? { height } : {})} />;
+  const isAlone = data.compared !== undefined && !drawn.some((line) => line.before);
+  return (
+    <>
+      <Chart title={title} at={at} interval={data.interval_seconds} over={finished(data, clock())} lines={drawn} format={format} per={per(unit ?? found?.unit ?? "", data.interval_seconds)} binary={found?.unit.startsWith("bytes") ?? false} {...(found?.unit === "percent" ? { top: 1 } : {})} {...(height ? { height } : {})} />
+      {isAlone && <p class="note">of a {route.value.compare} earlier nothing is known</p>}
+    </>
+  );
 }
 
 /** Counts are of an interval, which charts of another range have longer. */
@@ -149,5 +155,5 @@ function pair(data: Series, line: Shown): ChartLine[] {
   const before = values(data.compared);
   const look = { colour, ...(line.dash ? { dash: line.dash } : {}) };
   const own: ChartLine = { label: line.label, values: now, ...look, ...(line.fill ? { fill: true } : {}) };
-  return before ? [own, { label: `${line.label}, before`, values: before, before: true, colour }] : [own];
+  return before?.some((value) => value !== null) ? [own, { label: `${line.label}, before`, values: before, before: true, colour }] : [own];
 }
