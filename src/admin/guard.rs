@@ -34,12 +34,12 @@ impl RequestRefusal {
 
     pub(super) const fn text(self) -> &'static str {
         match self {
-            Self::Malformed => "exactly one valid Host is needed\n",
+            Self::Malformed => "exactly one valid Host is needed",
             Self::Foreign => {
                 "bound to loopback, this listener answers to localhost, 127.0.0.1 and [::1] only; \
-                 to serve other names, bind it elsewhere with --admin-listen\n"
+                 to serve other names, bind it elsewhere with --admin-listen"
             }
-            Self::CrossSite => "a page of another site gets nothing from here; open this address itself\n",
+            Self::CrossSite => "a page of another site gets nothing from here; open this address itself",
         }
     }
 }

@@ -11,13 +11,14 @@ use hyper_util::service::TowerToHyperService;
 
 use super::answer::{self, AdminAnswer, JSON, TEXT, answer};
 use super::body::Body;
+use super::guard::RequestRefusal;
 use super::parts::Parts;
 use super::scrapes::Scrapes;
 use super::slots::AnswerGuard;
 use super::{embedded, guard, health, negotiate, page};
 use crate::access::identity::{Identity, Means};
 use crate::access::{Asker, Connection, Denial};
-use crate::api::{self, ApiError};
+use crate::api::{self, ApiError, Code};
 
 #[derive(Clone, Copy)]
 enum Resource {
@@ -54,7 +55,7 @@ impl Site {
     /// `peer` is the address that the connection comes from.
     pub(super) async fn answer(&self, request: Request<Incoming>, peer: IpAddr, guard: &AnswerGuard) -> AdminAnswer {
         if let Err(refusal) = guard::check(self.own, &request) {
-            return answer(refusal.status(), TEXT, refusal.text());
+            return turn_away(request.uri().path(), refusal).await;
         }
         let path = request.uri().path();
         if embedded::is_asset(path) {
@@ -125,6 +126,18 @@ fn asset(request: &Request<Incoming>) -> AdminAnswer {
     }
     let found = embedded::asset(request.uri().path(), request.headers());
     found.unwrap_or_else(|| answer(StatusCode::NOT_FOUND, TEXT, "not found; see /\n"))
+}
+
+/// Says why a browser's request, or one for another name, is not answered: in JSON where the API would have answered.
+async fn turn_away(path: &str, refusal: RequestRefusal) -> AdminAnswer {
+    if !api::owns(path) {
+        return answer(refusal.status(), TEXT, format!("{}\n", refusal.text()));
+    }
+    let code = match refusal {
+        RequestRefusal::Malformed => Code::InvalidParameter,
+        RequestRefusal::Foreign | RequestRefusal::CrossSite => Code::InsufficientPermissions,
+    };
+    answer::of_api(ApiError::new(code, refusal.text()).into_response()).await
 }
 
 /// Says why a request is not answered: in JSON where the API would have answered, and to people with the page, which

@@ -189,6 +189,17 @@ async fn other_methods_other_paths_and_foreign_names_are_refused() {
     }
     let foreign = admin.raw("GET /metrics HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n").await;
     assert!(foreign.starts_with("HTTP/1.1 403 ") && foreign.contains("--admin-listen"), "{foreign}");
+    for fields in
+        ["Host: evil.example\r\n", "Host: localhost\r\nSec-Fetch-Site: cross-site\r\n", "Host: a\r\nHost: b\r\n"]
+    {
+        let refused = admin.raw(&format!("GET /dashboard/stats HTTP/1.1\r\n{fields}Connection: close\r\n\r\n")).await;
+        let (head, body) = refused.split_once("\r\n\r\n").expect("a head");
+        let error: serde_json::Value = serde_json::from_str(body).expect("JSON, as every error of the API");
+        let (status, code) =
+            if fields.contains("Host: b") { ("400", "INVALID_PARAMETER") } else { ("403", "INSUFFICIENT_PERMISSIONS") };
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{refused}");
+        assert_eq!(error["error"]["code"], code, "{refused}");
+    }
     let without = admin.raw("GET /livez HTTP/1.0\r\n\r\n").await;
     assert!(without.starts_with("HTTP/1.0 200 "), "{without}");
 }
