@@ -55,9 +55,13 @@ impl Hub {
 
     /// The newest state of a figure, at once where it is fresh; `None` for a list.
     pub(super) fn figure(&self, topic: Topic) -> Option<watch::Receiver<Option<Push>>> {
-        let (_, sender) = self.0.figures.iter().find(|(known, _)| *known == topic)?;
+        let (index, (_, sender)) = self.0.figures.iter().enumerate().find(|(_, (known, _))| *known == topic)?;
         let mut receiver = sender.subscribe();
-        receiver.mark_changed();
+        // What was read when somebody listened before, however long ago, is not sent once more.
+        let read = self.0.read.read().unwrap_or_else(PoisonError::into_inner)[index];
+        if read.is_some_and(|at| at.elapsed() < topic.period() + TURN) {
+            receiver.mark_changed();
+        }
         self.0.begun.notify_one();
         Some(receiver)
     }

@@ -2,6 +2,7 @@
 //! than is theirs.
 
 use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -91,6 +92,22 @@ fn a_topic_holds_what_its_get_answers_with_and_an_unknown_one_is_rejected() {
         }
     };
     assert_eq!(refused["error"]["code"], "INVALID_PARAMETER", "{refused}");
+}
+
+#[test]
+fn what_was_read_long_ago_for_another_is_not_pushed_as_the_newest() {
+    let (program, _backend) = program();
+    let first = || {
+        let mut socket = open(program.admin, "/dashboard/ws").expect("it is upgraded");
+        subscribe(&mut socket, &["stats"]);
+        push(&mut socket, "stats")["timestamp"].as_str().expect("a time").to_owned()
+    };
+    let before = first();
+    // Nobody listens for longer than a state counts as new: its time is what is tested.
+    std::thread::sleep(Duration::from_secs(4));
+    let now = get(&program, "/dashboard/stats")["timestamp"].as_str().expect("a time").to_owned();
+    let after = first();
+    assert!(before < now && now <= after, "{before}, {now}, {after}");
 }
 
 #[test]
