@@ -4,9 +4,11 @@
 
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderValue, header};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
+
+use super::unknown::{Maybe, resolve};
 
 /// How an answer is written.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq, ToSchema)]
@@ -17,6 +19,14 @@ pub(crate) enum Format {
     Json,
     /// A line for each entry, with a line of names above.
     Csv,
+}
+
+/// How an answer is written, and nothing else.
+#[derive(Debug, Deserialize, IntoParams)]
+pub(crate) struct FormatQuery {
+    /// `json` without one.
+    #[param(inline)]
+    pub(crate) format: Option<Format>,
 }
 
 /// An answer that can be a table.
@@ -31,6 +41,22 @@ pub(crate) trait Table {
     fn columns(&self) -> Vec<String> {
         Self::COLUMNS.iter().map(|name| (*name).to_owned()).collect()
     }
+}
+
+/// The fields of an entry that the columns name, each by its path with dots.
+pub(crate) fn cells(entry: &impl Serialize, columns: &[&str]) -> Vec<String> {
+    let fields = resolve(entry);
+    let value = |path: &&str| path.split('.').fold(&fields, |fields, name| &fields[name]);
+    columns.iter().map(value).map(cell).collect()
+}
+
+/// Values of several series as the rows of their intervals, each with where it begins.
+pub(crate) fn intervals(timestamps: &[String], series: &[&[Maybe<f64>]]) -> Vec<Vec<String>> {
+    let text = |value: &Maybe<f64>| value.known().map_or_else(String::new, f64::to_string);
+    let row = |(index, at): (usize, &String)| {
+        std::iter::once(at.clone()).chain(series.iter().map(|values| text(&values[index]))).collect()
+    };
+    timestamps.iter().enumerate().map(row).collect()
 }
 
 /// A JSON value as the text of a cell.

@@ -97,10 +97,14 @@ impl Totals {
         self.of(generates)
     }
 
-    /// The share of the requests for a model that found it in memory; `None` without such a request.
+    /// The share of the requests for a model that found it in memory, of those whose backend took them on; `None` without
+    /// such a request.
     pub(super) fn residency_hits(&self) -> Option<f64> {
-        let sum = self.of(|total| total.model.is_some() && needs_model(total)).0;
-        (sum.requests > 0).then(|| 1.0 - sum.cold as f64 / sum.requests as f64)
+        let sum = self.of(|total| total.model.is_some() && needs_model(total));
+        let refused =
+            [Outcome::Rejected, Outcome::BackendFailed, Outcome::HttpError].map(|outcome| sum.outcome(outcome));
+        let taken = sum.0.requests.saturating_sub(refused.iter().sum());
+        (taken > 0).then(|| 1.0 - sum.0.cold.min(taken) as f64 / taken as f64)
     }
 }
 

@@ -53,7 +53,7 @@ impl Counts {
             generations: u64::from(is_timed),
             duration_us: if is_timed { micros } else { 0 },
             prompt_tokens: record.prompt_tokens.map_or(0, |count| count.value),
-            generated_tokens: record.generated_tokens.map_or(0, |count| count.value),
+            generated_tokens: record.best_generated().map_or(0, |count| count.value),
             bytes: record.request_bytes.saturating_add(record.response_bytes),
         }
     }

@@ -48,7 +48,7 @@ struct Types {
 #[derive(Serialize, ToSchema)]
 struct ModelCache {
     enabled: bool,
-    /// Generations and embeddings of the range that found their model in memory, by all of them: 0 to 1.
+    /// Generations and embeddings of the range that found their model in memory, by all that a backend took on: 0 to 1.
     hit_rate: Maybe<f64>,
     /// Models in memory now, of the backends that say so.
     entries: Maybe<usize>,

@@ -12,16 +12,19 @@ use super::backends::up;
 use super::machine::{MIB, gpu_usage, part};
 use super::metrics::rate;
 use crate::api::error::ApiError;
+use crate::api::export::{Format, Table};
 use crate::api::parameters::{NoParameters, Parameters};
-use crate::api::reply::{LIST, OVERVIEW, Reply};
+use crate::api::reply::{LIST, Listing, OVERVIEW, Reply};
 use crate::api::state::{Parts, wall};
 use crate::api::sums::{Sum, Totals, last, of_last};
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
 use crate::api::values::UpTo;
 use crate::backend::monitor::Monitor;
+use crate::history::Reading;
 use crate::history::query::Filter;
-use crate::history::query::series::{DurationsOf, Interval, SeriesQuery};
+use crate::history::query::series::{DurationsOf, SeriesQuery};
 use crate::history::rollup::Measure;
+use crate::history::timestamp::Timestamp;
 use crate::host::HostSnapshot;
 
 /// Of which percentiles are made.
@@ -110,6 +113,24 @@ pub(crate) struct HoursQuery {
     /// How many hours until now.
     #[param(value_type = Option<u32>, minimum = 1, maximum = 720, default = 1)]
     hours: Option<UpTo<MOST_HOURS>>,
+    /// `json` without one.
+    #[param(inline)]
+    format: Option<Format>,
+}
+
+/// A value of an interval a line.
+impl Table for SeriesBody {
+    const COLUMNS: &'static [&'static str] = &["name", "at", "value"];
+
+    fn rows(&self) -> Vec<Vec<String>> {
+        let all = self.data.known().into_iter().flatten();
+        let line = |(name, points): (&String, &Vec<Point>)| {
+            let name = name.clone();
+            let cells = points.iter().map(|point| [Timestamp(point.x).to_string(), point.y.to_string()]);
+            cells.map(|[at, value]| vec![name.clone(), at, value]).collect::<Vec<_>>()
+        };
+        all.flat_map(line).collect()
+    }
 }
 
 /// Figures over time.
@@ -201,13 +222,15 @@ pub(crate) async fn read(parts: &Parts, now: Instant) -> SummaryBody {
 pub(crate) async fn timeseries(
     Parameters(query): Parameters<HoursQuery>,
     State(parts): State<Arc<Parts>>,
-) -> Result<Reply<SeriesBody>, ApiError> {
+) -> Result<Listing<SeriesBody>, ApiError> {
     let now = Instant::now();
     let hours = query.hours.map_or(1, |hours| hours.0);
     let range = last(&parts, Duration::from_secs(hours as u64 * 3_600), now);
-    let interval = Interval::fitting(range, 240);
-    let query = SeriesQuery { range, interval, filter: Filter::default(), durations: DurationsOf::Generations };
-    let found = parts.required(move |reading| reading.series(&query)).await?;
+    let series = move |reading: &Reading| {
+        let (interval, durations) = (reading.fitting(range, 240)?, DurationsOf::Generations);
+        reading.series(&SeriesQuery { range, interval, filter: Filter::default(), durations })
+    };
+    let found = parts.required(series).await?;
     let data = found.and_then(|series| series.or_unknown(Reason::NotReported)).map(|series| {
         let (from, seconds) = (series.from, series.interval.seconds());
         let points = series.points.into_iter().zip(0_i64..);
@@ -216,7 +239,8 @@ pub(crate) async fn timeseries(
         let passed = |at: i64| ((parts.millis(now) - at) as f64 / 1e3).clamp(1.0, seconds as f64);
         SERIES.iter().map(|(name, of)| ((*name).to_owned(), line(&known, |at, sum| of(sum, passed(at))))).collect()
     });
-    Ok(Reply::of(&SeriesBody { data, timestamp: parts.text(now), unknown: Unknown::default() }, LIST))
+    let body = SeriesBody { data, timestamp: parts.text(now), unknown: Unknown::default() };
+    Ok(Listing::of(body, LIST, query.format))
 }
 
 /// A figure of an interval, given its length in seconds.

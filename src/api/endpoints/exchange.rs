@@ -8,11 +8,11 @@ use utoipa::ToSchema;
 
 use super::where_time_went::{TimelineStep, sentence, steps};
 use crate::api::error::{ApiError, Code};
-use crate::api::export::cell;
+use crate::api::export::cells;
 use crate::api::parameters::{NoParameters, Parameters};
 use crate::api::reply::{LIST, Reply};
 use crate::api::state::Parts;
-use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown, resolve};
+use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
 use crate::exchange::trace::TraceId;
 use crate::exchange::vocabulary::Source;
 use crate::history::id::RowId;
@@ -122,9 +122,7 @@ impl Entry {
 
     /// The cells of its row.
     pub(super) fn cells(&self) -> Vec<String> {
-        let fields = resolve(self);
-        let value = |path: &&str| path.split('.').fold(&fields, |fields, name| &fields[name]);
-        Self::COLUMNS.iter().map(value).map(cell).collect()
+        cells(self, &Self::COLUMNS)
     }
 }
 
@@ -263,17 +261,12 @@ fn tokens(exchange: &Exchange) -> Tokens {
     let absent = if row.flags.contains(Flags::NO_TOKENS) { Reason::NotApplicable } else { Reason::NotReported };
     let count = |count: units::Count| count.value().or_unknown(absent);
     let source = |source: Option<Source>| source.map(|source| source.as_str().to_owned()).or_unknown(absent);
-    let [prompt_source, mut generated_source] = row.sources;
-    let mut generated = row.generated;
-    // Of a stream that broke off, the pieces that came are a lower bound.
-    if generated.value().is_none() && row.events.value().is_some_and(|events| events > 0) {
-        (generated, generated_source) = (row.events, Some(Source::Chunks));
-    }
+    let [prompt_source, generated_source] = row.sources;
     Tokens {
         prompt: count(row.prompt),
         prompt_source: source(prompt_source),
         cached: count(row.cached),
-        generated: count(generated),
+        generated: count(row.generated),
         generated_source: source(generated_source),
         reasoning: count(row.reasoning),
         drafted: count(row.drafted),

@@ -20,7 +20,7 @@ use crate::api::unknown::{Maybe, Reason, Unknown, resolve};
 use crate::exchange::outcome::{ErrorType, Outcome};
 use crate::exchange::vocabulary::Operation;
 use crate::history::conversation::ConversationId;
-use crate::history::query::{Filter, MAX_PAGE, Page, PageQuery, Range, TopQuery};
+use crate::history::query::{Filter, MAX_PAGE, NoTotal, Page, PageQuery, Range, TopQuery};
 use crate::history::timestamp::Timestamp;
 use crate::history::tops::TopBy;
 use crate::history::{Coded, StoreError};
@@ -129,7 +129,7 @@ struct Pagination {
     limit: u64,
     /// Exchanges of all pages, of the time whose exchanges are still kept one by one: sums are kept for longer. Where too many
     /// came, an entry stands for several (`weight`), and there are fewer entries. Unknown where a filter is given that sums
-    /// are not divided by.
+    /// are not divided by, and in another order than `newest`, whose only page has `limit` of them at most.
     total: Maybe<u64>,
     /// Whether there are entries after these.
     has_more: bool,
@@ -174,7 +174,10 @@ pub(crate) async fn exchanges(
         pagination: Pagination {
             page,
             limit,
-            total: found.total.map_or(Maybe::Unknown(Reason::NotReported), Maybe::Known),
+            total: match by {
+                None => found.total.map_or(Maybe::Unknown(Reason::NotReported), Maybe::Known),
+                Some(_) => Maybe::Unknown(Reason::NotApplicable),
+            },
             has_more: found.has_more,
         },
         unknown: Unknown::default(),
@@ -201,9 +204,8 @@ async fn find(
             let query = PageQuery { range, filter: filter.clone(), offset, limit };
             let Some(by) = by else { return reading.page(&query) };
             let exchanges = reading.top(&TopQuery { range, filter, by, limit })?;
-            let counted = reading.page(&PageQuery { limit: 1, ..query })?;
             // There is no second page to ask for.
-            Ok(Page { exchanges, total: counted.total, has_more: false })
+            Ok(Page { exchanges, total: Err(NoTotal::NotSummed), has_more: false })
         })
         .await
 }

@@ -9,12 +9,12 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::exchange::name;
 use crate::api::error::ApiError;
-use crate::api::export::{Format, Table, cell};
+use crate::api::export::{Format, Table, cells};
 use crate::api::parameters::Parameters;
 use crate::api::range::{AnInstant, Period, range};
 use crate::api::reply::{LIST, Listing};
 use crate::api::state::Parts;
-use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown, resolve};
+use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
 use crate::api::values::UpTo;
 use crate::exchange::outcome::Outcome;
 use crate::history::query::Filter;
@@ -170,10 +170,6 @@ impl Table for Failures {
         &["outcome", "error", "status", "backend", "model", "is_failure", "count", "newest_id", "newest_at"];
 
     fn rows(&self) -> Vec<Vec<String>> {
-        let row = |kind: &FailureKind| {
-            let fields = resolve(kind);
-            Self::COLUMNS.iter().map(|column| cell(&fields[*column])).collect()
-        };
-        self.failures.iter().map(row).collect()
+        self.failures.iter().map(|kind| cells(kind, Self::COLUMNS)).collect()
     }
 }

@@ -9,8 +9,9 @@ use utoipa::ToSchema;
 
 use super::exchange::digits;
 use crate::api::error::ApiError;
-use crate::api::parameters::{NoParameters, Parameters};
-use crate::api::reply::{NOW, Reply};
+use crate::api::export::{FormatQuery, Table, cells};
+use crate::api::parameters::Parameters;
+use crate::api::reply::{Listing, NOW};
 use crate::api::state::Parts;
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
 use crate::history::in_flight::InFlightExchange;
@@ -63,11 +64,35 @@ struct Running {
 #[utoipa::path(
     get,
     path = "/dashboard/exchanges/in-flight",
-    params(NoParameters),
+    params(FormatQuery),
     responses((status = 200, description = "The exchanges in flight.", body = Answer), ApiError)
 )]
-pub(crate) async fn in_flight(_: Parameters<NoParameters>, State(parts): State<Arc<Parts>>) -> Reply<Answer> {
-    Reply::of(&read(&parts, Instant::now()), NOW)
+pub(crate) async fn in_flight(
+    Parameters(query): Parameters<FormatQuery>,
+    State(parts): State<Arc<Parts>>,
+) -> Listing<Answer> {
+    Listing::of(read(&parts, Instant::now()), NOW, query.format)
+}
+
+impl Table for Answer {
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "trace_id",
+        "started_at",
+        "age_ms",
+        "phase",
+        "backend",
+        "model",
+        "client",
+        "endpoint",
+        "method",
+        "operation",
+        "pieces",
+    ];
+
+    fn rows(&self) -> Vec<Vec<String>> {
+        self.exchanges.iter().map(|exchange| cells(exchange, Self::COLUMNS)).collect()
+    }
 }
 
 /// What is to be shown now.

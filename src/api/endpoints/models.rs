@@ -8,16 +8,17 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::State;
-use serde::Serialize;
-use utoipa::ToSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use self::performance::{Performance, performance};
 use super::backends::{listed as all_listed, resident as all_resident};
 use super::machine::{GIB, MIB};
 use crate::api::error::ApiError;
+use crate::api::export::{Format, Table, cells};
 use crate::api::parameters::Parameters;
-use crate::api::range::RangeQuery;
-use crate::api::reply::{OVERVIEW, Reply};
+use crate::api::range::{AnInstant, Period, range};
+use crate::api::reply::{Listing, OVERVIEW};
 use crate::api::state::{Parts, wall};
 use crate::api::sums::{DAY, Sum, bounds, last, of_range};
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown, known_sum};
@@ -30,6 +31,23 @@ use crate::history::query::Range;
 use crate::history::query::lists::{List, ListFilter, ListQuery, ListedEvent};
 use crate::history::query::totals::Total;
 use crate::history::timestamp::Timestamp;
+
+/// Of which time the sums are.
+#[derive(Debug, Deserialize, IntoParams)]
+pub(crate) struct Query {
+    /// The time up to now; 24h without one. Not together with `from`.
+    #[param(inline)]
+    period: Option<Period>,
+    /// The first instant, RFC 3339 in UTC, in place of a period, and before `to`. A day is its beginning.
+    #[param(inline, value_type = Option<AnInstant>)]
+    from: Option<String>,
+    /// The instant after the last; now without one.
+    #[param(inline, value_type = Option<AnInstant>)]
+    to: Option<String>,
+    /// `json` without one.
+    #[param(inline)]
+    format: Option<Format>,
+}
 
 /// The models of all backends.
 #[derive(Serialize, ToSchema)]
@@ -121,20 +139,51 @@ struct Summary {
     memory_usage_gb: Maybe<f64>,
 }
 
+/// A model of a backend a line, without the others.
+impl Table for Models {
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "backend",
+        "status",
+        "format",
+        "size_bytes",
+        "metadata.architecture",
+        "metadata.parameters",
+        "metadata.quantization",
+        "metadata.context_length",
+        "loaded_at",
+        "last_loaded_at",
+        "expires_at",
+        "resource_usage.memory_usage_mb",
+        "resource_usage.gpu_memory_usage_mb",
+        "performance.total_requests",
+        "performance.failed_requests",
+        "performance.cancelled_requests",
+        "performance.cold_starts",
+        "performance.prompt_tokens",
+        "performance.generated_tokens",
+        "performance.average_latency_ms",
+    ];
+
+    fn rows(&self) -> Vec<Vec<String>> {
+        self.models.iter().map(|model| cells(model, Self::COLUMNS)).collect()
+    }
+}
+
 /// The models of all backends.
 #[utoipa::path(
     get,
     path = "/dashboard/models",
-    params(RangeQuery),
+    params(Query),
     responses((status = 200, description = "The models of all backends.", body = Models), ApiError)
 )]
 pub(crate) async fn models(
-    Parameters(query): Parameters<RangeQuery>,
+    Parameters(query): Parameters<Query>,
     State(parts): State<Arc<Parts>>,
-) -> Result<Reply<Models>, ApiError> {
+) -> Result<Listing<Models>, ApiError> {
     let now = Instant::now();
-    let range = query.range(&parts, now)?;
-    Ok(Reply::of(&of(&parts, range, now).await, OVERVIEW))
+    let range = range(query.period, (query.from.as_deref(), query.to.as_deref()), (Period::Day, parts.millis(now)))?;
+    Ok(Listing::of(of(&parts, range, now).await, OVERVIEW, query.format))
 }
 
 /// What is to be shown now.

@@ -11,8 +11,9 @@ use utoipa::ToSchema;
 use super::backends::{busy, up};
 use super::machine::part;
 use crate::api::error::ApiError;
-use crate::api::parameters::{NoParameters, Parameters};
-use crate::api::reply::{OVERVIEW, Reply};
+use crate::api::export::{FormatQuery, Table, cells};
+use crate::api::parameters::Parameters;
+use crate::api::reply::{Listing, OVERVIEW};
 use crate::api::state::Parts;
 use crate::api::sums::{DAY, Totals, generates, of_last};
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
@@ -118,11 +119,36 @@ struct Cluster {
 #[utoipa::path(
     get,
     path = "/dashboard/workers",
-    params(NoParameters),
+    params(FormatQuery),
     responses((status = 200, description = "The backends as workers.", body = Workers), ApiError)
 )]
-pub(crate) async fn workers(_: Parameters<NoParameters>, State(parts): State<Arc<Parts>>) -> Reply<Workers> {
-    Reply::of(&read(&parts, Instant::now()).await, OVERVIEW)
+pub(crate) async fn workers(
+    Parameters(query): Parameters<FormatQuery>,
+    State(parts): State<Arc<Parts>>,
+) -> Listing<Workers> {
+    Listing::of(read(&parts, Instant::now()).await, OVERVIEW, query.format)
+}
+
+impl Table for Workers {
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "address",
+        "status",
+        "state",
+        "weight",
+        "tier",
+        "zone",
+        "draining",
+        "slots",
+        "last_heartbeat",
+        "current_load.active_requests",
+        "current_load.queue_length",
+        "current_load.average_latency_ms",
+    ];
+
+    fn rows(&self) -> Vec<Vec<String>> {
+        self.workers.iter().map(|worker| cells(worker, Self::COLUMNS)).collect()
+    }
 }
 
 /// What is to be shown now.

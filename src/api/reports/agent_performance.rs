@@ -7,12 +7,13 @@ use axum::extract::{Path, State};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::agents::{Performance, conversations, ever, performance};
+use super::agents::{Performance, conversations, ever, performance, tasks_of};
 use super::common::{Length, Metadata, of_period, series, timestamps, total, values};
 use crate::api::error::{ApiError, Code};
+use crate::api::export::{Format, Table, intervals};
 use crate::api::parameters::Parameters;
 use crate::api::range::Period;
-use crate::api::reply::{LIST, Reply};
+use crate::api::reply::{LIST, Listing};
 use crate::api::state::Parts;
 use crate::api::sums::{DAY, Sum, last};
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
@@ -33,6 +34,9 @@ pub(crate) struct PerformanceQuery {
     /// Of the timeline, `1m` and `5m` for a period of `24h` at most; without one it fits the period.
     #[param(inline)]
     interval: Option<Length>,
+    /// `json` without one.
+    #[param(inline)]
+    format: Option<Format>,
 }
 
 /// How an agent does.
@@ -87,7 +91,7 @@ struct Timeline {
     response_time: Vec<Maybe<f64>>,
 }
 
-/// A request.
+/// A generation or embedding.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = AgentTask)]
@@ -119,7 +123,7 @@ pub(crate) async fn agent_performance(
     Path(id): Path<String>,
     Parameters(query): Parameters<PerformanceQuery>,
     State(parts): State<Arc<Parts>>,
-) -> Result<Reply<AgentPerformance>, ApiError> {
+) -> Result<Listing<AgentPerformance>, ApiError> {
     let now = Instant::now();
     let ever = ever(&parts, now);
     let ranges = (last(&parts, DAY, now), last(&parts, DAY * 7, now));
@@ -132,7 +136,7 @@ pub(crate) async fn agent_performance(
     let length = query.interval.unwrap_or_else(|| Length::fitting(period));
     // Side by side, as the conversations of a week take as long as all the rest.
     let (series, of_day, of_week) = tokio::join!(
-        series(&parts, (period, length), asker.filter(), now),
+        series(&parts, (period, length), tasks_of(&asker), now),
         conversations(&parts, ranges.0, Some(asker.clone())),
         conversations(&parts, ranges.1, Some(asker.clone())),
     );
@@ -158,7 +162,16 @@ pub(crate) async fn agent_performance(
         metadata: of_period(&parts, period, now),
         unknown: Unknown::default(),
     };
-    Ok(Reply::of(&body, LIST))
+    Ok(Listing::of(body, LIST, query.format))
+}
+
+/// The timeline, an interval a line.
+impl Table for AgentPerformance {
+    const COLUMNS: &'static [&'static str] = &["at", "tasks", "response_time_ms"];
+
+    fn rows(&self) -> Vec<Vec<String>> {
+        intervals(&self.timeline.timestamps, &[&self.timeline.tasks, &self.timeline.response_time])
+    }
 }
 
 struct One {
@@ -171,7 +184,7 @@ struct One {
 
 fn one(reading: &Reading, name: &str, (ever, day, week): (Range, Range, Range)) -> Result<Option<One>, StoreError> {
     let Some(asker) = reading.askers(ever)?.into_iter().find(|asker| *asker.name == *name) else { return Ok(None) };
-    let filter = asker.filter();
+    let filter = tasks_of(&asker);
     let page = reading.newest(&PageQuery { range: ever, filter: filter.clone(), offset: 0, limit: TASKS })?;
     let task = |it: &Exchange| Task {
         task_id: it.row.trace.to_string(),

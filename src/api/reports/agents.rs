@@ -20,7 +20,7 @@ use crate::exchange::outcome::Outcome;
 use crate::history::StoreError;
 use crate::history::in_flight::InFlightExchange;
 use crate::history::query::askers::{Asker, ConversationsQuery};
-use crate::history::query::{PageQuery, Range};
+use crate::history::query::{Filter, PageQuery, Range};
 use crate::history::rollup::Measure;
 use crate::history::timestamp::Timestamp;
 
@@ -77,7 +77,7 @@ pub(super) struct AgentCounts {
     inactive: usize,
 }
 
-/// Requests are tasks. As far back as sums are kept.
+/// Generations and embeddings are tasks. As far back as sums are kept.
 #[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 #[schema(as = AgentPerformanceSums)]
@@ -124,7 +124,7 @@ struct Agent {
     refused_tasks: u64,
     /// Milliseconds.
     avg_response_time: Maybe<f64>,
-    /// The end of the last request that is kept.
+    /// The end of the last one that is kept.
     last_task: Maybe<String>,
 }
 
@@ -190,13 +190,16 @@ pub(crate) async fn agents(
     Ok(Listing::of(body, LIST, query.format))
 }
 
-/// The counts of every agent.
-pub(super) async fn counts_of(parts: &Parts, now: Instant) -> Maybe<AgentCounts> {
+/// The counts of every agent, and their tasks in the last day.
+pub(super) async fn of_day(parts: &Parts, now: Instant) -> Maybe<(AgentCounts, u64)> {
     if parts.readers.is_none() {
         return Maybe::Unknown(Reason::NotConfigured);
     }
     match find(parts, now).await {
-        Ok((found, ..)) => Maybe::Known(counts(&found.iter().map(|found| agent(parts, found)).collect::<Vec<_>>())),
+        Ok((found, _, day)) => {
+            let agents = found.iter().map(|found| agent(parts, found)).collect::<Vec<_>>();
+            Maybe::Known((counts(&agents), day.0.requests))
+        }
         Err(_) => Maybe::Unknown(Reason::CollectorFailed),
     }
 }
@@ -210,6 +213,11 @@ fn counts(agents: &[Agent]) -> AgentCounts {
 pub(super) fn ever(parts: &Parts, now: Instant) -> Range {
     let range = last(parts, ALL_TIME, now);
     Range { from: range.from.max(0), to: range.to + 1 }
+}
+
+/// Its generations and embeddings.
+pub(super) fn tasks_of(asker: &Asker) -> Filter {
+    Filter { inference: true, ..asker.filter() }
 }
 
 /// How many conversations an agent has had, or all of them.
@@ -233,11 +241,11 @@ async fn find(parts: &Parts, now: Instant) -> Result<(Vec<Found>, Sum, Sum), Api
     parts
         .ask(move |reading| {
             let one = |asker: Asker| -> Result<Found, StoreError> {
-                let filter = asker.filter();
+                let filter = tasks_of(&asker);
                 let newest = PageQuery { range: ever, filter: filter.clone(), offset: 0, limit: 1 };
                 Ok(Found {
                     all: total(reading, ever, &filter)?,
-                    lately: total(reading, lately, &filter)?.0.requests,
+                    lately: total(reading, lately, &asker.filter())?.0.requests,
                     last: reading.newest(&newest)?.exchanges.first().map(|exchange| exchange.id.millis()),
                     asker,
                 })
@@ -246,7 +254,7 @@ async fn find(parts: &Parts, now: Instant) -> Result<(Vec<Found>, Sum, Sum), Api
             let (mut all, mut of_day) = (Sum::default(), Sum::default());
             for it in &found {
                 all.0.merge(&it.all.0);
-                of_day.0.merge(&total(reading, day, &it.asker.filter())?.0);
+                of_day.0.merge(&total(reading, day, &tasks_of(&it.asker))?.0);
             }
             Ok((found, all, of_day))
         })

@@ -142,7 +142,12 @@ pub(crate) async fn history(
             avg_duration_minutes: mean.map_or(Maybe::Unknown(Reason::NoSamples), Maybe::Known),
         },
         data: alerts.iter().map(|alert| AlertFacts::of(alert, &parts)).collect(),
-        pagination: Pagination { page, limit, total, has_more: (page - 1) * limit + shown < total },
+        pagination: Pagination {
+            page,
+            limit,
+            total: Maybe::Known(total),
+            has_more: (page - 1) * limit + shown < total,
+        },
         metadata: Metadata { period: Maybe::Known(described(range)), source, as_of: Maybe::Known(parts.text(now)) },
         unknown: Unknown::default(),
     };
@@ -194,8 +199,10 @@ async fn from_both(
             (Vec::new(), "prometheus_unreachable".to_owned())
         }
     };
-    let (alerts, pagination) = paged(merged(theirs, kept), (page, limit));
-    Ok(Found { alerts, total: pagination.total, source })
+    let all = merged(theirs, kept);
+    let total = all.len() as u64;
+    let (alerts, _) = paged(all, (page, limit));
+    Ok(Found { alerts, total, source })
 }
 
 /// Each alert once, those that began last first.

@@ -55,7 +55,7 @@ pub(crate) struct Pagination {
     pub(crate) page: u64,
     pub(crate) limit: u64,
     /// Entries of all pages.
-    pub(crate) total: u64,
+    pub(crate) total: Maybe<u64>,
     pub(crate) has_more: bool,
 }
 
@@ -134,7 +134,7 @@ pub(crate) async fn series(
 
 /// The sums of a range, widened to whole intervals.
 pub(crate) fn total(reading: &Reading, range: Range, filter: &Filter) -> Result<Sum, StoreError> {
-    let (interval, durations) = (Interval::fitting(range, 120), DurationsOf::All);
+    let (interval, durations) = (reading.fitting(range, 120)?, DurationsOf::All);
     let query = SeriesQuery { range, interval, filter: filter.clone(), durations };
     let mut sum = Sums::default();
     let series = reading.series(&query)?;
@@ -192,7 +192,7 @@ pub(crate) fn paged<T>(all: Vec<T>, (page, limit): (u64, u64)) -> (Vec<T>, Pagin
     let skipped = usize::try_from(offset).unwrap_or(usize::MAX);
     let taken: Vec<T> = all.into_iter().skip(skipped).take(usize::try_from(limit).unwrap_or(usize::MAX)).collect();
     let has_more = offset + (taken.len() as u64) < total;
-    (taken, Pagination { page, limit, total, has_more })
+    (taken, Pagination { page, limit, total: Maybe::Known(total), has_more })
 }
 
 #[cfg(test)]
@@ -206,8 +206,8 @@ mod tests {
         let together: Vec<u32> = pages.iter().flat_map(|(page, _)| page.clone()).collect();
         assert_eq!(together, all);
         assert_eq!(
-            pages.map(|(_, page)| (page.total, page.has_more)),
-            [(25, true), (25, true), (25, false), (25, false)]
+            pages.map(|(_, page)| (page.total.known().copied(), page.has_more)),
+            [(Some(25), true), (Some(25), true), (Some(25), false), (Some(25), false)]
         );
         assert!(page(Some(0), None).is_err() && page(None, Some(101)).is_err());
     }

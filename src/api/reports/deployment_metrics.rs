@@ -12,9 +12,10 @@ use super::common::{Length, Metadata, of_period, series, timestamps, values};
 use super::deployments::{alone, names, resident_of};
 use crate::api::endpoints::machine::{GIB, gpu_usage};
 use crate::api::error::{ApiError, Code};
+use crate::api::export::{Format, Table, intervals};
 use crate::api::parameters::Parameters;
 use crate::api::range::{Period, range};
-use crate::api::reply::{LIST, Reply};
+use crate::api::reply::{LIST, Listing};
 use crate::api::state::Parts;
 use crate::api::sums::Sum;
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
@@ -38,6 +39,9 @@ pub(crate) struct MetricsQuery {
     /// Of the histories, `1m` and `5m` for a period of `24h` at most; without one it fits the period.
     #[param(inline)]
     interval: Option<Length>,
+    /// `json` without one.
+    #[param(inline)]
+    format: Option<Format>,
 }
 
 /// One deployment over time.
@@ -155,7 +159,7 @@ pub(crate) async fn metrics(
     Path(id): Path<String>,
     Parameters(query): Parameters<MetricsQuery>,
     State(parts): State<Arc<Parts>>,
-) -> Result<Reply<DeploymentMetrics>, ApiError> {
+) -> Result<Listing<DeploymentMetrics>, ApiError> {
     let now = Instant::now();
     let missing = || ApiError::new(Code::NotFound, "there is no such model on such a backend");
     let (backend, model) = id.split_once('/').ok_or_else(missing)?;
@@ -181,7 +185,17 @@ pub(crate) async fn metrics(
         metadata: of_period(&parts, period, now),
         unknown: Unknown::default(),
     };
-    Ok(Reply::of(&body, LIST))
+    Ok(Listing::of(body, LIST, query.format))
+}
+
+/// An interval a line.
+impl Table for DeploymentMetrics {
+    const COLUMNS: &'static [&'static str] = &["at", "requests", "latency_ms", "requests_per_second"];
+
+    fn rows(&self) -> Vec<Vec<String>> {
+        let Figures { requests, latency, throughput, .. } = &self.metrics;
+        intervals(&self.timestamps, &[&requests.history, &latency.history, &throughput.history])
+    }
 }
 
 async fn figures(

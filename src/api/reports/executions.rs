@@ -304,7 +304,11 @@ impl Tally {
     ) -> Result<(Vec<Execution>, Pagination), ApiError> {
         let has_running = status.is_none_or(|status| status == Status::Running);
         let running = if has_running { self.running } else { Vec::new() };
-        let (jobs, generations) = self.over.known().map_or((0, 0), |over| over.with(status));
+        let counted = match (status, &self.over) {
+            (Some(Status::Running | Status::Pending), _) => Maybe::Known((0, 0)),
+            (_, over) => over.as_ref().map(|over| over.with(status)),
+        };
+        let (jobs, generations) = counted.known().copied().unwrap_or((0, 0));
         let first = running.len() as u64;
         let total = first + jobs + generations;
         let offset = (page - 1) * limit;
@@ -328,7 +332,7 @@ impl Tally {
             // Where rows were left out because too many came, there are fewer than were counted.
             has_more = found.known().is_some_and(|found| found.has_more);
         }
-        Ok((shown, Pagination { page, limit, total, has_more }))
+        Ok((shown, Pagination { page, limit, total: counted.map(|_| total), has_more }))
     }
 }
 

@@ -313,6 +313,12 @@ fn summary(parts: &Parts, models: &[Model]) -> ModelSummary {
     let if_listed = |count: usize| listed.as_ref().map(|_| count);
     let status = |word: &str| models.iter().filter(|model| model.status == word).count();
     let kind = |word: &str| models.iter().filter(|model| model.kind.known().is_some_and(|kind| kind == word)).count();
+    // Where of no model it is known, nobody knows how many there are.
+    let untold = models.iter().all(|model| model.kind.known().is_none()).then(|| models.first()).flatten();
+    let by_kind = |word: &str| match untold.map(|model| &model.kind) {
+        Some(Maybe::Unknown(why)) => Maybe::Unknown(*why),
+        _ => if_listed(kind(word)),
+    };
     let hosted = models.iter().filter(|model| model.deployment_type == "self-hosted").count();
     ModelSummary {
         total: if_listed(models.len()),
@@ -321,9 +327,9 @@ fn summary(parts: &Parts, models: &[Model]) -> ModelSummary {
         downloading: status("downloading"),
         failed: status("failed"),
         by_type: ByType {
-            llm: if_listed(kind("llm")),
+            llm: by_kind("llm"),
             vision: Maybe::Unknown(Reason::NotReported),
-            embedding: if_listed(kind("embedding")),
+            embedding: by_kind("embedding"),
             voice: Maybe::Unknown(Reason::NotReported),
         },
         by_deployment_type: ByDeploymentType {

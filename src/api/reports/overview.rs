@@ -24,7 +24,6 @@ use crate::api::reply::{OVERVIEW, Reply};
 use crate::api::state::Parts;
 use crate::api::sums::{DAY, Sum, Totals, of_last};
 use crate::api::unknown::{Maybe, OrUnknown as _, Reason, Unknown};
-use crate::exchange::vocabulary::Operation;
 use crate::history::rollup::Measure;
 
 /// Everything at a glance.
@@ -110,11 +109,11 @@ struct Activity {
     api_requests: Maybe<u64>,
     /// Generations and embeddings.
     inference_requests: Maybe<u64>,
-    /// Generations.
+    /// Those of tenants, and of clients that name their product.
     agent_tasks: Maybe<u64>,
-    /// Milliseconds.
+    /// Milliseconds, of generations.
     avg_response_time: Maybe<f64>,
-    /// Percent of what completed or failed.
+    /// Percent of the generations and embeddings that completed or failed.
     success_rate: Maybe<f64>,
 }
 
@@ -140,6 +139,7 @@ pub(crate) async fn overview(_: Parameters<NoParameters>, State(parts): State<Ar
     let (machine, view) = (parts.machine(now), parts.alerts.view());
     let (gpus_active, gpus_total) = gpus(machine.as_ref());
     let alerts = AlertCounts::of(&view.firing);
+    let agents = agents::of_day(&parts, now).await;
     let body = Overview {
         timestamp: parts.text(now),
         infrastructure: Infrastructure {
@@ -150,10 +150,10 @@ pub(crate) async fn overview(_: Parameters<NoParameters>, State(parts): State<Ar
         workload: Workload {
             models: model_counts(&parts, now).await,
             deployments: deployments::counts(&parts, &deployments::all(&parts, now).await),
-            agents: agents::counts_of(&parts, now).await,
+            agents: agents.as_ref().map(|(counts, _)| *counts),
             executions: executions::counts_of(&parts, now).await,
         },
-        activity: activity(&parts, now).await,
+        activity: activity(&parts, agents.map(|(_, tasks)| tasks), now).await,
         health: Health {
             system_health: alerts.system_health(),
             alerts,
@@ -196,18 +196,20 @@ async fn model_counts(parts: &Parts, now: Instant) -> ModelCounts {
     }
 }
 
-async fn activity(parts: &Parts, now: Instant) -> Activity {
+async fn activity(parts: &Parts, agent_tasks: Maybe<u64>, now: Instant) -> Activity {
     let totals = of_last(parts, DAY, now).await;
-    let all = totals.as_ref().map(Totals::all);
-    let embeds = |totals: &Totals| totals.of(|it| it.operation == Some(Operation::Embeddings)).0.requests;
-    let generations = totals.as_ref().map(|totals| totals.generations().0.requests);
-    let some = |of: fn(&Sum) -> Option<f64>| all.as_ref().and_then(|sum| of(sum).or_unknown(Reason::NoSamples));
+    let inference = totals.as_ref().map(Totals::inference);
+    let mean = |totals: &Totals| {
+        let seconds = totals.generations().mean(Measure::Duration);
+        seconds.map(|seconds| seconds * 1e3).or_unknown(Reason::NoSamples)
+    };
+    let success = |sum: &Sum| sum.success_rate().map(|share| share * 100.0).or_unknown(Reason::NoSamples);
     Activity {
         period: Period::Day.as_str(),
-        api_requests: all.as_ref().map(|sum| sum.0.requests),
-        inference_requests: totals.as_ref().map(|totals| totals.generations().0.requests + embeds(totals)),
-        agent_tasks: generations,
-        avg_response_time: some(|sum| Some(sum.mean(Measure::Duration)? * 1e3)),
-        success_rate: some(|sum| Some(sum.success_rate()? * 100.0)),
+        api_requests: totals.as_ref().map(|totals| totals.all().0.requests),
+        inference_requests: inference.as_ref().map(|sum| sum.0.requests),
+        agent_tasks,
+        avg_response_time: totals.as_ref().and_then(mean),
+        success_rate: inference.as_ref().and_then(success),
     }
 }

@@ -56,7 +56,7 @@ pub struct Sums {
     pub started: u64,
     /// Prompt tokens.
     pub prompt: Option<u64>,
-    /// Generated tokens, of exchanges whose count is stated.
+    /// Generated tokens. Where no count is stated, the pieces that came: a lower bound.
     pub generated: Option<u64>,
     /// Prompt tokens read from a cache.
     pub cached: Option<u64>,
@@ -64,7 +64,7 @@ pub struct Sums {
     pub cached_of: Option<u64>,
     /// Generated tokens that were thinking.
     pub reasoning: Option<u64>,
-    /// Tokens generated for clients that left: the best count of each exchange.
+    /// Those of them that were generated for clients that left.
     pub wasted: u64,
     /// The time that exchanges spent in it, added up, in microseconds.
     pub busy_us: u64,
@@ -151,7 +151,7 @@ impl Sums {
         add(&mut self.cached_of, times(row.cached.value().and(row.prompt.value())));
         add(&mut self.reasoning, times(row.reasoning.value()));
         if row.outcome == Outcome::ClientCancelled && row.phase == Phase::Decode {
-            self.wasted += times(row.generated.value().or(row.events.value())).unwrap_or(0);
+            self.wasted += times(row.generated.value()).unwrap_or(0);
         }
         self.bytes_in += row.request_bytes.saturating_mul(weight);
         self.bytes_out += row.response_bytes.saturating_mul(weight);

@@ -106,6 +106,12 @@ fn every_filter_of_exchanges_changes_the_answer() {
     }
     let page = get(&program, "/dashboard/exchanges?limit=3");
     assert_eq!(page["pagination"], json!({"page": 1, "limit": 3, "total": 4, "has_more": true}));
+    let longest = get(&program, "/dashboard/exchanges?order=longest&limit=3");
+    assert_eq!(
+        (&longest["pagination"]["total"], &longest["unknown"]["/pagination/total"]),
+        (&Value::Null, &json!("not_applicable")),
+        "there are no pages that it could be the total of"
+    );
     let filtered = get(&program, "/dashboard/exchanges?endpoint=other");
     assert_eq!(
         (&filtered["pagination"]["total"], &filtered["unknown"]["/pagination/total"]),

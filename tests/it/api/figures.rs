@@ -167,6 +167,94 @@ fn a_backend_that_died_has_no_available_model_and_gives_no_more_signs_of_life() 
 }
 
 #[test]
+fn requests_that_reach_no_model_are_no_hits_of_models_in_memory() {
+    let down = Arc::new(AtomicBool::new(false));
+    let is_down = down.clone();
+    let backend = Backend::start(move |connection| {
+        while let Some(request) = connection.request() {
+            if is_down.load(Ordering::SeqCst) {
+                return;
+            }
+            let answer = r#"{"model":"llama3:latest","message":{"content":"a"},"done":true,"eval_count":1}"#;
+            let tags = r#"{"models":[{"name":"llama3:latest"}]}"#;
+            let body = if request.starts_with(b"POST ") { answer } else { tags };
+            let length = body.len();
+            connection.write(
+                format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}")
+                    .as_bytes(),
+            );
+        }
+    });
+    let program = Program::before(backend.address);
+    let hits = || get(&program, "/dashboard/cache")["cache_types"]["model"]["hit_rate"].clone();
+    (0..2).for_each(|_| drop(ask(program.clients, CHAT)));
+    wait_for(&program, 2);
+    let before = hits();
+    assert!(before.is_f64(), "{before}");
+    down.store(true, Ordering::SeqCst);
+    (0..3).for_each(|_| drop(ask(program.clients, CHAT)));
+    let kept = wait_for(&program, 5);
+    let failed = kept["exchanges"].as_array().expect("a list").iter().filter(|it| it["outcome"] == "backend_failed");
+    assert_eq!(failed.filter(|it| it["model"] == "llama3:latest").count(), 3, "{kept:#}");
+    assert_eq!(hits(), before);
+}
+
+#[test]
+fn tokens_that_were_generated_for_nobody_are_among_those_that_were_generated() {
+    const PIECES: usize = 5;
+    let backend = Backend::start(|connection| {
+        while let Some(request) = connection.request() {
+            if !request.starts_with(b"POST ") {
+                connection.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+                continue;
+            }
+            let piece = r#"{"model":"llama3:latest","message":{"role":"assistant","content":"a"},"done":false}"#;
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nContent-Length: 999999\r\n\r\n";
+            connection.write(format!("{head}{}", format!("{piece}\n").repeat(PIECES)).as_bytes());
+            // It goes on until its client leaves.
+            connection.request();
+        }
+    });
+    let program = Program::before(backend.address);
+    let mut client = Client::connect(program.clients);
+    client.send(CHAT);
+    (0..PIECES).for_each(|_| drop(client.until("\"done\":false}\n")));
+    drop(client);
+    let kept = wait_for(&program, 1);
+    let tokens = &kept["exchanges"][0]["tokens"];
+    assert_eq!((&tokens["generated"], &tokens["generated_source"]), (&json!(PIECES), &json!("chunks")), "{kept:#}");
+    let series = get(&program, "/dashboard/series?metrics=generated_tokens,wasted_tokens&interval=1h");
+    for one in series["series"].as_array().expect("two") {
+        let sum: f64 = one["values"].as_array().expect("a list").iter().filter_map(Value::as_f64).sum();
+        assert_eq!(sum, PIECES as f64, "{one}");
+    }
+    let largest = get(&program, "/dashboard/exchanges?order=largest");
+    assert_eq!(largest["exchanges"].as_array().map(Vec::len), Some(1), "{largest}");
+}
+
+#[test]
+fn without_a_history_nothing_is_said_to_have_been_none() {
+    let backend = ollama();
+    let program = Program::with(backend.address, &["--history", "off"]);
+    (0..2).for_each(|_| drop(ask(program.clients, CHAT)));
+    let executions = get(&program, "/dashboard/workload/executions");
+    assert_eq!(
+        (&executions["pagination"]["total"], &executions["unknown"]["/pagination/total"]),
+        (&Value::Null, &json!("not_configured")),
+        "{executions:#}"
+    );
+    let running = get(&program, "/dashboard/workload/executions?status=running");
+    assert_eq!(running["pagination"]["total"], 0, "what runs is known");
+    let by_type = look_until(|| {
+        let models = get(&program, "/dashboard/overview")["workload"]["models"].clone();
+        if models["total"] == 1 { Ok(models["byType"].clone()) } else { Err(models.to_string()) }
+    });
+    assert_eq!((&by_type["llm"], &by_type["embedding"]), (&Value::Null, &Value::Null), "{by_type}");
+    let jobs = get(&program, "/dashboard/jobs");
+    assert_eq!(jobs["unknown"]["/scheduled_jobs/0/next_run"], "not_configured", "{jobs}");
+}
+
+#[test]
 fn a_database_that_cannot_be_reached_is_not_healthy() {
     let backend = ollama();
     let mut program = command();
