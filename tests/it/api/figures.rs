@@ -8,11 +8,13 @@ use serde_json::{Value, json};
 
 use super::exchanges::wait_for;
 use super::live::{open, subscribe};
+use super::samples::post;
 use super::{get, send};
 use crate::history::rows::{CHAT, ollama};
 use crate::support::backend::Backend;
 use crate::support::client::{Client, ask};
 use crate::support::program::{Program, command};
+use crate::support::simulator::Simulator;
 use crate::support::{PATIENCE, look_until};
 
 const LOST: &str = "GET /nowhere HTTP/1.1\r\nHost: localhost\r\nUser-Agent: curl/8\r\nConnection: close\r\n\r\n";
@@ -168,35 +170,19 @@ fn a_backend_that_died_has_no_available_model_and_gives_no_more_signs_of_life() 
 
 #[test]
 fn requests_that_reach_no_model_are_no_hits_of_models_in_memory() {
-    let down = Arc::new(AtomicBool::new(false));
-    let is_down = down.clone();
-    let backend = Backend::start(move |connection| {
-        while let Some(request) = connection.request() {
-            if is_down.load(Ordering::SeqCst) {
-                return;
-            }
-            let answer = r#"{"model":"llama3:latest","message":{"content":"a"},"done":true,"eval_count":1}"#;
-            let tags = r#"{"models":[{"name":"llama3:latest"}]}"#;
-            let body = if request.starts_with(b"POST ") { answer } else { tags };
-            let length = body.len();
-            connection.write(
-                format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}")
-                    .as_bytes(),
-            );
-        }
-    });
-    let program = Program::before(backend.address);
+    let server = Simulator::start();
+    let program = Program::before(server.address);
+    let generate = || post(program.clients, "/api/generate", r#"{"model":"llama3.2:3b","prompt":"hi","stream":false}"#);
     let hits = || get(&program, "/dashboard/cache")["cache_types"]["model"]["hit_rate"].clone();
-    (0..2).for_each(|_| drop(ask(program.clients, CHAT)));
+    (0..2).for_each(|_| drop(generate()));
     wait_for(&program, 2);
-    let before = hits();
-    assert!(before.is_f64(), "{before}");
-    down.store(true, Ordering::SeqCst);
-    (0..3).for_each(|_| drop(ask(program.clients, CHAT)));
+    assert_eq!(hits(), 0.5, "the first waited for its load");
+    drop(server);
+    (0..3).for_each(|_| drop(generate()));
     let kept = wait_for(&program, 5);
     let failed = kept["exchanges"].as_array().expect("a list").iter().filter(|it| it["outcome"] == "backend_failed");
-    assert_eq!(failed.filter(|it| it["model"] == "llama3:latest").count(), 3, "{kept:#}");
-    assert_eq!(hits(), before);
+    assert_eq!(failed.filter(|it| it["model"] == "llama3.2:3b").count(), 3, "{kept:#}");
+    assert_eq!(hits(), 0.5);
 }
 
 #[test]

@@ -99,13 +99,13 @@ fn what_was_read_long_ago_for_another_is_not_pushed_as_the_newest() {
     let (program, _backend) = program();
     let first = || {
         let mut socket = open(program.admin, "/dashboard/ws").expect("it is upgraded");
-        subscribe(&mut socket, &["stats"]);
-        push(&mut socket, "stats")["timestamp"].as_str().expect("a time").to_owned()
+        subscribe(&mut socket, &["metrics"]);
+        push(&mut socket, "metrics")["timestamp"].as_str().expect("a time").to_owned()
     };
     let before = first();
     // Nobody listens for longer than a state counts as new: its time is what is tested.
     std::thread::sleep(Duration::from_secs(4));
-    let now = get(&program, "/dashboard/stats")["timestamp"].as_str().expect("a time").to_owned();
+    let now = get(&program, "/dashboard/metrics")["timestamp"].as_str().expect("a time").to_owned();
     let after = first();
     assert!(before < now && now <= after, "{before}, {now}, {after}");
 }
