@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn where_minutes_are_gone_an_interval_is_an_hour() {
         const HOUR: i64 = 3_600_000;
-        let of = |length, until| {
+        let of = |length: i64, until| {
             let range = Range { from: 10 * HOUR, to: (10 + length) * HOUR };
             Interval::fitting_kept(range, 100, until).seconds()
         };
