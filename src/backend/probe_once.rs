@@ -18,9 +18,17 @@ const MAX_BODY: usize = 1024;
 /// # Errors
 /// When it does not answer.
 pub async fn probe_once(monitor: &Monitor) -> Result<Option<Inventory>, ProbeFailure> {
+    match answers(monitor).await {
+        Ok(()) => Ok(recognise(monitor, Runtime::Unknown, true).await),
+        Err(error) => Err(probe::failure(&error)),
+    }
+}
+
+/// Whether the backend answers now.
+pub(super) async fn answers(monitor: &Monitor) -> Result<(), FetchError> {
     let limits = FetchLimits { time: monitor.pace.probe_limit, body: MAX_BODY };
     match fetch(&monitor.dialer, &monitor.host(), (Method::HEAD, "/"), limits).await {
-        Ok(_) | Err(FetchError::TooLarge) => Ok(recognise(monitor, Runtime::Unknown, true).await),
-        Err(error) => Err(probe::failure(&error)),
+        Ok(_) | Err(FetchError::TooLarge) => Ok(()),
+        Err(error) => Err(error),
     }
 }

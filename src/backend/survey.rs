@@ -19,6 +19,7 @@ use super::catalogue::Catalogue;
 use super::engine;
 use super::inventory::{Inventory, Resident, Runtime};
 use super::monitor::{Monitor, stopped};
+use super::probe_once::answers;
 use super::quiet::{IdleTimer, ReadTraffic, SleepState};
 use super::recognise::{MAX_RESPONSE, read, read_sleep_state, recognise};
 use super::report::Report;
@@ -125,12 +126,14 @@ impl Survey {
         let known = if fresh { Runtime::Unknown } else { before.runtime };
         let is_quiet = self.idle_time() >= self.monitor.pace.quiet_after;
         let found = recognise(&self.monitor, known, is_quiet).await;
-        if self.lists_models && found.is_none() {
+        // One that has just died is still taken for up.
+        let lists_none = found.is_none() && answers(&self.monitor).await.is_ok();
+        if self.lists_models && lists_none {
             let (backend, address) = (&*self.monitor.backend.name, &self.monitor.backend.address);
             let message = "the backend answers and lists no models: their names are learnt from answers only";
             tracing::warn!(backend, %address, message);
         }
-        self.lists_models = found.is_some();
+        self.lists_models = found.is_some() || (self.lists_models && !lists_none);
         // Before any name is admitted. A backend that does not list now is still what it was recognised as.
         let runtime = found.as_ref().map_or(known, |found| found.runtime);
         self.catalogue.set_runtime(&self.monitor.backend.name, runtime);
