@@ -29,6 +29,8 @@ const MAX_WEIGHT: u32 = 1000;
 #[derive(Default)]
 pub(super) struct Discovery {
     known: HashMap<String, Source>,
+    /// What was found and is not used, with the reason.
+    left_out: Vec<String>,
 }
 
 #[derive(Default)]
@@ -61,7 +63,16 @@ impl Discovery {
             let asked = asked.unwrap_or_else(|_| Err("the name server does not answer".to_owned()));
             found.extend_from_slice(self.settle(name.clone(), asked.map(|services| offered(&services))));
         }
+        self.report_left_out(Config { discovered: found.clone(), ..config.clone() }.left_out());
         found
+    }
+
+    /// Logs what is not used, once.
+    fn report_left_out(&mut self, left_out: Vec<String>) {
+        for why in left_out.iter().filter(|why| !self.left_out.contains(why)) {
+            tracing::warn!("a backend was discovered and is left out: {why}");
+        }
+        self.left_out = left_out;
     }
 
     /// What the source has: as it says now, else as it said before. A failure is logged once.
@@ -85,8 +96,7 @@ impl Discovery {
             let now = config.borrow_and_update().clone();
             let elements = self.look(&now).await;
             found.send_if_modified(|known| std::mem::replace(known, elements.clone()) != elements);
-            let DiscoverySettings { files, names, services, .. } = &now.discovery;
-            let has_sources = !(files.is_empty() && names.is_empty() && services.is_empty());
+            let has_sources = now.discovery.has_sources();
             drop(now);
             tokio::select! {
                 () = sleep(PERIOD), if has_sources => {}

@@ -33,23 +33,44 @@ pub struct Member {
 
 impl Config {
     /// Every backend, at least one: those that are written, in their order, and then those that were discovered. Of one name
-    /// there is one.
+    /// there is one. The default one is there only where nothing is to be discovered; while nothing is found it drains.
     #[must_use]
     pub fn members(&self) -> Vec<Member> {
-        let mut members = self.written();
+        self.members_and_others().0
+    }
+
+    /// The backends that were discovered and are not used, with the reason: their name is another one's, or they are too many.
+    #[must_use]
+    pub fn left_out(&self) -> Vec<String> {
+        self.members_and_others().1
+    }
+
+    fn members_and_others(&self) -> (Vec<Member>, Vec<String>) {
+        let (mut members, mut left_out) = (self.written(), Vec::new());
         let own: Vec<_> = [self.listen, self.admin_listen].into_iter().chain(self.dashboard_listen).collect();
         let mut found: Vec<_> = self.discovered.iter().filter_map(|element| self.member(element)).collect();
         found.retain(|member| !own.iter().any(|own| reaches(&member.backend.address, *own)));
-        if !found.is_empty() && self.elements.is_empty() && is_default(&self.backends) {
-            members.clear();
-        }
-        for member in found {
-            let is_new = members.iter().all(|known| known.backend.name != member.backend.name);
-            if is_new && members.len() < MAX_BACKENDS {
-                members.push(member);
+        if self.elements.is_empty() && is_default(&self.backends) {
+            if !found.is_empty() {
+                members.clear();
+            } else if self.discovery.has_sources() {
+                members.iter_mut().for_each(|member| member.share.drains = true);
             }
         }
-        members
+        for member in found {
+            let Backend { name, address } = &member.backend;
+            match members.iter().find(|known| known.backend.name == *name) {
+                Some(known) if known.backend.address == *address => {}
+                Some(known) => {
+                    left_out.push(format!("{address}: the name {name} is that of {}", known.backend.address));
+                }
+                None if members.len() >= MAX_BACKENDS => {
+                    left_out.push(format!("{address}: there are {MAX_BACKENDS} already"));
+                }
+                None => members.push(member),
+            }
+        }
+        (members, left_out)
     }
 
     fn written(&self) -> Vec<Member> {

@@ -129,6 +129,14 @@ pub struct DiscoverySettings {
     pub resolver: Option<SocketAddr>,
 }
 
+impl DiscoverySettings {
+    /// Whether backends are to be discovered.
+    #[must_use]
+    pub fn has_sources(&self) -> bool {
+        !(self.files.is_empty() && self.names.is_empty() && self.services.is_empty())
+    }
+}
+
 /// A backend with settings of its own.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BackendElement {

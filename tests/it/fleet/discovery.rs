@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::program::server;
 use crate::support::authority::folder;
 use crate::support::backend::Backend;
-use crate::support::client::Client;
+use crate::support::client::{Client, ask};
 use crate::support::dns::NameServer;
 use crate::support::program::{Program, command};
 
@@ -72,6 +72,39 @@ fn backends_of_a_file_come_drain_and_go_and_a_broken_file_changes_nothing() {
     client.send(chat("there:1b")).until("\"from\":\"other\"}");
     list(&file, &[(&one, "\"name\":\"one\""), (&other, "\"name\":\"other\",\"drain\":\"true\"")]);
     program.wait_for("backend_state", &["other", "draining"], 1.0);
+}
+
+#[test]
+fn what_is_discovered_twice_is_said_and_an_empty_list_leaves_no_backend() {
+    let (one, other) = (server("one", "here:1b"), server("other", "there:1b"));
+    let folder = folder();
+    let (file, toml) = (folder.join("backends.json"), folder.join("inferometer.toml"));
+    list(&file, &[(&one, "\"name\":\"one\"")]);
+    let text = format!(
+        "listen = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"\n[fleet]\nfile_sd = [\"{}\"]\n",
+        file.display()
+    );
+    std::fs::write(&toml, text).expect("a file");
+    let program = Program::configured(command(), &toml);
+    let mut client = Client::connect(program.clients);
+    client.send(chat("here:1b")).until("\"from\":\"one\"}");
+    list(&file, &[(&one, "\"name\":\"one\""), (&other, "\"name\":\"one\""), (&one, "\"name\":\"one\"")]);
+    let next = || {
+        program.logged(|line| {
+            line["message"].as_str().is_some_and(|text| text.contains("left out") || text.contains("have changed"))
+        })
+    };
+    let says = |line: &Value, what: &str| line["message"].as_str().is_some_and(|text| text.contains(what));
+    let line = next();
+    assert!(says(&line, "left out") && says(&line, &other.address.to_string()), "{line}");
+    let line = next();
+    assert!(says(&line, "have changed"), "said once, and not of what is the same: {line}");
+    client.send(chat("here:1b")).until("\"from\":\"one\"}");
+    list(&file, &[]);
+    let line = next();
+    assert!(says(&line, "have changed"), "said once: {line}");
+    let answer = ask(program.clients, chat("here:1b").replace("Host: a", "Host: a\r\nConnection: close"));
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("x-inferometer-error: no_backend"), "{answer}");
 }
 
 #[test]
