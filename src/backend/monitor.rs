@@ -13,6 +13,9 @@ use super::inventory::Inventory;
 use super::status::Status;
 use crate::tls::client::TlsClient;
 
+/// The interval of probes.
+pub const PROBE_EVERY: Duration = Duration::from_secs(5);
+
 /// The intervals and time limits of the monitoring.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
@@ -34,7 +37,7 @@ impl Default for Pace {
     /// Probes as often as metrics are scraped; model listings change more slowly.
     fn default() -> Self {
         Self {
-            probe_every: Duration::from_secs(5),
+            probe_every: PROBE_EVERY,
             probe_limit: Duration::from_secs(2),
             list_every: Duration::from_secs(30),
             list_limit: Duration::from_secs(10),

@@ -12,8 +12,11 @@ use super::health::{Failure, Health, State};
 use super::lists::Lists;
 use super::load::Load;
 use super::pace::{Pace, Slowness};
-use super::policy::Standing;
+use crate::backend::monitor::PROBE_EVERY;
 use crate::exchange::placement::PlacementReason;
+
+/// How long nothing may be heard of a backend with exchanges in flight before a failed probe counts.
+const SILENCE: Duration = PROBE_EVERY.saturating_mul(2);
 
 /// Shared by all members that stand for the same backend, one after another.
 #[derive(Debug)]
@@ -34,7 +37,9 @@ pub(super) struct Condition {
     placed: [AtomicU64; PlacementReason::ALL.len()],
     /// Times that it was taken out, by [`Failure`].
     ejections: [AtomicU64; 2],
-    /// Failed probes that said nothing, as exchanges were in flight.
+    /// When anything was last heard of it, as microseconds since the anchor: a part of an answer, or an answer to a probe.
+    heard: AtomicU64,
+    /// Failed probes that said nothing, as the backend was at work.
     ignored_probes: AtomicU64,
 }
 
@@ -58,6 +63,7 @@ impl Condition {
             slots: AtomicU32::default(),
             placed: Default::default(),
             ejections: Default::default(),
+            heard: AtomicU64::default(),
             ignored_probes: AtomicU64::default(),
         };
         condition.update(|_, _| {});
@@ -135,16 +141,30 @@ impl Condition {
         }
     }
 
-    /// A probe has ended. While exchanges are in flight a failed one says nothing: a busy server may be slow to accept.
+    /// A part of an answer has come. Written once a second, as it is called for each part.
+    pub(super) fn heard(&self, now: Instant) {
+        let micros = u64::try_from(now.saturating_duration_since(self.anchor).as_micros()).unwrap_or(u64::MAX);
+        if micros > self.heard.load(Ordering::Relaxed).saturating_add(1_000_000) {
+            self.heard.store(micros, Ordering::Relaxed);
+        }
+    }
+
+    fn silence(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.anchor + Duration::from_micros(self.heard.load(Ordering::Relaxed)))
+    }
+
+    /// A probe has ended. While exchanges are in flight a failed one says nothing, as a busy server may be slow to accept:
+    /// but only for as long as something is heard of the backend, as one that hangs has exchanges in flight for ever.
     pub(super) fn probed(&self, answered: bool, now: Instant) {
         if answered {
-            if matches!(self.health().standing(now), Standing::Down) {
+            self.heard(now);
+            if !matches!(self.health(), State::Up(_)) {
                 self.update(|_, health| health.answered_probe(now));
             }
-        } else if self.in_flight() > 0 {
+        } else if self.in_flight() > 0 && self.silence(now) < SILENCE {
             self.ignored_probes.fetch_add(1, Ordering::Relaxed);
-        } else {
-            self.failed(Failure::Unreachable, false, 0.5, now);
+        } else if self.update(|_, health| health.failed_probe(now)) {
+            self.ejections[Failure::Unreachable as usize].fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -159,6 +179,7 @@ impl Condition {
 
 #[cfg(test)]
 mod tests {
+    use super::super::policy::Standing;
     use super::*;
 
     #[test]
@@ -189,16 +210,48 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_probe_counts_only_where_nothing_is_in_flight() {
+    fn a_failed_probe_counts_where_nothing_is_in_flight_and_where_nothing_is_heard() {
         let start = Instant::now();
+        let seconds = |seconds| start + Duration::from_secs(seconds);
         let condition = Condition::new(start);
+        let standing = |at| condition.health().standing(seconds(at));
         condition.enter(PlacementReason::Home);
         condition.probed(false, start);
-        assert_eq!((condition.health().standing(start), condition.ignored_probes()), (Standing::Up, 1));
+        assert_eq!((standing(0), condition.ignored_probes()), (Standing::Up, 1));
         condition.leave();
         condition.probed(false, start);
-        assert_eq!(condition.health().standing(start), Standing::Down);
-        condition.probed(true, start);
-        assert_eq!(condition.health().standing(start), Standing::Trial);
+        assert_eq!((standing(0), condition.ejections(Failure::Unreachable)), (Standing::Down, 1));
+        condition.probed(true, seconds(5));
+        assert_eq!(standing(5), Standing::Up, "a probe that is answered clears it");
+        assert!(condition.health().share(seconds(5)) < 0.11, "it starts slowly");
+        condition.enter(PlacementReason::Home);
+        for at in [10, 14] {
+            condition.probed(false, seconds(at));
+            assert_eq!(standing(at), Standing::Up, "two periods have not passed since the latest answer");
+        }
+        for at in 15..40 {
+            condition.heard(seconds(at));
+        }
+        condition.probed(false, seconds(45));
+        assert_eq!((standing(45), condition.ignored_probes()), (Standing::Up, 4), "its answer goes on");
+        condition.probed(false, seconds(50));
+        assert_eq!(standing(50), Standing::Down, "it hangs");
+        condition.probed(true, seconds(55));
+        assert_eq!((standing(55), condition.in_flight()), (Standing::Up, 1));
+    }
+
+    #[test]
+    fn a_backend_is_down_for_as_long_as_its_probes_fail() {
+        let start = Instant::now();
+        let condition = Condition::new(start);
+        for seconds in 0..600 {
+            let now = start + Duration::from_secs(seconds);
+            // Every five seconds, and each second one takes two.
+            if matches!(seconds % 10, 0 | 7) {
+                condition.probed(false, now);
+            }
+            assert_eq!(condition.health().standing(now), Standing::Down, "after {seconds} s");
+        }
+        assert_eq!(condition.ejections(Failure::Unreachable), 1);
     }
 }

@@ -1,6 +1,6 @@
 //! Whether a backend works, from what becomes of exchanges on it. Pure.
 //!
-//! A backend that accepts no connection is down at once. One that accepts but fails is taken out after several failures
+//! A backend that accepts no connection is down at once, and until its probes are answered. One that accepts but fails is taken out after several failures
 //! in a row, or where half of its latest exchanges fail. Once its time is over one exchange tries it: if that succeeds
 //! the backend is up again, with a share of the traffic that grows; if not it stays out for longer.
 //!
@@ -9,6 +9,7 @@
 use std::time::{Duration, Instant};
 
 use super::policy::Standing;
+use crate::backend::monitor::PROBE_EVERY;
 
 /// Failures in a row that take a backend out.
 const IN_A_ROW: u32 = 5;
@@ -22,6 +23,8 @@ const EJECTION: Duration = Duration::from_secs(30);
 const MAX_EJECTIONS: u32 = 10;
 /// How long a backend is down after the first refused connection; it doubles with each.
 const DOWN: Duration = Duration::from_secs(1);
+/// How long a failed probe is believed: until the next one has ended.
+const BELIEVED: Duration = PROBE_EVERY.saturating_mul(2);
 /// The longest that it is down before another try.
 const MAX_DOWN: Duration = Duration::from_secs(60);
 /// How much each such time is changed at random, so that several proxies do not try at once.
@@ -178,10 +181,7 @@ impl Health {
     /// An exchange succeeded. One that began before the backend was taken out does not bring it back.
     pub fn succeeded(&mut self, is_trial: bool, now: Instant) {
         match self.state {
-            State::Tried(_) if is_trial => {
-                self.state = State::Up(Some(now));
-                self.window = None;
-            }
+            State::Tried(_) if is_trial => self.come_back(now),
             State::Up(since) => {
                 // What was forgiven once it has had its full share again.
                 if since.is_none_or(|since| since + SLOW_START <= now) {
@@ -193,6 +193,21 @@ impl Health {
         }
         self.in_a_row = 0;
         self.unreachable = 0;
+    }
+
+    /// An exchange ended that says only that the backend is reached: no model worked, or the request was refused. It takes
+    /// nothing back of what failed, and brings back a backend that accepted no connection, not one whose answers failed.
+    pub fn reached(&mut self, is_trial: bool, now: Instant) {
+        match self.state {
+            State::Tried(Standing::Down) if is_trial && self.ejections == 0 => self.come_back(now),
+            State::Tried(_) if is_trial => self.abandon_trial(now),
+            State::Up(_) | State::Out { .. } | State::Tried(_) => {}
+        }
+    }
+
+    fn come_back(&mut self, now: Instant) {
+        self.state = State::Up(Some(now));
+        (self.window, self.in_a_row, self.unreachable) = (None, 0, 0);
     }
 
     /// An exchange failed. `random` is uniform from 0 to 1. Returns whether the backend was taken out by it.
@@ -223,12 +238,29 @@ impl Health {
         true
     }
 
-    /// A probe of the backend found that it accepts connections: an exchange may try it now. It does not bring back one
-    /// that accepts and fails: a server that is stuck still answers its probes.
+    /// A probe of the backend was answered: it is no longer down. It does not bring back one that accepts and fails, as a
+    /// server that is stuck still answers its probes; one that was down after that is tried first.
     pub fn answered_probe(&mut self, now: Instant) {
-        if let State::Out { standing: Standing::Down, until } = &mut self.state {
-            *until = now.min(*until);
+        match &mut self.state {
+            State::Out { standing: Standing::Down, until } if self.ejections > 0 => *until = now.min(*until),
+            State::Out { standing: Standing::Down, .. } => self.come_back(now),
+            State::Tried(Standing::Down) if self.ejections == 0 => self.come_back(now),
+            State::Up(_) | State::Out { .. } | State::Tried(_) => {}
         }
+    }
+
+    /// A probe of the backend was not answered: it is down until one is, or nothing is heard of its probes. Returns whether
+    /// the backend was taken out by it. The time that a backend is out for its failures is left to end first.
+    pub fn failed_probe(&mut self, now: Instant) -> bool {
+        let (was_up, until) = match self.state {
+            State::Out { standing: Standing::Ejected, until } if until > now => return false,
+            State::Out { until, .. } => (false, until.max(now + BELIEVED)),
+            State::Tried(_) => (false, now + BELIEVED),
+            State::Up(_) => (true, now + BELIEVED),
+        };
+        self.state = State::Out { standing: Standing::Down, until };
+        (self.window, self.in_a_row) = (None, 0);
+        was_up
     }
 
     /// Counts an exchange. Returns whether too many of the latest have failed.
@@ -241,114 +273,4 @@ impl Health {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const fn seconds(seconds: u64) -> Duration {
-        Duration::from_secs(seconds)
-    }
-
-    /// Fails `times`, without jitter.
-    fn fail(health: &mut Health, times: u32, now: Instant) -> bool {
-        (0..times).map(|_| health.failed(Failure::Failed, false, 0.5, now)).fold(false, |_, ejected| ejected)
-    }
-
-    #[test]
-    fn five_failures_in_a_row_eject_and_a_success_between_them_does_not() {
-        let (mut health, now) = (Health::default(), Instant::now());
-        assert!(!fail(&mut health, 4, now));
-        health.succeeded(false, now);
-        assert!(!fail(&mut health, 4, now));
-        assert_eq!(health.standing(now), Standing::Up);
-        assert!(fail(&mut health, 1, now));
-        assert_eq!(health.standing(now + seconds(29)), Standing::Ejected);
-        assert_eq!(health.standing(now + seconds(30)), Standing::Trial);
-    }
-
-    #[test]
-    fn half_of_the_latest_ten_failing_ejects_and_older_ones_do_not_count() {
-        let (mut health, start) = (Health::default(), Instant::now());
-        let alternate = |health: &mut Health, now| {
-            health.succeeded(false, now);
-            health.failed(Failure::Failed, false, 0.5, now)
-        };
-        assert!((0..4).all(|_| !alternate(&mut health, start)));
-        assert!((0..4).all(|_| !alternate(&mut health, start + seconds(30))), "those are forgotten");
-        assert!(alternate(&mut health, start + seconds(31)));
-    }
-
-    #[test]
-    fn exactly_one_exchange_tries_and_each_failed_trial_makes_it_wait_longer() {
-        let (mut health, mut now) = (Health::default(), Instant::now());
-        fail(&mut health, 5, now);
-        for times in [2, 3] {
-            now += seconds(30) * (times - 1);
-            assert!(health.begin_trial(now) && !health.begin_trial(now), "one by one");
-            assert_eq!(health.standing(now), Standing::Ejected, "for the others");
-            assert!(!health.failed(Failure::Failed, false, 0.5, now), "one that began before says nothing new");
-            assert!(health.failed(Failure::Failed, true, 0.5, now));
-            assert_eq!(health.standing(now + seconds(30) * times - Duration::from_millis(1)), Standing::Ejected);
-        }
-        now += seconds(90);
-        assert!(health.begin_trial(now));
-        health.abandon_trial(now);
-        assert!(health.begin_trial(now), "the next one tries instead");
-        health.succeeded(false, now);
-        assert_eq!(health.standing(now), Standing::Ejected, "an exchange from before does not bring it back");
-        health.succeeded(true, now);
-        assert_eq!(health.standing(now), Standing::Up);
-        assert!((health.share(now) - 0.1).abs() < 1e-9 && (health.share(now + seconds(15)) - 0.55).abs() < 1e-9);
-        assert!((health.share(now + seconds(31)) - 1.0).abs() < 1e-9);
-        health.succeeded(false, now + seconds(30));
-        assert!(fail(&mut health, 5, now + seconds(31)));
-        assert_eq!(health.standing(now + seconds(61)), Standing::Trial, "what was before is forgiven");
-    }
-
-    #[test]
-    fn a_refused_connection_is_down_for_twice_as_long_each_time_until_a_probe_succeeds() {
-        let (mut health, mut now) = (Health::default(), Instant::now());
-        for expected in [1, 2, 4, 8, 16, 32, 60, 60] {
-            assert!(health.failed(Failure::Unreachable, true, 0.5, now));
-            assert_eq!(health.standing(now), Standing::Down);
-            assert_eq!(health.standing(now + seconds(expected) - Duration::from_millis(1)), Standing::Down);
-            now += seconds(expected);
-            assert!(health.begin_trial(now), "after {expected} s");
-        }
-        health.failed(Failure::Unreachable, true, 1.0, now);
-        assert_eq!(health.standing(now + seconds(71)), Standing::Down, "the time varies by a fifth");
-        health.answered_probe(now);
-        assert_eq!(health.standing(now), Standing::Trial);
-    }
-
-    #[test]
-    fn a_backend_that_fails_again_while_it_starts_slowly_is_out_for_longer() {
-        let (mut health, start) = (Health::default(), Instant::now());
-        fail(&mut health, 5, start);
-        let back = start + seconds(30);
-        assert!(health.begin_trial(back));
-        health.succeeded(true, back);
-        health.succeeded(false, back + seconds(1));
-        assert!(fail(&mut health, 5, back + seconds(1)));
-        assert_eq!(health.standing(back + seconds(60)), Standing::Ejected);
-        assert_eq!(health.standing(back + seconds(61)), Standing::Trial);
-    }
-
-    #[test]
-    fn a_backend_that_was_reached_meanwhile_is_down_for_a_second_again() {
-        let (mut health, start) = (Health::default(), Instant::now());
-        health.failed(Failure::Unreachable, false, 0.5, start);
-        let back = start + seconds(1);
-        assert!(health.begin_trial(back));
-        health.succeeded(true, back);
-        health.failed(Failure::Unreachable, false, 0.5, back);
-        assert_eq!(health.standing(back + seconds(1)), Standing::Trial);
-    }
-
-    #[test]
-    fn a_good_probe_does_not_bring_back_a_backend_whose_answers_fail() {
-        let (mut health, now) = (Health::default(), Instant::now());
-        fail(&mut health, 5, now);
-        health.answered_probe(now);
-        assert_eq!(health.standing(now), Standing::Ejected);
-    }
-}
+mod tests;

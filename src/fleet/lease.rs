@@ -24,9 +24,11 @@ pub struct Lease {
 /// What the end of an exchange says of its backend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LeaseEnd {
-    /// It works.
+    /// A model worked on it.
     Succeeded,
-    /// It works, and has too much to do: it asks to stay away for this long, if it says so.
+    /// It was reached. Whether models work on it is not told: none did, or the request was refused.
+    Answered,
+    /// It was reached, and has too much to do: it asks to stay away for this long, if it says so.
     Busy(Option<Duration>),
     /// Its answer was an error of its own, came too late or broke off.
     Failed,
@@ -65,6 +67,13 @@ impl Lease {
         self.reason
     }
 
+    /// A part of the answer has come. Of an only backend nothing is kept.
+    pub fn heard(&self, now: Instant) {
+        if self.reason != PlacementReason::Only {
+            self.member.condition.heard(now);
+        }
+    }
+
     /// The model took this long to load. Counts where the exchange began the load.
     pub fn loaded(&self, took: Duration) {
         self.load.as_ref().into_iter().for_each(|load| load.learn(took));
@@ -93,8 +102,9 @@ impl Lease {
                     load.succeeded(took, now);
                 }
             }),
+            LeaseEnd::Answered => condition.update(|_, health| health.reached(is_trial, now)),
             LeaseEnd::Busy(retry_after) => condition.update(|load, health| {
-                health.succeeded(is_trial, now);
+                health.reached(is_trial, now);
                 load.failed(took, retry_after, now);
             }),
             LeaseEnd::Failed | LeaseEnd::Unreachable => {

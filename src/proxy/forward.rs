@@ -117,7 +117,7 @@ impl Forward {
             &worker.thread.decoding.requests,
             matches!(target, Target::Model(None) | Target::All(_)),
         );
-        let mut tap = Tap::start(worker, polls, (id, now), scan, || {
+        let mut tap = Tap::start(worker, polls, (id, now), (scan, route.runs_model()), || {
             let (trace, parent) = match trace_of(&request.facts) {
                 Some((trace, parent)) => (trace, Some(parent)),
                 None => (worker.make_trace(id), None),

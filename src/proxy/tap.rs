@@ -35,6 +35,8 @@ pub(super) struct Tap {
     status: u16,
     /// The backend that serves the exchange; `None` while none is chosen.
     lease: Option<Lease>,
+    /// A model works for the exchange: its end says whether models work on the backend.
+    runs_model: bool,
     /// The head of the backend's response has come.
     responded: bool,
     /// How long the response asks to stay away.
@@ -55,7 +57,7 @@ impl Tap {
         worker: &Rc<Worker>,
         polls: &Rc<Polls>,
         (id, now): (u64, Instant),
-        scan: RequestScan,
+        (scan, runs_model): (RequestScan, bool),
         observe: impl FnOnce() -> Box<Observation>,
     ) -> Self {
         polls.count_for(id);
@@ -67,6 +69,7 @@ impl Tap {
             polls_before: polls.total(now),
             status: CLIENT_CLOSED_REQUEST,
             lease: None,
+            runs_model,
             responded: false,
             retry_after: None,
             lacks_model: false,
@@ -126,16 +129,19 @@ impl Tap {
     /// Tells the fleet what the end says of the backend.
     fn report(&mut self, end: End, now: Instant) {
         let Some(lease) = &mut self.lease else { return };
+        let failed = if self.runs_model { LeaseEnd::Failed } else { LeaseEnd::Unknown };
         let said = match end {
             End::Complete if self.lacks_model => LeaseEnd::Busy(None),
             End::Complete => match self.status {
                 429 | 503 => LeaseEnd::Busy(self.retry_after),
-                500.. => LeaseEnd::Failed,
+                _ if !self.runs_model => LeaseEnd::Answered,
+                500.. => failed,
+                400.. => LeaseEnd::Answered,
                 _ => LeaseEnd::Succeeded,
             },
-            End::BackendFailed(ErrorType::FirstByteTimeout | ErrorType::Protocol) => LeaseEnd::Failed,
+            End::BackendFailed(ErrorType::FirstByteTimeout | ErrorType::Protocol) => failed,
             End::BackendFailed(_) if !self.responded => LeaseEnd::Unreachable,
-            End::BackendFailed(_) => LeaseEnd::Failed,
+            End::BackendFailed(_) => failed,
             End::ClientLeft | End::Rejected(_) => LeaseEnd::Unknown,
         };
         lease.report(said, || self.worker.fraction(), now);
@@ -233,6 +239,7 @@ impl Tap {
     /// A part of the response's body. To be followed by [`Tap::frame_end`].
     pub(super) fn response(&mut self, part: Part<'_>, now: Instant) {
         if let Part::Data(data) = part {
+            self.lease.iter().for_each(|lease| lease.heard(now));
             self.read_ids(data);
             self.observe(|observation| observation.response_piece(data, now));
         }

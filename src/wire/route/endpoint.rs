@@ -153,6 +153,19 @@ pub enum BodyFormat {
 const MANAGEMENT: [&str; 6] =
     ["/api/delete", "/api/copy", "/models/load", "/models/unload", "/api/v1/models/load", "/api/v1/models/download"];
 
+/// Endpoints that name a model to learn of it, or to have a text taken apart or put together: it does not work for them.
+const WITHOUT_INFERENCE: [&str; 9] = [
+    "/api/show",
+    "/v1/messages/count_tokens",
+    "/v1/chat/completions/input_tokens",
+    "/v1/responses/input_tokens",
+    "/responses/input_tokens",
+    "/chat/completions/input_tokens",
+    "/tokenize",
+    "/detokenize",
+    "/apply-template",
+];
+
 /// Endpoints without generated tokens whose answers have ids.
 const GIVING_IDS: [&str; 4] = ["/v1/files", "/v1/batches", "/v1/conversations", "/api/v1/models/download"];
 
@@ -187,6 +200,12 @@ impl Route {
     pub fn is_by_model(&self) -> bool {
         let manages = matches!(self.operation, Operation::Pull | Operation::Push | Operation::Create);
         self.names_model && !manages && !MANAGEMENT.contains(&self.endpoint)
+    }
+
+    /// Whether a model works for it, so that its end says whether models work on the server.
+    #[must_use]
+    pub fn runs_model(&self) -> bool {
+        self.operation.infers() || (self.is_by_model() && !WITHOUT_INFERENCE.contains(&self.endpoint))
     }
 
     /// Whether its answer has an id by which a later request may name it.
