@@ -22,6 +22,7 @@ mod member;
 mod pace;
 pub mod policy;
 mod settings;
+mod unlisted;
 
 pub use lease::{Lease, LeaseEnd};
 pub use lists::Listed;
@@ -66,6 +67,15 @@ pub struct Ask<'a> {
     pub works: bool,
     /// Uniform over all values.
     pub random: u64,
+}
+
+/// Why no backend may be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unserved {
+    /// Every backend that may serve it drains.
+    Draining,
+    /// No backend may be asked for the model, by configuration.
+    NotAllowed,
 }
 
 /// What is known of backends to choose from, without an allocation where they are few.
@@ -191,13 +201,21 @@ impl Fleet {
         self.home_first().find(|member| !member.share.drains).map(|member| Lease::take(member, reason))
     }
 
-    /// Chooses a backend that works, the home before the others. Where none does it is the home. `None` where every backend
-    /// drains.
+    /// Chooses a backend that works, the home before the others; else one that accepts connections. Where none does it is
+    /// the home. `None` where every backend drains.
     #[must_use]
     pub fn choose_working(&self, now: Instant) -> Option<Lease> {
-        let works = |member: &&Arc<Member>| !member.share.drains && member.standing(now) == Standing::Up;
-        let working = self.home_first().find(works).map(|member| Lease::take(member, PlacementReason::Home));
-        working.or_else(|| self.choose())
+        let serving = || self.home_first().filter(|member| !member.share.drains);
+        let working = serving().find(|member| member.standing(now) == Standing::Up);
+        let accepts = || serving().find(|member| member.standing(now) != Standing::Down);
+        let chosen = working.or_else(accepts).or_else(|| serving().next());
+        chosen.map(|member| Lease::take(member, PlacementReason::Home))
+    }
+
+    /// Chooses this backend, as it has answered what any may be asked.
+    #[must_use]
+    pub fn choose_answering(&self, member: &Arc<Member>) -> Lease {
+        Lease::take(member, PlacementReason::Home)
     }
 
     /// Chooses the backend of this name, as a client asks. `None` where there is no such backend.
@@ -258,36 +276,26 @@ impl Fleet {
     }
 
     /// Chooses the backend for an exchange that names this model, and counts the exchange on it. Where no backend lists
-    /// the model the home gets it, and answers as it does. `None` where every backend that might serve it drains.
-    #[must_use]
-    pub fn choose_for(&self, ask: &Ask<'_>, now: Instant) -> Option<Lease> {
+    /// the model the home gets it, and answers as it does; where that accepts no connection, another one.
+    ///
+    /// # Errors
+    /// Why no backend may be asked.
+    pub fn choose_for(&self, ask: &Ask<'_>, now: Instant) -> Result<Lease, Unserved> {
         if !self.has_several() {
-            return self.choose();
+            return self.choose().ok_or(Unserved::Draining);
         }
         let mut candidates = self.candidates(ask, now);
         let Some((pick, load)) = self.pick(&mut candidates, ask, now) else {
-            return self.choose_unlisted(ask);
+            return self.choose_unlisted(ask, now);
         };
         let lease = Lease::take(&self.members[pick.backend], pick.reason);
-        Some(lease.works_since(ask.works.then_some(now)).waits_for(load))
+        Ok(lease.works_since(ask.works.then_some(now)).waits_for(load))
     }
 
     /// The backends, the home before the others.
     fn home_first(&self) -> impl Iterator<Item = &Arc<Member>> {
         let others = self.members.iter().enumerate().filter(|(at, _)| *at != self.home).map(|(_, member)| member);
         std::iter::once(&self.members[self.home]).chain(others)
-    }
-
-    /// What backends list may have changed: they are asked again soon.
-    pub fn relist(&self) {
-        self.knowledge.catalogue.request_listings();
-    }
-
-    /// The backend for a model that none lists. The next listing may have it.
-    fn choose_unlisted(&self, ask: &Ask<'_>) -> Option<Lease> {
-        self.relist();
-        let mut serving = self.home_first().filter(|member| !member.share.drains && member.share.admits(ask.model));
-        serving.next().map(|member| Lease::take(member, PlacementReason::Home))
     }
 
     /// The backends that list the model, of the lowest tier in which one works.

@@ -37,6 +37,8 @@ struct BackendNames {
     runtime: Runtime,
     /// It serves further models that it does not list.
     is_partial: bool,
+    /// It has listed its models, if only once.
+    has_listed: bool,
     /// The names listed last.
     listed: HashSet<Box<str>>,
     /// The same, folded; empty where names are exact.
@@ -179,7 +181,7 @@ impl Catalogue {
                 folded.insert(spelling::folded(name).into());
             }
         }
-        self.update(backend, |names| (names.listed, names.folded) = (listed, folded));
+        self.update(backend, |names| (names.has_listed, names.listed, names.folded) = (true, listed, folded));
     }
 
     /// Whether backends list a model of this name. No listing comes in between while this is kept, so it is not to be kept.
@@ -330,6 +332,12 @@ impl Holders<'_> {
             let matching = names.scheme.name_match(self.dialect, self.name);
             names.has_listed_as(self.name, &self.folded, matching)
         })
+    }
+
+    /// Whether this backend may have it although it does not list it, as it has listed nothing yet.
+    #[must_use]
+    pub fn may_have(&self, backend: &str) -> bool {
+        self.backends.get(backend).is_none_or(|names| !names.has_listed)
     }
 }
 

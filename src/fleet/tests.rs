@@ -82,7 +82,7 @@ fn a_backend_that_drains_gets_nothing_and_a_higher_tier_only_what_the_lower_cann
     fleet.members()[1].condition.failed(Failure::Unreachable, false, 0.5, now);
     assert_eq!(placed(&fleet.choose_for(&ask("m", 0), now).expect("one")), ("far", PlacementReason::LeastBusy));
     let empty = super::tests::fleet(Policy::LeastBusy, &[("a", drains.clone()), ("b", drains)]);
-    assert!(empty.choose_for(&ask("m", 0), now).is_none() && empty.choose().is_none());
+    assert!(empty.choose_for(&ask("m", 0), now).is_err() && empty.choose().is_none());
 }
 
 #[test]
@@ -93,8 +93,8 @@ fn a_denied_model_reaches_no_backend_that_denies_it() {
     assert_eq!(placed(&one.choose_for(&ask("m", 0), now).expect("one")).0, "b");
     assert_eq!(placed(&one.choose_for(&ask("mistral", 0), now).expect("one")), ("b", PlacementReason::Home));
     let none = fleet(Policy::ModelLoaded, &[("a", denies.clone()), ("b", denies)]);
-    assert!(none.choose_for(&ask("m", 0), now).is_none());
-    assert!(none.choose_for(&ask("other", 0), now).is_some());
+    assert_eq!(none.choose_for(&ask("m", 0), now).err(), Some(Unserved::NotAllowed));
+    assert!(none.choose_for(&ask("other", 0), now).is_ok());
 }
 
 #[test]
@@ -299,4 +299,37 @@ fn a_question_for_any_that_works_goes_to_the_home_unless_it_is_down() {
     assert_eq!(working(), "b");
     fleet.members()[1].condition.failed(Failure::Unreachable, false, 0.5, now);
     assert_eq!(working(), "a", "its answer says that it is down");
+}
+
+#[test]
+fn a_model_that_only_a_draining_backend_has_is_refused_and_not_asked_of_another() {
+    let drains = Share { drains: true, ..Share::default() };
+    let knowledge = Knowledge::default();
+    knowledge.catalogue.set_listed(&Arc::from("gone"), ["m"].into_iter());
+    let members = vec![member("home", Share::default()), member("gone", drains.clone())];
+    let fleet = Fleet::new(members, &Settings::default(), knowledge.clone());
+    let now = Instant::now();
+    assert_eq!(placed(&fleet.choose_for(&ask("m", 0), now).expect("one")).0, "home", "it may have it, not listed yet");
+    knowledge.catalogue.set_listed(&Arc::from("home"), std::iter::empty());
+    assert_eq!(fleet.choose_for(&ask("m", 0), now).err(), Some(Unserved::Draining));
+    assert_eq!(placed(&fleet.choose_for(&ask("x", 0), now).expect("one")), ("home", PlacementReason::Home));
+    let denies = Share { deny: vec![Pattern::new("m").expect("a pattern")], ..drains };
+    let fleet =
+        Fleet::new(vec![member("home", Share::default()), member("gone", denies)], &Settings::default(), knowledge);
+    assert_eq!(placed(&fleet.choose_for(&ask("m", 0), now).expect("one")).0, "home", "it was not asked for it anyway");
+}
+
+#[test]
+fn a_model_that_none_lists_is_asked_of_one_that_accepts_connections() {
+    let (fleet, now) = (fleet(Policy::LeastBusy, &[("a", Share::default()), ("b", Share::default())]), Instant::now());
+    let asked = || placed(&fleet.choose_for(&ask("x", 0), now).expect("one")).0.to_owned();
+    assert_eq!(asked(), "a");
+    (0..5).for_each(|_| fleet.members()[0].condition.failed(Failure::Failed, false, 0.5, now));
+    assert_eq!(asked(), "a", "it answers what it does not have");
+    let later = now + Duration::from_secs(40);
+    fleet.members()[0].probed(false, later);
+    let asked = || placed(&fleet.choose_for(&ask("x", 0), later).expect("one")).0.to_owned();
+    assert_eq!(asked(), "b");
+    fleet.members()[1].probed(false, later);
+    assert_eq!(asked(), "a", "its answer says that it is down");
 }

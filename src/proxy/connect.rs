@@ -10,7 +10,7 @@ use super::upstream::Upstream;
 use super::worker::Worker;
 use crate::backend::dial::DialError;
 use crate::exchange::outcome::ErrorType;
-use crate::fleet::Member;
+use crate::fleet::{Fleet, Member};
 
 /// Opens a connection to a backend.
 ///
@@ -31,18 +31,19 @@ pub(super) async fn connect(worker: Rc<Worker>, member: Arc<Member>) -> Result<B
         };
         Answer { status, why, text }
     };
-    let at = &member.backend.address;
+    let (at, several) = (&member.backend.address, worker.thread.with_fleet(Fleet::has_several));
+    let key = if several { "the url of its [[backends]] or its --backend" } else { "--backend" };
     dialled.map(Upstream::new).map_err(|error| match error {
         DialError::Refused => failed(
             ErrorType::ConnectRefused,
-            format!("the backend at {at} refuses connections: start it, or set --backend to where it listens"),
+            format!("the backend at {at} refuses connections: start it, or set {key} to where it listens"),
         ),
         DialError::Timeout => failed(
             ErrorType::ConnectTimeout,
-            format!("the backend at {at} does not accept connections in time: check --backend and --connect-timeout"),
+            format!("the backend at {at} does not accept connections in time: check {key} and --connect-timeout"),
         ),
         DialError::Dns(_) => {
-            failed(ErrorType::Dns, format!("the name of the backend {at} does not resolve: check --backend"))
+            failed(ErrorType::Dns, format!("the name of the backend {at} does not resolve: check {key}"))
         }
         DialError::Tls(fault) => failed(ErrorType::Tls, format!("the backend at {at}: {fault}")),
         DialError::Exhausted(error) => failed(

@@ -189,7 +189,8 @@ impl Forward {
     /// The listing that all backends answer together, where there are several and the client names none.
     pub(super) fn listing(&mut self, worker: &Worker) -> Option<Listing> {
         let listing = Listing::of(self.request.route.endpoint)?;
-        let is_plain = self.request.is_get && self.request.body == RequestBody::Absent && self.target == Target::Any;
+        let is_plain =
+            self.request.is_get && self.request.body == RequestBody::Absent && self.target == Target::Working;
         let merges = is_plain && worker.thread.with_fleet(|fleet| fleet.has_several() && fleet.merges());
         if merges {
             // What is coded could not be spliced.

@@ -22,7 +22,7 @@ use std::task::{Context, Poll};
 use tokio::net::TcpStream;
 
 use super::admission::Admission;
-use super::answer::{Answer, Merged, to_refusal, to_too_many};
+use super::answer::{Answer, to_refusal, to_too_many};
 use super::attempt::Attempt;
 use super::client::{Client, ClientLost};
 use super::closing;
@@ -30,11 +30,12 @@ use super::explain::{blame, explain, stopped};
 use super::forward::Forward;
 use super::grammar::HeadScan;
 use super::guard::{Refusal, Verdict, parse_head};
+use super::merge::{self, Gathered};
 use super::polls::Polls;
 use super::timer::Timer;
 use super::upgrade::Upgraded;
 use super::worker::Worker;
-use super::{handshake, http2, merge};
+use super::{handshake, http2};
 use crate::exchange::outcome::{End, ErrorType, Malformed};
 use crate::tls::Stream;
 use crate::wire::listing::Listing;
@@ -252,8 +253,9 @@ impl Connection {
         }
         if let Some(listing) = forward.listing(&self.worker) {
             match Box::pin(self.merge(&forward, listing)).await {
-                Ok(Some(merged)) => return self.answer_merged(forward, &merged).await,
-                Ok(None) => {}
+                Ok(Gathered::Merged(merged)) => return self.answer_merged(forward, &merged).await,
+                Ok(Gathered::Alone(member)) => forward.move_to(&member, &self.worker, self.polls.begun()),
+                Ok(Gathered::Nothing) => {}
                 Err(end) => return self.end_without_backend(forward, end).await,
             }
         }
@@ -302,7 +304,7 @@ impl Connection {
     }
 
     /// Asks all backends for their lists, unless the client leaves meanwhile.
-    async fn merge(&mut self, forward: &Forward, listing: Listing) -> Result<Option<Merged>, RelayEnd> {
+    async fn merge(&mut self, forward: &Forward, listing: Listing) -> Result<Gathered, RelayEnd> {
         let mut merging = pin!(merge::merge(self.worker.clone(), &forward.head, listing));
         poll_fn(|cx| {
             if let Poll::Ready(merged) = merging.as_mut().poll(cx) {

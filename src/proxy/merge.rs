@@ -1,8 +1,11 @@
 //! Answers a listing with what all backends list, where there are several.
 //!
 //! Each is asked what the client asked, at the same time. What answers in time with a list is merged; of one that does not
-//! its previous list is taken, unless that is old. Where there are fewer than two, the home is asked as for any other request, so that a client gets a backend's own answer.
+//! its previous list is taken, unless that is old. Models that a backend may not be asked for are left out of its list.
+//! Where only one has answered, and with nothing to leave out, it is asked as for any other request, so that a client gets
+//! a backend's own answer.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,8 +26,27 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Most bytes of one answer.
 const MAX_ANSWER: usize = 16 << 20;
 
-/// Asks every backend that works. `None` where there is nothing to merge.
-pub(super) async fn merge(worker: Rc<Worker>, head: &KeptHead, listing: Listing) -> Option<Merged> {
+/// What came of asking all.
+pub(super) enum Gathered {
+    /// An answer of what they list.
+    Merged(Merged),
+    /// This one alone has answered with a list, of which nothing is to be left out.
+    Alone(Arc<Member>),
+    /// None has a list.
+    Nothing,
+}
+
+/// A list of one backend.
+struct Part {
+    /// The backend's place among those that were asked.
+    at: usize,
+    /// It did not answer now: this is what it said before.
+    is_late: bool,
+    listed: Arc<Listed>,
+}
+
+/// Asks every backend that works.
+pub(super) async fn merge(worker: Rc<Worker>, head: &KeptHead, listing: Listing) -> Gathered {
     let now = std::time::Instant::now();
     let members: Vec<Arc<Member>> = worker.thread.with_fleet(|fleet| {
         let serves = |member: &&Arc<Member>| !member.share.drains && member.standing(now) == Standing::Up;
@@ -39,20 +61,38 @@ pub(super) async fn merge(worker: Rc<Worker>, head: &KeptHead, listing: Listing)
             async move { (at, tokio::time::timeout(PATIENCE, ask(&member, &request)).await.ok().flatten()) },
         );
     }
-    let mut lists = Vec::new();
+    let mut parts = Vec::new();
     while let Some(answer) = asked.join_next().await {
         let Ok((at, answered)) = answer else { continue };
+        let is_late = answered.is_none();
         let listed = match answered {
             Some(listed) => members[at].remember(listing, listed, std::time::Instant::now()),
             None => members[at].remembered(listing, std::time::Instant::now()),
         };
-        lists.extend(listed.map(|listed| (at, listed)));
+        parts.extend(listed.map(|listed| Part { at, is_late, listed }));
     }
-    lists.sort_by_key(|(at, _)| *at);
-    lists.retain(|(_, listed)| listing.merge(&[&listed.body]).is_some());
-    let bodies: Vec<_> = lists.iter().map(|(_, listed)| &*listed.body).collect();
-    let body = listing.merge(&bodies).filter(|_| bodies.len() > 1)?.into();
-    Some(Merged { body, content_type: lists[0].1.content_type.clone() })
+    parts.sort_by_key(|part| part.at);
+    put_together(&members, listing, &parts)
+}
+
+fn put_together(members: &[Arc<Member>], listing: Listing, parts: &[Part]) -> Gathered {
+    let lists = parts.iter().filter_map(|part| {
+        let share = &members[part.at].share;
+        Some((part, listing.admitted(&part.listed.body, |model| share.admits(model))?))
+    });
+    let lists: Vec<_> = lists.collect();
+    if let [(part, Cow::Borrowed(_))] = &lists[..]
+        && !part.is_late
+    {
+        return Gathered::Alone(members[part.at].clone());
+    }
+    let bodies: Vec<_> = lists.iter().map(|(_, body)| &**body).collect();
+    match (listing.merge(&bodies), lists.first()) {
+        (Some(body), Some((first, _))) => {
+            Gathered::Merged(Merged { body: body.into(), content_type: first.listed.content_type.clone() })
+        }
+        _ => Gathered::Nothing,
+    }
 }
 
 /// `None` for anything but a whole answer of 200.

@@ -3,6 +3,7 @@
 //! No element is written anew, so fields of any release pass: what a client gets of a model is, byte for byte, what one
 //! of the servers says. What surrounds the elements is that of the first server.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
@@ -48,8 +49,7 @@ impl Listing {
         if self == Self::Version {
             return lowest(bodies);
         }
-        let key = if self == Self::Models { "data" } else { "models" };
-        let arrays = bodies.iter().map(|body| array(body, key)).collect::<Option<Vec<_>>>()?;
+        let arrays = bodies.iter().map(|body| array(body, self.key())).collect::<Option<Vec<_>>>()?;
         let elements = arrays.iter().flat_map(|(_, elements)| elements.iter().copied());
         let elements = match self {
             Self::Tags => by_majority(elements),
@@ -57,9 +57,32 @@ impl Listing {
             Self::Resident | Self::Version => elements.collect(),
         };
         let (place, _) = arrays.first()?;
-        let (before, after) = (&bodies[0][..place.start], &bodies[0][place.end..]);
-        Some([before, b"[", elements.join(",").as_bytes(), b"]", after].concat())
+        Some(spliced(bodies[0], place, &elements))
     }
+
+    /// The body without the models that are not `admitted`, as it came where all are. `None` where it is no such listing.
+    #[must_use]
+    pub fn admitted(self, body: &[u8], admits: impl Fn(&str) -> bool) -> Option<Cow<'_, [u8]>> {
+        if self == Self::Version {
+            return lowest(&[body]).map(|_| Cow::Borrowed(body));
+        }
+        let (place, elements) = array(body, self.key())?;
+        let name = if self == Self::Models { "id" } else { "name" };
+        let is_kept = |element: &&&str| text(element, name).is_none_or(|name| admits(&name));
+        let kept: Vec<_> = elements.iter().filter(is_kept).copied().collect();
+        let is_whole = kept.len() == elements.len();
+        Some(if is_whole { Cow::Borrowed(body) } else { Cow::Owned(spliced(body, &place, &kept)) })
+    }
+
+    /// The key of the array.
+    const fn key(self) -> &'static str {
+        if matches!(self, Self::Models) { "data" } else { "models" }
+    }
+}
+
+/// The body with these elements in its array.
+fn spliced(body: &[u8], array: &std::ops::Range<usize>, elements: &[&str]) -> Vec<u8> {
+    [&body[..array.start], b"[", elements.join(",").as_bytes(), b"]", &body[array.end..]].concat()
 }
 
 /// Where the array of this key stands in a body, and its elements as they are written. `null` is an empty one.
@@ -159,6 +182,20 @@ mod tests {
         let other = r#"{"object":"list","data":[{"id":"a","owned_by":"y"},{"id":"b"}]}"#;
         let all = r#"{"object":"list","data":[{"id":"a","owned_by":"x"},{"id":"b"}]}"#;
         assert_eq!(merged(Listing::Models, &[one, other]).as_deref(), Some(all));
+    }
+
+    #[test]
+    fn a_listing_is_as_it_came_but_for_what_may_not_be_asked_for() {
+        let tags = br#"{ "x":1, "models" : [ {"name":"a"} , {"name":"b","n":1.0}, {"model":"c"} ],"z":0}"#;
+        let admitted = |admits: fn(&str) -> bool| Listing::Tags.admitted(tags, admits).expect("a listing");
+        assert!(matches!(admitted(|_| true), Cow::Borrowed(body) if body == tags));
+        let left = br#"{ "x":1, "models" : [{"name":"b","n":1.0},{"model":"c"}],"z":0}"#;
+        assert_eq!(admitted(|name| name != "a"), &left[..]);
+        let models = br#"{"data":[{"id":"a"}]}"#;
+        assert_eq!(Listing::Models.admitted(models, |_| false), Some(Cow::Borrowed(&br#"{"data":[]}"#[..])));
+        let version = br#"{"version":"0.33.0"}"#;
+        assert_eq!(Listing::Version.admitted(version, |_| false), Some(Cow::Borrowed(&version[..])));
+        assert_eq!(Listing::Resident.admitted(b"{}", |_| true), None);
     }
 
     #[test]

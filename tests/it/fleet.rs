@@ -5,6 +5,7 @@ mod discovery;
 mod engines;
 mod everywhere;
 mod exposed;
+mod failing;
 mod program;
 mod reloads;
 mod routed;

@@ -1,16 +1,16 @@
 //! Chooses the backend of an exchange, as soon as enough of the request is known.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::target::Target;
 use super::{Forward, placement};
 use crate::exchange::outcome::Origin;
-use crate::fleet::{Ask, Lease};
+use crate::fleet::{Ask, Lease, Member, Unserved};
 use crate::proxy::answer::Answer;
 use crate::proxy::everywhere::{Errand, Everywhere};
 use crate::proxy::hold::TooLong;
 use crate::proxy::worker::Worker;
-use crate::wire::route::Operation;
 
 impl Forward {
     /// Chooses the backend if none is chosen yet and the body has named what decides, or `is_over`. Returns whether one is
@@ -42,7 +42,7 @@ impl Forward {
         if let Target::All(errand) = self.target {
             return if is_over { self.place_everywhere(errand, worker, now) } else { Ok(false) };
         }
-        let lease = self.choose(worker, now).ok_or_else(|| self.target.refusal())?;
+        let lease = self.choose(worker, now).map_err(|why| self.target.refusal(why))?;
         self.place(lease, now);
         Ok(true)
     }
@@ -57,9 +57,13 @@ impl Forward {
         let (members, lease) = worker.thread.with_fleet(|fleet| {
             let members = if errand == Errand::Abort { fleet.all() } else { fleet.managed(self.tap.model(true)) };
             let lease = members.first().map(|first| fleet.choose_all(first));
-            (members, lease)
+            (members, lease.ok_or_else(|| fleet.unserved(self.tap.model(true))))
         });
-        let lease = lease.ok_or_else(|| self.target.refusal())?;
+        let lease = lease.map_err(|why| {
+            // The body is not read a second time.
+            self.target = Target::Nowhere(why);
+            self.target.refusal(why)
+        })?;
         // What is coded could not be put together.
         self.head.withhold("accept-encoding");
         if errand != Errand::Abort {
@@ -90,7 +94,7 @@ impl Forward {
         }
         self.tap.backend_failed(failed.why);
         self.tried.push(self.member().clone());
-        let lease = self.choose(worker, now);
+        let lease = self.choose(worker, now).ok();
         let lease = lease.filter(|lease| !self.tried.iter().any(|tried| tried.is_same(lease.member())));
         lease.map(|lease| self.place(lease, now)).is_some()
     }
@@ -101,19 +105,30 @@ impl Forward {
         worker.thread.with_fleet(|fleet| fleet.choose_holder(earlier, now))
     }
 
-    fn choose(&self, worker: &Worker, now: Instant) -> Option<Lease> {
+    fn choose(&self, worker: &Worker, now: Instant) -> Result<Lease, Unserved> {
         let route = self.request.route;
-        worker.thread.with_fleet(|fleet| match &self.target {
-            Target::Any | Target::All(_) | Target::Holder | Target::Model(None) => fleet.choose(),
-            Target::Answer(id) => fleet.choose_holder([&**id], now).or_else(|| fleet.choose()),
-            Target::Working => fleet.choose_working(now),
-            Target::Named(name) => fleet.choose_named(name),
-            Target::Model(Some(model)) => {
-                let works = route.operation.generates() || route.operation == Operation::Embeddings;
-                let random = worker.random(self.id);
-                fleet.choose_for(&Ask { model, dialect: route.dialect, works, random }, now)
-            }
+        worker.thread.with_fleet(|fleet| {
+            let lease = match &self.target {
+                Target::Any | Target::All(_) | Target::Holder | Target::Model(None) => fleet.choose(),
+                Target::Answer(id) => fleet.choose_holder([&**id], now).or_else(|| fleet.choose()),
+                Target::Working => fleet.choose_working(now),
+                Target::Named(name) => fleet.choose_named(name),
+                Target::Nowhere(why) => return Err(*why),
+                Target::Model(Some(model)) => {
+                    let (works, random) = (route.operation.infers(), worker.random(self.id));
+                    return fleet.choose_for(&Ask { model, dialect: route.dialect, works, random }, now);
+                }
+            };
+            lease.ok_or(Unserved::Draining)
         })
+    }
+
+    /// The only backend that has answered a listing gets it from now on, so that the client gets that one's own answer.
+    pub(in crate::proxy) fn move_to(&mut self, member: &Arc<Member>, worker: &Worker, now: Instant) {
+        if !member.is_same(self.member()) {
+            let lease = worker.thread.with_fleet(|fleet| fleet.choose_answering(member));
+            self.place(lease, now);
+        }
     }
 
     fn place(&mut self, lease: Lease, now: Instant) {

@@ -3,11 +3,12 @@
 use http::StatusCode;
 
 use crate::exchange::outcome::ErrorType;
-use crate::fleet::{Fleet, Management};
+use crate::fleet::{Fleet, Management, Unserved};
 use crate::proxy::answer::Answer;
 use crate::proxy::everywhere::Errand;
 use crate::proxy::guard::{BACKEND_FIELD, Request};
 use crate::proxy::worker::Worker;
+use crate::wire::listing::Listing;
 use crate::wire::route::{Operation, Route};
 
 /// How the backend of an exchange is chosen.
@@ -27,6 +28,8 @@ pub(super) enum Target {
     Working,
     /// By the name of a backend in a header field.
     Named(Box<str>),
+    /// No backend may be asked.
+    Nowhere(Unserved),
 }
 
 impl Target {
@@ -39,7 +42,7 @@ impl Target {
             Some(name) => Self::Named(String::from_utf8_lossy(name).into()),
             None if errand.is_some() => errand.map_or(Self::Any, Self::All),
             None if route.is_by_model() || route.may_continue() => Self::Model(None),
-            None if asks_for_health(route, request) => Self::Working,
+            None if asks_what_any_answers(route, request) => Self::Working,
             None => match (answer_in(route, request), named_in(request)) {
                 (Some(id), _) => Self::Answer(id),
                 (None, Some(name)) => Self::Model(Some(decoded(name))),
@@ -54,13 +57,24 @@ impl Target {
     }
 
     /// The answer where no backend may be asked.
-    pub(super) fn refusal(&self) -> Answer {
+    pub(super) fn refusal(&self, why: Unserved) -> Answer {
         if let Self::Named(name) = self {
             let text = format!("no backend has the name in {BACKEND_FIELD}: {}", name.escape_debug());
             return Answer { status: StatusCode::BAD_REQUEST, why: ErrorType::BadRequest, text };
         }
-        let text = "every backend that may serve this is being drained: try again later".to_owned();
-        Answer { status: StatusCode::SERVICE_UNAVAILABLE, why: ErrorType::NoBackend, text }
+        let (status, why, text) = match why {
+            Unserved::Draining => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                ErrorType::NoBackend,
+                "every backend that may serve this is being drained, or none is found yet: try again later",
+            ),
+            Unserved::NotAllowed => (
+                StatusCode::NOT_FOUND,
+                ErrorType::BadRequest,
+                "no backend may be asked for this model: allow and deny of [[backends]] keep it away",
+            ),
+        };
+        Answer { status, why, text: text.to_owned() }
     }
 }
 
@@ -77,9 +91,10 @@ fn errand_of(worker: &Worker, route: Route, request: &Request<'_>) -> Option<Err
     }
 }
 
-/// Whether the answer says that a server works, and nothing of one in particular.
-fn asks_for_health(route: Route, request: &Request<'_>) -> bool {
-    matches!(request.method, b"GET" | b"HEAD") && matches!(route.endpoint, "/" | "/health" | "/v1/health")
+/// Whether any server that works may answer: it is asked whether it works, or what there is to be asked for.
+fn asks_what_any_answers(route: Route, request: &Request<'_>) -> bool {
+    let asks = matches!(route.endpoint, "/" | "/health" | "/v1/health") || Listing::of(route.endpoint).is_some();
+    asks && matches!(request.method, b"GET" | b"HEAD")
 }
 
 /// The earlier answer that the target names: in its path, or in the query by which llama.cpp's streams are resumed.

@@ -23,7 +23,7 @@ pub(super) fn server(name: &'static str, model: &'static str) -> Backend {
 }
 
 /// Answers one request; chats with this status. False at the end of the connection.
-fn serve(connection: &mut Connection, name: &str, model: &str, status: &str) -> bool {
+pub(super) fn serve(connection: &mut Connection, name: &str, model: &str, status: &str) -> bool {
     let Some(request) = connection.request() else { return false };
     let request = String::from_utf8_lossy(&request).into_owned();
     let path = request.split(' ').nth(1).expect("a target");
@@ -64,7 +64,7 @@ impl Fleet {
         self.program.wait_for("model_info", &[], backends as f64);
     }
 
-    fn line(&self) -> Value {
+    pub(super) fn line(&self) -> Value {
         self.program.logged(|line| line["outcome"].is_string())
     }
 }

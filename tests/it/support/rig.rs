@@ -140,7 +140,8 @@ impl Rig {
         rig
     }
 
-    fn over(fleet: Fleet, options: Options) -> Self {
+    /// Before this fleet.
+    pub(crate) fn over(fleet: Fleet, options: Options) -> Self {
         raise_limit_of_descriptors();
         let (record, records) = mpsc::channel();
         let (refuse, refused) = mpsc::channel();

@@ -12,7 +12,7 @@ use http_body::{Frame, SizeHint};
 use super::StreamExchange;
 use crate::proxy::answer::of_merged;
 use crate::proxy::http2::turn::{Piece, StreamTurn};
-use crate::proxy::merge;
+use crate::proxy::merge::{self, Gathered};
 
 impl StreamExchange {
     /// Serves the exchange up to the head of the response.
@@ -22,10 +22,15 @@ impl StreamExchange {
             && let Some(listing) = self.forward().listing(&worker)
         {
             let merging = merge::merge(worker.clone(), &self.forward().head, listing);
-            if let Some(merged) = Box::pin(merging).await {
-                let now = self.turn.polls.begun();
-                self.forward().merged(&merged, now);
-                return Body::own(of_merged(&merged), false, self.turn.clone());
+            let gathered = Box::pin(merging).await;
+            let now = self.turn.polls.begun();
+            match gathered {
+                Gathered::Merged(merged) => {
+                    self.forward().merged(&merged, now);
+                    return Body::own(of_merged(&merged), false, self.turn.clone());
+                }
+                Gathered::Alone(member) => self.forward().move_to(&member, &worker, now),
+                Gathered::Nothing => {}
             }
         }
         let answered = match self.worker.refusal(over_limit) {
